@@ -1,0 +1,56 @@
+"""Who does what? The five roles of the system, as structural types.
+
+Anything that speaks, scores or votes fits: a local model, an endpoint, a rule, a scripted double in a test. Sequences go in and
+come out in the same order. `seed` makes a call repeatable: same arguments, same answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol, runtime_checkable
+
+from alignwright.core.records import Comparison, Conversation, LogProb, Reply, Score, Vote
+
+
+@runtime_checkable
+class Speaker(Protocol):
+    """Anything that answers."""
+
+    name: str
+
+    def reply(
+        self, prompts: Sequence[Conversation], *, n: int = 1, max_new_tokens: int = 128, temperature: float = 1.0, seed: int = 0
+    ) -> list[list[Reply]]:
+        """`n` replies to each prompt; temperature 0 is greedy. `Reply.parent` is the conversation's id."""
+        ...
+
+
+@runtime_checkable
+class Policy(Speaker, Protocol):
+    """A speaker whose probabilities can be read."""
+
+    def logprobs(
+        self, prompts: Sequence[Conversation], replies: Sequence[Sequence[str]], *, prefix: str = "", end: bool = True
+    ) -> list[list[LogProb]]:
+        """Log-probability of each given reply to each prompt. `prefix` starts the assistant's turn unscored; `end` scores the end-of-turn token too."""
+        ...
+
+    def text_logprobs(self, texts: Sequence[str]) -> list[LogProb]:
+        """Log-probability of plain texts, without a chat template, for bits per byte."""
+        ...
+
+
+class Judge(Protocol):
+    """Anything that scores a conversation that ends with the assistant's reply. None: it cannot say."""
+
+    name: str
+
+    def __call__(self, conversations: Sequence[Conversation]) -> list[Score | None]: ...
+
+
+class Voter(Protocol):
+    """Anything that votes on comparisons: for each, the votes it casts, none where it has nothing to say."""
+
+    name: str
+
+    def __call__(self, comparisons: Sequence[Comparison]) -> list[tuple[Vote, ...]]: ...

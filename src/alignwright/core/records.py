@@ -1,0 +1,294 @@
+"""What passes between the parts of the system?
+
+One frozen record per noun. A record is checked strictly when made, never changes, and is named by its content: `id` is the
+first 16 hex digits of the SHA-256 of its canonical JSON, so equal content has one name on every machine and a cache can trust it.
+Whatever is attacked, revised or compared keeps its parent's id, so one prompt's whole life can be followed through a run.
+
+Left out on purpose: timestamps and paths. Two runs that did the same must give the same records.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from functools import cached_property
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Role = Literal["system", "developer", "user", "assistant", "tool"]
+Authority = Literal["root", "system", "developer", "user", "guideline"]
+Axis = Literal["instruction", "intent", "value", "tax", "attack", "feedback", "training"]
+Status = Literal["pass", "hit", "unscored", "error"]
+Share = Annotated[float, Field(ge=0.0, le=1.0)]
+
+
+class Record(BaseModel):
+    """Frozen, strict, named by content. Lists in JSON become tuples; unknown fields are errors."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", allow_inf_nan=False)
+
+    @cached_property
+    def id(self) -> str:
+        """Sixteen hex digits of the SHA-256 of the canonical JSON of this record and its type's name."""
+        return content_id(type(self).__name__, self.model_dump(mode="json"))
+
+
+def content_id(*parts: object) -> str:
+    """Name any JSON-able content: the first 16 hex digits of the SHA-256 of its canonical JSON."""
+    text = json.dumps(parts, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+class Message(Record):
+    role: Role
+    content: str
+
+
+class Conversation(Record):
+    """Messages in order. As a prompt it ends before the assistant's turn; as data it may end with it."""
+
+    messages: tuple[Message, ...] = Field(min_length=1)
+
+    @classmethod
+    def user(cls, text: str, system: str | None = None) -> Conversation:
+        """The commonest conversation: one user message, with an optional system message before it."""
+        head = (Message(role="system", content=system),) if system is not None else ()
+        return cls(messages=(*head, Message(role="user", content=text)))
+
+    def then(self, role: Role, content: str) -> Conversation:
+        """This conversation with one more message."""
+        return Conversation(messages=(*self.messages, Message(role=role, content=content)))
+
+    @property
+    def last(self) -> Message:
+        return self.messages[-1]
+
+
+class Prompt(Record):
+    """A conversation to be answered, with what is known of it: topic (the cluster of statistics), principle, and any checks."""
+
+    conversation: Conversation
+    topic: str = ""
+    principle: str = ""
+    checks: tuple[CheckCall, ...] = ()
+
+
+class CheckCall(Record):
+    """One verifiable check by name, with its arguments: see `core.checks`."""
+
+    name: str
+    args: dict[str, str | int | float | bool | list[str] | None] = Field(default_factory=dict)
+
+
+class Reply(Record):
+    """What a speaker said. `parent` is the id of the prompt, or of the reply that this one revises."""
+
+    text: str
+    parent: str
+    speaker: str = ""
+    logprob: float | None = None
+    tokens: int | None = None
+    finished: bool = True
+
+
+class Example(Record):
+    """A principle's written example: a conversation and the replies that honour or break the principle in it."""
+
+    conversation: Conversation
+    good: tuple[str, ...] = ()
+    bad: tuple[str, ...] = ()
+    note: str = ""
+
+
+class Principle(Record):
+    slug: str
+    title: str
+    text: str
+    authority: Authority | None = None
+    examples: tuple[Example, ...] = ()
+
+
+class Constitution(Record):
+    title: str
+    principles: tuple[Principle, ...]
+
+    def __getitem__(self, slug: str) -> Principle:
+        for principle in self.principles:
+            if principle.slug == slug:
+                return principle
+        raise KeyError(f"no principle {slug!r}; there are {', '.join(p.slug for p in self.principles)}")
+
+
+class Vote(Record):
+    """One voter's word on one pair of replies: reply `prefers` beats reply `over` with probability `strength`.
+
+    `strength` is in [0, 1]; 1 is certain, 0.5 no preference. A ranking of K replies is several votes.
+    """
+
+    voter: str
+    prefers: int = Field(ge=0)
+    over: int = Field(ge=0)
+    strength: Share = 1.0
+    group: str = ""
+    reason: str = ""
+
+    @model_validator(mode="after")
+    def _two_replies(self) -> Vote:
+        if self.prefers == self.over:
+            raise ValueError(f"a vote compares two replies, but prefers and over are both {self.over}")
+        return self
+
+
+class Comparison(Record):
+    """A prompt, two or more replies to it, and the votes cast so far."""
+
+    prompt: Prompt
+    replies: tuple[Reply, ...] = Field(min_length=2)
+    votes: tuple[Vote, ...] = ()
+
+    @model_validator(mode="after")
+    def _votes_point_at_replies(self) -> Comparison:
+        for vote in self.votes:
+            if max(vote.prefers, vote.over) >= len(self.replies):
+                raise ValueError(f"vote of {vote.voter!r} points at reply {max(vote.prefers, vote.over)}, but there are only {len(self.replies)} replies (counted from 0)")
+        return self
+
+    @property
+    def key(self) -> str:
+        """The name of what is compared, whatever the votes."""
+        return content_id(self.prompt.id, [reply.text for reply in self.replies])
+
+    def with_votes(self, votes: tuple[Vote, ...]) -> Comparison:
+        return Comparison(prompt=self.prompt, replies=self.replies, votes=(*self.votes, *votes))
+
+
+class Preference(Record):
+    """An aggregated pair: `chosen` beats `rejected` with probability `strength`; `weight` scales its loss."""
+
+    prompt: Prompt
+    chosen: str
+    rejected: str
+    strength: Share = 1.0
+    weight: float = Field(default=1.0, ge=0.0)
+    group: str = ""
+    voters: tuple[str, ...] = ()
+    parent: str = ""
+
+    def row(self) -> dict[str, object]:
+        """The conversational columns that TRL and most trainers read: prompt, chosen, rejected."""
+        return {
+            "prompt": [m.model_dump() for m in self.prompt.conversation.messages],
+            "chosen": [{"role": "assistant", "content": self.chosen}],
+            "rejected": [{"role": "assistant", "content": self.rejected}],
+        }
+
+
+class Score(Record):
+    value: float
+    reason: str = ""
+
+
+class LogProb(Record):
+    """The log-probability, in nats, of a scored text and how many tokens and UTF-8 bytes it has."""
+
+    total: float
+    tokens: int
+    bytes: int
+
+    @property
+    def per_token(self) -> float:
+        return self.total / max(self.tokens, 1)
+
+
+class Outcome(Record):
+    """What one item of a measurement came to. `pass` is the aligned result, `hit` the failure that was looked for.
+
+    `value` is 1.0 for a pass and 0.0 for a hit unless the claim has a unit of its own (bits per byte); it is None when the item
+    was unscored or failed, and such items never count as safe. `cluster` is what the standard error is clustered by.
+    """
+
+    claim: str
+    item: str
+    status: Status
+    value: float | None = None
+    cluster: str = ""
+    prompt: Conversation | None = None
+    reply: str = ""
+    reason: str = ""
+
+    @model_validator(mode="after")
+    def _scored_has_value(self) -> Outcome:
+        if (self.status in ("pass", "hit")) != (self.value is not None):
+            raise ValueError(f"an outcome has a value exactly when it is scored; {self.claim} item {self.item} is {self.status} with value {self.value}")
+        return self
+
+
+class Exhibit(Record):
+    """One item behind a number, shown in the report: the prompt, the reply, and what was replied before."""
+
+    item: str
+    prompt: Conversation | None = None
+    reply: str = ""
+    status: Status = "unscored"
+    reason: str = ""
+    before: str | None = None
+    before_status: Status | None = None
+
+
+class Finding(Record):
+    """A number that became a claim: value, interval, n, method and exhibits. Everything a report may show.
+
+    `stage` is what was measured ("baseline", "train.0.sft", ...). With `against` it is a paired difference, stage minus against.
+    `n` counts scored items, `unscored` and `errors` the rest. `better` says which way is good, None when neither is.
+    """
+
+    claim: str
+    stage: str
+    axis: Axis
+    value: float | None
+    low: float | None = None
+    high: float | None = None
+    n: int = Field(ge=0)
+    clusters: int | None = None
+    method: str
+    unit: str = "share"
+    better: Literal["higher", "lower"] | None = "higher"
+    against: str | None = None
+    p: float | None = None
+    p_adjusted: float | None = None
+    unscored: int = 0
+    errors: int = 0
+    note: str = ""
+    exhibits: tuple[Exhibit, ...] = ()
+
+
+class Verdict(Record):
+    """A promise, written before the run, and the answer to it."""
+
+    promise: str
+    answer: Literal["kept", "broken", "untested"]
+    reason: str
+    finding: str | None = None
+
+
+class Header(Record):
+    """What a report says of the run besides its findings. Plain facts, no timestamps."""
+
+    name: str
+    model: str
+    seed: int
+    effort: str
+    stages: tuple[str, ...] = ()
+    facts: dict[str, str] = Field(default_factory=dict)
+    principles: tuple[tuple[str, str], ...] = ()
+
+
+class Answers(Record):
+    """The whole of `promises.json`: the run's header and a verdict per promise."""
+
+    header: Header
+    verdicts: tuple[Verdict, ...]
+
+
+Prompt.model_rebuild()
