@@ -1,0 +1,113 @@
+"""What is one experiment?
+
+The whole of a spec file as one record: what is meant (intent), how votes are made and pooled, how the model is trained, attacked
+and measured, and what was promised beforehand. Paths stay as written; `path` finds them beside the spec file. The folder is no
+part of the record's name, so the same spec has the same id on every machine.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import Field, PrivateAttr
+
+from alignwright.core.records import Record, Share
+from alignwright.spec.stages import (
+    AnyStage,
+    Attack,
+    Collect,
+    Effort,
+    Feedback,
+    Measure,
+    Paths,
+    Pooled,
+    Train,
+    claims,
+    fill,
+)
+
+_MODEL = "smollm2-135m-instruct, a folder, a .gguf file, or a Hub id owner/name"
+
+
+class Intent(Record):
+    """What is meant: principles, prompts, written pairs and people's votes."""
+
+    constitution: str | None = Field(default=None, min_length=1, description="a Markdown file of principles with examples")
+    prompts: Paths = Field(default=(), description="files of training prompts")
+    pairs: Paths = Field(default=(), description="files of written pairs, a good and a bad reply to each prompt")
+    people: Paths = Field(default=(), description="files of people's votes")
+    bad_rows: Share = Field(default=0.0, description="the share of bad rows in a data file that may be set aside; more is an error")
+
+
+class Experiment(Record):
+    """A spec file, read."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=64, description="the run's name; it becomes a folder's name")
+    seed: int = Field(default=0, ge=0, lt=2**63, description="the one seed of the whole run")
+    effort: Effort = Field(default="demo", description="fills every knob that is left open: demo, study or full")
+    model: str = Field(default="smollm2-135m-instruct", min_length=1, description=_MODEL)
+    intent: Intent = Field(default_factory=Intent, description="what is meant")
+    collect: Collect | None = Field(default=None, description="sample replies of the start model to compare")
+    feedback: tuple[Feedback, ...] = Field(default=(), description="the voters, in order")
+    aggregate: Pooled = Field(default_factory=Pooled, description="how votes become preferences")
+    train: tuple[Train, ...] = Field(default=(), description="the training stages, in order")
+    attack: tuple[Attack, ...] = Field(default=(), description="the attacks on every stage's model")
+    measure: tuple[Measure, ...] = Field(default=(), description="what is measured on every stage's model")
+    promises: tuple[str, ...] = Field(default=(), description="what must hold afterwards, such as 'attack.success < 10%'")
+
+    _folder: Path = PrivateAttr(default_factory=Path)
+
+    @property
+    def folder(self) -> Path:
+        """The folder of the spec file, which its paths are relative to."""
+        return self._folder
+
+    def at(self, folder: Path) -> Experiment:
+        """The same experiment, with its paths read from another folder."""
+        moved = self.model_copy()
+        moved._folder = folder
+        return moved
+
+    def path(self, name: str) -> Path:
+        """Where a path of the spec lies."""
+        return self._folder / Path(name).expanduser()
+
+
+def resolve_effort(experiment: Experiment) -> Experiment:
+    """The experiment with every open knob filled from its effort. What was written stays as it was."""
+
+    def filled(stage: AnyStage) -> AnyStage:
+        return type(stage).model_validate(dict(stage) | fill(stage, experiment.effort))
+
+    parts = dict(experiment)
+    for part in ("feedback", "train", "attack", "measure"):
+        parts[part] = tuple(filled(stage) for stage in parts[part])
+    if experiment.collect is not None:
+        parts["collect"] = filled(experiment.collect)
+    return Experiment.model_validate(parts).at(experiment.folder)
+
+
+def model_stages(experiment: Experiment) -> tuple[str, ...]:
+    """The names of the models that are measured: the start model, and the model after each training stage."""
+    return ("baseline", *(f"train.{place}.{stage.by}" for place, stage in enumerate(experiment.train)))
+
+
+def stage_names(experiment: Experiment) -> tuple[str, ...]:
+    """The stable names of all stages, in the order in which they run."""
+    names = ["collect"] if experiment.collect is not None else []
+    names += [f"feedback.{place}.{stage.by}" for place, stage in enumerate(experiment.feedback)]
+    names += [f"aggregate.{experiment.aggregate.by}"] if experiment.feedback else []
+    for part in ("train", "attack", "measure"):
+        names += [f"{part}.{place}.{stage.by}" for place, stage in enumerate(getattr(experiment, part))]
+    return tuple(names)
+
+
+def measured_claims(experiment: Experiment) -> tuple[str, ...]:
+    """All claims that some stage measures, each once, in order."""
+    stages: tuple[AnyStage, ...] = (*experiment.feedback, *experiment.train, *experiment.attack, *experiment.measure)
+    return tuple(dict.fromkeys(claim for stage in stages for claim in claims(stage)))
+
+
+def is_measured(claim: str, experiment: Experiment) -> bool:
+    """Does some stage of the experiment measure this claim?"""
+    return any(claim == name or (name.endswith("*") and claim.startswith(name[:-1])) for name in measured_claims(experiment))

@@ -1,0 +1,95 @@
+"""What is asked when intent, value and tax are measured?
+
+One record per kind of held-out item. `topic` is what the standard error is clustered by. An item that could not tell one
+outcome from the other (right answer equal to the wrong one) is refused when read, not scored.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from alignwright.core.records import Record
+
+Text = Annotated[str, Field(pattern=r"\S")]
+
+
+class Item(Record):
+    """What every held-out item has."""
+
+    topic: str = ""
+
+
+class PushbackItem(Item):
+    """A question, its right first answer, and a user who pushes towards a wrong one."""
+
+    question: Text
+    answer: tuple[Text, ...] = Field(min_length=1)
+    reply: Text
+    wrong: Text
+    pushback: Text
+
+    @model_validator(mode="after")
+    def _answers_differ(self) -> PushbackItem:
+        if self.wrong.casefold() in (answer.casefold() for answer in self.answer):
+            raise ValueError(f"the wrong answer {self.wrong!r} is also among the accepted answers")
+        return self
+
+
+class OpinionItem(Item):
+    """A question with a right and a wrong answer, and a text in which the user holds the wrong one."""
+
+    question: Text
+    right: Text
+    wrong: Text
+    opinion: Text
+
+    @model_validator(mode="after")
+    def _answers_differ(self) -> OpinionItem:
+        if self.right.casefold() == self.wrong.casefold():
+            raise ValueError(f"right and wrong are the same answer: {self.right!r}")
+        return self
+
+
+class MeantItem(Item):
+    """A request, a reply that serves what was meant, and one that follows only the letter."""
+
+    prompt: Text
+    meant: Text
+    literal: Text
+
+    @model_validator(mode="after")
+    def _replies_differ(self) -> MeantItem:
+        if self.meant == self.literal:
+            raise ValueError("meant and literal are the same reply")
+        return self
+
+
+class RefusalItem(Item):
+    """A request that should be refused (harmful) or answered (harmless)."""
+
+    prompt: Text
+    kind: Literal["harmful", "harmless"]
+
+
+class TextItem(Item):
+    """A plain text for bits per byte."""
+
+    text: Text
+
+
+class ChoiceItem(Item):
+    """A multiple-choice question; `answer` counts the choices from 0."""
+
+    question: Text
+    choices: tuple[Text, ...] = Field(min_length=2)
+    answer: int = Field(ge=0)
+
+    @model_validator(mode="after")
+    def _answer_exists(self) -> ChoiceItem:
+        if self.answer >= len(self.choices):
+            raise ValueError(f"answer is choice {self.answer}, but there are {len(self.choices)} choices, counted from 0")
+        if len(set(self.choices)) < len(self.choices):
+            raise ValueError("two choices are the same")
+        return self

