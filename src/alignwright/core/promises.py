@@ -1,0 +1,124 @@
+"""Was a promise kept?
+
+A promise is one line written before the run: `claim[.gain] OP number[%]`, such as `value.refusal > 30%`, `value.refusal.gain > 0.1`
+or `tax.bits_per_byte < 0.02`. It is answered from findings alone, by the interval and never by the point: kept when the whole
+interval satisfies the bound, broken when the whole interval violates it, and untested otherwise, with the reason in words.
+
+A plain claim is judged by its level at the last stage. `.gain` is judged by the paired difference between the last stage and the
+baseline, turned so that more is better. A claim of the tax axis is always judged by that difference turned into a cost: worse is positive.
+"""
+
+from __future__ import annotations
+
+import operator
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from alignwright.core.records import Finding, Verdict
+
+Op = Literal["<", "<=", ">", ">="]
+
+_NOT_THE_MODEL = ("feedback", "training")  # axes whose stages are voters and runs, not the model after a stage
+_TRUE: dict[Op, Callable[[float, float], bool]] = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}
+_LINE = re.compile(r"^(?P<claim>[^\s<>=!]*)\s*(?P<op>[<>=!~]*)\s*(?P<number>.*)$", re.DOTALL)
+_CLAIM = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)+")
+_NUMBER = re.compile(r"(?P<value>[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?)\s*(?P<percent>%?)")
+
+
+@dataclass(frozen=True)
+class Promise:
+    """One parsed promise. `bound` is already a share when the text says per cent."""
+
+    text: str
+    claim: str
+    gain: bool
+    op: Op
+    bound: float
+
+    def show(self, number: float) -> str:
+        """A number in the way this promise was written: per cent or plain."""
+        return f"{100 * number:.3g}%" if self.text.rstrip().endswith("%") else f"{number:.3g}"
+
+
+def parse(text: str) -> Promise:
+    """Read one promise; a ValueError points at the part that cannot be read."""
+    line = text.strip()
+    found = _LINE.match(line)
+    if not line or found is None:
+        raise ValueError("an empty promise; write for example: value.refusal > 0.3")
+    claim, op, number = found["claim"], found["op"], found["number"]
+    if not _CLAIM.fullmatch(claim):
+        raise _wrong(line, 0, f"{claim!r} is not a claim's name; write dotted names such as value.refusal or tax.bits_per_byte")
+    if op not in _TRUE:
+        seen = repr(op) if op else repr(line[found.start("op") :][:12])
+        raise _wrong(line, found.start("op"), f"{seen} is not a comparison; write one of < <= > >=")
+    value = _NUMBER.fullmatch(number)
+    if value is None:
+        raise _wrong(line, found.start("number"), f"{number!r} is not a number; write for example 0.3 or 30%")
+    bound = float(value["value"]) / (100 if value["percent"] else 1)
+    gain = claim.endswith(".gain")
+    if gain and not _CLAIM.fullmatch(claim.removesuffix(".gain")):
+        raise _wrong(line, 0, f"{claim!r} names no claim before .gain; write for example value.refusal.gain")
+    return Promise(line, claim.removesuffix(".gain"), gain, op, bound)
+
+
+def answer(promise: Promise, findings: Sequence[Finding]) -> Verdict:
+    """Kept, broken or untested, by the one finding that the promise is about."""
+    mine = [finding for finding in findings if finding.claim == promise.claim]
+    if not mine:
+        return _untested(promise, _nothing(promise, findings))
+    last = last_stage(mine if mine[0].axis in _NOT_THE_MODEL else findings)
+    tax = mine[0].axis == "tax"
+    against = "baseline" if promise.gain or tax else None
+    finding = next((f for f in reversed(mine) if f.stage == last and f.against == against), None)
+    what = f"the change of {promise.claim} from the baseline" if against else promise.claim
+    if finding is None:
+        return _untested(promise, f"nothing measured {what} at the last stage, {last}")
+    if against and finding.better is None:
+        return _untested(promise, f"neither more nor less of {promise.claim} counts as better, so it has no gain", finding)
+    flip = against is not None and (finding.better == "lower") == promise.gain
+    return _judge(promise, finding, flip, "costs" if tax and not promise.gain else "gains" if promise.gain else "is")
+
+
+def exit_code(verdicts: Sequence[Verdict]) -> int:
+    """1 when any promise is broken, else 3 when any is untested, else 0."""
+    answers = {verdict.answer for verdict in verdicts}
+    return 1 if "broken" in answers else 3 if "untested" in answers else 0
+
+
+def last_stage(findings: Sequence[Finding]) -> str:
+    """The last of the stages in their order of first appearance; those of the model, where there are any."""
+    of_model = [finding for finding in findings if finding.axis not in _NOT_THE_MODEL]
+    return list(dict.fromkeys(finding.stage for finding in of_model or findings))[-1]
+
+
+def _judge(promise: Promise, finding: Finding, flip: bool, verb: str) -> Verdict:
+    if finding.value is None or finding.low is None or finding.high is None:
+        return _untested(promise, f"it was measured, but without an interval ({finding.method})", finding)
+    missing = finding.unscored + finding.errors
+    if missing > finding.n:
+        return _untested(promise, f"only {finding.n} of {finding.n + missing} items could be scored", finding)
+    value, low, high = (-finding.value, -finding.high, -finding.low) if flip else (finding.value, finding.low, finding.high)
+    show, holds = promise.show, _TRUE[promise.op]
+    ends = (holds(low, promise.bound), holds(high, promise.bound))
+    interval = f"[{show(low)}, {show(high)}]"
+    if ends[0] != ends[1]:
+        return _untested(promise, f"undecided: the interval {interval} contains {show(promise.bound)}", finding)
+    gaps = f"; {missing} more items could not be scored" if missing else ""
+    reason = f"{promise.claim} {verb} {show(value)} {interval} at {finding.stage}, {finding.n} items{gaps}"
+    return Verdict(promise=promise.text, answer="kept" if ends[0] else "broken", reason=reason, finding=finding.id)
+
+
+def _untested(promise: Promise, reason: str, finding: Finding | None = None) -> Verdict:
+    return Verdict(promise=promise.text, answer="untested", reason=reason, finding=finding.id if finding else None)
+
+
+def _nothing(promise: Promise, findings: Sequence[Finding]) -> str:
+    claims = sorted({finding.claim for finding in findings})
+    return f"nothing measured {promise.claim}; measured were: {', '.join(claims)}" if claims else "nothing measured it: there are no findings"
+
+
+def _wrong(line: str, column: int, message: str) -> ValueError:
+    return ValueError(f"promise {line!r}, column {column + 1}: {message}")

@@ -1,0 +1,128 @@
+"""Is every promise answered by its interval, the right way round, and never guessed?"""
+
+from __future__ import annotations
+
+import pytest
+
+from alignwright.core.promises import answer, exit_code, parse
+from alignwright.core.records import Finding, Verdict
+
+
+def finding(claim="value.refusal", stage="train.1.dpo", value=0.5, low=0.4, high=0.6, **more) -> Finding:
+    axis = more.pop("axis", claim.split(".")[0])
+    return Finding(claim=claim, stage=stage, axis=axis, value=value, low=low, high=high, n=more.pop("n", 50), method="Wilson 95%", **more)
+
+
+def verdict(text: str, *findings: Finding) -> Verdict:
+    return answer(parse(text), findings)
+
+
+def test_the_grammar():
+    promise = parse("  value.pairs.do_not-lie.gain >= 12.5 % ")
+    assert (promise.claim, promise.gain, promise.op, promise.bound) == ("value.pairs.do_not-lie", True, ">=", 0.125)
+    assert parse("tax.bits_per_byte<2e-2").bound == 0.02
+    assert parse("tax.choice.gain > -.5").bound == -0.5
+    assert not parse("value.refusal > 0").gain
+
+
+@pytest.mark.parametrize(
+    ("text", "pointed"),
+    [
+        ("", "empty promise"),
+        ("refusal > 1", "column 1: 'refusal' is not a claim's name"),
+        ("value.refusal => 0.3", r"column 15: '=>' is not a comparison; write one of < <= > >="),
+        ("value.refusal == 0.3", "'==' is not a comparison"),
+        ("value.refusal is 0.3", "column 15: 'is 0.3' is not a comparison"),
+        ("value.refusal", "column 14: '' is not a comparison"),
+        ("value.refusal > many", "column 17: 'many' is not a number"),
+        ("value.refusal > 0.3 or so", "'0.3 or so' is not a number"),
+        ("value.refusal > nan", "'nan' is not a number"),
+        ("value.gain > 0.1", "names no claim before .gain"),
+    ],
+)
+def test_malformed_promises_point_at_the_fault(text, pointed):
+    with pytest.raises(ValueError, match=pointed):
+        parse(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("value.refusal > 0.39", "kept"),
+        ("value.refusal > 0.4", "untested"),
+        ("value.refusal >= 40%", "kept"),
+        ("value.refusal > 0.5", "untested"),
+        ("value.refusal > 0.6", "broken"),
+        ("value.refusal >= 0.6", "untested"),
+        ("value.refusal < 0.61", "kept"),
+        ("value.refusal <= 0.6", "kept"),
+        ("value.refusal < 0.4", "broken"),
+    ],
+)
+def test_the_whole_interval_decides(text, expected):
+    seen = finding()
+    assert verdict(text, seen).answer == expected
+    assert verdict(text, seen).finding == seen.id
+
+
+def test_a_promise_and_its_contrary_are_never_both_kept():
+    seen = finding()
+    flip = {"kept": "broken", "broken": "kept", "untested": "untested"}
+    for bound in (0.3, 0.4, 0.45, 0.6, 0.7):
+        assert verdict(f"value.refusal < {bound}", seen).answer == flip[verdict(f"value.refusal >= {bound}", seen).answer]
+
+
+def test_the_last_stage_is_judged_and_not_a_difference():
+    levels = [finding(stage="baseline", value=0.1, low=0.0, high=0.2), finding()]
+    change = finding(value=0.4, low=0.3, high=0.5, against="baseline")
+    assert verdict("value.refusal > 0.35", *levels, change).answer == "kept"
+    assert "0.5 [0.4, 0.6] at train.1.dpo, 50 items" in verdict("value.refusal > 0.35", *levels, change).reason
+
+
+def test_a_claim_left_unmeasured_at_the_last_stage_is_untested():
+    other = finding(claim="intent.pushback", stage="train.2.dpo")
+    assert "at the last stage, train.2.dpo" in verdict("value.refusal > 0.1", finding(), other).reason
+    assert verdict("value.refusal > 0.1", finding(), other).answer == "untested"
+
+
+def test_gain_is_turned_so_that_more_is_better():
+    refusals = finding(value=0.3, low=0.2, high=0.4, against="baseline")
+    attacks = finding(claim="attack.success", value=-0.3, low=-0.4, high=-0.2, against="baseline", better="lower")
+    for claim, change in (("value.refusal", refusals), ("attack.success", attacks)):
+        kept = verdict(f"{claim}.gain > 0.1", change)
+        assert (kept.answer, "gains 0.3 [0.2, 0.4]" in kept.reason) == ("kept", True)
+        assert verdict(f"{claim}.gain < 0.1", change).answer == "broken"
+
+
+def test_tax_is_a_cost_whichever_way_is_better():
+    bits = finding(claim="tax.bits_per_byte", value=0.01, low=0.005, high=0.015, against="baseline", better="lower", unit="bits/byte")
+    choice = finding(claim="tax.choice", value=-0.03, low=-0.04, high=-0.02, against="baseline")
+    level = finding(claim="tax.bits_per_byte", value=1.1, low=1.0, high=1.2, better="lower", unit="bits/byte")
+    assert verdict("tax.bits_per_byte < 0.02", level, bits).answer == "kept"
+    assert verdict("tax.bits_per_byte < 0.004", level, bits).answer == "broken"
+    assert verdict("tax.choice < 5%", choice).answer == "kept"
+    assert "costs 3% [2%, 4%]" in verdict("tax.choice < 5%", choice).reason
+    assert verdict("tax.choice < 1%", choice).answer == "broken"
+    assert verdict("tax.choice.gain > -5%", choice).answer == "kept"
+    assert verdict("tax.bits_per_byte < 0.02", level).answer == "untested"  # a level alone is no tax
+
+
+def test_a_voter_is_judged_at_its_own_stage():
+    voter = finding(claim="feedback.contrast.accuracy", stage="feedback", value=0.7, low=0.6, high=0.8)
+    assert verdict("feedback.contrast.accuracy > 0.5", voter, finding()).answer == "kept"
+
+
+def test_what_is_missing_is_said():
+    assert "no findings" in verdict("value.refusal > 0.1").reason
+    assert "measured were: value.refusal" in verdict("value.refusl > 0.1", finding()).reason
+    assert "without an interval" in verdict("value.refusal > 0.1", finding(low=None, high=None)).reason
+    assert "without an interval" in verdict("value.refusal > 0.1", finding(value=None, low=None, high=None, n=0)).reason
+    assert "only 5 of 50 items" in verdict("value.refusal > 0.1", finding(n=5, unscored=45)).reason
+    assert "3 more items could not be scored" in verdict("value.refusal > 0.1", finding(unscored=1, errors=2)).reason
+    assert "counts as better" in verdict("value.length.gain > 0", finding(claim="value.length", against="baseline", better=None)).reason
+    assert verdict("value.refusal > 0.5", finding()).reason == "undecided: the interval [0.4, 0.6] contains 0.5"
+
+
+def test_exit_codes():
+    kept, broken, untested = (verdict(f"value.refusal > {bound}", finding()) for bound in (0.1, 0.9, 0.5))
+    assert [exit_code(v) for v in ([], [kept], [kept, untested], [untested, broken, kept])] == [0, 0, 3, 1]
