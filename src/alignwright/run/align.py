@@ -1,0 +1,165 @@
+"""How does a spec file become an aligned model and a report?
+
+Plan the jobs, skip those the ledger knows, run the rest, draw the findings, answer the promises, write the report. Nothing about
+the run lives outside its folder, so running the same command again resumes it, wherever it was killed.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from alignwright.core.records import Answers, Header, Verdict, content_id
+from alignwright.run.bill import Bill, bill
+from alignwright.run.ledger import Ledger, only_one, write_json, write_text
+from alignwright.run.plan import Job, keys, plan
+from alignwright.run.progress import View
+from alignwright.run.threads import settle_threads
+from alignwright.spec.experiment import Experiment, model_stages, resolve_effort
+from alignwright.spec.load import load
+from alignwright.spec.models import resolve
+
+
+@dataclass(frozen=True)
+class Request:
+    """What was asked for on the command line."""
+
+    spec: Path
+    overrides: tuple[str, ...] = ()
+    until: str | None = None
+    runs: Path = Path("runs")
+    audit: str | None = None
+    """Only measure and attack this model; train nothing."""
+
+
+def prepare(request: Request) -> tuple[Experiment, tuple[Job, ...], Path]:
+    """The resolved experiment, its jobs up to `until`, and its run folder. Imports no torch."""
+    experiment = load(request.spec, request.overrides)
+    if request.audit is not None:
+        experiment = _only_audit(experiment, request.audit)
+    experiment = resolve_effort(experiment)
+    jobs = plan(experiment)
+    if request.until is not None:
+        jobs = _until(jobs, request.until)
+    return experiment, jobs, request.runs / f"{experiment.name}-{experiment.id[:6]}"
+
+
+def estimate(request: Request) -> Bill:
+    """What the run would do and cost, without doing it."""
+    experiment, jobs, folder = prepare(request)
+    return bill(experiment, jobs, keys(experiment, jobs), Ledger(folder))
+
+
+def align(request: Request, view: View) -> Path:
+    """Run what has to be run and write the report; returns the run folder."""
+    threads, chosen = settle_threads()
+    experiment, jobs, folder = prepare(request)
+    with only_one(folder):
+        view.say(f"{experiment.name}: {len(jobs)} jobs into {folder} ({chosen})")
+        _write_spec(experiment, request, folder, threads)
+        ledger = Ledger(folder)
+        _run_jobs(experiment, jobs, ledger, view)
+        conclude(experiment, jobs, folder, ledger, whole=request.until is None)
+    return folder
+
+
+def conclude(experiment: Experiment, jobs: Sequence[Job], folder: Path, ledger: Ledger, *, whole: bool) -> None:
+    """Findings from the jobs' stored outcomes, verdicts from the findings, the report from both."""
+    from alignwright.core.promises import answer, parse
+    from alignwright.report import render
+    from alignwright.run.findings import findings_of
+
+    findings = findings_of(experiment, [(job, folder / ledger.entries[job.name].folder) for job in jobs])
+    if whole:
+        verdicts = tuple(answer(parse(text), findings) for text in experiment.promises)
+    else:
+        reason = "the run was stopped before its end (--until), so nothing final was measured"
+        verdicts = tuple(Verdict(promise=text, answer="untested", reason=reason) for text in experiment.promises)
+    write_text(folder / "findings.jsonl", "".join(f.model_dump_json() + "\n" for f in findings))
+    write_text(folder / "promises.json", Answers(header=_header(experiment, folder), verdicts=verdicts).model_dump_json(indent=1) + "\n")
+    render(folder)
+
+
+def _run_jobs(experiment: Experiment, jobs: Sequence[Job], ledger: Ledger, view: View) -> None:
+    known = keys(experiment, tuple(jobs))
+    shelf = None
+    for number, job in enumerate(jobs):
+        key = known[job.name]
+        done = ledger.done(job.name, key)
+        if done:
+            view.done(job.name, 0.0, cached=True)
+            continue
+        if shelf is None:
+            from alignwright.run.execute import Shelf, execute  # torch starts here, only when something has to be computed
+
+            shelf = Shelf(experiment, ledger)
+        work = ledger.folder(number, job.name, key)
+        started = time.perf_counter()
+        with view.job(job.name) as bar:
+            note = execute(job, experiment, shelf, ledger, work, bar)
+        seconds = time.perf_counter() - started
+        ledger.finish(job.name, key, work, seconds, bar.tokens)
+        view.done(job.name, seconds, note)
+
+
+def _write_spec(experiment: Experiment, request: Request, folder: Path, threads: int) -> None:
+    from alignwright.run.provenance import provenance
+
+    place = folder / "spec"
+    place.mkdir(parents=True, exist_ok=True)
+    write_text(place / "spec.yaml", request.spec.read_text(encoding="utf-8"))
+    if experiment.intent.constitution:
+        write_text(place / "constitution.md", experiment.path(experiment.intent.constitution).read_text(encoding="utf-8"))
+    write_json(place / "resolved.json", experiment.model_dump(mode="json"))
+    write_json(place / "provenance.json", provenance(request.spec.resolve().parent, experiment.seed, threads))
+
+
+def _header(experiment: Experiment, folder: Path) -> Header:
+    import json
+
+    facts = json.loads((folder / "spec" / "provenance.json").read_text(encoding="utf-8"))
+    shown = {
+        "spec": experiment.id,
+        "alignwright": str(facts["alignwright"]),
+        "code": str(facts["code"]),
+        "machine": f"{facts['processor'] or 'unknown processor'}, {facts['threads']} threads",
+        "packages": ", ".join(f"{name} {number}" for name, number in facts["packages"].items() if name in ("torch", "transformers", "peft")),
+        "commit": str((facts["git"]["commit"] or "not in a git checkout")[:12]) + (" with changes" if facts["git"]["diff"] else ""),
+        "measured in": "float32, greedy replies, fixed batch layout",
+    }
+    principles: tuple[tuple[str, str], ...] = ()
+    if experiment.intent.constitution:
+        from alignwright.spec.constitution import parse as parse_constitution
+
+        path = experiment.path(experiment.intent.constitution)
+        principles = tuple((p.slug, p.title) for p in parse_constitution(path.read_text(encoding="utf-8"), path).principles)
+    return Header(
+        name=experiment.name,
+        model=experiment.model,
+        seed=experiment.seed,
+        effort=experiment.effort,
+        stages=model_stages(experiment),
+        facts=shown,
+        principles=principles,
+    )
+
+
+def _only_audit(experiment: Experiment, model: str) -> Experiment:
+    """The same questions put to another model, nothing trained: only levels can be answered, gains are untested."""
+    path = Path(model).expanduser()
+    name = str(path.resolve()) if path.exists() else model
+    resolve(name)
+    parts = dict(experiment) | {"name": f"{experiment.name}-audit-{content_id(name)[:6]}", "model": name}
+    parts |= {"collect": None, "feedback": (), "train": ()}
+    return Experiment(**parts).at(experiment.folder)
+
+
+def _until(jobs: tuple[Job, ...], stage: str) -> tuple[Job, ...]:
+    """The jobs up to and including those of `stage`, such as train.0.sft, train.0, aggregate or baseline."""
+    last = [i for i, job in enumerate(jobs) if any(name == stage or name.startswith(f"{stage}.") for name in (job.name, *job.name.split("@")))]
+    if not last:
+        known = dict.fromkeys(job.name.partition("@")[0] for job in jobs)
+        raise ValueError(f"--until {stage}: no such stage; there are baseline, {', '.join(known)}")
+    return jobs[: last[-1] + 1]

@@ -1,0 +1,130 @@
+"""What would it cost?
+
+An estimate before anything is loaded: tokens per job from the data's size, minutes from a cost per token and parameter, memory from
+the weights. Rates are those of a two-core machine with bfloat16 matrix units; read them as an order of magnitude.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from alignwright.run.ledger import Ledger
+from alignwright.run.plan import Job
+from alignwright.spec.experiment import Experiment
+from alignwright.spec.models import resolve
+from alignwright.spec.stages import (
+    Collect,
+    Contrast,
+    Critique,
+    Dpo,
+    Instruction,
+    IntentMeasure,
+    JudgeVote,
+    Pooled,
+    Rules,
+    Sft,
+    Suite,
+    TaxMeasure,
+    ValueMeasure,
+    Written,
+    known,
+)
+
+READ_FLOPS, WRITE_FLOPS, TRAIN_FLOPS = 1.6e11, 6e10, 4.5e11
+"""Useful floating-point operations per second when scoring (float32), sampling (float32) and training (bfloat16)."""
+PROMPT, REPLY = 60, 45
+"""Tokens of a typical prompt with its template, and of a written reply."""
+UNKNOWN_PARAMETERS = 1_000_000_000
+
+
+@dataclass(frozen=True)
+class Line:
+    name: str
+    cached: bool
+    tokens: int
+    minutes: float
+
+
+@dataclass(frozen=True)
+class Bill:
+    """The jobs with their estimated cost; minutes and memory are of what is still to be done."""
+
+    folder: Path
+    lines: tuple[Line, ...]
+    memory_gb: float
+    parameters: int | None
+
+    @property
+    def minutes(self) -> float:
+        return sum(line.minutes for line in self.lines if not line.cached)
+
+
+def bill(experiment: Experiment, jobs: Sequence[Job], keys: Mapping[str, str], ledger: Ledger) -> Bill:
+    """Estimate every job. Reads the data files' lengths, no model."""
+    parameters = resolve(experiment.model, experiment.folder).parameters
+    size = parameters or UNKNOWN_PARAMETERS
+    lines = []
+    for job in jobs:
+        read, write, train = _tokens(job, experiment)
+        seconds = 2 * size * (read / READ_FLOPS + write / WRITE_FLOPS + 2 * train / TRAIN_FLOPS)
+        lines.append(Line(job.name, ledger.done(job.name, keys[job.name]) is not None, read + write + train, seconds / 60))
+    return Bill(ledger.run, tuple(lines), (4 * size + 1.2e9) / 1e9, parameters)
+
+
+def _tokens(job: Job, experiment: Experiment) -> tuple[int, int, int]:
+    """Tokens read, written and trained on by a job."""
+    stage, intent = job.stage, experiment.intent
+    pairs = _rows(experiment, intent.pairs)
+
+    def items(files: Sequence[str], limit: int | None) -> int:
+        return min(_rows(experiment, files), limit or 10**9)
+
+    match stage:
+        case Collect():
+            count = items(intent.prompts, stage.limit)
+            return count * PROMPT, count * known(stage.samples) * known(stage.max_new_tokens), 0
+        case Critique():
+            count = items(intent.prompts, stage.limit) * stage.rounds
+            return count * PROMPT * 6, count * 2 * known(stage.max_new_tokens), 0
+        case Contrast():
+            return (pairs + known(stage.check_pairs)) * 2 * (2 * PROMPT + 2 * REPLY), 0, 0
+        case JudgeVote():
+            return known(stage.check_pairs) * 2 * (3 * PROMPT + 2 * REPLY), 0, 0
+        case Sft():
+            rows = pairs if stage.data in ("chosen", "revisions") else _rows(experiment, (stage.data,))
+            return 0, 0, int(rows * (PROMPT + REPLY) * known(stage.epochs))
+        case Dpo():
+            return 0, 0, int(pairs * (PROMPT + 2 * REPLY) * (known(stage.epochs) + 0.4))
+        case Instruction():
+            count = items(stage.data, stage.limit)
+            return count * PROMPT, count * known(stage.max_new_tokens), 0
+        case IntentMeasure():
+            pushed, forced = items(stage.pushback, stage.limit), items(stage.opinion, stage.limit) * 2 + items(stage.meant, stage.limit)
+            return pushed * 2 * PROMPT + forced * (PROMPT + 2 * REPLY), pushed * known(stage.max_new_tokens), 0
+        case ValueMeasure():
+            asked, paired = items(stage.prompts, None), items(stage.pairs, None)
+            return asked * PROMPT + paired * (PROMPT + 2 * REPLY), asked * known(stage.max_new_tokens), 0
+        case TaxMeasure():
+            return items(stage.text, stage.limit) * 170 + items(stage.choice, stage.limit) * 50, 0, 0
+        case Suite():
+            count = items(stage.prompts, stage.limit) * 5
+            return count * PROMPT * 2, count * known(stage.max_new_tokens), 0
+        case Written() | Rules() | Pooled():
+            return 0, 0, 0
+
+
+def _rows(experiment: Experiment, files: Sequence[str]) -> int:
+    """About how many rows: lines of JSONL, entries of a JSON list, paragraphs of plain text."""
+    total = 0
+    for name in files:
+        path = experiment.path(name)
+        if not path.is_file() or path.suffix in (".gz", ".parquet"):
+            total += 1000
+        elif path.suffix == ".json":
+            total += len(json.loads(path.read_text(encoding="utf-8")))
+        else:
+            total += sum(1 for line in path.read_text(encoding="utf-8").splitlines() if line.strip())
+    return total

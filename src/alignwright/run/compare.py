@@ -1,0 +1,75 @@
+"""How do two runs differ? Their specs knob by knob, then their findings claim by claim.
+
+The findings of two runs on the same items are compared by their intervals only: a paired test needs both runs' outcomes, and two
+runs need not have measured the same items. Intervals that do not overlap are marked; nothing else is claimed.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import cast
+
+from rich.table import Table
+
+from alignwright.core.records import Finding
+
+
+def read_findings(run: Path) -> list[Finding]:
+    """A run's findings. Raises FileNotFoundError, saying what to do, when there are none."""
+    path = run / "findings.jsonl"
+    if not path.exists():
+        raise FileNotFoundError(f"{run} has no findings.jsonl: it is not a run folder, or the run has not come to its end; resume it with alignwright align")
+    return [Finding.model_validate_json(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def spec_changes(a: Path, b: Path) -> list[tuple[str, object, object]]:
+    """Every knob whose resolved value differs: (path, value in a, value in b); None stands for not there."""
+    left, right = (dict(_leaves("", json.loads((run / "spec" / "resolved.json").read_text(encoding="utf-8")))) for run in (a, b))
+    return [(key, left.get(key), right.get(key)) for key in dict.fromkeys((*left, *right)) if left.get(key) != right.get(key)]
+
+
+def compare(a: Path, b: Path) -> Table:
+    """A table of the last stage's level of every claim in both runs."""
+    left, right = ({f.claim: f for f in _final(read_findings(run))} for run in (a, b))
+    table = Table(box=None, pad_edge=False)
+    for heading in ("claim", a.name, b.name, ""):
+        table.add_column(heading, overflow="fold")
+    for claim in dict.fromkeys((*left, *right)):
+        one, two = left.get(claim), right.get(claim)
+        table.add_row(claim, _cell(one), _cell(two), _mark(one, two))
+    return table
+
+
+def _final(findings: list[Finding]) -> list[Finding]:
+    levels = [f for f in findings if f.against is None]
+    measured = [f for f in levels if f.axis not in ("feedback", "training")]
+    last = measured[-1].stage if measured else ""
+    return [f for f in levels if f.stage == last or f.axis == "feedback"]
+
+
+def _cell(finding: Finding | None) -> str:
+    if finding is None:
+        return "-"
+    if finding.value is None:
+        return f"no value (n={finding.n}, unscored {finding.unscored})"
+    interval = f" [{finding.low:.3f}, {finding.high:.3f}]" if finding.low is not None and finding.high is not None else " [no interval]"
+    return f"{finding.value:.3f}{interval} n={finding.n}"
+
+
+def _mark(one: Finding | None, two: Finding | None) -> str:
+    if not (one and two and one.low is not None and one.high is not None and two.low is not None and two.high is not None):
+        return ""
+    return "apart" if one.high < two.low or two.high < one.low else ""
+
+
+def _leaves(path: str, value: object) -> Iterator[tuple[str, object]]:
+    if isinstance(value, dict):
+        for key, inner in cast("dict[str, object]", value).items():
+            yield from _leaves(f"{path}.{key}" if path else key, inner)
+    elif isinstance(value, list) and value and isinstance(value[0], dict):
+        for i, inner in enumerate(cast("list[object]", value)):
+            yield from _leaves(f"{path}.{i}", inner)
+    else:
+        yield path, value

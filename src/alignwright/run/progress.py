@@ -1,0 +1,87 @@
+"""What does a user see while it runs?
+
+One quiet line per finished job; while a job runs, a bar with its rate and time left, on a terminal only. Nothing printed here is
+evidence: the report is made from findings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+
+from alignwright.run.bill import Bill
+
+
+@dataclass
+class Bar:
+    """The moving part of one job."""
+
+    progress: Progress
+    task: TaskID
+    tokens: int = 0
+
+    def __call__(self, done: int, total: int, note: str = "", tokens: int = 0) -> None:
+        """Show that `done` of `total` is done; `tokens` are added to the job's count."""
+        self.tokens += tokens
+        elapsed = self.progress.tasks[0].elapsed or 0.0
+        rate = f"{self.tokens / elapsed:,.0f} tok/s" if self.tokens and elapsed > 1 else ""
+        self.progress.update(self.task, completed=done, total=total, note=f"{note} {rate}".strip())
+
+
+@dataclass
+class View:
+    """The terminal of a run."""
+
+    console: Console = field(default_factory=Console)
+
+    @contextmanager
+    def job(self, name: str) -> Iterator[Bar]:
+        """A live line for the job called `name`, gone when the job ends."""
+        columns = (
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            TaskProgressColumn(),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[note]}", markup=False),
+        )
+        with Progress(*columns, console=self.console, transient=True, disable=not self.console.is_terminal) as progress:
+            yield Bar(progress, progress.add_task(readable(name), total=None, note=""))
+
+    def done(self, name: str, seconds: float, note: str = "", *, cached: bool = False) -> None:
+        mark, cost = ("[dim]·[/]", "cached") if cached else ("[green]✓[/]", f"{seconds:.1f} s")
+        self.console.print(f"{mark} {readable(name):<44} {cost:>9}  ", end="", highlight=False)
+        self.console.print(note, style="dim", markup=False, highlight=False)
+
+    def say(self, text: str) -> None:
+        self.console.print(text, highlight=False, markup=False)
+
+
+def readable(name: str) -> str:
+    """A job's name for people: `measure.0.tax@train.1.dpo` is "measure tax after dpo"."""
+    job, _, model = name.partition("@")
+    words = " ".join(part for part in job.split(".") if not part.isdigit())
+    if not model:
+        return words
+    return f"{words}, {'start model' if model == 'baseline' else 'after ' + model.split('.')[-1]}"
+
+
+def show_bill(estimated: Bill, console: Console) -> None:
+    """Print the estimate of a dry run."""
+    table = Table(box=None, pad_edge=False)
+    table.add_column("stage")
+    for heading in ("tokens", "minutes"):
+        table.add_column(heading, justify="right")
+    for line in estimated.lines:
+        table.add_row(readable(line.name), f"{line.tokens:,}" if line.tokens else "-", "cached" if line.cached else f"{line.minutes:.1f}")
+    console.print(table)
+    size = f"{estimated.parameters / 1e6:,.0f} million parameters" if estimated.parameters else "size unknown before it is fetched"
+    todo = sum(not line.cached for line in estimated.lines)
+    console.print(f"\n{todo} of {len(estimated.lines)} stages to do into {estimated.folder}, about {estimated.minutes:.0f} minutes on two cores", highlight=False)
+    console.print(f"model: {size}; memory: about {estimated.memory_gb:.1f} GB", highlight=False)

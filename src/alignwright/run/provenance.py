@@ -1,0 +1,66 @@
+"""Which code, which machine, which seeds made this?
+
+Written to `spec/provenance.json` at the start of every run. The git part speaks of the folder that holds the spec.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+import sys
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from alignwright import __version__
+from alignwright.run.plan import code_version
+
+PACKAGES = ("torch", "transformers", "peft", "tokenizers", "safetensors", "numpy", "scipy", "pydantic")
+MAX_DIFF = 200_000
+
+
+def provenance(folder: Path, seed: int, threads: int) -> dict[str, object]:
+    """Facts about code, versions, hardware and seed, as JSON-able values; None for what is not known."""
+    return {
+        "alignwright": __version__,
+        "code": code_version(),
+        "python": sys.version.split()[0],
+        "packages": {name: _version(name) for name in PACKAGES},
+        "platform": platform.platform(),
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "threads": threads,
+        "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else None,
+        "seed": seed,
+        "git": _git(folder),
+    }
+
+
+def _version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
+
+
+def _processor() -> str | None:
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        for line in info.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or None
+
+
+def _git(folder: Path) -> dict[str, str | None]:
+    commit = _run_git(folder, "rev-parse", "HEAD")
+    diff = _run_git(folder, "diff", "HEAD") if commit else None
+    return {"commit": commit, "diff": diff[:MAX_DIFF] if diff else diff}
+
+
+def _run_git(folder: Path, *arguments: str) -> str | None:
+    try:
+        done = subprocess.run(["git", "-C", str(folder), *arguments], capture_output=True, text=True, timeout=10, check=False)  # noqa: S603, S607
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None

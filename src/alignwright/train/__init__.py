@@ -1,0 +1,1 @@
+"""Training: one optimiser loop; a method adds its loss and nothing else."""

@@ -1,0 +1,81 @@
+"""How does a model learn to say what it would never have said? Supervised fine-tuning on given replies.
+
+Only the assistant's tokens are trained, the end of its turn included; the prompt's never are. Each scored token of a step weighs the
+same (times its row's weight), so long replies are not favoured by the cut into batches.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+
+from alignwright.core.records import Conversation
+from alignwright.model.logprob import token_logprobs
+from alignwright.model.packing import pack
+from alignwright.model.tokens import TokenRow
+from alignwright.spec.stages import Sft
+from alignwright.train.batches import MicroBatch, plan_training
+from alignwright.train.loop import LoopSettings, StepReport, run_loop
+from alignwright.train.losses import negative_log_likelihood
+from alignwright.train.rows import fit_rows
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from alignwright.model.local import LocalPolicy
+
+
+@dataclass(frozen=True)
+class Demonstration:
+    """A conversation that ends with the reply to be learnt, and the weight of its loss."""
+
+    conversation: Conversation
+    weight: float = 1.0
+
+
+def sft(
+    policy: LocalPolicy,
+    demonstrations: Sequence[Demonstration],
+    stage: Sft,
+    *,
+    seed: int,
+    folder: Path,
+    on_step: Callable[[StepReport], None] | None = None,
+) -> list[StepReport]:
+    """Fine-tune `policy` (whose adapter is already attached) in place. `stage` must be resolved: no knob is None.
+
+    Raises ValueError when no row is left within `max_tokens`, TrainingDiverged when a loss is not finite.
+    """
+    rows = [_last_turn(policy, d.conversation) for d in demonstrations]
+    keep = fit_rows(rows, stage.max_tokens, folder, [d.conversation.model_dump(mode="json") for d in demonstrations])
+    objective = _SftObjective(policy, [rows[i] for i in keep], [demonstrations[i] for i in keep])
+    plan = plan_training(objective.rows, epochs=stage.epochs, batch_tokens=stage.batch_tokens, seed=seed)
+    return run_loop(policy, objective, plan, LoopSettings(stage.lr, stage.checkpoint_every), folder, on_step)
+
+
+def _last_turn(policy: LocalPolicy, conversation: Conversation) -> TokenRow:
+    """The last assistant turn is what was demonstrated; earlier ones are part of its prompt."""
+    if conversation.last.role != "assistant":
+        raise ValueError(f"a demonstration must end with the assistant's turn; this one ends with {conversation.last.role!r}: {conversation.last.content[:80]!r}")
+    return policy.chat.row(Conversation(messages=conversation.messages[:-1]), [conversation.last.content])
+
+
+class _SftObjective:
+    def __init__(self, policy: LocalPolicy, rows: Sequence[TokenRow], demonstrations: Sequence[Demonstration]) -> None:
+        self.policy, self.rows, self.demonstrations = policy, rows, demonstrations
+
+    def units(self, batch: MicroBatch) -> float:
+        return sum(len(self.rows[i].replies[0]) * self.demonstrations[i].weight for i in batch)
+
+    def loss(self, batch: MicroBatch) -> tuple[Tensor, dict[str, float]]:
+        packed = pack([self.rows[i] for i in batch], self.policy.chat.pad_id, dtype=self.policy.dtype)
+        logp_N = token_logprobs(self.policy.model, packed)
+        weight_R = torch.tensor([self.demonstrations[i].weight for i in batch])
+        return negative_log_likelihood(logp_N, weight_R[packed.reply_N]).sum(), {}
+
+    def describe(self, index: int) -> dict[str, object]:
+        return {"messages": [m.model_dump() for m in self.demonstrations[index].conversation.messages]}
