@@ -135,7 +135,7 @@ def bca(
     parts: list[Floats] = [np.asarray(part, dtype=np.float64) for part in _grouped(values, clusters)]
     seen = float(measure(np.concatenate(parts)))
     rng = np.random.default_rng(seed)
-    draws = np.sort([float(measure(np.concatenate([parts[i] for i in rng.integers(count, size=count)]))) for _ in range(resamples)])
+    draws = np.sort([float(measure(np.concatenate([parts[i] for i in map(int, rng.integers(count, size=count))]))) for _ in range(resamples)])
     left = np.array([float(measure(np.concatenate([part for j, part in enumerate(parts) if j != i]))) for i in range(count)])
     below = (float(np.sum(draws < seen)) + float(np.sum(draws <= seen))) / (2 * resamples)
     if draws[0] == draws[-1] or not 0.0 < below < 1.0:
