@@ -32,11 +32,6 @@ class TrainPlan:
     epoch_of: tuple[int, ...]
 
 
-def row_tokens(row: TokenRow) -> int:
-    """Positions that a row takes in the trunk: the prompt once, and every reply."""
-    return len(row.prompt) + sum(map(len, row.replies))
-
-
 def plan_training(rows: Sequence[TokenRow], *, epochs: float, batch_tokens: int, seed: int) -> TrainPlan:
     """Cut rows into micro-batches and order them over `epochs` (a fraction trains on a part of the last pass)."""
     micro = tuple(tuple(batch) for batch in plan_batches(rows, MICRO_TOKENS, shuffle_seed=seed))
@@ -59,7 +54,7 @@ def _steps_of_epoch(micro: Sequence[MicroBatch], rows: Sequence[TokenRow], batch
     tokens = 0
     for batch in shuffled:
         current.append(batch)
-        tokens += sum(row_tokens(rows[i]) for i in batch)
+        tokens += sum(len(rows[i]) for i in batch)
         if tokens >= batch_tokens:
             steps.append(tuple(current))
             current, tokens = [], 0

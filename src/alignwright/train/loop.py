@@ -24,7 +24,7 @@ import torch
 
 from alignwright.model.adapters import trainable_parameters
 from alignwright.model.tokens import TokenRow
-from alignwright.train.batches import MicroBatch, TrainPlan, row_tokens
+from alignwright.train.batches import MicroBatch, TrainPlan
 from alignwright.train.checkpoint import load_checkpoint, save_checkpoint
 
 if TYPE_CHECKING:
@@ -159,7 +159,7 @@ def _one_step(
     for group in optimiser.param_groups:
         group["lr"] = rate
     optimiser.step()
-    tokens = sum(row_tokens(objective.rows[i]) for batch in batches for i in batch)
+    tokens = sum(len(objective.rows[i]) for batch in batches for i in batch)
     return StepReport(step, len(plan.steps), plan.epoch_of[step], loss, norm, rate, tokens, time.perf_counter() - started, metrics)
 
 

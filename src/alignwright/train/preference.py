@@ -22,7 +22,7 @@ from alignwright.core.records import Preference
 from alignwright.model.logprob import reply_logprobs, token_logprobs
 from alignwright.model.packing import pack
 from alignwright.model.tokens import TokenRow
-from alignwright.spec.stages import Dpo
+from alignwright.spec.stages import Dpo, known
 from alignwright.train import losses
 from alignwright.train.batches import MicroBatch, plan_training
 from alignwright.train.loop import LoopSettings, StepReport, run_loop
@@ -48,9 +48,9 @@ def dpo(
     Raises ValueError when no pair fits in `max_tokens` or the start is not at margin 0, TrainingDiverged on a loss that is not finite.
     """
     rows = [policy.chat.row(p.prompt.conversation, [p.chosen, p.rejected]) for p in preferences]
-    keep = fit_rows(rows, stage.max_tokens, folder, [p.row() for p in preferences])
+    keep = fit_rows(rows, known(stage.max_tokens), folder, [p.row() for p in preferences])
     objective = _DpoObjective(policy, [rows[i] for i in keep], [preferences[i] for i in keep], stage)
-    plan = plan_training(objective.rows, epochs=stage.epochs, batch_tokens=stage.batch_tokens, seed=seed)
+    plan = plan_training(objective.rows, epochs=known(stage.epochs), batch_tokens=known(stage.batch_tokens), seed=seed)
     objective.reference(plan.micro_batches, folder / "reference.safetensors")
     return run_loop(policy, objective, plan, LoopSettings(stage.lr, stage.checkpoint_every), folder, on_step)
 

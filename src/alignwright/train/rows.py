@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from alignwright.model.tokens import TokenRow
-from alignwright.train.batches import MICRO_TOKENS, row_tokens
+from alignwright.train.batches import MICRO_TOKENS
 
 
 def fit_rows(rows: Sequence[TokenRow], max_tokens: int, folder: Path, shown: Sequence[object]) -> list[int]:
@@ -17,12 +17,12 @@ def fit_rows(rows: Sequence[TokenRow], max_tokens: int, folder: Path, shown: Seq
     dropped whole.
     """
     limit = min(max_tokens, MICRO_TOKENS)
-    keep = [i for i, row in enumerate(rows) if row_tokens(row) <= limit]
+    keep = [i for i, row in enumerate(rows) if len(row) <= limit]
     dropped = sorted(set(range(len(rows))) - set(keep))
     if dropped:
-        lines = [json.dumps({"row": i, "tokens": row_tokens(rows[i]), "limit": limit, "data": shown[i]}, ensure_ascii=False) for i in dropped]
+        lines = [json.dumps({"row": i, "tokens": len(rows[i]), "limit": limit, "data": shown[i]}, ensure_ascii=False) for i in dropped]
         (folder / "too_long.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
     if not keep:
-        longest = max(map(row_tokens, rows), default=0)
+        longest = max(map(len, rows), default=0)
         raise ValueError(f"none of {len(rows)} training rows fits in {limit} tokens (the longest has {longest}); raise max_tokens or shorten the data")
     return keep

@@ -17,7 +17,7 @@ from alignwright.core.records import Conversation
 from alignwright.model.logprob import token_logprobs
 from alignwright.model.packing import pack
 from alignwright.model.tokens import TokenRow
-from alignwright.spec.stages import Sft
+from alignwright.spec.stages import Sft, known
 from alignwright.train.batches import MicroBatch, plan_training
 from alignwright.train.loop import LoopSettings, StepReport, run_loop
 from alignwright.train.losses import negative_log_likelihood
@@ -51,9 +51,9 @@ def sft(
     Raises ValueError when no row is left within `max_tokens`, TrainingDiverged when a loss is not finite.
     """
     rows = [_last_turn(policy, d.conversation) for d in demonstrations]
-    keep = fit_rows(rows, stage.max_tokens, folder, [d.conversation.model_dump(mode="json") for d in demonstrations])
+    keep = fit_rows(rows, known(stage.max_tokens), folder, [d.conversation.model_dump(mode="json") for d in demonstrations])
     objective = _SftObjective(policy, [rows[i] for i in keep], [demonstrations[i] for i in keep])
-    plan = plan_training(objective.rows, epochs=stage.epochs, batch_tokens=stage.batch_tokens, seed=seed)
+    plan = plan_training(objective.rows, epochs=known(stage.epochs), batch_tokens=known(stage.batch_tokens), seed=seed)
     return run_loop(policy, objective, plan, LoopSettings(stage.lr, stage.checkpoint_every), folder, on_step)
 
 
