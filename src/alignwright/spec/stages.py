@@ -107,7 +107,7 @@ class Pooled(Record):
 
     by: Literal["pooled"] = "pooled"
     prior: Positive = Field(default=0.5, description="imagined votes for either side")
-    min_strength: float = Field(default=0.6, ge=0.5, le=1.0, description="pairs whose winner is less sure than this are left out and counted")
+    min_strength: float = Field(default=0.6, ge=0.5, lt=1.0, description="pairs whose winner is less sure than this are left out and counted")
 
 
 class Sft(Record):

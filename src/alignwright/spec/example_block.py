@@ -1,0 +1,124 @@
+"""What is said in one example block of a constitution?
+
+Turns (`<system>`, `<developer>`, `<user>`, `<assistant>`, `<tool>`) and comparisons of marked replies, a tag a line, content between,
+`<`, `>` and `&` escaped as in HTML. Other tags inside a turn are its content.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+from typing import cast
+
+from alignwright.core.records import Conversation, Example, Message, Role
+
+_OPEN = re.compile(r'^\s*<(system|developer|user|assistant|tool|comparison)((?:\s+[\w-]+="[^"]*")*)\s*>\s*(?:<!--\s*(.*?)\s*-->)?[ \t]*(.*)$')
+_MARK = re.compile(r"^(GOOD|BAD|OK)\b")
+
+
+class BlockError(ValueError):
+    def __init__(self, line: int, message: str) -> None:
+        super().__init__(message)
+        self.line = line
+
+
+def parse_block(lines: list[str], first: int, note: str) -> list[Example]:
+    """The examples of a block whose first line is line `first` of its file: one for each comparison."""
+    return _Block(lines, first, note).examples()
+
+
+def render_block(example: Example) -> str:
+    """One example as a block."""
+    turns = [_tag(message.role, message.content) for message in example.conversation.messages]
+    good = [_tag("assistant", text, " <!-- GOOD -->") for text in example.good]
+    bad = [_tag("assistant", text, " <!-- BAD -->") for text in example.bad]
+    body = "\n".join([*turns, "<comparison>", *good, *bad, "</comparison>"])
+    longest = max((len(run) for run in re.findall(r"^\s*(~{3,})", body, re.MULTILINE)), default=2)
+    fence = "~" * (longest + 1)
+    return f"{fence}xml\n{body}\n{fence}"
+
+
+def _tag(name: str, content: str, mark: str = "") -> str:
+    return f"<{name}>{mark}\n{html.escape(content, quote=False)}\n</{name}>"
+
+
+class _Block:
+    def __init__(self, lines: list[str], first: int, note: str) -> None:
+        self.lines, self.first, self.note = lines, first, note
+        self.place = 0
+
+    def examples(self) -> list[Example]:
+        found: list[Example] = []
+        messages: list[Message] = []
+        while (match := self._next_tag()) is not None:
+            if match[1] != "comparison":
+                messages.append(Message(role=cast("Role", match[1]), content=self._content(match)))
+                continue
+            if found and messages[-1].role == "assistant":
+                raise self._error(self.place, "two comparisons follow one another without a turn between them")
+            opened = self.place
+            good, bad = self._comparison()
+            if not messages:
+                raise self._error(opened, "a comparison needs a turn before it, such as <user>")
+            found.append(Example(conversation=Conversation(messages=tuple(messages)), good=good, bad=bad, note=self.note))
+            if self._more():
+                if not good:
+                    raise self._error(opened, "the conversation goes on, but no reply of this comparison is GOOD to go on with")
+                messages.append(Message(role="assistant", content=good[0]))
+        if not found:
+            raise self._error(0, "this example has no <comparison> of replies marked GOOD and BAD")
+        return found
+
+    def _error(self, place: int, message: str) -> BlockError:
+        return BlockError(self.first + place, message)
+
+    def _more(self) -> bool:
+        return any(line.strip() for line in self.lines[self.place :])
+
+    def _next_tag(self) -> re.Match[str] | None:
+        """Go to the next opening tag; `place` is then its line."""
+        while self.place < len(self.lines):
+            line = self.lines[self.place]
+            if match := _OPEN.match(line):
+                return match
+            if line.strip() and not re.fullmatch(r"\[.*\]", line.strip()):
+                raise self._error(self.place, f"expected a turn such as <user> or a <comparison>, saw {line.strip()[:40]!r}")
+            self.place += 1
+        return None
+
+    def _content(self, match: re.Match[str]) -> str:
+        """The text up to the closing tag; `place` is then the line after it."""
+        opened, close = self.place, f"</{match[1]}>"
+        text = [match[4]] if match[4] else []
+        while True:
+            if text and text[-1].rstrip().endswith(close):
+                text[-1] = text[-1].rstrip().removesuffix(close)
+                self.place += 1
+                return html.unescape("\n".join(text)).strip("\n").rstrip()
+            self.place += 1
+            if self.place >= len(self.lines) or _OPEN.match(self.lines[self.place]):
+                raise self._error(opened, f"<{match[1]}> is never closed: {close} is missing")
+            text.append(self.lines[self.place])
+
+    def _comparison(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        opened = self.place
+        replies: dict[str, list[str]] = {"GOOD": [], "BAD": [], "OK": []}
+        self.place += 1
+        while self.place < len(self.lines):
+            line = self.lines[self.place].strip()
+            match = _OPEN.match(line)
+            if line == "</comparison>":
+                self.place += 1
+                if not replies["GOOD"] and not replies["BAD"]:
+                    raise self._error(opened, "this comparison has no reply marked GOOD or BAD")
+                return tuple(replies["GOOD"]), tuple(replies["BAD"])
+            if match and match[1] == "assistant":
+                mark = _MARK.match(match[3] or "")
+                if mark is None:
+                    raise self._error(self.place, "this reply is not marked: write <assistant> <!-- GOOD: why --> or <!-- BAD: why -->")
+                replies[mark[1]].append(self._content(match))
+            elif line:
+                raise self._error(self.place, f"a comparison holds <assistant> replies only, saw {line[:40]!r}")
+            else:
+                self.place += 1
+        raise self._error(opened, "<comparison> is never closed: </comparison> is missing")

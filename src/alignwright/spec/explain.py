@@ -1,0 +1,162 @@
+"""What did the validator mean?
+
+pydantic's errors, put into one line each: where, which field, what was seen and what is wanted.
+"""
+
+from __future__ import annotations
+
+from typing import Any, cast, get_args
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from alignwright.spec.errors import Loc, did_you_mean, dotted
+from alignwright.spec.experiment import Experiment, Intent
+from alignwright.spec.positions import Document
+from alignwright.spec.stages import AnyFeedback, AnyMeasure, Attack, Collect, Dpo, Pooled, Sft
+
+
+def _by_name(kinds: tuple[type[BaseModel], ...]) -> dict[str, type[BaseModel]]:
+    return {get_args(kind.model_fields["by"].annotation)[0]: kind for kind in kinds}
+
+
+KINDS: dict[str, dict[str, type[BaseModel]]] = {
+    "feedback": _by_name(get_args(AnyFeedback)),
+    "train": _by_name((Sft, Dpo)),
+    "attack": _by_name((Attack,)),
+    "measure": _by_name(get_args(AnyMeasure)),
+}
+_PARTS: dict[str, type[BaseModel]] = {"intent": Intent, "collect": Collect, "aggregate": Pooled}
+_WANTED = {
+    "int_type": "a whole number",
+    "int_from_float": "a whole number",
+    "float_type": "a number",
+    "string_type": "text",
+    "tuple_type": "a list",
+    "model_type": "a mapping",
+    "model_attributes_type": "a mapping",
+    "dict_type": "a mapping",
+    "bool_type": "true or false",
+}
+
+
+def explain(error: ValidationError, document: Document) -> list[str]:
+    """All problems of the document, each once, in the order of the file."""
+    details = error.errors(include_url=False)
+    lost = {cut for cut in map(_lost_stage, details) if cut is not None}
+    lines: list[str] = []
+    for detail in details:
+        loc = detail["loc"]
+        if any(loc[: len(stage)] == stage and _lost_stage(detail) is None for stage in lost):
+            continue  # a stage of unknown kind says so once, and nothing else
+        if str(loc[-1] if loc else "").startswith("literal["):
+            continue  # one arm of a union; the other arm says what is wanted
+        lines.append(_line(detail, document))
+    return sorted(dict.fromkeys(lines), key=_line_number)
+
+
+def _line_number(line: str) -> int:
+    """Lines of the file in order, overrides first."""
+    number = line.split(": ", 1)[0].rsplit(":", 1)[-1]
+    return int(number) if number.isdigit() else 0
+
+
+def _lost_stage(detail: ErrorDetails) -> Loc | None:
+    """The stage whose kind could not be told, if that is what the error is."""
+    loc = detail["loc"]
+    if len(loc) >= 2 and loc[0] in KINDS and (detail["type"].startswith("union_tag") or (len(loc) == 3 and loc[2] == "by")):
+        return loc[:2]
+    return None
+
+
+def _line(detail: ErrorDetails, document: Document) -> str:
+    shown, inside = _follow(detail["loc"], document.data)
+    stage = _lost_stage(detail)
+    if stage is not None:
+        shown, inside = (*stage, "by"), (*stage, "by")
+        message = _unknown_kind(str(stage[0]), document.data[stage[0]][stage[1]])
+    else:
+        message = _message(detail, shown)
+    path = dotted(shown)
+    return f"{document.place(inside)}: {path}: {message}" if path else f"{document.place(inside)}: {message}"
+
+
+def _follow(loc: Loc, data: Any) -> tuple[Loc, Loc]:
+    """The path as shown, with the kind of a stage in it (train.0.dpo.beta), and as it is in the data (train.0.beta)."""
+    shown: list[str | int] = []
+    inside: list[str | int] = []
+    for place, part in enumerate(loc):
+        if isinstance(part, str) and "[" in part:
+            continue  # pydantic's name for an arm of a union
+        shown.append(part)
+        is_kind = place == 2 and shown[0] in KINDS and isinstance(data, dict) and cast("dict[str, Any]", data).get("by") == part
+        if not is_kind:
+            inside.append(part)
+            data = _child(data, part)
+        if place == 1 and shown[0] == "attack" and len(loc) > 2 and isinstance(data, dict):
+            shown.append(str(cast("dict[str, Any]", data).get("by")))
+    return tuple(shown), tuple(inside)
+
+
+def _child(data: Any, part: str | int) -> Any:
+    if isinstance(data, dict):
+        return cast("dict[str | int, Any]", data).get(part)
+    if isinstance(data, list) and isinstance(part, int):
+        items = cast("list[Any]", data)
+        return items[part] if part < len(items) else None
+    return None
+
+
+def _unknown_kind(section: str, stage: Any) -> str:
+    names = list(KINDS[section])
+    if not isinstance(stage, dict):
+        return f"a stage is a mapping that begins with 'by', saw {seen(stage)}; write {{by: {names[0]}}}"
+    kind = cast("dict[str, Any]", stage).get("by")
+    if kind is None:
+        return f"missing; say which kind of {section} this is: {', '.join(names)}"
+    return f"there is no {section} {kind!r}; {did_you_mean(str(kind), names)}"
+
+
+def _message(detail: ErrorDetails, shown: Loc) -> str:
+    kind, value, context = detail["type"], detail["input"], detail.get("ctx", {})
+    match kind:
+        case "extra_forbidden":
+            return f"no such field; {did_you_mean(str(shown[-1]), fields_at(shown[:-1]))}"
+        case "missing":
+            return "required, but missing"
+        case "value_error":
+            return str(context.get("error", detail["msg"]))
+        case "literal_error":
+            names = [name.strip("'") for name in str(context["expected"]).replace(" or ", ", ").split(", ")]
+            return f"saw {seen(value)}; {did_you_mean(str(value), names)}"
+        case "string_pattern_mismatch":
+            return f"saw {seen(value)}; wanted letters, digits, '.', '_' and '-', beginning with a letter or digit"
+        case _ if kind in _WANTED:
+            return f"wanted {_WANTED[kind]}, saw {seen(value)}"
+        case _:
+            return f"{detail['msg'].replace('Input should be', 'must be')}, saw {seen(value)}"
+
+
+def fields_at(loc: Loc) -> list[str]:
+    """The fields that a part of the spec has."""
+    if not loc:
+        return list(Experiment.model_fields)
+    head = str(loc[0])
+    if len(loc) >= 3 and head in KINDS:
+        return list(KINDS[head][str(loc[2])].model_fields)
+    return list(_PARTS[head].model_fields)
+
+
+def seen(value: Any) -> str:
+    """A value in words."""
+    if value is None:
+        return "nothing"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, str):
+        return f"the text {value!r}"
+    if isinstance(value, (int, float)):
+        return f"the number {value}"
+    if isinstance(value, dict):
+        return "a mapping"
+    return f"a list of {len(value)}"
