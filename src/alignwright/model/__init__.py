@@ -1,0 +1,27 @@
+"""How do we run a language model here, and read its probabilities?
+
+Torch starts in this package. `load` opens a model, `LocalPolicy` speaks and scores, `Chat` is the one door from text to token ids,
+`pack` lays out a prompt and its replies as one row, `token_logprobs` scores them, `sample` speaks, `adapters` holds LoRA.
+
+On import glibc is told to keep freed memory: torch's large temporaries otherwise go back to the kernel after every operation, and
+a quarter of a training step is spent in page faults. Only Linux with glibc has this call, and nothing depends on it.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import sys
+
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
+_LARGEST_MMAP_THRESHOLD = 32 * 1024 * 1024  # glibc refuses more
+
+
+def keep_freed_memory() -> bool:
+    """Ask glibc to serve blocks up to 32 MiB from the heap and not to give the heap back. True when it agreed."""
+    if sys.platform != "linux":
+        return False
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    return mallopt is not None and bool(mallopt(_M_MMAP_THRESHOLD, _LARGEST_MMAP_THRESHOLD)) and bool(mallopt(_M_TRIM_THRESHOLD, 2**31 - 1))
+
+
+keep_freed_memory()

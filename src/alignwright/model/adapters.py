@@ -1,0 +1,119 @@
+"""How is a model changed without losing what it was?
+
+Low-rank adapters (LoRA, Hu et al. 2021, arXiv:2106.09685) over frozen weights, by peft: the reference model is the same model with
+its adapter off. Adapters have the model's dtype; the training loop keeps float32 masters, so nothing is lost in small steps.
+
+To sample and to measure, the adapter is merged for the while: one product a layer instead of three. The base weights are set aside
+whole and put back, never subtracted back, so restoration is exact to the bit; and what is measured is what `save` writes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from peft import LoraConfig, PeftModel, get_peft_model
+from peft.tuners.lora import LoraLayer
+
+if TYPE_CHECKING:
+    from alignwright.model.local import LocalPolicy
+
+
+def add_lora(policy: LocalPolicy, *, rank: int, alpha: float | None = None, targets: str | Sequence[str] = "all-linear", seed: int) -> None:
+    """Freeze the model and put a trainable adapter over it that changes nothing yet. `alpha` defaults to twice the rank."""
+    _no_adapter(policy)
+    if rank < 1:
+        raise ValueError(f"a LoRA rank must be at least 1, not {rank}")
+    config = LoraConfig(
+        r=rank,
+        lora_alpha=alpha if alpha is not None else 2 * rank,  # type: ignore[arg-type]
+        target_modules=targets if isinstance(targets, str) else list(targets),
+        lora_dropout=0.0,
+        bias="none",
+        task_type="CAUSAL_LM",
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        policy.model = get_peft_model(policy.model, config, autocast_adapter_dtype=False).eval()
+
+
+def trainable_parameters(policy: LocalPolicy) -> list[torch.nn.Parameter]:
+    """What training may move: the adapter where there is one, else the whole model."""
+    return [parameter for parameter in policy.model.parameters() if parameter.requires_grad]
+
+
+def save_adapter(policy: LocalPolicy, folder: Path) -> None:
+    """Write adapter_config.json and adapter_model.safetensors, as peft reads them."""
+    model = _adapted(policy)
+    for config in model.peft_config.values():
+        config.base_model_name_or_path = policy.name  # a name, not this machine's path
+    model.save_pretrained(str(folder))
+
+
+def load_adapter(policy: LocalPolicy, folder: Path, trainable: bool = False) -> None:
+    """Put a saved adapter over the model."""
+    _no_adapter(policy)
+    if not (Path(folder) / "adapter_config.json").is_file():
+        raise FileNotFoundError(f"{folder} holds no adapter_config.json, so it is not an adapter; write one with save_adapter")
+    policy.model = PeftModel.from_pretrained(policy.model, str(folder), is_trainable=trainable, autocast_adapter_dtype=False).eval()
+
+
+def merge(policy: LocalPolicy) -> None:
+    """Make the adapter part of the weights, for good. What was adapted is from now on the plain model."""
+    frozen = [parameter.requires_grad for parameter in _adapted(policy).parameters()]
+    with merged(policy, restore=False):
+        pass
+    policy.model = policy.model.unload()
+    assert frozen
+    policy.model.requires_grad_(True)
+
+
+@contextlib.contextmanager
+def adapter_off(policy: LocalPolicy) -> Iterator[None]:
+    """The reference: the same model as if its adapter had never been."""
+    with _adapted(policy).disable_adapter():
+        yield
+
+
+@contextlib.contextmanager
+def merged(policy: LocalPolicy, *, restore: bool = True) -> Iterator[None]:
+    """The adapter inside the weights while this lasts; afterwards every base weight is what it was, to the bit. Nothing without an adapter."""
+    layers = [layer for layer in policy.model.modules() if isinstance(layer, LoraLayer) and not layer.disable_adapters]
+    aside: list[tuple[Any, torch.Tensor]] = []
+    try:
+        for layer in layers:
+            weight: Any = layer.get_base_layer().weight
+            aside.append((weight, weight.data))
+            weight.data = _with_adapter(layer, weight)
+            layer._disable_adapters = True
+        yield
+    finally:
+        for weight, data in aside if restore else ():
+            weight.data = data
+        for layer in layers:
+            layer._disable_adapters = False
+
+
+@torch.no_grad()
+def _with_adapter(layer: Any, weight: torch.Tensor) -> torch.Tensor:
+    """W + scale * B A, summed in float32 and rounded once."""
+    total = weight.detach().float()
+    if total.data_ptr() == weight.data_ptr():
+        total = total.clone()
+    for name in layer.active_adapters:
+        total.addmm_(layer.lora_B[name].weight.float(), layer.lora_A[name].weight.float(), alpha=layer.scaling[name])
+    return total.to(weight.dtype)
+
+
+def _adapted(policy: LocalPolicy) -> Any:
+    if not isinstance(policy.model, PeftModel):
+        raise ValueError(f"{policy.name} has no adapter; put one over it with add_lora or load_adapter")
+    return policy.model
+
+
+def _no_adapter(policy: LocalPolicy) -> None:
+    if isinstance(policy.model, PeftModel):
+        raise ValueError(f"{policy.name} already has an adapter; make it part of the weights with merge before adding another")

@@ -1,0 +1,118 @@
+"""How does a name become a model that runs?
+
+A folder, a Hub id, a GGUF file, or the bundled model: all end as a transformers folder with safetensors, opened in float32 or
+bfloat16. A GGUF file is dequantised once, into a cache folder named by the file's content; packed weights could be neither trained
+nor saved. The folder is written beside its final place and renamed, so a kill, or two processes at once, never leave half a model.
+
+Nothing is downloaded for a folder, a GGUF file or the bundled model. Code in a model's repository is never run, pickles never read.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
+from transformers.utils import logging as hf_logging
+
+from alignwright.model.adapters import load_adapter
+from alignwright.model.local import LocalPolicy
+from alignwright.spec.models import ModelRef, resolve
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+_STALE_AFTER = 24 * 3600.0
+
+
+def load(name: str | Path, *, dtype: str = "float32", adapter: Path | None = None, device: str | None = None) -> LocalPolicy:
+    """Open a model by name (bundled, ./folder, file.gguf, Hub id) in "float32" or "bfloat16", with a trained adapter if one is given."""
+    if dtype not in DTYPES:
+        raise ValueError(f"dtype {dtype!r} is not known; use one of {', '.join(DTYPES)}")
+    found = resolve(str(name))
+    place = _place(found)
+    local_only = found.kind != "hub"
+    with _quiet():
+        tokenizer = AutoTokenizer.from_pretrained(place, local_files_only=local_only, trust_remote_code=False)
+        model = AutoModelForCausalLM.from_pretrained(
+            place, dtype=DTYPES[dtype], local_files_only=local_only, trust_remote_code=False, use_safetensors=True, attn_implementation="eager"
+        )
+    policy = LocalPolicy(_shown(found), model.to(device or ("cuda" if torch.cuda.is_available() else "cpu")), tokenizer)
+    if adapter is not None:
+        load_adapter(policy, adapter)
+    return policy
+
+
+def _shown(found: ModelRef) -> str:
+    """What records call it: a folder's or file's own name, so that the same model is named alike on every machine."""
+    return found.path.resolve().name.removesuffix(".gguf") if found.kind in ("folder", "gguf") and found.path is not None else found.name
+
+
+def cache_folder() -> Path:
+    """Where dequantised models are kept: $ALIGNWRIGHT_CACHE, or ~/.cache/alignwright."""
+    return Path(os.environ.get("ALIGNWRIGHT_CACHE") or Path.home() / ".cache" / "alignwright").expanduser()
+
+
+def _place(found: ModelRef) -> str | Path:
+    """The folder or Hub id that transformers opens."""
+    if found.path is None:
+        return found.name
+    return found.path if found.kind == "folder" else dequantised(found.path)
+
+
+def dequantised(gguf: Path) -> Path:
+    """The transformers folder of a GGUF file, made in the cache when it is not there yet."""
+    with gguf.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    cache = cache_folder()
+    target = cache / f"{gguf.stem}-{digest[:16]}"
+    if target.is_dir():
+        return target
+    cache.mkdir(parents=True, exist_ok=True)
+    _sweep(cache)
+    making = Path(tempfile.mkdtemp(prefix=".making-", dir=cache))
+    try:
+        _dequantise(gguf, making)
+        with contextlib.suppress(OSError):  # another process was first, with the same content
+            making.rename(target)
+    finally:
+        shutil.rmtree(making, ignore_errors=True)
+    if not target.is_dir():
+        raise OSError(f"could not keep the dequantised model of {gguf} as {target}; set ALIGNWRIGHT_CACHE to a folder that can be written")
+    return target
+
+
+def _dequantise(gguf: Path, folder: Path) -> None:
+    options: dict[str, Any] = {"gguf_file": gguf.name, "local_files_only": True, "trust_remote_code": False}
+    with _quiet():
+        AutoTokenizer.from_pretrained(gguf.parent, **options).save_pretrained(folder)
+        model = AutoModelForCausalLM.from_pretrained(gguf.parent, quantization_config=GgufConfig(dequantize=True), dtype=torch.float32, **options)
+        if hasattr(model.config, "quantization_config"):
+            del model.config.quantization_config  # the weights are plain now, and a saved model that says otherwise does not open
+        model.save_pretrained(folder)
+
+
+def _sweep(cache: Path) -> None:
+    """Remove what a killed process left a day ago."""
+    for left in cache.glob(".making-*"):
+        with contextlib.suppress(OSError):
+            if time.time() - left.stat().st_mtime > _STALE_AFTER:
+                shutil.rmtree(left, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Without transformers' progress bars."""
+    shown = hf_logging.is_progress_bar_enabled()
+    hf_logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            hf_logging.enable_progress_bar()

@@ -1,0 +1,148 @@
+"""What can a model on this machine be asked?
+
+To reply, to score replies, to score plain text, and to be saved. Rows are batched by length within a fixed budget of tokens, so the
+same call has the same layout and, on one machine, the same numbers. An adapter is merged while the model speaks or is scored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from alignwright.core.records import Conversation, LogProb, Reply
+from alignwright.model.adapters import merged
+from alignwright.model.logprob import head_of, reply_logprobs, token_logprobs, trunk
+from alignwright.model.packing import pack, plan_batches
+from alignwright.model.sampling import sample
+from alignwright.model.tokens import Chat, TokenRow
+
+_ATTENTION = {"full_attention", "sliding_attention"}
+
+
+class LocalPolicy:
+    """A `core` Policy over a transformers model. `progress(done, of)` is called as a long call goes on, where it is set."""
+
+    def __init__(self, name: str, model: Any, tokenizer: Any, *, token_budget: int = 4096, batch_rows: int = 64) -> None:
+        self.name = name
+        self.model = model.eval()
+        self.tokenizer = tokenizer
+        self.chat = Chat(tokenizer, eos_ids=_eos_ids(model))
+        self.token_budget = token_budget
+        self.batch_rows = batch_rows
+        self.progress: Callable[[int, int], None] | None = None
+        self.longest = _longest(model.config)
+        _check_engine(self)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return self.model.dtype
+
+    @property
+    def device(self) -> torch.device:
+        return self.model.device
+
+    def reply(
+        self, prompts: Sequence[Conversation], *, n: int = 1, max_new_tokens: int = 128, temperature: float = 1.0, seed: int = 0
+    ) -> list[list[Reply]]:
+        """`n` sampled replies to each prompt, with the policy's log-probability of what it said."""
+        ids = [self.chat.prompt(prompt) for prompt in prompts]
+        with merged(self):
+            samples = sample(self, ids, n=n, max_new_tokens=max_new_tokens, temperature=temperature, seed=seed, batch_rows=self.batch_rows)
+        return [
+            [
+                Reply(text=self.chat.decode(s.ids), parent=prompt.id, speaker=self.name, logprob=sum(s.logprobs), tokens=len(s.ids), finished=s.finished)
+                for s in row
+            ]
+            for prompt, row in zip(prompts, samples, strict=True)
+        ]
+
+    def logprobs(
+        self, prompts: Sequence[Conversation], replies: Sequence[Sequence[str]], *, prefix: str = "", end: bool = True
+    ) -> list[list[LogProb]]:
+        """Log-probability of given replies: `prefix` starts the assistant's turn unscored, `end` scores the end-of-turn token too."""
+        if len(prompts) != len(replies):
+            raise ValueError(f"{len(prompts)} prompts but replies to {len(replies)}")
+        rows = [self.chat.row(prompt, given, prefix=prefix, end=end) for prompt, given in zip(prompts, replies, strict=True)]
+        return [
+            [LogProb(total=total, tokens=tokens, bytes=len(text.encode())) for (total, tokens), text in zip(scored, given, strict=True)]
+            for scored, given in zip(self.score(rows), replies, strict=True)
+        ]
+
+    def text_logprobs(self, texts: Sequence[str]) -> list[LogProb]:
+        """Log-probability of plain texts, without a chat template. Bytes are those of the text, whatever the tokens."""
+        scored = self.score([self.chat.text(text) for text in texts])
+        return [LogProb(total=row[0][0], tokens=row[0][1], bytes=len(text.encode())) for row, text in zip(scored, texts, strict=True)]
+
+    @torch.no_grad()
+    def score(self, rows: Sequence[TokenRow]) -> list[list[tuple[float, int]]]:
+        """Of each reply of each row: the sum of its scored tokens' log-probabilities, and how many they are."""
+        self.check_lengths([len(row) for row in rows])
+        results: list[list[tuple[float, int]]] = [[] for _ in rows]
+        done = 0
+        with merged(self):
+            for batch in plan_batches(rows, self.token_budget, shuffle_seed=None):
+                packed = pack([rows[i] for i in batch], self.chat.pad_id, dtype=self.dtype)
+                sum_R, count_R = reply_logprobs(token_logprobs(self.model, packed), packed)
+                for total, count, b in zip(sum_R.tolist(), count_R.tolist(), packed.row_of_R.tolist(), strict=True):
+                    results[batch[b]].append((total, count))
+                done += len(batch)
+                if self.progress:
+                    self.progress(done, len(rows))
+        return results
+
+    def check_lengths(self, lengths: Sequence[int]) -> None:
+        """Refuse what the model was not made for, rather than score it wrongly."""
+        if lengths and max(lengths) > self.longest:
+            raise ValueError(f"a row of {max(lengths)} tokens is longer than the {self.longest} that {self.name} can attend to; shorten it or leave it out")
+
+    def save(self, folder: Path) -> None:
+        """Write a plain transformers folder, an adapter merged into the weights: AutoModelForCausalLM and AutoTokenizer open it."""
+        plain = self.model.get_base_model() if hasattr(self.model, "get_base_model") else self.model
+        with merged(self):
+            # an adapted layer's weight is called `...base_layer.weight`; the adapters themselves are left behind
+            weights = {
+                name.replace(".base_layer.", "."): tensor for name, tensor in plain.state_dict().items() if ".lora_" not in name
+            }
+            plain.save_pretrained(folder, state_dict=weights)
+        self.tokenizer.save_pretrained(folder)
+
+
+def _eos_ids(model: Any) -> set[int]:
+    """Every id at which the model is said to stop, by its configuration and its generation configuration."""
+    ids: set[int] = set()
+    for config in (model.config, model.generation_config):
+        eos = getattr(config, "eos_token_id", None)
+        ids |= set(eos) if isinstance(eos, list) else {eos} - {None}
+    return ids
+
+
+def _longest(config: Any) -> int:
+    """The longest row of which every token still sees all before it."""
+    kinds = set(getattr(config, "layer_types", None) or ()) - _ATTENTION
+    if kinds:
+        raise ValueError(f"this model has layers of kind {', '.join(sorted(kinds))}; only attention can share a prompt between replies")
+    window = getattr(config, "sliding_window", None)
+    return min(int(config.max_position_embeddings), int(window or 2**31))
+
+
+@torch.no_grad()
+def _check_engine(policy: LocalPolicy) -> None:
+    """Our rows must give the model's own numbers: a head with a soft cap or a scale, or an attention of another kind, would not."""
+    prompt, replies = policy.chat._plain("A check of")[:3], policy.chat._plain(" the engine")[:3]
+    model, row = policy.model, TokenRow(tuple(prompt), (tuple(replies), tuple(reversed(replies))))
+    packed = pack([row], policy.chat.pad_id, dtype=policy.dtype)
+    ours = token_logprobs(model, packed)
+    theirs: list[torch.Tensor] = []
+    for reply in row.replies:
+        ids = torch.tensor([[*row.prompt, *reply]], device=policy.device)
+        logits = model(input_ids=ids, use_cache=False).logits[0, len(prompt) - 1 : -1].float()
+        theirs.append(logits.log_softmax(-1).gather(1, ids[0, len(prompt) :, None])[:, 0])
+    gap = float((ours - torch.cat(theirs)).abs().max())
+    if not gap <= (1e-3 if policy.dtype == torch.float32 else 0.5):
+        raise ValueError(
+            f"{policy.name} ({type(model).__name__}) gives log-probabilities {gap:.2g} nats away from those of its parts (trunk and head): it scales or caps "
+            f"its logits, or masks attention in its own way, and cannot be scored in shared rows; use another model (trunk {type(trunk(model)).__name__}, head {type(head_of(model)).__name__})"
+        )

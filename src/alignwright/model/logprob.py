@@ -1,0 +1,106 @@
+"""How likely are the scored tokens?
+
+The trunk gives one hidden state a token; the head (hidden x vocabulary) is applied only where a scored token is predicted, in chunks,
+so that [tokens x vocabulary] never exists whole. The product is taken in the model's dtype, the log-softmax in float32.
+
+d logp_n / d h_n = W[label_n] - softmax(W h_n) W needs nothing from upstream but one factor a token. So where the head is frozen
+(LoRA) it is made in the forward pass while the chunk is at hand, and backward is one multiplication. A trained head is recomputed.
+
+Shapes: B rows, T tokens, N scored tokens, R replies, H hidden size, V vocabulary.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from alignwright.model.packing import PackedBatch
+
+
+def token_logprobs(model: nn.Module, batch: PackedBatch, *, chunk: int = 128) -> Tensor:
+    """Log-probability (nats, float32) of every scored token, in the order of `batch.label_N`. Differentiable."""
+    batch = batch.to(next(model.parameters()).device)
+    hidden_BTH = trunk(model)(
+        input_ids=batch.input_ids_BT, position_ids=batch.position_ids_BT, attention_mask=batch.mask_B1TT, use_cache=False
+    ).last_hidden_state
+    hidden_NH = hidden_BTH.flatten(0, 1).index_select(0, batch.target_N)
+    head = head_of(model)
+    return head_logprobs(hidden_NH, head.weight, head.bias, batch.label_N, chunk=chunk)
+
+
+def reply_logprobs(logp_N: Tensor, batch: PackedBatch) -> tuple[Tensor, Tensor]:
+    """Sum of the scored tokens' log-probabilities of each reply, and how many tokens they are."""
+    reply_N = batch.reply_N.to(logp_N.device)
+    sum_R = torch.zeros(batch.reply_count, dtype=logp_N.dtype, device=logp_N.device).index_add(0, reply_N, logp_N)
+    return sum_R, torch.bincount(reply_N, minlength=batch.reply_count)
+
+
+def head_logprobs(hidden_NH: Tensor, weight_VH: Tensor, bias_V: Tensor | None, label_N: Tensor, *, chunk: int = 128) -> Tensor:
+    """Log-softmax of `hidden @ weight.T + bias` at the labels, a chunk of tokens at a time."""
+    return _Head.apply(hidden_NH, weight_VH, bias_V, label_N, chunk)  # type: ignore[no-any-return]
+
+
+def trunk(model: Any) -> Any:
+    """The model below its head, adapters included."""
+    plain = model.get_base_model() if hasattr(model, "get_base_model") else model
+    return plain.base_model
+
+
+def head_of(model: Any) -> Any:
+    """The linear layer from hidden states to the vocabulary."""
+    plain = model.get_base_model() if hasattr(model, "get_base_model") else model
+    return plain.get_output_embeddings()
+
+
+class _Head(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, hidden_NH: Tensor, weight_VH: Tensor, bias_V: Tensor | None, label_N: Tensor, chunk: int) -> Tensor:
+        ctx.chunk = chunk
+        ctx.frozen = not (weight_VH.requires_grad or (bias_V is not None and bias_V.requires_grad))
+        slope_NH = torch.empty_like(hidden_NH) if ctx.frozen and hidden_NH.requires_grad else None
+        logp_N = torch.empty(len(label_N), dtype=torch.float32, device=hidden_NH.device)
+        for part in _parts(len(label_N), chunk):
+            probs_CV, logp_N[part] = _softmax(hidden_NH[part], weight_VH, bias_V, label_N[part])
+            if slope_NH is not None:
+                slope_NH[part] = weight_VH[label_N[part]] - probs_CV.to(weight_VH.dtype) @ weight_VH
+        if slope_NH is not None:
+            ctx.save_for_backward(slope_NH)
+        else:
+            ctx.save_for_backward(hidden_NH, weight_VH, bias_V, label_N)
+        return logp_N
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None, None, None]:
+        grad_N = grads[0]
+        if ctx.frozen:
+            (slope_NH,) = ctx.saved_tensors
+            return slope_NH * grad_N[:, None].to(slope_NH.dtype), None, None, None, None
+        hidden_NH, weight_VH, bias_V, label_N = ctx.saved_tensors
+        grad_hidden_NH = torch.empty_like(hidden_NH)
+        grad_weight_VH = torch.zeros_like(weight_VH)
+        grad_bias_V = torch.zeros_like(bias_V) if bias_V is not None else None
+        for part in _parts(len(label_N), ctx.chunk):
+            slope_CV, _ = _softmax(hidden_NH[part], weight_VH, bias_V, label_N[part])
+            slope_CV.neg_()[torch.arange(slope_CV.shape[0], device=slope_CV.device), label_N[part]] += 1.0
+            slope_CV = slope_CV.mul_(grad_N[part, None]).to(weight_VH.dtype)
+            grad_hidden_NH[part] = slope_CV @ weight_VH
+            grad_weight_VH.addmm_(slope_CV.T, hidden_NH[part])
+            if grad_bias_V is not None:
+                grad_bias_V += slope_CV.sum(0)
+        return grad_hidden_NH, grad_weight_VH, grad_bias_V, None, None
+
+
+def _parts(count: int, chunk: int) -> list[slice]:
+    return [slice(start, min(start + chunk, count)) for start in range(0, count, chunk)]
+
+
+def _softmax(hidden_CH: Tensor, weight_VH: Tensor, bias_V: Tensor | None, label_C: Tensor) -> tuple[Tensor, Tensor]:
+    """Probabilities of a chunk in float32, and the labels' log-probabilities."""
+    logits_CV = nn.functional.linear(hidden_CH, weight_VH, bias_V).float()
+    at_label_C = logits_CV.gather(1, label_C[:, None])[:, 0]
+    top_C = logits_CV.amax(1)
+    exp_CV = logits_CV.sub_(top_C[:, None]).exp_()
+    total_C = exp_CV.sum(1)
+    return exp_CV.div_(total_C[:, None]), at_label_C - top_C - total_C.log()

@@ -1,0 +1,185 @@
+"""How does text become token ids, and which of them are scored?
+
+`Chat` is the only door. A prompt is the tokenizer's own chat template rendered up to the assistant's header; a reply is its text and
+the end-of-turn token. Both are checked against the template when a `Chat` is made: prompt ids + reply ids must begin the rendering of
+the whole conversation, or training and sampling would see different tokens. What is scored is said by masks alone, so a padding token
+that equals the end token (SmolLM2) changes nothing.
+
+Text of messages never becomes a control token: "<|im_end|>" typed by a user is encoded as the letters it is made of.
+
+Left out on purpose: tools, images and reasoning traces. A template with a reasoning switch is used with reasoning off.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from alignwright.core.records import Conversation, Message
+
+_MARK = "\ue000"  # a private-use character: stands for a control token's text inside a message while the template is rendered
+
+
+@dataclass(frozen=True)
+class TokenRow:
+    """A prompt and the replies to it. `masks` says which reply tokens are scored; None: all of them."""
+
+    prompt: tuple[int, ...]
+    replies: tuple[tuple[int, ...], ...]
+    masks: tuple[tuple[bool, ...], ...] | None = None
+
+    def __len__(self) -> int:
+        return len(self.prompt) + sum(map(len, self.replies))
+
+
+class Chat:
+    """The door from text to ids, made from a tokenizer. `eos_ids` are the ids at which the model stops, where a model is known."""
+
+    def __init__(self, tokenizer: Any, eos_ids: Iterable[int] | None = None) -> None:
+        self.tokenizer = tokenizer
+        if not getattr(tokenizer, "chat_template", None):
+            raise ValueError(
+                "this tokenizer has no chat template, so there is no telling how a conversation is written for the model; "
+                "use an instruction-tuned model, or put a chat_template.jinja beside its tokenizer"
+            )
+        self._controls = sorted((str(t) for t in tokenizer.added_tokens_decoder.values() if t.special), key=lambda s: (-len(s), s))
+        self._control_pattern = re.compile("|".join(map(re.escape, [*self._controls, _MARK])))
+        self._options = self._find_options()
+        self.end_text, self.end_ids = self._find_end()
+        self.trims = f"{_PROBE_REPLY}  {self.end_text}" not in self._render([_user(_PROBE), _assistant(f"{_PROBE_REPLY}  ")], header=False)
+        self.stop_ids = self._find_stops(eos_ids)
+        self.pad_id: int = next(i for i in (tokenizer.pad_token_id, tokenizer.eos_token_id, 0) if i is not None)
+        self._start_id = self._find_start()
+        self._check_prefix()
+
+    # -- text to ids ------------------------------------------------------------------------------------------------------------
+    def prompt(self, conversation: Conversation, prefix: str = "") -> list[int]:
+        """The conversation up to and including the assistant's header, and then `prefix`, the start of the assistant's turn."""
+        return self._encode(self._render(conversation.messages, header=True) + self._escape(prefix))
+
+    def reply(self, text: str, end: bool = True) -> list[int]:
+        """The text as plain letters, and the end of the turn."""
+        return self._plain(text) + (list(self.end_ids) if end else [])
+
+    def row(self, conversation: Conversation, replies: Sequence[str], *, prefix: str = "", end: bool = True) -> TokenRow:
+        """One prompt and its replies, all reply tokens scored."""
+        return TokenRow(tuple(self.prompt(conversation, prefix)), tuple(tuple(self.reply(text, end)) for text in replies))
+
+    def conversation(self, conversation: Conversation) -> TokenRow:
+        """A whole conversation as training data: all that follows the first assistant header is the reply; the assistants' words and ends are scored."""
+        turns = [i for i, message in enumerate(conversation.messages) if message.role == "assistant"]
+        if not turns:
+            raise ValueError(f"conversation {conversation.id} has no assistant message, so there is nothing to learn from it")
+        seen = first = self._render(conversation.messages[: turns[0]], header=True)
+        ids: list[int] = []
+        mask: list[bool] = []
+        for turn in turns:
+            before = self._render(conversation.messages[:turn], header=True)
+            if not before.startswith(seen):
+                raise ValueError(f"the chat template rewrites earlier turns of conversation {conversation.id}: what it shows before message {turn} is not how the earlier turns were written")
+            said = conversation.messages[turn].content.strip() if self.trims else conversation.messages[turn].content
+            between, spoken = self._encode(before[len(seen) :]), self.reply(said)
+            ids += between + spoken
+            mask += [False] * len(between) + [True] * len(spoken)
+            seen = before + self._escape(said) + self.end_text
+        return TokenRow(tuple(self._encode(first)), (tuple(ids),), (tuple(mask),))
+
+    def text(self, text: str) -> TokenRow:
+        """Plain text without a template, after the token that starts a document."""
+        return TokenRow((self._start_id,), (tuple(self._plain(text)),))
+
+    def decode(self, ids: Iterable[int]) -> str:
+        """The text of a reply: control tokens, the end of the turn among them, are left out."""
+        return str(self.tokenizer.decode(list(ids), skip_special_tokens=True, clean_up_tokenization_spaces=False))
+
+    def _plain(self, text: str) -> list[int]:
+        return list(self.tokenizer.encode(text, add_special_tokens=False, split_special_tokens=True)) if text else []
+
+    def _encode(self, rendered: str) -> list[int]:
+        """Ids of rendered text: control tokens that the template wrote are control tokens, marked ones are their letters."""
+        ids: list[int] = []
+        for place, piece in enumerate(re.split(f"{_MARK}([0-9]+);", rendered)):
+            if place % 2:
+                ids += self._plain([*self._controls, _MARK][int(piece)])
+            elif piece:
+                ids += self.tokenizer.encode(piece, add_special_tokens=False)
+        return ids
+
+    def _escape(self, text: str) -> str:
+        names = [*self._controls, _MARK]
+        return self._control_pattern.sub(lambda found: f"{_MARK}{names.index(found.group())};", text)
+
+    def _render(self, messages: Sequence[Message], *, header: bool) -> str:
+        shown = [{"role": m.role, "content": self._escape(m.content)} for m in messages]
+        try:
+            return str(self.tokenizer.apply_chat_template(shown, tokenize=False, add_generation_prompt=header, **self._options))
+        except Exception as error:  # a template may raise anything: jinja's errors, or its own refusal of a role
+            raise ValueError(f"the model's chat template cannot write a conversation of {[m.role for m in messages]}: {error}") from error
+
+    # -- what the template says, found when made ----------------------------------------------------------------------------------
+    def _find_options(self) -> dict[str, bool]:
+        for self._options in ({}, {"enable_thinking": False}):
+            whole = self._render([_user(_PROBE), _assistant(_PROBE_REPLY)], header=False)
+            if whole.startswith(self._render([_user(_PROBE)], header=True) + _PROBE_REPLY):
+                return self._options
+        raise ValueError(
+            "the chat template writes an assistant's turn in two ways: its header for a new reply is not how it shows a reply that is given; "
+            "a model trained on the one would be sampled with the other, so this template cannot be used"
+        )
+
+    def _find_end(self) -> tuple[str, tuple[int, ...]]:
+        """What ends an assistant's turn: everything after the reply up to the first control token."""
+        whole = self._render([_user(_PROBE), _assistant(_PROBE_REPLY)], header=False)
+        tail = whole[len(self._render([_user(_PROBE)], header=True) + _PROBE_REPLY) :]
+        found = re.compile("|".join(map(re.escape, self._controls))).search(tail) if self._controls else None
+        if found is None:
+            raise ValueError(
+                f"the chat template ends an assistant's turn with {tail!r}, in which there is no control token: a model trained on it never learns to stop; "
+                "use a template that writes the end-of-turn token after each assistant message"
+            )
+        return tail[: found.end()], tuple(self.tokenizer.encode(tail[: found.end()], add_special_tokens=False))
+
+    def _find_stops(self, eos_ids: Iterable[int] | None) -> frozenset[int]:
+        known = frozenset(eos_ids) if eos_ids is not None else frozenset()
+        if eos_ids is not None and self.end_ids[-1] not in known:
+            raise ValueError(
+                f"the chat template ends an assistant's turn with {self.end_text!r} (id {self.end_ids[-1]}), but the model stops at {sorted(known)}: "
+                f"its replies would never end; set eos_token_id in the model's generation_config.json to {self.end_ids[-1]}"
+            )
+        return known | {self.end_ids[-1]}
+
+    def _find_start(self) -> int:
+        """The start of a plain text: bos, unless bos opens a turn of the template; then the end of another text, or eos."""
+        bos, header = self.tokenizer.bos_token_id, self._render([_user(_PROBE)], header=True)
+        if bos is not None and header.count(str(self.tokenizer.bos_token)) <= 1:
+            return int(bos)
+        separator = self.tokenizer.get_vocab().get("<|endoftext|>", self.tokenizer.eos_token_id)
+        return int(separator if separator is not None else self.pad_id)
+
+    def _check_prefix(self) -> None:
+        for messages in _PROBES:
+            whole = self._encode(self._render([*messages, _assistant(_PROBE_REPLY)], header=False))
+            ours = self._encode(self._render(messages, header=True)) + self.reply(_PROBE_REPLY)
+            if whole[: len(ours)] != ours:
+                place = next((i for i, (a, b) in enumerate(zip(ours, whole, strict=False)) if a != b), len(whole))
+                raise ValueError(
+                    f"prompt and reply do not tokenize as the whole conversation does: from token {place} on it is {self.tokenizer.decode(ours[place:])!r}, "
+                    f"but the template gives {self.tokenizer.decode(whole[place:])!r}; the model would be trained on tokens it never sees"
+                )
+
+
+def _user(text: str) -> Message:
+    return Message(role="user", content=text)
+
+
+def _assistant(text: str) -> Message:
+    return Message(role="assistant", content=text)
+
+
+_PROBE, _PROBE_REPLY = "What is the capital of France?", "It is Paris, on the Seine."
+_PROBES = (
+    (_user(_PROBE),),
+    (_user(_PROBE), _assistant("Paris."), _user("Are you sure? I think it is 42.\n")),
+)
