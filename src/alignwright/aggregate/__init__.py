@@ -1,0 +1,1 @@
+"""How do many votes become one preference?"""

@@ -1,0 +1,222 @@
+"""Does this voter know anything? Nobody's votes are used before that is answered.
+
+A voter that is a model is first asked about written pairs, whose better reply is known. It **has signal** when both hold:
+
+1. the lower 95% limit of its accuracy exceeds 1/2 (clustered by topic where there are topics, else Wilson);
+2. so does that of its accuracy **balanced over length**: the mean of its accuracy where the good reply is the longer one and where
+   it is the shorter one. A voter that only counts words is at exactly 1/2 there, whatever its accuracy, and one that merely
+   follows the length a little cannot hide behind a lopsided set. The limit combines the Wilson limits of the two halves (MOVER, Zou
+   and Donner 2008); where one half is empty, knowing cannot be told from counting, and the answer is no.
+
+An exact tie scores 1/2, so a voter that looks only at the position is at exactly 1/2 as well. Also found, and reported, not judged:
+the paired difference to "pick the longer one", how often the longer reply is picked, how often the first one, and how often both
+orders give the same pick. A refused voter stops the run, or its votes are dropped and its finding says so: never used in silence.
+
+Left out on purpose: correcting a weak judge's votes for its known errors; a vote without signal has nothing to correct.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from alignwright.core.intervals import Interval, clustered, mean_interval, paired, wilson
+from alignwright.core.records import Comparison, Exhibit, Finding, content_id
+from alignwright.feedback.votes import Answer, AskedVoter, cast_votes, principles_for
+from alignwright.feedback.written import BAD, GOOD
+
+
+@dataclass(frozen=True)
+class Check:
+    """What was found out about a voter. `reason` is the verdict in words, with the numbers."""
+
+    voter: str
+    signal: bool
+    reason: str
+    findings: tuple[Finding, ...]
+
+
+class NoSignal(RuntimeError):
+    """A voter was refused, and the run was told to stop then."""
+
+    def __init__(self, check: Check) -> None:
+        self.check = check
+        advice = "Use a stronger judge, rules or written pairs, or set 'no_signal: skip' to go on without its votes"
+        super().__init__(f"the voter {check.voter!r} was refused: {check.reason}. {advice}")
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One written pair and what the voter said: `p`, the probability it gave to the good reply, and its raw answers."""
+
+    pair: Comparison
+    p: float
+    answers: tuple[Answer, ...]
+
+    @property
+    def credit(self) -> float:
+        return _pick(self.p)
+
+    @property
+    def longer(self) -> float:
+        """What picking the longer reply would score: 1, 0, or 1/2 for equal lengths. Lengths are in characters."""
+        good, bad = _good_bad(self.pair)
+        lengths = len(self.pair.replies[good].text), len(self.pair.replies[bad].text)
+        return 0.5 if lengths[0] == lengths[1] else float(lengths[0] > lengths[1])
+
+
+def guarded(
+    voter: AskedVoter,
+    comparisons: Sequence[Comparison],
+    pairs: Sequence[Comparison],
+    *,
+    stage: str,
+    no_signal: Literal["stop", "skip"],
+    limit: int | None = None,
+    seed: int = 0,
+) -> tuple[list[Comparison], tuple[Finding, ...]]:
+    """Check the voter on written `pairs`, then let it vote on `comparisons`; refused, it raises NoSignal or casts no vote."""
+    found = check(voter, pairs, stage=stage, limit=limit, seed=seed)
+    if found.signal:
+        return cast_votes(voter, comparisons), found.findings
+    if no_signal == "stop":
+        raise NoSignal(found)
+    return list(comparisons), found.findings
+
+
+def check(voter: AskedVoter, pairs: Sequence[Comparison], *, stage: str, limit: int | None = None, seed: int = 0) -> Check:
+    """Ask the voter about written pairs (at most `limit`, drawn by `seed`) and say whether it has signal."""
+    concerned = sorted((pair for pair in pairs if principles_for(pair.prompt, voter.principles)), key=lambda pair: content_id(seed, pair.key))[:limit]
+    asked = [said for pair, answers in zip(concerned, voter.answers(concerned), strict=True) if (said := _asked(pair, answers)) is not None]
+    if not asked:
+        return _unanswered(voter.name, stage, len(concerned))
+    signal, reason = _verdict(asked)
+    return Check(voter.name, signal, reason, _findings(voter.name, stage, asked, len(concerned) - len(asked), _note(signal, reason)))
+
+
+def _unanswered(voter: str, stage: str, pairs: int) -> Check:
+    reason = f"none of {pairs} written pairs got a readable answer" if pairs else "there is no written pair of its principles to check it on"
+    finding = Finding(
+        claim=f"feedback.{voter}.accuracy",
+        stage=stage,
+        axis="feedback",
+        value=None,
+        n=0,
+        method="no scored pairs",
+        unscored=pairs,
+        note=_note(False, reason),
+    )
+    return Check(voter, False, reason, (finding,))
+
+
+def _verdict(asked: Sequence[Asked]) -> tuple[bool, str]:
+    credits, longer = [said.credit for said in asked], [said.longer for said in asked]
+    accuracy, balanced = _interval(credits, asked), _balanced(asked)
+    seen = f"right on {_mean(credits):.1%} of {len(asked)} written pairs (picking the longer reply: {_mean(longer):.1%})"
+    if accuracy.low is None or accuracy.low <= 0.5:
+        why = accuracy.method if accuracy.low is None else f"its lower 95% limit is {accuracy.low:.1%}"
+        return False, f"{seen}; no better than chance: {why}"
+    if balanced is None:
+        return False, f"{seen}; the good replies are all longer, or all shorter, than the bad ones, so knowing cannot be told from measuring length"
+    if balanced[1] <= 0.5:
+        why = f"balanced over length it is right on {balanced[0]:.1%}, lower 95% limit {balanced[1]:.1%}"
+        return False, f"{seen}; {why}: no better than length alone"
+    return True, f"{seen}; lower 95% limits {accuracy.low:.1%}, and {balanced[1]:.1%} balanced over length"
+
+
+def _findings(voter: str, stage: str, asked: Sequence[Asked], unscored: int, note: str) -> tuple[Finding, ...]:
+    credits, longer = [said.credit for said in asked], [said.longer for said in asked]
+    clusters = _clusters(asked)
+    difference = paired(credits, longer, clusters)
+    shown = tuple(_exhibit(said) for said in sorted(asked, key=lambda said: said.p)[:6] if said.credit < 1.0)
+
+    def finding(name: str, values: Sequence[float], **more: object) -> Finding:
+        interval = _interval(values, asked)
+        fields = {"value": _mean(values), "low": interval.low, "high": interval.high, "method": interval.method, "better": None, "note": ""} | more
+        groups = len(set(clusters)) if clusters else None
+        head = {"claim": f"feedback.{voter}.{name}", "stage": stage, "axis": "feedback"}
+        return Finding.model_validate(head | {"n": len(values), "clusters": groups, "unscored": unscored} | fields)
+
+    against_length = {
+        "value": difference.value,
+        "low": difference.interval.low,
+        "high": difference.interval.high,
+        "method": difference.interval.method,
+        "against": "pick the longer reply",
+    }
+    same = [_mean([_same_pick(answer) for answer in said.answers]) for said in asked]
+    agrees = [1.0 - abs(said.credit - said.longer) for said in asked]
+    first = [_mean([_mean([_pick(a.forward or 0.0), _pick(a.backward or 0.0)]) for a in said.answers]) for said in asked]
+    sure = _mean([_mean([((a.forward or 0.0) + (a.backward or 0.0)) / 2 for a in said.answers]) for said in asked])
+    return (
+        finding("accuracy", credits, better="higher", note=note, exhibits=shown),
+        finding("accuracy", credits, better="higher", **against_length),
+        finding("longer", agrees, note=f"picks the longer reply so often; picking it always is right on {_mean(longer):.1%}"),
+        finding("position", first, note=f"picks the reply shown first so often; mean probability given to it {sure:.2f}"),
+        finding("consistency", same, better="higher", note="the same pick in both orders"),
+    )
+
+
+def _asked(pair: Comparison, answers: Sequence[Answer]) -> Asked | None:
+    """The readable answers on a pair's good and bad reply, or None when there is none."""
+    good, bad = _good_bad(pair)
+    readable = tuple(answer for answer in answers if {answer.a, answer.b} == {good, bad} and answer.p is not None)
+    chances = [p if answer.a == good else 1.0 - p for answer in readable if (p := answer.p) is not None]
+    return Asked(pair, _mean(chances), readable) if readable else None
+
+
+def _good_bad(pair: Comparison) -> tuple[int, int]:
+    speakers = [reply.speaker for reply in pair.replies]
+    if sorted(speakers) != [BAD, GOOD]:
+        raise ValueError(f"a voter is checked on written pairs of one {GOOD!r} and one {BAD!r} reply; seen {speakers}")
+    return speakers.index(GOOD), speakers.index(BAD)
+
+
+def _balanced(asked: Sequence[Asked]) -> tuple[float, float] | None:
+    """Accuracy balanced over length, with its lower limit; ties within a half are rounded against the voter in the limit."""
+    halves = [[said.credit for said in asked if said.longer == side] for side in (1.0, 0.0)]
+    if not all(halves):
+        return None
+    means = [_mean(half) for half in halves]
+    lows = [wilson(math.floor(sum(half)), len(half)).low or 0.0 for half in halves]
+    return _mean(means), _mean(means) - math.hypot(*(mean - low for mean, low in zip(means, lows, strict=True))) / 2
+
+
+def _interval(values: Sequence[float], asked: Sequence[Asked]) -> Interval:
+    clusters = _clusters(asked)
+    if clusters is not None:
+        return clustered(values, clusters, bounds=(0.0, 1.0)).interval
+    if all(value in (0.0, 1.0) for value in values):
+        return wilson(int(sum(values)), len(values))
+    return mean_interval(values, bounds=(0.0, 1.0)).interval
+
+
+def _clusters(asked: Sequence[Asked]) -> list[str] | None:
+    """The pairs' topics, where there are several and some has more than one pair. A pair without a topic stands alone."""
+    topics = [said.pair.prompt.topic or said.pair.key for said in asked]
+    return topics if 1 < len(set(topics)) < len(topics) else None
+
+
+def _exhibit(said: Asked) -> Exhibit:
+    _, bad = _good_bad(said.pair)
+    reason = f"gave the written good reply a probability of {said.p:.2f}"
+    return Exhibit(item=said.pair.key, prompt=said.pair.prompt.conversation, reply=said.pair.replies[bad].text, status="hit", reason=reason)
+
+
+def _pick(p: float) -> float:
+    return 0.5 if p == 0.5 else float(p > 0.5)
+
+
+def _same_pick(answer: Answer) -> float:
+    """1 when the two orders pick the same reply: the first of one order is the second of the other."""
+    return float(_pick(answer.forward or 0.0) + _pick(answer.backward or 0.0) == 1.0 and answer.forward != 0.5)
+
+
+def _mean(values: Sequence[float]) -> float:
+    return math.fsum(values) / len(values)
+
+
+def _note(signal: bool, reason: str) -> str:
+    return f"{'has signal' if signal else 'REFUSED, its votes are not used'}: {reason}"

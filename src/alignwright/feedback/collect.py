@@ -1,0 +1,49 @@
+"""What does the model say, so that its own replies can be compared?
+
+Several replies to each prompt, sampled; equal replies are merged, because a reply cannot be compared with itself. A prompt that is
+left with fewer than two different replies gives no comparison: it is counted, with the reason, never lost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from alignwright.core.protocols import Speaker
+from alignwright.core.records import Comparison, Prompt, Reply
+
+
+@dataclass(frozen=True)
+class Collected:
+    """The comparisons, and what was left out: prompts without two different replies, replies merged, replies that were empty."""
+
+    comparisons: tuple[Comparison, ...]
+    skipped: int
+    merged: int
+    empty: int
+
+
+def collect(speaker: Speaker, prompts: Sequence[Prompt], *, samples: int, max_new_tokens: int, temperature: float, seed: int) -> Collected:
+    """Sample `samples` replies to each prompt. Deterministic given the speaker and the seed."""
+    if samples < 2 or temperature <= 0:
+        seen = f"{samples} samples at temperature {temperature}"
+        raise ValueError(f"collect: {seen} cannot give two different replies; take at least 2 samples and a temperature above 0")
+    spoken = speaker.reply([p.conversation for p in prompts], n=samples, max_new_tokens=max_new_tokens, temperature=temperature, seed=seed)
+    comparisons: list[Comparison] = []
+    merged = empty = 0
+    for prompt, replies in zip(prompts, spoken, strict=True):
+        said = [reply for reply in replies if reply.text.strip()]
+        distinct = _distinct(said)
+        empty += len(replies) - len(said)
+        merged += len(said) - len(distinct)
+        if len(distinct) >= 2:
+            comparisons.append(Comparison(prompt=prompt, replies=tuple(reply.model_copy(update={"parent": prompt.id}) for reply in distinct)))
+    return Collected(tuple(comparisons), len(prompts) - len(comparisons), merged, empty)
+
+
+def _distinct(replies: Sequence[Reply]) -> list[Reply]:
+    """The first of each text, in order; spaces around a text make no difference."""
+    first: dict[str, Reply] = {}
+    for reply in replies:
+        first.setdefault(reply.text.strip(), reply)
+    return list(first.values())

@@ -1,0 +1,182 @@
+"""Which reply does better by what a program can verify?
+
+A rule scores a prompt and a reply; between two replies with different scores the higher one gets a certain vote, and a tie gets none.
+Rules come from three places: a YAML list of checks (`core.checks`, IFEval's names), a prompt's own checks, and a Python function
+`file.py:function` or `package.module:function` with signature (prompt: str, reply: str) -> float | bool | None.
+
+    - {check: "length_constraints:number_words", args: {relation: less than, num_words: 60}, weight: 1, applies_to: {principle: brevity}}
+
+A check that cannot be told for one of two replies says nothing about either. No answer is never a failure.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import yaml
+from pydantic import Field, ValidationError, model_validator
+
+from alignwright.core.checks import check as verify
+from alignwright.core.checks import understood
+from alignwright.core.records import Comparison, Prompt, Record, Vote
+from alignwright.feedback.votes import pairs_of
+
+RuleFunction = Callable[[str, str], float | bool | None]
+
+
+class RuleError(ValueError):
+    """A rule that cannot be read, found or run. Says which one and where."""
+
+
+class AppliesTo(Record):
+    """The prompts that a rule is for: of a principle, of a topic, or of both together."""
+
+    principle: str | None = None
+    topic: str | None = None
+
+    def __contains__(self, prompt: Prompt) -> bool:
+        return self.principle in (None, prompt.principle) and self.topic in (None, prompt.topic)
+
+
+class Rule(Record):
+    """A verifiable check with its weight, for the prompts it applies to."""
+
+    check: str
+    args: dict[str, str | int | float | bool | list[str] | None] = Field(default_factory=dict)
+    weight: float = Field(default=1.0, gt=0.0)
+    applies_to: AppliesTo = AppliesTo()
+
+    @model_validator(mode="after")
+    def _known(self) -> Rule:
+        understood(self.check, self.args)
+        return self
+
+
+@dataclass(frozen=True)
+class RulesVoter:
+    """Checks vote: those listed, where they apply, and each prompt's own."""
+
+    rules: tuple[Rule, ...] = ()
+    name: str = "rules"
+
+    def __call__(self, comparisons: Sequence[Comparison]) -> list[tuple[Vote, ...]]:
+        return [self._votes(comparison) for comparison in comparisons]
+
+    def _votes(self, comparison: Comparison) -> tuple[Vote, ...]:
+        prompt = comparison.prompt
+        rules = [rule for rule in self.rules if prompt in rule.applies_to] + [Rule(check=call.name, args=call.args) for call in prompt.checks]
+        asked = prompt.conversation.last.content
+        passed = [[verify(rule.check, reply.text, prompt=asked, **rule.args) for rule in rules] for reply in comparison.replies]
+        votes: list[Vote] = []
+        for i, j in pairs_of(comparison):
+            told = [(rule, a, b) for rule, a, b in zip(rules, passed[i], passed[j], strict=True) if a is not None and b is not None and a != b]
+            gap = math.fsum(rule.weight if a else -rule.weight for rule, a, _ in told)
+            votes += _vote(self.name, i, j, gap, ", ".join(dict.fromkeys(rule.check for rule, _, _ in told)))
+        return tuple(votes)
+
+
+@dataclass(frozen=True)
+class FunctionVoter:
+    """A Python function votes. `reference` is how it was named, for errors and reasons."""
+
+    function: RuleFunction
+    reference: str
+    name: str = "rules"
+
+    def __call__(self, comparisons: Sequence[Comparison]) -> list[tuple[Vote, ...]]:
+        return [self._votes(row, comparison) for row, comparison in enumerate(comparisons)]
+
+    def _votes(self, row: int, comparison: Comparison) -> tuple[Vote, ...]:
+        scores = [self._score(row, comparison.prompt, reply.text) for reply in comparison.replies]
+        votes: list[Vote] = []
+        for i, j in pairs_of(comparison):
+            a, b = scores[i], scores[j]
+            if a is not None and b is not None:
+                votes += _vote(self.name, i, j, a - b, self.reference)
+        return tuple(votes)
+
+    def _score(self, row: int, prompt: Prompt, reply: str) -> float | None:
+        where = f"rule {self.reference} at comparison {row} (counted from 0; prompt {prompt.id})"
+        try:
+            score: object = self.function(prompt.conversation.last.content, reply)
+        except Exception as error:
+            raise RuleError(f"{where} failed: {type(error).__name__}: {error}") from error
+        if score is None:
+            return None
+        if not isinstance(score, bool | int | float) or not math.isfinite(score):
+            raise RuleError(f"{where} returned {score!r}; a rule returns a finite number, a truth value, or None where it cannot tell")
+        return float(score)
+
+
+def rules(source: str, folder: Path) -> RulesVoter | FunctionVoter:
+    """The voter that a spec's `file` names: a YAML file of checks, or `module_or_file.py:function`; paths are sought from `folder`."""
+    if source.endswith((".yaml", ".yml")):
+        return RulesVoter(read_rules(folder / source))
+    return FunctionVoter(_function(source, folder), source)
+
+
+def read_rules(path: Path) -> tuple[Rule, ...]:
+    """The rules of a YAML file. Raises RuleError that names the file and the rule, counted from 1."""
+    try:
+        rows: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, yaml.YAMLError) as error:
+        raise RuleError(f"{path}: cannot be read: {error}") from error
+    if not isinstance(rows, list) or not rows:
+        raise RuleError(f"{path}: must be a list of rules such as '- check: <name>', but is {'empty' if not rows else type(rows).__name__}")
+    found: list[Rule] = []
+    for number, row in enumerate(rows, start=1):
+        try:
+            found.append(Rule.model_validate(row))
+        except ValidationError as error:
+            raise RuleError(f"{path}: rule {number}: {_what_is_wrong(error)}") from error
+    return tuple(found)
+
+
+def _what_is_wrong(error: ValidationError) -> str:
+    first: Mapping[str, Any] = error.errors()[0]
+    place = ".".join(str(part) for part in first["loc"])
+    return f"{place}: {first['msg']}" if place else str(first["msg"])
+
+
+def _function(source: str, folder: Path) -> RuleFunction:
+    home, _, name = source.rpartition(":")
+    if not home or not name.isidentifier():
+        raise RuleError(f"{source!r} is no rule: give a .yaml file, 'file.py:function' or 'package.module:function'")
+    module = _from_file(folder / home) if home.endswith(".py") else _module(source, home)
+    function = getattr(module, name, None)
+    if not callable(function):
+        raise RuleError(f"{source!r}: {home} has no function {name!r}")
+    return cast("RuleFunction", function)
+
+
+def _module(source: str, home: str) -> Any:
+    try:
+        return importlib.import_module(home)
+    except ImportError as error:
+        raise RuleError(f"{source!r}: cannot import {home!r}: {error}") from error
+
+
+def _from_file(path: Path) -> Any:
+    """Run a user's file as a module of its own; it does not enter `sys.modules`."""
+    spec = importlib.util.spec_from_file_location(f"alignwright_rules_{path.stem}", path)
+    if spec is None or spec.loader is None or not path.is_file():
+        raise RuleError(f"there is no Python file {path}")
+    module = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        raise RuleError(f"{path} failed when it was loaded: {type(error).__name__}: {error}") from error
+    return module
+
+
+def _vote(voter: str, i: int, j: int, gap: float, reason: str) -> tuple[Vote, ...]:
+    if gap == 0:
+        return ()
+    winner, loser = (i, j) if gap > 0 else (j, i)
+    return (Vote(voter=voter, prefers=winner, over=loser, reason=reason),)
