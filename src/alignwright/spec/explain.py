@@ -52,10 +52,10 @@ def explain(error: ValidationError, document: Document) -> list[str]:
         if str(loc[-1] if loc else "").startswith("literal["):
             continue  # one arm of a union; the other arm says what is wanted
         lines.append(_line(detail, document))
-    return sorted(dict.fromkeys(lines), key=_line_number)
+    return sorted(dict.fromkeys(lines), key=line_number)
 
 
-def _line_number(line: str) -> int:
+def line_number(line: str) -> int:
     """Lines of the file in order, overrides first."""
     number = line.split(": ", 1)[0].rsplit(":", 1)[-1]
     return int(number) if number.isdigit() else 0
@@ -70,7 +70,7 @@ def _lost_stage(detail: ErrorDetails) -> Loc | None:
 
 
 def _line(detail: ErrorDetails, document: Document) -> str:
-    shown, inside = _follow(detail["loc"], document.data)
+    shown, inside = follow(detail["loc"], document.data)
     stage = _lost_stage(detail)
     if stage is not None:
         shown, inside = (*stage, "by"), (*stage, "by")
@@ -81,7 +81,7 @@ def _line(detail: ErrorDetails, document: Document) -> str:
     return f"{document.place(inside)}: {path}: {message}" if path else f"{document.place(inside)}: {message}"
 
 
-def _follow(loc: Loc, data: Any) -> tuple[Loc, Loc]:
+def follow(loc: Loc, data: Any) -> tuple[Loc, Loc]:
     """The path as shown, with the kind of a stage in it (train.0.dpo.beta), and as it is in the data (train.0.beta)."""
     shown: list[str | int] = []
     inside: list[str | int] = []

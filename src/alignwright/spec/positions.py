@@ -14,18 +14,21 @@ import yaml
 
 from alignwright.spec.errors import Loc, SpecError, dotted
 
+_TAG = "tag:yaml.org,2002:"
+
 
 class _Loader(yaml.SafeLoader):
     """SafeLoader with the plain scalars of YAML 1.2, without dates."""
 
-    yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012 (PyYAML's own class attribute)
-
-
-_TAG = "tag:yaml.org,2002:"
-_Loader.add_implicit_resolver(_TAG + "null", re.compile(r"^(~|null|)$"), None)
-_Loader.add_implicit_resolver(_TAG + "bool", re.compile(r"^(true|false)$", re.IGNORECASE), None)
-_Loader.add_implicit_resolver(_TAG + "int", re.compile(r"^[-+]?\d+(_\d+)*$"), None)
-_Loader.add_implicit_resolver(_TAG + "float", re.compile(r"^[-+]?(\.\d+|\d+(_\d+)*(\.\d*)?)([eE][-+]?\d+)?$"), None)
+    # PyYAML's own class attribute: the patterns tried on plain scalars by first character, None for any
+    yaml_implicit_resolvers = {  # noqa: RUF012
+        None: [
+            (_TAG + "null", re.compile(r"^(~|null|)$")),
+            (_TAG + "bool", re.compile(r"^(true|false)$", re.IGNORECASE)),
+            (_TAG + "int", re.compile(r"^[-+]?\d+(_\d+)*$")),
+            (_TAG + "float", re.compile(r"^[-+]?(\.\d+|\d+(_\d+)*(\.\d*)?)([eE][-+]?\d+)?$")),
+        ]
+    }
 
 
 @dataclass
