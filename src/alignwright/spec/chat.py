@@ -1,0 +1,129 @@
+"""Which conversation do these columns hold?
+
+Prompts, messages and replies as they are written in public data: plain text, lists of `{role, content}`, ShareGPT's
+`{from, value}`, and Anthropic's transcripts `\\n\\nHuman: … \\n\\nAssistant: …`. What cannot be read is a `RowError` with the reason.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, cast, get_args
+
+from alignwright.core.records import Conversation, Message, Role
+from alignwright.spec.errors import did_you_mean
+
+_TURN = re.compile(r"\n\n(Human|Assistant):")
+_ROLES = get_args(Role)
+_ALIASES = {"human": "user", "gpt": "assistant", "bot": "assistant", "model": "assistant", "function": "tool"}
+# shorter questions are repeated in good answers too ("What is DNA? What is DNA ..." is rare, "Hi" is not)
+REPEATED_FROM = 24
+
+
+class RowError(ValueError):
+    """Why a row cannot be used."""
+
+
+def text(value: Any, column: str) -> str:
+    """A text with something in it."""
+    if value is None:
+        raise RowError(f"no column {column!r}")
+    if not isinstance(value, str):
+        raise RowError(f"{column!r} should be text, saw {type(value).__name__}")
+    if not value.strip():
+        raise RowError(f"{column!r} is empty")
+    return value
+
+
+def messages(value: Any, column: str) -> tuple[Message, ...]:
+    """A list of messages, or a single one."""
+    listed: list[Any] = cast("list[Any]", value) if isinstance(value, list) else [value]
+    if not listed:
+        raise RowError(f"{column!r} has no messages")
+    return tuple(_message(item, column) for item in listed)
+
+
+def _message(value: Any, column: str) -> Message:
+    if not isinstance(value, dict):
+        raise RowError(f"{column!r} should hold messages with role and content, saw {type(value).__name__}")
+    item = cast("dict[str, Any]", value)
+    role = item.get("role", item.get("from"))
+    content = item.get("content", item.get("value"))
+    if not isinstance(role, str) or _ALIASES.get(role, role) not in _ROLES:
+        raise RowError(f"a message in {column!r} has the role {role!r}; {did_you_mean(str(role), _ROLES)}")
+    if not isinstance(content, str):
+        raise RowError(f"a message in {column!r} should have text as its content, saw {type(content).__name__}")
+    if not content.strip():
+        raise RowError(f"a message of the {role} in {column!r} is empty")
+    return Message(role=cast("Role", _ALIASES.get(role, role)), content=content)
+
+
+def transcript(value: str, column: str) -> tuple[Message, ...]:
+    """Anthropic's transcript, turn by turn."""
+    parts = _TURN.split(value)
+    if len(parts) < 3 or parts[0].strip():
+        raise RowError(f"{column!r} is not a transcript that begins with '\\n\\nHuman:'")
+    found: list[Message] = []
+    for speaker, said in zip(parts[1::2], parts[2::2], strict=True):
+        if not said.strip():
+            raise RowError(f"a turn of the {speaker} in {column!r} is empty")
+        found.append(Message(role="user" if speaker == "Human" else "assistant", content=said.strip()))
+    return tuple(found)
+
+
+def prompt(columns: dict[str, Any]) -> Conversation:
+    """The conversation to be answered: 'prompt' as text or messages, 'messages', 'conversations', or 'instruction' with 'input'."""
+    if columns.get("instruction") is not None and columns.get("prompt") is None:
+        given = columns.get("input") or ""
+        asked = text(columns["instruction"], "instruction")
+        found = (Message(role="user", content=f"{asked}\n\n{text(given, 'input')}" if given else asked),)
+    else:
+        column = next((name for name in ("prompt", "messages", "conversations") if columns.get(name) is not None), "prompt")
+        value = columns.get(column)
+        if isinstance(value, list | dict):
+            found = messages(value, column)
+        elif isinstance(value, str) and _TURN.match(value):
+            found = _open_transcript(value, column)
+        else:
+            found = (Message(role="user", content=text(value, column)),)
+    system = columns.get("system")
+    if isinstance(system, str) and system.strip() and found[0].role != "system":
+        found = (Message(role="system", content=system), *found)
+    if found[-1].role not in ("user", "tool"):
+        raise RowError(f"a prompt ends with the user's turn, this one with the {found[-1].role}'s")
+    return Conversation(messages=found)
+
+
+def _open_transcript(value: str, column: str) -> tuple[Message, ...]:
+    """A transcript that ends with 'Assistant:', still to be answered."""
+    head, mark, rest = value.rpartition("\n\nAssistant:")
+    return transcript(head if mark and not rest.strip() else value, column)
+
+
+def reply(value: Any, column: str, asked: Conversation) -> str:
+    """An assistant's reply to the conversation: text, a message, or a list of one message."""
+    if isinstance(value, list | dict):
+        found = messages(cast("Any", value), column)
+        if len(found) != 1 or found[0].role != "assistant":
+            raise RowError(f"{column!r} should be one reply of the assistant, saw {', '.join(message.role for message in found)}")
+        said = found[0].content
+    else:
+        said = text(value, column)
+    question = asked.last.content.strip()
+    if len(question) >= REPEATED_FROM and said.lstrip().startswith(question):
+        raise RowError(f"the prompt is repeated at the head of {column!r}; keep the answer alone")
+    return said
+
+
+def split(chosen: Any, rejected: Any) -> tuple[Conversation, str, str]:
+    """The shared prompt and the two replies of two whole dialogues, as transcripts or as messages."""
+    sides: list[tuple[Message, ...]] = []
+    for value, column in ((chosen, "chosen"), (rejected, "rejected")):
+        sides.append(messages(cast("Any", value), column) if isinstance(value, list) else transcript(text(value, column), column))
+    good, bad = sides
+    if good == bad:
+        raise RowError("chosen and rejected are the same")
+    if good[:-1] != bad[:-1]:
+        raise RowError("the two dialogues part before the last turn, so their last replies answer different prompts")
+    if len(good) < 2 or good[-1].role != "assistant" or bad[-1].role != "assistant":
+        raise RowError("a dialogue should end with the assistant's reply to something")
+    return Conversation(messages=good[:-1]), good[-1].content, bad[-1].content

@@ -1,0 +1,119 @@
+"""How is a data file read row by row, with bad rows set aside?
+
+The machinery that every reader in `sources` and `votes` shares: convert each row, keep the number of each, count and explain those
+that cannot be used, and stop when there are more of them than allowed.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Generic, TypeVar, cast
+
+from pydantic import ValidationError
+
+from alignwright.core import checks
+from alignwright.core.records import CheckCall, Prompt, Record
+from alignwright.spec import chat
+from alignwright.spec.chat import RowError
+from alignwright.spec.errors import SpecError, did_you_mean
+from alignwright.spec.rows import BadRow, raw_rows
+
+T = TypeVar("T")
+Columns = dict[str, Any]
+PROMPT = ("prompt", "messages", "conversations", "instruction")
+_KNOWN = (
+    *("topic", "principle", "checks", "system", "input", "chosen", "rejected", "text", "score", "completion", "label", "output"),
+    *("a", "b", "replies", "choice", "rater", "group"),
+)
+_ABOUT = ("topic", "principle", "checks", "system", "rater", "group")
+_SHOWN = 10
+
+
+@dataclass(frozen=True)
+class Read(Generic[T]):
+    """What a file holds: records, the number of the row of each, the rows set aside, and what else there is to say."""
+
+    file: str
+    rows: tuple[T, ...]
+    numbers: tuple[int, ...]
+    rejected: tuple[BadRow, ...]
+    notes: tuple[str, ...] = ()
+
+
+def read_rows(source: str | Path, needed: tuple[tuple[str, ...], ...], convert: Callable[[Columns], T], bad_rows: float, formats: str) -> Read[T]:
+    """Read every row. `needed` are groups of columns of which a file of this kind has one each."""
+    file, rows, numbers, bad = str(source), list[T](), list[int](), list[BadRow]()
+    columns: Counter[str] = Counter()
+    for raw in raw_rows(source):
+        reason = raw.reason
+        if raw.columns is not None:
+            columns.update(name for name, value in raw.columns.items() if value is not None)
+            try:
+                rows.append(convert(raw.columns))
+                numbers.append(raw.number)
+                continue
+            except RowError as error:
+                reason = str(error)
+            except ValidationError as error:
+                reason = _reason(error)
+        # half of a surrogate pair is no text that could be written to a file
+        bad.append(BadRow(file=file, row=raw.number, reason=reason, text=raw.text.encode("utf-8", "replace").decode()))
+    if not rows and not bad:
+        raise SpecError([f"{file}: has no rows"])
+    if columns and not all(any(name in columns for name in group) for group in needed):
+        raise SpecError([f"{file}: cannot tell the format from the columns {', '.join(columns)}; known: {formats}"])
+    return checked(Read(file, tuple(rows), tuple(numbers), tuple(bad), _unread(file, columns, needed)), bad_rows)
+
+
+def _unread(file: str, columns: Counter[str], needed: tuple[tuple[str, ...], ...]) -> tuple[str, ...]:
+    """Columns that nothing reads; one that is nearly a known column is an error, for its author meant the other."""
+    known = {*PROMPT, *_KNOWN, *(name for group in needed for name in group)}
+    unread = [name for name in columns if name not in known]
+    for name in unread:
+        hint = did_you_mean(name, (other for other in _ABOUT if other not in columns))
+        if hint.startswith("did"):
+            raise SpecError([f"{file}: no column {name!r} is known; {hint}"])
+    return (f"columns not read: {', '.join(unread)}",) if unread else ()
+
+
+def checked(read: Read[T], bad_rows: float) -> Read[T]:
+    bad, total = len(read.rejected), len(read.rows) + len(read.rejected)
+    if bad <= bad_rows * total:
+        if not read.rows:
+            raise SpecError([f"{read.file}: no row can be used"])
+        return read
+    lines = [f"{row.file}:{row.row}: {row.reason}" for row in read.rejected[:_SHOWN]]
+    lines += [f"{read.file}: and {bad - _SHOWN} more"] if bad > _SHOWN else []
+    count = f"{bad} bad rows beside {len(read.rows)} good ones ({bad / total:.1%})"
+    raise SpecError([*lines, f"{read.file}: {count}; intent.bad_rows allows {bad_rows:.1%}"])
+
+
+def _reason(error: ValidationError) -> str:
+    return "; ".join(f"{'.'.join(map(str, detail['loc']))}: {detail['msg']}".removeprefix(": ") for detail in error.errors(include_url=False))
+
+
+def prompt_of(columns: Columns) -> Prompt:
+    """The prompt of a row, with its topic, principle and checks."""
+    about = {name: chat.text(columns[name], name) for name in ("topic", "principle") if columns.get(name)}
+    return Prompt(conversation=chat.prompt(columns), checks=_checks(columns.get("checks")), **about)
+
+
+def _checks(value: Any) -> tuple[CheckCall, ...]:
+    if value is not None and not isinstance(value, list):
+        raise RowError(f"'checks' should be a list of {{name, args}}, saw {type(value).__name__}")
+    calls = tuple(CheckCall.model_validate_json(json.dumps(call)) for call in cast("list[Any]", value or []))
+    for call in calls:
+        try:
+            checks.understood(call.name, call.args)
+        except ValueError as error:
+            raise RowError(f"checks: {error}") from None
+    return calls
+
+
+def duplicates(rows: Iterable[Record]) -> int:
+    """How many rows say what an earlier one said."""
+    return sum(count - 1 for count in Counter(row.id for row in rows).values())

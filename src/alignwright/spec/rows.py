@@ -1,0 +1,206 @@
+"""What rows does a data file hold?
+
+CSV, JSON (a list of objects), JSON Lines, Parquet, plain text (a row for each paragraph), any of them gzipped but Parquet, and
+`hf://owner/name[:split]` from the Hugging Face Hub. A row that cannot be read is kept, with its number and the reason, and the
+reading goes on; a file that cannot be read at all is an error. Row numbers are line numbers where the format has lines.
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import json
+import os
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+from alignwright.core.records import Record
+from alignwright.spec.errors import SpecError
+
+HUB = "hf://"
+KINDS = (".jsonl", ".json", ".csv", ".txt", ".md", ".parquet")
+HUB_SECONDS = "10"
+
+
+class BadRow(Record):
+    """A row that was set aside, and why."""
+
+    file: str
+    row: int
+    reason: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Raw:
+    """One row as it stands: its number, its columns or the reason why there are none, and its text."""
+
+    number: int
+    columns: dict[str, Any] | None
+    reason: str
+    text: str
+
+
+def raw_rows(source: str | Path) -> Iterator[Raw]:
+    """The rows of a file or of a Hub data set, good and bad, in order."""
+    name = str(source)
+    if name.startswith(HUB):
+        return _from_objects(_hub(name))
+    path = Path(source)
+    kind = path.with_suffix("").suffix if path.suffix == ".gz" else path.suffix
+    if kind not in KINDS:
+        raise SpecError([f"{name}: cannot tell the kind of file from {path.suffix!r}; known: {', '.join(KINDS)}, also with .gz, and {HUB}owner/name"])
+    if kind == ".parquet":
+        return _from_objects(_parquet(path))
+    data = _bytes(path).removeprefix(b"\xef\xbb\xbf")
+    match kind:
+        case ".jsonl":
+            return _json_lines(data)
+        case ".json":
+            return _from_objects(_json(data, name))
+        case ".csv":
+            return _csv(data, name)
+        case _:
+            return _paragraphs(data, name)
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        data = path.read_bytes()
+        return gzip.decompress(data) if path.suffix == ".gz" else data
+    except FileNotFoundError:
+        raise SpecError([f"{path}: there is no such file"]) from None
+    except (OSError, EOFError, zlib.error) as error:
+        raise SpecError([f"{path}: cannot be read: {error}"]) from None
+
+
+def _json_lines(data: bytes) -> Iterator[Raw]:
+    for number, line in enumerate(data.split(b"\n"), 1):
+        if not line.strip():
+            continue
+        text = line.decode("utf-8", "replace").rstrip("\r")
+        try:
+            yield _raw(number, _load(line.decode("utf-8")), text)
+        except UnicodeDecodeError as error:
+            yield Raw(number, None, f"not UTF-8 text: {error.reason} at byte {error.start}", text)
+        except (ValueError, RecursionError) as error:
+            yield Raw(number, None, f"not valid JSON: {error}", text)
+
+
+def _load(text: str) -> Any:
+    def refuse(name: str) -> Any:
+        raise ValueError(f"{name} is not a number")
+
+    return json.loads(text, parse_constant=refuse)
+
+
+def _raw(number: int, value: Any, text: str) -> Raw:
+    if isinstance(value, dict):
+        return Raw(number, cast("dict[str, Any]", value), "", text)
+    return Raw(number, None, f"a row is an object with named columns, saw {type(value).__name__}", text)
+
+
+def _from_objects(values: Iterator[Any]) -> Iterator[Raw]:
+    for number, value in enumerate(values, 1):
+        yield _raw(number, value, json.dumps(value, ensure_ascii=False, default=str))
+
+
+def _json(data: bytes, name: str) -> Iterator[Any]:
+    try:
+        value = _load(data.decode("utf-8"))
+    except ValueError as error:
+        raise SpecError([f"{name}: not valid JSON: {error}; for one object a line, call it .jsonl"]) from None
+    if not isinstance(value, list):
+        raise SpecError([f"{name}: a JSON data file is a list of objects, saw {type(value).__name__}"])
+    return iter(cast("list[Any]", value))
+
+
+def _csv(data: bytes, name: str) -> Iterator[Raw]:
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = data[: error.start].count(b"\n") + 1
+        raise SpecError([f"{name}:{line}: not UTF-8 text: {error.reason}"]) from None
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    try:
+        header = next(reader, list[str]())
+        for cells in reader:
+            if not cells:
+                continue
+            if len(cells) != len(header):
+                yield Raw(reader.line_num, None, f"{len(cells)} cells, but the header has {len(header)}", ",".join(cells))
+            else:
+                yield Raw(reader.line_num, {key: _cell(cell) for key, cell in zip(header, cells, strict=True)}, "", ",".join(cells))
+    except csv.Error as error:
+        raise SpecError([f"{name}:{reader.line_num}: not valid CSV: {error}"]) from None
+
+
+def _cell(cell: str) -> Any:
+    """A cell is text, unless it is a JSON list or object (messages, choices); an empty cell is absent."""
+    if cell[:1] in ("[", "{"):
+        try:
+            return _load(cell)
+        except ValueError:
+            return cell
+    return cell or None
+
+
+def _paragraphs(data: bytes, name: str) -> Iterator[Raw]:
+    try:
+        lines = data.decode("utf-8").splitlines()
+    except UnicodeDecodeError as error:
+        raise SpecError([f"{name}: not UTF-8 text: {error.reason} at byte {error.start}"]) from None
+    begun, run = 0, list[str]()
+    for number, line in enumerate([*lines, ""], 1):
+        if line.strip():
+            begun = begun if run else number
+            run.append(line)
+        elif run:
+            text = "\n".join(run)
+            yield Raw(begun, {"text": text}, "", text)
+            run = []
+
+
+def _parquet(path: Path) -> Iterator[Any]:
+    # pyarrow comes with `datasets`; read directly, since `datasets` would first copy the file into its cache
+    from pyarrow import parquet  # pyright: ignore[reportMissingTypeStubs]
+
+    try:
+        file: Any = cast("Any", parquet).ParquetFile(path)
+        for batch in file.iter_batches():
+            yield from batch.to_pylist()
+    except FileNotFoundError:
+        raise SpecError([f"{path}: there is no such file"]) from None
+    except (OSError, ValueError) as error:
+        raise SpecError([f"{path}: not a Parquet file: {' '.join(str(error).split())}"]) from None
+
+
+def _hub(name: str) -> Iterator[Any]:
+    """Rows of a Hub data set. Asks the Hub whether it exists first, with a short time limit, so that a wrong name cannot hang."""
+    owner_name, _, split = name.removeprefix(HUB).partition(":")
+    for limit in ("HF_HUB_ETAG_TIMEOUT", "HF_HUB_DOWNLOAD_TIMEOUT"):
+        os.environ.setdefault(limit, HUB_SECONDS)  # read when huggingface_hub is imported
+    if owner_name.count("/") != 1:
+        raise SpecError([f"{name}: write {HUB}owner/name or {HUB}owner/name:split"])
+    import datasets  # pyright: ignore[reportMissingTypeStubs]
+    from huggingface_hub import HfApi, constants
+    from huggingface_hub.errors import RepositoryNotFoundError
+
+    try:
+        if not constants.HF_HUB_OFFLINE:
+            HfApi().dataset_info(owner_name, timeout=float(HUB_SECONDS))
+        loaded: Any = cast("Any", datasets).load_dataset(owner_name, split=split or "train")
+    except RepositoryNotFoundError:
+        raise SpecError([f"{name}: the Hub has no data set {owner_name!r}, or it is private and HF_TOKEN is not set"]) from None
+    except Exception as error:
+        # the Hub's client and `datasets` raise trees of errors of their own, which change between versions
+        raise SpecError([f"{name}: cannot be loaded: {_first_line(error)}; without a network, download it and name the file"]) from error
+    return iter(loaded)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -1,0 +1,177 @@
+"""Which records do public data files hold?
+
+Five readers, each from CSV, JSON, JSONL (also gzipped), Parquet or `hf://owner/name[:split]`; the format is told from the columns.
+
+- `read_prompts`: prompt | messages | conversations | instruction (+ input); with topic, principle, checks
+- `read_pairs`: chosen, rejected with a prompt (TRL, UltraFeedback, ShareGPT) or as whole dialogues (HH-RLHF); text, score (two dialogues
+  and their scores); prompt, completion, label (KTO): every reply labelled true beats every one labelled false under the same prompt, and
+  labelled replies without a counterpart cannot be compared, which `notes` counts
+- `read_votes`: a prompt, a and b (or replies), choice, rater, group: a row a vote, merged into a comparison for each prompt and replies
+- `read_conversations`: messages, conversations, prompt + completion (of a KTO file, those labelled true), instruction + output
+- `read_items`: the held-out items of `spec.items`, whose columns are their fields
+
+A bad row is set aside with its number and the reason. More of them than `bad_rows` (a share) is an error that names them.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+from alignwright.core.records import Comparison, Conversation, Prompt, Reply
+from alignwright.spec import chat
+from alignwright.spec.chat import RowError
+from alignwright.spec.errors import SpecError
+from alignwright.spec.items import Item
+from alignwright.spec.reading import PROMPT, Columns, Read, duplicates, prompt_of, read_rows
+from alignwright.spec.rows import BadRow
+from alignwright.spec.votes import read_votes
+
+__all__ = [
+    "BadRow", "Read", "duplicates", "read_conversations", "read_items", "read_pairs", "read_prompts", "read_votes", "write_rejected",
+]
+
+I = TypeVar("I", bound=Item)  # noqa: E741 (an item)
+
+
+def read_prompts(source: str | Path, *, bad_rows: float = 0.0) -> Read[Prompt]:
+    """Prompts to be answered."""
+    return read_rows(source, (PROMPT,), prompt_of, bad_rows, "prompt | messages | conversations | instruction")
+
+
+def read_pairs(source: str | Path, *, bad_rows: float = 0.0) -> Read[Comparison]:
+    """Written pairs: reply 0 is the good one, and there are no votes yet."""
+    formats = "chosen + rejected (+ prompt) · text + score · prompt + completion + label"
+    read = read_rows(source, (("chosen", "text", "label"), ("rejected", "score", "label")), _pair_or_labelled, bad_rows, formats)
+    return _pair_labelled(read)
+
+
+def read_conversations(source: str | Path, *, bad_rows: float = 0.0) -> Read[Conversation]:
+    """Whole conversations to learn from, each ending with the assistant's turn."""
+    known = (("messages", "conversations", "completion", "output"),)
+    read = read_rows(source, known, _conversation, bad_rows, "messages · conversations · prompt + completion · instruction + output")
+    kept = [(row, number) for row, number in zip(read.rows, read.numbers, strict=True) if row is not None]
+    left = len(read.rows) - len(kept)
+    notes = (*read.notes, *([f"{left} rows labelled false are not learned from"] if left else []))
+    return Read(read.file, tuple(row for row, _ in kept), tuple(number for _, number in kept), read.rejected, notes)
+
+
+def read_items(source: str | Path, model: type[I], *, bad_rows: float = 0.0) -> Read[I]:
+    """Held-out items. Their columns are theirs alone: an unknown one makes a bad row."""
+    needed = tuple((name,) for name, field in model.model_fields.items() if field.is_required())
+    return read_rows(source, needed, lambda columns: _item(columns, model), bad_rows, ", ".join(model.model_fields))
+
+
+def write_rejected(path: Path, bad: Iterable[BadRow]) -> None:
+    """Keep the rows that were set aside, as JSON Lines."""
+    path.write_text("".join(row.model_dump_json() + "\n" for row in bad), encoding="utf-8")
+
+
+def _pair(columns: Columns) -> Comparison:
+    if "text" in columns and "score" in columns:
+        columns = {**columns, **_scored(columns["text"], columns["score"])}
+    for name in ("chosen", "rejected"):
+        if columns.get(name) is None:
+            raise RowError(f"no column {name!r}")
+    if any(columns.get(name) is not None for name in PROMPT):
+        prompt = prompt_of(columns)
+        good, bad = (chat.reply(columns[name], name, prompt.conversation) for name in ("chosen", "rejected"))
+    else:
+        asked, good, bad = chat.split(columns["chosen"], columns["rejected"])
+        prompt = prompt_of({**columns, "prompt": [message.model_dump() for message in asked.messages]})
+    return _compare(prompt, good, bad)
+
+
+def _compare(prompt: Prompt, good: str, bad: str) -> Comparison:
+    if good.strip() == bad.strip():
+        raise RowError("chosen and rejected are the same")
+    replies = (Reply(text=good, parent=prompt.id, speaker="written:good"), Reply(text=bad, parent=prompt.id, speaker="written:bad"))
+    return Comparison(prompt=prompt, replies=replies)
+
+
+def _scored(texts: Any, scores: Any) -> Columns:
+    """Two dialogues with a score each, as chosen and rejected."""
+    if not (isinstance(texts, list) and isinstance(scores, list) and len(cast("list[Any]", texts)) == len(cast("list[Any]", scores)) == 2):
+        raise RowError("'text' and 'score' should be two dialogues and their two scores")
+    first, second = cast("list[float]", scores)
+    if first == second:
+        raise RowError("both dialogues have the same score")
+    good, bad = cast("list[Any]", texts) if first > second else reversed(cast("list[Any]", texts))
+    return {"chosen": good, "rejected": bad}
+
+
+@dataclass(frozen=True)
+class _Labelled:
+    """A reply called good or bad on its own (KTO's rows)."""
+
+    prompt: Prompt
+    text: str
+    good: bool
+
+
+def _labelled(columns: Columns) -> _Labelled:
+    label = columns["label"]
+    if isinstance(label, str) and label.lower() in ("true", "false"):
+        label = label.lower() == "true"
+    if not isinstance(label, bool):
+        raise RowError(f"'label' should be true or false, saw {label!r}")
+    if columns.get("completion") is None:
+        found = chat.messages(columns.get("messages") or columns.get("conversations"), "messages")
+        columns = {"topic": columns.get("topic"), "prompt": [m.model_dump() for m in found[:-1]], "completion": [found[-1].model_dump()]}
+    prompt = prompt_of(columns)
+    return _Labelled(prompt, chat.reply(columns["completion"], "completion", prompt.conversation), label)
+
+
+def _pair_or_labelled(columns: Columns) -> Comparison | _Labelled:
+    return _labelled(columns) if columns.get("label") is not None and columns.get("chosen") is None else _pair(columns)
+
+
+def _pair_labelled(read: Read[Comparison | _Labelled]) -> Read[Comparison]:
+    """Put good and bad labelled replies to one prompt side by side."""
+    found: list[tuple[Comparison, int]] = []
+    groups: dict[str, list[tuple[_Labelled, int]]] = {}
+    for row, number in zip(read.rows, read.numbers, strict=True):
+        if isinstance(row, Comparison):
+            found.append((row, number))
+        else:
+            groups.setdefault(row.prompt.id, []).append((row, number))
+    alone = 0
+    for rows in groups.values():
+        good, bad = [row for row, _ in rows if row.good], [row for row, _ in rows if not row.good]
+        alone += 0 if good and bad else len(rows)
+        found += [(_compare(g.prompt, g.text, b.text), rows[0][1]) for g in good for b in bad if g.text.strip() != b.text.strip()]
+    notes = (*read.notes, *([f"{alone} labelled replies have no counterpart under the same prompt to be compared with"] if alone else []))
+    if not found:
+        raise SpecError([f"{read.file}: no prompt has both a reply labelled true and one labelled false, so nothing can be compared"])
+    return Read(read.file, tuple(row for row, _ in found), tuple(number for _, number in found), read.rejected, notes)
+
+
+def _conversation(columns: Columns) -> Conversation | None:
+    """A whole conversation; None for one that is labelled false."""
+    if columns.get("label") is not None:
+        labelled = _labelled(columns)
+        return labelled.prompt.conversation.then("assistant", labelled.text) if labelled.good else None
+    for name in ("completion", "output"):
+        if columns.get(name) is not None:
+            asked = chat.prompt(columns)
+            return asked.then("assistant", chat.reply(columns[name], name, asked))
+    column = "messages" if columns.get("messages") is not None else "conversations"
+    if columns.get(column) is None:
+        raise RowError("no column 'messages'")
+    found = chat.messages(columns[column], column)
+    if found[-1].role != "assistant":
+        raise RowError(f"a conversation to learn from ends with the assistant's turn, this one with the {found[-1].role}'s")
+    return Conversation(messages=found)
+
+
+def _item(columns: Columns, model: type[I]) -> I:
+    """A CSV has texts only: a whole number among them is read where the item wants one."""
+    given = {name: value for name, value in columns.items() if value is not None}
+    for name, field in model.model_fields.items():
+        value = given.get(name)
+        if field.annotation is int and isinstance(value, str) and value.strip().isdigit():
+            given[name] = int(value)
+    return model.model_validate_json(json.dumps(given, default=str))

@@ -1,0 +1,91 @@
+"""What did people vote for?
+
+A row is a ballot: a prompt, the replies as they were shown, the rater's choice. Ballots on the same prompt and replies become one
+comparison, whatever the order in which the replies were shown, with a vote for each reply that was beaten. A tie is a vote of
+strength one half. A rater who votes twice on the same replies is counted once, and the second ballot is a bad row.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+from alignwright.core.records import Comparison, Prompt, Reply, Vote
+from alignwright.spec import chat
+from alignwright.spec.chat import RowError
+from alignwright.spec.reading import Columns, Read, checked, prompt_of, read_rows
+from alignwright.spec.rows import BadRow
+
+_FORMATS = "prompt, a, b | replies, choice (a, b, tie, or a place from 0), rater, group"
+
+
+def read_votes(source: str | Path, *, bad_rows: float = 0.0) -> Read[Comparison]:
+    """People's votes, merged: one comparison for each prompt and set of replies, whatever the order they were shown in."""
+    ballots = read_rows(source, (("choice",), ("rater",)), _ballot, 1.0, _FORMATS)
+    return checked(_merge(ballots), bad_rows)
+
+
+@dataclass(frozen=True)
+class _Ballot:
+    prompt: Prompt
+    replies: tuple[str, ...]
+    winner: int | None  # None is a tie
+    rater: str
+    group: str
+
+
+def _ballot(columns: Columns) -> _Ballot:
+    prompt = prompt_of(columns)
+    listed = columns.get("replies")
+    values = cast("list[Any]", listed) if isinstance(listed, list) else [columns.get("a"), columns.get("b")]
+    replies = tuple(chat.reply(value, name, prompt.conversation) for value, name in zip(values, _names(len(values), listed), strict=True))
+    if len(set(replies)) < len(replies) or len(replies) < 2:
+        raise RowError("a vote compares two or more different replies")
+    choice = columns.get("choice")
+    places: dict[str, int | None] = {"tie": None} | {str(place): place for place in range(len(replies))}
+    places |= {"a": 0, "b": 1} if len(replies) == 2 else {}
+    if isinstance(choice, bool) or str(choice).strip().lower() not in places:
+        raise RowError(f"'choice' is {choice!r}; it should be one of {', '.join(places)}")
+    group = columns.get("group")
+    return _Ballot(prompt, replies, places[str(choice).strip().lower()], str(columns.get("rater") or ""), str(group) if group is not None else "")
+
+
+def _names(count: int, listed: Any) -> list[str]:
+    return [f"replies.{place}" for place in range(count)] if listed is not None else ["a", "b"]
+
+
+def _merge(ballots: Read[_Ballot]) -> Read[Comparison]:
+    order: dict[tuple[str, frozenset[str]], tuple[_Ballot, int]] = {}
+    votes: dict[tuple[str, frozenset[str]], list[Vote]] = {}
+    bad = list(ballots.rejected)
+    for ballot, number in zip(ballots.rows, ballots.numbers, strict=True):
+        key = (ballot.prompt.id, frozenset(ballot.replies))
+        first, _ = order.setdefault(key, (ballot, number))
+        cast_so_far = votes.setdefault(key, [])
+        reason = "no column 'rater'" if not ballot.rater else ""
+        if any(vote.voter == ballot.rater for vote in cast_so_far):
+            reason = f"rater {ballot.rater!r} has already voted on these replies"
+        if reason:
+            bad.append(BadRow(file=ballots.file, row=number, reason=reason, text=f"{ballot.rater}: {ballot.winner}"))
+        else:
+            cast_so_far += _votes(ballot, first.replies)
+    rows = [(_comparison(order[key][0], votes[key]), order[key][1]) for key in order if votes[key]]
+    rejected = tuple(sorted(bad, key=lambda row: row.row))
+    return Read(ballots.file, tuple(row for row, _ in rows), tuple(number for _, number in rows), rejected, ballots.notes)
+
+
+def _votes(ballot: _Ballot, replies: tuple[str, ...]) -> list[Vote]:
+    """The ballot as votes on the replies in the order of the comparison."""
+    places = [replies.index(text) for text in ballot.replies]
+    if ballot.winner is None:
+        pairs = [(places[i], places[j]) for i in range(len(places)) for j in range(i + 1, len(places))]
+    else:
+        pairs = [(places[ballot.winner], other) for other in places if other != places[ballot.winner]]
+    strength = 0.5 if ballot.winner is None else 1.0
+    return [Vote(voter=ballot.rater, prefers=prefers, over=over, strength=strength, group=ballot.group) for prefers, over in pairs]
+
+
+def _comparison(ballot: _Ballot, votes: list[Vote]) -> Comparison:
+    replies = tuple(Reply(text=text, parent=ballot.prompt.id) for text in ballot.replies)
+    return Comparison(prompt=ballot.prompt, replies=replies, votes=tuple(votes))
