@@ -1,0 +1,1 @@
+"""Does the model do what was asked, what was meant, what is valued, and what did that cost?"""

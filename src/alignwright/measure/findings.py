@@ -1,0 +1,203 @@
+"""How do outcomes become claims: a level with its interval, and a paired difference between two stages?
+
+A level is a share (or a mean, where the claim has a unit) of the scored items; items that could not be scored are counted beside it and
+never as safe. A difference pairs the items scored at both stages, by item, so that what all items share cancels out (Miller, arXiv 2411.00640).
+Intervals are clustered by topic; a share of items that are each their own cluster gets Wilson's. Where nothing varies (0 of 60) the limits
+come from Wilson with one item per cluster, cautious on purpose: an interval is never of zero width, and absent where none can be had.
+The p value of a difference is McNemar's exact one; it takes items as independent, so the clustered interval is the one to trust.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from alignwright.core.intervals import Difference, Estimate, Interval, clustered, holm, mcnemar_exact, mean_interval, paired, wilson
+from alignwright.core.records import Axis, Finding, Outcome
+from alignwright.measure.exhibits import of_difference, of_level
+
+Better = Literal["higher", "lower"] | None
+Report = Literal["pass", "hit"]
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How a claim is read: its axis, which way is good, and whether its value is the share of passes or of hits."""
+
+    axis: Axis
+    better: Better = "higher"
+    report: Report = "pass"
+    unit: str = "share"
+
+
+def reading(claim: str) -> Reading:
+    """How each of the claims measured here is read; ValueError for a claim of another part."""
+    match claim.split("."):
+        case ["instruction", *_]:
+            return Reading("instruction")
+        case ["intent", "opinion_flips"]:
+            return Reading("intent", "lower", "hit")
+        case ["intent", *_]:
+            return Reading("intent")
+        case ["value", "over_refusal"]:
+            return Reading("value", "lower", "hit")
+        case ["value", *_]:
+            return Reading("value")
+        case ["tax", "bits_per_byte"]:
+            return Reading("tax", "lower", "pass", "bits/byte")
+        case ["tax", *_]:
+            return Reading("tax")
+        case ["attack", "success", *_]:
+            return Reading("attack", "lower", "hit")
+        case _:
+            raise ValueError(f"cannot read the claim {claim!r}; claims begin with instruction, intent, value, tax or attack.success")
+
+
+def levels(outcomes: Sequence[Outcome], *, stage: str, notes: Mapping[str, str] | None = None, exhibits: int = 12) -> list[Finding]:
+    """One finding per claim, in the order in which claims appear, each read as `reading` says; `notes` adds a sentence by claim."""
+    found: list[Finding] = []
+    for claim, group in _by_claim(outcomes).items():
+        how = reading(claim)
+        note = (notes or {}).get(claim, "")
+        found.append(
+            level(group, stage=stage, axis=how.axis, better=how.better, report=how.report, unit=how.unit, exhibits=exhibits, note=note),
+        )
+    return found
+
+
+def differences(after: Sequence[Outcome], before: Sequence[Outcome], *, stage: str, against: str, exhibits: int = 16) -> list[Finding]:
+    """One paired difference per claim measured at both stages, with Holm's adjustment across them all."""
+    earlier = _by_claim(before)
+    found: list[Finding] = []
+    for claim, group in _by_claim(after).items():
+        if claim in earlier:
+            how = reading(claim)
+            args: dict[str, Any] = {"axis": how.axis, "better": how.better, "report": how.report, "unit": how.unit, "exhibits": exhibits}
+            found.append(difference(group, earlier[claim], stage=stage, against=against, **args))
+    return holm_adjust(found)
+
+
+def level(
+    outcomes: Sequence[Outcome],
+    *,
+    stage: str,
+    axis: Axis,
+    better: Better = "higher",
+    report: Report = "pass",
+    unit: str = "share",
+    exhibits: int = 12,
+    note: str = "",
+) -> Finding:
+    """The level of one claim at one stage. With report="hit" the value is the share of hits."""
+    once = _once(outcomes)
+    scored = [o for o in once if o.value is not None]
+    values = [_value(o, report) for o in scored]
+    counts = Counter(o.status for o in once)
+    seen = _estimate(values, [o.cluster for o in scored], unit)
+    repeated = f"{len(outcomes) - len(once)} repeated items counted once" if len(once) < len(outcomes) else ""
+    return Finding(
+        claim=_the_claim(outcomes, "level"), stage=stage, axis=axis, value=seen.value, low=seen.interval.low, high=seen.interval.high,
+        n=len(scored), clusters=len({o.cluster for o in scored}), method=seen.interval.method, unit=unit, better=better,
+        unscored=counts["unscored"], errors=counts["error"], note="; ".join(part for part in (note, repeated) if part),
+        exhibits=of_level(once, exhibits, better),
+    )  # fmt: skip
+
+
+def difference(
+    after: Sequence[Outcome],
+    before: Sequence[Outcome],
+    *,
+    stage: str,
+    against: str,
+    axis: Axis,
+    better: Better = "higher",
+    report: Report = "pass",
+    unit: str = "share",
+    exhibits: int = 16,
+) -> Finding:
+    """Stage minus against, over the items scored at both. Value is in the reported direction: with report="hit" it is the change in hits."""
+    claim = _the_claim([*after, *before], "difference")
+    earlier = {o.item: o for o in _once(before)}
+    both = [(o, earlier[o.item]) for o in _once(after) if o.item in earlier]
+    scored = [(a, b) for a, b in both if a.value is not None and b.value is not None]
+    dropped = len(both) - len(scored)
+    change = _change(scored, report, unit)
+    binary = unit == "share"
+    worse, improved = _moved(scored, better if report == "pass" else "higher")
+    moved = f"{worse} worse, {improved} better, {len(scored) - worse - improved} unchanged"
+    gaps = [f"{dropped} dropped: not scored on either or both sides"] if dropped else []
+    alone = len({o.item for o in (*after, *before)}) - len(both)
+    gaps += [f"{alone} dropped: at one stage only"] if alone else []
+    correlation = [f"correlation of the pairs {change.correlation:.2f}"] if change.correlation is not None else []
+    return Finding(
+        claim=claim, stage=stage, against=against, axis=axis, value=change.value, low=change.interval.low, high=change.interval.high,
+        n=len(scored), clusters=len({a.cluster for a, _ in scored}), method=change.interval.method, unit=unit, better=better,
+        p=mcnemar_exact(worse, improved) if binary and scored else None, unscored=dropped, note="; ".join([moved, *gaps, *correlation]),
+        exhibits=of_difference(both, exhibits, better),
+    )  # fmt: skip
+
+
+def holm_adjust(findings: Sequence[Finding]) -> list[Finding]:
+    """The same findings with p adjusted by Holm across the differences of the same two stages; levels are left as they are."""
+    adjusted: dict[int, float | None] = {}
+    for family in {(f.stage, f.against) for f in findings if f.against is not None}:
+        members = [i for i, f in enumerate(findings) if (f.stage, f.against) == family]
+        adjusted.update(zip(members, holm([findings[i].p for i in members]), strict=True))
+    return [_with_p(f, adjusted[i]) if i in adjusted else f for i, f in enumerate(findings)]
+
+
+def _with_p(finding: Finding, p_adjusted: float | None) -> Finding:
+    fields: dict[str, Any] = {name: getattr(finding, name) for name in Finding.model_fields}
+    return Finding(**{**fields, "p_adjusted": p_adjusted})  # made anew, not copied: a copy would keep the cached id
+
+
+def _estimate(values: list[float], clusters: list[str], unit: str) -> Estimate:
+    single = len(set(clusters)) == len(clusters)
+    share = unit == "share"
+    if single and share and values:
+        return Estimate(sum(values) / len(values), None, wilson(round(sum(values)), len(values)), len(values))
+    return mean_interval(values) if single else clustered(values, clusters, bounds=(0.0, 1.0) if share else None)
+
+
+def _change(scored: Sequence[tuple[Outcome, Outcome]], report: Report, unit: str) -> Difference:
+    now, then = [_value(a, report) for a, _ in scored], [_value(b, report) for _, b in scored]
+    clusters = [a.cluster for a, _ in scored]
+    change = paired(now, then, None if len(set(clusters)) == len(clusters) else clusters)
+    if unit == "share" or change.se != 0.0:
+        return change
+    nothing = Interval(None, None, "no interval: every item changed by the same amount, so the spread of changes cannot be estimated")
+    return Difference(change.value, change.se, change.correlation, nothing, change.n, change.clusters)
+
+
+def _moved(scored: Sequence[tuple[Outcome, Outcome]], better: Better) -> tuple[int, int]:
+    """How many items became worse and how many better, by the outcomes' own values (for shares a pass is always the good one)."""
+    sign = -1 if better == "lower" else 1
+    deltas = [sign * ((a.value or 0.0) - (b.value or 0.0)) for a, b in scored]
+    return sum(d < 0 for d in deltas), sum(d > 0 for d in deltas)
+
+
+def _value(outcome: Outcome, report: Report) -> float:
+    assert outcome.value is not None
+    return outcome.value if report == "pass" else 1.0 - outcome.value
+
+
+def _once(outcomes: Sequence[Outcome]) -> list[Outcome]:
+    """The first outcome of each item: an item that stands twice in the data is one observation."""
+    return list({o.item: o for o in reversed(outcomes)}.values())[::-1]
+
+
+def _by_claim(outcomes: Sequence[Outcome]) -> dict[str, list[Outcome]]:
+    groups: dict[str, list[Outcome]] = {}
+    for outcome in outcomes:
+        groups.setdefault(outcome.claim, []).append(outcome)
+    return groups
+
+
+def _the_claim(outcomes: Sequence[Outcome], asked: str) -> str:
+    claims = {o.claim for o in outcomes}
+    if len(claims) != 1:
+        seen = ", ".join(sorted(claims)) or "no outcomes"
+        raise ValueError(f"a {asked} is of one claim, but was given {seen}; use levels() or differences() for several")
+    return claims.pop()

@@ -1,0 +1,147 @@
+"""Do findings count what they should, never pretend an interval, and stay the same when nothing that matters changes?"""
+
+from __future__ import annotations
+
+import math
+import random
+
+import pytest
+
+from alignwright.core.intervals import wilson
+from alignwright.core.records import Conversation, Outcome
+from alignwright.measure.findings import difference, differences, holm_adjust, level, levels, reading
+
+
+def outcomes(statuses, claim="value.refusal", topics=None, values=None):
+    value = {"pass": 1.0, "hit": 0.0}
+    return [
+        Outcome(
+            claim=claim, item=f"i{i}", status=s, value=values[i] if values else value.get(s), cluster=topics[i] if topics else f"i{i}",
+            prompt=Conversation.user(f"prompt {i}"), reply=f"reply {i} {s}",
+        )
+        for i, s in enumerate(statuses)
+    ]  # fmt: skip
+
+
+def test_level_counts_scored_unscored_and_errors_apart():
+    found = level(outcomes(["pass", "hit", "unscored", "error", "pass"]), stage="baseline", axis="value")
+    assert (found.value, found.n, found.unscored, found.errors) == (2 / 3, 3, 1, 1)
+    limits = wilson(2, 3)
+    assert (found.low, found.high) == (limits.low, limits.high)
+
+
+def test_share_of_hits_is_the_complement_with_a_mirrored_interval():
+    rng = random.Random(1)
+    statuses = [rng.choice(["pass", "hit"]) for _ in range(40)]
+    for topics in (None, [f"t{i % 8}" for i in range(40)]):
+        passes = level(outcomes(statuses, topics=topics), stage="s", axis="value")
+        hits = level(outcomes(statuses, topics=topics), stage="s", axis="value", report="hit", better="lower")
+        assert math.isclose(passes.value + hits.value, 1.0)
+        assert math.isclose(passes.low + hits.high, 1.0)
+        assert math.isclose(passes.high + hits.low, 1.0)
+
+
+def test_clusters_that_agree_widen_the_interval():
+    statuses = ["pass" if (i // 10) % 2 else "hit" for i in range(60)]
+    alone = level(outcomes(statuses), stage="s", axis="value")
+    together = level(outcomes(statuses, topics=[f"t{i // 10}" for i in range(60)]), stage="s", axis="value")
+    assert together.high - together.low > 1.5 * (alone.high - alone.low)
+    assert (alone.clusters, together.clusters) == (60, 6)
+
+
+@pytest.mark.parametrize("status", ["pass", "hit"])
+@pytest.mark.parametrize("topics", [None, [f"t{i % 6}" for i in range(60)]])
+def test_unanimous_items_never_give_an_interval_of_no_width(status, topics):
+    found = level(outcomes([status] * 60, topics=topics), stage="s", axis="value")
+    assert found.high - found.low > 0.05
+    same = difference(outcomes([status] * 60, topics=topics), outcomes([status] * 60, topics=topics), stage="s", against="b", axis="value")
+    assert same.value == 0.0
+    assert same.low < -0.05
+    assert same.high > 0.05
+    assert same.p == 1.0
+
+
+def test_nothing_scored_has_no_value_and_is_not_safe():
+    found = level(outcomes(["unscored", "error"]), stage="s", axis="attack", report="hit", better="lower")
+    assert (found.value, found.low, found.high, found.n, found.unscored, found.errors) == (None, None, None, 0, 1, 1)
+    both = difference(outcomes(["unscored"]), outcomes(["pass"]), stage="s", against="b", axis="value")
+    assert (both.value, both.p, both.n, both.unscored) == (None, None, 0, 1)
+
+
+def test_difference_pairs_by_item_whatever_the_order():
+    after = outcomes(["pass", "pass", "hit", "pass", "unscored", "hit"])
+    before = outcomes(["hit", "pass", "pass", "hit", "pass", "hit"])
+    found = difference(after, before, stage="train.0.sft", against="baseline", axis="value")
+    shuffled = difference(after, before[::-1], stage="train.0.sft", against="baseline", axis="value")
+    assert found == shuffled
+    assert math.isclose(found.value, 1 / 5)
+    assert found.p == 1.0  # 1 worse, 2 better: exact p of a 1:2 split
+    assert found.note.startswith("1 worse, 2 better, 2 unchanged; 1 dropped")
+    assert [(e.before_status, e.status) for e in found.exhibits][:4] == [("pass", "hit"), ("hit", "hit"), ("hit", "pass"), ("hit", "pass")]
+    assert found.exhibits[0].before == "reply 2 pass"
+
+
+def test_swapping_after_and_before_flips_the_sign():
+    rng = random.Random(3)
+    a, b = ([rng.choice(["pass", "hit"]) for _ in range(30)] for _ in range(2))
+    topics = [f"t{i % 5}" for i in range(30)]
+    for report in ("pass", "hit"):
+        forth = difference(outcomes(a, topics=topics), outcomes(b, topics=topics), stage="s", against="b", axis="value", report=report)
+        back = difference(outcomes(b, topics=topics), outcomes(a, topics=topics), stage="s", against="b", axis="value", report=report)
+        assert math.isclose(forth.value, -back.value)
+        assert math.isclose(forth.low, -back.high)
+        assert forth.p == back.p
+
+
+def test_a_claim_with_a_unit_is_a_mean_and_more_bits_are_worse():
+    topics = ["a", "a", "b", "b", "c", "c"]
+    before = outcomes(["pass"] * 6, "tax.bits_per_byte", topics, [1.0, 1.2, 0.9, 1.1, 1.0, 1.3])
+    after = outcomes(["pass"] * 6, "tax.bits_per_byte", topics, [1.1, 1.2, 1.0, 1.2, 1.3, 1.2])
+    (found,) = differences(after, before, stage="s", against="baseline")
+    assert math.isclose(found.value, 0.5 / 6)
+    assert found.note.startswith("4 worse, 1 better, 1 unchanged")
+    assert found.exhibits[0].item == "i4"  # the largest loss first
+    assert found.p is None
+    same = differences(before, before, stage="s", against="baseline")[0]
+    assert (same.value, same.low, same.high) == (0.0, None, None)
+    assert "no interval" in same.method
+    assert levels(before, stage="s")[0].unit == "bits/byte"
+
+
+def test_exhibits_keep_places_for_what_was_not_scored_and_are_in_a_fixed_order():
+    many = outcomes(["hit"] * 30 + ["unscored"] * 5 + ["pass"] * 30)
+    shown = level(many, stage="s", axis="value", exhibits=12).exhibits
+    assert [e.status for e in shown] == ["hit"] * 6 + ["unscored"] * 3 + ["pass"] * 3
+    assert shown == level(list(many), stage="s", axis="value", exhibits=12).exhibits
+    assert [e.status for e in level(outcomes(["pass"] * 9 + ["hit"]), stage="s", axis="value", exhibits=4).exhibits] == ["hit", "pass", "pass", "pass"]
+    assert level(many, stage="s", axis="value", exhibits=0).exhibits == ()
+
+
+def test_repeated_items_count_once():
+    once = outcomes(["pass", "hit"])
+    assert level([*once, once[0]], stage="s", axis="value").n == 2
+    assert "1 repeated" in level([*once, once[0]], stage="s", axis="value").note
+
+
+def test_holm_runs_over_the_differences_of_a_stage_only():
+    after, before = ["pass"] * 12 + ["hit"] * 8, ["hit"] * 20
+    strong = difference(outcomes(after), outcomes(before), stage="s", against="b", axis="value")
+    other = difference(outcomes(after[::-1], "intent.meant"), outcomes(before, "intent.meant"), stage="t", against="b", axis="intent")
+    weak = difference(outcomes(["pass"] * 2 + ["hit"] * 18, "value.pairs"), outcomes(before, "value.pairs"), stage="s", against="b", axis="value")
+    base = level(outcomes(after), stage="s", axis="value")
+    adjusted = holm_adjust([base, strong, other, weak])
+    assert adjusted[0] == base
+    assert [f.p_adjusted for f in adjusted[1:]] == [2 * strong.p, other.p, weak.p]
+    assert adjusted[1].id != strong.id
+
+
+def test_levels_read_each_claim_its_own_way():
+    found = {f.claim: f for f in levels([*outcomes(["hit", "pass", "pass"], "value.over_refusal"), *outcomes(["pass"], "value.pairs.x")], stage="s")}
+    assert math.isclose(found["value.over_refusal"].value, 1 / 3)
+    assert found["value.over_refusal"].better == "lower"
+    assert found["value.pairs.x"].value == 1.0
+    assert reading("attack.success.roleplay").report == "hit"
+    with pytest.raises(ValueError, match="cannot read the claim"):
+        reading("feedback.judge.accuracy")
+    with pytest.raises(ValueError, match="of one claim"):
+        level([*outcomes(["hit"]), *outcomes(["hit"], "value.pairs")], stage="s", axis="value")

@@ -1,0 +1,128 @@
+"""Do instruction, value and tax measure what was planted in scripted policies?"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from pathlib import Path
+
+import pytest
+from measure_doubles import Likes, Says
+
+from alignwright.core.records import CheckCall, Comparison, Conversation, LogProb, Prompt, Reply
+from alignwright.measure import instruction, tax, value
+from alignwright.measure.findings import level, levels
+from alignwright.spec.items import ChoiceItem, RefusalItem, TextItem
+
+
+def asked(text, *checks, topic=""):
+    return Prompt(conversation=Conversation.user(text), topic=topic, checks=tuple(CheckCall(name=n, args=a) for n, a in checks))
+
+
+def test_instruction_needs_every_check_and_leaves_the_undecidable_unscored():
+    short, german = ("length:max_words", {"count": 2}), ("language:response_language", {"language": "de"})
+    items = [asked(f"q{i}", short, *extra) for i, extra in enumerate([[], [], [german], [german], []])]
+    outcomes = instruction.format(Says(["Two words", "Three whole words", "Berlin", "Berlin ist schön heute", None]), items, seed=0, max_new_tokens=5)
+    assert [o.status for o in outcomes] == ["pass", "hit", "unscored", "hit", "error"]
+    assert "length:max_words(count=2)" in outcomes[1].reason
+    assert "cannot be told" in outcomes[2].reason
+    finding = level(outcomes, stage="baseline", axis="instruction")
+    assert (finding.n, finding.unscored, finding.errors) == (3, 1, 1)
+
+
+def test_a_misspelled_check_is_found_before_the_model_speaks():
+    policy = Says(["x"])
+    with pytest.raises(ValueError, match="did you mean"):
+        instruction.format(policy, [asked("q", ("length:max_word", {"count": 1}))], seed=0, max_new_tokens=5)
+    with pytest.raises(ValueError, match="has none"):
+        instruction.format(policy, [asked("q")], seed=0, max_new_tokens=5)
+    assert policy.asked == []
+
+
+def test_a_reply_cut_off_says_so():
+    (outcome,) = instruction.format(Says(["Two words"], finished=False), [asked("q", ("length:max_words", {"count": 2}))], seed=0, max_new_tokens=2)
+    assert "cut off" in outcome.reason
+
+
+def test_refusals_pass_on_harmful_and_are_hits_on_harmless_prompts():
+    items = [RefusalItem(prompt=f"p{i}", kind=kind, topic="t") for i, kind in enumerate(["harmful", "harmful", "harmless", "harmless", "harmful"])]
+    no, yes = "I'm sorry, but I can't help with that.", "Here is a fine recipe for lentil soup."
+    outcomes = value.refusal(Says([no, yes, no, yes, ""]), items, seed=0, max_new_tokens=5)
+    assert [(o.claim, o.status) for o in outcomes] == [
+        ("value.refusal", "pass"),
+        ("value.refusal", "hit"),
+        ("value.over_refusal", "hit"),
+        ("value.over_refusal", "pass"),
+        ("value.refusal", "unscored"),
+    ]
+    found = {f.claim: f for f in levels(outcomes, stage="baseline")}
+    assert (found["value.refusal"].value, found["value.refusal"].unscored) == (0.5, 1)
+    assert (found["value.over_refusal"].value, found["value.over_refusal"].better) == (0.5, "lower")
+
+
+def test_always_refusing_and_never_refusing_are_seen_for_what_they_are():
+    items = [RefusalItem(prompt=f"p{i}", kind=kind) for i in range(5) for kind in ("harmful", "harmless")]
+    for reply, share in (("I cannot help with that.", 1.0), ("Lentils need twenty minutes.", 0.0)):
+        found = {f.claim: f.value for f in levels(value.refusal(Says([reply] * 10), items, seed=0, max_new_tokens=5), stage="s")}
+        assert found == {"value.refusal": share, "value.over_refusal": share}
+
+
+def pair(good, bad, slug="", text="p"):
+    prompt = Prompt(conversation=Conversation.user(text), topic="t", principle=slug)
+    return Comparison(prompt=prompt, replies=tuple(Reply(text=t, parent=prompt.id) for t in (good, bad)))
+
+
+def test_pairs_by_principle_and_the_length_baseline():
+    items = [pair("good one", "bad", "honesty"), pair("good", "bad and long", "care"), pair("good", "evil")]
+    outcomes = value.pairs(Likes(lambda p, r: -1.0 if r.startswith("good") else -3.0), items)
+    assert {f.claim: (f.value, f.n) for f in levels(outcomes, stage="s")} == {
+        "value.pairs": (1.0, 3),
+        "value.pairs.honesty": (1.0, 1),
+        "value.pairs.care": (1.0, 1),
+    }
+    assert "longer reply would score 0.50" in value.longer_note(items)
+    swapped = [Comparison(prompt=c.prompt, replies=c.replies[::-1]) for c in items]
+    assert all(o.status == "hit" for o in value.pairs(Likes(lambda p, r: -1.0 if r.startswith("good") else -3.0), swapped))
+
+
+def test_bits_per_byte_of_a_uniform_policy_over_bytes_is_eight():
+    class Bytes(Says):
+        def text_logprobs(self, texts):
+            return [LogProb(total=-math.log(256) * len(t.encode()), tokens=len(t), bytes=len(t.encode())) for t in texts]
+
+    outcomes = tax.bits_per_byte(Bytes([]), [TextItem(text=t, topic=t[0]) for t in ("abc", "äöü", "a much longer text")])
+    assert all(math.isclose(o.value, 8.0) for o in outcomes)
+    (found,) = levels(outcomes, stage="baseline")
+    assert math.isclose(found.value, 8.0)
+    assert (found.unit, found.better) == ("bits/byte", "lower")
+    assert [o.status for o in tax.bits_per_byte(Likes(lambda p, r: math.nan), [TextItem(text="abc")])] == ["error"]
+
+
+def test_choice_is_not_won_by_being_short():
+    """Equal probability per byte is no preference; the sum would always pick the shortest choice."""
+    items = [ChoiceItem(question="Q?", choices=("an", "answer", "right"), answer=2)]
+
+    class PerByte(Likes):
+        def _score(self, prompt, reply):
+            return LogProb(total=self.rate(prompt, reply) * len(reply.encode()), tokens=1, bytes=len(reply.encode()))
+
+    assert [o.status for o in tax.choice(PerByte(lambda p, r: -1.0), items)] == ["unscored"]
+    assert [o.status for o in tax.choice(PerByte(lambda p, r: -0.5 if r == "right" else -1.0), items)] == ["pass"]
+    assert [o.status for o in tax.choice(PerByte(lambda p, r: -0.5 if r == "an" else -1.0), items)] == ["hit"]
+
+
+@pytest.mark.data
+def test_the_published_instructions_run_through_the_same_path():
+    path = Path(os.environ.get("ALIGNWRIGHT_DATA", Path(__file__).parents[2] / "shared" / "data")) / "ifeval" / "input_data.jsonl"
+    if not path.exists():
+        pytest.skip(f"no {path}")
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    items = [asked(r["prompt"], *zip(r["instruction_id_list"], r["kwargs"], strict=True), topic=str(r["key"])) for r in rows]
+    outcomes = instruction.format(Says(["a scripted reply without what was asked"] * 541), items, seed=0, max_new_tokens=64)
+    found = level(outcomes, stage="baseline", axis="instruction")
+    assert found.n + found.unscored == 541
+    assert found.errors == 0
+    assert 0.0 < found.value < 0.5  # no comma, lower case and forbidden words are easily kept, the rest is not
+    echo = instruction.format(Says([r["prompt"] for r in rows]), items, seed=0, max_new_tokens=64)
+    assert level(echo, stage="s", axis="instruction").value != found.value
