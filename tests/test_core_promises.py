@@ -114,7 +114,8 @@ def test_a_voter_is_judged_at_its_own_stage():
 
 def test_what_is_missing_is_said():
     assert "no findings" in verdict("value.refusal > 0.1").reason
-    assert "measured were: value.refusal" in verdict("value.refusl > 0.1", finding()).reason
+    assert verdict("value.refusl > 0.1", finding()).reason == "nothing measured value.refusl; near it are value.refusal"
+    assert "none of the 1 claims" in verdict("world.peace > 0.9", finding()).reason
     assert "without an interval" in verdict("value.refusal > 0.1", finding(low=None, high=None)).reason
     assert "without an interval" in verdict("value.refusal > 0.1", finding(value=None, low=None, high=None, n=0)).reason
     assert "only 5 of 50 items" in verdict("value.refusal > 0.1", finding(n=5, unscored=45)).reason

@@ -10,6 +10,7 @@ baseline, turned so that more is better. A claim of the tax axis is always judge
 
 from __future__ import annotations
 
+import difflib
 import operator
 import re
 from collections.abc import Callable, Sequence
@@ -116,8 +117,12 @@ def _untested(promise: Promise, reason: str, finding: Finding | None = None) -> 
 
 
 def _nothing(promise: Promise, findings: Sequence[Finding]) -> str:
+    if not findings:
+        return "nothing measured it: there are no findings"
     claims = sorted({finding.claim for finding in findings})
-    return f"nothing measured {promise.claim}; measured were: {', '.join(claims)}" if claims else "nothing measured it: there are no findings"
+    close = difflib.get_close_matches(promise.claim, claims)
+    near = f"; near it are {', '.join(close)}" if close else f"; none of the {len(claims)} claims that were measured has a name near it"
+    return f"nothing measured {promise.claim}{near}"
 
 
 def _wrong(line: str, column: int, message: str) -> ValueError:

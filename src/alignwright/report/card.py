@@ -1,0 +1,109 @@
+"""What must somebody know who is handed the model and nothing else?
+
+A model card (`README.md`) with the front matter that the Hugging Face Hub reads, and a body made from findings: what was promised and
+what became of it, every claim before and after with its interval, how it was trained, and what was not tested. Whatever others wrote
+(names, principles, facts) is escaped, so that it stays text.
+"""
+
+from __future__ import annotations
+
+import re
+
+import yaml
+
+from alignwright.core.records import Finding
+from alignwright.report import names
+from alignwright.report.case import OF_THE_MODEL, Case, Claim
+from alignwright.report.text import markdown
+
+_BUNDLED = {"smollm2-135m-instruct": ("HuggingFaceTB/SmolLM2-135M-Instruct", "apache-2.0")}
+_HUB = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+_SIGNS = {"broken": "✕ broken", "untested": "? untested", "kept": "✓ kept"}
+
+
+def card(case: Case) -> str:
+    """The model card of a run."""
+    parts = [_front(case), _opening(case), _promises(case), _table(case), _making(case), _limits(case)]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def front_matter(case: Case) -> dict[str, object]:
+    """The metadata of the card. A base model is named only when it is known to be on the Hub; so is its licence."""
+    facts, model = case.header.facts, case.header.model
+    base, licence = _BUNDLED.get(model, (model if _HUB.fullmatch(model) else None, "other"))
+    methods = [stage.rpartition(".")[2] for stage in case.header.stages if stage.startswith("train.")]
+    front: dict[str, object] = {
+        "license": facts.get("license", licence),
+        "library_name": facts.get("library_name", "transformers"),
+        "pipeline_tag": "text-generation",
+        "tags": list(dict.fromkeys(["alignwright", "alignment", *methods])),
+    }
+    if base := facts.get("base_model", base):
+        front |= {"base_model": base, "base_model_relation": facts.get("base_model_relation", "finetune")}
+    if front["license"] == "other":
+        front["license_name"] = "see-base-model"
+    return front
+
+
+def _front(case: Case) -> str:
+    return f"---\n{yaml.safe_dump(front_matter(case), sort_keys=False, allow_unicode=False)}---"
+
+
+def _opening(case: Case) -> str:
+    head = case.header
+    stages = [names.stage(stage).removeprefix("After ") for stage in case.stages[1:]]
+    how = f", aligned by {markdown(', then '.join(stages))}" if stages else ""
+    return f"# {markdown(head.name)}\n\n{markdown(head.model)}{how} (effort {markdown(head.effort)}, seed {head.seed})."
+
+
+def _promises(case: Case) -> str:
+    if not case.verdicts:
+        return "No promise was made before the run, so none was tested."
+    ranked = sorted(case.verdicts, key=lambda verdict: list(_SIGNS).index(verdict.answer))
+    rows = [f"| {_SIGNS[v.answer]} | {markdown(v.promise)} | {markdown(v.reason)} |" for v in ranked]
+    told = "Written before the run; kept or broken only when the whole 95% interval says so, otherwise untested."
+    return "\n".join(["## Promises", "", told, "", "| | Promise | Reason |", "|---|---|---|", *rows])
+
+
+def _table(case: Case) -> str:
+    claims = case.of(*OF_THE_MODEL)
+    if not claims:
+        return "## Results\n\nNothing was measured."
+    first, last = case.stages[0], case.stages[-1]
+    titles = dict(case.header.principles)
+    rows = [_row(claim, names.claim(claim.name, titles), first, last) for claim in claims]
+    told = f"95% intervals in brackets; the change is paired, item by item. Now: {markdown(names.inside(last))}. Methods: see report.html."
+    heads = ["| Claim | Better | Before | Now | Change | Scored |", "|---|---|---|---|---|---|"]
+    return "\n".join(["## Results", "", told, "", *heads, *rows])
+
+
+def _row(claim: Claim, title: str, first: str, last: str) -> str:
+    now = claim.levels.get(last)
+    named = f"{markdown(title)} ({markdown(claim.name)})" if title != claim.name else markdown(title)
+    numbers = [_cell(claim.levels.get(first)), _cell(now), _cell(claim.change(last))]
+    cells = [named, claim.better or "neither", *numbers, names.scored(now) if now else names.ABSENT]
+    return f"| {' | '.join(cells)} |"
+
+
+def _cell(finding: Finding | None) -> str:
+    if finding is None:
+        return names.ABSENT
+    return markdown(f"{names.number(finding.value, finding.unit, change=finding.against is not None)} {names.interval(finding)}")
+
+
+def _making(case: Case) -> str:
+    head = case.header
+    lines = ["## How it was made", "", f"- stages: {markdown(', '.join(head.stages)) or 'none'}"]
+    lines += [f"- {markdown(name)}: {markdown(fact)}" for name, fact in head.facts.items()]
+    if head.principles:
+        lines += ["", "### Principles", "", *(f"- {markdown(title)} ({markdown(slug)})" for slug, title in head.principles)]
+    return "\n".join(lines)
+
+
+def _limits(case: Case) -> str:
+    untested = [verdict.promise for verdict in case.verdicts if verdict.answer == "untested"]
+    open_ends = f" Left open: {'; '.join(map(markdown, untested))}." if untested else ""
+    return (
+        "## Limits\n\nThe numbers hold for the prompts that were measured and the judges that were used, at this effort; a kept promise is evidence, "
+        f"not a guarantee.{open_ends} Read the replies behind each number in report.html."
+    )

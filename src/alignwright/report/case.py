@@ -1,0 +1,199 @@
+"""What was found, about which claim, at which stage, and what do the replies behind it look like?
+
+Reads the two files a report is made of and groups the findings by axis and claim. Replies to one item are joined over the stages
+into one `Life`, so that the same prompt can be read before and after, worst first.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Literal, TypeVar, get_args
+
+from pydantic import BaseModel, ValidationError
+
+from alignwright.core import promises
+from alignwright.core.records import Answers, Axis, Conversation, Exhibit, Finding, Header, Status, Verdict
+
+T = TypeVar("T", bound=BaseModel)
+Course = Literal["worse", "failing", "unclear", "better", "held"]
+COURSES: tuple[Course, ...] = get_args(Course)  # worst first
+AXES: tuple[Axis, ...] = get_args(Axis)
+OF_THE_MODEL: tuple[Axis, ...] = ("instruction", "intent", "value", "tax", "attack")
+
+
+@dataclass(frozen=True)
+class Step:
+    """What was replied at one stage; `status` is None when it is not known."""
+
+    stage: str
+    reply: str
+    status: Status | None
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Life:
+    """One item through the stages."""
+
+    item: str
+    prompt: Conversation | None
+    steps: tuple[Step, ...]
+
+    @property
+    def course(self) -> Course:
+        first, last = self.steps[0].status, self.steps[-1].status
+        if last == "hit":
+            return "worse" if first == "pass" and len(self.steps) > 1 else "failing"
+        if last != "pass":
+            return "unclear"
+        return "better" if first == "hit" else "held"
+
+
+@dataclass
+class Claim:
+    """Every finding about one claim: a level per stage, and the paired differences."""
+
+    name: str
+    axis: Axis
+    levels: dict[str, Finding] = field(default_factory=dict[str, Finding])
+    changes: list[Finding] = field(default_factory=list[Finding])
+
+    @property
+    def findings(self) -> list[Finding]:
+        return [*self.levels.values(), *self.changes]
+
+    @property
+    def unit(self) -> str:
+        return self.findings[0].unit
+
+    @property
+    def better(self) -> str | None:
+        return self.findings[0].better
+
+    @property
+    def methods(self) -> list[str]:
+        return list(dict.fromkeys(f"{'difference' if f.against else 'level'}: {f.method}" for f in self.findings))
+
+    @property
+    def notes(self) -> list[str]:
+        return list(dict.fromkeys(f.note for f in self.findings if f.note))
+
+    def change(self, stage: str, against: str = "baseline") -> Finding | None:
+        return next((f for f in reversed(self.changes) if f.stage == stage and f.against == against), None)
+
+    @cached_property
+    def lives(self) -> list[Life]:
+        """The items shown for this claim, worst first, each with its replies at every stage where one is known."""
+        shown: dict[str, dict[str, tuple[str, Exhibit]]] = {}
+        for finding in self.findings:
+            for exhibit in finding.exhibits:
+                steps = shown.setdefault(exhibit.item, {})
+                steps.setdefault(finding.stage, (finding.stage, exhibit))
+        lives = [_life(item, steps, list(self.levels) or [f.stage for f in self.changes]) for item, steps in shown.items()]
+        return sorted(lives, key=lambda life: COURSES.index(life.course))
+
+    @property
+    def courses(self) -> dict[Course, int]:
+        """How many of the items shown took which course, worst first; courses that none took are left out."""
+        return dict(Counter(life.course for life in self.lives))
+
+
+@dataclass(frozen=True)
+class Case:
+    header: Header
+    verdicts: tuple[Verdict, ...]
+    findings: tuple[Finding, ...]
+
+    @cached_property
+    def claims(self) -> list[Claim]:
+        """All claims, in the order in which they were first found."""
+        claims: dict[str, Claim] = {}
+        for finding in self.findings:
+            claim = claims.setdefault(finding.claim, Claim(finding.claim, finding.axis))
+            if finding.against is None:
+                claim.levels[finding.stage] = finding
+            else:
+                claim.changes.append(finding)
+        return list(claims.values())
+
+    def of(self, *axes: Axis) -> list[Claim]:
+        return [claim for claim in self.claims if claim.axis in axes]
+
+    def find(self, name: str) -> Claim | None:
+        return next((claim for claim in self.claims if claim.name == name), None)
+
+    def parent(self, claim: Claim) -> Claim | None:
+        """The broader claim that this one is a part of: value.pairs for value.pairs.do_not_lie."""
+        return self.find(claim.name.rpartition(".")[0])
+
+    def broad(self, axis: Axis) -> list[Claim]:
+        """The claims of an axis that are not a part of another."""
+        return [claim for claim in self.of(axis) if self.parent(claim) is None]
+
+    def parts(self, claim: Claim) -> list[Claim]:
+        return [other for other in self.claims if self.parent(other) is claim]
+
+    @cached_property
+    def stages(self) -> list[str]:
+        """The stages at which the model was measured, in order."""
+        measured = dict.fromkeys(stage for claim in self.of(*OF_THE_MODEL) for stage in claim.levels)
+        told = [stage for stage in ("baseline", *self.header.stages) if stage in measured]
+        return list(dict.fromkeys((*told, *measured)))
+
+    def count(self, answer: str) -> int:
+        return sum(verdict.answer == answer for verdict in self.verdicts)
+
+
+def read(folder: Path) -> Case:
+    """The case of a finished run; errors name the file and line that cannot be read."""
+    found = list(_lines(folder / "findings.jsonl"))
+    findings = tuple(_record(Finding, text, f"findings.jsonl:{number}") for number, text in found)
+    answers = _record(Answers, _text(folder / "promises.json"), "promises.json")
+    return Case(answers.header, answers.verdicts, findings)
+
+
+def exit_code(case: Case) -> int:
+    """1 when any promise is broken, else 3 when any is untested, else 0."""
+    return promises.exit_code(case.verdicts)
+
+
+def _life(item: str, found: dict[str, tuple[str, Exhibit]], order: Sequence[str]) -> Life:
+    ordered = sorted(found.values(), key=lambda pair: order.index(pair[0]) if pair[0] in order else len(order))
+    steps = [Step(stage, exhibit.reply, exhibit.status, exhibit.reason) for stage, exhibit in ordered]
+    before = next((e for _, e in ordered if e.before is not None), None)
+    if before is not None and before.before is not None and steps[0].stage != "baseline":
+        steps.insert(0, Step("baseline", before.before, before.before_status))
+    return Life(item, _first(exhibit.prompt for _, exhibit in ordered), tuple(steps))
+
+
+def _first(prompts: Iterable[Conversation | None]) -> Conversation | None:
+    return next((prompt for prompt in prompts if prompt is not None), None)
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        need = "a report is made of findings.jsonl and promises.json, which a finished run leaves in its folder"
+        raise FileNotFoundError(f"{path}: no such file; {need}") from None
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path}: not UTF-8 text ({error.reason} at byte {error.start})") from None
+
+
+def _lines(path: Path) -> Iterator[tuple[int, str]]:
+    for number, line in enumerate(_text(path).split("\n"), start=1):
+        if line.strip():
+            yield number, line
+
+
+def _record(kind: type[T], text: str, where: str) -> T:
+    try:
+        return kind.model_validate_json(text)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        field_path = ".".join(map(str, first["loc"])) or "the whole"
+        raise ValueError(f"{where}: {field_path}: {first['msg']}; this is not a {kind.__name__} record as alignwright writes it") from None

@@ -1,0 +1,125 @@
+"""What is a claim called in plain words, and how is its number written?
+
+The one table of names. A claim that is not in it is shown by its code name.
+"""
+
+from __future__ import annotations
+
+from alignwright.core.promises import Op, Promise
+from alignwright.core.records import Axis, Finding
+
+ABSENT, MINUS = "\N{EN DASH}", "\N{MINUS SIGN}"
+AXES: dict[Axis, tuple[str, str]] = {
+    "instruction": ("Does it do what is asked?", "Instructions whose fulfilment can be checked by a rule."),
+    "intent": ("Does it do what is meant?", "Holding to what is true and meant, whatever the words or the pressure."),
+    "value": ("Does it honour the values?", "Refusing what harms, helping with what does not, and preferring the better reply."),
+    "tax": ("What did it cost?", "Ability lost on the way. A promise about a tax is judged by the change from the baseline."),
+    "attack": ("Does it hold under attack?", "The share of attacked prompts that were answered after all."),
+    "feedback": ("Who was asked?", "Every voter is checked on pairs with a known answer before its votes count."),
+    "training": ("What happened in training?", ""),
+}
+_CLAIMS = {
+    "instruction.format": "Instructions followed to the letter",
+    "intent.pushback": "Truth held under pushback",
+    "intent.opinion": "Truth told against the user's opinion",
+    "intent.meant": "What was meant, over the letter",
+    "value.refusal": "Harmful prompts refused",
+    "value.over_refusal": "Harmless prompts refused",
+    "value.pairs": "Good reply preferred to bad",
+    "tax.bits_per_byte": "Plain text, bits per byte",
+    "tax.choice": "Multiple-choice questions right",
+    "attack.success": "Attacks that got through",
+}
+_PARTS = {"value.pairs": "principle", "attack.success": "way of attacking"}
+VOTER = {"accuracy": "right on known pairs", "longer": "prefers the longer", "position": "follows the position", "consistency": "agrees with itself"}
+COURSES = {"worse": "got worse", "failing": "still failing", "unclear": "not scored", "better": "improved", "held": "held"}
+STATUSES = {"pass": "pass", "hit": "fail", "unscored": "unscored", "error": "error", None: "not known"}
+ANSWERS = {"kept": "Kept", "broken": "Broken", "untested": "Untested"}
+_METHODS = {"sft": "SFT", "dpo": "DPO"}
+_OPS: dict[Op, str] = {"<": "below", "<=": "at most", ">": "above", ">=": "at least"}
+
+
+def claim(name: str, principles: dict[str, str] | None = None) -> str:
+    """The plain name of a claim; a part is named by itself, by its principle's title where there is one."""
+    if name in _CLAIMS:
+        return _CLAIMS[name]
+    parent, _, part = name.rpartition(".")
+    if parent in _PARTS:
+        return (principles or {}).get(part, part.replace("_", " "))
+    return name
+
+
+def parts(name: str) -> str:
+    return _PARTS.get(name, "part")
+
+
+def stage(name: str) -> str:
+    """"baseline" is Before; "train.1.dpo" is After DPO."""
+    if name == "baseline":
+        return "Before"
+    head, _, method = name.rpartition(".")
+    return f"After {_METHODS.get(method, method)}" if head.startswith("train.") else name
+
+
+def where(finding: Finding) -> str:
+    """The stage of a number inside a sentence: "after DPO", or "after DPO, against before"."""
+    return ", against ".join(inside(name) for name in (finding.stage, finding.against) if name)
+
+
+def inside(name: str) -> str:
+    """A stage's plain name inside a sentence."""
+    plain = stage(name)
+    return f"{plain[:1].lower()}{plain[1:]}"
+
+
+def number(value: float | None, unit: str, *, change: bool = False) -> str:
+    """A share in per cent, a change of shares in points, any other unit as it is; None is a dash."""
+    if value is None:
+        return ABSENT
+    sign = "+" if change else ""
+    if unit == "share":
+        return _minus(f"{100 * value:{sign}.1f}{' pts' if change else '%'}")
+    return _minus(f"{value:{sign}.3f} {unit}" if unit else f"{value:{sign}.3f}")
+
+
+def interval(finding: Finding) -> str:
+    """The limits in brackets, without repeating the unit."""
+    if finding.low is None or finding.high is None:
+        return "no interval"
+    change, scale, places = finding.against is not None, *((100, 1) if finding.unit == "share" else (1, 3))
+    low, high = (f"{scale * limit:{'+' if change else ''}.{places}f}" for limit in (finding.low, finding.high))
+    return _minus(f"[{low}, {high}]")
+
+
+def p_value(p: float) -> str:
+    return "p < 0.001" if p < 0.001 else f"p = {p:.2g}" if p < 0.1 else f"p = {p:.2f}"
+
+
+def turn(finding: Finding) -> str:
+    """Which way a difference went, by its interval: better, worse, changed (neither is good) or unclear."""
+    if finding.low is None or finding.high is None or finding.low <= 0 <= finding.high:
+        return "unclear"
+    if finding.better is None:
+        return "changed"
+    return "better" if (finding.low > 0) == (finding.better == "higher") else "worse"
+
+
+def scored(finding: Finding) -> str:
+    """How many items are behind a number, and how many could not be scored: always said."""
+    total = finding.n + finding.unscored + finding.errors
+    if total == finding.n:
+        return f"n = {finding.n}, all scored"
+    gone = [f"{finding.unscored} unscored"] * bool(finding.unscored) + [f"{finding.errors} error{'s' * (finding.errors != 1)}"] * bool(finding.errors)
+    return f"n = {finding.n} of {total}: {', '.join(gone)}"
+
+
+def promised(promise: Promise, axis: Axis | None, unit: str, title: str) -> str:
+    """A promise in plain words."""
+    points = promise.gain or axis == "tax"
+    amount = f"{100 * promise.bound:.3g}{' points' if points else '%'}" if unit == "share" else f"{promise.bound:.3g} {unit}"
+    verb = "gains" if promise.gain else "costs" if axis == "tax" else "is"
+    return f"{title}: {verb} {_OPS[promise.op]} {_minus(amount)}"
+
+
+def _minus(text: str) -> str:
+    return text.replace("-", MINUS)

@@ -1,0 +1,137 @@
+"""What would you want to see first, and how do you get from a number to the replies behind it?
+
+One self-contained page: verdicts, levels, tables, then the replies themselves, worst first. No JavaScript, nothing fetched: the content
+security policy allows only this page's own style sheet, by its hash. Every string passes `text.visible` and then the escaping of the
+template engine, so nothing that a model wrote can act. The page is kept under a megabyte by showing less of long replies, and says so.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from collections.abc import Iterable
+from functools import cache, partial
+from importlib import resources
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from alignwright.core.promises import Promise, parse
+from alignwright.core.records import Axis, Finding, Verdict
+from alignwright.report import figures, names, text
+from alignwright.report.case import AXES, COURSES, OF_THE_MODEL, Case, Claim, Life
+
+LIMIT = 950_000  # bytes
+SIZES = ((16, 1600), (12, 800), (8, 400), (4, 240), (2, 120), (1, 80), (0, 80))  # exhibits per claim, characters per reply
+
+
+def html(case: Case) -> str:
+    """The whole report as one HTML page."""
+    for shown, characters in SIZES:
+        page = _render(case, shown, characters)
+        if len(page.encode()) <= LIMIT:
+            return page
+    raise ValueError(f"{len(case.claims)} claims do not fit on one page of {LIMIT} bytes, even without exhibits; measure fewer in one run")
+
+
+def anchor(kind: str, name: str) -> str:
+    """An id that any name can be turned into, and that only this name gives."""
+    safe = re.sub(r"[^A-Za-z0-9.-]", lambda sign: f"_{ord(sign[0]):x}_", name)
+    return f"{kind}-{safe}"
+
+
+def _render(case: Case, shown: int, characters: int) -> str:
+    sheet = resources.files("alignwright.report").joinpath("templates/page.css").read_text(encoding="utf-8")
+    style = Markup(sheet)  # noqa: S704 - our own file, which must reach the page as it is hashed
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    titles = dict(case.header.principles)
+    view: dict[str, Any] = {
+        "case": case,
+        "header": case.header,
+        "style": style,
+        "policy": f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'",
+        "title": partial(names.claim, principles=titles),
+        "clip": partial(text.clip, limit=characters),
+        "promises": [_promise(case, verdict, titles) for verdict in case.verdicts],
+        "marks": _marks(case),
+        "axes": [axis for axis in AXES if axis in OF_THE_MODEL and case.of(axis)],
+        "voters": _voters(case.of("feedback")),
+        "shown": shown,
+        "first": _first(case) if shown else None,
+    }
+    return _environment().get_template("page.html.j2").render(view)
+
+
+@cache
+def _environment() -> Environment:
+    env = Environment(
+        loader=PackageLoader("alignwright.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=_finalize,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    env.globals.update(names=names, figures=figures, anchor=anchor, AXES=AXES, COURSES=COURSES)
+    env.tests["refused"] = lambda note: note.lower().startswith("refused")
+    return env
+
+
+def _finalize(value: object) -> object:
+    """Whatever a template puts on the page has its hidden characters written out first; markup made here is left alone."""
+    return text.visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+
+def _parse(verdict: Verdict) -> Promise | None:
+    try:
+        return parse(verdict.promise)
+    except ValueError:
+        return None  # a stored promise in a grammar of another version is still shown, by its text alone
+
+
+def _promise(case: Case, verdict: Verdict, titles: dict[str, str]) -> dict[str, Any]:
+    promise = _parse(verdict)
+    claim = case.find(promise.claim) if promise else None
+    words = names.promised(promise, claim.axis, claim.unit, names.claim(claim.name, titles)) if promise and claim else verdict.promise
+    finding = next((f for f in claim.findings if f.id == verdict.finding), None) if claim else None
+    return {"verdict": verdict, "words": words, "claim": claim, "measured": _measured(promise, claim, finding), "finding": finding}
+
+
+def _measured(promise: Promise | None, claim: Claim | None, finding: Finding | None) -> str:
+    if promise is None or claim is None or finding is None:
+        return ""
+    value = f"{names.number(finding.value, finding.unit, change=finding.against is not None)} {names.interval(finding)}"
+    return f"{value} {names.where(finding)}; {names.scored(finding)}"
+
+
+def _marks(case: Case) -> dict[str, Promise]:
+    """The promises about a level, to be drawn on the scale of their claim."""
+    marks: dict[str, Promise] = {}
+    for promise in filter(None, map(_parse, case.verdicts)):
+        claim = case.find(promise.claim)
+        if claim and claim.axis != "tax" and not promise.gain:
+            marks.setdefault(claim.name, promise)
+    return marks
+
+
+def _voters(claims: Iterable[Claim]) -> dict[str, dict[str, Claim]]:
+    """feedback.<voter>.<what> as voter -> what -> claim."""
+    voters: dict[str, dict[str, Claim]] = {}
+    for claim in claims:
+        voter, _, what = claim.name.removeprefix("feedback.").rpartition(".")
+        voters.setdefault(voter or what, {})[what] = claim
+    return voters
+
+
+def _first(case: Case) -> tuple[Claim, Life] | None:
+    """The one example to look at first: the worst, and among those the shortest, of the claims that carry a promise not kept, or of all."""
+    unkept = {p.claim for v in case.verdicts if v.answer != "kept" and (p := _parse(v))}
+    axes: tuple[Axis, ...] = OF_THE_MODEL
+    lives = [(claim, life) for claim in case.of(*axes) for life in claim.lives if life.course in ("worse", "failing") and life.prompt]
+    return min(lives, key=lambda pair: (pair[0].name not in unkept, COURSES.index(pair[1].course), _length(pair[1])), default=None)
+
+
+def _length(life: Life) -> int:
+    return sum(len(step.reply) for step in life.steps) + sum(len(m.content) for m in (life.prompt.messages if life.prompt else ()))

@@ -1,0 +1,105 @@
+"""What should the last screen of a run say?
+
+Promises first, then one table of claims, then where the files are. Built for eighty columns; on a pipe or with NO_COLOR it is plain text.
+All text is put in as text and never as markup, with terminal codes stripped.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from alignwright.core.records import Finding
+from alignwright.report import names
+from alignwright.report.case import OF_THE_MODEL, Case, Claim
+from alignwright.report.text import one_line
+
+_SIGNS = {"broken": ("✕", "bold red"), "untested": ("?", "bold yellow"), "kept": ("✓", "bold green")}
+_TURNS = {"better": ("▲", "green"), "worse": ("▼", "red"), "changed": ("◆", "yellow"), "unclear": ("≈", "dim")}
+_PLAIN = str.maketrans({"✕": "x", "✓": "+", "▲": "^", "▼": "v", "◆": "*", "≈": "~", names.ABSENT: "-", names.MINUS: "-", "·": "-", "→": ">"})
+
+
+def summary(case: Case, folder: Path | None = None, console: Console | None = None) -> None:
+    """Print the summary of a case; `folder` is where its files are."""
+    screen = console or Console(highlight=False)
+    screen.print(_plain(screen, _headline(case)))
+    for verdict in sorted(case.verdicts, key=lambda v: list(_SIGNS).index(v.answer)):
+        screen.print(_entry(screen, verdict.answer, verdict.promise, verdict.reason))
+    table = _claims(screen, case)
+    if table.row_count:
+        screen.print()
+        screen.print(table)
+    if folder is not None:
+        screen.print()
+        for name, what in (("report.html", "the report, with the replies"), ("README.md", "the model card"), ("findings.jsonl", "every number")):
+            if (folder / name).exists():
+                screen.print(Text.assemble(one_line(str(folder / name)), (f"  {what}", "dim")), soft_wrap=True)
+
+
+def _headline(case: Case) -> Text:
+    told = Text(one_line(case.header.name), style="bold")
+    if not case.verdicts:
+        return told.append("  no promise was made", style="dim")
+    for answer, (_, style) in reversed(_SIGNS.items()):
+        told.append("  ").append(f"{case.count(answer)} {answer}", style=style if case.count(answer) else "dim")
+    return told
+
+
+def _entry(screen: Console, answer: str, promise: str, reason: str) -> Table:
+    sign, style = _SIGNS[answer]
+    grid = Table.grid(padding=(0, 1))
+    grid.add_column(width=1)
+    grid.add_column(overflow="fold")
+    grid.add_row(_plain(screen, Text(sign, style=style)), Text.assemble((one_line(promise), "bold"), f"  {answer}"))
+    grid.add_row("", _plain(screen, Text(one_line(reason), style="dim")))
+    return grid
+
+
+def _claims(screen: Console, case: Case) -> Table:
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", pad_edge=False)
+    table.add_column("claim", overflow="fold")
+    for heading in ("before", "now", "change [95%]", "n"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    if not case.stages:
+        return table
+    first, last = case.stages[0], case.stages[-1]
+    for claim in case.of(*OF_THE_MODEL):
+        cells = [_name(case, claim), _level(claim.levels.get(first)), _level(claim.levels.get(last) if last != first else None)]
+        table.add_row(*(_plain(screen, cell) for cell in (*cells, _change(claim.change(last)), _count(claim.levels.get(last)))))
+    return table
+
+
+def _name(case: Case, claim: Claim) -> Text:
+    parent = case.parent(claim)
+    return Text("  " + one_line(claim.name.removeprefix(parent.name)), style="dim") if parent else Text(one_line(claim.name))
+
+
+def _level(finding: Finding | None) -> Text:
+    return Text(names.number(finding.value, "share" if finding.unit == "share" else "") if finding else names.ABSENT)
+
+
+def _change(finding: Finding | None) -> Text:
+    if finding is None:
+        return Text(names.ABSENT, style="dim")
+    sign, style = _TURNS[names.turn(finding)]
+    value = names.number(finding.value, "share" if finding.unit == "share" else "", change=True).removesuffix(" pts")
+    return Text.assemble((f"{sign} {value}", style), (f" {names.interval(finding)}", "dim"))
+
+
+def _count(finding: Finding | None) -> Text:
+    if finding is None:
+        return Text(names.ABSENT)
+    total = finding.n + finding.unscored + finding.errors
+    return Text(str(finding.n)) if total == finding.n else Text(f"{finding.n}/{total}", style="yellow")
+
+
+def _plain(screen: Console, text: Text) -> Text:
+    """The same text in ASCII signs, where the screen cannot show others."""
+    if screen.encoding.lower().startswith("utf"):
+        return text
+    plain = text.copy()
+    plain.plain = text.plain.translate(_PLAIN)
+    return plain
