@@ -26,6 +26,7 @@ from alignwright.spec.stages import (
     fill,
 )
 
+HUB = "hf://"
 _MODEL = "smollm2-135m-instruct, a folder, a .gguf file, or a Hub id owner/name"
 
 
@@ -71,6 +72,10 @@ class Experiment(Record):
     def path(self, name: str) -> Path:
         """Where a path of the spec lies."""
         return self._folder / Path(name).expanduser()
+
+    def source(self, name: str) -> str:
+        """What a reader of `spec.sources` is given for a data file of the spec: its path, or its name on the Hub as it is."""
+        return name if name.startswith(HUB) else str(self.path(name))
 
 
 def resolve_effort(experiment: Experiment) -> Experiment:

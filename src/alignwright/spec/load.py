@@ -16,17 +16,20 @@ from pydantic import ValidationError
 from alignwright.core.records import Constitution
 from alignwright.spec import constitution, effects, explain, models, positions
 from alignwright.spec.errors import Loc, SpecError, did_you_mean, dotted
-from alignwright.spec.experiment import Experiment
+from alignwright.spec.experiment import HUB, Experiment
 from alignwright.spec.positions import Document
 from alignwright.spec.stages import Contrast, Critique, JudgeVote, Rules, Sft, Suite
 
-__all__ = ["SpecError", "data_files", "load", "principles"]
-
-HUB = "hf://"
+__all__ = ["SpecError", "data_files", "load", "placed", "principles", "read_spec"]
 
 
 def load(path: str | Path, overrides: Sequence[str] = ()) -> Experiment:
     """Read a spec file. `overrides` are `train.1.beta=0.2` and the like; they win over the file."""
+    return read_spec(path, overrides)[0]
+
+
+def read_spec(path: str | Path, overrides: Sequence[str] = ()) -> tuple[Experiment, Document]:
+    """The experiment, and where in the file each part of it stands."""
     file = Path(path)
     document = positions.read(_text(file), str(path))
     data = document.data
@@ -42,8 +45,8 @@ def load(path: str | Path, overrides: Sequence[str] = ()) -> Experiment:
         raise SpecError(explain.explain(error, document)) from None
     found = [*effects.problems(experiment), *_files(experiment), *_models(experiment), *_slugs(experiment)]
     if found:
-        raise SpecError(_placed(found, document))
-    return experiment
+        raise SpecError(placed(found, document))
+    return experiment, document
 
 
 def principles(experiment: Experiment) -> Constitution | None:
@@ -117,14 +120,10 @@ def _put(document: Document, target: Any, loc: Loc, value: Any, said: str) -> No
     document.where = {known: place for known, place in document.where.items() if known[: len(loc)] != loc} | {loc: said}
 
 
-def _placed(found: Sequence[effects.Problem], document: Document) -> list[str]:
-    lines = [f"{document.place(inside(loc, document.data))}: {dotted(loc)}: {message}" for loc, message in found]
+def placed(found: Sequence[effects.Problem], document: Document) -> list[str]:
+    """Problems as lines, each with its place in the file, in the order of the file."""
+    lines = [f"{document.place(explain.follow(loc, document.data)[1])}: {dotted(loc)}: {message}" for loc, message in found]
     return sorted(dict.fromkeys(lines), key=explain.line_number)
-
-
-def inside(loc: Loc, data: Any) -> Loc:
-    """The path in the data of a path that also names the kind of its stage (train.0.dpo.beta); a single path stands for a list of one."""
-    return explain.follow(loc, data)[1]
 
 
 def _files(experiment: Experiment) -> Iterator[effects.Problem]:

@@ -20,8 +20,8 @@ from typing import Any, cast
 
 from alignwright.core.records import Record
 from alignwright.spec.errors import SpecError
+from alignwright.spec.experiment import HUB
 
-HUB = "hf://"
 KINDS = (".jsonl", ".json", ".csv", ".txt", ".md", ".parquet")
 HUB_SECONDS = "10"
 

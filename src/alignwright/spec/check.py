@@ -1,0 +1,195 @@
+"""Is everything that a spec names there, readable, and apart where it must be?
+
+Loads the spec, reads every data file, counts rows, duplicates and bad rows, and looks for contamination: a prompt that is both
+trained on and measured is an error that names both rows. No torch, no model; a few seconds at most.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from alignwright.core import promises
+from alignwright.core.records import Comparison, Constitution, Conversation, Prompt
+from alignwright.spec import constitution as constitutions
+from alignwright.spec import models, sources
+from alignwright.spec.effects import Problem
+from alignwright.spec.errors import Loc, SpecError, did_you_mean, dotted
+from alignwright.spec.experiment import Experiment, stage_names
+from alignwright.spec.items import ChoiceItem, MeantItem, OpinionItem, PushbackItem, RefusalItem, TextItem
+from alignwright.spec.load import data_files, placed, principles, read_spec
+from alignwright.spec.rows import BadRow
+from alignwright.spec.sources import Read
+
+_SHOWN = 5
+_READERS: dict[tuple[str, str], Callable[..., Read[Any]]] = {
+    ("intent", "prompts"): sources.read_prompts,
+    ("intent", "pairs"): sources.read_pairs,
+    ("intent", "people"): sources.read_votes,
+    ("sft", "data"): sources.read_conversations,
+    ("instruction", "data"): sources.read_prompts,
+    ("value", "pairs"): sources.read_pairs,
+}
+_ITEMS: dict[tuple[str, str], type[Any]] = {
+    ("suite", "prompts"): RefusalItem,
+    ("intent", "pushback"): PushbackItem,
+    ("intent", "opinion"): OpinionItem,
+    ("intent", "meant"): MeantItem,
+    ("value", "prompts"): RefusalItem,
+    ("tax", "text"): TextItem,
+    ("tax", "choice"): ChoiceItem,
+}
+
+
+@dataclass(frozen=True)
+class CheckReport:
+    """A spec that holds together: the experiment, lines to print, and the bad rows that it allows."""
+
+    experiment: Experiment
+    lines: tuple[str, ...]
+    rejected: tuple[BadRow, ...]
+
+
+@dataclass(frozen=True)
+class _File:
+    loc: Loc
+    read: Read[Any]
+
+    @property
+    def trained(self) -> bool:
+        return self.loc[0] == "train" or (self.loc[0] == "intent" and len(self.loc) == 3)
+
+
+def check(path: str | Path, overrides: Sequence[str] = ()) -> CheckReport:
+    """Check a spec and all its data. A `SpecError` tells everything that is wrong."""
+    experiment, document = read_spec(path, overrides)
+    files: list[_File] = []
+    problems: list[Problem] = []
+    for loc, name in data_files(experiment):
+        try:
+            files.append(_File(loc, _read(loc, experiment.source(name), experiment.intent.bad_rows)))
+        except SpecError as error:
+            problems += [(loc, problem) for problem in error.problems]
+    held = principles(experiment)
+    problems += [*_overlaps(files, held, experiment), *_content(files, held, experiment)]
+    if not problems:
+        problems += _unanswered(files, experiment)
+    if problems:
+        raise SpecError(placed(problems, document))
+    lines = (_about_model(experiment), *_about_constitution(held, experiment), *map(_about_file, files), *_about_stages(experiment))
+    return CheckReport(experiment, lines, tuple(bad for file in files for bad in file.read.rejected))
+
+
+def _read(loc: Loc, source: str, bad_rows: float) -> Read[Any]:
+    """Read a data file by its place in the spec."""
+    kind, field = (loc[0], loc[1]) if len(loc) == 3 else (loc[2], loc[3])
+    key = (str(kind), str(field))
+    if key in _ITEMS:
+        return sources.read_items(source, _ITEMS[key], bad_rows=bad_rows)
+    return _READERS[key](source, bad_rows=bad_rows)
+
+
+def _about_model(experiment: Experiment) -> str:
+    model = models.resolve(experiment.model, experiment.folder)
+    size = "" if model.parameters is None else f", {model.parameters / 1e6:.1f} M parameters"
+    return f"model: {model.name} ({model.kind}{size})"
+
+
+def _about_constitution(held: Constitution | None, experiment: Experiment) -> Iterator[str]:
+    if held is not None:
+        found, abridged = constitutions.pairs(held)
+        left = f", {abridged} abridged ones left out" if abridged else ""
+        yield f"intent.constitution: {experiment.intent.constitution}: {len(held.principles)} principles, {len(found)} example pairs{left}"
+
+
+def _about_file(file: _File) -> str:
+    counts = [f"{len(file.read.rows)} rows"]
+    if twice := sources.duplicates(file.read.rows):
+        counts.append(f"{twice} duplicates")
+    if file.read.rejected:
+        counts.append(f"{len(file.read.rejected)} bad rows set aside")
+    return f"{dotted(file.loc)}: {file.read.file}: {', '.join([*counts, *file.read.notes])}"
+
+
+def _about_stages(experiment: Experiment) -> Iterator[str]:
+    yield f"stages: {', '.join(stage_names(experiment))}"
+    yield f"promises: {len(experiment.promises)}"
+
+
+def _asked(row: Any) -> str:
+    """What is asked, without system messages, case and spacing: two rows that ask the same are the same prompt."""
+    match row:
+        case Prompt(conversation=conversation) | Comparison(prompt=Prompt(conversation=conversation)):
+            said = [message.content for message in conversation.messages if message.role in ("user", "assistant", "tool")]
+        case Conversation(messages=messages):
+            said = [message.content for message in messages[:-1] if message.role in ("user", "assistant", "tool")]
+        case MeantItem(prompt=text) | RefusalItem(prompt=text) | PushbackItem(question=text) | OpinionItem(question=text) | ChoiceItem(question=text):
+            said = [text]
+        case _:
+            said = []
+    return " ".join(" ".join(said).casefold().split())
+
+
+def _overlaps(files: list[_File], held: Constitution | None, experiment: Experiment) -> Iterator[Problem]:
+    """Prompts that are both trained on and measured."""
+    trained: dict[str, str] = {}
+    for file in files:
+        if file.trained:
+            for row, number in zip(file.read.rows, file.read.numbers, strict=True):
+                trained.setdefault(_asked(row), f"{file.read.file}:{number}")
+    for example in constitutions.pairs(held)[0] if held is not None else ():
+        trained.setdefault(_asked(example), f"an example of {example.prompt.principle!r} in {experiment.intent.constitution}")
+    trained.pop("", None)
+    for file in files:
+        if file.trained:
+            continue
+        rows = zip(file.read.rows, file.read.numbers, strict=True)
+        same = [(number, trained[_asked(row)]) for row, number in rows if _asked(row) in trained]
+        for number, where in same[:_SHOWN]:
+            yield file.loc, f"{file.read.file}:{number} is measured, but the same prompt is trained on: {where}"
+        if len(same) > _SHOWN:
+            yield file.loc, f"{file.read.file}: and {len(same) - _SHOWN} more rows that are trained on"
+
+
+def _content(files: list[_File], held: Constitution | None, experiment: Experiment) -> Iterator[Problem]:
+    """Rows that could not do what their place in the spec asks of them."""
+    slugs = [principle.slug for principle in held.principles] if held is not None else []
+    for file in files:
+        rows = list(zip(file.read.rows, file.read.numbers, strict=True))
+        if file.loc[2:4] == ("instruction", "data"):
+            for number in [number for row, number in rows if not row.checks][:_SHOWN]:
+                yield file.loc, f"{file.read.file}:{number}: has no checks, so nothing about its reply can be verified"
+        if file.loc[2:4] == ("suite", "prompts") and not any(row.kind == "harmful" for row, _ in rows):
+            yield file.loc, f"{file.read.file}: has no harmful prompts, so there is nothing to attack with"
+        named = {row.prompt.principle: number for row, number in reversed(rows) if isinstance(row, Comparison)}
+        for slug in sorted(name for name in named if name and slugs and name not in slugs):
+            hint = did_you_mean(slug, slugs)
+            if hint.startswith("did"):
+                yield file.loc, f"{file.read.file}:{named[slug]}: no principle {slug!r} in {experiment.intent.constitution}; {hint}"
+    by_examples = held is not None and any(stage.by == "written" for stage in experiment.feedback) and not experiment.intent.pairs
+    if by_examples and held is not None and not constitutions.pairs(held)[0]:
+        place = next(place for place, stage in enumerate(experiment.feedback) if stage.by == "written")
+        yield ("feedback", place, "written"), "has nothing to vote on: no example in the constitution has both a good and a bad reply"
+
+
+def _unanswered(files: list[_File], experiment: Experiment) -> Iterator[Problem]:
+    """Promises on parts of a measure of which the data has no row."""
+    measured: dict[str, set[str]] = {"value.refusal": set(), "value.over_refusal": set(), "value.pairs.": set()}
+    for file in files:
+        if file.loc[2:4] == ("value", "prompts"):
+            measured["value.refusal"] |= {row.kind for row in file.read.rows} & {"harmful"}
+            measured["value.over_refusal"] |= {row.kind for row in file.read.rows} & {"harmless"}
+        if file.loc[2:4] == ("value", "pairs"):
+            measured["value.pairs."] |= {row.prompt.principle for row in file.read.rows if row.prompt.principle}
+    for place, text in enumerate(experiment.promises):
+        claim = promises.parse(text).claim
+        slug = claim.removeprefix("value.pairs.")
+        if slug != claim and slug not in measured["value.pairs."]:
+            known = sorted(measured["value.pairs."])
+            hint = did_you_mean(slug, known) if known else "none names a principle"
+            yield ("promises", place), f"no held-out pair is of principle {slug!r}; {hint}"
+        elif claim in measured and not measured[claim]:
+            kind = "harmful" if claim == "value.refusal" else "harmless"
+            yield ("promises", place), f"nothing measures {claim}: there is no {kind} prompt in the files of measure {{by: value}}"
