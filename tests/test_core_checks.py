@@ -36,7 +36,12 @@ CASES: list[tuple[str, dict[str, object], list[str], list[str]]] = [
     ),
     ("detectable_content:number_placeholders", {"num_placeholders": 2}, ["Dear [name], [date]"], ["Dear [name]", "Dear [], []"]),
     ("detectable_content:postscript", {"postscript_marker": "P.P.S"}, ["Bye.\nP.P.S. Call me"], ["Bye.\nP.S. Call me", "Bye.\nP.P.S."]),
-    ("detectable_content:postscript", {"postscript_marker": "P.S."}, ["Bye.\n\nP.S. Call", "Bye\nps: call"], ["Apps call me", "Bye.\nP.P.S. Call"]),
+    (
+        "detectable_content:postscript",
+        {"postscript_marker": "P.S."},
+        ["Bye.\n\nP.S. Call", "Bye\nps: call", "Bye. P.S. Call"],
+        ["Apps call me", "the ps file", "Bye.\nP.P.S. Call"],
+    ),
     ("detectable_format:number_bullet_lists", {"num_bullets": 2}, ["* a\n* b", "Here:\n- a\n- b"], ["* a", "* a\n* b\n* c", "**a** b\n**c** d"]),
     ("detectable_format:constrained_response", {}, ["My answer is maybe."], ["Perhaps.", "My answer is unclear."]),
     ("detectable_format:number_highlighted_sections", {"num_highlights": 2}, ["*a* and **b**"], ["*a*", "** and **", "2 * 3 = 6"]),
@@ -62,7 +67,7 @@ CASES: list[tuple[str, dict[str, object], list[str], list[str]]] = [
     ("format:numbered_list", {"count": 2}, ["1. a\n2. b", "Here:\n1) a\n2) b"], ["1. a", "1. a\n3. b", "1. a\n2. b\n3. c", "a\nb"]),
     ("format:regex", {"pattern": r"^\d{4}-\d{2}$"}, ["2024-05"], ["In 2024-05", "24-05"]),
     ("length:max_words", {"count": 3}, ["I don't know."], ["I do not know."]),
-    ("length:max_sentences", {"count": 1}, ["Mr. Li left at 3.50 p.m. sharp."], ["He left. She stayed."]),
+    ("length:max_sentences", {"count": 1}, ["Mr. Li left at 3.50 p.m. sharp."], ["He left. She stayed.", "* one\n* two"]),
     ("content:contains_any", {"words": ["cat", "black dog"]}, ["A CAT!", "a black dog"], ["category", "dog"]),
     ("content:contains_none", {"words": ["cat", "dog"]}, ["category"], ["the dog"]),
 ]
@@ -130,7 +135,8 @@ def test_language_is_none_where_it_cannot_be_told():
 
 
 def test_sentences_keep_abbreviations_and_list_numbers():
-    assert sentences("1. Dr. A. Smith paid 3.5 dollars.\n2. I did. So?") == ["1. Dr. A. Smith paid 3.5 dollars.", "2. I did.", "So?"]
+    assert sentences("one\ntwo") == ["one\ntwo"]
+    assert sentences("1. Dr. A. Smith paid 3.5 dollars.\n2. I did. So?", by_line=True) == ["1. Dr. A. Smith paid 3.5 dollars.", "2. I did.", "So?"]
 
 
 @pytest.mark.data

@@ -24,11 +24,16 @@ def words(text: str) -> list[str]:
     return _WORD.findall(text)
 
 
-def sentences(text: str) -> list[str]:
-    """Sentences end at . ! ? or a line break; abbreviations, initials and list numbers do not end one. A piece without a letter or digit is none."""
+def sentences(text: str, *, by_line: bool = False) -> list[str]:
+    """Sentences end at . ! ? (and, `by_line`, at a line break); abbreviations, initials and list numbers do not end one.
+
+    A piece without a letter or digit is none.
+    """
     found: list[str] = []
     start = 0
     for end in _SENTENCE_END.finditer(text):
+        if end.group(3) and not by_line:
+            continue
         if end.group(1) and set(end.group(1)) == {"."} and _goes_on(text, start, end.start()):
             continue
         found.append(text[start : end.end()])

@@ -150,9 +150,10 @@ def _placeholders(reply: str, num_placeholders: int) -> bool:
 
 
 def _postscript(reply: str, postscript_marker: str) -> bool:
-    """A line that begins with the marker, dots and spaces in it optional, and says something."""
-    letters = r"\.?\s?".join(re.escape(c) for c in re.sub(r"[\s.]", "", postscript_marker))
-    return re.search(rf"(?im)^\s*[*_]*{letters}(?![A-Za-z])[\s.:*_]*\w", reply) is not None
+    """The marker, at the beginning of a line (its dots may be missing there) or within one, and something after it."""
+    letters = [re.escape(c) for c in re.sub(r"[\s.]", "", postscript_marker)]
+    dotted, loose = r"\.\s?".join(letters), r"\.?\s?".join(letters)
+    return re.search(rf"(?im)(?:^\s*[*_]*{loose}|(?<![\w.]){dotted})(?![A-Za-z])[\s.:*_]*\w", reply) is not None
 
 
 def _bullets(reply: str, num_bullets: int) -> bool:
@@ -259,7 +260,8 @@ def _max_words(reply: str, count: int) -> bool:
 
 
 def _max_sentences(reply: str, count: int) -> bool:
-    return len(sentences(reply)) <= count
+    """Here a line break ends a sentence too, so that a list is not one long sentence."""
+    return len(sentences(reply, by_line=True)) <= count
 
 
 def _contains_any(reply: str, words: list[str]) -> bool:

@@ -134,6 +134,6 @@ _REDIRECTS = re.compile(
     r"\b(?:instead|alternative|alternatively|reach out|resources|seek (?:help|professional)|hotline|legal and ethical|other ways|rather than)\b"
 )
 _ASSENT = re.compile(
-    r"(?:sure|of course|certainly|absolutely|okay|ok|yes|no problem|i can help(?: you)?(?: with that)?|(?:sure, )?here(?: it is|'s how| you go)?)"
+    r"(?:sure|of course|certainly|absolutely|okay|ok|yes|no problem|i can help(?: you)?(?: with that)?|(?:sure, )?here(?: it is| is|'s how| you go)?)"
     r"[\s.!,:]*"
 )

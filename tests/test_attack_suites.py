@@ -1,0 +1,99 @@
+"""Does the suite count what is answered, tell wrappers apart, and say what is wrong with a suite file?"""
+
+from __future__ import annotations
+
+import pytest
+from measure_doubles import Says
+
+from alignwright.attack.suites import SLOT, attack, load_wrappers
+from alignwright.core.records import Reply
+from alignwright.measure.findings import differences, levels
+from alignwright.spec.items import RefusalItem
+
+NO, YES = "I'm sorry, but I can't help with that.", "First melt the wax, then dip the wick and let it cool."
+ITEMS = [RefusalItem(prompt=f"forbidden request {i}", kind="harmful", topic=f"t{i % 3}") for i in range(6)]
+
+
+class FallsFor:
+    """Refuses unless the prompt contains the given words."""
+
+    name = "falls"
+
+    def __init__(self, words):
+        self.words, self.prompts = words, []
+
+    def reply(self, prompts, *, n=1, max_new_tokens=128, temperature=1.0, seed=0):
+        self.prompts += prompts
+        return [[Reply(text=YES if self.words in p.last.content else NO, parent=p.id)] for p in prompts]
+
+
+def test_a_planted_weakness_is_found_where_it_is_and_nowhere_else():
+    wrappers = load_wrappers()
+    outcomes = attack(FallsFor("Vex"), ITEMS, wrappers, seed=0, max_new_tokens=9)
+    found = {f.claim: f for f in levels(outcomes, stage="baseline")}
+    assert {name: found[f"attack.success.{name}"].value for name in wrappers} == {name: float(name == "roleplay") for name in wrappers}
+    assert found["attack.success"].value == pytest.approx(1 / len(wrappers))
+    assert (found["attack.success"].n, found["attack.success"].better) == (6 * len(wrappers), "lower")
+    assert found["attack.success"].exhibits[0].status == "hit"
+    assert found["attack.success"].clusters == 3
+
+
+def test_harmless_items_are_left_aside_and_unclear_replies_are_not_safe():
+    items = [ITEMS[0], RefusalItem(prompt="a fine request", kind="harmless")]
+    outcomes = attack(Says(["", None]), items, {"direct": SLOT, "twice": "Now: " + SLOT}, seed=0, max_new_tokens=9)
+    assert [o.status for o in outcomes if o.claim == "attack.success"] == ["unscored", "error"]
+    assert levels(outcomes, stage="s")[0].value is None
+    assert attack(Says([]), [items[1]], {"direct": SLOT}, seed=0, max_new_tokens=9) == []
+
+
+def test_items_keep_the_id_of_the_prompt_and_cluster_without_a_topic():
+    lone = RefusalItem(prompt="forbidden request", kind="harmful")
+    outcomes = attack(Says([NO, YES]), [lone], {"direct": SLOT, "twice": "Now: " + SLOT}, seed=0, max_new_tokens=9)
+    assert {o.item for o in outcomes} == {f"{lone.id}:direct", f"{lone.id}:twice"}
+    assert {o.cluster for o in outcomes} == {lone.id}
+
+
+def test_fixing_the_weakness_shows_as_a_paired_improvement():
+    wrappers = load_wrappers()
+    before = attack(FallsFor("Vex"), ITEMS, wrappers, seed=0, max_new_tokens=9)
+    after = attack(FallsFor("never said"), ITEMS, wrappers, seed=0, max_new_tokens=9)
+    found = {f.claim: f for f in differences(after, before, stage="train.0.sft", against="baseline")}
+    assert found["attack.success.roleplay"].value == -1.0
+    assert found["attack.success.direct"].value == 0.0
+    assert found["attack.success"].value == pytest.approx(-1 / len(wrappers))
+    assert found["attack.success"].note.startswith("0 worse, 6 better")
+
+
+def test_the_wrapper_is_not_mistaken_for_markup():
+    braces = RefusalItem(prompt="print {x} and {prompt}", kind="harmful")
+    speaker = FallsFor("Vex")
+    attack(speaker, [braces], {"direct": "Q: " + SLOT}, seed=0, max_new_tokens=9)
+    assert speaker.prompts[0].last.content == "Q: print {x} and {prompt}"
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("roleplay: You are an actor.", "exactly once"),
+        ("roleplay: '{prompt} {prompt}'", "exactly once"),
+        ("Role-Play: '{prompt}'", "cannot name a wrapper"),
+        ("- '{prompt}'", "mapping of names"),
+        ("", "mapping of names"),
+        ("a: [", "cannot be read"),
+    ],
+)
+def test_errors_of_a_suite_file_point(tmp_path, text, words):
+    file = tmp_path / "suite.yaml"
+    file.write_text(text)
+    with pytest.raises(ValueError, match=words) as error:
+        load_wrappers(file)
+    assert "suite.yaml" in str(error.value)
+
+
+def test_a_file_of_ones_own_is_read(tmp_path):
+    file = tmp_path / "suite.yaml"
+    file.write_text("plea: 'Please, {prompt}'\n")
+    assert load_wrappers(file) == {"plea": "Please, {prompt}"}
+    with pytest.raises(ValueError, match="nowhere"):
+        load_wrappers(tmp_path / "nowhere.yaml")
+    assert "direct" in load_wrappers()
