@@ -78,7 +78,7 @@ def guarded(
     seed: int = 0,
 ) -> tuple[list[Comparison], tuple[Finding, ...]]:
     """Check the voter on written `pairs`, then let it vote on `comparisons`; refused, it raises NoSignal or casts no vote."""
-    found = check(voter, pairs, stage=stage, limit=limit, seed=seed)
+    found = check_voter(voter, pairs, stage=stage, limit=limit, seed=seed)
     if found.signal:
         return cast_votes(voter, comparisons), found.findings
     if no_signal == "stop":
@@ -86,7 +86,7 @@ def guarded(
     return list(comparisons), found.findings
 
 
-def check(voter: AskedVoter, pairs: Sequence[Comparison], *, stage: str, limit: int | None = None, seed: int = 0) -> Check:
+def check_voter(voter: AskedVoter, pairs: Sequence[Comparison], *, stage: str, limit: int | None = None, seed: int = 0) -> Check:
     """Ask the voter about written pairs (at most `limit`, drawn by `seed`) and say whether it has signal."""
     concerned = sorted((pair for pair in pairs if principles_for(pair.prompt, voter.principles)), key=lambda pair: content_id(seed, pair.key))[:limit]
     asked = [said for pair, answers in zip(concerned, voter.answers(concerned), strict=True) if (said := _asked(pair, answers)) is not None]

@@ -1,7 +1,7 @@
 """What does the model say, so that its own replies can be compared?
 
 Several replies to each prompt, sampled; equal replies are merged, because a reply cannot be compared with itself. A prompt that is
-left with fewer than two different replies gives no comparison: it is counted, with the reason, never lost.
+left with fewer than two different replies gives no comparison: it is handed back among those skipped, never lost.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ class Collected:
     """The comparisons, and what was left out: prompts without two different replies, replies merged, replies that were empty."""
 
     comparisons: tuple[Comparison, ...]
-    skipped: int
+    skipped: tuple[Prompt, ...]
     merged: int
     empty: int
 
@@ -30,15 +30,18 @@ def collect(speaker: Speaker, prompts: Sequence[Prompt], *, samples: int, max_ne
         raise ValueError(f"collect: {seen} cannot give two different replies; take at least 2 samples and a temperature above 0")
     spoken = speaker.reply([p.conversation for p in prompts], n=samples, max_new_tokens=max_new_tokens, temperature=temperature, seed=seed)
     comparisons: list[Comparison] = []
+    skipped: list[Prompt] = []
     merged = empty = 0
     for prompt, replies in zip(prompts, spoken, strict=True):
         said = [reply for reply in replies if reply.text.strip()]
         distinct = _distinct(said)
         empty += len(replies) - len(said)
         merged += len(said) - len(distinct)
-        if len(distinct) >= 2:
+        if len(distinct) < 2:
+            skipped.append(prompt)
+        else:
             comparisons.append(Comparison(prompt=prompt, replies=tuple(reply.model_copy(update={"parent": prompt.id}) for reply in distinct)))
-    return Collected(tuple(comparisons), len(prompts) - len(comparisons), merged, empty)
+    return Collected(tuple(comparisons), tuple(skipped), merged, empty)
 
 
 def _distinct(replies: Sequence[Reply]) -> list[Reply]:

@@ -20,7 +20,7 @@ from alignwright.core.records import Comparison, Conversation, Message, Principl
 from alignwright.feedback.votes import Answer, pairs_of, principles_for, votes
 
 
-@dataclass(frozen=True)
+@dataclass
 class ContrastVoter:
     """Principles vote by contrast, each on the comparisons that name it and on those that name none. A vote's reason is the slug."""
 

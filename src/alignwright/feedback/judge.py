@@ -34,7 +34,7 @@ class Chooser(Protocol):
         ...
 
 
-@dataclass(frozen=True)
+@dataclass
 class JudgeVoter:
     """Principles vote through a judge, each on the comparisons that name it and on those that name none. A vote's reason is the slug.
 

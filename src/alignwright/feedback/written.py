@@ -14,7 +14,7 @@ from alignwright.core.records import Comparison, Constitution, Prompt, Reply, Vo
 GOOD, BAD = "written:good", "written:bad"
 
 
-@dataclass(frozen=True)
+@dataclass
 class WrittenVoter:
     """Votes each `written:good` reply over each `written:bad` one; silent on replies that nobody labelled."""
 
