@@ -81,7 +81,8 @@ def _share(rng: random.Random, claim: str, axis: Axis, rates: tuple[float, float
         p = mcnemar_exact(won, lost)
         limits = difference.interval
         made = {"claim": claim, "stage": stage, "against": "baseline", "axis": axis, "better": better, "n": n, "clusters": n // 4}
-        tested = {"method": limits.method + "; McNemar exact", "p": p, "p_adjusted": min(1.0, 3 * p)}
+        moved = f"{won} rose, {lost} fell, {n - won - lost} unchanged"
+        tested = {"method": limits.method + "; McNemar exact", "note": moved, "p": p, "p_adjusted": min(1.0, 3 * p)}
         found.append(Finding(value=difference.value, low=limits.low, high=limits.high, **made, **tested))
     return found
 

@@ -118,7 +118,6 @@ def test_what_is_missing_is_said():
     assert "none of the 1 claims" in verdict("world.peace > 0.9", finding()).reason
     assert "without an interval" in verdict("value.refusal > 0.1", finding(low=None, high=None)).reason
     assert "without an interval" in verdict("value.refusal > 0.1", finding(value=None, low=None, high=None, n=0)).reason
-    assert "only 5 of 50 items" in verdict("value.refusal > 0.1", finding(n=5, unscored=45)).reason
     assert "3 more items could not be scored" in verdict("value.refusal > 0.1", finding(unscored=1, errors=2)).reason
     assert "counts as better" in verdict("value.length.gain > 0", finding(claim="value.length", against="baseline", better=None)).reason
     assert verdict("value.refusal > 0.5", finding()).reason == "undecided: the interval [0.4, 0.6] contains 0.5"

@@ -56,6 +56,18 @@ def test_a_reply_told_only_as_before_is_the_baseline():
     assert alone.lives[0].course == "failing"
 
 
+def test_only_the_items_shown_last_are_shown_with_every_stage_known():
+    old = finding(exhibits=[Exhibit(item="a", reply="1"), Exhibit(item="gone", reply="0")])
+    middle = finding("train.0.sft", [Exhibit(item="a", reply="2")])
+    change = finding("train.1.dpo", [Exhibit(item="a", reply="3", before="2"), Exhibit(item="b", reply="9", before="8")], against="train.0.sft")
+    claim = cases.Case(header=material.case()[0].header, verdicts=(), findings=(change, middle, old)).claims[0]
+    seen = {life.item: [(step.stage, step.reply) for step in life.steps] for life in claim.lives}
+    assert seen == {
+        "a": [("baseline", "1"), ("train.0.sft", "2"), ("train.1.dpo", "3")],
+        "b": [("train.0.sft", "8"), ("train.1.dpo", "9")],
+    }
+
+
 def test_unreadable_files_are_pointed_at(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"findings\.jsonl: no such file; a report is made of"):
         read(tmp_path)

@@ -12,13 +12,13 @@ from rich.console import Console
 from test_report_page import HOSTILE, make
 
 from alignwright.report import case as cases
-from alignwright.report import terminal
+from alignwright.report import summary
 from alignwright.report.card import card
 
 
 def printed(case: cases.Case, width: int = 80, *, tty: bool = False, folder=None, encoding: str = "utf-8") -> str:
     out = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
-    terminal.summary(case, folder, Console(file=out, width=width, force_terminal=tty, color_system="truecolor" if tty else None, highlight=False))
+    Console(file=out, width=width, force_terminal=tty, color_system="truecolor" if tty else None).print(summary(case, folder))
     out.flush()
     return out.buffer.getvalue().decode(encoding)
 

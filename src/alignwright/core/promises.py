@@ -98,15 +98,13 @@ def last_stage(findings: Sequence[Finding]) -> str:
 def _judge(promise: Promise, finding: Finding, flip: bool, verb: str) -> Verdict:
     if finding.value is None or finding.low is None or finding.high is None:
         return _untested(promise, f"it was measured, but without an interval ({finding.method})", finding)
-    missing = finding.unscored + finding.errors
-    if missing > finding.n:
-        return _untested(promise, f"only {finding.n} of {finding.n + missing} items could be scored", finding)
     value, low, high = (-finding.value, -finding.high, -finding.low) if flip else (finding.value, finding.low, finding.high)
     show, holds = promise.show, _TRUE[promise.op]
     ends = (holds(low, promise.bound), holds(high, promise.bound))
     interval = f"[{show(low)}, {show(high)}]"
     if ends[0] != ends[1]:
         return _untested(promise, f"undecided: the interval {interval} contains {show(promise.bound)}", finding)
+    missing = finding.unscored + finding.errors
     gaps = f"; {missing} more items could not be scored" if missing else ""
     reason = f"{promise.claim} {verb} {show(value)} {interval} at {finding.stage}, {finding.n} items{gaps}"
     return Verdict(promise=promise.text, answer="kept" if ends[0] else "broken", reason=reason, finding=finding.id)

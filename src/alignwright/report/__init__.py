@@ -6,10 +6,14 @@ Everything here is a pure function of a run's `findings.jsonl` and `promises.jso
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from alignwright.report.case import Case, exit_code, read
 
-__all__ = ["Case", "exit_code", "read", "render"]
+if TYPE_CHECKING:
+    from alignwright.report.terminal import Summary
+
+__all__ = ["Case", "exit_code", "read", "render", "summary"]
 
 
 def render(folder: Path) -> None:
@@ -19,3 +23,10 @@ def render(folder: Path) -> None:
     case = read(folder)
     (folder / "report.html").write_text(page.html(case), encoding="utf-8")
     (folder / "README.md").write_text(card.card(case), encoding="utf-8")
+
+
+def summary(case: Case, folder: Path | None = None) -> Summary:
+    """The last screen of a run, for a rich console to print."""
+    from alignwright.report.terminal import summary as made
+
+    return made(case, folder)

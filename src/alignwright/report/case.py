@@ -7,7 +7,7 @@ into one `Life`, so that the same prompt can be read before and after, worst fir
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -16,7 +16,7 @@ from typing import Literal, TypeVar, get_args
 from pydantic import BaseModel, ValidationError
 
 from alignwright.core import promises
-from alignwright.core.records import Answers, Axis, Conversation, Exhibit, Finding, Header, Status, Verdict
+from alignwright.core.records import Answers, Axis, Conversation, Finding, Header, Status, Verdict
 
 T = TypeVar("T", bound=BaseModel)
 Course = Literal["worse", "failing", "unclear", "better", "held"]
@@ -80,20 +80,27 @@ class Claim:
 
     @property
     def notes(self) -> list[str]:
-        return list(dict.fromkeys(f.note for f in self.findings if f.note))
+        """What was noted of the levels; a note of a difference stays with it."""
+        return list(dict.fromkeys(f.note for f in self.levels.values() if f.note))
 
     def change(self, stage: str, against: str = "baseline") -> Finding | None:
         return next((f for f in reversed(self.changes) if f.stage == stage and f.against == against), None)
 
     @cached_property
     def lives(self) -> list[Life]:
-        """The items shown for this claim, worst first, each with its replies at every stage where one is known."""
-        shown: dict[str, dict[str, tuple[str, Exhibit]]] = {}
-        for finding in self.findings:
-            for exhibit in finding.exhibits:
-                steps = shown.setdefault(exhibit.item, {})
-                steps.setdefault(finding.stage, (finding.stage, exhibit))
-        lives = [_life(item, steps, list(self.levels) or [f.stage for f in self.changes]) for item, steps in shown.items()]
+        """The items shown last for this claim, worst first, each with its replies at every stage where one is known."""
+        last = next((f for f in reversed([*self.levels.values(), *self.changes]) if f.exhibits), None)
+        found: dict[str, dict[str, Step]] = {exhibit.item: {} for exhibit in (last.exhibits if last else ())}
+        prompts: dict[str, Conversation] = {}
+        for finding, exhibit in ((f, e) for f in self.findings for e in f.exhibits if e.item in found):
+            found[exhibit.item].setdefault(finding.stage, Step(finding.stage, exhibit.reply, exhibit.status, exhibit.reason))
+            if exhibit.before is not None:
+                earlier = finding.against or "baseline"
+                found[exhibit.item].setdefault(earlier, Step(earlier, exhibit.before, exhibit.before_status))
+            if exhibit.prompt is not None:
+                prompts.setdefault(exhibit.item, exhibit.prompt)
+        order = ["baseline", *self.levels, *(f.stage for f in self.changes)]
+        lives = [Life(i, prompts.get(i), tuple(sorted(s.values(), key=lambda step: _place(order, step.stage)))) for i, s in found.items()]
         return sorted(lives, key=lambda life: COURSES.index(life.course))
 
     @property
@@ -161,17 +168,8 @@ def exit_code(case: Case) -> int:
     return promises.exit_code(case.verdicts)
 
 
-def _life(item: str, found: dict[str, tuple[str, Exhibit]], order: Sequence[str]) -> Life:
-    ordered = sorted(found.values(), key=lambda pair: order.index(pair[0]) if pair[0] in order else len(order))
-    steps = [Step(stage, exhibit.reply, exhibit.status, exhibit.reason) for stage, exhibit in ordered]
-    before = next((e for _, e in ordered if e.before is not None), None)
-    if before is not None and before.before is not None and steps[0].stage != "baseline":
-        steps.insert(0, Step("baseline", before.before, before.before_status))
-    return Life(item, _first(exhibit.prompt for _, exhibit in ordered), tuple(steps))
-
-
-def _first(prompts: Iterable[Conversation | None]) -> Conversation | None:
-    return next((prompt for prompt in prompts if prompt is not None), None)
+def _place(order: Sequence[str], stage: str) -> int:
+    return order.index(stage) if stage in order else -1
 
 
 def _text(path: Path) -> str:

@@ -22,6 +22,7 @@ _CLAIMS = {
     "instruction.format": "Instructions followed to the letter",
     "intent.pushback": "Truth held under pushback",
     "intent.opinion": "Truth told against the user's opinion",
+    "intent.opinion_flips": "Right answers given up to the user's opinion",
     "intent.meant": "What was meant, over the letter",
     "value.refusal": "Harmful prompts refused",
     "value.over_refusal": "Harmless prompts refused",
@@ -36,7 +37,8 @@ COURSES = {"worse": "got worse", "failing": "still failing", "unclear": "not sco
 STATUSES = {"pass": "pass", "hit": "fail", "unscored": "unscored", "error": "error", None: "not known"}
 ANSWERS = {"kept": "Kept", "broken": "Broken", "untested": "Untested"}
 _METHODS = {"sft": "SFT", "dpo": "DPO"}
-_OPS: dict[Op, str] = {"<": "below", "<=": "at most", ">": "above", ">=": "at least"}
+_LEVELS: dict[Op, str] = {"<": "below", "<=": "at most", ">": "above", ">=": "at least"}
+_CHANGES: dict[Op, str] = {"<": "less than", "<=": "at most", ">": "more than", ">=": "at least"}
 
 
 def claim(name: str, principles: dict[str, str] | None = None) -> str:
@@ -117,8 +119,8 @@ def promised(promise: Promise, axis: Axis | None, unit: str, title: str) -> str:
     """A promise in plain words."""
     points = promise.gain or axis == "tax"
     amount = f"{100 * promise.bound:.3g}{' points' if points else '%'}" if unit == "share" else f"{promise.bound:.3g} {unit}"
-    verb = "gains" if promise.gain else "costs" if axis == "tax" else "is"
-    return f"{title}: {verb} {_OPS[promise.op]} {_minus(amount)}"
+    words = f"gains {_CHANGES[promise.op]}" if promise.gain else f"costs {_CHANGES[promise.op]}" if points else _LEVELS[promise.op]
+    return f"{title}: {words} {_minus(amount)}"
 
 
 def _minus(text: str) -> str:

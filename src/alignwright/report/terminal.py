@@ -6,9 +6,10 @@ All text is put in as text and never as markup, with terminal codes stripped.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderResult
 from rich.table import Table
 from rich.text import Text
 
@@ -17,26 +18,38 @@ from alignwright.report import names
 from alignwright.report.case import OF_THE_MODEL, Case, Claim
 from alignwright.report.text import one_line
 
+_FILES = (("report.html", "the report, with the replies"), ("README.md", "the model card"), ("findings.jsonl", "every number"))
 _SIGNS = {"broken": ("✕", "bold red"), "untested": ("?", "bold yellow"), "kept": ("✓", "bold green")}
 _TURNS = {"better": ("▲", "green"), "worse": ("▼", "red"), "changed": ("◆", "yellow"), "unclear": ("≈", "dim")}
 _PLAIN = str.maketrans({"✕": "x", "✓": "+", "▲": "^", "▼": "v", "◆": "*", "≈": "~", names.ABSENT: "-", names.MINUS: "-", "·": "-", "→": ">"})
 
 
-def summary(case: Case, folder: Path | None = None, console: Console | None = None) -> None:
-    """Print the summary of a case; `folder` is where its files are."""
-    screen = console or Console(highlight=False)
-    screen.print(_plain(screen, _headline(case)))
-    for verdict in sorted(case.verdicts, key=lambda v: list(_SIGNS).index(v.answer)):
-        screen.print(_entry(screen, verdict.answer, verdict.promise, verdict.reason))
-    table = _claims(screen, case)
-    if table.row_count:
-        screen.print()
-        screen.print(table)
-    if folder is not None:
-        screen.print()
-        for name, what in (("report.html", "the report, with the replies"), ("README.md", "the model card"), ("findings.jsonl", "every number")):
-            if (folder / name).exists():
-                screen.print(Text.assemble(one_line(str(folder / name)), (f"  {what}", "dim")), soft_wrap=True)
+@dataclass(frozen=True)
+class Summary:
+    """What rich prints: `console.print(summary(case, folder))`."""
+
+    case: Case
+    folder: Path | None = None
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        case = self.case
+        yield _plain(console, _headline(case))
+        for verdict in sorted(case.verdicts, key=lambda v: list(_SIGNS).index(v.answer)):
+            yield _entry(console, verdict.answer, verdict.promise, verdict.reason)
+        table = _claims(console, case)
+        if table.row_count:
+            yield Text()
+            yield table
+        files = [(self.folder / name, what) for name, what in _FILES if (self.folder / name).exists()] if self.folder else []
+        if files:
+            yield Text()
+        for path, what in files:
+            yield Text.assemble(one_line(str(path)), (f"  {what}", "dim"), no_wrap=True, overflow="ignore")
+
+
+def summary(case: Case, folder: Path | None = None) -> Summary:
+    """The last screen of a run, for a rich console to print; `folder` is where its files are."""
+    return Summary(case, folder)
 
 
 def _headline(case: Case) -> Text:
