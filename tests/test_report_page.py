@@ -185,3 +185,11 @@ def _contrast(a: str, b: str) -> float:
 
     high, low = sorted((light(a), light(b)), reverse=True)
     return (high + 0.05) / (low + 0.05)
+
+
+def test_two_stages_of_one_name_are_told_apart(plain):
+    def again(findings: list[Finding]) -> list[Finding]:
+        return [*findings, *(f.model_copy(update={"stage": "train.2.dpo"}) for f in findings if f.stage == "train.1.dpo")]
+
+    assert "After DPO (train.2.dpo)" in Reader(page.html(make(change=again))).text
+    assert "After DPO (train" not in plain

@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import cache, partial
 from importlib import resources
 from typing import Any
@@ -53,6 +53,7 @@ def _render(case: Case, shown: int, characters: int) -> str:
         "style": style,
         "policy": f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'",
         "title": partial(names.claim, principles=titles),
+        "label": partial(_label, stages=case.stages),
         "clip": partial(text.clip, limit=characters),
         "promises": [_promise(case, verdict, titles) for verdict in case.verdicts],
         "marks": _marks(case),
@@ -82,6 +83,12 @@ def _environment() -> Environment:
 def _finalize(value: object) -> object:
     """Whatever a template puts on the page has its hidden characters written out first; markup made here is left alone."""
     return text.visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+
+def _label(stage: str, stages: Sequence[str]) -> str:
+    """A stage's plain name, with its code name where two stages would be called the same."""
+    plain = names.stage(stage)
+    return f"{plain} ({stage})" if sum(names.stage(other) == plain for other in stages) > 1 else plain
 
 
 def _parse(verdict: Verdict) -> Promise | None:
