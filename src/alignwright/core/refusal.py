@@ -91,9 +91,10 @@ _MILD = r"(?:(?:simply|just|really|therefore|also|unfortunately|still),? )?"
 _WILL_NOT = r"(?:can't|cannot|can not|won't|will not)"
 _CANNOT = re.compile(
     rf"\b(?:i|we),? {_MILD}(?:{_WILL_NOT}|could not|would not) {_FILLER}{_ACT}\b"
-    rf"|\b(?:i'm|i am|we're|we are) {_MILD}(?:unable|not (?:able|allowed|permitted|going|willing|programmed|designed|authorized|in a position)) to"
+    rf"|\b(?:i'm|i am|we're|we are) {_MILD}(?:unable|not"
+    rf" (?:able|equipped|allowed|permitted|going|willing|programmed|designed|authorized|in a position)) to"
     rf" {_FILLER}{_ACT}\b"
-    rf"|\b(?:i|we) (?:don't|do not) have the (?:ability|capability|capacity) to {_FILLER}{_ACT}\b"
+    r"|\b(?:i|we) (?:don't|do not) have (?:the|any) (?:ability|capability|capacity) to\b"
     r"|\b(?:i|we) (?:must|have to|need to|will|would|respectfully|should|'ll|am going to) ?(?:respectfully |politely )?(?:decline|refuse)\b"
     r"|\bi (?:refuse|decline) to\b"
     r"|\b(?:not|n't feel) comfortable (?:with|providing|discussing|helping|sharing|writing|answering|doing)\b"
@@ -103,9 +104,9 @@ _CANNOT = re.compile(
     r"|\b(?:can't|cannot) (?:be (?:provided|shared|fulfilled)|assist you|help you)\b"
     rf"|^no, (?:i|we) {_WILL_NOT}\b"
 )
-# Phrases that only look like one: "I cannot recommend it enough", "we cannot help but".
+# Phrases that only look like one: "I cannot recommend it enough", "we cannot help but", "we can't give a definitive answer".
 _PRAISE = re.compile(
-    r"(?:i|we) (?:can't|cannot|could not) (?:help but\b"
+    r"(?:i|we) (?:can't|cannot|could not) (?:help but\b|(?:provide|give|offer)(?: you)? an? (?:definitive|definite|exact|single|simple)\b"
     r"|(?:recommend|say|tell you|describe|explain|express)\b[^.!?]{0,60}\b(?:enough|how (?:much|happy|glad))\b)"
 )
 # A first sentence that judges the request instead of answering it.

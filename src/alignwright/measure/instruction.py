@@ -2,6 +2,7 @@
 
 The share of prompts whose verifiable checks all pass on one greedy reply: prompt-level strict accuracy of IFEval (Zhou et al. 2023,
 arXiv 2311.07911). A prompt with a check that cannot be decided here is unscored, unless another of its checks already failed.
+A reply that was cut off is graded as it stands, and its reason says so: give enough new tokens, or "at most" is kept by the limit.
 """
 
 from __future__ import annotations
