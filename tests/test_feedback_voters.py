@@ -1,0 +1,166 @@
+"""Do written pairs, contrast and rules vote as their definitions say?"""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from feedback_doubles import HONEST, KIND, pair
+
+from alignwright.core.records import CheckCall, Comparison, Constitution, Conversation, Example, LogProb, Prompt, Reply
+from alignwright.feedback.contrast import FOLLOW, OPPOSE, ContrastVoter, contrast, sigmoid
+from alignwright.feedback.rules import RuleError, RuleVoter
+from alignwright.feedback.votes import Answer
+from alignwright.feedback.written import WrittenVoter, examples
+
+
+def comparison(*texts: str, asks: str = "Hi", **prompt) -> Comparison:
+    asked = Prompt(conversation=Conversation.user(asks), **prompt)
+    return Comparison(prompt=asked, replies=tuple(Reply(text=text, parent=asked.id) for text in texts))
+
+
+# ------------------------------------------------------------------------------------------------- written
+
+
+def test_written_pairs_vote_good_over_bad_and_others_are_left_alone():
+    [(vote,), none] = WrittenVoter()([pair("yes", "no"), comparison("yes", "no")])
+    assert (vote.voter, vote.prefers, vote.over, vote.strength, vote.reason, vote.group) == ("written", 0, 1, 1.0, "honest", "")
+    assert none == ()
+
+
+def test_a_constitutions_examples_are_every_good_against_every_bad():
+    example = Example(conversation=Conversation.user("Is it so?"), good=("Yes.", "It is."), bad=("No.", "Never.", "Who cares."))
+    principle = HONEST.model_copy(update={"examples": (example, Example(conversation=Conversation.user("Empty"), good=("alone",)))})
+    found = examples(Constitution(title="C", principles=(principle, KIND)))
+    assert len(found) == 2 * 3
+    assert {(c.replies[0].text, c.replies[1].text) for c in found} == {(g, b) for g in example.good for b in example.bad}
+    assert {(c.prompt.principle, c.prompt.topic) for c in found} == {("honest", "honest.1")}
+    assert all(reply.parent == c.prompt.id for c in found for reply in c.replies)
+
+
+# ------------------------------------------------------------------------------------------------- contrast
+
+
+class Leaning:
+    """Under FOLLOW a token of "kind" costs 1 nat and any other 2; under OPPOSE the other way round."""
+
+    name = "leaning"
+
+    def __init__(self) -> None:
+        self.systems: list[str] = []
+
+    def reply(self, prompts, **options):
+        raise AssertionError
+
+    def text_logprobs(self, texts):
+        raise AssertionError
+
+    def logprobs(self, prompts, replies, *, prefix="", end=True):
+        self.systems += [prompt.messages[0].content for prompt in prompts]
+        return [[self._score(prompt, text) for text in given] for prompt, given in zip(prompts, replies, strict=True)]
+
+    def _score(self, prompt: Conversation, text: str) -> LogProb:
+        follows = prompt.messages[0].content.startswith(FOLLOW[:10])
+        costs = [1.0 if (word == "kind") == follows else 2.0 for word in text.split()]
+        return LogProb(total=-math.fsum(costs), tokens=len(costs), bytes=len(text))
+
+
+def test_contrast_is_the_log_likelihood_ratio_per_token_and_length_is_no_evidence():
+    scores = contrast(Leaning(), [(comparison("kind kind", "rude", "kind " * 50, "kind rude"), KIND)])
+    assert scores == [pytest.approx([1.0, -1.0, 1.0, 0.0])]
+
+
+def test_contrast_is_antisymmetric_certain_of_nothing_between_equals_and_scaled_by_its_scale():
+    voter = ContrastVoter(Leaning(), (KIND,), scale=0.5)
+    [(one,)], [(other,)] = voter.answers([comparison("kind", "rude")]), voter.answers([comparison("rude", "kind")])
+    assert one.p == pytest.approx(sigmoid(0.5 * 2.0)) == pytest.approx(1 - (other.p or 0))
+    [(equal,)] = voter([comparison("kind kind", "kind")])
+    assert equal.strength == 0.5
+
+
+def test_the_instruction_goes_before_the_system_message_it_finds():
+    policy = Leaning()
+    prompt = Prompt(conversation=Conversation.user("Hi", system="You sell tea."))
+    ContrastVoter(policy, (KIND,))([Comparison(prompt=prompt, replies=(Reply(text="a", parent=""), Reply(text="b", parent="")))])
+    assert policy.systems == [f"{told.format(principle=KIND.text)}\n\nYou sell tea." for told in (FOLLOW, OPPOSE)]
+
+
+def test_sigmoid_far_out_and_an_unread_order():
+    assert sigmoid(1e4) == 1.0
+    assert sigmoid(-1e4) == 0.0
+    assert Answer(0, 1, forward=0.9, backward=None).vote("v") is None
+
+
+# ------------------------------------------------------------------------------------------------- rules
+
+SHORT = '- {check: "length_constraints:number_words", args: {relation: less than, num_words: 5}, weight: 2, applies_to: {principle: brief}}\n'
+COMMA = '- {check: "punctuation:no_comma"}\n'
+
+
+def test_listed_checks_and_the_prompts_own_are_weighed_and_a_tie_is_no_vote(tmp_path):
+    (tmp_path / "rules.yaml").write_text(SHORT + COMMA)
+    voter = RuleVoter.load("rules.yaml", tmp_path)
+    brief_with_comma, long_without = "Yes, sure.", "Yes this is so and it always was"
+    [(vote,)] = voter([comparison(brief_with_comma, long_without, principle="brief")])
+    assert (vote.prefers, vote.strength) == (0, 1.0)  # 2 for brevity against 1 for the comma
+    [(vote,)] = voter([comparison(brief_with_comma, long_without)])
+    assert (vote.prefers, vote.reason) == (1, "punctuation:no_comma")  # brevity is not for this prompt
+    assert voter([comparison("Yes", "No", principle="brief")]) == [()]
+    own = CheckCall(name="change_case:english_lowercase", args={})
+    [(vote,)] = RuleVoter()([comparison("Loud", "quiet", checks=(own,))])
+    assert vote.prefers == 1
+
+
+def test_swapping_replies_swaps_the_rules_vote_and_a_ranking_is_several_votes(tmp_path):
+    (tmp_path / "count.py").write_text("def exclamations(prompt, reply):\n    return -reply.count('!')\n")
+    voter = RuleVoter.load("count.py:exclamations", tmp_path)
+    [votes] = voter([comparison("a!!", "b", "c!")])
+    assert {(v.prefers, v.over) for v in votes} == {(1, 0), (2, 0), (1, 2)}
+    [swapped] = voter([comparison("b", "a!!", "c!")])
+    assert {(v.prefers, v.over) for v in swapped} == {(0, 1), (2, 1), (0, 2)}
+
+
+def test_a_rule_that_cannot_tell_says_nothing(tmp_path):
+    (tmp_path / "some.py").write_text("def known(prompt, reply):\n    return None if reply == 'b' else len(reply)\n")
+    assert RuleVoter.load("some.py:known", tmp_path)([comparison("aaa", "b")]) == [()]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("- {check: no:such}", r"rules\.yaml: rule 1: .*no:such"),
+        (COMMA + "- {check: 'punctuation:no_comma', wieght: 2}", r"rule 2: wieght: Extra inputs"),
+        ("- {check: 'punctuation:no_comma', weight: -1}", r"rule 1: weight: .*greater than 0"),
+        ("check: punctuation:no_comma", r"must be a list of rules.*but is dict"),
+        ("", "but is empty"),
+        ("- {check: [", "cannot be read"),
+    ],
+)
+def test_a_bad_rules_file_is_pointed_at(tmp_path, text, message):
+    (tmp_path / "rules.yaml").write_text(text)
+    with pytest.raises(RuleError, match=message):
+        RuleVoter.load("rules.yaml", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("gone.py:f", "there is no Python file"),
+        ("fine.py:g", "has no function 'g'"),
+        ("broken.py:f", "failed when it was loaded: ZeroDivisionError"),
+        ("no_such_package.rules:f", "cannot import"),
+        ("fine.py", "is no rule"),
+    ],
+)
+def test_a_function_that_is_not_there_is_said_so(tmp_path, source, message):
+    (tmp_path / "fine.py").write_text("def f(prompt, reply):\n    return 1\n")
+    (tmp_path / "broken.py").write_text("1 / 0\n")
+    with pytest.raises(RuleError, match=message):
+        RuleVoter.load(source, tmp_path)
+
+
+@pytest.mark.parametrize(("body", "message"), [("raise KeyError('x')", "failed: KeyError"), ("return 'good'", "returned 'good'"), ("return float('nan')", "nan")])
+def test_a_failing_function_names_itself_and_the_row(tmp_path, body, message):
+    (tmp_path / "bad.py").write_text(f"def f(prompt, reply):\n    if reply == 'c':\n        {body}\n    return 0\n")
+    with pytest.raises(RuleError, match=rf"rule bad\.py:f at comparison 1 .*{message}"):
+        RuleVoter.load("bad.py:f", tmp_path)([comparison("a", "b"), comparison("a", "c")])
