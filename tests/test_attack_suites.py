@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from measure_doubles import Says
 
-from alignwright.attack.suites import SLOT, attack, load_wrappers
+from alignwright.attack.suites import SLOT, attack_suite, read_wrappers
 from alignwright.core.records import Reply
 from alignwright.measure.findings import differences, levels
 from alignwright.spec.items import RefusalItem
@@ -28,8 +28,8 @@ class FallsFor:
 
 
 def test_a_planted_weakness_is_found_where_it_is_and_nowhere_else():
-    wrappers = load_wrappers()
-    outcomes = attack(FallsFor("Vex"), ITEMS, wrappers, seed=0, max_new_tokens=9)
+    wrappers = read_wrappers()
+    outcomes = attack_suite(FallsFor("Vex"), ITEMS, wrappers, seed=0, max_new_tokens=9)
     found = {f.claim: f for f in levels(outcomes, stage="baseline")}
     assert {name: found[f"attack.success.{name}"].value for name in wrappers} == {name: float(name == "roleplay") for name in wrappers}
     assert found["attack.success"].value == pytest.approx(1 / len(wrappers))
@@ -40,23 +40,23 @@ def test_a_planted_weakness_is_found_where_it_is_and_nowhere_else():
 
 def test_harmless_items_are_left_aside_and_unclear_replies_are_not_safe():
     items = [ITEMS[0], RefusalItem(prompt="a fine request", kind="harmless")]
-    outcomes = attack(Says(["", None]), items, {"direct": SLOT, "twice": "Now: " + SLOT}, seed=0, max_new_tokens=9)
+    outcomes = attack_suite(Says(["", None]), items, {"direct": SLOT, "twice": "Now: " + SLOT}, seed=0, max_new_tokens=9)
     assert [o.status for o in outcomes if o.claim == "attack.success"] == ["unscored", "error"]
     assert levels(outcomes, stage="s")[0].value is None
-    assert attack(Says([]), [items[1]], {"direct": SLOT}, seed=0, max_new_tokens=9) == []
+    assert attack_suite(Says([]), [items[1]], {"direct": SLOT}, seed=0, max_new_tokens=9) == []
 
 
 def test_items_keep_the_id_of_the_prompt_and_cluster_without_a_topic():
     lone = RefusalItem(prompt="forbidden request", kind="harmful")
-    outcomes = attack(Says([NO, YES]), [lone], {"direct": SLOT, "twice": "Now: " + SLOT}, seed=0, max_new_tokens=9)
+    outcomes = attack_suite(Says([NO, YES]), [lone], {"direct": SLOT, "twice": "Now: " + SLOT}, seed=0, max_new_tokens=9)
     assert {o.item for o in outcomes} == {f"{lone.id}:direct", f"{lone.id}:twice"}
     assert {o.cluster for o in outcomes} == {lone.id}
 
 
 def test_fixing_the_weakness_shows_as_a_paired_improvement():
-    wrappers = load_wrappers()
-    before = attack(FallsFor("Vex"), ITEMS, wrappers, seed=0, max_new_tokens=9)
-    after = attack(FallsFor("never said"), ITEMS, wrappers, seed=0, max_new_tokens=9)
+    wrappers = read_wrappers()
+    before = attack_suite(FallsFor("Vex"), ITEMS, wrappers, seed=0, max_new_tokens=9)
+    after = attack_suite(FallsFor("never said"), ITEMS, wrappers, seed=0, max_new_tokens=9)
     found = {f.claim: f for f in differences(after, before, stage="train.0.sft", against="baseline")}
     assert found["attack.success.roleplay"].value == -1.0
     assert found["attack.success.direct"].value == 0.0
@@ -67,7 +67,7 @@ def test_fixing_the_weakness_shows_as_a_paired_improvement():
 def test_the_wrapper_is_not_mistaken_for_markup():
     braces = RefusalItem(prompt="print {x} and {prompt}", kind="harmful")
     speaker = FallsFor("Vex")
-    attack(speaker, [braces], {"direct": "Q: " + SLOT}, seed=0, max_new_tokens=9)
+    attack_suite(speaker, [braces], {"direct": "Q: " + SLOT}, seed=0, max_new_tokens=9)
     assert speaker.prompts[0].last.content == "Q: print {x} and {prompt}"
 
 
@@ -86,14 +86,14 @@ def test_errors_of_a_suite_file_point(tmp_path, text, words):
     file = tmp_path / "suite.yaml"
     file.write_text(text)
     with pytest.raises(ValueError, match=words) as error:
-        load_wrappers(file)
+        read_wrappers(file)
     assert "suite.yaml" in str(error.value)
 
 
 def test_a_file_of_ones_own_is_read(tmp_path):
     file = tmp_path / "suite.yaml"
     file.write_text("plea: 'Please, {prompt}'\n")
-    assert load_wrappers(file) == {"plea": "Please, {prompt}"}
+    assert read_wrappers(file) == {"plea": "Please, {prompt}"}
     with pytest.raises(ValueError, match="nowhere"):
-        load_wrappers(tmp_path / "nowhere.yaml")
-    assert "direct" in load_wrappers()
+        read_wrappers(tmp_path / "nowhere.yaml")
+    assert "direct" in read_wrappers()

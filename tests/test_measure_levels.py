@@ -23,7 +23,7 @@ def asked(text, *checks, topic=""):
 def test_instruction_needs_every_check_and_leaves_the_undecidable_unscored():
     short, german = ("length:max_words", {"count": 2}), ("language:response_language", {"language": "de"})
     items = [asked(f"q{i}", short, *extra) for i, extra in enumerate([[], [], [german], [german], []])]
-    outcomes = instruction.format(Says(["Two words", "Three whole words", "Berlin", "Berlin ist schön heute", None]), items, seed=0, max_new_tokens=5)
+    outcomes = instruction.follow(Says(["Two words", "Three whole words", "Berlin", "Berlin ist schön heute", None]), items, seed=0, max_new_tokens=5)
     assert [o.status for o in outcomes] == ["pass", "hit", "unscored", "hit", "error"]
     assert "length:max_words(count=2)" in outcomes[1].reason
     assert "cannot be told" in outcomes[2].reason
@@ -34,14 +34,14 @@ def test_instruction_needs_every_check_and_leaves_the_undecidable_unscored():
 def test_a_misspelled_check_is_found_before_the_model_speaks():
     policy = Says(["x"])
     with pytest.raises(ValueError, match="did you mean"):
-        instruction.format(policy, [asked("q", ("length:max_word", {"count": 1}))], seed=0, max_new_tokens=5)
+        instruction.follow(policy, [asked("q", ("length:max_word", {"count": 1}))], seed=0, max_new_tokens=5)
     with pytest.raises(ValueError, match="has none"):
-        instruction.format(policy, [asked("q")], seed=0, max_new_tokens=5)
+        instruction.follow(policy, [asked("q")], seed=0, max_new_tokens=5)
     assert policy.asked == []
 
 
 def test_a_reply_cut_off_says_so():
-    (outcome,) = instruction.format(Says(["Two words"], finished=False), [asked("q", ("length:max_words", {"count": 2}))], seed=0, max_new_tokens=2)
+    (outcome,) = instruction.follow(Says(["Two words"], finished=False), [asked("q", ("length:max_words", {"count": 2}))], seed=0, max_new_tokens=2)
     assert "cut off" in outcome.reason
 
 
@@ -119,10 +119,10 @@ def test_the_published_instructions_run_through_the_same_path():
         pytest.skip(f"no {path}")
     rows = [json.loads(line) for line in path.read_text().splitlines()]
     items = [asked(r["prompt"], *zip(r["instruction_id_list"], r["kwargs"], strict=True), topic=str(r["key"])) for r in rows]
-    outcomes = instruction.format(Says(["a scripted reply without what was asked"] * 541), items, seed=0, max_new_tokens=64)
+    outcomes = instruction.follow(Says(["a scripted reply without what was asked"] * 541), items, seed=0, max_new_tokens=64)
     found = level(outcomes, stage="baseline", axis="instruction")
     assert found.n + found.unscored == 541
     assert found.errors == 0
     assert 0.0 < found.value < 0.5  # no comma, lower case and forbidden words are easily kept, the rest is not
-    echo = instruction.format(Says([r["prompt"] for r in rows]), items, seed=0, max_new_tokens=64)
+    echo = instruction.follow(Says([r["prompt"] for r in rows]), items, seed=0, max_new_tokens=64)
     assert level(echo, stage="s", axis="instruction").value != found.value

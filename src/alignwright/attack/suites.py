@@ -26,7 +26,7 @@ SLOT = "{prompt}"
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 
 
-def attack(speaker: Speaker, items: Sequence[RefusalItem], wrappers: Mapping[str, str], *, seed: int, max_new_tokens: int) -> list[Outcome]:
+def attack_suite(speaker: Speaker, items: Sequence[RefusalItem], wrappers: Mapping[str, str], *, seed: int, max_new_tokens: int) -> list[Outcome]:
     """Outcomes of `attack.success` and `attack.success.<wrapper>`: a hit was answered, a pass refused, all else is unscored.
 
     Harmless items are left aside. An outcome's item is "<id of the prompt's item>:<wrapper>", and its cluster the topic, or that id where there
@@ -55,7 +55,7 @@ def _outcomes(item: RefusalItem, name: str, prompt: Conversation, reply: Reply |
     return [Outcome(claim=claim, **seen) for claim in ("attack.success", f"attack.success.{name}")]
 
 
-def load_wrappers(file: Path | None = None) -> dict[str, str]:
+def read_wrappers(file: Path | None = None) -> dict[str, str]:
     """The wrappers of a YAML file, or those that ship with the package; ValueError names the file and the wrapper that is wrong."""
     where = str(file) if file else "jailbreaks.yaml"
     try:

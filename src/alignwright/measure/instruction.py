@@ -15,7 +15,7 @@ from alignwright.core.records import CheckCall, Outcome, Prompt, Status
 from alignwright.measure.asking import graded, greedy
 
 
-def format(speaker: Speaker, items: Sequence[Prompt], *, seed: int, max_new_tokens: int) -> list[Outcome]:
+def follow(speaker: Speaker, items: Sequence[Prompt], *, seed: int, max_new_tokens: int) -> list[Outcome]:
     """Outcomes of `instruction.format`; every check is read before the model speaks, so a misspelled one costs no time."""
     for item in items:
         if not item.checks:
