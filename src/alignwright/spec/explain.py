@@ -64,7 +64,7 @@ def line_number(line: str) -> int:
 def _lost_stage(detail: ErrorDetails) -> Loc | None:
     """The stage whose kind could not be told, if that is what the error is."""
     loc = detail["loc"]
-    if len(loc) >= 2 and loc[0] in KINDS and (detail["type"].startswith("union_tag") or (len(loc) == 3 and loc[2] == "by")):
+    if loc[:1] and loc[0] in KINDS and ((len(loc) == 2 and detail["type"] != "value_error") or loc[2:] == ("by",)):
         return loc[:2]
     return None
 

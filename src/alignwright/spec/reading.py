@@ -93,7 +93,12 @@ def checked(read: Read[T], bad_rows: float) -> Read[T]:
 
 
 def _reason(error: ValidationError) -> str:
-    return "; ".join(f"{'.'.join(map(str, detail['loc']))}: {detail['msg']}".removeprefix(": ") for detail in error.errors(include_url=False))
+    found: list[str] = []
+    for detail in error.errors(include_url=False):
+        where = ".".join(map(str, detail["loc"]))
+        said = "no such field" if detail["type"] == "extra_forbidden" else detail["msg"].removeprefix("Value error, ")
+        found.append(f"{where}: {said}" if where else said)
+    return "; ".join(found)
 
 
 def prompt_of(columns: Columns) -> Prompt:

@@ -12,6 +12,7 @@ import gzip
 import io
 import json
 import os
+import re
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ from alignwright.spec.experiment import HUB
 
 KINDS = (".jsonl", ".json", ".csv", ".txt", ".md", ".parquet")
 HUB_SECONDS = "10"
+_HALF = re.compile("[\ud800-\udfff]")
 
 
 class BadRow(Record):
@@ -99,6 +101,9 @@ def _load(text: str) -> Any:
 
 
 def _raw(number: int, value: Any, text: str) -> Raw:
+    spelled = json.dumps(value, ensure_ascii=False, default=str) if "\\u" in text else text
+    if _HALF.search(spelled):
+        return Raw(number, None, "holds half of a surrogate pair, which is no text that could be written", text)
     if isinstance(value, dict):
         return Raw(number, cast("dict[str, Any]", value), "", text)
     return Raw(number, None, f"a row is an object with named columns, saw {type(value).__name__}", text)

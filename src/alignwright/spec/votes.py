@@ -7,6 +7,7 @@ strength one half. A rater who votes twice on the same replies is counted once, 
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -47,8 +48,10 @@ def _ballot(columns: Columns) -> _Ballot:
     places |= {"a": 0, "b": 1} if len(replies) == 2 else {}
     if isinstance(choice, bool) or str(choice).strip().lower() not in places:
         raise RowError(f"'choice' is {choice!r}; it should be one of {', '.join(places)}")
-    group = columns.get("group")
-    return _Ballot(prompt, replies, places[str(choice).strip().lower()], str(columns.get("rater") or ""), str(group) if group is not None else "")
+    rater, group = columns.get("rater"), columns.get("group")
+    if rater is None or not str(rater).strip():
+        raise RowError("no column 'rater'")
+    return _Ballot(prompt, replies, places[str(choice).strip().lower()], str(rater), str(group) if group is not None else "")
 
 
 def _names(count: int, listed: Any) -> list[str]:
@@ -63,14 +66,13 @@ def _merge(ballots: Read[_Ballot]) -> Read[Comparison]:
         key = (ballot.prompt.id, frozenset(ballot.replies))
         first, _ = order.setdefault(key, (ballot, number))
         cast_so_far = votes.setdefault(key, [])
-        reason = "no column 'rater'" if not ballot.rater else ""
         if any(vote.voter == ballot.rater for vote in cast_so_far):
             reason = f"rater {ballot.rater!r} has already voted on these replies"
-        if reason:
-            bad.append(BadRow(file=ballots.file, row=number, reason=reason, text=f"{ballot.rater}: {ballot.winner}"))
+            text = json.dumps({"replies": ballot.replies, "choice": ballot.winner, "rater": ballot.rater, "group": ballot.group})
+            bad.append(BadRow(file=ballots.file, row=number, reason=reason, text=text))
         else:
             cast_so_far += _votes(ballot, first.replies)
-    rows = [(_comparison(order[key][0], votes[key]), order[key][1]) for key in order if votes[key]]
+    rows = [(_comparison(order[key][0], votes[key]), order[key][1]) for key in order]
     rejected = tuple(sorted(bad, key=lambda row: row.row))
     return Read(ballots.file, tuple(row for row, _ in rows), tuple(number for _, number in rows), rejected, ballots.notes)
 

@@ -1,0 +1,86 @@
+"""Does the check read all data, and keep what is measured apart from what is trained on?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from spec_case import SPEC, jsonl, pair, write
+
+from alignwright.spec.check import check
+from alignwright.spec.load import SpecError
+
+
+def problems(path: Path) -> list[str]:
+    with pytest.raises(SpecError) as caught:
+        check(path)
+    return [line.replace(f"{path.parent}/", "") for line in caught.value.problems]
+
+
+def test_a_right_experiment_is_summed_up(tmp_path: Path) -> None:
+    path = write(tmp_path)
+    jsonl(tmp_path / "prompts.jsonl", {"prompt": "What is rain?"}, {"prompt": "What is rain?"}, {"prompt": "What is snow?"})
+    report = check(path)
+    lines = "\n".join(report.lines).replace(f"{tmp_path}/", "")
+    assert "model: owner/name (hub)" in lines
+    assert "intent.constitution: c.md: 2 principles, 1 example pairs" in lines
+    assert "intent.prompts.0: prompts.jsonl: 3 rows, 1 duplicates" in lines
+    assert "measure.0.value.pairs.0: held.jsonl: 2 rows" in lines
+    assert report.rejected == ()
+
+
+def test_bad_rows_stop_the_check_unless_allowed(tmp_path: Path) -> None:
+    path = write(tmp_path)
+    jsonl(tmp_path / "pairs.jsonl", pair("Is water wet?"), {"prompt": "x", "chosen": "a", "rejected": "a"})
+    assert problems(path)[0] == "spec.yaml:6: intent.pairs.0: pairs.jsonl:2: chosen and rejected are the same"
+    report = check(path, ["intent.bad_rows=0.5"])
+    assert [(bad.row, bad.reason) for bad in report.rejected] == [(2, "chosen and rejected are the same")]
+
+
+def test_every_broken_file_is_told(tmp_path: Path) -> None:
+    path = write(tmp_path)
+    jsonl(tmp_path / "pairs.jsonl", {"x": 1})
+    jsonl(tmp_path / "refusal.jsonl", {"prompt": "Do harm.", "kind": "evil"})
+    places = {line.split(": ")[1] for line in problems(path)}
+    assert places == {"intent.pairs.0", "attack.0.suite.prompts.0", "measure.0.value.prompts.0"}
+
+
+@pytest.mark.parametrize("same", ["IS  water wet?", "What is rain?", "Is the moon made of cheese?"])
+def test_contamination_names_both_rows(tmp_path: Path, same: str) -> None:
+    """A measured prompt that is a training pair's, a training prompt or a constitution's example, whatever its case and spacing."""
+    path = write(tmp_path)
+    jsonl(tmp_path / "held.jsonl", pair("Is fire hot?"), pair(same))
+    (line,) = problems(path)
+    assert line.startswith("spec.yaml:19: measure.0.value.pairs.0: held.jsonl:2 is measured, but the same prompt is trained on: ")
+    assert line.endswith(("pairs.jsonl:1", "prompts.jsonl:1", "an example of 'do_not_lie' in c.md"))
+
+
+def test_the_same_question_in_another_conversation_is_another_prompt(tmp_path: Path) -> None:
+    path = write(tmp_path)
+    talk = [{"role": "user", "content": "Hi."}, {"role": "assistant", "content": "Hello."}, {"role": "user", "content": "Is water wet?"}]
+    jsonl(tmp_path / "held.jsonl", {"messages": talk, "chosen": "a", "rejected": "b", "principle": "do_not_lie"})
+    check(path)
+
+
+def test_rows_that_cannot_do_their_work(tmp_path: Path) -> None:
+    path = write(tmp_path, SPEC.replace("promises:", "- {by: instruction, data: plain.jsonl}\npromises:"))
+    jsonl(tmp_path / "plain.jsonl", {"prompt": "No checks here."})
+    jsonl(tmp_path / "refusal.jsonl", {"prompt": "Do good.", "kind": "harmless"})
+    jsonl(tmp_path / "held.jsonl", pair("Is fire hot?", "do_not_lye"))
+    text = "\n".join(problems(path))
+    assert "measure.2.instruction.data.0: plain.jsonl:1: has no checks" in text
+    assert "attack.0.suite.prompts.0: refusal.jsonl: has no harmful prompts" in text
+    assert "held.jsonl:1: no principle 'do_not_lye' in c.md; did you mean 'do_not_lie'?" in text
+
+
+def test_a_promise_on_data_that_is_not_there(tmp_path: Path) -> None:
+    path = write(tmp_path)
+    jsonl(tmp_path / "held.jsonl", pair("Is fire hot?", "be_kind"))
+    assert problems(path) == ["spec.yaml:24: promises.2: no held-out pair is of principle 'do_not_lie'; choose from be_kind"]
+
+
+def test_examples_alone_must_hold_a_pair(tmp_path: Path) -> None:
+    path = write(tmp_path, SPEC.replace("  pairs: [pairs.jsonl]\n", ""))
+    check(path)
+    (tmp_path / "c.md").write_text("# C\n\n## Do not lie\n\nSay what is true.\n")
+    assert "feedback.0.written: has nothing to vote on" in "\n".join(problems(path))

