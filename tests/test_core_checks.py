@@ -39,7 +39,7 @@ CASES: list[tuple[str, dict[str, object], list[str], list[str]]] = [
     (
         "detectable_content:postscript",
         {"postscript_marker": "P.S."},
-        ["Bye.\n\nP.S. Call", "Bye\nps: call", "Bye. P.S. Call"],
+        ["Bye.\n\nP.S. Call", "Bye\np.s. call", "Bye. P.S. Call"],
         ["Apps call me", "the ps file", "Bye.\nP.P.S. Call"],
     ),
     ("detectable_format:number_bullet_lists", {"num_bullets": 2}, ["* a\n* b", "Here:\n- a\n- b"], ["* a", "* a\n* b\n* c", "**a** b\n**c** d"]),
