@@ -3,8 +3,9 @@
 Verifiable instructions under the names that IFEval published (Zhou et al. 2023, arXiv 2311.07911), so its prompts can be used as they are,
 and a few of our own for short replies. Our own code, read strictly: no loosened second try, no markdown stripped. An answer of None means that
 it cannot be told here (a language that script and stop words do not decide); callers count that as unscored, never as passed.
-Compared once with the code in lm-eval 0.4.13, over its 834 instructions and 120 real texts: 99,884 of 100,062 decided answers agree; the rest
-are sentence ends, postscripts that say nothing, and highlights. An empty reply passes nothing. `understood` reports a wrong name or argument before any model has spoken.
+An empty reply passes nothing. `understood` reports a wrong name or argument before any model has spoken.
+Compared once with the code in lm-eval 0.4.13, over 834 published instructions and 120 real texts: 99,884 of 100,062 decided answers agree;
+the rest are sentence ends, postscripts that say nothing, words in capitals, highlights, and letters that are signs.
 """
 
 # ruff: noqa: RUF001  (curly quotes are meant)
