@@ -15,13 +15,15 @@ PROMPT = Prompt(conversation=Conversation.user("Q"))
 
 def comparison(texts: str, *votes: tuple[int, int, float]) -> Comparison:
     replies = tuple(Reply(text=text, parent=PROMPT.id) for text in texts)
-    return Comparison(prompt=PROMPT, replies=replies, votes=tuple(Vote(voter=f"v{k}", prefers=i, over=j, strength=s) for k, (i, j, s) in enumerate(votes)))
+    cast = tuple(Vote(voter=f"v{k}", prefers=i, over=j, strength=s) for k, (i, j, s) in enumerate(votes))
+    return Comparison(prompt=PROMPT, replies=replies, votes=cast)
 
 
 def profile(*rankings: tuple[int, str]) -> Comparison:
     """Voters who rank everything: (how many, order from best to worst)."""
     texts = "".join(sorted(rankings[0][1]))
-    return comparison(texts, *((texts.index(a), texts.index(b), 1.0) for n, order in rankings for _ in range(n) for k, a in enumerate(order) for b in order[k + 1 :]))
+    ranked = [(a, b) for n, order in rankings for _ in range(n) for k, a in enumerate(order) for b in order[k + 1 :]]
+    return comparison(texts, *((texts.index(a), texts.index(b), 1.0) for a, b in ranked))
 
 
 def test_known_utilities():

@@ -73,7 +73,8 @@ def test_who_votes_on_what_and_on_every_two_replies():
 
 @pytest.mark.parametrize(
     ("answer", "p"),
-    [("A", 1.0), (" (B)", 0.0), ("B.", 0.0), ("A)\n", 1.0), ("", None), ("A or B", None), ("AB", None), ("(A", None), ("a", None), ("Option A", None), ("A because", None)],
+    [("A", 1.0), (" (B)", 0.0), ("B.", 0.0), ("A)\n", 1.0)]
+    + [(unread, None) for unread in ("", "A or B", "AB", "(A", "a", "Option A", "A because", "A\nB")],
 )
 def test_words_are_read_strictly(answer, p):
     assert letter(answer) == p
@@ -117,11 +118,12 @@ def test_the_bundled_model_is_refused_as_a_judge_of_human_preferences():
     if not file.exists():
         pytest.skip(f"no data at {file}")
     voter = JudgeVoter(load("smollm2-135m-instruct"), (HELPFUL,))
-    check = check_voter(voter, llmbar(file), stage="feedback.0.judge", limit=24)
+    short = sorted(llmbar(file), key=lambda pair: sum(len(reply.text) for reply in pair.replies) + len(pair.prompt.conversation.last.content))
+    check = check_voter(voter, short[:16], stage="feedback.0.judge")
     found = {finding.claim: finding.value for finding in check.findings if finding.against is None}
     assert not check.signal
-    assert found["feedback.judge.position"] > 0.75 or found["feedback.judge.position"] < 0.25
-    assert found["feedback.judge.consistency"] < 0.5
+    assert abs(found["feedback.judge.position"] - 0.5) > 0.3
+    assert found["feedback.judge.consistency"] < 0.3
 
 
 HELPFUL = HONEST.model_copy(update={"slug": "helpful", "text": "Choose the response that is the most helpful, honest, and harmless."})

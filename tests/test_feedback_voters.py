@@ -9,9 +9,10 @@ from feedback_doubles import HONEST, KIND, pair
 
 from alignwright.core.records import CheckCall, Comparison, Constitution, Conversation, Example, LogProb, Prompt, Reply
 from alignwright.feedback.contrast import FOLLOW, OPPOSE, ContrastVoter, contrast, sigmoid
-from alignwright.feedback.rules import RuleError, RuleVoter
+from alignwright.feedback.rules import RuleError, RuleVoter, rules
 from alignwright.feedback.votes import Answer
-from alignwright.feedback.written import WrittenVoter, examples
+from alignwright.feedback.written import WrittenVoter
+from alignwright.spec.constitution import pairs
 
 
 def comparison(*texts: str, asks: str = "Hi", **prompt) -> Comparison:
@@ -28,14 +29,13 @@ def test_written_pairs_vote_good_over_bad_and_others_are_left_alone():
     assert none == ()
 
 
-def test_a_constitutions_examples_are_every_good_against_every_bad():
+def test_a_constitutions_examples_vote_every_good_over_every_bad():
     example = Example(conversation=Conversation.user("Is it so?"), good=("Yes.", "It is."), bad=("No.", "Never.", "Who cares."))
     principle = HONEST.model_copy(update={"examples": (example, Example(conversation=Conversation.user("Empty"), good=("alone",)))})
-    found = examples(Constitution(title="C", principles=(principle, KIND)))
-    assert len(found) == 2 * 3
-    assert {(c.replies[0].text, c.replies[1].text) for c in found} == {(g, b) for g in example.good for b in example.bad}
-    assert {(c.prompt.principle, c.prompt.topic) for c in found} == {("honest", "honest.1")}
-    assert all(reply.parent == c.prompt.id for c in found for reply in c.replies)
+    found, _ = pairs(Constitution(title="C", principles=(principle, KIND)))
+    cast = zip(found, WrittenVoter()(found), strict=True)
+    won = {(c.replies[v.prefers].text, c.replies[v.over].text, v.reason) for c, votes in cast for v in votes}
+    assert won == {(g, b, "honest") for g in example.good for b in example.bad}
 
 
 # ------------------------------------------------------------------------------------------------- contrast
@@ -99,7 +99,7 @@ COMMA = '- {check: "punctuation:no_comma"}\n'
 
 def test_listed_checks_and_the_prompts_own_are_weighed_and_a_tie_is_no_vote(tmp_path):
     (tmp_path / "rules.yaml").write_text(SHORT + COMMA)
-    voter = RuleVoter.load("rules.yaml", tmp_path)
+    voter = rules("rules.yaml", tmp_path)
     brief_with_comma, long_without = "Yes, sure.", "Yes this is so and it always was"
     [(vote,)] = voter([comparison(brief_with_comma, long_without, principle="brief")])
     assert (vote.prefers, vote.strength) == (0, 1.0)  # 2 for brevity against 1 for the comma
@@ -113,7 +113,7 @@ def test_listed_checks_and_the_prompts_own_are_weighed_and_a_tie_is_no_vote(tmp_
 
 def test_swapping_replies_swaps_the_rules_vote_and_a_ranking_is_several_votes(tmp_path):
     (tmp_path / "count.py").write_text("def exclamations(prompt, reply):\n    return -reply.count('!')\n")
-    voter = RuleVoter.load("count.py:exclamations", tmp_path)
+    voter = rules("count.py:exclamations", tmp_path)
     [votes] = voter([comparison("a!!", "b", "c!")])
     assert {(v.prefers, v.over) for v in votes} == {(1, 0), (2, 0), (1, 2)}
     [swapped] = voter([comparison("b", "a!!", "c!")])
@@ -122,7 +122,7 @@ def test_swapping_replies_swaps_the_rules_vote_and_a_ranking_is_several_votes(tm
 
 def test_a_rule_that_cannot_tell_says_nothing(tmp_path):
     (tmp_path / "some.py").write_text("def known(prompt, reply):\n    return None if reply == 'b' else len(reply)\n")
-    assert RuleVoter.load("some.py:known", tmp_path)([comparison("aaa", "b")]) == [()]
+    assert rules("some.py:known", tmp_path)([comparison("aaa", "b")]) == [()]
 
 
 @pytest.mark.parametrize(
@@ -139,7 +139,7 @@ def test_a_rule_that_cannot_tell_says_nothing(tmp_path):
 def test_a_bad_rules_file_is_pointed_at(tmp_path, text, message):
     (tmp_path / "rules.yaml").write_text(text)
     with pytest.raises(RuleError, match=message):
-        RuleVoter.load("rules.yaml", tmp_path)
+        rules("rules.yaml", tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -156,11 +156,13 @@ def test_a_function_that_is_not_there_is_said_so(tmp_path, source, message):
     (tmp_path / "fine.py").write_text("def f(prompt, reply):\n    return 1\n")
     (tmp_path / "broken.py").write_text("1 / 0\n")
     with pytest.raises(RuleError, match=message):
-        RuleVoter.load(source, tmp_path)
+        rules(source, tmp_path)
 
 
-@pytest.mark.parametrize(("body", "message"), [("raise KeyError('x')", "failed: KeyError"), ("return 'good'", "returned 'good'"), ("return float('nan')", "nan")])
+@pytest.mark.parametrize(
+    ("body", "message"), [("raise KeyError('x')", "failed: KeyError"), ("return 'good'", "returned 'good'"), ("return float('nan')", "nan")]
+)
 def test_a_failing_function_names_itself_and_the_row(tmp_path, body, message):
     (tmp_path / "bad.py").write_text(f"def f(prompt, reply):\n    if reply == 'c':\n        {body}\n    return 0\n")
     with pytest.raises(RuleError, match=rf"rule bad\.py:f at comparison 1 .*{message}"):
-        RuleVoter.load("bad.py:f", tmp_path)([comparison("a", "b"), comparison("a", "c")])
+        rules("bad.py:f", tmp_path)([comparison("a", "b"), comparison("a", "c")])

@@ -65,13 +65,6 @@ class RuleVoter:
     rules: tuple[Rule, ...] = ()
     name: str = "rules"
 
-    @staticmethod
-    def load(source: str, folder: Path) -> RuleVoter | FunctionVoter:
-        """The voter that a spec's `file` names: a YAML file of checks, or `module_or_file.py:function`; paths are sought from `folder`."""
-        if source.endswith((".yaml", ".yml")):
-            return RuleVoter(read_rules(folder / source))
-        return FunctionVoter(_function(source, folder), source)
-
     def __call__(self, comparisons: Sequence[Comparison]) -> list[tuple[Vote, ...]]:
         return [self._votes(comparison) for comparison in comparisons]
 
@@ -119,6 +112,13 @@ class FunctionVoter:
         if not isinstance(score, bool | int | float) or not math.isfinite(score):
             raise RuleError(f"{where} returned {score!r}; a rule returns a finite number, a truth value, or None where it cannot tell")
         return float(score)
+
+
+def rules(source: str, folder: Path) -> RuleVoter | FunctionVoter:
+    """The voter that a spec's `file` names: a YAML file of checks, or `module_or_file.py:function`; paths are sought from `folder`."""
+    if source.endswith((".yaml", ".yml")):
+        return RuleVoter(read_rules(folder / source))
+    return FunctionVoter(_function(source, folder), source)
 
 
 def read_rules(path: Path) -> tuple[Rule, ...]:
