@@ -59,7 +59,7 @@ def audit(
 @app.command()
 def check(spec: Spec, set_: Set = None) -> None:
     """Check a spec file and all the data it names, without loading a model."""
-    from alignwright.spec.load import check as check_spec
+    from alignwright.spec.check import check as check_spec
 
     for line in check_spec(spec, tuple(set_ or ())).lines:
         typer.echo(line)

@@ -5,18 +5,24 @@ its adapter off. Adapters have the model's dtype; the training loop keeps float3
 
 To sample and to measure, the adapter is merged for the while: one product a layer instead of three. The base weights are set aside
 whole and put back, never subtracted back, so restoration is exact to the bit; and what is measured is what `save` writes.
+
+In training peft's forward makes five large temporaries a layer (product, scaling, sum, and their gradients). `_Fused` is the same
+function with its gradient by hand and one product on top of the layer's own. Shapes: N tokens, I inputs, O outputs, R rank.
 """
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
+from peft.tuners.lora import Linear as LoraLinear
 from peft.tuners.lora import LoraLayer
+from torch import Tensor, nn
 
 if TYPE_CHECKING:
     from alignwright.model.local import LocalPolicy
@@ -38,9 +44,10 @@ def add_lora(policy: LocalPolicy, *, rank: int, alpha: float | None = None, targ
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         policy.model = get_peft_model(policy.model, config, autocast_adapter_dtype=False).eval()
+    _fuse(policy.model)
 
 
-def trainable_parameters(policy: LocalPolicy) -> list[torch.nn.Parameter]:
+def trainable_parameters(policy: LocalPolicy) -> list[nn.Parameter]:
     """What training may move: the adapter where there is one, else the whole model."""
     return [parameter for parameter in policy.model.parameters() if parameter.requires_grad]
 
@@ -59,6 +66,7 @@ def load_adapter(policy: LocalPolicy, folder: Path, trainable: bool = False) -> 
     if not (Path(folder) / "adapter_config.json").is_file():
         raise FileNotFoundError(f"{folder} holds no adapter_config.json, so it is not an adapter; write one with save_adapter")
     policy.model = PeftModel.from_pretrained(policy.model, str(folder), is_trainable=trainable, autocast_adapter_dtype=False).eval()
+    _fuse(policy.model)
 
 
 def merge(policy: LocalPolicy) -> None:
@@ -82,7 +90,7 @@ def adapter_off(policy: LocalPolicy) -> Iterator[None]:
 def merged(policy: LocalPolicy, *, restore: bool = True) -> Iterator[None]:
     """The adapter inside the weights while this lasts; afterwards every base weight is what it was, to the bit. Nothing without an adapter."""
     layers = [layer for layer in policy.model.modules() if isinstance(layer, LoraLayer) and not layer.disable_adapters]
-    aside: list[tuple[Any, torch.Tensor]] = []
+    aside: list[tuple[Any, Tensor]] = []
     try:
         for layer in layers:
             weight: Any = layer.get_base_layer().weight
@@ -98,7 +106,7 @@ def merged(policy: LocalPolicy, *, restore: bool = True) -> Iterator[None]:
 
 
 @torch.no_grad()
-def _with_adapter(layer: Any, weight: torch.Tensor) -> torch.Tensor:
+def _with_adapter(layer: Any, weight: Tensor) -> Tensor:
     """W + scale * B A, summed in float32 and rounded once."""
     total = weight.detach().float()
     if total.data_ptr() == weight.data_ptr():
@@ -106,6 +114,44 @@ def _with_adapter(layer: Any, weight: torch.Tensor) -> torch.Tensor:
     for name in layer.active_adapters:
         total.addmm_(layer.lora_B[name].weight.float(), layer.lora_A[name].weight.float(), alpha=layer.scaling[name])
     return total.to(weight.dtype)
+
+
+class _Fused(torch.autograd.Function):
+    """x W' + b + scale * (x A') B', with W and b frozen."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight_OI: Tensor, bias_O: Tensor | None, a_RI: Tensor, b_OR: Tensor, scale: float) -> Tensor:
+        x_NI = x.reshape(-1, x.shape[-1])
+        low_NR = x_NI @ a_RI.T
+        out_NO = nn.functional.linear(x_NI, weight_OI, bias_O).addmm_(low_NR, b_OR.T, alpha=scale)
+        ctx.save_for_backward(x_NI, weight_OI, a_RI, b_OR, low_NR)
+        ctx.scale, ctx.shape = scale, x.shape
+        return out_NO.view(*x.shape[:-1], -1)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, None, None, Tensor, Tensor, None]:
+        x_NI, weight_OI, a_RI, b_OR, low_NR = ctx.saved_tensors
+        grad_NO = grads[0].reshape(-1, grads[0].shape[-1])
+        back_NR = (grad_NO @ b_OR).mul_(ctx.scale)
+        grad_x = None
+        if ctx.needs_input_grad[0]:
+            grad_x = (grad_NO @ weight_OI).addmm_(back_NR, a_RI).view(ctx.shape)
+        return grad_x, None, None, back_NR.T @ x_NI, (grad_NO.T @ low_NR).mul_(ctx.scale), None
+
+
+def _fuse(model: Any) -> None:
+    """Let plain LoRA layers (one adapter over a linear layer, no dropout) run as `_Fused`; others stay peft's own."""
+    for layer in model.modules():
+        if isinstance(layer, LoraLinear) and not layer.lora_variant and type(layer.get_base_layer()) is nn.Linear:
+            layer.forward = partial(_forward, layer)  # type: ignore[method-assign]
+
+
+def _forward(layer: Any, x: Tensor) -> Tensor:
+    base = layer.get_base_layer()
+    if layer.disable_adapters:
+        return base(x)
+    (name,) = layer.active_adapters
+    return _Fused.apply(x, base.weight, base.bias, layer.lora_A[name].weight, layer.lora_B[name].weight, layer.scaling[name])
 
 
 def _adapted(policy: LocalPolicy) -> Any:

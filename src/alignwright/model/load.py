@@ -24,6 +24,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
 from transformers.utils import logging as hf_logging
 
 from alignwright.model.adapters import load_adapter
+from alignwright.model.attention import NAME
 from alignwright.model.local import LocalPolicy
 from alignwright.spec.models import ModelRef, resolve
 
@@ -41,7 +42,7 @@ def load(name: str | Path, *, dtype: str = "float32", adapter: Path | None = Non
     with _quiet():
         tokenizer = AutoTokenizer.from_pretrained(place, local_files_only=local_only, trust_remote_code=False)
         model = AutoModelForCausalLM.from_pretrained(
-            place, dtype=DTYPES[dtype], local_files_only=local_only, trust_remote_code=False, use_safetensors=True, attn_implementation="eager"
+            place, dtype=DTYPES[dtype], local_files_only=local_only, trust_remote_code=False, use_safetensors=True, attn_implementation=NAME
         )
     policy = LocalPolicy(_shown(found), model.to(device or ("cuda" if torch.cuda.is_available() else "cpu")), tokenizer)
     if adapter is not None:

@@ -76,7 +76,7 @@ class LocalPolicy:
         scored = self.score([self.chat.text(text) for text in texts])
         return [LogProb(total=row[0][0], tokens=row[0][1], bytes=len(text.encode())) for row, text in zip(scored, texts, strict=True)]
 
-    @torch.no_grad()
+    @torch.inference_mode()
     def score(self, rows: Sequence[TokenRow]) -> list[list[tuple[float, int]]]:
         """Of each reply of each row: the sum of its scored tokens' log-probabilities, and how many they are."""
         self.check_lengths([len(row) for row in rows])

@@ -6,10 +6,12 @@ the run lives outside its folder, so running the same command again resumes it, 
 
 from __future__ import annotations
 
+import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from alignwright.core.records import Answers, Header, Verdict, content_id
 from alignwright.run.bill import Bill, bill
@@ -17,9 +19,11 @@ from alignwright.run.ledger import Ledger, only_one, write_json, write_text
 from alignwright.run.plan import Job, keys, plan
 from alignwright.run.progress import View
 from alignwright.run.threads import settle_threads
+from alignwright.spec.check import check
 from alignwright.spec.experiment import Experiment, model_stages, resolve_effort
-from alignwright.spec.load import load
+from alignwright.spec.load import load, principles
 from alignwright.spec.models import resolve
+from alignwright.spec.sources import write_rejected
 
 
 @dataclass(frozen=True)
@@ -55,10 +59,14 @@ def estimate(request: Request) -> Bill:
 def align(request: Request, view: View) -> Path:
     """Run what has to be run and write the report; returns the run folder."""
     threads, chosen = settle_threads()
+    checked = check(request.spec, request.overrides)
     experiment, jobs, folder = prepare(request)
     with only_one(folder):
-        view.say(f"{experiment.name}: {len(jobs)} jobs into {folder} ({chosen})")
+        view.say(f"{experiment.name}: {len(jobs)} stages into {folder} ({chosen})")
         _write_spec(experiment, request, folder, threads)
+        if checked.rejected:
+            write_rejected(folder / "rejected.jsonl", checked.rejected)
+            view.say(f"{len(checked.rejected)} bad rows set aside in {folder / 'rejected.jsonl'}, as intent.bad_rows allows")
         ledger = Ledger(folder)
         _run_jobs(experiment, jobs, ledger, view)
         conclude(experiment, jobs, folder, ledger, whole=request.until is None)
@@ -84,24 +92,45 @@ def conclude(experiment: Experiment, jobs: Sequence[Job], folder: Path, ledger: 
 
 def _run_jobs(experiment: Experiment, jobs: Sequence[Job], ledger: Ledger, view: View) -> None:
     known = keys(experiment, tuple(jobs))
-    shelf = None
+    todo: list[tuple[int, Job]] = []
     for number, job in enumerate(jobs):
-        key = known[job.name]
-        done = ledger.done(job.name, key)
-        if done:
+        if ledger.done(job.name, known[job.name]):
             view.done(job.name, 0.0, cached=True)
-            continue
-        if shelf is None:
-            from alignwright.run.execute import Shelf, execute  # torch starts here, only when something has to be computed
+        else:
+            todo.append((number, job))
+    if todo:
+        from alignwright.run.execute import Work, execute  # torch starts here, only when something has to be computed
+        from alignwright.run.shelf import Shelf
 
-            shelf = Shelf(experiment, ledger)
-        work = ledger.folder(number, job.name, key)
-        started = time.perf_counter()
-        with view.job(job.name) as bar:
-            note = execute(job, experiment, shelf, ledger, work, bar)
-        seconds = time.perf_counter() - started
-        ledger.finish(job.name, key, work, seconds, bar.tokens)
-        view.done(job.name, seconds, note)
+        shelf = Shelf(experiment, ledger)
+        for number, job in todo:
+            folder = ledger.folder(number, job.name, known[job.name])
+            started = time.perf_counter()
+            with view.job(job.name) as bar:
+                note = execute(Work(job, experiment, shelf, ledger, folder, bar))
+            seconds = time.perf_counter() - started
+            ledger.finish(job.name, known[job.name], folder, seconds, bar.tokens)
+            view.done(job.name, seconds, note)
+        shelf.drop()
+    _keep_model(experiment, jobs, known, ledger, view)
+
+
+def _keep_model(experiment: Experiment, jobs: Sequence[Job], known: Mapping[str, str], ledger: Ledger, view: View) -> None:
+    """Write the last trained model, exactly as it was measured, to `model/`: a folder that transformers opens."""
+    trained = [job.name for job in jobs if job.name in model_stages(experiment)]
+    target, mark = ledger.run / "model", ledger.run / "model" / ".key"
+    if not trained or (mark.exists() and mark.read_text() == known[trained[-1]]):
+        return
+    from alignwright.run.shelf import Shelf
+
+    partial = ledger.run / "model.partial"
+    for folder in (partial, target):
+        shutil.rmtree(folder, ignore_errors=True)
+    started = time.perf_counter()
+    Shelf(experiment, ledger).measured(trained[-1]).save(partial)
+    (partial / ".key").write_text(known[trained[-1]])
+    partial.rename(target)
+    view.done("save the model", time.perf_counter() - started, str(target))
 
 
 def _write_spec(experiment: Experiment, request: Request, folder: Path, threads: int) -> None:
@@ -129,12 +158,7 @@ def _header(experiment: Experiment, folder: Path) -> Header:
         "commit": str((facts["git"]["commit"] or "not in a git checkout")[:12]) + (" with changes" if facts["git"]["diff"] else ""),
         "measured in": "float32, greedy replies, fixed batch layout",
     }
-    principles: tuple[tuple[str, str], ...] = ()
-    if experiment.intent.constitution:
-        from alignwright.spec.constitution import parse as parse_constitution
-
-        path = experiment.path(experiment.intent.constitution)
-        principles = tuple((p.slug, p.title) for p in parse_constitution(path.read_text(encoding="utf-8"), path).principles)
+    held = principles(experiment)
     return Header(
         name=experiment.name,
         model=experiment.model,
@@ -142,7 +166,7 @@ def _header(experiment: Experiment, folder: Path) -> Header:
         effort=experiment.effort,
         stages=model_stages(experiment),
         facts=shown,
-        principles=principles,
+        principles=tuple((p.slug, p.title) for p in held.principles) if held else (),
     )
 
 
@@ -151,7 +175,7 @@ def _only_audit(experiment: Experiment, model: str) -> Experiment:
     path = Path(model).expanduser()
     name = str(path.resolve()) if path.exists() else model
     resolve(name)
-    parts = dict(experiment) | {"name": f"{experiment.name}-audit-{content_id(name)[:6]}", "model": name}
+    parts: dict[str, Any] = dict(experiment) | {"name": f"{experiment.name}-audit-{content_id(name)[:6]}", "model": name}
     parts |= {"collect": None, "feedback": (), "train": ()}
     return Experiment(**parts).at(experiment.folder)
 

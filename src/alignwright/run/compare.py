@@ -20,7 +20,7 @@ def read_findings(run: Path) -> list[Finding]:
     """A run's findings. Raises FileNotFoundError, saying what to do, when there are none."""
     path = run / "findings.jsonl"
     if not path.exists():
-        raise FileNotFoundError(f"{run} has no findings.jsonl: it is not a run folder, or the run has not come to its end; resume it with alignwright align")
+        raise FileNotFoundError(f"{run} has no findings.jsonl: it is no run folder, or the run did not come to its end (resume it)")
     return [Finding.model_validate_json(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 

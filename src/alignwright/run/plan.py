@@ -8,7 +8,7 @@ result: that is all the ledger needs to know.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -148,9 +148,5 @@ def code_version() -> str:
     """A hash of the source that computes results, so that a result never outlives the code that made it."""
     root = Path(__file__).parent.parent
     files = sorted(path for part in CODE for path in (root / part).rglob("*") if path.suffix in (".py", ".yaml", ".json"))
-    execute = [root / "run" / name for name in ("execute.py", "inputs.py")]
+    execute = [root / "run" / name for name in ("execute.py", "inputs.py", "shelf.py")]
     return content_id([[str(f.relative_to(root)), file_hash(f)] for f in (*files, *execute)])
-
-
-def by_name(jobs: tuple[Job, ...]) -> Mapping[str, Job]:
-    return {job.name: job for job in jobs}

@@ -83,5 +83,6 @@ def show_bill(estimated: Bill, console: Console) -> None:
     console.print(table)
     size = f"{estimated.parameters / 1e6:,.0f} million parameters" if estimated.parameters else "size unknown before it is fetched"
     todo = sum(not line.cached for line in estimated.lines)
-    console.print(f"\n{todo} of {len(estimated.lines)} stages to do into {estimated.folder}, about {estimated.minutes:.0f} minutes on two cores", highlight=False)
+    minutes = f"about {estimated.minutes:.0f} minutes on two cores"
+    console.print(f"\n{todo} of {len(estimated.lines)} stages to do into {estimated.folder}, {minutes}", highlight=False)
     console.print(f"model: {size}; memory: about {estimated.memory_gb:.1f} GB", highlight=False)

@@ -13,4 +13,6 @@ def scaffold(folder: Path) -> str:
     if folder.exists() and any(folder.iterdir()):
         raise FileExistsError(f"{folder} is not empty; name a new folder")
     shutil.copytree(TEMPLATE, folder, dirs_exist_ok=True)
-    return f"made {folder}\n  1. edit {folder}/constitution.md, {folder}/pairs.jsonl and {folder}/heldout/\n  2. alignwright check {folder}/spec.yaml\n  3. alignwright align {folder}/spec.yaml"
+    spec = folder / "spec.yaml"
+    steps = (f"edit {folder}/constitution.md, pairs.jsonl and heldout/", f"alignwright check {spec}", f"alignwright align {spec}")
+    return "\n".join((f"made {folder}", *(f"  {number}. {step}" for number, step in enumerate(steps, start=1))))

@@ -83,13 +83,14 @@ class _DpoObjective:
         strength_P = torch.tensor([self.preferences[i].strength for i in batch])
         ratio_P2 = logp_P2 - self.reference_P2[list(batch)]
         margin_P = ratio_P2[:, 0] - ratio_P2[:, 1]
-        loss_P = losses.dpo(margin_P, beta=self.beta, strength_P=strength_P) + self.nll * losses.negative_log_likelihood(logp_P2[:, 0] / count_P2[:, 0])
+        likelihood_P = losses.negative_log_likelihood(logp_P2[:, 0] / count_P2[:, 0])
+        loss_P = losses.dpo(margin_P, beta=self.beta, strength_P=strength_P) + self.nll * likelihood_P
         logged = {
             "margin": margin_P,
             "accuracy": (margin_P > 0).float(),
             "chosen_logratio": ratio_P2[:, 0],
             "rejected_logratio": ratio_P2[:, 1],
-            "chosen_nll_per_token": -logp_P2[:, 0] / count_P2[:, 0],
+            "chosen_nll_per_token": likelihood_P,
         }
         return (weight_P * loss_P).sum(), {name: float((weight_P * value.detach()).sum()) for name, value in logged.items()}
 

@@ -24,5 +24,5 @@ def fit_rows(rows: Sequence[TokenRow], max_tokens: int, folder: Path, shown: Seq
         (folder / "too_long.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
     if not keep:
         longest = max(map(len, rows), default=0)
-        raise ValueError(f"none of {len(rows)} training rows fits in {limit} tokens (the longest has {longest}); raise max_tokens or shorten the data")
+        raise ValueError(f"none of {len(rows)} training rows fits in {limit} tokens (the longest has {longest}); raise max_tokens")
     return keep

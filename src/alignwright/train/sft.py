@@ -60,7 +60,8 @@ def sft(
 def _last_turn(policy: LocalPolicy, conversation: Conversation) -> TokenRow:
     """The last assistant turn is what was demonstrated; earlier ones are part of its prompt."""
     if conversation.last.role != "assistant":
-        raise ValueError(f"a demonstration must end with the assistant's turn; this one ends with {conversation.last.role!r}: {conversation.last.content[:80]!r}")
+        said = f"{conversation.last.role!r}: {conversation.last.content[:80]!r}"
+        raise ValueError(f"a demonstration must end with the assistant's turn; this one ends with {said}")
     return policy.chat.row(Conversation(messages=conversation.messages[:-1]), [conversation.last.content])
 
 

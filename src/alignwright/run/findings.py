@@ -1,0 +1,36 @@
+"""How do stored outcomes become the run's findings?
+
+For the start model and the model after each training stage: the level of every claim; and for the trained ones the paired difference
+to the start model, on the same items. The checks of voters come first. A pure function of stored files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from alignwright.core.records import Finding, Outcome
+from alignwright.measure.findings import differences, levels
+from alignwright.measure.value import longer_note
+from alignwright.run import inputs
+from alignwright.run.plan import Job
+from alignwright.spec.experiment import Experiment
+from alignwright.spec.stages import ValueMeasure
+
+
+def findings_of(experiment: Experiment, done: Sequence[tuple[Job, Path]]) -> list[Finding]:
+    """All findings of the finished jobs, in the order in which the jobs ran."""
+    pairs = [pair for measure in experiment.measure if isinstance(measure, ValueMeasure) for pair in inputs.pairs(experiment, measure.pairs)]
+    notes = {"value.pairs": longer_note(pairs)}
+    found: list[Finding] = []
+    measured: dict[str, list[Outcome]] = {}
+    for job, folder in done:
+        if (folder / "findings.jsonl").exists():
+            found += inputs.read_records(folder / "findings.jsonl", Finding)
+        if (folder / "outcomes.jsonl").exists():
+            measured.setdefault(job.model, []).extend(inputs.outcomes(folder))
+    for stage, outcomes in measured.items():
+        found += levels(outcomes, stage=stage, notes=notes)
+        if stage != "baseline" and "baseline" in measured:
+            found += differences(outcomes, measured["baseline"], stage=stage, against="baseline")
+    return found

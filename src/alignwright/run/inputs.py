@@ -1,0 +1,100 @@
+"""What does a stage read? The spec's data files as records, and the records that earlier jobs stored.
+
+Every file is read through `spec.sources`, with the share of bad rows that the spec allows; bad rows are kept beside the run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+from alignwright.core.records import Comparison, Conversation, Outcome, Preference, Principle, Prompt, Record
+from alignwright.run.ledger import Ledger, write_text
+from alignwright.run.plan import Job
+from alignwright.spec import constitution as constitutions
+from alignwright.spec import sources
+from alignwright.spec.experiment import Experiment
+from alignwright.spec.items import Item
+from alignwright.spec.load import principles as constitution_of
+
+R = TypeVar("R", bound=Record)
+I = TypeVar("I", bound=Item)  # noqa: E741 - an item
+
+
+def prompts(experiment: Experiment, files: Sequence[str]) -> list[Prompt]:
+    """Prompts of all files, in order."""
+    return [row for name in files for row in sources.read_prompts(experiment.source(name), bad_rows=experiment.intent.bad_rows).rows]
+
+
+def pairs(experiment: Experiment, files: Sequence[str]) -> list[Comparison]:
+    """Written pairs of all files, in order; reply 0 is the good one."""
+    return [row for name in files for row in sources.read_pairs(experiment.source(name), bad_rows=experiment.intent.bad_rows).rows]
+
+
+def items(experiment: Experiment, files: Sequence[str], kind: type[I], limit: int | None) -> list[I]:
+    """Held-out items of all files, at most `limit`, spread evenly over the files' order so that no topic is lost."""
+    found = [row for name in files for row in sources.read_items(experiment.source(name), kind, bad_rows=experiment.intent.bad_rows).rows]
+    return spread(found, limit)
+
+
+def conversations(experiment: Experiment, file: str) -> list[Conversation]:
+    return list(sources.read_conversations(experiment.source(file), bad_rows=experiment.intent.bad_rows).rows)
+
+
+def written_pairs(experiment: Experiment) -> list[Comparison]:
+    """All written pairs: those of the spec's files, then the constitution's own examples."""
+    found = pairs(experiment, experiment.intent.pairs)
+    held = constitution_of(experiment)
+    return found + (constitutions.pairs(held)[0] if held else [])
+
+
+def people(experiment: Experiment) -> list[Comparison]:
+    """Comparisons that people voted on."""
+    return [row for name in experiment.intent.people for row in sources.read_votes(experiment.source(name), bad_rows=experiment.intent.bad_rows).rows]
+
+
+def chosen_principles(experiment: Experiment, named: str | tuple[str, ...]) -> tuple[Principle, ...]:
+    """The principles that a stage names, or all of them."""
+    held = constitution_of(experiment)
+    assert held is not None, "a stage that reads principles was let through without a constitution"
+    return held.principles if named == "all" else tuple(held[slug] for slug in named)
+
+
+def spread(rows: Sequence[R], limit: int | None) -> list[R]:
+    """At most `limit` rows, taken at even distances so that every part of the files is kept."""
+    if limit is None or len(rows) <= limit:
+        return list(rows)
+    return [rows[i * len(rows) // limit] for i in range(limit)]
+
+
+def comparisons(experiment: Experiment, job: Job, ledger: Ledger) -> list[Comparison]:
+    """Everything that can be voted on, votes of people included, once each: written pairs, people's, collected, and revisions made before."""
+    found = [*written_pairs(experiment), *people(experiment)]
+    for name in job.needs:
+        if name == "collect" or name.endswith(".critique"):
+            found += read_records(stored(ledger, name) / "comparisons.jsonl", Comparison)
+    return list({c.key: c for c in reversed(found)}.values())[::-1]
+
+
+def stored(ledger: Ledger, name: str) -> Path:
+    """The folder of a finished job."""
+    return ledger.run / ledger.entries[name].folder
+
+
+def write_records(path: Path, records: Iterable[Record]) -> None:
+    write_text(path, "".join(record.model_dump_json() + "\n" for record in records))
+
+
+def read_records(path: Path, kind: type[R]) -> list[R]:
+    return [kind.model_validate_json(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def outcomes(folder: Path) -> list[Outcome]:
+    return read_records(folder / "outcomes.jsonl", Outcome)
+
+
+def preferences(ledger: Ledger, job: Job) -> list[Preference]:
+    """The preferences that aggregation stored for this training job."""
+    (name,) = [need for need in job.needs if need.startswith("aggregate.")]
+    return read_records(stored(ledger, name) / "preferences.jsonl", Preference)

@@ -1,0 +1,78 @@
+"""Which model is in memory? One at a time, so that memory is that of the largest stage and not of the sum.
+
+Findings are computed in float32 with the adapter merged: greedy replies in bfloat16 change with the composition of a batch. Training,
+and the samples and votes that only training uses, may use bfloat16 where the machine multiplies it faster.
+"""
+
+from __future__ import annotations
+
+import gc
+from pathlib import Path
+
+from alignwright.core.protocols import Speaker
+from alignwright.model.adapters import add_lora, load_adapter, merge
+from alignwright.model.load import load
+from alignwright.model.local import LocalPolicy
+from alignwright.model.precision import training_dtype
+from alignwright.run.ledger import Ledger
+from alignwright.spec.experiment import Experiment
+
+
+class Shelf:
+    """The models of one run."""
+
+    def __init__(self, experiment: Experiment, ledger: Ledger) -> None:
+        self.experiment, self.ledger = experiment, ledger
+        self._held: tuple[tuple[str, str], LocalPolicy] | None = None
+
+    def measured(self, model: str) -> LocalPolicy:
+        """The model of a stage ("baseline" or a training stage), as it is measured and saved."""
+        return self._get(model, "float32")
+
+    def sampler(self) -> LocalPolicy:
+        """The start model in the training precision."""
+        return self._get("baseline", training_dtype())
+
+    def judge(self, name: str) -> Speaker:
+        """Who judges: "self" (the start model), another local model, or an endpoint `http://host/v1#model`."""
+        if name == "self":
+            return self.sampler()
+        if name.startswith(("http://", "https://")):
+            from alignwright.model.endpoint import Endpoint
+
+            return Endpoint(name)
+        self.drop()
+        return load(self.experiment.source(name) if self.experiment.path(name).exists() else name, dtype=training_dtype())
+
+    def trainee(self, before: str, rank: int) -> LocalPolicy:
+        """The start model with a trainable adapter: that of the stage before, or a new one of this rank."""
+        self.drop()
+        policy = self._load(training_dtype())
+        if before == "baseline":
+            add_lora(policy, rank=rank, seed=self.experiment.seed)
+        else:
+            load_adapter(policy, self._adapter(before), trainable=True)
+        return policy
+
+    def drop(self) -> None:
+        """Forget the model in memory before another is loaded."""
+        self._held = None
+        gc.collect()
+
+    def _get(self, model: str, dtype: str) -> LocalPolicy:
+        if self._held is None or self._held[0] != (model, dtype):
+            self.drop()
+            policy = self._load(dtype)
+            if model != "baseline":
+                load_adapter(policy, self._adapter(model))
+                merge(policy)
+            self._held = ((model, dtype), policy)
+        return self._held[1]
+
+    def _load(self, dtype: str) -> LocalPolicy:
+        name = self.experiment.model
+        local = self.experiment.path(name)
+        return load(str(local) if local.exists() else name, dtype=dtype)
+
+    def _adapter(self, model: str) -> Path:
+        return self.ledger.run / self.ledger.entries[model].folder / "adapter"
