@@ -116,7 +116,11 @@ class Endpoint:
         """Every call's answer, in order; or one EndpointError for all that failed, once the rest have come back."""
         hopeless = Event()
         with _client(self.url, self.timeout) as client, ThreadPoolExecutor(self.concurrency) as pool:
-            outcomes = list(pool.map(lambda call: self._try(client, call, read, hopeless), calls))
+            try:
+                outcomes = list(pool.map(lambda call: self._try(client, call, read, hopeless), calls))
+            except BaseException:
+                hopeless.set()  # an interrupt, or a fault of ours, must not wait for the calls that are still in line
+                raise
         failed: dict[int, str] = {}
         for number, outcome in enumerate(outcomes):
             self._count(outcome)
