@@ -5,11 +5,15 @@ Torch starts in this package. `load` opens a model, `LocalPolicy` speaks and sco
 
 On import glibc is told to keep freed memory: torch's large temporaries otherwise go back to the kernel after every operation, and
 a quarter of a training step is spent in page faults. Only Linux with glibc has this call, and nothing depends on it.
+
+And OpenMP is told to wait asleep (OMP_WAIT_POLICY, unless it is set already, and only before torch is there to read it): threads
+that spin at every barrier make decoding ten times slower as soon as any other process wants the same cores.
 """
 
 from __future__ import annotations
 
 import ctypes
+import os
 import sys
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
@@ -24,4 +28,6 @@ def keep_freed_memory() -> bool:
     return mallopt is not None and bool(mallopt(_M_MMAP_THRESHOLD, _LARGEST_MMAP_THRESHOLD)) and bool(mallopt(_M_TRIM_THRESHOLD, 2**31 - 1))
 
 
+if "torch" not in sys.modules:
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 keep_freed_memory()

@@ -13,6 +13,7 @@ function with its gradient by hand and one product on top of the layer's own. Sh
 from __future__ import annotations
 
 import contextlib
+import warnings
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -41,7 +42,7 @@ def add_lora(policy: LocalPolicy, *, rank: int, alpha: float | None = None, targ
         bias="none",
         task_type="CAUSAL_LM",
     )
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng(devices=[]), _peft():
         torch.manual_seed(seed)
         policy.model = get_peft_model(policy.model, config, autocast_adapter_dtype=False).eval()
     _fuse(policy.model)
@@ -57,7 +58,8 @@ def save_adapter(policy: LocalPolicy, folder: Path) -> None:
     model = _adapted(policy)
     for config in model.peft_config.values():
         config.base_model_name_or_path = policy.name  # a name, not this machine's path
-    model.save_pretrained(str(folder))
+    with _peft():
+        model.save_pretrained(str(folder), save_embedding_layers=False)  # otherwise peft asks the Hub about the base model
 
 
 def load_adapter(policy: LocalPolicy, folder: Path, trainable: bool = False) -> None:
@@ -65,18 +67,16 @@ def load_adapter(policy: LocalPolicy, folder: Path, trainable: bool = False) -> 
     _no_adapter(policy)
     if not (Path(folder) / "adapter_config.json").is_file():
         raise FileNotFoundError(f"{folder} holds no adapter_config.json, so it is not an adapter; write one with save_adapter")
-    policy.model = PeftModel.from_pretrained(policy.model, str(folder), is_trainable=trainable, autocast_adapter_dtype=False).eval()
+    with _peft():
+        policy.model = PeftModel.from_pretrained(policy.model, str(folder), is_trainable=trainable, autocast_adapter_dtype=False).eval()
     _fuse(policy.model)
 
 
 def merge(policy: LocalPolicy) -> None:
     """Make the adapter part of the weights, for good. What was adapted is from now on the plain model."""
-    frozen = [parameter.requires_grad for parameter in _adapted(policy).parameters()]
+    model = _adapted(policy)
     with merged(policy, restore=False):
-        pass
-    policy.model = policy.model.unload()
-    assert frozen
-    policy.model.requires_grad_(True)
+        policy.model = model.unload().requires_grad_(True)
 
 
 @contextlib.contextmanager
@@ -152,6 +152,14 @@ def _forward(layer: Any, x: Tensor) -> Tensor:
         return base(x)
     (name,) = layer.active_adapters
     return _Fused.apply(x, base.weight, base.bias, layer.lora_A[name].weight, layer.lora_B[name].weight, layer.scaling[name])
+
+
+@contextlib.contextmanager
+def _peft() -> Iterator[None]:
+    """Without the warning that peft draws from transformers by asking a deprecated question."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing.*", category=FutureWarning)
+        yield
 
 
 def _adapted(policy: LocalPolicy) -> Any:
