@@ -19,9 +19,9 @@ from alignwright.spec.effects import Problem
 from alignwright.spec.errors import Loc, SpecError, did_you_mean, dotted
 from alignwright.spec.experiment import Experiment, stage_names
 from alignwright.spec.items import ChoiceItem, MeantItem, OpinionItem, PushbackItem, RefusalItem, TextItem
-from alignwright.spec.load import data_files, placed, principles, read_spec
 from alignwright.spec.rows import BadRow
 from alignwright.spec.sources import Read
+from alignwright.spec.spec_file import data_files, placed, principles, read_spec
 
 _SHOWN = 5
 _READERS: dict[tuple[str, str], Callable[..., Read[Any]]] = {

@@ -55,12 +55,12 @@ def read(path: Path) -> Constitution:
         text = path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
         raise SpecError([f"{path}:1: not UTF-8 text: {error.reason} at byte {error.start}"]) from None
-    return parse(text, str(path))
+    return parse(text, path)
 
 
-def parse(text: str, file: str) -> Constitution:
+def parse(text: str, file: str | Path) -> Constitution:
     """Read a constitution; every problem names the file and the line."""
-    return _Parser(text, file).constitution()
+    return _Parser(text, str(file)).constitution()
 
 
 def render(constitution: Constitution) -> str:

@@ -1,181 +1,22 @@
-"""What does this spec file ask for, or else what is wrong with it, and on which line?
+"""How is a spec file read?
 
-YAML to an `Experiment`. All problems are told at once, one a line:
-`spec.yaml:4: train.0.dpo.betta: no such field; did you mean 'beta'?`
+The front door of the package: `load` for the experiment, `check` for the experiment and all the data that it names. Whatever is wrong
+comes as one `SpecError`, a problem a line: `spec.yaml:4: train.0.dpo.betta: no such field; did you mean 'beta'?`
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, cast
 
-from pydantic import ValidationError
+from alignwright.spec.check import CheckReport, check
+from alignwright.spec.errors import SpecError
+from alignwright.spec.experiment import Experiment
+from alignwright.spec.spec_file import principles, read_spec
 
-from alignwright.core.records import Constitution
-from alignwright.spec import constitution, effects, explain, models, positions
-from alignwright.spec.errors import Loc, SpecError, did_you_mean, dotted
-from alignwright.spec.experiment import HUB, Experiment
-from alignwright.spec.positions import Document
-from alignwright.spec.stages import Contrast, Critique, JudgeVote, Rules, Sft, Suite
-
-__all__ = ["SpecError", "data_files", "load", "placed", "principles", "read_spec"]
+__all__ = ["CheckReport", "SpecError", "check", "load", "principles"]
 
 
 def load(path: str | Path, overrides: Sequence[str] = ()) -> Experiment:
     """Read a spec file. `overrides` are `train.1.beta=0.2` and the like; they win over the file."""
     return read_spec(path, overrides)[0]
-
-
-def read_spec(path: str | Path, overrides: Sequence[str] = ()) -> tuple[Experiment, Document]:
-    """The experiment, and where in the file each part of it stands."""
-    file = Path(path)
-    document = positions.read(_text(file), str(path))
-    data = document.data
-    if not isinstance(data, dict):
-        raise SpecError([f"{path}:1: a spec is a mapping that begins with 'name:', saw {explain.seen(data)}"])
-    problems = [problem for override in overrides for problem in _override(document, override)]
-    if problems:
-        raise SpecError(problems)
-    try:
-        # through JSON, so that strict validation reads lists as tuples and 1 as 1.0, but never a text as a number
-        experiment = Experiment.model_validate_json(json.dumps(document.data)).at(file.parent)
-    except ValidationError as error:
-        raise SpecError(explain.explain(error, document)) from None
-    found = [*effects.problems(experiment), *_files(experiment), *_models(experiment), *_slugs(experiment)]
-    if found:
-        raise SpecError(placed(found, document))
-    return experiment, document
-
-
-def principles(experiment: Experiment) -> Constitution | None:
-    """The experiment's constitution, read; None where there is none."""
-    name = experiment.intent.constitution
-    return None if name is None else constitution.read(experiment.path(name))
-
-
-def data_files(experiment: Experiment) -> list[tuple[Loc, str]]:
-    """Every data file that the spec names, with its path in the spec. `hf://` names are among them."""
-    found: list[tuple[Loc, str]] = []
-    for part in ("prompts", "pairs", "people"):
-        found += [(("intent", part, place), name) for place, name in enumerate(getattr(experiment.intent, part))]
-    for place, stage in enumerate(experiment.train):
-        if isinstance(stage, Sft) and stage.data not in ("chosen", "revisions"):
-            found.append((("train", place, stage.by, "data"), stage.data))
-    for section in ("attack", "measure"):
-        for place, stage in enumerate(getattr(experiment, section)):
-            for field, names in stage:
-                if isinstance(names, tuple):
-                    found += [((section, place, stage.by, field, at), name) for at, name in enumerate(cast("tuple[str, ...]", names))]
-    return found
-
-
-def _text(file: Path) -> str:
-    try:
-        return file.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise SpecError([f"{file}: there is no such file; write one with 'alignwright new NAME'"]) from None
-    except IsADirectoryError:
-        raise SpecError([f"{file}: this is a folder; name the spec file in it"]) from None
-    except UnicodeDecodeError as error:
-        line = error.object[: error.start].count(b"\n") + 1
-        raise SpecError([f"{file}:{line}: not UTF-8 text: {error.reason}"]) from None
-
-
-def _override(document: Document, override: str) -> Iterator[str]:
-    """Put one `path=value` into the document; yields what is wrong with it."""
-    said = f"--set {override}"
-    path, equals, value = override.partition("=")
-    parts = path.strip().split(".")
-    if not equals or not all(parts):
-        yield f"{said}: write PATH=VALUE, such as --set train.1.beta=0.2"
-        return
-    target: Any = document.data
-    loc: Loc = ()
-    for at, part in enumerate(parts):
-        if isinstance(target, dict) and loc[1:] and cast("dict[str, Any]", target).get("by") == part and part not in target:
-            continue  # train.1.dpo.beta, as the errors write it, is train.1.beta
-        key: str | int = part
-        if isinstance(target, list):
-            count = len(cast("list[Any]", target))
-            if not part.isdigit() or int(part) >= count:
-                yield f"{said}: {dotted(loc)} has {count} entries, counted from 0; there is no {part!r}"
-                return
-            key = int(part)
-        elif not isinstance(target, dict):
-            yield f"{said}: {dotted(loc)} is {explain.seen(target)}, which has no parts"
-            return
-        loc = (*loc, key)
-        if at == len(parts) - 1:
-            _put(document, target, loc, positions.read(value, said).data, said)
-        else:
-            if isinstance(target, dict) and cast("dict[str | int, Any]", target).get(key) is None:
-                target[key] = {}
-            target = cast("dict[str | int, Any]", target)[key]
-
-
-def _put(document: Document, target: Any, loc: Loc, value: Any, said: str) -> None:
-    target[loc[-1]] = value
-    document.where = {known: place for known, place in document.where.items() if known[: len(loc)] != loc} | {loc: said}
-
-
-def placed(found: Sequence[effects.Problem], document: Document) -> list[str]:
-    """Problems as lines, each with its place in the file, in the order of the file."""
-    lines = [f"{document.place(explain.follow(loc, document.data)[1])}: {dotted(loc)}: {message}" for loc, message in found]
-    return sorted(dict.fromkeys(lines), key=explain.line_number)
-
-
-def _files(experiment: Experiment) -> Iterator[effects.Problem]:
-    named = list(data_files(experiment))
-    if experiment.intent.constitution is not None:
-        named.append((("intent", "constitution"), experiment.intent.constitution))
-    for section in ("feedback", "attack"):
-        for place, stage in enumerate(getattr(experiment, section)):
-            if isinstance(stage, Rules | Suite) and stage.file is not None:
-                named.append(((section, place, stage.by, "file"), stage.file))
-    for loc, name in named:
-        if loc[-1] == "file" and loc[0] == "feedback" and ":" in name:
-            name, _, function = name.rpartition(":")
-            if not function.isidentifier():
-                yield loc, f"{function!r} is no function's name; write module_or_file.py:function"
-            if not name.endswith(".py"):
-                continue  # a module is imported when the run begins
-        if name.startswith(HUB):
-            continue
-        path = experiment.path(name)
-        if not path.is_file():
-            yield loc, _absent(path)
-
-
-def _absent(path: Path) -> str:
-    if path.is_dir():
-        return f"{path} is a folder; name a file in it"
-    beside = sorted(other.name for other in path.parent.iterdir() if other.is_file()) if path.parent.is_dir() else []
-    near = did_you_mean(path.name, beside) if beside else ""
-    return f"there is no file {path}" + (f"; {near}" if near.startswith("did") else "")
-
-
-def _models(experiment: Experiment) -> Iterator[effects.Problem]:
-    named: list[tuple[Loc, str]] = [(("model",), experiment.model)]
-    for place, stage in enumerate(experiment.feedback):
-        if isinstance(stage, Contrast | JudgeVote) and stage.judge != "self" and "://" not in stage.judge:
-            named.append((("feedback", place, stage.by, "judge"), stage.judge))
-    for loc, name in named:
-        try:
-            models.resolve(name, experiment.folder)
-        except models.ModelError as error:
-            yield loc, str(error)
-
-
-def _slugs(experiment: Experiment) -> Iterator[effects.Problem]:
-    name = experiment.intent.constitution
-    if name is None or not experiment.path(name).is_file():
-        return  # said elsewhere
-    held = principles(experiment)
-    slugs = [principle.slug for principle in held.principles] if held is not None else []
-    for place, stage in enumerate(experiment.feedback):
-        if isinstance(stage, Contrast | JudgeVote | Critique) and stage.principles != "all":
-            for at, slug in enumerate(stage.principles):
-                if slug not in slugs:
-                    yield ("feedback", place, stage.by, "principles", at), f"no principle {slug!r} in {name}; {did_you_mean(slug, slugs)}"
