@@ -13,7 +13,7 @@ TEMPLATE = (
     "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
 )
 SPECIALS = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
-_WORDS = "the model says that this is what it was asked: yes, no, I cannot help with that. What is the capital of France? Paris. user assistant system"
+_WORDS = "the model says that this is what it was asked: yes, no, I cannot help with that. What is the capital of France?"
 
 
 def make_tokenizer(template: str | None = TEMPLATE, **special: str) -> PreTrainedTokenizerFast:
@@ -22,7 +22,8 @@ def make_tokenizer(template: str | None = TEMPLATE, **special: str) -> PreTraine
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
     alphabet = pre_tokenizers.ByteLevel.alphabet()
-    tokenizer.train_from_iterator([_WORDS], trainers.BpeTrainer(vocab_size=300, special_tokens=SPECIALS, initial_alphabet=alphabet, show_progress=False))
+    trainer = trainers.BpeTrainer(vocab_size=300, special_tokens=SPECIALS, initial_alphabet=alphabet, show_progress=False)
+    tokenizer.train_from_iterator([_WORDS], trainer)
     names = {"bos_token": "<|im_start|>", "eos_token": "<|im_end|>", "pad_token": "<|im_end|>", "unk_token": "<|endoftext|>"} | special
     return PreTrainedTokenizerFast(tokenizer_object=tokenizer, chat_template=template, clean_up_tokenization_spaces=False, **names)
 

@@ -44,10 +44,14 @@ def load(name: str | Path, *, dtype: str = "float32", adapter: Path | None = Non
         model = AutoModelForCausalLM.from_pretrained(
             place, dtype=DTYPES[dtype], local_files_only=local_only, trust_remote_code=False, use_safetensors=True, attn_implementation=NAME
         )
-    policy = LocalPolicy(_shown(found), model.to(device or ("cuda" if torch.cuda.is_available() else "cpu")), tokenizer)
+    policy = LocalPolicy(_shown(found), _placed(model, device), tokenizer)
     if adapter is not None:
         load_adapter(policy, adapter)
     return policy
+
+
+def _placed(model: Any, device: str | None) -> Any:
+    return model.to(device or ("cuda" if torch.cuda.is_available() else "cpu"))
 
 
 def _shown(found: ModelRef) -> str:
@@ -93,7 +97,8 @@ def _dequantise(gguf: Path, folder: Path) -> None:
     options: dict[str, Any] = {"gguf_file": gguf.name, "local_files_only": True, "trust_remote_code": False}
     with _quiet():
         AutoTokenizer.from_pretrained(gguf.parent, **options).save_pretrained(folder)
-        model = AutoModelForCausalLM.from_pretrained(gguf.parent, quantization_config=GgufConfig(dequantize=True), dtype=torch.float32, **options)
+        unpacked = GgufConfig(dequantize=True)
+        model: Any = AutoModelForCausalLM.from_pretrained(gguf.parent, quantization_config=unpacked, dtype=torch.float32, **options)
         if hasattr(model.config, "quantization_config"):
             del model.config.quantization_config  # the weights are plain now, and a saved model that says otherwise does not open
         model.save_pretrained(folder)

@@ -14,9 +14,9 @@ import torch
 
 from alignwright.core.records import Conversation, LogProb, Reply
 from alignwright.model.adapters import merged
-from alignwright.model.logprob import head_of, reply_logprobs, token_logprobs, trunk
+from alignwright.model.logprob import reply_logprobs, token_logprobs
 from alignwright.model.packing import pack, plan_batches
-from alignwright.model.sampling import sample
+from alignwright.model.sampling import Sample, sample
 from alignwright.model.tokens import Chat, TokenRow
 
 _ATTENTION = {"full_attention", "sliding_attention"}
@@ -51,13 +51,7 @@ class LocalPolicy:
         ids = [self.chat.prompt(prompt) for prompt in prompts]
         with merged(self):
             samples = sample(self, ids, n=n, max_new_tokens=max_new_tokens, temperature=temperature, seed=seed, batch_rows=self.batch_rows)
-        return [
-            [
-                Reply(text=self.chat.decode(s.ids), parent=prompt.id, speaker=self.name, logprob=sum(s.logprobs), tokens=len(s.ids), finished=s.finished)
-                for s in row
-            ]
-            for prompt, row in zip(prompts, samples, strict=True)
-        ]
+        return [[self._record(s, prompt) for s in drawn] for prompt, drawn in zip(prompts, samples, strict=True)]
 
     def logprobs(
         self, prompts: Sequence[Conversation], replies: Sequence[Sequence[str]], *, prefix: str = "", end: bool = True
@@ -93,30 +87,29 @@ class LocalPolicy:
                     self.progress(done, len(rows))
         return results
 
+    def _record(self, drawn: Sample, prompt: Conversation) -> Reply:
+        text, logprob = self.chat.decode(drawn.ids), sum(drawn.logprobs)
+        return Reply(text=text, parent=prompt.id, speaker=self.name, logprob=logprob, tokens=len(drawn.ids), finished=drawn.finished)
+
     def check_lengths(self, lengths: Sequence[int]) -> None:
         """Refuse what the model was not made for, rather than score it wrongly."""
         if lengths and max(lengths) > self.longest:
-            raise ValueError(f"a row of {max(lengths)} tokens is longer than the {self.longest} that {self.name} can attend to; shorten it or leave it out")
+            raise ValueError(f"a row of {max(lengths)} tokens is longer than the {self.longest} that {self.name} can attend to; shorten it")
 
     def save(self, folder: Path) -> None:
         """Write a plain transformers folder, an adapter merged into the weights: AutoModelForCausalLM and AutoTokenizer open it."""
         plain = self.model.get_base_model() if hasattr(self.model, "get_base_model") else self.model
         with merged(self):
             # an adapted layer's weight is called `...base_layer.weight`; the adapters themselves are left behind
-            weights = {
-                name.replace(".base_layer.", "."): tensor for name, tensor in plain.state_dict().items() if ".lora_" not in name
-            }
+            weights = {name.replace(".base_layer.", "."): tensor for name, tensor in plain.state_dict().items() if ".lora_" not in name}
             plain.save_pretrained(folder, state_dict=weights)
         self.tokenizer.save_pretrained(folder)
 
 
 def _eos_ids(model: Any) -> set[int]:
     """Every id at which the model is said to stop, by its configuration and its generation configuration."""
-    ids: set[int] = set()
-    for config in (model.config, model.generation_config):
-        eos = getattr(config, "eos_token_id", None)
-        ids |= set(eos) if isinstance(eos, list) else {eos} - {None}
-    return ids
+    told = [getattr(config, "eos_token_id", None) for config in (model.config, model.generation_config)]
+    return {int(eos) for eos_ids in told if eos_ids is not None for eos in (eos_ids if isinstance(eos_ids, list) else [eos_ids])}
 
 
 def _longest(config: Any) -> int:
@@ -128,21 +121,17 @@ def _longest(config: Any) -> int:
     return min(int(config.max_position_embeddings), int(window or 2**31))
 
 
-@torch.no_grad()
+@torch.inference_mode()
 def _check_engine(policy: LocalPolicy) -> None:
     """Our rows must give the model's own numbers: a head with a soft cap or a scale, or an attention of another kind, would not."""
-    prompt, replies = policy.chat._plain("A check of")[:3], policy.chat._plain(" the engine")[:3]
-    model, row = policy.model, TokenRow(tuple(prompt), (tuple(replies), tuple(reversed(replies))))
-    packed = pack([row], policy.chat.pad_id, dtype=policy.dtype)
-    ours = token_logprobs(model, packed)
-    theirs: list[torch.Tensor] = []
-    for reply in row.replies:
-        ids = torch.tensor([[*row.prompt, *reply]], device=policy.device)
-        logits = model(input_ids=ids, use_cache=False).logits[0, len(prompt) - 1 : -1].float()
-        theirs.append(logits.log_softmax(-1).gather(1, ids[0, len(prompt) :, None])[:, 0])
-    gap = float((ours - torch.cat(theirs)).abs().max())
+    start, *words = policy.chat.row(Conversation.user("Why?"), ["A check of the engine."]).replies[0]
+    replies = (tuple(words), tuple(reversed(words)))
+    ours = token_logprobs(policy.model, pack([TokenRow((start,), replies)], policy.chat.pad_id, dtype=policy.dtype))
+    ids_RT = torch.tensor([(start, *reply) for reply in replies], device=policy.device)
+    full_RTV = policy.model(input_ids=ids_RT, use_cache=False).logits[:, :-1].float().log_softmax(-1)
+    gap = float((ours - full_RTV.gather(2, ids_RT[:, 1:, None]).flatten()).abs().max())
     if not gap <= (1e-3 if policy.dtype == torch.float32 else 0.5):
         raise ValueError(
-            f"{policy.name} ({type(model).__name__}) gives log-probabilities {gap:.2g} nats away from those of its parts (trunk and head): it scales or caps "
-            f"its logits, or masks attention in its own way, and cannot be scored in shared rows; use another model (trunk {type(trunk(model)).__name__}, head {type(head_of(model)).__name__})"
+            f"{policy.name} ({type(policy.model).__name__}) gives log-probabilities {gap:.2g} nats away from those of its parts, trunk and head: "
+            "it scales or caps its logits, or masks attention in its own way, and cannot be scored in shared rows; use another model"
         )

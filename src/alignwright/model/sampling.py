@@ -179,25 +179,29 @@ class _RoomyCache(Cache):
     """Keys and values with room for the whole reply, so that a step writes one column instead of copying everything."""
 
     def __init__(self, room: int) -> None:
-        super().__init__(layer_class_to_replicate=_RoomyLayer)
+        self.rooms: list[_RoomyLayer] = []
+        super().__init__(layers=self.rooms)  # type: ignore[arg-type]
         self.room = room
 
-    def update(self, key_states: Tensor, value_states: Tensor, layer_idx: int, *args: Any, **kwargs: Any) -> tuple[Tensor, Tensor]:
-        while len(self.layers) <= layer_idx:
-            self.layers.append(_RoomyLayer(self.room))
-        return self.layers[layer_idx].update(key_states, value_states)
+    def update(self, key_states: Tensor, value_states: Tensor, layer_idx: int, *_: Any, **__: Any) -> tuple[Tensor, Tensor]:
+        while len(self.rooms) <= layer_idx:
+            self.rooms.append(_RoomyLayer(self.room))
+        return self.rooms[layer_idx].update(key_states, value_states)
 
     @property
     def length(self) -> int:
-        return self.layers[0].get_seq_length()
+        return self.rooms[0].seen
 
     def keep(self, row_R: Tensor) -> None:
         """Only these rows, in this order; a row may be asked for more than once."""
-        for layer in self.layers:
+        for layer in self.rooms:
             layer.keep(row_R)
 
 
 class _RoomyLayer(CacheLayerMixin):
+    keys: Any
+    values: Any
+
     def __init__(self, room: int) -> None:
         super().__init__()
         self.room, self.seen = room, 0
@@ -208,10 +212,9 @@ class _RoomyLayer(CacheLayerMixin):
         self.values = value_states.new_empty(rows, heads, length + self.room, value_states.shape[-1])
         self.is_initialized = True
 
-    def update(self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any) -> tuple[Tensor, Tensor]:
+    def update(self, key_states: Tensor, value_states: Tensor, *_: Any, **__: Any) -> tuple[Tensor, Tensor]:
         if not self.is_initialized:
             self.lazy_initialization(key_states, value_states)
-        assert self.keys is not None and self.values is not None
         upto = self.seen + key_states.shape[2]
         self.keys[:, :, self.seen : upto] = key_states
         self.values[:, :, self.seen : upto] = value_states
@@ -219,7 +222,6 @@ class _RoomyLayer(CacheLayerMixin):
         return self.keys[:, :, :upto], self.values[:, :, :upto]
 
     def keep(self, row_R: Tensor) -> None:
-        assert self.keys is not None and self.values is not None
         self.keys, self.values = self.keys[row_R], self.values[row_R]
 
     def get_mask_sizes(self, query_length: int) -> tuple[int, int]:

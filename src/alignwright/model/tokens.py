@@ -68,7 +68,7 @@ class Chat:
         return TokenRow(tuple(self.prompt(conversation, prefix)), tuple(tuple(self.reply(text, end)) for text in replies))
 
     def conversation(self, conversation: Conversation) -> TokenRow:
-        """A whole conversation as training data: all that follows the first assistant header is the reply; the assistants' words and ends are scored."""
+        """A whole conversation as training data: the prompt ends at the first assistant header; assistant words and ends are scored."""
         turns = [i for i, message in enumerate(conversation.messages) if message.role == "assistant"]
         if not turns:
             raise ValueError(f"conversation {conversation.id} has no assistant message, so there is nothing to learn from it")
@@ -78,7 +78,10 @@ class Chat:
         for turn in turns:
             before = self._render(conversation.messages[:turn], header=True)
             if not before.startswith(seen):
-                raise ValueError(f"the chat template rewrites earlier turns of conversation {conversation.id}: what it shows before message {turn} is not how the earlier turns were written")
+                raise ValueError(
+                    f"the chat template rewrites earlier turns of conversation {conversation.id}: before message {turn} "
+                    "it does not show them as they were written; split the conversation, or use a model whose template keeps them"
+                )
             said = conversation.messages[turn].content.strip() if self.trims else conversation.messages[turn].content
             between, spoken = self._encode(before[len(seen) :]), self.reply(said)
             ids += between + spoken
@@ -136,8 +139,8 @@ class Chat:
         found = re.compile("|".join(map(re.escape, self._controls))).search(tail) if self._controls else None
         if found is None:
             raise ValueError(
-                f"the chat template ends an assistant's turn with {tail!r}, in which there is no control token: a model trained on it never learns to stop; "
-                "use a template that writes the end-of-turn token after each assistant message"
+                f"the chat template ends an assistant's turn with {tail!r}, in which there is no control token: a model trained on it "
+                "never learns to stop; use a template that writes the end-of-turn token after each assistant message"
             )
         return tail[: found.end()], tuple(self.tokenizer.encode(tail[: found.end()], add_special_tokens=False))
 
@@ -165,8 +168,9 @@ class Chat:
             if whole[: len(ours)] != ours:
                 place = next((i for i, (a, b) in enumerate(zip(ours, whole, strict=False)) if a != b), len(whole))
                 raise ValueError(
-                    f"prompt and reply do not tokenize as the whole conversation does: from token {place} on it is {self.tokenizer.decode(ours[place:])!r}, "
-                    f"but the template gives {self.tokenizer.decode(whole[place:])!r}; the model would be trained on tokens it never sees"
+                    f"prompt and reply do not tokenize as the whole conversation does: from token {place} on it is "
+                    f"{self.tokenizer.decode(ours[place:])!r}, but the template gives {self.tokenizer.decode(whole[place:])!r}; "
+                    "the model would be trained on tokens it never sees"
                 )
 
 
