@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import subprocess
 import sys
 from pathlib import Path
@@ -103,6 +104,20 @@ def test_overrides_win_and_their_errors_name_them(tmp_path: Path) -> None:
 def test_yaml_is_data_only(tmp_path: Path) -> None:
     assert "is not read here" in problems(tmp_path, SPEC + "x: !!python/object/apply:os.getcwd []\n".replace("[]", "a"))[0]
     assert "contains itself" in problems(tmp_path, SPEC + "x: &a [*a]\n")[0]
+
+
+def test_any_text_is_read_or_refused_in_words(tmp_path: Path) -> None:
+    """Random damage never ends in another error than a SpecError that names the file."""
+    rng = random.Random(0)
+    pieces = ["{", "}", "[]", ":", "- ", "\n", "  ", "null", "3", "'", "&a ", "*a", "by", "!!int", "\t", ">", "#", "tuple[", "x: "]
+    path = write(tmp_path)
+    for _ in range(200):
+        place = rng.randrange(len(SPEC))
+        path.write_text(SPEC[:place] + rng.choice(pieces) + SPEC[place + rng.choice([0, 1, 5, 15]) :])
+        try:
+            load(path)
+        except SpecError as error:
+            assert all(line.startswith(f"{path}:") for line in error.problems)
 
 
 def test_effort_fills_every_open_knob_and_nothing_else(tmp_path: Path) -> None:

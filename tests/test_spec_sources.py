@@ -93,6 +93,7 @@ BAD_ROWS = [
     ({"prompt": Q, "chosen": f"{Q} {GOOD}", "rejected": BAD}, "the prompt is repeated at the head of 'chosen'"),
     ({"prompt": [assistant("x")], "chosen": GOOD, "rejected": BAD}, "a prompt ends with the user's turn"),
     ({"prompt": [{"role": "usr", "content": "x"}], "chosen": GOOD, "rejected": BAD}, "did you mean 'user'"),
+    ({"text": ["a", "b"], "score": ["1", 0]}, "the scores should be numbers"),
     ({"chosen": HH + GOOD, "rejected": "\n\nHuman: Other\n\nAssistant: x"}, "part before the last turn"),
     ({"prompt": Q, "chosen": GOOD, "rejected": BAD, "checks": [{"name": "no_such_check"}]}, "no check is called"),
 ]
@@ -105,7 +106,7 @@ def test_a_bad_row_is_named_counted_and_kept(tmp_path: Path, row: dict[str, obje
         read_pairs(path)
     assert caught.value.problems[0].startswith(f"{path}:2: ")
     assert reason in caught.value.problems[0]
-    assert "1 bad rows beside 1 good ones (50.0%)" in caught.value.problems[-1]
+    assert "1 of 2 rows cannot be used (50.0%)" in caught.value.problems[-1]
     with pytest.raises(SpecError):
         read_pairs(path, bad_rows=0.49)
     read = read_pairs(path, bad_rows=0.5)

@@ -27,6 +27,7 @@ KINDS: dict[str, dict[str, type[BaseModel]]] = {
     "measure": _by_name(get_args(AnyMeasure)),
 }
 _PARTS: dict[str, type[BaseModel]] = {"intent": Intent, "collect": Collect, "aggregate": Pooled}
+_ARMS = ("literal[", "tuple[")
 _WANTED = {
     "int_type": "a whole number",
     "int_from_float": "a whole number",
@@ -49,7 +50,7 @@ def explain(error: ValidationError, document: Document) -> list[str]:
         loc = detail["loc"]
         if any(loc[: len(stage)] == stage and _lost_stage(detail) is None for stage in lost):
             continue  # a stage of unknown kind says so once, and nothing else
-        if str(loc[-1] if loc else "").startswith("literal["):
+        if detail["type"] == "literal_error" and str(loc[-1]).startswith("literal["):
             continue  # one arm of a union; the other arm says what is wanted
         lines.append(_line(detail, document))
     return sorted(dict.fromkeys(lines), key=line_number)
@@ -86,7 +87,7 @@ def follow(loc: Loc, data: Any) -> tuple[Loc, Loc]:
     shown: list[str | int] = []
     inside: list[str | int] = []
     for place, part in enumerate(loc):
-        if isinstance(part, str) and "[" in part:
+        if isinstance(part, str) and part.startswith(_ARMS) and place > 2:
             continue  # pydantic's name for an arm of a union
         shown.append(part)
         is_kind = place == 2 and shown[0] in KINDS and isinstance(data, dict) and cast("dict[str, Any]", data).get("by") == part

@@ -88,7 +88,7 @@ def checked(read: Read[T], bad_rows: float) -> Read[T]:
         return read
     lines = [f"{row.file}:{row.row}: {row.reason}" for row in read.rejected[:_SHOWN]]
     lines += [f"{read.file}: and {bad - _SHOWN} more"] if bad > _SHOWN else []
-    count = f"{bad} bad rows beside {len(read.rows)} good ones ({bad / total:.1%})"
+    count = f"{bad} of {total} rows cannot be used ({bad / total:.1%})"
     raise SpecError([*lines, f"{read.file}: {count}; intent.bad_rows allows {bad_rows:.1%}"])
 
 

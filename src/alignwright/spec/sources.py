@@ -71,7 +71,7 @@ def write_rejected(path: Path, bad: Iterable[BadRow]) -> None:
 
 
 def _pair(columns: Columns) -> Comparison:
-    if "text" in columns and "score" in columns:
+    if columns.get("chosen") is None and columns.get("text") is not None and columns.get("score") is not None:
         columns = {**columns, **_scored(columns["text"], columns["score"])}
     for name in ("chosen", "rejected"):
         if columns.get(name) is None:
@@ -96,7 +96,9 @@ def _scored(texts: Any, scores: Any) -> Columns:
     """Two dialogues with a score each, as chosen and rejected."""
     if not (isinstance(texts, list) and isinstance(scores, list) and len(cast("list[Any]", texts)) == len(cast("list[Any]", scores)) == 2):
         raise RowError("'text' and 'score' should be two dialogues and their two scores")
-    first, second = cast("list[float]", scores)
+    first, second = cast("list[Any]", scores)
+    if any(isinstance(score, bool) or not isinstance(score, int | float) for score in (first, second)):
+        raise RowError(f"the scores should be numbers, saw {first!r} and {second!r}")
     if first == second:
         raise RowError("both dialogues have the same score")
     good, bad = cast("list[Any]", texts) if first > second else reversed(cast("list[Any]", texts))

@@ -45,7 +45,7 @@ _LR = "peak learning rate"
 _RANK = "rank of the LoRA adapter (from effort)"
 _BATCH = "tokens in a batch (from effort)"
 _MAX = "the longest row in tokens; longer rows are left out and counted (from effort)"
-_CHECKPOINT = "steps between checkpoints; 0 keeps the last only"
+_CHECKPOINT = "steps between the checkpoints from which an interrupted run goes on"
 _LIMIT = "at most so many items of each kind (from effort)"
 _NEW_TOKENS = "the longest reply in tokens (from effort)"
 
@@ -120,7 +120,7 @@ class Sft(Record):
     rank: Count | None = Field(default=None, description=_RANK)
     batch_tokens: int | None = Field(default=None, ge=64, description=_BATCH)
     max_tokens: int | None = Field(default=None, ge=16, description=_MAX)
-    checkpoint_every: int = Field(default=50, ge=0, description=_CHECKPOINT)
+    checkpoint_every: Count = Field(default=20, description=_CHECKPOINT)
 
 
 class Dpo(Record):
@@ -134,7 +134,7 @@ class Dpo(Record):
     rank: Count | None = Field(default=None, description=_RANK)
     batch_tokens: int | None = Field(default=None, ge=64, description=_BATCH)
     max_tokens: int | None = Field(default=None, ge=16, description=_MAX)
-    checkpoint_every: int = Field(default=50, ge=0, description=_CHECKPOINT)
+    checkpoint_every: Count = Field(default=20, description=_CHECKPOINT)
 
 
 class Suite(Record):
