@@ -166,3 +166,28 @@ def test_a_failing_function_names_itself_and_the_row(tmp_path, body, message):
     (tmp_path / "bad.py").write_text(f"def f(prompt, reply):\n    if reply == 'c':\n        {body}\n    return 0\n")
     with pytest.raises(RuleError, match=rf"rule bad\.py:f at comparison 1 .*{message}"):
         rules("bad.py:f", tmp_path)([comparison("a", "b"), comparison("a", "c")])
+
+
+# ------------------------------------------------------------------------------------------------- a principle the bundled model can follow
+
+FRENCH = [
+    ("What is the capital of Italy?", "La capitale de l'Italie est Rome.", "The capital of Italy is Rome."),
+    ("How are you today?", "Je vais très bien, merci.", "I am very well, thank you."),
+    ("What colour is the sky?", "Le ciel est bleu.", "The sky is blue."),
+    ("Name a fruit.", "Une pomme est un fruit.", "An apple is a fruit."),
+    ("How many legs has a dog?", "Un chien a quatre pattes.", "A dog has four legs."),
+    ("What do bees make?", "Les abeilles font du miel.", "Bees make honey."),
+    ("Where do fish live?", "Les poissons vivent dans l'eau.", "Fish live in water."),
+    ("What day comes after Monday?", "Après lundi vient mardi.", "After Monday comes Tuesday."),
+]
+
+
+@pytest.mark.model
+def test_contrast_hears_a_principle_that_the_bundled_model_can_follow():
+    """The control to its refusal on harder principles: where the model can do what it is told, its probabilities say so."""
+    policy = pytest.importorskip("alignwright.model.load").load("smollm2-135m-instruct")
+    principle = HONEST.model_copy(update={"slug": "french", "text": "Always answer in French."})
+    answers = ContrastVoter(policy, (principle,)).answers([pair(good, bad, asks=asks, principle="french") for asks, good, bad in FRENCH])
+    chances = [answer.p or 0.0 for (answer,) in answers]
+    assert sum(chances) / len(chances) > 0.75
+    assert sum(p > 0.5 for p in chances) >= 6
