@@ -83,6 +83,7 @@ def test_all_errors_are_told_at_once_in_the_order_of_the_file(tmp_path: Path) ->
         ("[do_not_lie]", "[]", "feedback.1.contrast.principles"),
         ("train:\n- {by: sft, data: chosen}\n- by: dpo\n  beta: 0.2\n  lr: 1e-5\n", "", "promises.1"),
         ("- tax.bits_per_byte < 0.02", "- value.refusal > 30%", "promises"),
+        ("- tax.bits_per_byte < 0.02", "- feedback.contrast.accuracy.gain > 0", "promises.1"),
         ("principles: [do_not_lie]", "judge: 'http://localhost:1/v1'", "feedback.1.contrast.judge"),
     ],
 )
@@ -158,6 +159,7 @@ def test_claims_match_by_prefix_only_where_declared(tmp_path: Path) -> None:
     assert is_measured("value.pairs.do_not_lie", spec)
     assert is_measured("attack.success.base64", spec)
     assert is_measured("feedback.contrast.accuracy", spec)
+    assert not is_measured("feedback.judge.accuracy", spec)
     assert not is_measured("value.refusal.x", spec)
     assert not is_measured("instruction.format", spec)
     assert claims(spec.train[0]) == ()

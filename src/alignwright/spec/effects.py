@@ -96,6 +96,8 @@ def _promises(experiment: Experiment) -> Iterator[Problem]:
             names = [name for name in measured_claims(experiment) if not name.endswith("*")]
             hint = did_you_mean(promise.claim, names) if names else "there are no measure or attack stages"
             yield loc, f"nothing here measures {promise.claim!r}; {hint}"
+        elif promise.gain and promise.claim.startswith("feedback."):
+            yield loc, "a voter is checked once, so it has no gain: promise its level"
         elif (promise.gain or promise.claim.startswith("tax.")) and not experiment.train:
             yield loc, "compares the trained model with the start model, but there is no train stage"
 

@@ -263,7 +263,7 @@ def claims(stage: AnyStage) -> tuple[str, ...]:
             return (*(("tax.bits_per_byte",) if stage.text else ()), *(("tax.choice",) if stage.choice else ()))
         case Suite():
             return ("attack.success", "attack.success.*")
-        case Rules() | Contrast() | JudgeVote() | Critique():
-            return (f"feedback.{stage.by}*",)
-        case Collect() | Written() | Pooled() | Sft() | Dpo():
+        case Contrast() | JudgeVote():
+            return tuple(f"feedback.{stage.by}.{part}" for part in ("accuracy", "longer", "position", "consistency"))
+        case Collect() | Written() | Rules() | Critique() | Pooled() | Sft() | Dpo():
             return ()
