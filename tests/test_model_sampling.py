@@ -9,6 +9,7 @@ from tiny import make_tiny
 from alignwright.core.records import Conversation
 from alignwright.model.load import load
 from alignwright.model.local import LocalPolicy
+from alignwright.model.prepack import prepacked
 from alignwright.model.sampling import Sample, draw, sample
 from alignwright.model.tokens import TokenRow
 
@@ -95,3 +96,12 @@ def test_what_the_model_cannot_attend_to_is_refused(policy: LocalPolicy) -> None
         speak(policy, [[1] * 2040], max_new_tokens=20)
     with pytest.raises(ValueError, match="negative"):
         speak(policy, temperature=-1.0)
+
+
+def test_rearranged_weights_give_the_same_numbers_and_are_put_away(policy: LocalPolicy) -> None:
+    ids = torch.tensor(PROMPTS[:1])
+    with torch.inference_mode():
+        plain = policy.model(input_ids=ids).logits
+        with prepacked(policy.model, 4):
+            torch.testing.assert_close(policy.model(input_ids=ids).logits, plain, atol=1e-5, rtol=1e-5)
+    assert not any("forward" in vars(layer) for layer in policy.model.modules())

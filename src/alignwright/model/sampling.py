@@ -24,6 +24,7 @@ from transformers.cache_utils import Cache, CacheLayerMixin
 
 from alignwright.model.logprob import head_of, trunk
 from alignwright.model.packing import additive
+from alignwright.model.prepack import prepacked
 
 if TYPE_CHECKING:
     from alignwright.model.local import LocalPolicy
@@ -61,7 +62,7 @@ def sample(
     stops = torch.tensor(sorted(policy.chat.stop_ids if stop_ids is None else stop_ids), device=policy.device)
     results = [[Sample() for _ in range(n)] for _ in prompts]
     places = [(p, k) for p in sorted(range(len(prompts)), key=lambda p: (len(prompts[p]), p)) for k in range(n)]
-    with torch.inference_mode():
+    with torch.inference_mode(), prepacked(policy.model, min(batch_rows, len(places))):
         for start in range(0, len(places), batch_rows):
             batch = places[start : start + batch_rows]
             _decode(policy, prompts, batch, [results[p][k] for p, k in batch], max_new_tokens, temperature, seed, stops)
