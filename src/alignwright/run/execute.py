@@ -239,7 +239,7 @@ def _examine(stage: Instruction | IntentMeasure | ValueMeasure | TaxMeasure | Su
         case ValueMeasure():
             asked = inputs.items(experiment, stage.prompts, RefusalItem, None)
             both = [x for kind in ("harmful", "harmless") for x in inputs.spread([i for i in asked if i.kind == kind], stage.limit)]
-            pairs = inputs.spread(inputs.pairs(experiment, stage.pairs), None)
+            pairs = inputs.spread(inputs.pairs(experiment, stage.pairs), stage.limit)
             return [*value.refusal(policy, both, seed=seed, max_new_tokens=known(stage.max_new_tokens)), *value.pairs(policy, pairs)]
         case TaxMeasure():
             texts, questions = (

@@ -20,8 +20,8 @@ from alignwright.spec.stages import ValueMeasure
 
 def findings_of(experiment: Experiment, done: Sequence[tuple[Job, Path]]) -> list[Finding]:
     """All findings of the finished jobs, in the order in which the jobs ran."""
-    pairs = [pair for measure in experiment.measure if isinstance(measure, ValueMeasure) for pair in inputs.pairs(experiment, measure.pairs)]
-    notes = {"value.pairs": longer_note(pairs)}
+    held = [inputs.spread(inputs.pairs(experiment, m.pairs), m.limit) for m in experiment.measure if isinstance(m, ValueMeasure)]
+    notes = {"value.pairs": longer_note([pair for pairs in held for pair in pairs])}
     found: list[Finding] = []
     measured: dict[str, list[Outcome]] = {}
     for job, folder in done:

