@@ -55,7 +55,8 @@ def test_a_run_leaves_what_it_promises(straight: Path) -> None:
     findings = [Finding.model_validate_json(line) for line in (straight / "findings.jsonl").read_text().splitlines()]
     stages = {finding.stage for finding in findings if finding.axis not in ("feedback", "training")}
     assert stages == {"baseline", "train.0.sft", "train.1.dpo"}
-    assert {f.claim for f in findings if f.against == "baseline" and f.stage == "train.1.dpo"} >= {"instruction.format", "value.refusal", "tax.bits_per_byte"}
+    compared = {f.claim for f in findings if f.against == "baseline" and f.stage == "train.1.dpo"}
+    assert compared >= {"instruction.format", "value.refusal", "tax.bits_per_byte"}
     answers = Answers.model_validate_json((straight / "promises.json").read_text())
     assert [verdict.answer for verdict in answers.verdicts] == ["kept", "kept"]
     page = (straight / "report.html").read_text()

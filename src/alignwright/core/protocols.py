@@ -32,7 +32,7 @@ class Policy(Speaker, Protocol):
     def logprobs(
         self, prompts: Sequence[Conversation], replies: Sequence[Sequence[str]], *, prefix: str = "", end: bool = True
     ) -> list[list[LogProb]]:
-        """Log-probability of each given reply to each prompt. `prefix` starts the assistant's turn unscored; `end` scores the end-of-turn token too."""
+        """Log-probability of each reply to each prompt. `prefix` starts the assistant's turn unscored; `end` scores its end token too."""
         ...
 
     def text_logprobs(self, texts: Sequence[str]) -> list[LogProb]:

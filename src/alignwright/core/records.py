@@ -151,7 +151,8 @@ class Comparison(Record):
     def _votes_point_at_replies(self) -> Comparison:
         for vote in self.votes:
             if max(vote.prefers, vote.over) >= len(self.replies):
-                raise ValueError(f"vote of {vote.voter!r} points at reply {max(vote.prefers, vote.over)}, but there are only {len(self.replies)} replies (counted from 0)")
+                last = max(vote.prefers, vote.over)
+                raise ValueError(f"vote of {vote.voter!r} points at reply {last} (counted from 0), but there are only {len(self.replies)} replies")
         return self
 
     @property
@@ -220,7 +221,7 @@ class Outcome(Record):
     @model_validator(mode="after")
     def _scored_has_value(self) -> Outcome:
         if (self.status in ("pass", "hit")) != (self.value is not None):
-            raise ValueError(f"an outcome has a value exactly when it is scored; {self.claim} item {self.item} is {self.status} with value {self.value}")
+            raise ValueError(f"an outcome has a value exactly when it is scored; {self.claim} {self.item} is {self.status} with value {self.value}")
         return self
 
 
