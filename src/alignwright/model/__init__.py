@@ -3,8 +3,8 @@
 Torch starts in this package. `load` opens a model, `LocalPolicy` speaks and scores, `Chat` is the one door from text to token ids,
 `pack` lays out a prompt and its replies as one row, `token_logprobs` scores them, `sample` speaks, `adapters` holds LoRA.
 
-On import glibc is told to keep freed memory: torch's large temporaries otherwise go back to the kernel after every operation, and
-a quarter of a training step is spent in page faults. Only Linux with glibc has this call, and nothing depends on it.
+On import glibc is told to keep freed memory, so that torch's large temporaries do not go back to the kernel after every operation:
+a few per cent of a training step. Only Linux with glibc has this call, and nothing depends on it.
 
 And OpenMP is told to wait asleep (OMP_WAIT_POLICY, unless it is set already, and only before torch is there to read it): threads
 that spin at every barrier make decoding ten times slower as soon as any other process wants the same cores.
