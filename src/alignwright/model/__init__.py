@@ -6,8 +6,10 @@ Torch starts in this package. `load` opens a model, `LocalPolicy` speaks and sco
 On import glibc is told to keep freed memory, so that torch's large temporaries do not go back to the kernel after every operation:
 a few per cent of a training step. Only Linux with glibc has this call, and nothing depends on it.
 
-And OpenMP is told to wait asleep (OMP_WAIT_POLICY, unless it is set already, and only before torch is there to read it): threads
-that spin at every barrier make decoding ten times slower as soon as any other process wants the same cores.
+And OpenMP is told to wait briefly and then to sleep (GOMP_SPINCOUNT, unless the user has said how to wait, and only before torch is
+there to read it). By default its threads spin for milliseconds at every barrier, and decoding becomes ten times slower as soon as any
+other process wants the same cores; threads that sleep at once lose a fifth of the speed of an idle machine. Ten thousand turns
+keep both: measured on two cores, 259 tokens a second idle (244 spinning, 207 asleep) and 106 beside a busy process.
 """
 
 from __future__ import annotations
@@ -28,6 +30,6 @@ def keep_freed_memory() -> bool:
     return mallopt is not None and bool(mallopt(_M_MMAP_THRESHOLD, _LARGEST_MMAP_THRESHOLD)) and bool(mallopt(_M_TRIM_THRESHOLD, 2**31 - 1))
 
 
-if "torch" not in sys.modules:
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+if "torch" not in sys.modules and "OMP_WAIT_POLICY" not in os.environ:
+    os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 keep_freed_memory()

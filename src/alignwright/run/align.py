@@ -58,11 +58,11 @@ def estimate(request: Request) -> Bill:
 
 def align(request: Request, view: View) -> Path:
     """Run what has to be run and write the report; returns the run folder."""
-    threads, chosen = settle_threads()
+    threads = settle_threads()
     checked = check(request.spec, request.overrides)
     experiment, jobs, folder = prepare(request)
     with only_one(folder):
-        view.say(f"{experiment.name}: {len(jobs)} stages into {folder} ({chosen})")
+        view.say(f"{experiment.name}: {len(jobs)} stages into {folder} ({threads} threads)")
         _write_spec(experiment, request, folder, threads)
         if checked.rejected:
             write_rejected(folder / "rejected.jsonl", checked.rejected)
