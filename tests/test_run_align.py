@@ -156,6 +156,25 @@ def test_until_stops_there_and_leaves_promises_untested(project: Path, straight:
     assert "no such stage" in alignwright("align", project, "--until", "train.7", check=False).stderr
 
 
+def test_a_mistake_in_a_spec_is_a_line_that_points_and_exit_code_two(project: Path) -> None:
+    for command in (["check"], ["align"], ["align", "--dry-run"]):
+        done = alignwright(*command, project, "--set", "train.1.betta=0.2", check=False)
+        assert done.returncode == 2
+        assert done.stderr == "--set train.1.betta=0.2: train.1.dpo.betta: no such field; did you mean 'beta'?\n"
+
+
+def test_an_interrupt_says_how_to_go_on(project: Path, tmp_path: Path) -> None:
+    command = [SCRIPT, "align", project, "--runs", tmp_path / "runs"]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    while not list(tmp_path.glob("runs/*/stages/*")) and process.poll() is None:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "stopped; run the same command again to go on" in said
+    assert "Traceback" not in said
+
+
 def test_a_broken_promise_is_exit_code_one(project: Path, straight: Path) -> None:
     spec = project.parent / "broken.yaml"
     spec.write_text(project.read_text().replace("tax.bits_per_byte < 9", "tax.bits_per_byte < -9"))

@@ -13,6 +13,8 @@ from typing import Annotated
 
 import typer
 
+from alignwright.spec.errors import SpecError
+
 app = typer.Typer(
     help="Align a language model to what you meant, and find out whether it worked.",
     no_args_is_help=True,
@@ -21,6 +23,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
+INTERRUPTED = 130  # what typer makes of a KeyboardInterrupt
 Spec = Annotated[Path, typer.Argument(help="The spec file (YAML).", exists=True, dir_okay=False)]
 Run = Annotated[Path, typer.Argument(help="A run folder.", exists=True, file_okay=False)]
 Set = Annotated[list[str] | None, typer.Option("--set", help="Override a knob: train.1.beta=0.2. May be given more than once.")]
@@ -81,10 +84,10 @@ def diff(a: Run, b: Run) -> None:
 
     from alignwright.run.compare import compare, spec_changes
 
-    console = Console()
+    console, table = Console(), compare(a, b)
     for knob, left, right in spec_changes(a, b):
         console.print(f"{knob}: {left} -> {right}", markup=False, highlight=False)
-    console.print(compare(a, b))
+    console.print(table)
 
 
 @app.command()
@@ -121,14 +124,18 @@ def main() -> None:
     """Run the command line; errors a user can mend are one message, not a traceback."""
     try:
         app()
-    except (ValueError, RuntimeError, OSError, LookupError) as error:
+    except (ValueError, RuntimeError, OSError, LookupError, ImportError) as error:
         if os.environ.get("ALIGNWRIGHT_TRACEBACK"):
             raise
         print(f"alignwright: {error}\n(ALIGNWRIGHT_TRACEBACK=1 shows where)", file=sys.stderr)
         raise SystemExit(2) from None
-    except KeyboardInterrupt:
-        print("\nstopped; run the same command again to go on", file=sys.stderr)
-        raise SystemExit(130) from None
+    except SpecError as error:  # each of its lines begins with a place
+        print(error, file=sys.stderr)
+        raise SystemExit(2) from None
+    except SystemExit as stop:
+        if stop.code == INTERRUPTED:
+            print("\nstopped; run the same command again to go on", file=sys.stderr)
+        raise
 
 
 def _perform(request: object, dry_run: bool) -> None:
