@@ -6,14 +6,16 @@ need only the record itself; files and principles are looked up in `load`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from alignwright.core import promises
 from alignwright.spec.errors import Loc, did_you_mean
-from alignwright.spec.experiment import Experiment, is_measured, measured_claims
+from alignwright.spec.experiment import Experiment, first_rank, is_measured, measured_claims
 from alignwright.spec.stages import Contrast, Critique, Dpo, Feedback, JudgeVote, Sft, Written
 
 Problem = tuple[Loc, str]
+_SERVER = re.compile(r"https?://[^#@\s]+#\S+")
 
 
 def problems(experiment: Experiment) -> list[Problem]:
@@ -67,6 +69,8 @@ def _voter(experiment: Experiment, place: int, stage: Feedback) -> Iterator[Prob
         yield loc, "has nothing to revise: give intent.prompts"
     if not isinstance(stage, Written | Critique) and not _has_comparisons(experiment):
         yield loc, "has nothing to vote on: give intent.pairs or intent.people, or 'collect' replies to intent.prompts"
+    if isinstance(stage, JudgeVote) and "://" in stage.judge and not _SERVER.fullmatch(stage.judge):
+        yield (*loc, "judge"), f"{stage.judge!r} is no server: give its address and the model's name as http://host:port/v1#model"
     if isinstance(stage, Contrast) and "://" in stage.judge:
         yield (*loc, "judge"), "reads probabilities, which a server does not give: name self or a model, or use {by: judge}"
 
@@ -82,6 +86,8 @@ def _training(experiment: Experiment) -> Iterator[Problem]:
             yield (*loc, "data"), "'chosen' has no preferences to choose by: add feedback or intent.people, or name a file"
         if isinstance(stage, Sft) and stage.data == "revisions" and not critique:
             yield (*loc, "data"), "'revisions' come from feedback {by: critique}, which is not here"
+        if stage.rank not in (None, rank := first_rank(experiment)):
+            yield (*loc, "rank"), f"{stage.rank}, but this stage continues the adapter of train.0, whose rank is {rank}; leave it out here"
 
 
 def _promises(experiment: Experiment) -> Iterator[Problem]:

@@ -85,11 +85,19 @@ def resolve_effort(experiment: Experiment) -> Experiment:
         return type(stage).model_validate(dict(stage) | fill(stage, experiment.effort))
 
     parts = dict(experiment)
+    if experiment.train and (rank := first_rank(experiment)):
+        parts["train"] = tuple(type(stage).model_validate({**dict(stage), "rank": stage.rank or rank}) for stage in experiment.train)
     for part in ("feedback", "train", "attack", "measure"):
         parts[part] = tuple(filled(stage) for stage in parts[part])
     if experiment.collect is not None:
         parts["collect"] = filled(experiment.collect)
     return Experiment.model_validate(parts).at(experiment.folder)
+
+
+def first_rank(experiment: Experiment) -> int | None:
+    """The rank of the first training stage's adapter, which the later stages continue; None without training."""
+    first = next(iter(experiment.train), None)
+    return None if first is None else first.rank or fill(first, experiment.effort)["rank"]
 
 
 def model_stages(experiment: Experiment) -> tuple[str, ...]:
@@ -101,7 +109,7 @@ def stage_names(experiment: Experiment) -> tuple[str, ...]:
     """The stable names of all stages, in the order in which they run."""
     names = ["collect"] if experiment.collect is not None else []
     names += [f"feedback.{place}.{stage.by}" for place, stage in enumerate(experiment.feedback)]
-    names += [f"aggregate.{experiment.aggregate.by}"] if experiment.feedback else []
+    names += [f"aggregate.{experiment.aggregate.by}"] if experiment.feedback or experiment.intent.people else []
     for part in ("train", "attack", "measure"):
         names += [f"{part}.{place}.{stage.by}" for place, stage in enumerate(getattr(experiment, part))]
     return tuple(names)

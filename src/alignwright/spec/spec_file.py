@@ -87,7 +87,8 @@ def _override(document: Document, override: str) -> Iterator[str]:
     target: Any = document.data
     loc: Loc = ()
     for at, part in enumerate(parts):
-        if isinstance(target, dict) and loc[1:] and cast("dict[str, Any]", target).get("by") == part and part not in target:
+        more = at < len(parts) - 1
+        if more and isinstance(target, dict) and loc[1:] and cast("dict[str, Any]", target).get("by") == part and part not in target:
             continue  # train.1.dpo.beta, as the errors write it, is train.1.beta
         key: str | int = part
         if isinstance(target, list):
@@ -100,7 +101,7 @@ def _override(document: Document, override: str) -> Iterator[str]:
             yield f"{said}: {dotted(loc)} is {explain.seen(target)}, which has no parts"
             return
         loc = (*loc, key)
-        if at == len(parts) - 1:
+        if not more:
             _put(document, target, loc, positions.read(value, said).data, said)
         else:
             if isinstance(target, dict) and cast("dict[str | int, Any]", target).get(key) is None:

@@ -42,7 +42,7 @@ _NO_SIGNAL = "when the judge's check finds no better than chance: stop the run, 
 _CHECK = "written pairs on which the judge is checked before its votes are used (from effort)"
 _EPOCHS = "passes over the data (from effort)"
 _LR = "peak learning rate"
-_RANK = "rank of the LoRA adapter (from effort)"
+_RANK = "rank of the LoRA adapter, one for all stages, which continue the same adapter (from effort)"
 _BATCH = "tokens in a batch (from effort)"
 _MAX = "the longest row in tokens; longer rows are left out and counted (from effort)"
 _CHECKPOINT = "steps between the checkpoints from which an interrupted run goes on"
@@ -255,7 +255,8 @@ def claims(stage: AnyStage) -> tuple[str, ...]:
         case Instruction():
             return ("instruction.format",)
         case IntentMeasure():
-            return tuple(f"intent.{part}" for part in ("pushback", "opinion", "meant") if getattr(stage, part))
+            named = tuple(f"intent.{part}" for part in ("pushback", "opinion", "meant") if getattr(stage, part))
+            return (*named, *(("intent.opinion_flips",) if stage.opinion else ()))
         case ValueMeasure():
             refusal = ("value.refusal", "value.over_refusal") if stage.prompts else ()
             return (*refusal, *(("value.pairs", "value.pairs.*") if stage.pairs else ()))
