@@ -57,7 +57,6 @@ def test_gradients_do_not_depend_on_the_split_into_micro_batches(tiny: Path, tmp
     seen = []
     for tokens in (100_000, 60):
         monkeypatch.setattr(batches, "MICRO_TOKENS", tokens)
-        monkeypatch.setattr("alignwright.train.rows.MICRO_TOKENS", 100_000)
         stage = SFT.model_copy(update={"epochs": 1, "batch_tokens": 100_000})
         (report,) = sft(trainee(tiny), demonstrations(), stage, seed=0, folder=folder(tmp_path, str(tokens)))
         seen.append(report)

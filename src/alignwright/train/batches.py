@@ -18,7 +18,7 @@ from alignwright.model.packing import plan_batches
 from alignwright.model.tokens import TokenRow
 
 MICRO_TOKENS = 1024
-"""Most padded tokens in one forward pass; bounds the memory of training at about 1.5 GB for the bundled model."""
+"""Most padded tokens in one forward pass, a longer row being one of its own; keeps training at about 1.5 GB for the bundled model."""
 
 MicroBatch = tuple[int, ...]
 

@@ -54,8 +54,8 @@ def load_checkpoint(folder: Path, masters: Sequence[Tensor], optimiser: torch.op
             master.copy_(tensors[f"master.{i}"])
         optimiser.state[master] = {
             "step": torch.tensor(float(meta["step"])),
-            "exp_avg": tensors[f"exp_avg.{i}"].clone(),
-            "exp_avg_sq": tensors[f"exp_avg_sq.{i}"].clone(),
+            "exp_avg": tensors[f"exp_avg.{i}"].to(master.device, copy=True),
+            "exp_avg_sq": tensors[f"exp_avg_sq.{i}"].to(master.device, copy=True),
         }
     return int(meta["step"])
 

@@ -48,7 +48,7 @@ def dpo(
     Raises ValueError when no pair fits in `max_tokens` or the start is not at margin 0, TrainingDiverged on a loss that is not finite.
     """
     rows = [policy.chat.row(p.prompt.conversation, [p.chosen, p.rejected]) for p in preferences]
-    keep = fit_rows(rows, known(stage.max_tokens), folder, [p.row() for p in preferences])
+    keep = fit_rows(rows, min(known(stage.max_tokens), policy.longest), folder, [p.row() for p in preferences])
     objective = _DpoObjective(policy, [rows[i] for i in keep], [preferences[i] for i in keep], stage)
     plan = plan_training(objective.rows, epochs=known(stage.epochs), batch_tokens=known(stage.batch_tokens), seed=seed)
     objective.reference(plan.micro_batches, folder / "reference.safetensors")
@@ -59,12 +59,12 @@ class _DpoObjective:
     def __init__(self, policy: LocalPolicy, rows: Sequence[TokenRow], preferences: Sequence[Preference], stage: Dpo) -> None:
         self.policy, self.rows, self.preferences = policy, rows, preferences
         self.beta, self.nll = stage.beta, stage.nll
-        self.reference_P2 = torch.zeros(len(rows), 2)
+        self.reference_P2 = torch.zeros(len(rows), 2, device=policy.device)
 
     def reference(self, batches: Sequence[MicroBatch], path: Path) -> None:
         """Fill `reference_P2` with the start model's log-probabilities, from `path` where an earlier try kept them."""
         if path.exists():
-            self.reference_P2 = load_file(path)["reference_P2"]
+            self.reference_P2 = load_file(path)["reference_P2"].to(self.policy.device)
             return
         with torch.no_grad():
             for batch in batches:
@@ -79,8 +79,8 @@ class _DpoObjective:
 
     def loss(self, batch: MicroBatch) -> tuple[Tensor, dict[str, float]]:
         logp_P2, count_P2 = self._logprobs(batch)
-        weight_P = torch.tensor([self.preferences[i].weight for i in batch])
-        strength_P = torch.tensor([self.preferences[i].strength for i in batch])
+        weight_P = torch.tensor([self.preferences[i].weight for i in batch], device=logp_P2.device)
+        strength_P = torch.tensor([self.preferences[i].strength for i in batch], device=logp_P2.device)
         ratio_P2 = logp_P2 - self.reference_P2[list(batch)]
         margin_P = ratio_P2[:, 0] - ratio_P2[:, 1]
         likelihood_P = losses.negative_log_likelihood(logp_P2[:, 0] / count_P2[:, 0])

@@ -51,7 +51,7 @@ def sft(
     Raises ValueError when no row is left within `max_tokens`, TrainingDiverged when a loss is not finite.
     """
     rows = [_last_turn(policy, d.conversation) for d in demonstrations]
-    keep = fit_rows(rows, known(stage.max_tokens), folder, [d.conversation.model_dump(mode="json") for d in demonstrations])
+    keep = fit_rows(rows, min(known(stage.max_tokens), policy.longest), folder, [d.conversation.model_dump(mode="json") for d in demonstrations])
     objective = _SftObjective(policy, [rows[i] for i in keep], [demonstrations[i] for i in keep])
     plan = plan_training(objective.rows, epochs=known(stage.epochs), batch_tokens=known(stage.batch_tokens), seed=seed)
     return run_loop(policy, objective, plan, LoopSettings(stage.lr, stage.checkpoint_every), folder, on_step)
@@ -75,8 +75,8 @@ class _SftObjective:
     def loss(self, batch: MicroBatch) -> tuple[Tensor, dict[str, float]]:
         packed = pack([self.rows[i] for i in batch], self.policy.chat.pad_id, dtype=self.policy.dtype)
         logp_N = token_logprobs(self.policy.model, packed)
-        weight_R = torch.tensor([self.demonstrations[i].weight for i in batch])
-        return negative_log_likelihood(logp_N, weight_R[packed.reply_N]).sum(), {}
+        weight_N = torch.tensor([self.demonstrations[i].weight for i in batch])[packed.reply_N]
+        return negative_log_likelihood(logp_N, weight_N.to(logp_N.device)).sum(), {}
 
     def describe(self, index: int) -> dict[str, object]:
         return {"messages": [m.model_dump() for m in self.demonstrations[index].conversation.messages]}
