@@ -69,7 +69,7 @@ def align(request: Request, view: View) -> Path:
             view.say(f"{len(checked.rejected)} bad rows set aside in {folder / 'rejected.jsonl'}, as intent.bad_rows allows")
         ledger = Ledger(folder)
         _run_jobs(experiment, jobs, ledger, view)
-        conclude(experiment, jobs, folder, ledger, whole=request.until is None)
+        conclude(experiment, jobs, folder, ledger, whole=jobs == plan(experiment))
     return folder
 
 
@@ -175,7 +175,7 @@ def _only_audit(experiment: Experiment, model: str) -> Experiment:
     path = Path(model).expanduser()
     name = str(path.resolve()) if path.exists() else model
     resolve(name)
-    parts: dict[str, Any] = dict(experiment) | {"name": f"{experiment.name}-audit-{content_id(name)[:6]}", "model": name}
+    parts: dict[str, Any] = dict(experiment) | {"name": f"{experiment.name[:50]}-audit-{content_id(name)[:6]}", "model": name}
     parts |= {"collect": None, "feedback": (), "train": ()}
     return Experiment(**parts).at(experiment.folder)
 

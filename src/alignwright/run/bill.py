@@ -70,7 +70,7 @@ def bill(experiment: Experiment, jobs: Sequence[Job], keys: Mapping[str, str], l
     for job in jobs:
         read, write, train = _tokens(job, experiment)
         seconds = 2 * size * (read / READ_FLOPS + write / WRITE_FLOPS + 2 * train / TRAIN_FLOPS)
-        lines.append(Line(job.name, ledger.done(job.name, keys[job.name]) is not None, read + write + train, seconds / 60))
+        lines.append(Line(job.name, ledger.knows(job.name, keys[job.name]), read + write + train, seconds / 60))
     return Bill(ledger.run, tuple(lines), (4 * size + 1.2e9) / 1e9, parameters)
 
 
@@ -105,7 +105,7 @@ def _tokens(job: Job, experiment: Experiment) -> tuple[int, int, int]:
             pushed, forced = items(stage.pushback, stage.limit), items(stage.opinion, stage.limit) * 2 + items(stage.meant, stage.limit)
             return pushed * 2 * PROMPT + forced * (PROMPT + 2 * REPLY), pushed * known(stage.max_new_tokens), 0
         case ValueMeasure():
-            asked, paired = items(stage.prompts, None), items(stage.pairs, None)
+            asked, paired = items(stage.prompts, 2 * known(stage.limit)), items(stage.pairs, stage.limit)
             return asked * PROMPT + paired * (PROMPT + 2 * REPLY), asked * known(stage.max_new_tokens), 0
         case TaxMeasure():
             return items(stage.text, stage.limit) * 170 + items(stage.choice, stage.limit) * 50, 0, 0

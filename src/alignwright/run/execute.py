@@ -184,13 +184,9 @@ def _aggregate(stage: Pooled, work: Work) -> str:
     preferences = pooled(found, prior=stage.prior, min_strength=stage.min_strength)
     inputs.write_records(work.folder / "comparisons.jsonl", found)
     inputs.write_records(work.folder / "preferences.jsonl", preferences)
-    if not preferences:
-        raise ValueError(
-            f"no pair of replies is preferred with a strength of {stage.min_strength} or more, so there is nothing to learn; "
-            "lower aggregate.min_strength, or add feedback"
-        )
-    voters = Counter(voter for preference in preferences for voter in preference.voters)
-    return f"{len(preferences)} preferences from {sum(bool(c.votes) for c in found)} comparisons ({', '.join(f'{v} {n}' for v, n in voters.items())})"
+    voters = Counter(voter for preference in preferences for voter in preference.voters).most_common()
+    shown = [f"{voter} {count}" for voter, count in voters[:4]] + ([f"{len(voters) - 4} more voters"] if len(voters) > 4 else [])
+    return f"{len(preferences)} preferences from {sum(bool(c.votes) for c in found)} comparisons ({', '.join(shown) or 'no votes'})"
 
 
 def _demonstrations(stage: Sft, work: Work) -> list[Demonstration]:
@@ -198,11 +194,12 @@ def _demonstrations(stage: Sft, work: Work) -> list[Demonstration]:
     if stage.data not in ("chosen", "revisions"):
         return [Demonstration(c) for c in inputs.conversations(work.experiment, stage.data)]
     found = inputs.preferences(work.ledger, work.job)
+    lost = {(p.prompt.id, p.rejected) for p in found}
     if stage.data == "revisions":
-        found = [p for p in found if "critique" in p.voters]
+        revised = inputs.revisions(work.ledger, work.job)
+        found = [p for p in found if (p.prompt.id, p.chosen) in revised]
         if not found:
             raise ValueError("train by sft on revisions: no revision was preferred to its original, so there is nothing to learn")
-    lost = {(p.prompt.id, p.rejected) for p in found}
     best = {(p.prompt.id, p.chosen): p for p in found if (p.prompt.id, p.chosen) not in lost}
     return [Demonstration(p.prompt.conversation.then("assistant", p.chosen)) for p in best.values()]
 
@@ -219,7 +216,9 @@ def _train(stage: Sft | Dpo, work: Work, run: Callable[[LocalPolicy, Callable[[S
     drop_checkpoints(work.folder)
     lines = (work.folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
     first, last = (json.loads(line)["loss"] for line in (lines[0], lines[-1]))
-    return f"{len(lines)} steps, loss {first:.3f} -> {last:.3f}"
+    long = work.folder / "too_long.jsonl"
+    left_out = f", {len(long.read_text(encoding='utf-8').splitlines())} rows too long" if long.exists() else ""
+    return f"{len(lines)} steps, loss {first:.3f} -> {last:.3f}{left_out}"
 
 
 def _examine(stage: Instruction | IntentMeasure | ValueMeasure | TaxMeasure | Suite, work: Work, policy: LocalPolicy) -> list[Outcome]:

@@ -69,12 +69,33 @@ def spread(rows: Sequence[R], limit: int | None) -> list[R]:
 
 
 def comparisons(experiment: Experiment, job: Job, ledger: Ledger) -> list[Comparison]:
-    """Everything that can be voted on, votes of people included, once each: written pairs, people's, collected, and revisions made before."""
+    """Everything that can be voted on, once each and with all votes of people: written pairs, people's, collected, and revisions made before."""
     found = [*written_pairs(experiment), *people(experiment)]
     for name in job.needs:
         if name == "collect" or name.endswith(".critique"):
             found += read_records(stored(ledger, name) / "comparisons.jsonl", Comparison)
-    return list({c.key: c for c in reversed(found)}.values())[::-1]
+    return _once(found)
+
+
+def _once(found: Iterable[Comparison]) -> list[Comparison]:
+    """The comparisons, those of the same replies to the same prompt as one, whatever the order in which people were shown the replies."""
+    held: dict[str, Comparison] = {}
+    first: dict[tuple[str, frozenset[str]], str] = {}
+    for comparison in found:
+        key = first.setdefault((comparison.prompt.id, frozenset(reply.text for reply in comparison.replies)), comparison.key)
+        if comparison.key in held or not comparison.votes:
+            key = comparison.key  # without votes the order is what a written pair says
+        held[key] = _joined(held[key], comparison) if key in held else comparison
+    return list(held.values())
+
+
+def _joined(one: Comparison, other: Comparison) -> Comparison:
+    """The first, with the other's votes as well; a voter is heard once."""
+    heard, texts = {vote.voter for vote in one.votes}, [reply.text for reply in one.replies]
+    place = [texts.index(reply.text) for reply in other.replies]
+    return one.with_votes(
+        tuple(vote.model_copy(update={"prefers": place[vote.prefers], "over": place[vote.over]}) for vote in other.votes if vote.voter not in heard)
+    )
 
 
 def stored(ledger: Ledger, name: str) -> Path:
@@ -97,4 +118,14 @@ def outcomes(folder: Path) -> list[Outcome]:
 def preferences(ledger: Ledger, job: Job) -> list[Preference]:
     """The preferences that aggregation stored for this training job."""
     (name,) = [need for need in job.needs if need.startswith("aggregate.")]
-    return read_records(stored(ledger, name) / "preferences.jsonl", Preference)
+    found = read_records(stored(ledger, name) / "preferences.jsonl", Preference)
+    if not found:
+        raise ValueError(f"{job.name}: no pair of replies is preferred firmly enough to learn from; lower aggregate.min_strength, or add feedback")
+    return found
+
+
+def revisions(ledger: Ledger, job: Job) -> set[tuple[str, str]]:
+    """The replies that a critique wrote, each as (prompt's id, text)."""
+    (name,) = [need for need in job.needs if need.startswith("aggregate.")]
+    found = read_records(stored(ledger, name) / "comparisons.jsonl", Comparison)
+    return {(c.prompt.id, reply.text) for c in found for reply in c.replies if reply.speaker.startswith("critique:")}

@@ -38,10 +38,11 @@ class Ledger:
 
     def done(self, name: str, key: str) -> Path | None:
         """The folder of the finished job, from here or from a sibling run; None when it has to be done."""
-        entry = self.entries.get(name)
-        if entry and entry.key == key and (self.run / entry.folder).is_dir():
-            return self.run / entry.folder
-        return self._borrow(name, key)
+        return self._own(name, key) or self._borrow(name, key)
+
+    def knows(self, name: str, key: str) -> bool:
+        """Whether the job would be found done. Nothing is taken over from a sibling yet."""
+        return (self._own(name, key) or self._sibling(name, key)) is not None
 
     def folder(self, number: int, name: str, key: str) -> Path:
         """The working folder of a job about to run: what an interrupted try with the same key left, or an empty one."""
@@ -58,19 +59,31 @@ class Ledger:
         self.entries[name] = Entry(key, str(folder.relative_to(self.run)), round(seconds, 2), tokens)
         write_json(self.path, {n: asdict(e) for n, e in self.entries.items()})
 
-    def _borrow(self, name: str, key: str) -> Path | None:
+    def _own(self, name: str, key: str) -> Path | None:
+        entry = self.entries.get(name)
+        found = entry is not None and entry.key == key and (self.run / entry.folder).is_dir()
+        return self.run / entry.folder if entry and found else None
+
+    def _sibling(self, name: str, key: str) -> tuple[Path, Entry] | None:
         for sibling in sorted(self.run.parent.glob("*/ledger.json")):
             if sibling == self.path:
                 continue
             entry = _entry(sibling, name)
             source = sibling.parent / entry.folder if entry else None
             if entry and source and entry.key == key and source.is_dir():
-                target = self.run / "stages" / source.name
-                shutil.rmtree(target, ignore_errors=True)
-                shutil.copytree(source, target, copy_function=_link_or_copy)
-                self.finish(name, key, target, entry.seconds, entry.tokens)
-                return target
+                return source, entry
         return None
+
+    def _borrow(self, name: str, key: str) -> Path | None:
+        found = self._sibling(name, key)
+        if found is None:
+            return None
+        source, entry = found
+        target = self.run / "stages" / source.name
+        shutil.rmtree(target, ignore_errors=True)
+        shutil.copytree(source, target, copy_function=_link_or_copy)
+        self.finish(name, key, target, entry.seconds, entry.tokens)
+        return target
 
 
 def write_json(path: Path, value: Mapping[str, object]) -> None:

@@ -1,13 +1,14 @@
 """What has to be done, in which order, and what does each part depend on?
 
 A job is one stage applied to one model. Its key is a hash of everything that can change its result: the stage's knobs, the
-contents of the files it reads, the seed, the start model, the code, and the keys of the jobs it builds on. Equal key, equal
-result: that is all the ledger needs to know.
+contents of the files it reads, in their order, the seed, the start model, the judge, the code, and the keys of the jobs it builds on.
+Equal key, equal result: that is all the ledger needs to know.
 """
 
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -36,6 +37,8 @@ from alignwright.spec.stages import (
 
 CODE = ("core", "spec", "model", "feedback", "aggregate", "train", "attack", "measure")
 """Packages whose source is part of every key. The run, report and command-line packages only move and show results."""
+MODEL_FILES = (".safetensors", ".json", ".jinja", ".model", ".txt")
+"""What a model folder's result depends on: weights, configurations, the chat template, the tokenizer's tables."""
 
 
 @dataclass(frozen=True)
@@ -65,12 +68,14 @@ def _jobs(experiment: Experiment) -> Iterator[Job]:
         yield Job(name, stage, "baseline", (*collected, *revised))
         feedback.append(name)
     aggregate = f"aggregate.{experiment.aggregate.by}"
-    if feedback:
+    votes = bool(feedback or experiment.intent.people)
+    if votes:
         yield Job(aggregate, experiment.aggregate, "baseline", (*collected, *feedback))
     before, chain = "baseline", tuple[str, ...]()
     for i, stage in enumerate(experiment.train):
         name = f"train.{i}.{stage.by}"
-        yield Job(name, stage, before, (*((aggregate,) if feedback else ()), *chain))
+        learns = isinstance(stage, Dpo) or stage.data in ("chosen", "revisions")
+        yield Job(name, stage, before, (*((aggregate,) if votes and learns else ()), *chain))
         before, chain = name, (name,)
         yield from _examinations(experiment, name, chain)
 
@@ -87,41 +92,65 @@ def keys(experiment: Experiment, jobs: tuple[Job, ...]) -> dict[str, str]:
     common = content_id(code_version(), experiment.seed, model_fingerprint(resolve(experiment.model, experiment.folder)))
     known: dict[str, str] = {}
     for job in jobs:
-        read = {name: file_hash(experiment.path(name)) for name in sorted(files_of(job.stage, experiment))}
-        known[job.name] = content_id(common, type(job.stage).__name__, job.stage.model_dump(mode="json"), read, [known[n] for n in job.needs])
+        read = [(name, _content(experiment.path(name))) for name in files_of(job.stage, experiment)]
+        what = (type(job.stage).__name__, job.stage.model_dump(mode="json"), read, _judge_fingerprint(job.stage, experiment))
+        known[job.name] = content_id(common, what, [known[n] for n in job.needs])
     return known
 
 
-def files_of(stage: AnyStage, experiment: Experiment) -> set[str]:
-    """The files, as the spec names them, whose contents this stage reads."""
+def files_of(stage: AnyStage, experiment: Experiment) -> tuple[str, ...]:
+    """The files, as the spec names them and in its order, whose contents this stage reads. `hf://` names are among them."""
     intent = experiment.intent
-    written = {*intent.pairs, *intent.people, *((intent.constitution,) if intent.constitution else ())}
+    written = (*intent.pairs, *intent.people, *((intent.constitution,) if intent.constitution else ()))
     match stage:
         case Collect():
-            named = set(intent.prompts)
+            return intent.prompts
         case Rules():
-            named = written | {stage.file.rpartition(":")[0] or stage.file}
-        case Written() | Contrast() | JudgeVote():
-            named = written
+            return (*written, _rule_file(stage.file))
+        case Written() | Contrast() | JudgeVote() | Pooled():
+            return written
         case Critique():
-            named = written | set(intent.prompts)
-        case Pooled():
-            named = written
+            return (*written, *intent.prompts)
         case Sft():
-            named = {stage.data} - {"chosen", "revisions"}
+            return () if stage.data in ("chosen", "revisions") else (stage.data,)
         case Dpo():
-            named = set[str]()
+            return ()
         case Suite():
-            named = {*stage.prompts, *((stage.file,) if stage.file else ())}
+            return (*stage.prompts, *((stage.file,) if stage.file else ()))
         case Instruction():
-            named = set(stage.data)
+            return stage.data
         case IntentMeasure():
-            named = {*stage.pushback, *stage.opinion, *stage.meant}
+            return (*stage.pushback, *stage.opinion, *stage.meant)
         case ValueMeasure():
-            named = {*stage.prompts, *stage.pairs}
+            return (*stage.prompts, *stage.pairs)
         case TaxMeasure():
-            named = {*stage.text, *stage.choice}
-    return {name for name in named if experiment.path(name).is_file()}
+            return (*stage.text, *stage.choice)
+
+
+def _content(path: Path) -> str | None:
+    """The hash of a file; None for what is on the Hub, which only its name stands for."""
+    return file_hash(path) if path.is_file() else None
+
+
+def _rule_file(source: str) -> str:
+    """The file that holds a rule: a YAML file, a Python file, or the source of an installed module."""
+    home = source.rpartition(":")[0] or source
+    if home.endswith((".py", ".yaml", ".yml")):
+        return home
+    try:
+        found = importlib.util.find_spec(home)
+    except ImportError:
+        found = None
+    if found is None or found.origin is None:
+        raise ValueError(f"feedback {{by: rules, file: {source}}}: there is no module {home!r}; install it, or name a file as ./rules.py:function")
+    return found.origin
+
+
+def _judge_fingerprint(stage: AnyStage, experiment: Experiment) -> str | None:
+    """The weights of a judge that is a model of its own. A server is known by its name alone."""
+    if isinstance(stage, Contrast | JudgeVote) and stage.judge != "self" and "://" not in stage.judge:
+        return model_fingerprint(resolve(stage.judge, experiment.folder))
+    return None
 
 
 def file_hash(path: Path) -> str:
@@ -134,7 +163,7 @@ def model_fingerprint(ref: ModelRef) -> str:
     if ref.path is None:
         return ref.name
     path = Path(ref.path)
-    files = [path] if path.is_file() else sorted((*path.glob("*.safetensors"), *path.glob("*.json")))
+    files = [path] if path.is_file() else sorted(file for file in path.iterdir() if file.suffix in MODEL_FILES)
     return content_id([[f.name, _weights_hash(f, f.stat().st_size, f.stat().st_mtime_ns)] for f in files])
 
 

@@ -11,8 +11,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from rich.console import Console
+from rich.padding import Padding
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
+from rich.text import Text
 
 from alignwright.run.bill import Bill
 
@@ -56,8 +58,12 @@ class View:
 
     def done(self, name: str, seconds: float, note: str = "", *, cached: bool = False) -> None:
         mark, cost = ("[dim]·[/]", "cached") if cached else ("[green]✓[/]", f"{seconds:.1f} s")
-        self.console.print(f"{mark} {readable(name):<44} {cost:>9}  ", end="", highlight=False)
-        self.console.print(note, style="dim", markup=False, highlight=False)
+        line = Text.from_markup(f"{mark} {readable(name):<36} {cost:>9}")
+        if line.cell_len + 2 + len(note) <= self.console.width:
+            self.console.print(line.append(f"  {note}" if note else "", style="dim"))
+        else:
+            self.console.print(line)
+            self.console.print(Padding(Text(note, style="dim"), (0, 0, 0, 2), expand=False))
 
     def say(self, text: str) -> None:
         self.console.print(text, highlight=False, markup=False)
