@@ -91,15 +91,22 @@ def test_running_again_does_nothing_and_says_so(project: Path, straight: Path) -
 
 
 def test_killed_at_random_moments_it_comes_to_the_same_findings(project: Path, straight: Path) -> None:
-    """SIGKILL, ten times, at moments drawn from the length of a run; then once to the end."""
+    """SIGKILL, ten times, each soon after another stage has begun; then once to the end."""
     runs = project.parent / "killed"
     draw = random.Random(11)
     kills = 0
+
+    def begun() -> int:
+        return len(list(runs.glob("*/stages/*")))
+
     for _ in range(10):
         environment = {**os.environ, "OMP_NUM_THREADS": "1"}
         command = [SCRIPT, "align", project, "--runs", runs]
+        before = begun()
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment)
-        time.sleep(draw.uniform(0.5, 9.0))
+        while begun() == before and process.poll() is None:
+            time.sleep(0.01)
+        time.sleep(draw.uniform(0.0, 0.4))
         kills += process.poll() is None
         process.send_signal(signal.SIGKILL)
         process.wait()

@@ -13,7 +13,7 @@ from spec_case import SPEC, write
 from alignwright.spec.experiment import Experiment, is_measured, model_stages, resolve_effort, stage_names
 from alignwright.spec.load import SpecError, load
 from alignwright.spec.schema import experiment_schema
-from alignwright.spec.stages import EFFORT, AnyStage, Dpo, Sft, claims, known
+from alignwright.spec.stages import EFFORT, AnyStage, Dpo, IntentMeasure, Sft, claims, known
 
 
 def problems(folder: Path, spec: str, *overrides: str) -> tuple[str, ...]:
@@ -163,6 +163,7 @@ def test_claims_match_by_prefix_only_where_declared(tmp_path: Path) -> None:
     assert not is_measured("value.refusal.x", spec)
     assert not is_measured("instruction.format", spec)
     assert claims(spec.train[0]) == ()
+    assert claims(IntentMeasure(by="intent", opinion=("opinion.jsonl",))) == ("intent.opinion", "intent.opinion_flips")
 
 
 def test_the_package_is_light() -> None:
