@@ -261,3 +261,10 @@ def test_real_lengths_reproduce_the_published_floor() -> None:
     read = read_pairs(real("hh_rlhf_harmless/test.jsonl.gz"), bad_rows=0.01)
     longer = sum(len(row.replies[0].text) > len(row.replies[1].text) for row in read.rows)
     assert longer / len(read.rows) == pytest.approx(0.443, abs=0.005)
+
+
+@pytest.mark.data
+def test_ifevals_own_file_is_prompts_with_checks() -> None:
+    read = read_prompts(real("ifeval/input_data.jsonl"))
+    assert (len(read.rows), len(read.rejected)) == (541, 0)
+    assert sum(len(prompt.checks) for prompt in read.rows) == 834

@@ -27,7 +27,7 @@ Columns = dict[str, Any]
 PROMPT = ("prompt", "messages", "conversations", "instruction")
 _KNOWN = (
     *("topic", "principle", "checks", "system", "input", "chosen", "rejected", "text", "score", "completion", "label", "output"),
-    *("a", "b", "replies", "choice", "rater", "group"),
+    *("a", "b", "replies", "choice", "rater", "group", "instruction_id_list", "kwargs"),
 )
 _ABOUT = ("topic", "principle", "checks", "system", "rater", "group")
 _SHOWN = 10
@@ -102,9 +102,18 @@ def _reason(error: ValidationError) -> str:
 
 
 def prompt_of(columns: Columns) -> Prompt:
-    """The prompt of a row, with its topic, principle and checks."""
+    """The prompt of a row, with its topic, principle and checks; those of IFEval's own files stand in `instruction_id_list` and `kwargs`."""
     about = {name: chat.text(columns[name], name) for name in ("topic", "principle") if columns.get(name)}
-    return Prompt(conversation=chat.prompt(columns), checks=_checks(columns.get("checks")), **about)
+    return Prompt(conversation=chat.prompt(columns), checks=_checks(columns.get("checks") or _ifeval(columns)), **about)
+
+
+def _ifeval(columns: Columns) -> list[dict[str, Any]] | None:
+    names, args = columns.get("instruction_id_list"), columns.get("kwargs")
+    if names is None:
+        return None
+    if not isinstance(names, list) or not isinstance(args, list) or len(cast("list[Any]", names)) != len(cast("list[Any]", args)):
+        raise RowError("'instruction_id_list' and 'kwargs' should be two lists of one length")
+    return [{"name": name, "args": given} for name, given in zip(cast("list[Any]", names), cast("list[Any]", args), strict=True)]
 
 
 def _checks(value: Any) -> tuple[CheckCall, ...]:
