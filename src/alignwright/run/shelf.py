@@ -6,10 +6,10 @@ and the samples and votes that only training uses, may use bfloat16 where the ma
 
 from __future__ import annotations
 
-import gc
 from pathlib import Path
 
 from alignwright.core.protocols import Speaker
+from alignwright.model import give_back_memory
 from alignwright.model.adapters import add_lora, load_adapter, merge
 from alignwright.model.load import load
 from alignwright.model.local import LocalPolicy
@@ -57,7 +57,7 @@ class Shelf:
     def drop(self) -> None:
         """Forget the model in memory before another is loaded."""
         self._held = None
-        gc.collect()
+        give_back_memory()
 
     def _get(self, model: str, dtype: str) -> LocalPolicy:
         if self._held is None or self._held[0] != (model, dtype):
