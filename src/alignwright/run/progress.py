@@ -51,6 +51,7 @@ class View:
             TaskProgressColumn(),
             TimeElapsedColumn(),
             TimeRemainingColumn(),
+            TextColumn("left"),
             TextColumn("{task.fields[note]}", markup=False),
         )
         with Progress(*columns, console=self.console, transient=True, disable=not self.console.is_terminal) as progress:
