@@ -124,10 +124,12 @@ def _marks(case: Case) -> dict[str, Promise]:
 
 
 def _voters(claims: Iterable[Claim]) -> dict[str, dict[str, Claim]]:
-    """feedback.<voter>.<what> as voter -> what -> claim."""
+    """feedback.<voter>.<what> as voter -> what -> claim; feedback.kappa.<one>.<two>, which is of two voters, under a heading of its own."""
     voters: dict[str, dict[str, Claim]] = {}
     for claim in claims:
         voter, _, what = claim.name.removeprefix("feedback.").rpartition(".")
+        if voter.startswith("kappa."):
+            voter, what = "between voters", f"kappa of {voter.removeprefix('kappa.')} and {what}"
         voters.setdefault(voter or what, {})[what] = claim
     return voters
 

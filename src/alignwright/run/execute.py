@@ -23,6 +23,7 @@ from alignwright.feedback.collect import collect
 from alignwright.feedback.contrast import ContrastVoter
 from alignwright.feedback.critique import critique
 from alignwright.feedback.judge import JudgeVoter
+from alignwright.feedback.kappa import agreement
 from alignwright.feedback.rules import rules
 from alignwright.feedback.votes import AskedVoter
 from alignwright.feedback.written import WrittenVoter
@@ -184,6 +185,7 @@ def _aggregate(stage: Pooled, work: Work) -> str:
     preferences = pooled(found, prior=stage.prior, min_strength=stage.min_strength)
     inputs.write_records(work.folder / "comparisons.jsonl", found)
     inputs.write_records(work.folder / "preferences.jsonl", preferences)
+    inputs.write_records(work.folder / "findings.jsonl", agreement(found, stage=work.job.name))
     voters = Counter(voter for preference in preferences for voter in preference.voters).most_common()
     shown = [f"{voter} {count}" for voter, count in voters[:4]] + ([f"{len(voters) - 4} more voters"] if len(voters) > 4 else [])
     return f"{len(preferences)} preferences from {sum(bool(c.votes) for c in found)} comparisons ({', '.join(shown) or 'no votes'})"
