@@ -172,7 +172,14 @@ def test_a_mistake_in_a_spec_is_a_line_that_points_and_exit_code_two(project: Pa
 
 def test_an_interrupt_says_how_to_go_on(project: Path, tmp_path: Path) -> None:
     command = [SCRIPT, "align", project, "--runs", tmp_path / "runs"]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    process = subprocess.Popen(
+        command,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background job inherits an ignored interrupt
+    )
     while not list(tmp_path.glob("runs/*/stages/*")) and process.poll() is None:
         time.sleep(0.05)
     process.send_signal(signal.SIGINT)
