@@ -18,7 +18,7 @@ from alignwright.run.ledger import Ledger
 from alignwright.run.plan import keys
 from alignwright.spec.errors import SpecError
 from alignwright.spec.load import check
-from alignwright.spec.stages import Sft
+from alignwright.spec.training import Sft
 
 
 @pytest.fixture

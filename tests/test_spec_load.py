@@ -13,7 +13,8 @@ from spec_case import SPEC, write
 from alignwright.spec.experiment import Experiment, is_measured, model_stages, resolve_effort, stage_names
 from alignwright.spec.load import SpecError, load
 from alignwright.spec.schema import experiment_schema
-from alignwright.spec.stages import EFFORT, AnyStage, Dpo, IntentMeasure, Sft, claims, known
+from alignwright.spec.stages import EFFORT, AnyStage, IntentMeasure, claims, known
+from alignwright.spec.training import Dpo, Sft
 
 
 def problems(folder: Path, spec: str, *overrides: str) -> tuple[str, ...]:
@@ -51,7 +52,7 @@ def test_a_right_spec_is_read(tmp_path: Path) -> None:
         ("seed: 7", "seed: yes", "2: seed: wanted a whole number, saw the text 'yes'"),
         ("  beta: 0.2", "  beta: 0", "14: train.1.dpo.beta: must be greater than 0, saw the number 0"),
         ("by: dpo", "by: dpoo", "13: train.1.by: there is no train 'dpoo'; did you mean 'dpo'?"),
-        ("by: tax, text", "text", "20: measure.1.by: missing; say which kind of measure this is: instruction, intent, value, tax"),
+        ("by: tax, text", "text", "20: measure.1.by: missing; say which kind of measure this is: instruction, intent, value, tax, reward"),
         ("name: jailbreaks", "name: jailbrakes", "17: attack.0.suite.name: saw the text 'jailbrakes'; did you mean 'jailbreaks'?"),
         ("{by: tax, text: text.txt}", "{by: tax}", "20: measure.1.tax: measures nothing: give files under at least one of 'text', 'choice'"),
         ("constitution: c.md", "constitution: d.md", "4: intent.constitution: there is no file d.md; did you mean 'c.md'?"),

@@ -13,7 +13,7 @@ from alignwright.core.records import Conversation, Preference, Prompt
 from alignwright.model.adapters import add_lora, trainable_parameters
 from alignwright.model.load import load
 from alignwright.model.local import LocalPolicy
-from alignwright.spec.stages import Dpo, Sft
+from alignwright.spec.training import Dpo, Sft
 from alignwright.train import batches, loop
 from alignwright.train.loop import TrainingDiverged
 from alignwright.train.preference import dpo

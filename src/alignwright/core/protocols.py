@@ -1,4 +1,4 @@
-"""Who does what? The five roles of the system, as structural types.
+"""Who does what? The six roles of the system, as structural types.
 
 Anything that speaks, scores or votes fits: a local model, an endpoint, a rule, a scripted double in a test. Sequences go in and
 come out in the same order. `seed` makes a call repeatable: same arguments, same answer.
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
 
-from alignwright.core.records import Comparison, Conversation, LogProb, Reply, Score, Vote
+from alignwright.core.records import Comparison, Conversation, LogProb, Prompt, Reply, Score, Vote
 
 
 @runtime_checkable
@@ -54,3 +54,14 @@ class Voter(Protocol):
     name: str
 
     def __call__(self, comparisons: Sequence[Comparison]) -> list[tuple[Vote, ...]]: ...
+
+
+class Scorer(Protocol):
+    """Anything that says how good each of several replies to a prompt is: what a policy is trained to raise. None: it cannot say.
+
+    A reward model and a rule score a reply by itself; voters score it against its siblings. Scores of one prompt share a scale.
+    """
+
+    name: str
+
+    def __call__(self, prompts: Sequence[Prompt], replies: Sequence[Sequence[str]]) -> list[list[Score | None]]: ...

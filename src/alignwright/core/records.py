@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Role = Literal["system", "developer", "user", "assistant", "tool"]
 Authority = Literal["root", "system", "developer", "user", "guideline"]
-Axis = Literal["instruction", "intent", "value", "tax", "attack", "feedback", "training"]
+Axis = Literal["instruction", "intent", "value", "reward", "tax", "attack", "feedback", "training"]
 Status = Literal["pass", "hit", "unscored", "error"]
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 
@@ -165,7 +165,11 @@ class Comparison(Record):
 
 
 class Preference(Record):
-    """An aggregated pair: `chosen` beats `rejected` with probability `strength`; `weight` scales its loss."""
+    """An aggregated pair: `chosen` beats `rejected` with probability `strength`; `weight` scales its loss.
+
+    `parent` is the comparison it came from: pairs of one parent are one comparison of several replies. `principles` are the slugs whose
+    votes taught it, so that what a model does later can be traced to them.
+    """
 
     prompt: Prompt
     chosen: str
@@ -174,6 +178,7 @@ class Preference(Record):
     weight: float = Field(default=1.0, ge=0.0)
     group: str = ""
     voters: tuple[str, ...] = ()
+    principles: tuple[str, ...] = ()
     parent: str = ""
 
     def row(self) -> dict[str, object]:

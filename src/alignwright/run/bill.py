@@ -19,19 +19,18 @@ from alignwright.spec.stages import (
     Collect,
     Contrast,
     Critique,
-    Dpo,
     Instruction,
     IntentMeasure,
     JudgeVote,
     Pooled,
     Rules,
-    Sft,
     Suite,
     TaxMeasure,
     ValueMeasure,
     Written,
     known,
 )
+from alignwright.spec.training import Dpo, Sft
 
 READ_FLOPS, WRITE_FLOPS, TRAIN_FLOPS = 3.6e11, 1.4e11, 4.5e11
 """Useful floating-point operations per second when scoring (float32), sampling (float32) and training (bfloat16), such that the

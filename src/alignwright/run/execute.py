@@ -41,19 +41,18 @@ from alignwright.spec.stages import (
     Collect,
     Contrast,
     Critique,
-    Dpo,
     Instruction,
     IntentMeasure,
     JudgeVote,
     Pooled,
     Rules,
-    Sft,
     Suite,
     TaxMeasure,
     ValueMeasure,
     Written,
     known,
 )
+from alignwright.spec.training import Dpo, Sft
 from alignwright.train.checkpoint import drop_checkpoints
 from alignwright.train.loop import StepReport
 from alignwright.train.preference import dpo

@@ -22,18 +22,17 @@ from alignwright.spec.stages import (
     Collect,
     Contrast,
     Critique,
-    Dpo,
     Instruction,
     IntentMeasure,
     JudgeVote,
     Pooled,
     Rules,
-    Sft,
     Suite,
     TaxMeasure,
     ValueMeasure,
     Written,
 )
+from alignwright.spec.training import Dpo, Sft
 
 CODE = ("core", "spec", "model", "feedback", "aggregate", "train", "attack", "measure")
 """Packages whose source is part of every key. The run, report and command-line packages only move and show results."""

@@ -12,7 +12,8 @@ from collections.abc import Iterator
 from alignwright.core import promises
 from alignwright.spec.errors import Loc, did_you_mean
 from alignwright.spec.experiment import Experiment, first_rank, is_measured, measured_claims
-from alignwright.spec.stages import Contrast, Critique, Dpo, Feedback, JudgeVote, Sft, Written
+from alignwright.spec.stages import Contrast, Critique, Feedback, JudgeVote, Written
+from alignwright.spec.training import Dpo, Sft
 
 Problem = tuple[Loc, str]
 _SERVER = re.compile(r"https?://[^#@\s]+#\S+")

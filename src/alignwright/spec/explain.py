@@ -13,7 +13,8 @@ from pydantic_core import ErrorDetails
 from alignwright.spec.errors import Loc, did_you_mean, dotted
 from alignwright.spec.experiment import Experiment, Intent
 from alignwright.spec.positions import Document
-from alignwright.spec.stages import AnyFeedback, AnyMeasure, Attack, Collect, Dpo, Pooled, Sft
+from alignwright.spec.stages import AnyFeedback, AnyMeasure, Attack, Collect, Pooled
+from alignwright.spec.training import AnyTrain
 
 
 def _by_name(kinds: tuple[type[BaseModel], ...]) -> dict[str, type[BaseModel]]:
@@ -22,7 +23,7 @@ def _by_name(kinds: tuple[type[BaseModel], ...]) -> dict[str, type[BaseModel]]:
 
 KINDS: dict[str, dict[str, type[BaseModel]]] = {
     "feedback": _by_name(get_args(AnyFeedback)),
-    "train": _by_name((Sft, Dpo)),
+    "train": _by_name(get_args(AnyTrain)),
     "attack": _by_name((Attack,)),
     "measure": _by_name(get_args(AnyMeasure)),
 }

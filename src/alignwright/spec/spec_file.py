@@ -18,7 +18,8 @@ from alignwright.spec import constitution, effects, explain, models, positions
 from alignwright.spec.errors import Loc, SpecError, did_you_mean, dotted
 from alignwright.spec.experiment import HUB, Experiment
 from alignwright.spec.positions import Document
-from alignwright.spec.stages import Contrast, Critique, JudgeVote, Rules, Sft, Suite
+from alignwright.spec.stages import Contrast, Critique, JudgeVote, Rules, Suite
+from alignwright.spec.training import Sft
 
 
 def read_spec(path: str | Path, overrides: Sequence[str] = ()) -> tuple[Experiment, Document]:

@@ -1,7 +1,7 @@
 """What can be asked of each stage, knob by knob?
 
-One frozen record per technique, told apart by `by`. A knob is a field with a meaning, a sane default and bounds; no stage has
-more than eight. Knobs that cost time are None until `resolve_effort` fills them from `EFFORT`, the one table of presets, so a
+One frozen record per technique, told apart by `by`; those of training are in `training`. A knob is a field with a meaning, a sane default
+and bounds; no stage has more than eight of its own. Knobs that cost time are None until `resolve_effort` fills them from `EFFORT`, the one table of presets, so a
 written value always wins. `claims` says what a stage measures, so that a promise nobody can answer is refused before the run.
 
 Left out on purpose: knobs with one right answer (optimiser, schedule, padding side, LoRA targets, loss mask).
@@ -9,52 +9,29 @@ Left out on purpose: knobs with one right answer (optimiser, schedule, padding s
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, TypeVar, cast
+from typing import Annotated, Literal, TypeVar
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import Field, model_validator
 
 from alignwright.core.records import Record
+from alignwright.spec.knobs import NEW_TOKENS, Count, Effort, Paths, Positive, Principles
+from alignwright.spec.training import TRAIN_EFFORT, AnyTrain, Average, RewardModel, Training
 
 T = TypeVar("T")
-Effort = Literal["demo", "study", "full"]
-Count = Annotated[int, Field(ge=1)]
-Positive = Annotated[float, Field(gt=0.0)]
 NoSignal = Literal["stop", "skip"]
-
-
-def _one_or_many(value: Any) -> Any:
-    """A single string stands for a list of one. Strict validation wants the tuple itself from here on."""
-    if isinstance(value, str):
-        return (value,)
-    return tuple(cast("list[Any]", value)) if isinstance(value, list) else value
-
-
-def _all_or_many(value: Any) -> Any:
-    return value if value == "all" else _one_or_many(value)
-
-
-Paths = Annotated[tuple[str, ...], BeforeValidator(_one_or_many, json_schema_input_type=str | list[str])]
-Principles = Annotated[Literal["all"] | tuple[str, ...], BeforeValidator(_all_or_many, json_schema_input_type=str | list[str])]
 
 _PRINCIPLES = "slugs of the constitution's principles, or all"
 _JUDGE = "who judges: self (the start model), another model's name, or the URL of an OpenAI-compatible server"
 _NO_SIGNAL = "when the judge's check finds no better than chance: stop the run, or skip its votes and say so"
 _CHECK = "written pairs on which the judge is checked before its votes are used (from effort)"
-_EPOCHS = "passes over the data (from effort)"
-_LR = "peak learning rate"
-_RANK = "rank of the LoRA adapter, one for all stages, which continue the same adapter (from effort)"
-_BATCH = "tokens in a batch (from effort)"
-_MAX = "the longest row in tokens; longer rows are left out and counted (from effort)"
-_CHECKPOINT = "steps between the checkpoints from which an interrupted run goes on"
 _LIMIT = "at most so many items of each kind (from effort)"
-_NEW_TOKENS = "the longest reply in tokens (from effort)"
 
 
 class Collect(Record):
     """Sample replies of the start model to the training prompts; every two of them are compared."""
 
     samples: int | None = Field(default=None, ge=2, description="replies to each prompt (from effort)")
-    max_new_tokens: Count | None = Field(default=None, description=_NEW_TOKENS)
+    max_new_tokens: Count | None = Field(default=None, description=NEW_TOKENS)
     temperature: Positive = Field(default=1.0, le=2.0, description="sampling temperature")
     limit: Count | None = Field(default=None, description="at most so many prompts (from effort)")
 
@@ -90,6 +67,9 @@ class JudgeVote(Record):
     judge: str = Field(default="self", min_length=1, description=_JUDGE)
     no_signal: NoSignal = Field(default="stop", description=_NO_SIGNAL)
     check_pairs: int | None = Field(default=None, ge=8, description=_CHECK)
+    draw: Count | None = Field(default=None, description="so many principles drawn for each pair and averaged (RL-CAI); none: all that concern it")
+    reasoning: bool = Field(default=False, description="let the judge think step by step before it answers (needs clamp below 0.5)")
+    clamp: float | None = Field(default=None, gt=0.0, le=0.5, description="how far a vote may move from 1/2 (0.1 with reasoning: [0.4, 0.6]; else no clamp)")
 
 
 class Critique(Record):
@@ -98,7 +78,17 @@ class Critique(Record):
     by: Literal["critique"]
     principles: Principles = Field(default="all", description=_PRINCIPLES)
     rounds: int = Field(default=1, ge=1, le=8, description="critique-and-revise rounds, one principle each")
-    max_new_tokens: Count | None = Field(default=None, description=_NEW_TOKENS)
+    max_new_tokens: Count | None = Field(default=None, description=NEW_TOKENS)
+    limit: Count | None = Field(default=None, description="at most so many prompts (from effort)")
+    few_shot: str | None = Field(default=None, min_length=1, description="a JSONL file of worked examples: prompt, reply, critique, revision")
+
+
+class Deliberate(Record):
+    """Answer with the principle in view; the answer, without the principle, beats the plain one (deliberative alignment; Guan et al. 2024)."""
+
+    by: Literal["deliberate"]
+    principles: Principles = Field(default="all", description=_PRINCIPLES)
+    max_new_tokens: Count | None = Field(default=None, description=NEW_TOKENS)
     limit: Count | None = Field(default=None, description="at most so many prompts (from effort)")
 
 
@@ -108,33 +98,7 @@ class Pooled(Record):
     by: Literal["pooled"] = "pooled"
     prior: Positive = Field(default=0.5, description="imagined votes for either side")
     min_strength: float = Field(default=0.6, ge=0.5, lt=1.0, description="pairs whose winner is less sure than this are left out and counted")
-
-
-class Sft(Record):
-    """Supervised fine-tuning on the assistant's turns."""
-
-    by: Literal["sft"]
-    data: str = Field(default="chosen", min_length=1, description="chosen (preferred replies), revisions (of critique), or a file of conversations")
-    epochs: Count | None = Field(default=None, description=_EPOCHS)
-    lr: Positive = Field(default=2e-4, le=0.1, description=_LR)
-    rank: Count | None = Field(default=None, description=_RANK)
-    batch_tokens: int | None = Field(default=None, ge=64, description=_BATCH)
-    max_tokens: int | None = Field(default=None, ge=16, description=_MAX)
-    checkpoint_every: Count = Field(default=20, description=_CHECKPOINT)
-
-
-class Dpo(Record):
-    """Direct preference optimisation (Rafailov et al. 2023), with an optional likelihood term on the chosen reply."""
-
-    by: Literal["dpo"]
-    beta: Positive = Field(default=0.1, le=10.0, description="how firmly the start model is held to: larger moves less")
-    nll: float = Field(default=0.0, ge=0.0, le=10.0, description="weight of the chosen reply's own likelihood, against both replies sinking together")
-    epochs: Count | None = Field(default=None, description=_EPOCHS)
-    lr: Positive = Field(default=5e-5, le=0.1, description=_LR)
-    rank: Count | None = Field(default=None, description=_RANK)
-    batch_tokens: int | None = Field(default=None, ge=64, description=_BATCH)
-    max_tokens: int | None = Field(default=None, ge=16, description=_MAX)
-    checkpoint_every: Count = Field(default=20, description=_CHECKPOINT)
+    by_group: bool = Field(default=False, description="a pot for each group of voters: its preferences keep their group's name to the loss")
 
 
 class Suite(Record):
@@ -145,7 +109,7 @@ class Suite(Record):
     name: Literal["jailbreaks"] | None = Field(default=None, description="a suite that ships with the package")
     prompts: Paths = Field(min_length=1, description="files of refusal prompts; the harmful ones are attacked")
     limit: Count | None = Field(default=None, description="at most so many requests, each in every wrapper (from effort)")
-    max_new_tokens: Count | None = Field(default=None, description=_NEW_TOKENS)
+    max_new_tokens: Count | None = Field(default=None, description=NEW_TOKENS)
 
     @model_validator(mode="after")
     def _one_source(self) -> Suite:
@@ -160,7 +124,7 @@ class Instruction(Record):
     by: Literal["instruction"]
     data: Paths = Field(min_length=1, description="files of prompts with checks")
     limit: Count | None = Field(default=None, description=_LIMIT)
-    max_new_tokens: Count | None = Field(default=None, description=_NEW_TOKENS)
+    max_new_tokens: Count | None = Field(default=None, description=NEW_TOKENS)
 
 
 class IntentMeasure(Record):
@@ -171,7 +135,7 @@ class IntentMeasure(Record):
     opinion: Paths = Field(default=(), description="files of opinion items")
     meant: Paths = Field(default=(), description="files of meant-against-letter items")
     limit: Count | None = Field(default=None, description=_LIMIT)
-    max_new_tokens: Count | None = Field(default=None, description=_NEW_TOKENS)
+    max_new_tokens: Count | None = Field(default=None, description=NEW_TOKENS)
 
     @model_validator(mode="after")
     def _something(self) -> IntentMeasure:
@@ -187,7 +151,7 @@ class ValueMeasure(Record):
     prompts: Paths = Field(default=(), description="files of refusal prompts, harmful and harmless")
     pairs: Paths = Field(default=(), description="files of held-out pairs of a good and a bad reply")
     limit: Count | None = Field(default=None, description=_LIMIT)
-    max_new_tokens: Count | None = Field(default=None, description=_NEW_TOKENS)
+    max_new_tokens: Count | None = Field(default=None, description=NEW_TOKENS)
 
     @model_validator(mode="after")
     def _something(self) -> ValueMeasure:
@@ -211,14 +175,25 @@ class TaxMeasure(Record):
         return self
 
 
-AnyFeedback = Written | Rules | Contrast | JudgeVote | Critique
-AnyMeasure = Instruction | IntentMeasure | ValueMeasure | TaxMeasure
+class RewardMeasure(Record):
+    """How highly does a judge score the model's replies to held-out prompts, and how far has it moved from the start model?"""
+
+    by: Literal["reward"]
+    reward: str = Field(min_length=1, description="the judge: reward (the last reward stage), feedback (the spec's voters), rules.yaml, or file.py:function")
+    prompts: Paths = Field(min_length=1, description="files of held-out prompts")
+    samples: Count = Field(default=1, description="sampled replies to each prompt")
+    limit: Count | None = Field(default=None, description=_LIMIT)
+    max_new_tokens: Count | None = Field(default=None, description=NEW_TOKENS)
+
+
+AnyFeedback = Written | Rules | Contrast | JudgeVote | Critique | Deliberate
+AnyMeasure = Instruction | IntentMeasure | ValueMeasure | TaxMeasure | RewardMeasure
 Feedback = Annotated[AnyFeedback, Field(discriminator="by")]
-Train = Annotated[Sft | Dpo, Field(discriminator="by")]
+Train = Annotated[AnyTrain, Field(discriminator="by")]
 # one technique so far: the union grows here
 Attack = Suite
 Measure = Annotated[AnyMeasure, Field(discriminator="by")]
-AnyStage = Collect | AnyFeedback | Pooled | Sft | Dpo | Suite | AnyMeasure
+AnyStage = Collect | AnyFeedback | Pooled | AnyTrain | Suite | AnyMeasure
 
 # (demo, study, full) for every knob that effort fills. A demo is minutes on two cores with the bundled model.
 EFFORT: dict[str, dict[str, tuple[int, int, int]]] = {
@@ -226,13 +201,14 @@ EFFORT: dict[str, dict[str, tuple[int, int, int]]] = {
     "Contrast": {"check_pairs": (48, 96, 256)},
     "JudgeVote": {"check_pairs": (48, 96, 256)},
     "Critique": {"max_new_tokens": (64, 128, 256), "limit": (32, 256, 4096)},
-    "Sft": {"epochs": (1, 2, 3), "rank": (16, 32, 64), "batch_tokens": (1024, 4096, 16384), "max_tokens": (512, 1024, 2048)},
-    "Dpo": {"epochs": (1, 2, 2), "rank": (16, 32, 64), "batch_tokens": (1024, 4096, 16384), "max_tokens": (512, 1024, 2048)},
+    "Deliberate": {"max_new_tokens": (64, 128, 256), "limit": (32, 256, 4096)},
+    **TRAIN_EFFORT,
     "Suite": {"limit": (24, 128, 100_000), "max_new_tokens": (48, 96, 256)},
     "Instruction": {"limit": (48, 256, 100_000), "max_new_tokens": (96, 256, 512)},
     "IntentMeasure": {"limit": (48, 256, 100_000), "max_new_tokens": (48, 96, 256)},
     "ValueMeasure": {"limit": (48, 256, 100_000), "max_new_tokens": (48, 96, 256)},
     "TaxMeasure": {"limit": (64, 256, 100_000)},
+    "RewardMeasure": {"limit": (48, 256, 100_000), "max_new_tokens": (48, 128, 256)},
 }
 
 
@@ -266,5 +242,9 @@ def claims(stage: AnyStage) -> tuple[str, ...]:
             return ("attack.success", "attack.success.*")
         case Contrast() | JudgeVote():
             return tuple(f"feedback.{stage.by}.{part}" for part in ("accuracy", "longer", "position", "consistency"))
-        case Collect() | Written() | Rules() | Critique() | Pooled() | Sft() | Dpo():
+        case RewardMeasure():
+            return ("reward.score", "reward.kl")
+        case RewardModel():
+            return ("reward.accuracy", "reward.longer")
+        case Collect() | Written() | Rules() | Critique() | Deliberate() | Pooled() | Average() | Training():
             return ()

@@ -22,7 +22,8 @@ from alignwright.core.records import Preference
 from alignwright.model.logprob import reply_logprobs, token_logprobs
 from alignwright.model.packing import pack
 from alignwright.model.tokens import TokenRow
-from alignwright.spec.stages import Dpo, known
+from alignwright.spec.stages import known
+from alignwright.spec.training import Dpo
 from alignwright.train import losses
 from alignwright.train.batches import MicroBatch, plan_training
 from alignwright.train.loop import LoopSettings, StepReport, run_loop

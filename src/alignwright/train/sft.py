@@ -17,7 +17,8 @@ from alignwright.core.records import Conversation
 from alignwright.model.logprob import token_logprobs
 from alignwright.model.packing import pack
 from alignwright.model.tokens import TokenRow
-from alignwright.spec.stages import Sft, known
+from alignwright.spec.stages import known
+from alignwright.spec.training import Sft
 from alignwright.train.batches import MicroBatch, plan_training
 from alignwright.train.loop import LoopSettings, StepReport, run_loop
 from alignwright.train.losses import negative_log_likelihood

@@ -1,0 +1,42 @@
+"""Does training begin where it must? Invariants that hold before the first step, whatever the data.
+
+A policy that has not moved is its own reference: KL 0, ratio 1, DPO loss ln 2. When that fails, the policy and its reference are not the
+same weights, or the sampler and the trainer do not compute the same numbers, and every later number would be wrong without a word.
+So each method states its invariants, they are checked once, kept in `start.json` and shown; a broken one stops the run and says
+what it means.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Invariant:
+    """`seen` must lie within `tolerance` of `expected`; `tolerance` None: shown beside `expected`, never refused."""
+
+    name: str
+    seen: float
+    expected: float
+    tolerance: float | None
+    meaning: str
+
+    @property
+    def holds(self) -> bool:
+        return self.tolerance is None or abs(self.seen - self.expected) <= self.tolerance  # a NaN holds nothing
+
+
+class BrokenStart(ValueError):
+    """An invariant of the start does not hold."""
+
+
+def check_start(invariants: Sequence[Invariant], folder: Path) -> None:
+    """Keep the invariants in `start.json`. Raises BrokenStart, naming each that fails and what it means."""
+    lines = [asdict(invariant) | {"holds": invariant.holds} for invariant in invariants]
+    (folder / "start.json").write_text(json.dumps(lines, indent=1) + "\n", encoding="utf-8")
+    broken = [f"{i.name} is {i.seen:.6g} where it must be {i.expected:.6g}: {i.meaning}" for i in invariants if not i.holds]
+    if broken:
+        raise BrokenStart("before the first step " + "; ".join(broken))
