@@ -31,6 +31,7 @@ _READERS: dict[tuple[str, str], Callable[..., Read[Any]]] = {
     ("sft", "data"): sources.read_conversations,
     ("instruction", "data"): sources.read_prompts,
     ("value", "pairs"): sources.read_pairs,
+    ("reward", "prompts"): sources.read_prompts,
 }
 _ITEMS: dict[tuple[str, str], type[Any]] = {
     ("suite", "prompts"): RefusalItem,
@@ -39,6 +40,8 @@ _ITEMS: dict[tuple[str, str], type[Any]] = {
     ("intent", "meant"): MeantItem,
     ("value", "prompts"): RefusalItem,
     ("tax", "text"): TextItem,
+    ("pretrain", "text"): TextItem,
+    **{(kind, "mix_text"): TextItem for kind in ("ppo", "grpo", "rloo", "reinforce")},
     ("tax", "choice"): ChoiceItem,
 }
 

@@ -7,13 +7,31 @@ need only the record itself; files and principles are looked up in `load`.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from alignwright.core import promises
 from alignwright.spec.errors import Loc, did_you_mean
 from alignwright.spec.experiment import Experiment, first_rank, is_measured, measured_claims
-from alignwright.spec.stages import Contrast, Critique, Feedback, JudgeVote, Written
-from alignwright.spec.training import Dpo, Sft
+from alignwright.spec.stages import Contrast, Critique, Deliberate, Feedback, JudgeVote, RewardMeasure, Rules, Written
+from alignwright.spec.training import (
+    AnyTrain,
+    Average,
+    BestOfN,
+    FromPreferences,
+    Grpo,
+    OnlineDpo,
+    Pretrain,
+    RewardModel,
+    Rloo,
+    Rollout,
+    Sampling,
+    Sft,
+    Sppo,
+    Training,
+    changes_model,
+    judges,
+    learns_from_votes,
+)
 
 Problem = tuple[Loc, str]
 _SERVER = re.compile(r"https?://[^#@\s]+#\S+")
@@ -32,9 +50,9 @@ def problems(experiment: Experiment) -> list[Problem]:
 
 def _intent(experiment: Experiment) -> Iterator[Problem]:
     intent, feedback = experiment.intent, experiment.feedback
-    critique = any(isinstance(stage, Critique) for stage in feedback)
-    if intent.prompts and experiment.collect is None and not critique:
-        yield ("intent", "prompts"), "has no effect: prompts are answered by 'collect' or by feedback {by: critique}, and neither is here"
+    answered = experiment.collect is not None or any(isinstance(stage, Critique | Deliberate) for stage in feedback)
+    if intent.prompts and not answered and not any(isinstance(stage, Sampling) for stage in experiment.train):
+        yield ("intent", "prompts"), "has no effect: prompts are answered by 'collect', feedback {by: critique} or a train stage that samples; none is here"
     if intent.pairs and not feedback:
         yield ("intent", "pairs"), "has no effect: nothing votes on the pairs; add feedback {by: written}"
     if intent.people and not _uses_preferences(experiment):
@@ -48,27 +66,27 @@ def _intent(experiment: Experiment) -> Iterator[Problem]:
 
 
 def _uses_preferences(experiment: Experiment) -> bool:
-    return any(isinstance(stage, Dpo) or stage.data == "chosen" for stage in experiment.train)
+    return any(learns_from_votes(stage) for stage in experiment.train)
 
 
 def _has_comparisons(experiment: Experiment) -> bool:
     intent = experiment.intent
-    critique = any(isinstance(stage, Critique) for stage in experiment.feedback)
-    return bool(intent.pairs or intent.people or intent.constitution or experiment.collect is not None or critique)
+    makes = any(isinstance(stage, Critique | Deliberate) for stage in experiment.feedback)
+    return bool(intent.pairs or intent.people or intent.constitution or experiment.collect is not None or makes)
 
 
 def _voter(experiment: Experiment, place: int, stage: Feedback) -> Iterator[Problem]:
     intent, loc = experiment.intent, ("feedback", place, stage.by)
-    if isinstance(stage, Contrast | JudgeVote | Critique):
+    if isinstance(stage, Contrast | JudgeVote | Critique | Deliberate):
         if intent.constitution is None:
             yield loc, "has no principle to read: give intent.constitution"
         if stage.principles == ():
             yield (*loc, "principles"), "an empty list: name principles, or write all"
     if isinstance(stage, Written) and not intent.pairs and intent.constitution is None:
         yield loc, "has nothing to vote on: give intent.pairs, or a constitution with examples"
-    if isinstance(stage, Critique) and not intent.prompts:
-        yield loc, "has nothing to revise: give intent.prompts"
-    if not isinstance(stage, Written | Critique) and not _has_comparisons(experiment):
+    if isinstance(stage, Critique | Deliberate) and not intent.prompts:
+        yield loc, "has nothing to answer: give intent.prompts"
+    if not isinstance(stage, Written | Critique | Deliberate) and not _has_comparisons(experiment):
         yield loc, "has nothing to vote on: give intent.pairs or intent.people, or 'collect' replies to intent.prompts"
     if isinstance(stage, JudgeVote) and "://" in stage.judge and not _SERVER.fullmatch(stage.judge):
         yield (*loc, "judge"), f"{stage.judge!r} is no server: give its address and the model's name as http://host:port/v1#model"
@@ -78,17 +96,66 @@ def _voter(experiment: Experiment, place: int, stage: Feedback) -> Iterator[Prob
 
 def _training(experiment: Experiment) -> Iterator[Problem]:
     preferences = experiment.feedback or experiment.intent.people
-    critique = any(isinstance(stage, Critique) for stage in experiment.feedback)
+    makes = any(isinstance(stage, Critique | Deliberate) for stage in experiment.feedback)
+    rank = first_rank(experiment)
     for place, stage in enumerate(experiment.train):
         loc = ("train", place, stage.by)
-        if isinstance(stage, Dpo) and not preferences:
+        if isinstance(stage, FromPreferences | RewardModel) and not preferences:
             yield loc, "has no preferences to learn from: add feedback (pairs need {by: written}), or intent.people"
         if isinstance(stage, Sft) and stage.data == "chosen" and not preferences:
             yield (*loc, "data"), "'chosen' has no preferences to choose by: add feedback or intent.people, or name a file"
-        if isinstance(stage, Sft) and stage.data == "revisions" and not critique:
-            yield (*loc, "data"), "'revisions' come from feedback {by: critique}, which is not here"
-        if stage.rank not in (None, rank := first_rank(experiment)):
-            yield (*loc, "rank"), f"{stage.rank}, but this stage continues the adapter of train.0, whose rank is {rank}; leave it out here"
+        if isinstance(stage, Sft) and stage.data == "revisions" and not makes:
+            yield (*loc, "data"), "'revisions' come from feedback {by: critique} or {by: deliberate}, which is not here"
+        if isinstance(stage, Training) and changes_model(stage) and stage.rank not in (None, rank):
+            yield (*loc, "rank"), f"{stage.rank}, but this stage continues the adapter of the first one, whose rank is {rank}; leave it out here"
+        if isinstance(stage, Pretrain) and stage.scratch and rank != 0:
+            yield (*loc, "scratch"), f"random weights cannot be learnt by an adapter of rank {rank}: write 'rank: 0', which trains all weights"
+        if isinstance(stage, Pretrain) and stage.scratch and any(changes_model(before) for before in experiment.train[:place]):
+            yield (*loc, "scratch"), "throws away what the stages before it have learnt; put it first"
+        if isinstance(stage, Sampling):
+            yield from _sampled(experiment, loc, stage)
+        if isinstance(stage, Average):
+            yield from _averaged(experiment, place, stage)
+        for knob, name in judges(stage):
+            yield from _judged(experiment, (*loc, knob), name, experiment.train[:place])
+    for place, stage in enumerate(experiment.measure):
+        if isinstance(stage, RewardMeasure):
+            yield from _judged(experiment, ("measure", place, stage.by, "reward"), stage.reward, experiment.train)
+
+
+def _sampled(experiment: Experiment, loc: Loc, stage: Sampling) -> Iterator[Problem]:
+    if not experiment.intent.prompts:
+        yield loc, "has no prompts to sample replies to: give intent.prompts"
+    if stage.samples == 1 and isinstance(stage, Grpo | Rloo | BestOfN | OnlineDpo | Sppo):
+        yield (*loc, "samples"), "1, but this method compares the replies to one prompt with each other: take at least 2"
+    if stage.samples == 1 and stage.reward == "feedback":
+        yield (*loc, "samples"), "1, but votes compare the replies to one prompt with each other: take at least 2, or use another reward"
+    if isinstance(stage, Rollout):
+        if stage.kl_form == "loss:k1":
+            yield (*loc, "kl_form"), "loss:k1 has no effect: its gradient is zero in expectation; use reward:k1 or loss:k2 (both KL(policy || start))"
+        if stage.kl_target is not None and stage.kl == 0.0:
+            yield (*loc, "kl_target"), "has no effect: kl is 0, and an adaptive weight is a multiple of it"
+        if stage.cost is None and "cost_limit" in stage.model_fields_set:
+            yield (*loc, "cost_limit"), "has no effect without 'cost', the judge whose score it limits"
+        if (stage.mix > 0) != bool(stage.mix_text):
+            yield (*loc, "mix"), "the weight of plain text ('mix') and the text itself ('mix_text') need each other"
+
+
+def _averaged(experiment: Experiment, place: int, stage: Average) -> Iterator[Problem]:
+    loc = ("train", place, stage.by)
+    before = [f"train.{at}.{earlier.by}" for at, earlier in enumerate(experiment.train[:place]) if changes_model(earlier)]
+    if not before:
+        yield loc, "has no trained model to average: put it after a stage that trains"
+    elif stage.start not in ("baseline", *before[:-1]):
+        yield (*loc, "start"), f"{stage.start!r} is no model before {before[-1]}; there are {', '.join(('baseline', *before[:-1]))}"
+
+
+def _judged(experiment: Experiment, loc: Loc, name: str, before: Sequence[AnyTrain]) -> Iterator[Problem]:
+    """Is there a judge of that name?"""
+    if name == "reward" and not any(isinstance(stage, RewardModel) for stage in before):
+        yield loc, "'reward' is the reward stage before, and there is none: add {by: reward}, or name rules.yaml, file.py:function or feedback"
+    if name == "feedback" and not any(isinstance(stage, Rules | JudgeVote | Contrast) for stage in experiment.feedback):
+        yield loc, "'feedback' are the spec's voters, but none of them can judge a new reply: add feedback by rules, judge or contrast"
 
 
 def _promises(experiment: Experiment) -> Iterator[Problem]:
@@ -105,7 +172,9 @@ def _promises(experiment: Experiment) -> Iterator[Problem]:
             yield loc, f"nothing here measures {promise.claim!r}; {hint}"
         elif promise.gain and promise.claim.startswith("feedback."):
             yield loc, "a voter is checked once, so it has no gain: promise its level"
-        elif (promise.gain or promise.claim.startswith("tax.")) and not experiment.train:
+        elif promise.gain and promise.claim in ("reward.accuracy", "reward.longer"):
+            yield loc, "a reward model is checked once, so it has no gain: promise its level"
+        elif (promise.gain or promise.claim.startswith("tax.")) and not any(changes_model(stage) for stage in experiment.train):
             yield loc, "compares the trained model with the start model, but there is no train stage"
 
 

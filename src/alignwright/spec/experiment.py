@@ -12,19 +12,19 @@ from pathlib import Path
 from pydantic import Field, PrivateAttr
 
 from alignwright.core.records import Record, Share
+from alignwright.spec.knobs import Effort, Paths
 from alignwright.spec.stages import (
     AnyStage,
     Attack,
     Collect,
-    Effort,
     Feedback,
     Measure,
-    Paths,
     Pooled,
     Train,
     claims,
     fill,
 )
+from alignwright.spec.training import AnyTrain, Training, changes_model
 
 HUB = "hf://"
 _MODEL = "smollm2-135m-instruct, a folder, a .gguf file, or a Hub id owner/name"
@@ -85,8 +85,8 @@ def resolve_effort(experiment: Experiment) -> Experiment:
         return type(stage).model_validate(dict(stage) | fill(stage, experiment.effort))
 
     parts = dict(experiment)
-    if experiment.train and (rank := first_rank(experiment)):
-        parts["train"] = tuple(type(stage).model_validate({**dict(stage), "rank": stage.rank or rank}) for stage in experiment.train)
+    if (rank := first_rank(experiment)) is not None:
+        parts["train"] = tuple(_ranked(stage, rank) for stage in experiment.train)
     for part in ("feedback", "train", "attack", "measure"):
         parts[part] = tuple(filled(stage) for stage in parts[part])
     if experiment.collect is not None:
@@ -95,14 +95,22 @@ def resolve_effort(experiment: Experiment) -> Experiment:
 
 
 def first_rank(experiment: Experiment) -> int | None:
-    """The rank of the first training stage's adapter, which the later stages continue; None without training."""
-    first = next(iter(experiment.train), None)
-    return None if first is None else first.rank or fill(first, experiment.effort)["rank"]
+    """The rank of the first training stage's adapter, which the later stages continue (0: all weights); None without training."""
+    first = next((stage for stage in experiment.train if isinstance(stage, Training) and changes_model(stage)), None)
+    if first is None:
+        return None
+    return fill(first, experiment.effort)["rank"] if first.rank is None else first.rank
+
+
+def _ranked(stage: AnyTrain, rank: int) -> AnyTrain:
+    if not isinstance(stage, Training) or stage.rank is not None:
+        return stage
+    return type(stage).model_validate({**dict(stage), "rank": rank})
 
 
 def model_stages(experiment: Experiment) -> tuple[str, ...]:
     """The names of the models that are measured: the start model, and the model after each training stage."""
-    return ("baseline", *(f"train.{place}.{stage.by}" for place, stage in enumerate(experiment.train)))
+    return ("baseline", *(f"train.{place}.{stage.by}" for place, stage in enumerate(experiment.train) if changes_model(stage)))
 
 
 def stage_names(experiment: Experiment) -> tuple[str, ...]:

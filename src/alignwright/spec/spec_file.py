@@ -18,8 +18,11 @@ from alignwright.spec import constitution, effects, explain, models, positions
 from alignwright.spec.errors import Loc, SpecError, did_you_mean, dotted
 from alignwright.spec.experiment import HUB, Experiment
 from alignwright.spec.positions import Document
-from alignwright.spec.stages import Contrast, Critique, JudgeVote, Rules, Suite
-from alignwright.spec.training import Sft
+from alignwright.spec.stages import Contrast, Critique, Deliberate, JudgeVote, RewardMeasure, Rules, Suite
+from alignwright.spec.training import Pretrain, Rollout, Sft, judges
+
+BUILT_IN = ("reward", "feedback")
+"""Judges of replies that are no file."""
 
 
 def read_spec(path: str | Path, overrides: Sequence[str] = ()) -> tuple[Experiment, Document]:
@@ -57,6 +60,8 @@ def data_files(experiment: Experiment) -> list[tuple[Loc, str]]:
     for place, stage in enumerate(experiment.train):
         if isinstance(stage, Sft) and stage.data not in ("chosen", "revisions"):
             found.append((("train", place, stage.by, "data"), stage.data))
+        texts = ("text", stage.text) if isinstance(stage, Pretrain) else ("mix_text", stage.mix_text) if isinstance(stage, Rollout) else ("", ())
+        found += [(("train", place, stage.by, texts[0], at), name) for at, name in enumerate(texts[1])]
     for section in ("attack", "measure"):
         for place, stage in enumerate(getattr(experiment, section)):
             for field, names in stage:
@@ -129,8 +134,14 @@ def _files(experiment: Experiment) -> Iterator[effects.Problem]:
         for place, stage in enumerate(getattr(experiment, section)):
             if isinstance(stage, Rules | Suite) and stage.file is not None:
                 named.append(((section, place, stage.by, "file"), stage.file))
-    for loc, name in named:
-        if loc[-1] == "file" and loc[0] == "feedback" and ":" in name:
+            if isinstance(stage, Critique) and stage.few_shot is not None:
+                named.append(((section, place, stage.by, "few_shot"), stage.few_shot))
+    rules = [(loc, name) for loc, name in named if loc[0] == "feedback" and loc[-1] == "file"]
+    rules += [(("train", place, stage.by, knob), name) for place, stage in enumerate(experiment.train) for knob, name in judges(stage)]
+    rules += [(("measure", at, stage.by, "reward"), stage.reward) for at, stage in enumerate(experiment.measure) if isinstance(stage, RewardMeasure)]
+    rules = [(loc, name) for loc, name in rules if name not in BUILT_IN]
+    for loc, name in [*(pair for pair in named if pair not in rules), *rules]:
+        if (loc, name) in rules and ":" in name:
             name, _, function = name.rpartition(":")
             if not function.isidentifier():
                 yield loc, f"{function!r} is no function's name; write module_or_file.py:function"
@@ -170,7 +181,7 @@ def _slugs(experiment: Experiment) -> Iterator[effects.Problem]:
     held = principles(experiment)
     slugs = [principle.slug for principle in held.principles] if held is not None else []
     for place, stage in enumerate(experiment.feedback):
-        if isinstance(stage, Contrast | JudgeVote | Critique) and stage.principles != "all":
+        if isinstance(stage, Contrast | JudgeVote | Critique | Deliberate) and stage.principles != "all":
             for at, slug in enumerate(stage.principles):
                 if slug not in slugs:
                     yield ("feedback", place, stage.by, "principles", at), f"no principle {slug!r} in {name}; {did_you_mean(slug, slugs)}"

@@ -253,7 +253,7 @@ class Reinforce(Rollout):
     """REINFORCE (Williams 1992) with the rollout's mean, or nothing, as its baseline."""
 
     by: Literal["reinforce"]
-    baseline: Literal["mean", "none"] = Field(default="mean", description="what is subtracted: the mean of the other replies of the rollout, or nothing")
+    baseline: Literal["mean", "none"] = Field(default="mean", description="what is subtracted: the mean of the rollout's other replies, or nothing")
 
 
 # ---- on the path between two models ------------------------------------------------------------------------------------------------
@@ -262,7 +262,7 @@ class Average(Record):
 
     by: Literal["average"]
     share: Share = Field(default=0.5, description="0 is the earlier model, 1 the trained one")
-    blocks: tuple[Share, ...] = Field(default=(), description="a share for each of so many equal blocks of layers, from the first; instead of 'share'")
+    blocks: tuple[Share, ...] = Field(default=(), description="a share for each of so many equal blocks of layers; instead of 'share'")
     start: str = Field(default="baseline", min_length=1, description="the earlier model: baseline, or a training stage such as train.0.sft")
 
     @model_validator(mode="after")
@@ -291,3 +291,21 @@ TRAIN_EFFORT: dict[str, dict[str, tuple[int, int, int]]] = {
     **{kind.__name__: _DRAWN | {"prompts": (16, 64, 256), "samples": (1, 1, 1)} for kind in (Ppo, Reinforce)},
 }
 """(demo, study, full) for every knob of training that effort fills."""
+
+
+def changes_model(stage: AnyTrain) -> bool:
+    """Whether the model that is measured is another one after this stage. A reward model only judges."""
+    return not isinstance(stage, RewardModel)
+
+
+def learns_from_votes(stage: AnyTrain) -> bool:
+    """Whether the stage reads the preferences that votes were pooled to."""
+    return isinstance(stage, RewardModel | FromPreferences) or (isinstance(stage, Sft) and stage.data in ("chosen", "revisions"))
+
+
+def judges(stage: AnyTrain) -> tuple[tuple[str, str], ...]:
+    """The knobs of a stage that name a judge of replies, with what they name."""
+    if not isinstance(stage, Sampling):
+        return ()
+    cost = stage.cost if isinstance(stage, Rollout) else None
+    return (("reward", stage.reward), *((("cost", cost),) if cost is not None else ()))
