@@ -52,7 +52,7 @@ def _intent(experiment: Experiment) -> Iterator[Problem]:
     intent, feedback = experiment.intent, experiment.feedback
     answered = experiment.collect is not None or any(isinstance(stage, Critique | Deliberate) for stage in feedback)
     if intent.prompts and not answered and not any(isinstance(stage, Sampling) for stage in experiment.train):
-        yield ("intent", "prompts"), "has no effect: prompts are answered by 'collect', feedback {by: critique} or a train stage that samples; none is here"
+        yield ("intent", "prompts"), "has no effect: prompts are answered by 'collect', by {by: critique} or by a train stage that samples; none is here"
     if intent.pairs and not feedback:
         yield ("intent", "pairs"), "has no effect: nothing votes on the pairs; add feedback {by: written}"
     if intent.people and not _uses_preferences(experiment):

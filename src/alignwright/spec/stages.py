@@ -1,8 +1,8 @@
 """What can be asked of each stage, knob by knob?
 
 One frozen record per technique, told apart by `by`; those of training are in `training`. A knob is a field with a meaning, a sane default
-and bounds; no stage has more than eight of its own. Knobs that cost time are None until `resolve_effort` fills them from `EFFORT`, the one table of presets, so a
-written value always wins. `claims` says what a stage measures, so that a promise nobody can answer is refused before the run.
+and bounds; no stage has more than eight of its own. Knobs that cost time are None until `resolve_effort` fills them from `EFFORT`, the one
+table of presets, so a written value always wins. `claims` says what a stage measures, so that a promise nobody can answer is refused before the run.
 
 Left out on purpose: knobs with one right answer (optimiser, schedule, padding side, LoRA targets, loss mask).
 """
@@ -69,7 +69,7 @@ class JudgeVote(Record):
     check_pairs: int | None = Field(default=None, ge=8, description=_CHECK)
     draw: Count | None = Field(default=None, description="so many principles drawn for each pair and averaged (RL-CAI); none: all that concern it")
     reasoning: bool = Field(default=False, description="let the judge think step by step before it answers (needs clamp below 0.5)")
-    clamp: float | None = Field(default=None, gt=0.0, le=0.5, description="how far a vote may move from 1/2 (0.1 with reasoning: [0.4, 0.6]; else no clamp)")
+    clamp: float | None = Field(default=None, gt=0.0, le=0.5, description="how far a vote may move from 1/2 (0.1 with reasoning; else no clamp)")
 
 
 class Critique(Record):
@@ -179,7 +179,7 @@ class RewardMeasure(Record):
     """How highly does a judge score the model's replies to held-out prompts, and how far has it moved from the start model?"""
 
     by: Literal["reward"]
-    reward: str = Field(min_length=1, description="the judge: reward (the last reward stage), feedback (the spec's voters), rules.yaml, or file.py:function")
+    reward: str = Field(min_length=1, description="the judge: reward (the last reward stage), feedback (the voters), rules.yaml, or file.py:function")
     prompts: Paths = Field(min_length=1, description="files of held-out prompts")
     samples: Count = Field(default=1, description="sampled replies to each prompt")
     limit: Count | None = Field(default=None, description=_LIMIT)

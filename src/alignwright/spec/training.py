@@ -207,7 +207,9 @@ class Rollout(Sampling):
     kl: float = Field(default=0.05, ge=0.0, description="weight of the divergence from the model that this stage started from")
     kl_form: KlForm = Field(default="reward:k1", description="where the divergence enters (reward or loss) and its estimator (k1, k2, k3)")
     kl_target: Positive | None = Field(default=None, description="nats a reply towards which kl is adapted (Ziegler et al. 2019); none: kl is fixed")
-    cost: str | None = Field(default=None, min_length=1, description="a second judge, whose mean score must not exceed cost_limit (Lagrange multiplier)")
+    cost: str | None = Field(
+        default=None, min_length=1, description="a second judge, whose mean score must not exceed cost_limit (by a Lagrange multiplier)"
+    )
     cost_limit: float = Field(default=0.0, description="the mean cost that is allowed")
     mix: float = Field(default=0.0, ge=0.0, description="weight of the likelihood of plain text, in each step (PPO-ptx)")
     mix_text: Paths = Field(default=(), description="files of that text")
@@ -232,7 +234,8 @@ class Grpo(Rollout):
 
     by: Literal["grpo"]
     variant: Literal["grpo", "dr_grpo", "dapo", "gspo"] = Field(
-        default="grpo", description="grpo; dr_grpo: no division by spread or length; dapo: token mean, equal groups dropped, overlong penalty; gspo: sequence ratio"
+        default="grpo",
+        description="grpo; dr_grpo: not divided by spread or length; dapo: token mean, no equal groups, overlong penalty; gspo: sequence ratio",
     )
     clip: Unit | None = Field(default=None, description="how far a ratio may fall below 1 (from variant: 0.2; gspo 0.0003)")
     clip_high: Positive | None = Field(default=None, description="how far a ratio may rise above 1 (from variant: as clip; dapo 0.28; gspo 0.0004)")
