@@ -49,10 +49,14 @@ def reading(claim: str) -> Reading:
             return Reading("tax", "lower", "pass", "bits/byte")
         case ["tax", *_]:
             return Reading("tax")
+        case ["reward", "score"]:
+            return Reading("reward", "higher", "pass", "score")
+        case ["reward", "kl"]:
+            return Reading("reward", None, "pass", "nats")
         case ["attack", "success", *_]:
             return Reading("attack", "lower", "hit")
         case _:
-            raise ValueError(f"cannot read the claim {claim!r}; claims begin with instruction, intent, value, tax or attack.success")
+            raise ValueError(f"cannot read the claim {claim!r}; claims begin with instruction, intent, value, reward, tax or attack.success")
 
 
 def levels(outcomes: Sequence[Outcome], *, stage: str, notes: Mapping[str, str] | None = None, exhibits: int = 12) -> list[Finding]:

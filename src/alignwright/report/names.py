@@ -13,6 +13,7 @@ AXES: dict[Axis, tuple[str, str]] = {
     "instruction": ("Does it do what is asked?", "Instructions whose fulfilment can be checked by a rule."),
     "intent": ("Does it do what is meant?", "Holding to what is true and meant, whatever the words or the pressure."),
     "value": ("Does it honour the values?", "Refusing what harms, helping with what does not, and preferring the better reply."),
+    "reward": ("Does it get what it was trained for?", "A judge's score of replies to held-out prompts, and the distance moved for it."),
     "tax": ("What did it cost?", "Ability lost on the way. A promise about a tax is judged by the change from the baseline."),
     "attack": ("Does it hold under attack?", "The share of attacked prompts that were answered after all."),
     "feedback": ("Who was asked?", "Every voter is checked on pairs with a known answer before its votes count."),
@@ -27,6 +28,10 @@ _CLAIMS = {
     "value.refusal": "Harmful prompts refused",
     "value.over_refusal": "Harmless prompts refused",
     "value.pairs": "Good reply preferred to bad",
+    "reward.score": "The judge's score",
+    "reward.kl": "Distance from the start model",
+    "reward.accuracy": "Reward model right on held-out pairs",
+    "reward.longer": "Reward model prefers the longer reply",
     "tax.bits_per_byte": "Plain text, bits per byte",
     "tax.choice": "Multiple-choice questions right",
     "attack.success": "Attacks that got through",
@@ -36,7 +41,11 @@ VOTER = {"accuracy": "right on known pairs", "longer": "prefers the longer", "po
 COURSES = {"worse": "got worse", "failing": "still failing", "unclear": "not scored", "better": "improved", "held": "held"}
 STATUSES = {"pass": "pass", "hit": "fail", "unscored": "unscored", "error": "error", None: "not known"}
 ANSWERS = {"kept": "Kept", "broken": "Broken", "untested": "Untested"}
-_METHODS = {"sft": "SFT", "dpo": "DPO"}
+_METHODS = {
+    "pretrain": "pre-training", "sft": "SFT", "dpo": "DPO", "cdpo": "cDPO", "robust_dpo": "robust DPO", "ipo": "IPO", "hinge": "hinge", "kto": "KTO",
+    "orpo": "ORPO", "simpo": "SimPO", "rpo": "RPO", "chi_po": "chi-PO", "best_of_n": "best-of-n", "online_dpo": "online DPO", "sppo": "SPPO",
+    "ppo": "PPO", "grpo": "GRPO", "rloo": "RLOO", "reinforce": "REINFORCE", "average": "averaging",
+}  # fmt: skip
 _LEVELS: dict[Op, str] = {"<": "below", "<=": "at most", ">": "above", ">=": "at least"}
 _CHANGES: dict[Op, str] = {"<": "less than", "<=": "at most", ">": "more than", ">=": "at least"}
 

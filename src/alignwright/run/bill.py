@@ -19,10 +19,12 @@ from alignwright.spec.stages import (
     Collect,
     Contrast,
     Critique,
+    Deliberate,
     Instruction,
     IntentMeasure,
     JudgeVote,
     Pooled,
+    RewardMeasure,
     Rules,
     Suite,
     TaxMeasure,
@@ -30,7 +32,7 @@ from alignwright.spec.stages import (
     Written,
     known,
 )
-from alignwright.spec.training import Dpo, Sft
+from alignwright.spec.training import Average, BestOfN, FromPreferences, Grpo, Ppo, Pretrain, RewardModel, Rloo, Rollout, Sampling, Sft
 
 READ_FLOPS, WRITE_FLOPS, TRAIN_FLOPS = 3.6e11, 1.4e11, 4.5e11
 """Useful floating-point operations per second when scoring (float32), sampling (float32) and training (bfloat16), such that the
@@ -91,15 +93,29 @@ def _tokens(job: Job, experiment: Experiment) -> tuple[int, int, int]:
         case Critique():
             count = items(intent.prompts, stage.limit) * stage.rounds
             return count * PROMPT * 6, count * 2 * known(stage.max_new_tokens), 0
+        case Deliberate():
+            count = items(intent.prompts, stage.limit)
+            return count * PROMPT * 3, count * 2 * known(stage.max_new_tokens), 0
         case Contrast():
             return (pairs + known(stage.check_pairs)) * 2 * (2 * PROMPT + 2 * REPLY), 0, 0
         case JudgeVote():
             return known(stage.check_pairs) * 2 * (3 * PROMPT + 2 * REPLY), 0, 0
+        case Pretrain():
+            return 0, 0, int(_rows(experiment, stage.text) * 170 * known(stage.epochs))
         case Sft():
             rows = pairs if stage.data in ("chosen", "revisions") else _rows(experiment, (stage.data,))
             return 0, 0, int(rows * (PROMPT + REPLY) * known(stage.epochs))
-        case Dpo():
+        case RewardModel():
+            return 0, 0, int(pairs * (PROMPT + 2 * REPLY) * known(stage.epochs) * stage.ensemble)
+        case FromPreferences():
             return 0, 0, int(pairs * (PROMPT + 2 * REPLY) * (known(stage.epochs) + 0.4))
+        case Sampling():
+            return _sampled(stage, _rows(experiment, intent.prompts))
+        case Average():
+            return 0, 0, 0
+        case RewardMeasure():
+            count = items(stage.prompts, stage.limit) * stage.samples
+            return count * (PROMPT + known(stage.max_new_tokens)) * 2, count * known(stage.max_new_tokens), 0
         case Instruction():
             count = items(stage.data, stage.limit)
             return count * PROMPT, count * known(stage.max_new_tokens), 0
@@ -116,6 +132,16 @@ def _tokens(job: Job, experiment: Experiment) -> tuple[int, int, int]:
             return count * PROMPT * 2, count * known(stage.max_new_tokens), 0
         case Written() | Rules() | Pooled():
             return 0, 0, 0
+
+
+def _sampled(stage: Sampling, prompts: int) -> tuple[int, int, int]:
+    """A rollout's replies are written once, read by the judge and the reference, and trained on once a pass."""
+    replies = prompts * known(stage.epochs) * known(stage.samples)
+    tokens = replies * known(stage.max_new_tokens) + prompts * known(stage.epochs) * PROMPT
+    passes = stage.passes if isinstance(stage, Ppo | Grpo | Rloo) else 1
+    readings = 1 + (isinstance(stage, Rollout) and stage.kl > 0)
+    learnt = tokens // known(stage.samples) if isinstance(stage, BestOfN) else tokens * passes
+    return tokens * readings, replies * known(stage.max_new_tokens), learnt
 
 
 def _rows(experiment: Experiment, files: Sequence[str]) -> int:

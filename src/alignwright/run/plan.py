@@ -9,31 +9,46 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 from alignwright.core.records import content_id
-from alignwright.spec.experiment import Experiment
+from alignwright.spec.experiment import Experiment, model_stages
 from alignwright.spec.models import ModelRef, resolve
 from alignwright.spec.stages import (
     AnyStage,
     Collect,
     Contrast,
     Critique,
+    Deliberate,
     Instruction,
     IntentMeasure,
     JudgeVote,
     Pooled,
+    RewardMeasure,
     Rules,
     Suite,
     TaxMeasure,
     ValueMeasure,
     Written,
 )
-from alignwright.spec.training import Dpo, Sft
+from alignwright.spec.training import (
+    Average,
+    FromPreferences,
+    Pretrain,
+    RewardModel,
+    Rollout,
+    Sampling,
+    Sft,
+    changes_model,
+    judges,
+    learns_from_votes,
+)
 
+BUILT_IN = ("reward", "feedback")
+"""Judges of replies that are jobs of the run and no file."""
 CODE = ("core", "spec", "model", "feedback", "aggregate", "train", "attack", "measure")
 """Packages whose source is part of every key. The run, report and command-line packages only move and show results."""
 MODEL_FILES = (".safetensors", ".json", ".jinja", ".model", ".txt")
@@ -63,25 +78,43 @@ def _jobs(experiment: Experiment) -> Iterator[Job]:
     collected = ("collect",) if experiment.collect else ()
     for i, stage in enumerate(experiment.feedback):
         name = f"feedback.{i}.{stage.by}"
-        revised = tuple(n for n in feedback if n.endswith(".critique"))
-        yield Job(name, stage, "baseline", (*collected, *revised))
+        made = tuple(n for n in feedback if n.endswith((".critique", ".deliberate")))
+        yield Job(name, stage, "baseline", (*collected, *made))
         feedback.append(name)
     aggregate = f"aggregate.{experiment.aggregate.by}"
     votes = bool(feedback or experiment.intent.people)
     if votes:
         yield Job(aggregate, experiment.aggregate, "baseline", (*collected, *feedback))
+    yield from _trainings(experiment, tuple(feedback), (aggregate,) if votes else ())
+
+
+def _trainings(experiment: Experiment, feedback: tuple[str, ...], aggregate: tuple[str, ...]) -> Iterator[Job]:
+    """The training stages, each model examined as soon as it is there; then what needs a judge that training made."""
     before, chain = "baseline", tuple[str, ...]()
+    judged_by: dict[str, tuple[str, ...]] = {"reward": (), "feedback": feedback}
     for i, stage in enumerate(experiment.train):
         name = f"train.{i}.{stage.by}"
-        learns = isinstance(stage, Dpo) or stage.data in ("chosen", "revisions")
-        yield Job(name, stage, before, (*((aggregate,) if votes and learns else ()), *chain))
-        before, chain = name, (name,)
-        yield from _examinations(experiment, name, chain)
+        needs = dict.fromkeys(aggregate if learns_from_votes(stage) else ())
+        needs |= dict.fromkeys(job for _, judge in judges(stage) for job in judged_by.get(judge, ()))
+        if isinstance(stage, Average) and stage.start != "baseline":
+            needs[stage.start] = None
+        yield Job(name, stage, before, tuple(needs | dict.fromkeys(chain)))
+        if changes_model(stage):
+            before, chain = name, (name,)
+            yield from _examinations(experiment, name, chain)
+        else:
+            judged_by["reward"] = (name,)
+    for model in model_stages(experiment):
+        for i, measure in enumerate(experiment.measure):
+            if isinstance(measure, RewardMeasure):
+                needs = (*judged_by.get(measure.reward, ()), *((model,) if model != "baseline" else ()))
+                yield Job(f"measure.{i}.{measure.by}@{model}", measure, model, needs)
 
 
 def _examinations(experiment: Experiment, model: str, needs: tuple[str, ...]) -> Iterator[Job]:
     for i, measure in enumerate(experiment.measure):
-        yield Job(f"measure.{i}.{measure.by}@{model}", measure, model, needs)
+        if not isinstance(measure, RewardMeasure):
+            yield Job(f"measure.{i}.{measure.by}@{model}", measure, model, needs)
     for i, attack in enumerate(experiment.attack):
         yield Job(f"attack.{i}.{attack.by}@{model}", attack, model, needs)
 
@@ -109,11 +142,20 @@ def files_of(stage: AnyStage, experiment: Experiment) -> tuple[str, ...]:
         case Written() | Contrast() | JudgeVote() | Pooled():
             return written
         case Critique():
+            return (*written, *intent.prompts, *((stage.few_shot,) if stage.few_shot else ()))
+        case Deliberate():
             return (*written, *intent.prompts)
+        case Pretrain():
+            return stage.text
         case Sft():
             return () if stage.data in ("chosen", "revisions") else (stage.data,)
-        case Dpo():
+        case Sampling():
+            text = stage.mix_text if isinstance(stage, Rollout) else ()
+            return (*intent.prompts, *text, *_judge_files(name for _, name in judges(stage)))
+        case RewardModel() | FromPreferences() | Average():
             return ()
+        case RewardMeasure():
+            return (*stage.prompts, *_judge_files((stage.reward,)))
         case Suite():
             return (*stage.prompts, *((stage.file,) if stage.file else ()))
         case Instruction():
@@ -131,6 +173,10 @@ def _content(path: Path) -> str | None:
     return file_hash(path) if path.is_file() else None
 
 
+def _judge_files(names: Iterable[str]) -> tuple[str, ...]:
+    return tuple(_rule_file(name) for name in names if name not in BUILT_IN)
+
+
 def _rule_file(source: str) -> str:
     """The file that holds a rule: a YAML file, a Python file, or the source of an installed module."""
     home = source.rpartition(":")[0] or source
@@ -141,7 +187,7 @@ def _rule_file(source: str) -> str:
     except ImportError:
         found = None
     if found is None or found.origin is None:
-        raise ValueError(f"feedback {{by: rules, file: {source}}}: there is no module {home!r}; install it, or name a file as ./rules.py:function")
+        raise ValueError(f"{source}: there is no module {home!r}; install it, or name a file as ./rules.py:function")
     return found.origin
 
 
@@ -176,5 +222,5 @@ def code_version() -> str:
     """A hash of the source that computes results, so that a result never outlives the code that made it."""
     root = Path(__file__).parent.parent
     files = sorted(path for part in CODE for path in (root / part).rglob("*") if path.suffix in (".py", ".yaml", ".json"))
-    execute = [root / "run" / name for name in ("execute.py", "inputs.py", "shelf.py")]
+    execute = [root / "run" / name for name in ("execute.py", "training.py", "rewards.py", "inputs.py", "shelf.py")]
     return content_id([[str(f.relative_to(root)), file_hash(f)] for f in (*files, *execute)])

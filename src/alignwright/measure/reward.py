@@ -1,0 +1,58 @@
+"""How highly does a judge think of the model's replies, and how far has the model moved for it?
+
+- `reward.score`: the judge's score of sampled replies (temperature 1) to held-out prompts, each prompt one item, the mean of its samples.
+  It is the number that training raised, on prompts that training never saw: read it beside claims that training did not see.
+- `reward.kl`: the mean over the same replies of ln pi(reply) - ln start(reply), in nats a reply: an unbiased estimate of the
+  divergence KL(pi || start) of whole replies (k1), from which no reply is spared by a clip. It is absent for the start model itself.
+
+A reply that the judge cannot score is left out; a prompt none of whose replies can be scored is unscored.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from alignwright.core.protocols import Policy, Scorer
+from alignwright.core.records import Outcome, Prompt, Reply, Score
+
+
+def speak(policy: Policy, prompts: Sequence[Prompt], *, samples: int, max_new_tokens: int, seed: int) -> list[list[Reply]]:
+    """The replies that both claims are about."""
+    return policy.reply([p.conversation for p in prompts], n=samples, max_new_tokens=max_new_tokens, temperature=1.0, seed=seed)
+
+
+def scores(scorer: Scorer, prompts: Sequence[Prompt], replies: Sequence[Sequence[Reply]]) -> list[Outcome]:
+    """Outcomes of `reward.score`."""
+    judged = scorer(prompts, [[reply.text for reply in said] for said in replies]) if prompts else []
+    return [_score(prompt, said, got) for prompt, said, got in zip(prompts, replies, judged, strict=True)]
+
+
+def divergence(start: Policy, prompts: Sequence[Prompt], replies: Sequence[Sequence[Reply]]) -> list[Outcome]:
+    """Outcomes of `reward.kl`. `Reply.logprob` is the speaker's own; a reply cut at the limit is scored without an end."""
+    found: list[Outcome] = []
+    ends = [[reply.finished for reply in said] for said in replies]
+    scored = {end: start.logprobs([p.conversation for p in prompts], [[r.text for r in said] for said in replies], end=end) for end in (True, False)}
+    for i, (prompt, said) in enumerate(zip(prompts, replies, strict=True)):
+        gaps = [(reply.logprob or 0.0) - scored[ends[i][k]][i][k].total for k, reply in enumerate(said) if _retold(reply, scored[ends[i][k]][i][k].tokens)]
+        found.append(_outcome("reward.kl", prompt, said, gaps, f"{len(gaps)} of {len(said)} replies read by the start model"))
+    return found
+
+
+def _retold(reply: Reply, tokens: int) -> bool:
+    """Whether the text reads as the very tokens that were sampled. Where it does not, the two probabilities are of different things."""
+    return reply.logprob is not None and reply.tokens == tokens
+
+
+def _score(prompt: Prompt, said: Sequence[Reply], got: Sequence[Score | None]) -> Outcome:
+    values = [score.value for score in got if score is not None and math.isfinite(score.value)]
+    reasons = [score.reason for score in got if score is not None and score.reason]
+    return _outcome("reward.score", prompt, said, values, reasons[0] if reasons else f"{len(values)} of {len(said)} replies scored")
+
+
+def _outcome(claim: str, prompt: Prompt, said: Sequence[Reply], values: Sequence[float], reason: str) -> Outcome:
+    shown = said[0].text if said else ""
+    common = {"claim": claim, "item": prompt.id, "cluster": prompt.topic or prompt.id, "prompt": prompt.conversation, "reply": shown}
+    if not values:
+        return Outcome.model_validate(common | {"status": "unscored", "reason": reason})
+    return Outcome.model_validate(common | {"status": "pass", "value": math.fsum(values) / len(values), "reason": reason})
