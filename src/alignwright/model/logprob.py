@@ -21,13 +21,18 @@ from alignwright.model.packing import PackedBatch
 
 def token_logprobs(model: nn.Module, batch: PackedBatch, *, chunk: int = 128) -> Tensor:
     """Log-probability (nats, float32) of every scored token, in the order of `batch.label_N`. Differentiable."""
+    hidden_NH = scored_hidden(model, batch)
+    head = head_of(model)
+    return head_logprobs(hidden_NH, head.weight, head.bias, batch.label_N.to(hidden_NH.device), chunk=chunk)
+
+
+def scored_hidden(model: nn.Module, batch: PackedBatch) -> Tensor:
+    """The last hidden state from which each scored token is predicted, in the order of `batch.label_N`. Differentiable."""
     batch = batch.to(next(model.parameters()).device)
     hidden_BTH = trunk(model)(
         input_ids=batch.input_ids_BT, position_ids=batch.position_ids_BT, attention_mask=batch.mask_B1TT, use_cache=False
     ).last_hidden_state
-    hidden_NH = hidden_BTH.flatten(0, 1).index_select(0, batch.target_N)
-    head = head_of(model)
-    return head_logprobs(hidden_NH, head.weight, head.bias, batch.label_N, chunk=chunk)
+    return hidden_BTH.flatten(0, 1).index_select(0, batch.target_N)
 
 
 def reply_logprobs(logp_N: Tensor, batch: PackedBatch) -> tuple[Tensor, Tensor]:
