@@ -129,11 +129,11 @@ def log1mexp(x: Tensor) -> Tensor:
 
 # ---- replies by themselves -------------------------------------------------------------------------------------------------------
 def kto(logratio_R: Tensor, *, good_R: Tensor, kl: Tensor, beta: float, desirable: float, undesirable: float) -> Tensor:
-    """Kahneman-Tversky optimisation (Ethayarajh et al. 2024, arXiv 2402.01306, equations 7 and 8), per reply. Shape [R].
+    """Kahneman-Tversky optimisation (Ethayarajh et al. 2024, arXiv 2402.01306), per reply. Shape [R].
 
     `good_R` in [0, 1] is the probability that the reply is a good one. `kl` is an estimate of KL(pi || ref) from replies to other
-    prompts; below 0 it is taken as 0, and no gradient goes through it. A good reply gains while it is less than `kl` ahead of the
-    reference, and both kinds saturate on either side. At log-ratio and kl 0 it is half the reply's weight.
+    prompts; below 0 it is taken as 0, and no gradient goes through it. A reply is pushed hardest where its log-ratio is `kl`, and less
+    and less on either side of it. At log-ratio 0 and `kl` 0 the loss is half the reply's weight.
     """
     z = kl.detach().clamp(min=0.0)
     good_loss_R = desirable * torch.sigmoid(beta * (z - logratio_R))  # 1 - sigmoid(x) is sigmoid(-x)
@@ -142,10 +142,10 @@ def kto(logratio_R: Tensor, *, good_R: Tensor, kl: Tensor, beta: float, desirabl
 
 
 def sppo(logratio_R: Tensor, *, win_R: Tensor, beta: float) -> Tensor:
-    """Self-play preference optimisation (Wu et al. 2024, arXiv 2405.00675, equation 4.4), per reply. Shape [R].
+    """Self-play preference optimisation (Wu et al. 2024, arXiv 2405.00675), per reply. Shape [R].
 
     (ln pi/pi_t - (win - 1/2) / beta)^2, where `win_R` is the share of pi_t's replies that this one beats. The half stands for the
-    logarithm of the normaliser, which is exact for a small step (a large beta).
+    logarithm of the normaliser, which it is to first order in 1/beta.
     """
     return (logratio_R - (win_R - 0.5) / beta) ** 2
 
