@@ -115,3 +115,72 @@ def test_a_long_chain_of_certain_votes_converges():
     fitted = utilities(chain, prior=0.01)
     assert list(fitted) == sorted(fitted, reverse=True)
     assert all(np.isfinite(fitted))
+
+
+# ---- groups and principles ------------------------------------------------------------------------------------------------------------
+def grouped(texts: str, *votes: tuple[int, int, str]) -> Comparison:
+    cast = tuple(Vote(voter=f"v{k}", prefers=i, over=j, group=group) for k, (i, j, group) in enumerate(votes))
+    return comparison(texts).with_votes(cast)
+
+
+OPPOSED = grouped("ab", *[(0, 1, "many")] * 9, *[(1, 0, "few")] * 3)
+
+
+def test_a_small_group_is_outvoted_in_one_pot_and_heard_in_its_own():
+    [one] = pooled([OPPOSED])
+    assert (one.chosen, one.group, one.weight) == ("a", "", 1.0)
+    many, few = pooled([OPPOSED], by_group=True)
+    assert (many.chosen, many.group, many.weight) == ("a", "many", 0.5)
+    assert (few.chosen, few.group, few.weight) == ("b", "few", 0.5)
+    assert many.strength == pytest.approx(9.5 / 10)
+    assert few.strength == pytest.approx(3.5 / 4)
+    assert many.voters == tuple(f"v{k}" for k in range(9))
+
+
+def test_each_pot_is_what_pooling_its_group_alone_gives():
+    mixed = grouped("abc", (0, 1, "g"), (1, 2, "g"), (2, 0, "h"), (2, 1, "h"), (0, 1, ""))
+    for group in ("g", "h", ""):
+        alone = mixed.model_copy(update={"votes": tuple(v for v in mixed.votes if v.group == group)})
+        expected = {(p.chosen, p.rejected): p.strength for p in pooled([alone])}
+        assert {(p.chosen, p.rejected): p.strength for p in pooled([mixed], by_group=True) if p.group == group} == pytest.approx(expected)
+    assert sum(p.weight for p in pooled([mixed], by_group=True)) == pytest.approx(1.0)
+
+
+def test_a_group_that_is_sure_of_nothing_takes_no_weight():
+    torn = grouped("ab", (0, 1, "sure"), (0, 1, "torn"), (1, 0, "torn"))
+    [preference] = pooled([torn], by_group=True)
+    assert (preference.group, preference.weight) == ("sure", 1.0)
+
+
+def test_a_group_is_kept_where_all_votes_on_the_pair_are_its_own():
+    made = pooled([grouped("abc", (0, 1, "g"), (1, 2, "g"), (1, 2, "h"))], min_strength=0.5)
+    assert {(p.chosen, p.rejected): p.group for p in made} == {("a", "b"): "g", ("b", "c"): "", ("a", "c"): ""}  # nobody voted on a and c
+    assert {p.group for p in pooled([grouped("abc", (0, 1, "g"), (1, 2, "g"))])} == {"g"}
+
+
+def test_groups_that_nobody_names_cannot_be_kept_apart():
+    with pytest.raises(ValueError, match="none of 1 votes names a group"):
+        pooled([comparison("ab", (0, 1, 1.0))], by_group=True)
+
+
+def test_a_preference_names_the_principles_that_taught_it():
+    def vote(voter: str, i: int, j: int, reason: str, strength: float = 1.0) -> Vote:
+        return Vote(voter=voter, prefers=i, over=j, reason=reason, strength=strength)
+
+    votes = (
+        vote("judge", 0, 1, "be_kind"),
+        vote("contrast", 1, 0, "be_brief"),  # taught the opposite
+        vote("contrast", 1, 0, "be_clear", 0.3),  # written from the other side
+        vote("critique", 0, 1, "do_no_harm, be_kind"),
+        vote("written", 0, 1, ""),
+        vote("rules", 0, 1, "length:number_words"),  # a check, not a principle
+        vote("anna", 0, 1, "I liked it, really"),  # prose
+    )
+    [preference] = pooled([comparison("ab").with_votes(votes)])
+    assert preference.principles == ("be_kind", "be_clear", "do_no_harm")
+
+
+def test_pairs_that_nobody_voted_on_name_the_principles_that_decided_them():
+    votes = (Vote(voter="judge", prefers=0, over=1, reason="p"), Vote(voter="judge", prefers=1, over=2, reason="q"))
+    made = {(p.chosen, p.rejected): p.principles for p in pooled([comparison("abc").with_votes(votes)])}
+    assert made == {("a", "b"): ("p",), ("b", "c"): ("q",), ("a", "c"): ("p", "q")}

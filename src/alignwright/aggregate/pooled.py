@@ -7,21 +7,22 @@ of 1/2 is Jeffreys': one certain vote is believed to 3/4, five to 11/12.
 
 Bradley-Terry ranks as Borda does where everybody compares everything (Siththaranjan, Laidlaw and Hadfield-Menell 2023, arXiv
 2312.08358): it may reject the reply that a majority prefers to each other one, and a cycle of majorities comes out as a tie.
-Groups are not told apart, so a large group outvotes a small one.
+In one pot a large group outvotes a small one. With `by_group` each group of voters has a pot, and its preferences carry its name to the
+loss; voters without a group are a group. Opposed groups then both teach, and neither is lost in an average.
 
 Every pair that is sure enough becomes a preference. They share a weight of 1 per comparison, so that a prompt with many replies
-teaches no louder than one with two.
+teaches no louder than one with two; groups that are sure of something share it equally, however many votes each cast.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import combinations
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from alignwright.core.records import Comparison, Preference
+from alignwright.core.records import Comparison, Preference, Vote
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -29,11 +30,18 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 
-def pooled(comparisons: Sequence[Comparison], *, prior: float = 0.5, min_strength: float = 0.6) -> list[Preference]:
+_BY_PRINCIPLE = ("written", "contrast", "judge", "critique", "deliberate")
+"""The voters whose reasons are slugs of principles; what others give as a reason is a check's name, or prose."""
+
+
+def pooled(comparisons: Sequence[Comparison], *, prior: float = 0.5, min_strength: float = 0.6, by_group: bool = False) -> list[Preference]:
     """The preferences, in order; comparisons without votes or without a sure enough pair give none."""
     if prior < 0 or not 0.5 <= min_strength <= 1:
         raise ValueError(f"pooled: prior {prior} must be 0 or more, and min_strength {min_strength} between 0.5 and 1")
-    return [preference for comparison in comparisons if comparison.votes for preference in _preferences(comparison, prior, min_strength)]
+    if by_group and not any(vote.group for comparison in comparisons for vote in comparison.votes):
+        votes = sum(len(comparison.votes) for comparison in comparisons)
+        raise ValueError(f"pooled by_group: none of {votes} votes names a group, so there are no groups to keep apart; leave 'by_group' out")
+    return [preference for comparison in comparisons for preference in _of_comparison(comparison, prior, min_strength, by_group)]
 
 
 def utilities(comparison: Comparison, prior: float = 0.5) -> tuple[float, ...]:
@@ -65,22 +73,61 @@ def bradley_terry(wins_KK: Floats) -> Floats:
     return utility_K - utility_K.mean()
 
 
-def _preferences(comparison: Comparison, prior: float, min_strength: float) -> list[Preference]:
+def _of_comparison(comparison: Comparison, prior: float, min_strength: float, by_group: bool) -> list[Preference]:
+    groups = dict.fromkeys(vote.group for vote in comparison.votes)
+    pots = [tuple(v for v in comparison.votes if v.group == group) for group in groups] if by_group else [comparison.votes]
+    found = [_of_pot(comparison.model_copy(update={"votes": pot}), prior, min_strength) for pot in pots if pot]
+    sure = [preferences for preferences in found if preferences]
+    return [p.model_copy(update={"weight": 1.0 / (len(sure) * len(preferences))}) for preferences in sure for p in preferences]
+
+
+def _of_pot(comparison: Comparison, prior: float, min_strength: float) -> list[Preference]:
+    """The pairs that these votes are sure enough of, not yet weighed."""
     chance_KK = _chances(np.array(utilities(comparison, prior)))
     pairs = [(i, j) if chance_KK[i, j] >= chance_KK[j, i] else (j, i) for i, j in combinations(range(len(comparison.replies)), 2)]
-    sure = [(i, j) for i, j in pairs if chance_KK[i, j] >= min_strength and chance_KK[i, j] > 0.5]
     return [
         Preference(
             prompt=comparison.prompt,
             chosen=comparison.replies[i].text,
             rejected=comparison.replies[j].text,
             strength=float(chance_KK[i, j]),
-            weight=1.0 / len(sure),
+            group=_common_group(_on(comparison.votes, i, j)),
             voters=tuple(dict.fromkeys(vote.voter for vote in comparison.votes)),
+            principles=_principles(_on(comparison.votes, i, j), i, j),
             parent=comparison.key,
         )
-        for i, j in sure
+        for i, j in pairs
+        if chance_KK[i, j] >= min_strength and chance_KK[i, j] > 0.5
     ]
+
+
+def _on(votes: Sequence[Vote], i: int, j: int) -> list[Vote]:
+    """The votes on this pair. A pair that nobody voted on was decided by votes on others: all of them."""
+    return [vote for vote in votes if {vote.prefers, vote.over} == {i, j}] or list(votes)
+
+
+def _common_group(votes: Sequence[Vote]) -> str:
+    """The group that cast all these votes; "" when they are of several groups or of none."""
+    groups = {vote.group for vote in votes}
+    return groups.pop() if len(groups) == 1 else ""
+
+
+def _principles(votes: Sequence[Vote], i: int, j: int) -> tuple[str, ...]:
+    """The slugs in whose name votes raised reply i or lowered reply j, in the order of the votes."""
+    siding = [vote for vote in votes if (_winner(vote) == i or _loser(vote) == j) and vote.strength != 0.5]
+    return tuple(dict.fromkeys(slug for vote in siding if vote.voter.split(":")[0] in _BY_PRINCIPLE for slug in _slugs(vote.reason)))
+
+
+def _winner(vote: Vote) -> int:
+    return vote.prefers if vote.strength >= 0.5 else vote.over
+
+
+def _loser(vote: Vote) -> int:
+    return vote.over if vote.strength >= 0.5 else vote.prefers
+
+
+def _slugs(reason: str) -> Iterable[str]:
+    return (slug for part in reason.split(",") if (slug := part.strip()))
 
 
 def _chances(utility_K: Floats) -> Floats:
