@@ -1,11 +1,15 @@
 """How does a model move? The one optimiser loop of the system.
 
 A method brings an `Objective`: rows, how many units (tokens, pairs) a micro-batch holds, and the summed loss of a micro-batch. The
-loop does the rest: accumulation normalised over the whole step, float32 master weights under whatever precision the adapter has,
+loop does the rest: accumulation normalised over the whole step, float32 master weights under whatever precision the parameters have,
 a guard that stops at the first number that is not finite and keeps the batch that made it, checkpoints, exact resume.
 
+Which rows are in which step is said by a `TrainPlan`, when all rows are there from the start, or by a `Course`, when rounds of them are
+made on the way (samples of the policy as it is at the start of a round).
+
 A resumed run gives the same losses to the last bit on one machine with one thread count: the plan is a pure function of its
-arguments, nothing is random inside the loop (no dropout), and the checkpoint holds the whole optimiser state.
+arguments, a round one of its number and the weights, nothing is random inside the loop (no dropout), and the checkpoint, taken only
+between rounds, holds the whole state of optimiser and course.
 
 Left out on purpose: mixed-precision scalers (bfloat16 needs none) and callbacks (a generator of steps would be one more concept).
 """
@@ -15,10 +19,10 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NoReturn, Protocol
 
 import torch
 
@@ -28,7 +32,7 @@ from alignwright.train.batches import MicroBatch, TrainPlan
 from alignwright.train.checkpoint import load_checkpoint, save_checkpoint
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import Tensor, nn
 
     from alignwright.model.local import LocalPolicy
 
@@ -51,6 +55,34 @@ class Objective(Protocol):
         ...
 
 
+class Course(Protocol):
+    """Rows that are made as training goes: `rounds` rounds of `per_round` optimiser steps each."""
+
+    rounds: int
+    per_round: int
+    extra: Sequence[nn.Parameter]  # what is trained beside the policy's own parameters, in float32
+
+    def epoch(self, number: int) -> int:
+        """The pass over the prompts (from 0) that round `number` belongs to."""
+        ...
+
+    def begin(self, number: int) -> Sequence[Sequence[MicroBatch]]:
+        """Make the rows of round `number` from the policy as it is, and say which are in each of its steps. A step may be empty."""
+        ...
+
+    def after(self, step: int) -> dict[str, float]:
+        """Called when step `step` of the round (from 0) has been taken: what is to be logged of it beside its loss."""
+        ...
+
+    def state(self) -> dict[str, float]:
+        """What round n + 1 needs from round n, besides weights."""
+        ...
+
+    def restore(self, state: Mapping[str, float]) -> None:
+        """Go on from what `state` once gave."""
+        ...
+
+
 @dataclass(frozen=True)
 class LoopSettings:
     lr: float
@@ -62,7 +94,10 @@ class LoopSettings:
 
 @dataclass(frozen=True)
 class StepReport:
-    """One optimiser step, as it is written to `metrics.jsonl`. Losses are per unit, in nats; `tokens` counts unpadded positions."""
+    """One optimiser step, as it is written to `metrics.jsonl`. Losses are per unit, in nats; `tokens` counts unpadded positions.
+
+    A step without a unit (its rows had nothing to teach) moves nothing, and its loss is the empty sum.
+    """
 
     step: int
     steps: int
@@ -89,7 +124,7 @@ class TrainingDiverged(RuntimeError):
 def run_loop(
     policy: LocalPolicy,
     objective: Objective,
-    plan: TrainPlan,
+    plan: TrainPlan | Course,
     settings: LoopSettings,
     folder: Path,
     on_step: Callable[[StepReport], None] | None = None,
@@ -98,24 +133,27 @@ def run_loop(
 
     Raises TrainingDiverged when a loss or a gradient is not finite.
     """
-    parameters = trainable_parameters(policy)
-    masters = [p.detach().float().clone().requires_grad_(True) for p in parameters]
-    optimiser = torch.optim.AdamW(masters, lr=settings.lr, betas=(0.9, 0.99), eps=1e-8, weight_decay=0.0)
-    first = load_checkpoint(folder, masters, optimiser)
-    _copy(masters, parameters)
+    course = _Fixed(plan) if isinstance(plan, TrainPlan) else plan
+    machine = _Machine(policy, objective, course, settings, folder)
+    first, state = load_checkpoint(folder, machine.masters, machine.optimiser)
+    if first:
+        _copy(machine.masters, machine.parameters)
+        course.restore(state)
     _truncate_metrics(folder / "metrics.jsonl", first)
     reports: list[StepReport] = []
+    saved = first
     with (folder / "metrics.jsonl").open("a", encoding="utf-8") as log:
-        for step in range(first, len(plan.steps)):
-            report = _one_step(step, objective, plan, settings, parameters, masters, optimiser, folder)
-            _copy(masters, parameters)
-            log.write(json.dumps(asdict(report)) + "\n")
-            log.flush()
-            reports.append(report)
-            if on_step:
-                on_step(report)
-            if (step + 1) % settings.checkpoint_every == 0 and step + 1 < len(plan.steps):
-                save_checkpoint(folder, step + 1, masters, optimiser)
+        for number in range(first // course.per_round, course.rounds):
+            for report in machine.round(number):
+                log.write(json.dumps(asdict(report)) + "\n")
+                log.flush()
+                reports.append(report)
+                if on_step:
+                    on_step(report)
+            done = (number + 1) * course.per_round
+            if done // settings.checkpoint_every > saved // settings.checkpoint_every and number + 1 < course.rounds:
+                save_checkpoint(folder, done, machine.masters, machine.optimiser, course.state())
+                saved = done
     return reports
 
 
@@ -128,54 +166,99 @@ def learning_rate(step: int, steps: int, settings: LoopSettings) -> float:
     return settings.lr * (settings.final_lr + (1 - settings.final_lr) * 0.5 * (1 + math.cos(math.pi * phase)))
 
 
-def _one_step(
-    step: int,
-    objective: Objective,
-    plan: TrainPlan,
-    settings: LoopSettings,
-    parameters: Sequence[Tensor],
-    masters: Sequence[Tensor],
-    optimiser: torch.optim.Optimizer,
-    folder: Path,
-) -> StepReport:
-    started = time.perf_counter()
-    batches = plan.steps[step]
-    units = sum(objective.units(batch) for batch in batches)
-    optimiser.zero_grad(set_to_none=True)
-    loss, metrics = 0.0, dict[str, float]()
-    for batch in batches:
-        total, sums = objective.loss(batch)
-        if not torch.isfinite(total):
-            raise TrainingDiverged(f"the loss was {float(total.detach())}", step, _keep_batch(folder, step, batches, objective))
-        (total / units).backward()
-        _move_gradients(parameters, masters)
-        loss += float(total.detach()) / units
-        for name, value in sums.items():
-            metrics[name] = metrics.get(name, 0.0) + value / units
-    norm = float(torch.nn.utils.clip_grad_norm_(masters, settings.clip))
-    if not math.isfinite(norm):
-        raise TrainingDiverged(f"the gradient norm was {norm}", step, _keep_batch(folder, step, batches, objective))
-    rate = learning_rate(step, len(plan.steps), settings)
-    for group in optimiser.param_groups:
-        group["lr"] = rate
-    optimiser.step()
-    tokens = sum(len(objective.rows[i]) for batch in batches for i in batch)
-    return StepReport(step, len(plan.steps), plan.epoch_of[step], loss, norm, rate, tokens, time.perf_counter() - started, metrics)
+class _Fixed:
+    """A plan as a course: each step is a round of its own, and there is nothing to make."""
+
+    per_round = 1
+
+    def __init__(self, plan: TrainPlan) -> None:
+        self.plan, self.rounds = plan, len(plan.steps)
+        self.extra: Sequence[nn.Parameter] = ()
+
+    def epoch(self, number: int) -> int:
+        return self.plan.epoch_of[number]
+
+    def begin(self, number: int) -> Sequence[Sequence[MicroBatch]]:
+        return self.plan.steps[number : number + 1]
+
+    def after(self, step: int) -> dict[str, float]:  # noqa: ARG002 - a fixed plan has nothing to add
+        return {}
+
+    def state(self) -> dict[str, float]:
+        return {}
+
+    def restore(self, state: Mapping[str, float]) -> None:
+        pass
+
+
+class _Machine:
+    """The parameters under training, their float32 masters (themselves, where they are float32) and the optimiser."""
+
+    def __init__(self, policy: LocalPolicy, objective: Objective, course: Course, settings: LoopSettings, folder: Path) -> None:
+        self.objective, self.course, self.settings, self.folder = objective, course, settings, folder
+        own = trainable_parameters(policy)
+        self.parameters = [*own, *course.extra]
+        self.masters = [p if p.dtype == torch.float32 else p.detach().float().requires_grad_(True) for p in self.parameters]
+        self.clipped = [self.masters[: len(own)], self.masters[len(own) :]]  # each by its own norm: a value head must not slow the policy
+        self.optimiser = torch.optim.AdamW(self.masters, lr=settings.lr, betas=(0.9, 0.99), eps=1e-8, weight_decay=0.0)
+
+    def round(self, number: int) -> Iterator[StepReport]:
+        """Make a round's rows and take its steps."""
+        per_round, steps, started = self.course.per_round, self.course.rounds * self.course.per_round, time.perf_counter()
+        batches = self.course.begin(number)
+        assert len(batches) == per_round, f"a round of {per_round} steps was made with {len(batches)}"
+        for k in range(per_round):
+            step = number * per_round + k
+            rate = learning_rate(step, steps, self.settings)
+            loss, norm, metrics = self.step(step, batches[k], rate)
+            tokens = sum(len(self.objective.rows[i]) for batch in batches[k] for i in batch)
+            metrics |= self.course.after(k)
+            yield StepReport(step, steps, self.course.epoch(number), loss, norm, rate, tokens, time.perf_counter() - started, metrics)
+            started = time.perf_counter()
+
+    def step(self, step: int, batches: Sequence[MicroBatch], rate: float) -> tuple[float, float, dict[str, float]]:
+        """One optimiser step: its loss per unit, the norm of its gradient, and what the objective logs per unit."""
+        units = sum(self.objective.units(batch) for batch in batches)
+        loss, metrics = 0.0, dict[str, float]()
+        if units == 0:
+            return loss, 0.0, metrics
+        self.optimiser.zero_grad(set_to_none=True)
+        for batch in batches:
+            total, sums = self.objective.loss(batch)
+            if not torch.isfinite(total):
+                self.stop(f"the loss was {float(total.detach())}", step, batches)
+            (total / units).backward()
+            _move_gradients(self.parameters, self.masters)
+            loss += float(total.detach()) / units
+            for name, value in sums.items():
+                metrics[name] = metrics.get(name, 0.0) + value / units
+        norm, *rest = [float(torch.nn.utils.clip_grad_norm_(group, self.settings.clip)) for group in self.clipped if group]
+        if not all(map(math.isfinite, (norm, *rest))):
+            self.stop(f"the gradient norm was {norm}" if not math.isfinite(norm) else f"the value head's gradient norm was {rest[0]}", step, batches)
+        for group in self.optimiser.param_groups:
+            group["lr"] = rate
+        self.optimiser.step()
+        _copy(self.masters, self.parameters)
+        return loss, norm, metrics
+
+    def stop(self, what: str, step: int, batches: Sequence[MicroBatch]) -> NoReturn:
+        raise TrainingDiverged(what, step, _keep_batch(self.folder, step, batches, self.objective))
 
 
 def _move_gradients(parameters: Sequence[Tensor], masters: Sequence[Tensor]) -> None:
     """Add each parameter's gradient to its float32 master's, so that accumulation never rounds to bfloat16."""
     for parameter, master in zip(parameters, masters, strict=True):
-        if parameter.grad is not None:
+        if parameter is not master and parameter.grad is not None:
             gradient = parameter.grad.float()
-            master.grad = gradient.clone() if master.grad is None else master.grad.add_(gradient)
+            master.grad = gradient if master.grad is None else master.grad.add_(gradient)
             parameter.grad = None
 
 
 @torch.no_grad()
 def _copy(masters: Sequence[Tensor], parameters: Sequence[Tensor]) -> None:
     for master, parameter in zip(masters, parameters, strict=True):
-        parameter.copy_(master)
+        if parameter is not master:
+            parameter.copy_(master)
 
 
 def _truncate_metrics(path: Path, first: int) -> None:
