@@ -1,0 +1,214 @@
+"""What does the model say now, and how good is that?
+
+The rollout of every method that learns from the model's own samples. Which prompts are in which rollout is a pure function of the seed;
+the samples are one of seed, rollout number and weights, so an interrupted run draws the same again. All prompts of a rollout are
+sampled together, each computed once for its whole group, with the adapter merged. A reply is kept as the ids that were drawn: text that
+is tokenised again need not give them back. A reply that the judge cannot score is left out and counted, never given a number.
+
+Rows for training share the prompt between replies; a group too long for one micro-batch is cut into several rows, by whole replies.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from alignwright.core.protocols import Scorer
+from alignwright.core.records import Prompt, Score
+from alignwright.model.adapters import merged
+from alignwright.model.sampling import Sample, sample
+from alignwright.model.tokens import TokenRow
+from alignwright.spec.stages import known
+from alignwright.spec.training import Sampling
+from alignwright.train.rows import fit_rows
+
+if TYPE_CHECKING:
+    from alignwright.model.local import LocalPolicy
+
+_SHOWN = 2  # so many best and so many worst replies of a rollout go to samples.jsonl
+
+
+@dataclass(frozen=True)
+class Group:
+    """A prompt and those of its replies that could be scored, each a field at the same place. `costs` is empty without a second judge."""
+
+    prompt: Prompt
+    prompt_ids: tuple[int, ...]
+    samples: tuple[Sample, ...]
+    texts: tuple[str, ...]
+    scores: tuple[float, ...]
+    costs: tuple[float, ...] = ()
+
+    def row(self, which: Sequence[int] | None = None) -> TokenRow:
+        """The prompt and its replies (or those at `which`) as one row for training, ids exactly as they were drawn."""
+        chosen = self.samples if which is None else [self.samples[k] for k in which]
+        return TokenRow(self.prompt_ids, tuple(tuple(s.ids) for s in chosen))
+
+    @property
+    def equal(self) -> bool:
+        """Whether every reply has the same score, so that none is better than its siblings."""
+        return max(self.scores) == min(self.scores)
+
+
+@dataclass(frozen=True)
+class Rollout:
+    """What was drawn in round `number`. A prompt of which no reply could be scored is not there; `unscored` counts replies."""
+
+    number: int
+    groups: tuple[Group, ...]
+    unscored: int
+
+    def facts(self) -> dict[str, float]:
+        """What is logged of any rollout: the judge's scores, lengths in tokens, the share that ended by itself, groups without spread."""
+        score_R = np.array([score for group in self.groups for score in group.scores])
+        drawn = [s for group in self.groups for s in group.samples]
+        cost_R = [cost for group in self.groups for cost in group.costs]
+        facts = {
+            "reward": float(score_R.mean()),
+            "reward_sd": float(score_R.std()),
+            "length": float(np.mean([len(s.ids) for s in drawn])),
+            "finished": float(np.mean([s.finished for s in drawn])),
+            "unscored": float(self.unscored),
+        }
+        several = [group for group in self.groups if len(group.scores) > 1]
+        if several:
+            facts["no_spread"] = float(np.mean([group.equal for group in several]))
+        return facts | ({"cost": float(np.mean(cost_R))} if cost_R else {})
+
+
+def deal(prompts: int, *, per_rollout: int, epochs: int, seed: int) -> list[tuple[int, ...]]:
+    """Which prompts are in which rollout: every epoch is a new order of all, and the last rollout may be short."""
+    order = [i for epoch in range(epochs) for i in random.Random(f"{seed}/{epoch}").sample(range(prompts), prompts)]  # noqa: S311
+    size = min(per_rollout, prompts)
+    return [tuple(order[start : start + size]) for start in range(0, len(order), size)]
+
+
+def fitting(policy: LocalPolicy, prompts: Sequence[Prompt], sampling: Sampling, folder: Path) -> list[Prompt]:
+    """The prompts that leave room for a whole reply within `max_tokens`; the others go to `too_long.jsonl`. Raises ValueError when none is left."""
+    room = (0,) * known(sampling.max_new_tokens)
+    rows = [TokenRow(tuple(policy.chat.prompt(p.conversation)), (room,)) for p in prompts]
+    shown = [p.conversation.model_dump(mode="json") for p in prompts]
+    return [prompts[i] for i in fit_rows(rows, min(known(sampling.max_tokens), policy.longest), folder, shown)]
+
+
+def draw(
+    policy: LocalPolicy, prompts: Sequence[Prompt], scorer: Scorer, sampling: Sampling, *, seed: int, rollout: int, cost: Scorer | None = None
+) -> Rollout:
+    """Answer `prompts`, `sampling.samples` times each, and have the answers judged. `sampling` must be resolved.
+
+    Raises ValueError when not one reply could be scored.
+    """
+    ids = [tuple(policy.chat.prompt(p.conversation)) for p in prompts]
+    with merged(policy):
+        drawn = sample(
+            policy,
+            ids,
+            n=known(sampling.samples),
+            max_new_tokens=known(sampling.max_new_tokens),
+            temperature=sampling.temperature,
+            seed=_seed(seed, rollout),
+            batch_rows=policy.batch_rows,
+        )
+    texts = [[policy.chat.decode(s.ids) for s in group] for group in drawn]
+    scores = [_with_unfinished(scored, group, sampling.unfinished) for scored, group in zip(_judge(scorer, prompts, texts), drawn, strict=True)]
+    costs = _judge(cost, prompts, texts) if cost else None
+    groups: list[Group] = []
+    for i, prompt in enumerate(prompts):
+        keep = [k for k, score in enumerate(scores[i]) if score is not None and (costs is None or costs[i][k] is not None)]
+        if keep:
+            paid = () if costs is None else _values(costs[i], keep)
+            groups.append(
+                Group(prompt, ids[i], tuple(drawn[i][k] for k in keep), tuple(texts[i][k] for k in keep), _values(scores[i], keep), paid)
+            )
+    total, kept = sum(map(len, drawn)), sum(len(group.scores) for group in groups)
+    if not groups:
+        named = scorer.name if cost is None else f"{scorer.name} and {cost.name}"
+        raise ValueError(
+            f"rollout {rollout}: of {total} replies to {len(prompts)} prompts {named} could score none, so there is nothing to learn from; "
+            "look at what the judge says of such replies, or name another one under 'reward'"
+        )
+    return Rollout(rollout, tuple(groups), total - kept)
+
+
+def rows_of(groups: Sequence[Group], budget: int) -> list[tuple[TokenRow, tuple[int, ...]]]:
+    """Rows of at most `budget` tokens where one reply allows it, each with its replies' places among all replies of all groups."""
+    rows: list[tuple[TokenRow, tuple[int, ...]]] = []
+    first = 0
+    for group in groups:
+        part: list[int] = []
+        for k, s in enumerate(group.samples):
+            if part and len(group.row(part)) + len(s.ids) > budget:
+                rows.append((group.row(part), tuple(first + j for j in part)))
+                part = []
+            part.append(k)
+        rows.append((group.row(part), tuple(first + j for j in part)))
+        first += len(group.samples)
+    return rows
+
+
+def keep_samples(folder: Path, rollout: Rollout, advantage_R: Sequence[float] | None = None) -> None:
+    """Add the best and the worst replies of a rollout to `samples.jsonl`."""
+    places = [(i, k) for i, group in enumerate(rollout.groups) for k in range(len(group.scores))]
+    order = sorted(range(len(places)), key=lambda r: -rollout.groups[places[r][0]].scores[places[r][1]])
+    chosen = order if len(order) <= 2 * _SHOWN else order[:_SHOWN] + order[-_SHOWN:]
+    lines: list[dict[str, object]] = []
+    for r in chosen:
+        group, k = rollout.groups[places[r][0]], places[r][1]
+        line: dict[str, object] = {
+            "prompt": [m.model_dump() for m in group.prompt.conversation.messages],
+            "reply": group.texts[k],
+            "score": group.scores[k],
+            "finished": group.samples[k].finished,
+        }
+        if group.costs:
+            line["cost"] = group.costs[k]
+        if advantage_R is not None:
+            line["advantage"] = advantage_R[r]
+        lines.append(line)
+    append_round(folder / "samples.jsonl", rollout.number, lines)
+
+
+def append_round(path: Path, number: int, lines: Sequence[Mapping[str, object]]) -> None:
+    """Add the lines of a round to a file, in the place of what an interrupted run may have left of this round and of later ones."""
+    kept: list[str] = []
+    if path.exists():
+        with path.open(encoding="utf-8") as file:  # by its newlines alone: hostile text may hold other separators
+            for line in file:
+                if not line.endswith("\n") or json.loads(line)["rollout"] >= number:
+                    break
+                kept.append(line)
+    fresh = [json.dumps({"rollout": number, **line}, ensure_ascii=False) + "\n" for line in lines]
+    path.write_text("".join(kept + fresh), encoding="utf-8")
+
+
+def _judge(scorer: Scorer, prompts: Sequence[Prompt], texts: Sequence[Sequence[str]]) -> list[list[Score | None]]:
+    scores = scorer(prompts, texts)
+    if [len(s) for s in scores] != [len(t) for t in texts]:
+        raise ValueError(
+            f"{scorer.name} was given {[len(t) for t in texts]} replies to {len(prompts)} prompts and returned {[len(s) for s in scores]} scores; "
+            "a scorer gives one score, or None, for every reply, in the same order"
+        )
+    return scores
+
+
+def _with_unfinished(scores: Sequence[Score | None], drawn: Sequence[Sample], unfinished: float | None) -> list[Score | None]:
+    """A reply that was cut gets the score that the stage gives it, where it gives one."""
+    if unfinished is None:
+        return list(scores)
+    cut = Score(value=float(unfinished), reason="cut at max_new_tokens")
+    return [score if s.finished else cut for score, s in zip(scores, drawn, strict=True)]
+
+
+def _values(scores: Sequence[Score | None], keep: Sequence[int]) -> tuple[float, ...]:
+    return tuple(score.value for k in keep if (score := scores[k]) is not None)
+
+
+def _seed(seed: int, rollout: int) -> int:
+    """One seed for each (seed, rollout)."""
+    return int(np.random.SeedSequence((seed, rollout)).generate_state(1, np.uint64)[0])
