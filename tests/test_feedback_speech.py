@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import json
+import os
+from pathlib import Path
+
 import pytest
 from feedback_doubles import HONEST, KIND, Talker
 
 from alignwright.core.records import Conversation, Prompt, Reply
 from alignwright.feedback.collect import collect
-from alignwright.feedback.critique import CRITIQUE, REVISION, critique
+from alignwright.feedback.critique import ASK_ALONE, CRITIQUE, REVISE_ALONE, REVISION, critique
+from alignwright.feedback.worked import Worked, principle_text, read_worked
+from alignwright.spec.errors import SpecError
 
 
 def prompts(*texts: str, principle: str = "") -> list[Prompt]:
@@ -87,3 +93,87 @@ def test_the_draw_depends_on_prompt_and_seed_alone_and_a_prompts_own_principle_w
     assert drawn(many[::-1][:7]) == {name: slug for name, slug in whole.items() if int(name[1:]) > 32}
     assert drawn(many, seed=1) != whole
     assert set(drawn(prompts("a", "b", "c", principle="kind")).values()) == {"kind"}
+
+
+def test_every_revision_on_the_way_is_kept_with_its_critique_and_its_parent():
+    n = iter(range(100))
+    done = critique(reviser(lambda text: f"{text}+{next(n)}"), prompts("Q", "R"), [HONEST, KIND], rounds=4)
+    assert [life.prompt for life in done.lives] == [c.prompt for c in done.comparisons]
+    for life, comparison in zip(done.lives, done.comparisons, strict=True):
+        assert (life.replies[-1], life.replies[0]) == comparison.replies
+        assert [reply.parent for reply in life.replies] == [life.prompt.id, *(reply.id for reply in life.replies[:-1])]
+        assert [reply.speaker for reply in life.replies[1:]] == [f"critique:{slug}" for slug in life.principles]
+        assert len(life.critiques) == len(life.principles) == len(life.replies) - 1 == 4
+
+
+def test_a_skipped_round_is_no_part_of_a_life():
+    done = critique(reviser(lambda text: text + "+" if text == "draft" else " "), prompts("Q"), [HONEST], rounds=3)
+    [life] = done.lives
+    assert [reply.text for reply in life.replies] == ["draft", "draft+"]
+    assert done.skipped == {"empty revision": 2}
+
+
+# ------------------------------------------------------------------------------------------------- worked examples
+
+PLAIN = Worked(prompt="P", reply="R", critique="C", revision="V")
+NAMED = Worked(prompt="P2", reply="R2", critique="C2", revision="V2", principle="kind")
+
+
+def test_worked_examples_are_turns_before_the_conversation_and_after_its_system_message():
+    speaker = reviser(lambda text: text + "+")
+    asked = Prompt(conversation=Conversation.user("Q", system="You sell tea."))
+    critique(speaker, [asked], [HONEST, KIND], few_shot=(PLAIN, NAMED), seed=3)
+    first, asks, revises = speaker.asked
+    assert first == asked.conversation  # the reply itself is not led by examples of other conversations
+    shown = ["P", "R", ASK_ALONE, "C", REVISE_ALONE, "V", "P2", "R2", CRITIQUE.format(principle="Be kind."), "C2", REVISION, "V2"]
+    assert [message.content for message in asks.messages][:-1] == ["You sell tea.", *shown, "Q", "draft"]
+    assert [message.role for message in asks.messages] == ["system", *["user", "assistant"] * 7, "user"]
+    assert revises.messages[: len(asks.messages)] == asks.messages
+
+
+def test_an_examples_principle_is_a_slug_of_the_stage_or_a_text():
+    assert principle_text(NAMED, [HONEST, KIND]) == "Be kind."
+    assert principle_text(NAMED.model_copy(update={"principle": "Say less, and mean it."}), [KIND]) == "Say less, and mean it."
+    with pytest.raises(ValueError, match="'kindd', which is none of this stage's; did you mean 'kind'"):
+        principle_text(NAMED.model_copy(update={"principle": "kindd"}), [HONEST, KIND])
+
+
+def test_a_file_of_worked_examples_is_read_and_every_bad_row_is_pointed_at(tmp_path):
+    row = {"prompt": "P", "reply": "R", "critique": "C", "revision": "V"}
+    good = tmp_path / "good.jsonl"
+    good.write_text("".join(json.dumps(r) + "\n" for r in (row, row | {"principle": "kind"})))
+    assert read_worked(good) == (PLAIN, PLAIN.model_copy(update={"principle": "kind"}))
+    bad = tmp_path / "bad.jsonl"
+    rows = [row, {**row, "critic": "C"}, {k: row[k] for k in ("prompt", "reply", "critique")}, row | {"reply": ""}, row | {"revision": 3}]
+    bad.write_text("".join(json.dumps(r) + "\n" for r in rows) + "{torn\n")
+    with pytest.raises(SpecError) as caught:
+        read_worked(bad)
+    told = caught.value.problems
+    assert [problem.split(": ")[0].removeprefix(str(tmp_path)) for problem in told] == [f"/bad.jsonl:{n}" for n in (2, 3, 4, 5, 6)]
+    expected = ("critic: no such field; did you mean 'critique'?", "revision: missing", "reply: is empty", "revision: ", "not valid JSON")
+    assert all(said in problem for problem, said in zip(told, expected, strict=True))
+    (tmp_path / "empty.jsonl").write_text("")
+    with pytest.raises(SpecError, match="has no rows"):
+        read_worked(tmp_path / "empty.jsonl")
+
+
+@pytest.mark.data
+def test_the_papers_own_few_shot_prompts_fit_our_form(tmp_path):
+    """Each published prompt ends in one critique and one revision after a conversation; cut at its markers it makes a row."""
+    data = Path(os.environ.get("ALIGNWRIGHT_DATA", Path(__file__).parents[2] / "shared" / "data"))
+    file = data / "anthropic_cai" / "CritiqueRevisionFewShotPrompts.json"
+    if not file.exists():
+        pytest.skip(f"no data at {file}")
+    rows = []
+    for text in json.loads(file.read_text(encoding="utf-8")):
+        talk, asks = text.split("\n\nCritiqueRequest:")[:2]
+        prompt, reply = talk.rsplit("\n\nAssistant:", 1)
+        critique_of, revision = asks.split("\n\nRevisionRequest:")[:2]
+        principle, said = critique_of.split("\n\nCritique:")
+        rows.append({"prompt": prompt, "reply": reply, "critique": said, "revision": revision.split("\n\nRevision:")[1], "principle": principle})
+    path = tmp_path / "worked.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    speaker = reviser(lambda text: text + "+")
+    done = critique(speaker, prompts("Q"), [HONEST], few_shot=read_worked(path))
+    assert len(done.comparisons) == 1
+    assert len(speaker.asked[1].messages) == 6 * len(rows) + 3

@@ -1,26 +1,38 @@
 """Can a model improve its own reply by a principle?
 
 Critique and revision of Constitutional AI (Bai et al. 2022, arXiv 2212.08073, section 3): the model replies, is asked how its reply
-falls short of a principle, and is asked to rewrite it; the rewriting beats the reply it came from. Several rounds draw a principle
+falls short of a principle, and is asked to rewrite it; the last rewriting beats the reply it came from. Several rounds draw a principle
 each. A prompt that names one of the principles is revised by that one; otherwise the draw depends only on the seed, the prompt and the
 round, so one prompt more changes nothing for the others.
 
+A small model does not know what a critique looks like. Worked examples (`worked`) show it: each is put before the conversation as
+turns that have passed, question, reply, critique and revision, as the paper's few-shot prompts are.
+
 A revision that is empty, that says the same again, or that was cut off at the token limit is skipped and counted: the reply it would
-have replaced stays. `Reply.parent` of a revision is the reply it revises. Left out on purpose: few-shot examples; the prompts below are our own.
+have replaced stays. `Reply.parent` of a revision is the reply it revises, and a `Life` keeps every reply on the way and every critique.
 """
 
 from __future__ import annotations
 
-import random
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from alignwright.core.protocols import Speaker
-from alignwright.core.records import Comparison, Conversation, Principle, Prompt, Reply, Vote, content_id
-from alignwright.feedback.votes import principles_for
+from alignwright.core.records import Comparison, Conversation, Message, Principle, Prompt, Record, Reply, Vote
+from alignwright.feedback.votes import drawn_for
+from alignwright.feedback.worked import Worked, principle_text
 
 VOTER = "critique"
+
+
+class Life(Record):
+    """One prompt's life: the original reply and each revision of the one before it, with the critique and the principle it was made by."""
+
+    prompt: Prompt
+    replies: tuple[Reply, ...]
+    critiques: tuple[str, ...]
+    principles: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -29,15 +41,16 @@ class Critiqued:
 
     comparisons: tuple[Comparison, ...]
     skipped: dict[str, int]
+    lives: tuple[Life, ...] = ()
 
 
 @dataclass
 class _Draft:
-    """One prompt's life: its original, its reply as it stands, and the principles that changed it."""
+    """A life that goes on."""
 
     prompt: Prompt
-    original: Reply
-    reply: Reply
+    replies: list[Reply]
+    critiques: list[str] = field(default_factory=list)
     slugs: list[str] = field(default_factory=list)
 
 
@@ -47,6 +60,7 @@ def critique(
     principles: Sequence[Principle],
     *,
     rounds: int = 1,
+    few_shot: Sequence[Worked] = (),
     max_new_tokens: int = 96,
     temperature: float = 1.0,
     seed: int = 0,
@@ -54,59 +68,87 @@ def critique(
     """Reply to each prompt, then critique and revise `rounds` times. A prompt whose every revision was skipped gives no comparison."""
     if not principles:
         raise ValueError("critique: there is no principle to critique by; give at least one")
+    shown = _turns(few_shot, principles)
     spoken = speaker.reply([p.conversation for p in prompts], n=1, max_new_tokens=max_new_tokens, temperature=temperature, seed=seed)
-    originals = [replies[0].model_copy(update={"parent": prompt.id}) for prompt, replies in zip(prompts, spoken, strict=True)]
-    drafts = [_Draft(prompt, original, original) for prompt, original in zip(prompts, originals, strict=True) if original.text.strip()]
+    originals = [child(replies[0], prompt.id) for prompt, replies in zip(prompts, spoken, strict=True)]
+    drafts = [_Draft(prompt, [original]) for prompt, original in zip(prompts, originals, strict=True) if original.text.strip()]
     skipped: Counter[str] = Counter({"empty original": len(prompts) - len(drafts)})
     for number in range(rounds):
-        chosen = [_draw(draft.prompt, principles, seed, number) for draft in drafts]
-        revisions = _revise(speaker, drafts, chosen, max_new_tokens, temperature, seed + 1 + 2 * number)
-        for draft, principle, revision in zip(drafts, chosen, revisions, strict=True):
-            if (reason := _unfit(revision, draft.reply)) is not None:
-                skipped[reason] += 1
+        chosen = [drawn_for(draft.prompt, principles, seed, number) for draft in drafts]
+        told = _revise(speaker, shown, drafts, chosen, max_new_tokens, temperature, seed + 1 + 2 * number)
+        for draft, principle, (fault, revision) in zip(drafts, chosen, told, strict=True):
+            if (reason := unfit(revision, draft.replies[-1])) is not None:
+                skipped[f"{reason} revision"] += 1
                 continue
-            draft.reply = revision.model_copy(update={"parent": draft.reply.id, "speaker": f"{VOTER}:{principle.slug}"})
+            draft.replies.append(child(revision, draft.replies[-1].id, f"{VOTER}:{principle.slug}"))
+            draft.critiques.append(fault)
             draft.slugs.append(principle.slug)
-    comparisons = tuple(_comparison(draft) for draft in drafts if draft.slugs and not _same(draft.reply, draft.original))
-    return Critiqued(comparisons, {reason: count for reason, count in sorted(skipped.items()) if count})
+    revised = [draft for draft in drafts if draft.slugs]
+    comparisons = tuple(_comparison(draft) for draft in revised if not same(draft.replies[-1], draft.replies[0]))
+    lives = tuple(Life(prompt=d.prompt, replies=tuple(d.replies), critiques=tuple(d.critiques), principles=tuple(d.slugs)) for d in revised)
+    return Critiqued(comparisons, {reason: count for reason, count in sorted(skipped.items()) if count}, lives)
 
 
-def _draw(prompt: Prompt, principles: Sequence[Principle], seed: int, number: int) -> Principle:
-    own = [principle for principle in principles_for(prompt, principles) if prompt.principle]
-    return random.Random(content_id(seed, prompt.id, number)).choice(own or list(principles))  # noqa: S311 - a repeatable draw, no secret
+def unfit(reply: Reply, before: Reply) -> str | None:
+    """Why a reply cannot take the place of the one before it: empty, truncated, identical; None where it can."""
+    if not reply.text.strip():
+        return "empty"
+    if not reply.finished:
+        return "truncated"
+    return "identical" if same(reply, before) else None
+
+
+def same(one: Reply, other: Reply) -> bool:
+    """Whether two replies have the same words; spaces make no difference."""
+    return one.text.split() == other.text.split()
+
+
+def child(reply: Reply, parent: str, speaker: str | None = None) -> Reply:
+    """The reply with another parent, made anew: a copy would keep an id that was read already."""
+    said_by = reply.speaker if speaker is None else speaker
+    return Reply(text=reply.text, parent=parent, speaker=said_by, logprob=reply.logprob, tokens=reply.tokens, finished=reply.finished)
+
+
+def _turns(few_shot: Sequence[Worked], principles: Sequence[Principle]) -> tuple[Message, ...]:
+    """The worked examples as turns of a conversation that have passed."""
+    turns: list[Message] = []
+    for worked in few_shot:
+        asks = CRITIQUE.format(principle=principle_text(worked, principles)) if worked.principle else ASK_ALONE
+        said = (worked.prompt, worked.reply, asks, worked.critique, REVISION if worked.principle else REVISE_ALONE, worked.revision)
+        turns += [Message(role="assistant" if place % 2 else "user", content=text) for place, text in enumerate(said)]
+    return tuple(turns)
+
+
+def _after(shown: tuple[Message, ...], conversation: Conversation) -> Conversation:
+    """The conversation after the worked examples; its system message stays in front."""
+    head = 1 if conversation.messages[0].role == "system" else 0
+    return Conversation(messages=(*conversation.messages[:head], *shown, *conversation.messages[head:]))
 
 
 def _revise(
-    speaker: Speaker, drafts: Sequence[_Draft], chosen: Sequence[Principle], max_new_tokens: int, temperature: float, seed: int
-) -> list[Reply]:
-    asked = [
-        draft.prompt.conversation.then("assistant", draft.reply.text).then("user", CRITIQUE.format(principle=principle.text.strip()))
-        for draft, principle in zip(drafts, chosen, strict=True)
-    ]
-    critiques = _say(speaker, asked, max_new_tokens, temperature, seed)
-    answered = [conversation.then("assistant", said.text).then("user", REVISION) for conversation, said in zip(asked, critiques, strict=True)]
-    return _say(speaker, answered, max_new_tokens, temperature, seed + 1)
+    speaker: Speaker,
+    shown: tuple[Message, ...],
+    drafts: Sequence[_Draft],
+    chosen: Sequence[Principle],
+    max_new_tokens: int,
+    temperature: float,
+    seed: int,
+) -> list[tuple[str, Reply]]:
+    """For each draft the critique of its last reply, and the revision."""
+    replied = [_after(shown, draft.prompt.conversation).then("assistant", draft.replies[-1].text) for draft in drafts]
+    asked = [said.then("user", CRITIQUE.format(principle=principle.text.strip())) for said, principle in zip(replied, chosen, strict=True)]
+    faults = [reply.text for reply in _say(speaker, asked, max_new_tokens, temperature, seed)]
+    answered = [conversation.then("assistant", fault).then("user", REVISION) for conversation, fault in zip(asked, faults, strict=True)]
+    return list(zip(faults, _say(speaker, answered, max_new_tokens, temperature, seed + 1), strict=True))
 
 
 def _say(speaker: Speaker, conversations: Sequence[Conversation], max_new_tokens: int, temperature: float, seed: int) -> list[Reply]:
     return [replies[0] for replies in speaker.reply(conversations, n=1, max_new_tokens=max_new_tokens, temperature=temperature, seed=seed)]
 
 
-def _unfit(revision: Reply, before: Reply) -> str | None:
-    if not revision.text.strip():
-        return "empty revision"
-    if not revision.finished:
-        return "truncated revision"
-    return "identical revision" if _same(revision, before) else None
-
-
-def _same(one: Reply, other: Reply) -> bool:
-    return one.text.split() == other.text.split()
-
-
 def _comparison(draft: _Draft) -> Comparison:
     vote = Vote(voter=VOTER, prefers=0, over=1, reason=", ".join(dict.fromkeys(draft.slugs)))
-    return Comparison(prompt=draft.prompt, replies=(draft.reply, draft.original), votes=(vote,))
+    return Comparison(prompt=draft.prompt, replies=(draft.replies[-1], draft.replies[0]), votes=(vote,))
 
 
 CRITIQUE = """\
@@ -117,3 +159,6 @@ Look at your last reply again. Here is a principle that it should follow:
 Where does the reply fall short of this principle? Name the weak places in two or three sentences."""
 REVISION = """\
 Now write your reply to my earlier message anew, so that it follows the principle and stays helpful. Give the new reply alone, without comment."""
+ASK_ALONE = "Look at your last reply again. Where does it fall short? Name the weak places in two or three sentences."
+REVISE_ALONE = """\
+Now write your reply to my earlier message anew, without these faults. Give the new reply alone, without comment."""
