@@ -12,10 +12,10 @@ from alignwright.core.records import Comparison, Prompt, Reply, Vote
 from alignwright.core.records import Conversation as C
 from alignwright.run import inputs
 from alignwright.run.align import Request, estimate, prepare
-from alignwright.run.execute import _demonstrations as demonstrations
 from alignwright.run.inputs import comparisons
 from alignwright.run.ledger import Ledger
 from alignwright.run.plan import keys
+from alignwright.run.training import demonstrations
 from alignwright.spec.errors import SpecError
 from alignwright.spec.load import check
 from alignwright.spec.training import Sft

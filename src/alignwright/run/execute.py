@@ -7,44 +7,42 @@ nothing is handed over in memory, so a job that is resumed sees what a job that 
 
 from __future__ import annotations
 
-import json
 from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import assert_never
 
 from alignwright.aggregate.pooled import pooled
 from alignwright.attack import suites
-from alignwright.core.protocols import Policy, Speaker, Voter
+from alignwright.core.protocols import Voter
 from alignwright.core.records import Outcome, Record, Vote
 from alignwright.feedback.agreement import guarded
 from alignwright.feedback.collect import collect
 from alignwright.feedback.contrast import ContrastVoter
 from alignwright.feedback.critique import critique
+from alignwright.feedback.deliberate import deliberate
 from alignwright.feedback.judge import JudgeVoter
 from alignwright.feedback.kappa import agreement
-from alignwright.feedback.rules import rules
 from alignwright.feedback.votes import AskedVoter
+from alignwright.feedback.worked import read_worked
 from alignwright.feedback.written import WrittenVoter
 from alignwright.measure import instruction, intent, tax, value
-from alignwright.model.adapters import save_adapter
+from alignwright.measure import reward as rewarded
 from alignwright.model.local import LocalPolicy
 from alignwright.run import inputs
-from alignwright.run.ledger import Ledger
-from alignwright.run.plan import Job
-from alignwright.run.progress import Bar
-from alignwright.run.shelf import Shelf
-from alignwright.spec.experiment import Experiment
+from alignwright.run.rewards import scorer, voter
+from alignwright.run.training import train
+from alignwright.run.work import Work
 from alignwright.spec.items import ChoiceItem, MeantItem, OpinionItem, PushbackItem, RefusalItem, TextItem
 from alignwright.spec.stages import (
     Collect,
     Contrast,
     Critique,
+    Deliberate,
     Instruction,
     IntentMeasure,
     JudgeVote,
     Pooled,
+    RewardMeasure,
     Rules,
     Suite,
     TaxMeasure,
@@ -52,11 +50,7 @@ from alignwright.spec.stages import (
     Written,
     known,
 )
-from alignwright.spec.training import Dpo, Sft
-from alignwright.train.checkpoint import drop_checkpoints
-from alignwright.train.loop import StepReport
-from alignwright.train.preference import dpo
-from alignwright.train.sft import Demonstration, sft
+from alignwright.spec.training import Average, Training
 
 
 class Cast(Record):
@@ -64,23 +58,6 @@ class Cast(Record):
 
     key: str
     votes: tuple[Vote, ...]
-
-
-@dataclass(frozen=True)
-class Work:
-    """A job at work: everything it may touch."""
-
-    job: Job
-    experiment: Experiment
-    shelf: Shelf
-    ledger: Ledger
-    folder: Path
-    bar: Bar
-
-    def watched(self, policy: LocalPolicy) -> LocalPolicy:
-        """The policy, reporting its progress to this job's bar."""
-        policy.progress = self.bar
-        return policy
 
 
 def execute(work: Work) -> str:
@@ -92,24 +69,21 @@ def execute(work: Work) -> str:
         case Written():
             return _vote(WrittenVoter(), work)
         case Rules() as stage:
-            return _vote(rules(stage.file, experiment.folder), work)
-        case Contrast() as stage:
-            policy = _seen(shelf.judge(stage.judge), work)
-            assert isinstance(policy, Policy), "the spec lets only local models vote by contrast"
-            return _asked(ContrastVoter(policy, inputs.chosen_principles(experiment, stage.principles)), stage, work)
-        case JudgeVote() as stage:
-            judge = _seen(shelf.judge(stage.judge), work)
-            return _asked(JudgeVoter(judge, inputs.chosen_principles(experiment, stage.principles)), stage, work)
+            return _vote(voter(stage, work), work)
+        case Contrast() | JudgeVote() as stage:
+            return _asked(voter(stage, work), stage, work)
         case Critique() as stage:
             return _critique(stage, work)
+        case Deliberate() as stage:
+            return _deliberate(stage, work)
         case Pooled() as stage:
             return _aggregate(stage, work)
-        case Sft() as stage:
-            demonstrations = _demonstrations(stage, work)
-            return _train(stage, work, lambda model, step: sft(model, demonstrations, stage, seed=experiment.seed, folder=work.folder, on_step=step))
-        case Dpo() as stage:
-            pairs = inputs.preferences(work.ledger, work.job)
-            return _train(stage, work, lambda model, step: dpo(model, pairs, stage, seed=experiment.seed, folder=work.folder, on_step=step))
+        case Average() | Training() as stage:
+            return train(stage, work)
+        case RewardMeasure() as stage:
+            found = _reward(stage, work)
+            inputs.write_records(work.folder / "outcomes.jsonl", found)
+            return _counts(found)
         case Instruction() | IntentMeasure() | ValueMeasure() | TaxMeasure() | Suite() as stage:
             found = _examine(stage, work, work.watched(shelf.measured(work.job.model)))
             inputs.write_records(work.folder / "outcomes.jsonl", found)
@@ -155,7 +129,8 @@ def _asked(voter: AskedVoter, stage: Contrast | JudgeVote, work: Work) -> str:
     cast = [Cast(key=c.key, votes=c.votes[len(before.votes) :]) for c, before in zip(judged, asked, strict=True) if len(c.votes) > len(before.votes)]
     inputs.write_records(work.folder / "votes.jsonl", cast)
     inputs.write_records(work.folder / "findings.jsonl", findings)
-    return findings[0].note if findings else ""
+    used = f"; {voter.asked} questions asked, {voter.reused} known from before" if isinstance(voter, JudgeVoter | ContrastVoter) else ""
+    return (findings[0].note if findings else "") + used
 
 
 def _critique(stage: Critique, work: Work) -> str:
@@ -168,10 +143,29 @@ def _critique(stage: Critique, work: Work) -> str:
         rounds=stage.rounds,
         max_new_tokens=known(stage.max_new_tokens),
         seed=experiment.seed,
+        few_shot=read_worked(experiment.path(stage.few_shot)) if stage.few_shot else (),
     )
     inputs.write_records(work.folder / "comparisons.jsonl", made.comparisons)
-    skipped = "".join(f", {count} {reason}" for reason, count in made.skipped.items())
-    return f"{len(made.comparisons)} revisions of {len(prompts)} replies{skipped}"
+    inputs.write_records(work.folder / "lives.jsonl", made.lives)
+    return f"{len(made.comparisons)} revisions of {len(prompts)} replies{_skipped(made.skipped)}"
+
+
+def _deliberate(stage: Deliberate, work: Work) -> str:
+    experiment = work.experiment
+    prompts = inputs.spread(inputs.prompts(experiment, experiment.intent.prompts), known(stage.limit))
+    made = deliberate(
+        work.watched(work.shelf.sampler()),
+        prompts,
+        inputs.chosen_principles(experiment, stage.principles),
+        max_new_tokens=known(stage.max_new_tokens),
+        seed=experiment.seed,
+    )
+    inputs.write_records(work.folder / "comparisons.jsonl", made.comparisons)
+    return f"{len(made.comparisons)} answers with a principle in view to {len(prompts)} prompts{_skipped(made.skipped)}"
+
+
+def _skipped(counts: Mapping[str, int]) -> str:
+    return "".join(f", {count} {reason}" for reason, count in counts.items())
 
 
 def _aggregate(stage: Pooled, work: Work) -> str:
@@ -188,38 +182,6 @@ def _aggregate(stage: Pooled, work: Work) -> str:
     voters = Counter(voter for preference in preferences for voter in preference.voters).most_common()
     shown = [f"{voter} {count}" for voter, count in voters[:4]] + ([f"{len(voters) - 4} more voters"] if len(voters) > 4 else [])
     return f"{len(preferences)} preferences from {sum(bool(c.votes) for c in found)} comparisons ({', '.join(shown) or 'no votes'})"
-
-
-def _demonstrations(stage: Sft, work: Work) -> list[Demonstration]:
-    """What is to be learnt: the replies that no vote was lost on, the revisions, or a file's conversations."""
-    if stage.data not in ("chosen", "revisions"):
-        return [Demonstration(c) for c in inputs.conversations(work.experiment, stage.data)]
-    found = inputs.preferences(work.ledger, work.job)
-    lost = {(p.prompt.id, p.rejected) for p in found}
-    if stage.data == "revisions":
-        revised = inputs.revisions(work.ledger, work.job)
-        found = [p for p in found if (p.prompt.id, p.chosen) in revised]
-        if not found:
-            raise ValueError("train by sft on revisions: no revision was preferred to its original, so there is nothing to learn")
-    best = {(p.prompt.id, p.chosen): p for p in found if (p.prompt.id, p.chosen) not in lost}
-    return [Demonstration(p.prompt.conversation.then("assistant", p.chosen)) for p in best.values()]
-
-
-def _train(stage: Sft | Dpo, work: Work, run: Callable[[LocalPolicy, Callable[[StepReport], None]], Sequence[StepReport]]) -> str:
-    """Attach the adapter, train it, keep it; what is left behind of a half-done try is continued."""
-    policy = work.shelf.trainee(work.job.model, known(stage.rank))
-
-    def show(step: StepReport) -> None:
-        work.bar(step.step + 1, step.steps, f"loss {step.loss:.3f}", step.tokens)
-
-    run(policy, show)
-    save_adapter(policy, work.folder / "adapter")
-    drop_checkpoints(work.folder)
-    lines = (work.folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
-    first, last = (json.loads(line)["loss"] for line in (lines[0], lines[-1]))
-    long = work.folder / "too_long.jsonl"
-    left_out = f", {len(long.read_text(encoding='utf-8').splitlines())} rows too long" if long.exists() else ""
-    return f"{len(lines)} steps, loss {first:.3f} -> {last:.3f}{left_out}"
 
 
 def _examine(stage: Instruction | IntentMeasure | ValueMeasure | TaxMeasure | Suite, work: Work, policy: LocalPolicy) -> list[Outcome]:
@@ -253,10 +215,13 @@ def _examine(stage: Instruction | IntentMeasure | ValueMeasure | TaxMeasure | Su
             return suites.attack_suite(policy, inputs.spread(harmful, stage.limit), wrappers, seed=seed, max_new_tokens=known(stage.max_new_tokens))
 
 
-def _seen(speaker: Speaker, work: Work) -> Speaker:
-    if isinstance(speaker, LocalPolicy):
-        return work.watched(speaker)
-    return speaker
+def _reward(stage: RewardMeasure, work: Work) -> list[Outcome]:
+    experiment, seed = work.experiment, work.experiment.seed
+    prompts = inputs.spread(inputs.prompts(experiment, stage.prompts), stage.limit)
+    policy = work.watched(work.shelf.measured(work.job.model))
+    said = rewarded.speak(policy, prompts, samples=stage.samples, max_new_tokens=known(stage.max_new_tokens), seed=seed)
+    moved = [] if work.job.model == "baseline" else rewarded.divergence(work.watched(work.shelf.measured("baseline")), prompts, said)
+    return [*rewarded.scores(scorer(stage.reward, work), prompts, said), *moved]
 
 
 def _counts(found: Sequence[Outcome]) -> str:

@@ -77,6 +77,11 @@ def comparisons(experiment: Experiment, job: Job, ledger: Ledger) -> list[Compar
     return _once(found)
 
 
+def known_comparisons(experiment: Experiment) -> list[Comparison]:
+    """What can be voted on before anything was sampled, once each: written pairs and people's."""
+    return _once([*written_pairs(experiment), *people(experiment)])
+
+
 def _once(found: Iterable[Comparison]) -> list[Comparison]:
     """The comparisons, those of the same replies to the same prompt as one, whatever the order in which people were shown the replies."""
     held: dict[str, Comparison] = {}

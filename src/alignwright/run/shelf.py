@@ -14,6 +14,7 @@ from alignwright.model.adapters import add_lora, load_adapter, merge
 from alignwright.model.load import load
 from alignwright.model.local import LocalPolicy
 from alignwright.model.precision import training_dtype
+from alignwright.model.weights import load_weights
 from alignwright.run.ledger import Ledger
 from alignwright.spec.experiment import Experiment
 
@@ -45,14 +46,22 @@ class Shelf:
         return load(self.experiment.source(name) if self.experiment.path(name).exists() else name, dtype=training_dtype())
 
     def trainee(self, before: str, rank: int) -> LocalPolicy:
-        """The start model with a trainable adapter: that of the stage before, or a new one of this rank."""
+        """The model of the stage before, to be trained: under the adapter it has (or a new one), or with rank 0 all of its weights."""
         self.drop()
         policy = self._load(training_dtype())
-        if before == "baseline":
+        if before != "baseline":
+            self._put_on(policy, before, trainable=True)
+        elif rank:
             add_lora(policy, rank=rank, seed=self.experiment.seed)
-        else:
-            load_adapter(policy, self._adapter(before), trainable=True)
         return policy
+
+    def start(self, dtype: str | None = None) -> LocalPolicy:
+        """Another copy of the start model, for a judge that is trained over it; whoever asks keeps it."""
+        return self._load(dtype or training_dtype())
+
+    def result(self, model: str) -> Path:
+        """The folder in which a training stage left its `adapter`, or its whole `weights`."""
+        return self.ledger.run / self.ledger.entries[model].folder
 
     def drop(self) -> None:
         """Forget the model in memory before another is loaded."""
@@ -64,8 +73,7 @@ class Shelf:
             self.drop()
             policy = self._load(dtype)
             if model != "baseline":
-                load_adapter(policy, self._adapter(model))
-                merge(policy)
+                self._put_on(policy, model)
             self._held = ((model, dtype), policy)
         return self._held[1]
 
@@ -74,5 +82,12 @@ class Shelf:
         local = self.experiment.path(name)
         return load(str(local) if local.exists() else name, dtype=dtype)
 
-    def _adapter(self, model: str) -> Path:
-        return self.ledger.run / self.ledger.entries[model].folder / "adapter"
+    def _put_on(self, policy: LocalPolicy, model: str, *, trainable: bool = False) -> None:
+        """Make the start model that of a training stage."""
+        folder = self.result(model)
+        if (folder / "weights").is_dir():
+            load_weights(policy, folder / "weights")
+            return
+        load_adapter(policy, folder / "adapter", trainable=trainable)
+        if not trainable:
+            merge(policy)

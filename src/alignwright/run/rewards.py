@@ -1,0 +1,72 @@
+"""Who scores the model's replies, when a spec says `reward: NAME`?
+
+`reward` is the reward model that a stage before this one trained; `feedback` are the spec's own voters, without those whose check found
+no signal; anything else is a rule of a file. So a constitution, a rule and a reward model are all one thing to a policy gradient.
+"""
+
+from __future__ import annotations
+
+from alignwright.core.protocols import Policy, Scorer, Voter
+from alignwright.core.records import Finding
+from alignwright.feedback.contrast import ContrastVoter
+from alignwright.feedback.judge import JudgeVoter
+from alignwright.feedback.rules import rules
+from alignwright.feedback.scoring import RuleScorer, VoterScorer
+from alignwright.model.reward_head import RewardScorer
+from alignwright.run import answers, inputs
+from alignwright.run.work import Work
+from alignwright.spec.stages import Contrast, Feedback, JudgeVote, Rules
+
+
+def scorer(name: str, work: Work) -> Scorer:
+    """The scorer that `name` stands for in this job."""
+    if name == "reward":
+        (trained,) = [need for need in work.job.needs if need.endswith(".reward")]
+        return RewardScorer.load(work.shelf.start, inputs.stored(work.ledger, trained))
+    if name == "feedback":
+        return VoterScorer(tuple(voters(work)))
+    return RuleScorer.load(name, work.experiment.folder)
+
+
+def voters(work: Work) -> list[Voter]:
+    """The voters that can judge a new reply. Raises ValueError when each of them was refused."""
+    named = {need: work.experiment.feedback[int(need.split(".")[1])] for need in work.job.needs if need.startswith("feedback.")}
+    able = {need: stage for need, stage in named.items() if isinstance(stage, Rules | JudgeVote | Contrast)}
+    refused = [need for need in able if _refused(work, need)]
+    found = [voter(stage, work) for need, stage in able.items() if need not in refused]
+    if not found:
+        raise ValueError(
+            f"{work.job.name}: 'feedback' is the reward, but every voter that could judge a reply was refused by its check "
+            f"({', '.join(refused)}): there is nothing to raise. Use a stronger judge, rules, or a reward model of written pairs"
+        )
+    return found
+
+
+def voter(stage: Feedback, work: Work) -> Voter:
+    """A voter that can be asked about any replies."""
+    experiment = work.experiment
+    match stage:
+        case Rules():
+            return rules(stage.file, experiment.folder)
+        case Contrast():
+            policy = work.seen(work.shelf.judge(stage.judge))
+            assert isinstance(policy, Policy), "the spec lets only local models vote by contrast"
+            return ContrastVoter(policy, inputs.chosen_principles(experiment, stage.principles), store=answers.store(stage.judge, work))
+        case JudgeVote():
+            return JudgeVoter(
+                work.seen(work.shelf.judge(stage.judge)),
+                inputs.chosen_principles(experiment, stage.principles),
+                draw=stage.draw,
+                reasoning=stage.reasoning,
+                clamp=stage.clamp,
+                seed=experiment.seed,
+                store=answers.store(stage.judge, work),
+            )
+        case _:
+            raise ValueError(f"feedback {{by: {stage.by}}} votes on what is given to it, and cannot be asked about other replies")
+
+
+def _refused(work: Work, name: str) -> bool:
+    path = inputs.stored(work.ledger, name) / "findings.jsonl"
+    found = inputs.read_records(path, Finding) if path.exists() else []
+    return any(finding.note.startswith("REFUSED") for finding in found)

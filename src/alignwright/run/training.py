@@ -1,0 +1,176 @@
+"""How does each training stage get what it learns from, and where does it leave what it has learnt?
+
+One match over the training stages. A stage trains the model of the stage before (its adapter, or with rank 0 all its weights) and
+leaves `adapter/` or `weights/` in its folder; a reward stage leaves a judge instead.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import assert_never
+
+from alignwright.core.records import Preference, Prompt
+from alignwright.model.adapters import save_adapter
+from alignwright.model.local import LocalPolicy
+from alignwright.model.tokens import TokenRow
+from alignwright.model.weights import save_weights
+from alignwright.run import inputs
+from alignwright.run.rewards import scorer
+from alignwright.run.work import Work
+from alignwright.spec.items import TextItem
+from alignwright.spec.stages import known
+from alignwright.spec.training import (
+    AnyTrain,
+    Average,
+    BestOfN,
+    FromPreferences,
+    Grpo,
+    OnlineDpo,
+    Ppo,
+    Pretrain,
+    Reinforce,
+    RewardModel,
+    Rloo,
+    Rollout,
+    Sft,
+    Sppo,
+    Training,
+)
+from alignwright.train.averaging import average
+from alignwright.train.best_of_n import best_of_n
+from alignwright.train.checkpoint import drop_checkpoints
+from alignwright.train.loop import StepReport
+from alignwright.train.online import online
+from alignwright.train.policy_gradient import policy_gradient
+from alignwright.train.preference import preference
+from alignwright.train.pretrain import cut, from_scratch, pretrain
+from alignwright.train.reward import reward
+from alignwright.train.sft import Demonstration, sft
+
+OnStep = Callable[[StepReport], None]
+_SHOWN = ("reward", "kl", "accuracy", "margin")  # what of a step's metrics a user watches beside the loss
+
+
+def train(stage: AnyTrain, work: Work) -> str:
+    """Do a training job; returns a line for the terminal."""
+    match stage:
+        case Average():
+            return _average(stage, work)
+        case RewardModel():
+            return _reward(stage, work)
+        case _:
+            policy = work.shelf.trainee(work.job.model, known(stage.rank))
+            _learn(stage, policy, work, _shown(work))
+            if known(stage.rank):
+                save_adapter(policy, work.folder / "adapter")
+            else:
+                save_weights(policy, work.folder / "weights")
+            drop_checkpoints(work.folder)
+            return _told(work.folder)
+
+
+def _learn(stage: Training, policy: LocalPolicy, work: Work, show: OnStep) -> None:
+    experiment, seed, folder = work.experiment, work.experiment.seed, work.folder
+    match stage:
+        case Pretrain():
+            if stage.scratch:
+                from_scratch(policy, seed)
+            pretrain(policy, _texts(work, stage.text), stage, seed=seed, folder=folder, on_step=show)
+        case Sft():
+            sft(policy, demonstrations(stage, work), stage, seed=seed, folder=folder, on_step=show)
+        case FromPreferences():
+            preference(policy, inputs.preferences(work.ledger, work.job), stage, seed=seed, folder=folder, on_step=show)  # type: ignore[arg-type]
+        case BestOfN():
+            best_of_n(policy, _prompts(work), scorer(stage.reward, work), stage, seed=seed, folder=folder, on_step=show)
+        case OnlineDpo() | Sppo():
+            online(policy, _prompts(work), scorer(stage.reward, work), stage, seed=seed, folder=folder, on_step=show)
+        case Ppo() | Grpo() | Rloo() | Reinforce():
+            policy_gradient(
+                policy,
+                _prompts(work),
+                scorer(stage.reward, work),
+                stage,
+                cost=None if stage.cost is None else scorer(stage.cost, work),
+                mix=_mixed(stage, policy, work),
+                seed=seed,
+                folder=folder,
+                on_step=show,
+            )
+        case _:
+            raise ValueError(f"{work.job.name}: {type(stage).__name__} is no method that trains")
+
+
+def _reward(stage: RewardModel, work: Work) -> str:
+    policy = work.shelf.trainee(work.job.model, known(stage.rank))
+    preferences = inputs.preferences(work.ledger, work.job)
+    _, findings = reward(policy, preferences, stage, seed=work.experiment.seed, folder=work.folder, on_step=_shown(work))
+    named = [finding.model_copy(update={"stage": work.job.name}) for finding in findings]
+    inputs.write_records(work.folder / "findings.jsonl", named)
+    level = next((f for f in named if f.claim == "reward.accuracy" and f.against is None), None)
+    if level is None or level.value is None:
+        return "trained; no held-out pair to find its accuracy on"
+    return f"right on {level.value:.1%} of {level.n} held-out pairs" + (f" ({level.note})" if level.note else "")
+
+
+def _average(stage: Average, work: Work) -> str:
+    trained = _result(work, work.job.model)
+    start = None if stage.start == "baseline" else _result(work, stage.start)
+    average(work.shelf.trainee("baseline", 0), start, trained, stage, folder=work.folder)
+    shares = ", ".join(f"{share:g}" for share in stage.blocks or (stage.share,))
+    return f"{shares} of the way from {stage.start} to {work.job.model}"
+
+
+def _result(work: Work, model: str) -> Path:
+    folder = work.shelf.result(model)
+    return folder / ("weights" if (folder / "weights").is_dir() else "adapter")
+
+
+def demonstrations(stage: Sft, work: Work) -> list[Demonstration]:
+    """What is to be learnt: the replies that no vote was lost on, the revisions, or a file's conversations."""
+    if stage.data not in ("chosen", "revisions"):
+        return [Demonstration(c) for c in inputs.conversations(work.experiment, stage.data)]
+    found = inputs.preferences(work.ledger, work.job)
+    lost = {(p.prompt.id, p.rejected) for p in found}
+    if stage.data == "revisions":
+        revised = inputs.revisions(work.ledger, work.job)
+        found = [p for p in found if (p.prompt.id, p.chosen) in revised]
+        if not found:
+            raise ValueError("train by sft on revisions: no revision was preferred to its original, so there is nothing to learn")
+    best: dict[tuple[str, str], Preference] = {(p.prompt.id, p.chosen): p for p in found if (p.prompt.id, p.chosen) not in lost}
+    return [Demonstration(p.prompt.conversation.then("assistant", p.chosen)) for p in best.values()]
+
+
+def _prompts(work: Work) -> list[Prompt]:
+    return inputs.prompts(work.experiment, work.experiment.intent.prompts)
+
+
+def _texts(work: Work, files: Sequence[str]) -> list[str]:
+    return [item.text for item in inputs.items(work.experiment, files, TextItem, None)]
+
+
+def _mixed(stage: Rollout, policy: LocalPolicy, work: Work) -> list[TokenRow]:
+    """Rows of plain text to be learnt in passing."""
+    documents = [policy.chat.text(text) for text in _texts(work, stage.mix_text)]
+    width = min(known(stage.max_tokens), policy.longest)
+    return cut([row.replies[0] for row in documents], documents[0].prompt[0], width, work.experiment.seed) if documents else []
+
+
+def _shown(work: Work) -> OnStep:
+    def show(step: StepReport) -> None:
+        seen = [f"{name} {step.metrics[name]:.3f}" for name in _SHOWN if name in step.metrics]
+        work.bar(step.step + 1, step.steps, ", ".join([f"loss {step.loss:.3f}", *seen[:2]]), step.tokens)
+
+    return show
+
+
+def _told(folder: Path) -> str:
+    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
+    first, last = lines[0], lines[-1]
+    long = folder / "too_long.jsonl"
+    left_out = f", {len(long.read_text(encoding='utf-8').splitlines())} rows too long" if long.exists() else ""
+    if "reward" in first["metrics"]:
+        gain = f"reward {first['metrics']['reward']:.3f} -> {last['metrics']['reward']:.3f}"
+        return f"{len(lines)} steps, {gain}, kl {last['metrics'].get('kl', 0.0):.2f}{left_out}"
+    return f"{len(lines)} steps, loss {first['loss']:.3f} -> {last['loss']:.3f}{left_out}"
