@@ -16,9 +16,10 @@ from alignwright.core.protocols import Policy
 from alignwright.core.records import Conversation
 from alignwright.model import keep_freed_memory
 from alignwright.model import load as loading
-from alignwright.model.load import cache_folder, dequantised, load
+from alignwright.model.load import dequantised, load
 from alignwright.model.logprob import token_logprobs
 from alignwright.model.packing import pack
+from alignwright.model.tokenizer import cache_folder
 
 
 @pytest.fixture

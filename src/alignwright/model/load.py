@@ -10,8 +10,6 @@ Nothing is downloaded for a folder, a GGUF file or the bundled model. Code in a 
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import os
 import shutil
 import tempfile
 import time
@@ -26,6 +24,7 @@ from transformers.utils import logging as hf_logging
 from alignwright.model.adapters import load_adapter
 from alignwright.model.attention import NAME
 from alignwright.model.local import LocalPolicy
+from alignwright.model.tokenizer import dequantised_folder
 from alignwright.spec.models import ModelRef, resolve
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
@@ -59,11 +58,6 @@ def _shown(found: ModelRef) -> str:
     return found.path.resolve().name.removesuffix(".gguf") if found.kind in ("folder", "gguf") and found.path is not None else found.name
 
 
-def cache_folder() -> Path:
-    """Where dequantised models are kept: $ALIGNWRIGHT_CACHE, or ~/.cache/alignwright."""
-    return Path(os.environ.get("ALIGNWRIGHT_CACHE") or Path.home() / ".cache" / "alignwright").expanduser()
-
-
 def _place(found: ModelRef) -> str | Path:
     """The folder or Hub id that transformers opens."""
     if found.path is None:
@@ -73,12 +67,10 @@ def _place(found: ModelRef) -> str | Path:
 
 def dequantised(gguf: Path) -> Path:
     """The transformers folder of a GGUF file, made in the cache when it is not there yet."""
-    with gguf.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    cache = cache_folder()
-    target = cache / f"{gguf.stem}-{digest[:16]}"
+    target = dequantised_folder(gguf)
     if target.is_dir():
         return target
+    cache = target.parent
     cache.mkdir(parents=True, exist_ok=True)
     _sweep(cache)
     making = Path(tempfile.mkdtemp(prefix=".making-", dir=cache))

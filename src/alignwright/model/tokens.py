@@ -93,6 +93,19 @@ class Chat:
         """Plain text without a template, after the token that starts a document."""
         return TokenRow((self._start_id,), (tuple(self._plain(text)),))
 
+    def whole(self, conversation: Conversation) -> list[int]:
+        """A finished conversation, as the template writes it from its first token to its last."""
+        return self._encode(self._render(conversation.messages, header=False))
+
+    @property
+    def control_ids(self) -> frozenset[int]:
+        """The ids of the tokens that speak with the template's voice."""
+        return frozenset(int(i) for i, token in self.tokenizer.added_tokens_decoder.items() if token.special)
+
+    def spelled(self, text: str) -> list[str]:
+        """The control tokens whose names stand in a text; each is encoded as the letters it is made of."""
+        return [name for name in self._control_pattern.findall(text) if name != _MARK]
+
     def decode(self, ids: Iterable[int]) -> str:
         """The text of a reply: control tokens, the end of the turn among them, are left out."""
         return str(self.tokenizer.decode(list(ids), skip_special_tokens=True, clean_up_tokenization_spaces=False))

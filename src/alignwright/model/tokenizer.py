@@ -1,0 +1,104 @@
+"""Can text be turned into a model's ids without opening the model?
+
+`check` looks at training data as the model will see it, and weights would cost it seconds and gigabytes. A tokenizer is found in the
+model's folder, in the cache where a GGUF file was dequantised before, in the Hub's cache, or in the GGUF file itself; what else must be
+known of the model (where it stops, how many tokens its embedding has, how long a row may be) is in the JSON files beside it.
+
+A tokenizer that is one `tokenizer.json` needs no torch (about a second). transformers' other classes and the reader of GGUF files
+import it (about five and ten seconds). Nothing is downloaded here: a model that is not on this machine yet is `NotHere`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+from alignwright.model.tokens import Chat
+from alignwright.spec.models import ModelRef
+
+_PLAIN = ("PreTrainedTokenizerFast", "TokenizersBackend")
+"""Tokenizers that are nothing but their `tokenizer.json`: transformers gives the same object with torch or without."""
+
+
+class NotHere(LookupError):
+    """The model's files are not on this machine."""
+
+
+@dataclass(frozen=True)
+class Speech:
+    """A model's tokenizer, the number of tokens it has an embedding for, and its longest row; None where its files do not say."""
+
+    chat: Chat
+    vocabulary: int | None
+    longest: int | None
+
+
+def speech(found: ModelRef) -> Speech:
+    """Raises NotHere for a model that is not on this machine, ValueError for a template that cannot be trained with."""
+    if found.kind == "hub":
+        return _in_folder(_hub_folder(found.name))
+    assert found.path is not None
+    if found.kind == "folder":
+        return _in_folder(found.path)
+    folder = dequantised_folder(found.path)
+    return _in_folder(folder) if folder.is_dir() else _in_gguf(found.path)
+
+
+def cache_folder() -> Path:
+    """Where dequantised models are kept: $ALIGNWRIGHT_CACHE, or ~/.cache/alignwright."""
+    return Path(os.environ.get("ALIGNWRIGHT_CACHE") or Path.home() / ".cache" / "alignwright").expanduser()
+
+
+def dequantised_folder(gguf: Path) -> Path:
+    """The folder that a GGUF file is dequantised into, named by its content; it need not be there yet."""
+    with gguf.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return cache_folder() / f"{gguf.stem}-{digest[:16]}"
+
+
+def _in_folder(folder: Path) -> Speech:
+    config, generation = _json(folder / "config.json"), _json(folder / "generation_config.json")
+    lengths = [int(config[name]) for name in ("max_position_embeddings", "sliding_window") if config.get(name)]
+    chat = Chat(_tokenizer(folder), eos_ids=_eos_ids(config, generation))
+    return Speech(chat, int(config["vocab_size"]) if config.get("vocab_size") else None, min(lengths) if lengths else None)
+
+
+def _tokenizer(folder: Path) -> Any:
+    if (folder / "tokenizer.json").is_file() and _json(folder / "tokenizer_config.json").get("tokenizer_class") in _PLAIN:
+        from transformers import PreTrainedTokenizerFast
+
+        return PreTrainedTokenizerFast.from_pretrained(folder, local_files_only=True)
+    from transformers import AutoTokenizer
+
+    return AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+
+
+def _in_gguf(path: Path) -> Speech:
+    """A GGUF file's tokenizer. Its embedding has a row for each token by the file's own format."""
+    from transformers import AutoTokenizer
+
+    tokenizer: Any = AutoTokenizer.from_pretrained(path.parent, gguf_file=path.name, local_files_only=True, trust_remote_code=False)
+    return Speech(Chat(tokenizer, eos_ids=[int(tokenizer.eos_token_id)]), None, None)
+
+
+def _hub_folder(name: str) -> Path:
+    from huggingface_hub import try_to_load_from_cache
+
+    found = try_to_load_from_cache(name, "config.json")
+    if not isinstance(found, str):
+        raise NotHere(f"{name} is not on this machine yet; it is fetched when the run begins")
+    return Path(found).parent
+
+
+def _eos_ids(config: dict[str, Any], generation: dict[str, Any]) -> set[int]:
+    """Every id at which the model is said to stop, by its configuration and its generation configuration."""
+    told = [found.get("eos_token_id") for found in (config, generation)]
+    return {int(eos) for ids in told if ids is not None for eos in (cast("list[int]", ids) if isinstance(ids, list) else [ids])}
+
+
+def _json(path: Path) -> dict[str, Any]:
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}

@@ -1,0 +1,177 @@
+"""Would these rows teach what their author meant?
+
+Most training that goes wrong goes wrong before the first step, and silently: the user's words are trained, the end of the turn is not,
+rows vanish, answers are cut, the score is read one token too early. Each such trap is looked for by name in the very rows that training
+will use, and in the texts they came from; the counts are kept either way (`Diagnosis`).
+
+What a program got wrong (masks, ends, templates, read-outs) is refused at the first row. What data may hold in places (a repeated
+prompt, a row too long) is a warning until it is found in more than a share of the rows, `ALLOWED`, and then refused: a broken conversion
+breaks every row. What is nobody's mistake (duplicates, voters who disagree, a bias of length) is only told.
+
+The traps are those that users of other trainers met: issues of TRL, verl, open-instruct and NeMo-RL, found in `traps`.
+Left out on purpose: judging what the data say. No torch.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from alignwright.core.intervals import wilson
+from alignwright.core.records import Preference
+from alignwright.model.tokens import Chat, TokenRow
+from alignwright.train import traps
+from alignwright.train.traps import Source, Trouble, has_end, masks_of, replies_of, share_of
+
+Kind = Literal["replies", "prompts", "text"]
+ALLOWED = 0.2
+"""The share of rows that may be lost, or hold a fault of data, before training is refused; `intent.bad_rows` allows more."""
+_BIASED = (0.35, 0.65)
+
+
+@dataclass(frozen=True)
+class LengthBias:
+    """How far "the longer reply is the better one" goes. `accuracy` is what picking the longer scores, equal lengths counting one half."""
+
+    pairs: int
+    longer: float
+    accuracy: float
+    low: float | None
+    high: float | None
+    mean_chosen: float
+    mean_rejected: float
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """Counts of the rows that are kept, of those left out, and what troubles them. Tokens are those of kept rows."""
+
+    rows: int
+    left_out: int
+    left_out_tokens: int
+    prompt_tokens: int
+    trained_tokens: int
+    masked_tokens: int
+    replies: int
+    ended: int
+    """Replies whose every trained stretch closes with a trained end-of-turn token; the others were cut or would never end."""
+    kind: Kind
+    troubles: tuple[Trouble, ...]
+    length: LengthBias | None = None
+
+    @property
+    def refused(self) -> tuple[Trouble, ...]:
+        return tuple(trouble for trouble in self.troubles if trouble.refused)
+
+
+class SickData(ValueError):
+    """Training rows that would teach something else than was meant."""
+
+
+def diagnose(
+    rows: Sequence[TokenRow],
+    chat: Chat,
+    *,
+    sources: Sequence[Source] = (),
+    kind: Kind = "replies",
+    max_tokens: int | None = None,
+    new_tokens: int = 0,
+    vocabulary: int | None = None,
+    allowed: float = ALLOWED,
+) -> Diagnosis:
+    """Look at all `rows`, those over `max_tokens` among them, and at the `sources` they came from, in any order.
+
+    `new_tokens` are to be added to each row (the replies to prompts); `vocabulary` is the number of rows of the model's embedding.
+    """
+    limit = math.inf if max_tokens is None else max_tokens - new_tokens
+    kept = [row for row in rows if len(row) <= limit]
+    found = [*traps.rows_lost(rows, kept, max_tokens, new_tokens, allowed), *traps.vocabulary_lacks(kept, chat, vocabulary)]
+    if kind == "replies":
+        found += [*traps.masks(kept, chat), *traps.ends(kept, chat), *traps.empty(kept, chat), *traps.unlike_template(rows, sources, chat)]
+    found += [*traps.identical(kept), *traps.duplicates(kept), *traps.texts(sources, chat, allowed)]
+    pairs = [source for source in sources if isinstance(source, Preference)]
+    length = _length(pairs) if pairs else None
+    lost = [row for row in rows if len(row) > limit]
+    trained = sum(sum(mask) for row in kept for mask in masks_of(row))
+    replies = sum(len(reply) for row in kept for reply in row.replies)
+    return Diagnosis(
+        rows=len(kept),
+        left_out=len(lost),
+        left_out_tokens=sum(map(len, lost)),
+        prompt_tokens=sum(len(row.prompt) for row in kept),
+        trained_tokens=trained,
+        masked_tokens=replies - trained,
+        replies=sum(len(row.replies) for row in kept),
+        ended=sum(has_end(reply, mask, chat) for row in kept for reply, mask in replies_of(row)),
+        kind=kind,
+        troubles=(*found, *_bias(length)),
+        length=length,
+    )
+
+
+def refuse(stage: str, diagnosis: Diagnosis) -> None:
+    """Raises SickData with everything that is refused."""
+    if diagnosis.refused:
+        raise SickData("\n".join(f"{stage}: {trouble.name}: {trouble.message}" for trouble in diagnosis.refused))
+
+
+# ---- how long replies are -------------------------------------------------------------------------------------------------------
+def _length(pairs: Sequence[Preference]) -> LengthBias:
+    lengths = [(len(p.chosen), len(p.rejected)) for p in pairs]
+    longer, ties, n = sum(a > b for a, b in lengths), sum(a == b for a, b in lengths), len(lengths)
+    interval = wilson(longer + ties // 2, n)
+    means = [sum(both[side] for both in lengths) / n for side in (0, 1)]
+    return LengthBias(n, longer / n, (longer + ties / 2) / n, interval.low, interval.high, *means)
+
+
+def _bias(length: LengthBias | None) -> Iterator[Trouble]:
+    if length is None or length.low is None or length.high is None:
+        return
+    if length.low > _BIASED[1] or length.high < _BIASED[0]:
+        way, right = ("longer", length.accuracy) if length.accuracy > 0.5 else ("shorter", 1 - length.accuracy)
+        seen = f"picking the {way} reply is right in {right:.0%} of {length.pairs} pairs, so a judge that counts letters does as well"
+        hint = "balance the pairs by length, or compare what is learnt with that rule"
+        yield Trouble("length_bias", round(length.longer * length.pairs), length.pairs, False, f"{seen}; {hint}")
+
+
+# ---- in scores and read-outs ---------------------------------------------------------------------------------------------------------
+def constant_rewards(scores: Sequence[Sequence[float | None]]) -> Trouble | None:
+    """Scores of the replies to each prompt. Where replies to one prompt all score alike nothing is learnt; everywhere, it is refused.
+
+    With one reply a prompt, all prompts are compared at once. None is a reply that could not be scored, and left out.
+    """
+    groups = [[score for score in group if score is not None] for group in scores]
+    if all(len(group) <= 1 for group in scores):
+        groups = [[score for group in groups for score in group]]
+    told = [group for group in groups if len(group) > 1]
+    flat = sum(max(group) == min(group) for group in told)
+    if told and flat == len(told):
+        seen = "the reward is the same for every reply to a prompt, in all prompts: advantages and loss are 0 and nothing is learnt"
+        hint = "use a reward that tells replies apart, more samples, or a higher temperature"
+        return Trouble("constant_reward", flat, len(told), True, f"{seen}; {hint}")
+    seen = f"the replies to {share_of(flat, len(told))} prompts all score alike and teach nothing"
+    return Trouble("constant_reward", flat, len(told), False, seen) if flat else None
+
+
+def end_positions(row: TokenRow) -> tuple[int, ...]:
+    """Where the score of each reply is to be read: the place of its last token, its end of turn, counted from the start of the prompt."""
+    return tuple(len(row.prompt) + len(reply) - 1 for reply in row.replies)
+
+
+def wrong_readout(rows: Sequence[TokenRow], positions: Sequence[Sequence[int]], chat: Chat) -> Trouble | None:
+    """Whether scores are read anywhere else than at each reply's own end-of-turn token, as "the last id that is not padding" does
+    where padding is the end token. `positions` are counted from the start of the prompt, one for each reply of each row."""
+    read = [(row, reply, place) for row, places in zip(rows, positions, strict=True) for reply, place in zip(row.replies, places, strict=True)]
+    wrong = 0
+    for row, reply, place in read:
+        ids = (*row.prompt, *reply)
+        wrong += place != len(ids) - 1 or ids[place] not in chat.stop_ids
+    if not wrong:
+        return None
+    seen = f"{share_of(wrong, len(read))} scores are read at another token than the reply's own end of turn ({chat.end_text!r})"
+    why = "the score would not have seen the whole reply, or would be padding's; read at len(prompt) + len(reply) - 1, whatever the padding is"
+    return Trouble("readout", wrong, len(read), True, f"{seen}: {why}")
+
+
