@@ -1,113 +1,135 @@
-"""How does a model learn to prefer one reply to another? Direct preference optimisation, first of its family.
+"""How does a model learn to prefer one reply to another, directly? The whole family of DPO, as one objective.
 
-The margin of a pair is ln pi/ref(chosen) - ln pi/ref(rejected); the loss is a function of that margin (`losses.dpo`). Plain DPO
-lowers both likelihoods, so that a model may prefer a refusal and never utter it; the likelihood term `nll` (RPO, Liu et al. 2024,
-arXiv 2405.16436; Pang et al. 2024, arXiv 2404.19733) holds the chosen reply up: it adds nll * (-ln pi(chosen) / tokens) to each pair.
+The margin of a pair is ln pi/ref(chosen) - ln pi/ref(rejected), or what a method puts in its place; the loss is a function of it (see
+`losses`). The replies to one prompt are one row with all pairs between them (see `pairs`), the reference is computed once (see
+`reference`), and KTO, which takes good and bad replies by themselves, brings its own objective (see `kto`).
 
-Reference log-probabilities are computed once, before the first step, with the weights that training starts from and in the very
-micro-batches it will use. The margin at the start is therefore exactly 0 and the DPO term exactly ln 2; anything else means that
-the policy and its reference are not the same model, and training refuses to begin.
+Plain DPO lowers both likelihoods, so that a model may come to prefer a reply it never utters. The likelihood terms (`nll`, RPO, ORPO) hold
+the chosen reply up. When training ends with the chosen reply fallen while the margin grew, `notes.txt` says so and what to do.
+
+At the start policy and reference are the same model: margin exactly 0, loss exactly its value there. Anything else is refused. The losses
+without a reference have no such value; of them it is checked that two passes agree, and the start model's own accuracy is shown.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import json
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-import torch
-from safetensors.torch import load_file, save_file
+from statistics import fmean
+from typing import TYPE_CHECKING, Protocol
 
 from alignwright.core.records import Preference
-from alignwright.model.logprob import reply_logprobs, token_logprobs
-from alignwright.model.packing import pack
-from alignwright.model.tokens import TokenRow
 from alignwright.spec.stages import known
-from alignwright.spec.training import Dpo
-from alignwright.train import losses
-from alignwright.train.batches import MicroBatch, plan_training
-from alignwright.train.loop import LoopSettings, StepReport, run_loop
-from alignwright.train.rows import fit_rows
+from alignwright.spec.training import DirectStage, Dpo, Kto, Rpo
+from alignwright.train.batches import MicroBatch, TrainPlan, plan_training
+from alignwright.train.kto import KtoObjective
+from alignwright.train.loop import LoopSettings, Objective, StepReport, run_loop
+from alignwright.train.paired import PairObjective
+from alignwright.train.pairs import contests
+from alignwright.train.reference import keep, recall
+from alignwright.train.start import check_start
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import nn
 
     from alignwright.model.local import LocalPolicy
 
 
-def dpo(
+def preference(
     policy: LocalPolicy,
     preferences: Sequence[Preference],
-    stage: Dpo,
+    stage: DirectStage,
     *,
     seed: int,
     folder: Path,
     on_step: Callable[[StepReport], None] | None = None,
 ) -> list[StepReport]:
-    """Train `policy` (whose adapter is attached) in place against itself as it is now. `stage` must be resolved.
+    """Train `policy` in place by the stage's method, against itself as it is now. `stage` must be resolved: no knob is None.
 
-    Raises ValueError when no pair fits in `max_tokens` or the start is not at margin 0, TrainingDiverged on a loss that is not finite.
+    Raises ValueError on pairs that teach nothing or do not fit, BrokenStart when the start is not at margin 0, TrainingDiverged on a loss
+    that is not finite.
     """
-    rows = [policy.chat.row(p.prompt.conversation, [p.chosen, p.rejected]) for p in preferences]
-    keep = fit_rows(rows, min(known(stage.max_tokens), policy.longest), folder, [p.row() for p in preferences])
-    objective = _DpoObjective(policy, [rows[i] for i in keep], [preferences[i] for i in keep], stage)
-    plan = plan_training(objective.rows, epochs=known(stage.epochs), batch_tokens=known(stage.batch_tokens), seed=seed)
-    objective.reference(plan.micro_batches, folder / "reference.safetensors")
-    return run_loop(policy, objective, plan, LoopSettings(stage.lr, stage.checkpoint_every), folder, on_step)
+    made = contests(preferences, policy.chat, min(known(stage.max_tokens), policy.longest), folder)
+    plan = plan_training([c.row for c in made], epochs=known(stage.epochs), batch_tokens=known(stage.batch_tokens), seed=seed)
+    objective = KtoObjective(policy, made, stage) if isinstance(stage, Kto) else PairObjective(policy, made, stage)
+    path = folder / "reference.safetensors"
+    kept = recall(objective.references, path)
+    if not kept:
+        for replies in objective.references.values():
+            replies.remember(plan.micro_batches)
+    check_start(objective.invariants(plan.micro_batches[0]), folder)
+    if not kept and objective.references:
+        keep(objective.references, path)
+    reports = run_loop(policy, objective, Watched(plan, objective), LoopSettings(stage.lr, stage.checkpoint_every), folder, on_step)
+    if note := sinking(folder / "metrics.jsonl", stage):
+        (folder / "notes.txt").write_text(note + "\n", encoding="utf-8")
+    return reports
 
 
-class _DpoObjective:
-    def __init__(self, policy: LocalPolicy, rows: Sequence[TokenRow], preferences: Sequence[Preference], stage: Dpo) -> None:
-        self.policy, self.rows, self.preferences = policy, rows, preferences
-        self.beta, self.nll = stage.beta, stage.nll
-        self.reference_P2 = torch.zeros(len(rows), 2, device=policy.device)
+dpo = preference
 
-    def reference(self, batches: Sequence[MicroBatch], path: Path) -> None:
-        """Fill `reference_P2` with the start model's log-probabilities, from `path` where an earlier try kept them."""
-        if path.exists():
-            self.reference_P2 = load_file(path)["reference_P2"].to(self.policy.device)
-            return
-        with torch.no_grad():
-            for batch in batches:
-                self.reference_P2[list(batch)] = self._logprobs(batch)[0]
-            self._check_start(batches[0])
-        partial = path.with_suffix(".partial")
-        save_file({"reference_P2": self.reference_P2}, partial)
-        partial.rename(path)
 
-    def units(self, batch: MicroBatch) -> float:
-        return sum(self.preferences[i].weight for i in batch)
+class StepObjective(Objective, Protocol):
+    """An objective that looks at a whole optimiser step, besides its micro-batches."""
 
-    def loss(self, batch: MicroBatch) -> tuple[Tensor, dict[str, float]]:
-        logp_P2, count_P2 = self._logprobs(batch)
-        weight_P = torch.tensor([self.preferences[i].weight for i in batch], device=logp_P2.device)
-        strength_P = torch.tensor([self.preferences[i].strength for i in batch], device=logp_P2.device)
-        ratio_P2 = logp_P2 - self.reference_P2[list(batch)]
-        margin_P = ratio_P2[:, 0] - ratio_P2[:, 1]
-        likelihood_P = losses.negative_log_likelihood(logp_P2[:, 0] / count_P2[:, 0])
-        loss_P = losses.dpo(margin_P, beta=self.beta, strength_P=strength_P) + self.nll * likelihood_P
-        logged = {
-            "margin": margin_P,
-            "accuracy": (margin_P > 0).float(),
-            "chosen_logratio": ratio_P2[:, 0],
-            "rejected_logratio": ratio_P2[:, 1],
-            "chosen_nll_per_token": likelihood_P,
-        }
-        return (weight_P * loss_P).sum(), {name: float((weight_P * value.detach()).sum()) for name, value in logged.items()}
+    def begin(self, batches: Sequence[MicroBatch]) -> None:
+        """Called with all micro-batches of a step before the first of them."""
+        ...
 
-    def describe(self, index: int) -> dict[str, object]:
-        return self.preferences[index].row()
+    def summary(self) -> dict[str, float]:
+        """What is to be logged of the step beside its sums."""
+        ...
 
-    def _logprobs(self, batch: MicroBatch) -> tuple[Tensor, Tensor]:
-        """Log-probabilities and token counts of the chosen and the rejected replies: [P, 2] each."""
-        packed = pack([self.rows[i] for i in batch], self.policy.chat.pad_id, dtype=self.policy.dtype)
-        sum_R, count_R = reply_logprobs(token_logprobs(self.policy.model, packed), packed)
-        return sum_R.reshape(-1, 2), count_R.reshape(-1, 2)
 
-    def _check_start(self, batch: MicroBatch) -> None:
-        margin = float((self._logprobs(batch)[0] - self.reference_P2[list(batch)]).abs().max())
-        if margin > 1e-4:
-            raise ValueError(
-                f"before the first step the policy differs from its reference by {margin:.3g} nats where it should by 0: "
-                "they are not the same weights, or the forward pass is not repeatable. Check the adapter and the thread count."
-            )
+class Watched:
+    """A fixed plan as a course for the loop, whose objective sees each step begin and end."""
+
+    per_round = 1
+    extra: Sequence[nn.Parameter] = ()
+
+    def __init__(self, plan: TrainPlan, objective: StepObjective) -> None:
+        self.plan, self.objective, self.rounds = plan, objective, len(plan.steps)
+
+    def epoch(self, number: int) -> int:
+        return self.plan.epoch_of[number]
+
+    def begin(self, number: int) -> Sequence[Sequence[MicroBatch]]:
+        self.objective.begin(self.plan.steps[number])
+        return [self.plan.steps[number]]
+
+    def after(self, step: int) -> dict[str, float]:  # noqa: ARG002 - a round is one step
+        return self.objective.summary()
+
+    def state(self) -> dict[str, float]:
+        return {}
+
+    def restore(self, state: Mapping[str, float]) -> None:
+        pass
+
+
+def sinking(path: Path, stage: DirectStage) -> str | None:
+    """In plain words, when the margin grew because both replies became less likely; None where it did not, or there is no reference.
+
+    The first quarter of the steps is set against the last: the chosen reply must have lost a tenth of what the margin gained, and stand
+    below the start model.
+    """
+    steps = [json.loads(line)["metrics"] for line in path.read_text(encoding="utf-8").splitlines()]
+    steps = [step for step in steps if "chosen_logratio" in step and "margin" in step]
+    quarter = max(1, len(steps) // 4)
+    if len(steps) < 4:
+        return None
+    grown, risen = (fmean(s[key] for s in steps[-quarter:]) - fmean(s[key] for s in steps[:quarter]) for key in ("margin", "chosen_logratio"))
+    if grown <= 0 or risen > -0.1 * grown or fmean(s["chosen_logratio"] for s in steps[-quarter:]) >= 0:
+        return None
+    match stage:
+        case Dpo():
+            advice = f"raise 'nll' (it is {stage.nll:g}), or use rpo"
+        case Rpo():
+            advice = f"raise 'alpha' (it is {stage.alpha:g})"
+        case _:
+            advice = "use rpo, or dpo with 'nll', which hold the chosen reply up"
+    return (
+        f"both replies sink: while the margin grew by {grown:.2g} nats, the chosen reply became {-risen:.2g} nats less likely than it was. "
+        f"The model learns what not to say more than what to say; {advice}, or take fewer steps."
+    )

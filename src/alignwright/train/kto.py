@@ -1,0 +1,145 @@
+"""What if replies are only called good or bad, each by itself? Kahneman-Tversky optimisation (Ethayarajh et al. 2024).
+
+Preferences are taken apart: each distinct reply to a prompt is one example, and how good it is is the weighted share of its pairs that
+it won (a group of voters at a time). A reply that wins as often as it loses teaches nothing.
+
+The reference point is the divergence of the policy from its reference, estimated as the paper does, from mismatched replies: each prompt
+with a reply to another prompt, the mean log-ratio over the optimiser step, taken as 0 where it is below. The partner is always the next
+row of the data whose reply fits, so its reference is computed once. The mean is over the whole step and not over a micro-batch, which costs
+a forward pass of the mismatched rows before each step, and makes the gradient independent of how the step is cut.
+
+Shapes: `_R` the replies of a micro-batch, `_E` its examples (replies, once for each group that judged them).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+
+from alignwright.model.tokens import TokenRow
+from alignwright.spec.stages import known
+from alignwright.spec.training import Kto
+from alignwright.train import losses
+from alignwright.train.batches import MicroBatch
+from alignwright.train.groups import GroupMeans
+from alignwright.train.pairs import Contest
+from alignwright.train.reference import NOT_ITS_REFERENCE, Replies
+from alignwright.train.start import Invariant
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from alignwright.model.local import LocalPolicy
+
+
+@dataclass(frozen=True)
+class Example:
+    """Reply `place` of a row is a good one with probability `good`, in the eyes of `group`."""
+
+    place: int
+    good: float
+    weight: float
+    group: str
+
+
+def examples(contest: Contest) -> list[Example]:
+    """Each reply of a row once for each group: the weight of its pairs, and the share of it that it won."""
+    weights: dict[tuple[int, str], float] = {}
+    wins: dict[tuple[int, str], float] = {}
+    for pair in contest.pairs:
+        p = pair.preference
+        for place, good in ((pair.chosen, p.strength), (pair.rejected, 1.0 - p.strength)):
+            key = (place, p.group)
+            weights[key] = weights.get(key, 0.0) + p.weight
+            wins[key] = wins.get(key, 0.0) + p.weight * good
+    return [Example(place, wins[place, group] / weight, weight, group) for (place, group), weight in sorted(weights.items())]
+
+
+def mismatched(rows: Sequence[TokenRow], longest: int) -> list[TokenRow]:
+    """Each prompt with a reply to another: of the next row, going round, that has another prompt and a reply that fits."""
+    return [_partner(rows, i, longest) for i in range(len(rows))]
+
+
+def _partner(rows: Sequence[TokenRow], i: int, longest: int) -> TokenRow:
+    for step in range(1, len(rows)):
+        other = rows[(i + step) % len(rows)]
+        if other.prompt == rows[i].prompt:
+            continue
+        fits = [reply for reply in other.replies if len(rows[i].prompt) + len(reply) <= longest]
+        if fits:
+            return TokenRow(rows[i].prompt, (fits[i % len(fits)],))
+    raise ValueError(
+        f"kto estimates how far the policy has moved from replies to other prompts, and for row {i} of {len(rows)} there is none that fits; "
+        "give preferences on more prompts, or use dpo"
+    )
+
+
+class KtoObjective:
+    """A unit is an example, times its weight."""
+
+    def __init__(self, policy: LocalPolicy, made: Sequence[Contest], stage: Kto) -> None:
+        self.stage, self.contests = stage, made
+        self.rows: Sequence[TokenRow] = [contest.row for contest in made]
+        self.examples = [examples(contest) for contest in made]
+        self.replies = Replies(policy, self.rows)
+        self.others = Replies(policy, mismatched(self.rows, min(known(stage.max_tokens), policy.longest)))
+        self.references = {"reference_A": self.replies, "mismatched_A": self.others}
+        self.named = any(example.group for of_row in self.examples for example in of_row)
+        self.groups = GroupMeans()
+        self.kl = torch.zeros((), device=policy.device)
+
+    @torch.no_grad()
+    def begin(self, batches: Sequence[MicroBatch]) -> None:
+        self.groups = GroupMeans()
+        ratios = [self.others.logratio(batch, self.others.logprobs(batch)[0]) for batch in batches]
+        self.kl = torch.cat(ratios).mean()
+
+    def summary(self) -> dict[str, float]:
+        return {"kl": max(0.0, float(self.kl))} | self.groups.means()
+
+    def units(self, batch: MicroBatch) -> float:
+        return sum(example.weight for i in batch for example in self.examples[i])
+
+    def loss(self, batch: MicroBatch) -> tuple[Tensor, dict[str, float]]:
+        loss_E, ratio_E = self.costs(batch)
+        shown = [example for i in batch for example in self.examples[i]]
+        weight_E = torch.tensor([e.weight for e in shown], device=loss_E.device)
+        good_E = torch.tensor([e.good for e in shown], device=loss_E.device)
+        if self.named:
+            self.groups.add([e.group for e in shown], weight_E, {"loss": loss_E})
+        # half of the weight is good and half bad, since every pair has one of each: the doubles make these means
+        logged = {"chosen_logratio": 2 * good_E * ratio_E, "rejected_logratio": 2 * (1 - good_E) * ratio_E}
+        logged["margin"] = logged["chosen_logratio"] - logged["rejected_logratio"]
+        return (weight_E * loss_E).sum(), {name: float((weight_E * value.detach()).sum()) for name, value in logged.items()}
+
+    def costs(self, batch: MicroBatch) -> tuple[Tensor, Tensor]:
+        """The loss and the log-ratio of each example."""
+        ratio_R = self.replies.logratio(batch, self.replies.logprobs(batch)[0])
+        places, goods, start = [], [], 0
+        for i in batch:
+            places += [start + example.place for example in self.examples[i]]
+            goods += [example.good for example in self.examples[i]]
+            start += len(self.rows[i].replies)
+        ratio_E = ratio_R[torch.tensor(places, device=ratio_R.device)]
+        good_E = torch.tensor(goods, device=ratio_R.device)
+        s = self.stage
+        return losses.kto(ratio_E, good_R=good_E, kl=self.kl, beta=s.beta, desirable=s.desirable, undesirable=s.undesirable), ratio_E
+
+    @torch.no_grad()
+    def invariants(self, batch: MicroBatch) -> list[Invariant]:
+        """What must hold of the first micro-batch before the first step."""
+        self.begin([batch])
+        loss_E, ratio_E = self.costs(batch)
+        goods = [example.good for i in batch for example in self.examples[i]]
+        expected = sum(0.5 * (good * self.stage.desirable + (1 - good) * self.stage.undesirable) for good in goods) / len(goods)
+        return [
+            Invariant("log-ratio", float(ratio_E.abs().max()), 0.0, 1e-4, NOT_ITS_REFERENCE),
+            Invariant("divergence estimate", float(self.kl), 0.0, 1e-4, NOT_ITS_REFERENCE),
+            Invariant("loss", float(loss_E.mean()), expected, 1e-4 * (1 + expected), "at log-ratio 0 the loss of kto is half of each reply's weight"),
+        ]
+
+    def describe(self, index: int) -> dict[str, object]:
+        return self.contests[index].shown()

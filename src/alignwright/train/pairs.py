@@ -1,0 +1,108 @@
+"""Which replies meet which, and in which row?
+
+Preferences on one prompt become one row: the prompt once, each distinct reply once, and the pairs between them. A comparison of K
+replies has K (K - 1) / 2 pairs, so that a row each would compute a reply K - 1 times. Values and gradients are those of separate rows
+(a reply never sees its siblings); weights, strengths, groups and voters stay with their pair. A prompt whose replies do not fit in one
+row together is spread over several, by pairs.
+
+Pairs that can teach nothing are refused: an empty reply, or two replies that are the same to the model. Pairs of weight 0 are left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from alignwright.core.records import Conversation, Preference
+from alignwright.model.tokens import Chat, TokenRow
+from alignwright.train.rows import fit_rows
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Reply `chosen` of a row is preferred to reply `rejected`."""
+
+    chosen: int
+    rejected: int
+    preference: Preference
+
+
+@dataclass(frozen=True)
+class Contest:
+    """A prompt with the distinct replies to it, and the pairs between them."""
+
+    row: TokenRow
+    pairs: tuple[Pair, ...]
+
+    def shown(self) -> dict[str, object]:
+        """As a person would want to see it."""
+        pairs = [{"chosen": p.preference.chosen, "rejected": p.preference.rejected, "weight": p.preference.weight} for p in self.pairs]
+        return {"prompt": [m.model_dump() for m in self.pairs[0].preference.prompt.conversation.messages], "pairs": pairs}
+
+
+def contests(preferences: Sequence[Preference], chat: Chat, max_tokens: int, folder: Path) -> list[Contest]:
+    """The rows of a preference stage. Pairs over `max_tokens` are set aside in `too_long.jsonl`.
+
+    Raises ValueError on an empty reply, on a pair of equal replies, and when no pair with a weight is left.
+    """
+    for preference in preferences:
+        _check(preference)
+    weighed = [preference for preference in preferences if preference.weight > 0]
+    if not weighed:
+        raise ValueError(f"none of {len(preferences)} preferences has a weight above 0, so there is nothing to learn")
+    rows = _rows(weighed, chat)
+    keep = fit_rows(rows, max_tokens, folder, [preference.row() for preference in weighed])
+    by_prompt: dict[tuple[int, ...], list[int]] = {}
+    for i in keep:
+        by_prompt.setdefault(rows[i].prompt, []).append(i)
+    return [contest for kept in by_prompt.values() for contest in _share([rows[i] for i in kept], [weighed[i] for i in kept], max_tokens)]
+
+
+def _check(preference: Preference) -> None:
+    if not (preference.chosen.strip() and preference.rejected.strip()):
+        which = "chosen" if not preference.chosen.strip() else "rejected"
+        raise ValueError(f"a preference has an empty {which} reply, which no training can tell from silence; leave it out: {_name(preference)}")
+    if preference.chosen.strip() == preference.rejected.strip():
+        raise ValueError(f"a preference is between two equal replies, so neither can be preferred; leave it out: {_name(preference)}")
+
+
+def _name(preference: Preference) -> str:
+    return f"{preference.prompt.conversation.last.content[:60]!r} -> {preference.chosen[:60]!r} against {preference.rejected[:60]!r}"
+
+
+def _rows(preferences: Sequence[Preference], chat: Chat) -> list[TokenRow]:
+    """One row a pair; a prompt and a reply that come up in many are made into tokens once."""
+    prompts: dict[Conversation, tuple[int, ...]] = {}
+    replies: dict[str, tuple[int, ...]] = {}
+    rows: list[TokenRow] = []
+    for preference in preferences:
+        conversation = preference.prompt.conversation
+        if conversation not in prompts:
+            prompts[conversation] = tuple(chat.prompt(conversation))
+        for text in (preference.chosen, preference.rejected):
+            if text not in replies:
+                replies[text] = tuple(chat.reply(text))
+        rows.append(TokenRow(prompts[conversation], (replies[preference.chosen], replies[preference.rejected])))
+    return rows
+
+
+def _share(rows: Sequence[TokenRow], preferences: Sequence[Preference], max_tokens: int) -> list[Contest]:
+    """Pairs of one prompt as few rows of distinct replies, each within `max_tokens`."""
+    made: list[Contest] = []
+    places: dict[tuple[int, ...], int] = {}
+    pairs: list[Pair] = []
+
+    def close() -> None:
+        made.append(Contest(TokenRow(rows[0].prompt, tuple(places)), tuple(pairs)))
+        places.clear()
+        pairs.clear()
+
+    for row, preference in zip(rows, preferences, strict=True):
+        together = dict.fromkeys((*places, *row.replies))
+        if pairs and len(row.prompt) + sum(map(len, together)) > max_tokens:
+            close()
+        chosen, rejected = (places.setdefault(reply, len(places)) for reply in row.replies)
+        pairs.append(Pair(chosen, rejected, preference))
+    close()
+    return made
