@@ -72,7 +72,7 @@ class RewardModel(Training):
     def _members(self) -> RewardModel:
         if self.ensemble == 1 and self.combine != "mean":
             raise ValueError(f"'combine: {self.combine}' has no effect on one member; give 'ensemble: 4', or leave 'combine' out")
-        if "penalty" in self.model_fields_set and self.combine != "uncertainty":
+        if self.penalty != 0.5 and self.combine != "uncertainty":
             raise ValueError("'penalty' has an effect with 'combine: uncertainty' alone; leave it out")
         return self
 
@@ -270,7 +270,7 @@ class Average(Record):
 
     @model_validator(mode="after")
     def _one_share(self) -> Average:
-        if self.blocks and "share" in self.model_fields_set:
+        if self.blocks and self.share != 0.5:
             raise ValueError("'share' is one number for all layers, 'blocks' one for each block: give one of them")
         return self
 
