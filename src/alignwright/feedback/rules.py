@@ -6,7 +6,8 @@ Rules come from three places: a YAML list of checks (`core.checks`, IFEval's nam
 
     - {check: "length_constraints:number_words", args: {relation: less than, num_words: 60}, weight: 1, applies_to: {principle: brevity}}
 
-A check that cannot be told for one of two replies says nothing about either. No answer is never a failure.
+A check that cannot be told for one of two replies says nothing about either. No answer is never a failure. Where a rule scores single
+replies (`scoring`), a reply of which some check cannot be told has no score: else a reply could gain by what makes it hard to check.
 """
 
 from __future__ import annotations
@@ -60,49 +61,70 @@ class Rule(Record):
 
 @dataclass
 class RuleVoter:
-    """Checks vote: those listed, where they apply, and each prompt's own."""
+    """Checks vote: those listed, where they apply, and each prompt's own. With `ties` two replies that do equally well get a vote of 1/2."""
 
     rules: tuple[Rule, ...] = ()
     name: str = "rules"
+    ties: bool = False
 
     def __call__(self, comparisons: Sequence[Comparison]) -> list[tuple[Vote, ...]]:
         return [self._votes(comparison) for comparison in comparisons]
 
     def _votes(self, comparison: Comparison) -> tuple[Vote, ...]:
         prompt = comparison.prompt
-        rules = [rule for rule in self.rules if prompt in rule.applies_to] + [Rule(check=call.name, args=call.args) for call in prompt.checks]
-        asked = prompt.conversation.last.content
-        passed = [[verify(rule.check, reply.text, prompt=asked, **rule.args) for rule in rules] for reply in comparison.replies]
+        rules = self._for(prompt)
+        passed = [[_verify(rule, prompt, reply.text) for rule in rules] for reply in comparison.replies]
         votes: list[Vote] = []
         for i, j in pairs_of(comparison):
-            told = [(rule, a, b) for rule, a, b in zip(rules, passed[i], passed[j], strict=True) if a is not None and b is not None and a != b]
-            gap = math.fsum(rule.weight if a else -rule.weight for rule, a, _ in told)
-            votes += _vote(self.name, i, j, gap, ", ".join(dict.fromkeys(rule.check for rule, _, _ in told)))
+            told = [(rule, a, b) for rule, a, b in zip(rules, passed[i], passed[j], strict=True) if a is not None and b is not None]
+            gap = math.fsum(rule.weight * (a - b) for rule, a, b in told)
+            reason = ", ".join(dict.fromkeys(rule.check for rule, a, b in told if a != b))
+            votes += _vote(self.name, i, j, gap, reason, tie=self.ties and bool(told))
         return tuple(votes)
+
+    def score(self, prompt: Prompt, reply: str) -> tuple[float, str] | None:
+        """The share of checks passed, by weight, and the names of those that failed. None where no check applies, or one cannot be told."""
+        rules = self._for(prompt)
+        passed = [_verify(rule, prompt, reply) for rule in rules]
+        if not rules or None in passed:
+            return None
+        failed = [rule for rule, good in zip(rules, passed, strict=True) if not good]
+        share = 1.0 - math.fsum(rule.weight for rule in failed) / math.fsum(rule.weight for rule in rules)
+        return share, "failed " + ", ".join(dict.fromkeys(rule.check for rule in failed)) if failed else "passed every check"
+
+    def _for(self, prompt: Prompt) -> list[Rule]:
+        return [rule for rule in self.rules if prompt in rule.applies_to] + [Rule(check=call.name, args=call.args) for call in prompt.checks]
 
 
 @dataclass
 class FunctionVoter:
-    """A Python function votes. `reference` is how it was named, for errors and reasons."""
+    """A Python function votes. `reference` is how it was named, for errors and reasons; `ties` as in `RuleVoter`."""
 
     function: RuleFunction
     reference: str
     name: str = "rules"
+    ties: bool = False
 
     def __call__(self, comparisons: Sequence[Comparison]) -> list[tuple[Vote, ...]]:
         return [self._votes(row, comparison) for row, comparison in enumerate(comparisons)]
 
     def _votes(self, row: int, comparison: Comparison) -> tuple[Vote, ...]:
-        scores = [self._score(row, comparison.prompt, reply.text) for reply in comparison.replies]
+        where = f"comparison {row} (counted from 0; prompt {comparison.prompt.id})"
+        scores = [self._score(where, comparison.prompt, reply.text) for reply in comparison.replies]
         votes: list[Vote] = []
         for i, j in pairs_of(comparison):
             a, b = scores[i], scores[j]
             if a is not None and b is not None:
-                votes += _vote(self.name, i, j, a - b, self.reference)
+                votes += _vote(self.name, i, j, a - b, self.reference, tie=self.ties)
         return tuple(votes)
 
-    def _score(self, row: int, prompt: Prompt, reply: str) -> float | None:
-        where = f"rule {self.reference} at comparison {row} (counted from 0; prompt {prompt.id})"
+    def score(self, prompt: Prompt, reply: str) -> tuple[float, str] | None:
+        """What the function returns for the reply, and the function's name. None where it cannot tell."""
+        score = self._score(f"prompt {prompt.id}", prompt, reply)
+        return None if score is None else (score, self.reference)
+
+    def _score(self, where: str, prompt: Prompt, reply: str) -> float | None:
+        where = f"rule {self.reference} at {where}"
         try:
             score: object = self.function(prompt.conversation.last.content, reply)
         except Exception as error:
@@ -175,8 +197,12 @@ def _from_file(path: Path) -> Any:
     return module
 
 
-def _vote(voter: str, i: int, j: int, gap: float, reason: str) -> tuple[Vote, ...]:
+def _verify(rule: Rule, prompt: Prompt, reply: str) -> bool | None:
+    return verify(rule.check, reply, prompt=prompt.conversation.last.content, **rule.args)
+
+
+def _vote(voter: str, i: int, j: int, gap: float, reason: str, *, tie: bool = False) -> tuple[Vote, ...]:
     if gap == 0:
-        return ()
+        return (Vote(voter=voter, prefers=i, over=j, strength=0.5, reason=reason),) if tie else ()
     winner, loser = (i, j) if gap > 0 else (j, i)
     return (Vote(voter=voter, prefers=winner, over=loser, reason=reason),)
