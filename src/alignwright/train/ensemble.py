@@ -1,0 +1,79 @@
+"""How do several reward models become one? They disagree most where none of them knows, which is where a policy would exploit one alone.
+
+Members start from the same weights and see the data in other orders. Those whose scores are combined also start from heads of their own,
+because their disagreement is what is wanted; those whose weights are averaged (WARM, Rame et al. 2024, arXiv 2401.12187) start from
+one head of zeros, because weights can be averaged only where training stayed in one basin. An average of adapters is their stacked
+adapter (`averaging`), so it is the mean of the changes and not a change by the mean of factors.
+
+Left out on purpose: members on other data or over other base models; memory and time grow with their number, one trunk is all there is.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from safetensors.torch import load_file
+
+from alignwright.model.reward_head import HEAD, load_head, new_head, put_on, score_rows
+from alignwright.model.weights import FILE, write_tensors
+from alignwright.spec.training import RewardModel
+from alignwright.train.averaging import blend_adapters, blend_tensors
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from alignwright.model.local import LocalPolicy
+    from alignwright.model.tokens import TokenRow
+
+AVERAGE = "average"
+
+
+def first_heads(policy: LocalPolicy, stage: RewardModel, seed: int) -> list[nn.Linear]:
+    """The head that each member starts from: zero for one model or one average of models, else one drawn for each member."""
+    if stage.ensemble == 1 or stage.combine == "weights":
+        return [new_head(policy, None) for _ in range(stage.ensemble)]
+    return [new_head(policy, seed + 1 + member) for member in range(stage.ensemble)]
+
+
+def average_members(members: Sequence[Path], target: Path, model: str) -> None:
+    """Write to `target` the member whose weights are the mean of the members' weights; it is whole when its head is there."""
+    share = 1.0 / len(members)
+    if (members[0] / "weights" / FILE).is_file():
+        (target / "weights").mkdir(parents=True, exist_ok=True)
+        parts = [(load_file(member / "weights" / FILE), lambda _: share) for member in members]
+        write_tensors(blend_tensors(parts), target / "weights" / FILE, model)
+    else:
+        blend_adapters([(member / "adapter", lambda _: share) for member in members], target / "adapter")
+    heads = [load_file(member / HEAD) for member in members]
+    write_tensors(blend_tensors([(head, lambda _: share) for head in heads]), target / HEAD, model)
+
+
+def drop_members(members: Sequence[Path]) -> None:
+    """Remove the weights of members that live on in their average; their metrics stay."""
+    for member in members:
+        for part in ("adapter", "weights"):
+            shutil.rmtree(member / part, ignore_errors=True)
+
+
+def member_scores(policy: LocalPolicy, member: Path, rows: Sequence[TokenRow]) -> Tensor:
+    """What a saved member says of each reply. Shape [R]. The policy wears the member's weights afterwards, an average's excepted."""
+    head = load_head(member, policy)
+    adapter = member / "adapter"
+    if member.name != AVERAGE or not adapter.is_dir():
+        put_on(policy, member)
+        return score_rows(policy, head, rows)
+    policy.model.load_adapter(str(adapter), AVERAGE, is_trainable=False, autocast_adapter_dtype=False)  # of a rank of its own: worn beside
+    policy.model.set_adapter(AVERAGE)
+    try:
+        return score_rows(policy, head, rows)
+    finally:
+        policy.model.set_adapter("default")
+        policy.model.delete_adapter(AVERAGE)
+
+
+def spread(score_R: Tensor) -> tuple[float, float]:
+    """Mean and deviation of a member's scores: what it is standardised by."""
+    return float(score_R.mean()), float(score_R.std(correction=0)) if len(score_R) > 1 else 0.0

@@ -1,0 +1,304 @@
+"""How does a model learn to tell the better reply? A scalar head over the trunk, trained by Bradley-Terry on preferences.
+
+P(chosen beats rejected) = sigmoid(r_chosen - r_rejected), with the vote's strength as a soft label, and optionally a margin for surer votes
+(Touvron et al. 2023) and a pull of both scores towards zero (Eisenstein et al. 2023). Pairs that came from one comparison are one
+row, its prompt and each reply computed once, and weigh together as one (Ouyang et al. 2022: the mean over their K(K-1)/2 pairs), so a
+prompt with many replies does not count for more than one with two.
+
+A single model starts from a head of zeros: every score is 0, the loss is that of a coin, and no random direction has to be unlearnt in a
+short training. Members of an ensemble start from random heads (`ensemble`). The policy lends its trunk and has it back unchanged.
+Trained is what the policy has trainable: its adapter, or all weights.
+
+Left out on purpose: an epoch's choice by held-out accuracy (that would spend the held-out prompts), and a bias, which no difference sees.
+Shapes: B rows, R replies, P pairs.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from peft import PeftModel
+
+from alignwright.core.records import Finding, Preference
+from alignwright.model.adapters import save_adapter, trainable_parameters
+from alignwright.model.reward_head import HEAD, RewardMeta, apply_head, end_hidden, end_scores, in_float32, new_head, save_head
+from alignwright.model.tokens import TokenRow
+from alignwright.model.weights import save_weights
+from alignwright.spec.stages import known
+from alignwright.spec.training import RewardModel
+from alignwright.train.batches import MicroBatch, TrainPlan, plan_training
+from alignwright.train.checkpoint import drop_checkpoints
+from alignwright.train.ensemble import AVERAGE, average_members, drop_members, first_heads, member_scores, spread
+from alignwright.train.loop import LoopSettings, StepReport, run_loop
+from alignwright.train.losses import bradley_terry
+from alignwright.train.reward_check import Heard, heldout_findings, keep_apart, longer_chosen
+from alignwright.train.rows import fit_rows
+from alignwright.train.start import Invariant, check_start
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from alignwright.model.local import LocalPolicy
+
+
+@dataclass(frozen=True)
+class PairGroup:
+    """Pairs of one comparison: the row of its prompt and distinct replies, and for each pair the places of chosen and rejected in it."""
+
+    row: TokenRow
+    preferences: tuple[Preference, ...]
+    places: tuple[tuple[int, int], ...]
+
+    @property
+    def weight(self) -> float:
+        """The mean of its pairs' weights: 1 unless said otherwise, whatever their number."""
+        return math.fsum(p.weight for p in self.preferences) / len(self.preferences)
+
+
+def reward(
+    policy: LocalPolicy,
+    preferences: Sequence[Preference],
+    stage: RewardModel,
+    *,
+    seed: int,
+    folder: Path,
+    on_step: Callable[[StepReport], None] | None = None,
+    name: str = "reward",
+) -> tuple[list[StepReport], tuple[Finding, ...]]:
+    """Train reward models over the policy's trunk into `folder` and say, as findings of the stage `name`, how far they agree with votes.
+
+    `stage` must be resolved. `folder` gets `reward.json`, a folder for each member and `metrics.jsonl` of all of them.
+    Raises ValueError when no pair can teach or the start is not what it must be, TrainingDiverged on a loss that is not finite.
+    """
+    train, held = keep_apart(_usable(policy, preferences, stage, folder), stage.heldout, seed)
+    groups, kept = group_pairs(policy, train), group_pairs(policy, held)
+    seeds = [seed + 1_000_003 * member for member in range(stage.ensemble)]
+    rows = [group.row for group in groups]
+    plans = [plan_training(rows, epochs=known(stage.epochs), batch_tokens=known(stage.batch_tokens), seed=s) for s in seeds]
+    heads = first_heads(policy, stage, seed)
+    _check(policy, heads, groups, plans[0].micro_batches[0], stage, train, folder)
+    members = [folder / f"member-{m}" for m in range(stage.ensemble)]
+    with _lent(policy) as start:
+        reports = []
+        for m, member in enumerate(members):
+            start()
+            reports += _train_member(policy, heads[m], groups, plans, m, stage, member, on_step)
+        _join_metrics(folder, members, plans)
+        meta, said = _combine(policy, members, stage, groups, kept, folder)
+    heard = _heard(meta.combined(said), kept)
+    meta.write(folder)
+    if stage.combine == "weights":
+        drop_members(members)
+    each = [_accuracy(_heard(row_R, kept)) for row_R in said] if held and len(said) > 1 else []
+    note = "members by themselves " + ", ".join(f"{share:.1%}" for share in each) if each else ""
+    return reports, heldout_findings(heard, stage=name, labels=stage.labels, note=note)
+
+
+def group_pairs(policy: LocalPolicy, preferences: Sequence[Preference]) -> list[PairGroup]:
+    """Pairs that share a parent and a prompt become one row, in the order of their first pair; others stay by themselves."""
+    together: dict[tuple[str, str], list[Preference]] = {}
+    for i, p in enumerate(preferences):
+        together.setdefault((p.prompt.conversation.id, p.parent or f"alone {i}"), []).append(p)
+    return [_group(policy, pairs) for pairs in together.values()]
+
+
+def pair_losses(score_R: Tensor, groups: Sequence[PairGroup], stage: RewardModel) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Of each pair of these groups, whose replies were scored in order: its loss, its gap, the sum of its two scores, and its weight. Shape [P]."""
+    first, places = 0, list[tuple[int, int]]()
+    for group in groups:
+        places += [(first + i, first + j) for i, j in group.places]
+        first += len(group.row.replies)
+    pairs = [(p, p.weight / len(group.preferences)) for group in groups for p in group.preferences]
+    on = score_R.device
+    chosen_P, rejected_P = (score_R[torch.tensor(side, device=on)] for side in zip(*places, strict=True))
+    strength_P = torch.tensor([p.strength for p, _ in pairs], device=on)
+    label_P = strength_P if stage.labels == "soft" else ((strength_P - 0.5).sign() + 1) / 2  # a tie stays one
+    margin_P = stage.margin * (2 * strength_P - 1) if stage.margin else None
+    gap_P, sum_P = chosen_P - rejected_P, chosen_P + rejected_P
+    loss_P = bradley_terry(gap_P, strength_P=label_P, margin_P=margin_P) + stage.center * sum_P**2
+    return loss_P, gap_P, sum_P, torch.tensor([weight for _, weight in pairs], device=on)
+
+
+class _RewardObjective:
+    def __init__(self, policy: LocalPolicy, head: nn.Linear, groups: Sequence[PairGroup], stage: RewardModel) -> None:
+        self.policy, self.head, self.groups, self.stage = policy, head, groups, stage
+        self.rows: Sequence[TokenRow] = [group.row for group in groups]
+
+    def units(self, batch: MicroBatch) -> float:
+        return sum(self.groups[i].weight for i in batch)
+
+    def loss(self, batch: MicroBatch) -> tuple[Tensor, dict[str, float]]:
+        score_R = end_scores(self.policy, self.head, [self.rows[i] for i in batch])
+        loss_P, gap_P, sum_P, weight_P = pair_losses(score_R, [self.groups[i] for i in batch], self.stage)
+        logged = {"accuracy": (gap_P > 0).float() + (gap_P == 0).float() / 2, "gap": gap_P, "score": sum_P / 2}
+        return (weight_P * loss_P).sum(), {name: float((weight_P * value.detach()).sum()) for name, value in logged.items()}
+
+    def describe(self, index: int) -> dict[str, object]:
+        return {"pairs": [p.row() for p in self.groups[index].preferences]}
+
+
+def _train_member(
+    policy: LocalPolicy,
+    head: nn.Linear,
+    groups: Sequence[PairGroup],
+    plans: Sequence[TrainPlan],
+    number: int,
+    stage: RewardModel,
+    member: Path,
+    on_step: Callable[[StepReport], None] | None,
+) -> list[StepReport]:
+    """Train one member to its end and keep it; nothing is done where that was done before."""
+    if (member / HEAD).exists():
+        return []
+    member.mkdir(exist_ok=True)
+    show = None if on_step is None else lambda report: on_step(_shifted(report, number, plans))
+    policy.model.add_module(_ATTACHED, head)  # so that the loop finds it among what it trains
+    try:
+        reports = run_loop(
+            policy, _RewardObjective(policy, head, groups, stage), plans[number], LoopSettings(stage.lr, stage.checkpoint_every), member, show
+        )
+    finally:
+        del policy.model._modules[_ATTACHED]
+    if isinstance(policy.model, PeftModel):
+        save_adapter(policy, member / "adapter")
+    else:
+        save_weights(policy, member / "weights")
+    save_head(head, member, policy.name)
+    drop_checkpoints(member)
+    return [_shifted(report, number, plans) for report in reports]
+
+
+def _combine(
+    policy: LocalPolicy, members: Sequence[Path], stage: RewardModel, groups: Sequence[PairGroup], held: Sequence[PairGroup], folder: Path
+) -> tuple[RewardMeta, Tensor]:
+    """The members' common scale, found on held-out replies (on those of training where none are held out), and what they say of the held-out ones."""
+    if stage.combine == "weights":
+        if not (folder / AVERAGE / HEAD).exists():
+            average_members(members, folder / AVERAGE, policy.name)
+        members = [folder / AVERAGE]
+    asked = [group.row for group in held or groups]
+    with in_float32(policy):
+        score_MR = torch.stack([member_scores(policy, member, asked) for member in members])
+    means, sds = zip(*map(spread, score_MR), strict=True)
+    return RewardMeta(policy.name, tuple(m.name for m in members), stage.combine, stage.penalty, means, sds), score_MR
+
+
+@contextlib.contextmanager
+def _lent(policy: LocalPolicy) -> Iterator[Callable[[], None]]:
+    """The policy's trainable weights are put back at the end, and whenever what is yielded is called."""
+    parameters = trainable_parameters(policy)
+    kept = [p.detach().clone() for p in parameters]
+
+    @torch.no_grad()
+    def restore() -> None:
+        for p, before in zip(parameters, kept, strict=True):
+            p.copy_(before)
+
+    try:
+        yield restore
+    finally:
+        restore()
+
+
+def _usable(policy: LocalPolicy, preferences: Sequence[Preference], stage: RewardModel, folder: Path) -> list[Preference]:
+    """The pairs that fit in `max_tokens` and have a weight. Raises ValueError on a pair that nothing can be learnt from."""
+    for p in preferences:
+        if p.chosen == p.rejected:
+            raise ValueError(f"a reward model was to learn from a pair of two equal replies, {p.chosen[:80]!r}; leave such pairs out")
+    rows = [policy.chat.row(p.prompt.conversation, [p.chosen, p.rejected]) for p in preferences]
+    fit = fit_rows(rows, min(known(stage.max_tokens), policy.longest), folder, [p.row() for p in preferences])
+    usable = [preferences[i] for i in fit if preferences[i].weight > 0]
+    if not usable:
+        raise ValueError(f"all {len(fit)} pairs have weight 0, so there is nothing to learn; look at the aggregation's weights")
+    return usable
+
+
+def _group(policy: LocalPolicy, pairs: Sequence[Preference]) -> PairGroup:
+    replies = list(dict.fromkeys(text for p in pairs for text in (p.chosen, p.rejected)))
+    places = tuple((replies.index(p.chosen), replies.index(p.rejected)) for p in pairs)
+    return PairGroup(policy.chat.row(pairs[0].prompt.conversation, replies), tuple(pairs), places)
+
+
+@torch.no_grad()
+def _check(
+    policy: LocalPolicy,
+    heads: Sequence[nn.Linear],
+    groups: Sequence[PairGroup],
+    batch: MicroBatch,
+    stage: RewardModel,
+    train: Sequence[Preference],
+    folder: Path,
+) -> None:
+    """Refuse a start that is not what it must be; show what a judge of length alone would score."""
+    there = [groups[i] for i in batch]
+    hidden_RH = end_hidden(policy, [group.row for group in there])
+
+    def start_loss(score_R: Tensor) -> float:
+        loss_P, _, _, weight_P = pair_losses(score_R, there, stage)
+        return float((weight_P * loss_P).sum() / weight_P.sum())
+
+    coin = start_loss(torch.zeros(len(hidden_RH), device=hidden_RH.device))
+    zero = not bool(heads[0].weight.any())
+    means = (
+        "the head is zero, so every score is 0 and the loss is a coin's; otherwise the trunk gives no finite numbers"
+        if zero
+        else "members begin with random heads, so they begin a little worse than a coin"
+    )
+    alone = apply_head(new_head(policy, 0), end_hidden(policy, [TokenRow(there[0].row.prompt, there[0].row.replies[-1:])]))
+    among = apply_head(new_head(policy, 0), hidden_RH)[len(there[0].row.replies) - 1]
+    loose = 1e-2 if policy.dtype == torch.float32 else 0.5
+    shared = "a reply's score must not depend on the replies beside it, nor on padding: shared rows or positions are wrong"
+    length = "how often the vote is for the longer reply: what a judge of length alone gets right, and a reward model must exceed"
+    check_start(
+        [
+            *(
+                Invariant(f"loss of member {m}", start_loss(apply_head(h, hidden_RH)), coin, 1e-5 if zero else None, means)
+                for m, h in enumerate(heads)
+            ),
+            Invariant("score beside others less score alone", float(among - alone[0]), 0.0, loose, shared),
+            Invariant("accuracy of picking the longer reply", longer_chosen(train), 0.5, None, length),
+        ],
+        folder,
+    )
+
+
+def _heard(score_R: Tensor, groups: Sequence[PairGroup]) -> list[Heard]:
+    found: list[Heard] = []
+    scores = score_R.tolist()
+    for group in groups:
+        own, scores = scores[: len(group.row.replies)], scores[len(group.row.replies) :]
+        found += [Heard(p, own[i] - own[j]) for p, (i, j) in zip(group.preferences, group.places, strict=True)]
+    return found
+
+
+def _accuracy(heard: Sequence[Heard]) -> float:
+    credits = [h.credit for h in heard if h.preference.strength != 0.5]
+    return math.fsum(credits) / max(1, len(credits))
+
+
+def _shifted(report: StepReport, member: int, plans: Sequence[TrainPlan]) -> StepReport:
+    """A member's step as a step of the whole stage."""
+    lengths = [len(plan.steps) for plan in plans]
+    return replace(report, step=report.step + sum(lengths[:member]), steps=sum(lengths))
+
+
+def _join_metrics(folder: Path, members: Sequence[Path], plans: Sequence[TrainPlan]) -> None:
+    """One `metrics.jsonl` of the stage, member after member."""
+    lines: list[str] = []
+    for m, member in enumerate(members):
+        shift = partial(_shifted, member=m, plans=plans)
+        for line in (member / "metrics.jsonl").read_text(encoding="utf-8").splitlines():
+            report = shift(StepReport(**json.loads(line)))
+            lines.append(json.dumps(vars(report) | {"member": m}) + "\n")
+    (folder / "metrics.jsonl").write_text("".join(lines), encoding="utf-8")
+
+
+_ATTACHED = "alignwright_head"
