@@ -11,7 +11,7 @@ from alignwright.core.records import Finding
 from alignwright.feedback.contrast import ContrastVoter
 from alignwright.feedback.judge import JudgeVoter
 from alignwright.feedback.rules import rules
-from alignwright.feedback.scoring import RuleScorer, VoterScorer
+from alignwright.feedback.scoring import VoterScorer, rule_scorer
 from alignwright.model.reward_head import RewardScorer
 from alignwright.run import answers, inputs
 from alignwright.run.work import Work
@@ -25,7 +25,7 @@ def scorer(name: str, work: Work) -> Scorer:
         return RewardScorer.load(work.shelf.start, inputs.stored(work.ledger, trained))
     if name == "feedback":
         return VoterScorer(tuple(voters(work)))
-    return RuleScorer.load(name, work.experiment.folder)
+    return rule_scorer(name, work.experiment.folder)
 
 
 def voters(work: Work) -> list[Voter]:
