@@ -135,7 +135,7 @@ def test_the_report_is_made_again_without_torch(straight: Path) -> None:
     assert (straight / "report.html").read_bytes() == page
 
 
-COMMANDS = (["--help"], ["check", "SPEC"], ["align", "SPEC", "--dry-run"], ["diff", "RUN", "RUN"], ["new", "NEW"], ["schema"])
+COMMANDS = (["--help"], ["check", "SPEC", "--quick"], ["align", "SPEC", "--dry-run"], ["diff", "RUN", "RUN"], ["new", "NEW"], ["schema"])
 
 
 @pytest.mark.parametrize("arguments", COMMANDS)

@@ -60,12 +60,23 @@ def audit(
 
 
 @app.command()
-def check(spec: Spec, set_: Set = None) -> None:
-    """Check a spec file and all the data it names, without loading a model."""
+def check(
+    spec: Spec,
+    set_: Set = None,
+    quick: Annotated[bool, typer.Option("--quick", help="Leave out the rows of training: no tokenizer is loaded.")] = False,
+) -> None:
+    """Check a spec file, all the data it names and the rows that training would see, without loading a model."""
     from alignwright.spec.check import check as check_spec
 
-    for line in check_spec(spec, tuple(set_ or ())).lines:
+    report = check_spec(spec, tuple(set_ or ()))
+    for line in report.lines:
         typer.echo(line)
+    if not quick and report.experiment.train:
+        from rich.console import Console
+
+        from alignwright.run.doctor import examine, tell
+
+        tell(examine(report.experiment), Console())
 
 
 @app.command()

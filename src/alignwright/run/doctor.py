@@ -1,0 +1,216 @@
+"""Before anything is trained: would the data of each stage teach what was meant?
+
+`examine` looks at a whole spec before its run, at the rows that are known by then: written pairs and people's votes, files of
+conversations and of text, prompts to be answered. What a voter or the model itself has still to say is examined when its stage begins
+(`first_lines`), where the diagnosis is kept as `doctor.json`. Both use the model's own tokenizer, and `train.doctor` for what is wrong.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TypedDict
+
+from rich.console import Console
+from rich.padding import Padding
+from rich.text import Text
+
+from alignwright.aggregate.pooled import pooled
+from alignwright.core.records import Conversation, Preference
+from alignwright.feedback.written import WrittenVoter
+from alignwright.model.tokenizer import NotHere, Speech, speech
+from alignwright.model.tokens import Chat, TokenRow
+from alignwright.report.text import visible
+from alignwright.run import inputs
+from alignwright.run.ledger import write_json
+from alignwright.run.mask import LEGEND, painted, three
+from alignwright.spec.experiment import Experiment, resolve_effort
+from alignwright.spec.items import TextItem
+from alignwright.spec.models import resolve
+from alignwright.spec.stages import Written, known
+from alignwright.spec.training import Average, Pretrain, Sampling, Sft, Training
+from alignwright.train.doctor import ALLOWED, Diagnosis, Kind, LengthBias, SickData, diagnose, refuse
+from alignwright.train.rows import demonstration_rows, pair_rows, prompt_rows
+from alignwright.train.traps import Source
+
+MOST = 20_000
+"""Rows of a stage that are looked at before a run, spread evenly over its data; when the stage begins, all are."""
+
+
+@dataclass(frozen=True)
+class Examination:
+    """What was found for one training stage. `note` says what was not looked at, and why; `pictures` are three of its rows."""
+
+    stage: str
+    diagnosis: Diagnosis | None
+    note: str = ""
+    pictures: tuple[tuple[str, Text], ...] = ()
+
+
+def examine(experiment: Experiment) -> list[Examination]:
+    """Examine the data of every training stage, as far as they are known before the run.
+
+    Raises ValueError where the model's tokenizer has no chat template, or one that cannot be trained with.
+    """
+    experiment = resolve_effort(experiment)
+    stages = [(f"train.{place}.{stage.by}", stage) for place, stage in enumerate(experiment.train) if not isinstance(stage, Average)]
+    if not stages:
+        return []
+    try:
+        found = speech(resolve(experiment.model, experiment.folder))
+    except NotHere as reason:
+        return [Examination(name, None, f"not examined: {reason}") for name, _ in stages]
+    return [_examined(name, stage, experiment, found) for name, stage in stages]
+
+
+def first_lines(
+    stage: str,
+    rows: Sequence[TokenRow],
+    chat: Chat,
+    *,
+    sources: Sequence[Source] = (),
+    kind: Kind = "replies",
+    max_tokens: int | None = None,
+    new_tokens: int = 0,
+    vocabulary: int | None = None,
+    allowed: float = ALLOWED,
+    folder: Path | None = None,
+) -> list[str]:
+    """What a training stage says of its rows before its first step, three of them written out; kept as `doctor.json` in `folder`.
+
+    Raises SickData, after the diagnosis was kept, when something is refused.
+    """
+    diagnosis = diagnose(
+        rows, chat, sources=sources, kind=kind, max_tokens=max_tokens, new_tokens=new_tokens, vocabulary=vocabulary, allowed=allowed
+    )
+    if folder is not None:
+        write_json(folder / "doctor.json", {"stage": stage, "max_tokens": max_tokens, "allowed": allowed, **asdict(diagnosis)})
+    refuse(stage, diagnosis)
+    pictures = [f"{name}\n{text.plain}" for name, text in _pictures(rows, chat)]
+    return [f"{stage}: {line}" for line in (*counts(diagnosis), *_warnings(diagnosis))] + pictures + [LEGEND]
+
+
+def stage_lines(
+    name: str, stage: Training, sources: Sequence[Source], chat: Chat, *, longest: int, vocabulary: int | None, bad_rows: float, folder: Path
+) -> list[str]:
+    """`first_lines` of the rows that a stage makes of its data. `longest` is the longest row that the model can attend to."""
+    rows, kind = rows_of(stage, sources, chat)
+    limits = _limits(stage, kind, longest, bad_rows)
+    return first_lines(name, rows, chat, sources=sources, kind=kind, vocabulary=vocabulary, folder=folder, **limits)
+
+
+def rows_of(stage: Training, sources: Sequence[Source], chat: Chat) -> tuple[list[TokenRow], Kind]:
+    """The rows that a stage makes of its data, one for each, and what kind they are."""
+    match stage:
+        case Pretrain():
+            return [chat.text(text) for text in sources if isinstance(text, str)], "text"
+        case Sampling():
+            return prompt_rows(chat, [prompt for prompt in sources if not isinstance(prompt, str | Preference | Conversation)]), "prompts"
+        case Sft():
+            return demonstration_rows(chat, [said for said in sources if isinstance(said, Conversation)]), "replies"
+        case _:
+            return pair_rows(chat, [pair for pair in sources if isinstance(pair, Preference)]), "replies"
+
+
+def counts(diagnosis: Diagnosis) -> list[str]:
+    """The counts, in a line or two."""
+    d, total = diagnosis, diagnosis.rows + diagnosis.left_out
+    parts = [f"{d.rows:,} rows", f"{d.prompt_tokens:,} prompt tokens"]
+    if d.kind != "prompts":
+        parts += [f"{d.trained_tokens:,} trained", f"{d.masked_tokens:,} masked"]
+    if d.kind == "replies":
+        parts += [f"{d.ended:,} of {d.replies:,} replies end in a trained end of turn", f"{d.replies - d.ended:,} cut"]
+    parts += [f"{d.left_out:,} too long and left out ({d.left_out / total:.1%}, {d.left_out_tokens:,} tokens)"] if d.left_out else ["none too long"]
+    return [", ".join(parts), *([] if d.length is None else [_told_length(d.length)])]
+
+
+def _told_length(length: LengthBias) -> str:
+    span = f" [{length.low:.1%}, {length.high:.1%}]" if length.low is not None and length.high is not None else ""
+    chosen, rejected = f"{length.mean_chosen:,.0f}", f"{length.mean_rejected:,.0f}"
+    longer = f"the chosen reply is the longer in {length.longer:.1%} of {length.pairs:,} pairs ({chosen} against {rejected} characters)"
+    return f"{longer}; picking the longer is right in {length.accuracy:.1%}{span} (HH-RLHF: 59.5% helpful, 44.3% harmless)"
+
+
+def tell(found: Sequence[Examination], console: Console) -> None:
+    """Print the examinations. Raises SickData when something in them is refused."""
+    for examination in found:
+        console.print(Text(f"\n{examination.stage}", style="bold"), Text(examination.note), soft_wrap=True)
+        if examination.diagnosis is not None:
+            for line in counts(examination.diagnosis):
+                console.print(Text(line), soft_wrap=True)
+            for line in _warnings(examination.diagnosis):
+                console.print(Text(line, style="yellow"), soft_wrap=True)
+        for name, text in examination.pictures:
+            console.print(Text(name, style="dim"))
+            console.print(Padding(text, (0, 0, 0, 2), expand=False))
+    if any(examination.pictures for examination in found):
+        console.print(Text(LEGEND, style="dim"), soft_wrap=True)
+    sick = [(e.stage, e.diagnosis) for e in found if e.diagnosis is not None and e.diagnosis.refused]
+    reasons = [f"{stage}: {trouble.name}: {trouble.message}" for stage, diagnosis in sick for trouble in diagnosis.refused]
+    if reasons:
+        raise SickData("the data would not teach what was meant\n" + "\n".join(map(visible, reasons)))
+
+
+def _examined(name: str, stage: Training, experiment: Experiment, found: Speech) -> Examination:
+    sources, note = _known(stage, experiment)
+    if not sources:
+        return Examination(name, None, note)
+    seen = sources if len(sources) <= MOST else [sources[i * len(sources) // MOST] for i in range(MOST)]
+    if len(seen) < len(sources):
+        note = f"{len(seen):,} of {len(sources):,} rows looked at; {note}".removesuffix("; ")
+    rows, kind = rows_of(stage, seen, found.chat)
+    limits = _limits(stage, kind, found.longest, experiment.intent.bad_rows)
+    diagnosis = diagnose(rows, found.chat, sources=seen, kind=kind, vocabulary=found.vocabulary, **limits)
+    return Examination(name, diagnosis, note, _pictures(rows, found.chat))
+
+
+class _Limits(TypedDict):
+    max_tokens: int | None
+    new_tokens: int
+    allowed: float
+
+
+def _limits(stage: Training, kind: Kind, longest: int | None, bad_rows: float) -> _Limits:
+    """Text is cut into rows without loss, so none of it is too long; a prompt must leave room for the reply."""
+    limit = min(known(stage.max_tokens), longest or known(stage.max_tokens))
+    new_tokens = known(stage.max_new_tokens) if isinstance(stage, Sampling) else 0
+    return {"max_tokens": None if kind == "text" else limit, "new_tokens": new_tokens, "allowed": max(ALLOWED, bad_rows)}
+
+
+def _known(stage: Training, experiment: Experiment) -> tuple[list[Source], str]:
+    """What a stage is known to learn from before the run, and what is still to come."""
+    match stage:
+        case Pretrain():
+            return [item.text for item in inputs.items(experiment, stage.text, TextItem, None)], ""
+        case Sft() if stage.data not in ("chosen", "revisions"):
+            return list(inputs.conversations(experiment, stage.data)), ""
+        case Sampling():
+            return list(inputs.prompts(experiment, experiment.intent.prompts)), "prompts; the replies are still to be sampled"
+        case Sft(data="revisions"):
+            return [], "revisions are still to be written; examined when the stage begins"
+        case _:
+            return _preferred(stage, experiment)
+
+
+def _preferred(stage: Training, experiment: Experiment) -> tuple[list[Source], str]:
+    """The preferences of those who have already voted."""
+    compared = inputs.known_comparisons(experiment)
+    if any(isinstance(voter, Written) for voter in experiment.feedback):
+        compared = [c.with_votes(votes) for c, votes in zip(compared, WrittenVoter()(compared), strict=True)]
+    pairs = pooled(compared, prior=experiment.aggregate.prior, min_strength=experiment.aggregate.min_strength)
+    later = [voter.by for voter in experiment.feedback if not isinstance(voter, Written)]
+    note = f"without the votes of {', '.join(later)}, which are still to be cast; examined again when the stage begins" if later else ""
+    if not isinstance(stage, Sft):
+        return list(pairs), note
+    lost = {(p.prompt.id, p.rejected) for p in pairs}
+    best = {(p.prompt.id, p.chosen): p for p in pairs if (p.prompt.id, p.chosen) not in lost}
+    return [p.prompt.conversation.then("assistant", p.chosen) for p in best.values()], note
+
+
+def _pictures(rows: Sequence[TokenRow], chat: Chat) -> tuple[tuple[str, Text], ...]:
+    return tuple((f"row {place} ({which}, {len(rows[place]):,} tokens)", painted(rows[place], chat)) for which, place in three(rows))
+
+
+def _warnings(diagnosis: Diagnosis) -> list[str]:
+    return [visible(f"warning: {trouble.name}: {trouble.message}") for trouble in diagnosis.troubles if not trouble.refused]
