@@ -31,6 +31,7 @@ from alignwright.train.rows import fit_rows
 if TYPE_CHECKING:
     from alignwright.model.local import LocalPolicy
 
+_FLAT = 3  # so many rollouts may pass at the start without a difference between replies
 _SHOWN = 2  # so many best and so many worst replies of a rollout go to samples.jsonl
 
 
@@ -80,6 +81,10 @@ class Rollout:
         if several:
             facts["no_spread"] = float(np.mean([group.equal for group in several]))
         return facts | ({"cost": float(np.mean(cost_R))} if cost_R else {})
+
+
+class ConstantReward(ValueError):
+    """The judge tells no reply from another."""
 
 
 def deal(prompts: int, *, per_rollout: int, epochs: int, seed: int) -> list[tuple[int, ...]]:
@@ -134,6 +139,25 @@ def draw(
             "look at what the judge says of such replies, or name another one under 'reward'"
         )
     return Rollout(rollout, tuple(groups), total - kept)
+
+
+def flat_rounds(rollout: Rollout, before: float, rounds: int) -> float:
+    """How many of the first rollouts taught nothing because the judge told no reply from another; -1 once it did. `before`: the last answer.
+
+    Raises ConstantReward after three of them, or all `rounds` where these are fewer.
+    """
+    several = [group for group in rollout.groups if len(group.scores) > 1]
+    scores = {score for group in rollout.groups for score in group.scores}
+    flat = all(group.equal for group in several) if several else len(scores) == 1
+    if before < 0 or not flat:
+        return -1.0
+    if before + 1 >= min(_FLAT, rounds):
+        one = f"it is {scores.pop():g} for every one of them" if len(scores) == 1 else "it differs between prompts and never between replies to one"
+        raise ConstantReward(
+            f"the reward is the same for every reply: in the first {int(before) + 1} rollouts {one}, so no reply is better than another and nothing "
+            "can be learnt. Look at samples.jsonl; then give a reward that tells these replies apart, or more samples, or longer replies"
+        )
+    return before + 1
 
 
 def rows_of(groups: Sequence[Group], budget: int) -> list[tuple[TokenRow, tuple[int, ...]]]:

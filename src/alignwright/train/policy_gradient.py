@@ -1,0 +1,299 @@
+"""How does a model learn from how well it did? Policy gradients: PPO, GRPO and its corrections, RLOO, REINFORCE.
+
+All are one thing: draw replies, have them judged, give every token its credit (`credit`), and follow a clipped surrogate
+(`policy_losses`) in the one optimiser loop. A method is a row of a table (`lesson.method_of`): which credit, weight of a token, clip.
+
+- PPO (Schulman et al. 2017; Ouyang et al. 2022): a value for every token, generalised advantages, whitened, clipped ratios and values.
+- GRPO (Shao et al. 2024, arXiv 2402.03300): replies to one prompt against each other, divided by their spread. Dr. GRPO (Liu et al. 2025)
+  divides by neither spread nor length; DAPO (Yu et al. 2025) weighs tokens alike, drops equal groups (it draws none in their place) and
+  penalises overlong replies; GSPO (Zheng et al. 2025) has one ratio a reply.
+- RLOO (Ahmadian et al. 2024, arXiv 2402.14740): against the mean of the siblings. REINFORCE: against the rollout's other replies.
+
+What holds the policy is its divergence from the model at the START of this stage. Earlier stages continue the same adapter, so that
+"adapter off" would be another model: a copy of the trainable parameters is kept, and swapped in for one pass a rollout.
+
+Passes are saved where they are not needed: no reference without `kl`; the log-probabilities of the policy that spoke are those of the
+first step's own forward pass, unless the credit needs them before it or a rollout has several minibatches. They are computed in the very
+rows and micro-batches of training, so ratio and divergence at the start are exactly 1 and 0; `check_start` refuses anything else.
+
+The displayed loss of a policy gradient is near 0 at every healthy step and says nothing; `reward` and `kl` in the metrics do.
+
+Left out on purpose: a KL weight per token position, replay of old rollouts, clamps of rewards.
+
+Shapes: `_R` replies, `_N` their tokens.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+import torch
+
+from alignwright.core.protocols import Scorer
+from alignwright.core.records import Prompt
+from alignwright.model.adapters import trainable_parameters
+from alignwright.model.tokens import TokenRow
+from alignwright.spec.stages import known
+from alignwright.spec.training import GradientStage, Grpo, Ppo, Rloo
+from alignwright.train import batches
+from alignwright.train.batches import MicroBatch
+from alignwright.train.credit import adapted, multiplier, per_reply
+from alignwright.train.lesson import Method, assign, lay_out, method_of
+from alignwright.train.loop import LoopSettings, StepReport, run_loop
+from alignwright.train.passes import forward_rows, weights_of
+from alignwright.train.policy_losses import Estimator, clipped, clipped_by_reply, divergence, divergence_loss, movement, squared_value
+from alignwright.train.rollout import deal, draw, fitting, flat_rounds, keep_samples
+from alignwright.train.start import Invariant, check_start
+from alignwright.train.value_head import ValueHead, value_head
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from alignwright.model.local import LocalPolicy
+
+_MULTIPLIER_RATE = 0.1  # how far the Lagrange multiplier goes for a mean cost of 1 above its limit
+
+
+def policy_gradient(
+    policy: LocalPolicy,
+    prompts: Sequence[Prompt],
+    scorer: Scorer,
+    stage: GradientStage,
+    *,
+    cost: Scorer | None = None,
+    mix: Sequence[TokenRow] = (),
+    seed: int,
+    folder: Path,
+    on_step: Callable[[StepReport], None] | None = None,
+) -> list[StepReport]:
+    """Train `policy` in place to raise `scorer`, whose mean `cost` (where given) must not exceed the stage's limit.
+
+    `mix` are rows of plain text whose likelihood is held up. `stage` must be resolved: no knob is None. `folder` gets metrics.jsonl,
+    samples.jsonl and start.json. Raises ValueError for knobs that cannot work together, ConstantReward when the judge tells no reply from
+    another, BrokenStart when policy and reference are not the same numbers, TrainingDiverged when a loss is not finite.
+    """
+    method = method_of(stage)
+    fit = fitting(policy, prompts, stage, folder)
+    _check(stage, method, len(fit), cost, mix)
+    policy.check_lengths([len(row) for row in mix])
+    course = _Course(policy, fit, (scorer, cost), mix, stage, method, seed, folder)
+    return run_loop(policy, course, course, LoopSettings(stage.lr, stage.checkpoint_every), folder, on_step)
+
+
+def _check(stage: GradientStage, method: Method, prompts: int, cost: Scorer | None, mix: Sequence[TokenRow]) -> None:
+    """Refuse what would do nothing, or not what its name says."""
+    said, size = f"train by {stage.by}: ", min(known(stage.prompts), prompts)
+    if stage.kl_form == "loss:k1":
+        raise ValueError(
+            f"{said}kl_form loss:k1 holds nothing: the expected gradient of k1 as a loss is zero, whatever the policy. "
+            "Use reward:k1 or loss:k2 for KL(policy || start), loss:k3 for KL(start || policy)"
+        )
+    if isinstance(stage, Grpo | Rloo) and known(stage.samples) < 2:
+        raise ValueError(f"{said}a reply is judged against its siblings, and with 'samples: 1' it has none; ask for 2, or use ppo or reinforce")
+    if stage.kl_target is not None and stage.kl == 0:
+        raise ValueError(f"{said}kl_target adapts a weight that starts at 'kl: 0' and stays there; give kl a positive start")
+    if (cost is None) != (stage.cost is None):
+        given = "none" if cost is None else cost.name
+        raise ValueError(f"{said}the stage names {stage.cost!r} as its cost, and the cost that was given is {given}; give both or neither")
+    if (stage.mix > 0) != bool(mix):
+        raise ValueError(f"{said}'mix: {stage.mix:g}' with {len(mix)} rows of plain text; the weight and the text need each other")
+    if method.minibatches > size:
+        raise ValueError(f"{said}{method.minibatches} minibatches of {size} prompts leave some empty; ask for fewer, or for more prompts")
+
+
+class _Course:
+    """Objective and course in one: the rows of a round, and the loss of its micro-batches."""
+
+    def __init__(
+        self,
+        policy: LocalPolicy,
+        prompts: Sequence[Prompt],
+        judges: tuple[Scorer, Scorer | None],
+        mix: Sequence[TokenRow],
+        stage: GradientStage,
+        method: Method,
+        seed: int,
+        folder: Path,
+    ) -> None:
+        self.policy, self.prompts, self.judges, self.mix = policy, prompts, judges, mix
+        self.stage, self.method, self.seed, self.folder = stage, method, seed, folder
+        self.deals = deal(len(prompts), per_rollout=known(stage.prompts), epochs=known(stage.epochs), seed=seed)
+        self.rounds, self.per_round = len(self.deals), method.passes * method.minibatches
+        self.budget = min(batches.MICRO_TOKENS, known(stage.batch_tokens))
+        self.head = value_head(policy) if isinstance(stage, Ppo) else None
+        self.extra: Sequence[nn.Parameter] = list(self.head.parameters()) if self.head else []
+        self.parameters = trainable_parameters(policy)
+        self.start = [p.detach().clone() for p in self.parameters] if stage.kl > 0 else []
+        self.in_reward = stage.kl_form.startswith("reward:")
+        self.estimator: Estimator = cast("Estimator", stage.kl_form.partition(":")[2])
+        self.overheard = self.head is None and method.minibatches == 1 and not (stage.kl > 0 and self.in_reward)
+        self.kl, self.multiplier, self.flat = stage.kl, 0.0, 0.0
+        self.rows: Sequence[TokenRow] = []
+        self.mixed: dict[int, float] = {}  # the weight of a row of plain text
+        self.fresh = self.first_step = False
+
+    # -- as a course ------------------------------------------------------------------------------------------------------------------
+    def epoch(self, number: int) -> int:
+        return sum(map(len, self.deals[:number])) // len(self.prompts)
+
+    def state(self) -> dict[str, float]:
+        return {"kl": self.kl, "multiplier": self.multiplier, "flat": self.flat}
+
+    def restore(self, state: Mapping[str, float]) -> None:
+        self.kl, self.multiplier, self.flat = state["kl"], state["multiplier"], state["flat"]
+
+    def begin(self, number: int) -> list[list[MicroBatch]]:
+        stage, asked = self.stage, [self.prompts[i] for i in self.deals[number]]
+        rollout = draw(self.policy, asked, self.judges[0], stage, seed=self.seed, rollout=number, cost=self.judges[1])
+        device, longest = self.policy.device, known(stage.max_new_tokens)
+        lesson = lay_out(rollout, self.method, multiplier=self.multiplier, budget=self.budget, longest=longest, seed=self.seed, device=device)
+        self.lesson, self.rows, self.mixed = lesson, lesson.rows, {}
+        self._listen()
+        penalty_N = torch.zeros_like(lesson.old_N)
+        if self.kl > 0 and self.in_reward:
+            penalty_N = self.kl * divergence(self.estimator, lesson.old_N, lesson.reference_N)
+        if isinstance(stage, Ppo):
+            assign(lesson, self.method, penalty_N, gamma=stage.gamma, lam=stage.lam, whiten=stage.whiten)
+        else:
+            assign(lesson, self.method, penalty_N)
+        keep_samples(self.folder, rollout, (per_reply(lesson.advantage_N, lesson.length_R) / lesson.length_R).tolist())
+        self.flat = flat_rounds(rollout, self.flat, self.rounds)
+        self.fresh, self.first_step = number == 0, True
+        return [self._with_mix(step, random.Random(f"{self.seed}/{number}/{k}")) for k, step in enumerate(lesson.steps)]  # noqa: S311
+
+    def after(self, step: int) -> dict[str, float]:
+        self.first_step = False
+        facts = self.lesson.rollout.facts() | self._facts()
+        if step + 1 == self.per_round:
+            if self.stage.kl_target is not None and "kl" in facts:
+                self.kl = adapted(self.kl, seen=facts["kl"], target=self.stage.kl_target)
+            if "cost" in facts:
+                self.multiplier = multiplier(self.multiplier, cost=facts["cost"], limit=self.stage.cost_limit, rate=_MULTIPLIER_RATE)
+        return facts
+
+    # -- as an objective --------------------------------------------------------------------------------------------------------------
+    def units(self, batch: MicroBatch) -> float:
+        return 0.0 if batch[0] in self.mixed else float(self.lesson.unit_R[self.lesson.replies(batch)].sum())
+
+    def loss(self, batch: MicroBatch) -> tuple[Tensor, dict[str, float]]:
+        if batch[0] in self.mixed:
+            return self._mix_loss(batch)
+        lesson = self.lesson
+        reply_R = lesson.replies(batch)
+        at_N, length_R = lesson.tokens(reply_R), lesson.length_R[reply_R]
+        logp_N, value_N = self._forward(batch, self.head)
+        if self.overheard and self.first_step:
+            lesson.old_N[at_N] = logp_N.detach()
+        if self.fresh:
+            self._check_start(at_N, logp_N.detach())
+        loss_N, logged = self._token_losses(at_N, length_R, logp_N, value_N)
+        even_N = torch.repeat_interleave(lesson.unit_R[reply_R] / length_R, length_R)  # sums to the units: what is logged is a plain mean
+        total = (torch.repeat_interleave(lesson.weight_R[reply_R], length_R) * loss_N).sum()
+        return total, {name: float((even_N * x_N).sum()) for name, x_N in logged.items()}
+
+    def describe(self, index: int) -> dict[str, object]:
+        if index in self.mixed:
+            return {"text": self.policy.chat.decode(self.rows[index].replies[0])}
+        replies = [(group, k) for group in self.lesson.rollout.groups for k in range(len(group.texts))]
+        shown = [replies[r] for r in self.lesson.places[index]]
+        prompt = [m.model_dump() for m in shown[0][0].prompt.conversation.messages]
+        return {"prompt": prompt, "replies": [{"text": group.texts[k], "score": group.scores[k]} for group, k in shown]}
+
+    # -- inside -----------------------------------------------------------------------------------------------------------------------
+    def _forward(self, batch: MicroBatch, head: ValueHead | None = None) -> tuple[Tensor, Tensor]:
+        return forward_rows(self.policy, [self.rows[i] for i in batch], temperature=self.stage.temperature, head=head)
+
+    @torch.no_grad()
+    def _listen(self) -> None:
+        """The passes before the first step: the policy that spoke, where the first step does not show it for nothing, and the reference."""
+        lesson, places = self.lesson, {batch: self.lesson.tokens(self.lesson.replies(batch)) for batch in self.lesson.micro_batches}
+        if not self.overheard:
+            for batch, at_N in places.items():
+                lesson.old_N[at_N], lesson.value_N[at_N] = self._forward(batch, self.head)
+        if self.kl > 0:
+            with weights_of(self.parameters, self.start):
+                for batch, at_N in places.items():
+                    lesson.reference_N[at_N] = self._forward(batch)[0]
+
+    def _token_losses(self, at_N: Tensor, length_R: Tensor, logp_N: Tensor, value_N: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """The loss of each token, and what is logged of it."""
+        lesson, method, stage = self.lesson, self.method, self.stage
+        old_N, advantage_N = lesson.old_N[at_N], lesson.advantage_N[at_N]
+        if method.by_reply:
+            loss_N = clipped_by_reply(logp_N, old_N, advantage_N, length_R, low=method.low, high=method.high)
+        else:
+            loss_N = clipped(logp_N, old_N, advantage_N, low=method.low, high=method.high)
+        logged = movement(logp_N.detach(), old_N, length_R if method.by_reply else None, low=method.low, high=method.high)
+        if self.kl > 0 and not self.in_reward:
+            loss_N = loss_N + self.kl * divergence_loss(self.estimator, logp_N, lesson.reference_N[at_N], old_N)
+        if isinstance(stage, Ppo):
+            value_loss_N = squared_value(value_N, lesson.value_N[at_N], lesson.return_N[at_N], clip=stage.value_clip)
+            loss_N = loss_N + stage.value * value_loss_N
+            logged["value_loss"] = value_loss_N.detach()
+        return loss_N, logged
+
+    def _facts(self) -> dict[str, float]:
+        """What is logged of a round beside its rollout: measured on the policy that spoke, over the replies that teach."""
+        lesson = self.lesson
+        facts = {"kl_coef": self.kl} if self.kl > 0 else {}
+        if self.judges[1]:
+            facts["multiplier"] = self.multiplier
+        taught_R = lesson.taught_R
+        if self.method.dapo:
+            facts["dropped"] = float(len(lesson.rollout.groups) - len(lesson.group_R[taught_R].unique()))
+        if len(taught_R) == 0:
+            return facts
+        at_N = lesson.tokens(taught_R)
+        facts["entropy"] = -float(lesson.old_N[at_N].mean())
+        if self.kl > 0:
+            facts["kl"] = float((lesson.old_N - lesson.reference_N)[at_N].sum()) / len(taught_R)
+        spread = float(lesson.return_N.var(correction=0)) if self.head else 0.0
+        if spread > 0:
+            facts["explained_variance"] = 1 - float((lesson.return_N - lesson.value_N).var(correction=0)) / spread
+        return facts
+
+    def _with_mix(self, step: list[MicroBatch], order: random.Random) -> list[MicroBatch]:
+        """The step and a micro-batch of plain text, weighted so that the loop's division by the step's units makes it a mean over tokens."""
+        units = sum(self.units(batch) for batch in step)
+        if not self.mix or units == 0:
+            return step
+        chosen: list[TokenRow] = []
+        for i in order.sample(range(len(self.mix)), len(self.mix)):
+            if chosen and max(map(len, [*chosen, self.mix[i]])) * (len(chosen) + 1) > self.budget:
+                break
+            chosen.append(self.mix[i])
+        scored = sum(sum(map(len, row.replies)) if row.masks is None else sum(map(sum, row.masks)) for row in chosen)
+        batch = tuple(range(len(self.rows), len(self.rows) + len(chosen)))
+        self.rows = [*self.rows, *chosen]
+        self.mixed |= dict.fromkeys(batch, self.stage.mix * units / scored)
+        return [*step, batch]
+
+    def _mix_loss(self, batch: MicroBatch) -> tuple[Tensor, dict[str, float]]:
+        nll = -forward_rows(self.policy, [self.rows[i] for i in batch])[0].sum()
+        weight = self.mixed[batch[0]]
+        return weight * nll, {"mix_nll": weight / self.stage.mix * float(nll.detach())}
+
+    def _check_start(self, at_N: Tensor, logp_N: Tensor) -> None:
+        """On the first micro-batch of the stage, before anything has moved."""
+        lesson, strict = self.lesson, self.policy.dtype == torch.float32
+        gap = float((logp_N - lesson.old_N[at_N]).abs().max())
+        found = [Invariant("the ratio to the policy that spoke, at its furthest from 1,", math.exp(gap), 1.0, 1e-5, _RATIO)]
+        if self.kl > 0:
+            furthest = float((logp_N - lesson.reference_N[at_N]).abs().max())
+            found.append(Invariant("the log-ratio to the reference, at its furthest from 0,", furthest, 0.0, 1e-5, _REFERENCE))
+        if self.stage.temperature == 1:
+            drawn = [logp for group in lesson.rollout.groups for s in group.samples for logp in s.logprobs]
+            apart = float((logp_N - torch.tensor(drawn, device=logp_N.device)[at_N]).abs().mean())
+            name = "the mean gap between the sampler's and the trainer's log-probabilities"
+            found.append(Invariant(name, apart, 0.0, 1e-3 if strict else None, _GAP))
+        check_start(found, self.folder)
+        self.fresh = False
+
+
+_RATIO = "the policy in training is not the one that drew the samples, or its forward pass is not repeatable; check the adapter and the thread count"
+_REFERENCE = "the reference is not the model that this stage starts from, and the divergence would hold the policy to another; check what was loaded"
+_GAP = "sampling and training do not compute the same model: a mask, a position, a merged adapter or an end token differs between them"
