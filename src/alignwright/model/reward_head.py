@@ -218,9 +218,9 @@ def _within(row: TokenRow, budget: int) -> Iterator[TokenRow]:
 
 
 # ---- a member's weights ------------------------------------------------------------------------------------------------------------
-def save_head(head: nn.Linear, folder: Path, model: str) -> None:
+def save_head(head: nn.Linear, folder: Path) -> None:
     """Keep the head in a member's folder. It is written last: a member with a head is a member that is whole."""
-    write_tensors({"weight": head.weight.detach().cpu().contiguous()}, folder / HEAD, model)
+    write_tensors({"weight": head.weight.detach().cpu().contiguous()}, folder / HEAD)
 
 
 def load_head(folder: Path, policy: LocalPolicy) -> nn.Linear:

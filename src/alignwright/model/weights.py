@@ -27,7 +27,7 @@ def save_weights(policy: LocalPolicy, folder: Path) -> Path:
     """Write all weights of a model without an adapter to `folder`; the file appears under its name when it is complete."""
     folder.mkdir(parents=True, exist_ok=True)
     tensors = {name: tensor.detach().contiguous().cpu() for name, tensor in named_weights(policy).items()}
-    return write_tensors(tensors, folder / FILE, policy.name)
+    return write_tensors(tensors, folder / FILE)
 
 
 def load_weights(policy: LocalPolicy, folder: Path) -> None:
@@ -62,8 +62,8 @@ def check_shapes(path: Path, found: dict[str, tuple[int, ...]], wanted: dict[str
         raise ValueError(f"{path} does not hold the weights of {model}: {seen} ({len(wrong)} shapes differ). Were they trained from another model?")
 
 
-def write_tensors(tensors: dict[str, Tensor], path: Path, model: str) -> Path:
-    """A safetensors file that is whole or not there; `model` is noted in its header."""
+def write_tensors(tensors: dict[str, Tensor], path: Path) -> Path:
+    """A safetensors file that is whole or not there, and the same bytes for the same tensors (two entries of metadata have no order)."""
     partial = path.with_suffix(".partial")
-    save_file(tensors, partial, metadata={"format": "pt", "model": model})
+    save_file(tensors, partial, metadata={"format": "pt"})
     return partial.rename(path)

@@ -78,7 +78,7 @@ def blend_adapters(parts: Sequence[tuple[Path, ShareOf]], target: Path) -> Path:
     config = read[-1][1] | {"r": rank, "lora_alpha": rank, "inference_mode": True}  # scale 1: it is inside the B
     target.mkdir(parents=True, exist_ok=True)
     (target / "adapter_config.json").write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
-    write_tensors(blended, target / "adapter_model.safetensors", str(config.get("base_model_name_or_path", "")))
+    write_tensors(blended, target / "adapter_model.safetensors")
     return target
 
 
@@ -121,7 +121,7 @@ def _blend_weights(policy: LocalPolicy, start: Path | None, trained: Path, share
         if path is not None:
             check_shapes(path / FILE, {n: tuple(t.shape) for n, t in tensors.items()}, {n: tuple(t.shape) for n, t in own.items()}, policy.name)
     target.mkdir(parents=True, exist_ok=True)
-    write_tensors(blend_tensors([(before, lambda name: 1.0 - share_of(name)), (after, share_of)]), target / FILE, policy.name)
+    write_tensors(blend_tensors([(before, lambda name: 1.0 - share_of(name)), (after, share_of)]), target / FILE)
     return target
 
 

@@ -38,17 +38,17 @@ def first_heads(policy: LocalPolicy, stage: RewardModel, seed: int) -> list[nn.L
     return [new_head(policy, seed + 1 + member) for member in range(stage.ensemble)]
 
 
-def average_members(members: Sequence[Path], target: Path, model: str) -> None:
+def average_members(members: Sequence[Path], target: Path) -> None:
     """Write to `target` the member whose weights are the mean of the members' weights; it is whole when its head is there."""
     share = 1.0 / len(members)
     if (members[0] / "weights" / FILE).is_file():
         (target / "weights").mkdir(parents=True, exist_ok=True)
         parts = [(load_file(member / "weights" / FILE), lambda _: share) for member in members]
-        write_tensors(blend_tensors(parts), target / "weights" / FILE, model)
+        write_tensors(blend_tensors(parts), target / "weights" / FILE)
     else:
         blend_adapters([(member / "adapter", lambda _: share) for member in members], target / "adapter")
     heads = [load_file(member / HEAD) for member in members]
-    write_tensors(blend_tensors([(head, lambda _: share) for head in heads]), target / HEAD, model)
+    write_tensors(blend_tensors([(head, lambda _: share) for head in heads]), target / HEAD)
 
 
 def drop_members(members: Sequence[Path]) -> None:

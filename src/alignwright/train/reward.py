@@ -171,7 +171,7 @@ def _train_member(
         save_adapter(policy, member / "adapter")
     else:
         save_weights(policy, member / "weights")
-    save_head(head, member, policy.name)
+    save_head(head, member)
     drop_checkpoints(member)
     return [_shifted(report, number, plans) for report in reports]
 
@@ -182,7 +182,7 @@ def _combine(
     """The members' common scale, found on held-out replies (on those of training where none are held out), and what they say of the held-out ones."""
     if stage.combine == "weights":
         if not (folder / AVERAGE / HEAD).exists():
-            average_members(members, folder / AVERAGE, policy.name)
+            average_members(members, folder / AVERAGE)
         members = [folder / AVERAGE]
     asked = [group.row for group in held or groups]
     with in_float32(policy):
