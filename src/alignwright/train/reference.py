@@ -4,12 +4,16 @@ The start model's log-probabilities are computed once, before the first step, wi
 very micro-batches it will use: a row always meets the same neighbours, so the log-ratio at the start is 0 to the last bit in any
 precision. They are kept in `reference.safetensors` beside the checkpoints, for a run that goes on after a kill.
 
+Where the policy has moved since (online methods, which meet new replies every round), `standing_in` puts the start's parameters in its place
+for the while.
+
 Shapes: `_R` the replies of a micro-batch, row by row; `_A` all replies of all rows.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +21,7 @@ from typing import TYPE_CHECKING
 import torch
 from safetensors.torch import load_file, save_file
 
+from alignwright.model.adapters import trainable_parameters
 from alignwright.model.logprob import reply_logprobs, token_logprobs
 from alignwright.model.packing import pack
 from alignwright.model.tokens import TokenRow
@@ -79,3 +84,17 @@ def keep(replies: Mapping[str, Replies], path: Path) -> None:
     partial = path.with_suffix(".partial")
     save_file({name: these.reference_A.cpu() for name, these in replies.items() if these.reference_A is not None}, partial)
     partial.rename(path)
+
+
+@contextlib.contextmanager
+def standing_in(policy: LocalPolicy, start: Sequence[Tensor]) -> Iterator[None]:
+    """The policy with these values of its trainable parameters; afterwards it has its own again, to the bit."""
+    parameters = trainable_parameters(policy)
+    own = [parameter.data for parameter in parameters]
+    try:
+        for parameter, value in zip(parameters, start, strict=True):
+            parameter.data = value
+        yield
+    finally:
+        for parameter, value in zip(parameters, own, strict=True):
+            parameter.data = value

@@ -1,0 +1,216 @@
+"""How does a model learn from preferences between its own replies, as it makes them?
+
+Each round samples replies to some prompts with the policy as it is and has them judged (`rollout`); the scores of one prompt share a scale.
+
+Online DPO (Guo et al. 2024, arXiv 2402.04792) learns that the best reply beats the worst, by DPO against the model that the stage started
+from. A prompt whose replies are all judged alike teaches nothing.
+
+SPPO (Wu et al. 2024, arXiv 2405.00675) plays against itself: reply i beats a sibling j with probability sigmoid(score_i - score_j), its win
+rate is the mean over its siblings, and its log-ratio to the policy of this round's start is drawn to (win rate - 1/2) / beta. The reference
+moves every round, which is multiplicative weights on the game of the judge's preferences; the average policy goes to its Nash
+equilibrium. A round takes several passes: in the first step the log-ratio is 0 and beta would only scale the gradient.
+
+A round has as many steps as `batch_tokens` asks for if every reply is as long as it may be; steps that come out empty move nothing.
+Left out on purpose: an estimate of the divergence in online DPO (it looks at the best and the worst reply, which are no sample).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import random
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+
+from alignwright.core.protocols import Scorer
+from alignwright.core.records import Preference, Prompt
+from alignwright.model.adapters import trainable_parameters
+from alignwright.model.packing import plan_batches
+from alignwright.model.tokens import TokenRow
+from alignwright.spec.stages import known
+from alignwright.spec.training import Dpo, OnlineDpo, OnlineStage, Sppo
+from alignwright.train import batches, losses
+from alignwright.train.batches import MicroBatch
+from alignwright.train.loop import LoopSettings, StepReport, run_loop
+from alignwright.train.paired import PairObjective
+from alignwright.train.pairs import Contest, Pair
+from alignwright.train.reference import NOT_ITS_REFERENCE, Replies, standing_in
+from alignwright.train.rollout import Group, Rollout, deal, draw, fitting, flat_rounds, keep_samples, rows_of
+from alignwright.train.start import Invariant, check_start
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from alignwright.model.local import LocalPolicy
+
+SPPO_PASSES = 4
+
+
+def online(
+    policy: LocalPolicy,
+    prompts: Sequence[Prompt],
+    scorer: Scorer,
+    stage: OnlineStage,
+    *,
+    seed: int,
+    folder: Path,
+    on_step: Callable[[StepReport], None] | None = None,
+) -> list[StepReport]:
+    """Train `policy` in place on its own replies to `prompts`, as `scorer` judges them. `stage` must be resolved: no knob is None.
+
+    `folder` gets metrics.jsonl, samples.jsonl and start.json. Raises ConstantReward when the judge tells no reply from another, BrokenStart
+    when policy and reference are not the same numbers, TrainingDiverged when a loss is not finite.
+    """
+    if known(stage.samples) < 2:
+        seen = f"with 'samples: {stage.samples}' it has none"
+        raise ValueError(f"train by {stage.by}: a reply is compared with its siblings, and {seen}; ask for 2 or more")
+    course = _Course(policy, fitting(policy, prompts, stage, folder), scorer, stage, seed, folder)
+    return run_loop(policy, course, course, LoopSettings(stage.lr, stage.checkpoint_every), folder, on_step)
+
+
+def best_and_worst(group: Group) -> Contest | None:
+    """The best reply beats the worst, the first of each where several are; None where all are judged alike."""
+    if group.equal:
+        return None
+    best, worst = (group.scores.index(pick(group.scores)) for pick in (max, min))
+    found = Preference(prompt=group.prompt, chosen=group.texts[best], rejected=group.texts[worst])
+    return Contest(group.row([best, worst]), (Pair(0, 1, found),))
+
+
+def win_rates(scores: Sequence[float]) -> list[float]:
+    """How often each reply beats one of its siblings, by the sigmoid of the difference of their scores."""
+    score_K = torch.tensor(scores, dtype=torch.float64)
+    chance_KK = torch.sigmoid(score_K[:, None] - score_K[None, :])
+    return ((chance_KK.sum(1) - 0.5) / (len(scores) - 1)).tolist()  # its chance against itself is 1/2
+
+
+class SppoObjective:
+    """The replies of a round, each with its win rate. A unit is a reply."""
+
+    def __init__(self, policy: LocalPolicy, groups: Sequence[Group], beta: float, budget: int) -> None:
+        laid = rows_of(groups, budget)
+        self.rows, self.places = [row for row, _ in laid], [places for _, places in laid]
+        self.win_A = [win for group in groups for win in win_rates(group.scores)]
+        self.beta, self.replies = beta, Replies(policy, self.rows)
+
+    def units(self, batch: MicroBatch) -> float:
+        return float(sum(len(self.places[i]) for i in batch))
+
+    def loss(self, batch: MicroBatch) -> tuple[Tensor, dict[str, float]]:
+        ratio_R = self.replies.logratio(batch, self.replies.logprobs(batch)[0])
+        win_R = torch.tensor([self.win_A[a] for i in batch for a in self.places[i]], device=ratio_R.device)
+        loss_R = losses.sppo(ratio_R, win_R=win_R, beta=self.beta)
+        moved_R = ratio_R.detach()
+        return loss_R.sum(), {"moved": float(moved_R.abs().sum()), "gained": float((moved_R * (win_R - 0.5).sign()).sum())}
+
+    @torch.no_grad()
+    def invariants(self, batch: MicroBatch) -> list[Invariant]:
+        """What must hold of a micro-batch before the first step."""
+        loss, logged = self.loss(batch)
+        units = self.units(batch)
+        wins = [self.win_A[a] for i in batch for a in self.places[i]]
+        expected = sum(((win - 0.5) / self.beta) ** 2 for win in wins) / units
+        meaning = "at log-ratio 0 the loss of sppo is the mean square of (win rate - 1/2) / beta"
+        return [
+            Invariant("log-ratio", logged["moved"] / units, 0.0, 1e-4, NOT_ITS_REFERENCE),
+            Invariant("loss", float(loss) / units, expected, 1e-4 * (1 + expected), meaning),
+        ]
+
+    def describe(self, index: int) -> dict[str, object]:
+        chat = self.replies.policy.chat
+        return {"prompt": chat.decode(self.rows[index].prompt), "replies": [chat.decode(reply) for reply in self.rows[index].replies]}
+
+
+class _Course:
+    """Objective and course in one: a round's own objective, made from its samples."""
+
+    extra: Sequence[nn.Parameter] = ()
+
+    def __init__(self, policy: LocalPolicy, prompts: Sequence[Prompt], scorer: Scorer, stage: OnlineStage, seed: int, folder: Path) -> None:
+        self.policy, self.prompts, self.scorer, self.stage, self.seed, self.folder = policy, prompts, scorer, stage, seed, folder
+        self.deals = deal(len(prompts), per_rollout=known(stage.prompts), epochs=known(stage.epochs), seed=seed)
+        self.budget = min(batches.MICRO_TOKENS, known(stage.batch_tokens))
+        self.passes = SPPO_PASSES if isinstance(stage, Sppo) else 1
+        self.per_pass = _steps(policy, prompts, stage)
+        self.rounds, self.per_round = len(self.deals), self.passes * self.per_pass
+        self.start = [p.detach().clone() for p in trainable_parameters(policy)] if isinstance(stage, OnlineDpo) else []
+        self.flat, self.unmoved = 0.0, True
+        self.now: PairObjective | SppoObjective | None = None
+        self.rows: Sequence[TokenRow] = ()
+        self.facts: dict[str, float] = {}
+
+    # -- course -----------------------------------------------------------------------------------------------------------------------
+    def epoch(self, number: int) -> int:
+        return sum(map(len, self.deals[:number])) // len(self.prompts)
+
+    def state(self) -> dict[str, float]:
+        return {"flat": self.flat, "unmoved": float(self.unmoved)}
+
+    def restore(self, state: Mapping[str, float]) -> None:
+        self.flat, self.unmoved = state["flat"], bool(state["unmoved"])
+
+    def begin(self, number: int) -> list[list[MicroBatch]]:
+        asked = [self.prompts[i] for i in self.deals[number]]
+        rollout = draw(self.policy, asked, self.scorer, self.stage, seed=self.seed, rollout=number)
+        self.facts = rollout.facts()
+        self._keep(rollout)
+        self.flat = flat_rounds(rollout, self.flat, self.rounds)
+        self.now = self._objective([group for group in rollout.groups if len(group.scores) > 1])
+        self.rows = self.now.rows if self.now else ()
+        if self.now is None:
+            return [[] for _ in range(self.per_round)]
+        micro = [tuple(batch) for batch in plan_batches(self.rows, self.budget, shuffle_seed=None)]
+        with standing_in(self.policy, self.start) if self.start else contextlib.nullcontext():
+            self.now.replies.remember(micro)
+        if self.unmoved:
+            check_start(self.now.invariants(micro[0]), self.folder)
+            self.unmoved = False
+        return [step for k in range(self.passes) for step in self._deal(micro, f"{self.seed}/{number}/{k}")]
+
+    def after(self, step: int) -> dict[str, float]:  # noqa: ARG002 - of each step its round's facts
+        return self.facts
+
+    # -- objective --------------------------------------------------------------------------------------------------------------------
+    def units(self, batch: MicroBatch) -> float:
+        return self._current.units(batch)
+
+    def loss(self, batch: MicroBatch) -> tuple[Tensor, dict[str, float]]:
+        return self._current.loss(batch)
+
+    def describe(self, index: int) -> dict[str, object]:
+        return self._current.describe(index)
+
+    @property
+    def _current(self) -> PairObjective | SppoObjective:
+        assert self.now is not None, "a round without rows has no micro-batches"
+        return self.now
+
+    def _objective(self, groups: Sequence[Group]) -> PairObjective | SppoObjective | None:
+        if isinstance(self.stage, Sppo):
+            return SppoObjective(self.policy, groups, self.stage.beta, self.budget) if groups else None
+        made = [contest for group in groups if (contest := best_and_worst(group))]
+        return PairObjective(self.policy, made, Dpo(by="dpo", beta=self.stage.beta)) if made else None
+
+    def _deal(self, micro: Sequence[MicroBatch], order: str) -> list[list[MicroBatch]]:
+        """The micro-batches in an order of their own for each pass, spread evenly over its steps."""
+        shuffled = random.Random(order).sample(micro, len(micro))  # noqa: S311
+        return [shuffled[k * len(micro) // self.per_pass : (k + 1) * len(micro) // self.per_pass] for k in range(self.per_pass)]
+
+    def _keep(self, rollout: Rollout) -> None:
+        if isinstance(self.stage, Sppo):
+            rates = [win - 0.5 for group in rollout.groups for win in (win_rates(group.scores) if len(group.scores) > 1 else [0.5])]
+            keep_samples(self.folder, rollout, rates)
+        else:
+            keep_samples(self.folder, rollout)
+
+
+def _steps(policy: LocalPolicy, prompts: Sequence[Prompt], stage: OnlineStage) -> int:
+    """Optimiser steps in a pass over a rollout, so that none takes more than `batch_tokens` where one prompt allows it."""
+    asked = min(known(stage.prompts), len(prompts))
+    replies = known(stage.samples) if isinstance(stage, Sppo) else 2
+    prompt_tokens = sum(len(policy.chat.prompt(p.conversation)) for p in prompts) / len(prompts)
+    tokens = asked * (prompt_tokens + replies * known(stage.max_new_tokens))
+    return min(asked, math.ceil(tokens / known(stage.batch_tokens)))
