@@ -30,7 +30,7 @@ def painted(row: TokenRow, chat: Chat) -> Text:
     shown = Text.assemble(*_pieces(row.prompt, chat, PROMPT))
     masks = row.masks or tuple((True,) * len(reply) for reply in row.replies)
     for reply, mask in zip(row.replies, masks, strict=True):
-        if not shown.plain.endswith("\n"):
+        if shown.plain and not shown.plain.endswith("\n"):
             shown.append("\n")
         for trained, run in groupby(zip(reply, mask, strict=True), key=lambda both: both[1]):
             ids = [i for i, _ in run]

@@ -21,7 +21,8 @@ from alignwright.spec.chat import REPEATED_FROM
 Source = Preference | Conversation | Prompt | str
 """What a row came from: a preference, a conversation to learn from, a prompt to answer, or plain text."""
 _SAMPLE = 200
-_HEADER = re.compile(r"\s*(?:<[^<>\n]{1,24}>\s*)?(?:user|system|human|assistant)\s*(?:\n|:)", re.IGNORECASE)
+_ROLE = "(?:user|system|human|assistant)"
+_HEADER = re.compile(rf"\s*(?:<\|?{_ROLE}\|?>|(?:<[^<>\n]{{1,24}}>\s*|#{{1,4}} *)?{_ROLE}\s*(?:\n|:))", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -108,13 +109,21 @@ def empty(rows: Sequence[TokenRow], chat: Chat) -> Iterator[Trouble]:
 
 
 def unlike_template(rows: Sequence[TokenRow], sources: Sequence[Source], chat: Chat) -> Iterator[Trouble]:
-    """A sample of the conversations, written whole by the template, must each begin with a row, up to the last end of a turn."""
+    """A sample of the conversations, written whole by the template, must each begin with a row, up to the last end of a turn.
+
+    Left aside are replies with spaces at their ends, which a tokenizer may join to the header or a template may trim, and texts that
+    spell control tokens, whose letters are split elsewhere: there the row is right, being what the model is sampled with.
+    """
     known = {hash((*row.prompt, *reply)) for row in rows for reply in row.replies}
-    whole = [c for source in _spread(sources, _SAMPLE) for c in _conversations(source) if not chat.trims or c.last.content == c.last.content.strip()]
+    whole = [c for source in _spread(sources, _SAMPLE) for c in _conversations(source) if _plain(c, chat)]
     unlike = sum(hash(_to_last_end(chat.whole(conversation), chat)) not in known for conversation in whole)
     if unlike:
         seen = f"{share_of(unlike, len(whole))} conversations looked at do not begin as their row does when the chat template writes them whole"
         yield Trouble("template", unlike, len(whole), True, f"{seen}: the model would be trained on tokens it never sees; make rows with Chat.row")
+
+
+def _plain(conversation: Conversation, chat: Chat) -> bool:
+    return conversation.last.content == conversation.last.content.strip() != "" and not any(chat.spelled(m.content) for m in conversation.messages)
 
 
 def _to_last_end(ids: Sequence[int], chat: Chat) -> tuple[int, ...]:
