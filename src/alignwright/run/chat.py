@@ -1,19 +1,28 @@
-"""What does the aligned model say? A conversation in the terminal, with a run's model or any other.
+"""What does the aligned model say, and who taught it to? A conversation in the terminal, with a run's model or any other.
 
-Replies are shown as plain text: control characters of the model's output never reach the terminal.
+With a run's model a refusal is followed by the principles that taught it, and `/why` traces any reply (`core.lessons`). Replies and
+lessons are shown as plain text: markup and control characters of a model's output never reach the terminal.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from rich.console import Console
 
-from alignwright.core.records import Conversation, Message
+from alignwright.core.lessons import Lessons, Taught, asked
+from alignwright.core.protocols import Speaker
+from alignwright.core.records import Conversation, Message, Preference
+from alignwright.core.refusal import grade
+from alignwright.report.text import clip, one_line, visible
+from alignwright.run.inputs import read_records
+
+EXAMPLE = 70  # characters of a lesson's prompt
 
 
 def talk(run: str, *, seed: int, temperature: float) -> None:
-    """Read lines, answer them, until end of input. `/new` forgets the conversation."""
+    """Read lines, answer them, until end of input."""
     from alignwright.model.load import load
 
     console = Console()
@@ -21,17 +30,64 @@ def talk(run: str, *, seed: int, temperature: float) -> None:
     if Path(run).is_dir() and not place.is_dir() and not (Path(run) / "config.json").exists():
         raise FileNotFoundError(f"{run} has no model/ folder: the run has not trained to its end; resume it with alignwright align")
     policy = load(str(place) if place.is_dir() else run)
-    console.print("Write and press enter. /new starts over, Ctrl-D ends.", style="dim")
+    converse(policy, lessons_of(Path(run)), console, lambda: console.input("[bold]you[/] "), seed=seed, temperature=temperature)
+
+
+def lessons_of(run: Path) -> Lessons:
+    """What the run's aggregation decided; no lessons where it is no run, or nothing was preferred."""
+    files = sorted(run.glob("stages/*aggregate*/preferences.jsonl"))
+    return Lessons(preference for file in files for preference in read_records(file, Preference))
+
+
+def converse(speaker: Speaker, lessons: Lessons, console: Console, read: Callable[[], str], *, seed: int, temperature: float) -> None:
+    """Answer what `read` gives until it raises EOFError. `/new` forgets the conversation, `/why` traces the last reply."""
+    console.print("Write and press enter. /new starts over, /why tells who taught the last reply, Ctrl-D ends.", style="dim")
     messages: tuple[Message, ...] = ()
     while True:
         try:
-            line = console.input("[bold]you[/] ").strip()
+            line = read().strip()
         except EOFError:
             return
         if line == "/new":
             messages = ()
+        elif line == "/why":
+            _dim(console, why(messages, lessons))
         elif line:
             messages = (*messages, Message(role="user", content=line))
-            reply = policy.reply([Conversation(messages=messages)], max_new_tokens=256, temperature=temperature, seed=seed)[0][0].text
-            console.print("".join(c if c.isprintable() or c == "\n" else "\N{REPLACEMENT CHARACTER}" for c in reply), markup=False, highlight=False)
+            reply = speaker.reply([Conversation(messages=messages)], max_new_tokens=256, temperature=temperature, seed=seed)[0][0].text
+            console.print(visible(reply), markup=False, highlight=False)
             messages = (*messages, Message(role="assistant", content=reply))
+            if len(lessons) and grade(line, reply) == "refusal":
+                _dim(console, why(messages, lessons))
+
+
+def why(messages: tuple[Message, ...], lessons: Lessons) -> str:
+    """Who taught the last reply, in a line: found by what was asked last, and where that is near no lesson by all that was asked."""
+    if not messages:
+        return "nothing has been said yet"
+    if not len(lessons):
+        return "there are no lessons to trace it to: this is no run's model, or its run learned from no preferences"
+    line, reply = messages[-2].content, messages[-1].content
+    refused = grade(line, reply) == "refusal"
+    traced = lessons.trace(line, reply) or lessons.trace(asked(Conversation(messages=messages)), reply)
+    opening = "refused; " if refused else ""
+    return opening + (_told(traced) if traced else _untold(lessons, refused))
+
+
+def _told(traced: tuple[Taught, ...]) -> str:
+    named = ", ".join(f"{taught.principle} ({taught.lessons} of {taught.of} nearest lessons)" for taught in traced[:3])
+    words, left = clip(one_line(traced[0].example.prompt), EXAMPLE)
+    return f'taught by: {one_line(named)}, e.g. "{words}{"..." if left else ""}"'
+
+
+def _untold(lessons: Lessons, refused: bool) -> str:
+    kind = "refusing" if refused else "answering"
+    counts = lessons.of_kind(refuses=refused)
+    if not counts:
+        return f"no {kind} lesson was taught in this run"
+    total = sum(lesson.refuses == refused for lesson in lessons.all)
+    return one_line(f"no lesson is near; of the run's {total} {kind} lessons {counts[0][1]} are of {counts[0][0]}")
+
+
+def _dim(console: Console, text: str) -> None:
+    console.print(text, style="dim", markup=False, highlight=False)
