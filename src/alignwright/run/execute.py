@@ -22,14 +22,13 @@ from alignwright.feedback.critique import critique
 from alignwright.feedback.deliberate import deliberate
 from alignwright.feedback.judge import JudgeVoter
 from alignwright.feedback.kappa import agreement
-from alignwright.feedback.votes import AskedVoter
 from alignwright.feedback.worked import read_worked
 from alignwright.feedback.written import WrittenVoter
 from alignwright.measure import instruction, intent, tax, value
 from alignwright.measure import reward as rewarded
 from alignwright.model.local import LocalPolicy
 from alignwright.run import inputs
-from alignwright.run.rewards import scorer, voter
+from alignwright.run.rewards import asked_voter, scorer, voter
 from alignwright.run.training import train
 from alignwright.run.work import Work
 from alignwright.spec.items import ChoiceItem, MeantItem, OpinionItem, PushbackItem, RefusalItem, TextItem
@@ -71,7 +70,7 @@ def execute(work: Work) -> str:
         case Rules() as stage:
             return _vote(voter(stage, work), work)
         case Contrast() | JudgeVote() as stage:
-            return _asked(voter(stage, work), stage, work)
+            return _asked(asked_voter(stage, work), stage, work)
         case Critique() as stage:
             return _critique(stage, work)
         case Deliberate() as stage:
@@ -114,7 +113,7 @@ def _vote(voter: Voter, work: Work) -> str:
     return f"{sum(len(c.votes) for c in cast)} votes on {len(cast)} of {len(asked)} comparisons"
 
 
-def _asked(voter: AskedVoter, stage: Contrast | JudgeVote, work: Work) -> str:
+def _asked(voter: ContrastVoter | JudgeVoter, stage: Contrast | JudgeVote, work: Work) -> str:
     """A voter that is a model: checked on written pairs before its votes are used."""
     asked = inputs.comparisons(work.experiment, work.job, work.ledger)
     judged, findings = guarded(
@@ -129,8 +128,7 @@ def _asked(voter: AskedVoter, stage: Contrast | JudgeVote, work: Work) -> str:
     cast = [Cast(key=c.key, votes=c.votes[len(before.votes) :]) for c, before in zip(judged, asked, strict=True) if len(c.votes) > len(before.votes)]
     inputs.write_records(work.folder / "votes.jsonl", cast)
     inputs.write_records(work.folder / "findings.jsonl", findings)
-    used = f"; {voter.asked} questions asked, {voter.reused} known from before" if isinstance(voter, JudgeVoter | ContrastVoter) else ""
-    return (findings[0].note if findings else "") + used
+    return f"{findings[0].note if findings else ''}; {voter.asked} questions asked, {voter.reused} known from before"
 
 
 def _critique(stage: Critique, work: Work) -> str:

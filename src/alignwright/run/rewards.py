@@ -15,7 +15,7 @@ from alignwright.feedback.scoring import VoterScorer, rule_scorer
 from alignwright.model.reward_head import RewardScorer
 from alignwright.run import answers, inputs
 from alignwright.run.work import Work
-from alignwright.spec.stages import Contrast, Feedback, JudgeVote, Rules
+from alignwright.spec.stages import Contrast, JudgeVote, Rules
 
 
 def scorer(name: str, work: Work) -> Scorer:
@@ -42,12 +42,15 @@ def voters(work: Work) -> list[Voter]:
     return found
 
 
-def voter(stage: Feedback, work: Work) -> Voter:
+def voter(stage: Rules | Contrast | JudgeVote, work: Work) -> Voter:
     """A voter that can be asked about any replies."""
+    return rules(stage.file, work.experiment.folder) if isinstance(stage, Rules) else asked_voter(stage, work)
+
+
+def asked_voter(stage: Contrast | JudgeVote, work: Work) -> ContrastVoter | JudgeVoter:
+    """Principles that vote through a model, which remembers what it was asked before."""
     experiment = work.experiment
     match stage:
-        case Rules():
-            return rules(stage.file, experiment.folder)
         case Contrast():
             policy = work.seen(work.shelf.judge(stage.judge))
             assert isinstance(policy, Policy), "the spec lets only local models vote by contrast"
@@ -62,8 +65,6 @@ def voter(stage: Feedback, work: Work) -> Voter:
                 seed=experiment.seed,
                 store=answers.store(stage.judge, work),
             )
-        case _:
-            raise ValueError(f"feedback {{by: {stage.by}}} votes on what is given to it, and cannot be asked about other replies")
 
 
 def _refused(work: Work, name: str) -> bool:
