@@ -1,6 +1,6 @@
 """The command line: `alignwright align spec.yaml`, and what helps before and after.
 
-Imports happen inside the commands, so that `--help`, `check`, `--dry-run`, `report` and `diff` never load torch. Exit codes of
+Imports happen inside the commands, so that `--help`, `check --quick`, `--dry-run`, `report` and `diff` never load torch. Exit codes of
 `align`, `audit` and `report`: 0 every promise kept, 1 one broken, 3 none broken but one untested; 2 the input is wrong.
 """
 
