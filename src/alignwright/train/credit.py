@@ -96,7 +96,7 @@ def equal(reward_R: Tensor, group_R: Tensor) -> Tensor:
 
 
 def overlong(length_R: Tensor, *, limit: int, cushion: int) -> Tensor:
-    """DAPO's soft penalty (Yu et al. 2025, arXiv 2503.14476, eq. 13): 0 up to limit - cushion tokens, then falling to -1 at the limit."""
+    """DAPO's soft penalty (Yu et al. 2025, arXiv 2503.14476): 0 up to limit - cushion tokens, then falling to -1 at the limit."""
     return ((limit - cushion - length_R) / cushion).clamp(-1.0, 0.0)
 
 

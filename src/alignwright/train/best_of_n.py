@@ -1,0 +1,163 @@
+"""How much is gained by asking n times and keeping the best? Best-of-n: what it costs in divergence, what it gains, and how to learn it.
+
+`best_of_n` distils it (RAFT; Dong et al. 2023, arXiv 2304.06767): each round answers some prompts n times, keeps the reply that is judged
+best, and takes one supervised step on the kept ones. The next round is drawn from the policy after that step, so that rounds add up and
+the divergence of one best-of-n choice is no bound on theirs; `kl` of the metrics is not measured, for nothing here needs a reference.
+A prompt of which all replies score the same teaches nothing better than what is already said, and is left out of its step.
+
+`curve.jsonl` shows the mean score of the best of 1, 2, 4 ... n in every rollout, by the unbiased estimator over all subsets, beside the
+divergence of the choice. The first rollout's is the curve of the model that training starts from.
+
+Shapes: `_N` scored samples, `_M` possible outputs.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy.special import gammaln
+
+from alignwright.core.protocols import Scorer
+from alignwright.core.records import Prompt
+from alignwright.model.packing import plan_batches
+from alignwright.model.tokens import TokenRow
+from alignwright.spec.stages import known
+from alignwright.spec.training import BestOfN
+from alignwright.train import batches
+from alignwright.train.batches import MicroBatch
+from alignwright.train.loop import LoopSettings, StepReport, run_loop
+from alignwright.train.losses import negative_log_likelihood
+from alignwright.train.passes import forward_rows
+from alignwright.train.rollout import Group, Rollout, append_round, deal, draw, fitting, flat_rounds, keep_samples
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from alignwright.model.local import LocalPolicy
+
+
+def bon_kl(n: int) -> float:
+    """KL(best of n || policy) in nats where no two outputs score alike: ln n - (n - 1) / n. With ties or few outputs an upper bound."""
+    return math.log(n) - (n - 1) / n
+
+
+def bon_kl_exact(p_sorted: Sequence[float], n: int) -> float:
+    """KL(best of n || policy) in nats for outputs of these probabilities, from the lowest score to the highest, no two alike."""
+    p_M = np.asarray(p_sorted, dtype=np.float64)
+    if not math.isclose(p_M.sum(), 1.0, abs_tol=1e-9) or p_M.min() < 0:
+        raise ValueError(f"probabilities must be at least 0 and sum to 1; the lowest is {p_M.min():g} and they sum to {p_M.sum():g}")
+    upto_M = np.minimum(p_M.cumsum(), 1.0) ** n
+    q_M = np.diff(upto_M, prepend=0.0)
+    likely = q_M > 0
+    return float((q_M[likely] * np.log(q_M[likely] / p_M[likely])).sum())
+
+
+def bon_estimate(proxy: Sequence[float], gold: Sequence[float], n: int) -> float:
+    """The mean `gold` of the best of n by `proxy`, over all subsets of n of these samples: unbiased, unlike the best of one subset.
+
+    Sample i of N, from the lowest proxy up and counted from 0, is the best of C(i, n - 1) of C(N, n) subsets (Nakano et al. 2021,
+    arXiv 2112.09332). Samples with equal proxy share their weight.
+    """
+    if len(proxy) != len(gold) or not 1 <= n <= len(proxy):
+        raise ValueError(f"the best of {n} needs at least {n} samples, each with a proxy and a gold score; there are {len(proxy)} and {len(gold)}")
+    proxy_N, total = np.asarray(proxy, dtype=np.float64), len(proxy)
+    order_N = np.argsort(proxy_N, kind="stable")
+    place_N = np.arange(n - 1, total)
+    weight_N = np.zeros(total)
+    weight_N[n - 1 :] = np.exp(_ln_choose(place_N, n - 1) - _ln_choose(np.asarray(total), n))
+    _, tie_N, count_T = np.unique(proxy_N[order_N], return_inverse=True, return_counts=True)
+    shared_N = (np.bincount(tie_N, weights=weight_N) / count_T)[tie_N]
+    return float((shared_N * np.asarray(gold, dtype=np.float64)[order_N]).sum())
+
+
+def best_of_n(
+    policy: LocalPolicy,
+    prompts: Sequence[Prompt],
+    scorer: Scorer,
+    stage: BestOfN,
+    *,
+    seed: int,
+    folder: Path,
+    on_step: Callable[[StepReport], None] | None = None,
+) -> list[StepReport]:
+    """Train `policy` in place on its own best replies. `stage` must be resolved. `folder` gets metrics.jsonl, samples.jsonl, curve.jsonl.
+
+    Raises ValueError with `samples: 1` or without a prompt that fits, ConstantReward when the judge tells no reply from another.
+    """
+    if known(stage.samples) < 2:
+        raise ValueError("train by best_of_n: the best of 'samples: 1' is whatever was said, and teaches nothing; ask for 2 or more")
+    course = _Course(policy, fitting(policy, prompts, stage, folder), scorer, stage, seed, folder)
+    return run_loop(policy, course, course, LoopSettings(stage.lr, stage.checkpoint_every), folder, on_step)
+
+
+class _Course:
+    """Objective and course in one: a round is one step, on the best reply to each of its prompts."""
+
+    per_round = 1
+
+    def __init__(self, policy: LocalPolicy, prompts: Sequence[Prompt], scorer: Scorer, stage: BestOfN, seed: int, folder: Path) -> None:
+        self.policy, self.prompts, self.scorer, self.stage, self.seed, self.folder = policy, prompts, scorer, stage, seed, folder
+        self.deals = deal(len(prompts), per_rollout=known(stage.prompts), epochs=known(stage.epochs), seed=seed)
+        self.rounds = len(self.deals)
+        self.extra: Sequence[nn.Parameter] = ()
+        self.rows: Sequence[TokenRow] = []
+        self.groups: list[Group] = []
+        self.flat = 0.0
+
+    def epoch(self, number: int) -> int:
+        return sum(map(len, self.deals[:number])) // len(self.prompts)
+
+    def begin(self, number: int) -> list[list[MicroBatch]]:
+        asked = [self.prompts[i] for i in self.deals[number]]
+        self.rollout = draw(self.policy, asked, self.scorer, self.stage, seed=self.seed, rollout=number)
+        keep_samples(self.folder, self.rollout)
+        append_round(self.folder / "curve.jsonl", number, curve(self.rollout))
+        self.flat = flat_rounds(self.rollout, self.flat, self.rounds)
+        self.groups = [group for group in self.rollout.groups if not group.equal]
+        self.rows = [group.row([best(group)]) for group in self.groups]
+        budget = min(batches.MICRO_TOKENS, known(self.stage.batch_tokens))
+        return [[tuple(batch) for batch in plan_batches(self.rows, budget, shuffle_seed=None)] if self.rows else []]
+
+    def after(self, step: int) -> dict[str, float]:  # noqa: ARG002 - a round has one
+        facts = self.rollout.facts()
+        return facts | ({"best": float(np.mean([max(group.scores) for group in self.groups]))} if self.groups else {})
+
+    def state(self) -> dict[str, float]:
+        return {"flat": self.flat}
+
+    def restore(self, state: Mapping[str, float]) -> None:
+        self.flat = state["flat"]
+
+    def units(self, batch: MicroBatch) -> float:
+        return float(sum(len(self.rows[i].replies[0]) for i in batch))
+
+    def loss(self, batch: MicroBatch) -> tuple[Tensor, dict[str, float]]:
+        logp_N, _ = forward_rows(self.policy, [self.rows[i] for i in batch])
+        return negative_log_likelihood(logp_N).sum(), {}
+
+    def describe(self, index: int) -> dict[str, object]:
+        group = self.groups[index]
+        return {"prompt": [m.model_dump() for m in group.prompt.conversation.messages], "reply": group.texts[best(group)]}
+
+
+def best(group: Group) -> int:
+    """The place of the reply that is judged best, the first of them where several are."""
+    return max(range(len(group.scores)), key=lambda k: (group.scores[k], -k))
+
+
+def curve(rollout: Rollout) -> list[dict[str, object]]:
+    """The mean best-of-n score by n = 1, 2, 4 ... over the prompts of which every reply was scored, and the divergence of the choice."""
+    most = max(len(group.scores) for group in rollout.groups)
+    whole = [group for group in rollout.groups if len(group.scores) == most]
+    sizes = sorted({1 << k for k in range(most.bit_length())} | {most})
+    return [
+        {"n": n, "kl": bon_kl(n), "proxy": float(np.mean([bon_estimate(g.scores, g.scores, n) for g in whole])), "prompts": len(whole)} for n in sizes
+    ]
+
+
+def _ln_choose(total: np.ndarray, part: int) -> np.ndarray:
+    return gammaln(total + 1) - gammaln(part + 1) - gammaln(total - part + 1)
