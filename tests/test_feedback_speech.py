@@ -12,8 +12,8 @@ from feedback_doubles import HONEST, KIND, Talker
 from alignwright.core.records import Conversation, Prompt, Reply
 from alignwright.feedback.collect import collect
 from alignwright.feedback.critique import ASK_ALONE, CRITIQUE, REVISE_ALONE, REVISION, critique
-from alignwright.feedback.worked import Worked, principle_text, read_worked
 from alignwright.spec.errors import SpecError
+from alignwright.spec.worked import Worked, principle_text, read_worked
 
 
 def prompts(*texts: str, principle: str = "") -> list[Prompt]:

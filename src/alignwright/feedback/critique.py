@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from alignwright.core.protocols import Speaker
 from alignwright.core.records import Comparison, Conversation, Message, Principle, Prompt, Record, Reply, Vote
 from alignwright.feedback.votes import drawn_for
-from alignwright.feedback.worked import Worked, principle_text
+from alignwright.spec.worked import Worked, principle_text
 
 VOTER = "critique"
 

@@ -22,7 +22,6 @@ from alignwright.feedback.critique import critique
 from alignwright.feedback.deliberate import deliberate
 from alignwright.feedback.judge import JudgeVoter
 from alignwright.feedback.kappa import agreement
-from alignwright.feedback.worked import read_worked
 from alignwright.feedback.written import WrittenVoter
 from alignwright.measure import instruction, intent, tax, value
 from alignwright.measure import reward as rewarded
@@ -50,6 +49,7 @@ from alignwright.spec.stages import (
     known,
 )
 from alignwright.spec.training import Average, Training
+from alignwright.spec.worked import read_worked
 
 
 class Cast(Record):
@@ -61,7 +61,7 @@ class Cast(Record):
 
 def execute(work: Work) -> str:
     """Do one job in its folder; returns a line for the terminal."""
-    experiment, shelf = work.experiment, work.shelf
+    shelf = work.shelf
     match work.job.stage:
         case Collect() as stage:
             return _collect(stage, work)

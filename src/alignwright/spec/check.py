@@ -22,6 +22,8 @@ from alignwright.spec.items import ChoiceItem, MeantItem, OpinionItem, PushbackI
 from alignwright.spec.rows import BadRow
 from alignwright.spec.sources import Read
 from alignwright.spec.spec_file import data_files, placed, principles, read_spec
+from alignwright.spec.stages import Critique
+from alignwright.spec.worked import principle_text, read_worked
 
 _SHOWN = 5
 _READERS: dict[tuple[str, str], Callable[..., Read[Any]]] = {
@@ -76,6 +78,7 @@ def check(path: str | Path, overrides: Sequence[str] = ()) -> CheckReport:
         except SpecError as error:
             problems += [(loc, problem) for problem in error.problems]
     held = principles(experiment)
+    problems += _worked_examples(experiment, held)
     problems += [*_overlaps(files, held, experiment), *_content(files, held, experiment)]
     if not problems:
         problems += _unanswered(files, experiment)
@@ -92,6 +95,22 @@ def _read(loc: Loc, source: str, bad_rows: float) -> Read[Any]:
     if key in _ITEMS:
         return sources.read_items(source, _ITEMS[key], bad_rows=bad_rows)
     return _READERS[key](source, bad_rows=bad_rows)
+
+
+def _worked_examples(experiment: Experiment, held: Constitution | None) -> Iterator[Problem]:
+    """Bad rows of a critique's worked examples, and principles that they name and the stage does not have."""
+    for place, stage in enumerate(experiment.feedback):
+        if not isinstance(stage, Critique) or stage.few_shot is None or held is None:
+            continue
+        loc = ("feedback", place, stage.by, "few_shot")
+        chosen = held.principles if stage.principles == "all" else tuple(held[slug] for slug in stage.principles)
+        try:
+            for worked in read_worked(experiment.path(stage.few_shot)):
+                principle_text(worked, chosen)
+        except SpecError as error:
+            yield from ((loc, problem) for problem in error.problems)
+        except ValueError as error:
+            yield loc, f"{experiment.path(stage.few_shot)}: {error}"
 
 
 def _about_model(experiment: Experiment) -> str:
