@@ -72,7 +72,7 @@ def comparisons(experiment: Experiment, job: Job, ledger: Ledger) -> list[Compar
     """Everything that can be voted on, once each and with all votes of people: written pairs, people's, collected, and revisions made before."""
     found = [*written_pairs(experiment), *people(experiment)]
     for name in job.needs:
-        if name == "collect" or name.endswith(".critique"):
+        if name == "collect" or name.endswith((".critique", ".deliberate")):
             found += read_records(stored(ledger, name) / "comparisons.jsonl", Comparison)
     return _once(found)
 
@@ -130,7 +130,7 @@ def preferences(ledger: Ledger, job: Job) -> list[Preference]:
 
 
 def revisions(ledger: Ledger, job: Job) -> set[tuple[str, str]]:
-    """The replies that a critique wrote, each as (prompt's id, text)."""
+    """The replies that a critique or a principle in view made, each as (prompt's id, text)."""
     (name,) = [need for need in job.needs if need.startswith("aggregate.")]
     found = read_records(stored(ledger, name) / "comparisons.jsonl", Comparison)
-    return {(c.prompt.id, reply.text) for c in found for reply in c.replies if reply.speaker.startswith("critique:")}
+    return {(c.prompt.id, reply.text) for c in found for reply in c.replies if reply.speaker.startswith(("critique:", "deliberate:"))}
