@@ -100,13 +100,14 @@ def test_three_rows_are_shown_the_extremes_among_them() -> None:
 # ---- the beginning of a stage -------------------------------------------------------------------------------------------------------------
 def test_a_stage_says_what_it_learns_from_and_keeps_it(chat: Chat, tmp_path: Path) -> None:
     found = pairs()
-    lines = first_lines("train.1.dpo", pair_rows(chat, found), chat, sources=found, max_tokens=200, folder=tmp_path)
-    assert lines[0].startswith("train.1.dpo: 4 rows, ")
+    lines = [line.plain for line in first_lines("train.1.dpo", pair_rows(chat, found), chat, sources=found, max_tokens=200, folder=tmp_path)]
+    assert lines[0].startswith("4 rows, ")
     assert "8 of 8 replies end in a trained end of turn, 0 cut, none too long" in lines[0]
     assert "picking the longer is right in 0.0%" in lines[1]
-    assert sum("⟦A number" in line for line in lines) == 3
     kept = json.loads((tmp_path / "doctor.json").read_text())
-    assert (kept["rows"], kept["ended"], kept["max_tokens"], kept["troubles"]) == (4, 8, 200, [])
+    assert (kept["stage"], kept["rows"], kept["ended"], kept["max_tokens"], kept["troubles"]) == ("train.1.dpo", 4, 8, 200, [])
+    written = (tmp_path / "rows.txt").read_text()
+    assert written.count("⟦A number") == written.count("⟦No number") == 3
 
 
 def test_a_refusal_is_kept_before_it_is_raised(chat: Chat, tmp_path: Path) -> None:
@@ -126,7 +127,7 @@ def test_a_stage_makes_its_rows_of_its_data(chat: Chat, tmp_path: Path) -> None:
         (Sft(by="sft", max_tokens=200), said, "4 of 4 replies"),
         (Grpo(by="grpo", max_tokens=200, max_new_tokens=8), [p.prompt for p in found], "4 rows, "),
     ):
-        assert words in stage_lines("train.0", stage, sources, chat, **options)[0]  # type: ignore[arg-type]
+        assert words in stage_lines("train.0", stage, sources, chat, **options)[0].plain  # type: ignore[arg-type]
     with pytest.raises(SickData, match="rows_lost: 4 of 4"):
         stage_lines("train.0", Grpo(by="grpo", max_tokens=60, max_new_tokens=50), [p.prompt for p in found], chat, **options)  # type: ignore[arg-type]
 
@@ -159,6 +160,30 @@ def test_other_stages_are_examined_too(spec: Path) -> None:
     }  # fmt: skip
     assert "still to be written" in found["train.2.sft"].note
     assert "still to be sampled" in found["train.4.grpo"].note
+
+
+def test_votes_of_people_are_pooled_before_they_are_examined(spec: Path) -> None:
+    ballots = [
+        {"prompt": f"Which {i}?", "a": "this one", "b": "that one", "choice": choice, "rater": rater}
+        for i in range(3)
+        for rater, choice in (("anna", "a"), ("ben", "a"), ("cleo", "b"))
+    ]
+    (spec.parent / "people.jsonl").write_text("".join(json.dumps(ballot) + "\n" for ballot in ballots))
+    overrides = ["intent={people: [people.jsonl]}", "feedback=[]", "collect=null", "aggregate.min_strength=0.55"]
+    for found in examine(load(spec, overrides)):
+        assert found.diagnosis is not None
+        assert (found.diagnosis.rows, found.note) == (3, "")
+        assert "contradiction" not in {trouble.name for trouble in found.diagnosis.troubles}
+    undecided = examine(load(spec, [*overrides[:3], "aggregate.min_strength=0.9"]))
+    assert [(found.diagnosis, found.note) for found in undecided] == [(None, "nothing that it learns from is known before the run")] * 2
+
+
+def test_a_large_file_is_looked_at_in_part_and_that_is_said(spec: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("alignwright.run.doctor.MOST", 5)
+    found = examine(load(spec))[1]
+    assert found.diagnosis is not None
+    assert found.diagnosis.rows == 5
+    assert found.note.startswith("5 of 12 rows looked at; without the votes of")
 
 
 def test_the_command_shows_the_mask_and_refuses_what_would_teach_something_else(spec: Path) -> None:

@@ -101,13 +101,16 @@ def preferences(pairs: tuple[Comparison, ...]) -> list[Preference]:
 
 @pytest.mark.data
 @pytest.mark.parametrize(
-    ("name", "share", "rows"),
-    [("dsp_preferences/helpful.test.json", 0.595, 2339), ("hh_rlhf_harmless/test.jsonl.gz", 0.443, 2303)],
+    ("name", "share", "rows", "as_user"),
+    [("dsp_preferences/helpful.test.json", 0.595, 2339, 7), ("hh_rlhf_harmless/test.jsonl.gz", 0.443, 2303, 18)],
 )
-def test_longer_is_better_in_real_preferences_as_was_counted_before(chat: Chat, name: str, share: float, rows: int) -> None:
-    """HH-RLHF: 59.5% of helpful and 44.3% of harmless pairs, over all pairs of the file; a dozen of them cannot be compared and are not read."""
+def test_longer_is_better_in_real_preferences_as_was_counted_before(chat: Chat, name: str, share: float, rows: int, as_user: int) -> None:
+    """HH-RLHF: 59.5% of helpful and 44.3% of harmless pairs, over all pairs of the file; a dozen of them cannot be compared and are not read.
+
+    And a few of its chosen replies begin with "Human:", the user's own header.
+    """
     pairs = preferences(read_pairs(real(name), bad_rows=0.01).rows)
-    found = diagnose([], chat, sources=pairs)
+    found = diagnose([], chat, sources=pairs, kind="prompts")  # the texts alone: no row was made of them
     assert found.length is not None
     assert found.length.pairs == rows
     assert found.length.longer == pytest.approx(share, abs=0.0015)
@@ -116,7 +119,7 @@ def test_longer_is_better_in_real_preferences_as_was_counted_before(chat: Chat, 
     assert found.length.high is not None
     assert found.length.low < found.length.accuracy < found.length.high
     assert (found.length.accuracy > 0.5) == (share > 0.5)
-    assert "length_bias" not in {trouble.name for trouble in found.troubles}
+    assert [(t.name, t.count, t.refused) for t in found.troubles] == [("prompt_repeated", as_user, False)]
 
 
 @pytest.mark.data

@@ -175,7 +175,7 @@ def test_a_reply_is_compared_with_itself(chat: Chat) -> None:
     assert names(seen(pair_rows(chat, pairs), chat, pairs)) == {"identical_pair": True}
 
 
-@pytest.mark.parametrize("head", ["user\n" + ASKED + "\nassistant\n", ASKED + " ", "<|user|>\n", "Human: hi\n\nAssistant: ", "\nUSER: "])
+@pytest.mark.parametrize("head", ["user\n" + ASKED + "\nassistant\n", ASKED + " ", "<|user|>\n", "### Human: hi\n### Assistant: ", "\nUSER: "])
 def test_the_prompt_is_repeated_in_the_answer(chat: Chat, head: str) -> None:
     """Trained on "user\\n..." as the answer, with one generic warning."""
     broken = [pair(head + PARIS, "No.", asked=ASKED), *(pair(head + f"Paris {i}.", f"No {i}.", asked=ASKED) for i in range(3))]

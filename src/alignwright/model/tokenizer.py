@@ -88,10 +88,10 @@ def _in_gguf(path: Path) -> Speech:
 def _hub_folder(name: str) -> Path:
     from huggingface_hub import try_to_load_from_cache
 
-    found = try_to_load_from_cache(name, "config.json")
-    if not isinstance(found, str):
+    found = [try_to_load_from_cache(name, file) for file in ("config.json", "tokenizer_config.json")]
+    if not all(isinstance(path, str) for path in found):
         raise NotHere(f"{name} is not on this machine yet; it is fetched when the run begins")
-    return Path(found).parent
+    return Path(str(found[0])).parent
 
 
 def _eos_ids(config: dict[str, Any], generation: dict[str, Any]) -> set[int]:

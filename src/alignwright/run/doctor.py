@@ -23,7 +23,7 @@ from alignwright.model.tokenizer import NotHere, Speech, speech
 from alignwright.model.tokens import Chat, TokenRow
 from alignwright.report.text import visible
 from alignwright.run import inputs
-from alignwright.run.ledger import write_json
+from alignwright.run.ledger import write_json, write_text
 from alignwright.run.mask import LEGEND, painted, three
 from alignwright.spec.experiment import Experiment, resolve_effort
 from alignwright.spec.items import TextItem
@@ -34,7 +34,7 @@ from alignwright.train.doctor import ALLOWED, Diagnosis, Kind, LengthBias, SickD
 from alignwright.train.rows import demonstration_rows, pair_rows, prompt_rows
 from alignwright.train.traps import Source
 
-MOST = 20_000
+MOST = 2_000
 """Rows of a stage that are looked at before a run, spread evenly over its data; when the stage begins, all are."""
 
 
@@ -76,8 +76,8 @@ def first_lines(
     vocabulary: int | None = None,
     allowed: float = ALLOWED,
     folder: Path | None = None,
-) -> list[str]:
-    """What a training stage says of its rows before its first step, three of them written out; kept as `doctor.json` in `folder`.
+) -> list[Text]:
+    """What a training stage says of its rows before its first step, kept as `doctor.json` in `folder`, with three of them in `rows.txt`.
 
     Raises SickData, after the diagnosis was kept, when something is refused.
     """
@@ -87,17 +87,21 @@ def first_lines(
     if folder is not None:
         write_json(folder / "doctor.json", {"stage": stage, "max_tokens": max_tokens, "allowed": allowed, **asdict(diagnosis)})
     refuse(stage, diagnosis)
-    pictures = [f"{name}\n{text.plain}" for name, text in _pictures(rows, chat)]
-    return [f"{stage}: {line}" for line in (*counts(diagnosis), *_warnings(diagnosis))] + pictures + [LEGEND]
+    if folder is not None:
+        shown = [f"{name}\n{text.plain}\n" for name, text in _pictures(rows, chat)]
+        write_text(folder / "rows.txt", "\n".join([*shown, LEGEND]) + "\n")
+    return [*(Text(line, style="dim") for line in counts(diagnosis)), *(Text(line, style="yellow") for line in _warnings(diagnosis))]
 
 
 def stage_lines(
-    name: str, stage: Training, sources: Sequence[Source], chat: Chat, *, longest: int, vocabulary: int | None, bad_rows: float, folder: Path
-) -> list[str]:
+    name: str, stage: Training, sources: Sequence[Source], chat: Chat, *, longest: int, vocabulary: int | None, bad_rows: float, folder: Path,
+    pictures: bool = False,
+) -> list[Text]:
     """`first_lines` of the rows that a stage makes of its data. `longest` is the longest row that the model can attend to."""
     rows, kind = rows_of(stage, sources, chat)
     limits = _limits(stage, kind, longest, bad_rows)
-    return first_lines(name, rows, chat, sources=sources, kind=kind, vocabulary=vocabulary, folder=folder, **limits)
+    told = first_lines(name, rows, chat, sources=sources, kind=kind, vocabulary=vocabulary, folder=folder, **limits)
+    return told + ([line for name, text in _pictures(rows, chat) for line in (Text(name, style="dim"), text)] if pictures else [])
 
 
 def rows_of(stage: Training, sources: Sequence[Source], chat: Chat) -> tuple[list[TokenRow], Kind]:
@@ -155,7 +159,7 @@ def tell(found: Sequence[Examination], console: Console) -> None:
 def _examined(name: str, stage: Training, experiment: Experiment, found: Speech) -> Examination:
     sources, note = _known(stage, experiment)
     if not sources:
-        return Examination(name, None, note)
+        return Examination(name, None, note or "nothing that it learns from is known before the run")
     seen = sources if len(sources) <= MOST else [sources[i * len(sources) // MOST] for i in range(MOST)]
     if len(seen) < len(sources):
         note = f"{len(seen):,} of {len(sources):,} rows looked at; {note}".removesuffix("; ")
@@ -198,7 +202,8 @@ def _preferred(stage: Training, experiment: Experiment) -> tuple[list[Source], s
     compared = inputs.known_comparisons(experiment)
     if any(isinstance(voter, Written) for voter in experiment.feedback):
         compared = [c.with_votes(votes) for c, votes in zip(compared, WrittenVoter()(compared), strict=True)]
-    pairs = pooled(compared, prior=experiment.aggregate.prior, min_strength=experiment.aggregate.min_strength)
+    how = experiment.aggregate
+    pairs = pooled(compared, prior=how.prior, min_strength=how.min_strength, by_group=how.by_group)
     later = [voter.by for voter in experiment.feedback if not isinstance(voter, Written)]
     note = f"without the votes of {', '.join(later)}, which are still to be cast; examined again when the stage begins" if later else ""
     if not isinstance(stage, Sft):
