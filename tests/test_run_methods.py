@@ -25,7 +25,7 @@ seed: 2
 model: ./model
 intent:
   constitution: constitution.md
-  prompts: [prompts.jsonl]
+%s
   pairs: [pairs.jsonl]
 feedback:
 - {by: written}
@@ -41,7 +41,7 @@ LOOP = "rank: 2, batch_tokens: 120, checkpoint_every: 1"
 DRAW = f"{LOOP}, prompts: 2, samples: 3, max_new_tokens: 4, epochs: 2"
 REWARD = "measure: {by: reward}"
 METHODS = {
-    "pretrain": [f"{{by: pretrain, text: [text.jsonl], {LOOP}}}"],
+    "pretrain": [f"{{by: pretrain, text: [text.jsonl], epochs: 3, {LOOP}}}"],
     "sft": [f"{{by: sft, {LOOP}}}"],
     "reward": [f"{{by: reward, ensemble: 2, combine: worst, heldout: 0.3, {LOOP}}}"],
     **{name: [f"{{by: {name}, {LOOP}}}"] for name in ["dpo", "cdpo", "robust_dpo", "ipo", "hinge", "kto", "orpo", "simpo", "rpo", "chi_po"]},
@@ -55,7 +55,7 @@ def project(folder: Path, stages: list[str], measure: str = "") -> Path:
     make_project(folder)
     (folder / "rule.py").write_text(RULE)
     spec = folder / "methods.yaml"
-    spec.write_text(SPEC % ("\n".join(f"- {stage}" for stage in stages), measure))
+    spec.write_text(SPEC % ("  prompts: [prompts.jsonl]" if "samples" in str(stages) else "", "\n".join(f"- {stage}" for stage in stages), measure))
     return spec
 
 
@@ -131,7 +131,7 @@ def test_a_reward_model_judges_the_measured_models(tmp_path: Path) -> None:
 
 
 def test_votes_can_be_the_reward_without_a_reward_model(tmp_path: Path) -> None:
-    folder = run(project(tmp_path, [f"{{by: rloo, reward: feedback, {DRAW}}}"]))
+    folder = run(project(tmp_path, [f"{{by: rloo, reward: feedback, {DRAW}}}"]), "runs", "feedback.1.file=rule.py:score")
     assert any("reward" in json.loads(line)["metrics"] for line in (trained(folder) / "metrics.jsonl").read_text().splitlines())
 
 
@@ -147,12 +147,12 @@ def test_all_weights_are_trained_and_saved_with_rank_0(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("stages", "problem"),
     [
-        (["{by: ppo}"], "'reward' is the reward stage before, and there is none"),
+        (["{by: ppo, samples: 1}"], "'reward' is the reward stage before, and there is none"),
         (["{by: grpo, reward: feedback, samples: 1}"], "compares the replies to one prompt"),
-        (["{by: rloo, reward: rule.py:score, kl_form: 'loss:k1'}"], "its gradient is zero in expectation"),
-        (["{by: rloo, reward: rule.py:score, cost_limit: 1.0}"], "has no effect without 'cost'"),
-        (["{by: rloo, reward: nowhere.py:score}"], "there is no file"),
-        (["{by: rloo, reward: rule.py:score, mix: 0.1}"], "need each other"),
+        (["{by: rloo, reward: rule.py:score, samples: 2, kl_form: 'loss:k1'}"], "its gradient is zero in expectation"),
+        (["{by: rloo, reward: rule.py:score, samples: 2, cost_limit: 1.0}"], "has no effect without 'cost'"),
+        (["{by: rloo, reward: nowhere.py:score, samples: 2}"], "there is no file"),
+        (["{by: rloo, reward: rule.py:score, samples: 2, mix: 0.1}"], "need each other"),
         (["{by: pretrain, text: [text.jsonl], scratch: true}"], "write 'rank: 0'"),
         (["{by: average}"], "has no trained model to average"),
         (["{by: sft, rank: 2}", "{by: dpo, rank: 4}"], "continues the adapter of the first one"),

@@ -16,10 +16,8 @@ from alignwright.spec.models import resolve
 def store(judge: str, work: Work) -> AnswerStore:
     """The answers of the judge that a stage names: self, another model, or a server."""
     experiment = work.experiment
-    if "://" in judge:
-        name = judge
-    else:
-        name = model_fingerprint(resolve(experiment.model if judge == "self" else judge, experiment.folder))
+    local = experiment.model if judge == "self" else judge
+    name = judge if "://" in judge else model_fingerprint(resolve(local, experiment.folder))
     folder = work.ledger.run / "answers"
     folder.mkdir(exist_ok=True)
     return AnswerStore(folder / f"{content_id(name)}.jsonl", content_id(name, code_version()))

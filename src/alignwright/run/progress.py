@@ -6,7 +6,7 @@ evidence: the report is made from findings.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -33,6 +33,16 @@ class Bar:
         elapsed = self.progress.tasks[0].elapsed or 0.0
         rate = f"{self.tokens / elapsed:,.0f} tok/s" if self.tokens and elapsed > 1 else ""
         self.progress.update(self.task, completed=done, total=total, note=f"{note} {rate}".strip())
+
+    def say(self, lines: Sequence[Text]) -> None:
+        """Print lines above the bar."""
+        for line in lines:
+            self.progress.console.print(Padding(line, (0, 0, 0, 2), expand=False))
+
+    @property
+    def watched(self) -> bool:
+        """Whether somebody looks on, or the lines go to a file."""
+        return self.progress.console.is_terminal
 
 
 @dataclass

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import assert_never
 
 from alignwright.core.records import Preference, Prompt
 from alignwright.model.adapters import save_adapter
@@ -17,6 +16,7 @@ from alignwright.model.local import LocalPolicy
 from alignwright.model.tokens import TokenRow
 from alignwright.model.weights import save_weights
 from alignwright.run import inputs
+from alignwright.run.doctor import stage_lines
 from alignwright.run.rewards import scorer
 from alignwright.run.work import Work
 from alignwright.spec.items import TextItem
@@ -34,6 +34,7 @@ from alignwright.spec.training import (
     RewardModel,
     Rloo,
     Rollout,
+    Sampling,
     Sft,
     Sppo,
     Training,
@@ -48,6 +49,7 @@ from alignwright.train.preference import preference
 from alignwright.train.pretrain import cut, from_scratch, pretrain
 from alignwright.train.reward import reward
 from alignwright.train.sft import Demonstration, sft
+from alignwright.train.traps import Source
 
 OnStep = Callable[[StepReport], None]
 _SHOWN = ("reward", "kl", "accuracy", "margin")  # what of a step's metrics a user watches beside the loss
@@ -62,6 +64,7 @@ def train(stage: AnyTrain, work: Work) -> str:
             return _reward(stage, work)
         case _:
             policy = work.shelf.trainee(work.job.model, known(stage.rank))
+            _examine(stage, policy, work)
             _learn(stage, policy, work, _shown(work))
             if known(stage.rank):
                 save_adapter(policy, work.folder / "adapter")
@@ -72,7 +75,7 @@ def train(stage: AnyTrain, work: Work) -> str:
 
 
 def _learn(stage: Training, policy: LocalPolicy, work: Work, show: OnStep) -> None:
-    experiment, seed, folder = work.experiment, work.experiment.seed, work.folder
+    seed, folder = work.experiment.seed, work.folder
     match stage:
         case Pretrain():
             if stage.scratch:
@@ -102,8 +105,35 @@ def _learn(stage: Training, policy: LocalPolicy, work: Work, show: OnStep) -> No
             raise ValueError(f"{work.job.name}: {type(stage).__name__} is no method that trains")
 
 
+def _examine(stage: Training, policy: LocalPolicy, work: Work) -> None:
+    """The data doctor's word on the rows, before the first step. Raises SickData when they would not teach what was meant."""
+    match stage:
+        case Pretrain():
+            sources: list[Source] = list(_texts(work, stage.text))
+        case Sft():
+            sources = [demonstration.conversation for demonstration in demonstrations(stage, work)]
+        case Sampling():
+            sources = list(_prompts(work))
+        case _:
+            sources = list(inputs.preferences(work.ledger, work.job))
+    work.bar.say(
+        stage_lines(
+            work.job.name,
+            stage,
+            sources,
+            policy.chat,
+            longest=policy.longest,
+            vocabulary=int(policy.model.config.get_text_config().vocab_size),
+            bad_rows=work.experiment.intent.bad_rows,
+            folder=work.folder,
+            pictures=work.bar.watched,
+        )
+    )
+
+
 def _reward(stage: RewardModel, work: Work) -> str:
     policy = work.shelf.trainee(work.job.model, known(stage.rank))
+    _examine(stage, policy, work)
     preferences = inputs.preferences(work.ledger, work.job)
     _, findings = reward(policy, preferences, stage, seed=work.experiment.seed, folder=work.folder, on_step=_shown(work))
     named = [finding.model_copy(update={"stage": work.job.name}) for finding in findings]
