@@ -160,6 +160,21 @@ def test_the_score_is_read_before_the_end_where_padding_is_the_end(chat: Chat) -
     assert wrong_readout(cut, [end_positions(row) for row in cut], chat) is not None, "the last token of a cut reply is no end of turn"
 
 
+def test_the_reward_model_reads_where_the_doctor_says(chat: Chat) -> None:
+    """In a padded batch whose padding is the end of turn: the places of `reward_head`, taken back to their rows."""
+    import torch
+
+    from alignwright.model import reward_head
+    from alignwright.model.packing import pack
+
+    rows = [chat.row(p.prompt.conversation, [text]) for p in clean(4) for text in (p.chosen, p.rejected)]
+    packed = pack(rows, chat.pad_id, dtype=torch.float32)
+    width = packed.input_ids_BT.shape[1]
+    assert len({len(row) for row in rows}) > 1, "some rows are padded"
+    places = [[int(flat) - i * width] for i, flat in enumerate(reward_head.end_positions(rows, packed))]
+    assert wrong_readout(rows, places, chat) is None
+
+
 @pytest.mark.parametrize("nothing", ["", "  \n", "\n\n\n"])
 def test_an_empty_reply(chat: Chat, nothing: str) -> None:
     """Accepted silently."""
