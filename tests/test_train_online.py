@@ -94,6 +94,14 @@ def test_win_rates_are_means_over_siblings() -> None:
     assert win_rates([1000.0, 0.0]) == [1.0, 0.0]
 
 
+def test_scores_that_are_win_rates_already_keep_their_sign_at_a_quarter() -> None:
+    """Voters score a reply by its win rate among its siblings; a cycle stays even, and a lead stays a lead."""
+    assert win_rates([0.5, 0.5, 0.5]) == pytest.approx([0.5] * 3)
+    rates = [0.9, 0.5, 0.1]
+    small = [(win - 0.5) * 4 * (2 / 3) for win in win_rates(rates)]  # of 3 replies, one is met by 2 siblings
+    assert small == pytest.approx([rate - 0.5 for rate in rates], abs=0.02)
+
+
 def test_win_rates_estimate_the_chance_to_beat_the_policy() -> None:
     """Without bias: over all samples of a policy, a reply's expected win rate is its chance against a fresh one."""
     policy, score, draw = np.array([0.5, 0.3, 0.2]), np.array([0.0, 1.0, 3.0]), np.random.default_rng(0)

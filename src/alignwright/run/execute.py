@@ -173,7 +173,7 @@ def _aggregate(stage: Pooled, work: Work) -> str:
         for cast in inputs.read_records(path, Cast) if path.exists() else ():
             votes.setdefault(cast.key, []).extend(cast.votes)
     found = [c.with_votes(tuple(votes.get(c.key, ()))) for c in inputs.comparisons(work.experiment, work.job, work.ledger)]
-    preferences = pooled(found, prior=stage.prior, min_strength=stage.min_strength)
+    preferences = pooled(found, prior=stage.prior, min_strength=stage.min_strength, by_group=stage.by_group)
     inputs.write_records(work.folder / "comparisons.jsonl", found)
     inputs.write_records(work.folder / "preferences.jsonl", preferences)
     inputs.write_records(work.folder / "findings.jsonl", agreement(found, stage=work.job.name))

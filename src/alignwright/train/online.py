@@ -8,7 +8,9 @@ from. A prompt whose replies are all judged alike teaches nothing.
 SPPO (Wu et al. 2024, arXiv 2405.00675) plays against itself: reply i beats a sibling j with probability sigmoid(score_i - score_j), its win
 rate is the mean over its siblings, and its log-ratio to the policy of this round's start is drawn to (win rate - 1/2) / beta. The reference
 moves every round, which is multiplicative weights on the game of the judge's preferences; the average policy goes to its Nash
-equilibrium. A round takes several passes: in the first step the log-ratio is 0 and beta would only scale the gradient.
+equilibrium. A round takes several passes: in the first step the log-ratio is 0 and beta would only scale the gradient. The sigmoid reads
+scores as log-odds, which a reward model's are. Scores between 0 and 1 (win rates of voters, shares of rules) differ by less than 1: a
+sigmoid moves a quarter as far from 1/2 as they do, as a four times larger beta would.
 
 A round has as many steps as `batch_tokens` asks for if every reply is as long as it may be; steps that come out empty move nothing.
 Left out on purpose: an estimate of the divergence in online DPO (it looks at the best and the worst reply, which are no sample).
@@ -208,7 +210,7 @@ class _Course:
 
 
 def _steps(policy: LocalPolicy, prompts: Sequence[Prompt], stage: OnlineStage) -> int:
-    """Optimiser steps in a pass over a rollout, so that none takes more than `batch_tokens` where one prompt allows it."""
+    """Optimiser steps in a pass over a rollout: about `batch_tokens` each when replies are as long as they may be, one prompt at least."""
     asked = min(known(stage.prompts), len(prompts))
     replies = known(stage.samples) if isinstance(stage, Sppo) else 2
     prompt_tokens = sum(len(policy.chat.prompt(p.conversation)) for p in prompts) / len(prompts)
