@@ -195,6 +195,15 @@ def test_standing_in_is_the_start_and_leaves_no_trace(tiny: Path) -> None:
 
 
 @pytest.mark.parametrize("name", STAGES)
+def test_all_weights_can_be_trained_without_an_adapter(tiny: Path, tmp_path: Path, name: str) -> None:
+    policy, before, where = load(tiny), load(tiny), folder(tmp_path)
+    reports = online(policy, PROMPTS, Judge(vowels), STAGES[name].model_copy(update={"lr": 0.001, "rank": 0}), seed=0, folder=where)
+    assert all(line["holds"] for line in json.loads((where / "start.json").read_text()))
+    assert all(math.isfinite(report.loss) for report in reports)
+    assert not any(torch.equal(a, b) for a, b in zip(trainable_parameters(policy), trainable_parameters(before), strict=True))
+
+
+@pytest.mark.parametrize("name", STAGES)
 def test_the_start_is_checked(tiny: Path, tmp_path: Path, name: str) -> None:
     where = folder(tmp_path)
     reports = online(trainee(tiny), PROMPTS, Judge(vowels), STAGES[name], seed=0, folder=where)

@@ -347,6 +347,17 @@ def test_every_method_learns_the_planted_preference(tiny: Path, tmp_path: Path, 
     assert gap() > before + 0.5  # on pairs it has not seen
 
 
+@pytest.mark.parametrize("name", ["dpo", "kto", "simpo"])
+def test_all_weights_can_be_trained_without_an_adapter(tiny: Path, tmp_path: Path, name: str) -> None:
+    policy, before, where = load(tiny), load(tiny), folder(tmp_path)
+    stage = STAGES[name].model_copy(update={"lr": 0.001, "rank": 0, "epochs": 4})
+    reports = preference(policy, pairs(), stage, seed=0, folder=where)
+    assert all(line["holds"] for line in json.loads((where / "start.json").read_text()))
+    assert reports[-1].metrics["margin"] > reports[0].metrics["margin"] + 0.3
+    changed = [not torch.equal(a, b) for a, b in zip(trainable_parameters(policy), trainable_parameters(before), strict=True)]
+    assert all(changed)
+
+
 def test_a_pair_of_no_weight_teaches_nothing(tiny: Path, tmp_path: Path) -> None:
     given = pairs()
     nothing = [p.model_copy(update={"chosen": p.rejected, "rejected": p.chosen, "weight": 0.0}) for p in given]

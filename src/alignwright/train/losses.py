@@ -92,7 +92,10 @@ def rpo(margin_P: Tensor, chosen_nll_P: Tensor, *, beta: float, alpha: float, st
 
 # ---- other margins ---------------------------------------------------------------------------------------------------------------
 def chi_po(chosen_P: Tensor, rejected_P: Tensor, *, beta: float, strength_P: Tensor) -> Tensor:
-    """Chi-PO (Huang et al. 2024, arXiv 2407.13399): DPO on the difference of `chi_link` of the two log-ratios."""
+    """Chi-PO (Huang et al. 2024, arXiv 2407.13399): DPO on the difference of `chi_link` of the two log-ratios.
+
+    Its analysis also clips that difference at twice the largest reward, which nobody knows; that is left out.
+    """
     return dpo(chi_link(chosen_P) - chi_link(rejected_P), beta=beta, strength_P=strength_P)
 
 
