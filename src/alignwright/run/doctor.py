@@ -208,9 +208,7 @@ def _preferred(stage: Training, experiment: Experiment) -> tuple[list[Source], s
     note = f"without the votes of {', '.join(later)}, which are still to be cast; examined again when the stage begins" if later else ""
     if not isinstance(stage, Sft):
         return list(pairs), note
-    lost = {(p.prompt.id, p.rejected) for p in pairs}
-    best = {(p.prompt.id, p.chosen): p for p in pairs if (p.prompt.id, p.chosen) not in lost}
-    return [p.prompt.conversation.then("assistant", p.chosen) for p in best.values()], note
+    return list(inputs.unbeaten(pairs)), note
 
 
 def _pictures(rows: Sequence[TokenRow], chat: Chat) -> tuple[tuple[str, Text], ...]:

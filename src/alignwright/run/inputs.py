@@ -129,6 +129,13 @@ def preferences(ledger: Ledger, job: Job) -> list[Preference]:
     return found
 
 
+def unbeaten(preferences: Sequence[Preference]) -> list[Conversation]:
+    """Each prompt with each reply that was chosen and on which no vote was lost: what fine-tuning learns of preferences."""
+    lost = {(p.prompt.id, p.rejected) for p in preferences}
+    best = {(p.prompt.id, p.chosen): p for p in preferences if (p.prompt.id, p.chosen) not in lost}
+    return [p.prompt.conversation.then("assistant", p.chosen) for p in best.values()]
+
+
 def revisions(ledger: Ledger, job: Job) -> set[tuple[str, str]]:
     """The replies that a critique or a principle in view made, each as (prompt's id, text)."""
     (name,) = [need for need in job.needs if need.startswith("aggregate.")]

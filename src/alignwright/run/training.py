@@ -10,7 +10,7 @@ import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from alignwright.core.records import Preference, Prompt
+from alignwright.core.records import Prompt
 from alignwright.model.adapters import save_adapter
 from alignwright.model.local import LocalPolicy
 from alignwright.model.tokens import TokenRow
@@ -162,14 +162,13 @@ def demonstrations(stage: Sft, work: Work) -> list[Demonstration]:
     if stage.data not in ("chosen", "revisions"):
         return [Demonstration(c) for c in inputs.conversations(work.experiment, stage.data)]
     found = inputs.preferences(work.ledger, work.job)
-    lost = {(p.prompt.id, p.rejected) for p in found}
     if stage.data == "revisions":
         revised = inputs.revisions(work.ledger, work.job)
-        found = [p for p in found if (p.prompt.id, p.chosen) in revised]
+        lost = {(p.prompt.id, p.rejected) for p in found}
+        found = [p for p in found if (p.prompt.id, p.chosen) in revised and (p.prompt.id, p.chosen) not in lost]
         if not found:
             raise ValueError("train by sft on revisions: no revision was preferred to its original, so there is nothing to learn")
-    best: dict[tuple[str, str], Preference] = {(p.prompt.id, p.chosen): p for p in found if (p.prompt.id, p.chosen) not in lost}
-    return [Demonstration(p.prompt.conversation.then("assistant", p.chosen)) for p in best.values()]
+    return [Demonstration(said) for said in inputs.unbeaten(found)]
 
 
 def _prompts(work: Work) -> list[Prompt]:
