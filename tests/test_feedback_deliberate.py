@@ -7,7 +7,8 @@ from feedback_doubles import HONEST, KIND, Talker
 from tiny import make_tiny
 
 from alignwright.core.records import Conversation, Principle, Prompt, Reply
-from alignwright.feedback.deliberate import VIEW, deliberate, in_view, quotes
+from alignwright.feedback.deliberate import QUOTED, VIEW, deliberate, in_view
+from alignwright.feedback.votes import repeats
 from alignwright.model.load import load
 
 LONG = Principle(slug="harm", title="No harm", text="Refuse to help with anything that could seriously hurt a person, and offer help that is safe.")
@@ -70,11 +71,12 @@ def test_an_empty_plain_answer_is_no_comparison():
 
 def test_a_leak_is_eight_words_in_a_row_and_no_common_speech():
     words = LONG.text.split()
-    assert quotes(" ".join(words[3:11]), LONG)
-    assert not quotes(" ".join(words[3:10]), LONG)
-    assert not quotes("I cannot help with this; I would rather offer help that is safe.", LONG)
-    assert quotes("So: be KIND!", KIND)
-    assert not quotes("Be so kind.", KIND)
+    assert repeats(" ".join(words[3:11]), LONG.text, QUOTED)
+    assert not repeats(" ".join(words[3:10]), LONG.text, QUOTED)
+    assert not repeats("I cannot help with this; I would rather offer help that is safe.", LONG.text, QUOTED)
+    assert repeats("So: be KIND!", KIND.text, QUOTED)
+    assert not repeats("Be so kind.", KIND.text, QUOTED)
+    assert not repeats("anything", "", QUOTED)
     # the user's own words may be repeated
     asked = prompts(f"Translate: {LONG.text}")
     assert len(deliberate(speaker(f"Here: {LONG.text}"), asked, [LONG]).comparisons) == 1
@@ -96,3 +98,17 @@ def test_a_real_model_answers_twice(tmp_path):
     done = deliberate(policy, prompts("Q", "Who are you?", "Why?"), [HONEST], max_new_tokens=6)
     assert len(done.comparisons) + sum(done.skipped.values()) == 3
     assert done == deliberate(policy, prompts("Q", "Who are you?", "Why?"), [HONEST], max_new_tokens=6)
+
+
+@pytest.mark.model
+def test_the_bundled_model_is_moved_by_a_principle_it_can_follow_and_not_by_one_that_asks_for_nothing():
+    policy = load("smollm2-135m-instruct")
+    brief = Principle(slug="brief", title="Brevity", text="Answer in one short sentence and nothing more.")
+    nothing = Principle(slug="nothing", title="Nothing", text="Answer as you always do, at whatever length you like.")
+    done = deliberate(policy, prompts("Where do fish live?"), [brief], max_new_tokens=24, temperature=0.0)
+    [(better, plain)] = [comparison.replies for comparison in done.comparisons]
+    assert better.finished
+    assert not plain.finished
+    assert len(better.text) < len(plain.text) / 2
+    done = deliberate(policy, prompts("Where do fish live?"), [nothing], max_new_tokens=24, temperature=0.0)
+    assert done.skipped == {"truncated answer": 1}

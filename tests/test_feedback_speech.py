@@ -131,6 +131,19 @@ def test_worked_examples_are_turns_before_the_conversation_and_after_its_system_
     assert revises.messages[: len(asks.messages)] == asks.messages
 
 
+def test_a_revision_that_copies_an_example_is_skipped_unless_its_words_are_the_conversations_own():
+    salt = "Rivers carry salt from the rocks down into the sea."
+    taught = Worked(prompt="Why is the sea salty?", reply="R", critique="It never says why.", revision=salt)
+    for copied in (taught.revision, "Well: rivers carry salt, from the rocks, down into it", "It never says why."):
+        done = critique(reviser(lambda text, copied=copied: copied), prompts("What colour is the sky?"), [HONEST], few_shot=[taught])
+        assert (done.comparisons, done.skipped) == ((), {"copied revision": 1})
+        assert critique(reviser(lambda text, copied=copied: copied), prompts("Q"), [HONEST]).skipped == {}  # the control: nothing was shown
+    for fine in ("It never says why the sky is blue.", "Rivers carry salt."):
+        assert critique(reviser(lambda text, fine=fine: fine), prompts("Q"), [HONEST], few_shot=[taught]).skipped == {}
+    own = prompts(f"Shorten: {taught.revision}")
+    assert critique(reviser(lambda text: taught.revision), own, [HONEST], few_shot=[taught]).skipped == {}
+
+
 def test_an_examples_principle_is_a_slug_of_the_stage_or_a_text():
     assert principle_text(NAMED, [HONEST, KIND]) == "Be kind."
     assert principle_text(NAMED.model_copy(update={"principle": "Say less, and mean it."}), [KIND]) == "Say less, and mean it."

@@ -5,11 +5,14 @@ falls short of a principle, and is asked to rewrite it; the last rewriting beats
 each. A prompt that names one of the principles is revised by that one; otherwise the draw depends only on the seed, the prompt and the
 round, so one prompt more changes nothing for the others.
 
-A small model does not know what a critique looks like. Worked examples (`worked`) show it: each is put before the conversation as
-turns that have passed, question, reply, critique and revision, as the paper's few-shot prompts are.
+A small model does not know what a critique looks like. Worked examples (`few_shot`) show it: each is put before the conversation as
+turns that have passed, question, reply, critique and revision, as the paper's few-shot prompts are. It may also copy them: the bundled
+model took over an example's revision word for word in two of eight replies. Replies are sampled a little below the paper's temperature
+of 1, at which a small model loses its thread.
 
-A revision that is empty, that says the same again, or that was cut off at the token limit is skipped and counted: the reply it would
-have replaced stays. `Reply.parent` of a revision is the reply it revises, and a `Life` keeps every reply on the way and every critique.
+A revision that is empty, that says the same again, that was cut off at the token limit, or that repeats a worked example is skipped and
+counted: the reply it would have replaced stays. `Reply.parent` of a revision is the reply it revises, and a `Life` keeps every reply on
+the way and every critique.
 """
 
 from __future__ import annotations
@@ -20,10 +23,11 @@ from dataclasses import dataclass, field
 
 from alignwright.core.protocols import Speaker
 from alignwright.core.records import Comparison, Conversation, Message, Principle, Prompt, Record, Reply, Vote
-from alignwright.feedback.votes import drawn_for
+from alignwright.feedback.votes import drawn_for, repeats, words
 from alignwright.spec.worked import Worked, principle_text
 
 VOTER = "critique"
+COPIED = 8  # words of a worked example in a row: shorter runs are common speech
 
 
 class Life(Record):
@@ -62,7 +66,7 @@ def critique(
     rounds: int = 1,
     few_shot: Sequence[Worked] = (),
     max_new_tokens: int = 96,
-    temperature: float = 1.0,
+    temperature: float = 0.7,
     seed: int = 0,
 ) -> Critiqued:
     """Reply to each prompt, then critique and revise `rounds` times. A prompt whose every revision was skipped gives no comparison."""
@@ -77,7 +81,7 @@ def critique(
         chosen = [drawn_for(draft.prompt, principles, seed, number) for draft in drafts]
         told = _revise(speaker, shown, drafts, chosen, max_new_tokens, temperature, seed + 1 + 2 * number)
         for draft, principle, (fault, revision) in zip(drafts, chosen, told, strict=True):
-            if (reason := unfit(revision, draft.replies[-1])) is not None:
+            if (reason := unfit(revision, draft.replies[-1]) or _copied(revision, few_shot, draft)) is not None:
                 skipped[f"{reason} revision"] += 1
                 continue
             draft.replies.append(child(revision, draft.replies[-1].id, f"{VOTER}:{principle.slug}"))
@@ -96,6 +100,14 @@ def unfit(reply: Reply, before: Reply) -> str | None:
     if not reply.finished:
         return "truncated"
     return "identical" if same(reply, before) else None
+
+
+def _copied(revision: Reply, few_shot: Sequence[Worked], draft: _Draft) -> str | None:
+    """Whether the revision took its words from a worked example, and not from its own conversation."""
+    own = " ".join([*(message.content for message in draft.prompt.conversation.messages), draft.replies[-1].text])
+    shown = [text for worked in few_shot for text in (worked.revision, worked.critique)]
+    taken = [text for text in shown if words(revision.text) == words(text) or (len(words(text)) >= COPIED and repeats(revision.text, text, COPIED))]
+    return "copied" if any(not repeats(own, text, COPIED) for text in taken) else None
 
 
 def same(one: Reply, other: Reply) -> bool:

@@ -7,7 +7,8 @@ deliberative alignment's (Guan et al. 2024, arXiv 2412.16339) and, before it, co
 
 An answer that quotes the principle would teach the model to recite what nobody showed it, so a run of eight of the principle's words
 (all of them where it has fewer), or talk of "this principle", is a leak, skipped and counted; so are answers that are empty, cut off at
-the token limit, or the same as the plain one.
+the token limit, or the same as the plain one. Replies are sampled a little below temperature 1, because the better one is to be learnt
+and a small model at 1 loses its thread.
 
 Left out on purpose: training on a chain of thought that cites the rules, which a small model does not write, and the second filter of
 the paper, a judge that knows the rules: a `judge` stage after this one votes on the same pairs.
@@ -23,7 +24,7 @@ from dataclasses import dataclass
 from alignwright.core.protocols import Speaker
 from alignwright.core.records import Comparison, Conversation, Message, Principle, Prompt, Vote
 from alignwright.feedback.critique import child, unfit
-from alignwright.feedback.votes import drawn_for
+from alignwright.feedback.votes import drawn_for, repeats
 
 VOTER = "deliberate"
 QUOTED = 8  # words in a row: shorter runs are common speech
@@ -43,7 +44,7 @@ def deliberate(
     principles: Sequence[Principle],
     *,
     max_new_tokens: int = 96,
-    temperature: float = 1.0,
+    temperature: float = 0.7,
     seed: int = 0,
 ) -> Deliberated:
     """Answer each prompt plainly and with its principle in view. Deterministic given the speaker and the seed."""
@@ -76,23 +77,11 @@ def in_view(conversation: Conversation, principle: Principle) -> Conversation:
     return Conversation(messages=tuple(messages))
 
 
-def quotes(text: str, principle: Principle) -> bool:
-    """Whether the text repeats a run of the principle's words, whatever their case and the signs between them."""
-    spoken, rule = _words(text), _words(principle.text)
-    run = min(QUOTED, len(rule))
-    said = {tuple(spoken[i : i + run]) for i in range(len(spoken) - run + 1)}
-    return run > 0 and any(tuple(rule[i : i + run]) in said for i in range(len(rule) - run + 1))
-
-
 def _leak(text: str, prompt: Prompt, principle: Principle) -> str | None:
     asked = " ".join(message.content for message in prompt.conversation.messages)
-    if quotes(text, principle) and not quotes(asked, principle):
+    if repeats(text, principle.text, QUOTED) and not repeats(asked, principle.text, QUOTED):
         return "leaking"
     return "leaking" if _TALK.search(text) and not _TALK.search(asked) else None
-
-
-def _words(text: str) -> list[str]:
-    return re.findall(r"\w+", text.casefold())
 
 
 _TALK = re.compile(r"\b(?:this|that|your|my|above|given|following|stated) principle\b|\bprinciple (?:above|you gave|in view)\b", re.IGNORECASE)

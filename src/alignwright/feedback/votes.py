@@ -14,6 +14,7 @@ win. So a principle whose text is edited keeps its draws, and one that is added 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -97,3 +98,16 @@ def drawn_for(prompt: Prompt, principles: Sequence[Principle], *lot: object) -> 
     """The principle that a reply to the prompt is written or revised by: its own where it names one of these, else one drawn of all."""
     own = [principle for principle in principles if principle.slug == prompt.principle]
     return drawn(own or principles, 1, *lot, prompt.id)[0]
+
+
+def words(text: str) -> list[str]:
+    """The words of a text, whatever their case and the signs between them."""
+    return re.findall(r"\w+", text.casefold())
+
+
+def repeats(text: str, source: str, run: int) -> bool:
+    """Whether the text has `run` words of the source in a row, or all of its words where it has fewer."""
+    spoken, given = words(text), words(source)
+    run = min(run, len(given))
+    said = {tuple(spoken[i : i + run]) for i in range(len(spoken) - run + 1)}
+    return run > 0 and any(tuple(given[i : i + run]) in said for i in range(len(given) - run + 1))
