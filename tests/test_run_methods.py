@@ -155,7 +155,7 @@ def test_all_weights_are_trained_and_saved_with_rank_0(tmp_path: Path) -> None:
         (["{by: rloo, reward: rule.py:score, samples: 2, mix: 0.1}"], "need each other"),
         (["{by: pretrain, text: [text.jsonl], scratch: true}"], "write 'rank: 0'"),
         (["{by: average}"], "has no trained model to average"),
-        (["{by: sft, rank: 2}", "{by: dpo, rank: 4}"], "continues the adapter of the first one"),
+        (["{by: sft, rank: 2}", "{by: dpo, rank: 4}"], "continues the adapter of train.0"),
         (["{by: reward, combine: worst}"], "has no effect on one member"),
         (["{by: average, share: 0.2, blocks: [0.1]}"], "give one of them"),
     ],

@@ -202,4 +202,6 @@ def _told(folder: Path) -> str:
     if "reward" in first["metrics"]:
         gain = f"reward {first['metrics']['reward']:.3f} -> {last['metrics']['reward']:.3f}"
         return f"{len(lines)} steps, {gain}, kl {last['metrics'].get('kl', 0.0):.2f}{left_out}"
-    return f"{len(lines)} steps, loss {first['loss']:.3f} -> {last['loss']:.3f}{left_out}"
+    noted = folder / "notes.txt"
+    note = f"; {noted.read_text(encoding='utf-8').strip()}" if noted.exists() else ""
+    return f"{len(lines)} steps, loss {first['loss']:.3f} -> {last['loss']:.3f}{left_out}{note}"

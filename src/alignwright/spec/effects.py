@@ -98,6 +98,7 @@ def _training(experiment: Experiment) -> Iterator[Problem]:
     preferences = experiment.feedback or experiment.intent.people
     makes = any(isinstance(stage, Critique | Deliberate) for stage in experiment.feedback)
     rank = first_rank(experiment)
+    first = next((place for place, stage in enumerate(experiment.train) if isinstance(stage, Training) and changes_model(stage)), 0)
     for place, stage in enumerate(experiment.train):
         loc = ("train", place, stage.by)
         if isinstance(stage, FromPreferences | RewardModel) and not preferences:
@@ -107,7 +108,7 @@ def _training(experiment: Experiment) -> Iterator[Problem]:
         if isinstance(stage, Sft) and stage.data == "revisions" and not makes:
             yield (*loc, "data"), "'revisions' come from feedback {by: critique} or {by: deliberate}, which is not here"
         if isinstance(stage, Training) and changes_model(stage) and stage.rank not in (None, rank):
-            yield (*loc, "rank"), f"{stage.rank}, but this stage continues the adapter of the first one, whose rank is {rank}; leave it out here"
+            yield (*loc, "rank"), f"{stage.rank}, but this stage continues the adapter of train.{first}, whose rank is {rank}; leave it out here"
         if isinstance(stage, Pretrain) and stage.scratch and rank != 0:
             yield (*loc, "scratch"), f"random weights cannot be learnt by an adapter of rank {rank}: write 'rank: 0', which trains all weights"
         if isinstance(stage, Pretrain) and stage.scratch and any(changes_model(before) for before in experiment.train[:place]):

@@ -6,7 +6,7 @@ row, its prompt and each reply computed once, and weigh together as one (Ouyang 
 prompt with many replies does not count for more than one with two.
 
 A single model starts from a head of zeros: every score is 0, the loss is that of a coin, and no random direction has to be unlearnt in a
-short training. Members of an ensemble start from random heads (`ensemble`). The policy lends its trunk and has it back unchanged.
+short training. Members of an ensemble start from small random heads (`ensemble`). The policy lends its trunk and has it back unchanged.
 Trained is what the policy has trainable: its adapter, or all weights.
 
 Left out on purpose: an epoch's choice by held-out accuracy (that would spend the held-out prompts), and a bias, which no difference sees.
@@ -250,7 +250,7 @@ def _check(
     means = (
         "the head is zero, so every score is 0 and the loss is a coin's; otherwise the trunk gives no finite numbers"
         if zero
-        else "members begin with random heads, so they begin a little worse than a coin"
+        else "members begin with small random heads, so they begin as about a coin"
     )
     alone = apply_head(new_head(policy, 0), end_hidden(policy, [TokenRow(there[0].row.prompt, there[0].row.replies[-1:])]))
     among = apply_head(new_head(policy, 0), hidden_RH)[len(there[0].row.replies) - 1]

@@ -15,9 +15,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-import numpy as np
-
-from alignwright.core.intervals import Interval, bca, clustered, mean_interval, paired, wilson
+from alignwright.core.intervals import Interval, clustered, mean_interval, paired, wilson
 from alignwright.core.records import Exhibit, Finding, Preference, content_id
 
 BINS = 10
@@ -95,12 +93,20 @@ def longer_chosen(preferences: Sequence[Preference]) -> float:
     return _mean([Heard(p, 0.0).longer_wins for p in preferences if p.strength != 0.5] or [0.5])
 
 
-def calibration_error(confidence: Sequence[float], right: Sequence[float]) -> float:
-    """Mean gap between confidence and frequency, over bins of equal count (at most BINS, none smaller than five)."""
-    order = np.argsort(np.asarray(confidence), kind="stable")
-    parts = np.array_split(order, max(1, min(BINS, len(order) // 5)))
-    sure, true = np.asarray(confidence), np.asarray(right)
-    return float(sum(len(part) * abs(sure[part].mean() - true[part].mean()) for part in parts) / len(order))
+def calibration_gaps(confidence: Sequence[float], right: Sequence[float]) -> tuple[list[float], int]:
+    """Each item's confidence less what came of it, turned so that its bin's mean gap is positive; and the number of bins.
+
+    Bins are of equal count, at most BINS, none smaller than five. The mean of the gaps is the expected calibration error.
+    """
+    count = max(1, min(BINS, len(confidence) // 5))
+    order = sorted(range(len(confidence)), key=lambda i: confidence[i])
+    gaps = [0.0] * len(order)
+    for b in range(count):
+        part = order[b * len(order) // count : (b + 1) * len(order) // count]
+        sign = 1.0 if math.fsum(confidence[i] - right[i] for i in part) >= 0 else -1.0
+        for i in part:
+            gaps[i] = sign * (confidence[i] - right[i])
+    return gaps, count
 
 
 def _calibration(scored: Sequence[Heard], stage: str, labels: Literal["soft", "hard"], ties: int) -> list[Finding]:
@@ -109,18 +115,13 @@ def _calibration(scored: Sequence[Heard], stage: str, labels: Literal["soft", "h
     sure = [_sigmoid(abs(h.gap)) for h in scored]
     right = [vote if h.gap >= 0 else 1.0 - vote for h, vote in zip(scored, votes, strict=True)]
     brier = [r * (1 - c) ** 2 + (1 - r) * c**2 for c, r in zip(sure, right, strict=True)]
+    gaps, bins = calibration_gaps(sure, right)
     clusters = [h.cluster for h in scored]
-
-    def error(index: np.ndarray) -> float:
-        chosen = index.astype(int)
-        return calibration_error([sure[i] for i in chosen], [right[i] for i in chosen])
-
-    limits = bca([float(i) for i in range(len(scored))], clusters, statistic=error, resamples=1000)
-    spread = _interval(brier, clusters, share=False)
+    error, spread = _interval(gaps, clusters, share=False), _interval(brier, clusters, share=False)
     mean = f"mean confidence {_mean(sure):.2f}, mean agreement {_mean(right):.2f}"
+    method = f"{bins} bins of equal count, the side each errs on taken as given; {error.method}"
     head = {"stage": stage, "axis": "feedback", "n": len(scored), "clusters": len(set(clusters)), "better": "lower", "unscored": ties}
-    method = f"bins of equal count; {limits.method}"
-    first = {"claim": "reward.calibration_error", "value": error(np.arange(len(scored))), "low": limits.low, "high": limits.high, "method": method}
+    first = {"claim": "reward.calibration_error", "value": _mean(gaps), "low": error.low, "high": error.high, "method": method}
     second = {"claim": "reward.brier", "value": _mean(brier), "low": spread.low, "high": spread.high, "method": spread.method}
     notes = ({"note": f"{mean}; few pairs make it look larger than it is"}, {"note": "a coin scores 0.25", "unit": "squared error"})
     return [Finding.model_validate(head | body | more) for body, more in zip((first, second), notes, strict=True)]
