@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from tiny import make_tiny
 
 from alignwright.model.adapters import add_lora, load_adapter, merge, save_adapter, trainable_parameters
@@ -15,7 +15,7 @@ from alignwright.model.load import load
 from alignwright.model.local import LocalPolicy
 from alignwright.model.weights import FILE, load_weights, save_weights
 from alignwright.spec.training import Average
-from alignwright.train.averaging import average, layer_shares
+from alignwright.train.averaging import average, blend_adapters, layer_shares
 
 LAYERS = 4
 
@@ -66,11 +66,24 @@ def test_the_change_is_interpolated_exactly(tiny: Path, ends: dict[str, Path], t
     before, after, got = (weights(tiny, path) for path in (start, trained, made))
     for name in got:
         torch.testing.assert_close(got[name], (1 - between) * before[name] + between * after[name], atol=1e-6, rtol=0)
+    assert max(float((after[name] - got[name]).abs().max()) for name in got) > 1e-2, "control: the trained model is elsewhere"
     if not kind:
         assert json.loads((made / "adapter_config.json").read_text())["r"] == 5
-        # control: averaging the factors is another change
-        mean = average(load(tiny), None, trained, share(between), folder=tmp_path / "control")
-        assert max(float((weights(tiny, mean)[n] - got[n]).abs().max()) for n in got) > 1e-2
+
+
+def test_an_average_of_changes_is_no_change_by_averaged_factors(ends: dict[str, Path], tmp_path: Path) -> None:
+    """An adapter and its opposite: the mean of their changes is nothing, stacked exactly, though B is the same in both."""
+    tensors = load_file(ends["first"] / "adapter_model.safetensors")
+    for name, flipped in (("plus", ""), ("minus", ".lora_A.")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "adapter_config.json").write_bytes((ends["first"] / "adapter_config.json").read_bytes())
+        save_file({n: -t if flipped and flipped in n else t for n, t in tensors.items()}, tmp_path / name / "adapter_model.safetensors")
+    made = blend_adapters([(tmp_path / name, lambda _: 0.5) for name in ("plus", "minus")], tmp_path / "mean")
+    got = load_file(made / "adapter_model.safetensors")
+    for name in (n for n in got if ".lora_B." in n):
+        assert float((got[name] @ got[name.replace(".lora_B.", ".lora_A.")]).abs().max()) < 1e-6
+        own = tensors[name] @ tensors[name.replace(".lora_B.", ".lora_A.")]
+        assert float(own.abs().max()) > 1e-2, "each by itself does change something"
 
 
 @pytest.mark.parametrize("kind", ["", "whole-"])

@@ -22,7 +22,7 @@ from alignwright.train import batches
 from alignwright.train.ensemble import average_members, first_heads, member_scores
 from alignwright.train.loop import StepReport
 from alignwright.train.reward import group_pairs, pair_losses, reward
-from alignwright.train.reward_check import Heard, calibration_error, heldout_findings, keep_apart, longer_chosen
+from alignwright.train.reward_check import Heard, calibration_gaps, heldout_findings, keep_apart, longer_chosen
 
 STAGE = RewardModel(by="reward", epochs=3, rank=8, lr=0.01, batch_tokens=600, max_tokens=300, heldout=0.3, checkpoint_every=3)
 LN2 = 0.6931471805599453
@@ -365,9 +365,21 @@ def test_findings_of_a_judge_of_known_accuracy_and_calibration() -> None:
     assert {claim for claim, _ in found} == {"reward.accuracy", "reward.longer", "reward.calibration_error", "reward.brier"}
     sure = [1 / (1 + 2.718281828459045 ** -abs(h.gap)) for h in heard]
     right = [h.credit for h in heard]
-    assert calibration_error(sure, right) < 0.03
+    gaps, bins = calibration_gaps(sure, right)
+    assert bins == 10
+    assert sum(gaps) / len(gaps) < 0.03
     boastful = [1 / (1 + 2.718281828459045 ** -abs(3 * h.gap)) for h in heard]
-    assert calibration_error(boastful, right) > 0.08
+    gaps, _ = calibration_gaps(boastful, right)
+    assert sum(gaps) / len(gaps) > 0.08
+    error = found[("reward.calibration_error", None)]
+    assert error.value is not None
+    assert error.low is not None
+    assert error.high is not None
+    assert error.low <= error.value <= error.high
+    # by hand: two bins, one errs by 0.2 upwards, the other by 0.1 downwards
+    gaps, bins = calibration_gaps([0.6] * 5 + [0.9] * 5, [0.4] * 5 + [1.0] * 5)
+    assert bins == 2
+    assert sum(gaps) / 10 == pytest.approx((0.2 + 0.1) / 2)
     brier = found[("reward.brier", None)]
     assert brier.low is not None
     assert brier.high is not None
