@@ -13,6 +13,8 @@ from alignwright.core.records import Conversation, Preference, Prompt
 from alignwright.model.adapters import add_lora, trainable_parameters
 from alignwright.model.load import load
 from alignwright.model.local import LocalPolicy
+from alignwright.model.logprob import token_logprobs
+from alignwright.model.packing import pack
 from alignwright.spec.training import Dpo, Sft
 from alignwright.train import batches, loop
 from alignwright.train.loop import TrainingDiverged
@@ -155,3 +157,110 @@ def test_a_row_always_meets_the_same_neighbours(tiny: Path) -> None:
         assert sorted(seen) == list(range(40))
     assert plan == batches.plan_training(rows, epochs=3, batch_tokens=200, seed=2)
     assert plan != batches.plan_training(rows, epochs=3, batch_tokens=200, seed=3)
+
+
+# ---- all weights, rounds, precision ------------------------------------------------------------------------------------------------
+def test_without_an_adapter_all_weights_are_trained_and_a_killed_run_resumes(tiny: Path, tmp_path: Path) -> None:
+    stage = SFT.model_copy(update={"epochs": 2, "lr": 0.001})
+
+    def run(where: Path, die_at: int | None) -> list[torch.Tensor]:
+        policy = load(tiny)
+
+        def on_step(report: loop.StepReport) -> None:
+            if report.step == die_at:
+                raise Killed
+
+        sft(policy, demonstrations(), stage, seed=5, folder=where, on_step=on_step)
+        return [p.detach().clone() for p in trainable_parameters(policy)]
+
+    start = [p.detach().clone() for p in trainable_parameters(load(tiny))]
+    expected = run(folder(tmp_path, "straight"), None)
+    with pytest.raises(Killed):
+        run(folder(tmp_path, "broken"), 4)
+    assert all(torch.equal(a, b) for a, b in zip(run(tmp_path / "broken", None), expected, strict=True))
+    assert all(not torch.equal(a, b) for a, b in zip(start, expected, strict=True))
+    model = load(tiny).model
+    assert len(expected) == len({id(p) for p in model.parameters()})  # embeddings that are tied to the head are one parameter
+
+
+class Rounds:
+    """Three rounds of two steps on fixed rows; the second step of the second round has no rows."""
+
+    rounds, per_round = 3, 2
+
+    def __init__(self, policy: LocalPolicy) -> None:
+        self.policy, self.rows = policy, [policy.chat.row(d.conversation, ["reply"]) for d in demonstrations(4)]
+        self.extra = [torch.nn.Parameter(torch.ones(3))]
+        self.seen: list[object] = []
+        self.kept = 0.0
+
+    def epoch(self, number: int) -> int:
+        return number
+
+    def begin(self, number: int) -> list[list[batches.MicroBatch]]:
+        self.seen.append(("begin", number, self.kept))
+        return [[(0, 1), (2, 3)], [] if number == 1 else [(0,)]]
+
+    def after(self, step: int) -> dict[str, float]:
+        self.kept += 1.0
+        return {"kept": self.kept}
+
+    def state(self) -> dict[str, float]:
+        return {"kept": self.kept}
+
+    def restore(self, state: dict[str, float]) -> None:
+        self.kept = state["kept"]
+
+    def units(self, batch: batches.MicroBatch) -> float:
+        return float(len(batch))
+
+    def loss(self, batch: batches.MicroBatch) -> tuple[torch.Tensor, dict[str, float]]:
+        logp_N = token_logprobs(self.policy.model, pack([self.rows[i] for i in batch], self.policy.chat.pad_id, dtype=self.policy.dtype))
+        return -logp_N.sum() + 1e4 * len(batch) * self.extra[0].square().sum(), {}
+
+    def describe(self, index: int) -> dict[str, object]:
+        return {}
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_rounds_are_made_on_the_way_and_empty_steps_move_nothing(tiny: Path, tmp_path: Path, dtype: str) -> None:
+    def run(where: Path, die_at: int | None) -> tuple[Rounds, list[loop.StepReport], list[torch.Tensor]]:
+        policy = load(tiny, dtype=dtype)
+        add_lora(policy, rank=4, seed=1)
+        course = Rounds(policy)
+        weights: list[torch.Tensor] = []
+
+        def on_step(report: loop.StepReport) -> None:
+            weights.append(torch.cat([p.detach().float().flatten() for p in trainable_parameters(policy)]))
+            if report.step == die_at:
+                raise Killed
+
+        reports = loop.run_loop(policy, course, course, loop.LoopSettings(0.01, checkpoint_every=1), where, on_step)
+        return course, reports, [*weights, *(p.detach().clone() for p in course.extra)]
+
+    course, reports, weights = run(folder(tmp_path, "straight"), None)
+    assert course.seen == [("begin", 0, 0.0), ("begin", 1, 2.0), ("begin", 2, 4.0)]
+    assert [r.metrics["kept"] for r in reports] == [1, 2, 3, 4, 5, 6]
+    assert (reports[3].loss, reports[3].grad_norm, reports[3].tokens) == (0.0, 0.0, 0)
+    assert torch.equal(weights[2], weights[3])
+    assert not torch.equal(weights[3], weights[4])
+    # a value head's gradient is a thousand times the policy's, and does not shrink it: each is clipped by its own norm
+    assert 0.01 < reports[0].grad_norm < 100
+    assert float((course.extra[0].detach() - 1).abs().min()) > 0.01
+    for die_at in (1, 2, 4):
+        with pytest.raises(Killed):
+            run(folder(tmp_path, str(die_at)), die_at)
+        resumed, _, after = run(tmp_path / str(die_at), None)
+        assert resumed.seen[0] == course.seen[(die_at + 1) // 2 if die_at % 2 == 0 else die_at // 2]
+        assert all(torch.equal(a, b) for a, b in zip(after[-2:], weights[-2:], strict=True))
+        assert losses(tmp_path / str(die_at)) == losses(tmp_path / "straight")
+
+
+def test_float32_parameters_are_their_own_masters_and_bfloat16_ones_are_not(tiny: Path, tmp_path: Path) -> None:
+    for dtype, shared in (("float32", True), ("bfloat16", False)):
+        policy = load(tiny, dtype=dtype)
+        add_lora(policy, rank=4, seed=1)
+        course = Rounds(policy)
+        machine = loop._Machine(policy, course, course, loop.LoopSettings(0.01), tmp_path)
+        assert all((p is m) == shared for p, m in zip(trainable_parameters(policy), machine.masters, strict=False))
+        assert all(m.dtype == torch.float32 for m in machine.masters)

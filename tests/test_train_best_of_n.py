@@ -1,0 +1,130 @@
+"""Is best-of-n what the formulas say? Divergence, the unbiased curve against all subsets, and distillation on the tiny model."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from rollout_case import KNOBS, PROMPTS, Constant, Noise, Vowels, trainee
+from tiny import make_tiny
+
+from alignwright.core.protocols import Scorer
+from alignwright.model.adapters import trainable_parameters
+from alignwright.spec.training import BestOfN
+from alignwright.train import batches
+from alignwright.train.best_of_n import best_of_n, bon_estimate, bon_kl, bon_kl_exact
+from alignwright.train.loop import StepReport
+from alignwright.train.rollout import ConstantReward
+
+STAGE = BestOfN(by="best_of_n", **(KNOBS | {"samples": 8, "lr": 0.01}))
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_tiny(tmp_path_factory.mktemp("tiny"))
+
+
+@pytest.mark.parametrize(("n", "nats"), [(1, 0.0), (2, 0.1931), (4, 0.6363), (16, 1.8351), (64, 3.1745), (1024, 5.9324)])
+def test_the_divergence_of_a_choice(n: int, nats: float) -> None:
+    assert bon_kl(n) == pytest.approx(nats, abs=5e-5)
+
+
+@pytest.mark.parametrize(("outputs", "nats"), [(10, 2.2935), (100, 3.1576), (10_000, 3.1745)])
+def test_the_divergence_among_few_outputs_is_less(outputs: int, nats: float) -> None:
+    exact = bon_kl_exact([1 / outputs] * outputs, 64)
+    assert exact == pytest.approx(nats, abs=5e-5)
+    assert exact <= bon_kl(64)
+    assert bon_kl_exact([0.2, 0.3, 0.5], 1) == pytest.approx(0.0, abs=1e-12)
+    assert bon_kl_exact([0.9, 0.1], 10_000) == pytest.approx(math.log(10), abs=1e-6)  # never more than finding the rarest
+    with pytest.raises(ValueError, match="sum to 1"):
+        bon_kl_exact([0.5, 0.6], 2)
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 7])
+def test_the_estimate_is_the_mean_over_all_subsets(n: int) -> None:
+    generator = np.random.default_rng(0)
+    proxy, gold = generator.normal(size=7), generator.normal(size=7)
+    subsets = list(itertools.combinations(range(7), n))
+    brute = np.mean([gold[max(subset, key=lambda i: proxy[i])] for subset in subsets])
+    assert bon_estimate(proxy, gold, n) == pytest.approx(float(brute), abs=1e-13)
+
+
+def test_equal_proxies_share_and_large_samples_do_not_overflow() -> None:
+    proxy, gold = [0.0, 1.0, 1.0, 1.0], [9.0, 1.0, 2.0, 6.0]
+    subsets = list(itertools.combinations(range(4), 2))
+    brute = np.mean([np.mean([gold[i] for i in s if proxy[i] == max(proxy[j] for j in s)]) for s in subsets])
+    assert bon_estimate(proxy, gold, 2) == pytest.approx(float(brute), abs=1e-13)
+    assert bon_estimate(proxy[::-1], gold[::-1], 2) == pytest.approx(float(brute), abs=1e-13)
+    rank = list(range(12_600))
+    assert bon_estimate(rank, rank, 6000) == pytest.approx(6000 * 12_601 / 6001 - 1, rel=1e-9)  # the mean maximum of n ranks
+    with pytest.raises(ValueError, match="at least 5 samples"):
+        bon_estimate(proxy, gold, 5)
+
+
+def run(tiny: Path, folder: Path, judge: Scorer, stage: BestOfN = STAGE, die_at: int | None = None) -> tuple[list[StepReport], list[torch.Tensor]]:
+    folder.mkdir(exist_ok=True)
+    policy = trainee(tiny)
+
+    def on_step(report: StepReport) -> None:
+        if report.step == die_at:
+            raise KeyboardInterrupt
+
+    reports = best_of_n(policy, PROMPTS, judge, stage, seed=1, folder=folder, on_step=on_step)
+    return reports, [p.detach().clone() for p in trainable_parameters(policy)]
+
+
+def test_learning_the_best_raises_what_it_was_chosen_by(tiny: Path, tmp_path: Path) -> None:
+    stage = STAGE.model_copy(update={"epochs": 15, "lr": 0.05})
+    reports, _ = run(tiny, tmp_path / "vowels", Vowels(), stage)
+    first, last = (np.mean([r.metrics["reward"] for r in part]) for part in (reports[:3], reports[-3:]))
+    assert last > first + 0.3
+    assert all(r.metrics["best"] > r.metrics["reward"] for r in reports)
+    # control: what is chosen by noise does not raise the vowels
+    run(tiny, tmp_path / "noise", Noise(), stage)
+    with (tmp_path / "noise" / "samples.jsonl").open() as file:
+        shown = [json.loads(line)["reply"] for line in file]
+    assert sum(letter in "aeiou" for text in shown[-40:] for letter in text) / sum(map(len, shown[-40:])) < first + 0.1
+
+
+def test_the_curve_rises_with_n_and_ends_at_the_best(tiny: Path, tmp_path: Path) -> None:
+    reports, _ = run(tiny, tmp_path / "run", Vowels())
+    lines = [json.loads(line) for line in (tmp_path / "run" / "curve.jsonl").read_text().splitlines()]
+    assert [line["n"] for line in lines] == [1, 2, 4, 8]
+    assert lines[0]["proxy"] == pytest.approx(reports[0].metrics["reward"])
+    assert [line["proxy"] for line in lines] == sorted(line["proxy"] for line in lines)
+    assert [line["kl"] for line in lines] == [bon_kl(n) for n in (1, 2, 4, 8)]
+
+
+def test_a_killed_run_goes_on_to_the_same_bits(tiny: Path, tmp_path: Path) -> None:
+    stage = STAGE.model_copy(update={"epochs": 6, "prompts": 3, "checkpoint_every": 2})
+    straight, expected = run(tiny, tmp_path / "straight", Vowels(), stage)
+    for die_at in (0, 3, 6):
+        with pytest.raises(KeyboardInterrupt):
+            run(tiny, tmp_path / f"{die_at}", Vowels(), stage, die_at=die_at)
+        _, resumed = run(tiny, tmp_path / f"{die_at}", Vowels(), stage)
+        assert all(torch.equal(a, b) for a, b in zip(resumed, expected, strict=True))
+        for file in ("samples.jsonl", "curve.jsonl"):
+            assert (tmp_path / f"{die_at}" / file).read_text() == (tmp_path / "straight" / file).read_text()
+    assert len(straight) == 8
+
+
+def test_a_step_does_not_depend_on_its_micro_batches(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+    for tokens in (10_000, 30):
+        monkeypatch.setattr(batches, "MICRO_TOKENS", tokens)
+        seen.append(run(tiny, tmp_path / str(tokens), Vowels())[0][0])
+    assert seen[0].loss == pytest.approx(seen[1].loss, rel=1e-6)
+    assert seen[0].grad_norm == pytest.approx(seen[1].grad_norm, rel=1e-5)
+
+
+def test_one_sample_or_one_score_teaches_nothing(tiny: Path, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="samples: 1"):
+        run(tiny, tmp_path / "one", Vowels(), STAGE.model_copy(update={"samples": 1}))
+    with pytest.raises(ConstantReward):
+        run(tiny, tmp_path / "flat", Constant(), STAGE.model_copy(update={"epochs": 9}))
+    assert len((tmp_path / "flat" / "metrics.jsonl").read_text().splitlines()) == 2

@@ -1,0 +1,327 @@
+"""Does the whole of a policy gradient do what its parts promise? Invariants of the first step, exact resume, and rewards that rise when they must."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from rollout_case import KNOBS, PROMPTS, Constant, Noise, Silent, Vowels, trainee
+from tiny import make_tiny
+
+from alignwright.core.protocols import Scorer
+from alignwright.core.records import Conversation, Prompt, Score
+from alignwright.model.adapters import adapter_off, trainable_parameters
+from alignwright.model.local import LocalPolicy
+from alignwright.spec.training import GradientStage, Grpo, Ppo, Reinforce, Rloo
+from alignwright.train import batches, policy_gradient
+from alignwright.train.lesson import lay_out, method_of
+from alignwright.train.loop import StepReport, TrainingDiverged
+from alignwright.train.passes import forward_rows
+from alignwright.train.rollout import ConstantReward, deal, draw
+from alignwright.train.start import BrokenStart
+
+FIRST = [PROMPTS[i] for i in deal(4, per_rollout=4, epochs=1, seed=1)[0]]  # as the first rollout asks them
+TEXT = Conversation.user("say what it is").then("assistant", "the model says that this is what it was")
+
+
+def stage(name: str, **changes: Any) -> GradientStage:
+    """A stage by the name of its method: ppo, grpo, dr_grpo, dapo, gspo, rloo, reinforce."""
+    knobs = KNOBS | changes
+    if name in ("grpo", "dr_grpo", "dapo", "gspo"):
+        return Grpo(by="grpo", variant=name, **knobs)  # type: ignore[arg-type]
+    return {"ppo": Ppo, "rloo": Rloo, "reinforce": Reinforce}[name](by=name, **knobs)
+
+
+ALL = ("ppo", "grpo", "dr_grpo", "dapo", "gspo", "rloo", "reinforce")
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_tiny(tmp_path_factory.mktemp("tiny"))
+
+
+def run(
+    policy: LocalPolicy, folder: Path, it: GradientStage, judge: Scorer | None = None, die_at: int | None = None, **more: Any
+) -> list[StepReport]:
+    folder.mkdir(exist_ok=True)
+
+    def on_step(report: StepReport) -> None:
+        if report.step == die_at:
+            raise KeyboardInterrupt
+
+    return policy_gradient.policy_gradient(policy, PROMPTS, judge or Vowels(), it, seed=1, folder=folder, on_step=on_step, **more)
+
+
+def weights(policy: LocalPolicy) -> list[torch.Tensor]:
+    return [p.detach().clone() for p in trainable_parameters(policy)]
+
+
+def moved(policy: LocalPolicy) -> LocalPolicy:
+    """As an earlier stage would leave it: its adapter is no longer nothing."""
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for p in trainable_parameters(policy):
+            p.add_(torch.randn(p.shape, generator=generator) * 0.1)
+    return policy
+
+
+def rows(policy: LocalPolicy) -> list[Any]:
+    return [policy.chat.row(Conversation(messages=TEXT.messages[:-1]), [TEXT.last.content])]
+
+
+# ---- the first step ----------------------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize("name", ["ppo", "grpo", "rloo"])
+def test_the_first_step_has_ratio_1_and_divergence_0_from_where_the_stage_starts(tiny: Path, tmp_path: Path, name: str, dtype: str) -> None:
+    policy = moved(trainee(tiny, dtype=dtype))
+    first = run(policy, tmp_path / "run", stage(name, passes=2))[0]
+    assert first.metrics["ratio"] == 1.0
+    assert first.metrics["clipfrac"] == first.metrics["approx_kl"] == first.metrics["kl"] == 0.0
+    assert abs(first.loss) < 1e-7 or name == "ppo"
+    start = json.loads((tmp_path / "run" / "start.json").read_text())
+    assert [line["seen"] for line in start[:2]] == [1.0, 0.0]
+    assert all(line["holds"] for line in start)
+    # control: "adapter off" is not the model that the stage starts from
+    policy, row = moved(trainee(tiny, dtype=dtype)), rows(trainee(tiny))
+    with torch.no_grad(), adapter_off(policy):
+        off_N = forward_rows(policy, row)[0]
+    with torch.no_grad():
+        assert float((forward_rows(policy, row)[0] - off_N).abs().max()) > 0.01
+
+
+def test_ppo_after_whitening_starts_without_policy_loss(tiny: Path, tmp_path: Path) -> None:
+    first = run(trainee(tiny), tmp_path / "run", stage("ppo", passes=1))[0]
+    assert abs(first.loss - 0.1 * first.metrics["value_loss"]) < 1e-7
+    assert first.metrics["explained_variance"] == pytest.approx(0.0, abs=1e-6)  # all values are 0
+
+
+def test_ppo_with_lambda_1_and_no_values_is_reinforce(tiny: Path, tmp_path: Path) -> None:
+    """Per token of the step, where REINFORCE is per reply."""
+    ppo = run(trainee(tiny), tmp_path / "ppo", stage("ppo", passes=1, lam=1.0, whiten=False, kl=0.0))[0]
+    plain = run(trainee(tiny), tmp_path / "plain", stage("reinforce", baseline="none", kl=0.0))[0]
+    assert ppo.grad_norm * ppo.metrics["length"] == pytest.approx(plain.grad_norm, rel=1e-4)
+    assert ppo.grad_norm > 1e-3
+
+
+def test_another_reference_is_refused_before_anything_moves(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    @contextlib.contextmanager
+    def other(parameters: Sequence[torch.Tensor], copies: Sequence[torch.Tensor]) -> Iterator[None]:
+        own = [p.data for p in parameters]
+        for p, copy in zip(parameters, copies, strict=True):
+            p.data = copy + 0.05
+        yield
+        for p, data in zip(parameters, own, strict=True):
+            p.data = data
+
+    policy = trainee(tiny)
+    before = weights(policy)
+    monkeypatch.setattr(policy_gradient, "weights_of", other)
+    with pytest.raises(BrokenStart, match="not the model that this stage starts from"):
+        run(policy, tmp_path / "run", stage("rloo"))
+    assert all(torch.equal(a, b) for a, b in zip(before, weights(policy), strict=True))
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_a_step_does_not_depend_on_its_micro_batches(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    seen = []
+    for tokens in (10_000, 40):
+        monkeypatch.setattr(batches, "MICRO_TOKENS", tokens)
+        policy = trainee(tiny)
+        more = {"mix": rows(policy)}
+        seen.append(run(policy, tmp_path / str(tokens), stage(name, kl_form="loss:k2", mix=0.3), **more)[0])
+    assert seen[0].loss == pytest.approx(seen[1].loss, rel=1e-5, abs=1e-7)
+    assert seen[0].grad_norm == pytest.approx(seen[1].grad_norm, rel=1e-4)
+    assert seen[0].metrics == pytest.approx(seen[1].metrics, rel=1e-5, abs=1e-6)
+
+
+# ---- resume ------------------------------------------------------------------------------------------------------------------------
+RESUMED: dict[str, dict[str, Any]] = {
+    "ppo": {"passes": 2, "minibatches": 2, "kl_target": 0.01, "cost": "noise", "cost_limit": 0.3, "mix": 0.1},
+    "grpo": {"kl_form": "loss:k3", "kl_target": 0.01},
+    "dr_grpo": {"kl": 0.0, "passes": 2},
+    "dapo": {"kl": 0.0},
+    "gspo": {"passes": 2, "kl_form": "loss:k2"},
+    "rloo": {"passes": 2, "minibatches": 3, "cost": "noise", "cost_limit": 0.3},
+    "reinforce": {"temperature": 0.8},
+}
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_a_killed_run_goes_on_to_the_same_bits(tiny: Path, tmp_path: Path, name: str) -> None:
+    it = stage(name, epochs=3, prompts=3, checkpoint_every=3, **RESUMED[name])
+
+    def whole(folder: Path, die_at: int | None = None) -> list[torch.Tensor]:
+        policy = trainee(tiny)
+        more = {"mix": rows(policy)} if it.mix else {}
+        run(policy, folder, it, die_at=die_at, cost=Noise() if it.cost else None, **more)
+        return weights(policy)
+
+    def log(folder: Path, file: str) -> list[dict[str, Any]]:
+        with (folder / file).open() as lines:
+            return [{k: v for k, v in json.loads(line).items() if k != "seconds"} for line in lines]
+
+    expected = whole(tmp_path / "straight")
+    steps = log(tmp_path / "straight", "metrics.jsonl")
+    if it.kl_target:
+        assert steps[-1]["metrics"]["kl_coef"] != steps[0]["metrics"]["kl_coef"]
+    if it.cost:
+        assert steps[-1]["metrics"]["multiplier"] > 0
+    for die_at in sorted({0, len(steps) // 2, len(steps) - 1}):
+        folder = tmp_path / str(die_at)
+        with pytest.raises(KeyboardInterrupt):
+            whole(folder, die_at)
+        resumed = whole(folder)
+        assert all(torch.equal(a, b) for a, b in zip(resumed, expected, strict=True))
+        for file in ("metrics.jsonl", "samples.jsonl"):
+            assert log(folder, file) == log(tmp_path / "straight", file)
+
+
+# ---- learning ----------------------------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("name", ["ppo", "grpo", "rloo"])
+def test_a_planted_reward_rises_and_the_divergence_holds_it_back(tiny: Path, tmp_path: Path, name: str) -> None:
+    knobs = {"epochs": 24, "samples": 8, "passes": 2 if name == "ppo" else 1, "lr": 0.03 if name == "rloo" else 0.05}
+    free, held = (run(trainee(tiny), tmp_path / f"{kl}", stage(name, kl=kl, **knobs)) for kl in (0.001, 1.0))
+    first, last = (sum(r.metrics["reward"] for r in part) / 3 for part in (free[:3], free[-3:]))
+    assert last > first + 0.15
+    assert sum(r.metrics["reward"] for r in held[-3:]) / 3 < first + 0.1
+    assert held[-1].metrics["kl"] < free[-1].metrics["kl"] / 2
+
+
+def test_without_its_weight_no_divergence_is_computed_or_claimed(tiny: Path, tmp_path: Path) -> None:
+    first = run(trainee(tiny), tmp_path / "run", stage("ppo", kl=0.0))[0]
+    assert not {"kl", "kl_coef"} & set(first.metrics)
+
+
+def test_a_reward_of_noise_raises_nothing(tiny: Path, tmp_path: Path) -> None:
+    """Control: the vowels that rise above do so because they are rewarded."""
+    policy = trainee(tiny)
+    run(policy, tmp_path / "run", stage("rloo", epochs=18, samples=8, kl=0.0), judge=Noise())
+    facts = draw(policy, PROMPTS, Vowels(), stage("rloo", samples=16), seed=9, rollout=0).facts()
+    assert facts["reward"] < 0.2
+
+
+def test_all_weights_learn_without_an_adapter_and_are_held_by_their_own_start(tiny: Path, tmp_path: Path) -> None:
+    reports = run(trainee(tiny, rank=0), tmp_path / "run", stage("rloo", epochs=12, samples=8, lr=0.01, kl=0.01, rank=0))
+    assert reports[0].metrics["kl"] == 0.0
+    assert reports[-1].metrics["kl"] > 0.1
+    assert reports[-1].metrics["reward"] > reports[0].metrics["reward"] + 0.1
+
+
+def test_a_cost_over_its_limit_is_paid_for_until_it_is_not(tiny: Path, tmp_path: Path) -> None:
+    """The vowels are the cost here, and the reward too: unbounded they rise, with a limit they are brought back to it."""
+    it = stage("rloo", epochs=25, samples=8, kl=0.0, cost="vowels", cost_limit=-5.0)
+    reports = run(trainee(tiny), tmp_path / "run", it, cost=Vowels())
+    price = [r.metrics["multiplier"] for r in reports]
+    assert price[0] == 0.0
+    assert price == sorted(price)
+    assert reports[-1].metrics["cost"] < reports[0].metrics["cost"]
+    free = run(trainee(tiny), tmp_path / "free", it.model_copy(update={"cost_limit": 1.0}), cost=Vowels())
+    assert [r.metrics["multiplier"] for r in free] == [0.0] * 25  # a kept constraint costs nothing
+    assert free[-1].metrics["cost"] > free[0].metrics["cost"] + 0.1
+
+
+def test_plain_text_is_held_up_by_the_mix(tiny: Path, tmp_path: Path) -> None:
+    def likelihood(mix: float) -> float:
+        policy = trainee(tiny)
+        text = [policy.chat.text("the model says that this is what it was asked")]
+        run(policy, tmp_path / f"{mix}", stage("rloo", epochs=10, kl=0.0, mix=mix), mix=text if mix else ())
+        return policy.text_logprobs(["the model says that this is what it was asked"])[0].total
+
+    assert likelihood(1.0) > likelihood(0.0) + 10
+    lines = (tmp_path / "1.0" / "metrics.jsonl").read_text().splitlines()
+    nll = [json.loads(line)["metrics"]["mix_nll"] for line in lines]
+    assert nll[-1] < nll[0] - 1
+
+
+def test_a_value_head_learns_what_to_expect(tiny: Path, tmp_path: Path) -> None:
+    """Replies to one prompt are worth 0 and to another 1, whatever is said: values learn to tell them apart."""
+    judge = _ByPrompt()
+    prompts = [Prompt(conversation=Conversation.user(text)) for text in ("a", "zzzz")]
+    policy = trainee(tiny)
+    (tmp_path / "run").mkdir()
+    it = stage("ppo", epochs=20, prompts=2, passes=2, kl=0.0, value=1.0)
+    reports = policy_gradient.policy_gradient(policy, prompts, judge, it, seed=1, folder=tmp_path / "run")
+    assert reports[0].metrics["explained_variance"] == pytest.approx(0.0, abs=1e-6)
+    assert reports[-1].metrics["explained_variance"] > 0.5
+
+
+class _ByPrompt:
+    name = "by prompt"
+
+    def __call__(self, prompts: Sequence[Prompt], replies: Sequence[Sequence[str]]) -> list[list[Score | None]]:
+        worth = [float(p.conversation.last.content == "a") for p in prompts]
+        return [[Score(value=w + 0.01 * len(text) / 100) for text in group] for w, group in zip(worth, replies, strict=True)]
+
+
+# ---- what teaches nothing ----------------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("name", ["ppo", "grpo", "rloo", "reinforce"])
+def test_a_constant_reward_stops_after_three_rollouts(tiny: Path, tmp_path: Path, name: str) -> None:
+    with pytest.raises(ConstantReward, match="the reward is the same for every reply"):
+        run(trainee(tiny), tmp_path / "run", stage(name, epochs=9, **({"passes": 1} if name == "ppo" else {})), Constant())
+    assert len((tmp_path / "run" / "metrics.jsonl").read_text().splitlines()) == 2
+    with pytest.raises(ConstantReward, match="never between replies"):
+        run(trainee(tiny), tmp_path / "other", stage(name, epochs=9), Constant(by_prompt=True))
+
+
+def test_dapo_drops_equal_groups_and_counts_the_rest_alone(tiny: Path, tmp_path: Path) -> None:
+    policy = trainee(tiny)
+    it = stage("dapo", kl=0.0)
+    rollout = draw(policy, FIRST, _Some(), it, seed=1, rollout=0)
+    lesson = lay_out(rollout, method_of(it), multiplier=0.0, budget=1024, longest=6, seed=1, device=policy.device)
+    assert len(lesson.rows) == 2
+    assert sorted(lesson.group_R[lesson.taught_R].unique().tolist()) == [g for g, group in enumerate(rollout.groups) if not group.equal]
+    first = run(policy, tmp_path / "run", it, _Some())[0]
+    assert first.metrics["dropped"] == 2.0
+    assert first.tokens == sum(map(len, lesson.rows))
+    kept = lay_out(rollout, method_of(stage("grpo")), multiplier=0.0, budget=1024, longest=6, seed=1, device=policy.device)
+    assert len(kept.rows) == 4  # control: plain GRPO keeps them
+
+
+class _Some:
+    """Vowels for replies to two prompts, the same number for the others."""
+
+    name = "some"
+
+    def __call__(self, prompts: Sequence[Prompt], replies: Sequence[Sequence[str]]) -> list[list[Score | None]]:
+        scored = Vowels()(prompts, replies)
+        return [s if len(p.conversation.last.content) < 3 else [Score(value=0.0)] * len(s) for p, s in zip(prompts, scored, strict=True)]
+
+
+def test_replies_without_a_score_teach_nothing_and_are_counted(tiny: Path, tmp_path: Path) -> None:
+    policy = trainee(tiny)
+    expected = draw(policy, FIRST, Silent(), stage("rloo"), seed=1, rollout=0)
+    first = run(policy, tmp_path / "run", stage("rloo"), Silent())[0]
+    assert first.metrics["unscored"] == expected.unscored > 0
+    assert first.tokens == sum(len(group.row()) for group in expected.groups)
+
+
+def test_knobs_that_cannot_work_together_are_refused(tiny: Path, tmp_path: Path) -> None:
+    policy = trainee(tiny)
+    for changes, said in (
+        ({"kl_form": "loss:k1"}, "loss:k1 holds nothing"),
+        ({"samples": 1}, "it has none"),
+        ({"kl": 0.0, "kl_target": 1.0}, "give kl a positive start"),
+        ({"cost": "reward"}, "give both or neither"),
+        ({"mix": 0.1}, "need each other"),
+        ({"minibatches": 5}, "5 minibatches of 4 prompts"),
+    ):
+        with pytest.raises(ValueError, match=said):
+            run(policy, tmp_path / "run", stage("rloo", **changes))
+
+
+@pytest.mark.filterwarnings("ignore:invalid value encountered")
+def test_a_divergence_keeps_the_rows_that_made_it(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*args: Any, **knobs: Any) -> torch.Tensor:
+        return args[0] * float("nan")
+
+    monkeypatch.setattr(policy_gradient, "clipped", broken)
+    with pytest.raises(TrainingDiverged) as stopped:
+        run(trainee(tiny), tmp_path / "run", stage("rloo"))
+    line = json.loads(stopped.value.path.read_text().splitlines()[0])
+    assert len(line["replies"]) == 4
+    assert line["prompt"][0]["role"] == "user"
