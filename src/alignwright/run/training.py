@@ -10,6 +10,8 @@ import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from rich.text import Text
+
 from alignwright.core.records import Prompt
 from alignwright.model.adapters import save_adapter
 from alignwright.model.local import LocalPolicy
@@ -39,6 +41,7 @@ from alignwright.spec.training import (
     Sppo,
     Training,
 )
+from alignwright.train import start
 from alignwright.train.averaging import average
 from alignwright.train.best_of_n import best_of_n
 from alignwright.train.checkpoint import drop_checkpoints
@@ -146,8 +149,8 @@ def _reward(stage: RewardModel, work: Work) -> str:
 
 def _average(stage: Average, work: Work) -> str:
     trained = _result(work, work.job.model)
-    start = None if stage.start == "baseline" else _result(work, stage.start)
-    average(work.shelf.trainee("baseline", 0), start, trained, stage, folder=work.folder)
+    begun = None if stage.start == "baseline" else _result(work, stage.start)
+    average(work.shelf.trainee("baseline", 0), begun, trained, stage, folder=work.folder)
     shares = ", ".join(f"{share:g}" for share in stage.blocks or (stage.share,))
     return f"{shares} of the way from {stage.start} to {work.job.model}"
 
@@ -187,7 +190,13 @@ def _mixed(stage: Rollout, policy: LocalPolicy, work: Work) -> list[TokenRow]:
 
 
 def _shown(work: Work) -> OnStep:
+    told = False
+
     def show(step: StepReport) -> None:
+        nonlocal told
+        if not told:
+            work.bar.say([Text(line, style="dim") for line in start.told(work.folder)])
+            told = True
         seen = [f"{name} {step.metrics[name]:.3f}" for name in _SHOWN if name in step.metrics]
         work.bar(step.step + 1, step.steps, ", ".join([f"loss {step.loss:.3f}", *seen[:2]]), step.tokens)
 

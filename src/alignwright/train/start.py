@@ -12,6 +12,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -40,3 +41,14 @@ def check_start(invariants: Sequence[Invariant], folder: Path) -> None:
     broken = [f"{i.name} is {i.seen:.6g} where it must be {i.expected:.6g}: {i.meaning}" for i in invariants if not i.holds]
     if broken:
         raise BrokenStart("before the first step " + "; ".join(broken))
+
+
+def told(folder: Path) -> list[str]:
+    """The invariants that were kept, a line each; nothing before they were checked."""
+    path = folder / "start.json"
+    found: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
+    return [f"at the start {i['name'].rstrip(',')}: {i['seen']:.4g} {_beside(i['expected'], i['tolerance'])}" for i in found]
+
+
+def _beside(expected: float, tolerance: float | None) -> str:
+    return f"(beside {expected:.4g})" if tolerance is None else f"(must be {expected:.4g})"
