@@ -154,3 +154,21 @@ def test_one_adapter_has_one_rank(spec: Path) -> None:
 def test_a_judge_that_is_no_server_is_found_before_the_run(spec: Path, judge: str) -> None:
     with pytest.raises(SpecError, match=r"feedback\.2\.judge\.judge: .*is no server"):
         check(spec, [f"feedback.2.judge={judge}"])
+
+
+def test_fine_tuning_learns_revisions_and_helpfulness_data_in_one_stage(spec: Path) -> None:
+    """What is in two of its sources is learnt once; the files of the mix are part of the key."""
+    (spec.parent / "said.jsonl").write_text('{"prompt": "hello?", "completion": "hello"}\n{"prompt": "hello?", "completion": "hello"}\n')
+    mixed = known(spec, "train.0.data=[chosen, said.jsonl]")
+    (spec.parent / "said.jsonl").write_text('{"prompt": "hello?", "completion": "good day"}\n')
+    assert "train.0.sft" in changed(mixed, known(spec, "train.0.data=[chosen, said.jsonl]"))
+    stage = Sft(by="sft", data=("said.jsonl", "said.jsonl"))
+    experiment = prepare(Request(spec))[0]
+    work = type("Work", (), {"experiment": experiment})()
+    assert [d.conversation.last.content for d in demonstrations(stage, work)] == ["good day"]
+
+
+def test_a_clamped_judge_whose_votes_could_never_count_is_refused(spec: Path) -> None:
+    with pytest.raises(SpecError, match=r"feedback\.2\.judge\.reasoning: its votes are at most 0\.6 sure"):
+        check(spec, ["feedback.2.reasoning=true"])
+    check(spec, ["feedback.2.reasoning=true", "aggregate={by: pooled, min_strength: 0.52}"])

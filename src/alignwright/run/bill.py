@@ -32,7 +32,21 @@ from alignwright.spec.stages import (
     Written,
     known,
 )
-from alignwright.spec.training import Average, BestOfN, FromPreferences, Grpo, Ppo, Pretrain, RewardModel, Rloo, Rollout, Sampling, Sft
+from alignwright.spec.training import (
+    Average,
+    BestOfN,
+    FromPreferences,
+    Grpo,
+    Ppo,
+    Pretrain,
+    RewardModel,
+    Rloo,
+    Rollout,
+    Sampling,
+    Sft,
+    files_of_sft,
+    learns_from_votes,
+)
 
 READ_FLOPS, WRITE_FLOPS, TRAIN_FLOPS = 3.6e11, 1.4e11, 4.5e11
 """Useful floating-point operations per second when scoring (float32), sampling (float32) and training (bfloat16), such that the
@@ -103,7 +117,7 @@ def _tokens(job: Job, experiment: Experiment) -> tuple[int, int, int]:
         case Pretrain():
             return 0, 0, int(_rows(experiment, stage.text) * 170 * known(stage.epochs))
         case Sft():
-            rows = pairs if stage.data in ("chosen", "revisions") else _rows(experiment, (stage.data,))
+            rows = _rows(experiment, files_of_sft(stage)) + pairs * learns_from_votes(stage)
             return 0, 0, int(rows * (PROMPT + REPLY) * known(stage.epochs))
         case RewardModel():
             return 0, 0, int(pairs * (PROMPT + 2 * REPLY) * known(stage.epochs) * stage.ensemble)

@@ -29,7 +29,7 @@ from alignwright.spec.experiment import Experiment, resolve_effort
 from alignwright.spec.items import TextItem
 from alignwright.spec.models import resolve
 from alignwright.spec.stages import Written, known
-from alignwright.spec.training import Average, Pretrain, Sampling, Sft, Training
+from alignwright.spec.training import Average, Pretrain, Sampling, Sft, Training, files_of_sft
 from alignwright.train.doctor import ALLOWED, Diagnosis, Kind, LengthBias, SickData, diagnose, refuse
 from alignwright.train.rows import demonstration_rows, pair_rows, prompt_rows
 from alignwright.train.traps import Source
@@ -187,17 +187,27 @@ def _known(stage: Training, experiment: Experiment) -> tuple[list[Source], str]:
     match stage:
         case Pretrain():
             return [item.text for item in inputs.items(experiment, stage.text, TextItem, None)], ""
-        case Sft() if stage.data not in ("chosen", "revisions"):
-            return list(inputs.conversations(experiment, stage.data)), ""
+        case Sft():
+            return _demonstrated(stage, experiment)
         case Sampling():
             return list(inputs.prompts(experiment, experiment.intent.prompts)), "prompts; the replies are still to be sampled"
-        case Sft(data="revisions"):
-            return [], "revisions are still to be written; examined when the stage begins"
         case _:
-            return _preferred(stage, experiment)
+            pairs, note = _preferred(experiment)
+            return list(pairs), note
 
 
-def _preferred(stage: Training, experiment: Experiment) -> tuple[list[Source], str]:
+def _demonstrated(stage: Sft, experiment: Experiment) -> tuple[list[Source], str]:
+    """What fine-tuning is shown, as far as it is known."""
+    said = [conversation for name in files_of_sft(stage) for conversation in inputs.conversations(experiment, name)]
+    notes = ["revisions are still to be written; examined when the stage begins"] if "revisions" in stage.data else []
+    if "chosen" in stage.data:
+        pairs, note = _preferred(experiment)
+        said += inputs.unbeaten(pairs)
+        notes += [note] if note else []
+    return list(said), "; ".join(notes)
+
+
+def _preferred(experiment: Experiment) -> tuple[list[Preference], str]:
     """The preferences of those who have already voted."""
     compared = inputs.known_comparisons(experiment)
     if any(isinstance(voter, Written) for voter in experiment.feedback):
@@ -206,9 +216,7 @@ def _preferred(stage: Training, experiment: Experiment) -> tuple[list[Source], s
     pairs = pooled(compared, prior=how.prior, min_strength=how.min_strength, by_group=how.by_group)
     later = [voter.by for voter in experiment.feedback if not isinstance(voter, Written)]
     note = f"without the votes of {', '.join(later)}, which are still to be cast; examined again when the stage begins" if later else ""
-    if not isinstance(stage, Sft):
-        return list(pairs), note
-    return list(inputs.unbeaten(pairs)), note
+    return list(pairs), note
 
 
 def _pictures(rows: Sequence[TokenRow], chat: Chat) -> tuple[tuple[str, Text], ...]:

@@ -137,7 +137,7 @@ def unbeaten(preferences: Sequence[Preference]) -> list[Conversation]:
 
 
 def revisions(ledger: Ledger, job: Job) -> set[tuple[str, str]]:
-    """The replies that a critique or a principle in view made, each as (prompt's id, text)."""
+    """The replies that a critique or a principle in view made, each as (id of the conversation it answers, text)."""
     (name,) = [need for need in job.needs if need.startswith("aggregate.")]
     found = read_records(stored(ledger, name) / "comparisons.jsonl", Comparison)
-    return {(c.prompt.id, reply.text) for c in found for reply in c.replies if reply.speaker.startswith(("critique:", "deliberate:"))}
+    return {(c.prompt.conversation.id, reply.text) for c in found for reply in c.replies if reply.speaker.startswith(("critique:", "deliberate:"))}

@@ -43,6 +43,7 @@ from alignwright.spec.training import (
     Sampling,
     Sft,
     changes_model,
+    files_of_sft,
     judges,
     learns_from_votes,
 )
@@ -148,7 +149,7 @@ def files_of(stage: AnyStage, experiment: Experiment) -> tuple[str, ...]:
         case Pretrain():
             return stage.text
         case Sft():
-            return () if stage.data in ("chosen", "revisions") else (stage.data,)
+            return files_of_sft(stage)
         case Sampling():
             text = stage.mix_text if isinstance(stage, Rollout) else ()
             return (*intent.prompts, *text, *_judge_files(name for _, name in judges(stage)))

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from rich.text import Text
 
-from alignwright.core.records import Prompt
+from alignwright.core.records import Conversation, Prompt
 from alignwright.model.adapters import save_adapter
 from alignwright.model.local import LocalPolicy
 from alignwright.model.tokens import TokenRow
@@ -40,6 +40,8 @@ from alignwright.spec.training import (
     Sft,
     Sppo,
     Training,
+    files_of_sft,
+    learns_from_votes,
 )
 from alignwright.train import start
 from alignwright.train.averaging import average
@@ -138,10 +140,9 @@ def _reward(stage: RewardModel, work: Work) -> str:
     policy = work.shelf.trainee(work.job.model, known(stage.rank))
     _examine(stage, policy, work)
     preferences = inputs.preferences(work.ledger, work.job)
-    _, findings = reward(policy, preferences, stage, seed=work.experiment.seed, folder=work.folder, on_step=_shown(work))
-    named = [finding.model_copy(update={"stage": work.job.name}) for finding in findings]
-    inputs.write_records(work.folder / "findings.jsonl", named)
-    level = next((f for f in named if f.claim == "reward.accuracy" and f.against is None), None)
+    _, findings = reward(policy, preferences, stage, seed=work.experiment.seed, folder=work.folder, on_step=_shown(work), name=work.job.name)
+    inputs.write_records(work.folder / "findings.jsonl", findings)
+    level = next((f for f in findings if f.claim == "reward.accuracy" and f.against is None), None)
     if level is None or level.value is None:
         return "trained; no held-out pair to find its accuracy on"
     return f"right on {level.value:.1%} of {level.n} held-out pairs" + (f" ({level.note})" if level.note else "")
@@ -161,17 +162,18 @@ def _result(work: Work, model: str) -> Path:
 
 
 def demonstrations(stage: Sft, work: Work) -> list[Demonstration]:
-    """What is to be learnt: the replies that no vote was lost on, the revisions, or a file's conversations."""
-    if stage.data not in ("chosen", "revisions"):
-        return [Demonstration(c) for c in inputs.conversations(work.experiment, stage.data)]
-    found = inputs.preferences(work.ledger, work.job)
-    if stage.data == "revisions":
+    """What is to be learnt: replies that no vote was lost on, revisions, conversations of files; what several of them hold, once."""
+    said = [conversation for name in files_of_sft(stage) for conversation in inputs.conversations(work.experiment, name)]
+    found = inputs.preferences(work.ledger, work.job) if learns_from_votes(stage) else []
+    if "revisions" in stage.data:
         revised = inputs.revisions(work.ledger, work.job)
-        lost = {(p.prompt.id, p.rejected) for p in found}
-        found = [p for p in found if (p.prompt.id, p.chosen) in revised and (p.prompt.id, p.chosen) not in lost]
-        if not found:
+        taken = [c for c in inputs.unbeaten(found) if (Conversation(messages=c.messages[:-1]).id, c.last.content) in revised]
+        if not taken:
             raise ValueError("train by sft on revisions: no revision was preferred to its original, so there is nothing to learn")
-    return [Demonstration(said) for said in inputs.unbeaten(found)]
+        said += taken
+    if "chosen" in stage.data:
+        said += inputs.unbeaten(found)
+    return [Demonstration(conversation) for conversation in dict.fromkeys(said)]
 
 
 def _prompts(work: Work) -> list[Prompt]:

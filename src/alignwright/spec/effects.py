@@ -52,7 +52,8 @@ def _intent(experiment: Experiment) -> Iterator[Problem]:
     intent, feedback = experiment.intent, experiment.feedback
     answered = experiment.collect is not None or any(isinstance(stage, Critique | Deliberate) for stage in feedback)
     if intent.prompts and not answered and not any(isinstance(stage, Sampling) for stage in experiment.train):
-        yield ("intent", "prompts"), "has no effect: prompts are answered by 'collect', by {by: critique} or by a train stage that samples; none is here"
+        nobody = "prompts are answered by 'collect', by {by: critique} or by a train stage that samples, and none is here"
+        yield ("intent", "prompts"), f"has no effect: {nobody}"
     if intent.pairs and not feedback:
         yield ("intent", "pairs"), "has no effect: nothing votes on the pairs; add feedback {by: written}"
     if intent.people and not _uses_preferences(experiment):
@@ -88,6 +89,9 @@ def _voter(experiment: Experiment, place: int, stage: Feedback) -> Iterator[Prob
         yield loc, "has nothing to answer: give intent.prompts"
     if not isinstance(stage, Written | Critique | Deliberate) and not _has_comparisons(experiment):
         yield loc, "has nothing to vote on: give intent.pairs or intent.people, or 'collect' replies to intent.prompts"
+    if isinstance(stage, JudgeVote) and (width := stage.clamp or (0.1 if stage.reasoning else 0.5)) <= experiment.aggregate.min_strength - 0.5:
+        least = f"pairs below aggregate.min_strength {experiment.aggregate.min_strength:g} are left out; lower it, to 0.52 perhaps"
+        yield (*loc, "clamp" if stage.clamp else "reasoning"), f"its votes are at most {0.5 + width:g} sure, and {least}"
     if isinstance(stage, JudgeVote) and "://" in stage.judge and not _SERVER.fullmatch(stage.judge):
         yield (*loc, "judge"), f"{stage.judge!r} is no server: give its address and the model's name as http://host:port/v1#model"
     if isinstance(stage, Contrast) and "://" in stage.judge:
@@ -103,9 +107,9 @@ def _training(experiment: Experiment) -> Iterator[Problem]:
         loc = ("train", place, stage.by)
         if isinstance(stage, FromPreferences | RewardModel) and not preferences:
             yield loc, "has no preferences to learn from: add feedback (pairs need {by: written}), or intent.people"
-        if isinstance(stage, Sft) and stage.data == "chosen" and not preferences:
+        if isinstance(stage, Sft) and "chosen" in stage.data and not preferences:
             yield (*loc, "data"), "'chosen' has no preferences to choose by: add feedback or intent.people, or name a file"
-        if isinstance(stage, Sft) and stage.data == "revisions" and not makes:
+        if isinstance(stage, Sft) and "revisions" in stage.data and not makes:
             yield (*loc, "data"), "'revisions' come from feedback {by: critique} or {by: deliberate}, which is not here"
         if isinstance(stage, Training) and changes_model(stage) and stage.rank not in (None, rank):
             yield (*loc, "rank"), f"{stage.rank}, but this stage continues the adapter of train.{first}, whose rank is {rank}; leave it out here"

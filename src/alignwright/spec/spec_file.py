@@ -19,7 +19,7 @@ from alignwright.spec.errors import Loc, SpecError, did_you_mean, dotted
 from alignwright.spec.experiment import HUB, Experiment
 from alignwright.spec.positions import Document
 from alignwright.spec.stages import Contrast, Critique, Deliberate, JudgeVote, RewardMeasure, Rules, Suite
-from alignwright.spec.training import Pretrain, Rollout, Sft, judges
+from alignwright.spec.training import Pretrain, Rollout, Sft, files_of_sft, judges
 
 BUILT_IN = ("reward", "feedback")
 """Judges of replies that are no file."""
@@ -58,8 +58,8 @@ def data_files(experiment: Experiment) -> list[tuple[Loc, str]]:
     for part in ("prompts", "pairs", "people"):
         found += [(("intent", part, place), name) for place, name in enumerate(getattr(experiment.intent, part))]
     for place, stage in enumerate(experiment.train):
-        if isinstance(stage, Sft) and stage.data not in ("chosen", "revisions"):
-            found.append((("train", place, stage.by, "data"), stage.data))
+        if isinstance(stage, Sft):
+            found += [(("train", place, stage.by, "data", stage.data.index(name)), name) for name in files_of_sft(stage)]
         texts = ("text", stage.text) if isinstance(stage, Pretrain) else ("mix_text", stage.mix_text) if isinstance(stage, Rollout) else ("", ())
         found += [(("train", place, stage.by, texts[0], at), name) for at, name in enumerate(texts[1])]
     for section in ("attack", "measure"):

@@ -68,8 +68,8 @@ class JudgeVote(Record):
     no_signal: NoSignal = Field(default="stop", description=_NO_SIGNAL)
     check_pairs: int | None = Field(default=None, ge=8, description=_CHECK)
     draw: Count | None = Field(default=None, description="so many principles drawn for each pair and averaged (RL-CAI); none: all that concern it")
-    reasoning: bool = Field(default=False, description="let the judge think step by step before it answers (needs clamp below 0.5)")
-    clamp: float | None = Field(default=None, gt=0.0, le=0.5, description="how far a vote may move from 1/2 (0.1 with reasoning; else no clamp)")
+    reasoning: bool = Field(default=False, description="let the judge think step by step before it answers")
+    clamp: float | None = Field(default=None, gt=0.0, lt=0.5, description="how far a vote may move from 1/2 (0.1 with reasoning; else no clamp)")
 
 
 class Critique(Record):
@@ -245,6 +245,6 @@ def claims(stage: AnyStage) -> tuple[str, ...]:
         case RewardMeasure():
             return ("reward.score", "reward.kl")
         case RewardModel():
-            return ("reward.accuracy", "reward.longer")
+            return ("reward.accuracy", "reward.accuracy.*", "reward.longer", "reward.calibration_error", "reward.brier")
         case Collect() | Written() | Rules() | Critique() | Deliberate() | Pooled() | Average() | Training():
             return ()

@@ -48,8 +48,10 @@ class Sft(Training):
     """Supervised fine-tuning on the assistant's turns."""
 
     by: Literal["sft"]
-    data: str = Field(
-        default="chosen", min_length=1, description="chosen (preferred replies), revisions (of critique or deliberate), or a file of conversations"
+    data: Paths = Field(
+        default=("chosen",),
+        min_length=1,
+        description="chosen (preferred replies), revisions (of critique or deliberate), files of conversations; or several of these",
     )
     lr: Positive = Field(default=2e-4, le=0.1, description="peak learning rate")
 
@@ -58,6 +60,7 @@ class RewardModel(Training):
     """A reward model from preferences (Bradley-Terry). It judges; the model itself stays as it is."""
 
     by: Literal["reward"]
+    lr: Positive = Field(default=3e-4, le=0.1, description="peak learning rate")
     margin: float = Field(default=0.0, ge=0.0, description="how much further apart surer pairs must lie: margin x (2 strength - 1)")
     center: float = Field(default=0.01, ge=0.0, description="weight of (r chosen + r rejected)^2, which keeps scores around zero")
     labels: Literal["soft", "hard"] = Field(default="soft", description="soft: a vote's strength is the label; hard: the winner is certain")
@@ -301,9 +304,14 @@ def changes_model(stage: AnyTrain) -> bool:
     return not isinstance(stage, RewardModel)
 
 
+def files_of_sft(stage: Sft) -> tuple[str, ...]:
+    """Those of the stage's data that are files."""
+    return tuple(name for name in stage.data if name not in ("chosen", "revisions"))
+
+
 def learns_from_votes(stage: AnyTrain) -> bool:
     """Whether the stage reads the preferences that votes were pooled to."""
-    return isinstance(stage, RewardModel | FromPreferences) or (isinstance(stage, Sft) and stage.data in ("chosen", "revisions"))
+    return isinstance(stage, RewardModel | FromPreferences) or (isinstance(stage, Sft) and bool({"chosen", "revisions"} & {*stage.data}))
 
 
 def judges(stage: AnyTrain) -> tuple[tuple[str, str], ...]:
