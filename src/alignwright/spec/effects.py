@@ -89,9 +89,11 @@ def _voter(experiment: Experiment, place: int, stage: Feedback) -> Iterator[Prob
         yield loc, "has nothing to answer: give intent.prompts"
     if not isinstance(stage, Written | Critique | Deliberate) and not _has_comparisons(experiment):
         yield loc, "has nothing to vote on: give intent.pairs or intent.people, or 'collect' replies to intent.prompts"
-    if isinstance(stage, JudgeVote) and (width := stage.clamp or (0.1 if stage.reasoning else 0.5)) <= experiment.aggregate.min_strength - 0.5:
-        least = f"pairs below aggregate.min_strength {experiment.aggregate.min_strength:g} are left out; lower it, to 0.52 perhaps"
-        yield (*loc, "clamp" if stage.clamp else "reasoning"), f"its votes are at most {0.5 + width:g} sure, and {least}"
+    if isinstance(stage, JudgeVote) and (stage.clamp or stage.reasoning):
+        surest, least = 0.5 + (stage.clamp or 0.1), experiment.aggregate.min_strength
+        if surest < least + 1e-9:  # 0.5 + 0.1 is not quite 0.6
+            advice = f"pairs that are no surer than aggregate.min_strength {least:g} are left out; lower it, to 0.52 perhaps"
+            yield (*loc, "clamp" if stage.clamp else "reasoning"), f"its votes are at most {surest:g} sure, and {advice}"
     if isinstance(stage, JudgeVote) and "://" in stage.judge and not _SERVER.fullmatch(stage.judge):
         yield (*loc, "judge"), f"{stage.judge!r} is no server: give its address and the model's name as http://host:port/v1#model"
     if isinstance(stage, Contrast) and "://" in stage.judge:

@@ -16,7 +16,8 @@ Passes are saved where they are not needed: no reference without `kl`; the log-p
 first step's own forward pass, unless the credit needs them before it or a rollout has several minibatches. They are computed in the very
 rows and micro-batches of training, so ratio and divergence at the start are exactly 1 and 0; `check_start` refuses anything else.
 
-The displayed loss of a policy gradient is near 0 at every healthy step and says nothing; `reward` and `kl` in the metrics do.
+The displayed loss of a policy gradient is near 0 at every healthy step and says nothing; `reward` and `kl` in the metrics do. `kl` is in
+nats a reply, by k3 whatever `kl_form`: as a value it is as unbiased as k1, and never below 0.
 
 Left out on purpose: a KL weight per token position, replay of old rollouts, clamps of rewards.
 
@@ -250,7 +251,7 @@ class _Course:
         at_N = lesson.tokens(taught_R)
         facts["entropy"] = -float(lesson.old_N[at_N].mean())
         if self.kl > 0:
-            facts["kl"] = float((lesson.old_N - lesson.reference_N)[at_N].sum()) / len(taught_R)
+            facts["kl"] = float(divergence("k3", lesson.old_N[at_N], lesson.reference_N[at_N]).sum()) / len(taught_R)  # never below 0
         spread = float(lesson.return_N.var(correction=0)) if self.head else 0.0
         if spread > 0:
             facts["explained_variance"] = 1 - float((lesson.return_N - lesson.value_N).var(correction=0)) / spread
