@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ from alignwright.train import batches, policy_gradient
 from alignwright.train.lesson import lay_out, method_of
 from alignwright.train.loop import StepReport, TrainingDiverged
 from alignwright.train.passes import forward_rows
+from alignwright.train.reference import standing_in
 from alignwright.train.rollout import ConstantReward, deal, draw
 from alignwright.train.start import BrokenStart
 
@@ -109,18 +109,12 @@ def test_ppo_with_lambda_1_and_no_values_is_reinforce(tiny: Path, tmp_path: Path
 
 
 def test_another_reference_is_refused_before_anything_moves(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    @contextlib.contextmanager
-    def other(parameters: Sequence[torch.Tensor], copies: Sequence[torch.Tensor]) -> Iterator[None]:
-        own = [p.data for p in parameters]
-        for p, copy in zip(parameters, copies, strict=True):
-            p.data = copy + 0.05
-        yield
-        for p, data in zip(parameters, own, strict=True):
-            p.data = data
+    def other(policy: LocalPolicy, start: Sequence[torch.Tensor]) -> Any:
+        return standing_in(policy, [value + 0.05 for value in start])
 
     policy = trainee(tiny)
     before = weights(policy)
-    monkeypatch.setattr(policy_gradient, "weights_of", other)
+    monkeypatch.setattr(policy_gradient, "standing_in", other)
     with pytest.raises(BrokenStart, match="not the model that this stage starts from"):
         run(policy, tmp_path / "run", stage("rloo"))
     assert all(torch.equal(a, b) for a, b in zip(before, weights(policy), strict=True))

@@ -1,9 +1,10 @@
 """How much is gained by asking n times and keeping the best? Best-of-n: what it costs in divergence, what it gains, and how to learn it.
 
 `best_of_n` distils it (RAFT; Dong et al. 2023, arXiv 2304.06767): each round answers some prompts n times, keeps the reply that is judged
-best, and takes one supervised step on the kept ones. The next round is drawn from the policy after that step, so that rounds add up and
-the divergence of one best-of-n choice is no bound on theirs; `kl` of the metrics is not measured, for nothing here needs a reference.
-A prompt of which all replies score the same teaches nothing better than what is already said, and is left out of its step.
+best, and fine-tunes on the kept ones (in as many steps as `batch_tokens` asks for when replies are as long as they may be). The next
+round is drawn from the policy after that, so that rounds add up and the divergence of one best-of-n choice is no bound on theirs; no `kl`
+is measured, for nothing here needs a reference. A prompt of which all replies score the same teaches nothing better than what is already
+said, and is left out.
 
 `curve.jsonl` shows the mean score of the best of 1, 2, 4 ... n in every rollout, by the unbiased estimator over all subsets, beside the
 divergence of the choice. The first rollout's is the curve of the model that training starts from.
@@ -32,7 +33,7 @@ from alignwright.train.batches import MicroBatch
 from alignwright.train.loop import LoopSettings, StepReport, run_loop
 from alignwright.train.losses import negative_log_likelihood
 from alignwright.train.passes import forward_rows
-from alignwright.train.rollout import Group, Rollout, append_round, deal, draw, fitting, flat_rounds, keep_samples
+from alignwright.train.rollout import Group, Rollout, append_round, deal, dealt, draw, fitting, flat_rounds, keep_samples, steps_of
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -95,14 +96,12 @@ def best_of_n(
 
 
 class _Course:
-    """Objective and course in one: a round is one step, on the best reply to each of its prompts."""
-
-    per_round = 1
+    """Objective and course in one: a round is a pass over the best reply to each of its prompts."""
 
     def __init__(self, policy: LocalPolicy, prompts: Sequence[Prompt], scorer: Scorer, stage: BestOfN, seed: int, folder: Path) -> None:
         self.policy, self.prompts, self.scorer, self.stage, self.seed, self.folder = policy, prompts, scorer, stage, seed, folder
         self.deals = deal(len(prompts), per_rollout=known(stage.prompts), epochs=known(stage.epochs), seed=seed)
-        self.rounds = len(self.deals)
+        self.rounds, self.per_round = len(self.deals), steps_of(policy, prompts, stage, learnt=1)
         self.extra: Sequence[nn.Parameter] = ()
         self.rows: Sequence[TokenRow] = []
         self.groups: list[Group] = []
@@ -120,9 +119,10 @@ class _Course:
         self.groups = [group for group in self.rollout.groups if not group.equal]
         self.rows = [group.row([best(group)]) for group in self.groups]
         budget = min(batches.MICRO_TOKENS, known(self.stage.batch_tokens))
-        return [[tuple(batch) for batch in plan_batches(self.rows, budget, shuffle_seed=None)] if self.rows else []]
+        micro = [tuple(batch) for batch in plan_batches(self.rows, budget, shuffle_seed=None)] if self.rows else []
+        return dealt(micro, self.per_round, f"{self.seed}/{number}")
 
-    def after(self, step: int) -> dict[str, float]:  # noqa: ARG002 - a round has one
+    def after(self, step: int) -> dict[str, float]:  # noqa: ARG002 - of each step its round's facts
         facts = self.rollout.facts()
         return facts | ({"best": float(np.mean([max(group.scores) for group in self.groups]))} if self.groups else {})
 

@@ -9,8 +9,7 @@ Shapes: N scored tokens, H hidden size.
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import torch
@@ -37,16 +36,3 @@ def forward_rows(policy: LocalPolicy, rows: Sequence[TokenRow], *, temperature: 
     else:  # logits / temperature
         logp_N = head_logprobs(hidden_NH / temperature, words.weight, None if words.bias is None else words.bias / temperature, label_N)
     return logp_N, torch.zeros_like(logp_N) if head is None else head(hidden_NH)
-
-
-@contextlib.contextmanager
-def weights_of(parameters: Sequence[Tensor], copies: Sequence[Tensor]) -> Iterator[None]:
-    """While this lasts the parameters have the values of `copies`; nothing is copied, and afterwards they have their own again."""
-    own = [parameter.data for parameter in parameters]
-    try:
-        for parameter, copy in zip(parameters, copies, strict=True):
-            parameter.data = copy
-        yield
-    finally:
-        for parameter, data in zip(parameters, own, strict=True):
-            parameter.data = data

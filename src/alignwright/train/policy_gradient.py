@@ -45,8 +45,9 @@ from alignwright.train.batches import MicroBatch
 from alignwright.train.credit import adapted, multiplier, per_reply
 from alignwright.train.lesson import Method, assign, lay_out, method_of
 from alignwright.train.loop import LoopSettings, StepReport, run_loop
-from alignwright.train.passes import forward_rows, weights_of
+from alignwright.train.passes import forward_rows
 from alignwright.train.policy_losses import Estimator, clipped, clipped_by_reply, divergence, divergence_loss, movement, squared_value
+from alignwright.train.reference import standing_in
 from alignwright.train.rollout import deal, draw, fitting, flat_rounds, keep_samples
 from alignwright.train.start import Invariant, check_start
 from alignwright.train.value_head import ValueHead, value_head
@@ -127,8 +128,7 @@ class _Course:
         self.budget = min(batches.MICRO_TOKENS, known(stage.batch_tokens))
         self.head = value_head(policy) if isinstance(stage, Ppo) else None
         self.extra: Sequence[nn.Parameter] = list(self.head.parameters()) if self.head else []
-        self.parameters = trainable_parameters(policy)
-        self.start = [p.detach().clone() for p in self.parameters] if stage.kl > 0 else []
+        self.start = [p.detach().clone() for p in trainable_parameters(policy)] if stage.kl > 0 else []
         self.in_reward = stage.kl_form.startswith("reward:")
         self.estimator: Estimator = cast("Estimator", stage.kl_form.partition(":")[2])
         self.overheard = self.head is None and method.minibatches == 1 and not (stage.kl > 0 and self.in_reward)
@@ -216,7 +216,7 @@ class _Course:
             for batch, at_N in places.items():
                 lesson.old_N[at_N], lesson.value_N[at_N] = self._forward(batch, self.head)
         if self.kl > 0:
-            with weights_of(self.parameters, self.start):
+            with standing_in(self.policy, self.start):
                 for batch, at_N in places.items():
                     lesson.reference_N[at_N] = self._forward(batch)[0]
 

@@ -11,6 +11,7 @@ Rows for training share the prompt between replies; a group too long for one mic
 from __future__ import annotations
 
 import json
+import math
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ from alignwright.model.sampling import Sample, sample
 from alignwright.model.tokens import TokenRow
 from alignwright.spec.stages import known
 from alignwright.spec.training import Sampling
+from alignwright.train.batches import MicroBatch
 from alignwright.train.rows import fit_rows
 
 if TYPE_CHECKING:
@@ -158,6 +160,21 @@ def flat_rounds(rollout: Rollout, before: float, rounds: int) -> float:
             "can be learnt. Look at samples.jsonl; then give a reward that tells these replies apart, or more samples, or longer replies"
         )
     return before + 1
+
+
+def steps_of(policy: LocalPolicy, prompts: Sequence[Prompt], sampling: Sampling, *, learnt: int) -> int:
+    """Optimiser steps in a pass over a rollout of which `learnt` replies to a prompt are rows: about `batch_tokens` each when replies are as
+    long as they may be, and no more steps than prompts."""
+    asked = min(known(sampling.prompts), len(prompts))
+    prompt_tokens = sum(len(policy.chat.prompt(p.conversation)) for p in prompts) / len(prompts)
+    tokens = asked * (prompt_tokens + learnt * known(sampling.max_new_tokens))
+    return min(asked, math.ceil(tokens / known(sampling.batch_tokens)))
+
+
+def dealt(micro: Sequence[MicroBatch], steps: int, order: str) -> list[list[MicroBatch]]:
+    """Micro-batches in an order that the seed `order` gives, spread evenly over so many steps. Some are empty where there are too few."""
+    shuffled = random.Random(order).sample(micro, len(micro))  # noqa: S311
+    return [shuffled[k * len(micro) // steps : (k + 1) * len(micro) // steps] for k in range(steps)]
 
 
 def rows_of(groups: Sequence[Group], budget: int) -> list[tuple[TokenRow, tuple[int, ...]]]:
