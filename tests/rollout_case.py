@@ -7,12 +7,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from alignwright.core.protocols import Scorer
 from alignwright.core.records import Conversation, Prompt, Score
 from alignwright.model.adapters import add_lora
 from alignwright.model.load import load
 from alignwright.model.local import LocalPolicy
+from alignwright.spec.training import GradientStage, Grpo, Ppo, Reinforce, Rloo
+from alignwright.train.loop import StepReport
+from alignwright.train.policy_gradient import policy_gradient
 
 PROMPTS = [Prompt(conversation=Conversation.user("q" * n)) for n in (1, 2, 3, 5)]
+TEXT = Conversation.user("say what it is").then("assistant", "the model says that this is what it was")
 KNOBS: dict[str, Any] = {
     "epochs": 1, "rank": 4, "lr": 0.02, "batch_tokens": 2048, "max_tokens": 200, "checkpoint_every": 1,
     "prompts": 4, "samples": 4, "max_new_tokens": 6,
@@ -70,3 +75,26 @@ def trainee(tiny: Path, rank: int = 4, dtype: str = "float32") -> LocalPolicy:
         add_lora(policy, rank=rank, seed=1)
     return policy
 
+
+def stage(name: str, **changes: Any) -> GradientStage:
+    """A stage by the name of its method: ppo, grpo, dr_grpo, dapo, gspo, rloo, reinforce."""
+    knobs = KNOBS | changes
+    if name in ("grpo", "dr_grpo", "dapo", "gspo"):
+        return Grpo(by="grpo", variant=name, **knobs)  # type: ignore[arg-type]
+    return {"ppo": Ppo, "rloo": Rloo, "reinforce": Reinforce}[name](by=name, **knobs)
+
+
+def run(
+    policy: LocalPolicy, folder: Path, it: GradientStage, judge: Scorer | None = None, die_at: int | None = None, **more: Any
+) -> list[StepReport]:
+    folder.mkdir(exist_ok=True)
+
+    def on_step(report: StepReport) -> None:
+        if report.step == die_at:
+            raise KeyboardInterrupt
+
+    return policy_gradient(policy, PROMPTS, judge or Vowels(), it, seed=1, folder=folder, on_step=on_step, **more)
+
+
+def rows(policy: LocalPolicy) -> list[Any]:
+    return [policy.chat.row(Conversation(messages=TEXT.messages[:-1]), [TEXT.last.content])]
