@@ -1,4 +1,4 @@
-"""Does the whole of a policy gradient do what its parts promise? Invariants of the first step, exact resume, and rewards that rise when they must."""
+"""Does the whole of a policy gradient do what its parts promise? Invariants of the first step, exact resume, and what is refused."""
 
 from __future__ import annotations
 
@@ -24,8 +24,6 @@ from alignwright.train.rollout import ConstantReward, deal, draw
 from alignwright.train.start import BrokenStart
 
 FIRST = [PROMPTS[i] for i in deal(4, per_rollout=4, epochs=1, seed=1)[0]]  # as the first rollout asks them
-
-
 ALL = ("ppo", "grpo", "dr_grpo", "dapo", "gspo", "rloo", "reinforce")
 
 
