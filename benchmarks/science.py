@@ -1,0 +1,58 @@
+"""Does it work, on real data and against known optima? The experiments behind docs/results.md.
+
+`python benchmarks/science.py [--quick] [--only NAME] [--seeds 4]` runs what has not run yet and appends one JSON line per result to `--out`; a run
+that was interrupted goes on where it stopped. `--tables` prints what the lines come to over seeds, and writes the figures.
+
+Left out on purpose: parallel runs (start two with different `--only`; each line is appended whole).
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from science import figure, flips, hh, planted, sentiment, tables, tabular
+from science.log import Log, Missing, Part
+
+PARTS: dict[str, Part] = {
+    "tabular_frontier": tabular.run,
+    "flips_planted": planted.run,
+    "sentiment_frontier": sentiment.run,
+    "hh": hh.run,
+    "flips": flips.run,
+    "sentiment_controls": sentiment.controls,
+}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The command."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="tiny budgets, to see that it runs; the numbers mean nothing")
+    parser.add_argument("--only", choices=PARTS, help="one experiment")
+    parser.add_argument("--seeds", type=int, default=4)
+    parser.add_argument("--first", type=int, default=0, help="the first seed")
+    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "science" / "results.jsonl")
+    parser.add_argument("--tables", action="store_true", help="print the tables of the results so far and write the figures beside docs/results.md")
+    given = parser.parse_args(arguments)
+    if given.tables:
+        print(tables.markdown(given.out))
+        figure.write(given.out, Path(__file__).parents[1] / "docs")
+        return 0
+    logging.getLogger("transformers").setLevel(logging.ERROR)
+    log = Log(given.out, quick=given.quick)
+    for seed in range(given.first, given.first + given.seeds):
+        for name, part in PARTS.items():
+            if given.only in (None, name):
+                try:
+                    part(log, seed)
+                except Missing as reason:
+                    print(f"{name}: skipped, {reason}", file=sys.stderr)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""Experiments with real data and with known optima; `python benchmarks/science.py` runs them."""

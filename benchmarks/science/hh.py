@@ -1,0 +1,167 @@
+"""Does a reward model learn what people prefer, and more than length? On HH-RLHF, helpful and harmless (Bai et al. 2022, arXiv 2204.05862).
+
+Two floors: a coin, and "the longer dialogue is better", which on the whole test sets is right in 59.5 % (helpful) and 44.3 % (harmless). The
+ceiling is what people agree on. Pairs are drawn from the test files, split by prompt: the training files are not at hand, so a score here is
+one of few pairs and a small model, and not comparable with published ones.
+
+`hh.SET.adapter` is the library's reward model (low-rank adapter and head) on short pairs; `hh.SET.frozen` a head alone over the untouched
+trunk, which is cheap enough for more of them. Control: the same training on pairs of which a random half are swapped; the held-out pairs
+are not. It must come to one half.
+
+Shapes: A pairs, H hidden size.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import random
+import tempfile
+from functools import cache
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from alignwright.core.intervals import wilson
+from alignwright.core.records import Comparison, Preference
+from alignwright.model.packing import plan_batches
+from alignwright.model.reward_head import end_hidden
+from alignwright.spec.sources import read_pairs
+from alignwright.spec.training import RewardModel
+from alignwright.train.losses import bradley_terry
+from alignwright.train.reward import reward
+from alignwright.train.reward_check import keep_apart
+from science.log import Facts, Line, Log, data
+from science.model import adapted, start
+
+SETS = {"helpful": ("dsp_preferences", "helpful.test.json"), "harmless": ("hh_rlhf_harmless", "test.jsonl.gz")}
+HELDOUT = 1 / 3
+
+
+def run(log: Log, seed: int) -> None:
+    """Length on the whole sets; then the reward model and its controls, on each set."""
+    for name in SETS:
+        if seed == 0:
+            log.job(f"hh.{name}.length", seed, {}, lambda name=name: [length(name)])
+    pairs, limit, steps = (12, 96, 20) if log.quick else (600, 160, 300)
+    for name in SETS:
+        stage = RewardModel(by="reward", epochs=1, lr=3e-4, rank=8, batch_tokens=1024, max_tokens=limit, heldout=HELDOUT)
+        settings: Facts = {"pairs": pairs, "max_tokens": limit, "heldout": HELDOUT, "lr": stage.lr, "rank": 8, "epochs": 1, "batch_tokens": 1024}
+        log.job(f"hh.{name}.adapter", seed, settings, lambda name=name, stage=stage: trained(name, stage, pairs, seed, shuffled=False))
+        if seed == 0:
+            log.job(f"hh.{name}.adapter_shuffled", seed, settings, lambda name=name, stage=stage: trained(name, stage, pairs, seed, shuffled=True))
+    most, limit = (24, 96) if log.quick else (900, 192)
+    for name in SETS:
+        known: Facts = {"pairs": most, "max_tokens": limit, "heldout": HELDOUT, "steps": steps, "lr": 1e-3, "decay": DECAY}
+        log.job(f"hh.{name}.frozen", seed, known, lambda name=name: frozen(name, most, limit, steps, seed))
+
+
+# ---- floors ------------------------------------------------------------------------------------------------------------------------
+def length(name: str) -> Line:
+    """How often the preferred dialogue is the longer one in characters, on the whole file as it is; equal lengths count as wrong."""
+    rows = _dialogues(name)
+    longer = sum(len(chosen) > len(rejected) for chosen, rejected in rows)
+    return Line.of(f"hh.{name}.length", len(rows), longer / len(rows), wilson(longer, len(rows)))
+
+
+def _dialogues(name: str) -> list[tuple[str, str]]:
+    path = data(*SETS[name])
+    text = gzip.decompress(path.read_bytes()).decode() if path.suffix == ".gz" else path.read_text(encoding="utf-8")
+    if path.suffix == ".json":
+        rows = [dict(zip(row["score"], row["text"], strict=True)) for row in json.loads(text)]
+        return [(row[max(row)], row[min(row)]) for row in rows]
+    rows = [json.loads(line) for line in text.splitlines()]
+    return [(row["chosen"], row["rejected"]) for row in rows]
+
+
+# ---- pairs -------------------------------------------------------------------------------------------------------------------------
+@cache
+def short_pairs(name: str, limit: int) -> tuple[Preference, ...]:
+    """The pairs whose prompt and two replies are at most `limit` tokens. Rows with twice the same reply were set aside by the reader."""
+    chat, found = start().chat, read_pairs(data(*SETS[name]), bad_rows=0.02).rows
+    preferences = [_preference(comparison) for comparison in found]
+    return tuple(p for p in preferences if len(chat.row(p.prompt.conversation, [p.chosen, p.rejected])) <= limit)
+
+
+def _preference(comparison: Comparison) -> Preference:
+    good, bad = comparison.replies
+    return Preference(prompt=comparison.prompt, chosen=good.text, rejected=bad.text)
+
+
+def drawn(name: str, limit: int, count: int, seed: int) -> list[Preference]:
+    pool = short_pairs(name, limit)
+    return random.Random(f"hh/{name}/{seed}").sample(pool, min(count, len(pool)))
+
+
+def swapped(preferences: list[Preference], seed: int) -> list[Preference]:
+    """A random half of them with chosen and rejected in each other's place: there is nothing left to learn."""
+    turn = random.Random(f"swap/{seed}")
+    return [p.model_copy(update={"chosen": p.rejected, "rejected": p.chosen}) if turn.random() < 0.5 else p for p in preferences]
+
+
+# ---- the library's reward model ----------------------------------------------------------------------------------------------------
+def trained(name: str, stage: RewardModel, count: int, seed: int, *, shuffled: bool) -> list[Line]:
+    """Train on two thirds of the prompts and say how often the rest is judged as people did, with the library's own findings."""
+    preferences = drawn(name, int(stage.max_tokens or 0), count, seed)
+    if shuffled:
+        train, held = keep_apart(preferences, stage.heldout, seed)
+        preferences = [*swapped(train, seed), *held]  # `reward` splits by the names of prompts, so the same ones are kept apart again
+    policy = adapted(8, seed)
+    with tempfile.TemporaryDirectory() as folder:
+        _, findings = reward(policy, preferences, stage, seed=seed, folder=Path(folder))
+    by = {(f.claim, f.against): f for f in findings}
+    level, over = by["reward.accuracy", None], by["reward.accuracy", "pick the longer reply"]
+    longer, surety = by["reward.longer", None], by["reward.brier", None]
+    assert level.value is not None, "there is a held-out pair"
+    facts: Facts = {"over_length": over.value, "over_length_low": over.low, "over_length_high": over.high, "prefers_longer": longer.value}
+    facts |= {"brier": surety.value, "train_pairs": len(preferences) - level.n, "length_heldout": level.value - (over.value or 0.0)}
+    tail = "adapter_shuffled" if shuffled else "adapter"
+    return [Line(f"hh.{name}.{tail}", level.n, level.value, level.low, level.high, level.method, facts)]
+
+
+# ---- a head alone ------------------------------------------------------------------------------------------------------------------
+DECAY = 0.1
+
+
+@cache
+def features(name: str, count: int, limit: int) -> tuple[tuple[Preference, ...], Tensor]:
+    """Hidden states at the ends of both replies of `count` pairs, chosen less rejected, from the model as it is. Shape [A, H]."""
+    preferences = drawn(name, limit, count, seed=0)
+    policy = start()
+    rows = [policy.chat.row(p.prompt.conversation, [p.chosen, p.rejected]) for p in preferences]
+    gap_AH = torch.zeros(len(rows), policy.model.config.hidden_size)
+    with torch.inference_mode():
+        for batch in plan_batches(rows, policy.token_budget, shuffle_seed=None):
+            hidden_RH = end_hidden(policy, [rows[i] for i in batch]).float()
+            gap_AH[torch.tensor(batch)] = hidden_RH[0::2] - hidden_RH[1::2]
+    return tuple(preferences), gap_AH
+
+
+def frozen(name: str, count: int, limit: int, steps: int, seed: int) -> list[Line]:
+    """A Bradley-Terry head over the untouched trunk, and the same with half of its training pairs swapped."""
+    preferences, gap_AH = features(name, count, limit)
+    places = {id(p): i for i, p in enumerate(preferences)}
+    train, held = ([places[id(p)] for p in part] for part in keep_apart(preferences, HELDOUT, seed))
+    swap = torch.rand(len(train), generator=torch.Generator().manual_seed(seed)) < 0.5
+    lines: list[Line] = []
+    for tail, sign_A in (("frozen", torch.ones(len(train))), ("frozen_shuffled", torch.where(swap, -1.0, 1.0))):
+        weight_H = _head(gap_AH[train], sign_A, steps)
+        right = int(((gap_AH[held] @ weight_H) > 0).sum())
+        longer = sum(len(preferences[i].chosen) > len(preferences[i].rejected) for i in held)
+        facts: Facts = {"train_pairs": len(train), "length_heldout": longer / len(held), "over_length": (right - longer) / len(held)}
+        facts["train_accuracy"] = float(((gap_AH[train] @ weight_H) * sign_A > 0).float().mean())
+        lines.append(Line.of(f"hh.{name}.{tail}", len(held), right / len(held), wilson(right, len(held)), **facts))
+    return lines
+
+
+def _head(gap_AH: Tensor, sign_A: Tensor, steps: int) -> Tensor:
+    """The head's weights; weight decay holds it, because there are as many features as pairs."""
+    scale_H = gap_AH.std(0).clamp(min=1e-6)
+    weight_H = torch.zeros(gap_AH.shape[1], requires_grad=True)
+    optimiser = torch.optim.AdamW([weight_H], lr=1e-3, weight_decay=DECAY / 1e-3 * 1e-2)
+    for _ in range(steps):
+        optimiser.zero_grad()
+        bradley_terry((gap_AH / scale_H) @ weight_H * sign_A, strength_P=torch.ones(len(sign_A))).mean().backward()
+        optimiser.step()
+    return weight_H.detach() / scale_H
