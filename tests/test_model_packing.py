@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,7 +11,9 @@ import pytest
 import torch
 from tiny import make_tiny
 
+from alignwright.model.adapters import add_lora, trainable_parameters
 from alignwright.model.attention import attention
+from alignwright.model.blocks import is_plain, trunk
 from alignwright.model.load import load
 from alignwright.model.local import LocalPolicy
 from alignwright.model.logprob import reply_logprobs, token_logprobs
@@ -57,11 +61,56 @@ def test_they_equal_the_models_own_full_logits(policy: LocalPolicy) -> None:
 
 
 def test_the_check_can_fail_siblings_that_see_each_other(policy: LocalPolicy) -> None:
-    right = pack(ROWS[:1], 2, dtype=torch.float32)
-    width = right.input_ids_BT.shape[1]
-    causal = additive(torch.ones(1, 1, width, width, dtype=torch.bool).tril(), torch.float32)
-    wrong = replace(right, mask_B1TT=causal)
+    row = ROWS[0]
+    right = pack([row], 2, dtype=torch.float32)
+    chained = tuple(token for reply in row.replies for token in reply)
+    wrong = replace(right, lengths=((len(row.prompt), (len(chained),)),))
     assert (scores(policy, wrong)[0] - scores(policy, right)[0]).abs().max() > 1e-2
+    with padded(policy):
+        width = right.input_ids_BT.shape[1]
+        causal = additive(torch.ones(1, 1, width, width, dtype=torch.bool).tril(), torch.float32)
+        assert (scores(policy, replace(right, mask_B1TT=causal))[0] - scores(policy, right)[0]).abs().max() > 1e-2
+
+
+@pytest.mark.parametrize("adapted", [False, True])
+def test_our_blocks_equal_the_models_own_value_and_gradient(tmp_path: Path, adapted: bool) -> None:
+    policy = load(make_tiny(tmp_path, attention_bias=True))
+    if adapted:
+        add_lora(policy, rank=3, seed=1)
+        for parameter in trainable_parameters(policy):
+            parameter.data += 0.1 * torch.randn_like(parameter)
+    batch = pack(ROWS, 2, dtype=torch.float32)
+    ours = scores(policy, batch)
+    with padded(policy):
+        theirs = scores(policy, batch)
+    with torch.inference_mode():
+        fused = token_logprobs(policy.model, batch)
+    torch.testing.assert_close(ours[0], theirs[0], atol=1e-5, rtol=0)
+    torch.testing.assert_close(ours[1], theirs[1], atol=1e-4, rtol=1e-5)
+    torch.testing.assert_close(ours[0], fused.clone(), atol=1e-5, rtol=0)
+    assert not torch.equal(ours[0], theirs[0]) or not torch.equal(ours[1], theirs[1]), "both went the same way, so nothing was compared"
+
+
+def test_a_model_of_another_kind_runs_its_own_forward(policy: LocalPolicy) -> None:
+    body = trunk(policy.model)
+    assert is_plain(body)
+    with padded(policy):
+        assert not is_plain(body), "a subclass may do anything, so it is not ours"
+    body.config.hidden_act = "gelu"
+    assert not is_plain(body)
+    body.config.hidden_act = "silu"
+
+
+@contextlib.contextmanager
+def padded(policy: LocalPolicy) -> Iterator[None]:
+    """Through transformers' own forward over padded rows, as models run that `blocks` does not know."""
+    body = trunk(policy.model)
+    kind = type(body)
+    body.__class__ = type("Other", (kind,), {})
+    try:
+        yield
+    finally:
+        body.__class__ = kind
 
 
 def test_a_boolean_mask_is_refused_because_it_would_be_added() -> None:

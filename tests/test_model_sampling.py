@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 from tiny import make_tiny
 
 from alignwright.core.records import Conversation
+from alignwright.model.adapters import add_lora, merged, trainable_parameters
+from alignwright.model.blocks import trunk
+from alignwright.model.cache import AnyDecoder
+from alignwright.model.decoder import decoding
 from alignwright.model.load import load
 from alignwright.model.local import LocalPolicy
 from alignwright.model.prepack import prepacked
@@ -105,3 +111,33 @@ def test_rearranged_weights_give_the_same_numbers_and_are_put_away(policy: Local
         with prepacked(policy.model, 4):
             torch.testing.assert_close(policy.model(input_ids=ids).logits, plain, atol=1e-5, rtol=1e-5)
     assert not any("forward" in vars(layer) for layer in policy.model.modules())
+
+
+def test_a_decoder_of_our_own_and_transformers_speak_alike(policy: LocalPolicy) -> None:
+    ours = speak(policy)
+    kind = type(trunk(policy.model))
+    trunk(policy.model).__class__ = type("Other", (kind,), {})  # not a kind that `blocks` knows
+    try:
+        with decoding(policy, 4) as decoder:
+            assert isinstance(decoder, AnyDecoder)
+        theirs = speak(policy)
+    finally:
+        trunk(policy.model).__class__ = kind
+    assert [[s.ids for s in d] for d in ours] == [[s.ids for s in d] for d in theirs]
+    for a, b in zip((s for d in ours for s in d), (s for d in theirs for s in d), strict=True):
+        assert a.logprobs == pytest.approx(b.logprobs, abs=1e-4)
+
+
+def test_an_adapter_that_is_not_merged_speaks_through_the_model(tmp_path: Path) -> None:
+    policy = load(make_tiny(tmp_path / "tiny"))
+    add_lora(policy, rank=2, seed=0)
+    for parameter in trainable_parameters(policy):
+        parameter.data += 0.3 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(0))
+    apart = speak(policy)
+    with decoding(policy, 4) as decoder:
+        assert isinstance(decoder, AnyDecoder)
+    with merged(policy):
+        together = speak(policy)
+        with decoding(policy, 4) as decoder:
+            assert not isinstance(decoder, AnyDecoder)
+    assert [[s.ids for s in d] for d in apart] == [[s.ids for s in d] for d in together]

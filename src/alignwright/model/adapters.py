@@ -7,7 +7,8 @@ To sample and to measure, the adapter is merged for the while: one product a lay
 whole and put back, never subtracted back, so restoration is exact to the bit; and what is measured is what `save` writes.
 
 In training peft's forward makes five large temporaries a layer (product, scaling, sum, and their gradients). `_Fused` is the same
-function with its gradient by hand and one product on top of the layer's own. Shapes: N tokens, I inputs, O outputs, R rank.
+function with its gradient by hand, for all layers of one input at once: their A matrices are one product, and the gradient of the
+input is summed inside the products. Shapes: N tokens, I inputs, O outputs, R rank.
 """
 
 from __future__ import annotations
@@ -117,26 +118,54 @@ def _with_adapter(layer: Any, weight: Tensor) -> Tensor:
 
 
 class _Fused(torch.autograd.Function):
-    """x W' + b + scale * (x A') B', with W and b frozen."""
+    """Of several linear layers with one input: x W' + b + scale * (x A') B' of each, W and b frozen. `flat` is (W, b, A, B) of each."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight_OI: Tensor, bias_O: Tensor | None, a_RI: Tensor, b_OR: Tensor, scale: float) -> Tensor:
-        x_NI = x.reshape(-1, x.shape[-1])
-        low_NR = x_NI @ a_RI.T
-        out_NO = nn.functional.linear(x_NI, weight_OI, bias_O).addmm_(low_NR, b_OR.T, alpha=scale)
-        ctx.save_for_backward(x_NI, weight_OI, a_RI, b_OR, low_NR)
-        ctx.scale, ctx.shape = scale, x.shape
-        return out_NO.view(*x.shape[:-1], -1)
+    def forward(ctx: Any, x: Tensor, scales: tuple[float, ...], *flat: Any) -> tuple[Tensor, ...]:
+        x_NI, parts = x.reshape(-1, x.shape[-1]), _fours(flat)
+        low_NR = (x_NI @ torch.cat([a_RI for _, _, a_RI, _ in parts]).T).split([a_RI.shape[0] for _, _, a_RI, _ in parts], dim=1)
+        outs = []
+        for (weight_OI, bias_O, _, b_OR), low, scale in zip(parts, low_NR, scales, strict=True):
+            out_NO = nn.functional.linear(x_NI, weight_OI, bias_O).addmm_(low, b_OR.T, alpha=scale)
+            outs.append(out_NO.view(*x.shape[:-1], -1))
+        ctx.save_for_backward(x_NI, *low_NR, *flat)
+        ctx.scales, ctx.shape = scales, x.shape
+        return tuple(outs)
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, None, None, Tensor, Tensor, None]:
-        x_NI, weight_OI, a_RI, b_OR, low_NR = ctx.saved_tensors
-        grad_NO = grads[0].reshape(-1, grads[0].shape[-1])
-        back_NR = (grad_NO @ b_OR).mul_(ctx.scale)
-        grad_x = None
-        if ctx.needs_input_grad[0]:
-            grad_x = (grad_NO @ weight_OI).addmm_(back_NR, a_RI).view(ctx.shape)
-        return grad_x, None, None, back_NR.T @ x_NI, (grad_NO.T @ low_NR).mul_(ctx.scale), None
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Any, ...]:
+        count = len(ctx.scales)
+        x_NI, lows, parts = ctx.saved_tensors[0], ctx.saved_tensors[1 : 1 + count], _fours(ctx.saved_tensors[1 + count :])
+        backs, slopes, grad_x = [], [], None
+        for grad, (weight_OI, _, _, b_OR), low_NR, scale in zip(grads, parts, lows, ctx.scales, strict=True):
+            grad_NO = grad.reshape(-1, grad.shape[-1])
+            backs.append((grad_NO @ b_OR).mul_(scale))
+            slopes.append((grad_NO.T @ low_NR).mul_(scale))
+            if ctx.needs_input_grad[0]:
+                grad_x = grad_NO @ weight_OI if grad_x is None else grad_x.addmm_(grad_NO, weight_OI)
+        back_NR = torch.cat(backs, dim=1) if count > 1 else backs[0]
+        if grad_x is not None:
+            grad_x = grad_x.addmm_(back_NR, torch.cat([a_RI for _, _, a_RI, _ in parts])).view(ctx.shape)
+        grad_a = (back_NR.T @ x_NI).split([a_RI.shape[0] for _, _, a_RI, _ in parts])
+        return grad_x, None, *(g for a, b in zip(grad_a, slopes, strict=True) for g in (None, None, a, b))
+
+
+def _fours(flat: Sequence[Any]) -> list[Any]:
+    return [flat[i : i + 4] for i in range(0, len(flat), 4)]
+
+
+def linears(x: Tensor, *layers: Any) -> tuple[Tensor, ...]:
+    """What each of several layers makes of one input, at once where all are linear layers with an adapter over them."""
+    if not all(isinstance(layer, LoraLinear) and "forward" in vars(layer) and not layer.disable_adapters for layer in layers):
+        return tuple(layer(x) for layer in layers)
+    flat: list[Any] = []
+    scales: list[float] = []
+    for layer in layers:
+        (name,) = layer.active_adapters
+        base = layer.get_base_layer()
+        flat += base.weight, base.bias, layer.lora_A[name].weight, layer.lora_B[name].weight
+        scales.append(layer.scaling[name])
+    return _Fused.apply(x, tuple(scales), *flat)  # type: ignore[no-any-return]
 
 
 def _fuse(model: Any) -> None:
@@ -147,11 +176,7 @@ def _fuse(model: Any) -> None:
 
 
 def _forward(layer: Any, x: Tensor) -> Tensor:
-    base = layer.get_base_layer()
-    if layer.disable_adapters:
-        return base(x)
-    (name,) = layer.active_adapters
-    return _Fused.apply(x, base.weight, base.bias, layer.lora_A[name].weight, layer.lora_B[name].weight, layer.scaling[name])
+    return layer.get_base_layer()(x) if layer.disable_adapters else linears(x, layer)[0]
 
 
 @contextlib.contextmanager

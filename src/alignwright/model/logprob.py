@@ -6,7 +6,7 @@ so that [tokens x vocabulary] never exists whole. The product is taken in the mo
 d logp_n / d h_n = W[label_n] - softmax(W h_n) W needs nothing from upstream but one factor a token. So where the head is frozen
 (LoRA) it is made in the forward pass while the chunk is at hand, and backward is one multiplication. A trained head is recomputed.
 
-Shapes: B rows, T tokens, N scored tokens, R replies, H hidden size, V vocabulary.
+Shapes: N scored tokens, R replies, H hidden size, V vocabulary.
 """
 
 from __future__ import annotations
@@ -16,23 +16,16 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from alignwright.model.blocks import scored_hidden, trunk
 from alignwright.model.packing import PackedBatch
+
+__all__ = ["head_logprobs", "head_of", "reply_logprobs", "scored_hidden", "token_logprobs", "trunk"]
 
 
 def token_logprobs(model: nn.Module, batch: PackedBatch, *, chunk: int = 128) -> Tensor:
     """Log-probability (nats, float32) of every scored token, in the order of `batch.label_N`. Differentiable."""
-    hidden_NH = scored_hidden(model, batch)
-    head = head_of(model)
+    hidden_NH, head = scored_hidden(model, batch), head_of(model)
     return head_logprobs(hidden_NH, head.weight, head.bias, batch.label_N.to(hidden_NH.device), chunk=chunk)
-
-
-def scored_hidden(model: nn.Module, batch: PackedBatch) -> Tensor:
-    """The last hidden state from which each scored token is predicted, in the order of `batch.label_N`. Differentiable."""
-    batch = batch.to(next(model.parameters()).device)
-    hidden_BTH = trunk(model)(
-        input_ids=batch.input_ids_BT, position_ids=batch.position_ids_BT, attention_mask=batch.mask_B1TT, use_cache=False
-    ).last_hidden_state
-    return hidden_BTH.flatten(0, 1).index_select(0, batch.target_N)
 
 
 def reply_logprobs(logp_N: Tensor, batch: PackedBatch) -> tuple[Tensor, Tensor]:
@@ -45,12 +38,6 @@ def reply_logprobs(logp_N: Tensor, batch: PackedBatch) -> tuple[Tensor, Tensor]:
 def head_logprobs(hidden_NH: Tensor, weight_VH: Tensor, bias_V: Tensor | None, label_N: Tensor, *, chunk: int = 128) -> Tensor:
     """Log-softmax of `hidden @ weight.T + bias` at the labels, a chunk of tokens at a time."""
     return _Head.apply(hidden_NH, weight_VH, bias_V, label_N, chunk)  # type: ignore[no-any-return]
-
-
-def trunk(model: Any) -> Any:
-    """The model below its head, adapters included."""
-    plain = model.get_base_model() if hasattr(model, "get_base_model") else model
-    return plain.base_model
 
 
 def head_of(model: Any) -> Any:

@@ -34,6 +34,13 @@ class PackedBatch:
     reply_N: Tensor  # index 0..R-1 of the reply that a scored token belongs to
     reply_count: int
     row_of_R: Tensor
+    token_M: Tensor  # flat index into B*T of every token that is not padding, row by row
+    lengths: tuple[tuple[int, tuple[int, ...]], ...]  # of each row: its prompt's, and its replies'
+
+    @property
+    def longest(self) -> int:
+        """The most tokens that one token may look at."""
+        return max(head + max(replies, default=0) for head, replies in self.lengths)
 
     def to(self, device: torch.device | str) -> PackedBatch:
         """This batch on another device."""
@@ -53,6 +60,7 @@ def pack(rows: Sequence[TokenRow], pad_id: int, *, dtype: torch.dtype, pad_left:
     positions_BT, segments_BT = np.zeros_like(ids_BT), np.full_like(ids_BT, _PAD)
     targets: list[np.ndarray] = []
     labels: list[np.ndarray] = []
+    tokens: list[np.ndarray] = []
     counts: list[int] = []
     for b, line in enumerate(lines):
         start = width - len(line) if pad_left else 0
@@ -60,6 +68,7 @@ def pack(rows: Sequence[TokenRow], pad_id: int, *, dtype: torch.dtype, pad_left:
         here = slice(start, start + len(line))
         ids_BT[b, here] = [*line.prompt, *(token for reply in line.replies for token in reply)]
         positions_BT[b, here], segments_BT[b, here] = positions, segments
+        tokens.append(np.arange(b * width + start, b * width + start + len(line)))
         for segment in range(1, len(line.replies) + 1):
             chosen = np.flatnonzero(scored & (segments == segment))
             targets.append(before[chosen] + start + b * width)
@@ -75,6 +84,8 @@ def pack(rows: Sequence[TokenRow], pad_id: int, *, dtype: torch.dtype, pad_left:
         reply_N=torch.repeat_interleave(torch.arange(len(counts)), torch.tensor(counts, dtype=torch.int64)),
         reply_count=len(counts),
         row_of_R=torch.repeat_interleave(torch.arange(len(lines)), torch.tensor(replies, dtype=torch.int64)),
+        token_M=torch.from_numpy(np.concatenate(tokens)),
+        lengths=tuple((len(line.prompt), tuple(len(reply) for reply in line.replies)) for line in lines),
     )
 
 

@@ -10,7 +10,7 @@ Where that operation is missing, or the model is on a GPU, the layers run as the
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
@@ -21,22 +21,27 @@ from torch import Tensor, nn
 @contextlib.contextmanager
 def prepacked(model: nn.Module, rows: int) -> Iterator[None]:
     """While this lasts the linear layers use rearranged weights, best for `rows` rows. The weights must not change meanwhile."""
-    layers = [layer for name, layer in model.named_modules() if type(layer) is nn.Linear and ".lora_" not in name] if _possible(model) else []
+    layers = [layer for name, layer in model.named_modules() if type(layer) is nn.Linear and ".lora_" not in name]
     try:
         for layer in layers:
-            weight = torch.ops.mkldnn._reorder_linear_weight(layer.weight.detach(), rows)
-            layer.forward = partial(_product, weight, layer.bias)  # type: ignore[method-assign]
+            layer.forward = packed(layer.weight, layer.bias, rows)  # type: ignore[method-assign]
         yield
     finally:
         for layer in layers:
             vars(layer).pop("forward", None)
 
 
-def _product(weight: Tensor, bias: Tensor | None, x: Tensor) -> Any:
-    return torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")
+def packed(weight_OI: Tensor, bias_O: Tensor | None, rows: int) -> Callable[[Tensor], Tensor]:
+    """The linear layer of these weights, rearranged once where that is possible."""
+    if not _possible(weight_OI):
+        return partial(nn.functional.linear, weight=weight_OI, bias=bias_O)
+    return partial(_product, torch.ops.mkldnn._reorder_linear_weight(weight_OI.detach(), rows), bias_O)
 
 
-def _possible(model: nn.Module) -> bool:
-    first = next(model.parameters())
+def _product(weight: Tensor, bias_O: Tensor | None, x: Tensor) -> Any:
+    return torch.ops.mkldnn._linear_pointwise(x, weight, bias_O, "none", [], "")
+
+
+def _possible(weight: Tensor) -> bool:
     known = hasattr(torch.ops.mkldnn, "_reorder_linear_weight") and hasattr(torch.ops.mkldnn, "_linear_pointwise")
-    return known and torch.backends.mkldnn.is_available() and first.device.type == "cpu" and first.dtype in (torch.bfloat16, torch.float32)
+    return known and torch.backends.mkldnn.is_available() and weight.device.type == "cpu" and weight.dtype in (torch.bfloat16, torch.float32)

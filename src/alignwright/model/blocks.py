@@ -1,0 +1,86 @@
+"""What does the trunk of a model compute, from tokens to hidden states?
+
+Models of the Llama family (Llama, Mistral, Qwen2: norm, attention, norm, gated unit) run here, over flat tokens without padding: each
+prompt once, attention by blocks (`shared`), everything between the products fused (`elementwise`), the last block's second half at
+the scored tokens alone. All other models run transformers' own forward over the padded rows of `pack` under their block mask. The
+numbers are the same up to rounding, and `_check_engine` compares them with the model's own at loading.
+
+Shapes: M tokens of a batch, N scored tokens, H hidden size, A query heads * D, C key heads * D.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+from transformers.models.llama.modeling_llama import LlamaModel
+from transformers.models.mistral.modeling_mistral import MistralModel
+from transformers.models.qwen2.modeling_qwen2 import Qwen2Model
+
+from alignwright.model.adapters import linears
+from alignwright.model.elementwise import rms_norm, rotate, signed, swiglu
+from alignwright.model.packing import PackedBatch
+from alignwright.model.shared import attend, grid
+
+_LONG = 1024  # a longer prompt or reply would keep too many attention weights for the backward pass
+
+
+def trunk(model: Any) -> Any:
+    """The model below its head, adapters included."""
+    plain = model.get_base_model() if hasattr(model, "get_base_model") else model
+    return plain.base_model
+
+
+def is_plain(body: Any) -> bool:
+    """Whether these blocks are the ones that this module computes."""
+    return type(body) in (LlamaModel, MistralModel, Qwen2Model) and body.config.hidden_act == "silu" and not body.training
+
+
+def scored_hidden(model: Any, batch: PackedBatch) -> Tensor:
+    """The last hidden state from which each scored token is predicted, in the order of `batch.label_N`: [N, H]. Differentiable."""
+    batch = batch.to(next(model.parameters()).device)
+    body = trunk(model)
+    if is_plain(body) and (torch.is_inference_mode_enabled() or batch.longest <= _LONG):
+        return flat_hidden(body, batch, batch.target_N)
+    hidden_BTH = body(
+        input_ids=batch.input_ids_BT, position_ids=batch.position_ids_BT, attention_mask=batch.mask_B1TT, use_cache=False
+    ).last_hidden_state
+    return hidden_BTH.flatten(0, 1).index_select(0, batch.target_N)
+
+
+def flat_hidden(body: Any, batch: PackedBatch, target_N: Tensor, keep: Callable[[Tensor, Tensor], None] | None = None) -> Tensor:
+    """Hidden states at flat indices into B*T, by this module's own blocks; `keep` is given keys and values of every block, for a cache."""
+    config = body.config
+    heads = config.num_key_value_heads
+    x_MH = F.embedding(batch.input_ids_BT.flatten().index_select(0, batch.token_M), body.embed_tokens.weight)
+    at = grid(batch.lengths, heads=heads, group=config.num_attention_heads // heads, dtype=x_MH.dtype, device=x_MH.device)
+    cos_MD, sin_MD = rotary(body, x_MH, batch.position_ids_BT.flatten().index_select(0, batch.token_M))
+    scored_N = torch.searchsorted(batch.token_M, target_N)
+    for layer in body.layers:
+        attention = layer.self_attn
+        normed_MH = _normed(layer.input_layernorm, x_MH)
+        query_MA, key_MC, value_MC = linears(normed_MH, attention.q_proj, attention.k_proj, attention.v_proj)
+        query_MA = rotate(query_MA, cos_MD * attention.scaling, sin_MD * attention.scaling)
+        key_MC = rotate(key_MC, cos_MD, sin_MD)
+        if keep:
+            keep(key_MC, value_MC)
+        mixed_MA = attend(query_MA, key_MC, value_MC, at)
+        if layer is body.layers[-1]:
+            x_MH, mixed_MA = x_MH.index_select(0, scored_N), mixed_MA.index_select(0, scored_N)
+        x_MH = x_MH + linears(mixed_MA, attention.o_proj)[0]
+        gate_MI, up_MI = linears(_normed(layer.post_attention_layernorm, x_MH), layer.mlp.gate_proj, layer.mlp.up_proj)
+        x_MH = x_MH + linears(swiglu(gate_MI, up_MI), layer.mlp.down_proj)[0]
+    return _normed(body.norm, x_MH)
+
+
+def rotary(body: Any, x_MH: Tensor, position_M: Tensor) -> tuple[Tensor, Tensor]:
+    """Cosines and signed sines of the positions, as `rotate` takes them."""
+    cos_1MD, sin_1MD = body.rotary_emb(x_MH[None], position_M[None])
+    return cos_1MD[0], signed(sin_1MD[0])
+
+
+def _normed(norm: Any, x_MH: Tensor) -> Tensor:
+    return rms_norm(x_MH, norm.weight, norm.variance_epsilon)

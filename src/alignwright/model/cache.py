@@ -1,0 +1,133 @@
+"""How does a model of any kind say one token more? By transformers' own forward, over a cache with room.
+
+Prompts lie left-padded and are computed once; every row gets a copy of its prompt's keys and values, and a step writes one column of
+them instead of copying everything. The models that `blocks` knows do not come here: see `decoder`.
+
+Shapes: P prompts, R rows, L prompt length, S tokens seen and to come, V vocabulary.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+from transformers.cache_utils import Cache, CacheLayerMixin
+
+from alignwright.model.blocks import trunk
+from alignwright.model.logprob import head_of
+from alignwright.model.packing import additive
+
+if TYPE_CHECKING:
+    from alignwright.model.local import LocalPolicy
+
+
+class AnyDecoder:
+    """The rows under way of a model of any kind."""
+
+    def __init__(self, policy: LocalPolicy) -> None:
+        self.policy, self.body, self.head = policy, trunk(policy.model), head_of(policy.model)
+
+    def begin(self, prompts: Sequence[Sequence[int]], wanted: Sequence[int], room: int) -> Tensor:
+        """One row for each prompt index in `wanted`, with room for so many tokens; the logits of what comes next."""
+        policy = self.policy
+        order = list(dict.fromkeys(wanted))
+        width, device = max(len(prompts[p]) for p in order), policy.device
+        ids_PL = torch.full((len(order), width), policy.chat.pad_id, dtype=torch.int64)
+        length_P = torch.tensor([len(prompts[p]) for p in order])
+        for i, p in enumerate(order):
+            ids_PL[i, width - len(prompts[p]) :] = torch.tensor(prompts[p])
+        real_PL = torch.arange(width)[None] >= (width - length_P)[:, None]
+        past_LL = torch.ones(width, width, dtype=torch.bool).tril()
+        allowed_PLL = (past_LL & real_PL[:, None, :]) | torch.eye(width, dtype=torch.bool)
+        position_PL = (torch.arange(width)[None] - (width - length_P)[:, None]).clamp(min=0)
+        self.cache = _RoomyCache(room)
+        hidden_PLH = self.body(
+            input_ids=ids_PL.to(device),
+            position_ids=position_PL.to(device),
+            attention_mask=additive(allowed_PLL, policy.dtype)[:, None].to(device),
+            past_key_values=self.cache,
+            use_cache=True,
+        ).last_hidden_state
+        row_R = torch.tensor([order.index(p) for p in wanted])
+        self.cache.keep(row_R.to(device))
+        may_RS = torch.cat([real_PL[row_R], torch.ones(len(row_R), room, dtype=torch.bool)], dim=1)
+        self.mask_RS, self.position_R = additive(may_RS, policy.dtype).to(device), length_P[row_R].to(device)
+        return self.head(hidden_PLH[:, -1][row_R.to(device)])
+
+    def step(self, token_R: Tensor) -> Tensor:
+        """Add a token to every row; the logits of what comes next."""
+        hidden_R1H = self.body(
+            input_ids=token_R[:, None],
+            position_ids=self.position_R[:, None],
+            attention_mask=self.mask_RS[:, None, None, : self.cache.length + 1],
+            past_key_values=self.cache,
+            use_cache=True,
+        ).last_hidden_state
+        self.position_R = self.position_R + 1
+        return self.head(hidden_R1H[:, 0])
+
+    def keep(self, row_R: Tensor) -> None:
+        """Go on with these rows only, in this order."""
+        self.cache.keep(row_R)
+        self.mask_RS, self.position_R = self.mask_RS[row_R], self.position_R[row_R]
+
+
+class _RoomyCache(Cache):
+    """Keys and values with room for the whole reply, so that a step writes one column instead of copying everything."""
+
+    def __init__(self, room: int) -> None:
+        self.rooms: list[_RoomyLayer] = []
+        super().__init__(layers=self.rooms)  # type: ignore[arg-type]
+        self.room = room
+
+    def update(self, key_states: Tensor, value_states: Tensor, layer_idx: int, *_: Any, **__: Any) -> tuple[Tensor, Tensor]:
+        while len(self.rooms) <= layer_idx:
+            self.rooms.append(_RoomyLayer(self.room))
+        return self.rooms[layer_idx].update(key_states, value_states)
+
+    @property
+    def length(self) -> int:
+        return self.rooms[0].seen
+
+    def keep(self, row_R: Tensor) -> None:
+        """Only these rows, in this order; a row may be asked for more than once."""
+        for layer in self.rooms:
+            layer.keep(row_R)
+
+
+class _RoomyLayer(CacheLayerMixin):
+    keys: Any
+    values: Any
+
+    def __init__(self, room: int) -> None:
+        super().__init__()
+        self.room, self.seen = room, 0
+
+    def lazy_initialization(self, key_states: Tensor, value_states: Tensor) -> None:
+        rows, heads, length, size = key_states.shape
+        self.keys = key_states.new_empty(rows, heads, length + self.room, size)
+        self.values = value_states.new_empty(rows, heads, length + self.room, value_states.shape[-1])
+        self.is_initialized = True
+
+    def update(self, key_states: Tensor, value_states: Tensor, *_: Any, **__: Any) -> tuple[Tensor, Tensor]:
+        if not self.is_initialized:
+            self.lazy_initialization(key_states, value_states)
+        upto = self.seen + key_states.shape[2]
+        self.keys[:, :, self.seen : upto] = key_states
+        self.values[:, :, self.seen : upto] = value_states
+        self.seen = upto
+        return self.keys[:, :, :upto], self.values[:, :, :upto]
+
+    def keep(self, row_R: Tensor) -> None:
+        self.keys, self.values = self.keys[row_R], self.values[row_R]
+
+    def get_mask_sizes(self, query_length: int) -> tuple[int, int]:
+        return self.seen + query_length, 0
+
+    def get_seq_length(self) -> int:
+        return self.seen
+
+    def get_max_length(self) -> int:
+        return -1

@@ -1,0 +1,174 @@
+"""How does a model of the Llama family say one token more, at the least cost?
+
+A step is small products and many operations between them, so both are made few: queries, keys and values are one product, gate and up
+another, weights are rearranged once for all steps (`prepack`), keys and values are written in place, and attention is two plain products: the
+library's fused kernel took longer than all the rest at 64 rows. The keys seen are rounded up to whole tens of columns, the rest
+masked, because every new shape of a product costs a compilation. Models of another kind go through `cache`.
+
+Shapes: R rows, M tokens of the prompts, W widest prompt, S columns of the cache, K key heads, G query heads to a key head, D head
+size, H hidden size, C = K * D, V vocabulary.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from alignwright.model.blocks import flat_hidden, is_plain, rotary, trunk
+from alignwright.model.cache import AnyDecoder
+from alignwright.model.elementwise import rms_norm, rotate, swiglu
+from alignwright.model.logprob import head_of
+from alignwright.model.packing import additive, pack
+from alignwright.model.prepack import packed, prepacked
+from alignwright.model.tokens import TokenRow
+
+if TYPE_CHECKING:
+    from alignwright.model.local import LocalPolicy
+
+_COLUMNS = 32
+
+Product = Callable[[Tensor], Tensor]
+
+
+class Decoder(Protocol):
+    """Rows under way."""
+
+    def begin(self, prompts: Sequence[Sequence[int]], wanted: Sequence[int], room: int) -> Tensor:
+        """One row for each prompt index in `wanted`, with room for so many tokens; the logits of what comes next."""
+        ...
+
+    def step(self, token_R: Tensor) -> Tensor:
+        """Add a token to every row; the logits of what comes next."""
+        ...
+
+    def keep(self, row_R: Tensor) -> None:
+        """Go on with these rows only, in this order."""
+        ...
+
+
+@contextlib.contextmanager
+def decoding(policy: LocalPolicy, rows: int) -> Iterator[Decoder]:
+    """The decoder for this model and for about so many rows. The weights must not change while it lasts."""
+    body = trunk(policy.model)
+    if is_plain(body) and all(_weights(layer) is not None for layer in _linear_layers(body)):
+        yield _PlainDecoder(policy, rows)
+    else:
+        with prepacked(policy.model, rows):
+            yield AnyDecoder(policy)
+
+
+class _Layer(NamedTuple):
+    norm: Any
+    qkv: Product
+    out: Product
+    norm_after: Any
+    gate_up: Product
+    down: Product
+
+
+class _PlainDecoder:
+    def __init__(self, policy: LocalPolicy, rows: int) -> None:
+        self.policy, self.body = policy, trunk(policy.model)
+        self.layers = [
+            _Layer(
+                block.input_layernorm,
+                _fused(rows, block.self_attn.q_proj, block.self_attn.k_proj, block.self_attn.v_proj),
+                _fused(rows, block.self_attn.o_proj),
+                block.post_attention_layernorm,
+                _fused(rows, block.mlp.gate_proj, block.mlp.up_proj),
+                _fused(rows, block.mlp.down_proj),
+            )
+            for block in self.body.layers
+        ]
+        attention = self.body.layers[0].self_attn
+        self.heads, self.size, self.scaling = self.body.config.num_key_value_heads, attention.head_dim, attention.scaling
+        head = head_of(policy.model)
+        self.head = packed(head.weight, head.bias, rows)
+        self.caches: list[Tensor] = []  # of each layer: keys and values, [2, R, K, S, D]
+
+    def begin(self, prompts: Sequence[Sequence[int]], wanted: Sequence[int], room: int) -> Tensor:
+        device, order = self.policy.device, list(dict.fromkeys(wanted))
+        width = max(len(prompts[p]) for p in order)
+        token_PW = torch.full((len(order), width), -1)
+        start = 0
+        for i, p in enumerate(order):
+            token_PW[i, width - len(prompts[p]) :] = torch.arange(start, start + len(prompts[p]))
+            start += len(prompts[p])
+        token_RW = token_PW[[order.index(p) for p in wanted]]
+        columns = -(-(width + room) // _COLUMNS) * _COLUMNS
+        may_RS = torch.cat([token_RW >= 0, torch.ones(len(wanted), columns - width, dtype=torch.bool)], dim=1)
+        self.mask_RS = additive(may_RS, self.policy.dtype).to(device)
+        self.position_R, self.seen = (token_RW >= 0).sum(1).to(device), width
+        self.caches = []
+        index = token_RW.clamp(min=0).to(device)
+
+        def keep(*key_value: Tensor) -> None:
+            cache = key_value[0].new_zeros(2, len(wanted), self.heads, columns, self.size)
+            for place, flat_MC in zip(cache, key_value, strict=True):
+                place[:, :, :width] = flat_MC.view(-1, self.heads, self.size)[index].transpose(1, 2)
+            self.caches.append(cache)
+
+        batch = pack([TokenRow(tuple(prompts[p]), ()) for p in order], self.policy.chat.pad_id, dtype=self.policy.dtype).to(device)
+        last_P = token_PW[:, -1].to(device)
+        hidden_PH = flat_hidden(self.body, batch, batch.token_M[last_P], keep)
+        return self.head(hidden_PH[[order.index(p) for p in wanted]])
+
+    def step(self, token_R: Tensor) -> Tensor:
+        x_RH = F.embedding(token_R, self.body.embed_tokens.weight)
+        cos_RD, sin_RD = rotary(self.body, x_RH, self.position_R)
+        upto = min(-(-(self.seen + 1) // _COLUMNS) * _COLUMNS, self.mask_RS.shape[1])
+        mask_R11S = self._mask(upto)
+        for layer, cache in zip(self.layers, self.caches, strict=True):
+            query_key, value_RC = layer.qkv(_normed(layer.norm, x_RH)).tensor_split([-self.heads * self.size], dim=1)
+            x_RH = x_RH + layer.out(self._attend(rotate(query_key, cos_RD, sin_RD), value_RC, cache, mask_R11S))
+            gate_RI, up_RI = layer.gate_up(_normed(layer.norm_after, x_RH)).chunk(2, dim=1)
+            x_RH = x_RH + layer.down(swiglu(gate_RI, up_RI))
+        self.seen += 1
+        self.position_R = self.position_R + 1
+        return self.head(_normed(self.body.norm, x_RH))
+
+    def keep(self, row_R: Tensor) -> None:
+        self.caches = [cache[:, row_R] for cache in self.caches]
+        self.mask_RS, self.position_R = self.mask_RS[row_R], self.position_R[row_R]
+
+    def _mask(self, upto: int) -> Tensor:
+        """Nothing before the prompt, nothing after this token."""
+        mask_RS = self.mask_RS[:, :upto].clone()
+        mask_RS[:, self.seen + 1 :] = torch.finfo(mask_RS.dtype).min
+        return mask_RS[:, None, None]
+
+    def _attend(self, query_key: Tensor, value_RC: Tensor, cache: Tensor, mask_R11S: Tensor) -> Tensor:
+        rows, upto = mask_R11S.shape[0], mask_R11S.shape[-1]
+        query_RA, key_RC = query_key[:, : -self.heads * self.size], query_key[:, -self.heads * self.size :]
+        cache[0, :, :, self.seen] = key_RC.view(rows, self.heads, self.size)
+        cache[1, :, :, self.seen] = value_RC.view(rows, self.heads, self.size)
+        keys, values = (each.view(-1, each.shape[2], self.size)[:, :upto] for each in cache)
+        scores = torch.bmm(query_RA.reshape(rows * self.heads, -1, self.size), keys.transpose(1, 2)).view(rows, self.heads, -1, upto)
+        weights = torch.softmax(torch.add(mask_R11S, scores, alpha=self.scaling), dim=-1)
+        return torch.bmm(weights.view(rows * self.heads, -1, upto), values).view(rows, -1)
+
+
+def _linear_layers(body: Any) -> list[Any]:
+    return [m for name, m in body.named_modules() if name.endswith("_proj")]
+
+
+def _weights(layer: Any) -> tuple[Tensor, Tensor | None] | None:
+    """The plain weights of a linear layer, or of one whose adapter is off or merged; None of any other."""
+    base = layer.get_base_layer() if hasattr(layer, "get_base_layer") and layer.disable_adapters else layer
+    return (base.weight, base.bias) if type(base) is nn.Linear else None
+
+
+def _fused(rows: int, *layers: Any) -> Product:
+    """One product for layers that share their input."""
+    parts = [part for layer in layers if (part := _weights(layer)) is not None]
+    bias = torch.cat([b for _, b in parts if b is not None]) if parts[0][1] is not None else None
+    return packed(torch.cat([w.detach() for w, _ in parts]) if len(parts) > 1 else parts[0][0], bias, rows)
+
+
+def _normed(norm: Any, x_RH: Tensor) -> Tensor:
+    return rms_norm(x_RH, norm.weight, norm.variance_epsilon)

@@ -1,0 +1,91 @@
+"""What does a block compute between its matrix products, and what is the gradient of it?
+
+Root-mean-square norm, rotary positions and the gated unit, each one node of the gradient with its derivative by hand. Left to the
+library they are some thirty operations a block, each a pass over memory, and most keep what they computed: a sixth of a training
+step on a processor, and half its memory. Here what is cheap is computed again in the backward pass, and sums are taken in float32.
+
+Left out: `torch.compile`, which does the same by itself but needs minutes, more than a run of this size lasts.
+
+Shapes: N tokens, H hidden size, I inner size, A heads * D, D head size.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+
+def rms_norm(x_NH: Tensor, weight_H: Tensor, eps: float) -> Tensor:
+    """x / sqrt(mean x^2 + eps) * weight, in float32 within (Zhang and Sennrich 2019, arXiv:1910.07467)."""
+    return _RmsNorm.apply(x_NH, weight_H, eps)  # type: ignore[no-any-return]
+
+
+def swiglu(gate_NI: Tensor, up_NI: Tensor) -> Tensor:
+    """silu(gate) * up (Shazeer 2020, arXiv:2002.05202)."""
+    return _SwiGlu.apply(gate_NI, up_NI)  # type: ignore[no-any-return]
+
+
+def rotate(x_NA: Tensor, cos_ND: Tensor, sin_ND: Tensor) -> Tensor:
+    """Rotary positions (Su et al. 2021, arXiv:2104.09864): every head's two halves are turned as pairs."""
+    return _Rotate.apply(x_NA, cos_ND, sin_ND)  # type: ignore[no-any-return]
+
+
+class _RmsNorm(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x_NH: Tensor, weight_H: Tensor, eps: float) -> Tensor:
+        wide_NH = x_NH.float()
+        scale_N1 = torch.mul(wide_NH, wide_NH).mean(-1, keepdim=True).add_(eps).rsqrt_()
+        ctx.save_for_backward(x_NH, weight_H, scale_N1)
+        return torch.mul(wide_NH, scale_N1).mul_(weight_H.float()).to(x_NH.dtype)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor | None, None]:
+        x_NH, weight_H, scale_N1 = ctx.saved_tensors
+        unit_NH = torch.mul(x_NH.float(), scale_N1)
+        grad_NH = grads[0].float()
+        grad_weight = torch.mul(grad_NH, unit_NH).sum(0).to(weight_H.dtype) if ctx.needs_input_grad[1] else None
+        grad_NH = torch.mul(grad_NH, weight_H.float())
+        along_N1 = torch.mul(grad_NH, unit_NH).mean(-1, keepdim=True)
+        return grad_NH.sub_(unit_NH.mul_(along_N1)).mul_(scale_N1).to(x_NH.dtype), grad_weight, None
+
+
+class _SwiGlu(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, gate_NI: Tensor, up_NI: Tensor) -> Tensor:
+        ctx.save_for_backward(gate_NI, up_NI)
+        return F.silu(gate_NI).mul_(up_NI)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor]:
+        gate_NI, up_NI = ctx.saved_tensors
+        grad_up = F.silu(gate_NI).mul_(grads[0])
+        return torch.ops.aten.silu_backward(grads[0] * up_NI, gate_NI), grad_up
+
+
+class _Rotate(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x_NA: Tensor, cos_ND: Tensor, sin_ND: Tensor) -> Tensor:
+        ctx.save_for_backward(cos_ND, sin_ND)
+        return _turned(x_NA, cos_ND, sin_ND)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
+        cos_ND, sin_ND = ctx.saved_tensors
+        return _turned(grads[0], cos_ND, -sin_ND), None, None  # a rotation's transpose is the rotation back
+
+
+def _turned(x_NA: Tensor, cos_ND: Tensor, sin_ND: Tensor) -> Tensor:
+    """(a, b) -> (a cos - b sin, b cos + a sin), where sin comes with the first half already negated: see `signed`."""
+    size = cos_ND.shape[-1]
+    x = x_NA.view(x_NA.shape[0], -1, size)
+    swapped = torch.cat((x[..., size // 2 :], x[..., : size // 2]), dim=-1)
+    return torch.mul(x, cos_ND[:, None]).addcmul_(swapped, sin_ND[:, None]).view(x_NA.shape)
+
+
+def signed(sin_ND: Tensor) -> Tensor:
+    """Sines as `rotate` takes them: the first half negated."""
+    half = sin_ND.shape[-1] // 2
+    return torch.cat((-sin_ND[..., :half], sin_ND[..., half:]), dim=-1)
