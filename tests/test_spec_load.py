@@ -57,7 +57,11 @@ def test_a_right_spec_is_read(tmp_path: Path) -> None:
         ("{by: tax, text: text.txt}", "{by: tax}", "20: measure.1.tax: measures nothing: give files under at least one of 'text', 'choice'"),
         ("constitution: c.md", "constitution: d.md", "4: intent.constitution: there is no file d.md; did you mean 'c.md'?"),
         ("[do_not_lie]", "[do_not_lye]", "10: feedback.1.contrast.principles.0: no principle 'do_not_lye' in c.md; did you mean 'do_not_lie'?"),
-        ("data: chosen", "data: revisions", "12: train.0.sft.data: 'revisions' come from feedback {by: critique} or {by: deliberate}, which is not here"),
+        (
+            "data: chosen",
+            "data: revisions",
+            "12: train.0.sft.data: 'revisions' come from feedback {by: critique} or {by: deliberate}, which is not here",
+        ),
         ("value.refusal >", "value.refusals >", "22: promises.0: nothing here measures 'value.refusals'; did you mean 'value.refusal'?"),
         ("name: small", "name: small\nname: big", "2: name: given twice; the first is on line 1"),
         ("{by: written}", "written", "9: feedback.0.by: a stage is a mapping that begins with 'by', saw the text 'written'; write {by: written}"),

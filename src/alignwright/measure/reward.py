@@ -16,6 +16,8 @@ from collections.abc import Sequence
 from alignwright.core.protocols import Policy, Scorer
 from alignwright.core.records import Outcome, Prompt, Reply, Score
 
+_TOGETHER = 8  # replies read in one row with their prompt
+
 
 def speak(policy: Policy, prompts: Sequence[Prompt], *, samples: int, max_new_tokens: int, seed: int) -> list[list[Reply]]:
     """The replies that both claims are about."""
@@ -30,13 +32,19 @@ def scores(scorer: Scorer, prompts: Sequence[Prompt], replies: Sequence[Sequence
 
 def divergence(start: Policy, prompts: Sequence[Prompt], replies: Sequence[Sequence[Reply]]) -> list[Outcome]:
     """Outcomes of `reward.kl`. `Reply.logprob` is the speaker's own; a reply cut at the limit is scored without an end."""
-    found: list[Outcome] = []
-    ends = [[reply.finished for reply in said] for said in replies]
-    scored = {end: start.logprobs([p.conversation for p in prompts], [[r.text for r in said] for said in replies], end=end) for end in (True, False)}
-    for i, (prompt, said) in enumerate(zip(prompts, replies, strict=True)):
-        gaps = [(reply.logprob or 0.0) - scored[ends[i][k]][i][k].total for k, reply in enumerate(said) if _retold(reply, scored[ends[i][k]][i][k].tokens)]
-        found.append(_outcome("reward.kl", prompt, said, gaps, f"{len(gaps)} of {len(said)} replies read by the start model"))
-    return found
+    rows = [[(i, k) for k in range(at, min(at + _TOGETHER, len(said)))] for i, said in enumerate(replies) for at in range(0, len(said), _TOGETHER)]
+    gaps: list[list[float]] = [[] for _ in prompts]
+    for finished in (True, False):
+        chosen = [[(i, k) for i, k in row if replies[i][k].finished == finished] for row in rows]
+        chosen = [row for row in chosen if row]
+        asked = [prompts[row[0][0]].conversation for row in chosen]
+        found = start.logprobs(asked, [[replies[i][k].text for i, k in row] for row in chosen], end=finished)
+        for row, read in zip(chosen, found, strict=True):
+            for (i, k), logprob in zip(row, read, strict=True):
+                if _retold(replies[i][k], logprob.tokens):
+                    gaps[i].append((replies[i][k].logprob or 0.0) - logprob.total)
+    told = [f"{len(gap)} of {len(said)} replies read by the start model" for gap, said in zip(gaps, replies, strict=True)]
+    return [_outcome("reward.kl", *row) for row in zip(prompts, replies, gaps, told, strict=True)]
 
 
 def _retold(reply: Reply, tokens: int) -> bool:

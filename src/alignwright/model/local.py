@@ -73,7 +73,7 @@ class LocalPolicy:
     @torch.inference_mode()
     def score(self, rows: Sequence[TokenRow]) -> list[list[tuple[float, int]]]:
         """Of each reply of each row: the sum of its scored tokens' log-probabilities, and how many they are."""
-        self.check_lengths([len(row) for row in rows])
+        self.check_lengths([len(row.prompt) + max(map(len, row.replies), default=0) for row in rows])  # no reply sees another
         results: list[list[tuple[float, int]]] = [[] for _ in rows]
         done = 0
         with merged(self):
