@@ -19,8 +19,6 @@ Left out on purpose: an estimate of the divergence in online DPO (it looks at th
 from __future__ import annotations
 
 import contextlib
-import math
-import random
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -40,7 +38,7 @@ from alignwright.train.loop import LoopSettings, StepReport, run_loop
 from alignwright.train.paired import PairObjective
 from alignwright.train.pairs import Contest, Pair
 from alignwright.train.reference import NOT_ITS_REFERENCE, Replies, standing_in
-from alignwright.train.rollout import Group, Rollout, deal, draw, fitting, flat_rounds, keep_samples, rows_of
+from alignwright.train.rollout import Group, Rollout, deal, dealt, draw, fitting, flat_rounds, keep_samples, rows_of, steps_of
 from alignwright.train.start import Invariant, check_start
 
 if TYPE_CHECKING:
@@ -136,7 +134,7 @@ class _Course:
         self.deals = deal(len(prompts), per_rollout=known(stage.prompts), epochs=known(stage.epochs), seed=seed)
         self.budget = min(batches.MICRO_TOKENS, known(stage.batch_tokens))
         self.passes = SPPO_PASSES if isinstance(stage, Sppo) else 1
-        self.per_pass = _steps(policy, prompts, stage)
+        self.per_pass = steps_of(policy, prompts, stage, learnt=known(stage.samples) if isinstance(stage, Sppo) else 2)
         self.rounds, self.per_round = len(self.deals), self.passes * self.per_pass
         self.start = [p.detach().clone() for p in trainable_parameters(policy)] if isinstance(stage, OnlineDpo) else []
         self.flat, self.unmoved = 0.0, True
@@ -170,7 +168,7 @@ class _Course:
         if self.unmoved:
             check_start(self.now.invariants(micro[0]), self.folder)
             self.unmoved = False
-        return [step for k in range(self.passes) for step in self._deal(micro, f"{self.seed}/{number}/{k}")]
+        return [step for k in range(self.passes) for step in dealt(micro, self.per_pass, f"{self.seed}/{number}/{k}")]
 
     def after(self, step: int) -> dict[str, float]:  # noqa: ARG002 - of each step its round's facts
         return self.facts
@@ -196,23 +194,9 @@ class _Course:
         made = [contest for group in groups if (contest := best_and_worst(group))]
         return PairObjective(self.policy, made, Dpo(by="dpo", beta=self.stage.beta)) if made else None
 
-    def _deal(self, micro: Sequence[MicroBatch], order: str) -> list[list[MicroBatch]]:
-        """The micro-batches in an order of their own for each pass, spread evenly over its steps."""
-        shuffled = random.Random(order).sample(micro, len(micro))  # noqa: S311
-        return [shuffled[k * len(micro) // self.per_pass : (k + 1) * len(micro) // self.per_pass] for k in range(self.per_pass)]
-
     def _keep(self, rollout: Rollout) -> None:
         if isinstance(self.stage, Sppo):
             rates = [win - 0.5 for group in rollout.groups for win in (win_rates(group.scores) if len(group.scores) > 1 else [0.5])]
             keep_samples(self.folder, rollout, rates)
         else:
             keep_samples(self.folder, rollout)
-
-
-def _steps(policy: LocalPolicy, prompts: Sequence[Prompt], stage: OnlineStage) -> int:
-    """Optimiser steps in a pass over a rollout: about `batch_tokens` each when replies are as long as they may be, one prompt at least."""
-    asked = min(known(stage.prompts), len(prompts))
-    replies = known(stage.samples) if isinstance(stage, Sppo) else 2
-    prompt_tokens = sum(len(policy.chat.prompt(p.conversation)) for p in prompts) / len(prompts)
-    tokens = asked * (prompt_tokens + replies * known(stage.max_new_tokens))
-    return min(asked, math.ceil(tokens / known(stage.batch_tokens)))
