@@ -130,8 +130,18 @@ def taught_by(lessons: Lessons, prompt: str, reply: str) -> str:
     return f'taught by {named}, e.g. "{words if len(words) <= SHOWN else words[:SHOWN].rstrip() + "..."}"'
 
 
+def untold(lessons: Lessons, *, refuses: bool) -> str:
+    """What can be said where no lesson is near: which principle taught most replies of this kind."""
+    kind = "refusing" if refuses else "answering"
+    counts = lessons.of_kind(refuses=refuses)
+    if not counts:
+        return f"no {kind} lesson was taught in this run"
+    total = sum(lesson.refuses == refuses for lesson in lessons.all)
+    return f"no lesson is near; of the run's {total} {kind} lessons {counts[0][1]} are of {counts[0][0]}"
+
+
 def trace_refusals(findings: Sequence[Finding], lessons: Lessons) -> list[Finding]:
-    """The findings of trained models, with what taught it added to the reason of every exhibit that is a refusal; the others as they are."""
+    """The findings of trained models, with what taught it added to the reason of every exhibit that is a refusal; others stay as they are."""
     return [_traced(finding, lessons) if finding.stage.startswith("train.") else finding for finding in findings]
 
 
@@ -146,9 +156,7 @@ def _traced(finding: Finding, lessons: Lessons) -> Finding:
 def _exhibit(exhibit: Exhibit, lessons: Lessons) -> Exhibit:
     if exhibit.prompt is None or grade(exhibit.prompt.last.content, exhibit.reply) != "refusal":
         return exhibit
-    told = taught_by(lessons, asked(exhibit.prompt), exhibit.reply)
-    if not told:
-        return exhibit
+    told = taught_by(lessons, asked(exhibit.prompt), exhibit.reply) or untold(lessons, refuses=True)
     if exhibit.before is not None and grade(exhibit.prompt.last.content, exhibit.before) == "refusal":
         told = f"refused before training, too; {told}"
     reason = f"{exhibit.reason}; {told}" if exhibit.reason else told

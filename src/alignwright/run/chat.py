@@ -11,7 +11,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from alignwright.core.lessons import Lessons, Taught, asked
+from alignwright.core.lessons import Lessons, Taught, asked, untold
 from alignwright.core.protocols import Speaker
 from alignwright.core.records import Conversation, Message, Preference
 from alignwright.core.refusal import grade
@@ -71,22 +71,13 @@ def why(messages: tuple[Message, ...], lessons: Lessons) -> str:
     refused = grade(line, reply) == "refusal"
     traced = lessons.trace(line, reply) or lessons.trace(asked(Conversation(messages=messages)), reply)
     opening = "refused; " if refused else ""
-    return opening + (_told(traced) if traced else _untold(lessons, refused))
+    return opening + (_told(traced) if traced else one_line(untold(lessons, refuses=refused)))
 
 
 def _told(traced: tuple[Taught, ...]) -> str:
     named = ", ".join(f"{taught.principle} ({taught.lessons} of {taught.of} nearest lessons)" for taught in traced[:3])
     words, left = clip(one_line(traced[0].example.prompt), EXAMPLE)
     return f'taught by: {one_line(named)}, e.g. "{words}{"..." if left else ""}"'
-
-
-def _untold(lessons: Lessons, refused: bool) -> str:
-    kind = "refusing" if refused else "answering"
-    counts = lessons.of_kind(refuses=refused)
-    if not counts:
-        return f"no {kind} lesson was taught in this run"
-    total = sum(lesson.refuses == refused for lesson in lessons.all)
-    return one_line(f"no lesson is near; of the run's {total} {kind} lessons {counts[0][1]} are of {counts[0][0]}")
 
 
 def _dim(console: Console, text: str) -> None:
