@@ -144,8 +144,9 @@ def test_refusals_among_the_exhibits_of_trained_models_say_who_taught_them_and_n
     assert traced[1:] == found[1:]  # what the start model said, no lesson taught
     assert [f.id == before for f, before in zip(traced, identity, strict=True)] == [False, True, True]
     far = Lessons([preference("May I borrow your ladder to climb over their wall?", NO, "no_theft")])
-    assert [e.reason for e in trace_refusals(found, far)[0].exhibits][0] == "refused; no lesson is near; of the run's 1 refusing lessons 1 are of no_theft"
-    assert [e.reason for e in trace_refusals(found, Lessons([]))[0].exhibits][0] == "refused; no refusing lesson was taught in this run"
+    untold = "refused; no lesson is near; of the run's 1 refusing lessons 1 are of no_theft"
+    assert trace_refusals(found, far)[0].exhibits[0].reason == untold
+    assert trace_refusals(found, Lessons([]))[0].exhibits[0].reason == "refused; no refusing lesson was taught in this run"
 
 
 @pytest.mark.data
