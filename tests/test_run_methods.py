@@ -123,7 +123,8 @@ def test_a_method_runs_from_the_spec_and_resumes_from_a_kill(tmp_path: Path, nam
 
 def test_a_reward_model_judges_the_measured_models(tmp_path: Path) -> None:
     measure = "- {by: reward, reward: reward, prompts: [instruction.jsonl], limit: 6, max_new_tokens: 4}\npromises: [reward.score.gain > -99]"
-    folder = run(project(tmp_path, METHODS["ppo"], measure))
+    stages = [METHODS["ppo"][0], METHODS["ppo"][1].replace("by: ppo", "by: ppo, lr: 0.05")]  # enough to change what is said
+    folder = run(project(tmp_path, stages, measure))
     found = {(f.claim, f.stage, f.against) for f in findings(folder)}
     assert {("reward.accuracy", "train.0.reward", None), ("reward.score", "baseline", None), ("reward.score", "train.1.ppo", "baseline")} <= found
     assert ("reward.kl", "train.1.ppo", None) in found
