@@ -1,7 +1,7 @@
 """Does it work, on real data and against known optima? The experiments behind docs/results.md.
 
 `python benchmarks/science.py [--quick] [--only NAME] [--seeds 4]` runs what has not run yet and appends one JSON line per result to `--out`; a run
-that was interrupted goes on where it stopped. `--tables` prints what the lines come to over seeds, and writes the figures.
+that was interrupted goes on where it stopped. `--tables` puts what the lines come to over seeds into docs/results.md, and draws its figures.
 
 Left out on purpose: parallel runs (start two with different `--only`; each line is appended whole).
 """
@@ -25,6 +25,7 @@ PARTS: dict[str, Part] = {
     "hh": hh.run,
     "flips": flips.run,
     "sentiment_controls": sentiment.controls,
+    "hh_adapters": hh.adapters,
 }
 
 
@@ -36,11 +37,12 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--seeds", type=int, default=4)
     parser.add_argument("--first", type=int, default=0, help="the first seed")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "science" / "results.jsonl")
-    parser.add_argument("--tables", action="store_true", help="print the tables of the results so far and write the figures beside docs/results.md")
+    parser.add_argument("--tables", action="store_true", help="write the tables and figures of docs/results.md anew")
     given = parser.parse_args(arguments)
     if given.tables:
-        print(tables.markdown(given.out))
-        figure.write(given.out, Path(__file__).parents[1] / "docs")
+        docs = Path(__file__).parents[1] / "docs"
+        tables.fill(given.out, docs / "results.md")
+        figure.write(given.out, docs)
         return 0
     logging.getLogger("transformers").setLevel(logging.ERROR)
     log = Log(given.out, quick=given.quick)

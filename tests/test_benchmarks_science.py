@@ -108,7 +108,12 @@ def test_a_job_is_logged_once_and_tables_and_figures_read_it(tmp_path: Path, cap
     lines = list(log.read(out.path))
     assert ran == [0, 1]
     assert {"name", "seed", "n", "value", "low", "high", "seconds", "versions", "settings"} <= lines[0].keys()
-    assert "| sft | last step | 2 |" in tables.markdown(out.path)
+    assert "| sft | last step | 2 |" in tables.markdown(out.path)["sentiment_frontier"]
+    page = tmp_path / "page.md"
+    page.write_text("".join(f"{name}:\n<!-- table: {name} -->\n<!-- end: {name} -->\n" for name in tables.markdown(out.path)))
+    tables.fill(out.path, page)
+    tables.fill(out.path, page)
+    assert page.read_text().count("| sft | last step | 2 |") == 1
     figure.write(out.path, tmp_path)
     assert "<svg" in (tmp_path / "sentiment_frontier.svg").read_text()
     assert json.loads(capsys.readouterr().out.splitlines()[0])["job"] == "sentiment_frontier.sft"

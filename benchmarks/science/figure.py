@@ -26,7 +26,7 @@ def write(path: Path, folder: Path) -> None:
     """Write `sentiment_frontier.svg` and `tabular_frontier.svg`, where there are results of them."""
     rows: list[dict[str, Any]] = [dict(line) for line in read(path) if not line["quick"]]
     curves: dict[str, list[Point]] = defaultdict(list)
-    for (name, _, _), found in tables.points(rows).items():
+    for (name, _), found in tables.points(rows).items():
         curves[name.split(".")[1]].append(_mean(found))
     if curves:
         origin = curves.pop("start")

@@ -45,7 +45,7 @@ def run(log: Log, seed: int) -> None:
     limit, steps = (160, 20) if log.quick else (512, 200)
     settings: Facts = {"max_tokens": limit, "steps": steps, "lr": 1e-3, "flip": FLIP, "beta": BETA, "heldout": 1 / 3}
     log.job("flips.frozen", seed, settings, lambda: frozen(limit, steps, seed))
-    limit, count = (160, 8) if log.quick else (256, 120)
+    limit, count = (160, 8) if log.quick else (256, 105)
     known: Facts = {"max_tokens": limit, "pairs": count, "lr": 2e-4, "flip": FLIP, "beta": BETA, "heldout": 1 / 3, "epochs": 1, "rank": 8}
     log.job("flips.adapter", seed, known, lambda: adapter(limit, count, seed))
 

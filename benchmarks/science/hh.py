@@ -40,21 +40,33 @@ HELDOUT = 1 / 3
 
 
 def run(log: Log, seed: int) -> None:
-    """Length on the whole sets; then the reward model and its controls, on each set."""
+    """Length on the whole sets, and the head over the untouched trunk."""
     for name in SETS:
         if seed == 0:
             log.job(f"hh.{name}.length", seed, {}, lambda name=name: [length(name)])
-    pairs, limit, steps = (12, 96, 20) if log.quick else (600, 160, 300)
-    for name in SETS:
-        stage = RewardModel(by="reward", epochs=1, lr=3e-4, rank=8, batch_tokens=1024, max_tokens=limit, heldout=HELDOUT)
-        settings: Facts = {"pairs": pairs, "max_tokens": limit, "heldout": HELDOUT, "lr": stage.lr, "rank": 8, "epochs": 1, "batch_tokens": 1024}
-        log.job(f"hh.{name}.adapter", seed, settings, lambda name=name, stage=stage: trained(name, stage, pairs, seed, shuffled=False))
-        if seed == 0:
-            log.job(f"hh.{name}.adapter_shuffled", seed, settings, lambda name=name, stage=stage: trained(name, stage, pairs, seed, shuffled=True))
-    most, limit = (24, 96) if log.quick else (900, 192)
+    most, limit, steps = (24, 96, 20) if log.quick else (600, 160, 300)
     for name in SETS:
         known: Facts = {"pairs": most, "max_tokens": limit, "heldout": HELDOUT, "steps": steps, "lr": 1e-3, "decay": DECAY}
         log.job(f"hh.{name}.frozen", seed, known, lambda name=name: frozen(name, most, limit, steps, seed))
+
+
+def adapters(log: Log, seed: int) -> None:
+    """The library's reward model; and for the first seed the same on pairs of which a random half are swapped."""
+    stage, pairs = training(log)
+    for name in SETS:
+        log.job(f"hh.{name}.adapter", seed, told(stage, pairs), lambda name=name: trained(name, stage, pairs, seed, shuffled=False))
+    for name in SETS if seed == 0 else ():
+        log.job(f"hh.{name}.adapter_shuffled", seed, told(stage, pairs), lambda name=name: trained(name, stage, pairs, seed, shuffled=True))
+
+
+def training(log: Log) -> tuple[RewardModel, int]:
+    """The stage, and the number of pairs, a third of which are held out."""
+    pairs, limit = (12, 96) if log.quick else (240, 128)
+    return RewardModel(by="reward", epochs=1, lr=3e-4, rank=8, batch_tokens=1024, max_tokens=limit, heldout=HELDOUT), pairs
+
+
+def told(stage: RewardModel, pairs: int) -> Facts:
+    return {"pairs": pairs, "max_tokens": stage.max_tokens, "heldout": HELDOUT, "lr": stage.lr, "rank": 8, "epochs": 1, "batch_tokens": 1024}
 
 
 # ---- floors ------------------------------------------------------------------------------------------------------------------------
@@ -121,7 +133,7 @@ def trained(name: str, stage: RewardModel, count: int, seed: int, *, shuffled: b
 
 
 # ---- a head alone ------------------------------------------------------------------------------------------------------------------
-DECAY = 0.1
+DECAY = 1.0
 
 
 @cache
@@ -159,7 +171,7 @@ def _head(gap_AH: Tensor, sign_A: Tensor, steps: int) -> Tensor:
     """The head's weights; weight decay holds it, because there are as many features as pairs."""
     scale_H = gap_AH.std(0).clamp(min=1e-6)
     weight_H = torch.zeros(gap_AH.shape[1], requires_grad=True)
-    optimiser = torch.optim.AdamW([weight_H], lr=1e-3, weight_decay=DECAY / 1e-3 * 1e-2)
+    optimiser = torch.optim.AdamW([weight_H], lr=1e-3, weight_decay=DECAY)
     for _ in range(steps):
         optimiser.zero_grad()
         bradley_terry((gap_AH / scale_H) @ weight_H * sign_A, strength_P=torch.ones(len(sign_A))).mean().backward()

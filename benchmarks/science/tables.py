@@ -11,17 +11,31 @@ from typing import Any
 from science.log import over_seeds, read
 
 Row = dict[str, Any]
+EARLY = 8
+"""The step at which a point is measured besides the last."""
 Value = Callable[[Row], float | None]
 
 
-def markdown(path: Path) -> str:
-    """All tables, each under its name; the text between them is written by hand in docs/results.md."""
+def markdown(path: Path) -> dict[str, str]:
+    """All tables by name."""
     rows: list[Row] = [dict(line) for line in read(path) if not line["quick"]]
-    made = {
+    return {
         "tabular_frontier": tabular(rows), "flips_planted": planted(rows), "sentiment_frontier": sentiment(rows),
-        "dpo_over_sft": ahead(rows), "hh": hh(rows), "flips": flips(rows), "cost": cost(rows),
+        "equal_divergence": ahead(rows), "hh": hh(rows), "flips": flips(rows), "cost": cost(rows),
     }  # fmt: skip
-    return "\n".join(f"<!-- table: {name} -->\n{table}\n" for name, table in made.items())
+
+
+def fill(path: Path, page: Path) -> None:
+    """Put the tables of the results at `path` into a page, each between its marks; the text around them is written by hand."""
+    text = page.read_text(encoding="utf-8")
+    for name, made in markdown(path).items():
+        start, end = f"<!-- table: {name} -->", f"<!-- end: {name} -->"
+        before, _, rest = text.partition(start)
+        _, found, after = rest.partition(end)
+        if not found:
+            raise ValueError(f"{page} has no place for the table {name}: it should hold the lines {start} and {end}")
+        text = f"{before}{start}\n{made}\n{end}{after}"
+    page.write_text(text, encoding="utf-8")
 
 
 def grouped(rows: Sequence[Row], prefix: str, *keys: str) -> dict[tuple[Any, ...], list[Row]]:
@@ -74,6 +88,8 @@ def planted(rows: Sequence[Row]) -> str:
     body = []
     for (name,), found in grouped(rows, "flips_planted.").items():
         _, kind, votes, labels, loss = name.split(".")
+        if labels != "flipped" and loss not in ("dpo", "robust_dpo"):
+            continue
         less = "-" if loss == "dpo" else told(found, fact("accuracy_less_dpo"))
         columns = [told(found, level), less, told(found, fact("clean_loss")), told(found, fact("error"), "{:.2f}")]
         body.append([kind, votes, labels, loss, len(found), *columns])
@@ -82,39 +98,47 @@ def planted(rows: Sequence[Row]) -> str:
 
 def sentiment(rows: Sequence[Row]) -> str:
     body = []
-    for (name, last, best), found in points(rows).items():
-        knob = f"n {best}" if best else "last step" if last == "last" else f"step {last}" if last else ""
+    for (name, knob), found in points(rows).items():
         kl = told(found, fact("kl"), "{:.2f}")
         body.append([name.split(".")[1], knob, len(found), kl, told(found, level), told(found, fact("different"), "{:.2f}")])
     return table(["method", "at", "seeds", "KL (nats a reply)", "reward", "different replies"], body)
 
 
 def points(rows: Sequence[Row]) -> dict[tuple[Any, ...], list[Row]]:
-    """Points of the sentiment frontier: a last step is called so, because its number differs between seeds."""
-    named = []
+    """Points of the sentiment frontier. Numbers of steps differ between seeds, so a last step is called so; one may be the eighth as well."""
+    named: list[Row] = []
     for row in rows:
         facts = row["facts"]
         if row["name"].startswith("sentiment_frontier."):
-            last = facts.get("step") is not None and facts["step"] == facts.get("steps")
-            named.append({**row, "facts": {**facts, "at": "last" if last else facts.get("step")}})
-    return grouped(named, "sentiment_frontier.", "at", "best_of")
+            step, best = facts.get("step"), facts.get("best_of")
+            here = [f"n {best}"] if best and best > 1 else [f"step {step}"] if step and step != facts["steps"] else ["last step"] if step else [""]
+            here += [f"step {step}"] if step == EARLY and here == ["last step"] else []
+            named += [{**row, "facts": {**facts, "at": at}} for at in here]
+    found = grouped(named, "sentiment_frontier.", "at")
+    ends = [key for key, group in found.items() if key[1] == f"step {EARLY}" and all(row["facts"]["steps"] == EARLY for row in group)]
+    return {key: group for key, group in found.items() if key not in ends}
 
 
 def ahead(rows: Sequence[Row]) -> str:
-    """DPO and PPO against SFT at SFT's own divergence: reward on the line between a method's points (and the start) at that KL, less SFT's."""
+    """Each method against SFT at equal divergence, the largest that both reach: reward on the lines through the start and a method's points."""
     seeds: dict[int, dict[str, list[tuple[float, float]]]] = defaultdict(lambda: defaultdict(list))
     for row in rows:
-        if row["name"].startswith("sentiment_frontier.") and row["facts"].get("best_of", 1) == 1:
+        if row["name"].startswith("sentiment_frontier."):
             seeds[row["seed"]][row["name"].split(".")[1]].append((row["facts"]["kl"], row["value"]))
-    gaps: dict[str, list[float]] = defaultdict(list)
+    gaps: dict[str, list[tuple[float, float]]] = defaultdict(list)
     for curves in seeds.values():
         start = curves.pop("start", [])
-        for method in curves.keys() - {"sft", "best_of_n"}:
-            for kl, reward in curves.get("sft", [])[-1:]:
-                if start and (there := between([*start, *curves[method]], kl)) is not None:
-                    gaps[method].append(there - reward)
-    body = [[method, len(values), told([{"value": v} for v in values], level)] for method, values in sorted(gaps.items())]
-    return table(["method", "seeds that reach SFT's KL", "reward less SFT's at SFT's last KL"], body)
+        for method in curves.keys() - {"sft"}:
+            lines = [[*start, *curves[name]] for name in (method, "sft")]
+            kl = min(max(x for x, _ in line) for line in lines)
+            there = [between(line, kl) for line in lines]
+            if start and curves.get("sft") and there[0] is not None and there[1] is not None:
+                gaps[method].append((kl, there[0] - there[1]))
+    body = [
+        [method, len(found), told([{"value": kl} for kl, _ in found], level, "{:.2f}"), told([{"value": gap} for _, gap in found], level)]
+        for method, found in sorted(gaps.items())
+    ]
+    return table(["method", "seeds", "at KL", "reward less SFT's"], body)
 
 
 def between(curve: Sequence[tuple[float, float]], kl: float) -> float | None:
