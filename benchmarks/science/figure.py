@@ -30,7 +30,7 @@ def write(path: Path, folder: Path) -> None:
         curves[name.split(".")[1]].append(_mean(found))
     if curves:
         origin = curves.pop("start")
-        drawn = {name: sorted([*(origin if name != "best_of_n" else []), *points]) for name, points in curves.items()}
+        drawn: dict[str, list[Point]] = {name: sorted([*origin, *points], key=lambda point: point[0]) for name, points in curves.items()}
         drawing = chart({"start": origin, **drawn}, "KL to the start model, nats a reply", "sentiment reward")
         (folder / "sentiment_frontier.svg").write_text(drawing, encoding="utf-8")
     exact: dict[str, list[Point]] = defaultdict(list)
