@@ -26,6 +26,7 @@ PARTS: dict[str, Part] = {
     "flips": flips.run,
     "sentiment_controls": sentiment.controls,
     "hh_adapters": hh.adapters,
+    "flips_adapters": flips.adapters,
 }
 
 

@@ -41,10 +41,14 @@ Pair = tuple[Preference, bool]
 
 
 def run(log: Log, seed: int) -> None:
-    """The frozen trunk first, for it says more; then the adapter."""
+    """The policy over the frozen trunk."""
     limit, steps = (160, 20) if log.quick else (512, 200)
     settings: Facts = {"max_tokens": limit, "steps": steps, "lr": 1e-3, "flip": FLIP, "beta": BETA, "heldout": 1 / 3}
     log.job("flips.frozen", seed, settings, lambda: frozen(limit, steps, seed))
+
+
+def adapters(log: Log, seed: int) -> None:
+    """The library's stages on the bundled model."""
     limit, count = (160, 8) if log.quick else (256, 105)
     known: Facts = {"max_tokens": limit, "pairs": count, "lr": 2e-4, "flip": FLIP, "beta": BETA, "heldout": 1 / 3, "epochs": 1, "rank": 8}
     log.job("flips.adapter", seed, known, lambda: adapter(limit, count, seed))

@@ -58,12 +58,12 @@ def run(log: Log, seed: int) -> None:
 
 
 def controls(log: Log, seed: int) -> None:
-    """DPO that is held more firmly, RLOO, which PPO should resemble, and the two controls."""
+    """The two controls, DPO that is held more firmly, and RLOO, which PPO should resemble."""
     size, shared = sizes(log)
     jobs: dict[str, Callable[[], list[Line]]] = {
+        "dpo_shuffled": lambda: offline("dpo_shuffled", Dpo(by="dpo", beta=0.1, lr=LR, batch_tokens=512, **shared), size, seed),
         "dpo_firm": lambda: offline("dpo_firm", Dpo(by="dpo", beta=0.5, lr=LR, batch_tokens=512, **shared), size, seed),
         "rloo": lambda: online("rloo", Rloo(by="rloo", passes=2, kl=0.05, **sampling(size)), size, seed, Lexicon()),
-        "dpo_shuffled": lambda: offline("dpo_shuffled", Dpo(by="dpo", beta=0.1, lr=LR, batch_tokens=512, **shared), size, seed),
         "ppo_hash": lambda: online("ppo_hash", Ppo(by="ppo", passes=2, kl=0.05, **sampling(size)), size, seed, Hash()),
     }
     for name, job in jobs.items():
