@@ -13,17 +13,15 @@ import contextlib
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
-from transformers.utils import logging as hf_logging
 
 from alignwright.model.adapters import load_adapter
 from alignwright.model.attention import NAME
-from alignwright.model.local import LocalPolicy
+from alignwright.model.local import LocalPolicy, without_bars
 from alignwright.model.tokenizer import dequantised_folder
 from alignwright.spec.models import ModelRef, resolve
 
@@ -38,7 +36,7 @@ def load(name: str | Path, *, dtype: str = "float32", adapter: Path | None = Non
     found = resolve(str(name))
     place = _place(found)
     local_only = found.kind != "hub"
-    with _quiet():
+    with without_bars():
         tokenizer = AutoTokenizer.from_pretrained(place, local_files_only=local_only, trust_remote_code=False)
         model = AutoModelForCausalLM.from_pretrained(
             place, dtype=DTYPES[dtype], local_files_only=local_only, trust_remote_code=False, use_safetensors=True, attn_implementation=NAME
@@ -87,7 +85,7 @@ def dequantised(gguf: Path) -> Path:
 
 def _dequantise(gguf: Path, folder: Path) -> None:
     options: dict[str, Any] = {"gguf_file": gguf.name, "local_files_only": True, "trust_remote_code": False}
-    with _quiet():
+    with without_bars():
         AutoTokenizer.from_pretrained(gguf.parent, **options).save_pretrained(folder)
         unpacked = GgufConfig(dequantize=True)
         model: Any = AutoModelForCausalLM.from_pretrained(gguf.parent, quantization_config=unpacked, dtype=torch.float32, **options)
@@ -102,15 +100,3 @@ def _sweep(cache: Path) -> None:
         with contextlib.suppress(OSError):
             if time.time() - left.stat().st_mtime > _STALE_AFTER:
                 shutil.rmtree(left, ignore_errors=True)
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Without transformers' progress bars."""
-    shown = hf_logging.is_progress_bar_enabled()
-    hf_logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        if shown:
-            hf_logging.enable_progress_bar()

@@ -6,11 +6,13 @@ same call has the same layout and, on one machine, the same numbers. An adapter 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
+from transformers.utils import logging as hf_logging
 
 from alignwright.core.records import Conversation, LogProb, Reply
 from alignwright.model.adapters import merged
@@ -102,8 +104,21 @@ class LocalPolicy:
         with merged(self):
             # an adapted layer's weight is called `...base_layer.weight`; the adapters themselves are left behind
             weights = {name.replace(".base_layer.", "."): tensor for name, tensor in plain.state_dict().items() if ".lora_" not in name}
-            plain.save_pretrained(folder, state_dict=weights)
+            with without_bars():
+                plain.save_pretrained(folder, state_dict=weights)
         self.tokenizer.save_pretrained(folder)
+
+
+@contextlib.contextmanager
+def without_bars() -> Iterator[None]:
+    """Without transformers' progress bars."""
+    shown = hf_logging.is_progress_bar_enabled()
+    hf_logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            hf_logging.enable_progress_bar()
 
 
 def _eos_ids(model: Any) -> set[int]:
