@@ -18,7 +18,7 @@ from alignwright.model.packing import pack
 from alignwright.spec.training import Dpo, Sft
 from alignwright.train import batches, loop
 from alignwright.train.loop import TrainingDiverged
-from alignwright.train.preference import dpo
+from alignwright.train.preference import preference
 from alignwright.train.sft import Demonstration, sft
 
 SFT = Sft(by="sft", epochs=4, rank=4, lr=0.01, batch_tokens=200, max_tokens=200, checkpoint_every=3)
@@ -84,7 +84,7 @@ def test_a_killed_run_resumes_to_the_same_bits(tiny: Path, tmp_path: Path, metho
         if method == "sft":
             sft(policy, demonstrations(), SFT, seed=5, folder=where, on_step=on_step)
         else:
-            dpo(policy, preferences(), DPO, seed=5, folder=where, on_step=on_step)
+            preference(policy, preferences(), DPO, seed=5, folder=where, on_step=on_step)
         return [p.detach().clone() for p in trainable_parameters(policy)]
 
     straight, broken = folder(tmp_path, "straight"), folder(tmp_path, "broken")
@@ -106,7 +106,7 @@ def test_a_half_written_metrics_line_is_dropped_on_resume(tiny: Path, tmp_path: 
 
 def test_training_starts_at_margin_zero_and_ln_2(tiny: Path, tmp_path: Path) -> None:
     stage = DPO.model_copy(update={"nll": 0.0})
-    first, *_, last = dpo(trainee(tiny), preferences(), stage, seed=0, folder=folder(tmp_path, "run"))
+    first, *_, last = preference(trainee(tiny), preferences(), stage, seed=0, folder=folder(tmp_path, "run"))
     assert first.loss == pytest.approx(0.6931472, abs=1e-6)
     assert first.metrics["margin"] == 0.0
     assert last.metrics["margin"] > 1.0

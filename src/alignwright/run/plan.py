@@ -35,6 +35,7 @@ from alignwright.spec.stages import (
     Written,
 )
 from alignwright.spec.training import (
+    BUILT_IN,
     Average,
     FromPreferences,
     Pretrain,
@@ -48,8 +49,6 @@ from alignwright.spec.training import (
     learns_from_votes,
 )
 
-BUILT_IN = ("reward", "feedback")
-"""Judges of replies that are jobs of the run and no file."""
 CODE = ("core", "spec", "model", "feedback", "aggregate", "train", "attack", "measure")
 """Packages whose source is part of every key. The run, report and command-line packages only move and show results."""
 MODEL_FILES = (".safetensors", ".json", ".jinja", ".model", ".txt")

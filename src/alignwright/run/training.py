@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from rich.text import Text
 
@@ -69,8 +70,9 @@ def train(stage: AnyTrain, work: Work) -> str:
             return _reward(stage, work)
         case _:
             policy = work.shelf.trainee(work.job.model, known(stage.rank))
-            _examine(stage, policy, work)
-            _learn(stage, policy, work, _shown(work))
+            found = _material(stage, work)
+            _examine(stage, policy, found, work)
+            _learn(stage, policy, found, work)
             if known(stage.rank):
                 save_adapter(policy, work.folder / "adapter")
             else:
@@ -79,25 +81,25 @@ def train(stage: AnyTrain, work: Work) -> str:
             return _told(work.folder)
 
 
-def _learn(stage: Training, policy: LocalPolicy, work: Work, show: OnStep) -> None:
-    seed, folder = work.experiment.seed, work.folder
+def _learn(stage: Training, policy: LocalPolicy, found: Sequence[Any], work: Work) -> None:
+    seed, folder, show = work.experiment.seed, work.folder, _shown(work)
     match stage:
         case Pretrain():
             if stage.scratch:
                 from_scratch(policy, seed)
-            pretrain(policy, _texts(work, stage.text), stage, seed=seed, folder=folder, on_step=show)
+            pretrain(policy, found, stage, seed=seed, folder=folder, on_step=show)
         case Sft():
-            sft(policy, demonstrations(stage, work), stage, seed=seed, folder=folder, on_step=show)
+            sft(policy, [Demonstration(said) for said in found], stage, seed=seed, folder=folder, on_step=show)
         case FromPreferences():
-            preference(policy, inputs.preferences(work.ledger, work.job), stage, seed=seed, folder=folder, on_step=show)  # type: ignore[arg-type]
+            preference(policy, found, stage, seed=seed, folder=folder, on_step=show)  # type: ignore[arg-type]
         case BestOfN():
-            best_of_n(policy, _prompts(work), scorer(stage.reward, work), stage, seed=seed, folder=folder, on_step=show)
+            best_of_n(policy, found, scorer(stage.reward, work), stage, seed=seed, folder=folder, on_step=show)
         case OnlineDpo() | Sppo():
-            online(policy, _prompts(work), scorer(stage.reward, work), stage, seed=seed, folder=folder, on_step=show)
+            online(policy, found, scorer(stage.reward, work), stage, seed=seed, folder=folder, on_step=show)
         case Ppo() | Grpo() | Rloo() | Reinforce():
             policy_gradient(
                 policy,
-                _prompts(work),
+                found,
                 scorer(stage.reward, work),
                 stage,
                 cost=None if stage.cost is None else scorer(stage.cost, work),
@@ -110,17 +112,21 @@ def _learn(stage: Training, policy: LocalPolicy, work: Work, show: OnStep) -> No
             raise ValueError(f"{work.job.name}: {type(stage).__name__} is no method that trains")
 
 
-def _examine(stage: Training, policy: LocalPolicy, work: Work) -> None:
-    """The data doctor's word on the rows, before the first step. Raises SickData when they would not teach what was meant."""
+def _material(stage: Training, work: Work) -> Sequence[Source]:
+    """What the stage learns from: texts, conversations, prompts to be answered, or preferences. Read once, for the doctor and for training."""
     match stage:
         case Pretrain():
-            sources: list[Source] = list(_texts(work, stage.text))
+            return _texts(work, stage.text)
         case Sft():
-            sources = [demonstration.conversation for demonstration in demonstrations(stage, work)]
+            return [demonstration.conversation for demonstration in demonstrations(stage, work)]
         case Sampling():
-            sources = list(_prompts(work))
+            return _prompts(work)
         case _:
-            sources = list(inputs.preferences(work.ledger, work.job))
+            return inputs.preferences(work.ledger, work.job)
+
+
+def _examine(stage: Training, policy: LocalPolicy, sources: Sequence[Source], work: Work) -> None:
+    """The data doctor's word on the rows, before the first step. Raises SickData when they would not teach what was meant."""
     work.bar.say(
         stage_lines(
             work.job.name,
@@ -138,8 +144,8 @@ def _examine(stage: Training, policy: LocalPolicy, work: Work) -> None:
 
 def _reward(stage: RewardModel, work: Work) -> str:
     policy = work.shelf.trainee(work.job.model, known(stage.rank))
-    _examine(stage, policy, work)
     preferences = inputs.preferences(work.ledger, work.job)
+    _examine(stage, policy, preferences, work)
     _, findings = reward(policy, preferences, stage, seed=work.experiment.seed, folder=work.folder, on_step=_shown(work), name=work.job.name)
     inputs.write_records(work.folder / "findings.jsonl", findings)
     level = next((f for f in findings if f.claim == "reward.accuracy" and f.against is None), None)

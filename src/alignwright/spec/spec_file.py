@@ -19,10 +19,7 @@ from alignwright.spec.errors import Loc, SpecError, did_you_mean, dotted
 from alignwright.spec.experiment import HUB, Experiment
 from alignwright.spec.positions import Document
 from alignwright.spec.stages import Contrast, Critique, Deliberate, JudgeVote, RewardMeasure, Rules, Suite
-from alignwright.spec.training import Pretrain, Rollout, Sft, files_of_sft, judges
-
-BUILT_IN = ("reward", "feedback")
-"""Judges of replies that are no file."""
+from alignwright.spec.training import BUILT_IN, Pretrain, Rollout, Sft, files_of_sft, judges
 
 
 def read_spec(path: str | Path, overrides: Sequence[str] = ()) -> tuple[Experiment, Document]:

@@ -299,6 +299,10 @@ TRAIN_EFFORT: dict[str, dict[str, tuple[int, int, int]]] = {
 """(demo, study, full) for every knob of training that effort fills."""
 
 
+BUILT_IN = ("reward", "feedback")
+"""Judges of replies that are jobs of the run and no file."""
+
+
 def changes_model(stage: AnyTrain) -> bool:
     """Whether the model that is measured is another one after this stage. A reward model only judges."""
     return not isinstance(stage, RewardModel)

@@ -67,9 +67,6 @@ def preference(
     return reports
 
 
-dpo = preference
-
-
 class StepObjective(Objective, Protocol):
     """An objective that looks at a whole optimiser step, besides its micro-batches."""
 
