@@ -54,7 +54,7 @@ def test_a_right_spec_is_read(tmp_path: Path) -> None:
         ("by: dpo", "by: dpoo", "13: train.1.by: there is no train 'dpoo'; did you mean 'dpo'?"),
         ("by: tax, text", "text", "20: measure.1.by: missing; say which kind of measure this is: instruction, intent, value, tax, reward"),
         ("name: jailbreaks", "name: jailbrakes", "17: attack.0.suite.name: saw the text 'jailbrakes'; did you mean 'jailbreaks'?"),
-        ("{by: tax, text: text.txt}", "{by: tax}", "20: measure.1.tax: measures nothing: give files under at least one of 'text', 'choice'"),
+        ("{by: tax, text: text.txt}", "{by: tax}", "20: measure.1.tax: measures nothing: give files under 'text', 'choice', 'problems' or 'prompts'"),
         ("constitution: c.md", "constitution: d.md", "4: intent.constitution: there is no file d.md; did you mean 'c.md'?"),
         ("[do_not_lie]", "[do_not_lye]", "10: feedback.1.contrast.principles.0: no principle 'do_not_lye' in c.md; did you mean 'do_not_lie'?"),
         (

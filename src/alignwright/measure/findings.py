@@ -10,10 +10,11 @@ The p value of a difference is McNemar's exact one; it takes items as independen
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from alignwright.core.equivalence import Equivalence, equivalence, told
 from alignwright.core.intervals import Difference, Estimate, Interval, clustered, holm, mcnemar_exact, mean_interval, paired, wilson
 from alignwright.core.records import Axis, Finding, Outcome
 from alignwright.measure.exhibits import of_difference, of_level
@@ -47,6 +48,12 @@ def reading(claim: str) -> Reading:
             return Reading("value")
         case ["tax", "bits_per_byte"]:
             return Reading("tax", "lower", "pass", "bits/byte")
+        case ["tax", "generation", "loops"]:
+            return Reading("tax", "lower", "hit")
+        case ["tax", "generation", "distinct"]:
+            return Reading("tax", "higher", "pass", "fraction")
+        case ["tax", "generation", "length"]:
+            return Reading("tax", None, "pass", "words")
         case ["tax", *_]:
             return Reading("tax")
         case ["reward", "score"]:
@@ -71,15 +78,23 @@ def levels(outcomes: Sequence[Outcome], *, stage: str, notes: Mapping[str, str] 
     return found
 
 
-def differences(after: Sequence[Outcome], before: Sequence[Outcome], *, stage: str, against: str, exhibits: int = 16) -> list[Finding]:
-    """One paired difference per claim measured at both stages, with Holm's adjustment across them all."""
+def differences(
+    after: Sequence[Outcome],
+    before: Sequence[Outcome],
+    *,
+    stage: str,
+    against: str,
+    exhibits: int = 16,
+    margins: Callable[[str], float | None] = lambda _: None,
+) -> list[Finding]:
+    """One paired difference per claim measured at both stages, with Holm's adjustment across them all; `margins` says the margin of a tax."""
     earlier = _by_claim(before)
     found: list[Finding] = []
     for claim, group in _by_claim(after).items():
         if claim in earlier:
             how = reading(claim)
             args: dict[str, Any] = {"axis": how.axis, "better": how.better, "report": how.report, "unit": how.unit, "exhibits": exhibits}
-            found.append(difference(group, earlier[claim], stage=stage, against=against, **args))
+            found.append(difference(group, earlier[claim], stage=stage, against=against, margin=margins(claim), **args))
     return holm_adjust(found)
 
 
@@ -120,8 +135,12 @@ def difference(
     report: Report = "pass",
     unit: str = "share",
     exhibits: int = 16,
+    margin: float | None = None,
 ) -> Finding:
-    """Stage minus against, over the items scored at both. Value is in the reported direction: with report="hit" it is the change in hits."""
+    """Stage minus against, over the items scored at both. Value is in the reported direction: with report="hit" it is the change in hits.
+
+    With a `margin` the note begins with whether a loss as large as that is ruled out (`core.equivalence`), and `method` names the test.
+    """
     claim = _the_claim([*after, *before], "difference")
     earlier = {o.item: o for o in _once(before)}
     both = [(o, earlier[o.item]) for o in _once(after) if o.item in earlier]
@@ -135,10 +154,13 @@ def difference(
     alone = len({o.item for o in (*after, *before)}) - len(both)
     gaps += [f"{alone} dropped: at one stage only"] if alone else []
     correlation = [f"correlation of the pairs {change.correlation:.2f}"] if change.correlation is not None else []
+    tax = _tax(scored, report, better, margin) if margin is not None and better is not None else None
+    words = [told(tax, unit)] if tax else []
+    method = f"{change.interval.method}; margin {margin:g} by one-sided tests at 5%" if tax else change.interval.method
     return Finding(
         claim=claim, stage=stage, against=against, axis=axis, value=change.value, low=change.interval.low, high=change.interval.high,
-        n=len(scored), clusters=len({a.cluster for a, _ in scored}), method=change.interval.method, unit=unit, better=better,
-        p=mcnemar_exact(worse, improved) if binary and scored else None, unscored=dropped, note="; ".join([moved, *gaps, *correlation]),
+        n=len(scored), clusters=len({a.cluster for a, _ in scored}), method=method, unit=unit, better=better,
+        p=mcnemar_exact(worse, improved) if binary and scored else None, unscored=dropped, note="; ".join([*words, moved, *gaps, *correlation]),
         exhibits=of_difference(both, exhibits, better),
     )  # fmt: skip
 
@@ -173,6 +195,13 @@ def _change(scored: Sequence[tuple[Outcome, Outcome]], report: Report, unit: str
         return change
     nothing = Interval(None, None, "no interval: every item changed by the same amount, so the spread of changes cannot be estimated")
     return Difference(change.value, change.se, change.correlation, nothing, change.n, change.clusters)
+
+
+def _tax(scored: Sequence[tuple[Outcome, Outcome]], report: Report, better: Better, margin: float) -> Equivalence:
+    now, then = [_value(a, report) for a, _ in scored], [_value(b, report) for _, b in scored]
+    clusters = [a.cluster for a, _ in scored]
+    single = len(set(clusters)) == len(clusters)
+    return equivalence(now, then, None if single else clusters, margin=margin, higher_is_better=better == "higher")
 
 
 def _moved(scored: Sequence[tuple[Outcome, Outcome]], better: Better) -> tuple[int, int]:

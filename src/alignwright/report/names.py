@@ -34,9 +34,16 @@ _CLAIMS = {
     "reward.longer": "Reward model prefers the longer reply",
     "tax.bits_per_byte": "Plain text, bits per byte",
     "tax.choice": "Multiple-choice questions right",
+    "tax.choice_sum": "Multiple choice by the whole log-probability",
+    "tax.math": "Word problems right",
+    "tax.math_format": "Word problems that end in a number",
+    "tax.generation.ended": "Replies that end by themselves",
+    "tax.generation.loops": "Replies that loop",
+    "tax.generation.distinct": "Distinct word pairs",
+    "tax.generation.length": "Length of replies",
     "attack.success": "Attacks that got through",
 }
-_PARTS = {"value.pairs": "principle", "attack.success": "way of attacking"}
+_PARTS = {"tax.choice": "file", "value.pairs": "principle", "attack.success": "way of attacking"}
 VOTER = {"accuracy": "right on known pairs", "longer": "prefers the longer", "position": "follows the position", "consistency": "agrees with itself"}
 COURSES = {"worse": "got worse", "failing": "still failing", "unclear": "not scored", "better": "improved", "held": "held"}
 STATUSES = {"pass": "pass", "hit": "fail", "unscored": "unscored", "error": "error", None: "not known"}

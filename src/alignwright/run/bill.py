@@ -140,7 +140,9 @@ def _tokens(job: Job, experiment: Experiment) -> tuple[int, int, int]:
             asked, paired = items(stage.prompts, 2 * known(stage.limit)), items(stage.pairs, stage.limit)
             return asked * PROMPT + paired * (PROMPT + 2 * REPLY), asked * known(stage.max_new_tokens), 0
         case TaxMeasure():
-            return items(stage.text, stage.limit) * 170 + items(stage.choice, stage.limit) * 50, 0, 0
+            asked = items(stage.problems, stage.limit) + items(stage.prompts, stage.limit)
+            read = items(stage.text, stage.limit) * 170 + items(stage.choice, stage.limit) * 50 + asked * PROMPT
+            return read, asked * known(stage.max_new_tokens), 0
         case Suite():
             count = items(stage.prompts, stage.limit) * 5
             return count * PROMPT * 2, count * known(stage.max_new_tokens), 0
@@ -163,7 +165,7 @@ def _rows(experiment: Experiment, files: Sequence[str]) -> int:
     total = 0
     for name in files:
         path = experiment.path(name)
-        if not path.is_file() or path.suffix in (".gz", ".parquet"):
+        if not path.is_file() or path.suffix in (".gz", ".parquet", ".zip"):
             total += 1000
         elif path.suffix == ".json":
             total += len(json.loads(path.read_text(encoding="utf-8")))

@@ -30,7 +30,7 @@ from alignwright.run import inputs
 from alignwright.run.rewards import asked_voter, scorer, voter
 from alignwright.run.training import train
 from alignwright.run.work import Work
-from alignwright.spec.items import ChoiceItem, MeantItem, OpinionItem, PushbackItem, RefusalItem, TextItem
+from alignwright.spec.items import MathItem, MeantItem, OpinionItem, PushbackItem, RefusalItem, TextItem
 from alignwright.spec.stages import (
     Collect,
     Contrast,
@@ -202,11 +202,19 @@ def _examine(stage: Instruction | IntentMeasure | ValueMeasure | TaxMeasure | Su
             pairs = inputs.spread(inputs.pairs(experiment, stage.pairs), stage.limit)
             return [*value.refusal(policy, both, seed=seed, max_new_tokens=known(stage.max_new_tokens)), *value.pairs(policy, pairs)]
         case TaxMeasure():
-            texts, questions = (
+            texts, problems = (
                 inputs.items(experiment, stage.text, TextItem, stage.limit),
-                inputs.items(experiment, stage.choice, ChoiceItem, stage.limit),
+                inputs.items(experiment, stage.problems, MathItem, stage.limit),
             )
-            return [*tax.bits_per_byte(policy, texts), *tax.choice(policy, questions)]
+            questions, parts = inputs.choices(experiment, stage.choice, stage.limit)
+            prompts = inputs.spread(inputs.prompts(experiment, stage.prompts), stage.limit)
+            longest = known(stage.max_new_tokens)
+            return [
+                *tax.bits_per_byte(policy, texts),
+                *tax.choice(policy, questions, parts),
+                *tax.problems(policy, problems, seed=seed, max_new_tokens=longest),
+                *tax.generation(policy, prompts, seed=seed, max_new_tokens=longest),
+            ]
         case Suite():
             harmful = [i for i in inputs.items(experiment, stage.prompts, RefusalItem, None) if i.kind == "harmful"]
             wrappers = suites.read_wrappers(experiment.path(stage.file) if stage.file else None)

@@ -8,22 +8,27 @@ A pure function of stored files.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from alignwright.core.lessons import Lessons, trace_refusals
 from alignwright.core.records import Finding, Outcome, Preference
 from alignwright.measure.findings import differences, levels
+from alignwright.measure.tax import choice_note
 from alignwright.measure.value import longer_note
 from alignwright.run import inputs
 from alignwright.run.plan import Job
 from alignwright.spec.experiment import Experiment
-from alignwright.spec.stages import ValueMeasure
+from alignwright.spec.items import ChoiceItem
+from alignwright.spec.stages import TaxMeasure, ValueMeasure, claims
 
 
 def findings_of(experiment: Experiment, done: Sequence[tuple[Job, Path]]) -> list[Finding]:
     """All findings of the finished jobs, in the order in which the jobs ran."""
     held = [inputs.spread(inputs.pairs(experiment, m.pairs), m.limit) for m in experiment.measure if isinstance(m, ValueMeasure)]
     notes = {"value.pairs": longer_note([pair for pairs in held for pair in pairs])}
+    for stage in (m for m in experiment.measure if isinstance(m, TaxMeasure)):
+        notes |= _choice_notes(*inputs.choices(experiment, stage.choice, stage.limit))
     found: list[Finding] = []
     measured: dict[str, list[Outcome]] = {}
     lessons: list[Preference] = []
@@ -37,5 +42,19 @@ def findings_of(experiment: Experiment, done: Sequence[tuple[Job, Path]]) -> lis
     for stage, outcomes in measured.items():
         found += levels(outcomes, stage=stage, notes=notes)
         if stage != "baseline" and "baseline" in measured:
-            found += differences(outcomes, measured["baseline"], stage=stage, against="baseline")
+            found += differences(outcomes, measured["baseline"], stage=stage, against="baseline", margins=partial(margin, experiment))
     return trace_refusals(found, Lessons(lessons)) if lessons else found
+
+
+def margin(experiment: Experiment, claim: str) -> float | None:
+    """The margin that a tax measure states for one of its claims; None for every other claim."""
+    for stage in (m for m in experiment.measure if isinstance(m, TaxMeasure)):
+        if any(claim == name or (name.endswith("*") and claim.startswith(name[:-1])) for name in claims(stage)):
+            return stage.margin
+    return None
+
+
+def _choice_notes(items: Sequence[ChoiceItem], parts: Sequence[str]) -> dict[str, str]:
+    """What rules without knowledge would score, for all items and for each file's."""
+    notes = {"tax.choice": choice_note(items), "tax.choice_sum": choice_note(items)} if items else {}
+    return notes | {f"tax.choice.{part}": choice_note([i for i, p in zip(items, parts, strict=True) if p == part]) for part in dict.fromkeys(parts)}

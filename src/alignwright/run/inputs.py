@@ -5,6 +5,7 @@ Every file is read through `spec.sources`, with the share of bad rows that the s
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TypeVar
@@ -14,8 +15,9 @@ from alignwright.run.ledger import Ledger, write_text
 from alignwright.run.plan import Job
 from alignwright.spec import constitution as constitutions
 from alignwright.spec import sources
+from alignwright.spec.choices import read_choices
 from alignwright.spec.experiment import Experiment
-from alignwright.spec.items import Item
+from alignwright.spec.items import ChoiceItem, Item
 from alignwright.spec.load import principles as constitution_of
 
 R = TypeVar("R", bound=Record)
@@ -36,6 +38,18 @@ def items(experiment: Experiment, files: Sequence[str], kind: type[I], limit: in
     """Held-out items of all files, at most `limit`, spread evenly over the files' order so that no topic is lost."""
     found = [row for name in files for row in sources.read_items(experiment.source(name), kind, bad_rows=experiment.intent.bad_rows).rows]
     return spread(found, limit)
+
+
+def choices(experiment: Experiment, files: Sequence[str], limit: int | None) -> tuple[list[ChoiceItem], list[str]]:
+    """Multiple-choice items of all files, at most `limit`, and for each the name of its file as a claim's part."""
+    found = [(row, part_name(name)) for name in files for row in read_choices(experiment.source(name), bad_rows=experiment.intent.bad_rows).rows]
+    kept = found if limit is None or len(found) <= limit else [found[i * len(found) // limit] for i in range(limit)]
+    return [row for row, _ in kept], [name for _, name in kept]
+
+
+def part_name(file: str) -> str:
+    """A file's name as a part of a claim: its stem, with everything but letters, digits, _ and - as _."""
+    return re.sub(r"[^A-Za-z0-9_-]+", "_", Path(file).name.partition(".")[0]) or "file"
 
 
 def conversations(experiment: Experiment, file: str) -> list[Conversation]:

@@ -15,6 +15,7 @@ from functools import cache
 from pathlib import Path
 
 from alignwright.core.records import content_id
+from alignwright.spec.choices import label_file
 from alignwright.spec.experiment import Experiment, model_stages
 from alignwright.spec.models import ModelRef, resolve
 from alignwright.spec.stages import (
@@ -165,7 +166,8 @@ def files_of(stage: AnyStage, experiment: Experiment) -> tuple[str, ...]:
         case ValueMeasure():
             return (*stage.prompts, *stage.pairs)
         case TaxMeasure():
-            return (*stage.text, *stage.choice)
+            labels = [label for name in stage.choice if (label := label_file(name)) and experiment.path(label).is_file()]
+            return (*stage.text, *stage.choice, *labels, *stage.problems, *stage.prompts)
 
 
 def _content(path: Path) -> str | None:

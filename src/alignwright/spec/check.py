@@ -15,10 +15,11 @@ from alignwright.core import promises
 from alignwright.core.records import Comparison, Constitution, Conversation, Prompt
 from alignwright.spec import constitution as constitutions
 from alignwright.spec import models, sources
+from alignwright.spec.choices import read_choices
 from alignwright.spec.effects import Problem
 from alignwright.spec.errors import Loc, SpecError, did_you_mean, dotted
 from alignwright.spec.experiment import Experiment, stage_names
-from alignwright.spec.items import ChoiceItem, MeantItem, OpinionItem, PushbackItem, RefusalItem, TextItem
+from alignwright.spec.items import ChoiceItem, MathItem, MeantItem, OpinionItem, PushbackItem, RefusalItem, TextItem
 from alignwright.spec.rows import BadRow
 from alignwright.spec.sources import Read
 from alignwright.spec.spec_file import data_files, placed, principles, read_spec
@@ -34,6 +35,8 @@ _READERS: dict[tuple[str, str], Callable[..., Read[Any]]] = {
     ("instruction", "data"): sources.read_prompts,
     ("value", "pairs"): sources.read_pairs,
     ("reward", "prompts"): sources.read_prompts,
+    ("tax", "choice"): read_choices,
+    ("tax", "prompts"): sources.read_prompts,
 }
 _ITEMS: dict[tuple[str, str], type[Any]] = {
     ("suite", "prompts"): RefusalItem,
@@ -44,7 +47,7 @@ _ITEMS: dict[tuple[str, str], type[Any]] = {
     ("tax", "text"): TextItem,
     ("pretrain", "text"): TextItem,
     **{(kind, "mix_text"): TextItem for kind in ("ppo", "grpo", "rloo", "reinforce")},
-    ("tax", "choice"): ChoiceItem,
+    ("tax", "problems"): MathItem,
 }
 
 
@@ -147,7 +150,9 @@ def _asked(row: Any) -> str:
             said = [message.content for message in conversation.messages if message.role in ("user", "assistant", "tool")]
         case Conversation(messages=messages):
             said = [message.content for message in messages[:-1] if message.role in ("user", "assistant", "tool")]
-        case MeantItem(prompt=text) | RefusalItem(prompt=text) | PushbackItem(question=text) | OpinionItem(question=text) | ChoiceItem(question=text):
+        case MeantItem(prompt=text) | RefusalItem(prompt=text):
+            said = [text]
+        case PushbackItem(question=text) | OpinionItem(question=text) | ChoiceItem(question=text) | MathItem(question=text):
             said = [text]
         case _:
             said = []

@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from alignwright.core.numbers import final_number
 from alignwright.core.records import Record
 
 Text = Annotated[str, Field(pattern=r"\S")]
@@ -92,4 +93,22 @@ class ChoiceItem(Item):
             raise ValueError(f"answer is choice {self.answer}, but there are {len(self.choices)} choices, counted from 0")
         if len(set(self.choices)) < len(self.choices):
             raise ValueError("two choices are the same")
+        return self
+
+
+class MathItem(Item):
+    """A word problem; `answer` is the number, or a worked solution that ends with a line `#### 18` (GSM8K)."""
+
+    question: Text
+    answer: Text
+
+    @property
+    def solution(self) -> str:
+        """The answer in the form in which it is asked for."""
+        return self.answer if "####" in self.answer else f"#### {self.answer.strip()}"
+
+    @model_validator(mode="after")
+    def _answer_is_a_number(self) -> MathItem:
+        if final_number(self.solution) is None:
+            raise ValueError(f"the answer should be a number, or end with a line '#### NUMBER', saw {self.answer[-40:]!r}")
         return self

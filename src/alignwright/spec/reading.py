@@ -20,7 +20,7 @@ from alignwright.core.records import CheckCall, Prompt, Record
 from alignwright.spec import chat
 from alignwright.spec.chat import RowError
 from alignwright.spec.errors import SpecError, did_you_mean
-from alignwright.spec.rows import BadRow, raw_rows
+from alignwright.spec.rows import BadRow, Raw, raw_rows
 
 T = TypeVar("T")
 Columns = dict[str, Any]
@@ -44,11 +44,18 @@ class Read(Generic[T]):
     notes: tuple[str, ...] = ()
 
 
-def read_rows(source: str | Path, needed: tuple[tuple[str, ...], ...], convert: Callable[[Columns], T], bad_rows: float, formats: str) -> Read[T]:
-    """Read every row. `needed` are groups of columns of which a file of this kind has one each."""
+def read_rows(
+    source: str | Path,
+    needed: tuple[tuple[str, ...], ...],
+    convert: Callable[[Columns], T],
+    bad_rows: float,
+    formats: str,
+    given: Iterable[Raw] | None = None,
+) -> Read[T]:
+    """Read every row. `needed` are groups of columns of which a file of this kind has one each; `given` are rows already taken apart."""
     file, rows, numbers, bad = str(source), list[T](), list[int](), list[BadRow]()
     columns: Counter[str] = Counter()
-    for raw in raw_rows(source):
+    for raw in raw_rows(source) if given is None else given:
         reason = raw.reason
         if raw.columns is not None:
             columns.update(name for name, value in raw.columns.items() if value is not None)

@@ -27,7 +27,7 @@ from alignwright.spec.chat import RowError
 from alignwright.spec.errors import SpecError
 from alignwright.spec.items import Item
 from alignwright.spec.reading import PROMPT, Columns, Read, duplicates, prompt_of, read_rows
-from alignwright.spec.rows import BadRow
+from alignwright.spec.rows import BadRow, Raw
 from alignwright.spec.votes import read_votes
 
 __all__ = [
@@ -59,10 +59,10 @@ def read_conversations(source: str | Path, *, bad_rows: float = 0.0) -> Read[Con
     return Read(read.file, tuple(row for row, _ in kept), tuple(number for _, number in kept), read.rejected, notes)
 
 
-def read_items(source: str | Path, model: type[I], *, bad_rows: float = 0.0) -> Read[I]:
-    """Held-out items. Their columns are theirs alone: an unknown one makes a bad row."""
+def read_items(source: str | Path, model: type[I], *, bad_rows: float = 0.0, rows: Iterable[Raw] | None = None) -> Read[I]:
+    """Held-out items. Their columns are theirs alone: an unknown one makes a bad row. `rows` are given where another reader made them."""
     needed = tuple((name,) for name, field in model.model_fields.items() if field.is_required())
-    return read_rows(source, needed, lambda columns: _item(columns, model), bad_rows, ", ".join(model.model_fields))
+    return read_rows(source, needed, lambda columns: _item(columns, model), bad_rows, ", ".join(model.model_fields), rows)
 
 
 def write_rejected(path: Path, bad: Iterable[BadRow]) -> None:

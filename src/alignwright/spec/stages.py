@@ -161,17 +161,21 @@ class ValueMeasure(Record):
 
 
 class TaxMeasure(Record):
-    """The alignment tax: what did it cost in plain language modelling and in knowledge?"""
+    """The alignment tax: what did it cost in plain language modelling, in knowledge, in calculating, and in the form of replies?"""
 
     by: Literal["tax"]
     text: Paths = Field(default=(), description="plain text files, or JSONL with 'text'")
-    choice: Paths = Field(default=(), description="files of multiple-choice items")
+    choice: Paths = Field(default=(), description="files of multiple-choice items: ours, ARC's, PIQA's, MMLU's")
+    problems: Paths = Field(default=(), description="files of word problems with a number as their answer: ours, GSM8K's")
+    prompts: Paths = Field(default=(), description="files of prompts; the form of the replies is measured")
+    margin: Positive = Field(default=0.02, description="a loss this large is to be ruled out, in each claim's own unit (0.02 of a share: 2 points)")
     limit: Count | None = Field(default=None, description=_LIMIT)
+    max_new_tokens: Count | None = Field(default=None, description=NEW_TOKENS)
 
     @model_validator(mode="after")
     def _something(self) -> TaxMeasure:
-        if not (self.text or self.choice):
-            raise ValueError("measures nothing: give files under at least one of 'text', 'choice'")
+        if not (self.text or self.choice or self.problems or self.prompts):
+            raise ValueError("measures nothing: give files under 'text', 'choice', 'problems' or 'prompts'")
         return self
 
 
@@ -207,7 +211,7 @@ EFFORT: dict[str, dict[str, tuple[int, int, int]]] = {
     "Instruction": {"limit": (48, 256, 100_000), "max_new_tokens": (96, 256, 512)},
     "IntentMeasure": {"limit": (48, 256, 100_000), "max_new_tokens": (48, 96, 256)},
     "ValueMeasure": {"limit": (48, 256, 100_000), "max_new_tokens": (48, 96, 256)},
-    "TaxMeasure": {"limit": (64, 256, 100_000)},
+    "TaxMeasure": {"limit": (64, 256, 100_000), "max_new_tokens": (96, 256, 400)},
     "RewardMeasure": {"limit": (48, 256, 100_000), "max_new_tokens": (48, 128, 256)},
 }
 
@@ -237,7 +241,10 @@ def claims(stage: AnyStage) -> tuple[str, ...]:
             refusal = ("value.refusal", "value.over_refusal") if stage.prompts else ()
             return (*refusal, *(("value.pairs", "value.pairs.*") if stage.pairs else ()))
         case TaxMeasure():
-            return (*(("tax.bits_per_byte",) if stage.text else ()), *(("tax.choice",) if stage.choice else ()))
+            chosen = ("tax.choice", "tax.choice_sum", *(("tax.choice.*",) if len(stage.choice) > 1 else ())) if stage.choice else ()
+            written = ("tax.math", "tax.math_format") if stage.problems else ()
+            form = tuple(f"tax.generation.{part}" for part in ("ended", "loops", "distinct", "length")) if stage.prompts else ()
+            return (*(("tax.bits_per_byte",) if stage.text else ()), *chosen, *written, *form)
         case Suite():
             return ("attack.success", "attack.success.*")
         case Contrast() | JudgeVote():

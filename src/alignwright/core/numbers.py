@@ -1,0 +1,26 @@
+"""Which number does a worked solution end with, if it says so in the form that was asked for?
+
+GSM8K (Cobbe et al. 2021, arXiv 2110.14168) ends a solution with a line `#### 18`. Strict on purpose: exactly one such line, the last one
+that is not blank, holding one number and nothing else but a currency sign, thousands separators in their places and a full stop. A reply
+that lists several answers has none. Numbers are compared exactly, as decimals: 18, 18.0 and 1,8 are two numbers and no number.
+Left out on purpose: picking the last number anywhere in the text, which credits a reply for what it never claimed.
+"""
+
+from __future__ import annotations
+
+import re
+from decimal import Decimal
+
+_NUMBER = re.compile(r"(?P<sign>-?)[$€£]?(?P<whole>\d{1,3}(?:,\d{3})+|\d+)(?P<part>\.\d+)?\.?")
+
+
+def final_number(text: str, marker: str = "####") -> Decimal | None:
+    """The number on the one line that begins with `marker`, where that is the last line; else None."""
+    lines = [line.strip() for line in text.strip().splitlines() if line.strip()]
+    marked = [line for line in lines if line.startswith(marker)]
+    if len(marked) != 1 or lines[-1] != marked[0]:
+        return None
+    found = _NUMBER.fullmatch(marked[0][len(marker) :].strip())
+    if found is None:
+        return None
+    return Decimal(f"{found['sign']}{found['whole'].replace(',', '')}{found['part'] or ''}")
