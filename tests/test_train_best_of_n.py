@@ -1,10 +1,8 @@
-"""Is best-of-n what the formulas say? Divergence, the unbiased curve against all subsets, and distillation on the tiny model."""
+"""Does best-of-n distillation learn its own best replies, on the tiny model? What the formulas say is in test_core_best_of."""
 
 from __future__ import annotations
 
-import itertools
 import json
-import math
 from pathlib import Path
 
 import numpy as np
@@ -13,11 +11,12 @@ import torch
 from rollout_case import KNOBS, PROMPTS, Constant, Noise, Vowels, trainee
 from tiny import make_tiny
 
+from alignwright.core.best_of import bon_kl
 from alignwright.core.protocols import Scorer
 from alignwright.model.adapters import trainable_parameters
 from alignwright.spec.training import BestOfN
 from alignwright.train import batches
-from alignwright.train.best_of_n import best_of_n, bon_estimate, bon_kl, bon_kl_exact
+from alignwright.train.best_of_n import best_of_n
 from alignwright.train.loop import StepReport
 from alignwright.train.rollout import ConstantReward
 
@@ -27,43 +26,6 @@ STAGE = BestOfN(by="best_of_n", **(KNOBS | {"samples": 8, "lr": 0.01}))
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_tiny(tmp_path_factory.mktemp("tiny"))
-
-
-@pytest.mark.parametrize(("n", "nats"), [(1, 0.0), (2, 0.1931), (4, 0.6363), (16, 1.8351), (64, 3.1745), (1024, 5.9324)])
-def test_the_divergence_of_a_choice(n: int, nats: float) -> None:
-    assert bon_kl(n) == pytest.approx(nats, abs=5e-5)
-
-
-@pytest.mark.parametrize(("outputs", "nats"), [(10, 2.2935), (100, 3.1576), (10_000, 3.1745)])
-def test_the_divergence_among_few_outputs_is_less(outputs: int, nats: float) -> None:
-    exact = bon_kl_exact([1 / outputs] * outputs, 64)
-    assert exact == pytest.approx(nats, abs=5e-5)
-    assert exact <= bon_kl(64)
-    assert bon_kl_exact([0.2, 0.3, 0.5], 1) == pytest.approx(0.0, abs=1e-12)
-    assert bon_kl_exact([0.9, 0.1], 10_000) == pytest.approx(math.log(10), abs=1e-6)  # never more than finding the rarest
-    with pytest.raises(ValueError, match="sum to 1"):
-        bon_kl_exact([0.5, 0.6], 2)
-
-
-@pytest.mark.parametrize("n", [1, 2, 3, 7])
-def test_the_estimate_is_the_mean_over_all_subsets(n: int) -> None:
-    generator = np.random.default_rng(0)
-    proxy, gold = generator.normal(size=7), generator.normal(size=7)
-    subsets = list(itertools.combinations(range(7), n))
-    brute = np.mean([gold[max(subset, key=lambda i: proxy[i])] for subset in subsets])
-    assert bon_estimate(proxy, gold, n) == pytest.approx(float(brute), abs=1e-13)
-
-
-def test_equal_proxies_share_and_large_samples_do_not_overflow() -> None:
-    proxy, gold = [0.0, 1.0, 1.0, 1.0], [9.0, 1.0, 2.0, 6.0]
-    subsets = list(itertools.combinations(range(4), 2))
-    brute = np.mean([np.mean([gold[i] for i in s if proxy[i] == max(proxy[j] for j in s)]) for s in subsets])
-    assert bon_estimate(proxy, gold, 2) == pytest.approx(float(brute), abs=1e-13)
-    assert bon_estimate(proxy[::-1], gold[::-1], 2) == pytest.approx(float(brute), abs=1e-13)
-    rank = list(range(12_600))
-    assert bon_estimate(rank, rank, 6000) == pytest.approx(6000 * 12_601 / 6001 - 1, rel=1e-9)  # the mean maximum of n ranks
-    with pytest.raises(ValueError, match="at least 5 samples"):
-        bon_estimate(proxy, gold, 5)
 
 
 def run(tiny: Path, folder: Path, judge: Scorer, stage: BestOfN = STAGE, die_at: int | None = None) -> tuple[list[StepReport], list[torch.Tensor]]:

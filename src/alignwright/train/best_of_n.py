@@ -7,21 +7,18 @@ is measured, for nothing here needs a reference. A prompt of which all replies s
 said, and is left out.
 
 `curve.jsonl` shows the mean score of the best of 1, 2, 4 ... n in every rollout, by the unbiased estimator over all subsets, beside the
-divergence of the choice. The first rollout's is the curve of the model that training starts from.
-
-Shapes: `_N` scored samples, `_M` possible outputs.
+divergence of the choice (`core.best_of`). The first rollout's is the curve of the model that training starts from.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.special import gammaln
 
+from alignwright.core.best_of import bon_estimate, bon_kl
 from alignwright.core.protocols import Scorer
 from alignwright.core.records import Prompt
 from alignwright.model.packing import plan_batches
@@ -39,40 +36,6 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from alignwright.model.local import LocalPolicy
-
-
-def bon_kl(n: int) -> float:
-    """KL(best of n || policy) in nats where no two outputs score alike: ln n - (n - 1) / n. With ties or few outputs an upper bound."""
-    return math.log(n) - (n - 1) / n
-
-
-def bon_kl_exact(p_sorted: Sequence[float], n: int) -> float:
-    """KL(best of n || policy) in nats for outputs of these probabilities, from the lowest score to the highest, no two alike."""
-    p_M = np.asarray(p_sorted, dtype=np.float64)
-    if not math.isclose(p_M.sum(), 1.0, abs_tol=1e-9) or p_M.min() < 0:
-        raise ValueError(f"probabilities must be at least 0 and sum to 1; the lowest is {p_M.min():g} and they sum to {p_M.sum():g}")
-    upto_M = np.minimum(p_M.cumsum(), 1.0) ** n
-    q_M = np.diff(upto_M, prepend=0.0)
-    likely = q_M > 0
-    return float((q_M[likely] * np.log(q_M[likely] / p_M[likely])).sum())
-
-
-def bon_estimate(proxy: Sequence[float], gold: Sequence[float], n: int) -> float:
-    """The mean `gold` of the best of n by `proxy`, over all subsets of n of these samples: unbiased, unlike the best of one subset.
-
-    Sample i of N, from the lowest proxy up and counted from 0, is the best of C(i, n - 1) of C(N, n) subsets (Nakano et al. 2021,
-    arXiv 2112.09332). Samples with equal proxy share their weight.
-    """
-    if len(proxy) != len(gold) or not 1 <= n <= len(proxy):
-        raise ValueError(f"the best of {n} needs at least {n} samples, each with a proxy and a gold score; there are {len(proxy)} and {len(gold)}")
-    proxy_N, total = np.asarray(proxy, dtype=np.float64), len(proxy)
-    order_N = np.argsort(proxy_N, kind="stable")
-    place_N = np.arange(n - 1, total)
-    weight_N = np.zeros(total)
-    weight_N[n - 1 :] = np.exp(_ln_choose(place_N, n - 1) - _ln_choose(np.asarray(total), n))
-    _, tie_N, count_T = np.unique(proxy_N[order_N], return_inverse=True, return_counts=True)
-    shared_N = (np.bincount(tie_N, weights=weight_N) / count_T)[tie_N]
-    return float((shared_N * np.asarray(gold, dtype=np.float64)[order_N]).sum())
 
 
 def best_of_n(
@@ -157,7 +120,3 @@ def curve(rollout: Rollout) -> list[dict[str, object]]:
     return [
         {"n": n, "kl": bon_kl(n), "proxy": float(np.mean([bon_estimate(g.scores, g.scores, n) for g in whole])), "prompts": len(whole)} for n in sizes
     ]
-
-
-def _ln_choose(total: np.ndarray, part: int) -> np.ndarray:
-    return gammaln(total + 1) - gammaln(part + 1) - gammaln(total - part + 1)

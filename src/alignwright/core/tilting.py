@@ -1,0 +1,69 @@
+"""What happens exactly when a policy is tilted towards a proxy, and how much of the proxy's gain must be gold?
+
+The policy that best trades a proxy r against divergence from a reference is pi ~ reference x e^(lambda r). Over finitely many outputs:
+
+- `jeffreys`: lambda (E[r] - E_ref[r]) = KL(pi || ref) + KL(ref || pi) (arXiv 2605.07105), the price of every gain;
+- Price's equation: d E[f] / d lambda = Cov(f, r) under pi, for any f. So gold rises exactly as long as it covaries with the proxy under
+  the policy as it is now: the test in `core.price`.
+- `least_gain` (Laidlaw et al. 2024, arXiv 2403.03185): a proxy that correlates with gold by r under the reference cannot do worse than
+  gain / SD of gold >= r x (gain / SD of proxy) - sqrt((1 - r^2) chi^2), with chi^2 the divergence of the policy from the reference.
+
+Shapes: `_M` possible outputs.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+
+def tilted(reference: Sequence[float], proxy: Sequence[float], strength: float) -> Floats:
+    """reference x e^(strength x proxy), normalised."""
+    score_M = strength * np.asarray(proxy, dtype=np.float64)
+    weight_M = np.asarray(reference, dtype=np.float64) * np.exp(score_M - score_M.max())
+    return weight_M / weight_M.sum()
+
+
+def kl(p: Sequence[float] | Floats, q: Sequence[float] | Floats) -> float:
+    """KL(p || q) in nats; infinite where p goes where q does not."""
+    p_M, q_M = np.asarray(p, dtype=np.float64), np.asarray(q, dtype=np.float64)
+    likely = p_M > 0
+    if np.any(q_M[likely] == 0):
+        return math.inf
+    return float((p_M[likely] * np.log(p_M[likely] / q_M[likely])).sum())
+
+
+def jeffreys(p: Sequence[float] | Floats, q: Sequence[float] | Floats) -> float:
+    """KL(p || q) + KL(q || p)."""
+    return kl(p, q) + kl(q, p)
+
+
+def chi_squared(p: Sequence[float] | Floats, q: Sequence[float] | Floats) -> float:
+    """chi^2(p || q) = E_q[(p / q)^2] - 1; infinite where p goes where q does not."""
+    p_M, q_M = np.asarray(p, dtype=np.float64), np.asarray(q, dtype=np.float64)
+    if np.any((q_M == 0) & (p_M > 0)):
+        return math.inf
+    there = q_M > 0
+    return float((p_M[there] ** 2 / q_M[there]).sum()) - 1.0
+
+
+def mean_under(p: Sequence[float] | Floats, f: Sequence[float] | Floats) -> float:
+    return float(np.asarray(p, dtype=np.float64) @ np.asarray(f, dtype=np.float64))
+
+
+def covariance_under(p: Sequence[float] | Floats, f: Sequence[float] | Floats, g: Sequence[float] | Floats) -> float:
+    """Cov(f, g) under p: by Price's equation how fast E[f] rises when the policy p is tilted towards g."""
+    f_M, g_M = np.asarray(f, dtype=np.float64), np.asarray(g, dtype=np.float64)
+    return mean_under(p, (f_M - mean_under(p, f_M)) * (g_M - mean_under(p, g_M)))
+
+
+def least_gain(correlation: float, proxy_gain: float, chi2: float) -> float:
+    """The least that gold can have gained, in SDs of the reference, when the proxy gained `proxy_gain` SDs at this divergence."""
+    if abs(correlation) > 1 + 1e-9 or chi2 < -1e-9:
+        raise ValueError(f"a correlation lies in [-1, 1] and chi^2 is never negative; seen {correlation:g} and {chi2:g}")
+    return correlation * proxy_gain - math.sqrt(max(0.0, (1 - correlation**2) * chi2))
