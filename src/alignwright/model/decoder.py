@@ -2,8 +2,9 @@
 
 A step is small products and many operations between them, so both are made few: queries, keys and values are one product, gate and up
 another, weights are rearranged once for all steps (`prepack`), keys and values are written in place, and attention is two plain products: the
-library's fused kernel took longer than all the rest at 64 rows. The keys seen are rounded up to whole tens of columns, the rest
-masked, because every new shape of a product costs a compilation. Models of another kind go through `cache`.
+library's fused kernel took longer than all the rest at 64 rows. The cache grows by whole blocks of columns, those not yet written masked:
+every new shape of a product costs a compilation, and a part of a wider cache would be copied by every product that reads it. Models of
+another kind go through `cache`.
 
 Shapes: R rows, M tokens of the prompts, W widest prompt, S columns of the cache, K key heads, G query heads to a key head, D head
 size, H hidden size, C = K * D, V vocabulary.
@@ -100,8 +101,8 @@ class _PlainDecoder:
             token_PW[i, width - len(prompts[p]) :] = torch.arange(start, start + len(prompts[p]))
             start += len(prompts[p])
         token_RW = token_PW[[order.index(p) for p in wanted]]
-        columns = -(-(width + room) // _COLUMNS) * _COLUMNS
-        may_RS = torch.cat([token_RW >= 0, torch.ones(len(wanted), columns - width, dtype=torch.bool)], dim=1)
+        columns = -(-(width + 1) // _COLUMNS) * _COLUMNS
+        may_RS = torch.cat([token_RW >= 0, torch.ones(len(wanted), room + _COLUMNS, dtype=torch.bool)], dim=1)
         self.mask_RS = additive(may_RS, self.policy.dtype).to(device)
         self.position_R, self.seen = (token_RW >= 0).sum(1).to(device), width
         self.caches = []
@@ -121,8 +122,9 @@ class _PlainDecoder:
     def step(self, token_R: Tensor) -> Tensor:
         x_RH = F.embedding(token_R, self.body.embed_tokens.weight)
         cos_RD, sin_RD = rotary(self.body, x_RH, self.position_R)
-        upto = min(-(-(self.seen + 1) // _COLUMNS) * _COLUMNS, self.mask_RS.shape[1])
-        mask_R11S = self._mask(upto)
+        if self.seen == self.caches[0].shape[3]:
+            self.caches = [F.pad(cache, (0, 0, 0, _COLUMNS)) for cache in self.caches]
+        mask_R11S = self._mask(self.caches[0].shape[3])
         for layer, cache in zip(self.layers, self.caches, strict=True):
             query_key, value_RC = layer.qkv(_normed(layer.norm, x_RH)).tensor_split([-self.heads * self.size], dim=1)
             x_RH = x_RH + layer.out(self._attend(rotate(query_key, cos_RD, sin_RD), value_RC, cache, mask_R11S))
@@ -147,7 +149,7 @@ class _PlainDecoder:
         query_RA, key_RC = query_key[:, : -self.heads * self.size], query_key[:, -self.heads * self.size :]
         cache[0, :, :, self.seen] = key_RC.view(rows, self.heads, self.size)
         cache[1, :, :, self.seen] = value_RC.view(rows, self.heads, self.size)
-        keys, values = (each.view(-1, each.shape[2], self.size)[:, :upto] for each in cache)
+        keys, values = (each.view(-1, upto, self.size) for each in cache)
         scores = torch.bmm(query_RA.reshape(rows * self.heads, -1, self.size), keys.transpose(1, 2)).view(rows, self.heads, -1, upto)
         weights = torch.softmax(torch.add(mask_R11S, scores, alpha=self.scaling), dim=-1)
         return torch.bmm(weights.view(rows * self.heads, -1, upto), values).view(rows, -1)
