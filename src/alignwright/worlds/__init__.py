@@ -1,0 +1,1 @@
+"""What does an agent do when what is rewarded is not what is meant? Five small worlds in which both are known."""

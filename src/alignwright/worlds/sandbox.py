@@ -1,0 +1,227 @@
+"""How is a program run that somebody else wrote, perhaps in bad faith?
+
+In a process of its own that can do little: its own temporary folder, no environment, `python -I -S`, no network (a network, user and process
+namespace of its own where `unshare` may be used), limits on processor time, memory, size of files, open files and processes, a clock
+that ends it with all it started, and an audit hook (PEP 578) set before the program's first line. The hook ends the program at
+once, rather than raise an error that could be caught and taken apart, when it opens a file outside its folder (Python's own library may be
+read), makes a link, a socket or a process, loads ctypes or another module that reaches past Python, looks into the collector or the
+frames of other threads, or sends a signal. A hook cannot be taken away again.
+
+What it protects from: the cheating that models are known for (reading the grader's files, patching the runner, calling out, running for
+ever, filling memory or disk). What it does NOT protect from: PEP 578 says itself that audit hooks are no sandbox. A fault in CPython's C
+code, or in the kernel, gets out; so may anything that reaches C without an audit event (making a named pipe does). Whoever runs as root is
+not held by the limit on processes. Without `unshare` the network is closed by the hook alone. For code from a determined attacker use a
+container or a virtual machine around the whole. A program's answer is its own word: it is compared outside, never believed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Literal, cast
+
+REFUSED = 77
+"""The exit code of a program that was ended by the hook."""
+MOST_OUTPUT = 100_000
+_NAMESPACES = ("unshare", "--user", "--net", "--ipc", "--pid", "--fork", "--kill-child", "--")
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a program may use up. `wall` and `cpu` are seconds."""
+
+    wall: float = 10.0
+    cpu: int = 4
+    memory: int = 512 << 20
+    file: int = 1 << 20
+    processes: int = 16
+    open_files: int = 32
+
+
+@dataclass(frozen=True)
+class Ran:
+    """How a program ended. `answer` is what it returned: the JSON of its last line, None unless `how` is "ended"."""
+
+    how: Literal["ended", "failed", "refused", "too long"]
+    answer: object
+    told: str
+
+
+def run(files: Mapping[str, str], program: str, *arguments: object, limits: Limits | None = None) -> Ran:
+    """Run `program` in a folder holding `files`; it reads `arguments` (JSON-able) and calls `answer(value)` to hand a value back."""
+    allowed = limits or Limits()
+    with tempfile.TemporaryDirectory(prefix="alignwright-", ignore_cleanup_errors=True) as place:
+        inside = Path(os.path.realpath(place)) / "work"
+        inside.mkdir()
+        for name, text in files.items():
+            if name != os.path.basename(name) or name in ("", ".", ".."):
+                raise ValueError(f"a file in the sandbox has a plain name, not {name!r}")
+            (inside / name).write_text(text, encoding="utf-8")
+        limited = [allowed.cpu, allowed.memory, allowed.file, allowed.processes, allowed.open_files]
+        settings = json.dumps({"program": program, "arguments": arguments, "limits": limited})
+        how, told = _started([*_prefix(), sys.executable, "-I", "-S", "-B", "-X", "utf8", "-c", _GUARD], inside, settings, allowed.wall)
+    return _read(how, told)
+
+
+def contained() -> bool:
+    """Are there namespaces of their own for programs, or does the hook alone close the network?"""
+    return bool(_prefix())
+
+
+@cache
+def _prefix() -> tuple[str, ...]:
+    if not sys.platform.startswith("linux") or shutil.which("unshare") is None:
+        return ()
+    tried = subprocess.run([*_NAMESPACES, sys.executable, "-I", "-S", "-c", ""], capture_output=True, check=False)  # noqa: S603 - fixed words
+    return _NAMESPACES if tried.returncode == 0 else ()
+
+
+def _started(command: Sequence[str], folder: Path, settings: str, wall: float) -> tuple[int | None, str]:
+    """The exit code (None: it ran too long) and the end of what was written; output goes to a file, which the limit on files holds too."""
+    with (folder.parent / "said").open("w+b") as said:
+        process = subprocess.Popen(  # noqa: S603 - our own interpreter with our own guard
+            command, stdin=subprocess.PIPE, stdout=said, stderr=subprocess.STDOUT, cwd=folder, env={}, start_new_session=True, close_fds=True
+        )
+        try:
+            process.communicate(settings.encode(), timeout=wall)
+        except subprocess.TimeoutExpired:
+            process.returncode = None
+        finally:
+            ended = process.returncode
+            _kill(process.pid)
+            process.wait()
+        said.seek(max(0, said.seek(0, os.SEEK_END) - MOST_OUTPUT))
+        return ended, said.read().decode("utf-8", "replace")
+
+
+def _kill(group: int) -> None:
+    """End whatever is left of the program's session."""
+    try:
+        os.killpg(group, signal.SIGKILL)
+    except (ProcessLookupError, PermissionError):
+        return
+
+
+def _read(ended: int | None, told: str) -> Ran:
+    if ended is None:
+        return Ran("too long", None, f"{told}\nended: it ran too long".strip())
+    if ended == REFUSED:
+        return Ran("refused", None, told.strip())
+    body, _, last = told.rstrip("\n").rpartition("\n")
+    if ended != 0 or not last.startswith(_MARK):
+        return Ran("failed", None, told.strip())
+    try:
+        found = cast("object", json.loads(last.removeprefix(_MARK)))
+    except ValueError:
+        return Ran("failed", None, told.strip())
+    return Ran("ended", found, body.strip())
+
+
+_MARK = "answer:"
+_GUARD = '''
+import json, os, resource, sys
+
+if os.getpid() == 1:  # the first process of a namespace is not ended by the kernel's limits: let a child do the work
+    child = os.fork()
+    if child:
+        code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        os._exit(code if code >= 0 else 1)
+settings = json.loads(sys.stdin.buffer.read())
+cpu, memory, size, processes, files = settings["limits"]
+for kind, limit in (
+    (resource.RLIMIT_CPU, cpu), (resource.RLIMIT_AS, memory), (resource.RLIMIT_FSIZE, size), (resource.RLIMIT_NPROC, processes),
+    (resource.RLIMIT_NOFILE, files), (resource.RLIMIT_CORE, 0),
+):
+    hard = resource.getrlimit(kind)[1]
+    limit = limit if hard == resource.RLIM_INFINITY else min(limit, hard)
+    resource.setrlimit(kind, (limit, limit))
+os.umask(0o077)
+here, library = os.getcwd(), tuple(os.path.realpath(p) for p in sys.path if os.path.isdir(p))
+sys.path[:] = [here, *library]
+
+
+def armed(here=here, library=library):
+    real, write, leave, sep, isdir, kinds = os.path.realpath, os.write, os._exit, os.sep, os.path.isdir, (str, bytes)
+    as_text, as_type, number, find = os.fsdecode, type, int, str.startswith
+    reading = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
+    quiet = ("compile", "exec", "import", "marshal.loads", "marshal.dumps", "marshal.load", "code.__new__", "builtins.id", "sys._getframe",
+             "object.__getattr__", "object.__setattr__", "object.__delattr__", "open", "os.listdir", "os.scandir", "os.remove", "os.rename",
+             "os.mkdir", "os.rmdir", "os.truncate", "os.walk", "os.fwalk", "glob.glob", "glob.glob/2", "pathlib.Path.glob", "pathlib.Path.rglob",
+             "tempfile.mkstemp", "tempfile.mkdtemp", "shutil.rmtree", "mmap.__new__", "array.__new__", "time.sleep", "builtins.input",
+             "builtins.input/result", "sys.excepthook", "sys.unraisablehook", "os.putenv", "os.unsetenv", "_thread.start_new_thread",
+             "_thread.start_joinable_thread", "sys.set_asyncgen_hooks_firstiter", "sys.set_asyncgen_hooks_finalizer",
+             "cpython._PySys_ClearAuditHooks", "cpython.PyInterpreterState_Clear")
+    modules = ("ctypes", "_ctypes", "_posixsubprocess", "_socket", "socket", "_multiprocessing", "multiprocessing", "subprocess", "_testcapi",
+               "_testinternalcapi", "_xxsubinterpreters", "_interpreters", "_posixshmem", "resource", "fcntl", "termios", "pty", "_ctypes_test")
+
+    def hook(event, args):
+        why = ""
+        if event not in quiet:
+            why = event
+        elif event == "import":
+            if args[0] in modules:
+                why = "import of " + args[0]
+        elif event in ("object.__setattr__", "object.__delattr__"):
+            if args[1] == "__code__":
+                why = "change of a function's code"
+        elif event in ("open", "os.listdir", "os.scandir", "os.remove", "os.rename", "os.mkdir", "os.rmdir", "os.truncate"):
+            paths = args[:2] if event == "os.rename" else args[:1]
+            for path in paths:
+                if as_type(path) is number:
+                    if event != "open":
+                        why = event + " by number"
+                    continue
+                if path is None:
+                    path = "."
+                if as_type(path) not in kinds:
+                    why = event + " of an odd path"
+                    break
+                place = real(as_text(path))
+                if place == here or find(place, here + sep):
+                    continue
+                looks = event in ("os.listdir", "os.scandir") or (event == "open" and not (args[2] & reading) and not isdir(place))
+                if looks and "site-packages" not in place:
+                    held = False
+                    for root in library:
+                        if place == root or find(place, root + sep):
+                            held = True
+                    if held:
+                        continue
+                why = event + " of " + place
+                break
+        if why:
+            write(2, ("\\nrefused: " + why + "\\n").encode("utf-8", "replace"))
+            leave(77)
+
+    return hook
+
+
+import types  # what the hook must not meet for the first time while it works
+out, write = os.dup(1), os.write
+os.dup2(2, 1)
+
+
+def answer(value, dumps=json.dumps, write=write, out=out):
+    text = dumps(value, allow_nan=False)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    write(out, ("\\nanswer:" + text + "\\n").encode())
+
+
+space = {"__name__": "__main__", "answer": answer, "arguments": settings["arguments"]}
+code = compile(settings["program"], "<program>", "exec")
+for name in ("_posixsubprocess", "_ctypes", "ctypes", "_socket", "socket", "resource", "subprocess", "fcntl"):
+    sys.modules.pop(name, None)
+sys.addaudithook(armed())
+del armed, settings, resource
+exec(code, space)
+'''
