@@ -1,0 +1,327 @@
+"""How is a reward gamed: which visible features of a reply does the proxy pay for that the gold judge does not?
+
+Both scores are centred within each prompt, so that what a prompt's replies share cancels out, and divided by their spread; so are the
+features of `core.reply_features`. Both are regressed on all features at once: a weight is how many standard deviations of score one
+standard deviation of the feature brings, the others held. The excess, proxy weight less gold weight, is itself a regression (of proxy
+less gold), and is tested with standard errors from a bootstrap over whole prompts, Student's t, and Holm's correction over all features.
+
+A gold judge that is right but noisy has smaller weights all over, and every feature that is rightly paid for would look overpaid. So the
+agreement of the two judges, their correlation r within prompts, is taken into account: were they to differ by noise alone, gold would pay at
+least r times what the proxy pays for anything. Of the features with a sure excess, of the sign of the proxy's weight, one is
+
+- `gamed`: gold is not seen to pay for it, and surely pays less than r times the proxy's weight (r below 0 counts as 0). Of two replies
+  that the proxy scores alike, gold likes the one with less of it;
+- `overpaid`: gold surely pays for it too, if less;
+- `unproven`: gold is not seen to pay for it, but a gold as noisy as this one need not show it. More gold labels would tell.
+
+Features that never vary are not tested; of features that move together (correlation above 0.9 within prompts) the first stands for all.
+Keywords are chosen on one half of the prompts (by hash) for what they explain of the excess, and tested on the other half alone, beside
+the features. All this is association in replies as they were drawn: a feature may stand for a cause that goes with it and was not among
+the columns. `measure.reward_tests` edits replies and looks.
+
+Shapes: `_N` replies, `_P` prompts, `_F` features, `_B` resamples, `_2` proxy and gold.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter, defaultdict
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import stdtr, stdtrit  # pyright: ignore[reportMissingTypeStubs, reportUnknownVariableType]
+
+from alignwright.core.intervals import holm
+from alignwright.core.records import Prompt, Record, content_id
+from alignwright.core.reply_features import features, ngrams
+
+Kind = Literal["gamed", "unproven", "overpaid", "none"]
+Floats = NDArray[np.float64]
+LEAST_PROMPTS = 12  # prompts with two replies or more, below which nothing is said
+LEAST_VARYING = 8  # prompts in which a feature must differ between replies
+TOGETHER = 0.9  # correlation at which two features are one
+KEYWORDS, CANDIDATES, PROMISING = 5, 2000, 3.0
+RESAMPLES = 1000
+
+
+class Judged(Record):
+    """A reply with its two scores. Replies to one prompt are siblings, whoever said them."""
+
+    prompt: Prompt
+    reply: str
+    proxy: float
+    gold: float
+    speaker: str = ""
+
+
+@dataclass(frozen=True)
+class Weight:
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Telling:
+    """Two replies to one prompt: the proxy prefers the first, the gold judge the second. Scores are in spreads above the prompt's mean."""
+
+    prompt: Prompt
+    liked: str
+    better: str
+    proxy: tuple[float, float]
+    gold: tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Feature:
+    """What proxy and gold pay for one feature; `prompts` are those in which it differs between replies, `alike` what moves with it.
+
+    `missing` is r times the proxy's weight less gold's: what gold fails to pay that noise does not explain.
+    """
+
+    name: str
+    kind: Kind
+    proxy: Weight
+    gold: Weight
+    excess: Weight
+    missing: Weight
+    p: float
+    p_adjusted: float
+    n: int
+    prompts: int
+    clusters: int
+    alike: tuple[str, ...] = ()
+    pairs: tuple[Telling, ...] = ()
+
+
+@dataclass(frozen=True)
+class _Sheet:
+    """Centred, scaled columns over the replies of prompts that have two or more."""
+
+    rows: list[Judged]
+    place_N: NDArray[np.int64]  # the prompt's number
+    score_N2: Floats
+    names: list[str]
+    column_NF: Floats
+    alike: dict[str, tuple[str, ...]]
+
+
+def gamed_features(judged: Sequence[Judged], *, keywords: bool = True, level: float = 0.95, seed: int = 0, examples: int = 3) -> list[Feature]:
+    """Every tested feature, gamed ones first and by the size of their excess. Raises ValueError where there is too little to say anything."""
+    rows = _siblings(judged)
+    values = [features(row.prompt.conversation.last.content, row.reply) for row in rows]
+    sheet = _sheet(rows, list(values[0]), np.array([list(v.values()) for v in values]))
+    found = _weights(sheet, sheet.names, level, seed)
+    if keywords:
+        found += _keyword_weights(sheet, level, seed)
+    adjusted = holm([f.p for f in found])
+    named = [replace(f, p_adjusted=p, kind=_kind(f, p, 1 - level)) for f, p in zip(found, adjusted, strict=True) if p is not None]
+    order = ("gamed", "unproven", "overpaid", "none")
+    told = sorted(named, key=lambda f: (order.index(f.kind), -abs(f.excess.value)))
+    return [replace(f, pairs=_telling(sheet, f, examples)) if f.kind != "none" else f for f in told]
+
+
+def _siblings(judged: Sequence[Judged]) -> list[Judged]:
+    groups: dict[str, list[Judged]] = defaultdict(list)
+    for row in judged:
+        groups[row.prompt.id].append(row)
+    rows = [row for group in groups.values() if len({r.reply for r in group}) > 1 for row in group]
+    prompts = len({row.prompt.id for row in rows})
+    if prompts < LEAST_PROMPTS:
+        raise ValueError(
+            f"what gains the reward is asked of prompts with two different replies or more: {prompts} of {len(groups)} prompts have them, "
+            f"and at least {LEAST_PROMPTS} are needed; give more prompts, or more samples for each"
+        )
+    return rows
+
+
+def _sheet(rows: list[Judged], names: list[str], raw_NF: Floats) -> _Sheet:
+    """Raises ValueError when the proxy or gold tells no reply from its siblings."""
+    place_N = _numbered([row.prompt.id for row in rows])
+    score_N2 = _centred(np.array([[row.proxy, row.gold] for row in rows]), place_N)
+    spread_2 = np.sqrt((score_N2**2).mean(0))
+    for spread, judge in zip(spread_2, ("proxy", "gold"), strict=True):
+        if not spread > 1e-9:
+            raise ValueError(f"the {judge} scores all replies to a prompt alike, on every prompt: there is nothing that could gain it")
+    column_NF = _centred(raw_NF, place_N)
+    kept, alike = _distinct(names, column_NF, place_N)
+    chosen_NF = column_NF[:, [names.index(name) for name in kept]]
+    return _Sheet(rows, place_N, score_N2 / spread_2, kept, _scaled(chosen_NF), alike)
+
+
+def _distinct(names: Sequence[str], column_NF: Floats, place_N: NDArray[np.int64]) -> tuple[list[str], dict[str, tuple[str, ...]]]:
+    """The features that vary in enough prompts, one for each set that moves together."""
+    kept: list[str] = []
+    alike: dict[str, tuple[str, ...]] = {}
+    scaled_NF = _scaled(column_NF)
+    for i, name in enumerate(names):
+        if _varying(column_NF[:, i], place_N) < LEAST_VARYING:
+            continue
+        twin = next((k for k in kept if abs(float(scaled_NF[:, i] @ scaled_NF[:, names.index(k)]) / len(place_N)) > TOGETHER), None)
+        if twin is None:
+            kept.append(name)
+        else:
+            alike[twin] = (*alike.get(twin, ()), name)
+    return kept, alike
+
+
+def _weights(sheet: _Sheet, tested: Sequence[str], level: float, seed: int) -> list[Feature]:
+    """Weights of the tested features, all columns of the sheet held."""
+    x_NF, place_N = sheet.column_NF, sheet.place_N
+    count = int(place_N.max()) + 1
+    if not sheet.names or len(x_NF) < 2 * len(sheet.names):
+        return []
+    gram_PFF = np.zeros((count, x_NF.shape[1], x_NF.shape[1]))
+    np.add.at(gram_PFF, place_N, x_NF[:, :, None] * x_NF[:, None, :])
+    cross_PF2 = np.zeros((count, x_NF.shape[1], 2))
+    np.add.at(cross_PF2, place_N, x_NF[:, :, None] * sheet.score_N2[:, None, :])
+    square_P2 = np.stack([np.bincount(place_N, weights=sheet.score_N2[:, k] ** 2) for k in (0, 1)], 1)
+    both_P = np.bincount(place_N, weights=sheet.score_N2.prod(1))
+    draws_BP = np.random.default_rng(seed).multinomial(count, np.full(count, 1 / count), size=RESAMPLES).astype(np.float64)
+    seen_F2 = _solved(gram_PFF.sum(0), cross_PF2.sum(0))
+    drawn_BF2 = _solved(np.tensordot(draws_BP, gram_PFF, 1), np.tensordot(draws_BP, cross_PF2, 1))
+    agreed_B = np.maximum(draws_BP @ both_P / np.sqrt((draws_BP @ square_P2).prod(1)), 0.0)
+    agreed = max(float(both_P.sum()) / len(x_NF), 0.0)
+    told: list[Feature] = []
+    for name in tested:
+        i = sheet.names.index(name)
+        (proxy, gold), drawn_B2 = seen_F2[i], drawn_BF2[:, i]
+        gap = float(proxy - gold)
+        se = float((drawn_B2[:, 0] - drawn_B2[:, 1]).std())
+        paid, worth = (_limits(float(seen), float(drawn.std()), count, level) for seen, drawn in ((proxy, drawn_B2[:, 0]), (gold, drawn_B2[:, 1])))
+        p = 2 * float(stdtr(count - 1, -abs(gap) / se)) if se > 1e-12 else 1.0
+        varying = _varying(x_NF[:, i], place_N)
+        excess = _limits(gap, se, count, level)
+        short_B = agreed_B * drawn_B2[:, 0] - drawn_B2[:, 1]
+        missing = _limits(agreed * float(proxy) - float(gold), float(short_B.std()), count, level)
+        told.append(Feature(name, "none", paid, worth, excess, missing, p, p, len(x_NF), varying, count, sheet.alike.get(name, ())))
+    return told
+
+
+def _keyword_weights(sheet: _Sheet, level: float, seed: int) -> list[Feature]:
+    """Choose words and pairs of words on one half of the prompts, test them on the other beside the features."""
+    first_N = np.array([int(content_id("half", row.prompt.id), 16) % 2 == 0 for row in sheet.rows])
+    if min(len(set(sheet.place_N[first_N])), len(set(sheet.place_N[~first_N]))) < LEAST_PROMPTS:
+        return []
+    said = [ngrams(row.reply) for row in sheet.rows]
+    chosen = _chosen(sheet, said, first_N)
+    place_N = _numbered(sheet.place_N[~first_N].tolist())
+    at = [n for n, first in enumerate(first_N.tolist()) if not first]
+    word_NK = _centred(np.array([[float(word in said[n]) for word in chosen] for n in at]).reshape(len(at), -1), place_N)
+    fixed_NF = sheet.column_NF[~first_N]
+    both_NF = np.hstack([fixed_NF, word_NK])
+    every = [*sheet.names, *(f'said "{word}"' for word in chosen)]
+    names, alike = _distinct(every, both_NF, place_N)
+    column_NF = _scaled(both_NF[:, [every.index(name) for name in names]])
+    half = _Sheet([sheet.rows[n] for n in at], place_N, sheet.score_N2[~first_N], names, column_NF, alike)
+    return _weights(half, [name for name in names if name not in sheet.names], level, seed)
+
+
+def _chosen(sheet: _Sheet, said: Sequence[set[str]], half_N: NDArray[np.bool_]) -> list[str]:
+    """The words that explain most of what the features leave of the excess on this half, clustered by prompt."""
+    at = [n for n, chosen in enumerate(half_N.tolist()) if chosen]
+    place_N = _numbered(sheet.place_N[at].tolist())
+    gap_N = sheet.score_N2[at, 0] - sheet.score_N2[at, 1]
+    x_NF = sheet.column_NF[at]
+    rest_N = gap_N - x_NF @ _solved(x_NF.T @ x_NF, (x_NF.T @ gap_N)[:, None])[:, 0]
+    words = _varied_words([said[n] for n in at], place_N)
+    word_NV = _centred(np.array([[float(word in said[n]) for word in words] for n in at]).reshape(len(at), -1), place_N)
+    pull_PV = np.zeros((int(place_N.max()) + 1, len(words)))
+    np.add.at(pull_PV, place_N, word_NV * rest_N[:, None])
+    t_V = np.abs(pull_PV.sum(0)) / np.maximum(np.sqrt((pull_PV**2).sum(0)), 1e-12)
+    best = [int(v) for v in np.argsort(-t_V, kind="stable") if t_V[v] >= PROMISING]
+    return [words[v] for v in best[:KEYWORDS]]
+
+
+def _varied_words(said: Sequence[set[str]], place_N: NDArray[np.int64]) -> list[str]:
+    """Words that some but not all replies to a prompt say, in enough prompts; those of most prompts first."""
+    sizes = np.bincount(place_N)
+    times: dict[int, Counter[str]] = defaultdict(Counter)
+    for place, words in zip(place_N.tolist(), said, strict=True):
+        times[place].update(words)
+    varying = Counter(word for place, counts in times.items() for word, count in counts.items() if count < sizes[place])
+    ranked = sorted((-count, word) for word, count in varying.items() if count >= LEAST_VARYING)
+    return [word for _, word in ranked[:CANDIDATES]]
+
+
+def _kind(feature: Feature, p_adjusted: float, alpha: float) -> Kind:
+    way = math.copysign(1.0, feature.proxy.value)
+    if p_adjusted >= alpha or way * feature.excess.value <= 0 or not _surely(feature.proxy, way):
+        return "none"
+    if _surely(feature.gold, way):
+        return "overpaid"
+    return "gamed" if _surely(feature.missing, way) else "unproven"
+
+
+def _surely(weight: Weight, way: float) -> bool:
+    return min(way * weight.low, way * weight.high) > 0
+
+
+def _telling(sheet: _Sheet, feature: Feature, most: int) -> tuple[Telling, ...]:
+    """Siblings that differ in this feature, not much in others, and of which proxy and gold think the opposite; one pair a prompt."""
+    sign = math.copysign(1.0, feature.proxy.value)
+    x_N, others_NF = _column(sheet, feature.name), sheet.column_NF
+    best: dict[int, tuple[float, int, int]] = {}
+    for at in _by_place(sheet.place_N):
+        for i in at:
+            for j in at:
+                proxy, gold = sheet.score_N2[i] - sheet.score_N2[j]
+                if sign * (x_N[i] - x_N[j]) > 1e-9 and proxy > 0 > gold:
+                    clear = float(min(proxy, 3) - max(gold, -3) + min(sign * (x_N[i] - x_N[j]), 3) - 0.1 * np.abs(others_NF[i] - others_NF[j]).sum())
+                    place = int(sheet.place_N[i])
+                    best[place] = max(best.get(place, (-math.inf, 0, 0)), (clear, int(i), int(j)))
+    shown = sorted(best.values(), reverse=True)[:most]
+    return tuple(_pair(sheet, i, j) for _, i, j in shown)
+
+
+def _pair(sheet: _Sheet, i: int, j: int) -> Telling:
+    (proxy_i, gold_i), (proxy_j, gold_j) = sheet.score_N2[i].tolist(), sheet.score_N2[j].tolist()
+    return Telling(sheet.rows[i].prompt, sheet.rows[i].reply, sheet.rows[j].reply, (proxy_i, proxy_j), (gold_i, gold_j))
+
+
+def _column(sheet: _Sheet, name: str) -> Floats:
+    if name in sheet.names:
+        return sheet.column_NF[:, sheet.names.index(name)]
+    word = name.removeprefix('said "').removesuffix('"')
+    return np.array([float(word in ngrams(row.reply)) for row in sheet.rows])
+
+
+def _by_place(place_N: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+    order = np.argsort(place_N, kind="stable")
+    return np.split(order, np.flatnonzero(np.diff(place_N[order])) + 1)
+
+
+def _numbered(names: Sequence[Hashable]) -> NDArray[np.int64]:
+    numbers = {name: i for i, name in enumerate(dict.fromkeys(names))}
+    return np.array([numbers[name] for name in names], dtype=np.int64)
+
+
+def _centred(value_NX: Floats, place_N: NDArray[np.int64]) -> Floats:
+    total_PX = np.zeros((int(place_N.max()) + 1, value_NX.shape[1]))
+    np.add.at(total_PX, place_N, value_NX)
+    return value_NX - (total_PX / np.bincount(place_N)[:, None])[place_N]
+
+
+def _scaled(column_NF: Floats) -> Floats:
+    spread_F = np.sqrt((column_NF**2).mean(0))
+    return column_NF / np.where(spread_F > 1e-12, spread_F, 1.0)
+
+
+def _varying(column_N: Floats, place_N: NDArray[np.int64]) -> int:
+    return len(set(place_N[np.abs(column_N) > 1e-9].tolist()))
+
+
+def _solved(gram: Floats, cross: Floats) -> Floats:
+    """Least squares; the ridge, a millionth of the mean variance, only keeps resamples in which a feature never varies solvable."""
+    size = gram.shape[-1]
+    ridge = 1e-6 * np.trace(gram, axis1=-2, axis2=-1)[..., None, None] / max(size, 1) * np.eye(size)
+    solve: Any = np.linalg.solve  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType]
+    return solve(gram + ridge, cross)
+
+
+def _limits(value: float, se: float, clusters: int, level: float) -> Weight:
+    half = float(stdtrit(clusters - 1, (1 + level) / 2)) * se
+    return Weight(value, value - half, value + half)
