@@ -15,7 +15,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from science import figure, flips, hh, planted, sentiment, tables, tabular
+from science import figure, flips, hh, noise, planted, sentiment, tables, tabular
 from science.log import Log, Missing, Part
 
 PARTS: dict[str, Part] = {
@@ -23,6 +23,7 @@ PARTS: dict[str, Part] = {
     "flips_planted": planted.run,
     "sentiment_frontier": sentiment.run,
     "hh": hh.run,
+    "noise": noise.run,
     "flips": flips.run,
     "sentiment_controls": sentiment.controls,
     "hh_adapters": hh.adapters,
