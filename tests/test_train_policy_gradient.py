@@ -116,6 +116,35 @@ RESUMED: dict[str, dict[str, Any]] = {
 }
 
 
+@pytest.mark.parametrize("budget", [1000, 60])
+def test_what_is_learnt_from_first_is_read_once_for_who_spoke_and_for_its_gradient(
+    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, budget: int
+) -> None:
+    """A graph that is kept saves a pass a rollout, and changes no bit."""
+    monkeypatch.setattr(batches, "MICRO_TOKENS", budget)
+    read: list[int] = []
+
+    def counted(policy: LocalPolicy, part: Sequence[Any], **knobs: Any) -> Any:
+        read.append(len(part))
+        return forward_rows(policy, part, **knobs)
+
+    monkeypatch.setattr(policy_gradient, "forward_rows", counted)
+
+    def after(folder: str, forget: bool) -> tuple[list[torch.Tensor], int, int]:
+        read.clear()
+        policy = moved(trainee(tiny))
+        if forget:
+            monkeypatch.setattr(policy_gradient._Course, "heard", property(lambda self: None, lambda self, value: None), raising=False)
+        rounds = len(run(policy, tmp_path / folder, stage("ppo", passes=1)))
+        return weights(policy), len(read), rounds
+
+    kept, passes, rounds = after("kept", forget=False)
+    again, more, _ = after("again", forget=True)
+    assert all(torch.equal(a, b) for a, b in zip(kept, again, strict=True))
+    assert more - passes == rounds
+    assert more > 3 * rounds if budget == 60 else more == 3 * rounds  # control: the small budget has several micro-batches
+
+
 @pytest.mark.parametrize("name", ALL)
 def test_a_killed_run_goes_on_to_the_same_bits(tiny: Path, tmp_path: Path, name: str) -> None:
     it = stage(name, epochs=2, prompts=3, samples=3, checkpoint_every=2, **RESUMED[name])

@@ -13,8 +13,9 @@ What holds the policy is its divergence from the model at the START of this stag
 "adapter off" would be another model: a copy of the trainable parameters is kept, and swapped in for one pass a rollout.
 
 Passes are saved where they are not needed: no reference without `kl`; the log-probabilities of the policy that spoke are those of the
-first step's own forward pass, unless the credit needs them before it or a rollout has several minibatches. They are computed in the very
-rows and micro-batches of training, so ratio and divergence at the start are exactly 1 and 0; `check_start` refuses anything else.
+first step's own forward pass. Where the credit needs them before it, or a rollout has several minibatches, the micro-batch that is learnt
+from first is heard last, and its graph is kept for its gradient: a rollout of one micro-batch is read once less. All are computed in the
+very rows and micro-batches of training, so ratio and divergence at the start are exactly 1 and 0; `check_start` refuses anything else.
 
 The displayed loss of a policy gradient is near 0 at every healthy step and says nothing; `reward` and `kl` in the metrics do. `kl` is in
 nats a reply, by k3 whatever `kl_form`: as a value it is as unbiased as k1, and never below 0.
@@ -136,6 +137,7 @@ class _Course:
         self.rows: Sequence[TokenRow] = []
         self.mixed: dict[int, float] = {}  # the weight of a row of plain text
         self.fresh = self.first_step = False
+        self.heard: tuple[MicroBatch, tuple[Tensor, Tensor]] | None = None  # the first micro-batch to learn from, read already
 
     # -- as a course ------------------------------------------------------------------------------------------------------------------
     def epoch(self, number: int) -> int:
@@ -167,7 +169,7 @@ class _Course:
         return [self._with_mix(step, random.Random(f"{self.seed}/{number}/{k}")) for k, step in enumerate(lesson.steps)]  # noqa: S311
 
     def after(self, step: int) -> dict[str, float]:
-        self.first_step = False
+        self.first_step, self.heard = False, None  # the weights have moved
         facts = self.lesson.rollout.facts() | self._facts()
         if step + 1 == self.per_round:
             if self.stage.kl_target is not None and "kl" in facts:
@@ -186,7 +188,10 @@ class _Course:
         lesson = self.lesson
         reply_R = lesson.replies(batch)
         at_N, length_R = lesson.tokens(reply_R), lesson.length_R[reply_R]
-        logp_N, value_N = self._forward(batch, self.head)
+        if self.heard and self.heard[0] == batch:
+            (logp_N, value_N), self.heard = self.heard[1], None
+        else:
+            logp_N, value_N = self._forward(batch, self.head)
         if self.overheard and self.first_step:
             lesson.old_N[at_N] = logp_N.detach()
         if self.fresh:
@@ -208,17 +213,20 @@ class _Course:
     def _forward(self, batch: MicroBatch, head: ValueHead | None = None) -> tuple[Tensor, Tensor]:
         return forward_rows(self.policy, [self.rows[i] for i in batch], temperature=self.stage.temperature, head=head)
 
-    @torch.no_grad()
     def _listen(self) -> None:
-        """The passes before the first step: the policy that spoke, where the first step does not show it for nothing, and the reference."""
+        """The passes before the first step: the reference, and the policy that spoke, where the first step does not show it for nothing."""
         lesson, places = self.lesson, {batch: self.lesson.tokens(self.lesson.replies(batch)) for batch in self.lesson.micro_batches}
-        if not self.overheard:
-            for batch, at_N in places.items():
-                lesson.old_N[at_N], lesson.value_N[at_N] = self._forward(batch, self.head)
         if self.kl > 0:
-            with standing_in(self.policy, self.start):
+            with standing_in(self.policy, self.start), torch.no_grad():
                 for batch, at_N in places.items():
                     lesson.reference_N[at_N] = self._forward(batch)[0]
+        if self.overheard:
+            return
+        for batch, at_N in reversed(places.items()):  # what is learnt from first comes last, and keeps its graph
+            with torch.set_grad_enabled(batch == lesson.micro_batches[0]):
+                read = self._forward(batch, self.head)
+            lesson.old_N[at_N], lesson.value_N[at_N] = read[0].detach(), read[1].detach()
+            self.heard = (batch, read)
 
     def _token_losses(self, at_N: Tensor, length_R: Tensor, logp_N: Tensor, value_N: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """The loss of each token, and what is logged of it."""
