@@ -8,9 +8,9 @@ principal components of these, the case of many votes to a feature. Scaled by th
 deals the prompts to 4 folds, and flips each label with probability 0, .1, .2, .3, .4 (one uniform number a pair, so a higher rate flips more). Every
 pair is held out once a draw, with its clean label. A fifth of a fold's training pairs, flipped like the rest, is kept to choose by.
 
-**Losses.** DPO, conservative DPO, robust DPO, IPO (tau = beta), hinge, by `train.losses`; told the true rate, and 30 % where there are no flips. From
-w = 0, whole batches, Adam at 1e-3; beta .1, .3, 1, 3 times 30, 100, 300, 1000 steps, all reported. *Chosen*: the cell with the best accuracy on the
-kept pairs as they are labelled, for each loss and fold; of equals the fewer steps, then the smaller beta.
+**Losses.** DPO, conservative DPO, robust DPO, IPO (tau = beta), hinge, by `train.losses`; told the true rate, and 30 % where there are no flips.
+From w = 0, whole batches, Adam at 1e-3; beta .1, .3, 1, 3 times 30, 100, 300, 1000 steps, all reported. *Chosen*: the cell with the best accuracy on
+the kept pairs as they are labelled, for each loss and fold; of equals the fewer steps, then the smaller beta.
 
 **Reading.** Which hidden state (last token or mean over the reply, after 10 to 30 blocks) is settled on clean labels before any flip: the best
 held-out accuracy of DPO averaged over all 16 cells, on two draws of their own. That sees pairs which are held out later, for all losses alike.
@@ -18,15 +18,15 @@ held-out accuracy of DPO averaged over all 16 cells, on two draws of their own. 
 **Primary.** `all`, 30 % flipped, chosen: accuracy of robust DPO less DPO's, paired by pair. Secondary: loss -ln sigmoid(beta margin) on the clean
 label; calibration error of sigmoid(beta margin), 10 bins; the other losses and rates; `few`; and each cell at equal beta and steps.
 
-**Hypotheses.** 1: the primary difference is above 0. 2: at equal beta and steps robust DPO is ahead where DPO has learnt the flips by heart (accuracy on
-its training labels above .9) and not where it has not; over its 2 x 16 cells a difference counts at .05/32. 3: the gain is of the flips: it is larger
-than that of robust DPO told 30 % when there are none. **Checks.** DPO without the flipped pairs (their flags known; it chooses as the others do) must
-beat DPO, or there is nothing to win and the experiment cannot tell; robust DPO told 30 % must not win when no label is flipped; at 50 % everything
-must be at chance.
+**Hypotheses.** 1: the primary difference is above 0. 2: at equal beta and steps robust DPO is ahead where DPO has learnt the flips by heart
+(accuracy on its training labels above .9) and not where it has not; over its 2 x 16 cells a difference counts at .05/32. 3: the gain is of the
+flips: it is larger than that of robust DPO told 30 % when there are none. **Checks.** DPO without the flipped pairs (their flags known; it chooses
+as the others do) must beat DPO, or there is nothing to win and the experiment cannot tell; robust DPO told 30 % must not win when no label is
+flipped; at 50 % everything must be at chance.
 
-**Intervals.** 95 %, by resampling draws and prompts independently (the pigeonhole bootstrap, Owen 2007, which errs to the wide side): for new prompts, and
-training sets from this pool. Beside it the corrected resampled t over draws and folds (Nadeau and Bengio 2003), which also allows for another pool.
-*Shown* is what both set apart from 0.
+**Intervals.** 95 %, by resampling draws and prompts independently (the pigeonhole bootstrap, Owen 2007, which errs to the wide side): for new
+prompts, and training sets from this pool. Beside it the corrected resampled t over draws and folds (Nadeau and Bengio 2003), which also allows for
+another pool. *Shown* is what both set apart from 0.
 
 Shapes: A pairs, H features, K columns (a loss at a rate, times beta), S numbers of steps, D draws, F folds.
 """
