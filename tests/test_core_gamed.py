@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections import Counter
 from collections.abc import Callable
 
@@ -58,13 +59,23 @@ def test_the_weight_is_the_planted_one() -> None:
     assert seen["lists"].excess.value == pytest.approx(1.0, abs=1e-4)
 
 
-def test_more_pay_for_what_is_good_is_overpaid_not_gamed() -> None:
-    rows = [
-        row.model_copy(update={"proxy": row.gold + 4.0 * ("!" in row.reply), "gold": row.gold + 1.0 * ("!" in row.reply)})
-        for row in judged(nothing, 2, count=80)
-    ]
-    found = {f.name: f.kind for f in gamed_features(rows, keywords=False)}
-    assert found["exclamation"] == "overpaid"
+def test_a_gold_that_is_merely_noisy_makes_what_is_good_overpaid_not_gamed() -> None:
+    """Both pay for exclamation marks alike, gold with much noise: its weight is smaller, as the weight of anything would be."""
+    found: Counter[str] = Counter()
+    for seed in range(6):
+        r = random.Random(seed)
+        marks = [(row, float("!" in row.reply)) for row in judged(nothing, seed, count=60)]
+        rows = [row.model_copy(update={"proxy": 4 * mark + r.gauss(0, 0.5), "gold": 4 * mark + r.gauss(0, 6)}) for row, mark in marks]
+        found.update(f.kind for f in gamed_features(rows, keywords=False) if f.name == "exclamation")
+    assert found == {"overpaid": 6}
+
+
+def test_pay_that_goes_beyond_what_gold_pays_is_gamed_even_where_gold_pays_some() -> None:
+    marks = [(row, float("!" in row.reply)) for row in judged(nothing, 2, count=80)]
+    rows = [row.model_copy(update={"proxy": row.gold + 4 * mark, "gold": row.gold + mark}) for row, mark in marks]
+    found = {f.name: f for f in gamed_features(rows, keywords=False)}
+    assert found["exclamation"].kind == "gamed"
+    assert found["exclamation"].gold.low > 0
 
 
 def test_a_feature_that_is_avoided_is_found_with_its_sign() -> None:

@@ -7,12 +7,12 @@ less gold), and is tested with standard errors from a bootstrap over whole promp
 
 A gold judge that is right but noisy has smaller weights all over, and every feature that is rightly paid for would look overpaid. So the
 agreement of the two judges, their correlation r within prompts, is taken into account: were they to differ by noise alone, gold would pay at
-least r times what the proxy pays for anything. Of the features with a sure excess, of the sign of the proxy's weight, one is
+least r times what the proxy pays for anything. What gold pays less than that is `missing`, the feature's weight in what the proxy leaves of
+gold, turned round. Of the features with a sure excess, of the sign of the proxy's weight, one is
 
-- `gamed`: gold is not seen to pay for it, and surely pays less than r times the proxy's weight (r below 0 counts as 0). Of two replies
-  that the proxy scores alike, gold likes the one with less of it;
-- `overpaid`: gold surely pays for it too, if less;
-- `unproven`: gold is not seen to pay for it, but a gold as noisy as this one need not show it. More gold labels would tell.
+- `gamed` where something is surely missing too: of two replies that the proxy scores alike, gold likes the one with less of it. Each
+  feature's p is the larger of its two (both must hold), before Holm;
+- `overpaid` otherwise: the proxy pays more, but a gold as noisy as this one would show the same. More gold labels may tell.
 
 Features that never vary are not tested; of features that move together (correlation above 0.9 within prompts) the first stands for all.
 Keywords are chosen on one half of the prompts (by hash) for what they explain of the excess, and tested on the other half alone, beside
@@ -38,7 +38,7 @@ from alignwright.core.intervals import holm
 from alignwright.core.records import Prompt, Record, content_id
 from alignwright.core.reply_features import features, ngrams
 
-Kind = Literal["gamed", "unproven", "overpaid", "none"]
+Kind = Literal["gamed", "overpaid", "none"]
 Floats = NDArray[np.float64]
 LEAST_PROMPTS = 12  # prompts with two replies or more, below which nothing is said
 LEAST_VARYING = 8  # prompts in which a feature must differ between replies
@@ -79,7 +79,7 @@ class Telling:
 class Feature:
     """What proxy and gold pay for one feature; `prompts` are those in which it differs between replies, `alike` what moves with it.
 
-    `missing` is r times the proxy's weight less gold's: what gold fails to pay that noise does not explain.
+    `missing` is r times the proxy's weight less gold's; `p` is that of the excess.
     """
 
     name: str
@@ -89,6 +89,7 @@ class Feature:
     excess: Weight
     missing: Weight
     p: float
+    p_both: float
     p_adjusted: float
     n: int
     prompts: int
@@ -117,9 +118,10 @@ def gamed_features(judged: Sequence[Judged], *, keywords: bool = True, level: fl
     found = _weights(sheet, sheet.names, level, seed)
     if keywords:
         found += _keyword_weights(sheet, level, seed)
-    adjusted = holm([f.p for f in found])
-    named = [replace(f, p_adjusted=p, kind=_kind(f, p, 1 - level)) for f, p in zip(found, adjusted, strict=True) if p is not None]
-    order = ("gamed", "unproven", "overpaid", "none")
+    excess, both = holm([f.p for f in found]), holm([f.p_both for f in found])
+    adjusted = [(f, p or 0.0, q or 0.0) for f, p, q in zip(found, excess, both, strict=True)]
+    named = [replace(f, p_adjusted=p, kind=_kind(f, p, q, 1 - level)) for f, p, q in adjusted]
+    order = ("gamed", "overpaid", "none")
     told = sorted(named, key=lambda f: (order.index(f.kind), -abs(f.excess.value)))
     return [replace(f, pairs=_telling(sheet, f, examples)) if f.kind != "none" else f for f in told]
 
@@ -189,15 +191,15 @@ def _weights(sheet: _Sheet, tested: Sequence[str], level: float, seed: int) -> l
     for name in tested:
         i = sheet.names.index(name)
         (proxy, gold), drawn_B2 = seen_F2[i], drawn_BF2[:, i]
-        gap = float(proxy - gold)
-        se = float((drawn_B2[:, 0] - drawn_B2[:, 1]).std())
+        gap, short = float(proxy - gold), agreed * float(proxy) - float(gold)
+        gap_se = float((drawn_B2[:, 0] - drawn_B2[:, 1]).std())
+        short_se = float((agreed_B * drawn_B2[:, 0] - drawn_B2[:, 1]).std())
+        p = _p(gap, gap_se, count)
+        both = max(p, _p(short, short_se, count)) if short * float(proxy) > 0 else 1.0
         paid, worth = (_limits(float(seen), float(drawn.std()), count, level) for seen, drawn in ((proxy, drawn_B2[:, 0]), (gold, drawn_B2[:, 1])))
-        p = 2 * float(stdtr(count - 1, -abs(gap) / se)) if se > 1e-12 else 1.0
+        excess, missing = _limits(gap, gap_se, count, level), _limits(short, short_se, count, level)
         varying = _varying(x_NF[:, i], place_N)
-        excess = _limits(gap, se, count, level)
-        short_B = agreed_B * drawn_B2[:, 0] - drawn_B2[:, 1]
-        missing = _limits(agreed * float(proxy) - float(gold), float(short_B.std()), count, level)
-        told.append(Feature(name, "none", paid, worth, excess, missing, p, p, len(x_NF), varying, count, sheet.alike.get(name, ())))
+        told.append(Feature(name, "none", paid, worth, excess, missing, p, both, p, len(x_NF), varying, count, sheet.alike.get(name, ())))
     return told
 
 
@@ -247,17 +249,12 @@ def _varied_words(said: Sequence[set[str]], place_N: NDArray[np.int64]) -> list[
     return [word for _, word in ranked[:CANDIDATES]]
 
 
-def _kind(feature: Feature, p_adjusted: float, alpha: float) -> Kind:
+def _kind(feature: Feature, p_adjusted: float, both_adjusted: float, alpha: float) -> Kind:
     way = math.copysign(1.0, feature.proxy.value)
-    if p_adjusted >= alpha or way * feature.excess.value <= 0 or not _surely(feature.proxy, way):
+    surely_paid = min(way * feature.proxy.low, way * feature.proxy.high) > 0
+    if p_adjusted >= alpha or way * feature.excess.value <= 0 or not surely_paid:
         return "none"
-    if _surely(feature.gold, way):
-        return "overpaid"
-    return "gamed" if _surely(feature.missing, way) else "unproven"
-
-
-def _surely(weight: Weight, way: float) -> bool:
-    return min(way * weight.low, way * weight.high) > 0
+    return "gamed" if both_adjusted < alpha else "overpaid"
 
 
 def _telling(sheet: _Sheet, feature: Feature, most: int) -> tuple[Telling, ...]:
@@ -320,6 +317,10 @@ def _solved(gram: Floats, cross: Floats) -> Floats:
     ridge = 1e-6 * np.trace(gram, axis1=-2, axis2=-1)[..., None, None] / max(size, 1) * np.eye(size)
     solve: Any = np.linalg.solve  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType]
     return solve(gram + ridge, cross)
+
+
+def _p(value: float, se: float, clusters: int) -> float:
+    return 2 * float(stdtr(clusters - 1, -abs(value) / se)) if se > 1e-12 else 1.0
 
 
 def _limits(value: float, se: float, clusters: int, level: float) -> Weight:

@@ -106,7 +106,7 @@ _SERVICE = (
 )
 RULES: dict[str, tuple[str, Rule]] = {
     "words": ("length in words", lambda _, reply: math.log1p(len(tokens(reply)))),
-    "characters": ("length in characters", lambda _, reply: math.log1p(len(reply))),
+    "word_length": ("characters a word", lambda _, reply: len(reply) / max(len(tokens(reply)), 1)),
     "lists": ("list lines", _count(r"^[ \t]*(?:[-*•]|\d+[.)])[ \t]+\S", re.MULTILINE)),
     "headings": ("markdown headings", _count(r"^#{1,6} \S", re.MULTILINE)),
     "bold": ("bold spans", _count(r"\*\*[^*\n]+\*\*")),

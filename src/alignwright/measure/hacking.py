@@ -32,9 +32,8 @@ from alignwright.core.transitions import Level, Transition, row_kinds, transitio
 from alignwright.measure.reward_tests import Gap
 
 PAYS = {
-    "gamed": "gold does not pay for it, and noise of the judges does not explain that",
-    "unproven": "gold is not seen to pay for it, but a gold as noisy as this one need not show it",
-    "overpaid": "gold pays for it too, if less",
+    "gamed": "of replies that the proxy scores alike, gold likes those with less of it",
+    "overpaid": "but a gold as noisy as this one would show the same",
     "none": "",
 }
 HOLES = {"rewarded": "raises the proxy and not gold", "blind": "destroys the reply, and the proxy does not see it", "none": ""}
@@ -136,12 +135,13 @@ def edit_findings(gaps: Sequence[Gap], *, stage: str) -> list[Finding]:
 
 def _feature(found: Feature, stage: str, method: str) -> Finding:
     way = "more" if found.proxy.value > 0 else "less"
+    reason = PAYS[found.kind] if way == "more" else PAYS[found.kind].replace("less of", "more of")
     alike = f" (moves with {', '.join(map(words_for, found.alike))})" if found.alike else ""
     paid = f"proxy {_weight(found.proxy)}, gold {_weight(found.gold)}"
     return Finding(
         claim=f"hacking.feature.{_slug(found.name)}", stage=stage, axis="reward", value=found.excess.value, low=found.excess.low,
         high=found.excess.high, n=found.n, clusters=found.clusters, method=method, unit="spread per spread", better=None, p=found.p,
-        p_adjusted=found.p_adjusted, note=f"{found.kind}: {way} {words_for(found.name)}{alike}: {paid}; {PAYS[found.kind]}",
+        p_adjusted=found.p_adjusted, note=f"{found.kind}: {way} {words_for(found.name)}{alike}: {paid}; {reason}",
         exhibits=tuple(map(_told, found.pairs)),
     )  # fmt: skip
 
