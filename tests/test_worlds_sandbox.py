@@ -12,7 +12,8 @@ QUICK = Limits(wall=10, cpu=1, memory=256 << 20, file=100_000)
 
 
 def test_an_honest_program_hands_back_its_answer():
-    ran = run({"solution.py": "def double(x):\n    print('working')\n    return 2 * x\n"}, "import solution\nanswer(solution.double(arguments[0]))", 21)
+    files = {"solution.py": "def double(x):\n    print('working')\n    return 2 * x\n"}
+    ran = run(files, "import solution\nanswer(solution.double(arguments[0]))", 21)
     assert (ran.how, ran.answer, ran.told) == ("ended", 42, "working")
 
 

@@ -22,7 +22,7 @@ from alignwright.worlds.table import Floats, Table
 ROOMS, SOIL, STEPS = 3, 0.1, 100
 ACTIONS = (*(f"clean room {i + 1}" for i in range(ROOMS)), "open or shut the eyes")
 BLINK = ROOMS
-_PATTERNS = tuple(product((0, 1), repeat=ROOMS))
+PATTERNS = tuple(product((0, 1), repeat=ROOMS))
 
 
 def cleaned(dirty: tuple[int, ...], eyes: int, action: int) -> tuple[tuple[int, ...], int]:
@@ -44,7 +44,7 @@ def chance(before: tuple[int, ...], after: tuple[int, ...]) -> float:
 
 def table(check: bool = False) -> Table:
     """All 16 states: the dirt in each room, and whether the eyes are open. A step pays for the rooms as it leaves them."""
-    states = [(dirty, eyes) for dirty in _PATTERNS for eyes in (1, 0)]
+    states = [(dirty, eyes) for dirty in PATTERNS for eyes in (1, 0)]
     count = len(states)
     next_SAN = np.zeros((count, len(ACTIONS), count))
     for s, (dirty, eyes) in enumerate(states):
@@ -63,13 +63,13 @@ def table(check: bool = False) -> Table:
 
 def reference(noise: float = 0.1) -> Floats:
     """A decent cleaner: opens its eyes when they are shut, else cleans the first dirty room; with a share of random actions."""
-    best_S = [BLINK if not eyes else next((i for i, d in enumerate(dirty) if d), 0) for dirty in _PATTERNS for eyes in (1, 0)]
+    best_S = [BLINK if not eyes else next((i for i, d in enumerate(dirty) if d), 0) for dirty in PATTERNS for eyes in (1, 0)]
     return (1.0 - noise) * np.eye(len(ACTIONS))[best_S] + noise / len(ACTIONS)
 
 
 def known_fully(policy_OA: Floats) -> Floats:
     """A policy over what is observed (nine observations) as one over the sixteen states."""
-    return np.stack([policy_OA[i if eyes else len(_PATTERNS)] for i in range(len(_PATTERNS)) for eyes in (1, 0)])
+    return np.stack([policy_OA[i if eyes else len(PATTERNS)] for i in range(len(PATTERNS)) for eyes in (1, 0)])
 
 
 class ClosedEyes(gym.Env[Any, Any]):
@@ -79,13 +79,13 @@ class ClosedEyes(gym.Env[Any, Any]):
 
     def __init__(self, check: bool = False, render_mode: str | None = None) -> None:
         self.check, self.render_mode = check, render_mode
-        self.observation_space = gym.spaces.Discrete(len(_PATTERNS) + 1)
+        self.observation_space = gym.spaces.Discrete(len(PATTERNS) + 1)
         self.action_space = gym.spaces.Discrete(len(ACTIONS))
-        self.dirty, self.eyes, self.time = _PATTERNS[0], 1, 0
+        self.dirty, self.eyes, self.time = PATTERNS[0], 1, 0
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[int, dict[str, Any]]:
         super().reset(seed=seed, options=options)
-        self.dirty, self.eyes, self.time = _PATTERNS[0], 1, 0
+        self.dirty, self.eyes, self.time = PATTERNS[0], 1, 0
         return self._seen(), {"true": 0.0}
 
     def step(self, action: int) -> tuple[int, float, bool, bool, dict[str, Any]]:
@@ -100,4 +100,4 @@ class ClosedEyes(gym.Env[Any, Any]):
         return f"{' '.join('.#'[d] for d in self.dirty)}   {'o o' if self.eyes else '- -'}"
 
     def _seen(self) -> int:
-        return _PATTERNS.index(self.dirty) if self.eyes else len(_PATTERNS)
+        return PATTERNS.index(self.dirty) if self.eyes else len(PATTERNS)
