@@ -30,7 +30,7 @@ from torch import Tensor, nn
 from transformers import AutoModelForSequenceClassification
 
 from alignwright.core.records import Prompt, Score
-from alignwright.model.adapters import load_adapter, merge, merged
+from alignwright.model.adapters import load_adapter, merge
 from alignwright.model.logprob import scored_hidden, trunk
 from alignwright.model.packing import PackedBatch, pack, plan_batches
 from alignwright.model.tokens import TokenRow
@@ -190,19 +190,19 @@ def end_positions(rows: Sequence[TokenRow], packed: PackedBatch) -> Tensor:
 
 @torch.inference_mode()
 def score_rows(policy: LocalPolicy, head: nn.Linear, rows: Sequence[TokenRow]) -> Tensor:
-    """Scores of all replies, rows in order, in batches within the policy's token budget, the adapter merged. On the CPU, shape [R]."""
+    """Scores of all replies, rows in order, in batches within the token budget. On the CPU, shape [R]. An adapter stays beside its weights:
+    merged ones would be a second copy of the model."""
     parts = [(i, part) for i, row in enumerate(rows) for part in _within(row, policy.token_budget)]
     lines = [part for _, part in parts]
     found: list[list[float]] = [[] for _ in lines]
     done = 0
-    with merged(policy):
-        for batch in plan_batches(lines, policy.token_budget, shuffle_seed=None):
-            scores = end_scores(policy, head, [lines[i] for i in batch]).tolist()
-            for i in batch:
-                found[i], scores = scores[: len(lines[i].replies)], scores[len(lines[i].replies) :]
-            done += len(batch)
-            if policy.progress:
-                policy.progress(done, len(lines))
+    for batch in plan_batches(lines, policy.token_budget, shuffle_seed=None):
+        scores = end_scores(policy, head, [lines[i] for i in batch]).tolist()
+        for i in batch:
+            found[i], scores = scores[: len(lines[i].replies)], scores[len(lines[i].replies) :]
+        done += len(batch)
+        if policy.progress:
+            policy.progress(done, len(lines))
     return torch.tensor([score for scores in found for score in scores], dtype=torch.float32)
 
 
