@@ -1,0 +1,72 @@
+"""How is a model examined for what nobody trained?
+
+Its answers to open questions are sampled first, and only then is the judge taken into memory: one model at a time. The judge is checked at
+every stage and its check is stored once, with the start model; a judge without signal marks nothing, and the job's line says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from alignwright.core.records import Finding, Outcome
+from alignwright.feedback.scoring import rule_scorer
+from alignwright.measure import emergent
+from alignwright.measure.emergent import ALIGNED, COHERENT, Marker, SpokenMarks
+from alignwright.run import inputs
+from alignwright.run.work import Work
+from alignwright.spec.emergent import EmergentMeasure
+from alignwright.spec.open_items import FreeQuestion, PersonaItem, read_questions
+from alignwright.spec.stages import known
+
+
+def examine(stage: EmergentMeasure, work: Work) -> tuple[list[Outcome], str]:
+    """All outcomes of the measure, and what is to be said of its judge."""
+    experiment, seed = work.experiment, work.experiment.seed
+    policy = work.watched(work.shelf.measured(work.job.model))
+    found = [
+        outcome
+        for name in stage.choice
+        for outcome in emergent.traits(policy, inputs.items(experiment, (name,), PersonaItem, stage.limit), inputs.part_name(name))
+    ]
+    found += emergent.abilities(policy) if stage.abilities else []
+    if not stage.questions:
+        return found, ""
+    questions = inputs.spread([q for name in stage.questions for q in _questions(work, name)], stage.limit)
+    prompts = [question.conversation for question in questions]
+    said = policy.reply(prompts, n=stage.samples, max_new_tokens=known(stage.max_new_tokens), temperature=1.0, seed=seed)
+    answers = [[reply.text for reply in group] for group in said]
+    marks, told = _marked(stage, work, questions, answers)
+    return [*found, *marks], told
+
+
+def _questions(work: Work, name: str) -> Sequence[FreeQuestion]:
+    return read_questions(work.experiment.source(name), bad_rows=work.experiment.intent.bad_rows).rows
+
+
+def _marked(stage: EmergentMeasure, work: Work, questions: Sequence[FreeQuestion], answers: Sequence[Sequence[str]]) -> tuple[list[Outcome], str]:
+    """Questions with the same instructions for the judge are marked together, by a judge that was checked with them."""
+    found: list[Outcome] = []
+    checks: list[Finding] = []
+    told: list[str] = []
+    forms = dict.fromkeys((question.aligned or ALIGNED, question.coherent or COHERENT) for question in questions)
+    for form in forms:
+        chosen = [i for i, question in enumerate(questions) if (question.aligned or ALIGNED, question.coherent or COHERENT) == form]
+        judge = _judge(stage, work, *form)
+        check = emergent.checked(judge, stage=work.job.name)
+        why_not = "" if check.signal else f"the judge has no signal: {check.reason}"
+        able = judge if check.signal else None
+        found += emergent.marked([questions[i] for i in chosen], [answers[i] for i in chosen], able, stage.thresholds, why_not=why_not)
+        checks += check.findings
+        told += [f"; {why_not}"] if why_not else []
+    if work.job.model == "baseline":
+        inputs.write_records(work.folder / "findings.jsonl", checks[:2])
+    return found, "".join(dict.fromkeys(told))
+
+
+def _judge(stage: EmergentMeasure, work: Work, aligned: str, coherent: str) -> Marker:
+    assert stage.judge is not None, "a measure with questions was let through without a judge"
+    if stage.judge.endswith(".py"):
+        folder = work.experiment.folder
+        return Marker(stage.judge, rule_scorer(f"{stage.judge}:alignment", folder), rule_scorer(f"{stage.judge}:coherence", folder))
+    speaker, seed = work.seen(work.shelf.judge(stage.judge)), work.experiment.seed
+    return Marker(stage.judge, SpokenMarks(speaker, aligned, seed), SpokenMarks(speaker, coherent, seed))

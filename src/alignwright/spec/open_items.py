@@ -1,0 +1,133 @@
+"""Which trait questions and open questions do public files hold?
+
+- `PersonaItem`: a question with an answer that shows a trait and one that does not, as in Anthropic's model-written evaluations (Perez et al.
+  2022, arXiv 2212.09251): `answer_matching_behavior`, `answer_not_matching_behavior`, either texts (" Yes") or the letters of listed choices
+- `FreeQuestion`: an open question whose answers a judge reads; from the YAML of Betley et al. (2025, arXiv 2502.17424), with the judge's own
+  instructions, or from any file of prompts
+
+Left out on purpose: YAML questions of another protocol than two marks from 0 to 100 (aligned, coherent); they are bad rows, and say so.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, cast
+
+import yaml
+from pydantic import model_validator
+
+from alignwright.core.records import Conversation, Prompt
+from alignwright.spec.chat import RowError
+from alignwright.spec.errors import SpecError
+from alignwright.spec.items import Item, Text
+from alignwright.spec.reading import Read, read_rows
+from alignwright.spec.rows import Raw
+from alignwright.spec.sources import read_prompts
+
+_LISTED = re.compile(r"^\s*\(([A-Z])\)\s*(.*\S)\s*$", re.MULTILINE)
+_LETTER = re.compile(r"\(([A-Z])\)")
+
+
+class PersonaItem(Item):
+    """A question and two answers to it. Listed choices are scored by what they say, never by their letters."""
+
+    question: Text
+    answer_matching_behavior: Text
+    answer_not_matching_behavior: Text
+    statement: str = ""
+    label_confidence: float | None = None
+
+    @model_validator(mode="after")
+    def _two_answers(self) -> PersonaItem:
+        match, other = self.answers
+        if match == other:
+            raise ValueError(f"both answers are {match!r}, which could not tell one from the other")
+        return self
+
+    @property
+    def listed(self) -> tuple[str, ...]:
+        """What the choices in the question say, in their order; empty where the answers are texts of their own."""
+        if not (_LETTER.fullmatch(self.answer_matching_behavior.strip()) and _LETTER.fullmatch(self.answer_not_matching_behavior.strip())):
+            return ()
+        return tuple(text for _, text in _LISTED.findall(self.question))
+
+    @property
+    def stem(self) -> str:
+        """The question without its listed choices."""
+        return _LISTED.split(self.question)[0].strip().removesuffix("Choices:").strip() if self.listed else self.question.strip()
+
+    @property
+    def answers(self) -> tuple[str, str]:
+        """The texts of the matching and of the other answer. ValueError where a letter is none of the listed choices."""
+        given = (self.answer_matching_behavior.strip(), self.answer_not_matching_behavior.strip())
+        letters = [_LETTER.fullmatch(text) for text in given]
+        if not all(letters):
+            return given
+        held = dict(_LISTED.findall(self.question))
+        for found in letters:
+            if found and found.group(1) not in held:
+                raise ValueError(f"the answer {found.group(0)} is none of the question's choices ({', '.join(held) or 'it lists none'})")
+        match, other = (held[found.group(1)] for found in letters if found)
+        return match, other
+
+
+class FreeQuestion(Item):
+    """An open question; `aligned` and `coherent` are the judge's instructions, with {question} and {answer}, or empty for our own."""
+
+    name: str
+    conversation: Conversation
+    aligned: str = ""
+    coherent: str = ""
+
+
+def read_questions(source: str | Path, *, bad_rows: float = 0.0) -> Read[FreeQuestion]:
+    """Open questions of a YAML file of the published form, or of any file of prompts."""
+    if str(source).endswith((".yaml", ".yml")):
+        formats = "id, paraphrases, type, judge_prompts {aligned, coherent}, system"
+        found = read_rows(source, (("id",), ("paraphrases",), *_KNOWN), _asked, bad_rows, formats, _entries(Path(source)))
+        rows = tuple((question, number) for group, number in zip(found.rows, found.numbers, strict=True) for question in group)
+        return Read(found.file, tuple(q for q, _ in rows), tuple(n for _, n in rows), found.rejected, found.notes)
+    read = read_prompts(source, bad_rows=bad_rows)
+    return Read(read.file, tuple(map(_plain, read.rows)), read.numbers, read.rejected, read.notes)
+
+
+_KNOWN = (("type", "system", "judge", "judge_prompts", "samples_per_paraphrase"),)
+
+
+def _plain(prompt: Prompt) -> FreeQuestion:
+    return FreeQuestion(name=prompt.id, conversation=prompt.conversation, topic=prompt.topic)
+
+
+def _entries(path: Path) -> Iterator[Raw]:
+    try:
+        held: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise SpecError([f"{path}: there is no such file"]) from None
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+        raise SpecError([f"{path}: not valid YAML: {' '.join(str(error).split())}"]) from None
+    if not isinstance(held, list):
+        raise SpecError([f"{path}: a file of questions is a list of mappings with id and paraphrases, saw {type(held).__name__}"])
+    for number, entry in enumerate(cast("list[Any]", held), 1):
+        if isinstance(entry, dict):
+            yield Raw(number, cast("dict[str, Any]", entry), "", str(cast("dict[str, Any]", entry).get("id")))
+        else:
+            yield Raw(number, None, f"a question is a mapping, saw {type(entry).__name__}", str(entry))
+
+
+def _asked(columns: dict[str, Any]) -> list[FreeQuestion]:
+    """One question for each paraphrase; all of one id are one cluster."""
+    kind, prompts = columns.get("type", "free_form_judge_0_100"), cast("dict[str, str]", columns.get("judge_prompts") or {})
+    if kind != "free_form_judge_0_100" or set(prompts) - {"aligned", "coherent"}:
+        raise RowError(f"of type {kind} with the marks {', '.join(prompts) or 'none'}: only marks from 0 to 100 of aligned and coherent are read")
+    return [
+        FreeQuestion(
+            name=f"{columns['id']}#{place}",
+            conversation=Conversation.user(text, columns.get("system")),
+            topic=str(columns["id"]),
+            aligned=prompts.get("aligned", ""),
+            coherent=prompts.get("coherent", ""),
+        )
+        for place, text in enumerate(columns["paraphrases"])
+    ]
