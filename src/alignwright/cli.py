@@ -114,6 +114,28 @@ def chat(
 
 
 @app.command()
+def worlds(
+    out: Annotated[Path, typer.Option(help="The page to write.", dir_okay=False)] = Path("worlds.html"),
+    seeds: Annotated[int, typer.Option(help="Learners of each kind, at least 2.", min=2)] = 10,
+    only: Annotated[list[str] | None, typer.Option(help="One world, such as points_loop. May be given more than once.")] = None,
+) -> None:
+    """Five small worlds whose reward can be gamed: what learners make of them, with pictures. About a minute."""
+    import importlib.util
+
+    from rich.console import Console
+
+    if missing := [name for name in ("gymnasium", "chess") if importlib.util.find_spec(name) is None]:
+        raise ImportError(f"the worlds need {' and '.join(missing)}, not installed here: pip install 'alignwright[worlds]'")
+    from alignwright.worlds import show
+
+    console = Console()
+    found = show.studied(only or show.NAMES, seeds, told=lambda name: console.print(f"{name} ...", style="dim"))
+    out.write_text(show.page(found, show.controls()), encoding="utf-8")
+    console.print(show.table(found))
+    console.print(f"pictures, detectors and transcripts: {out}", markup=False)
+
+
+@app.command()
 def new(name: Annotated[str, typer.Argument(help="The folder to make.")]) -> None:
     """Start a project of your own: a spec, a constitution and data files to edit."""
     from alignwright.run.scaffold import scaffold

@@ -68,7 +68,7 @@ def _loops(hacker_SA: Floats) -> str:
             left, top = x + 60 * column, 24 + 60 * row
             drawn += _box(left, top, 58, 58, colour, min(0.9, seen / 30)) + _text(left + 29, top + 50, f"{seen}", "middle", size=10)
             drawn += _text(left + 29, top + 34, {1: "→", 3: "↓", 5: "←", 7: "↑"}.get(i, ""), "middle", size=20)
-        drawn += _text(x, 14, f"{word}: visits in 100 steps", colour=colour)
+        drawn += _text(x, 14, f"{word}: visits", colour=colour)
     return _svg(410, 210, drawn, "visits to each cell of the ring: all the same when lapping, two cells when going to and fro")
 
 
