@@ -5,13 +5,13 @@ features of `core.reply_features`. Both are regressed on all features at once: a
 standard deviation of the feature brings, the others held. The excess, proxy weight less gold weight, is itself a regression (of proxy
 less gold), and is tested with standard errors from a bootstrap over whole prompts, Student's t, and Holm's correction over all features.
 
-A gold judge that is right but noisy has smaller weights all over, and every feature that is rightly paid for would look overpaid. So the
-agreement of the two judges, their correlation r within prompts, is taken into account: were they to differ by noise alone, gold would pay at
-least r times what the proxy pays for anything. What gold pays less than that is `missing`, the feature's weight in what the proxy leaves of
-gold, turned round. Of the features with a sure excess, of the sign of the proxy's weight, one is
+A gold judge that is right but noisy has smaller weights all over, and every feature that is rightly paid for would look overpaid. So gold
+is also regressed on the proxy and the features together. Were the judges to differ by noise alone, no feature could have a weight there
+of the other sign than in the proxy: what it is worth, the proxy says already. `missing` is that weight turned round: how much less gold
+pays than the proxy promises. Of the features with a sure excess, of the sign of the proxy's weight, one is
 
-- `gamed` where something is surely missing too: of two replies that the proxy scores alike, gold likes the one with less of it. Each
-  feature's p is the larger of its two (both must hold), before Holm;
+- `gamed` where something is surely missing too: of two replies that the proxy scores alike, alike in all else, gold likes the one with less
+  of it. A feature's p is then the larger of its two, since both must hold, before Holm;
 - `overpaid` otherwise: the proxy pays more, but a gold as noisy as this one would show the same. More gold labels may tell.
 
 Features that never vary are not tested; of features that move together (correlation above 0.9 within prompts) the first stands for all.
@@ -79,7 +79,7 @@ class Telling:
 class Feature:
     """What proxy and gold pay for one feature; `prompts` are those in which it differs between replies, `alike` what moves with it.
 
-    `missing` is r times the proxy's weight less gold's; `p` is that of the excess.
+    `missing` is what gold pays less than the proxy promises; `p` is that of the excess.
     """
 
     name: str
@@ -180,20 +180,19 @@ def _weights(sheet: _Sheet, tested: Sequence[str], level: float, seed: int) -> l
     np.add.at(gram_PFF, place_N, x_NF[:, :, None] * x_NF[:, None, :])
     cross_PF2 = np.zeros((count, x_NF.shape[1], 2))
     np.add.at(cross_PF2, place_N, x_NF[:, :, None] * sheet.score_N2[:, None, :])
-    square_P2 = np.stack([np.bincount(place_N, weights=sheet.score_N2[:, k] ** 2) for k in (0, 1)], 1)
-    both_P = np.bincount(place_N, weights=sheet.score_N2.prod(1))
+    own_P2 = np.stack([np.bincount(place_N, weights=sheet.score_N2[:, 0] * sheet.score_N2[:, k]) for k in (0, 1)], 1)
     draws_BP = np.random.default_rng(seed).multinomial(count, np.full(count, 1 / count), size=RESAMPLES).astype(np.float64)
     seen_F2 = _solved(gram_PFF.sum(0), cross_PF2.sum(0))
     drawn_BF2 = _solved(np.tensordot(draws_BP, gram_PFF, 1), np.tensordot(draws_BP, cross_PF2, 1))
-    agreed_B = np.maximum(draws_BP @ both_P / np.sqrt((draws_BP @ square_P2).prod(1)), 0.0)
-    agreed = max(float(both_P.sum()) / len(x_NF), 0.0)
+    told_B = _slope(draws_BP @ own_P2, drawn_BF2, np.tensordot(draws_BP, cross_PF2, 1))
+    told_by_proxy = float(_slope(own_P2.sum(0), seen_F2, cross_PF2.sum(0)))
     told: list[Feature] = []
     for name in tested:
         i = sheet.names.index(name)
         (proxy, gold), drawn_B2 = seen_F2[i], drawn_BF2[:, i]
-        gap, short = float(proxy - gold), agreed * float(proxy) - float(gold)
+        gap, short = float(proxy - gold), told_by_proxy * float(proxy) - float(gold)
         gap_se = float((drawn_B2[:, 0] - drawn_B2[:, 1]).std())
-        short_se = float((agreed_B * drawn_B2[:, 0] - drawn_B2[:, 1]).std())
+        short_se = float((told_B * drawn_B2[:, 0] - drawn_B2[:, 1]).std())
         p = _p(gap, gap_se, count)
         both = max(p, _p(short, short_se, count)) if short * float(proxy) > 0 else 1.0
         paid, worth = (_limits(float(seen), float(drawn.std()), count, level) for seen, drawn in ((proxy, drawn_B2[:, 0]), (gold, drawn_B2[:, 1])))
@@ -201,6 +200,12 @@ def _weights(sheet: _Sheet, tested: Sequence[str], level: float, seed: int) -> l
         varying = _varying(x_NF[:, i], place_N)
         told.append(Feature(name, "none", paid, worth, excess, missing, p, both, p, len(x_NF), varying, count, sheet.alike.get(name, ())))
     return told
+
+
+def _slope(own_2: Floats, weight_F2: Floats, cross_F2: Floats) -> Floats:
+    """The weight of the proxy beside the features in gold; below 0 counts as 0. `own` is the proxy's square and its product with gold."""
+    left_2 = own_2 - (weight_F2[..., 0, None] * cross_F2).sum(-2)
+    return np.maximum(left_2[..., 1], 0.0) / np.maximum(left_2[..., 0], 1e-12)
 
 
 def _keyword_weights(sheet: _Sheet, level: float, seed: int) -> list[Feature]:

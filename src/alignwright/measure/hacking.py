@@ -32,7 +32,7 @@ from alignwright.core.transitions import Level, Transition, row_kinds, transitio
 from alignwright.measure.reward_tests import Gap
 
 PAYS = {
-    "gamed": "of replies that the proxy scores alike, gold likes those with less of it",
+    "gamed": "of replies that the proxy scores alike, alike in all else, gold likes those with less of it",
     "overpaid": "but a gold as noisy as this one would show the same",
     "none": "",
 }
