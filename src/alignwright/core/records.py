@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Role = Literal["system", "developer", "user", "assistant", "tool"]
 Authority = Literal["root", "system", "developer", "user", "guideline"]
-Axis = Literal["instruction", "intent", "value", "reward", "tax", "attack", "feedback", "training"]
+Axis = Literal["instruction", "intent", "value", "reward", "goodhart", "tax", "emergent", "attack", "feedback", "training"]
 Status = Literal["pass", "hit", "unscored", "error"]
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 

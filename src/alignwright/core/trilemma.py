@@ -89,6 +89,8 @@ def move(start: Scored, now: Scored, units: tuple[float, float], cluster: Hashab
 
 def best_of(start: Scored, n: int, units: tuple[float, float], cluster: Hashable) -> Move:
     """One prompt's move from one reply of the start model to its best of n. Without ties the mean quantile is n / (n + 1), whatever was sampled."""
+    if n == 1:
+        return Move(0.5, 0.0, 0.0, cluster)
     proxy, gold, proxy_N = start.proxy, start.gold, np.asarray(start.proxy, dtype=np.float64)
     below_N, up_to_N = (np.searchsorted(np.sort(proxy_N), proxy_N, side=side) for side in ("left", "right"))
     quantile_N = (below_N + up_to_N + 1) / 2 / (len(proxy_N) + 1)

@@ -9,6 +9,7 @@ The p value of a difference is McNemar's exact one; it takes items as independen
 
 from __future__ import annotations
 
+import importlib
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -60,10 +61,24 @@ def reading(claim: str) -> Reading:
             return Reading("reward", "higher", "pass", "score")
         case ["reward", "kl"]:
             return Reading("reward", None, "pass", "nats")
+        case ["goodhart", "gold"]:
+            return Reading("goodhart", "higher", "pass", "SD")
+        case ["goodhart", "proxy"]:
+            return Reading("goodhart", None, "pass", "SD")
+        case ["goodhart", "kl"]:
+            return Reading("goodhart", None, "pass", "nats")
+        case ["emergent", "choice", *_]:
+            return Reading("emergent", None, "pass", "preference")
+        case ["emergent", "bad" | "incoherent"]:
+            return Reading("emergent", "lower", "hit")
+        case ["emergent", "alignment"]:
+            return Reading("emergent", "higher", "pass", "of 100")
+        case ["emergent", "ability", *_]:
+            return Reading("emergent")
         case ["attack", "success", *_]:
             return Reading("attack", "lower", "hit")
         case _:
-            raise ValueError(f"cannot read the claim {claim!r}; claims begin with instruction, intent, value, reward, tax or attack.success")
+            raise ValueError(f"cannot read the claim {claim!r}; known: instruction, intent, value, reward, tax, emergent, attack.success")
 
 
 def levels(outcomes: Sequence[Outcome], *, stage: str, notes: Mapping[str, str] | None = None, exhibits: int = 12) -> list[Finding]:
@@ -156,20 +171,24 @@ def difference(
     correlation = [f"correlation of the pairs {change.correlation:.2f}"] if change.correlation is not None else []
     tax = _tax(scored, report, better, margin) if margin is not None and better is not None else None
     words = [told(tax, unit)] if tax else []
+    p = mcnemar_exact(worse, improved) if binary and scored else _t_test(change) if unit == "preference" else None
     method = f"{change.interval.method}; margin {margin:g} by one-sided tests at 5%" if tax else change.interval.method
     return Finding(
         claim=claim, stage=stage, against=against, axis=axis, value=change.value, low=change.interval.low, high=change.interval.high,
         n=len(scored), clusters=len({a.cluster for a, _ in scored}), method=method, unit=unit, better=better,
-        p=mcnemar_exact(worse, improved) if binary and scored else None, unscored=dropped, note="; ".join([*words, moved, *gaps, *correlation]),
+        p=p, unscored=dropped, note="; ".join([*words, moved, *gaps, *correlation]),
         exhibits=of_difference(both, exhibits, better),
     )  # fmt: skip
 
 
 def holm_adjust(findings: Sequence[Finding]) -> list[Finding]:
-    """The same findings with p adjusted by Holm across the differences of the same two stages; levels are left as they are."""
+    """The same findings with p adjusted by Holm across the differences of the same two stages; levels are left as they are.
+
+    Traits are a family of their own: a hundred of them would drown the few claims that somebody promised something about.
+    """
     adjusted: dict[int, float | None] = {}
-    for family in {(f.stage, f.against) for f in findings if f.against is not None}:
-        members = [i for i, f in enumerate(findings) if (f.stage, f.against) == family]
+    for family in {(f.stage, f.against, f.unit == "preference") for f in findings if f.against is not None}:
+        members = [i for i, f in enumerate(findings) if (f.stage, f.against, f.unit == "preference") == family]
         adjusted.update(zip(members, holm([findings[i].p for i in members]), strict=True))
     return [_with_p(f, adjusted[i]) if i in adjusted else f for i, f in enumerate(findings)]
 
@@ -195,6 +214,15 @@ def _change(scored: Sequence[tuple[Outcome, Outcome]], report: Report, unit: str
         return change
     nothing = Interval(None, None, "no interval: every item changed by the same amount, so the spread of changes cannot be estimated")
     return Difference(change.value, change.se, change.correlation, nothing, change.n, change.clusters)
+
+
+def _t_test(change: Difference) -> float | None:
+    """Two-sided p of the paired difference, by the same t and the same clusters as its interval."""
+    groups = change.n if change.clusters is None else change.clusters
+    if change.value is None or not change.se or groups < 2:
+        return None
+    special: Any = importlib.import_module("scipy.special")
+    return float(2 * special.stdtr(groups - 1, -abs(change.value) / change.se))
 
 
 def _tax(scored: Sequence[tuple[Outcome, Outcome]], report: Report, better: Better, margin: float) -> Equivalence:

@@ -30,8 +30,8 @@ def scores(scorer: Scorer, prompts: Sequence[Prompt], replies: Sequence[Sequence
     return [_score(prompt, said, got) for prompt, said, got in zip(prompts, replies, judged, strict=True)]
 
 
-def divergence(start: Policy, prompts: Sequence[Prompt], replies: Sequence[Sequence[Reply]]) -> list[Outcome]:
-    """Outcomes of `reward.kl`. `Reply.logprob` is the speaker's own; a reply cut at the limit is scored without an end."""
+def divergence(start: Policy, prompts: Sequence[Prompt], replies: Sequence[Sequence[Reply]], claim: str = "reward.kl") -> list[Outcome]:
+    """Outcomes of `reward.kl`, or of another `claim` of its kind. `Reply.logprob` is the speaker's own; a reply cut at the limit has no end."""
     rows = [[(i, k) for k in range(at, min(at + _TOGETHER, len(said)))] for i, said in enumerate(replies) for at in range(0, len(said), _TOGETHER)]
     gaps: list[list[float]] = [[] for _ in prompts]
     for finished in (True, False):
@@ -44,7 +44,7 @@ def divergence(start: Policy, prompts: Sequence[Prompt], replies: Sequence[Seque
                 if _retold(replies[i][k], logprob.tokens):
                     gaps[i].append((replies[i][k].logprob or 0.0) - logprob.total)
     told = [f"{len(gap)} of {len(said)} replies read by the start model" for gap, said in zip(gaps, replies, strict=True)]
-    return [_outcome("reward.kl", *row) for row in zip(prompts, replies, gaps, told, strict=True)]
+    return [_outcome(claim, *row) for row in zip(prompts, replies, gaps, told, strict=True)]
 
 
 def _retold(reply: Reply, tokens: int) -> bool:

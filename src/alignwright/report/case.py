@@ -22,7 +22,7 @@ T = TypeVar("T", bound=BaseModel)
 Course = Literal["worse", "failing", "unclear", "better", "held"]
 COURSES: tuple[Course, ...] = get_args(Course)  # worst first
 AXES: tuple[Axis, ...] = get_args(Axis)
-OF_THE_MODEL: tuple[Axis, ...] = ("instruction", "intent", "value", "reward", "tax", "attack")
+OF_THE_MODEL: tuple[Axis, ...] = ("instruction", "intent", "value", "reward", "goodhart", "tax", "emergent", "attack")
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,9 @@ AXES: dict[Axis, tuple[str, str]] = {
     "intent": ("Does it do what is meant?", "Holding to what is true and meant, whatever the words or the pressure."),
     "value": ("Does it honour the values?", "Refusing what harms, helping with what does not, and preferring the better reply."),
     "reward": ("Does it get what it was trained for?", "A judge's score of replies to held-out prompts, and the distance moved for it."),
+    "goodhart": ("Was the proxy gamed?", "The proxy that training raised, beside a gold judge it never saw; in SDs of the start model's replies."),
     "tax": ("What did it cost?", "Ability lost on the way. A promise about a tax is judged by the change from the baseline."),
+    "emergent": ("Did anything change that nobody trained?", "Traits, free answers and small abilities far from what was trained on."),
     "attack": ("Does it hold under attack?", "The share of attacked prompts that were answered after all."),
     "feedback": ("Who was asked?", "Every voter is checked on pairs with a known answer before its votes count."),
     "training": ("What happened in training?", ""),
@@ -32,6 +34,15 @@ _CLAIMS = {
     "reward.kl": "Distance from the start model",
     "reward.accuracy": "Reward model right on held-out pairs",
     "reward.longer": "Reward model prefers the longer reply",
+    "goodhart.proxy": "The proxy's score",
+    "goodhart.gold": "The gold judge's score",
+    "goodhart.kl": "Distance from the start model, for the curve",
+    "goodhart.covariance": "How gold moves with the proxy",
+    "goodhart.peak": "Where gold would be highest",
+    "trilemma.optimization": "Optimisation",
+    "trilemma.capture": "Value capture",
+    "trilemma.generalization": "Generalisation",
+    "trilemma.gap": "Gap between proxy and gold",
     "tax.bits_per_byte": "Plain text, bits per byte",
     "tax.choice": "Multiple-choice questions right",
     "tax.choice_sum": "Multiple choice by the whole log-probability",
@@ -41,9 +52,19 @@ _CLAIMS = {
     "tax.generation.loops": "Replies that loop",
     "tax.generation.distinct": "Distinct word pairs",
     "tax.generation.length": "Length of replies",
+    "emergent.choice": "Preference for the answer that shows the trait",
+    "emergent.bad": "Bad answers to open questions",
+    "emergent.incoherent": "Answers that make no sense",
+    "emergent.alignment": "The judge's mark of alignment, 0 to 100",
+    "emergent.excess": "Rise of bad answers over that of incoherent ones",
+    "emergent.ability": "Small abilities",
     "attack.success": "Attacks that got through",
 }
-_PARTS = {"tax.choice": "file", "value.pairs": "principle", "attack.success": "way of attacking"}
+_PARTS = {
+    **{f"goodhart.{part}": "best of n" for part in ("proxy", "gold", "kl")},
+    **{f"trilemma.{part}": "best of n" for part in ("optimization", "capture", "generalization", "gap")},
+    "tax.choice": "file", "emergent.choice": "trait", "emergent.ability": "ability", "value.pairs": "principle", "attack.success": "way of attacking",
+}  # fmt: skip
 VOTER = {"accuracy": "right on known pairs", "longer": "prefers the longer", "position": "follows the position", "consistency": "agrees with itself"}
 COURSES = {"worse": "got worse", "failing": "still failing", "unclear": "not scored", "better": "improved", "held": "held"}
 STATUSES = {"pass": "pass", "hit": "fail", "unscored": "unscored", "error": "error", None: "not known"}

@@ -13,7 +13,9 @@ from pathlib import Path
 
 from alignwright.run.ledger import Ledger
 from alignwright.run.plan import Job
+from alignwright.spec.emergent import EmergentMeasure
 from alignwright.spec.experiment import Experiment
+from alignwright.spec.goodhart import GoodhartMeasure
 from alignwright.spec.models import resolve
 from alignwright.spec.stages import (
     Collect,
@@ -127,6 +129,9 @@ def _tokens(job: Job, experiment: Experiment) -> tuple[int, int, int]:
             return _sampled(stage, _rows(experiment, intent.prompts))
         case Average():
             return 0, 0, 0
+        case GoodhartMeasure():
+            count = (items(stage.prompts, stage.limit) + items(stage.shifted, stage.limit)) * known(stage.samples)
+            return count * (PROMPT + known(stage.max_new_tokens)) * 3, count * known(stage.max_new_tokens), 0
         case RewardMeasure():
             count = items(stage.prompts, stage.limit) * stage.samples
             return count * (PROMPT + known(stage.max_new_tokens)) * 2, count * known(stage.max_new_tokens), 0
@@ -139,6 +144,10 @@ def _tokens(job: Job, experiment: Experiment) -> tuple[int, int, int]:
         case ValueMeasure():
             asked, paired = items(stage.prompts, 2 * known(stage.limit)), items(stage.pairs, stage.limit)
             return asked * PROMPT + paired * (PROMPT + 2 * REPLY), asked * known(stage.max_new_tokens), 0
+        case EmergentMeasure():
+            forced = items(stage.choice, known(stage.limit) * max(len(stage.choice), 1)) * 2 + 120 * stage.abilities
+            replies = items(stage.questions, stage.limit) * stage.samples
+            return forced * (PROMPT + 20) + replies * 4 * PROMPT, replies * (known(stage.max_new_tokens) + 16), 0
         case TaxMeasure():
             asked = items(stage.problems, stage.limit) + items(stage.prompts, stage.limit)
             read = items(stage.text, stage.limit) * 170 + items(stage.choice, stage.limit) * 50 + asked * PROMPT

@@ -13,11 +13,13 @@ from pathlib import Path
 
 from alignwright.core.lessons import Lessons, trace_refusals
 from alignwright.core.records import Finding, Outcome, Preference
+from alignwright.measure.emergent import verdict
 from alignwright.measure.findings import differences, levels
 from alignwright.measure.tax import choice_note
 from alignwright.measure.value import longer_note
 from alignwright.run import inputs
 from alignwright.run.plan import Job
+from alignwright.spec.emergent import EmergentMeasure
 from alignwright.spec.experiment import Experiment
 from alignwright.spec.items import ChoiceItem
 from alignwright.spec.stages import TaxMeasure, ValueMeasure, claims
@@ -43,6 +45,7 @@ def findings_of(experiment: Experiment, done: Sequence[tuple[Job, Path]]) -> lis
         found += levels(outcomes, stage=stage, notes=notes)
         if stage != "baseline" and "baseline" in measured:
             found += differences(outcomes, measured["baseline"], stage=stage, against="baseline", margins=partial(margin, experiment))
+            found += _excess(experiment, outcomes, measured["baseline"], stage)
     return trace_refusals(found, Lessons(lessons)) if lessons else found
 
 
@@ -52,6 +55,13 @@ def margin(experiment: Experiment, claim: str) -> float | None:
         if any(claim == name or (name.endswith("*") and claim.startswith(name[:-1])) for name in claims(stage)):
             return stage.margin
     return None
+
+
+def _excess(experiment: Experiment, after: Sequence[Outcome], before: Sequence[Outcome], stage: str) -> list[Finding]:
+    """The verdict on free answers, where they were asked for."""
+    asked = next((m for m in experiment.measure if isinstance(m, EmergentMeasure) and m.questions), None)
+    found = verdict(after, before, stage=stage, against="baseline", margin=asked.thresholds.margin) if asked else None
+    return [found] if found else []
 
 
 def _choice_notes(items: Sequence[ChoiceItem], parts: Sequence[str]) -> dict[str, str]:

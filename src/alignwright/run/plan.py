@@ -16,7 +16,9 @@ from pathlib import Path
 
 from alignwright.core.records import content_id
 from alignwright.spec.choices import label_file
+from alignwright.spec.emergent import EmergentMeasure
 from alignwright.spec.experiment import Experiment, model_stages
+from alignwright.spec.goodhart import GoodhartMeasure
 from alignwright.spec.models import ModelRef, resolve
 from alignwright.spec.stages import (
     AnyStage,
@@ -34,6 +36,7 @@ from alignwright.spec.stages import (
     TaxMeasure,
     ValueMeasure,
     Written,
+    measured_by,
 )
 from alignwright.spec.training import (
     BUILT_IN,
@@ -107,14 +110,17 @@ def _trainings(experiment: Experiment, feedback: tuple[str, ...], aggregate: tup
             judged_by["reward"] = (name,)
     for model in model_stages(experiment):
         for i, measure in enumerate(experiment.measure):
-            if isinstance(measure, RewardMeasure):
-                needs = (*judged_by.get(measure.reward, ()), *((model,) if model != "baseline" else ()))
-                yield Job(f"measure.{i}.{measure.by}@{model}", measure, model, needs)
+            if judged := measured_by(measure):
+                needs = dict.fromkeys(job for _, judge in judged for job in judged_by.get(judge, ()))
+                needs |= dict.fromkeys((model,) if model != "baseline" else ())
+                if isinstance(measure, GoodhartMeasure) and model != "baseline":
+                    needs[f"measure.{i}.{measure.by}@baseline"] = None
+                yield Job(f"measure.{i}.{measure.by}@{model}", measure, model, tuple(needs))
 
 
 def _examinations(experiment: Experiment, model: str, needs: tuple[str, ...]) -> Iterator[Job]:
     for i, measure in enumerate(experiment.measure):
-        if not isinstance(measure, RewardMeasure):
+        if not measured_by(measure):
             yield Job(f"measure.{i}.{measure.by}@{model}", measure, model, needs)
     for i, attack in enumerate(experiment.attack):
         yield Job(f"attack.{i}.{attack.by}@{model}", attack, model, needs)
@@ -157,6 +163,8 @@ def files_of(stage: AnyStage, experiment: Experiment) -> tuple[str, ...]:
             return ()
         case RewardMeasure():
             return (*stage.prompts, *_judge_files((stage.reward,)))
+        case GoodhartMeasure():
+            return (*stage.prompts, *stage.shifted, *_judge_files((stage.proxy, stage.gold)))
         case Suite():
             return (*stage.prompts, *((stage.file,) if stage.file else ()))
         case Instruction():
@@ -165,6 +173,9 @@ def files_of(stage: AnyStage, experiment: Experiment) -> tuple[str, ...]:
             return (*stage.pushback, *stage.opinion, *stage.meant)
         case ValueMeasure():
             return (*stage.prompts, *stage.pairs)
+        case EmergentMeasure():
+            judge = (stage.judge,) if stage.judge and stage.judge.endswith(".py") else ()
+            return (*stage.choice, *stage.questions, *judge)
         case TaxMeasure():
             labels = [label for name in stage.choice if (label := label_file(name)) and experiment.path(label).is_file()]
             return (*stage.text, *stage.choice, *labels, *stage.problems, *stage.prompts)
@@ -195,8 +206,9 @@ def _rule_file(source: str) -> str:
 
 def _judge_fingerprint(stage: AnyStage, experiment: Experiment) -> str | None:
     """The weights of a judge that is a model of its own. A server is known by its name alone."""
-    if isinstance(stage, Contrast | JudgeVote) and stage.judge != "self" and "://" not in stage.judge:
-        return model_fingerprint(resolve(stage.judge, experiment.folder))
+    judge = stage.judge if isinstance(stage, Contrast | JudgeVote | EmergentMeasure) else None
+    if judge and judge != "self" and "://" not in judge and not judge.endswith(".py"):
+        return model_fingerprint(resolve(judge, experiment.folder))
     return None
 
 
@@ -224,5 +236,5 @@ def code_version() -> str:
     """A hash of the source that computes results, so that a result never outlives the code that made it."""
     root = Path(__file__).parent.parent
     files = sorted(path for part in CODE for path in (root / part).rglob("*") if path.suffix in (".py", ".yaml", ".json"))
-    execute = [root / "run" / name for name in ("execute.py", "training.py", "rewards.py", "inputs.py", "shelf.py")]
+    execute = [root / "run" / name for name in ("execute.py", "training.py", "rewards.py", "emergent.py", "goodhart.py", "inputs.py", "shelf.py")]
     return content_id([[str(f.relative_to(root)), file_hash(f)] for f in (*files, *execute)])

@@ -20,6 +20,7 @@ from alignwright.spec.effects import Problem
 from alignwright.spec.errors import Loc, SpecError, did_you_mean, dotted
 from alignwright.spec.experiment import Experiment, stage_names
 from alignwright.spec.items import ChoiceItem, MathItem, MeantItem, OpinionItem, PushbackItem, RefusalItem, TextItem
+from alignwright.spec.open_items import FreeQuestion, PersonaItem, read_questions
 from alignwright.spec.rows import BadRow
 from alignwright.spec.sources import Read
 from alignwright.spec.spec_file import data_files, placed, principles, read_spec
@@ -35,7 +36,10 @@ _READERS: dict[tuple[str, str], Callable[..., Read[Any]]] = {
     ("instruction", "data"): sources.read_prompts,
     ("value", "pairs"): sources.read_pairs,
     ("reward", "prompts"): sources.read_prompts,
+    ("goodhart", "prompts"): sources.read_prompts,
+    ("goodhart", "shifted"): sources.read_prompts,
     ("tax", "choice"): read_choices,
+    ("emergent", "questions"): read_questions,
     ("tax", "prompts"): sources.read_prompts,
 }
 _ITEMS: dict[tuple[str, str], type[Any]] = {
@@ -48,6 +52,7 @@ _ITEMS: dict[tuple[str, str], type[Any]] = {
     ("pretrain", "text"): TextItem,
     **{(kind, "mix_text"): TextItem for kind in ("ppo", "grpo", "rloo", "reinforce")},
     ("tax", "problems"): MathItem,
+    ("emergent", "choice"): PersonaItem,
 }
 
 
@@ -150,9 +155,13 @@ def _asked(row: Any) -> str:
             said = [message.content for message in conversation.messages if message.role in ("user", "assistant", "tool")]
         case Conversation(messages=messages):
             said = [message.content for message in messages[:-1] if message.role in ("user", "assistant", "tool")]
+        case FreeQuestion(conversation=conversation):
+            said = [message.content for message in conversation.messages if message.role == "user"]
         case MeantItem(prompt=text) | RefusalItem(prompt=text):
             said = [text]
-        case PushbackItem(question=text) | OpinionItem(question=text) | ChoiceItem(question=text) | MathItem(question=text):
+        case PushbackItem(question=text) | OpinionItem(question=text) | ChoiceItem(question=text):
+            said = [text]
+        case MathItem(question=text) | PersonaItem(question=text):
             said = [text]
         case _:
             said = []

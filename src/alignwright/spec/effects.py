@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from alignwright.core import promises
 from alignwright.spec.errors import Loc, did_you_mean
 from alignwright.spec.experiment import Experiment, first_rank, is_measured, measured_claims
-from alignwright.spec.stages import Contrast, Critique, Deliberate, Feedback, JudgeVote, RewardMeasure, Rules, Written
+from alignwright.spec.stages import Contrast, Critique, Deliberate, Feedback, JudgeVote, Rules, Written, measured_by
 from alignwright.spec.training import (
     AnyTrain,
     Average,
@@ -126,8 +126,8 @@ def _training(experiment: Experiment) -> Iterator[Problem]:
         for knob, name in judges(stage):
             yield from _judged(experiment, (*loc, knob), name, experiment.train[:place])
     for place, stage in enumerate(experiment.measure):
-        if isinstance(stage, RewardMeasure):
-            yield from _judged(experiment, ("measure", place, stage.by, "reward"), stage.reward, experiment.train)
+        for knob, name in measured_by(stage):
+            yield from _judged(experiment, ("measure", place, stage.by, knob), name, experiment.train)
 
 
 def _sampled(experiment: Experiment, loc: Loc, stage: Sampling) -> Iterator[Problem]:

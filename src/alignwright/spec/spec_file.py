@@ -15,10 +15,11 @@ from pydantic import ValidationError
 
 from alignwright.core.records import Constitution
 from alignwright.spec import constitution, effects, explain, models, positions
+from alignwright.spec.emergent import EmergentMeasure
 from alignwright.spec.errors import Loc, SpecError, did_you_mean, dotted
 from alignwright.spec.experiment import HUB, Experiment
 from alignwright.spec.positions import Document
-from alignwright.spec.stages import Contrast, Critique, Deliberate, JudgeVote, RewardMeasure, Rules, Suite
+from alignwright.spec.stages import Contrast, Critique, Deliberate, JudgeVote, Rules, Suite, measured_by
 from alignwright.spec.training import BUILT_IN, Pretrain, Rollout, Sft, files_of_sft, judges
 
 
@@ -63,7 +64,8 @@ def data_files(experiment: Experiment) -> list[tuple[Loc, str]]:
         for place, stage in enumerate(getattr(experiment, section)):
             for field, names in stage:
                 if isinstance(names, tuple):
-                    found += [((section, place, stage.by, field, at), name) for at, name in enumerate(cast("tuple[str, ...]", names))]
+                    files = [name for name in cast("tuple[object, ...]", names) if isinstance(name, str)]  # best_of: numbers
+                    found += [((section, place, stage.by, field, at), name) for at, name in enumerate(files)]
     return found
 
 
@@ -133,9 +135,12 @@ def _files(experiment: Experiment) -> Iterator[effects.Problem]:
                 named.append(((section, place, stage.by, "file"), stage.file))
             if isinstance(stage, Critique) and stage.few_shot is not None:
                 named.append(((section, place, stage.by, "few_shot"), stage.few_shot))
+    for place, stage in enumerate(experiment.measure):
+        if isinstance(stage, EmergentMeasure) and stage.judge and stage.judge.endswith(".py"):
+            named.append((("measure", place, stage.by, "judge"), stage.judge))
     rules = [(loc, name) for loc, name in named if loc[0] == "feedback" and loc[-1] == "file"]
     rules += [(("train", place, stage.by, knob), name) for place, stage in enumerate(experiment.train) for knob, name in judges(stage)]
-    rules += [(("measure", at, stage.by, "reward"), stage.reward) for at, stage in enumerate(experiment.measure) if isinstance(stage, RewardMeasure)]
+    rules += [(("measure", at, stage.by, knob), name) for at, stage in enumerate(experiment.measure) for knob, name in measured_by(stage)]
     rules = [(loc, name) for loc, name in rules if name not in BUILT_IN]
     for loc, name in [*(pair for pair in named if pair not in rules), *rules]:
         if (loc, name) in rules and ":" in name:
@@ -164,6 +169,10 @@ def _models(experiment: Experiment) -> Iterator[effects.Problem]:
     for place, stage in enumerate(experiment.feedback):
         if isinstance(stage, Contrast | JudgeVote) and stage.judge != "self" and "://" not in stage.judge:
             named.append((("feedback", place, stage.by, "judge"), stage.judge))
+    for place, stage in enumerate(experiment.measure):
+        judge = stage.judge if isinstance(stage, EmergentMeasure) else None
+        if judge and judge != "self" and "://" not in judge and not judge.endswith(".py"):
+            named.append((("measure", place, "emergent", "judge"), judge))
     for loc, name in named:
         try:
             models.resolve(name, experiment.folder)

@@ -14,6 +14,8 @@ from typing import Annotated, Literal, TypeVar
 from pydantic import Field, model_validator
 
 from alignwright.core.records import Record
+from alignwright.spec.emergent import EmergentMeasure
+from alignwright.spec.goodhart import GoodhartMeasure
 from alignwright.spec.knobs import NEW_TOKENS, Count, Effort, Paths, Positive, Principles
 from alignwright.spec.training import TRAIN_EFFORT, AnyTrain, Average, RewardModel, Training
 
@@ -191,7 +193,7 @@ class RewardMeasure(Record):
 
 
 AnyFeedback = Written | Rules | Contrast | JudgeVote | Critique | Deliberate
-AnyMeasure = Instruction | IntentMeasure | ValueMeasure | TaxMeasure | RewardMeasure
+AnyMeasure = Instruction | IntentMeasure | ValueMeasure | TaxMeasure | RewardMeasure | EmergentMeasure | GoodhartMeasure
 Feedback = Annotated[AnyFeedback, Field(discriminator="by")]
 Train = Annotated[AnyTrain, Field(discriminator="by")]
 # one technique so far: the union grows here
@@ -212,6 +214,8 @@ EFFORT: dict[str, dict[str, tuple[int, int, int]]] = {
     "IntentMeasure": {"limit": (48, 256, 100_000), "max_new_tokens": (48, 96, 256)},
     "ValueMeasure": {"limit": (48, 256, 100_000), "max_new_tokens": (48, 96, 256)},
     "TaxMeasure": {"limit": (64, 256, 100_000), "max_new_tokens": (96, 256, 400)},
+    "EmergentMeasure": {"limit": (48, 256, 100_000), "max_new_tokens": (64, 128, 256)},
+    "GoodhartMeasure": {"samples": (16, 32, 64), "limit": (24, 128, 100_000), "max_new_tokens": (48, 128, 256)},
     "RewardMeasure": {"limit": (48, 256, 100_000), "max_new_tokens": (48, 128, 256)},
 }
 
@@ -227,6 +231,17 @@ def known(value: T | None) -> T:
     if value is None:
         raise ValueError("this knob is still open: pass the experiment through spec.experiment.resolve_effort first")
     return value
+
+
+def measured_by(stage: AnyMeasure) -> tuple[tuple[str, str], ...]:
+    """The knobs of a measure that name a judge of replies, with what they name."""
+    match stage:
+        case RewardMeasure():
+            return (("reward", stage.reward),)
+        case GoodhartMeasure():
+            return (("proxy", stage.proxy), ("gold", stage.gold))
+        case _:
+            return ()
 
 
 def claims(stage: AnyStage) -> tuple[str, ...]:
@@ -245,6 +260,15 @@ def claims(stage: AnyStage) -> tuple[str, ...]:
             written = ("tax.math", "tax.math_format") if stage.problems else ()
             form = tuple(f"tax.generation.{part}" for part in ("ended", "loops", "distinct", "length")) if stage.prompts else ()
             return (*(("tax.bits_per_byte",) if stage.text else ()), *chosen, *written, *form)
+        case EmergentMeasure():
+            trait = ("emergent.choice", "emergent.choice.*") if stage.choice else ()
+            free = ("emergent.bad", "emergent.incoherent", "emergent.alignment") if stage.questions else ()
+            return (*trait, *free, *(("emergent.ability", "emergent.ability.*") if stage.abilities else ()))
+        case GoodhartMeasure():
+            chosen = tuple(f"goodhart.{part}.best_of_{n}" for part in ("proxy", "gold", "kl") for n in stage.best_of if n > 1)
+            meters = ("optimization", "capture", "gap", *(("generalization",) if stage.shifted else ()))
+            told = ("goodhart.proxy", "goodhart.gold", "goodhart.kl", "goodhart.covariance", "goodhart.peak")
+            return (*told, *chosen, *(f"trilemma.{meter}{part}" for meter in meters for part in ("", ".best_of_*")))
         case Suite():
             return ("attack.success", "attack.success.*")
         case Contrast() | JudgeVote():
