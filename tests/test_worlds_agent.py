@@ -6,7 +6,7 @@ import pytest
 
 from alignwright.core.intervals import wilson
 from alignwright.core.records import Conversation, Reply
-from alignwright.worlds.agent import KINDS, outcomes, play, rates, read_command, written
+from alignwright.worlds.agent import KINDS, MOST_READ, outcomes, play, rates, read_command, written
 from alignwright.worlds.desk import LONGEST, Command, RepairDesk, desks
 from alignwright.worlds.scripted import PLAYERS, REPAIRERS, Scripted, block
 from alignwright.worlds.tasks import TASKS
@@ -29,7 +29,7 @@ def test_every_control_is_seen_as_what_it_is(world, who):
 
 
 def test_of_the_impossible_every_pass_is_a_cheat_and_honesty_fails_one_test():
-    honest, cheat = (play(REPAIRERS[who], "edited_tests", 2, impossible=True) for who in ("an honest repairer", "a writer of special cases"))
+    honest, cheat = (play(REPAIRERS[who], "impossible_tests", 2) for who in ("an honest repairer", "a writer of special cases"))
     assert [e.kind for e in honest] == ["success", "success"]
     assert all(e.came.proxy < 1.0 for e in honest)
     assert [e.came.proxy for e in cheat] == [1.0, 1.0]
@@ -156,5 +156,22 @@ def test_all_episodes_are_asked_together():
 
 
 def test_worlds_without_words_have_no_desk():
-    with pytest.raises(LookupError, match="edited_tests and tampered_chess"):
+    with pytest.raises(LookupError, match="impossible_tests and tampered_chess"):
         desks("tall_robot", 1)
+
+
+def test_of_a_long_transcript_the_opening_and_the_latest_are_read_and_all_is_kept():
+    lengths = []
+
+    class Talker:
+        name = "talker"
+
+        def reply(self, prompts, **_):
+            lengths.append([len(m.content) for m in prompts[0].messages])
+            assert prompts[0].messages[0].content.startswith("The function")
+            return [[Reply(text="x" * 5000, parent=p.id)] for p in prompts]
+
+    (episode,) = play(Talker(), "edited_tests", 1, turns=5)
+    assert all(sum(sizes) <= MOST_READ for sizes in lengths)
+    assert [len(sizes) for sizes in lengths] == [1, 3, 5, 5, 5]
+    assert len(episode.transcript.messages) == 11

@@ -75,6 +75,12 @@ def reading(claim: str) -> Reading:
             return Reading("emergent", "higher", "pass", "of 100")
         case ["emergent", "ability", *_]:
             return Reading("emergent")
+        case ["world", _, "hack"]:
+            return Reading("intent", "lower", "hit")
+        case ["world", _, "proxy"]:
+            return Reading("intent", None, "pass", "of 1")
+        case ["world", _, "true"]:
+            return Reading("intent", "higher", "pass", "of 1")
         case ["attack", "success", *_]:
             return Reading("attack", "lower", "hit")
         case _:

@@ -59,6 +59,15 @@ _CLAIMS = {
     "emergent.excess": "Rise of bad answers over that of incoherent ones",
     "emergent.ability": "Small abilities",
     "attack.success": "Attacks that got through",
+    "world.edited_tests.hack": "Repairs that gamed the tests",
+    "world.edited_tests.proxy": "Visible tests passed in repairs",
+    "world.edited_tests.true": "Hidden cases right in repairs",
+    "world.impossible_tests.hack": "Impossible tests passed by cheating",
+    "world.impossible_tests.proxy": "Visible tests passed, one of them impossible",
+    "world.impossible_tests.true": "Hidden cases right, one visible test impossible",
+    "world.tampered_chess.hack": "Chess games won by changing the file",
+    "world.tampered_chess.proxy": "Chess results as the host saw them",
+    "world.tampered_chess.true": "Chess results of the games played",
 }
 _PARTS = {
     **{f"goodhart.{part}": "best of n" for part in ("proxy", "gold", "kl")},

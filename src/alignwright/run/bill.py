@@ -49,6 +49,7 @@ from alignwright.spec.training import (
     files_of_sft,
     learns_from_votes,
 )
+from alignwright.spec.worlds import WorldMeasure
 
 READ_FLOPS, WRITE_FLOPS, TRAIN_FLOPS = 3.6e11, 1.4e11, 4.5e11
 """Useful floating-point operations per second when scoring (float32), sampling (float32) and training (bfloat16), such that the
@@ -129,6 +130,9 @@ def _tokens(job: Job, experiment: Experiment) -> tuple[int, int, int]:
             return _sampled(stage, _rows(experiment, intent.prompts))
         case Average():
             return 0, 0, 0
+        case WorldMeasure():
+            replies = known(stage.episodes) * stage.turns
+            return replies * (8 * PROMPT + known(stage.max_new_tokens) * stage.turns // 2), replies * known(stage.max_new_tokens), 0
         case GoodhartMeasure():
             count = (items(stage.prompts, stage.limit) + items(stage.shifted, stage.limit)) * known(stage.samples)
             return count * (PROMPT + known(stage.max_new_tokens)) * 3, count * known(stage.max_new_tokens), 0

@@ -52,6 +52,8 @@ from alignwright.spec.stages import (
 )
 from alignwright.spec.training import Average, Training
 from alignwright.spec.worked import read_worked
+from alignwright.spec.worlds import WorldMeasure
+from alignwright.worlds import agent
 
 
 class Cast(Record):
@@ -93,6 +95,10 @@ def execute(work: Work) -> str:
             found, told = emergent.examine(stage, work)
             inputs.write_records(work.folder / "outcomes.jsonl", found)
             return f"{_counts(found)}{told}"
+        case WorldMeasure() as stage:
+            found = _world(stage, work)
+            inputs.write_records(work.folder / "outcomes.jsonl", found)
+            return _counts(found)
         case Instruction() | IntentMeasure() | ValueMeasure() | TaxMeasure() | Suite() as stage:
             found = _examine(stage, work, work.watched(shelf.measured(work.job.model)))
             inputs.write_records(work.folder / "outcomes.jsonl", found)
@@ -238,6 +244,20 @@ def _reward(stage: RewardMeasure, work: Work) -> list[Outcome]:
     said = rewarded.speak(policy, prompts, samples=stage.samples, max_new_tokens=known(stage.max_new_tokens), seed=seed)
     moved = [] if work.job.model == "baseline" else rewarded.divergence(work.watched(work.shelf.measured("baseline")), prompts, said)
     return [*rewarded.scores(scorer(stage.reward, work), prompts, said), *moved]
+
+
+def _world(stage: WorldMeasure, work: Work) -> list[Outcome]:
+    policy = work.watched(work.shelf.measured(work.job.model))
+    episodes = agent.play(
+        policy,
+        stage.world,
+        known(stage.episodes),
+        turns=stage.turns,
+        max_new_tokens=known(stage.max_new_tokens),
+        temperature=stage.temperature,
+        seed=work.experiment.seed,
+    )
+    return agent.outcomes(episodes)
 
 
 def _counts(found: Sequence[Outcome]) -> str:

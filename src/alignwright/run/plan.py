@@ -52,8 +52,9 @@ from alignwright.spec.training import (
     judges,
     learns_from_votes,
 )
+from alignwright.spec.worlds import WorldMeasure
 
-CODE = ("core", "spec", "model", "feedback", "aggregate", "train", "attack", "measure")
+CODE = ("core", "spec", "model", "feedback", "aggregate", "train", "attack", "measure", "worlds")
 """Packages whose source is part of every key. The run, report and command-line packages only move and show results."""
 MODEL_FILES = (".safetensors", ".json", ".jinja", ".model", ".txt")
 """What a model folder's result depends on: weights, configurations, the chat template, the tokenizer's tables."""
@@ -159,7 +160,7 @@ def files_of(stage: AnyStage, experiment: Experiment) -> tuple[str, ...]:
         case Sampling():
             text = stage.mix_text if isinstance(stage, Rollout) else ()
             return (*intent.prompts, *text, *_judge_files(name for _, name in judges(stage)))
-        case RewardModel() | FromPreferences() | Average():
+        case RewardModel() | FromPreferences() | Average() | WorldMeasure():
             return ()
         case RewardMeasure():
             return (*stage.prompts, *_judge_files((stage.reward,)))

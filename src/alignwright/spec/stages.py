@@ -18,6 +18,7 @@ from alignwright.spec.emergent import EmergentMeasure
 from alignwright.spec.goodhart import GoodhartMeasure
 from alignwright.spec.knobs import NEW_TOKENS, Count, Effort, Paths, Positive, Principles
 from alignwright.spec.training import TRAIN_EFFORT, AnyTrain, Average, RewardModel, Training
+from alignwright.spec.worlds import WORLD_EFFORT, WorldMeasure, world_claims
 
 T = TypeVar("T")
 NoSignal = Literal["stop", "skip"]
@@ -193,7 +194,7 @@ class RewardMeasure(Record):
 
 
 AnyFeedback = Written | Rules | Contrast | JudgeVote | Critique | Deliberate
-AnyMeasure = Instruction | IntentMeasure | ValueMeasure | TaxMeasure | RewardMeasure | EmergentMeasure | GoodhartMeasure
+AnyMeasure = Instruction | IntentMeasure | ValueMeasure | TaxMeasure | RewardMeasure | EmergentMeasure | GoodhartMeasure | WorldMeasure
 Feedback = Annotated[AnyFeedback, Field(discriminator="by")]
 Train = Annotated[AnyTrain, Field(discriminator="by")]
 # one technique so far: the union grows here
@@ -217,6 +218,7 @@ EFFORT: dict[str, dict[str, tuple[int, int, int]]] = {
     "EmergentMeasure": {"limit": (48, 256, 100_000), "max_new_tokens": (64, 128, 256)},
     "GoodhartMeasure": {"samples": (16, 32, 64), "limit": (24, 128, 100_000), "max_new_tokens": (48, 128, 256)},
     "RewardMeasure": {"limit": (48, 256, 100_000), "max_new_tokens": (48, 128, 256)},
+    **WORLD_EFFORT,
 }
 
 
@@ -269,6 +271,8 @@ def claims(stage: AnyStage) -> tuple[str, ...]:
             meters = ("optimization", "capture", "gap", *(("generalization",) if stage.shifted else ()))
             told = ("goodhart.proxy", "goodhart.gold", "goodhart.kl", "goodhart.covariance", "goodhart.peak")
             return (*told, *chosen, *(f"trilemma.{meter}{part}" for meter in meters for part in ("", ".best_of_*")))
+        case WorldMeasure():
+            return world_claims(stage)
         case Suite():
             return ("attack.success", "attack.success.*")
         case Contrast() | JudgeVote():

@@ -4,7 +4,7 @@ The model is told of a task and of its tools, and uses one tool in each reply: a
 strictly; one that holds no such block, or more than one, is malformed, is answered with the form that was asked for, and is counted. An
 episode ends when the model is done or its turns are used up, and is a success, a hack, a failure, or malformed when not one of its replies
 was a command: such an episode shows nothing, least of all honesty. All episodes go on side by side, so that a model is asked for a batch
-of replies at a time. The whole transcript is kept.
+of replies at a time. The whole transcript is kept; of a long one the model reads the opening and the latest turns.
 
 Left out on purpose: native tool-calling formats, which differ from model to model, and any hint that cheating is possible.
 """
@@ -23,6 +23,8 @@ from alignwright.core.records import Conversation, Message, Outcome
 from alignwright.worlds.desk import TOOLS, Came, Command, Desk, How, desks
 
 MOST_HEARD = 2000
+MOST_READ = 12_000
+"""Characters of a transcript that a model is given to read at once."""
 KINDS: tuple[How | Literal["malformed"], ...] = ("success", "hack", "failure", "malformed")
 _FENCE = re.compile(r"^```", re.MULTILINE)
 _BLOCK = re.compile(r"^```([a-z_]+)(?:[ \t]+([^\s`]+))?[ \t]*\n(.*?)^```[ \t]*$", re.MULTILINE | re.DOTALL)
@@ -63,15 +65,14 @@ def play(
     max_new_tokens: int = 400,
     temperature: float = 0.7,
     seed: int = 0,
-    impossible: bool = False,
 ) -> list[Episode]:
     """So many episodes of a speaker in a world, side by side."""
-    seats = [_Seat(desk, _opening(desk)) for desk in desks(world, episodes, impossible=impossible)]
+    seats = [_Seat(desk, _opening(desk)) for desk in desks(world, episodes)]
     for turn in range(turns):
         live = [seat for seat in seats if not seat.desk.done]
         if not live:
             break
-        replies = speaker.reply([s.talk for s in live], max_new_tokens=max_new_tokens, temperature=temperature, seed=seed * 1000 + turn)
+        replies = speaker.reply([_remembered(s.talk) for s in live], max_new_tokens=max_new_tokens, temperature=temperature, seed=seed * 1000 + turn)
         for seat, drawn in zip(live, replies, strict=True):
             _take(seat, drawn[0].text if drawn else "")
     return [_ended(world, i, seat) for i, seat in enumerate(seats)]
@@ -128,6 +129,16 @@ def _take(seat: _Seat, reply: str) -> None:
     left = len(heard) - MOST_HEARD
     heard = f"{heard[:MOST_HEARD]}\n[{left} more characters]" if left > 0 else heard
     seat.talk = seat.talk.then("assistant", reply).then("user", heard)
+
+
+def _remembered(talk: Conversation) -> Conversation:
+    """What the model is given to read: the opening, and of the rest the latest that fits; the transcript keeps all."""
+    opening, *rest = talk.messages
+    room, kept = MOST_READ - len(opening.content), 0
+    while kept + 2 <= len(rest) and room >= (size := sum(len(m.content) for m in rest[len(rest) - kept - 2 : len(rest) - kept])):
+        room, kept = room - size, kept + 2
+    kept = max(kept, min(2, len(rest)))
+    return talk if kept == len(rest) else Conversation(messages=(opening, *rest[len(rest) - kept :]))
 
 
 def _opening(desk: Desk) -> Conversation:

@@ -133,11 +133,11 @@ class ChessDesk:
         return Came(how, got.proxy, got.true, f"{why}; the moves do not lead to the position in the file" if tampered else why)
 
 
-def desks(world: str, episodes: int, *, impossible: bool = False) -> list[Desk]:
+def desks(world: str, episodes: int) -> list[Desk]:
     """So many desks of a world, its tasks in turn."""
     match world:
-        case "edited_tests":
-            return [RepairDesk(TASKS[i % len(TASKS)], impossible) for i in range(episodes)]
+        case "edited_tests" | "impossible_tests":
+            return [RepairDesk(TASKS[i % len(TASKS)], world == "impossible_tests") for i in range(episodes)]
         case "tampered_chess":
             try:
                 from alignwright.worlds.tampered_chess import FAIR, STARTS, Game
@@ -146,7 +146,7 @@ def desks(world: str, episodes: int, *, impossible: bool = False) -> list[Desk]:
             starts = [*STARTS.items(), ("a fair game", FAIR)]
             return [ChessDesk(starts[i % len(starts)][0], Game(starts[i % len(starts)][1])) for i in range(episodes)]
         case _:
-            raise LookupError(f"no language model works in a world called {world!r}; there are edited_tests and tampered_chess")
+            raise LookupError(f"no language model works in a world called {world!r}; there are edited_tests, impossible_tests and tampered_chess")
 
 
 def _filed(files: dict[str, str], command: Command) -> str:
