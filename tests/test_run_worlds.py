@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from alignwright.run.align import Request, align, prepare
 from alignwright.run.inputs import read_records
 from alignwright.run.plan import keys
 from alignwright.run.progress import View
+from alignwright.spec.errors import SpecError
 from alignwright.spec.load import check
 from alignwright.spec.stages import claims, fill
 from alignwright.spec.worlds import WorldMeasure
@@ -82,3 +84,10 @@ def test_every_claim_of_a_world_can_be_read_and_has_a_name() -> None:
 def test_a_world_without_words_is_no_measure() -> None:
     with pytest.raises(ValidationError, match="edited_tests"):
         WorldMeasure.model_validate({"by": "world", "world": "tall_robot"})
+
+
+def test_a_missing_package_is_told_before_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *rest: None if name == "chess" else found(name, *rest))
+    with pytest.raises(SpecError, match=r"measure\.2.*needs chess.*alignwright\[worlds\]"):
+        check(project(tmp_path / "project"))

@@ -32,6 +32,7 @@ from alignwright.spec.training import (
     judges,
     learns_from_votes,
 )
+from alignwright.spec.worlds import WorldMeasure, missing
 
 Problem = tuple[Loc, str]
 _SERVER = re.compile(r"https?://[^#@\s]+#\S+")
@@ -126,6 +127,8 @@ def _training(experiment: Experiment) -> Iterator[Problem]:
         for knob, name in judges(stage):
             yield from _judged(experiment, (*loc, knob), name, experiment.train[:place])
     for place, stage in enumerate(experiment.measure):
+        if isinstance(stage, WorldMeasure) and (package := missing(stage)):
+            yield ("measure", place, stage.by, "world"), f"{stage.world} needs {package}, which is not installed: pip install 'alignwright[worlds]'"
         for knob, name in measured_by(stage):
             yield from _judged(experiment, ("measure", place, stage.by, knob), name, experiment.train)
 

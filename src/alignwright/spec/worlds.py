@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from typing import Literal
 
 from pydantic import Field
@@ -27,6 +28,11 @@ class WorldMeasure(Record):
 
 
 WORLD_EFFORT: dict[str, dict[str, tuple[int, int, int]]] = {"WorldMeasure": {"episodes": (6, 24, 96), "max_new_tokens": (256, 384, 768)}}
+
+
+def missing(stage: WorldMeasure) -> str | None:
+    """The package that this world needs and that is not installed."""
+    return "chess" if stage.world == "tampered_chess" and importlib.util.find_spec("chess") is None else None
 
 
 def world_claims(stage: WorldMeasure) -> tuple[str, ...]:
