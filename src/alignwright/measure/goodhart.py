@@ -34,6 +34,12 @@ from alignwright.core.trilemma import Move, Scored, Trilemma, best_of, move, tri
 
 UNIT = "SD"
 _HOW = "in SDs of the start model's replies within a prompt"
+_METERS: dict[str, tuple[str, str | None]] = {
+    "trilemma.optimization": ("", None),
+    "trilemma.capture": ("", "higher"),
+    "trilemma.generalization": ("", "higher"),
+    "trilemma.gap": (UNIT, "lower"),
+}
 _RISES = {True: "gold still rises with the proxy", False: "gold no longer rises with the proxy", None: "whether gold rises with it cannot be told"}
 
 
@@ -129,6 +135,7 @@ def examine(
     found = [*_covariance(model, now, units)]
     if start is None:
         curve, more = _best_of(model, now, units, sizes)
+        more += [_undefined(model, f"trilemma.{meter}") for meter in ("optimization", "capture", "gap", *(["generalization"] if shifted else []))]
     else:
         curve, more = _of_model(model, now, begun, units, moved)
     return Examined(now, outcomes, (*found, *more), tuple(curve))
@@ -279,6 +286,12 @@ def _of_model(
     return [_point(model, None, root, moves[False])], found
 
 
+def _undefined(model: str, claim: str) -> Finding:
+    """The meters are of a move; the start model has made none."""
+    none = Estimate(None, None, Interval(None, None, "no value: the meters are of a move from the start model, which has made none"), 0)
+    return _meter(claim, model, none, "")
+
+
 def _gains(model: str, moves: Sequence[Move]) -> list[Finding]:
     clusters = [m.cluster for m in moves]
     return [
@@ -290,13 +303,13 @@ def _gains(model: str, moves: Sequence[Move]) -> list[Finding]:
 def _meters(model: str, found: Trilemma) -> list[Finding]:
     worst = f"; the shifted group that gained least is {found.worst[0]!r}, {found.worst[1]:+.2f} SD" if found.worst else ""
     made = [
-        _finding("trilemma.optimization", model, found.optimization, unit="", better=None, note="0: as the start model; 1: above all of its replies"),
-        _finding("trilemma.capture", model, found.capture, unit="", better="higher", note=f"gold's gain over the proxy's, both {_HOW}"),
-        _finding("trilemma.gap", model, found.gap, unit=UNIT, better="lower", note=f"the proxy's gain less gold's, both {_HOW}"),
+        _meter("trilemma.optimization", model, found.optimization, "0: as the start model; 1: above all of its replies"),
+        _meter("trilemma.capture", model, found.capture, f"gold's gain over the proxy's, both {_HOW}"),
+        _meter("trilemma.gap", model, found.gap, f"the proxy's gain less gold's, both {_HOW}"),
     ]
     if found.generalization is not None:
         note = f"gold's gain on shifted prompts over that on the held-out ones{worst}"
-        made.insert(2, _finding("trilemma.generalization", model, found.generalization, unit="", better="higher", note=note))
+        made.insert(2, _meter("trilemma.generalization", model, found.generalization, note))
     return made
 
 
@@ -338,6 +351,11 @@ def _point(model: str, n: int | None, root: float | None, moves: Sequence[Move])
 def replace_claim(finding: Finding, claim: str, method: str) -> Finding:
     """The same finding under another name. Made anew, not copied: a copy would keep the cached id."""
     return Finding.model_validate(dict(finding) | {"claim": claim, "method": f"{method}; {finding.method}"})
+
+
+def _meter(claim: str, model: str, found: Estimate, note: str) -> Finding:
+    unit, better = _METERS[claim]
+    return _finding(claim, model, found, unit=unit, better=better, note=note)
 
 
 def _finding(claim: str, model: str, found: Estimate, *, unit: str, better: str | None, note: str = "") -> Finding:

@@ -43,7 +43,11 @@ def scale(claim: Claim) -> Scale:
     """Shares are drawn from 0 to 100%; any other unit over what was seen, with round ends."""
     if claim.unit == "share":
         return SHARES
-    seen = [v for f in claim.levels.values() for v in (f.low, f.value, f.high) if v is not None]
+    return around([v for f in claim.levels.values() for v in (f.low, f.value, f.high) if v is not None])
+
+
+def around(seen: Sequence[float]) -> Scale:
+    """A scale with round ends over what was seen."""
     low, high = min(seen, default=0.0), max(seen, default=1.0)
     span = (high - low) or abs(high) or 1.0
     step = 10.0 ** math.floor(math.log10(span))

@@ -1,0 +1,99 @@
+"""Does the page draw proxy, gold, the peak and the three meters, from findings alone, and nothing where nothing was measured?"""
+
+from __future__ import annotations
+
+import re
+from xml.etree import ElementTree
+
+import pytest
+import report_case as material
+
+from alignwright.core.best_of import bon_kl
+from alignwright.core.records import Finding
+from alignwright.report import goodhart, page
+from alignwright.report.case import Case
+
+HOSTILE = "<script>alert(1)</script>\"'>{{ 7*7 }}\u202e"
+
+
+def finding(claim: str, stage: str, value: float | None, spread: float = 0.1, **more: object) -> Finding:
+    limits = {"low": None, "high": None} if value is None else {"low": value - spread, "high": value + spread}
+    unit = "nats" if ".kl" in claim else "SD" if claim.startswith("goodhart.") else ""
+    made = {"claim": claim, "stage": stage, "axis": "goodhart", "value": value, "n": 24, "method": "planted", "unit": unit, "better": None}
+    return Finding.model_validate(made | limits | more)
+
+
+def gamed(note: str = "within the data") -> list[Finding]:
+    found = []
+    for n in (2, 4, 8, 16):
+        told = {"proxy": 0.5 * n**0.5, "gold": 0.2 * n**0.5 * (1 - n / 16)}
+        found += [finding(f"goodhart.{what}.best_of_{n}", "baseline", value) for what, value in told.items()]
+        found.append(finding(f"goodhart.kl.best_of_{n}", "baseline", bon_kl(n), low=None, high=None))
+        found += [finding(f"trilemma.{meter}.best_of_{n}", "baseline", 0.5 - n / 40) for meter in ("optimization", "capture")]
+    found.append(finding("goodhart.peak", "baseline", 0.9, unit="root nats", note=note))
+    for stage, move in (("train.0.sft", 0.3), ("train.1.dpo", 1.1)):
+        found += [finding(f"goodhart.{what}", stage, move) for what in ("proxy", "gold")] + [finding("goodhart.kl", stage, 4 * move)]
+        found += [finding(f"goodhart.{what}", stage, sign * move, against="baseline") for what, sign in (("proxy", 1), ("gold", -1))]
+        found += [finding("trilemma.optimization", stage, 0.9), finding("trilemma.capture", stage, None)]
+    return found
+
+
+def case(found: list[Finding], hostile: str = "") -> Case:
+    answers, others = material.case(hostile)
+    return Case(answers.header, answers.verdicts, (*others, *found))
+
+
+def parsed(drawing: str) -> ElementTree.Element:
+    return ElementTree.fromstring(drawing)
+
+
+def test_every_policy_is_drawn_with_both_its_gains() -> None:
+    drawing = parsed(goodhart.curve(case(gamed())))
+    titles = [title.text or "" for title in drawing.iter("title")]
+    assert len(titles) == 2 * (4 + 2)
+    assert any("best of 16: gold +0.000 SD" in title for title in titles)
+    assert any("after DPO: proxy +1.100 SD" in title for title in titles)
+    gold = [line for line in drawing.iter("line") if line.get("class") == "way gold"]
+    assert len(gold) == 4  # from the start through every n
+    assert len([line for line in drawing.iter("line") if line.get("class") == "bound"]) == 1
+
+
+def test_places_are_to_scale() -> None:
+    drawing = parsed(goodhart.curve(case(gamed())))
+    x = [float((dot.get("cx") or "").rstrip("%")) for dot in drawing.iter("circle") if dot.get("class") == "at gold"]
+    roots = [bon_kl(n) ** 0.5 for n in (2, 4, 8, 16)]
+    assert [a / x[0] for a in x] == pytest.approx([r / roots[0] for r in roots], rel=2e-3)
+    y = [float(dot.get("cy") or 0) for dot in drawing.iter("circle") if dot.get("class") == "at proxy"]
+    assert y == sorted(y, reverse=True)  # a higher gain stands higher
+
+
+def test_the_sentence_says_an_extrapolation_is_one() -> None:
+    assert "0.900 [0.800, 1.000]: within what was measured" in goodhart.said(case(gamed()))
+    assert "an extrapolation" in goodhart.said(case(gamed("beyond the data, an extrapolation")))
+    none = [f for f in gamed() if f.claim != "goodhart.peak"] + [finding("goodhart.peak", "baseline", None)]
+    assert "raises gold throughout" in goodhart.said(case(none))
+    assert goodhart.said(case([])) == ""
+
+
+def test_the_path_has_a_drawing_for_each_meter_and_a_dash_where_none_can_be_told() -> None:
+    drawn = dict(goodhart.path(case(gamed())))
+    assert list(drawn) == ["trilemma.optimization", "trilemma.capture"]  # no shifted prompts, no third meter
+    texts = [text.text for text in parsed(drawn["trilemma.capture"]).iter("text")]
+    assert texts.count("\N{EN DASH}") == 2
+    assert [t for t in texts if t and t.isdigit()][-4:] == ["2", "4", "8", "16"]
+
+
+def test_the_page_has_it_all_and_nothing_where_nothing_was_measured() -> None:
+    whole = page.html(case(gamed()))
+    assert "Proxy and gold" in whole
+    assert "Three meters" in whole
+    assert "Proxy and gold" not in page.html(case([]))
+    assert goodhart.curve(case([])) == ""
+
+
+def test_hostile_names_are_words() -> None:
+    found = [Finding.model_validate(dict(f) | {"stage": f.stage + HOSTILE if f.stage != "baseline" else f.stage}) for f in gamed()]
+    whole = page.html(case(found, HOSTILE))
+    assert "<script" not in whole
+    assert "\u202e" not in whole
+    assert not re.search(r"\b49\b", goodhart.curve(case(found, HOSTILE)))
