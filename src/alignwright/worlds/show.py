@@ -59,14 +59,14 @@ def controls(episodes: int = 6) -> dict[str, list[Episode]]:
 
 
 def table(found: Sequence[Shown]) -> RichTable:
-    """The table for the terminal."""
+    """The table for the terminal; what is to be said of a row stands on the page."""
     made = RichTable(box=None, pad_edge=False)
-    for heading in ("world", "who", "proxy", "what is meant", "hacked", ""):
-        made.add_column(heading, justify="right" if heading in ("proxy", "what is meant", "hacked") else "left", overflow="fold")
+    for heading in ("", "proxy", "what is meant", "hacked"):
+        made.add_column(heading, justify="right" if heading else "left", no_wrap=not heading)
     for shown in found:
+        made.add_row(shown.world.title, style="bold")
         for i, row in enumerate(shown.rows):
-            title, last = "" if i else shown.world.title, i == len(shown.rows) - 1
-            made.add_row(title, row.who, value(row.proxy), value(row.true), hacked(row), row.note, end_section=last)
+            made.add_row(f"  {row.who}", value(row.proxy), value(row.true), hacked(row), end_section=i == len(shown.rows) - 1)
     return made
 
 

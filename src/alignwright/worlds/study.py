@@ -43,7 +43,7 @@ class World:
 
 @dataclass(frozen=True)
 class Row:
-    """What one kind of agent came to. `hacked` is the share of seeds that hacked, None for what is exact and did or did not by definition."""
+    """What one kind of agent came to. `hacked` counts the seeds that hacked; of an exact row it is 1 or 0."""
 
     who: str
     proxy: Estimate
