@@ -81,6 +81,12 @@ def reading(claim: str) -> Reading:
             return Reading("intent", None, "pass", "of 1")
         case ["world", _, "true"]:
             return Reading("intent", "higher", "pass", "of 1")
+        case ["hacking", "rate"]:
+            return Reading("goodhart", "lower", "hit")
+        case ["hacking", "proxy"]:
+            return Reading("goodhart", None, "pass", "score")
+        case ["hacking", "gold"]:
+            return Reading("goodhart", "higher", "pass", "score")
         case ["attack", "success", *_]:
             return Reading("attack", "lower", "hit")
         case _:

@@ -99,12 +99,12 @@ def step_findings(found: Transition, *, stage: str, against: str) -> list[Findin
     gold, excess = found.gold, found.excess
     return [
         Finding(
-            claim="hacking.transition", stage=stage, against=against, axis="reward", value=gold.value, low=gold.interval.low,
+            claim="hacking.transition", stage=stage, against=against, axis="goodhart", value=gold.value, low=gold.interval.low,
             high=gold.interval.high, n=gold.n, clusters=gold.clusters, method=f"change of gold; {gold.interval.method}", unit="score",
             note=f"{found.kind}: {proxy}; prompts one by one: {rows or 'none'}",
         ),
         Finding(
-            claim="hacking.excess", stage=stage, against=against, axis="reward", value=excess.value, low=excess.interval.low,
+            claim="hacking.excess", stage=stage, against=against, axis="goodhart", value=excess.value, low=excess.interval.low,
             high=excess.interval.high, n=excess.n, clusters=excess.clusters, unit="share", better="lower",
             method=f"share of prompts with proxy up and gold down, less those with proxy down and gold up; {excess.interval.method}",
         ),
@@ -139,7 +139,7 @@ def _feature(found: Feature, stage: str, method: str) -> Finding:
     alike = f" (moves with {', '.join(map(words_for, found.alike))})" if found.alike else ""
     paid = f"proxy {_weight(found.proxy)}, gold {_weight(found.gold)}"
     return Finding(
-        claim=f"hacking.feature.{_slug(found.name)}", stage=stage, axis="reward", value=found.excess.value, low=found.excess.low,
+        claim=f"hacking.feature.{_slug(found.name)}", stage=stage, axis="goodhart", value=found.excess.value, low=found.excess.low,
         high=found.excess.high, n=found.n, clusters=found.clusters, method=method, unit="spread per spread", better=None, p=found.p,
         p_adjusted=found.p_adjusted, note=f"{found.kind}: {way} {words_for(found.name)}{alike}: {paid}; {reason}",
         exhibits=tuple(map(_told, found.pairs)),
@@ -159,7 +159,7 @@ def _hole(gap: Gap, stage: str, method: str) -> Finding:
     paid = f"proxy {gap.proxy.value or 0.0:+.2f} {_span(gap.proxy.interval)}{gold}"
     excess = gap.excess
     return Finding(
-        claim=f"hacking.test.{_slug(gap.test)}", stage=stage, axis="reward", value=excess.value, low=excess.interval.low, high=excess.interval.high,
+        claim=f"hacking.test.{_slug(gap.test)}", stage=stage, axis="goodhart", value=excess.value, low=excess.interval.low, high=excess.interval.high,
         n=excess.n, method=f"{method}; {excess.interval.method}", unit="spreads", better="lower", p=gap.p, p_adjusted=gap.p_adjusted,
         unscored=gap.unscored, note=f"{gap.words} {HOLES[gap.hole]}: {paid}; {gap.advice}",
         exhibits=tuple(
@@ -174,7 +174,7 @@ def _hole(gap: Gap, stage: str, method: str) -> Finding:
 
 def _count(claim: str, stage: str, value: int | None, n: int, method: str, unit: str, note: str) -> Finding:
     return Finding(
-        claim=claim, stage=stage, axis="reward", value=None if value is None else float(value), n=n, method=f"no interval: a count; {method}",
+        claim=claim, stage=stage, axis="goodhart", value=None if value is None else float(value), n=n, method=f"no interval: a count; {method}",
         unit=unit, better="lower", note=note,
     )  # fmt: skip
 

@@ -39,6 +39,13 @@ _CLAIMS = {
     "goodhart.kl": "Distance from the start model, for the curve",
     "goodhart.covariance": "How gold moves with the proxy",
     "goodhart.peak": "Where gold would be highest",
+    "hacking.proxy": "The proxy's score of replies",
+    "hacking.gold": "Gold's score of the same replies",
+    "hacking.rate": "Prompts with proxy up and gold down",
+    "hacking.excess": "Hacked prompts beyond what noise makes",
+    "hacking.transition": "Gold's change over the step",
+    "hacking.feature": "Visible features that game the proxy",
+    "hacking.test": "Edits that fool the proxy",
     "trilemma.optimization": "Optimisation",
     "trilemma.capture": "Value capture",
     "trilemma.generalization": "Generalisation",
@@ -72,6 +79,7 @@ _CLAIMS = {
 _PARTS = {
     **{f"goodhart.{part}": "best of n" for part in ("proxy", "gold", "kl")},
     **{f"trilemma.{part}": "best of n" for part in ("optimization", "capture", "generalization", "gap")},
+    "hacking.feature": "feature", "hacking.test": "edit",
     "tax.choice": "file", "emergent.choice": "trait", "emergent.ability": "ability", "value.pairs": "principle", "attack.success": "way of attacking",
 }  # fmt: skip
 VOTER = {"accuracy": "right on known pairs", "longer": "prefers the longer", "position": "follows the position", "consistency": "agrees with itself"}

@@ -16,6 +16,7 @@ from alignwright.run.plan import Job
 from alignwright.spec.emergent import EmergentMeasure
 from alignwright.spec.experiment import Experiment
 from alignwright.spec.goodhart import GoodhartMeasure
+from alignwright.spec.hacking import HackingMeasure
 from alignwright.spec.models import resolve
 from alignwright.spec.stages import (
     Collect,
@@ -133,6 +134,11 @@ def _tokens(job: Job, experiment: Experiment) -> tuple[int, int, int]:
         case WorldMeasure():
             replies = known(stage.episodes) * stage.turns
             return replies * (8 * PROMPT + known(stage.max_new_tokens) * stage.turns // 2), replies * known(stage.max_new_tokens), 0
+        case HackingMeasure():
+            count = items(stage.prompts, stage.limit)
+            edited = count * 25 if stage.unit_tests and job.model == "baseline" else 0  # a reply, and about so many edits of it
+            replies = count * stage.samples
+            return (replies + edited) * 2 * (PROMPT + known(stage.max_new_tokens)), replies * known(stage.max_new_tokens), 0
         case GoodhartMeasure():
             count = (items(stage.prompts, stage.limit) + items(stage.shifted, stage.limit)) * known(stage.samples)
             return count * (PROMPT + known(stage.max_new_tokens)) * 3, count * known(stage.max_new_tokens), 0

@@ -26,12 +26,13 @@ from alignwright.feedback.written import WrittenVoter
 from alignwright.measure import instruction, intent, tax, value
 from alignwright.measure import reward as rewarded
 from alignwright.model.local import LocalPolicy
-from alignwright.run import emergent, goodhart, inputs
+from alignwright.run import emergent, goodhart, hacking, inputs
 from alignwright.run.rewards import asked_voter, scorer, voter
 from alignwright.run.training import train
 from alignwright.run.work import Work
 from alignwright.spec.emergent import EmergentMeasure
 from alignwright.spec.goodhart import GoodhartMeasure
+from alignwright.spec.hacking import HackingMeasure
 from alignwright.spec.items import MathItem, MeantItem, OpinionItem, PushbackItem, RefusalItem, TextItem
 from alignwright.spec.stages import (
     Collect,
@@ -83,6 +84,10 @@ def execute(work: Work) -> str:
             return _aggregate(stage, work)
         case Average() | Training() as stage:
             return train(stage, work)
+        case HackingMeasure() as stage:
+            found = hacking.measure(stage, work)
+            inputs.write_records(work.folder / "outcomes.jsonl", found)
+            return _counts(found)
         case GoodhartMeasure() as stage:
             found = goodhart.measure(stage, work)
             inputs.write_records(work.folder / "outcomes.jsonl", found)

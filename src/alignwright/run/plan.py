@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -19,6 +19,7 @@ from alignwright.spec.choices import label_file
 from alignwright.spec.emergent import EmergentMeasure
 from alignwright.spec.experiment import Experiment, model_stages
 from alignwright.spec.goodhart import GoodhartMeasure
+from alignwright.spec.hacking import HackingMeasure
 from alignwright.spec.models import ModelRef, resolve
 from alignwright.spec.stages import (
     AnyStage,
@@ -97,8 +98,12 @@ def _trainings(experiment: Experiment, feedback: tuple[str, ...], aggregate: tup
     """The training stages, each model examined as soon as it is there; then what needs a judge that training made."""
     before, chain = "baseline", tuple[str, ...]()
     judged_by: dict[str, tuple[str, ...]] = {"reward": (), "feedback": feedback}
+    tested: set[int] = set()
     for i, stage in enumerate(experiment.train):
         name = f"train.{i}.{stage.by}"
+        for at in _testable(experiment, i, tested) if changes_model(stage) else ():
+            tested.add(at)
+            yield _judged_job(experiment, at, "baseline", judged_by)
         needs = dict.fromkeys(aggregate if learns_from_votes(stage) else ())
         needs |= dict.fromkeys(job for _, judge in judges(stage) for job in judged_by.get(judge, ()))
         if isinstance(stage, Average) and stage.start != "baseline":
@@ -111,12 +116,31 @@ def _trainings(experiment: Experiment, feedback: tuple[str, ...], aggregate: tup
             judged_by["reward"] = (name,)
     for model in model_stages(experiment):
         for i, measure in enumerate(experiment.measure):
-            if judged := measured_by(measure):
-                needs = dict.fromkeys(job for _, judge in judged for job in judged_by.get(judge, ()))
-                needs |= dict.fromkeys((model,) if model != "baseline" else ())
-                if isinstance(measure, GoodhartMeasure) and model != "baseline":
-                    needs[f"measure.{i}.{measure.by}@baseline"] = None
-                yield Job(f"measure.{i}.{measure.by}@{model}", measure, model, tuple(needs))
+            if measured_by(measure) and not (model == "baseline" and i in tested):
+                yield _judged_job(experiment, i, model, judged_by)
+
+
+def _testable(experiment: Experiment, place: int, tested: set[int]) -> list[int]:
+    """The measures that can try a reward before stage `place` trains on it: those whose judges no later stage makes anew."""
+    remade = any(isinstance(stage, RewardModel) for stage in experiment.train[place:])
+    return [
+        i
+        for i, measure in enumerate(experiment.measure)
+        if isinstance(measure, HackingMeasure) and i not in tested and not (remade and "reward" in (measure.proxy, measure.gold))
+    ]
+
+
+def _judged_job(experiment: Experiment, place: int, model: str, judged_by: Mapping[str, tuple[str, ...]]) -> Job:
+    """A measure by judges of replies, with the models and the earlier measurements that it compares with."""
+    measure, models = experiment.measure[place], model_stages(experiment)
+    needs = dict.fromkeys(job for _, judge in measured_by(measure) for job in judged_by.get(judge, ()))
+    if model != "baseline":
+        needs[model] = None
+        if isinstance(measure, GoodhartMeasure):
+            needs[f"measure.{place}.{measure.by}@baseline"] = None
+        if isinstance(measure, HackingMeasure):
+            needs[f"measure.{place}.{measure.by}@{models[models.index(model) - 1]}"] = None
+    return Job(f"measure.{place}.{measure.by}@{model}", measure, model, tuple(needs))
 
 
 def _examinations(experiment: Experiment, model: str, needs: tuple[str, ...]) -> Iterator[Job]:
@@ -166,6 +190,8 @@ def files_of(stage: AnyStage, experiment: Experiment) -> tuple[str, ...]:
             return (*stage.prompts, *_judge_files((stage.reward,)))
         case GoodhartMeasure():
             return (*stage.prompts, *stage.shifted, *_judge_files((stage.proxy, stage.gold)))
+        case HackingMeasure():
+            return (*stage.prompts, *_judge_files((stage.proxy, stage.gold)))
         case Suite():
             return (*stage.prompts, *((stage.file,) if stage.file else ()))
         case Instruction():
@@ -237,5 +263,6 @@ def code_version() -> str:
     """A hash of the source that computes results, so that a result never outlives the code that made it."""
     root = Path(__file__).parent.parent
     files = sorted(path for part in CODE for path in (root / part).rglob("*") if path.suffix in (".py", ".yaml", ".json"))
-    execute = [root / "run" / name for name in ("execute.py", "training.py", "rewards.py", "emergent.py", "goodhart.py", "inputs.py", "shelf.py")]
+    parts = ("execute.py", "training.py", "rewards.py", "emergent.py", "goodhart.py", "hacking.py", "inputs.py", "shelf.py")
+    execute = [root / "run" / name for name in parts]
     return content_id([[str(f.relative_to(root)), file_hash(f)] for f in (*files, *execute)])

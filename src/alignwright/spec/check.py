@@ -38,6 +38,7 @@ _READERS: dict[tuple[str, str], Callable[..., Read[Any]]] = {
     ("reward", "prompts"): sources.read_prompts,
     ("goodhart", "prompts"): sources.read_prompts,
     ("goodhart", "shifted"): sources.read_prompts,
+    ("hacking", "prompts"): sources.read_prompts,
     ("tax", "choice"): read_choices,
     ("emergent", "questions"): read_questions,
     ("tax", "prompts"): sources.read_prompts,

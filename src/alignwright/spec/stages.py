@@ -16,6 +16,7 @@ from pydantic import Field, model_validator
 from alignwright.core.records import Record
 from alignwright.spec.emergent import EmergentMeasure
 from alignwright.spec.goodhart import GoodhartMeasure
+from alignwright.spec.hacking import HackingMeasure
 from alignwright.spec.knobs import NEW_TOKENS, Count, Effort, Paths, Positive, Principles
 from alignwright.spec.training import TRAIN_EFFORT, AnyTrain, Average, RewardModel, Training
 from alignwright.spec.worlds import WORLD_EFFORT, WorldMeasure, world_claims
@@ -194,7 +195,9 @@ class RewardMeasure(Record):
 
 
 AnyFeedback = Written | Rules | Contrast | JudgeVote | Critique | Deliberate
-AnyMeasure = Instruction | IntentMeasure | ValueMeasure | TaxMeasure | RewardMeasure | EmergentMeasure | GoodhartMeasure | WorldMeasure
+AnyMeasure = (
+    Instruction | IntentMeasure | ValueMeasure | TaxMeasure | RewardMeasure | EmergentMeasure | GoodhartMeasure | HackingMeasure | WorldMeasure
+)
 Feedback = Annotated[AnyFeedback, Field(discriminator="by")]
 Train = Annotated[AnyTrain, Field(discriminator="by")]
 # one technique so far: the union grows here
@@ -217,6 +220,7 @@ EFFORT: dict[str, dict[str, tuple[int, int, int]]] = {
     "TaxMeasure": {"limit": (64, 256, 100_000), "max_new_tokens": (96, 256, 400)},
     "EmergentMeasure": {"limit": (48, 256, 100_000), "max_new_tokens": (64, 128, 256)},
     "GoodhartMeasure": {"samples": (16, 32, 64), "limit": (24, 128, 100_000), "max_new_tokens": (48, 128, 256)},
+    "HackingMeasure": {"limit": (48, 256, 100_000), "max_new_tokens": (48, 128, 256)},
     "RewardMeasure": {"limit": (48, 256, 100_000), "max_new_tokens": (48, 128, 256)},
     **WORLD_EFFORT,
 }
@@ -240,7 +244,7 @@ def measured_by(stage: AnyMeasure) -> tuple[tuple[str, str], ...]:
     match stage:
         case RewardMeasure():
             return (("reward", stage.reward),)
-        case GoodhartMeasure():
+        case GoodhartMeasure() | HackingMeasure():
             return (("proxy", stage.proxy), ("gold", stage.gold))
         case _:
             return ()
@@ -271,6 +275,9 @@ def claims(stage: AnyStage) -> tuple[str, ...]:
             meters = ("optimization", "capture", "gap", *(("generalization",) if stage.shifted else ()))
             told = ("goodhart.proxy", "goodhart.gold", "goodhart.kl", "goodhart.covariance", "goodhart.peak")
             return (*told, *chosen, *(f"trilemma.{meter}{part}" for meter in meters for part in ("", ".best_of_*")))
+        case HackingMeasure():
+            told = tuple(f"hacking.{part}" for part in ("proxy", "gold", "rate", "excess", "transition", "feature", "feature.*"))
+            return (*told, *(("hacking.test", "hacking.test.*") if stage.unit_tests else ()))
         case WorldMeasure():
             return world_claims(stage)
         case Suite():
