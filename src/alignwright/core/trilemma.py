@@ -106,16 +106,25 @@ def ratio(above: Sequence[float], below: Sequence[float], clusters: Sequence[Has
     mean_2 = np.array([_mean(above), _mean(below)])
     for a, b, name in zip(above, below, clusters, strict=True):
         sums_C2[place[name]] += np.array([a, b]) - mean_2
-    spread_22 = sums_C2.T @ sums_C2 / len(above) ** 2
-    return _fieller(mean_2, spread_22, len(place), len(above), level)
+    if len(place) < 2:
+        value = float(mean_2[0] / mean_2[1]) if mean_2[1] else None
+        return Estimate(value, None, Interval(None, None, "no interval: a single cluster"), len(above), len(place))
+    half_22 = critical((1 + level) / 2, len(place) - 1) ** 2 * sums_C2.T @ sums_C2 / len(above) ** 2
+    method = f"ratio of means, {level:.0%} Fieller t({len(place) - 1}), clustered by {len(place)} clusters"
+    return _fieller(mean_2, half_22, len(above), len(place), method)
 
 
 def apart(above: Sequence[float], by: Sequence[Hashable], below: Sequence[float], by_below: Sequence[Hashable], *, level: float = 0.95) -> Estimate:
     """mean(above) / mean(below) over different items."""
-    one, other = clustered(above, by, level), clustered(below, by_below, level)
-    spread_22 = np.diag([(one.se or 0.0) ** 2, (other.se or 0.0) ** 2])
-    clusters = min(one.clusters or 0, other.clusters or 0)
-    return _fieller(np.array([_mean(above), _mean(below)]), spread_22, clusters, len(above) + len(below), level)
+    means, halves, clusters = np.array([_mean(above), _mean(below)]), list[float](), list[int]()
+    for found in (clustered(above, by, level), clustered(below, by_below, level)):
+        clusters.append(found.clusters or 0)
+        halves.append((found.se or 0.0) * critical((1 + level) / 2, clusters[-1] - 1) if clusters[-1] > 1 else math.nan)
+    if min(clusters) < 2:
+        value = float(means[0] / means[1]) if means[1] else None
+        return Estimate(value, None, Interval(None, None, "no interval: a single cluster on one side"), len(above) + len(below), min(clusters))
+    method = f"ratio of means of different items, {level:.0%} Fieller, t by side, clustered by {clusters[0]} and {clusters[1]} clusters"
+    return _fieller(means, np.diag(np.square(halves)), len(above) + len(below), sum(clusters), method)
 
 
 def gap_slope(proxy_variance: float, covariance: float) -> float:
@@ -123,21 +132,16 @@ def gap_slope(proxy_variance: float, covariance: float) -> float:
     return proxy_variance - covariance
 
 
-def _fieller(mean_2: Floats, spread_22: Floats, clusters: int, items: int, level: float) -> Estimate:
-    """All q for which mean(above) - q mean(below) may be 0."""
-    value = float(mean_2[0] / mean_2[1]) if mean_2[1] else None
-    if clusters < 2:
-        return Estimate(value, None, Interval(None, None, "no interval: a single cluster"), items, clusters)
-    t2 = critical((1 + level) / 2, clusters - 1) ** 2
-    a = float(mean_2[1] ** 2 - t2 * spread_22[1, 1])
-    if a <= 0 or value is None:
+def _fieller(mean_2: Floats, half_22: Floats, items: int, clusters: int, method: str) -> Estimate:
+    """All q for which mean(above) - q mean(below) may be 0; `half_22` is the covariance of the means times the squared critical value."""
+    a = float(mean_2[1] ** 2 - half_22[1, 1])
+    if a <= 0:
         why = "not told: the divisor's interval holds 0, so nothing was surely gained to compare with"
         return Estimate(None, None, Interval(None, None, why), items, clusters)
-    b = float(mean_2[0] * mean_2[1] - t2 * spread_22[0, 1])
-    c = float(mean_2[0] ** 2 - t2 * spread_22[0, 0])
+    b = float(mean_2[0] * mean_2[1] - half_22[0, 1])
+    c = float(mean_2[0] ** 2 - half_22[0, 0])
     root = math.sqrt(max(0.0, b * b - a * c))
-    method = f"ratio of means, {level:.0%} Fieller t({clusters - 1}), clustered by {clusters} clusters"
-    return Estimate(value, None, Interval((b - root) / a, (b + root) / a, method), items, clusters)
+    return Estimate(float(mean_2[0] / mean_2[1]), None, Interval((b - root) / a, (b + root) / a, method), items, clusters)
 
 
 def _worst(shifted: Sequence[Move]) -> tuple[str, float] | None:
