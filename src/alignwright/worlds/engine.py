@@ -14,6 +14,7 @@ import chess
 MATE = 1000.0
 WORTH = {chess.PAWN: 1.0, chess.KNIGHT: 3.0, chess.BISHOP: 3.2, chess.ROOK: 5.0, chess.QUEEN: 9.0, chess.KING: 0.0}
 MOBILITY, EDGE = 0.02, 0.1
+MOST = 5000
 
 
 @lru_cache(maxsize=50_000)
@@ -22,10 +23,10 @@ def best_move(fen: str, depth: int = 2) -> tuple[str, float]:
     board = chess.Board(fen)
     if board.is_game_over():
         raise ValueError(f"no move to choose: the game is over in {fen!r}")
-    best, chosen = -2 * MATE, ""
+    best, chosen, search = -2 * MATE, "", _Search(board)
     for move in _ordered(board):
         board.push(move)
-        worth = -_search(board, depth - 1, -2 * MATE, -best)
+        worth = -search.deep(depth - 1, -2 * MATE, -best)
         board.pop()
         if worth > best:
             best, chosen = worth, move.uci()
@@ -47,33 +48,43 @@ def material(board: chess.Board, side: chess.Color) -> float:
     return _material(board, side) - _material(board, not side)
 
 
-def _search(board: chess.Board, depth: int, low: float, high: float) -> float:
-    if board.is_checkmate():
-        return -MATE - depth  # the sooner, the worse for whoever is mated
-    if board.is_stalemate() or board.is_insufficient_material():
-        return 0.0
-    if depth <= 0:
-        return _quiet(board, low, high)
-    for move in _ordered(board):
-        board.push(move)
-        value = -_search(board, depth - 1, -high, -low)
-        board.pop()
-        low = max(low, value)
-        if low >= high:
-            break
-    return low
+class _Search:
+    """One search. Whoever can write any position can write one whose captures never end: after `MOST` positions none is looked into further."""
 
+    def __init__(self, board: chess.Board) -> None:
+        self.board, self.seen = board, 0
 
-def _quiet(board: chess.Board, low: float, high: float) -> float:
-    """Captures only, each side free to stop."""
-    low = max(low, worth(board))
-    for move in sorted(board.generate_legal_captures(), key=lambda m: _order(board, m)):
-        if low >= high:
-            break
-        board.push(move)
-        low = max(low, -_quiet(board, -high, -low))
-        board.pop()
-    return low
+    def deep(self, depth: int, low: float, high: float) -> float:
+        """To a fixed depth."""
+        board = self.board
+        if board.is_checkmate():
+            return -MATE - depth  # the sooner, the worse for whoever is mated
+        if board.is_stalemate() or board.is_insufficient_material():
+            return 0.0
+        if depth <= 0:
+            return self.quiet(low, high)
+        for move in _ordered(board):
+            board.push(move)
+            value = -self.deep(depth - 1, -high, -low)
+            board.pop()
+            low = max(low, value)
+            if low >= high:
+                break
+        return low
+
+    def quiet(self, low: float, high: float) -> float:
+        """Captures only, each side free to stop."""
+        self.seen += 1
+        low = max(low, worth(self.board))
+        if self.seen > MOST:
+            return low
+        for move in sorted(self.board.generate_legal_captures(), key=lambda m: _order(self.board, m)):
+            if low >= high:
+                break
+            self.board.push(move)
+            low = max(low, -self.quiet(-high, -low))
+            self.board.pop()
+        return low
 
 
 def _ordered(board: chess.Board) -> list[chess.Move]:

@@ -119,14 +119,6 @@ def correlated(table: Table, reference_SA: Floats) -> Correlated:
     return Correlated(float((mass_SA * proxy_SA * true_SA).sum()) / (proxy * true), proxy, true)
 
 
-def chi_square(mass_SA: Floats, reference_SA: Floats) -> float:
-    """chi2(mass || reference), infinite where the reference never goes."""
-    if np.any((reference_SA <= 0) & (mass_SA > 1e-12)):
-        return float("inf")
-    held = reference_SA > 0
-    return float(((mass_SA[held] - reference_SA[held]) ** 2 / reference_SA[held]).sum())
-
-
 def regularised(table: Table, reference_SA: Floats, weight: float) -> Floats:
     """The policy that maximises J(proxy) - weight * sqrt(chi2), a concave programme over occupancies (SLSQP); where it never goes, the reference."""
     states, actions = table.proxy_SA.shape

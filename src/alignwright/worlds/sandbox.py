@@ -7,6 +7,8 @@ once, rather than raise an error that could be caught and taken apart, when it o
 read), makes a link, a socket or a process, loads ctypes or another module that reaches past Python, looks into the collector or the
 frames of other threads, or sends a signal. A hook cannot be taken away again.
 
+It needs a POSIX system with Python's `resource`; Linux is where it is tested.
+
 What it protects from: the cheating that models are known for (reading the grader's files, patching the runner, calling out, running for
 ever, filling memory or disk). What it does NOT protect from: PEP 578 says itself that audit hooks are no sandbox. A fault in CPython's C
 code, or in the kernel, gets out; so may anything that reaches C without an audit event (making a named pipe does). Whoever runs as root is

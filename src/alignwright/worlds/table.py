@@ -17,6 +17,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from alignwright.core import occupancy as occupancies
+
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 BURN_IN, LONG = 2000, 2000
@@ -106,9 +108,8 @@ def action_values(table: Table, reward_SA: Floats, value_S: Floats, gamma: float
 
 def occupancy(table: Table, policy_SA: Floats) -> Floats:
     """How often each action is taken in each state: discounted, from the start, summing to 1."""
-    move_SN = np.einsum("sa,san->sn", policy_SA, table.next_SAN)
-    visits_S = np.linalg.solve(np.eye(len(table.states)) - table.gamma * move_SN.T, (1.0 - table.gamma) * table.start_S)
-    return visits_S[:, None] * policy_SA
+    pairs = occupancies.occupancy(table.next_SAN, policy_SA, table.start_S, table.gamma)
+    return (1.0 - table.gamma) * pairs.reshape(policy_SA.shape)
 
 
 def greedy(action_S: Ints, actions: int) -> Floats:
