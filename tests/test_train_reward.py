@@ -21,7 +21,8 @@ from alignwright.spec.training import RewardModel
 from alignwright.train import batches
 from alignwright.train.ensemble import average_members, first_heads, member_scores
 from alignwright.train.loop import StepReport
-from alignwright.train.reward import group_pairs, pair_losses, reward
+from alignwright.train.pairs import comparisons
+from alignwright.train.reward import pair_losses, reward
 from alignwright.train.reward_check import Heard, calibration_gaps, heldout_findings, keep_apart, longer_chosen
 
 STAGE = RewardModel(by="reward", epochs=3, rank=8, lr=0.01, batch_tokens=600, max_tokens=300, heldout=0.3, checkpoint_every=3)
@@ -153,11 +154,11 @@ def test_all_weights_can_be_trained_and_come_back(tiny: Path, tmp_path: Path) ->
 # ---- identities --------------------------------------------------------------------------------------------------------------------
 def gradients(policy: LocalPolicy, head: torch.nn.Linear, preferences: Sequence[Preference], stage: RewardModel) -> tuple[float, torch.Tensor]:
     """The mean loss of these preferences and its gradient, in one batch."""
-    groups = group_pairs(policy, preferences)
+    groups = comparisons(preferences, policy.chat, 300)
     for p in (*trainable_parameters(policy), head.weight):
         p.grad = None
     loss_P, _, _, weight_P = pair_losses(end_scores(policy, head, [g.row for g in groups]), groups, stage)
-    loss = (weight_P * loss_P).sum() / sum(g.weight for g in groups)
+    loss = (weight_P * loss_P).sum() / sum(pair.weight for g in groups for pair in g.pairs)
     loss.backward()
     parts = [p.grad for p in (*trainable_parameters(policy), head.weight)]
     return float(loss.detach()), torch.cat([g.flatten() for g in parts if g is not None])
@@ -169,7 +170,7 @@ def test_swapping_a_pair_flips_its_gap(tiny: Path) -> None:
     one, two = [pair(0, "yes", "no", strength=0.8)], [pair(0, "no", "yes", strength=0.2)]
     seen = []
     for preferences in (one, two):
-        groups = group_pairs(policy, preferences)
+        groups = comparisons(preferences, policy.chat, 300)
         loss_P, gap_P, sum_P, _ = pair_losses(end_scores(policy, head, [g.row for g in groups]), groups, STAGE.model_copy(update={"margin": 0.7}))
         seen.append((float(loss_P.detach()), float(gap_P.detach()), float(sum_P.detach())))
     assert seen[0] == pytest.approx((seen[1][0], -seen[1][1], seen[1][2]), abs=1e-5)
@@ -200,14 +201,28 @@ def test_each_prompt_weighs_the_same_whatever_its_replies(tiny: Path) -> None:
     assert float((gradients(policy, head, [*loose, *two], STAGE)[1] - both).abs().max()) > 1e-4
 
 
+def test_a_comparison_too_wide_for_one_row_still_weighs_as_one(tiny: Path) -> None:
+    policy = trainee(tiny)
+    six = [p.model_copy(update={"weight": 1.0}) for p in kway() if p.parent == "comparison 1"]
+    (whole,) = comparisons(six, policy.chat, 300)
+    spread = comparisons(six, policy.chat, len(whole.row) - 1)
+    assert len(spread) > 1
+    assert [p.preference for c in spread for p in c.pairs] == six
+    assert sum(p.weight for c in spread for p in c.pairs) == pytest.approx(1.0)
+    for contest in spread:  # every pair still finds its own replies
+        for p in contest.pairs:
+            assert contest.row.replies[p.chosen] == tuple(policy.chat.reply(p.preference.chosen))
+            assert contest.row.replies[p.rejected] == tuple(policy.chat.reply(p.preference.rejected))
+
+
 def test_the_loss_is_bradley_terrys(tiny: Path) -> None:
     """Against the formula written out; and without margin and centring it is plain cross-entropy, whose slope is sigmoid(gap) - vote."""
     policy = trainee(tiny)
-    groups = group_pairs(policy, kway())
+    groups = comparisons(kway(), policy.chat, 300)
     count = sum(len(g.row.replies) for g in groups)
     score_R = torch.randn(count, dtype=torch.float32, generator=torch.Generator().manual_seed(0)).requires_grad_(True)
     plain = STAGE.model_copy(update={"center": 0.0})
-    strength = torch.tensor([p.strength for g in groups for p in g.preferences])
+    strength = torch.tensor([pair.preference.strength for g in groups for pair in g.pairs])
     loss_P, gap_P, sum_P, _ = pair_losses(score_R, groups, plain)
     expected = -strength * torch.sigmoid(gap_P).log() - (1 - strength) * torch.sigmoid(-gap_P).log()
     torch.testing.assert_close(loss_P, expected, atol=1e-6, rtol=0)
@@ -224,7 +239,7 @@ def test_the_loss_is_bradley_terrys(tiny: Path) -> None:
 
 def test_a_tied_vote_stays_a_tie_with_hard_labels(tiny: Path) -> None:
     policy = trainee(tiny)
-    groups = group_pairs(policy, [pair(0, "a", "b", strength=0.5), pair(1, "a", "b", strength=0.4)])
+    groups = comparisons([pair(0, "a", "b", strength=0.5), pair(1, "a", "b", strength=0.4)], policy.chat, 300)
     stage = STAGE.model_copy(update={"labels": "hard", "center": 0.0})
     loss_P = pair_losses(torch.tensor([2.0, 0.0, 2.0, 0.0]), groups, stage)[0]
     gap = torch.tensor(2.0)
@@ -281,7 +296,7 @@ def test_members_differ_and_are_combined_on_a_common_scale(tiny: Path, tmp_path:
     meta = RewardMeta.read(tmp_path)
     scorer = RewardScorer.load(lambda: load(tiny), tmp_path)
     _, held = keep_apart(planted("z", 120), stage.heldout, 0)
-    said = scorer.members([g.row for g in group_pairs(scorer.policy, held)])
+    said = scorer.members([g.row for g in comparisons(held, scorer.policy.chat, 300)])
     assert min(float((said[a] - said[b]).abs().max()) for a in range(3) for b in range(a)) > 1e-2
     # the common scale: every member's held-out replies have mean 0 and deviation 1 after standardising
     torch.testing.assert_close(torch.tensor(meta.means), said.mean(1), atol=1e-4, rtol=1e-4)
@@ -313,7 +328,7 @@ def test_averaging_heads_is_averaging_predictions(tiny: Path, tmp_path: Path, wh
     average_members(members, tmp_path / "average")
     average_members(members[:1], tmp_path / "one" / "average")
     policy = trainee(tiny, rank=0 if whole else 2)
-    rows = [g.row for g in group_pairs(policy, kway())]
+    rows = [g.row for g in comparisons(kway(), policy.chat, 300)]
     mean = torch.stack([member_scores(policy, member, rows) for member in members]).mean(0)
     torch.testing.assert_close(member_scores(policy, tmp_path / "average", rows), mean, atol=2e-5, rtol=1e-5)
     alone = member_scores(policy, members[0], rows)
@@ -332,7 +347,7 @@ def test_an_average_of_adapters_is_the_mean_change_and_not_a_change_by_mean_fact
     assert json.loads((tmp_path / "average" / "adapter" / "adapter_config.json").read_text())["r"] == 4
     scorer = RewardScorer.load(lambda: load(tiny), tmp_path)
     _, held = keep_apart(planted("z", 200), stage.heldout, 0)
-    groups = group_pairs(scorer.policy, held)
+    groups = comparisons(held, scorer.policy.chat, 300)
     says = score_rows(scorer.policy, scorer._heads[0], [g.row for g in groups])
     right = (says[0::2] > says[1::2]).float().mean()
     assert float(right) == pytest.approx(accuracy(found).value)
@@ -419,7 +434,7 @@ def test_groups_ties_and_swapped_votes() -> None:
 def test_what_cannot_teach_is_refused_or_set_aside(tiny: Path, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="two equal replies"):
         reward(trainee(tiny), [pair(0, "same", "same")], STAGE, seed=0, folder=tmp_path)
-    with pytest.raises(ValueError, match="weight 0"):
+    with pytest.raises(ValueError, match="a weight above 0"):
         reward(trainee(tiny), [pair(0, "a", "b", weight=0.0)], STAGE, seed=0, folder=tmp_path)
     with pytest.raises(ValueError, match="none of 1 training rows"):
         reward(trainee(tiny), [pair(0, "a" * 500, "b")], STAGE, seed=0, folder=tmp_path)

@@ -20,7 +20,7 @@ from alignwright.spec.training import Cdpo, ChiPo, Dpo, Hinge, Ipo, Orpo, Robust
 from alignwright.train import losses
 from alignwright.train.batches import MicroBatch
 from alignwright.train.groups import GroupMeans
-from alignwright.train.pairs import Contest
+from alignwright.train.pairs import Contest, places
 from alignwright.train.reference import NOT_ITS_REFERENCE, Replies
 from alignwright.train.start import Invariant
 
@@ -50,14 +50,14 @@ class PairObjective:
         return self.groups.means()
 
     def units(self, batch: MicroBatch) -> float:
-        return sum(pair.preference.weight for i in batch for pair in self.contests[i].pairs)
+        return sum(pair.weight for i in batch for pair in self.contests[i].pairs)
 
     def loss(self, batch: MicroBatch) -> tuple[Tensor, dict[str, float]]:
         loss_P, logged = self.costs(batch)
-        pairs = [pair.preference for i in batch for pair in self.contests[i].pairs]
-        weight_P = torch.tensor([p.weight for p in pairs], device=loss_P.device)
+        pairs = [pair for i in batch for pair in self.contests[i].pairs]
+        weight_P = torch.tensor([pair.weight for pair in pairs], device=loss_P.device)
         if self.named:
-            self.groups.add([p.group for p in pairs], weight_P, {"loss": loss_P, "accuracy": logged["accuracy"]})
+            self.groups.add([pair.preference.group for pair in pairs], weight_P, {"loss": loss_P, "accuracy": logged["accuracy"]})
         return (weight_P * loss_P).sum(), {name: float((weight_P * value.detach()).sum()) for name, value in logged.items()}
 
     def costs(self, batch: MicroBatch) -> tuple[Tensor, dict[str, Tensor]]:
@@ -65,7 +65,7 @@ class PairObjective:
         logp_R, count_R = self.replies.logprobs(batch)
         mean_R = logp_R / count_R
         ratio_R = self.replies.logratio(batch, logp_R) if self.references else mean_R
-        chosen_P, rejected_P = self._places(batch, logp_R.device)
+        chosen_P, rejected_P = places([self.contests[i] for i in batch], logp_R.device)
         strengths = [pair.preference.strength for i in batch for pair in self.contests[i].pairs]
         loss_P, margin_P = pair_loss(self.stage, ratio_R, mean_R, chosen_P, rejected_P, torch.tensor(strengths, device=logp_R.device))
         logged = {"margin": margin_P, "accuracy": (margin_P > 0).float(), "chosen_nll_per_token": -mean_R[chosen_P]}
@@ -93,16 +93,6 @@ class PairObjective:
 
     def describe(self, index: int) -> dict[str, object]:
         return self.contests[index].shown()
-
-    def _places(self, batch: MicroBatch, device: torch.device) -> tuple[Tensor, Tensor]:
-        """Where the two replies of each pair are among the replies of the batch."""
-        starts, start = [], 0
-        for i in batch:
-            starts.append(start)
-            start += len(self.rows[i].replies)
-        pairs = [(s + pair.chosen, s + pair.rejected) for s, i in zip(starts, batch, strict=True) for pair in self.contests[i].pairs]
-        chosen_P, rejected_P = torch.tensor(pairs, device=device).T
-        return chosen_P, rejected_P
 
 
 def pair_loss(

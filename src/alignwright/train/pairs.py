@@ -3,16 +3,22 @@
 Preferences on one prompt become one row: the prompt once, each distinct reply once, and the pairs between them. A comparison of K
 replies has K (K - 1) / 2 pairs, so that a row each would compute a reply K - 1 times. Values and gradients are those of separate rows
 (a reply never sees its siblings); weights, strengths, groups and voters stay with their pair. A prompt whose replies do not fit in one
-row together is spread over several, by pairs.
+row together is spread over several, by pairs. A reward model takes the pairs of one comparison together instead, and lets them weigh as
+one between them (Ouyang et al. 2022: the mean over their K (K - 1) / 2 pairs).
 
 Pairs that can teach nothing are refused: an empty reply, or two replies that are the same to the model. Pairs of weight 0 are left out.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass, replace
+from itertools import accumulate
 from pathlib import Path
+
+import torch
+from torch import Tensor
 
 from alignwright.core.records import Conversation, Preference
 from alignwright.model.tokens import Chat, TokenRow
@@ -26,6 +32,11 @@ class Pair:
     chosen: int
     rejected: int
     preference: Preference
+    share: float = 1.0  # of its preference's weight: one over the pairs of its comparison, where these weigh as one
+
+    @property
+    def weight(self) -> float:
+        return self.preference.weight * self.share
 
 
 @dataclass(frozen=True)
@@ -46,6 +57,32 @@ def contests(preferences: Sequence[Preference], chat: Chat, max_tokens: int, fol
 
     Raises ValueError on an empty reply, on a pair of equal replies, and when no pair with a weight is left.
     """
+    rows, kept = _fitting(preferences, chat, max_tokens, folder)
+    return _together(rows, [Pair(0, 1, preference) for preference in kept], [row.prompt for row in rows], max_tokens)
+
+
+def usable(preferences: Sequence[Preference], chat: Chat, max_tokens: int, folder: Path) -> list[Preference]:
+    """The pairs that `contests` would make rows of."""
+    return _fitting(preferences, chat, max_tokens, folder)[1]
+
+
+def comparisons(preferences: Sequence[Preference], chat: Chat, max_tokens: int) -> list[Contest]:
+    """The rows of a reward model: pairs that share a prompt and a parent, which weigh as one between them; pairs without a parent stay alone."""
+    names = [(p.prompt.conversation.id, p.parent or f"alone {i}") for i, p in enumerate(preferences)]
+    count = Counter(names)
+    pairs = [Pair(0, 1, p, 1 / count[name]) for p, name in zip(preferences, names, strict=True)]
+    return _together(_rows(preferences, chat), pairs, names, max_tokens)
+
+
+def places(made: Sequence[Contest], device: torch.device) -> tuple[Tensor, Tensor]:
+    """Where the chosen and the rejected reply of each pair are among all replies of these rows, in order. Both [P]."""
+    starts = accumulate((len(contest.row.replies) for contest in made[:-1]), initial=0)
+    found = [(start + pair.chosen, start + pair.rejected) for start, contest in zip(starts, made, strict=True) for pair in contest.pairs]
+    chosen_P, rejected_P = torch.tensor(found, device=device).T
+    return chosen_P, rejected_P
+
+
+def _fitting(preferences: Sequence[Preference], chat: Chat, max_tokens: int, folder: Path) -> tuple[list[TokenRow], list[Preference]]:
     for preference in preferences:
         _check(preference)
     weighed = [preference for preference in preferences if preference.weight > 0]
@@ -53,10 +90,7 @@ def contests(preferences: Sequence[Preference], chat: Chat, max_tokens: int, fol
         raise ValueError(f"none of {len(preferences)} preferences has a weight above 0, so there is nothing to learn")
     rows = _rows(weighed, chat)
     keep = fit_rows(rows, max_tokens, folder, [preference.row() for preference in weighed])
-    by_prompt: dict[tuple[int, ...], list[int]] = {}
-    for i in keep:
-        by_prompt.setdefault(rows[i].prompt, []).append(i)
-    return [contest for kept in by_prompt.values() for contest in _share([rows[i] for i in kept], [weighed[i] for i in kept], max_tokens)]
+    return [rows[i] for i in keep], [weighed[i] for i in keep]
 
 
 def _check(preference: Preference) -> None:
@@ -87,22 +121,29 @@ def _rows(preferences: Sequence[Preference], chat: Chat) -> list[TokenRow]:
     return rows
 
 
-def _share(rows: Sequence[TokenRow], preferences: Sequence[Preference], max_tokens: int) -> list[Contest]:
-    """Pairs of one prompt as few rows of distinct replies, each within `max_tokens`."""
+def _together(rows: Sequence[TokenRow], pairs: Sequence[Pair], names: Sequence[Hashable], max_tokens: int) -> list[Contest]:
+    """Pairs of one name, in the order of their first, as few rows of distinct replies, each within `max_tokens`."""
+    by_name: dict[Hashable, list[int]] = {}
+    for i, name in enumerate(names):
+        by_name.setdefault(name, []).append(i)
+    return [contest for own in by_name.values() for contest in _share([rows[i] for i in own], [pairs[i] for i in own], max_tokens)]
+
+
+def _share(rows: Sequence[TokenRow], pairs: Sequence[Pair], max_tokens: int) -> list[Contest]:
     made: list[Contest] = []
     places: dict[tuple[int, ...], int] = {}
-    pairs: list[Pair] = []
+    placed: list[Pair] = []
 
     def close() -> None:
-        made.append(Contest(TokenRow(rows[0].prompt, tuple(places)), tuple(pairs)))
+        made.append(Contest(TokenRow(rows[0].prompt, tuple(places)), tuple(placed)))
         places.clear()
-        pairs.clear()
+        placed.clear()
 
-    for row, preference in zip(rows, preferences, strict=True):
+    for row, pair in zip(rows, pairs, strict=True):
         together = dict.fromkeys((*places, *row.replies))
-        if pairs and len(row.prompt) + sum(map(len, together)) > max_tokens:
+        if placed and len(row.prompt) + sum(map(len, together)) > max_tokens:
             close()
         chosen, rejected = (places.setdefault(reply, len(places)) for reply in row.replies)
-        pairs.append(Pair(chosen, rejected, preference))
+        placed.append(replace(pair, chosen=chosen, rejected=rejected))
     close()
     return made

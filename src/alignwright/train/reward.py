@@ -19,7 +19,7 @@ import contextlib
 import json
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -39,28 +39,14 @@ from alignwright.train.checkpoint import drop_checkpoints
 from alignwright.train.ensemble import AVERAGE, average_members, drop_members, first_heads, member_scores, spread
 from alignwright.train.loop import LoopSettings, StepReport, run_loop
 from alignwright.train.losses import bradley_terry
+from alignwright.train.pairs import Contest, comparisons, places, usable
 from alignwright.train.reward_check import Heard, heldout_findings, keep_apart, longer_chosen
-from alignwright.train.rows import fit_rows
 from alignwright.train.start import Invariant, check_start
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from alignwright.model.local import LocalPolicy
-
-
-@dataclass(frozen=True)
-class PairGroup:
-    """Pairs of one comparison: the row of its prompt and distinct replies, and for each pair the places of chosen and rejected in it."""
-
-    row: TokenRow
-    preferences: tuple[Preference, ...]
-    places: tuple[tuple[int, int], ...]
-
-    @property
-    def weight(self) -> float:
-        """The mean of its pairs' weights: 1 unless said otherwise, whatever their number."""
-        return math.fsum(p.weight for p in self.preferences) / len(self.preferences)
 
 
 def reward(
@@ -78,8 +64,9 @@ def reward(
     `stage` must be resolved. `folder` gets `reward.json`, a folder for each member and `metrics.jsonl` of all of them.
     Raises ValueError when no pair can teach or the start is not what it must be, TrainingDiverged on a loss that is not finite.
     """
-    train, held = keep_apart(_usable(policy, preferences, stage, folder), stage.heldout, seed)
-    groups, kept = group_pairs(policy, train), group_pairs(policy, held)
+    limit = min(known(stage.max_tokens), policy.longest)
+    train, held = keep_apart(usable(preferences, policy.chat, limit, folder), stage.heldout, seed)
+    groups, kept = comparisons(train, policy.chat, limit), comparisons(held, policy.chat, limit)
     seeds = [seed + 1_000_003 * member for member in range(stage.ensemble)]
     rows = [group.row for group in groups]
     plans = [plan_training(rows, epochs=known(stage.epochs), batch_tokens=known(stage.batch_tokens), seed=s) for s in seeds]
@@ -102,38 +89,26 @@ def reward(
     return reports, heldout_findings(heard, stage=name, labels=stage.labels, note=note)
 
 
-def group_pairs(policy: LocalPolicy, preferences: Sequence[Preference]) -> list[PairGroup]:
-    """Pairs that share a parent and a prompt become one row, in the order of their first pair; others stay by themselves."""
-    together: dict[tuple[str, str], list[Preference]] = {}
-    for i, p in enumerate(preferences):
-        together.setdefault((p.prompt.conversation.id, p.parent or f"alone {i}"), []).append(p)
-    return [_group(policy, pairs) for pairs in together.values()]
-
-
-def pair_losses(score_R: Tensor, groups: Sequence[PairGroup], stage: RewardModel) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Of each pair of these groups, whose replies were scored in order: its loss, its gap, the sum of its two scores, and its weight. Shape [P]."""
-    first, places = 0, list[tuple[int, int]]()
-    for group in groups:
-        places += [(first + i, first + j) for i, j in group.places]
-        first += len(group.row.replies)
-    pairs = [(p, p.weight / len(group.preferences)) for group in groups for p in group.preferences]
+def pair_losses(score_R: Tensor, made: Sequence[Contest], stage: RewardModel) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Of each pair of these rows, whose replies were scored in order: its loss, its gap, the sum of its two scores, and its weight. Shape [P]."""
+    pairs = [pair for contest in made for pair in contest.pairs]
     on = score_R.device
-    chosen_P, rejected_P = (score_R[torch.tensor(side, device=on)] for side in zip(*places, strict=True))
-    strength_P = torch.tensor([p.strength for p, _ in pairs], device=on)
+    chosen_P, rejected_P = (score_R[place_P] for place_P in places(made, on))
+    strength_P = torch.tensor([pair.preference.strength for pair in pairs], device=on)
     label_P = strength_P if stage.labels == "soft" else ((strength_P - 0.5).sign() + 1) / 2  # a tie stays one
     margin_P = stage.margin * (2 * strength_P - 1) if stage.margin else None
     gap_P, sum_P = chosen_P - rejected_P, chosen_P + rejected_P
     loss_P = bradley_terry(gap_P, strength_P=label_P, margin_P=margin_P) + stage.center * sum_P**2
-    return loss_P, gap_P, sum_P, torch.tensor([weight for _, weight in pairs], device=on)
+    return loss_P, gap_P, sum_P, torch.tensor([pair.weight for pair in pairs], device=on)
 
 
 class _RewardObjective:
-    def __init__(self, policy: LocalPolicy, head: nn.Linear, groups: Sequence[PairGroup], stage: RewardModel) -> None:
+    def __init__(self, policy: LocalPolicy, head: nn.Linear, groups: Sequence[Contest], stage: RewardModel) -> None:
         self.policy, self.head, self.groups, self.stage = policy, head, groups, stage
         self.rows: Sequence[TokenRow] = [group.row for group in groups]
 
     def units(self, batch: MicroBatch) -> float:
-        return sum(self.groups[i].weight for i in batch)
+        return sum(pair.weight for i in batch for pair in self.groups[i].pairs)
 
     def loss(self, batch: MicroBatch) -> tuple[Tensor, dict[str, float]]:
         score_R = end_scores(self.policy, self.head, [self.rows[i] for i in batch])
@@ -142,13 +117,13 @@ class _RewardObjective:
         return (weight_P * loss_P).sum(), {name: float((weight_P * value.detach()).sum()) for name, value in logged.items()}
 
     def describe(self, index: int) -> dict[str, object]:
-        return {"pairs": [p.row() for p in self.groups[index].preferences]}
+        return self.groups[index].shown()
 
 
 def _train_member(
     policy: LocalPolicy,
     head: nn.Linear,
-    groups: Sequence[PairGroup],
+    groups: Sequence[Contest],
     plans: Sequence[TrainPlan],
     number: int,
     stage: RewardModel,
@@ -177,7 +152,7 @@ def _train_member(
 
 
 def _combine(
-    policy: LocalPolicy, members: Sequence[Path], stage: RewardModel, groups: Sequence[PairGroup], held: Sequence[PairGroup], folder: Path
+    policy: LocalPolicy, members: Sequence[Path], stage: RewardModel, groups: Sequence[Contest], held: Sequence[Contest], folder: Path
 ) -> tuple[RewardMeta, Tensor]:
     """The members' common scale, found on held-out replies (on those of training where none are held out), and what they say of the held-out ones."""
     if stage.combine == "weights":
@@ -208,30 +183,11 @@ def _lent(policy: LocalPolicy) -> Iterator[Callable[[], None]]:
         restore()
 
 
-def _usable(policy: LocalPolicy, preferences: Sequence[Preference], stage: RewardModel, folder: Path) -> list[Preference]:
-    """The pairs that fit in `max_tokens` and have a weight. Raises ValueError on a pair that nothing can be learnt from."""
-    for p in preferences:
-        if p.chosen == p.rejected:
-            raise ValueError(f"a reward model was to learn from a pair of two equal replies, {p.chosen[:80]!r}; leave such pairs out")
-    rows = [policy.chat.row(p.prompt.conversation, [p.chosen, p.rejected]) for p in preferences]
-    fit = fit_rows(rows, min(known(stage.max_tokens), policy.longest), folder, [p.row() for p in preferences])
-    usable = [preferences[i] for i in fit if preferences[i].weight > 0]
-    if not usable:
-        raise ValueError(f"all {len(fit)} pairs have weight 0, so there is nothing to learn; look at the aggregation's weights")
-    return usable
-
-
-def _group(policy: LocalPolicy, pairs: Sequence[Preference]) -> PairGroup:
-    replies = list(dict.fromkeys(text for p in pairs for text in (p.chosen, p.rejected)))
-    places = tuple((replies.index(p.chosen), replies.index(p.rejected)) for p in pairs)
-    return PairGroup(policy.chat.row(pairs[0].prompt.conversation, replies), tuple(pairs), places)
-
-
 @torch.no_grad()
 def _check(
     policy: LocalPolicy,
     heads: Sequence[nn.Linear],
-    groups: Sequence[PairGroup],
+    groups: Sequence[Contest],
     batch: MicroBatch,
     stage: RewardModel,
     train: Sequence[Preference],
@@ -270,12 +226,12 @@ def _check(
     )
 
 
-def _heard(score_R: Tensor, groups: Sequence[PairGroup]) -> list[Heard]:
+def _heard(score_R: Tensor, groups: Sequence[Contest]) -> list[Heard]:
     found: list[Heard] = []
     scores = score_R.tolist()
     for group in groups:
         own, scores = scores[: len(group.row.replies)], scores[len(group.row.replies) :]
-        found += [Heard(p, own[i] - own[j]) for p, (i, j) in zip(group.preferences, group.places, strict=True)]
+        found += [Heard(pair.preference, own[pair.chosen] - own[pair.rejected]) for pair in group.pairs]
     return found
 
 
