@@ -14,7 +14,7 @@ from tiny import TEMPLATE, make_tokenizer
 
 from alignwright.core.records import Conversation, Preference, Prompt
 from alignwright.model.tokens import Chat, TokenRow
-from alignwright.train.doctor import Diagnosis, SickData, constant_rewards, diagnose, end_positions, refuse, wrong_readout
+from alignwright.train.doctor import Diagnosis, SickData, diagnose, refuse
 from alignwright.train.rows import demonstration_rows, pair_rows
 from alignwright.train.traps import Source
 
@@ -68,7 +68,6 @@ def test_clean_data_pass_without_a_word(chat: Chat) -> None:
         assert found.troubles == ()
         assert found.ended == found.replies
         refuse("train.0", found)
-    assert wrong_readout(rows, [end_positions(row) for row in rows], chat) is None
 
 
 @pytest.mark.parametrize("multi_turn", [False, True])
@@ -146,33 +145,20 @@ def last_that_is_not_padding(ids: Sequence[int], pad: int, width: int) -> int:
 
 
 def test_the_score_is_read_before_the_end_where_padding_is_the_end(chat: Chat) -> None:
-    """The score of "Paris." comes from the full stop, not from the end of turn."""
-    rows = pair_rows(chat, clean())
-    width = max(map(len, rows))
-    theirs = [[last_that_is_not_padding((*row.prompt, *reply), chat.pad_id, width) for reply in row.replies] for row in rows]
-    ours = [end_positions(row) for row in rows]
-    assert all(place == right - 1 for read, places in zip(theirs, ours, strict=True) for place, right in zip(read, places, strict=True))
-    trouble = wrong_readout(rows, theirs, chat)
-    assert trouble is not None
-    assert (trouble.name, trouble.refused, trouble.count) == ("readout", True, 24)
-    assert wrong_readout(rows, ours, chat) is None
-    cut = [replace(row, replies=tuple(reply[:-1] for reply in row.replies)) for row in rows]
-    assert wrong_readout(cut, [end_positions(row) for row in cut], chat) is not None, "the last token of a cut reply is no end of turn"
-
-
-def test_the_reward_model_reads_where_the_doctor_says(chat: Chat) -> None:
-    """In a padded batch whose padding is the end of turn: the places of `reward_head`, taken back to their rows."""
+    """The score of "Paris." comes from the full stop, not from the end of turn; ours does not, whatever the padding is."""
     import torch
 
     from alignwright.model import reward_head
     from alignwright.model.packing import pack
 
     rows = [chat.row(p.prompt.conversation, [text]) for p in clean(4) for text in (p.chosen, p.rejected)]
-    packed = pack(rows, chat.pad_id, dtype=torch.float32)
+    packed = pack(rows, chat.end_ids[-1], dtype=torch.float32)
     width = packed.input_ids_BT.shape[1]
     assert len({len(row) for row in rows}) > 1, "some rows are padded"
-    places = [[int(flat) - i * width] for i, flat in enumerate(reward_head.end_positions(rows, packed))]
-    assert wrong_readout(rows, places, chat) is None
+    ours = [int(flat) - i * width for i, flat in enumerate(reward_head.end_positions(rows, packed))]
+    theirs = [last_that_is_not_padding((*row.prompt, *row.replies[0]), chat.end_ids[-1], width) for row in rows]
+    assert ours == [len(row) - 1 for row in rows]
+    assert theirs == [place - 1 for place in ours]
 
 
 @pytest.mark.parametrize("nothing", ["", "  \n", "\n\n\n"])
@@ -219,23 +205,6 @@ def test_rows_are_there_twice(chat: Chat) -> None:
     found = seen(pair_rows(chat, pairs), chat, pairs)
     assert names(found) == {"duplicate": False}
     assert found.troubles[0].count == 3
-
-
-def test_the_reward_is_constant() -> None:
-    """Loss 0, gradient 0, runs on."""
-    flat = constant_rewards([[1.0] * 4, [0.0] * 4])
-    assert flat is not None
-    assert (flat.name, flat.refused) == ("constant_reward", True)
-    some = constant_rewards([[1.0, 1.0], [0.0, 1.0]])
-    assert some is not None
-    assert (some.refused, some.count, some.of) == (False, 1, 2)
-    assert constant_rewards([[1.0, 0.0], [0.0, 1.0]]) is None
-    assert constant_rewards([[1.0], [0.0], [0.5]]) is None, "one reply a prompt: prompts are compared"
-    single = constant_rewards([[1.0], [1.0]])
-    assert single is not None
-    assert single.refused
-    unscored = constant_rewards([[None, 1.0], [0.0, 1.0, None]])
-    assert unscored is None, "what could not be scored is not a score"
 
 
 def test_rows_are_not_what_the_template_writes(chat: Chat) -> None:

@@ -4,12 +4,13 @@ Most training that goes wrong goes wrong before the first step, and silently: th
 rows vanish, answers are cut, the score is read one token too early. Each such trap is looked for by name in the very rows that training
 will use, and in the texts they came from; the counts are kept either way (`Diagnosis`).
 
-What a program got wrong (masks, ends, templates, read-outs) is refused at the first row. What data may hold in places (a repeated
+What a program got wrong (masks, ends, templates) is refused at the first row. What data may hold in places (a repeated
 prompt, a row too long) is a warning until it is found in more than a share of the rows, `ALLOWED`, and then refused: a broken conversion
 breaks every row. What is nobody's mistake (duplicates, voters who disagree, a bias of length) is only told.
 
 The traps are those that users of other trainers met: issues of TRL, verl, open-instruct and NeMo-RL, found in `traps`.
-Left out on purpose: judging what the data say. No torch.
+Two traps are looked for where they would spring: a score that is read before the end of its reply (`model.reward_head`), and a reward that is
+the same for every reply (`rollout.flat_rounds`). Left out on purpose: judging what the data say. No torch.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from alignwright.core.intervals import wilson
 from alignwright.core.records import Preference
 from alignwright.model.tokens import Chat, TokenRow
 from alignwright.train import traps
-from alignwright.train.traps import Source, Trouble, has_end, masks_of, replies_of, share_of
+from alignwright.train.traps import Source, Trouble, has_end, masks_of, replies_of
 
 Kind = Literal["replies", "prompts", "text"]
 ALLOWED = 0.2
@@ -134,44 +135,3 @@ def _bias(length: LengthBias | None) -> Iterator[Trouble]:
         seen = f"picking the {way} reply is right in {right:.0%} of {length.pairs} pairs, so a judge that counts letters does as well"
         hint = "balance the pairs by length, or compare what is learnt with that rule"
         yield Trouble("length_bias", round(length.longer * length.pairs), length.pairs, False, f"{seen}; {hint}")
-
-
-# ---- in scores and read-outs ---------------------------------------------------------------------------------------------------------
-def constant_rewards(scores: Sequence[Sequence[float | None]]) -> Trouble | None:
-    """Scores of the replies to each prompt. Where replies to one prompt all score alike nothing is learnt; everywhere, it is refused.
-
-    With one reply a prompt, all prompts are compared at once. None is a reply that could not be scored, and left out.
-    """
-    groups = [[score for score in group if score is not None] for group in scores]
-    if all(len(group) <= 1 for group in scores):
-        groups = [[score for group in groups for score in group]]
-    told = [group for group in groups if len(group) > 1]
-    flat = sum(max(group) == min(group) for group in told)
-    if told and flat == len(told):
-        seen = "the reward is the same for every reply to a prompt, in all prompts: advantages and loss are 0 and nothing is learnt"
-        hint = "use a reward that tells replies apart, more samples, or a higher temperature"
-        return Trouble("constant_reward", flat, len(told), True, f"{seen}; {hint}")
-    seen = f"the replies to {share_of(flat, len(told))} prompts all score alike and teach nothing"
-    return Trouble("constant_reward", flat, len(told), False, seen) if flat else None
-
-
-def end_positions(row: TokenRow) -> tuple[int, ...]:
-    """Where the score of each reply is to be read: the place of its last token, its end of turn, counted from the start of the prompt."""
-    return tuple(len(row.prompt) + len(reply) - 1 for reply in row.replies)
-
-
-def wrong_readout(rows: Sequence[TokenRow], positions: Sequence[Sequence[int]], chat: Chat) -> Trouble | None:
-    """Whether scores are read anywhere else than at each reply's own end-of-turn token, as "the last id that is not padding" does
-    where padding is the end token. `positions` are counted from the start of the prompt, one for each reply of each row."""
-    read = [(row, reply, place) for row, places in zip(rows, positions, strict=True) for reply, place in zip(row.replies, places, strict=True)]
-    wrong = 0
-    for row, reply, place in read:
-        ids = (*row.prompt, *reply)
-        wrong += place != len(ids) - 1 or ids[place] not in chat.stop_ids
-    if not wrong:
-        return None
-    seen = f"{share_of(wrong, len(read))} scores are read at another token than the reply's own end of turn ({chat.end_text!r})"
-    why = "the score would not have seen the whole reply, or would be padding's; read at len(prompt) + len(reply) - 1, whatever the padding is"
-    return Trouble("readout", wrong, len(read), True, f"{seen}: {why}")
-
-
