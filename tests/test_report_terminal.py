@@ -25,7 +25,7 @@ def printed(case: cases.Case, width: int = 80, *, tty: bool = False, folder=None
 
 def test_promises_then_numbers_then_files(tmp_path):
     material.write(tmp_path, *material.case())
-    text = printed(make(), folder=tmp_path)
+    text = printed(make(), folder=tmp_path, width=500)  # a long path would be folded, and not found
     assert text.index("2 kept") < text.index("undecided: the interval") < text.index("before") < text.index("findings.jsonl")
     assert "96/100" in text
     assert "report.html" not in text  # it was not written, so it is not offered
