@@ -24,7 +24,6 @@ PARTS: dict[str, Part] = {
     "sentiment_frontier": sentiment.run,
     "hh": hh.run,
     "noise": noise.run,
-    "flips": flips.run,
     "sentiment_controls": sentiment.controls,
     "hh_adapters": hh.adapters,
     "flips_adapters": flips.adapters,

@@ -4,9 +4,9 @@ Two floors: a coin, and "the longer dialogue is better", which on the whole test
 ceiling is what people agree on. Pairs are drawn from the test files, split by prompt: the training files are not at hand, so a score here is
 one of few pairs and a small model, and not comparable with published ones.
 
-`hh.SET.adapter` is the library's reward model (low-rank adapter and head) on short pairs; `hh.SET.frozen` a head alone over the untouched
-trunk, which is cheap enough for more of them. Control: the same training on pairs of which a random half are swapped; the held-out pairs
-are not. It must come to one half.
+`hh.SET.reward` is the library's reward model (low-rank adapter and head), on 600 short pairs dealt to three folds, so that each pair is held
+out once; its learning rate was settled by the loss in training alone. `hh.SET.frozen` is a head alone over the untouched trunk. Control: the
+same training on pairs of which a random half are swapped; the held-out pairs are not. It must come to one half.
 
 Shapes: A pairs, H hidden size.
 """
@@ -25,18 +25,22 @@ from torch import Tensor
 
 from alignwright.core.intervals import wilson
 from alignwright.core.records import Comparison, Preference
+from alignwright.model.load import load
 from alignwright.model.packing import plan_batches
-from alignwright.model.reward_head import end_hidden
+from alignwright.model.reward_head import RewardScorer, end_hidden
 from alignwright.spec.sources import read_pairs
 from alignwright.spec.training import RewardModel
 from alignwright.train.losses import bradley_terry
 from alignwright.train.reward import reward
 from alignwright.train.reward_check import keep_apart
 from science.log import Facts, Line, Log, data
-from science.model import adapted, start
+from science.model import MODEL, adapted, start
 
 SETS = {"helpful": ("dsp_preferences", "helpful.test.json"), "harmless": ("hh_rlhf_harmless", "test.jsonl.gz")}
 HELDOUT = 1 / 3
+FOLDS, LR = 3, 1e-3
+RULE = {"helpful": "longer", "harmless": "shorter"}
+"""Which length is the better guess, by the whole files."""
 
 
 def run(log: Log, seed: int) -> None:
@@ -51,22 +55,22 @@ def run(log: Log, seed: int) -> None:
 
 
 def adapters(log: Log, seed: int) -> None:
-    """The library's reward model; and for the first seed the same on pairs of which a random half are swapped."""
+    """The library's reward model on one fold (the seed is its number); of the first fold also with a random half of the training pairs swapped."""
+    if seed >= FOLDS:
+        return
     stage, pairs = training(log)
+    known: Facts = {"pairs": pairs, "folds": FOLDS, "max_tokens": stage.max_tokens, "lr": stage.lr, "epochs": stage.epochs}
+    known |= {"rank": 8, "batch_tokens": 1024}
     for name in SETS:
-        log.job(f"hh.{name}.adapter", seed, told(stage, pairs), lambda name=name: trained(name, stage, pairs, seed, shuffled=False))
+        log.job(f"hh.{name}.reward", seed, known, lambda name=name: [trained(name, stage, pairs, seed, shuffled=False)])
     for name in SETS if seed == 0 else ():
-        log.job(f"hh.{name}.adapter_shuffled", seed, told(stage, pairs), lambda name=name: trained(name, stage, pairs, seed, shuffled=True))
+        log.job(f"hh.{name}.reward_shuffled", seed, known, lambda name=name: [trained(name, stage, pairs, seed, shuffled=True)])
 
 
 def training(log: Log) -> tuple[RewardModel, int]:
-    """The stage, and the number of pairs, a third of which are held out."""
-    pairs, limit = (12, 96) if log.quick else (240, 128)
-    return RewardModel(by="reward", epochs=1, lr=3e-4, rank=8, batch_tokens=1024, max_tokens=limit, heldout=HELDOUT), pairs
-
-
-def told(stage: RewardModel, pairs: int) -> Facts:
-    return {"pairs": pairs, "max_tokens": stage.max_tokens, "heldout": HELDOUT, "lr": stage.lr, "rank": 8, "epochs": 1, "batch_tokens": 1024}
+    """The stage, and the number of pairs, which are dealt to the folds. The stage itself keeps a single pair apart, because folds are kept here."""
+    pairs, limit = (12, 96) if log.quick else (600, 160)
+    return RewardModel(by="reward", epochs=1, lr=LR, rank=8, batch_tokens=1024, max_tokens=limit, heldout=1e-6), pairs
 
 
 # ---- floors ------------------------------------------------------------------------------------------------------------------------
@@ -113,23 +117,37 @@ def swapped(preferences: list[Preference], seed: int) -> list[Preference]:
 
 
 # ---- the library's reward model ----------------------------------------------------------------------------------------------------
-def trained(name: str, stage: RewardModel, count: int, seed: int, *, shuffled: bool) -> list[Line]:
-    """Train on two thirds of the prompts and say how often the rest is judged as people did, with the library's own findings."""
-    preferences = drawn(name, int(stage.max_tokens or 0), count, seed)
-    if shuffled:
-        train, held = keep_apart(preferences, stage.heldout, seed)
-        preferences = [*swapped(train, seed), *held]  # `reward` splits by the names of prompts, so the same ones are kept apart again
-    policy = adapted(8, seed)
+def fold(name: str, stage: RewardModel, count: int, number: int) -> tuple[list[Preference], list[Preference]]:
+    """What to train on and what to hold out: every pair of the pool is held out in one fold."""
+    pool = drawn(name, int(stage.max_tokens or 0), count, seed=0)
+    prompts = list(dict.fromkeys(p.prompt.conversation.id for p in pool))  # in the order drawn, which is random
+    held = set(prompts[number::FOLDS])
+    return [p for p in pool if p.prompt.conversation.id not in held], [p for p in pool if p.prompt.conversation.id in held]
+
+
+def trained(name: str, stage: RewardModel, count: int, number: int, *, shuffled: bool) -> Line:
+    """Train on the other folds' prompts and say how often this fold's pairs are judged as people did, and how often length does."""
+    train, held = fold(name, stage, count, number)
+    policy = adapted(8, number)
     with tempfile.TemporaryDirectory() as folder:
-        _, findings = reward(policy, preferences, stage, seed=seed, folder=Path(folder))
-    by = {(f.claim, f.against): f for f in findings}
-    level, over = by["reward.accuracy", None], by["reward.accuracy", "pick the longer reply"]
-    longer, surety = by["reward.longer", None], by["reward.brier", None]
-    assert level.value is not None, "there is a held-out pair"
-    facts: Facts = {"over_length": over.value, "over_length_low": over.low, "over_length_high": over.high, "prefers_longer": longer.value}
-    facts |= {"brier": surety.value, "train_pairs": len(preferences) - level.n, "length_heldout": level.value - (over.value or 0.0)}
-    tail = "adapter_shuffled" if shuffled else "adapter"
-    return [Line(f"hh.{name}.{tail}", level.n, level.value, level.low, level.high, level.method, facts)]
+        reports, _ = reward(policy, swapped(train, number) if shuffled else train, stage, seed=number, folder=Path(folder))
+        judge = RewardScorer.load(lambda: load(MODEL), Path(folder))
+        score_R = judge.members([judge.policy.chat.row(p.prompt.conversation, [p.chosen, p.rejected]) for p in held])[0]
+    lead_A = (score_R[0::2] - score_R[1::2]).double()
+    longer_A = torch.tensor([_credit(len(p.chosen) - len(p.rejected)) for p in held]).double()
+    right_A = torch.tensor([_credit(float(lead)) for lead in lead_A]).double()
+    over_A = right_A - (longer_A if RULE[name] == "longer" else 1 - longer_A)
+    last = reports[2 * len(reports) // 3 :]
+    facts: Facts = {"train_pairs": len(train) - 1, "longer_heldout": float(longer_A.mean()), "over": float(over_A.mean())}
+    facts |= {"right": float(right_A.sum()), "over_sum": float(over_A.sum()), "over_squares": float(over_A.square().sum())}
+    facts |= {"prefers_longer": float((right_A == longer_A).double().mean()), "brier": float((torch.sigmoid(-lead_A) ** 2).mean())}
+    facts |= {"last_third_loss": sum(r.loss for r in last) / len(last), "steps": len(reports)}
+    right = float(right_A.mean())
+    return Line.of(f"hh.{name}.reward{'_shuffled' * shuffled}", len(held), right, wilson(round(float(right_A.sum())), len(held)), **facts)
+
+
+def _credit(lead: float) -> float:
+    return 1.0 if lead > 0 else 0.0 if lead < 0 else 0.5
 
 
 # ---- a head alone ------------------------------------------------------------------------------------------------------------------

@@ -87,6 +87,27 @@ def said(kind: str, votes: Sequence[Vote], betas: Sequence[float], steps: Sequen
     return [*lines, gain(kind, tuned, run.fold_DA, "gain_chosen")]
 
 
+def confirmed(
+    kind: str, votes: Sequence[Vote], betas: Sequence[float], steps: Sequence[int], run: Run, by_heart: Sequence[tuple[float, int]]
+) -> list[Line]:
+    """Chosen cells as in `said`; and the mean over the cells `by_heart` of accuracy less DPO's, at each rate, and by how much flips raise it."""
+    tuned = {(vote.rate, vote.name): chosen(run, v, len(betas)) for v, vote in enumerate(votes)}
+    lines = [line(f"noise.{kind}.{rate:g}.{name}.chosen", seen, tuned[rate, "dpo"], run.fold_DA) for (rate, name), seen in tuned.items()]
+    lines.append(gain(kind, tuned, run.fold_DA, "gain_chosen"))
+    columns = {(vote.rate, vote.name): v * len(betas) for v, vote in enumerate(votes)}
+    right = {
+        key: torch.stack([cell(run, k + betas.index(beta), steps.index(step)).right_DA for beta, step in by_heart]).mean(0)
+        for key, k in columns.items()
+    }
+    ahead = {key: right[key] - right[key[0], "dpo"] for key in right if key[1] != "dpo"}
+    ahead[0.3, "gain"] = ahead[0.3, "robust_dpo"] - ahead[0.0, "robust_dpo"]
+    for (rate, name), value_DA in ahead.items():
+        known = limits("ahead", value_DA, run.fold_DA)
+        where = f"noise.{kind}.{rate:g}.{name}.by_heart"
+        lines.append(Line(where, value_DA.shape[1], known["ahead"], known["ahead_low"], known["ahead_high"], METHOD, dict(known)))
+    return lines
+
+
 def gain(kind: str, at: dict[tuple[float, str], Seen], fold_DA: Tensor, tail: str, **facts: float) -> Line:
     """How much more robust DPO is ahead of DPO at 30 % flips than when it is told of 30 % and there are none."""
     ahead = [at[rate, "robust_dpo"].right_DA - at[rate, "dpo"].right_DA for rate in (0.3, 0.0)]

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from alignwright.core.intervals import wilson
 from science.log import over_seeds, read
 
 Row = dict[str, Any]
+NOISE_LOSSES = ("dpo", "cdpo", "robust_dpo", "ipo", "hinge", "oracle")
 EARLY = 8
 """The step at which a point is measured besides the last."""
 Value = Callable[[Row], float | None]
@@ -21,7 +24,7 @@ def markdown(path: Path) -> dict[str, str]:
     rows: list[Row] = [dict(line) for line in read(path) if not line["quick"]]
     return {
         "tabular_frontier": tabular(rows), "flips_planted": planted(rows), "sentiment_frontier": sentiment(rows),
-        "equal_divergence": ahead(rows), "hh": hh(rows), "flips": flips(rows), "cost": cost(rows),
+        "equal_divergence": ahead(rows), "hh": hh(rows), "noise": noise(rows), "noise_cells": cells(rows), "cost": cost(rows),
     }  # fmt: skip
 
 
@@ -151,28 +154,92 @@ def between(curve: Sequence[tuple[float, float]], kl: float) -> float | None:
 
 
 def hh(rows: Sequence[Row]) -> str:
+    """Judges beside the better rule of length: the longer reply on helpful, the shorter one on harmless."""
     body = []
     for (name,), found in grouped(rows, "hh.").items():
         _, which, method = name.split(".")
-        first = found[0]
-        one = f"{first['value']:.3f} [{first['low']:.3f}, {first['high']:.3f}]"
-        spread = told(found, level) if len(found) > 1 else one
-        pooled = sum(row["n"] for row in found)
-        length = [told(found, fact("length_heldout")), told(found, fact("over_length"))]
-        body.append([which, method, first["facts"].get("train_pairs", "-"), pooled, len(found), spread, *length])
-    return table(["set", "judge", "training pairs", "held-out pairs, all seeds", "seeds", "accuracy", "length's, same pairs", "difference"], body)
+        if method == "length":
+            longer = found[0]
+            body.append([which, "longer, whole file", "-", longer["n"], limited(longer["value"], longer["low"], longer["high"]), "-", "-", "-"])
+        else:
+            body.append([which, method, *(judged if method.startswith("reward") else resplit)(found, which)])
+    return table(["set", "judge", "training pairs", "held-out pairs", "accuracy", "each fold", "rule of length, same pairs", "difference"], body)
 
 
-def flips(rows: Sequence[Row]) -> str:
+def judged(found: Sequence[Row], which: str) -> list[object]:
+    """Folds: every pair was held out once, so they are pooled; the interval of a difference is over pairs."""
+    n, right = sum(row["n"] for row in found), sum(row["facts"]["right"] for row in found)
+    over, squares = (sum(row["facts"][name] for row in found) for name in ("over_sum", "over_squares"))
+    share = wilson(round(right), n)
+    half = 1.96 * math.sqrt((squares / n - (over / n) ** 2) / (n - 1))
+    rule = sum(row["n"] * (row["facts"]["longer_heldout"] if which == "helpful" else 1 - row["facts"]["longer_heldout"]) for row in found) / n
+    each = ", ".join(f"{row['value']:.3f}" for row in found)
+    beyond = limited(over / n, over / n - half, over / n + half)
+    return [found[0]["facts"]["train_pairs"], n, limited(right / n, share.low, share.high), each, f"{rule:.3f}", beyond]
+
+
+def resplit(found: Sequence[Row], which: str) -> list[object]:
+    """Splits of one pool that overlap: t intervals over seeds."""
+    rule: Value = (lambda row: row["facts"]["length_heldout"]) if which == "helpful" else (lambda row: 1 - row["facts"]["length_heldout"])
+    over: Value = lambda row: row["value"] - (rule(row) or 0.0)  # noqa: E731 - named by its use
+    pairs = [found[0]["facts"]["train_pairs"], f"{found[0]['n']} x {len(found)} splits"]
+    return [*pairs, told(found, level), "-", told(found, rule), told(found, over)]
+
+
+def noise(rows: Sequence[Row]) -> str:
+    """Each loss where its own choice fell."""
     body = []
-    for (name,), found in grouped(rows, "flips.").items():
-        _, kind, labels, loss = name.split(".")
-        facts = found[0]["facts"]
-        less = ["-" if loss == "dpo" else told(found, fact(f"{what}_less_dpo")) for what in ("accuracy", "loss")]
-        columns = [told(found, level), less[0], told(found, fact("clean_loss")), less[1]]
-        body.append([kind, labels, loss, f"{facts['train_pairs']} ({facts['flips']} turned)", found[0]["n"], len(found), *columns])
-    heads = ["policy", "labels", "loss", "training pairs", "held out", "seeds", "accuracy", "less DPO's", "loss on clean labels", "less DPO's"]
+    for kind in ("all", "few"):
+        here = {key[0]: found[0] for key, found in grouped(rows, f"noise.{kind}.").items() if key[0].endswith(".chosen")}
+        for rate in ("0", "0.1", "0.2", "0.3", "0.4", "0.5"):
+            for loss in NOISE_LOSSES:
+                row = here.get(f"noise.{kind}.{rate}.{loss}.chosen")
+                if row and (loss in ("dpo", "robust_dpo", "oracle") or rate in ("0", "0.3")):
+                    body.append([kind, f"{float(rate):.0%}", loss, *chosen(row)])
+    heads = ["features", "flips", "loss", "accuracy", "less DPO's", "(corrected t)", "loss on clean labels", "less DPO's", "miscalibrated", "learnt"]
     return table(heads, body)
+
+
+def chosen(row: Row) -> list[object]:
+    facts = row["facts"]
+    less = [within(facts, "accuracy_less_dpo"), within(facts, "accuracy_less_dpo", "_corrected", alone=True)]
+    cost = [f"{facts['clean_loss']:.3f}", within(facts, "loss_less_dpo")]
+    return [limited(row["value"], row["low"], row["high"]), *less, *cost, f"{facts['miscalibrated']:.3f}", f"{facts['learnt']:.2f}"]
+
+
+def cells(rows: Sequence[Row]) -> str:
+    """Every beta and number of steps: what is ahead of DPO there, in accuracy."""
+    body = []
+    for kind in ("all", "few"):
+        here: dict[tuple[float, float], dict[str, Row]] = defaultdict(dict)
+        for row in rows:
+            parts = row["name"].split(".")
+            if parts[:2] == ["noise", kind] and parts[-1] in ("cell", "gain_cell"):
+                here[row["facts"]["beta"], row["facts"]["steps"]][".".join(parts[2:-1]) or "gain"] = row
+        for (beta, steps), at in sorted(here.items()):
+            dpo, robust = at["0.3.dpo"], at["0.3.robust_dpo"]
+            least = within(robust["facts"], "accuracy_less_dpo", "_low_of_all", "_high_of_all", alone=True)
+            ahead = [within(robust["facts"], "accuracy_less_dpo"), least]
+            others = [f"{at[f'0.3.{loss}']['facts']['accuracy_less_dpo']:+.3f}" for loss in ("cdpo", "ipo", "hinge")]
+            oracle, none = (within(at[name]["facts"], "accuracy_less_dpo") for name in ("0.3.oracle", "0.robust_dpo"))
+            gain = limited(at["gain"]["value"], at["gain"]["low"], at["gain"]["high"])
+            where = [kind, f"{beta:g}", f"{steps:.0f}", f"{dpo['facts']['learnt']:.2f}", f"{dpo['value']:.3f}"]
+            body.append([*where, *ahead, *others, oracle, none, gain])
+    heads = ["features", "beta", "steps", "learnt by DPO", "DPO", "robust DPO", "at .05/32", "cDPO", "IPO", "hinge", "oracle"]
+    return table([*heads, "robust DPO, no flips", "gain by flips"], body)
+
+
+def within(facts: Row, name: str, low: str = "", high: str | None = None, *, alone: bool = False) -> str:
+    """A fact with its limits, or the limits alone; `low` says which limits, all of one stem or by both their tails."""
+    if name not in facts:
+        return "-"
+    ends = (f"{name}{low}_low", f"{name}{low}_high") if high is None else (f"{name}{low}", f"{name}{high}")
+    said = f"[{facts[ends[0]]:.3f}, {facts[ends[1]]:.3f}]"
+    return said if alone else f"{facts[name]:.3f} {said}"
+
+
+def limited(value: float, low: float | None, high: float | None) -> str:
+    return f"{value:.3f}" if low is None or high is None else f"{value:.3f} [{low:.3f}, {high:.3f}]"
 
 
 def cost(rows: Sequence[Row]) -> str:
