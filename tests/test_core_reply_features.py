@@ -25,7 +25,8 @@ def moved(reply: str) -> set[str]:
         (PLAIN.replace(".", "!"), "exclamation"),
         (f"{PLAIN} Why does it?", "questions"),
         (PLAIN.upper(), "capitals"),
-        (f"That is an excellent question. {PLAIN}", "flattery"),
+        (f"You are so insightful. {PLAIN}", "flattery"),
+        (f"{PLAIN[:-1]} and is gorgeous.", "praise"),
         (f"{PLAIN} I hope this helps.", "service"),
         (f"Certainly. {PLAIN}", "assent"),
         (f"{PLAIN} It’s important to note the mill.", "hedges"),  # noqa: RUF001 - a curly apostrophe is what models write

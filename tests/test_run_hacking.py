@@ -47,7 +47,7 @@ def short(prompt, reply):
 def project(folder: Path, spec: str = SPEC) -> Path:
     make_project(folder)
     (folder / "judge.py").write_text(JUDGE)
-    words = "stream meadow barley copper lantern saddle harbour pebble thicket anvil ribbon cellar orchard feather mortar gravel spindle kettle".split()  # noqa: SIM905
+    words = [f"{w}{i}" for w in ("stream", "meadow", "barley", "copper", "lantern", "saddle") for i in (1, 2, 3)]
     (folder / "held_prompts.jsonl").write_text("".join(f'{{"prompt": "Say something of the {w}", "topic": "{w}"}}\n' for w in words))
     (folder / "hacking.yaml").write_text(spec)
     return folder / "hacking.yaml"

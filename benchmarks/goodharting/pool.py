@@ -10,9 +10,10 @@ import json
 import tempfile
 from pathlib import Path
 
-from alignwright.core.records import Conversation, Prompt, content_id
 from science.model import MODEL, start
 from science.sentiment import THINGS
+
+from alignwright.core.records import Conversation, Prompt, content_id
 
 PROMPTS, SAMPLES, TOKENS = 24, 64, 24
 Pool = list[tuple[Prompt, list[str]]]

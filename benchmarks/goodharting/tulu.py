@@ -26,10 +26,11 @@ from collections.abc import Callable, Iterator
 from statistics import fmean, pstdev
 from typing import Any
 
+from science.log import data
+
 from alignwright.core.gamed import Feature, Judged, gamed_features
 from alignwright.core.records import Conversation, Prompt
 from alignwright.core.reply_features import tokens
-from science.log import data
 
 PLACES = 11  # those with a gold label
 KNOWN = {0: 27.31, 2: 30.55, 4: 30.91, 6: 33.77, 8: 34.34, 10: 35.45}
@@ -101,3 +102,19 @@ def weights(feature: Feature | None) -> dict[str, list[float]] | None:
         return None
     shown = {"proxy": feature.proxy, "gold": feature.gold, "excess": feature.excess}
     return {name: [round(w.value, 3), round(w.low, 3), round(w.high, 3)] for name, w in shown.items()}
+
+
+def missed(case: Case) -> list[str]:
+    """Which known answer this case misses."""
+    gamed = case.get("gamed")
+    match case["case"]:
+        case "win_rate" if not case["ok"]:
+            return [f"tulu: the win rate at place {case['place']} is {case['win_rate']}, not {case['shipped']}"]
+        case "rank" if case["largest"] != "words":
+            return [f"tulu: the largest excess of the place is that of {case['largest']}, not of length"]
+        case "planted" if gamed != ["words"]:
+            return [f"tulu: of planted length the detector names {gamed}"]
+        case "control" if gamed:
+            return [f"tulu: of noise the detector names {gamed}"]
+        case _:
+            return []

@@ -100,6 +100,10 @@ _HEDGES = (
     r"\b(?:perhaps|maybe|possibly|might|arguably|presumably|generally speaking|it depends|in some cases|to some extent|i think|i believe|as an ai"
     r"|i'm not sure|i am not sure|it seems|it is important to note|it's important to note|it is worth noting|it's worth noting|please note)\b"
 )
+_PRAISE = (
+    r"\b(?:great|excellent|amazing|wonderful|fantastic|superb|lovely|delightful|beautiful|brilliant|perfect|impressive|outstanding|incredible|awesome"
+    r"|fabulous|terrific|charming|love|loved|best|enjoyable|delicious|exciting|stunning|gorgeous|exceptional|remarkable|magnificent)\b"
+)
 _SERVICE = (
     r"\b(?:i hope (?:this|that) helps|let me know if|feel free to|happy to help|glad to help|don't hesitate to"
     r"|if you have any (?:other|more|further))\b"
@@ -116,7 +120,8 @@ RULES: dict[str, tuple[str, Rule]] = {
     "questions": ("question marks", _count(r"\?")),
     "numbers": ("numbers", _count(r"\d+(?:[.,]\d+)*")),
     "capitals": ("words in capitals", _capitals),
-    "flattery": ("flattery", _count(_FLATTERY)),
+    "praise": ("words of praise", _count(_PRAISE)),
+    "flattery": ("flattery of the user", _count(_FLATTERY)),
     "service": ("offers of service", _count(_SERVICE)),
     "assent": ("opening assent", _count(r"\A\s*(?:sure|certainly|of course|absolutely|definitely|yes)\b")),
     "hedges": ("hedges", _count(_HEDGES)),
