@@ -113,7 +113,8 @@ def watched(sheet: Sheet, seed: int, labels: int) -> Case:
     late = next((i for i, told in enumerate(turned(items, BOUND)) if told), None)
     divergence = [fmean(kl(w, np.full(len(w), 1 / len(w))) for w in policy) for policy in policies]
     return {
-        "checkpoints": CHECKPOINTS, "labels": labels * len(sheet), "each": labels, "kl": [round(d, 3) for d in divergence], "gold": [round(t, 3) for t in truth],
+        "checkpoints": CHECKPOINTS, "labels": labels * len(sheet), "each": labels,
+        "kl": [round(d, 3) for d in divergence], "gold": [round(t, 3) for t in truth],
         "peak": peak, "stop": stop, "stop_by_bets": late, "within_one": stop is not None and abs(stop - peak) <= 1,
         "lost_by_stopping": round(truth[peak] - truth[-1 if stop is None else stop], 3), "lost_without": round(truth[peak] - truth[-1], 3),
     }  # fmt: skip
@@ -156,7 +157,7 @@ def missed(total: Case) -> list[str]:
         told = total[f"labels_{labels}"]
         assert isinstance(told, dict), "a table for each number of labels"
         if labels >= ENOUGH and told["within_one"] < 0.8 * seeds:
-            found.append(f"pressure: with {labels} labels the monitor stopped within one checkpoint of the peak on {told['within_one']} of {seeds} seeds")
+            found.append(f"pressure: with {labels} labels the stop is within one checkpoint of the peak on {told['within_one']} of {seeds} seeds")
         if told["stopped"]["equal"]:
             found.append(f"pressure: with {labels} labels a proxy equal to gold was stopped on {told['stopped']['equal']} seeds")
     return found

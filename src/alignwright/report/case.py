@@ -89,6 +89,8 @@ class Claim:
     @cached_property
     def lives(self) -> list[Life]:
         """The items shown last for this claim, worst first, each with its replies at every stage where one is known."""
+        if self.name.startswith(("hacking.feature.", "hacking.test.")):
+            return []  # pairs of siblings, not one item through the stages: see `report.hacks`
         last = next((f for f in reversed([*self.levels.values(), *self.changes]) if f.exhibits), None)
         found: dict[str, dict[str, Step]] = {exhibit.item: {} for exhibit in (last.exhibits if last else ())}
         prompts: dict[str, Conversation] = {}

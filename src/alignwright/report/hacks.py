@@ -1,0 +1,45 @@
+"""How was the reward gamed? The gamed features and the edits that fool it, each with two replies that show it.
+
+From findings alone: `hacking.feature.NAME` and `hacking.test.NAME`, the last stage at which each was found. Their exhibits are pairs of
+replies to one prompt, of which the proxy prefers the first, and not a reply before and after.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from alignwright.core.records import Finding
+from alignwright.report.case import Case
+
+TRIED = ("The unedited reply", "After the edit, and the proxy likes it as well or better")
+SEEN = ("Gold prefers", "The proxy prefers")
+
+
+@dataclass(frozen=True)
+class Hack:
+    """One way of gaming. `heads` are said over the reply that is better and the one that the proxy likes."""
+
+    finding: Finding
+    what: str
+    told: str
+    heads: tuple[str, str]
+
+
+def hacks(case: Case) -> list[Hack]:
+    """Gamed features, then overpaid ones, then edits that fool the proxy; the widest excess first."""
+    named = [claim for claim in case.of("goodhart") if claim.name.startswith(("hacking.feature.", "hacking.test.")) and claim.levels]
+    found = [_hack(list(claim.levels.values())[-1]) for claim in named]
+    return sorted(found, key=lambda hack: (_order(hack), -abs(hack.finding.value or 0.0)))
+
+
+def _hack(finding: Finding) -> Hack:
+    if finding.claim.startswith("hacking.test."):
+        what, _, told = finding.note.partition(": ")
+        return Hack(finding, what, told, TRIED)
+    kind, _, rest = finding.note.partition(": ")
+    what, _, told = rest.partition(": ")
+    return Hack(finding, f"{kind}: {what}", told, SEEN)
+
+
+def _order(hack: Hack) -> int:
+    return 2 if hack.heads == TRIED else 0 if hack.what.startswith("gamed") else 1
