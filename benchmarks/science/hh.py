@@ -4,7 +4,7 @@ Two floors: a coin, and "the longer dialogue is better", which on the whole test
 ceiling is what people agree on. Pairs are drawn from the test files, split by prompt: the training files are not at hand, so a score here is
 one of few pairs and a small model, and not comparable with published ones.
 
-`hh.SET.reward` is the library's reward model (low-rank adapter and head), on 600 short pairs dealt to three folds, so that each pair is held
+`hh.SET.reward` is the library's reward model (low-rank adapter and head), on 480 short pairs dealt to three folds, so that each pair is held
 out once; its learning rate was settled by the loss in training alone. `hh.SET.frozen` is a head alone over the untouched trunk. Control: the
 same training on pairs of which a random half are swapped; the held-out pairs are not. It must come to one half.
 
@@ -55,7 +55,7 @@ def run(log: Log, seed: int) -> None:
 
 
 def adapters(log: Log, seed: int) -> None:
-    """The library's reward model on one fold (the seed is its number); of the first fold also with a random half of the training pairs swapped."""
+    """The library's reward model on one fold (the seed is its number); of the last fold also with a random half of the training pairs swapped."""
     if seed >= FOLDS:
         return
     stage, pairs = training(log)
@@ -63,13 +63,13 @@ def adapters(log: Log, seed: int) -> None:
     known |= {"rank": 8, "batch_tokens": 1024}
     for name in SETS:
         log.job(f"hh.{name}.reward", seed, known, lambda name=name: [trained(name, stage, pairs, seed, shuffled=False)])
-    for name in SETS if seed == 0 else ():
+    for name in SETS if seed == FOLDS - 1 else ():
         log.job(f"hh.{name}.reward_shuffled", seed, known, lambda name=name: [trained(name, stage, pairs, seed, shuffled=True)])
 
 
 def training(log: Log) -> tuple[RewardModel, int]:
     """The stage, and the number of pairs, which are dealt to the folds. The stage itself keeps a single pair apart, because folds are kept here."""
-    pairs, limit = (12, 96) if log.quick else (600, 160)
+    pairs, limit = (12, 96) if log.quick else (480, 160)
     return RewardModel(by="reward", epochs=1, lr=LR, rank=8, batch_tokens=1024, max_tokens=limit, heldout=1e-6), pairs
 
 
