@@ -19,9 +19,11 @@ from alignwright.run.bill import bill
 from alignwright.run.ledger import Ledger
 from alignwright.run.plan import keys, plan
 from alignwright.run.progress import View
+from alignwright.spec.check import check
 from alignwright.spec.errors import SpecError
 from alignwright.spec.experiment import resolve_effort
 from alignwright.spec.load import load
+from alignwright.train.goodhart import Watch
 
 RULE = """
 def vowels(prompt, reply):
@@ -109,8 +111,7 @@ def test_a_measure_whose_judge_is_trained_waits_for_it(project: Path) -> None:
     [
         (MEASURE.replace("rule.py:vowels_but_short", "rule.py:vowels") + "samples: 6}", "a judge cannot show that it was gamed"),
         (MEASURE + "samples: 4}", "the best of 6 needs as many replies"),
-        (MEASURE + "samples: 8, labels: 4}", "the best of 6 needs as many replies"),
-        (MEASURE + "samples: 8, labels: 9}", "asks gold about more replies"),
+        (MEASURE.replace("[1, 2, 4, 6]", "[1]") + "samples: 4}", "chooses nothing"),
         (MEASURE.replace("[1, 2, 4, 6]", "[1, 4, 2]") + "samples: 6}", "a rising list of n"),
         (MEASURE.replace("gold: rule.py:vowels_but_short", "gold: reward") + "samples: 6}", "'reward' is the reward stage before, and there is none"),
         (MEASURE.replace("gold: rule.py:vowels_but_short", "gold: nowhere.py:f") + "samples: 6}", "there is no file"),
@@ -120,3 +121,107 @@ def test_a_measure_whose_judge_is_trained_waits_for_it(project: Path) -> None:
 def test_specs_without_meaning_are_refused(project: Path, measure: str, said: str) -> None:
     with pytest.raises(SpecError, match=said):
         load(spec(project, "wrong", measure=measure))
+
+
+# ---- stopping --------------------------------------------------------------------------------------------------------------------
+STOP = "stop: {by: goodhart, gold: rule.py:few_vowels, prompts: [held.jsonl], every: 2, samples: 4, limit: 8, max_new_tokens: 6}"
+LOOP = "rank: 2, lr: 0.02, batch_tokens: 400, checkpoint_every: 3"
+DRAW = f"{LOOP}, reward: rule.py:vowels, epochs: 10, prompts: 4, samples: 4, max_new_tokens: 6"
+STOPPED = """
+name: stopped
+model: ./model
+intent: {prompts: [prompts.jsonl], pairs: [pairs.jsonl]}
+feedback: [{by: written}]
+train:
+- STAGE
+measure:
+- {by: tax, text: [text.jsonl], limit: 2}
+"""
+FEW = """
+def few_vowels(prompt, reply):
+    return -sum(letter in "aeiou" for letter in reply)
+"""
+
+
+def stopping(folder: Path, stage: str) -> Path:
+    make_project(folder)
+    (folder / "rule.py").write_text(RULE + FEW)
+    (folder / "held.jsonl").write_text("".join(json.dumps({"prompt": f"say {word} to me"}) + "\n" for word in "abcdefgh"))
+    path = folder / "stopped.yaml"
+    asked = "prompts: [prompts.jsonl], " if "reward:" in stage else ""
+    path.write_text(STOPPED.replace("prompts: [prompts.jsonl], ", asked).replace("STAGE", stage))
+    return path
+
+
+def run(path: Path, runs: str = "runs") -> Path:
+    return align(Request(path, runs=path.parent / runs), View(Console(file=io.StringIO())))
+
+
+def trained(folder: Path) -> Path:
+    (found,) = (folder / "stages").glob("*-train.0.*")
+    return found
+
+
+def weights(folder: Path) -> bytes:
+    return (trained(folder) / "adapter" / "adapter_model.safetensors").read_bytes()
+
+
+def test_policy_gradients_stop_keep_the_peak_and_do_the_same_after_a_kill(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = stopping(tmp_path, f"{{by: rloo, {DRAW}, kl: 0.0, {STOP}}}")
+    straight = run(path)
+    told = json.loads((trained(straight) / "stopped.json").read_text())
+    steps = len((trained(straight) / "metrics.jsonl").read_text().splitlines())
+    assert steps == told["step"] > told["kept"]
+    assert not list(trained(straight).glob("gold-peak*"))
+    (stopped,) = [f for f in read(straight).findings if f.claim == "training.stopped"]
+    assert stopped.value == told["kept"]
+    assert "Stopped where gold turned" in html(read(straight))
+
+    def die(self: Watch, report: object) -> None:
+        if getattr(report, "step", 0) >= told["step"] - 1:
+            raise KeyboardInterrupt
+        whole(self, report)  # type: ignore[arg-type]
+
+    whole = Watch.__call__
+    monkeypatch.setattr(Watch, "__call__", die)
+    with pytest.raises(KeyboardInterrupt):
+        run(path, "again")
+    monkeypatch.setattr(Watch, "__call__", whole)
+    resumed = run(path, "again")
+    assert json.loads((trained(resumed) / "stopped.json").read_text()) == told
+    assert weights(resumed) == weights(straight)
+
+
+def test_best_of_n_whose_choice_never_helps_gold_learns_nothing(tmp_path: Path) -> None:
+    done = run(stopping(tmp_path, f"{{by: best_of_n, {DRAW}, {STOP}}}"))
+    assert json.loads((trained(done) / "hedge.json").read_text())["n"] == 1
+    assert json.loads((trained(done) / "stopped.json").read_text())["kept"] == 0
+    assert not (trained(done) / "metrics.jsonl").exists()
+    assert weights(done)
+
+
+def test_best_of_n_is_hedged_and_preferences_are_watched(tmp_path: Path) -> None:
+    helped = STOP.replace("few_vowels", "vowels_but_short")
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    done = run(stopping(tmp_path / "a", f"{{by: best_of_n, {DRAW.replace('epochs: 10', 'epochs: 2')}, {helped}}}"))
+    assert json.loads((trained(done) / "hedge.json").read_text())["n"] in (1, 2, 3, 4)
+    done = run(stopping(tmp_path / "b", f"{{by: dpo, {LOOP}, epochs: 4, {helped}}}"))
+    looks = [json.loads(line) for line in (trained(done) / "looks.jsonl").read_text().splitlines()]
+    assert [look["step"] for look in looks[:2]] == [0, 2]
+
+
+@pytest.mark.parametrize(
+    ("stage", "said"),
+    [
+        (f"{{by: rloo, {DRAW}, {STOP.replace('few_vowels', 'vowels')}}}", "it cannot show that it was gamed"),
+        (f"{{by: rloo, {DRAW}, {STOP.replace('rule.py:few_vowels', 'feedback')}}}", "its mean can neither rise nor fall"),
+        (f"{{by: dpo, {LOOP}, {STOP.replace('rule.py:few_vowels', 'reward')}}}", "'reward' is the reward stage before, and there is none"),
+        (f"{{by: rloo, {DRAW}, {STOP.replace('held.jsonl', 'prompts.jsonl')}}}", "prompts.jsonl"),
+        (f"{{by: dpo, {LOOP}, {STOP.replace('held.jsonl', 'nowhere.jsonl')}}}", "there is no file"),
+        (f"{{by: sft, {LOOP}, {STOP}}}", "no such field"),
+    ],
+)
+def test_a_stop_without_meaning_is_refused(tmp_path: Path, stage: str, said: str) -> None:
+    with pytest.raises(SpecError, match=said):
+        check(stopping(tmp_path, stage))

@@ -43,6 +43,9 @@ def test_a_right_spec_is_read(tmp_path: Path) -> None:
     )
 
 
+MEASURES = "instruction, intent, value, tax, reward, emergent, goodhart, hacking, world"
+
+
 @pytest.mark.parametrize(
     ("old", "new", "line"),
     [
@@ -52,7 +55,7 @@ def test_a_right_spec_is_read(tmp_path: Path) -> None:
         ("seed: 7", "seed: yes", "2: seed: wanted a whole number, saw the text 'yes'"),
         ("  beta: 0.2", "  beta: 0", "14: train.1.dpo.beta: must be greater than 0, saw the number 0"),
         ("by: dpo", "by: dpoo", "13: train.1.by: there is no train 'dpoo'; did you mean 'dpo'?"),
-        ("by: tax, text", "text", "20: measure.1.by: missing; say which kind of measure this is: instruction, intent, value, tax, reward"),
+        ("by: tax, text", "text", f"20: measure.1.by: missing; say which kind of measure this is: {MEASURES}"),
         ("name: jailbreaks", "name: jailbrakes", "17: attack.0.suite.name: saw the text 'jailbrakes'; did you mean 'jailbreaks'?"),
         ("{by: tax, text: text.txt}", "{by: tax}", "20: measure.1.tax: measures nothing: give files under 'text', 'choice', 'problems' or 'prompts'"),
         ("constitution: c.md", "constitution: d.md", "4: intent.constitution: there is no file d.md; did you mean 'c.md'?"),
@@ -154,7 +157,7 @@ def test_no_stage_has_more_than_eight_knobs_and_all_are_described() -> None:
     """Of its own: the knobs of the loop, of sampling and of rollouts are each said once, in the records that methods share."""
     kinds = experiment_schema()["$defs"]
     shared = {*Training.model_fields}, {*Sampling.model_fields}, {*Rollout.model_fields}
-    assert [len(shared[0]), len(shared[1] - shared[0]), len(shared[2] - shared[1])] == [6, 6, 7]
+    assert [len(shared[0]), len(shared[1] - shared[0]), len(shared[2] - shared[1])] == [6, 7, 7]
     for kind in kinds.values():
         knobs = {name: field for name, field in kind["properties"].items() if name != "by"}
         common = next((group for group in reversed(shared) if group <= set(knobs)), set[str]())

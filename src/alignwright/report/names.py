@@ -50,6 +50,7 @@ _CLAIMS = {
     "trilemma.capture": "Value capture",
     "trilemma.generalization": "Generalisation",
     "trilemma.gap": "Gap between proxy and gold",
+    "training.stopped": "Stopped where gold turned; the step that was kept",
     "tax.bits_per_byte": "Plain text, bits per byte",
     "tax.choice": "Multiple-choice questions right",
     "tax.choice_sum": "Multiple choice by the whole log-probability",

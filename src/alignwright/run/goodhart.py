@@ -16,9 +16,9 @@ def measure(stage: GoodhartMeasure, work: Work) -> list[Outcome]:
     """Score this model's replies by both judges, beside the start model's. Writes sheets.jsonl, curve.jsonl and findings.jsonl."""
     experiment, model = work.experiment, work.job.model
     prompts, shifted = (inputs.spread(inputs.prompts(experiment, files), stage.limit) for files in (stage.prompts, stage.shifted))
-    asked, samples = [*prompts, *shifted], known(stage.samples)
+    asked = [*prompts, *shifted]
     policy = work.watched(work.shelf.measured(model))
-    said = speak(policy, asked, samples=samples, max_new_tokens=known(stage.max_new_tokens), seed=experiment.seed)
+    said = speak(policy, asked, samples=known(stage.samples), max_new_tokens=known(stage.max_new_tokens), seed=experiment.seed)
     start, moved = None, list[Outcome]()
     if model != "baseline":
         (earlier,) = [need for need in work.job.needs if need.endswith(".goodhart@baseline")]
@@ -26,7 +26,7 @@ def measure(stage: GoodhartMeasure, work: Work) -> list[Outcome]:
         moved = divergence(work.watched(work.shelf.measured("baseline")), prompts, said[: len(prompts)], claim="goodhart.kl")
     judges = goodhart.Judges(scorer(stage.proxy, work), scorer(stage.gold, work), stage.proxy == "feedback", stage.gold == "feedback")
     found = goodhart.examine(
-        model, prompts, shifted, said, judges, labels=stage.labels or samples, sizes=stage.best_of, start=start, moved=moved
+        model, prompts, shifted, said, judges, labels=stage.best_of[-1], sizes=stage.best_of, start=start, moved=moved
     )
     inputs.write_records(work.folder / "sheets.jsonl", found.sheets)
     inputs.write_records(work.folder / "curve.jsonl", found.curve)

@@ -41,6 +41,7 @@ from alignwright.spec.stages import (
 )
 from alignwright.spec.training import (
     BUILT_IN,
+    AnyTrain,
     Average,
     FromPreferences,
     Pretrain,
@@ -52,6 +53,7 @@ from alignwright.spec.training import (
     files_of_sft,
     judges,
     learns_from_votes,
+    stop_of,
 )
 from alignwright.spec.worlds import WorldMeasure
 
@@ -183,8 +185,10 @@ def files_of(stage: AnyStage, experiment: Experiment) -> tuple[str, ...]:
             return files_of_sft(stage)
         case Sampling():
             text = stage.mix_text if isinstance(stage, Rollout) else ()
-            return (*intent.prompts, *text, *_judge_files(name for _, name in judges(stage)))
-        case RewardModel() | FromPreferences() | Average() | WorldMeasure():
+            return (*intent.prompts, *text, *_watched(stage), *_judge_files(name for _, name in judges(stage)))
+        case FromPreferences():
+            return (*_watched(stage), *_judge_files(name for _, name in judges(stage)))
+        case RewardModel() | Average() | WorldMeasure():
             return ()
         case RewardMeasure():
             return (*stage.prompts, *_judge_files((stage.reward,)))
@@ -206,6 +210,11 @@ def files_of(stage: AnyStage, experiment: Experiment) -> tuple[str, ...]:
         case TaxMeasure():
             labels = [label for name in stage.choice if (label := label_file(name)) and experiment.path(label).is_file()]
             return (*stage.text, *stage.choice, *labels, *stage.problems, *stage.prompts)
+
+
+def _watched(stage: AnyTrain) -> tuple[str, ...]:
+    stop = stop_of(stage)
+    return stop.prompts if stop else ()
 
 
 def _content(path: Path) -> str | None:
@@ -263,6 +272,6 @@ def code_version() -> str:
     """A hash of the source that computes results, so that a result never outlives the code that made it."""
     root = Path(__file__).parent.parent
     files = sorted(path for part in CODE for path in (root / part).rglob("*") if path.suffix in (".py", ".yaml", ".json"))
-    parts = ("execute.py", "training.py", "rewards.py", "emergent.py", "goodhart.py", "hacking.py", "inputs.py", "shelf.py")
+    parts = ("execute.py", "training.py", "rewards.py", "emergent.py", "goodhart.py", "stopping.py", "hacking.py", "inputs.py", "shelf.py")
     execute = [root / "run" / name for name in parts]
     return content_id([[str(f.relative_to(root)), file_hash(f)] for f in (*files, *execute)])

@@ -13,12 +13,13 @@ from typing import Any
 
 from rich.text import Text
 
+from alignwright.core.protocols import Scorer
 from alignwright.core.records import Conversation, Prompt
 from alignwright.model.adapters import save_adapter
 from alignwright.model.local import LocalPolicy
 from alignwright.model.tokens import TokenRow
 from alignwright.model.weights import save_weights
-from alignwright.run import inputs
+from alignwright.run import inputs, stopping
 from alignwright.run.doctor import stage_lines
 from alignwright.run.rewards import scorer
 from alignwright.run.work import Work
@@ -72,17 +73,18 @@ def train(stage: AnyTrain, work: Work) -> str:
             policy = work.shelf.trainee(work.job.model, known(stage.rank))
             found = _material(stage, work)
             _examine(stage, policy, found, work)
-            _learn(stage, policy, found, work)
+            learnt = stopping.watched(stage, policy, work, _shown(work), lambda it, judge, show: _learn(it, policy, found, judge, work, show))
             if known(stage.rank):
                 save_adapter(policy, work.folder / "adapter")
             else:
                 save_weights(policy, work.folder / "weights")
             drop_checkpoints(work.folder)
-            return _told(work.folder)
+            return "; ".join(part for part in (_told(work.folder), learnt) if part)
 
 
-def _learn(stage: Training, policy: LocalPolicy, found: Sequence[Any], work: Work) -> None:
-    seed, folder, show = work.experiment.seed, work.folder, _shown(work)
+def _learn(stage: Training, policy: LocalPolicy, found: Sequence[Any], judge: Scorer | None, work: Work, show: OnStep) -> None:
+    """Train by the stage's method; `judge` is what a stage that samples is to raise."""
+    seed, folder = work.experiment.seed, work.folder
     match stage:
         case Pretrain():
             if stage.scratch:
@@ -93,14 +95,14 @@ def _learn(stage: Training, policy: LocalPolicy, found: Sequence[Any], work: Wor
         case FromPreferences():
             preference(policy, found, stage, seed=seed, folder=folder, on_step=show)  # type: ignore[arg-type]
         case BestOfN():
-            best_of_n(policy, found, scorer(stage.reward, work), stage, seed=seed, folder=folder, on_step=show)
+            best_of_n(policy, found, _given(judge), stage, seed=seed, folder=folder, on_step=show)
         case OnlineDpo() | Sppo():
-            online(policy, found, scorer(stage.reward, work), stage, seed=seed, folder=folder, on_step=show)
+            online(policy, found, _given(judge), stage, seed=seed, folder=folder, on_step=show)
         case Ppo() | Grpo() | Rloo() | Reinforce():
             policy_gradient(
                 policy,
                 found,
-                scorer(stage.reward, work),
+                _given(judge),
                 stage,
                 cost=None if stage.cost is None else scorer(stage.cost, work),
                 mix=_mixed(stage, policy, work),
@@ -110,6 +112,11 @@ def _learn(stage: Training, policy: LocalPolicy, found: Sequence[Any], work: Wor
             )
         case _:
             raise ValueError(f"{work.job.name}: {type(stage).__name__} is no method that trains")
+
+
+def _given(judge: Scorer | None) -> Scorer:
+    assert judge is not None, "a stage that samples was not given its judge"
+    return judge
 
 
 def _material(stage: Training, work: Work) -> Sequence[Source]:
@@ -212,7 +219,10 @@ def _shown(work: Work) -> OnStep:
 
 
 def _told(folder: Path) -> str:
-    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
+    path = folder / "metrics.jsonl"
+    lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []
+    if not lines:
+        return "no step taken"
     first, last = lines[0], lines[-1]
     long = folder / "too_long.jsonl"
     left_out = f", {len(long.read_text(encoding='utf-8').splitlines())} rows too long" if long.exists() else ""

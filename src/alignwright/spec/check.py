@@ -73,7 +73,7 @@ class _File:
 
     @property
     def trained(self) -> bool:
-        return self.loc[0] == "train" or (self.loc[0] == "intent" and len(self.loc) == 3)
+        return (self.loc[0] == "train" and "stop" not in self.loc) or (self.loc[0] == "intent" and len(self.loc) == 3)
 
 
 def check(path: str | Path, overrides: Sequence[str] = ()) -> CheckReport:
@@ -99,6 +99,8 @@ def check(path: str | Path, overrides: Sequence[str] = ()) -> CheckReport:
 
 def _read(loc: Loc, source: str, bad_rows: float) -> Read[Any]:
     """Read a data file by its place in the spec."""
+    if loc[3:4] == ("stop",):
+        return sources.read_prompts(source, bad_rows=bad_rows)
     kind, field = (loc[0], loc[1]) if len(loc) == 3 else (loc[2], loc[3])
     key = (str(kind), str(field))
     if key in _ITEMS:

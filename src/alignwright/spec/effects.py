@@ -31,6 +31,7 @@ from alignwright.spec.training import (
     changes_model,
     judges,
     learns_from_votes,
+    stop_of,
 )
 from alignwright.spec.worlds import WorldMeasure, missing
 
@@ -124,6 +125,9 @@ def _training(experiment: Experiment) -> Iterator[Problem]:
             yield from _sampled(experiment, loc, stage)
         if isinstance(stage, Average):
             yield from _averaged(experiment, place, stage)
+        stop = stop_of(stage)
+        if stop and isinstance(stage, Sampling) and stop.gold == stage.reward:
+            yield (*loc, "stop"), f"gold is {stop.gold!r}, which this stage raises: it cannot show that it was gamed; name another judge"
         for knob, name in judges(stage):
             yield from _judged(experiment, (*loc, knob), name, experiment.train[:place])
     for place, stage in enumerate(experiment.measure):

@@ -26,9 +26,12 @@ class GoodhartMeasure(Record):
     gold: str = Field(min_length=1, description="the judge that is trusted, and that training never sees; named as the proxy is")
     prompts: Paths = Field(min_length=1, description="files of held-out prompts")
     shifted: Paths = Field(default=(), description="files of prompts of another kind, on which the gain should hold too")
-    best_of: tuple[Count, ...] = Field(default=(1, 2, 4, 8, 16), min_length=1, description="the n of best-of-n, drawn from the start model")
-    samples: int | None = Field(default=None, ge=2, description="sampled replies to each prompt (from effort)")
-    labels: int | None = Field(default=None, ge=2, description="how many of them gold is asked about; predictions stretch these (none: all)")
+    best_of: tuple[Count, ...] = Field(
+        default=(1, 2, 4, 8, 16), min_length=1, description="the n of best-of-n; gold is asked about as many replies to each prompt as the largest"
+    )
+    samples: int | None = Field(
+        default=None, ge=2, description="replies to each prompt, all seen by the proxy; those that gold does not see stretch its labels (from effort)"
+    )
     limit: Count | None = Field(default=None, description="at most so many prompts of each kind (from effort)")
     max_new_tokens: Count | None = Field(default=None, description=NEW_TOKENS)
 
@@ -38,11 +41,10 @@ class GoodhartMeasure(Record):
             raise ValueError(f"proxy and gold are both {self.gold!r}: a judge cannot show that it was gamed; name a gold that training never sees")
         if list(self.best_of) != sorted(set(self.best_of)):
             raise ValueError(f"'best_of' is a rising list of n without repetition, such as [1, 2, 4, 8], seen {list(self.best_of)}")
-        if self.samples is not None and self.labels is not None and self.labels > self.samples:
-            raise ValueError(f"'labels: {self.labels}' asks gold about more replies than 'samples: {self.samples}' draws")
-        scored = self.labels or self.samples
-        if scored is not None and self.best_of[-1] > scored:
-            raise ValueError(f"the best of {self.best_of[-1]} needs as many replies with gold; there are {scored}: raise samples, or shorten best_of")
+        if self.best_of[-1] < 2:
+            raise ValueError("'best_of: [1]' chooses nothing; end it with 2 or more")
+        if self.samples is not None and self.best_of[-1] > self.samples:
+            raise ValueError(f"the best of {self.best_of[-1]} needs as many replies, and 'samples' is {self.samples}; raise it, or shorten best_of")
         return self
 
 
@@ -50,9 +52,16 @@ class GoodhartStop(Record):
     """Stop when gold no longer rises with the proxy, and keep the checkpoint where gold was highest."""
 
     by: Literal["goodhart"]
-    gold: str = Field(min_length=1, description="the judge that is trusted and that this stage does not train on: rules.yaml, or file.py:function")
+    gold: str = Field(min_length=1, description="the judge that is trusted, and that this stage does not raise: rules.yaml, file.py:function, reward")
     prompts: Paths = Field(min_length=1, description="files of held-out prompts")
-    every: Count = Field(default=5, description="rounds between looks")
+    every: Count = Field(default=5, description="optimiser steps between looks")
     samples: int = Field(default=4, ge=2, description="fresh replies to each prompt at each look")
-    limit: Count = Field(default=16, description="at most so many prompts")
+    limit: int = Field(default=16, ge=4, description="at most so many prompts")
+    max_new_tokens: Count = Field(default=64, description="the longest of these replies in tokens")
     alpha: float = Field(default=0.05, gt=0.0, lt=0.5, description="the chance that the stop is ever a false one")
+
+    @model_validator(mode="after")
+    def _own_scale(self) -> GoodhartStop:
+        if self.gold == "feedback":
+            raise ValueError("'gold: feedback' compares siblings with each other, so its mean can neither rise nor fall; name rules or a reward")
+        return self

@@ -20,7 +20,7 @@ from alignwright.spec.errors import Loc, SpecError, did_you_mean, dotted
 from alignwright.spec.experiment import HUB, Experiment
 from alignwright.spec.positions import Document
 from alignwright.spec.stages import Contrast, Critique, Deliberate, JudgeVote, Rules, Suite, measured_by
-from alignwright.spec.training import BUILT_IN, Pretrain, Rollout, Sft, files_of_sft, judges
+from alignwright.spec.training import BUILT_IN, Pretrain, Rollout, Sft, files_of_sft, judges, stop_of
 
 
 def read_spec(path: str | Path, overrides: Sequence[str] = ()) -> tuple[Experiment, Document]:
@@ -58,6 +58,8 @@ def data_files(experiment: Experiment) -> list[tuple[Loc, str]]:
     for place, stage in enumerate(experiment.train):
         if isinstance(stage, Sft):
             found += [(("train", place, stage.by, "data", stage.data.index(name)), name) for name in files_of_sft(stage)]
+        stop = stop_of(stage)
+        found += [(("train", place, stage.by, "stop", "prompts", at), name) for at, name in enumerate(stop.prompts if stop else ())]
         texts = ("text", stage.text) if isinstance(stage, Pretrain) else ("mix_text", stage.mix_text) if isinstance(stage, Rollout) else ("", ())
         found += [(("train", place, stage.by, texts[0], at), name) for at, name in enumerate(texts[1])]
     for section in ("attack", "measure"):

@@ -14,6 +14,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from alignwright.core.records import Record, Share
+from alignwright.spec.goodhart import GoodhartStop
 from alignwright.spec.knobs import NEW_TOKENS, Count, Paths, Positive
 
 Unit = Annotated[float, Field(gt=0.0, le=1.0)]
@@ -81,10 +82,14 @@ class RewardModel(Training):
 
 
 # ---- from preferences ------------------------------------------------------------------------------------------------------------
+_STOP = "{by: goodhart, ...}: stop where a held-out gold judge turns, and keep its highest point; none: go on to the end"
+
+
 class FromPreferences(Training):
     """What the direct methods share: they learn from pairs, without a reward model."""
 
     lr: Positive = Field(default=5e-5, le=0.1, description="peak learning rate")
+    stop: GoodhartStop | None = Field(default=None, description=_STOP)
 
 
 _BETA = "how firmly the start model is held to: larger moves less"
@@ -181,6 +186,7 @@ class Sampling(Training):
     max_new_tokens: Count | None = Field(default=None, description=NEW_TOKENS)
     temperature: Positive = Field(default=1.0, le=2.0, description="sampling temperature")
     unfinished: float | None = Field(default=None, description="the score of a reply that was cut at max_new_tokens; none: as it is judged")
+    stop: GoodhartStop | None = Field(default=None, description=_STOP)
 
 
 class BestOfN(Sampling):
@@ -320,7 +326,13 @@ def learns_from_votes(stage: AnyTrain) -> bool:
 
 def judges(stage: AnyTrain) -> tuple[tuple[str, str], ...]:
     """The knobs of a stage that name a judge of replies, with what they name."""
-    if not isinstance(stage, Sampling):
-        return ()
-    cost = stage.cost if isinstance(stage, Rollout) else None
-    return (("reward", stage.reward), *((("cost", cost),) if cost is not None else ()))
+    named = [("reward", stage.reward)] if isinstance(stage, Sampling) else []
+    if isinstance(stage, Rollout) and stage.cost is not None:
+        named.append(("cost", stage.cost))
+    stop = stop_of(stage)
+    return (*named, *((("stop", stop.gold),) if stop else ()))
+
+
+def stop_of(stage: AnyTrain) -> GoodhartStop | None:
+    """What watches over a stage, if anything."""
+    return stage.stop if isinstance(stage, Sampling | FromPreferences) else None

@@ -1,0 +1,74 @@
+"""Who watches a training stage, and what is left when it was stopped?
+
+Wires `train.goodhart` to a spec: the held-out prompts, the gold judge, the proxy. For best-of-n the number of replies to choose from is
+hedged on gold before the first step. What was decided stands in the stage's `stopped.json` and in a finding.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+from alignwright.core.protocols import Scorer
+from alignwright.core.records import Finding
+from alignwright.model.local import LocalPolicy
+from alignwright.run import inputs
+from alignwright.run.ledger import write_json
+from alignwright.run.rewards import scorer
+from alignwright.run.work import Work
+from alignwright.spec.goodhart import GoodhartStop
+from alignwright.spec.stages import known
+from alignwright.spec.training import AnyTrain, BestOfN, Sampling, Training, stop_of
+from alignwright.train.goodhart import Turn, Turned, Watch, hedged
+from alignwright.train.loop import StepReport
+
+OnStep = Callable[[StepReport], None]
+Learn = Callable[[Training, Scorer | None, OnStep], None]
+
+
+def watched(stage: AnyTrain, policy: LocalPolicy, work: Work, show: OnStep, learn: Learn) -> str:
+    """Let the stage learn, under a watch where it names one; returns what the watch came to."""
+    assert isinstance(stage, Training)
+    judge = scorer(stage.reward, work) if isinstance(stage, Sampling) else None
+    stop = stop_of(stage)
+    if stop is None:
+        learn(stage, judge, show)
+        return ""
+    experiment, folder = work.experiment, work.folder
+    prompts = inputs.spread(inputs.prompts(experiment, stop.prompts), stop.limit)
+    gold = scorer(stop.gold, work)
+    watch = Watch(policy, prompts, gold, judge, stop, longest=stop.max_new_tokens, seed=experiment.seed, folder=folder, then=show)
+    told, turn, chosen = "", None, stage
+    if isinstance(stage, BestOfN) and judge is not None:
+        n = _hedged(stage, stop, policy, (gold, judge), work)
+        told = f"the best of {n}, hedged on gold (at most {stage.samples})"
+        chosen = BestOfN.model_validate(dict(stage) | {"samples": max(2, n)})
+        turn = Turn(0, 0, "gold does not rise when replies are chosen by the proxy, so nothing was learnt") if n < 2 else None
+    try:
+        if turn is None:
+            learn(chosen, judge, watch)
+    except Turned as found:
+        turn = found.turn
+    if turn is not None:
+        watch.put_back(turn)
+        inputs.write_records(folder / "findings.jsonl", [_finding(turn, work)])
+        told = "; ".join(part for part in (told, f"stopped after step {turn.step}, kept step {turn.kept}: {turn.why}") if part)
+    watch.clear()
+    return told
+
+
+def _hedged(stage: BestOfN, stop: GoodhartStop, policy: LocalPolicy, judges: tuple[Scorer, Scorer], work: Work) -> int:
+    """The number of replies at which gold is highest. Kept, for a run that is resumed."""
+    most, path = known(stage.samples), work.folder / "hedge.json"
+    if not path.exists():
+        prompts = inputs.spread(inputs.prompts(work.experiment, stop.prompts), stop.limit)
+        found = hedged(policy, prompts, judges, stop, most=most, longest=known(stage.max_new_tokens), seed=work.experiment.seed)
+        write_json(path, {"n": round(found.at), "at": found.at, "turns": found.turns, "slope": found.slope, "most": most})
+    return int(json.loads(path.read_text(encoding="utf-8"))["n"])
+
+
+def _finding(turn: Turn, work: Work) -> Finding:
+    looks = len((work.folder / "looks.jsonl").read_text(encoding="utf-8").splitlines())
+    method = f"stopped after step {turn.step}: {turn.why}; the highest mean of gold among {looks} looks is kept"
+    made = {"claim": "training.stopped", "stage": work.job.name, "axis": "training", "value": float(turn.kept), "n": looks}
+    return Finding.model_validate(made | {"method": method, "unit": "step", "better": None})
