@@ -4,7 +4,7 @@ The cleaning robot of "Concrete Problems in AI Safety" (Amodei et al. 2016, arXi
 `tomato_watering` of AI Safety Gridworlds (arXiv 1711.09883). Three rooms; a clean room becomes dirty with chance 0.1 a step; an action cleans
 one room or opens or shuts the eyes. The proxy is minus the dirty rooms seen, what is meant is minus the dirty rooms. The best policy for
 the proxy shuts its eyes: proxy 0, true -2.10 a step (it cleans the first room for want of anything better, as ties go to the first
-action); the best for the truth comes to -0.345 in both. Value iteration with discount 0.95.
+action); the best for the truth comes to -0.333 in both. Value iteration with discount 0.95.
 
 The check: a room that is not seen counts as dirty. What could not be scored never counts as clean.
 """
