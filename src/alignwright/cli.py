@@ -102,6 +102,21 @@ def diff(a: Run, b: Run) -> None:
 
 
 @app.command()
+def front(
+    runs: Annotated[list[Path], typer.Argument(help="Run folders.", exists=True, file_okay=False)],
+    gain: Annotated[str | None, typer.Option(help="The claim that was to be gained, such as value.pairs.")] = None,
+    tax: Annotated[str | None, typer.Option(help="The claim that was paid with, such as tax.bits_per_byte.")] = None,
+    margin: Annotated[float, typer.Option(help="The cost that is to be ruled out, in the tax's own unit.")] = 0.02,
+) -> None:
+    """Which trained model gives the most for the least: gain against cost, over one run or several."""
+    from rich.console import Console
+
+    from alignwright.run.front import table
+
+    Console().print(table(runs, gain, tax, margin))
+
+
+@app.command()
 def chat(
     run: Annotated[str, typer.Argument(help="A run folder (its aligned model), or any model's name.")],
     seed: Annotated[int, typer.Option(help="Seed of the replies.")] = 0,

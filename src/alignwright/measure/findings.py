@@ -196,11 +196,12 @@ def difference(
 def holm_adjust(findings: Sequence[Finding]) -> list[Finding]:
     """The same findings with p adjusted by Holm across the differences of the same two stages; levels are left as they are.
 
-    Traits are a family of their own: a hundred of them would drown the few claims that somebody promised something about.
+    Traits and abilities are families of their own: a hundred of them would drown the few claims that somebody promised something about.
     """
     adjusted: dict[int, float | None] = {}
-    for family in {(f.stage, f.against, f.unit == "preference") for f in findings if f.against is not None}:
-        members = [i for i, f in enumerate(findings) if (f.stage, f.against, f.unit == "preference") == family]
+    families = [(f.stage, f.against, f.axis == "emergent", f.unit == "preference") for f in findings]
+    for family in {family for family in families if family[1] is not None}:
+        members = [i for i, other in enumerate(families) if other == family]
         adjusted.update(zip(members, holm([findings[i].p for i in members]), strict=True))
     return [_with_p(f, adjusted[i]) if i in adjusted else f for i, f in enumerate(findings)]
 

@@ -1,0 +1,107 @@
+"""Is the front what cannot be beaten, and is the best model chosen by its intervals and not by its luck?"""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import pytest
+
+from alignwright.core.front import ORIGIN, Point, axes, best_within, front, knee, points
+from alignwright.core.records import Finding, Header
+from alignwright.report import front as drawn
+from alignwright.report.case import Case
+from alignwright.report.page import html
+from alignwright.run.front import table
+
+
+def point(name, tax, gain, half=0.01):
+    return Point(name, gain, tax, gain - half, gain + half, tax - half, tax + half)
+
+
+def test_nothing_on_the_front_is_beaten_and_everything_else_is():
+    rng = random.Random(0)
+    for _ in range(50):
+        found = [point(f"p{i}", rng.uniform(-0.2, 1), rng.uniform(-0.5, 1)) for i in range(12)]
+        held = front(found)
+
+        def beaten(p, among):
+            return any(q.tax <= p.tax and q.gain >= p.gain and q != p for q in among)
+
+        assert not any(beaten(p, [*found, ORIGIN]) for p in held)
+        assert all(beaten(p, held) for p in (*found, ORIGIN) if p not in held)
+        assert front(rng.sample(found, 12)) == held
+        assert [p.name for p in held] == [p.name for p in sorted(held, key=lambda p: p.tax)]
+
+
+def test_the_knee_of_a_bent_front_and_none_of_a_straight_one():
+    bent = [point("quarter", 0.1, 0.6), point("half", 0.25, 0.8), point("all", 1.0, 1.0)]
+    assert knee(bent).name == "half"
+    scaled = [Point(p.name, 100 * p.gain, 0.01 * p.tax) for p in bent]
+    assert knee(scaled).name == "half"  # units do not matter
+    assert knee([point("half", 0.5, 0.5), point("all", 1.0, 1.0)]) is None
+    assert knee([point("hollow", 0.5, 0.2), point("all", 1.0, 1.0)]) is None
+    assert knee([point("all", 1.0, 1.0)]) is None
+
+
+def test_the_best_within_the_margin_is_read_from_intervals():
+    cheap, lucky, dear = point("cheap", 0.0, 0.2), point("lucky", 0.0, 0.9, half=0.5), point("dear", 0.5, 1.0)
+    assert best_within([cheap, lucky, dear], 0.02).name == "cheap"
+    assert best_within([cheap, lucky, dear], 0.6).name == "dear"
+    assert best_within([point("no gain", 0.0, 0.005)], 0.02) is None
+    assert best_within([Point("no interval", 1.0, 0.0)], 0.02) is None
+
+
+def change(claim, axis, stage, value, better, half=0.01):
+    common = {"claim": claim, "axis": axis, "stage": stage, "n": 50, "method": "m", "better": better}
+    return Finding(**common, value=value, low=value - half, high=value + half, against="baseline")
+
+
+def findings():
+    made = [Finding(claim="value.pairs", axis="value", stage=s, value=0.5, n=50, method="m") for s in ("baseline", "train.0.dpo", "train.1.average")]
+    for stage, gain, cost in (("train.0.dpo", 0.4, 0.3), ("train.1.average", 0.3, 0.005)):
+        made += [change("value.pairs", "value", stage, gain, "higher"), change("tax.bits_per_byte", "tax", stage, cost, "lower")]
+        made += [change("value.over_refusal", "value", stage, 0.1, "lower"), change("tax.choice", "tax", stage, -cost, "higher")]
+    return made
+
+
+def test_gain_and_cost_are_turned_so_that_more_is_more():
+    assert axes(findings()) == ("value.pairs", "tax.bits_per_byte")
+    found = points(findings(), "value.pairs", "tax.bits_per_byte")
+    assert [(p.name, p.gain, p.tax) for p in found] == [("train.0.dpo", 0.4, 0.3), ("train.1.average", 0.3, 0.005)]
+    other = points(findings(), "value.over_refusal", "tax.choice", run="r")
+    assert [(p.name, p.gain, p.tax) for p in other] == [("r:train.0.dpo", -0.1, 0.3), ("r:train.1.average", -0.1, 0.005)]
+    assert (other[0].tax_low, other[0].tax_high) == pytest.approx((0.29, 0.31))
+    assert best_within(found, 0.02).name == "train.1.average"
+    assert axes([f for f in findings() if f.axis != "tax"]) is None
+
+
+def test_the_report_draws_it_only_for_several_models_and_says_what_it_chose():
+    header = Header(name="r", model="m", seed=0, effort="demo", stages=("train.0.dpo", "train.1.average"))
+    case = Case(header, (), tuple(findings()))
+    page = html(case)
+    assert "Gain against cost" in page
+    assert drawn.drawing(case).count('class="dot') == 3
+    assert "after averaging (train.1.average)" in drawn.said(case)
+    assert "below 0.02" in drawn.said(case)
+    stated = [f.model_copy(update={"method": "m; margin 0.4 by one-sided tests at 5%"}) if f.claim.startswith("tax") else f for f in findings()]
+    assert "below 0.4 is after DPO" in drawn.said(Case(header, (), tuple(stated)))
+    single = Case(header, (), tuple(f for f in findings() if f.stage != "train.1.average"))
+    assert drawn.drawing(single) == ""
+    assert "Gain against cost" not in html(single)
+    hostile = Case(header, (), tuple(f.model_copy(update={"stage": f.stage + "<b>\u202e"}) if f.against else f for f in findings()))
+    assert "<b>" not in drawn.drawing(hostile)
+    assert "\u202e" not in drawn.drawing(hostile)
+
+
+def test_several_runs_are_one_table(tmp_path: Path):
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "findings.jsonl").write_text("".join(f.model_dump_json() + "\n" for f in findings()))
+    shown = table([tmp_path / "one", tmp_path / "two"], None, None, 0.02)
+    assert shown.row_count == 4
+    names = list(shown.columns[0].cells)
+    assert sorted(names) == ["one:train.0.dpo", "one:train.1.average", "two:train.0.dpo", "two:train.1.average"]
+    assert "best below 0.02" in next(iter(shown.columns[3].cells))
+    with pytest.raises(ValueError, match=r"there are changes of tax\.bits_per_byte"):
+        table([tmp_path / "one"], "value.none", None, 0.02)

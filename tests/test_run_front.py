@@ -1,0 +1,61 @@
+"""Do models on the way back to the start become a front, from the spec to the report and the command?"""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+from rich.console import Console
+from run_case import make_project
+from typer.testing import CliRunner
+
+from alignwright.cli import app
+from alignwright.core.front import axes, points
+from alignwright.report import read
+from alignwright.report.page import html
+from alignwright.run.align import Request, align
+from alignwright.run.compare import read_findings
+from alignwright.run.progress import View
+from alignwright.spec.spec_file import read_spec
+
+SPEC = """
+name: small
+model: ./model
+intent: {pairs: [pairs.jsonl]}
+feedback: [{by: written}]
+train:
+- {by: dpo, epochs: 3, lr: 0.02, rank: 2, batch_tokens: 200}
+- {by: average, share: 0.5}
+- {by: average, share: 0.0}
+measure:
+- {by: value, pairs: [held.jsonl]}
+- {by: tax, text: [text.jsonl], prompts: [prompts.jsonl], margin: 0.5, max_new_tokens: 4}
+promises: [tax.generation.loops < 0.9]
+"""
+
+
+def test_shares_of_a_training_are_points_between_it_and_the_start(tmp_path: Path) -> None:
+    make_project(tmp_path)
+    (tmp_path / "spec.yaml").write_text(SPEC)
+    run = align(Request(tmp_path / "spec.yaml", runs=tmp_path / "runs"), View(Console(file=io.StringIO())))
+    findings = read_findings(run)
+    over = axes(findings)
+    assert over == ("value.pairs", "tax.bits_per_byte")
+    found = {p.name: p for p in points(findings, *over)}
+    dpo, half, none = (found[name] for name in ("train.0.dpo", "train.1.average", "train.2.average"))
+    assert len({dpo.tax, half.tax, none.tax}) == 3
+    assert (none.tax, none.gain) == (0.0, 0.0)  # all the way back is the start model
+    (tax,) = [f for f in findings if f.claim == "tax.bits_per_byte" and f.stage == "train.0.dpo" and f.against]
+    assert "margin 0.5" in tax.method
+    assert tax.note.startswith("no tax beyond 0.5 bits/byte")  # a random model has nothing to lose
+    page = html(read(run))
+    assert "Gain against cost" in page
+    assert "no tax beyond 0.5 bits/byte" in page
+    shown = CliRunner().invoke(app, ["front", str(run), "--margin", "0.5"])
+    assert shown.exit_code == 0, shown.output
+    assert "train.1.average" in shown.output
+
+
+def test_the_example_of_the_front_is_a_spec() -> None:
+    experiment, _ = read_spec(Path(__file__).parents[1] / "examples" / "tax_front.yaml")
+    assert [stage.by for stage in experiment.train] == ["dpo", "average", "average", "average"]
