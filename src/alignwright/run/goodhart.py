@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from alignwright.core.records import Outcome
-from alignwright.measure import goodhart
+from alignwright.measure import early, goodhart
 from alignwright.measure.reward import divergence, speak
 from alignwright.run import inputs
 from alignwright.run.rewards import scorer
@@ -30,5 +30,6 @@ def measure(stage: GoodhartMeasure, work: Work) -> list[Outcome]:
     )
     inputs.write_records(work.folder / "sheets.jsonl", found.sheets)
     inputs.write_records(work.folder / "curve.jsonl", found.curve)
-    inputs.write_records(work.folder / "findings.jsonl", found.findings)
+    strange = early.signs(model, start, found.sheets, seed=experiment.seed) if start is not None else []
+    inputs.write_records(work.folder / "findings.jsonl", [*found.findings, *strange])
     return list(found.outcomes)
