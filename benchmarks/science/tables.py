@@ -24,7 +24,8 @@ def markdown(path: Path) -> dict[str, str]:
     rows: list[Row] = [dict(line) for line in read(path) if not line["quick"]]
     return {
         "tabular_frontier": tabular(rows), "flips_planted": planted(rows), "sentiment_frontier": sentiment(rows),
-        "equal_divergence": ahead(rows), "hh": hh(rows), "noise": noise(rows), "noise_cells": cells(rows), "cost": cost(rows),
+        "equal_divergence": ahead(rows), "hh": hh(rows), "noise": noise(rows), "noise_cells": cells(rows), "noise_again": again(rows),
+        "cost": cost(rows),
     }  # fmt: skip
 
 
@@ -227,6 +228,19 @@ def cells(rows: Sequence[Row]) -> str:
             body.append([*where, *ahead, *others, oracle, none, gain])
     heads = ["features", "beta", "steps", "learnt by DPO", "DPO", "robust DPO", "at .05/32", "cDPO", "IPO", "hinge", "oracle"]
     return table([*heads, "robust DPO, no flips", "gain by flips"], body)
+
+
+def again(rows: Sequence[Row]) -> str:
+    """The second run: accuracy less DPO's."""
+    body = []
+    for row in (row for row in rows if row["job"] == "noise.again"):
+        *_, rate, loss, where = row["name"].replace("0.3", "30 %").replace(".0.", ".0 %.").split(".")
+        key = {"by_heart": "ahead", "gain_chosen": "gain"}.get(where, "accuracy_less_dpo")
+        if key in row["facts"]:
+            said = [within(row["facts"], key), within(row["facts"], key, "_corrected", alone=True)]
+            what = "robust_dpo, 30 % less 0 %" if "gain" in (loss, key) else f"{loss}, {rate} flipped"
+            body.append(["learnt by heart, mean" if where == "by_heart" else "chosen", what, *said])
+    return table(["cells", "loss", "less DPO's", "(corrected t)"], body)
 
 
 def within(facts: Row, name: str, low: str = "", high: str | None = None, *, alone: bool = False) -> str:
