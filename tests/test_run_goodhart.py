@@ -211,6 +211,19 @@ def test_best_of_n_is_hedged_and_preferences_are_watched(tmp_path: Path) -> None
     assert [look["step"] for look in looks[:2]] == [0, 2]
 
 
+def test_looks_are_on_the_bill(tmp_path: Path) -> None:
+    path = stopping(tmp_path, f"{{by: rloo, {DRAW}, {STOP}}}")
+    bare = path.with_name("bare.yaml")
+    bare.write_text(path.read_text().replace(f", {STOP}", ""))
+    tokens = []
+    for spec_file in (path, bare):
+        experiment = resolve_effort(load(spec_file))
+        jobs = plan(experiment)
+        lines = bill(experiment, jobs, keys(experiment, jobs), Ledger(tmp_path / "no")).lines
+        tokens.append(next(line.tokens for line in lines if line.name == "train.0.rloo"))
+    assert tokens[0] > tokens[1] > 0
+
+
 @pytest.mark.parametrize(
     ("stage", "said"),
     [

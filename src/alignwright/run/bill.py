@@ -126,9 +126,9 @@ def _tokens(job: Job, experiment: Experiment) -> tuple[int, int, int]:
         case RewardModel():
             return 0, 0, int(pairs * (PROMPT + 2 * REPLY) * known(stage.epochs) * stage.ensemble)
         case FromPreferences():
-            return 0, 0, int(pairs * (PROMPT + 2 * REPLY) * (known(stage.epochs) + 0.4))
+            return _watched(stage, (0, 0, int(pairs * (PROMPT + 2 * REPLY) * (known(stage.epochs) + 0.4))))
         case Sampling():
-            return _sampled(stage, _rows(experiment, intent.prompts))
+            return _watched(stage, _sampled(stage, _rows(experiment, intent.prompts)))
         case Average():
             return 0, 0, 0
         case WorldMeasure():
@@ -177,6 +177,16 @@ def _sampled(stage: Sampling, prompts: int) -> tuple[int, int, int]:
     readings = 1 + (isinstance(stage, Rollout) and stage.kl > 0)
     learnt = tokens // known(stage.samples) if isinstance(stage, BestOfN) else tokens * passes
     return tokens * readings, replies * known(stage.max_new_tokens), learnt
+
+
+def _watched(stage: Sampling | FromPreferences, tokens: tuple[int, int, int]) -> tuple[int, int, int]:
+    """With the looks of a stop, where there is one: each writes fresh replies, which a judge reads (from pairs, the model twice)."""
+    read, write, train = tokens
+    if stage.stop is None:
+        return tokens
+    looks = 1 + train // (known(stage.batch_tokens) * stage.stop.every)
+    said = looks * stage.stop.limit * stage.stop.samples
+    return read + said * (PROMPT + stage.stop.max_new_tokens) * 2, write + said * stage.stop.max_new_tokens, train
 
 
 def _rows(experiment: Experiment, files: Sequence[str]) -> int:
