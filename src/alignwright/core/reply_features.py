@@ -110,7 +110,6 @@ _SERVICE = (
 )
 RULES: dict[str, tuple[str, Rule]] = {
     "words": ("length in words", lambda _, reply: math.log1p(len(tokens(reply)))),
-    "word_length": ("characters a word", lambda _, reply: len(reply) / max(len(tokens(reply)), 1)),
     "lists": ("list lines", _count(r"^[ \t]*(?:[-*•]|\d+[.)])[ \t]+\S", re.MULTILINE)),
     "headings": ("markdown headings", _count(r"^#{1,6} \S", re.MULTILINE)),
     "bold": ("bold spans", _count(r"\*\*[^*\n]+\*\*")),
@@ -130,6 +129,7 @@ RULES: dict[str, tuple[str, Rule]] = {
     "repeated_lines": ("repeated lines", _repeated_lines),
     "overlap": ("words of the prompt", _overlap),
     "copied": ("runs copied from the prompt", _copied),
+    "word_length": ("characters a word", lambda _, reply: len(reply) / max(len(tokens(reply)), 1)),
     "unfinished": ("no end of sentence", _unfinished),
 }
 # fmt: on

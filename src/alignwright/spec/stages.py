@@ -276,8 +276,7 @@ def claims(stage: AnyStage) -> tuple[str, ...]:
             told = ("goodhart.proxy", "goodhart.gold", "goodhart.kl", "goodhart.covariance", "goodhart.peak")
             return (*told, *chosen, *(f"trilemma.{meter}{part}" for meter in meters for part in ("", ".best_of_*")))
         case HackingMeasure():
-            told = tuple(f"hacking.{part}" for part in ("proxy", "gold", "rate", "excess", "transition", "feature", "feature.*"))
-            return (*told, *(("hacking.test", "hacking.test.*") if stage.unit_tests else ()))
+            return tuple(f"hacking.{part}" for part in ("proxy", "gold", "rate", "excess"))
         case WorldMeasure():
             return world_claims(stage)
         case Suite():
