@@ -80,9 +80,11 @@ def test_heavy_tailed_error_turns_and_light_tailed_does_not() -> None:
     sizes, generator = (1, 4, 16, 64, 256, 1024), np.random.default_rng(0)
     gold = generator.normal(size=400_000)
     heavy = [bon_estimate(gold + generator.standard_t(3, size=400_000), gold, n) for n in sizes]
+    lighter = [bon_estimate(gold + generator.standard_t(5, size=400_000), gold, n) for n in sizes]
     light = [bon_estimate(gold + generator.normal(size=400_000), gold, n) for n in sizes]
     assert heavy == pytest.approx([0, 0.61, 0.87, 0.80, 0.57, 0.36], abs=0.06)
     assert light == pytest.approx([0, 0.73, 1.25, 1.66, 2.00, 2.30], abs=0.06)
+    assert lighter == pytest.approx([0, 0.66, 1.03, 1.16, 1.08, 0.90], abs=0.06)
     assert light == sorted(light)
     assert heavy != sorted(heavy)
 

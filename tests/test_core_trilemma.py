@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from alignwright.core.tilting import covariance_under, mean_under, tilted
-from alignwright.core.trilemma import Move, Scored, apart, best_of, gap_slope, move, ratio, trilemma
+from alignwright.core.trilemma import Move, Scored, apart, best_of, gap_slope, least_regret, move, ratio, trilemma
 
 
 def start(rho: float, prompts: int = 60, samples: int = 128, seed: int = 0, error: str = "normal") -> list[Scored]:
@@ -97,6 +97,25 @@ def test_the_gap_grows_by_the_variance_less_the_covariance() -> None:
     q = tilted(p, proxy, 0.5)
     expected = gap_slope(covariance_under(q, proxy, proxy), covariance_under(q, gold, proxy))
     assert (gap(0.5 + 1e-5) - gap(0.5 - 1e-5)) / 2e-5 == pytest.approx(expected, abs=1e-6)
+
+
+@pytest.mark.parametrize(("labels", "seen", "least"), [(50, 0.330, 0.167), (200, 0.186, 0.049), (1000, 0.022, 0.0001)])
+def test_no_learner_beats_the_least_regret_and_an_oracle_needs_fewer_labels(labels: int, seen: float, least: float) -> None:
+    """The best guess (the majority of the labels that tell) loses more than the bound; a tenth of the labels, all on hard contexts, do as well."""
+    generator = np.random.default_rng(labels)
+
+    def loses(hard: np.ndarray) -> float:
+        right = generator.binomial(hard, 0.6)
+        return float((2 * right < hard).mean() + 0.5 * (2 * right == hard).mean())
+
+    assert least_regret(labels, 0.1, 0.1) == pytest.approx(least, abs=6e-4)
+    assert loses(generator.binomial(labels, 0.1, size=100_000)) == pytest.approx(seen, abs=0.006)
+    assert seen >= least_regret(labels, 0.1, 0.1)
+    oracle = loses(np.full(100_000, labels // 10))
+    assert oracle == pytest.approx(seen, abs=0.03)
+    assert oracle >= least_regret(labels // 10, 1.0, 0.1)
+    with pytest.raises(ValueError, match="hard share"):
+        least_regret(10, 0.0, 0.1)
 
 
 def test_there_is_no_single_number() -> None:

@@ -127,6 +127,17 @@ def apart(above: Sequence[float], by: Sequence[Hashable], below: Sequence[float]
     return _fieller(means, np.diag(np.square(halves)), len(above) + len(below), sum(clusters), method)
 
 
+def least_regret(labels: int, hard: float, signal: float) -> float:
+    """The least share of the stakes that any learner must expect to lose, in the worst of two worlds (Gaikwad 2025, version 3).
+
+    A share `hard` of contexts tells the worlds apart, where a label is right with probability 1/2 + `signal`; elsewhere labels say nothing.
+    exp(-n hard k) / 4 with k = 4 signal atanh(2 signal): it *falls* with every label. An oracle that finds the hard contexts has hard = 1.
+    """
+    if not 0 < hard <= 1 or not 0 <= signal < 0.5:
+        raise ValueError(f"the hard share lies in (0, 1] and the signal in [0, 0.5); seen {hard:g} and {signal:g}")
+    return math.exp(-labels * hard * 4 * signal * math.atanh(2 * signal)) / 4
+
+
 def gap_slope(proxy_variance: float, covariance: float) -> float:
     """How fast the gap grows with each unit of tilt towards the proxy, both scores in SDs of the start: Var(proxy) - Cov(gold, proxy)."""
     return proxy_variance - covariance
