@@ -1,7 +1,7 @@
 """Does over-optimisation show on real data and on a real model, is the gamed feature named, and does the monitor stop at gold's peak?
 
-`python benchmarks/goodhart.py [--quick] [--seeds 10] [--only tulu|pressure]` prints one JSON line a case, with its seed and counts, and a
-summary last; exit code 1 when a known answer is missed. `tulu` reads RewardBench's best-of-n set (`goodharting/tulu.py`), `pressure`
+`python benchmarks/goodhart.py [--quick] [--seeds 10] [--only tulu|pressure] [--figure FILE]` prints one JSON line a case, with its seed
+and counts, and a summary last; exit code 1 when a known answer is missed. `tulu` reads RewardBench's best-of-n set (`goodharting/tulu.py`), `pressure`
 samples the bundled model once and puts exact pressure on the replies (`goodharting/pressure.py`). `--quick` takes part of the data and
 three seeds: under a minute once the pool is there.
 """
@@ -17,7 +17,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from goodharting import pressure, tulu
+from goodharting import figure, pressure, tulu
 from goodharting.pool import pool
 from science.log import Missing
 
@@ -28,6 +28,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--quick", action="store_true", help="part of the data, three seeds")
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--only", choices=("tulu", "pressure"))
+    parser.add_argument("--figure", type=Path, help="draw best-of-n of all seeds into this SVG file")
     given = parser.parse_args(arguments)
     logging.getLogger("transformers").setLevel(logging.ERROR)
     began, missed, seeds = time.process_time(), list[str](), 3 if given.quick else given.seeds
@@ -46,6 +47,8 @@ def main(arguments: list[str] | None = None) -> int:
         total = pressure.summary(cases, seeds)
         show(total)
         missed += pressure.missed(total)
+        if given.figure:
+            given.figure.write_text(figure.svg(pressure.gains(cases)), encoding="utf-8")
     show({"case": "end", "missed": missed, "cpu_seconds": round(time.process_time() - began, 1)})
     return 1 if missed else 0
 

@@ -150,6 +150,16 @@ def summary(cases: Sequence[Case], seeds: int) -> Case:
     return told
 
 
+def gains(cases: Sequence[Case]) -> list[dict[str, list[float]]]:
+    """Best-of-n of each seed, gold less that of the start."""
+    found: list[dict[str, list[float]]] = []
+    for case in cases:
+        if case["case"] == "best_of_n":
+            n, proxy, golden = ([float(x) for x in case[name]] for name in ("n", "proxy", "gold"))  # type: ignore[attr-defined]
+            found.append({"n": n, "proxy": proxy, "gold": [g - golden[0] for g in golden]})
+    return found
+
+
 def missed(total: Case) -> list[str]:
     """The known answers that the summary misses: within one checkpoint on 8 of 10 seeds, and never a stop where the proxy is gold."""
     found, seeds = list[str](), int(str(total["seeds"]))
