@@ -67,6 +67,8 @@ def test_a_curve_that_bends_upwards_has_no_peak() -> None:
     assert found.height is None
     without = peak(D, np.stack([D**2, 1.1 * D**2, 0.9 * D**2]), "best_of_n")
     assert (without.value, without.high, without.without) == (None, None, 1.0)
+    falling = peak(D, np.stack([-D + 0.1 * D**2, -D + 0.05 * D**2, -1.2 * D]), "best_of_n")
+    assert (falling.value, falling.low, falling.high) == (0.0, 0.0, 0.0)  # below the start as far as was measured, whichever way it bends
     assert peak(D, law("best_of_n", D)[None], "best_of_n").method == "no interval: a single prompt"
     assert fit(D, -D, "best_of_n").at(1.0) == pytest.approx(-1.0)
 

@@ -70,6 +70,8 @@ def test_places_are_to_scale() -> None:
 def test_the_sentence_says_an_extrapolation_is_one() -> None:
     assert "0.900 [0.800, 1.000]: within what was measured" in goodhart.said(case(gamed()))
     assert "an extrapolation" in goodhart.said(case(gamed("beyond the data, an extrapolation")))
+    falling = [f for f in gamed() if f.claim != "goodhart.peak"] + [finding("goodhart.peak", "baseline", 0.0)]
+    assert "lowers gold from the first" in goodhart.said(case(falling))
     none = [f for f in gamed() if f.claim != "goodhart.peak"] + [finding("goodhart.peak", "baseline", None)]
     assert "raises gold throughout" in goodhart.said(case(none))
     assert goodhart.said(case([])) == ""

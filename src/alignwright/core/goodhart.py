@@ -123,22 +123,23 @@ def peak(d: Sequence[float] | Floats, gold_by_prompt: Floats, law: Law, *, level
     """The peak of the mean curve; `gold_by_prompt` is [P, K]: each prompt's gold at each d. Resamples are of whole prompts."""
     gold_PK = np.asarray(gold_by_prompt, dtype=np.float64)
     d_K = np.asarray(d, dtype=np.float64)
-    found = fit(d_K, gold_PK.mean(axis=0), law)
-    beyond = found.peak is not None and found.peak > float(d_K.max())
+    found, far = fit(d_K, gold_PK.mean(axis=0), law), float(d_K.max())
+    value = _finite(_peak_of(law, found.a, found.b, far))
+    beyond = value is not None and value > far
     prompts = len(gold_PK)
     if prompts < 2:
-        return Peak(found.peak, None, None, beyond, 0.0, "no interval: a single prompt")
+        return Peak(value, None, None, beyond, 0.0, "no interval: a single prompt")
     used_K = d_K >= LEAST_D if law == "reinforcement" else d_K > 0
     count_BP = np.random.default_rng(seed).multinomial(prompts, np.full(prompts, 1 / prompts), size=resamples)
     mean_BK = (count_BP / prompts) @ gold_PK
     a_B, b_B = (np.linalg.pinv(_form(d_K[used_K], law)) @ mean_BK[:, used_K].T).astype(np.float64)
-    drawn_B = np.sort([_peak_of(law, float(a), float(b)) for a, b in zip(a_B, b_B, strict=True)])
+    drawn_B = np.sort([_peak_of(law, float(a), float(b), far) for a, b in zip(a_B, b_B, strict=True)])
     low, high = (float(drawn_B[round(tail * (resamples - 1))]) for tail in ((1 - level) / 2, (1 + level) / 2))
     without = float(np.isinf(drawn_B).mean())
     method = f"{law} form, {level:.0%} bootstrap over {prompts} prompts ({resamples} resamples)"
     if without:
         method += f"; {without:.0%} of resamples have no peak"
-    return Peak(found.peak, _finite(low), _finite(high), beyond, without, method)
+    return Peak(value, _finite(low), _finite(high), beyond, without, method)
 
 
 def standardised(values: Sequence[float], mean: float, sd: float) -> list[float]:
@@ -148,9 +149,12 @@ def standardised(values: Sequence[float], mean: float, sd: float) -> list[float]
     return [(value - mean) / sd for value in values]
 
 
-def _peak_of(law: Law, a: float, b: float) -> float:
-    found = Fit(law, a, b, None, 0, 0).peak
-    return math.inf if found is None else found
+def _peak_of(law: Law, a: float, b: float, far: float) -> float:
+    """The peak; infinite where there is none, and 0 where the curve bends upwards but lies below the start as far as was measured."""
+    found = Fit(law, a, b, None, 0, 0)
+    if found.peak is None:
+        return 0.0 if found.at(far) < 0 else math.inf
+    return found.peak
 
 
 def _form(d_K: Floats, law: Law) -> Floats:

@@ -40,6 +40,7 @@ _METERS: dict[str, tuple[str, str | None]] = {
     "trilemma.generalization": ("", "higher"),
     "trilemma.gap": (UNIT, "lower"),
 }
+_ITSELF = "0, without an interval: the start model itself"
 _RISES = {True: "gold still rises with the proxy", False: "gold no longer rises with the proxy", None: "whether gold rises with it cannot be told"}
 
 
@@ -135,6 +136,7 @@ def examine(
     found = [*_covariance(model, now, units)]
     if start is None:
         curve, more = _best_of(model, now, units, sizes)
+        more.append(_finding("goodhart.kl", model, Estimate(0.0, None, Interval(None, None, _ITSELF), len(now)), unit="nats", better=None))
         more += [_undefined(model, f"trilemma.{meter}") for meter in ("optimization", "capture", "gap", *(["generalization"] if shifted else []))]
     else:
         curve, more = _of_model(model, now, begun, units, moved)
@@ -322,12 +324,12 @@ def _peak(model: str, inside: Sequence[Sheet], units: Units, sizes: Sequence[int
     found, law = peak(d, gold, "best_of_n"), fit(d, gold.mean(axis=0), "best_of_n")
     ahead = foretell(d, gold.mean(axis=0), "best_of_n") if len(sizes) >= 5 else None
     hedge = hedge_best_of_n([(s.proxy, s.gold) for s in scored], sizes[-1])
-    where = "gold still rises" if not hedge.turns and hedge.slope >= 0 else "gold never rises" if not hedge.turns else "gold is highest"
+    highest = f"gold is highest at the best of {hedge.at:.3g}" if hedge.turns else f"gold still rises at the best of {hedge.at:.3g}"
     told = [
         f"gold = d ({law.a:.3g} - {law.b:.3g} d)" + ("" if law.r2 is None else f", R2 {law.r2:.3f}"),
         *([_foretold(ahead)] if ahead else []),
         "the curve has no peak" if found.value is None else "beyond the data, an extrapolation" if found.beyond else "within the data",
-        f"HedgeTune: {where} at the best of {hedge.at:.3g}",
+        f"HedgeTune: {'gold never rises' if hedge.at <= 1 else highest}",
     ]
     estimate = Estimate(found.value, None, Interval(found.low, found.high, found.method), len(scored))
     return [_finding("goodhart.peak", model, estimate, unit="root nats", better=None, note="; ".join(told))]

@@ -66,6 +66,8 @@ def said(case: Case) -> str:
         return ""
     if peak.value is None:
         return "Within what was measured, choosing by the proxy raises gold throughout."
+    if peak.value == 0:
+        return "Choosing the start model's replies by the proxy lowers gold from the first: more of this proxy is less of what is meant."
     where = f"{names.number(peak.value, '')} {names.interval(peak)}"
     how = "an extrapolation, beyond what was measured" if "beyond the data" in peak.note else "within what was measured"
     return f"Choosing the start model's replies by the proxy, gold is highest at a root divergence of {where}: {how}."

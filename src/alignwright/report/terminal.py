@@ -80,6 +80,8 @@ def _claims(screen: Console, case: Case) -> Table:
         return table
     first, last = case.stages[0], case.stages[-1]
     for claim in case.of(*OF_THE_MODEL):
+        if claim.name.rpartition(".")[2].startswith("best_of_"):
+            continue  # points of a curve, which the page draws
         cells = [_name(case, claim), _level(claim.levels.get(first)), _level(claim.levels.get(last) if last != first else None)]
         table.add_row(*(_plain(screen, cell) for cell in (*cells, _change(claim.change(last)), _count(claim.levels.get(last)))))
     return table
