@@ -88,14 +88,14 @@ def run(log: Log, seed: int) -> None:
     if seed:
         return
     draws, steps = (2, STEPS[:2]) if log.quick else (DRAWS, STEPS)
-    cut = Cut(16, 16, 16) if log.quick else Cut()
+    cut, pool = (Cut(16, 16, 16), pairs()[:60]) if log.quick else (Cut(), pairs())
     told: Facts = {"draws": draws, "folds": FOLDS, "lr": 1e-3, "prompt_tokens": cut.head + cut.tail, "reply_tokens": cut.reply}
-    log.job("noise.reading", 0, told, lambda: readings(cut, steps))
+    log.job("noise.reading", 0, told, lambda: readings(pool, cut, steps))
     for kind in ("all", "few"):
-        log.job(f"noise.{kind}", 0, told, lambda kind=kind: compared(kind, features(kind, best(log), cut), draws, steps))
+        log.job(f"noise.{kind}", 0, told, lambda kind=kind: compared(kind, features(pool, kind, best(log), cut), draws, steps))
     if not log.quick:
         known = {**told, "draws": 3 * draws}
-        log.job("noise.again", 0, known, lambda: repeated(drawn(features("all", best(log), cut), AGAIN, range(draws, 4 * draws), steps), steps))
+        log.job("noise.again", 0, known, lambda: repeated(drawn(features(pool, "all", best(log), cut), AGAIN, range(draws, 4 * draws), steps), steps))
 
 
 def repeated(found: Run, steps: tuple[int, ...]) -> list[Line]:
@@ -121,17 +121,17 @@ def scaled(gap_AH: Tensor) -> Tensor:
     return gap_AH / gap_AH.square().mean(0).sqrt().clamp(min=1e-6)
 
 
-def features(kind: str, reading: str, cut: Cut) -> Tensor:
+def features(pool: tuple[Preference, ...], kind: str, reading: str, cut: Cut) -> Tensor:
     """The pairs' features. Shape [A, H]."""
-    gap_AH = scaled(gaps(pairs(), cut)[reading])
+    gap_AH = scaled(gaps(pool, cut)[reading])
     return gap_AH if kind == "all" else scaled(gap_AH @ torch.linalg.svd(gap_AH, full_matrices=False).Vh[:FEW].T)
 
 
 # ---- the reading -------------------------------------------------------------------------------------------------------------------
-def readings(cut: Cut, steps: tuple[int, ...]) -> list[Line]:
+def readings(pool: tuple[Preference, ...], cut: Cut, steps: tuple[int, ...]) -> list[Line]:
     """Clean held-out accuracy of DPO for each reading, the mean of all cells, on draws that are used for nothing else."""
     lines: list[Line] = []
-    for name, gap_AH in gaps(pairs(), cut).items():
+    for name, gap_AH in gaps(pool, cut).items():
         margin_DKSA = drawn(scaled(gap_AH), VOTES[:1], range(900, 902), steps).margin_DKSA
         right = (margin_DKSA > 0).float().mean((0, 3))
         each: Facts = {f"beta {beta:g}": float(right[k].mean()) for k, beta in enumerate(BETAS)}
