@@ -6,7 +6,7 @@ import random
 
 from alignwright.core.records import Conversation, Prompt
 from alignwright.measure.early import signs
-from alignwright.measure.goodhart import Sheet
+from alignwright.measure.sheets import Sheet
 
 SAID = "the model says that this is what it was and a thing of some kind which we may or may not have seen before"
 

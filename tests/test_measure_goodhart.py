@@ -11,7 +11,8 @@ import pytest
 from alignwright.core.best_of import bon_kl
 from alignwright.core.records import Conversation, Finding, Outcome, Prompt, Reply, Score
 from alignwright.measure.findings import differences, levels
-from alignwright.measure.goodhart import Examined, Judges, Sheet, examine
+from alignwright.measure.goodhart import Examined, examine
+from alignwright.measure.sheets import Judges, Sheet
 
 INSIDE = [Prompt(conversation=Conversation.user(f"inside {i}")) for i in range(40)]
 OUTSIDE = [Prompt(conversation=Conversation.user(f"outside {i}"), topic=f"kind {i % 2}") for i in range(20)]

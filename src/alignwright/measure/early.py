@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from alignwright.core.early import Sign, outliers, shift, sign
 from alignwright.core.records import Finding
 from alignwright.core.reply_features import features
-from alignwright.measure.goodhart import Sheet
+from alignwright.measure.sheets import Sheet
 
 Floats = NDArray[np.float64]
 PARTS = 3  # to fit, to set the alarm, to measure how often it is false

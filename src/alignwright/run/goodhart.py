@@ -5,6 +5,7 @@ from __future__ import annotations
 from alignwright.core.records import Outcome
 from alignwright.measure import early, goodhart
 from alignwright.measure.reward import divergence, speak
+from alignwright.measure.sheets import Judges, Sheet
 from alignwright.run import inputs
 from alignwright.run.rewards import scorer
 from alignwright.run.work import Work
@@ -22,9 +23,9 @@ def measure(stage: GoodhartMeasure, work: Work) -> list[Outcome]:
     start, moved = None, list[Outcome]()
     if model != "baseline":
         (earlier,) = [need for need in work.job.needs if need.endswith(".goodhart@baseline")]
-        start = inputs.read_records(inputs.stored(work.ledger, earlier) / "sheets.jsonl", goodhart.Sheet)
+        start = inputs.read_records(inputs.stored(work.ledger, earlier) / "sheets.jsonl", Sheet)
         moved = divergence(work.watched(work.shelf.measured("baseline")), prompts, said[: len(prompts)], claim="goodhart.kl")
-    judges = goodhart.Judges(scorer(stage.proxy, work), scorer(stage.gold, work), stage.proxy == "feedback", stage.gold == "feedback")
+    judges = Judges(scorer(stage.proxy, work), scorer(stage.gold, work), stage.proxy == "feedback", stage.gold == "feedback")
     found = goodhart.examine(
         model, prompts, shifted, said, judges, labels=stage.best_of[-1], sizes=stage.best_of, start=start, moved=moved
     )
