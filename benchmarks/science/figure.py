@@ -1,4 +1,4 @@
-"""How does the frontier look? Two small SVGs beside docs/results.md, drawn from the results: reward against divergence, a line a method.
+"""How does it look? Small SVGs beside docs/results.md, drawn from the results: reward against divergence, a line a method; and who is ahead of DPO.
 
 Every point is a mean over seeds; bars are t intervals of the reward. Colours tell methods apart, and so do shapes and names.
 """
@@ -17,13 +17,14 @@ WIDTH, HEIGHT, LEFT, TOP, RIGHT, FOOT = 720, 400, 60, 20, 170, 46
 COLOURS = {
     "frontier": "#9aa0a6", "start": "#202124", "sft": "#b06000", "dpo": "#1a73e8", "dpo_firm": "#12a5bd", "ppo": "#188038", "rloo": "#7b1fa2",
     "best_of_n": "#d93025", "dpo_shuffled": "#bdbdbd", "ppo_hash": "#8d8d8d", "rloo_k3_loss": "#e37400",
+    "robust DPO": "#188038", "robust DPO, no flips": "#9aa0a6", "hinge": "#12a5bd", "cDPO": "#b06000", "oracle": "#d93025",
 }  # fmt: skip
 SHAPES = ("circle", "square", "diamond")
 Point = tuple[float, float, float | None, float | None]
 
 
 def write(path: Path, folder: Path) -> None:
-    """Write `sentiment_frontier.svg` and `tabular_frontier.svg`, where there are results of them."""
+    """Write `sentiment_frontier.svg`, `tabular_frontier.svg` and `noise.svg`, where there are results of them."""
     rows: list[dict[str, Any]] = [dict(line) for line in read(path) if not line["quick"]]
     curves: dict[str, list[Point]] = defaultdict(list)
     for (name, _), found in tables.points(rows).items():
@@ -42,6 +43,23 @@ def write(path: Path, folder: Path) -> None:
     if exact:
         ordered = {name: sorted(exact[name]) for name in COLOURS if name in exact}
         (folder / "tabular_frontier.svg").write_text(chart(ordered, "KL to the reference, nats", "reward"), encoding="utf-8")
+    if learnt := leads(rows):
+        drawing = chart(learnt, "accuracy of DPO on its training labels, flips included", "accuracy less DPO's", start=0.65)
+        (folder / "noise.svg").write_text(drawing, encoding="utf-8")
+
+
+LEADS = {"0.3.oracle": "oracle", "0.3.robust_dpo": "robust DPO", "0.robust_dpo": "robust DPO, no flips", "0.3.hinge": "hinge", "0.3.cdpo": "cDPO"}
+
+
+def leads(rows: Sequence[dict[str, Any]]) -> dict[str, list[Point]]:
+    """Accuracy less DPO's at equal beta and steps, over how much of its labels DPO has learnt there; 30 % flips unless said otherwise."""
+    found: dict[str, list[Point]] = {}
+    for place, name in LEADS.items():
+        facts = [row["facts"] for row in rows if row["name"] == f"noise.all.{place}.cell"]
+        ends = ("accuracy_less_dpo", "accuracy_less_dpo_low", "accuracy_less_dpo_high")
+        limits = 3 if name.startswith(("oracle", "robust DPO")) else 1
+        found[name] = sorted((f["dpo_learnt"], *(f[end] for end in ends[:limits]), *[None] * (3 - limits)) for f in facts)  # type: ignore[misc]
+    return {name: points for name, points in found.items() if points}
 
 
 def _mean(found: Sequence[dict[str, Any]]) -> Point:
@@ -49,17 +67,18 @@ def _mean(found: Sequence[dict[str, Any]]) -> Point:
     return over_seeds([row["facts"]["kl"] for row in found])[0], *over_seeds(reward)
 
 
-def chart(curves: dict[str, list[Point]], across: str, up: str) -> str:
+def chart(curves: dict[str, list[Point]], across: str, up: str, start: float = 0.0) -> str:
     """Lines through points with their intervals, axes with round ticks, a legend at the right."""
     points = [point for curve in curves.values() for point in curve]
-    right = max(x for x, *_ in points) * 1.05 or 1.0
+    right = start + (max(x for x, *_ in points) - start) * 1.05 or 1.0
     ends = [y for _, value, low, high in points for y in (value, low, high) if y is not None]
-    bottom, top = min(ends) - 0.05, max(ends) + 0.05
+    room = min(0.05, (max(ends) - min(ends)) / 10)
+    bottom, top = min(ends) - room, max(ends) + room
 
     def at(x: float, y: float) -> tuple[float, float]:
-        return LEFT + x / right * (WIDTH - LEFT - RIGHT), TOP + (top - y) / (top - bottom) * (HEIGHT - TOP - FOOT)
+        return LEFT + (x - start) / (right - start) * (WIDTH - LEFT - RIGHT), TOP + (top - y) / (top - bottom) * (HEIGHT - TOP - FOOT)
 
-    parts = [_axes(right, bottom, top, at, across, up)]
+    parts = [_axes((start, right), bottom, top, at, across, up)]
     for i, (name, curve) in enumerate(curves.items()):
         colour, shape = COLOURS.get(name, "#555"), SHAPES[i % len(SHAPES)]
         places = [at(x, y) for x, y, *_ in curve]
@@ -75,14 +94,14 @@ def chart(curves: dict[str, list[Point]], across: str, up: str) -> str:
     return head + f'<rect width="{WIDTH}" height="{HEIGHT}" fill="#fff"/>' + "".join(parts) + "</svg>\n"
 
 
-def _axes(right: float, bottom: float, top: float, at: Any, across: str, up: str) -> str:
+def _axes(across_ends: tuple[float, float], bottom: float, top: float, at: Any, across: str, up: str) -> str:
     parts = [f'<text x="{(LEFT + WIDTH - RIGHT) / 2:.0f}" y="{HEIGHT - 8}" text-anchor="middle">{across}</text>']
     parts.append(f'<text transform="translate(16 {HEIGHT / 2:.0f}) rotate(-90)" text-anchor="middle">{up}</text>')
-    for tick in _ticks(0.0, right):
+    for tick in _ticks(*across_ends):
         x, y = at(tick, bottom)
         parts += [_line((x, y), (x, TOP), "#e8eaed"), f'<text x="{x:.1f}" y="{y + 16:.1f}" text-anchor="middle">{tick:g}</text>']
     for tick in _ticks(bottom, top):
-        x, y = at(0.0, tick)
+        x, y = at(across_ends[0], tick)
         parts += [_line((x, y), (WIDTH - RIGHT, y), "#e8eaed"), f'<text x="{x - 8:.1f}" y="{y + 4:.1f}" text-anchor="end">{tick:g}</text>']
     return "".join(parts)
 
