@@ -11,7 +11,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 
-from goodharting import judges, pressure, tulu
+from goodharting import judges, pressure, trained, tulu
 from science.log import Missing
 
 from alignwright.core.records import Conversation, Prompt
@@ -85,3 +85,17 @@ def test_length_planted_in_real_replies_is_named_and_noise_is_not() -> None:
         pytest.skip(str(reason))
     assert tulu.missed({"case": "planted", **tulu.told(rows, tulu.longer(rows), 0)}) == []
     assert tulu.missed({"case": "control", **tulu.told(rows, tulu.noisy(rows, 0), 0)}) == []
+
+
+def test_the_summary_of_trained_runs_misses_what_it_should() -> None:
+    def case(seed: int, kept: bool) -> dict[str, object]:
+        return {"case": "trained", "seed": seed, "stop": 4, "stop_within_one": kept, "kept_within_one": kept, "lost_by_stopping": 0.1, "lost_without": 1.0}
+
+    def equal(seed: int, stop: int | None) -> dict[str, object]:
+        return {"case": "trained_equal", "seed": seed, "stop": stop}
+
+    good = trained.summary([case(i, i > 1) for i in range(10)] + [equal(i, None) for i in range(10)])
+    assert (good["seeds"], good["kept_within_one"], good["false_stops"]) == (10, 8, 0)
+    assert trained.missed(good) == []
+    bad = trained.summary([case(i, i > 2) for i in range(10)] + [equal(i, 5 if i == 3 else None) for i in range(10)])
+    assert len(trained.missed(bad)) == 2
