@@ -89,7 +89,8 @@ def test_length_planted_in_real_replies_is_named_and_noise_is_not() -> None:
 
 def test_the_summary_of_trained_runs_misses_what_it_should() -> None:
     def case(seed: int, kept: bool) -> dict[str, object]:
-        return {"case": "trained", "seed": seed, "stop": 4, "stop_within_one": kept, "kept_within_one": kept, "lost_by_stopping": 0.1, "lost_without": 1.0}
+        near = {"stop_within_one": kept, "kept_within_one": kept}
+        return {"case": "trained", "seed": seed, "stop": 4, **near, "lost_by_stopping": 0.1, "lost_without": 1.0}
 
     def equal(seed: int, stop: int | None) -> dict[str, object]:
         return {"case": "trained_equal", "seed": seed, "stop": stop}

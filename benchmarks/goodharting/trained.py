@@ -112,7 +112,8 @@ def summary(cases: Sequence[Case]) -> Case:
     lost = {name: [cast("float", c[name]) for c in hacked] for name in ("lost_by_stopping", "lost_without")}
     return {
         "case": "trained_summary", "seeds": len(hacked), "stopped": sum(c["stop"] is not None for c in hacked),
-        **{near: sum(bool(c[near]) for c in hacked) for near in ("stop_within_one", "kept_within_one")}, "false_stops": sum(c["stop"] is not None for c in equal),
+        **{near: sum(bool(c[near]) for c in hacked) for near in ("stop_within_one", "kept_within_one")},
+        "false_stops": sum(c["stop"] is not None for c in equal),
         **{name: [round(fmean(values), 3), round(pstdev(values), 3)] for name, values in lost.items()},
     }  # fmt: skip
 
