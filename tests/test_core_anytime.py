@@ -47,6 +47,9 @@ def test_a_confidence_sequence_holds_at_all_times_at_once_and_narrows() -> None:
     assert naive < 85
     assert found.high[-1] - found.low[-1] < 0.2
     assert list(found.low) == sorted(found.low)
+    coarse, fine = (sequence(items, (0.0, 1.0), grid=grid) for grid in (20, 2000))  # few candidates make it wider, never narrower
+    assert all(a <= b + 1 / 2000 for a, b in zip(coarse.low, fine.low, strict=True))
+    assert all(a >= b - 1 / 2000 for a, b in zip(coarse.high, fine.high, strict=True))
 
 
 def test_bounds_and_spending() -> None:

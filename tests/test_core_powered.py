@@ -84,6 +84,8 @@ def test_no_prediction_saw_the_label_of_its_cluster() -> None:
     assert float(np.corrcoef(told, label)[0, 1]) < 0.3
     whole = np.linalg.lstsq(names, np.array(label), rcond=None)[0]
     assert np.allclose(names @ whole, label)  # the control
+    half = crossfit([x if i % 2 else None for i, x in enumerate(label)], names, clusters, ridge=1e-6)
+    assert float(np.corrcoef(half[::2], label[::2])[0, 1]) < 0.3  # nor for the unlabelled sibling of a labelled item
     slope = crossfit([2 * x + 1 if i % 2 else None for i, x in enumerate(label)], np.array(label)[:, None], list(range(40)), ridge=1e-9)
     assert slope == pytest.approx([2 * x + 1 for x in label])
 

@@ -49,7 +49,8 @@ def sequence(values: Sequence[float] | Floats, bounds: tuple[float, float], *, l
     for n in range(len(value_N)):
         left = np.flatnonzero(~refuted_GN[:, n])
         if len(left):  # none is left only where the items are no sample of one mean: the last interval then stands
-            low, high = least + (most - least) * left[0] / grid, least + (most - least) * (left[-1] + 1) / grid
+            reach = max(0.0, left[0] - 0.5) / grid, min(grid, left[-1] + 1.5) / grid  # the limits lie between two candidates: the outer one is told
+            low, high = least + (most - least) * reach[0], least + (most - least) * reach[1]
         lows.append(float(low))
         highs.append(float(high))
     return Band(tuple(lows), tuple(highs))

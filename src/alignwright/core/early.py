@@ -3,14 +3,16 @@
 Each sign is a statistic of replies that is larger the stranger they are to the start model. None measures harm: a model that has learnt
 what was meant looks strange too. So none is given alone: the start model's own replies are split in three, one part to fit the
 statistic, one to set the alarm at its (1 - alpha) quantile over resampled prompts, one on which the rate of false alarms is *measured*. An
-alarm whose measured rate is far from alpha is no alarm.
+alarm whose measured rate is far from alpha is no alarm. The rate's interval is that of the resampling: how far these few prompts are from
+all others it does not say.
 
 - `outliers` (MOP, from InfoRM's line of work; Miao et al. 2024, arXiv 2402.09345): the share of representations outside the start model's
   cloud by Mahalanobis distance. The cloud is estimated from few points, so the border is Hotelling's, not chi-square's to which it tends:
   on held-out replies of the start model the share is the nominal one.
 - `shift`: how far the mean of one feature (length, repetition) has gone from the start's, in its standard deviations.
 - `disagreement`: the mean variance between the members of a reward ensemble (Coste et al. 2023, arXiv 2310.02743), over the start's.
-- `acceleration`: whether divergence grows faster and faster over checkpoints; its null is made by flipping signs of prompts.
+- `acceleration`: whether divergence grows faster and faster over checkpoints; its null is made by flipping signs of prompts, so that its rate
+  of false alarms is near alpha by construction, and is not measured on other replies.
 
 Shapes: `_N` replies, `_D` representation, `_M` members, `_P` prompts, `_T` checkpoints.
 """

@@ -6,8 +6,8 @@ a good predictor makes the interval narrow. PPI++ (2311.01453) weighs the predic
 the labelled mean. Here the weight is the one that makes the *clustered* variance least; for independent items that is the paper's
 Cov(label, prediction) / ((1 + labelled / unlabelled) Var(prediction)).
 
-`crossfit` makes the predictions: ridge regression of the label on given features, each labelled item predicted by a fit that did not see
-its cluster (cross-prediction; Zrnic and Candes 2024), unlabelled items by the mean of the fits.
+`crossfit` makes the predictions: ridge regression of the label on given features, each item of a cluster that holds labels predicted by a
+fit that did not see them (cross-prediction; Zrnic and Candes 2024), items of other clusters by the mean of the fits.
 
 The labels must be of the very policy that the claim is about. A judge calibrated on another policy's replies (Rogan and Gladen's
 correction) carries its errors over, and under over-optimisation these are what changes; so it is left out on purpose.
@@ -95,13 +95,13 @@ def crossfit(
         raise ValueError(f"predictions that did not see their own cluster need labels in at least 2 clusters; there are {len(groups)}")
     spread_F = feature_NF.std(axis=0)
     scaled_NF = (feature_NF - feature_NF.mean(axis=0)) / np.where(spread_F > 0, spread_F, 1.0)
-    fold_N = np.searchsorted(groups, place_N) % folds
+    fold_N, held_N = np.searchsorted(groups, place_N) % folds, np.isin(place_N, groups)
     guess_N, total_N = np.zeros(len(labels)), np.zeros(len(labels))
     for fold in range(folds):
         seen_N = known_N & (fold_N != fold)
         mean, weight_F = _ridge(scaled_NF[seen_N], label_N[seen_N], ridge)
         told_N = mean + (scaled_NF - scaled_NF[seen_N].mean(axis=0)) @ weight_F
-        mine_N = ~known_N | (fold_N == fold)
+        mine_N = ~held_N | (fold_N == fold)
         guess_N[mine_N] += told_N[mine_N]
         total_N[mine_N] += 1
     return [float(x) for x in guess_N / total_N]
