@@ -73,7 +73,12 @@ class _File:
 
     @property
     def trained(self) -> bool:
-        return (self.loc[0] == "train" and "stop" not in self.loc) or (self.loc[0] == "intent" and len(self.loc) == 3)
+        return (self.loc[0] == "train" and not self.watched) or (self.loc[0] == "intent" and len(self.loc) == 3)
+
+    @property
+    def watched(self) -> bool:
+        """Its prompts decide where a training stage stops and which weights are kept: seen by training, though not learnt from."""
+        return self.loc[3:4] == ("stop",)
 
 
 def check(path: str | Path, overrides: Sequence[str] = ()) -> CheckReport:
@@ -172,24 +177,32 @@ def _asked(row: Any) -> str:
 
 
 def _overlaps(files: list[_File], held: Constitution | None, experiment: Experiment) -> Iterator[Problem]:
-    """Prompts that are both trained on and measured."""
-    trained: dict[str, str] = {}
-    for file in files:
-        if file.trained:
-            for row, number in zip(file.read.rows, file.read.numbers, strict=True):
-                trained.setdefault(_asked(row), f"{file.read.file}:{number}")
+    """Prompts that are both trained on and measured, or that decide where training stops and are measured."""
+    trained = _places([file for file in files if file.trained], "is trained on")
     for example in constitutions.pairs(held)[0] if held is not None else ():
-        trained.setdefault(_asked(example), f"an example of {example.prompt.principle!r} in {experiment.intent.constitution}")
+        trained.setdefault(_asked(example), f"is trained on: an example of {example.prompt.principle!r} in {experiment.intent.constitution}")
     trained.pop("", None)
+    used = _places([file for file in files if file.watched], "says when to stop") | trained
     for file in files:
         if file.trained:
             continue
         rows = zip(file.read.rows, file.read.numbers, strict=True)
-        same = [(number, trained[_asked(row)]) for row, number in rows if _asked(row) in trained]
+        known, what = (trained, "watched") if file.watched else (used, "measured")
+        same = [(number, known[_asked(row)]) for row, number in rows if _asked(row) in known]
         for number, where in same[:_SHOWN]:
-            yield file.loc, f"{file.read.file}:{number} is measured, but the same prompt is trained on: {where}"
+            yield file.loc, f"{file.read.file}:{number} is {what}, but the same prompt {where}"
         if len(same) > _SHOWN:
-            yield file.loc, f"{file.read.file}: and {len(same) - _SHOWN} more rows that are trained on"
+            yield file.loc, f"{file.read.file}: and {len(same) - _SHOWN} more rows that training has used"
+
+
+def _places(files: Sequence[_File], what: str) -> dict[str, str]:
+    """Each prompt of these files, with what is done with it and where it stands first."""
+    found: dict[str, str] = {}
+    for file in files:
+        for row, number in zip(file.read.rows, file.read.numbers, strict=True):
+            found.setdefault(_asked(row), f"{what}: {file.read.file}:{number}")
+    found.pop("", None)
+    return found
 
 
 def _content(files: list[_File], held: Constitution | None, experiment: Experiment) -> Iterator[Problem]:

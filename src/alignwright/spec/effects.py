@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from alignwright.core import promises
+from alignwright.spec.answerable import unanswerable
 from alignwright.spec.errors import Loc, did_you_mean
 from alignwright.spec.experiment import Experiment, first_rank, is_measured, measured_claims
 from alignwright.spec.stages import Contrast, Critique, Deliberate, Feedback, JudgeVote, Rules, Written, measured_by
@@ -184,12 +185,8 @@ def _promises(experiment: Experiment) -> Iterator[Problem]:
             names = [name for name in measured_claims(experiment) if not name.endswith("*")]
             hint = did_you_mean(promise.claim, names) if names else "there are no measure or attack stages"
             yield loc, f"nothing here measures {promise.claim!r}; {hint}"
-        elif promise.gain and promise.claim.startswith("feedback."):
-            yield loc, "a voter is checked once, so it has no gain: promise its level"
-        elif promise.gain and promise.claim in ("reward.accuracy", "reward.longer"):
-            yield loc, "a reward model is checked once, so it has no gain: promise its level"
-        elif (promise.gain or promise.claim.startswith("tax.")) and not any(changes_model(stage) for stage in experiment.train):
-            yield loc, "compares the trained model with the start model, but there is no train stage"
+        elif why := unanswerable(promise, any(changes_model(stage) for stage in experiment.train)):
+            yield loc, why
 
 
 def _twice(experiment: Experiment) -> Iterator[Problem]:
