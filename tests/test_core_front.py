@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import random
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from alignwright.core.front import ORIGIN, Point, axes, best_within, front, knee, points
 from alignwright.core.records import Finding, Header
@@ -103,5 +105,12 @@ def test_several_runs_are_one_table(tmp_path: Path):
     names = list(shown.columns[0].cells)
     assert sorted(names) == ["one:train.0.dpo", "one:train.1.average", "two:train.0.dpo", "two:train.1.average"]
     assert "best below 0.02" in next(iter(shown.columns[3].cells))
+    bare = [f.model_copy(update={"low": None, "high": None, "stage": f"{f.stage}[red]\x1b[31m"}) if f.against else f for f in findings()]
+    (tmp_path / "two" / "findings.jsonl").write_text("".join(f.model_dump_json() + "\n" for f in bare))
+    out = io.StringIO()
+    Console(file=out, width=200, force_terminal=True, color_system="truecolor").print(table([tmp_path / "two"], None, None, 0.02))
+    assert "train.0.dpo[red]" in out.getvalue()
+    assert "[no interval]" in out.getvalue()  # and is not taken for a style
+    assert "\x1b[31m" not in out.getvalue()
     with pytest.raises(ValueError, match=r"there are changes of tax\.bits_per_byte"):
         table([tmp_path / "one"], "value.none", None, 0.02)

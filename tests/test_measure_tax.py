@@ -154,6 +154,19 @@ def test_rows_and_archives_that_cannot_be_read_are_said(tmp_path):
         read_choices(write(tmp_path / "k.jsonl", json.dumps(unkeyed)))
     with pytest.raises(SpecError, match="zip file"):
         read_choices(write(tmp_path / "no.zip", "text"))
+    with zipfile.ZipFile(tmp_path / "torn.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("a_test.csv", "".join(f"Q{n * n},one,two,A\n" for n in range(500)))
+    torn = bytearray((tmp_path / "torn.zip").read_bytes())
+    torn[60:200] = bytes(140)
+    (tmp_path / "torn.zip").write_bytes(torn)
+    with pytest.raises(SpecError, match="cannot be read as a zip file"):
+        read_choices(tmp_path / "torn.zip")
+    (tmp_path / "x-labels.lst").write_bytes(b"\xff\xfe1")
+    with pytest.raises(SpecError, match="not text in UTF-8"):
+        read_choices(write(tmp_path / "x.jsonl", json.dumps({"goal": "Q?", "sol1": "one", "sol2": "two"})))
+    odd = {"question": "Q", "choices": {"text": ["a", "b"], "label": {"A": 1}}, "answerKey": "A"}
+    with pytest.raises(SpecError, match="cannot be read as a question"):
+        read_choices(write(tmp_path / "odd.jsonl", json.dumps(odd)))
     with zipfile.ZipFile(tmp_path / "bomb.zip", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("a_test.csv", "Q,one,two,A\n" * 6_000_000)
     with pytest.raises(SpecError, match="unpack"):

@@ -8,6 +8,7 @@ import pytest
 
 from alignwright.worlds.sandbox import Limits, run
 
+DEEP = "import os; os.write(answer.__defaults__[2], b'\\nanswer:' + b'[' * 50_000 + b']' * 49_000 + b'\\n')"
 QUICK = Limits(wall=10, cpu=1, memory=256 << 20, file=100_000)
 
 
@@ -87,7 +88,9 @@ def test_nothing_of_outside_is_seen(monkeypatch):
     assert "sesame" not in seen.told
 
 
-@pytest.mark.parametrize("program", ["import os; os.write(2, b'answer:oops'); os._exit(0)", "answer(float('nan'))", "import sys; sys.exit(0)", "1 +"])
+@pytest.mark.parametrize(
+    "program", ["import os; os.write(2, b'answer:oops'); os._exit(0)", "answer(float('nan'))", "import sys; sys.exit(0)", "1 +", DEEP]
+)
 def test_what_gives_no_answer_has_failed(program):
     assert (run({}, program).how, run({}, program).answer) == ("failed", None)
 

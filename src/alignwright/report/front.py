@@ -19,7 +19,7 @@ from alignwright.report.text import visible
 
 HEIGHT, PAD = 200, 12
 _EMPTY = Markup()
-_MARGIN = re.compile(r"margin ([0-9.e-]+) by one-sided tests")
+_MARGIN = re.compile(r"margin ([0-9]+(?:\.[0-9]+)?(?:e-?[0-9]{1,3})?) by one-sided tests")
 
 
 def drawing(case: Case) -> Markup:

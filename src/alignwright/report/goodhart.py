@@ -9,6 +9,7 @@ drawn; names of stages pass `text.visible` and the escaping of markup.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -24,6 +25,7 @@ from alignwright.report.text import visible
 HEIGHT, SMALL, PAD = 210, 96, 12
 METERS = {"optimization": (0.0, 1.0), "capture": (-0.5, 1.5), "generalization": (-0.5, 1.5)}
 _EMPTY = Markup()
+_SIZE = re.compile(r"goodhart\.gold\.best_of_([0-9]{1,6})")
 
 
 @dataclass(frozen=True)
@@ -108,8 +110,7 @@ def _small(found: Sequence[tuple[str, Finding | None]], up: Scale) -> Markup:
 
 
 def _sizes(case: Case) -> list[int]:
-    head = "goodhart.gold.best_of_"
-    return [int(claim.name.removeprefix(head)) for claim in case.claims if claim.name.startswith(head) and claim.name.removeprefix(head).isdigit()]
+    return [int(found[1]) for claim in case.claims if (found := _SIZE.fullmatch(claim.name))]
 
 
 def _chosen(case: Case) -> list[_Place]:

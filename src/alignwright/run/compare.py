@@ -11,9 +11,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import cast
 
+from rich.markup import escape
 from rich.table import Table
 
 from alignwright.core.records import Finding
+from alignwright.report.text import one_line
 
 
 def read_findings(run: Path) -> list[Finding]:
@@ -35,11 +37,16 @@ def compare(a: Path, b: Path) -> Table:
     left, right = ({f.claim: f for f in _final(read_findings(run))} for run in (a, b))
     table = Table(box=None, pad_edge=False)
     for heading in ("claim", a.name, b.name, ""):
-        table.add_column(heading, overflow="fold")
+        table.add_column(plain(heading), overflow="fold")
     for claim in dict.fromkeys((*left, *right)):
         one, two = left.get(claim), right.get(claim)
-        table.add_row(claim, _cell(one), _cell(two), _mark(one, two))
+        table.add_row(*map(plain, (claim, _cell(one), _cell(two), _mark(one, two))))
     return table
+
+
+def plain(text: str) -> str:
+    """Text of a finding or a folder's name for a cell of a table: neither terminal codes nor the table's own markup act."""
+    return escape(one_line(text))
 
 
 def _final(findings: list[Finding]) -> list[Finding]:

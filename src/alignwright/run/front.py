@@ -8,7 +8,7 @@ from pathlib import Path
 from rich.table import Table
 
 from alignwright.core.front import Point, axes, best_within, front, knee, points
-from alignwright.run.compare import read_findings
+from alignwright.run.compare import plain, read_findings
 
 
 def table(runs: Sequence[Path], gain: str | None, tax: str | None, margin: float) -> Table:
@@ -24,11 +24,11 @@ def table(runs: Sequence[Path], gain: str | None, tax: str | None, margin: float
         raise ValueError(f"{asked}; there are changes of {', '.join(compared) or 'nothing'}: name two of them with --gain and --tax")
     shown = Table(box=None, pad_edge=False)
     for heading in ("model", f"gain: {over[0]}", f"cost: {over[1]}", ""):
-        shown.add_column(heading, overflow="fold")
+        shown.add_column(plain(heading), overflow="fold")
     on, bent, best = {p.name for p in front(rows)}, knee(rows), best_within(rows, margin)
     for point in sorted(rows, key=lambda p: p.tax):
         said = ["on the front"] * (point.name in on) + ["knee"] * (point == bent) + [f"best below {margin:g}"] * (point == best)
-        shown.add_row(point.name, *_cells(point), ", ".join(said))
+        shown.add_row(*map(plain, (point.name, *_cells(point), ", ".join(said))))
     if best is None:
         shown.caption = f"no model is shown to gain at a cost shown to be below {margin:g}"
     return shown

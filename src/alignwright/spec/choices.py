@@ -15,7 +15,9 @@ from __future__ import annotations
 
 import csv
 import io
+import lzma
 import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, cast
@@ -54,7 +56,12 @@ def _rows(source: str | Path) -> Iterator[Raw]:
 
 def _labels(name: str | None) -> list[str] | None:
     path = Path(name) if name else None
-    return path.read_text(encoding="utf-8").split() if path and path.is_file() else None
+    if path is None or not path.is_file():
+        return None
+    try:
+        return path.read_text(encoding="utf-8").split()
+    except UnicodeDecodeError as error:
+        raise SpecError([f"{path}: not text in UTF-8: {error}"]) from None
 
 
 def _known(raw: Raw, labels: list[str] | None) -> Raw:
@@ -67,7 +74,7 @@ def _known(raw: Raw, labels: list[str] | None) -> Raw:
             return _raw(raw, _arc(columns))
         if "subject" in columns and "topic" not in columns:
             return _raw(raw, {"topic": columns["subject"], **{k: v for k, v in columns.items() if k != "subject"}})
-    except (KeyError, TypeError, ValueError, IndexError) as error:
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
         return Raw(raw.number, None, f"cannot be read as a question with choices: {error}", raw.text)
     return raw
 
@@ -111,7 +118,7 @@ def _zipped(path: Path) -> Iterator[Raw]:
                     yield raw
     except FileNotFoundError:
         raise SpecError([f"{path}: there is no such file"]) from None
-    except (zipfile.BadZipFile, RuntimeError, OSError, NotImplementedError) as error:
+    except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, RuntimeError, OSError, NotImplementedError) as error:
         raise SpecError([f"{path}: cannot be read as a zip file: {error}"]) from None
 
 
