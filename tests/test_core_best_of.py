@@ -20,6 +20,8 @@ from alignwright.core.best_of import (
     quantile_after,
     quantilizer_cost,
     quantilizer_kl,
+    quantilizer_of_n,
+    quantilizer_of_n_kl,
     quantilizer_pmf,
 )
 from alignwright.core.tilting import kl
@@ -157,3 +159,26 @@ def test_quantilizers() -> None:
     assert quantilizer_pmf(np.full(1000, 1e-3), 0.1) @ spike <= quantilizer_cost(0.1, spike.mean()) + 1e-12
     with pytest.raises(ValueError, match="best share"):
         quantilizer_kl(0.0)
+
+
+def test_a_quantilizer_of_n_samples() -> None:
+    assert quantilizer_of_n(8, 0.25).tolist() == [0] * 6 + [0.5, 0.5]
+    assert quantilizer_of_n(8, 0.3) == pytest.approx([0] * 5 + [0.4 / 2.4, 1 / 2.4, 1 / 2.4])
+    assert quantilizer_of_n(3, 0.1).tolist() == [0, 0, 1]  # too few replies were scored: the best of them
+    for n in (2, 8, 64):
+        assert quantilizer_of_n_kl(n, 1 / n) == pytest.approx(bon_kl(n), abs=1e-6)
+        assert quantilizer_of_n_kl(n, 1.0) == pytest.approx(0.0, abs=1e-9)
+    seen = [quantilizer_of_n_kl(n, 0.1) for n in (10, 40, 200)]
+    assert seen == sorted(seen)
+    assert seen[-1] < quantilizer_kl(0.1) < seen[-1] + 0.25  # it tends to the quantilizer of the whole policy
+
+
+def test_a_harm_that_the_proxy_likes_is_multiplied_by_no_more_than_one_over_q() -> None:
+    """A thousandth of the replies are harmful and have the highest proxy, the planted worst case: draws of 20, the best 10 % or the best one."""
+    generator = np.random.default_rng(2)
+    u = np.sort(generator.random((200_000, 20)), axis=1)
+    harm = (u > 0.999).astype(float)
+    kept, best = float((harm @ quantilizer_of_n(20, 0.1)).mean()), float(harm[:, -1].mean())
+    assert kept <= quantilizer_cost(0.1, 0.001)
+    assert kept == pytest.approx(0.01, abs=1e-3)
+    assert best > 1.5 * quantilizer_cost(0.1, 0.001)  # the control: best-of-20 breaks that bound

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.stats import t as student
 
-from alignwright.core.tilting import chi_squared, covariance_under, jeffreys, kl, least_gain, mean_under, tilted
+from alignwright.core.tilting import chi2_tilted, chi_squared, covariance_under, jeffreys, kl, least_gain, mean_under, tilted
 
 
 def case(seed: int, outputs: int = 20) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -68,3 +68,25 @@ def test_divergences_without_support_are_infinite() -> None:
     assert kl([0.5, 0.5], [1.0, 0.0]) == math.inf
     assert chi_squared([0.5, 0.5], [1.0, 0.0]) == math.inf
     assert kl([1.0, 0.0], [0.5, 0.5]) == pytest.approx(math.log(2))
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_chi_squared_tilt_is_the_best_trade_and_no_other_policy_is(seed: int) -> None:
+    p, proxy, _ = case(seed)
+
+    def worth(q: np.ndarray, strength: float) -> float:
+        return strength * mean_under(q, proxy) - chi_squared(q, p) / 2
+
+    generator = np.random.default_rng(seed)
+    for strength in (0.0, 0.3, 2.0, 50.0):
+        q = chi2_tilted(p, proxy, strength)
+        best = worth(q, strength)
+        others = [(1 - s) * q + s * generator.dirichlet(np.ones(len(p))) for s in generator.uniform(0, 0.2, size=200)]
+        assert max(worth(other, strength) for other in others) < best
+        assert worth(tilted(p, proxy, strength), strength) < best or strength == 0  # control: the tilt of KL is another
+    assert chi2_tilted(p, proxy, 0.0) == pytest.approx(p)
+    small = chi2_tilted(p, proxy, 0.1)  # nothing is cut off: p (1 + strength (r - mean))
+    assert small == pytest.approx(p * (1 + 0.1 * (proxy - mean_under(p, proxy))))
+    assert chi2_tilted(p, proxy, 1e6).argmax() == proxy.argmax()
+    assert (chi2_tilted(p, proxy, 5.0) == 0).any()
+    assert chi2_tilted([0.0, 0.5, 0.5], [9.0, 1.0, 0.0], 1e6)[0] == 0  # what was never said is never said

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from itertools import combinations
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from scipy.optimize import brentq
 from tiny import make_tiny
 
 from alignwright.core.records import Conversation, Prompt, Score
+from alignwright.core.tilting import chi2_tilted
 from alignwright.train.policy_gradient import policy_gradient
 from alignwright.train.rollout import draw
 
@@ -36,10 +38,10 @@ def test_without_its_weight_no_divergence_is_computed_or_claimed(tiny: Path, tmp
     assert not {"kl", "kl_coef"} & set(first.metrics)
 
 
-@pytest.mark.parametrize(("name", "form"), [("rloo", "reward:k1"), ("rloo", "loss:k3"), ("ppo", "reward:k1")])
+@pytest.mark.parametrize(("name", "form"), [("rloo", "reward:k1"), ("rloo", "loss:k3"), ("ppo", "reward:k1"), ("rloo", "reward:chi2")])
 def test_one_token_replies_go_to_the_optimum_of_the_divergence_that_was_asked_for(tiny: Path, tmp_path: Path, name: str, form: str) -> None:
     """All of it at once, on the model's own next token: reward - KL(policy || start) is best at start e^(r / kl) / Z, and reward -
-    KL(start || policy), which k3 as a loss follows, at kl start / (nu - r)."""
+    KL(start || policy), which k3 as a loss follows, at kl start / (nu - r); chi^2 in the reward at start max(0, r - nu) / kl."""
     policy, weight, prompt = trainee(tiny, rank=0), 0.5, PROMPTS[0]
 
     def table() -> torch.Tensor:
@@ -54,9 +56,12 @@ def test_one_token_replies_go_to_the_optimum_of_the_divergence_that_was_asked_fo
     it = stage(name, epochs=60, samples=128, max_new_tokens=1, lr=0.01, kl=weight, kl_form=form, rank=0, checkpoint_every=999, **more)
     (tmp_path / "run").mkdir()
     policy_gradient(policy, [prompt], _ByLength(), it, seed=1, folder=tmp_path / "run")
-    to_tilted, to_other = (float((table().exp() - optimum_V).abs().sum()) / 2 for optimum_V in (tilted_V, other_V))
-    assert (to_tilted < 0.1, to_other < 0.1) == (form == "reward:k1", form == "loss:k3")
-    assert float((tilted_V - other_V).abs().sum()) / 2 > 0.15  # control: the two are told apart
+    linear_V = torch.from_numpy(chi2_tilted(start_V.exp().numpy(), reward_V.numpy(), 1 / weight))
+    optima = {"reward:k1": tilted_V, "loss:k3": other_V, "reward:chi2": linear_V}
+    apart = {of: float((table().exp() - optimum_V).abs().sum()) / 2 for of, optimum_V in optima.items()}
+    assert {of for of, far in apart.items() if far < 0.1} == {form}
+    for one_V, another_V in combinations(optima.values(), 2):
+        assert float((one_V - another_V).abs().sum()) / 2 > 0.12  # control: they are told apart
 
 
 class _ByLength:

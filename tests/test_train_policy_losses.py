@@ -7,8 +7,19 @@ import math
 import pytest
 import torch
 
+from alignwright.core.tilting import chi2_tilted
 from alignwright.train import credit
-from alignwright.train.policy_losses import clipped, clipped_by_reply, divergence, divergence_loss, movement, reply_mean, share, squared_value
+from alignwright.train.policy_losses import (
+    Estimator,
+    clipped,
+    clipped_by_reply,
+    divergence,
+    divergence_loss,
+    movement,
+    reply_mean,
+    share,
+    squared_value,
+)
 
 ESTIMATORS = ("k1", "k2", "k3")
 
@@ -76,6 +87,47 @@ def test_in_the_reward_only_k1_gives_the_gradient_of_the_divergence() -> None:
         whole = gradient((logp_A.exp() * divergence(estimator, logp_A, reference_A)).sum(), logit_A)
         assert torch.allclose(as_loss + in_reward, whole, atol=1e-12)  # together they are the gradient of the estimator's mean
         assert torch.allclose(in_reward, true, atol=1e-12) == (estimator == "k1")
+
+
+def chi2(p_A: torch.Tensor, q_A: torch.Tensor) -> torch.Tensor:
+    return (2 * p_A - q_A).exp().sum() - 1
+
+
+def test_chi2_is_unbiased_and_either_place_gives_half_its_gradient() -> None:
+    logit_A, reference_A = tables()
+    logp_A = logit_A.log_softmax(0)
+    old_A = logp_A.detach()
+    value_A = divergence("chi2", old_A, reference_A)
+    true = gradient(chi2(logp_A, reference_A), logit_A)
+    assert float((old_A.exp() * value_A).sum()) == pytest.approx(float(chi2(old_A, reference_A)), abs=1e-12)
+    in_reward = gradient((old_A.exp() * value_A * logp_A).sum(), logit_A)
+    as_loss = gradient((old_A.exp() * divergence_loss("chi2", logp_A, reference_A, old_A)).sum(), logit_A)
+    assert torch.allclose(in_reward, true / 2, atol=1e-12)
+    assert torch.allclose(as_loss, true / 2, atol=1e-12)
+    assert not torch.allclose(in_reward, gradient(kl(logp_A, reference_A), logit_A), atol=1e-2)  # control: not that of KL
+
+
+def test_what_a_token_does_to_later_ones_is_whole_in_the_reward_and_missing_in_the_loss() -> None:
+    """Two tokens, enumerated: with reward and loss together the gradient is that of the expected sum of both tokens' chi^2."""
+    generator = torch.Generator().manual_seed(1)
+    table_SA = torch.randn(4, 3, generator=generator, dtype=torch.float64).requires_grad_(True)  # row 0 the first token's, row 1 + a after a
+    reference_SA = torch.randn(4, 3, generator=generator, dtype=torch.float64).log_softmax(1)
+    logp_SA = table_SA.log_softmax(1)
+    old_SA = logp_SA.detach()
+    own_S = torch.stack([chi2(logp_SA[s], reference_SA[s]) for s in range(4)])
+    true = gradient(own_S[0] + logp_SA[0].exp() @ own_S[1:], table_SA)
+    own = gradient(own_S[0] + old_SA[0].exp() @ own_S[1:], table_SA)
+    rewarded, lost = torch.zeros((), dtype=torch.float64), torch.zeros((), dtype=torch.float64)
+    for a in range(3):
+        for b in range(3):
+            weight, places = (old_SA[0, a] + old_SA[1 + a, b]).exp(), ([0, 1 + a], [a, b])
+            penalty_N = divergence("chi2", old_SA[places], reference_SA[places])
+            rewarded = rewarded + weight * penalty_N.sum() * logp_SA[places].sum()
+            lost = lost + weight * divergence_loss("chi2", logp_SA[places], reference_SA[places], old_SA[places]).sum()
+    assert torch.allclose(gradient(rewarded + lost, table_SA), true, atol=1e-12)
+    assert torch.allclose(gradient(lost, table_SA), own / 2, atol=1e-12)
+    assert torch.allclose(gradient(rewarded, table_SA), true - own / 2, atol=1e-12)
+    assert not torch.allclose(gradient(rewarded, table_SA), true / 2, atol=1e-2)  # control: half of the sum's it is not
 
 
 def test_in_later_passes_the_ratio_keeps_the_loss_right() -> None:
@@ -158,8 +210,8 @@ def test_a_value_learns_its_return_and_stops_at_the_clip() -> None:
 
 
 # ---- a bandit whose optimum is known -----------------------------------------------------------------------------------------------
-def learn_bandit(method: str, beta: float, steps: int = 400) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Final policy, its optimum ref exp(r / beta) / Z, and the reference, on one prompt with six one-token replies and k1 in the reward."""
+def learn_bandit(method: str, beta: float, steps: int = 400, form: Estimator = "k1") -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Final policy, its optimum (of k1: ref exp(r / beta) / Z), and the reference, on one prompt with six one-token replies, in the reward."""
     generator = torch.Generator().manual_seed(3)
     reward_A = torch.randn(6, generator=generator)
     reference_A = torch.randn(6, generator=generator).log_softmax(0)
@@ -171,7 +223,7 @@ def learn_bandit(method: str, beta: float, steps: int = 400) -> tuple[torch.Tens
         old_A = logit_A.detach().log_softmax(0)
         action_R = torch.multinomial(old_A.exp(), 512, replacement=True, generator=generator)
         old_R, old_value_R = old_A[action_R], value.detach().expand(512)
-        penalty_R = beta * divergence("k1", old_R, reference_A[action_R])
+        penalty_R = beta * divergence(form, old_R, reference_A[action_R])
         if method == "ppo":
             reward_R = credit.token_rewards(reward_A[action_R], penalty_R, one_R)
             advantage_R, return_R = credit.gae(reward_R, old_value_R, one_R, gamma=1.0, lam=0.95)
@@ -185,7 +237,10 @@ def learn_bandit(method: str, beta: float, steps: int = 400) -> tuple[torch.Tens
             loss.backward()
             optimiser.step()
             schedule.step()
-    return logit_A.detach().softmax(0), (reference_A + reward_A / beta).softmax(0), reference_A.exp()
+    optimum_A = (reference_A + reward_A / beta).softmax(0)
+    if form == "chi2":
+        optimum_A = torch.from_numpy(chi2_tilted(reference_A.exp().double().numpy(), reward_A.double().numpy(), 1 / beta))
+    return logit_A.detach().softmax(0), optimum_A, reference_A.exp()
 
 
 @pytest.mark.parametrize("method", ["ppo", "rloo"])
@@ -195,3 +250,10 @@ def test_a_bandit_is_tilted_as_far_as_the_divergence_allows(method: str) -> None
     # control: the start is far from the optimum, and that of another weight is another
     assert float((reference_A / optimum_A - 1).abs().max()) > 0.5
     assert float((learn_bandit(method, beta=1.4)[0] / optimum_A - 1).abs().max()) > 0.2
+
+
+def test_a_bandit_under_chi2_goes_to_the_best_of_reward_minus_half_the_weight_times_chi2() -> None:
+    policy_A, optimum_A, _ = learn_bandit("rloo", beta=1.5, form="chi2")
+    assert float((policy_A - optimum_A).abs().sum()) / 2 < 0.01
+    for other_A in (learn_bandit("rloo", beta=1.5)[1], learn_bandit("rloo", beta=3.0, form="chi2", steps=4)[1]):  # k1's, and that of the whole chi^2
+        assert float((policy_A - other_A).abs().sum()) / 2 > 0.05

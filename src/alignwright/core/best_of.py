@@ -7,7 +7,8 @@
   finds it as the root of d/dn E[gold]: with u the proxy's quantile among the policy's replies, best-of-n has the cdf u^n, so that
   the derivative of a reply's weight is exact for any real n. Best-of-Poisson draws 1 + Poisson(mu) replies: cdf u e^(mu (u - 1)).
 - Quantilizer (Taylor 2016): a reply drawn from the best share q by proxy. KL = ln(1 / q) exactly, and a cost that is never negative
-  is at most its mean under the policy over q, whatever the proxy's errors.
+  is at most its mean under the policy over q, whatever the proxy's errors. From n samples it keeps a draw from the q n best of them, which
+  is never likelier than 1 / q times what the policy says, so that both bounds hold; with q = 1 / n it is best-of-n.
 
 Shapes: `_N` scored samples, `_M` possible outputs, from the lowest proxy to the highest.
 """
@@ -110,6 +111,25 @@ def quantilizer_pmf(p_sorted: Sequence[float], q: float) -> Floats:
     return np.clip(_share(q) - above_M, 0.0, p_M) / q
 
 
+def quantilizer_of_n(n: int, q: float) -> Floats:
+    """The chance that each of n samples is kept, from the lowest proxy up: even over the best q n, the one on the border in part.
+
+    Where q n is less than one sample the best is kept, as by best-of-n.
+    """
+    return quantilizer_pmf(np.full(n, 1 / n), max(_share(q), 1 / n))
+
+
+def quantilizer_of_n_kl(n: int, q: float) -> float:
+    """KL(quantilizer of n samples || policy) in nats where no two outputs score alike, by quadrature: at most ln(1 / q), and less by what
+    n samples cannot tell. Its density at quantile u mixes those of the n order statistics."""
+    at_Q, weight_Q = np.polynomial.legendre.leggauss(400)
+    u_Q1, below_N = (np.asarray(at_Q, dtype=np.float64)[:, None] + 1) / 2, np.arange(n)
+    ln_QN = math.log(n) + _ln_choose(np.full(n, n - 1), below_N) + below_N * np.log(u_Q1) + (n - 1 - below_N) * np.log1p(-u_Q1)
+    density_Q = np.exp(ln_QN) @ quantilizer_of_n(n, q)
+    likely_Q = density_Q > 0
+    return float((np.asarray(weight_Q, dtype=np.float64)[likely_Q] / 2 * density_Q[likely_Q] * np.log(density_Q[likely_Q])).sum())
+
+
 def _hedge(
     samples: Sequence[tuple[Sequence[float], Sequence[float]]], least: float, most: float, slope: Callable[[Floats, float], Floats]
 ) -> Hedge:
@@ -162,7 +182,7 @@ def _subsets(total: int, n: int) -> Floats:
     return weight_N
 
 
-def _ln_choose(total: NDArray[np.int64], part: int) -> Floats:
+def _ln_choose(total: NDArray[np.int64], part: int | NDArray[np.int64]) -> Floats:
     return np.asarray(gammaln(total + 1) - gammaln(part + 1) - gammaln(total - part + 1), dtype=np.float64)
 
 

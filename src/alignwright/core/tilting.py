@@ -7,6 +7,8 @@ The policy that best trades a proxy r against divergence from a reference is pi 
   the policy as it is now: the test in `core.price`.
 - `least_gain` (Laidlaw et al. 2024, arXiv 2403.03185): a proxy that correlates with gold by r under the reference cannot do worse than
   gain / SD of gold >= r x (gain / SD of proxy) - sqrt((1 - r^2) chi^2), with chi^2 the divergence of the policy from the reference.
+- `chi2_tilted`: so the policy to ask for is the one that trades the proxy against chi^2. Its weight grows linearly with the proxy where
+  that of the KL's grows exponentially, and what lies far enough below is never said.
 
 Shapes: `_M` possible outputs.
 """
@@ -26,6 +28,22 @@ def tilted(reference: Sequence[float], proxy: Sequence[float], strength: float) 
     """reference x e^(strength x proxy), normalised."""
     score_M = strength * np.asarray(proxy, dtype=np.float64)
     weight_M = np.asarray(reference, dtype=np.float64) * np.exp(score_M - score_M.max())
+    return weight_M / weight_M.sum()
+
+
+def chi2_tilted(reference: Sequence[float] | Floats, proxy: Sequence[float] | Floats, strength: float) -> Floats:
+    """The policy with the highest strength x E[proxy] - chi^2(pi || ref) / 2: reference x max(0, strength x proxy - nu), normalised by nu.
+
+    With the m best outputs in it, mass M and mean S of strength x proxy over them, nu = (S - 1) / M. The right m is the largest whose lowest
+    output is still above nu.
+    """
+    p_M, score_M = np.asarray(reference, dtype=np.float64), strength * np.asarray(proxy, dtype=np.float64)
+    order_M = np.argsort(-score_M, kind="stable")
+    mass_M = p_M[order_M].cumsum()
+    there_M = mass_M > 0  # outputs that the reference never says set no border
+    nu_M = ((p_M * score_M)[order_M].cumsum()[there_M] - 1) / mass_M[there_M]
+    nu = float(nu_M[score_M[order_M][there_M] > nu_M][-1])
+    weight_M = p_M * np.maximum(0.0, score_M - nu)
     return weight_M / weight_M.sum()
 
 

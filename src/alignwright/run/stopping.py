@@ -1,7 +1,8 @@
 """Who watches a training stage, and what is left when it was stopped?
 
 Wires `train.goodhart` to a spec: the held-out prompts, the gold judge, the proxy. For best-of-n the number of replies to choose from is
-hedged on gold before the first step. What was decided stands in the stage's `stopped.json` and in a finding.
+hedged on gold before the first step, where no `quantile` says how hard to choose. What was decided stands in the stage's `stopped.json` and
+in a finding.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ def watched(stage: AnyTrain, policy: LocalPolicy, work: Work, show: OnStep, lear
     gold = scorer(stop.gold, work)
     watch = Watch(policy, prompts, gold, judge, stop, longest=stop.max_new_tokens, seed=experiment.seed, folder=folder, then=show)
     told, turn, chosen = "", None, stage
-    if isinstance(stage, BestOfN) and judge is not None:
+    if isinstance(stage, BestOfN) and stage.quantile is None and judge is not None:
         n = _hedged(stage, stop, policy, (gold, judge), work)
         told = f"the best of {n}, hedged on gold (at most {stage.samples})"
         chosen = BestOfN.model_validate(dict(stage) | {"samples": max(2, n)})

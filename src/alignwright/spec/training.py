@@ -9,6 +9,7 @@ Left out on purpose: knobs with one right answer (AdamW, its betas, warm-up and 
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
@@ -19,10 +20,11 @@ from alignwright.spec.knobs import NEW_TOKENS, Count, Paths, Positive
 
 Unit = Annotated[float, Field(gt=0.0, le=1.0)]
 Flip = Annotated[float, Field(ge=0.0, lt=0.5)]
-KlForm = Literal["reward:k1", "reward:k2", "reward:k3", "loss:k1", "loss:k2", "loss:k3"]
+KlForm = Literal["reward:k1", "reward:k2", "reward:k3", "reward:chi2", "loss:k1", "loss:k2", "loss:k3", "loss:chi2"]
 """Where the divergence from the reference enters, and by which estimator (Schulman 2020). In expectation, on the policy's own samples:
 reward:k1 and loss:k2 follow the gradient of KL(policy || reference); loss:k3 that of KL(reference || policy); loss:k1 is zero;
-reward:k2 and reward:k3 are biased."""
+reward:k2 and reward:k3 are biased. reward:chi2 and loss:chi2 each follow HALF the gradient of chi^2(policy || reference) of the next
+token, so that what is best for one token is best for reward - (kl / 2) chi^2 (Laidlaw et al. 2024)."""
 
 
 class Training(Record):
@@ -174,6 +176,7 @@ class ChiPo(FromPreferences):
 
 
 # ---- from the model's own samples ------------------------------------------------------------------------------------------------
+_QUANTILE = "keep a draw from this best share of a prompt's replies instead of the best one (quantilizer; Taylor 2016); none: the best"
 _REWARD = "what is to rise: reward (the reward stage before this one), feedback (the spec's voters), rules.yaml, or file.py:function"
 
 
@@ -194,6 +197,14 @@ class BestOfN(Sampling):
 
     by: Literal["best_of_n"]
     lr: Positive = Field(default=2e-4, le=0.1, description="peak learning rate")
+    quantile: float | None = Field(default=None, gt=0.0, lt=1.0, description=_QUANTILE)
+
+    @model_validator(mode="after")
+    def _keeps_one(self) -> BestOfN:
+        if self.quantile is not None and self.samples is not None and self.quantile * self.samples < 1 - 1e-9:
+            fewer = f"the best {self.quantile:g} of {self.samples} replies is less than one reply"
+            raise ValueError(f"'quantile': {fewer}; ask for {math.ceil(1 / self.quantile - 1e-9)} samples, or a larger share (1/n keeps the best)")
+        return self
 
 
 class OnlineDpo(Sampling):
@@ -214,7 +225,7 @@ class Rollout(Sampling):
     """What holds a policy gradient: the reference, a safety constraint, a share of plain text."""
 
     kl: float = Field(default=0.05, ge=0.0, description="weight of the divergence from the model that this stage started from")
-    kl_form: KlForm = Field(default="reward:k1", description="where the divergence enters (reward or loss) and its estimator (k1, k2, k3)")
+    kl_form: KlForm = Field(default="reward:k1", description="where the divergence enters (reward or loss) and its estimator (k1, k2, k3; chi2)")
     kl_target: Positive | None = Field(default=None, description="nats a reply towards which kl is adapted (Ziegler et al. 2019); none: kl is fixed")
     cost: str | None = Field(
         default=None, min_length=1, description="a second judge, whose mean score must not exceed cost_limit (by a Lagrange multiplier)"

@@ -8,17 +8,22 @@ said, and is left out.
 
 `curve.jsonl` shows the mean score of the best of 1, 2, 4 ... n in every rollout, by the unbiased estimator over all subsets, beside the
 divergence of the choice (`core.best_of`). The first rollout's is the curve of the model that training starts from.
+
+With `quantile: q` the kept reply is a draw from the best share q instead (a quantilizer; Taylor 2016): a reply that only the judge likes is
+learnt no more often than 1 / q times as often as it was said, so that a harm is multiplied by at most that. The draw is a function of
+seed, round and place. `curve.jsonl` has a line for it, with its divergence and the bound ln(1 / q); `quantile: 1/n` keeps the best.
 """
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from alignwright.core.best_of import bon_estimate, bon_kl
+from alignwright.core.best_of import bon_estimate, bon_kl, quantilizer_kl, quantilizer_of_n, quantilizer_of_n_kl
 from alignwright.core.protocols import Scorer
 from alignwright.core.records import Prompt
 from alignwright.model.packing import plan_batches
@@ -54,6 +59,9 @@ def best_of_n(
     """
     if known(stage.samples) < 2:
         raise ValueError("train by best_of_n: the best of 'samples: 1' is whatever was said, and teaches nothing; ask for 2 or more")
+    if stage.quantile is not None and stage.quantile * known(stage.samples) < 1 - 1e-9:
+        fewer = f"the best {stage.quantile:g} of {stage.samples} replies is less than one reply"
+        raise ValueError(f"train by best_of_n: {fewer}; ask for more samples, or a larger 'quantile'")
     course = _Course(policy, fitting(policy, prompts, stage, folder), scorer, stage, seed, folder)
     return run_loop(policy, course, course, LoopSettings(stage.lr, stage.checkpoint_every), folder, on_step)
 
@@ -68,6 +76,7 @@ class _Course:
         self.extra: Sequence[nn.Parameter] = ()
         self.rows: Sequence[TokenRow] = []
         self.groups: list[Group] = []
+        self.kept: list[int] = []
         self.flat = 0.0
 
     def epoch(self, number: int) -> int:
@@ -77,17 +86,22 @@ class _Course:
         asked = [self.prompts[i] for i in self.deals[number]]
         self.rollout = draw(self.policy, asked, self.scorer, self.stage, seed=self.seed, rollout=number)
         keep_samples(self.folder, self.rollout)
-        append_round(self.folder / "curve.jsonl", number, curve(self.rollout))
+        append_round(self.folder / "curve.jsonl", number, curve(self.rollout, self.stage.quantile))
         self.flat = flat_rounds(self.rollout, self.flat, self.rounds)
         self.groups = [group for group in self.rollout.groups if not group.equal]
-        self.rows = [group.row([best(group)]) for group in self.groups]
+        self.kept = [chosen(group, self.stage.quantile, f"{self.seed}/{number}/{place}") for place, group in enumerate(self.groups)]
+        self.rows = [group.row([k]) for group, k in zip(self.groups, self.kept, strict=True)]
         budget = min(batches.MICRO_TOKENS, known(self.stage.batch_tokens))
         micro = [tuple(batch) for batch in plan_batches(self.rows, budget, shuffle_seed=None)] if self.rows else []
         return dealt(micro, self.per_round, f"{self.seed}/{number}")
 
     def after(self, step: int) -> dict[str, float]:  # noqa: ARG002 - of each step its round's facts
         facts = self.rollout.facts()
-        return facts | ({"best": float(np.mean([max(group.scores) for group in self.groups]))} if self.groups else {})
+        if self.groups:
+            facts["best"] = float(np.mean([max(group.scores) for group in self.groups]))
+            if self.stage.quantile is not None:
+                facts["kept"] = float(np.mean([group.scores[k] for group, k in zip(self.groups, self.kept, strict=True)]))
+        return facts
 
     def state(self) -> dict[str, float]:
         return {"flat": self.flat}
@@ -104,7 +118,7 @@ class _Course:
 
     def describe(self, index: int) -> dict[str, object]:
         group = self.groups[index]
-        return {"prompt": [m.model_dump() for m in group.prompt.conversation.messages], "reply": group.texts[best(group)]}
+        return {"prompt": [m.model_dump() for m in group.prompt.conversation.messages], "reply": group.texts[self.kept[index]]}
 
 
 def best(group: Group) -> int:
@@ -112,11 +126,27 @@ def best(group: Group) -> int:
     return max(range(len(group.scores)), key=lambda k: (group.scores[k], -k))
 
 
-def curve(rollout: Rollout) -> list[dict[str, object]]:
-    """The mean best-of-n score by n = 1, 2, 4 ... over the prompts of which every reply was scored, and the divergence of the choice."""
+def chosen(group: Group, quantile: float | None, draw: str) -> int:
+    """The place of the reply that is learnt: the best, or with a quantile a draw from that best share, which the seed `draw` decides."""
+    if quantile is None:
+        return best(group)
+    order = sorted(range(len(group.scores)), key=lambda k: (group.scores[k], -k))
+    return random.Random(draw).choices(order, quantilizer_of_n(len(order), quantile).tolist())[0]  # noqa: S311
+
+
+def curve(rollout: Rollout, quantile: float | None = None) -> list[dict[str, object]]:
+    """The mean best-of-n score by n = 1, 2, 4 ... over the prompts of which every reply was scored, and the divergence of the choice.
+
+    With a quantile last its own: the mean score of what it keeps of all n, its divergence, and the bound of that.
+    """
     most = max(len(group.scores) for group in rollout.groups)
     whole = [group for group in rollout.groups if len(group.scores) == most]
     sizes = sorted({1 << k for k in range(most.bit_length())} | {most})
-    return [
+    lines: list[dict[str, object]] = [
         {"n": n, "kl": bon_kl(n), "proxy": float(np.mean([bon_estimate(g.scores, g.scores, n) for g in whole])), "prompts": len(whole)} for n in sizes
     ]
+    if quantile is not None:
+        mean = float(np.mean([quantilizer_of_n(most, quantile) @ np.sort(g.scores) for g in whole]))
+        told = {"kl": quantilizer_of_n_kl(most, quantile), "kl_most": quantilizer_kl(quantile), "proxy": mean, "prompts": len(whole)}
+        lines.append({"n": most, "quantile": quantile} | told)
+    return lines

@@ -10,6 +10,12 @@ KL(reference || policy), that of k1 is zero in expectation. In the REWARD k1 giv
 something else. All exact by enumeration in the tests. Per token and not per sequence, a loss leaves out what a token does to the
 divergence of later ones (Tang and Munos 2025, arXiv 2506.09477); k1 in the reward leaves out nothing.
 
+`chi2` estimates another divergence, chi^2(policy || reference) = E[policy / reference] - 1, by 1 / ratio - 1: unbiased, and what bounds how
+far gold can fall while a correlated proxy rises (Laidlaw et al. 2024, arXiv 2403.03185). Its gradient is 2 E[(1 / ratio) d logp], of which the
+reward's share is one half and the loss's the other, so either alone holds a token to reward - (kl / 2) chi^2. What a token does to the
+divergence of later ones is whole in the reward and left out of the loss. Its values grow exponentially where k1's grow linearly: that is
+the point of it, and none is cut off; one that is no finite number ends training.
+
 Left out on purpose: dual clipping and clamps of log-ratios.
 
 Shapes: `_N` scored tokens, `_R` replies.
@@ -24,7 +30,7 @@ import torch
 if TYPE_CHECKING:
     from torch import Tensor
 
-Estimator = Literal["k1", "k2", "k3"]
+Estimator = Literal["k1", "k2", "k3", "chi2"]
 Weighing = Literal["token", "reply_mean", "constant", "reply_sum"]
 
 
@@ -56,7 +62,7 @@ def squared_value(value_N: Tensor, old_N: Tensor, return_N: Tensor, *, clip: flo
 
 
 def divergence(estimator: Estimator, logp_N: Tensor, reference_N: Tensor) -> Tensor:
-    """An estimate of KL(policy || reference) from each token that the policy drew, in nats. Shape [N]."""
+    """An estimate of KL(policy || reference) from each token that the policy drew, in nats; chi2: of chi^2. Shape [N]."""
     gap_N = logp_N - reference_N
     match estimator:
         case "k1":
@@ -65,6 +71,8 @@ def divergence(estimator: Estimator, logp_N: Tensor, reference_N: Tensor) -> Ten
             return 0.5 * gap_N.square()
         case "k3":
             return torch.expm1(-gap_N) + gap_N
+        case "chi2":
+            return torch.expm1(gap_N)
 
 
 def divergence_loss(estimator: Estimator, logp_N: Tensor, reference_N: Tensor, old_N: Tensor) -> Tensor:
