@@ -220,9 +220,10 @@ def test_detectors_flag_the_hacker_and_not_the_honest(name):
 
 
 def test_distance_alone_cannot_tell_better_from_worse():
-    """A false alarm that is known of: the best robot for the truth is as far from the designer's as the one that falls."""
+    """False alarms that are known of: the best robot for the truth is as far from the designer's as the one that falls, and as tall."""
     alarms = {flag.detector: flag.fired for flag in monitor.control(build("tall_robot"))}
     assert alarms["anomaly"]
+    assert alarms["check"]
     assert not alarms["transition"]
 
 
