@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.special import chdtri
 
-from alignwright.core.early import acceleration, disagreement, outliers, shift, sign
+from alignwright.core.early import acceleration, disagreement, outliers, shift, shrunk_outliers, sign
 
 
 def cloud(generator: np.random.Generator, prompts: int, replies: int = 10, size: int = 6, move: float = 0.0, wide: float = 1.0) -> list[np.ndarray]:
@@ -42,6 +42,25 @@ def test_planted_outliers_are_seen_and_the_false_alarm_rate_is_measured() -> Non
     assert lying.false_alarms > 0.9  # the control: a held-out part that is not of the start shows an alarm that is none
 
 
+def test_a_cloud_with_more_dimensions_than_replies_keeps_its_null_and_sees_a_move() -> None:
+    generator, shares, alone = np.random.default_rng(5), [], []
+    for _ in range(30):
+        start, others, new = (np.concatenate(cloud(generator, 8, size=120)) for _ in range(3))
+        shares.append(shrunk_outliers(start, others, 0.05)(new))
+        alone.append(shrunk_outliers(start, start, 0.05)(new))
+    assert np.mean(shares) == pytest.approx(0.05, abs=0.015)
+    assert np.mean(alone) > 0.15  # the control: the replies that shaped a cloud lie nearer to it than any others
+    with pytest.raises(ValueError, match="has no shape"):
+        outliers(start)
+    statistic = shrunk_outliers(start, others)
+    found = [sign("states", statistic, *(cloud(generator, 8, size=120) for _ in range(2)), cloud(generator, 8, size=120, move=m)) for m in (0.0, 0.6)]
+    assert [f.raised for f in found] == [False, True]
+    with pytest.raises(ValueError, match="needs 20 replies"):
+        shrunk_outliers(start[:9], others)
+    with pytest.raises(ValueError, match="represented alike"):
+        shrunk_outliers(np.ones((30, 3)), np.ones((30, 3)))
+
+
 def test_alarms_are_rare_over_many_starts() -> None:
     generator, raised, told = np.random.default_rng(2), 0, []
     for _ in range(60):
@@ -74,6 +93,7 @@ def test_divergence_that_grows_faster() -> None:
     steady = np.arange(5)[:, None] * np.ones(30) + noise
     faster = (np.arange(5)[:, None] ** 2) * np.ones(30) + noise
     assert acceleration(faster).raised
+    assert "of 400 random signs of the prompts' own changes raise it" in acceleration(faster).told
     raised = sum(acceleration(np.arange(3)[:, None] + 0.1 * generator.normal(size=(3, 30)), seed=k).raised for k in range(100))
     assert raised <= 12
     assert not acceleration(steady - 0.1 * (np.arange(5)[:, None] ** 2)).raised

@@ -9,6 +9,8 @@ all others it does not say.
 - `outliers` (MOP, from InfoRM's line of work; Miao et al. 2024, arXiv 2402.09345): the share of representations outside the start model's
   cloud by Mahalanobis distance. The cloud is estimated from few points, so the border is Hotelling's, not chi-square's to which it tends:
   on held-out replies of the start model the share is the nominal one.
+- `shrunk_outliers`: the same where a representation has more dimensions than there are replies: covariance shrunk by Ledoit and Wolf (2004), and
+  the border where the share is nominal on other replies of the start model, for no formula knows it.
 - `shift`: how far the mean of one feature (length, repetition) has gone from the start's, in its standard deviations.
 - `disagreement`: the mean variance between the members of a reward ensemble (Coste et al. 2023, arXiv 2310.02743), over the start's.
 - `acceleration`: whether divergence grows faster and faster over checkpoints; its null is made by flipping signs of prompts, so that its rate
@@ -44,6 +46,7 @@ class Sign:
     interval: Interval
     nominal: float
     trials: int
+    null: str = "resamples of the start model's own replies"
 
     @property
     def raised(self) -> bool:
@@ -53,7 +56,7 @@ class Sign:
     def told(self) -> str:
         """Never the alarm alone."""
         limits = f"[{self.interval.low or 0:.1%}, {self.interval.high or 0:.1%}]"
-        rate = f"{self.false_alarms:.1%} {limits} of {self.trials} resamples of the start model's own replies raise it (aimed at {self.nominal:.0%})"
+        rate = f"{self.false_alarms:.1%} {limits} of {self.trials} {self.null} raise it (aimed at {self.nominal:.0%})"
         return f"{'raised' if self.raised else 'not raised'} (alarm above {self.alarm:.3g}); {rate}"
 
 
@@ -94,6 +97,31 @@ def outliers(start_ND: Floats, share: float = 0.05) -> Statistic:
     return beyond
 
 
+def shrunk_outliers(start_ND: Floats, others_ND: Floats, share: float = 0.05) -> Statistic:
+    """The share of rows further from the start's cloud than all but a share of its `others`, in a cloud that may have more columns than rows.
+
+    Columns are standardised; those that do not vary are left out. Raises ValueError where either part has fewer rows than 1 / share.
+    """
+    if min(len(start_ND), len(others_ND)) * share < 1:
+        raise ValueError(f"a border at {share:g} needs {1 / share:.0f} replies in each part; there are {len(start_ND)} and {len(others_ND)}")
+    spread_D, mean_D = start_ND.std(axis=0), start_ND.mean(axis=0)
+    varies_D = spread_D > 1e-12
+    if not varies_D.any():
+        raise ValueError("all of the start model's replies are represented alike, so none is far from the others")
+
+    def placed(row_ND: Floats) -> Floats:
+        return ((row_ND - mean_D) / np.where(varies_D, spread_D, 1.0))[:, varies_D]
+
+    inverse_DD = np.linalg.inv(_shrunk(placed(start_ND)))
+
+    def distance(row_ND: Floats) -> Floats:
+        gap_ND = placed(row_ND)
+        return np.asarray(((gap_ND @ inverse_DD) * gap_ND).sum(axis=1), dtype=np.float64)
+
+    border = float(np.quantile(distance(others_ND), 1 - share))
+    return lambda row_ND: float((distance(row_ND) > border).mean())
+
+
 def shift(start_N: Floats) -> Statistic:
     """How far the mean of one feature has gone from the start's, in its standard deviations, either way."""
     mean, spread = float(start_N.mean()), float(start_N.std())
@@ -120,4 +148,17 @@ def acceleration(kl_TP: Floats, *, alpha: float = 0.05, seed: int = 0) -> Sign:
     flips = (generator.choice([-1.0, 1.0], size=(2 * trials, len(second_P))) * second_P).mean(axis=1)
     alarm = float(np.quantile(flips[:trials], 1 - alpha))
     false = int((flips[trials:] > alarm).sum())
-    return Sign("divergence grows faster", float(second_P.mean()), alarm, false / trials, wilson(false, trials), alpha, trials)
+    null = "random signs of the prompts' own changes"
+    return Sign("divergence grows faster", float(second_P.mean()), alarm, false / trials, wilson(false, trials), alpha, trials, null)
+
+
+def _shrunk(centred_ND: Floats) -> Floats:
+    """The covariance moved towards a multiple of the identity, by the share that minimises the expected squared error (Ledoit and Wolf 2004)."""
+    count, size = centred_ND.shape
+    covariance_DD = centred_ND.T @ centred_ND / count
+    mean = float(np.trace(covariance_DD)) / size
+    total = float((covariance_DD**2).sum())
+    apart = total - size * mean**2
+    noise = (float(((centred_ND**2).sum(axis=1) ** 2).sum()) - count * total) / count**2
+    share = min(1.0, max(0.0, noise) / apart) if apart > 0 else 1.0
+    return (1 - share) * covariance_DD + share * mean * np.eye(size)
