@@ -154,6 +154,8 @@ def test_all_weights_are_trained_and_saved_with_rank_0(tmp_path: Path) -> None:
         (["{by: rloo, reward: rule.py:score, samples: 2, cost_limit: 1.0}"], "has no effect without 'cost'"),
         (["{by: rloo, reward: nowhere.py:score, samples: 2}"], "there is no file"),
         (["{by: rloo, reward: rule.py:score, samples: 2, mix: 0.1}"], "need each other"),
+        (["{by: best_of_n, reward: rule.py:score, quantile: 0.01}"], "is less than one: give samples, too"),
+        (["{by: best_of_n, reward: rule.py:score, quantile: 0.1, samples: 4}"], "ask for 10 samples"),
         (["{by: pretrain, text: [text.jsonl], scratch: true}"], "write 'rank: 0'"),
         (["{by: average}"], "has no trained model to average"),
         (["{by: sft, rank: 2}", "{by: dpo, rank: 4}"], "continues the adapter of train.0"),

@@ -13,7 +13,7 @@ from alignwright.core import promises
 from alignwright.spec.answerable import unanswerable
 from alignwright.spec.errors import Loc, did_you_mean
 from alignwright.spec.experiment import Experiment, first_rank, is_measured, measured_claims
-from alignwright.spec.stages import Contrast, Critique, Deliberate, Feedback, JudgeVote, Rules, Written, measured_by
+from alignwright.spec.stages import Contrast, Critique, Deliberate, Feedback, JudgeVote, Rules, Written, fill, measured_by
 from alignwright.spec.training import (
     AnyTrain,
     Average,
@@ -145,6 +145,10 @@ def _sampled(experiment: Experiment, loc: Loc, stage: Sampling) -> Iterator[Prob
         yield (*loc, "samples"), "1, but this method compares the replies to one prompt with each other: take at least 2"
     if stage.samples == 1 and stage.reward == "feedback":
         yield (*loc, "samples"), "1, but votes compare the replies to one prompt with each other: take at least 2, or use another reward"
+    if isinstance(stage, BestOfN) and stage.quantile is not None and stage.samples is None:
+        samples = fill(stage, experiment.effort)["samples"]
+        if stage.quantile * samples < 1 - 1e-9:
+            yield (*loc, "quantile"), f"{stage.quantile:g} of the {samples} replies of effort {experiment.effort} is less than one: give samples, too"
     if isinstance(stage, Rollout):
         if stage.kl_form == "loss:k1":
             yield (*loc, "kl_form"), "loss:k1 has no effect: its gradient is zero in expectation; use reward:k1 or loss:k2 (both KL(policy || start))"
