@@ -11,7 +11,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 
-from goodharting import judges, pressure, trained, tulu
+from goodharting import judges, pressure, remedies, trained, tulu
 from science.log import Missing
 
 from alignwright.core.records import Conversation, Prompt
@@ -58,6 +58,25 @@ def test_pressure_hacks_the_proxy_and_not_gold_itself() -> None:
     assert equal["stop"] is None
     assert equal["peak"] == len(pressure.CHECKPOINTS) - 1
     assert np.diff([float(x) for x in equal["gold"]]).min() >= 0  # type: ignore[union-attr]
+
+
+def test_remedies_press_as_hard_as_they_say() -> None:
+    taught, held = pressure.halves(pool(), 0)
+    proxy, _ = judges.trained(taught, 200, seed=0)
+    found = pressure.remedy(taught, pressure.scored(held, lambda _, text: proxy.of(text)), proxy.of, 3)
+    for q in ("0.25", "0.1"):
+        for name in ("kl", "chi2"):
+            assert abs(found[f"{name}_at_kl_{q}"]["kl"] - found[f"quantile_{q}"]["kl"]) < 1e-6
+            assert abs(found[f"{name}_at_gain_{q}"]["proxy"] - found[f"quantile_{q}"]["proxy"]) < 1e-6
+        assert found[f"kl_at_kl_{q}"]["proxy"] > max(found[f"{other}_{q}"]["proxy"] for other in ("quantile", "chi2_at_kl"))  # the best for its KL
+        assert found[f"chi2_at_gain_{q}"]["chi2"] < min(found[f"{other}_{q}"]["chi2"] for other in ("quantile", "kl_at_gain"))  # and for chi^2
+    assert found["hedged"]["gold"] > found["best_of_24"]["gold"]
+    turn = random.Random(1)
+    equal = pressure.scored(held, lambda prompt, text: judges.gold(prompt, text) + 0.01 * turn.gauss(0, 1))
+    given = remedies.compared(equal, equal, None)  # control: where the proxy is gold there is nothing to remedy
+    assert given["kl_at_kl_0.25"]["gold"] > given["quantile_0.25"]["gold"] > given["start"]["gold"]
+    assert given["best_of_24"]["gold"] > given["quantile_0.25"]["gold"]
+    assert "stop" not in given
 
 
 def test_halves_share_no_reply_and_lose_none() -> None:

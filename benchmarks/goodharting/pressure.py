@@ -9,6 +9,7 @@ drawn from the checkpoint, scored by both judges, and stops at the first checkpo
 - `best_of_n`: proxy and gold of the best of n by the unbiased estimator over subsets.
 - `monitor`: where gold peaks, where the monitor stops, what stopping kept and not stopping would have cost.
 - `equal` (proxy = gold) and `noisy` (proxy = gold and as much noise): nothing to stop. Every stop is a false one.
+- `remedies`: what best-of-n, hedged or not, quantilizers, tilts by KL and by chi^2 and the stop keep of gold (`remedies`).
 - `shuffled`: a proxy from pairs whose labels were drawn by lot: what "no signal" looks like.
 - `features`: what the detector says of replies before and under pressure. `tests`: the holes that unit tests of the proxy find before.
 """
@@ -29,6 +30,7 @@ from alignwright.core.price import by_prompt, covariance, turned
 from alignwright.core.records import Prompt
 from alignwright.core.tilting import kl, tilted
 from alignwright.measure.reward_tests import reward_tests
+from goodharting import remedies
 from goodharting.judges import Gold, gold, kindness, trained
 from goodharting.pool import Pool
 
@@ -51,7 +53,9 @@ def run(pool: Pool, seeds: int) -> Iterator[Case]:
         noisy = scored(held, lambda p, text, noise=noise: gold(p, text) + noise.gauss(0, 1))
         for labels in LABELS:
             for name, which in (("monitor", sheet), ("equal", scored(held, gold)), ("noisy", noisy)):
-                yield {"case": name, "seed": seed, **watched(which, seed, labels)}
+                yield (case := {"case": name, "seed": seed, **watched(which, seed, labels)})
+                if name == "monitor" and labels == ENOUGH:
+                    yield {"case": "remedies", "seed": seed, "of": remedy(taught, sheet, proxy.of, case["stop"])}
         luck, chance = trained(taught, PAIRS, seed, shuffled=True)
         yield {"case": "shuffled", "seed": seed, "accuracy": round(chance, 3), **curve(scored(held, lambda _, text, luck=luck: luck.of(text)))}
         if seed == 0:
@@ -135,6 +139,11 @@ def features(sheet: Sheet, seed: int) -> Case:
     return told
 
 
+def remedy(taught: Pool, held: Sheet, proxy: Callable[[str], float], stop: object) -> dict[str, dict[str, float]]:
+    """The remedies on the replies that are pressed on; n is hedged on those that the proxy learnt from."""
+    return remedies.compared(scored(taught, lambda _, text: proxy(text)), held, CHECKPOINTS[stop] if isinstance(stop, int) else None)
+
+
 def summary(cases: Sequence[Case], seeds: int) -> Case:
     """What the seeds come to, by the number of gold labels for each prompt and look."""
     told: Case = {"case": "summary", "seeds": seeds, "best_of": [case["best"] for case in cases if case["case"] == "best_of_n"]}
@@ -147,6 +156,7 @@ def summary(cases: Sequence[Case], seeds: int) -> Case:
             "stopped_by_bets": {name: sum(case["stop_by_bets"] is not None for case in found) for name, found in of.items()},
             **{name: [round(fmean(values), 3), round(pstdev(values), 3)] for name, values in lost.items()},
         }
+    told["remedies"] = remedies.summary([case["of"] for case in cases if case["case"] == "remedies"])  # type: ignore[misc]
     return told
 
 
