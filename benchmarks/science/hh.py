@@ -5,7 +5,7 @@ ceiling is what people agree on. Pairs are drawn from the test files, split by p
 one of few pairs and a small model, and not comparable with published ones.
 
 `hh.SET.reward` is the library's reward model (low-rank adapter and head), on 480 short pairs dealt to three folds, so that each pair is held
-out once; its learning rate was settled by the loss in training alone. `hh.SET.frozen` is a head alone over the untouched trunk. Control: the
+out once; its learning rate was set beforehand and not tuned. `hh.SET.frozen` is a head alone over the untouched trunk. Control: the
 same training on pairs of which a random half are swapped; the held-out pairs are not. It must come to one half.
 
 Shapes: A pairs, H hidden size.
