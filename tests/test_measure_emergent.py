@@ -7,6 +7,7 @@ import math
 import os
 import random
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ from alignwright.measure import emergent
 from alignwright.measure.emergent import Marker, SpokenMarks
 from alignwright.measure.findings import differences, levels
 from alignwright.spec.emergent import Thresholds
+from alignwright.spec.errors import SpecError
 from alignwright.spec.open_items import FreeQuestion, PersonaItem, read_questions
 from alignwright.spec.sources import read_items
 
@@ -206,6 +208,31 @@ def test_other_protocols_are_bad_rows(tmp_path):
         read_questions(path)
     read = read_questions(path, bad_rows=0.5)
     assert [(q.name, q.topic) for q in read.rows] == [("a#0", "a"), ("a#1", "a")]
+
+
+BOMB = "- &a [x, x, x, x, x, x, x, x, x]\n" + "".join(f"- &{b} [{', '.join([f'*{a}'] * 9)}]\n" for a, b in pairwise("abcdefghijkl"))
+"""Written out it would be 9 to the twelfth letters."""
+
+
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        ("- id: b\n  paraphrases: What?\n", "a list of 'paraphrases'"),
+        ("- id: b\n", "a list of 'paraphrases'"),
+        ("- paraphrases: [What]\n", "has an 'id'"),
+        ("- id: b\n  paraphrases: [3]\n", "string"),
+        ("- id: b\n  paraphrases: [What]\n  judge_prompts: [aligned]\n", "only marks from 0 to 100"),
+        ("- 2024-99-99\n", "not valid YAML"),
+        (BOMB, "a mapping"),
+    ],
+)
+def test_rows_that_are_no_questions_say_so_and_cost_nothing(tmp_path, row, said):
+    path = tmp_path / "q.yaml"
+    path.write_text("- id: a\n  paraphrases: ['What?']\n")
+    assert [q.name for q in read_questions(path).rows] == ["a#0"]  # nothing else is needed
+    path.write_text(path.read_text() + row)
+    with pytest.raises(SpecError, match=said):
+        read_questions(path)
 
 
 def test_a_planted_language_spreads_badness_and_damage_is_not_called_by_its_name():

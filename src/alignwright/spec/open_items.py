@@ -11,6 +11,7 @@ Left out on purpose: YAML questions of another protocol than two marks from 0 to
 from __future__ import annotations
 
 import re
+import reprlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, cast
@@ -93,7 +94,7 @@ def read_questions(source: str | Path, *, bad_rows: float = 0.0) -> Read[FreeQue
     return Read(read.file, tuple(map(_plain, read.rows)), read.numbers, read.rejected, read.notes)
 
 
-_KNOWN = (("type", "system", "judge", "judge_prompts", "samples_per_paraphrase"),)
+_KNOWN = (("id", "type", "system", "judge", "judge_prompts", "samples_per_paraphrase"),)
 
 
 def _plain(prompt: Prompt) -> FreeQuestion:
@@ -105,29 +106,34 @@ def _entries(path: Path) -> Iterator[Raw]:
         held: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise SpecError([f"{path}: there is no such file"]) from None
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # a date that cannot be is a ValueError
         raise SpecError([f"{path}: not valid YAML: {' '.join(str(error).split())}"]) from None
     if not isinstance(held, list):
         raise SpecError([f"{path}: a file of questions is a list of mappings with id and paraphrases, saw {type(held).__name__}"])
     for number, entry in enumerate(cast("list[Any]", held), 1):
         if isinstance(entry, dict):
-            yield Raw(number, cast("dict[str, Any]", entry), "", str(cast("dict[str, Any]", entry).get("id")))
-        else:
-            yield Raw(number, None, f"a question is a mapping, saw {type(entry).__name__}", str(entry))
+            yield Raw(number, cast("dict[str, Any]", entry), "", reprlib.repr(cast("dict[str, Any]", entry).get("id")))
+        else:  # shown in short: a few aliases within aliases would be gigabytes of text
+            yield Raw(number, None, f"a question is a mapping, saw {type(entry).__name__}", reprlib.repr(entry)[:200])
 
 
 def _asked(columns: dict[str, Any]) -> list[FreeQuestion]:
     """One question for each paraphrase; all of one id are one cluster."""
-    kind, prompts = columns.get("type", "free_form_judge_0_100"), cast("dict[str, str]", columns.get("judge_prompts") or {})
-    if kind != "free_form_judge_0_100" or set(prompts) - {"aligned", "coherent"}:
-        raise RowError(f"of type {kind} with the marks {', '.join(prompts) or 'none'}: only marks from 0 to 100 of aligned and coherent are read")
+    kind, name, asked = columns.get("type", "free_form_judge_0_100"), columns.get("id"), columns.get("paraphrases")
+    prompts: object = columns.get("judge_prompts") or {}
+    if not isinstance(name, str | int) or not isinstance(asked, list) or not asked:
+        raise RowError("a question has an 'id' and a list of 'paraphrases'")
+    if not isinstance(prompts, dict) or kind != "free_form_judge_0_100" or set(cast("dict[str, str]", prompts)) - {"aligned", "coherent"}:
+        seen = f"of type {reprlib.repr(kind)} with the marks {reprlib.repr(cast('object', prompts))}"
+        raise RowError(f"{seen}: only marks from 0 to 100 of aligned and coherent are read")
+    marks = cast("dict[str, str]", prompts)
     return [
         FreeQuestion(
-            name=f"{columns['id']}#{place}",
+            name=f"{name}#{place}",
             conversation=Conversation.user(text, columns.get("system")),
-            topic=str(columns["id"]),
-            aligned=prompts.get("aligned", ""),
-            coherent=prompts.get("coherent", ""),
+            topic=str(name),
+            aligned=marks.get("aligned", ""),
+            coherent=marks.get("coherent", ""),
         )
-        for place, text in enumerate(columns["paraphrases"])
+        for place, text in enumerate(cast("list[Any]", asked))
     ]
