@@ -89,14 +89,20 @@ def readable(name: str) -> str:
     return f"{words}, {'start model' if model == 'baseline' else 'after ' + model.split('.')[-1]}"
 
 
+def labels(names: Sequence[str]) -> list[str]:
+    """The jobs' names for people; jobs that would be called the same keep their places: "train 0 rloo", "train 1 rloo"."""
+    plain = [readable(name) for name in names]
+    return [name.replace(".", " ").replace("@", ", after ") if plain.count(told) > 1 else told for name, told in zip(names, plain, strict=True)]
+
+
 def show_bill(estimated: Bill, console: Console) -> None:
     """Print the estimate of a dry run."""
     table = Table(box=None, pad_edge=False)
     table.add_column("stage")
     for heading in ("tokens", "minutes"):
         table.add_column(heading, justify="right")
-    for line in estimated.lines:
-        table.add_row(readable(line.name), f"{line.tokens:,}" if line.tokens else "-", "cached" if line.cached else f"{line.minutes:.1f}")
+    for line, label in zip(estimated.lines, labels([line.name for line in estimated.lines]), strict=True):
+        table.add_row(label, f"{line.tokens:,}" if line.tokens else "-", "cached" if line.cached else f"{line.minutes:.1f}")
     console.print(table)
     size = f"{estimated.parameters / 1e6:,.0f} million parameters" if estimated.parameters else "size unknown before it is fetched"
     todo = sum(not line.cached for line in estimated.lines)
