@@ -74,6 +74,10 @@ def test_it_runs_on_the_start_and_on_every_trained_model(done: Path) -> None:
     assert of["train.0.rloo"] >= {f"goodhart.{part}" for part in ("proxy", "gold", "kl", "covariance")}
     assert of["train.0.rloo"] >= {f"trilemma.{part}" for part in ("optimization", "capture", "generalization", "gap")}
     assert of["baseline"] >= {"goodhart.peak", "goodhart.gold.best_of_6", "trilemma.capture.best_of_2", "trilemma.generalization.best_of_4"}
+    (way,) = [f for f in found if f.claim == "goodhart.peak.training"]
+    assert (way.stage, way.value) == ("train.0.rloo", None)
+    assert "of 1 lie at d >= 0.5" in way.method  # one trained model is no curve
+    assert not [f for f in found if f.claim in ("goodhart.sign.acceleration", "goodhart.sign.disagreement")]
     changed = {f.claim for f in found if f.against == "baseline"}
     assert changed >= {"goodhart.proxy", "goodhart.gold"}
     assert {f.axis for f in found if f.claim.startswith(("goodhart.", "trilemma."))} == {"goodhart"}
@@ -104,6 +108,23 @@ def test_a_measure_whose_judge_is_trained_waits_for_it(project: Path) -> None:
     (project / "rule.py").write_text(RULE + "# another gold\n")
     assert keys(experiment, jobs)[after.name] != before
     (project / "rule.py").write_text(RULE)
+
+
+def test_an_ensemble_s_members_states_and_the_way_of_training_are_watched(project: Path) -> None:
+    path = spec(project, "watched", "reward", MEASURE.replace("rule.py:vowels,", "reward,") + "samples: 12, max_new_tokens: 6}")
+    rloo = "- {by: rloo, reward: reward, rank: 2, lr: 0.02, epochs: 1, prompts: 2, samples: 2, max_new_tokens: 4, batch_tokens: 400}\n"
+    text = path.read_text()
+    first = text[text.index("- {by: rloo") : text.index("measure:")]
+    path.write_text(text.replace(first, "- {by: reward, rank: 2, ensemble: 2, epochs: 1}\n" + rloo * 2))
+    found = [
+        Finding.model_validate_json(line)
+        for line in (align(Request(path, runs=project / "runs"), View(Console(file=io.StringIO()))) / "findings.jsonl").read_text().splitlines()
+    ]
+    of = {stage: {f.claim for f in found if f.stage == stage} for stage in ("baseline", "train.1.rloo", "train.2.rloo")}
+    for stage in ("train.1.rloo", "train.2.rloo"):
+        assert of[stage] >= {f"goodhart.sign.{name}" for name in ("states", "disagreement")} | {"goodhart.peak.training"}
+    assert "goodhart.sign.acceleration" in of["train.2.rloo"] - of["train.1.rloo"]  # three models, the start among them
+    assert not [claim for claim in of["baseline"] if claim.startswith("goodhart.sign.")]
 
 
 @pytest.mark.parametrize(

@@ -84,6 +84,9 @@ def test_a_proxy_that_is_gold_runs_to_its_end(tiny: Path, tmp_path: Path) -> Non
     assert turn is None
     assert [look.step for look in watch.looks] == [0, 2, 4, 6, 8]
     assert watch.looks[-1].mean > watch.looks[0].mean
+    nats = [np.mean(look.nats) for look in watch.looks]
+    assert watch.looks[0].nats == (0.0,) * 16
+    assert nats[-1] > nats[1] > 0
     plain = trainee(tiny)
     (tmp_path / "b").mkdir()
     policy_gradient(plain, PROMPTS, Vowels(), stage("rloo", epochs=10, checkpoint_every=3, kl=0.0), seed=1, folder=tmp_path / "b")

@@ -88,6 +88,7 @@ class RewardScorer:
         self.name = "reward"
         self.policy, self.folder, self.meta = policy, folder, meta
         self._heads = [load_head(folder / member, policy) for member in meta.members]
+        self.heard: tuple[list[tuple[int, int]], Tensor] | None = None  # what `by_member` found last: who asks why need not ask again
         self._worn = 0  # the member whose weights the trunk has
         put_on(policy, folder / meta.members[0])
         if len(meta.members) == 1 and isinstance(policy.model, PeftModel):
@@ -104,17 +105,22 @@ class RewardScorer:
 
     def __call__(self, prompts: Sequence[Prompt], replies: Sequence[Sequence[str]]) -> list[list[Score | None]]:
         """A score for each reply to each prompt; None for a reply too long to be read to its end."""
-        if len(prompts) != len(replies):
-            raise ValueError(f"{len(prompts)} prompts but replies to {len(replies)}")
-        rows = [self.policy.chat.row(prompt.conversation, given) for prompt, given in zip(prompts, replies, strict=True)]
-        places = [(p, k) for p, row in enumerate(rows) for k, reply in enumerate(row.replies) if len(row.prompt) + len(reply) <= self.policy.longest]
-        short = [TokenRow(row.prompt, tuple(row.replies[k] for q, k in places if q == p)) for p, row in enumerate(rows)]
-        score_MR = self.members([row for row in short if row.replies])
+        places, score_MR = self.by_member(prompts, replies)
         found: list[list[Score | None]] = [[None] * len(given) for given in replies]
         for r, ((p, k), value) in enumerate(zip(places, self.meta.combined(score_MR).tolist(), strict=True)):
             reason = "members " + ", ".join(f"{float(s):.2f}" for s in score_MR[:, r]) if len(score_MR) > 1 else ""
             found[p][k] = Score(value=value, reason=reason)
         return found
+
+    def by_member(self, prompts: Sequence[Prompt], replies: Sequence[Sequence[str]]) -> tuple[list[tuple[int, int]], Tensor]:
+        """The (prompt, reply) of each reply that can be read to its end, and each member's score of it. Shape [M, R]."""
+        if len(prompts) != len(replies):
+            raise ValueError(f"{len(prompts)} prompts but replies to {len(replies)}")
+        rows = [self.policy.chat.row(prompt.conversation, given) for prompt, given in zip(prompts, replies, strict=True)]
+        places = [(p, k) for p, row in enumerate(rows) for k, reply in enumerate(row.replies) if len(row.prompt) + len(reply) <= self.policy.longest]
+        short = [TokenRow(row.prompt, tuple(row.replies[k] for q, k in places if q == p)) for p, row in enumerate(rows)]
+        self.heard = places, self.members([row for row in short if row.replies])
+        return self.heard
 
     def members(self, rows: Sequence[TokenRow]) -> Tensor:
         """Each member's own score of each reply, rows in order. Shape [M, R]."""

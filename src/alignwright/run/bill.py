@@ -141,7 +141,7 @@ def _tokens(job: Job, experiment: Experiment) -> tuple[int, int, int]:
             return (replies + edited) * 2 * (PROMPT + known(stage.max_new_tokens)), replies * known(stage.max_new_tokens), 0
         case GoodhartMeasure():
             count = (items(stage.prompts, stage.limit) + items(stage.shifted, stage.limit)) * known(stage.samples)
-            return count * (PROMPT + known(stage.max_new_tokens)) * 3, count * known(stage.max_new_tokens), 0
+            return count * (PROMPT + known(stage.max_new_tokens)) * 4, count * known(stage.max_new_tokens), 0
         case RewardMeasure():
             count = items(stage.prompts, stage.limit) * stage.samples
             return count * (PROMPT + known(stage.max_new_tokens)) * 2, count * known(stage.max_new_tokens), 0
@@ -180,7 +180,7 @@ def _sampled(stage: Sampling, prompts: int) -> tuple[int, int, int]:
 
 
 def _watched(stage: Sampling | FromPreferences, tokens: tuple[int, int, int]) -> tuple[int, int, int]:
-    """With the looks of a stop, where there is one: each writes fresh replies, which a judge reads (from pairs, the model twice)."""
+    """With the looks of a stop, where there is one: each writes fresh replies, which the model reads as it is and as it began."""
     read, write, train = tokens
     if stage.stop is None:
         return tokens

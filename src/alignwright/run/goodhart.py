@@ -1,36 +1,116 @@
-"""How is over-optimisation measured inside a run: which judges, against which replies of the start model?"""
+"""How is over-optimisation measured inside a run: which judges, against which replies of the start model?
+
+What is known of the start model's replies is kept with its own measurement (`sheets.jsonl`, and `seen.safetensors`: its states and the scores of
+an ensemble's members), and read there for each trained model.
+"""
 
 from __future__ import annotations
 
-from alignwright.core.records import Outcome
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors.numpy import load_file, save_file
+
+from alignwright.core.price import within_sd
+from alignwright.core.protocols import Scorer
+from alignwright.core.records import Finding, Outcome
 from alignwright.measure import early, goodhart
+from alignwright.measure.early import Rows
+from alignwright.measure.law import Way, law
 from alignwright.measure.reward import divergence, speak
 from alignwright.measure.sheets import Judges, Sheet
+from alignwright.model.reward_head import RewardScorer
+from alignwright.model.states import reply_states
 from alignwright.run import inputs
 from alignwright.run.rewards import scorer
 from alignwright.run.work import Work
 from alignwright.spec.goodhart import GoodhartMeasure
 from alignwright.spec.stages import known
+from alignwright.train.goodhart import Look
+
+Floats = NDArray[np.float64]
 
 
 def measure(stage: GoodhartMeasure, work: Work) -> list[Outcome]:
-    """Score this model's replies by both judges, beside the start model's. Writes sheets.jsonl, curve.jsonl and findings.jsonl."""
+    """Score this model's replies by both judges, beside the start model's. Writes sheets.jsonl, curve.jsonl, findings.jsonl, seen.safetensors."""
     experiment, model = work.experiment, work.job.model
     prompts, shifted = (inputs.spread(inputs.prompts(experiment, files), stage.limit) for files in (stage.prompts, stage.shifted))
     asked = [*prompts, *shifted]
     policy = work.watched(work.shelf.measured(model))
     said = speak(policy, asked, samples=known(stage.samples), max_new_tokens=known(stage.max_new_tokens), seed=experiment.seed)
+    earlier = [inputs.stored(work.ledger, need) for need in work.job.needs if ".goodhart@" in need]  # the start model's, then each trained one's
     start, moved = None, list[Outcome]()
-    if model != "baseline":
-        (earlier,) = [need for need in work.job.needs if need.endswith(".goodhart@baseline")]
-        start = inputs.read_records(inputs.stored(work.ledger, earlier) / "sheets.jsonl", Sheet)
-        moved = divergence(work.watched(work.shelf.measured("baseline")), prompts, said[: len(prompts)], claim="goodhart.kl")
+    begun = work.watched(work.shelf.measured("baseline"))
+    if earlier:
+        start = inputs.read_records(earlier[0] / "sheets.jsonl", Sheet)
+        moved = divergence(begun, prompts, said[: len(prompts)], claim="goodhart.kl")
+    states = reply_states(begun, asked, [[reply.text for reply in replies] for replies in said])
     judges = Judges(scorer(stage.proxy, work), scorer(stage.gold, work), stage.proxy == "feedback", stage.gold == "feedback")
-    found = goodhart.examine(
-        model, prompts, shifted, said, judges, labels=stage.best_of[-1], sizes=stage.best_of, start=start, moved=moved
-    )
+    found = goodhart.examine(model, prompts, shifted, said, judges, labels=stage.best_of[-1], sizes=stage.best_of, start=start, moved=moved)
     inputs.write_records(work.folder / "sheets.jsonl", found.sheets)
     inputs.write_records(work.folder / "curve.jsonl", found.curve)
-    strange = early.signs(model, start, found.sheets, seed=experiment.seed) if start is not None else []
+    members = _members(judges.proxy, found.sheets)
+    strange = list[Finding]()
+    if start is None:
+        _keep(work.folder / "seen.safetensors", states=states, members=members)
+    else:
+        strange = _strange(model, start, found.sheets, earlier[0] / "seen.safetensors", states, members, experiment.seed)
+        way = _looks(inputs.stored(work.ledger, model), model) or _models(earlier, found.outcomes)
+        strange += [law(model, way), *early.accelerating(model, way, seed=experiment.seed)] if way else []
     inputs.write_records(work.folder / "findings.jsonl", [*found.findings, *strange])
     return list(found.outcomes)
+
+
+# ---- signs -----------------------------------------------------------------------------------------------------------------------
+def _strange(
+    model: str, start: Sequence[Sheet], now: Sequence[Sheet], kept: Path, states: Sequence[NDArray[np.float32]], members: Rows, seed: int
+) -> list[Finding]:
+    seen = load_file(kept)
+    before = {of: [seen[f"{of}.{i}"].astype(np.float64) for i in range(len(start))] for of in ("states", "members") if f"{of}.0" in seen}
+    parted = (before["members"], members) if "members" in before and members else None
+    return early.signs(model, start, now, members=parted, states=(before["states"], [s.astype(np.float64) for s in states]), seed=seed)
+
+
+def _members(proxy: Scorer, sheets: Sequence[Sheet]) -> list[Floats]:
+    """The ensemble's scores of each sheet's replies, [replies, members], as the proxy has just found them; empty where it is no ensemble."""
+    if not isinstance(proxy, RewardScorer) or proxy.heard is None or len(proxy.heard[1]) < 2:
+        return []
+    places, score_MR = proxy.heard
+    found = [np.full((len(sheet.replies), len(score_MR)), np.nan) for sheet in sheets]
+    for (i, k), score_M in zip(places, score_MR.T.tolist(), strict=True):
+        found[i][k] = score_M
+    return found
+
+
+def _keep(path: Path, **rows: Sequence[NDArray[Any]]) -> None:
+    save_file({f"{of}.{i}": np.ascontiguousarray(row, dtype=np.float32) for of, part in rows.items() for i, row in enumerate(part)}, path)
+
+
+# ---- the way of training ---------------------------------------------------------------------------------------------------------
+def _looks(trained: Path, model: str) -> Way | None:
+    """The looks of the stage that made this model, from where that stage began; None where it was not watched, or only seen to begin."""
+    path = trained / "looks.jsonl"
+    looks = [look for look in inputs.read_records(path, Look) if look.nats] if path.exists() else []
+    whole = [i for i in range(len(looks[0].gold)) if all(look.gold[i] for look in looks)] if looks else []
+    spread = within_sd([v for i in whole for v in looks[0].gold[i]], [i for i in whole for _ in looks[0].gold[i]]) if len(looks) > 1 else None
+    if not spread:
+        return None
+    gold_TP = np.array([[float(np.mean(look.gold[i])) / spread for i in whole] for look in looks])
+    return Way(np.array([[look.nats[i] for i in whole] for look in looks]), gold_TP, f"looks of {model}, from the model that it began from")
+
+
+def _models(earlier: Sequence[Path], now: Sequence[Outcome]) -> Way | None:
+    """The models that were trained up to this one, from the start model; None where no prompt was scored for all of them."""
+    of_models = [*map(inputs.outcomes, earlier), now]
+    gold, nats = (
+        [{o.item: o.value for o in of if o.claim == claim and o.value is not None} for of in of_models] for claim in ("goodhart.gold", "goodhart.kl")
+    )
+    nats[0] = dict.fromkeys(gold[0], 0.0)  # the start model has not moved
+    whole = [item for item in gold[0] if all(item in of for of in (*gold, *nats))]
+    if not whole:
+        return None
+    kl_TP, gold_TP = (np.array([[of[item] for item in whole] for of in part]) for part in (nats, gold))
+    return Way(kl_TP, gold_TP, "trained models, from the start model")

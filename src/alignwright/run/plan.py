@@ -139,7 +139,7 @@ def _judged_job(experiment: Experiment, place: int, model: str, judged_by: Mappi
     if model != "baseline":
         needs[model] = None
         if isinstance(measure, GoodhartMeasure):
-            needs[f"measure.{place}.{measure.by}@baseline"] = None
+            needs |= dict.fromkeys(f"measure.{place}.{measure.by}@{before}" for before in models[: models.index(model)])
         if isinstance(measure, HackingMeasure):
             needs[f"measure.{place}.{measure.by}@{models[models.index(model) - 1]}"] = None
     return Job(f"measure.{place}.{measure.by}@{model}", measure, model, tuple(needs))

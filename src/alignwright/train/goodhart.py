@@ -53,11 +53,15 @@ Scores = tuple[tuple[float, ...], ...]
 
 
 class Look(Record):
-    """What was seen after so many steps: by prompt, the scores of its replies by both judges; empty where one of them could not say."""
+    """What was seen after so many steps: by prompt, the scores of its replies by both judges; empty where one of them could not say.
+
+    `nats` are the replies' mean ln pi / pi_start by prompt: how far this stage has gone.
+    """
 
     step: int
     gold: Scores
     proxy: Scores
+    nats: tuple[float, ...] = ()
 
     @property
     def mean(self) -> float:
@@ -124,7 +128,7 @@ class Watch:
             raise ValueError(f"stop by goodhart: {few}; give {LEAST_PROMPTS} at the very least, better 16")
         self.policy, self.prompts, self.gold, self.proxy, self.stop = policy, prompts, gold, proxy, stop
         self.longest, self.seed, self.folder, self.then = longest, seed, folder, then
-        self.start = [p.detach().clone() for p in trainable_parameters(policy)] if proxy is None else []
+        self.start = [p.detach().clone() for p in trainable_parameters(policy)]
         self.path = folder / "looks.jsonl"
         self.looks: list[Look] = []
         if self.path.exists():
@@ -160,11 +164,13 @@ class Watch:
             return  # seen before the run was killed
         texts = _speak(self.policy, self.prompts, self.stop.samples, self.longest, self.seed + 1_000_003 * (step + 1))
         gold = _scored(self.gold(self.prompts, texts))
-        proxy = _scored(self.proxy(self.prompts, texts)) if self.proxy else self._ratios(texts)
+        ratios = self._ratios(texts)
+        proxy = _scored(self.proxy(self.prompts, texts)) if self.proxy else ratios
         both = [(g, p) if g and p else ((), ()) for g, p in zip(gold, proxy, strict=True)]
         if not any(g for g, _ in both):
             raise ValueError(f"stop by goodhart: after step {step} no prompt had all its replies scored, so nothing can be told; use another gold")
-        look = Look(step=step, gold=tuple(g for g, _ in both), proxy=tuple(p for _, p in both))
+        nats = tuple(math.fsum(part) / len(part) for part in ratios)
+        look = Look(step=step, gold=tuple(g for g, _ in both), proxy=tuple(p for _, p in both), nats=nats)
         if all(look.mean > other.mean for other in self.looks):
             self._keep(step)
         self.looks.append(look)
