@@ -182,3 +182,14 @@ def test_a_harm_that_the_proxy_likes_is_multiplied_by_no_more_than_one_over_q() 
     assert kept <= quantilizer_cost(0.1, 0.001)
     assert kept == pytest.approx(0.01, abs=1e-3)
     assert best > 1.5 * quantilizer_cost(0.1, 0.001)  # the control: best-of-20 breaks that bound
+
+
+def test_gold_that_falls_first_and_rises_later_is_hedged_at_its_better_end() -> None:
+    """The second best replies are bad, the very best are good: the slope at the beginning alone would have stopped there."""
+    proxy, gold = [float(i) for i in range(100)], [0.0] * 60 + [-1.0] * 30 + [1.2] * 10
+    ends = [bon_estimate(proxy, gold, n) for n in (1, 2, 30)]
+    assert ends[1] < ends[0] < ends[2]
+    assert (hedge_best_of_n([(proxy, gold)], 30).at, hedge_best_of_n([(proxy, gold)], 30).turns) == (30.0, False)
+    assert hedge_poisson([(proxy, gold)], 30).at == 30.0
+    worse = [0.0] * 60 + [-1.0] * 30 + [-0.5] * 10  # the control: it rises in the end, and not far enough
+    assert hedge_best_of_n([(proxy, worse)], 30).at == 1.0

@@ -3,9 +3,9 @@
 - Divergence: KL(best of n || policy) = ln n - (n - 1) / n where no two outputs score alike, less where outputs are few (Hilton 2023;
   Beirami et al. 2024, arXiv 2401.01879); exact for a sorted distribution.
 - Gain: the unbiased estimate over all subsets of n of N scored samples (Nakano et al. 2021, arXiv 2112.09332).
-- Where to stop: gold under best-of-n rises throughout, falls throughout, or has one turn. HedgeTune (Khalaf et al. 2025, arXiv 2506.19248)
-  finds it as the root of d/dn E[gold]: with u the proxy's quantile among the policy's replies, best-of-n has the cdf u^n, so that
-  the derivative of a reply's weight is exact for any real n. Best-of-Poisson draws 1 + Poisson(mu) replies: cdf u e^(mu (u - 1)).
+- Where to stop: gold under best-of-n rises throughout, falls throughout, or has one turn, down or up. HedgeTune (Khalaf et al. 2025, arXiv
+  2506.19248) finds it as the root of d/dn E[gold]: with u the proxy's quantile among the policy's replies, best-of-n has the cdf u^n, so
+  that the derivative of a reply's weight is exact for any real n. Best-of-Poisson draws 1 + Poisson(mu) replies: cdf u e^(mu (u - 1)).
 - Quantilizer (Taylor 2016): a reply drawn from the best share q by proxy. KL = ln(1 / q) exactly, and a cost that is never negative
   is at most its mean under the policy over q, whatever the proxy's errors. From n samples it keeps a draw from the q n best of them, which
   is never likelier than 1 / q times what the policy says, so that both bounds hold; with q = 1 / n it is best-of-n.
@@ -84,12 +84,12 @@ def bop_kl(mu: float) -> float:
 
 def hedge_best_of_n(samples: Sequence[tuple[Sequence[float], Sequence[float]]], most: int) -> Hedge:
     """The real n in [1, most] at which gold is highest. `samples`: (proxy, gold) of the policy's replies, prompt by prompt."""
-    return _hedge(samples, 1.0, float(most), lambda u, n: np.where(u > 0, u**n * np.log(np.maximum(u, 1e-300)), 0.0))
+    return _hedge(samples, 1.0, float(most), lambda u, n: u**n, lambda u, n: np.where(u > 0, u**n * np.log(np.maximum(u, 1e-300)), 0.0))
 
 
 def hedge_poisson(samples: Sequence[tuple[Sequence[float], Sequence[float]]], most: float) -> Hedge:
     """The mu in [0, most] of best-of-Poisson at which gold is highest."""
-    return _hedge(samples, 0.0, most, lambda u, mu: u * (u - 1) * np.exp(mu * (u - 1)))
+    return _hedge(samples, 0.0, most, lambda u, mu: u * np.exp(mu * (u - 1)), lambda u, mu: u * (u - 1) * np.exp(mu * (u - 1)))
 
 
 def quantilizer_kl(q: float) -> float:
@@ -131,19 +131,26 @@ def quantilizer_of_n_kl(n: int, q: float) -> float:
 
 
 def _hedge(
-    samples: Sequence[tuple[Sequence[float], Sequence[float]]], least: float, most: float, slope: Callable[[Floats, float], Floats]
+    samples: Sequence[tuple[Sequence[float], Sequence[float]]],
+    least: float,
+    most: float,
+    cdf: Callable[[Floats, float], Floats],
+    slope: Callable[[Floats, float], Floats],
 ) -> Hedge:
-    """Bisect the mean over prompts of d E[gold] / d n; `slope` is the derivative of the cdf at quantile u."""
+    """Bisect the mean over prompts of d E[gold] / d n; `slope` is the derivative by n of the cdf at quantile u."""
     if not samples or most <= least:
         raise ValueError(f"hedging needs scored samples and a range; there are {len(samples)} prompts and the range is [{least:g}, {most:g}]")
     sheets = [_by_quantile(proxy, gold) for proxy, gold in samples]
 
+    def mean(of: Callable[[Floats, float], Floats], at: float) -> float:
+        return float(np.mean([float((np.diff(of(u_N, at)) * gold_N).sum()) for u_N, gold_N in sheets]))
+
     def rising(at: float) -> float:
-        return float(np.mean([float((np.diff(slope(u_N, at)) * gold_N).sum()) for u_N, gold_N in sheets]))
+        return mean(slope, at)
 
     end = rising(most)
-    if rising(least) <= 0:
-        return Hedge(least, False, end)
+    if rising(least) <= 0:  # it may fall at first and rise later: then one of the ends is highest
+        return Hedge(most if end > 0 and mean(cdf, most) > mean(cdf, least) else least, False, end)
     if end >= 0:
         return Hedge(most, False, end)
     low, high = least, most
