@@ -35,9 +35,10 @@ def named(found: list[Feature], kind: str = "gamed") -> list[str]:
 
 @pytest.mark.parametrize("name", PLANTED)
 def test_the_planted_feature_is_found_and_hardly_another(name: str) -> None:
-    found = Counter(n for seed in SEEDS for n in named(gamed_features(judged(PLANTED[name], seed))))
-    assert found[name] >= len(SEEDS) - 1
-    assert found.total() - found[name] <= 1
+    """By its own name, or among those that move with the one that stands for them ("Great question" is a word of praise, too)."""
+    found = [[name in (f.name, *f.alike) for f in gamed_features(judged(PLANTED[name], seed)) if f.kind == "gamed"] for seed in SEEDS]
+    assert sum(any(run) for run in found) >= len(SEEDS) - 1
+    assert sum(not it for run in found for it in run) <= 1
 
 
 @pytest.mark.parametrize(("noise", "gold_noise"), [(0.5, 0.5), (2.0, 0.2), (0.2, 2.0)])
