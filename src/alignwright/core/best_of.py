@@ -104,7 +104,7 @@ def quantilizer_cost(q: float, mean_cost: float) -> float:
     return mean_cost / _share(q)
 
 
-def quantilizer_pmf(p_sorted: Sequence[float], q: float) -> Floats:
+def quantilizer_pmf(p_sorted: Sequence[float] | Floats, q: float) -> Floats:
     """The policy given the best share q by proxy; an output on the border is kept in part, so that the mass is q exactly."""
     p_M = np.asarray(p_sorted, dtype=np.float64)
     above_M = p_M.sum() - p_M.cumsum()  # mass that the proxy likes better
