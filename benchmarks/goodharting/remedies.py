@@ -46,7 +46,7 @@ def compared(taught: Sheet, held: Sheet, stop: float | None) -> dict[str, Row]:
             found[f"{name}_at_kl_{share:g}"] = at(held, tilt, lambda w: told(held, w)["kl"], told(held, kept)["kl"])
             found[f"{name}_at_gain_{share:g}"] = at(held, tilt, lambda w: told(held, w)["proxy"], told(held, kept)["proxy"])
     if stop is not None:
-        found["stop"] = [tilted(w, p, stop) for w, (_, _, p, _) in zip(even, held, strict=True)]
+        found["stop"] = [tilted(w.tolist(), p.tolist(), stop) for w, (_, _, p, _) in zip(even, held, strict=True)]
     rows = {name: told(held, weights) for name, weights in found.items()}
     rows["hedged"]["n"] = n
     return rows
@@ -95,5 +95,6 @@ def summary(cases: Sequence[dict[str, Row]]) -> dict[str, dict[str, list[float]]
     made: dict[str, dict[str, list[float]]] = {}
     for name in dict.fromkeys(name for case in cases for name in case):
         rows = [case[name] | {"gain": case[name]["gold"] - case["start"]["gold"]} for case in cases if name in case]
-        made[name] = {of: [round(spread([row[of] for row in rows]), 3) for spread in (fmean, pstdev)] for of in rows[0]} | {"seeds": [len(rows)]}
+        made[name] = {of: [round(spread([row[of] for row in rows]), 3) for spread in (fmean, pstdev)] for of in rows[0]}
+        made[name]["seeds"] = [len(rows)]
     return made
