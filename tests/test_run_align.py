@@ -31,6 +31,29 @@ assert not {"torch", "transformers", "datasets", "matplotlib"} & set(sys.modules
 """Run a command and fail when it imported something heavy."""
 
 
+DESTROYED = """
+import signal, time
+from alignwright import cli
+
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
+class Destroyed:
+    def __del__(self):
+        signal.raise_signal(signal.SIGINT)
+
+@cli.app.command()
+def destroy():
+    Destroyed()
+    time.sleep(0.1)
+    print("gone on")
+
+import sys
+sys.argv = ["alignwright", "destroy"]
+cli.main()
+"""
+"""A command that is interrupted while Python runs a destructor."""
+
+
 def alignwright(*arguments: object, check: bool = True) -> subprocess.CompletedProcess[str]:
     done = subprocess.run([SCRIPT, *map(str, arguments)], capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"}, timeout=300)
     assert not check or done.returncode in (0, 1, 3), done.stdout + done.stderr
@@ -187,6 +210,14 @@ def test_an_interrupt_says_how_to_go_on(project: Path, tmp_path: Path) -> None:
     assert process.returncode == 130
     assert "stopped; run the same command again to go on" in said
     assert "Traceback" not in said
+
+
+def test_an_interrupt_inside_a_destructor_is_not_lost() -> None:
+    """A collection between two models runs thousands of destructors, where Python throws an exception away."""
+    done = subprocess.run([sys.executable, "-c", DESTROYED], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 130, done.stdout + done.stderr
+    assert "stopped; run the same command again to go on" in done.stderr
+    assert "gone on" not in done.stdout
 
 
 def test_a_broken_promise_is_exit_code_one(project: Path, straight: Path) -> None:

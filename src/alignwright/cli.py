@@ -6,8 +6,10 @@ Imports happen inside the commands, so that `--help`, `check --quick`, `--dry-ru
 
 from __future__ import annotations
 
+import _thread
 import os
 import sys
+import threading
 from pathlib import Path
 from typing import Annotated
 
@@ -170,6 +172,7 @@ def schema() -> None:
 
 def main() -> None:
     """Run the command line; errors a user can mend are one message, not a traceback."""
+    sys.unraisablehook = _raise_again
     try:
         app()
     except (ValueError, RuntimeError, OSError, LookupError, ImportError) as error:
@@ -184,6 +187,14 @@ def main() -> None:
         if stop.code == INTERRUPTED:
             print("\nstopped; run the same command again to go on", file=sys.stderr)
         raise
+
+
+def _raise_again(lost: sys.UnraisableHookArgs) -> None:
+    """Python throws away an interrupt that falls into a destructor (a collection between two models runs thousands): send it again, later."""
+    if issubclass(lost.exc_type, KeyboardInterrupt):
+        threading.Timer(0.02, _thread.interrupt_main).start()  # at once, it would fall into this function and be lost again
+    else:
+        sys.__unraisablehook__(lost)
 
 
 def _perform(request: object, dry_run: bool) -> None:
