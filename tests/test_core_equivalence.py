@@ -47,7 +47,7 @@ def test_the_answer_is_the_textbook_rule_on_both_one_sided_p_values():
         before = rng.normal(size=80)
         after = before + rng.normal(shift, 0.4, size=80)
         found = equivalence(after.tolist(), before.tolist(), margin=0.1)
-        delta, se = float(np.mean(before - after)), float(np.std(before - after)) / math.sqrt(80)
+        delta, se = float(np.mean(before - after)), float(np.std(before - after, ddof=1)) / math.sqrt(80)
         from scipy import stats
 
         assert found.p_worse == pytest.approx(stats.t.cdf((delta - 0.1) / se, 79))

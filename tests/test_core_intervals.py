@@ -35,7 +35,9 @@ def test_ignoring_clusters_covers_76_percent_and_the_clustered_interval_94():
 def test_one_item_per_cluster_is_the_textbook_error():
     values = [0.2, 0.9, 0.4, 0.7, 0.1]
     estimate, plain = clustered(values, list("abcde")), mean_interval(values)
-    assert estimate.se == pytest.approx(np.std(values) / math.sqrt(5))
+    assert estimate.se == pytest.approx(stats.sem(values), rel=1e-12)  # with n - 1
+    assert estimate.se != pytest.approx(np.std(values) / math.sqrt(5), rel=0.1)  # with n it would be 11% too small
+    assert (plain.interval.low, plain.interval.high) == pytest.approx(stats.t.interval(0.95, 4, np.mean(values), stats.sem(values)))
     assert (plain.interval.low, plain.interval.high) == (estimate.interval.low, estimate.interval.high)
     assert plain.clusters is None
     assert "items independent" in plain.interval.method

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from alignwright.core.tilting import covariance_under, mean_under, tilted
 from alignwright.core.trilemma import Move, Scored, apart, best_of, gap_slope, least_regret, move, ratio, trilemma
@@ -123,3 +124,12 @@ def test_there_is_no_single_number() -> None:
         float(trilemma(moves(start(0.6, 4, 8), 2)))
     with pytest.raises(ValueError, match="at least one prompt"):
         trilemma([])
+
+
+def test_over_a_divisor_that_never_varies_fieller_s_interval_is_the_textbook_one() -> None:
+    values = [0.2, 0.9, 0.4, 0.7, 0.1, 0.8]
+    found = ratio(values, [1.0] * 6, range(6))
+    expected = stats.t.interval(0.95, 5, np.mean(values), stats.sem(values))  # with n - 1
+    assert (found.interval.low, found.interval.high) == pytest.approx(expected)
+    doubled = ratio(values * 2, [1.0] * 12, [*range(6)] * 2)  # copies within their clusters add no certainty
+    assert (doubled.interval.low, doubled.interval.high) == pytest.approx(expected)
