@@ -102,10 +102,14 @@ def show_bill(estimated: Bill, console: Console) -> None:
     for heading in ("tokens", "minutes"):
         table.add_column(heading, justify="right")
     for line, label in zip(estimated.lines, labels([line.name for line in estimated.lines]), strict=True):
-        table.add_row(label, f"{line.tokens:,}" if line.tokens else "-", "cached" if line.cached else f"{line.minutes:.1f}")
+        most = "at most " if line.at_most and not line.cached else ""
+        tokens = f"{most}{line.tokens:,}" if line.tokens else "-"
+        table.add_row(label, tokens, "cached" if line.cached else f"{most}{line.minutes:.1f}")
     console.print(table)
     size = f"{estimated.parameters / 1e6:,.0f} million parameters" if estimated.parameters else "size unknown before it is fetched"
     todo = sum(not line.cached for line in estimated.lines)
-    minutes = f"about {estimated.minutes:.0f} minutes on two cores"
+    minutes = f"{'at most about' if estimated.at_most else 'about'} {estimated.minutes:.0f} minutes on two cores"
     console.print(f"\n{todo} of {len(estimated.lines)} stages to do into {estimated.folder}, {minutes}", highlight=False)
+    if estimated.at_most:
+        console.print("at most: a stage with 'stop' may end before its last step", highlight=False)
     console.print(f"model: {size}; memory: about {estimated.memory_gb:.1f} GB", highlight=False)
