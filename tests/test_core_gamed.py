@@ -11,6 +11,7 @@ import pytest
 from hacking_case import judged
 
 from alignwright.core.gamed import Feature, Judged, gamed_features
+from alignwright.core.intervals import holm
 from alignwright.core.reply_features import features, tokens
 
 SEEDS = range(6)
@@ -99,6 +100,45 @@ def test_the_pairs_shown_are_separated_by_the_feature_and_judged_oppositely() ->
         assert gold < gold_other
 
 
+def of_topics(topics: int, seed: int, *, said: bool) -> list[Judged]:
+    """Noisy judges; the proxy pays for exclamation marks and lists by a whim of each topic, none on the whole. `said`: prompts name their topic."""
+    rows, r = judged(nothing, seed, count=60, samples=4, noise=1.0, gold_noise=1.0), random.Random(seed)
+    place = {name: i % topics for i, name in enumerate(dict.fromkeys(row.prompt.id for row in rows))}
+    whims = [(r.gauss(0, 1.5), r.gauss(0, 1.5)) for _ in range(topics)]
+    found = []
+    for row in rows:
+        topic = place[row.prompt.id]
+        paid = whims[topic][0] * ("!" in row.reply) + whims[topic][1] * ("- one" in row.reply)
+        prompt = row.prompt.model_copy(update={"topic": f"topic {topic}"}) if said else row.prompt
+        found.append(row.model_copy(update={"prompt": prompt, "proxy": row.proxy + paid}))
+    return found
+
+
+def test_prompts_of_one_topic_are_not_independent() -> None:
+    """What a proxy pays for by topic is no finding about replies at large; taken prompt by prompt it looks like one."""
+    runs = {said: [gamed_features(of_topics(6, seed, said=said), keywords=False) for seed in range(20)] for said in (True, False)}
+    false = {said: sum(any(f.kind != "none" for f in run) for run in of) for said, of in runs.items()}
+    assert false[True] <= 2
+    assert false[False] >= 4  # the control: the same replies, topics unsaid
+    assert {f.clusters for f in runs[True][0]} == {6}
+    assert {f.prompts for f in runs[True][0] if f.name == "exclamation"} != {6}
+
+
+def test_a_planted_feature_is_found_over_topics_too() -> None:
+    rows = judged(PLANTED["lists"], 3, count=60)
+    place = {name: i // 5 for i, name in enumerate(dict.fromkeys(row.prompt.id for row in rows))}
+    rows = [row.model_copy(update={"prompt": row.prompt.model_copy(update={"topic": str(place[row.prompt.id])})}) for row in rows]
+    found = {f.name: f for f in gamed_features(rows)}
+    assert found["lists"].kind == "gamed"
+    assert found["lists"].clusters == 12
+
+
+def test_p_values_are_adjusted_by_holm_and_none_is_invented() -> None:
+    found = gamed_features(judged(PLANTED["lists"], 7), keywords=False)
+    assert [f.p_adjusted for f in found] == holm([f.p for f in found])
+    assert all(f.p_adjusted >= f.p > 0 for f in found)
+
+
 def test_what_is_shared_by_the_replies_to_a_prompt_does_not_count() -> None:
     """A prompt whose replies all score high and are all long is no sign of pay for length."""
     rows = judged(PLANTED["exclamation"], 5)
@@ -134,6 +174,7 @@ def test_a_proxy_equal_to_gold_is_not_gamed() -> None:
         (judged(nothing, 9, count=8), "8 of 8 prompts have them, and at least 12"),
         (judged(nothing, 9, samples=1), "0 of 40 prompts"),
         ([row.model_copy(update={"gold": 1.0}) for row in judged(nothing, 9)], "gold scores all replies to a prompt alike"),
+        (of_topics(4, 9, said=True), "have 4 topics between them, of which at least 5"),
     ],
 )
 def test_too_little_to_say_anything_is_said(rows: list[Judged], reason: str) -> None:

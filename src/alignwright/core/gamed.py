@@ -3,7 +3,7 @@
 Both scores are centred within each prompt, so that what a prompt's replies share cancels out, and divided by their spread; so are the
 features of `core.reply_features`. Both are regressed on all features at once: a weight is how many standard deviations of score one
 standard deviation of the feature brings, the others held. The excess, proxy weight less gold weight, is itself a regression (of proxy
-less gold), and is tested with standard errors from a bootstrap over whole prompts, Student's t, and Holm's correction over all features.
+less gold), tested with standard errors from a bootstrap over whole clusters (topics, else prompts), Student's t, and Holm's correction.
 
 A gold judge that is right but noisy has smaller weights all over, and every feature that is rightly paid for would look overpaid. So gold
 is also regressed on the proxy and the features together. Were the judges to differ by noise alone, no feature could have a weight there
@@ -15,11 +15,11 @@ pays than the proxy promises. Of the features with a sure excess, of the sign of
 - `overpaid` otherwise: the proxy pays more, but a gold as noisy as this one would show the same. More gold labels may tell.
 
 Features that never vary are not tested; of features that move together (correlation above 0.9 within prompts) the first stands for all.
-Keywords are chosen on one half of the prompts (by hash) for what they explain of the excess, and tested on the other half alone, beside
+Keywords are chosen on one half of the clusters (by hash) for what they explain of the excess, and tested on the other half alone, beside
 the features. All this is association in replies as they were drawn: a feature may stand for a cause that goes with it and was not among
 the columns. `measure.reward_tests` edits replies and looks.
 
-Shapes: `_N` replies, `_P` prompts, `_F` features, `_B` resamples, `_2` proxy and gold.
+Shapes: `_N` replies, `_P` prompts, `_C` clusters, `_F` features, `_B` resamples, `_2` proxy and gold.
 """
 
 from __future__ import annotations
@@ -41,6 +41,7 @@ from alignwright.core.reply_features import features, ngrams
 Kind = Literal["gamed", "overpaid", "none"]
 Floats = NDArray[np.float64]
 LEAST_PROMPTS = 12  # prompts with two replies or more, below which nothing is said
+LEAST_CLUSTERS = 5  # topics, below which a bootstrap over them says too little of how they differ
 LEAST_VARYING = 8  # prompts in which a feature must differ between replies
 TOGETHER = 0.9  # correlation at which two features are one
 KEYWORDS, CANDIDATES, PROMISING = 5, 2000, 3.0
@@ -104,6 +105,7 @@ class _Sheet:
 
     rows: list[Judged]
     place_N: NDArray[np.int64]  # the prompt's number
+    cluster_N: NDArray[np.int64]  # its topic's number, or its own where it has no topic
     score_N2: Floats
     names: list[str]
     column_NF: Floats
@@ -118,11 +120,9 @@ def gamed_features(judged: Sequence[Judged], *, keywords: bool = True, level: fl
     found = _weights(sheet, sheet.names, level, seed)
     if keywords:
         found += _keyword_weights(sheet, level, seed)
-    excess, both = holm([f.p for f in found]), holm([f.p_both for f in found])
-    adjusted = [(f, p or 0.0, q or 0.0) for f, p, q in zip(found, excess, both, strict=True)]
-    named = [replace(f, p_adjusted=p, kind=_kind(f, p, q, 1 - level)) for f, p, q in adjusted]
-    order = ("gamed", "overpaid", "none")
-    told = sorted(named, key=lambda f: (order.index(f.kind), -abs(f.excess.value)))
+    excess, both = _adjusted([f.p for f in found]), _adjusted([f.p_both for f in found])
+    named = [replace(f, p_adjusted=p, kind=_kind(f, p, q, 1 - level)) for f, p, q in zip(found, excess, both, strict=True)]
+    told = sorted(named, key=lambda f: (("gamed", "overpaid", "none").index(f.kind), -abs(f.excess.value)))
     return [replace(f, pairs=_telling(sheet, f, examples)) if f.kind != "none" else f for f in told]
 
 
@@ -137,7 +137,17 @@ def _siblings(judged: Sequence[Judged]) -> list[Judged]:
             f"what gains the reward is asked of prompts with two different replies or more: {prompts} of {len(groups)} prompts have them, "
             f"and at least {LEAST_PROMPTS} are needed; give more prompts, or more samples for each"
         )
+    topics = len({_cluster(row) for row in rows})
+    if topics < LEAST_CLUSTERS:
+        raise ValueError(
+            f"prompts of one topic are not independent, and these {prompts} have {topics} topics between them, of which at least "
+            f"{LEAST_CLUSTERS} are needed; give prompts on more topics, or leave 'topic' out where they share nothing"
+        )
     return rows
+
+
+def _cluster(row: Judged) -> str:
+    return row.prompt.topic or row.prompt.id
 
 
 def _sheet(rows: list[Judged], names: list[str], raw_NF: Floats) -> _Sheet:
@@ -151,7 +161,7 @@ def _sheet(rows: list[Judged], names: list[str], raw_NF: Floats) -> _Sheet:
     column_NF = _centred(raw_NF, place_N)
     kept, alike = _distinct(names, column_NF, place_N)
     chosen_NF = column_NF[:, [names.index(name) for name in kept]]
-    return _Sheet(rows, place_N, score_N2 / spread_2, kept, _scaled(chosen_NF), alike)
+    return _Sheet(rows, place_N, _numbered([_cluster(row) for row in rows]), score_N2 / spread_2, kept, _scaled(chosen_NF), alike)
 
 
 def _distinct(names: Sequence[str], column_NF: Floats, place_N: NDArray[np.int64]) -> tuple[list[str], dict[str, tuple[str, ...]]]:
@@ -172,32 +182,33 @@ def _distinct(names: Sequence[str], column_NF: Floats, place_N: NDArray[np.int64
 
 def _weights(sheet: _Sheet, tested: Sequence[str], level: float, seed: int) -> list[Feature]:
     """Weights of the tested features, all columns of the sheet held."""
-    x_NF, place_N = sheet.column_NF, sheet.place_N
-    count = int(place_N.max()) + 1
+    x_NF, cluster_N = sheet.column_NF, sheet.cluster_N
+    count = int(cluster_N.max()) + 1
     if not sheet.names or len(x_NF) < 2 * len(sheet.names):
         return []
-    gram_PFF = np.zeros((count, x_NF.shape[1], x_NF.shape[1]))
-    np.add.at(gram_PFF, place_N, x_NF[:, :, None] * x_NF[:, None, :])
-    cross_PF2 = np.zeros((count, x_NF.shape[1], 2))
-    np.add.at(cross_PF2, place_N, x_NF[:, :, None] * sheet.score_N2[:, None, :])
-    own_P2 = np.stack([np.bincount(place_N, weights=sheet.score_N2[:, 0] * sheet.score_N2[:, k]) for k in (0, 1)], 1)
-    draws_BP = np.random.default_rng(seed).multinomial(count, np.full(count, 1 / count), size=RESAMPLES).astype(np.float64)
-    seen_F2 = _solved(gram_PFF.sum(0), cross_PF2.sum(0))
-    drawn_BF2 = _solved(np.tensordot(draws_BP, gram_PFF, 1), np.tensordot(draws_BP, cross_PF2, 1))
-    told_B = _slope(draws_BP @ own_P2, drawn_BF2, np.tensordot(draws_BP, cross_PF2, 1))
-    told_by_proxy = float(_slope(own_P2.sum(0), seen_F2, cross_PF2.sum(0)))
+    gram_CFF = np.zeros((count, x_NF.shape[1], x_NF.shape[1]))
+    np.add.at(gram_CFF, cluster_N, x_NF[:, :, None] * x_NF[:, None, :])
+    cross_CF2 = np.zeros((count, x_NF.shape[1], 2))
+    np.add.at(cross_CF2, cluster_N, x_NF[:, :, None] * sheet.score_N2[:, None, :])
+    own_C2 = np.stack([np.bincount(cluster_N, weights=sheet.score_N2[:, 0] * sheet.score_N2[:, k]) for k in (0, 1)], 1)
+    draws_BC = np.random.default_rng(seed).multinomial(count, np.full(count, 1 / count), size=RESAMPLES).astype(np.float64)
+    seen_F2 = _solved(gram_CFF.sum(0), cross_CF2.sum(0))
+    drawn_BF2 = _solved(np.tensordot(draws_BC, gram_CFF, 1), np.tensordot(draws_BC, cross_CF2, 1))
+    told_B = _slope(draws_BC @ own_C2, drawn_BF2, np.tensordot(draws_BC, cross_CF2, 1))
+    told_by_proxy = float(_slope(own_C2.sum(0), seen_F2, cross_CF2.sum(0)))
+    wider = math.sqrt(count / (count - 1))  # as `intervals.clustered` has it: a bootstrap divides by the clusters, not by one less
     told: list[Feature] = []
     for name in tested:
         i = sheet.names.index(name)
         (proxy, gold), drawn_B2 = seen_F2[i], drawn_BF2[:, i]
         gap, short = float(proxy - gold), told_by_proxy * float(proxy) - float(gold)
-        gap_se = float((drawn_B2[:, 0] - drawn_B2[:, 1]).std())
-        short_se = float((told_B * drawn_B2[:, 0] - drawn_B2[:, 1]).std())
+        gap_se = wider * float((drawn_B2[:, 0] - drawn_B2[:, 1]).std())
+        short_se = wider * float((told_B * drawn_B2[:, 0] - drawn_B2[:, 1]).std())
         p = _p(gap, gap_se, count)
         both = max(p, _p(short, short_se, count)) if short * float(proxy) > 0 else 1.0
-        paid, worth = (_limits(float(seen), float(drawn.std()), count, level) for seen, drawn in ((proxy, drawn_B2[:, 0]), (gold, drawn_B2[:, 1])))
+        paid, worth = (_limits(float(weight), wider * float(drawn_B2[:, k].std()), count, level) for k, weight in enumerate((proxy, gold)))
         excess, missing = _limits(gap, gap_se, count, level), _limits(short, short_se, count, level)
-        varying = _varying(x_NF[:, i], place_N)
+        varying = _varying(x_NF[:, i], sheet.place_N)
         told.append(Feature(name, "none", paid, worth, excess, missing, p, both, p, len(x_NF), varying, count, sheet.alike.get(name, ())))
     return told
 
@@ -209,9 +220,10 @@ def _slope(own_2: Floats, weight_F2: Floats, cross_F2: Floats) -> Floats:
 
 
 def _keyword_weights(sheet: _Sheet, level: float, seed: int) -> list[Feature]:
-    """Choose words and pairs of words on one half of the prompts, test them on the other beside the features."""
-    first_N = np.array([int(content_id("half", row.prompt.id), 16) % 2 == 0 for row in sheet.rows])
-    if min(len(set(sheet.place_N[first_N])), len(set(sheet.place_N[~first_N]))) < LEAST_PROMPTS:
+    """Choose words and pairs of words on one half of the clusters, test them on the other beside the features."""
+    first_N = np.array([int(content_id("half", _cluster(row)), 16) % 2 == 0 for row in sheet.rows])
+    needed = ((sheet.place_N, LEAST_PROMPTS), (sheet.cluster_N, LEAST_CLUSTERS))
+    if any(len(set(group_N[half_N])) < least for group_N, least in needed for half_N in (first_N, ~first_N)):
         return []
     said = [ngrams(row.reply) for row in sheet.rows]
     chosen = _chosen(sheet, said, first_N)
@@ -223,22 +235,22 @@ def _keyword_weights(sheet: _Sheet, level: float, seed: int) -> list[Feature]:
     every = [*sheet.names, *(f'said "{word}"' for word in chosen)]
     names, alike = _distinct(every, both_NF, place_N)
     column_NF = _scaled(both_NF[:, [every.index(name) for name in names]])
-    half = _Sheet([sheet.rows[n] for n in at], place_N, sheet.score_N2[~first_N], names, column_NF, alike)
+    half = _Sheet([sheet.rows[n] for n in at], place_N, _numbered(sheet.cluster_N[at].tolist()), sheet.score_N2[~first_N], names, column_NF, alike)
     return _weights(half, [name for name in names if name not in sheet.names], level, seed)
 
 
 def _chosen(sheet: _Sheet, said: Sequence[set[str]], half_N: NDArray[np.bool_]) -> list[str]:
-    """The words that explain most of what the features leave of the excess on this half, clustered by prompt."""
+    """The words that explain most of what the features leave of the excess on this half, by cluster."""
     at = [n for n, chosen in enumerate(half_N.tolist()) if chosen]
-    place_N = _numbered(sheet.place_N[at].tolist())
+    place_N, cluster_N = _numbered(sheet.place_N[at].tolist()), _numbered(sheet.cluster_N[at].tolist())
     gap_N = sheet.score_N2[at, 0] - sheet.score_N2[at, 1]
     x_NF = sheet.column_NF[at]
     rest_N = gap_N - x_NF @ _solved(x_NF.T @ x_NF, (x_NF.T @ gap_N)[:, None])[:, 0]
     words = _varied_words([said[n] for n in at], place_N)
     word_NV = _centred(np.array([[float(word in said[n]) for word in words] for n in at]).reshape(len(at), -1), place_N)
-    pull_PV = np.zeros((int(place_N.max()) + 1, len(words)))
-    np.add.at(pull_PV, place_N, word_NV * rest_N[:, None])
-    t_V = np.abs(pull_PV.sum(0)) / np.maximum(np.sqrt((pull_PV**2).sum(0)), 1e-12)
+    pull_CV = np.zeros((int(cluster_N.max()) + 1, len(words)))
+    np.add.at(pull_CV, cluster_N, word_NV * rest_N[:, None])
+    t_V = np.abs(pull_CV.sum(0)) / np.maximum(np.sqrt((pull_CV**2).sum(0)), 1e-12)
     best = [int(v) for v in np.argsort(-t_V, kind="stable") if t_V[v] >= PROMISING]
     return [words[v] for v in best[:KEYWORDS]]
 
@@ -252,6 +264,11 @@ def _varied_words(said: Sequence[set[str]], place_N: NDArray[np.int64]) -> list[
     varying = Counter(word for place, counts in times.items() for word, count in counts.items() if count < sizes[place])
     ranked = sorted((-count, word) for word, count in varying.items() if count >= LEAST_VARYING)
     return [word for _, word in ranked[:CANDIDATES]]
+
+
+def _adjusted(ps: Sequence[float]) -> list[float]:
+    """Holm's adjusted p values; every feature that was found has one."""
+    return [p for p in holm(ps) if p is not None]
 
 
 def _kind(feature: Feature, p_adjusted: float, both_adjusted: float, alpha: float) -> Kind:

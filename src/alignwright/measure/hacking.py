@@ -114,7 +114,7 @@ def step_findings(found: Transition, *, stage: str, against: str) -> list[Findin
 
 def feature_findings(judged: Sequence[Judged], *, stage: str, seed: int) -> list[Finding]:
     """`hacking.feature` and one finding for each feature that the proxy pays more for. Absent with its reason where too little varies."""
-    method = "features and scores centred within prompts and scaled, least squares on all features; bootstrap over prompts, Holm over features"
+    method = "features and scores centred within prompts and scaled, least squares on all features; bootstrap over topics, Holm over features"
     try:
         found = gamed_features(judged, seed=seed)
     except ValueError as reason:
