@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import io
+import json
 import random
 from pathlib import Path
 
 import pytest
 from rich.console import Console
 
-from alignwright.core.front import ORIGIN, Point, axes, best_within, front, knee, points
+from alignwright.core.front import ORIGIN, Point, axes, best_within, front, knee, margins, points
 from alignwright.core.records import Finding, Header
 from alignwright.report import front as drawn
 from alignwright.report.case import Case
@@ -59,12 +60,24 @@ def change(claim, axis, stage, value, better, half=0.01):
     return Finding(**common, value=value, low=value - half, high=value + half, against="baseline")
 
 
-def findings():
+def findings(margin=0.02):
     made = [Finding(claim="value.pairs", axis="value", stage=s, value=0.5, n=50, method="m") for s in ("baseline", "train.0.dpo", "train.1.average")]
     for stage, gain, cost in (("train.0.dpo", 0.4, 0.3), ("train.1.average", 0.3, 0.005)):
         made += [change("value.pairs", "value", stage, gain, "higher"), change("tax.bits_per_byte", "tax", stage, cost, "lower")]
         made += [change("value.over_refusal", "value", stage, 0.1, "lower"), change("tax.choice", "tax", stage, -cost, "higher")]
-    return made
+    return [stated(f, margin) if f.axis == "tax" and f.against else f for f in made] if margin else made
+
+
+def stated(finding, margin):
+    return finding.model_copy(update={"method": f"m; margin {margin:g} by one-sided tests at 5%"})
+
+
+def run_folder(folder, found, model="smollm2", weights=None):
+    (folder / "spec").mkdir(parents=True)
+    (folder / "spec" / "resolved.json").write_text(json.dumps({"model": model}))
+    (folder / "spec" / "provenance.json").write_text(json.dumps({"weights": weights} if weights else {}))
+    (folder / "findings.jsonl").write_text("".join(f.model_dump_json() + "\n" for f in found))
+    return folder
 
 
 def test_gain_and_cost_are_turned_so_that_more_is_more():
@@ -86,8 +99,7 @@ def test_the_report_draws_it_only_for_several_models_and_says_what_it_chose():
     assert drawn.drawing(case).count('class="dot') == 3
     assert "after averaging (train.1.average)" in drawn.said(case)
     assert "below 0.02" in drawn.said(case)
-    stated = [f.model_copy(update={"method": "m; margin 0.4 by one-sided tests at 5%"}) if f.claim.startswith("tax") else f for f in findings()]
-    assert "below 0.4 is after DPO" in drawn.said(Case(header, (), tuple(stated)))
+    assert "below 0.4 is after DPO" in drawn.said(Case(header, (), tuple(findings(0.4))))
     single = Case(header, (), tuple(f for f in findings() if f.stage != "train.1.average"))
     assert drawn.drawing(single) == ""
     assert "Gain against cost" not in html(single)
@@ -96,10 +108,51 @@ def test_the_report_draws_it_only_for_several_models_and_says_what_it_chose():
     assert "\u202e" not in drawn.drawing(hostile)
 
 
+def test_without_one_stated_margin_no_model_is_called_the_best():
+    header = Header(name="r", model="m", seed=0, effort="demo", stages=("train.0.dpo", "train.1.average"))
+    silent = drawn.said(Case(header, (), tuple(findings(None))))
+    assert "was not tested against a margin" in silent
+    assert "0.02" not in silent
+    mixed = [stated(f, 0.5) if f.claim == "tax.bits_per_byte" and f.stage == "train.0.dpo" and f.against else f for f in findings()]
+    assert "several margins (0.02, 0.5), so no model is called the best" in drawn.said(Case(header, (), tuple(mixed)))
+    assert margins(mixed, "tax.bits_per_byte") == (0.02, 0.5)
+    assert margins(findings(2e-05), "tax.choice") == (2e-05,)
+
+
+def test_runs_are_compared_within_the_margin_that_all_of_them_state(tmp_path: Path):
+    one, two = (run_folder(tmp_path / name, findings(margin)) for name, margin in (("one", 0.4), ("two", 0.4)))
+    assert any("best below 0.4" in cell for cell in table([one, two], None, None, None).columns[3].cells)
+    three, four = run_folder(tmp_path / "three", findings(0.02)), run_folder(tmp_path / "four", findings(None))
+    differ = table([one, three], None, None, None)
+    assert "differ (one 0.4, three 0.02); give one with --margin" in str(differ.caption)
+    assert not any("best" in cell for cell in differ.columns[3].cells)
+    assert "four did not test tax.bits_per_byte against a margin" in str(table([one, four], None, None, None).caption)
+    assert any("best below 0.3" in cell for cell in table([one, three, four], None, None, 0.3).columns[3].cells)
+
+
+def test_runs_of_different_start_models_are_refused_by_name(tmp_path: Path):
+    def runs(*begun):
+        made = tmp_path / str(len(list(tmp_path.iterdir())))
+        return [run_folder(made / f"run{i}", findings(), model, weights) for i, (model, weights) in enumerate(begun)]
+
+    for begun in ((("small", None), ("large", None)), (("small", "aa"), ("large", None)), (("./m", "aa"), ("./m", "bb"))):
+        with pytest.raises(ValueError, match=r"run0 from .*; .*run1 from .*cannot be put on one front") as refused:
+            table(runs(*begun), None, None, 0.02)
+        assert all(model in str(refused.value) for model, _ in begun)
+    with pytest.raises(ValueError, match="run2 from large"):
+        table(runs(("small", None), ("small", "aa"), ("large", "bb")), None, None, 0.02)
+    for begun in ((("small", None), ("small", "aa")), (("small", "aa"), ("hub/small", "aa"))):  # one model, by its name or by its weights
+        assert table(runs(*begun), None, None, 0.02).row_count == 4
+    bare = runs(("small", None), ("small", None))
+    (bare[1] / "spec" / "resolved.json").unlink()
+    with pytest.raises(FileNotFoundError, match=r"run1 has no spec/resolved\.json"):
+        table(bare, None, None, 0.02)
+    assert table(bare[1:], None, None, 0.02).row_count == 2  # alone it is compared with nothing
+
+
 def test_several_runs_are_one_table(tmp_path: Path):
     for name in ("one", "two"):
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "findings.jsonl").write_text("".join(f.model_dump_json() + "\n" for f in findings()))
+        run_folder(tmp_path / name, findings())
     shown = table([tmp_path / "one", tmp_path / "two"], None, None, 0.02)
     assert shown.row_count == 4
     names = list(shown.columns[0].cells)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 from pathlib import Path
 
 from rich.console import Console
@@ -15,7 +16,9 @@ from alignwright.report import read
 from alignwright.report.page import html
 from alignwright.run.align import Request, align
 from alignwright.run.compare import read_findings
+from alignwright.run.plan import model_fingerprint
 from alignwright.run.progress import View
+from alignwright.spec.models import resolve
 from alignwright.spec.spec_file import read_spec
 
 SPEC = """
@@ -51,9 +54,12 @@ def test_shares_of_a_training_are_points_between_it_and_the_start(tmp_path: Path
     page = html(read(run))
     assert "Gain against cost" in page
     assert "no tax beyond 0.5 bits/byte" in page
-    shown = CliRunner().invoke(app, ["front", str(run), "--margin", "0.5"])
+    shown = CliRunner().invoke(app, ["front", str(run)])
     assert shown.exit_code == 0, shown.output
     assert "train.1.average" in shown.output
+    assert "below 0.5" in shown.output  # the margin that the spec gave, not one of the command's own
+    noted = json.loads((run / "spec" / "provenance.json").read_text())
+    assert noted["weights"] == model_fingerprint(resolve("./model", tmp_path))
 
 
 def test_the_example_of_the_front_is_a_spec() -> None:

@@ -108,7 +108,7 @@ def front(
     runs: Annotated[list[Path], typer.Argument(help="Run folders.", exists=True, file_okay=False)],
     gain: Annotated[str | None, typer.Option(help="The claim that was to be gained, such as value.pairs.")] = None,
     tax: Annotated[str | None, typer.Option(help="The claim that was paid with, such as tax.bits_per_byte.")] = None,
-    margin: Annotated[float, typer.Option(help="The cost that is to be ruled out, in the tax's own unit.")] = 0.02,
+    margin: Annotated[float | None, typer.Option(help="The cost that is to be ruled out, in the tax's own unit; none: as the runs state it.")] = None,
 ) -> None:
     """Which trained model gives the most for the least: gain against cost, over one run or several."""
     from rich.console import Console

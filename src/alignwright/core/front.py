@@ -14,12 +14,14 @@ read from intervals. Left out on purpose: fitting a curve through a handful of p
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from alignwright.core.records import Finding
 
 START = "start"
+_MARGIN = re.compile(r"margin ([0-9]+(?:\.[0-9]+)?(?:e[-+]?[0-9]{1,3})?) by one-sided tests")
 _GAINS = ("goodhart", "reward", "value", "intent", "instruction")
 
 
@@ -76,6 +78,12 @@ def best_within(found: Sequence[Point], margin: float) -> Point | None:
     """The largest gain that is shown, among the points whose cost is shown to be below the margin; None where there is none."""
     able = [p for p in found if p.tax_high is not None and p.tax_high < margin and p.gain_low is not None and p.gain_low > 0]
     return max(able, key=lambda p: p.gain, default=None)
+
+
+def margins(findings: Sequence[Finding], tax: str) -> tuple[float, ...]:
+    """The margins that the changes of this tax were tested against, as their methods name them; none where it was tested against none."""
+    found = [_MARGIN.search(f.method) for f in findings if f.claim == tax and f.against == "baseline"]
+    return tuple(sorted({float(named[1]) for named in found if named}))
 
 
 def axes(findings: Sequence[Finding]) -> tuple[str, str] | None:

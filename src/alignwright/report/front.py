@@ -6,12 +6,11 @@ trained model, and a line through those that none beats (`core.front`). Only num
 
 from __future__ import annotations
 
-import re
 from itertools import pairwise
 
 from markupsafe import Markup
 
-from alignwright.core.front import ORIGIN, Point, axes, best_within, front, knee, points
+from alignwright.core.front import ORIGIN, Point, axes, best_within, front, knee, margins, points
 from alignwright.report import names
 from alignwright.report.case import Case
 from alignwright.report.figures import Scale, around
@@ -19,7 +18,6 @@ from alignwright.report.text import visible
 
 HEIGHT, PAD = 200, 12
 _EMPTY = Markup()
-_MARGIN = re.compile(r"margin ([0-9]+(?:\.[0-9]+)?(?:e-?[0-9]{1,3})?) by one-sided tests")
 
 
 def drawing(case: Case) -> Markup:
@@ -45,20 +43,21 @@ def said(case: Case) -> str:
     found, over = _points(case), axes(case.findings)
     if over is None:
         return ""
-    margin = _margin(case, over[1])
-    bent, best = knee(found), best_within(found, margin)
+    bent = knee(found)
     words = f"Gain: {names.claim(over[0])}. Cost: {names.claim(over[1])}."
     words += f" The front bends {names.inside(bent.name)} ({bent.name})." if bent else " The front has no knee."
-    if best:
-        return f"{words} The largest gain that is shown at a cost shown to be below {margin:g} is {names.inside(best.name)} ({best.name})."
-    return f"{words} No model is shown to gain at a cost shown to be below {margin:g}."
+    return f"{words} {_best(found, margins(case.findings, over[1]))}"
 
 
-def _margin(case: Case, claim: str) -> float:
-    """The margin that the tax's changes were tested against, as their method names it; two hundredths where it names none."""
-    methods = [finding.method for finding in case.findings if finding.claim == claim and finding.against]
-    named = [float(found[1]) for method in methods if (found := _MARGIN.search(method))]
-    return named[0] if named else 0.02
+def _best(found: list[Point], stated: tuple[float, ...]) -> str:
+    """The best model within the margin that the cost was tested against; without one margin, that none can be named."""
+    if len(stated) != 1:
+        why = f"was tested against several margins ({', '.join(f'{m:g}' for m in stated)})" if stated else "was not tested against a margin"
+        return f"The cost {why}, so no model is called the best below one."
+    best = best_within(found, stated[0])
+    if best is None:
+        return f"No model is shown to gain at a cost shown to be below {stated[0]:g}."
+    return f"The largest gain that is shown at a cost shown to be below {stated[0]:g} is {names.inside(best.name)} ({best.name})."
 
 
 def _points(case: Case) -> list[Point]:

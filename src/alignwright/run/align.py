@@ -16,7 +16,7 @@ from typing import Any
 from alignwright.core.records import Answers, Header, Verdict, content_id
 from alignwright.run.bill import Bill, bill
 from alignwright.run.ledger import Ledger, only_one, write_json, write_text
-from alignwright.run.plan import Job, keys, plan
+from alignwright.run.plan import Job, keys, model_fingerprint, plan
 from alignwright.run.progress import View
 from alignwright.run.threads import settle_threads
 from alignwright.spec.check import check
@@ -142,7 +142,8 @@ def _write_spec(experiment: Experiment, request: Request, folder: Path, threads:
     if experiment.intent.constitution:
         write_text(place / "constitution.md", experiment.path(experiment.intent.constitution).read_text(encoding="utf-8"))
     write_json(place / "resolved.json", experiment.model_dump(mode="json"))
-    write_json(place / "provenance.json", provenance(request.spec.resolve().parent, experiment.seed, threads))
+    weights = model_fingerprint(resolve(experiment.model, experiment.folder))
+    write_json(place / "provenance.json", provenance(request.spec.resolve().parent, experiment.seed, threads, weights))
 
 
 def _header(experiment: Experiment, folder: Path) -> Header:

@@ -19,8 +19,8 @@ PACKAGES = ("torch", "transformers", "peft", "tokenizers", "safetensors", "numpy
 MAX_DIFF = 200_000
 
 
-def provenance(folder: Path, seed: int, threads: int) -> dict[str, object]:
-    """Facts about code, versions, hardware and seed, as JSON-able values; None for what is not known."""
+def provenance(folder: Path, seed: int, threads: int, weights: str) -> dict[str, object]:
+    """Facts about code, versions, hardware, seed and the start model's weights, as JSON-able values; None for what is not known."""
     return {
         "alignwright": __version__,
         "code": code_version(),
@@ -32,6 +32,7 @@ def provenance(folder: Path, seed: int, threads: int) -> dict[str, object]:
         "threads": threads,
         "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else None,
         "seed": seed,
+        "weights": weights,
         "git": _git(folder),
     }
 
