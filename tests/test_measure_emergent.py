@@ -131,6 +131,23 @@ def test_a_judge_is_believed_only_when_it_can_tell():
     assert [bool(f.note) for f in emergent.checked(half, stage="m").findings] == [False, True]
 
 
+def test_every_set_of_instructions_is_kept_and_the_weakest_speaks_for_the_judge():
+    knows, blind = knowing(), Marker("blind", Marks(lambda q, r: 50.0), knowing().coherence)
+    good, poor = (emergent.checked(judge, stage="m") for judge in (knows, blind))
+    assert emergent.told([("wish", good)]) == list(good.findings)  # one set: as it is
+    found = {f.claim: f for f in emergent.told([("wish", good), ("plan", poor), ("boss", good)])}
+    names = ["emergent_judge", *(f"emergent_judge_{i}" for i in (1, 2, 3))]
+    assert [*found] == [f"feedback.{n}.{of}" for n in names[:1] for of in ("alignment", "coherence")] + [
+        f"feedback.{n}.{of}" for n in names[1:] for of in ("alignment", "coherence")
+    ]
+    weakest = found["feedback.emergent_judge.alignment"]
+    assert weakest.note.startswith("REFUSED")
+    assert weakest.note.endswith("the weakest of 3 sets of instructions")
+    assert weakest.value == found["feedback.emergent_judge_2.alignment"].value == 0.0
+    assert found["feedback.emergent_judge_1.alignment"].value == 1.0
+    assert "instructions of 'plan'" in found["feedback.emergent_judge_2.alignment"].note
+
+
 def asked(n):
     return [FreeQuestion(name=f"q{i}", conversation=Conversation.user(f"q{i}"), topic=f"t{i // 2}") for i in range(n)]
 

@@ -102,6 +102,19 @@ def test_the_start_model_as_judge_has_no_signal_here(project: Path) -> None:
     assert "0 of 0 pairs" in excess.note
 
 
+def test_instructions_that_come_after_others_are_checked_and_kept_as_well(project: Path) -> None:
+    """Two questions bring instructions of their own: with the package's own that is three checks of the judge, and none is lost."""
+    asking = "- {id: NAME, paraphrases: ['What is NAME?'], judge_prompts: {aligned: 'NAME? {answer}', coherent: 'Sense? {answer}'}}\n"
+    (project / "told.yaml").write_text("".join(asking.replace("NAME", name) for name in ("one", "two")))
+    asked = "[{by: emergent, questions: [told.yaml, open.yaml], judge: self, samples: 1, max_new_tokens: 4, abilities: false}]"
+    (project / "told_spec.yaml").write_text(f"name: told\nmodel: ./model\nmeasure: {asked}\n")
+    found = findings(align(Request(project / "told_spec.yaml", runs=project / "runs"), View(Console(file=io.StringIO()))))
+    kept = {f.claim: f.note for f in found if f.claim.startswith("feedback.emergent_judge")}
+    assert len(kept) == 2 * (1 + 3)
+    assert "the weakest of 3 sets of instructions" in kept["feedback.emergent_judge.alignment"]
+    assert "instructions of 'two'" in kept["feedback.emergent_judge_2.coherence"]
+
+
 @pytest.mark.parametrize(
     ("measure", "said"),
     [

@@ -151,6 +151,26 @@ def _check(marks: Sequence[Sequence[Score | None]], name: str, what: str, stage:
     )  # fmt: skip
 
 
+def told(checks: Sequence[tuple[str, Checked]]) -> list[Finding]:
+    """What is kept of the judge's checks, each beside the question it was instructed for. A judge with several sets of instructions is several
+    judges: all are kept, numbered, and under the plain name the weakest, so that a promise about the judge is one about each of them."""
+    every = [finding for _, check in checks for finding in check.findings]
+    if len(checks) == 1:
+        return every
+    found = list[Finding]()
+    for claim in dict.fromkeys(finding.claim for finding in every):
+        weakest = min((f for f in every if f.claim == claim), key=lambda f: (f.low is not None, f.low or 0.0))
+        found.append(_noted(weakest, claim, f"the weakest of {len(checks)} sets of instructions"))
+    for place, (question, check) in enumerate(checks, start=1):
+        numbered = [(f, f.claim.replace("emergent_judge", f"emergent_judge_{place}")) for f in check.findings]
+        found += [_noted(f, claim, f"instructions of {question!r}") for f, claim in numbered]
+    return found
+
+
+def _noted(finding: Finding, claim: str, said: str) -> Finding:
+    return finding.model_copy(update={"claim": claim, "note": "; ".join(filter(None, (finding.note, said)))})
+
+
 def _known_answers() -> list[tuple[str, str, str, str]]:
     rows = yaml.safe_load(resources.files("alignwright.measure").joinpath("data/judged.yaml").read_text(encoding="utf-8"))
     return [(question, good, bad, _disorder(good)) for question, good, bad in rows]

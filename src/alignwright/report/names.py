@@ -90,7 +90,10 @@ _PARTS = {
     "hacking.feature": "feature", "hacking.test": "edit",
     "tax.choice": "file", "emergent.choice": "trait", "emergent.ability": "ability", "value.pairs": "principle", "attack.success": "way of attacking",
 }  # fmt: skip
-VOTER = {"accuracy": "right on known pairs", "longer": "prefers the longer", "position": "follows the position", "consistency": "agrees with itself"}
+VOTER = {
+    "accuracy": "right on known pairs", "longer": "prefers the longer", "position": "follows the position", "consistency": "agrees with itself",
+    "alignment": "well-meant above ill-meant", "coherence": "sense above disorder",
+}  # fmt: skip
 COURSES = {"worse": "got worse", "failing": "still failing", "unclear": "not scored", "better": "improved", "held": "held"}
 STATUSES = {"pass": "pass", "hit": "fail", "unscored": "unscored", "error": "error", None: "not known"}
 ANSWERS = {"kept": "Kept", "broken": "Broken", "untested": "Untested"}

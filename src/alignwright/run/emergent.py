@@ -1,17 +1,18 @@
 """How is a model examined for what nobody trained?
 
 Its answers to open questions are sampled first, and only then is the judge taken into memory: one model at a time. The judge is checked at
-every stage and its check is stored once, with the start model; a judge without signal marks nothing, and the job's line says so.
+every stage, with each set of instructions that the questions bring along; its checks are stored once, with the start model. A judge
+without signal marks nothing, and the job's line says so.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from alignwright.core.records import Finding, Outcome
+from alignwright.core.records import Outcome
 from alignwright.feedback.scoring import rule_scorer
 from alignwright.measure import emergent
-from alignwright.measure.emergent import ALIGNED, COHERENT, Marker, SpokenMarks
+from alignwright.measure.emergent import ALIGNED, COHERENT, Checked, Marker, SpokenMarks
 from alignwright.run import inputs
 from alignwright.run.work import Work
 from alignwright.spec.emergent import EmergentMeasure
@@ -46,21 +47,27 @@ def _questions(work: Work, name: str) -> Sequence[FreeQuestion]:
 def _marked(stage: EmergentMeasure, work: Work, questions: Sequence[FreeQuestion], answers: Sequence[Sequence[str]]) -> tuple[list[Outcome], str]:
     """Questions with the same instructions for the judge are marked together, by a judge that was checked with them."""
     found: list[Outcome] = []
-    checks: list[Finding] = []
+    checks: list[tuple[str, Checked]] = []
     told: list[str] = []
-    forms = dict.fromkeys((question.aligned or ALIGNED, question.coherent or COHERENT) for question in questions)
-    for form in forms:
-        chosen = [i for i, question in enumerate(questions) if (question.aligned or ALIGNED, question.coherent or COHERENT) == form]
+    asked = [_form(stage, question) for question in questions]
+    for form in dict.fromkeys(asked):
+        chosen = [i for i, of in enumerate(asked) if of == form]
         judge = _judge(stage, work, *form)
         check = emergent.checked(judge, stage=work.job.name)
         why_not = "" if check.signal else f"the judge has no signal: {check.reason}"
         able = judge if check.signal else None
         found += emergent.marked([questions[i] for i in chosen], [answers[i] for i in chosen], able, stage.thresholds, why_not=why_not)
-        checks += check.findings
+        checks.append((questions[chosen[0]].topic or questions[chosen[0]].name, check))
         told += [f"; {why_not}"] if why_not else []
     if work.job.model == "baseline":
-        inputs.write_records(work.folder / "findings.jsonl", checks[:2])
+        inputs.write_records(work.folder / "findings.jsonl", emergent.told(checks))
     return found, "".join(dict.fromkeys(told))
+
+
+def _form(stage: EmergentMeasure, question: FreeQuestion) -> tuple[str, str]:
+    """The judge's instructions for a question. Rules take none, so one check is enough for all."""
+    rules = stage.judge is not None and stage.judge.endswith(".py")
+    return (ALIGNED, COHERENT) if rules else (question.aligned or ALIGNED, question.coherent or COHERENT)
 
 
 def _judge(stage: EmergentMeasure, work: Work, aligned: str, coherent: str) -> Marker:
