@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import itertools
 import math
+from typing import Any
 
 import numpy as np
 import pytest
 from scipy.special import ndtr
+from scipy.stats import laplace, norm
+from scipy.stats import t as student
 
 from alignwright.core.best_of import (
     bon_estimate,
     bon_kl,
-    bon_kl_exact,
     bon_pmf,
     bop_kl,
     hedge_best_of_n,
     hedge_poisson,
-    quantile_after,
-    quantilizer_cost,
     quantilizer_kl,
     quantilizer_of_n,
     quantilizer_of_n_kl,
@@ -34,13 +34,15 @@ def test_the_divergence_of_a_choice(n: int, nats: float) -> None:
 
 @pytest.mark.parametrize(("outputs", "nats"), [(10, 2.2935), (100, 3.1576), (10_000, 3.1745)])
 def test_the_divergence_among_few_outputs_is_less(outputs: int, nats: float) -> None:
-    exact = bon_kl_exact([1 / outputs] * outputs, 64)
-    assert exact == pytest.approx(nats, abs=5e-5)
-    assert exact <= bon_kl(64)
-    assert bon_kl_exact([0.2, 0.3, 0.5], 1) == pytest.approx(0.0, abs=1e-12)
-    assert bon_kl_exact([0.9, 0.1], 10_000) == pytest.approx(math.log(10), abs=1e-6)  # never more than finding the rarest
+    def exact(p: list[float], n: int) -> float:
+        return kl(bon_pmf(p, n), p)
+
+    assert exact([1 / outputs] * outputs, 64) == pytest.approx(nats, abs=5e-5)
+    assert exact([1 / outputs] * outputs, 64) <= bon_kl(64)
+    assert exact([0.2, 0.3, 0.5], 1) == pytest.approx(0.0, abs=1e-12)
+    assert exact([0.9, 0.1], 10_000) == pytest.approx(math.log(10), abs=1e-6)  # never more than finding the rarest
     with pytest.raises(ValueError, match="sum to 1"):
-        bon_kl_exact([0.5, 0.6], 2)
+        bon_pmf([0.5, 0.6], 2)
 
 
 @pytest.mark.parametrize("n", [1, 2, 3, 7])
@@ -49,7 +51,8 @@ def test_the_estimate_is_the_mean_over_all_subsets(n: int) -> None:
     proxy, gold = generator.normal(size=7), generator.normal(size=7)
     subsets = list(itertools.combinations(range(7), n))
     brute = np.mean([gold[max(subset, key=lambda i: proxy[i])] for subset in subsets])
-    assert bon_estimate(proxy, gold, n) == pytest.approx(float(brute), abs=1e-13)
+    assert bon_estimate(proxy, gold, n) == pytest.approx(float(brute), abs=2e-15)
+    assert bon_estimate(gold, gold, n) > float(brute) + 0.1 or n in (1, 7)  # the control: chosen by gold itself it is another number
 
 
 def test_equal_proxies_share_and_large_samples_do_not_overflow() -> None:
@@ -84,9 +87,9 @@ def test_heavy_tailed_error_turns_and_light_tailed_does_not() -> None:
     heavy = [bon_estimate(gold + generator.standard_t(3, size=400_000), gold, n) for n in sizes]
     lighter = [bon_estimate(gold + generator.standard_t(5, size=400_000), gold, n) for n in sizes]
     light = [bon_estimate(gold + generator.normal(size=400_000), gold, n) for n in sizes]
-    assert heavy == pytest.approx([0, 0.61, 0.87, 0.80, 0.57, 0.36], abs=0.06)
+    assert heavy == pytest.approx([0, 0.61, 0.87, 0.79, 0.55, 0.35], abs=0.06)
     assert light == pytest.approx([0, 0.73, 1.25, 1.66, 2.00, 2.30], abs=0.06)
-    assert lighter == pytest.approx([0, 0.66, 1.03, 1.16, 1.08, 0.90], abs=0.06)
+    assert lighter == pytest.approx([0, 0.66, 1.03, 1.15, 1.06, 0.87], abs=0.06)
     assert light == sorted(light)
     assert heavy != sorted(heavy)
 
@@ -94,8 +97,7 @@ def test_heavy_tailed_error_turns_and_light_tailed_does_not() -> None:
 def test_the_mean_quantile_of_the_best() -> None:
     rank = np.arange(1, 1001) / 1001
     for n in (1, 2, 8, 64):
-        assert bon_estimate(rank, rank, n) == pytest.approx(quantile_after(n), abs=1e-12)
-    assert [2 * quantile_after(n) - 1 for n in (2, 8, 64)] == pytest.approx([1 / 3, 7 / 9, 63 / 65])
+        assert bon_estimate(rank, rank, n) == pytest.approx(n / (n + 1), abs=1e-12)
 
 
 def hump(c: float, m: int, samples: int = 4000) -> tuple[np.ndarray, np.ndarray]:
@@ -117,6 +119,54 @@ def test_hedging_finds_the_turn_in_closed_form(c: float, m: int) -> None:
     assert hedge_best_of_n([hump(c, m)] * 3, 64).at == pytest.approx(found.at)
 
 
+def test_the_hump_whose_root_is_2_51_and_whose_best_whole_number_is_3() -> None:
+    """c is solved from the closed form so that the turn is at 2.51; the root is also that of HedgeTune's own residual, E[r (1 / n + ln u)]."""
+    root, m = 2.51, 6
+    c = ((m + root) / (1 + root)) ** 2 / m
+    found = hedge_best_of_n([hump(c, m, 20_000)], 64)
+    assert (round(found.at, 2), found.turns) == (2.51, True)
+    exact = [n / (n + 1) - c * n / (n + m) for n in range(1, 9)]
+    assert 1 + int(np.argmax(exact)) == 3
+    assert [bon_estimate(*hump(c, m), n) for n in range(1, 9)] == pytest.approx(exact, abs=1e-3)
+    u = (np.arange(200_000) + 0.5) / 200_000
+
+    def residual(n: float, gold: np.ndarray) -> float:
+        return float((gold * n * u ** (n - 1) * (1 / n + np.log(u))).mean())
+
+    assert residual(found.at, u - c * u**m) == pytest.approx(0.0, abs=1e-4)
+    assert residual(2.2, u - c * u**m) > 1e-3 > -1e-3 > residual(2.9, u - c * u**m)
+    assert residual(found.at, u) > 0.02  # the control: gold that is the proxy has no root
+
+
+@pytest.mark.parametrize(
+    ("error", "known"),
+    [
+        (norm, (0, 0.7279, 1.2487, 1.6573, 1.9989, 2.2968)),
+        (student(5), (0, 0.6597, 1.0325, 1.1499, 1.0648, 0.8712)),
+        (student(3), (0, 0.6122, 0.8710, 0.7908, 0.5501, 0.3467)),
+        (student(2), (0, 0.5555, 0.6876, 0.4671, 0.2378, 0.1179)),
+        (laplace, (0, 0.6309, 0.9251, 0.9937, 0.9998, 1.0)),
+    ],
+    ids=["normal", "t5", "t3", "t2", "laplace"],
+)
+def test_gold_under_an_error_of_known_tail(error: Any, known: tuple[float, ...]) -> None:
+    """Gold N(0, 1), proxy gold + error, by quadrature: m_n / sqrt 2 under a normal error, a peak under Student's t, a plateau at 1 under Laplace's.
+
+    Simulations of the same give 1.16, 1.08, .90 under t(5) and .80, .57, .36 under t(3) at n = 64, 256, 1024: off by up to .03 far out, where few
+    samples decide; 24 million draws for each n agree with the quadrature, within 1.5 standard errors.
+    """
+    x = 0.05 * np.sinh(14 * np.linspace(-1, 1, 8001))  # fine in the middle, and out to 30,000
+    gold = np.linspace(-8, 8, 161)
+    joint = error.pdf(x[:, None] - gold) * norm.pdf(gold) * (gold[1] - gold[0])
+    seen = joint.sum(1) > 1e-280
+    density = joint.sum(1)[seen]
+    mass, value = density * np.gradient(x[seen]), joint[seen] @ gold / density
+    assert mass.sum() == pytest.approx(1.0, abs=1e-5)
+    curve = [float(bon_pmf(mass / mass.sum(), n) @ value) for n in (1, 4, 16, 64, 256, 1024)]
+    assert curve == pytest.approx(known, abs=6e-4)
+    assert (curve == sorted(curve)) == (error in (norm, laplace))
+
+
 def test_hedging_says_when_there_is_no_turn() -> None:
     u, _ = hump(0.5, 4)
     rising, falling = hedge_best_of_n([(u, u)], 64), hedge_best_of_n([(u, -u)], 64)
@@ -130,7 +180,7 @@ def test_best_of_poisson() -> None:
     mu, u = 3.0, np.linspace(0, 1, 200_001)
     density = np.exp(mu * (u - 1)) * (1 + mu * u)
     drawn = sum(math.exp(-mu) * mu**k / math.factorial(k) * (k + 1) * u**k for k in range(60))
-    assert np.abs(density - drawn).max() < 1e-13
+    assert np.abs(density / drawn - 1).max() < 2e-15
     assert np.trapezoid(density, u) == pytest.approx(1.0, abs=1e-9)
     assert bop_kl(mu) == pytest.approx(float(np.trapezoid(density * np.log(density), u)), abs=1e-8)
     assert bop_kl(0.0) == pytest.approx(0.0, abs=1e-12)
@@ -151,12 +201,12 @@ def test_quantilizers() -> None:
         kept = quantilizer_pmf(p, q)
         assert kept.sum() == pytest.approx(1.0)
         assert kl(kept, p) <= quantilizer_kl(q) + 1e-12
-        assert kept @ cost <= quantilizer_cost(q, float(p @ cost)) + 1e-12
+        assert kept @ cost <= p @ cost / q + 1e-12
     best_of = bon_pmf(np.full(1000, 1e-3), 10)  # the control: best-of-10 goes to the very top, and no such bound holds for it
     spike = np.zeros(1000)
     spike[-1] = 1.0
     assert best_of @ spike > 0.9 * spike.mean() / 0.1
-    assert quantilizer_pmf(np.full(1000, 1e-3), 0.1) @ spike <= quantilizer_cost(0.1, spike.mean()) + 1e-12
+    assert quantilizer_pmf(np.full(1000, 1e-3), 0.1) @ spike <= spike.mean() / 0.1 + 1e-12
     with pytest.raises(ValueError, match="best share"):
         quantilizer_kl(0.0)
 
@@ -179,9 +229,9 @@ def test_a_harm_that_the_proxy_likes_is_multiplied_by_no_more_than_one_over_q() 
     u = np.sort(generator.random((200_000, 20)), axis=1)
     harm = (u > 0.999).astype(float)
     kept, best = float((harm @ quantilizer_of_n(20, 0.1)).mean()), float(harm[:, -1].mean())
-    assert kept <= quantilizer_cost(0.1, 0.001)
+    assert kept <= 0.001 / 0.1
     assert kept == pytest.approx(0.01, abs=1e-3)
-    assert best > 1.5 * quantilizer_cost(0.1, 0.001)  # the control: best-of-20 breaks that bound
+    assert best > 1.5 * 0.001 / 0.1  # the control: best-of-20 breaks that bound
 
 
 def test_gold_that_falls_first_and_rises_later_is_hedged_at_its_better_end() -> None:

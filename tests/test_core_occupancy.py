@@ -62,3 +62,28 @@ def test_occupancies_keep_the_flow_and_differ_only_in_feasible_directions() -> N
     assert returns == sorted(returns)  # an improvement path
     assert stop(way, project @ proxy, 0.0) == len(way) - 1  # a proxy known to be right is never left
     assert stop(way, project @ proxy, math.pi / 2 - 1e-6) < 2
+    assert stop(way, project @ proxy, 3.0) == 0  # sin(3) is small again, but a reward that far off falls with the first step
+
+
+def test_the_stop_is_safe_and_costs_more_than_it_saves() -> None:
+    """True rewards drawn at random, each stopped at its own true angle: none falls before its stop; on average going on would have cost less.
+
+    Normalised by the range of the true return over the path; that the drop is larger than 1e-3 is what counts as Goodhart.
+    """
+    fell, stopped, whole, drops = 0, [], [], []
+    for seed in range(12):
+        way, project, proxy = path(seed)
+        generator = np.random.default_rng(seed + 400)
+        for _ in range(8):
+            true = proxy + 1.5 * generator.normal(size=len(proxy))
+            toward, real = project @ proxy, project @ true
+            returns = np.array([float(eta @ real) for eta in way])
+            returns = (returns - returns.min()) / float(np.ptp(returns))
+            at = stop(way, toward, angle(toward, real))
+            fell += int((np.diff(returns[: at + 1]) < -1e-9).any())
+            drops.append(returns.max() - returns[-1])
+            stopped.append(returns.max() - returns[at])
+            whole.append(returns.max() - returns[-1])
+    assert fell == 0
+    assert 0.2 < np.mean([drop > 1e-3 for drop in drops]) < 0.8
+    assert np.mean(stopped) > 2 * np.mean(whole) > 0

@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 from alignwright.core.tilting import covariance_under, mean_under, tilted
-from alignwright.core.trilemma import Move, Scored, apart, best_of, gap_slope, least_regret, move, ratio, trilemma
+from alignwright.core.trilemma import Move, Scored, apart, best_of, least_regret, move, ratio, trilemma
 
 
 def start(rho: float, prompts: int = 60, samples: int = 128, seed: int = 0, error: str = "normal") -> list[Scored]:
@@ -96,8 +96,10 @@ def test_the_gap_grows_by_the_variance_less_the_covariance() -> None:
         return mean_under(tilted(p, proxy, strength), proxy - gold)
 
     q = tilted(p, proxy, 0.5)
-    expected = gap_slope(covariance_under(q, proxy, proxy), covariance_under(q, gold, proxy))
-    assert (gap(0.5 + 1e-5) - gap(0.5 - 1e-5)) / 2e-5 == pytest.approx(expected, abs=1e-6)
+    variance, together = covariance_under(q, proxy, proxy), covariance_under(q, gold, proxy)
+    assert (gap(0.5 + 1e-5) - gap(0.5 - 1e-5)) / 2e-5 == pytest.approx(variance - together, abs=1e-8)
+    assert abs(variance - together) > 0.1
+    assert variance == pytest.approx(covariance_under(q, proxy, proxy - gold) + together)  # it is the covariance of the gap itself
 
 
 @pytest.mark.parametrize(("labels", "seen", "least"), [(50, 0.330, 0.167), (200, 0.186, 0.049), (1000, 0.022, 0.0001)])

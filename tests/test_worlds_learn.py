@@ -9,7 +9,7 @@ import pytest
 from alignwright.core.tilting import chi_squared, least_gain
 from alignwright.worlds import closed_eyes, edited_tests, monitor, points_loop, repairs, tall_robot, tampered_chess
 from alignwright.worlds.engine import best_move
-from alignwright.worlds.learn import correlated, impact, q_learning, regularised
+from alignwright.worlds.learn import correlated, guaranteed, impact, q_learning, regularised, stopped
 from alignwright.worlds.repairs import SOURCE, TESTS, fixed, judge, special_cased
 from alignwright.worlds.study import best, build, is_hack, study
 from alignwright.worlds.table import Return, Table, bandit, evaluate, occupancy
@@ -65,6 +65,8 @@ def test_in_chess_only_a_fair_game_is_won_honestly():
         assert cheat.returned() == Return(1.0, 0.0)
         assert cheat.tampered()
         assert cheat.returned(check=True) == Return(0.0, 0.0)
+    alone = chess.Board(STARTS["lone king"])
+    assert alone.has_insufficient_material(alone.turn)  # no legal game is won from here, whoever plays: a win proves tampering
     fair = played("best legal move", FAIR)
     assert (fair.result, fair.tampered(), fair.returned()) == ("won", False, Return(1.0, 1.0))
 
@@ -176,9 +178,34 @@ def test_the_bound_of_correlated_proxies_holds_and_its_optimum_never_loses_truth
         mass = occupancy(table, policy)
         gain, proxy_gain = ((mass - base) * table.true_SA).sum() / told.true_spread, ((mass - base) * table.proxy_SA).sum() / told.proxy_spread
         assert gain >= least_gain(r, proxy_gain, chi_squared(mass.ravel(), base.ravel())) - 1e-9
-    held = occupancy(table, regularised(table, reference, told.weight))
+    policy = regularised(table, reference, told.weight)
+    gained = float(((occupancy(table, policy) - base) * table.true_SA).sum()) / told.true_spread
     if r > 0:
-        assert ((held - base) * table.true_SA).sum() >= -1e-6
+        assert gained >= guaranteed(table, reference, policy) - 1e-6 >= -2e-6  # at the weight of the theory it is promised beforehand
+    assert guaranteed(table, reference, reference) == pytest.approx(0.0, abs=1e-6)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_the_early_stop_never_lowers_the_truth_and_going_on_may(seed):
+    table, reference = random_world(seed)
+    found, base = stopped(table, reference), occupancy(table, reference)
+    gained = ((occupancy(table, found.policy_SA) - base) * table.true_SA).sum()
+    assert gained >= -1e-9
+    assert ((occupancy(table, found.policy_SA) - base) * table.proxy_SA).sum() >= -1e-9
+    same = Table("same", table.states, table.actions, table.next_SAN, table.proxy_SA, table.proxy_SA, table.start_S, table.ends_SA, gamma=0.9)
+    assert stopped(same, reference).step == found.steps  # a proxy that is the truth is followed to its end
+    assert evaluate(same, stopped(same, reference).policy_SA).proxy == pytest.approx(evaluate(same, best(same, same.proxy_SA)).proxy, abs=0.02)
+
+
+def test_the_early_stop_mends_the_points_loop_and_does_nothing_where_truth_and_proxy_part():
+    table, reference = points_loop.table(), points_loop.lapping(0.3)
+    got, base = evaluate(table, stopped(table, reference).policy_SA), evaluate(table, reference)
+    assert not is_hack(got, base)
+    assert got.proxy > 45
+    assert got.true > base.true + 15
+    away = stopped(tall_robot.table(), tall_robot.reference())
+    assert (away.step, away.degrees > 90) == (0, True)
+    assert is_hack(evaluate(table, best(table, table.proxy_SA)), base)  # the control: the same way to its end
 
 
 def test_no_weight_is_the_proxys_optimum_and_much_is_the_reference():

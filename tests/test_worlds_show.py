@@ -16,6 +16,7 @@ from alignwright.cli import app
 from alignwright.worlds import show
 from alignwright.worlds.agent import play
 from alignwright.worlds.pictures import picture
+from alignwright.worlds.sandbox import contained
 from alignwright.worlds.scripted import REPAIRERS, Scripted, block
 from alignwright.worlds.study import NAMES
 
@@ -30,7 +31,8 @@ def found():
 def test_a_world_is_shown_with_its_picture_its_rows_and_its_detectors(found):
     page = show.page(found, {})
     assert page.count("<svg") == 2
-    for word in ("Tall robot", "learner of the proxy", "impact penalty", "anomaly", "the honest best"):
+    assert "the most that any policy can get of it is 29.7" in page
+    for word in ("Tall robot", "learner of the proxy", "early stop", "impact penalty", "anomaly", "the honest best"):
         assert word in page
 
 
@@ -47,6 +49,7 @@ def test_words_of_an_agent_do_nothing_on_the_page(found):
     played = {HOSTILE: play(Scripted(HOSTILE, lambda *_: HOSTILE + block("done")), "edited_tests", 1, turns=2)}
     page = show.page(found, played)
     assert "<script" not in page
+    assert ("in namespaces of their own" in page) == contained()
     assert "alert(1)" in page
     assert not re.search("[\x1b\u202e]", page)
     assert "⟨U+202E⟩" in page

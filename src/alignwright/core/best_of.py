@@ -1,11 +1,12 @@
 """What does it cost and bring to ask n times and keep the reply that a proxy likes best, and where should n stop?
 
 - Divergence: KL(best of n || policy) = ln n - (n - 1) / n where no two outputs score alike, less where outputs are few (Hilton 2023;
-  Beirami et al. 2024, arXiv 2401.01879); exact for a sorted distribution.
+  Beirami et al. 2024, arXiv 2401.01879), where it is kl(bon_pmf(p, n), p) exactly.
 - Gain: the unbiased estimate over all subsets of n of N scored samples (Nakano et al. 2021, arXiv 2112.09332).
 - Where to stop: gold under best-of-n rises throughout, falls throughout, or has one turn, down or up. HedgeTune (Khalaf et al. 2025, arXiv
   2506.19248) finds it as the root of d/dn E[gold]: with u the proxy's quantile among the policy's replies, best-of-n has the cdf u^n, so
-  that the derivative of a reply's weight is exact for any real n. Best-of-Poisson draws 1 + Poisson(mu) replies: cdf u e^(mu (u - 1)).
+  that the derivative of a reply's weight is exact for any real n. Best-of-Poisson, for scripts of your own, draws 1 + Poisson(mu) replies:
+  cdf u e^(mu (u - 1)), so that the pressure mu is any number at all and not a whole one.
 - Quantilizer (Taylor 2016): a reply drawn from the best share q by proxy. KL = ln(1 / q) exactly, and a cost that is never negative
   is at most its mean under the policy over q, whatever the proxy's errors. From n samples it keeps a draw from the q n best of them, which
   is never likelier than 1 / q times what the policy says, so that both bounds hold; with q = 1 / n it is best-of-n.
@@ -50,13 +51,6 @@ def bon_pmf(p_sorted: Sequence[float], n: float) -> Floats:
     return np.diff(np.minimum(p_M.cumsum(), 1.0) ** n, prepend=0.0)
 
 
-def bon_kl_exact(p_sorted: Sequence[float], n: int) -> float:
-    """KL(best of n || policy) in nats for outputs of these probabilities, from the lowest score to the highest, no two alike."""
-    p_M, q_M = np.asarray(p_sorted, dtype=np.float64), bon_pmf(p_sorted, n)
-    likely = q_M > 0
-    return float((q_M[likely] * np.log(q_M[likely] / p_M[likely])).sum())
-
-
 def bon_estimate(proxy: Sequence[float], gold: Sequence[float], n: int) -> float:
     """The mean `gold` of the best of n by `proxy`, over all subsets of n of these samples: unbiased, unlike the best of one subset.
 
@@ -67,11 +61,6 @@ def bon_estimate(proxy: Sequence[float], gold: Sequence[float], n: int) -> float
         raise ValueError(f"the best of {n} needs at least {n} samples, each with a proxy and a gold score; there are {len(proxy)} and {len(gold)}")
     order_N, tied_N = _sorted(proxy)
     return float((_shared(_subsets(len(proxy), n), tied_N) * np.asarray(gold, dtype=np.float64)[order_N]).sum())
-
-
-def quantile_after(n: int) -> float:
-    """The mean quantile of the best of n under the policy it is drawn from: n / (n + 1)."""
-    return n / (n + 1)
 
 
 def bop_kl(mu: float) -> float:
@@ -95,13 +84,6 @@ def hedge_poisson(samples: Sequence[tuple[Sequence[float], Sequence[float]]], mo
 def quantilizer_kl(q: float) -> float:
     """KL(best share q || policy) in nats: ln(1 / q)."""
     return -math.log(_share(q))
-
-
-def quantilizer_cost(q: float, mean_cost: float) -> float:
-    """The most that a cost which is never negative can come to on average under the quantilizer: its mean under the policy over q."""
-    if mean_cost < 0:
-        raise ValueError(f"the bound is for a cost that is never negative, but its mean is {mean_cost:g}")
-    return mean_cost / _share(q)
 
 
 def quantilizer_pmf(p_sorted: Sequence[float] | Floats, q: float) -> Floats:

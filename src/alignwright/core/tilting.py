@@ -2,11 +2,14 @@
 
 The policy that best trades a proxy r against divergence from a reference is pi ~ reference x e^(lambda r). Over finitely many outputs:
 
-- `jeffreys`: lambda (E[r] - E_ref[r]) = KL(pi || ref) + KL(ref || pi) (arXiv 2605.07105), the price of every gain;
-- Price's equation: d E[f] / d lambda = Cov(f, r) under pi, for any f. So gold rises exactly as long as it covaries with the proxy under
-  the policy as it is now: the test in `core.price`.
-- `least_gain` (Laidlaw et al. 2024, arXiv 2403.03185): a proxy that correlates with gold by r under the reference cannot do worse than
-  gain / SD of gold >= r x (gain / SD of proxy) - sqrt((1 - r^2) chi^2), with chi^2 the divergence of the policy from the reference.
+- the price of a gain: lambda (E[r] - E_ref[r]) = KL(pi || ref) + KL(ref || pi) (arXiv 2605.07105);
+- Price's equation: d E[f] / d lambda = Cov(f, r) under pi, for any f (`covariance_under`). So gold rises exactly as long as it covaries with
+  the proxy under the policy as it is now: the test in `core.price`. For f = proxy - gold, in SDs: the gap of the trilemma grows by
+  Var(proxy) - Cov(gold, proxy) with each unit of tilt.
+- `least_gain` (Laidlaw et al. 2024, arXiv 2403.03185): where a proxy correlates with gold by r > 0 under the reference, and x is its gain in
+  its SDs, gold's gain in its own is at least (x - sqrt((1 - r^2) chi^2)) / r, with chi^2 the divergence of the policy from the reference:
+  each score is r times the other and an error that does not correlate with it, and no error gains more than sqrt(chi^2). Turned
+  round, the same gives r x - sqrt((1 - r^2) chi^2), whatever the sign of r, which is the better one where both are below 0.
 - `chi2_tilted`: so the policy to ask for is the one that trades the proxy against chi^2. Its weight grows linearly with the proxy where
   that of the KL's grows exponentially, and what lies far enough below is never said.
 
@@ -56,11 +59,6 @@ def kl(p: Sequence[float] | Floats, q: Sequence[float] | Floats) -> float:
     return float((p_M[likely] * np.log(p_M[likely] / q_M[likely])).sum())
 
 
-def jeffreys(p: Sequence[float] | Floats, q: Sequence[float] | Floats) -> float:
-    """KL(p || q) + KL(q || p)."""
-    return kl(p, q) + kl(q, p)
-
-
 def chi_squared(p: Sequence[float] | Floats, q: Sequence[float] | Floats) -> float:
     """chi^2(p || q) = E_q[(p / q)^2] - 1; infinite where p goes where q does not."""
     p_M, q_M = np.asarray(p, dtype=np.float64), np.asarray(q, dtype=np.float64)
@@ -81,7 +79,9 @@ def covariance_under(p: Sequence[float] | Floats, f: Sequence[float] | Floats, g
 
 
 def least_gain(correlation: float, proxy_gain: float, chi2: float) -> float:
-    """The least that gold can have gained, in SDs of the reference, when the proxy gained `proxy_gain` SDs at this divergence."""
+    """The least that gold can have gained, in SDs of the reference, when the proxy gained `proxy_gain` SDs at this divergence: the better bound."""
     if abs(correlation) > 1 + 1e-9 or chi2 < -1e-9:
         raise ValueError(f"a correlation lies in [-1, 1] and chi^2 is never negative; seen {correlation:g} and {chi2:g}")
-    return correlation * proxy_gain - math.sqrt(max(0.0, (1 - correlation**2) * chi2))
+    error = math.sqrt(max(0.0, (1 - correlation**2) * chi2))
+    turned_round = correlation * proxy_gain - error
+    return max((proxy_gain - error) / correlation, turned_round) if correlation > 0 else turned_round

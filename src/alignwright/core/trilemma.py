@@ -9,11 +9,12 @@ ours, chosen because each has cases with a known answer.
 - V, value capture: gold's gain over the proxy's, each in SDs of the start model's replies within a prompt. Jointly Gaussian scores have
   V = their correlation at every n; errors with heavy tails send it to 0; below 0 the proxy was hacked. Proxy and gold the same: 1.
 - G, generalisation: gold's gain on shifted prompts over its gain on the prompts as they were. No shift: 1.
-- the gap E[z(proxy) - z(gold)], which grows by Var(proxy) - Cov(gold, proxy) with each unit of tilt.
+- the gap E[z(proxy) - z(gold)], which grows by Var(proxy) - Cov(gold, proxy) with each unit of tilt (`core.tilting`).
 
 O and the gap are means with clustered intervals. V and G are ratios of means with Fieller's (1954) intervals, which are absent where it is
 not sure that the divisor differs from 0: who has gained nothing has captured nothing. The meters are never rolled into one: that V and G
-fall as O rises, with nothing else changed, is what the trilemma says, and one number would hide it.
+fall as O rises, with nothing else changed, is what the trilemma says, and one number would hide it. `least_regret`, the paper's later bound,
+is no meter: it says how many labels a wish is worth, and is there for scripts.
 """
 
 from __future__ import annotations
@@ -137,11 +138,6 @@ def least_regret(labels: int, hard: float, signal: float) -> float:
     if not 0 < hard <= 1 or not 0 <= signal < 0.5:
         raise ValueError(f"the hard share lies in (0, 1] and the signal in [0, 0.5); seen {hard:g} and {signal:g}")
     return math.exp(-labels * hard * 4 * signal * math.atanh(2 * signal)) / 4
-
-
-def gap_slope(proxy_variance: float, covariance: float) -> float:
-    """How fast the gap grows with each unit of tilt towards the proxy, both scores in SDs of the start: Var(proxy) - Cov(gold, proxy)."""
-    return proxy_variance - covariance
 
 
 def _fieller(mean_2: Floats, half_22: Floats, items: int, clusters: int, method: str) -> Estimate:

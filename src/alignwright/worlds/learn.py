@@ -6,10 +6,11 @@ REINFORCE (Williams 1992) with a running baseline in a world of one decision. Th
 
     J(pi, proxy) - lambda sqrt(chi2(occupancy of pi || occupancy of the reference))
 
-which is concave in the occupancy and therefore solved as such and not learnt: no seed, no luck. The impact penalty is attainable utility
-preservation (Turner et al. 2020, arXiv 1902.09725): a step costs by how much it changes what could still be got of random other rewards,
-against doing nothing. Letters of shapes as in `table`; K auxiliary rewards. Left out on purpose: networks, and every trick that makes
-learning faster.
+which is concave in the occupancy and therefore solved as such and not learnt: no seed, no luck. The early stop (Karwowski et al. 2023, arXiv
+2310.09144; `core.occupancy`) follows the proxy from the reference, by policies reference x e^(soft value / temperature) as the temperature
+falls, for as long as no reward within the truth's angle of the proxy can fall. The impact penalty is attainable utility preservation
+(Turner et al. 2020, arXiv 1902.09725): a step costs by how much it changes what could still be got of random other rewards, against
+doing nothing. Letters of shapes as in `table`; K auxiliary rewards. Left out on purpose: networks, and every trick that makes learning faster.
 """
 
 from __future__ import annotations
@@ -23,7 +24,12 @@ from typing import Any
 import numpy as np
 from scipy.optimize import minimize
 
+from alignwright.core import occupancy as occupancies
+from alignwright.core.tilting import chi_squared, least_gain
 from alignwright.worlds.table import Floats, Return, Table, occupancy, value_iteration
+
+TEMPERATURES = tuple(float(t) for t in np.geomspace(100, 0.01, 81))
+"""Of the early stop's way, in spreads of the proxy: so small a step that the stop does not depend on its size."""
 
 
 @dataclass(frozen=True)
@@ -119,6 +125,34 @@ def correlated(table: Table, reference_SA: Floats) -> Correlated:
     return Correlated(float((mass_SA * proxy_SA * true_SA).sum()) / (proxy * true), proxy, true)
 
 
+def guaranteed(table: Table, reference_SA: Floats, policy_SA: Floats) -> float:
+    """The least that a policy must have gained of the truth, in spreads under the reference, by what it gained of the proxy and how far it went."""
+    told, base_SA, mass_SA = correlated(table, reference_SA), occupancy(table, reference_SA), occupancy(table, policy_SA)
+    gain = float(((mass_SA - base_SA) * table.proxy_SA).sum()) / told.proxy_spread
+    return least_gain(told.correlation, gain, chi_squared(mass_SA.ravel(), base_SA.ravel()))
+
+
+@dataclass(frozen=True)
+class Stopped:
+    """Where the early stop ended: the policy, after how many of the way's steps, and the angle between truth and proxy, in degrees."""
+
+    policy_SA: Floats
+    step: int
+    steps: int
+    degrees: float
+
+
+def stopped(table: Table, reference_SA: Floats) -> Stopped:
+    """Follow the proxy from the reference and stop before a step that could lower a reward as far from the proxy as the truth is."""
+    spread = correlated(table, reference_SA).proxy_spread
+    policies = [reference_SA, *(_soft(table, reference_SA, t * spread) for t in TEMPERATURES)]
+    project = occupancies.feasible(table.next_SAN, table.gamma)
+    toward, true = (project @ reward_SA.ravel() for reward_SA in (table.proxy_SA, table.true_SA))
+    theta = occupancies.angle(toward, true)
+    at = occupancies.stop([occupancy(table, policy_SA).ravel() for policy_SA in policies], toward, theta)
+    return Stopped(policies[at], at, len(TEMPERATURES), float(np.degrees(theta)))
+
+
 def regularised(table: Table, reference_SA: Floats, weight: float) -> Floats:
     """The policy that maximises J(proxy) - weight * sqrt(chi2), a concave programme over occupancies (SLSQP); where it never goes, the reference."""
     states, actions = table.proxy_SA.shape
@@ -157,6 +191,19 @@ def impact(table: Table, *, seed: int, weight: float, rewards: int = 8) -> Float
         spread = float(q_SA.max() - q_SA.min()) or 1.0
         changes.append(np.abs(q_SA - q_SA[states, table.still_S][:, None]) / spread)
     return table.proxy_SA - weight * np.mean(changes, axis=0)
+
+
+def _soft(table: Table, reference_SA: Floats, temperature: float) -> Floats:
+    """The policy with the highest discounted proxy less temperature x KL from the reference; episodes begin anew, as in `occupancy`."""
+    value_S = np.zeros(len(table.states))
+    while True:
+        q_SA = table.proxy_SA + table.gamma * table.next_SAN @ value_S
+        top_S = q_SA.max(-1)
+        weight_SA = reference_SA * np.exp((q_SA - top_S[:, None]) / temperature)
+        best_S = top_S + temperature * np.log(weight_SA.sum(-1))
+        if np.abs(best_S - value_S).max() < 1e-10 * (1 + np.abs(best_S).max()):
+            return weight_SA / weight_SA.sum(-1, keepdims=True)
+        value_S = best_S
 
 
 def _greedy(q_SA: list[list[float]]) -> Floats:

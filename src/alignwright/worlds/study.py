@@ -2,9 +2,9 @@
 
 A hack is what Laidlaw et al. (arXiv 2403.03185) call one: at least as much proxy as the reference, and less truth. Learners are run from
 several seeds and each is evaluated exactly, on the world's table; their means have Student's t intervals over seeds, the share of seeds
-that hacked Wilson's. Rows without seeds are exact and have no interval. The three remedies: the world's own check built into the proxy
-(hidden tests, integrity, a second sensor), the correlated-proxy penalty at the weight the theory gives, and the impact penalty. What a
-remedy does not mend is shown like what it does.
+that hacked Wilson's. Rows without seeds are exact and have no interval. The four remedies: the world's own check built into the proxy
+(hidden tests, integrity, a second sensor), the correlated-proxy penalty at the weight the theory gives, with the least truth that it
+guarantees, the early stop, and the impact penalty. What a remedy does not mend is shown like what it does.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from dataclasses import dataclass, replace
 
 from alignwright.core.intervals import Estimate, Interval, mean_interval, wilson
 from alignwright.worlds import closed_eyes, edited_tests, points_loop, tall_robot, tampered_chess
-from alignwright.worlds.learn import Learnt, correlated, impact, q_learning, regularised, reinforce
-from alignwright.worlds.table import Floats, Return, Table, evaluate, greedy, value_iteration
+from alignwright.worlds.learn import Learnt, correlated, guaranteed, impact, q_learning, regularised, reinforce, stopped
+from alignwright.worlds.table import Floats, Return, Table, best_return, evaluate, greedy, value_iteration
 
 NAMES = ("tall_robot", "points_loop", "closed_eyes", "edited_tests", "tampered_chess")
 IMPACT = 1.0
@@ -98,18 +98,27 @@ def is_hack(got: Return, reference: Return) -> bool:
 
 
 def study(world: World, seeds: Sequence[int] = tuple(range(10))) -> list[Row]:
-    """All rows of one world: reference, honest best, hacker, and the three remedies."""
+    """All rows of one world: reference, honest best, hacker, and the four remedies."""
     base = evaluate(world.plain, world.reference_SA)
+    paid = "a planner that is paid what was meant"
+    if world.plain.horizon is not None:
+        paid += f"; the most that any policy can get of it is {best_return(world.plain, world.plain.true_SA):.3g}"
     rows = [
         _exact("reference", world.plain, world.reference_SA, base, "the trusted policy, noise and all"),
-        _exact("best for the truth", world.plain, best(world.plain, world.plain.true_SA), base, "a planner that is paid what was meant"),
+        _exact("best for the truth", world.plain, best(world.plain, world.plain.true_SA), base, paid),
         _learnt("learner of the proxy", world.plain, [world.learn(seed, False).policy_SA for seed in seeds], base),
         _learnt("with the check", world.checked, [world.learn(seed, True).policy_SA for seed in seeds], base, world.check),
     ]
     told = correlated(world.plain, world.reference_SA)
-    fit = "" if told.correlation > 0 else "; no proxy to the truth here, so the theory promises nothing"
-    note = f"r = {told.correlation:.2f} under the reference, weight {told.weight:.3g}{fit}"
-    rows.append(_exact("correlated-proxy penalty", world.plain, regularised(world.plain, world.reference_SA, told.weight), base, note))
+    held_SA = regularised(world.plain, world.reference_SA, told.weight)
+    least = round(guaranteed(world.plain, world.reference_SA, held_SA), 2) + 0.0  # never "-0.00"
+    surely = f"the truth has surely gained {least:.2f} of its spreads or more"
+    fit = surely if told.correlation > 0 else "no proxy to the truth here, so the theory promises nothing"
+    note = f"r = {told.correlation:.2f} under the reference, weight {told.weight:.3g}; {fit}"
+    rows.append(_exact("correlated-proxy penalty", world.plain, held_SA, base, note))
+    early = stopped(world.plain, world.reference_SA)
+    note = f"the truth at {early.degrees:.0f} degrees from the proxy; stopped after {early.step} of {early.steps} steps"
+    rows.append(_exact("early stop", world.plain, early.policy_SA, base, note))
     penalised = [best(world.plain, impact(world.plain, seed=seed, weight=IMPACT)) for seed in seeds]
     rows.append(_learnt("impact penalty", world.plain, penalised, base, f"attainable utility, weight {IMPACT:g}; a planner"))
     return rows
