@@ -240,7 +240,8 @@ BOMB = "- &a [x, x, x, x, x, x, x, x, x]\n" + "".join(f"- &{b} [{', '.join([f'*{
         ("- id: b\n  paraphrases: [3]\n", "string"),
         ("- id: b\n  paraphrases: [What]\n  judge_prompts: [aligned]\n", "only marks from 0 to 100"),
         ("- 2024-99-99\n", "not valid YAML"),
-        (BOMB, "a mapping"),
+        (BOMB, r"q\.yaml:\d+: with its aliases written out this holds more than 100,000 values"),
+        ("- [x, x]\n", "a mapping"),
     ],
 )
 def test_rows_that_are_no_questions_say_so_and_cost_nothing(tmp_path, row, said):

@@ -20,6 +20,8 @@ import yaml
 from alignwright.core.protocols import Speaker
 from alignwright.core.records import Conversation, Outcome, Reply
 from alignwright.core.refusal import grade
+from alignwright.spec import bounded
+from alignwright.spec.errors import SpecError
 from alignwright.spec.items import RefusalItem
 
 SLOT = "{prompt}"
@@ -59,8 +61,10 @@ def read_wrappers(file: Path | None = None) -> dict[str, str]:
     """The wrappers of a YAML file, or those that ship with the package; ValueError names the file and the wrapper that is wrong."""
     where = str(file) if file else "jailbreaks.yaml"
     try:
-        text = file.read_text(encoding="utf-8") if file else files("alignwright.attack").joinpath("jailbreaks.yaml").read_text(encoding="utf-8")
-        seen: object = yaml.safe_load(text)
+        text = bounded.text(file) if file else files("alignwright.attack").joinpath("jailbreaks.yaml").read_text(encoding="utf-8")
+        seen: object = bounded.yaml_data(text, where)
+    except SpecError as error:
+        raise ValueError(str(error)) from None
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise ValueError(f"{where}: cannot be read as YAML: {error}") from error
     if not isinstance(seen, dict) or not seen:

@@ -27,6 +27,8 @@ from alignwright.core.checks import check as verify
 from alignwright.core.checks import understood
 from alignwright.core.records import Comparison, Prompt, Record, Vote
 from alignwright.feedback.votes import pairs_of
+from alignwright.spec import bounded
+from alignwright.spec.errors import SpecError
 
 RuleFunction = Callable[[str, str], float | bool | None]
 
@@ -146,7 +148,9 @@ def rules(source: str, folder: Path) -> RuleVoter | FunctionVoter:
 def read_rules(path: Path) -> tuple[Rule, ...]:
     """The rules of a YAML file. Raises RuleError that names the file and the rule, counted from 1."""
     try:
-        rows: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
+        rows: Any = bounded.yaml_data(bounded.text(path), str(path))
+    except SpecError as error:
+        raise RuleError(str(error)) from None
     except (OSError, yaml.YAMLError) as error:
         raise RuleError(f"{path}: cannot be read: {error}") from error
     if not isinstance(rows, list) or not rows:

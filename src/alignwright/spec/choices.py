@@ -22,6 +22,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, cast
 
+from alignwright.spec import bounded
 from alignwright.spec.errors import SpecError
 from alignwright.spec.items import ChoiceItem
 from alignwright.spec.reading import Columns, Read
@@ -46,7 +47,7 @@ def _rows(source: str | Path) -> Iterator[Raw]:
     path = Path(source)
     if path.suffix == ".zip":
         yield from _zipped(path)
-    elif path.suffix == ".csv" and path.is_file() and _headless(first := _table(path.read_bytes(), str(path))):
+    elif path.suffix == ".csv" and path.is_file() and _headless(first := _table(bounded.data(path), str(path))):
         yield from _lettered(first, "")
     else:
         labels = _labels(label_file(str(source)))
@@ -59,7 +60,7 @@ def _labels(name: str | None) -> list[str] | None:
     if path is None or not path.is_file():
         return None
     try:
-        return path.read_text(encoding="utf-8").split()
+        return bounded.data(path).decode("utf-8").split()
     except UnicodeDecodeError as error:
         raise SpecError([f"{path}: not text in UTF-8: {error}"]) from None
 

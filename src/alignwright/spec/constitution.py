@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import cast, get_args
 
 from alignwright.core.records import Authority, Comparison, Constitution, Example, Principle, Prompt, Reply
+from alignwright.spec import bounded
 from alignwright.spec.errors import SpecError, did_you_mean
 from alignwright.spec.example_block import BlockError, parse_block, render_block
 
@@ -52,7 +53,7 @@ class _Heading:
 def read(path: Path) -> Constitution:
     """Read a constitution from its file."""
     try:
-        text = path.read_text(encoding="utf-8")
+        text = bounded.text(path)
     except UnicodeDecodeError as error:
         raise SpecError([f"{path}:1: not UTF-8 text: {error.reason} at byte {error.start}"]) from None
     return parse(text, path)

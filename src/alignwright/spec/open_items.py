@@ -20,6 +20,7 @@ import yaml
 from pydantic import model_validator
 
 from alignwright.core.records import Conversation, Prompt
+from alignwright.spec import bounded
 from alignwright.spec.chat import RowError
 from alignwright.spec.errors import SpecError
 from alignwright.spec.items import Item, Text
@@ -103,7 +104,7 @@ def _plain(prompt: Prompt) -> FreeQuestion:
 
 def _entries(path: Path) -> Iterator[Raw]:
     try:
-        held: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
+        held: Any = bounded.yaml_data(bounded.text(path), str(path))
     except FileNotFoundError:
         raise SpecError([f"{path}: there is no such file"]) from None
     except (yaml.YAMLError, ValueError, RecursionError) as error:  # a date that cannot be is a ValueError

@@ -12,6 +12,7 @@ from typing import Any
 
 import yaml
 
+from alignwright.spec import bounded
 from alignwright.spec.errors import Loc, SpecError, dotted
 
 _TAG = "tag:yaml.org,2002:"
@@ -54,6 +55,9 @@ def read(text: str, file: str) -> Document:
         raise SpecError([f"{file}:{line}: not valid YAML: {error.problem or error.context}"]) from None
     except yaml.YAMLError as error:
         raise SpecError([f"{file}:1: not valid YAML: {' '.join(str(error).split())}"]) from None
+    except RecursionError:
+        raise SpecError([f"{file}:1: values lie within values too deep to be read"]) from None
+    bounded.yaml_values(node, file)
     builder = _Builder(file)
     data = builder.build(node, ()) if node is not None else None
     if builder.problems:
@@ -104,7 +108,7 @@ class _Builder:
             case "bool":
                 return text.lower() == "true"
             case "int":
-                return int(text)
+                return self._whole(node, loc, text)
             case "float":
                 return float(text)
             case "str":
@@ -112,6 +116,13 @@ class _Builder:
             case _:
                 self.problems.append(f"{self._line(node)}: {dotted(loc)}: the tag {node.tag} is not read here; write a plain value")
                 return None
+
+    def _whole(self, node: Any, loc: Loc, text: str) -> int | None:
+        try:
+            return int(text)
+        except ValueError:  # Python reads no number of thousands of digits
+            self.problems.append(f"{self._line(node)}: {dotted(loc)}: a number of {len(text)} digits is not read")
+            return None
 
     def _line(self, node: Any) -> str:
         return f"{self.file}:{node.start_mark.line + 1}"

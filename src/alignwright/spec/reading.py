@@ -89,12 +89,12 @@ def _unread(file: str, columns: Counter[str], needed: tuple[tuple[str, ...], ...
 
 def checked(read: Read[T], bad_rows: float) -> Read[T]:
     bad, total = len(read.rejected), len(read.rows) + len(read.rejected)
-    if bad <= bad_rows * total:
-        if not read.rows:
-            raise SpecError([f"{read.file}: no row can be used"])
-        return read
     lines = [f"{row.file}:{row.row}: {row.reason}" for row in read.rejected[:_SHOWN]]
     lines += [f"{read.file}: and {bad - _SHOWN} more"] if bad > _SHOWN else []
+    if bad <= bad_rows * total:
+        if not read.rows:
+            raise SpecError([*lines, f"{read.file}: no row can be used"])
+        return read
     count = f"{bad} of {total} rows cannot be used ({bad / total:.1%})"
     raise SpecError([*lines, f"{read.file}: {count}; intent.bad_rows allows {bad_rows:.1%}"])
 

@@ -2,29 +2,31 @@
 
 CSV, JSON (a list of objects), JSON Lines, Parquet, plain text (a row for each paragraph), any of them gzipped but Parquet, and
 `hf://owner/name[:split]` from the Hugging Face Hub. A row that cannot be read is kept, with its number and the reason, and the
-reading goes on; a file that cannot be read at all is an error. Row numbers are line numbers where the format has lines.
+reading goes on; so is one that is too long (`spec.bounded`), of which the beginning is kept. A file that cannot be read at all is an
+error. Row numbers are line numbers where the format has lines.
 """
 
 from __future__ import annotations
 
 import csv
-import gzip
 import io
 import json
 import os
 import re
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
 from alignwright.core.records import Record
+from alignwright.spec import bounded
 from alignwright.spec.errors import SpecError
 from alignwright.spec.experiment import HUB
 
 KINDS = (".jsonl", ".json", ".csv", ".txt", ".md", ".parquet")
 HUB_SECONDS = "10"
+SHOWN = 200  # characters that are kept of a row that is too long
+_MARK = b"\xef\xbb\xbf"  # with which some programs begin a file in UTF-8
 _HALF = re.compile("[\ud800-\udfff]")
 
 
@@ -49,6 +51,12 @@ class Raw:
 
 def raw_rows(source: str | Path) -> Iterator[Raw]:
     """The rows of a file or of a Hub data set, good and bad, in order."""
+    for raw in _rows(source):
+        reason = bounded.too_long(len(raw.text.encode("utf-8", "replace")))
+        yield Raw(raw.number, None, reason, raw.text[:SHOWN]) if reason else raw
+
+
+def _rows(source: str | Path) -> Iterator[Raw]:
     name = str(source)
     if name.startswith(HUB):
         return _from_objects(_hub(name))
@@ -58,10 +66,10 @@ def raw_rows(source: str | Path) -> Iterator[Raw]:
         raise SpecError([f"{name}: cannot tell the kind of file from {path.suffix!r}; known: {', '.join(KINDS)}, also with .gz, and {HUB}owner/name"])
     if kind == ".parquet":
         return _from_objects(_parquet(path))
-    data = _bytes(path).removeprefix(b"\xef\xbb\xbf")
+    if kind == ".jsonl":
+        return _json_lines(path)
+    data = bounded.data(path).removeprefix(_MARK)
     match kind:
-        case ".jsonl":
-            return _json_lines(data)
         case ".json":
             return _from_objects(_json(data, name))
         case ".csv":
@@ -70,19 +78,13 @@ def raw_rows(source: str | Path) -> Iterator[Raw]:
             return _paragraphs(data, name)
 
 
-def _bytes(path: Path) -> bytes:
-    try:
-        data = path.read_bytes()
-        return gzip.decompress(data) if path.suffix == ".gz" else data
-    except FileNotFoundError:
-        raise SpecError([f"{path}: there is no such file"]) from None
-    except (OSError, EOFError, zlib.error) as error:
-        raise SpecError([f"{path}: cannot be read: {error}"]) from None
-
-
-def _json_lines(data: bytes) -> Iterator[Raw]:
-    for number, line in enumerate(data.split(b"\n"), 1):
+def _json_lines(path: Path) -> Iterator[Raw]:
+    for number, (whole, length) in enumerate(bounded.lines(path), 1):
+        line = (whole.removeprefix(_MARK) if number == 1 else whole).rstrip(b"\n")
         if not line.strip():
+            continue
+        if reason := bounded.too_long(length):
+            yield Raw(number, None, reason, line[:SHOWN].decode("utf-8", "replace"))
             continue
         text = line.decode("utf-8", "replace").rstrip("\r")
         try:
@@ -117,7 +119,7 @@ def _from_objects(values: Iterator[Any]) -> Iterator[Raw]:
 def _json(data: bytes, name: str) -> Iterator[Any]:
     try:
         value = _load(data.decode("utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise SpecError([f"{name}: not valid JSON: {error}; for one object a line, call it .jsonl"]) from None
     if not isinstance(value, list):
         raise SpecError([f"{name}: a JSON data file is a list of objects, saw {type(value).__name__}"])
@@ -130,6 +132,7 @@ def _csv(data: bytes, name: str) -> Iterator[Raw]:
     except UnicodeDecodeError as error:
         line = data[: error.start].count(b"\n") + 1
         raise SpecError([f"{name}:{line}: not UTF-8 text: {error.reason}"]) from None
+    csv.field_size_limit(max(bounded.ROW_BYTES, csv.field_size_limit()))  # Python's own limit is a tenth of a long document
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     try:
         header = next(reader, list[str]())
@@ -149,7 +152,7 @@ def _cell(cell: str) -> Any:
     if cell[:1] in ("[", "{"):
         try:
             return _load(cell)
-        except ValueError:
+        except (ValueError, RecursionError):
             return cell
     return cell or None
 

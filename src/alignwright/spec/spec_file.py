@@ -14,7 +14,7 @@ from typing import Any, cast
 from pydantic import ValidationError
 
 from alignwright.core.records import Constitution
-from alignwright.spec import constitution, effects, explain, models, positions
+from alignwright.spec import bounded, constitution, effects, explain, models, positions
 from alignwright.spec.emergent import EmergentMeasure
 from alignwright.spec.errors import Loc, SpecError, did_you_mean, dotted
 from alignwright.spec.experiment import HUB, Experiment
@@ -73,7 +73,7 @@ def data_files(experiment: Experiment) -> list[tuple[Loc, str]]:
 
 def _text(file: Path) -> str:
     try:
-        return file.read_text(encoding="utf-8")
+        return bounded.text(file)
     except FileNotFoundError:
         raise SpecError([f"{file}: there is no such file; write one with 'alignwright new NAME'"]) from None
     except IsADirectoryError:
