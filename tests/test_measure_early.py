@@ -31,6 +31,7 @@ def raised(**change: object) -> dict[str, bool]:
     found = signs("train.0.dpo", sheets(1), sheets(2, **change))  # type: ignore[arg-type]
     assert all("of 400 resamples of the start model's own replies raise it" in f.method for f in found)
     assert all(f.better is None and "not whether they are worse" in f.note for f in found)
+    assert all("measured on these prompts, and says nothing of other prompts" in f.note for f in found)
     return {f.claim.removeprefix("goodhart.sign."): f.method.startswith("raised") for f in found}
 
 

@@ -1,7 +1,8 @@
 """Which signs of over-optimisation show without a gold label?
 
 Alarms are set and checked on the start model's own replies (`core.early`). They are early and cheap, and measure strangeness, not harm: a model
-that learnt what was meant is strange, too. So each finding carries the measured rate of false alarms, and none has a better side.
+that learnt what was meant is strange, too. So each finding carries the measured rate of false alarms, and none has a better side. That rate
+was measured on the start model's replies to these very prompts: of other prompts, on which replies differ, it says nothing.
 
 - `outliers`, `length`, `repetition`: replies outside the start model's cloud of visible features (`core.reply_features`), and two of them alone.
 - `states`: the share of replies outside the cloud of the *start* model's own states, which reads the replies of both. The published MOP reads a
@@ -29,7 +30,10 @@ Floats = NDArray[np.float64]
 Rows = Sequence[Floats]  # of each sheet [replies, D]
 PARTS = 3  # to fit, to set the alarm, to measure how often it is false
 LEAST_PROMPTS = 4
-_NOTE = "label-free: how unlike the start model's the replies are, not whether they are worse"
+_NOTE = (
+    "label-free: how unlike the start model's the replies are, not whether they are worse; the rate of false alarms was measured on these "
+    "prompts, and says nothing of other prompts"
+)
 _UNITS = {"outliers": "share", "states": "share", "disagreement": "x start", "acceleration": "nats"}
 
 
