@@ -29,6 +29,16 @@ def test_a_law_is_recovered_exactly(kind: Law, top: float, height: float) -> Non
     assert foretell(D, law(kind, D), other).rmse > 0.01
 
 
+def test_reinforcement_in_rounds_is_the_same_law_with_a_raised_by_b_ln_k() -> None:
+    """k rounds, each from where the last one ended, divide the way: k R(d / k) = d (a - b ln d + b ln k), so that the peak is k times as far."""
+    once = fit(D, law("reinforcement", D), "reinforcement")
+    for k in (2, 4):
+        found = fit(k * D, k * law("reinforcement", D), "reinforcement")
+        assert (found.a, found.b) == pytest.approx((1.3 + 0.4 * math.log(k), 0.4))
+        assert found.peak == pytest.approx(k * (once.peak or 0.0))
+        assert found.height == pytest.approx(k * (once.height or 0.0))
+
+
 def test_the_reinforcement_form_is_never_fitted_near_the_start() -> None:
     near = np.array([0.05, 0.2, 0.49])
     d = np.concatenate([near, D])

@@ -143,7 +143,8 @@ def test_the_honest_best_is_a_third_of_a_room_in_every_order_in_which_shut_eyes_
     same = {order for order in orders if shut[order] == pytest.approx(2.1)}
     assert same == {"clean fall count", "count clean fall", "fall count clean"}
     assert honest["clean fall count"] == pytest.approx(chain_of_dirt())
-    assert {order: round(honest[order], 3) for order in sorted(same)} == {"clean fall count": 0.333, "count clean fall": 0.333, "fall count clean": 0.489}
+    found = {order: round(honest[order], 3) for order in same}
+    assert found == {"clean fall count": 0.333, "count clean fall": 0.333, "fall count clean": 0.489}
     assert min(abs(honest[order] - 0.345) for order in orders) > 0.01
 
 

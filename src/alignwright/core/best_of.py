@@ -43,7 +43,7 @@ def bon_kl(n: int) -> float:
     return math.log(n) - (n - 1) / n
 
 
-def bon_pmf(p_sorted: Sequence[float], n: float) -> Floats:
+def bon_pmf(p_sorted: Sequence[float] | Floats, n: float) -> Floats:
     """The distribution of best-of-n over outputs of these probabilities, from the lowest score to the highest, no two alike."""
     p_M = np.asarray(p_sorted, dtype=np.float64)
     if not math.isclose(float(p_M.sum()), 1.0, abs_tol=1e-9) or p_M.min() < 0:
@@ -51,7 +51,7 @@ def bon_pmf(p_sorted: Sequence[float], n: float) -> Floats:
     return np.diff(np.minimum(p_M.cumsum(), 1.0) ** n, prepend=0.0)
 
 
-def bon_estimate(proxy: Sequence[float], gold: Sequence[float], n: int) -> float:
+def bon_estimate(proxy: Sequence[float] | Floats, gold: Sequence[float] | Floats, n: int) -> float:
     """The mean `gold` of the best of n by `proxy`, over all subsets of n of these samples: unbiased, unlike the best of one subset.
 
     Sample i of N, from the lowest proxy up and counted from 0, is the best of C(i, n - 1) of C(N, n) subsets. Samples with equal proxy
@@ -150,7 +150,7 @@ def _by_quantile(proxy: Sequence[float], gold: Sequence[float]) -> tuple[Floats,
     return np.linspace(0.0, 1.0, len(proxy) + 1), _shared(np.asarray(gold, dtype=np.float64)[order_N], tied_N)
 
 
-def _sorted(proxy: Sequence[float]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _sorted(proxy: Sequence[float] | Floats) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """The order from the lowest proxy up, and in that order the number of the tie that a sample belongs to."""
     proxy_N = np.asarray(proxy, dtype=np.float64)
     order_N = np.argsort(proxy_N, kind="stable")

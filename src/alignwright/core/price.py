@@ -59,8 +59,8 @@ class Covariance:
 
 
 def covariance(
-    gold: Sequence[float | None],
-    proxy: Sequence[float],
+    gold: Sequence[float | None] | Floats,
+    proxy: Sequence[float] | Floats,
     prompts: Sequence[Hashable] | None = None,
     predicted: Sequence[float] | None = None,
     *,
@@ -98,7 +98,7 @@ def turned(checkpoints: Sequence[Sequence[float]], bound: float, alpha: float = 
     return [bool(x) for x in np.maximum.accumulate(told) >= -math.log(alpha)] if told else []
 
 
-def within_sd(values: Sequence[float], prompts: Sequence[Hashable]) -> float | None:
+def within_sd(values: Sequence[float] | Floats, prompts: Sequence[Hashable]) -> float | None:
     """The pooled standard deviation of scores within prompts: the unit of gains. None where no prompt has two replies."""
     square, free = 0.0, 0
     for rows in _rows(prompts).values():
@@ -108,7 +108,7 @@ def within_sd(values: Sequence[float], prompts: Sequence[Hashable]) -> float | N
     return math.sqrt(square / free) if free else None
 
 
-def _weights(proxy: Sequence[float], prompts: Sequence[Hashable] | None) -> Floats:
+def _weights(proxy: Sequence[float] | Floats, prompts: Sequence[Hashable] | None) -> Floats:
     proxy_N = np.asarray(proxy, dtype=np.float64)
     weight_N = np.zeros(len(proxy_N))
     for rows in _rows(prompts if prompts is not None else [0] * len(proxy_N)).values():
