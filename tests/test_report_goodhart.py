@@ -9,7 +9,7 @@ import pytest
 import report_case as material
 
 from alignwright.core.best_of import bon_kl
-from alignwright.core.records import Finding
+from alignwright.core.records import Finding, Header, Verdict
 from alignwright.report import goodhart, page
 from alignwright.report.case import Case
 
@@ -99,3 +99,21 @@ def test_hostile_names_are_words() -> None:
     assert "<script" not in whole
     assert "\u202e" not in whole
     assert not re.search(r"\b49\b", goodhart.curve(case(found, HOSTILE)))
+
+
+def test_the_overview_is_short_and_loses_nothing() -> None:
+    """What is drawn or tabled below stands in the overview only where something was promised about it."""
+    made = {"stage": "train.0.rloo", "axis": "goodhart", "value": 0.5, "low": 0.4, "high": 0.6, "n": 9, "method": "m"}
+    claims = ["goodhart.gold", "hacking.excess", "goodhart.sign.length", "goodhart.sign.states", "goodhart.peak", "trilemma.capture"]
+    header = Header(name="r", model="m", seed=0, effort="demo", stages=("train.0.rloo",))
+    found = tuple(Finding.model_validate(made | {"claim": claim}) for claim in claims)
+    kept, more = page.overview(Case(header, (), found), "goodhart")
+    assert ([claim.name for claim in kept], more) == (["goodhart.gold", "hacking.excess"], 4)
+    promised = (Verdict(promise="trilemma.capture > 0", answer="kept", reason="r"),)
+    kept, more = page.overview(Case(header, promised, found), "goodhart")
+    assert ([claim.name for claim in kept], more) == (["goodhart.gold", "hacking.excess", "trilemma.capture"], 3)
+    whole = page.html(Case(header, promised, found))
+    assert "3 more measured" in whole
+    assert all(whole.count(f"<code>{claim}</code>") == 1 for claim in claims)  # each is in the table of numbers
+    kept, more = page.overview(Case(header, (), found[2:]), "goodhart")  # nothing else was measured: then they are all there is
+    assert (len(kept), more) == (4, 0)

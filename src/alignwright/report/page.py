@@ -24,6 +24,11 @@ from alignwright.report import emergent, figures, front, goodhart, hacks, names,
 from alignwright.report.case import AXES, COURSES, OF_THE_MODEL, Case, Claim, Life
 
 LIMIT = 950_000  # bytes
+DETAILS = (
+    *("goodhart.sign.", "goodhart.kl", "goodhart.peak", "goodhart.covariance", "trilemma."),
+    *("hacking.feature", "hacking.test", "hacking.transition"),
+)
+"""Claims that a drawing or a table of their own tells of: in the overview they stand only where something was promised about them."""
 SIZES = ((16, 1600), (12, 800), (8, 400), (4, 240), (2, 120), (1, 80), (0, 80))  # exhibits per claim, characters per reply
 
 
@@ -40,6 +45,14 @@ def anchor(kind: str, name: str) -> str:
     """An id that any name can be turned into, and that only this name gives."""
     safe = re.sub(r"[^A-Za-z0-9.-]", lambda sign: f"_{ord(sign[0]):x}_", name)
     return f"{kind}-{safe}"
+
+
+def overview(case: Case, axis: Axis) -> tuple[list[Claim], int]:
+    """The claims of an axis that are seen at a glance, and how many more stand in the tables alone."""
+    promised = {promise.claim for promise in filter(None, map(_parse, case.verdicts))}
+    broad = [claim for claim in case.broad(axis) if claim.levels]
+    kept = [claim for claim in broad if claim.name in promised or not claim.name.startswith(DETAILS)]
+    return (kept, len(broad) - len(kept)) if kept else (broad, 0)
 
 
 def _render(case: Case, shown: int, characters: int) -> str:
@@ -76,7 +89,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     env.globals.update(names=names, figures=figures, goodhart=goodhart, hacks=hacks, anchor=anchor, AXES=AXES, COURSES=COURSES)
-    env.globals.update(front=front, emergent=emergent)
+    env.globals.update(front=front, emergent=emergent, overview=overview)
     env.tests["refused"] = lambda note: note.lower().startswith("refused")
     return env
 
