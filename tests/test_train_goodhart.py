@@ -16,7 +16,7 @@ from alignwright.core.protocols import Scorer
 from alignwright.core.records import Conversation, Prompt, Score
 from alignwright.model.adapters import trainable_parameters
 from alignwright.spec.goodhart import GoodhartStop
-from alignwright.train.goodhart import Look, Turn, Turned, Watch, hedged, verdict
+from alignwright.train.goodhart import Look, Turn, Turned, Watch, clear, hedged, verdict
 from alignwright.train.loop import StepReport
 from alignwright.train.policy_gradient import policy_gradient
 
@@ -75,7 +75,7 @@ def test_a_gold_that_falls_stops_it_and_the_start_is_kept(tiny: Path, tmp_path: 
         assert all(torch.equal(a, b) for a, b in zip(left, begun, strict=True))
     assert (tmp_path / "a" / "stopped.json").exists()
     assert len(list((tmp_path / "a").glob("gold-peak-*"))) == 1
-    watch.clear()
+    clear(tmp_path / "a")
     assert not list((tmp_path / "a").glob("gold-peak-*"))
 
 

@@ -54,7 +54,6 @@ def watched(stage: AnyTrain, policy: LocalPolicy, work: Work, show: OnStep, lear
         watch.put_back(turn)
         inputs.write_records(folder / "findings.jsonl", [_finding(turn, work)])
         told = "; ".join(part for part in (told, f"stopped after step {turn.step}, kept step {turn.kept}: {turn.why}") if part)
-    watch.clear()
     return told
 
 

@@ -49,6 +49,7 @@ from alignwright.train import start
 from alignwright.train.averaging import average
 from alignwright.train.best_of_n import best_of_n
 from alignwright.train.checkpoint import drop_checkpoints
+from alignwright.train.goodhart import clear
 from alignwright.train.loop import StepReport
 from alignwright.train.online import online
 from alignwright.train.policy_gradient import policy_gradient
@@ -79,6 +80,7 @@ def train(stage: AnyTrain, work: Work) -> str:
             else:
                 save_weights(policy, work.folder / "weights")
             drop_checkpoints(work.folder)
+            clear(work.folder)  # last: whoever finds no kept weights begins again, and must find no checkpoint
             return "; ".join(part for part in (_told(work.folder), learnt) if part)
 
 

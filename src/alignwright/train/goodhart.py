@@ -92,7 +92,7 @@ def verdict(looks: Sequence[Look], alpha: float) -> Turn | None:
         return None
     share, last = alpha / 3, looks[-1]
     why = _refuted(looks, share) or _falls(last, spent(share, len(looks) - 1)) or _lower(looks, spent(share, len(looks) - 1))
-    return Turn(last.step, max(looks, key=lambda look: (look.mean, -look.step)).step, why) if why else None
+    return Turn(last.step, _best(looks), why) if why else None
 
 
 def hedged(
@@ -133,6 +133,8 @@ class Watch:
         self.looks: list[Look] = []
         if self.path.exists():
             self.looks = [Look.model_validate_json(line) for line in self.path.read_text(encoding="utf-8").splitlines()]
+        if self.looks and not self._weights(_best(self.looks)).exists():
+            self.looks = []  # killed when all was cleared away, checkpoints first: the stage begins again, and so do the looks
         self._look(0)
 
     def __call__(self, report: StepReport) -> None:
@@ -154,11 +156,6 @@ class Watch:
         told = {"step": turn.step, "kept": turn.kept, "why": turn.why, "alpha": self.stop.alpha}
         (self.folder / "stopped.json").write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
 
-    def clear(self) -> None:
-        """Remove the kept weights once the stage's result is written."""
-        for path in self.folder.glob("gold-peak-*.safetensors"):
-            path.unlink()
-
     def _look(self, step: int) -> None:
         if any(look.step == step for look in self.looks):
             return  # seen before the run was killed
@@ -177,7 +174,7 @@ class Watch:
         partial = self.path.with_suffix(".partial")
         partial.write_text("".join(look.model_dump_json() + "\n" for look in self.looks), encoding="utf-8")
         partial.replace(self.path)
-        best = max(self.looks, key=lambda look: (look.mean, -look.step)).step
+        best = _best(self.looks)
         for path in self.folder.glob("gold-peak-*.safetensors"):
             if path != self._weights(best):
                 path.unlink()
@@ -197,6 +194,17 @@ class Watch:
         with standing_in(self.policy, self.start):
             begun = self.policy.logprobs(asked, texts)
         return tuple(tuple(a.total - b.total for a, b in zip(one, other, strict=True)) for one, other in zip(now, begun, strict=True))
+
+
+def clear(folder: Path) -> None:
+    """Remove the weights that a watch kept, once the stage's result is written and its checkpoints are gone."""
+    for path in folder.glob("gold-peak*"):
+        path.unlink()
+
+
+def _best(looks: Sequence[Look]) -> int:
+    """The step at which gold was highest, the first of several."""
+    return max(looks, key=lambda look: (look.mean, -look.step)).step
 
 
 def _speak(policy: LocalPolicy, prompts: Sequence[Prompt], samples: int, longest: int, seed: int) -> list[list[str]]:

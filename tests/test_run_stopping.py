@@ -1,0 +1,81 @@
+"""Is a watched training that was killed, wherever it was, resumed to the same bytes?"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from test_run_goodhart import DRAW, LOOP, STOP, run, stopping
+
+from alignwright.run import stopping as watching
+from alignwright.run import training
+from alignwright.train.goodhart import Watch
+
+RLOO = f"{{by: rloo, {DRAW}, kl: 0.0, {STOP}}}"
+DPO = f"{{by: dpo, {LOOP}, epochs: 4, {STOP}}}"
+BEST = f"{{by: best_of_n, {DRAW.replace('epochs: 10', 'epochs: 3')}, {STOP.replace('few_vowels', 'vowels_but_short')}}}"
+KEPT, LOOKED = (Watch, "_keep", 1, True), (Watch, "_look", 2, True)
+PUT_BACK, SAVING, CLEARED = (Watch, "put_back", 1, True), (training, "save_adapter", 1, False), (training, "clear", 1, True)
+
+
+class Killed(BaseException):
+    """What no code of ours catches."""
+
+
+def left(runs: Path) -> dict[str, bytes]:
+    """All that the stage left behind, but for how long its steps took."""
+    (folder,) = runs.glob("*/stages/*-train.0.*")
+    found = {str(f.relative_to(folder)): f.read_bytes() for f in sorted(folder.rglob("*")) if f.is_file()}
+    steps = [json.loads(line) for line in found.pop("metrics.jsonl", b"").decode().splitlines()]
+    return found | {"metrics": json.dumps([{name: value for name, value in step.items() if name != "seconds"} for step in steps]).encode()}
+
+
+def dies_at(time: int, whole: Callable[..., Any], after: bool) -> Callable[..., Any]:
+    """The function, whose so-manyth call is the last thing that happens: before its work, or when it has done it."""
+    calls = 0
+
+    def call(*given: Any, **named: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls == time and not after:
+            raise Killed
+        result = whole(*given, **named)
+        if calls == time:
+            raise Killed
+        return result
+
+    return call
+
+
+@pytest.mark.parametrize(
+    ("stage", "kills"),
+    [
+        pytest.param(RLOO, [KEPT, LOOKED, PUT_BACK, SAVING, CLEARED], id="rloo"),  # gold turns
+        pytest.param(DPO, [LOOKED, SAVING], id="dpo"),  # it does not
+        pytest.param(BEST, [(watching, "hedged", 1, True), PUT_BACK], id="best_of_n"),  # nothing is learnt
+    ],
+)
+def test_wherever_it_was_killed_it_ends_with_the_same_bytes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stage: str, kills: list[tuple[Any, str, int, bool]]
+) -> None:
+    """Killed at one place after another, and resumed each time."""
+    path = stopping(tmp_path, stage)
+    run(path, "straight")
+    straight = left(tmp_path / "straight")
+    assert "looks.jsonl" in straight
+    assert ("stopped.json" in straight) == (stage != DPO)
+    assert not any("gold-peak" in name for name in straight)
+    for where, name, time, after in kills:
+        with monkeypatch.context() as patched:
+            patched.setattr(where, name, dies_at(time, getattr(where, name), after))
+            with pytest.raises(Killed):
+                run(path, "killed")
+        if (where, name) != CLEARED[:2]:
+            assert left(tmp_path / "killed") != straight  # the control: what is not finished is seen to differ
+    run(path, "killed")
+    resumed = left(tmp_path / "killed")
+    assert resumed.keys() == straight.keys()
+    assert [name for name in straight if resumed[name] != straight[name]] == []
