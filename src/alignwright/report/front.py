@@ -1,7 +1,7 @@
 """What was gained for what it cost, model by model?
 
-A small drawing over two claims: cost to the right, gain upwards, the start model at the origin, a diamond with both intervals for every
-trained model, and a line through those that none beats (`core.front`). Only numbers and fixed words are drawn; stages' names are escaped.
+A small drawing over two claims: cost to the right, gain upwards, the start model at the origin, a diamond with its name and both intervals for
+every trained model, and a line through those that none beats (`core.front`). Only numbers and fixed words are drawn; stages' names are escaped.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from alignwright.report.case import Case
 from alignwright.report.figures import Scale, around
 from alignwright.report.text import visible
 
-HEIGHT, PAD = 200, 12
+HEIGHT, PAD = 200, 16
 _EMPTY = Markup()
 
 
@@ -76,7 +76,11 @@ def _mark(across: Scale, up: Scale, point: Point, case: Case) -> Markup:
     if point.gain_low is not None and point.gain_high is not None:
         parts.append(_line(x, _y(up, point.gain_low), x, _y(up, point.gain_high), f"span {kind}"))
     dot = Markup('<svg x="{}" y="{:g}" overflow="visible"><path class="dot {}" d="M0-5 5 0 0 5-5 0Z"/></svg>').format(x, y, kind)
-    return Markup("<g><title>{}</title>{}{}</g>").format(_words(point), _EMPTY.join(parts), dot)
+    top = y - 5 if point.gain_high is None else _y(up, point.gain_high)
+    share = (point.tax - across.low) / (across.high - across.low)
+    anchor = "start" if share < 0.1 else "end" if share > 0.9 else "middle"
+    name = Markup('<text x="{}" y="{:g}" text-anchor="{}">{}</text>').format(x, top - 3, anchor, visible(point.name.removeprefix("train.")))
+    return Markup("<g><title>{}</title>{}{}{}</g>").format(_words(point), _EMPTY.join(parts), dot, name)
 
 
 def _words(point: Point) -> str:

@@ -70,11 +70,11 @@ def _stated(found: Mapping[Path, Sequence[Finding]], tax: str) -> tuple[float | 
 def _shown(rows: Sequence[Point], over: tuple[str, str], within: float | None, why_not: str) -> Table:
     shown = Table(box=None, pad_edge=False)
     for heading in ("model", f"gain: {over[0]}", f"cost: {over[1]}", ""):
-        shown.add_column(plain(heading), overflow="fold")
+        shown.add_column(plain(heading), overflow="fold", min_width=23 if ":" in heading else None)  # an interval in two lines is hard to read
     best = None if within is None else best_within(rows, within)
     on, bent = {p.name for p in front(rows)}, knee(rows)
     for point in sorted(rows, key=lambda p: p.tax):
-        said = ["on the front"] * (point.name in on) + ["knee"] * (point == bent) + ([f"best below {within:g}"] if point == best else [])
+        said = ["front"] * (point.name in on) + ["knee"] * (point == bent) + ([f"best below {within:g}"] if point == best else [])
         shown.add_row(*map(plain, (point.name, *_cells(point), ", ".join(said))))
     if best is None:
         shown.caption = plain(why_not or f"no model is shown to gain at a cost shown to be below {within:g}")
