@@ -115,7 +115,8 @@ def front(
 
     from alignwright.run.front import table
 
-    Console().print(table(runs, gain, tax, margin))
+    shown, wide = table(runs, gain, tax, margin), Console(width=1000)
+    Console(width=max(Console().width, wide.measure(shown).maximum)).print(shown)  # a number is never cut: a narrow window folds the line
 
 
 @app.command()

@@ -70,7 +70,7 @@ def _stated(found: Mapping[Path, Sequence[Finding]], tax: str) -> tuple[float | 
 def _shown(rows: Sequence[Point], over: tuple[str, str], within: float | None, why_not: str) -> Table:
     shown = Table(box=None, pad_edge=False)
     for heading in ("model", f"gain: {over[0]}", f"cost: {over[1]}", ""):
-        shown.add_column(plain(heading), overflow="fold", min_width=23 if ":" in heading else None)  # an interval in two lines is hard to read
+        shown.add_column(plain(heading), no_wrap=True)
     best = None if within is None else best_within(rows, within)
     on, bent = {p.name for p in front(rows)}, knee(rows)
     for point in sorted(rows, key=lambda p: p.tax):
