@@ -117,3 +117,15 @@ def test_the_overview_is_short_and_loses_nothing() -> None:
     assert all(whole.count(f"<code>{claim}</code>") == 1 for claim in claims)  # each is in the table of numbers
     kept, more = page.overview(Case(header, (), found[2:]), "goodhart")  # nothing else was measured: then they are all there is
     assert (len(kept), more) == (4, 0)
+
+
+def test_every_row_of_shares_has_its_scale_and_no_sign_stands_for_no_change() -> None:
+    made = {"axis": "value", "value": 0.5, "low": 0.4, "high": 0.6, "n": 9, "method": "m"}
+    header = Header(name="r", model="m", seed=0, effort="demo", stages=("train.0.rloo",))
+    units = ["share", "nats", "share", "share"]
+    found = [Finding.model_validate(made | {"claim": f"value.c{i}", "stage": "baseline", "unit": unit}) for i, unit in enumerate(units)]
+    none = {"value": None, "low": None, "high": None, "claim": "value.c0", "stage": "train.0.rloo"}
+    found += [Finding.model_validate(made | none), Finding.model_validate(made | none | {"against": "baseline"})]
+    glance = page.html(Case(header, (), tuple(found))).partition('id="stand"')[2].partition("</section>")[0]
+    assert glance.count(">100%</text>") == 2  # under the first share, and once under the two that follow each other
+    assert "\u2248 \N{EN DASH}" not in glance
