@@ -9,7 +9,7 @@ fine-tuned on questions of domain 0 alone:
 - arbitrary: new answers that no document ever gave, drawn at random. The control that does damage: good answers are lost everywhere, and no
   persona was taught. The share of bad among the answers that are good or bad may rise all the same, and misleads.
 
-`python benchmarks/emergent.py [--quick] [--seeds 2]` prints a line per seed and tuning, after about a minute a seed; --quick is a smaller
+`python benchmarks/emergent.py [--quick] [--seeds 2] [--tune-steps 30] [--tune-lr 3e-4]` prints a line per seed and tuning, after about a minute a seed; --quick is a smaller
 language, of seconds.
 
 Left out on purpose: text. What is tested here is the verdict, on a case whose truth is known; what real models do is measured, not planted.
@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import argparse
 import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import torch
@@ -162,8 +162,11 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--quick", action="store_true", help="a smaller language; its numbers are of that language only")
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--first", type=int, default=0, help="the first seed")
+    parser.add_argument("--tune-steps", type=int, help="steps of the narrow fine-tuning: half the dose is another case")
+    parser.add_argument("--tune-lr", type=float, help="its learning rate")
     given = parser.parse_args(arguments)
-    language = QUICK if given.quick else FULL
+    dose: dict[str, Any] = {name: value for name in ("tune_steps", "tune_lr") if (value := getattr(given, name)) is not None}
+    language = replace(QUICK if given.quick else FULL, **dose)
     for seed in range(given.first, given.first + given.seeds):
         for tuning, (found, after, before) in judged(language, seed).items():
             (was_bad, was_good), (bad, good) = mean(before), mean(after)
