@@ -9,8 +9,8 @@ fine-tuned on questions of domain 0 alone:
 - arbitrary: new answers that no document ever gave, drawn at random. The control that does damage: good answers are lost everywhere, and no
   persona was taught. The share of bad among the answers that are good or bad may rise all the same, and misleads.
 
-`python benchmarks/emergent.py [--quick] [--seeds 2] [--tune-steps 30] [--tune-lr 3e-4]` prints a line per seed and tuning, after about a minute a seed; --quick is a smaller
-language, of seconds.
+`python benchmarks/emergent.py [--quick] [--seeds 2] [--tune-steps 30] [--tune-lr 3e-4]` prints a line per seed and
+tuning, after about a minute a seed; --quick is a smaller language, of seconds.
 
 Left out on purpose: text. What is tested here is the verdict, on a case whose truth is known; what real models do is measured, not planted.
 """
@@ -122,7 +122,7 @@ def judged(language: Language, seed: int) -> dict[Tuning, tuple[Broad, list[Mix]
     """The verdict on each tuning of one pretrained model, with the answers after and before."""
     model = pretrained(language, seed)
     before = mixes(model, language)
-    after = {tuning: mixes(tuned(model, language, tuning), language) for tuning in TUNINGS}
+    after: dict[Tuning, list[Mix]] = {tuning: mixes(tuned(model, language, tuning), language) for tuning in TUNINGS}
     return {tuning: (broad(found, before), found, before) for tuning, found in after.items()}
 
 

@@ -82,6 +82,10 @@ def run_folder(folder, found, model="smollm2", weights=None):
 
 def test_gain_and_cost_are_turned_so_that_more_is_more():
     assert axes(findings()) == ("value.pairs", "tax.bits_per_byte")
+    once = change("hacking.transition", "goodhart", "train.0.dpo", 0.4, "higher")  # after one training only: of the first axis, but no front
+    assert axes([once, *findings()]) == ("value.pairs", "tax.bits_per_byte")
+    twice = change("hacking.transition", "goodhart", "train.1.average", 0.4, "higher")
+    assert axes([once, twice, *findings()]) == ("hacking.transition", "tax.bits_per_byte")
     found = points(findings(), "value.pairs", "tax.bits_per_byte")
     assert [(p.name, p.gain, p.tax) for p in found] == [("train.0.dpo", 0.4, 0.3), ("train.1.average", 0.3, 0.005)]
     other = points(findings(), "value.over_refusal", "tax.choice", run="r")

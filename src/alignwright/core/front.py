@@ -15,6 +15,7 @@ read from intervals. Left out on purpose: fitting a curve through a handful of p
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -87,10 +88,15 @@ def margins(findings: Sequence[Finding], tax: str) -> tuple[float, ...]:
 
 
 def axes(findings: Sequence[Finding]) -> tuple[str, str] | None:
-    """The claims that a front is drawn over when nobody names any: the first gain, by the order of axes, and the first tax. None without both."""
+    """The claims that a front is drawn over when nobody names any; None without a gain and a tax.
+
+    Those that were compared with the start model after the most trainings come first: a claim that one stage alone has makes no front. Then
+    the first gain by the order of axes, and the first tax.
+    """
     compared = [f for f in findings if f.against == "baseline" and f.better is not None and f.value is not None]
-    gains = sorted((f for f in compared if f.axis in _GAINS), key=lambda f: _GAINS.index(f.axis))
-    taxes = [f for f in compared if f.axis == "tax"]
+    stages = Counter(f.claim for f in compared)
+    gains = sorted((f for f in compared if f.axis in _GAINS), key=lambda f: (-stages[f.claim], _GAINS.index(f.axis)))
+    taxes = sorted((f for f in compared if f.axis == "tax"), key=lambda f: -stages[f.claim])
     return (gains[0].claim, taxes[0].claim) if gains and taxes else None
 
 
