@@ -49,6 +49,20 @@ def test_a_new_adapter_changes_nothing_and_depends_on_its_seed(folder: Path) -> 
     assert len(same) == 2 * 7 * 2, "two matrices at each of seven linear layers of two blocks"
 
 
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_what_adds_zeros_is_left_out_without_a_gradient_and_not_a_bit_differs(folder: Path, dtype: str) -> None:
+    policy = load(folder, dtype=dtype)
+    add_lora(policy, rank=3, seed=1)
+    with torch.no_grad():
+        silent = logp(policy)
+    assert torch.equal(logp(policy).detach(), silent)
+    moved = trained(folder, dtype)  # the control: an adapter that adds something is heard without a gradient too
+    with torch.no_grad():
+        heard = logp(moved)
+    assert torch.equal(logp(moved).detach(), heard)
+    assert not torch.equal(heard, silent)
+
+
 def test_the_fused_layer_is_pefts_own_value_and_gradient(folder: Path) -> None:
     policy, plain = trained(folder), trained(folder)
     for layer in plain.model.modules():

@@ -144,9 +144,17 @@ def fields_at(loc: Loc) -> list[str]:
     if not loc:
         return list(Experiment.model_fields)
     head = str(loc[0])
-    if len(loc) >= 3 and head in KINDS:
-        return list(KINDS[head][str(loc[2])].model_fields)
-    return list(_PARTS[head].model_fields)
+    in_stage = len(loc) >= 3 and head in KINDS
+    part = KINDS[head][str(loc[2])] if in_stage else _PARTS[head]
+    for name in loc[3 if in_stage else 1 :]:  # into a knob that is a mapping itself, such as stop
+        part = _inner(part, str(name)) or part
+    return list(part.model_fields)
+
+
+def _inner(part: type[BaseModel], knob: str) -> type[BaseModel] | None:
+    field = part.model_fields.get(knob)
+    kinds = (field.annotation, *get_args(field.annotation)) if field is not None else ()
+    return next((kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)), None)
 
 
 def seen(value: Any) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from alignwright.core.numbers import final_number
 from alignwright.core.records import Record
@@ -101,6 +101,11 @@ class MathItem(Item):
 
     question: Text
     answer: Text
+
+    @field_validator("answer", mode="before")
+    @classmethod
+    def _number_as_text(cls, answer: object) -> object:
+        return str(answer) if isinstance(answer, int | float) and not isinstance(answer, bool) else answer
 
     @property
     def solution(self) -> str:

@@ -145,10 +145,14 @@ def _files(experiment: Experiment) -> Iterator[effects.Problem]:
     rules += [(("measure", at, stage.by, knob), name) for at, stage in enumerate(experiment.measure) for knob, name in measured_by(stage)]
     rules = [(loc, name) for loc, name in rules if name not in BUILT_IN]
     for loc, name in [*(pair for pair in named if pair not in rules), *rules]:
-        if (loc, name) in rules and ":" in name:
+        wanted = ("alignment", "coherence") if loc[0] == "measure" and loc[-1] == "judge" else ()
+        if (loc, name) in rules and name.endswith(".py"):
+            yield loc, f"{name!r} names a file alone; write {name}:function"
+        elif (loc, name) in rules and ":" in name:
             name, _, function = name.rpartition(":")
             if not function.isidentifier():
                 yield loc, f"{function!r} is no function's name; write module_or_file.py:function"
+            wanted = (function,)
             if not name.endswith(".py"):
                 continue  # a module is imported when the run begins
         if name.startswith(HUB):
@@ -156,6 +160,8 @@ def _files(experiment: Experiment) -> Iterator[effects.Problem]:
         path = experiment.path(name)
         if not path.is_file():
             yield loc, _absent(path)
+            continue
+        yield from ((loc, said) for said in (lacks(path, function) for function in wanted if function.isidentifier()) if said)
 
 
 def _absent(path: Path) -> str:
