@@ -50,6 +50,11 @@ MEASURES = "instruction, intent, value, tax, reward, emergent, goodhart, hacking
     ("old", "new", "line"),
     [
         ("  beta: 0.2", "  betta: 0.2", "14: train.1.dpo.betta: no such field; did you mean 'beta'?"),
+        (
+            "  beta: 0.2",
+            "  stop: {by: goodhart, gold: r.yaml, prompts: held.jsonl, alfa: 0.2}",
+            "14: train.1.dpo.stop.alfa: no such field; did you mean 'alpha'?",
+        ),
         ("seed: 7", "sede: 7", "2: sede: no such field; did you mean 'seed'?"),
         ("seed: 7", "seed: '7'", "2: seed: wanted a whole number, saw the text '7'"),
         ("seed: 7", "seed: yes", "2: seed: wanted a whole number, saw the text 'yes'"),

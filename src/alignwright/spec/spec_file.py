@@ -18,6 +18,7 @@ from alignwright.spec import bounded, constitution, effects, explain, models, po
 from alignwright.spec.emergent import EmergentMeasure
 from alignwright.spec.errors import Loc, SpecError, did_you_mean, dotted
 from alignwright.spec.experiment import HUB, Experiment
+from alignwright.spec.functions import lacks
 from alignwright.spec.positions import Document
 from alignwright.spec.stages import Contrast, Critique, Deliberate, JudgeVote, Rules, Suite, measured_by
 from alignwright.spec.training import BUILT_IN, Pretrain, Rollout, Sft, files_of_sft, judges, stop_of
