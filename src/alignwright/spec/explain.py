@@ -144,9 +144,8 @@ def fields_at(loc: Loc) -> list[str]:
     if not loc:
         return list(Experiment.model_fields)
     head = str(loc[0])
-    in_stage = len(loc) >= 3 and head in KINDS
-    part = KINDS[head][str(loc[2])] if in_stage else _PARTS[head]
-    for name in loc[3 if in_stage else 1 :]:  # into a knob that is a mapping itself, such as stop
+    part, within = (KINDS[head][str(loc[2])], loc[3:]) if len(loc) >= 3 and head in KINDS else (_PARTS[head], loc[1:])
+    for name in within:  # into a knob that is a mapping itself, such as stop
         part = _inner(part, str(name)) or part
     return list(part.model_fields)
 
