@@ -193,6 +193,10 @@ def test_a_mistake_in_a_spec_is_a_line_that_points_and_exit_code_two(project: Pa
         assert done.stderr == "--set train.1.betta=0.2: train.1.dpo.betta: no such field; did you mean 'beta'?\n"
 
 
+def test_the_version_is_told() -> None:
+    assert alignwright("--version").stdout.startswith("alignwright 0.")
+
+
 def test_an_interrupt_says_how_to_go_on(project: Path, tmp_path: Path) -> None:
     command = [SCRIPT, "align", project, "--runs", tmp_path / "runs"]
     process = subprocess.Popen(

@@ -152,6 +152,7 @@ def test_all_weights_are_trained_and_saved_with_rank_0(tmp_path: Path) -> None:
         (["{by: grpo, reward: feedback, samples: 1}"], "compares the replies to one prompt"),
         (["{by: rloo, reward: rule.py:score, samples: 2, kl_form: 'loss:k1'}"], "its gradient is zero in expectation"),
         (["{by: rloo, reward: rule.py:score, samples: 2, cost_limit: 1.0}"], "has no effect without 'cost'"),
+        (["{by: rloo, reward: rule.py:score, samples: 2, kl: 0, kl_form: reward:k2}"], "kl_form: has no effect: kl is 0"),
         (["{by: rloo, reward: nowhere.py:score, samples: 2}"], "there is no file"),
         (["{by: rloo, reward: rule.py:score, samples: 2, mix: 0.1}"], "need each other"),
         (["{by: best_of_n, reward: rule.py:score, quantile: 0.01}"], "is less than one: give samples, too"),

@@ -15,6 +15,7 @@ from typing import Annotated
 
 import typer
 
+from alignwright import __version__
 from alignwright.spec.errors import SpecError
 
 app = typer.Typer(
@@ -31,6 +32,19 @@ Run = Annotated[Path, typer.Argument(help="A run folder.", exists=True, file_oka
 Set = Annotated[list[str] | None, typer.Option("--set", help="Override a knob: train.1.beta=0.2. May be given more than once.")]
 Runs = Annotated[Path, typer.Option(help="The folder that run folders go into.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Print stages, what is cached, tokens, minutes and memory; do nothing.")]
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"alignwright {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def common(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False,
+) -> None:
+    """Align a language model to what you meant, and find out whether it worked."""
 
 
 @app.command()
@@ -98,7 +112,10 @@ def diff(a: Run, b: Run) -> None:
     from alignwright.run.compare import compare, spec_changes
 
     console, table = Console(), compare(a, b)
-    for knob, left, right in spec_changes(a, b):
+    changes = spec_changes(a, b)
+    if not changes:
+        console.print("no knob differs")
+    for knob, left, right in changes:
         console.print(f"{knob}: {left} -> {right}", markup=False, highlight=False)
     console.print(table)
 
@@ -143,7 +160,7 @@ def worlds(
     from rich.console import Console
 
     if missing := [name for name in ("gymnasium", "chess") if importlib.util.find_spec(name) is None]:
-        raise ImportError(f"the worlds need {' and '.join(missing)}, not installed here: pip install 'alignwright[worlds]'")
+        raise ImportError(f"the worlds need {' and '.join(missing)}, not installed here: pip install {' '.join(missing)}")
     from alignwright.worlds import show
 
     console = Console()

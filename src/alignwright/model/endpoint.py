@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 KEY = "OPENAI_API_KEY"
-INSTALL = "pip install 'alignwright[endpoint]'"
+INSTALL = "pip install openai"
 
 
 class EndpointError(RuntimeError):

@@ -62,7 +62,7 @@ def align(request: Request, view: View) -> Path:
     checked = check(request.spec, request.overrides)
     experiment, jobs, folder = prepare(request)
     with only_one(folder):
-        view.say(f"{experiment.name}: {len(jobs)} stages into {folder} ({threads} threads)")
+        view.say(f"{experiment.name}: {len(jobs)} stages into {folder} ({threads} thread{'s' * (threads != 1)})")
         _write_spec(experiment, request, folder, threads)
         if checked.rejected:
             write_rejected(folder / "rejected.jsonl", checked.rejected)

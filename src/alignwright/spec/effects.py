@@ -133,7 +133,7 @@ def _training(experiment: Experiment) -> Iterator[Problem]:
             yield from _judged(experiment, (*loc, knob), name, experiment.train[:place])
     for place, stage in enumerate(experiment.measure):
         if isinstance(stage, WorldMeasure) and (package := missing(stage)):
-            yield ("measure", place, stage.by, "world"), f"{stage.world} needs {package}, which is not installed: pip install 'alignwright[worlds]'"
+            yield ("measure", place, stage.by, "world"), f"{stage.world} needs {package}, which is not installed: pip install {package}"
         for knob, name in measured_by(stage):
             yield from _judged(experiment, ("measure", place, stage.by, knob), name, experiment.train)
 
@@ -152,6 +152,8 @@ def _sampled(experiment: Experiment, loc: Loc, stage: Sampling) -> Iterator[Prob
     if isinstance(stage, Rollout):
         if stage.kl_form == "loss:k1":
             yield (*loc, "kl_form"), "loss:k1 has no effect: its gradient is zero in expectation; use reward:k1 or loss:k2 (both KL(policy || start))"
+        if "kl_form" in stage.model_fields_set and stage.kl == 0.0 and stage.kl_target is None:
+            yield (*loc, "kl_form"), "has no effect: kl is 0, so the divergence is only measured"
         if stage.kl_target is not None and stage.kl == 0.0:
             yield (*loc, "kl_target"), "has no effect: kl is 0, and an adaptive weight is a multiple of it"
         if stage.cost is None and "cost_limit" in stage.model_fields_set:

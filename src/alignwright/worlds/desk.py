@@ -142,7 +142,7 @@ def desks(world: str, episodes: int) -> list[Desk]:
             try:
                 from alignwright.worlds.tampered_chess import FAIR, STARTS, Game
             except ImportError as error:
-                raise ImportError(f"the world tampered_chess needs {error.name}, which is not installed: pip install 'alignwright[worlds]'") from None
+                raise ImportError(f"the world tampered_chess needs {error.name}, which is not installed: pip install {error.name}") from None
             starts = [*STARTS.items(), ("a fair game", FAIR)]
             return [ChessDesk(starts[i % len(starts)][0], Game(starts[i % len(starts)][1])) for i in range(episodes)]
         case _:
