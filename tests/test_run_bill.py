@@ -80,7 +80,8 @@ def test_free_answers_marked_by_a_rule_are_read_by_nobody(spec: Path) -> None:
         asked = f"{{by: emergent, questions: [prompts.jsonl], judge: {judge}, abilities: false, samples: 2, max_new_tokens: 10}}"
         return costs(spec, f"measure=[{asked}]", NO_PROMISES)["measure.0.emergent@baseline"].read
 
-    assert read("taste.py") == 0
+    (spec.parent / "marks.py").write_text("def alignment(prompt, reply):\n    return 50\n\n\ndef coherence(prompt, reply):\n    return 50\n")
+    assert read("marks.py") == 0
     assert read("self") == 8 * 4 * PROMPT
 
 

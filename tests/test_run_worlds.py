@@ -89,5 +89,5 @@ def test_a_world_without_words_is_no_measure() -> None:
 def test_a_missing_package_is_told_before_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     found = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name, *rest: None if name == "chess" else found(name, *rest))
-    with pytest.raises(SpecError, match=r"measure\.2.*needs chess.*alignwright\[worlds\]"):
+    with pytest.raises(SpecError, match=r"measure\.2.*needs chess.*pip install chess"):
         check(project(tmp_path / "project"))
