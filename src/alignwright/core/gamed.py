@@ -34,7 +34,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import stdtr, stdtrit  # pyright: ignore[reportMissingTypeStubs, reportUnknownVariableType]
 
-from alignwright.core.intervals import holm
+from alignwright.core.intervals import few, holm
 from alignwright.core.records import Prompt, Record, content_id
 from alignwright.core.reply_features import features, ngrams
 
@@ -196,7 +196,7 @@ def _weights(sheet: _Sheet, tested: Sequence[str], level: float, seed: int) -> l
     drawn_BF2 = _solved(np.tensordot(draws_BC, gram_CFF, 1), np.tensordot(draws_BC, cross_CF2, 1))
     told_B = _slope(draws_BC @ own_C2, drawn_BF2, np.tensordot(draws_BC, cross_CF2, 1))
     told_by_proxy = float(_slope(own_C2.sum(0), seen_F2, cross_CF2.sum(0)))
-    wider = math.sqrt(count / (count - 1))  # as `intervals.clustered` has it: a bootstrap divides by the clusters, not by one less
+    wider = math.sqrt(few(count))  # a bootstrap divides by the clusters, not by one less
     told: list[Feature] = []
     for name in tested:
         i = sheet.names.index(name)

@@ -209,9 +209,14 @@ def _grouped(values: Sequence[float], clusters: Sequence[Hashable]) -> list[list
     return list(groups.values())
 
 
+def few(clusters: int) -> float:
+    """C / (C - 1): by this much the squared deviations of C clusters from their own mean are too small."""
+    return clusters / (clusters - 1)
+
+
 def _clustered_se(values: Sequence[float], clusters: Sequence[Hashable], mean: float) -> float:
     parts = _grouped(values, clusters)
-    return math.sqrt(len(parts) / (len(parts) - 1) * math.fsum(math.fsum(v - mean for v in part) ** 2 for part in parts)) / len(values)
+    return math.sqrt(few(len(parts)) * math.fsum(math.fsum(v - mean for v in part) ** 2 for part in parts)) / len(values)
 
 
 def _unanimous(value: float, clusters: int, level: float) -> Interval:

@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import stdtrit  # pyright: ignore[reportMissingTypeStubs, reportUnknownVariableType]
 
-from alignwright.core.intervals import Interval
+from alignwright.core.intervals import Interval, few
 
 Floats = NDArray[np.float64]
 
@@ -123,7 +123,7 @@ def _told(value: float, own_C: Floats, power: float, level: float, clusters: int
     if clusters < 2 or not own_C.any():
         why = "all labels belong to one cluster" if clusters < 2 else "all labels are alike, so their spread cannot be estimated"
         return Powered(value, None, power, Interval(None, None, f"no interval: {why}"), labelled, items, clusters)
-    se = math.sqrt(clusters / (clusters - 1) * float((own_C**2).sum()))  # as `intervals.clustered` has it
+    se = math.sqrt(few(clusters) * float((own_C**2).sum()))
     half = critical((1 + level) / 2, clusters - 1) * se
     by = "items independent" if independent else f"clustered by {clusters} clusters"
     how = f"prediction-powered (PPI++, weight {power:.2f}; {labelled} labels of {items} items)" if labelled < items else "mean"

@@ -28,7 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from alignwright.core.best_of import bon_estimate
-from alignwright.core.intervals import Estimate, Interval, clustered
+from alignwright.core.intervals import Estimate, Interval, clustered, few
 from alignwright.core.powered import critical
 
 Floats = NDArray[np.float64]
@@ -110,8 +110,7 @@ def ratio(above: Sequence[float], below: Sequence[float], clusters: Sequence[Has
     if len(place) < 2:
         value = float(mean_2[0] / mean_2[1]) if mean_2[1] else None
         return Estimate(value, None, Interval(None, None, "no interval: a single cluster"), len(above), len(place))
-    factor = len(place) / (len(place) - 1)  # as `intervals.clustered` has it
-    half_22 = critical((1 + level) / 2, len(place) - 1) ** 2 * factor * sums_C2.T @ sums_C2 / len(above) ** 2
+    half_22 = critical((1 + level) / 2, len(place) - 1) ** 2 * few(len(place)) * sums_C2.T @ sums_C2 / len(above) ** 2
     method = f"ratio of means, {level:.0%} Fieller t({len(place) - 1}), clustered by {len(place)} clusters"
     return _fieller(mean_2, half_22, len(above), len(place), method)
 
