@@ -61,9 +61,13 @@ def yaml_values(root: Any, file: str) -> None:
 
 def yaml_data(source: str, file: str) -> Any:
     """Plain YAML data. SpecError for too many values; errors of YAML itself (yaml.YAMLError, ValueError, RecursionError) are left to the caller."""
-    node: Any = yaml.compose(source, yaml.SafeLoader)
-    yaml_values(node, file)
-    return yaml.safe_load(source)
+    loader: Any = yaml.SafeLoader(source)
+    try:
+        node: Any = loader.get_single_node()
+        yaml_values(node, file)
+        return None if node is None else loader.construct_document(node)
+    finally:
+        loader.dispose()
 
 
 def data(path: Path) -> bytes:
