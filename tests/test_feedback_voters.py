@@ -129,9 +129,9 @@ def test_a_rule_that_cannot_tell_says_nothing(tmp_path):
     ("text", "message"),
     [
         ("- {check: no:such}", r"rules\.yaml: rule 1: .*no:such"),
-        (COMMA + "- {check: 'punctuation:no_comma', wieght: 2}", r"rule 2: wieght: Extra inputs"),
+        (COMMA + "- {check: 'punctuation:no_comma', wieght: 2}", r"rule 2: wieght: no such field; did you mean 'weight'"),
         ("- {check: 'punctuation:no_comma', weight: -1}", r"rule 1: weight: .*greater than 0"),
-        ("check: punctuation:no_comma", r"must be a list of rules.*but is dict"),
+        ("check: punctuation:no_comma", r"must be a list of rules.*but is a mapping"),
         ("", "but is empty"),
         ("- {check: [", "cannot be read"),
     ],

@@ -89,7 +89,7 @@ BAD_ROWS = [
     ({"prompt": Q, "chosen": GOOD}, "no column 'rejected'"),
     ({"prompt": Q, "chosen": GOOD, "rejected": " "}, "'rejected' is empty"),
     ({"prompt": Q, "chosen": GOOD, "rejected": GOOD + " "}, "chosen and rejected are the same"),
-    ({"prompt": Q, "chosen": 3, "rejected": BAD}, "'chosen' should be text, saw int"),
+    ({"prompt": Q, "chosen": 3, "rejected": BAD}, "'chosen' should be text, saw the number 3"),
     ({"prompt": Q, "chosen": f"{Q} {GOOD}", "rejected": BAD}, "the prompt is repeated at the head of 'chosen'"),
     ({"prompt": [assistant("x")], "chosen": GOOD, "rejected": BAD}, "a prompt ends with the user's turn"),
     ({"prompt": [{"role": "usr", "content": "x"}], "chosen": GOOD, "rejected": BAD}, "did you mean 'user'"),
@@ -132,7 +132,7 @@ def test_bytes_that_are_no_text_and_text_that_is_no_json(tmp_path: Path) -> None
     [
         ("p.jsonl", b'{"query": "x", "answer": "y"}\n', "cannot tell the format from the columns query, answer; known: chosen"),
         ("p.jsonl", b"", "has no rows"),
-        ("p.json", b'{"a": 1}', "a list of objects, saw dict"),
+        ("p.json", b'{"a": 1}', "a list of objects, saw a mapping"),
         ("p.csv", b'prompt,chosen\n"a', "not valid CSV"),
         ("p.jsonl.gz", b"no", "cannot be read"),
         ("p.xls", b"", "cannot tell the kind of file"),
@@ -215,7 +215,7 @@ def test_items_are_strict(tmp_path: Path) -> None:
     assert "the same answer" in reasons(OpinionItem, opinion, opinion | {"wrong": "A"})[0]
     meant = {"prompt": "p", "meant": "m", "literal": "l"}
     wrong = reasons(MeantItem, meant, meant | {"literal": "m"}, meant | {"meent": "x"})
-    assert wrong == ["meant and literal are the same reply", "meent: no such field"]
+    assert wrong == ["meant and literal are the same reply", "meent: no such field; did you mean 'meant'?"]
     choice = {"question": "q", "choices": ["a", "b"], "answer": 1}
     wrongs: list[dict[str, object]] = [{"answer": 2}, {"answer": -1}, {"answer": True}, {"choices": ["a", "a"]}, {"choices": ["a"]}]
     assert len(reasons(ChoiceItem, choice, *(choice | wrong for wrong in wrongs))) == len(wrongs)

@@ -24,7 +24,7 @@ def test_worked_examples_are_checked_with_the_other_files(tmp_path: Path) -> Non
     ("row", "said"),
     [
         (ROW | {"critique": ""}, "worked.jsonl:2: critique: is empty"),
-        ({"prompt": "P", "reply": "R", "critique": "C"}, "worked.jsonl:2: revision: missing"),
+        ({"prompt": "P", "reply": "R", "critique": "C"}, "worked.jsonl:2: revision: required, but missing"),
         (ROW | {"principle": "be_kindd"}, "did you mean 'be_kind'?"),
         (ROW | {"principle": "do_not_lie"}, "none of this stage's"),
     ],

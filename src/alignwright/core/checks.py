@@ -14,6 +14,7 @@ from __future__ import annotations
 import difflib
 import inspect
 import json
+import math
 import operator
 import re
 from collections.abc import Callable, Mapping
@@ -59,7 +60,7 @@ def _argument(check_name: str, key: str, value: object) -> object:
         return ValueError(f"check {check_name!r}: {key} must be {wanted}, not {value!r}")
 
     if key in _COUNTS:
-        if isinstance(value, bool) or not isinstance(value, int | float) or value != int(value) or value < 0:
+        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value != int(value) or value < 0:
             raise wrong("a whole number of 0 or more")
         return int(value)
     if key in _LISTS:

@@ -15,7 +15,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -29,6 +29,7 @@ from alignwright.core.records import Comparison, Prompt, Record, Vote
 from alignwright.feedback.votes import pairs_of
 from alignwright.spec import bounded
 from alignwright.spec.errors import SpecError
+from alignwright.spec.wording import of_a_row, seen
 
 RuleFunction = Callable[[str, str], float | bool | None]
 
@@ -154,20 +155,14 @@ def read_rules(path: Path) -> tuple[Rule, ...]:
     except (OSError, yaml.YAMLError) as error:
         raise RuleError(f"{path}: cannot be read: {error}") from error
     if not isinstance(rows, list) or not rows:
-        raise RuleError(f"{path}: must be a list of rules such as '- check: <name>', but is {'empty' if not rows else type(rows).__name__}")
+        raise RuleError(f"{path}: must be a list of rules such as '- check: <name>', but is {'empty' if not rows else seen(rows)}")
     found: list[Rule] = []
     for number, row in enumerate(rows, start=1):
         try:
             found.append(Rule.model_validate(row))
         except ValidationError as error:
-            raise RuleError(f"{path}: rule {number}: {_what_is_wrong(error)}") from error
+            raise RuleError(f"{path}: rule {number}: {of_a_row(error, Rule.model_fields)}") from error
     return tuple(found)
-
-
-def _what_is_wrong(error: ValidationError) -> str:
-    first: Mapping[str, Any] = error.errors()[0]
-    place = ".".join(str(part) for part in first["loc"])
-    return f"{place}: {first['msg']}" if place else str(first["msg"])
 
 
 def _function(source: str, folder: Path) -> RuleFunction:

@@ -11,6 +11,7 @@ from typing import Any, cast, get_args
 
 from alignwright.core.records import Conversation, Message, Role
 from alignwright.spec.errors import did_you_mean
+from alignwright.spec.wording import seen
 
 _TURN = re.compile(r"\n\n(Human|Assistant):")
 _ROLES = get_args(Role)
@@ -28,7 +29,7 @@ def text(value: Any, column: str) -> str:
     if value is None:
         raise RowError(f"no column {column!r}")
     if not isinstance(value, str):
-        raise RowError(f"{column!r} should be text, saw {type(value).__name__}")
+        raise RowError(f"{column!r} should be text, saw {seen(value)}")
     if not value.strip():
         raise RowError(f"{column!r} is empty")
     return value
@@ -44,14 +45,16 @@ def messages(value: Any, column: str) -> tuple[Message, ...]:
 
 def _message(value: Any, column: str) -> Message:
     if not isinstance(value, dict):
-        raise RowError(f"{column!r} should hold messages with role and content, saw {type(value).__name__}")
+        raise RowError(f"{column!r} should hold messages with role and content, saw {seen(value)}")
     item = cast("dict[str, Any]", value)
     role = item.get("role", item.get("from"))
     content = item.get("content", item.get("value"))
+    if role is None:
+        raise RowError(f"a message in {column!r} has no 'role'; choose from {', '.join(_ROLES)}")
     if not isinstance(role, str) or _ALIASES.get(role, role) not in _ROLES:
-        raise RowError(f"a message in {column!r} has the role {role!r}; {did_you_mean(str(role), _ROLES)}")
+        raise RowError(f"a message in {column!r} has as its role {seen(role)}; {did_you_mean(str(role), _ROLES)}")
     if not isinstance(content, str):
-        raise RowError(f"a message in {column!r} should have text as its content, saw {type(content).__name__}")
+        raise RowError(f"a message in {column!r} should have text as its content, saw {seen(content)}")
     if not content.strip():
         raise RowError(f"a message of the {role} in {column!r} is empty")
     return Message(role=cast("Role", _ALIASES.get(role, role)), content=content)
@@ -73,9 +76,9 @@ def transcript(value: str, column: str) -> tuple[Message, ...]:
 def prompt(columns: dict[str, Any]) -> Conversation:
     """The conversation to be answered: 'prompt' as text or messages, 'messages', 'conversations', or 'instruction' with 'input'."""
     if columns.get("instruction") is not None and columns.get("prompt") is None:
-        given = columns.get("input") or ""
+        given = "" if columns.get("input") is None else columns["input"]
         asked = text(columns["instruction"], "instruction")
-        found = (Message(role="user", content=f"{asked}\n\n{text(given, 'input')}" if given else asked),)
+        found = (Message(role="user", content=f"{asked}\n\n{text(given, 'input')}" if given != "" else asked),)
     else:
         column = next((name for name in ("prompt", "messages", "conversations") if columns.get(name) is not None), "prompt")
         value = columns.get(column)
@@ -86,7 +89,9 @@ def prompt(columns: dict[str, Any]) -> Conversation:
         else:
             found = (Message(role="user", content=text(value, column)),)
     system = columns.get("system")
-    if isinstance(system, str) and system.strip() and found[0].role != "system":
+    if system is not None and not isinstance(system, str):
+        raise RowError(f"'system' should be text, saw {seen(system)}")
+    if system and system.strip() and found[0].role != "system":
         found = (Message(role="system", content=system), *found)
     if found[-1].role not in ("user", "tool"):
         raise RowError(f"a prompt ends with the user's turn, this one with the {found[-1].role}'s")

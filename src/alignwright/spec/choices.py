@@ -23,11 +23,13 @@ from pathlib import Path
 from typing import Any, cast
 
 from alignwright.spec import bounded
+from alignwright.spec.chat import RowError
 from alignwright.spec.errors import SpecError
 from alignwright.spec.items import ChoiceItem
 from alignwright.spec.reading import Columns, Read
 from alignwright.spec.rows import Raw, raw_rows
 from alignwright.spec.sources import read_items
+from alignwright.spec.wording import seen
 
 LETTERS = "ABCDEF"
 UNPACKED = 64 * 2**20  # bytes; MMLU has 7 million
@@ -75,7 +77,7 @@ def _known(raw: Raw, labels: list[str] | None) -> Raw:
             return _raw(raw, _arc(columns))
         if "subject" in columns and "topic" not in columns:
             return _raw(raw, {"topic": columns["subject"], **{k: v for k, v in columns.items() if k != "subject"}})
-    except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
+    except RowError as error:
         return Raw(raw.number, None, f"cannot be read as a question with choices: {error}", raw.text)
     return raw
 
@@ -87,21 +89,39 @@ def _raw(raw: Raw, columns: Columns) -> Raw:
 def _piqa(columns: Columns, labels: list[str] | None, number: int) -> Columns:
     if "label" in columns:
         label = columns["label"]
-    elif labels is not None:
-        label = labels[number - 1]
+    elif labels is None:
+        raise RowError("no 'label', and no file of labels beside it (FILE-labels.lst)")
+    elif number > len(labels):
+        raise RowError(f"the file of labels beside it has {len(labels)} labels, and none for this row")
     else:
-        raise ValueError("no 'label', and no file of labels beside it (FILE-labels.lst)")
+        label = labels[number - 1]
+    if isinstance(label, bool) or (label not in (0, 1) and str(label).strip() not in ("0", "1")):
+        raise RowError(f"'label' should be 0 (sol1 is right) or 1 (sol2), saw {seen(label)}")
     return {"question": columns["goal"], "choices": [columns["sol1"], columns["sol2"]], "answer": int(label)}
 
 
 def _arc(columns: Columns) -> Columns:
-    given: Any = columns["choices"]
-    if not isinstance(given, dict):
-        given = {part: [choice[part] for choice in given] for part in ("text", "label")}
-    held = cast("dict[str, list[str]]", given)
-    if columns["answerKey"] not in held["label"]:
-        raise ValueError(f"the answer {columns['answerKey']!r} is none of {', '.join(held['label'])}")
-    return {"question": columns["question"], "choices": list(held["text"]), "answer": held["label"].index(columns["answerKey"])}
+    texts, labels = _arc_choices(columns.get("choices"))
+    key = columns["answerKey"]
+    if key not in labels:
+        raise RowError(f"the answer should be one of {', '.join(labels)}, saw {seen(key)}")
+    return {"question": columns.get("question"), "choices": texts, "answer": labels.index(key)}
+
+
+def _arc_choices(given: Any) -> tuple[list[Any], list[str]]:
+    """The texts and the labels of choices, given as two lists or as a list of both together."""
+    if isinstance(given, dict):
+        held = cast("dict[str, Any]", given)
+        texts, labels = held.get("text"), held.get("label")
+    else:
+        each = cast("list[Any]", given) if isinstance(given, list) else [given]
+        parts = [cast("dict[str, Any]", choice) if isinstance(choice, dict) else dict[str, Any]() for choice in each]
+        texts, labels = [part.get("text") for part in parts], [part.get("label") for part in parts]
+    if not (isinstance(texts, list) and isinstance(labels, list) and len(cast("list[Any]", texts)) == len(cast("list[Any]", labels))):
+        raise RowError("'choices' should hold 'text' and 'label', two lists of one length")
+    if not all(isinstance(part, str) for part in (*cast("list[Any]", texts), *cast("list[Any]", labels))):
+        raise RowError(f"each of the 'choices' should have a text and a label, saw {seen(given)}")
+    return cast("list[Any]", texts), cast("list[str]", labels)
 
 
 def _zipped(path: Path) -> Iterator[Raw]:

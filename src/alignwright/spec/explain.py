@@ -15,6 +15,7 @@ from alignwright.spec.experiment import Experiment, Intent
 from alignwright.spec.positions import Document
 from alignwright.spec.stages import AnyFeedback, AnyMeasure, Attack, Collect, Pooled
 from alignwright.spec.training import AnyTrain
+from alignwright.spec.wording import said, seen
 
 
 def _by_name(kinds: tuple[type[BaseModel], ...]) -> dict[str, type[BaseModel]]:
@@ -29,17 +30,6 @@ KINDS: dict[str, dict[str, type[BaseModel]]] = {
 }
 _PARTS: dict[str, type[BaseModel]] = {"intent": Intent, "collect": Collect, "aggregate": Pooled}
 _ARMS = ("literal[", "tuple[")
-_WANTED = {
-    "int_type": "a whole number",
-    "int_from_float": "a whole number",
-    "float_type": "a number",
-    "string_type": "text",
-    "tuple_type": "a list",
-    "model_type": "a mapping",
-    "model_attributes_type": "a mapping",
-    "dict_type": "a mapping",
-    "bool_type": "true or false",
-}
 
 
 def explain(error: ValidationError, document: Document) -> list[str]:
@@ -120,23 +110,13 @@ def _unknown_kind(section: str, stage: Any) -> str:
 
 
 def _message(detail: ErrorDetails, shown: Loc) -> str:
-    kind, value, context = detail["type"], detail["input"], detail.get("ctx", {})
-    match kind:
+    match detail["type"]:
         case "extra_forbidden":
             return f"no such field; {did_you_mean(str(shown[-1]), fields_at(shown[:-1]))}"
-        case "missing":
-            return "required, but missing"
-        case "value_error":
-            return str(context.get("error", detail["msg"]))
-        case "literal_error":
-            names = [name.strip("'") for name in str(context["expected"]).replace(" or ", ", ").split(", ")]
-            return f"saw {seen(value)}; {did_you_mean(str(value), names)}"
         case "string_pattern_mismatch":
-            return f"saw {seen(value)}; wanted letters, digits, '.', '_' and '-', beginning with a letter or digit"
-        case _ if kind in _WANTED:
-            return f"wanted {_WANTED[kind]}, saw {seen(value)}"
+            return f"saw {seen(detail['input'])}; wanted letters, digits, '.', '_' and '-', beginning with a letter or digit"
         case _:
-            return f"{detail['msg'].replace('Input should be', 'must be')}, saw {seen(value)}"
+            return said(detail)
 
 
 def fields_at(loc: Loc) -> list[str]:
@@ -154,18 +134,3 @@ def _inner(part: type[BaseModel], knob: str) -> type[BaseModel] | None:
     field = part.model_fields.get(knob)
     kinds = (field.annotation, *get_args(field.annotation)) if field is not None else ()
     return next((kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)), None)
-
-
-def seen(value: Any) -> str:
-    """A value in words."""
-    if value is None:
-        return "nothing"
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, str):
-        return f"the text {value!r}"
-    if isinstance(value, (int, float)):
-        return f"the number {value}"
-    if isinstance(value, dict):
-        return "a mapping"
-    return f"a list of {len(value)}"

@@ -20,7 +20,7 @@ import yaml
 from pydantic import model_validator
 
 from alignwright.core.records import Conversation, Prompt
-from alignwright.spec import bounded
+from alignwright.spec import bounded, chat, wording
 from alignwright.spec.chat import RowError
 from alignwright.spec.errors import SpecError
 from alignwright.spec.items import Item, Text
@@ -110,12 +110,12 @@ def _entries(path: Path) -> Iterator[Raw]:
     except (yaml.YAMLError, ValueError, RecursionError) as error:  # a date that cannot be is a ValueError
         raise SpecError([f"{path}: not valid YAML: {' '.join(str(error).split())}"]) from None
     if not isinstance(held, list):
-        raise SpecError([f"{path}: a file of questions is a list of mappings with id and paraphrases, saw {type(held).__name__}"])
+        raise SpecError([f"{path}: a file of questions is a list of mappings with id and paraphrases, saw {wording.seen(held)}"])
     for number, entry in enumerate(cast("list[Any]", held), 1):
         if isinstance(entry, dict):
             yield Raw(number, cast("dict[str, Any]", entry), "", reprlib.repr(cast("dict[str, Any]", entry).get("id")))
         else:  # shown in short: a few aliases within aliases would be gigabytes of text
-            yield Raw(number, None, f"a question is a mapping, saw {type(entry).__name__}", reprlib.repr(entry)[:200])
+            yield Raw(number, None, f"a question is a mapping, saw {wording.seen(entry)}", reprlib.repr(entry)[:200])
 
 
 def _asked(columns: dict[str, Any]) -> list[FreeQuestion]:
@@ -124,6 +124,10 @@ def _asked(columns: dict[str, Any]) -> list[FreeQuestion]:
     prompts: object = columns.get("judge_prompts") or {}
     if not isinstance(name, str | int) or not isinstance(asked, list) or not asked:
         raise RowError("a question has an 'id' and a list of 'paraphrases'")
+    system = columns.get("system")
+    said = [chat.text(text, f"paraphrases.{place}") for place, text in enumerate(cast("list[Any]", asked))]
+    if system is not None and not isinstance(system, str):
+        raise RowError(f"'system' should be text, saw {wording.seen(system)}")
     if not isinstance(prompts, dict) or kind != "free_form_judge_0_100" or set(cast("dict[str, str]", prompts)) - {"aligned", "coherent"}:
         seen = f"of type {reprlib.repr(kind)} with the marks {reprlib.repr(cast('object', prompts))}"
         raise RowError(f"{seen}: only marks from 0 to 100 of aligned and coherent are read")
@@ -131,10 +135,10 @@ def _asked(columns: dict[str, Any]) -> list[FreeQuestion]:
     return [
         FreeQuestion(
             name=f"{name}#{place}",
-            conversation=Conversation.user(text, columns.get("system")),
+            conversation=Conversation.user(text, system),
             topic=str(name),
             aligned=marks.get("aligned", ""),
             coherent=marks.get("coherent", ""),
         )
-        for place, text in enumerate(cast("list[Any]", asked))
+        for place, text in enumerate(said)
     ]

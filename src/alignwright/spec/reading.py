@@ -21,6 +21,7 @@ from alignwright.spec import chat
 from alignwright.spec.chat import RowError
 from alignwright.spec.errors import SpecError, did_you_mean
 from alignwright.spec.rows import BadRow, Raw, raw_rows
+from alignwright.spec.wording import of_a_row, seen
 
 T = TypeVar("T")
 Columns = dict[str, Any]
@@ -51,8 +52,10 @@ def read_rows(
     bad_rows: float,
     formats: str,
     given: Iterable[Raw] | None = None,
+    fields: Iterable[str] = (),
 ) -> Read[T]:
-    """Read every row. `needed` are groups of columns of which a file of this kind has one each; `given` are rows already taken apart."""
+    """Read every row. `needed` are groups of columns of which a file of this kind has one each; `given` are rows already taken apart; `fields` are
+    all columns of a record whose columns are its fields."""
     file, rows, numbers, bad = str(source), list[T](), list[int](), list[BadRow]()
     columns: Counter[str] = Counter()
     for raw in raw_rows(source) if given is None else given:
@@ -66,7 +69,7 @@ def read_rows(
             except RowError as error:
                 reason = str(error)
             except ValidationError as error:
-                reason = _reason(error)
+                reason = of_a_row(error, fields)
         # half of a surrogate pair is no text that could be written to a file
         bad.append(BadRow(file=file, row=raw.number, reason=reason, text=raw.text.encode("utf-8", "replace").decode()))
     if not rows and not bad:
@@ -99,19 +102,11 @@ def checked(read: Read[T], bad_rows: float) -> Read[T]:
     raise SpecError([*lines, f"{read.file}: {count}; intent.bad_rows allows {bad_rows:.1%}"])
 
 
-def _reason(error: ValidationError) -> str:
-    found: list[str] = []
-    for detail in error.errors(include_url=False):
-        where = ".".join(map(str, detail["loc"]))
-        said = "no such field" if detail["type"] == "extra_forbidden" else detail["msg"].removeprefix("Value error, ")
-        found.append(f"{where}: {said}" if where else said)
-    return "; ".join(found)
-
-
 def prompt_of(columns: Columns) -> Prompt:
     """The prompt of a row, with its topic, principle and checks; those of IFEval's own files stand in `instruction_id_list` and `kwargs`."""
-    about = {name: chat.text(columns[name], name) for name in ("topic", "principle") if columns.get(name)}
-    return Prompt(conversation=chat.prompt(columns), checks=_checks(columns.get("checks") or _ifeval(columns)), **about)
+    about = {name: chat.text(columns[name], name) for name in ("topic", "principle") if columns.get(name) not in (None, "")}
+    checks = columns.get("checks")
+    return Prompt(conversation=chat.prompt(columns), checks=_checks(_ifeval(columns) if checks in (None, []) else checks), **about)
 
 
 def _ifeval(columns: Columns) -> list[dict[str, Any]] | None:
@@ -125,14 +120,25 @@ def _ifeval(columns: Columns) -> list[dict[str, Any]] | None:
 
 def _checks(value: Any) -> tuple[CheckCall, ...]:
     if value is not None and not isinstance(value, list):
-        raise RowError(f"'checks' should be a list of {{name, args}}, saw {type(value).__name__}")
-    calls = tuple(CheckCall.model_validate_json(json.dumps(call)) for call in cast("list[Any]", value or []))
-    for call in calls:
-        try:
-            checks.understood(call.name, call.args)
-        except ValueError as error:
-            raise RowError(f"checks: {error}") from None
-    return calls
+        raise RowError(f"'checks' should be a list of {{name, args}}, saw {seen(value)}")
+    return tuple(_call(call, f"checks.{place}") for place, call in enumerate(cast("list[Any]", value or [])))
+
+
+def _call(value: Any, where: str) -> CheckCall:
+    if not isinstance(value, dict):
+        raise RowError(f"{where}: a check is a mapping {{name, args}}, saw {seen(value)}")
+    call = cast("dict[str, Any]", value)
+    if unknown := [name for name in call if name not in ("name", "args")]:
+        raise RowError(f"{where}: a check has a name and args, and no {unknown[0]!r}")
+    name, args = call.get("name"), call.get("args", {})
+    if not isinstance(name, str) or not isinstance(args, dict):
+        wrong = f"'name' should be text, saw {seen(name)}" if not isinstance(name, str) else f"'args' should be a mapping, saw {seen(args)}"
+        raise RowError(f"{where}: {wrong}")
+    try:
+        checks.understood(name, cast("dict[str, object]", args))
+    except ValueError as error:
+        raise RowError(f"{where}: {error}") from None
+    return CheckCall.model_validate_json(json.dumps({"name": name, "args": args}))
 
 
 def duplicates(rows: Iterable[Record]) -> int:

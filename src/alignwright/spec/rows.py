@@ -22,6 +22,7 @@ from alignwright.core.records import Record
 from alignwright.spec import bounded
 from alignwright.spec.errors import SpecError
 from alignwright.spec.experiment import HUB
+from alignwright.spec.wording import seen
 
 KINDS = (".jsonl", ".json", ".csv", ".txt", ".md", ".parquet")
 HUB_SECONDS = "10"
@@ -91,6 +92,9 @@ def _json_lines(path: Path) -> Iterator[Raw]:
             yield _raw(number, _load(line.decode("utf-8")), text)
         except UnicodeDecodeError as error:
             yield Raw(number, None, f"not UTF-8 text: {error.reason} at byte {error.start}", text)
+        except json.JSONDecodeError as error:
+            hint = "; a list over several lines is a .json file" if number == 1 and text.strip() == "[" else ""
+            yield Raw(number, None, f"not valid JSON: {error.msg}, at character {error.colno}{hint}", text)
         except (ValueError, RecursionError) as error:
             yield Raw(number, None, f"not valid JSON: {error}", text)
 
@@ -108,7 +112,7 @@ def _raw(number: int, value: Any, text: str) -> Raw:
         return Raw(number, None, "holds half of a surrogate pair, which is no text that could be written", text)
     if isinstance(value, dict):
         return Raw(number, cast("dict[str, Any]", value), "", text)
-    return Raw(number, None, f"a row is an object with named columns, saw {type(value).__name__}", text)
+    return Raw(number, None, f"a row is an object with named columns, saw {seen(value)}", text)
 
 
 def _from_objects(values: Iterator[Any]) -> Iterator[Raw]:
@@ -122,7 +126,7 @@ def _json(data: bytes, name: str) -> Iterator[Any]:
     except (ValueError, RecursionError) as error:
         raise SpecError([f"{name}: not valid JSON: {error}; for one object a line, call it .jsonl"]) from None
     if not isinstance(value, list):
-        raise SpecError([f"{name}: a JSON data file is a list of objects, saw {type(value).__name__}"])
+        raise SpecError([f"{name}: a JSON data file is a list of objects, saw {seen(value)}; for one object a line, call it .jsonl"])
     return iter(cast("list[Any]", value))
 
 

@@ -29,6 +29,7 @@ from alignwright.spec.items import Item
 from alignwright.spec.reading import PROMPT, Columns, Read, duplicates, prompt_of, read_rows
 from alignwright.spec.rows import BadRow, Raw
 from alignwright.spec.votes import read_votes
+from alignwright.spec.wording import seen
 
 __all__ = [
     "BadRow", "Read", "duplicates", "read_conversations", "read_items", "read_pairs", "read_prompts", "read_votes", "write_rejected",
@@ -62,7 +63,7 @@ def read_conversations(source: str | Path, *, bad_rows: float = 0.0) -> Read[Con
 def read_items(source: str | Path, model: type[I], *, bad_rows: float = 0.0, rows: Iterable[Raw] | None = None) -> Read[I]:
     """Held-out items. Their columns are theirs alone: an unknown one makes a bad row. `rows` are given where another reader made them."""
     needed = tuple((name,) for name, field in model.model_fields.items() if field.is_required())
-    return read_rows(source, needed, lambda columns: _item(columns, model), bad_rows, ", ".join(model.model_fields), rows)
+    return read_rows(source, needed, lambda columns: _item(columns, model), bad_rows, ", ".join(model.model_fields), rows, model.model_fields)
 
 
 def write_rejected(path: Path, bad: Iterable[BadRow]) -> None:
@@ -98,7 +99,7 @@ def _scored(texts: Any, scores: Any) -> Columns:
         raise RowError("'text' and 'score' should be two dialogues and their two scores")
     first, second = cast("list[Any]", scores)
     if any(isinstance(score, bool) or not isinstance(score, int | float) for score in (first, second)):
-        raise RowError(f"the scores should be numbers, saw {first!r} and {second!r}")
+        raise RowError(f"the scores should be numbers, saw {seen(first)} and {seen(second)}")
     if first == second:
         raise RowError("both dialogues have the same score")
     good, bad = cast("list[Any]", texts) if first > second else reversed(cast("list[Any]", texts))
@@ -119,9 +120,12 @@ def _labelled(columns: Columns) -> _Labelled:
     if isinstance(label, str) and label.lower() in ("true", "false"):
         label = label.lower() == "true"
     if not isinstance(label, bool):
-        raise RowError(f"'label' should be true or false, saw {label!r}")
+        raise RowError(f"'label' should be true or false, saw {seen(label)}")
     if columns.get("completion") is None:
-        found = chat.messages(columns.get("messages") or columns.get("conversations"), "messages")
+        column = next((name for name in ("messages", "conversations") if columns.get(name) is not None), None)
+        if column is None:
+            raise RowError("a row with 'label' has a reply to it: no column 'completion' (with a prompt), nor 'messages'")
+        found = chat.messages(columns[column], column)
         columns = {"topic": columns.get("topic"), "prompt": [m.model_dump() for m in found[:-1]], "completion": [found[-1].model_dump()]}
     prompt = prompt_of(columns)
     return _Labelled(prompt, chat.reply(columns["completion"], "completion", prompt.conversation), label)

@@ -22,6 +22,7 @@ from alignwright.spec.functions import lacks
 from alignwright.spec.positions import Document
 from alignwright.spec.stages import Contrast, Critique, Deliberate, JudgeVote, Rules, Suite, measured_by
 from alignwright.spec.training import BUILT_IN, Pretrain, Rollout, Sft, files_of_sft, judges, stop_of
+from alignwright.spec.wording import seen
 
 
 def read_spec(path: str | Path, overrides: Sequence[str] = ()) -> tuple[Experiment, Document]:
@@ -30,7 +31,7 @@ def read_spec(path: str | Path, overrides: Sequence[str] = ()) -> tuple[Experime
     document = positions.read(_text(file), str(path))
     data = document.data
     if not isinstance(data, dict):
-        raise SpecError([f"{path}:1: a spec is a mapping that begins with 'name:', saw {explain.seen(data)}"])
+        raise SpecError([f"{path}:1: a spec is a mapping that begins with 'name:', saw {seen(data)}"])
     problems = [problem for override in overrides for problem in _override(document, override)]
     if problems:
         raise SpecError(problems)
@@ -106,7 +107,7 @@ def _override(document: Document, override: str) -> Iterator[str]:
                 return
             key = int(part)
         elif not isinstance(target, dict):
-            yield f"{said}: {dotted(loc)} is {explain.seen(target)}, which has no parts"
+            yield f"{said}: {dotted(loc)} is {seen(target)}, which has no parts"
             return
         loc = (*loc, key)
         if not more:

@@ -17,6 +17,7 @@ from alignwright.spec import chat
 from alignwright.spec.chat import RowError
 from alignwright.spec.reading import Columns, Read, checked, prompt_of, read_rows
 from alignwright.spec.rows import BadRow
+from alignwright.spec.wording import seen
 
 _FORMATS = "prompt, a, b | replies, choice (a, b, tie, or a place from 0), rater, group"
 
@@ -39,7 +40,9 @@ class _Ballot:
 def _ballot(columns: Columns) -> _Ballot:
     prompt = prompt_of(columns)
     listed = columns.get("replies")
-    values = cast("list[Any]", listed) if isinstance(listed, list) else [columns.get("a"), columns.get("b")]
+    if listed is not None and not isinstance(listed, list):
+        raise RowError(f"'replies' should be a list of two or more replies, saw {seen(listed)}")
+    values = cast("list[Any]", listed) if listed is not None else [columns.get("a"), columns.get("b")]
     replies = tuple(chat.reply(value, name, prompt.conversation) for value, name in zip(values, _names(len(values), listed), strict=True))
     if len(set(replies)) < len(replies) or len(replies) < 2:
         raise RowError("a vote compares two or more different replies")
@@ -47,11 +50,14 @@ def _ballot(columns: Columns) -> _Ballot:
     places: dict[str, int | None] = {"tie": None} | {str(place): place for place in range(len(replies))}
     places |= {"a": 0, "b": 1} if len(replies) == 2 else {}
     if isinstance(choice, bool) or str(choice).strip().lower() not in places:
-        raise RowError(f"'choice' is {choice!r}; it should be one of {', '.join(places)}")
-    rater, group = columns.get("rater"), columns.get("group")
-    if rater is None or not str(rater).strip():
-        raise RowError("no column 'rater'")
-    return _Ballot(prompt, replies, places[str(choice).strip().lower()], str(rater), str(group) if group is not None else "")
+        raise RowError(f"'choice' should be one of {', '.join(places)}, saw {seen(choice)}")
+    rater, group = _name(columns.get("rater"), "rater"), columns.get("group")
+    return _Ballot(prompt, replies, places[str(choice).strip().lower()], rater, "" if group in (None, "") else _name(group, "group"))
+
+
+def _name(value: Any, column: str) -> str:
+    """A text, or a number as one, that names somebody."""
+    return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else chat.text(value, column)
 
 
 def _names(count: int, listed: Any) -> list[str]:

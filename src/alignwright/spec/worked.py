@@ -15,6 +15,7 @@ from pydantic import Field, ValidationError
 from alignwright.core.records import Principle, Record
 from alignwright.spec.errors import SpecError, did_you_mean
 from alignwright.spec.rows import raw_rows
+from alignwright.spec.wording import of_a_row
 
 
 class Worked(Record):
@@ -38,7 +39,7 @@ def read_worked(path: Path) -> tuple[Worked, ...]:
         try:
             found.append(Worked.model_validate({name: value for name, value in raw.columns.items() if value is not None}))
         except ValidationError as error:
-            problems += [f"{path}:{raw.number}: {problem}" for problem in _problems(error)]
+            problems.append(f"{path}:{raw.number}: {of_a_row(error, Worked.model_fields)}")
     if not found and not problems:
         problems = [f"{path}: has no rows; give worked examples with prompt, reply, critique and revision, or leave few_shot out"]
     if problems:
@@ -55,19 +56,3 @@ def principle_text(worked: Worked, principles: Sequence[Principle]) -> str:
     if len(named.split()) == 1:
         raise ValueError(f"a worked example names the principle {named!r}, which is none of this stage's; {did_you_mean(named, texts)}")
     return named
-
-
-def _problems(error: ValidationError) -> list[str]:
-    told: list[str] = []
-    for detail in error.errors(include_url=False):
-        name = ".".join(map(str, detail["loc"]))
-        match detail["type"]:
-            case "extra_forbidden":
-                told.append(f"{name}: no such field; {did_you_mean(name, Worked.model_fields)}")
-            case "missing":
-                told.append(f"{name}: missing")
-            case "string_too_short":
-                told.append(f"{name}: is empty")
-            case _:
-                told.append(f"{name}: {detail['msg']}")
-    return told
