@@ -23,6 +23,7 @@ from torch.nn import functional as F
 from alignwright.model.blocks import flat_hidden, is_plain, rotary, trunk
 from alignwright.model.cache import AnyDecoder
 from alignwright.model.elementwise import rms_norm, rotate, swiglu
+from alignwright.model.kernels import Kernels, kernels
 from alignwright.model.logprob import head_of
 from alignwright.model.packing import additive, pack
 from alignwright.model.prepack import packed, prepacked
@@ -88,6 +89,7 @@ class _PlainDecoder:
         ]
         attention = self.body.layers[0].self_attn
         self.heads, self.size, self.scaling = self.body.config.num_key_value_heads, attention.head_dim, attention.scaling
+        self.queries = self.body.config.num_attention_heads * self.size
         head = head_of(policy.model)
         self.head = packed(head.weight, head.bias, rows)
         self.caches: list[Tensor] = []  # of each layer: keys and values, [2, R, K, S, D]
@@ -105,6 +107,7 @@ class _PlainDecoder:
         may_RS = torch.cat([token_RW >= 0, torch.ones(len(wanted), room + _COLUMNS, dtype=torch.bool)], dim=1)
         self.mask_RS = additive(may_RS, self.policy.dtype).to(device)
         self.position_R, self.seen = (token_RW >= 0).sum(1).to(device), width
+        self.first_R = width - self.position_R  # the column where each prompt begins
         self.caches = []
         index = token_RW.clamp(min=0).to(device)
 
@@ -124,19 +127,42 @@ class _PlainDecoder:
         cos_RD, sin_RD = rotary(self.body, x_RH, self.position_R)
         if self.seen == self.caches[0].shape[3]:
             self.caches = [F.pad(cache, (0, 0, 0, _COLUMNS)) for cache in self.caches]
+        native = kernels(x_RH, self.body.norm.weight)
+        hidden_RH = self._fused_layers(native, x_RH, cos_RD, sin_RD) if native else self._layers(x_RH, cos_RD, sin_RD)
+        self.seen += 1
+        self.position_R = self.position_R + 1
+        return self.head(hidden_RH)
+
+    def keep(self, row_R: Tensor) -> None:
+        self.caches = [cache[:, row_R] for cache in self.caches]
+        self.mask_RS, self.position_R, self.first_R = self.mask_RS[row_R], self.position_R[row_R], self.first_R[row_R]
+
+    def _layers(self, x_RH: Tensor, cos_RD: Tensor, sin_RD: Tensor) -> Tensor:
         mask_R11S = self._mask(self.caches[0].shape[3])
         for layer, cache in zip(self.layers, self.caches, strict=True):
             query_key, value_RC = layer.qkv(_normed(layer.norm, x_RH)).tensor_split([-self.heads * self.size], dim=1)
             x_RH = x_RH + layer.out(self._attend(rotate(query_key, cos_RD, sin_RD), value_RC, cache, mask_R11S))
             gate_RI, up_RI = layer.gate_up(_normed(layer.norm_after, x_RH)).chunk(2, dim=1)
             x_RH = x_RH + layer.down(swiglu(gate_RI, up_RI))
-        self.seen += 1
-        self.position_R = self.position_R + 1
-        return self.head(_normed(self.body.norm, x_RH))
+        return _normed(self.body.norm, x_RH)
 
-    def keep(self, row_R: Tensor) -> None:
-        self.caches = [cache[:, row_R] for cache in self.caches]
-        self.mask_RS, self.position_R = self.mask_RS[row_R], self.position_R[row_R]
+    def _fused_layers(self, native: Kernels, x_RH: Tensor, cos_RD: Tensor, sin_RD: Tensor) -> Tensor:
+        """The same in three calls a layer between its products."""
+        rows, hidden = x_RH.shape
+        wide, narrow = self.layers[0].norm, [layer.norm for layer in self.layers[1:]]
+        normed_RH, first_R = _normed(wide, x_RH), self.first_R
+        cos_RD, sin_RD = cos_RD.contiguous(), sin_RD.contiguous()
+        for layer, cache, norm_next in zip(self.layers, self.caches, [*narrow, self.body.norm], strict=True):
+            qkv, mixed_RA = layer.qkv(normed_RH), x_RH.new_empty(rows, self.queries)
+            shape = rows, self.heads, self.queries // (self.heads * self.size), self.size, cache.shape[3]
+            native.speak(qkv, cos_RD, sin_RD, cache[0], cache[1], first_R, mixed_RA, *shape, self.seen, self.scaling)
+            native.add_rms_norm(x_RH, layer.out(mixed_RA), layer.norm_after.weight, normed_RH, rows, hidden, layer.norm_after.variance_epsilon)
+            gate_up = layer.gate_up(normed_RH)
+            inner = gate_up.shape[1] // 2
+            up_at, act_RI = gate_up[:, inner:], x_RH.new_empty(rows, inner)
+            native.swiglu(gate_up, up_at, act_RI, rows, inner, 2 * inner)
+            native.add_rms_norm(x_RH, layer.down(act_RI), norm_next.weight, normed_RH, rows, hidden, norm_next.variance_epsilon)
+        return normed_RH
 
     def _mask(self, upto: int) -> Tensor:
         """Nothing before the prompt, nothing after this token."""

@@ -4,6 +4,8 @@ Root-mean-square norm, rotary positions and the gated unit, each one node of the
 library they are some thirty operations a block, each a pass over memory, and most keep what they computed: a sixth of a training
 step on a processor, and half its memory. Here what is cheap is computed again in the backward pass, and sums are taken in float32.
 
+On a processor each is one pass over memory where `kernels` can be had, and a few of torch's operations elsewhere.
+
 Left out: `torch.compile`, which does the same by itself but needs minutes, more than a run of this size lasts.
 
 Shapes: N tokens, H hidden size, I inner size, A heads * D, D head size.
@@ -16,6 +18,8 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+
+from alignwright.model.kernels import kernels
 
 
 def rms_norm(x_NH: Tensor, weight_H: Tensor, eps: float) -> Tensor:
@@ -36,6 +40,11 @@ def rotate(x_NA: Tensor, cos_ND: Tensor, sin_ND: Tensor) -> Tensor:
 class _RmsNorm(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x_NH: Tensor, weight_H: Tensor, eps: float) -> Tensor:
+        if native := kernels(x_NH, weight_H):
+            x_NH, out_NH, scale_N1 = x_NH.contiguous(), torch.empty_like(x_NH), x_NH.new_empty(len(x_NH), 1, dtype=torch.float32)
+            native.rms_norm(x_NH, weight_H, out_NH, scale_N1, *x_NH.shape, eps)
+            ctx.save_for_backward(x_NH, weight_H, scale_N1)
+            return out_NH
         wide_NH = x_NH.float()
         scale_N1 = torch.mul(wide_NH, wide_NH).mean(-1, keepdim=True).add_(eps).rsqrt_()
         ctx.save_for_backward(x_NH, weight_H, scale_N1)
@@ -44,6 +53,11 @@ class _RmsNorm(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor | None, None]:
         x_NH, weight_H, scale_N1 = ctx.saved_tensors
+        native = kernels(x_NH, weight_H, grads[0])
+        if native and not ctx.needs_input_grad[1]:
+            out_NH = torch.empty_like(x_NH)
+            native.rms_norm_back(x_NH, weight_H, scale_N1, grads[0].contiguous(), out_NH, *x_NH.shape)
+            return out_NH, None, None
         unit_NH = torch.mul(x_NH.float(), scale_N1)
         grad_NH = grads[0].float()
         grad_weight = torch.mul(grad_NH, unit_NH).sum(0).to(weight_H.dtype) if ctx.needs_input_grad[1] else None
@@ -56,11 +70,21 @@ class _SwiGlu(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, gate_NI: Tensor, up_NI: Tensor) -> Tensor:
         ctx.save_for_backward(gate_NI, up_NI)
+        if native := kernels(gate_NI, up_NI):
+            gate_NI, up_NI = gate_NI.contiguous(), up_NI.contiguous()
+            out_NI = torch.empty_like(gate_NI)
+            native.swiglu(gate_NI, up_NI, out_NI, *gate_NI.shape, gate_NI.shape[1])
+            return out_NI
         return F.silu(gate_NI).mul_(up_NI)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor]:
         gate_NI, up_NI = ctx.saved_tensors
+        if native := kernels(gate_NI, up_NI, grads[0]):
+            gate_NI, up_NI = gate_NI.contiguous(), up_NI.contiguous()
+            grad_gate, grad_up = torch.empty_like(gate_NI), torch.empty_like(up_NI)
+            native.swiglu_back(gate_NI, up_NI, grads[0].contiguous(), grad_gate, grad_up, *gate_NI.shape)
+            return grad_gate, grad_up
         grad_up = F.silu(gate_NI).mul_(grads[0])
         return torch.ops.aten.silu_backward(grads[0] * up_NI, gate_NI), grad_up
 
@@ -69,20 +93,24 @@ class _Rotate(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x_NA: Tensor, cos_ND: Tensor, sin_ND: Tensor) -> Tensor:
         ctx.save_for_backward(cos_ND, sin_ND)
-        return _turned(x_NA, cos_ND, sin_ND)
+        return _turned(x_NA, cos_ND, sin_ND, 1.0)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
         cos_ND, sin_ND = ctx.saved_tensors
-        return _turned(grads[0], cos_ND, -sin_ND), None, None  # a rotation's transpose is the rotation back
+        return _turned(grads[0], cos_ND, sin_ND, -1.0), None, None  # a rotation's transpose is the rotation back
 
 
-def _turned(x_NA: Tensor, cos_ND: Tensor, sin_ND: Tensor) -> Tensor:
-    """(a, b) -> (a cos - b sin, b cos + a sin), where sin comes with the first half already negated: see `signed`."""
+def _turned(x_NA: Tensor, cos_ND: Tensor, sin_ND: Tensor, way: float) -> Tensor:
+    """(a, b) -> (a cos - b sin, b cos + a sin), where sin comes with the first half already negated: see `signed`. `way` -1 turns back."""
     size = cos_ND.shape[-1]
+    if native := kernels(x_NA, cos_ND, sin_ND):
+        x_NA, out_NA = x_NA.contiguous(), torch.empty_like(x_NA, memory_format=torch.contiguous_format)
+        native.rotate(x_NA, cos_ND.contiguous(), sin_ND.contiguous(), out_NA, len(x_NA), x_NA.shape[1] // size, size, way)
+        return out_NA
     x = x_NA.view(x_NA.shape[0], -1, size)
     swapped = torch.cat((x[..., size // 2 :], x[..., : size // 2]), dim=-1)
-    return torch.mul(x, cos_ND[:, None]).addcmul_(swapped, sin_ND[:, None]).view(x_NA.shape)
+    return torch.mul(x, cos_ND[:, None]).addcmul_(swapped, sin_ND[:, None], value=way).view(x_NA.shape)
 
 
 def signed(sin_ND: Tensor) -> Tensor:

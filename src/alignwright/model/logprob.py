@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from alignwright.model.blocks import scored_hidden, trunk
+from alignwright.model.kernels import kernels
 from alignwright.model.packing import PackedBatch
 
 __all__ = ["head_logprobs", "head_of", "reply_logprobs", "scored_hidden", "token_logprobs", "trunk"]
@@ -54,9 +55,9 @@ class _Head(torch.autograd.Function):
         slope_NH = torch.empty_like(hidden_NH) if ctx.frozen and hidden_NH.requires_grad else None
         logp_N = torch.empty(len(label_N), dtype=torch.float32, device=hidden_NH.device)
         for part in _parts(len(label_N), chunk):
-            probs_CV, logp_N[part] = _softmax(hidden_NH[part], weight_VH, bias_V, label_N[part])
+            logp_N[part], slope_CV = _read(hidden_NH[part], weight_VH, bias_V, label_N[part], 1.0 if slope_NH is not None else None)
             if slope_NH is not None:
-                slope_NH[part] = weight_VH[label_N[part]] - probs_CV.to(weight_VH.dtype) @ weight_VH
+                slope_NH[part] = slope_CV @ weight_VH
         if slope_NH is not None:
             ctx.save_for_backward(slope_NH)
         else:
@@ -74,9 +75,7 @@ class _Head(torch.autograd.Function):
         grad_weight_VH = torch.zeros_like(weight_VH)
         grad_bias_V = torch.zeros_like(bias_V) if bias_V is not None else None
         for part in _parts(len(label_N), ctx.chunk):
-            slope_CV, _ = _softmax(hidden_NH[part], weight_VH, bias_V, label_N[part])
-            slope_CV.neg_()[torch.arange(slope_CV.shape[0], device=slope_CV.device), label_N[part]] += 1.0
-            slope_CV = slope_CV.mul_(grad_N[part, None]).to(weight_VH.dtype)
+            _, slope_CV = _read(hidden_NH[part], weight_VH, bias_V, label_N[part], grad_N[part])
             grad_hidden_NH[part] = slope_CV @ weight_VH
             grad_weight_VH.addmm_(slope_CV.T, hidden_NH[part])
             if grad_bias_V is not None:
@@ -88,11 +87,24 @@ def _parts(count: int, chunk: int) -> list[slice]:
     return [slice(start, min(start + chunk, count)) for start in range(0, count, chunk)]
 
 
-def _softmax(hidden_CH: Tensor, weight_VH: Tensor, bias_V: Tensor | None, label_C: Tensor) -> tuple[Tensor, Tensor]:
-    """Probabilities of a chunk in float32, and the labels' log-probabilities."""
-    logits_CV = nn.functional.linear(hidden_CH, weight_VH, bias_V).float()
-    at_label_C = logits_CV.gather(1, label_C[:, None])[:, 0]
-    top_C = logits_CV.amax(1)
-    exp_CV = logits_CV.sub_(top_C[:, None]).exp_()
+def _read(
+    hidden_CH: Tensor, weight_VH: Tensor, bias_V: Tensor | None, label_C: Tensor, factor: Tensor | float | None
+) -> tuple[Tensor, Tensor]:
+    """The labels' log-probabilities, and their derivative by the logits times `factor`, in the logits' dtype: nothing of use without a factor."""
+    logits_CV = nn.functional.linear(hidden_CH, weight_VH, bias_V)
+    if native := kernels(logits_CV):
+        logp_C = torch.empty(len(label_C))
+        factor_C = torch.ones_like(logp_C).mul_(0.0 if factor is None else factor)
+        native.label_logprob(logits_CV, label_C.contiguous(), factor_C, logp_C, *logits_CV.shape, factor is not None)
+        return logp_C, logits_CV
+    wide_CV = logits_CV.float()
+    at_label_C = wide_CV.gather(1, label_C[:, None])[:, 0]
+    top_C = wide_CV.amax(1)
+    exp_CV = wide_CV.sub_(top_C[:, None]).exp_()
     total_C = exp_CV.sum(1)
-    return exp_CV.div_(total_C[:, None]), at_label_C - top_C - total_C.log()
+    logp_C = at_label_C - top_C - total_C.log()
+    if factor is None:
+        return logp_C, logits_CV
+    slope_CV = exp_CV.div_(-total_C[:, None])
+    slope_CV[torch.arange(len(label_C), device=label_C.device), label_C] += 1.0
+    return logp_C, slope_CV.mul_(factor if isinstance(factor, float) else factor[:, None]).to(logits_CV.dtype)

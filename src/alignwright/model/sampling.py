@@ -22,6 +22,7 @@ import torch
 from torch import Tensor
 
 from alignwright.model.decoder import Decoder, decoding
+from alignwright.model.kernels import kernels
 
 if TYPE_CHECKING:
     from alignwright.model.local import LocalPolicy
@@ -100,15 +101,25 @@ def _decode(
 
 def draw(logits_RV: Tensor, uniform_R: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
     """Draw a token a row at a temperature; its log-probability is at temperature 1."""
-    logits_RV = logits_RV.float()
-    top_R = logits_RV.amax(1, keepdim=True)
-    mass_RV = (logits_RV - top_R).exp_()
-    total_R = mass_RV.sum(1)
+    mass_RV, top_R, total_R = _masses(logits_RV, 1.0)
     if temperature == 0:
         token_R = logits_RV.argmax(1)
     else:
-        token_R = _invert(mass_RV if temperature == 1 else ((logits_RV - top_R) / temperature).exp_(), uniform_R)
-    return token_R, logits_RV.gather(1, token_R[:, None])[:, 0] - top_R[:, 0] - total_R.log()
+        token_R = _invert(mass_RV if temperature == 1 else _masses(logits_RV, temperature)[0], uniform_R)
+    return token_R, logits_RV.gather(1, token_R[:, None])[:, 0].float() - top_R - total_R.log()
+
+
+def _masses(logits_RV: Tensor, temperature: float) -> tuple[Tensor, Tensor, Tensor]:
+    """exp((logit - top) / temperature) in float32, the top, and the sum."""
+    if native := kernels(logits_RV):
+        mass_RV = torch.empty(logits_RV.shape)
+        top_R, total_R = torch.empty(len(mass_RV)), torch.empty(len(mass_RV))
+        native.masses(logits_RV.contiguous(), mass_RV, top_R, total_R, *mass_RV.shape, temperature)
+        return mass_RV, top_R, total_R
+    wide_RV = logits_RV.float()
+    top_R = wide_RV.amax(1)
+    mass_RV = ((wide_RV - top_R[:, None]) / temperature).exp_()
+    return mass_RV, top_R, mass_RV.sum(1)
 
 
 def _invert(mass_RV: Tensor, uniform_R: Tensor) -> Tensor:

@@ -23,6 +23,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from alignwright.model.kernels import kernels
 from alignwright.model.packing import additive
 
 
@@ -118,7 +119,10 @@ class _Attend(torch.autograd.Function):
             q, k, v = _on_grid(query, place, groups, size), _on_grid(key, keys, groups, size), _on_grid(value, keys, groups, size)
             back = grad_out[slots].view(q.shape)
             slope = torch.bmm(back, v.transpose(1, 2))
-            slope = torch.ops.aten._softmax_backward_data(slope, weight, -1, weight.dtype)
+            if native := kernels(slope, weight):
+                native.softmax_back(slope, weight, slope.numel() // slope.shape[-1], slope.shape[-1])
+            else:
+                slope = torch.ops.aten._softmax_backward_data(slope, weight, -1, weight.dtype)
             torch.bmm(slope, k, out=grad_query[slots].view(q.shape))
             grad_key.append(torch.bmm(slope.transpose(1, 2), q))
             grad_value.append(torch.bmm(weight.transpose(1, 2), back))
@@ -142,6 +146,9 @@ def _on_grid(flat: Tensor, place_X: Tensor, groups: int, size: int) -> Tensor:
 
 def _weights(query: Tensor, key: Tensor, mask: Tensor) -> Tensor:
     scores = torch.bmm(query, key.transpose(1, 2))
+    if native := kernels(scores, mask):
+        native.masked_softmax(scores, mask, mask.shape[0], len(scores) // mask.shape[0], *mask.shape[-2:])
+        return scores
     by_row = scores.view(mask.shape[0], -1, *mask.shape[-2:]).add_(mask)
     return torch.softmax(by_row, dim=-1, out=by_row).view(scores.shape)
 
