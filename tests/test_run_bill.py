@@ -114,7 +114,10 @@ def test_the_bill_says_at_most_of_a_stage_that_may_stop_early_and_of_the_sum(spe
 
 
 def test_what_is_done_is_no_upper_bound_any_more() -> None:
-    lines = (Line("train.0.rloo", True, 900, 9.0, at_most=True), Line("measure.0.tax@train.0.rloo", False, 10, 0.1))
+    lines = (
+        Line("train.0.rloo", "train rloo", True, 900, 9.0, at_most=True),
+        Line("measure.0.tax@train.0.rloo", "measure tax, after rloo", False, 10, 0.1),
+    )
     shown = told(Bill(Path("runs/x"), lines, 1.0, None))
     assert "at most" not in shown
     assert "about 0 minutes" in shown

@@ -15,6 +15,7 @@ from typing import Any
 
 from alignwright.core.records import Answers, Header, Verdict, content_id
 from alignwright.run.bill import Bill, bill
+from alignwright.run.labels import labels
 from alignwright.run.ledger import Ledger, only_one, write_json, write_text
 from alignwright.run.plan import Job, keys, model_fingerprint, plan
 from alignwright.run.progress import View
@@ -91,11 +92,12 @@ def conclude(experiment: Experiment, jobs: Sequence[Job], folder: Path, ledger: 
 
 
 def _run_jobs(experiment: Experiment, jobs: Sequence[Job], ledger: Ledger, view: View) -> None:
-    known = keys(experiment, tuple(jobs))
+    known, called = keys(experiment, tuple(jobs)), labels(plan(experiment))
+    view.column = max(map(len, called.values()), default=view.column)
     todo: list[tuple[int, Job]] = []
     for number, job in enumerate(jobs):
         if ledger.done(job.name, known[job.name]):
-            view.done(job.name, 0.0, cached=True)
+            view.done(called[job.name], 0.0, cached=True)
         else:
             todo.append((number, job))
     if todo:
@@ -106,11 +108,11 @@ def _run_jobs(experiment: Experiment, jobs: Sequence[Job], ledger: Ledger, view:
         for number, job in todo:
             folder = ledger.folder(number, job.name, known[job.name])
             started = time.perf_counter()
-            with view.job(job.name) as bar:
+            with view.job(called[job.name]) as bar:
                 note = execute(Work(job, experiment, shelf, ledger, folder, bar))
             seconds = time.perf_counter() - started
             ledger.finish(job.name, known[job.name], folder, seconds, bar.tokens)
-            view.done(job.name, seconds, note)
+            view.done(called[job.name], seconds, note)
         shelf.drop()
     _keep_model(experiment, jobs, known, ledger, view)
 

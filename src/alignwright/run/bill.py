@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from alignwright.run.costs import cost
+from alignwright.run.labels import labels
 from alignwright.run.ledger import Ledger
-from alignwright.run.plan import Job
+from alignwright.run.plan import Job, plan
 from alignwright.spec.experiment import Experiment
 from alignwright.spec.models import resolve
 
@@ -26,9 +27,10 @@ UNKNOWN_PARAMETERS = 1_000_000_000
 
 @dataclass(frozen=True)
 class Line:
-    """A job's estimate; `at_most`: it may be stopped early by its watch."""
+    """A job's estimate; `label`: what it is called for people; `at_most`: it may be stopped early by its watch."""
 
     name: str
+    label: str
     cached: bool
     tokens: int
     minutes: float
@@ -58,9 +60,9 @@ def bill(experiment: Experiment, jobs: Sequence[Job], keys: Mapping[str, str], l
     """Estimate every job. Reads the data files' lengths, no model."""
     parameters = resolve(experiment.model, experiment.folder).parameters
     size = parameters or UNKNOWN_PARAMETERS
-    lines = []
+    lines, called = list[Line](), labels(plan(experiment))
     for job in jobs:
         found = cost(job, experiment)
         seconds = 2 * size * (found.read / READ_FLOPS + found.write / WRITE_FLOPS + 2 * found.train / TRAIN_FLOPS)
-        lines.append(Line(job.name, ledger.knows(job.name, keys[job.name]), found.tokens, seconds / 60, found.at_most))
+        lines.append(Line(job.name, called[job.name], ledger.knows(job.name, keys[job.name]), found.tokens, seconds / 60, found.at_most))
     return Bill(ledger.run, tuple(lines), (4 * size + (TRAIN_BYTES if experiment.train else MEASURE_BYTES)) / 1e9, parameters)

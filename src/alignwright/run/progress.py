@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from rich.console import Console
+from rich.markup import escape
 from rich.padding import Padding
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
@@ -47,16 +48,17 @@ class Bar:
 
 @dataclass
 class View:
-    """The terminal of a run."""
+    """The terminal of a run; `column` is the width of the labels."""
 
     console: Console = field(default_factory=Console)
+    column: int = 36
 
     @contextmanager
-    def job(self, name: str) -> Iterator[Bar]:
-        """A live line for the job called `name`, gone when the job ends."""
+    def job(self, label: str) -> Iterator[Bar]:
+        """A live line for the job of this label (`run.labels`), gone when the job ends."""
         columns = (
             SpinnerColumn(),
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=24),
             TaskProgressColumn(),
             TimeElapsedColumn(),
@@ -65,11 +67,11 @@ class View:
             TextColumn("{task.fields[note]}", markup=False),
         )
         with Progress(*columns, console=self.console, transient=True, disable=not self.console.is_terminal) as progress:
-            yield Bar(progress, progress.add_task(readable(name), total=None, note=""))
+            yield Bar(progress, progress.add_task(label, total=None, note=""))
 
-    def done(self, name: str, seconds: float, note: str = "", *, cached: bool = False) -> None:
+    def done(self, label: str, seconds: float, note: str = "", *, cached: bool = False) -> None:
         mark, cost = ("[dim]·[/]", "cached") if cached else ("[green]✓[/]", f"{seconds:.1f} s")
-        line = Text.from_markup(f"{mark} {readable(name):<36} {cost:>9}")
+        line = Text.from_markup(f"{mark} {escape(f'{label:<{self.column}}')} {cost:>9}")
         if line.cell_len + 2 + len(note) <= self.console.width:
             self.console.print(line.append(f"  {note}" if note else "", style="dim"))
         else:
@@ -80,31 +82,16 @@ class View:
         self.console.print(text, highlight=False, markup=False)
 
 
-def readable(name: str) -> str:
-    """A job's name for people: `measure.0.tax@train.1.dpo` is "measure tax after dpo"."""
-    job, _, model = name.partition("@")
-    words = " ".join(part for part in job.split(".") if not part.isdigit())
-    if not model:
-        return words
-    return f"{words}, {'start model' if model == 'baseline' else 'after ' + model.split('.')[-1]}"
-
-
-def labels(names: Sequence[str]) -> list[str]:
-    """The jobs' names for people; jobs that would be called the same keep their places: "train 0 rloo", "train 1 rloo"."""
-    plain = [readable(name) for name in names]
-    return [name.replace(".", " ").replace("@", ", after ") if plain.count(told) > 1 else told for name, told in zip(names, plain, strict=True)]
-
-
 def show_bill(estimated: Bill, console: Console) -> None:
     """Print the estimate of a dry run."""
     table = Table(box=None, pad_edge=False)
     table.add_column("stage")
     for heading in ("tokens", "minutes"):
         table.add_column(heading, justify="right")
-    for line, label in zip(estimated.lines, labels([line.name for line in estimated.lines]), strict=True):
+    for line in estimated.lines:
         most = "at most " if line.at_most and not line.cached else ""
         tokens = f"{most}{line.tokens:,}" if line.tokens else "-"
-        table.add_row(label, tokens, "cached" if line.cached else f"{most}{line.minutes:.1f}")
+        table.add_row(Text(line.label), tokens, "cached" if line.cached else f"{most}{line.minutes:.1f}")
     console.print(table)
     size = f"{estimated.parameters / 1e6:,.0f} million parameters" if estimated.parameters else "size unknown before it is fetched"
     todo = sum(not line.cached for line in estimated.lines)
