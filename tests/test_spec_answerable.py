@@ -105,7 +105,7 @@ def test_prompts_that_say_when_to_stop_are_not_measured(tmp_path: Path) -> None:
     path.write_text(path.read_text().replace("  lr: 1e-5\n", f"  lr: 1e-5\n{STOP}"))
     check(path)
     jsonl(tmp_path / "watched.jsonl", {"prompt": "Say row."}, {"prompt": "say  LEE."})
-    with pytest.raises(SpecError, match=r"other\.jsonl:2 is measured, but the same prompt says when to stop: .*watched\.jsonl:2"):
+    with pytest.raises(SpecError, match=r"other\.jsonl:2 is measured, but the same prompt is used to say when to stop: .*watched\.jsonl:2"):
         check(path)
     jsonl(tmp_path / "watched.jsonl", {"prompt": "Is water wet?"})
     with pytest.raises(SpecError, match=r"watched\.jsonl:1 is watched, but the same prompt is trained on: .*pairs\.jsonl:1"):

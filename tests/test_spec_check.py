@@ -55,6 +55,21 @@ def test_contamination_names_both_rows(tmp_path: Path, same: str) -> None:
     assert line.endswith(("pairs.jsonl:1", "prompts.jsonl:1", "an example of 'do_not_lie' in c.md"))
 
 
+def test_two_files_that_overlap_are_one_line_with_a_count_and_an_example(tmp_path: Path) -> None:
+    path = write(tmp_path)
+    rows = [pair(f"Is number {place} prime?") for place in range(40)]
+    jsonl(tmp_path / "pairs.jsonl", *rows, {"prompt": "Do harm.", "chosen": "a", "rejected": "b"})
+    jsonl(tmp_path / "held.jsonl", pair("Is fire hot?"), *rows[10:], pair("What is rain?"))
+    told = [line.partition(": ")[2] for line in problems(path)]
+    assert told == [
+        "attack.0.suite.prompts.0: refusal.jsonl:1 is measured, but the same prompt is trained on: pairs.jsonl:41"
+        " (measured under measure.0.value.prompts.0 too)",
+        "measure.0.value.pairs.0: held.jsonl: 30 of 32 rows are measured, but the same prompts are trained on in pairs.jsonl; "
+        "the first is held.jsonl:2, pairs.jsonl:11",
+        "measure.0.value.pairs.0: held.jsonl:32 is measured, but the same prompt is trained on: prompts.jsonl:1",
+    ]
+
+
 def test_the_same_question_in_another_conversation_is_another_prompt(tmp_path: Path) -> None:
     path = write(tmp_path)
     talk = [{"role": "user", "content": "Hi."}, {"role": "assistant", "content": "Hello."}, {"role": "user", "content": "Is water wet?"}]

@@ -176,31 +176,43 @@ def _asked(row: Any) -> str:
     return " ".join(" ".join(said).casefold().split())
 
 
+@dataclass(frozen=True)
+class _Use:
+    """What training does with a prompt, in which file, and where in it."""
+
+    verb: str
+    file: str
+    place: str
+
+
 def _overlaps(files: list[_File], held: Constitution | None, experiment: Experiment) -> Iterator[Problem]:
-    """Prompts that are both trained on and measured, or that decide where training stops and are measured."""
-    trained = _places([file for file in files if file.trained], "is trained on")
+    """Prompts that are both trained on and measured, or that decide where training stops and are measured: a line for each two files."""
+    trained = _uses([file for file in files if file.trained], "trained on")
     for example in constitutions.pairs(held)[0] if held is not None else ():
-        trained.setdefault(_asked(example), f"is trained on: an example of {example.prompt.principle!r} in {experiment.intent.constitution}")
+        name = str(experiment.intent.constitution)
+        trained.setdefault(_asked(example), _Use("trained on", name, f"an example of {example.prompt.principle!r} in {name}"))
     trained.pop("", None)
-    used = _places([file for file in files if file.watched], "says when to stop") | trained
+    used = _uses([file for file in files if file.watched], "used to say when to stop") | trained
+    shared: dict[tuple[str, str, str, str], list[tuple[_File, int, _Use]]] = {}
     for file in files:
-        if file.trained:
-            continue
-        rows = zip(file.read.rows, file.read.numbers, strict=True)
         known, what = (trained, "watched") if file.watched else (used, "measured")
-        same = [(number, known[_asked(row)]) for row, number in rows if _asked(row) in known]
-        for number, where in same[:_SHOWN]:
-            yield file.loc, f"{file.read.file}:{number} is {what}, but the same prompt {where}"
-        if len(same) > _SHOWN:
-            yield file.loc, f"{file.read.file}: and {len(same) - _SHOWN} more rows that training has used"
+        for row, number in zip(file.read.rows, file.read.numbers, strict=True) if not file.trained else ():
+            if use := known.get(_asked(row)):
+                shared.setdefault((file.read.file, what, use.verb, use.file), []).append((file, number, use))
+    for (name, what, verb, other), found in shared.items():
+        file, number, use = found[0]
+        rows, also = len({number for _, number, _ in found}), dict.fromkeys(dotted(again.loc) for again, _, _ in found if again.loc != file.loc)
+        one = f"{name}:{number} is {what}, but the same prompt is {verb}: {use.place}"
+        many = f"{name}: {rows} of {len(file.read.rows)} rows are {what}, but the same prompts are {verb} in {other}; the first is "
+        yield file.loc, (one if rows == 1 else f"{many}{name}:{number}, {use.place}") + (f" ({what} under {', '.join(also)} too)" if also else "")
 
 
-def _places(files: Sequence[_File], what: str) -> dict[str, str]:
-    """Each prompt of these files, with what is done with it and where it stands first."""
-    found: dict[str, str] = {}
+def _uses(files: Sequence[_File], verb: str) -> dict[str, _Use]:
+    """What is done with each prompt of these files, and where it stands first."""
+    found: dict[str, _Use] = {}
     for file in files:
         for row, number in zip(file.read.rows, file.read.numbers, strict=True):
-            found.setdefault(_asked(row), f"{what}: {file.read.file}:{number}")
+            found.setdefault(_asked(row), _Use(verb, file.read.file, f"{file.read.file}:{number}"))
     found.pop("", None)
     return found
 
