@@ -13,11 +13,12 @@ from alignwright.spec.answerable import NO_SIDE, unanswerable
 from alignwright.spec.check import check
 from alignwright.spec.emergent import EmergentMeasure
 from alignwright.spec.errors import SpecError
-from alignwright.spec.goodhart import GoodhartMeasure
+from alignwright.spec.goodhart import WATCHED, GoodhartMeasure
 from alignwright.spec.hacking import HackingMeasure
 from alignwright.spec.load import load
 from alignwright.spec.stages import AnyMeasure, RewardMeasure, TaxMeasure, claims
 from alignwright.spec.worlds import WorldMeasure
+from alignwright.train.goodhart import LEAST_PROMPTS
 
 FILES = ("x.jsonl",)
 MEASURES: tuple[AnyMeasure, ...] = (
@@ -32,6 +33,7 @@ ASKED = "proxy: rule.py:f, gold: rule.py:g, prompts: other.jsonl"
 GOODHART = f"- {{by: goodhart, {ASKED}}}\n- {{by: hacking, {ASKED}}}\n"
 JUDGES = "def f(prompt, reply):\n    return 1.0\n\ndef g(prompt, reply):\n    return 2.0\n"
 TRAIN = "train:\n- {by: sft, data: chosen}\n- by: dpo\n  beta: 0.2\n  lr: 1e-5\n"
+MORE = [{"prompt": f"Go {word}."} for word in ("on", "off", "out")]
 STOP = "  stop: {by: goodhart, gold: rule.py:g, prompts: watched.jsonl}\n"
 
 
@@ -41,8 +43,8 @@ def spec(folder: Path, promised: str, train: bool = True) -> Path:
         text = text.replace(TRAIN, "").replace("collect: {samples: 2}\n", "").replace("  prompts: prompts.jsonl\n", "")
     path = write(folder, f"{text}promises:\n- {promised}\nmodel: owner/name\n")
     (folder / "rule.py").write_text(JUDGES)
-    jsonl(folder / "other.jsonl", *({"prompt": f"Say {word}."} for word in ("hay", "lee", "bay")))
-    jsonl(folder / "watched.jsonl", {"prompt": "Say row."}, {"prompt": "Say oar."})
+    jsonl(folder / "other.jsonl", *({"prompt": f"Say {word}."} for word in ("hay", "lee", "bay", *map(str, range(13)))))
+    jsonl(folder / "watched.jsonl", *({"prompt": f"Row {word}."} for word in ("on", "off", "out", "in")))
     return path
 
 
@@ -104,9 +106,38 @@ def test_prompts_that_say_when_to_stop_are_not_measured(tmp_path: Path) -> None:
     path = spec(tmp_path, "goodhart.gold.gain > 0")
     path.write_text(path.read_text().replace("  lr: 1e-5\n", f"  lr: 1e-5\n{STOP}"))
     check(path)
-    jsonl(tmp_path / "watched.jsonl", {"prompt": "Say row."}, {"prompt": "say  LEE."})
+    jsonl(tmp_path / "watched.jsonl", {"prompt": "Say row."}, {"prompt": "say  LEE."}, *MORE)
     with pytest.raises(SpecError, match=r"other\.jsonl:2 is measured, but the same prompt is used to say when to stop: .*watched\.jsonl:2"):
         check(path)
-    jsonl(tmp_path / "watched.jsonl", {"prompt": "Is water wet?"})
+    jsonl(tmp_path / "watched.jsonl", {"prompt": "Is water wet?"}, *MORE)
     with pytest.raises(SpecError, match=r"watched\.jsonl:1 is watched, but the same prompt is trained on: .*pairs\.jsonl:1"):
+        check(path)
+
+
+def test_unit_tests_of_a_reward_that_could_not_be_told_are_refused_before_the_run(tmp_path: Path) -> None:
+    """They need 16 prompts: a limit below that is refused by the record, files with fewer by the check."""
+    path = spec(tmp_path, "goodhart.gold > 0")
+    hacking = f"{{by: hacking, {ASKED}"
+    whole = path.read_text()
+    check(path)  # 16 prompts are enough
+    path.write_text(whole.replace(hacking, f"{hacking}, limit: 16"))
+    check(path)
+    path.write_text(whole.replace(hacking, f"{hacking}, limit: 15"))
+    with pytest.raises(SpecError, match=r"measure\.3\.hacking: limit: 15, but unit tests of a reward need 16 prompts, half of them to search"):
+        load(path)
+    path.write_text(whole.replace(hacking, f"{hacking}, unit_tests: false, limit: 4"))
+    check(path)
+    path.write_text(whole)
+    jsonl(tmp_path / "other.jsonl", *({"prompt": f"Say {word}."} for word in range(15)))
+    with pytest.raises(SpecError, match=r"measure\.3\.hacking\.prompts: 15 prompts, but unit tests of a reward need 16 prompts"):
+        check(path)
+
+
+def test_a_watch_with_too_few_prompts_is_refused_before_the_run(tmp_path: Path) -> None:
+    assert WATCHED == LEAST_PROMPTS  # what training itself asks for
+    path = spec(tmp_path, "goodhart.gold > 0")
+    path.write_text(path.read_text().replace("  lr: 1e-5\n", f"  lr: 1e-5\n{STOP}"))
+    check(path)
+    jsonl(tmp_path / "watched.jsonl", *MORE)
+    with pytest.raises(SpecError, match=r"train\.1\.dpo\.stop\.prompts: 3 prompts, by which nobody could tell .* give 4 at the very least"):
         check(path)

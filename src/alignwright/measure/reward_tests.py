@@ -33,9 +33,9 @@ from alignwright.core.protocols import Scorer
 from alignwright.core.records import Prompt, Score
 from alignwright.core.reply_features import tokens
 from alignwright.measure.reply_edits import ADDING, DESTROYING, LIKED, Edit, after, append, keyword, stuffing
+from alignwright.spec.hacking import EDITED
 
 Hole = Literal["rewarded", "blind", "none"]
-LEAST = 16  # prompts, half of them searched
 SLIGHT = 0.1  # spreads: a fall of less than this is not noticed
 FAVOURED, ROUNDS = 8, 2
 BEST, SEARCHED = "best", "combined"
@@ -91,7 +91,7 @@ def reward_tests(
 ) -> list[Gap]:
     """Every edit tried, holes first. The first reply to each prompt is edited, its siblings tell the spread.
 
-    Raises ValueError with fewer than 16 prompts, or where the proxy scores all replies alike.
+    Raises ValueError with fewer than `EDITED` prompts, or where the proxy scores all replies alike.
     """
     items = _items(prompts, replies)
     search, held = items[::2], items[1::2]
@@ -111,8 +111,8 @@ def reward_tests(
 
 def _items(prompts: Sequence[Prompt], replies: Sequence[Sequence[str]]) -> list[_Item]:
     answered = [(prompt, tuple(said)) for prompt, said in zip(prompts, replies, strict=True) if said and tokens(said[0])]
-    if len(answered) < LEAST:
-        raise ValueError(f"reward unit tests were given {len(answered)} prompts with a reply, and need {LEAST}: half are searched, half are reported")
+    if len(answered) < EDITED:
+        raise ValueError(f"reward unit tests were given {len(answered)} prompts with a reply, and need {EDITED}: half are searched, half reported")
     others = [said[0] for _, said in (*answered[2:], *answered[:2])]  # two places on, so that searched and reported halves do not mix
     return [_Item(prompt, said, other) for (prompt, said), other in zip(answered, others, strict=True)]
 

@@ -6,11 +6,11 @@ from alignwright.core.gamed import Judged
 from alignwright.core.records import Finding, Outcome
 from alignwright.measure import hacking
 from alignwright.measure.reward import speak
-from alignwright.measure.reward_tests import LEAST, reward_tests
+from alignwright.measure.reward_tests import reward_tests
 from alignwright.run import inputs
 from alignwright.run.rewards import scorer
 from alignwright.run.work import Work
-from alignwright.spec.hacking import HackingMeasure
+from alignwright.spec.hacking import EDITED, NEEDED, HackingMeasure
 from alignwright.spec.stages import known
 
 
@@ -33,11 +33,8 @@ def measure(stage: HackingMeasure, work: Work) -> list[Outcome]:
     findings += hacking.feature_findings(judged, stage=model, seed=seed)
     if stage.unit_tests and model == "baseline":
         answered = [(prompt, replies) for prompt, replies in zip(prompts, texts, strict=True) if replies]
-        if len(answered) < LEAST:
-            raise ValueError(
-                f"{work.job.name}: unit tests of a reward need {LEAST} prompts, and {len(answered)} were answered; give more prompts or raise "
-                "'limit', or write 'unit_tests: false'"
-            )
+        if len(answered) < EDITED:
+            raise ValueError(f"{work.job.name}: {NEEDED}, and {len(answered)} were answered; give more prompts, or write 'unit_tests: false'")
         findings += hacking.edit_findings(reward_tests(proxy, gold, *map(list, zip(*answered, strict=True))), stage=model)
     inputs.write_records(work.folder / "findings.jsonl", findings)
     return outcomes

@@ -19,6 +19,8 @@ from alignwright.spec.choices import read_choices
 from alignwright.spec.effects import Problem
 from alignwright.spec.errors import Loc, SpecError, did_you_mean, dotted
 from alignwright.spec.experiment import Experiment, stage_names
+from alignwright.spec.goodhart import WATCHED
+from alignwright.spec.hacking import EDITED, NEEDED, HackingMeasure
 from alignwright.spec.items import ChoiceItem, MathItem, MeantItem, OpinionItem, PushbackItem, RefusalItem, TextItem
 from alignwright.spec.open_items import FreeQuestion, PersonaItem, read_questions
 from alignwright.spec.rows import BadRow
@@ -93,7 +95,7 @@ def check(path: str | Path, overrides: Sequence[str] = ()) -> CheckReport:
             problems += [(loc, problem) for problem in error.problems]
     held = principles(experiment)
     problems += _worked_examples(experiment, held)
-    problems += [*_overlaps(files, held, experiment), *_content(files, held, experiment)]
+    problems += [*_overlaps(files, held, experiment), *_content(files, held, experiment), *_too_few(files, experiment)]
     if not problems:
         problems += _unanswered(files, experiment)
     if problems:
@@ -236,6 +238,24 @@ def _content(files: list[_File], held: Constitution | None, experiment: Experime
     if by_examples and held is not None and not constitutions.pairs(held)[0]:
         place = next(place for place, stage in enumerate(experiment.feedback) if stage.by == "written")
         yield ("feedback", place, "written"), "has nothing to vote on: no example in the constitution has both a good and a bad reply"
+
+
+def _too_few(files: list[_File], experiment: Experiment) -> Iterator[Problem]:
+    """Prompts of which a stage needs more than there are."""
+
+    def rows(loc: Loc) -> int | None:
+        found = [len(file.read.rows) for file in files if file.loc[:-1] == loc]
+        return sum(found) if found else None  # none: the files could not be read, which is told of
+
+    for place, measure in enumerate(experiment.measure):
+        if isinstance(measure, HackingMeasure) and measure.unit_tests:
+            loc = ("measure", place, measure.by, "prompts")
+            if (seen := rows(loc)) is not None and seen < EDITED:
+                yield loc, f"{seen} prompts, but {NEEDED}; give more, or write 'unit_tests: false'"
+    for place, stage in enumerate(experiment.train):
+        loc = ("train", place, stage.by, "stop", "prompts")
+        if (seen := rows(loc)) is not None and seen < WATCHED:
+            yield loc, f"{seen} prompts, by which nobody could tell that gold has turned: give {WATCHED} at the very least, better 16"
 
 
 def _unanswered(files: list[_File], experiment: Experiment) -> Iterator[Problem]:

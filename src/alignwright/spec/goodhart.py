@@ -17,6 +17,9 @@ from alignwright.spec.knobs import NEW_TOKENS, Count, Paths
 
 _NAMES = "reward (the last reward stage), feedback (the voters), rules.yaml, or file.py:function"
 
+WATCHED = 4
+"""The fewest held-out prompts by which it can be told that gold has turned; 16 are better."""
+
 
 class GoodhartMeasure(Record):
     """Does gold still rise with the proxy, how far would it, and how much of the proxy's gain is value, here and elsewhere?"""
@@ -56,7 +59,7 @@ class GoodhartStop(Record):
     prompts: Paths = Field(min_length=1, description="files of held-out prompts")
     every: Count = Field(default=5, description="optimiser steps between looks")
     samples: int = Field(default=4, ge=2, description="fresh replies to each prompt at each look")
-    limit: int = Field(default=16, ge=4, description="at most so many prompts")
+    limit: int = Field(default=16, ge=WATCHED, description="at most so many prompts")
     max_new_tokens: Count = Field(default=64, description="the longest of these replies in tokens")
     alpha: float = Field(default=0.05, gt=0.0, lt=0.5, description="the chance that the stop is ever a false one")
 

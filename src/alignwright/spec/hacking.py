@@ -9,6 +9,9 @@ from pydantic import Field, model_validator
 from alignwright.core.records import Record
 from alignwright.spec.knobs import NEW_TOKENS, Count, Paths
 
+EDITED = 16
+"""The fewest prompts whose replies are edited: half of them are searched for what fools the proxy, the other half is reported."""
+NEEDED = f"unit tests of a reward need {EDITED} prompts, half of them to search for what fools the proxy and half to report it"
 _JUDGE = "reward (the last reward stage), feedback (the voters), rules.yaml, or file.py:function"
 
 
@@ -28,4 +31,6 @@ class HackingMeasure(Record):
     def _two_judges(self) -> HackingMeasure:
         if self.proxy == self.gold:
             raise ValueError(f"proxy and gold are both {self.proxy!r}: a judge cannot show that it is fooled; name a gold that training never sees")
+        if self.unit_tests and self.limit is not None and self.limit < EDITED:
+            raise ValueError(f"limit: {self.limit}, but {NEEDED}; raise it, or write 'unit_tests: false'")
         return self
