@@ -36,6 +36,21 @@ def test_a_world_is_shown_with_its_picture_its_rows_and_its_detectors(found):
         assert word in page
 
 
+def test_every_name_is_looked_at_before_anything_is_learnt(tmp_path: Path) -> None:
+    told: list[str] = []
+    with pytest.raises(LookupError, match="no world is called 'points_lop', did you mean 'points_loop'.; no world is called 'boats', choose from tall"):
+        show.studied(("tall_robot", "points_lop", "boats"), 2, told.append)
+    assert told == []
+    asked = ["worlds", "--seeds", "2", "--out", str(tmp_path / "w.html"), "--only"]
+    for only in (["tall_robot,boats"], ["tall_robot", "--only", "boats"]):
+        failed = CliRunner().invoke(app, [*asked, *only])
+        assert isinstance(failed.exception, LookupError)
+        assert "tall_robot ..." not in failed.output
+    assert not (tmp_path / "w.html").exists()
+    done = CliRunner().invoke(app, [*asked, "tall_robot, tall_robot"])  # the control: a name that is known is learnt, once
+    assert done.output.count("tall_robot ...") == 1
+
+
 def test_every_drawing_is_well_formed(found):
     for drawing in re.findall(r"<svg.*?</svg>", show.page(found, {}), re.DOTALL):
         ET.fromstring(drawing)

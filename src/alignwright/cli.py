@@ -152,7 +152,7 @@ def chat(
 def worlds(
     out: Annotated[Path, typer.Option(help="The page to write.", dir_okay=False)] = Path("worlds.html"),
     seeds: Annotated[int, typer.Option(help="Learners of each kind, at least 2.", min=2)] = 10,
-    only: Annotated[list[str] | None, typer.Option(help="One world, such as points_loop. May be given more than once.")] = None,
+    only: Annotated[list[str] | None, typer.Option(help="A world, such as points_loop; several with commas, or given more than once.")] = None,
 ) -> None:
     """Five small worlds whose reward can be gamed: what learners make of them, with pictures. About a minute."""
     import importlib.util
@@ -163,8 +163,9 @@ def worlds(
         raise ImportError(f"the worlds need {' and '.join(missing)}, not installed here: pip install {' '.join(missing)}")
     from alignwright.worlds import show
 
+    names = [name.strip() for given in only or () for name in given.split(",") if name.strip()]
     console = Console()
-    found = show.studied(only or show.NAMES, seeds, told=lambda name: console.print(f"{name} ...", style="dim"))
+    found = show.studied(tuple(dict.fromkeys(names)) or show.NAMES, seeds, told=lambda name: console.print(f"{name} ...", style="dim"))
     out.write_text(show.page(found, show.controls()), encoding="utf-8")
     console.print(show.table(found))
     console.print(f"pictures, detectors and transcripts: {out}", markup=False)

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from rich.table import Table as RichTable
 
 from alignwright.core.intervals import Estimate
+from alignwright.spec.errors import did_you_mean
 from alignwright.worlds import monitor, pictures
 from alignwright.worlds.agent import Episode, play, rates, written
 from alignwright.worlds.learn import Learnt
@@ -43,6 +44,7 @@ def studied(names: Sequence[str] = NAMES, seeds: int = 10, told: Callable[[str],
     """Every world with its rows, one hacker, and what the detectors say of it and of the honest best."""
     if seeds < 2:
         raise ValueError(f"a share over {seeds} seeds has no interval: take at least 2")
+    _known(names)
     found: list[Shown] = []
     for name in names:
         told(name)
@@ -51,6 +53,12 @@ def studied(names: Sequence[str] = NAMES, seeds: int = 10, told: Callable[[str],
         rows = study(world, tuple(range(seeds)))
         found.append(Shown(world, rows, hacker, monitor.flags(world, hacker.policy_SA), monitor.control(world)))
     return found
+
+
+def _known(names: Sequence[str]) -> None:
+    """Raises LookupError with every name that is no world's, before anything is learnt."""
+    if wrong := [name for name in dict.fromkeys(names) if name not in NAMES]:
+        raise LookupError("; ".join(f"no world is called {name!r}, {did_you_mean(name, NAMES)}" for name in wrong))
 
 
 def controls(episodes: int = 6) -> dict[str, list[Episode]]:
