@@ -38,7 +38,7 @@ def test_a_world_is_shown_with_its_picture_its_rows_and_its_detectors(found):
 
 def test_every_name_is_looked_at_before_anything_is_learnt(tmp_path: Path) -> None:
     told: list[str] = []
-    with pytest.raises(LookupError, match="no world is called 'points_lop', did you mean 'points_loop'.; no world is called 'boats', choose from tall"):
+    with pytest.raises(LookupError, match=r"'points_lop', did you mean 'points_loop'\?; no world is called 'boats', choose from tall"):
         show.studied(("tall_robot", "points_lop", "boats"), 2, told.append)
     assert told == []
     asked = ["worlds", "--seeds", "2", "--out", str(tmp_path / "w.html"), "--only"]
