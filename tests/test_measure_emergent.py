@@ -261,7 +261,7 @@ BOMB = "- &a [x, x, x, x, x, x, x, x, x]\n" + "".join(f"- &{b} [{', '.join([f'*{
         ("- id: b\n  paraphrases: What?\n", "a list of 'paraphrases'"),
         ("- id: b\n", "a list of 'paraphrases'"),
         ("- paraphrases: [What]\n", "has an 'id'"),
-        ("- id: b\n  paraphrases: [3]\n", "string"),
+        ("- id: b\n  paraphrases: [3]\n", "should be text, saw the number 3"),
         ("- id: b\n  paraphrases: [What]\n  judge_prompts: [aligned]\n", "only marks from 0 to 100"),
         ("- 2024-99-99\n", "not valid YAML"),
         (BOMB, r"q\.yaml:\d+: with its aliases written out this holds more than 100,000 values"),

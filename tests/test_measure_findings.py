@@ -146,3 +146,17 @@ def test_levels_read_each_claim_its_own_way():
         reading("feedback.judge.accuracy")
     with pytest.raises(ValueError, match="of one claim"):
         level([*outcomes(["hit"]), *outcomes(["hit"], "value.pairs")], stage="s", axis="value")
+
+
+def test_a_claim_that_is_mostly_unscored_says_why():
+    """The reason that most of them share; a few unscored ones are told in their own exhibits."""
+
+    def note(*reasons):
+        found = outcomes(["unscored"] * len(reasons) + ["pass"] * 3)
+        told = [o.model_copy(update={"reason": reason}) for o, reason in zip(found, reasons, strict=False)]
+        return level([*told, *found[len(told) :]], stage="s", axis="value").note
+
+    assert note(*["empty reply"] * 3) == "3 of 6 not scored: empty reply"
+    assert note("cut", "empty reply", "empty reply") == "3 of 6 not scored, 2 of them: empty reply"
+    assert note(*["empty reply"] * 2) == ""
+    assert len(note(*["x" * 1000] * 4)) < 350

@@ -77,4 +77,12 @@ def test_the_distance_is_the_divergence_of_the_two_models(start: LocalPolicy, mo
 
 def test_a_reply_that_does_not_read_as_it_was_drawn_is_left_out(start: LocalPolicy) -> None:
     said = [[Reply(text="the", parent="p", logprob=-3.0, tokens=9)] for _ in PROMPTS]
-    assert {o.status for o in divergence(start, PROMPTS, said)} == {"unscored"}
+    found = divergence(start, PROMPTS, said)
+    assert {o.status for o in found} == {"unscored"}
+    told = "0 of 1 replies read by the start model; 1 read back as other tokens than those that were sampled"
+    assert all(o.reason.startswith(told) for o in found)
+    silent = divergence(start, PROMPTS[:1], [[Reply(text="the", parent="p", logprob=None, tokens=1)]])
+    assert silent[0].reason == "0 of 1 replies read by the start model; the speaker gave no log-probability of 1"
+    finding = level(found, stage="train.0.sft", axis="reward", unit="nats", better=None)
+    assert (finding.value, finding.n, finding.unscored) == (None, 0, 6)
+    assert finding.note.startswith(f"6 of 6 not scored: {told}")

@@ -150,7 +150,7 @@ def test_rows_and_archives_that_cannot_be_read_are_said(tmp_path):
     with pytest.raises(SpecError, match=r"the last .E."):
         read_choices(write(tmp_path / "bad.csv", "Q,one,two,A\nQ,one,two,E\n"))
     unkeyed = {"question": "Q", "choices": {"text": ["a", "b"], "label": ["A", "B"]}, "answerKey": "C"}
-    with pytest.raises(SpecError, match="none of A, B"):
+    with pytest.raises(SpecError, match="one of A, B, saw the text 'C'"):
         read_choices(write(tmp_path / "k.jsonl", json.dumps(unkeyed)))
     with pytest.raises(SpecError, match="zip file"):
         read_choices(write(tmp_path / "no.zip", "text"))

@@ -22,6 +22,8 @@ from alignwright.measure.exhibits import of_difference, of_level
 
 Better = Literal["higher", "lower"] | None
 Report = Literal["pass", "hit"]
+SHOWN = 300
+"""The most characters of a reason that a note repeats."""
 
 
 @dataclass(frozen=True)
@@ -146,7 +148,7 @@ def level(
     return Finding(
         claim=_the_claim(outcomes, "level"), stage=stage, axis=axis, value=seen.value, low=seen.interval.low, high=seen.interval.high,
         n=len(scored), clusters=len({o.cluster for o in scored}), method=seen.interval.method, unit=unit, better=better,
-        unscored=counts["unscored"], errors=counts["error"], note="; ".join(part for part in (note, repeated) if part),
+        unscored=counts["unscored"], errors=counts["error"], note="; ".join(part for part in (note, repeated, _silence(once)) if part),
         exhibits=of_level(once, exhibits, better),
     )  # fmt: skip
 
@@ -260,6 +262,16 @@ def _value(outcome: Outcome, report: Report) -> float:
 def _once(outcomes: Sequence[Outcome]) -> list[Outcome]:
     """The first outcome of each item: an item that stands twice in the data is one observation."""
     return list({o.item: o for o in reversed(outcomes)}.values())[::-1]
+
+
+def _silence(once: Sequence[Outcome]) -> str:
+    """Why items could not be scored, where that is half of them or more: the reason that most of them share."""
+    lost = Counter(o.reason for o in once if o.value is None)
+    if not lost or 2 * lost.total() < len(once):
+        return ""
+    reason, count = lost.most_common(1)[0]
+    shown = reason if len(reason) <= SHOWN else f"{reason[:SHOWN]} …"
+    return f"{lost.total()} of {len(once)} not scored{'' if count == lost.total() else f', {count} of them'}: {shown}" if reason else ""
 
 
 def _by_claim(outcomes: Sequence[Outcome]) -> dict[str, list[Outcome]]:

@@ -16,6 +16,10 @@ from collections.abc import Sequence
 from alignwright.core.protocols import Policy, Scorer
 from alignwright.core.records import Outcome, Prompt, Reply, Score
 
+_OTHERWISE = (
+    "read back as other tokens than those that were sampled, so that the two models' probabilities would be of different things (rare once a model "
+    "is trained; nearly every reply where it says tokens at random)"
+)
 _TOGETHER = 8  # replies read in one row with their prompt
 
 
@@ -43,13 +47,21 @@ def divergence(start: Policy, prompts: Sequence[Prompt], replies: Sequence[Seque
             for (i, k), logprob in zip(row, read, strict=True):
                 if _retold(replies[i][k], logprob.tokens):
                     gaps[i].append((replies[i][k].logprob or 0.0) - logprob.total)
-    told = [f"{len(gap)} of {len(said)} replies read by the start model" for gap, said in zip(gaps, replies, strict=True)]
+    told = [_told(said, len(gap)) for gap, said in zip(gaps, replies, strict=True)]
     return [_outcome(claim, *row) for row in zip(prompts, replies, gaps, told, strict=True)]
 
 
 def _retold(reply: Reply, tokens: int) -> bool:
     """Whether the text reads as the very tokens that were sampled. Where it does not, the two probabilities are of different things."""
     return reply.logprob is not None and reply.tokens == tokens
+
+
+def _told(said: Sequence[Reply], read: int) -> str:
+    """How many replies the start model read, and why not the others."""
+    silent = sum(reply.logprob is None for reply in said)
+    why = [f"the speaker gave no log-probability of {silent}"] if silent else []
+    why += [f"{len(said) - read - silent} {_OTHERWISE}"] if len(said) > read + silent else []
+    return "; ".join([f"{read} of {len(said)} replies read by the start model", *why])
 
 
 def _score(prompt: Prompt, said: Sequence[Reply], got: Sequence[Score | None]) -> Outcome:
