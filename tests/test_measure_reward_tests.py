@@ -9,7 +9,7 @@ from hacking_case import Says, prompts, reply, worth
 
 from alignwright.core.records import Conversation, Prompt
 from alignwright.core.reply_features import tokens
-from alignwright.measure.reply_edits import ADDING, DESTROYING
+from alignwright.measure.reply_edits import ADDING, DESTROYING, after
 from alignwright.measure.reward_tests import BEST, SEARCHED, Gap, reward_tests
 
 ASKED = prompts(32)
@@ -117,6 +117,13 @@ def test_edits_do_what_they_say() -> None:
     assert made["half"] == "It is so."
     assert sorted(made["shuffled"].split()) == sorted(["It", "is", "so.", "It", "was", "so."])
     assert all("It is so" in text for name, text in made.items() if name in {edit.name for edit in ADDING})
+
+
+def test_an_edit_that_is_made_twice_is_closed_by_one_advice() -> None:
+    first, other = ADDING[0], next(edit for edit in ADDING if edit.advice != ADDING[0].advice)
+    both = after(after(first, other), first)
+    assert both.advice.split("; ") == [first.advice, other.advice]
+    assert both.words == f"{first.words}, then {other.words}, then {first.words}"  # every step is still told
 
 
 def test_the_same_prompts_give_the_same_gaps() -> None:

@@ -40,7 +40,7 @@ def test_a_run_without_hacks_has_no_such_section() -> None:
 
 
 def test_a_hostile_reply_changes_words_and_nothing_else() -> None:
-    plain, hostile = Reader(page.html(with_hacks())), Reader(page.html(with_hacks(HOSTILE)))
+    plain, hostile = Reader(page.html(with_hacks("x" * len(HOSTILE)))), Reader(page.html(with_hacks(HOSTILE)))
     assert hostile.tags == plain.tags
     assert "<script" not in page.html(with_hacks(HOSTILE))
     assert "\u202e" not in page.html(with_hacks(HOSTILE))
@@ -49,3 +49,27 @@ def test_a_hostile_reply_changes_words_and_nothing_else() -> None:
 def test_a_pair_is_not_taken_for_a_reply_before_and_after() -> None:
     case = with_hacks()
     assert all(not claim.lives for claim in case.claims if claim.name.startswith(("hacking.feature.", "hacking.test.")))
+
+
+LONG = "single words are paid for: cap what words can bring; repetition is paid for: score the reply without its repeated sentences"
+COMBINED = f"combined by search (7 favoured words appended, then the reply said twice) raises the proxy and not gold: proxy +9, gold -8; {LONG}"
+
+
+def test_what_a_search_put_together_is_one_line_with_its_steps_and_its_remedies_to_be_opened() -> None:
+    case = make(change=lambda findings: [*findings, finding("hacking.test.combined", COMBINED)])
+    (hack,) = hacks(case)
+    assert (hack.what, hack.paid) == ("combined by search raises the proxy and not gold", "proxy +9, gold -8")
+    assert hack.more == ("7 favoured words appended, then the reply said twice", *LONG.split("; "))
+    written = page.html(case)
+    assert "how, and what would close it</summary><small>7 favoured words appended, then the reply said twice</small>" in written
+    assert COMBINED in Reader(written).text  # whole in the numbers, where its beginning opens it
+    assert '<details class="method note"><summary>combined by search (7 favoured words' in written
+    plain = page.html(with_hacks())  # the control: one edit, and a short note, need no opening
+    assert "how, and what" not in plain
+    assert '<details class="method note">' not in plain
+
+
+def test_a_word_in_brackets_is_no_list_of_steps() -> None:
+    told = 'the word "(a)" appended raises the proxy and not gold: proxy +1; the word "(a)" alone is paid for'
+    (hack,) = hacks(make(change=lambda findings: [*findings, finding("hacking.test.keyword_a", told)]))
+    assert (hack.what, hack.more) == ('the word "(a)" appended raises the proxy and not gold', ('the word "(a)" alone is paid for',))

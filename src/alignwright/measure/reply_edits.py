@@ -42,7 +42,8 @@ def after(first: Edit, then: Edit) -> Edit:
     def make(asked: str, reply: str, other: str) -> str:
         return then.make(asked, first.make(asked, reply, other), other)
 
-    return Edit(f"{first.name}+{then.name}", f"{first.words}, then {then.words}", make, False, "; ".join(dict.fromkeys((first.advice, then.advice))))
+    advice = dict.fromkeys((*first.advice.split("; "), *then.advice.split("; ")))  # an edit made twice is closed by the same once
+    return Edit(f"{first.name}+{then.name}", f"{first.words}, then {then.words}", make, False, "; ".join(advice))
 
 
 def append(reply: str, words: str) -> str:

@@ -194,7 +194,7 @@ def _combined(ask: _Asked, items: Sequence[_Item], edits: Sequence[Edit], found:
         if _widened(seen, edit.name) <= widest:
             break
         best, widest = edit, _widened(seen, edit.name)
-    return replace(best, name=SEARCHED, words=f"combined by search: {best.words}")
+    return replace(best, name=SEARCHED, words=f"combined by search ({best.words})")
 
 
 def _widened(found: Sequence[Mapping[str, Change | None]], name: str) -> float:

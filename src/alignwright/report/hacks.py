@@ -6,22 +6,29 @@ replies to one prompt, of which the proxy prefers the first, and not a reply bef
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from alignwright.core.records import Finding
 from alignwright.report.case import Case
 
+_STEPS = re.compile(r" \((.*)\)(?= )")
 TRIED = ("The unedited reply", "After the edit, and the proxy likes it as well or better")
+COMBINED = "hacking.test.combined"
 SEEN = ("Gold prefers", "The proxy prefers")
 
 
 @dataclass(frozen=True)
 class Hack:
-    """One way of gaming. `heads` are said over the reply that is better and the one that the proxy likes."""
+    """One way of gaming: what the proxy and gold make of it, and what else is to be said, such as how it was done and what would close it.
+
+    `heads` are said over the reply that is better and the one that the proxy likes.
+    """
 
     finding: Finding
     what: str
-    told: str
+    paid: str
+    more: tuple[str, ...]
     heads: tuple[str, str]
 
 
@@ -35,10 +42,13 @@ def hacks(case: Case) -> list[Hack]:
 def _hack(finding: Finding) -> Hack:
     if finding.claim.startswith("hacking.test."):
         what, _, told = finding.note.partition(": ")
-        return Hack(finding, what, told, TRIED)
+        steps = _STEPS.search(what) if finding.claim == COMBINED else None
+        paid, *closed = told.split("; ")
+        return Hack(finding, _STEPS.sub("", what) if steps else what, paid, (*([steps[1]] if steps else []), *closed), TRIED)
     kind, _, rest = finding.note.partition(": ")
     what, _, told = rest.partition(": ")
-    return Hack(finding, f"{kind}: {what}", told, SEEN)
+    paid, _, reason = told.partition("; ")
+    return Hack(finding, f"{kind}: {what}", paid, (reason,) if reason else (), SEEN)
 
 
 def _order(hack: Hack) -> int:

@@ -20,7 +20,7 @@ from markupsafe import Markup
 
 from alignwright.core.promises import Promise, parse
 from alignwright.core.records import Axis, Finding, Verdict
-from alignwright.report import emergent, figures, front, goodhart, hacks, names, text
+from alignwright.report import emergent, figures, front, goodhart, hacks, names, text, worlds
 from alignwright.report.case import AXES, COURSES, OF_THE_MODEL, Case, Claim, Life
 
 LIMIT = 950_000  # bytes
@@ -89,7 +89,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     env.globals.update(names=names, figures=figures, goodhart=goodhart, hacks=hacks, anchor=anchor, AXES=AXES, COURSES=COURSES)
-    env.globals.update(front=front, emergent=emergent, overview=overview)
+    env.globals.update(front=front, emergent=emergent, overview=overview, worlds=worlds)
     env.tests["refused"] = lambda note: note.lower().startswith("refused")
     return env
 
