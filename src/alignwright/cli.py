@@ -88,11 +88,10 @@ def check(
     for line in report.lines:
         typer.echo(line)
     if not quick and report.experiment.train:
-        from rich.console import Console
-
         from alignwright.run.doctor import examine, tell
+        from alignwright.run.screen import screen
 
-        tell(examine(report.experiment), Console())
+        tell(examine(report.experiment), screen())
 
 
 @app.command()
@@ -107,11 +106,10 @@ def report(run: Run) -> None:
 @app.command()
 def diff(a: Run, b: Run) -> None:
     """What differs between two runs: knobs, then findings."""
-    from rich.console import Console
-
     from alignwright.run.compare import compare, spec_changes
+    from alignwright.run.screen import screen
 
-    console, table = Console(), compare(a, b)
+    console, table = screen(), compare(a, b)
     changes = spec_changes(a, b)
     if not changes:
         console.print("no knob differs")
@@ -131,9 +129,14 @@ def front(
     from rich.console import Console
 
     from alignwright.run.front import table
+    from alignwright.run.screen import screen
 
     shown, wide = table(runs, gain, tax, margin), Console(width=1000)
-    Console(width=max(Console().width, wide.measure(shown).maximum)).print(shown)  # a number is never cut: a narrow window folds the line
+    told, shown.caption = shown.caption, None  # under the table, where it is not folded to the table's width
+    console = Console(width=max(screen().width, wide.measure(shown).maximum))  # a number is never cut: a narrow window folds the line
+    console.print(shown)
+    if told:
+        console.print(told, style="dim italic")
 
 
 @app.command()
@@ -157,14 +160,13 @@ def worlds(
     """Five small worlds whose reward can be gamed: what learners make of them, with pictures. About a minute."""
     import importlib.util
 
-    from rich.console import Console
-
     if missing := [name for name in ("gymnasium", "chess") if importlib.util.find_spec(name) is None]:
         raise ImportError(f"the worlds need {' and '.join(missing)}, not installed here: pip install {' '.join(missing)}")
+    from alignwright.run.screen import screen
     from alignwright.worlds import show
 
     names = [name.strip() for given in only or () for name in given.split(",") if name.strip()]
-    console = Console()
+    console = screen()
     found = show.studied(tuple(dict.fromkeys(names)) or show.NAMES, seeds, told=lambda name: console.print(f"{name} ...", style="dim"))
     out.write_text(show.page(found, show.controls()), encoding="utf-8")
     console.print(show.table(found))
@@ -220,9 +222,10 @@ def _perform(request: object, dry_run: bool) -> None:
     from alignwright.run.align import Request, estimate
     from alignwright.run.align import align as run_align
     from alignwright.run.progress import View, show_bill
+    from alignwright.run.screen import screen
 
     assert isinstance(request, Request)
-    view = View()
+    view = View(screen())
     if dry_run:
         show_bill(estimate(request), view.console)
         return
@@ -230,10 +233,9 @@ def _perform(request: object, dry_run: bool) -> None:
 
 
 def _show(run: Path) -> None:
-    from rich.console import Console
-
     from alignwright.report import exit_code, read, summary
+    from alignwright.run.screen import screen
 
     case = read(run)
-    Console().print(summary(case, run))
+    screen().print(summary(case, run))
     raise typer.Exit(exit_code(case))
