@@ -1,0 +1,53 @@
+"""Does a new project begin with data that teach what they say, and not to count letters?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from alignwright.core.records import Comparison, Preference
+from alignwright.model.tokens import Chat
+from alignwright.run import inputs
+from alignwright.run.scaffold import scaffold
+from alignwright.spec.check import check
+from alignwright.spec.experiment import Experiment
+from alignwright.spec.load import load
+from alignwright.train.doctor import diagnose
+from alignwright.train.rows import pair_rows
+
+
+@pytest.fixture
+def experiment(tmp_path: Path) -> Experiment:
+    scaffold(tmp_path / "new")
+    return load(tmp_path / "new" / "spec.yaml")
+
+
+def preferences(found: list[Comparison]) -> list[Preference]:
+    return [Preference(prompt=c.prompt, chosen=c.replies[0].text, rejected=c.replies[1].text) for c in found]
+
+
+def test_a_new_project_is_whole(experiment: Experiment) -> None:
+    assert check(experiment.folder / "spec.yaml").rejected == ()
+
+
+def test_the_longer_reply_is_the_better_one_in_half_of_its_pairs(experiment: Experiment) -> None:
+    """Trained and held-out pairs alike, and of nearly one length: a judge of them that counts letters is a coin."""
+    held = inputs.pairs(experiment, ("heldout/pairs.jsonl",))
+    for found in (preferences(inputs.written_pairs(experiment)), preferences(held)):
+        longer = sum(len(pair.chosen) > len(pair.rejected) for pair in found)
+        assert 2 * longer == len(found)
+        letters = [sum(len(getattr(pair, side)) for pair in found) for side in ("chosen", "rejected")]
+        assert max(letters) < 1.1 * min(letters)
+
+
+@pytest.mark.model
+def test_the_doctor_has_nothing_to_say_of_them_but_would_of_biased_ones(experiment: Experiment) -> None:
+    from alignwright.model.tokenizer import speech
+    from alignwright.spec.models import resolve
+
+    chat: Chat = speech(resolve(experiment.model)).chat
+    pairs = preferences(inputs.written_pairs(experiment))
+    biased = [pair.model_copy(update={"chosen": f"{pair.chosen} {pair.rejected}"}) for pair in pairs]
+    names = [[trouble.name for trouble in diagnose(pair_rows(chat, found), chat, sources=found).troubles] for found in (pairs, biased)]
+    assert names == [[], ["length_bias"]]
