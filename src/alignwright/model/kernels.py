@@ -6,7 +6,7 @@ dozen operations of a norm, a rotation or an attention over a cache, each a call
 
 `kernels(x)` is None where they cannot be had: on a GPU, in another precision, on another system than Linux, without a C compiler
 (`cc`, or what CC names), without a cache to write to, or with ALIGNWRIGHT_KERNELS=off. Every caller has torch's operations beside them,
-with the same numbers up to rounding; tests compare the two.
+with the same numbers up to rounding; tests compare the two. `missing` says why, and a run's provenance and first lines repeat it.
 
 The threads are torch's own: the compiled file is bound to the OpenMP library that torch has loaded, never to a second one.
 """
@@ -30,7 +30,10 @@ import torch
 from torch import Tensor
 
 _SOURCE = Path(__file__).with_suffix(".c")
-_FLAGS = ("-O3", "-march=native", "-std=gnu11", "-fPIC", "-fopenmp", "-fno-math-errno", "-fno-trapping-math", "-fassociative-math", "-fno-signed-zeros")
+_FLAGS = (
+    "-O3", "-march=native", "-std=gnu11", "-fPIC", "-fopenmp",
+    "-fno-math-errno", "-fno-trapping-math", "-fassociative-math", "-fno-signed-zeros",
+)  # fmt: skip
 _PRECISION = {torch.bfloat16: ("bfloat16", ("-DBFLOAT16",)), torch.float32: ("float32", ())}
 _P, _L, _F = ctypes.c_void_p, ctypes.c_long, ctypes.c_float
 _ARGUMENTS: dict[str, list[Any]] = {
@@ -67,8 +70,16 @@ class Kernels:
 
 def kernels(x: Tensor, *others: Tensor) -> Kernels | None:
     """The kernels for these tensors' place and common precision, or None: then torch's operations do it."""
-    same = x.device.type == "cpu" and x.dtype in _PRECISION and all(other.dtype == x.dtype for other in others)
-    return _built(x.dtype) if same else None
+    if x.device.type != "cpu" or x.dtype not in _PRECISION or any(other.dtype != x.dtype for other in others):
+        return None
+    built = _built(x.dtype)
+    return built if isinstance(built, Kernels) else None
+
+
+def missing() -> str | None:
+    """Why there are no kernels on this machine; None where there are."""
+    built = _built(torch.float32)
+    return built if isinstance(built, str) else None
 
 
 def _call(library: ctypes.CDLL, name: str) -> Callable[..., None]:
@@ -82,11 +93,18 @@ def _call(library: ctypes.CDLL, name: str) -> Callable[..., None]:
 
 
 @functools.cache
-def _built(dtype: torch.dtype) -> Kernels | None:
-    """Compile, or take from the cache; None where that is not possible."""
-    compiler, threads = shutil.which(os.environ.get("CC", "cc")), _openmp()
-    if os.environ.get("ALIGNWRIGHT_KERNELS") == "off" or sys.platform != "linux" or compiler is None or threads is None:
-        return None
+def _built(dtype: torch.dtype) -> Kernels | str:
+    """Compile, or take from the cache; why not, where that is not possible."""
+    named = os.environ.get("CC", "cc")
+    compiler, threads = shutil.which(named), _openmp()
+    if os.environ.get("ALIGNWRIGHT_KERNELS") == "off":
+        return "ALIGNWRIGHT_KERNELS is off"
+    if sys.platform != "linux":
+        return "they are made on Linux alone"
+    if compiler is None:
+        return f"there is no C compiler {named!r}; install one, or name one in CC"
+    if threads is None:
+        return "torch is not built on GNU's OpenMP"
     name, flags = _PRECISION[dtype]
     try:
         built = _folder() / f"{name}-{_key(compiler)}.so"
@@ -94,8 +112,10 @@ def _built(dtype: torch.dtype) -> Kernels | None:
             _compile(compiler, flags, built)
         ctypes.CDLL(threads, mode=ctypes.RTLD_GLOBAL)
         return Kernels(ctypes.CDLL(str(built)))
-    except (OSError, subprocess.SubprocessError):
-        return None
+    except subprocess.CalledProcessError as error:
+        return f"{named} could not compile {_SOURCE.name}: {error.stderr.decode(errors='replace').strip()[:300]}"
+    except (OSError, RuntimeError, subprocess.TimeoutExpired) as error:
+        return str(error)
 
 
 def _compile(compiler: str, flags: tuple[str, ...], built: Path) -> None:
@@ -117,8 +137,12 @@ def _key(compiler: str) -> str:
 
 
 def _folder() -> Path:
+    """The cache, which must be this user's alone: what lies there is run."""
     folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "alignwright" / "kernels"
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    state = folder.stat()
+    if state.st_uid != os.getuid() or state.st_mode & 0o022:
+        raise PermissionError(f"{folder} can be written by others, and what lies there is run; take that right away, or name another XDG_CACHE_HOME")
     return folder
 
 

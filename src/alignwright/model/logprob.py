@@ -107,4 +107,4 @@ def _read(
         return logp_C, logits_CV
     slope_CV = exp_CV.div_(-total_C[:, None])
     slope_CV[torch.arange(len(label_C), device=label_C.device), label_C] += 1.0
-    return logp_C, slope_CV.mul_(factor if isinstance(factor, float) else factor[:, None]).to(logits_CV.dtype)
+    return logp_C, slope_CV.mul_(factor[:, None] if isinstance(factor, Tensor) else factor).to(logits_CV.dtype)

@@ -102,10 +102,8 @@ def _decode(
 def draw(logits_RV: Tensor, uniform_R: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
     """Draw a token a row at a temperature; its log-probability is at temperature 1."""
     mass_RV, top_R, total_R = _masses(logits_RV, 1.0)
-    if temperature == 0:
-        token_R = logits_RV.argmax(1)
-    else:
-        token_R = _invert(mass_RV if temperature == 1 else _masses(logits_RV, temperature)[0], uniform_R)
+    drawn_RV = mass_RV if temperature in (0, 1) else _masses(logits_RV, temperature)[0]
+    token_R = logits_RV.argmax(1) if temperature == 0 else _invert(drawn_RV, uniform_R)
     return token_R, logits_RV.gather(1, token_R[:, None])[:, 0].float() - top_R - total_R.log()
 
 

@@ -4,6 +4,7 @@ In two products: the prompts' tokens at their prompt, and the replies' tokens at
 `pack` forbids (a sibling reply, another row) is never computed: a prompt of 60 tokens with 32 replies of 48 has a fourteenth of the
 scores that the square of its row would have. Tokens lie flat, without padding; only here are they put on a grid, by one gather each
 way, and query heads that share a key head (grouped-query attention) become further queries of that head, so nothing is copied for them.
+A long prompt is cut into parts, each of which looks back to its own end: most of what would be masked is not computed.
 
 The gradient is by hand: gathers both ways instead of scattered sums, and the softmax in place. In inference mode the fused kernel
 takes over, which has no use for the weights.
@@ -26,6 +27,19 @@ from torch.nn import functional as F
 from alignwright.model.kernels import kernels
 from alignwright.model.packing import additive
 
+_PART = 128  # queries of a prompt at once: shorter parts save scores, and make more and smaller products
+
+
+@dataclass(frozen=True)
+class Block:
+    """Queries that look at the same columns of keys, row by row: a part of the prompts, or the replies. X: key heads * rows, flattened."""
+
+    query_X: Tensor  # [rows, heads, queries], of M * heads: 0 where there is no token
+    key_X: Tensor  # [rows, heads, S]
+    mask: Tensor  # [rows, 1, queries * G, S], additive
+    slots: slice  # where its answers lie among those of all blocks
+    ofreply: bool
+
 
 @dataclass(frozen=True)
 class Grid:
@@ -35,12 +49,10 @@ class Grid:
     replies: int
     heads: int  # key heads
     width: int  # P
-    prompt_X: Tensor  # [B, heads, P] flattened, of M * heads: 0 where there is no token
-    reply_X: Tensor  # [B, K, heads, L]
-    key_X: Tensor  # [B, K, heads, P + L]
-    back_X: Tensor  # [M, heads]: which slot of [prompt_X, reply_X] holds the token
-    prompt_mask: Tensor  # [B, 1, P * G, P], additive
-    reply_mask: Tensor  # [B * K, 1, L * G, P + L]
+    blocks: tuple[Block, ...]
+    slots: int  # of all blocks
+    query_X: Tensor  # [M, heads]: which slot holds the token's answer
+    key_X: Tensor  # [M, heads]: which place of [prompts, replies] holds the token's key
 
 
 def grid(lengths: Sequence[tuple[int, Sequence[int]]], *, heads: int, group: int, dtype: torch.dtype, device: torch.device) -> Grid:
@@ -53,24 +65,32 @@ def grid(lengths: Sequence[tuple[int, Sequence[int]]], *, heads: int, group: int
         for place, n in ((prompt_BP[b], head), *zip(reply_BKL[b], each, strict=False)):
             place[:n] = np.arange(token, token + n)
             token += n
-    key_BKS = np.concatenate([np.repeat(prompt_BP[:, None], replies, axis=1), reply_BKL], axis=2)
-    slots = np.concatenate([_by_head(prompt_BP, heads), _by_head(reply_BKL, heads)])
-    back = np.empty(token * heads, dtype=np.int64)
-    back[slots[slots >= 0]] = np.flatnonzero(slots >= 0)
     past_PP, past_LL = np.tri(width, dtype=bool), np.tri(depth, dtype=bool)
+    key_BKS = np.concatenate([np.repeat(prompt_BP[:, None], replies, axis=1), reply_BKL], axis=2)
     reply_may = np.concatenate([np.ones((depth, width), dtype=bool), past_LL], axis=1) & (key_BKS >= 0)[:, :, None]
+    parts = [slice(begin, min(begin + _PART, width)) for begin in range(0, width, _PART)]
+    laid = [(prompt_BP[:, part], prompt_BP[:, : part.stop], past_PP[part, : part.stop] & (prompt_BP >= 0)[:, None, : part.stop]) for part in parts]
+    if reply_BKL.size:
+        laid.append((reply_BKL, key_BKS, reply_may))
 
-    def mask(may: np.ndarray) -> Tensor:
+    def block(query: np.ndarray, key: np.ndarray, may: np.ndarray, begin: int) -> Block:
         flat = torch.from_numpy(may.reshape(int(np.prod(may.shape[:-2])), 1, *may.shape[-2:]))
-        return additive(flat, dtype).repeat_interleave(group, dim=2).to(device)
+        mask = additive(flat, dtype).repeat_interleave(group, dim=2).to(device)
+        at = [torch.from_numpy(np.maximum(_by_head(place, heads), 0)).to(device) for place in (query, key)]
+        return Block(at[0], at[1], mask, slice(begin, begin + query.size * heads), query.ndim == 3)
 
-    def index(place: np.ndarray) -> Tensor:
-        return torch.from_numpy(np.maximum(_by_head(place, heads), 0)).to(device)
+    begins = np.cumsum([0, *(query.size * heads for query, _, _ in laid)]).tolist()
+    blocks = tuple(block(*each, begin) for each, begin in zip(laid, begins, strict=False))
+    of_query = _places([_by_head(query, heads) for query, _, _ in laid], token * heads).to(device)
+    of_key = _places([_by_head(place, heads) for place in (prompt_BP, reply_BKL)], token * heads).to(device)
+    return Grid(rows, replies, heads, width, blocks, begins[-1], of_query, of_key)
 
-    return Grid(
-        rows, replies, heads, width, index(prompt_BP), index(reply_BKL), index(key_BKS), torch.from_numpy(back).to(device),
-        mask(past_PP & (prompt_BP >= 0)[:, None]), mask(reply_may),
-    )  # fmt: skip
+
+def _places(laid: Sequence[np.ndarray], count: int) -> Tensor:
+    """Where in these arrays, one after the other, each of `count` indices is."""
+    slots, where = np.concatenate(laid), np.empty(count, dtype=np.int64)
+    where[slots[slots >= 0]] = np.flatnonzero(slots >= 0)
+    return torch.from_numpy(where)
 
 
 def attend(query_MA: Tensor, key_MC: Tensor, value_MC: Tensor, at: Grid) -> Tensor:
@@ -89,21 +109,20 @@ class _Attend(torch.autograd.Function):
     def forward(ctx: Any, query_MA: Tensor, key_MC: Tensor, value_MC: Tensor, at: Grid) -> Tensor:
         wide, size = query_MA.shape[1] // at.heads, key_MC.shape[1] // at.heads
         query, key, value = query_MA.view(-1, wide), key_MC.view(-1, size), value_MC.view(-1, size)
-        out = query.new_empty(len(at.prompt_X) + len(at.reply_X), wide)
+        out = query.new_empty(at.slots, wide)
         weights = []
-        for place, keys, mask, slots in _blocks(at):
-            groups = mask.shape[0] * at.heads
-            part = _on_grid(query, place, groups, size), _on_grid(key, keys, groups, size), _on_grid(value, keys, groups, size)
-            here = out[slots].view(part[0].shape)
+        for block in at.blocks:
+            part = _on_grid(block, at.heads, query, key, value)
+            here = out[block.slots].view(part[0].shape)
             if torch.is_inference_mode_enabled():
-                heads = [x.view(mask.shape[0], at.heads, -1, size) for x in part]
-                here.copy_(F.scaled_dot_product_attention(*heads, attn_mask=mask, scale=1.0).view(here.shape))
+                heads = [x.view(block.mask.shape[0], at.heads, -1, size) for x in part]
+                here.copy_(F.scaled_dot_product_attention(*heads, attn_mask=block.mask, scale=1.0).view(here.shape))
             else:
-                weights.append(_weights(part[0], part[1], mask))
+                weights.append(_weights(part[0], part[1], block.mask))
                 torch.bmm(weights[-1], part[2], out=here)
         ctx.at = at
         ctx.save_for_backward(query_MA, key_MC, value_MC, *weights)
-        return out.index_select(0, at.back_X).view(query_MA.shape)
+        return out.index_select(0, at.query_X).view(query_MA.shape)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
@@ -111,37 +130,29 @@ class _Attend(torch.autograd.Function):
         query_MA, key_MC, value_MC, *weights = ctx.saved_tensors
         wide, size = query_MA.shape[1] // at.heads, key_MC.shape[1] // at.heads
         query, key, value = query_MA.view(-1, wide), key_MC.view(-1, size), value_MC.view(-1, size)
-        grad_out = query.new_zeros(len(at.prompt_X) + len(at.reply_X), wide).index_copy_(0, at.back_X, grads[0].reshape(-1, wide))
+        grad_out = query.new_zeros(at.slots, wide).index_copy_(0, at.query_X, grads[0].reshape(-1, wide))
         grad_query = torch.empty_like(grad_out)
         grad_key, grad_value = [], []
-        for weight, (place, keys, mask, slots) in zip(weights, _blocks(at), strict=True):
-            groups = mask.shape[0] * at.heads
-            q, k, v = _on_grid(query, place, groups, size), _on_grid(key, keys, groups, size), _on_grid(value, keys, groups, size)
-            back = grad_out[slots].view(q.shape)
+        for weight, block in zip(weights, at.blocks, strict=True):
+            q, k, v = _on_grid(block, at.heads, query, key, value)
+            back = grad_out[block.slots].view(q.shape)
             slope = torch.bmm(back, v.transpose(1, 2))
             if native := kernels(slope, weight):
                 native.softmax_back(slope, weight, slope.numel() // slope.shape[-1], slope.shape[-1])
             else:
                 slope = torch.ops.aten._softmax_backward_data(slope, weight, -1, weight.dtype)
-            torch.bmm(slope, k, out=grad_query[slots].view(q.shape))
+            torch.bmm(slope, k, out=grad_query[block.slots].view(q.shape))
             grad_key.append(torch.bmm(slope.transpose(1, 2), q))
             grad_value.append(torch.bmm(weight.transpose(1, 2), back))
-        back_key, back_value = (_collected(parts, at, size).index_select(0, at.back_X).view(key_MC.shape) for parts in (grad_key, grad_value))
-        return grad_query.index_select(0, at.back_X).view(query_MA.shape), back_key, back_value, None
+        back_key, back_value = (_collected(parts, at, size).index_select(0, at.key_X).view(key_MC.shape) for parts in (grad_key, grad_value))
+        return grad_query.index_select(0, at.query_X).view(query_MA.shape), back_key, back_value, None
 
 
-def _blocks(at: Grid) -> list[tuple[Tensor, Tensor, Tensor, slice]]:
-    """The prompts' block and the replies': queries, keys, mask, and the slots of the answer."""
-    first = len(at.prompt_X)
-    blocks = [(at.prompt_X, at.prompt_X, at.prompt_mask, slice(0, first))]
-    if len(at.reply_X):
-        blocks.append((at.reply_X, at.key_X, at.reply_mask, slice(first, first + len(at.reply_X))))
-    return blocks
-
-
-def _on_grid(flat: Tensor, place_X: Tensor, groups: int, size: int) -> Tensor:
-    """[rows of a block * key heads, queries (each with its group) or keys, D]."""
-    return flat.index_select(0, place_X).view(groups, -1, size)
+def _on_grid(block: Block, heads: int, query: Tensor, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """[rows of a block * key heads, queries (each with its group) or keys, D] of each."""
+    groups, size = block.mask.shape[0] * heads, key.shape[1]
+    at_query, at_key = block.query_X, block.key_X
+    return tuple(x.index_select(0, at).view(groups, -1, size) for x, at in ((query, at_query), (key, at_key), (value, at_key)))  # type: ignore[return-value]
 
 
 def _weights(query: Tensor, key: Tensor, mask: Tensor) -> Tensor:
@@ -154,10 +165,14 @@ def _weights(query: Tensor, key: Tensor, mask: Tensor) -> Tensor:
 
 
 def _collected(parts: Sequence[Tensor], at: Grid, size: int) -> Tensor:
-    """Gradients of the keys by slot: a prompt's keys are looked at by the prompt and by each of its replies."""
-    if len(parts) == 1:
-        return parts[0].view(-1, size)
-    ofprompt = parts[0].view(at.rows, at.heads, at.width, size)
-    ofreply = parts[1].view(at.rows, at.replies, at.heads, -1, size)
-    total = ofprompt + ofreply[:, :, :, : at.width].sum(1)
+    """Gradients of the keys by place: a prompt's keys are looked at by the parts of the prompt from theirs on, and by each of its replies."""
+    ofprompt = [part for part, block in zip(parts, at.blocks, strict=True) if not block.ofreply]
+    total = ofprompt.pop().view(at.rows, at.heads, at.width, size)  # the last part looks at all
+    for part in ofprompt:
+        some = part.view(at.rows, at.heads, -1, size)
+        total[:, :, : some.shape[2]] += some
+    if not at.blocks[-1].ofreply:
+        return total.reshape(-1, size)
+    ofreply = parts[-1].view(at.rows, at.replies, at.heads, -1, size)
+    total += ofreply[:, :, :, : at.width].sum(1)
     return torch.cat([total.view(-1, size), ofreply[:, :, :, at.width :].reshape(-1, size)])

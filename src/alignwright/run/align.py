@@ -64,7 +64,9 @@ def align(request: Request, view: View) -> Path:
     experiment, jobs, folder = prepare(request)
     with only_one(folder):
         view.say(f"{experiment.name}: {len(jobs)} stages into {folder} ({threads} thread{'s' * (threads != 1)})")
-        _write_spec(experiment, request, folder, threads)
+        without = _write_spec(experiment, request, folder, threads)
+        if without:
+            view.say(f"no compiled kernels, so training and sampling on a processor take up to 1.5 times as long: {without}")
         if checked.rejected:
             write_rejected(folder / "rejected.jsonl", checked.rejected)
             view.say(f"{len(checked.rejected)} bad rows set aside in {folder / 'rejected.jsonl'}, as intent.bad_rows allows")
@@ -135,7 +137,9 @@ def _keep_model(experiment: Experiment, jobs: Sequence[Job], known: Mapping[str,
     view.done("save the model", time.perf_counter() - started, str(target))
 
 
-def _write_spec(experiment: Experiment, request: Request, folder: Path, threads: int) -> None:
+def _write_spec(experiment: Experiment, request: Request, folder: Path, threads: int) -> str | None:
+    """What was asked and where it runs, on disk; why the compiled kernels are missing, where they are."""
+    from alignwright.model.kernels import missing
     from alignwright.run.provenance import provenance
 
     place = folder / "spec"
@@ -145,7 +149,9 @@ def _write_spec(experiment: Experiment, request: Request, folder: Path, threads:
         write_text(place / "constitution.md", experiment.path(experiment.intent.constitution).read_text(encoding="utf-8"))
     write_json(place / "resolved.json", experiment.model_dump(mode="json"))
     weights = model_fingerprint(resolve(experiment.model, experiment.folder))
-    write_json(place / "provenance.json", provenance(request.spec.resolve().parent, experiment.seed, threads, weights))
+    without = missing()
+    write_json(place / "provenance.json", provenance(request.spec.resolve().parent, experiment.seed, threads, weights, without or "compiled"))
+    return without
 
 
 def _header(experiment: Experiment, folder: Path) -> Header:
@@ -156,7 +162,8 @@ def _header(experiment: Experiment, folder: Path) -> Header:
         "spec": experiment.id,
         "alignwright": str(facts["alignwright"]),
         "code": str(facts["code"]),
-        "machine": f"{facts['processor'] or 'unknown processor'}, {facts['threads']} threads",
+        "machine": f"{facts['processor'] or 'unknown processor'}, {facts['threads']} threads, "
+        + ("compiled kernels" if facts["kernels"] == "compiled" else "no compiled kernels"),
         "packages": ", ".join(f"{name} {number}" for name, number in facts["packages"].items() if name in ("torch", "transformers", "peft")),
         "commit": str((facts["git"]["commit"] or "not in a git checkout")[:12]) + (" with changes" if facts["git"]["diff"] else ""),
         "measured in": "float32, greedy replies, fixed batch layout",

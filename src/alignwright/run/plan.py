@@ -271,7 +271,7 @@ def _weights_hash(path: Path, size: int, changed: int) -> str:  # noqa: ARG001 -
 def code_version() -> str:
     """A hash of the source that computes results, so that a result never outlives the code that made it."""
     root = Path(__file__).parent.parent
-    files = sorted(path for part in CODE for path in (root / part).rglob("*") if path.suffix in (".py", ".yaml", ".json"))
+    files = sorted(path for part in CODE for path in (root / part).rglob("*") if path.suffix in (".py", ".c", ".yaml", ".json"))
     parts = ("execute.py", "training.py", "rewards.py", "emergent.py", "goodhart.py", "stopping.py", "hacking.py", "inputs.py", "shelf.py")
     execute = [root / "run" / name for name in parts]
     return content_id([[str(f.relative_to(root)), file_hash(f)] for f in (*files, *execute)])

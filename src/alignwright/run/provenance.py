@@ -19,7 +19,7 @@ PACKAGES = ("torch", "transformers", "peft", "tokenizers", "safetensors", "numpy
 MAX_DIFF = 200_000
 
 
-def provenance(folder: Path, seed: int, threads: int, weights: str) -> dict[str, object]:
+def provenance(folder: Path, seed: int, threads: int, weights: str, kernels: str) -> dict[str, object]:
     """Facts about code, versions, hardware, seed and the start model's weights, as JSON-able values; None for what is not known."""
     return {
         "alignwright": __version__,
@@ -30,6 +30,7 @@ def provenance(folder: Path, seed: int, threads: int, weights: str) -> dict[str,
         "processor": _processor(),
         "cores": os.cpu_count(),
         "threads": threads,
+        "kernels": kernels,
         "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else None,
         "seed": seed,
         "weights": weights,
