@@ -7,6 +7,7 @@ import gzip
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from spec_case import jsonl, real
 from alignwright.core.records import Conversation, Message
 from alignwright.spec.items import ChoiceItem, MeantItem, OpinionItem, PushbackItem, RefusalItem, TextItem
 from alignwright.spec.load import SpecError
+from alignwright.spec.rows import Raw
 from alignwright.spec.sources import duplicates, read_conversations, read_items, read_pairs, read_prompts, read_votes, write_rejected
 
 Q, GOOD, BAD = "Is rain wet, or is it dry?", "It is wet.", "It is dry."
@@ -78,6 +80,30 @@ def test_parquet_means_the_same(tmp_path: Path) -> None:
     (tmp_path / "b.parquet").write_bytes(b"no")
     with pytest.raises(SpecError, match="not a Parquet file"):
         read_pairs(tmp_path / "b.parquet")
+
+
+def test_a_file_of_bad_rows_is_read_no_further_than_it_takes_to_refuse_it(tmp_path: Path) -> None:
+    """Ten thousand bad rows: the first thousand are enough where none is allowed; where some are, all are counted."""
+    read = 0
+
+    def rows(good: int) -> Iterator[Raw]:
+        nonlocal read
+        for number in range(1, 10_001):
+            read = number
+            yield Raw(number, {"text": "x"} if number <= good else {"text": 5}, "", "")
+
+    for good in (0, 3):
+        with pytest.raises(SpecError) as caught:
+            read_items("big.parquet", TextItem, rows=rows(good))
+        assert read == 1000 + good
+        assert caught.value.problems[0] == f"big.parquet:{good + 1}: text: wanted text, saw the number 5"
+        assert f"1000 of the first {1000 + good} rows cannot be used" in caught.value.problems[-1]
+    with pytest.raises(SpecError, match="9997 of 10000 rows cannot be used"):
+        read_items("big.parquet", TextItem, rows=rows(3), bad_rows=0.5)
+    assert len(read_items("big.parquet", TextItem, rows=rows(9_500), bad_rows=0.5).rejected) == 500
+    (tmp_path / "t.jsonl").write_text('{"txet": 1}\n' * 2000)
+    with pytest.raises(SpecError, match="cannot tell the format from the columns txet"):
+        read_items(tmp_path / "t.jsonl", TextItem)  # what every row lacks is still told as such
 
 
 def test_the_shared_prefix_of_a_transcript_is_the_prompt(tmp_path: Path) -> None:

@@ -32,6 +32,8 @@ _KNOWN = (
 )
 _ABOUT = ("topic", "principle", "checks", "system", "rater", "group")
 _SHOWN = 10
+ENOUGH = 1000
+"""Bad rows after which a file is read no further, where none is allowed: it is refused whatever else it holds."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,8 @@ def read_rows(
                 reason = of_a_row(error, fields)
         # half of a surrogate pair is no text that could be written to a file
         bad.append(BadRow(file=file, row=raw.number, reason=reason, text=raw.text.encode("utf-8", "replace").decode()))
+        if bad_rows == 0.0 and len(bad) == ENOUGH:
+            break
     if not rows and not bad:
         raise SpecError([f"{file}: has no rows"])
     if columns and not all(any(name in columns for name in group) for group in needed):
@@ -94,6 +98,8 @@ def checked(read: Read[T], bad_rows: float) -> Read[T]:
     bad, total = len(read.rejected), len(read.rows) + len(read.rejected)
     lines = [f"{row.file}:{row.row}: {row.reason}" for row in read.rejected[:_SHOWN]]
     lines += [f"{read.file}: and {bad - _SHOWN} more"] if bad > _SHOWN else []
+    if bad_rows == 0.0 and bad == ENOUGH:
+        raise SpecError([*lines, f"{read.file}: {bad} of the first {total} rows cannot be used, and intent.bad_rows allows none: read no further"])
     if bad <= bad_rows * total:
         if not read.rows:
             raise SpecError([*lines, f"{read.file}: no row can be used"])

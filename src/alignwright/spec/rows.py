@@ -26,6 +26,7 @@ from alignwright.spec.wording import seen
 
 KINDS = (".jsonl", ".json", ".csv", ".txt", ".md", ".parquet")
 HUB_SECONDS = "10"
+BATCH = 4096  # rows of a Parquet file made at once; the default of 65,536 is seconds before the first is looked at
 SHOWN = 200  # characters that are kept of a row that is too long
 _MARK = b"\xef\xbb\xbf"  # with which some programs begin a file in UTF-8
 _HALF = re.compile("[\ud800-\udfff]")
@@ -183,7 +184,7 @@ def _parquet(path: Path) -> Iterator[Any]:
 
     try:
         file: Any = cast("Any", parquet).ParquetFile(path)
-        for batch in file.iter_batches():
+        for batch in file.iter_batches(batch_size=BATCH):
             yield from batch.to_pylist()
     except FileNotFoundError:
         raise SpecError([f"{path}: there is no such file"]) from None
