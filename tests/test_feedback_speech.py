@@ -163,7 +163,7 @@ def test_a_file_of_worked_examples_is_read_and_every_bad_row_is_pointed_at(tmp_p
         read_worked(bad)
     told = caught.value.problems
     assert [problem.split(": ")[0].removeprefix(str(tmp_path)) for problem in told] == [f"/bad.jsonl:{n}" for n in (2, 3, 4, 5, 6)]
-    expected = ("critic: no such field; did you mean 'critique'?", "revision: required, but missing", "reply: is empty", "revision: ", "not valid JSON")
+    expected = ("critic: no such field; did you mean 'critique'?", "revision: required", "reply: is empty", "revision: ", "not valid JSON")
     assert all(said in problem for problem, said in zip(told, expected, strict=True))
     (tmp_path / "empty.jsonl").write_text("")
     with pytest.raises(SpecError, match="has no rows"):
