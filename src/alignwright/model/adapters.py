@@ -18,13 +18,15 @@ import warnings
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 from peft.tuners.lora import Linear as LoraLinear
 from peft.tuners.lora import LoraLayer
 from torch import Tensor, nn
+
+from alignwright.model.products import WORTH, Arranged, arranged, arranged_across, linear, total
 
 if TYPE_CHECKING:
     from alignwright.model.local import LocalPolicy
@@ -126,7 +128,12 @@ class _Fused(torch.autograd.Function):
         low_NR = (x_NI @ torch.cat([a_RI for _, _, a_RI, _ in parts]).T).split([a_RI.shape[0] for _, _, a_RI, _ in parts], dim=1)
         outs = []
         for (weight_OI, bias_O, _, b_OR), low, scale in zip(parts, low_NR, scales, strict=True):
-            out_NO = nn.functional.linear(x_NI, weight_OI, bias_O).addmm_(low, b_OR.T, alpha=scale)
+            fast = [arranged(weight_OI), arranged(b_OR * scale)] if len(x_NI) >= WORTH else [None]
+            if _all_of(fast):
+                out_NO = total(list(zip((x_NI, low), fast, strict=True)))
+                out_NO = out_NO if bias_O is None else out_NO.add_(bias_O)
+            else:
+                out_NO = nn.functional.linear(x_NI, weight_OI, bias_O).addmm_(low, b_OR.T, alpha=scale)
             outs.append(out_NO.view(*x.shape[:-1], -1))
         ctx.save_for_backward(x_NI, *low_NR, *flat)
         ctx.scales, ctx.shape = scales, x.shape
@@ -136,18 +143,34 @@ class _Fused(torch.autograd.Function):
     def backward(ctx: Any, *grads: Tensor) -> tuple[Any, ...]:
         count = len(ctx.scales)
         x_NI, lows, parts = ctx.saved_tensors[0], ctx.saved_tensors[1 : 1 + count], _fours(ctx.saved_tensors[1 + count :])
-        backs, slopes, grad_x = [], [], None
+        backs, slopes = [], []
         for grad, (weight_OI, _, _, b_OR), low_NR, scale in zip(grads, parts, lows, ctx.scales, strict=True):
             grad_NO = grad.reshape(-1, grad.shape[-1])
             backs.append((grad_NO @ b_OR).mul_(scale))
             slopes.append((grad_NO.T @ low_NR).mul_(scale))
-            if ctx.needs_input_grad[0]:
-                grad_x = grad_NO @ weight_OI if grad_x is None else grad_x.addmm_(grad_NO, weight_OI)
         back_NR = torch.cat(backs, dim=1) if count > 1 else backs[0]
-        if grad_x is not None:
-            grad_x = grad_x.addmm_(back_NR, torch.cat([a_RI for _, _, a_RI, _ in parts])).view(ctx.shape)
+        grad_x = None
+        if ctx.needs_input_grad[0]:
+            ways = [(grad.reshape(-1, grad.shape[-1]), weight_OI) for grad, (weight_OI, _, _, _) in zip(grads, parts, strict=True)]
+            ways.append((back_NR, torch.cat([a_RI for _, _, a_RI, _ in parts])))
+            grad_x = _back(ways).view(ctx.shape)
         grad_a = (back_NR.T @ x_NI).split([a_RI.shape[0] for _, _, a_RI, _ in parts])
         return grad_x, None, *(g for a, b in zip(grad_a, slopes, strict=True) for g in (None, None, a, b))
+
+
+def _back(ways: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
+    """The sum of g W over several (g, W)."""
+    fast = [arranged_across(weight_OI) for _, weight_OI in ways] if len(ways[0][0]) >= WORTH else [None]
+    if _all_of(fast):
+        return total([(grad_NO, each) for (grad_NO, _), each in zip(ways, fast, strict=True)])
+    grad_x = ways[0][0] @ ways[0][1]
+    for grad_NO, weight_OI in ways[1:]:
+        grad_x.addmm_(grad_NO, weight_OI)
+    return grad_x
+
+
+def _all_of(fast: list[Arranged | None]) -> TypeGuard[list[Arranged]]:
+    return all(each is not None for each in fast)
 
 
 def _fours(flat: Sequence[Any]) -> list[Any]:
@@ -157,7 +180,7 @@ def _fours(flat: Sequence[Any]) -> list[Any]:
 def linears(x: Tensor, *layers: Any) -> tuple[Tensor, ...]:
     """What each of several layers makes of one input, at once where all are linear layers with an adapter over them."""
     if not all(isinstance(layer, LoraLinear) and "forward" in vars(layer) and not layer.disable_adapters for layer in layers):
-        return tuple(layer(x) for layer in layers)
+        return tuple(_plain(layer, x) for layer in layers)
     flat: list[Any] = []
     scales: list[float] = []
     for layer in layers:
@@ -166,8 +189,22 @@ def linears(x: Tensor, *layers: Any) -> tuple[Tensor, ...]:
         flat += base.weight, base.bias, layer.lora_A[name].weight, layer.lora_B[name].weight
         scales.append(layer.scaling[name])
     if not torch.is_grad_enabled() and not any(b_OR.any() for _, _, _, b_OR in _fours(flat)):  # a new adapter adds zeros: many a reference
-        return tuple(nn.functional.linear(x, weight_OI, bias_O) for weight_OI, bias_O, _, _ in _fours(flat))
+        return tuple(_frozen(x, weight_OI, bias_O) for weight_OI, bias_O, _, _ in _fours(flat))
     return _Fused.apply(x, tuple(scales), *flat)  # type: ignore[no-any-return]
+
+
+def _plain(layer: Any, x: Tensor) -> Tensor:
+    """One layer by itself. Without a gradient an adapted one whose adapter is off multiplies as `_Fused` does, to the last bit."""
+    off = isinstance(layer, LoraLinear) and "forward" in vars(layer) and layer.disable_adapters
+    if torch.is_inference_mode_enabled() and type(layer) is nn.Linear and "forward" not in vars(layer):
+        return _frozen(x, layer.weight, layer.bias)
+    if off and not torch.is_grad_enabled():
+        return _frozen(x, layer.get_base_layer().weight, layer.get_base_layer().bias)
+    return layer(x)
+
+
+def _frozen(x: Tensor, weight_OI: Tensor, bias_O: Tensor | None) -> Tensor:
+    return linear(x.reshape(-1, x.shape[-1]), weight_OI, bias_O).view(*x.shape[:-1], -1)
 
 
 def _fuse(model: Any) -> None:

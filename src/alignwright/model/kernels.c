@@ -271,3 +271,111 @@ void speak(const real *qkv, const real *cosine, const real *sine, real *keys, re
         free(score);
     }
 }
+
+/* Matrix products against weights that were arranged for them: [o / WIDTH, i, WIDTH], in bfloat16 [o / WIDTH, i / 2, WIDTH, 2], which is the
+ * order in which they are read. Only where the processor has the instructions and nothing better: a matrix unit (AMX) is oneDNN's. */
+#if defined(__AVX512F__) && (!defined(BFLOAT16) || (defined(__AVX512BF16__) && !defined(__AMX_BF16__)))
+#include <immintrin.h>
+
+#define WIDTH 32
+#define TALL 12
+
+#ifdef BFLOAT16
+#define STEP 2
+typedef uint32_t unit; /* two numbers that are multiplied and summed at once */
+#else
+#define STEP 1
+typedef float unit;
+#endif
+
+/* One sum of products: y = sum over parts of x w'. x: [rows, i] with rows `apart` elements apart. */
+typedef struct {
+    const real *x, *w;
+    long i, apart;
+} part;
+
+static inline __attribute__((always_inline)) void tile(const part *parts, long count, long column, long row, real *y, long o, const int rows) {
+    __m512 sum[TALL][2];
+    for (int r = 0; r < rows; r++) sum[r][0] = sum[r][1] = _mm512_setzero_ps();
+    for (long p = 0; p < count; p++) {
+        long units = parts[p].i / STEP, apart = parts[p].apart;
+        const real *x = parts[p].x + row * apart, *w = parts[p].w + column * parts[p].i;
+        for (long k = 0; k < units; k++, w += WIDTH * STEP) {
+#ifdef BFLOAT16
+            __m512bh left = (__m512bh)_mm512_loadu_si512(w), right = (__m512bh)_mm512_loadu_si512(w + WIDTH);
+            for (int r = 0; r < rows; r++) {
+                __m512bh one = (__m512bh)_mm512_set1_epi32(((const int32_t *)(x + r * apart))[k]);
+                sum[r][0] = _mm512_dpbf16_ps(sum[r][0], left, one);
+                sum[r][1] = _mm512_dpbf16_ps(sum[r][1], right, one);
+            }
+#else
+            __m512 left = _mm512_loadu_ps(w), right = _mm512_loadu_ps(w + WIDTH / 2);
+            for (int r = 0; r < rows; r++) {
+                __m512 one = _mm512_set1_ps(x[r * apart + k]);
+                sum[r][0] = _mm512_fmadd_ps(left, one, sum[r][0]);
+                sum[r][1] = _mm512_fmadd_ps(right, one, sum[r][1]);
+            }
+#endif
+        }
+    }
+    for (int r = 0; r < rows; r++) {
+#ifdef BFLOAT16
+        _mm256_storeu_si256((__m256i *)(y + r * o), (__m256i)_mm512_cvtneps_pbh(sum[r][0]));
+        _mm256_storeu_si256((__m256i *)(y + r * o + WIDTH / 2), (__m256i)_mm512_cvtneps_pbh(sum[r][1]));
+#else
+        _mm512_storeu_ps(y + r * o, sum[r][0]);
+        _mm512_storeu_ps(y + r * o + WIDTH / 2, sum[r][1]);
+#endif
+    }
+}
+
+/* y: [rows, o]. Every w is arranged. */
+void products(const part *parts, long count, real *y, long rows, long o, int threads) {
+    ROWS(rows * o * parts[0].i / 16) for (long column = 0; column < o; column += WIDTH) {
+        for (long r = 0; r < rows; r += TALL) {
+            real *yr = y + r * o + column;
+            switch (rows - r) {
+                case 1: tile(parts, count, column, r, yr, o, 1); break;
+                case 2: tile(parts, count, column, r, yr, o, 2); break;
+                case 3: tile(parts, count, column, r, yr, o, 3); break;
+                case 4: tile(parts, count, column, r, yr, o, 4); break;
+                case 5: tile(parts, count, column, r, yr, o, 5); break;
+                case 6: tile(parts, count, column, r, yr, o, 6); break;
+                case 7: tile(parts, count, column, r, yr, o, 7); break;
+                case 8: tile(parts, count, column, r, yr, o, 8); break;
+                case 9: tile(parts, count, column, r, yr, o, 9); break;
+                case 10: tile(parts, count, column, r, yr, o, 10); break;
+                case 11: tile(parts, count, column, r, yr, o, 11); break;
+                default: tile(parts, count, column, r, yr, o, TALL);
+            }
+        }
+    }
+}
+
+void product(const real *x, const real *w, real *y, long rows, long o, long i, int threads) {
+    part only = {x, w, i, i};
+    products(&only, 1, y, rows, o, threads);
+}
+
+/* w: [o, i], arranged for x w'. */
+void arrange(const real *w, real *out, long o, long i, int threads) {
+    ROWS(o * i) for (long column = 0; column < o; column += WIDTH) {
+        const unit *from = (const unit *)(w + column * i);
+        unit *to = (unit *)(out + column * i);
+        long units = i / STEP;
+        for (long begin = 0; begin < units; begin += 16)
+            for (long j = 0; j < WIDTH; j++)
+                for (long k = begin; k < begin + 16 && k < units; k++) to[k * WIDTH + j] = from[j * units + k];
+    }
+}
+
+/* w: [i, o], arranged for x w. */
+void arrange_across(const real *w, real *out, long o, long i, int threads) {
+    ROWS(o * i) for (long column = 0; column < o; column += WIDTH) {
+        real *to = out + column * i;
+        for (long k = 0; k < i; k += STEP, to += WIDTH * STEP)
+            for (long j = 0; j < WIDTH; j++)
+                for (long t = 0; t < STEP; t++) to[j * STEP + t] = w[(k + t) * o + column + j];
+    }
+}
+#endif

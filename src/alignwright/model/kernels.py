@@ -47,6 +47,10 @@ _ARGUMENTS: dict[str, list[Any]] = {
     "softmax_back": [_P, _P, _L, _L],
     "masses": [_P, _P, _P, _P, _L, _L, _F],
     "label_logprob": [_P, _P, _P, _P, _L, _L, ctypes.c_int],
+    "product": [_P, _P, _P, _L, _L, _L],
+    "products": [_P, _L, _P, _L, _L],
+    "arrange": [_P, _P, _L, _L],
+    "arrange_across": [_P, _P, _L, _L],
     "speak": [_P, _P, _P, _P, _P, _P, _P, _L, _L, _L, _L, _L, _L, _F],
 }
 
@@ -66,6 +70,12 @@ class Kernels:
         self.masses = _call(library, "masses")
         self.label_logprob = _call(library, "label_logprob")
         self.speak = _call(library, "speak")
+        self.multiplies = hasattr(library, "product")  # not every processor: see `products`
+        if self.multiplies:
+            self.product = _call(library, "product")
+            self.products = _call(library, "products")
+            self.arrange = _call(library, "arrange")
+            self.arrange_across = _call(library, "arrange_across")
 
 
 def kernels(x: Tensor, *others: Tensor) -> Kernels | None:

@@ -17,6 +17,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from alignwright.model.products import Arranged, arranged, total
+
 
 @contextlib.contextmanager
 def prepacked(model: nn.Module, rows: int) -> Iterator[None]:
@@ -33,9 +35,16 @@ def prepacked(model: nn.Module, rows: int) -> Iterator[None]:
 
 def packed(weight_OI: Tensor, bias_O: Tensor | None, rows: int) -> Callable[[Tensor], Tensor]:
     """The linear layer of these weights, rearranged once where that is possible."""
+    if ours := arranged(weight_OI):
+        return partial(_arranged_product, ours, bias_O)
     if not _possible(weight_OI):
         return partial(nn.functional.linear, weight=weight_OI, bias=bias_O)
     return partial(_product, torch.ops.mkldnn._reorder_linear_weight(weight_OI.detach(), rows), bias_O)
+
+
+def _arranged_product(weight: Arranged, bias_O: Tensor | None, x: Tensor) -> Tensor:
+    out = total([(x.reshape(-1, weight.inputs), weight)])
+    return (out if bias_O is None else out.add_(bias_O)).view(*x.shape[:-1], weight.outputs)
 
 
 def _product(weight: Tensor, bias_O: Tensor | None, x: Tensor) -> Any:

@@ -1,0 +1,84 @@
+"""How is a product with a weight that does not change made as fast as the processor multiplies?
+
+By reading the weight in the order in which it is used. `arranged` puts it into that order, which costs a thirtieth of a product of a
+thousand rows and is kept where the rows are few; `total` sums several products into one result, so that an adapter is added
+while the sum is still in the registers. On a processor with AVX-512 and bfloat16 (measured on AMD Zen 4) a thousand rows run at 97 %
+of what the unit can do (oneDNN: 80 to 90), and eight at the speed of memory, 1.5 times oneDNN's.
+
+`arranged` is None where `kernels` has no products: without AVX-512, on a processor with a matrix unit (AMX), which oneDNN drives
+better, and for sizes that do not fit (outputs not a multiple of 32, an odd number of inputs). Then torch multiplies.
+
+Shapes: N rows, I inputs, O outputs.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from alignwright.model.kernels import Kernels, kernels
+
+WORTH = 128  # rows from which a weight is arranged for a single product
+_WIDTH = 32
+
+
+@dataclass(frozen=True)
+class Arranged:
+    """A weight in the order in which `kernels.c` reads it."""
+
+    data: Tensor
+    inputs: int
+    outputs: int
+    native: Kernels
+
+
+def arranged(weight_OI: Tensor) -> Arranged | None:
+    """For x W'."""
+    return _arrange(weight_OI, weight_OI.shape[1], weight_OI.shape[0], across=False)
+
+
+def arranged_across(weight_IO: Tensor) -> Arranged | None:
+    """For x W: the way back through a layer."""
+    return _arrange(weight_IO, *weight_IO.shape, across=True)
+
+
+def total(parts: Sequence[tuple[Tensor, Arranged]]) -> Tensor:
+    """The sum of the products of x [N, I] and its weight, rounded once. [N, O]."""
+    x_NI, first = parts[0]
+    out_NO = x_NI.new_empty(len(x_NI), first.outputs)
+    if len(parts) == 1 and x_NI.is_contiguous():
+        first.native.product(x_NI, first.data, out_NO, *out_NO.shape, first.inputs)
+        return out_NO
+    rows = [x if x.stride(1) == 1 else x.contiguous() for x, _ in parts]
+    table = (_Part * len(parts))(
+        *(_Part(x.data_ptr(), each.data.data_ptr(), each.inputs, x.stride(0)) for x, (_, each) in zip(rows, parts, strict=True))
+    )
+    first.native.products(table, len(parts), out_NO, *out_NO.shape)
+    return out_NO
+
+
+def linear(x_NI: Tensor, weight_OI: Tensor, bias_O: Tensor | None) -> Tensor:
+    """torch's linear layer, without a gradient."""
+    weight = arranged(weight_OI) if len(x_NI) >= WORTH and x_NI.dtype == weight_OI.dtype else None
+    if weight is None:
+        return torch.nn.functional.linear(x_NI, weight_OI, bias_O)
+    out_NO = total([(x_NI, weight)])
+    return out_NO if bias_O is None else out_NO.add_(bias_O)
+
+
+class _Part(ctypes.Structure):
+    _fields_ = (("x", ctypes.c_void_p), ("w", ctypes.c_void_p), ("i", ctypes.c_long), ("apart", ctypes.c_long))
+
+
+def _arrange(weight: Tensor, inputs: int, outputs: int, *, across: bool) -> Arranged | None:
+    native = kernels(weight)
+    step = 2 if weight.dtype == torch.bfloat16 else 1
+    if native is None or not native.multiplies or outputs % _WIDTH or inputs % step:
+        return None
+    weight, data = weight.detach().contiguous(), torch.empty_like(weight, memory_format=torch.contiguous_format)
+    (native.arrange_across if across else native.arrange)(weight, data, outputs, inputs)
+    return Arranged(data, inputs, outputs, native)
