@@ -18,7 +18,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeGuard
+from typing import TYPE_CHECKING, Any
 
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
@@ -26,7 +26,7 @@ from peft.tuners.lora import Linear as LoraLinear
 from peft.tuners.lora import LoraLayer
 from torch import Tensor, nn
 
-from alignwright.model.products import WORTH, Arranged, arranged, arranged_across, linear, total
+from alignwright.model.products import all_there, arranged, back, linear, total
 
 if TYPE_CHECKING:
     from alignwright.model.local import LocalPolicy
@@ -111,12 +111,12 @@ def merged(policy: LocalPolicy, *, restore: bool = True) -> Iterator[None]:
 @torch.no_grad()
 def _with_adapter(layer: Any, weight: Tensor) -> Tensor:
     """W + scale * B A, summed in float32 and rounded once."""
-    total = weight.detach().float()
-    if total.data_ptr() == weight.data_ptr():
-        total = total.clone()
+    whole = weight.detach().float()
+    if whole.data_ptr() == weight.data_ptr():
+        whole = whole.clone()
     for name in layer.active_adapters:
-        total.addmm_(layer.lora_B[name].weight.float(), layer.lora_A[name].weight.float(), alpha=layer.scaling[name])
-    return total.to(weight.dtype)
+        whole.addmm_(layer.lora_B[name].weight.float(), layer.lora_A[name].weight.float(), alpha=layer.scaling[name])
+    return whole.to(weight.dtype)
 
 
 class _Fused(torch.autograd.Function):
@@ -128,8 +128,8 @@ class _Fused(torch.autograd.Function):
         low_NR = (x_NI @ torch.cat([a_RI for _, _, a_RI, _ in parts]).T).split([a_RI.shape[0] for _, _, a_RI, _ in parts], dim=1)
         outs = []
         for (weight_OI, bias_O, _, b_OR), low, scale in zip(parts, low_NR, scales, strict=True):
-            fast = [arranged(weight_OI), arranged(b_OR * scale)] if len(x_NI) >= WORTH else [None]
-            if _all_of(fast):
+            fast = arranged(weight_OI), arranged(b_OR * scale)
+            if all_there(fast):
                 out_NO = total(list(zip((x_NI, low), fast, strict=True)))
                 out_NO = out_NO if bias_O is None else out_NO.add_(bias_O)
             else:
@@ -144,7 +144,7 @@ class _Fused(torch.autograd.Function):
         count = len(ctx.scales)
         x_NI, lows, parts = ctx.saved_tensors[0], ctx.saved_tensors[1 : 1 + count], _fours(ctx.saved_tensors[1 + count :])
         backs, slopes = [], []
-        for grad, (weight_OI, _, _, b_OR), low_NR, scale in zip(grads, parts, lows, ctx.scales, strict=True):
+        for grad, (_, _, _, b_OR), low_NR, scale in zip(grads, parts, lows, ctx.scales, strict=True):
             grad_NO = grad.reshape(-1, grad.shape[-1])
             backs.append((grad_NO @ b_OR).mul_(scale))
             slopes.append((grad_NO.T @ low_NR).mul_(scale))
@@ -153,24 +153,26 @@ class _Fused(torch.autograd.Function):
         if ctx.needs_input_grad[0]:
             ways = [(grad.reshape(-1, grad.shape[-1]), weight_OI) for grad, (weight_OI, _, _, _) in zip(grads, parts, strict=True)]
             ways.append((back_NR, torch.cat([a_RI for _, _, a_RI, _ in parts])))
-            grad_x = _back(ways).view(ctx.shape)
+            grad_x = back(ways).view(ctx.shape)
         grad_a = (back_NR.T @ x_NI).split([a_RI.shape[0] for _, _, a_RI, _ in parts])
         return grad_x, None, *(g for a, b in zip(grad_a, slopes, strict=True) for g in (None, None, a, b))
 
 
-def _back(ways: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
-    """The sum of g W over several (g, W)."""
-    fast = [arranged_across(weight_OI) for _, weight_OI in ways] if len(ways[0][0]) >= WORTH else [None]
-    if _all_of(fast):
-        return total([(grad_NO, each) for (grad_NO, _), each in zip(ways, fast, strict=True)])
-    grad_x = ways[0][0] @ ways[0][1]
-    for grad_NO, weight_OI in ways[1:]:
-        grad_x.addmm_(grad_NO, weight_OI)
-    return grad_x
+class _Plain(torch.autograd.Function):
+    """x W' + b, of a layer without an adapter."""
 
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight_OI: Tensor, bias_O: Tensor | None) -> Tensor:
+        ctx.save_for_backward(x, weight_OI)
+        return linear(x.reshape(-1, x.shape[-1]), weight_OI, bias_O).view(*x.shape[:-1], -1)
 
-def _all_of(fast: list[Arranged | None]) -> TypeGuard[list[Arranged]]:
-    return all(each is not None for each in fast)
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
+        x, weight_OI = ctx.saved_tensors
+        grad_NO = grads[0].reshape(-1, grads[0].shape[-1])
+        grad_x = back([(grad_NO, weight_OI)]).view(x.shape) if ctx.needs_input_grad[0] else None
+        grad_weight = grad_NO.T @ x.reshape(-1, x.shape[-1]) if ctx.needs_input_grad[1] else None
+        return grad_x, grad_weight, grad_NO.sum(0) if ctx.needs_input_grad[2] else None
 
 
 def _fours(flat: Sequence[Any]) -> list[Any]:
@@ -189,22 +191,17 @@ def linears(x: Tensor, *layers: Any) -> tuple[Tensor, ...]:
         flat += base.weight, base.bias, layer.lora_A[name].weight, layer.lora_B[name].weight
         scales.append(layer.scaling[name])
     if not torch.is_grad_enabled() and not any(b_OR.any() for _, _, _, b_OR in _fours(flat)):  # a new adapter adds zeros: many a reference
-        return tuple(_frozen(x, weight_OI, bias_O) for weight_OI, bias_O, _, _ in _fours(flat))
+        return tuple(_Plain.apply(x, weight_OI, bias_O) for weight_OI, bias_O, _, _ in _fours(flat))
     return _Fused.apply(x, tuple(scales), *flat)  # type: ignore[no-any-return]
 
 
 def _plain(layer: Any, x: Tensor) -> Tensor:
-    """One layer by itself. Without a gradient an adapted one whose adapter is off multiplies as `_Fused` does, to the last bit."""
+    """One layer by itself; without its adapter where that is off or merged."""
     off = isinstance(layer, LoraLinear) and "forward" in vars(layer) and layer.disable_adapters
-    if torch.is_inference_mode_enabled() and type(layer) is nn.Linear and "forward" not in vars(layer):
-        return _frozen(x, layer.weight, layer.bias)
-    if off and not torch.is_grad_enabled():
-        return _frozen(x, layer.get_base_layer().weight, layer.get_base_layer().bias)
-    return layer(x)
-
-
-def _frozen(x: Tensor, weight_OI: Tensor, bias_O: Tensor | None) -> Tensor:
-    return linear(x.reshape(-1, x.shape[-1]), weight_OI, bias_O).view(*x.shape[:-1], -1)
+    base: Any = layer.get_base_layer() if off else layer
+    if type(base) is not nn.Linear or "forward" in vars(base):
+        return layer(x)
+    return _Plain.apply(x, base.weight, base.bias)  # type: ignore[no-any-return]
 
 
 def _fuse(model: Any) -> None:

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from alignwright.model.blocks import scored_hidden, trunk
 from alignwright.model.kernels import kernels
 from alignwright.model.packing import PackedBatch
+from alignwright.model.products import Arranged, arranged, arranged_across, total
 
 __all__ = ["head_logprobs", "head_of", "reply_logprobs", "scored_hidden", "token_logprobs", "trunk"]
 
@@ -54,10 +55,13 @@ class _Head(torch.autograd.Function):
         ctx.frozen = not (weight_VH.requires_grad or (bias_V is not None and bias_V.requires_grad))
         slope_NH = torch.empty_like(hidden_NH) if ctx.frozen and hidden_NH.requires_grad else None
         logp_N = torch.empty(len(label_N), dtype=torch.float32, device=hidden_NH.device)
+        there = arranged(weight_VH) if hidden_NH.dtype == weight_VH.dtype else None
+        back = arranged_across(weight_VH) if slope_NH is not None and there else None
         for part in _parts(len(label_N), chunk):
-            logp_N[part], slope_CV = _read(hidden_NH[part], weight_VH, bias_V, label_N[part], 1.0 if slope_NH is not None else None)
+            logits_CV = _logits(hidden_NH[part], weight_VH, bias_V, there)
+            logp_N[part], slope_CV = _read(logits_CV, label_N[part], 1.0 if slope_NH is not None else None)
             if slope_NH is not None:
-                slope_NH[part] = slope_CV @ weight_VH
+                slope_NH[part] = total([(slope_CV, back)]) if back else slope_CV @ weight_VH
         if slope_NH is not None:
             ctx.save_for_backward(slope_NH)
         else:
@@ -74,8 +78,9 @@ class _Head(torch.autograd.Function):
         grad_hidden_NH = torch.empty_like(hidden_NH)
         grad_weight_VH = torch.zeros_like(weight_VH)
         grad_bias_V = torch.zeros_like(bias_V) if bias_V is not None else None
+        there = arranged(weight_VH) if hidden_NH.dtype == weight_VH.dtype else None
         for part in _parts(len(label_N), ctx.chunk):
-            _, slope_CV = _read(hidden_NH[part], weight_VH, bias_V, label_N[part], grad_N[part])
+            _, slope_CV = _read(_logits(hidden_NH[part], weight_VH, bias_V, there), label_N[part], grad_N[part])
             grad_hidden_NH[part] = slope_CV @ weight_VH
             grad_weight_VH.addmm_(slope_CV.T, hidden_NH[part])
             if grad_bias_V is not None:
@@ -87,11 +92,16 @@ def _parts(count: int, chunk: int) -> list[slice]:
     return [slice(start, min(start + chunk, count)) for start in range(0, count, chunk)]
 
 
-def _read(
-    hidden_CH: Tensor, weight_VH: Tensor, bias_V: Tensor | None, label_C: Tensor, factor: Tensor | float | None
-) -> tuple[Tensor, Tensor]:
-    """The labels' log-probabilities, and their derivative by the logits times `factor`, in the logits' dtype: nothing of use without a factor."""
-    logits_CV = nn.functional.linear(hidden_CH, weight_VH, bias_V)
+def _logits(hidden_CH: Tensor, weight_VH: Tensor, bias_V: Tensor | None, there: Arranged | None) -> Tensor:
+    if there is None:
+        return nn.functional.linear(hidden_CH, weight_VH, bias_V)
+    logits_CV = total([(hidden_CH, there)])
+    return logits_CV if bias_V is None else logits_CV.add_(bias_V)
+
+
+def _read(logits_CV: Tensor, label_C: Tensor, factor: Tensor | float | None) -> tuple[Tensor, Tensor]:
+    """The labels' log-probabilities, and their derivative by the logits times `factor`, in the logits' dtype and place: nothing of use
+    without a factor."""
     if native := kernels(logits_CV):
         logp_C = torch.empty(len(label_C))
         factor_C = torch.ones_like(logp_C).mul_(0.0 if factor is None else factor)
