@@ -16,7 +16,7 @@ from alignwright.train.goodhart import Watch
 
 RLOO = f"{{by: rloo, {DRAW}, kl: 0.0, {STOP}}}"
 DPO = f"{{by: dpo, {LOOP}, epochs: 4, {STOP}}}"
-BEST = f"{{by: best_of_n, {DRAW.replace('epochs: 10', 'epochs: 3')}, {STOP.replace('few_vowels', 'vowels_but_short')}}}"
+BEST = f"{{by: best_of_n, {DRAW.replace('epochs: 10', 'epochs: 3')}, {STOP}}}"
 KEPT, LOOKED = (Watch, "_keep", 1, True), (Watch, "_look", 2, True)
 PUT_BACK, SAVING, CLEARED = (Watch, "put_back", 1, True), (training, "save_adapter", 1, False), (training, "clear", 1, True)
 
