@@ -1,0 +1,161 @@
+"""Products with arranged weights are torch's products, and no bit of a row depends on the rows beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from alignwright.model import kernels as module
+from alignwright.model.adapters import _Fused, _Plain
+from alignwright.model.kernels import kernels
+from alignwright.model.prepack import packed
+from alignwright.model.products import Arranged, arranged, arranged_across, back, linear, total
+
+
+def multiplies() -> bool:
+    native = kernels(torch.zeros(1))
+    return native is not None and native.multiplies
+
+
+needed = pytest.mark.skipif(not multiplies(), reason="this processor has no products of ours")
+DTYPES = (torch.float32, torch.bfloat16)
+NEAR = {torch.float32: 1e-6, torch.bfloat16: 5e-3}
+
+
+def there(weight: Arranged | None) -> Arranged:
+    assert weight is not None
+    return weight
+
+
+def some(*shape: int, dtype: torch.dtype = torch.float32, seed: int = 0) -> Tensor:
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed)).to(dtype)
+
+
+def apart(got: Tensor, want: Tensor) -> float:
+    return float((got.double() - want.double()).norm() / want.double().norm())
+
+
+@pytest.fixture
+def off(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("ALIGNWRIGHT_KERNELS", "off")
+    module._built.cache_clear()
+    yield
+    module._built.cache_clear()
+
+
+@needed
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+@pytest.mark.parametrize("rows", [0, 1, 2, 5, 11, 12, 13, 29])
+@pytest.mark.parametrize(("inputs", "outputs"), [(32, 32), (34, 96), (100, 64), (576, 192)])
+def test_forth_and_back(dtype: torch.dtype, rows: int, inputs: int, outputs: int) -> None:
+    x, weight = some(rows, inputs, dtype=dtype), some(outputs, inputs, dtype=dtype, seed=1)
+    forth = total([(x, there(arranged(weight)))])
+    assert forth.dtype == dtype
+    assert forth.shape == (rows, outputs)
+    across = total([(x, there(arranged_across(weight.T.contiguous())))])
+    assert torch.equal(forth, across)  # the same weights in the same order
+    if rows:
+        assert apart(forth, x.double() @ weight.double().T) < NEAR[dtype]
+        assert apart(forth, -(x.double() @ weight.double().T)) > 1  # the check can fail
+
+
+@needed
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+def test_several_products_are_summed_before_they_are_rounded(dtype: torch.dtype) -> None:
+    wide = some(29, 100, dtype=dtype)
+    parts = [(wide[:, :32], some(64, 32, dtype=dtype, seed=1)), (wide[:, 40:56], some(64, 16, dtype=dtype, seed=2))]  # slices of one tensor
+    got = total([(x, there(arranged(weight))) for x, weight in parts])
+    exact = sum(x.double() @ weight.double().T for x, weight in parts)
+    assert isinstance(exact, Tensor)
+    assert apart(got, exact) < NEAR[dtype]
+    if dtype == torch.bfloat16:
+        twice = sum(x @ weight.T for x, weight in parts)
+        assert isinstance(twice, Tensor)
+        assert apart(got, exact) < apart(twice, exact)
+
+
+@needed
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+def test_no_bit_of_a_row_depends_on_other_rows_or_on_threads(dtype: torch.dtype) -> None:
+    x, weight = some(200, 576, dtype=dtype), there(arranged(some(608, 576, dtype=dtype, seed=1)))
+    whole, threads = total([(x, weight)]), torch.get_num_threads()
+    for begin, end in ((0, 1), (3, 10), (50, 113)):
+        assert torch.equal(total([(x[begin:end], weight)]), whole[begin:end])
+    try:
+        torch.set_num_threads(3)
+        assert torch.equal(total([(x, weight)]), whole)
+    finally:
+        torch.set_num_threads(threads)
+
+
+@needed
+def test_what_does_not_fit_is_left_to_torch() -> None:
+    assert arranged(some(33, 32)) is None  # outputs
+    assert arranged(some(32, 33, dtype=torch.bfloat16)) is None  # an odd number of inputs
+    assert arranged(some(32, 33)) is not None
+    assert arranged(some(32, 32).double()) is None
+    x, weight, bias = some(5, 33), some(33, 33), some(33)
+    assert torch.equal(linear(x, weight, bias), F.linear(x, weight, bias))
+    mixed = some(5, 32, dtype=torch.bfloat16), some(32, 32)
+    with pytest.raises(RuntimeError, match="dtype"):
+        linear(*mixed, None)
+
+
+def test_without_kernels_torch_multiplies(off: None) -> None:
+    x, weight, bias = some(5, 32), some(64, 32, seed=1), some(64, seed=2)
+    assert arranged(weight) is None
+    assert torch.equal(linear(x, weight, bias), F.linear(x, weight, bias))
+    g = some(5, 64, seed=3)
+    torch.testing.assert_close(back([(g, weight), (g, weight)]), 2 * (g @ weight))
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+def test_a_packed_layer_is_the_layer(dtype: torch.dtype) -> None:
+    layer = nn.Linear(64, 96).to(dtype)
+    x = some(3, 4, 64, dtype=dtype)
+    got = packed(layer.weight, layer.bias, 12)(x)
+    assert got.shape == (3, 4, 96)
+    assert apart(got.detach(), layer(x).detach()) < NEAR[dtype]
+
+
+@pytest.mark.parametrize("bias", [True, False])
+def test_a_plain_layer_has_torchs_gradients(bias: bool) -> None:
+    layer, x, upstream = nn.Linear(64, 96, bias=bias), some(17, 64).requires_grad_(), some(17, 96, seed=1)
+    wanted = [x, *layer.parameters()]
+    ours = torch.autograd.grad(_Plain.apply(x, layer.weight, layer.bias), wanted, upstream)
+    for got, want in zip(ours, torch.autograd.grad(layer(x), wanted, upstream), strict=True):
+        assert apart(got, want) < 1e-6
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+def test_adapted_layers_have_the_gradients_of_what_they_stand_for(dtype: torch.dtype) -> None:
+    """x W' + b + s (x A') B' of three layers with one input, of sizes that are arranged and of one that is not."""
+    x, scales = some(17, 64, dtype=dtype).requires_grad_(), (2.0, 2.0, 0.5)
+    flat: list[Tensor] = []
+    for k, size in enumerate((96, 32, 40)):
+        a, b = some(8, 64, dtype=dtype, seed=k).requires_grad_(), some(size, 8, dtype=dtype, seed=9 + k).requires_grad_()
+        flat += [some(size, 64, dtype=dtype, seed=20 + k), some(size, dtype=dtype, seed=30 + k), a, b]
+    upstream = [some(17, size, dtype=dtype, seed=40 + k) for k, size in enumerate((96, 32, 40))]
+    ours = _Fused.apply(x, scales, *flat)
+    wide = [each.detach().double().requires_grad_() for each in (x, *flat)]
+    fours = [wide[1 + 4 * k : 5 + 4 * k] for k in range(3)]
+    exact = [wide[0] @ w.T + bias + s * (wide[0] @ a.T) @ b.T for (w, bias, a, b), s in zip(fours, scales, strict=True)]
+    learnt = [each for k in range(3) for each in flat[4 * k + 2 : 4 * k + 4]]
+    learnt_wide = [each for _, _, a, b in fours for each in (a, b)]
+    for got, want in zip(ours, exact, strict=True):
+        assert apart(got.detach(), want.detach()) < NEAR[dtype]
+    slopes = torch.autograd.grad(ours, [x, *learnt], upstream)
+    for got, want in zip(slopes, torch.autograd.grad(exact, [wide[0], *learnt_wide], [g.double() for g in upstream]), strict=True):
+        assert apart(got, want) < 3 * NEAR[dtype]
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+def test_an_adapter_that_adds_nothing_changes_no_bit(dtype: torch.dtype) -> None:
+    """So that a reference without the adapter and a policy with a new one are the same numbers."""
+    x, weight = some(17, 64, dtype=dtype), some(96, 64, dtype=dtype, seed=1)
+    new = some(8, 64, dtype=dtype, seed=2), torch.zeros(96, 8, dtype=dtype)
+    assert torch.equal(_Fused.apply(x, (2.0,), weight, None, *new)[0], _Plain.apply(x, weight, None))
