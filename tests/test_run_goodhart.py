@@ -118,7 +118,7 @@ def test_an_ensemble_s_members_states_and_the_way_of_training_are_watched(projec
     first = text[text.index("- {by: rloo") : text.index("measure:")]
     (project / "many.jsonl").write_text("".join(json.dumps({"prompt": f"say {word} to me"}) + "\n" for word in string.ascii_lowercase))
     text = text.replace(first, "- {by: reward, rank: 2, ensemble: 2, epochs: 1}\n" + rloo * 2)
-    path.write_text(text.replace("[held.jsonl]", "[many.jsonl]"))  # replies that read back as other tokens have no divergence: many, so that some have
+    path.write_text(text.replace("[held.jsonl]", "[many.jsonl]"))  # replies that read back as other tokens have no divergence: many, so some have
     found = [
         Finding.model_validate_json(line)
         for line in (align(Request(path, runs=project / "runs"), View(Console(file=io.StringIO()))) / "findings.jsonl").read_text().splitlines()
