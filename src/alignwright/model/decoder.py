@@ -1,10 +1,10 @@
 """How does a model of the Llama family say one token more, at the least cost?
 
 A step is small products and many operations between them, so both are made few: queries, keys and values are one product, gate and up
-another, weights are rearranged once for all steps (`prepack`), keys and values are written in place, and attention is two plain products: the
-library's fused kernel took longer than all the rest at 64 rows. The cache grows by whole blocks of columns, those not yet written masked:
-every new shape of a product costs a compilation, and a part of a wider cache would be copied by every product that reads it. Models of
-another kind go through `cache`.
+another, weights are rearranged once for all steps (`prepack`), keys and values are written in place. Where `kernels` can be had, three
+calls a layer do all that is not a product; elsewhere attention is two plain products: the library's fused kernel took longer than all
+the rest at 64 rows. The cache grows by whole blocks of columns, those not yet written masked: every new shape of a product costs a
+compilation, and a part of a wider cache would be copied by every product that reads it. Models of another kind go through `cache`.
 
 Shapes: R rows, M tokens of the prompts, W widest prompt, S columns of the cache, K key heads, G query heads to a key head, D head
 size, H hidden size, C = K * D, V vocabulary.
@@ -149,19 +149,19 @@ class _PlainDecoder:
     def _fused_layers(self, native: Kernels, x_RH: Tensor, cos_RD: Tensor, sin_RD: Tensor) -> Tensor:
         """The same in three calls a layer between its products."""
         rows, hidden = x_RH.shape
-        wide, narrow = self.layers[0].norm, [layer.norm for layer in self.layers[1:]]
-        normed_RH, first_R = _normed(wide, x_RH), self.first_R
+        norms = [layer.norm for layer in self.layers] + [self.body.norm]
+        normed_RH = _normed(norms[0], x_RH)
         cos_RD, sin_RD = cos_RD.contiguous(), sin_RD.contiguous()
-        for layer, cache, norm_next in zip(self.layers, self.caches, [*narrow, self.body.norm], strict=True):
+        for layer, cache, norm_next in zip(self.layers, self.caches, norms[1:], strict=True):
             qkv, mixed_RA = layer.qkv(normed_RH), x_RH.new_empty(rows, self.queries)
             shape = rows, self.heads, self.queries // (self.heads * self.size), self.size, cache.shape[3]
-            native.speak(qkv, cos_RD, sin_RD, cache[0], cache[1], first_R, mixed_RA, *shape, self.seen, self.scaling)
+            native.speak(qkv, cos_RD, sin_RD, cache[0], cache[1], self.first_R, mixed_RA, *shape, self.seen, self.scaling)
             native.add_rms_norm(x_RH, layer.out(mixed_RA), layer.norm_after.weight, normed_RH, rows, hidden, layer.norm_after.variance_epsilon)
             gate_up = layer.gate_up(normed_RH)
             inner = gate_up.shape[1] // 2
-            up_at, act_RI = gate_up[:, inner:], x_RH.new_empty(rows, inner)
-            native.swiglu(gate_up, up_at, act_RI, rows, inner, 2 * inner)
-            native.add_rms_norm(x_RH, layer.down(act_RI), norm_next.weight, normed_RH, rows, hidden, norm_next.variance_epsilon)
+            gated_RI = x_RH.new_empty(rows, inner)
+            native.swiglu(gate_up, gate_up[:, inner:], gated_RI, rows, inner, 2 * inner)
+            native.add_rms_norm(x_RH, layer.down(gated_RI), norm_next.weight, normed_RH, rows, hidden, norm_next.variance_epsilon)
         return normed_RH
 
     def _mask(self, upto: int) -> Tensor:
