@@ -41,6 +41,7 @@ CASES: dict[str, tuple[Callable[..., Tensor], list[tuple[int, ...]]]] = {
     "swiglu": (lambda gate, up: swiglu(3 * gate, up), [(37, 50), (37, 50)]),
     "rotate": (lambda x: rotate(x, ANGLE.cos().to(x.dtype), signed(ANGLE.sin()).to(x.dtype)), [(37, 24)]),
     "attend": (attended, [(TOKENS, 48), (TOKENS, 16), (TOKENS, 16)]),
+    "attend, heads of 64": (lambda query, key, value: attended(query / 8, key, value), [(TOKENS, 384), (TOKENS, 128), (TOKENS, 128)]),
     "head": (lambda hidden, w: head_logprobs(hidden, w, None, torch.arange(40) % 7, chunk=16), [(40, 32), (3001, 32)]),
     "frozen head": (lambda hidden: head_logprobs(hidden, WEIGHT.to(hidden.dtype), None, torch.arange(40) % 7, chunk=16), [(40, 32)]),
 }
@@ -152,6 +153,30 @@ def test_what_is_masked_counts_for_nothing_at_all() -> None:
     native.masked_softmax(scores, mask, 2, 1, 1, 5)
     assert torch.equal(scores[..., 3:], torch.zeros(2, 1, 1, 2))
     torch.testing.assert_close(scores[..., :3], before[..., :3].softmax(-1))
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+def test_no_bit_of_an_answer_depends_on_other_rows_or_on_threads(dtype: torch.dtype) -> None:
+    """Which columns of a tile are left out depends on the rows beside it; what comes out must not."""
+    query, key, value = (torch.randn(TOKENS, size, generator=torch.Generator().manual_seed(size)).to(dtype) for size in (384, 128, 129))
+    value, threads = value[:, :128].contiguous(), torch.get_num_threads()
+    whole = attended(query / 8, key, value)
+    try:
+        torch.set_num_threads(3)
+        assert torch.equal(attended(query / 8, key, value), whole)
+    finally:
+        torch.set_num_threads(threads)
+    alone = slice(LENGTHS[0][0] + sum(LENGTHS[0][1]), LENGTHS[0][0] + sum(LENGTHS[0][1]) + 49)  # the second row, by itself
+    at = grid(LENGTHS[1:2], heads=2, group=3, dtype=dtype, device=query.device)
+    byitself, prompt = attend(query[alone] / 8, key[alone], value[alone], at), LENGTHS[1][0]
+    assert torch.equal(byitself[:prompt], whole[alone][:prompt])
+    torch.testing.assert_close(byitself[prompt:], whole[alone][prompt:])  # a reply begins at another column, so its sum has another order
+    key = key.clone()
+    key[LENGTHS[0][0] - 1] = 1e4  # the last token of the first prompt: seen by itself and its replies alone
+    changed = (attended(query / 8, key, value) != whole).any(1)
+    assert changed[LENGTHS[0][0] - 1 : alone.start].any()
+    assert not changed[: LENGTHS[0][0] - 1].any()
+    assert not changed[alone.start :].any()
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])

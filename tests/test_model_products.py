@@ -13,16 +13,18 @@ from alignwright.model import kernels as module
 from alignwright.model.adapters import _Fused, _Plain
 from alignwright.model.kernels import kernels
 from alignwright.model.prepack import packed
-from alignwright.model.products import Arranged, arranged, arranged_across, back, linear, total
+from alignwright.model.products import Arranged, arranged, arranged_across, back, linear, outer, total
 
 
-def multiplies() -> bool:
-    native = kernels(torch.zeros(1))
+def multiplies(dtype: torch.dtype) -> bool:
+    native = kernels(torch.zeros(1, dtype=dtype))
     return native is not None and native.multiplies
 
 
-needed = pytest.mark.skipif(not multiplies(), reason="this processor has no products of ours")
 DTYPES = (torch.float32, torch.bfloat16)
+NONE = "this processor has no products of ours in this precision"
+needed = pytest.mark.skipif(not multiplies(torch.float32), reason=NONE)
+OURS = [pytest.param(dtype, marks=pytest.mark.skipif(not multiplies(dtype), reason=NONE), id=str(dtype)) for dtype in DTYPES]
 NEAR = {torch.float32: 1e-6, torch.bfloat16: 5e-3}
 
 
@@ -47,10 +49,9 @@ def off(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     module._built.cache_clear()
 
 
-@needed
-@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+@pytest.mark.parametrize("dtype", OURS)
 @pytest.mark.parametrize("rows", [0, 1, 2, 5, 11, 12, 13, 29])
-@pytest.mark.parametrize(("inputs", "outputs"), [(32, 32), (34, 96), (100, 64), (576, 192)])
+@pytest.mark.parametrize(("inputs", "outputs"), [(32, 32), (34, 96), (100, 64), (576, 192), (64, 16), (70, 48)])
 def test_forth_and_back(dtype: torch.dtype, rows: int, inputs: int, outputs: int) -> None:
     x, weight = some(rows, inputs, dtype=dtype), some(outputs, inputs, dtype=dtype, seed=1)
     forth = total([(x, there(arranged(weight)))])
@@ -63,8 +64,7 @@ def test_forth_and_back(dtype: torch.dtype, rows: int, inputs: int, outputs: int
         assert apart(forth, -(x.double() @ weight.double().T)) > 1  # the check can fail
 
 
-@needed
-@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+@pytest.mark.parametrize("dtype", OURS)
 def test_several_products_are_summed_before_they_are_rounded(dtype: torch.dtype) -> None:
     wide = some(29, 100, dtype=dtype)
     parts = [(wide[:, :32], some(64, 32, dtype=dtype, seed=1)), (wide[:, 40:56], some(64, 16, dtype=dtype, seed=2))]  # slices of one tensor
@@ -78,8 +78,7 @@ def test_several_products_are_summed_before_they_are_rounded(dtype: torch.dtype)
         assert apart(got, exact) < apart(twice, exact)
 
 
-@needed
-@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+@pytest.mark.parametrize("dtype", OURS)
 def test_no_bit_of_a_row_depends_on_other_rows_or_on_threads(dtype: torch.dtype) -> None:
     x, weight = some(200, 576, dtype=dtype), there(arranged(some(608, 576, dtype=dtype, seed=1)))
     whole, threads = total([(x, weight)]), torch.get_num_threads()
@@ -92,10 +91,36 @@ def test_no_bit_of_a_row_depends_on_other_rows_or_on_threads(dtype: torch.dtype)
         torch.set_num_threads(threads)
 
 
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+@pytest.mark.parametrize("rows", [0, 1, 2, 7, 128, 129, 401])
+@pytest.mark.parametrize(("small", "large"), [(16, 64), (48, 576), (7, 16), (13, 48), (100, 208), (8, 33)])
+def test_outer_products(dtype: torch.dtype, rows: int, small: int, large: int) -> None:
+    left, right = some(rows, small + 5, dtype=dtype)[:, 2 : 2 + small], some(rows, large, dtype=dtype, seed=1)
+    got, exact = outer(left, right), left.double().T @ right.double()
+    assert got.shape == (small, large)
+    assert got.dtype == dtype
+    if rows:
+        assert apart(got, exact) < NEAR[dtype]
+        assert apart(got, left.double().roll(1, 1).T @ right.double()) > 0.5  # the check can fail
+    else:
+        assert not got.any()
+
+
+@pytest.mark.parametrize("dtype", OURS)
+def test_no_bit_of_an_outer_product_depends_on_threads(dtype: torch.dtype) -> None:
+    left, right, threads = some(500, 48, dtype=dtype), some(500, 1536, dtype=dtype, seed=1), torch.get_num_threads()
+    whole = outer(left, right)
+    try:
+        torch.set_num_threads(3)
+        assert torch.equal(outer(left, right), whole)
+    finally:
+        torch.set_num_threads(threads)
+
+
 @needed
 def test_what_does_not_fit_is_left_to_torch() -> None:
     assert arranged(some(33, 32)) is None  # outputs
-    assert arranged(some(32, 33, dtype=torch.bfloat16)) is None  # an odd number of inputs
+    assert arranged(some(32, 33, dtype=torch.bfloat16)) is None  # an odd number of inputs, or no products at all
     assert arranged(some(32, 33)) is not None
     assert arranged(some(32, 32).double()) is None
     x, weight, bias = some(5, 33), some(33, 33), some(33)

@@ -26,7 +26,7 @@ from peft.tuners.lora import Linear as LoraLinear
 from peft.tuners.lora import LoraLayer
 from torch import Tensor, nn
 
-from alignwright.model.products import all_there, arranged, back, linear, total
+from alignwright.model.products import all_there, arranged, back, linear, outer, total
 
 if TYPE_CHECKING:
     from alignwright.model.local import LocalPolicy
@@ -125,7 +125,7 @@ class _Fused(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, scales: tuple[float, ...], *flat: Any) -> tuple[Tensor, ...]:
         x_NI, parts = x.reshape(-1, x.shape[-1]), _fours(flat)
-        low_NR = (x_NI @ torch.cat([a_RI for _, _, a_RI, _ in parts]).T).split([a_RI.shape[0] for _, _, a_RI, _ in parts], dim=1)
+        low_NR = linear(x_NI, torch.cat([a_RI for _, _, a_RI, _ in parts]), None).split([a_RI.shape[0] for _, _, a_RI, _ in parts], dim=1)
         outs = []
         for (weight_OI, bias_O, _, b_OR), low, scale in zip(parts, low_NR, scales, strict=True):
             fast = arranged(weight_OI), arranged(b_OR * scale)
@@ -146,15 +146,15 @@ class _Fused(torch.autograd.Function):
         backs, slopes = [], []
         for grad, (_, _, _, b_OR), low_NR, scale in zip(grads, parts, lows, ctx.scales, strict=True):
             grad_NO = grad.reshape(-1, grad.shape[-1])
-            backs.append((grad_NO @ b_OR).mul_(scale))
-            slopes.append((grad_NO.T @ low_NR).mul_(scale))
+            backs.append(back([(grad_NO, b_OR * scale)]))
+            slopes.append(outer(low_NR, grad_NO).T.mul(scale))
         back_NR = torch.cat(backs, dim=1) if count > 1 else backs[0]
         grad_x = None
         if ctx.needs_input_grad[0]:
             ways = [(grad.reshape(-1, grad.shape[-1]), weight_OI) for grad, (weight_OI, _, _, _) in zip(grads, parts, strict=True)]
             ways.append((back_NR, torch.cat([a_RI for _, _, a_RI, _ in parts])))
             grad_x = back(ways).view(ctx.shape)
-        grad_a = (back_NR.T @ x_NI).split([a_RI.shape[0] for _, _, a_RI, _ in parts])
+        grad_a = outer(back_NR, x_NI).split([a_RI.shape[0] for _, _, a_RI, _ in parts])
         return grad_x, None, *(g for a, b in zip(grad_a, slopes, strict=True) for g in (None, None, a, b))
 
 
@@ -171,7 +171,7 @@ class _Plain(torch.autograd.Function):
         x, weight_OI = ctx.saved_tensors
         grad_NO = grads[0].reshape(-1, grads[0].shape[-1])
         grad_x = back([(grad_NO, weight_OI)]).view(x.shape) if ctx.needs_input_grad[0] else None
-        grad_weight = grad_NO.T @ x.reshape(-1, x.shape[-1]) if ctx.needs_input_grad[1] else None
+        grad_weight = outer(grad_NO, x.reshape(-1, x.shape[-1])) if ctx.needs_input_grad[1] else None
         return grad_x, grad_weight, grad_NO.sum(0) if ctx.needs_input_grad[2] else None
 
 

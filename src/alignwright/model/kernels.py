@@ -30,6 +30,7 @@ import torch
 from torch import Tensor
 
 _SOURCE = Path(__file__).with_suffix(".c")
+_SOURCES = [_SOURCE, *(_SOURCE.with_name(name) for name in ("products.c", "attention.c"))]  # the first includes the others
 _FLAGS = (
     "-O3", "-march=native", "-std=gnu11", "-fPIC", "-fopenmp",
     "-fno-math-errno", "-fno-trapping-math", "-fassociative-math", "-fno-signed-zeros",
@@ -51,6 +52,9 @@ _ARGUMENTS: dict[str, list[Any]] = {
     "products": [_P, _L, _P, _L, _L],
     "arrange": [_P, _P, _L, _L],
     "arrange_across": [_P, _P, _L, _L],
+    "outer": [_P, _P, _P, _L, _L, _L, _L],
+    "look": [_P, _P, _P, _P, _P, _P, _P, _L, _L, _L, _L, _L, _L],
+    "look_back": [_P, _P, _P, _P, _P, _P, _P, _P, _P, _L, _L, _L, _L, _L, _L],
     "speak": [_P, _P, _P, _P, _P, _P, _P, _L, _L, _L, _L, _L, _L, _F],
 }
 
@@ -76,6 +80,10 @@ class Kernels:
             self.products = _call(library, "products")
             self.arrange = _call(library, "arrange")
             self.arrange_across = _call(library, "arrange_across")
+            self.outer = _call(library, "outer")
+            self.look = _call(library, "look")
+            self.look_back = _call(library, "look_back")
+            self.vector = int(library.vector())
 
 
 def kernels(x: Tensor, *others: Tensor) -> Kernels | None:
@@ -142,7 +150,7 @@ def _key(compiler: str) -> str:
     version = subprocess.run([compiler, "--version"], check=True, capture_output=True, timeout=60).stdout  # noqa: S603
     info = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
     features = "".join(sorted({line for line in info.splitlines() if line.startswith(("flags", "Features", "model name"))}))
-    parts = (_SOURCE.read_bytes(), version, " ".join(_FLAGS).encode(), features.encode(), platform.machine().encode())
+    parts = (*(source.read_bytes() for source in _SOURCES), version, " ".join(_FLAGS).encode(), features.encode(), platform.machine().encode())
     return hashlib.sha256(b"\0".join(parts)).hexdigest()[:16]
 
 

@@ -23,9 +23,6 @@ from torch import Tensor
 
 from alignwright.model.kernels import Kernels, kernels
 
-_WIDTH = 32
-
-
 @dataclass(frozen=True)
 class Arranged:
     """A weight in the order in which `kernels.c` reads it."""
@@ -61,6 +58,17 @@ def total(parts: Sequence[tuple[Tensor, Arranged]]) -> Tensor:
     return out_NO
 
 
+def outer(left_NR: Tensor, right_NO: Tensor) -> Tensor:
+    """left' right, the sum of the outer products of their rows: how a small matrix learns. [R, O]."""
+    native = kernels(left_NR, right_NO)
+    if native is None or not native.multiplies or right_NO.shape[1] % native.vector:
+        return left_NR.T @ right_NO
+    left_NR = left_NR if left_NR.stride(1) == 1 else left_NR.contiguous()
+    (rows, wide), out_RO = left_NR.shape, right_NO.new_empty(left_NR.shape[1], right_NO.shape[1])
+    native.outer(left_NR, right_NO.contiguous(), out_RO, rows, wide, left_NR.stride(0), right_NO.shape[1])
+    return out_RO
+
+
 def linear(x_NI: Tensor, weight_OI: Tensor, bias_O: Tensor | None) -> Tensor:
     """torch's linear layer, without a gradient."""
     weight = arranged(weight_OI) if x_NI.dtype == weight_OI.dtype else None
@@ -93,7 +101,7 @@ class _Part(ctypes.Structure):
 def _arrange(weight: Tensor, inputs: int, outputs: int, *, across: bool) -> Arranged | None:
     native = kernels(weight)
     step = 2 if weight.dtype == torch.bfloat16 else 1
-    if native is None or not native.multiplies or outputs % _WIDTH or inputs % step:
+    if native is None or not native.multiplies or outputs % native.vector or inputs % step:
         return None
     weight, data = weight.detach().contiguous(), torch.empty_like(weight, memory_format=torch.contiguous_format)
     (native.arrange_across if across else native.arrange)(weight, data, outputs, inputs)

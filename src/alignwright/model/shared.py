@@ -24,7 +24,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from alignwright.model.kernels import kernels
+from alignwright.model.kernels import Kernels, kernels
 from alignwright.model.packing import additive
 
 _PART = 128  # queries of a prompt at once: shorter parts save scores, and make more and smaller products
@@ -37,6 +37,7 @@ class Block:
     query_X: Tensor  # [rows, heads, queries], of M * heads: 0 where there is no token
     key_X: Tensor  # [rows, heads, S]
     mask: Tensor  # [rows, 1, queries * G, S], additive
+    seen: Tensor  # [rows, queries * G]: the columns up to the last that a query may look at
     slots: slice  # where its answers lie among those of all blocks
     ofreply: bool
 
@@ -77,7 +78,8 @@ def grid(lengths: Sequence[tuple[int, Sequence[int]]], *, heads: int, group: int
         flat = torch.from_numpy(may.reshape(int(np.prod(may.shape[:-2])), 1, *may.shape[-2:]))
         mask = additive(flat, dtype).repeat_interleave(group, dim=2).to(device)
         at = [torch.from_numpy(np.maximum(_by_head(place, heads), 0)).to(device) for place in (query, key)]
-        return Block(at[0], at[1], mask, slice(begin, begin + query.size * heads), query.ndim == 3)
+        seen = torch.from_numpy((may * np.arange(1, may.shape[-1] + 1)).max(-1, initial=0).reshape(len(flat), -1)).repeat_interleave(group, dim=1)
+        return Block(at[0], at[1], mask, seen.to(device), slice(begin, begin + query.size * heads), query.ndim == 3)
 
     begins = np.cumsum([0, *(query.size * heads for query, _, _ in laid)]).tolist()
     blocks = tuple(block(*each, begin) for each, begin in zip(laid, begins, strict=False))
@@ -112,14 +114,16 @@ class _Attend(torch.autograd.Function):
         out = query.new_empty(at.slots, wide)
         weights = []
         for block in at.blocks:
-            part = _on_grid(block, at.heads, query, key, value)
-            here = out[block.slots].view(part[0].shape)
-            if torch.is_inference_mode_enabled():
-                heads = [x.view(block.mask.shape[0], at.heads, -1, size) for x in part]
+            q, k, v = _on_grid(block, at.heads, query, key, value)
+            here = out[block.slots].view(q.shape)
+            if native := _native(q, block.mask):
+                weights.append(_looked(native, q, k, v, block, at.heads, here, keep=not torch.is_inference_mode_enabled()))
+            elif torch.is_inference_mode_enabled():
+                heads = [x.view(block.mask.shape[0], at.heads, -1, size) for x in (q, k, v)]
                 here.copy_(F.scaled_dot_product_attention(*heads, attn_mask=block.mask, scale=1.0).view(here.shape))
             else:
-                weights.append(_weights(part[0], part[1], block.mask))
-                torch.bmm(weights[-1], part[2], out=here)
+                weights.append(_weights(q, k, block.mask))
+                torch.bmm(weights[-1], v, out=here)
         ctx.at = at
         ctx.save_for_backward(query_MA, key_MC, value_MC, *weights)
         return out.index_select(0, at.query_X).view(query_MA.shape)
@@ -135,17 +139,42 @@ class _Attend(torch.autograd.Function):
         grad_key, grad_value = [], []
         for weight, block in zip(weights, at.blocks, strict=True):
             q, k, v = _on_grid(block, at.heads, query, key, value)
-            back = grad_out[block.slots].view(q.shape)
+            back, turn = grad_out[block.slots].view(q.shape), grad_query[block.slots].view(q.shape)
+            if native := _native(q, block.mask):
+                grads_kv = torch.empty_like(k), torch.empty_like(v)
+                sizes = len(block.mask), at.heads, q.shape[1], k.shape[1], size, weight.shape[-1]
+                native.look_back(q, k, v, weight, block.seen, back, turn, *grads_kv, *sizes)
+                grad_key.append(grads_kv[0])
+                grad_value.append(grads_kv[1])
+                continue
             slope = torch.bmm(back, v.transpose(1, 2))
             if native := kernels(slope, weight):
                 native.softmax_back(slope, weight, slope.numel() // slope.shape[-1], slope.shape[-1])
             else:
                 slope = torch.ops.aten._softmax_backward_data(slope, weight, -1, weight.dtype)
-            torch.bmm(slope, k, out=grad_query[block.slots].view(q.shape))
+            torch.bmm(slope, k, out=turn)
             grad_key.append(torch.bmm(slope.transpose(1, 2), q))
             grad_value.append(torch.bmm(weight.transpose(1, 2), back))
         back_key, back_value = (_collected(parts, at, size).index_select(0, at.key_X).view(key_MC.shape) for parts in (grad_key, grad_value))
         return grad_query.index_select(0, at.query_X).view(query_MA.shape), back_key, back_value, None
+
+
+def _native(query: Tensor, mask: Tensor) -> Kernels | None:
+    """The kernels, where they have attention for this size of head."""
+    native = kernels(query, mask)
+    return native if native and native.multiplies and query.shape[-1] % native.vector == 0 else None
+
+
+def _looked(
+    native: Kernels, query: Tensor, key: Tensor, value: Tensor, block: Block, heads: int, out: Tensor, *, keep: bool
+) -> Tensor:
+    """Write the answers of a block to `out`; its weights where they are kept, in rows of an odd number of 64 bytes, which a cache likes best."""
+    columns = key.shape[1]
+    wide = (-(-columns // 16) | 1) * 16
+    weights = query.new_empty(*query.shape[:2] if keep else (0, 0), wide)
+    sizes = len(block.mask), heads, query.shape[1], columns, query.shape[2], wide
+    native.look(query, key, value, block.mask, block.seen, weights if keep else None, out, *sizes)
+    return weights
 
 
 def _on_grid(block: Block, heads: int, query: Tensor, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor, Tensor]:
