@@ -31,7 +31,7 @@ LENGTHS = [(300, [5, 17]), (40, [9]), (131, [1, 2, 3])]  # the longest prompt is
 
 
 def attended(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-    return attend(query, key, value, grid(LENGTHS, heads=2, group=3, dtype=query.dtype, device=query.device))
+    return attend(query, key, value, grid(LENGTHS, heads=2, group=3, size=key.shape[1] // 2, dtype=query.dtype, device=query.device))
 
 
 TOKENS = sum(head + sum(replies) for head, replies in LENGTHS)
@@ -167,7 +167,7 @@ def test_no_bit_of_an_answer_depends_on_other_rows_or_on_threads(dtype: torch.dt
     finally:
         torch.set_num_threads(threads)
     alone = slice(LENGTHS[0][0] + sum(LENGTHS[0][1]), LENGTHS[0][0] + sum(LENGTHS[0][1]) + 49)  # the second row, by itself
-    at = grid(LENGTHS[1:2], heads=2, group=3, dtype=dtype, device=query.device)
+    at = grid(LENGTHS[1:2], heads=2, group=3, size=64, dtype=dtype, device=query.device)
     byitself, prompt = attend(query[alone] / 8, key[alone], value[alone], at), LENGTHS[1][0]
     assert torch.equal(byitself[:prompt], whole[alone][:prompt])
     torch.testing.assert_close(byitself[prompt:], whole[alone][prompt:])  # a reply begins at another column, so its sum has another order

@@ -151,7 +151,7 @@ def test_a_packed_layer_is_the_layer(dtype: torch.dtype) -> None:
 def test_a_plain_layer_has_torchs_gradients(bias: bool) -> None:
     layer, x, upstream = nn.Linear(64, 96, bias=bias), some(17, 64).requires_grad_(), some(17, 96, seed=1)
     wanted = [x, *layer.parameters()]
-    ours = torch.autograd.grad(_Plain.apply(x, layer.weight, layer.bias), wanted, upstream)
+    ours = torch.autograd.grad(_Plain.apply(x, None, layer.weight, layer.bias), wanted, upstream)
     for got, want in zip(ours, torch.autograd.grad(layer(x), wanted, upstream), strict=True):
         assert apart(got, want) < 1e-6
 
@@ -165,7 +165,7 @@ def test_adapted_layers_have_the_gradients_of_what_they_stand_for(dtype: torch.d
         a, b = some(8, 64, dtype=dtype, seed=k).requires_grad_(), some(size, 8, dtype=dtype, seed=9 + k).requires_grad_()
         flat += [some(size, 64, dtype=dtype, seed=20 + k), some(size, dtype=dtype, seed=30 + k), a, b]
     upstream = [some(17, size, dtype=dtype, seed=40 + k) for k, size in enumerate((96, 32, 40))]
-    ours = _Fused.apply(x, scales, *flat)
+    ours = _Fused.apply(x, None, scales, *flat)
     wide = [each.detach().double().requires_grad_() for each in (x, *flat)]
     fours = [wide[1 + 4 * k : 5 + 4 * k] for k in range(3)]
     exact = [wide[0] @ w.T + bias + s * (wide[0] @ a.T) @ b.T for (w, bias, a, b), s in zip(fours, scales, strict=True)]
@@ -183,4 +183,4 @@ def test_an_adapter_that_adds_nothing_changes_no_bit(dtype: torch.dtype) -> None
     """So that a reference without the adapter and a policy with a new one are the same numbers."""
     x, weight = some(17, 64, dtype=dtype), some(96, 64, dtype=dtype, seed=1)
     new = some(8, 64, dtype=dtype, seed=2), torch.zeros(96, 8, dtype=dtype)
-    assert torch.equal(_Fused.apply(x, (2.0,), weight, None, *new)[0], _Plain.apply(x, weight, None))
+    assert torch.equal(_Fused.apply(x, None, (2.0,), weight, None, *new)[0], _Plain.apply(x, None, weight, None))

@@ -8,17 +8,18 @@ whole and put back, never subtracted back, so restoration is exact to the bit; a
 
 In training peft's forward makes five large temporaries a layer (product, scaling, sum, and their gradients). `_Fused` is the same
 function with its gradient by hand, for all layers of one input at once: their A matrices are one product, and the gradient of the
-input is summed inside the products. Shapes: N tokens, I inputs, O outputs, R rank.
+input is summed inside the products. An input that is cheaply `Made` of what is kept anyway is not kept itself: a third of what a block
+would keep. Shapes: N tokens, I inputs, O outputs, R rank.
 """
 
 from __future__ import annotations
 
 import contextlib
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
@@ -119,11 +120,18 @@ def _with_adapter(layer: Any, weight: Tensor) -> Tensor:
     return whole.to(weight.dtype)
 
 
+class Made(NamedTuple):
+    """How the input of a layer is made again for its gradient, with the same bits."""
+
+    by: Callable[..., Tensor]
+    of: tuple[Tensor, ...]
+
+
 class _Fused(torch.autograd.Function):
     """Of several linear layers with one input: x W' + b + scale * (x A') B' of each, W and b frozen. `flat` is (W, b, A, B) of each."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, scales: tuple[float, ...], *flat: Any) -> tuple[Tensor, ...]:
+    def forward(ctx: Any, x: Tensor, made: Made | None, scales: tuple[float, ...], *flat: Any) -> tuple[Tensor, ...]:
         x_NI, parts = x.reshape(-1, x.shape[-1]), _fours(flat)
         low_NR = linear(x_NI, torch.cat([a_RI for _, _, a_RI, _ in parts]), None).split([a_RI.shape[0] for _, _, a_RI, _ in parts], dim=1)
         outs = []
@@ -135,14 +143,15 @@ class _Fused(torch.autograd.Function):
             else:
                 out_NO = nn.functional.linear(x_NI, weight_OI, bias_O).addmm_(low, b_OR.T, alpha=scale)
             outs.append(out_NO.view(*x.shape[:-1], -1))
-        ctx.save_for_backward(x_NI, *low_NR, *flat)
+        ctx.kept = _keep(ctx, x, made, *low_NR, *flat)
         ctx.scales, ctx.shape = scales, x.shape
         return tuple(outs)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Any, ...]:
         count = len(ctx.scales)
-        x_NI, lows, parts = ctx.saved_tensors[0], ctx.saved_tensors[1 : 1 + count], _fours(ctx.saved_tensors[1 + count :])
+        x_NI, rest = ctx.kept(ctx.saved_tensors)
+        lows, parts = rest[:count], _fours(rest[count:])
         backs, slopes = [], []
         for grad, (_, _, _, b_OR), low_NR, scale in zip(grads, parts, lows, ctx.scales, strict=True):
             grad_NO = grad.reshape(-1, grad.shape[-1])
@@ -155,34 +164,46 @@ class _Fused(torch.autograd.Function):
             ways.append((back_NR, torch.cat([a_RI for _, _, a_RI, _ in parts])))
             grad_x = back(ways).view(ctx.shape)
         grad_a = outer(back_NR, x_NI).split([a_RI.shape[0] for _, _, a_RI, _ in parts])
-        return grad_x, None, *(g for a, b in zip(grad_a, slopes, strict=True) for g in (None, None, a, b))
+        return grad_x, None, None, *(g for a, b in zip(grad_a, slopes, strict=True) for g in (None, None, a, b))
 
 
 class _Plain(torch.autograd.Function):
     """x W' + b, of a layer without an adapter."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight_OI: Tensor, bias_O: Tensor | None) -> Tensor:
-        ctx.save_for_backward(x, weight_OI)
+    def forward(ctx: Any, x: Tensor, made: Made | None, weight_OI: Tensor, bias_O: Tensor | None) -> Tensor:
+        ctx.kept, ctx.shape = _keep(ctx, x, made, weight_OI), x.shape
         return linear(x.reshape(-1, x.shape[-1]), weight_OI, bias_O).view(*x.shape[:-1], -1)
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
-        x, weight_OI = ctx.saved_tensors
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, None, Tensor | None, Tensor | None]:
+        x_NI, (weight_OI,) = ctx.kept(ctx.saved_tensors)
         grad_NO = grads[0].reshape(-1, grads[0].shape[-1])
-        grad_x = back([(grad_NO, weight_OI)]).view(x.shape) if ctx.needs_input_grad[0] else None
-        grad_weight = outer(grad_NO, x.reshape(-1, x.shape[-1])) if ctx.needs_input_grad[1] else None
-        return grad_x, grad_weight, grad_NO.sum(0) if ctx.needs_input_grad[2] else None
+        grad_x = back([(grad_NO, weight_OI)]).view(ctx.shape) if ctx.needs_input_grad[0] else None
+        grad_weight = outer(grad_NO, x_NI) if ctx.needs_input_grad[2] else None
+        return grad_x, None, grad_weight, grad_NO.sum(0) if ctx.needs_input_grad[3] else None
+
+
+def _keep(ctx: Any, x: Tensor, made: Made | None, *others: Any) -> Callable[[Sequence[Any]], tuple[Tensor, Sequence[Any]]]:
+    """Keep an input, or what it is made of, and others for the way back; who takes them out again gets (x as rows, others)."""
+    of = made.of if made else (x,)
+    ctx.save_for_backward(*of, *others)
+
+    def taken(kept: Sequence[Any]) -> tuple[Tensor, Sequence[Any]]:
+        again = made.by(*kept[: len(of)]) if made else kept[0]
+        return again.reshape(-1, again.shape[-1]), kept[len(of) :]
+
+    return taken
 
 
 def _fours(flat: Sequence[Any]) -> list[Any]:
     return [flat[i : i + 4] for i in range(0, len(flat), 4)]
 
 
-def linears(x: Tensor, *layers: Any) -> tuple[Tensor, ...]:
+def linears(x: Tensor, *layers: Any, made: Made | None = None) -> tuple[Tensor, ...]:
     """What each of several layers makes of one input, at once where all are linear layers with an adapter over them."""
     if not all(isinstance(layer, LoraLinear) and "forward" in vars(layer) and not layer.disable_adapters for layer in layers):
-        return tuple(_plain(layer, x) for layer in layers)
+        return tuple(_plain(layer, x, made) for layer in layers)
     flat: list[Any] = []
     scales: list[float] = []
     for layer in layers:
@@ -191,17 +212,17 @@ def linears(x: Tensor, *layers: Any) -> tuple[Tensor, ...]:
         flat += base.weight, base.bias, layer.lora_A[name].weight, layer.lora_B[name].weight
         scales.append(layer.scaling[name])
     if not torch.is_grad_enabled() and not any(b_OR.any() for _, _, _, b_OR in _fours(flat)):  # a new adapter adds zeros: many a reference
-        return tuple(_Plain.apply(x, weight_OI, bias_O) for weight_OI, bias_O, _, _ in _fours(flat))
-    return _Fused.apply(x, tuple(scales), *flat)  # type: ignore[no-any-return]
+        return tuple(_Plain.apply(x, made, weight_OI, bias_O) for weight_OI, bias_O, _, _ in _fours(flat))
+    return _Fused.apply(x, made, tuple(scales), *flat)  # type: ignore[no-any-return]
 
 
-def _plain(layer: Any, x: Tensor) -> Tensor:
+def _plain(layer: Any, x: Tensor, made: Made | None) -> Tensor:
     """One layer by itself; without its adapter where that is off or merged."""
     off = isinstance(layer, LoraLinear) and "forward" in vars(layer) and layer.disable_adapters
     base: Any = layer.get_base_layer() if off else layer
     if type(base) is not nn.Linear or "forward" in vars(base):
         return layer(x)
-    return _Plain.apply(x, base.weight, base.bias)  # type: ignore[no-any-return]
+    return _Plain.apply(x, made, base.weight, base.bias)  # type: ignore[no-any-return]
 
 
 def _fuse(model: Any) -> None:

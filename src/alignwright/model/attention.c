@@ -1,10 +1,18 @@
-/* Attention with its gradient, a group of queries at a time: a group are the rows of one key head. Scores stay in float32 until they are
- * weights. Row r of a group looks at columns before seen[r] alone, and what no row of a tile sees is not computed: half of a prompt's square.
+/* Attention with its gradient, a few rows of queries at a time. Scores stay in float32 until they are weights; weights are not kept, but made
+ * again for the gradient from `mass`, the logarithm of their sum (Dao et al. 2022, arXiv:2205.14135, algorithm 4).
  *
- * query, out: [b * heads, q, d]; key, value: [b * heads, s, d]; mask: [b, q, s], additive; seen: [b, q]; weights: [b * heads, q, pad], 0 where
- * nothing is seen, with s <= pad, a multiple of VEC. d is a multiple of VEC.
+ * A group are the queries of one key head: rows r of q. Row r looks at the columns before seen[r] that are not in its gap, and what no row of a
+ * tile sees is not computed: half of a prompt's square.
+ *
+ * query, out: [b * heads, q, d]; key, value: [b * heads, s, d]; seen: [b, q]; gap: [b, 2], from and to; mass: [b * heads, q]. d is a multiple
+ * of VEC.
  */
 #ifdef VEC
+
+#define SLAB 96 /* rows whose weights and slopes are held at once */
+
+/* Rows this far apart begin in all parts of a cache. */
+static inline long odd(long columns) { return ((columns + 15) / 16 | 1) * 16; }
 
 static inline long most(const int64_t *seen, long n) {
     long last = 0;
@@ -21,94 +29,108 @@ static inline void scores(const real *x, const real *turned, float *to, long apa
 }
 
 /* w y of some rows, over the first n columns of w. */
-static inline void mixed(const real *w, const real *y, real *to, long n, long pad, long rows, long d) {
-    for (long column = 0; column < d; column += WIDTH) loose((term){w, y + column, n, pad, STEP, d}, column, ROUNDED, to + column, d, rows);
+static inline void mixed(const real *w, const real *y, real *to, long n, long apart, long rows, long d) {
+    for (long column = 0; column < d; column += WIDTH) loose((term){w, y + column, n, apart, STEP, d}, column, ROUNDED, to + column, d, rows);
 }
 
 static inline void turn_all(const real *x, real *turned, long columns, long s, long d) {
     for (long column = 0; column < columns; column += WIDTH) arrange_panel(x, turned + column * d, column, width(column, columns), s, d, d);
 }
 
-/* out = softmax(query key' + mask) value. The weights are kept where `weights` is not null. */
-void look(const real *query, const real *key, const real *value, const real *mask, const int64_t *seen, real *weights, real *out, long b,
-          long heads, long q, long s, long d, long pad, int threads) {
-    long columns = (s + VEC - 1) / VEC * VEC, apart = pad + LANES;
+static inline void close_gap(float *x, const int64_t *gap, long n) {
+    for (long j = gap[0]; j < least(gap[1], n); j++) x[j] = -INFINITY;
+}
+
+static inline void write_row(real *w, const float *x, long n, float factor, long columns) {
+    SIMD for (long j = 0; j < n; j++) w[j] = narrow(x[j] * factor);
+    for (long j = n; j < columns; j++) w[j] = 0;
+}
+
+/* out = softmax(query key') value. `mass` may be null. */
+void look(const real *query, const real *key, const real *value, const int64_t *seen, const int64_t *gap, float *mass, real *out, long b, long heads,
+          long q, long s, long d, int threads) {
+    long columns = (s + VEC - 1) / VEC * VEC, apart = columns + LANES;
 #pragma omp parallel num_threads(threads) if (b * heads * q * s > 4096)
     {
-        real *turned = malloc(sizeof(real) * (size_t)(columns * d)), *here = malloc(sizeof(real) * (size_t)(TALL * pad));
+        real *turned = malloc(sizeof(real) * (size_t)(columns * d)), *w = malloc(sizeof(real) * (size_t)(TALL * columns));
         float *row = malloc(sizeof(float) * (size_t)(TALL * apart));
 #pragma omp for schedule(dynamic)
         for (long i = 0; i < b * heads; i++) {
-            const int64_t *sees = seen + i / heads * q;
+            const int64_t *sees = seen + i / heads * q, *closed = gap + i / heads * 2;
             turn_all(key + i * s * d, turned, columns, s, d);
             for (long begin = 0; begin < q; begin += TALL) {
                 long rows = least(TALL, q - begin), last = most(sees + begin, rows);
-                real *w = weights ? weights + (i * q + begin) * pad : here;
                 scores(query + (i * q + begin) * d, turned, row, apart, columns, last, rows, d);
                 for (long r = 0; r < rows; r++) {
-                    float *x = row + r * apart, top = -INFINITY, share = 0.0f;
+                    float *x = row + r * apart, top = -INFINITY, total = 1.0f;
                     long n = sees[begin + r];
-                    const real *m = mask + (i / heads * q + begin + r) * s;
-                    TOP(top) for (long j = 0; j < n; j++) {
-                        x[j] += wide(m[j]);
-                        top = x[j] > top ? x[j] : top;
-                    }
-                    if (n) share = 1.0f / exponentials(x, n, top);
-                    SIMD for (long j = 0; j < n; j++) w[r * pad + j] = narrow(x[j] * share);
-                    for (long j = n; j < pad; j++) w[r * pad + j] = 0;
+                    close_gap(x, closed, n);
+                    TOP(top) for (long j = 0; j < n; j++) top = x[j] > top ? x[j] : top;
+                    if (n) total = exponentials(x, n, top);
+                    write_row(w + r * columns, x, n, 1.0f / total, columns);
+                    if (mass) mass[i * q + begin + r] = n ? top + logf(total) : 0.0f;
                 }
-                mixed(w, value + i * s * d, out + (i * q + begin) * d, last, pad, rows, d);
+                mixed(w, value + i * s * d, out + (i * q + begin) * d, last, columns, rows, d);
             }
         }
-        free(turned), free(here), free(row);
+        free(turned), free(w), free(row);
     }
 }
 
-/* Gradients of the keys or the values of a group: left' right, where row k of left is 0 from column seen[k] on. left: [q, pad] in steps. */
-static inline void gathered(const real *left, long along, const real *right, const int64_t *seen, real *to, long q, long s, long d) {
-    long first = 0;
-    for (long j = 0; j < s; j += TALL) {
-        while (first < q && seen[first] <= j) first++;
+/* What some rows of queries add to the gradients of keys or values: left' right, where row k of left is 0 from column seen[k] on.
+ * left: [rows, pad] in steps. */
+static inline void gathered(const real *left, long pad, const real *right, const int64_t *seen, float *to, long rows, long last, long d) {
+    long first = 0, along = STEP * pad;
+    for (long j = 0; j < last; j += TALL) {
+        while (first < rows && seen[first] <= j) first++;
         long k = first / STEP * STEP;
         for (long column = 0; column < d; column += WIDTH) {
-            term t = {left + k / STEP * along + j * STEP, right + k * d + column, q - k, STEP, along, d};
-            loose(t, column, ROUNDED, to + j * d + column, d, least(TALL, s - j));
+            term t = {left + k / STEP * along + j * STEP, right + k * d + column, rows - k, STEP, along, d};
+            loose(t, column, ADDED, to + j * d + column, d, least(TALL, last - j));
         }
     }
 }
 
-void look_back(const real *query, const real *key, const real *value, const real *weights, const int64_t *seen, const real *grad,
-               real *grad_query, real *grad_key, real *grad_value, long b, long heads, long q, long s, long d, long pad, int threads) {
-    long columns = (s + VEC - 1) / VEC * VEC, along = STEP * pad;
+void look_back(const real *query, const real *key, const real *value, const int64_t *seen, const int64_t *gap, const float *mass, const real *grad,
+               real *grad_query, real *grad_key, real *grad_value, long b, long heads, long q, long s, long d, int threads) {
+    long columns = (s + VEC - 1) / VEC * VEC, apart = columns + LANES, pad = odd(columns);
 #pragma omp parallel num_threads(threads) if (b * heads * q * s > 4096)
     {
-        size_t square = sizeof(real) * (size_t)((q + 1) * pad);
-        real *turned = malloc(sizeof(real) * (size_t)(columns * d)), *slope = malloc(square), *stepped = STEP == 1 ? 0 : malloc(square);
-        float *row = malloc(sizeof(float) * (size_t)(TALL * pad));
+        size_t keys = sizeof(real) * (size_t)(columns * d), sums = sizeof(float) * (size_t)(s * d), slab = sizeof(real) * (size_t)(SLAB * pad);
+        real *turned = malloc(keys), *turned_value = malloc(keys), *w = malloc(slab), *slope = malloc(slab), *stepped = malloc(slab);
+        float *row = malloc(sizeof(float) * (size_t)(2 * TALL * apart)), *slopes = row + TALL * apart, *to_key = malloc(sums), *to_value = malloc(sums);
 #pragma omp for schedule(dynamic)
         for (long i = 0; i < b * heads; i++) {
-            const int64_t *sees = seen + i / heads * q;
-            const real *back = grad + i * q * d, *w = weights + i * q * pad;
-            turn_all(value + i * s * d, turned, columns, s, d);
-            for (long begin = 0; begin < q; begin += TALL) {
-                long rows = least(TALL, q - begin), last = most(sees + begin, rows);
-                scores(back + begin * d, turned, row, pad, columns, last, rows, d);
-                for (long r = 0; r < rows; r++) {
-                    const float *g = row + r * pad;
-                    const real *v = w + (begin + r) * pad;
-                    real *to = slope + (begin + r) * pad;
-                    long n = sees[begin + r];
-                    float total = 0.0f;
-                    SUM(total) for (long j = 0; j < n; j++) total += g[j] * wide(v[j]);
-                    SIMD for (long j = 0; j < n; j++) to[j] = narrow(wide(v[j]) * (g[j] - total));
-                    for (long j = n; j < pad; j++) to[j] = 0;
+            const int64_t *sees = seen + i / heads * q, *closed = gap + i / heads * 2;
+            const real *k = key + i * s * d;
+            turn_all(k, turned, columns, s, d);
+            turn_all(value + i * s * d, turned_value, columns, s, d);
+            for (long j = 0; j < s * d; j++) to_key[j] = to_value[j] = 0.0f;
+            for (long from = 0; from < q; from += SLAB) {
+                long held = least(SLAB, q - from), at = i * q + from, last = most(sees + from, held);
+                for (long begin = 0; begin < held; begin += TALL) {
+                    long rows = least(TALL, held - begin), here = most(sees + from + begin, rows);
+                    scores(query + (at + begin) * d, turned, row, apart, columns, here, rows, d);
+                    scores(grad + (at + begin) * d, turned_value, slopes, apart, columns, here, rows, d);
+                    for (long r = 0; r < rows; r++) {
+                        float *x = row + r * apart, *g = slopes + r * apart, total = 0.0f;
+                        long n = sees[from + begin + r];
+                        close_gap(x, closed, n);
+                        if (n) exponentials(x, n, mass[at + begin + r]);
+                        SUM(total) for (long j = 0; j < n; j++) total += x[j] * g[j];
+                        SIMD for (long j = 0; j < n; j++) g[j] = x[j] * (g[j] - total);
+                        write_row(w + (begin + r) * pad, x, n, 1.0f, pad);
+                        write_row(slope + (begin + r) * pad, g, n, 1.0f, pad);
+                    }
+                    mixed(slope + begin * pad, k, grad_query + (at + begin) * d, here, pad, rows, d);
                 }
-                mixed(slope + begin * pad, key + i * s * d, grad_query + (i * q + begin) * d, last, pad, rows, d);
+                gathered(in_steps(slope, held, pad, pad, stepped), pad, query + at * d, sees + from, to_key, held, last, d);
+                gathered(in_steps(w, held, pad, pad, stepped), pad, grad + at * d, sees + from, to_value, held, last, d);
             }
-            gathered(in_steps(slope, q, pad, pad, stepped), along, query + i * q * d, sees, grad_key + i * s * d, q, s, d);
-            gathered(in_steps(w, q, pad, pad, stepped), along, back, sees, grad_value + i * s * d, q, s, d);
+            SIMD for (long j = 0; j < s * d; j++) grad_key[i * s * d + j] = narrow(to_key[j]);
+            SIMD for (long j = 0; j < s * d; j++) grad_value[i * s * d + j] = narrow(to_value[j]);
         }
-        free(turned), free(slope), free(stepped), free(row);
+        free(turned), free(turned_value), free(w), free(slope), free(stepped), free(row), free(to_key), free(to_value);
     }
 }
 #endif

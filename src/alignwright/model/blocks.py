@@ -11,6 +11,7 @@ Shapes: M tokens of a batch, N scored tokens, H hidden size, A query heads * D, 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -20,12 +21,12 @@ from transformers.models.llama.modeling_llama import LlamaModel
 from transformers.models.mistral.modeling_mistral import MistralModel
 from transformers.models.qwen2.modeling_qwen2 import Qwen2Model
 
-from alignwright.model.adapters import linears
+from alignwright.model.adapters import Made, linears
 from alignwright.model.elementwise import rms_norm, rotate, signed, swiglu
 from alignwright.model.packing import PackedBatch
-from alignwright.model.shared import attend, grid
+from alignwright.model.shared import attend, grid, whole
 
-_LONG = 1024  # a longer prompt or reply would keep too many attention weights for the backward pass
+_LONG = 1024  # where torch makes attention, a longer prompt or reply would keep too many weights for the backward pass
 
 
 def trunk(model: Any) -> Any:
@@ -43,7 +44,7 @@ def scored_hidden(model: Any, batch: PackedBatch) -> Tensor:
     """The last hidden state from which each scored token is predicted, in the order of `batch.label_N`: [N, H]. Differentiable."""
     batch = batch.to(next(model.parameters()).device)
     body = trunk(model)
-    if is_plain(body) and (torch.is_inference_mode_enabled() or batch.longest <= _LONG):
+    if is_plain(body) and (torch.is_inference_mode_enabled() or batch.longest <= _LONG or _keeps_no_weights(body)):
         return flat_hidden(body, batch, batch.target_N)
     hidden_BTH = body(
         input_ids=batch.input_ids_BT, position_ids=batch.position_ids_BT, attention_mask=batch.mask_B1TT, use_cache=False
@@ -56,13 +57,13 @@ def flat_hidden(body: Any, batch: PackedBatch, target_N: Tensor, keep: Callable[
     config = body.config
     heads = config.num_key_value_heads
     x_MH = F.embedding(batch.input_ids_BT.flatten().index_select(0, batch.token_M), body.embed_tokens.weight)
-    at = grid(batch.lengths, heads=heads, group=config.num_attention_heads // heads, dtype=x_MH.dtype, device=x_MH.device)
+    group, size = config.num_attention_heads // heads, body.layers[0].self_attn.head_dim
+    at = grid(batch.lengths, heads=heads, group=group, size=size, dtype=x_MH.dtype, device=x_MH.device)
     cos_MD, sin_MD = rotary(body, x_MH, batch.position_ids_BT.flatten().index_select(0, batch.token_M))
     scored_N = torch.searchsorted(batch.token_M, target_N)
     for layer in body.layers:
         attention = layer.self_attn
-        normed_MH = _normed(layer.input_layernorm, x_MH)
-        query_MA, key_MC, value_MC = linears(normed_MH, attention.q_proj, attention.k_proj, attention.v_proj)
+        query_MA, key_MC, value_MC = _of_normed(layer.input_layernorm, x_MH, attention.q_proj, attention.k_proj, attention.v_proj)
         query_MA = rotate(query_MA, cos_MD * attention.scaling, sin_MD * attention.scaling)
         key_MC = rotate(key_MC, cos_MD, sin_MD)
         if keep:
@@ -71,15 +72,25 @@ def flat_hidden(body: Any, batch: PackedBatch, target_N: Tensor, keep: Callable[
         if layer is body.layers[-1]:
             x_MH, mixed_MA = x_MH.index_select(0, scored_N), mixed_MA.index_select(0, scored_N)
         x_MH = x_MH + linears(mixed_MA, attention.o_proj)[0]
-        gate_MI, up_MI = linears(_normed(layer.post_attention_layernorm, x_MH), layer.mlp.gate_proj, layer.mlp.up_proj)
-        x_MH = x_MH + linears(swiglu(gate_MI, up_MI), layer.mlp.down_proj)[0]
+        gate_MI, up_MI = _of_normed(layer.post_attention_layernorm, x_MH, layer.mlp.gate_proj, layer.mlp.up_proj)
+        x_MH = x_MH + linears(swiglu(gate_MI, up_MI), layer.mlp.down_proj, made=Made(swiglu, (gate_MI, up_MI)))[0]
     return _normed(body.norm, x_MH)
+
+
+def _keeps_no_weights(body: Any) -> bool:
+    weight = body.embed_tokens.weight
+    return whole(weight.dtype, weight.device, body.layers[0].self_attn.head_dim) is not None
 
 
 def rotary(body: Any, x_MH: Tensor, position_M: Tensor) -> tuple[Tensor, Tensor]:
     """Cosines and signed sines of the positions, as `rotate` takes them."""
     cos_1MD, sin_1MD = body.rotary_emb(x_MH[None], position_M[None])
     return cos_1MD[0], signed(sin_1MD[0])
+
+
+def _of_normed(norm: Any, x_MH: Tensor, *layers: Any) -> tuple[Tensor, ...]:
+    again = Made(partial(rms_norm, eps=norm.variance_epsilon), (x_MH, norm.weight))
+    return linears(_normed(norm, x_MH), *layers, made=again)
 
 
 def _normed(norm: Any, x_MH: Tensor) -> Tensor:

@@ -53,8 +53,8 @@ _ARGUMENTS: dict[str, list[Any]] = {
     "arrange": [_P, _P, _L, _L],
     "arrange_across": [_P, _P, _L, _L],
     "outer": [_P, _P, _P, _L, _L, _L, _L],
-    "look": [_P, _P, _P, _P, _P, _P, _P, _L, _L, _L, _L, _L, _L],
-    "look_back": [_P, _P, _P, _P, _P, _P, _P, _P, _P, _L, _L, _L, _L, _L, _L],
+    "look": [_P, _P, _P, _P, _P, _P, _P, _L, _L, _L, _L, _L],
+    "look_back": [_P, _P, _P, _P, _P, _P, _P, _P, _P, _P, _L, _L, _L, _L, _L],
     "speak": [_P, _P, _P, _P, _P, _P, _P, _L, _L, _L, _L, _L, _L, _F],
 }
 

@@ -28,7 +28,8 @@ class PackedBatch:
 
     input_ids_BT: Tensor
     position_ids_BT: Tensor
-    mask_B1TT: Tensor
+    segments_BT: Tensor  # 0 in the prompt, 1 .. K in the replies, negative in the padding
+    dtype: torch.dtype  # of the mask
     target_N: Tensor  # flat index into B*T of the position whose hidden state predicts the label
     label_N: Tensor
     reply_N: Tensor  # index 0..R-1 of the reply that a scored token belongs to
@@ -41,6 +42,11 @@ class PackedBatch:
     def longest(self) -> int:
         """The most tokens that one token may look at."""
         return max(head + max(replies, default=0) for head, replies in self.lengths)
+
+    @property
+    def mask_B1TT(self) -> Tensor:
+        """Who may look at whom, additive: a square of the length, so it is made only for who asks."""
+        return additive(_allowed(self.segments_BT), self.dtype)[:, None]
 
     def to(self, device: torch.device | str) -> PackedBatch:
         """This batch on another device."""
@@ -78,7 +84,8 @@ def pack(rows: Sequence[TokenRow], pad_id: int, *, dtype: torch.dtype, pad_left:
     return PackedBatch(
         input_ids_BT=torch.from_numpy(ids_BT),
         position_ids_BT=torch.from_numpy(positions_BT),
-        mask_B1TT=additive(_allowed(torch.from_numpy(segments_BT)), dtype)[:, None],
+        segments_BT=torch.from_numpy(segments_BT),
+        dtype=dtype,
         target_N=torch.from_numpy(np.concatenate(targets) if targets else np.zeros(0, dtype=np.int64)),
         label_N=torch.from_numpy(np.concatenate(labels) if labels else np.zeros(0, dtype=np.int64)),
         reply_N=torch.repeat_interleave(torch.arange(len(counts)), torch.tensor(counts, dtype=torch.int64)),
@@ -152,5 +159,5 @@ def _allowed(segments_BT: Tensor) -> Tensor:
     """Who may look at whom: back only, at the prompt or one's own segment. Padding looks at itself, so that no row is empty."""
     width = segments_BT.shape[1]
     query, key = segments_BT[:, :, None], segments_BT[:, None, :]
-    past = torch.ones(width, width, dtype=torch.bool).tril()
-    return (past & ((key == _PROMPT) | (key == query)) & (key != _PAD)) | torch.eye(width, dtype=torch.bool)
+    square = torch.ones(width, width, dtype=torch.bool, device=segments_BT.device)
+    return (square.tril() & ((key == _PROMPT) | (key == query)) & (key != _PAD)) | torch.eye(width, dtype=torch.bool, device=segments_BT.device)

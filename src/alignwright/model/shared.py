@@ -4,10 +4,10 @@ In two products: the prompts' tokens at their prompt, and the replies' tokens at
 `pack` forbids (a sibling reply, another row) is never computed: a prompt of 60 tokens with 32 replies of 48 has a fourteenth of the
 scores that the square of its row would have. Tokens lie flat, without padding; only here are they put on a grid, by one gather each
 way, and query heads that share a key head (grouped-query attention) become further queries of that head, so nothing is copied for them.
-A long prompt is cut into parts, each of which looks back to its own end: most of what would be masked is not computed.
 
-The gradient is by hand: gathers both ways instead of scattered sums, and the softmax in place. In inference mode the fused kernel
-takes over, which has no use for the weights.
+The gradient is by hand: gathers both ways instead of scattered sums. Where `kernels` has attention, all of it is one call each way that
+keeps no weights, so a row may be as long as it likes. Elsewhere torch's products make it, a long prompt is cut into parts, each of which looks
+back to its own end, and in inference mode the fused kernel takes over, which has no use for the weights.
 
 Shapes: M tokens, B rows, P longest prompt, K replies a row, L longest reply, S keys, G query heads to a key head, D head size,
 C key heads * D, A query heads * D, X key heads * rows of a grid.
@@ -36,8 +36,9 @@ class Block:
 
     query_X: Tensor  # [rows, heads, queries], of M * heads: 0 where there is no token
     key_X: Tensor  # [rows, heads, S]
-    mask: Tensor  # [rows, 1, queries * G, S], additive
-    seen: Tensor  # [rows, queries * G]: the columns up to the last that a query may look at
+    seen: Tensor  # [rows, queries * G]: how many columns there are up to the last that a query may look at
+    gap: Tensor  # [rows, 2]: columns from and to that none of them may look at
+    mask: Tensor | None  # [rows, 1, queries * G, S], additive, for torch's products
     slots: slice  # where its answers lie among those of all blocks
     ofreply: bool
 
@@ -56,8 +57,16 @@ class Grid:
     key_X: Tensor  # [M, heads]: which place of [prompts, replies] holds the token's key
 
 
-def grid(lengths: Sequence[tuple[int, Sequence[int]]], *, heads: int, group: int, dtype: torch.dtype, device: torch.device) -> Grid:
-    """The grid of rows of (prompt length, reply lengths), whose tokens lie flat one after the other, prompt first."""
+def whole(dtype: torch.dtype, device: torch.device, size: int) -> Kernels | None:
+    """The kernels, where they have attention for heads of this size."""
+    native = kernels(torch.empty(0, dtype=dtype, device=device))
+    return native if native and native.multiplies and size % native.vector == 0 else None
+
+
+def grid(
+    lengths: Sequence[tuple[int, Sequence[int]]], *, heads: int, group: int, size: int, dtype: torch.dtype, device: torch.device
+) -> Grid:
+    """The grid of rows of (prompt length, reply lengths), whose tokens lie flat one after the other, prompt first. `size` of a head."""
     rows, replies = len(lengths), max(len(each) for _, each in lengths)
     width, depth = max(head for head, _ in lengths), max((n for _, each in lengths for n in each), default=0)
     prompt_BP, reply_BKL = np.full((rows, width), -1), np.full((rows, replies, depth), -1)
@@ -69,17 +78,21 @@ def grid(lengths: Sequence[tuple[int, Sequence[int]]], *, heads: int, group: int
     past_PP, past_LL = np.tri(width, dtype=bool), np.tri(depth, dtype=bool)
     key_BKS = np.concatenate([np.repeat(prompt_BP[:, None], replies, axis=1), reply_BKL], axis=2)
     reply_may = np.concatenate([np.ones((depth, width), dtype=bool), past_LL], axis=1) & (key_BKS >= 0)[:, :, None]
-    parts = [slice(begin, min(begin + _PART, width)) for begin in range(0, width, _PART)]
+    native, gap_B2 = whole(dtype, device, size), np.array([(head, width) for head, _ in lengths])
+    part = width if native else _PART
+    parts = [slice(begin, min(begin + part, width)) for begin in range(0, width, part)]
     laid = [(prompt_BP[:, part], prompt_BP[:, : part.stop], past_PP[part, : part.stop] & (prompt_BP >= 0)[:, None, : part.stop]) for part in parts]
     if reply_BKL.size:
         laid.append((reply_BKL, key_BKS, reply_may))
 
     def block(query: np.ndarray, key: np.ndarray, may: np.ndarray, begin: int) -> Block:
         flat = torch.from_numpy(may.reshape(int(np.prod(may.shape[:-2])), 1, *may.shape[-2:]))
-        mask = additive(flat, dtype).repeat_interleave(group, dim=2).to(device)
+        mask = None if native else additive(flat, dtype).repeat_interleave(group, dim=2).to(device)
         at = [torch.from_numpy(np.maximum(_by_head(place, heads), 0)).to(device) for place in (query, key)]
-        seen = torch.from_numpy((may * np.arange(1, may.shape[-1] + 1)).max(-1, initial=0).reshape(len(flat), -1)).repeat_interleave(group, dim=1)
-        return Block(at[0], at[1], mask, seen.to(device), slice(begin, begin + query.size * heads), query.ndim == 3)
+        last = np.where(may.any(-1), may.shape[-1] - may[..., ::-1].argmax(-1), 0)
+        seen = torch.from_numpy(last.reshape(len(flat), -1)).repeat_interleave(group, dim=1)
+        gap = torch.from_numpy(np.repeat(gap_B2, len(flat) // rows, axis=0)).to(device)
+        return Block(at[0], at[1], seen.to(device), gap, mask, slice(begin, begin + query.size * heads), query.ndim == 3)
 
     begins = np.cumsum([0, *(query.size * heads for query, _, _ in laid)]).tolist()
     blocks = tuple(block(*each, begin) for each, begin in zip(laid, begins, strict=False))
@@ -111,77 +124,71 @@ class _Attend(torch.autograd.Function):
     def forward(ctx: Any, query_MA: Tensor, key_MC: Tensor, value_MC: Tensor, at: Grid) -> Tensor:
         wide, size = query_MA.shape[1] // at.heads, key_MC.shape[1] // at.heads
         query, key, value = query_MA.view(-1, wide), key_MC.view(-1, size), value_MC.view(-1, size)
-        out = query.new_empty(at.slots, wide)
-        weights = []
+        out, keep = query.new_empty(at.slots, wide), not torch.is_inference_mode_enabled()
+        kept = []
         for block in at.blocks:
             q, k, v = _on_grid(block, at.heads, query, key, value)
             here = out[block.slots].view(q.shape)
-            if native := _native(q, block.mask):
-                weights.append(_looked(native, q, k, v, block, at.heads, here, keep=not torch.is_inference_mode_enabled()))
-            elif torch.is_inference_mode_enabled():
+            if block.mask is None:
+                native = whole(q.dtype, q.device, size)
+                assert native
+                kept.append(q.new_empty(q.shape[:2], dtype=torch.float32))
+                native.look(q, k, v, block.seen, block.gap, kept[-1] if keep else None, here, *_sizes(block, at, q, k))
+            elif keep:
+                kept.append(_weights(q, k, block.mask))
+                torch.bmm(kept[-1], v, out=here)
+            else:
                 heads = [x.view(block.mask.shape[0], at.heads, -1, size) for x in (q, k, v)]
                 here.copy_(F.scaled_dot_product_attention(*heads, attn_mask=block.mask, scale=1.0).view(here.shape))
-            else:
-                weights.append(_weights(q, k, block.mask))
-                torch.bmm(weights[-1], v, out=here)
         ctx.at = at
-        ctx.save_for_backward(query_MA, key_MC, value_MC, *weights)
+        ctx.save_for_backward(query_MA, key_MC, value_MC, *kept)
         return out.index_select(0, at.query_X).view(query_MA.shape)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
         at: Grid = ctx.at
-        query_MA, key_MC, value_MC, *weights = ctx.saved_tensors
+        query_MA, key_MC, value_MC, *kept = ctx.saved_tensors
         wide, size = query_MA.shape[1] // at.heads, key_MC.shape[1] // at.heads
         query, key, value = query_MA.view(-1, wide), key_MC.view(-1, size), value_MC.view(-1, size)
         grad_out = query.new_zeros(at.slots, wide).index_copy_(0, at.query_X, grads[0].reshape(-1, wide))
         grad_query = torch.empty_like(grad_out)
         grad_key, grad_value = [], []
-        for weight, block in zip(weights, at.blocks, strict=True):
+        for each, block in zip(kept, at.blocks, strict=True):
             q, k, v = _on_grid(block, at.heads, query, key, value)
             back, turn = grad_out[block.slots].view(q.shape), grad_query[block.slots].view(q.shape)
-            if native := _native(q, block.mask):
-                grads_kv = torch.empty_like(k), torch.empty_like(v)
-                sizes = len(block.mask), at.heads, q.shape[1], k.shape[1], size, weight.shape[-1]
-                native.look_back(q, k, v, weight, block.seen, back, turn, *grads_kv, *sizes)
-                grad_key.append(grads_kv[0])
-                grad_value.append(grads_kv[1])
-                continue
-            slope = torch.bmm(back, v.transpose(1, 2))
-            if native := kernels(slope, weight):
-                native.softmax_back(slope, weight, slope.numel() // slope.shape[-1], slope.shape[-1])
+            if block.mask is None:
+                native = whole(q.dtype, q.device, size)
+                assert native
+                found = torch.empty_like(k), torch.empty_like(v)
+                native.look_back(q, k, v, block.seen, block.gap, each, back, turn, *found, *_sizes(block, at, q, k))
             else:
-                slope = torch.ops.aten._softmax_backward_data(slope, weight, -1, weight.dtype)
-            torch.bmm(slope, k, out=turn)
-            grad_key.append(torch.bmm(slope.transpose(1, 2), q))
-            grad_value.append(torch.bmm(weight.transpose(1, 2), back))
+                found = _products_back(q, k, v, each, back, turn)
+            grad_key.append(found[0])
+            grad_value.append(found[1])
         back_key, back_value = (_collected(parts, at, size).index_select(0, at.key_X).view(key_MC.shape) for parts in (grad_key, grad_value))
         return grad_query.index_select(0, at.query_X).view(query_MA.shape), back_key, back_value, None
 
 
-def _native(query: Tensor, mask: Tensor) -> Kernels | None:
-    """The kernels, where they have attention for this size of head."""
-    native = kernels(query, mask)
-    return native if native and native.multiplies and query.shape[-1] % native.vector == 0 else None
-
-
-def _looked(
-    native: Kernels, query: Tensor, key: Tensor, value: Tensor, block: Block, heads: int, out: Tensor, *, keep: bool
-) -> Tensor:
-    """Write the answers of a block to `out`; its weights where they are kept, in rows of an odd number of 64 bytes, which a cache likes best."""
-    columns = key.shape[1]
-    wide = (-(-columns // 16) | 1) * 16
-    weights = query.new_empty(*query.shape[:2] if keep else (0, 0), wide)
-    sizes = len(block.mask), heads, query.shape[1], columns, query.shape[2], wide
-    native.look(query, key, value, block.mask, block.seen, weights if keep else None, out, *sizes)
-    return weights
-
-
 def _on_grid(block: Block, heads: int, query: Tensor, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """[rows of a block * key heads, queries (each with its group) or keys, D] of each."""
-    groups, size = block.mask.shape[0] * heads, key.shape[1]
+    groups, size = len(block.seen) * heads, key.shape[1]
     at_query, at_key = block.query_X, block.key_X
     return tuple(x.index_select(0, at).view(groups, -1, size) for x, at in ((query, at_query), (key, at_key), (value, at_key)))  # type: ignore[return-value]
+
+
+def _sizes(block: Block, at: Grid, query: Tensor, key: Tensor) -> tuple[int, ...]:
+    return len(block.seen), at.heads, query.shape[1], *key.shape[1:]
+
+
+def _products_back(query: Tensor, key: Tensor, value: Tensor, weight: Tensor, back: Tensor, turn: Tensor) -> tuple[Tensor, Tensor]:
+    """Gradients of keys and values; that of the queries goes to `turn`."""
+    slope = torch.bmm(back, value.transpose(1, 2))
+    if native := kernels(slope, weight):
+        native.softmax_back(slope, weight, slope.numel() // slope.shape[-1], slope.shape[-1])
+    else:
+        slope = torch.ops.aten._softmax_backward_data(slope, weight, -1, weight.dtype)
+    torch.bmm(slope, key, out=turn)
+    return torch.bmm(slope.transpose(1, 2), query), torch.bmm(weight.transpose(1, 2), back)
 
 
 def _weights(query: Tensor, key: Tensor, mask: Tensor) -> Tensor:
