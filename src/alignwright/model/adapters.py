@@ -186,12 +186,14 @@ class _Plain(torch.autograd.Function):
 
 def _keep(ctx: Any, x: Tensor, made: Made | None, *others: Any) -> Callable[[Sequence[Any]], tuple[Tensor, Sequence[Any]]]:
     """Keep an input, or what it is made of, and others for the way back; who takes them out again gets (x as rows, others)."""
-    of = made.of if made else (x,)
+    by, of = made or (None, (x,))
     ctx.save_for_backward(*of, *others)
+    count = len(of)
+    del x, made, of  # what is kept is autograd's to free
 
     def taken(kept: Sequence[Any]) -> tuple[Tensor, Sequence[Any]]:
-        again = made.by(*kept[: len(of)]) if made else kept[0]
-        return again.reshape(-1, again.shape[-1]), kept[len(of) :]
+        again = by(*kept[:count]) if by else kept[0]
+        return again.reshape(-1, again.shape[-1]), kept[count:]
 
     return taken
 

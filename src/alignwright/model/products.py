@@ -23,6 +23,7 @@ from torch import Tensor
 
 from alignwright.model.kernels import Kernels, kernels
 
+
 @dataclass(frozen=True)
 class Arranged:
     """A weight in the order in which `kernels.c` reads it."""
