@@ -11,13 +11,15 @@ import pytest
 import torch
 from tiny import make_tiny
 
-from alignwright.model.adapters import add_lora, trainable_parameters
+from alignwright.model import blocks
+from alignwright.model.adapters import add_lora, linears, trainable_parameters
 from alignwright.model.attention import attention
 from alignwright.model.blocks import is_plain, trunk
 from alignwright.model.load import load
 from alignwright.model.local import LocalPolicy
 from alignwright.model.logprob import reply_logprobs, token_logprobs
 from alignwright.model.packing import PackedBatch, additive, pack, plan_batches
+from alignwright.model.shared import whole
 from alignwright.model.tokens import TokenRow
 
 ROWS = [
@@ -88,6 +90,43 @@ def test_our_blocks_equal_the_models_own_value_and_gradient(tmp_path: Path, adap
     torch.testing.assert_close(ours[1], theirs[1], atol=1e-4, rtol=1e-5)
     torch.testing.assert_close(ours[0], fused.clone(), atol=1e-5, rtol=0)
     assert not torch.equal(ours[0], theirs[0]) or not torch.equal(ours[1], theirs[1]), "both went the same way, so nothing was compared"
+
+
+def test_a_long_row_learns_like_the_models_own_forward(tmp_path: Path) -> None:
+    """Beyond a thousand tokens, where weights of attention that were kept would be too many."""
+    policy = load(make_tiny(tmp_path, hidden_size=64, num_attention_heads=4, num_key_value_heads=2, initializer_range=0.2))
+    row = TokenRow(tuple(3 + i % 90 for i in range(1100)), (tuple(7 + i % 50 for i in range(300)), (8, 9)))
+    ours = scores(policy, pack([row, ROWS[0]], 2, dtype=torch.float32))
+    with padded(policy):
+        theirs = scores(policy, pack([row, ROWS[0]], 2, dtype=torch.float32))
+    torch.testing.assert_close(ours[0], theirs[0], atol=2e-5, rtol=1e-5)
+    assert float((ours[1] - theirs[1]).norm() / theirs[1].norm()) < 1e-4
+    body = trunk(policy.model)
+    if whole(torch.float32, torch.device("cpu"), 16):
+        assert not torch.equal(ours[1], theirs[1]), "both went the same way, so nothing was compared"
+    assert body.layers[0].self_attn.head_dim == 16
+
+
+def test_inputs_that_can_be_made_again_are_not_kept(policy: LocalPolicy, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of each block's inner numbers the gate and the other half are kept, their product is not; nor are normed states."""
+    config, batch = policy.model.config, pack(ROWS, 2, dtype=torch.float32)
+    kept: list[torch.Tensor] = []
+
+    def keep(x: torch.Tensor) -> torch.Tensor:
+        kept.append(x)
+        return x
+
+    def wide() -> int:
+        kept.clear()
+        with torch.autograd.graph.saved_tensors_hooks(keep, lambda x: x):
+            token_logprobs(policy.model, batch)
+        return len({x.data_ptr() for x in kept if x.shape[-1] == config.intermediate_size and x.shape[0] in (len(batch.token_M), len(batch.label_N))})
+
+    assert wide() == 2 * config.num_hidden_layers
+    before = scores(policy, batch)
+    monkeypatch.setattr(blocks, "linears", lambda x, *layers, made=None: linears(x, *layers))
+    assert wide() == 3 * config.num_hidden_layers, "so the check can fail"
+    assert all(torch.equal(a, b) for a, b in zip(scores(policy, batch), before, strict=True)), "what is made again is the same to the bit"
 
 
 def test_a_model_of_another_kind_runs_its_own_forward(policy: LocalPolicy) -> None:
