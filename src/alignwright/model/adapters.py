@@ -180,7 +180,7 @@ class _Plain(torch.autograd.Function):
         x_NI, (weight_OI,) = ctx.kept(ctx.saved_tensors)
         grad_NO = grads[0].reshape(-1, grads[0].shape[-1])
         grad_x = back([(grad_NO, weight_OI)]).view(ctx.shape) if ctx.needs_input_grad[0] else None
-        grad_weight = outer(grad_NO, x_NI) if ctx.needs_input_grad[2] else None
+        grad_weight = grad_NO.T @ x_NI if ctx.needs_input_grad[2] else None
         return grad_x, None, grad_weight, grad_NO.sum(0) if ctx.needs_input_grad[3] else None
 
 
