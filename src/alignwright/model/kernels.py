@@ -1,8 +1,9 @@
 """How does what stands between the matrix products cost one pass over memory, without a compiler of half a gigabyte?
 
-By two hundred lines of C beside this file, compiled in a second when a model first runs on a processor, for the very processor, and
+By some hundred lines of C beside this file, compiled in seconds when a model first runs on a processor, for the very processor, and
 kept in the user's cache. A token spoken by 8 rows takes 1.4 times as long without them, a training step 1.1 times: torch makes a
-dozen operations of a norm, a rotation or an attention over a cache, each a call and a pass.
+dozen operations of a norm, a rotation or an attention over a cache, each a call and a pass. `kernels.c` holds what stands between the matrix
+products, `products.c` these (see `products`), `attention.c` attention with its gradient (see `shared`).
 
 `kernels(x)` is None where they cannot be had: on a GPU, in another precision, on another system than Linux, without a C compiler
 (`cc`, or what CC names), without a cache to write to, or with ALIGNWRIGHT_KERNELS=off. Every caller has torch's operations beside them,

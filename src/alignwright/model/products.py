@@ -3,10 +3,11 @@
 By reading the weight in the order in which it is used. `arranged` puts it into that order, which costs less than a product of eight
 rows and is kept where a model speaks; `total` sums several products into one result, so that an adapter is added while the sum is
 still in the registers. On a processor with AVX-512 and bfloat16 (measured on AMD Zen 4) a thousand rows run at 97 % of what the unit
-can do (oneDNN: 80 to 90), and eight at the speed of memory, 1.5 times oneDNN's.
+can do (oneDNN: 80 to 90), and eight at the speed of memory, 1.5 times oneDNN's; with AVX2 in float32 (Zen 3) at 93 % (torch: 89).
 
-`arranged` is None where `kernels` has no products: without AVX-512, on a processor with a matrix unit (AMX), which oneDNN drives
-better, and for sizes that do not fit (outputs not a multiple of 32, an odd number of inputs). Then torch multiplies.
+`arranged` is None where `kernels` has no products: without AVX2, for bfloat16 without AVX-512's instructions for it, on a processor with a
+matrix unit (AMX), which oneDNN drives better, and for sizes that do not fit (outputs not a multiple of the 8 or 16 numbers of a register, an
+odd number of inputs). Then torch multiplies.
 
 Shapes: N rows, I inputs, O outputs.
 """
@@ -60,7 +61,7 @@ def total(parts: Sequence[tuple[Tensor, Arranged]]) -> Tensor:
 
 
 def outer(left_NR: Tensor, right_NO: Tensor) -> Tensor:
-    """left' right, the sum of the outer products of their rows: how a low-rank matrix learns. For small R (torch is faster from about 200). [R, O]."""
+    """left' right, the sum of the outer products of their rows: how a low-rank matrix learns; from R = 200 on torch is faster. [R, O]."""
     native = kernels(left_NR, right_NO)
     if native is None or not native.multiplies or right_NO.shape[1] % native.vector:
         return left_NR.T @ right_NO
