@@ -201,6 +201,8 @@ class _Machine:
         own = trainable_parameters(policy)
         self.parameters = [*own, *course.extra]
         self.masters = [p if p.dtype == torch.float32 else p.detach().float().requires_grad_(True) for p in self.parameters]
+        for master in self.masters:  # before the first batch: later they would lie among what a batch frees, and keep it in pieces
+            master.grad = torch.zeros_like(master)
         self.clipped = [self.masters[: len(own)], self.masters[len(own) :]]  # each by its own norm: a value head must not slow the policy
         fused = all(master.device.type == "cpu" for master in self.masters)  # one pass over the moments instead of ten; elsewhere torch chooses
         self.optimiser = torch.optim.AdamW(self.masters, lr=settings.lr, betas=(0.9, 0.99), eps=1e-8, weight_decay=0.0, fused=fused or None)
@@ -225,7 +227,7 @@ class _Machine:
         loss, metrics = 0.0, dict[str, float]()
         if units == 0:
             return loss, 0.0, metrics
-        self.optimiser.zero_grad(set_to_none=True)
+        self.optimiser.zero_grad(set_to_none=False)
         for batch in batches:
             total, sums = self.objective.loss(batch)
             if not torch.isfinite(total):
@@ -262,9 +264,9 @@ def _moving(parameters: Sequence[Tensor], masters: Sequence[Tensor]) -> Iterator
 
 
 def _move(master: Tensor, parameter: Tensor) -> None:
+    assert master.grad is not None
     assert parameter.grad is not None
-    gradient = parameter.grad.float()
-    master.grad = gradient if master.grad is None else master.grad.add_(gradient)
+    master.grad += parameter.grad
     parameter.grad = None
 
 
