@@ -9,7 +9,7 @@ import torch
 from tiny import make_tiny
 
 from alignwright.core.records import Conversation
-from alignwright.model.adapters import add_lora, merged, trainable_parameters
+from alignwright.model.adapters import adapter_off, add_lora, merged, trainable_parameters
 from alignwright.model.blocks import trunk
 from alignwright.model.cache import AnyDecoder
 from alignwright.model.decoder import decoding
@@ -128,16 +128,26 @@ def test_a_decoder_of_our_own_and_transformers_speak_alike(policy: LocalPolicy) 
         assert a.logprobs == pytest.approx(b.logprobs, abs=1e-4)
 
 
-def test_an_adapter_that_is_not_merged_speaks_through_the_model(tmp_path: Path) -> None:
+def test_an_adapter_speaks_merged_and_the_model_is_what_it_was(tmp_path: Path) -> None:
     policy = load(make_tiny(tmp_path / "tiny"))
     add_lora(policy, rank=2, seed=0)
     for parameter in trainable_parameters(policy):
         parameter.data += 0.3 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(0))
-    apart = speak(policy)
-    with decoding(policy, 4) as decoder:
-        assert isinstance(decoder, AnyDecoder)
+    before = {name: tensor.clone() for name, tensor in policy.model.state_dict().items()}
+    ours = speak(policy)
     with merged(policy):
-        together = speak(policy)
-        with decoding(policy, 4) as decoder:
-            assert not isinstance(decoder, AnyDecoder)
-    assert [[s.ids for s in d] for d in apart] == [[s.ids for s in d] for d in together]
+        assert [[(s.ids, s.logprobs) for s in d] for d in speak(policy)] == [[(s.ids, s.logprobs) for s in d] for d in ours]
+    with decoding(policy, 4) as decoder:
+        assert not isinstance(decoder, AnyDecoder)
+    kind = type(trunk(policy.model))
+    trunk(policy.model).__class__ = type("Other", (kind,), {})
+    try:
+        theirs = speak(policy)
+    finally:
+        trunk(policy.model).__class__ = kind
+    with adapter_off(policy):
+        without = speak(policy)
+    assert [[s.ids for s in d] for d in ours] == [[s.ids for s in d] for d in theirs]
+    assert [[s.ids for s in d] for d in ours] != [[s.ids for s in d] for d in without], "the adapter changes nothing, so nothing was compared"
+    assert all(torch.equal(tensor, before[name]) for name, tensor in policy.model.state_dict().items())
+

@@ -109,6 +109,17 @@ def merged(policy: LocalPolicy, *, restore: bool = True) -> Iterator[None]:
             layer._disable_adapters = False
 
 
+def plain_weights(layer: Any) -> tuple[Tensor, Tensor | None] | None:
+    """Weight and bias of a linear layer as it speaks: its adapter made part of a copy, where it has one. None of another kind of layer."""
+    adapted = isinstance(layer, LoraLayer)
+    base: Any = layer.get_base_layer() if adapted else layer
+    if type(base) is not nn.Linear:
+        return None
+    if not adapted or layer.disable_adapters:
+        return base.weight, base.bias
+    return (_with_adapter(layer, base.weight), base.bias) if "forward" in vars(layer) else None  # not of a variant that is no sum
+
+
 @torch.no_grad()
 def _with_adapter(layer: Any, weight: Tensor) -> Tensor:
     """W + scale * B A, summed in float32 and rounded once."""

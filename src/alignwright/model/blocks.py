@@ -10,9 +10,9 @@ Shapes: M tokens of a batch, N scored tokens, H hidden size, A query heads * D, 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -52,8 +52,27 @@ def scored_hidden(model: Any, batch: PackedBatch) -> Tensor:
     return hidden_BTH.flatten(0, 1).index_select(0, batch.target_N)
 
 
-def flat_hidden(body: Any, batch: PackedBatch, target_N: Tensor, keep: Callable[[Tensor, Tensor], None] | None = None) -> Tensor:
-    """Hidden states at flat indices into B*T, by this module's own blocks; `keep` is given keys and values of every block, for a cache."""
+class Layers(Protocol):
+    """The products of one block, with what is done to their input first."""
+
+    def qkv(self, x_MH: Tensor) -> tuple[Tensor, ...]: ...
+
+    def out(self, mixed_MA: Tensor) -> Tensor: ...
+
+    def gate_up(self, x_MH: Tensor) -> tuple[Tensor, ...]: ...
+
+    def down(self, gate_MI: Tensor, up_MI: Tensor) -> Tensor: ...
+
+
+def flat_hidden(
+    body: Any,
+    batch: PackedBatch,
+    target_N: Tensor,
+    keep: Callable[[Tensor, Tensor], None] | None = None,
+    layers: Sequence[Layers] | None = None,
+) -> Tensor:
+    """Hidden states at flat indices into B*T, by this module's own blocks; `keep` is given keys and values of every block, for a cache.
+    `layers` multiply instead of the model's own."""
     config = body.config
     heads = config.num_key_value_heads
     x_MH = F.embedding(batch.input_ids_BT.flatten().index_select(0, batch.token_M), body.embed_tokens.weight)
@@ -61,25 +80,20 @@ def flat_hidden(body: Any, batch: PackedBatch, target_N: Tensor, keep: Callable[
     at = grid(batch.lengths, heads=heads, group=group, size=size, dtype=x_MH.dtype, device=x_MH.device)
     cos_MD, sin_MD = rotary(body, x_MH, batch.position_ids_BT.flatten().index_select(0, batch.token_M))
     scored_N = torch.searchsorted(batch.token_M, target_N)
-    for layer in body.layers:
-        attention = layer.self_attn
-        query_MA, key_MC, value_MC = _of_normed(layer.input_layernorm, x_MH, attention.q_proj, attention.k_proj, attention.v_proj)
-        query_MA = rotate(query_MA, cos_MD * attention.scaling, sin_MD * attention.scaling)
+    scaling = body.layers[0].self_attn.scaling
+    own: Sequence[Layers] = layers or [_Own(block) for block in body.layers]
+    for layer in own:
+        query_MA, key_MC, value_MC = layer.qkv(x_MH)
+        query_MA = rotate(query_MA, cos_MD * scaling, sin_MD * scaling)
         key_MC = rotate(key_MC, cos_MD, sin_MD)
         if keep:
             keep(key_MC, value_MC)
         mixed_MA = attend(query_MA, key_MC, value_MC, at)
-        if layer is body.layers[-1]:
+        if layer is own[-1]:
             x_MH, mixed_MA = x_MH.index_select(0, scored_N), mixed_MA.index_select(0, scored_N)
-        x_MH = x_MH + linears(mixed_MA, attention.o_proj)[0]
-        gate_MI, up_MI = _of_normed(layer.post_attention_layernorm, x_MH, layer.mlp.gate_proj, layer.mlp.up_proj)
-        x_MH = x_MH + linears(swiglu(gate_MI, up_MI), layer.mlp.down_proj, made=Made(swiglu, (gate_MI, up_MI)))[0]
-    return _normed(body.norm, x_MH)
-
-
-def _keeps_no_weights(body: Any) -> bool:
-    weight = body.embed_tokens.weight
-    return whole(weight.dtype, weight.device, body.layers[0].self_attn.head_dim) is not None
+        x_MH = x_MH + layer.out(mixed_MA)
+        x_MH = x_MH + layer.down(*layer.gate_up(x_MH))
+    return normed(body.norm, x_MH)
 
 
 def rotary(body: Any, x_MH: Tensor, position_M: Tensor) -> tuple[Tensor, Tensor]:
@@ -88,10 +102,35 @@ def rotary(body: Any, x_MH: Tensor, position_M: Tensor) -> tuple[Tensor, Tensor]
     return cos_1MD[0], signed(sin_1MD[0])
 
 
+def normed(norm: Any, x_MH: Tensor) -> Tensor:
+    """What the model's norm makes of hidden states."""
+    return rms_norm(x_MH, norm.weight, norm.variance_epsilon)
+
+
+class _Own:
+    """A block's products by the model's own layers, adapters included."""
+
+    def __init__(self, block: Any) -> None:
+        self.block, self.attention, self.mlp = block, block.self_attn, block.mlp
+
+    def qkv(self, x_MH: Tensor) -> tuple[Tensor, ...]:
+        return _of_normed(self.block.input_layernorm, x_MH, self.attention.q_proj, self.attention.k_proj, self.attention.v_proj)
+
+    def out(self, mixed_MA: Tensor) -> Tensor:
+        return linears(mixed_MA, self.attention.o_proj)[0]
+
+    def gate_up(self, x_MH: Tensor) -> tuple[Tensor, ...]:
+        return _of_normed(self.block.post_attention_layernorm, x_MH, self.mlp.gate_proj, self.mlp.up_proj)
+
+    def down(self, gate_MI: Tensor, up_MI: Tensor) -> Tensor:
+        return linears(swiglu(gate_MI, up_MI), self.mlp.down_proj, made=Made(swiglu, (gate_MI, up_MI)))[0]
+
+
+def _keeps_no_weights(body: Any) -> bool:
+    weight = body.embed_tokens.weight
+    return whole(weight.dtype, weight.device, body.layers[0].self_attn.head_dim) is not None
+
+
 def _of_normed(norm: Any, x_MH: Tensor, *layers: Any) -> tuple[Tensor, ...]:
     again = Made(partial(rms_norm, eps=norm.variance_epsilon), (x_MH, norm.weight))
-    return linears(_normed(norm, x_MH), *layers, made=again)
-
-
-def _normed(norm: Any, x_MH: Tensor) -> Tensor:
-    return rms_norm(x_MH, norm.weight, norm.variance_epsilon)
+    return linears(normed(norm, x_MH), *layers, made=again)

@@ -17,16 +17,18 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
-from alignwright.model.blocks import flat_hidden, is_plain, rotary, trunk
+from alignwright.model.adapters import merged, plain_weights
+from alignwright.model.blocks import flat_hidden, is_plain, normed, rotary, trunk
 from alignwright.model.cache import AnyDecoder
-from alignwright.model.elementwise import rms_norm, rotate, swiglu
+from alignwright.model.elementwise import rotate, swiglu
 from alignwright.model.kernels import Kernels, kernels
 from alignwright.model.logprob import head_of
 from alignwright.model.packing import additive, pack
 from alignwright.model.prepack import packed, prepacked
+from alignwright.model.products import fits
 from alignwright.model.tokens import TokenRow
 
 if TYPE_CHECKING:
@@ -55,11 +57,19 @@ class Decoder(Protocol):
 
 @contextlib.contextmanager
 def decoding(policy: LocalPolicy, rows: int) -> Iterator[Decoder]:
-    """The decoder for this model and for about so many rows. The weights must not change while it lasts."""
+    """The decoder for this model, its adapter merged, and for about so many rows. The weights must not change while it lasts.
+
+    Where our own products take every weight, each is merged and arranged by itself and nothing else is kept: the prompts are read by the same
+    arranged weights. Elsewhere the whole model is merged for the while.
+    """
     body = trunk(policy.model)
-    if is_plain(body) and all(_weights(layer) is not None for layer in _linear_layers(body)):
-        yield _PlainDecoder(policy, rows)
-    else:
+    if is_plain(body) and all(_takes(layer) for layer in _linear_layers(body)):
+        yield _PlainDecoder(policy, rows, alone=True)
+        return
+    with merged(policy):
+        if is_plain(body) and all(plain_weights(layer) is not None for layer in _linear_layers(body)):
+            yield _PlainDecoder(policy, rows, alone=False)
+            return
         with prepacked(policy.model, rows):
             yield AnyDecoder(policy)
 
@@ -73,8 +83,29 @@ class _Layer(NamedTuple):
     down: Product
 
 
+class _Reading:
+    """A block's products while the prompts are read."""
+
+    def __init__(self, layer: _Layer, parts: Sequence[int]) -> None:
+        self.layer, self.parts = layer, list(parts)
+
+    def qkv(self, x_MH: Tensor) -> tuple[Tensor, ...]:
+        return tuple(part.contiguous() for part in self.layer.qkv(normed(self.layer.norm, x_MH)).split(self.parts, dim=1))
+
+    def out(self, mixed_MA: Tensor) -> Tensor:
+        return self.layer.out(mixed_MA)
+
+    def gate_up(self, x_MH: Tensor) -> tuple[Tensor, ...]:
+        return self.layer.gate_up(normed(self.layer.norm_after, x_MH)).chunk(2, dim=1)
+
+    def down(self, gate_MI: Tensor, up_MI: Tensor) -> Tensor:
+        return self.layer.down(swiglu(gate_MI, up_MI))
+
+
 class _PlainDecoder:
-    def __init__(self, policy: LocalPolicy, rows: int) -> None:
+    """`alone`: the arranged weights are all there are, so they read the prompts too."""
+
+    def __init__(self, policy: LocalPolicy, rows: int, *, alone: bool) -> None:
         self.policy, self.body = policy, trunk(policy.model)
         self.layers = [
             _Layer(
@@ -90,6 +121,8 @@ class _PlainDecoder:
         attention = self.body.layers[0].self_attn
         self.heads, self.size, self.scaling = self.body.config.num_key_value_heads, attention.head_dim, attention.scaling
         self.queries = self.body.config.num_attention_heads * self.size
+        keys = self.heads * self.size
+        self.reading = [_Reading(layer, (self.queries, keys, keys)) for layer in self.layers] if alone else None
         head = head_of(policy.model)
         self.head = packed(head.weight, head.bias, rows)
         self.caches: list[Tensor] = []  # of each layer: keys and values, [2, R, K, S, D]
@@ -119,7 +152,7 @@ class _PlainDecoder:
 
         batch = pack([TokenRow(tuple(prompts[p]), ()) for p in order], self.policy.chat.pad_id, dtype=self.policy.dtype).to(device)
         last_P = token_PW[:, -1].to(device)
-        hidden_PH = flat_hidden(self.body, batch, batch.token_M[last_P], keep)
+        hidden_PH = flat_hidden(self.body, batch, batch.token_M[last_P], keep, self.reading)
         return self.head(hidden_PH[[order.index(p) for p in wanted]])
 
     def step(self, token_R: Tensor) -> Tensor:
@@ -140,17 +173,17 @@ class _PlainDecoder:
     def _layers(self, x_RH: Tensor, cos_RD: Tensor, sin_RD: Tensor) -> Tensor:
         mask_R11S = self._mask(self.caches[0].shape[3])
         for layer, cache in zip(self.layers, self.caches, strict=True):
-            query_key, value_RC = layer.qkv(_normed(layer.norm, x_RH)).tensor_split([-self.heads * self.size], dim=1)
+            query_key, value_RC = layer.qkv(normed(layer.norm, x_RH)).tensor_split([-self.heads * self.size], dim=1)
             x_RH = x_RH + layer.out(self._attend(rotate(query_key, cos_RD, sin_RD), value_RC, cache, mask_R11S))
-            gate_RI, up_RI = layer.gate_up(_normed(layer.norm_after, x_RH)).chunk(2, dim=1)
+            gate_RI, up_RI = layer.gate_up(normed(layer.norm_after, x_RH)).chunk(2, dim=1)
             x_RH = x_RH + layer.down(swiglu(gate_RI, up_RI))
-        return _normed(self.body.norm, x_RH)
+        return normed(self.body.norm, x_RH)
 
     def _fused_layers(self, native: Kernels, x_RH: Tensor, cos_RD: Tensor, sin_RD: Tensor) -> Tensor:
         """The same in three calls a layer between its products."""
         rows, hidden = x_RH.shape
         norms = [layer.norm for layer in self.layers] + [self.body.norm]
-        normed_RH = _normed(norms[0], x_RH)
+        normed_RH = normed(norms[0], x_RH)
         cos_RD, sin_RD = cos_RD.contiguous(), sin_RD.contiguous()
         for layer, cache, norm_next in zip(self.layers, self.caches, norms[1:], strict=True):
             qkv, mixed_RA = layer.qkv(normed_RH), x_RH.new_empty(rows, self.queries)
@@ -185,18 +218,14 @@ def _linear_layers(body: Any) -> list[Any]:
     return [m for name, m in body.named_modules() if name.endswith("_proj")]
 
 
-def _weights(layer: Any) -> tuple[Tensor, Tensor | None] | None:
-    """The plain weights of a linear layer, or of one whose adapter is off or merged; None of any other."""
-    base = layer.get_base_layer() if hasattr(layer, "get_base_layer") and layer.disable_adapters else layer
-    return (base.weight, base.bias) if type(base) is nn.Linear else None
+def _takes(layer: Any) -> bool:
+    base = layer.get_base_layer() if hasattr(layer, "get_base_layer") else layer
+    return plain_weights(layer) is not None and fits(base.weight)
 
 
 def _fused(rows: int, *layers: Any) -> Product:
     """One product for layers that share their input."""
-    parts = [part for layer in layers if (part := _weights(layer)) is not None]
+    parts = [part for layer in layers if (part := plain_weights(layer)) is not None]
     bias = torch.cat([b for _, b in parts if b is not None]) if parts[0][1] is not None else None
     return packed(torch.cat([w.detach() for w, _ in parts]) if len(parts) > 1 else parts[0][0], bias, rows)
 
-
-def _normed(norm: Any, x_RH: Tensor) -> Tensor:
-    return rms_norm(x_RH, norm.weight, norm.variance_epsilon)

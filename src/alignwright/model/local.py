@@ -51,8 +51,7 @@ class LocalPolicy:
     ) -> list[list[Reply]]:
         """`n` sampled replies to each prompt, with the policy's log-probability of what it said."""
         ids = [self.chat.prompt(prompt) for prompt in prompts]
-        with merged(self):
-            samples = sample(self, ids, n=n, max_new_tokens=max_new_tokens, temperature=temperature, seed=seed, batch_rows=self.batch_rows)
+        samples = sample(self, ids, n=n, max_new_tokens=max_new_tokens, temperature=temperature, seed=seed, batch_rows=self.batch_rows)
         return [[self._record(s, prompt) for s in drawn] for prompt, drawn in zip(prompts, samples, strict=True)]
 
     def logprobs(

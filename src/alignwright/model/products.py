@@ -45,6 +45,11 @@ def arranged_across(weight_IO: Tensor) -> Arranged | None:
     return _arrange(weight_IO, *weight_IO.shape, across=True)
 
 
+def fits(weight_OI: Tensor) -> bool:
+    """Whether a weight of this size can be arranged."""
+    return _native(weight_OI, weight_OI.shape[1], weight_OI.shape[0]) is not None
+
+
 def total(parts: Sequence[tuple[Tensor, Arranged]]) -> Tensor:
     """The sum of the products of x [N, I] and its weight, rounded once. [N, O]."""
     x_NI, first = parts[0]
@@ -101,10 +106,14 @@ class _Part(ctypes.Structure):
 
 
 def _arrange(weight: Tensor, inputs: int, outputs: int, *, across: bool) -> Arranged | None:
-    native = kernels(weight)
-    step = 2 if weight.dtype == torch.bfloat16 else 1
-    if native is None or not native.multiplies or outputs % native.vector or inputs % step:
+    native = _native(weight, inputs, outputs)
+    if native is None:
         return None
     weight, data = weight.detach().contiguous(), torch.empty_like(weight, memory_format=torch.contiguous_format)
     (native.arrange_across if across else native.arrange)(weight, data, outputs, inputs)
     return Arranged(data, inputs, outputs, native)
+
+
+def _native(weight: Tensor, inputs: int, outputs: int) -> Kernels | None:
+    native, step = kernels(weight), 2 if weight.dtype == torch.bfloat16 else 1
+    return native if native and native.multiplies and outputs % native.vector == 0 and inputs % step == 0 else None

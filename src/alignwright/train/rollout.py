@@ -22,7 +22,6 @@ import numpy as np
 
 from alignwright.core.protocols import Scorer
 from alignwright.core.records import Prompt, Score
-from alignwright.model.adapters import merged
 from alignwright.model.sampling import Sample, sample
 from alignwright.model.tokens import TokenRow
 from alignwright.spec.stages import known
@@ -112,16 +111,15 @@ def draw(
     Raises ValueError when not one reply could be scored.
     """
     ids = [tuple(policy.chat.prompt(p.conversation)) for p in prompts]
-    with merged(policy):
-        drawn = sample(
-            policy,
-            ids,
-            n=known(sampling.samples),
-            max_new_tokens=known(sampling.max_new_tokens),
-            temperature=sampling.temperature,
-            seed=_seed(seed, rollout),
-            batch_rows=policy.batch_rows,
-        )
+    drawn = sample(
+        policy,
+        ids,
+        n=known(sampling.samples),
+        max_new_tokens=known(sampling.max_new_tokens),
+        temperature=sampling.temperature,
+        seed=_seed(seed, rollout),
+        batch_rows=policy.batch_rows,
+    )
     texts = [[policy.chat.decode(s.ids) for s in group] for group in drawn]
     scores = [_with_unfinished(scored, group, sampling.unfinished) for scored, group in zip(_judge(scorer, prompts, texts), drawn, strict=True)]
     costs = _judge(cost, prompts, texts) if cost else None
