@@ -24,10 +24,12 @@ from torch import Tensor
 
 from alignwright.model.kernels import Kernels, kernels
 
+_PARTS = 8  # as many as `products.c` has room for
+
 
 @dataclass(frozen=True)
 class Arranged:
-    """A weight in the order in which `kernels.c` reads it."""
+    """A weight in the order in which `products.c` reads it."""
 
     data: Tensor
     inputs: int
@@ -51,7 +53,8 @@ def fits(weight_OI: Tensor) -> bool:
 
 
 def total(parts: Sequence[tuple[Tensor, Arranged]]) -> Tensor:
-    """The sum of the products of x [N, I] and its weight, rounded once. [N, O]."""
+    """The sum of the products of x [N, I] and its weight, rounded once; at most eight of them. [N, O]."""
+    assert 0 < len(parts) <= _PARTS, f"{len(parts)} products at once"
     x_NI, first = parts[0]
     out_NO = x_NI.new_empty(len(x_NI), first.outputs)
     if len(parts) == 1 and x_NI.is_contiguous():
