@@ -65,6 +65,17 @@ def test_forth_and_back(dtype: torch.dtype, rows: int, inputs: int, outputs: int
 
 
 @pytest.mark.parametrize("dtype", OURS)
+def test_many_inputs_are_summed_slice_by_slice_to_the_same_bits(dtype: torch.dtype) -> None:
+    """Fifty rows are too many to lie near with so many inputs, ten are not; a vocabulary has 50,000."""
+    parts = [(some(50, wide, dtype=dtype, seed=wide), there(arranged(some(48, wide, dtype=dtype, seed=wide + 1)))) for wide in (17_002, 34)]
+    got, few = total(parts), total([(x[20:30], weight) for x, weight in parts])
+    exact = sum(some(50, wide, dtype=dtype, seed=wide).double() @ some(48, wide, dtype=dtype, seed=wide + 1).double().T for wide in (17_002, 34))
+    assert isinstance(exact, Tensor)
+    assert torch.equal(got[20:30], few)
+    assert apart(got, exact) < 5 * NEAR[dtype]  # one after the other, 17,000 sums lose more than torch's
+
+
+@pytest.mark.parametrize("dtype", OURS)
 def test_several_products_are_summed_before_they_are_rounded(dtype: torch.dtype) -> None:
     wide = some(29, 100, dtype=dtype)
     parts = [(wide[:, :32], some(64, 32, dtype=dtype, seed=1)), (wide[:, 40:56], some(64, 16, dtype=dtype, seed=2))]  # slices of one tensor

@@ -148,34 +148,65 @@ static inline void loose(term t, long column, enum kind kind, void *y, long o, l
     (width(column, o) == WIDTH ? tile_loose : tile_loose_half)(&t, 1, kind, y, o, rows);
 }
 
-/* One sum of products: y = sum over parts of x w'. x: [rows, i] with rows `apart` elements apart. Every w is arranged. */
+/* Of a sum of products x w'. x: [rows, i] with rows `apart` elements apart. Every w is arranged. */
 typedef struct {
     const real *x, *w;
     long i, apart;
+} addend;
+
+/* The i inputs of one of them from `from` on, of `whole`. */
+typedef struct {
+    const real *x, *w;
+    long i, apart, whole, from;
 } part;
 
 #define PARTS 8
+#define FEW (3 * TALL) /* rows; inputs of which not so many lie near are summed slice by slice */
 
-/* y: [rows, o], of at most PARTS parts. */
-void products(const part *parts, long count, real *y, long rows, long o, int threads) {
-    long inputs = 0, panels = (o + WIDTH - 1) / WIDTH;
-    for (long p = 0; p < count; p++) inputs += parts[p].i;
-    long block = NEAR / (inputs * (long)sizeof(real)) / TALL * TALL;
+/* Some slices of the parts, all of whose inputs are `inputs` long: y: [rows, o] of the kind. A block of rows lies near while all weights pass by. */
+static void passes(const part *parts, long count, long inputs, enum kind kind, void *y, long rows, long o, int threads) {
+    long block = NEAR / (inputs * (long)sizeof(real)) / TALL * TALL, panels = (o + WIDTH - 1) / WIDTH;
     if (block < TALL) block = TALL;
     long blocks = (rows + block - 1) / block;
     ROWS(rows * o * inputs / 16) for (long at = 0; at < blocks * panels; at++) {
         long begin = at / panels * block, end = least(rows, begin + block), column = at % panels * WIDTH, across = width(column, o);
         for (long r = begin; r < end; r += TALL) {
             term terms[PARTS];
+            void *to = kind == ROUNDED ? (void *)((real *)y + r * o + column) : (void *)((float *)y + r * o + column);
             for (long p = 0; p < count; p++)
-                terms[p] = (term){parts[p].x + r * parts[p].apart, parts[p].w + column * parts[p].i, parts[p].i, parts[p].apart, STEP, 0};
-            (across == WIDTH ? tile_arranged : tile_arranged_half)(terms, count, ROUNDED, y + r * o + column, o, least(TALL, end - r));
+                terms[p] = (term){parts[p].x + r * parts[p].apart, parts[p].w + column * parts[p].whole + across * parts[p].from, parts[p].i,
+                                  parts[p].apart, STEP, 0};
+            (across == WIDTH ? tile_arranged : tile_arranged_half)(terms, count, kind, to, o, least(TALL, end - r));
         }
     }
 }
 
+/* y: [rows, o], of at most PARTS parts. */
+void products(const addend *addends, long count, real *y, long rows, long o, int threads) {
+    part parts[PARTS];
+    long inputs = 0, span = NEAR / (FEW * (long)sizeof(real)) / STEP * STEP;
+    for (long p = 0; p < count; p++) {
+        parts[p] = (part){addends[p].x, addends[p].w, addends[p].i, addends[p].apart, addends[p].i, 0};
+        inputs += addends[p].i;
+    }
+    if (inputs <= span || rows <= FEW) {
+        passes(parts, count, inputs, ROUNDED, y, rows, o, threads);
+        return;
+    }
+    float *wide = malloc(sizeof(float) * (size_t)(rows * o));
+    enum kind kind = WIDE;
+    for (long p = 0; p < count; p++)
+        for (long from = 0; from < addends[p].i; from += span, kind = ADDED) {
+            part slice = {addends[p].x + from, addends[p].w, least(span, addends[p].i - from), addends[p].apart, addends[p].i, from};
+            passes(&slice, 1, slice.i, kind, wide, rows, o, threads);
+        }
+    ROWS(rows * o) for (long r = 0; r < rows; r++)
+        SIMD for (long j = r * o; j < (r + 1) * o; j++) y[j] = narrow(wide[j]);
+    free(wide);
+}
+
 void product(const real *x, const real *w, real *y, long rows, long o, long i, int threads) {
-    part only = {x, w, i, i};
+    addend only = {x, w, i, i};
     products(&only, 1, y, rows, o, threads);
 }
 
