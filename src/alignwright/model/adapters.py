@@ -109,15 +109,19 @@ def merged(policy: LocalPolicy, *, restore: bool = True) -> Iterator[None]:
             layer._disable_adapters = False
 
 
-def plain_weights(layer: Any) -> tuple[Tensor, Tensor | None] | None:
-    """Weight and bias of a linear layer as it speaks: its adapter made part of a copy, where it has one. None of another kind of layer."""
+def linear_under(layer: Any) -> nn.Linear | None:
+    """The linear layer whose weight, an adapter merged into it or off, is all that this layer does; None of another kind of layer."""
     adapted = isinstance(layer, LoraLayer)
     base: Any = layer.get_base_layer() if adapted else layer
-    if type(base) is not nn.Linear:
-        return None
-    if not adapted or layer.disable_adapters:
-        return base.weight, base.bias
-    return (_with_adapter(layer, base.weight), base.bias) if "forward" in vars(layer) else None  # not of a variant that is no sum
+    sums = not adapted or layer.disable_adapters or "forward" in vars(layer)  # a variant of LoRA is no sum of weights
+    return base if sums and type(base) is nn.Linear else None
+
+
+def plain_weights(layer: Any) -> tuple[Tensor, Tensor | None]:
+    """Weight and bias of a layer with a `linear_under` it, as it speaks: its adapter made part of a copy, where it has one."""
+    base = linear_under(layer)
+    assert base is not None
+    return (_with_adapter(layer, base.weight) if isinstance(layer, LoraLayer) and not layer.disable_adapters else base.weight), base.bias
 
 
 @torch.no_grad()

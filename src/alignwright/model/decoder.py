@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from alignwright.model.adapters import merged, plain_weights
+from alignwright.model.adapters import linear_under, merged, plain_weights
 from alignwright.model.blocks import flat_hidden, is_plain, normed, rotary, trunk
 from alignwright.model.cache import AnyDecoder
 from alignwright.model.elementwise import rotate, swiglu
@@ -63,11 +63,12 @@ def decoding(policy: LocalPolicy, rows: int) -> Iterator[Decoder]:
     arranged weights. Elsewhere the whole model is merged for the while.
     """
     body = trunk(policy.model)
-    if is_plain(body) and all(_takes(layer) for layer in _linear_layers(body)):
+    under = [linear_under(layer) for layer in _linear_layers(body)] if is_plain(body) else [None]
+    if all(base is not None and fits(base.weight) for base in under):
         yield _PlainDecoder(policy, rows, alone=True)
         return
     with merged(policy):
-        if is_plain(body) and all(plain_weights(layer) is not None for layer in _linear_layers(body)):
+        if is_plain(body) and all(linear_under(layer) is not None for layer in _linear_layers(body)):
             yield _PlainDecoder(policy, rows, alone=False)
             return
         with prepacked(policy.model, rows):
@@ -218,14 +219,9 @@ def _linear_layers(body: Any) -> list[Any]:
     return [m for name, m in body.named_modules() if name.endswith("_proj")]
 
 
-def _takes(layer: Any) -> bool:
-    base = layer.get_base_layer() if hasattr(layer, "get_base_layer") else layer
-    return plain_weights(layer) is not None and fits(base.weight)
-
-
 def _fused(rows: int, *layers: Any) -> Product:
     """One product for layers that share their input."""
-    parts = [part for layer in layers if (part := plain_weights(layer)) is not None]
+    parts = [plain_weights(layer) for layer in layers]
     bias = torch.cat([b for _, b in parts if b is not None]) if parts[0][1] is not None else None
     return packed(torch.cat([w.detach() for w, _ in parts]) if len(parts) > 1 else parts[0][0], bias, rows)
 
