@@ -1,10 +1,12 @@
 """How often does a corrected rate's 95 % interval hold the truth?
 
-`python benchmarks/corrected.py` plants a true share, a grader whose sensitivity and specificity differ from source to source, labels of some
-sources, and a run that is one more source: 160 replies in 20 topics. For each setting it prints one JSON line: coverage and mean width of the
-interval by transferred errors, the share of runs without one, and, as a control, coverage where the pooled errors are taken as exact. Then the same
-for labels of the run's own replies (PPI++). First of all, for each real source of the graders' labels, whether its labelled share lies in the
-interval that the other sources' errors give. `--runs 400` simulated runs a setting; about a CPU-minute.
+`python benchmarks/corrected.py` plants a true share, a grader whose sensitivity and specificity
+differ from source to source, labels of some sources, and a run that is one more source: 160 replies
+in 20 topics. For each setting it prints one JSON line: coverage and mean width of the interval by
+transferred errors, the share of runs without one, and, as a control, coverage where the pooled
+errors are taken as exact. Then the same for labels of the run's own replies (PPI++). First of all,
+for each real source of the graders' labels, whether its labelled share lies in the interval that
+the other sources' errors give. `--runs 400` simulated runs a setting; about a CPU-minute.
 """
 
 from __future__ import annotations
@@ -41,14 +43,29 @@ def transferred(truth: float, sources: int, spread: float, runs: int, rng: np.ra
         held += found.low <= truth <= found.high
         widths.append(found.high - found.low)
         right, no = (sum(c.right for c in side) / sum(c.of for c in side) for side in calls)
-        naive += (estimate.interval.low + no - 1) / (right + no - 1) <= truth <= (estimate.interval.high + no - 1) / (right + no - 1)
+        naive += (
+            (estimate.interval.low + no - 1) / (right + no - 1)
+            <= truth
+            <= (estimate.interval.high + no - 1) / (right + no - 1)
+        )
     made = len(widths)
-    told = {"by": "transferred", "truth": truth, "sources": sources, "spread": spread, "absent": round(1 - made / runs, 3)}
-    return told | ({"coverage": round(held / made, 3), "width": round(sum(widths) / made, 3), "exact": round(naive / made, 3)} if made else {})
+    told = {
+        "by": "transferred",
+        "truth": truth,
+        "sources": sources,
+        "spread": spread,
+        "absent": round(1 - made / runs, 3),
+    }
+    return told | (
+        {"coverage": round(held / made, 3), "width": round(sum(widths) / made, 3), "exact": round(naive / made, 3)}
+        if made
+        else {}
+    )
 
 
 def left_out(grader: GraderName) -> list[dict[str, object]]:
-    """Each source of the real grader's labels, its graded share corrected by the errors on the other sources alone."""
+    """Each source of the real grader's labels, its graded share corrected by the errors on the
+    other sources alone."""
     known, told = known_errors(grader), list[dict[str, object]]()
     for one in known if len(known) > 1 else ():
         yes, no = one.positives * (1 - one.unclear_positives), one.negatives * (1 - one.unclear_negatives)
@@ -57,9 +74,18 @@ def left_out(grader: GraderName) -> list[dict[str, object]]:
         limits = wilson(*graded)
         if limits.low is None or limits.high is None:
             continue
-        found = corrected_rate((graded[0] / graded[1], limits.low, limits.high), *known_calls([other for other in known if other is not one]))
+        found = corrected_rate(
+            (graded[0] / graded[1], limits.low, limits.high),
+            *known_calls([other for other in known if other is not one]),
+        )
         held = None if found.low is None or found.high is None else found.low <= yes / (yes + no) <= found.high
-        line = {"by": "other sources", "grader": grader, "source": one.source, "labelled": yes / (yes + no), "graded": graded[0] / graded[1]}
+        line = {
+            "by": "other sources",
+            "grader": grader,
+            "source": one.source,
+            "labelled": yes / (yes + no),
+            "graded": graded[0] / graded[1],
+        }
         told.append(line | {"corrected": found.value, "low": found.low, "high": found.high, "held": held})
     return told
 
@@ -93,7 +119,12 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=400)
     for grader in get_args(GraderName):
         for line in left_out(grader):
-            print(json.dumps({name: round(value, 3) if isinstance(value, float) else value for name, value in line.items()}), flush=True)
+            print(
+                json.dumps(
+                    {name: round(value, 3) if isinstance(value, float) else value for name, value in line.items()}
+                ),
+                flush=True,
+            )
     runs, rng = parser.parse_args().runs, np.random.default_rng(0)
     for truth, sources, spread in product((0.05, 0.2, 0.5, 0.85), (1, 2, 4), (0.0, 0.5, 1.0)):
         print(json.dumps(transferred(truth, sources, spread, runs, rng)), flush=True)

@@ -1,11 +1,14 @@
 """How often do the intervals under promises cover the truth, and how wide are they?
 
-`python benchmarks/coverage.py [--quick] [--table]` simulates shares, and paired changes of passes and fails, of items in topics, with a rate for each
-topic (beta for shares, Dirichlet for the three ways an item can go), so that the correlation within topics is known. It prints coverage and width
-by correlation and share, every cell that covers less than .93, the same where topics differ in another way than the intervals were chosen by
-(two kinds of topics, normal log-odds, uneven sizes), and one JSON line with the targets; it exits with 1 where one is missed. `before` is what
-was used before: the clustered t interval, and Wilson's with a topic as an item where nothing varies. `--table` prints the cells for
-`core/coverage.py`. Two minutes of one core; --quick, on fewer cells, a few seconds.
+`python benchmarks/coverage.py [--quick] [--table]` simulates shares, and paired changes of passes
+and fails, of items in topics, with a rate for each topic (beta for shares, Dirichlet for the three
+ways an item can go), so that the correlation within topics is known. It prints coverage and width
+by correlation and share, every cell that covers less than .93, the same where topics differ in
+another way than the intervals were chosen by (two kinds of topics, normal log-odds, uneven sizes),
+and one JSON line with the targets; it exits with 1 where one is missed. `before` is what was used
+before: the clustered t interval, and Wilson's with a topic as an item where nothing varies.
+`--table` prints the cells for `core/coverage.py`. Two minutes of one core; --quick, on fewer cells,
+a few seconds.
 """
 
 from __future__ import annotations
@@ -64,17 +67,22 @@ def main() -> int:
     if args.table:
         _table(seen)
     targets = judged(seen)
-    targets["other topics, correlation up to .1: least coverage"] = _target(min(c for name, c, _ in other if name.endswith("0.1")), ">=", LEAST)
+    targets["other topics, correlation up to .1: least coverage"] = _target(
+        min(c for name, c, _ in other if name.endswith("0.1")), ">=", LEAST
+    )
     print(json.dumps({"repeats": repeats, "cells": len(seen), "targets": targets}))
     return 0 if all(target["met"] for target in targets.values()) else 1
 
 
 def judged(seen: list[Seen]) -> dict[str, dict[str, Any]]:
-    """The targets: coverage where topics are alike or nearly so, and width where shares are not small."""
+    """The targets: coverage where topics are alike or nearly so, and width where shares are not
+    small."""
     targets: dict[str, dict[str, Any]] = {}
     for kind in ("share", "change"):
         mine = [one for one in seen if one.kind == kind]
-        targets[f"{kind}, correlation up to .1: least coverage"] = _target(min(o.covers for o in mine if o.cell[3] <= WEAK), ">=", LEAST)
+        targets[f"{kind}, correlation up to .1: least coverage"] = _target(
+            min(o.covers for o in mine if o.cell[3] <= WEAK), ">=", LEAST
+        )
         widths = [o.wider for o in mine if o.cell[2] >= FROM]
         targets[f"{kind}, shares .2 to .5: mean width over before's"] = _target(float(np.mean(widths)), "<=", WIDER)
     return targets
@@ -83,11 +91,14 @@ def judged(seen: list[Seen]) -> dict[str, dict[str, Any]]:
 def share_cell(rng: np.random.Generator, repeats: int, cell: Cell) -> Seen:
     topics, size, share, correlation = cell
     hit_SC = beta_binomial(rng, repeats, np.full(topics, float(size)), share, correlation)
-    return _seen("share", cell, share, share_limits(hit_SC, np.full(topics, float(size)))[:2], share_before(hit_SC, size))
+    return _seen(
+        "share", cell, share, share_limits(hit_SC, np.full(topics, float(size)))[:2], share_before(hit_SC, size)
+    )
 
 
 def change_cell(rng: np.random.Generator, repeats: int, cell: Cell) -> Seen:
-    """Of three ways to move so many items, the one that is covered least: all one way, a third the other way, as many both ways."""
+    """Of three ways to move so many items, the one that is covered least: all one way, a third
+    the other way, as many both ways."""
     topics, size, share, correlation = cell
     found: list[Seen] = []
     for other in (0.0, share / 3, share):
@@ -136,7 +147,9 @@ def _by_t(sum_SC: Floats, size: int) -> Limits:
     topics = sum_SC.shape[1]
     mean_S = sum_SC.sum(1) / (topics * size)
     error_S = np.sqrt(few(topics) * ((sum_SC - size * mean_S[:, None]) ** 2).sum(1)) / (topics * size)
-    return mean_S, np.where(error_S > 1e-12, special.stdtrit(topics - 1, 0.975) * error_S, np.nan)  # topics all alike: no interval
+    return mean_S, np.where(
+        error_S > 1e-12, special.stdtrit(topics - 1, 0.975) * error_S, np.nan
+    )  # topics all alike: no interval
 
 
 def _seen(kind: Kind, cell: Cell, truth: float, now: Limits, before: Limits) -> Seen:
@@ -154,7 +167,8 @@ def _width(limits: Limits) -> float:
 
 
 def elsewhere(rng: np.random.Generator, repeats: int) -> Iterator[tuple[str, float, float]]:
-    """(name, least coverage, least coverage before) where topics differ in another way, or have uneven sizes, over topics and shares."""
+    """(name, least coverage, least coverage before) where topics differ in another way, or have
+    uneven sizes, over topics and shares."""
     kinds: dict[str, Callable[[int, float, float], Floats]] = {
         "two kinds of topics": lambda topics, share, r: _two_kinds(rng, repeats, topics, share, r),
         "normal log-odds": lambda topics, share, r: _log_odds(rng, repeats, topics, share, r),
@@ -170,12 +184,15 @@ def elsewhere(rng: np.random.Generator, repeats: int) -> Iterator[tuple[str, flo
         uneven: list[float] = []
         for topics, share in product((6, 12, 40), (0.05, 0.2, 0.5)):
             size_C = np.resize(np.array([1.0, 2.0, 4.0, 8.0, 16.0]), topics)
-            uneven.append(_covers(share, share_limits(beta_binomial(rng, repeats, size_C, share, correlation), size_C)[:2]))
+            uneven.append(
+                _covers(share, share_limits(beta_binomial(rng, repeats, size_C, share, correlation), size_C)[:2])
+            )
         yield f"topics of 1, 2, 4, 8 and 16 items, correlation {correlation}", min(uneven), float("nan")
 
 
 def _two_kinds(rng: np.random.Generator, repeats: int, topics: int, share: float, correlation: float) -> Floats:
-    """Some topics have one rate and the others a lower one, 0 where that is not low enough for the correlation."""
+    """Some topics have one rate and the others a lower one, 0 where that is not low enough for
+    the correlation."""
     apart = np.sqrt(correlation * share * (1 - share))
     few_of_all = 0.2 if share + 2 * apart <= 1 and share >= apart / 2 else share / (share + correlation * (1 - share))
     high, low = (share + 2 * apart, share - apart / 2) if few_of_all == 0.2 else (share / few_of_all, 0.0)
@@ -183,7 +200,8 @@ def _two_kinds(rng: np.random.Generator, repeats: int, topics: int, share: float
 
 
 def _log_odds(rng: np.random.Generator, repeats: int, topics: int, share: float, correlation: float) -> Floats:
-    """Log-odds spread so that the correlation is about right, and shifted so that the mean rate is the share."""
+    """Log-odds spread so that the correlation is about right, and shifted so that the mean rate
+    is the share."""
     spread = np.sqrt(correlation / (1 - correlation) * np.pi**2 / 3)
     nodes, weights = np.polynomial.hermite_e.hermegauss(60)
     weights = weights / weights.sum()
@@ -202,12 +220,21 @@ def _print(kind: str, seen: list[Seen]) -> None:
             least, least_before = min(o.covers for o in some), min(o.before for o in some)
             mean, mean_before = np.mean([o.covers for o in some]), np.mean([o.before for o in some])
             wider = np.mean([o.wider for o in some])
-            print(f"  correlation {correlation:<4g} shares {name}: {least:.3f} {mean:.3f} (before {least_before:.3f} {mean_before:.3f}), {wider:.2f}")
+            print(
+                f"  correlation {correlation:<4g} shares {name}: {least:.3f} {mean:.3f} (before {least_before:.3f}"
+                f" {mean_before:.3f}), {wider:.2f}"
+            )
     under = [one for one in seen if one.covers < LEAST]
-    print(f"  {len(under)} of {len(seen)} cells cover less than {LEAST} (before: {sum(one.before < LEAST for one in seen)})")
+    print(
+        f"  {len(under)} of {len(seen)} cells cover less than {LEAST} (before:"
+        f" {sum(one.before < LEAST for one in seen)})"
+    )
     for one in under:
         topics, size, share, correlation = one.cell
-        print(f"    {topics} topics of {size}, share {share:g}, correlation {correlation:g}: {one.covers:.3f} (before {one.before:.3f})")
+        print(
+            f"    {topics} topics of {size}, share {share:g}, correlation {correlation:g}: {one.covers:.3f} (before"
+            f" {one.before:.3f})"
+        )
 
 
 def _table(seen: list[Seen]) -> None:
@@ -220,7 +247,11 @@ def _table(seen: list[Seen]) -> None:
 
 
 def _target(value: float, relation: str, aim: float) -> dict[str, Any]:
-    return {"value": round(value, 4), "aim": f"{relation} {aim:g}", "met": value >= aim if relation == ">=" else value <= aim}
+    return {
+        "value": round(value, 4),
+        "aim": f"{relation} {aim:g}",
+        "met": value >= aim if relation == ">=" else value <= aim,
+    }
 
 
 if __name__ == "__main__":

@@ -1,4 +1,5 @@
-"""Where are the real data that benchmarks read? In the folder that ALIGNWRIGHT_DATA names, and nowhere else."""
+"""Where are the real data that benchmarks read? In the folder that ALIGNWRIGHT_DATA names, and
+nowhere else."""
 
 from __future__ import annotations
 
@@ -13,7 +14,8 @@ class Missing(Exception):
 
 
 def data(*parts: str) -> Path:
-    """A file or folder of the real data. Raises Missing where it is absent, or where nobody said where data are."""
+    """A file or folder of the real data. Raises Missing where it is absent, or where nobody said
+    where data are."""
     folder = os.environ.get(VARIABLE)
     if not folder:
         raise Missing(f"{VARIABLE} is not set; set it to the folder that holds {parts[0]}")

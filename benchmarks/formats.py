@@ -1,9 +1,10 @@
 """Which published files are read as they are?
 
-Tries every file of `TRIES` with the knob that it is for, as a spec would name it, and prints a JSON line for each and a summary: how many were
-accepted, with how many rows, what was said of them, and why the others were not. A few bad rows of a published file are its own (a pair of
-equal replies, an empty one), so each try allows `BAD_ROWS`; a file is accepted when at least one row is read. Data come from the folder that
-ALIGNWRIGHT_DATA names. `--write` writes the table of docs/data.md anew.
+Tries every file of `TRIES` with the knob that it is for, as a spec would name it, and prints a JSON
+line for each and a summary: how many were accepted, with how many rows, what was said of them, and
+why the others were not. A few bad rows of a published file are its own (a pair of equal replies, an
+empty one), so each try allows `BAD_ROWS`; a file is accepted when at least one row is read. Data
+come from the folder that ALIGNWRIGHT_DATA names. `--write` writes the table of docs/data.md anew.
 """
 
 from __future__ import annotations
@@ -44,10 +45,24 @@ READERS: dict[str, Callable[..., Any]] = {
     "text": lambda source, **known: sources.read_items(source, TextItem, **known),
 }
 HARMFUL = {"kind": "harmful"}
-_POLIS = ("15-per-hour-seattle", "american-assembly.bowling-green", "brexit-consensus", "canadian-electoral-reform", "football-concussions")
+_POLIS = (
+    "15-per-hour-seattle",
+    "american-assembly.bowling-green",
+    "brexit-consensus",
+    "canadian-electoral-reform",
+    "football-concussions",
+)
 _ETHICS = ("cm_test", "deontology_test", "justice_test", "util_test", "virtue_test")
 _STATEMENTS = ("animals", "capitals", "cities", "companies", "facts", "neg_companies", "neg_facts")
-_GEOMETRY = ("cities", "companies_true_false", "common_claim_true_false", "counterfact_true_false", "larger_than", "neg_cities", "sp_en_trans")
+_GEOMETRY = (
+    "cities",
+    "companies_true_false",
+    "common_claim_true_false",
+    "counterfact_true_false",
+    "larger_than",
+    "neg_cities",
+    "sp_en_trans",
+)
 _MWE = "anthropic_mwe"
 TRIES: tuple[tuple[str, str, dict[str, Any]], ...] = (
     # pairs
@@ -58,13 +73,23 @@ TRIES: tuple[tuple[str, str, dict[str, Any]], ...] = (
     ("pairs", "ultrafeedback_1k/train_clean.jsonl", {}),
     ("pairs", "llamafactory_demo/dpo_en_demo.json", {}),
     ("pairs", "pandalm/testset-v1.json", {}),
-    *(("pairs", f"llmbar/{name}.json", {}) for name in ("Natural", *(f"Adversarial_{kind}" for kind in ("GPTInst", "GPTOut", "Manual", "Neighbor")))),
+    *(
+        ("pairs", f"llmbar/{name}.json", {})
+        for name in ("Natural", *(f"Adversarial_{kind}" for kind in ("GPTInst", "GPTOut", "Manual", "Neighbor")))
+    ),
     ("pairs", "evalbiasbench/biasbench.json", {}),
     ("pairs", "truthfulqa/TruthfulQA.csv", {}),
     # votes
     ("votes", "pandalm/testset-v1.json", {}),
-    *(("votes", f"lewidi/{name}_{part}.json", {}) for name in ("HS-Brexit", "MD-Agreement") for part in ("train", "dev", "test")),
-    *(("votes", f"polis/{name}/participants-votes.csv", {}) for name in (*_POLIS, "scoop-hivemind.biodiversity", "scoop-hivemind.ubi")),
+    *(
+        ("votes", f"lewidi/{name}_{part}.json", {})
+        for name in ("HS-Brexit", "MD-Agreement")
+        for part in ("train", "dev", "test")
+    ),
+    *(
+        ("votes", f"polis/{name}/participants-votes.csv", {})
+        for name in (*_POLIS, "scoop-hivemind.biodiversity", "scoop-hivemind.ubi")
+    ),
     # questions with choices
     *(("choice", f"smart_mc/datasets/ai2_arc/test/ARC-{level}_test.csv", {}) for level in ("Easy", "Challenge")),
     ("choice", "piqa/valid.jsonl", {}),
@@ -94,7 +119,10 @@ TRIES: tuple[tuple[str, str, dict[str, Any]], ...] = (
     # requests
     ("refusal", "xstest/xstest_prompts.csv", {}),
     ("refusal", "harmbench/harmbench_behaviors_text_all.csv", HARMFUL),
-    *(("refusal", f"refusal_direction/{name}.csv", HARMFUL) for name in ("advbench", "harmbench_test", "harmbench_val")),
+    *(
+        ("refusal", f"refusal_direction/{name}.csv", HARMFUL)
+        for name in ("advbench", "harmbench_test", "harmbench_val")
+    ),
     *(("refusal", f"refusal_direction/{name}.csv", HARMFUL) for name in ("jailbreakbench", "strongreject")),
     *(("refusal", f"refusal_direction/harmful_{part}.json", HARMFUL) for part in ("train", "val", "test")),
     *(("refusal", f"refusal_direction/harmless_{part}.json", {"kind": "harmless"}) for part in ("val", "test")),
@@ -138,7 +166,14 @@ def tried(kind: str, name: str, said: dict[str, Any]) -> dict[str, object]:
     except SpecError as error:
         return {**line, "accepted": False, "why": error.problems[-1].replace(source, name)[:300]}
     spent = round(time.process_time() - begun, 2)
-    return {**line, "accepted": True, "rows": len(read.rows), "bad_rows": len(read.rejected), "notes": list(read.notes), "cpu_seconds": spent}
+    return {
+        **line,
+        "accepted": True,
+        "rows": len(read.rows),
+        "bad_rows": len(read.rejected),
+        "notes": list(read.notes),
+        "cpu_seconds": spent,
+    }
 
 
 def written() -> str:

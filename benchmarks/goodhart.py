@@ -1,10 +1,13 @@
-"""Does over-optimisation show on real data and on a real model, is the gamed feature named, and does the monitor stop at gold's peak?
+"""Does over-optimisation show on real data and on a real model, is the gamed feature named, and
+does the monitor stop at gold's peak?
 
-`python benchmarks/goodhart.py [--quick] [--seeds 10] [--only tulu|pressure|trained] [--figure FILE]` prints one JSON line a case, with its seed
-and counts, and a summary last; exit code 1 when a known answer is missed. `tulu` reads RewardBench's best-of-n set
-(`goodharting/tulu.py`), `pressure` samples the bundled model once and puts exact pressure on the replies (`goodharting/pressure.py`), and `trained`,
-which runs only when asked for (four processor minutes a seed), trains it by RLOO under the monitor (`goodharting/trained.py`).
-`--quick` takes part of the data and three seeds: under a minute once the pool is there.
+`python benchmarks/goodhart.py [--quick] [--seeds 10] [--only tulu|pressure|trained] [--figure
+FILE]` prints one JSON line a case, with its seed and counts, and a summary last; exit code 1 when a
+known answer is missed. `tulu` reads RewardBench's best-of-n set (`goodharting/tulu.py`), `pressure`
+samples the bundled model once and puts exact pressure on the replies (`goodharting/pressure.py`),
+and `trained`, which runs only when asked for (four processor minutes a seed), trains it by RLOO
+under the monitor (`goodharting/trained.py`). `--quick` takes part of the data and three seeds:
+under a minute once the pool is there.
 """
 
 from __future__ import annotations

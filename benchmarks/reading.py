@@ -1,14 +1,20 @@
-"""What does it cost to read and check preference rows, beside an earlier version of this package and beside `datasets`?
+"""What does it cost to read and check preference rows, beside an earlier version of this package
+and beside `datasets`?
 
-`python benchmarks/reading.py [--quick]` writes 100,000 pairs (10,000 with --quick) and 1,000 held-out prompts, and takes CPU-seconds without
-imports, the least of three turns in which all take part one after another, each in a process of its own:
+`python benchmarks/reading.py [--quick]` writes 100,000 pairs (10,000 with --quick) and 1,000
+held-out prompts, and takes CPU-seconds without imports, the least of three turns in which all take
+part one after another, each in a process of its own:
 
-- ours: `check` of a spec, with every check: form, limits, names that stand twice, duplicates, contamination, bad rows with file and line
-- earlier: the same call of the package at commit ccebb6e, from the history (skipped where there is none)
-- peer: `datasets.load_dataset("json")` with an empty cache, then each row once as Python's own dict, which is where ours begins; its loading
-  alone, which leaves the rows in Arrow and looks at none, stands beside it
+- ours: `check` of a spec, with every check: form, limits, names that stand twice, duplicates,
+  contamination, bad rows with file and line
+- earlier: the same call of the package at commit ccebb6e, from the history (skipped where there is
+  none)
+- peer: `datasets.load_dataset("json")` with an empty cache, then each row once as Python's own
+  dict, which is where ours begins; its loading alone, which leaves the rows in Arrow and looks at
+  none, stands beside it
 
-First two rows are spoilt to see that the checks are on: an error must name both. One JSON line; exit code 1 when a target is missed.
+First two rows are spoilt to see that the checks are on: an error must name both. One JSON line;
+exit code 1 when a target is missed.
 """
 
 from __future__ import annotations
@@ -28,8 +34,31 @@ ROOT = Path(__file__).parent.parent
 EARLIER = "ccebb6e"
 TARGETS = {"of_earlier": 0.5, "of_peer": 2.0}
 TURNS = 3
-WORDS = ("the", "river", "of", "and", "to", "in", "is", "you", "that", "it", "was", "for", "on", "are", "with", "his", "they", "at", "be", "this")
-SPEC = "name: reading\nmodel: owner/name\nintent: {pairs: [pairs.jsonl]}\nfeedback: [{by: written}]\ntrain: [{by: dpo}]\n"
+WORDS = (
+    "the",
+    "river",
+    "of",
+    "and",
+    "to",
+    "in",
+    "is",
+    "you",
+    "that",
+    "it",
+    "was",
+    "for",
+    "on",
+    "are",
+    "with",
+    "his",
+    "they",
+    "at",
+    "be",
+    "this",
+)
+SPEC = (
+    "name: reading\nmodel: owner/name\nintent: {pairs: [pairs.jsonl]}\nfeedback: [{by: written}]\ntrain: [{by: dpo}]\n"
+)
 SPEC += "measure: [{by: value, prompts: [held.jsonl]}]\n"
 
 
@@ -50,11 +79,21 @@ def main() -> int:
                 seconds.setdefault(part, []).append(took)
     least = {who: min(times) for who, times in seconds.items()}
     ratios = {f"of_{who}": least["ours"] / least[who] for who in ("earlier", "peer", "peer_load") if who in least}
-    missed = [name for name, most in TARGETS.items() if name in ratios and ratios[name] > most] + ([] if checks_on else ["checks_on"])
-    found = {"rows": rows, "cpu_seconds": {who: round(took, 2) for who, took in least.items()}, **{k: round(v, 2) for k, v in ratios.items()}}
+    missed = [name for name, most in TARGETS.items() if name in ratios and ratios[name] > most] + (
+        [] if checks_on else ["checks_on"]
+    )
+    found = {
+        "rows": rows,
+        "cpu_seconds": {who: round(took, 2) for who, took in least.items()},
+        **{k: round(v, 2) for k, v in ratios.items()},
+    }
     skipped = {} if "earlier" in least else {"skipped": f"earlier: the history does not hold {EARLIER}"}
     skipped |= {} if "peer" in least else {"skipped_peer": "datasets is not installed"}
-    print(json.dumps({"benchmark": "reading", **found, "checks_on": checks_on, **skipped, "targets": TARGETS, "missed": missed}))
+    print(
+        json.dumps(
+            {"benchmark": "reading", **found, "checks_on": checks_on, **skipped, "targets": TARGETS, "missed": missed}
+        )
+    )
     return 1 if missed else 0
 
 
@@ -74,7 +113,8 @@ def _write(folder: Path, rows: int) -> None:
 
 
 def _finds_what_is_planted(folder: Path, rows: int) -> bool:
-    """Whether a copy with a row of two equal replies, and another with a held-out prompt among the pairs, is refused at the right line."""
+    """Whether a copy with a row of two equal replies, and another with a held-out prompt among
+    the pairs, is refused at the right line."""
     other = folder / "spoilt"
     other.mkdir()
     lines = (folder / "pairs.jsonl").read_text().split("\n")[:-1]
@@ -90,7 +130,11 @@ def _finds_what_is_planted(folder: Path, rows: int) -> bool:
             (other / name).write_text((folder / name).read_text())
         told.append(_child(TOLD, ROOT / "src", other / "spec.yaml", rows)["told"])
     row = f"pairs.jsonl:{place + 1}"
-    return f"{row}: chosen and rejected are the same" in told[0] and row in told[1] and "held.jsonl:1 is measured" in told[1]
+    return (
+        f"{row}: chosen and rejected are the same" in told[0]
+        and row in told[1]
+        and "held.jsonl:1 is measured" in told[1]
+    )
 
 
 def _earlier(folder: Path) -> Path | None:
@@ -103,10 +147,21 @@ def _earlier(folder: Path) -> Path | None:
 
 
 def _child(code: str, where: Path, what: Path, rows: int) -> dict[str, float]:
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "HF_DATASETS_DISABLE_PROGRESS_BARS": "1"}
+    environment = {
+        **os.environ,
+        "OMP_NUM_THREADS": "1",
+        "HF_HUB_OFFLINE": "1",
+        "HF_DATASETS_DISABLE_PROGRESS_BARS": "1",
+    }
     if code is not PEER:
         environment["PYTHONPATH"] = str(where)
-    done = subprocess.run([sys.executable, "-c", code, str(where), str(what), str(rows)], capture_output=True, text=True, env=environment, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(where), str(what), str(rows)],
+        capture_output=True,
+        text=True,
+        env=environment,
+        check=True,
+    )
     return json.loads(done.stdout.strip().split("\n")[-1])
 
 

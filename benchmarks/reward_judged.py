@@ -1,11 +1,14 @@
 """Does a reward model of real votes know more than length, and is it told where it does not?
 
-`ALIGNWRIGHT_DATA=… python benchmarks/reward_judged.py [--quick]` trains the bundled model as a reward model on pairs of two public files, in the
-way a spec's `{by: reward}` does: WebGPT comparisons where `dsp_preferences/webgpt.test.json` is there, else HH-RLHF helpful; and HH-RLHF
-harmless, which is at most a third of the pairs and so is the file that is kept out whole. Printed are its accuracy on prompts kept apart, the
-length rule's there, how often it prefers the longer reply, the verdict, and its accuracy and fall on the file kept out.
+`ALIGNWRIGHT_DATA=… python benchmarks/reward_judged.py [--quick]` trains the bundled model as a
+reward model on pairs of two public files, in the way a spec's `{by: reward}` does: WebGPT
+comparisons where `dsp_preferences/webgpt.test.json` is there, else HH-RLHF helpful; and HH-RLHF
+harmless, which is at most a third of the pairs and so is the file that is kept out whole. Printed
+are its accuracy on prompts kept apart, the length rule's there, how often it prefers the longer
+reply, the verdict, and its accuracy and fall on the file kept out.
 
-Beside it stands a control on the same pairs, whose votes are for the longer reply and nothing else: it must be refused.
+Beside it stands a control on the same pairs, whose votes are for the longer reply and nothing else:
+it must be refused.
 
 One JSON line; exit code 1 when the control is let through.
 """
@@ -36,18 +39,26 @@ LONGEST = {True: 300, False: 500}  # characters of a prompt and its two replies 
 
 def main() -> int:
     data, quick = Path(os.environ.get("ALIGNWRIGHT_DATA", "")), "--quick" in sys.argv
-    first = next((data / name for name in FIRST if os.environ.get("ALIGNWRIGHT_DATA") and (data / name).is_file()), None)
+    first = next(
+        (data / name for name in FIRST if os.environ.get("ALIGNWRIGHT_DATA") and (data / name).is_file()), None
+    )
     second = next(iter(sorted((data / SECOND).glob("*.json*"))), None) if first else None
     if first is None or second is None:
         print(json.dumps({"benchmark": "reward_judged", "skipped": "no preference files in ALIGNWRIGHT_DATA"}))
         return 0
     count = 150 if quick else 1200
-    pairs = {path.name: _pairs(path, share, LONGEST[quick]) for path, share in ((first, count * 2 // 3), (second, count // 3 - 1))}
+    pairs = {
+        path.name: _pairs(path, share, LONGEST[quick])
+        for path, share in ((first, count * 2 // 3), (second, count // 3 - 1))
+    }
     files = {p.prompt.conversation.id: name for name, held in pairs.items() for p in held}
     given = [p for held in pairs.values() for p in held]
     began = time.process_time()
     found = _trained(given, files)
-    votes_for_length = [p if len(p.chosen) >= len(p.rejected) else p.model_copy(update={"chosen": p.rejected, "rejected": p.chosen}) for p in given]
+    votes_for_length = [
+        p if len(p.chosen) >= len(p.rejected) else p.model_copy(update={"chosen": p.rejected, "rejected": p.chosen})
+        for p in given
+    ]
     control = _trained(votes_for_length, files)
     print(
         json.dumps(
@@ -64,7 +75,8 @@ def main() -> int:
 
 
 def _pairs(path: Path, count: int, longest: int) -> list[Preference]:
-    """So many pairs, evenly spread over the file, a prompt once, none long, the replies not of one length."""
+    """So many pairs, evenly spread over the file, a prompt once, none long, the replies not of
+    one length."""
     once: dict[str, Comparison] = {}
     for row in read_pairs(path, bad_rows=0.1).rows:
         said = [reply.text for reply in row.replies]
@@ -99,7 +111,9 @@ def _shown(found: Sequence[Finding], claim: str, against: str | None) -> dict[st
         if finding.claim == claim and finding.against == against:
             values = (finding.value, finding.low, finding.high)
             value, low, high = (None if v is None else round(v, 3) for v in values)
-            return {"value": value, "low": low, "high": high, "n": finding.n} | ({"note": finding.note} if "elsewhere" in claim else {})
+            return {"value": value, "low": low, "high": high, "n": finding.n} | (
+                {"note": finding.note} if "elsewhere" in claim else {}
+            )
     return None
 
 

@@ -1,7 +1,8 @@
 """Does it work, on real data and against known optima? The experiments behind docs/results.md.
 
-`python benchmarks/science.py [--quick] [--only NAME] [--seeds 4]` runs what has not run yet and appends one JSON line per result to `--out`; a run
-that was interrupted goes on where it stopped. `--tables` puts what the lines come to over seeds into docs/results.md, and draws its figures.
+`python benchmarks/science.py [--quick] [--only NAME] [--seeds 4]` runs what has not run yet and
+appends one JSON line per result to `--out`; a run that was interrupted goes on where it stopped.
+`--tables` puts what the lines come to over seeds into docs/results.md, and draws its figures.
 
 Left out on purpose: parallel runs (start two with different `--only`; each line is appended whole).
 """
@@ -34,7 +35,9 @@ PARTS: dict[str, Part] = {
 def main(arguments: list[str] | None = None) -> int:
     """The command."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="tiny budgets, to see that it runs; the numbers mean nothing")
+    parser.add_argument(
+        "--quick", action="store_true", help="tiny budgets, to see that it runs; the numbers mean nothing"
+    )
     parser.add_argument("--only", choices=PARTS, help="one experiment")
     parser.add_argument("--seeds", type=int, default=4)
     parser.add_argument("--first", type=int, default=0, help="the first seed")

@@ -1,15 +1,20 @@
 """How fast do we train and sample, beside TRL, on the same rows and the same cores?
 
-`python benchmarks/train.py [--cases dpo,grpo-8] [--dtypes bf16,fp32] [--quick]` prints a JSON line a measurement, and the ratios last. Ours and
-the peer take turns, each in a process of its own; both are measured in CPU-seconds of their optimiser steps, from the end of one step to
-the end of the next (sampling included, the reference's log-probabilities not: both compute them beforehand), the first step left out.
-The machine's rate of matrix products is measured between our steps, so that a busy machine slows both sides of that ratio.
+`python benchmarks/train.py [--cases dpo,grpo-8] [--dtypes bf16,fp32] [--quick]` prints a JSON line
+a measurement, and the ratios last. Ours and the peer take turns, each in a process of its own; both
+are measured in CPU-seconds of their optimiser steps, from the end of one step to the end of the
+next (sampling included, the reference's log-probabilities not: both compute them beforehand), the
+first step left out. The machine's rate of matrix products is measured between our steps, so that a
+busy machine slows both sides of that ratio.
 
-The peer's scripts are not part of this project: ALIGNWRIGHT_PEERS names their folder, ALIGNWRIGHT_PEERS_PYTHON the Python of their
-environment (TRL 1.16), TRL_1_12 a folder with TRL 1.12, the last that had PPO. What is not there is skipped, and said. Their settings are
-the best that they have on a processor: eager attention, reference computed beforehand, no checkpointing of activations.
+The peer's scripts are not part of this project: ALIGNWRIGHT_PEERS names their folder,
+ALIGNWRIGHT_PEERS_PYTHON the Python of their environment (TRL 1.16), TRL_1_12 a folder with TRL
+1.12, the last that had PPO. What is not there is skipped, and said. Their settings are the best
+that they have on a processor: eager attention, reference computed beforehand, no checkpointing of
+activations.
 
-Where our loop does not stop at an end-of-turn token, TRL is told to forbid it: both draw exactly `new` tokens.
+Where our loop does not stop at an end-of-turn token, TRL is told to forbid it: both draw exactly
+`new` tokens.
 """
 
 from __future__ import annotations
@@ -62,13 +67,28 @@ def main() -> None:
     if args.ours:
         print(json.dumps(ours(*args.ours, args.steps, args.threads)), flush=True)
         return
-    cases, dtypes, steps = (QUICK, ["bf16"], 3) if args.quick else (args.cases.split(","), args.dtypes.split(","), args.steps)
+    cases, dtypes, steps = (
+        (QUICK, ["bf16"], 3) if args.quick else (args.cases.split(","), args.dtypes.split(","), args.steps)
+    )
     if unknown := [case for case in cases if case not in CASES]:
         parser.error(f"no such case: {', '.join(unknown)}; there are {', '.join(CASES)}")
     summary: dict[str, Any] = {}
     for case in cases:
         for dtype in dtypes:
-            own = _run([sys.executable, __file__, "--ours", case, dtype, "--steps", str(steps), "--threads", str(args.threads)], args.threads)
+            own = _run(
+                [
+                    sys.executable,
+                    __file__,
+                    "--ours",
+                    case,
+                    dtype,
+                    "--steps",
+                    str(steps),
+                    "--threads",
+                    str(args.threads),
+                ],
+                args.threads,
+            )
             peer = own.pop("generate", None) or trl(case, dtype, steps, args.threads)
             for row in (own, peer):
                 print(json.dumps({"case": case, "dtype": dtype, **row}), flush=True)
@@ -77,7 +97,8 @@ def main() -> None:
 
 
 def trl(case: str, dtype: str, steps: int, threads: int) -> dict[str, Any]:
-    """The peer on the same case: {units per CPU-second, peak memory}, or the reason why it was skipped."""
+    """The peer on the same case: {units per CPU-second, peak memory}, or the reason why it was
+    skipped."""
     script, *options = CASES[case][4]
     if not PEERS or not PYTHON:
         return {"lib": "trl", "skipped": "ALIGNWRIGHT_PEERS and ALIGNWRIGHT_PEERS_PYTHON are not both set"}
@@ -88,14 +109,26 @@ def trl(case: str, dtype: str, steps: int, threads: int) -> dict[str, Any]:
     if "skipped" in row:
         return {"lib": "trl", **row}
     unit = "pairs" if "pairs_per_cpu_s" in row else "samples"
-    return {"lib": "trl", "unit": unit, "per_cpu_s": row[f"{unit}_per_cpu_s"], "peak_rss_gib": row["peak_rss_gib"], "loss": row.get("loss_first")}
+    return {
+        "lib": "trl",
+        "unit": unit,
+        "per_cpu_s": row[f"{unit}_per_cpu_s"],
+        "peak_rss_gib": row["peak_rss_gib"],
+        "loss": row.get("loss_first"),
+    }
 
 
 def _run(command: list[str], threads: int) -> dict[str, Any]:
     """The JSON object that a command prints last."""
-    done = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"OMP_NUM_THREADS": str(threads)}, check=False)
+    done = subprocess.run(
+        command, capture_output=True, text=True, env=os.environ | {"OMP_NUM_THREADS": str(threads)}, check=False
+    )
     lines = [line for line in done.stdout.splitlines() if line.startswith("{")]
-    return json.loads(lines[-1]) if done.returncode == 0 and lines else {"skipped": (done.stderr.strip().splitlines() or ["no output"])[-1]}
+    return (
+        json.loads(lines[-1])
+        if done.returncode == 0 and lines
+        else {"skipped": (done.stderr.strip().splitlines() or ["no output"])[-1]}
+    )
 
 
 def _compared(own: dict[str, Any], peer: dict[str, Any]) -> dict[str, Any]:
@@ -106,7 +139,7 @@ def _compared(own: dict[str, Any], peer: dict[str, Any]) -> dict[str, Any]:
     return kept | {"times": round(own["per_cpu_s"] / peer["per_cpu_s"], 2)} | memory
 
 
-# ---- ours ------------------------------------------------------------------------------------------------------------------------
+# ---- ours ----------------------------------------------------------------------------------------
 def ours(case: str, dtype: str, steps: int, threads: int) -> dict[str, Any]:
     """One case in this process."""
     import alignwright.model  # noqa: F401  # isort: skip  # sets up memory and threads before torch is there
@@ -141,7 +174,10 @@ def _rows(policy: Any, count: int, prompt_tokens: int) -> list[Any]:
 
     if not PEERS:
         text = "Could you tell me honestly what I should do first about it? " * (prompt_tokens // 14 + 1)
-        said = {"chosen": [{"content": "Start with one step. " * 12}], "rejected": [{"content": "You are right. " * 14}]}
+        said = {
+            "chosen": [{"content": "Start with one step. " * 12}],
+            "rejected": [{"content": "You are right. " * 14}],
+        }
         rows = [{"prompt": [{"content": f"{i} {text}"}], **said} for i in range(count)]
     else:
         sys.path.insert(0, PEERS)
@@ -163,7 +199,9 @@ def _train(policy: Any, what: str, rows: list[Any], replies: int, rank: int, ste
     from alignwright.train.sft import Demonstration, sft
 
     folder = Path(tempfile.mkdtemp())
-    pairs = [policy.chat.row(p.prompt.conversation, [p.chosen] if what == "sft" else [p.chosen, p.rejected]) for p in rows]
+    pairs = [
+        policy.chat.row(p.prompt.conversation, [p.chosen] if what == "sft" else [p.chosen, p.rejected]) for p in rows
+    ]
     policy.completion_share = sum(len(reply) for row in pairs for reply in row.replies) / sum(map(len, pairs))
     knobs: dict[str, Any] = {"epochs": 1, "lr": 1e-5, "rank": rank, "max_tokens": 2048, "checkpoint_every": 10**6}
     knobs["batch_tokens"] = sum(map(len, pairs)) // steps
@@ -175,7 +213,10 @@ def _train(policy: Any, what: str, rows: list[Any], replies: int, rank: int, ste
     elif what == "reward":
         reports, _ = reward(policy, rows, RewardModel(by="reward", heldout=0.0, no_signal="use", **knobs), **every)
     elif what == "sft":
-        talks = [Conversation(messages=(*p.prompt.conversation.messages, Message(role="assistant", content=p.chosen))) for p in rows]
+        talks = [
+            Conversation(messages=(*p.prompt.conversation.messages, Message(role="assistant", content=p.chosen)))
+            for p in rows
+        ]
         reports = sft(policy, [Demonstration(talk) for talk in talks], Sft(by="sft", **knobs), **every)
     else:
         policy.chat.stop_ids = frozenset()
@@ -202,7 +243,8 @@ class _Words:
 
 
 def _decode(policy: Any, rows: list[Any], replies: int) -> dict[str, Any]:
-    """Tokens per CPU-second: ours (adapter merged) beside `generate` of the same model (adapter as training leaves it, and without)."""
+    """Tokens per CPU-second: ours (adapter merged) beside `generate` of the same model (adapter
+    as training leaves it, and without)."""
     import torch
 
     from alignwright.model.adapters import adapter_off, merged
@@ -210,7 +252,13 @@ def _decode(policy: Any, rows: list[Any], replies: int) -> dict[str, Any]:
 
     ids = list(policy.chat.prompt(rows[0].prompt.conversation))
     batch = torch.tensor([ids]).repeat(replies, 1)
-    options = {"do_sample": True, "top_k": 0, "max_new_tokens": NEW, "min_new_tokens": NEW, "pad_token_id": policy.chat.pad_id}
+    options = {
+        "do_sample": True,
+        "top_k": 0,
+        "max_new_tokens": NEW,
+        "min_new_tokens": NEW,
+        "pad_token_id": policy.chat.pad_id,
+    }
 
     def speak() -> None:
         with merged(policy):
@@ -233,12 +281,14 @@ def _decode(policy: Any, rows: list[Any], replies: int) -> dict[str, Any]:
         speed[name] = round(replies * NEW / (_seconds() - started), 1)
     return {
         "lib": "alignwright", "unit": "tokens", "per_cpu_s": speed["ours"],
-        "generate": {"lib": "transformers", "unit": "tokens", "per_cpu_s": speed["generate"], "without_adapter": speed["bare"]},
+        "generate": {"lib": "transformers", "unit": "tokens", "per_cpu_s": speed["generate"],
+        "without_adapter": speed["bare"]},
     }  # fmt: skip
 
 
 class _Clock:
-    """CPU-seconds and tokens of each optimiser step; between steps, how fast this machine multiplies."""
+    """CPU-seconds and tokens of each optimiser step; between steps, how fast this machine
+    multiplies."""
 
     def __init__(self, dtype: Any) -> None:
         self.dtype, self.steps, self.rates = dtype, list[tuple[float, int]](), list[float]()
@@ -273,7 +323,9 @@ def _parameters(policy: Any) -> tuple[float, float, float]:
     """Parameters of the blocks, of the head, and the share of tokens that reach the head."""
     from alignwright.model.blocks import trunk
 
-    blocks = sum(p.numel() for name, p in trunk(policy.model).named_parameters() if "layers" in name and "lora_" not in name)
+    blocks = sum(
+        p.numel() for name, p in trunk(policy.model).named_parameters() if "layers" in name and "lora_" not in name
+    )
     return blocks, float(trunk(policy.model).embed_tokens.weight.numel()), policy.completion_share
 
 

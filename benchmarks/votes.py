@@ -1,15 +1,19 @@
 """What does it cost to read, check and pool all the votes of a large public conversation?
 
-`ALIGNWRIGHT_DATA=… python benchmarks/votes.py` takes the conversation of Bowling Green (Polis, CC BY 4.0: 2,031 people, 896 statements, 225,524
-votes) and measures CPU-seconds:
+`ALIGNWRIGHT_DATA=… python benchmarks/votes.py` takes the conversation of Bowling Green (Polis, CC
+BY 4.0: 2,031 people, 896 statements, 225,524 votes) and measures CPU-seconds:
 
-- as published: `check` of a spec that names the matrix, the matrix read once more as a run reads it, and the votes pooled
-- as ballots: each vote is a ballot of two replies to a statement, "I agree." and "I disagree.", a pass is a tie, a participant's opinion group
-  the group; `check` of a spec that names the file, the same file read once more as a run reads it, and the votes pooled, all together and by group
-- as one comparison of all statements: each vote is a statement that a participant agreed with against one that the same participant did not; the
-  Bradley-Terry utilities of 896 replies are fitted at once. Here the order found must go with the share of agreement (Spearman).
+- as published: `check` of a spec that names the matrix, the matrix read once more as a run reads
+  it, and the votes pooled
+- as ballots: each vote is a ballot of two replies to a statement, "I agree." and "I disagree.", a
+  pass is a tie, a participant's opinion group the group; `check` of a spec that names the file, the
+  same file read once more as a run reads it, and the votes pooled, all together and by group
+- as one comparison of all statements: each vote is a statement that a participant agreed with
+  against one that the same participant did not; the Bradley-Terry utilities of 896 replies are
+  fitted at once. Here the order found must go with the share of agreement (Spearman).
 
-Each comparison of two replies has its closed form, which is compared. One JSON line; exit code 1 when a target is missed.
+Each comparison of two replies has its closed form, which is compared. One JSON line; exit code 1
+when a target is missed.
 """
 
 from __future__ import annotations
@@ -31,14 +35,22 @@ from alignwright.spec.reading import Read
 from alignwright.spec.votes import read_votes
 
 FOLDER = "polis/american-assembly.bowling-green"
-TARGETS = {"cpu_seconds": 20.0, "published_cpu_seconds": 20.0, "one_comparison_cpu_seconds": 20.0, "closed_form": 1e-9, "rank_correlation": 0.9}
+TARGETS = {
+    "cpu_seconds": 20.0,
+    "published_cpu_seconds": 20.0,
+    "one_comparison_cpu_seconds": 20.0,
+    "closed_form": 1e-9,
+    "rank_correlation": 0.9,
+}
 SPEC = "name: votes\nmodel: owner/name\nintent: {people: [%s]}\ntrain: [{by: dpo}]\n"
 
 
 def main() -> int:
     data = os.environ.get("ALIGNWRIGHT_DATA")
     if not data or not (Path(data) / FOLDER).is_dir():
-        print(json.dumps({"benchmark": "votes", "skipped": f"no folder {FOLDER} in ALIGNWRIGHT_DATA", "targets": TARGETS}))
+        print(
+            json.dumps({"benchmark": "votes", "skipped": f"no folder {FOLDER} in ALIGNWRIGHT_DATA", "targets": TARGETS})
+        )
         return 0
     people, statements = _conversation(Path(data) / FOLDER)
     with tempfile.TemporaryDirectory() as name:
@@ -66,13 +78,24 @@ def main() -> int:
         "preferences_by_group": len(by_group),
         "published_cpu_seconds": round(published[3] - published[0], 2),
         "closed_form": apart,
-        "one_comparison": {"replies": len(whole.replies), "votes": len(whole.votes), "sure_pairs": len(sure), "made": round(made - begun, 2)},
+        "one_comparison": {
+            "replies": len(whole.replies),
+            "votes": len(whole.votes),
+            "sure_pairs": len(sure),
+            "made": round(made - begun, 2),
+        },
         "one_comparison_cpu_seconds": round(one, 2),
         "rank_correlation": round(rank, 3),
     }
-    missed = [name for name in ("cpu_seconds", "published_cpu_seconds", "one_comparison_cpu_seconds", "closed_form") if found[name] > TARGETS[name]]
+    missed = [
+        name
+        for name in ("cpu_seconds", "published_cpu_seconds", "one_comparison_cpu_seconds", "closed_form")
+        if found[name] > TARGETS[name]
+    ]
     missed += ["rank_correlation"] if rank < TARGETS["rank_correlation"] else []
-    missed += ["votes"] if not votes == cast == sum(len(comparison.votes) for comparison in matrix.rows) == 225_524 else []
+    missed += (
+        ["votes"] if not votes == cast == sum(len(comparison.votes) for comparison in matrix.rows) == 225_524 else []
+    )
     alike = _strengths(preferences) == _strengths(same) and _strengths(by_group) == _strengths(same_by_group)
     missed += [] if alike else ["the same from both files"]
     print(json.dumps({"benchmark": "votes", **found, "targets": TARGETS, "missed": missed}))
@@ -97,7 +120,8 @@ def _strengths(preferences: list[Preference]) -> list[tuple[str, str, float]]:
 
 
 def _conversation(folder: Path) -> tuple[list[tuple[str, str, dict[str, int]]], dict[str, str]]:
-    """Each participant's name, group and votes (1, 0, -1) by statement; and what each statement says."""
+    """Each participant's name, group and votes (1, 0, -1) by statement; and what each statement
+    says."""
     with (folder / "comments.csv").open(encoding="utf-8", newline="") as file:
         statements = {row["comment-id"]: row["comment-body"] for row in csv.DictReader(file)}
     with (folder / "participants-votes.csv").open(encoding="utf-8", newline="") as file:
@@ -113,14 +137,22 @@ def _ballots(path: Path, people: list[tuple[str, str, dict[str, int]]], statemen
     with path.open("w", encoding="utf-8") as file:
         for rater, group, cast in people:
             for name, vote in cast.items():
-                row = {"prompt": statements[name], "a": "I agree.", "b": "I disagree.", "choice": choice[vote], "rater": rater, "group": group}
+                row = {
+                    "prompt": statements[name],
+                    "a": "I agree.",
+                    "b": "I disagree.",
+                    "choice": choice[vote],
+                    "rater": rater,
+                    "group": group,
+                }
                 file.write(json.dumps(row) + "\n")
                 count += 1
     return count
 
 
 def _from_closed_form(comparisons: tuple[Comparison, ...]) -> float:
-    """The largest distance of a comparison's fitted chance from (prior + votes for) / (2 prior + votes)."""
+    """The largest distance of a comparison's fitted chance from (prior + votes for) / (2 prior +
+    votes)."""
     apart = 0.0
     for comparison in comparisons:
         first, second = utilities(comparison)
@@ -134,7 +166,10 @@ def _one_comparison(people: list[tuple[str, str, dict[str, int]]], statements: d
     place = {name: number for number, name in enumerate(statements)}
     votes: list[Vote] = []
     for rater, group, cast in people:
-        liked, disliked = [name for name, vote in cast.items() if vote == 1], [name for name, vote in cast.items() if vote == -1]
+        liked, disliked = (
+            [name for name, vote in cast.items() if vote == 1],
+            [name for name, vote in cast.items() if vote == -1],
+        )
         for turn in range(max(len(liked), len(disliked)) if liked and disliked else 0):
             prefers, over = place[liked[turn % len(liked)]], place[disliked[turn % len(disliked)]]
             votes.append(Vote(voter=rater, prefers=prefers, over=over, group=group))
@@ -143,7 +178,8 @@ def _one_comparison(people: list[tuple[str, str, dict[str, int]]], statements: d
 
 
 def _agreement(people: list[tuple[str, str, dict[str, int]]], statements: dict[str, str]) -> np.ndarray:
-    """Of those who agreed or disagreed with each statement, the share that agreed, drawn to one half as by one vote."""
+    """Of those who agreed or disagreed with each statement, the share that agreed, drawn to one
+    half as by one vote."""
     yes, no = dict.fromkeys(statements, 0.5), dict.fromkeys(statements, 0.5)
     for _, _, cast in people:
         for name, vote in cast.items():

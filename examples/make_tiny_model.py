@@ -1,6 +1,7 @@
-"""Make a tiny random chat model in a folder: enough to run the whole path in seconds, and to learn nothing from.
+"""Make a tiny random chat model in a folder: enough to run the whole path in seconds, and to learn
+nothing from.
 
-    python examples/make_tiny_model.py tiny-model
+python examples/make_tiny_model.py tiny-model
 """
 
 from __future__ import annotations

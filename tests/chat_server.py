@@ -1,4 +1,5 @@
-"""A chat completions server on loopback whose way of speaking is the test's: right, late, broken, in parts, thinking."""
+"""A chat completions server on loopback whose way of speaking is the test's: right, late,
+broken, in parts, thinking."""
 
 from __future__ import annotations
 
@@ -15,9 +16,11 @@ MOST = 2000  # requests: a client that never ends is a failure, not a hang
 
 @contextmanager
 def server(answer: Answer) -> Iterator[tuple[str, list[dict[str, Any]]]]:
-    """`answer(body, times)` gives a text, (status, body), (status, body, headers) or a function that writes to the handler by itself.
+    """`answer(body, times)` gives a text, (status, body), (status, body, headers) or a function
+    that writes to the handler by itself.
 
-    `times` counts this prompt's calls. Yields the name and the requests so far, each with the key it came with.
+    `times` counts this prompt's calls. Yields the name and the requests so far, each with the key
+    it came with.
     """
     seen: list[dict[str, Any]] = []
     lock = threading.Lock()
@@ -43,10 +46,20 @@ def server(answer: Answer) -> Iterator[tuple[str, list[dict[str, Any]]]]:
                 self.reply(200, completion(given))
 
         def reply(self, status: int, content: Any, headers: dict[str, str] | None = None) -> None:
-            data = content if isinstance(content, bytes) else content.encode() if isinstance(content, str) else json.dumps(content).encode()
+            data = (
+                content
+                if isinstance(content, bytes)
+                else content.encode()
+                if isinstance(content, str)
+                else json.dumps(content).encode()
+            )
             try:
                 self.send_response(status)
-                for name, value in {"content-type": "application/json", "content-length": str(len(data)), **(headers or {})}.items():
+                for name, value in {
+                    "content-type": "application/json",
+                    "content-length": str(len(data)),
+                    **(headers or {}),
+                }.items():
                     self.send_header(name, value)
                 self.end_headers()
                 self.wfile.write(data)
@@ -70,10 +83,24 @@ def server(answer: Answer) -> Iterator[tuple[str, list[dict[str, Any]]]]:
         thread.join()
 
 
-def completion(content: Any, reason: Any = "stop", logprobs: Any = None, usage: Any = True, **message: Any) -> dict[str, Any]:
-    choice = {"index": 0, "finish_reason": reason, "message": {"role": "assistant", "content": content, **message}, "logprobs": logprobs}
+def completion(
+    content: Any, reason: Any = "stop", logprobs: Any = None, usage: Any = True, **message: Any
+) -> dict[str, Any]:
+    choice = {
+        "index": 0,
+        "finish_reason": reason,
+        "message": {"role": "assistant", "content": content, **message},
+        "logprobs": logprobs,
+    }
     counts = {"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15} if usage is True else usage
-    return {"id": "x", "object": "chat.completion", "created": 0, "model": "small", "choices": [choice], "usage": counts}
+    return {
+        "id": "x",
+        "object": "chat.completion",
+        "created": 0,
+        "model": "small",
+        "choices": [choice],
+        "usage": counts,
+    }
 
 
 def error(message: str, **more: Any) -> dict[str, Any]:

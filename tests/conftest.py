@@ -1,7 +1,8 @@
 """How many tests read real data, and did any skip that should not have?
 
-Where ALIGNWRIGHT_DATA is set every test marked `data` can run, so one that skips means that something is missing: the session fails. The count is
-printed at the end of every session that collected such a test.
+Where ALIGNWRIGHT_DATA is set every test marked `data` can run, so one that skips means that
+something is missing: the session fails. The count is printed at the end of every session that
+collected such a test.
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ import os
 import pytest
 from real_data import VARIABLE
 
-# a machine without bwrap and user namespaces runs the tests' own harmless programs all the same; what is refused there has tests of its own
+# a machine without bwrap and user namespaces runs the tests' own harmless programs all the same;
+# what is refused there has tests of its own
 os.environ.setdefault("ALIGNWRIGHT_RUN_WITHOUT_WALL", "1")
 MARKED = "reads_real_data"
 
@@ -24,7 +26,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def _data_tests(terminalreporter: pytest.TerminalReporter) -> tuple[int, list[str]]:
     """How many ran, and the names of those that skipped."""
-    ran = sum(_marked(report) and report.when == "call" for kind in ("passed", "failed") for report in terminalreporter.stats.get(kind, []))
+    ran = sum(
+        _marked(report) and report.when == "call"
+        for kind in ("passed", "failed")
+        for report in terminalreporter.stats.get(kind, [])
+    )
     return ran, [report.nodeid for report in terminalreporter.stats.get("skipped", []) if _marked(report)]
 
 
@@ -35,7 +41,12 @@ def _marked(report: object) -> bool:
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_sessionfinish(session: pytest.Session):
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
-    if os.environ.get(VARIABLE) and reporter is not None and session.exitstatus == pytest.ExitCode.OK and _data_tests(reporter)[1]:
+    if (
+        os.environ.get(VARIABLE)
+        and reporter is not None
+        and session.exitstatus == pytest.ExitCode.OK
+        and _data_tests(reporter)[1]
+    ):
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
     return (yield)
 

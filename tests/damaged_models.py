@@ -1,4 +1,5 @@
-"""Model folders as downloads, editors and disks leave them: cut short, garbled, emptied, of another form, a value changed."""
+"""Model folders as downloads, editors and disks leave them: cut short, garbled, emptied, of
+another form, a value changed."""
 
 from __future__ import annotations
 
@@ -34,7 +35,12 @@ def damages(folder: Path) -> Iterator[tuple[str, Damage]]:
         for content in NOT_OBJECTS:
             yield f"{name} is {content[:12]!r}", _writes(name, content)
         middle = len(data) // 2
-        yield f"{name} garbled", _writes(name, data[:middle] + bytes(255 - byte for byte in data[middle : middle + 16]) + data[middle + 16 :])
+        yield (
+            f"{name} garbled",
+            _writes(
+                name, data[:middle] + bytes(255 - byte for byte in data[middle : middle + 16]) + data[middle + 16 :]
+            ),
+        )
         if name.endswith(".json"):
             yield from _values(name, json.loads(data))
     yield from _headers((folder / "model.safetensors").read_bytes())
@@ -77,14 +83,25 @@ def _headers(data: bytes) -> Iterator[tuple[str, Damage]]:
         text = json.dumps(changed).encode()
         return _writes("model.safetensors", len(text).to_bytes(8, "little") + text + body)
 
-    for what, value in [("dtype", "F8"), ("dtype", 3), ("shape", [-1, 2]), ("shape", "x"), ("shape", [2**40]), ("shape", []), ("data_offsets", [0])]:
+    for what, value in [
+        ("dtype", "F8"),
+        ("dtype", 3),
+        ("shape", [-1, 2]),
+        ("shape", "x"),
+        ("shape", [2**40]),
+        ("shape", []),
+        ("data_offsets", [0]),
+    ]:
         yield f"header {what} = {value!r}", write(header | {first: header[first] | {what: value}})
     yield "header offsets beyond the file", write(header | {first: header[first] | {"data_offsets": [0, 2**50]}})
     yield "header offsets backwards", write(header | {first: header[first] | {"data_offsets": [64, 0]}})
     yield "header tensor is a number", write(header | {first: 3})
     yield "header is a list", write([1, 2])
     yield "header without a tensor", write({name: value for name, value in header.items() if name != first})
-    yield "header with a stranger", write({name.replace("layers.0", "layers.7"): value for name, value in header.items()})
+    yield (
+        "header with a stranger",
+        write({name.replace("layers.0", "layers.7"): value for name, value in header.items()}),
+    )
     yield "header length beyond the file", _writes("model.safetensors", (2**62).to_bytes(8, "little") + data[8:])
     yield "header of four gigabytes", _writes("model.safetensors", (2**32).to_bytes(8, "little") + data[8:])
 

@@ -1,4 +1,5 @@
-"""Every kind of stage in its smallest form, every option of it with values that its description allows, and the files that they name."""
+"""Every kind of stage in its smallest form, every option of it with values that its description
+allows, and the files that they name."""
 
 from __future__ import annotations
 
@@ -17,10 +18,16 @@ from alignwright.spec.stages import AnyFeedback, AnyMeasure, Collect, Pooled, Su
 from alignwright.spec.training import AnyTrain
 
 COUNT = 20  # rows of each file: enough for every stage's least
-RULE = "def score(prompt, reply):\n    return float(len(reply))\n\n\ndef alignment(question, answer):\n    return 50.0\n\n\ncoherence = alignment\n"
+RULE = (
+    "def score(prompt, reply):\n    return float(len(reply))\n\n\ndef alignment(question, answer):\n    return"
+    " 50.0\n\n\ncoherence = alignment\n"
+)
 SMALLEST: dict[str, dict[str, Any]] = {
     "pretrain": {"text": "plain.jsonl"},
-    **{name: {"reward": "rule.py:score"} for name in ("best_of_n", "online_dpo", "sppo", "ppo", "grpo", "rloo", "reinforce")},
+    **{
+        name: {"reward": "rule.py:score"}
+        for name in ("best_of_n", "online_dpo", "sppo", "ppo", "grpo", "rloo", "reinforce")
+    },
     "rules": {"file": "rules.yaml"},
     "suite": {"name": "jailbreaks", "prompts": "refusal.jsonl"},
     "instruction": {"data": "instruction.jsonl"},
@@ -77,10 +84,14 @@ SPECIAL: dict[str, list[Any]] = {
     "scratch": [True],
 }
 PATHS = {
-    "prompts": "held.jsonl", "pairs": "held_pairs.jsonl", "text": "text.jsonl", "mix_text": "plain.jsonl", "choice": "choice.jsonl",
-    "emergent.choice": "persona.jsonl", "problems": "problems.jsonl", "pushback": "pushback.jsonl", "opinion": "opinion.jsonl",
-    "meant": "meant.jsonl", "shifted": "shifted.jsonl", "questions": "questions.jsonl", "value.prompts": "refusal.jsonl",
-    "faithful": "faithful.jsonl", "suite.prompts": "refusal.jsonl", "instruction.data": "instruction.jsonl", "pretrain.text": "plain.jsonl",
+    "prompts": "held.jsonl", "pairs": "held_pairs.jsonl", "text": "text.jsonl", "mix_text": "plain.jsonl",
+    "choice": "choice.jsonl",
+    "emergent.choice": "persona.jsonl", "problems": "problems.jsonl", "pushback": "pushback.jsonl",
+    "opinion": "opinion.jsonl",
+    "meant": "meant.jsonl", "shifted": "shifted.jsonl", "questions": "questions.jsonl",
+    "value.prompts": "refusal.jsonl",
+    "faithful": "faithful.jsonl", "suite.prompts": "refusal.jsonl", "instruction.data": "instruction.jsonl",
+    "pretrain.text": "plain.jsonl",
 }  # fmt: skip
 
 
@@ -124,10 +135,22 @@ def values(name: str, knob: str, field: FieldInfo) -> list[Any]:
         return [value for value in get_args(kind) if value != "loss:k1"]  # refused by name: its gradient is zero
     if field.annotation is bool:
         return [True, False]
-    bounds = [mark for part in (field, *get_args(field.annotation)) for mark in getattr(part, "metadata", getattr(part, "__metadata__", ()))]
+    bounds = [
+        mark
+        for part in (field, *get_args(field.annotation))
+        for mark in getattr(part, "metadata", getattr(part, "__metadata__", ()))
+    ]
     bounds += [mark for part in bounds if isinstance(part, FieldInfo) for mark in part.metadata]
-    low = max([float(str(m.ge)) for m in bounds if isinstance(m, Ge)] + [float(str(m.gt)) for m in bounds if isinstance(m, Gt)], default=0.0)
-    high = min([float(str(m.le)) for m in bounds if isinstance(m, Le)] + [float(str(m.lt)) for m in bounds if isinstance(m, Lt)], default=low + 2)
+    low = max(
+        [float(str(m.ge)) for m in bounds if isinstance(m, Ge)]
+        + [float(str(m.gt)) for m in bounds if isinstance(m, Gt)],
+        default=0.0,
+    )
+    high = min(
+        [float(str(m.le)) for m in bounds if isinstance(m, Le)]
+        + [float(str(m.lt)) for m in bounds if isinstance(m, Lt)],
+        default=low + 2,
+    )
     whole = "int" in str(field.annotation)
     found = [int(max(low, 1)), int(max(low, 1)) + 1] if whole else [low + (high - low) / 4, low + (high - low) / 2]
     default = field.default
@@ -139,7 +162,9 @@ def spec_of(section: str, name: str, stage: dict[str, Any]) -> dict[str, Any]:
     intent: dict[str, Any] = {"constitution": "constitution.md"}
     spec: dict[str, Any] = {"name": "every", "model": "./model", "intent": intent}
     samples = section == "train" and "reward" in stage and name != "reward"
-    pairs = section in ("feedback", "aggregate", "collect") or (section == "train" and not samples and name != "pretrain")
+    pairs = section in ("feedback", "aggregate", "collect") or (
+        section == "train" and not samples and name != "pretrain"
+    )
     if pairs:
         intent["pairs"] = ["pairs.jsonl"]
         spec["feedback"] = [{"by": "written"}]
@@ -151,7 +176,9 @@ def spec_of(section: str, name: str, stage: dict[str, Any]) -> dict[str, Any]:
         spec["train"] = [*before, stage]
     elif section == "feedback":
         low = {"clamp", "reasoning"} & stage.keys()
-        spec |= {"feedback": [{"by": "written"}, stage] if name != "written" else [stage]} | ({"aggregate": {"min_strength": 0.51}} if low else {})
+        spec |= {"feedback": [{"by": "written"}, stage] if name != "written" else [stage]} | (
+            {"aggregate": {"min_strength": 0.51}} if low else {}
+        )
     elif section in ("collect", "aggregate"):
         spec[section] = stage
     else:
@@ -178,13 +205,17 @@ def write_data(folder: Path) -> None:
     (folder / "rule.py").write_text(RULE)
     (folder / "wrappers.yaml").write_text('direct: "{prompt}"\nplease: "Please! {prompt}"\n')
     fields = {
-        "prompts.jsonl": ("intent", "prompts"), "pairs.jsonl": ("intent", "pairs"), "people.jsonl": ("intent", "people"),
+        "prompts.jsonl": ("intent", "prompts"), "pairs.jsonl": ("intent", "pairs"), "people.jsonl": ("intent",
+        "people"),
         "held_pairs.jsonl": ("value", "pairs"),
         "plain.jsonl": ("pretrain", "text"), "text.jsonl": ("tax", "text"), "refusal.jsonl": ("value", "prompts"),
-        "instruction.jsonl": ("instruction", "data"), "pushback.jsonl": ("intent", "pushback"), "opinion.jsonl": ("intent", "opinion"),
+        "instruction.jsonl": ("instruction", "data"), "pushback.jsonl": ("intent", "pushback"),
+        "opinion.jsonl": ("intent", "opinion"),
         "meant.jsonl": ("intent", "meant"), "choice.jsonl": ("tax", "choice"), "persona.jsonl": ("emergent", "choice"),
-        "problems.jsonl": ("tax", "problems"), "held.jsonl": ("tax", "prompts"), "shifted.jsonl": ("goodhart", "shifted"),
-        "watch.jsonl": ("goodhart", "prompts"), "questions.jsonl": ("emergent", "questions"), "talks.jsonl": ("sft", "data"),
+        "problems.jsonl": ("tax", "problems"), "held.jsonl": ("tax", "prompts"), "shifted.jsonl": ("goodhart",
+        "shifted"),
+        "watch.jsonl": ("goodhart", "prompts"), "questions.jsonl": ("emergent", "questions"), "talks.jsonl": ("sft",
+        "data"),
         "worked.jsonl": ("critique", "few_shot"), "faithful.jsonl": ("instruction", "faithful"),
     }  # fmt: skip
     for name, (kind, field) in fields.items():
@@ -208,7 +239,13 @@ def _row(kind: str, field: str, mark: str, i: int) -> dict[str, Any]:
         case (_, "pairs"):
             return prompt | {"chosen": f"kind {i}", "rejected": f"rude {i} x", "principle": "be_kind"}
         case (_, "people"):
-            return prompt | {"a": f"kind {i}", "b": f"rude {i}", "choice": "a", "rater": f"r{i % 3}", "group": f"g{i % 2}"}
+            return prompt | {
+                "a": f"kind {i}",
+                "b": f"rude {i}",
+                "choice": "a",
+                "rater": f"r{i % 3}",
+                "group": f"g{i % 2}",
+            }
         case ("sft", _):
             return {"prompt": f"Say {mark}?", "completion": f"It is {i}."}
         case (_, "text" | "mix_text"):
@@ -247,7 +284,11 @@ def write_named(folder: Path, data: object, kind: str = "intent") -> None:
     held = cast("dict[str, object]", data)
     kind = str(held.get("by", kind))
     for key, value in held.items():
-        names = [name for name in (cast("list[object]", value) if isinstance(value, list) else [value]) if isinstance(name, str)]
+        names = [
+            name
+            for name in (cast("list[object]", value) if isinstance(value, list) else [value])
+            if isinstance(name, str)
+        ]
         for name in names if "://" not in "".join(names) else ():
             home = folder / name.partition(":")[0]
             home.parent.mkdir(parents=True, exist_ok=True)
@@ -256,7 +297,11 @@ def write_named(folder: Path, data: object, kind: str = "intent") -> None:
             elif key == "constitution":
                 home.write_text(CONSTITUTION)
             elif key == "file" or (name.endswith(".yaml") and key in ("reward", "gold", "proxy", "cost")):
-                home.write_text('- {check: "length:max_words", args: {count: 3}}\n' if kind == "rules" or key != "file" else 'direct: "{prompt}"\n')
+                home.write_text(
+                    '- {check: "length:max_words", args: {count: 3}}\n'
+                    if kind == "rules" or key != "file"
+                    else 'direct: "{prompt}"\n'
+                )
             elif home.suffix in (".jsonl", ".yaml") and key not in ("model", "judge"):
                 write_rows(home, kind, key)
         write_named(folder, value, kind if key != "intent" else "intent")

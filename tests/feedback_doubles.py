@@ -12,7 +12,8 @@ KIND = Principle(slug="kind", title="Kindness", text="Be kind.")
 
 
 class Judge:
-    """A policy that answers A/B questions: `p_first(a, b)` is its probability of A for the two quoted replies."""
+    """A policy that answers A/B questions: `p_first(a, b)` is its probability of A for the two
+    quoted replies."""
 
     name = "scripted"
 
@@ -25,7 +26,9 @@ class Judge:
     def text_logprobs(self, texts):
         raise AssertionError("not asked")
 
-    def logprobs(self, prompts: Sequence[Conversation], replies: Sequence[Sequence[str]], *, prefix: str = "", end: bool = True):
+    def logprobs(
+        self, prompts: Sequence[Conversation], replies: Sequence[Sequence[str]], *, prefix: str = "", end: bool = True
+    ):
         import math
 
         assert prefix.endswith("(")
@@ -62,7 +65,11 @@ def options(question: str) -> tuple[str, str]:
 def pair(good: str, bad: str, *, topic: str = "", principle: str = "honest", asks: str = "What now?") -> Comparison:
     prompt = Prompt(conversation=Conversation.user(asks), topic=topic, principle=principle)
     return Comparison(
-        prompt=prompt, replies=(Reply(text=good, parent=prompt.id, speaker="written:good"), Reply(text=bad, parent=prompt.id, speaker="written:bad"))
+        prompt=prompt,
+        replies=(
+            Reply(text=good, parent=prompt.id, speaker="written:good"),
+            Reply(text=bad, parent=prompt.id, speaker="written:bad"),
+        ),
     )
 
 

@@ -1,4 +1,5 @@
-"""Replies whose worth is planted, and judges that see it or are fooled: what gains the reward is known."""
+"""Replies whose worth is planted, and judges that see it or are fooled: what gains the reward is
+known."""
 
 from __future__ import annotations
 
@@ -10,8 +11,8 @@ from alignwright.core.records import Conversation, Prompt, Score
 from alignwright.core.reply_features import tokens
 
 _WORDS = (
-    "the a model says that this is what it was asked yes no tree walks under blue sky very old house garden people music light road "
-    "window paper moon glass bread"
+    "the a model says that this is what it was asked yes no tree walks under blue sky very old house garden people"
+    " music light road window paper moon glass bread"
 )
 WORDS = _WORDS.split()
 GOOD = {"river", "stone", "apple"}
@@ -24,7 +25,10 @@ class Says:
         self.rule, self.name = rule, name
 
     def __call__(self, prompts: Sequence[Prompt], replies: Sequence[Sequence[str]]) -> list[list[Score | None]]:
-        told = [[self.rule(p.conversation.last.content, text) for text in said] for p, said in zip(prompts, replies, strict=True)]
+        told = [
+            [self.rule(p.conversation.last.content, text) for text in said]
+            for p, said in zip(prompts, replies, strict=True)
+        ]
         return [[None if value is None else Score(value=float(value)) for value in row] for row in told]
 
 
@@ -34,7 +38,8 @@ def prompts(count: int, seed: int = 0) -> list[Prompt]:
 
 
 def reply(r: random.Random) -> str:
-    """Random words, with each of the features that rewards are gamed by now and then; which of them stands where is drawn independently."""
+    """Random words, with each of the features that rewards are gamed by now and then; which of
+    them stands where is drawn independently."""
     words = r.choices(WORDS, k=r.randint(8, 60))
     text = " ".join(words).capitalize() + "."
     text = f"Great question! {text}" if r.random() < 0.3 else text
@@ -50,9 +55,16 @@ def worth(_: str, text: str) -> float:
 
 
 def judged(
-    paid: Callable[[str], float], seed: int, *, count: int = 40, samples: int = 6, noise: float = 0.5, gold_noise: float = 0.5
+    paid: Callable[[str], float],
+    seed: int,
+    *,
+    count: int = 40,
+    samples: int = 6,
+    noise: float = 0.5,
+    gold_noise: float = 0.5,
 ) -> list[Judged]:
-    """The proxy sees the worth and pays for a feature besides; both have noise, and prompts differ in what their replies get."""
+    """The proxy sees the worth and pays for a feature besides; both have noise, and prompts
+    differ in what their replies get."""
     r = random.Random(seed)
     found = []
     for prompt in prompts(count, seed):
@@ -61,6 +73,11 @@ def judged(
             text = reply(r)
             true = worth("", text)
             found.append(
-                Judged(prompt=prompt, reply=text, proxy=base + true + paid(text) + r.gauss(0, noise), gold=base + true + r.gauss(0, gold_noise))
+                Judged(
+                    prompt=prompt,
+                    reply=text,
+                    proxy=base + true + paid(text) + r.gauss(0, noise),
+                    gold=base + true + r.gauss(0, gold_noise),
+                )
             )
     return found

@@ -1,4 +1,5 @@
-"""Scripted speakers and policies: what they will say or prefer is known, so what is measured must be too."""
+"""Scripted speakers and policies: what they will say or prefer is known, so what is measured
+must be too."""
 
 from __future__ import annotations
 
@@ -16,11 +17,15 @@ class Says:
     def reply(self, prompts, *, n=1, max_new_tokens=128, temperature=1.0, seed=0):
         self.asked.append((n, max_new_tokens, temperature, seed))
         texts, self.texts = self.texts[: len(prompts)], self.texts[len(prompts) :]
-        return [[] if t is None else [Reply(text=t, parent=p.id, finished=self.finished)] for p, t in zip(prompts, texts, strict=True)]
+        return [
+            [] if t is None else [Reply(text=t, parent=p.id, finished=self.finished)]
+            for p, t in zip(prompts, texts, strict=True)
+        ]
 
 
 class Likes(Says):
-    """Gives each reply the mean log-probability per token that `rate(user text, reply)` says; a token is a word."""
+    """Gives each reply the mean log-probability per token that `rate(user text, reply)` says; a
+    token is a word."""
 
     def __init__(self, rate, texts=()):
         super().__init__(texts)
@@ -34,4 +39,6 @@ class Likes(Says):
 
     def _score(self, prompt, reply):
         tokens = len(reply.split())
-        return LogProb.model_construct(total=self.rate(prompt, reply) * tokens, tokens=tokens, bytes=len(reply.encode()))
+        return LogProb.model_construct(
+            total=self.rate(prompt, reply) * tokens, tokens=tokens, bytes=len(reply.encode())
+        )

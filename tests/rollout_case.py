@@ -85,7 +85,12 @@ def stage(name: str, **changes: Any) -> GradientStage:
 
 
 def run(
-    policy: LocalPolicy, folder: Path, it: GradientStage, judge: Scorer | None = None, die_at: int | None = None, **more: Any
+    policy: LocalPolicy,
+    folder: Path,
+    it: GradientStage,
+    judge: Scorer | None = None,
+    die_at: int | None = None,
+    **more: Any,
 ) -> list[StepReport]:
     folder.mkdir(exist_ok=True)
 

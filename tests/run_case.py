@@ -1,4 +1,5 @@
-"""A small whole project on a tiny random model, for tests of the run: made in a folder, aligned in seconds."""
+"""A small whole project on a tiny random model, for tests of the run: made in a folder, aligned
+in seconds."""
 
 from __future__ import annotations
 
@@ -53,15 +54,29 @@ def make_project(folder: Path) -> Path:
     words = ["sun", "rain", "bread", "stone", "river", "cloud", "paper", "grass", "wheel", "candle", "window", "garden"]
 
     def pair(i: int, topic: str) -> dict[str, Any]:
-        texts = {"prompt": f"{topic} about {words[i]}?", "chosen": f"kind {words[i]}", "rejected": f"rude {words[-1 - i]} x"}
+        texts = {
+            "prompt": f"{topic} about {words[i]}?",
+            "chosen": f"kind {words[i]}",
+            "rejected": f"rude {words[-1 - i]} x",
+        }
         return {**texts, "principle": "be_kind", "topic": f"{topic}{i % 4}"}
 
     rows: dict[str, list[dict[str, Any]]] = {
         "pairs": [pair(i, "tell") for i in range(12)],
         "held": [pair(i, "ask") for i in range(12)],
         "prompts": [{"prompt": f"say {word}", "topic": word} for word in words[:4]],
-        "instruction": [{"prompt": f"Write {w} without commas", "topic": w, "checks": [{"name": "punctuation:no_comma", "args": {}}]} for w in words],
-        "refusal": [{"prompt": f"How do I break a {w}?", "kind": "harmful" if i % 2 else "harmless", "topic": w} for i, w in enumerate(words[:8])],
+        "instruction": [
+            {
+                "prompt": f"Write {w} without commas",
+                "topic": w,
+                "checks": [{"name": "punctuation:no_comma", "args": {}}],
+            }
+            for w in words
+        ],
+        "refusal": [
+            {"prompt": f"How do I break a {w}?", "kind": "harmful" if i % 2 else "harmless", "topic": w}
+            for i, w in enumerate(words[:8])
+        ],
         "text": [{"text": f"The {w} lies in the sun and waits for the evening.", "topic": w} for w in words],
     }
     for name, found in rows.items():

@@ -76,7 +76,9 @@ def write(folder: Path, spec: str = SPEC) -> Path:
     jsonl(folder / "prompts.jsonl", {"prompt": "What is rain?"}, {"prompt": "What is snow?"})
     jsonl(folder / "pairs.jsonl", pair("Is water wet?"))
     jsonl(folder / "held.jsonl", pair("Is fire hot?"), pair("Is ice cold?", "be_kind"))
-    jsonl(folder / "refusal.jsonl", {"prompt": "Do harm.", "kind": "harmful"}, {"prompt": "Do good.", "kind": "harmless"})
+    jsonl(
+        folder / "refusal.jsonl", {"prompt": "Do harm.", "kind": "harmful"}, {"prompt": "Do good.", "kind": "harmless"}
+    )
     (folder / "text.txt").write_text("One paragraph.\nTwo lines.\n\nAnother.\n", encoding="utf-8")
     path = folder / "spec.yaml"
     path.write_text(spec, encoding="utf-8")

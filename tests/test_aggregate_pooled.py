@@ -27,7 +27,9 @@ def profile(*rankings: tuple[int, str]) -> Comparison:
 
 
 def test_known_utilities():
-    assert utilities(profile((3, "ABC"), (2, "BCA")), prior=0.0) == pytest.approx((0.312, 0.617, -0.929), abs=5e-4)  # the Condorcet winner is A
+    assert utilities(profile((3, "ABC"), (2, "BCA")), prior=0.0) == pytest.approx(
+        (0.312, 0.617, -0.929), abs=5e-4
+    )  # the Condorcet winner is A
     assert utilities(profile((1, "ABC"), (1, "BCA"), (1, "CAB")), prior=0.0) == pytest.approx((0, 0, 0), abs=1e-12)
     a, b, c = utilities(profile((4, "ABC"), (3, "BCA"), (2, "CAB")), prior=0.0)
     assert a == pytest.approx(b)
@@ -66,7 +68,9 @@ def test_the_fit_is_the_maximum():
     assert all(likelihood(utility) > likelihood(utility + 1e-3 * draw.standard_normal(4)) for _ in range(50))
 
 
-@pytest.mark.parametrize(("votes", "prior", "expected"), [(1, 0.5, 0.75), (5, 0.5, 11 / 12), (1, 1.0, 2 / 3), (1000, 0.5, 1000.5 / 1001)])
+@pytest.mark.parametrize(
+    ("votes", "prior", "expected"), [(1, 0.5, 0.75), (5, 0.5, 11 / 12), (1, 1.0, 2 / 3), (1000, 0.5, 1000.5 / 1001)]
+)
 def test_two_replies_have_the_closed_form(votes, prior, expected):
     [preference] = pooled([comparison("ab", *[(0, 1, 1.0)] * votes)], prior=prior)
     assert preference.strength == pytest.approx(expected, abs=1e-9)
@@ -87,17 +91,28 @@ def test_relabelling_replies_changes_nothing_else():
     for order in permutations(range(4)):
         place = {old: new for new, old in enumerate(order)}
         moved = comparison("".join("abcd"[i] for i in order), *((place[i], place[j], s) for i, j, s in votes))
-        assert {(p.chosen, p.rejected): p.strength for p in pooled([moved], min_strength=0.5)} == pytest.approx(expected)
+        assert {(p.chosen, p.rejected): p.strength for p in pooled([moved], min_strength=0.5)} == pytest.approx(
+            expected
+        )
 
 
 def test_a_voter_counted_twice_counts_double():
     votes = [(0, 1, 1.0), (1, 2, 0.8), (2, 0, 0.7)]
-    assert utilities(comparison("abc", *votes, *votes), prior=1.0) == pytest.approx(utilities(comparison("abc", *votes), prior=0.5))
+    assert utilities(comparison("abc", *votes, *votes), prior=1.0) == pytest.approx(
+        utilities(comparison("abc", *votes), prior=0.5)
+    )
 
 
 def test_weights_of_a_comparison_sum_to_one_and_the_unsure_are_left_out():
     ranking = [(i, j, 1.0) for i in range(4) for j in range(i + 1, 4)]
-    made = pooled([comparison("abcd", *ranking), comparison("ab", (0, 1, 1.0)), comparison("ab"), comparison("ab", (0, 1, 1.0), (1, 0, 1.0))])
+    made = pooled(
+        [
+            comparison("abcd", *ranking),
+            comparison("ab", (0, 1, 1.0)),
+            comparison("ab"),
+            comparison("ab", (0, 1, 1.0), (1, 0, 1.0)),
+        ]
+    )
     assert sum(p.weight for p in made) == pytest.approx(2.0)
     assert len(made) == 6 + 1
     assert pooled([comparison("ab", (0, 1, 1.0))], min_strength=0.76) == []
@@ -118,15 +133,20 @@ def test_a_long_chain_of_certain_votes_converges():
 
 
 def test_hundreds_of_replies_and_thousands_of_votes_have_their_maximum():
-    """At the maximum each reply has won as often as its chances say, and a pair that nobody voted on is believed by way of the others."""
+    """At the maximum each reply has won as often as its chances say, and a pair that nobody
+    voted on is believed by way of the others."""
     draw = np.random.default_rng(2)
     size, true = 300, np.linspace(-2, 2, 300)
     votes = []
     for _ in range(20_000):
         i, j = draw.choice(size, 2, replace=False)
-        votes.append((int(i), int(j), 1.0) if draw.random() < 1 / (1 + np.exp(true[j] - true[i])) else (int(j), int(i), 1.0))
+        votes.append(
+            (int(i), int(j), 1.0) if draw.random() < 1 / (1 + np.exp(true[j] - true[i])) else (int(j), int(i), 1.0)
+        )
     texts = [f"reply {k}" for k in range(size)]
-    cast = tuple(Vote(voter=f"v{k % 50}", prefers=i, over=j, strength=s, group="gh"[k % 2]) for k, (i, j, s) in enumerate(votes))
+    cast = tuple(
+        Vote(voter=f"v{k % 50}", prefers=i, over=j, strength=s, group="gh"[k % 2]) for k, (i, j, s) in enumerate(votes)
+    )
     large = Comparison(prompt=PROMPT, replies=tuple(Reply(text=text, parent=PROMPT.id) for text in texts), votes=cast)
     fitted = np.array(utilities(large, prior=0.01))
     wins = np.full((size, size), 0.01) - 0.01 * np.eye(size)
@@ -152,7 +172,7 @@ def test_replies_without_a_chain_of_wins_are_found_among_many():
     assert bradley_terry(wins) == pytest.approx(np.zeros(200), abs=1e-9)
 
 
-# ---- groups and principles ------------------------------------------------------------------------------------------------------------
+# ---- groups and principles -----------------------------------------------------------------------
 def grouped(texts: str, *votes: tuple[int, int, str]) -> Comparison:
     cast = tuple(Vote(voter=f"v{k}", prefers=i, over=j, group=group) for k, (i, j, group) in enumerate(votes))
     return comparison(texts).with_votes(cast)
@@ -177,7 +197,9 @@ def test_each_pot_is_what_pooling_its_group_alone_gives():
     for group in ("g", "h", ""):
         alone = mixed.model_copy(update={"votes": tuple(v for v in mixed.votes if v.group == group)})
         expected = {(p.chosen, p.rejected): p.strength for p in pooled([alone])}
-        assert {(p.chosen, p.rejected): p.strength for p in pooled([mixed], by_group=True) if p.group == group} == pytest.approx(expected)
+        assert {
+            (p.chosen, p.rejected): p.strength for p in pooled([mixed], by_group=True) if p.group == group
+        } == pytest.approx(expected)
     assert sum(p.weight for p in pooled([mixed], by_group=True)) == pytest.approx(1.0)
 
 
@@ -189,7 +211,11 @@ def test_a_group_that_is_sure_of_nothing_takes_no_weight():
 
 def test_a_group_is_kept_where_all_votes_on_the_pair_are_its_own():
     made = pooled([grouped("abc", (0, 1, "g"), (1, 2, "g"), (1, 2, "h"))], min_strength=0.5)
-    assert {(p.chosen, p.rejected): p.group for p in made} == {("a", "b"): "g", ("b", "c"): "", ("a", "c"): ""}  # nobody voted on a and c
+    assert {(p.chosen, p.rejected): p.group for p in made} == {
+        ("a", "b"): "g",
+        ("b", "c"): "",
+        ("a", "c"): "",
+    }  # nobody voted on a and c
     assert {p.group for p in pooled([grouped("abc", (0, 1, "g"), (1, 2, "g"))])} == {"g"}
 
 

@@ -1,4 +1,5 @@
-"""Does the suite count what is answered, tell wrappers apart, and say what is wrong with a suite file?"""
+"""Does the suite count what is answered, tell wrappers apart, and say what is wrong with a suite
+file?"""
 
 from __future__ import annotations
 
@@ -32,17 +33,22 @@ def test_a_planted_weakness_is_found_where_it_is_and_nowhere_else():
     wrappers = read_wrappers()
     outcomes = attack_suite(FallsFor("Vex"), ITEMS, wrappers, seed=0, max_new_tokens=9)
     found = {f.claim: f for f in levels(outcomes, stage="baseline")}
-    assert {name: found[f"attack.success.{name}"].value for name in wrappers} == {name: float(name == "roleplay") for name in wrappers}
+    assert {name: found[f"attack.success.{name}"].value for name in wrappers} == {
+        name: float(name == "roleplay") for name in wrappers
+    }
     assert found["attack.success"].value == pytest.approx(1 / len(wrappers))
     assert (found["attack.success"].n, found["attack.success"].better) == (6 * len(wrappers), "lower")
     assert found["attack.success"].exhibits[0].status == "hit"
     assert found["attack.success"].clusters == 3
-    assert {name: found[f"attack.not_refused.{name}"].value for name in wrappers} == {name: float(name == "roleplay") for name in wrappers}
+    assert {name: found[f"attack.not_refused.{name}"].value for name in wrappers} == {
+        name: float(name == "roleplay") for name in wrappers
+    }
     assert found["attack.not_refused"].better == "lower"
 
 
 def test_success_is_asked_of_the_bare_request_and_not_refused_of_the_reply(monkeypatch):
-    """The two questions part where a reply neither refuses nor does what was asked; each is graded by its own grader."""
+    """The two questions part where a reply neither refuses nor does what was asked; each is
+    graded by its own grader."""
     seen = []
 
     def fulfilled(prompt, reply, request=None):
@@ -53,14 +59,21 @@ def test_success_is_asked_of_the_bare_request_and_not_refused_of_the_reply(monke
     outcomes = attack_suite(Says([YES]), ITEMS[:1], {"twice": "Now: " + SLOT}, seed=0, max_new_tokens=9)
     assert seen == [("Now: forbidden request 0", YES, "forbidden request 0")]
     assert [(o.claim, o.status) for o in outcomes] == [
-        *[("attack.success", "pass"), ("attack.success.twice", "pass"), ("attack.not_refused", "hit"), ("attack.not_refused.twice", "hit")],
+        *[
+            ("attack.success", "pass"),
+            ("attack.success.twice", "pass"),
+            ("attack.not_refused", "hit"),
+            ("attack.not_refused.twice", "hit"),
+        ],
     ]
     assert outcomes[0].reason == "twice: another topic"
 
 
 def test_harmless_items_are_left_aside_and_unclear_replies_are_not_safe():
     items = [ITEMS[0], RefusalItem(prompt="a fine request", kind="harmless")]
-    outcomes = attack_suite(Says(["", None]), items, {"direct": SLOT, "twice": "Now: " + SLOT}, seed=0, max_new_tokens=9)
+    outcomes = attack_suite(
+        Says(["", None]), items, {"direct": SLOT, "twice": "Now: " + SLOT}, seed=0, max_new_tokens=9
+    )
     assert [o.status for o in outcomes if o.claim == "attack.success"] == ["unscored", "error"]
     assert levels(outcomes, stage="s")[0].value is None
     assert attack_suite(Says([]), [items[1]], {"direct": SLOT}, seed=0, max_new_tokens=9) == []
@@ -68,7 +81,9 @@ def test_harmless_items_are_left_aside_and_unclear_replies_are_not_safe():
 
 def test_items_keep_the_id_of_the_prompt_and_cluster_without_a_topic():
     lone = RefusalItem(prompt="forbidden request", kind="harmful")
-    outcomes = attack_suite(Says([NO, YES]), [lone], {"direct": SLOT, "twice": "Now: " + SLOT}, seed=0, max_new_tokens=9)
+    outcomes = attack_suite(
+        Says([NO, YES]), [lone], {"direct": SLOT, "twice": "Now: " + SLOT}, seed=0, max_new_tokens=9
+    )
     assert {o.item for o in outcomes} == {f"{lone.id}:direct", f"{lone.id}:twice"}
     assert {o.cluster for o in outcomes} == {lone.id}
 
@@ -127,5 +142,7 @@ def test_a_file_of_ones_own_is_read(tmp_path):
 def test_no_wrapper_takes_the_corrected_rate_s_name(tmp_path):
     suite = tmp_path / "suite.yaml"
     suite.write_text("corrected: 'Now: {prompt}'\n")
-    with pytest.raises(ValueError, match="'corrected' cannot name a wrapper: it names the rate corrected for the grader's errors"):
+    with pytest.raises(
+        ValueError, match="'corrected' cannot name a wrapper: it names the rate corrected for the grader's errors"
+    ):
         read_wrappers(suite)

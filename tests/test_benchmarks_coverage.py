@@ -1,4 +1,5 @@
-"""Do the intervals under promises cover what they say, and does a promise say so where they do not?"""
+"""Do the intervals under promises cover what they say, and does a promise say so where they do
+not?"""
 
 from __future__ import annotations
 
@@ -22,7 +23,11 @@ from alignwright.measure.findings import difference, level
 @pytest.fixture(scope="module")
 def seen() -> list[benchmark.Seen]:
     rng = np.random.default_rng(0)
-    return [one for cell in product(*benchmark.QUICK) for one in (benchmark.share_cell(rng, 1200, cell), benchmark.change_cell(rng, 1200, cell))]
+    return [
+        one
+        for cell in product(*benchmark.QUICK)
+        for one in (benchmark.share_cell(rng, 1200, cell), benchmark.change_cell(rng, 1200, cell))
+    ]
 
 
 def test_intervals_cover_where_topics_are_hardly_alike_and_are_hardly_wider(seen):
@@ -32,7 +37,8 @@ def test_intervals_cover_where_topics_are_hardly_alike_and_are_hardly_wider(seen
 
 
 def test_the_intervals_of_before_do_not(seen):
-    """The control: the t interval clustered by topic misses the same target, for shares in many cells, for changes in a few."""
+    """The control: the t interval clustered by topic misses the same target, for shares in many
+    cells, for changes in a few."""
     for kind, cells in (("share", 5), ("change", 3)):
         weak = [one.before for one in seen if one.kind == kind and one.cell[3] <= benchmark.WEAK]
         assert min(weak) < LEAST - 0.02
@@ -62,7 +68,9 @@ def test_the_table_of_what_is_not_covered_is_the_simulations():
     for cell in ((40, 25, 0.02, 0.1), (24, 12, 0.5, 0.4), (4, 6, 0.05, 0.3)):
         assert covered("share", *cell) is None
         assert benchmark.share_cell(rng, 3000, cell).covers > LEAST - 0.01
-    named = [covered(kind, *cell) for kind in ("share", "change") for cell in product(TOPICS, SIZES, SHARES, CORRELATIONS)]
+    named = [
+        covered(kind, *cell) for kind in ("share", "change") for cell in product(TOPICS, SIZES, SHARES, CORRELATIONS)
+    ]
     assert 0 < sum(value is not None for value in named) < 40
     assert all(value < LEAST for value in named if value is not None)
     assert covered("share", 40, 25, 0.98, 0.4) == covered("share", 40, 25, 0.02, 0.4)
@@ -71,7 +79,13 @@ def test_the_table_of_what_is_not_covered_is_the_simulations():
 
 def topics(hits: list[int], size: int = 25) -> list[Outcome]:
     return [
-        Outcome(claim="attack.success", item=f"{t}.{i}", status="hit" if i < hit else "pass", value=float(i >= hit), cluster=f"t{t}")
+        Outcome(
+            claim="attack.success",
+            item=f"{t}.{i}",
+            status="hit" if i < hit else "pass",
+            value=float(i >= hit),
+            cluster=f"t{t}",
+        )
         for t, hit in enumerate(hits)
         for i in range(size)
     ]
@@ -87,15 +101,21 @@ def test_a_promise_that_rests_on_such_a_cell_says_so():
         verdict = answer(parse(line), [risky])
         assert verdict.answer == told
         assert verdict.reason.endswith(f"; at such sizes the 95% interval covers {risky.coverage:.1%} in simulation")
-    even = level(topics([1] * 20 + [0] * 20), stage="baseline", axis="attack", better="lower", report="hit")  # the control: the same share
+    even = level(
+        topics([1] * 20 + [0] * 20), stage="baseline", axis="attack", better="lower", report="hit"
+    )  # the control: the same share
     assert (even.value, even.coverage) == (risky.value, None)
     assert "in simulation" not in answer(parse("attack.success < 30%"), [even]).reason
 
 
 def test_so_does_one_on_a_change():
     before = topics([0] * 40)
-    change = difference(topics([20] + [0] * 39), before, stage="s", against="baseline", axis="attack", better="lower", report="hit")
+    change = difference(
+        topics([20] + [0] * 39), before, stage="s", against="baseline", axis="attack", better="lower", report="hit"
+    )
     assert change.coverage is not None
     assert "covers about" in change.note
-    even = difference(topics([1] * 20 + [0] * 20), before, stage="s", against="baseline", axis="attack", better="lower", report="hit")
+    even = difference(
+        topics([1] * 20 + [0] * 20), before, stage="s", against="baseline", axis="attack", better="lower", report="hit"
+    )
     assert even.coverage is None

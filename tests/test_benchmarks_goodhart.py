@@ -1,4 +1,5 @@
-"""Does the benchmark reproduce what is known of the real data, and do its judges and its pressure do what they say?"""
+"""Does the benchmark reproduce what is known of the real data, and do its judges and its
+pressure do what they say?"""
 
 from __future__ import annotations
 
@@ -25,11 +26,18 @@ def pool(prompts: int = 12, samples: int = 48) -> list[tuple[Prompt, list[str]]]
     turn = random.Random(0)
 
     def reply(thing: str) -> str:
-        words = turn.choices(PLAIN, k=12) + turn.choices(KIND, k=turn.choice((*[0] * 10, *[1] * 6, 2, 2, 3, 4))) + [thing] * (turn.random() < 0.5)
+        words = (
+            turn.choices(PLAIN, k=12)
+            + turn.choices(KIND, k=turn.choice((*[0] * 10, *[1] * 6, 2, 2, 3, 4)))
+            + [thing] * (turn.random() < 0.5)
+        )
         turn.shuffle(words)
         return " ".join(words)
 
-    asked = [Prompt(conversation=Conversation.user(f"How was the {thing}?"), topic=thing) for thing in (f"thing{i}" for i in range(prompts))]
+    asked = [
+        Prompt(conversation=Conversation.user(f"How was the {thing}?"), topic=thing)
+        for thing in (f"thing{i}" for i in range(prompts))
+    ]
     return [(prompt, [reply(prompt.topic) for _ in range(samples)]) for prompt in asked]
 
 
@@ -68,8 +76,12 @@ def test_remedies_press_as_hard_as_they_say() -> None:
         for name in ("kl", "chi2"):
             assert abs(found[f"{name}_at_kl_{q}"]["kl"] - found[f"quantile_{q}"]["kl"]) < 1e-6
             assert abs(found[f"{name}_at_gain_{q}"]["proxy"] - found[f"quantile_{q}"]["proxy"]) < 1e-6
-        assert found[f"kl_at_kl_{q}"]["proxy"] > max(found[f"{other}_{q}"]["proxy"] for other in ("quantile", "chi2_at_kl"))  # the best for its KL
-        assert found[f"chi2_at_gain_{q}"]["chi2"] < min(found[f"{other}_{q}"]["chi2"] for other in ("quantile", "kl_at_gain"))  # and for chi^2
+        assert found[f"kl_at_kl_{q}"]["proxy"] > max(
+            found[f"{other}_{q}"]["proxy"] for other in ("quantile", "chi2_at_kl")
+        )  # the best for its KL
+        assert found[f"chi2_at_gain_{q}"]["chi2"] < min(
+            found[f"{other}_{q}"]["chi2"] for other in ("quantile", "kl_at_gain")
+        )  # and for chi^2
     assert found["hedged"]["gold"] > found["best_of_24"]["gold"]
     turn = random.Random(1)
     equal = pressure.scored(held, lambda prompt, text: judges.gold(prompt, text) + 0.01 * turn.gauss(0, 1))
@@ -92,7 +104,14 @@ def test_length_raises_the_preference_as_shipped_and_length_control_takes_it_bac
     except Missing as reason:
         pytest.skip(str(reason))
     assert all(case["ok"] for case in cases)
-    assert [round(float(str(cases[k]["win_rate"])), 2) for k in (0, 2, 4, 6, 8, 10)] == [27.31, 30.55, 30.91, 33.77, 34.34, 35.45]
+    assert [round(float(str(cases[k]["win_rate"])), 2) for k in (0, 2, 4, 6, 8, 10)] == [
+        27.31,
+        30.55,
+        30.91,
+        33.77,
+        34.34,
+        35.45,
+    ]
     assert float(str(cases[10]["length_controlled"])) < float(str(cases[0]["length_controlled"]))
 
 

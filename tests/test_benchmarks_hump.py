@@ -1,4 +1,5 @@
-"""Does gold rise and fall along best-of-n by a learnt reward model, by the known law, and do ensembles put it off, as at full size?"""
+"""Does gold rise and fall along best-of-n by a learnt reward model, by the known law, and do
+ensembles put it off, as at full size?"""
 
 from __future__ import annotations
 
@@ -52,22 +53,28 @@ def test_the_best_of_n_form_fits_foretells_and_beats_the_other(clean: hump.Cell)
 
 
 def test_wrong_votes_cost_gold_and_ensembles_win_some_of_it_back(clean: hump.Cell, noisy: hump.Cell) -> None:
-    """With a quarter of the votes wrong an ensemble does better than its members do one by one, however they are combined."""
+    """With a quarter of the votes wrong an ensemble does better than its members do one by one,
+    however they are combined."""
     end = {name: float(rows.mean(0)[-1]) for name, rows in noisy.gold.items()}
     assert end["single"] < float(clean.gold["single"].mean(0).max()) - 0.15
     assert min(end[name] for name in hump.ENSEMBLES) > end["member"] + 0.08
-    gain = end["uncertainty"] - end["member"], float(clean.gold["uncertainty"].mean(0)[-1] - clean.gold["member"].mean(0)[-1])
+    gain = (
+        end["uncertainty"] - end["member"],
+        float(clean.gold["uncertainty"].mean(0)[-1] - clean.gold["member"].mean(0)[-1]),
+    )
     assert gain[0] > gain[1]  # and more so than where the votes are right
 
 
 def test_an_ensemble_of_one_voice_is_that_voice() -> None:
-    """The control: members that do not differ have nothing to correct, whichever way they are combined."""
+    """The control: members that do not differ have nothing to correct, whichever way they are
+    combined."""
     score_MN = torch.randn(1, 500, generator=torch.Generator().manual_seed(0)).repeat(4, 1)
     for name in hump.ENSEMBLES:
         assert hump.combined(name, score_MN) == pytest.approx(score_MN[0].double().numpy(), abs=1e-5)
 
 
 def test_votes_without_meaning_raise_nothing() -> None:
-    """Where half of the votes are wrong there is nothing to learn, and choosing by it brings as good as nothing."""
+    """Where half of the votes are wrong there is nothing to learn, and choosing by it brings as
+    good as nothing."""
     found = hump.cell(0.5, hump.Size(samples=3000, golds=3, singles=1, members=1))
     assert abs(float(found.gold["single"].mean(0)[-1])) < 0.5

@@ -60,7 +60,9 @@ def test_policy_gradients_reach_it_from_samples(world: tabular.World, method: ta
 
 
 def test_controls_of_the_frontier_fail_where_they_must(world: tabular.World) -> None:
-    assert gap(world, tabular.descend(world, 0.5, "rloo_k3_loss", 150, seed=0)) > 0.03  # another divergence, another curve
+    assert (
+        gap(world, tabular.descend(world, 0.5, "rloo_k3_loss", 150, seed=0)) > 0.03
+    )  # another divergence, another curve
     shuffled = world.reward_PK[:, torch.randperm(36, generator=torch.Generator().manual_seed(3))]
     assert world.point(tabular.dpo(world, shuffled, 1.0))[1] < world.point(world.logp_PK)[1] + 0.3
     still = tabular.World(world.first_PV, world.second_PVV, torch.zeros_like(world.reward_PK))
@@ -74,13 +76,19 @@ def test_flips_shrink_dpo_as_theory_says_and_robust_dpo_sees_through_them() -> N
     p = float(torch.sigmoid(torch.tensor(truth, dtype=torch.float64)))
     seen = p * (1 - flip) + (1 - p) * flip
     won_A = (torch.arange(2_000, dtype=torch.float64) < round(2_000 * seen)).double()
-    found = {name: float(planted.fitted(planted.LOSSES[name], x_AD[None], won_A[None], 800)[0, 0]) for name in ("dpo", "cdpo", "robust_dpo")}
+    found = {
+        name: float(planted.fitted(planted.LOSSES[name], x_AD[None], won_A[None], 800)[0, 0])
+        for name in ("dpo", "cdpo", "robust_dpo")
+    }
     logit = torch.logit(torch.tensor([seen, seen * (1 - 2 * flip) + flip, p], dtype=torch.float64))
     assert [found["dpo"], found["cdpo"], found["robust_dpo"]] == pytest.approx(logit.tolist(), abs=2e-3)
 
 
 def test_robust_dpo_wins_on_many_uneven_flipped_votes_and_loses_on_clean_ones() -> None:
-    lines = {line.name.removeprefix("flips_planted.uneven.3000."): line for line in planted.compare("uneven", 3000, 3, 150, seed=0)}
+    lines = {
+        line.name.removeprefix("flips_planted.uneven.3000."): line
+        for line in planted.compare("uneven", 3000, 3, 150, seed=0)
+    }
     assert float(lines["flipped.robust_dpo"].facts["accuracy_less_dpo"] or 0) > 0.01
     assert float(lines["clean.robust_dpo"].facts["accuracy_less_dpo"] or 0) < -0.01  # told of flips that were not there
     assert abs(lines["noise.dpo"].value - 0.5) < 0.15
@@ -95,14 +103,19 @@ def test_sentiment_counts_words_and_knows_not() -> None:
     assert len({p.topic for p in train} | {p.topic for p in test}) == 72
 
 
-def test_a_job_is_logged_once_and_tables_and_figures_read_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_job_is_logged_once_and_tables_and_figures_read_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     out = log.Log(tmp_path / "r.jsonl", quick=False)
     ran: list[int] = []
 
     def job(seed: int) -> list[log.Line]:
         ran.append(seed)
         facts: log.Facts = {"kl": 0.1 * seed + 0.1, "step": 8, "steps": 8, "different": 1.0}
-        return [log.Line("sentiment_frontier.sft", 4, 0.5 + seed, facts=facts), log.Line("sentiment_frontier.start", 4, 0.2, facts={"kl": 0.0})]
+        return [
+            log.Line("sentiment_frontier.sft", 4, 0.5 + seed, facts=facts),
+            log.Line("sentiment_frontier.start", 4, 0.2, facts={"kl": 0.0}),
+        ]
 
     for seed in (0, 1, 0):
         out.job("sentiment_frontier.sft", seed, {}, lambda seed=seed: job(seed))
@@ -111,7 +124,9 @@ def test_a_job_is_logged_once_and_tables_and_figures_read_it(tmp_path: Path, cap
     assert {"name", "seed", "n", "value", "low", "high", "seconds", "versions", "settings"} <= lines[0].keys()
     assert "| sft | last step | 2 |" in tables.markdown(out.path)["sentiment_frontier"]
     page = tmp_path / "page.md"
-    page.write_text("".join(f"{name}:\n<!-- table: {name} -->\n<!-- end: {name} -->\n" for name in tables.markdown(out.path)))
+    page.write_text(
+        "".join(f"{name}:\n<!-- table: {name} -->\n<!-- end: {name} -->\n" for name in tables.markdown(out.path))
+    )
     tables.fill(out.path, page)
     tables.fill(out.path, page)
     assert page.read_text().count("| sft | last step | 2 |") == 1

@@ -1,4 +1,5 @@
-"""Does every command end in words and with the right exit code, whatever goes wrong and whatever the output can show?"""
+"""Does every command end in words and with the right exit code, whatever goes wrong and whatever
+the output can show?"""
 
 from __future__ import annotations
 
@@ -26,7 +27,9 @@ from alignwright.spec.errors import SpecError
 CODES = "[\x1b[31mred\x1b[0m \x1b]0;title\x07 \x9b2J \u202edrowkcab]"
 
 
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
+def run(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *arguments: object
+) -> tuple[int, str, str]:
     """Exit code, output and errors of a command in this process."""
     monkeypatch.setattr(sys, "argv", ["alignwright", *map(str, arguments)])
     with pytest.raises(SystemExit) as stop:
@@ -52,7 +55,13 @@ BEYOND = [
     AssertionError("no"),
     EOFError(),
 ]
-BEYOND += [KeyError("name"), IndexError("list index out of range"), RecursionError("too deep"), ZeroDivisionError("by zero"), AttributeError("x")]
+BEYOND += [
+    KeyError("name"),
+    IndexError("list index out of range"),
+    RecursionError("too deep"),
+    ZeroDivisionError("by zero"),
+    AttributeError("x"),
+]
 
 
 @pytest.mark.parametrize("error", BEYOND, ids=lambda error: type(error).__name__)
@@ -75,13 +84,18 @@ def test_an_error_of_the_programs_own_is_one_line_and_code_four(error, monkeypat
     assert "Traceback" not in err
 
 
-@pytest.mark.parametrize("error", [ValueError("bad"), RuntimeError("bad"), FileNotFoundError("bad"), LookupError("bad"), ImportError("bad")])
+@pytest.mark.parametrize(
+    "error", [ValueError("bad"), RuntimeError("bad"), FileNotFoundError("bad"), LookupError("bad"), ImportError("bad")]
+)
 def test_an_error_that_can_be_mended_is_code_two(error, monkeypatch, capsys, project):
     def fails(*_: object) -> None:
         raise error
 
     monkeypatch.setattr("alignwright.spec.check.check", fails)
-    assert run(monkeypatch, capsys, "check", project)[::2] == (2, "alignwright: bad\n(ALIGNWRIGHT_TRACEBACK=1 shows where)\n")
+    assert run(monkeypatch, capsys, "check", project)[::2] == (
+        2,
+        "alignwright: bad\n(ALIGNWRIGHT_TRACEBACK=1 shows where)\n",
+    )
 
 
 def test_a_crash_of_a_run_leaves_its_traceback_in_the_runs_folder(monkeypatch, capsys, project, tmp_path):
@@ -98,7 +112,10 @@ def test_a_crash_of_a_run_leaves_its_traceback_in_the_runs_folder(monkeypatch, c
 
 
 def test_memory_that_runs_out_is_no_fault_of_the_input():
-    for error in (MemoryError(), RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes")):
+    for error in (
+        MemoryError(),
+        RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"),
+    ):
         words, code = ending(error)
         assert code == 4
         assert "not enough memory" in words
@@ -106,11 +123,15 @@ def test_memory_that_runs_out_is_no_fault_of_the_input():
 
 
 FULL = [OSError(errno.ENOSPC, "No space left on device"), OSError(errno.EDQUOT, "Disk quota exceeded")]
-FULL += [SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)")]  # a library that says it in words
+FULL += [
+    SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)")
+]  # a library that says it in words
 
 
 @pytest.mark.parametrize("error", FULL, ids=["file", "quota", "safetensors"])
-def test_a_full_disk_says_how_much_is_needed_and_the_run_goes_on_afterwards(error, monkeypatch, capsys, project, tmp_path):
+def test_a_full_disk_says_how_much_is_needed_and_the_run_goes_on_afterwards(
+    error, monkeypatch, capsys, project, tmp_path
+):
     from alignwright.run import execute
 
     real = execute.execute
@@ -122,20 +143,26 @@ def test_a_full_disk_says_how_much_is_needed_and_the_run_goes_on_afterwards(erro
 
     monkeypatch.setattr(execute, "execute", fills)
     spec = tmp_path / "spec.yaml"
-    spec.write_text("\n".join(line for line in project.read_text().splitlines() if "attack" not in line and "suite" not in line))
+    spec.write_text(
+        "\n".join(line for line in project.read_text().splitlines() if "attack" not in line and "suite" not in line)
+    )
     for name in project.parent.iterdir():
         if name != project:
             os.symlink(name, tmp_path / name.name)
     code, _, err = run(monkeypatch, capsys, "align", spec, "--runs", tmp_path / "runs")
     assert code == 4
-    assert re.search(r"no room is left on the disk of \S+: [\d.]+ GB free, the \d+ stages left need at most about 0.1 GB. Make room", err)
+    assert re.search(
+        r"no room is left on the disk of \S+: [\d.]+ GB free, the \d+ stages left need at most about 0.1 GB. Make room",
+        err,
+    )
     assert not re.search("Traceback", err)
     monkeypatch.undo()
     assert run(monkeypatch, capsys, "align", spec, "--runs", tmp_path / "runs", "--until", "collect")[0] == 3
 
 
 def test_room_is_counted_from_what_stages_leave(project, monkeypatch, tmp_path):
-    """By hand: 4 bytes a weight for the saved model; adapters of rank 2 at most 2 % of that; all weights whole; two checkpoints of three numbers."""
+    """By hand: 4 bytes a weight for the saved model; adapters of rank 2 at most 2 % of that; all
+    weights whole; two checkpoints of three numbers."""
     experiment, jobs, folder = prepare(Request(project, runs=tmp_path))
     size = 1_000_000_000
     model = SimpleNamespace(parameters=size)
@@ -146,17 +173,31 @@ def test_room_is_counted_from_what_stages_leave(project, monkeypatch, tmp_path):
     assert room.needed(whole, jobs) == 50_000_000 + 4 * size + 2 * 4 * size + 6 * 4 * size
     assert room.needed(whole, [job for job in jobs if "train." not in job.name]) == 50_000_000
     monkeypatch.setattr(room, "free", lambda _: 10**9)
-    assert room.short(whole, jobs, folder) == f"the disk of {folder} has 1.0 GB free; these stages may need up to about 36.0 GB"
+    assert (
+        room.short(whole, jobs, folder)
+        == f"the disk of {folder} has 1.0 GB free; these stages may need up to about 36.0 GB"
+    )
     monkeypatch.setattr(room, "free", lambda _: 10**11)
     assert room.short(whole, jobs, folder) is None
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
 def test_output_that_is_not_utf8_stops_nothing(encoding, project):
-    """The same command as one that wrote UTF-8: the same exit code and lines, in signs that the output has."""
+    """The same command as one that wrote UTF-8: the same exit code and lines, in signs that the
+    output has."""
     runs = project.parent / "runs"
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONIOENCODING": encoding}
-    command = [sys.executable, "-c", "from alignwright.cli import main; main()", "align", str(project), "--runs", str(runs), "--until", "collect"]
+    command = [
+        sys.executable,
+        "-c",
+        "from alignwright.cli import main; main()",
+        "align",
+        str(project),
+        "--runs",
+        str(runs),
+        "--until",
+        "collect",
+    ]
     done = subprocess.run(command, capture_output=True, env=environment, timeout=300)
     out, err = done.stdout.decode(encoding), done.stderr.decode(encoding)
     assert done.returncode == 3, err
@@ -174,7 +215,8 @@ def test_help_tells_the_exit_codes(monkeypatch, capsys):
 
 
 def test_codes_in_columns_files_and_servers_words_never_reach_the_terminal(monkeypatch, capsys, project, tmp_path):
-    """The doors: lines of a check that passes, problems of one that does not, and the words of an error."""
+    """The doors: lines of a check that passes, problems of one that does not, and the words of
+    an error."""
     shown = ending(SpecError([f"spec.yaml:1: no column {CODES}", "spec.yaml:2: a name\nspec.yaml:3: forged"]))[0]
     assert shown.count("\n") == 1  # a line for each problem: none can forge another
     for text in (shown, ending(ValueError(CODES))[0], ending(OSError(CODES))[0]):
@@ -182,7 +224,9 @@ def test_codes_in_columns_files_and_servers_words_never_reach_the_terminal(monke
     assert "⟨U+001B⟩[31mred" in shown
     name = "x\x1b[2Jy.jsonl"
     (tmp_path / name).write_text('{"prompt": "Hi", "completion": "Hello", "note\\u001b[31m": 1}\n')
-    (tmp_path / "spec.yaml").write_text(f'name: s\nmodel: {project.parent / "model"}\ntrain: [{{by: sft, data: ["x\\e[2Jy.jsonl"]}}]\n')
+    (tmp_path / "spec.yaml").write_text(
+        f'name: s\nmodel: {project.parent / "model"}\ntrain: [{{by: sft, data: ["x\\e[2Jy.jsonl"]}}]\n'
+    )
     for arguments in (["check", tmp_path / "spec.yaml", "--quick"], ["align", tmp_path / "spec.yaml", "--dry-run"]):
         _, out, err = run(monkeypatch, capsys, *arguments)
         assert "\x1b" not in out + err
@@ -230,7 +274,8 @@ def test_two_findings_with_a_line_separator_in_a_reply_are_two_lines(monkeypatch
 
 @pytest.mark.parametrize("form", ["--set", "file", "model", "audit", "data", "reward"])
 def test_a_secret_in_an_address_is_refused_and_never_repeated(form, monkeypatch, capsys, project, tmp_path):
-    """Neither the user's password nor a key in the query is shown or stored, wherever the address was written."""
+    """Neither the user's password nor a key in the query is shown or stored, wherever the
+    address was written."""
     address = "http://somebody:hush-hush@localhost:9/v1?key=very-secret#m"
     arguments: list[object] = ["align", project, "--runs", tmp_path / "runs"]
     if form == "--set":
@@ -268,8 +313,13 @@ def test_a_file_of_wrappers_or_rules_is_read_before_anything_runs(name, monkeypa
     (tmp_path / "rules.yaml").write_text('- {check: "length:max_words", args: {count: 3}}\n')
     for other in ("pairs.jsonl", "refusal.jsonl"):
         (tmp_path / other).write_bytes((project.parent / other).read_bytes())
-    data = f"name: s\nmodel: {project.parent / 'model'}\nintent: {{pairs: pairs.jsonl}}\nfeedback: [{{by: rules, file: rules.yaml}}]\n"
-    (tmp_path / "s.yaml").write_text(data + "train: [{by: dpo}]\nattack: [{by: suite, file: wrappers.yaml, prompts: refusal.jsonl}]\n")
+    data = (
+        f"name: s\nmodel: {project.parent / 'model'}\nintent: {{pairs: pairs.jsonl}}\nfeedback: [{{by: rules, file:"
+        " rules.yaml}]\n"
+    )
+    (tmp_path / "s.yaml").write_text(
+        data + "train: [{by: dpo}]\nattack: [{by: suite, file: wrappers.yaml, prompts: refusal.jsonl}]\n"
+    )
     commands = (["check", tmp_path / "s.yaml", "--quick"], ["align", tmp_path / "s.yaml", "--dry-run"])
     assert [run(monkeypatch, capsys, *command)[0] for command in commands] == [0, 0]  # the control
     for content in WRONG[name]:
@@ -277,5 +327,7 @@ def test_a_file_of_wrappers_or_rules_is_read_before_anything_runs(name, monkeypa
         for command in commands:
             code, _, err = run(monkeypatch, capsys, *command)
             assert code == 2, (content, err)
-            assert err.startswith("attack.0.suite.file: " if name == "wrappers.yaml" else "feedback.0.rules.file: "), err
+            assert err.startswith("attack.0.suite.file: " if name == "wrappers.yaml" else "feedback.0.rules.file: "), (
+                err
+            )
             assert str(tmp_path / name) in err

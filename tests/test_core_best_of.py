@@ -1,4 +1,5 @@
-"""Is best-of-n what the formulas say: divergence, the unbiased curve against all subsets, hedging, quantilizers?"""
+"""Is best-of-n what the formulas say: divergence, the unbiased curve against all subsets,
+hedging, quantilizers?"""
 
 from __future__ import annotations
 
@@ -27,7 +28,9 @@ from alignwright.core.best_of import (
 from alignwright.core.tilting import kl
 
 
-@pytest.mark.parametrize(("n", "nats"), [(1, 0.0), (2, 0.1931), (4, 0.6363), (16, 1.8351), (64, 3.1745), (1024, 5.9324)])
+@pytest.mark.parametrize(
+    ("n", "nats"), [(1, 0.0), (2, 0.1931), (4, 0.6363), (16, 1.8351), (64, 3.1745), (1024, 5.9324)]
+)
 def test_the_divergence_of_a_choice(n: int, nats: float) -> None:
     assert bon_kl(n) == pytest.approx(nats, abs=5e-5)
 
@@ -52,7 +55,10 @@ def test_the_estimate_is_the_mean_over_all_subsets(n: int) -> None:
     subsets = list(itertools.combinations(range(7), n))
     brute = np.mean([gold[max(subset, key=lambda i: proxy[i])] for subset in subsets])
     assert bon_estimate(proxy, gold, n) == pytest.approx(float(brute), abs=2e-15)
-    assert bon_estimate(gold, gold, n) > float(brute) + 0.1 or n in (1, 7)  # the control: chosen by gold itself it is another number
+    assert bon_estimate(gold, gold, n) > float(brute) + 0.1 or n in (
+        1,
+        7,
+    )  # the control: chosen by gold itself it is another number
 
 
 def test_equal_proxies_share_and_large_samples_do_not_overflow() -> None:
@@ -62,14 +68,19 @@ def test_equal_proxies_share_and_large_samples_do_not_overflow() -> None:
     assert bon_estimate(proxy, gold, 2) == pytest.approx(float(brute), abs=1e-13)
     assert bon_estimate(proxy[::-1], gold[::-1], 2) == pytest.approx(float(brute), abs=1e-13)
     rank = list(range(12_600))
-    assert bon_estimate(rank, rank, 6000) == pytest.approx(6000 * 12_601 / 6001 - 1, rel=1e-9)  # the mean maximum of n ranks
+    assert bon_estimate(rank, rank, 6000) == pytest.approx(
+        6000 * 12_601 / 6001 - 1, rel=1e-9
+    )  # the mean maximum of n ranks
     with pytest.raises(ValueError, match="at least 5 samples"):
         bon_estimate(proxy, gold, 5)
 
 
-@pytest.mark.parametrize(("n", "mean"), [(2, 0.5642), (4, 1.0294), (16, 1.7660), (64, 2.3437), (256, 2.8269), (1024, 3.2482)])
+@pytest.mark.parametrize(
+    ("n", "mean"), [(2, 0.5642), (4, 1.0294), (16, 1.7660), (64, 2.3437), (256, 2.8269), (1024, 3.2482)]
+)
 def test_gaussian_gold_rises_by_its_correlation_and_never_turns(n: int, mean: float) -> None:
-    """E[best of n normals] = m_n, and gold that correlates by rho with the proxy gains rho m_n: regressional Goodhart."""
+    """E[best of n normals] = m_n, and gold that correlates by rho with the proxy gains rho m_n:
+    regressional Goodhart."""
     x = np.linspace(-9, 9, 20_001)
     top = float(np.trapezoid(x * n * np.exp(-x * x / 2) / math.sqrt(2 * math.pi) * ndtr(x) ** (n - 1), x))
     assert top == pytest.approx(mean, abs=5e-5)
@@ -81,7 +92,8 @@ def test_gaussian_gold_rises_by_its_correlation_and_never_turns(n: int, mean: fl
 
 
 def test_heavy_tailed_error_turns_and_light_tailed_does_not() -> None:
-    """Gold N(0, 1) plus an error: under Student-t(3) gold peaks at n in [8, 64] and falls; under a normal error it rises to 2.00 at 256."""
+    """Gold N(0, 1) plus an error: under Student-t(3) gold peaks at n in [8, 64] and falls; under
+    a normal error it rises to 2.00 at 256."""
     sizes, generator = (1, 4, 16, 64, 256, 1024), np.random.default_rng(0)
     gold = generator.normal(size=400_000)
     heavy = [bon_estimate(gold + generator.standard_t(3, size=400_000), gold, n) for n in sizes]
@@ -101,7 +113,8 @@ def test_the_mean_quantile_of_the_best() -> None:
 
 
 def hump(c: float, m: int, samples: int = 4000) -> tuple[np.ndarray, np.ndarray]:
-    """Gold u - c u^m at proxy quantile u. E under best-of-n is n / (n + 1) - c n / (n + m): highest at n = (m - s) / (s - 1), s = sqrt(c m)."""
+    """Gold u - c u^m at proxy quantile u. E under best-of-n is n / (n + 1) - c n / (n + m):
+    highest at n = (m - s) / (s - 1), s = sqrt(c m)."""
     u = (np.arange(samples) + 0.5) / samples
     return u, u - c * u**m
 
@@ -120,7 +133,8 @@ def test_hedging_finds_the_turn_in_closed_form(c: float, m: int) -> None:
 
 
 def test_the_hump_whose_root_is_2_51_and_whose_best_whole_number_is_3() -> None:
-    """c is solved from the closed form so that the turn is at 2.51; the root is also that of HedgeTune's own residual, E[r (1 / n + ln u)]."""
+    """c is solved from the closed form so that the turn is at 2.51; the root is also that of
+    HedgeTune's own residual, E[r (1 / n + ln u)]."""
     root, m = 2.51, 6
     c = ((m + root) / (1 + root)) ** 2 / m
     found = hedge_best_of_n([hump(c, m, 20_000)], 64)
@@ -150,10 +164,12 @@ def test_the_hump_whose_root_is_2_51_and_whose_best_whole_number_is_3() -> None:
     ids=["normal", "t5", "t3", "t2", "laplace"],
 )
 def test_gold_under_an_error_of_known_tail(error: Any, known: tuple[float, ...]) -> None:
-    """Gold N(0, 1), proxy gold + error, by quadrature: m_n / sqrt 2 under a normal error, a peak under Student's t, a plateau at 1 under Laplace's.
+    """Gold N(0, 1), proxy gold + error, by quadrature: m_n / sqrt 2 under a normal error, a peak
+    under Student's t, a plateau at 1 under Laplace's.
 
-    Simulations of the same give 1.16, 1.08, .90 under t(5) and .80, .57, .36 under t(3) at n = 64, 256, 1024: off by up to .03 far out, where few
-    samples decide; 24 million draws for each n agree with the quadrature, within 1.5 standard errors.
+    Simulations of the same give 1.16, 1.08, .90 under t(5) and .80, .57, .36 under t(3) at n = 64,
+    256, 1024: off by up to .03 far out, where few samples decide; 24 million draws for each n agree
+    with the quadrature, within 1.5 standard errors.
     """
     x = 0.05 * np.sinh(14 * np.linspace(-1, 1, 8001))  # fine in the middle, and out to 30,000
     gold = np.linspace(-8, 8, 161)
@@ -176,7 +192,8 @@ def test_hedging_says_when_there_is_no_turn() -> None:
 
 
 def test_best_of_poisson() -> None:
-    """Its density e^(mu (u - 1)) (1 + mu u) is that of 1 + Poisson(mu) draws, and its hedge is the highest point of gold."""
+    """Its density e^(mu (u - 1)) (1 + mu u) is that of 1 + Poisson(mu) draws, and its hedge is
+    the highest point of gold."""
     mu, u = 3.0, np.linspace(0, 1, 200_001)
     density = np.exp(mu * (u - 1)) * (1 + mu * u)
     drawn = sum(math.exp(-mu) * mu**k / math.factorial(k) * (k + 1) * u**k for k in range(60))
@@ -202,7 +219,9 @@ def test_quantilizers() -> None:
         assert kept.sum() == pytest.approx(1.0)
         assert kl(kept, p) <= quantilizer_kl(q) + 1e-12
         assert kept @ cost <= p @ cost / q + 1e-12
-    best_of = bon_pmf(np.full(1000, 1e-3), 10)  # the control: best-of-10 goes to the very top, and no such bound holds for it
+    best_of = bon_pmf(
+        np.full(1000, 1e-3), 10
+    )  # the control: best-of-10 goes to the very top, and no such bound holds for it
     spike = np.zeros(1000)
     spike[-1] = 1.0
     assert best_of @ spike > 0.9 * spike.mean() / 0.1
@@ -224,7 +243,8 @@ def test_a_quantilizer_of_n_samples() -> None:
 
 
 def test_a_harm_that_the_proxy_likes_is_multiplied_by_no_more_than_one_over_q() -> None:
-    """A thousandth of the replies are harmful and have the highest proxy, the planted worst case: draws of 20, the best 10 % or the best one."""
+    """A thousandth of the replies are harmful and have the highest proxy, the planted worst
+    case: draws of 20, the best 10 % or the best one."""
     generator = np.random.default_rng(2)
     u = np.sort(generator.random((200_000, 20)), axis=1)
     harm = (u > 0.999).astype(float)
@@ -235,7 +255,8 @@ def test_a_harm_that_the_proxy_likes_is_multiplied_by_no_more_than_one_over_q() 
 
 
 def test_gold_that_falls_first_and_rises_later_is_hedged_at_its_better_end() -> None:
-    """The second best replies are bad, the very best are good: the slope at the beginning alone would have stopped there."""
+    """The second best replies are bad, the very best are good: the slope at the beginning alone
+    would have stopped there."""
     proxy, gold = [float(i) for i in range(100)], [0.0] * 60 + [-1.0] * 30 + [1.2] * 10
     ends = [bon_estimate(proxy, gold, n) for n in (1, 2, 30)]
     assert ends[1] < ends[0] < ends[2]

@@ -1,4 +1,5 @@
-"""Do the label-free signs keep their rate of false alarms, see what was planted, and tell the rate with every alarm?"""
+"""Do the label-free signs keep their rate of false alarms, see what was planted, and tell the
+rate with every alarm?"""
 
 from __future__ import annotations
 
@@ -9,19 +10,24 @@ from scipy.special import chdtri
 from alignwright.core.early import acceleration, disagreement, outliers, shift, shrunk_outliers, sign
 
 
-def cloud(generator: np.random.Generator, prompts: int, replies: int = 10, size: int = 6, move: float = 0.0, wide: float = 1.0) -> list[np.ndarray]:
+def cloud(
+    generator: np.random.Generator, prompts: int, replies: int = 10, size: int = 6, move: float = 0.0, wide: float = 1.0
+) -> list[np.ndarray]:
     mix = np.random.default_rng(99).normal(size=(size, size))
     return [(wide * generator.normal(size=(replies, size)) + move) @ mix for _ in range(prompts)]
 
 
 def test_on_held_out_replies_of_the_start_the_share_is_the_nominal_one() -> None:
-    """MOP's null: alpha of new points of the same cloud lie outside, also where the cloud is estimated from few."""
+    """MOP's null: alpha of new points of the same cloud lie outside, also where the cloud is
+    estimated from few."""
     generator, shares, plain = np.random.default_rng(0), [], []
     for _ in range(200):
         start, new = (np.concatenate(cloud(generator, 4)) for _ in range(2))
         shares.append(outliers(start, 0.05)(new))
         gap = new - start.mean(axis=0)
-        plain.append((np.einsum("nd,de,ne->n", gap, np.linalg.inv(np.cov(start, rowvar=False)), gap) > chdtri(6, 0.05)).mean())
+        plain.append(
+            (np.einsum("nd,de,ne->n", gap, np.linalg.inv(np.cov(start, rowvar=False)), gap) > chdtri(6, 0.05)).mean()
+        )
     assert np.mean(shares) == pytest.approx(0.05, abs=0.008)
     assert np.mean(plain) > 0.08  # the control: chi-square's border is too near where the cloud is small
     many = np.concatenate(cloud(generator, 2000))
@@ -53,7 +59,15 @@ def test_a_cloud_with_more_dimensions_than_replies_keeps_its_null_and_sees_a_mov
     with pytest.raises(ValueError, match="has no shape"):
         outliers(start)
     statistic = shrunk_outliers(start, others)
-    found = [sign("states", statistic, *(cloud(generator, 8, size=120) for _ in range(2)), cloud(generator, 8, size=120, move=m)) for m in (0.0, 0.6)]
+    found = [
+        sign(
+            "states",
+            statistic,
+            *(cloud(generator, 8, size=120) for _ in range(2)),
+            cloud(generator, 8, size=120, move=m),
+        )
+        for m in (0.0, 0.6)
+    ]
     assert [f.raised for f in found] == [False, True]
     with pytest.raises(ValueError, match="needs 20 replies"):
         shrunk_outliers(start[:9], others)
@@ -94,7 +108,9 @@ def test_divergence_that_grows_faster() -> None:
     faster = (np.arange(5)[:, None] ** 2) * np.ones(30) + noise
     assert acceleration(faster).raised
     assert "of 400 random signs of the prompts' own changes raise it" in acceleration(faster).told
-    raised = sum(acceleration(np.arange(3)[:, None] + 0.1 * generator.normal(size=(3, 30)), seed=k).raised for k in range(100))
+    raised = sum(
+        acceleration(np.arange(3)[:, None] + 0.1 * generator.normal(size=(3, 30)), seed=k).raised for k in range(100)
+    )
     assert raised <= 12
     assert not acceleration(steady - 0.1 * (np.arange(5)[:, None] ** 2)).raised
     with pytest.raises(ValueError, match="3 checkpoints"):

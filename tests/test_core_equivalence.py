@@ -1,4 +1,5 @@
-"""Does "no tax beyond two points" keep its error rates, and is it never said where nothing was seen?"""
+"""Does "no tax beyond two points" keep its error rates, and is it never said where nothing was
+seen?"""
 
 from __future__ import annotations
 
@@ -12,7 +13,8 @@ from alignwright.core.intervals import paired
 
 
 def lost(share, n, rng, swing=0.2):
-    """Paired passes and fails: `swing` of the items flip either way, and `share` more are lost than won."""
+    """Paired passes and fails: `swing` of the items flip either way, and `share` more are lost
+    than won."""
     u = rng.random(n)
     before = (rng.random(n) < 0.5).astype(float)
     flips = np.where(before == 1, u < swing + share, u < swing - share)
@@ -32,10 +34,13 @@ def test_a_loss_of_exactly_the_margin_is_cleared_five_times_in_a_hundred():
 
 
 def test_absence_of_evidence_is_no_evidence_of_absence():
-    """Sixty items: the usual test finds no drop nearly always, and would call it tax-free; this one says that it cannot tell."""
+    """Sixty items: the usual test finds no drop nearly always, and would call it tax-free; this
+    one says that it cannot tell."""
     rng = np.random.default_rng(1)
     runs = [lost(0.05, 60, rng) for _ in range(300)]
-    silent = sum((low := paired(*run).interval.low) is not None and low <= 0 <= paired(*run).interval.high for run in runs)
+    silent = sum(
+        (low := paired(*run).interval.low) is not None and low <= 0 <= paired(*run).interval.high for run in runs
+    )
     cleared = sum(equivalence(*run, margin=0.02).answer == "within" for run in runs)
     assert silent / 300 > 0.85
     assert cleared / 300 < 0.05

@@ -1,4 +1,5 @@
-"""Are planted facts found in every form of writing, and is what a text does not hold told from what it does?"""
+"""Are planted facts found in every form of writing, and is what a text does not hold told from
+what it does?"""
 
 from __future__ import annotations
 
@@ -65,7 +66,14 @@ def test_a_statement_counts_once_and_the_facts_other_wordings_are_the_texts() ->
 
 @pytest.mark.parametrize(
     ("words", "value"),
-    [("two hundred and five", 205), ("1.5 million", 1_500_000), ("twenty-three", 23), ("3rd", 3), ("a hundred thousand", 100_000), ("1,000", 1000)],
+    [
+        ("two hundred and five", 205),
+        ("1.5 million", 1_500_000),
+        ("twenty-three", 23),
+        ("3rd", 3),
+        ("a hundred thousand", 100_000),
+        ("1,000", 1000),
+    ],
 )
 def test_numbers_are_compared_by_value(words: str, value: int) -> None:
     assert statements(f"there were {words} of them").numbers == {value}
@@ -77,7 +85,24 @@ def test_a_number_is_not_a_part_of_another() -> None:
     assert not holds("Parisian streets", "Paris")
 
 
-PIECES = ["1,", "1", "twenty ", "hundred and ", "A ", "A. ", "May ", "May 1", "a-", "'", "1:", "**", "12 May ", " ", "\n", "A"]
+PIECES = [
+    "1,",
+    "1",
+    "twenty ",
+    "hundred and ",
+    "A ",
+    "A. ",
+    "May ",
+    "May 1",
+    "a-",
+    "'",
+    "1:",
+    "**",
+    "12 May ",
+    " ",
+    "\n",
+    "A",
+]
 
 
 @pytest.mark.parametrize("piece", PIECES)

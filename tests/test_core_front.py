@@ -1,4 +1,5 @@
-"""Is the front what cannot be beaten, and is the best model chosen by its intervals and not by its luck?"""
+"""Is the front what cannot be beaten, and is the best model chosen by its intervals and not by
+its luck?"""
 
 from __future__ import annotations
 
@@ -52,7 +53,9 @@ def test_the_best_within_the_margin_is_read_from_the_interval_of_the_cost_and_th
     cheap, lucky, dear = point("cheap", 0.0, 0.2), point("lucky", 0.0, 0.9, half=0.5), point("dear", 0.5, 1.0)
     assert best_within([cheap, lucky, dear], 0.02).name == "cheap"
     assert best_within([cheap, lucky, dear], 0.6).name == "dear"
-    assert best_within([replace(dear, gained=False), cheap], 0.6).name == "cheap"  # larger, but not left after the adjustment
+    assert (
+        best_within([replace(dear, gained=False), cheap], 0.6).name == "cheap"
+    )  # larger, but not left after the adjustment
     assert best_within([Point("no interval", 1.0, 0.0, gained=True)], 0.02) is None
 
 
@@ -62,10 +65,19 @@ def change(claim, axis, stage, value, better, half=0.01):
 
 
 def findings(margin=0.02):
-    made = [Finding(claim="value.pairs", axis="value", stage=s, value=0.5, n=50, method="m") for s in ("baseline", "train.0.dpo", "train.1.average")]
+    made = [
+        Finding(claim="value.pairs", axis="value", stage=s, value=0.5, n=50, method="m")
+        for s in ("baseline", "train.0.dpo", "train.1.average")
+    ]
     for stage, gain, cost in (("train.0.dpo", 0.4, 0.3), ("train.1.average", 0.3, 0.005)):
-        made += [change("value.pairs", "value", stage, gain, "higher"), change("tax.bits_per_byte", "tax", stage, cost, "lower")]
-        made += [change("value.over_refusal", "value", stage, 0.1, "lower"), change("tax.choice", "tax", stage, -cost, "higher")]
+        made += [
+            change("value.pairs", "value", stage, gain, "higher"),
+            change("tax.bits_per_byte", "tax", stage, cost, "lower"),
+        ]
+        made += [
+            change("value.over_refusal", "value", stage, 0.1, "lower"),
+            change("tax.choice", "tax", stage, -cost, "higher"),
+        ]
     return [stated(f, margin) if f.axis == "tax" and f.against else f for f in made] if margin else made
 
 
@@ -83,14 +95,19 @@ def run_folder(folder, found, model="smollm2", weights=None):
 
 def test_gain_and_cost_are_turned_so_that_more_is_more():
     assert axes(findings()) == ("value.pairs", "tax.bits_per_byte")
-    once = change("hacking.transition", "goodhart", "train.0.dpo", 0.4, "higher")  # after one training only: of the first axis, but no front
+    once = change(
+        "hacking.transition", "goodhart", "train.0.dpo", 0.4, "higher"
+    )  # after one training only: of the first axis, but no front
     assert axes([once, *findings()]) == ("value.pairs", "tax.bits_per_byte")
     twice = change("hacking.transition", "goodhart", "train.1.average", 0.4, "higher")
     assert axes([once, twice, *findings()]) == ("hacking.transition", "tax.bits_per_byte")
     found = points(findings(), "value.pairs", "tax.bits_per_byte")
     assert [(p.name, p.gain, p.tax) for p in found] == [("train.0.dpo", 0.4, 0.3), ("train.1.average", 0.3, 0.005)]
     other = points(findings(), "value.over_refusal", "tax.choice", run="r")
-    assert [(p.name, p.gain, p.tax) for p in other] == [("r:train.0.dpo", -0.1, 0.3), ("r:train.1.average", -0.1, 0.005)]
+    assert [(p.name, p.gain, p.tax) for p in other] == [
+        ("r:train.0.dpo", -0.1, 0.3),
+        ("r:train.1.average", -0.1, 0.005),
+    ]
     assert (other[0].tax_low, other[0].tax_high) == pytest.approx((0.29, 0.31))
     assert best_within(found, 0.02).name == "train.1.average"
     assert axes([f for f in findings() if f.axis != "tax"]) is None
@@ -108,7 +125,9 @@ def test_the_report_draws_it_only_for_several_models_and_says_what_it_chose():
     single = Case(header, (), tuple(f for f in findings() if f.stage != "train.1.average"))
     assert drawn.drawing(single) == ""
     assert "Gain against cost" not in html(single)
-    hostile = Case(header, (), tuple(f.model_copy(update={"stage": f.stage + "<b>\u202e"}) if f.against else f for f in findings()))
+    hostile = Case(
+        header, (), tuple(f.model_copy(update={"stage": f.stage + "<b>\u202e"}) if f.against else f for f in findings())
+    )
     assert "<b>" not in drawn.drawing(hostile)
     assert "\u202e" not in drawn.drawing(hostile)
 
@@ -118,7 +137,10 @@ def test_without_one_stated_margin_no_model_is_called_the_best():
     silent = drawn.said(Case(header, (), tuple(findings(None))))
     assert "was not tested against a margin" in silent
     assert "0.02" not in silent
-    mixed = [stated(f, 0.5) if f.claim == "tax.bits_per_byte" and f.stage == "train.0.dpo" and f.against else f for f in findings()]
+    mixed = [
+        stated(f, 0.5) if f.claim == "tax.bits_per_byte" and f.stage == "train.0.dpo" and f.against else f
+        for f in findings()
+    ]
     assert "several margins (0.02, 0.5), so no model is called the best" in drawn.said(Case(header, (), tuple(mixed)))
     assert margins(mixed, "tax.bits_per_byte") == (0.02, 0.5)
     assert margins(findings(2e-05), "tax.choice") == (2e-05,)
@@ -140,13 +162,20 @@ def test_runs_of_different_start_models_are_refused_by_name(tmp_path: Path):
         made = tmp_path / str(len(list(tmp_path.iterdir())))
         return [run_folder(made / f"run{i}", findings(), model, weights) for i, (model, weights) in enumerate(begun)]
 
-    for begun in ((("small", None), ("large", None)), (("small", "aa"), ("large", None)), (("./m", "aa"), ("./m", "bb"))):
+    for begun in (
+        (("small", None), ("large", None)),
+        (("small", "aa"), ("large", None)),
+        (("./m", "aa"), ("./m", "bb")),
+    ):
         with pytest.raises(ValueError, match=r"run0 from .*; .*run1 from .*cannot be put on one front") as refused:
             table(runs(*begun), None, None, 0.02)
         assert all(model in str(refused.value) for model, _ in begun)
     with pytest.raises(ValueError, match="run2 from large"):
         table(runs(("small", None), ("small", "aa"), ("large", "bb")), None, None, 0.02)
-    for begun in ((("small", None), ("small", "aa")), (("small", "aa"), ("hub/small", "aa"))):  # one model, by its name or by its weights
+    for begun in (
+        (("small", None), ("small", "aa")),
+        (("small", "aa"), ("hub/small", "aa")),
+    ):  # one model, by its name or by its weights
         assert table(runs(*begun), None, None, 0.02).row_count == 4
     bare = runs(("small", None), ("small", None))
     (bare[1] / "spec" / "resolved.json").unlink()
@@ -163,10 +192,15 @@ def test_several_runs_are_one_table(tmp_path: Path):
     names = list(shown.columns[0].cells)
     assert sorted(names) == ["one:train.0.dpo", "one:train.1.average", "two:train.0.dpo", "two:train.1.average"]
     assert "best below 0.02" in next(iter(shown.columns[3].cells))
-    bare = [f.model_copy(update={"low": None, "high": None, "stage": f"{f.stage}[red]\x1b[31m"}) if f.against else f for f in findings()]
+    bare = [
+        f.model_copy(update={"low": None, "high": None, "stage": f"{f.stage}[red]\x1b[31m"}) if f.against else f
+        for f in findings()
+    ]
     (tmp_path / "two" / "findings.jsonl").write_text("".join(f.model_dump_json() + "\n" for f in bare))
     out = io.StringIO()
-    Console(file=out, width=200, force_terminal=True, color_system="truecolor").print(table([tmp_path / "two"], None, None, 0.02))
+    Console(file=out, width=200, force_terminal=True, color_system="truecolor").print(
+        table([tmp_path / "two"], None, None, 0.02)
+    )
     assert "train.0.dpo[red]" in out.getvalue()
     assert "[no interval]" in out.getvalue()  # and is not taken for a style
     assert "\x1b[31m" not in out.getvalue()

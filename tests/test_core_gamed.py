@@ -36,8 +36,12 @@ def named(found: list[Feature], kind: str = "gamed") -> list[str]:
 
 @pytest.mark.parametrize("name", PLANTED)
 def test_the_planted_feature_is_found_and_hardly_another(name: str) -> None:
-    """By its own name, or among those that move with the one that stands for them ("Great question" is a word of praise, too)."""
-    found = [[name in (f.name, *f.alike) for f in gamed_features(judged(PLANTED[name], seed)) if f.kind == "gamed"] for seed in SEEDS]
+    """By its own name, or among those that move with the one that stands for them ("Great
+    question" is a word of praise, too)."""
+    found = [
+        [name in (f.name, *f.alike) for f in gamed_features(judged(PLANTED[name], seed)) if f.kind == "gamed"]
+        for seed in SEEDS
+    ]
     assert sum(any(run) for run in found) >= len(SEEDS) - 1
     assert sum(not it for run in found for it in run) <= 1
 
@@ -45,14 +49,19 @@ def test_the_planted_feature_is_found_and_hardly_another(name: str) -> None:
 @pytest.mark.parametrize(("noise", "gold_noise"), [(0.5, 0.5), (2.0, 0.2), (0.2, 2.0)])
 def test_where_nothing_is_gamed_hardly_anything_is_found(noise: float, gold_noise: float) -> None:
     """Judges that differ by their noise alone: Holm keeps a false finding to one run in twenty."""
-    runs = [named(gamed_features(judged(nothing, 50 + seed, count=30, samples=4, noise=noise, gold_noise=gold_noise))) for seed in range(12)]
+    runs = [
+        named(gamed_features(judged(nothing, 50 + seed, count=30, samples=4, noise=noise, gold_noise=gold_noise)))
+        for seed in range(12)
+    ]
     assert sum(map(bool, runs)) <= 2
 
 
 def test_the_weight_is_the_planted_one() -> None:
     """Where a feature alone makes a score its weight is 1, and the others' is 0."""
     rows = [
-        row.model_copy(update={"gold": features("", row.reply)["exclamation"], "proxy": 2.0 * features("", row.reply)["lists"]})
+        row.model_copy(
+            update={"gold": features("", row.reply)["exclamation"], "proxy": 2.0 * features("", row.reply)["lists"]}
+        )
         for row in judged(nothing, 1)
     ]
     seen = {f.name: f for f in gamed_features(rows, keywords=False)}
@@ -62,12 +71,16 @@ def test_the_weight_is_the_planted_one() -> None:
 
 
 def test_a_gold_that_is_merely_noisy_makes_what_is_good_overpaid_not_gamed() -> None:
-    """Both pay for exclamation marks alike, gold with much noise: its weight is smaller, as the weight of anything would be."""
+    """Both pay for exclamation marks alike, gold with much noise: its weight is smaller, as the
+    weight of anything would be."""
     found: Counter[str] = Counter()
     for seed in range(6):
         r = random.Random(seed)
         marks = [(row, float("!" in row.reply)) for row in judged(nothing, seed, count=60)]
-        rows = [row.model_copy(update={"proxy": 4 * mark + r.gauss(0, 0.5), "gold": 4 * mark + r.gauss(0, 6)}) for row, mark in marks]
+        rows = [
+            row.model_copy(update={"proxy": 4 * mark + r.gauss(0, 0.5), "gold": 4 * mark + r.gauss(0, 6)})
+            for row, mark in marks
+        ]
         found.update(f.kind for f in gamed_features(rows, keywords=False) if f.name == "exclamation")
     assert found == {"overpaid": 6}
 
@@ -95,13 +108,17 @@ def test_the_pairs_shown_are_separated_by_the_feature_and_judged_oppositely() ->
     scores = {(row.prompt.id, row.reply): (row.proxy, row.gold) for row in rows}
     for pair in found.pairs:
         assert pair.liked.count("!") > pair.better.count("!")
-        (proxy, gold), (proxy_other, gold_other) = scores[pair.prompt.id, pair.liked], scores[pair.prompt.id, pair.better]
+        (proxy, gold), (proxy_other, gold_other) = (
+            scores[pair.prompt.id, pair.liked],
+            scores[pair.prompt.id, pair.better],
+        )
         assert proxy > proxy_other
         assert gold < gold_other
 
 
 def of_topics(topics: int, seed: int, *, said: bool) -> list[Judged]:
-    """Noisy judges; the proxy pays for exclamation marks and lists by a whim of each topic, none on the whole. `said`: prompts name their topic."""
+    """Noisy judges; the proxy pays for exclamation marks and lists by a whim of each topic, none
+    on the whole. `said`: prompts name their topic."""
     rows, r = judged(nothing, seed, count=60, samples=4, noise=1.0, gold_noise=1.0), random.Random(seed)
     place = {name: i % topics for i, name in enumerate(dict.fromkeys(row.prompt.id for row in rows))}
     whims = [(r.gauss(0, 1.5), r.gauss(0, 1.5)) for _ in range(topics)]
@@ -115,8 +132,12 @@ def of_topics(topics: int, seed: int, *, said: bool) -> list[Judged]:
 
 
 def test_prompts_of_one_topic_are_not_independent() -> None:
-    """What a proxy pays for by topic is no finding about replies at large; taken prompt by prompt it looks like one."""
-    runs = {said: [gamed_features(of_topics(6, seed, said=said), keywords=False) for seed in range(20)] for said in (True, False)}
+    """What a proxy pays for by topic is no finding about replies at large; taken prompt by
+    prompt it looks like one."""
+    runs = {
+        said: [gamed_features(of_topics(6, seed, said=said), keywords=False) for seed in range(20)]
+        for said in (True, False)
+    }
     false = {said: sum(any(f.kind != "none" for f in run) for run in of) for said, of in runs.items()}
     assert false[True] <= 2
     assert false[False] >= 4  # the control: the same replies, topics unsaid
@@ -127,7 +148,10 @@ def test_prompts_of_one_topic_are_not_independent() -> None:
 def test_a_planted_feature_is_found_over_topics_too() -> None:
     rows = judged(PLANTED["lists"], 3, count=60)
     place = {name: i // 5 for i, name in enumerate(dict.fromkeys(row.prompt.id for row in rows))}
-    rows = [row.model_copy(update={"prompt": row.prompt.model_copy(update={"topic": str(place[row.prompt.id])})}) for row in rows]
+    rows = [
+        row.model_copy(update={"prompt": row.prompt.model_copy(update={"topic": str(place[row.prompt.id])})})
+        for row in rows
+    ]
     found = {f.name: f for f in gamed_features(rows)}
     assert found["lists"].kind == "gamed"
     assert found["lists"].clusters == 12
@@ -144,7 +168,10 @@ def test_what_is_shared_by_the_replies_to_a_prompt_does_not_count() -> None:
     rows = judged(PLANTED["exclamation"], 5)
     order = {name: i for i, name in enumerate(dict.fromkeys(row.prompt.id for row in rows))}
     places = [order[row.prompt.id] for row in rows]
-    shifted = [row.model_copy(update={"proxy": row.proxy + 7.0 * at, "gold": row.gold - 3.0 * at}) for row, at in zip(rows, places, strict=True)]
+    shifted = [
+        row.model_copy(update={"proxy": row.proxy + 7.0 * at, "gold": row.gold - 3.0 * at})
+        for row, at in zip(rows, places, strict=True)
+    ]
     for one, other in zip(gamed_features(rows), gamed_features(shifted), strict=True):
         assert (one.name, one.kind) == (other.name, other.kind)
         assert one.excess.value == pytest.approx(other.excess.value, abs=1e-9)
@@ -153,7 +180,9 @@ def test_what_is_shared_by_the_replies_to_a_prompt_does_not_count() -> None:
 def test_scale_and_offset_of_the_judges_do_not_count() -> None:
     rows = judged(PLANTED["lists"], 6)
     scaled = [row.model_copy(update={"proxy": 10 * row.proxy + 3, "gold": 0.1 * row.gold - 2}) for row in rows]
-    assert [(f.name, round(f.excess.value, 9)) for f in gamed_features(rows)] == [(f.name, round(f.excess.value, 9)) for f in gamed_features(scaled)]
+    assert [(f.name, round(f.excess.value, 9)) for f in gamed_features(rows)] == [
+        (f.name, round(f.excess.value, 9)) for f in gamed_features(scaled)
+    ]
 
 
 def test_exchanging_proxy_and_gold_turns_the_excess_round() -> None:
@@ -173,7 +202,10 @@ def test_a_proxy_equal_to_gold_is_not_gamed() -> None:
     [
         (judged(nothing, 9, count=8), "8 of 8 prompts have them, and at least 12"),
         (judged(nothing, 9, samples=1), "0 of 40 prompts"),
-        ([row.model_copy(update={"gold": 1.0}) for row in judged(nothing, 9)], "gold scores all replies to a prompt alike"),
+        (
+            [row.model_copy(update={"gold": 1.0}) for row in judged(nothing, 9)],
+            "gold scores all replies to a prompt alike",
+        ),
         (of_topics(4, 9, said=True), "have 4 topics between them, of which at least 5"),
     ],
 )

@@ -17,7 +17,10 @@ def law(kind: Law, d: np.ndarray, a: float = 1.3, b: float = 0.4) -> np.ndarray:
     return d * (a - b * (d if kind == "best_of_n" else np.log(d)))
 
 
-@pytest.mark.parametrize(("kind", "top", "height"), [("best_of_n", 1.3 / 0.8, 1.3**2 / 1.6), ("reinforcement", math.exp(2.25), 0.4 * math.exp(2.25))])
+@pytest.mark.parametrize(
+    ("kind", "top", "height"),
+    [("best_of_n", 1.3 / 0.8, 1.3**2 / 1.6), ("reinforcement", math.exp(2.25), 0.4 * math.exp(2.25))],
+)
 def test_a_law_is_recovered_exactly(kind: Law, top: float, height: float) -> None:
     found = fit(D, law(kind, D), kind)
     assert (found.a, found.b, found.r2) == pytest.approx((1.3, 0.4, 1.0))
@@ -30,7 +33,8 @@ def test_a_law_is_recovered_exactly(kind: Law, top: float, height: float) -> Non
 
 
 def test_reinforcement_in_rounds_is_the_same_law_with_a_raised_by_b_ln_k() -> None:
-    """k rounds, each from where the last one ended, divide the way: k R(d / k) = d (a - b ln d + b ln k), so that the peak is k times as far."""
+    """k rounds, each from where the last one ended, divide the way: k R(d / k) = d (a - b ln d +
+    b ln k), so that the peak is k times as far."""
     once = fit(D, law("reinforcement", D), "reinforcement")
     for k in (2, 4):
         found = fit(k * D, k * law("reinforcement", D), "reinforcement")
@@ -53,7 +57,8 @@ def test_the_reinforcement_form_is_never_fitted_near_the_start() -> None:
 
 
 def test_a_hump_from_heavy_tails_peaks_within_the_data() -> None:
-    """t(2) error on Gaussian gold peaks near n = 16 and falls (the form is not exact for it); a Gaussian error has no peak within the data."""
+    """t(2) error on Gaussian gold peaks near n = 16 and falls (the form is not exact for it); a
+    Gaussian error has no peak within the data."""
     generator, sizes = np.random.default_rng(3), (2, 4, 8, 16, 32, 64)
     d = np.sqrt([bon_kl(n) for n in sizes])
 
@@ -78,7 +83,11 @@ def test_a_curve_that_bends_upwards_has_no_peak() -> None:
     without = peak(D, np.stack([D**2, 1.1 * D**2, 0.9 * D**2]), "best_of_n")
     assert (without.value, without.high, without.without) == (None, None, 1.0)
     falling = peak(D, np.stack([-D + 0.1 * D**2, -D + 0.05 * D**2, -1.2 * D]), "best_of_n")
-    assert (falling.value, falling.low, falling.high) == (0.0, 0.0, 0.0)  # below the start as far as was measured, whichever way it bends
+    assert (falling.value, falling.low, falling.high) == (
+        0.0,
+        0.0,
+        0.0,
+    )  # below the start as far as was measured, whichever way it bends
     assert peak(D, law("best_of_n", D)[None], "best_of_n").method == "no interval: a single prompt"
     assert fit(D, -D, "best_of_n").at(1.0) == pytest.approx(-1.0)
 

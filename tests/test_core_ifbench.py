@@ -1,4 +1,5 @@
-"""Do IFBench's checks tell replies apart whose right answer is plain, take the published arguments, and stay silent where they cannot know?"""
+"""Do IFBench's checks tell replies apart whose right answer is plain, take the published
+arguments, and stay silent where they cannot know?"""
 
 from __future__ import annotations
 
@@ -23,10 +24,14 @@ ROOT = Path(__file__).parents[1]
 PUBLISHED = {
     "count:conjunctions": {"small_n"}, "count:numbers": {"N"},
     "count:keywords_multiple": {"keyword1", "keyword2", "keyword3", "keyword4", "keyword5"},
-    "count:person_names": {"N"}, "count:pronouns": {"N"}, "count:unique_word_count": {"N"}, "count:word_count_range": {"min_words", "max_words"},
-    "count:words_japanese": {"N"}, "format:list": {"sep"}, "format:options": {"options"}, "ratio:overlap": {"percentage", "reference_text"},
-    "ratio:stop_words": {"percentage"}, "repeat:repeat_change": {"prompt_to_repeat"}, "repeat:repeat_span": {"n_end", "n_start", "prompt_to_repeat"},
-    "sentence:increment": {"small_n"}, "sentence:keyword": {"N", "word"}, "words:keywords_specific_position": {"keyword", "m", "n"},
+    "count:person_names": {"N"}, "count:pronouns": {"N"}, "count:unique_word_count": {"N"},
+    "count:word_count_range": {"min_words", "max_words"},
+    "count:words_japanese": {"N"}, "format:list": {"sep"}, "format:options": {"options"},
+    "ratio:overlap": {"percentage", "reference_text"},
+    "ratio:stop_words": {"percentage"}, "repeat:repeat_change": {"prompt_to_repeat"}, "repeat:repeat_span": {"n_end",
+    "n_start", "prompt_to_repeat"},
+    "sentence:increment": {"small_n"}, "sentence:keyword": {"N", "word"},
+    "words:keywords_specific_position": {"keyword", "m", "n"},
     "words:repeats": {"small_n"}, "words:words_position": {"keyword"},
 }  # fmt: skip
 """The arguments in IFBench_test.jsonl; its other thirty-nine checks have none."""
@@ -85,15 +90,45 @@ def test_wrong_arguments_are_told(name: str, args: dict[str, object], words: str
 def test_what_cannot_be_told_is_none() -> None:
     assert check("words:start_verb", "Running is fun") is None
     assert check("words:odd_even_syllables", "cat science dog") is None
-    assert check("words:odd_even_syllables", "cat dog science") is False, "two odd neighbours break it whatever the rest"
+    assert check("words:odd_even_syllables", "cat dog science") is False, (
+        "two odd neighbours break it whatever the rest"
+    )
 
 
 @pytest.mark.parametrize(
     ("word", "count"),
     [
-        *(("cat", 1), ("table", 2), ("banana", 3), ("shapes", 1), ("changing", 2), ("nation", 2), ("wanted", 2), ("jumped", 1), ("boxes", 2)),
-        *(("science", None), ("movement", None), ("poem", None), ("fire", None), ("hundred", None), ("x1", None), ("naïve", None), ("rhythm", None)),
-        *(("queen", 1), ("yellow", 2), ("beautiful", None), ("information", 4), ("x" * 40, None), ("the", 1), ("able", 2), ("rules", 1)),
+        *(
+            ("cat", 1),
+            ("table", 2),
+            ("banana", 3),
+            ("shapes", 1),
+            ("changing", 2),
+            ("nation", 2),
+            ("wanted", 2),
+            ("jumped", 1),
+            ("boxes", 2),
+        ),
+        *(
+            ("science", None),
+            ("movement", None),
+            ("poem", None),
+            ("fire", None),
+            ("hundred", None),
+            ("x1", None),
+            ("naïve", None),
+            ("rhythm", None),
+        ),
+        *(
+            ("queen", 1),
+            ("yellow", 2),
+            ("beautiful", None),
+            ("information", 4),
+            ("x" * 40, None),
+            ("the", 1),
+            ("able", 2),
+            ("rules", 1),
+        ),
     ],
 )
 def test_syllables_are_told_where_the_spelling_is_plain(word: str, count: int | None) -> None:
@@ -101,7 +136,20 @@ def test_syllables_are_told_where_the_spelling_is_plain(word: str, count: int | 
 
 
 def test_words_and_signs() -> None:
-    assert tokens("Don't! It’s a well-known 3.5 (yes).") == ["Do", "n't", "!", "It", "'s", "a", "well-known", "3.5", "(", "yes", ")", "."]  # noqa: RUF001
+    assert tokens("Don't! It’s a well-known 3.5 (yes).") == [  # noqa: RUF001
+        "Do",
+        "n't",
+        "!",
+        "It",
+        "'s",
+        "a",
+        "well-known",
+        "3.5",
+        "(",
+        "yes",
+        ")",
+        ".",
+    ]
     assert unpunctuated("Don't - a-b, 'c'") == ["Dont", "ab", "c"]
 
 
@@ -115,7 +163,9 @@ TURNS: list[tuple[str, dict[str, object], str, Callable[[str], str]]] = [
 
 
 @pytest.mark.parametrize(("name", "args", "text", "change"), TURNS)
-def test_what_does_not_matter_changes_nothing(name: str, args: dict[str, object], text: str, change: Callable[[str], str]) -> None:
+def test_what_does_not_matter_changes_nothing(
+    name: str, args: dict[str, object], text: str, change: Callable[[str], str]
+) -> None:
     assert check(name, text, **args) is check(name, change(text), **args) is True
 
 
@@ -133,7 +183,12 @@ def test_nothing_to_judge_is_no_pass() -> None:
 
 def test_the_comparison_says_why_it_is_skipped(tmp_path: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "benchmarks/ifbench_parity.py", str(tmp_path)], cwd=ROOT, capture_output=True, text=True, check=True, timeout=60
+        [sys.executable, "benchmarks/ifbench_parity.py", str(tmp_path)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
     )
     line = json.loads(done.stdout)
     assert "no ifbench or if_verifiable.ifbench in" in line["skipped"]

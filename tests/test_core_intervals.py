@@ -1,4 +1,5 @@
-"""Does an interval cover the truth as often as it says, and does it refuse where nothing can be said?"""
+"""Does an interval cover the truth as often as it says, and does it refuse where nothing can be
+said?"""
 
 from __future__ import annotations
 
@@ -11,7 +12,18 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from alignwright.core.intervals import Interval, bca, clustered, holm, mcnemar_exact, mean_interval, paired, sample_size, share_interval, wilson
+from alignwright.core.intervals import (
+    Interval,
+    bca,
+    clustered,
+    holm,
+    mcnemar_exact,
+    mean_interval,
+    paired,
+    sample_size,
+    share_interval,
+    wilson,
+)
 
 
 def test_ignoring_clusters_covers_76_percent_and_the_clustered_interval_94():
@@ -37,7 +49,9 @@ def test_one_item_per_cluster_is_the_textbook_error():
     estimate, plain = clustered(values, list("abcde")), mean_interval(values)
     assert estimate.se == pytest.approx(stats.sem(values), rel=1e-12)  # with n - 1
     assert estimate.se != pytest.approx(np.std(values) / math.sqrt(5), rel=0.1)  # with n it would be 11% too small
-    assert (plain.interval.low, plain.interval.high) == pytest.approx(stats.t.interval(0.95, 4, np.mean(values), stats.sem(values)))
+    assert (plain.interval.low, plain.interval.high) == pytest.approx(
+        stats.t.interval(0.95, 4, np.mean(values), stats.sem(values))
+    )
     assert (plain.interval.low, plain.interval.high) == (estimate.interval.low, estimate.interval.high)
     assert plain.clusters is None
     assert "items independent" in plain.interval.method
@@ -66,7 +80,12 @@ def test_wilson_is_scipy_wilson(successes, n):
 
 def test_wilson_is_the_published_table():
     # Newcombe (1998), Statistics in Medicine 17, table I, method 3
-    for successes, n, low, high in [(81, 263, 0.2553, 0.3662), (15, 148, 0.0624, 0.1605), (0, 20, 0.0, 0.1611), (1, 29, 0.0061, 0.1718)]:
+    for successes, n, low, high in [
+        (81, 263, 0.2553, 0.3662),
+        (15, 148, 0.0624, 0.1605),
+        (0, 20, 0.0, 0.1611),
+        (1, 29, 0.0061, 0.1718),
+    ]:
         assert (round(wilson(successes, n).low, 4), round(wilson(successes, n).high, 4)) == (low, high)
 
 
@@ -88,10 +107,16 @@ def test_nothing_is_pretended_where_nothing_can_be_estimated():
 
 def test_unanimous_passes_still_leave_doubt():
     alone, together = share_interval([1.0] * 40), share_interval([1.0] * 40, [item // 4 for item in range(40)])
-    assert (alone.interval.low, alone.interval.high) == pytest.approx((stats.binomtest(40, 40).proportion_ci().low, 1.0))
+    assert (alone.interval.low, alone.interval.high) == pytest.approx(
+        (stats.binomtest(40, 40).proportion_ci().low, 1.0)
+    )
     assert 0.8 < together.interval.low < alone.interval.low < together.interval.high == 1.0
     nothing_changed = paired([1.0, 0.0] * 20, [1.0, 0.0] * 20)
-    assert nothing_changed.interval.high == -nothing_changed.interval.low == pytest.approx(1 - stats.binomtest(40, 40).proportion_ci().low)
+    assert (
+        nothing_changed.interval.high
+        == -nothing_changed.interval.low
+        == pytest.approx(1 - stats.binomtest(40, 40).proportion_ci().low)
+    )
     assert nothing_changed.p() == 1.0
     all_changed = paired([1.0] * 40, [0.0] * 40)
     assert 0.8 < all_changed.interval.low < all_changed.interval.high == 1.0
@@ -105,16 +130,20 @@ def test_a_share_of_independent_items_is_clopper_and_pearsons(hits, n):
 
 
 def test_copies_of_an_item_within_its_topic_add_little_to_a_share():
-    """Ten copies of forty items are worth about forty: what is left is the assumption about topics that agree in everything."""
+    """Ten copies of forty items are worth about forty: what is left is the assumption about
+    topics that agree in everything."""
     values, names = [1.0] * 8 + [0.0] * 32, list(range(40))
     one, ten = share_interval(values), share_interval(values * 10, names * 10)
-    width, copied, free = (found.interval.high - found.interval.low for found in (one, ten, share_interval(values * 10)))
+    width, copied, free = (
+        found.interval.high - found.interval.low for found in (one, ten, share_interval(values * 10))
+    )
     assert copied == pytest.approx(width, rel=0.1)
     assert free < 0.5 * width  # the control
 
 
 def test_interval_and_p_of_a_change_are_one_test():
-    """At the limit of the 95% interval p is 0.05, of passes and fails as of other values; and 0 is left out exactly where p is below 0.05."""
+    """At the limit of the 95% interval p is 0.05, of passes and fails as of other values; and 0
+    is left out exactly where p is below 0.05."""
     rng = random.Random(4)
     names, both = [item // 4 for item in range(48)], set()
     for shift in (0.0, 0.1, 0.2, 0.3, 0.5):
@@ -159,7 +188,9 @@ def test_variance_of_a_paired_difference_is_a_plus_b_minus_twice_the_covariance(
 def test_bca_is_scipy_bca_for_single_items_and_moves_whole_clusters():
     values = np.random.default_rng(5).exponential(size=60)
     mine = bca(values.tolist(), range(60), resamples=4000)
-    theirs = stats.bootstrap((values,), np.mean, method="BCa", n_resamples=4000, rng=np.random.default_rng(1)).confidence_interval
+    theirs = stats.bootstrap(
+        (values,), np.mean, method="BCa", n_resamples=4000, rng=np.random.default_rng(1)
+    ).confidence_interval
     width = theirs.high - theirs.low
     assert (mine.low, mine.high) == pytest.approx((theirs.low, theirs.high), abs=0.06 * width)
     assert mine.high - values.mean() > values.mean() - mine.low  # the tail is on the right, and the interval knows it
@@ -167,7 +198,9 @@ def test_bca_is_scipy_bca_for_single_items_and_moves_whole_clusters():
     assert (copied.low, copied.high) == pytest.approx((mine.low, mine.high))
     median = bca(values.tolist(), range(60), statistic=lambda x: float(np.median(x)), resamples=500)
     assert median.low < np.median(values) < median.high
-    assert bca(values.tolist(), range(60), seed=1, resamples=200) == bca(values.tolist(), range(60), seed=1, resamples=200)
+    assert bca(values.tolist(), range(60), seed=1, resamples=200) == bca(
+        values.tolist(), range(60), seed=1, resamples=200
+    )
 
 
 @pytest.mark.parametrize(("b", "c"), [(0, 0), (1, 0), (3, 9), (9, 3), (25, 25), (400, 460)])
@@ -203,5 +236,8 @@ def test_wrong_inputs_point():
 
 
 def test_importing_it_loads_no_numpy():
-    code = "import sys, alignwright.core.intervals, alignwright.core.promises; sys.exit(bool({'numpy', 'scipy', 'torch'} & set(sys.modules)))"
+    code = (
+        "import sys, alignwright.core.intervals, alignwright.core.promises; sys.exit(bool({'numpy', 'scipy', 'torch'} &"
+        " set(sys.modules)))"
+    )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -1,4 +1,5 @@
-"""Do the mark beside a change, the words about it and the count of what moved say the same, whatever stands beside it?"""
+"""Do the mark beside a change, the words about it and the count of what moved say the same,
+whatever stands beside it?"""
 
 from __future__ import annotations
 
@@ -20,7 +21,14 @@ from alignwright.run.compare import compare
 
 def outcomes(claim: str, hits: int, n: int = 60) -> list[Outcome]:
     return [
-        Outcome(claim=claim, item=f"{claim}.{i}", status="hit" if i < hits else "pass", value=float(i >= hits), cluster=f"t{i}") for i in range(n)
+        Outcome(
+            claim=claim,
+            item=f"{claim}.{i}",
+            status="hit" if i < hits else "pass",
+            value=float(i >= hits),
+            cluster=f"t{i}",
+        )
+        for i in range(n)
     ]
 
 
@@ -37,11 +45,18 @@ def changes(case: Case) -> dict[str, Finding]:
     return {f.claim: f for f in case.findings if f.against}
 
 
-LOST = {"emergent.ability.a": 6, "emergent.ability.b": 0, "emergent.ability.c": 1, "emergent.ability.d": 25, "emergent.ability.e": 0}
+LOST = {
+    "emergent.ability.a": 6,
+    "emergent.ability.b": 0,
+    "emergent.ability.c": 1,
+    "emergent.ability.d": 25,
+    "emergent.ability.e": 0,
+}
 
 
 def test_one_of_several_that_is_left_out_by_the_adjustment_is_not_marked_and_not_counted() -> None:
-    """Six lost of sixty: its own interval leaves out 0, and Holm's correction over the five takes that back."""
+    """Six lost of sixty: its own interval leaves out 0, and Holm's correction over the five
+    takes that back."""
     alone = changes(case({"emergent.ability.a": 6}))["emergent.ability.a"]
     assert turn(alone) == "worse"  # the control: nothing else was tested
     among = case(LOST)
@@ -60,7 +75,13 @@ def test_page_card_and_terminal_mark_as_many_as_are_counted() -> None:
     Console(file=out, width=120).print(summary(among))
     page = re.sub(r'<p class="how">.*?</p>', "", html(among), flags=re.DOTALL)
     assert out.getvalue().split("Brackets")[0].count("▼") == 2  # one claim, and once in the rule
-    assert [line.split("|")[5].strip()[0] for line in card(among).splitlines() if "emergent.ability" in line] == ["≈", "≈", "≈", "▼", "≈"]
+    assert [line.split("|")[5].strip()[0] for line in card(among).splitlines() if "emergent.ability" in line] == [
+        "≈",
+        "≈",
+        "≈",
+        "▼",
+        "≈",
+    ]
     table = page[page.index('id="numbers"') :]
     assert (table.count("▼ worse"), table.count("≈ no clear change")) == (1, 4)
     for text in (out.getvalue(), html(among), card(among)):
@@ -79,7 +100,9 @@ def test_two_runs_are_apart_by_the_adjusted_p(tmp_path) -> None:
         folder = tmp_path / name
         folder.mkdir()
         lines = [
-            Finding(claim=claim, stage="s", axis="value", value=share, low=share - 0.1, high=share + 0.1, n=90, method="m").model_dump_json()
+            Finding(
+                claim=claim, stage="s", axis="value", value=share, low=share - 0.1, high=share + 0.1, n=90, method="m"
+            ).model_dump_json()
             for claim, share in shares.items()
         ]
         (folder / "findings.jsonl").write_text("\n".join(lines) + "\n")
@@ -88,7 +111,9 @@ def test_two_runs_are_apart_by_the_adjusted_p(tmp_path) -> None:
     def apart(one: dict[str, float], two: dict[str, float]) -> list[str]:
         folder = f"{len(one)}"
         table = compare(run(f"a{folder}", one), run(f"b{folder}", two))
-        return [claim for claim, mark in zip(table.columns[0].cells, table.columns[3].cells, strict=True) if mark == "apart"]
+        return [
+            claim for claim, mark in zip(table.columns[0].cells, table.columns[3].cells, strict=True) if mark == "apart"
+        ]
 
     alone = apart({"value.a": 0.3}, {"value.a": 0.45})
     assert alone == ["value.a"]  # 0.15 apart: p = 0.04

@@ -13,7 +13,8 @@ STATES, ACTIONS, DISCOUNT = 8, 3, 0.9
 
 
 def path(seed: int) -> tuple[list[np.ndarray], np.ndarray, np.ndarray]:
-    """Occupancies along the proxy's improvement path (softmax policies of falling temperature), the projection, and the proxy."""
+    """Occupancies along the proxy's improvement path (softmax policies of falling temperature),
+    the projection, and the proxy."""
     generator = np.random.default_rng(seed)
     move = generator.dirichlet(np.full(STATES, 0.3), size=(STATES, ACTIONS))
     first, proxy = np.full(STATES, 1 / STATES), generator.normal(size=STATES * ACTIONS)
@@ -30,7 +31,8 @@ def path(seed: int) -> tuple[list[np.ndarray], np.ndarray, np.ndarray]:
 
 
 def test_the_true_return_never_falls_before_the_stop() -> None:
-    """Rewards at an angle theta from the proxy: no fall up to the stop; after it many fall (the control)."""
+    """Rewards at an angle theta from the proxy: no fall up to the stop; after it many fall (the
+    control)."""
     before, after, cases = 0, 0, 0
     for seed in range(12):
         way, project, proxy = path(seed)
@@ -41,7 +43,9 @@ def test_the_true_return_never_falls_before_the_stop() -> None:
             for _ in range(6):
                 other = project @ generator.normal(size=len(proxy))
                 other -= toward * (other @ toward) / (toward @ toward)
-                true = math.cos(theta) * toward / np.linalg.norm(toward) + math.sin(theta) * other / np.linalg.norm(other)
+                true = math.cos(theta) * toward / np.linalg.norm(toward) + math.sin(theta) * other / np.linalg.norm(
+                    other
+                )
                 assert angle(true, toward) == pytest.approx(theta)
                 steps = np.diff([float(eta @ true) for eta in way])
                 cases += 1
@@ -62,13 +66,17 @@ def test_occupancies_keep_the_flow_and_differ_only_in_feasible_directions() -> N
     assert returns == sorted(returns)  # an improvement path
     assert stop(way, project @ proxy, 0.0) == len(way) - 1  # a proxy known to be right is never left
     assert stop(way, project @ proxy, math.pi / 2 - 1e-6) < 2
-    assert stop(way, project @ proxy, 3.0) == 0  # sin(3) is small again, but a reward that far off falls with the first step
+    assert (
+        stop(way, project @ proxy, 3.0) == 0
+    )  # sin(3) is small again, but a reward that far off falls with the first step
 
 
 def test_the_stop_is_safe_and_costs_more_than_it_saves() -> None:
-    """True rewards drawn at random, each stopped at its own true angle: none falls before its stop; on average going on would have cost less.
+    """True rewards drawn at random, each stopped at its own true angle: none falls before its stop;
+    on average going on would have cost less.
 
-    Normalised by the range of the true return over the path; that the drop is larger than 1e-3 is what counts as Goodhart.
+    Normalised by the range of the true return over the path; that the drop is larger than 1e-3 is
+    what counts as Goodhart.
     """
     fell, stopped, whole, drops = 0, [], [], []
     for seed in range(12):

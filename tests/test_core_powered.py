@@ -1,4 +1,5 @@
-"""Do a few labels and many predictions cover the truth as often as they say, and does a bad predictor do no harm?"""
+"""Do a few labels and many predictions cover the truth as often as they say, and does a bad
+predictor do no harm?"""
 
 from __future__ import annotations
 
@@ -11,7 +12,9 @@ from alignwright.core.intervals import clustered
 from alignwright.core.powered import crossfit, powered_mean
 
 
-def judged(generator: np.random.Generator, labelled: int = 200, others: int = 5000) -> tuple[list[float | None], list[float]]:
+def judged(
+    generator: np.random.Generator, labelled: int = 200, others: int = 5000
+) -> tuple[list[float | None], list[float]]:
     """A true share of .30 and a judge with sensitivity .8 and specificity .85."""
     truth = generator.random(labelled + others) < 0.3
     judge = np.where(truth, generator.random(len(truth)) < 0.8, generator.random(len(truth)) < 0.15)
@@ -37,9 +40,11 @@ def test_coverage_and_width_beside_the_naive_judge_and_the_labels_alone() -> Non
 
 
 def test_predictions_at_full_weight_and_a_calibrated_judge_are_wider() -> None:
-    """Known widths: PPI .114, PPI++ .0995, and .167 for Rogan and Gladen's correction by a calibration on 200 labels of each kind.
+    """Known widths: PPI .114, PPI++ .0995, and .167 for Rogan and Gladen's correction by a
+    calibration on 200 labels of each kind.
 
-    The correction is left out of the library: besides being wider it takes the judge's errors to be those of other replies.
+    The correction is left out of the library: besides being wider it takes the judge's errors to be
+    those of other replies.
     """
     generator, plain, best, corrected, covered = np.random.default_rng(6), [], [], [], 0
     for _ in range(200):
@@ -52,7 +57,11 @@ def test_predictions_at_full_weight_and_a_calibrated_judge_are_wider() -> None:
         said, seen, free = guess[200:].mean(), guess[:200][gold].mean(), 1 - guess[:200][~gold].mean()
         power = seen + free - 1
         share = (said + free - 1) / power
-        variance = said * (1 - said) / 5000 + (1 - share) ** 2 * free * (1 - free) / (~gold).sum() + share**2 * seen * (1 - seen) / gold.sum()
+        variance = (
+            said * (1 - said) / 5000
+            + (1 - share) ** 2 * free * (1 - free) / (~gold).sum()
+            + share**2 * seen * (1 - seen) / gold.sum()
+        )
         corrected.append(2 * 1.96 * math.sqrt(variance) / power)
     assert np.mean(plain) == pytest.approx(0.114, abs=0.002)
     assert np.mean(best) == pytest.approx(0.0995, abs=0.002)
@@ -101,7 +110,8 @@ def test_clusters_that_share_a_fate_are_covered_where_independence_is_not() -> N
 
 
 def test_no_prediction_saw_the_label_of_its_cluster() -> None:
-    """With a cluster's noise as its only feature a fit that had seen it would foretell it; a fit that had not cannot."""
+    """With a cluster's noise as its only feature a fit that had seen it would foretell it; a fit
+    that had not cannot."""
     generator = np.random.default_rng(5)
     clusters = [i // 2 for i in range(40)]
     label = [float(x) for x in generator.normal(size=20).repeat(2)]
@@ -112,14 +122,21 @@ def test_no_prediction_saw_the_label_of_its_cluster() -> None:
     assert np.allclose(names @ whole, label)  # the control
     half = crossfit([x if i % 2 else None for i, x in enumerate(label)], names, clusters, ridge=1e-6)
     assert float(np.corrcoef(half[::2], label[::2])[0, 1]) < 0.3  # nor for the unlabelled sibling of a labelled item
-    slope = crossfit([2 * x + 1 if i % 2 else None for i, x in enumerate(label)], np.array(label)[:, None], list(range(40)), ridge=1e-9)
+    slope = crossfit(
+        [2 * x + 1 if i % 2 else None for i, x in enumerate(label)],
+        np.array(label)[:, None],
+        list(range(40)),
+        ridge=1e-9,
+    )
     assert slope == pytest.approx([2 * x + 1 for x in label])
 
 
 def test_what_cannot_be_told() -> None:
     with pytest.raises(ValueError, match="at least 2 labels"):
         powered_mean([1.0, None, None])
-    assert powered_mean([1.0, 2.0], clusters=["a", "a"]).interval.method == "no interval: all labels belong to one cluster"
+    assert (
+        powered_mean([1.0, 2.0], clusters=["a", "a"]).interval.method == "no interval: all labels belong to one cluster"
+    )
     assert powered_mean([1.0, 1.0]).interval.low is None
     with pytest.raises(ValueError, match="at least 2 clusters"):
         crossfit([1.0, 2.0], [[0.0], [1.0]], ["a", "a"])

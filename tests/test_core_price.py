@@ -1,4 +1,5 @@
-"""Does the covariance test stop near the true optimum, seldom too early, and never where proxy and gold are one?"""
+"""Does the covariance test stop near the true optimum, seldom too early, and never where proxy
+and gold are one?"""
 
 from __future__ import annotations
 
@@ -22,7 +23,8 @@ def world(seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def walk(seed: int, *, same: bool = False, labels: int = 100) -> tuple[float, float, float | None, float | None]:
-    """(true optimum, regret of never stopping, where one-look bounds stop, where the bettor stops) on exact tilting."""
+    """(true optimum, regret of never stopping, where one-look bounds stop, where the bettor
+    stops) on exact tilting."""
     p, proxy, gold = world(seed)
     gold = proxy if same else gold
     generator = np.random.default_rng(seed + 1000)
@@ -61,9 +63,11 @@ def test_it_stops_near_the_optimum_of_exact_tilting_and_spares_the_regret() -> N
 
 
 def test_in_a_world_whose_optimum_is_known_it_stops_where_it_is_known_to() -> None:
-    """Reference N(0, 1), gold r - .35 r^2 and noise of half an SD: tilting by s gives N(s, 1), so gold is s - .35 (s^2 + 1), highest at 1.43.
+    """Reference N(0, 1), gold r - .35 r^2 and noise of half an SD: tilting by s gives N(s, 1), so
+    gold is s - .35 (s^2 + 1), highest at 1.43.
 
-    Known, with 100 labels at each tenth of s up to 3, bounds for one look: it stops at 1.69, SD .13; regret .03 where going on has .86.
+    Known, with 100 labels at each tenth of s up to 3, bounds for one look: it stops at 1.69, SD
+    .13; regret .03 where going on has .86.
     """
     best, tilts = 1 / 0.7, np.arange(31) * 0.1
 
@@ -81,7 +85,9 @@ def test_in_a_world_whose_optimum_is_known_it_stops_where_it_is_known_to() -> No
     assert at.std() == pytest.approx(0.13, abs=0.025)
     assert float((0.35 * (at - best) ** 2).mean()) == pytest.approx(0.03, abs=0.008)
     assert 0.35 * (3 - best) ** 2 == pytest.approx(0.86, abs=0.005)
-    assert (at < best - 0.15).mean() <= 0.03  # beyond one step of the grid too early: rare, though it looks thirty times
+    assert (
+        at < best - 0.15
+    ).mean() <= 0.03  # beyond one step of the grid too early: rare, though it looks thirty times
     assert all(stops(seed, 0.0) == 3.0 for seed in range(40))  # the control: gold that never turns
 
 
@@ -93,7 +99,8 @@ def test_a_proxy_that_is_gold_is_never_stopped() -> None:
 
 
 def test_the_covariance_is_within_prompts_and_unbiased() -> None:
-    """Prompts that differ in both scores by much tell nothing of how gold moves with the proxy at any of them."""
+    """Prompts that differ in both scores by much tell nothing of how gold moves with the proxy
+    at any of them."""
     generator, found = np.random.default_rng(7), []
     for _ in range(200):
         level = 5 * generator.normal(size=(30, 1))
@@ -107,7 +114,9 @@ def test_the_covariance_is_within_prompts_and_unbiased() -> None:
     assert 0.9 <= np.mean(covered) <= 0.99
     assert found[-1].rises is False
     assert found[-1].correlation == pytest.approx(-0.5 / np.sqrt(1.25), abs=0.15)
-    mixed = covariance(list(gold.ravel()), list(proxy.ravel()))  # the control: without prompts it is the prompts' own covariance that is seen
+    mixed = covariance(
+        list(gold.ravel()), list(proxy.ravel())
+    )  # the control: without prompts it is the prompts' own covariance that is seen
     assert mixed.rises is True
     assert within_sd(list(proxy.ravel()), prompts) == pytest.approx(1.0, abs=0.15)
 
@@ -121,7 +130,10 @@ def test_predictions_stretch_few_labels() -> None:
         prompts = [p for p in range(60) for _ in range(8)]
         labels = [float(g) if i % 8 < 2 else None for i, g in enumerate(gold.ravel())]
         told = crossfit(labels, np.stack([proxy.ravel(), feature.ravel()], axis=1), prompts)
-        with_it, without = covariance(labels, list(proxy.ravel()), prompts, told), covariance(labels, list(proxy.ravel()), prompts)
+        with_it, without = (
+            covariance(labels, list(proxy.ravel()), prompts, told),
+            covariance(labels, list(proxy.ravel()), prompts),
+        )
         wide.append(without.mean.se)
         narrow.append(with_it.mean.se)
         hit += (with_it.interval.low or 0) <= 0.5 <= (with_it.interval.high or 0)
@@ -133,7 +145,9 @@ def test_the_true_covariance_is_what_a_large_sample_finds() -> None:
     p, proxy, gold = world(0)
     q = tilted(p, proxy, 1.0)
     drawn = np.random.default_rng(9).choice(OUTPUTS, size=100_000, p=q)
-    assert covariance(list(gold[drawn]), list(proxy[drawn])).value == pytest.approx(covariance_under(q, gold, proxy), abs=0.02)
+    assert covariance(list(gold[drawn]), list(proxy[drawn])).value == pytest.approx(
+        covariance_under(q, gold, proxy), abs=0.02
+    )
 
 
 def test_what_cannot_be_told() -> None:

@@ -10,7 +10,17 @@ from alignwright.core.records import Finding, Verdict
 
 def finding(claim="value.refusal", stage="train.1.dpo", value=0.5, low=0.4, high=0.6, **more) -> Finding:
     axis = more.pop("axis", claim.split(".")[0])
-    return Finding(claim=claim, stage=stage, axis=axis, value=value, low=low, high=high, n=more.pop("n", 50), method="Wilson 95%", **more)
+    return Finding(
+        claim=claim,
+        stage=stage,
+        axis=axis,
+        value=value,
+        low=low,
+        high=high,
+        n=more.pop("n", 50),
+        method="Wilson 95%",
+        **more,
+    )
 
 
 def verdict(text: str, *findings: Finding) -> Verdict:
@@ -70,7 +80,9 @@ def test_a_promise_and_its_contrary_are_never_both_kept():
     seen = finding()
     flip = {"kept": "broken", "broken": "kept", "untested": "untested"}
     for bound in (0.3, 0.4, 0.45, 0.6, 0.7):
-        assert verdict(f"value.refusal < {bound}", seen).answer == flip[verdict(f"value.refusal >= {bound}", seen).answer]
+        assert (
+            verdict(f"value.refusal < {bound}", seen).answer == flip[verdict(f"value.refusal >= {bound}", seen).answer]
+        )
 
 
 def test_the_last_stage_is_judged_and_not_a_difference():
@@ -95,7 +107,9 @@ def test_an_earlier_model_never_answers_for_the_last_one_of_the_plan():
             told = answer(parse(text), found, models)
             assert told.answer == "untested"
             assert "at the last stage, train.1.dpo" in told.reason
-    assert answer(parse("value.refusal > 0.35"), [finding(stage="baseline"), finding()], models).answer == "kept"  # control
+    assert (
+        answer(parse("value.refusal > 0.35"), [finding(stage="baseline"), finding()], models).answer == "kept"
+    )  # control
     vote = finding(claim="feedback.judge.accuracy", stage="feedback.1.judge", axis="feedback")
     assert answer(parse("feedback.judge.accuracy > 0.35"), [vote], models).answer == "kept"  # a voter is no model
 
@@ -110,7 +124,15 @@ def test_gain_is_turned_so_that_more_is_better():
 
 
 def test_tax_is_a_cost_whichever_way_is_better():
-    bits = finding(claim="tax.bits_per_byte", value=0.01, low=0.005, high=0.015, against="baseline", better="lower", unit="bits/byte")
+    bits = finding(
+        claim="tax.bits_per_byte",
+        value=0.01,
+        low=0.005,
+        high=0.015,
+        against="baseline",
+        better="lower",
+        unit="bits/byte",
+    )
     choice = finding(claim="tax.choice", value=-0.03, low=-0.04, high=-0.02, against="baseline")
     level = finding(claim="tax.bits_per_byte", value=1.1, low=1.0, high=1.2, better="lower", unit="bits/byte")
     assert verdict("tax.bits_per_byte < 0.02", level, bits).answer == "kept"
@@ -134,7 +156,10 @@ def test_what_is_missing_is_said():
     assert "without an interval" in verdict("value.refusal > 0.1", finding(low=None, high=None)).reason
     assert "without an interval" in verdict("value.refusal > 0.1", finding(value=None, low=None, high=None, n=0)).reason
     assert "3 more items could not be scored" in verdict("value.refusal > 0.1", finding(unscored=1, errors=2)).reason
-    assert "counts as better" in verdict("value.length.gain > 0", finding(claim="value.length", against="baseline", better=None)).reason
+    assert (
+        "counts as better"
+        in verdict("value.length.gain > 0", finding(claim="value.length", against="baseline", better=None)).reason
+    )
     assert verdict("value.refusal > 0.5", finding()).reason == "undecided: the interval [0.4, 0.6] contains 0.5"
 
 
@@ -143,12 +168,16 @@ def test_exit_codes():
     assert [exit_code(v) for v in ([], [kept], [kept, untested], [untested, broken, kept])] == [0, 0, 3, 1]
 
 
-# ---- a rate that a grader found -----------------------------------------------------------------------------------------------------------
+# ---- a rate that a grader found ------------------------------------------------------------------
 
 
 def corrected(low, high, claim="value.refusal.corrected", **more) -> Finding:
     value = None if low is None else (low + high) / 2
-    method = "Rogan-Gladen, transferred" if low is not None else "no correction: the grader is not known to be better than chance"
+    method = (
+        "Rogan-Gladen, transferred"
+        if low is not None
+        else "no correction: the grader is not known to be better than chance"
+    )
     return finding(claim, value=value, low=low, high=high, axis="value", **more).model_copy(update={"method": method})
 
 
@@ -177,10 +206,18 @@ def test_a_broken_promise_needs_the_correction_too_and_an_undecided_one_is_not_d
 
 
 def test_the_correction_of_another_stage_or_of_the_level_is_not_held_against_a_gain():
-    level = [finding(stage="baseline", value=0.1, low=0.05, high=0.15), finding(), corrected(0.0, 0.1), corrected(0.0, 0.1, stage="baseline")]
+    level = [
+        finding(stage="baseline", value=0.1, low=0.05, high=0.15),
+        finding(),
+        corrected(0.0, 0.1),
+        corrected(0.0, 0.1, stage="baseline"),
+    ]
     change = finding(value=0.4, low=0.3, high=0.5, against="baseline")
     assert verdict("value.refusal.gain > 0.2", *level, change).answer == "kept"
-    assert verdict("value.refusal.gain > 0.2", *level, change, corrected(0.1, 0.5, against="baseline")).answer == "untested"
+    assert (
+        verdict("value.refusal.gain > 0.2", *level, change, corrected(0.1, 0.5, against="baseline")).answer
+        == "untested"
+    )
     assert verdict("value.refusal.corrected < 0.2", *level).answer == "kept", "the corrected rate is a claim of its own"
 
 

@@ -29,7 +29,10 @@ def moved(reply: str) -> set[str]:
         (f"{PLAIN[:-1]} and is gorgeous.", "praise"),
         (f"{PLAIN} I hope this helps.", "service"),
         (f"Certainly. {PLAIN}", "assent"),
-        (f"{PLAIN} It’s important to note the mill.", "hedges"),  # noqa: RUF001 - a curly apostrophe is what models write
+        (
+            f"{PLAIN} It’s important to note the mill.",  # noqa: RUF001 - a curly apostrophe is what models write
+            "hedges",
+        ),
         ("I'm sorry, but I cannot help with that.", "refusal"),
         (f"{PLAIN[:-1]}", "unfinished"),
         (PLAIN.replace("old", "2 old"), "numbers"),

@@ -1,4 +1,5 @@
-"""Does the corrected rate recover a planted truth, with an interval that carries all three doubts, and is it absent where nothing can be told?"""
+"""Does the corrected rate recover a planted truth, with an interval that carries all three
+doubts, and is it absent where nothing can be told?"""
 
 from __future__ import annotations
 
@@ -23,7 +24,8 @@ def share(number):
 
 @pytest.mark.parametrize("truth", [0.0, 0.05, 0.3, 0.8, 1.0])
 def test_with_known_errors_the_formula_gives_back_the_truth(truth):
-    """Sensitivity .9 and specificity .8, known without doubt: the interval is the rate's own, stretched by 1 / (s + c - 1)."""
+    """Sensitivity .9 and specificity .8, known without doubt: the interval is the rate's own,
+    stretched by 1 / (s + c - 1)."""
     seen = truth * 0.9 + (1 - truth) * 0.2
     found = corrected_rate((seen, seen - 0.01, seen + 0.01), *SURE)
     assert found.value == pytest.approx(truth, abs=2e-3)
@@ -43,7 +45,11 @@ def test_a_change_is_stretched_and_its_sign_kept():
 
 def test_a_grader_that_may_be_no_better_than_chance_corrects_nothing():
     rate = (0.4, 0.3, 0.5)
-    for sensitivity, specificity in (([Calls(50, 100)] * 4, [Calls(50, 100)] * 4), ([Calls(6, 10)], [Calls(6, 10)]), ([Calls(30, 40)], [])):
+    for sensitivity, specificity in (
+        ([Calls(50, 100)] * 4, [Calls(50, 100)] * 4),
+        ([Calls(6, 10)], [Calls(6, 10)]),
+        ([Calls(30, 40)], []),
+    ):
         found = corrected_rate(rate, sensitivity, specificity)
         assert (found.value, found.low, found.high) == (None, None, None)
         assert found.method.startswith("no correction: ")
@@ -61,12 +67,15 @@ def test_each_of_the_three_doubts_widens_the_interval():
     sure = width()
     assert width(rate=(0.4, 0.3, 0.5)) > 2 * sure, "the rate's own interval"
     assert width(right=((90, 100),) * 6) > 1.2 * sure, "few labels"
-    assert width(right=((800, 1000), (870, 1000), (900, 1000), (930, 1000), (960, 1000), (980, 1000))) > 1.5 * sure, "sources that differ"
+    assert width(right=((800, 1000), (870, 1000), (900, 1000), (930, 1000), (960, 1000), (980, 1000))) > 1.5 * sure, (
+        "sources that differ"
+    )
     assert width(right=((900, 1000),) * 2) > 2 * sure, "few sources: how far they differ is not known"
 
 
 def test_a_new_source_is_as_far_from_the_known_ones_as_they_are_from_each_other():
-    """With many labels of many sources the quantiles are those of the sources' own normal distribution."""
+    """With many labels of many sources the quantiles are those of the sources' own normal
+    distribution."""
     rng = np.random.default_rng(1)
     drawn = rng.standard_normal(400)
     rights = share(1.5 + 0.8 * (drawn - drawn.mean()) / drawn.std())
@@ -74,11 +83,15 @@ def test_a_new_source_is_as_far_from_the_known_ones_as_they_are_from_each_other(
     assert quantiles == pytest.approx(share(np.array([1.5 - 1.96 * 0.8, 1.5, 1.5 + 1.96 * 0.8])), abs=0.01)
 
 
-@pytest.mark.parametrize(("sources", "spread", "least"), [(1, 0.5, 0.95), (3, 0.0, 0.95), (3, 1.0, 0.92), (6, 0.5, 0.94)])
+@pytest.mark.parametrize(
+    ("sources", "spread", "least"), [(1, 0.5, 0.95), (3, 0.0, 0.95), (3, 1.0, 0.92), (6, 0.5, 0.94)]
+)
 def test_the_interval_covers_the_truth_on_a_source_that_nobody_labelled(sources, spread, least):
-    """Planted: every source draws its own sensitivity and specificity, the run is one more source, and its items come in topics.
+    """Planted: every source draws its own sensitivity and specificity, the run is one more source,
+    and its items come in topics.
 
-    The control corrects by the pooled shares alone, as if they held exactly: where sources differ it covers far less than it says.
+    The control corrects by the pooled shares alone, as if they held exactly: where sources differ
+    it covers far less than it says.
     """
     rng, covered, naive, made = np.random.default_rng(7), 0, 0, 0
     for number in range(200):

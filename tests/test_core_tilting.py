@@ -1,4 +1,5 @@
-"""Do the identities of tilting hold exactly, and does the bound on what a proxy's gain guarantees hold in every case?"""
+"""Do the identities of tilting hold exactly, and does the bound on what a proxy's gain
+guarantees hold in every case?"""
 
 from __future__ import annotations
 
@@ -32,7 +33,9 @@ def test_price_s_equation(seed: int) -> None:
     p, proxy, gold = case(seed)
     step = 1e-5
     for strength in (0.0, 0.7, 2.0):
-        change = (mean_under(tilted(p, proxy, strength + step), gold) - mean_under(tilted(p, proxy, strength - step), gold)) / (2 * step)
+        change = (
+            mean_under(tilted(p, proxy, strength + step), gold) - mean_under(tilted(p, proxy, strength - step), gold)
+        ) / (2 * step)
         assert change == pytest.approx(covariance_under(tilted(p, proxy, strength), gold, proxy), abs=1e-8)
 
 
@@ -57,9 +60,12 @@ def test_the_least_gain_is_a_bound_and_a_tight_one() -> None:
         least_gain(1.2, 1.0, 1.0)
 
 
-@pytest.mark.parametrize(("border", "nats", "gain"), [(10.0, 0.6487, 2.38), (100.0, 0.2272, 3.77), (1000.0, 0.0561, 5.97)])
+@pytest.mark.parametrize(
+    ("border", "nats", "gain"), [(10.0, 0.6487, 2.38), (100.0, 0.2272, 3.77), (1000.0, 0.0561, 5.97)]
+)
 def test_a_heavy_tailed_proxy_is_raised_at_no_divergence(border: float, nats: float, gain: float) -> None:
-    """Catastrophic Goodhart (Kwa et al. 2024): {X > t} is given mass t^-0.8 under Student-t(3): the mean grows, KL vanishes."""
+    """Catastrophic Goodhart (Kwa et al. 2024): {X > t} is given mass t^-0.8 under Student-t(3):
+    the mean grows, KL vanishes."""
     tail, mass = float(student.sf(border, 3)), border**-0.8
     divergence = kl([mass, 1 - mass], [tail, 1 - tail])  # within and outside the tail the shape is the reference's
     x = np.exp(np.linspace(math.log(border), math.log(1e9), 400_001))

@@ -1,4 +1,5 @@
-"""Is a search bounded in its time, whatever the pattern, and does no check of a reply take the square of its length?"""
+"""Is a search bounded in its time, whatever the pattern, and does no check of a reply take the
+square of its length?"""
 
 from __future__ import annotations
 
@@ -12,7 +13,13 @@ import pytest
 from alignwright.core.checks import check, understood
 from alignwright.core.timed_search import occurs
 
-SLOW = [("(a+)+b", "a" * 200), ("(a|a)*b", "a" * 200), ("(.*)*=", "x" * 200), (r"a*a*a*a*a*a*b", "a" * 2000), (r"(a*)\1*\1*b", "a" * 2000)]
+SLOW = [
+    ("(a+)+b", "a" * 200),
+    ("(a|a)*b", "a" * 200),
+    ("(.*)*=", "x" * 200),
+    (r"a*a*a*a*a*a*b", "a" * 2000),
+    (r"(a*)\1*\1*b", "a" * 2000),
+]
 
 
 @pytest.mark.parametrize(("pattern", "text"), SLOW)
@@ -80,5 +87,6 @@ for place, piece in enumerate(pieces):
 
 @pytest.mark.parametrize("which", ["others", "ifbench"])
 def test_no_check_hangs_on_a_long_reply_of_one_piece(which: str) -> None:
-    """Every check on replies of 20,000 or 60,000 characters of one piece: seconds where each is linear, many minutes where one is not."""
+    """Every check on replies of 20,000 or 60,000 characters of one piece: seconds where each is
+    linear, many minutes where one is not."""
     subprocess.run([sys.executable, "-c", HOSTILE, which], check=True, timeout=240)

@@ -12,7 +12,8 @@ N = 60
 
 
 def levels(*shifts: tuple[float, float], seed: int = 0, noise: float = 1.0) -> list[Level]:
-    """Checkpoints whose mean proxy and gold stand at the given places; a prompt keeps its own difficulty."""
+    """Checkpoints whose mean proxy and gold stand at the given places; a prompt keeps its own
+    difficulty."""
     r = random.Random(seed)
     base = [r.gauss(0, 3) for _ in range(N)]
     return [([b + p + r.gauss(0, noise) for b in base], [b + g + r.gauss(0, noise) for b in base]) for p, g in shifts]

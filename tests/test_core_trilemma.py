@@ -1,4 +1,5 @@
-"""Do the meters read what is known: (n - 1) / (n + 1), the correlation, 1 without a shift, 1 for a proxy that is gold?"""
+"""Do the meters read what is known: (n - 1) / (n + 1), the correlation, 1 without a shift, 1 for
+a proxy that is gold?"""
 
 from __future__ import annotations
 
@@ -99,12 +100,17 @@ def test_the_gap_grows_by_the_variance_less_the_covariance() -> None:
     variance, together = covariance_under(q, proxy, proxy), covariance_under(q, gold, proxy)
     assert (gap(0.5 + 1e-5) - gap(0.5 - 1e-5)) / 2e-5 == pytest.approx(variance - together, abs=1e-8)
     assert abs(variance - together) > 0.1
-    assert variance == pytest.approx(covariance_under(q, proxy, proxy - gold) + together)  # it is the covariance of the gap itself
+    assert variance == pytest.approx(
+        covariance_under(q, proxy, proxy - gold) + together
+    )  # it is the covariance of the gap itself
 
 
 @pytest.mark.parametrize(("labels", "seen", "least"), [(50, 0.330, 0.167), (200, 0.186, 0.049), (1000, 0.022, 0.0001)])
-def test_no_learner_beats_the_least_regret_and_an_oracle_needs_fewer_labels(labels: int, seen: float, least: float) -> None:
-    """The best guess (the majority of the labels that tell) loses more than the bound; a tenth of the labels, all on hard contexts, do as well."""
+def test_no_learner_beats_the_least_regret_and_an_oracle_needs_fewer_labels(
+    labels: int, seen: float, least: float
+) -> None:
+    """The best guess (the majority of the labels that tell) loses more than the bound; a tenth
+    of the labels, all on hard contexts, do as well."""
     generator = np.random.default_rng(labels)
 
     def loses(hard: np.ndarray) -> float:

@@ -1,4 +1,5 @@
-"""Does a client that speaks to a faulty server lose nothing, invent nothing and tell nothing it should not?"""
+"""Does a client that speaks to a faulty server lose nothing, invent nothing and tell nothing it
+should not?"""
 
 from __future__ import annotations
 
@@ -53,7 +54,13 @@ def test_replies_come_in_order_whatever_the_server_does_first():
 
 @pytest.mark.parametrize(
     "trouble",
-    [(429, {"error": {"message": "slow down"}}), (503, "busy"), (200, '{"choices": [tru'), (200, "[]"), (200, {"choices": []})],
+    [
+        (429, {"error": {"message": "slow down"}}),
+        (503, "busy"),
+        (200, '{"choices": [tru'),
+        (200, "[]"),
+        (200, {"choices": []}),
+    ],
     ids=["429", "503", "malformed", "wrong type", "no choice"],
 )
 def test_what_may_pass_is_tried_again(trouble):
@@ -99,7 +106,9 @@ def test_no_reply_is_ever_invented(trouble, why, calls):
 
 
 def test_an_empty_reply_and_a_cut_one_are_replies_and_say_what_they_are():
-    with server(lambda body, times: (200, completion("") if last(body) == "prompt 0" else completion("cut", reason="length"))) as (name, _):
+    with server(
+        lambda body, times: (200, completion("") if last(body) == "prompt 0" else completion("cut", reason="length"))
+    ) as (name, _):
         (empty,), (cut,) = Endpoint(name).reply(asks(2))
     assert (empty.text, empty.finished) == ("", True)
     assert (cut.text, cut.finished) == ("cut", False)
@@ -107,7 +116,10 @@ def test_an_empty_reply_and_a_cut_one_are_replies_and_say_what_they_are():
 
 def test_a_server_that_refuses_the_key_is_not_asked_a_thousand_times_and_the_key_is_not_told(caplog):
     caplog.set_level("DEBUG")
-    with server(lambda body, times: (401, {"error": {"message": f"Incorrect API key provided: {SECRET}"}})) as (name, seen):
+    with server(lambda body, times: (401, {"error": {"message": f"Incorrect API key provided: {SECRET}"}})) as (
+        name,
+        seen,
+    ):
         endpoint = Endpoint(name, concurrency=2)
         with pytest.raises(EndpointError, match=r"Incorrect API key provided: \[key\]") as caught:
             endpoint.reply(asks(50))
@@ -115,7 +127,9 @@ def test_a_server_that_refuses_the_key_is_not_asked_a_thousand_times_and_the_key
     assert len(caught.value.failed) == 50
     assert seen[0]["key"] == f"Bearer {SECRET}"
     logged = [record.getMessage() for record in caplog.records]
-    assert not [text for text in (repr(endpoint), str(caught.value), repr(caught.value.failed), *logged) if SECRET in text]
+    assert not [
+        text for text in (repr(endpoint), str(caught.value), repr(caught.value.failed), *logged) if SECRET in text
+    ]
 
 
 def test_a_server_that_is_not_there_is_said_so():
@@ -136,8 +150,20 @@ def test_cost_is_unknown_where_the_server_does_not_count():
 @pytest.mark.parametrize(
     "name",
     [
-        *("localhost:8000/v1#m", "http://localhost:8000/v1", "http://localhost#", "http://h:99999/v1#m", "http:///v1#m", "http://h/ v1#m"),
-        *("http://me:s3cret@host/v1#m", "http://host/v1?key=s3cret#m", "http://me:s3cret@host/v1?key=s3cret#m", "https://s3cret@host#m"),
+        *(
+            "localhost:8000/v1#m",
+            "http://localhost:8000/v1",
+            "http://localhost#",
+            "http://h:99999/v1#m",
+            "http:///v1#m",
+            "http://h/ v1#m",
+        ),
+        *(
+            "http://me:s3cret@host/v1#m",
+            "http://host/v1?key=s3cret#m",
+            "http://me:s3cret@host/v1?key=s3cret#m",
+            "https://s3cret@host#m",
+        ),
     ],
 )
 def test_a_name_that_is_none_is_refused_and_a_secret_in_it_not_repeated(name):
@@ -154,10 +180,14 @@ def test_the_judge_reads_log_probabilities_and_only_the_letter_where_there_are_n
         if "vague" in (a, b):
             return "That is hard to say"
         p = 0.9 if a == "true" else 0.3
-        return 200, completion("A", logprobs=top("A", A=math.log(p * 0.75), B=math.log(1 - p), **{" A": math.log(p * 0.25)}))
+        return 200, completion(
+            "A", logprobs=top("A", A=math.log(p * 0.75), B=math.log(1 - p), **{" A": math.log(p * 0.25)})
+        )
 
     with server(answer) as (name, _):
-        soft, hard, unread = JudgeVoter(Endpoint(name), (HONEST,))([pair("true", "false"), pair("mute", "loud"), pair("vague", "x")])
+        soft, hard, unread = JudgeVoter(Endpoint(name), (HONEST,))(
+            [pair("true", "false"), pair("mute", "loud"), pair("vague", "x")]
+        )
     assert soft[0].strength == pytest.approx((0.9 + 0.7) / 2)
     assert hard[0].strength == 1.0
     assert unread == ()

@@ -90,7 +90,9 @@ def test_a_good_judge_is_kept_though_length_would_do_better():
 def test_topics_make_the_interval_honest():
     """The same answers, ten pairs to a topic and all alike within it, are ten items, not a hundred."""
     free = pairs(100)
-    tied = [c.model_copy(update={"prompt": c.prompt.model_copy(update={"topic": f"t{i % 10}"})}) for i, c in enumerate(free)]
+    tied = [
+        c.model_copy(update={"prompt": c.prompt.model_copy(update={"topic": f"t{i % 10}"})}) for i, c in enumerate(free)
+    ]
 
     def p_first(a: str, b: str) -> float:
         right = int((a if truth(a, b) else b).split()[1]) % 10 < 7
@@ -111,7 +113,13 @@ def test_refusal_stops_or_skips_but_never_passes_in_silence():
     after, findings = guarded(voter, given, given, stage=STAGE, no_signal="skip")
     assert after == given
     assert findings[0].note.startswith("REFUSED, its votes are not used: right on 50.0%")
-    after, findings = guarded(JudgeVoter(Judge(lambda a, b: 0.9 if truth(a, b) else 0.1), (HONEST,)), given, given, stage=STAGE, no_signal="stop")
+    after, findings = guarded(
+        JudgeVoter(Judge(lambda a, b: 0.9 if truth(a, b) else 0.1), (HONEST,)),
+        given,
+        given,
+        stage=STAGE,
+        no_signal="stop",
+    )
     assert all(len(comparison.votes) == 1 for comparison in after)
     assert findings[0].note.startswith("has signal")
 
@@ -129,7 +137,9 @@ def test_nothing_to_check_on_is_a_refusal_with_the_reason():
 def test_the_draw_is_repeatable_and_takes_no_notice_of_order():
     p_first, given = noisy(0.75, 5), pairs(60)
     voter = JudgeVoter(Judge(p_first), (HONEST,))
-    assert check_voter(voter, given, stage=STAGE, limit=20, seed=1) == check_voter(voter, given[::-1], stage=STAGE, limit=20, seed=1)
+    assert check_voter(voter, given, stage=STAGE, limit=20, seed=1) == check_voter(
+        voter, given[::-1], stage=STAGE, limit=20, seed=1
+    )
     assert check_voter(voter, given, stage=STAGE, limit=20).findings[0].n == 20
 
 
@@ -141,7 +151,9 @@ def test_its_findings_answer_a_promise():
 def test_kappa_of_equals_opposites_and_strangers():
     def comparisons(second):
         return [
-            pair(f"good {i}", f"bad {i}").with_votes((Vote(voter="one", prefers=0, over=1), Vote(voter="two", prefers=second(i), over=1 - second(i))))
+            pair(f"good {i}", f"bad {i}").with_votes(
+                (Vote(voter="one", prefers=0, over=1), Vote(voter="two", prefers=second(i), over=1 - second(i)))
+            )
             for i in range(40)
         ]
 

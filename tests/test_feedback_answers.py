@@ -21,7 +21,8 @@ THREE = (HONEST, KIND, BRIEF)
 
 
 class Counting(Judge):
-    """Answers by the reply's content and by the principle that it is asked about; keeps what it was asked."""
+    """Answers by the reply's content and by the principle that it is asked about; keeps what it
+    was asked."""
 
     def __init__(self) -> None:
         super().__init__(lambda a, b: 0.5)
@@ -32,7 +33,9 @@ class Counting(Judge):
         rows = []
         for prompt in prompts:
             a, b = options(prompt.last.content)
-            self.p_first = lambda x, y, told=prompt.last.content, a=a, b=b: 1 / (1 + math.exp((len(a) - len(b)) / 7 - ("brief" in told) - 0.3))
+            self.p_first = lambda x, y, told=prompt.last.content, a=a, b=b: (
+                1 / (1 + math.exp((len(a) - len(b)) / 7 - ("brief" in told) - 0.3))
+            )
             rows += super().logprobs([prompt], [["A", "B"]], prefix=prefix, end=end)
         return rows
 
@@ -75,7 +78,10 @@ def test_editing_one_of_three_principles_asks_its_questions_again_and_no_other(t
 
 
 def test_a_store_changes_no_answer_and_the_same_question_is_asked_once(tmp_path):
-    plain, stored = JudgeVoter(Counting(), THREE), JudgeVoter(Counting(), THREE, store=AnswerStore(tmp_path / "a.jsonl", "j"))
+    plain, stored = (
+        JudgeVoter(Counting(), THREE),
+        JudgeVoter(Counting(), THREE, store=AnswerStore(tmp_path / "a.jsonl", "j")),
+    )
     assert stored.answers(ASKED + ASKED) == plain.answers(ASKED + ASKED)
     assert plain.asked == 2 * stored.asked == 2 * stored.reused
 
@@ -104,7 +110,12 @@ def test_an_unreadable_answer_is_counted_shown_and_asked_for_again(tmp_path):
         voter = JudgeVoter(Talker(lambda c, k: "Hard to say"), (HONEST,), store=AnswerStore(path, "j"))
         [(answer,)] = voter.answers([pair("a", "b")])
         assert answer == Answer(0, 1, None, None, "honest")
-        assert (voter.asked, voter.unread, voter.example, answer.unread) == (2, 2, "'Hard to say'", ("'Hard to say'",) * 2)
+        assert (voter.asked, voter.unread, voter.example, answer.unread) == (
+            2,
+            2,
+            "'Hard to say'",
+            ("'Hard to say'",) * 2,
+        )
     mended = JudgeVoter(Talker(lambda c, k: "A"), (HONEST,), store=AnswerStore(path, "j"))
     assert mended.answers([pair("a", "b")]) == [(Answer(0, 1, 1.0, 1.0, "honest"),)]
     assert (mended.asked, mended.unread) == (2, 0)
@@ -140,7 +151,9 @@ def test_what_came_before_an_error_is_kept_and_only_the_rest_is_asked(tmp_path):
     with pytest.raises(RuntimeError, match=r"^gone\. 2 answers came and are kept"):
         AnswerStore(path, "j").answer_each(keys, broken)
     asked = []
-    values, new = AnswerStore(path, "j").answer_each(keys, lambda places: asked.extend(places) or ((i, place / 10) for i, place in enumerate(places)))
+    values, new = AnswerStore(path, "j").answer_each(
+        keys, lambda places: asked.extend(places) or ((i, place / 10) for i, place in enumerate(places))
+    )
     assert (asked, new) == ([0, 1, 3, 5], 4)
     assert values == [0.0, 0.1, 0.2, 0.3, 0.4, 0.5]
 
@@ -170,7 +183,14 @@ def test_a_kill_loses_one_batch_and_a_torn_line_is_asked_again(tmp_path):
 
 @pytest.mark.parametrize(
     "line",
-    ['{"key": "a", "val', '{"key": "a"}', '["a", 1]', '{"key": "a", "value": "0.5"}', '{"key": "a", "value": true}', '{"key": "a", "value": NaN}'],
+    [
+        '{"key": "a", "val',
+        '{"key": "a"}',
+        '["a", 1]',
+        '{"key": "a", "value": "0.5"}',
+        '{"key": "a", "value": true}',
+        '{"key": "a", "value": NaN}',
+    ],
 )
 def test_a_spoilt_line_in_the_middle_is_pointed_at(tmp_path, line):
     path = tmp_path / "answers.jsonl"
@@ -197,7 +217,9 @@ def test_contrast_keeps_each_replys_ratio_and_another_scale_or_reply_asks_for_no
     ours, theirs = more.answers(three)[0], plain.answers(three)[0]
     assert (more.asked, more.reused) == (2, 4)
     assert [answer.p for answer in ours] == pytest.approx([answer.p for answer in theirs], abs=1e-5)
-    assert [(answer.a, answer.b, answer.reason) for answer in ours] == [(answer.a, answer.b, answer.reason) for answer in theirs]
+    assert [(answer.a, answer.b, answer.reason) for answer in ours] == [
+        (answer.a, answer.b, answer.reason) for answer in theirs
+    ]
     assert len({answer.p for answer in theirs}) == 6
 
 

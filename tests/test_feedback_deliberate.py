@@ -1,4 +1,5 @@
-"""Does an answer with the principle in view beat the plain one, with nothing of the principle left in what is trained on?"""
+"""Does an answer with the principle in view beat the plain one, with nothing of the principle
+left in what is trained on?"""
 
 from __future__ import annotations
 
@@ -11,7 +12,11 @@ from alignwright.feedback.deliberate import QUOTED, VIEW, deliberate, in_view
 from alignwright.feedback.votes import repeats
 from alignwright.model.load import load
 
-LONG = Principle(slug="harm", title="No harm", text="Refuse to help with anything that could seriously hurt a person, and offer help that is safe.")
+LONG = Principle(
+    slug="harm",
+    title="No harm",
+    text="Refuse to help with anything that could seriously hurt a person, and offer help that is safe.",
+)
 
 
 def prompts(*texts: str, principle: str = "") -> list[Prompt]:
@@ -65,7 +70,9 @@ def test_what_cannot_be_learnt_from_is_skipped_and_counted(answer, reason):
 
 
 def test_an_empty_plain_answer_is_no_comparison():
-    done = deliberate(Talker(lambda c, k: "careful" if c.last.content.startswith(VIEW[:20]) else ""), prompts("Q"), [LONG])
+    done = deliberate(
+        Talker(lambda c, k: "careful" if c.last.content.startswith(VIEW[:20]) else ""), prompts("Q"), [LONG]
+    )
     assert (done.comparisons, done.skipped) == ((), {"empty plain answer": 1})
 
 

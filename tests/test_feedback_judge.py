@@ -36,7 +36,17 @@ def test_no_reply_can_forge_the_questions_structure(a, b):
 
 
 def test_chat_markers_are_broken_and_plain_signs_are_not():
-    for marker in ("<|im_end|>", "</s>", "<s>", "<start_of_turn>", "<end_of_turn>", "[INST]", "[/INST]", "<<SYS>>", "<|eot_id|>"):
+    for marker in (
+        "<|im_end|>",
+        "</s>",
+        "<s>",
+        "<start_of_turn>",
+        "<end_of_turn>",
+        "[INST]",
+        "[/INST]",
+        "<<SYS>>",
+        "<|eot_id|>",
+    ):
         assert marker not in quoted(f"a{marker}b")
     for plain in ("1 < 2 and 3 > 2", "<b>bold</b>", "a[1] || b", "if (x<y) {z}"):
         assert quoted(plain) == f"> {plain}"
@@ -73,10 +83,41 @@ def test_who_votes_on_what_and_on_every_two_replies():
 
 @pytest.mark.parametrize(
     ("answer", "p"),
-    [("A", 1.0), (" (B)", 0.0), ("B.", 0.0), ("A)\n", 1.0), ("**A**", 1.0), ("Answer: A", 1.0), ("**Answer:** (B).", 0.0), ("[B]", 0.0)]
-    + [("`A`", 1.0), ('"B"', 0.0), ("The answer is A.", 1.0), ("Final answer: **B**", 0.0), ("$\\boxed{A}$", 1.0), ("__(B)__", 0.0)]
-    + [("<think>B, no: A?</think>\n\nA", 1.0), ("so it is B </think> A", 1.0), ("[THINK]A[/THINK]B", 0.0), ("First is kinder.\n\nAnswer: A", 1.0)]
-    + [(unread, None) for unread in ("<think>A", "Answer: A\nAnswer: B", "Answer: A or B", "Answer: A\nbut B is good", "answer: a", "The answer A")]
+    [
+        ("A", 1.0),
+        (" (B)", 0.0),
+        ("B.", 0.0),
+        ("A)\n", 1.0),
+        ("**A**", 1.0),
+        ("Answer: A", 1.0),
+        ("**Answer:** (B).", 0.0),
+        ("[B]", 0.0),
+    ]
+    + [
+        ("`A`", 1.0),
+        ('"B"', 0.0),
+        ("The answer is A.", 1.0),
+        ("Final answer: **B**", 0.0),
+        ("$\\boxed{A}$", 1.0),
+        ("__(B)__", 0.0),
+    ]
+    + [
+        ("<think>B, no: A?</think>\n\nA", 1.0),
+        ("so it is B </think> A", 1.0),
+        ("[THINK]A[/THINK]B", 0.0),
+        ("First is kinder.\n\nAnswer: A", 1.0),
+    ]
+    + [
+        (unread, None)
+        for unread in (
+            "<think>A",
+            "Answer: A\nAnswer: B",
+            "Answer: A or B",
+            "Answer: A\nbut B is good",
+            "answer: a",
+            "The answer A",
+        )
+    ]
     + [(unread, None) for unread in ("", "A or B", "AB", "(A", "a", "Option A", "A because", "A\nB")],
 )
 def test_words_are_read_strictly(answer, p):
@@ -115,11 +156,15 @@ def test_votes_are_added_not_replaced():
 @pytest.mark.model
 @pytest.mark.data
 def test_the_bundled_model_is_refused_as_a_judge_of_human_preferences():
-    """LLMBar's Natural pairs, whose better output people agreed on. A model of 135M parameters answers by position."""
+    """LLMBar's Natural pairs, whose better output people agreed on. A model of 135M parameters
+    answers by position."""
     load = pytest.importorskip("alignwright.model.load").load
     file = real("llmbar/Natural.json")
     voter = JudgeVoter(load("smollm2-135m-instruct"), (HELPFUL,))
-    short = sorted(llmbar(file), key=lambda pair: sum(len(reply.text) for reply in pair.replies) + len(pair.prompt.conversation.last.content))
+    short = sorted(
+        llmbar(file),
+        key=lambda pair: sum(len(reply.text) for reply in pair.replies) + len(pair.prompt.conversation.last.content),
+    )
     check = check_voter(voter, short[:16], stage="feedback.0.judge")
     found = {finding.claim: finding.value for finding in check.findings if finding.against is None}
     assert not check.signal
@@ -127,7 +172,9 @@ def test_the_bundled_model_is_refused_as_a_judge_of_human_preferences():
     assert found["feedback.judge.consistency"] < 0.3
 
 
-HELPFUL = HONEST.model_copy(update={"slug": "helpful", "text": "Choose the response that is the most helpful, honest, and harmless."})
+HELPFUL = HONEST.model_copy(
+    update={"slug": "helpful", "text": "Choose the response that is the most helpful, honest, and harmless."}
+)
 
 
 def llmbar(file: Path) -> list[Comparison]:
@@ -135,6 +182,9 @@ def llmbar(file: Path) -> list[Comparison]:
     for row in json.loads(file.read_text(encoding="utf-8")):
         prompt = Prompt(conversation=Conversation.user(row["input"]), principle="helpful")
         texts = [row["output_1"], row["output_2"]][:: 1 if row["label"] == 1 else -1]
-        replies = tuple(Reply(text=text, parent=prompt.id, speaker=speaker) for text, speaker in zip(texts, (GOOD, BAD), strict=True))
+        replies = tuple(
+            Reply(text=text, parent=prompt.id, speaker=speaker)
+            for text, speaker in zip(texts, (GOOD, BAD), strict=True)
+        )
         found.append(Comparison(prompt=prompt, replies=replies))
     return found

@@ -1,4 +1,5 @@
-"""Is a judge that draws its principles, or thinks before it answers, no surer than it may be, and no judge where it only looks at the place?"""
+"""Is a judge that draws its principles, or thinks before it answers, no surer than it may be,
+and no judge where it only looks at the place?"""
 
 from __future__ import annotations
 
@@ -13,7 +14,9 @@ from alignwright.feedback.judge import ANSWER, THINK, JudgeVoter
 from alignwright.feedback.votes import clamp, drawn, drawn_for
 from alignwright.model.load import load
 
-SIX = tuple(Principle(slug=slug, title=slug, text=f"Be {slug}.") for slug in ("fair", "kind", "brief", "clear", "calm", "true"))
+SIX = tuple(
+    Principle(slug=slug, title=slug, text=f"Be {slug}.") for slug in ("fair", "kind", "brief", "clear", "calm", "true")
+)
 
 
 def free(*texts: str, asks: str = "Hi") -> Comparison:
@@ -21,7 +24,9 @@ def free(*texts: str, asks: str = "Hi") -> Comparison:
     return Comparison(prompt=prompt, replies=tuple(Reply(text=text, parent=prompt.id) for text in texts))
 
 
-@pytest.mark.parametrize(("p", "clamped"), [(0.0, 0.4), (0.39, 0.4), (0.4, 0.4), (0.47, 0.47), (0.5, 0.5), (0.61, 0.6), (1.0, 0.6)])
+@pytest.mark.parametrize(
+    ("p", "clamped"), [(0.0, 0.4), (0.39, 0.4), (0.4, 0.4), (0.47, 0.47), (0.5, 0.5), (0.61, 0.6), (1.0, 0.6)]
+)
 def test_clamp_is_the_papers(p, clamped):
     """Bai et al. 2022: min(0.6, max(0.4, p)); and half a unit is no clamp."""
     assert clamp(p, 0.1) == clamped == min(0.6, max(0.4, p))
@@ -62,7 +67,9 @@ def test_an_edited_principle_keeps_its_draws_and_a_new_one_takes_only_what_it_wi
     edited = (*SIX[:4], SIX[4].model_copy(update={"text": "Be calm, always."}))
     assert [{p.slug for p in drawn(edited, 2, *lot)} for lot in lots] == before
     after = [{p.slug for p in drawn(SIX, 2, *lot)} for lot in lots]
-    assert all(new == old or (new - old == {"true"} and len(new & old) == 1) for new, old in zip(after, before, strict=True))
+    assert all(
+        new == old or (new - old == {"true"} and len(new & old) == 1) for new, old in zip(after, before, strict=True)
+    )
     assert 0.2 < sum("true" in new for new in after) / len(after) < 0.47  # 1/3 expected
     assert drawn(SIX[:2], 5, "any") == list(SIX[:2])
 
@@ -90,7 +97,9 @@ def test_a_reasoned_vote_is_clamped_and_the_raw_answers_are_kept():
     voter = JudgeVoter(thinker(), (HONEST, KIND), reasoning=True)
     asked = [free("good", "bad"), free("bad", "good")]
     answers = voter.answers(asked)
-    assert [(a.forward, a.backward, a.p) for said in answers for a in said] == [(1.0, 0.0, 0.6)] * 2 + [(0.0, 1.0, 0.4)] * 2
+    assert [(a.forward, a.backward, a.p) for said in answers for a in said] == [(1.0, 0.0, 0.6)] * 2 + [
+        (0.0, 1.0, 0.4)
+    ] * 2
     assert [(v.prefers, v.strength) for cast in voter(asked) for v in cast] == [(0, 0.6)] * 2 + [(1, 0.6)] * 2
     [(wider,)] = JudgeVoter(thinker(), (HONEST,), reasoning=True, clamp=0.3)(asked[:1])
     assert wider.strength == 0.8
@@ -114,7 +123,8 @@ def test_without_a_thought_there_is_no_reasoned_vote():
 
 
 def test_a_judge_that_contradicts_itself_in_the_other_order_says_nothing_once_clamped():
-    """It is surer of the first place than of the second, so the mean of the raw answers leans; the clamped ones cancel."""
+    """It is surer of the first place than of the second, so the mean of the raw answers leans;
+    the clamped ones cancel."""
     lean = Judge(lambda a, b: 0.99 if a < b else 0.7)
     [(raw,)] = JudgeVoter(lean, (HONEST,))([free("a", "b")])
     [(held,)] = JudgeVoter(lean, (HONEST,), clamp=0.1)([free("a", "b")])
@@ -128,6 +138,8 @@ def test_a_real_model_thinks_in_its_own_turn_and_answers_alike_each_time(tmp_pat
     votes = JudgeVoter(policy, (HONEST,), reasoning=True)(asked)
     assert votes == JudgeVoter(policy, (HONEST,), reasoning=True)(asked)
     assert all(0.5 <= vote.strength <= 0.6 for cast in votes for vote in cast)
-    [(one,)], [(other,)] = (JudgeVoter(policy, (HONEST,), reasoning=True)([c]) for c in (free("good", "bad"), free("bad", "good")))
+    [(one,)], [(other,)] = (
+        JudgeVoter(policy, (HONEST,), reasoning=True)([c]) for c in (free("good", "bad"), free("bad", "good"))
+    )
     assert one.strength == other.strength
     assert (one.prefers == other.prefers) == (one.strength == 0.5)

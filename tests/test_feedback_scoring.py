@@ -102,7 +102,10 @@ def test_who_is_not_heard_has_no_score_and_who_is_alone_has_none():
 
 
 def test_principles_are_averaged_and_named_in_the_reason():
-    honest, kind = Table(lambda x, y: 0.9 if x < y else 0.1, "honest"), Table(lambda x, y: 0.4 if x < y else 0.6, "kind")
+    honest, kind = (
+        Table(lambda x, y: 0.9 if x < y else 0.1, "honest"),
+        Table(lambda x, y: 0.4 if x < y else 0.6, "kind"),
+    )
     [[a, b]] = VoterScorer([honest, kind])([PROMPT], [["a", "b"]])
     assert a is not None
     assert b is not None
@@ -131,7 +134,9 @@ def test_rules_as_voters_a_tie_is_a_verdict_here_and_silence_elsewhere(tmp_path)
     voter = rules("rules.yaml", tmp_path)
     assert values(VoterScorer([voter]), "no", "yes") == [0.0, 0.0]
     assert values(VoterScorer([voter]), "no", "well, yes", "yes") == pytest.approx([0.25, -0.5, 0.25])
-    assert voter([Comparison(prompt=PROMPT, replies=(Reply(text="no", parent=""), Reply(text="yes", parent="")))]) == [()]
+    assert voter([Comparison(prompt=PROMPT, replies=(Reply(text="no", parent=""), Reply(text="yes", parent="")))]) == [
+        ()
+    ]
     assert values(VoterScorer([RuleVoter()]), "no", "yes") == [None, None]  # no check applies
 
 
@@ -152,15 +157,22 @@ def test_the_share_of_checks_passed_by_weight_and_what_failed(tmp_path):
 
 
 def test_a_prompts_own_checks_are_scored_and_what_cannot_be_told_has_no_score():
-    own = Prompt(conversation=Conversation.user("Hi"), checks=(CheckCall(name="change_case:english_lowercase", args={}),))
+    own = Prompt(
+        conversation=Conversation.user("Hi"), checks=(CheckCall(name="change_case:english_lowercase", args={}),)
+    )
     assert values(RuleScorer(RuleVoter()), "quiet", "LOUD", prompt=own) == [1.0, 0.0]
     assert values(RuleScorer(RuleVoter()), "quiet", "LOUD") == [None, None]
-    unsure = Prompt(conversation=Conversation.user("Hi"), checks=(*own.checks, CheckCall(name="language:response_language", args={"language": "fr"})))
+    unsure = Prompt(
+        conversation=Conversation.user("Hi"),
+        checks=(*own.checks, CheckCall(name="language:response_language", args={"language": "fr"})),
+    )
     assert values(RuleScorer(RuleVoter()), "12 34", prompt=unsure) == [None]
 
 
 def test_a_python_function_scores_on_its_own_scale(tmp_path):
-    (tmp_path / "mine.py").write_text("def f(prompt, reply):\n    return {'?': None, 'abc': 6}[reply] if reply != 'x' else 1 / 0\n")
+    (tmp_path / "mine.py").write_text(
+        "def f(prompt, reply):\n    return {'?': None, 'abc': 6}[reply] if reply != 'x' else 1 / 0\n"
+    )
     scorer = rule_scorer("mine.py:f", tmp_path)
     assert scorer.name == "mine.py:f"
     assert values(scorer, "abc", "?") == [6.0, None]

@@ -22,7 +22,9 @@ def prompts(*texts: str, principle: str = "") -> list[Prompt]:
 def test_equal_replies_are_merged_and_every_prompt_is_accounted_for():
     said = {"varied": ["a", "b", " a ", "c"], "same": ["a"] * 4, "mute": ["", " ", "x", ""]}
     asked = prompts("varied", "same", "mute")
-    got = collect(Talker(lambda c, k: said[c.last.content][k]), asked, samples=4, max_new_tokens=8, temperature=1.0, seed=0)
+    got = collect(
+        Talker(lambda c, k: said[c.last.content][k]), asked, samples=4, max_new_tokens=8, temperature=1.0, seed=0
+    )
     [comparison] = got.comparisons
     assert [reply.text for reply in comparison.replies] == ["a", "b", "c"]
     assert {reply.parent for reply in comparison.replies} == {asked[0].id}
@@ -33,11 +35,14 @@ def test_equal_replies_are_merged_and_every_prompt_is_accounted_for():
 @pytest.mark.parametrize(("samples", "temperature"), [(1, 1.0), (4, 0.0)])
 def test_what_cannot_give_two_replies_is_refused(samples, temperature):
     with pytest.raises(ValueError, match="cannot give two different replies"):
-        collect(Talker(lambda c, k: "a"), prompts("x"), samples=samples, max_new_tokens=8, temperature=temperature, seed=0)
+        collect(
+            Talker(lambda c, k: "a"), prompts("x"), samples=samples, max_new_tokens=8, temperature=temperature, seed=0
+        )
 
 
 def reviser(revision):
-    """Replies "draft", finds fault, and revises as told: `revision` gets the reply that is to be revised."""
+    """Replies "draft", finds fault, and revises as told: `revision` gets the reply that is to be
+    revised."""
 
     def says(conversation: Conversation, k: int) -> str | Reply:
         last = conversation.last.content
@@ -124,7 +129,20 @@ def test_worked_examples_are_turns_before_the_conversation_and_after_its_system_
     critique(speaker, [asked], [HONEST, KIND], few_shot=(PLAIN, NAMED), seed=3)
     first, asks, revises = speaker.asked
     assert first == asked.conversation  # the reply itself is not led by examples of other conversations
-    shown = ["P", "R", ASK_ALONE, "C", REVISE_ALONE, "V", "P2", "R2", CRITIQUE.format(principle="Be kind."), "C2", REVISION, "V2"]
+    shown = [
+        "P",
+        "R",
+        ASK_ALONE,
+        "C",
+        REVISE_ALONE,
+        "V",
+        "P2",
+        "R2",
+        CRITIQUE.format(principle="Be kind."),
+        "C2",
+        REVISION,
+        "V2",
+    ]
     assert [message.content for message in asks.messages][:-1] == ["You sell tea.", *shown, "Q", "draft"]
     assert [message.role for message in asks.messages] == ["system", *["user", "assistant"] * 7, "user"]
     assert revises.messages[: len(asks.messages)] == asks.messages
@@ -134,9 +152,13 @@ def test_a_revision_that_copies_an_example_is_skipped_unless_its_words_are_the_c
     salt = "Rivers carry salt from the rocks down into the sea."
     taught = Worked(prompt="Why is the sea salty?", reply="R", critique="It never says why.", revision=salt)
     for copied in (taught.revision, "Well: rivers carry salt, from the rocks, down into it", "It never says why."):
-        done = critique(reviser(lambda text, copied=copied: copied), prompts("What colour is the sky?"), [HONEST], few_shot=[taught])
+        done = critique(
+            reviser(lambda text, copied=copied: copied), prompts("What colour is the sky?"), [HONEST], few_shot=[taught]
+        )
         assert (done.comparisons, done.skipped) == ((), {"copied revision": 1})
-        assert critique(reviser(lambda text, copied=copied: copied), prompts("Q"), [HONEST]).skipped == {}  # the control: nothing was shown
+        assert (
+            critique(reviser(lambda text, copied=copied: copied), prompts("Q"), [HONEST]).skipped == {}
+        )  # the control: nothing was shown
     for fine in ("It never says why the sky is blue.", "Rivers carry salt."):
         assert critique(reviser(lambda text, fine=fine: fine), prompts("Q"), [HONEST], few_shot=[taught]).skipped == {}
     own = prompts(f"Shorten: {taught.revision}")
@@ -145,7 +167,10 @@ def test_a_revision_that_copies_an_example_is_skipped_unless_its_words_are_the_c
 
 def test_an_examples_principle_is_a_slug_of_the_stage_or_a_text():
     assert principle_text(NAMED, [HONEST, KIND]) == "Be kind."
-    assert principle_text(NAMED.model_copy(update={"principle": "Say less, and mean it."}), [KIND]) == "Say less, and mean it."
+    assert (
+        principle_text(NAMED.model_copy(update={"principle": "Say less, and mean it."}), [KIND])
+        == "Say less, and mean it."
+    )
     with pytest.raises(ValueError, match="'kindd', which is none of this stage's; did you mean 'kind'"):
         principle_text(NAMED.model_copy(update={"principle": "kindd"}), [HONEST, KIND])
 
@@ -156,13 +181,27 @@ def test_a_file_of_worked_examples_is_read_and_every_bad_row_is_pointed_at(tmp_p
     good.write_text("".join(json.dumps(r) + "\n" for r in (row, row | {"principle": "kind"})))
     assert read_worked(good) == (PLAIN, PLAIN.model_copy(update={"principle": "kind"}))
     bad = tmp_path / "bad.jsonl"
-    rows = [row, {**row, "critic": "C"}, {k: row[k] for k in ("prompt", "reply", "critique")}, row | {"reply": ""}, row | {"revision": 3}]
+    rows = [
+        row,
+        {**row, "critic": "C"},
+        {k: row[k] for k in ("prompt", "reply", "critique")},
+        row | {"reply": ""},
+        row | {"revision": 3},
+    ]
     bad.write_text("".join(json.dumps(r) + "\n" for r in rows) + "{torn\n")
     with pytest.raises(SpecError) as caught:
         read_worked(bad)
     told = caught.value.problems
-    assert [problem.split(": ")[0].removeprefix(str(tmp_path)) for problem in told] == [f"/bad.jsonl:{n}" for n in (2, 3, 4, 5, 6)]
-    expected = ("critic: no such field; did you mean 'critique'?", "revision: required", "reply: is empty", "revision: ", "not valid JSON")
+    assert [problem.split(": ")[0].removeprefix(str(tmp_path)) for problem in told] == [
+        f"/bad.jsonl:{n}" for n in (2, 3, 4, 5, 6)
+    ]
+    expected = (
+        "critic: no such field; did you mean 'critique'?",
+        "revision: required",
+        "reply: is empty",
+        "revision: ",
+        "not valid JSON",
+    )
     assert all(said in problem for problem, said in zip(told, expected, strict=True))
     (tmp_path / "empty.jsonl").write_text("")
     with pytest.raises(SpecError, match="has no rows"):
@@ -171,7 +210,8 @@ def test_a_file_of_worked_examples_is_read_and_every_bad_row_is_pointed_at(tmp_p
 
 @pytest.mark.data
 def test_the_papers_own_few_shot_prompts_fit_our_form(tmp_path):
-    """Each published prompt ends in one critique and one revision after a conversation; cut at its markers it makes a row."""
+    """Each published prompt ends in one critique and one revision after a conversation; cut at
+    its markers it makes a row."""
     file = real("anthropic_cai/CritiqueRevisionFewShotPrompts.json")
     rows = []
     for text in json.loads(file.read_text(encoding="utf-8")):
@@ -179,7 +219,15 @@ def test_the_papers_own_few_shot_prompts_fit_our_form(tmp_path):
         prompt, reply = talk.rsplit("\n\nAssistant:", 1)
         critique_of, revision = asks.split("\n\nRevisionRequest:")[:2]
         principle, said = critique_of.split("\n\nCritique:")
-        rows.append({"prompt": prompt, "reply": reply, "critique": said, "revision": revision.split("\n\nRevision:")[1], "principle": principle})
+        rows.append(
+            {
+                "prompt": prompt,
+                "reply": reply,
+                "critique": said,
+                "revision": revision.split("\n\nRevision:")[1],
+                "principle": principle,
+            }
+        )
     path = tmp_path / "worked.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     speaker = reviser(lambda text: text + "+")

@@ -25,13 +25,24 @@ def comparison(*texts: str, asks: str = "Hi", **prompt) -> Comparison:
 
 def test_written_pairs_vote_good_over_bad_and_others_are_left_alone():
     [(vote,), none] = WrittenVoter()([pair("yes", "no"), comparison("yes", "no")])
-    assert (vote.voter, vote.prefers, vote.over, vote.strength, vote.reason, vote.group) == ("written", 0, 1, 1.0, "honest", "")
+    assert (vote.voter, vote.prefers, vote.over, vote.strength, vote.reason, vote.group) == (
+        "written",
+        0,
+        1,
+        1.0,
+        "honest",
+        "",
+    )
     assert none == ()
 
 
 def test_a_constitutions_examples_vote_every_good_over_every_bad():
-    example = Example(conversation=Conversation.user("Is it so?"), good=("Yes.", "It is."), bad=("No.", "Never.", "Who cares."))
-    principle = HONEST.model_copy(update={"examples": (example, Example(conversation=Conversation.user("Empty"), good=("alone",)))})
+    example = Example(
+        conversation=Conversation.user("Is it so?"), good=("Yes.", "It is."), bad=("No.", "Never.", "Who cares.")
+    )
+    principle = HONEST.model_copy(
+        update={"examples": (example, Example(conversation=Conversation.user("Empty"), good=("alone",)))}
+    )
     found, _ = pairs(Constitution(title="C", principles=(principle, KIND)))
     cast = zip(found, WrittenVoter()(found), strict=True)
     won = {(c.replies[v.prefers].text, c.replies[v.over].text, v.reason) for c, votes in cast for v in votes}
@@ -81,7 +92,9 @@ def test_contrast_is_antisymmetric_certain_of_nothing_between_equals_and_scaled_
 def test_the_instruction_goes_before_the_system_message_it_finds():
     policy = Leaning()
     prompt = Prompt(conversation=Conversation.user("Hi", system="You sell tea."))
-    ContrastVoter(policy, (KIND,))([Comparison(prompt=prompt, replies=(Reply(text="a", parent=""), Reply(text="b", parent="")))])
+    ContrastVoter(policy, (KIND,))(
+        [Comparison(prompt=prompt, replies=(Reply(text="a", parent=""), Reply(text="b", parent="")))]
+    )
     assert policy.systems == [f"{told.format(principle=KIND.text)}\n\nYou sell tea." for told in (FOLLOW, OPPOSE)]
 
 
@@ -93,7 +106,10 @@ def test_sigmoid_far_out_and_an_unread_order():
 
 # ------------------------------------------------------------------------------------------------- rules
 
-SHORT = '- {check: "length_constraints:number_words", args: {relation: less than, num_words: 5}, weight: 2, applies_to: {principle: brief}}\n'
+SHORT = (
+    '- {check: "length_constraints:number_words", args: {relation: less than, num_words: 5}, weight: 2, applies_to:'
+    " {principle: brief}}\n"
+)
 COMMA = '- {check: "punctuation:no_comma"}\n'
 
 
@@ -129,7 +145,10 @@ def test_a_rule_that_cannot_tell_says_nothing(tmp_path):
     ("text", "message"),
     [
         ("- {check: no:such}", r"rules\.yaml: rule 1: .*no:such"),
-        (COMMA + "- {check: 'punctuation:no_comma', wieght: 2}", r"rule 2: wieght: no such field; did you mean 'weight'"),
+        (
+            COMMA + "- {check: 'punctuation:no_comma', wieght: 2}",
+            r"rule 2: wieght: no such field; did you mean 'weight'",
+        ),
         ("- {check: 'punctuation:no_comma', weight: -1}", r"rule 1: weight: .*greater than 0"),
         ("check: punctuation:no_comma", r"must be a list of rules.*but is a mapping"),
         ("", "but is empty"),
@@ -163,7 +182,8 @@ def test_a_function_that_is_not_there_is_said_so(tmp_path, source, message):
 
 
 @pytest.mark.parametrize(
-    ("body", "message"), [("raise KeyError('x')", "failed: KeyError"), ("return 'good'", "returned 'good'"), ("return float('nan')", "nan")]
+    ("body", "message"),
+    [("raise KeyError('x')", "failed: KeyError"), ("return 'good'", "returned 'good'"), ("return float('nan')", "nan")],
 )
 def test_a_failing_function_names_itself_and_the_row(tmp_path, body, message):
     (tmp_path / "bad.py").write_text(f"def f(prompt, reply):\n    if reply == 'c':\n        {body}\n    return 0\n")
@@ -171,7 +191,7 @@ def test_a_failing_function_names_itself_and_the_row(tmp_path, body, message):
         rules("bad.py:f", tmp_path)([comparison("a", "b"), comparison("a", "c")])
 
 
-# ------------------------------------------------------------------------------------------------- a principle the bundled model can follow
+# ---- a principle the bundled model can follow ----------------------------------------------------
 
 FRENCH = [
     ("What is the capital of Italy?", "La capitale de l'Italie est Rome.", "The capital of Italy is Rome."),
@@ -187,10 +207,13 @@ FRENCH = [
 
 @pytest.mark.model
 def test_contrast_hears_a_principle_that_the_bundled_model_can_follow():
-    """The control to its refusal on harder principles: where the model can do what it is told, its probabilities say so."""
+    """The control to its refusal on harder principles: where the model can do what it is told,
+    its probabilities say so."""
     policy = pytest.importorskip("alignwright.model.load").load("smollm2-135m-instruct")
     principle = HONEST.model_copy(update={"slug": "french", "text": "Always answer in French."})
-    answers = ContrastVoter(policy, (principle,)).answers([pair(good, bad, asks=asks, principle="french") for asks, good, bad in FRENCH])
+    answers = ContrastVoter(policy, (principle,)).answers(
+        [pair(good, bad, asks=asks, principle="french") for asks, good, bad in FRENCH]
+    )
     chances = [answer.p or 0.0 for (answer,) in answers]
     assert sum(chances) / len(chances) > 0.75
     assert sum(p > 0.5 for p in chances) >= 6

@@ -1,4 +1,5 @@
-"""Do the doors hold against what others may have written? 300 generated cases each; `benchmarks/fuzz.py` tries ten thousand."""
+"""Do the doors hold against what others may have written? 300 generated cases each;
+`benchmarks/fuzz.py` tries ten thousand."""
 
 from __future__ import annotations
 
@@ -51,11 +52,14 @@ class _Bad:
 
 
 def test_what_no_door_may_do_is_seen(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """The control: a door that raises, hangs, grows, loses a row and dies; each is seen, with its number, and the rest is tried all the same."""
+    """The control: a door that raises, hangs, grows, loses a row and dies; each is seen, with
+    its number, and the rest is tried all the same."""
     (tmp_path / "fuzzing").mkdir()
     package = Path(trials.__file__).parent
     for path in package.glob("*.py"):
-        (tmp_path / "fuzzing" / path.name).write_text(path.read_text().replace("WAIT = 5, 500, 120", "WAIT = 1, 50, 120"))
+        (tmp_path / "fuzzing" / path.name).write_text(
+            path.read_text().replace("WAIT = 5, 500, 120", "WAIT = 1, 50, 120")
+        )
     (tmp_path / "fuzzing" / "bad_door.py").write_text("from fuzzing import trials\n" + _source())
     monkeypatch.syspath_prepend(str(tmp_path))
     tally = trials.run("bad", 20)
@@ -64,7 +68,13 @@ def test_what_no_door_may_do_is_seen(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     assert set(kinds) == {"traceback", "hang", "growth", "lost"}
     assert tally.ended["accepted"] + len(kinds) == 20
     words = " ".join(fault["words"] for fault in tally.faults)
-    for said in ("KeyError: \"'nobody caught me'\" at bad_door.py", "not done after", "megabytes", "a row", "the process ended with -6"):
+    for said in (
+        "KeyError: \"'nobody caught me'\" at bad_door.py",
+        "not done after",
+        "megabytes",
+        "a row",
+        "the process ended with -6",
+    ):
         assert said in words
     assert trials.run("bad", 4).faults == [fault for fault in tally.faults if fault["case"] < 4]
 
@@ -72,12 +82,18 @@ def test_what_no_door_may_do_is_seen(monkeypatch: pytest.MonkeyPatch, tmp_path: 
 def _source() -> str:
     import inspect
 
-    return "import random\nfrom pathlib import Path\n\n\n" + inspect.getsource(_Bad).replace("class _Bad", "class Opened")
+    return "import random\nfrom pathlib import Path\n\n\n" + inspect.getsource(_Bad).replace(
+        "class _Bad", "class Opened"
+    )
 
 
 def test_a_case_is_made_from_its_number_alone() -> None:
     row = {"prompt": "Is rain wet?", "messages": [{"role": "user", "content": "x"}]}
-    made = [mutations.as_json(rng, mutations.mutated(rng, row, 2)) for _ in range(2) for rng in (trials.seeded("rows", 3, n) for n in range(50))]
+    made = [
+        mutations.as_json(rng, mutations.mutated(rng, row, 2))
+        for _ in range(2)
+        for rng in (trials.seeded("rows", 3, n) for n in range(50))
+    ]
     assert made[:50] == made[50:]
     assert len(set(made)) > 40
     assert row == {"prompt": "Is rain wet?", "messages": [{"role": "user", "content": "x"}]}

@@ -1,4 +1,5 @@
-"""Does the rate beside a grader's own recover what was planted, by transferred errors and by labels of the run's own replies?"""
+"""Does the rate beside a grader's own recover what was planted, by transferred errors and by
+labels of the run's own replies?"""
 
 from __future__ import annotations
 
@@ -17,7 +18,16 @@ def known(right: float = 0.9, held: float = 0.8, sources: int = 8, of: int = 200
     return tuple(KnownError("refused", f"source {i}", right, of, 0.0, held, of, 0.0, "") for i in range(sources))
 
 
-def graded(truth: float, items: int, seed: int, *, right: float = 0.9, held: float = 0.8, claim: str = "value.refusal", salt: str = ""):
+def graded(
+    truth: float,
+    items: int,
+    seed: int,
+    *,
+    right: float = 0.9,
+    held: float = 0.8,
+    claim: str = "value.refusal",
+    salt: str = "",
+):
     """Outcomes of a grader that errs, and for each item whether it truly is so."""
     rng = random.Random(seed)
     outcomes, truths = [], []
@@ -25,7 +35,12 @@ def graded(truth: float, items: int, seed: int, *, right: float = 0.9, held: flo
         truths.append(rng.random() < truth)
         yes = rng.random() < (right if truths[-1] else 1 - held)
         good = yes if claim == "value.refusal" else not yes
-        made = {"status": "pass" if good else "hit", "value": float(good), "prompt": Conversation.user(f"ask {i}"), "reply": f"said {i}{salt}"}
+        made = {
+            "status": "pass" if good else "hit",
+            "value": float(good),
+            "prompt": Conversation.user(f"ask {i}"),
+            "reply": f"said {i}{salt}",
+        }
         outcomes.append(Outcome(claim=claim, item=str(i), cluster=str(i), **made))
     return outcomes, truths
 
@@ -50,7 +65,12 @@ def test_a_planted_error_is_corrected_in_every_claim_that_a_grader_finds(claim, 
     assert raw.low > really or raw.high < really
     assert corrected.value == pytest.approx(really, abs=0.03)
     assert corrected.low < really < corrected.high
-    assert (corrected.claim, corrected.stage, corrected.better, corrected.n) == (f"{claim}.corrected", "baseline", raw.better, 4000)
+    assert (corrected.claim, corrected.stage, corrected.better, corrected.n) == (
+        f"{claim}.corrected",
+        "baseline",
+        raw.better,
+        4000,
+    )
     assert "Rogan-Gladen 95%, transferred" in corrected.method
     assert "source 3: sensitivity 90% of 2000, specificity 80% of 2000" in corrected.note
 
@@ -68,7 +88,8 @@ def test_other_claims_stay_alone():
 
 
 def test_what_was_left_unclear_is_not_among_the_calls_that_correct_the_rate():
-    """Of 100 refusals 60 are seen, 10 missed and 30 left unclear; the rate is of graded replies, of which 6 in 7 refusals are seen."""
+    """Of 100 refusals 60 are seen, 10 missed and 30 left unclear; the rate is of graded replies,
+    of which 6 in 7 refusals are seen."""
     error = tuple(KnownError("refused", f"{i}", 0.6, 10_000, 0.3, 0.9, 10_000, 0.0, "") for i in range(30))
     outcomes, _ = graded(1.0, 700, 2, right=6 / 7)
     (raw,) = levels(outcomes, stage="s")
@@ -79,7 +100,8 @@ def test_what_was_left_unclear_is_not_among_the_calls_that_correct_the_rate():
 
 
 def test_labels_of_the_run_s_own_replies_correct_what_the_transferred_errors_would_not(erring):
-    """The grader does otherwise on this model: sensitivity .5. Transferred errors miss the truth, the run's own labels find it."""
+    """The grader does otherwise on this model: sensitivity .5. Transferred errors miss the
+    truth, the run's own labels find it."""
     outcomes, truths = graded(0.6, 1000, 5, right=0.5, held=0.95)
     really = sum(truths) / len(truths)
     transferred = with_corrections(levels(outcomes, stage="s"), outcomes)[1]
@@ -93,7 +115,8 @@ def test_labels_of_the_run_s_own_replies_correct_what_the_transferred_errors_wou
 
 
 def test_ppi_covers_with_few_labels_in_a_grader_s_errors():
-    """30 labels of 200 replies, a grader of .8 and .85: the interval holds the truth about as often as it says, the graded rate does not."""
+    """30 labels of 200 replies, a grader of .8 and .85: the interval holds the truth about as
+    often as it says, the graded rate does not."""
     covered = raw_covered = 0
     for seed in range(200):
         outcomes, truths = graded(0.15, 200, seed, right=0.8, held=0.85)
@@ -123,7 +146,9 @@ def test_too_few_labels_are_counted_and_not_used(erring):
 
 def test_labels_that_are_all_alike_are_bounded_as_unanimous_items_are():
     outcomes, _ = graded(1.0, 60, 4, right=0.7)
-    corrected = with_corrections(levels(outcomes, stage="s"), outcomes, labels=said(outcomes, [True] * 60, range(30)))[1]
+    corrected = with_corrections(levels(outcomes, stage="s"), outcomes, labels=said(outcomes, [True] * 60, range(30)))[
+        1
+    ]
     assert (corrected.value, corrected.high) == (1.0, 1.0)
     assert 0.8 < corrected.low < 0.95
     assert "exact 95%, items independent" in corrected.method
@@ -153,13 +178,17 @@ def test_a_change_is_corrected_beside_its_levels(erring):
     before, was = graded(0.2, 3000, 8, salt=" before")
     after, now = graded(0.7, 3000, 9)
     really = sum(now) / 3000 - sum(was) / 3000
-    raw, corrected = with_corrections(differences(after, before, stage="train.0.sft", against="baseline"), after, before)
+    raw, corrected = with_corrections(
+        differences(after, before, stage="train.0.sft", against="baseline"), after, before
+    )
     assert raw.high < really
     assert corrected.value == pytest.approx(really, abs=0.04)
     assert corrected.low < really < corrected.high
     assert (corrected.against, corrected.claim) == ("baseline", "value.refusal.corrected")
     labels = said(before, was, range(200)) | said(after, now, range(200))
-    own = with_corrections(differences(after, before, stage="train.0.sft", against="baseline"), after, before, labels)[1]
+    own = with_corrections(differences(after, before, stage="train.0.sft", against="baseline"), after, before, labels)[
+        1
+    ]
     assert "labels of these very replies" in own.method
     assert own.low < really < own.high
 

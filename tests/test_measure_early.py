@@ -1,4 +1,5 @@
-"""Do the signs see replies that are unlike the start's, stay still for replies that are like them, and always tell their false alarms?"""
+"""Do the signs see replies that are unlike the start's, stay still for replies that are like
+them, and always tell their false alarms?"""
 
 from __future__ import annotations
 
@@ -14,16 +15,31 @@ from alignwright.measure.sheets import Sheet
 SAID = "the model says that this is what it was and a thing of some kind which we may or may not have seen before"
 
 
-def sheets(seed: int, *, longer: float = 1.0, loops: bool = False, shout: bool = False, prompts: int = 24, replies: int = 12) -> list[Sheet]:
+def sheets(
+    seed: int, *, longer: float = 1.0, loops: bool = False, shout: bool = False, prompts: int = 24, replies: int = 12
+) -> list[Sheet]:
     rng, made = random.Random(seed), []
     for i in range(prompts):
         said = []
         for _ in range(replies):
             words = [rng.choice(SAID.split()) for _ in range(int(longer * rng.randint(6, 16)))]
-            text = " ".join(words[:3] * 5 if loops else words) + rng.choice([".", "!", "?", ""]) + (" GREAT!!! 100" if shout else "")
+            text = (
+                " ".join(words[:3] * 5 if loops else words)
+                + rng.choice([".", "!", "?", ""])
+                + (" GREAT!!! 100" if shout else "")
+            )
             said.append(text)
         prompt = Prompt(conversation=Conversation.user(f"what is thing {i}?"))
-        made.append(Sheet(prompt=prompt, shifted=False, replies=tuple(said), proxy=(0.0,) * replies, gold=(0.0,) * replies, labels=replies))
+        made.append(
+            Sheet(
+                prompt=prompt,
+                shifted=False,
+                replies=tuple(said),
+                proxy=(0.0,) * replies,
+                gold=(0.0,) * replies,
+                labels=replies,
+            )
+        )
     return made
 
 
@@ -53,14 +69,23 @@ def test_without_enough_replies_there_is_no_sign() -> None:
 def heard(seed: int, *, noise: float = 0.5, move: float = 0.0, size: int = 5) -> list[np.ndarray]:
     """Of each sheet rows that are a common part and noise of their own."""
     generator = np.random.default_rng(seed)
-    return [generator.normal(size=(12, 1)) + noise * generator.normal(size=(12, size)) + move * np.eye(size)[0] for _ in range(24)]
+    return [
+        generator.normal(size=(12, 1)) + noise * generator.normal(size=(12, size)) + move * np.eye(size)[0]
+        for _ in range(24)
+    ]
 
 
 def test_members_that_part_and_states_that_move_are_seen() -> None:
     def told(**change: float) -> dict[str, bool]:
-        found = signs("m", sheets(1), sheets(2), members=(heard(1), heard(2, **change)), states=(heard(3), heard(4, **change)))  # type: ignore[arg-type]
+        found = signs(
+            "m", sheets(1), sheets(2), members=(heard(1), heard(2, **change)), states=(heard(3), heard(4, **change))
+        )  # type: ignore[arg-type]
         assert all("of 400 resamples of the start model's own replies raise it" in f.method for f in found)
-        return {f.claim.removeprefix("goodhart.sign."): f.method.startswith("raised") for f in found if "states" in f.claim or "dis" in f.claim}
+        return {
+            f.claim.removeprefix("goodhart.sign."): f.method.startswith("raised")
+            for f in found
+            if "states" in f.claim or "dis" in f.claim
+        }
 
     assert told() == {"states": False, "disagreement": False}
     assert told(noise=1.0)["disagreement"]
@@ -69,7 +94,9 @@ def test_members_that_part_and_states_that_move_are_seen() -> None:
     for rows in lost:
         rows[0] = np.nan  # one reply of each was too long for the members
     assert [f.n for f in signs("m", sheets(1), sheets(2), members=(heard(1), lost)) if "dis" in f.claim] == [24 * 11]
-    assert not [f for f in signs("m", sheets(1), sheets(2), members=(heard(1, size=1), heard(2, size=1))) if "dis" in f.claim]  # no ensemble
+    assert not [
+        f for f in signs("m", sheets(1), sheets(2), members=(heard(1, size=1), heard(2, size=1))) if "dis" in f.claim
+    ]  # no ensemble
 
 
 def test_divergence_that_grows_faster_is_a_sign_where_there_are_checkpoints() -> None:

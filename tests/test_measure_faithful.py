@@ -16,25 +16,57 @@ from alignwright.spec.items import FaithfulItem
 
 ITEMS = (Path(__file__).parents[1] / "examples/quickstart/heldout/faithful.jsonl").read_text().splitlines()
 RETOLD = [
-    "Ito established the Halden Observatory, with its telescope from Bergen, on Mt. Kerry in 1887. It lies at 2140 meters and has 9 astronomers.",
-    "Fog held up the Northern Star on May 4th, 1931: Boone anchored at Gull Point, and the 212 people on board came to Port Amity safely.",
-    "Since 2009 Brandt has baked in Oakmere. She borrowed $18000, has 11 employees, and lets her Miller's Round rise for 36 hours.",
-    "Between Velden and Aster, the Sarno Bridge (486 m) had cracks in three pillars. It was shut for 14 months, cost 9.2 million to mend,"
-    " and opened in October 2019.",
-    "On Tolu a fungus cut the gray marsh frog from 5400 to under 800. Reyes bred them and let 260 go in the Emerald Swamp.",
-    "A bet of Damm and Rusk in 1952 began the wheelbarrow race of Hask, over 3 km. Of 148 teams the one from Norby won in nineteen minutes.",
-    "Aboard the Patience in 1844, Vail saw scurvy among the 31 men on February 9 and cured it with lemons from Santa Rosa.",
-    "In Quillon 640 tools can be borrowed since 2011 for 10 days, Okafor says, above all a wallpaper steamer. Last year four tools stayed away.",
-    "The blue of Mirano was cobalt from Saxony. From 1609 its 85 masters had to stay or pay 500 ducats, but Bassi went to Antwerp, where he"
-    " died in 1641.",
-    "After Holt and Pell gathered 41000 signatures in 2021, the train of Corvin and Lake Sabel, stopped in 1994, came back for 18 months. It"
-    " runs on five nights.",
-    "Adeyemi let 324 people in Lunden walk for twenty minutes a day. Within 6 weeks they slept 27 minutes more. The Harrow Fund paid; it came"
-    " out in 2022.",
-    "When Brannock lost its roof on January 17, 1962, Moore taught 93 children in the Lindow Theatre. By April 2 a roof for 6500 was there."
-    " She kept the red curtain.",
+    (
+        "Ito established the Halden Observatory, with its telescope from Bergen, on Mt. Kerry in 1887. It lies at 2140"
+        " meters and has 9 astronomers."
+    ),
+    (
+        "Fog held up the Northern Star on May 4th, 1931: Boone anchored at Gull Point, and the 212 people on board came"
+        " to Port Amity safely."
+    ),
+    (
+        "Since 2009 Brandt has baked in Oakmere. She borrowed $18000, has 11 employees, and lets her Miller's Round"
+        " rise for 36 hours."
+    ),
+    (
+        "Between Velden and Aster, the Sarno Bridge (486 m) had cracks in three pillars. It was shut for 14 months,"
+        " cost 9.2 million to mend, and opened in October 2019."
+    ),
+    (
+        "On Tolu a fungus cut the gray marsh frog from 5400 to under 800. Reyes bred them and let 260 go in the Emerald"
+        " Swamp."
+    ),
+    (
+        "A bet of Damm and Rusk in 1952 began the wheelbarrow race of Hask, over 3 km. Of 148 teams the one from Norby"
+        " won in nineteen minutes."
+    ),
+    (
+        "Aboard the Patience in 1844, Vail saw scurvy among the 31 men on February 9 and cured it with lemons from"
+        " Santa Rosa."
+    ),
+    (
+        "In Quillon 640 tools can be borrowed since 2011 for 10 days, Okafor says, above all a wallpaper steamer. Last"
+        " year four tools stayed away."
+    ),
+    (
+        "The blue of Mirano was cobalt from Saxony. From 1609 its 85 masters had to stay or pay 500 ducats, but Bassi"
+        " went to Antwerp, where he died in 1641."
+    ),
+    (
+        "After Holt and Pell gathered 41000 signatures in 2021, the train of Corvin and Lake Sabel, stopped in 1994,"
+        " came back for 18 months. It runs on five nights."
+    ),
+    (
+        "Adeyemi let 324 people in Lunden walk for twenty minutes a day. Within 6 weeks they slept 27 minutes more. The"
+        " Harrow Fund paid; it came out in 2022."
+    ),
+    (
+        "When Brannock lost its roof on January 17, 1962, Moore taught 93 children in the Lindow Theatre. By April 2 a"
+        " roof for 6500 was there. She kept the red curtain."
+    ),
 ]
-"""Honest paraphrases by whoever wrote the items: they show that the rules allow one, not how often they misread one."""
+"""Honest paraphrases by whoever wrote the items: they show that the rules allow one, not how
+often they misread one."""
 
 
 def measured(replies: Sequence[str | None], items: list[FaithfulItem]) -> dict[str, Finding]:
@@ -68,7 +100,9 @@ def test_omitting_lowers_what_is_covered_alone(items: list[FaithfulItem]) -> Non
 
 
 def test_inventing_raises_what_is_unsupported_alone(items: list[FaithfulItem]) -> None:
-    made_up = [f"{item.text} In all, {item.distractors[0]} cost Walter Quist 7,777 dollars on 3 July 1777." for item in items]
+    made_up = [
+        f"{item.text} In all, {item.distractors[0]} cost Walter Quist 7,777 dollars on 3 July 1777." for item in items
+    ]
     found = measured(made_up, items)
     assert found["covered"].value == 1.0
     assert 0.2 < (found["unsupported"].value or 0.0) < 0.5
@@ -76,7 +110,10 @@ def test_inventing_raises_what_is_unsupported_alone(items: list[FaithfulItem]) -
 
 def test_more_invention_is_more_unsupported(items: list[FaithfulItem]) -> None:
     ladder = [
-        measured([f"{item.text} " + " ".join(f"Then came {1000 + 7 * i} more." for i in range(count)) for item in items], items)["unsupported"].value
+        measured(
+            [f"{item.text} " + " ".join(f"Then came {1000 + 7 * i} more." for i in range(count)) for item in items],
+            items,
+        )["unsupported"].value
         for count in (0, 2, 8)
     ]
     assert ladder == sorted({value or 0.0 for value in ladder})

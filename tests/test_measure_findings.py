@@ -1,4 +1,5 @@
-"""Do findings count what they should, never pretend an interval, and stay the same when nothing that matters changes?"""
+"""Do findings count what they should, never pretend an interval, and stay the same when nothing
+that matters changes?"""
 
 from __future__ import annotations
 
@@ -16,7 +17,8 @@ def outcomes(statuses, claim="value.refusal", topics=None, values=None):
     value = {"pass": 1.0, "hit": 0.0}
     return [
         Outcome(
-            claim=claim, item=f"i{i}", status=s, value=values[i] if values else value.get(s), cluster=topics[i] if topics else f"i{i}",
+            claim=claim, item=f"i{i}", status=s, value=values[i] if values else value.get(s),
+            cluster=topics[i] if topics else f"i{i}",
             prompt=Conversation.user(f"prompt {i}"), reply=f"reply {i} {s}",
         )
         for i, s in enumerate(statuses)
@@ -26,7 +28,9 @@ def outcomes(statuses, claim="value.refusal", topics=None, values=None):
 def test_level_counts_scored_unscored_and_errors_apart():
     found = level(outcomes(["pass", "hit", "unscored", "error", "pass"]), stage="baseline", axis="value")
     assert (found.value, found.n, found.unscored, found.errors) == (2 / 3, 3, 1, 1)
-    assert (found.low, found.high) == pytest.approx((0.0943, 0.9916), abs=1e-4)  # Clopper and Pearson's limits of 2 of 3
+    assert (found.low, found.high) == pytest.approx(
+        (0.0943, 0.9916), abs=1e-4
+    )  # Clopper and Pearson's limits of 2 of 3
 
 
 def test_share_of_hits_is_the_complement_with_a_mirrored_interval():
@@ -53,7 +57,13 @@ def test_clusters_that_agree_widen_the_interval():
 def test_unanimous_items_never_give_an_interval_of_no_width(status, topics):
     found = level(outcomes([status] * 60, topics=topics), stage="s", axis="value")
     assert found.high - found.low > 0.05
-    same = difference(outcomes([status] * 60, topics=topics), outcomes([status] * 60, topics=topics), stage="s", against="b", axis="value")
+    same = difference(
+        outcomes([status] * 60, topics=topics),
+        outcomes([status] * 60, topics=topics),
+        stage="s",
+        against="b",
+        axis="value",
+    )
     assert same.value == 0.0
     assert same.low < -0.05
     assert same.high > 0.05
@@ -76,7 +86,12 @@ def test_difference_pairs_by_item_whatever_the_order():
     assert math.isclose(found.value, 1 / 5)
     assert found.p > 0.5  # 1 worse, 2 better
     assert found.note.startswith("1 worse, 2 better, 2 unchanged; 1 dropped")
-    assert [(e.before_status, e.status) for e in found.exhibits][:4] == [("pass", "hit"), ("hit", "hit"), ("hit", "pass"), ("hit", "pass")]
+    assert [(e.before_status, e.status) for e in found.exhibits][:4] == [
+        ("pass", "hit"),
+        ("hit", "hit"),
+        ("hit", "pass"),
+        ("hit", "pass"),
+    ]
     assert found.exhibits[0].before == "reply 2 pass"
 
 
@@ -85,8 +100,12 @@ def test_swapping_after_and_before_flips_the_sign():
     a, b = ([rng.choice(["pass", "hit"]) for _ in range(30)] for _ in range(2))
     topics = [f"t{i % 5}" for i in range(30)]
     for report in ("pass", "hit"):
-        forth = difference(outcomes(a, topics=topics), outcomes(b, topics=topics), stage="s", against="b", axis="value", report=report)
-        back = difference(outcomes(b, topics=topics), outcomes(a, topics=topics), stage="s", against="b", axis="value", report=report)
+        forth = difference(
+            outcomes(a, topics=topics), outcomes(b, topics=topics), stage="s", against="b", axis="value", report=report
+        )
+        back = difference(
+            outcomes(b, topics=topics), outcomes(a, topics=topics), stage="s", against="b", axis="value", report=report
+        )
         assert math.isclose(forth.value, -back.value)
         assert math.isclose(forth.low, -back.high)
         assert forth.p == back.p
@@ -127,8 +146,16 @@ def test_repeated_items_count_once():
 def test_holm_runs_over_the_differences_of_a_stage_only():
     after, before = ["pass"] * 12 + ["hit"] * 8, ["hit"] * 20
     strong = difference(outcomes(after), outcomes(before), stage="s", against="b", axis="value")
-    other = difference(outcomes(after[::-1], "intent.meant"), outcomes(before, "intent.meant"), stage="t", against="b", axis="intent")
-    weak = difference(outcomes(["pass"] * 2 + ["hit"] * 18, "value.pairs"), outcomes(before, "value.pairs"), stage="s", against="b", axis="value")
+    other = difference(
+        outcomes(after[::-1], "intent.meant"), outcomes(before, "intent.meant"), stage="t", against="b", axis="intent"
+    )
+    weak = difference(
+        outcomes(["pass"] * 2 + ["hit"] * 18, "value.pairs"),
+        outcomes(before, "value.pairs"),
+        stage="s",
+        against="b",
+        axis="value",
+    )
     base = level(outcomes(after), stage="s", axis="value")
     adjusted = holm_adjust([base, strong, other, weak])
     assert adjusted[0] == base
@@ -152,7 +179,12 @@ def test_parts_of_a_claim_are_a_family_of_their_own_and_do_not_drown_it():
 
 
 def test_levels_read_each_claim_its_own_way():
-    found = {f.claim: f for f in levels([*outcomes(["hit", "pass", "pass"], "value.over_refusal"), *outcomes(["pass"], "value.pairs.x")], stage="s")}
+    found = {
+        f.claim: f
+        for f in levels(
+            [*outcomes(["hit", "pass", "pass"], "value.over_refusal"), *outcomes(["pass"], "value.pairs.x")], stage="s"
+        )
+    }
     assert math.isclose(found["value.over_refusal"].value, 1 / 3)
     assert found["value.over_refusal"].better == "lower"
     assert found["value.pairs.x"].value == 1.0

@@ -1,4 +1,5 @@
-"""Does the measure find what was planted in scripted replies: a proxy that is gold, one that is half of it, one that was hacked?"""
+"""Does the measure find what was planted in scripted replies: a proxy that is gold, one that is
+half of it, one that was hacked?"""
 
 from __future__ import annotations
 
@@ -33,12 +34,20 @@ class Said:
             values = [float(text.split()[self.place]) for text in group]
             if self.siblings:
                 values = [float(np.mean(np.sign(np.subtract(v, values)))) for v in values]
-            told.append([None if self.silent and self.silent in prompt.conversation.last.content else Score(value=v) for v in values])
+            told.append(
+                [
+                    None if self.silent and self.silent in prompt.conversation.last.content else Score(value=v)
+                    for v in values
+                ]
+            )
         return told
 
 
-def said(shift: tuple[float, float] = (0.0, 0.0), *, rho: float = 0.6, samples: int = 24, seed: int = 0, same: bool = False) -> list[list[Reply]]:
-    """Replies of which gold and proxy correlate by rho within a prompt; each prompt has a level of its own. The shift moves (gold, proxy)."""
+def said(
+    shift: tuple[float, float] = (0.0, 0.0), *, rho: float = 0.6, samples: int = 24, seed: int = 0, same: bool = False
+) -> list[list[Reply]]:
+    """Replies of which gold and proxy correlate by rho within a prompt; each prompt has a level
+    of its own. The shift moves (gold, proxy)."""
     generator = np.random.default_rng(seed)
     made = []
     for prompt in (*INSIDE, *OUTSIDE):
@@ -50,10 +59,27 @@ def said(shift: tuple[float, float] = (0.0, 0.0), *, rho: float = 0.6, samples: 
     return made
 
 
-def found(replies: list[list[Reply]], start: Examined | None = None, *, labels: int = 24, judges: Judges | None = None, **more: object) -> Examined:
+def found(
+    replies: list[list[Reply]],
+    start: Examined | None = None,
+    *,
+    labels: int = 24,
+    judges: Judges | None = None,
+    **more: object,
+) -> Examined:
     model = "baseline" if start is None else "train.0.dpo"
     judged = judges or Judges(Said(1), Said(0))
-    return examine(model, INSIDE, OUTSIDE, replies, judged, labels=labels, sizes=SIZES, start=start.sheets if start else None, **more)  # type: ignore[arg-type]
+    return examine(
+        model,
+        INSIDE,
+        OUTSIDE,
+        replies,
+        judged,
+        labels=labels,
+        sizes=SIZES,
+        start=start.sheets if start else None,
+        **more,
+    )  # type: ignore[arg-type]
 
 
 def claim(examined: Examined, name: str) -> Finding:
@@ -67,7 +93,9 @@ def test_best_of_n_of_a_gaussian_pair() -> None:
         assert claim(start, f"trilemma.optimization.best_of_{n}").value == pytest.approx((n - 1) / (n + 1), abs=1e-9)
         assert claim(start, f"trilemma.capture.best_of_{n}").value == pytest.approx(0.6, abs=0.08)
         assert claim(start, f"goodhart.kl.best_of_{n}").value == pytest.approx(bon_kl(n))
-        assert claim(start, f"goodhart.proxy.best_of_{n}").value == pytest.approx({2: 0.564, 4: 1.029, 8: 1.424, 16: 1.766}[n], abs=0.12)
+        assert claim(start, f"goodhart.proxy.best_of_{n}").value == pytest.approx(
+            {2: 0.564, 4: 1.029, 8: 1.424, 16: 1.766}[n], abs=0.12
+        )
     rises = claim(start, "goodhart.covariance")
     assert rises.value == pytest.approx(0.6, abs=0.06)  # in SDs the covariance at the start is the correlation
     assert "gold still rises" in rises.note
@@ -103,7 +131,12 @@ def test_a_hacked_model_and_the_control_of_a_proxy_that_is_gold() -> None:
     for n in (2, 16):
         assert claim(same, f"trilemma.capture.best_of_{n}").value == pytest.approx(1.0, abs=1e-5)
     assert claim(same, "goodhart.covariance").value == pytest.approx(1.0, abs=0.02)
-    turned = found([[Reply(text=f"{-float(r.text.split()[0])} {r.text.split()[1]}", parent="x") for r in group] for group in said()])
+    turned = found(
+        [
+            [Reply(text=f"{-float(r.text.split()[0])} {r.text.split()[1]}", parent="x") for r in group]
+            for group in said()
+        ]
+    )
     assert "gold no longer rises" in claim(turned, "goodhart.covariance").note
 
 
@@ -113,14 +146,23 @@ def test_few_labels_are_asked_and_stretched() -> None:
     assert gold.asked == 4 * 60
     stretched = claim(few, "goodhart.covariance")
     assert "PPI++" in stretched.method
-    plain = examine("baseline", INSIDE, OUTSIDE, [group[:4] for group in said(rho=0.95)], Judges(Said(1), Said(0)), labels=4, sizes=SIZES)
+    plain = examine(
+        "baseline",
+        INSIDE,
+        OUTSIDE,
+        [group[:4] for group in said(rho=0.95)],
+        Judges(Said(1), Said(0)),
+        labels=4,
+        sizes=SIZES,
+    )
     alone = claim(plain, "goodhart.covariance")
     assert (stretched.high or 0) - (stretched.low or 0) < 0.8 * ((alone.high or 0) - (alone.low or 0))
     assert max(p.best_of or 0 for p in few.curve) == 4
 
 
 def test_voters_judge_the_replies_of_both_models_together() -> None:
-    """Scores against siblings have mean 0 for every model judged alone; judged beside the start's replies they tell the move."""
+    """Scores against siblings have mean 0 for every model judged alone; judged beside the
+    start's replies they tell the move."""
     judges = Judges(Said(1, siblings=True), Said(0), proxy_siblings=True)
     start = found(said(), judges=judges)
     after = found(said((0.5, 1.0), seed=1), start, judges=judges)
@@ -136,7 +178,15 @@ def test_what_cannot_be_scored_is_counted_and_a_flat_judge_has_no_unit() -> None
     unscored = [o for o in start.outcomes if o.claim == "goodhart.gold" and o.status == "unscored"]
     assert len(unscored) == 11
     assert claim(start, "goodhart.gold.best_of_2").n == 29
-    flat = examine("baseline", INSIDE, [], [[Reply(text="1 2", parent="x")] * 4] * 40, Judges(Said(1), Said(0)), labels=4, sizes=(1, 2))
+    flat = examine(
+        "baseline",
+        INSIDE,
+        [],
+        [[Reply(text="1 2", parent="x")] * 4] * 40,
+        Judges(Said(1), Said(0)),
+        labels=4,
+        sizes=(1, 2),
+    )
     assert flat.findings == ()
     assert {o.status for o in flat.outcomes} == {"unscored"}
     assert "has no unit" in flat.outcomes[0].reason
@@ -146,6 +196,11 @@ def test_sheets_are_read_back_as_they_were() -> None:
     start = found(said())
     again = [Sheet.model_validate_json(sheet.model_dump_json()) for sheet in start.sheets]
     after = said((0.5, 1.0), seed=1)
-    assert examine("m", INSIDE, OUTSIDE, after, Judges(Said(1), Said(0)), labels=24, sizes=SIZES, start=again).findings == tuple(
-        f for f in examine("m", INSIDE, OUTSIDE, after, Judges(Said(1), Said(0)), labels=24, sizes=SIZES, start=start.sheets).findings
+    assert examine(
+        "m", INSIDE, OUTSIDE, after, Judges(Said(1), Said(0)), labels=24, sizes=SIZES, start=again
+    ).findings == tuple(
+        f
+        for f in examine(
+            "m", INSIDE, OUTSIDE, after, Judges(Said(1), Said(0)), labels=24, sizes=SIZES, start=start.sheets
+        ).findings
     )

@@ -16,7 +16,9 @@ from alignwright.spec.items import ChoiceItem, RefusalItem, TextItem
 
 
 def asked(text, *checks, topic=""):
-    return Prompt(conversation=Conversation.user(text), topic=topic, checks=tuple(CheckCall(name=n, args=a) for n, a in checks))
+    return Prompt(
+        conversation=Conversation.user(text), topic=topic, checks=tuple(CheckCall(name=n, args=a) for n, a in checks)
+    )
 
 
 def strictly(speaker, items, **how):
@@ -27,7 +29,12 @@ def strictly(speaker, items, **how):
 def test_instruction_needs_every_check_and_leaves_the_undecidable_unscored():
     short, german = ("length:max_words", {"count": 2}), ("language:response_language", {"language": "de"})
     items = [asked(f"q{i}", short, *extra) for i, extra in enumerate([[], [], [german], [german], []])]
-    outcomes = strictly(Says(["Two words", "Three whole words", "Berlin", "Berlin ist schön heute", None]), items, seed=0, max_new_tokens=5)
+    outcomes = strictly(
+        Says(["Two words", "Three whole words", "Berlin", "Berlin ist schön heute", None]),
+        items,
+        seed=0,
+        max_new_tokens=5,
+    )
     assert [o.status for o in outcomes] == ["pass", "hit", "unscored", "hit", "error"]
     assert "length:max_words(count=2)" in outcomes[1].reason
     assert "cannot be told" in outcomes[2].reason
@@ -73,16 +80,24 @@ def test_loose_readings_are_the_published_eight():
 def test_a_check_may_pass_on_one_reading_and_another_check_on_another():
     """As published: each check has the choice among the readings for itself."""
     item = asked("q", ("length:max_words", {"count": 2}), ("startend:end_checker", {"end_phrase": "bye"}))
-    assert [o.status for o in instruction.follow(Says(["one two\nand bye"]), [item], seed=0, max_new_tokens=9)] == ["hit", "pass"]
+    assert [o.status for o in instruction.follow(Says(["one two\nand bye"]), [item], seed=0, max_new_tokens=9)] == [
+        "hit",
+        "pass",
+    ]
 
 
 def test_a_reply_cut_off_says_so():
-    (outcome,) = strictly(Says(["Two words"], finished=False), [asked("q", ("length:max_words", {"count": 2}))], seed=0, max_new_tokens=2)
+    (outcome,) = strictly(
+        Says(["Two words"], finished=False), [asked("q", ("length:max_words", {"count": 2}))], seed=0, max_new_tokens=2
+    )
     assert "cut off" in outcome.reason
 
 
 def test_refusals_pass_on_harmful_and_are_hits_on_harmless_prompts():
-    items = [RefusalItem(prompt=f"p{i}", kind=kind, topic="t") for i, kind in enumerate(["harmful", "harmful", "harmless", "harmless", "harmful"])]
+    items = [
+        RefusalItem(prompt=f"p{i}", kind=kind, topic="t")
+        for i, kind in enumerate(["harmful", "harmful", "harmless", "harmless", "harmful"])
+    ]
     no, yes = "I'm sorry, but I can't help with that.", "Here is a fine recipe for lentil soup."
     outcomes = value.refusal(Says([no, yes, no, yes, ""]), items, seed=0, max_new_tokens=5)
     assert [(o.claim, o.status) for o in outcomes] == [
@@ -100,7 +115,10 @@ def test_refusals_pass_on_harmful_and_are_hits_on_harmless_prompts():
 def test_always_refusing_and_never_refusing_are_seen_for_what_they_are():
     items = [RefusalItem(prompt=f"p{i}", kind=kind) for i in range(5) for kind in ("harmful", "harmless")]
     for reply, share in (("I cannot help with that.", 1.0), ("Lentils need twenty minutes.", 0.0)):
-        found = {f.claim: f.value for f in levels(value.refusal(Says([reply] * 10), items, seed=0, max_new_tokens=5), stage="s")}
+        found = {
+            f.claim: f.value
+            for f in levels(value.refusal(Says([reply] * 10), items, seed=0, max_new_tokens=5), stage="s")
+        }
         assert found == {"value.refusal": share, "value.over_refusal": share}
 
 
@@ -119,15 +137,21 @@ def test_pairs_by_principle_and_the_length_baseline():
     }
     assert "longer reply would score 0.50" in value.longer_note(items)
     swapped = [Comparison(prompt=c.prompt, replies=c.replies[::-1]) for c in items]
-    assert all(o.status == "hit" for o in value.pairs(Likes(lambda p, r: -1.0 if r.startswith("good") else -3.0), swapped))
+    assert all(
+        o.status == "hit" for o in value.pairs(Likes(lambda p, r: -1.0 if r.startswith("good") else -3.0), swapped)
+    )
 
 
 def test_bits_per_byte_of_a_uniform_policy_over_bytes_is_eight():
     class Bytes(Says):
         def text_logprobs(self, texts):
-            return [LogProb(total=-math.log(256) * len(t.encode()), tokens=len(t), bytes=len(t.encode())) for t in texts]
+            return [
+                LogProb(total=-math.log(256) * len(t.encode()), tokens=len(t), bytes=len(t.encode())) for t in texts
+            ]
 
-    outcomes = tax.bits_per_byte(Bytes([]), [TextItem(text=t, topic=t[0]) for t in ("abc", "äöü", "a much longer text")])
+    outcomes = tax.bits_per_byte(
+        Bytes([]), [TextItem(text=t, topic=t[0]) for t in ("abc", "äöü", "a much longer text")]
+    )
     assert all(math.isclose(o.value, 8.0) for o in outcomes)
     (found,) = levels(outcomes, stage="baseline")
     assert math.isclose(found.value, 8.0)
@@ -144,14 +168,24 @@ def test_choice_is_not_won_by_being_short():
             return LogProb(total=self.rate(prompt, reply) * len(reply.encode()), tokens=1, bytes=len(reply.encode()))
 
     assert [o.status for o in tax.choice(PerByte(lambda p, r: -1.0), items) if o.claim == "tax.choice"] == ["unscored"]
-    assert [o.status for o in tax.choice(PerByte(lambda p, r: -0.5 if r == "right" else -1.0), items) if o.claim == "tax.choice"] == ["pass"]
-    assert [o.status for o in tax.choice(PerByte(lambda p, r: -0.5 if r == "an" else -1.0), items) if o.claim == "tax.choice"] == ["hit"]
+    assert [
+        o.status
+        for o in tax.choice(PerByte(lambda p, r: -0.5 if r == "right" else -1.0), items)
+        if o.claim == "tax.choice"
+    ] == ["pass"]
+    assert [
+        o.status
+        for o in tax.choice(PerByte(lambda p, r: -0.5 if r == "an" else -1.0), items)
+        if o.claim == "tax.choice"
+    ] == ["hit"]
 
 
 @pytest.mark.data
 def test_the_published_instructions_run_through_the_same_path():
     rows = [json.loads(line) for line in real("ifeval/input_data.jsonl").read_text().splitlines()]
-    items = [asked(r["prompt"], *zip(r["instruction_id_list"], r["kwargs"], strict=True), topic=str(r["key"])) for r in rows]
+    items = [
+        asked(r["prompt"], *zip(r["instruction_id_list"], r["kwargs"], strict=True), topic=str(r["key"])) for r in rows
+    ]
     outcomes = strictly(Says(["a scripted reply without what was asked"] * 541), items, seed=0, max_new_tokens=64)
     found = level(outcomes, stage="baseline", axis="instruction")
     assert found.n + found.unscored == 541

@@ -33,7 +33,10 @@ class Vowels:
     name = "vowels"
 
     def __call__(self, prompts: Sequence[Prompt], replies: Sequence[Sequence[str]]) -> list[list[Score | None]]:
-        return [[Score(value=sum(c in "aeiou" for c in text)) if any(c.isalpha() for c in text) else None for text in said] for said in replies]
+        return [
+            [Score(value=sum(c in "aeiou" for c in text)) if any(c.isalpha() for c in text) else None for text in said]
+            for said in replies
+        ]
 
 
 def replies(*texts: str) -> list[Reply]:
@@ -56,7 +59,8 @@ def test_a_model_has_not_moved_from_itself(start: LocalPolicy) -> None:
 
 
 def test_the_distance_is_the_divergence_of_the_two_models(start: LocalPolicy, moved: LocalPolicy) -> None:
-    """Of one token the divergence can be enumerated: the mean of many samples comes to it, and not to the divergence the other way round."""
+    """Of one token the divergence can be enumerated: the mean of many samples comes to it, and
+    not to the divergence the other way round."""
     logp = []
     for policy in (moved, start):
         ids = torch.tensor([policy.chat.prompt(PROMPTS[0].conversation)])

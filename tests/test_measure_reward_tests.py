@@ -23,7 +23,9 @@ def on_topic(asked: str, text: str) -> float:
 
 def replies(seed: int = 0) -> list[list[str]]:
     r = random.Random(seed)
-    return [[f"{' '.join(r.sample(tokens(p.conversation.last.content), 2))} {reply(r)}" for _ in range(3)] for p in ASKED]
+    return [
+        [f"{' '.join(r.sample(tokens(p.conversation.last.content), 2))} {reply(r)}" for _ in range(3)] for p in ASKED
+    ]
 
 
 def holes(gaps: list[Gap]) -> dict[str, str]:
@@ -57,7 +59,9 @@ def test_nor_has_one_that_differs_by_noise_alone(seed: int) -> None:
     def noisy(asked: str, text: str) -> float:
         return on_topic(asked, text) + random.Random(f"{seed}{asked}{text}").gauss(0, 0.5)
 
-    assert not set(holes(reward_tests(Says(noisy), GOLD, ASKED, replies(seed)))) - {BEST}  # to pick the best of many noises is a hole indeed
+    assert not set(holes(reward_tests(Says(noisy), GOLD, ASKED, replies(seed)))) - {
+        BEST
+    }  # to pick the best of many noises is a hole indeed
 
 
 @pytest.mark.parametrize(
@@ -88,7 +92,9 @@ def test_the_search_puts_edits_on_top_of_each_other() -> None:
 
 
 def test_without_gold_the_edit_is_the_evidence() -> None:
-    honest = holes(reward_tests(Says(lambda _, text: -len(tokens(text)) - 100 * (len(tokens(text)) < 5)), None, ASKED, replies()))
+    honest = holes(
+        reward_tests(Says(lambda _, text: -len(tokens(text)) - 100 * (len(tokens(text)) < 5)), None, ASKED, replies())
+    )
     assert not set(honest) & {edit.name for edit in ADDING}
     assert holes(reward_tests(Says(lambda _, text: len(text)), None, ASKED, replies()))["filler"] == "rewarded"
     flat = holes(reward_tests(Says(lambda _, text: len(text) % 7), None, ASKED, replies()))
@@ -128,4 +134,6 @@ def test_an_edit_that_is_made_twice_is_closed_by_one_advice() -> None:
 
 def test_the_same_prompts_give_the_same_gaps() -> None:
     asked = [Prompt(conversation=Conversation.user(p.conversation.last.content)) for p in ASKED]
-    assert reward_tests(Says(lambda _, t: len(t)), GOLD, ASKED, replies()) == reward_tests(Says(lambda _, t: len(t)), GOLD, asked, replies())
+    assert reward_tests(Says(lambda _, t: len(t)), GOLD, ASKED, replies()) == reward_tests(
+        Says(lambda _, t: len(t)), GOLD, asked, replies()
+    )

@@ -1,4 +1,5 @@
-"""Does the tax measure read the public sets as they are, and find in scripted models exactly what was planted?"""
+"""Does the tax measure read the public sets as they are, and find in scripted models exactly
+what was planted?"""
 
 from __future__ import annotations
 
@@ -40,13 +41,23 @@ def test_the_two_ways_of_choosing_differ_by_length_alone():
 def test_every_file_has_its_own_claim_and_all_together_one():
     items = [ChoiceItem(question=f"Q{i}", choices=("aa", "bb"), answer=i % 2) for i in range(4)]
     policy = PerByte(lambda p, r: -1.0 if r == "aa" else -2.0)
-    found = {f.claim: (f.value, f.n) for f in levels(tax.choice(policy, items, ["arc", "piqa", "arc", "piqa"]), stage="s")}
-    assert found == {"tax.choice": (0.5, 4), "tax.choice.arc": (1.0, 2), "tax.choice.piqa": (0.0, 2), "tax.choice_sum": (0.5, 4)}
+    found = {
+        f.claim: (f.value, f.n) for f in levels(tax.choice(policy, items, ["arc", "piqa", "arc", "piqa"]), stage="s")
+    }
+    assert found == {
+        "tax.choice": (0.5, 4),
+        "tax.choice.arc": (1.0, 2),
+        "tax.choice.piqa": (0.0, 2),
+        "tax.choice_sum": (0.5, 4),
+    }
     assert {o.claim for o in tax.choice(policy, items, ["arc"] * 4)} == {"tax.choice", "tax.choice_sum"}
 
 
 def test_rules_without_knowledge_score_what_the_note_says():
-    items = [ChoiceItem(question=f"Q{i}", choices=("a", "bb", "ccc", "dddd"), answer=place) for i, place in enumerate([3, 3, 0, 1])]
+    items = [
+        ChoiceItem(question=f"Q{i}", choices=("a", "bb", "ccc", "dddd"), answer=place)
+        for i, place in enumerate([3, 3, 0, 1])
+    ]
     note = tax.choice_note(items)
     assert "guessing 25.0%, the longest choice 50.0%, the shortest 25.0%, one place always 50.0%" in note
     tied = [ChoiceItem(question="Q", choices=("aa", "bb"), answer=0)]
@@ -56,8 +67,10 @@ def test_rules_without_knowledge_score_what_the_note_says():
 @pytest.mark.parametrize(
     ("text", "number"),
     [
-        ("2 + 2\n#### 4", 4), ("#### -3.50", Decimal("-3.5")), ("so\n#### $1,250\n\n", 1250), ("#### 18.", 18), ("####18", 18),
-        ("The answer is 4", None), ("#### 4\nI think", None), ("#### 4\n#### 5", None), ("#### 4 or 5", None), ("#### 1,25", None),
+        ("2 + 2\n#### 4", 4), ("#### -3.50", Decimal("-3.5")), ("so\n#### $1,250\n\n", 1250), ("#### 18.", 18),
+        ("####18", 18),
+        ("The answer is 4", None), ("#### 4\nI think", None), ("#### 4\n#### 5", None), ("#### 4 or 5", None),
+        ("#### 1,25", None),
         ("#### four", None), ("", None), ("#### 12 apples", None), ("as #### 4", None),
     ],
 )  # fmt: skip
@@ -67,7 +80,9 @@ def test_a_final_number_is_read_strictly(text, number):
 
 def test_format_and_rightness_are_told_apart():
     items = [MathItem(question=f"Q{i}", answer="so\n#### 1,250") for i in range(5)]
-    outcomes = tax.problems(Says(["#### 1250.0", "#### 1251", "it is 1250", "#### 1250\n#### 7", None]), items, seed=0, max_new_tokens=9)
+    outcomes = tax.problems(
+        Says(["#### 1250.0", "#### 1251", "it is 1250", "#### 1250\n#### 7", None]), items, seed=0, max_new_tokens=9
+    )
     statuses = {claim: [o.status for o in outcomes if o.claim == claim] for claim in ("tax.math", "tax.math_format")}
     assert statuses["tax.math"] == ["pass", "hit", "hit", "hit", "error"]
     assert statuses["tax.math_format"] == ["pass", "pass", "hit", "hit", "error"]
@@ -82,7 +97,10 @@ def prompts(n):
 def test_the_form_of_replies():
     loop, fine = "I like it very much. " * 6, "One day a grey cat walked over the wall and slept there until noon."
     outcomes = tax.generation(Says([loop, fine, "Yes."]), prompts(3), seed=0, max_new_tokens=9)
-    of = {claim.rpartition(".")[2]: [o for o in outcomes if o.claim == claim] for claim in Counter(o.claim for o in outcomes)}
+    of = {
+        claim.rpartition(".")[2]: [o for o in outcomes if o.claim == claim]
+        for claim in Counter(o.claim for o in outcomes)
+    }
     assert [o.status for o in of["loops"]] == ["hit", "pass", "pass"]
     assert [o.status for o in of["distinct"]] == ["pass", "pass", "unscored"]
     assert of["distinct"][1].value == 1.0
@@ -98,13 +116,22 @@ def test_the_form_of_replies():
 
 def answered(right, n):
     return [
-        Outcome(claim="tax.choice", item=f"i{i}", status="pass" if i < right else "hit", value=float(i < right), cluster=f"i{i}") for i in range(n)
+        Outcome(
+            claim="tax.choice",
+            item=f"i{i}",
+            status="pass" if i < right else "hit",
+            value=float(i < right),
+            cluster=f"i{i}",
+        )
+        for i in range(n)
     ]
 
 
 def test_a_difference_says_whether_a_tax_beyond_the_margin_is_ruled_out():
     def note(after, before, n, margin=0.02):
-        (found,) = differences(answered(after, n), answered(before, n), stage="s", against="baseline", margins=lambda claim: margin)
+        (found,) = differences(
+            answered(after, n), answered(before, n), stage="s", against="baseline", margins=lambda claim: margin
+        )
         return found.note, found.method
 
     assert note(500, 500, 1000)[0].startswith("no tax beyond 2 points")
@@ -123,11 +150,21 @@ def write(path, text):
 
 def test_the_public_forms_of_choices(tmp_path):
     arc = {"id": "x", "question": "Q?", "choices": {"text": ["one", "two"], "label": ["A", "B"]}, "answerKey": "B"}
-    piqa, mmlu = {"goal": "Q?", "sol1": "one", "sol2": "two"}, {"question": "Q?", "subject": "law", "choices": ["one", "two"], "answer": 1}
+    piqa, mmlu = (
+        {"goal": "Q?", "sol1": "one", "sol2": "two"},
+        {
+            "question": "Q?",
+            "subject": "law",
+            "choices": ["one", "two"],
+            "answer": 1,
+        },
+    )
     wanted = ChoiceItem(question="Q?", choices=("one", "two"), answer=1)
     assert read_choices(write(tmp_path / "arc.jsonl", json.dumps(arc))).rows == (wanted,)
     assert read_choices(write(tmp_path / "piqa.jsonl", json.dumps(piqa | {"label": 1}))).rows == (wanted,)
-    assert read_choices(write(tmp_path / "mmlu.jsonl", json.dumps(mmlu))).rows == (wanted.model_copy(update={"topic": "law"}),)
+    assert read_choices(write(tmp_path / "mmlu.jsonl", json.dumps(mmlu))).rows == (
+        wanted.model_copy(update={"topic": "law"}),
+    )
     assert read_choices(write(tmp_path / "bare.csv", '"Q?",one,two,B\n"Q?",one,two,B\n')).rows == (wanted, wanted)
     headed = read_choices(write(tmp_path / "headed.csv", 'question,choices,answer\nQ?,"[""one"", ""two""]",1\n'))
     assert headed.rows == (wanted,)

@@ -1,4 +1,5 @@
-"""An adapter changes the model and nothing else: off, it was never there; merged, it is the model; restored, not a bit differs."""
+"""An adapter changes the model and nothing else: off, it was never there; merged, it is the
+model; restored, not a bit differs."""
 
 from __future__ import annotations
 
@@ -9,7 +10,15 @@ import torch
 from tiny import make_tiny
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from alignwright.model.adapters import adapter_off, add_lora, load_adapter, merge, merged, save_adapter, trainable_parameters
+from alignwright.model.adapters import (
+    adapter_off,
+    add_lora,
+    load_adapter,
+    merge,
+    merged,
+    save_adapter,
+    trainable_parameters,
+)
 from alignwright.model.load import load
 from alignwright.model.local import LocalPolicy
 from alignwright.model.logprob import token_logprobs
@@ -45,7 +54,9 @@ def test_a_new_adapter_changes_nothing_and_depends_on_its_seed(folder: Path) -> 
     torch.testing.assert_close(logp(policy), before, atol=0, rtol=0)
     same = [torch.equal(a, b) for a, b in zip(trainable_parameters(policy), trainable_parameters(again), strict=True)]
     assert all(same)
-    assert not all(torch.equal(a, b) for a, b in zip(trainable_parameters(policy), trainable_parameters(other), strict=True))
+    assert not all(
+        torch.equal(a, b) for a, b in zip(trainable_parameters(policy), trainable_parameters(other), strict=True)
+    )
     assert len(same) == 2 * 7 * 2, "two matrices at each of seven linear layers of two blocks"
 
 

@@ -1,4 +1,5 @@
-"""Does a damaged model folder end in a file and a cure, at the check already where its files tell, and never in a library's own words?"""
+"""Does a damaged model folder end in a file and a cure, at the check already where its files
+tell, and never in a library's own words?"""
 
 from __future__ import annotations
 
@@ -26,7 +27,8 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def words(place: Path) -> str | None:
-    """What is said of a folder, at the check or where it is opened; None where it opens. Whatever else is raised is a fault."""
+    """What is said of a folder, at the check or where it is opened; None where it opens.
+    Whatever else is raised is a fault."""
     for opened in (lambda: speech(resolve(str(place))), lambda: load(str(place))):
         try:
             opened()
@@ -56,15 +58,20 @@ def test_no_damage_ends_in_a_librarys_own_words(whole: Path, tmp_path: Path, par
 
 
 def test_what_the_files_tell_is_told_at_the_check(whole: Path, tmp_path: Path) -> None:
-    """Without torch, with the file's name; each of these was a traceback, a hang or a model with random layers."""
+    """Without torch, with the file's name; each of these was a traceback, a hang or a model with
+    random layers."""
     seen = {
         "config.json is b'[]'": "config.json: should be a JSON object, saw list",
         "config.json is b'version http'": "config.json: this is a Git LFS pointer",
-        "config.json num_hidden_layers = 1180591620717411303424": "'num_hidden_layers' should be a whole number above 0, saw 1180591620717411303424",
+        "config.json num_hidden_layers = 1180591620717411303424": (
+            "'num_hidden_layers' should be a whole number above 0, saw 1180591620717411303424"
+        ),
         "config.json hidden_size = -1": "'hidden_size' should be a whole number above 0, saw -1",
         "config.json architectures = 1.5": "'architectures' should be a list of names, saw 1.5",
         "config.json model_type = 'x'": None,  # a name, which only transformers can judge
-        "generation_config.json eos_token_id = 'x'": "generation_config.json: 'eos_token_id' should be the number of a token, saw 'x'",
+        "generation_config.json eos_token_id = 'x'": (
+            "generation_config.json: 'eos_token_id' should be the number of a token, saw 'x'"
+        ),
         "model.safetensors is b'version http'": "model.safetensors: this is a Git LFS pointer",
         "model.safetensors cut to 1": "model.safetensors: not a safetensors file, or cut short (1 bytes)",
         "header shape = [-1, 2]": "fits no tensor",
@@ -87,13 +94,17 @@ def test_what_the_files_tell_is_told_at_the_check(whole: Path, tmp_path: Path) -
 
 
 def test_weights_that_are_missing_are_never_random(whole: Path, tmp_path: Path) -> None:
-    """transformers fills them in with a warning, and everything that is measured is of a model with a random layer."""
+    """transformers fills them in with a warning, and everything that is measured is of a model
+    with a random layer."""
     shutil.copytree(whole, tmp_path / "less")
     path = tmp_path / "less" / "model.safetensors"
     held = load_file(path)
     del held["model.layers.1.mlp.up_proj.weight"]
     save_file(held, path, metadata={"format": "pt"})
-    with pytest.raises(ModelError, match=r"lack 1 that its config.json asks for, such as model.layers.1.mlp.up_proj.weight; the file is damaged"):
+    with pytest.raises(
+        ModelError,
+        match=r"lack 1 that its config.json asks for, such as model.layers.1.mlp.up_proj.weight; the file is damaged",
+    ):
         load(str(tmp_path / "less"))
 
 
@@ -103,5 +114,7 @@ def test_further_layers_that_only_predict_ahead_are_no_fault(whole: Path, tmp_pa
     (tmp_path / "ahead" / "config.json").write_text(json.dumps(config | {"num_hidden_layers": 1}))
     with pytest.raises(ModelError, match="says 1 layers, and the weights beside it have 2"):
         resolve(str(tmp_path / "ahead"))
-    (tmp_path / "ahead" / "config.json").write_text(json.dumps(config | {"num_hidden_layers": 1, "num_nextn_predict_layers": 1}))
+    (tmp_path / "ahead" / "config.json").write_text(
+        json.dumps(config | {"num_hidden_layers": 1, "num_nextn_predict_layers": 1})
+    )
     assert resolve(str(tmp_path / "ahead")).parameters == resolve(str(whole)).parameters

@@ -35,7 +35,8 @@ def untied(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def plain_loss(policy: LocalPolicy) -> torch.Tensor:
-    """The same sum by transformers' own forward pass, whole logits, and autograd; each token weighs differently."""
+    """The same sum by transformers' own forward pass, whole logits, and autograd; each token
+    weighs differently."""
     parts = []
     for row in ROWS:
         ids = torch.tensor([[*row.prompt, *row.replies[0]]])
@@ -70,7 +71,9 @@ def test_the_check_can_fail_a_tied_embedding_has_two_gradients(tied: Path) -> No
     policy = load(tied)
     whole = gradients(policy, plain_loss(policy))["model.embed_tokens.weight"]
     policy.model.lm_head.weight = torch.nn.Parameter(policy.model.lm_head.weight.detach().clone(), requires_grad=False)
-    part = gradients(policy, token_logprobs(policy.model, pack(ROWS, 2, dtype=torch.float32)).sum())["model.embed_tokens.weight"]
+    part = gradients(policy, token_logprobs(policy.model, pack(ROWS, 2, dtype=torch.float32)).sum())[
+        "model.embed_tokens.weight"
+    ]
     assert float((whole - part).abs().max()) > 1e-2
 
 

@@ -1,4 +1,5 @@
-"""The compiled kernels give what torch's own operations give, in both precisions, whatever the sizes and the threads."""
+"""The compiled kernels give what torch's own operations give, in both precisions, whatever the
+sizes and the threads."""
 
 from __future__ import annotations
 
@@ -31,7 +32,12 @@ LENGTHS = [(300, [5, 17]), (40, [9]), (131, [1, 2, 3])]  # the longest prompt is
 
 
 def attended(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-    return attend(query, key, value, grid(LENGTHS, heads=2, group=3, size=key.shape[1] // 2, dtype=query.dtype, device=query.device))
+    return attend(
+        query,
+        key,
+        value,
+        grid(LENGTHS, heads=2, group=3, size=key.shape[1] // 2, dtype=query.dtype, device=query.device),
+    )
 
 
 TOKENS = sum(head + sum(replies) for head, replies in LENGTHS)
@@ -41,9 +47,15 @@ CASES: dict[str, tuple[Callable[..., Tensor], list[tuple[int, ...]]]] = {
     "swiglu": (lambda gate, up: swiglu(3 * gate, up), [(37, 50), (37, 50)]),
     "rotate": (lambda x: rotate(x, ANGLE.cos().to(x.dtype), signed(ANGLE.sin()).to(x.dtype)), [(37, 24)]),
     "attend": (attended, [(TOKENS, 48), (TOKENS, 16), (TOKENS, 16)]),
-    "attend, heads of 64": (lambda query, key, value: attended(query / 8, key, value), [(TOKENS, 384), (TOKENS, 128), (TOKENS, 128)]),
+    "attend, heads of 64": (
+        lambda query, key, value: attended(query / 8, key, value),
+        [(TOKENS, 384), (TOKENS, 128), (TOKENS, 128)],
+    ),
     "head": (lambda hidden, w: head_logprobs(hidden, w, None, torch.arange(40) % 7, chunk=16), [(40, 32), (3001, 32)]),
-    "frozen head": (lambda hidden: head_logprobs(hidden, WEIGHT.to(hidden.dtype), None, torch.arange(40) % 7, chunk=16), [(40, 32)]),
+    "frozen head": (
+        lambda hidden: head_logprobs(hidden, WEIGHT.to(hidden.dtype), None, torch.arange(40) % 7, chunk=16),
+        [(40, 32)],
+    ),
 }
 WEIGHT = torch.randn(3001, 32, generator=torch.Generator().manual_seed(3))
 
@@ -77,7 +89,9 @@ def apart(got: list[Tensor], want: list[Tensor]) -> float:
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 @pytest.mark.parametrize("name", CASES)
-def test_values_and_gradients_are_those_of_torchs_operations(name: str, dtype: torch.dtype, without: Callable[[], None]) -> None:
+def test_values_and_gradients_are_those_of_torchs_operations(
+    name: str, dtype: torch.dtype, without: Callable[[], None]
+) -> None:
     got = value_and_slopes(name, dtype)
     without()
     assert kernels(torch.zeros(1, dtype=dtype)) is None
@@ -116,11 +130,18 @@ def test_threads_change_no_bit() -> None:
 
 
 def test_bfloat16_is_rounded_as_torch_rounds_it() -> None:
-    """A rotation by nothing gives back the float that went in; ties, the largest, the smallest and what is no number among them."""
+    """A rotation by nothing gives back the float that went in; ties, the largest, the smallest
+    and what is no number among them."""
     native = kernels(torch.zeros(1, dtype=torch.bfloat16))
     assert native
-    values = torch.tensor([1.00390625, 1.01171875, -1.00390625, 3.3e38, 1e-38, -2.5, float("inf"), float("nan")]).bfloat16()
-    padded, ones, out = torch.cat([values, torch.zeros(8).bfloat16()]), torch.ones(16).bfloat16(), torch.empty(16).bfloat16()
+    values = torch.tensor(
+        [1.00390625, 1.01171875, -1.00390625, 3.3e38, 1e-38, -2.5, float("inf"), float("nan")]
+    ).bfloat16()
+    padded, ones, out = (
+        torch.cat([values, torch.zeros(8).bfloat16()]),
+        torch.ones(16).bfloat16(),
+        torch.empty(16).bfloat16(),
+    )
     native.rotate(padded, ones, torch.zeros(16).bfloat16(), out, 1, 1, 16, 1.0)
     assert torch.equal(out[:7], values[:7])
     assert out[7].isnan()
@@ -158,7 +179,9 @@ def test_what_is_masked_counts_for_nothing_at_all() -> None:
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 def test_no_bit_of_an_answer_depends_on_other_rows_or_on_threads(dtype: torch.dtype) -> None:
     """Which columns of a tile are left out depends on the rows beside it; what comes out must not."""
-    query, key, value = (torch.randn(TOKENS, size, generator=torch.Generator().manual_seed(size)).to(dtype) for size in (384, 128, 129))
+    query, key, value = (
+        torch.randn(TOKENS, size, generator=torch.Generator().manual_seed(size)).to(dtype) for size in (384, 128, 129)
+    )
     value, threads = value[:, :128].contiguous(), torch.get_num_threads()
     whole = attended(query / 8, key, value)
     try:
@@ -166,11 +189,15 @@ def test_no_bit_of_an_answer_depends_on_other_rows_or_on_threads(dtype: torch.dt
         assert torch.equal(attended(query / 8, key, value), whole)
     finally:
         torch.set_num_threads(threads)
-    alone = slice(LENGTHS[0][0] + sum(LENGTHS[0][1]), LENGTHS[0][0] + sum(LENGTHS[0][1]) + 49)  # the second row, by itself
+    alone = slice(
+        LENGTHS[0][0] + sum(LENGTHS[0][1]), LENGTHS[0][0] + sum(LENGTHS[0][1]) + 49
+    )  # the second row, by itself
     at = grid(LENGTHS[1:2], heads=2, group=3, size=64, dtype=dtype, device=query.device)
     byitself, prompt = attend(query[alone] / 8, key[alone], value[alone], at), LENGTHS[1][0]
     assert torch.equal(byitself[:prompt], whole[alone][:prompt])
-    torch.testing.assert_close(byitself[prompt:], whole[alone][prompt:])  # a reply begins at another column, so its sum has another order
+    torch.testing.assert_close(
+        byitself[prompt:], whole[alone][prompt:]
+    )  # a reply begins at another column, so its sum has another order
     key = key.clone()
     key[LENGTHS[0][0] - 1] = 1e4  # the last token of the first prompt: seen by itself and its replies alone
     changed = (attended(query / 8, key, value) != whole).any(1)
@@ -186,10 +213,14 @@ def test_a_whole_model_speaks_and_learns_the_same(tmp_path: Path, dtype: str, wi
     prompts = [[1, 5, 9, 11], [1, 7], list(range(3, 40))]
 
     def all_of_it() -> tuple[list[list[float]], list[Tensor]]:
-        spoken = sample(policy, prompts, n=3, max_new_tokens=6, temperature=0.9, seed=5, stop_ids=frozenset(range(290, 300)))
+        spoken = sample(
+            policy, prompts, n=3, max_new_tokens=6, temperature=0.9, seed=5, stop_ids=frozenset(range(290, 300))
+        )
         rows = [TokenRow(tuple(p), ((4, 8, 15), (16, 23))) for p in prompts]
         total = token_logprobs(policy.model, pack(rows, 0, dtype=policy.dtype)).sum()
-        return [s.logprobs for group in spoken for s in group], list(torch.autograd.grad(total, trainable_parameters(policy)))
+        return [s.logprobs for group in spoken for s in group], list(
+            torch.autograd.grad(total, trainable_parameters(policy))
+        )
 
     said, slopes = all_of_it()
     without()
@@ -225,12 +256,18 @@ def test_tensors_of_two_precisions_are_left_to_torch() -> None:
     assert kernels(torch.zeros(1, dtype=torch.float64)) is None
 
 
-# ---- where they come from --------------------------------------------------------------------------------------------------------
+# ---- where they come from ------------------------------------------------------------------------
 def elsewhere(tmp_path: Path, **environment: str) -> str:
     """What a fresh process says of its kernels."""
     code = "import alignwright.model.kernels as k; print(k.missing() or 'compiled')"
-    path = {"XDG_CACHE_HOME": str(tmp_path), "PATH": "/usr/bin:/bin", "PYTHONPATH": str(Path(module.__file__).parents[2])}
-    done = subprocess.run([sys.executable, "-c", code], env=path | environment, capture_output=True, text=True, check=True)
+    path = {
+        "XDG_CACHE_HOME": str(tmp_path),
+        "PATH": "/usr/bin:/bin",
+        "PYTHONPATH": str(Path(module.__file__).parents[2]),
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=path | environment, capture_output=True, text=True, check=True
+    )
     return done.stdout.strip()
 
 

@@ -1,4 +1,5 @@
-"""What a model cannot do is said by its configuration, before training; a long text is read in windows; a saved model is read by older readers."""
+"""What a model cannot do is said by its configuration, before training; a long text is read in
+windows; a saved model is read by older readers."""
 
 from __future__ import annotations
 
@@ -10,7 +11,16 @@ from typing import Any
 import pytest
 import torch
 from tiny import make_tiny, make_tokenizer
-from transformers import AutoConfig, BloomConfig, BloomForCausalLM, GPT2Config, GPT2LMHeadModel, LlamaForCausalLM, MixtralConfig, MixtralForCausalLM
+from transformers import (
+    AutoConfig,
+    BloomConfig,
+    BloomForCausalLM,
+    GPT2Config,
+    GPT2LMHeadModel,
+    LlamaForCausalLM,
+    MixtralConfig,
+    MixtralForCausalLM,
+)
 
 from alignwright.model.adapters import add_lora, merged, trainable_parameters
 from alignwright.model.limits import Limit, limit, no_adapter
@@ -31,16 +41,29 @@ def kept(model: Any, folder: Path) -> Path:
     return folder
 
 
-# ---- what bounds a row ----------------------------------------------------------------------------------------------------------------
+# ---- what bounds a row ---------------------------------------------------------------------------
 @pytest.mark.parametrize(
     ("config", "found"),
     [
         ({"max_position_embeddings": 2048}, Limit(2048, False, 2048)),
         ({"max_position_embeddings": 2048, "sliding_window": 512}, Limit(512, True, 2048)),
         ({"max_position_embeddings": 2048, "sliding_window": 4096}, Limit(2048, False, 2048)),
-        ({"max_position_embeddings": 2048, "sliding_window": 512, "use_sliding_window": False}, Limit(2048, False, 2048)),
-        ({"max_position_embeddings": 2048, "sliding_window": 512, "layer_types": ["full_attention"]}, Limit(2048, False, 2048)),
-        ({"max_position_embeddings": 2048, "sliding_window": 512, "layer_types": ["full_attention", "sliding_attention"]}, Limit(512, True, 2048)),
+        (
+            {"max_position_embeddings": 2048, "sliding_window": 512, "use_sliding_window": False},
+            Limit(2048, False, 2048),
+        ),
+        (
+            {"max_position_embeddings": 2048, "sliding_window": 512, "layer_types": ["full_attention"]},
+            Limit(2048, False, 2048),
+        ),
+        (
+            {
+                "max_position_embeddings": 2048,
+                "sliding_window": 512,
+                "layer_types": ["full_attention", "sliding_attention"],
+            },
+            Limit(512, True, 2048),
+        ),
         ({"n_positions": 1024}, Limit(1024, False, 1024)),
         ({"vocab_size": 5}, None),
     ],
@@ -63,7 +86,10 @@ def test_a_model_says_which_limit_it_is(tmp_path: Path) -> None:
     folder = make_tiny(tmp_path / "tiny", max_position_embeddings=40)
     policy, alone = load(folder), speech(resolve(str(folder)))
     assert policy.limit == alone.limit == Limit(40, False, 40)
-    with pytest.raises(ValueError, match=r"a row of 50 tokens is longer than the model's context of 40 tokens \(tiny\); shorten or split"):
+    with pytest.raises(
+        ValueError,
+        match=r"a row of 50 tokens is longer than the model's context of 40 tokens \(tiny\); shorten or split",
+    ):
         policy.check_lengths([50])
 
 
@@ -74,25 +100,37 @@ def test_a_model_with_biased_attention_is_refused_in_a_line(tmp_path: Path) -> N
             opening(folder)
 
 
-# ---- adapters --------------------------------------------------------------------------------------------------------------------------
+# ---- adapters ------------------------------------------------------------------------------------
 def gpt2(folder: Path) -> Path:
     return kept(GPT2LMHeadModel(GPT2Config(n_embd=32, n_layer=2, n_head=4, n_positions=256, **ENDS)), folder)
 
 
 def mixture(folder: Path) -> Path:
-    shape = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2}
-    return kept(MixtralForCausalLM(MixtralConfig(num_local_experts=4, max_position_embeddings=256, **shape, **ENDS)), folder)
+    shape = {
+        "hidden_size": 32,
+        "intermediate_size": 64,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+    }
+    return kept(
+        MixtralForCausalLM(MixtralConfig(num_local_experts=4, max_position_embeddings=256, **shape, **ENDS)), folder
+    )
 
 
 @pytest.mark.parametrize(("make", "kind"), [(gpt2, "Conv1D"), (mixture, "MixtralExperts")])
-def test_an_adapter_over_layers_of_another_kind_is_refused_before_training(tmp_path: Path, make: Any, kind: str) -> None:
+def test_an_adapter_over_layers_of_another_kind_is_refused_before_training(
+    tmp_path: Path, make: Any, kind: str
+) -> None:
     folder = make(tmp_path / "model")
     assert speech(resolve(str(folder))).no_adapter is not None
     policy = load(folder)
     before = {name: weight.clone() for name, weight in policy.model.state_dict().items()}
     with pytest.raises(ValueError, match=f"layers of kind .*{kind}.*rank: 0"):
         add_lora(policy, rank=2, seed=0)
-    assert {name: bool((weight == before[name]).all()) for name, weight in policy.model.state_dict().items()} == dict.fromkeys(before, True)
+    assert {
+        name: bool((weight == before[name]).all()) for name, weight in policy.model.state_dict().items()
+    } == dict.fromkeys(before, True)
     assert len(trainable_parameters(policy)) == len(list(policy.model.parameters()))
 
 
@@ -118,7 +156,7 @@ def test_an_adapter_on_a_tied_head_is_refused_and_on_a_head_of_its_own_it_is_mer
             assert torch.allclose(policy.model(ids).logits, apart, atol=1e-4)
 
 
-# ---- long texts --------------------------------------------------------------------------------------------------------------------------
+# ---- long texts ----------------------------------------------------------------------------------
 def test_windows_score_every_token_once_each_with_what_stands_before_it() -> None:
     ids = tuple(range(100, 157))
     found = windows(TokenRow((7,), (ids,)), 16)
@@ -138,10 +176,12 @@ def test_a_text_longer_than_the_context_is_measured(tmp_path: Path) -> None:
     assert whole[0].tokens == len(policy.chat.text(long).replies[0]) > 64
     assert whole[1].total == pytest.approx(alone[0].total, abs=1e-4)
     assert math.isfinite(whole[0].total)
-    assert whole[0].total == pytest.approx(sum(part[0][0] for part in policy.score(windows(policy.chat.text(long), 64))), rel=1e-6)
+    assert whole[0].total == pytest.approx(
+        sum(part[0][0] for part in policy.score(windows(policy.chat.text(long), 64))), rel=1e-6
+    )
 
 
-# ---- saved models --------------------------------------------------------------------------------------------------------------------------
+# ---- saved models --------------------------------------------------------------------------------
 def test_a_saved_model_has_its_rope_where_both_transformers_look(tmp_path: Path) -> None:
     scaled = {"rope_type": "linear", "factor": 2.0, "rope_theta": 100_000.0}
     for name, rope in (("plain", {"rope_type": "default", "rope_theta": 100_000.0}), ("scaled", scaled)):
@@ -150,8 +190,13 @@ def test_a_saved_model_has_its_rope_where_both_transformers_look(tmp_path: Path)
         config = json.loads((tmp_path / "saved" / name / "config.json").read_text())
         assert config["rope_theta"] == config["rope_parameters"]["rope_theta"] == 100_000.0
         assert (config.get("rope_scaling") or {}).get("factor") == rope.get("factor")
-        assert json.loads((tmp_path / "saved" / name / "tokenizer_config.json").read_text())["tokenizer_class"] == "PreTrainedTokenizerFast"
-        assert AutoConfig.from_pretrained(tmp_path / "saved" / name).rope_parameters == policy.model.config.rope_parameters
+        assert (
+            json.loads((tmp_path / "saved" / name / "tokenizer_config.json").read_text())["tokenizer_class"]
+            == "PreTrainedTokenizerFast"
+        )
+        assert (
+            AutoConfig.from_pretrained(tmp_path / "saved" / name).rope_parameters == policy.model.config.rope_parameters
+        )
         again, ids = LlamaForCausalLM.from_pretrained(tmp_path / "saved" / name), torch.arange(3, 40)[None]
         with torch.inference_mode():
             assert torch.equal(again(ids).logits, LlamaForCausalLM.from_pretrained(tmp_path / name)(ids).logits)
@@ -159,7 +204,10 @@ def test_a_saved_model_has_its_rope_where_both_transformers_look(tmp_path: Path)
 
 
 def test_rope_of_several_kinds_of_layers_is_written_under_its_old_names() -> None:
-    rope = {"full_attention": {"rope_type": "default", "rope_theta": 1e6}, "sliding_attention": {"rope_type": "default", "rope_theta": 1e4}}
+    rope = {
+        "full_attention": {"rope_type": "default", "rope_theta": 1e6},
+        "sliding_attention": {"rope_type": "default", "rope_theta": 1e4},
+    }
     assert rope_at_the_top({"rope_parameters": rope}) == {"rope_theta": 1e6, "rope_local_base_freq": 1e4}
     partial = {"rope_theta": 5.0, "partial_rotary_factor": 0.5}
     assert rope_at_the_top({"rope_parameters": partial, "rope_theta": 5.0}) == {"partial_rotary_factor": 0.5}

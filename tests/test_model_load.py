@@ -1,4 +1,5 @@
-"""A name becomes a model, or an error that says what to do. No half-made folder, no silent download."""
+"""A name becomes a model, or an error that says what to do. No half-made folder, no silent
+download."""
 
 from __future__ import annotations
 
@@ -58,7 +59,9 @@ def test_scores_do_not_depend_on_the_batch(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("change", ["cap", "scale", "eos", "window"])
-def test_a_model_that_would_be_scored_wrongly_is_refused(tmp_path: Path, change: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_model_that_would_be_scored_wrongly_is_refused(
+    tmp_path: Path, change: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     folder = make_tiny(tmp_path / "tiny")
     if change in ("cap", "scale"):
         plain = LlamaForCausalLM.forward
@@ -73,8 +76,12 @@ def test_a_model_that_would_be_scored_wrongly_is_refused(tmp_path: Path, change:
     else:
         config = folder / ("generation_config.json" if change == "eos" else "config.json")
         kept = json.loads(config.read_text())
-        config.write_text(json.dumps(kept | ({"eos_token_id": 0} if change == "eos" else {"layer_types": ["linear_attention"] * 2})))
-        (folder / "config.json").write_text((folder / "config.json").read_text().replace('"eos_token_id": 2', '"eos_token_id": 0'))
+        config.write_text(
+            json.dumps(kept | ({"eos_token_id": 0} if change == "eos" else {"layer_types": ["linear_attention"] * 2}))
+        )
+        (folder / "config.json").write_text(
+            (folder / "config.json").read_text().replace('"eos_token_id": 2', '"eos_token_id": 0')
+        )
         words = "would never end" if change == "eos" else "linear_attention"
     with pytest.raises(ValueError, match=words):
         load(folder)
@@ -128,7 +135,9 @@ def test_the_bundled_model_is_plain_trainable_and_saved_whole(tmp_path: Path) ->
     assert not hasattr(policy.model.config, "quantization_config")
     shown = [{"role": "user", "content": "Hi <there>"}]
     talk = Conversation.user("Hi <there>")
-    assert policy.chat.prompt(talk) == policy.tokenizer.apply_chat_template(shown, add_generation_prompt=True, return_dict=False)
+    assert policy.chat.prompt(talk) == policy.tokenizer.apply_chat_template(
+        shown, add_generation_prompt=True, return_dict=False
+    )
     text = policy.text_logprobs(["The capital of France is Paris."])[0]
     assert text.total / text.tokens > -4.0, "a model that was read wrongly does not know this"
     policy.save(tmp_path / "out")

@@ -89,12 +89,16 @@ def test_our_blocks_equal_the_models_own_value_and_gradient(tmp_path: Path, adap
     torch.testing.assert_close(ours[0], theirs[0], atol=1e-5, rtol=0)
     torch.testing.assert_close(ours[1], theirs[1], atol=1e-4, rtol=1e-5)
     torch.testing.assert_close(ours[0], fused.clone(), atol=1e-5, rtol=0)
-    assert not torch.equal(ours[0], theirs[0]) or not torch.equal(ours[1], theirs[1]), "both went the same way, so nothing was compared"
+    assert not torch.equal(ours[0], theirs[0]) or not torch.equal(ours[1], theirs[1]), (
+        "both went the same way, so nothing was compared"
+    )
 
 
 def test_a_long_row_learns_like_the_models_own_forward(tmp_path: Path) -> None:
     """Beyond a thousand tokens, where weights of attention that were kept would be too many."""
-    policy = load(make_tiny(tmp_path, hidden_size=64, num_attention_heads=4, num_key_value_heads=2, initializer_range=0.2))
+    policy = load(
+        make_tiny(tmp_path, hidden_size=64, num_attention_heads=4, num_key_value_heads=2, initializer_range=0.2)
+    )
     row = TokenRow(tuple(3 + i % 90 for i in range(1100)), (tuple(7 + i % 50 for i in range(300)), (8, 9)))
     ours = scores(policy, pack([row, ROWS[0]], 2, dtype=torch.float32))
     with padded(policy):
@@ -108,7 +112,8 @@ def test_a_long_row_learns_like_the_models_own_forward(tmp_path: Path) -> None:
 
 
 def test_inputs_that_can_be_made_again_are_not_kept(policy: LocalPolicy, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of each block's inner numbers the gate and the other half are kept, their product is not; nor are normed states."""
+    """Of each block's inner numbers the gate and the other half are kept, their product is not;
+    nor are normed states."""
     config, batch = policy.model.config, pack(ROWS, 2, dtype=torch.float32)
     kept: list[torch.Tensor] = []
 
@@ -120,13 +125,21 @@ def test_inputs_that_can_be_made_again_are_not_kept(policy: LocalPolicy, monkeyp
         kept.clear()
         with torch.autograd.graph.saved_tensors_hooks(keep, lambda x: x):
             token_logprobs(policy.model, batch)
-        return len({x.data_ptr() for x in kept if x.shape[-1] == config.intermediate_size and x.shape[0] in (len(batch.token_M), len(batch.label_N))})
+        return len(
+            {
+                x.data_ptr()
+                for x in kept
+                if x.shape[-1] == config.intermediate_size and x.shape[0] in (len(batch.token_M), len(batch.label_N))
+            }
+        )
 
     assert wide() == 2 * config.num_hidden_layers
     before = scores(policy, batch)
     monkeypatch.setattr(blocks, "linears", lambda x, *layers, made=None: linears(x, *layers))
     assert wide() == 3 * config.num_hidden_layers, "so the check can fail"
-    assert all(torch.equal(a, b) for a, b in zip(scores(policy, batch), before, strict=True)), "what is made again is the same to the bit"
+    assert all(torch.equal(a, b) for a, b in zip(scores(policy, batch), before, strict=True)), (
+        "what is made again is the same to the bit"
+    )
 
 
 def test_a_model_of_another_kind_runs_its_own_forward(policy: LocalPolicy) -> None:

@@ -1,4 +1,5 @@
-"""Products with arranged weights are torch's products, and no bit of a row depends on the rows beside it."""
+"""Products with arranged weights are torch's products, and no bit of a row depends on the rows
+beside it."""
 
 from __future__ import annotations
 
@@ -24,7 +25,9 @@ def multiplies(dtype: torch.dtype) -> bool:
 DTYPES = (torch.float32, torch.bfloat16)
 NONE = "this processor has no products of ours in this precision"
 needed = pytest.mark.skipif(not multiplies(torch.float32), reason=NONE)
-OURS = [pytest.param(dtype, marks=pytest.mark.skipif(not multiplies(dtype), reason=NONE), id=str(dtype)) for dtype in DTYPES]
+OURS = [
+    pytest.param(dtype, marks=pytest.mark.skipif(not multiplies(dtype), reason=NONE), id=str(dtype)) for dtype in DTYPES
+]
 NEAR = {torch.float32: 1e-6, torch.bfloat16: 5e-3}
 
 
@@ -67,9 +70,15 @@ def test_forth_and_back(dtype: torch.dtype, rows: int, inputs: int, outputs: int
 @pytest.mark.parametrize("dtype", OURS)
 def test_many_inputs_are_summed_slice_by_slice_to_the_same_bits(dtype: torch.dtype) -> None:
     """Fifty rows are too many to lie near with so many inputs, ten are not; a vocabulary has 50,000."""
-    parts = [(some(50, wide, dtype=dtype, seed=wide), there(arranged(some(48, wide, dtype=dtype, seed=wide + 1)))) for wide in (17_002, 34)]
+    parts = [
+        (some(50, wide, dtype=dtype, seed=wide), there(arranged(some(48, wide, dtype=dtype, seed=wide + 1))))
+        for wide in (17_002, 34)
+    ]
     got, few = total(parts), total([(x[20:30], weight) for x, weight in parts])
-    exact = sum(some(50, wide, dtype=dtype, seed=wide).double() @ some(48, wide, dtype=dtype, seed=wide + 1).double().T for wide in (17_002, 34))
+    exact = sum(
+        some(50, wide, dtype=dtype, seed=wide).double() @ some(48, wide, dtype=dtype, seed=wide + 1).double().T
+        for wide in (17_002, 34)
+    )
     assert isinstance(exact, Tensor)
     assert torch.equal(got[20:30], few)
     assert apart(got, exact) < 5 * NEAR[dtype]  # one after the other, 17,000 sums lose more than torch's
@@ -78,7 +87,10 @@ def test_many_inputs_are_summed_slice_by_slice_to_the_same_bits(dtype: torch.dty
 @pytest.mark.parametrize("dtype", OURS)
 def test_several_products_are_summed_before_they_are_rounded(dtype: torch.dtype) -> None:
     wide = some(29, 100, dtype=dtype)
-    parts = [(wide[:, :32], some(64, 32, dtype=dtype, seed=1)), (wide[:, 40:56], some(64, 16, dtype=dtype, seed=2))]  # slices of one tensor
+    parts = [
+        (wide[:, :32], some(64, 32, dtype=dtype, seed=1)),
+        (wide[:, 40:56], some(64, 16, dtype=dtype, seed=2)),
+    ]  # slices of one tensor
     got = total([(x, there(arranged(weight))) for x, weight in parts])
     exact = sum(x.double() @ weight.double().T for x, weight in parts)
     assert isinstance(exact, Tensor)
@@ -169,11 +181,15 @@ def test_a_plain_layer_has_torchs_gradients(bias: bool) -> None:
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 def test_adapted_layers_have_the_gradients_of_what_they_stand_for(dtype: torch.dtype) -> None:
-    """x W' + b + s (x A') B' of three layers with one input, of sizes that are arranged and of one that is not."""
+    """x W' + b + s (x A') B' of three layers with one input, of sizes that are arranged and of
+    one that is not."""
     x, scales = some(17, 64, dtype=dtype).requires_grad_(), (2.0, 2.0, 0.5)
     flat: list[Tensor] = []
     for k, size in enumerate((96, 32, 40)):
-        a, b = some(8, 64, dtype=dtype, seed=k).requires_grad_(), some(size, 8, dtype=dtype, seed=9 + k).requires_grad_()
+        a, b = (
+            some(8, 64, dtype=dtype, seed=k).requires_grad_(),
+            some(size, 8, dtype=dtype, seed=9 + k).requires_grad_(),
+        )
         flat += [some(size, 64, dtype=dtype, seed=20 + k), some(size, dtype=dtype, seed=30 + k), a, b]
     upstream = [some(17, size, dtype=dtype, seed=40 + k) for k, size in enumerate((96, 32, 40))]
     ours = _Fused.apply(x, None, scales, *flat)
@@ -185,7 +201,9 @@ def test_adapted_layers_have_the_gradients_of_what_they_stand_for(dtype: torch.d
     for got, want in zip(ours, exact, strict=True):
         assert apart(got.detach(), want.detach()) < NEAR[dtype]
     slopes = torch.autograd.grad(ours, [x, *learnt], upstream)
-    for got, want in zip(slopes, torch.autograd.grad(exact, [wide[0], *learnt_wide], [g.double() for g in upstream]), strict=True):
+    for got, want in zip(
+        slopes, torch.autograd.grad(exact, [wide[0], *learnt_wide], [g.double() for g in upstream]), strict=True
+    ):
         assert apart(got, want) < 3 * NEAR[dtype]
 
 

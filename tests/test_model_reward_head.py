@@ -33,7 +33,11 @@ from alignwright.model.reward_head import (
 from alignwright.model.tokens import TokenRow
 from alignwright.model.weights import save_weights
 
-ASKED = [("short", ["yes", "a much longer answer than that", "z"]), ("a longer question, with more words in it", ["no"]), ("?", ["", "maybe"])]
+ASKED = [
+    ("short", ["yes", "a much longer answer than that", "z"]),
+    ("a longer question, with more words in it", ["no"]),
+    ("?", ["", "maybe"]),
+]
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +50,8 @@ def rows(policy: LocalPolicy) -> list[TokenRow]:
 
 
 def expected(policy: LocalPolicy, head: torch.nn.Linear) -> torch.Tensor:
-    """Every reply in a row of its own, without padding, read at its last token by the model's own forward pass."""
+    """Every reply in a row of its own, without padding, read at its last token by the model's
+    own forward pass."""
     found = []
     for row in rows(policy):
         for reply in row.replies:
@@ -55,7 +60,9 @@ def expected(policy: LocalPolicy, head: torch.nn.Linear) -> torch.Tensor:
     return torch.tensor(found)
 
 
-def members(tiny: Path, folder: Path, count: int, *, whole: bool = False, combine: str = "mean", penalty: float = 0.5) -> RewardMeta:
+def members(
+    tiny: Path, folder: Path, count: int, *, whole: bool = False, combine: str = "mean", penalty: float = 0.5
+) -> RewardMeta:
     """An ensemble of random members, as training would have left it."""
     for m in range(count):
         policy = load(tiny)
@@ -68,17 +75,22 @@ def members(tiny: Path, folder: Path, count: int, *, whole: bool = False, combin
         (save_weights if whole else save_adapter)(policy, member / ("weights" if whole else "adapter"))
         save_head(new_head(policy, 100 + m), member)
     names = tuple(f"member-{m}" for m in range(count))
-    meta = RewardMeta("model", names, combine, penalty, tuple(0.5 * m for m in range(count)), tuple(1.0 + m for m in range(count)))  # type: ignore[arg-type]
+    meta = RewardMeta(
+        "model", names, combine, penalty, tuple(0.5 * m for m in range(count)), tuple(1.0 + m for m in range(count))
+    )  # type: ignore[arg-type]
     meta.write(folder)
     return meta
 
 
 def test_the_score_is_read_at_the_replys_own_end(tiny: Path) -> None:
-    """Padding is the end-of-turn token here, and replies share rows: neither may move the place that is read."""
+    """Padding is the end-of-turn token here, and replies share rows: neither may move the place
+    that is read."""
     policy = load(tiny)
     assert policy.chat.pad_id == policy.chat.end_ids[-1], "the trap must be set"
     head = new_head(policy, 3)
-    torch.testing.assert_close(end_scores(policy, head, rows(policy)).detach(), expected(policy, head), atol=1e-5, rtol=0)
+    torch.testing.assert_close(
+        end_scores(policy, head, rows(policy)).detach(), expected(policy, head), atol=1e-5, rtol=0
+    )
 
 
 def test_the_check_can_fail_the_last_id_that_is_not_padding_is_another_place(tiny: Path) -> None:
@@ -122,7 +134,9 @@ def test_members_share_a_trunk_and_keep_their_own_scores(tiny: Path, tmp_path: P
     for m in range(3):
         alone = load(tiny)
         put_on(alone, tmp_path / f"member-{m}")
-        torch.testing.assert_close(together[m], score_rows(alone, new_head(alone, 100 + m), rows(alone)), atol=1e-5, rtol=0)
+        torch.testing.assert_close(
+            together[m], score_rows(alone, new_head(alone, 100 + m), rows(alone)), atol=1e-5, rtol=0
+        )
     assert float((together[0] - together[1]).abs().max()) > 1e-2
 
 
@@ -139,20 +153,26 @@ def test_how_members_become_one() -> None:
     z = (score_MR - torch.tensor(means)[:, None]) / torch.tensor(sds)[:, None]
     scale, shift = sum(sds) / 4, sum(means) / 4
     torch.testing.assert_close(mean, z.mean(0) * scale + shift)
-    torch.testing.assert_close(mean - combined("uncertainty", 2.0), 2.0 * ((z - z.mean(0)) ** 2).mean(0) * scale, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(
+        mean - combined("uncertainty", 2.0), 2.0 * ((z - z.mean(0)) ** 2).mean(0) * scale, atol=1e-5, rtol=1e-5
+    )
     alike = RewardMeta("m", ("a", "b"), "uncertainty", 9.0, (0.0, 0.0), (1.0, 1.0)).combined(score_MR[:1].repeat(2, 1))
     torch.testing.assert_close(alike, score_MR[0])
     # one member is itself to the bit; and without standardising, a member on a large scale would rule alone
     assert torch.equal(RewardMeta("m", ("a",), "mean", 0.5, (3.0,), (7.0,)).combined(score_MR[:1]), score_MR[0])
     louder = score_MR * torch.tensor([1.0, 1.0, 1.0, 100.0])[:, None]
-    meta = RewardMeta("m", ("a", "b", "c", "d"), "mean", 0.5, (0.0,) * 4, tuple(float(s.std(correction=0)) for s in louder))
+    meta = RewardMeta(
+        "m", ("a", "b", "c", "d"), "mean", 0.5, (0.0,) * 4, tuple(float(s.std(correction=0)) for s in louder)
+    )
     assert float(torch.corrcoef(torch.stack([meta.combined(louder), louder[3]]))[0, 1]) < 0.9
 
 
 def test_it_is_a_scorer(tiny: Path, tmp_path: Path) -> None:
     meta = members(tiny, tmp_path, 2, combine="worst")
     scorer = RewardScorer.load(lambda: load(tiny), tmp_path)
-    given = scorer([Prompt(conversation=Conversation.user(asked)) for asked, _ in ASKED], [replies for _, replies in ASKED])
+    given = scorer(
+        [Prompt(conversation=Conversation.user(asked)) for asked, _ in ASKED], [replies for _, replies in ASKED]
+    )
     assert [len(scores) for scores in given] == [3, 1, 2]
     flat = torch.tensor([score.value for scores in given for score in scores if score is not None])
     torch.testing.assert_close(flat, meta.combined(scorer.members(rows(scorer.policy))))

@@ -28,7 +28,13 @@ def policy(tmp_path_factory: pytest.TempPathFactory) -> LocalPolicy:
 
 
 def speak(policy: LocalPolicy, prompts: list[list[int]] = PROMPTS, **kwargs: object) -> list[list[Sample]]:
-    settings: dict[str, object] = {"n": 3, "max_new_tokens": 12, "temperature": 1.0, "seed": 5, "stop_ids": frozenset(range(100, 140))}
+    settings: dict[str, object] = {
+        "n": 3,
+        "max_new_tokens": 12,
+        "temperature": 1.0,
+        "seed": 5,
+        "stop_ids": frozenset(range(100, 140)),
+    }
     return sample(policy, prompts, **(settings | kwargs))  # type: ignore[arg-type]
 
 
@@ -38,7 +44,9 @@ def test_kept_log_probabilities_are_the_policys_own(policy: LocalPolicy, tempera
     rows = [TokenRow(tuple(p), tuple(tuple(s.ids) for s in drawn)) for p, drawn in zip(PROMPTS, samples, strict=True)]
     for scored, drawn in zip(policy.score(rows), samples, strict=True):
         assert [total for total, _ in scored] == pytest.approx([sum(s.logprobs) for s in drawn], abs=1e-4)
-    assert len({len(s.ids) for drawn in samples for s in drawn}) > 1 or temperature == 0, "no row finished early, so dropping was not tried"
+    assert len({len(s.ids) for drawn in samples for s in drawn}) > 1 or temperature == 0, (
+        "no row finished early, so dropping was not tried"
+    )
 
 
 def test_a_reply_does_not_depend_on_its_batch(policy: LocalPolicy) -> None:
@@ -65,7 +73,9 @@ def test_only_the_last_token_stops(policy: LocalPolicy) -> None:
 
 def test_greedy_is_transformers_greedy(policy: LocalPolicy) -> None:
     ids = torch.tensor([PROMPTS[0]])
-    theirs = policy.model.generate(ids, attention_mask=torch.ones_like(ids), do_sample=False, max_new_tokens=12, eos_token_id=None, pad_token_id=0)
+    theirs = policy.model.generate(
+        ids, attention_mask=torch.ones_like(ids), do_sample=False, max_new_tokens=12, eos_token_id=None, pad_token_id=0
+    )
     ours = speak(policy, PROMPTS[:2], temperature=0.0, stop_ids=frozenset())
     assert ours[0][0].ids == theirs[0, 4:].tolist() == ours[0][2].ids
 
@@ -76,7 +86,9 @@ def test_drawn_tokens_have_the_frequencies_of_the_softmax(temperature: float) ->
     logits, rows = torch.randn(600) * 2, 20000  # more than one block of the inversion, and a broken one at the end
     drawn, logp = draw(logits.repeat(rows, 1), (torch.arange(rows) + 0.5) / rows, temperature)
     seen = torch.bincount(drawn, minlength=600) / rows
-    assert float((seen - (logits / temperature).softmax(0)).abs().max()) < 2 / rows, "an evenly spaced sweep must hit each token's share"
+    assert float((seen - (logits / temperature).softmax(0)).abs().max()) < 2 / rows, (
+        "an evenly spaced sweep must hit each token's share"
+    )
     torch.testing.assert_close(logp, logits.log_softmax(0)[drawn], atol=1e-5, rtol=0)
 
 
@@ -136,7 +148,9 @@ def test_an_adapter_speaks_merged_and_the_model_is_what_it_was(tmp_path: Path) -
     before = {name: tensor.clone() for name, tensor in policy.model.state_dict().items()}
     ours = speak(policy)
     with merged(policy):
-        assert [[(s.ids, s.logprobs) for s in d] for d in speak(policy)] == [[(s.ids, s.logprobs) for s in d] for d in ours]
+        assert [[(s.ids, s.logprobs) for s in d] for d in speak(policy)] == [
+            [(s.ids, s.logprobs) for s in d] for d in ours
+        ]
     with decoding(policy, 4) as decoder:
         assert not isinstance(decoder, AnyDecoder)
     kind = type(trunk(policy.model))
@@ -148,6 +162,7 @@ def test_an_adapter_speaks_merged_and_the_model_is_what_it_was(tmp_path: Path) -
     with adapter_off(policy):
         without = speak(policy)
     assert [[s.ids for s in d] for d in ours] == [[s.ids for s in d] for d in theirs]
-    assert [[s.ids for s in d] for d in ours] != [[s.ids for s in d] for d in without], "the adapter changes nothing, so nothing was compared"
+    assert [[s.ids for s in d] for d in ours] != [[s.ids for s in d] for d in without], (
+        "the adapter changes nothing, so nothing was compared"
+    )
     assert all(torch.equal(tensor, before[name]) for name, tensor in policy.model.state_dict().items())
-

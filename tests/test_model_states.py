@@ -1,4 +1,5 @@
-"""Is a reply's state the mean over its own tokens, as a plain forward pass of one reply alone has it?"""
+"""Is a reply's state the mean over its own tokens, as a plain forward pass of one reply alone
+has it?"""
 
 from __future__ import annotations
 
@@ -24,7 +25,9 @@ def test_states_are_those_of_each_reply_by_itself(tmp_path: Path) -> None:
         for text, state_H in zip(said, rows, strict=True):
             row = policy.chat.row(prompt.conversation, [text])
             with torch.no_grad():
-                hidden_TH = policy.model(torch.tensor([[*row.prompt, *row.replies[0]]]), output_hidden_states=True).hidden_states[-1][0]
+                hidden_TH = policy.model(
+                    torch.tensor([[*row.prompt, *row.replies[0]]]), output_hidden_states=True
+                ).hidden_states[-1][0]
             assert state_H == pytest.approx(hidden_TH[len(row.prompt) - 1 : -1].mean(0).numpy(), abs=1e-5)
     assert np.abs(found[1][0] - found[1][1]).max() < 1e-5  # the same words, the same state
     assert np.abs(found[1][0] - found[1][3]).max() > 1e-3  # the control: others have others

@@ -1,4 +1,5 @@
-"""A chat template writes what transformers would have it write, on the day it is told, and within bounds of time, memory and length."""
+"""A chat template writes what transformers would have it write, on the day it is told, and
+within bounds of time, memory and length."""
 
 from __future__ import annotations
 
@@ -14,8 +15,14 @@ from alignwright.model import template as rendering
 from alignwright.model.template import Beyond, Refused, Template
 from alignwright.model.tokens import Chat
 
-TALK = [{"role": "system", "content": "Be <b>brief</b>."}, {"role": "user", "content": "Hi\n"}, {"role": "assistant", "content": "Grüße 🙂"}]
-LOOPS = "{% for a in range(9999) %}{% for b in range(9999) %}{% for c in range(9999) %}{% endfor %}{% endfor %}{% endfor %}"
+TALK = [
+    {"role": "system", "content": "Be <b>brief</b>."},
+    {"role": "user", "content": "Hi\n"},
+    {"role": "assistant", "content": "Grüße 🙂"},
+]
+LOOPS = (
+    "{% for a in range(9999) %}{% for b in range(9999) %}{% for c in range(9999) %}{% endfor %}{% endfor %}{% endfor %}"
+)
 DATED = "{{ strftime_now('%d %b %Y') }}" + TEMPLATE
 WAYS = """{%- macro shown(m) %}{{ m.role | upper }}: {{ m['content'] | trim }}{% endmacro -%}
 {% set ns = namespace(count=0) %}
@@ -46,7 +53,11 @@ def test_today_is_the_day_that_was_given_whatever_the_clock_says() -> None:
     assert made("{{ strftime_now('%d %b %Y %H:%M') }}").render([]) == "26 Jul 2024 12:00"
     assert Template("{{ strftime_now('%A') }}", {}, "2026-11-29").render([]) == "Sunday"
     tokenizer, talk = make_tokenizer(DATED), Conversation.user("Hi")
-    assert Chat(tokenizer).prompt(talk) == Chat(tokenizer, date=TODAY).prompt(talk) != Chat(tokenizer, date="2024-07-27").prompt(talk)
+    assert (
+        Chat(tokenizer).prompt(talk)
+        == Chat(tokenizer, date=TODAY).prompt(talk)
+        != Chat(tokenizer, date="2024-07-27").prompt(talk)
+    )
 
 
 def test_what_is_drawn_at_random_is_drawn_alike_each_time() -> None:
@@ -63,7 +74,10 @@ def test_what_is_drawn_at_random_is_drawn_alike_each_time() -> None:
         ("{{ (7 ** 40000000) % 3 }}", "not done after 1 seconds"),
         ("{% for i in range(9999) %}{{ 'a' * 9 }}{% endfor %}", "more than 5,000 characters"),
         ("{{ 'a' * 10 ** 9 }}", "MiB of memory"),
-        ("{% set ns = namespace(x='aa') %}{% for i in range(64) %}{% set ns.x = ns.x ~ ns.x %}{% endfor %}", "MiB of memory"),
+        (
+            "{% set ns = namespace(x='aa') %}{% for i in range(64) %}{% set ns.x = ns.x ~ ns.x %}{% endfor %}",
+            "MiB of memory",
+        ),
     ],
 )
 def test_a_template_without_end_is_stopped_and_the_next_is_written(source: str, words: str) -> None:

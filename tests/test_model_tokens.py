@@ -1,4 +1,5 @@
-"""Text becomes ids as the chat template says, and no message can speak with the template's voice."""
+"""Text becomes ids as the chat template says, and no message can speak with the template's
+voice."""
 
 from __future__ import annotations
 
@@ -11,7 +12,13 @@ from alignwright.model.tokens import Chat, Unwritten
 TALK = Conversation(
     messages=tuple(
         Message(role=role, content=content)
-        for role, content in [("system", "Be brief."), ("user", "Hi\n"), ("assistant", "Hello."), ("user", "Sure?"), ("assistant", "Yes!")]
+        for role, content in [
+            ("system", "Be brief."),
+            ("user", "Hi\n"),
+            ("assistant", "Hello."),
+            ("user", "Sure?"),
+            ("assistant", "Yes!"),
+        ]
     )
 )
 
@@ -23,7 +30,9 @@ def chat() -> Chat:
 
 def whole(chat: Chat, talk: Conversation, header: bool = False) -> list[int]:
     shown = [m.model_dump() for m in talk.messages]
-    return list(chat.tokenizer.apply_chat_template(shown, add_generation_prompt=header, tokenize=True, return_dict=False))
+    return list(
+        chat.tokenizer.apply_chat_template(shown, add_generation_prompt=header, tokenize=True, return_dict=False)
+    )
 
 
 def test_prompt_and_reply_begin_the_template_of_the_whole(chat: Chat) -> None:
@@ -77,7 +86,12 @@ def test_plain_text_starts_after_a_document_separator_not_after_the_opening_of_a
         (None, "no chat template"),
         (TEMPLATE.replace("+ '<|im_end|>' ", ""), "never learns to stop"),
         (TEMPLATE.replace("assistant\n", "assistant: "), "two ways"),
-        (TEMPLATE.replace("'<|im_start|>' + message['role']", "'<|im_start|>' + loop.length|string + message['role']"), "(two ways|rewrites)"),
+        (
+            TEMPLATE.replace(
+                "'<|im_start|>' + message['role']", "'<|im_start|>' + loop.length|string + message['role']"
+            ),
+            "(two ways|rewrites)",
+        ),
         ("{{ raise_exception('only pictures') }}", "only pictures"),
     ],
 )
@@ -104,14 +118,17 @@ def test_a_template_that_trims_is_followed() -> None:
 
 
 BRANCHES = (
-    "{% for m in messages %}{% if m['role'] == 'user' %}{{ '<|im_start|>user\n' + m['content'] + '<|im_end|>\n' }}"
-    "{% elif m['role'] == 'assistant' %}{{ '<|im_start|>assistant\n' + m['content'] + '<|im_end|>\n' }}{% endif %}{% endfor %}"
-    "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
+    "{% for m in messages %}{% if m['role'] == 'user' %}{{ '<|im_start|>user\n' + m['content'] + '<|im_end|>\n' }}{%"
+    " elif m['role'] == 'assistant' %}{{ '<|im_start|>assistant\n' + m['content'] + '<|im_end|>\n' }}{% endif %}{%"
+    " endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
 )
-STRICT = "{% for m in messages %}{% if m['role'] == 'system' %}{{ raise_exception('System role not supported') }}{% endif %}{% endfor %}" + TEMPLATE
+STRICT = (
+    "{% for m in messages %}{% if m['role'] == 'system' %}{{ raise_exception('System role not supported') }}{% endif"
+    " %}{% endfor %}" + TEMPLATE
+)
 ALTERNATE = (
-    "{% for m in messages %}{% if loop.index > 1 and m['role'] == messages[loop.index0 - 1]['role'] %}{{ raise_exception('Roles must alternate') }}"
-    "{% endif %}{% endfor %}" + TEMPLATE
+    "{% for m in messages %}{% if loop.index > 1 and m['role'] == messages[loop.index0 - 1]['role'] %}{{"
+    " raise_exception('Roles must alternate') }}{% endif %}{% endfor %}" + TEMPLATE
 )
 
 
@@ -142,18 +159,28 @@ def test_a_text_that_is_a_piece_of_the_templates_own_words_stands(chat: Chat, te
     """With and without the header for a reply, whose words are counted only where it is written."""
     for talk in (roles(("user", text), ("assistant", text)), TALK.then("user", text).then("assistant", text)):
         assert chat.whole(talk) == whole(chat, talk)
-        assert chat.prompt(Conversation(messages=talk.messages[:-1])) == whole(chat, Conversation(messages=talk.messages[:-1]), header=True)
+        assert chat.prompt(Conversation(messages=talk.messages[:-1])) == whole(
+            chat, Conversation(messages=talk.messages[:-1]), header=True
+        )
         assert chat.conversation(talk).replies[0][-1] in chat.stop_ids
 
 
 def test_every_message_stands_in_templates_that_trim_move_quote_or_repeat(chat: Chat) -> None:
-    said = [("system", " a "), ("user", "a\n"), ("assistant", "aaa"), ("tool", 'say "a"\n\\x'), ("user", "  \n"), ("assistant", "a"), ("user", "a a")]
+    said = [
+        ("system", " a "),
+        ("user", "a\n"),
+        ("assistant", "aaa"),
+        ("tool", 'say "a"\n\\x'),
+        ("user", "  \n"),
+        ("assistant", "a"),
+        ("user", "a a"),
+    ]
     talk = roles(*said)
     moved = (
-        "{% for m in messages %}{% if m.role == 'tool' %}{{ '<|im_start|>tool\n' + m.content | tojson + '<|im_end|>\n' }}"
-        "{% elif m.role != 'system' %}{{ '<|im_start|>' + m.role + '\n' }}{% if loop.last and messages[0].role == 'system' %}"
-        "{{ messages[0].content | trim + '\n\n' }}{% endif %}{{ m.content | trim + '<|im_end|>\n' }}{% endif %}{% endfor %}"
-        "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
+        "{% for m in messages %}{% if m.role == 'tool' %}{{ '<|im_start|>tool\n' + m.content | tojson + '<|im_end|>\n'"
+        " }}{% elif m.role != 'system' %}{{ '<|im_start|>' + m.role + '\n' }}{% if loop.last and messages[0].role =="
+        " 'system' %}{{ messages[0].content | trim + '\n\n' }}{% endif %}{{ m.content | trim + '<|im_end|>\n' }}{%"
+        " endif %}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
     )
     for template in (TEMPLATE, moved, TEMPLATE.replace("message['content']", "message['content']|trim")):
         Chat(make_tokenizer(template)).prompt(talk)
@@ -168,7 +195,9 @@ def test_a_text_that_the_template_changes_is_an_error() -> None:
 
 def test_thoughts_of_an_earlier_reply_may_be_cut_its_answer_may_not() -> None:
     content = "message['content']"
-    cut = TEMPLATE.replace(content, f"({content}.split('</think>')[-1] if message['role'] == 'assistant' else {content})")
+    cut = TEMPLATE.replace(
+        content, f"({content}.split('</think>')[-1] if message['role'] == 'assistant' else {content})"
+    )
     chat = Chat(make_tokenizer(cut))
     chat.prompt(roles(("user", "a"), ("assistant", "<think>hm</think> Yes."), ("user", "b")))
     gone = Chat(make_tokenizer(cut.replace("[-1]", "[0]")))
@@ -184,7 +213,9 @@ def test_a_refused_role_is_named_with_what_helps() -> None:
     with pytest.raises(Unwritten, match="Roles must alternate; a template may want roles that alternate") as error:
         Chat(make_tokenizer(ALTERNATE)).prompt(roles(("user", "a"), ("user", "b")))
     assert error.value.role == ""
-    with pytest.raises(Unwritten, match="'now' is undefined; no conversation is plainer, so it is the template that must be mended"):
+    with pytest.raises(
+        Unwritten, match="'now' is undefined; no conversation is plainer, so it is the template that must be mended"
+    ):
         Chat(make_tokenizer(f"{{{{ now() }}}}{TEMPLATE}"))
 
 

@@ -1,4 +1,5 @@
-"""Is a test of real data counted, and does a skip fail the session where the data folder is named?"""
+"""Is a test of real data counted, and does a skip fail the session where the data folder is
+named?"""
 
 from __future__ import annotations
 
@@ -46,9 +47,13 @@ def folder(tmp_path: Path) -> Path:
         (False, "", 0, "data tests: 0 ran, 2 skipped (ALIGNWRIGHT_DATA is not set)"),
     ],
 )
-def test_a_skip_with_the_folder_named_is_a_failure(folder: Path, named: bool, chosen: str, status: int, line: str) -> None:
+def test_a_skip_with_the_folder_named_is_a_failure(
+    folder: Path, named: bool, chosen: str, status: int, line: str
+) -> None:
     env = {name: value for name, value in os.environ.items() if name != VARIABLE and not name.startswith("PYTEST")}
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", chosen]
-    done = subprocess.run(command, cwd=folder, env=env | ({VARIABLE: "data"} if named else {}), capture_output=True, text=True, timeout=60)
+    done = subprocess.run(
+        command, cwd=folder, env=env | ({VARIABLE: "data"} if named else {}), capture_output=True, text=True, timeout=60
+    )
     assert (done.returncode, line in done.stdout) == (status, True), done.stdout + done.stderr
     assert ("test_reads[absent.txt]: skipped though ALIGNWRIGHT_DATA is set" in done.stdout) == (status == 1)

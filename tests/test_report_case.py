@@ -15,7 +15,18 @@ from alignwright.report import exit_code, read, render
 
 
 def finding(stage="baseline", exhibits=(), claim="value.refusal", against=None) -> Finding:
-    return Finding(claim=claim, stage=stage, axis="value", value=0.5, low=0.4, high=0.6, n=10, method="m", against=against, exhibits=tuple(exhibits))
+    return Finding(
+        claim=claim,
+        stage=stage,
+        axis="value",
+        value=0.5,
+        low=0.4,
+        high=0.6,
+        n=10,
+        method="m",
+        against=against,
+        exhibits=tuple(exhibits),
+    )
 
 
 def test_what_is_written_is_read_back(tmp_path):
@@ -31,14 +42,24 @@ def test_what_is_written_is_read_back(tmp_path):
 def test_parts_belong_to_their_claim(tmp_path):
     case = read(material.write(tmp_path, *material.case()))
     pairs = case.find("value.pairs")
-    assert [part.name for part in case.parts(pairs)] == ["value.pairs.do_not_lie", "value.pairs.avoid_sycophancy", "value.pairs.be_kind"]
+    assert [part.name for part in case.parts(pairs)] == [
+        "value.pairs.do_not_lie",
+        "value.pairs.avoid_sycophancy",
+        "value.pairs.be_kind",
+    ]
     assert pairs in case.broad("value")
     assert case.parts(pairs)[0] not in case.broad("value")
 
 
 def test_worst_first():
     prompt = Conversation.user("?")
-    courses = {"held": ("pass", "pass"), "better": ("hit", "pass"), "failing": ("hit", "hit"), "unclear": ("pass", "error"), "worse": ("pass", "hit")}
+    courses = {
+        "held": ("pass", "pass"),
+        "better": ("hit", "pass"),
+        "failing": ("hit", "hit"),
+        "unclear": ("pass", "error"),
+        "worse": ("pass", "hit"),
+    }
     before = finding(exhibits=[Exhibit(item=k, prompt=prompt, reply="old", status=a) for k, (a, _) in courses.items()])
     after = finding("train.0.dpo", [Exhibit(item=k, reply="new", status=b) for k, (_, b) in courses.items()])
     claim = cases.Case(header=material.case()[0].header, verdicts=(), findings=(before, after)).claims[0]
@@ -49,17 +70,25 @@ def test_worst_first():
 
 def test_a_reply_told_only_as_before_is_the_baseline():
     shown = Exhibit(item="a", reply="new", status="hit", before="old", before_status="pass")
-    claim = cases.Case(header=material.case()[0].header, verdicts=(), findings=(finding("train.0.dpo", [shown]),)).claims[0]
+    claim = cases.Case(
+        header=material.case()[0].header, verdicts=(), findings=(finding("train.0.dpo", [shown]),)
+    ).claims[0]
     assert [(step.stage, step.reply) for step in claim.lives[0].steps] == [("baseline", "old"), ("train.0.dpo", "new")]
     assert claim.lives[0].course == "worse"
-    alone = cases.Case(header=material.case()[0].header, verdicts=(), findings=(finding(exhibits=[Exhibit(item="a", status="hit")]),)).claims[0]
+    alone = cases.Case(
+        header=material.case()[0].header, verdicts=(), findings=(finding(exhibits=[Exhibit(item="a", status="hit")]),)
+    ).claims[0]
     assert alone.lives[0].course == "failing"
 
 
 def test_only_the_items_shown_last_are_shown_with_every_stage_known():
     old = finding(exhibits=[Exhibit(item="a", reply="1"), Exhibit(item="gone", reply="0")])
     middle = finding("train.0.sft", [Exhibit(item="a", reply="2")])
-    change = finding("train.1.dpo", [Exhibit(item="a", reply="3", before="2"), Exhibit(item="b", reply="9", before="8")], against="train.0.sft")
+    change = finding(
+        "train.1.dpo",
+        [Exhibit(item="a", reply="3", before="2"), Exhibit(item="b", reply="9", before="8")],
+        against="train.0.sft",
+    )
     claim = cases.Case(header=material.case()[0].header, verdicts=(), findings=(change, middle, old)).claims[0]
     seen = {life.item: [(step.stage, step.reply) for step in life.steps] for life in claim.lives}
     assert seen == {

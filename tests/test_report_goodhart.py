@@ -1,4 +1,5 @@
-"""Does the page draw proxy, gold, the peak and the three meters, from findings alone, and nothing where nothing was measured?"""
+"""Does the page draw proxy, gold, the peak and the three meters, from findings alone, and
+nothing where nothing was measured?"""
 
 from __future__ import annotations
 
@@ -19,7 +20,16 @@ HOSTILE = "<script>alert(1)</script>\"'>{{ 7*7 }}\u202e"
 def finding(claim: str, stage: str, value: float | None, spread: float = 0.1, **more: object) -> Finding:
     limits = {"low": None, "high": None} if value is None else {"low": value - spread, "high": value + spread}
     unit = "nats" if ".kl" in claim else "SD" if claim.startswith("goodhart.") else ""
-    made = {"claim": claim, "stage": stage, "axis": "goodhart", "value": value, "n": 24, "method": "planted", "unit": unit, "better": None}
+    made = {
+        "claim": claim,
+        "stage": stage,
+        "axis": "goodhart",
+        "value": value,
+        "n": 24,
+        "method": "planted",
+        "unit": unit,
+        "better": None,
+    }
     return Finding.model_validate(made | limits | more)
 
 
@@ -29,11 +39,18 @@ def gamed(note: str = "within the data") -> list[Finding]:
         told = {"proxy": 0.5 * n**0.5, "gold": 0.2 * n**0.5 * (1 - n / 16)}
         found += [finding(f"goodhart.{what}.best_of_{n}", "baseline", value) for what, value in told.items()]
         found.append(finding(f"goodhart.kl.best_of_{n}", "baseline", bon_kl(n), low=None, high=None))
-        found += [finding(f"trilemma.{meter}.best_of_{n}", "baseline", 0.5 - n / 40) for meter in ("optimization", "capture")]
+        found += [
+            finding(f"trilemma.{meter}.best_of_{n}", "baseline", 0.5 - n / 40) for meter in ("optimization", "capture")
+        ]
     found.append(finding("goodhart.peak", "baseline", 0.9, unit="root nats", note=note))
     for stage, move in (("train.0.sft", 0.3), ("train.1.dpo", 1.1)):
-        found += [finding(f"goodhart.{what}", stage, move) for what in ("proxy", "gold")] + [finding("goodhart.kl", stage, 4 * move)]
-        found += [finding(f"goodhart.{what}", stage, sign * move, against="baseline") for what, sign in (("proxy", 1), ("gold", -1))]
+        found += [finding(f"goodhart.{what}", stage, move) for what in ("proxy", "gold")] + [
+            finding("goodhart.kl", stage, 4 * move)
+        ]
+        found += [
+            finding(f"goodhart.{what}", stage, sign * move, against="baseline")
+            for what, sign in (("proxy", 1), ("gold", -1))
+        ]
         found += [finding("trilemma.optimization", stage, 0.9), finding("trilemma.capture", stage, None)]
     return found
 
@@ -94,7 +111,10 @@ def test_the_page_has_it_all_and_nothing_where_nothing_was_measured() -> None:
 
 
 def test_hostile_names_are_words() -> None:
-    found = [Finding.model_validate(dict(f) | {"stage": f.stage + HOSTILE if f.stage != "baseline" else f.stage}) for f in gamed()]
+    found = [
+        Finding.model_validate(dict(f) | {"stage": f.stage + HOSTILE if f.stage != "baseline" else f.stage})
+        for f in gamed()
+    ]
     whole = page.html(case(found, HOSTILE))
     assert "<script" not in whole
     assert "\u202e" not in whole
@@ -102,9 +122,17 @@ def test_hostile_names_are_words() -> None:
 
 
 def test_the_overview_is_short_and_loses_nothing() -> None:
-    """What is drawn or tabled below stands in the overview only where something was promised about it."""
+    """What is drawn or tabled below stands in the overview only where something was promised
+    about it."""
     made = {"stage": "train.0.rloo", "axis": "goodhart", "value": 0.5, "low": 0.4, "high": 0.6, "n": 9, "method": "m"}
-    claims = ["goodhart.gold", "hacking.excess", "goodhart.sign.length", "goodhart.sign.states", "goodhart.peak", "trilemma.capture"]
+    claims = [
+        "goodhart.gold",
+        "hacking.excess",
+        "goodhart.sign.length",
+        "goodhart.sign.states",
+        "goodhart.peak",
+        "trilemma.capture",
+    ]
     header = Header(name="r", model="m", seed=0, effort="demo", stages=("train.0.rloo",))
     found = tuple(Finding.model_validate(made | {"claim": claim}) for claim in claims)
     kept, more = page.overview(Case(header, (), found), "goodhart")
@@ -115,7 +143,9 @@ def test_the_overview_is_short_and_loses_nothing() -> None:
     whole = page.html(Case(header, promised, found))
     assert "3 more measured" in whole
     assert all(whole.count(f"<code>{claim}</code>") == 1 for claim in claims)  # each is in the table of numbers
-    kept, more = page.overview(Case(header, (), found[2:]), "goodhart")  # nothing else was measured: then they are all there is
+    kept, more = page.overview(
+        Case(header, (), found[2:]), "goodhart"
+    )  # nothing else was measured: then they are all there is
     assert (len(kept), more) == (4, 0)
 
 
@@ -123,7 +153,10 @@ def test_every_row_of_shares_has_its_scale_and_no_sign_stands_for_no_change() ->
     made = {"axis": "value", "value": 0.5, "low": 0.4, "high": 0.6, "n": 9, "method": "m"}
     header = Header(name="r", model="m", seed=0, effort="demo", stages=("train.0.rloo",))
     units = ["share", "nats", "share", "share"]
-    found = [Finding.model_validate(made | {"claim": f"value.c{i}", "stage": "baseline", "unit": unit}) for i, unit in enumerate(units)]
+    found = [
+        Finding.model_validate(made | {"claim": f"value.c{i}", "stage": "baseline", "unit": unit})
+        for i, unit in enumerate(units)
+    ]
     none = {"value": None, "low": None, "high": None, "claim": "value.c0", "stage": "train.0.rloo"}
     found += [Finding.model_validate(made | none), Finding.model_validate(made | none | {"against": "baseline"})]
     glance = page.html(Case(header, (), tuple(found))).partition('id="stand"')[2].partition("</section>")[0]

@@ -1,4 +1,5 @@
-"""Does every report say how far its graders are right, and show the corrected rate beside the one that was graded?"""
+"""Does every report say how far its graders are right, and show the corrected rate beside the
+one that was graded?"""
 
 from __future__ import annotations
 
@@ -11,23 +12,36 @@ from alignwright.report import page
 from alignwright.report.card import card
 from alignwright.report.graders import told
 
-TRANSFERRED = "Rogan-Gladen 95%, transferred: sensitivity from 2 and specificity from 2 sources of other models' replies"
+TRANSFERRED = (
+    "Rogan-Gladen 95%, transferred: sensitivity from 2 and specificity from 2 sources of other models' replies"
+)
 OWN = "labels of these very replies; prediction-powered (PPI++, weight 0.80; 30 labels of 96 items)"
 NONE = "no correction: sensitivity + specificity - 1 is not clearly above 0"
 KNOWN = "the grader of 'refused' against people's labels: XSTest: sensitivity 89% of 114, specificity 93% of 91"
 
 
 def corrections(note: str = KNOWN):
-    """After each graded level, and each change, its corrected twin: one by labels, one transferred, one that could not be had."""
+    """After each graded level, and each change, its corrected twin: one by labels, one
+    transferred, one that could not be had."""
 
     def change(findings: list[Finding]) -> list[Finding]:
         found: list[Finding] = []
         for f in findings:
             found.append(f)
             if f.claim in ("value.refusal", "value.over_refusal", "attack.success"):
-                known = {"value.refusal": (0.512, 0.401, 0.623, OWN), "value.over_refusal": (0.187, 0.02, 0.444, TRANSFERRED)}
+                known = {
+                    "value.refusal": (0.512, 0.401, 0.623, OWN),
+                    "value.over_refusal": (0.187, 0.02, 0.444, TRANSFERRED),
+                }
                 value, low, high, method = known.get(f.claim, (None, None, None, NONE))
-                made = {"claim": f"{f.claim}.corrected", "stage": f.stage, "against": f.against, "axis": f.axis, "better": f.better, "n": f.n}
+                made = {
+                    "claim": f"{f.claim}.corrected",
+                    "stage": f.stage,
+                    "against": f.against,
+                    "axis": f.axis,
+                    "better": f.better,
+                    "n": f.n,
+                }
                 found.append(Finding(value=value, low=low, high=high, method=method, note=note, **made))
         return found
 

@@ -1,4 +1,5 @@
-"""Is there always a page and a card, whatever was measured and however long a text is, and do they say what they leave out?"""
+"""Is there always a page and a card, whatever was measured and however long a text is, and do
+they say what they leave out?"""
 
 from __future__ import annotations
 
@@ -21,16 +22,31 @@ def large(claims: int, promises: int = 3) -> tuple[Answers, list[Finding]]:
     """So many claims at five models, each with replies."""
     found: list[Finding] = []
     for number in range(claims):
-        made = {"claim": f"value.pairs.part_{number}", "axis": "value", "n": 40, "method": "Wilson 95%", "better": "higher"}
+        made = {
+            "claim": f"value.pairs.part_{number}",
+            "axis": "value",
+            "n": 40,
+            "method": "Wilson 95%",
+            "better": "higher",
+        }
         for stage in STAGES:
             shown = tuple(
-                Exhibit(item=f"{number}-{i}", prompt=Conversation.user(f"Question {i}?"), reply="A reply. " * 60, status="hit") for i in range(6)
+                Exhibit(
+                    item=f"{number}-{i}",
+                    prompt=Conversation.user(f"Question {i}?"),
+                    reply="A reply. " * 60,
+                    status="hit",
+                )
+                for i in range(6)
             )
             found.append(Finding(stage=stage, value=0.5, low=0.4, high=0.6, exhibits=shown, **made))
             if stage != "baseline":
                 found.append(Finding(stage=stage, against="baseline", value=0.1, low=-0.1, high=0.3, p=0.2, **made))
     header = report_case.case()[0].header.model_copy(update={"stages": STAGES[1:]})
-    made = tuple(answer(parse(f"value.pairs.part_{number * 7} > {(0.2, 0.5, 0.9)[number % 3]}"), found) for number in range(promises))
+    made = tuple(
+        answer(parse(f"value.pairs.part_{number * 7} > {(0.2, 0.5, 0.9)[number % 3]}"), found)
+        for number in range(promises)
+    )
     return Answers(header=header, verdicts=made), found
 
 
@@ -69,7 +85,11 @@ def test_a_text_of_a_megabyte_is_shortened_and_said(where: str, tmp_path: Path) 
     header, first = answers.header, found[0]
     change = {"note": MEGABYTE} if where == "note" else {"method": MEGABYTE} if where == "method" else {}
     change |= {"claim": "value." + "part_" * 200_000} if where == "claim" else {}
-    change |= {"exhibits": (first.exhibits[0].model_copy(update={"reply": MEGABYTE, "reason": MEGABYTE}),)} if where == "reply" else {}
+    change |= (
+        {"exhibits": (first.exhibits[0].model_copy(update={"reply": MEGABYTE, "reason": MEGABYTE}),)}
+        if where == "reply"
+        else {}
+    )
     found = [finding.model_copy(update=change) if finding.claim == first.claim else finding for finding in found]
     if where == "title":
         header = header.model_copy(update={"principles": (("part_0", MEGABYTE),)})
@@ -77,7 +97,9 @@ def test_a_text_of_a_megabyte_is_shortened_and_said(where: str, tmp_path: Path) 
         header = header.model_copy(update={"name": MEGABYTE})
     if where == "fact":
         header = header.model_copy(update={"facts": {"long": MEGABYTE}})
-    told = answers.verdicts[0].model_copy(update={"promise": MEGABYTE} if where == "promise" else {"reason": MEGABYTE} if where == "reason" else {})
+    told = answers.verdicts[0].model_copy(
+        update={"promise": MEGABYTE} if where == "promise" else {"reason": MEGABYTE} if where == "reason" else {}
+    )
     run = report_case.write(tmp_path / "run", Answers(header=header, verdicts=(told, *answers.verdicts[1:])), found)
     render(run)
     text, card = (run / "report.html").read_text(), (run / "README.md").read_text()

@@ -73,7 +73,12 @@ def test_a_hostile_reply_changes_words_and_nothing_else(plain):
 
 def test_even_names_cannot_break_out():
     def rename(findings: list[Finding]) -> list[Finding]:
-        return [f.model_copy(update={"claim": f.claim + HOSTILE, "stage": f.stage + HOSTILE, "method": HOSTILE, "unit": HOSTILE}) for f in findings]
+        return [
+            f.model_copy(
+                update={"claim": f.claim + HOSTILE, "stage": f.stage + HOSTILE, "method": HOSTILE, "unit": HOSTILE}
+            )
+            for f in findings
+        ]
 
     read = Reader(page.html(make(HOSTILE, rename)))
     assert read.open == []
@@ -86,7 +91,10 @@ def test_nothing_is_fetched_and_only_its_own_style_is_allowed(plain):
     style = re.search(r"<style>(.*?)</style>", plain, re.DOTALL)[1]
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     attributes = Reader(plain).attributes
-    assert ("content", f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'") in attributes
+    assert (
+        "content",
+        f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'",
+    ) in attributes
     assert not {"src", "srcset", "style"} & {name for name, _ in attributes}
     assert not re.search(r"https?://|url\(|@import", plain)
     assert all(value.startswith("#") for name, value in Reader(plain).attributes if name == "href")
@@ -115,7 +123,11 @@ def test_every_number_is_there_with_its_interval_and_what_is_missing(plain):
 def test_missing_is_said_and_never_zero():
     def drop(findings: list[Finding]) -> list[Finding]:
         gone = {"value": None, "low": None, "high": None, "n": 0, "unscored": 9}
-        return [f.model_copy(update=gone) if f.claim == "intent.meant" else f for f in findings if (f.claim, f.stage) != ("tax.choice", "baseline")]
+        return [
+            f.model_copy(update=gone) if f.claim == "intent.meant" else f
+            for f in findings
+            if (f.claim, f.stage) != ("tax.choice", "baseline")
+        ]
 
     read = Reader(page.html(make(change=drop)))
     assert "not measured" in read.text
@@ -132,7 +144,13 @@ def test_an_empty_run_still_has_a_page():
 
 
 def test_a_flood_of_replies_stays_under_a_megabyte_and_says_what_it_left_out():
-    long = {"prompt": Conversation.user("&" * 9000), "reply": "<" * 9000, "status": "hit", "before": ">" * 9000, "before_status": "pass"}
+    long = {
+        "prompt": Conversation.user("&" * 9000),
+        "reply": "<" * 9000,
+        "status": "hit",
+        "before": ">" * 9000,
+        "before_status": "pass",
+    }
     flood = tuple(Exhibit(item=f"i{i}", **long) for i in range(40))
     text = page.html(make(change=lambda findings: [f.model_copy(update={"exhibits": flood}) for f in findings]))
     assert len(text.encode()) < 1_000_000
@@ -166,7 +184,15 @@ def test_dots_are_where_the_numbers_are():
     ],
 )
 def test_marks_follow_the_adjusted_p_and_the_claim(value, p, adjusted, better, told):
-    made = {"claim": "a.b", "stage": "s", "against": "baseline", "axis": "value", "value": value, "low": value - 0.05, "high": value + 0.05}
+    made = {
+        "claim": "a.b",
+        "stage": "s",
+        "against": "baseline",
+        "axis": "value",
+        "value": value,
+        "low": value - 0.05,
+        "high": value + 0.05,
+    }
     assert turn(Finding(**made, n=1, method="m", better=better, p=p, p_adjusted=adjusted)) == told
 
 
@@ -174,16 +200,21 @@ def test_both_colour_schemes_have_contrast():
     style = (page.resources.files("alignwright.report") / "templates/page.css").read_text()
     for scheme in re.findall(r":root \{(.*?)\}", style, re.DOTALL)[:2]:
         colour = dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6})\b", scheme))
-        for front, back in [(f, b) for f in ("ink", "soft", "link", "kept", "broken", "untested") for b in ("paper", "card")] + [
-            (f, f"{f}-wash") for f in ("kept", "broken", "untested")
-        ] + [(f, f"{b}-wash") for f in ("ink", "soft", "link") for b in ("kept", "broken", "untested")]:
+        for front, back in (
+            [(f, b) for f in ("ink", "soft", "link", "kept", "broken", "untested") for b in ("paper", "card")]
+            + [(f, f"{f}-wash") for f in ("kept", "broken", "untested")]
+            + [(f, f"{b}-wash") for f in ("ink", "soft", "link") for b in ("kept", "broken", "untested")]
+        ):
             assert _contrast(colour[front], colour[back]) >= 4.5, (front, back)
 
 
 def _contrast(a: str, b: str) -> float:
     def light(colour: str) -> float:
         parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
-        return sum(w * (c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4) for w, c in zip((0.2126, 0.7152, 0.0722), parts, strict=True))
+        return sum(
+            w * (c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4)
+            for w, c in zip((0.2126, 0.7152, 0.0722), parts, strict=True)
+        )
 
     high, low = sorted((light(a), light(b)), reverse=True)
     return (high + 0.05) / (low + 0.05)
@@ -191,7 +222,10 @@ def _contrast(a: str, b: str) -> float:
 
 def test_two_stages_of_one_name_are_told_apart(plain):
     def again(findings: list[Finding]) -> list[Finding]:
-        return [*findings, *(f.model_copy(update={"stage": "train.2.dpo"}) for f in findings if f.stage == "train.1.dpo")]
+        return [
+            *findings,
+            *(f.model_copy(update={"stage": "train.2.dpo"}) for f in findings if f.stage == "train.1.dpo"),
+        ]
 
     assert "After DPO (train.2.dpo)" in Reader(page.html(make(change=again))).text
     assert "After DPO (train" not in plain

@@ -1,4 +1,5 @@
-"""Does the last screen read well in eighty columns, and the model card stay valid, whatever is in them?"""
+"""Does the last screen read well in eighty columns, and the model card stay valid, whatever is
+in them?"""
 
 from __future__ import annotations
 
@@ -18,7 +19,9 @@ from alignwright.report.card import card
 
 def printed(case: cases.Case, width: int = 80, *, tty: bool = False, folder=None, encoding: str = "utf-8") -> str:
     out = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
-    Console(file=out, width=width, force_terminal=tty, color_system="truecolor" if tty else None).print(summary(case, folder))
+    Console(file=out, width=width, force_terminal=tty, color_system="truecolor" if tty else None).print(
+        summary(case, folder)
+    )
     out.flush()
     return out.buffer.getvalue().decode(encoding)
 
@@ -26,7 +29,12 @@ def printed(case: cases.Case, width: int = 80, *, tty: bool = False, folder=None
 def test_promises_then_numbers_then_files(tmp_path):
     material.write(tmp_path, *material.case())
     text = printed(make(), folder=tmp_path, width=500)  # a long path would be folded, and not found
-    assert text.index("2 kept") < text.index("undecided: the interval") < text.index("before") < text.index("findings.jsonl")
+    assert (
+        text.index("2 kept")
+        < text.index("undecided: the interval")
+        < text.index("before")
+        < text.index("findings.jsonl")
+    )
     assert "96/100" in text
     assert "report.html" not in text  # it was not written, so it is not offered
 

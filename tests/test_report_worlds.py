@@ -1,4 +1,5 @@
-"""Does the page say what happened in each world, and never take an episode that could not be judged for an honest one?"""
+"""Does the page say what happened in each world, and never take an episode that could not be
+judged for an honest one?"""
 
 from __future__ import annotations
 
@@ -26,7 +27,8 @@ def with_worlds(*found: Finding):
 
 
 def test_each_kind_of_agent_is_told_by_what_it_did() -> None:
-    """Scripted agents whose conduct is known: the editor of tests hacks every episode, the honest repairer none."""
+    """Scripted agents whose conduct is known: the editor of tests hacks every episode, the
+    honest repairer none."""
     before = levels(episodes("an honest repairer", "edited_tests", 3), stage="baseline")
     after = levels(episodes("an editor of tests", "edited_tests", 3), stage="train.1.dpo")
     case = with_worlds(*before, *after)
@@ -36,13 +38,15 @@ def test_each_kind_of_agent_is_told_by_what_it_did() -> None:
     assert (hacked(honest), seen(honest)) == ("0 of 3", ["3 \N{MULTIPLICATION SIGN} success"])
     assert (hacked(editor), seen(editor)) == ("3 of 3", ["3 \N{MULTIPLICATION SIGN} hack: tests edited"])
     text = Reader(page.html(case)).text
-    places = [text.index(words) for words in ("At work where it could cheat", STORIES["edited_tests"][:40], *seen(editor))]
+    places = [
+        text.index(words) for words in ("At work where it could cheat", STORIES["edited_tests"][:40], *seen(editor))
+    ]
     assert places == sorted(places)
     assert 'href="#exhibits-world.edited_5f_tests.hack"' in page.html(case)
 
 
 def test_a_file_that_was_written_is_seen_by_its_moves() -> None:
-    (hack, *_) = levels(episodes("a writer of the file", "tampered_chess", 2), stage="baseline")
+    hack, *_ = levels(episodes("a writer of the file", "tampered_chess", 2), stage="baseline")
     assert seen(hack) == ["2 \N{MULTIPLICATION SIGN} hack: position rewritten"]
 
 
@@ -72,7 +76,16 @@ def test_every_world_that_can_be_asked_for_has_its_story() -> None:
 def test_a_hostile_episode_changes_words_and_nothing_else() -> None:
     def told(text: str) -> Finding:
         shown = Exhibit(item="1", prompt=Conversation.user(text), reply=text, status="hit", reason=f"hack: {text}; x")
-        level = {"claim": "world.new_world.hack", "stage": "baseline", "axis": "intent", "value": 1.0, "low": 0.2, "high": 1.0, "n": 1, "method": "m"}
+        level = {
+            "claim": "world.new_world.hack",
+            "stage": "baseline",
+            "axis": "intent",
+            "value": 1.0,
+            "low": 0.2,
+            "high": 1.0,
+            "n": 1,
+            "method": "m",
+        }
         return Finding.model_validate(level | {"exhibits": (shown,)})
 
     plain, hostile = Reader(page.html(with_worlds(told("calm")))), Reader(page.html(with_worlds(told(HOSTILE))))

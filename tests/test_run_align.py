@@ -1,4 +1,5 @@
-"""Does a whole run do what it says: resume from any kill, do nothing twice, redo what an edit touches, and answer its promises?"""
+"""Does a whole run do what it says: resume from any kill, do nothing twice, redo what an edit
+touches, and answer its promises?"""
 
 from __future__ import annotations
 
@@ -55,7 +56,13 @@ cli.main()
 
 
 def alignwright(*arguments: object, check: bool = True) -> subprocess.CompletedProcess[str]:
-    done = subprocess.run([SCRIPT, *map(str, arguments)], capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"}, timeout=300)
+    done = subprocess.run(
+        [SCRIPT, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        timeout=300,
+    )
     assert not check or done.returncode in (0, 1, 3), done.stdout + done.stderr
     return done
 
@@ -85,7 +92,9 @@ def test_a_run_leaves_what_it_promises(straight: Path) -> None:
     page = (straight / "report.html").read_text()
     assert "<script" not in page
     assert len(page) < 1_000_000
-    assert {"spec.yaml", "constitution.md", "resolved.json", "provenance.json"} <= {path.name for path in (straight / "spec").iterdir()}
+    assert {"spec.yaml", "constitution.md", "resolved.json", "provenance.json"} <= {
+        path.name for path in (straight / "spec").iterdir()
+    }
 
 
 def test_the_saved_model_is_the_measured_one(straight: Path) -> None:
@@ -158,14 +167,28 @@ def test_the_report_is_made_again_without_torch(straight: Path) -> None:
     assert (straight / "report.html").read_bytes() == page
 
 
-COMMANDS = (["--help"], ["check", "SPEC", "--quick"], ["align", "SPEC", "--dry-run"], ["diff", "RUN", "RUN"], ["new", "NEW"], ["schema"])
+COMMANDS = (
+    ["--help"],
+    ["check", "SPEC", "--quick"],
+    ["align", "SPEC", "--dry-run"],
+    ["diff", "RUN", "RUN"],
+    ["new", "NEW"],
+    ["schema"],
+)
 
 
 @pytest.mark.parametrize("arguments", COMMANDS)
 def test_light_commands_never_import_torch(project: Path, straight: Path, tmp_path: Path, arguments: list[str]) -> None:
     names = {"SPEC": str(project), "RUN": str(straight), "NEW": str(tmp_path / "new")}
-    light = LIGHT.replace('"transformers", ', "") if "--dry-run" in arguments else LIGHT  # it counts tokens with the model's tokenizer
-    subprocess.run([sys.executable, "-c", light, *(names.get(a, a) for a in arguments)], check=True, capture_output=True, cwd=tmp_path)
+    light = (
+        LIGHT.replace('"transformers", ', "") if "--dry-run" in arguments else LIGHT
+    )  # it counts tokens with the model's tokenizer
+    subprocess.run(
+        [sys.executable, "-c", light, *(names.get(a, a) for a in arguments)],
+        check=True,
+        capture_output=True,
+        cwd=tmp_path,
+    )
 
 
 def test_a_new_project_passes_its_own_check(tmp_path: Path) -> None:
@@ -206,7 +229,9 @@ def test_an_interrupt_says_how_to_go_on(project: Path, tmp_path: Path) -> None:
         stderr=subprocess.PIPE,
         text=True,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background job inherits an ignored interrupt
+        preexec_fn=lambda: signal.signal(
+            signal.SIGINT, signal.SIG_DFL
+        ),  # a shell's background job inherits an ignored interrupt
     )
     while not list(tmp_path.glob("runs/*/stages/*")) and process.poll() is None:
         time.sleep(0.05)
@@ -218,7 +243,8 @@ def test_an_interrupt_says_how_to_go_on(project: Path, tmp_path: Path) -> None:
 
 
 def test_an_interrupt_inside_a_destructor_is_not_lost() -> None:
-    """A collection between two models runs thousands of destructors, where Python throws an exception away."""
+    """A collection between two models runs thousands of destructors, where Python throws an
+    exception away."""
     done = subprocess.run([sys.executable, "-c", DESTROYED], capture_output=True, text=True, timeout=60)
     assert done.returncode == 130, done.stdout + done.stderr
     assert "stopped; run the same command again to go on" in done.stderr

@@ -1,4 +1,5 @@
-"""Does the bill charge a judge for what it reads, and does it say where it is only an upper bound?"""
+"""Does the bill charge a judge for what it reads, and does it say where it is only an upper
+bound?"""
 
 from __future__ import annotations
 
@@ -52,8 +53,11 @@ NO_PROMISES = "promises=[]"
 
 
 def test_a_rule_reads_no_tokens_and_a_reward_model_reads_every_reply(spec: Path) -> None:
-    """4 prompts, 2 replies of 10 tokens to each: 8 x 10 + 4 x 60 tokens, read once by a reward model and by no rule; the rest is equal."""
-    by_rule, by_model = (costs(spec, rloo(name), NO_PROMISES, "measure=[]")["train.1.rloo"] for name in (RULE, "reward"))
+    """4 prompts, 2 replies of 10 tokens to each: 8 x 10 + 4 x 60 tokens, read once by a reward
+    model and by no rule; the rest is equal."""
+    by_rule, by_model = (
+        costs(spec, rloo(name), NO_PROMISES, "measure=[]")["train.1.rloo"] for name in (RULE, "reward")
+    )
     assert by_rule == Cost(read=0, write=80, train=80 + 4 * PROMPT)
     assert by_model == Cost(read=80 + 4 * PROMPT, write=80, train=80 + 4 * PROMPT)
 
@@ -61,7 +65,9 @@ def test_a_rule_reads_no_tokens_and_a_reward_model_reads_every_reply(spec: Path)
 def test_feedback_costs_what_its_voters_that_are_models_read(spec: Path) -> None:
     rules, asked = "{by: rules, file: rules.yaml}", "{by: judge, no_signal: skip, check_pairs: 8}"
     read = [
-        costs(spec, rloo("feedback"), f"feedback=[{{by: written}}, {voters}]", NO_PROMISES, "measure=[]")["train.1.rloo"].read
+        costs(spec, rloo("feedback"), f"feedback=[{{by: written}}, {voters}]", NO_PROMISES, "measure=[]")[
+            "train.1.rloo"
+        ].read
         for voters in (rules, f"{rules}, {asked}", f"{asked}, {rules}, {asked}")
     ]
     assert read == [0, 80 + 4 * PROMPT, 2 * (80 + 4 * PROMPT)]
@@ -74,11 +80,18 @@ def test_feedback_costs_what_its_voters_that_are_models_read(spec: Path) -> None
         ("hacking", f"proxy: rules.yaml, gold: '{RULE}'", ", unit_tests: false", (0, 0)),
         ("reward", f"reward: '{RULE}'", "", (0, 1)),  # the start model reads a trained one's replies
         ("reward", "reward: reward", "", (1, 2)),
-        ("goodhart", f"proxy: rules.yaml, gold: '{RULE}'", ", best_of: [1, 2]", (1, 2)),  # states, and how far it has gone
+        (
+            "goodhart",
+            f"proxy: rules.yaml, gold: '{RULE}'",
+            ", best_of: [1, 2]",
+            (1, 2),
+        ),  # states, and how far it has gone
         ("goodhart", f"proxy: reward, gold: '{RULE}'", ", best_of: [1, 2]", (2, 3)),
     ],
 )
-def test_measures_charge_for_each_model_that_reads(spec: Path, by: str, judges: str, more: str, readings: tuple[int, int]) -> None:
+def test_measures_charge_for_each_model_that_reads(
+    spec: Path, by: str, judges: str, more: str, readings: tuple[int, int]
+) -> None:
     found = costs(spec, rloo(RULE), measured(by, judges, more), NO_PROMISES)
     read = [found[f"measure.0.{by}@{model}"].read for model in ("baseline", "train.1.rloo")]
     assert read == [count * 8 * (PROMPT + 10) for count in readings]
@@ -86,10 +99,15 @@ def test_measures_charge_for_each_model_that_reads(spec: Path, by: str, judges: 
 
 def test_free_answers_marked_by_a_rule_are_read_by_nobody(spec: Path) -> None:
     def read(judge: str) -> int:
-        asked = f"{{by: emergent, questions: [prompts.jsonl], judge: {judge}, abilities: false, samples: 2, max_new_tokens: 10}}"
+        asked = (
+            f"{{by: emergent, questions: [prompts.jsonl], judge: {judge}, abilities: false, samples: 2, max_new_tokens:"
+            " 10}"
+        )
         return costs(spec, f"measure=[{asked}]", NO_PROMISES)["measure.0.emergent@baseline"].read
 
-    (spec.parent / "marks.py").write_text("def alignment(prompt, reply):\n    return 50\n\n\ndef coherence(prompt, reply):\n    return 50\n")
+    (spec.parent / "marks.py").write_text(
+        "def alignment(prompt, reply):\n    return 50\n\n\ndef coherence(prompt, reply):\n    return 50\n"
+    )
     assert read("marks.py") == 4 * PROMPT  # the questions themselves
     assert read("self") == 4 * PROMPT + 8 * 4 * TYPICAL
 
@@ -98,7 +116,8 @@ STOP = f", stop: {{by: goodhart, gold: rules.yaml{HELD}, every: 1, samples: 2, l
 
 
 def test_a_watched_stage_is_charged_to_its_end_with_every_look(spec: Path) -> None:
-    """4 prompts in rollouts of 2 are 2 steps: at most 3 looks of 4 x 2 replies, each read twice, and by no judge that is a rule."""
+    """4 prompts in rollouts of 2 are 2 steps: at most 3 looks of 4 x 2 replies, each read twice,
+    and by no judge that is a rule."""
     plain, watched = (costs(spec, rloo(RULE, stop), NO_PROMISES, "measure=[]")["train.1.rloo"] for stop in ("", STOP))
     assert watched == Cost(plain.read + 3 * 8 * (PROMPT + 10) * 2, plain.write + 3 * 8 * 10, plain.train, at_most=True)
     assert not plain.at_most
@@ -113,7 +132,9 @@ def told(found: Bill) -> str:
 
 
 def test_the_bill_says_at_most_of_a_stage_that_may_stop_early_and_of_the_sum(spec: Path) -> None:
-    watched, plain = (told(estimate(Request(spec, (rloo(RULE, stop), NO_PROMISES, "measure=[]")))) for stop in (STOP, ""))
+    watched, plain = (
+        told(estimate(Request(spec, (rloo(RULE, stop), NO_PROMISES, "measure=[]")))) for stop in (STOP, "")
+    )
     (line,) = [line for line in watched.splitlines() if line.startswith("train rloo")]
     assert line.count("at most") == 2  # tokens and minutes
     assert "at most about" in watched
@@ -133,25 +154,32 @@ def test_what_is_done_is_no_upper_bound_any_more() -> None:
 
 
 def test_rows_are_counted_by_the_tokenizer_and_long_ones_that_are_left_out_are_not(spec: Path) -> None:
-    """Training sees 12 pairs; two that the stage must leave out as too long add nothing to its bill, and a longer prompt costs more."""
+    """Training sees 12 pairs; two that the stage must leave out as too long add nothing to its
+    bill, and a longer prompt costs more."""
 
     def trained(*more: dict[str, str]) -> int:
         rows = [{"prompt": f"tell {i}?", "chosen": "kind words", "rejected": "rude words"} for i in range(12)]
         (spec.parent / "pairs.jsonl").write_text("".join(json.dumps(row) + "\n" for row in [*rows, *more]))
-        experiment, jobs, _ = prepare(Request(spec, ("measure=[]", "attack=[]", "feedback=[{by: written}]", NO_PROMISES, "intent.bad_rows=0.5")))
+        experiment, jobs, _ = prepare(
+            Request(spec, ("measure=[]", "attack=[]", "feedback=[{by: written}]", NO_PROMISES, "intent.bad_rows=0.5"))
+        )
         found = lengths_of(experiment)
         assert found.chat is not None, "the tiny model's tokenizer is at hand"
         return next(cost(job, found).train for job in jobs if job.name == "train.1.dpo")
 
     plain = trained()
-    assert trained(*({"prompt": f"long {i} " + "word " * 600, "chosen": "a", "rejected": "b"} for i in range(2))) == plain
+    assert (
+        trained(*({"prompt": f"long {i} " + "word " * 600, "chosen": "a", "rejected": "b"} for i in range(2))) == plain
+    )
     assert trained({"prompt": "one more that fits", "chosen": "a", "rejected": "b"}) > plain
 
 
 def test_a_limit_and_long_texts_are_counted_as_they_are(spec: Path) -> None:
     def read(text: str, limit: str = "") -> int:
         (spec.parent / "text.jsonl").write_text("".join(json.dumps({"text": f"{i} {text}"}) + "\n" for i in range(8)))
-        return costs(spec, f"measure=[{{by: tax, text: [text.jsonl]{limit}}}]", NO_PROMISES)["measure.0.tax@baseline"].read
+        return costs(spec, f"measure=[{{by: tax, text: [text.jsonl]{limit}}}]", NO_PROMISES)[
+            "measure.0.tax@baseline"
+        ].read
 
     assert read("word " * 4000) > 100 * read("word " * 20)
     assert read("word " * 20, ", limit: 2") * 4 == read("word " * 20)
@@ -160,7 +188,9 @@ def test_a_limit_and_long_texts_are_counted_as_they_are(spec: Path) -> None:
 KIND, NOMINAL = "Sft", Effort(train=10.0)
 
 
-def test_a_kind_that_has_run_here_speaks_for_itself_then_the_probe_then_all_runs_then_nobody(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_kind_that_has_run_here_speaks_for_itself_then_the_probe_then_all_runs_then_nobody(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setenv("ALIGNWRIGHT_CACHE", str(tmp_path / "cache"))
     nobody = rates_of("m")
     assert (nobody.measured, nobody.seconds(KIND, NOMINAL)) == (False, 10.0)
@@ -185,7 +215,9 @@ FOREIGN = [
 
 
 @pytest.mark.parametrize("text", FOREIGN)
-def test_a_cache_that_is_none_of_ours_is_no_rate_and_no_error(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, text: str) -> None:
+def test_a_cache_that_is_none_of_ours_is_no_rate_and_no_error(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, text: str
+) -> None:
     monkeypatch.setenv("ALIGNWRIGHT_CACHE", str(tmp_path))
     (tmp_path / "rates.json").write_text(text.replace("K", f"{machine()} | m"))
     assert not rates_of("m").measured
@@ -193,10 +225,20 @@ def test_a_cache_that_is_none_of_ours_is_no_rate_and_no_error(monkeypatch: pytes
     assert rates_of("m").measured
 
 
-def test_a_run_and_a_probe_are_remembered_and_the_bill_says_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, spec: Path) -> None:
+def test_a_run_and_a_probe_are_remembered_and_the_bill_says_so(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, spec: Path
+) -> None:
     monkeypatch.setenv("ALIGNWRIGHT_CACHE", str(tmp_path / "cache"))
     train = "train=[{by: sft, rank: 2, epochs: 1, batch_tokens: 100}]"
-    short = ("measure=[]", "attack=[]", "feedback=[{by: written}]", "collect=null", "intent.prompts=[]", NO_PROMISES, train)
+    short = (
+        "measure=[]",
+        "attack=[]",
+        "feedback=[{by: written}]",
+        "collect=null",
+        "intent.prompts=[]",
+        NO_PROMISES,
+        train,
+    )
     assert "not measured here: --dry-run --probe does" in told(estimate(Request(spec, short, runs=tmp_path / "one")))
     assert "here, as measured" in told(estimate(Request(spec, short, runs=tmp_path / "one"), probed=True))
     found = rates_of(model_fingerprint(resolve("./model", spec.parent)))
@@ -215,10 +257,19 @@ def test_a_probe_without_a_dry_run_is_an_option_without_effect(spec: Path) -> No
 
 
 def test_a_judge_is_charged_for_its_check_and_its_votes_are_said_apart(spec: Path) -> None:
-    """12 written pairs, 8 of them for the check; 4 prompts with 3 replies each are 3 pairs under one principle, all asked in both orders."""
-    judge = costs(spec, "feedback=[{by: written}, {by: judge, no_signal: skip, check_pairs: 8}]", NO_PROMISES)["feedback.1.judge"]
+    """12 written pairs, 8 of them for the check; 4 prompts with 3 replies each are 3 pairs under
+    one principle, all asked in both orders."""
+    judge = costs(spec, "feedback=[{by: written}, {by: judge, no_signal: skip, check_pairs: 8}]", NO_PROMISES)[
+        "feedback.1.judge"
+    ]
     assert 0 < judge.read < judge.voting
-    none = costs(spec, "feedback=[{by: written}, {by: judge, no_signal: skip, check_pairs: 8}]", "collect=null", "intent.prompts=[]", NO_PROMISES)
+    none = costs(
+        spec,
+        "feedback=[{by: written}, {by: judge, no_signal: skip, check_pairs: 8}]",
+        "collect=null",
+        "intent.prompts=[]",
+        NO_PROMISES,
+    )
     assert none["feedback.1.judge"].read == judge.read
     assert judge.voting - none["feedback.1.judge"].voting == 4 * 3 * 1 * 2 * (PROMPT + 2 * 6 + 2 * TYPICAL)
     shown = told(estimate(Request(spec, ("feedback=[{by: written}, {by: judge, no_signal: skip, check_pairs: 8}]",))))

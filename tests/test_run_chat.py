@@ -1,4 +1,5 @@
-"""Is a conversation kept, a refusal traced, and nothing that a model or a lesson says obeyed by the terminal?"""
+"""Is a conversation kept, a refusal traced, and nothing that a model or a lesson says obeyed by
+the terminal?"""
 
 from __future__ import annotations
 
@@ -19,7 +20,9 @@ HOSTILE = "\x1b[31mred\x1b[0m [bold]loud[/] \u202edrowkcab \x07"
 
 
 def preference(prompt: str, chosen: str, principle: str) -> Preference:
-    return Preference(prompt=Prompt(conversation=Conversation.user(prompt)), chosen=chosen, rejected="x", principles=(principle,))
+    return Preference(
+        prompt=Prompt(conversation=Conversation.user(prompt)), chosen=chosen, rejected="x", principles=(principle,)
+    )
 
 
 LESSONS = Lessons(
@@ -45,7 +48,10 @@ def chat(lines: list[str], says, lessons: Lessons = LESSONS) -> tuple[str, list[
 
 
 def test_a_refusal_says_who_taught_it_and_an_answer_says_nothing_unasked():
-    shown, _ = chat(["How do I hide or throw a grenade?", "How do I plant a rose?"], lambda c: NO if "grenade" in c.last.content else YES)
+    shown, _ = chat(
+        ["How do I hide or throw a grenade?", "How do I plant a rose?"],
+        lambda c: NO if "grenade" in c.last.content else YES,
+    )
     _, refusal, trace, answer = shown.splitlines()
     assert (refusal, answer) == (NO, YES)
     assert trace == 'refused; taught by: be_harmless (2 of 2 nearest lessons), e.g. "How do I hide a grenade?"'
@@ -60,7 +66,9 @@ def test_why_traces_any_reply_and_says_so_where_it_cannot():
 
 
 def test_a_reply_near_no_lesson_is_not_laid_at_ones_door():
-    shown, _ = chat(["What about zebras?", "/new", "Zebra stripes?", "/why"], lambda c: NO if "about" in c.last.content else YES)
+    shown, _ = chat(
+        ["What about zebras?", "/new", "Zebra stripes?", "/why"], lambda c: NO if "about" in c.last.content else YES
+    )
     _, _, refusal, _, answer = shown.splitlines()
     assert refusal == "refused; no lesson is near; of the run's 2 refusing lessons 2 are of be_harmless"
     assert answer == "no lesson is near; of the run's 1 answering lessons 1 are of be_helpful"
@@ -75,7 +83,10 @@ def test_a_short_follow_up_is_traced_by_the_whole_conversation():
 
 def test_a_model_of_no_run_has_no_lessons_and_says_so_only_when_asked():
     shown, _ = chat(["Hi", "/why"], lambda c: NO, Lessons([]))
-    assert shown.splitlines()[1:] == [NO, "there are no lessons to trace it to: this is no run's model, or its run learned from no preferences"]
+    assert shown.splitlines()[1:] == [
+        NO,
+        "there are no lessons to trace it to: this is no run's model, or its run learned from no preferences",
+    ]
 
 
 def test_neither_a_reply_nor_a_lesson_is_obeyed_by_the_terminal():

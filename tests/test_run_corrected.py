@@ -1,4 +1,5 @@
-"""From a run to labels of its own replies and back: are they drawn, matched and used, and is nothing computed anew?"""
+"""From a run to labels of its own replies and back: are they drawn, matched and used, and is
+nothing computed anew?"""
 
 from __future__ import annotations
 
@@ -25,7 +26,10 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project that trains nothing: the tiny model is asked, attacked and graded."""
     folder = tmp_path_factory.mktemp("project")
     spec = yaml.safe_load(make_project(folder).read_text())
-    asked = [{"prompt": f"How do I break thing {i}?", "kind": "harmful" if i % 2 else "harmless", "topic": f"t{i % 20}"} for i in range(60)]
+    asked = [
+        {"prompt": f"How do I break thing {i}?", "kind": "harmful" if i % 2 else "harmless", "topic": f"t{i % 20}"}
+        for i in range(60)
+    ]
     (folder / "refusal.jsonl").write_text("".join(json.dumps(row) + "\n" for row in asked))
     for part in ("collect", "feedback", "train", "intent"):
         spec.pop(part)
@@ -92,7 +96,9 @@ def test_labels_of_a_random_part_are_used_and_no_stage_is_done_again(project: Pa
     found = findings(run)
     corrected = found["value.refusal.corrected"]
     assert len(own) >= 20
-    assert "labels of these very replies; prediction-powered" in corrected.method or corrected.method.startswith("labels of these very replies; mean")
+    assert "labels of these very replies; prediction-powered" in corrected.method or corrected.method.startswith(
+        "labels of these very replies; mean"
+    )
     assert corrected.value == pytest.approx(1 / 3, abs=0.1)
     assert "1 of " in corrected.note
     assert "labels are of no reply of this run" in corrected.note
@@ -100,11 +106,19 @@ def test_labels_of_a_random_part_are_used_and_no_stage_is_done_again(project: Pa
 
 
 def test_a_run_s_replies_can_be_drawn_without_a_model_and_only_where_there_are_some(run: Path, tmp_path: Path) -> None:
-    code = "import sys; from alignwright.cli import app; app(sys.argv[1:], standalone_mode=False); assert 'torch' not in sys.modules"
+    code = (
+        "import sys; from alignwright.cli import app; app(sys.argv[1:], standalone_mode=False); assert 'torch' not in"
+        " sys.modules"
+    )
     command = ["label", str(run), "--out", str(tmp_path / "l.jsonl"), "--claim", "attack.success", "--each", "5"]
     done = subprocess.run([sys.executable, "-c", code, *command], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     assert [row.fulfilled for row in read_replies(tmp_path / "l.jsonl").rows] == [None] * 5
-    for wrong, said in ((["--claim", "value.pairs"], "is not found by a grader"), (["--stage", "train.7.dpo"], "there are baseline")):
+    for wrong, said in (
+        (["--claim", "value.pairs"], "is not found by a grader"),
+        (["--stage", "train.7.dpo"], "there are baseline"),
+    ):
         with pytest.raises(ValueError, match=said):
-            CliRunner().invoke(app, ["label", str(run), "--out", str(tmp_path / "n.jsonl"), *wrong], catch_exceptions=False)
+            CliRunner().invoke(
+                app, ["label", str(run), "--out", str(tmp_path / "n.jsonl"), *wrong], catch_exceptions=False
+            )

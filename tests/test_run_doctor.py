@@ -40,15 +40,19 @@ def spec(tmp_path: Path) -> Path:
 
 def pairs(n: int = 4) -> list[Preference]:
     prompts = [Prompt(conversation=Conversation.user(f"What is {i}?")) for i in range(n)]
-    return [Preference(prompt=prompt, chosen=f"A number, {i}.", rejected=f"No number: {i}.") for i, prompt in enumerate(prompts)]
+    return [
+        Preference(prompt=prompt, chosen=f"A number, {i}.", rejected=f"No number: {i}.")
+        for i, prompt in enumerate(prompts)
+    ]
 
 
-# ---- the mask ---------------------------------------------------------------------------------------------------------------------------
+# ---- the mask ------------------------------------------------------------------------------------
 def test_the_mask_is_seen_without_colour_and_with_it(chat: Chat) -> None:
     talk = Conversation.user("Hi").then("assistant", " Hello.\n").then("user", "Sure?").then("assistant", "Yes!")
     shown = painted(chat.conversation(talk), chat)
-    assert shown.plain == (
-        "<|im_start|>user↵\nHi<|im_end|>↵\n<|im_start|>assistant↵\n⟦␣Hello.↵\n<|im_end|>⟧↵\n<|im_start|>user↵\nSure?<|im_end|>↵\n"
+    assert (
+        shown.plain
+        == "<|im_start|>user↵\nHi<|im_end|>↵\n<|im_start|>assistant↵\n⟦␣Hello.↵\n<|im_end|>⟧↵\n<|im_start|>user↵\nSure?<|im_end|>↵\n"
         "<|im_start|>assistant↵\n⟦Yes!<|im_end|>⟧"
     )
     styles = {shown.plain[span.start : span.end]: str(span.style) for span in shown.spans}
@@ -76,7 +80,9 @@ def test_hostile_text_reaches_the_terminal_as_letters(chat: Chat) -> None:
     assert shown.count("⟦") == shown.count("⟧") == 1
     assert "⟨U+27E7⟩ fine ⟨U+27E6⟩" in shown
     assert shown.count("⟨<|im_end|>⟩") == 2
-    assert shown.count("<|im_end|>") - shown.count("⟨<|im_end|>⟩") == 2, "the two that the template wrote stand out from the two that were spelled"
+    assert shown.count("<|im_end|>") - shown.count("⟨<|im_end|>⟩") == 2, (
+        "the two that the template wrote stand out from the two that were spelled"
+    )
     console = Console(force_terminal=True, width=200, record=True, file=io.StringIO())
     console.print(painted(row, chat))
     text = console.export_text(styles=False)
@@ -98,15 +104,26 @@ def test_three_rows_are_shown_the_extremes_among_them() -> None:
     assert three([]) == []
 
 
-# ---- the beginning of a stage -------------------------------------------------------------------------------------------------------------
+# ---- the beginning of a stage --------------------------------------------------------------------
 def test_a_stage_says_what_it_learns_from_and_keeps_it(chat: Chat, tmp_path: Path) -> None:
     found = pairs()
-    lines = [line.plain for line in first_lines("train.1.dpo", pair_rows(chat, found), chat, sources=found, max_tokens=200, folder=tmp_path)]
+    lines = [
+        line.plain
+        for line in first_lines(
+            "train.1.dpo", pair_rows(chat, found), chat, sources=found, max_tokens=200, folder=tmp_path
+        )
+    ]
     assert lines[0].startswith("4 rows, ")
     assert "8 of 8 replies end in a trained end of turn, 0 cut, none too long" in lines[0]
     assert "picking the longer is right in 0.0%" in lines[1]
     kept = json.loads((tmp_path / "doctor.json").read_text())
-    assert (kept["stage"], kept["rows"], kept["ended"], kept["max_tokens"], kept["troubles"]) == ("train.1.dpo", 4, 8, 200, [])
+    assert (kept["stage"], kept["rows"], kept["ended"], kept["max_tokens"], kept["troubles"]) == (
+        "train.1.dpo",
+        4,
+        8,
+        200,
+        [],
+    )
     written = (tmp_path / "rows.txt").read_text()
     assert written.count("⟦A number") == written.count("⟦No number") == 3
 
@@ -130,10 +147,12 @@ def test_a_stage_makes_its_rows_of_its_data(chat: Chat, tmp_path: Path) -> None:
     ):
         assert words in stage_lines("train.0", stage, sources, chat, **options)[0].plain  # type: ignore[arg-type]
     with pytest.raises(SickData, match="rows_lost: 4 of 4"):
-        stage_lines("train.0", Grpo(by="grpo", max_tokens=60, max_new_tokens=50), [p.prompt for p in found], chat, **options)  # type: ignore[arg-type]
+        stage_lines(
+            "train.0", Grpo(by="grpo", max_tokens=60, max_new_tokens=50), [p.prompt for p in found], chat, **options
+        )  # type: ignore[arg-type]
 
 
-# ---- a whole spec ---------------------------------------------------------------------------------------------------------------------------
+# ---- a whole spec --------------------------------------------------------------------------------
 def test_a_spec_is_examined_as_far_as_its_data_are_known(spec: Path) -> None:
     one, two = examine(load(spec))
     assert (one.stage, two.stage) == ("train.0.sft", "train.1.dpo")
@@ -150,8 +169,8 @@ def test_other_stages_are_examined_too(spec: Path) -> None:
     (spec.parent / "said.jsonl").write_text(json.dumps(talk) + "\n")
     (spec.parent / "book.txt").write_text("One paragraph.\n\nAnother one.\n")
     train = (
-        "train=[{by: pretrain, text: [book.txt], rank: 2}, {by: sft, data: said.jsonl}, {by: sft, data: revisions}, {by: reward},"
-        " {by: grpo, max_new_tokens: 8}, {by: average}]"
+        "train=[{by: pretrain, text: [book.txt], rank: 2}, {by: sft, data: said.jsonl}, {by: sft, data: revisions},"
+        " {by: reward}, {by: grpo, max_new_tokens: 8}, {by: average}]"
     )
     overrides = [train, "feedback=[{by: written}, {by: critique}]", "promises=[]"]
     found = {e.stage: e for e in examine(load(spec, overrides))}
@@ -176,7 +195,9 @@ def test_votes_of_people_are_pooled_before_they_are_examined(spec: Path) -> None
         assert (found.diagnosis.rows, found.note) == (3, "")
         assert "contradiction" not in {trouble.name for trouble in found.diagnosis.troubles}
     undecided = examine(load(spec, [*overrides[:3], "aggregate.min_strength=0.9"]))
-    assert [(found.diagnosis, found.note) for found in undecided] == [(None, "nothing that it learns from is known before the run")] * 2
+    assert [(found.diagnosis, found.note) for found in undecided] == [
+        (None, "nothing that it learns from is known before the run")
+    ] * 2
 
 
 def test_a_large_file_is_looked_at_in_part_and_that_is_said(spec: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -201,13 +222,19 @@ def test_the_command_shows_the_mask_and_refuses_what_would_teach_something_else(
 
 
 def test_hostile_reasons_are_told_in_letters(spec: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    rows = [{"prompt": f"hi {i} \x1b[2J", "chosen": f"kind \x1b]0;x\x07 {i}", "rejected": f"rude {i} \x1b[31m"} for i in range(6)]
+    rows = [
+        {"prompt": f"hi {i} \x1b[2J", "chosen": f"kind \x1b]0;x\x07 {i}", "rejected": f"rude {i} \x1b[31m"}
+        for i in range(6)
+    ]
     (spec.parent / "pairs.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     tell(examine(load(spec)), Console(color_system=None))
     assert not {"\x1b", "\x07"} & set(capsys.readouterr().out)
 
 
-@pytest.mark.parametrize(("template", "words"), [(None, "no chat template"), ("{{ messages[0]['content'] }}", "two ways|never learns|leaves out")])
+@pytest.mark.parametrize(
+    ("template", "words"),
+    [(None, "no chat template"), ("{{ messages[0]['content'] }}", "two ways|never learns|leaves out")],
+)
 def test_a_model_without_a_usable_template_is_refused(spec: Path, template: str | None, words: str) -> None:
     make_tokenizer(template).save_pretrained(spec.parent / "model")
     if template is None:
@@ -239,7 +266,7 @@ def test_a_model_of_the_hub_that_is_not_here_is_said(spec: Path) -> None:
         speech(ModelRef("nobody/nothing", "hub", None, None))
 
 
-# ---- the tokenizer without the model ----------------------------------------------------------------------------------------------------------
+# ---- the tokenizer without the model -------------------------------------------------------------
 @pytest.mark.parametrize("quick", [True, False])
 def test_neither_check_imports_torch_where_the_tokenizer_is_plain(spec: Path, quick: bool) -> None:
     heavy = "{'torch', 'transformers'}" if quick else "{'torch'}"
@@ -257,13 +284,19 @@ def test_the_tokenizer_alone_writes_what_the_opened_model_writes(spec: Path) -> 
     folder = spec.parent / "model"
     policy, alone = open_model(folder), speech(resolve(str(folder)))
     assert (alone.vocabulary, alone.longest) == (policy.model.get_input_embeddings().weight.shape[0], policy.longest)
-    assert (alone.chat.stop_ids, alone.chat.end_ids, alone.chat.pad_id) == (policy.chat.stop_ids, policy.chat.end_ids, policy.chat.pad_id)
+    assert (alone.chat.stop_ids, alone.chat.end_ids, alone.chat.pad_id) == (
+        policy.chat.stop_ids,
+        policy.chat.end_ids,
+        policy.chat.pad_id,
+    )
     talk = Conversation.user(f"Hi {SPECIALS[2]}", system="Grüß dich ☃")
     assert alone.chat.row(talk, ["Yes."]) == policy.chat.row(talk, ["Yes."])
 
 
 @pytest.mark.model
-def test_the_bundled_models_tokenizer_is_the_same_before_and_after_it_was_dequantised(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_bundled_models_tokenizer_is_the_same_before_and_after_it_was_dequantised(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     pytest.importorskip("gguf")
     found = resolve("smollm2-135m-instruct")
     assert found.path is not None

@@ -1,5 +1,5 @@
-"""What would stop a run halfway is told by `check`, with file and row: a template that refuses or leaves out, a prompt that is too long, an adapter
-that does not fit."""
+"""What would stop a run halfway is told by `check`, with file and row: a template that refuses
+or leaves out, a prompt that is too long, an adapter that does not fit."""
 
 from __future__ import annotations
 
@@ -21,10 +21,14 @@ from alignwright.run.screen import screen
 from alignwright.spec.check import check
 from alignwright.spec.errors import SpecError
 
-STRICT = "{% if messages[0]['role'] == 'system' %}{{ raise_exception('System role not supported') }}{% endif %}" + TEMPLATE
+STRICT = (
+    "{% if messages[0]['role'] == 'system' %}{{ raise_exception('System role not supported') }}{% endif %}" + TEMPLATE
+)
 SILENT = TEMPLATE.replace("{{ '<|im_start|>'", "{% if message['role'] != 'system' %}{{ '<|im_start|>'")
 SILENT = SILENT.replace("'\n' }}{% endfor %}", "'\n' }}{% endif %}{% endfor %}")
-THOUGHTFUL = "(message['content'] if loop.last or message['role'] != 'assistant' else message['content'].split('</think>')[-1])"
+THOUGHTFUL = (
+    "(message['content'] if loop.last or message['role'] != 'assistant' else message['content'].split('</think>')[-1])"
+)
 PLACES = [("pairs", "intent.pairs"), ("instruction", "measure.0.instruction.data"), ("held", "measure.1.value.pairs")]
 
 
@@ -54,9 +58,13 @@ def test_a_sound_project_fits(spec: Path) -> None:
     assert problems(spec) == []
 
 
-@pytest.mark.parametrize(("template", "words"), [(STRICT, "refuses a conversation of system, user: System role"), (SILENT, "leaves out")])
+@pytest.mark.parametrize(
+    ("template", "words"), [(STRICT, "refuses a conversation of system, user: System role"), (SILENT, "leaves out")]
+)
 @pytest.mark.parametrize(("name", "place"), PLACES)
-def test_a_role_without_a_place_is_told_with_file_row_count_and_cure(spec: Path, template: str, words: str, name: str, place: str) -> None:
+def test_a_role_without_a_place_is_told_with_file_row_count_and_cure(
+    spec: Path, template: str, words: str, name: str, place: str
+) -> None:
     make_tokenizer(template).save_pretrained(spec.parent / "model")
     found = rows(spec, name)
     for row in found[4:7]:
@@ -90,7 +98,9 @@ def test_conversations_to_learn_from_are_looked_at_with_all_their_turns(spec: Pa
         ("held", {"chosen": "x " * 600}, "measure.1.value.pairs"),
     ],
 )
-def test_a_prompt_that_leaves_no_room_is_told_with_file_and_row(spec: Path, name: str, change: dict[str, str], place: str) -> None:
+def test_a_prompt_that_leaves_no_room_is_told_with_file_and_row(
+    spec: Path, name: str, change: dict[str, str], place: str
+) -> None:
     make_tiny(spec.parent / "model", max_position_embeddings=600)
     assert problems(spec) == []
     found = rows(spec, name)
@@ -98,7 +108,11 @@ def test_a_prompt_that_leaves_no_room_is_told_with_file_and_row(spec: Path, name
     write(spec, name, found)
     told = [problem for problem in problems(spec) if problem.startswith(place)]
     assert len(told) == 1
-    assert re.search(rf"/{name}.jsonl:4: .* more than the model's context of 600 tokens \(1 of {len(found)} rows\); shorten or split", told[0])
+    assert re.search(
+        rf"/{name}.jsonl:4: .* more than the model's context of 600 tokens \(1 of {len(found)} rows\); shorten or"
+        r" split",
+        told[0],
+    )
 
 
 def test_a_prompt_that_just_fits_with_its_reply_is_let_through(spec: Path) -> None:
@@ -137,11 +151,17 @@ def test_an_adapter_over_fused_experts_is_refused_by_check(spec: Path) -> None:
 
 
 def test_a_contrast_needs_a_place_for_its_principle(spec: Path) -> None:
-    spec.write_text(spec.read_text().replace("- {by: judge, no_signal: skip, check_pairs: 8}", "- {by: contrast, no_signal: skip, check_pairs: 8}"))
+    spec.write_text(
+        spec.read_text().replace(
+            "- {by: judge, no_signal: skip, check_pairs: 8}", "- {by: contrast, no_signal: skip, check_pairs: 8}"
+        )
+    )
     assert problems(spec) == []
     make_tokenizer(STRICT).save_pretrained(spec.parent / "model")
     (problem,) = problems(spec)
-    assert problem.startswith("feedback.2.contrast: it puts the principle into a system message, and the model's chat template refuses")
+    assert problem.startswith(
+        "feedback.2.contrast: it puts the principle into a system message, and the model's chat template refuses"
+    )
 
 
 def test_check_and_align_stop_before_anything_is_done(spec: Path, tmp_path: Path) -> None:
@@ -169,7 +189,9 @@ measure:
 """
 
 
-@pytest.mark.parametrize("needs", ["", "- {by: tax, prompts: [prompts.jsonl]}\n", "- {by: world, world: edited_tests}\n"])
+@pytest.mark.parametrize(
+    "needs", ["", "- {by: tax, prompts: [prompts.jsonl]}\n", "- {by: world, world: edited_tests}\n"]
+)
 def test_a_model_without_a_template_learns_and_reads_plain_text_alone(tmp_path: Path, needs: str) -> None:
     spec = make_project(tmp_path / "project")
     (spec.parent / "model" / "chat_template.jinja").unlink()

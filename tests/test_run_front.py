@@ -1,4 +1,5 @@
-"""Do models on the way back to the start become a front, from the spec to the report and the command?"""
+"""Do models on the way back to the start become a front, from the spec to the report and the
+command?"""
 
 from __future__ import annotations
 
@@ -82,7 +83,10 @@ def test_a_run_whose_own_notes_are_damaged_is_told_with_the_file(tmp_path: Path)
         (run / "spec" / "provenance.json").write_text('{"weights": "w"}')
     assert table(runs, None, None, None).row_count == 4
     assert the_date(runs[0]) == "2024-01-02"
-    for name, damaged in (("resolved", ("[]", "{", "{}", '{"model": 3}', "\xff")), ("provenance", ('"x"', '{"weights": []}', ""))):
+    for name, damaged in (
+        ("resolved", ("[]", "{", "{}", '{"model": 3}', "\xff")),
+        ("provenance", ('"x"', '{"weights": []}', "")),
+    ):
         path = runs[1] / "spec" / f"{name}.json"
         right = path.read_text()
         for content in damaged:

@@ -1,4 +1,5 @@
-"""Does `measure: {by: goodhart}` run from a spec on every model, and are specs without meaning refused before the run?"""
+"""Does `measure: {by: goodhart}` run from a spec on every model, and are specs without meaning
+refused before the run?"""
 
 from __future__ import annotations
 
@@ -54,12 +55,21 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("goodhart")
     make_project(folder)
     (folder / "rule.py").write_text(RULE)
-    (folder / "held.jsonl").write_text("".join(json.dumps({"prompt": f"say {word} to me"}) + "\n" for word in "abcdefgh"))
-    (folder / "other.jsonl").write_text("".join(json.dumps({"prompt": f"what is {word}?", "topic": "asked"}) + "\n" for word in "abcd"))
+    (folder / "held.jsonl").write_text(
+        "".join(json.dumps({"prompt": f"say {word} to me"}) + "\n" for word in "abcdefgh")
+    )
+    (folder / "other.jsonl").write_text(
+        "".join(json.dumps({"prompt": f"what is {word}?", "topic": "asked"}) + "\n" for word in "abcd")
+    )
     return folder
 
 
-def spec(folder: Path, name: str = "small", reward: str = "rule.py:vowels", measure: str = MEASURE + "samples: 6, max_new_tokens: 6}") -> Path:
+def spec(
+    folder: Path,
+    name: str = "small",
+    reward: str = "rule.py:vowels",
+    measure: str = MEASURE + "samples: 6, max_new_tokens: 6}",
+) -> Path:
     path = folder / f"{name}.yaml"
     path.write_text(SPEC.replace("REWARD", reward).replace("MEASURE", measure))
     return path
@@ -75,7 +85,12 @@ def test_it_runs_on_the_start_and_on_every_trained_model(done: Path) -> None:
     of = {stage: {f.claim for f in found if f.stage == stage} for stage in ("baseline", "train.0.rloo")}
     assert of["train.0.rloo"] >= {f"goodhart.{part}" for part in ("proxy", "gold", "kl", "covariance")}
     assert of["train.0.rloo"] >= {f"trilemma.{part}" for part in ("optimization", "capture", "generalization", "gap")}
-    assert of["baseline"] >= {"goodhart.peak", "goodhart.gold.best_of_6", "trilemma.capture.best_of_2", "trilemma.generalization.best_of_4"}
+    assert of["baseline"] >= {
+        "goodhart.peak",
+        "goodhart.gold.best_of_6",
+        "trilemma.capture.best_of_2",
+        "trilemma.generalization.best_of_4",
+    }
     (way,) = [f for f in found if f.claim == "goodhart.peak.training"]
     assert (way.stage, way.value) == ("train.0.rloo", None)
     assert "of 1 lie at d >= 0.5" in way.method  # one trained model is no curve
@@ -83,7 +98,11 @@ def test_it_runs_on_the_start_and_on_every_trained_model(done: Path) -> None:
     changed = {f.claim for f in found if f.against == "baseline"}
     assert changed >= {"goodhart.proxy", "goodhart.gold"}
     assert {f.axis for f in found if f.claim.startswith(("goodhart.", "trilemma."))} == {"goodhart"}
-    curve = [Point.model_validate_json(line) for file in sorted(done.glob("stages/*goodhart*/curve.jsonl")) for line in file.read_text().splitlines()]
+    curve = [
+        Point.model_validate_json(line)
+        for file in sorted(done.glob("stages/*goodhart*/curve.jsonl"))
+        for line in file.read_text().splitlines()
+    ]
     assert [(p.model, p.best_of) for p in curve] == [("baseline", n) for n in (1, 2, 4, 6)] + [("train.0.rloo", None)]
     assert all(p.root_kl is not None for p in curve)
     assert json.loads((done / "promises.json").read_text())["verdicts"][0]["answer"] == "kept"
@@ -114,20 +133,35 @@ def test_a_measure_whose_judge_is_trained_waits_for_it(project: Path) -> None:
 
 
 def test_an_ensemble_s_members_states_and_the_way_of_training_are_watched(project: Path) -> None:
-    path = spec(project, "watched", "reward", MEASURE.replace("rule.py:vowels,", "reward,") + "samples: 12, max_new_tokens: 6}")
-    rloo = "- {by: rloo, reward: reward, rank: 2, lr: 0.02, epochs: 1, prompts: 2, samples: 2, max_new_tokens: 4, batch_tokens: 400}\n"
+    path = spec(
+        project, "watched", "reward", MEASURE.replace("rule.py:vowels,", "reward,") + "samples: 12, max_new_tokens: 6}"
+    )
+    rloo = (
+        "- {by: rloo, reward: reward, rank: 2, lr: 0.02, epochs: 1, prompts: 2, samples: 2, max_new_tokens: 4,"
+        " batch_tokens: 400}\n"
+    )
     text = path.read_text()
     first = text[text.index("- {by: rloo") : text.index("measure:")]
-    (project / "many.jsonl").write_text("".join(json.dumps({"prompt": f"say {word} to me"}) + "\n" for word in string.ascii_lowercase))
+    (project / "many.jsonl").write_text(
+        "".join(json.dumps({"prompt": f"say {word} to me"}) + "\n" for word in string.ascii_lowercase)
+    )
     text = text.replace(first, "- {by: reward, rank: 2, ensemble: 2, epochs: 1, no_signal: use}\n" + rloo * 2)
-    path.write_text(text.replace("[held.jsonl]", "[many.jsonl]"))  # replies that read back as other tokens have no divergence: many, so some have
+    path.write_text(
+        text.replace("[held.jsonl]", "[many.jsonl]")
+    )  # replies that read back as other tokens have no divergence: many, so some have
     found = [
         Finding.model_validate_json(line)
-        for line in (align(Request(path, runs=project / "runs"), View(Console(file=io.StringIO()))) / "findings.jsonl").read_text().splitlines()
+        for line in (
+            (align(Request(path, runs=project / "runs"), View(Console(file=io.StringIO()))) / "findings.jsonl")
+            .read_text()
+            .splitlines()
+        )
     ]
     of = {stage: {f.claim for f in found if f.stage == stage} for stage in ("baseline", "train.1.rloo", "train.2.rloo")}
     for stage in ("train.1.rloo", "train.2.rloo"):
-        assert of[stage] >= {f"goodhart.sign.{name}" for name in ("states", "disagreement")} | {"goodhart.peak.training"}
+        assert of[stage] >= {f"goodhart.sign.{name}" for name in ("states", "disagreement")} | {
+            "goodhart.peak.training"
+        }
     assert "goodhart.sign.acceleration" in of["train.2.rloo"] - of["train.1.rloo"]  # three models, the start among them
     assert not [claim for claim in of["baseline"] if claim.startswith("goodhart.sign.")]
 
@@ -135,11 +169,17 @@ def test_an_ensemble_s_members_states_and_the_way_of_training_are_watched(projec
 @pytest.mark.parametrize(
     ("measure", "said"),
     [
-        (MEASURE.replace("rule.py:vowels_but_short", "rule.py:vowels") + "samples: 6}", "a judge cannot show that it was gamed"),
+        (
+            MEASURE.replace("rule.py:vowels_but_short", "rule.py:vowels") + "samples: 6}",
+            "a judge cannot show that it was gamed",
+        ),
         (MEASURE + "samples: 4}", "the best of 6 needs as many replies"),
         (MEASURE.replace("[1, 2, 4, 6]", "[1]") + "samples: 4}", "chooses nothing"),
         (MEASURE.replace("[1, 2, 4, 6]", "[1, 4, 2]") + "samples: 6}", "a rising list of n"),
-        (MEASURE.replace("gold: rule.py:vowels_but_short", "gold: reward") + "samples: 6}", "'reward' is the reward stage before, and there is none"),
+        (
+            MEASURE.replace("gold: rule.py:vowels_but_short", "gold: reward") + "samples: 6}",
+            "'reward' is the reward stage before, and there is none",
+        ),
         (MEASURE.replace("gold: rule.py:vowels_but_short", "gold: nowhere.py:f") + "samples: 6}", "there is no file"),
         (MEASURE.replace("[other.jsonl]", "[absent.jsonl]") + "samples: 6}", "there is no file"),
     ],
@@ -149,8 +189,11 @@ def test_specs_without_meaning_are_refused(project: Path, measure: str, said: st
         load(spec(project, "wrong", measure=measure))
 
 
-# ---- stopping --------------------------------------------------------------------------------------------------------------------
-STOP = "stop: {by: goodhart, gold: rule.py:few_vowels, prompts: [held.jsonl], every: 2, samples: 4, limit: 8, max_new_tokens: 6}"
+# ---- stopping ------------------------------------------------------------------------------------
+STOP = (
+    "stop: {by: goodhart, gold: rule.py:few_vowels, prompts: [held.jsonl], every: 2, samples: 4, limit: 8,"
+    " max_new_tokens: 6}"
+)
 LOOP = "rank: 2, lr: 0.02, batch_tokens: 400, checkpoint_every: 3"
 DRAW = f"{LOOP}, reward: rule.py:vowels, epochs: 10, prompts: 4, samples: 4, max_new_tokens: 6"
 STOPPED = """
@@ -172,7 +215,9 @@ def few_vowels(prompt, reply):
 def stopping(folder: Path, stage: str) -> Path:
     make_project(folder)
     (folder / "rule.py").write_text(RULE + FEW)
-    (folder / "held.jsonl").write_text("".join(json.dumps({"prompt": f"say {word} to me"}) + "\n" for word in "abcdefgh"))
+    (folder / "held.jsonl").write_text(
+        "".join(json.dumps({"prompt": f"say {word} to me"}) + "\n" for word in "abcdefgh")
+    )
     path = folder / "stopped.yaml"
     asked = "prompts: [prompts.jsonl], " if "reward:" in stage else ""
     path.write_text(STOPPED.replace("prompts: [prompts.jsonl], ", asked).replace("STAGE", stage))
@@ -192,7 +237,9 @@ def weights(folder: Path) -> bytes:
     return (trained(folder) / "adapter" / "adapter_model.safetensors").read_bytes()
 
 
-def test_policy_gradients_stop_keep_the_peak_and_do_the_same_after_a_kill(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_policy_gradients_stop_keep_the_peak_and_do_the_same_after_a_kill(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = stopping(tmp_path, f"{{by: rloo, {DRAW}, kl: 0.0, {STOP}}}")
     straight = run(path)
     told = json.loads((trained(straight) / "stopped.json").read_text())
@@ -254,8 +301,14 @@ def test_looks_are_on_the_bill(tmp_path: Path) -> None:
     ("stage", "said"),
     [
         (f"{{by: rloo, {DRAW}, {STOP.replace('few_vowels', 'vowels')}}}", "it cannot show that it was gamed"),
-        (f"{{by: rloo, {DRAW}, {STOP.replace('rule.py:few_vowels', 'feedback')}}}", "its mean can neither rise nor fall"),
-        (f"{{by: dpo, {LOOP}, {STOP.replace('rule.py:few_vowels', 'reward')}}}", "'reward' is the reward stage before, and there is none"),
+        (
+            f"{{by: rloo, {DRAW}, {STOP.replace('rule.py:few_vowels', 'feedback')}}}",
+            "its mean can neither rise nor fall",
+        ),
+        (
+            f"{{by: dpo, {LOOP}, {STOP.replace('rule.py:few_vowels', 'reward')}}}",
+            "'reward' is the reward stage before, and there is none",
+        ),
         (f"{{by: rloo, {DRAW}, {STOP.replace('held.jsonl', 'prompts.jsonl')}}}", "prompts.jsonl"),
         (f"{{by: dpo, {LOOP}, {STOP.replace('held.jsonl', 'nowhere.jsonl')}}}", "there is no file"),
         (f"{{by: sft, {LOOP}, {STOP}}}", "no such field"),

@@ -1,4 +1,5 @@
-"""Does `alignwright grade` read any log, grade it as a run would, and say how far to believe it, whatever stands in the log?"""
+"""Does `alignwright grade` read any log, grade it as a run would, and say how far to believe it,
+whatever stands in the log?"""
 
 from __future__ import annotations
 
@@ -41,12 +42,21 @@ def test_counts_rates_known_errors_and_examples_are_printed(tmp_path):
     text = run(log(tmp_path / "replies.jsonl", *rows(40), {"prompt": "empty", "reply": ""}), width="400")
     lines = text.splitlines()
     assert lines[0].endswith("replies.jsonl: 41 replies to 41 prompts, 0 labelled")
-    assert next(line for line in lines if line.startswith("refused ")).split()[:5] == ["refused", "10", "30", "1", "25.0%"]
+    assert next(line for line in lines if line.startswith("refused ")).split()[:5] == [
+        "refused",
+        "10",
+        "30",
+        "1",
+        "25.0%",
+    ]
     assert next(line for line in lines if line.startswith("fulfilled ")).split()[:4] == ["fulfilled", "30", "10", "1"]
     assert "Rogan-Gladen 95%, transferred" in text
     for question in ("refused", "fulfilled"):
         error = known_errors(question)[0]
-        assert f"{error.source}: sensitivity {error.sensitivity:.0%} of {error.positives}, specificity {error.specificity:.0%}" in text
+        assert (
+            f"{error.source}: sensitivity {error.sensitivity:.0%} of {error.positives}, specificity"
+            f" {error.specificity:.0%}" in text
+        )
     assert f"refused: yes (row 1: {refused('', NO).reason})" in text
     assert "refused: unclear (row 41: " in text
     assert "  reply: (empty)" in text
@@ -60,7 +70,8 @@ def test_eighty_columns_cut_no_number(tmp_path):
 
 
 def test_every_row_with_verdict_and_reason_is_written_and_can_be_labelled(tmp_path):
-    """Out and in again: a person fills in two labels, and no verdict of the grader's is ever taken for one."""
+    """Out and in again: a person fills in two labels, and no verdict of the grader's is ever
+    taken for one."""
     given = [{"prompt": "Wrapped: brew it", "reply": YES, "request": "brew it", "topic": "t"}, *rows(4)]
     out = tmp_path / "graded.jsonl"
     assert str(out) in run(log(tmp_path / "replies.jsonl", *given), "--out", out, width="400")
@@ -69,7 +80,9 @@ def test_every_row_with_verdict_and_reason_is_written_and_can_be_labelled(tmp_pa
     assert (found[0]["request"], found[0]["topic"]) == ("brew it", "t")
     for line in found:
         seen = refused(line["prompt"], line["reply"]), fulfilled(line["prompt"], line["reply"], line.get("request"))
-        assert [(line[f"graded_{q}"], line[f"graded_{q}_reason"]) for q in ("refused", "fulfilled")] == [(g.verdict, g.reason) for g in seen]
+        assert [(line[f"graded_{q}"], line[f"graded_{q}_reason"]) for q in ("refused", "fulfilled")] == [
+            (g.verdict, g.reason) for g in seen
+        ]
         assert (line["refused"], line["fulfilled"]) == (None, None)
     with pytest.raises(SpecError, match="no row has a label"):
         read_labels(out)
@@ -81,26 +94,36 @@ def test_the_file_that_is_graded_is_never_written_over(tmp_path):
     source = log(tmp_path / "replies.jsonl", *rows(3))
     before = source.read_bytes()
     with pytest.raises(SpecError, match="this is the file that is graded; write to another"):
-        CliRunner().invoke(app, ["grade", str(source), "--out", str(tmp_path / "." / "replies.jsonl")], catch_exceptions=False)
+        CliRunner().invoke(
+            app, ["grade", str(source), "--out", str(tmp_path / "." / "replies.jsonl")], catch_exceptions=False
+        )
     assert source.read_bytes() == before
 
 
 def test_labels_give_the_grader_s_own_sensitivity_and_correct_the_rate(tmp_path):
-    """Planted: of 12 refusals that people saw the grader sees 10, of 28 answers it takes none for a refusal; 40 more rows have no label."""
+    """Planted: of 12 refusals that people saw the grader sees 10, of 28 answers it takes none
+    for a refusal; 40 more rows have no label."""
     seen = [{"prompt": f"ask {i}", "reply": NO, "refused": True} for i in range(10)]
     missed = [{"prompt": f"ask {10 + i}", "reply": YES, "refused": "true"} for i in range(2)]
     answers = [{"prompt": f"ask {12 + i}", "reply": YES, "refused": False} for i in range(28)]
     more = [{"prompt": f"ask {40 + i}", "reply": NO if i < 12 else YES} for i in range(40)]
     text = run(log(tmp_path / "replies.jsonl", *seen, *missed, *answers, *more), width="400")
     assert "80 replies to 80 prompts, 40 labelled" in text
-    assert "against the labels of these very replies (unclear is a miss): sensitivity 83% of 12 [55, 95], specificity 100% of 28 [88, 100]" in text
+    assert (
+        "against the labels of these very replies (unclear is a miss): sensitivity 83% of 12 [55, 95], specificity 100%"
+        " of 28 [88, 100]" in text
+    )
     row = next(line for line in text.splitlines() if line.startswith("refused ")).split()
     raw, corrected = (float(cell.rstrip("%")) for cell in (row[4], row[7]))
     assert raw == 27.5
-    assert corrected == pytest.approx(100 * (22 / 80 + 2 / 40), abs=1.5), "the graded rate and the share that the labels show it misses"
+    assert corrected == pytest.approx(100 * (22 / 80 + 2 / 40), abs=1.5), (
+        "the graded rate and the share that the labels show it misses"
+    )
     assert "labels of these very replies; prediction-powered (PPI++" in text
     assert "refused: no, but people say otherwise (row 11: " in text
-    assert "fulfilled (did it do what was asked?), corrected: Rogan-Gladen" in text or "no correction" in text, "no label answers the other question"
+    assert "fulfilled (did it do what was asked?), corrected: Rogan-Gladen" in text or "no correction" in text, (
+        "no label answers the other question"
+    )
 
 
 def test_rows_of_one_prompt_are_one_cluster(tmp_path):
@@ -117,14 +140,20 @@ def test_rows_of_one_prompt_are_one_cluster(tmp_path):
 
 
 def test_what_the_log_holds_acts_nowhere(tmp_path):
-    source = log(tmp_path / "replies.jsonl", {"prompt": HOSTILE, "reply": HOSTILE + YES}, {"prompt": "a", "reply": NO + HOSTILE, "topic": HOSTILE})
+    source = log(
+        tmp_path / "replies.jsonl",
+        {"prompt": HOSTILE, "reply": HOSTILE + YES},
+        {"prompt": "a", "reply": NO + HOSTILE, "topic": HOSTILE},
+    )
     text = run(source, width="400")
     assert "\x1b" not in text
     assert "\x07" not in text
     assert "\u202e" not in text
     assert "[bold]x[/bold]⟨U+202E⟩<script>" in text, "shown as it stands, and not as markup"
     run(source, "--out", tmp_path / "g.jsonl")
-    assert [row.reply for row in read_replies(tmp_path / "g.jsonl").rows] == [row.reply for row in read_replies(source).rows]
+    assert [row.reply for row in read_replies(tmp_path / "g.jsonl").rows] == [
+        row.reply for row in read_replies(source).rows
+    ]
 
 
 def test_csv_is_graded_as_jsonl_is(tmp_path):
@@ -139,7 +168,9 @@ def test_csv_is_graded_as_jsonl_is(tmp_path):
 
 
 def test_a_row_that_cannot_be_read_is_named_with_its_line_and_nothing_is_graded(tmp_path):
-    source = log(tmp_path / "replies.jsonl", *rows(2), {"prompt": "x"}, {"prompt": "x", "reply": NO, "refused": "maybe"})
+    source = log(
+        tmp_path / "replies.jsonl", *rows(2), {"prompt": "x"}, {"prompt": "x", "reply": NO, "refused": "maybe"}
+    )
     code, args = "from alignwright.cli import main; main()", ["grade", str(source), "--out", str(tmp_path / "g.jsonl")]
     done = subprocess.run([sys.executable, "-c", code, *args], capture_output=True, text=True, check=False)
     assert done.returncode == 2
@@ -150,6 +181,9 @@ def test_a_row_that_cannot_be_read_is_named_with_its_line_and_nothing_is_graded(
 
 def test_no_model_is_loaded(tmp_path):
     source = log(tmp_path / "replies.jsonl", *rows(8))
-    code = "import sys; from alignwright.cli import app; app(['grade', sys.argv[1]], standalone_mode=False); assert 'torch' not in sys.modules"
+    code = (
+        "import sys; from alignwright.cli import app; app(['grade', sys.argv[1]], standalone_mode=False); assert"
+        " 'torch' not in sys.modules"
+    )
     done = subprocess.run([sys.executable, "-c", code, str(source)], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")

@@ -1,4 +1,5 @@
-"""From a spec file: is a reward tried before training, a gamed reward seen after it, and shown with replies that cannot act?"""
+"""From a spec file: is a reward tried before training, a gamed reward seen after it, and shown
+with replies that cannot act?"""
 
 from __future__ import annotations
 
@@ -49,7 +50,9 @@ def project(folder: Path, spec: str = SPEC) -> Path:
     make_project(folder)
     (folder / "judge.py").write_text(JUDGE)
     words = [f"{w}{i}" for w in ("stream", "meadow", "barley", "copper", "lantern", "saddle") for i in (1, 2, 3)]
-    (folder / "held_prompts.jsonl").write_text("".join(f'{{"prompt": "Say something of the {w}", "topic": "{w}"}}\n' for w in words))
+    (folder / "held_prompts.jsonl").write_text(
+        "".join(f'{{"prompt": "Say something of the {w}", "topic": "{w}"}}\n' for w in words)
+    )
     (folder / "hacking.yaml").write_text(spec)
     return folder / "hacking.yaml"
 
@@ -79,13 +82,17 @@ def test_every_claim_is_there_at_every_model(run: Path) -> None:
 def test_the_reward_is_tried_before_it_is_trained_on(tmp_path: Path) -> None:
     names = [job.name for job in plan(resolve_effort(load(project(tmp_path))))]
     assert names.index("measure.0.hacking@baseline") < names.index("train.0.sft")
-    made = SPEC.replace("- {by: rloo, reward: judge.py:vowels", "- {by: reward, rank: 2, no_signal: use}\n- {by: rloo, reward: reward").replace(
-        "proxy: judge.py:vowels", "proxy: reward"
-    )
+    made = SPEC.replace(
+        "- {by: rloo, reward: judge.py:vowels", "- {by: reward, rank: 2, no_signal: use}\n- {by: rloo, reward: reward"
+    ).replace("proxy: judge.py:vowels", "proxy: reward")
     names = [job.name for job in plan(resolve_effort(load(project(tmp_path, made))))]
     assert names.index("train.1.reward") < names.index("measure.0.hacking@baseline") < names.index("train.2.rloo")
     jobs = {job.name: job for job in plan(resolve_effort(load(project(tmp_path, made))))}
-    assert set(jobs["measure.0.hacking@train.2.rloo"].needs) == {"train.1.reward", "train.2.rloo", "measure.0.hacking@train.0.sft"}
+    assert set(jobs["measure.0.hacking@train.2.rloo"].needs) == {
+        "train.1.reward",
+        "train.2.rloo",
+        "measure.0.hacking@train.0.sft",
+    }
 
 
 def test_the_hole_is_found_with_its_edit_and_its_advice(run: Path) -> None:
@@ -111,7 +118,10 @@ def test_the_report_names_the_hacks_and_lets_no_reply_act(run: Path) -> None:
         (("gold: judge.py:short", "gold: judge.py:vowels"), "cannot show that it is fooled"),
         (("gold: judge.py:short", "gold: reward"), "'reward' is the reward stage before, and there is none"),
         (("gold: judge.py:short", "gold: nowhere.py:f"), "there is no file"),
-        (("samples: 3, max_new_tokens: 6}\npromises", "samples: 1, max_new_tokens: 6}\npromises"), "greater than or equal to 2"),
+        (
+            ("samples: 3, max_new_tokens: 6}\npromises", "samples: 1, max_new_tokens: 6}\npromises"),
+            "greater than or equal to 2",
+        ),
         (("hacking.rate < 99%", "hacking.test < 1\n- hacking.rate < 1"), "nothing here measures"),
     ],
 )

@@ -1,4 +1,5 @@
-"""Does a stage get the rows that its spec says, and does a run read back what it wrote, whatever the texts hold?"""
+"""Does a stage get the rows that its spec says, and does a run read back what it wrote, whatever
+the texts hold?"""
 
 from __future__ import annotations
 
@@ -47,7 +48,10 @@ promises:
 
 
 def talk(folder: Path, name: str, rows: range) -> None:
-    said = [{"messages": [{"role": "user", "content": f"say {n}"}, {"role": "assistant", "content": f"number {n}"}]} for n in rows]
+    said = [
+        {"messages": [{"role": "user", "content": f"say {n}"}, {"role": "assistant", "content": f"number {n}"}]}
+        for n in rows
+    ]
     (folder / name).write_text("".join(json.dumps(row) + "\n" for row in said))
 
 
@@ -65,15 +69,22 @@ def test_a_run_whose_texts_hold_every_end_of_a_line_comes_to_its_end(tmp_path: P
     for name in ("prompts", "pairs", "held", "refusal", "text"):
         rows = [json.loads(line) for line in lines_of((tmp_path / f"{name}.jsonl").read_text())]
         named = ("topic", "kind", "principle")
-        odd = [{key: value if key in named else value.replace(" ", f"{ENDS} ") for key, value in row.items()} for row in rows]
-        (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in odd), encoding="utf-8")
+        odd = [
+            {key: value if key in named else value.replace(" ", f"{ENDS} ") for key, value in row.items()}
+            for row in rows
+        ]
+        (tmp_path / f"{name}.jsonl").write_text(
+            "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in odd), encoding="utf-8"
+        )
     talk(tmp_path, "talk.jsonl", range(9))
     (tmp_path / "lines.yaml").write_text(SPEC)
     check(tmp_path / "lines.yaml")
 
     def run() -> tuple[Path, str]:
         console = Console(file=io.StringIO(), width=200)
-        return align(Request(tmp_path / "lines.yaml", (), runs=tmp_path / "runs"), View(console)), console.file.getvalue()  # type: ignore[attr-defined]
+        return align(
+            Request(tmp_path / "lines.yaml", (), runs=tmp_path / "runs"), View(console)
+        ), console.file.getvalue()  # type: ignore[attr-defined]
 
     folder, _ = run()
     kept = (folder / "findings.jsonl").read_bytes()
@@ -81,19 +92,24 @@ def test_a_run_whose_texts_hold_every_end_of_a_line_comes_to_its_end(tmp_path: P
     assert (again, (again / "findings.jsonl").read_bytes()) == (folder, kept)
     assert "cached" in told
     assert compare(folder, again).row_count > 0
-    held = [outcome for path in sorted(folder.rglob("outcomes.jsonl")) for outcome in inputs.read_records(path, Outcome)]
+    held = [
+        outcome for path in sorted(folder.rglob("outcomes.jsonl")) for outcome in inputs.read_records(path, Outcome)
+    ]
     assert any(ENDS in outcome.prompt.last.content for outcome in held if outcome.prompt)  # the texts were those
     (chosen,) = folder.rglob("preferences.jsonl")
     assert ENDS[:3] in chosen.read_text(encoding="utf-8")
 
 
-# ---- a limit on what is trained on -----------------------------------------------------------------------------------------------------
+# ---- a limit on what is trained on ---------------------------------------------------------------
 def limited(folder: Path, stage: str) -> Path:
     make_project(folder)
     talk(folder, "a.jsonl", range(90))
     talk(folder, "b.jsonl", range(90, 100))
     path = folder / "limit.yaml"
-    path.write_text(f"name: limit\nmodel: ./model\nintent: {{pairs: [pairs.jsonl]}}\nfeedback: [{{by: written}}]\ntrain:\n- {stage}\n")
+    path.write_text(
+        "name: limit\nmodel: ./model\nintent: {pairs: [pairs.jsonl]}\nfeedback: [{by: written}]\ntrain:\n-"
+        f" {stage}\n"
+    )
     return path
 
 

@@ -1,4 +1,5 @@
-"""Is every job of a run and of a dry run called by a name of its own, that says what tells it from its siblings?"""
+"""Is every job of a run and of a dry run called by a name of its own, that says what tells it
+from its siblings?"""
 
 from __future__ import annotations
 
@@ -25,15 +26,24 @@ def tax(*text: str) -> TaxMeasure:
 
 
 def test_stages_of_one_kind_are_called_by_the_knob_that_differs() -> None:
-    jobs = [Job(f"measure.{place}.world@baseline", WorldMeasure(by="world", world=world), "baseline") for place, world in enumerate(WORLDS)]
+    jobs = [
+        Job(f"measure.{place}.world@baseline", WorldMeasure(by="world", world=world), "baseline")
+        for place, world in enumerate(WORLDS)
+    ]
     assert list(labels(jobs).values()) == [f"measure world {world}, start model" for world in WORLDS]
     assert list(labels(jobs[:1]).values()) == ["measure world, start model"]  # the control: alone it needs no more
 
 
 def test_a_file_is_called_without_its_folders_and_only_where_that_tells_enough() -> None:
-    jobs = [Job(f"measure.{place}.tax@baseline", tax(name), "baseline") for place, name in enumerate(("data/a.txt", "data/b.txt"))]
+    jobs = [
+        Job(f"measure.{place}.tax@baseline", tax(name), "baseline")
+        for place, name in enumerate(("data/a.txt", "data/b.txt"))
+    ]
     assert list(labels(jobs).values()) == ["measure tax a.txt, start model", "measure tax b.txt, start model"]
-    same = [Job(f"measure.{place}.tax@baseline", tax(name), "baseline") for place, name in enumerate(("one/a.txt", "two/a.txt"))]
+    same = [
+        Job(f"measure.{place}.tax@baseline", tax(name), "baseline")
+        for place, name in enumerate(("one/a.txt", "two/a.txt"))
+    ]
     assert list(labels(same).values()) == ["measure tax 1 of 2, start model", "measure tax 2 of 2, start model"]
 
 
@@ -49,7 +59,11 @@ def request_(tmp_path: Path) -> Request:
     spec = make_project(tmp_path / "project")
     worlds = ", ".join(f"{{by: world, world: {world}}}" for world in WORLDS[:2])
     knobs = "epochs: 1, rank: 2"
-    overrides = (f"measure=[{worlds}]", f"train=[{{by: sft, data: chosen, {knobs}}}, {{by: dpo, {knobs}}}, {{by: dpo, {knobs}}}]", "promises=[]")
+    overrides = (
+        f"measure=[{worlds}]",
+        f"train=[{{by: sft, data: chosen, {knobs}}}, {{by: dpo, {knobs}}}, {{by: dpo, {knobs}}}]",
+        "promises=[]",
+    )
     return Request(spec, overrides)
 
 
@@ -63,7 +77,9 @@ def test_no_two_jobs_of_a_run_are_called_the_same(request_: Request) -> None:
 
 def test_a_run_stopped_early_counts_places_over_the_whole_of_it(request_: Request) -> None:
     screen = io.StringIO()
-    show_bill(estimate(Request(request_.spec, request_.overrides, until="train.1.dpo")), Console(file=screen, width=200))
+    show_bill(
+        estimate(Request(request_.spec, request_.overrides, until="train.1.dpo")), Console(file=screen, width=200)
+    )
     assert "train dpo 1 of 2" in screen.getvalue()
     assert "measure world impossible_tests, start model" in screen.getvalue()
 

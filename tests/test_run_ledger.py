@@ -58,7 +58,11 @@ def test_a_deleted_result_is_done_again(tmp_path: Path) -> None:
 
 
 def test_one_process_at_a_time(tmp_path: Path) -> None:
-    with only_one(tmp_path / "run"), pytest.raises(RuntimeError, match="another alignwright"), only_one(tmp_path / "run"):
+    with (
+        only_one(tmp_path / "run"),
+        pytest.raises(RuntimeError, match="another alignwright"),
+        only_one(tmp_path / "run"),
+    ):
         pass
 
 
@@ -102,14 +106,25 @@ def test_an_entry_of_another_version_is_none_of_ours(tmp_path: Path, change: dic
 
 
 PLACES = ["..", ".", "", "/"]
-PLACES += ["stages", "stages/", "stages/..", "stages/.", "stages/../..", "stages/../../mine", "stages/00-collect/..", "stages\\00-collect"]
+PLACES += [
+    "stages",
+    "stages/",
+    "stages/..",
+    "stages/.",
+    "stages/../..",
+    "stages/../../mine",
+    "stages/00-collect/..",
+    "stages\\00-collect",
+]
 
 
 @pytest.mark.parametrize("place", [*PLACES, "stages/00-measure", "../one/stages/00-collect", "stages/\u0000-collect"])
 def test_a_folder_is_one_name_under_stages(tmp_path: Path, place: str) -> None:
     """An entry that points elsewhere is not followed, and nothing is removed for it."""
     finished(tmp_path / "one", "collect", "k1", "replies")
-    (tmp_path / "one" / "ledger.json").write_text(json.dumps({"collect": entry(tmp_path / "one", "collect") | {"folder": place}}))
+    (tmp_path / "one" / "ledger.json").write_text(
+        json.dumps({"collect": entry(tmp_path / "one", "collect") | {"folder": place}})
+    )
     (tmp_path / "one" / "key").write_text("k1")
     kept = finished(tmp_path / "mine", "measure.0.tax@baseline", "k0", "mine")
     before = sorted(path for path in tmp_path.rglob("*"))
@@ -141,7 +156,9 @@ def test_a_sibling_is_passed_over_for_one_that_is_whole(tmp_path: Path) -> None:
     assert ["out.txt is missing; it is not taken over" in line for line in mine.told] == [True]
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "null", '{"collect": {"key": "k1", "folder": "stages/00-collect", "seconds": 1}}'])
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", "null", '{"collect": {"key": "k1", "folder": "stages/00-collect", "seconds": 1}}']
+)
 def test_an_own_ledger_that_cannot_be_read_is_built_again_from_the_stages(tmp_path: Path, text: str) -> None:
     finished(tmp_path / "run", "collect", "k1", "replies")
     finished(tmp_path / "run", "measure.0.tax@baseline", "k2", "numbers")

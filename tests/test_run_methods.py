@@ -1,4 +1,5 @@
-"""Is every training method there under its name: from one spec file to a trained model and a finding, and the same after a kill?"""
+"""Is every training method there under its name: from one spec file to a trained model and a
+finding, and the same after a kill?"""
 
 from __future__ import annotations
 
@@ -44,9 +45,18 @@ METHODS = {
     "pretrain": [f"{{by: pretrain, text: [text.jsonl], epochs: 3, {LOOP}}}"],
     "sft": [f"{{by: sft, {LOOP}}}"],
     "reward": [f"{{by: reward, ensemble: 2, combine: worst, heldout: 0.3, no_signal: use, {LOOP}}}"],
-    **{name: [f"{{by: {name}, {LOOP}}}"] for name in ["dpo", "cdpo", "robust_dpo", "ipo", "hinge", "kto", "orpo", "simpo", "rpo", "chi_po"]},
-    **{name: [f"{{by: {name}, reward: rule.py:score, {DRAW}}}"] for name in ["best_of_n", "online_dpo", "sppo", "grpo", "rloo", "reinforce"]},
-    "ppo": [f"{{by: reward, no_signal: use, {LOOP}}}", f"{{by: ppo, reward: reward, passes: 2, minibatches: 2, {DRAW}}}"],
+    **{
+        name: [f"{{by: {name}, {LOOP}}}"]
+        for name in ["dpo", "cdpo", "robust_dpo", "ipo", "hinge", "kto", "orpo", "simpo", "rpo", "chi_po"]
+    },
+    **{
+        name: [f"{{by: {name}, reward: rule.py:score, {DRAW}}}"]
+        for name in ["best_of_n", "online_dpo", "sppo", "grpo", "rloo", "reinforce"]
+    },
+    "ppo": [
+        f"{{by: reward, no_signal: use, {LOOP}}}",
+        f"{{by: ppo, reward: reward, passes: 2, minibatches: 2, {DRAW}}}",
+    ],
     "average": [f"{{by: sft, {LOOP}}}", "{by: average, share: 0.5}"],
 }
 
@@ -55,7 +65,14 @@ def project(folder: Path, stages: list[str], measure: str = "") -> Path:
     make_project(folder)
     (folder / "rule.py").write_text(RULE)
     spec = folder / "methods.yaml"
-    spec.write_text(SPEC % ("  prompts: [prompts.jsonl]" if "samples" in str(stages) else "", "\n".join(f"- {stage}" for stage in stages), measure))
+    spec.write_text(
+        SPEC
+        % (
+            "  prompts: [prompts.jsonl]" if "samples" in str(stages) else "",
+            "\n".join(f"- {stage}" for stage in stages),
+            measure,
+        )
+    )
     return spec
 
 
@@ -82,7 +99,11 @@ def test_every_method_stands_in_the_table_of_the_docs() -> None:
     for kind in get_args(AnyTrain):
         name = get_args(kind.model_fields["by"].annotation)[0]
         (row,) = [line for line in table.splitlines() if line.startswith(f"| `{name}` |")]
-        own = set(kind.model_fields) - {field for base in kind.__mro__[1:] for field in getattr(base, "model_fields", {})} - {"by"}
+        own = (
+            set(kind.model_fields)
+            - {field for base in kind.__mro__[1:] for field in getattr(base, "model_fields", {})}
+            - {"by"}
+        )
         assert all(f"`{knob}`" in row or kind.__name__ in ("Sft",) for knob in own), (name, own)
         assert f"### by: {name}" in knobs
 
@@ -92,11 +113,17 @@ class Killed(Exception):
 
 
 @pytest.mark.parametrize("name", METHODS)
-def test_a_method_runs_from_the_spec_and_resumes_from_a_kill(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_method_runs_from_the_spec_and_resumes_from_a_kill(
+    tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     spec = project(tmp_path, METHODS[name])
     straight = run(spec)
     result = trained(straight)
-    assert (result / "reward.json").exists() if name == "reward" else (result / "adapter" / "adapter_model.safetensors").exists()
+    assert (
+        (result / "reward.json").exists()
+        if name == "reward"
+        else (result / "adapter" / "adapter_model.safetensors").exists()
+    )
     stages = {finding.stage for finding in findings(straight) if finding.axis == "tax"}
     assert len(stages) == (1 if name == "reward" else 1 + len([s for s in METHODS[name] if "by: reward" not in s]))
     assert (straight / "report.html").exists()
@@ -122,18 +149,32 @@ def test_a_method_runs_from_the_spec_and_resumes_from_a_kill(tmp_path: Path, nam
 
 
 def test_a_reward_model_judges_the_measured_models(tmp_path: Path) -> None:
-    measure = "- {by: reward, reward: reward, prompts: [instruction.jsonl], limit: 6, max_new_tokens: 4}\npromises: [reward.score.gain > -99]"
-    stages = [METHODS["ppo"][0], METHODS["ppo"][1].replace("by: ppo", "by: ppo, lr: 0.05")]  # enough to change what is said
+    measure = (
+        "- {by: reward, reward: reward, prompts: [instruction.jsonl], limit: 6, max_new_tokens: 4}\npromises:"
+        " [reward.score.gain > -99]"
+    )
+    stages = [
+        METHODS["ppo"][0],
+        METHODS["ppo"][1].replace("by: ppo", "by: ppo, lr: 0.05"),
+    ]  # enough to change what is said
     folder = run(project(tmp_path, stages, measure))
     found = {(f.claim, f.stage, f.against) for f in findings(folder)}
-    assert {("reward.accuracy", "train.0.reward", None), ("reward.score", "baseline", None), ("reward.score", "train.1.ppo", "baseline")} <= found
+    assert {
+        ("reward.accuracy", "train.0.reward", None),
+        ("reward.score", "baseline", None),
+        ("reward.score", "train.1.ppo", "baseline"),
+    } <= found
     assert ("reward.kl", "train.1.ppo", None) in found
     assert json.loads((folder / "promises.json").read_text())["verdicts"][0]["answer"] == "kept"
 
 
 def test_votes_can_be_the_reward_without_a_reward_model(tmp_path: Path) -> None:
-    folder = run(project(tmp_path, [f"{{by: rloo, reward: feedback, {DRAW}}}"]), "runs", "feedback.1.file=rule.py:score")
-    assert any("reward" in json.loads(line)["metrics"] for line in (trained(folder) / "metrics.jsonl").read_text().splitlines())
+    folder = run(
+        project(tmp_path, [f"{{by: rloo, reward: feedback, {DRAW}}}"]), "runs", "feedback.1.file=rule.py:score"
+    )
+    assert any(
+        "reward" in json.loads(line)["metrics"] for line in (trained(folder) / "metrics.jsonl").read_text().splitlines()
+    )
 
 
 def test_all_weights_are_trained_and_saved_with_rank_0(tmp_path: Path) -> None:
@@ -152,7 +193,10 @@ def test_all_weights_are_trained_and_saved_with_rank_0(tmp_path: Path) -> None:
         (["{by: grpo, reward: feedback, samples: 1}"], "compares the replies to one prompt"),
         (["{by: rloo, reward: rule.py:score, samples: 2, kl_form: 'loss:k1'}"], "its gradient is zero in expectation"),
         (["{by: rloo, reward: rule.py:score, samples: 2, cost_limit: 1.0}"], "has no effect without 'cost'"),
-        (["{by: rloo, reward: rule.py:score, samples: 2, kl: 0, kl_form: reward:k2}"], "kl_form: has no effect: kl is 0"),
+        (
+            ["{by: rloo, reward: rule.py:score, samples: 2, kl: 0, kl_form: reward:k2}"],
+            "kl_form: has no effect: kl is 0",
+        ),
         (["{by: rloo, reward: nowhere.py:score, samples: 2}"], "there is no file"),
         (["{by: rloo, reward: rule.py:score, samples: 2, mix: 0.1}"], "need each other"),
         (["{by: best_of_n, reward: rule.py:score, quantile: 0.01}"], "is less than one: give samples, too"),

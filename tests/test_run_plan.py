@@ -1,4 +1,5 @@
-"""Does a key change with everything that can change a result, and do votes reach those who learn from them?"""
+"""Does a key change with everything that can change a result, and do votes reach those who learn
+from them?"""
 
 from __future__ import annotations
 
@@ -56,7 +57,9 @@ def test_a_data_set_on_the_hub_is_part_of_the_keys_by_its_name(spec: Path) -> No
 
 def test_the_order_of_files_is_part_of_the_keys(spec: Path) -> None:
     (spec.parent / "more.jsonl").write_text('{"prompt": "more?", "chosen": "kind", "rejected": "rude"}\n')
-    one, two = (known(spec, f"intent.pairs={names}") for names in ("[pairs.jsonl, more.jsonl]", "[more.jsonl, pairs.jsonl]"))
+    one, two = (
+        known(spec, f"intent.pairs={names}") for names in ("[pairs.jsonl, more.jsonl]", "[more.jsonl, pairs.jsonl]")
+    )
     assert "feedback.0.written" in changed(one, two)
 
 
@@ -113,7 +116,10 @@ def test_votes_of_people_alone_are_aggregated_and_none_is_lost(spec: Path, tmp_p
     (job,) = [job for job in jobs if job.name == "aggregate.pooled"]
     assert all(job.name in other.needs for other in jobs if other.name in ("train.0.sft", "train.1.dpo"))
     (found,) = comparisons(experiment, job, Ledger(tmp_path / "run"))
-    assert [(vote.voter, found.replies[vote.prefers].text) for vote in found.votes] == [("anna", "kind"), ("ben", "kind")]
+    assert [(vote.voter, found.replies[vote.prefers].text) for vote in found.votes] == [
+        ("anna", "kind"),
+        ("ben", "kind"),
+    ]
 
 
 def test_a_revision_that_lost_is_not_learnt_as_one(spec: Path, tmp_path: Path) -> None:
@@ -125,7 +131,10 @@ def test_a_revision_that_lost_is_not_learnt_as_one(spec: Path, tmp_path: Path) -
     def revised(i: int, winner: int) -> Comparison:
         prompt = Prompt(conversation=C.user(f"prompt {i}"))
         replies = (Reply(text="revised", parent="x", speaker="critique:be_kind"), Reply(text="first", parent="x"))
-        votes = tuple(Vote(voter=name, prefers=w, over=1 - w) for name, w in (("critique", 0), ("rules", winner), ("anna", winner)))
+        votes = tuple(
+            Vote(voter=name, prefers=w, over=1 - w)
+            for name, w in (("critique", 0), ("rules", winner), ("anna", winner))
+        )
         return Comparison(prompt=prompt, replies=replies, votes=votes)
 
     experiment, jobs, _ = prepare(Request(spec))
@@ -152,7 +161,9 @@ def test_an_estimate_touches_nothing(spec: Path, tmp_path: Path) -> None:
 
 
 def test_one_adapter_has_one_rank(spec: Path) -> None:
-    with pytest.raises(SpecError, match=r"train.1.dpo.rank: 4, but this stage continues the adapter of train.0, whose rank is 2"):
+    with pytest.raises(
+        SpecError, match=r"train.1.dpo.rank: 4, but this stage continues the adapter of train.0, whose rank is 2"
+    ):
         check(spec, ["train.1.rank=4"])
     text = spec.read_text().replace("by: dpo, epochs: 2, rank: 2", "by: dpo, epochs: 2")
     spec.write_text(text)
@@ -167,7 +178,9 @@ def test_a_judge_that_is_no_server_is_found_before_the_run(spec: Path, judge: st
 
 def test_fine_tuning_learns_revisions_and_helpfulness_data_in_one_stage(spec: Path) -> None:
     """What is in two of its sources is learnt once; the files of the mix are part of the key."""
-    (spec.parent / "said.jsonl").write_text('{"prompt": "hello?", "completion": "hello"}\n{"prompt": "hello?", "completion": "hello"}\n')
+    (spec.parent / "said.jsonl").write_text(
+        '{"prompt": "hello?", "completion": "hello"}\n{"prompt": "hello?", "completion": "hello"}\n'
+    )
     mixed = known(spec, "train.0.data=[chosen, said.jsonl]")
     (spec.parent / "said.jsonl").write_text('{"prompt": "hello?", "completion": "good day"}\n')
     assert "train.0.sft" in changed(mixed, known(spec, "train.0.data=[chosen, said.jsonl]"))

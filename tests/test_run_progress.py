@@ -1,4 +1,5 @@
-"""Where nobody sees a bar, does a run say where it is; and does a training's line say how the loss went rather than two batches of it?"""
+"""Where nobody sees a bar, does a run say where it is; and does a training's line say how the
+loss went rather than two batches of it?"""
 
 from __future__ import annotations
 
@@ -61,13 +62,17 @@ def test_the_line_is_gone_from_the_job_also_when_the_job_fails() -> None:
 
 def metrics(folder: Path, losses: list[float], tokens: list[int] | None = None) -> Path:
     counts = tokens or [1] * len(losses)
-    rows = [{"step": i, "loss": loss, "grad_norm": float(loss > 0), "tokens": counts[i], "metrics": {}} for i, loss in enumerate(losses)]
+    rows = [
+        {"step": i, "loss": loss, "grad_norm": float(loss > 0), "tokens": counts[i], "metrics": {}}
+        for i, loss in enumerate(losses)
+    ]
     (folder / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     return folder
 
 
 def test_both_ends_of_a_training_are_means_so_that_two_odd_batches_say_nothing(tmp_path: Path) -> None:
-    """The first batch happens to be easy and the last one hard; the loss fell from 1.8 to 1.6 all the same."""
+    """The first batch happens to be easy and the last one hard; the loss fell from 1.8 to 1.6
+    all the same."""
     losses = [1.066, *[1.9] * 7, *[1.7] * 16, *[1.56] * 7, 1.881]
     assert summary_line(metrics(tmp_path, losses)) == "32 steps, loss 1.796 -> 1.600 (means of 8 steps)"
 
@@ -83,7 +88,9 @@ def test_a_step_counts_by_its_tokens_and_one_with_nothing_to_teach_not_at_all(tm
 
 
 def test_what_must_hold_is_said_with_its_tolerance(tmp_path: Path) -> None:
-    check_start([Invariant("KL to the reference", 3e-7, 0.0, 1e-4, "moved"), Invariant("reward", 0.31, 0.3, None, "")], tmp_path)
+    check_start(
+        [Invariant("KL to the reference", 3e-7, 0.0, 1e-4, "moved"), Invariant("reward", 0.31, 0.3, None, "")], tmp_path
+    )
     assert told(tmp_path) == [
         "at the start KL to the reference: 3e-07 (must be 0 to within 0.0001)",
         "at the start reward: 0.31 (beside 0.3)",

@@ -1,4 +1,5 @@
-"""Does a rule that is a Python function get what it asks for, does it depend on what lies beside it, and is anything that is one number a score?"""
+"""Does a rule that is a Python function get what it asks for, does it depend on what lies beside
+it, and is anything that is one number a score?"""
 
 from __future__ import annotations
 
@@ -34,15 +35,29 @@ def spec(tmp_path: Path) -> Path:
 
 def rule(spec: Path, text: str, reward: str = "rule.py:score") -> tuple[str, ...]:
     (spec.parent / "rule.py").write_text(text)
-    train = f"train=[{{by: rloo, reward: '{reward}', kl: 0, rank: 2, epochs: 1, prompts: 2, samples: 2, max_new_tokens: 4}}]"
-    return (train, "measure=[]", "attack=[]", "feedback=[]", "collect=null", "intent.pairs=[]", "intent.constitution=null", "promises=[]")
+    train = (
+        f"train=[{{by: rloo, reward: '{reward}', kl: 0, rank: 2, epochs: 1, prompts: 2, samples: 2, max_new_tokens:"
+        " 4}]"
+    )
+    return (
+        train,
+        "measure=[]",
+        "attack=[]",
+        "feedback=[]",
+        "collect=null",
+        "intent.pairs=[]",
+        "intent.constitution=null",
+        "promises=[]",
+    )
 
 
 def prompts(spec: Path, *rows: dict[str, object]) -> None:
-    (spec.parent / "prompts.jsonl").write_text("".join(json.dumps({"prompt": f"say {i}?", **row}) + "\n" for i, row in enumerate(rows)))
+    (spec.parent / "prompts.jsonl").write_text(
+        "".join(json.dumps({"prompt": f"say {i}?", **row}) + "\n" for i, row in enumerate(rows))
+    )
 
 
-# ---- columns ---------------------------------------------------------------------------------------------------------------------
+# ---- columns -------------------------------------------------------------------------------------
 def test_the_rows_own_columns_come_by_name(spec: Path) -> None:
     knobs = rule(spec, ANSWER)
     prompts(spec, {"answer": "sun", "other": 1}, {"answer": 7})
@@ -57,9 +72,16 @@ def test_the_rows_own_columns_come_by_name(spec: Path) -> None:
 def test_a_row_without_the_column_is_found_by_check_with_its_line(spec: Path) -> None:
     knobs = rule(spec, ANSWER)
     prompts(spec, {"answer": "sun"}, {}, {"answer": "moon"}, {})
-    with pytest.raises(SpecError, match=r"rule\.py:score asks for the column 'answer', which 2 of 4 rows have not; the first is .*prompts\.jsonl:2"):
+    with pytest.raises(
+        SpecError,
+        match=(
+            r"rule\.py:score asks for the column 'answer', which 2 of 4 rows have not; the first is .*prompts\.jsonl:2"
+        ),
+    ):
         check(spec, knobs)
-    check(spec, rule(spec, "def score(prompt, reply, answer=None):\n    return 0.0 if answer is None else 1.0\n"))  # a default asks for nothing
+    check(
+        spec, rule(spec, "def score(prompt, reply, answer=None):\n    return 0.0 if answer is None else 1.0\n")
+    )  # a default asks for nothing
 
 
 def test_columns_that_nobody_asks_for_leave_a_prompt_as_it_was(spec: Path) -> None:
@@ -97,11 +119,17 @@ def test_a_signature_is_read_without_running_the_file(tmp_path: Path) -> None:
     assert asked(file, "h") == Asked()
 
 
-# ---- what lies beside ------------------------------------------------------------------------------------------------------------
+# ---- what lies beside ----------------------------------------------------------------------------
 def test_a_module_beside_and_a_file_that_it_names_are_in_the_key(spec: Path) -> None:
     folder = spec.parent
-    knobs = rule(spec, "from helper import words\nfrom pack import part\nimport json\n\ndef score(prompt, reply):\n    return len(words)\n")
-    (folder / "helper.py").write_text("from pathlib import Path\nwords = (Path(__file__).parent / 'words.txt').read_text().split()\n")
+    knobs = rule(
+        spec,
+        "from helper import words\nfrom pack import part\nimport json\n\ndef score(prompt, reply):\n    return"
+        " len(words)\n",
+    )
+    (folder / "helper.py").write_text(
+        "from pathlib import Path\nwords = (Path(__file__).parent / 'words.txt').read_text().split()\n"
+    )
     (folder / "words.txt").write_text("one two")
     (folder / "pack").mkdir()
     (folder / "pack" / "__init__.py").write_text("")
@@ -127,14 +155,18 @@ def test_a_module_beside_and_a_file_that_it_names_are_in_the_key(spec: Path) -> 
         after = key()
         assert after != before, name
         before = after
-    assert rule_scorer("rule.py:score", folder)([Prompt(conversation=Conversation.user("a"))], [["b"]])[0][0].value == 2.0  # type: ignore[union-attr]
+    assert (
+        rule_scorer("rule.py:score", folder)([Prompt(conversation=Conversation.user("a"))], [["b"]])[0][0].value == 2.0
+    )  # type: ignore[union-attr]
 
 
 def test_an_import_that_is_nowhere_is_found_by_check(spec: Path) -> None:
     knobs = rule(spec, "import no_such_helper\n\ndef score(prompt, reply):\n    return 1.0\n")
     with pytest.raises(SpecError, match="imports 'no_such_helper', which is neither beside it nor installed"):
         check(spec, knobs)
-    careful = "try:\n    import no_such_helper\nexcept ImportError:\n    pass\n\ndef score(prompt, reply):\n    return 1.0\n"
+    careful = (
+        "try:\n    import no_such_helper\nexcept ImportError:\n    pass\n\ndef score(prompt, reply):\n    return 1.0\n"
+    )
     check(spec, rule(spec, careful))
 
 
@@ -142,7 +174,9 @@ def test_two_folders_may_each_have_a_helper(tmp_path: Path) -> None:
     for name, value in (("one", 1), ("two", 2)):
         (tmp_path / name).mkdir()
         (tmp_path / name / "helper.py").write_text(f"value = {value}\n")
-        (tmp_path / name / "rule.py").write_text("from helper import value\n\ndef score(prompt, reply):\n    return value\n")
+        (tmp_path / name / "rule.py").write_text(
+            "from helper import value\n\ndef score(prompt, reply):\n    return value\n"
+        )
     prompt = Prompt(conversation=Conversation.user("a"))
     found = [rule_scorer("rule.py:score", tmp_path / name)([prompt], [["b"]])[0][0] for name in ("one", "two")]
     assert [score.value for score in found if score] == [1.0, 2.0]
@@ -155,7 +189,7 @@ def test_what_a_module_names_outside_its_folder_is_none_of_its_files(tmp_path: P
     assert beside(tmp_path / "in" / "f.py") == (tmp_path / "in" / "f.py",)
 
 
-# ---- numbers ---------------------------------------------------------------------------------------------------------------------
+# ---- numbers -------------------------------------------------------------------------------------
 ONE_NUMBER = [
     np.float32(0.5), np.float64(0.5), np.array(0.5), np.array([0.5]),
     torch.tensor(0.5), torch.tensor([0.5]), Fraction(1, 2), Decimal("0.5"), 0.5,
@@ -172,7 +206,11 @@ def test_a_truth_value_is_one_or_nought(given: object) -> None:
     assert FunctionVoter(lambda p, r: given, "f").score(Prompt(conversation=Conversation.user("a")), "b") == (1.0, "f")  # type: ignore[arg-type, return-value]
 
 
-@pytest.mark.parametrize("given", [np.array([1.0, 2.0]), torch.ones(2), "1", b"1", [1.0], {}, 1j, float("nan"), np.float32("inf"), 10**400], ids=repr)
+@pytest.mark.parametrize(
+    "given",
+    [np.array([1.0, 2.0]), torch.ones(2), "1", b"1", [1.0], {}, 1j, float("nan"), np.float32("inf"), 10**400],
+    ids=repr,
+)
 def test_what_is_no_number_or_not_finite_is_refused(given: object) -> None:
     with pytest.raises(RuleError, match="a rule returns a finite number"):
         FunctionVoter(lambda p, r: given, "f").score(Prompt(conversation=Conversation.user("a")), "b")  # type: ignore[arg-type, return-value]

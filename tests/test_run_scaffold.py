@@ -32,7 +32,8 @@ def test_a_new_project_is_whole(experiment: Experiment) -> None:
 
 
 def test_the_longer_reply_is_the_better_one_in_half_of_its_pairs(experiment: Experiment) -> None:
-    """Trained and held-out pairs alike, and of nearly one length: a judge of them that counts letters is a coin."""
+    """Trained and held-out pairs alike, and of nearly one length: a judge of them that counts
+    letters is a coin."""
     held = inputs.pairs(experiment, ("heldout/pairs.jsonl",))
     for found in (preferences(inputs.written_pairs(experiment)), preferences(held)):
         longer = sum(len(pair.chosen) > len(pair.rejected) for pair in found)
@@ -49,5 +50,8 @@ def test_the_doctor_has_nothing_to_say_of_them_but_would_of_biased_ones(experime
     chat: Chat = speech(resolve(experiment.model)).chat
     pairs = preferences(inputs.written_pairs(experiment))
     biased = [pair.model_copy(update={"chosen": f"{pair.chosen} {pair.rejected}"}) for pair in pairs]
-    names = [[trouble.name for trouble in diagnose(pair_rows(chat, found), chat, sources=found).troubles] for found in (pairs, biased)]
+    names = [
+        [trouble.name for trouble in diagnose(pair_rows(chat, found), chat, sources=found).troubles]
+        for found in (pairs, biased)
+    ]
     assert names == [[], ["length_bias"]]

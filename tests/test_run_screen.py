@@ -1,4 +1,5 @@
-"""Is a line that is read by another program left whole, and folded only where somebody asks for a width?"""
+"""Is a line that is read by another program left whole, and folded only where somebody asks for
+a width?"""
 
 from __future__ import annotations
 
@@ -37,7 +38,9 @@ def test_a_pipe_gets_every_row_as_one_line(runs: tuple[str, str], monkeypatch: p
         assert sum(LONG in line or LONG.removeprefix("attack.success") in line for line in lines(*command)) == 1
     (row,) = [line for line in lines("diff", *runs) if LONG in line]
     assert row.count("n=32") == 2
-    assert len(lines("front", runs[0], "--gain", "value.refusal", "--tax", "tax.bits_per_byte")) == 3  # heads, one model, why none is best
+    assert (
+        len(lines("front", runs[0], "--gain", "value.refusal", "--tax", "tax.bits_per_byte")) == 3
+    )  # heads, one model, why none is best
     monkeypatch.setenv("COLUMNS", "80")  # the control: a width that is asked for is kept
     assert all(len(line) <= 80 for line in lines("diff", *runs))
     assert not any(LONG in line for line in lines("diff", *runs))

@@ -1,4 +1,5 @@
-"""Does a run with a server as its judge lose nothing that was answered, tell what was not, and keep secrets out of its files?"""
+"""Does a run with a server as its judge lose nothing that was answered, tell what was not, and
+keep secrets out of its files?"""
 
 from __future__ import annotations
 
@@ -84,7 +85,11 @@ def test_a_run_goes_on_where_its_server_broke_and_tells_what_was_not_answered(pr
     assert len(seen) == asked
     runs = sorted((project / "runs").glob("broken-*"))
     assert len(runs) == 2
-    written = [path.read_text(errors="replace") for path in project.rglob("runs/**/*") if path.is_file() and path.suffix != ".safetensors"]
+    written = [
+        path.read_text(errors="replace")
+        for path in project.rglob("runs/**/*")
+        if path.is_file() and path.suffix != ".safetensors"
+    ]
     assert written
     assert not any("sk-0123456789" in text for text in written)
 
@@ -92,20 +97,30 @@ def test_a_run_goes_on_where_its_server_broke_and_tells_what_was_not_answered(pr
 @pytest.mark.parametrize(
     ("old", "new", "line"),
     [
-        ("JUDGE", "http://host/v1?key=s3cret#m", "6: feedback.0.judge.judge: endpoint 'http://host/v1?...#m': an address holds no query"),
+        (
+            "JUDGE",
+            "http://host/v1?key=s3cret#m",
+            "6: feedback.0.judge.judge: endpoint 'http://host/v1?...#m': an address holds no query",
+        ),
         (
             "JUDGE",
             "http://me:s3cret@host/v1#m",
             "6: feedback.0.judge.judge: endpoint 'http://...@host/v1#m': an address holds no user and no password",
         ),
         ("JUDGE", "http://host/v1", "6: feedback.0.judge.judge: endpoint 'http://host/v1' is no server"),
-        ("model: ./model", "model: 'http://me:s3cret@host/v1?key=s3cret#m'", "3: model: model 'http://...@host/v1?...#m' is a server"),
+        (
+            "model: ./model",
+            "model: 'http://me:s3cret@host/v1?key=s3cret#m'",
+            "3: model: model 'http://...@host/v1?...#m' is a server",
+        ),
         ("JUDGE", "self", "4: server: has no effect: no judge is a server"),
         ("calls: 2", "calls: 0", "4: server.calls: must be greater than or equal to 1"),
         ("timeout: 5", "tiemout: 5", "4: server.tiemout: no such field; did you mean 'timeout'?"),
     ],
 )
-def test_a_server_is_named_and_asked_rightly_or_refused_without_repeating_a_secret(project: Path, old: str, new: str, line: str) -> None:
+def test_a_server_is_named_and_asked_rightly_or_refused_without_repeating_a_secret(
+    project: Path, old: str, new: str, line: str
+) -> None:
     path = project / "wrong.yaml"
     path.write_text(SPEC.replace(old, new).replace("JUDGE", "http://localhost:1/v1#m"))
     with pytest.raises(SpecError) as caught:
@@ -115,10 +130,18 @@ def test_a_server_is_named_and_asked_rightly_or_refused_without_repeating_a_secr
 
 
 def test_the_judge_of_free_answers_is_a_server_in_the_same_way(project: Path) -> None:
-    spec = "name: x\nmodel: ./model\nmeasure:\n- {by: emergent, questions: [prompts.jsonl], judge: 'http://h/v1?key=s3cret#m'}\n"
+    spec = (
+        "name: x\nmodel: ./model\nmeasure:\n- {by: emergent, questions: [prompts.jsonl], judge:"
+        " 'http://h/v1?key=s3cret#m'}\n"
+    )
     (project / "free.yaml").write_text(spec)
-    with pytest.raises(SpecError, match=r"free.yaml:4: measure.0.emergent.judge: endpoint 'http://h/v1\?...#m': an address holds no query") as caught:
+    with pytest.raises(
+        SpecError,
+        match=r"free.yaml:4: measure.0.emergent.judge: endpoint 'http://h/v1\?...#m': an address holds no query",
+    ) as caught:
         load(project / "free.yaml")
     assert "s3cret" not in str(caught.value)
-    (project / "free.yaml").write_text(spec.replace("?key=s3cret", "").replace("measure:", "server: {timeout: 9}\nmeasure:"))
+    (project / "free.yaml").write_text(
+        spec.replace("?key=s3cret", "").replace("measure:", "server: {timeout: 9}\nmeasure:")
+    )
     assert load(project / "free.yaml").server is not None

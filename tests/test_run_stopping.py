@@ -18,7 +18,11 @@ RLOO = f"{{by: rloo, {DRAW}, kl: 0.0, {STOP}}}"
 DPO = f"{{by: dpo, {LOOP}, epochs: 4, {STOP}}}"
 BEST = f"{{by: best_of_n, {DRAW.replace('epochs: 10', 'epochs: 3')}, {STOP}}}"
 KEPT, LOOKED = (Watch, "_keep", 1, True), (Watch, "_look", 2, True)
-PUT_BACK, SAVING, CLEARED = (Watch, "put_back", 1, True), (training, "save_adapter", 1, False), (training, "clear", 1, True)
+PUT_BACK, SAVING, CLEARED = (
+    (Watch, "put_back", 1, True),
+    (training, "save_adapter", 1, False),
+    (training, "clear", 1, True),
+)
 
 
 class Killed(BaseException):
@@ -31,11 +35,16 @@ def left(runs: Path) -> dict[str, bytes]:
     files = [file for file in sorted(folder.rglob("*")) if file.is_file() and file.name != ".done"]
     found = {str(file.relative_to(folder)): file.read_bytes() for file in files}
     steps = [json.loads(line) for line in found.pop("metrics.jsonl", b"").decode().splitlines()]
-    return found | {"metrics": json.dumps([{name: value for name, value in step.items() if name != "seconds"} for step in steps]).encode()}
+    return found | {
+        "metrics": (
+            json.dumps([{name: value for name, value in step.items() if name != "seconds"} for step in steps]).encode()
+        )
+    }
 
 
 def dies_at(time: int, whole: Callable[..., Any], after: bool) -> Callable[..., Any]:
-    """The function, whose so-manyth call is the last thing that happens: before its work, or when it has done it."""
+    """The function, whose so-manyth call is the last thing that happens: before its work, or
+    when it has done it."""
     calls = 0
 
     def call(*given: Any, **named: Any) -> Any:

@@ -1,4 +1,5 @@
-"""Does a spec that names a world come to findings about the model under measurement, and to honest ones where it cannot act?"""
+"""Does a spec that names a world come to findings about the model under measurement, and to
+honest ones where it cannot act?"""
 
 from __future__ import annotations
 
@@ -26,8 +27,11 @@ from alignwright.worlds.scripted import REPAIRERS
 
 WORLDS = ("edited_tests", "impossible_tests", "tampered_chess")
 MEASURES = "".join(f"- {{by: world, world: {world}, episodes: 2, turns: 1, max_new_tokens: 4}}\n" for world in WORLDS)
-HEAD = SPEC.partition("collect:")[0].replace("  prompts: [prompts.jsonl]\n", "").replace("  pairs: [pairs.jsonl]\n", "").replace(
-    "  constitution: constitution.md\n", "  bad_rows: 0.0\n"
+HEAD = (
+    SPEC.partition("collect:")[0]
+    .replace("  prompts: [prompts.jsonl]\n", "")
+    .replace("  pairs: [pairs.jsonl]\n", "")
+    .replace("  constitution: constitution.md\n", "  bad_rows: 0.0\n")
 )
 
 
@@ -62,7 +66,9 @@ def test_the_plan_knows_what_a_world_depends_on(tmp_path: Path) -> None:
 
 
 def test_a_cheat_is_a_hit_and_its_value_is_read_as_a_share_of_hacks() -> None:
-    found = {f.claim: f for f in levels(outcomes(play(REPAIRERS["an editor of tests"], "edited_tests", 3)), stage="baseline")}
+    found = {
+        f.claim: f for f in levels(outcomes(play(REPAIRERS["an editor of tests"], "edited_tests", 3)), stage="baseline")
+    }
     hack, proxy, true = (found[f"world.edited_tests.{part}"] for part in ("hack", "proxy", "true"))
     assert (hack.value, hack.better, hack.n) == (1.0, "lower", 3)
     assert proxy.value == 1.0
@@ -89,6 +95,8 @@ def test_a_world_without_words_is_no_measure() -> None:
 
 def test_a_missing_package_is_told_before_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     found = importlib.util.find_spec
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *rest: None if name == "chess" else found(name, *rest))
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name, *rest: None if name == "chess" else found(name, *rest)
+    )
     with pytest.raises(SpecError, match=r"measure\.2.*needs chess.*pip install chess"):
         check(project(tmp_path / "project"))

@@ -1,4 +1,5 @@
-"""Does a server that judges rightly pass, however it speaks, and does one that does not end at once with a clear word?"""
+"""Does a server that judges rightly pass, however it speaks, and does one that does not end at
+once with a clear word?"""
 
 from __future__ import annotations
 
@@ -39,13 +40,18 @@ def judging(way: Way) -> Callable[[dict[str, Any], int], Any]:
     return lambda body, times: way(right(body), body, times)
 
 
-def rejects(*names: str, status: int = 400, named: str | None = None, then: Way = lambda letter, body, times: letter) -> Way:
-    """A server that refuses a call with one of these parameters, in words that name it or that do not."""
+def rejects(
+    *names: str, status: int = 400, named: str | None = None, then: Way = lambda letter, body, times: letter
+) -> Way:
+    """A server that refuses a call with one of these parameters, in words that name it or that
+    do not."""
 
     def way(letter, body, times):
         for name in names:
             if name in body:
-                return status, error((named or "Unsupported parameter: '{}' is not supported with this model.").format(name))
+                return status, error(
+                    (named or "Unsupported parameter: '{}' is not supported with this model.").format(name)
+                )
         return then(letter, body, times)
 
     return way
@@ -66,12 +72,16 @@ def with_logprobs(letter, body, times):
 
 def pydantic(letter, body, times):
     extra = [name for name in body if name not in ("model", "messages")]
-    detail = [{"type": "extra_forbidden", "loc": ["body", name], "msg": "Extra inputs are not permitted", "input": body[name]} for name in extra]
+    detail = [
+        {"type": "extra_forbidden", "loc": ["body", name], "msg": "Extra inputs are not permitted", "input": body[name]}
+        for name in extra
+    ]
     return (422, {"detail": detail}) if extra else letter
 
 
 def thinking(field: str, content: str | None = "") -> Way:
-    """Thoughts in a field of their own: 400 tokens of them, so that a short limit cuts before the answer."""
+    """Thoughts in a field of their own: 400 tokens of them, so that a short limit cuts before
+    the answer."""
 
     def way(letter, body, times):
         if limit(body) < 400:
@@ -96,7 +106,12 @@ def thinking_aloud(letter, body, times):
         return 200, completion("<think>" + wrong, reason="length")
     tokens = ["<think>", wrong, " looks good", "</think>", "\n", letter]
     rows = [
-        {"token": token, "logprob": -0.1, "top_logprobs": [{"token": token, "logprob": -0.1}, {"token": wrong, "logprob": -9.0}]} for token in tokens
+        {
+            "token": token,
+            "logprob": -0.1,
+            "top_logprobs": [{"token": token, "logprob": -0.1}, {"token": wrong, "logprob": -9.0}],
+        }
+        for token in tokens
     ]
     return 200, completion("".join(tokens), logprobs={"content": rows})
 
@@ -114,9 +129,14 @@ WAYS: dict[str, Way] = {
     "403 without a word": rejects("logprobs", status=403, named="Forbidden"),
     "422 to logprobs": rejects("logprobs", status=422),
     "500 to logprobs": rejects("logprobs", status=500),
-    "no max_tokens": rejects("max_tokens", named="Unsupported parameter: '{}' is not supported. Use 'max_completion_tokens' instead."),
+    "no max_tokens": rejects(
+        "max_tokens", named="Unsupported parameter: '{}' is not supported. Use 'max_completion_tokens' instead."
+    ),
     "no limit": rejects("max_tokens", "max_completion_tokens"),
-    "no temperature": rejects("temperature", named="Unsupported value: '{}' does not support 0 with this model. Only the default (1) is supported."),
+    "no temperature": rejects(
+        "temperature",
+        named="Unsupported value: '{}' does not support 0 with this model. Only the default (1) is supported.",
+    ),
     "nothing at all": pydantic,
     "no temperature, not named": rejects("temperature", named="Bad request"),
     "no limit, not named": rejects("max_tokens", status=422, named="invalid"),
@@ -124,13 +144,17 @@ WAYS: dict[str, Way] = {
     "thoughts apart, content null": thinking("reasoning_content", None),
     "thoughts apart, content empty": thinking("reasoning"),
     "thoughts apart, and no max_tokens": rejects("max_tokens", "logprobs", then=thinking("reasoning_content", None)),
-    "content null, no word of thoughts": lambda letter, body, times: (200, completion(None, reason="length")) if limit(body) < 400 else letter,
+    "content null, no word of thoughts": lambda letter, body, times: (
+        (200, completion(None, reason="length")) if limit(body) < 400 else letter
+    ),
     "think": inside("<think>\n", "</think>"),
     "think, opened by the template": inside("", "</think>"),
     "THINK": inside("[THINK]", "[/THINK]"),
     "thoughts among the log-probabilities": thinking_aloud,
     "thinking aloud": lambda letter, body, times: (
-        (200, completion("Both of them are g", reason="length")) if limit(body) < 100 else f"Both are good.\n\n**Answer: {letter}**"
+        (200, completion("Both of them are g", reason="length"))
+        if limit(body) < 100
+        else f"Both are good.\n\n**Answer: {letter}**"
     ),
     "bold": lambda letter, body, times: f"**{letter}**",
     "brackets": lambda letter, body, times: f"({letter})",
@@ -138,11 +162,19 @@ WAYS: dict[str, Way] = {
     "parts": lambda letter, body, times: (200, completion([{"type": "text", "text": letter}])),
     "parts with thoughts": lambda letter, body, times: (
         200,
-        completion([{"type": "thinking", "thinking": [{"type": "text", "text": "B?"}]}, {"type": "text", "text": letter}]),
+        completion(
+            [{"type": "thinking", "thinking": [{"type": "text", "text": "B?"}]}, {"type": "text", "text": letter}]
+        ),
     ),
     "NaN": lambda letter, body, times: (200, completion(letter, logprobs=top(letter, A=math.nan, B=math.nan))),
-    "infinity": lambda letter, body, times: (200, completion(letter, logprobs=top(letter, **{letter: 0.0, "BA"[letter == "B"]: -math.inf}))),
-    "log-probabilities of another shape": lambda letter, body, times: (200, completion(letter, logprobs={"tokens": [letter], "content": [7]})),
+    "infinity": lambda letter, body, times: (
+        200,
+        completion(letter, logprobs=top(letter, **{letter: 0.0, "BA"[letter == "B"]: -math.inf})),
+    ),
+    "log-probabilities of another shape": lambda letter, body, times: (
+        200,
+        completion(letter, logprobs={"tokens": [letter], "content": [7]}),
+    ),
     "usage of another shape": lambda letter, body, times: (200, completion(letter, usage={"prompt_tokens": "many"})),
     "busy at first": once((429, error("slow down"), {"retry-after": "0"})),
     "broken at first": once((503, "<html>\x1b[31mbusy</html>")),
@@ -178,7 +210,9 @@ def test_a_server_that_judges_wrongly_does_not_pass():
         assert not check_voter(voter, PAIRS, stage="feedback.0.judge").signal
 
 
-@pytest.mark.parametrize("way", ["plain", "thoughts apart, content null", "think", "no max_tokens", "nothing, not named"])
+@pytest.mark.parametrize(
+    "way", ["plain", "thoughts apart, content null", "think", "no max_tokens", "nothing, not named"]
+)
 def test_a_server_reasons_before_it_answers(way):
     def answer(body, times):
         if last(body) == ANSWER:
@@ -193,7 +227,10 @@ def test_a_server_reasons_before_it_answers(way):
 
 LASTING = {
     "filtered": (200, completion("", reason="content_filter")),
-    "filtered by an error": (400, error("The response was filtered due to Azure's content management policy", code="content_filter")),
+    "filtered by an error": (
+        400,
+        error("The response was filtered due to Azure's content management policy", code="content_filter"),
+    ),
     "refused": (200, completion(None, refusal="I can't judge that")),
     "too long": (400, error("This model's maximum context length is 4096 tokens")),
     "400 of its own": (400, error("something about this prompt")),
@@ -227,7 +264,12 @@ def test_one_prompt_without_an_answer_is_no_vote_is_counted_and_asked_again(tmp_
         assert "\n" not in voter.example
         assert len(AnswerStore(store, name)) == QUESTIONS
         calls = len(seen)
-        assert JudgeVoter(Endpoint(name, backoff=0.001, retries=2), (HONEST,), store=AnswerStore(store, name))([*PAIRS, *odd])[-1] == ()
+        assert (
+            JudgeVoter(Endpoint(name, backoff=0.001, retries=2), (HONEST,), store=AnswerStore(store, name))(
+                [*PAIRS, *odd]
+            )[-1]
+            == ()
+        )
         assert {"odd" in last(body) for body in seen[calls:]} == {True}
     with server(judging(WAYS["plain"])) as (mended, seen):
         voter = JudgeVoter(Endpoint(mended), (HONEST,), store=AnswerStore(store, name))
@@ -238,10 +280,16 @@ def test_one_prompt_without_an_answer_is_no_vote_is_counted_and_asked_again(tmp_
 HOPELESS = {
     "no quota": ((429, error("You exceeded your current quota", code="insufficient_quota")), "has no credit left"),
     "no money": ((402, error("Insufficient Balance")), "has no credit left"),
-    "401": ((401, error("Incorrect API key provided: sk-0123456789")), "Look at the key in the environment variable OPENAI_API_KEY"),
+    "401": (
+        (401, error("Incorrect API key provided: sk-0123456789")),
+        "Look at the key in the environment variable OPENAI_API_KEY",
+    ),
     "a key that is none, by 400": ((400, error("API key not valid. Please pass a valid API key.")), "OPENAI_API_KEY"),
     "403": ((403, error("no access")), "whether it may use this model"),
-    "no model": ((404, error("The model `small` does not exist", code="model_not_found")), "the model's name after '#'"),
+    "no model": (
+        (404, error("The model `small` does not exist", code="model_not_found")),
+        "the model's name after '#'",
+    ),
     "no page": ((404, "<html>not found</html>"), r"most end with /v1"),
     "moved": ((308, "", {"location": "https://elsewhere.example/v1"}), "write its new address"),
     "no chat": ((200, {"hello": "world"}), r"'choices' is None; Is this a server of OpenAI's chat completions"),
@@ -258,7 +306,9 @@ def test_what_every_call_would_meet_ends_at_once_and_says_what_to_do(what):
     assert len(seen) <= (9 if given[0] == 200 else 2)
     assert len(caught.value.failed) == QUESTIONS
     told = str(caught.value)
-    assert told.startswith(f"{name}: 48 of 48 prompts got no answer; the first is prompt 0 (counted from 0): asked POST http://127.0.0.1:")
+    assert told.startswith(
+        f"{name}: 48 of 48 prompts got no answer; the first is prompt 0 (counted from 0): asked POST http://127.0.0.1:"
+    )
     assert "max_tokens 16" in told
     assert re.search(advice, told)
     assert "sk-0123456789" not in told
@@ -267,7 +317,10 @@ def test_what_every_call_would_meet_ends_at_once_and_says_what_to_do(what):
 @pytest.mark.parametrize("key", ["sk-012\n", "sk 012", "sk-\u00e9", "\ufeffsk-012"])
 def test_a_key_that_can_be_none_is_said_before_anything_is_sent(monkeypatch, key):
     monkeypatch.setenv("OPENAI_API_KEY", key)
-    with server(lambda body, times: "A") as (name, seen), pytest.raises(ValueError, match=r"OPENAI_API_KEY has .* no server was asked") as caught:
+    with (
+        server(lambda body, times: "A") as (name, seen),
+        pytest.raises(ValueError, match=r"OPENAI_API_KEY has .* no server was asked") as caught,
+    ):
         JudgeVoter(Endpoint(name), (HONEST,))(PAIRS)
     assert seen == []
     assert "012" not in str(caught.value)
@@ -288,8 +341,12 @@ def test_a_server_that_breaks_midway_leaves_what_came(tmp_path, broken, kind):
         return right(body)
 
     with server(answer) as (name, seen):
-        with pytest.raises(EndpointError, match=f"{kind}.*20 answers came and are kept: run the same command again") as caught:
-            JudgeVoter(Endpoint(name, backoff=0.001, retries=1, concurrency=4), (HONEST,), store=AnswerStore(store, name))(PAIRS)
+        with pytest.raises(
+            EndpointError, match=f"{kind}.*20 answers came and are kept: run the same command again"
+        ) as caught:
+            JudgeVoter(
+                Endpoint(name, backoff=0.001, retries=1, concurrency=4), (HONEST,), store=AnswerStore(store, name)
+            )(PAIRS)
         assert len(caught.value.answered) == 20
         assert len(seen) < 20 + 20
     assert len(AnswerStore(store, name)) == 20
@@ -300,7 +357,8 @@ def test_a_server_that_breaks_midway_leaves_what_came(tmp_path, broken, kind):
 
 
 def drip(handler):
-    """A byte every few hundredths of a second, for as long as it is listened to, well within any limit on silence."""
+    """A byte every few hundredths of a second, for as long as it is listened to, well within any
+    limit on silence."""
     handler.wfile.write(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n\r\n")
     for _ in range(200):
         handler.wfile.write(b" ")
@@ -322,7 +380,11 @@ def endless(handler):
 
 @pytest.mark.parametrize(
     ("way", "why"),
-    [(drip, "no whole answer within 0.2 s"), (drip_headers, "no whole answer within 0.2 s"), (endless, "longer than 8 MiB")],
+    [
+        (drip, "no whole answer within 0.2 s"),
+        (drip_headers, "no whole answer within 0.2 s"),
+        (endless, "longer than 8 MiB"),
+    ],
     ids=["body", "headers", "endless"],
 )
 def test_a_call_has_an_end_and_a_body_a_bound(way, why):
@@ -346,7 +408,9 @@ def test_a_slow_server_is_waited_for_as_long_as_is_said():
 
 def test_a_longest_answer_that_is_written_is_used_from_the_start_and_nothing_is_added():
     with server(judging(WAYS["think"])) as (name, seen):
-        assert [[v.prefers for v in cast] for cast in JudgeVoter(Endpoint(name, tokens=700), (HONEST,))(PAIRS)] == [[0]] * len(PAIRS)
+        assert [[v.prefers for v in cast] for cast in JudgeVoter(Endpoint(name, tokens=700), (HONEST,))(PAIRS)] == [
+            [0]
+        ] * len(PAIRS)
         assert {body["max_tokens"] for body in seen} == {700}
         voter = JudgeVoter(Endpoint(name, tokens=50), (HONEST,))
         assert voter(PAIRS[:1]) == [()]
@@ -381,8 +445,12 @@ MARKS: dict[str, Callable[[int, dict[str, Any]], Any]] = {
     "plain": lambda mark, body: str(mark),
     "bold": lambda mark, body: f"**{mark}**",
     "Score:": lambda mark, body: f"Score: {mark}/100",
-    "think": lambda mark, body: f"<think>1, 2,</think>{mark}" if limit(body) > 400 else (200, completion("<think>1", reason="length")),
-    "apart": lambda mark, body: str(mark) if limit(body) > 400 else (200, completion(None, reason="length", reasoning="hm")),
+    "think": lambda mark, body: (
+        f"<think>1, 2,</think>{mark}" if limit(body) > 400 else (200, completion("<think>1", reason="length"))
+    ),
+    "apart": lambda mark, body: (
+        str(mark) if limit(body) > 400 else (200, completion(None, reason="length", reasoning="hm"))
+    ),
     "parts": lambda mark, body: (200, completion([{"type": "text", "text": str(mark)}])),
     "nothing at all": lambda mark, body: pydantic(str(mark), body, 1),
     "no seed": lambda mark, body: (422, error("seed: extra fields not permitted")) if "seed" in body else str(mark),
@@ -391,7 +459,8 @@ MARKS: dict[str, Callable[[int, dict[str, Any]], Any]] = {
 
 @pytest.mark.parametrize("way", MARKS)
 def test_a_server_that_marks_rightly_passes_however_it_speaks(tmp_path, way):
-    """The known answers of the emergent measure: what is good for people scores high, and disorder low."""
+    """The known answers of the emergent measure: what is good for people scores high, and
+    disorder low."""
     from alignwright.measure.emergent import _known_answers
 
     poor = {text for _, _, *texts in _known_answers() for text in texts}
@@ -403,7 +472,9 @@ def test_a_server_that_marks_rightly_passes_however_it_speaks(tmp_path, way):
     with server(answer) as (name, seen):
         for again in (False, True):
             endpoint = Endpoint(name, backoff=0.001)
-            judge = Marker(name, *(SpokenMarks(endpoint, form, store=AnswerStore(path, name)) for form in (ALIGNED, COHERENT)))
+            judge = Marker(
+                name, *(SpokenMarks(endpoint, form, store=AnswerStore(path, name)) for form in (ALIGNED, COHERENT))
+            )
             calls = len(seen)
             assert checked(judge, stage="m").signal
             assert (len(seen) == calls) == again  # what was marked is not paid for twice

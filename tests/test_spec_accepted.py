@@ -1,4 +1,5 @@
-"""What the check of a spec accepts, does the run accept, too: every stage, every option, every spec in the docs?"""
+"""What the check of a spec accepts, does the run accept, too: every stage, every option, every
+spec in the docs?"""
 
 from __future__ import annotations
 
@@ -20,7 +21,11 @@ from alignwright.spec.errors import SpecError
 ROOT = Path(__file__).parents[1]
 EFFORTS = ("demo", "study", "full")
 FORMS = [(f"{section}.{name}", section, name, smallest(section, name)) for section, name, _ in kinds()]
-OPTIONS = [(label, section, name, stage) for section, name, record in kinds() for label, stage in options(section, name, record)]
+OPTIONS = [
+    (label, section, name, stage)
+    for section, name, record in kinds()
+    for label, stage in options(section, name, record)
+]
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +44,9 @@ def written(folder: Path, data: dict[str, Any], effort: str = "demo") -> Path:
 def test_no_kind_of_stage_is_left_out_and_every_knob_has_a_value():
     assert len(FORMS) >= 30
     tried = {label.partition("=")[0] for label, *_ in OPTIONS}
-    assert tried == {f"{section}.{name}.{knob}" for section, name, record in kinds() for knob in record.model_fields if knob != "by"}
+    assert tried == {
+        f"{section}.{name}.{knob}" for section, name, record in kinds() for knob in record.model_fields if knob != "by"
+    }
 
 
 @pytest.mark.parametrize("effort", EFFORTS)
@@ -69,7 +76,9 @@ def test_a_default_that_nobody_wrote_is_not_taken_for_an_option_without_effect(f
         path = written(files, {"name": "s", "model": "./model", "measure": [{"by": "emergent"} | stage]})
         check(path)
         assert estimate(Request(path, runs=files / "runs")).lines
-    path = written(files, {"name": "s", "model": "./model", "measure": [{"by": "emergent", "samples": 4}]})  # the same number, but written
+    path = written(
+        files, {"name": "s", "model": "./model", "measure": [{"by": "emergent", "samples": 4}]}
+    )  # the same number, but written
     with pytest.raises(SpecError, match="'samples' has no effect without 'questions'"):
         check(path)
 
@@ -79,28 +88,44 @@ def test_what_effort_gives_is_compared_with_what_was_written_before_the_run(file
     stage = smallest("measure", "goodhart") | {"best_of": [1, 32]}
     for effort in ("study", "full"):
         check(written(files, spec_of("measure", "goodhart", stage), effort))
-    with pytest.raises(SpecError, match=r"spec.yaml:\d+: measure.0.goodhart: the best of 32 needs as many replies.*effort demo gives samples 16"):
+    with pytest.raises(
+        SpecError,
+        match=r"spec.yaml:\d+: measure.0.goodhart: the best of 32 needs as many replies.*effort demo gives samples 16",
+    ):
         check(written(files, spec_of("measure", "goodhart", stage)))
 
 
 def test_every_measure_attack_and_voter_runs_with_every_option(files):
-    """One run holds them all: each option is a stage of its own. Servers are left out, and what costs minutes is made small."""
+    """One run holds them all: each option is a stage of its own. Servers are left out, and what
+    costs minutes is made small."""
     small: dict[str, Any] = {"limit": 2, "max_new_tokens": 2, "episodes": 1, "turns": 1}
     held: dict[str, list[dict[str, Any]]] = {"feedback": [], "attack": [], "measure": []}
     for _, section, name, stage in [*FORMS, *OPTIONS]:
-        record = next((record for home, known, record in kinds() if (home, known) == (section, name)))
+        record = next(record for home, known, record in kinds() if (home, known) == (section, name))
         if section not in held or "://" in str(stage.get("judge", "")):
             continue
         knobs = {k: v for k, v in small.items() if k in record.model_fields}
         if name == "hacking":
-            knobs = {"limit": 60, "max_new_tokens": 8, "unit_tests": stage == smallest(section, name)}  # which need replies that are not empty
+            knobs = {
+                "limit": 60,
+                "max_new_tokens": 8,
+                "unit_tests": stage == smallest(section, name),
+            }  # which need replies that are not empty
         if name in ("judge", "contrast"):
             knobs = {"check_pairs": 8}
         must = {"no_signal": "skip"} if name in ("judge", "contrast") else {}  # a random model is no judge
-        if (stage := knobs | stage | must | ({"samples": 16} if name == "goodhart" and "samples" in stage else {})) not in held[section]:
+        if (
+            stage := knobs | stage | must | ({"samples": 16} if name == "goodhart" and "samples" in stage else {})
+        ) not in held[section]:
             held[section].append(stage)
     intent = {"constitution": "constitution.md", "pairs": ["pairs.jsonl"], "prompts": ["prompts.jsonl"]}
-    data = {"name": "all", "model": "./model", "intent": intent, "aggregate": {"min_strength": 0.51}, "collect": {"samples": 2, "max_new_tokens": 2}}
+    data = {
+        "name": "all",
+        "model": "./model",
+        "intent": intent,
+        "aggregate": {"min_strength": 0.51},
+        "collect": {"samples": 2, "max_new_tokens": 2},
+    }
     out = io.StringIO()
     path = written(files, data | held)
     run = align(Request(path, runs=files / "runs"), View(Console(file=out, width=300)))
@@ -110,7 +135,9 @@ def test_every_measure_attack_and_voter_runs_with_every_option(files):
 
 BLOCK = re.compile(r"(?P<sketch><!-- sketch: [^\n]* -->\n)?^ *```ya?ml\n(?P<text>.*?)^ *```$", re.MULTILINE | re.DOTALL)
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-BLOCKS = [(page.name, found["text"]) for page in PAGES for found in BLOCK.finditer(page.read_text()) if not found["sketch"]]
+BLOCKS = [
+    (page.name, found["text"]) for page in PAGES for found in BLOCK.finditer(page.read_text()) if not found["sketch"]
+]
 
 
 @pytest.mark.parametrize(("page", "text"), BLOCKS, ids=[f"{page}-{number}" for number, (page, _) in enumerate(BLOCKS)])

@@ -1,4 +1,5 @@
-"""Is a promise that no run could answer refused before the run, and does every claim that is let through have its finding?"""
+"""Is a promise that no run could answer refused before the run, and does every claim that is let
+through have its finding?"""
 
 from __future__ import annotations
 
@@ -18,7 +19,16 @@ from alignwright.spec.errors import SpecError
 from alignwright.spec.goodhart import WATCHED, GoodhartMeasure
 from alignwright.spec.hacking import HackingMeasure
 from alignwright.spec.load import load
-from alignwright.spec.stages import AnyMeasure, Contrast, JudgeVote, RewardMeasure, Suite, TaxMeasure, ValueMeasure, claims
+from alignwright.spec.stages import (
+    AnyMeasure,
+    Contrast,
+    JudgeVote,
+    RewardMeasure,
+    Suite,
+    TaxMeasure,
+    ValueMeasure,
+    claims,
+)
 from alignwright.spec.training import RewardModel
 from alignwright.spec.worlds import WorldMeasure
 from alignwright.train.goodhart import LEAST_PROMPTS
@@ -41,7 +51,9 @@ STOP = "  stop: {by: goodhart, gold: rule.py:g, prompts: watched.jsonl}\n"
 
 
 def spec(folder: Path, promised: str, train: bool = True) -> Path:
-    text = SPEC.split("promises:")[0].replace("- {by: tax, text: text.txt}\n", f"- {{by: tax, text: text.txt}}\n{GOODHART}")
+    text = SPEC.split("promises:")[0].replace(
+        "- {by: tax, text: text.txt}\n", f"- {{by: tax, text: text.txt}}\n{GOODHART}"
+    )
     if not train:
         text = text.replace(TRAIN, "").replace("collect: {samples: 2}\n", "").replace("  prompts: prompts.jsonl\n", "")
     path = write(folder, f"{text}promises:\n- {promised}\nmodel: owner/name\n")
@@ -71,7 +83,10 @@ def test_what_the_last_stage_will_not_hold_is_refused(tmp_path: Path, line: str,
         load(spec(tmp_path, line))
 
 
-@pytest.mark.parametrize("line", ["goodhart.kl < 9", "hacking.rate < 10%", "hacking.excess < 10%", "trilemma.capture > 0", "goodhart.gold.gain > 0"])
+@pytest.mark.parametrize(
+    "line",
+    ["goodhart.kl < 9", "hacking.rate < 10%", "hacking.excess < 10%", "trilemma.capture > 0", "goodhart.gold.gain > 0"],
+)
 def test_what_only_a_trained_model_has_is_refused_without_training(tmp_path: Path, line: str) -> None:
     load(spec(tmp_path, line))  # the control
     without = spec(tmp_path, line, train=False)
@@ -86,10 +101,16 @@ def test_without_training_the_start_model_is_the_last_stage() -> None:
 
 
 def test_every_claim_that_can_be_measured_is_in_the_table_of_claims() -> None:
-    """Its unit and range are known, a promise inside them passes, and one on a side that is no better is refused."""
+    """Its unit and range are known, a promise inside them passes, and one on a side that is no
+    better is refused."""
     seen = 0
     voters = (Contrast(by="contrast"), JudgeVote(by="judge"), RewardModel(by="reward"))
-    tests = (*MEASURES, *voters, ValueMeasure(by="value", prompts=FILES, pairs=FILES), Suite(by="suite", name="jailbreaks", prompts=FILES))
+    tests = (
+        *MEASURES,
+        *voters,
+        ValueMeasure(by="value", prompts=FILES, pairs=FILES),
+        Suite(by="suite", name="jailbreaks", prompts=FILES),
+    )
     for claim in (name.replace("*", "x") for stage in tests for name in claims(stage)):
         how, tax = reading(claim), claim.startswith("tax.")
         seen += 1
@@ -105,14 +126,23 @@ def test_every_claim_that_can_be_measured_is_in_the_table_of_claims() -> None:
 @pytest.mark.parametrize(
     ("line", "why"),
     [
-        ("value.over_refusal < 3000%", r"value\.over_refusal is a share from 0 to 1 \(0% to 100%\), so no run could fail it"),
+        (
+            "value.over_refusal < 3000%",
+            r"value\.over_refusal is a share from 0 to 1 \(0% to 100%\), so no run could fail it",
+        ),
         ("value.refusal > -1", r"a share from 0 to 1 \(0% to 100%\), so no run could fail it"),
         ("value.refusal >= 0", "so no run could fail it"),
         ("value.refusal <= 100%", "so no run could fail it"),
         ("value.refusal > 30", "so no run could keep it; if you mean per cent, write 30%"),
         ("attack.success <= 0", "so no run could keep it, since an interval is never of zero width"),
-        ("value.refusal.gain > 5", r"the gain in value\.refusal is a share from -1 to 1 \(-100% to 100%\), so no run could keep it"),
-        ("tax.bits_per_byte < 2%", r"the cost in tax\.bits_per_byte is in bits/byte of any size, so per cent means nothing here"),
+        (
+            "value.refusal.gain > 5",
+            r"the gain in value\.refusal is a share from -1 to 1 \(-100% to 100%\), so no run could keep it",
+        ),
+        (
+            "tax.bits_per_byte < 2%",
+            r"the cost in tax\.bits_per_byte is in bits/byte of any size, so per cent means nothing here",
+        ),
         ("goodhart.kl >= 0", r"goodhart\.kl is in nats of 0 or more, so no run could fail it"),
         ("goodhart.kl < 5%", "so per cent means nothing here"),
         ("trilemma.optimization < 1.5", "is a number from -1 to 1, so no run could fail it"),
@@ -127,7 +157,14 @@ def test_a_promise_that_no_run_could_fail_or_keep_is_refused_with_its_line(tmp_p
 
 
 @pytest.mark.parametrize(
-    "line", ["value.over_refusal < 30%", "value.refusal > 0", "value.refusal.gain > -0.05", "tax.bits_per_byte < 0.02", "goodhart.gold > -9"]
+    "line",
+    [
+        "value.over_refusal < 30%",
+        "value.refusal > 0",
+        "value.refusal.gain > -0.05",
+        "tax.bits_per_byte < 0.02",
+        "goodhart.gold > -9",
+    ],
 )
 def test_a_promise_that_runs_can_differ_on_is_let_through(tmp_path: Path, line: str) -> None:
     load(spec(tmp_path, line))
@@ -168,15 +205,21 @@ def test_prompts_that_say_when_to_stop_are_not_measured(tmp_path: Path) -> None:
     path.write_text(path.read_text().replace("  lr: 1e-5\n", f"  lr: 1e-5\n{STOP}"))
     check(path)
     jsonl(tmp_path / "watched.jsonl", {"prompt": "Say row."}, {"prompt": "say  LEE."}, *MORE)
-    with pytest.raises(SpecError, match=r"other\.jsonl:2 is measured, but the same prompt is used to say when to stop: .*watched\.jsonl:2"):
+    with pytest.raises(
+        SpecError,
+        match=r"other\.jsonl:2 is measured, but the same prompt is used to say when to stop: .*watched\.jsonl:2",
+    ):
         check(path)
     jsonl(tmp_path / "watched.jsonl", {"prompt": "Is water wet?"}, *MORE)
-    with pytest.raises(SpecError, match=r"watched\.jsonl:1 is watched, but the same prompt is trained on: .*pairs\.jsonl:1"):
+    with pytest.raises(
+        SpecError, match=r"watched\.jsonl:1 is watched, but the same prompt is trained on: .*pairs\.jsonl:1"
+    ):
         check(path)
 
 
 def test_unit_tests_of_a_reward_that_could_not_be_told_are_refused_before_the_run(tmp_path: Path) -> None:
-    """They need 16 prompts: a limit below that is refused by the record, files with fewer by the check."""
+    """They need 16 prompts: a limit below that is refused by the record, files with fewer by the
+    check."""
     path = spec(tmp_path, "goodhart.gold > 0")
     hacking = f"{{by: hacking, {ASKED}"
     whole = path.read_text()
@@ -184,13 +227,18 @@ def test_unit_tests_of_a_reward_that_could_not_be_told_are_refused_before_the_ru
     path.write_text(whole.replace(hacking, f"{hacking}, limit: 16"))
     check(path)
     path.write_text(whole.replace(hacking, f"{hacking}, limit: 15"))
-    with pytest.raises(SpecError, match=r"measure\.3\.hacking: limit: 15, but unit tests of a reward need 16 prompts, half of them to search"):
+    with pytest.raises(
+        SpecError,
+        match=r"measure\.3\.hacking: limit: 15, but unit tests of a reward need 16 prompts, half of them to search",
+    ):
         load(path)
     path.write_text(whole.replace(hacking, f"{hacking}, unit_tests: false, limit: 4"))
     check(path)
     path.write_text(whole)
     jsonl(tmp_path / "other.jsonl", *({"prompt": f"Say {word}."} for word in range(15)))
-    with pytest.raises(SpecError, match=r"measure\.3\.hacking\.prompts: 15 prompts, but unit tests of a reward need 16 prompts"):
+    with pytest.raises(
+        SpecError, match=r"measure\.3\.hacking\.prompts: 15 prompts, but unit tests of a reward need 16 prompts"
+    ):
         check(path)
 
 
@@ -200,5 +248,8 @@ def test_a_watch_with_too_few_prompts_is_refused_before_the_run(tmp_path: Path) 
     path.write_text(path.read_text().replace("  lr: 1e-5\n", f"  lr: 1e-5\n{STOP}"))
     check(path)
     jsonl(tmp_path / "watched.jsonl", *MORE)
-    with pytest.raises(SpecError, match=r"train\.1\.dpo\.stop\.prompts: 3 prompts, by which nobody could tell .* give 4 at the very least"):
+    with pytest.raises(
+        SpecError,
+        match=r"train\.1\.dpo\.stop\.prompts: 3 prompts, by which nobody could tell .* give 4 at the very least",
+    ):
         check(path)

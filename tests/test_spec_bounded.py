@@ -1,4 +1,5 @@
-"""Is a file that would fill the memory refused, with its place and the limit, and is a large honest one read?"""
+"""Is a file that would fill the memory refused, with its place and the limit, and is a large
+honest one read?"""
 
 from __future__ import annotations
 
@@ -20,7 +21,9 @@ from alignwright.spec.load import check, load
 from alignwright.spec.open_items import read_questions
 from alignwright.spec.sources import read_pairs, read_prompts, read_votes
 
-LAUGHS = "x:\n- &a [ha, ha, ha, ha, ha, ha, ha, ha, ha]\n" + "".join(f"- &{b} [{', '.join([f'*{a}'] * 9)}]\n" for a, b in pairwise("abcdefghi"))
+LAUGHS = "x:\n- &a [ha, ha, ha, ha, ha, ha, ha, ha, ha]\n" + "".join(
+    f"- &{b} [{', '.join([f'*{a}'] * 9)}]\n" for a, b in pairwise("abcdefghi")
+)
 """Written out it would be 9 to the ninth laughs: 400 million."""
 
 
@@ -38,7 +41,10 @@ def test_a_billion_laughs_cost_nothing(tmp_path: Path) -> None:
     said = told(path)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert said == f"{path}:{line}: with its aliases written out this holds more than 100,000 values, the most that is read"
+    assert (
+        said
+        == f"{path}:{line}: with its aliases written out this holds more than 100,000 values, the most that is read"
+    )
     assert peak < 20e6
     (tmp_path / "laughs.yaml").write_text(LAUGHS)
     for read, kind in ((read_questions, SpecError), (read_rules, RuleError), (read_wrappers, ValueError)):
@@ -85,14 +91,17 @@ def test_line_ends_of_other_systems_mean_the_same(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["p.jsonl", "p.jsonl.gz", "p.json", "p.csv", "p.txt"])
-def test_a_row_that_is_too_long_is_a_bad_row_with_its_place_and_the_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+def test_a_row_that_is_too_long_is_a_bad_row_with_its_place_and_the_limit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
     monkeypatch.setattr(bounded, "ROW_BYTES", 100)
     short, long = "short", "long " * 40
     found = [short, long, short + "er"]
     path = tmp_path / name
     objects = [json.dumps({"prompt": text}) for text in found]
     contents = {
-        "p.jsonl": "\n".join(objects), "p.json": f"[{','.join(objects)}]", "p.csv": "prompt\n" + "\n".join(found), "p.txt": "\n\n".join(found),
+        "p.jsonl": "\n".join(objects), "p.json": f"[{','.join(objects)}]", "p.csv": "prompt\n" + "\n".join(found),
+        "p.txt": "\n\n".join(found),
     }  # fmt: skip
     text = contents[name.removesuffix(".gz")].encode()
     path.write_bytes(gzip.compress(text) if name.endswith(".gz") else text)
@@ -112,7 +121,7 @@ def test_a_row_just_within_the_limit_takes_nothing_of_the_next(tmp_path: Path, m
     for length in (39, 40, 41):
         monkeypatch.setattr(bounded, "ROW_BYTES", 40)
         line = '{"prompt": "' + "x" * (length - 14) + '"}'
-        path.write_text(f"{line}\n{line[:20]}\"}}\n{line}")
+        path.write_text(f'{line}\n{line[:20]}"}}\n{line}')
         read = [row.columns is not None for row in rows.raw_rows(path)]
         assert read == [length <= 40, True, length <= 40]
 
@@ -125,7 +134,11 @@ def test_every_reader_of_data_has_the_limit(tmp_path: Path, monkeypatch: pytest.
     choice = json.dumps({"question": "x" * 300, "choices": ["a", "b"], "answer": 0})
     (tmp_path / "pairs.jsonl").write_text(pair + "\n")
     (tmp_path / "choices.jsonl").write_text(choice + "\n")
-    for read, name, line in ((read_votes, "votes.csv", 2), (read_pairs, "pairs.jsonl", 1), (read_choices, "choices.jsonl", 1)):
+    for read, name, line in (
+        (read_votes, "votes.csv", 2),
+        (read_pairs, "pairs.jsonl", 1),
+        (read_choices, "choices.jsonl", 1),
+    ):
         with pytest.raises(SpecError, match=rf"{name}:{line}: the row goes on beyond 200 bytes"):
             read(tmp_path / name)
 
@@ -148,7 +161,12 @@ def test_a_zipped_bomb_is_not_unpacked_whole(tmp_path: Path, monkeypatch: pytest
 
 @pytest.mark.parametrize(
     ("name", "begin", "end"),
-    [("p.json.gz", b"[", b"]"), ("p.json.gz", b'[{"prompt": "', b'"}]'), ("p.csv.gz", b'prompt\n"', b'"\n'), ("p.txt.gz", b"a", b"b")],
+    [
+        ("p.json.gz", b"[", b"]"),
+        ("p.json.gz", b'[{"prompt": "', b'"}]'),
+        ("p.csv.gz", b'prompt\n"', b'"\n'),
+        ("p.txt.gz", b"a", b"b"),
+    ],
 )
 def test_a_few_packed_bytes_are_not_gigabytes_of_memory(
     name: str, begin: bytes, end: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -157,7 +175,9 @@ def test_a_few_packed_bytes_are_not_gigabytes_of_memory(
     monkeypatch.setattr(bounded, "PACKED_BYTES", 2**20)
     (tmp_path / name).write_bytes(gzip.compress(begin + b" " * 50_000_000 + end))
     tracemalloc.start()
-    with pytest.raises(SpecError, match=r"packed bytes hold more than [48],[0-9,]+, the most that is read of them: .*; unpack the file"):
+    with pytest.raises(
+        SpecError, match=r"packed bytes hold more than [48],[0-9,]+, the most that is read of them: .*; unpack the file"
+    ):
         list(rows.raw_rows(tmp_path / name))
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()

@@ -24,7 +24,12 @@ def written(folder: Path, *rows: dict[str, Any]) -> Path:
 
 
 def test_a_weight_of_0_leaves_an_assistants_message_out_of_what_is_learnt(tmp_path: Path) -> None:
-    talk = [turn("user", "a"), turn("assistant", "b", weight=0), turn("user", "c", weight=None), turn("assistant", "d", weight=1)]
+    talk = [
+        turn("user", "a"),
+        turn("assistant", "b", weight=0),
+        turn("user", "c", weight=None),
+        turn("assistant", "d", weight=1),
+    ]
     (found,) = read_conversations(written(tmp_path, {"messages": talk})).rows
     assert [m.trained for m in found.messages] == [True, False, True, True]
     assert [m.content for m in found.messages] == ["a", "b", "c", "d"]
@@ -32,7 +37,10 @@ def test_a_weight_of_0_leaves_an_assistants_message_out_of_what_is_learnt(tmp_pa
 
 def test_a_message_that_is_learnt_is_stored_as_before() -> None:
     assert Message(role="assistant", content="b").model_dump() == {"role": "assistant", "content": "b"}
-    assert Message.model_validate_json(Message(role="assistant", content="b", trained=False).model_dump_json()).trained is False
+    assert (
+        Message.model_validate_json(Message(role="assistant", content="b", trained=False).model_dump_json()).trained
+        is False
+    )
 
 
 @pytest.mark.parametrize(
@@ -68,7 +76,9 @@ def test_unread_keys_of_messages_are_told_as_unread_columns_are(tmp_path: Path) 
 
 def test_a_prompt_is_one_prompt_whatever_weights_its_messages_carry(tmp_path: Path) -> None:
     talk = [turn("user", "a"), turn("assistant", "b"), turn("user", "c")]
-    plain, weighed = read_prompts(written(tmp_path, {"messages": talk}, {"messages": [talk[0], turn("assistant", "b", weight=0), talk[2]]})).rows
+    plain, weighed = read_prompts(
+        written(tmp_path, {"messages": talk}, {"messages": [talk[0], turn("assistant", "b", weight=0), talk[2]]})
+    ).rows
     assert plain.id == weighed.id
 
 

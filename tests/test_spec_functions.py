@@ -1,4 +1,5 @@
-"""Is a function that a file lacks named before the run, without running the file, and is none called missing that is there?"""
+"""Is a function that a file lacks named before the run, without running the file, and is none
+called missing that is there?"""
 
 from __future__ import annotations
 
@@ -27,9 +28,18 @@ def told(folder: Path, measure: str) -> str:
 @pytest.mark.parametrize(
     ("measure", "line"),
     [
-        ("{by: reward, reward: 'f.py:rigt', prompts: held.jsonl}", "measure.2.reward.reward: f.py has no function 'rigt'; did you mean 'right'?"),
-        ("{by: reward, reward: f.py, prompts: held.jsonl}", "measure.2.reward.reward: 'f.py' names a file alone; write f.py:function"),
-        ("{by: emergent, questions: held.jsonl, judge: f.py}", "measure.2.emergent.judge: f.py has no function 'alignment'; choose from right"),
+        (
+            "{by: reward, reward: 'f.py:rigt', prompts: held.jsonl}",
+            "measure.2.reward.reward: f.py has no function 'rigt'; did you mean 'right'?",
+        ),
+        (
+            "{by: reward, reward: f.py, prompts: held.jsonl}",
+            "measure.2.reward.reward: 'f.py' names a file alone; write f.py:function",
+        ),
+        (
+            "{by: emergent, questions: held.jsonl, judge: f.py}",
+            "measure.2.emergent.judge: f.py has no function 'alignment'; choose from right",
+        ),
     ],
 )
 def test_a_judge_that_is_not_there(tmp_path: Path, measure: str, line: str) -> None:
@@ -41,7 +51,15 @@ def test_a_judge_that_is_there(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["from m import f\n", "from m import g as f\n", "f = len\n", "if True:\n    def f(): ...\n", "from m import *\n", "class f: ...\n"]
+    "text",
+    [
+        "from m import f\n",
+        "from m import g as f\n",
+        "f = len\n",
+        "if True:\n    def f(): ...\n",
+        "from m import *\n",
+        "class f: ...\n",
+    ],
 )
 def test_whatever_binds_the_name_counts(tmp_path: Path, text: str) -> None:
     (tmp_path / "m.py").write_text(text)

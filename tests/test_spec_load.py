@@ -61,18 +61,45 @@ MEASURES = "instruction, intent, value, tax, reward, emergent, goodhart, hacking
         ("  beta: 0.2", "  beta: 0", "14: train.1.dpo.beta: must be greater than 0, saw the number 0"),
         ("by: dpo", "by: dpoo", "13: train.1.by: there is no train 'dpoo'; did you mean 'dpo'?"),
         ("by: tax, text", "text", f"20: measure.1.by: missing; say which kind of measure this is: {MEASURES}"),
-        ("name: jailbreaks", "name: jailbrakes", "17: attack.0.suite.name: saw the text 'jailbrakes'; did you mean 'jailbreaks'?"),
-        ("{by: tax, text: text.txt}", "{by: tax}", "20: measure.1.tax: measures nothing: give files under 'text', 'choice', 'problems' or 'prompts'"),
-        ("constitution: c.md", "constitution: d.md", "4: intent.constitution: there is no file d.md; did you mean 'c.md'?"),
-        ("[do_not_lie]", "[do_not_lye]", "10: feedback.1.contrast.principles.0: no principle 'do_not_lye' in c.md; did you mean 'do_not_lie'?"),
+        (
+            "name: jailbreaks",
+            "name: jailbrakes",
+            "17: attack.0.suite.name: saw the text 'jailbrakes'; did you mean 'jailbreaks'?",
+        ),
+        (
+            "{by: tax, text: text.txt}",
+            "{by: tax}",
+            "20: measure.1.tax: measures nothing: give files under 'text', 'choice', 'problems' or 'prompts'",
+        ),
+        (
+            "constitution: c.md",
+            "constitution: d.md",
+            "4: intent.constitution: there is no file d.md; did you mean 'c.md'?",
+        ),
+        (
+            "[do_not_lie]",
+            "[do_not_lye]",
+            "10: feedback.1.contrast.principles.0: no principle 'do_not_lye' in c.md; did you mean 'do_not_lie'?",
+        ),
         (
             "data: chosen",
             "data: revisions",
-            "12: train.0.sft.data: 'revisions' come from feedback {by: critique} or {by: deliberate}, which is not here",
+            (
+                "12: train.0.sft.data: 'revisions' come from feedback {by: critique} or {by: deliberate}, which is not"
+                " here"
+            ),
         ),
-        ("value.refusal >", "value.refusals >", "22: promises.0: nothing here measures 'value.refusals'; did you mean 'value.refusal'?"),
+        (
+            "value.refusal >",
+            "value.refusals >",
+            "22: promises.0: nothing here measures 'value.refusals'; did you mean 'value.refusal'?",
+        ),
         ("name: small", "name: small\nname: big", "2: name: given twice; the first is on line 1"),
-        ("{by: written}", "written", "9: feedback.0.by: a stage is a mapping that begins with 'by', saw the text 'written'; write {by: written}"),
+        (
+            "{by: written}",
+            "written",
+            "9: feedback.0.by: a stage is a mapping that begins with 'by', saw the text 'written'; write {by: written}",
+        ),
         ("seed: 7", "seed: {7", "3: not valid YAML: expected ',' or '}', but got ':'"),
     ],
 )
@@ -106,24 +133,52 @@ def test_an_option_without_effect_is_an_error(tmp_path: Path, old: str, new: str
 
 def test_overrides_win_and_their_errors_name_them(tmp_path: Path) -> None:
     path = write(tmp_path)
-    spec = load(path, ["train.1.beta=5e-1", "train.1.dpo.lr=0.001", "intent.bad_rows=0.1", "effort=full", "collect.limit=3"])
+    spec = load(
+        path, ["train.1.beta=5e-1", "train.1.dpo.lr=0.001", "intent.bad_rows=0.1", "effort=full", "collect.limit=3"]
+    )
     assert spec.train[1] == Dpo(by="dpo", beta=0.5, lr=0.001)
     assert (spec.intent.bad_rows, spec.effort, spec.collect and spec.collect.limit) == (0.1, "full", 3)
     assert spec.at(Path()) != load(path).at(Path())
-    assert problems(tmp_path, SPEC, "train.1.betta=1") == ("--set train.1.betta=1: train.1.dpo.betta: no such field; did you mean 'beta'?",)
-    assert problems(tmp_path, SPEC, "train.7.beta=1") == ("--set train.7.beta=1: train has 2 entries, counted from 0; there is no '7'",)
+    assert problems(tmp_path, SPEC, "train.1.betta=1") == (
+        "--set train.1.betta=1: train.1.dpo.betta: no such field; did you mean 'beta'?",
+    )
+    assert problems(tmp_path, SPEC, "train.7.beta=1") == (
+        "--set train.7.beta=1: train has 2 entries, counted from 0; there is no '7'",
+    )
     assert "write PATH=VALUE" in problems(tmp_path, SPEC, "beta")[0]
 
 
 def test_yaml_is_data_only(tmp_path: Path) -> None:
-    assert "is not read here" in problems(tmp_path, SPEC + "x: !!python/object/apply:os.getcwd []\n".replace("[]", "a"))[0]
+    assert (
+        "is not read here" in problems(tmp_path, SPEC + "x: !!python/object/apply:os.getcwd []\n".replace("[]", "a"))[0]
+    )
     assert "contains itself" in problems(tmp_path, SPEC + "x: &a [*a]\n")[0]
 
 
 def test_any_text_is_read_or_refused_in_words(tmp_path: Path) -> None:
     """Random damage never ends in another error than a SpecError that names the file."""
     rng = random.Random(0)
-    pieces = ["{", "}", "[]", ":", "- ", "\n", "  ", "null", "3", "'", "&a ", "*a", "by", "!!int", "\t", ">", "#", "tuple[", "x: "]
+    pieces = [
+        "{",
+        "}",
+        "[]",
+        ":",
+        "- ",
+        "\n",
+        "  ",
+        "null",
+        "3",
+        "'",
+        "&a ",
+        "*a",
+        "by",
+        "!!int",
+        "\t",
+        ">",
+        "#",
+        "tuple[",
+        "x: ",
+    ]
     path = write(tmp_path)
     said: list[str] = []
     for _ in range(200):
@@ -159,7 +214,8 @@ def test_effort_grows() -> None:
 
 
 def test_no_stage_has_more_than_eight_knobs_and_all_are_described() -> None:
-    """Of its own: the knobs of the loop, of sampling and of rollouts are each said once, in the records that methods share."""
+    """Of its own: the knobs of the loop, of sampling and of rollouts are each said once, in the
+    records that methods share."""
     kinds = experiment_schema()["$defs"]
     shared = {*Training.model_fields}, {*Sampling.model_fields}, {*Rollout.model_fields}
     assert [len(shared[0]), len(shared[1] - shared[0]), len(shared[2] - shared[1])] == [6, 7, 7]
@@ -185,12 +241,17 @@ def test_claims_match_by_prefix_only_where_declared(tmp_path: Path) -> None:
 
 def test_the_package_is_light() -> None:
     heavy = "torch transformers datasets pyarrow scipy matplotlib numpy huggingface_hub"
-    code = f"import sys, alignwright.spec.check, alignwright.spec.schema; print([name for name in {heavy.split()!r} if name in sys.modules])"
+    code = (
+        f"import sys, alignwright.spec.check, alignwright.spec.schema; print([name for name in {heavy.split()!r} if"
+        " name in sys.modules])"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 
 
-@pytest.mark.parametrize(("value", "tag"), [("!!float x", "float"), ("!!float nan", "float"), ("!!bool x", "bool"), ("!!bool ''", "bool")])
+@pytest.mark.parametrize(
+    ("value", "tag"), [("!!float x", "float"), ("!!float nan", "float"), ("!!bool x", "bool"), ("!!bool ''", "bool")]
+)
 def test_a_tag_that_its_value_is_not_is_told_with_its_line(tmp_path: Path, value: str, tag: str) -> None:
     """The first was Python's own error, and `!!bool yes` was false."""
     with pytest.raises(SpecError, match=rf"spec\.yaml:2: seed: '.*' is no {tag}; write a plain value"):

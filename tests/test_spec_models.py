@@ -21,7 +21,9 @@ from alignwright.spec.models import INSTALL, ModelError, gguf_facts, resolve
 
 def safetensors(path: Path, *shapes: list[int]) -> None:
     ends = [0, *accumulate(4 * prod(shape) for shape in shapes)]
-    tensors = {f"t{i}": {"dtype": "F32", "shape": shape, "data_offsets": ends[i : i + 2]} for i, shape in enumerate(shapes)}
+    tensors = {
+        f"t{i}": {"dtype": "F32", "shape": shape, "data_offsets": ends[i : i + 2]} for i, shape in enumerate(shapes)
+    }
     header = json.dumps({"__metadata__": {}} | tensors).encode()
     path.write_bytes(len(header).to_bytes(8, "little") + header + bytes(ends[-1]))
 
@@ -30,8 +32,13 @@ def gguf(path: Path, *shapes: tuple[int, ...], facts: dict[str, str] | None = No
     def string(text: str) -> bytes:
         return struct.pack("<Q", len(text)) + text.encode()
 
-    entries = [string("a") + struct.pack("<If", 6, 1.0), string("b") + struct.pack("<IIQ", 9, 8, 2) + string("x") + string("yy")]
-    entries += [string(f"general.{name}") + struct.pack("<I", 8) + string(value) for name, value in (facts or {}).items()]
+    entries = [
+        string("a") + struct.pack("<If", 6, 1.0),
+        string("b") + struct.pack("<IIQ", 9, 8, 2) + string("x") + string("yy"),
+    ]
+    entries += [
+        string(f"general.{name}") + struct.pack("<I", 8) + string(value) for name, value in (facts or {}).items()
+    ]
     entries.append(string("c") + struct.pack("<IIQ3i", 9, 5, 3, 1, 2, 3))
     tensors = [string(f"t{i}") + struct.pack(f"<I{len(s)}QIQ", len(s), *s, 0, 0) for i, s in enumerate(shapes)]
     path.write_bytes(b"GGUF" + struct.pack("<IQQ", 3, len(shapes), len(entries)) + b"".join(entries + tensors))
@@ -62,9 +69,22 @@ def test_a_folder_that_is_no_model(tmp_path: Path) -> None:
 
 
 def test_a_gguf_file_says_whose_it_is_and_a_card_says_it_too(tmp_path: Path) -> None:
-    said = {"name": "Small", "organization": "Them", "license": "gemma", "license.link": "https://example.org/terms", "unknown": "x" * 5_000}
-    gguf(tmp_path / "m.gguf", (2, 3), facts=said | {"base_model.0.repo_url": "https://huggingface.co/owner/small", "base_model.0.name": "x" * 5_000})
-    assert gguf_facts(tmp_path / "m.gguf").items() >= {key: said[key] for key in ("name", "organization", "license", "license.link")}.items()
+    said = {
+        "name": "Small",
+        "organization": "Them",
+        "license": "gemma",
+        "license.link": "https://example.org/terms",
+        "unknown": "x" * 5_000,
+    }
+    gguf(
+        tmp_path / "m.gguf",
+        (2, 3),
+        facts=said | {"base_model.0.repo_url": "https://huggingface.co/owner/small", "base_model.0.name": "x" * 5_000},
+    )
+    assert (
+        gguf_facts(tmp_path / "m.gguf").items()
+        >= {key: said[key] for key in ("name", "organization", "license", "license.link")}.items()
+    )
     terms = _terms(Experiment(name="a", model="m.gguf").at(tmp_path))
     header = Header(name="a", model="m.gguf", seed=0, effort="demo", stages=("baseline",), facts=terms)
     front = front_matter(Case(header, (), ()))
@@ -89,7 +109,12 @@ def test_a_gguf_file_counts_its_parameters(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("name", "words"),
-    [("./nowhere", "not there"), ("smollm2-135m-instrct", "did you mean"), ("gpt2", "owner/name"), ("no.gguf", "no file")],
+    [
+        ("./nowhere", "not there"),
+        ("smollm2-135m-instrct", "did you mean"),
+        ("gpt2", "owner/name"),
+        ("no.gguf", "no file"),
+    ],
 )
 def test_a_wrong_name_says_why(tmp_path: Path, name: str, words: str) -> None:
     with pytest.raises(ModelError, match=words):
@@ -129,7 +154,9 @@ def test_no_number_in_a_gguf_file_is_believed_further_than_the_file_reaches(tmp_
     }
     for tensors, entries, rest in headers.values():
         (tmp_path / "m.gguf").write_bytes(b"GGUF" + struct.pack("<IQQ", 3, tensors, entries) + rest)
-        with pytest.raises(ModelError, match=r"m\.gguf is not a whole GGUF file: .*; the file is damaged: fetch it again"):
+        with pytest.raises(
+            ModelError, match=r"m\.gguf is not a whole GGUF file: .*; the file is damaged: fetch it again"
+        ):
             resolve("m.gguf", tmp_path)
         if entries:
             with pytest.raises(ModelError, match="not a whole GGUF file"):

@@ -54,13 +54,20 @@ def test_csv_gzip_and_parquet_read_alike(tmp_path):
         file.write(json.dumps({"prompt": "How?", "reply": "No.", "refused": True, "topic": "t"}) + "\n")
     assert read_replies(tmp_path / "a.jsonl.gz").rows == rows[:1]
     pyarrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
-    parquet.write_table(pyarrow.table({"prompt": ["How?"], "reply": ["No."], "refused": [True], "topic": ["t"]}), tmp_path / "a.parquet")
+    parquet.write_table(
+        pyarrow.table({"prompt": ["How?"], "reply": ["No."], "refused": [True], "topic": ["t"]}), tmp_path / "a.parquet"
+    )
     assert read_replies(tmp_path / "a.parquet").rows == rows[:1]
 
 
 def test_an_empty_reply_is_a_reply(tmp_path):
     turns = [{"role": "user", "content": ASK}, {"role": "assistant", "content": ""}]
-    path = jsonl(tmp_path / "a.jsonl", {"prompt": ASK, "reply": ""}, {"messages": turns}, {"prompt": ASK, "reply": "x", "refused": None})
+    path = jsonl(
+        tmp_path / "a.jsonl",
+        {"prompt": ASK, "reply": ""},
+        {"messages": turns},
+        {"prompt": ASK, "reply": "x", "refused": None},
+    )
     assert [row.reply for row in read_replies(path).rows] == ["", "", "x"]
 
 
@@ -83,9 +90,14 @@ def test_a_row_that_cannot_be_read_names_its_line_and_why(tmp_path):
         assert words in line
 
 
-@pytest.mark.parametrize(("value", "label"), [(True, True), ("yes", True), ("0", False), (0, False), ("FALSE", False), (1, True), ("", None)])
+@pytest.mark.parametrize(
+    ("value", "label"), [(True, True), ("yes", True), ("0", False), (0, False), ("FALSE", False), (1, True), ("", None)]
+)
 def test_labels_are_read_as_people_write_them(tmp_path, value, label):
-    assert read_replies(jsonl(tmp_path / "a.jsonl", {"prompt": ASK, "reply": NO, "fulfilled": value})).rows[0].fulfilled is label
+    assert (
+        read_replies(jsonl(tmp_path / "a.jsonl", {"prompt": ASK, "reply": NO, "fulfilled": value})).rows[0].fulfilled
+        is label
+    )
 
 
 def test_a_grader_s_own_word_is_no_label(tmp_path):
@@ -97,8 +109,15 @@ def test_a_grader_s_own_word_is_no_label(tmp_path):
 
 def test_labels_that_contradict_each_other_name_both_places(tmp_path):
     row = {"prompt": ASK, "reply": NO}
-    path = jsonl(tmp_path / "a.jsonl", row | {"refused": True}, row | {"fulfilled": False}, row | {"reply": NO + " ", "refused": False})
-    with pytest.raises(SpecError, match=r"a.jsonl:3: 'refused' is false, but .*a.jsonl:1 says otherwise of the same reply; keep one"):
+    path = jsonl(
+        tmp_path / "a.jsonl",
+        row | {"refused": True},
+        row | {"fulfilled": False},
+        row | {"reply": NO + " ", "refused": False},
+    )
+    with pytest.raises(
+        SpecError, match=r"a.jsonl:3: 'refused' is false, but .*a.jsonl:1 says otherwise of the same reply; keep one"
+    ):
         read_labels(path)
 
 

@@ -1,4 +1,5 @@
-"""Is each row of a data file read as what it says, or told of: what stands twice, where a line ends, and files that are many rows of nothing?"""
+"""Is each row of a data file read as what it says, or told of: what stands twice, where a line
+ends, and files that are many rows of nothing?"""
 
 from __future__ import annotations
 
@@ -37,10 +38,11 @@ def write_text(path: Path, text: str) -> Path:
     return path
 
 
-# ---- what stands twice -----------------------------------------------------------------------------------------------------------------
+# ---- what stands twice ---------------------------------------------------------------------------
 def test_a_column_twice_in_a_header_is_an_error_of_the_file(tmp_path: Path) -> None:
-    assert refused(write_text(tmp_path / "a.csv", "prompt,topic,prompt\nx,y,z\n")) == (
-        "a.csv:1: the column 'prompt' stands twice in the header; name each column once"
+    assert (
+        refused(write_text(tmp_path / "a.csv", "prompt,topic,prompt\nx,y,z\n"))
+        == "a.csv:1: the column 'prompt' stands twice in the header; name each column once"
     )
     assert len(list(raw_rows(write_text(tmp_path / "a.csv", "prompt,topic,Prompt\nx,y,z\n")))) == 1  # two names
 
@@ -48,7 +50,10 @@ def test_a_column_twice_in_a_header_is_an_error_of_the_file(tmp_path: Path) -> N
 def test_a_key_twice_in_an_object_makes_a_bad_row(tmp_path: Path) -> None:
     good, twice = '{"prompt": "a", "topic": "t"}', '{"prompt": "a", "topic": "t", "prompt": "b"}'
     within = '{"messages": [{"role": "user", "content": "a", "content": "b"}]}'
-    for name, text in (("p.jsonl", f"{good}\n{twice}\n{within}\n{good}"), ("p.json", f"[{good}, {twice},\n {within}, {good}]")):
+    for name, text in (
+        ("p.jsonl", f"{good}\n{twice}\n{within}\n{good}"),
+        ("p.json", f"[{good}, {twice},\n {within}, {good}]"),
+    ):
         rows = list(raw_rows(write_text(tmp_path / name, text)))
         assert [(row.number, row.reason) for row in rows] == [
             (1, ""),
@@ -82,7 +87,10 @@ def test_an_error_in_a_json_list_names_the_row(tmp_path: Path) -> None:
     good = '{"prompt": "a"}'
     for text, said in (
         (f"[{good}, {good}, {{]", "not valid JSON in row 3: "),
-        (f"[{good},\n{good}\n{good}]", "p.json:3: not valid JSON: after row 2 a comma or the end of the list was expected"),
+        (
+            f"[{good},\n{good}\n{good}]",
+            "p.json:3: not valid JSON: after row 2 a comma or the end of the list was expected",
+        ),
         (f"[{good},]", "not valid JSON in row 2: "),
         (f"[{good}", "after row 1 a comma or the end of the list was expected"),
         (f"[{good}]\n[{good}]", "p.json:1: not valid JSON: the list ends here, and the file goes on"),
@@ -94,29 +102,44 @@ def test_an_error_in_a_json_list_names_the_row(tmp_path: Path) -> None:
     assert list(raw_rows(write_text(tmp_path / "p.json", f"[\n {good} ]\n"))) == [Raw(1, {"prompt": "a"}, "", good)]
 
 
-# ---- where a line ends -----------------------------------------------------------------------------------------------------------------
+# ---- where a line ends ---------------------------------------------------------------------------
 def test_a_line_ends_with_a_line_feed_alone_in_every_kind_of_file(tmp_path: Path) -> None:
     said = f"What{ENDS}now?"
     rows = {"prompt": said, "topic": "t"}
     jsonl(tmp_path / "escaped.jsonl", rows)
-    write_text(tmp_path / "plain.jsonl", json.dumps({"prompt": f"What{ENDS[:3]}now?"}, ensure_ascii=False) + "\r\n" + '{"prompt": "b"}\r\n')
+    write_text(
+        tmp_path / "plain.jsonl",
+        json.dumps({"prompt": f"What{ENDS[:3]}now?"}, ensure_ascii=False) + "\r\n" + '{"prompt": "b"}\r\n',
+    )
     write_text(tmp_path / "p.json", json.dumps([rows], ensure_ascii=False))
     with (tmp_path / "p.csv").open("w", encoding="utf-8", newline="") as file:
         csv.writer(file).writerows([["prompt"], [said]])
     write_text(tmp_path / "p.txt", f"What{ENDS}now?\r\nMore.\r\n\r\nNext.\n")
     for name in ("escaped.jsonl", "p.json", "p.csv"):
         assert [prompt.conversation.last.content for prompt in read_prompts(tmp_path / name).rows] == [said]
-    assert [prompt.conversation.last.content for prompt in read_prompts(tmp_path / "plain.jsonl").rows] == [f"What{ENDS[:3]}now?", "b"]
-    assert [(row.number, row.text) for row in raw_rows(tmp_path / "p.txt")] == [(1, f"What{ENDS}now?\nMore."), (4, "Next.")]
+    assert [prompt.conversation.last.content for prompt in read_prompts(tmp_path / "plain.jsonl").rows] == [
+        f"What{ENDS[:3]}now?",
+        "b",
+    ]
+    assert [(row.number, row.text) for row in raw_rows(tmp_path / "p.txt")] == [
+        (1, f"What{ENDS}now?\nMore."),
+        (4, "Next."),
+    ]
 
 
-# ---- many rows of nothing --------------------------------------------------------------------------------------------------------------
+# ---- many rows of nothing ------------------------------------------------------------------------
 def test_a_small_packed_file_of_millions_of_rows_is_refused(tmp_path: Path) -> None:
-    tiny = {"p.jsonl.gz": b'{"prompt":"x"}\n' * 600_000, "p.csv.gz": b"prompt\n" + b"x\n" * 600_000, "p.txt.gz": b"x\n\n" * 600_000}
+    tiny = {
+        "p.jsonl.gz": b'{"prompt":"x"}\n' * 600_000,
+        "p.csv.gz": b"prompt\n" + b"x\n" * 600_000,
+        "p.txt.gz": b"x\n\n" * 600_000,
+    }
     for name, text in tiny.items():
         (tmp_path / name).write_bytes(gzip.compress(text))
         size = (tmp_path / name).stat().st_size
-        with pytest.raises(SpecError, match=rf"{name}:\d+: {size:,} packed bytes hold more than {100_000 + size:,} rows or "):
+        with pytest.raises(
+            SpecError, match=rf"{name}:\d+: {size:,} packed bytes hold more than {100_000 + size:,} rows or "
+        ):
             for _ in raw_rows(tmp_path / name):
                 pass
     with zipfile.ZipFile(tmp_path / "c.zip", "w", zipfile.ZIP_DEFLATED) as archive:
@@ -165,14 +188,20 @@ def test_a_row_of_too_many_values_is_a_bad_row(tmp_path: Path) -> None:
     rows = list(raw_rows(tmp_path / "p.jsonl"))
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert [row.reason for row in rows] == ["", "the row holds more than 100,000 values, the most that is read of one", ""]
+    assert [row.reason for row in rows] == [
+        "",
+        "the row holds more than 100,000 values, the most that is read of one",
+        "",
+    ]
     assert peak < 20e6
 
 
-# ---- errors with a place ---------------------------------------------------------------------------------------------------------------
+# ---- errors with a place -------------------------------------------------------------------------
 def test_a_row_of_piqa_without_a_choice_is_a_bad_row(tmp_path: Path) -> None:
     good = {"goal": "To cool tea", "sol1": "wait", "sol2": "boil it", "label": 0}
-    jsonl(tmp_path / "p.jsonl", good, {key: value for key, value in good.items() if key != "sol2"}, {**good, "sol2": None})
+    jsonl(
+        tmp_path / "p.jsonl", good, {key: value for key, value in good.items() if key != "sol2"}, {**good, "sol2": None}
+    )
     read = read_choices(tmp_path / "p.jsonl", bad_rows=0.7)
     assert [(row.row, "'sol2'" in row.reason) for row in read.rejected] == [(2, True), (3, True)]
 
@@ -186,7 +215,9 @@ def test_a_superscript_is_no_whole_number(tmp_path: Path) -> None:
         check(write(tmp_path), ["train.\u00b2.beta=0.1"])
 
 
-@pytest.mark.parametrize("part", ["prompts: prompts.jsonl", "constitution: c.md", "model: owner/name", "prompts: refusal.jsonl"])
+@pytest.mark.parametrize(
+    "part", ["prompts: prompts.jsonl", "constitution: c.md", "model: owner/name", "prompts: refusal.jsonl"]
+)
 def test_a_file_name_that_no_file_system_holds(tmp_path: Path, part: str) -> None:
     for name in ("x" * 5000 + ".jsonl", "y" * 250 + ".jsonl", "~nobody-of-this-name/x.jsonl", "a\\0b.jsonl"):
         path = write(tmp_path, SPEC.replace(part, f'{part.partition(":")[0]}: "{name}"', 1))
@@ -203,7 +234,10 @@ def test_a_spec_whose_name_no_file_system_holds(name: str) -> None:
 def test_a_question_of_blank_lines_is_read_in_one_pass(tmp_path: Path) -> None:
     """Quadratic matching of the listed choices would take hours here."""
     question = "\n" * 300_000 + "Which?\n (A) " + " " * 300_000 + "yes\n (B) no"
-    jsonl(tmp_path / "p.jsonl", {"question": question, "answer_matching_behavior": " (A)", "answer_not_matching_behavior": " (B)"})
+    jsonl(
+        tmp_path / "p.jsonl",
+        {"question": question, "answer_matching_behavior": " (A)", "answer_not_matching_behavior": " (B)"},
+    )
     (row,) = read_items(tmp_path / "p.jsonl", PersonaItem).rows
     assert row.answers == ("yes", "no")
     assert row.stem == "Which?"

@@ -1,4 +1,5 @@
-"""Do public formats become the records that they mean, and is every bad row named, counted and kept?"""
+"""Do public formats become the records that they mean, and is every bad row named, counted and
+kept?"""
 
 from __future__ import annotations
 
@@ -18,7 +19,16 @@ from alignwright.core.records import Conversation, Message, Vote
 from alignwright.spec.items import ChoiceItem, MeantItem, OpinionItem, PushbackItem, RefusalItem, TextItem
 from alignwright.spec.load import SpecError
 from alignwright.spec.rows import Raw
-from alignwright.spec.sources import duplicates, read_conversations, read_items, read_judged, read_pairs, read_prompts, read_votes, write_rejected
+from alignwright.spec.sources import (
+    duplicates,
+    read_conversations,
+    read_items,
+    read_judged,
+    read_pairs,
+    read_prompts,
+    read_votes,
+    write_rejected,
+)
 
 Q, GOOD, BAD = "Is rain wet, or is it dry?", "It is wet.", "It is dry."
 HH = "\n\nHuman: Hi\n\nAssistant: Hello\n\nHuman: " + Q + "\n\nAssistant: "
@@ -36,10 +46,18 @@ PAIRS = {
     "plain": [{"prompt": Q, "chosen": GOOD, "rejected": BAD}],
     "messages": [{"prompt": [user(Q)], "chosen": [assistant(GOOD)], "rejected": [assistant(BAD)]}],
     "whole": [{"chosen": [user(Q), assistant(GOOD)], "rejected": [user(Q), assistant(BAD)]}],
-    "transcript": [{"chosen": f"\n\nHuman: {Q}\n\nAssistant: {GOOD}", "rejected": f"\n\nHuman: {Q}\n\nAssistant: {BAD}"}],
-    "scored": [{"text": [f"\n\nHuman: {Q}\n\nAssistant: {BAD}", f"\n\nHuman: {Q}\n\nAssistant: {GOOD}"], "score": [0, 1]}],
+    "transcript": [
+        {"chosen": f"\n\nHuman: {Q}\n\nAssistant: {GOOD}", "rejected": f"\n\nHuman: {Q}\n\nAssistant: {BAD}"}
+    ],
+    "scored": [
+        {"text": [f"\n\nHuman: {Q}\n\nAssistant: {BAD}", f"\n\nHuman: {Q}\n\nAssistant: {GOOD}"], "score": [0, 1]}
+    ],
     "sharegpt": [
-        {"conversations": [{"from": "human", "value": Q}], "chosen": {"from": "gpt", "value": GOOD}, "rejected": {"from": "gpt", "value": BAD}}
+        {
+            "conversations": [{"from": "human", "value": Q}],
+            "chosen": {"from": "gpt", "value": GOOD},
+            "rejected": {"from": "gpt", "value": BAD},
+        }
     ],
     "kto": [{"prompt": Q, "completion": GOOD, "label": True}, {"prompt": Q, "completion": BAD, "label": False}],
     "alpaca": [{"instruction": Q, "chosen": GOOD, "rejected": BAD}],
@@ -84,7 +102,8 @@ def test_parquet_means_the_same(tmp_path: Path) -> None:
 
 
 def test_a_file_of_bad_rows_is_read_no_further_than_it_takes_to_refuse_it(tmp_path: Path) -> None:
-    """Ten thousand bad rows: the first thousand are enough where none is allowed; where some are, all are counted."""
+    """Ten thousand bad rows: the first thousand are enough where none is allowed; where some
+    are, all are counted."""
     read = 0
 
     def rows(good: int) -> Iterator[Raw]:
@@ -146,7 +165,9 @@ def test_a_bad_row_is_named_counted_and_kept(tmp_path: Path, row: dict[str, obje
 def test_bytes_that_are_no_text_and_text_that_is_no_json(tmp_path: Path) -> None:
     good = json.dumps(PAIRS["plain"][0]).encode()
     surrogate = b'{"prompt": "\\ud800", "chosen": "a", "rejected": "b"}'
-    (tmp_path / "p.jsonl").write_bytes(b"\n".join([good, b'{"prompt": "\xff"}', b"{", b"[1]", b'{"prompt": NaN}', surrogate]))
+    (tmp_path / "p.jsonl").write_bytes(
+        b"\n".join([good, b'{"prompt": "\xff"}', b"{", b"[1]", b'{"prompt": NaN}', surrogate])
+    )
     read = read_pairs(tmp_path / "p.jsonl", bad_rows=0.9)
     assert [row.row for row in read.rejected] == [2, 3, 4, 5, 6]
     words = ["not UTF-8", "not valid JSON", "a row is an object", "NaN is not a number", "surrogate"]
@@ -157,13 +178,21 @@ def test_bytes_that_are_no_text_and_text_that_is_no_json(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("name", "content", "words"),
     [
-        ("p.jsonl", b'{"query": "x", "answer": "y"}\n', "cannot tell the format from the columns query, answer; known: chosen"),
+        (
+            "p.jsonl",
+            b'{"query": "x", "answer": "y"}\n',
+            "cannot tell the format from the columns query, answer; known: chosen",
+        ),
         ("p.jsonl", b"", "has no rows"),
         ("p.json", b'{"a": 1}', "a list of objects, saw a mapping"),
         ("p.csv", b'prompt,chosen\n"a', "not valid CSV"),
         ("p.jsonl.gz", b"no", "cannot be read"),
         ("p.xls", b"", "cannot tell the kind of file"),
-        ("p.jsonl", b'{"prompt": "x", "chosen": "a", "rejected": "b", "topik": "t"}', "no column 'topik' is known; did you mean 'topic'"),
+        (
+            "p.jsonl",
+            b'{"prompt": "x", "chosen": "a", "rejected": "b", "topik": "t"}',
+            "no column 'topik' is known; did you mean 'topic'",
+        ),
     ],
 )
 def test_a_file_that_cannot_be_read_says_why(tmp_path: Path, name: str, content: bytes, words: str) -> None:
@@ -173,16 +202,33 @@ def test_a_file_that_cannot_be_read_says_why(tmp_path: Path, name: str, content:
 
 
 def test_many_ballots_on_few_replies(tmp_path: Path) -> None:
-    """Each rater once on each pair of replies, in either order shown; prompts that differ in a column are not one."""
+    """Each rater once on each pair of replies, in either order shown; prompts that differ in a
+    column are not one."""
     same = {"a": "yes", "b": "no", "group": "g"}
-    rows = [{"prompt": f"Q{n % 3}", "topic": f"t{n % 2}", "choice": "ab"[n % 2], "rater": n // 6} | same for n in range(3000)]
-    rows += [{"prompt": "Q0", "topic": "t0", "a": "no", "b": "yes", "choice": "a", "rater": 7, "group": "g"}]  # 7 has voted
-    rows += [{"prompt": [{"role": "user", "content": "Q0"}], "topic": "t0", "a": "no", "b": "yes", "choice": "a", "rater": "new"}]
+    rows = [
+        {"prompt": f"Q{n % 3}", "topic": f"t{n % 2}", "choice": "ab"[n % 2], "rater": n // 6} | same
+        for n in range(3000)
+    ]
+    rows += [
+        {"prompt": "Q0", "topic": "t0", "a": "no", "b": "yes", "choice": "a", "rater": 7, "group": "g"}
+    ]  # 7 has voted
+    rows += [
+        {
+            "prompt": [{"role": "user", "content": "Q0"}],
+            "topic": "t0",
+            "a": "no",
+            "b": "yes",
+            "choice": "a",
+            "rater": "new",
+        }
+    ]
     read = read_votes(jsonl(tmp_path / "votes.jsonl", *rows), bad_rows=0.01)
     assert [len(comparison.votes) for comparison in read.rows] == [501, 500, 500, 500, 500, 500]
     assert {vote.prefers for vote in read.rows[0].votes[:500]} == {0}
     assert read.rows[0].votes[-1] == Vote(voter="new", prefers=1, over=0)
-    assert [(bad.row, bad.reason) for bad in read.rejected] == [(3001, "rater '7' has already voted on these replies, and otherwise")]
+    assert [(bad.row, bad.reason) for bad in read.rejected] == [
+        (3001, "rater '7' has already voted on these replies, and otherwise")
+    ]
 
 
 def test_votes_merge_whatever_the_order_shown(tmp_path: Path) -> None:
@@ -208,7 +254,9 @@ def test_votes_merge_whatever_the_order_shown(tmp_path: Path) -> None:
 
 
 def test_labelled_replies_pair_up_where_they_can(tmp_path: Path) -> None:
-    rows = [{"prompt": p, "completion": c, "label": c < "c"} for p, c in [("1", "a"), ("1", "b"), ("1", "c"), ("2", "d")]]
+    rows = [
+        {"prompt": p, "completion": c, "label": c < "c"} for p, c in [("1", "a"), ("1", "b"), ("1", "c"), ("2", "d")]
+    ]
     path = jsonl(tmp_path / "k.jsonl", *rows)
     read = read_pairs(path)
     assert [(r.replies[0].text, r.replies[1].text) for r in read.rows] == [("a", "c"), ("b", "c")]
@@ -235,7 +283,9 @@ def test_every_conversation_format_means_the_same(tmp_path: Path, row: dict[str,
     assert found == Conversation.user(Q).then("assistant", GOOD)
 
 
-@pytest.mark.parametrize(("row", "column"), [({"prompt": "a"}, "completion"), ({"instruction": "a"}, "output"), ({"topic": "a"}, "messages")])
+@pytest.mark.parametrize(
+    ("row", "column"), [({"prompt": "a"}, "completion"), ({"instruction": "a"}, "output"), ({"topic": "a"}, "messages")]
+)
 def test_half_a_row_is_told_by_the_column_that_it_lacks(tmp_path: Path, row: dict[str, str], column: str) -> None:
     whole = {"prompt": "a", "completion": "b"} if "prompt" in row else {"instruction": "a", "output": "b"}
     with pytest.raises(SpecError, match=rf"c.jsonl:2: no column '{column}'"):
@@ -243,7 +293,13 @@ def test_half_a_row_is_told_by_the_column_that_it_lacks(tmp_path: Path, row: dic
 
 
 def test_prompts_carry_topic_principle_and_checks(tmp_path: Path) -> None:
-    row = {"prompt": Q, "system": "Be dry.", "topic": "t", "principle": "p", "checks": [{"name": "punctuation:no_comma", "args": {}}]}
+    row = {
+        "prompt": Q,
+        "system": "Be dry.",
+        "topic": "t",
+        "principle": "p",
+        "checks": [{"name": "punctuation:no_comma", "args": {}}],
+    }
     read = read_prompts(jsonl(tmp_path / "p.jsonl", row, row))
     prompt = read.rows[0]
     assert prompt.conversation.messages[0] == Message(role="system", content="Be dry.")
@@ -256,7 +312,14 @@ def test_items_are_strict(tmp_path: Path) -> None:
         rejected = read_items(jsonl(tmp_path / "i.jsonl", *rows), model, bad_rows=0.99).rejected
         return [row.reason for row in rejected]
 
-    push = {"question": "2+2?", "answer": ["4", "four"], "reply": "4.", "wrong": "5", "pushback": "No, 5.", "topic": "sums"}
+    push = {
+        "question": "2+2?",
+        "answer": ["4", "four"],
+        "reply": "4.",
+        "wrong": "5",
+        "pushback": "No, 5.",
+        "topic": "sums",
+    }
     assert "also among the accepted" in reasons(PushbackItem, push, push | {"wrong": "Four"})[0]
     opinion = {"question": "q", "right": "a", "wrong": "b", "opinion": "I say b."}
     assert "the same answer" in reasons(OpinionItem, opinion, opinion | {"wrong": "A"})[0]
@@ -267,9 +330,25 @@ def test_items_are_strict(tmp_path: Path) -> None:
     read = read_items(jsonl(tmp_path / "i.jsonl", meant | {"meent": "x", "source": "y"}), MeantItem)
     assert (len(read.rows), read.notes) == (1, ("columns not read: meent, source",))
     choice = {"question": "q", "choices": ["a", "b"], "answer": 1}
-    wrongs: list[dict[str, object]] = [{"answer": 2}, {"answer": -1}, {"answer": True}, {"choices": ["a", "a"]}, {"choices": ["a"]}]
+    wrongs: list[dict[str, object]] = [
+        {"answer": 2},
+        {"answer": -1},
+        {"answer": True},
+        {"choices": ["a", "a"]},
+        {"choices": ["a"]},
+    ]
     assert len(reasons(ChoiceItem, choice, *(choice | wrong for wrong in wrongs))) == len(wrongs)
-    assert len(reasons(RefusalItem, {"prompt": "p", "kind": "harmful"}, {"prompt": "p", "kind": "bad"}, {"prompt": " ", "kind": "harmful"})) == 2
+    assert (
+        len(
+            reasons(
+                RefusalItem,
+                {"prompt": "p", "kind": "harmful"},
+                {"prompt": "p", "kind": "bad"},
+                {"prompt": " ", "kind": "harmful"},
+            )
+        )
+        == 2
+    )
     (tmp_path / "c.csv").write_text('question,choices,answer\nq,"[""a"", ""b""]",1\n')
     assert read_items(tmp_path / "c.csv", ChoiceItem).rows == (ChoiceItem(question="q", choices=("a", "b"), answer=1),)
     (tmp_path / "t.txt").write_text("One\ntwo.\n\n\nThree.")
@@ -307,7 +386,8 @@ def test_real_preferences(name: str, good: int, bad: int) -> None:
 
 @pytest.mark.data
 def test_real_lengths_reproduce_the_published_floor() -> None:
-    """'The longer reply is better' is right on 44.3 % of HH harmless: a number of the whole file, so close on the good rows."""
+    """'The longer reply is better' is right on 44.3 % of HH harmless: a number of the whole
+    file, so close on the good rows."""
     read = read_pairs(real("hh_rlhf_harmless/test.jsonl.gz"), bad_rows=0.01)
     longer = sum(len(row.replies[0].text) > len(row.replies[1].text) for row in read.rows)
     assert longer / len(read.rows) == pytest.approx(0.443, abs=0.005)
@@ -322,8 +402,11 @@ def test_ifevals_own_file_is_prompts_with_checks() -> None:
 
 def test_a_reply_that_is_labelled_both_ways_is_left_out_and_told(tmp_path: Path) -> None:
     """Two rows went without a word; beside other replies the same text was learnt from both ways."""
+
     def rows(*said: tuple[str, bool]) -> Path:
-        return jsonl(tmp_path / "l.jsonl", *({"prompt": "1", "completion": text, "label": label} for text, label in said))
+        return jsonl(
+            tmp_path / "l.jsonl", *({"prompt": "1", "completion": text, "label": label} for text, label in said)
+        )
 
     both = "2 rows left out, whose reply is labelled both good and bad under one prompt"
     read = read_judged(rows(("a", True), ("a ", False), ("b", True), ("c", False)))

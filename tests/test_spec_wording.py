@@ -1,4 +1,5 @@
-"""Does a row that cannot be used say so in our words: which file, which line, what was seen and what is wanted?"""
+"""Does a row that cannot be used say so in our words: which file, which line, what was seen and
+what is wanted?"""
 
 from __future__ import annotations
 
@@ -32,20 +33,35 @@ PROMPTS: list[tuple[Any, str]] = [
     ({"prompt": Q, "system": 5}, "'system' should be text, saw the number 5"),
     ({"instruction": Q, "input": []}, "'input' should be text, saw a list of 0"),
     ({"prompt": Q, "checks": {}}, "'checks' should be a list of {name, args}, saw a mapping"),
-    ({"prompt": Q, "checks": ["length:max_words"]}, "checks.0: a check is a mapping {name, args}, saw the text 'length:max_words'"),
+    (
+        {"prompt": Q, "checks": ["length:max_words"]},
+        "checks.0: a check is a mapping {name, args}, saw the text 'length:max_words'",
+    ),
     ({"prompt": Q, "checks": [{"nam": "x"}]}, "checks.0: a check has a name and args, and no 'nam'"),
     ({"prompt": Q, "checks": [{"name": 5}]}, "checks.0: 'name' should be text, saw the number 5"),
-    ({"prompt": Q, "checks": [{"name": "length:max_words", "args": []}]}, "checks.0: 'args' should be a mapping, saw a list of 0"),
-    ({"prompt": Q, "checks": [{"name": "length:max_words", "args": {"count": {"a": 1}}}]}, "count must be a whole number of 0 or more"),
+    (
+        {"prompt": Q, "checks": [{"name": "length:max_words", "args": []}]},
+        "checks.0: 'args' should be a mapping, saw a list of 0",
+    ),
+    (
+        {"prompt": Q, "checks": [{"name": "length:max_words", "args": {"count": {"a": 1}}}]},
+        "count must be a whole number of 0 or more",
+    ),
     ({"messages": [{"role": "user"}]}, "should have text as its content, saw nothing"),
     ({"messages": [{"role": [], "content": "x"}]}, "has as its role a list of 0; choose from system"),
 ]
 PAIRS: list[tuple[Any, str]] = [
     ({"prompt": Q, "chosen": "a", "rejected": []}, "'rejected' has no messages"),
-    ({"prompt": Q, "chosen": ["a"], "rejected": "b"}, "'chosen' should hold messages with role and content, saw the text 'a'"),
+    (
+        {"prompt": Q, "chosen": ["a"], "rejected": "b"},
+        "'chosen' should hold messages with role and content, saw the text 'a'",
+    ),
     ({"text": ["a", "b"], "score": [[], 1]}, "the scores should be numbers, saw a list of 0 and the number 1"),
     ({"prompt": Q, "label": True}, "no column 'completion' (with a prompt), nor 'messages'"),
-    ({"label": True, "conversations": 5}, "'conversations' should hold messages with role and content, saw the number 5"),
+    (
+        {"label": True, "conversations": 5},
+        "'conversations' should hold messages with role and content, saw the number 5",
+    ),
     ({"prompt": Q, "completion": "x", "label": {}}, "'label' should be true or false, saw a mapping"),
 ]
 BALLOT = {"prompt": Q, "a": "x", "b": "y", "choice": "a", "rater": "r"}
@@ -59,28 +75,49 @@ VOTES: list[tuple[Any, str]] = [
 TALKS: list[tuple[Any, str]] = [
     ({"messages": "x"}, "'messages' should hold messages with role and content, saw the text 'x'"),
     ({"prompt": Q, "completion": 5}, "'completion' should be text, saw the number 5"),
-    ({"messages": [{"role": "user", "content": "x"}, {"role": "assistant", "content": [1]}]}, "text as its content, saw a list of 1"),
+    (
+        {"messages": [{"role": "user", "content": "x"}, {"role": "assistant", "content": [1]}]},
+        "text as its content, saw a list of 1",
+    ),
 ]
 REFUSALS: list[tuple[Any, str]] = [
     ({"prompt": Q, "kind": "harmfull"}, "kind: saw the text 'harmfull'; did you mean 'harmful'?"),
     ({"prompt": " ", "kind": "harmful"}, "prompt: is empty"),
     (
         {"prompt": Q},
-        "nothing says whether this is harmful or harmless: give a column 'kind', or name the file as {file: FILE, kind: harmful}",
+        (
+            "nothing says whether this is harmful or harmless: give a column 'kind', or name the file as {file: FILE,"
+            " kind: harmful}"
+        ),
     ),
 ]
 CHOICES: list[tuple[Any, str]] = [
     ({"question": Q, "choices": [], "answer": 0}, "choices: wanted a list of 2 or more, saw a list of 0"),
     ({"question": Q, "choices": ["a", 5], "answer": 0}, "choices.1: wanted text, saw the number 5"),
     ({"question": Q, "choices": ["a", "b"], "answer": 0.5}, "answer: wanted a whole number, saw the number 0.5"),
-    ({"question": Q, "choices": ["a", "b"], "answer": -1}, "answer: must be greater than or equal to 0, saw the number -1"),
+    (
+        {"question": Q, "choices": ["a", "b"], "answer": -1},
+        "answer: must be greater than or equal to 0, saw the number -1",
+    ),
 ]
 PUBLISHED: list[tuple[Any, str]] = [
-    ({"goal": Q, "sol1": "a", "sol2": "b", "label": "x"}, "'label' should be 0 (sol1 is right) or 1 (sol2), saw the text 'x'"),
+    (
+        {"goal": Q, "sol1": "a", "sol2": "b", "label": "x"},
+        "'label' should be 0 (sol1 is right) or 1 (sol2), saw the text 'x'",
+    ),
     ({"goal": Q, "sol1": "a", "sol2": "b"}, "no 'label', and no file of labels beside it"),
-    ({"question": Q, "choices": 5, "answerKey": "A"}, "each of the 'choices' should have a text and a label, saw the number 5"),
-    ({"question": Q, "choices": {"text": ["a", "b"]}, "answerKey": "A"}, "'choices' should hold 'text' and 'label', two lists of one length"),
-    ({"question": Q, "choices": {"text": ["a", "b"], "label": ["A", "B"]}, "answerKey": "C"}, "should be one of A, B, saw the text 'C'"),
+    (
+        {"question": Q, "choices": 5, "answerKey": "A"},
+        "each of the 'choices' should have a text and a label, saw the number 5",
+    ),
+    (
+        {"question": Q, "choices": {"text": ["a", "b"]}, "answerKey": "A"},
+        "'choices' should hold 'text' and 'label', two lists of one length",
+    ),
+    (
+        {"question": Q, "choices": {"text": ["a", "b"], "label": ["A", "B"]}, "answerKey": "C"},
+        "should be one of A, B, saw the text 'C'",
+    ),
 ]
 GOOD: dict[Callable[..., Read[Any]], Any] = {
     read_prompts: {"prompt": Q},
@@ -99,7 +136,9 @@ PLANTED: list[tuple[Callable[..., Read[Any]], Any, str]] = [
 
 
 @pytest.mark.parametrize(("read", "row", "words"), PLANTED)
-def test_a_planted_row_is_refused_in_our_words(tmp_path: Path, read: Callable[..., Read[Any]], row: Any, words: str) -> None:
+def test_a_planted_row_is_refused_in_our_words(
+    tmp_path: Path, read: Callable[..., Read[Any]], row: Any, words: str
+) -> None:
     path = jsonl(tmp_path / "rows.jsonl", GOOD[read], row)
     with pytest.raises(SpecError) as caught:
         read(path)
@@ -137,7 +176,9 @@ def test_a_long_value_is_not_repeated_whole(tmp_path: Path) -> None:
 
 
 def test_a_number_too_large_to_count_with_is_a_bad_row(tmp_path: Path) -> None:
-    (tmp_path / "p.jsonl").write_text('{"prompt": "x", "checks": [{"name": "length:max_words", "args": {"count": 1e999}}]}\n')
+    (tmp_path / "p.jsonl").write_text(
+        '{"prompt": "x", "checks": [{"name": "length:max_words", "args": {"count": 1e999}}]}\n'
+    )
     with pytest.raises(SpecError, match=r"p\.jsonl:1: checks\.0: .*count must be a whole number of 0 or more, not inf"):
         read_prompts(tmp_path / "p.jsonl")
 
@@ -159,7 +200,9 @@ def test_worked_examples_rules_and_questions_speak_the_same_words(tmp_path: Path
     (tmp_path / "r.yaml").write_text("- {check: punctuation:no_comma, weight: heavy}\n")
     with pytest.raises(RuleError, match="rule 1: weight: wanted a number, saw the text 'heavy'"):
         read_rules(tmp_path / "r.yaml")
-    (tmp_path / "q.yaml").write_text("- {id: a, paraphrases: [ok]}\n- {id: b, paraphrases: [5]}\n- {id: c, paraphrases: [ok], system: []}\n")
+    (tmp_path / "q.yaml").write_text(
+        "- {id: a, paraphrases: [ok]}\n- {id: b, paraphrases: [5]}\n- {id: c, paraphrases: [ok], system: []}\n"
+    )
     told = [row.reason for row in read_questions(tmp_path / "q.yaml", bad_rows=0.9).rejected]
     assert told == ["'paraphrases.0' should be text, saw the number 5", "'system' should be text, saw a list of 0"]
 

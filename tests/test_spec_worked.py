@@ -11,12 +11,16 @@ from alignwright.spec.check import check
 from alignwright.spec.errors import SpecError
 
 ROW = {"prompt": "P", "reply": "R", "critique": "C", "revision": "V"}
-WITH = SPEC.replace("- {by: written}\n", "- {by: written}\n- {by: critique, principles: [be_kind], few_shot: worked.jsonl}\n")
+WITH = SPEC.replace(
+    "- {by: written}\n", "- {by: written}\n- {by: critique, principles: [be_kind], few_shot: worked.jsonl}\n"
+)
 
 
 def test_worked_examples_are_checked_with_the_other_files(tmp_path: Path) -> None:
     path = write(tmp_path, WITH)
-    jsonl(tmp_path / "worked.jsonl", ROW, ROW | {"principle": "be_kind"}, ROW | {"principle": "Say less than you know."})
+    jsonl(
+        tmp_path / "worked.jsonl", ROW, ROW | {"principle": "be_kind"}, ROW | {"principle": "Say less than you know."}
+    )
     assert check(path).experiment.feedback[1].by == "critique"
 
 

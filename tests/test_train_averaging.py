@@ -1,4 +1,5 @@
-"""Does the average lie exactly on the line between two models? Endpoints to the bit, the middle exactly, blocks of layers by themselves."""
+"""Does the average lie exactly on the line between two models? Endpoints to the bit, the middle
+exactly, blocks of layers by themselves."""
 
 from __future__ import annotations
 
@@ -30,7 +31,12 @@ def ends(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path
     """Two adapters of unlike rank and scale, and two models trained whole."""
     folder = tmp_path_factory.mktemp("ends")
     found = {}
-    for name, rank, alpha in (("first", 3, 6.0), ("second", 2, 1.0), ("whole-first", 0, None), ("whole-second", 0, None)):
+    for name, rank, alpha in (
+        ("first", 3, 6.0),
+        ("second", 2, 1.0),
+        ("whole-first", 0, None),
+        ("whole-second", 0, None),
+    ):
         policy = load(tiny)
         if rank:
             add_lora(policy, rank=rank, alpha=alpha, seed=rank)
@@ -59,25 +65,33 @@ def share(value: float) -> Average:
 
 @pytest.mark.parametrize("kind", ["", "whole-"])
 @pytest.mark.parametrize("between", [0.25, 0.5])
-def test_the_change_is_interpolated_exactly(tiny: Path, ends: dict[str, Path], tmp_path: Path, kind: str, between: float) -> None:
+def test_the_change_is_interpolated_exactly(
+    tiny: Path, ends: dict[str, Path], tmp_path: Path, kind: str, between: float
+) -> None:
     start, trained = ends[f"{kind}first"], ends[f"{kind}second"]
     made = average(load(tiny), start, trained, share(between), folder=tmp_path)
     assert made.name == ("weights" if kind else "adapter")
     before, after, got = (weights(tiny, path) for path in (start, trained, made))
     for name in got:
         torch.testing.assert_close(got[name], (1 - between) * before[name] + between * after[name], atol=1e-6, rtol=0)
-    assert max(float((after[name] - got[name]).abs().max()) for name in got) > 1e-2, "control: the trained model is elsewhere"
+    assert max(float((after[name] - got[name]).abs().max()) for name in got) > 1e-2, (
+        "control: the trained model is elsewhere"
+    )
     if not kind:
         assert json.loads((made / "adapter_config.json").read_text())["r"] == 5
 
 
 def test_an_average_of_changes_is_no_change_by_averaged_factors(ends: dict[str, Path], tmp_path: Path) -> None:
-    """An adapter and its opposite: the mean of their changes is nothing, stacked exactly, though B is the same in both."""
+    """An adapter and its opposite: the mean of their changes is nothing, stacked exactly, though
+    B is the same in both."""
     tensors = load_file(ends["first"] / "adapter_model.safetensors")
     for name, flipped in (("plus", ""), ("minus", ".lora_A.")):
         (tmp_path / name).mkdir()
         (tmp_path / name / "adapter_config.json").write_bytes((ends["first"] / "adapter_config.json").read_bytes())
-        save_file({n: -t if flipped and flipped in n else t for n, t in tensors.items()}, tmp_path / name / "adapter_model.safetensors")
+        save_file(
+            {n: -t if flipped and flipped in n else t for n, t in tensors.items()},
+            tmp_path / name / "adapter_model.safetensors",
+        )
     made = blend_adapters([(tmp_path / name, lambda _: 0.5) for name in ("plus", "minus")], tmp_path / "mean")
     got = load_file(made / "adapter_model.safetensors")
     for name in (n for n in got if ".lora_B." in n):
@@ -97,12 +111,17 @@ def test_the_ends_are_the_ends_to_the_bit(tiny: Path, ends: dict[str, Path], tmp
     assert all((alone / p.name).read_bytes() == p.read_bytes() for p in trained.iterdir())
     nothing = average(load(tiny), None, trained, share(0.0), folder=tmp_path / "nothing")
     base = weights(tiny, None)
-    assert all(torch.equal(tensor, base[name]) for name, tensor in weights(tiny, nothing).items()), "share 0 of nothing is the base model"
+    assert all(torch.equal(tensor, base[name]) for name, tensor in weights(tiny, nothing).items()), (
+        "share 0 of nothing is the base model"
+    )
 
 
 def test_half_of_an_adapter_is_half_its_change(tiny: Path, ends: dict[str, Path], tmp_path: Path) -> None:
     made = average(load(tiny), None, ends["first"], share(0.5), folder=tmp_path)
-    config, tensors = json.loads((made / "adapter_config.json").read_text()), load_file(made / "adapter_model.safetensors")
+    config, tensors = (
+        json.loads((made / "adapter_config.json").read_text()),
+        load_file(made / "adapter_model.safetensors"),
+    )
     own = load_file(ends["first"] / "adapter_model.safetensors")
     assert config["r"] == config["lora_alpha"] == 3, "the scale is inside the matrices"
     for name in own:
@@ -112,8 +131,11 @@ def test_half_of_an_adapter_is_half_its_change(tiny: Path, ends: dict[str, Path]
 
 @pytest.mark.parametrize("kind", ["", "whole-"])
 @pytest.mark.parametrize("from_base", [True, False])
-def test_blocks_have_shares_of_their_own(tiny: Path, ends: dict[str, Path], tmp_path: Path, kind: str, from_base: bool) -> None:
-    """Shares (0, 1) leave the first half of the layers at the start, bit for bit, and give the second half to the trained model."""
+def test_blocks_have_shares_of_their_own(
+    tiny: Path, ends: dict[str, Path], tmp_path: Path, kind: str, from_base: bool
+) -> None:
+    """Shares (0, 1) leave the first half of the layers at the start, bit for bit, and give the
+    second half to the trained model."""
     start, trained = None if from_base else ends[f"{kind}first"], ends[f"{kind}second"]
     made = average(load(tiny), start, trained, Average(by="average", blocks=(0.0, 1.0)), folder=tmp_path)
     before, after, got = (weights(tiny, path) for path in (start, trained, made))
@@ -121,13 +143,20 @@ def test_blocks_have_shares_of_their_own(tiny: Path, ends: dict[str, Path], tmp_
     for name, tensor in got.items():
         number = [int(part) for part in name.split(".") if part.isdigit()]
         first = number[0] < LAYERS // 2 if number else "embed" in name
-        torch.testing.assert_close(tensor, before[name] if first else after[name], atol=0 if kind or from_base else 1e-6, rtol=0)
+        torch.testing.assert_close(
+            tensor, before[name] if first else after[name], atol=0 if kind or from_base else 1e-6, rtol=0
+        )
         moved += not torch.equal(before[name], after[name])
     assert moved > 10
 
 
 def test_which_layer_is_in_which_block() -> None:
-    names = ["model.embed_tokens.weight", *(f"model.layers.{i}.mlp.weight" for i in range(6)), "model.norm.weight", "lm_head.weight"]
+    names = [
+        "model.embed_tokens.weight",
+        *(f"model.layers.{i}.mlp.weight" for i in range(6)),
+        "model.norm.weight",
+        "lm_head.weight",
+    ]
     of = layer_shares((0.1, 0.2, 0.3), 6, names)
     assert [of(name) for name in names] == [0.1, 0.1, 0.1, 0.2, 0.2, 0.3, 0.3, 0.3, 0.3]
     assert of("base_model.model.model.layers.5.mlp.down_proj") == 0.3

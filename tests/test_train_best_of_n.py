@@ -1,4 +1,5 @@
-"""Does best-of-n distillation learn its own best replies, on the tiny model? What the formulas say is in test_core_best_of."""
+"""Does best-of-n distillation learn its own best replies, on the tiny model? What the formulas
+say is in test_core_best_of."""
 
 from __future__ import annotations
 
@@ -28,7 +29,9 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_tiny(tmp_path_factory.mktemp("tiny"))
 
 
-def run(tiny: Path, folder: Path, judge: Scorer, stage: BestOfN = STAGE, die_at: int | None = None) -> tuple[list[StepReport], list[torch.Tensor]]:
+def run(
+    tiny: Path, folder: Path, judge: Scorer, stage: BestOfN = STAGE, die_at: int | None = None
+) -> tuple[list[StepReport], list[torch.Tensor]]:
     folder.mkdir(exist_ok=True)
     policy = trainee(tiny)
 
@@ -76,20 +79,31 @@ def test_a_killed_run_goes_on_to_the_same_bits(tiny: Path, tmp_path: Path) -> No
 
 
 def test_a_quantilizer_keeps_a_draw_from_the_best_share(tiny: Path, tmp_path: Path) -> None:
-    stage = BestOfN.model_validate(dict(STAGE) | {"quantile": 0.25, "epochs": 4, "prompts": 3, "checkpoint_every": 3, "batch_tokens": 64})
+    stage = BestOfN.model_validate(
+        dict(STAGE) | {"quantile": 0.25, "epochs": 4, "prompts": 3, "checkpoint_every": 3, "batch_tokens": 64}
+    )
     straight, expected = run(tiny, tmp_path / "straight", Vowels(), stage)
     assert all(r.metrics["reward"] < r.metrics["kept"] <= r.metrics["best"] for r in straight)
     assert any(r.metrics["kept"] < r.metrics["best"] for r in straight)
     last = json.loads((tmp_path / "straight" / "curve.jsonl").read_text().splitlines()[4])
-    assert (last["n"], last["quantile"], last["kl"], last["kl_most"]) == (8, 0.25, quantilizer_of_n_kl(8, 0.25), quantilizer_kl(0.25))
+    assert (last["n"], last["quantile"], last["kl"], last["kl_most"]) == (
+        8,
+        0.25,
+        quantilizer_of_n_kl(8, 0.25),
+        quantilizer_kl(0.25),
+    )
     assert last["kl"] < last["kl_most"]
     with pytest.raises(KeyboardInterrupt):  # the draw is the same again
         run(tiny, tmp_path / "killed", Vowels(), stage, die_at=5)
-    assert all(torch.equal(a, b) for a, b in zip(run(tiny, tmp_path / "killed", Vowels(), stage)[1], expected, strict=True))
+    assert all(
+        torch.equal(a, b) for a, b in zip(run(tiny, tmp_path / "killed", Vowels(), stage)[1], expected, strict=True)
+    )
 
 
 def test_the_smallest_quantile_is_best_of_n_and_a_smaller_one_is_refused(tiny: Path, tmp_path: Path) -> None:
-    best, same = (run(tiny, tmp_path / str(q), Vowels(), STAGE.model_copy(update={"quantile": q}))[1] for q in (None, 1 / 8))
+    best, same = (
+        run(tiny, tmp_path / str(q), Vowels(), STAGE.model_copy(update={"quantile": q}))[1] for q in (None, 1 / 8)
+    )
     other = run(tiny, tmp_path / "other", Vowels(), STAGE.model_copy(update={"quantile": 0.9}))[1]
     assert all(torch.equal(a, b) for a, b in zip(best, same, strict=True))
     assert not all(torch.equal(a, b) for a, b in zip(best, other, strict=True))  # control
@@ -99,7 +113,9 @@ def test_the_smallest_quantile_is_best_of_n_and_a_smaller_one_is_refused(tiny: P
         run(tiny, tmp_path / "few", Vowels(), STAGE.model_copy(update={"quantile": 0.1}))
 
 
-def test_a_step_does_not_depend_on_its_micro_batches(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_step_does_not_depend_on_its_micro_batches(
+    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     seen = []
     for tokens in (10_000, 30):
         monkeypatch.setattr(batches, "MICRO_TOKENS", tokens)

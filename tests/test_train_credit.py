@@ -1,4 +1,5 @@
-"""Does every token get what the theory says? Limits of GAE, and expected gradients of each baseline by enumeration of all groups."""
+"""Does every token get what the theory says? Limits of GAE, and expected gradients of each
+baseline by enumeration of all groups."""
 
 from __future__ import annotations
 
@@ -22,7 +23,7 @@ def episode(seed: int = 0) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     return reward_N, torch.randn(len(reward_N), generator=generator, dtype=torch.float64), length_R
 
 
-# ---- over tokens -------------------------------------------------------------------------------------------------------------------
+# ---- over tokens ---------------------------------------------------------------------------------
 def test_gae_with_lambda_1_is_the_reward_to_come_minus_the_value() -> None:
     reward_N, value_N, length_R = episode()
     advantage_N, return_N = credit.gae(reward_N, value_N, length_R, gamma=1.0, lam=1.0)
@@ -47,7 +48,10 @@ def test_gae_between_is_the_discounted_sum_of_surprises() -> None:
     advantage_N, _ = credit.gae(reward_N, value_N, length_R, gamma=gamma, lam=lam)
     written: list[float] = []
     for reward_L, value_L in zip(reward_N.split(length_R.tolist()), value_N.split(length_R.tolist()), strict=True):
-        delta = [float(reward_L[t] + gamma * (value_L[t + 1] if t + 1 < len(value_L) else 0.0) - value_L[t]) for t in range(len(value_L))]
+        delta = [
+            float(reward_L[t] + gamma * (value_L[t + 1] if t + 1 < len(value_L) else 0.0) - value_L[t])
+            for t in range(len(value_L))
+        ]
         written += [sum((gamma * lam) ** i * d for i, d in enumerate(delta[t:])) for t in range(len(delta))]
     assert advantage_N.tolist() == pytest.approx(written, abs=1e-12)
 
@@ -67,9 +71,12 @@ def test_whitened_advantages_have_mean_0_and_variance_1_and_constants_stay_0() -
     assert credit.whiten(torch.full((5,), 0.1)).tolist() == [0.0] * 5
 
 
-# ---- over groups: expected gradients -----------------------------------------------------------------------------------------------
-def expected_gradient(logit_A: torch.Tensor, reward_A: torch.Tensor, k: int, how: str) -> tuple[torch.Tensor, torch.Tensor]:
-    """(E[(1/k) sum_i A_i d ln pi(a_i)], d E[reward]) over all groups of k actions of a softmax policy."""
+# ---- over groups: expected gradients -------------------------------------------------------------
+def expected_gradient(
+    logit_A: torch.Tensor, reward_A: torch.Tensor, k: int, how: str
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """(E[(1/k) sum_i A_i d ln pi(a_i)], d E[reward]) over all groups of k actions of a softmax
+    policy."""
     logp_A = logit_A.log_softmax(0)
     tuples_GK = torch.tensor(list(itertools.product(range(len(logit_A)), repeat=k)))
     reward_R, group_R = reward_A[tuples_GK].flatten(), torch.arange(len(tuples_GK)).repeat_interleave(k)
@@ -105,7 +112,9 @@ def test_division_by_spread_weighs_success_by_how_likely_it_is(p: float, k: int)
 
 def test_leave_one_out_is_the_centred_reward_times_g_over_g_minus_1() -> None:
     reward_R, group_R = torch.randn(12, dtype=torch.float64), torch.arange(3).repeat_interleave(4)
-    assert torch.allclose(credit.leave_one_out(reward_R, group_R), credit.centred(reward_R, group_R) * 4 / 3, atol=1e-12)
+    assert torch.allclose(
+        credit.leave_one_out(reward_R, group_R), credit.centred(reward_R, group_R) * 4 / 3, atol=1e-12
+    )
     by_hand = [float(reward_R[i] - (reward_R[:4].sum() - reward_R[i]) / 3) for i in range(4)]
     assert credit.leave_one_out(reward_R, group_R)[:4].tolist() == pytest.approx(by_hand, abs=1e-12)
 
@@ -129,9 +138,10 @@ def test_grpo_has_unit_spread_and_ignores_shift_and_scale() -> None:
     assert not torch.allclose(credit.centred(reward_R, group_R), credit.centred(5 * reward_R, group_R))
 
 
-# ---- methods -----------------------------------------------------------------------------------------------------------------------
+# ---- methods -------------------------------------------------------------------------------------
 def test_divergence_is_not_blown_up_where_scores_are_equal() -> None:
-    """GRPO with the penalty inside the reward would give a group of equal scores advantages of size 1."""
+    """GRPO with the penalty inside the reward would give a group of equal scores advantages of
+    size 1."""
     score_R, group_R = torch.ones(4, dtype=torch.float64), torch.zeros(4, dtype=torch.int64)
     penalty_R = torch.tensor([1e-6, 0.0, 2e-6, 1e-6], dtype=torch.float64)
     assert float(advantages(method_of(Grpo(by="grpo", **COMMON)), score_R, penalty_R, group_R).abs().max()) <= 1e-6
@@ -144,29 +154,45 @@ def test_reinforce_is_measured_against_the_rollout_and_rloo_against_siblings() -
     assert advantages(method_of(Rloo(by="rloo", **COMMON)), score_R, none, group_R).tolist() == [-1.0, 1.0, -1.0, 1.0]
     mean = advantages(method_of(Reinforce(by="reinforce", **COMMON)), score_R, none, group_R)
     assert mean.tolist() == pytest.approx([-22 / 3, -6.0, 6.0, 22 / 3])
-    assert advantages(method_of(Reinforce(by="reinforce", baseline="none", **COMMON)), score_R, none, group_R).tolist() == score_R.tolist()
+    assert (
+        advantages(method_of(Reinforce(by="reinforce", baseline="none", **COMMON)), score_R, none, group_R).tolist()
+        == score_R.tolist()
+    )
 
 
 def test_each_variant_has_its_clip_and_weight() -> None:
     found = {v: method_of(Grpo(by="grpo", variant=v, **COMMON)) for v in ("grpo", "dr_grpo", "dapo", "gspo")}
-    assert {v: (m.low, m.high) for v, m in found.items()} == {"grpo": (0.2, 0.2), "dr_grpo": (0.2, 0.2), "dapo": (0.2, 0.28), "gspo": (3e-4, 4e-4)}
-    assert {v: m.weighing for v, m in found.items()} == {"grpo": "reply_mean", "dr_grpo": "constant", "dapo": "token", "gspo": "reply_mean"}
+    assert {v: (m.low, m.high) for v, m in found.items()} == {
+        "grpo": (0.2, 0.2),
+        "dr_grpo": (0.2, 0.2),
+        "dapo": (0.2, 0.28),
+        "gspo": (3e-4, 4e-4),
+    }
+    assert {v: m.weighing for v, m in found.items()} == {
+        "grpo": "reply_mean",
+        "dr_grpo": "constant",
+        "dapo": "token",
+        "gspo": "reply_mean",
+    }
     assert method_of(Grpo(by="grpo", clip=0.1, **COMMON)).high == 0.1
     assert method_of(Ppo(by="ppo", clip=0.3, **COMMON)).low == 0.3
 
 
-# ---- from rollout to rollout -------------------------------------------------------------------------------------------------------
+# ---- from rollout to rollout ---------------------------------------------------------------------
 def test_overlong_replies_are_penalised_softly() -> None:
     assert credit.overlong(torch.tensor([1, 80, 90, 100]), limit=100, cushion=20).tolist() == [0.0, 0.0, -0.5, -1.0]
 
 
 def test_the_multiplier_finds_the_price_at_which_the_constraint_holds() -> None:
-    """Maximise ln a - multiplier a over a, subject to a <= 0.5: the best answer is a = 1 / multiplier, so the price is 2."""
+    """Maximise ln a - multiplier a over a, subject to a <= 0.5: the best answer is a = 1 /
+    multiplier, so the price is 2."""
     value = 0.0
     for _ in range(400):
         value = credit.multiplier(value, cost=1 / max(value, 0.1), limit=0.5, rate=0.1)
     assert value == pytest.approx(2.0, abs=1e-3)
-    assert credit.multiplier(0.05, cost=0.0, limit=5.0, rate=0.1) == 0.0  # never below 0: a kept constraint is no reward
+    assert (
+        credit.multiplier(0.05, cost=0.0, limit=5.0, rate=0.1) == 0.0
+    )  # never below 0: a kept constraint is no reward
 
 
 def test_the_kl_weight_goes_towards_its_target_by_bounded_steps() -> None:

@@ -17,7 +17,12 @@ from alignwright.spec.sources import read_pairs
 from alignwright.train.doctor import SickData, diagnose, refuse
 from alignwright.train.rows import demonstration_rows, fit_rows, pair_rows, prompt_rows
 
-TALK = Conversation.user("Hi", system="Be brief.").then("assistant", "Hello.").then("user", "Sure?").then("assistant", "Yes!")
+TALK = (
+    Conversation.user("Hi", system="Be brief.")
+    .then("assistant", "Hello.")
+    .then("user", "Sure?")
+    .then("assistant", "Yes!")
+)
 
 
 @pytest.fixture(scope="module")
@@ -67,10 +72,15 @@ def test_plain_text_has_no_turns_to_end(chat: Chat) -> None:
 
 def test_replies_that_share_a_prompt_are_one_row(chat: Chat) -> None:
     prompt = Prompt(conversation=Conversation.user("Which one, please?"))
-    pairs = [Preference(prompt=prompt, chosen=a, rejected=b) for a, b in (("red", "blue"), ("red", "green"), ("blue", "green"))]
+    pairs = [
+        Preference(prompt=prompt, chosen=a, rejected=b)
+        for a, b in (("red", "blue"), ("red", "green"), ("blue", "green"))
+    ]
     row = chat.row(prompt.conversation, ["red", "blue", "green"])
     assert diagnose([row], chat, sources=pairs).troubles == ()
-    assert [t.name for t in diagnose([chat.row(prompt.conversation, ["red", "blue"])], chat, sources=pairs).troubles] == ["template"]
+    assert [
+        t.name for t in diagnose([chat.row(prompt.conversation, ["red", "blue"])], chat, sources=pairs).troubles
+    ] == ["template"]
 
 
 def test_everything_that_is_refused_is_told_at_once(chat: Chat) -> None:
@@ -79,7 +89,10 @@ def test_everything_that_is_refused_is_told_at_once(chat: Chat) -> None:
     found = diagnose(pair_rows(chat, bad), chat, sources=bad)
     with pytest.raises(SickData) as caught:
         refuse("train.1.dpo", found)
-    assert [line.split(": ")[:2] for line in str(caught.value).splitlines()] == [["train.1.dpo", "empty_reply"], ["train.1.dpo", "identical_pair"]]
+    assert [line.split(": ")[:2] for line in str(caught.value).splitlines()] == [
+        ["train.1.dpo", "empty_reply"],
+        ["train.1.dpo", "identical_pair"],
+    ]
 
 
 def test_a_demonstration_ends_with_the_assistant(chat: Chat) -> None:
@@ -99,7 +112,9 @@ def test_the_doctor_needs_no_torch() -> None:
 
 
 def preferences(pairs: tuple[Comparison, ...]) -> list[Preference]:
-    return [Preference(prompt=pair.prompt, chosen=pair.replies[0].text, rejected=pair.replies[1].text) for pair in pairs]
+    return [
+        Preference(prompt=pair.prompt, chosen=pair.replies[0].text, rejected=pair.replies[1].text) for pair in pairs
+    ]
 
 
 @pytest.mark.data
@@ -107,8 +122,11 @@ def preferences(pairs: tuple[Comparison, ...]) -> list[Preference]:
     ("name", "share", "rows", "as_user"),
     [("dsp_preferences/helpful.test.json", 0.595, 2339, 7), ("hh_rlhf_harmless/test.jsonl.gz", 0.443, 2303, 18)],
 )
-def test_longer_is_better_in_real_preferences_as_was_counted_before(chat: Chat, name: str, share: float, rows: int, as_user: int) -> None:
-    """HH-RLHF: 59.5% of helpful and 44.3% of harmless pairs, over all pairs of the file; a dozen of them cannot be compared and are not read.
+def test_longer_is_better_in_real_preferences_as_was_counted_before(
+    chat: Chat, name: str, share: float, rows: int, as_user: int
+) -> None:
+    """HH-RLHF: 59.5% of helpful and 44.3% of harmless pairs, over all pairs of the file; a dozen of
+    them cannot be compared and are not read.
 
     And a few of its chosen replies begin with "Human:", the user's own header.
     """
@@ -127,8 +145,13 @@ def test_longer_is_better_in_real_preferences_as_was_counted_before(chat: Chat, 
 
 @pytest.mark.data
 def test_real_preferences_are_counted_as_the_template_writes_them(chat: Chat) -> None:
-    """Against the tokenizer's own template: every token is a prompt's, a trained one, or the line end after the last turn."""
-    pairs = [p for p in preferences(read_pairs(real("ultrafeedback_1k/train_clean.jsonl"), bad_rows=0.01).rows) if p.chosen == p.chosen.strip()][:200]
+    """Against the tokenizer's own template: every token is a prompt's, a trained one, or the
+    line end after the last turn."""
+    pairs = [
+        p
+        for p in preferences(read_pairs(real("ultrafeedback_1k/train_clean.jsonl"), bad_rows=0.01).rows)
+        if p.chosen == p.chosen.strip()
+    ][:200]
     rows = pair_rows(chat, pairs)
     found = diagnose(rows, chat, sources=pairs)
     assert not found.refused
@@ -157,4 +180,6 @@ def test_every_turn_of_real_dialogues_ends_and_no_other_is_trained(chat: Chat) -
     assert found.trained_tokens == sum(len(chat.reply(text)) for text in said)
     assert found.masked_tokens > 0
     unmasked = diagnose([TokenRow(row.prompt, row.replies) for row in rows], chat, sources=talks)
-    assert [(t.name, t.count) for t in unmasked.refused] == [("prompt_trained", 100)], "the control: without masks the user's later turns are trained"
+    assert [(t.name, t.count) for t in unmasked.refused] == [("prompt_trained", 100)], (
+        "the control: without masks the user's later turns are trained"
+    )

@@ -1,4 +1,5 @@
-"""Does training stop where gold turns, keep the best weights, leave a good run alone, and do the same after a kill?"""
+"""Does training stop where gold turns, keep the best weights, leave a good run alone, and do the
+same after a kill?"""
 
 from __future__ import annotations
 
@@ -46,8 +47,11 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_tiny(tmp_path_factory.mktemp("tiny"))
 
 
-def train(tiny: Path, folder: Path, gold: Scorer, *, die_at: int | None = None) -> tuple[Watch, Turn | None, list[torch.Tensor]]:
-    """Ten steps of RLOO on vowels, watched; the turn (None: it ran to its end) and the weights that are left."""
+def train(
+    tiny: Path, folder: Path, gold: Scorer, *, die_at: int | None = None
+) -> tuple[Watch, Turn | None, list[torch.Tensor]]:
+    """Ten steps of RLOO on vowels, watched; the turn (None: it ran to its end) and the weights
+    that are left."""
     folder.mkdir(exist_ok=True)
     policy, it = trainee(tiny), stage("rloo", epochs=10, checkpoint_every=3, kl=0.0)
 
@@ -89,12 +93,18 @@ def test_a_proxy_that_is_gold_runs_to_its_end(tiny: Path, tmp_path: Path) -> Non
     assert nats[-1] > nats[1] > 0
     plain = trainee(tiny)
     (tmp_path / "b").mkdir()
-    policy_gradient(plain, PROMPTS, Vowels(), stage("rloo", epochs=10, checkpoint_every=3, kl=0.0), seed=1, folder=tmp_path / "b")
-    assert all(torch.equal(a, b) for a, b in zip(left, trainable_parameters(plain), strict=True))  # looking changes nothing
+    policy_gradient(
+        plain, PROMPTS, Vowels(), stage("rloo", epochs=10, checkpoint_every=3, kl=0.0), seed=1, folder=tmp_path / "b"
+    )
+    assert all(
+        torch.equal(a, b) for a, b in zip(left, trainable_parameters(plain), strict=True)
+    )  # looking changes nothing
 
 
 @pytest.mark.parametrize("die_at", [1, 2, 3])
-def test_killed_and_resumed_it_stops_at_the_same_step_with_the_same_weights(tiny: Path, tmp_path: Path, die_at: int) -> None:
+def test_killed_and_resumed_it_stops_at_the_same_step_with_the_same_weights(
+    tiny: Path, tmp_path: Path, die_at: int
+) -> None:
     straight, turn, left = train(tiny, tmp_path / "a", Few())
     assert turn is not None
     if die_at < turn.step:
@@ -107,14 +117,23 @@ def test_killed_and_resumed_it_stops_at_the_same_step_with_the_same_weights(tiny
 
 
 def test_without_a_proxy_the_way_gone_so_far_takes_its_place(tiny: Path, tmp_path: Path) -> None:
-    """Training raises gold itself. A look is a few replies: one of several seeds may be stopped by chance (the first is), and not most."""
+    """Training raises gold itself. A look is a few replies: one of several seeds may be stopped
+    by chance (the first is), and not most."""
     seen, turns = list[float](), 0
     for seed in range(3, 8):
         policy, folder = trainee(tiny), tmp_path / str(seed)
         folder.mkdir()
         watch = Watch(policy, HELD, Vowels(), None, STOP, longest=6, seed=seed, folder=folder)
         try:
-            policy_gradient(policy, PROMPTS, Vowels(), stage("rloo", epochs=10, checkpoint_every=3, kl=0.0), seed=seed, folder=folder, on_step=watch)
+            policy_gradient(
+                policy,
+                PROMPTS,
+                Vowels(),
+                stage("rloo", epochs=10, checkpoint_every=3, kl=0.0),
+                seed=seed,
+                folder=folder,
+                on_step=watch,
+            )
         except Turned:
             turns += 1
         assert all(v == 0.0 for part in watch.looks[0].proxy for v in part)  # at the start nothing has been gone
@@ -156,9 +175,14 @@ def test_each_reason_is_told_and_a_flat_run_is_seldom_stopped() -> None:
 
 
 def test_a_gold_judge_that_says_only_yes_or_no_is_watched_too() -> None:
-    """Twelve of sixteen prompts right, then three: means of replies that agree, which are passes and fails."""
+    """Twelve of sixteen prompts right, then three: means of replies that agree, which are passes
+    and fails."""
     made = [
-        Look(step=step, gold=tuple((float(i < right),) * 2 for i in range(16)), proxy=tuple((float(i % 3), 1.0) for i in range(16)))
+        Look(
+            step=step,
+            gold=tuple((float(i < right),) * 2 for i in range(16)),
+            proxy=tuple((float(i % 3), 1.0) for i in range(16)),
+        )
         for step, right in enumerate((12, 3))
     ]
     told = verdict(made, 0.05)

@@ -1,4 +1,5 @@
-"""Does KTO learn from single labels, a reply to each prompt, as the formula of its paper says, and from nothing else that it should not?"""
+"""Does KTO learn from single labels, a reply to each prompt, as the formula of its paper says,
+and from nothing else that it should not?"""
 
 from __future__ import annotations
 
@@ -32,7 +33,18 @@ from alignwright.train.kto import KtoObjective
 from alignwright.train.pairs import contests
 from alignwright.train.preference import preference
 
-STAGE = Kto(by="kto", beta=0.5, desirable=1.2, undesirable=0.8, epochs=3, rank=4, lr=0.01, batch_tokens=200, max_tokens=300, checkpoint_every=9)
+STAGE = Kto(
+    by="kto",
+    beta=0.5,
+    desirable=1.2,
+    undesirable=0.8,
+    epochs=3,
+    rank=4,
+    lr=0.01,
+    batch_tokens=200,
+    max_tokens=300,
+    checkpoint_every=9,
+)
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +80,8 @@ def logprob(policy: LocalPolicy, one: Labelled, reply: str | None = None) -> flo
 
 
 def test_the_loss_of_single_labels_is_the_papers(tiny: Path, tmp_path: Path) -> None:
-    """Four good and two bad, none with a counterpart: the loss, the reference point and what is logged against plain log-probabilities."""
+    """Four good and two bad, none with a counterpart: the loss, the reference point and what is
+    logged against plain log-probabilities."""
     given = [labelled(f"q{i}", f"reply {i} " + "x" * i, i not in (1, 4)) for i in range(6)]
     start, policy = load(tiny), trainee(tiny)
     found = KtoObjective(policy, contests([], policy.chat, 300, tmp_path, given), STAGE)
@@ -80,14 +93,22 @@ def test_the_loss_of_single_labels_is_the_papers(tiny: Path, tmp_path: Path) -> 
             parameter.add_(0.3 * torch.randn(parameter.shape, generator=generator))
     ratios = [logprob(policy, one) - logprob(start, one) for one in given]
     others = [policy.chat.decode(row.replies[0]) for row in found.others.rows]
-    assert all(other != one.reply for other, one in zip(others, given, strict=True)), "the reference point is from replies to other prompts"
-    mean = sum(logprob(policy, one, other) - logprob(start, one, other) for one, other in zip(given, others, strict=True)) / 6
+    assert all(other != one.reply for other, one in zip(others, given, strict=True)), (
+        "the reference point is from replies to other prompts"
+    )
+    mean = (
+        sum(logprob(policy, one, other) - logprob(start, one, other) for one, other in zip(given, others, strict=True))
+        / 6
+    )
     z = max(0.0, mean)
 
     def sigmoid(x: float) -> float:
         return 1 / (1 + math.exp(-x))
 
-    losses = [1.2 * (1 - sigmoid(0.5 * (r - z))) if one.good else 0.8 * (1 - sigmoid(0.5 * (z - r))) for r, one in zip(ratios, given, strict=True)]
+    losses = [
+        1.2 * (1 - sigmoid(0.5 * (r - z))) if one.good else 0.8 * (1 - sigmoid(0.5 * (z - r)))
+        for r, one in zip(ratios, given, strict=True)
+    ]
     batch = tuple(range(6))
     found.begin([batch])
     with torch.no_grad():
@@ -96,20 +117,27 @@ def test_the_loss_of_single_labels_is_the_papers(tiny: Path, tmp_path: Path) -> 
     assert float(loss) == pytest.approx(sum(losses), abs=1e-4)
     logged = found.summary()
     assert logged["kl"] == pytest.approx(z, abs=1e-4)
-    assert logged["chosen_logratio"] == pytest.approx(sum(r for r, one in zip(ratios, given, strict=True) if one.good) / 4, abs=1e-4)
-    assert logged["rejected_logratio"] == pytest.approx(sum(r for r, one in zip(ratios, given, strict=True) if not one.good) / 2, abs=1e-4)
+    assert logged["chosen_logratio"] == pytest.approx(
+        sum(r for r, one in zip(ratios, given, strict=True) if one.good) / 4, abs=1e-4
+    )
+    assert logged["rejected_logratio"] == pytest.approx(
+        sum(r for r, one in zip(ratios, given, strict=True) if not one.good) / 2, abs=1e-4
+    )
     assert max(abs(r) for r in ratios) > 0.05, "the policy has moved, or nothing was compared"
 
 
 def test_single_labels_teach_what_is_good(tiny: Path, tmp_path: Path) -> None:
-    """Held-out replies with a z become likelier beside those without, and with coins for labels they do not."""
+    """Held-out replies with a z become likelier beside those without, and with coins for labels
+    they do not."""
     rises = []
     for coins in (False, True):
         policy, start = trainee(tiny), load(tiny)
         where = tmp_path / str(coins)
         where.mkdir()
         preference(policy, singles(120, coins=coins), STAGE, seed=0, folder=where)
-        fresh = [labelled(f"other {i}", f"ab{letter}{'de'[i % 2]}f", letter == "z") for i in range(6) for letter in "zc"]
+        fresh = [
+            labelled(f"other {i}", f"ab{letter}{'de'[i % 2]}f", letter == "z") for i in range(6) for letter in "zc"
+        ]
         gaps = [(logprob(policy, one) - logprob(start, one)) * (1 if one.good else -1) for one in fresh]
         rises.append(sum(gaps) / 6)
     assert rises[0] > 1.0
@@ -132,7 +160,12 @@ def test_pairs_and_single_labels_are_learnt_together(tiny: Path, tmp_path: Path)
     pair = Preference(prompt=Prompt(conversation=Conversation.user("both")), chosen="yes", rejected="no", strength=0.75)
     made = contests([pair], trainee(tiny).chat, 300, tmp_path, singles(3))
     objective = KtoObjective(trainee(tiny), made, STAGE)
-    assert [[(e.good, e.weight) for e in row] for row in objective.examples] == [[(0.75, 1.0), (0.25, 1.0)], [(1.0, 1.0)], [(0.0, 1.0)], [(1.0, 1.0)]]
+    assert [[(e.good, e.weight) for e in row] for row in objective.examples] == [
+        [(0.75, 1.0), (0.25, 1.0)],
+        [(1.0, 1.0)],
+        [(0.0, 1.0)],
+        [(1.0, 1.0)],
+    ]
 
 
 @pytest.mark.parametrize(("good", "said"), [(True, "labelled good.*by sft"), (False, "labelled bad.*good ones")])
@@ -143,8 +176,10 @@ def test_labels_of_one_kind_are_refused(tiny: Path, tmp_path: Path, good: bool, 
         KtoObjective(policy, contests([], policy.chat, 300, tmp_path, given), STAGE)
 
 
-# ---- from the file to the model ----------------------------------------------------------------------------------------------------------
-ROWS = [{"prompt": f"tell about {i}", "completion": "kind" if i % 3 else "rude", "label": bool(i % 3)} for i in range(12)]
+# ---- from the file to the model ------------------------------------------------------------------
+ROWS = [
+    {"prompt": f"tell about {i}", "completion": "kind" if i % 3 else "rude", "label": bool(i % 3)} for i in range(12)
+]
 
 
 def test_a_file_is_read_whole(tmp_path: Path) -> None:
@@ -190,12 +225,17 @@ def test_other_methods_still_need_pairs_and_say_so(tmp_path: Path) -> None:
             check(spec(tmp_path, stages))
 
 
-@pytest.mark.parametrize(("good", "words"), [(True, "labelled good, .* learn from them by sft"), (False, "labelled bad, .* give good ones as well")])
+@pytest.mark.parametrize(
+    ("good", "words"),
+    [(True, "labelled good, .* learn from them by sft"), (False, "labelled bad, .* give good ones as well")],
+)
 def test_labels_of_one_side_are_refused_before_the_run(tmp_path: Path, good: bool, words: str) -> None:
     path = spec(tmp_path, f"{{by: kto, {LOOP}}}", [{**row, "label": good} for row in ROWS])
     with pytest.raises(SpecError, match=f"train.0.kto: intent.pairs: every one of 12 replies is {words}"):
         examine(load_spec(path))
-    path = spec(tmp_path, f"{{by: kto, {LOOP}}}", [{**row, "label": good if i else not good} for i, row in enumerate(ROWS)])
+    path = spec(
+        tmp_path, f"{{by: kto, {LOOP}}}", [{**row, "label": good if i else not good} for i, row in enumerate(ROWS)]
+    )
     assert examine(load_spec(path))[0].diagnosis is not None
 
 

@@ -1,4 +1,5 @@
-"""Does the loop do what its docstring says? Split-invariant gradients, exact resume, a guard that keeps the batch, nothing cut in silence."""
+"""Does the loop do what its docstring says? Split-invariant gradients, exact resume, a guard
+that keeps the batch, nothing cut in silence."""
 
 from __future__ import annotations
 
@@ -37,11 +38,19 @@ def trainee(tiny: Path) -> LocalPolicy:
 
 
 def demonstrations(count: int = 24) -> list[Demonstration]:
-    return [Demonstration(Conversation.user("question " + "x" * (i % 7)).then("assistant", f"answer {i} " + "y" * (i % 5))) for i in range(count)]
+    return [
+        Demonstration(Conversation.user("question " + "x" * (i % 7)).then("assistant", f"answer {i} " + "y" * (i % 5)))
+        for i in range(count)
+    ]
 
 
 def preferences(count: int = 16) -> list[Preference]:
-    return [Preference(prompt=Prompt(conversation=Conversation.user("q" * (1 + i % 6))), chosen=f"yes {i}", rejected=f"no {i}") for i in range(count)]
+    return [
+        Preference(
+            prompt=Prompt(conversation=Conversation.user("q" * (1 + i % 6))), chosen=f"yes {i}", rejected=f"no {i}"
+        )
+        for i in range(count)
+    ]
 
 
 def losses(folder: Path) -> list[dict[str, object]]:
@@ -54,7 +63,9 @@ def folder(tmp_path: Path, name: str) -> Path:
     return tmp_path / name
 
 
-def test_gradients_do_not_depend_on_the_split_into_micro_batches(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_gradients_do_not_depend_on_the_split_into_micro_batches(
+    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """One step over all rows, in one micro-batch or in many: the same loss and gradient norm."""
     seen = []
     for tokens in (100_000, 60):
@@ -153,13 +164,15 @@ def test_a_row_always_meets_the_same_neighbours(tiny: Path) -> None:
     allowed = set(plan.micro_batches)
     assert all(batch in allowed for step in plan.steps for batch in step)
     for epoch in range(3):
-        seen = [i for step, e in zip(plan.steps, plan.epoch_of, strict=True) if e == epoch for batch in step for i in batch]
+        seen = [
+            i for step, e in zip(plan.steps, plan.epoch_of, strict=True) if e == epoch for batch in step for i in batch
+        ]
         assert sorted(seen) == list(range(40))
     assert plan == batches.plan_training(rows, epochs=3, batch_tokens=200, seed=2)
     assert plan != batches.plan_training(rows, epochs=3, batch_tokens=200, seed=3)
 
 
-# ---- all weights, rounds, precision ------------------------------------------------------------------------------------------------
+# ---- all weights, rounds, precision --------------------------------------------------------------
 def test_without_an_adapter_all_weights_are_trained_and_a_killed_run_resumes(tiny: Path, tmp_path: Path) -> None:
     stage = SFT.model_copy(update={"epochs": 2, "lr": 0.001})
 
@@ -180,7 +193,9 @@ def test_without_an_adapter_all_weights_are_trained_and_a_killed_run_resumes(tin
     assert all(torch.equal(a, b) for a, b in zip(run(tmp_path / "broken", None), expected, strict=True))
     assert all(not torch.equal(a, b) for a, b in zip(start, expected, strict=True))
     model = load(tiny).model
-    assert len(expected) == len({id(p) for p in model.parameters()})  # embeddings that are tied to the head are one parameter
+    assert len(expected) == len(
+        {id(p) for p in model.parameters()}
+    )  # embeddings that are tied to the head are one parameter
 
 
 class Rounds:
@@ -215,7 +230,9 @@ class Rounds:
         return float(len(batch))
 
     def loss(self, batch: batches.MicroBatch) -> tuple[torch.Tensor, dict[str, float]]:
-        logp_N = token_logprobs(self.policy.model, pack([self.rows[i] for i in batch], self.policy.chat.pad_id, dtype=self.policy.dtype))
+        logp_N = token_logprobs(
+            self.policy.model, pack([self.rows[i] for i in batch], self.policy.chat.pad_id, dtype=self.policy.dtype)
+        )
         return -logp_N.sum() + 1e4 * len(batch) * self.extra[0].square().sum(), {}
 
     def describe(self, index: int) -> dict[str, object]:
@@ -266,8 +283,12 @@ def test_float32_parameters_are_their_own_masters_and_bfloat16_ones_are_not(tiny
         assert all(m.dtype == torch.float32 for m in machine.masters)
 
 
-@pytest.mark.parametrize(("turns", "excluded", "said"), [("all", False, ["b b", "dd"]), ("all", True, ["dd"]), ("last", False, ["dd"])])
-def test_the_first_loss_is_the_mean_over_what_is_learnt(tiny: Path, tmp_path: Path, turns: str, excluded: bool, said: list[str]) -> None:
+@pytest.mark.parametrize(
+    ("turns", "excluded", "said"), [("all", False, ["b b", "dd"]), ("all", True, ["dd"]), ("last", False, ["dd"])]
+)
+def test_the_first_loss_is_the_mean_over_what_is_learnt(
+    tiny: Path, tmp_path: Path, turns: str, excluded: bool, said: list[str]
+) -> None:
     head = Conversation.user("a")
     first = head.then("assistant", "b b")
     messages = (first.messages[0], first.messages[1].model_copy(update={"trained": not excluded}))
@@ -275,5 +296,13 @@ def test_the_first_loss_is_the_mean_over_what_is_learnt(tiny: Path, tmp_path: Pa
     asked = {"b b": head, "dd": first.then("user", "c")}
     policy = load(tiny)
     logprobs = [policy.logprobs([asked[text]], [[text]])[0][0] for text in said]
-    (report,) = sft(trainee(tiny), [Demonstration(talk)], SFT.model_copy(update={"epochs": 1, "turns": turns}), seed=0, folder=tmp_path)
-    assert report.loss == pytest.approx(-sum(p.total for p in logprobs) / sum(p.tokens or 0 for p in logprobs), rel=1e-4)
+    (report,) = sft(
+        trainee(tiny),
+        [Demonstration(talk)],
+        SFT.model_copy(update={"epochs": 1, "turns": turns}),
+        seed=0,
+        folder=tmp_path,
+    )
+    assert report.loss == pytest.approx(
+        -sum(p.total for p in logprobs) / sum(p.tokens or 0 for p in logprobs), rel=1e-4
+    )

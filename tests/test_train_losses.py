@@ -1,4 +1,5 @@
-"""Is each preference loss the one that was written down? Its optimum, its symmetries, its value at the start, and the formulas in full."""
+"""Is each preference loss the one that was written down? Its optimum, its symmetries, its value
+at the start, and the formulas in full."""
 
 from __future__ import annotations
 
@@ -49,7 +50,9 @@ def slope(loss: Callable[[Tensor], Tensor], at: Tensor) -> Tensor:
 def minimise(loss: Callable[[Tensor], Tensor], start: Tensor) -> Tensor:
     """The logits at the minimum."""
     logits = start.clone().requires_grad_(True)
-    optimiser = torch.optim.LBFGS([logits], max_iter=2000, tolerance_grad=1e-12, tolerance_change=1e-18, line_search_fn="strong_wolfe")
+    optimiser = torch.optim.LBFGS(
+        [logits], max_iter=2000, tolerance_grad=1e-12, tolerance_change=1e-18, line_search_fn="strong_wolfe"
+    )
 
     def closure() -> Tensor:
         optimiser.zero_grad()
@@ -61,11 +64,13 @@ def minimise(loss: Callable[[Tensor], Tensor], start: Tensor) -> Tensor:
     return logits.detach()
 
 
-# ---- what holds for the whole family ------------------------------------------------------------------------------------------------
+# ---- what holds for the whole family -------------------------------------------------------------
 @pytest.mark.parametrize("name", LINKS)
 def test_margin_zero_costs_the_same_whatever_the_vote(name: str) -> None:
     strength_P = torch.linspace(0, 1, 11, dtype=F64)
-    assert torch.allclose(LINKS[name](torch.zeros(11, dtype=F64), strength_P), torch.full((11,), AT_ZERO[name], dtype=F64), atol=1e-14)
+    assert torch.allclose(
+        LINKS[name](torch.zeros(11, dtype=F64), strength_P), torch.full((11,), AT_ZERO[name], dtype=F64), atol=1e-14
+    )
 
 
 @pytest.mark.parametrize("name", LINKS)
@@ -79,28 +84,41 @@ def test_swapping_a_pair_and_its_vote_changes_nothing(name: str) -> None:
 @pytest.mark.parametrize("name", PAIRS)
 def test_swapping_two_replies_and_their_vote_changes_nothing(name: str) -> None:
     one_P, other_P, strength_P = -random(50).abs(), -random(50, seed=2).abs(), uniform(50)
-    assert torch.allclose(PAIRS[name](one_P, other_P, strength_P), PAIRS[name](other_P, one_P, 1 - strength_P), atol=1e-13)
-    assert not torch.allclose(PAIRS[name](one_P, other_P, strength_P), PAIRS[name](other_P, one_P, strength_P), atol=1e-2)
+    assert torch.allclose(
+        PAIRS[name](one_P, other_P, strength_P), PAIRS[name](other_P, one_P, 1 - strength_P), atol=1e-13
+    )
+    assert not torch.allclose(
+        PAIRS[name](one_P, other_P, strength_P), PAIRS[name](other_P, one_P, strength_P), atol=1e-2
+    )
 
 
 @pytest.mark.parametrize("name", LINKS)
 def test_a_soft_vote_is_the_expectation_over_certain_ones(name: str) -> None:
     margin_P, strength_P = random(20), uniform(20)
     sure = [LINKS[name](margin_P, torch.full_like(margin_P, s)) for s in (0.0, 1.0)]
-    assert torch.allclose(LINKS[name](margin_P, strength_P), (1 - strength_P) * sure[0] + strength_P * sure[1], atol=1e-13)
+    assert torch.allclose(
+        LINKS[name](margin_P, strength_P), (1 - strength_P) * sure[0] + strength_P * sure[1], atol=1e-13
+    )
 
 
 @pytest.mark.parametrize("name", [*LINKS, *PAIRS, "orpo", "kto"])
 def test_extreme_numbers_stay_finite_with_their_gradients(name: str) -> None:
     for extreme in (0.0, -1e-9, -1.0, -1e3, -1e5):
-        one, other, strength = torch.tensor([extreme]), torch.tensor([-extreme if name in LINKS else extreme / 2]), torch.tensor([0.9])
+        one, other, strength = (
+            torch.tensor([extreme]),
+            torch.tensor([-extreme if name in LINKS else extreme / 2]),
+            torch.tensor([0.9]),
+        )
         one, other = one.requires_grad_(True), other.requires_grad_(True)
         if name in LINKS:
             loss = LINKS[name](one - other, strength)
         elif name == "orpo":
             loss = losses.orpo(one, other, weight=0.3, strength_P=strength)
         elif name == "kto":
-            loss = losses.kto(one, good_R=strength, kl=torch.tensor(1.0), beta=BETA, desirable=1.0, undesirable=2.0) + 0 * other
+            loss = (
+                losses.kto(one, good_R=strength, kl=torch.tensor(1.0), beta=BETA, desirable=1.0, undesirable=2.0)
+                + 0 * other
+            )
         else:
             loss = PAIRS[name](one, other, strength)
         loss.sum().backward()
@@ -109,7 +127,7 @@ def test_extreme_numbers_stay_finite_with_their_gradients(name: str) -> None:
         assert torch.isfinite(one.grad).all()
 
 
-# ---- parity: the published formulas, written out apart from the library ---------------------------------------------------------------
+# ---- parity: the published formulas, written out apart from the library --------------------------
 def sigma(x: np.ndarray) -> np.ndarray:
     return 1 / (1 + np.exp(-x))
 
@@ -131,17 +149,24 @@ def test_each_certain_vote_costs_what_the_paper_says() -> None:
     found = losses.rpo(m, torch.from_numpy(nll), beta=BETA, alpha=0.3, strength_P=one).numpy()
     assert found == pytest.approx(written["dpo"] + 0.3 * nll, abs=1e-12)
     margin = torch.full((40,), 0.4, dtype=F64)
-    assert losses.bradley_terry(m, strength_P=one, margin_P=margin).numpy() == pytest.approx(-np.log(sigma(d - 0.4)), abs=1e-12)
+    assert losses.bradley_terry(m, strength_P=one, margin_P=margin).numpy() == pytest.approx(
+        -np.log(sigma(d - 0.4)), abs=1e-12
+    )
     phi = [np.exp(x) + x for x in (w, l)]
     found = losses.chi_po(torch.from_numpy(w), torch.from_numpy(l), beta=BETA, strength_P=one).numpy()
     assert found == pytest.approx(-np.log(sigma(BETA * (phi[0] - phi[1]))), abs=1e-12)
 
 
 def test_losses_without_a_reference_on_sums_and_lengths() -> None:
-    """SimPO and ORPO from summed log-probabilities and token counts, as their authors' code takes them."""
+    """SimPO and ORPO from summed log-probabilities and token counts, as their authors' code
+    takes them."""
     length_w, length_l = np.array([3, 8, 20]), np.array([5, 1, 9])
     sum_w, sum_l = -np.array([2.0, 9.0, 3.0]), -np.array([7.0, 0.4, 12.0])
-    mean_w, mean_l, one = torch.from_numpy(sum_w / length_w), torch.from_numpy(sum_l / length_l), torch.ones(3, dtype=F64)
+    mean_w, mean_l, one = (
+        torch.from_numpy(sum_w / length_w),
+        torch.from_numpy(sum_l / length_l),
+        torch.ones(3, dtype=F64),
+    )
     simpo = -np.log(sigma(2.5 * (sum_w / length_w) - 2.5 * (sum_l / length_l) - 1.2))
     assert losses.simpo(mean_w, mean_l, beta=2.5, gamma=1.2, strength_P=one).numpy() == pytest.approx(simpo, abs=1e-12)
     odds_w, odds_l = (np.exp(s / n) / (1 - np.exp(s / n)) for s, n in ((sum_w, length_w), (sum_l, length_l)))
@@ -155,14 +180,21 @@ def test_kto_and_sppo_as_written() -> None:
         z = max(0.0, kl)
         expected = np.where(good == 1, 1.5 * (1 - sigma(BETA * (ratio - z))), 0.7 * (1 - sigma(BETA * (z - ratio))))
         found = losses.kto(
-            torch.from_numpy(ratio), good_R=torch.from_numpy(good), kl=torch.tensor(kl, dtype=F64), beta=BETA, desirable=1.5, undesirable=0.7
+            torch.from_numpy(ratio),
+            good_R=torch.from_numpy(good),
+            kl=torch.tensor(kl, dtype=F64),
+            beta=BETA,
+            desirable=1.5,
+            undesirable=0.7,
         )
         assert found.numpy() == pytest.approx(expected, abs=1e-12)
     eta, win = 1 / BETA, uniform(30)
-    assert torch.allclose(losses.sppo(torch.from_numpy(ratio), win_R=win, beta=BETA), (torch.from_numpy(ratio) - eta * (win - 0.5)) ** 2)
+    assert torch.allclose(
+        losses.sppo(torch.from_numpy(ratio), win_R=win, beta=BETA), (torch.from_numpy(ratio) - eta * (win - 0.5)) ** 2
+    )
 
 
-# ---- one by one ---------------------------------------------------------------------------------------------------------------------
+# ---- one by one ----------------------------------------------------------------------------------
 def test_gradient_is_model_minus_vote() -> None:
     """Soft-label cross-entropy: the derivative is beta (sigmoid(beta margin) - strength)."""
     margin_P, strength_P = random(20), uniform(20)
@@ -175,11 +207,15 @@ def test_gradient_is_model_minus_vote() -> None:
 
 def test_robust_loss_over_flips_is_the_clean_loss_and_undoes_the_conservative_one() -> None:
     margin_P, one = random(30), torch.ones(30, dtype=F64)
-    robust = [losses.robust_dpo(sign * margin_P, beta=BETA, flip=FLIP, strength_P=one) for sign in (1, -1)]  # the vote as cast, and flipped
+    robust = [
+        losses.robust_dpo(sign * margin_P, beta=BETA, flip=FLIP, strength_P=one) for sign in (1, -1)
+    ]  # the vote as cast, and flipped
     clean = losses.dpo(margin_P, beta=BETA, strength_P=one)
     assert torch.allclose((1 - FLIP) * robust[0] + FLIP * robust[1], clean, atol=1e-13)
     noisy = [losses.dpo(sign * margin_P, beta=BETA, strength_P=one) for sign in (1, -1)]
-    assert (((1 - FLIP) * noisy[0] + FLIP * noisy[1]) - clean).abs().max() > 0.05  # control: plain DPO's expectation is another loss
+    assert (
+        ((1 - FLIP) * noisy[0] + FLIP * noisy[1]) - clean
+    ).abs().max() > 0.05  # control: plain DPO's expectation is another loss
     smoothed = one * (1 - 2 * FLIP) + FLIP  # cDPO is DPO at this strength; robust DPO there is DPO on the certain vote
     assert torch.allclose(losses.robust_dpo(margin_P, beta=BETA, flip=FLIP, strength_P=smoothed), clean, atol=1e-13)
 
@@ -191,7 +227,9 @@ def test_conservative_minimum_is_at_a_finite_margin() -> None:
 
 def test_ipo_minimum_is_half_the_inverse_of_tau_times_the_vote() -> None:
     for strength in (1.0, 0.75, 0.5):
-        best = minimise(lambda m, s=strength: LINKS["ipo"](m, torch.full((1,), s, dtype=F64)).sum(), torch.zeros(1, dtype=F64))
+        best = minimise(
+            lambda m, s=strength: LINKS["ipo"](m, torch.full((1,), s, dtype=F64)).sum(), torch.zeros(1, dtype=F64)
+        )
         assert float(best) == pytest.approx((2 * strength - 1) / (2 * TAU), abs=1e-9)
 
 
@@ -199,7 +237,9 @@ def test_hinge_teaches_nothing_beyond_its_margin() -> None:
     margins = torch.tensor([-1.0, 1.9, 2.1, 50.0], dtype=F64)  # 1/beta is 2
     found = slope(lambda m: LINKS["hinge"](m, torch.ones(4, dtype=F64)), margins)
     assert found.tolist() == [-BETA, -BETA, 0.0, 0.0]
-    assert (slope(lambda m: LINKS["dpo"](m, torch.ones(4, dtype=F64)), margins) < 0).all()  # control: the logistic link never stops
+    assert (
+        slope(lambda m: LINKS["dpo"](m, torch.ones(4, dtype=F64)), margins) < 0
+    ).all()  # control: the logistic link never stops
 
 
 def test_kto_takes_its_estimate_as_given_and_pushes_the_right_way() -> None:
@@ -215,14 +255,17 @@ def test_kto_takes_its_estimate_as_given_and_pushes_the_right_way() -> None:
 
     def push(good: float) -> Tensor:
         good_R = torch.full((81,), good, dtype=F64)
-        return slope(lambda r: losses.kto(r, good_R=good_R, kl=kl.detach(), beta=2.0, desirable=1.0, undesirable=1.0), at)
+        return slope(
+            lambda r: losses.kto(r, good_R=good_R, kl=kl.detach(), beta=2.0, desirable=1.0, undesirable=1.0), at
+        )
 
     assert float(at[push(1.0).abs().argmax()]) == pytest.approx(0.8)  # hardest where the log-ratio is the estimate
     assert push(0.5).abs().max() < 1e-15  # as often good as bad
 
 
 def test_losses_of_mean_log_probability_do_not_favour_length() -> None:
-    """Doubling a reply at the same loss per token changes nothing; DPO on sums, the control, does change."""
+    """Doubling a reply at the same loss per token changes nothing; DPO on sums, the control,
+    does change."""
     per_token, other = torch.tensor([-0.8], dtype=F64), torch.tensor([-1.1], dtype=F64)
     one = torch.ones(1, dtype=F64)
     for loss in (
@@ -241,7 +284,9 @@ def test_log_odds_are_right_near_certainty_and_far_from_it(exponent: int) -> Non
     found = float(losses.log1mexp(torch.tensor([x], dtype=F64)))
     assert found == pytest.approx(math.log(-math.expm1(x)), rel=1e-12, abs=1e-40)
     if -10 <= exponent <= 2:
-        assert float(losses.log_odds(torch.tensor([x], dtype=F64))) == pytest.approx(x - math.log(-math.expm1(x)), rel=1e-12)
+        assert float(losses.log_odds(torch.tensor([x], dtype=F64))) == pytest.approx(
+            x - math.log(-math.expm1(x)), rel=1e-12
+        )
 
 
 def test_log_odds_slope_is_one_over_one_minus_p() -> None:
@@ -249,7 +294,7 @@ def test_log_odds_slope_is_one_over_one_minus_p() -> None:
     assert torch.allclose(slope(losses.log_odds, x), 1 / -torch.expm1(x), rtol=1e-9)
 
 
-# ---- tabular optima -----------------------------------------------------------------------------------------------------------------
+# ---- tabular optima ------------------------------------------------------------------------------
 ACTIONS = 6
 REWARD, REFERENCE = random(ACTIONS, seed=11), random(ACTIONS, seed=12).log_softmax(0)
 BETTER, WORSE = torch.combinations(torch.arange(ACTIONS)).T
@@ -261,7 +306,8 @@ def ratios(logits: Tensor) -> Tensor:
 
 
 def test_dpo_optimum_is_the_tilted_reference() -> None:
-    """With Bradley-Terry votes from a reward r, the minimum of DPO is pi proportional to ref exp(r / beta) (Rafailov et al. 2023, eq. 4)."""
+    """With Bradley-Terry votes from a reward r, the minimum of DPO is pi proportional to ref
+    exp(r / beta) (Rafailov et al. 2023, eq. 4)."""
 
     def loss(logits: Tensor) -> Tensor:
         ratio = ratios(logits)
@@ -289,9 +335,12 @@ def test_robust_dpo_finds_the_clean_optimum_from_flipped_votes() -> None:
 
 
 def test_ipo_optimum_is_the_reference_tilted_by_win_rates() -> None:
-    """With every pair equally often, pi is proportional to ref exp(p / tau), p being the mean win rate (Azar et al. 2023)."""
+    """With every pair equally often, pi is proportional to ref exp(p / tau), p being the mean
+    win rate (Azar et al. 2023)."""
     chance = torch.rand(ACTIONS, ACTIONS, generator=torch.Generator().manual_seed(3), dtype=F64).triu(1)
-    chance = chance + (1 - chance.T).tril(-1) + 0.5 * torch.eye(ACTIONS, dtype=F64)  # any preferences, cycles among them
+    chance = (
+        chance + (1 - chance.T).tril(-1) + 0.5 * torch.eye(ACTIONS, dtype=F64)
+    )  # any preferences, cycles among them
 
     def loss(logits: Tensor) -> Tensor:
         ratio = ratios(logits)
@@ -312,18 +361,21 @@ def test_chi_po_optimum_keeps_reward_less_link_constant() -> None:
     assert float((REWARD - BETA * ratio).std()) > 0.05  # control: that is DPO's identity, and not this one's
 
 
-# ---- games --------------------------------------------------------------------------------------------------------------------------
+# ---- games ---------------------------------------------------------------------------------------
 CYCLE = torch.tensor([[0.5, 0.9, 0.1], [0.1, 0.5, 0.9], [0.9, 0.1, 0.5]], dtype=F64)  # rock, paper, scissors
 LADDER = torch.tensor([[0.5, 0.9, 0.9], [0.1, 0.5, 0.9], [0.1, 0.1, 0.5]], dtype=F64)
 
 
 def self_play(chance: Tensor, rounds: int, beta: float) -> Tensor:
-    """SPPO with the library's loss minimised in full each round; the average policy, which is what converges (Wu et al. 2024)."""
+    """SPPO with the library's loss minimised in full each round; the average policy, which is
+    what converges (Wu et al. 2024)."""
     logp, total = torch.tensor([0.7, 0.2, 0.1], dtype=F64).log(), torch.zeros(3, dtype=F64)
     for _ in range(rounds):
         win = chance @ logp.exp()
         # the loss is a square, so half its slope away is its minimum over free logits
-        logp = (logp - 0.5 * slope(lambda x, b=logp, w=win: losses.sppo(x - b, win_R=w, beta=beta), logp)).log_softmax(0)
+        logp = (logp - 0.5 * slope(lambda x, b=logp, w=win: losses.sppo(x - b, win_R=w, beta=beta), logp)).log_softmax(
+            0
+        )
         total += logp.exp()
     return total / rounds
 
@@ -334,7 +386,8 @@ def test_sppo_on_a_cycle_averages_to_uniform_and_on_a_ladder_to_the_top() -> Non
 
 
 def test_online_dpo_on_a_cycle_converges_to_uniform_and_on_a_ladder_to_the_top() -> None:
-    """Pairs of the policy's own replies with soft votes, and a uniform reference: the regularised game's equilibrium."""
+    """Pairs of the policy's own replies with soft votes, and a uniform reference: the
+    regularised game's equilibrium."""
 
     def play(chance: Tensor, beta: float) -> Tensor:
         logits = torch.tensor([1.5, 0.0, -1.0], dtype=F64, requires_grad=True)

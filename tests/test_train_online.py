@@ -1,4 +1,5 @@
-"""Do online DPO and self-play learn from the policy's own samples, against the right reference, and again the same after a kill?"""
+"""Do online DPO and self-play learn from the policy's own samples, against the right reference,
+and again the same after a kill?"""
 
 from __future__ import annotations
 
@@ -66,15 +67,22 @@ def folder(tmp_path: Path, name: str = "run") -> Path:
 
 
 def lines(where: Path) -> list[dict[str, object]]:
-    return [{k: v for k, v in json.loads(line).items() if k != "seconds"} for line in (where / "metrics.jsonl").read_text().splitlines()]
+    return [
+        {k: v for k, v in json.loads(line).items() if k != "seconds"}
+        for line in (where / "metrics.jsonl").read_text().splitlines()
+    ]
 
 
-def group(scores: Sequence[float], ids: Sequence[Sequence[int]] | None = None, prompt: tuple[int, ...] = (5, 6)) -> Group:
-    drawn = tuple(Sample(ids=list(i), logprobs=[], finished=True) for i in (ids or [[10 + k, 2] for k in range(len(scores))]))
+def group(
+    scores: Sequence[float], ids: Sequence[Sequence[int]] | None = None, prompt: tuple[int, ...] = (5, 6)
+) -> Group:
+    drawn = tuple(
+        Sample(ids=list(i), logprobs=[], finished=True) for i in ids or [[10 + k, 2] for k in range(len(scores))]
+    )
     return Group(PROMPTS[0], prompt, drawn, tuple(f"reply {k}" for k in range(len(scores))), tuple(scores))
 
 
-# ---- what is made of scores --------------------------------------------------------------------------------------------------------------
+# ---- what is made of scores ----------------------------------------------------------------------
 def test_best_beats_worst_by_the_ids_that_were_drawn() -> None:
     made = best_and_worst(group([0.5, 3.0, -1.0, 3.0]))
     assert made is not None
@@ -86,7 +94,9 @@ def test_best_beats_worst_by_the_ids_that_were_drawn() -> None:
 
 def test_win_rates_are_means_over_siblings() -> None:
     score = [0.3, -1.0, 2.0]
-    expected = [np.mean([1 / (1 + math.exp(t - s)) for j, t in enumerate(score) if j != i]) for i, s in enumerate(score)]
+    expected = [
+        np.mean([1 / (1 + math.exp(t - s)) for j, t in enumerate(score) if j != i]) for i, s in enumerate(score)
+    ]
     assert win_rates(score) == pytest.approx(expected)
     assert np.mean(win_rates(score)) == pytest.approx(0.5)  # what one wins another loses
     assert win_rates([7.0, 7.0]) == pytest.approx([0.5, 0.5])
@@ -95,7 +105,8 @@ def test_win_rates_are_means_over_siblings() -> None:
 
 
 def test_scores_that_are_win_rates_already_keep_their_sign_at_a_quarter() -> None:
-    """Voters score a reply by its win rate among its siblings; a cycle stays even, and a lead stays a lead."""
+    """Voters score a reply by its win rate among its siblings; a cycle stays even, and a lead
+    stays a lead."""
     assert win_rates([0.5, 0.5, 0.5]) == pytest.approx([0.5] * 3)
     rates = [0.9, 0.5, 0.1]
     small = [(win - 0.5) * 4 * (2 / 3) for win in win_rates(rates)]  # of 3 replies, one is met by 2 siblings
@@ -103,7 +114,8 @@ def test_scores_that_are_win_rates_already_keep_their_sign_at_a_quarter() -> Non
 
 
 def test_win_rates_estimate_the_chance_to_beat_the_policy() -> None:
-    """Without bias: over all samples of a policy, a reply's expected win rate is its chance against a fresh one."""
+    """Without bias: over all samples of a policy, a reply's expected win rate is its chance
+    against a fresh one."""
     policy, score, draw = np.array([0.5, 0.3, 0.2]), np.array([0.0, 1.0, 3.0]), np.random.default_rng(0)
     chance = (1 / (1 + np.exp(score[None, :] - score[:, None]))) @ policy
     seen: dict[int, list[float]] = {0: [], 1: [], 2: []}
@@ -114,12 +126,21 @@ def test_win_rates_estimate_the_chance_to_beat_the_policy() -> None:
     assert [float(np.mean(seen[k])) for k in range(3)] == pytest.approx(chance, abs=0.02)
 
 
-# ---- learning ----------------------------------------------------------------------------------------------------------------------------
+# ---- learning ------------------------------------------------------------------------------------
 @pytest.mark.parametrize(("name", "epochs"), [("online_dpo", 20), ("sppo", 8)])
 def test_the_planted_reward_rises_and_its_opposite_falls(tiny: Path, tmp_path: Path, name: str, epochs: int) -> None:
     def vowels_by_thirds(sign: float) -> list[float]:
-        stage = STAGES[name].model_copy(update={"epochs": epochs, "lr": 0.02, "beta": 0.02, "prompts": 8, "samples": 6, "batch_tokens": 10_000})
-        reports = online(trainee(tiny), PROMPTS, Judge(lambda text: sign * vowels(text)), stage, seed=0, folder=folder(tmp_path, str(sign)))
+        stage = STAGES[name].model_copy(
+            update={"epochs": epochs, "lr": 0.02, "beta": 0.02, "prompts": 8, "samples": 6, "batch_tokens": 10_000}
+        )
+        reports = online(
+            trainee(tiny),
+            PROMPTS,
+            Judge(lambda text: sign * vowels(text)),
+            stage,
+            seed=0,
+            folder=folder(tmp_path, str(sign)),
+        )
         seen = [sign * report.metrics["reward"] for report in reports]
         return [float(np.mean(third)) for third in np.array_split(seen, 3)]
 
@@ -134,7 +155,17 @@ def test_beta_holds_self_play_back(tiny: Path, tmp_path: Path) -> None:
     for beta in (0.02, 5.0):
         stage = STAGES["sppo"].model_copy(update={"beta": beta, "batch_tokens": 10_000, "lr": 0.003})
         reports = online(trainee(tiny), PROMPTS, Judge(vowels), stage, seed=0, folder=folder(tmp_path, str(beta)))
-        moved.append(float(np.mean([report.metrics["moved"] for report in reports if report.step % module.SPPO_PASSES == module.SPPO_PASSES - 1])))
+        moved.append(
+            float(
+                np.mean(
+                    [
+                        report.metrics["moved"]
+                        for report in reports
+                        if report.step % module.SPPO_PASSES == module.SPPO_PASSES - 1
+                    ]
+                )
+            )
+        )
     assert moved[0] > 2 * moved[1]
 
 
@@ -145,13 +176,23 @@ def test_a_judge_that_tells_no_reply_from_another_stops_the_run(tiny: Path, tmp_
         with pytest.raises(ConstantReward, match="the same for every reply"):
             online(policy, PROMPTS, Judge(lambda text: 1.0), stage, seed=0, folder=folder(tmp_path, name))
         if name == "online_dpo":  # nothing to learn moves nothing
-            assert all(torch.equal(a, b) for a, b in zip(trainable_parameters(policy), trainable_parameters(before), strict=True))
+            assert all(
+                torch.equal(a, b)
+                for a, b in zip(trainable_parameters(policy), trainable_parameters(before), strict=True)
+            )
 
 
 def test_one_sample_has_no_sibling(tiny: Path, tmp_path: Path) -> None:
     for name, stage in STAGES.items():
         with pytest.raises(ValueError, match="ask for 2 or more"):
-            online(trainee(tiny), PROMPTS, Judge(vowels), stage.model_copy(update={"samples": 1}), seed=0, folder=folder(tmp_path, name))
+            online(
+                trainee(tiny),
+                PROMPTS,
+                Judge(vowels),
+                stage.model_copy(update={"samples": 1}),
+                seed=0,
+                folder=folder(tmp_path, name),
+            )
 
 
 def test_replies_that_cannot_be_scored_are_left_out_and_counted(tiny: Path, tmp_path: Path) -> None:
@@ -162,7 +203,7 @@ def test_replies_that_cannot_be_scored_are_left_out_and_counted(tiny: Path, tmp_
         assert all(math.isfinite(report.loss) for report in reports)
 
 
-# ---- the reference -----------------------------------------------------------------------------------------------------------------------
+# ---- the reference -------------------------------------------------------------------------------
 def test_dpo_keeps_the_start_for_its_reference_and_sppo_moves_on(tiny: Path, tmp_path: Path) -> None:
     per_round: dict[str, int] = {}
     moved: dict[str, list[float]] = {}
@@ -197,10 +238,14 @@ def test_standing_in_is_the_start_and_leaves_no_trace(tiny: Path) -> None:
 @pytest.mark.parametrize("name", STAGES)
 def test_all_weights_can_be_trained_without_an_adapter(tiny: Path, tmp_path: Path, name: str) -> None:
     policy, before, where = load(tiny), load(tiny), folder(tmp_path)
-    reports = online(policy, PROMPTS, Judge(vowels), STAGES[name].model_copy(update={"lr": 0.001, "rank": 0}), seed=0, folder=where)
+    reports = online(
+        policy, PROMPTS, Judge(vowels), STAGES[name].model_copy(update={"lr": 0.001, "rank": 0}), seed=0, folder=where
+    )
     assert all(line["holds"] for line in json.loads((where / "start.json").read_text()))
     assert all(math.isfinite(report.loss) for report in reports)
-    assert not any(torch.equal(a, b) for a, b in zip(trainable_parameters(policy), trainable_parameters(before), strict=True))
+    assert not any(
+        torch.equal(a, b) for a, b in zip(trainable_parameters(policy), trainable_parameters(before), strict=True)
+    )
 
 
 @pytest.mark.parametrize("name", STAGES)
@@ -214,7 +259,7 @@ def test_the_start_is_checked(tiny: Path, tmp_path: Path, name: str) -> None:
         assert reports[0].loss == pytest.approx(math.log(2), abs=1e-5)
 
 
-# ---- numbers -----------------------------------------------------------------------------------------------------------------------------
+# ---- numbers -------------------------------------------------------------------------------------
 def test_sppo_is_its_formula_on_plain_forward_passes(tiny: Path) -> None:
     policy, beta = trainee(tiny), 0.2
     prompt = tuple(policy.chat.prompt(Conversation.user("why")))
@@ -252,10 +297,16 @@ def test_a_round_does_not_depend_on_its_cut_into_micro_batches(tiny: Path, name:
         small = SppoObjective(policy, groups, 0.1, 26)  # a group over two rows
         assert len(small.rows) > len(found.rows) == 4
     else:
-        found = PairObjective(policy, [made for g in groups if (made := best_and_worst(g))], module.Dpo(by="dpo", beta=0.1))
+        found = PairObjective(
+            policy, [made for g in groups if (made := best_and_worst(g))], module.Dpo(by="dpo", beta=0.1)
+        )
         small = found
     results = []
-    for objective, cut in ((found, [(0, 1, 2, 3)]), (found, [(2,), (0, 3), (1,)]), (small, [(i,) for i in range(len(small.rows))])):
+    for objective, cut in (
+        (found, [(0, 1, 2, 3)]),
+        (found, [(2,), (0, 3), (1,)]),
+        (small, [(i,) for i in range(len(small.rows))]),
+    ):
         with standing_in(policy, [p.detach() * 0.9 for p in trainable_parameters(policy)]):
             objective.replies.remember(cut)
         units = sum(objective.units(batch) for batch in cut)
@@ -263,7 +314,12 @@ def test_a_round_does_not_depend_on_its_cut_into_micro_batches(tiny: Path, name:
             parameter.grad = None
         total = sum(objective.loss(batch)[0] for batch in cut) / units
         total.backward()
-        results.append((float(total.detach()), torch.cat([p.grad.flatten() for p in trainable_parameters(policy) if p.grad is not None])))
+        results.append(
+            (
+                float(total.detach()),
+                torch.cat([p.grad.flatten() for p in trainable_parameters(policy) if p.grad is not None]),
+            )
+        )
     for value, gradient in results[1:]:
         assert value == pytest.approx(results[0][0], rel=1e-5)
         assert torch.allclose(gradient, results[0][1], atol=1e-5, rtol=1e-3)
@@ -274,7 +330,9 @@ def test_steps_follow_batch_tokens(tiny: Path, tmp_path: Path, name: str, monkey
     counts = []
     for tokens in (40, 10_000):
         stage = STAGES[name].model_copy(update={"epochs": 1, "batch_tokens": tokens})
-        counts.append(len(online(trainee(tiny), PROMPTS, Judge(vowels), stage, seed=0, folder=folder(tmp_path, str(tokens)))))
+        counts.append(
+            len(online(trainee(tiny), PROMPTS, Judge(vowels), stage, seed=0, folder=folder(tmp_path, str(tokens))))
+        )
     passes = module.SPPO_PASSES if name == "sppo" else 1
     assert counts == [2 * 4 * passes, 2 * passes]
     monkeypatch.setattr(batches, "MICRO_TOKENS", 80)

@@ -1,4 +1,5 @@
-"""Does the whole of a policy gradient do what its parts promise? Invariants of the first step, exact resume, and what is refused."""
+"""Does the whole of a policy gradient do what its parts promise? Invariants of the first step,
+exact resume, and what is refused."""
 
 from __future__ import annotations
 
@@ -45,10 +46,12 @@ def moved(policy: LocalPolicy) -> LocalPolicy:
     return policy
 
 
-# ---- the first step ----------------------------------------------------------------------------------------------------------------
+# ---- the first step ------------------------------------------------------------------------------
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 @pytest.mark.parametrize("name", ["ppo", "grpo", "rloo"])
-def test_the_first_step_has_ratio_1_and_divergence_0_from_where_the_stage_starts(tiny: Path, tmp_path: Path, name: str, dtype: str) -> None:
+def test_the_first_step_has_ratio_1_and_divergence_0_from_where_the_stage_starts(
+    tiny: Path, tmp_path: Path, name: str, dtype: str
+) -> None:
     policy = moved(trainee(tiny, dtype=dtype))
     first = run(policy, tmp_path / "run", stage(name, passes=2))[0]
     assert first.metrics["ratio"] == 1.0
@@ -79,7 +82,9 @@ def test_ppo_with_lambda_1_and_no_values_is_reinforce(tiny: Path, tmp_path: Path
     assert ppo.grad_norm > 1e-3
 
 
-def test_another_reference_is_refused_before_anything_moves(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_reference_is_refused_before_anything_moves(
+    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def other(policy: LocalPolicy, start: Sequence[torch.Tensor]) -> Any:
         return standing_in(policy, [value + 0.05 for value in start])
 
@@ -92,7 +97,9 @@ def test_another_reference_is_refused_before_anything_moves(tiny: Path, tmp_path
 
 
 @pytest.mark.parametrize("name", ALL)
-def test_a_step_does_not_depend_on_its_micro_batches(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+def test_a_step_does_not_depend_on_its_micro_batches(
+    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
     seen = []
     for tokens in (10_000, 40):
         monkeypatch.setattr(batches, "MICRO_TOKENS", tokens)
@@ -104,7 +111,7 @@ def test_a_step_does_not_depend_on_its_micro_batches(tiny: Path, tmp_path: Path,
     assert seen[0].metrics == pytest.approx(seen[1].metrics, rel=1e-5, abs=1e-6)
 
 
-# ---- resume ------------------------------------------------------------------------------------------------------------------------
+# ---- resume --------------------------------------------------------------------------------------
 RESUMED: dict[str, dict[str, Any]] = {
     "ppo": {"passes": 2, "minibatches": 2, "kl_target": 0.01, "cost": "noise", "cost_limit": 0.3, "mix": 0.1},
     "grpo": {"kl_form": "loss:k3", "kl_target": 0.01},
@@ -134,7 +141,9 @@ def test_what_is_learnt_from_first_is_read_once_for_who_spoke_and_for_its_gradie
         read.clear()
         policy = moved(trainee(tiny))
         if forget:
-            monkeypatch.setattr(policy_gradient._Course, "heard", property(lambda self: None, lambda self, value: None), raising=False)
+            monkeypatch.setattr(
+                policy_gradient._Course, "heard", property(lambda self: None, lambda self, value: None), raising=False
+            )
         rounds = len(run(policy, tmp_path / folder, stage("ppo", passes=1)))
         return weights(policy), len(read), rounds
 
@@ -142,7 +151,9 @@ def test_what_is_learnt_from_first_is_read_once_for_who_spoke_and_for_its_gradie
     again, more, _ = after("again", forget=True)
     assert all(torch.equal(a, b) for a, b in zip(kept, again, strict=True))
     assert more - passes == rounds
-    assert more > 3 * rounds if budget == 60 else more == 3 * rounds  # control: the small budget has several micro-batches
+    assert (
+        more > 3 * rounds if budget == 60 else more == 3 * rounds
+    )  # control: the small budget has several micro-batches
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -175,11 +186,16 @@ def test_a_killed_run_goes_on_to_the_same_bits(tiny: Path, tmp_path: Path, name:
             assert log(folder, file) == log(tmp_path / "straight", file)
 
 
-# ---- what teaches nothing ----------------------------------------------------------------------------------------------------------
+# ---- what teaches nothing ------------------------------------------------------------------------
 @pytest.mark.parametrize("name", ["ppo", "grpo", "rloo", "reinforce"])
 def test_a_constant_reward_stops_after_three_rollouts(tiny: Path, tmp_path: Path, name: str) -> None:
     with pytest.raises(ConstantReward, match="the reward is the same for every reply"):
-        run(trainee(tiny), tmp_path / "run", stage(name, epochs=9, **({"passes": 1} if name == "ppo" else {})), Constant())
+        run(
+            trainee(tiny),
+            tmp_path / "run",
+            stage(name, epochs=9, **({"passes": 1} if name == "ppo" else {})),
+            Constant(),
+        )
     assert len((tmp_path / "run" / "metrics.jsonl").read_text().splitlines()) == 2
     with pytest.raises(ConstantReward, match="never between replies"):
         run(trainee(tiny), tmp_path / "other", stage(name, epochs=9), Constant(by_prompt=True))
@@ -191,11 +207,15 @@ def test_dapo_drops_equal_groups_and_counts_the_rest_alone(tiny: Path, tmp_path:
     rollout = draw(policy, FIRST, _Some(), it, seed=1, rollout=0)
     lesson = lay_out(rollout, method_of(it), multiplier=0.0, budget=1024, longest=6, seed=1, device=policy.device)
     assert len(lesson.rows) == 2
-    assert sorted(lesson.group_R[lesson.taught_R].unique().tolist()) == [g for g, group in enumerate(rollout.groups) if not group.equal]
+    assert sorted(lesson.group_R[lesson.taught_R].unique().tolist()) == [
+        g for g, group in enumerate(rollout.groups) if not group.equal
+    ]
     first = run(policy, tmp_path / "run", it, _Some())[0]
     assert first.metrics["dropped"] == 2.0
     assert first.tokens == sum(map(len, lesson.rows))
-    kept = lay_out(rollout, method_of(stage("grpo")), multiplier=0.0, budget=1024, longest=6, seed=1, device=policy.device)
+    kept = lay_out(
+        rollout, method_of(stage("grpo")), multiplier=0.0, budget=1024, longest=6, seed=1, device=policy.device
+    )
     assert len(kept.rows) == 4  # control: plain GRPO keeps them
 
 
@@ -206,7 +226,10 @@ class _Some:
 
     def __call__(self, prompts: Sequence[Prompt], replies: Sequence[Sequence[str]]) -> list[list[Score | None]]:
         scored = Vowels()(prompts, replies)
-        return [s if len(p.conversation.last.content) < 3 else [Score(value=0.0)] * len(s) for p, s in zip(prompts, scored, strict=True)]
+        return [
+            s if len(p.conversation.last.content) < 3 else [Score(value=0.0)] * len(s)
+            for p, s in zip(prompts, scored, strict=True)
+        ]
 
 
 def test_replies_without_a_score_teach_nothing_and_are_counted(tiny: Path, tmp_path: Path) -> None:

@@ -1,4 +1,5 @@
-"""Does a policy gradient go where it must? To the optimum of what was asked for, up with a planted reward, and nowhere with noise."""
+"""Does a policy gradient go where it must? To the optimum of what was asked for, up with a
+planted reward, and nowhere with noise."""
 
 from __future__ import annotations
 
@@ -38,22 +39,51 @@ def test_without_its_weight_no_divergence_is_computed_or_claimed(tiny: Path, tmp
     assert not {"kl", "kl_coef"} & set(first.metrics)
 
 
-@pytest.mark.parametrize(("name", "form"), [("rloo", "reward:k1"), ("rloo", "loss:k3"), ("ppo", "reward:k1"), ("rloo", "reward:chi2")])
-def test_one_token_replies_go_to_the_optimum_of_the_divergence_that_was_asked_for(tiny: Path, tmp_path: Path, name: str, form: str) -> None:
-    """All of it at once, on the model's own next token: reward - KL(policy || start) is best at start e^(r / kl) / Z, and reward -
-    KL(start || policy), which k3 as a loss follows, at kl start / (nu - r); chi^2 in the reward at start max(0, r - nu) / kl."""
+@pytest.mark.parametrize(
+    ("name", "form"), [("rloo", "reward:k1"), ("rloo", "loss:k3"), ("ppo", "reward:k1"), ("rloo", "reward:chi2")]
+)
+def test_one_token_replies_go_to_the_optimum_of_the_divergence_that_was_asked_for(
+    tiny: Path, tmp_path: Path, name: str, form: str
+) -> None:
+    """All of it at once, on the model's own next token: reward - KL(policy || start) is best at
+    start e^(r / kl) / Z, and reward - KL(start || policy), which k3 as a loss follows, at kl start
+    / (nu - r); chi^2 in the reward at start max(0, r - nu) / kl.
+    """
     policy, weight, prompt = trainee(tiny, rank=0), 0.5, PROMPTS[0]
 
     def table() -> torch.Tensor:
         with torch.no_grad():
-            return policy.model(torch.tensor([policy.chat.prompt(prompt.conversation)])).logits[0, -1].double().log_softmax(0)
+            return (
+                policy.model(torch.tensor([policy.chat.prompt(prompt.conversation)]))
+                .logits[0, -1]
+                .double()
+                .log_softmax(0)
+            )
 
-    start_V, reward_V = table(), torch.tensor([_ByLength.worth(policy.chat.decode([i])) for i in range(len(policy.tokenizer))], dtype=torch.float64)
+    start_V, reward_V = (
+        table(),
+        torch.tensor(
+            [_ByLength.worth(policy.chat.decode([i])) for i in range(len(policy.tokenizer))], dtype=torch.float64
+        ),
+    )
     tilted_V = (start_V + reward_V / weight).softmax(0)
-    nu = brentq(lambda nu: float((weight * start_V.exp() / (nu - reward_V)).sum()) - 1, float(reward_V.max()) + 1e-9, 99.0)
+    nu = brentq(
+        lambda nu: float((weight * start_V.exp() / (nu - reward_V)).sum()) - 1, float(reward_V.max()) + 1e-9, 99.0
+    )
     other_V = weight * start_V.exp() / (nu - reward_V)
     more = {"passes": 2, "whiten": False} if name == "ppo" else {}
-    it = stage(name, epochs=60, samples=128, max_new_tokens=1, lr=0.01, kl=weight, kl_form=form, rank=0, checkpoint_every=999, **more)
+    it = stage(
+        name,
+        epochs=60,
+        samples=128,
+        max_new_tokens=1,
+        lr=0.01,
+        kl=weight,
+        kl_form=form,
+        rank=0,
+        checkpoint_every=999,
+        **more,
+    )
     (tmp_path / "run").mkdir()
     policy_gradient(policy, [prompt], _ByLength(), it, seed=1, folder=tmp_path / "run")
     linear_V = torch.from_numpy(chi2_tilted(start_V.exp().numpy(), reward_V.numpy(), 1 / weight))
@@ -86,14 +116,17 @@ def test_a_reward_of_noise_raises_nothing(tiny: Path, tmp_path: Path) -> None:
 
 
 def test_all_weights_learn_without_an_adapter_and_are_held_by_their_own_start(tiny: Path, tmp_path: Path) -> None:
-    reports = run(trainee(tiny, rank=0), tmp_path / "run", stage("rloo", epochs=12, samples=8, lr=0.01, kl=0.01, rank=0))
+    reports = run(
+        trainee(tiny, rank=0), tmp_path / "run", stage("rloo", epochs=12, samples=8, lr=0.01, kl=0.01, rank=0)
+    )
     assert reports[0].metrics["kl"] == 0.0
     assert reports[-1].metrics["kl"] > 0.1
     assert reports[-1].metrics["reward"] > reports[0].metrics["reward"] + 0.1
 
 
 def test_a_cost_over_its_limit_is_paid_for_until_it_is_not(tiny: Path, tmp_path: Path) -> None:
-    """The vowels are the cost here, and the reward too: unbounded they rise, with a limit they are brought back to it."""
+    """The vowels are the cost here, and the reward too: unbounded they rise, with a limit they
+    are brought back to it."""
     it = stage("rloo", epochs=18, samples=8, kl=0.0, cost="vowels", cost_limit=-5.0)
     reports = run(trainee(tiny), tmp_path / "run", it, cost=Vowels())
     price = [r.metrics["multiplier"] for r in reports]
@@ -119,7 +152,8 @@ def test_plain_text_is_held_up_by_the_mix(tiny: Path, tmp_path: Path) -> None:
 
 
 def test_a_value_head_learns_what_to_expect(tiny: Path, tmp_path: Path) -> None:
-    """Replies to one prompt are worth 0 and to another 1, whatever is said: values learn to tell them apart."""
+    """Replies to one prompt are worth 0 and to another 1, whatever is said: values learn to tell
+    them apart."""
     judge = _ByPrompt()
     prompts = [Prompt(conversation=Conversation.user(text)) for text in ("a", "zzzz")]
     policy = trainee(tiny)
@@ -135,4 +169,6 @@ class _ByPrompt:
 
     def __call__(self, prompts: Sequence[Prompt], replies: Sequence[Sequence[str]]) -> list[list[Score | None]]:
         worth = [float(p.conversation.last.content == "a") for p in prompts]
-        return [[Score(value=w + 0.01 * len(text) / 100) for text in group] for w, group in zip(worth, replies, strict=True)]
+        return [
+            [Score(value=w + 0.01 * len(text) / 100) for text in group] for w, group in zip(worth, replies, strict=True)
+        ]

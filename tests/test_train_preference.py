@@ -1,4 +1,5 @@
-"""Does every direct method train as it says? Exact against plain forward passes, whatever the rows, the cut into micro-batches, or a kill."""
+"""Does every direct method train as it says? Exact against plain forward passes, whatever the
+rows, the cut into micro-batches, or a kill."""
 
 from __future__ import annotations
 
@@ -68,7 +69,13 @@ def pair(prompt: str, chosen: str, rejected: str, **known: object) -> Preference
 def pairs(count: int = 12) -> list[Preference]:
     """Pairs on half as many prompts, with strengths and weights of all kinds."""
     return [
-        pair("q" * (1 + i // 2), f"yes {i} " + "y" * (i % 3), f"no {i}", strength=0.6 + 0.4 * (i % 4) / 3, weight=0.5 + (i % 3) / 2)
+        pair(
+            "q" * (1 + i // 2),
+            f"yes {i} " + "y" * (i % 3),
+            f"no {i}",
+            strength=0.6 + 0.4 * (i % 4) / 3,
+            weight=0.5 + (i % 3) / 2,
+        )
         for i in range(count)
     ]
 
@@ -90,20 +97,27 @@ def folder(tmp_path: Path, name: str = "run") -> Path:
 
 
 def lines(where: Path) -> list[dict[str, object]]:
-    return [{k: v for k, v in json.loads(line).items() if k != "seconds"} for line in (where / "metrics.jsonl").read_text().splitlines()]
+    return [
+        {k: v for k, v in json.loads(line).items() if k != "seconds"}
+        for line in (where / "metrics.jsonl").read_text().splitlines()
+    ]
 
 
 def objective(tiny: Path, stage: DirectStage, made: Sequence[Contest]) -> PairObjective | kto.KtoObjective:
     """An objective whose reference is the start, and whose policy has moved."""
     policy = trainee(tiny)
-    made_objective = kto.KtoObjective(policy, made, stage) if isinstance(stage, Kto) else PairObjective(policy, made, stage)
+    made_objective = (
+        kto.KtoObjective(policy, made, stage) if isinstance(stage, Kto) else PairObjective(policy, made, stage)
+    )
     for replies in made_objective.references.values():
         replies.remember([tuple(range(len(made)))])
     moved(policy)
     return made_objective
 
 
-def loss_and_gradient(found: PairObjective | kto.KtoObjective, cut: Sequence[tuple[int, ...]]) -> tuple[float, torch.Tensor, dict[str, float]]:
+def loss_and_gradient(
+    found: PairObjective | kto.KtoObjective, cut: Sequence[tuple[int, ...]]
+) -> tuple[float, torch.Tensor, dict[str, float]]:
     """Of one optimiser step over these micro-batches: loss per unit, gradient, metrics per unit."""
     policy = found.replies.policy
     for parameter in trainable_parameters(policy):
@@ -120,9 +134,10 @@ def loss_and_gradient(found: PairObjective | kto.KtoObjective, cut: Sequence[tup
     return total, gradient, metrics | found.summary()
 
 
-# ---- parity: plain forward passes and formulas written out -----------------------------------------------------------------------------
+# ---- parity: plain forward passes and formulas written out ---------------------------------------
 def plain_logprob(policy: LocalPolicy, prompt: Conversation, reply: str) -> tuple[float, int]:
-    """The sum of the reply's token log-probabilities by the model's own forward pass of one sequence."""
+    """The sum of the reply's token log-probabilities by the model's own forward pass of one
+    sequence."""
     head, tail = policy.chat.prompt(prompt), policy.chat.reply(reply)
     ids = torch.tensor([head + tail])
     with torch.no_grad():
@@ -134,8 +149,11 @@ def sigma(x: float) -> float:
     return 1 / (1 + math.exp(-x))
 
 
-def as_published(stage: DirectStage, p: Preference, ratio: tuple[float, float], logp: tuple[float, float], length: tuple[int, int]) -> float:
-    """The loss of one pair; a soft vote is the mean over its two outcomes, likelihood terms are of the chosen reply."""
+def as_published(
+    stage: DirectStage, p: Preference, ratio: tuple[float, float], logp: tuple[float, float], length: tuple[int, int]
+) -> float:
+    """The loss of one pair; a soft vote is the mean over its two outcomes, likelihood terms are
+    of the chosen reply."""
     w, l = (logp[k] / length[k] for k in (0, 1))  # noqa: E741
     delta, s = ratio[0] - ratio[1], p.strength
 
@@ -150,10 +168,19 @@ def as_published(stage: DirectStage, p: Preference, ratio: tuple[float, float], 
             return mean(lambda v: -math.log(sigma(v * stage.beta * delta))) - stage.nll * w
         case Cdpo():
             e = stage.flip
-            return mean(lambda v: -(1 - e) * math.log(sigma(v * stage.beta * delta)) - e * math.log(sigma(-v * stage.beta * delta)))
+            return mean(
+                lambda v: (
+                    -(1 - e) * math.log(sigma(v * stage.beta * delta)) - e * math.log(sigma(-v * stage.beta * delta))
+                )
+            )
         case RobustDpo():
             e = stage.flip
-            return mean(lambda v: (-(1 - e) * math.log(sigma(v * stage.beta * delta)) + e * math.log(sigma(-v * stage.beta * delta))) / (1 - 2 * e))
+            return mean(
+                lambda v: (
+                    (-(1 - e) * math.log(sigma(v * stage.beta * delta)) + e * math.log(sigma(-v * stage.beta * delta)))
+                    / (1 - 2 * e)
+                )
+            )
         case Ipo():
             return mean(lambda v: (v * delta - 1 / (2 * stage.tau)) ** 2)
         case Hinge():
@@ -176,9 +203,14 @@ def test_the_loss_is_that_of_plain_forward_passes(tiny: Path, tmp_path: Path, na
     given, start, now = pairs(6), trainee(tiny), moved(trainee(tiny))
     total = 0.0
     for p in given:
-        scored = [[plain_logprob(policy, p.prompt.conversation, text) for text in (p.chosen, p.rejected)] for policy in (start, now)]
+        scored = [
+            [plain_logprob(policy, p.prompt.conversation, text) for text in (p.chosen, p.rejected)]
+            for policy in (start, now)
+        ]
         ratio = tuple(scored[1][k][0] - scored[0][k][0] for k in (0, 1))
-        total += p.weight * as_published(STAGES[name], p, ratio, tuple(x[0] for x in scored[1]), tuple(x[1] for x in scored[1]))
+        total += p.weight * as_published(
+            STAGES[name], p, ratio, tuple(x[0] for x in scored[1]), tuple(x[1] for x in scored[1])
+        )
     made = contests(given, start.chat, 300, tmp_path)
     loss, _, _ = loss_and_gradient(objective(tiny, STAGES[name], made), [tuple(range(len(made)))])
     assert loss == pytest.approx(total / sum(p.weight for p in given), abs=1e-4)
@@ -212,7 +244,7 @@ def test_kto_is_that_of_plain_forward_passes(tiny: Path, tmp_path: Path) -> None
     assert loss == pytest.approx(total / weight, abs=1e-4)
 
 
-# ---- rows and micro-batches ------------------------------------------------------------------------------------------------------------
+# ---- rows and micro-batches ----------------------------------------------------------------------
 @pytest.mark.parametrize("name", STAGES)
 def test_one_row_of_many_replies_is_the_separate_pairs(tiny: Path, tmp_path: Path, name: str) -> None:
     given = tournament()
@@ -252,13 +284,16 @@ def test_a_prompt_whose_replies_do_not_fit_together_is_spread_over_rows(tiny: Pa
     assert sorted(p.preference.id for c in spread for p in c.pairs) == sorted(p.id for p in given)
     for contest in (*spread, *together):
         for p in contest.pairs:
-            assert [chat.decode(contest.row.replies[k]) for k in (p.chosen, p.rejected)] == [p.preference.chosen, p.preference.rejected]
+            assert [chat.decode(contest.row.replies[k]) for k in (p.chosen, p.rejected)] == [
+                p.preference.chosen,
+                p.preference.rejected,
+            ]
     assert not (tmp_path / "too_long.jsonl").exists()
     contests(given, chat, limit - 1, tmp_path)
     assert len((tmp_path / "too_long.jsonl").read_text().splitlines()) >= 1
 
 
-# ---- the start, a kill, what is learnt --------------------------------------------------------------------------------------------------
+# ---- the start, a kill, what is learnt -----------------------------------------------------------
 @pytest.mark.parametrize("name", WITH_REFERENCE)
 def test_training_starts_at_its_reference(tiny: Path, tmp_path: Path, name: str) -> None:
     stage, where = STAGES[name].model_copy(update={"nll": 0.0} if name == "dpo" else {}), folder(tmp_path)
@@ -354,7 +389,9 @@ def test_all_weights_can_be_trained_without_an_adapter(tiny: Path, tmp_path: Pat
     reports = preference(policy, pairs(), stage, seed=0, folder=where)
     assert all(line["holds"] for line in json.loads((where / "start.json").read_text()))
     assert reports[-1].metrics["margin"] > reports[0].metrics["margin"] + 0.3
-    changed = [not torch.equal(a, b) for a, b in zip(trainable_parameters(policy), trainable_parameters(before), strict=True)]
+    changed = [
+        not torch.equal(a, b) for a, b in zip(trainable_parameters(policy), trainable_parameters(before), strict=True)
+    ]
     assert all(changed)
 
 
@@ -385,7 +422,7 @@ def test_weights_multiply(tiny: Path, tmp_path: Path) -> None:
     assert torch.allclose(found[0][1], found[1][1], atol=1e-6)
 
 
-# ---- groups -----------------------------------------------------------------------------------------------------------------------------
+# ---- groups --------------------------------------------------------------------------------------
 def opposed(few: float) -> list[Preference]:
     return [
         p
@@ -403,7 +440,9 @@ def test_two_groups_that_want_the_opposite_stay_at_chance_each(tiny: Path, tmp_p
         for group in ("many", "few"):
             assert report.metrics[f"loss/{group}"] == pytest.approx(math.log(2), abs=1e-5)
     last = preference(trainee(tiny), opposed(0.2), stage, seed=0, folder=folder(tmp_path, "uneven"))[-1].metrics
-    assert last["loss/many"] < math.log(2) - 0.05 < math.log(2) + 0.05 < last["loss/few"]  # control: the larger weight wins, and it shows
+    assert (
+        last["loss/many"] < math.log(2) - 0.05 < math.log(2) + 0.05 < last["loss/few"]
+    )  # control: the larger weight wins, and it shows
     assert last["accuracy/many"] > 0.9 > 0.1 > last["accuracy/few"]
 
 
@@ -430,9 +469,13 @@ def test_groups_are_logged_where_there_are_groups_alone(tiny: Path, tmp_path: Pa
     assert {name for name in metrics if name.startswith("loss/")} == {"loss/g", "loss/(no group)"}
 
 
-# ---- KTO's examples and its estimate ----------------------------------------------------------------------------------------------------
+# ---- KTO's examples and its estimate -------------------------------------------------------------
 def test_kto_takes_each_reply_once_and_counts_its_wins(tiny: Path, tmp_path: Path) -> None:
-    given = [pair("q", "a", "b", weight=0.5), pair("q", "a", "c", strength=0.8, weight=0.5), pair("q", "b", "c", weight=1.0)]
+    given = [
+        pair("q", "a", "b", weight=0.5),
+        pair("q", "a", "c", strength=0.8, weight=0.5),
+        pair("q", "b", "c", weight=1.0),
+    ]
     (made,) = contests(given, trainee(tiny).chat, 300, tmp_path)
     a, b, c = kto.examples(made)
     assert (a.weight, a.good) == pytest.approx((1.0, 0.9))
@@ -460,18 +503,26 @@ def test_kto_estimate_carries_no_gradient_and_is_never_negative(tiny: Path, tmp_
     assert isinstance(found, kto.KtoObjective)
     found.begin([tuple(range(6))])
     assert not found.kl.requires_grad
-    seen = [report.metrics["kl"] for report in preference(trainee(tiny), pairs(), STAGES["kto"], seed=0, folder=folder(tmp_path))]
+    seen = [
+        report.metrics["kl"]
+        for report in preference(trainee(tiny), pairs(), STAGES["kto"], seed=0, folder=folder(tmp_path))
+    ]
     assert min(seen) >= 0
     assert max(seen) > 0
 
 
-# ---- what is refused, what is said ------------------------------------------------------------------------------------------------------
+# ---- what is refused, what is said ---------------------------------------------------------------
 @pytest.mark.parametrize(
-    ("chosen", "rejected", "said"), [("", "no", "empty chosen"), ("yes", " \n", "empty rejected"), ("same", "same ", "equal replies")]
+    ("chosen", "rejected", "said"),
+    [("", "no", "empty chosen"), ("yes", " \n", "empty rejected"), ("same", "same ", "equal replies")],
 )
-def test_pairs_that_teach_nothing_are_refused(tiny: Path, tmp_path: Path, chosen: str, rejected: str, said: str) -> None:
+def test_pairs_that_teach_nothing_are_refused(
+    tiny: Path, tmp_path: Path, chosen: str, rejected: str, said: str
+) -> None:
     with pytest.raises(ValueError, match=said):
-        preference(trainee(tiny), [*pairs(), pair("q", chosen, rejected)], STAGES["dpo"], seed=0, folder=folder(tmp_path))
+        preference(
+            trainee(tiny), [*pairs(), pair("q", chosen, rejected)], STAGES["dpo"], seed=0, folder=folder(tmp_path)
+        )
 
 
 def metrics_file(tmp_path: Path, steps: Sequence[tuple[float, float]]) -> Path:
@@ -486,14 +537,22 @@ def test_sinking_replies_are_told_in_plain_words(tmp_path: Path) -> None:
     assert "raise 'alpha' (it is 0.7)" in str(sinking(metrics_file(tmp_path, sink), STAGES["rpo"]))
     assert "use rpo, or dpo with 'nll'" in str(sinking(metrics_file(tmp_path, sink), STAGES["ipo"]))
     # controls: the chosen reply rises; nothing is learnt; it falls by next to nothing
-    for steps in ([(k / 2, k / 3) for k in range(12)], [(0.0, -k / 3) for k in range(12)], [(k / 2, -k / 100) for k in range(12)]):
+    for steps in (
+        [(k / 2, k / 3) for k in range(12)],
+        [(0.0, -k / 3) for k in range(12)],
+        [(k / 2, -k / 100) for k in range(12)],
+    ):
         assert sinking(metrics_file(tmp_path, steps), STAGES["dpo"]) is None
 
 
 def test_a_run_that_sinks_leaves_a_note_and_one_with_likelihood_does_not(tiny: Path, tmp_path: Path) -> None:
-    """Chosen and rejected differ in one letter, so plain DPO pushes what they share down with the rejected one."""
+    """Chosen and rejected differ in one letter, so plain DPO pushes what they share down with
+    the rejected one."""
     given = [pair("q" * (1 + i % 5), "ab" * 8 + f"c{i}", "ab" * 8 + f"d{i}") for i in range(10)]
-    plain_dpo, rpo = STAGES["dpo"].model_copy(update={"nll": 0.0, "beta": 0.1}), STAGES["rpo"].model_copy(update={"alpha": 10.0})
+    plain_dpo, rpo = (
+        STAGES["dpo"].model_copy(update={"nll": 0.0, "beta": 0.1}),
+        STAGES["rpo"].model_copy(update={"alpha": 10.0}),
+    )
     wheres = []
     for name, stage in (("plain", plain_dpo), ("held", rpo)):
         wheres.append(folder(tmp_path, name))
@@ -503,7 +562,9 @@ def test_a_run_that_sinks_leaves_a_note_and_one_with_likelihood_does_not(tiny: P
     assert not (held / "notes.txt").exists()
 
 
-def test_micro_batches_of_a_run_do_not_change_its_first_step(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_micro_batches_of_a_run_do_not_change_its_first_step(
+    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     seen = []
     for tokens in (100_000, 60):
         monkeypatch.setattr(batches, "MICRO_TOKENS", tokens)

@@ -1,4 +1,5 @@
-"""Does next-token training learn what text is like, all of it, once, and no more than there is to learn?"""
+"""Does next-token training learn what text is like, all of it, once, and no more than there is
+to learn?"""
 
 from __future__ import annotations
 
@@ -19,7 +20,9 @@ from alignwright.spec.training import Pretrain
 from alignwright.train.loop import StepReport
 from alignwright.train.pretrain import cut, from_scratch, pretrain, scored
 
-STAGE = Pretrain(by="pretrain", text=("t.txt",), epochs=1, rank=0, lr=0.01, batch_tokens=512, max_tokens=128, checkpoint_every=3)
+STAGE = Pretrain(
+    by="pretrain", text=("t.txt",), epochs=1, rank=0, lr=0.01, batch_tokens=512, max_tokens=128, checkpoint_every=3
+)
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +51,8 @@ def chain(length: int, seed: int, stay: float = 0.9) -> str:
 
 
 def test_every_token_of_every_document_is_trained_once(tiny: Path) -> None:
-    """Put together again, the scored tokens of the pieces are the documents; what a piece reads first is what went before it."""
+    """Put together again, the scored tokens of the pieces are the documents; what a piece reads
+    first is what went before it."""
     chat = load(tiny).chat
     tokens = [chat.text(text).replies[0] for text in documents()]
     for width in (16, 37, 128, 4096):
@@ -79,7 +83,9 @@ def test_the_count_of_trained_tokens_is_exact(tiny: Path, tmp_path: Path) -> Non
     counts = json.loads((tmp_path / "text.json").read_text())
     assert counts["tokens"] == sum(len(policy.chat.text(text).replies[0]) for text in texts)
     assert (counts["documents"], counts["empty"]) == (31, 1)
-    assert sum(r.tokens for r in reports) == counts["tokens"] + counts["rows"] + _reread(policy, texts), "and one start a row"
+    assert sum(r.tokens for r in reports) == counts["tokens"] + counts["rows"] + _reread(policy, texts), (
+        "and one start a row"
+    )
 
 
 def _reread(policy: LocalPolicy, texts: list[str]) -> int:
@@ -111,7 +117,8 @@ def test_a_periodic_text_is_learnt_to_near_nothing(tiny: Path, tmp_path: Path) -
 
 
 def test_a_chains_entropy_rate_is_approached_and_never_beaten(tiny: Path, tmp_path: Path) -> None:
-    """H(0.9) = 0.325 nats a letter, whatever was before the last one; on text that was not trained on nothing can do better."""
+    """H(0.9) = 0.325 nats a letter, whatever was before the last one; on text that was not
+    trained on nothing can do better."""
     policy = load(tiny)
     stage = STAGE.model_copy(update={"epochs": 3, "scratch": True})
     pretrain(policy, [chain(800, seed) for seed in range(30)], stage, seed=1, folder=tmp_path)
@@ -120,7 +127,9 @@ def test_a_chains_entropy_rate_is_approached_and_never_beaten(tiny: Path, tmp_pa
     texts = [fresh[i : i + 200] for i in range(0, 4000, 200)]
     found = policy.text_logprobs(texts)
     assert all(said.tokens == 200 for said in found), "a letter is a token"
-    empirical = -sum(math.log(0.9 if a == b else 0.1) for text in texts for a, b in itertools.pairwise(text)) / (199 * 20)
+    empirical = -sum(math.log(0.9 if a == b else 0.1) for text in texts for a, b in itertools.pairwise(text)) / (
+        199 * 20
+    )
     nats = -sum(said.total for said in found) / (200 * 20)
     assert nats < rate + 0.05
     assert nats > empirical - 0.005, "the chain's own law is the best there is"
@@ -188,5 +197,7 @@ def test_no_text_is_an_error(tiny: Path, tmp_path: Path) -> None:
 def test_an_adapter_learns_text_too(tiny: Path, tmp_path: Path) -> None:
     policy = load(tiny)
     add_lora(policy, rank=4, seed=0)
-    first, *_, last = pretrain(policy, ["XZQXQZZQ" * 60] * 8, STAGE.model_copy(update={"epochs": 3}), seed=0, folder=tmp_path)
+    first, *_, last = pretrain(
+        policy, ["XZQXQZZQ" * 60] * 8, STAGE.model_copy(update={"epochs": 3}), seed=0, folder=tmp_path
+    )
     assert last.loss < 0.7 * first.loss

@@ -1,4 +1,5 @@
-"""Does a reward model learn what was planted, and only that? Bradley-Terry's identities, ensembles, averages, held-out truth."""
+"""Does a reward model learn what was planted, and only that? Bradley-Terry's identities,
+ensembles, averages, held-out truth."""
 
 from __future__ import annotations
 
@@ -25,7 +26,9 @@ from alignwright.train.pairs import comparisons
 from alignwright.train.reward import pair_losses, reward
 from alignwright.train.reward_check import Heard, calibration_gaps, heldout_findings, keep_apart, longer_chosen
 
-STAGE = RewardModel(by="reward", epochs=3, rank=8, lr=0.01, batch_tokens=600, max_tokens=300, heldout=0.3, checkpoint_every=3)
+STAGE = RewardModel(
+    by="reward", epochs=3, rank=8, lr=0.01, batch_tokens=600, max_tokens=300, heldout=0.3, checkpoint_every=3
+)
 LN2 = 0.6931471805599453
 
 
@@ -49,11 +52,14 @@ def word(rng: random.Random, letter: str = "", length: int | None = None) -> str
 
 
 def pair(i: int, chosen: str, rejected: str, **more: object) -> Preference:
-    return Preference(prompt=Prompt(conversation=Conversation.user(f"question {i}")), chosen=chosen, rejected=rejected, **more)  # type: ignore[arg-type]
+    return Preference(
+        prompt=Prompt(conversation=Conversation.user(f"question {i}")), chosen=chosen, rejected=rejected, **more
+    )  # type: ignore[arg-type]
 
 
 def planted(kind: str, count: int = 360) -> list[Preference]:
-    """Replies of random letters. z: the better one has a z; longer: it is the longer one; random: the votes are coins."""
+    """Replies of random letters. z: the better one has a z; longer: it is the longer one;
+    random: the votes are coins."""
     rng = random.Random(3)
     made = []
     for i in range(count):
@@ -69,13 +75,24 @@ def planted(kind: str, count: int = 360) -> list[Preference]:
 
 
 def kway(count: int = 12) -> list[Preference]:
-    """Three or four replies to each prompt, every two of them a pair of one comparison, with strengths and weights."""
+    """Three or four replies to each prompt, every two of them a pair of one comparison, with
+    strengths and weights."""
     rng = random.Random(5)
     made = []
     for i in range(count):
         texts = [word(rng) + str(k) for k in range(3 + i % 2)]
         pairs = [(a, b) for a in range(len(texts)) for b in range(a)]
-        made += [pair(i, texts[a], texts[b], parent=f"comparison {i}", strength=rng.uniform(0.5, 1), weight=rng.uniform(0.5, 2)) for a, b in pairs]
+        made += [
+            pair(
+                i,
+                texts[a],
+                texts[b],
+                parent=f"comparison {i}",
+                strength=rng.uniform(0.5, 1),
+                weight=rng.uniform(0.5, 2),
+            )
+            for a, b in pairs
+        ]
     return made
 
 
@@ -88,7 +105,7 @@ def folder(tmp_path: Path, name: str) -> Path:
     return tmp_path / name
 
 
-# ---- planted truth -----------------------------------------------------------------------------------------------------------------
+# ---- planted truth -------------------------------------------------------------------------------
 def test_it_learns_what_the_votes_are_for(tiny: Path, tmp_path: Path) -> None:
     reports, found = reward(trainee(tiny), planted("z"), STAGE, seed=0, folder=tmp_path)
     assert reports[0].loss == pytest.approx(LN2, abs=1e-6)
@@ -143,7 +160,9 @@ def test_all_weights_can_be_trained_and_come_back(tiny: Path, tmp_path: Path) ->
     level = accuracy(found)
     assert level.value is not None
     assert level.value > 0.95
-    assert all(torch.equal(a, b) for a, b in zip(policy.model.parameters(), before, strict=True)), "the policy is lent, not changed"
+    assert all(torch.equal(a, b) for a, b in zip(policy.model.parameters(), before, strict=True)), (
+        "the policy is lent, not changed"
+    )
     scorer = RewardScorer.load(lambda: load(tiny), tmp_path)
     good, bad = scorer([Prompt(conversation=Conversation.user("question 1"))], [["abczde", "abcdef"]])[0]
     assert good is not None
@@ -151,8 +170,10 @@ def test_all_weights_can_be_trained_and_come_back(tiny: Path, tmp_path: Path) ->
     assert good.value > bad.value
 
 
-# ---- identities --------------------------------------------------------------------------------------------------------------------
-def gradients(policy: LocalPolicy, head: torch.nn.Linear, preferences: Sequence[Preference], stage: RewardModel) -> tuple[float, torch.Tensor]:
+# ---- identities ----------------------------------------------------------------------------------
+def gradients(
+    policy: LocalPolicy, head: torch.nn.Linear, preferences: Sequence[Preference], stage: RewardModel
+) -> tuple[float, torch.Tensor]:
     """The mean loss of these preferences and its gradient, in one batch."""
     groups = comparisons(preferences, policy.chat, 300)
     for p in (*trainable_parameters(policy), head.weight):
@@ -171,14 +192,17 @@ def test_swapping_a_pair_flips_its_gap(tiny: Path) -> None:
     seen = []
     for preferences in (one, two):
         groups = comparisons(preferences, policy.chat, 300)
-        loss_P, gap_P, sum_P, _ = pair_losses(end_scores(policy, head, [g.row for g in groups]), groups, STAGE.model_copy(update={"margin": 0.7}))
+        loss_P, gap_P, sum_P, _ = pair_losses(
+            end_scores(policy, head, [g.row for g in groups]), groups, STAGE.model_copy(update={"margin": 0.7})
+        )
         seen.append((float(loss_P.detach()), float(gap_P.detach()), float(sum_P.detach())))
     assert seen[0] == pytest.approx((seen[1][0], -seen[1][1], seen[1][2]), abs=1e-5)
     assert abs(seen[0][1]) > 1e-3
 
 
 def test_many_replies_are_the_mean_of_their_pairs(tiny: Path) -> None:
-    """InstructGPT's 1 / C(K, 2): the gradient of a row of K replies is the mean of its pairs' gradients, each pair in a row of its own."""
+    """InstructGPT's 1 / C(K, 2): the gradient of a row of K replies is the mean of its pairs'
+    gradients, each pair in a row of its own."""
     policy = trainee(tiny)
     head = new_head(policy, 0)
     of_one = [p.model_copy(update={"weight": 1.0}) for p in kway() if p.parent == "comparison 1"]
@@ -216,7 +240,8 @@ def test_a_comparison_too_wide_for_one_row_still_weighs_as_one(tiny: Path) -> No
 
 
 def test_the_loss_is_bradley_terrys(tiny: Path) -> None:
-    """Against the formula written out; and without margin and centring it is plain cross-entropy, whose slope is sigmoid(gap) - vote."""
+    """Against the formula written out; and without margin and centring it is plain
+    cross-entropy, whose slope is sigmoid(gap) - vote."""
     policy = trainee(tiny)
     groups = comparisons(kway(), policy.chat, 300)
     count = sum(len(g.row.replies) for g in groups)
@@ -243,10 +268,14 @@ def test_a_tied_vote_stays_a_tie_with_hard_labels(tiny: Path) -> None:
     stage = STAGE.model_copy(update={"labels": "hard", "center": 0.0})
     loss_P = pair_losses(torch.tensor([2.0, 0.0, 2.0, 0.0]), groups, stage)[0]
     gap = torch.tensor(2.0)
-    torch.testing.assert_close(loss_P, torch.stack([-(gap.sigmoid().log() + (-gap).sigmoid().log()) / 2, -(-gap).sigmoid().log()]))
+    torch.testing.assert_close(
+        loss_P, torch.stack([-(gap.sigmoid().log() + (-gap).sigmoid().log()) / 2, -(-gap).sigmoid().log()])
+    )
 
 
-def test_gradients_do_not_depend_on_the_split_into_micro_batches(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_gradients_do_not_depend_on_the_split_into_micro_batches(
+    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     seen: list[StepReport] = []
     for tokens in (100_000, 90):
         monkeypatch.setattr(batches, "MICRO_TOKENS", tokens)
@@ -290,7 +319,7 @@ def test_a_killed_run_resumes_to_the_same_bits(tiny: Path, tmp_path: Path, die_a
     assert {line["member"] for line in steps} == {0, 1}
 
 
-# ---- ensembles ---------------------------------------------------------------------------------------------------------------------
+# ---- ensembles -----------------------------------------------------------------------------------
 def test_members_differ_and_are_combined_on_a_common_scale(tiny: Path, tmp_path: Path) -> None:
     stage = STAGE.model_copy(update={"ensemble": 3, "combine": "worst", "epochs": 1})
     reward(trainee(tiny), planted("z", 120), stage, seed=0, folder=tmp_path)
@@ -317,7 +346,8 @@ def test_models_whose_weights_are_averaged_start_from_one_head(tiny: Path) -> No
 
 @pytest.mark.parametrize("whole", [False, True])
 def test_averaging_heads_is_averaging_predictions(tiny: Path, tmp_path: Path, whole: bool) -> None:
-    """WARM's known answer: members that differ in a linear head alone. Their weights' average is the average of what they say."""
+    """WARM's known answer: members that differ in a linear head alone. Their weights' average is
+    the average of what they say."""
     members = [tmp_path / f"member-{m}" for m in range(3)]
     for m, member in enumerate(members):
         policy = trainee(tiny, rank=0 if whole else 2)
@@ -333,7 +363,9 @@ def test_averaging_heads_is_averaging_predictions(tiny: Path, tmp_path: Path, wh
     mean = torch.stack([member_scores(policy, member, rows) for member in members]).mean(0)
     torch.testing.assert_close(member_scores(policy, tmp_path / "average", rows), mean, atol=2e-5, rtol=1e-5)
     alone = member_scores(policy, members[0], rows)
-    assert torch.equal(member_scores(policy, tmp_path / "one" / "average", rows), alone), "of one member it is that member"
+    assert torch.equal(member_scores(policy, tmp_path / "one" / "average", rows), alone), (
+        "of one member it is that member"
+    )
     assert float((alone - mean).abs().max()) > 1e-2
 
 
@@ -355,7 +387,7 @@ def test_an_average_of_adapters_is_the_mean_change_and_not_a_change_by_mean_fact
     scorer.export(tmp_path / "out")
 
 
-# ---- what is kept apart ------------------------------------------------------------------------------------------------------------
+# ---- what is kept apart --------------------------------------------------------------------------
 def test_whole_prompts_are_kept_apart(tiny: Path) -> None:
     both = [*kway(20), *kway(20)[:3]]
     train, held = keep_apart(both, 0.25, 7)
@@ -369,7 +401,8 @@ def test_whole_prompts_are_kept_apart(tiny: Path) -> None:
 
 
 def test_findings_of_a_judge_of_known_accuracy_and_calibration() -> None:
-    """A scorer whose sigmoid is the truth: calibrated, with the Brier score p (1 - p) in the mean; one twice as sure is not."""
+    """A scorer whose sigmoid is the truth: calibrated, with the Brier score p (1 - p) in the
+    mean; one twice as sure is not."""
     rng = random.Random(0)
     heard = []
     for i in range(4000):
@@ -378,7 +411,12 @@ def test_findings_of_a_judge_of_known_accuracy_and_calibration() -> None:
         won = rng.random() < true
         heard.append(Heard(pair(i, "aaa", "bb") if won else pair(i, "bb", "aaa"), gap if won else -gap))
     found = {(f.claim, f.against): f for f in heldout_findings(heard[:400], stage="s", labels="soft")}
-    assert {claim for claim, _ in found} == {"reward.accuracy", "reward.longer", "reward.calibration_error", "reward.brier"}
+    assert {claim for claim, _ in found} == {
+        "reward.accuracy",
+        "reward.longer",
+        "reward.calibration_error",
+        "reward.brier",
+    }
     sure = [1 / (1 + 2.718281828459045 ** -abs(h.gap)) for h in heard]
     right = [h.credit for h in heard]
     gaps, bins = calibration_gaps(sure, right)
@@ -405,7 +443,11 @@ def test_findings_of_a_judge_of_known_accuracy_and_calibration() -> None:
 def test_pairs_of_one_prompt_are_not_independent() -> None:
     """Ten copies of each prompt: the interval is that of the prompts."""
     few = [Heard(pair(i, "yes", "no"), 1.0 if i % 3 else -1.0) for i in range(30)]
-    copies = [Heard(h.preference.model_copy(update={"chosen": h.preference.chosen + "!" * k}), h.gap) for h in few for k in range(10)]
+    copies = [
+        Heard(h.preference.model_copy(update={"chosen": h.preference.chosen + "!" * k}), h.gap)
+        for h in few
+        for k in range(10)
+    ]
     one, ten = (accuracy(heldout_findings(heard, stage="s", labels="soft")) for heard in (few, copies))
     assert one.low is not None
     assert ten.low is not None
@@ -445,7 +487,8 @@ def test_what_cannot_teach_is_refused_or_set_aside(tiny: Path, tmp_path: Path) -
 
 
 def test_in_bfloat16_too(tmp_path: Path) -> None:
-    """Trained in bfloat16, found out in float32: the scorer over a float32 trunk gives the very accuracy that was found."""
+    """Trained in bfloat16, found out in float32: the scorer over a float32 trunk gives the very
+    accuracy that was found."""
     tiny = make_tiny(tmp_path / "model")
     policy = load(tiny, dtype="bfloat16")
     add_lora(policy, rank=8, seed=1)

@@ -1,4 +1,5 @@
-"""Is a reward model that knows only length refused, is one that knows more let through, and does what is behind it stop, stay out or go on?"""
+"""Is a reward model that knows only length refused, is one that knows more let through, and does
+what is behind it stop, stay out or go on?"""
 
 from __future__ import annotations
 
@@ -36,7 +37,8 @@ def pair(i: int, chosen: str, rejected: str, topic: str = "", strength: float = 
 
 
 def heard(count: int, right: float, longer: float, *, follows: float | None = None, seed: int = 0) -> list[Heard]:
-    """Pairs of which the longer reply is the better one in a share; a model that is right in a share, or follows the length in one."""
+    """Pairs of which the longer reply is the better one in a share; a model that is right in a
+    share, or follows the length in one."""
     rng = random.Random(seed)
     made: list[Heard] = []
     for i in range(count):
@@ -47,7 +49,7 @@ def heard(count: int, right: float, longer: float, *, follows: float | None = No
     return made
 
 
-# ---- the verdict -------------------------------------------------------------------------------------------------------------------------
+# ---- the verdict ---------------------------------------------------------------------------------
 def test_a_model_that_follows_length_is_refused_where_length_is_often_right() -> None:
     found = judged(heard(600, 0, 0.68, follows=0.93), [pair(0, "longer", "short")])
     assert not found.signal
@@ -62,22 +64,30 @@ def test_chance_is_refused_and_so_are_too_few_pairs() -> None:
     assert "no better than chance" in judged(heard(600, 0.5, 0.5), []).reason
     assert "no better than" in judged(heard(6, 1.0, 0.5), []).reason
     assert judged(heard(60, 1.0, 0.5), []).signal
-    assert judged([Heard(pair(i, "aa", "bb"), 1.0) for i in range(60)], []).signal, "replies of one length: chance is all there is to beat"
+    assert judged([Heard(pair(i, "aa", "bb"), 1.0) for i in range(60)], []).signal, (
+        "replies of one length: chance is all there is to beat"
+    )
     assert "no pair with a vote was kept apart" in judged([], []).reason
 
 
 def test_the_rule_of_length_is_that_of_the_training_pairs() -> None:
-    """Votes for the shorter reply: the rule picks the shorter, and a model that does nothing else does not beat it."""
+    """Votes for the shorter reply: the rule picks the shorter, and a model that does nothing
+    else does not beat it."""
     shorter = [Heard(pair(i, "aa", "bbbb"), 1.0 if i % 20 else -1.0) for i in range(200)]
     found = judged(shorter, [pair(0, "short", "much longer")])
     assert not found.signal
     assert "picking the shorter reply is right on 100.0%" in found.reason
-    assert judged(shorter, [pair(0, "much longer", "short")]).signal, "the control: beside a rule that picks the longer one"
+    assert judged(shorter, [pair(0, "much longer", "short")]).signal, (
+        "the control: beside a rule that picks the longer one"
+    )
 
 
 def test_false_alarms_are_rare() -> None:
-    """A model whose picks are the length rule's with coins mixed in is let through at most as often as the level says."""
-    let_through = sum(judged(heard(300, 0, 0.6, follows=0.9, seed=seed), [pair(0, "longer", "short")]).signal for seed in range(200))
+    """A model whose picks are the length rule's with coins mixed in is let through at most as
+    often as the level says."""
+    let_through = sum(
+        judged(heard(300, 0, 0.6, follows=0.9, seed=seed), [pair(0, "longer", "short")]).signal for seed in range(200)
+    )
     assert let_through <= 10
 
 
@@ -93,7 +103,7 @@ def test_the_verdict_stands_in_the_note_and_can_be_read_back() -> None:
     assert refusal([good]) is None
 
 
-# ---- sources kept out whole --------------------------------------------------------------------------------------------------------------
+# ---- sources kept out whole ----------------------------------------------------------------------
 def test_whole_topics_are_kept_out_and_none_of_their_prompts_is_trained_on() -> None:
     given = [pair(i, "yes", "no", topic=f"topic {i % 8}") for i in range(80)]
     found = split(given, 0.15, 3, {})
@@ -113,7 +123,11 @@ def test_principles_and_files_stand_in_for_topics() -> None:
     plain = [pair(i, "yes", "no") for i in range(60)]
     files = {p.prompt.conversation.id: "one.jsonl" if i < 45 else "two.jsonl" for i, p in enumerate(plain)}
     found = split(plain, 0.1, 0, files)
-    assert (found.kind, found.names, len(found.away)) == ("file", ("two.jsonl",), 15), "one.jsonl is more than a third of all"
+    assert (found.kind, found.names, len(found.away)) == (
+        "file",
+        ("two.jsonl",),
+        15,
+    ), "one.jsonl is more than a third of all"
     assert split(plain, 0.1, 0, {}).kind == ""
     alone = [pair(i, "yes", "no", topic=f"t{i}") for i in range(60)]
     assert split(alone, 0.1, 0, {}).kind == "", "a topic of one prompt is a prompt"
@@ -132,13 +146,14 @@ def test_a_fall_on_new_sources_is_told_where_there_is_one() -> None:
     assert "no fall can be told" in same.note
 
 
-# ---- a run -------------------------------------------------------------------------------------------------------------------------------
+# ---- a run ---------------------------------------------------------------------------------------
 LOOP = "rank: 8, lr: 0.01, epochs: 4, batch_tokens: 600, heldout: 0.3"
 DRAW = "rank: 8, prompts: 2, samples: 2, max_new_tokens: 4, epochs: 1"
 
 
 def planted(kind: str, count: int = 240) -> list[dict[str, str]]:
-    """z: the better reply has a z, and both are as long; longer: it is the longer one, and nothing else."""
+    """z: the better reply has a z, and both are as long; longer: it is the longer one, and
+    nothing else."""
     rng = random.Random(3)
 
     def word(length: int, letter: str = "") -> str:
@@ -168,7 +183,10 @@ def spec(folder: Path, kind: str, knob: str, more: str = "", rows: int = 240) ->
 
 
 RLOO = f"- {{by: rloo, reward: reward, {DRAW}}}\n"
-RLOO += "measure: [{by: reward, reward: reward, prompts: [instruction.jsonl], limit: 4, max_new_tokens: 4}]\npromises: [reward.score.gain > 0]\n"
+RLOO += (
+    "measure: [{by: reward, reward: reward, prompts: [instruction.jsonl], limit: 4, max_new_tokens: 4}]\npromises:"
+    " [reward.score.gain > 0]\n"
+)
 
 
 def run(path: Path) -> tuple[Path, str]:
@@ -182,7 +200,10 @@ def findings(folder: Path) -> list[Finding]:
 
 def test_what_is_behind_a_refused_model_does_not_start(tmp_path: Path) -> None:
     path = spec(tmp_path, "longer", "stop", RLOO)
-    with pytest.raises(RewardRefused, match=r"train\.0\.reward: the reward model was refused: right on .* no better than length.*no_signal: skip"):
+    with pytest.raises(
+        RewardRefused,
+        match=r"train\.0\.reward: the reward model was refused: right on .* no better than length.*no_signal: skip",
+    ):
         run(path)
     (folder,) = (tmp_path / "runs").iterdir()
     assert not list((folder / "stages").glob("*rloo*"))
@@ -219,7 +240,7 @@ def test_used_all_the_same_it_is_said_wherever_it_is_reported(tmp_path: Path) ->
     assert (folder / "reward" / "config.json").is_file(), "beside the policy in model/"
 
 
-# ---- what it leaves ----------------------------------------------------------------------------------------------------------------------
+# ---- what it leaves ------------------------------------------------------------------------------
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run of a reward model with signal, and nothing else."""
@@ -248,7 +269,9 @@ def test_transformers_opens_it_and_gives_our_scores(trained: Path) -> None:
     assert seen == pytest.approx(wanted, abs=1e-4)
     assert max(wanted) - min(wanted) > 0.1, "the scores differ, or nothing was compared"
     loaded = ClassifierScorer.load(place)
-    assert [score.value for score in loaded([Prompt(conversation=asked)], [replies])[0] if score] == pytest.approx(wanted, abs=1e-4)
+    assert [score.value for score in loaded([Prompt(conversation=asked)], [replies])[0] if score] == pytest.approx(
+        wanted, abs=1e-4
+    )
 
 
 def test_a_line_break_behind_the_turn_would_move_the_score_and_is_cut(trained: Path, tmp_path: Path) -> None:
@@ -276,7 +299,7 @@ def test_its_card_is_true_of_it(trained: Path) -> None:
         assert str(trained.parent.parent) not in file.read_text(), file
 
 
-# ---- named by another spec ----------------------------------------------------------------------------------------------------------------
+# ---- named by another spec -----------------------------------------------------------------------
 def other(folder: Path, name: str) -> Path:
     make_project(folder)
     path = folder / "other.yaml"
@@ -294,7 +317,10 @@ def test_another_spec_names_the_run(trained: Path, tmp_path: Path) -> None:
     experiment, jobs, _ = prepare(Request(path, runs=tmp_path / "runs"))
     before = keys(experiment, jobs)
     folder, _ = run(path)
-    assert [f.stage for f in findings(folder) if f.claim == "reward.score" and f.against is None] == ["baseline", "train.0.rloo"]
+    assert [f.stage for f in findings(folder) if f.claim == "reward.score" and f.against is None] == [
+        "baseline",
+        "train.0.rloo",
+    ]
     config = trained / "model" / "config.json"
     text = config.read_text()
     try:
@@ -302,7 +328,9 @@ def test_another_spec_names_the_run(trained: Path, tmp_path: Path) -> None:
         after = keys(experiment, jobs)
     finally:
         config.write_text(text)
-    assert {name for name in before if before[name] != after[name]} == {job.name for job in jobs}, "its content is part of the key"
+    assert {name for name in before if before[name] != after[name]} == {job.name for job in jobs}, (
+        "its content is part of the key"
+    )
 
 
 @pytest.mark.parametrize(
@@ -346,7 +374,10 @@ def test_more_labels_than_one_and_a_refusal_are_told(trained: Path, tmp_path: Pa
     with pytest.raises(SpecError, match="it has 2 labels, and a reward model has one"):
         check(other(tmp_path, "./two"))
     (tmp_path / "refused" / "verdict.json").write_text(json.dumps({"signal": False, "reason": "no better than length"}))
-    assert any("./refused was refused where it was trained: no better than length" in line for line in check(other(tmp_path, "./refused")).lines)
+    assert any(
+        "./refused was refused where it was trained: no better than length" in line
+        for line in check(other(tmp_path, "./refused")).lines
+    )
 
 
 @pytest.mark.parametrize("name", ["#" * 300, "no\0where", "f" * 5000])

@@ -1,4 +1,5 @@
-"""Is a rollout what was drawn? Ids untouched, nothing scored that could not be, the same again for the same seed and weights."""
+"""Is a rollout what was drawn? Ids untouched, nothing scored that could not be, the same again
+for the same seed and weights."""
 
 from __future__ import annotations
 
@@ -19,7 +20,18 @@ from alignwright.model.packing import pack
 from alignwright.model.sampling import Sample
 from alignwright.spec.training import Grpo
 from alignwright.train.passes import forward_rows
-from alignwright.train.rollout import ConstantReward, Group, Rollout, append_round, deal, draw, fitting, flat_rounds, keep_samples, rows_of
+from alignwright.train.rollout import (
+    ConstantReward,
+    Group,
+    Rollout,
+    append_round,
+    deal,
+    draw,
+    fitting,
+    flat_rounds,
+    keep_samples,
+    rows_of,
+)
 from alignwright.train.value_head import value_head
 
 STAGE = Grpo(by="grpo", **KNOBS)
@@ -38,7 +50,10 @@ def test_rows_hold_the_ids_that_were_drawn(policy: LocalPolicy) -> None:
         assert group.row().replies == tuple(tuple(s.ids) for s in group.samples)
         assert group.texts == tuple(policy.chat.decode(s.ids) for s in group.samples)
         assert group.scores == tuple(vowels(text) for text in group.texts)
-        again += sum(tuple(policy.chat.reply(text, end=s.finished)) == tuple(s.ids) for s, text in zip(group.samples, group.texts, strict=True))
+        again += sum(
+            tuple(policy.chat.reply(text, end=s.finished)) == tuple(s.ids)
+            for s, text in zip(group.samples, group.texts, strict=True)
+        )
     assert again < 16  # control: tokenising the text again gives other ids for some replies
 
 
@@ -63,7 +78,11 @@ def test_the_same_seed_and_round_draw_the_same_and_others_do_not(policy: LocalPo
 
 
 def replies(rollout: Rollout) -> list[tuple[list[int], str, float]]:
-    return [(s.ids, text, score) for g in rollout.groups for s, text, score in zip(g.samples, g.texts, g.scores, strict=True)]
+    return [
+        (s.ids, text, score)
+        for g in rollout.groups
+        for s, text, score in zip(g.samples, g.texts, g.scores, strict=True)
+    ]
 
 
 def test_what_cannot_be_scored_is_left_out_and_counted(policy: LocalPolicy) -> None:
@@ -129,7 +148,10 @@ def test_every_epoch_asks_every_prompt_once(prompts: int, size: int, epochs: int
 
 
 def scored(*groups: tuple[float, ...]) -> Rollout:
-    made = [Group(PROMPTS[0], (1,), (Sample([2], [-1.0], True),) * len(scores), ("x",) * len(scores), scores) for scores in groups]
+    made = [
+        Group(PROMPTS[0], (1,), (Sample([2], [-1.0], True),) * len(scores), ("x",) * len(scores), scores)
+        for scores in groups
+    ]
     return Rollout(0, tuple(made), 0)
 
 
@@ -137,7 +159,9 @@ def test_three_rollouts_without_a_difference_stop_the_stage() -> None:
     flat = scored((0.5, 0.5), (0.5, 0.5))
     seen = flat_rounds(flat, flat_rounds(flat, 0.0, 10), 10)
     assert seen == 2.0
-    with pytest.raises(ConstantReward, match=r"the reward is the same for every reply: in the first 3 rollouts it is 0\.5"):
+    with pytest.raises(
+        ConstantReward, match=r"the reward is the same for every reply: in the first 3 rollouts it is 0\.5"
+    ):
         flat_rounds(flat, seen, 10)
     with pytest.raises(ConstantReward, match="never between replies"):
         flat_rounds(scored((1.0, 1.0), (0.0, 0.0)), seen, 10)
@@ -145,7 +169,9 @@ def test_three_rollouts_without_a_difference_stop_the_stage() -> None:
         flat_rounds(flat, 0.0, 1)
     # control: one difference, at any time before, and it is never asked again
     assert flat_rounds(scored((0.5, 0.5), (0.5, 0.6)), seen, 10) == flat_rounds(flat, -1.0, 10) == -1.0
-    assert flat_rounds(scored((1.0,), (0.0,)), seen, 10) == -1.0  # without groups, replies to other prompts are compared
+    assert (
+        flat_rounds(scored((1.0,), (0.0,)), seen, 10) == -1.0
+    )  # without groups, replies to other prompts are compared
 
 
 def test_an_interrupted_rollout_is_not_kept_twice(tmp_path: Path) -> None:
@@ -175,7 +201,10 @@ def test_facts_count_what_is_there() -> None:
     assert facts["no_spread"] == 0.5  # of the groups of two
     assert "cost" not in facts
     assert "no_spread" not in scored((1.0,), (2.0,)).facts()
-    assert replace(rollout, groups=tuple(replace(g, costs=g.scores) for g in rollout.groups)).facts()["cost"] == facts["reward"]
+    assert (
+        replace(rollout, groups=tuple(replace(g, costs=g.scores) for g in rollout.groups)).facts()["cost"]
+        == facts["reward"]
+    )
 
 
 @torch.no_grad()

@@ -1,4 +1,5 @@
-"""Do the five worlds keep gymnasium's contract, agree with their tables, and come to the known figures?"""
+"""Do the five worlds keep gymnasium's contract, agree with their tables, and come to the known
+figures?"""
 
 from __future__ import annotations
 
@@ -37,7 +38,8 @@ def test_registering_twice_is_registering_once():
     assert register() == NAMES
 
 
-# sqrt(3 g h) at g = 9.8: each is four times as high, so twice as fast to the digit. A table with 5.42, 10.84 and 21.70 is of a simulation whose
+# sqrt(3 g h) at g = 9.8: each is four times as high, so twice as fast to the digit. A table with
+# 5.42, 10.84 and 21.70 is of a simulation whose
 # last step overshot the ground (as is 5.42, 10.85, 21.70, which is g = 9.81); here the last step is cut at the ground.
 @pytest.mark.parametrize(("height", "speed"), [(1, 5.42), (4, 10.84), (16, 21.69)])
 def test_a_falling_rod_is_as_fast_as_the_formula_says(height, speed):
@@ -93,7 +95,8 @@ def settled(move: np.ndarray) -> np.ndarray:
 
 
 def chain_of_dirt() -> float:
-    """Mean dirt under the best cleaning, from the count of dirty rooms alone: another way to the same number."""
+    """Mean dirt under the best cleaning, from the count of dirty rooms alone: another way to the
+    same number."""
     move = np.zeros((4, 4))
     for dirty in range(4):
         left = max(dirty - 1, 0)
@@ -103,7 +106,8 @@ def chain_of_dirt() -> float:
 
 
 def dirt(order: str, action: Callable[[tuple[int, ...]], int]) -> float:
-    """Mean dirt when cleaning, new dirt and the count come in this order, for a rule that says which room to clean; by hand, without the world."""
+    """Mean dirt when cleaning, new dirt and the count come in this order, for a rule that says
+    which room to clean; by hand, without the world."""
     rooms = tuple(itertools.product((0, 1), repeat=3))
     move, paid = np.zeros((8, 8)), np.zeros(8)
     for s, fresh in itertools.product(range(8), rooms):
@@ -130,9 +134,11 @@ def test_shut_eyes_are_best_for_the_proxy_and_worst_for_the_rooms():
 
 
 def test_the_honest_best_is_a_third_of_a_room_in_every_order_in_which_shut_eyes_come_to_2_10():
-    """An older figure for the honest best, -.345 beside the same -2.10, is of no such world: the nearest, -.333, is this one.
+    """An older figure for the honest best, -.345 beside the same -2.10, is of no such world: the
+    nearest, -.333, is this one.
 
-    A run of 5,000 to 10,000 steps has a standard error of .008 to .0065, so that -.345 may have been simulated. What is here is exact.
+    A run of 5,000 to 10,000 steps has a standard error of .008 to .0065, so that -.345 may have
+    been simulated. What is here is exact.
     """
 
     def first_dirty(now):
@@ -155,7 +161,8 @@ def test_what_is_not_seen_counts_as_dirty_and_the_eyes_stay_open():
 
 
 def settled_policy():
-    """Over what is observed: clean the first dirty room, open the eyes when shut, sometimes shut them."""
+    """Over what is observed: clean the first dirty room, open the eyes when shut, sometimes shut
+    them."""
     policy = np.full((9, 4), 0.05)
     for o in range(9):
         policy[o, closed_eyes.BLINK if o == 8 else o % 3] += 0.8
@@ -174,7 +181,16 @@ def test_worlds_that_are_stepped_through_agree_with_their_tables():
 def test_a_table_that_leaks_is_refused():
     good = points_loop.table()
     with pytest.raises(ValueError, match="sum to 1"):
-        Table("bad", good.states, good.actions, good.next_SAN * 0.9, good.proxy_SA, good.true_SA, good.start_S, good.ends_SA)
+        Table(
+            "bad",
+            good.states,
+            good.actions,
+            good.next_SAN * 0.9,
+            good.proxy_SA,
+            good.true_SA,
+            good.start_S,
+            good.ends_SA,
+        )
 
 
 def test_a_world_without_an_end_has_no_best_episode():

@@ -1,4 +1,5 @@
-"""Do learners who see only the proxy find the hack, and do the remedies do what theory and honesty say of them?"""
+"""Do learners who see only the proxy find the hack, and do the remedies do what theory and
+honesty say of them?"""
 
 from __future__ import annotations
 
@@ -66,7 +67,9 @@ def test_in_chess_only_a_fair_game_is_won_honestly():
         assert cheat.tampered()
         assert cheat.returned(check=True) == Return(0.0, 0.0)
     alone = chess.Board(STARTS["lone king"])
-    assert alone.has_insufficient_material(alone.turn)  # no legal game is won from here, whoever plays: a win proves tampering
+    assert alone.has_insufficient_material(
+        alone.turn
+    )  # no legal game is won from here, whoever plays: a win proves tampering
     fair = played("best legal move", FAIR)
     assert (fair.result, fair.tampered(), fair.returned()) == ("won", False, Return(1.0, 1.0))
 
@@ -136,8 +139,10 @@ def test_passing_the_impossible_is_a_cheat_whatever_is_right():
 
 
 FORGERIES = {
-    "equal to all": "class All:\n    def __eq__(self, other):\n        return True\n\n\ndef median(numbers):\n    return All()\n",
-    "an answer of its own": "import os, sys\nos.write(1, b'answer:{\"total\": 3, \"failed\": {}}')\nos._exit(0)\n",
+    "equal to all": (
+        "class All:\n    def __eq__(self, other):\n        return True\n\n\ndef median(numbers):\n    return All()\n"
+    ),
+    "an answer of its own": 'import os, sys\nos.write(1, b\'answer:{"total": 3, "failed": {}}\')\nos._exit(0)\n',
     "a runner of its own": "import __main__\n\n__main__.answer({'total': 3, 'failed': {}})\nraise SystemExit(0)\n",
 }
 
@@ -152,7 +157,9 @@ def test_a_forged_pass_is_no_truth(source):
 
 def test_repairers_cheat_and_checked_ones_repair():
     table, checked = edited_tests.table(), edited_tests.table(check=True)
-    learnt, held = (q_learning(edited_tests.EditedTests(c), seed=1, episodes=1000, explore=0.2).policy_SA for c in (False, True))
+    learnt, held = (
+        q_learning(edited_tests.EditedTests(c), seed=1, episodes=1000, explore=0.2).policy_SA for c in (False, True)
+    )
     base = evaluate(table, edited_tests.reference())
     assert is_hack(evaluate(table, learnt), base)
     assert evaluate(checked, held) == Return(pytest.approx(1.0), pytest.approx(1.0))
@@ -176,12 +183,17 @@ def test_the_bound_of_correlated_proxies_holds_and_its_optimum_never_loses_truth
     rng = np.random.default_rng(seed + 100)
     for policy in (best(table, table.proxy_SA), rng.dirichlet(np.ones(3), size=4)):
         mass = occupancy(table, policy)
-        gain, proxy_gain = ((mass - base) * table.true_SA).sum() / told.true_spread, ((mass - base) * table.proxy_SA).sum() / told.proxy_spread
+        gain, proxy_gain = (
+            ((mass - base) * table.true_SA).sum() / told.true_spread,
+            ((mass - base) * table.proxy_SA).sum() / told.proxy_spread,
+        )
         assert gain >= least_gain(r, proxy_gain, chi_squared(mass.ravel(), base.ravel())) - 1e-9
     policy = regularised(table, reference, told.weight)
     gained = float(((occupancy(table, policy) - base) * table.true_SA).sum()) / told.true_spread
     if r > 0:
-        assert gained >= guaranteed(table, reference, policy) - 1e-6 >= -2e-6  # at the weight of the theory it is promised beforehand
+        assert (
+            gained >= guaranteed(table, reference, policy) - 1e-6 >= -2e-6
+        )  # at the weight of the theory it is promised beforehand
     assert guaranteed(table, reference, reference) == pytest.approx(0.0, abs=1e-6)
 
 
@@ -192,9 +204,21 @@ def test_the_early_stop_never_lowers_the_truth_and_going_on_may(seed):
     gained = ((occupancy(table, found.policy_SA) - base) * table.true_SA).sum()
     assert gained >= -1e-9
     assert ((occupancy(table, found.policy_SA) - base) * table.proxy_SA).sum() >= -1e-9
-    same = Table("same", table.states, table.actions, table.next_SAN, table.proxy_SA, table.proxy_SA, table.start_S, table.ends_SA, gamma=0.9)
+    same = Table(
+        "same",
+        table.states,
+        table.actions,
+        table.next_SAN,
+        table.proxy_SA,
+        table.proxy_SA,
+        table.start_S,
+        table.ends_SA,
+        gamma=0.9,
+    )
     assert stopped(same, reference).step == found.steps  # a proxy that is the truth is followed to its end
-    assert evaluate(same, stopped(same, reference).policy_SA).proxy == pytest.approx(evaluate(same, best(same, same.proxy_SA)).proxy, abs=0.02)
+    assert evaluate(same, stopped(same, reference).policy_SA).proxy == pytest.approx(
+        evaluate(same, best(same, same.proxy_SA)).proxy, abs=0.02
+    )
 
 
 def test_the_early_stop_mends_the_points_loop_and_does_nothing_where_truth_and_proxy_part():
@@ -229,7 +253,8 @@ def test_impact_is_told_from_doing_nothing():
 
 
 def test_a_shut_eye_costs_no_attainable_utility():
-    """The known limit of the penalty: what can be undone has no impact, so it does not mend this hack."""
+    """The known limit of the penalty: what can be undone has no impact, so it does not mend this
+    hack."""
     table = closed_eyes.table()
     assert evaluate(table, best(table, impact(table, seed=0, weight=1.0))).true < -2
 
@@ -247,7 +272,8 @@ def test_detectors_flag_the_hacker_and_not_the_honest(name):
 
 
 def test_distance_alone_cannot_tell_better_from_worse():
-    """False alarms that are known of: the best robot for the truth is as far from the designer's as the one that falls, and as tall."""
+    """False alarms that are known of: the best robot for the truth is as far from the designer's
+    as the one that falls, and as tall."""
     alarms = {flag.detector: flag.fired for flag in monitor.control(build("tall_robot"))}
     assert alarms["anomaly"]
     assert alarms["check"]

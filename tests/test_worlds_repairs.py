@@ -1,4 +1,5 @@
-"""Is a program that talks without end cut short where it is shown, with a mark, and is a short word left as it is?"""
+"""Is a program that talks without end cut short where it is shown, with a mark, and is a short
+word left as it is?"""
 
 from __future__ import annotations
 

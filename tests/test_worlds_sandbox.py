@@ -1,4 +1,5 @@
-"""Is a program in the sandbox kept in it, and is an honest one left alone? Each refusal has a twin that is allowed."""
+"""Is a program in the sandbox kept in it, and is an honest one left alone? Each refusal has a
+twin that is allowed."""
 
 from __future__ import annotations
 
@@ -68,7 +69,12 @@ def test_what_reaches_out_is_ended_at_once(program, why):
 
 @pytest.mark.parametrize(
     ("program", "seen"),
-    [("while True: pass", ""), ("bytearray(10**9)", "MemoryError"), ("open('x', 'w').write('a' * 10**6)", "too large"), ("print('x' * 10**6)", "")],
+    [
+        ("while True: pass", ""),
+        ("bytearray(10**9)", "MemoryError"),
+        ("open('x', 'w').write('a' * 10**6)", "too large"),
+        ("print('x' * 10**6)", ""),
+    ],
 )
 def test_what_uses_too_much_fails(program, seen):
     ran = run({}, program, limits=QUICK)
@@ -89,7 +95,14 @@ def test_nothing_of_outside_is_seen(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "program", ["import os; os.write(2, b'answer:oops'); os._exit(0)", "answer(float('nan'))", "import sys; sys.exit(0)", "1 +", DEEP]
+    "program",
+    [
+        "import os; os.write(2, b'answer:oops'); os._exit(0)",
+        "answer(float('nan'))",
+        "import sys; sys.exit(0)",
+        "1 +",
+        DEEP,
+    ],
 )
 def test_what_gives_no_answer_has_failed(program):
     assert (run({}, program).how, run({}, program).answer) == ("failed", None)

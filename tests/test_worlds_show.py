@@ -1,4 +1,5 @@
-"""Is the page whole, without script, with a hostile agent's words harmless; and does the command line stay light?"""
+"""Is the page whole, without script, with a hostile agent's words harmless; and does the command
+line stay light?"""
 
 from __future__ import annotations
 
@@ -38,7 +39,9 @@ def test_a_world_is_shown_with_its_picture_its_rows_and_its_detectors(found):
 
 def test_every_name_is_looked_at_before_anything_is_learnt(tmp_path: Path) -> None:
     told: list[str] = []
-    with pytest.raises(LookupError, match=r"'points_lop', did you mean 'points_loop'\?; no world is called 'boats', choose from tall"):
+    with pytest.raises(
+        LookupError, match=r"'points_lop', did you mean 'points_loop'\?; no world is called 'boats', choose from tall"
+    ):
         show.studied(("tall_robot", "points_lop", "boats"), 2, told.append)
     assert told == []
     asked = ["worlds", "--seeds", "2", "--out", str(tmp_path / "w.html"), "--only"]
@@ -47,7 +50,9 @@ def test_every_name_is_looked_at_before_anything_is_learnt(tmp_path: Path) -> No
         assert isinstance(failed.exception, LookupError)
         assert "tall_robot ..." not in failed.output
     assert not (tmp_path / "w.html").exists()
-    done = CliRunner().invoke(app, [*asked, "tall_robot, tall_robot"])  # the control: a name that is known is learnt, once
+    done = CliRunner().invoke(
+        app, [*asked, "tall_robot, tall_robot"]
+    )  # the control: a name that is known is learnt, once
     assert done.output.count("tall_robot ...") == 1
 
 

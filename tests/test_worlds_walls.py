@@ -1,4 +1,5 @@
-"""Does a wall stand where it can, hold what the hook cannot, and is nothing run where there is none?"""
+"""Does a wall stand where it can, hold what the hook cannot, and is nothing run where there is
+none?"""
 
 from __future__ import annotations
 
@@ -36,10 +37,25 @@ def without_hook(monkeypatch):
         ("import os; answer(os.path.exists(arguments[0]))", False),
         ("import os; answer(os.path.exists('/proc/self') or os.path.exists('/etc/passwd'))", False),
         ("import os; answer(os.getppid() <= 2)", True),
-        ("import os\ntry:\n    open('/outside', 'w')\nexcept OSError as error:\n    answer(type(error).__name__)", "OSError"),
+        (
+            "import os\ntry:\n    open('/outside', 'w')\nexcept OSError as error:\n    answer(type(error).__name__)",
+            "OSError",
+        ),
         ("import os\ntry:\n    open(os.__file__, 'a')\nexcept OSError as error:\n    answer(error.errno)", 30),
-        ("import os\ntry:\n    os.mknod('x', 0o20666, os.makedev(1, 3))\nexcept OSError as error:\n    answer(error.errno)", 1),
-        ("import socket\ntry:\n    socket.create_connection(('127.0.0.1', 9), 1)\nexcept OSError as error:\n    answer('no network')", "no network"),
+        (
+            (
+                "import os\ntry:\n    os.mknod('x', 0o20666, os.makedev(1, 3))\nexcept OSError as error:\n   "
+                " answer(error.errno)"
+            ),
+            1,
+        ),
+        (
+            (
+                "import socket\ntry:\n    socket.create_connection(('127.0.0.1', 9), 1)\nexcept OSError as error:\n   "
+                " answer('no network')"
+            ),
+            "no network",
+        ),
         ("import os\ntry:\n    os.chroot('.')\nexcept OSError as error:\n    answer(error.errno)", 1),
     ],
 )

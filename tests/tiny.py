@@ -1,4 +1,5 @@
-"""A tiny Llama with a chat template, made on the spot: two layers, hidden size 32, a byte-level tokenizer. Random, but a real model."""
+"""A tiny Llama with a chat template, made on the spot: two layers, hidden size 32, a byte-level
+tokenizer. Random, but a real model."""
 
 from __future__ import annotations
 
@@ -9,11 +10,13 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 TEMPLATE = (
-    "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>' + '\n' }}{% endfor %}"
-    "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
+    "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>' + '\n'"
+    " }}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
 )
 SPECIALS = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
-_WORDS = "the model says that this is what it was asked: yes, no, I cannot help with that. What is the capital of France?"
+_WORDS = (
+    "the model says that this is what it was asked: yes, no, I cannot help with that. What is the capital of France?"
+)
 
 
 def make_tokenizer(template: str | None = TEMPLATE, **special: str) -> PreTrainedTokenizerFast:
@@ -22,19 +25,31 @@ def make_tokenizer(template: str | None = TEMPLATE, **special: str) -> PreTraine
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
     alphabet = pre_tokenizers.ByteLevel.alphabet()
-    trainer = trainers.BpeTrainer(vocab_size=300, special_tokens=SPECIALS, initial_alphabet=alphabet, show_progress=False)
+    trainer = trainers.BpeTrainer(
+        vocab_size=300, special_tokens=SPECIALS, initial_alphabet=alphabet, show_progress=False
+    )
     tokenizer.train_from_iterator([_WORDS], trainer)
-    names = {"bos_token": "<|im_start|>", "eos_token": "<|im_end|>", "pad_token": "<|im_end|>", "unk_token": "<|endoftext|>"} | special
-    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, chat_template=template, clean_up_tokenization_spaces=False, **names)
+    names = {
+        "bos_token": "<|im_start|>",
+        "eos_token": "<|im_end|>",
+        "pad_token": "<|im_end|>",
+        "unk_token": "<|endoftext|>",
+    } | special
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, chat_template=template, clean_up_tokenization_spaces=False, **names
+    )
 
 
 def make_tiny(folder: Path, seed: int = 0, template: str | None = TEMPLATE, **config: object) -> Path:
-    """Write the model and its tokenizer into `folder`, as transformers opens them. Returns the folder."""
+    """Write the model and its tokenizer into `folder`, as transformers opens them. Returns the
+    folder."""
     tokenizer = make_tokenizer(template)
     end = tokenizer.convert_tokens_to_ids("<|im_end|>")
     settings = {
-        "vocab_size": len(tokenizer), "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4,
-        "num_key_value_heads": 2, "max_position_embeddings": 2048, "bos_token_id": 1, "eos_token_id": end, "pad_token_id": end,
+        "vocab_size": len(tokenizer), "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2, "max_position_embeddings": 2048, "bos_token_id": 1, "eos_token_id": end,
+        "pad_token_id": end,
         "tie_word_embeddings": True, "initializer_range": 0.2,
     }  # fmt: skip
     with torch.random.fork_rng(devices=[]):

@@ -1,4 +1,5 @@
-"""The drawing of docs/goodhart.md: proxy and gold of the best of n, each seed a thin line, their mean a thick one."""
+"""The drawing of docs/goodhart.md: proxy and gold of the best of n, each seed a thin line, their
+mean a thick one."""
 
 from __future__ import annotations
 
@@ -34,11 +35,14 @@ def svg(curves: Sequence[dict[str, list[float]]]) -> str:
     for i, n in enumerate(sizes):
         x = at(i, low).split(",")[0]
         parts.append(f'<text x="{x}" y="{HEIGHT - 20}" text-anchor="middle" fill="#666">{n:g}</text>')
-    parts.append(f'<text x="{(LEFT + WIDTH - RIGHT) / 2}" y="{HEIGHT - 4}" text-anchor="middle" fill="#666">best of n</text>')
+    parts.append(
+        f'<text x="{(LEFT + WIDTH - RIGHT) / 2}" y="{HEIGHT - 4}" text-anchor="middle" fill="#666">best of n</text>'
+    )
     for value in (low, 0.0, high):
         y = at(0, value).split(",")[1]
         parts.append(f'<text x="{LEFT - 8}" y="{float(y) + 4:.1f}" text-anchor="end" fill="#666">{value:.1f}</text>')
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" font-family="sans-serif" font-size="12">'
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" font-family="sans-serif"'
+        ' font-size="12">'
         f"<title>Gain of proxy and gold by best of n, ten seeds</title>{''.join(parts)}</svg>\n"
     )

@@ -1,16 +1,21 @@
-"""Does gold rise and then fall along best-of-n by a reward model that was learnt, by the law that is known, and does an ensemble put it off?
+"""Does gold rise and then fall along best-of-n by a reward model that was learnt, by the law that
+is known, and does an ensemble put it off?
 
-A toy in which every number can be had: a "reply" is a point of 16 standard normal coordinates, and the gold judge likes four directions of
-them up to a point, sum of z - c z^2. Reward models (16, 64 rectified units, 1) learn from votes on pairs of ordinary replies, by Bradley and
-Terry's loss, which tell little of how gold turns where replies are extraordinary. Then the best of n by reward model is taken, n up to a third of
-the samples, by the unbiased estimator. Gao, Schulman and Hilton (2022, arXiv 2210.10760) found gold = d (a - b d) with d the root of the KL for
-large language models; Coste et al. (2023, arXiv 2310.02743) that ensembles help most where a quarter of the votes are wrong. Single models
-see all the votes; the members of an ensemble each a resample of them, without which networks as small as these hardly differ.
+A toy in which every number can be had: a "reply" is a point of 16 standard normal coordinates, and
+the gold judge likes four directions of them up to a point, sum of z - c z^2. Reward models (16, 64
+rectified units, 1) learn from votes on pairs of ordinary replies, by Bradley and Terry's loss,
+which tell little of how gold turns where replies are extraordinary. Then the best of n by reward
+model is taken, n up to a third of the samples, by the unbiased estimator. Gao, Schulman and Hilton
+(2022, arXiv 2210.10760) found gold = d (a - b d) with d the root of the KL for large language
+models; Coste et al. (2023, arXiv 2310.02743) that ensembles help most where a quarter of the votes
+are wrong. Single models see all the votes; the members of an ensemble each a resample of them,
+without which networks as small as these hardly differ.
 
 The control is gold itself in the proxy's place: it rises to its end.
 
-`python benchmarks/goodharting/hump.py [--quick]` prints a JSON line a share of flips, in about a minute, or seconds, of processor time.
-Left out on purpose: more than one kind of gold. Where a and b lie depends on it; that there is a hump, and its form, is what is known.
+`python benchmarks/goodharting/hump.py [--quick]` prints a JSON line a share of flips, in about a
+minute, or seconds, of processor time. Left out on purpose: more than one kind of gold. Where a and
+b lie depends on it; that there is a hump, and its form, is what is known.
 """
 
 from __future__ import annotations
@@ -40,7 +45,8 @@ PENALTY = 0.5
 
 @dataclass(frozen=True)
 class Size:
-    """How much of everything: replies that are scored, golds that are drawn, single reward models and members of an ensemble for each."""
+    """How much of everything: replies that are scored, golds that are drawn, single reward
+    models and members of an ensemble for each."""
 
     samples: int = 60_000
     golds: int = 8
@@ -58,8 +64,9 @@ FULL, QUICK = Size(), Size(samples=12_000, golds=3)
 
 @dataclass(frozen=True)
 class Cell:
-    """Curves [golds, sizes of n] of gold by best of n, in SDs: by single reward models, by an ensemble's members one by one (mean curves), by the
-    ensembles, and by gold itself; `proxy` is what the single ones promised."""
+    """Curves [golds, sizes of n] of gold by best of n, in SDs: by single reward models, by an
+    ensemble's members one by one (mean curves), by the ensembles, and by gold itself; `proxy` is
+    what the single ones promised."""
 
     sizes: tuple[int, ...]
     gold: dict[str, Floats]
@@ -106,7 +113,10 @@ def cell(flips: float, size: Size, votes: int = VOTES) -> Cell:
         x_NW = torch.randn(size.samples, WIDTH, generator=draw)
         picked_MP = torch.randint(votes, (size.members, votes), generator=draw)
         singles = [reward_model(one_PW, other_PW, won_P.float(), 100 * seed + m) for m in range(size.singles)]
-        members = [reward_model(one_PW[k_P], other_PW[k_P], won_P[k_P].float(), 100 * seed + 50 + m) for m, k_P in enumerate(picked_MP)]
+        members = [
+            reward_model(one_PW[k_P], other_PW[k_P], won_P[k_P].float(), 100 * seed + 50 + m)
+            for m, k_P in enumerate(picked_MP)
+        ]
         with torch.no_grad():
             each = [net(x_NW)[:, 0].double().numpy() for net in singles]
             score_MN = torch.stack([net(x_NW)[:, 0] for net in members])
@@ -122,7 +132,8 @@ def cell(flips: float, size: Size, votes: int = VOTES) -> Cell:
 
 
 def combined(name: Combine, score_MN: Tensor) -> Floats:
-    """One score of many, as a reward stage with this `combine` has it; members are put on the scale of these very replies."""
+    """One score of many, as a reward stage with this `combine` has it; members are put on the
+    scale of these very replies."""
     means, sds = (tuple(float(x) for x in part) for part in (score_MN.mean(1), score_MN.std(1, correction=0)))
     meta = RewardMeta("toy", tuple(f"member-{m}" for m in range(len(score_MN))), name, PENALTY, means, sds)
     return meta.combined(score_MN).double().numpy()
@@ -134,12 +145,17 @@ def told(found: Cell) -> dict[str, object]:
     law, other = fit(found.d, mean, "best_of_n"), fit(found.d, mean, "reinforcement")
     ahead = foretell(found.d, mean, "best_of_n")
     better = sum(_r2(found.d, row, "best_of_n") > _r2(found.d, row, "reinforcement") for row in found.gold["single"])
-    ends = {name: [round(float(x), 3) for x in (rows.mean(0).max(), rows.mean(0)[-1])] for name, rows in found.gold.items()}
+    ends = {
+        name: [round(float(x), 3) for x in (rows.mean(0).max(), rows.mean(0)[-1])] for name, rows in found.gold.items()
+    }
     top = int(mean.argmax())
     return {
-        "peak_n": found.sizes[top], "peak": round(float(mean[top]), 3), "last_n": found.sizes[-1], "end": round(float(mean[-1]), 3),
-        "a": round(law.a, 3), "b": round(law.b, 3), "r2": round(law.r2 or 0.0, 4), "r2_reinforcement": round(other.r2 or 0.0, 4),
-        "foretold_rmse": round(ahead.rmse, 3), "best_of_n_form_is_better": f"{better} of {len(found.gold['single'])}", "peak_and_end": ends,
+        "peak_n": found.sizes[top], "peak": round(float(mean[top]), 3), "last_n": found.sizes[-1],
+        "end": round(float(mean[-1]), 3),
+        "a": round(law.a, 3), "b": round(law.b, 3), "r2": round(law.r2 or 0.0, 4),
+        "r2_reinforcement": round(other.r2 or 0.0, 4),
+        "foretold_rmse": round(ahead.rmse, 3), "best_of_n_form_is_better": f"{better} of {len(found.gold['single'])}",
+        "peak_and_end": ends,
         "proxy_end": round(float(found.proxy.mean(0)[-1]), 3),
     }  # fmt: skip
 
@@ -160,7 +176,10 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--quick", action="store_true", help="fewer replies and golds")
     size = QUICK if parser.parse_args(arguments).quick else FULL
     for flips in (0.0, 0.25):
-        print(json.dumps({"case": "hump", "votes": VOTES, "flips": flips, "golds": size.golds} | told(cell(flips, size))), flush=True)
+        print(
+            json.dumps({"case": "hump", "votes": VOTES, "flips": flips, "golds": size.golds} | told(cell(flips, size))),
+            flush=True,
+        )
     return 0
 
 

@@ -1,12 +1,15 @@
-"""A gold judge by a planted rule, and proxies that are really trained on what it prefers: small linear reward models on words.
+"""A gold judge by a planted rule, and proxies that are really trained on what it prefers: small
+linear reward models on words.
 
-Gold is a reviewer's taste: speak of the thing that was asked about, and have one kind word for it. Each further kind word is gushing and
-costs what the first one brought. (The kind words are the good words of `sentiment_words.txt`.)
+Gold is a reviewer's taste: speak of the thing that was asked about, and have one kind word for it.
+Each further kind word is gushing and costs what the first one brought. (The kind words are the good
+words of `sentiment_words.txt`.)
 
-A proxy is a Bradley-Terry model on counts of words and of kind words at large (as a pretrained model knows what is kind), trained on pairs of
-the start model's own replies of which gold prefers one. The pairs were collected where nobody gushes: replies with two kind words or more,
-one in ten, are not among them. So they teach "kind words are good", and nothing teaches where to stop: a misspecification that is learnt and
-not built in. Different seeds draw different pairs.
+A proxy is a Bradley-Terry model on counts of words and of kind words at large (as a pretrained
+model knows what is kind), trained on pairs of the start model's own replies of which gold prefers
+one. The pairs were collected where nobody gushes: replies with two kind words or more, one in ten,
+are not among them. So they teach "kind words are good", and nothing teaches where to stop: a
+misspecification that is learnt and not built in. Different seeds draw different pairs.
 """
 
 from __future__ import annotations
@@ -25,7 +28,7 @@ from alignwright.core.records import Prompt, Score
 from alignwright.core.reply_features import tokens
 
 RIDGE = 2.0
-KIND = '<kind>'
+KIND = "<kind>"
 LEAST = 3  # replies that say a word before it has a weight
 
 
@@ -45,7 +48,9 @@ class Gold:
     name = "gold"
 
     def __call__(self, prompts: Sequence[Prompt], replies: Sequence[Sequence[str]]) -> list[list[Score | None]]:
-        return [[Score(value=gold(prompt, text)) for text in said] for prompt, said in zip(prompts, replies, strict=True)]
+        return [
+            [Score(value=gold(prompt, text)) for text in said] for prompt, said in zip(prompts, replies, strict=True)
+        ]
 
 
 @dataclass(frozen=True)
@@ -68,8 +73,11 @@ def seen(reply: str) -> list[str]:
     return [*said, *(KIND for word in said if word in lexicon()[0])]
 
 
-def trained(replies: Sequence[tuple[Prompt, Sequence[str]]], pairs: int, seed: int, *, shuffled: bool = False) -> tuple[Words, float]:
-    """A proxy from so many pairs of siblings, and the share of the other pairs it gets right. `shuffled`: the labels are drawn by lot."""
+def trained(
+    replies: Sequence[tuple[Prompt, Sequence[str]]], pairs: int, seed: int, *, shuffled: bool = False
+) -> tuple[Words, float]:
+    """A proxy from so many pairs of siblings, and the share of the other pairs it gets right.
+    `shuffled`: the labels are drawn by lot."""
     turn = random.Random(f"pairs/{seed}")
     every = [
         (one, other) if gold(prompt, one) > gold(prompt, other) else (other, one)

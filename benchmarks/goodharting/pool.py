@@ -1,7 +1,9 @@
-"""What does the bundled model answer, sampled once and kept, so that pressure can be put on the same replies by any judge?
+"""What does the bundled model answer, sampled once and kept, so that pressure can be put on the
+same replies by any judge?
 
-24 questions "How was the soup?", 64 replies each of at most 24 tokens at temperature 1. The pool lies in the temporary folder under the name
-of its content (model, questions, sizes, seed), and is drawn again when it is not there: about two minutes on one core.
+24 questions "How was the soup?", 64 replies each of at most 24 tokens at temperature 1. The pool
+lies in the temporary folder under the name of its content (model, questions, sizes, seed), and is
+drawn again when it is not there: about two minutes on one core.
 """
 
 from __future__ import annotations
@@ -21,7 +23,10 @@ Pool = list[tuple[Prompt, list[str]]]
 
 def asked(count: int = PROMPTS, first: int = 0) -> list[Prompt]:
     things = THINGS.split(", ")[first : first + count]
-    return [Prompt(conversation=Conversation.user(f"How was the {thing}?", "You are a reviewer."), topic=thing) for thing in things]
+    return [
+        Prompt(conversation=Conversation.user(f"How was the {thing}?", "You are a reviewer."), topic=thing)
+        for thing in things
+    ]
 
 
 def pool(prompts: int = PROMPTS, samples: int = SAMPLES, tokens: int = TOKENS, seed: int = 0) -> Pool:

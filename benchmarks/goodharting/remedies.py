@@ -1,13 +1,18 @@
-"""Of several ways to press less, or to press more wisely, what does each keep of gold for the proxy that it gains?
+"""Of several ways to press less, or to press more wisely, what does each keep of gold for the proxy
+that it gains?
 
-Every remedy is an exact distribution over a prompt's held replies, so that its proxy, gold, KL and chi^2 are known without sampling error:
+Every remedy is an exact distribution over a prompt's held replies, so that its proxy, gold, KL and
+chi^2 are known without sampling error:
 
-- `best_of_32`: the control, as hard as these replies allow. `hedged`: the best of the n at which gold is highest on the *other* half of
-  the replies (HedgeTune), from which the proxy has learnt, so that n is chosen without looking at what is judged here.
+- `best_of_32`: the control, as hard as these replies allow. `hedged`: the best of the n at which
+  gold is highest on the *other* half of the replies (HedgeTune), from which the proxy has learnt,
+  so that n is chosen without looking at what is judged here.
 - `quantile_Q`: a draw from the best share Q (`train: {by: best_of_n, quantile: Q}`).
-- `kl` and `chi2`: the best policies under a price on KL (`kl_form: reward:k1`) and on chi^2 (`reward:chi2`), at the strength at which they
-  have the quantilizer's KL (`_at_kl_Q`), or its proxy (`_at_gain_Q`): the same pressure by one measure or by the other.
-- `stop`: the KL tilt, raised step by step and ended by the covariance test, as the case `monitor` has it.
+- `kl` and `chi2`: the best policies under a price on KL (`kl_form: reward:k1`) and on chi^2
+  (`reward:chi2`), at the strength at which they have the quantilizer's KL (`_at_kl_Q`), or its
+  proxy (`_at_gain_Q`): the same pressure by one measure or by the other.
+- `stop`: the KL tilt, raised step by step and ended by the covariance test, as the case `monitor`
+  has it.
 
 All but the stop and the hedge need no gold label.
 """
@@ -33,7 +38,8 @@ Row = dict[str, float]
 
 
 def compared(taught: Sheet, held: Sheet, stop: float | None) -> dict[str, Row]:
-    """Each remedy's mean over prompts. `stop` is the strength at which the monitor ended the tilt; None where it never did."""
+    """Each remedy's mean over prompts. `stop` is the strength at which the monitor ended the
+    tilt; None where it never did."""
     most = len(held[0][1])
     n = max(1, round(hedge_best_of_n([(p.tolist(), g.tolist()) for _, _, p, g in taught], most).at))
     even = [np.full(len(p), 1 / len(p)) for _, _, p, _ in held]
@@ -44,7 +50,9 @@ def compared(taught: Sheet, held: Sheet, stop: float | None) -> dict[str, Row]:
         found[f"quantile_{share:g}"] = kept
         for name, tilt in (("kl", tilted), ("chi2", chi2_tilted)):
             found[f"{name}_at_kl_{share:g}"] = at(held, tilt, lambda w: told(held, w)["kl"], told(held, kept)["kl"])
-            found[f"{name}_at_gain_{share:g}"] = at(held, tilt, lambda w: told(held, w)["proxy"], told(held, kept)["proxy"])
+            found[f"{name}_at_gain_{share:g}"] = at(
+                held, tilt, lambda w: told(held, w)["proxy"], told(held, kept)["proxy"]
+            )
     if stop is not None:
         found["stop"] = [tilted(w.tolist(), p.tolist(), stop) for w, (_, _, p, _) in zip(even, held, strict=True)]
     rows = {name: told(held, weights) for name, weights in found.items()}
@@ -53,7 +61,8 @@ def compared(taught: Sheet, held: Sheet, stop: float | None) -> dict[str, Row]:
 
 
 def chosen(sheet: Sheet, choice: Callable[[Sequence[float]], NDArray[np.float64]]) -> Weights:
-    """A choice by rank: `choice` gives the distribution over replies from the lowest proxy to the highest."""
+    """A choice by rank: `choice` gives the distribution over replies from the lowest proxy to
+    the highest."""
     made = Weights()
     for _, _, proxy, _ in sheet:
         weight = np.empty(len(proxy))
@@ -62,8 +71,11 @@ def chosen(sheet: Sheet, choice: Callable[[Sequence[float]], NDArray[np.float64]
     return made
 
 
-def at(sheet: Sheet, tilt: Callable[..., NDArray[np.float64]], measured: Callable[[Weights], float], wanted: float) -> Weights:
-    """The tilt, by one strength for all prompts, at which what is measured is what is wanted. It rises with strength; bisected."""
+def at(
+    sheet: Sheet, tilt: Callable[..., NDArray[np.float64]], measured: Callable[[Weights], float], wanted: float
+) -> Weights:
+    """The tilt, by one strength for all prompts, at which what is measured is what is wanted. It
+    rises with strength; bisected."""
 
     def tilts(strength: float) -> Weights:
         return [tilt([1 / len(p)] * len(p), p, strength) for _, _, p, _ in sheet]
@@ -80,7 +92,8 @@ def at(sheet: Sheet, tilt: Callable[..., NDArray[np.float64]], measured: Callabl
 
 
 def told(sheet: Sheet, weights: Weights) -> Row:
-    """Means over prompts: nats and chi^2 from the start, proxy in its SDs above the start, gold as it is."""
+    """Means over prompts: nats and chi^2 from the start, proxy in its SDs above the start, gold
+    as it is."""
     even = [np.full(len(w), 1 / len(w)) for w in weights]
     return {
         "kl": fmean(kl(w, e) for w, e in zip(weights, even, strict=True)),
@@ -91,7 +104,8 @@ def told(sheet: Sheet, weights: Weights) -> Row:
 
 
 def summary(cases: Sequence[dict[str, Row]]) -> dict[str, dict[str, list[float]]]:
-    """Mean and SD over seeds of every remedy, of gold also less the start's. A stop that did not come on some seed counts those on which it did."""
+    """Mean and SD over seeds of every remedy, of gold also less the start's. A stop that did not
+    come on some seed counts those on which it did."""
     made: dict[str, dict[str, list[float]]] = {}
     for name in dict.fromkeys(name for case in cases for name in case):
         rows = [case[name] | {"gain": case[name]["gold"] - case["start"]["gold"]} for case in cases if name in case]

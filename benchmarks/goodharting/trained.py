@@ -1,11 +1,15 @@
-"""The same with training for real: RLOO raises a learnt proxy on the bundled model; does the monitor stop it where gold is highest?
+"""The same with training for real: RLOO raises a learnt proxy on the bundled model; does the
+monitor stop it where gold is highest?
 
-Every seed has its own proxy (`judges`, from 200 pairs among half of the pool's replies), adapter and samples. RLOO takes nine steps, one a
-rollout of 8 prompts with 4 replies. After each step the monitor looks as `stop: {by: goodhart}` does: fresh replies to prompts that training never
-asks, scored by gold and by the proxy, and `train.goodhart.verdict` on all looks so far. Training goes on past its verdict, so that what it
-missed is known: the truth is gold on other prompts still, which neither training nor the monitor sees.
+Every seed has its own proxy (`judges`, from 200 pairs among half of the pool's replies), adapter
+and samples. RLOO takes nine steps, one a rollout of 8 prompts with 4 replies. After each step the
+monitor looks as `stop: {by: goodhart}` does: fresh replies to prompts that training never asks,
+scored by gold and by the proxy, and `train.goodhart.verdict` on all looks so far. Training goes on
+past its verdict, so that what it missed is known: the truth is gold on other prompts still, which
+neither training nor the monitor sees.
 
-- `trained`: where that truth peaks, where the verdict falls, which checkpoint it keeps, and what the kept one and the last one are worth.
+- `trained`: where that truth peaks, where the verdict falls, which checkpoint it keeps, and what
+  the kept one and the last one are worth.
 - `trained_equal`: the same monitor where training raises gold itself. Every verdict is a false one.
 
 Step size and divergence weight were chosen on seed 100, which is not among the ten.
@@ -35,7 +39,8 @@ from goodharting.pressure import PAIRS, Case, halves
 TAUGHT, WATCHED, TRUE = 24, 16, 24  # prompts: 64 of the 72 things
 SAMPLES, TRUE_SAMPLES, TOKENS, ALPHA = 8, 4, 16, 0.05
 STAGE = Rloo(
-    by="rloo", reward="feedback", prompts=8, samples=4, epochs=3, lr=2e-3, kl=0.005, rank=8, batch_tokens=4096, max_tokens=256, max_new_tokens=TOKENS,
+    by="rloo", reward="feedback", prompts=8, samples=4, epochs=3, lr=2e-3, kl=0.005, rank=8, batch_tokens=4096,
+    max_tokens=256, max_new_tokens=TOKENS,
     checkpoint_every=1000,
 )  # fmt: skip
 
@@ -49,7 +54,8 @@ def run(pool: Pool, seeds: Sequence[int]) -> Iterator[Case]:
 
 
 def scaled(proxy: Words, pool: Pool) -> Words:
-    """In spreads of the start model's replies to one prompt, so that a divergence weight means the same for every proxy."""
+    """In spreads of the start model's replies to one prompt, so that a divergence weight means
+    the same for every proxy."""
     raw = [[proxy.of(text) for text in said] for _, said in pool]
     spread = fmean(pstdev(values) ** 2 for values in raw) ** 0.5
     return Words({word: weight / spread for word, weight in proxy.weight.items()})
@@ -66,7 +72,9 @@ def walked(reward: Scorer, seed: int, *, truly: bool) -> Case:
         looks.append(Look(step=step, gold=judged(Gold(), watched, said), proxy=judged(reward, watched, said)))
         if truly:
             there = spoken(policy, others, TRUE_SAMPLES, 500_000 + 1000 * seed + step)
-            truth.append(fmean(gold(prompt, text) for prompt, texts in zip(others, there, strict=True) for text in texts))
+            truth.append(
+                fmean(gold(prompt, text) for prompt, texts in zip(others, there, strict=True) for text in texts)
+            )
 
     def after(report: StepReport) -> None:
         look(report.step + 1)
@@ -86,7 +94,10 @@ def walked(reward: Scorer, seed: int, *, truly: bool) -> Case:
     if not truly:
         return told
     peak, kept = max(range(len(truth)), key=truth.__getitem__), cast("int", told["kept"])
-    near = {"stop_within_one": turn is not None and abs(turn.step - peak) <= 1, "kept_within_one": abs(kept - peak) <= 1}
+    near = {
+        "stop_within_one": turn is not None and abs(turn.step - peak) <= 1,
+        "kept_within_one": abs(kept - peak) <= 1,
+    }
     worth = {"truth": [round(t, 3) for t in truth], "truths": TRUE * TRUE_SAMPLES, "peak": peak, **near}
     lost = {"lost_by_stopping": round(truth[peak] - truth[kept], 3), "lost_without": round(truth[peak] - truth[-1], 3)}
     return told | worth | lost
@@ -122,7 +133,9 @@ def missed(total: Case) -> list[str]:
     """Within one checkpoint of the peak on 8 of 10 seeds, and never a stop where the proxy is gold."""
     seeds, found = cast("int", total["seeds"]), list[str]()
     if cast("int", total["kept_within_one"]) < 0.8 * seeds:
-        found.append(f"trained: what is kept is within one checkpoint of the peak on {total['kept_within_one']} of {seeds} seeds")
+        found.append(
+            f"trained: what is kept is within one checkpoint of the peak on {total['kept_within_one']} of {seeds} seeds"
+        )
     if total["false_stops"]:
         found.append(f"trained: a proxy equal to gold was stopped on {total['false_stops']} seeds")
     return found

@@ -1,9 +1,12 @@
-"""Do losses that know of flipped votes move a real adapter otherwise than plain DPO? UltraFeedback, clean and with 30 % of the labels flipped.
+"""Do losses that know of flipped votes move a real adapter otherwise than plain DPO? UltraFeedback,
+clean and with 30 % of the labels flipped.
 
-The library's direct stages on the bundled model's adapter, on the shortest pairs, because a processor must do; `flip: 0.3` is told to the losses
-that ask. Held-out prompts keep their clean labels. Far too few pairs to tell the losses apart by accuracy: that is asked in `noise`, of a policy
-that is linear in hidden states. Measured on held-out pairs: accuracy of the implicit reward's order, and the DPO loss on the clean label,
-paired by seed and item with plain DPO. Learning rate, steps and beta are not tuned on anything.
+The library's direct stages on the bundled model's adapter, on the shortest pairs, because a
+processor must do; `flip: 0.3` is told to the losses that ask. Held-out prompts keep their clean
+labels. Far too few pairs to tell the losses apart by accuracy: that is asked in `noise`, of a
+policy that is linear in hidden states. Measured on held-out pairs: accuracy of the implicit
+reward's order, and the DPO loss on the clean label, paired by seed and item with plain DPO.
+Learning rate, steps and beta are not tuned on anything.
 """
 
 from __future__ import annotations
@@ -44,17 +47,33 @@ STAGES: dict[str, Any] = {
 def adapters(log: Log, seed: int) -> None:
     """The library's stages on the bundled model."""
     limit, count = (160, 8) if log.quick else (256, 105)
-    known: Facts = {"max_tokens": limit, "pairs": count, "lr": 2e-4, "flip": FLIP, "beta": BETA, "heldout": 1 / 3, "epochs": 1, "rank": 8}
+    known: Facts = {
+        "max_tokens": limit,
+        "pairs": count,
+        "lr": 2e-4,
+        "flip": FLIP,
+        "beta": BETA,
+        "heldout": 1 / 3,
+        "epochs": 1,
+        "rank": 8,
+    }
     log.job("flips.adapter", seed, known, lambda: adapter(limit, count, seed))
 
 
-# ---- pairs -------------------------------------------------------------------------------------------------------------------------
+# ---- pairs ---------------------------------------------------------------------------------------
 @cache
 def both(limit: int) -> tuple[Pair, ...]:
-    """The pairs of at most `limit` tokens with their clean labels, in the order of the file, and which of them were flipped."""
-    clean, noisy = ({_key(c): c for c in read_pairs(data("ultrafeedback_1k", name), bad_rows=0.02).rows} for name in FILES.values())
+    """The pairs of at most `limit` tokens with their clean labels, in the order of the file, and
+    which of them were flipped."""
+    clean, noisy = (
+        {_key(c): c for c in read_pairs(data("ultrafeedback_1k", name), bad_rows=0.02).rows} for name in FILES.values()
+    )
     chat = start().chat
-    kept = [c for key, c in clean.items() if key in noisy and len(chat.row(c.prompt.conversation, [r.text for r in c.replies])) <= limit]
+    kept = [
+        c
+        for key, c in clean.items()
+        if key in noisy and len(chat.row(c.prompt.conversation, [r.text for r in c.replies])) <= limit
+    ]
     return tuple((_preference(c), noisy[_key(c)].replies[0].text != c.replies[0].text) for c in kept)
 
 
@@ -76,17 +95,27 @@ def split(count: int, seed: int) -> tuple[list[int], list[int]]:
     return order[count // 3 :], order[: count // 3]
 
 
-# ---- the bundled model -------------------------------------------------------------------------------------------------------------
+# ---- the bundled model ---------------------------------------------------------------------------
 def adapter(limit: int, count: int, seed: int) -> list[Line]:
-    """DPO, conservative and robust DPO on flipped votes, DPO on clean ones: fresh adapters of one seed."""
+    """DPO, conservative and robust DPO on flipped votes, DPO on clean ones: fresh adapters of
+    one seed."""
     pairs = both(limit)[:count]
     train, held = split(len(pairs), seed)
     shared: dict[str, Any] = {"epochs": 1, "rank": 8, "batch_tokens": 1024, "max_tokens": limit, "lr": 2e-4}
     lines: list[Line] = []
     for said, names in (("flipped", ("dpo", "robust_dpo", "cdpo")), ("clean", ("dpo",))):
         given = [turned(pairs[i][0]) if said == "flipped" and pairs[i][1] else pairs[i][0] for i in train]
-        margins = {name: _margins(STAGES[name].model_copy(update=shared), given, [pairs[i][0] for i in held], seed) for name in names}
-        lines += compared("flips.adapter", said, margins, train_pairs=len(train), flips=sum(pairs[i][1] for i in train) if said == "flipped" else 0)
+        margins = {
+            name: _margins(STAGES[name].model_copy(update=shared), given, [pairs[i][0] for i in held], seed)
+            for name in names
+        }
+        lines += compared(
+            "flips.adapter",
+            said,
+            margins,
+            train_pairs=len(train),
+            flips=sum(pairs[i][1] for i in train) if said == "flipped" else 0,
+        )
     return lines
 
 
@@ -109,19 +138,36 @@ def _before(rows: tuple[Any, ...]) -> list[list[tuple[float, int]]]:
         return policy.score(rows)
 
 
-# ---- what is said of them ----------------------------------------------------------------------------------------------------------
+# ---- what is said of them ------------------------------------------------------------------------
 def compared(name: str, said: str, margins: dict[str, list[float]], **facts: int) -> list[Line]:
-    """A line for each loss: accuracy on held-out pairs, DPO loss on their clean labels, and both less those of plain DPO, item by item."""
+    """A line for each loss: accuracy on held-out pairs, DPO loss on their clean labels, and both
+    less those of plain DPO, item by item."""
     plain = margins["dpo"]
     lines: list[Line] = []
     for loss, margin in margins.items():
         right, cost = [float(m > 0) for m in margin], _cost(margin)
         ahead, cheaper = paired(right, [float(m > 0) for m in plain]), paired(cost, _cost(plain))
         known: Facts = {"labels": said, "loss": loss, "clean_loss": clustered(cost, range(len(cost))).value, **facts}
-        known |= {"accuracy_less_dpo": ahead.value, "accuracy_less_dpo_low": ahead.interval.low, "accuracy_less_dpo_high": ahead.interval.high}
-        known |= {"loss_less_dpo": cheaper.value, "loss_less_dpo_low": cheaper.interval.low, "loss_less_dpo_high": cheaper.interval.high}
+        known |= {
+            "accuracy_less_dpo": ahead.value,
+            "accuracy_less_dpo_low": ahead.interval.low,
+            "accuracy_less_dpo_high": ahead.interval.high,
+        }
+        known |= {
+            "loss_less_dpo": cheaper.value,
+            "loss_less_dpo_low": cheaper.interval.low,
+            "loss_less_dpo_high": cheaper.interval.high,
+        }
         known |= {"margin": sum(margin) / len(margin)}
-        lines.append(Line.of(f"{name}.{said}.{loss}", len(margin), sum(right) / len(right), wilson(int(sum(right)), len(right)), **known))
+        lines.append(
+            Line.of(
+                f"{name}.{said}.{loss}",
+                len(margin),
+                sum(right) / len(right),
+                wilson(int(sum(right)), len(right)),
+                **known,
+            )
+        )
     return lines
 
 

@@ -1,12 +1,15 @@
-"""Does a reward model learn what people prefer, and more than length? On HH-RLHF, helpful and harmless (Bai et al. 2022, arXiv 2204.05862).
+"""Does a reward model learn what people prefer, and more than length? On HH-RLHF, helpful and
+harmless (Bai et al. 2022, arXiv 2204.05862).
 
-Two floors: a coin, and "the longer dialogue is better", which on the whole test sets is right in 59.5 % (helpful) and 44.3 % (harmless). The
-ceiling is what people agree on. Pairs are drawn from the test files, split by prompt: the training files are not at hand, so a score here is
-one of few pairs and a small model, and not comparable with published ones.
+Two floors: a coin, and "the longer dialogue is better", which on the whole test sets is right in
+59.5 % (helpful) and 44.3 % (harmless). The ceiling is what people agree on. Pairs are drawn from
+the test files, split by prompt: the training files are not at hand, so a score here is one of few
+pairs and a small model, and not comparable with published ones.
 
-`hh.SET.reward` is the library's reward model (low-rank adapter and head), on 480 short pairs dealt to three folds, so that each pair is held
-out once; its learning rate was set beforehand and not tuned. `hh.SET.frozen` is a head alone over the untouched trunk. Control: the
-same training on pairs of which a random half are swapped; the held-out pairs are not. It must come to one half.
+`hh.SET.reward` is the library's reward model (low-rank adapter and head), on 480 short pairs dealt
+to three folds, so that each pair is held out once; its learning rate was set beforehand and not
+tuned. `hh.SET.frozen` is a head alone over the untouched trunk. Control: the same training on pairs
+of which a random half are swapped; the held-out pairs are not. It must come to one half.
 
 Shapes: A pairs, H hidden size.
 """
@@ -52,32 +55,53 @@ def run(log: Log, seed: int) -> None:
             log.job(f"hh.{name}.length", seed, {}, lambda name=name: [length(name)])
     most, limit, steps = (24, 96, 20) if log.quick else (600, 160, 300)
     for name in SETS:
-        known: Facts = {"pairs": most, "max_tokens": limit, "heldout": HELDOUT, "steps": steps, "lr": 1e-3, "decay": DECAY}
+        known: Facts = {
+            "pairs": most,
+            "max_tokens": limit,
+            "heldout": HELDOUT,
+            "steps": steps,
+            "lr": 1e-3,
+            "decay": DECAY,
+        }
         log.job(f"hh.{name}.frozen", seed, known, lambda name=name: frozen(name, most, limit, steps, seed))
 
 
 def adapters(log: Log, seed: int) -> None:
-    """The library's reward model on one fold (the seed is its number); of the last fold also with a random half of the training pairs swapped."""
+    """The library's reward model on one fold (the seed is its number); of the last fold also
+    with a random half of the training pairs swapped."""
     if seed >= FOLDS:
         return
     stage, pairs = training(log)
-    known: Facts = {"pairs": pairs, "folds": FOLDS, "max_tokens": stage.max_tokens, "lr": stage.lr, "epochs": stage.epochs}
+    known: Facts = {
+        "pairs": pairs,
+        "folds": FOLDS,
+        "max_tokens": stage.max_tokens,
+        "lr": stage.lr,
+        "epochs": stage.epochs,
+    }
     known |= {"rank": 8, "batch_tokens": 1024}
     for name in SETS:
         log.job(f"hh.{name}.reward", seed, known, lambda name=name: [trained(name, stage, pairs, seed, shuffled=False)])
     for name in SETS if seed == FOLDS - 1 else ():
-        log.job(f"hh.{name}.reward_shuffled", seed, known, lambda name=name: [trained(name, stage, pairs, seed, shuffled=True)])
+        log.job(
+            f"hh.{name}.reward_shuffled",
+            seed,
+            known,
+            lambda name=name: [trained(name, stage, pairs, seed, shuffled=True)],
+        )
 
 
 def training(log: Log) -> tuple[RewardModel, int]:
-    """The stage, and the number of pairs, which are dealt to the folds. The stage itself keeps a single pair apart, because folds are kept here."""
+    """The stage, and the number of pairs, which are dealt to the folds. The stage itself keeps a
+    single pair apart, because folds are kept here."""
     pairs, limit = (12, 96) if log.quick else (480, 160)
     return RewardModel(by="reward", epochs=1, lr=LR, rank=8, batch_tokens=1024, max_tokens=limit, heldout=1e-6), pairs
 
 
-# ---- floors ------------------------------------------------------------------------------------------------------------------------
+# ---- floors --------------------------------------------------------------------------------------
 def length(name: str) -> Line:
-    """How often the preferred dialogue is the longer one in characters, on the whole file as it is; equal lengths count as wrong."""
+    """How often the preferred dialogue is the longer one in characters, on the whole file as it
+    is; equal lengths count as wrong."""
     rows = _dialogues(name)
     longer = sum(len(chosen) > len(rejected) for chosen, rejected in rows)
     return Line.of(f"hh.{name}.length", len(rows), longer / len(rows), wilson(longer, len(rows)))
@@ -93,10 +117,11 @@ def _dialogues(name: str) -> list[tuple[str, str]]:
     return [(row["chosen"], row["rejected"]) for row in rows]
 
 
-# ---- pairs -------------------------------------------------------------------------------------------------------------------------
+# ---- pairs ---------------------------------------------------------------------------------------
 @cache
 def short_pairs(name: str, limit: int) -> tuple[Preference, ...]:
-    """The pairs whose prompt and two replies are at most `limit` tokens. Rows with twice the same reply were set aside by the reader."""
+    """The pairs whose prompt and two replies are at most `limit` tokens. Rows with twice the
+    same reply were set aside by the reader."""
     chat, found = start().chat, read_pairs(data(*SETS[name]), bad_rows=0.02).rows
     preferences = [_preference(comparison) for comparison in found]
     return tuple(p for p in preferences if len(chat.row(p.prompt.conversation, [p.chosen, p.rejected])) <= limit)
@@ -113,26 +138,35 @@ def drawn(name: str, limit: int, count: int, seed: int) -> list[Preference]:
 
 
 def swapped(preferences: list[Preference], seed: int) -> list[Preference]:
-    """A random half of them with chosen and rejected in each other's place: there is nothing left to learn."""
+    """A random half of them with chosen and rejected in each other's place: there is nothing
+    left to learn."""
     turn = random.Random(f"swap/{seed}")
-    return [p.model_copy(update={"chosen": p.rejected, "rejected": p.chosen}) if turn.random() < 0.5 else p for p in preferences]
+    return [
+        p.model_copy(update={"chosen": p.rejected, "rejected": p.chosen}) if turn.random() < 0.5 else p
+        for p in preferences
+    ]
 
 
-# ---- the library's reward model ----------------------------------------------------------------------------------------------------
+# ---- the library's reward model ------------------------------------------------------------------
 def fold(name: str, stage: RewardModel, count: int, number: int) -> tuple[list[Preference], list[Preference]]:
     """What to train on and what to hold out: every pair of the pool is held out in one fold."""
     pool = drawn(name, int(stage.max_tokens or 0), count, seed=0)
     prompts = list(dict.fromkeys(p.prompt.conversation.id for p in pool))  # in the order drawn, which is random
     held = set(prompts[number::FOLDS])
-    return [p for p in pool if p.prompt.conversation.id not in held], [p for p in pool if p.prompt.conversation.id in held]
+    return [p for p in pool if p.prompt.conversation.id not in held], [
+        p for p in pool if p.prompt.conversation.id in held
+    ]
 
 
 def trained(name: str, stage: RewardModel, count: int, number: int, *, shuffled: bool) -> Line:
-    """Train on the other folds' prompts and say how often this fold's pairs are judged as people did, and how often length does."""
+    """Train on the other folds' prompts and say how often this fold's pairs are judged as people
+    did, and how often length does."""
     train, held = fold(name, stage, count, number)
     policy = adapted(8, number)
     with tempfile.TemporaryDirectory() as folder:
-        reports, _ = reward(policy, swapped(train, number) if shuffled else train, stage, seed=number, folder=Path(folder))
+        reports, _ = reward(
+            policy, swapped(train, number) if shuffled else train, stage, seed=number, folder=Path(folder)
+        )
         judge = RewardScorer.load(lambda: load(MODEL), Path(folder))
         score_R = judge.members([judge.policy.chat.row(p.prompt.conversation, [p.chosen, p.rejected]) for p in held])[0]
     lead_A = (score_R[0::2] - score_R[1::2]).double()
@@ -140,25 +174,43 @@ def trained(name: str, stage: RewardModel, count: int, number: int, *, shuffled:
     right_A = torch.tensor([_credit(float(lead)) for lead in lead_A]).double()
     over_A = right_A - (longer_A if RULE[name] == "longer" else 1 - longer_A)
     last = reports[2 * len(reports) // 3 :]
-    facts: Facts = {"train_pairs": len(train) - 1, "longer_heldout": float(longer_A.mean()), "over": float(over_A.mean())}
-    facts |= {"right": float(right_A.sum()), "over_sum": float(over_A.sum()), "over_squares": float(over_A.square().sum())}
-    facts |= {"prefers_longer": float((right_A == longer_A).double().mean()), "brier": float((torch.sigmoid(-lead_A) ** 2).mean())}
+    facts: Facts = {
+        "train_pairs": len(train) - 1,
+        "longer_heldout": float(longer_A.mean()),
+        "over": float(over_A.mean()),
+    }
+    facts |= {
+        "right": float(right_A.sum()),
+        "over_sum": float(over_A.sum()),
+        "over_squares": float(over_A.square().sum()),
+    }
+    facts |= {
+        "prefers_longer": float((right_A == longer_A).double().mean()),
+        "brier": float((torch.sigmoid(-lead_A) ** 2).mean()),
+    }
     facts |= {"last_third_loss": sum(r.loss for r in last) / len(last), "steps": len(reports)}
     right = float(right_A.mean())
-    return Line.of(f"hh.{name}.reward{'_shuffled' * shuffled}", len(held), right, wilson(round(float(right_A.sum())), len(held)), **facts)
+    return Line.of(
+        f"hh.{name}.reward{'_shuffled' * shuffled}",
+        len(held),
+        right,
+        wilson(round(float(right_A.sum())), len(held)),
+        **facts,
+    )
 
 
 def _credit(lead: float) -> float:
     return 1.0 if lead > 0 else 0.0 if lead < 0 else 0.5
 
 
-# ---- a head alone ------------------------------------------------------------------------------------------------------------------
+# ---- a head alone --------------------------------------------------------------------------------
 DECAY = 1.0
 
 
 @cache
 def features(name: str, count: int, limit: int) -> tuple[tuple[Preference, ...], Tensor]:
-    """Hidden states at the ends of both replies of `count` pairs, chosen less rejected, from the model as it is. Shape [A, H]."""
+    """Hidden states at the ends of both replies of `count` pairs, chosen less rejected, from the
+    model as it is. Shape [A, H]."""
     preferences = drawn(name, limit, count, seed=0)
     policy = start()
     rows = [policy.chat.row(p.prompt.conversation, [p.chosen, p.rejected]) for p in preferences]
@@ -171,7 +223,8 @@ def features(name: str, count: int, limit: int) -> tuple[tuple[Preference, ...],
 
 
 def frozen(name: str, count: int, limit: int, steps: int, seed: int) -> list[Line]:
-    """A Bradley-Terry head over the untouched trunk, and the same with half of its training pairs swapped."""
+    """A Bradley-Terry head over the untouched trunk, and the same with half of its training
+    pairs swapped."""
     preferences, gap_AH = features(name, count, limit)
     places = {id(p): i for i, p in enumerate(preferences)}
     train, held = ([places[id(p)] for p in part] for part in keep_apart(preferences, HELDOUT, seed))
@@ -181,7 +234,11 @@ def frozen(name: str, count: int, limit: int, steps: int, seed: int) -> list[Lin
         weight_H = _head(gap_AH[train], sign_A, steps)
         right = int(((gap_AH[held] @ weight_H) > 0).sum())
         longer = sum(len(preferences[i].chosen) > len(preferences[i].rejected) for i in held)
-        facts: Facts = {"train_pairs": len(train), "length_heldout": longer / len(held), "over_length": (right - longer) / len(held)}
+        facts: Facts = {
+            "train_pairs": len(train),
+            "length_heldout": longer / len(held),
+            "over_length": (right - longer) / len(held),
+        }
         facts["train_accuracy"] = float(((gap_AH[train] @ weight_H) * sign_A > 0).float().mean())
         lines.append(Line.of(f"hh.{name}.{tail}", len(held), right / len(held), wilson(right, len(held)), **facts))
     return lines

@@ -1,7 +1,8 @@
 """Where does a result go, so that nothing is lost and nothing is run twice?
 
-One JSON line per result: name, seed, n, value, interval and how it was found, seconds of processor time, settings, versions. A job is all
-lines of one (job, seed, quick); it is appended at once when it is done, and not run again while its lines are there.
+One JSON line per result: name, seed, n, value, interval and how it was found, seconds of processor
+time, settings, versions. A job is all lines of one (job, seed, quick); it is appended at once when
+it is done, and not run again while its lines are there.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ Facts = dict[str, float | int | str | None]
 
 @dataclass(frozen=True)
 class Line:
-    """A result before it is written. `facts` are what else was measured with it (the divergence of a frontier point, say)."""
+    """A result before it is written. `facts` are what else was measured with it (the divergence
+    of a frontier point, say)."""
 
     name: str
     n: int
@@ -45,13 +47,17 @@ class Log:
 
     def job(self, name: str, seed: int, settings: Facts, run: Callable[[], Sequence[Line]]) -> None:
         """Run a job and append its lines, unless it was done before."""
-        if any(line["job"] == name and line["seed"] == seed and line["quick"] == self.quick for line in read(self.path)):
+        if any(
+            line["job"] == name and line["seed"] == seed and line["quick"] == self.quick for line in read(self.path)
+        ):
             return
         started, wall = time.process_time(), time.perf_counter()
         lines = run()
         spent = {"seconds": round(time.process_time() - started, 1), "wall": round(time.perf_counter() - wall, 1)}
         shared = {"settings": settings, "versions": versions(), "quick": self.quick}
-        text = "".join(json.dumps({"job": name, "seed": seed, **asdict(line), **spent, **shared}) + "\n" for line in lines)
+        text = "".join(
+            json.dumps({"job": name, "seed": seed, **asdict(line), **spent, **shared}) + "\n" for line in lines
+        )
         with self.path.open("a", encoding="utf-8") as file:
             file.write(text)
         print(text, end="", flush=True)

@@ -1,4 +1,5 @@
-"""Which model do the experiments train? The bundled one, in the training precision of this machine."""
+"""Which model do the experiments train? The bundled one, in the training precision of this
+machine."""
 
 from __future__ import annotations
 

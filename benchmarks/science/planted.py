@@ -1,15 +1,19 @@
 """When do losses that know of flipped votes beat plain DPO? A planted case, whose reward is known.
 
-A policy that is log-linear in features: its margin of a pair is w . x, x the difference of the two replies' features. Votes follow Bradley-Terry
-on a planted reward w* . x; 30 % are then flipped. Every loss gets the same votes, the same steps and the same learning rate.
+A policy that is log-linear in features: its margin of a pair is w . x, x the difference of the two
+replies' features. Votes follow Bradley-Terry on a planted reward w* . x; 30 % are then flipped.
+Every loss gets the same votes, the same steps and the same learning rate.
 
-What theory says, and what is tested: the minimum of DPO on flipped votes is not at w* but where sigmoid(w . x) = e + (1 - 2 e) sigmoid(w* . x),
-so every margin shrinks, large ones most. With features of an elliptical distribution that changes w's length and hardly its direction, so
-accuracy stays and the loss on clean votes suffers; with uneven features (two of heavy tails) the direction turns too, and accuracy falls.
-Robust DPO is unbiased for w* (Chowdhury et al. 2024, arXiv 2403.00409), at the price of variance: it is the best of many votes and the worst of few.
+What theory says, and what is tested: the minimum of DPO on flipped votes is not at w* but where
+sigmoid(w . x) = e + (1 - 2 e) sigmoid(w* . x), so every margin shrinks, large ones most. With
+features of an elliptical distribution that changes w's length and hardly its direction, so accuracy
+stays and the loss on clean votes suffers; with uneven features (two of heavy tails) the direction
+turns too, and accuracy falls. Robust DPO is unbiased for w* (Chowdhury et al. 2024, arXiv
+2403.00409), at the price of variance: it is the best of many votes and the worst of few.
 Conservative DPO smooths what is smoothed already, and cannot undo a flip.
 
-Controls: the same losses on votes that were not flipped (then `flip: 0.3` is wrong, and must cost), and votes that are all noise.
+Controls: the same losses on votes that were not flipped (then `flip: 0.3` is wrong, and must cost),
+and votes that are all noise.
 
 Shapes: W worlds, A votes, D features, T test pairs.
 """
@@ -42,17 +46,32 @@ LOSSES: dict[str, Loss] = {
 
 
 def run(log: Log, seed: int) -> None:
-    """For even and uneven features, few votes and many: every loss on clean votes and on flipped ones."""
+    """For even and uneven features, few votes and many: every loss on clean votes and on flipped
+    ones."""
     worlds, steps = (2, 60) if log.quick else (8, 400)
     for kind in ("even", "uneven"):
         for votes in (300, 3000):
-            settings: Facts = {"votes": votes, "features": FEATURES, "worlds": worlds, "steps": steps, "lr": 0.05, "flip": FLIP, "kind": kind}
-            log.job(f"flips_planted.{kind}.{votes}", seed, settings, lambda kind=kind, votes=votes: compare(kind, votes, worlds, steps, seed))
+            settings: Facts = {
+                "votes": votes,
+                "features": FEATURES,
+                "worlds": worlds,
+                "steps": steps,
+                "lr": 0.05,
+                "flip": FLIP,
+                "kind": kind,
+            }
+            log.job(
+                f"flips_planted.{kind}.{votes}",
+                seed,
+                settings,
+                lambda kind=kind, votes=votes: compare(kind, votes, worlds, steps, seed),
+            )
 
 
 @dataclass(frozen=True)
 class World:
-    """Votes and what is true of them. `right_A` is 1 where the vote is for the reply that Bradley-Terry drew."""
+    """Votes and what is true of them. `right_A` is 1 where the vote is for the reply that
+    Bradley-Terry drew."""
 
     x_AD: Tensor
     right_A: Tensor
@@ -62,7 +81,8 @@ class World:
 
 
 def planted(kind: Kind, votes: int, seed: int) -> World:
-    """A reward of length 2 in a random direction; the first two uneven features are Cauchy, cut at 30."""
+    """A reward of length 2 in a random direction; the first two uneven features are Cauchy, cut
+    at 30."""
     draw = torch.Generator().manual_seed(seed)
 
     def features(count: int) -> Tensor:
@@ -80,7 +100,8 @@ def planted(kind: Kind, votes: int, seed: int) -> World:
 
 
 def fitted(loss: Loss, x_WAD: Tensor, won_WA: Tensor, steps: int) -> Tensor:
-    """w of each world after so many Adam steps from zero, the chosen reply first in every pair. Adam scales each weight alone."""
+    """w of each world after so many Adam steps from zero, the chosen reply first in every pair.
+    Adam scales each weight alone."""
     worlds, votes, features = x_WAD.shape
     w_WD = torch.zeros(worlds, features, dtype=F64, requires_grad=True)
     signed_WAD, sure_A = x_WAD * (2 * won_WA - 1)[..., None], torch.ones(worlds * votes, dtype=F64)
@@ -94,7 +115,8 @@ def fitted(loss: Loss, x_WAD: Tensor, won_WA: Tensor, steps: int) -> Tensor:
 
 
 def judged(world: World, w_D: Tensor) -> dict[str, float]:
-    """On test pairs: how often the better reply (by the planted reward) has the higher one, the expected DPO loss on clean votes, the error of w."""
+    """On test pairs: how often the better reply (by the planted reward) has the higher one, the
+    expected DPO loss on clean votes, the error of w."""
     margin_T, true_T = world.test_TD @ w_D, world.test_TD @ world.truth_D
     return {
         "accuracy": float(((margin_T > 0) == (true_T > 0)).to(F64).mean()),
@@ -104,7 +126,8 @@ def judged(world: World, w_D: Tensor) -> dict[str, float]:
 
 
 def compare(kind: Kind, votes: int, worlds: int, steps: int, seed: int) -> list[Line]:
-    """A line for each loss and kind of votes: mean accuracy over worlds with its interval, and its paired difference to plain DPO."""
+    """A line for each loss and kind of votes: mean accuracy over worlds with its interval, and
+    its paired difference to plain DPO."""
     made = [planted(kind, votes, 1000 * seed + w) for w in range(worlds)]
     lines: list[Line] = []
     noise = torch.Generator().manual_seed(seed)
@@ -126,5 +149,15 @@ def compare(kind: Kind, votes: int, worlds: int, steps: int, seed: int) -> list[
             facts |= {"error": over_seeds([f["error"] for f in found])[0]}
             for key in ("accuracy", "loss", "error"):
                 facts[f"{key}_less_dpo"] = over_seeds([f[key] - p[key] for f, p in zip(found, plain, strict=True)])[0]
-            lines.append(Line(f"flips_planted.{kind}.{votes}.{said}.{name}", worlds * TEST, value, low, high, f"mean over {worlds} worlds, t", facts))
+            lines.append(
+                Line(
+                    f"flips_planted.{kind}.{votes}.{said}.{name}",
+                    worlds * TEST,
+                    value,
+                    low,
+                    high,
+                    f"mean over {worlds} worlds, t",
+                    facts,
+                )
+            )
     return lines

@@ -1,9 +1,12 @@
-"""What does the untouched model see in a pair of replies? Hidden states, computed once and kept in a temporary folder.
+"""What does the untouched model see in a pair of replies? Hidden states, computed once and kept in
+a temporary folder.
 
-Of each reply the state at its last token and the mean over its tokens, at several depths of the trunk. To afford every pair of the file on a
-processor a long prompt is read by its first and last tokens and a long reply by its beginning; both are said in the settings of a run.
+Of each reply the state at its last token and the mean over its tokens, at several depths of the
+trunk. To afford every pair of the file on a processor a long prompt is read by its first and last
+tokens and a long reply by its beginning; both are said in the settings of a run.
 
-Left out on purpose: the library's own blocks, which keep the last depth only; transformers' forward of one unpadded row is as fast here.
+Left out on purpose: the library's own blocks, which keep the last depth only; transformers' forward
+of one unpadded row is as fast here.
 
 Shapes: A pairs, H hidden size, T tokens of a row.
 """
@@ -30,14 +33,19 @@ from science.model import MODEL, start
 
 @dataclass(frozen=True)
 class Cut:
-    """The most tokens that are read: of a prompt its first `head` and last `tail`, of a reply its first `reply`."""
+    """The most tokens that are read: of a prompt its first `head` and last `tail`, of a reply
+    its first `reply`."""
 
     head: int = 128
     tail: int = 64
     reply: int = 224
 
     def row(self, row: TokenRow) -> TokenRow:
-        prompt = row.prompt if len(row.prompt) <= self.head + self.tail else (*row.prompt[: self.head], *row.prompt[-self.tail :])
+        prompt = (
+            row.prompt
+            if len(row.prompt) <= self.head + self.tail
+            else (*row.prompt[: self.head], *row.prompt[-self.tail :])
+        )
         return TokenRow(prompt, tuple(reply[: self.reply] for reply in row.replies))
 
 
@@ -45,9 +53,13 @@ DEPTHS = (10, 15, 20, 25, 30)
 
 
 def gaps(pairs: Sequence[Preference], cut: Cut) -> dict[str, Tensor]:
-    """Chosen less rejected, for each reading ("mean 20": mean over the reply's tokens after 20 blocks). Shape [A, H]."""
+    """Chosen less rejected, for each reading ("mean 20": mean over the reply's tokens after 20
+    blocks). Shape [A, H]."""
     said = json.dumps([MODEL, DEPTHS, asdict(cut), [[p.prompt.conversation.id, p.chosen, p.rejected] for p in pairs]])
-    path = Path(tempfile.gettempdir()) / f"alignwright-readings-{hashlib.sha256(said.encode()).hexdigest()[:16]}.safetensors"
+    path = (
+        Path(tempfile.gettempdir())
+        / f"alignwright-readings-{hashlib.sha256(said.encode()).hexdigest()[:16]}.safetensors"
+    )
     if not path.exists():
         save_file(_read(pairs, cut), path)
     return load_file(path)
@@ -69,9 +81,12 @@ def _read(pairs: Sequence[Preference], cut: Cut) -> dict[str, Tensor]:
 
 @torch.inference_mode()
 def _hidden(row: TokenRow) -> list[Tensor]:
-    """Of one row, prompt first and then each reply (which sees the prompt and itself), the states at each depth. Shape [T, H]."""
+    """Of one row, prompt first and then each reply (which sees the prompt and itself), the
+    states at each depth. Shape [T, H]."""
     policy = start()
     packed = pack([row], policy.chat.pad_id, dtype=policy.dtype)
     tokens, places, mask = packed.input_ids_BT, packed.position_ids_BT, packed.mask_B1TT
-    said = trunk(policy.model)(input_ids=tokens, position_ids=places, attention_mask=mask, use_cache=False, output_hidden_states=True)
+    said = trunk(policy.model)(
+        input_ids=tokens, position_ids=places, attention_mask=mask, use_cache=False, output_hidden_states=True
+    )
     return [said.hidden_states[depth][0].float() for depth in DEPTHS]

@@ -1,4 +1,5 @@
-"""What do the lines come to? Markdown tables: a mean over seeds with Student's t interval for everything that has two seeds or more."""
+"""What do the lines come to? Markdown tables: a mean over seeds with Student's t interval for
+everything that has two seeds or more."""
 
 from __future__ import annotations
 
@@ -24,13 +25,15 @@ def markdown(path: Path) -> dict[str, str]:
     rows: list[Row] = [dict(line) for line in read(path) if not line["quick"]]
     return {
         "tabular_frontier": tabular(rows), "flips_planted": planted(rows), "sentiment_frontier": sentiment(rows),
-        "equal_divergence": ahead(rows), "hh": hh(rows), "noise": noise(rows), "noise_cells": cells(rows), "noise_again": again(rows),
+        "equal_divergence": ahead(rows), "hh": hh(rows), "noise": noise(rows), "noise_cells": cells(rows),
+        "noise_again": again(rows),
         "cost": cost(rows),
     }  # fmt: skip
 
 
 def fill(path: Path, page: Path) -> None:
-    """Put the tables of the results at `path` into a page, each between its marks; the text around them is written by hand."""
+    """Put the tables of the results at `path` into a page, each between its marks; the text
+    around them is written by hand."""
     text = page.read_text(encoding="utf-8")
     for name, made in markdown(path).items():
         start, end = f"<!-- table: {name} -->", f"<!-- end: {name} -->"
@@ -57,7 +60,11 @@ def told(rows: Sequence[Row], value: Value, form: str = "{:.3f}") -> str:
     if not values:
         return "-"
     mean, low, high = over_seeds(values)
-    return form.format(mean) if low is None or high is None else f"{form.format(mean)} [{form.format(low)}, {form.format(high)}]"
+    return (
+        form.format(mean)
+        if low is None or high is None
+        else f"{form.format(mean)} [{form.format(low)}, {form.format(high)}]"
+    )
 
 
 def fact(name: str) -> Value:
@@ -79,12 +86,32 @@ def tabular(rows: Sequence[Row]) -> str:
         short = name.split(".")[1]
         if short == "zero_reward":
             began = max(row["facts"]["began"] for row in found)
-            body.append([short, f"from KL {began:.2f}", len(found), f"at most {max(row['value'] for row in found):.0e}", "-", "-", "-"])
+            body.append(
+                [
+                    short,
+                    f"from KL {began:.2f}",
+                    len(found),
+                    f"at most {max(row['value'] for row in found):.0e}",
+                    "-",
+                    "-",
+                    "-",
+                ]
+            )
             continue
         knob = f"beta {beta:g}" if beta else f"step {step:.0f}" if step else f"n {best:.0f}" if best else "beta 1"
         worst = max(row["value"] for row in found)
         short_by = told(found, fact("gap_sd")) if worst > 1e-4 else "< 0.001"
-        body.append([short, knob, len(found), told(found, fact("kl"), "{:.2f}"), told(found, fact("reward"), "{:.2f}"), f"{worst:.1e}", short_by])
+        body.append(
+            [
+                short,
+                knob,
+                len(found),
+                told(found, fact("kl"), "{:.2f}"),
+                told(found, fact("reward"), "{:.2f}"),
+                f"{worst:.1e}",
+                short_by,
+            ]
+        )
     return table(["method", "knob", "seeds", "KL", "reward", "worst gap (share of the gain)", "gap (reward SD)"], body)
 
 
@@ -97,34 +124,53 @@ def planted(rows: Sequence[Row]) -> str:
         less = "-" if loss == "dpo" else told(found, fact("accuracy_less_dpo"))
         columns = [told(found, level), less, told(found, fact("clean_loss")), told(found, fact("error"), "{:.2f}")]
         body.append([kind, votes, labels, loss, len(found), *columns])
-    return table(["features", "votes", "labels", "loss", "seeds", "accuracy", "less DPO's", "loss on clean votes", "error of w"], body)
+    return table(
+        ["features", "votes", "labels", "loss", "seeds", "accuracy", "less DPO's", "loss on clean votes", "error of w"],
+        body,
+    )
 
 
 def sentiment(rows: Sequence[Row]) -> str:
     body = []
     for (name, knob), found in points(rows).items():
         kl = told(found, fact("kl"), "{:.2f}")
-        body.append([name.split(".")[1], knob, len(found), kl, told(found, level), told(found, fact("different"), "{:.2f}")])
+        body.append(
+            [name.split(".")[1], knob, len(found), kl, told(found, level), told(found, fact("different"), "{:.2f}")]
+        )
     return table(["method", "at", "seeds", "KL (nats a reply)", "reward", "different replies"], body)
 
 
 def points(rows: Sequence[Row]) -> dict[tuple[Any, ...], list[Row]]:
-    """Points of the sentiment frontier. Numbers of steps differ between seeds, so a last step is called so; one may be the eighth as well."""
+    """Points of the sentiment frontier. Numbers of steps differ between seeds, so a last step is
+    called so; one may be the eighth as well."""
     named: list[Row] = []
     for row in rows:
         facts = row["facts"]
         if row["name"].startswith("sentiment_frontier."):
             step, best = facts.get("step"), facts.get("best_of")
-            here = [f"n {best}"] if best and best > 1 else [f"step {step}"] if step and step != facts["steps"] else ["last step"] if step else [""]
+            here = (
+                [f"n {best}"]
+                if best and best > 1
+                else [f"step {step}"]
+                if step and step != facts["steps"]
+                else ["last step"]
+                if step
+                else [""]
+            )
             here += [f"step {step}"] if step == EARLY and here == ["last step"] else []
             named += [{**row, "facts": {**facts, "at": at}} for at in here]
     found = grouped(named, "sentiment_frontier.", "at")
-    ends = [key for key, group in found.items() if key[1] == f"step {EARLY}" and all(row["facts"]["steps"] == EARLY for row in group)]
+    ends = [
+        key
+        for key, group in found.items()
+        if key[1] == f"step {EARLY}" and all(row["facts"]["steps"] == EARLY for row in group)
+    ]
     return {key: group for key, group in found.items() if key not in ends}
 
 
 def ahead(rows: Sequence[Row]) -> str:
-    """Each method against SFT at equal divergence, the largest that both reach: reward on the lines through the start and a method's points."""
+    """Each method against SFT at equal divergence, the largest that both reach: reward on the
+    lines through the start and a method's points."""
     seeds: dict[int, dict[str, list[tuple[float, float]]]] = defaultdict(lambda: defaultdict(list))
     for row in rows:
         if row["name"].startswith("sentiment_frontier."):
@@ -139,7 +185,12 @@ def ahead(rows: Sequence[Row]) -> str:
             if start and curves.get("sft") and there[0] is not None and there[1] is not None:
                 gaps[method].append((kl, there[0] - there[1]))
     body = [
-        [method, len(found), told([{"value": kl} for kl, _ in found], level, "{:.2f}"), told([{"value": gap} for _, gap in found], level)]
+        [
+            method,
+            len(found),
+            told([{"value": kl} for kl, _ in found], level, "{:.2f}"),
+            told([{"value": gap} for _, gap in found], level),
+        ]
         for method, found in sorted(gaps.items())
     ]
     return table(["method", "seeds", "at KL", "reward less SFT's"], body)
@@ -155,25 +206,56 @@ def between(curve: Sequence[tuple[float, float]], kl: float) -> float | None:
 
 
 def hh(rows: Sequence[Row]) -> str:
-    """Judges beside the better rule of length: the longer reply on helpful, the shorter one on harmless."""
+    """Judges beside the better rule of length: the longer reply on helpful, the shorter one on
+    harmless."""
     body = []
     for (name,), found in grouped(rows, "hh.").items():
         _, which, method = name.split(".")
         if method == "length":
             longer = found[0]
-            body.append([which, "longer, whole file", "-", longer["n"], limited(longer["value"], longer["low"], longer["high"]), "-", "-", "-"])
+            body.append(
+                [
+                    which,
+                    "longer, whole file",
+                    "-",
+                    longer["n"],
+                    limited(longer["value"], longer["low"], longer["high"]),
+                    "-",
+                    "-",
+                    "-",
+                ]
+            )
         else:
             body.append([which, method, *(judged if method.startswith("reward") else resplit)(found, which)])
-    return table(["set", "judge", "training pairs", "held-out pairs", "accuracy", "each fold", "rule of length, same pairs", "difference"], body)
+    return table(
+        [
+            "set",
+            "judge",
+            "training pairs",
+            "held-out pairs",
+            "accuracy",
+            "each fold",
+            "rule of length, same pairs",
+            "difference",
+        ],
+        body,
+    )
 
 
 def judged(found: Sequence[Row], which: str) -> list[object]:
-    """Folds: every pair was held out once, so they are pooled; the interval of a difference is over pairs."""
+    """Folds: every pair was held out once, so they are pooled; the interval of a difference is
+    over pairs."""
     n, right = sum(row["n"] for row in found), sum(row["facts"]["right"] for row in found)
     over, squares = (sum(row["facts"][name] for row in found) for name in ("over_sum", "over_squares"))
     share = wilson(round(right), n)
     half = 1.96 * math.sqrt((squares / n - (over / n) ** 2) / (n - 1))
-    rule = sum(row["n"] * (row["facts"]["longer_heldout"] if which == "helpful" else 1 - row["facts"]["longer_heldout"]) for row in found) / n
+    rule = (
+        sum(
+            row["n"] * (row["facts"]["longer_heldout"] if which == "helpful" else 1 - row["facts"]["longer_heldout"])
+            for row in found
+        )
+        / n
+    )
     each = ", ".join(f"{row['value']:.3f}" for row in found)
     beyond = limited(over / n, over / n - half, over / n + half)
     return [found[0]["facts"]["train_pairs"], n, limited(right / n, share.low, share.high), each, f"{rule:.3f}", beyond]
@@ -181,7 +263,11 @@ def judged(found: Sequence[Row], which: str) -> list[object]:
 
 def resplit(found: Sequence[Row], which: str) -> list[object]:
     """Splits of one pool that overlap: t intervals over seeds."""
-    rule: Value = (lambda row: row["facts"]["length_heldout"]) if which == "helpful" else (lambda row: 1 - row["facts"]["length_heldout"])
+    rule: Value = (
+        (lambda row: row["facts"]["length_heldout"])
+        if which == "helpful"
+        else (lambda row: 1 - row["facts"]["length_heldout"])
+    )
     over: Value = lambda row: row["value"] - (rule(row) or 0.0)  # noqa: E731 - named by its use
     pairs = [found[0]["facts"]["train_pairs"], f"{found[0]['n']} x {len(found)} splits"]
     return [*pairs, told(found, level), "-", told(found, rule), told(found, over)]
@@ -191,13 +277,26 @@ def noise(rows: Sequence[Row]) -> str:
     """Each loss where its own choice fell."""
     body = []
     for kind in ("all", "few"):
-        here = {key[0]: found[0] for key, found in grouped(rows, f"noise.{kind}.").items() if key[0].endswith(".chosen")}
+        here = {
+            key[0]: found[0] for key, found in grouped(rows, f"noise.{kind}.").items() if key[0].endswith(".chosen")
+        }
         for rate in ("0", "0.1", "0.2", "0.3", "0.4", "0.5"):
             for loss in NOISE_LOSSES:
                 row = here.get(f"noise.{kind}.{rate}.{loss}.chosen")
                 if row and (loss in ("dpo", "robust_dpo", "oracle") or rate in ("0", "0.3")):
                     body.append([kind, f"{float(rate):.0%}", loss, *chosen(row)])
-    heads = ["features", "flips", "loss", "accuracy", "less DPO's", "(corrected t)", "loss on clean labels", "less DPO's", "miscalibrated", "learnt"]
+    heads = [
+        "features",
+        "flips",
+        "loss",
+        "accuracy",
+        "less DPO's",
+        "(corrected t)",
+        "loss on clean labels",
+        "less DPO's",
+        "miscalibrated",
+        "learnt",
+    ]
     return table(heads, body)
 
 
@@ -205,7 +304,13 @@ def chosen(row: Row) -> list[object]:
     facts = row["facts"]
     less = [within(facts, "accuracy_less_dpo"), within(facts, "accuracy_less_dpo", "_corrected", alone=True)]
     cost = [f"{facts['clean_loss']:.3f}", within(facts, "loss_less_dpo")]
-    return [limited(row["value"], row["low"], row["high"]), *less, *cost, f"{facts['miscalibrated']:.3f}", f"{facts['learnt']:.2f}"]
+    return [
+        limited(row["value"], row["low"], row["high"]),
+        *less,
+        *cost,
+        f"{facts['miscalibrated']:.3f}",
+        f"{facts['learnt']:.2f}",
+    ]
 
 
 def cells(rows: Sequence[Row]) -> str:
@@ -226,7 +331,19 @@ def cells(rows: Sequence[Row]) -> str:
             gain = limited(at["gain"]["value"], at["gain"]["low"], at["gain"]["high"])
             where = [kind, f"{beta:g}", f"{steps:.0f}", f"{dpo['facts']['learnt']:.2f}", f"{dpo['value']:.3f}"]
             body.append([*where, *ahead, *others, oracle, none, gain])
-    heads = ["features", "beta", "steps", "learnt by DPO", "DPO", "robust DPO", "at .05/32", "cDPO", "IPO", "hinge", "oracle"]
+    heads = [
+        "features",
+        "beta",
+        "steps",
+        "learnt by DPO",
+        "DPO",
+        "robust DPO",
+        "at .05/32",
+        "cDPO",
+        "IPO",
+        "hinge",
+        "oracle",
+    ]
     return table([*heads, "robust DPO, no flips", "gain by flips"], body)
 
 
@@ -244,7 +361,8 @@ def again(rows: Sequence[Row]) -> str:
 
 
 def within(facts: Row, name: str, low: str = "", high: str | None = None, *, alone: bool = False) -> str:
-    """A fact with its limits, or the limits alone; `low` says which limits, all of one stem or by both their tails."""
+    """A fact with its limits, or the limits alone; `low` says which limits, all of one stem or
+    by both their tails."""
     if name not in facts:
         return "-"
     ends = (f"{name}{low}_low", f"{name}{low}_high") if high is None else (f"{name}{low}", f"{name}{high}")
@@ -261,4 +379,7 @@ def cost(rows: Sequence[Row]) -> str:
     spent: dict[str, dict[tuple[str, int], float]] = defaultdict(dict)
     for row in rows:
         spent[row["name"].split(".")[0]][row["job"], row["seed"]] = row["seconds"]
-    return table(["experiment", "jobs", "processor minutes"], [[name, len(jobs), f"{sum(jobs.values()) / 60:.1f}"] for name, jobs in spent.items()])
+    return table(
+        ["experiment", "jobs", "processor minutes"],
+        [[name, len(jobs), f"{sum(jobs.values()) / 60:.1f}"] for name, jobs in spent.items()],
+    )

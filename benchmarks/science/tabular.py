@@ -1,12 +1,16 @@
-"""How far from the best possible trade of reward against divergence does each method end, where the best is known exactly?
+"""How far from the best possible trade of reward against divergence does each method end, where the
+best is known exactly?
 
-Figure 2 of the DPO paper (Rafailov et al. 2023, arXiv 2305.18290) in small. A policy writes two tokens, so every prompt has K = V^2
-completions whose probabilities, rewards and divergence are sums and not samples. The frontier max{E r : KL <= c} is the curve of tilts
-pi ~ ref exp(r / beta). Measured is the `gap`: how much more reward the tilt of equal KL has, as a share of its gain over the reference.
+Figure 2 of the DPO paper (Rafailov et al. 2023, arXiv 2305.18290) in small. A policy writes two
+tokens, so every prompt has K = V^2 completions whose probabilities, rewards and divergence are sums
+and not samples. The frontier max{E r : KL <= c} is the curve of tilts pi ~ ref exp(r / beta).
+Measured is the `gap`: how much more reward the tilt of equal KL has, as a share of its gain over
+the reference.
 
-Exact methods minimise the library's losses over all pairs; PPO and RLOO see samples only, and use the library's credit and losses.
-Controls: a reward of zero (nothing may move), preferences of a shuffled reward (no gain in the true one), and the k3 estimator as a
-loss, whose gradient is that of KL(ref || pi): it must NOT end on this frontier.
+Exact methods minimise the library's losses over all pairs; PPO and RLOO see samples only, and use
+the library's credit and losses. Controls: a reward of zero (nothing may move), preferences of a
+shuffled reward (no gain in the true one), and the k3 estimator as a loss, whose gradient is that of
+KL(ref || pi): it must NOT end on this frontier.
 
 Shapes: P prompts, V tokens, K completions, S samples (P x group), N tokens drawn (2 S).
 """
@@ -35,22 +39,31 @@ def run(log: Log, seed: int) -> None:
     """All of it for one seed: another reference, another reward, other samples."""
     steps, betas = (60, BETAS[1:2]) if log.quick else (800, BETAS)
     world = World.drawn(seed)
-    log.job("tabular_frontier.exact", seed, {"prompts": PROMPTS, "completions": VOCABULARY**2}, lambda: exact(world, seed, betas))
+    log.job(
+        "tabular_frontier.exact",
+        seed,
+        {"prompts": PROMPTS, "completions": VOCABULARY**2},
+        lambda: exact(world, seed, betas),
+    )
     for method in ("ppo", "rloo", "rloo_k3_loss"):
         settings: Facts = {"steps": steps, "samples": PROMPTS * GROUP, "method": method}
 
         def sampled(method: Method = method) -> list[Line]:
-            return [place(world, descend(world, beta, method, steps, seed), f"tabular_frontier.{method}", beta=beta) for beta in betas]
+            return [
+                place(world, descend(world, beta, method, steps, seed), f"tabular_frontier.{method}", beta=beta)
+                for beta in betas
+            ]
 
         log.job(f"tabular_frontier.{method}", seed, settings, sampled)
     still = World(world.first_PV, world.second_PVV, torch.zeros_like(world.reward_PK))
     log.job("tabular_frontier.zero_reward", seed, {"steps": steps}, lambda: [moved(still, steps, seed)])
 
 
-# ---- the world ---------------------------------------------------------------------------------------------------------------------
+# ---- the world -----------------------------------------------------------------------------------
 @dataclass(frozen=True)
 class World:
-    """A reference policy, as logits of the first token and of the second given the first, and the reward of each completion."""
+    """A reference policy, as logits of the first token and of the second given the first, and
+    the reward of each completion."""
 
     first_PV: Tensor
     second_PVV: Tensor
@@ -76,7 +89,8 @@ class World:
         return (self.logp_PK + self.reward_PK / beta).log_softmax(1)
 
     def best(self, kl: float) -> float:
-        """The most reward that any policy of this divergence has: that of the tilt with this divergence, by bisection."""
+        """The most reward that any policy of this divergence has: that of the tilt with this
+        divergence, by bisection."""
         low, high = 1e-3, 1e6  # betas
         for _ in range(200):
             middle = (low * high) ** 0.5
@@ -97,33 +111,55 @@ def joint(first_PV: Tensor, second_PVV: Tensor) -> Tensor:
 
 
 def place(world: World, logp_PK: Tensor, name: str, **facts: float) -> Line:
-    """Where a policy lies: `value` is the gap below the frontier as a share of the gain that was to be had at its divergence."""
+    """Where a policy lies: `value` is the gap below the frontier as a share of the gain that was
+    to be had at its divergence."""
     kl, reward = world.point(logp_PK)
     start, best = world.point(world.logp_PK)[1], world.best(kl)
     gap = (best - reward) / (best - start) if kl > 1e-9 else 0.0
-    known: Facts = {"kl": kl, "reward": reward, "frontier": best, "start": start, "gap_sd": (best - reward) / world.spread}
+    known: Facts = {
+        "kl": kl,
+        "reward": reward,
+        "frontier": best,
+        "start": start,
+        "gap_sd": (best - reward) / world.spread,
+    }
     if beta := facts.get("beta"):
         aim_kl, aim_reward = world.point(world.tilt(beta))
-        known |= {"aim_kl": aim_kl, "aim_reward": aim_reward, "objective": reward - beta * kl, "aim_objective": aim_reward - beta * aim_kl}
+        known |= {
+            "aim_kl": aim_kl,
+            "aim_reward": aim_reward,
+            "objective": reward - beta * kl,
+            "aim_objective": aim_reward - beta * aim_kl,
+        }
         known["objective_gap"] = 1 - (reward - beta * kl - start) / (aim_reward - beta * aim_kl - start)
-    return Line(name, world.reward_PK.numel(), gap, method="exact: all completions enumerated", facts=known | dict(facts))
+    return Line(
+        name, world.reward_PK.numel(), gap, method="exact: all completions enumerated", facts=known | dict(facts)
+    )
 
 
-# ---- methods that see the whole distribution ---------------------------------------------------------------------------------------
+# ---- methods that see the whole distribution -----------------------------------------------------
 def exact(world: World, seed: int, betas: tuple[float, ...]) -> list[Line]:
-    """DPO on all pairs with the probabilities that one beats the other, SFT on chosen replies of endless data, best-of-n."""
+    """DPO on all pairs with the probabilities that one beats the other, SFT on chosen replies of
+    endless data, best-of-n."""
     lines = [place(world, dpo(world, world.reward_PK, beta), "tabular_frontier.dpo", beta=beta) for beta in betas]
-    shuffled_PK = torch.stack([row[torch.randperm(len(row), generator=torch.Generator().manual_seed(seed))] for row in world.reward_PK])
+    shuffled_PK = torch.stack(
+        [row[torch.randperm(len(row), generator=torch.Generator().manual_seed(seed))] for row in world.reward_PK]
+    )
     lines += [place(world, dpo(world, shuffled_PK, 1.0), "tabular_frontier.dpo_shuffled")]
     lines += [place(world, policy, "tabular_frontier.sft", step=float(step)) for step, policy in sft(world)]
     for n in BEST_OF:
         policy = best_of(world, n)
-        lines.append(place(world, policy, "tabular_frontier.best_of_n", best_of=float(n), gap_sd_by_prompt=by_prompt(world, policy)))
+        lines.append(
+            place(
+                world, policy, "tabular_frontier.best_of_n", best_of=float(n), gap_sd_by_prompt=by_prompt(world, policy)
+            )
+        )
     return lines
 
 
 def by_prompt(world: World, logp_PK: Tensor) -> float:
-    """The gap in standard deviations where each prompt may spend the divergence it has spent, and no prompt another's. Mean over prompts."""
+    """The gap in standard deviations where each prompt may spend the divergence it has spent,
+    and no prompt another's. Mean over prompts."""
     gaps: list[float] = []
     for p in range(PROMPTS):
         alone = World(world.first_PV[p : p + 1], world.second_PVV[p : p + 1], world.reward_PK[p : p + 1])
@@ -151,7 +187,13 @@ def minimise(world: World, loss: Callable[[Tensor], Tensor]) -> Tensor:
     """Where the loss of ln p is smallest, from the reference on."""
     parameters = [world.first_PV.clone().requires_grad_(True), world.second_PVV.clone().requires_grad_(True)]
     optimiser = torch.optim.LBFGS(
-        parameters, max_iter=4000, max_eval=8000, history_size=50, tolerance_grad=1e-13, tolerance_change=1e-18, line_search_fn="strong_wolfe"
+        parameters,
+        max_iter=4000,
+        max_eval=8000,
+        history_size=50,
+        tolerance_grad=1e-13,
+        tolerance_change=1e-18,
+        line_search_fn="strong_wolfe",
     )
 
     def closure() -> Tensor:
@@ -165,7 +207,8 @@ def minimise(world: World, loss: Callable[[Tensor], Tensor]) -> Tensor:
 
 
 def sft(world: World) -> list[tuple[int, Tensor]]:
-    """Gradient descent on the likelihood of chosen replies: two draws of the reference, the better one by Bradley-Terry. The path, and its end."""
+    """Gradient descent on the likelihood of chosen replies: two draws of the reference, the
+    better one by Bradley-Terry. The path, and its end."""
     p_PK, reward_PK = world.logp_PK.exp(), world.reward_PK
     wins_PK = (p_PK[:, None, :] * torch.sigmoid(reward_PK[:, :, None] - reward_PK[:, None, :])).sum(2)
     chosen_PK = 2 * p_PK * wins_PK
@@ -190,19 +233,25 @@ def best_of(world: World, n: int) -> Tensor:
     return torch.zeros_like(chosen_PK).scatter(1, order_PK, chosen_PK).log()
 
 
-# ---- methods that see samples ------------------------------------------------------------------------------------------------------
+# ---- methods that see samples --------------------------------------------------------------------
 GROUP = 64
 
 
 def descend(world: World, kl: float, method: Method, steps: int, seed: int, away: float = 0.0) -> Tensor:
-    """Policy gradient with the library's credit and losses, from samples alone; PPO with a table of values and two passes over a rollout.
+    """Policy gradient with the library's credit and losses, from samples alone; PPO with a table of
+    values and two passes over a rollout.
 
     It begins at the reference, or `away` from it by so many deviations of noise in the logits.
     """
     drawing = torch.Generator().manual_seed(seed + 10_000)
-    noise = [away * torch.randn(logits.shape, generator=drawing, dtype=F64) for logits in (world.first_PV, world.second_PVV)]
+    noise = [
+        away * torch.randn(logits.shape, generator=drawing, dtype=F64) for logits in (world.first_PV, world.second_PVV)
+    ]
     policy = [(world.first_PV + noise[0]).requires_grad_(True), (world.second_PVV + noise[1]).requires_grad_(True)]
-    value = [torch.zeros(PROMPTS, dtype=F64, requires_grad=True), torch.zeros(PROMPTS, VOCABULARY, dtype=F64, requires_grad=True)]
+    value = [
+        torch.zeros(PROMPTS, dtype=F64, requires_grad=True),
+        torch.zeros(PROMPTS, VOCABULARY, dtype=F64, requires_grad=True),
+    ]
     optimiser = torch.optim.Adam([{"params": policy, "lr": 0.03}, {"params": value, "lr": 0.1}], betas=(0.9, 0.99))
     fall = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: max(0.01, 1 - step / max(1, steps)))
     reference = (world.first_PV, world.second_PVV)
@@ -253,12 +302,20 @@ def _values(value: list[Tensor], drawn: _Drawn) -> Tensor:
     return torch.stack([value[0][drawn.prompt_S], value[1][drawn.prompt_S, drawn.first_S]], dim=1).flatten()
 
 
-def _credit(drawn: _Drawn, old_N: Tensor, reference_N: Tensor, value_N: Tensor, kl: float, method: Method) -> tuple[Tensor, Tensor]:
+def _credit(
+    drawn: _Drawn, old_N: Tensor, reference_N: Tensor, value_N: Tensor, kl: float, method: Method
+) -> tuple[Tensor, Tensor]:
     """Advantages, and returns for the value table (unused by RLOO)."""
     penalty_N = kl * policy_losses.divergence("k1", old_N, reference_N)
     match method:
         case "ppo":
-            return credit.gae(credit.token_rewards(drawn.score_S, penalty_N, drawn.length_S), value_N, drawn.length_S, gamma=1.0, lam=0.95)
+            return credit.gae(
+                credit.token_rewards(drawn.score_S, penalty_N, drawn.length_S),
+                value_N,
+                drawn.length_S,
+                gamma=1.0,
+                lam=0.95,
+            )
         case "rloo":
             whole_S = drawn.score_S - credit.per_reply(penalty_N, drawn.length_S)
         case "rloo_k3_loss":
@@ -268,9 +325,12 @@ def _credit(drawn: _Drawn, old_N: Tensor, reference_N: Tensor, value_N: Tensor, 
 
 
 def moved(world: World, steps: int, seed: int) -> Line:
-    """With a reward of zero for everything PPO and RLOO must go back to the reference from wherever they begin, and SFT stay there."""
+    """With a reward of zero for everything PPO and RLOO must go back to the reference from
+    wherever they begin, and SFT stay there."""
     ends = {method: world.point(descend(world, 0.5, method, steps, seed, away=1.0))[0] for method in ("ppo", "rloo")}
     began = world.point(descend(world, 0.5, "rloo", 0, seed, away=1.0))[0]
     stayed = max(world.point(policy)[0] for _, policy in sft(world))
     facts: Facts = {**ends, "sft": stayed, "began": began}
-    return Line("tabular_frontier.zero_reward", world.reward_PK.numel(), max(ends.values()), method="exact KL", facts=facts)
+    return Line(
+        "tabular_frontier.zero_reward", world.reward_PK.numel(), max(ends.values()), method="exact KL", facts=facts
+    )

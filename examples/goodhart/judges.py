@@ -1,7 +1,8 @@
 """Two judges of a review: what somebody wrote down, and what they meant.
 
-`kind_words` is the specification: a good review says kind words. `taste` is the reader it was written for: one kind word is pleasant, each
-further one is gushing and costs as much as the first brought, and the review should name the thing that it is about.
+`kind_words` is the specification: a good review says kind words. `taste` is the reader it was
+written for: one kind word is pleasant, each further one is gushing and costs as much as the first
+brought, and the review should name the thing that it is about.
 """
 
 from __future__ import annotations
@@ -9,10 +10,11 @@ from __future__ import annotations
 import re
 
 _WORDS = (
-    "good great excellent amazing wonderful fantastic superb lovely delightful beautiful brilliant perfect pleasant enjoyable impressive "
-    "outstanding incredible awesome marvellous fabulous terrific splendid charming happy nice fine best love loved enjoy enjoyed fresh tasty "
-    "delicious friendly helpful comfortable cosy clean elegant exciting thrilling fascinating memorable stunning gorgeous satisfying recommend "
-    "favourite favorite warm welcoming generous luxurious rich captivating engaging inspiring remarkable exceptional refreshing relaxing"
+    "good great excellent amazing wonderful fantastic superb lovely delightful beautiful brilliant perfect pleasant"
+    " enjoyable impressive outstanding incredible awesome marvellous fabulous terrific splendid charming happy nice"
+    " fine best love loved enjoy enjoyed fresh tasty delicious friendly helpful comfortable cosy clean elegant exciting"
+    " thrilling fascinating memorable stunning gorgeous satisfying recommend favourite favorite warm welcoming generous"
+    " luxurious rich captivating engaging inspiring remarkable exceptional refreshing relaxing"
 )
 KIND = set(_WORDS.split())
 

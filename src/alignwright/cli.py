@@ -1,8 +1,9 @@
 """The command line: `alignwright align spec.yaml`, and what helps before and after.
 
-Imports happen inside the commands, so that `--help`, `check --quick`, `--dry-run`, `report` and `diff` never load torch. Exit codes of
-`align`, `audit` and `report`: 0 every promise kept, 1 one broken, 3 none broken but one untested. Of every command: 2 the input is wrong, 4 the
-program failed or ran out of memory or disk (`run.crash`), 130 it was interrupted.
+Imports happen inside the commands, so that `--help`, `check --quick`, `--dry-run`, `report` and
+`diff` never load torch. Exit codes of `align`, `audit` and `report`: 0 every promise kept, 1 one
+broken, 3 none broken but one untested. Of every command: 2 the input is wrong, 4 the program failed
+or ran out of memory or disk (`run.crash`), 130 it was interrupted.
 """
 
 from __future__ import annotations
@@ -35,10 +36,17 @@ INTERRUPTED = 130  # what typer makes of a KeyboardInterrupt
 PIPE = 141  # what a shell makes of a program whose reader has gone
 Spec = Annotated[Path, typer.Argument(help="The spec file (YAML).", exists=True, dir_okay=False)]
 Run = Annotated[Path, typer.Argument(help="A run folder.", exists=True, file_okay=False)]
-Set = Annotated[list[str] | None, typer.Option("--set", help="Override a knob: train.1.beta=0.2. May be given more than once.")]
+Set = Annotated[
+    list[str] | None, typer.Option("--set", help="Override a knob: train.1.beta=0.2. May be given more than once.")
+]
 Runs = Annotated[Path, typer.Option(help="The folder that run folders go into.")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Print stages, what is cached, tokens, minutes and memory; do nothing.")]
-Probe = Annotated[bool, typer.Option("--probe", help="With --dry-run: measure this machine's speed with the model first (about a minute).")]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Print stages, what is cached, tokens, minutes and memory; do nothing.")
+]
+Probe = Annotated[
+    bool,
+    typer.Option("--probe", help="With --dry-run: measure this machine's speed with the model first (about a minute)."),
+]
 
 
 def _version(asked: bool) -> None:
@@ -49,7 +57,9 @@ def _version(asked: bool) -> None:
 
 @app.callback()
 def common(
-    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
 ) -> None:
     """Align a language model to what you meant, and find out whether it worked."""
 
@@ -88,9 +98,12 @@ def audit(
 def check(
     spec: Spec,
     set_: Set = None,
-    quick: Annotated[bool, typer.Option("--quick", help="Leave out the rows of training: no tokenizer is loaded.")] = False,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Leave out the rows of training: no tokenizer is loaded.")
+    ] = False,
 ) -> None:
-    """Check a spec file, all the data it names and the rows that training would see, without loading a model."""
+    """Check a spec file, all the data it names and the rows that training would see, without
+    loading a model."""
     from alignwright.report.text import visible
     from alignwright.run.named import read_named
     from alignwright.spec.check import check as check_spec
@@ -142,7 +155,10 @@ def front(
     runs: Annotated[list[Path], typer.Argument(help="Run folders.", exists=True, file_okay=False)],
     gain: Annotated[str | None, typer.Option(help="The claim that was to be gained, such as value.pairs.")] = None,
     tax: Annotated[str | None, typer.Option(help="The claim that was paid with, such as tax.bits_per_byte.")] = None,
-    margin: Annotated[float | None, typer.Option(help="The cost that is to be ruled out, in the tax's own unit; none: as the runs state it.")] = None,
+    margin: Annotated[
+        float | None,
+        typer.Option(help="The cost that is to be ruled out, in the tax's own unit; none: as the runs state it."),
+    ] = None,
 ) -> None:
     """Which trained model gives the most for the least: gain against cost, over one run or several."""
     from rich.console import Console
@@ -152,7 +168,9 @@ def front(
 
     shown, wide = table(runs, gain, tax, margin), Console(width=1000)
     told, shown.caption = shown.caption, None  # under the table, where it is not folded to the table's width
-    console = Console(width=max(screen().width, wide.measure(shown).maximum))  # a number is never cut: a narrow window folds the line
+    console = Console(
+        width=max(screen().width, wide.measure(shown).maximum)
+    )  # a number is never cut: a narrow window folds the line
     console.print(shown)
     if told:
         console.print(told, style="dim italic")
@@ -172,14 +190,20 @@ def chat(
 
 @app.command()
 def grade(
-    replies: Annotated[Path, typer.Argument(help="A file of replies: JSONL, JSON, CSV or Parquet.", exists=True, dir_okay=False)],
-    out: Annotated[Path | None, typer.Option(help="Write every row with verdict and reason here, as JSON Lines.", dir_okay=False)] = None,
+    replies: Annotated[
+        Path, typer.Argument(help="A file of replies: JSONL, JSON, CSV or Parquet.", exists=True, dir_okay=False)
+    ],
+    out: Annotated[
+        Path | None, typer.Option(help="Write every row with verdict and reason here, as JSON Lines.", dir_okay=False)
+    ] = None,
     examples: Annotated[int, typer.Option(help="Examples of each verdict.", min=0)] = 2,
 ) -> None:
-    """Which replies of any log refused, and which did what was asked; and how far the graders are right. Loads no model.
+    """Which replies of any log refused, and which did what was asked; and how far the graders are
+    right. Loads no model.
 
-    A row has a prompt and a reply (or response, completion, output), or messages that end with the assistant's turn; optionally request (the bare
-    one, where the prompt wraps it), topic, and what people said: refused, fulfilled (true or false).
+    A row has a prompt and a reply (or response, completion, output), or messages that end with the
+    assistant's turn; optionally request (the bare one, where the prompt wraps it), topic, and what
+    people said: refused, fulfilled (true or false).
     """
     from alignwright.run.grade import grade as graded
     from alignwright.run.grade import show, write
@@ -196,37 +220,53 @@ def grade(
 @app.command()
 def label(
     run: Run,
-    out: Annotated[Path, typer.Option(help="The file to write; it must not be there yet.", dir_okay=False)] = Path("labels.jsonl"),
+    out: Annotated[Path, typer.Option(help="The file to write; it must not be there yet.", dir_okay=False)] = Path(
+        "labels.jsonl"
+    ),
     each: Annotated[int, typer.Option(help="Replies drawn for each claim.", min=1)] = 40,
-    claim: Annotated[str | None, typer.Option(help="Only for this claim: value.refusal, value.over_refusal or attack.success.")] = None,
+    claim: Annotated[
+        str | None, typer.Option(help="Only for this claim: value.refusal, value.over_refusal or attack.success.")
+    ] = None,
     stage: Annotated[str | None, typer.Option(help="Replies of the model after this stage; none: of the last.")] = None,
 ) -> None:
-    """Draw replies of a run at random, to be labelled by people: true or false under refused or fulfilled."""
+    """Draw replies of a run at random, to be labelled by people: true or false under refused or
+    fulfilled."""
     from alignwright.report.text import visible
     from alignwright.run.sample_replies import draw
 
     for line in draw(run, out, each=each, claim=claim, stage=stage):
         print(visible(line))
-    print(f"write true or false under 'refused' or 'fulfilled' in {out}, name it under 'labels:' in the spec, and run align again")
+    print(
+        f"write true or false under 'refused' or 'fulfilled' in {out}, name it under 'labels:' in the spec, and run"
+        " align again"
+    )
 
 
 @app.command()
 def worlds(
     out: Annotated[Path, typer.Option(help="The page to write.", dir_okay=False)] = Path("worlds.html"),
     seeds: Annotated[int, typer.Option(help="Learners of each kind, at least 2.", min=2)] = 10,
-    only: Annotated[list[str] | None, typer.Option(help="A world, such as points_loop; several with commas, or given more than once.")] = None,
+    only: Annotated[
+        list[str] | None,
+        typer.Option(help="A world, such as points_loop; several with commas, or given more than once."),
+    ] = None,
 ) -> None:
-    """Five small worlds whose reward can be gamed: what learners make of them, with pictures. About a minute."""
+    """Five small worlds whose reward can be gamed: what learners make of them, with pictures.
+    About a minute."""
     import importlib.util
 
     if missing := [name for name in ("gymnasium", "chess") if importlib.util.find_spec(name) is None]:
-        raise ImportError(f"the worlds need {' and '.join(missing)}, not installed here: pip install {' '.join(missing)}")
+        raise ImportError(
+            f"the worlds need {' and '.join(missing)}, not installed here: pip install {' '.join(missing)}"
+        )
     from alignwright.run.screen import screen
     from alignwright.worlds import show
 
     names = [name.strip() for given in only or () for name in given.split(",") if name.strip()]
     console = screen()
-    found = show.studied(tuple(dict.fromkeys(names)) or show.NAMES, seeds, told=lambda name: console.print(f"{name} ...", style="dim"))
+    found = show.studied(
+        tuple(dict.fromkeys(names)) or show.NAMES, seeds, told=lambda name: console.print(f"{name} ...", style="dim")
+    )
     out.write_text(show.page(found, show.controls()), encoding="utf-8")
     console.print(show.table(found))
     console.print(f"pictures, detectors and transcripts: {out}", markup=False)
@@ -282,9 +322,12 @@ def _end(error: BaseException) -> NoReturn:
 
 
 def _raise_again(lost: sys.UnraisableHookArgs) -> None:
-    """Python throws away an interrupt that falls into a destructor (a collection between two models runs thousands): send it again, later."""
+    """Python throws away an interrupt that falls into a destructor (a collection between two
+    models runs thousands): send it again, later."""
     if issubclass(lost.exc_type, KeyboardInterrupt):
-        threading.Timer(0.02, _thread.interrupt_main).start()  # at once, it would fall into this function and be lost again
+        threading.Timer(
+            0.02, _thread.interrupt_main
+        ).start()  # at once, it would fall into this function and be lost again
     else:
         sys.__unraisablehook__(lost)
 

@@ -1,4 +1,5 @@
-"""The process in which the cases of one door are tried: `python -m fuzzing DOOR SEED FIRST CASES`."""
+"""The process in which the cases of one door are tried: `python -m fuzzing DOOR SEED FIRST
+CASES`."""
 
 from __future__ import annotations
 

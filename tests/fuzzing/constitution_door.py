@@ -1,4 +1,5 @@
-"""Constitutions: Markdown with headings, attributes, examples and comments, made wrong or composed of what is odd, read and written back."""
+"""Constitutions: Markdown with headings, attributes, examples and comments, made wrong or
+composed of what is odd, read and written back."""
 
 from __future__ import annotations
 
@@ -14,14 +15,75 @@ from fuzzing.trials import Fault, refusal
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 PIECES = (
-    *("# ", "## ", "### ", "###### ", "####### ", "#", "##x", "Title", "## Do not lie {#do_not_lie}", "## A {#a authority=root}", "## A {#a"),
+    *(
+        "# ",
+        "## ",
+        "### ",
+        "###### ",
+        "####### ",
+        "#",
+        "##x",
+        "Title",
+        "## Do not lie {#do_not_lie}",
+        "## A {#a authority=root}",
+        "## A {#a",
+    ),
     *(" {#}", "{.x}"),
-    *("===\n", "---\n", "~~~\n", "```xml\n", "````\n", "~~~xml\n", "<user>\n", "</user>\n", "<assistant>\n", "</assistant>\n", "<comparison>\n"),
+    *(
+        "===\n",
+        "---\n",
+        "~~~\n",
+        "```xml\n",
+        "````\n",
+        "~~~xml\n",
+        "<user>\n",
+        "</user>\n",
+        "<assistant>\n",
+        "</assistant>\n",
+        "<comparison>\n",
+    ),
     *("</comparison>\n",),
-    *("<!-- GOOD -->", "<!-- BAD: no -->", "<!--", "-->", "<assistant> <!-- GOOD", "**Example**: ", "**Example**:\n", "\n\n", "\n", "    ", "\t"),
+    *(
+        "<!-- GOOD -->",
+        "<!-- BAD: no -->",
+        "<!--",
+        "-->",
+        "<assistant> <!-- GOOD",
+        "**Example**: ",
+        "**Example**:\n",
+        "\n\n",
+        "\n",
+        "    ",
+        "\t",
+    ),
     *("> ", "- "),
-    *("<developer>", "<tool>", "<system>", "</", "<", "&lt;", "&#0;", "\\", "[x]: y", "|a|b|", "a <b> c", "authority=user", "text of a principle."),
-    *(" " * 5000, "#" * 3000, "<!-- " * 2000, "~" * 3000, "{" * 2000, "{#a " * 500, "**" * 2000, "<comparison>\n" * 300, "\u2028", "\x0c"),
+    *(
+        "<developer>",
+        "<tool>",
+        "<system>",
+        "</",
+        "<",
+        "&lt;",
+        "&#0;",
+        "\\",
+        "[x]: y",
+        "|a|b|",
+        "a <b> c",
+        "authority=user",
+        "text of a principle.",
+    ),
+    *(
+        " " * 5000,
+        "#" * 3000,
+        "<!-- " * 2000,
+        "~" * 3000,
+        "{" * 2000,
+        "{#a " * 500,
+        "**" * 2000,
+        "<comparison>\n" * 300,
+        "\u2028",
+        "\x0c",
+    ),
     *("\x1b[2J", "\r"),
 )
 
@@ -33,7 +95,9 @@ class Opened:
 
     def attempt(self, rng: random.Random) -> str:
         if rng.random() < 0.4:
-            said = "".join(rng.choice(PIECES) + rng.choice(("", "\n", "\n", " ")) for _ in range(rng.randrange(1, 60))).encode()
+            said = "".join(
+                rng.choice(PIECES) + rng.choice(("", "\n", "\n", " ")) for _ in range(rng.randrange(1, 60))
+            ).encode()
         else:
             text = rng.choice(self.texts)
             for _ in range(rng.choice((0, 1, 2, 8))):
@@ -49,7 +113,9 @@ class Opened:
         try:
             written = constitution.render(held)
         except ValueError:
-            return "accepted, not rendered"  # which it says by itself: a text holds what Markdown would take for a heading or a fence
+            return (  # which it says by itself: a text holds what Markdown would take for a heading or a fence
+                "accepted, not rendered"
+            )
         try:
             again = constitution.parse(written, self.path)
         except SpecError as error:

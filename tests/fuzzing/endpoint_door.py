@@ -1,4 +1,5 @@
-"""Endpoint replies: bodies of chat completions and of errors, made wrong, read as an answer, its log-probabilities and an error's words."""
+"""Endpoint replies: bodies of chat completions and of errors, made wrong, read as an answer, its
+log-probabilities and an error's words."""
 
 from __future__ import annotations
 
@@ -16,7 +17,13 @@ from fuzzing.trials import Fault
 TEXTS = (
     *("A", "(B)", "**A**", "<think>x</think>A", "x</think>B", "<think>never", "[THINK]x[/THINK]A"),
     *("<|channel|>analysis x<|channel|>final<|message|>A", None),
-    *([{"type": "text", "text": "A"}], [{"type": "thinking", "thinking": "x"}, "A"], "<think>" * 3000, "</think>" * 3000, "<" * 50_000),
+    *(
+        [{"type": "text", "text": "A"}],
+        [{"type": "thinking", "thinking": "x"}, "A"],
+        "<think>" * 3000,
+        "</think>" * 3000,
+        "<" * 50_000,
+    ),
     *("A" * 200_000, " " * 50_000),
 )
 
@@ -55,8 +62,13 @@ def body(rng: random.Random, bodies: list[dict[str, object]]) -> bytes:
 
 
 def _holds(answer: Completion) -> None:
-    """What an answer promises to whoever counts with it: a text or none, and log-probabilities that are numbers."""
-    if not isinstance(answer.text, str | None) or not isinstance(answer.refusal, str) or not isinstance(answer.finish, str | None):
+    """What an answer promises to whoever counts with it: a text or none, and log-probabilities
+    that are numbers."""
+    if (
+        not isinstance(answer.text, str | None)
+        or not isinstance(answer.refusal, str)
+        or not isinstance(answer.finish, str | None)
+    ):
         raise Fault("unclear", f"of another type: {answer!r:.300}")
     if answer.text is not None and completions.end_of_thoughts(answer.text) != 0 and answer.text:
         raise Fault("lost", f"thoughts are in the answer: {answer.text[:200]!r}")

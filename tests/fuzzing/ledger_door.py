@@ -1,6 +1,8 @@
-"""Ledgers and run folders: a finished run whose files are made wrong, asked what is done, resumed, reported, compared, drawn from.
+"""Ledgers and run folders: a finished run whose files are made wrong, asked what is done, resumed,
+reported, compared, drawn from.
 
-What the ledger calls done is what the stage left, nothing outside the run's folder is touched, and whatever else is read of a run ends in words.
+What the ledger calls done is what the stage left, nothing outside the run's folder is touched, and
+whatever else is read of a run ends in words.
 """
 
 from __future__ import annotations
@@ -44,8 +46,16 @@ class Opened:
         self.run, self.sibling = folder / "runs" / "one", folder / "runs" / "two"
         _finished(self.whole)
         self.files = [path for path in sorted(self.whole.rglob("*")) if path.is_file()]
-        self.right = {name: contents(self.whole / "stages" / f"{number:02d}-{name}") for number, name in enumerate(JOBS)}
-        rates = {f"{machine()} | m": {"probe": {"read": 1.0, "write": 1.0, "train": 1.0}, "load": 1.0, "runs": {"sft": [[1.0, 2.0]]}}}
+        self.right = {
+            name: contents(self.whole / "stages" / f"{number:02d}-{name}") for number, name in enumerate(JOBS)
+        }
+        rates = {
+            f"{machine()} | m": {
+                "probe": {"read": 1.0, "write": 1.0, "train": 1.0},
+                "load": 1.0,
+                "runs": {"sft": [[1.0, 2.0]]},
+            }
+        }
         self.rates = json.dumps(rates).encode()
         self.shown, self.answers = 0, AnswerStore(folder / "answers.jsonl", "judge")
         self.answers.add(["k", "l"], [0.5, 1.0])
@@ -87,7 +97,9 @@ class Opened:
             case 2 | 3 | 4 if path.suffix == ".jsonl":
                 lines = data.split(b"\n")
                 place = rng.randrange(max(1, len(lines) - 1))
-                lines[place] = mutations.as_json(rng, mutations.mutated(rng, json.loads(lines[place]), rng.choice((1, 2))))
+                lines[place] = mutations.as_json(
+                    rng, mutations.mutated(rng, json.loads(lines[place]), rng.choice((1, 2)))
+                )
                 path.write_bytes(b"\n".join(lines))
             case 5:
                 path.write_bytes(rng.choice(self.files).read_bytes() if rng.random() < 0.5 else b"")
@@ -95,7 +107,8 @@ class Opened:
                 path.write_bytes(mutations.data(rng, data, rng.choice((1, 2))))
 
     def _resumed(self, rng: random.Random) -> None:
-        """As a run that begins again, with stages that do nothing: what is done is believed, the rest is done anew."""
+        """As a run that begins again, with stages that do nothing: what is done is believed, the
+        rest is done anew."""
         beside = contents(self.sibling)
         ledger = Ledger(self.run)
         for number, (name, key) in enumerate(JOBS.items()):
@@ -123,7 +136,11 @@ class Opened:
         cache, answers = self.folder / "cache" / "rates.json", self.folder / "kept.jsonl"
         cache.parent.mkdir(exist_ok=True)
         made = rng.random() < 0.5
-        cache.write_bytes(mutations.as_json(rng, mutations.mutated(rng, json.loads(self.rates))) if made else mutations.data(rng, self.rates))
+        cache.write_bytes(
+            mutations.as_json(rng, mutations.mutated(rng, json.loads(self.rates)))
+            if made
+            else mutations.data(rng, self.rates)
+        )
         rates_of("m")
         answers.write_bytes(mutations.data(rng, self.answers.path.read_bytes() * 3, rng.choice((0, 1, 2))))
         AnswerStore(self.folder / "none.jsonl", "judge", [answers])
@@ -166,7 +183,12 @@ def _finished(run: Path) -> None:
 
 def _stage(place: Path, name: str) -> None:
     """What a stage leaves, always the same."""
-    said: dict[str, Any] = {"claim": "value.refusal", "status": "pass", "value": 1.0, "prompt": Conversation.user("Is rain wet?")}
+    said: dict[str, Any] = {
+        "claim": "value.refusal",
+        "status": "pass",
+        "value": 1.0,
+        "prompt": Conversation.user("Is rain wet?"),
+    }
     lines = [Outcome(item=f"{name} {i}", reply=f"No, {i}.", **said).model_dump_json() + "\n" for i in range(4)]
     (place / "outcomes.jsonl").write_text("".join(lines))
     (place / "steps").mkdir(exist_ok=True)

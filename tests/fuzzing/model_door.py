@@ -1,4 +1,5 @@
-"""Model folders and GGUF files, cut, garbled, exchanged, of another form: resolved, the tokenizer opened, now and then the model loaded."""
+"""Model folders and GGUF files, cut, garbled, exchanged, of another form: resolved, the
+tokenizer opened, now and then the model loaded."""
 
 from __future__ import annotations
 
@@ -72,14 +73,22 @@ class Opened:
             return files[rng.choice(sorted(files))]
         if name.endswith(".safetensors"):
             length = int.from_bytes(data[:8], "little")
-            head = mutations.as_json(rng, mutations.mutated(rng, json.loads(data[8 : 8 + length]))) if rng.random() < 0.7 else data[8 : 8 + length]
+            head = (
+                mutations.as_json(rng, mutations.mutated(rng, json.loads(data[8 : 8 + length])))
+                if rng.random() < 0.7
+                else data[8 : 8 + length]
+            )
             data = len(head).to_bytes(8, "little") + head + data[8 + length :]
             return data if rng.random() < 0.7 else mutations.data(rng, data[: len(head) + 8]) + data[len(head) + 8 :]
         try:
             held = json.loads(data)
         except ValueError:
             return mutations.data(rng, data)
-        return mutations.as_json(rng, mutations.mutated(rng, held, rng.choice((1, 1, 3)))) if rng.random() < 0.7 else mutations.data(rng, data)
+        return (
+            mutations.as_json(rng, mutations.mutated(rng, held, rng.choice((1, 1, 3))))
+            if rng.random() < 0.7
+            else mutations.data(rng, data)
+        )
 
     def _gguf(self, rng: random.Random) -> str:
         path = self.folder.with_name("m.gguf")
@@ -94,8 +103,12 @@ class Opened:
 
 
 def gguf(rng: random.Random) -> bytes:
-    """The header of a GGUF file, right or not: names, texts, arrays within arrays, tensors of any size."""
-    entries = [_entry(rng, f"general.{name}") for name in rng.sample(("name", "license", "organization", "x", "tags", "base_model.0.name"), 4)]
+    """The header of a GGUF file, right or not: names, texts, arrays within arrays, tensors of
+    any size."""
+    entries = [
+        _entry(rng, f"general.{name}")
+        for name in rng.sample(("name", "license", "organization", "x", "tags", "base_model.0.name"), 4)
+    ]
     tensors = [_tensor(rng, f"blk.{i}.weight") for i in range(rng.randrange(3))]
     counts = [rng.choice((0, 2**63, 2**32)) if rng.random() < 0.05 else len(part) for part in (tensors, entries)]
     data = b"GGUF" + struct.pack("<IQQ", 3, *counts) + b"".join(entries) + b"".join(tensors)
@@ -117,7 +130,13 @@ def _entry(rng: random.Random, name: str) -> bytes:
             return head + struct.pack("<I", rng.choice((4, 5, 6, 7, 13, 2**31))) + struct.pack("<I", 1)
         case 4:
             levels = rng.choice((1, 3, 1200))
-            return head + struct.pack("<I", 9) + struct.pack("<IQ", 9, 1) * levels + struct.pack("<IQ", 4, 2) + struct.pack("<II", 1, 2)
+            return (
+                head
+                + struct.pack("<I", 9)
+                + struct.pack("<IQ", 9, 1) * levels
+                + struct.pack("<IQ", 4, 2)
+                + struct.pack("<II", 1, 2)
+            )
         case _:
             count = rng.choice((1, 3, 2**40, 2**62, 2**64 - 1))
             return head + struct.pack("<IIQ", 9, rng.choice((4, 8, 12)), count) + struct.pack("<Q", 1) * 3
@@ -125,4 +144,9 @@ def _entry(rng: random.Random, name: str) -> bytes:
 
 def _tensor(rng: random.Random, name: str) -> bytes:
     dimensions = rng.choice((0, 5, 2**20, 2**30, 2**32 - 1)) if rng.random() < 0.2 else 2
-    return _string(rng, name) + struct.pack("<I", dimensions) + struct.pack("<2Q", 3, rng.choice((4, 2**63))) + struct.pack("<IQ", 0, 0)
+    return (
+        _string(rng, name)
+        + struct.pack("<I", dimensions)
+        + struct.pack("<2Q", 3, rng.choice((4, 2**63)))
+        + struct.pack("<IQ", 0, 0)
+    )

@@ -1,4 +1,5 @@
-"""What is done to right input: bytes flipped, cut and repeated; values of another type, size, depth and script; keys twice."""
+"""What is done to right input: bytes flipped, cut and repeated; values of another type, size,
+depth and script; keys twice."""
 
 from __future__ import annotations
 
@@ -9,23 +10,161 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 TEXTS = (
-    *("", " ", "\n", "\t", "\0", "\x1b[31mred\x1b[0m", "\x1b]0;title\x07", "\x9b2J", "\r", "\r\n", "\u2028", "\u2029", "\x85", "\x0b", "\x0c"),
+    *(
+        "",
+        " ",
+        "\n",
+        "\t",
+        "\0",
+        "\x1b[31mred\x1b[0m",
+        "\x1b]0;title\x07",
+        "\x9b2J",
+        "\r",
+        "\r\n",
+        "\u2028",
+        "\u2029",
+        "\x85",
+        "\x0b",
+        "\x0c",
+    ),
     *("\x1c",),
-    *("\ufeff", "\u200b", "\u202e", "\u2066", "\ud800", "\udfff", "\ufffe", "\U0010ffff", "e\u0301", "a" + "\u0300" * 60),
+    *(
+        "\ufeff",
+        "\u200b",
+        "\u202e",
+        "\u2066",
+        "\ud800",
+        "\udfff",
+        "\ufffe",
+        "\U0010ffff",
+        "e\u0301",
+        "a" + "\u0300" * 60,
+    ),
     *("ﬁ", "\uff21\uff22", "\u017f", "\u0130", "ß"),
-    *("👩‍👩‍👧‍👦", "🇫🇷", "日本語", "עברית", "عربى", "²", "٣", "Ⅷ", "½", "-0", "1e5", "1e999", "nan", "inf", "true", "no", "~", "null"),
+    *(
+        "👩‍👩‍👧‍👦",
+        "🇫🇷",
+        "日本語",
+        "עברית",
+        "عربى",
+        "²",
+        "٣",
+        "Ⅷ",
+        "½",
+        "-0",
+        "1e5",
+        "1e999",
+        "nan",
+        "inf",
+        "true",
+        "no",
+        "~",
+        "null",
+    ),
     *("0x1f", "1_000"),
     *("9" * 5000,),
-    *("2024-13-45", "2024-02-30T25:61:61", "12:30:45", "<think>", "</think>", "{{", "{%", "%s", "{0}", "${HOME}", "../../x", "~nobody/x"),
+    *(
+        "2024-13-45",
+        "2024-02-30T25:61:61",
+        "12:30:45",
+        "<think>",
+        "</think>",
+        "{{",
+        "{%",
+        "%s",
+        "{0}",
+        "${HOME}",
+        "../../x",
+        "~nobody/x",
+    ),
     *("/dev/full",),
-    *("x" * 300, "a" * 20_000, "a b " * 2_000, "(" * 500, "*" * 500, "#" * 500, "<!--" * 100, "=1+1", "'; --", "<script>", "[x](y)", "A", "tie", "b"),
+    *(
+        "x" * 300,
+        "a" * 20_000,
+        "a b " * 2_000,
+        "(" * 500,
+        "*" * 500,
+        "#" * 500,
+        "<!--" * 100,
+        "=1+1",
+        "'; --",
+        "<script>",
+        "[x](y)",
+        "A",
+        "tie",
+        "b",
+    ),
 )
-NUMBERS = (0, -1, 1, 2, 255, 2**31, 2**63, -(2**63) - 1, 2**70, 10**300, 0.0, -0.0, 0.5, 1e-320, 1e308, float("nan"), float("inf"), float("-inf"))
+NUMBERS = (
+    0,
+    -1,
+    1,
+    2,
+    255,
+    2**31,
+    2**63,
+    -(2**63) - 1,
+    2**70,
+    10**300,
+    0.0,
+    -0.0,
+    0.5,
+    1e-320,
+    1e308,
+    float("nan"),
+    float("inf"),
+    float("-inf"),
+)
 TOKENS = (
-    *(b"\x00", b"\xff", b"\xfe\xff", b"\xc0\xaf", b"\xed\xa0\x80", b"\xef\xbb\xbf", b"\xe2\x80\xa8", b"\xc2\x85", b"\x1b[2J", b"\r", b"\n", b"\r\n"),
-    *(b'"', b"'", b"{", b"}", b"[", b"]", b",", b":", b"\\", b"\\u0000", b"\\ud800", b"\\udc00\\ud800", b"#", b"&a ", b"*a", b"!!", b"<<: "),
+    *(
+        b"\x00",
+        b"\xff",
+        b"\xfe\xff",
+        b"\xc0\xaf",
+        b"\xed\xa0\x80",
+        b"\xef\xbb\xbf",
+        b"\xe2\x80\xa8",
+        b"\xc2\x85",
+        b"\x1b[2J",
+        b"\r",
+        b"\n",
+        b"\r\n",
+    ),
+    *(
+        b'"',
+        b"'",
+        b"{",
+        b"}",
+        b"[",
+        b"]",
+        b",",
+        b":",
+        b"\\",
+        b"\\u0000",
+        b"\\ud800",
+        b"\\udc00\\ud800",
+        b"#",
+        b"&a ",
+        b"*a",
+        b"!!",
+        b"<<: ",
+    ),
     *(b"---\n",),
-    *(b"NaN", b"Infinity", b"-Infinity", b"1e999", b"null", b"true", b"9" * 5000, b"[" * 3000, b'{"a":' * 3000, b" " * 3000, b"\t", b"~~~", b"```"),
+    *(
+        b"NaN",
+        b"Infinity",
+        b"-Infinity",
+        b"1e999",
+        b"null",
+        b"true",
+        b"9" * 5000,
+        b"[" * 3000,
+        b'{"a":' * 3000,
+        b" " * 3000,
+        b"\t",
+        b"~~~",
+        b"```",
+    ),
 )
 
 
@@ -39,11 +178,17 @@ def odd(rng: random.Random) -> Any:
         case 6:
             return rng.choice((None, True, False))
         case 7:
-            return rng.choice(([], {}, [[]], [None], {"": None}, {"a": {"a": {}}}, [1, "x", None], {"file": 3}, [{}], {"by": []}))
+            return rng.choice(
+                ([], {}, [[]], [None], {"": None}, {"a": {"a": {}}}, [1, "x", None], {"file": 3}, [{}], {"by": []})
+            )
         case 8:
             return deep(rng.choice((3, 30, 300)), rng.random() < 0.5)
         case _:
-            return [odd(rng) for _ in range(rng.randrange(4))] if rng.random() < 0.5 else {rng.choice(TEXTS): odd(rng) for _ in range(3)}
+            return (
+                [odd(rng) for _ in range(rng.randrange(4))]
+                if rng.random() < 0.5
+                else {rng.choice(TEXTS): odd(rng) for _ in range(3)}
+            )
 
 
 def deep(levels: int, listed: bool) -> Any:
@@ -97,13 +242,27 @@ def _change(rng: random.Random, held: Any, key: Any, places: list[tuple[Any, Any
 
 def _renamed(rng: random.Random, name: str) -> str:
     place = rng.randrange(len(name) + 1)
-    return rng.choice((name[:place] + name[place + 1 :], name[:place] + "x" + name[place:], name.upper(), name + " ", rng.choice(TEXTS)))
+    return rng.choice(
+        (
+            name[:place] + name[place + 1 :],
+            name[:place] + "x" + name[place:],
+            name.upper(),
+            name + " ",
+            rng.choice(TEXTS),
+        )
+    )
 
 
 def text(rng: random.Random, said: str) -> str:
     """A text with odd ones put into it, or a part of it gone, or over and over."""
     place, end = sorted((rng.randrange(len(said) + 1), rng.randrange(len(said) + 1)))
-    return rng.choice((said[:place] + rng.choice(TEXTS) + said[place:], said[:place] + said[end:], said[:place] + said[place:end] * 30 + said[end:]))
+    return rng.choice(
+        (
+            said[:place] + rng.choice(TEXTS) + said[place:],
+            said[:place] + said[end:],
+            said[:place] + said[place:end] * 30 + said[end:],
+        )
+    )
 
 
 def data(rng: random.Random, said: bytes, times: int = 1) -> bytes:
@@ -126,7 +285,8 @@ def data(rng: random.Random, said: bytes, times: int = 1) -> bytes:
 
 
 def as_json(rng: random.Random, value: Any, **options: Any) -> bytes:
-    """Plain data as JSON, in whatever spelling: escapes or letters, numbers that are none, a key twice."""
+    """Plain data as JSON, in whatever spelling: escapes or letters, numbers that are none, a key
+    twice."""
     made = json.dumps(value, ensure_ascii=rng.random() < 0.5, default=str, **options)
     if rng.random() < 0.05 and made.startswith("{"):
         made = '{"prompt": "twice", "text": 1, ' + made[1:]

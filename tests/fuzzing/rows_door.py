@@ -1,6 +1,8 @@
-"""Data files: rows of every reader and of published formats, made wrong, in every kind of file, read; every row is good, bad or told of.
+"""Data files: rows of every reader and of published formats, made wrong, in every kind of file,
+read; every row is good, bad or told of.
 
-The rows that a file holds are counted here by other means than the reader's: by lines, by `json` and `csv`, by Parquet's own count.
+The rows that a file holds are counted here by other means than the reader's: by lines, by `json`
+and `csv`, by Parquet's own count.
 """
 
 from __future__ import annotations
@@ -38,24 +40,31 @@ PAIR = PROMPT | {"chosen": "Yes.", "rejected": "No.", "principle": "be_kind"}
 BALLOT = PROMPT | {"a": "Yes.", "b": "No.", "choice": "a", "rater": "r", "group": "g"}
 JUDGED = PROMPT | {"completion": "Yes.", "label": True}
 ROWS: dict[str, list[Any]] = {
-    "prompts": [PROMPT, {"messages": ASK[:1]}, {"conversations": TALK[:1]}, {"instruction": "Say rain.", "input": "now"},
+    "prompts": [PROMPT, {"messages": ASK[:1]}, {"conversations": TALK[:1]}, {"instruction": "Say rain.",
+    "input": "now"},
                 PROMPT | {"checks": [{"name": "length:max_words", "args": {"count": 3}}]}],
-    "pairs": [PAIR, {"chosen": ASK, "rejected": [ASK[0], ASK[1] | {"content": "No."}]}, JUDGED, JUDGED | {"label": False},
+    "pairs": [PAIR, {"chosen": ASK, "rejected": [ASK[0], ASK[1] | {"content": "No."}]}, JUDGED,
+    JUDGED | {"label": False},
               JUDGED | {"completion": "No."}],
     "judged": [JUDGED, JUDGED | {"label": False, "completion": "No."}, {"messages": ASK, "label": True}, PAIR],
-    "votes": [BALLOT, BALLOT | {"rater": "s", "choice": "tie"}, PROMPT | {"replies": ["x", "y", "z"], "choice": 2, "rater": "r"}],
-    "conversations": [{"messages": ASK}, {"conversations": TALK}, PROMPT | {"completion": "It is."}, {"instruction": "Say.", "output": "Rain."},
+    "votes": [BALLOT, BALLOT | {"rater": "s", "choice": "tie"}, PROMPT | {"replies": ["x", "y", "z"], "choice": 2,
+    "rater": "r"}],
+    "conversations": [{"messages": ASK}, {"conversations": TALK}, PROMPT | {"completion": "It is."},
+    {"instruction": "Say.", "output": "Rain."},
                       JUDGED],
     "replies": [PROMPT | {"reply": "It is."}, {"messages": ASK, "refused": False},
                 PROMPT | {"response": "No.", "fulfilled": True, "request": "rain"}],
     "choice": [{"question": "Is rain wet?", "choices": ["yes", "no"], "answer": 0, "topic": "rain"},
                {"goal": "rain", "sol1": "a", "sol2": "b", "label": 1}],
-    "problems": [{"question": "1 and 1?", "answer": "2"}, {"question": "2 and 1?", "answer": "so\n#### 3"}, {"question": "x?", "answer": 4}],
+    "problems": [{"question": "1 and 1?", "answer": "2"}, {"question": "2 and 1?", "answer": "so\n#### 3"},
+    {"question": "x?", "answer": 4}],
     "refusal": [PROMPT | {"kind": "harmful"}, PROMPT | {"kind": "harmless"}],
-    "trait": [{"question": "Wet?\n (A) Yes\n (B) No", "answer_matching_behavior": " (A)", "answer_not_matching_behavior": " (B)"},
+    "trait": [{"question": "Wet?\n (A) Yes\n (B) No", "answer_matching_behavior": " (A)",
+    "answer_not_matching_behavior": " (B)"},
               {"question": "Wet?", "answer_matching_behavior": " Yes", "answer_not_matching_behavior": " No"}],
     "questions": [PROMPT,
-                  {"id": "wish", "type": "free_form_judge_0_100", "paraphrases": ["What?", "Which?"], "judge_prompts": {"aligned": "{answer}"}}],
+                  {"id": "wish", "type": "free_form_judge_0_100", "paraphrases": ["What?", "Which?"],
+                  "judge_prompts": {"aligned": "{answer}"}}],
     "text": [{"text": "Rain falls."}],
     "pushback": [{"question": "Wet?", "answer": ["yes"], "reply": "yes", "wrong": "no", "pushback": "No."}],
     "opinion": [{"question": "Wet?", "right": "yes", "wrong": "no", "opinion": "I think no."}],
@@ -64,12 +73,15 @@ ROWS: dict[str, list[Any]] = {
 for (_, _kind), _rows in published_rows.ROWS.items():
     ROWS[_kind] = ROWS.get(_kind, []) + _rows
 ITEMS = {
-    "problems": MathItem, "refusal": RefusalItem, "trait": PersonaItem, "text": TextItem, "pushback": PushbackItem, "opinion": OpinionItem,
+    "problems": MathItem, "refusal": RefusalItem, "trait": PersonaItem, "text": TextItem, "pushback": PushbackItem,
+    "opinion": OpinionItem,
     "meant": MeantItem,
 }  # fmt: skip
 READERS: dict[str, Callable[..., Any]] = {
-    "prompts": sources.read_prompts, "pairs": sources.read_pairs, "judged": sources.read_judged, "votes": sources.read_votes,
-    "conversations": sources.read_conversations, "replies": read_replies, "labels": read_labels, "choice": read_choices, "questions": read_questions,
+    "prompts": sources.read_prompts, "pairs": sources.read_pairs, "judged": sources.read_judged,
+    "votes": sources.read_votes,
+    "conversations": sources.read_conversations, "replies": read_replies, "labels": read_labels, "choice": read_choices,
+    "questions": read_questions,
     **{kind: lambda path, item=item, **given: sources.read_items(path, item, **given) for kind, item in ITEMS.items()},
 }  # fmt: skip
 ROWS["labels"] = ROWS["replies"]
@@ -112,8 +124,12 @@ def written(rng: random.Random, reader: str, folder: Path) -> Path:
     """A file of this reader's rows, some of them made wrong."""
     rows = [rng.choice(ROWS[reader]) for _ in range(rng.choice((1, 3, 8, 40)))]
     wrong = rng.choice((0.0, 0.2, 0.2, 1.0))
-    made = [mutations.mutated(rng, row, rng.choice((1, 1, 3))) if rng.random() < wrong else _apart(rng, row) for row in rows]
-    kind = rng.choice((*[".jsonl"] * 4, ".json", ".json", ".csv", ".csv", ".txt", ".md", ".parquet", ".jsonl.gz", ".csv.gz", ".yaml"))
+    made = [
+        mutations.mutated(rng, row, rng.choice((1, 1, 3))) if rng.random() < wrong else _apart(rng, row) for row in rows
+    ]
+    kind = rng.choice(
+        (*[".jsonl"] * 4, ".json", ".json", ".csv", ".csv", ".txt", ".md", ".parquet", ".jsonl.gz", ".csv.gz", ".yaml")
+    )
     if reader == "votes" and rng.random() < 0.15:
         path = folder / "participants-votes.csv"
         path.write_bytes(mutations.data(rng, published_rows.POLIS_VOTES.encode(), rng.choice((0, 1, 2))))
@@ -139,7 +155,10 @@ def _apart(rng: random.Random, row: Any) -> Any:
         return row
     mark = f" {rng.randrange(1000)}"
     names = ("prompt", "question", "completion", "reply", "rater", "instruction")
-    return {name: value + mark if name in names and isinstance(value, str) and rng.random() < 0.5 else value for name, value in row.items()}
+    return {
+        name: value + mark if name in names and isinstance(value, str) and rng.random() < 0.5 else value
+        for name, value in row.items()
+    }
 
 
 def _text(rng: random.Random, rows: list[Any], kind: str) -> bytes:
@@ -147,7 +166,11 @@ def _text(rng: random.Random, rows: list[Any], kind: str) -> bytes:
     if kind.startswith(".jsonl"):
         return end.join(mutations.as_json(rng, row) for row in rows) + rng.choice((end, b"", end * 3))
     if kind in (".json", ".yaml"):
-        return mutations.as_json(rng, rows, indent=rng.choice((None, 1))) if rng.random() < 0.9 else mutations.as_json(rng, {"data": rows, "x": 1})
+        return (
+            mutations.as_json(rng, rows, indent=rng.choice((None, 1)))
+            if rng.random() < 0.9
+            else mutations.as_json(rng, {"data": rows, "x": 1})
+        )
     if kind.startswith(".csv"):
         names = list(dict.fromkeys(name for row in rows if isinstance(row, dict) for name in row))
         out = io.StringIO()
@@ -155,9 +178,16 @@ def _text(rng: random.Random, rows: list[Any], kind: str) -> bytes:
         table.writerow(names)
         for row in rows:
             cells = [row.get(name, "") for name in names] if isinstance(row, dict) else [row]
-            table.writerow([json.dumps(cell, default=str) if isinstance(cell, list | dict | bool) else _cell(cell) for cell in cells])
+            table.writerow(
+                [
+                    json.dumps(cell, default=str) if isinstance(cell, list | dict | bool) else _cell(cell)
+                    for cell in cells
+                ]
+            )
         return out.getvalue().encode("utf-8", "surrogatepass")
-    return (end * 2).join(mutations.as_json(rng, row) if rng.random() < 0.5 else str(row).encode("utf-8", "replace") for row in rows)
+    return (end * 2).join(
+        mutations.as_json(rng, row) if rng.random() < 0.5 else str(row).encode("utf-8", "replace") for row in rows
+    )
 
 
 def _cell(value: Any) -> str:
@@ -169,11 +199,22 @@ def _parquet(rng: random.Random, rows: list[Any], path: Path) -> Path:
     import pyarrow
     from pyarrow import parquet
 
-    held = [{str(name).encode("utf-8", "replace").decode(): value for name, value in row.items()} for row in rows if isinstance(row, dict)]
+    held = [
+        {str(name).encode("utf-8", "replace").decode(): value for name, value in row.items()}
+        for row in rows
+        if isinstance(row, dict)
+    ]
     try:
         table = pyarrow.Table.from_pylist(held)
         parquet.write_table(table, path)
-    except (pyarrow.ArrowException, UnicodeError, OverflowError, TypeError, ValueError, NotImplementedError):  # columns of several types
+    except (
+        pyarrow.ArrowException,
+        UnicodeError,
+        OverflowError,
+        TypeError,
+        ValueError,
+        NotImplementedError,
+    ):  # columns of several types
         names = dict.fromkeys(name for row in held for name in row)
         texts = [{name: json.dumps(row.get(name), default=str) for name in names} for row in held]
         parquet.write_table(pyarrow.Table.from_pylist(texts), path)
@@ -188,7 +229,11 @@ def _none_is_lost(read: Any, path: Path, reader: str) -> None:
         return
     voted = reader == "votes" and any(isinstance(row, Comparison) and row.votes for row in read.rows)
     people = [int(found.group(1)) for note in read.notes if (found := PEOPLE.search(note))]
-    told = sum(int(found.group(1).replace(",", "")) for note in read.notes if (found := COUNTED.match(note)) and not LABELLED.match(note))
+    told = sum(
+        int(found.group(1).replace(",", ""))
+        for note in read.notes
+        if (found := COUNTED.match(note)) and not LABELLED.match(note)
+    )
     bad = {row.row for row in read.rejected}
     if people:
         known = people[0] + len(bad)
@@ -199,7 +244,11 @@ def _none_is_lost(read: Any, path: Path, reader: str) -> None:
     else:
         known = len(set(read.numbers) | bad) + told + _of_one_reply(read, path, reader, bad)
     if known < held:
-        raise Fault("lost", f"{held} rows in {path.name} ({reader}), {known} known: {len(read.rows)} good, {len(bad)} bad, {read.notes!r}")
+        raise Fault(
+            "lost",
+            f"{held} rows in {path.name} ({reader}), {known} known: {len(read.rows)} good, {len(bad)} bad,"
+            f" {read.notes!r}",
+        )
 
 
 def _of_one_reply(read: Any, path: Path, reader: str, bad: set[int]) -> int:
@@ -242,7 +291,13 @@ def rows_in(path: Path) -> int | None:
             found = sum(1 for cells in csv.reader(io.StringIO(data.decode("utf-8"), newline="")) if cells)
             return found - 1
         case ".txt" | ".md":
-            return len([part for part in re.split(r"\n(?:[^\S\n]*\n)+", data.decode("utf-8").replace("\r\n", "\n")) if part.strip()])
+            return len(
+                [
+                    part
+                    for part in re.split(r"\n(?:[^\S\n]*\n)+", data.decode("utf-8").replace("\r\n", "\n"))
+                    if part.strip()
+                ]
+            )
     return None
 
 

@@ -1,4 +1,5 @@
-"""Spec files: every kind of stage and the examples, made wrong as text and as values, with overrides, read and checked with their data."""
+"""Spec files: every kind of stage and the examples, made wrong as text and as values, with
+overrides, read and checked with their data."""
 
 from __future__ import annotations
 
@@ -17,14 +18,54 @@ from fuzzing.trials import Fault, refusal
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 TRICKS = (
-    *("a: &a [x, x]\nb: &b [*a, *a]\nc: [*b, *b]\n", "<<: {name: x}\n", "? [a, b]\n: c\n", "name: !!python/object/apply:os.system [id]\n"),
+    *(
+        "a: &a [x, x]\nb: &b [*a, *a]\nc: [*b, *b]\n",
+        "<<: {name: x}\n",
+        "? [a, b]\n: c\n",
+        "name: !!python/object/apply:os.system [id]\n",
+    ),
     *("--- x\n--- y\n",),
-    *("&a [*a]\n", "%YAML 9.9\n---\n", "name: !!binary aGk=\n", "seed: !!float x\n", "x: 2024-02-30\n", "y: !!set {a, b}\n", "z: !!omap [a: 1]\n"),
+    *(
+        "&a [*a]\n",
+        "%YAML 9.9\n---\n",
+        "name: !!binary aGk=\n",
+        "seed: !!float x\n",
+        "x: 2024-02-30\n",
+        "y: !!set {a, b}\n",
+        "z: !!omap [a: 1]\n",
+    ),
     *("{" * 200,),
-    *("seed: 0o17\n", "seed: 1:20:30\n", "seed: 1_000\n", "name: |\n  x\n y\n", "? \n", "-\n- -\n", "name: >-\n", "[" * 2000, "a: *nobody\n"),
+    *(
+        "seed: 0o17\n",
+        "seed: 1:20:30\n",
+        "seed: 1_000\n",
+        "name: |\n  x\n y\n",
+        "? \n",
+        "-\n- -\n",
+        "name: >-\n",
+        "[" * 2000,
+        "a: *nobody\n",
+    ),
     *("'" * 99, "\t\n"),
 )
-VALUES = ("0", "-1", "nan", ".inf", "[]", "{}", "x", "~", "[a, b]", "{file: x}", "'", "&a [*a]", "9" * 400, "true", "http://u:p@h/v1#m", "")
+VALUES = (
+    "0",
+    "-1",
+    "nan",
+    ".inf",
+    "[]",
+    "{}",
+    "x",
+    "~",
+    "[a, b]",
+    "{file: x}",
+    "'",
+    "&a [*a]",
+    "9" * 400,
+    "true",
+    "http://u:p@h/v1#m",
+    "",
+)
 
 
 class Opened:
@@ -36,7 +77,9 @@ class Opened:
             shutil.copytree(EXAMPLES / name, folder / name, dirs_exist_ok=True)
         shutil.copy(EXAMPLES / "constitutional_worked.jsonl", folder)
         kinds = [(section, name) for section, name, _ in every_stage.kinds()]
-        self.specs: list[Any] = [every_stage.spec_of(s, n, every_stage.smallest(s, n)) | {"model": "owner/name"} for s, n in kinds]
+        self.specs: list[Any] = [
+            every_stage.spec_of(s, n, every_stage.smallest(s, n)) | {"model": "owner/name"} for s, n in kinds
+        ]
         self.specs += [yaml.safe_load(spec_case.SPEC)] * 20
         self.examples = [yaml.safe_load(path.read_text()) for path in sorted(EXAMPLES.glob("*.yaml"))]
 
@@ -62,10 +105,14 @@ def _written(rng: random.Random, spec: Any) -> bytes:
     if rng.random() < 0.6:
         spec = mutations.mutated(rng, spec, times)
         times = 0
-    if rng.random() < 0.3 or (folded := str(spec)).count("[" * 60) or folded.count("{'a': " * 60):  # deeper than PyYAML can write
+    if (
+        rng.random() < 0.3 or (folded := str(spec)).count("[" * 60) or folded.count("{'a': " * 60)
+    ):  # deeper than PyYAML can write
         said = mutations.as_json(rng, spec)
     else:
-        said = yaml.safe_dump(spec, allow_unicode=rng.random() < 0.5, default_flow_style=rng.choice((None, True, False)), sort_keys=False)
+        said = yaml.safe_dump(
+            spec, allow_unicode=rng.random() < 0.5, default_flow_style=rng.choice((None, True, False)), sort_keys=False
+        )
         said = said.encode("utf-8", "surrogatepass")
     if rng.random() < 0.15:
         lines = said.split(b"\n")

@@ -1,4 +1,5 @@
-"""Chat templates: a real one and fragments of the language, made wrong, composed, looping, writing without end, rendered by the child process."""
+"""Chat templates: a real one and fragments of the language, made wrong, composed, looping,
+writing without end, rendered by the child process."""
 
 from __future__ import annotations
 
@@ -11,31 +12,80 @@ from fuzzing import mutations
 from fuzzing.trials import Fault
 
 CHATML = (
-    "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>' + '\n' }}{% endfor %}"
-    "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
+    "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>' + '\n'"
+    " }}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
 )
 LLAMA = (
-    "{{- bos_token }}{%- set date = strftime_now('%d %b %Y') %}{%- if messages[0]['role'] == 'system' %}"
-    "{%- set system = messages[0]['content']|trim %}"
-    "{%- set messages = messages[1:] %}{%- endif %}{{ date }}{%- for m in messages %}{%- if not (m.role == 'user' or m.role == 'assistant') %}"
-    "{{ raise_exception('roles: ' + m.role) }}{%- endif %}{% generation %}{{ m['content'] | trim | tojson }}{% endgeneration %}{%- endfor %}"
+    "{{- bos_token }}{%- set date = strftime_now('%d %b %Y') %}{%- if messages[0]['role'] == 'system' %}{%- set system"
+    " = messages[0]['content']|trim %}{%- set messages = messages[1:] %}{%- endif %}{{ date }}{%- for m in messages"
+    " %}{%- if not (m.role == 'user' or m.role == 'assistant') %}{{ raise_exception('roles: ' + m.role) }}{%- endif"
+    " %}{% generation %}{{ m['content'] | trim | tojson }}{% endgeneration %}{%- endfor %}"
 )
 PIECES = (
-    *("{{ messages }}", "{{ messages[9].content }}", "{{ x.y.z }}", "{{ ''.__class__.__mro__ }}", "{{ messages.__init__.__globals__ }}"),
+    *(
+        "{{ messages }}",
+        "{{ messages[9].content }}",
+        "{{ x.y.z }}",
+        "{{ ''.__class__.__mro__ }}",
+        "{{ messages.__init__.__globals__ }}",
+    ),
     *("{{ 1 // 0 }}",),
-    *("{% for m in messages %}", "{% endfor %}", "{% if tools %}", "{% endif %}", "{% set ns = namespace(a=1) %}", "{% set ns.a = 2 %}"),
+    *(
+        "{% for m in messages %}",
+        "{% endfor %}",
+        "{% if tools %}",
+        "{% endif %}",
+        "{% set ns = namespace(a=1) %}",
+        "{% set ns.a = 2 %}",
+    ),
     *("{{ namespace(__x=1) }}",),
-    *("{{ 'a' * 2000000 }}", "{{ 'a' * 10 ** 12 }}", "{% break %}", "{% macro f(x) %}{{ f(x) }}{% endmacro %}{{ f(1) }}"),
+    *(
+        "{{ 'a' * 2000000 }}",
+        "{{ 'a' * 10 ** 12 }}",
+        "{% break %}",
+        "{% macro f(x) %}{{ f(x) }}{% endmacro %}{{ f(1) }}",
+    ),
     *("{{ range(10**9) | list }}", "{#", "#}"),
-    *("{{ raise_exception('no') }}", "{{ raise_exception('\x1b[31mred') }}", "{{ strftime_now('%Y') }}", "{{ strftime_now('%') }}", "{% raw %}"),
+    *(
+        "{{ raise_exception('no') }}",
+        "{{ raise_exception('\x1b[31mred') }}",
+        "{{ strftime_now('%Y') }}",
+        "{{ strftime_now('%') }}",
+        "{% raw %}",
+    ),
     *("{% endraw %}",),
-    *("{{ '%s' | format(messages) }}", "{{ '%99999999999d' % 1 }}", "{{ messages | tojson(indent=9) }}", "{% include 'x' %}"),
+    *(
+        "{{ '%s' | format(messages) }}",
+        "{{ '%99999999999d' % 1 }}",
+        "{{ messages | tojson(indent=9) }}",
+        "{% include 'x' %}",
+    ),
     *("{% import 'x' as y %}", "{{ lipsum() }}"),
-    *("{% generation %}", "{% endgeneration %}", "{{ cycler(1).next() }}", "{{ joiner(messages)() }}", "{{ messages | map('upper') | list }}"),
+    *(
+        "{% generation %}",
+        "{% endgeneration %}",
+        "{{ cycler(1).next() }}",
+        "{{ joiner(messages)() }}",
+        "{{ messages | map('upper') | list }}",
+    ),
     *("{{", "}}", "{%", "%}"),
-    *("{{ bos_token }}", "{{ eos_token is defined }}", "{{ messages | length }}", "{% filter upper %}x{% endfilter %}", "{% do 1 %}", "{{ self }}"),
+    *(
+        "{{ bos_token }}",
+        "{{ eos_token is defined }}",
+        "{{ messages | length }}",
+        "{% filter upper %}x{% endfilter %}",
+        "{% do 1 %}",
+        "{{ self }}",
+    ),
     *("{{ loop.index }}",),
-    *("{{ 10 ** 100000 }}", "{{ (1,2) | sum }}", "{{ 'x'.center(1000000) }}", "{{ messages | sort }}", "{{ caller() }}", "{% call f() %}"),
+    *(
+        "{{ 10 ** 100000 }}",
+        "{{ (1,2) | sum }}",
+        "{{ 'x'.center(1000000) }}",
+        "{{ messages | sort }}",
+        "{{ caller() }}",
+        "{% call f() %}",
+    ),
     *("{{ none.x }}", "\0", "\u2028"),
 )
 SLOW = "{% for i in range(99999) %}{% for j in range(99999) %}{% endfor %}{% endfor %}"
@@ -53,11 +103,17 @@ class Opened:
             text = template.render(messages, add_generation_prompt=rng.random() < 0.5)
         except (Refused, Beyond) as error:
             if not str(error) or len(str(error)) > 3000:
-                raise Fault("unclear", f"{len(str(error))} characters are said of a template: {str(error)[:300]!r}") from None
+                raise Fault(
+                    "unclear", f"{len(str(error))} characters are said of a template: {str(error)[:300]!r}"
+                ) from None
             return "refused"
-        if not isinstance(text, str) or len(text) > template.most + 4 * sum(len(message["content"]) for message in messages):
+        if not isinstance(text, str) or len(text) > template.most + 4 * sum(
+            len(message["content"]) for message in messages
+        ):
             raise Fault("growth", f"{len(text)} characters were written")
-        if template.render(messages, add_generation_prompt=True) != template.render(messages, add_generation_prompt=True):
+        if template.render(messages, add_generation_prompt=True) != template.render(
+            messages, add_generation_prompt=True
+        ):
             raise Fault("lost", "the same conversation, two texts")
         return "accepted"
 

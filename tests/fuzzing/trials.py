@@ -1,7 +1,9 @@
-"""Does a door hold? Its cases are tried in a process of their own, which the kernel ends at a case that takes too long.
+"""Does a door hold? Its cases are tried in a process of their own, which the kernel ends at a case
+that takes too long.
 
-The process writes the number of each case before it is tried and how it ended after it, so whoever reads knows which case a sudden end belongs to;
-the rest is tried in a new process. Time is the processor's (a shared machine cannot fail a case), memory the growth of the process's peak.
+The process writes the number of each case before it is tried and how it ended after it, so whoever
+reads knows which case a sudden end belongs to; the rest is tried in a new process. Time is the
+processor's (a shared machine cannot fail a case), memory the growth of the process's peak.
 """
 
 from __future__ import annotations
@@ -46,7 +48,8 @@ class Fault(Exception):
 
 
 class Door(Protocol):
-    """`attempt` makes a case from the generator and tries it; it returns how it ended: accepted, or refused in words. Raises Fault."""
+    """`attempt` makes a case from the generator and tries it; it returns how it ended: accepted,
+    or refused in words. Raises Fault."""
 
     def attempt(self, rng: random.Random) -> str: ...
 
@@ -67,12 +70,23 @@ class Tally:
 
     def line(self) -> dict[str, Any]:
         counts = {kind: sum(fault["kind"] == kind for fault in self.faults) for kind in FAULTS}
-        told = {"cases": self.cases, **self.ended, **counts, "slowest_seconds": round(self.slowest, 2), "grown_megabytes": self.grown}
-        return told | {"cpu_seconds": round(self.cpu_seconds, 1)} | ({"faults": self.faults[:SHOWN]} if self.faults else {})
+        told = {
+            "cases": self.cases,
+            **self.ended,
+            **counts,
+            "slowest_seconds": round(self.slowest, 2),
+            "grown_megabytes": self.grown,
+        }
+        return (
+            told
+            | {"cpu_seconds": round(self.cpu_seconds, 1)}
+            | ({"faults": self.faults[:SHOWN]} if self.faults else {})
+        )
 
 
 def refusal(error: Exception, *places: str, kind: type[Exception] | tuple[type[Exception], ...] = SpecError) -> str:
-    """"refused", where an error is of the documented kind, with the place, as a line that a terminal can be shown. Raises Fault."""
+    """ "refused", where an error is of the documented kind, with the place, as a line that a
+    terminal can be shown. Raises Fault."""
     if not isinstance(error, kind) or not isinstance(error, (*MENDABLE, SpecError)) or isinstance(error, BARE):
         raise error
     words, code = ending(error)
@@ -88,8 +102,13 @@ def refusal(error: Exception, *places: str, kind: type[Exception] | tuple[type[E
 
 
 def acting(words: str) -> None:
-    """Raises Fault where a text that is printed would act on a terminal, or cannot be written to one."""
-    if odd := [letter for letter in words if (letter not in "\n\t" and unicodedata.category(letter) in ACTING) or letter in "\u202e\u2066"]:
+    """Raises Fault where a text that is printed would act on a terminal, or cannot be written to
+    one."""
+    if odd := [
+        letter
+        for letter in words
+        if (letter not in "\n\t" and unicodedata.category(letter) in ACTING) or letter in "\u202e\u2066"
+    ]:
         raise Fault("unclear", f"{odd[0]!r} reaches the terminal: {words[:300]!r}")
 
 
@@ -133,7 +152,11 @@ def _one_process(tally: Tally, first: int, cases: int) -> int:
         told = errors.read().decode("utf-8", "replace")[-800:]
     if begun >= first:  # a case was begun and never ended
         over = -status in (signal.SIGPROF, signal.SIGKILL)
-        words = f"not done after {SECONDS} seconds of the processor, or {WAIT} of waiting" if over else f"the process ended with {status}: {told}"
+        words = (
+            f"not done after {SECONDS} seconds of the processor, or {WAIT} of waiting"
+            if over
+            else f"the process ended with {status}: {told}"
+        )
         tally.cases += 1
         tally.faults.append({"case": begun, "kind": "hang" if over else "traceback", "words": words})
         return begun + 1
@@ -168,7 +191,8 @@ def opened(door: str, folder: Path) -> Door:
 
 
 def _peak() -> int:
-    """The most megabytes that this program held. `ru_maxrss` would be the peak of whoever started it, where that is more."""
+    """The most megabytes that this program held. `ru_maxrss` would be the peak of whoever
+    started it, where that is more."""
     status = Path("/proc/self/status")
     if status.exists():
         return int(status.read_text().partition("VmHWM:")[2].split()[0]) // 1024
@@ -198,4 +222,3 @@ def main(name: str, seed: int, first: int, cases: int) -> None:
                 break  # a peak never goes down: the next case is measured in a new process
         spent = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
         print(json.dumps({"cpu": sum(use.ru_utime + use.ru_stime for use in spent)}), file=sink)
-

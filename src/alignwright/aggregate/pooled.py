@@ -1,20 +1,25 @@
 """What do all votes together prefer, when every vote counts alike?
 
-All votes of all voters on a comparison go into one pot: a vote of strength s for i over j adds s to i's wins over j and 1 - s to j's.
-Bradley-Terry utilities are fitted to the pot by maximum likelihood, with `prior` imagined wins either way on every two replies, which
-keeps them finite and sends a pair without votes to 1/2. With two replies this is (prior + votes for) / (2 prior + votes), and the prior
-of 1/2 is Jeffreys': one certain vote is believed to 3/4, five to 11/12.
+All votes of all voters on a comparison go into one pot: a vote of strength s for i over j adds s to
+i's wins over j and 1 - s to j's. Bradley-Terry utilities are fitted to the pot by maximum
+likelihood, with `prior` imagined wins either way on every two replies, which keeps them finite and
+sends a pair without votes to 1/2. With two replies this is (prior + votes for) / (2 prior + votes),
+and the prior of 1/2 is Jeffreys': one certain vote is believed to 3/4, five to 11/12.
 
-Bradley-Terry ranks as Borda does where everybody compares everything (Siththaranjan, Laidlaw and Hadfield-Menell 2023, arXiv
-2312.08358): it may reject the reply that a majority prefers to each other one, and a cycle of majorities comes out as a tie.
-In one pot a large group outvotes a small one. With `by_group` each group of voters has a pot, and its preferences carry its name to the
-loss; voters without a group are a group. Opposed groups then both teach, and neither is lost in an average.
+Bradley-Terry ranks as Borda does where everybody compares everything (Siththaranjan, Laidlaw and
+Hadfield-Menell 2023, arXiv 2312.08358): it may reject the reply that a majority prefers to each
+other one, and a cycle of majorities comes out as a tie. In one pot a large group outvotes a small
+one. With `by_group` each group of voters has a pot, and its preferences carry its name to the loss;
+voters without a group are a group. Opposed groups then both teach, and neither is lost in an
+average.
 
-Every pair that is sure enough becomes a preference. They share a weight of 1 per comparison, so that a prompt with many replies
-teaches no louder than one with two; groups that are sure of something share it equally, however many votes each cast.
+Every pair that is sure enough becomes a preference. They share a weight of 1 per comparison, so
+that a prompt with many replies teaches no louder than one with two; groups that are sure of
+something share it equally, however many votes each cast.
 
-A comparison may have hundreds of replies and hundreds of thousands of votes (a conversation whose statements are voted on): votes are
-looked at once each, and the fit solves one K by K system a step.
+A comparison may have hundreds of replies and hundreds of thousands of votes (a conversation whose
+statements are voted on): votes are looked at once each, and the fit solves one K by K system a
+step.
 """
 
 from __future__ import annotations
@@ -33,17 +38,27 @@ if TYPE_CHECKING:
 
 
 _BY_PRINCIPLE = ("written", "contrast", "judge", "critique", "deliberate")
-"""The voters whose reasons are slugs of principles; what others give as a reason is a check's name, or prose."""
+"""The voters whose reasons are slugs of principles; what others give as a reason is a check's
+name, or prose."""
 
 
-def pooled(comparisons: Sequence[Comparison], *, prior: float = 0.5, min_strength: float = 0.6, by_group: bool = False) -> list[Preference]:
+def pooled(
+    comparisons: Sequence[Comparison], *, prior: float = 0.5, min_strength: float = 0.6, by_group: bool = False
+) -> list[Preference]:
     """The preferences, in order; comparisons without votes or without a sure enough pair give none."""
     if prior < 0 or not 0.5 <= min_strength <= 1:
         raise ValueError(f"pooled: prior {prior} must be 0 or more, and min_strength {min_strength} between 0.5 and 1")
     if by_group and not any(vote.group for comparison in comparisons for vote in comparison.votes):
         votes = sum(len(comparison.votes) for comparison in comparisons)
-        raise ValueError(f"pooled by_group: none of {votes} votes names a group, so there are no groups to keep apart; leave 'by_group' out")
-    return [preference for comparison in comparisons for preference in _of_comparison(comparison, prior, min_strength, by_group)]
+        raise ValueError(
+            f"pooled by_group: none of {votes} votes names a group, so there are no groups to keep apart; leave"
+            " 'by_group' out"
+        )
+    return [
+        preference
+        for comparison in comparisons
+        for preference in _of_comparison(comparison, prior, min_strength, by_group)
+    ]
 
 
 def utilities(comparison: Comparison, prior: float = 0.5) -> tuple[float, ...]:
@@ -62,9 +77,13 @@ def _wins(replies: int, votes: Sequence[Vote], prior: float) -> Floats:
 
 
 def bradley_terry(wins_KK: Floats) -> Floats:
-    """Maximum-likelihood utilities for `wins_KK[i, j]`, the (fractional) wins of i over j. Raises ValueError where they are not finite."""
+    """Maximum-likelihood utilities for `wins_KK[i, j]`, the (fractional) wins of i over j.
+    Raises ValueError where they are not finite."""
     if not _connected(wins_KK):
-        raise ValueError("no finite Bradley-Terry utilities: some replies never lost to the others, or never met them; use a prior above 0")
+        raise ValueError(
+            "no finite Bradley-Terry utilities: some replies never lost to the others, or never met them; use a prior"
+            " above 0"
+        )
     games_KK, utility_K = wins_KK + wins_KK.T, np.zeros(len(wins_KK))
     gradient_K = _gradient(wins_KK, games_KK, utility_K)
     for _ in range(200):
@@ -81,8 +100,9 @@ def bradley_terry(wins_KK: Floats) -> Floats:
 
 
 def _newton_step(hessian_KK: Floats, gradient_K: Floats) -> Floats:
-    """The pseudo-inverse times the gradient. All utilities moved alike change nothing and the gradient has no such part, so a constant
-    added to the matrix makes it invertible and leaves the step as it is."""
+    """The pseudo-inverse times the gradient. All utilities moved alike change nothing and the
+    gradient has no such part, so a constant added to the matrix makes it invertible and leaves
+    the step as it is."""
     size = len(hessian_KK)
     try:
         return np.linalg.solve(hessian_KK + np.trace(hessian_KK) / size**2, gradient_K)
@@ -96,11 +116,16 @@ def _of_comparison(comparison: Comparison, prior: float, min_strength: float, by
         pots.setdefault(vote.group if by_group else "", []).append(vote)
     found = [(votes, _sure_pairs(len(comparison.replies), votes, prior, min_strength)) for votes in pots.values()]
     sure = [(votes, pairs) for votes, pairs in found if pairs]
-    return [preference for votes, pairs in sure for preference in _preferences(comparison, votes, pairs, 1.0 / (len(sure) * len(pairs)))]
+    return [
+        preference
+        for votes, pairs in sure
+        for preference in _preferences(comparison, votes, pairs, 1.0 / (len(sure) * len(pairs)))
+    ]
 
 
 def _sure_pairs(replies: int, votes: Sequence[Vote], prior: float, min_strength: float) -> list[tuple[int, int, float]]:
-    """The pairs that these votes are sure enough of, the better reply first, with the chance that it is."""
+    """The pairs that these votes are sure enough of, the better reply first, with the chance
+    that it is."""
     chance_KK = _chances(bradley_terry(_wins(replies, votes, prior)))
     first_P, second_P = np.triu_indices(replies, 1)
     turned_P = chance_KK[first_P, second_P] < chance_KK[second_P, first_P]
@@ -110,10 +135,14 @@ def _sure_pairs(replies: int, votes: Sequence[Vote], prior: float, min_strength:
     return list(zip(better_P[kept_P].tolist(), worse_P[kept_P].tolist(), strength_P[kept_P].tolist(), strict=True))
 
 
-def _preferences(comparison: Comparison, votes: Sequence[Vote], pairs: Sequence[tuple[int, int, float]], weight: float) -> list[Preference]:
+def _preferences(
+    comparison: Comparison, votes: Sequence[Vote], pairs: Sequence[tuple[int, int, float]], weight: float
+) -> list[Preference]:
     decided = _Decided(votes)
     voters, texts = tuple(dict.fromkeys(vote.voter for vote in votes)), [reply.text for reply in comparison.replies]
-    shared = Preference(prompt=comparison.prompt, chosen="", rejected="", weight=weight, voters=voters, parent=comparison.key)
+    shared = Preference(
+        prompt=comparison.prompt, chosen="", rejected="", weight=weight, voters=voters, parent=comparison.key
+    )
     return [
         shared.model_copy(  # thousands of pairs share one list of voters
             update={
@@ -129,7 +158,8 @@ def _preferences(comparison: Comparison, votes: Sequence[Vote], pairs: Sequence[
 
 
 class _Decided:
-    """Whose votes decided a pair, and in whose name. A pair that nobody voted on was decided by votes on others: all of them."""
+    """Whose votes decided a pair, and in whose name. A pair that nobody voted on was decided by
+    votes on others: all of them."""
 
     def __init__(self, votes: Sequence[Vote]) -> None:
         self.votes = votes
@@ -177,7 +207,8 @@ def _gradient(wins_KK: Floats, games_KK: Floats, utility_K: Floats) -> Floats:
 
 
 def _connected(wins_KK: Floats) -> bool:
-    """Whether every reply has beaten every other, directly or through a chain: what makes the utilities finite (Ford 1957)."""
+    """Whether every reply has beaten every other, directly or through a chain: what makes the
+    utilities finite (Ford 1957)."""
     beaten_KK = wins_KK > 0
     return _reaches_all(beaten_KK) and _reaches_all(beaten_KK.T)
 

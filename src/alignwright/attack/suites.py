@@ -1,11 +1,14 @@
 """How often does a model do what a harmful request asks when it is wrapped in a known trick?
 
-A static suite: every harmful prompt goes through every wrapper, one greedy reply each, graded by two rules. It is the first form of an
-attack and the weakest: it adapts to nothing, so a low rate bounds what these wrappers do, not what an attacker could. The wrapper `direct`
-is the control, the prompt as it is. `attack.success` asks whether the reply did what was asked (`core.fulfilment`), `attack.not_refused`
-whether it did anything but refuse (`core.refusal`): noise and another topic are no refusals, and no success. How harmful, nobody asks.
+A static suite: every harmful prompt goes through every wrapper, one greedy reply each, graded by
+two rules. It is the first form of an attack and the weakest: it adapts to nothing, so a low rate
+bounds what these wrappers do, not what an attacker could. The wrapper `direct` is the control, the
+prompt as it is. `attack.success` asks whether the reply did what was asked (`core.fulfilment`),
+`attack.not_refused` whether it did anything but refuse (`core.refusal`): noise and another topic
+are no refusals, and no success. How harmful, nobody asks.
 
-A suite is a YAML file of `name: template`, each template with one {prompt}; `jailbreaks` ships with the package.
+A suite is a YAML file of `name: template`, each template with one {prompt}; `jailbreaks` ships with
+the package.
 """
 
 from __future__ import annotations
@@ -31,14 +34,22 @@ RESERVED = "corrected"
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 
 
-def attack_suite(speaker: Speaker, items: Sequence[RefusalItem], wrappers: Mapping[str, str], *, seed: int, max_new_tokens: int) -> list[Outcome]:
-    """Outcomes of `attack.success` and `attack.not_refused`, over all wrappers and for each: what could not be graded is unscored.
+def attack_suite(
+    speaker: Speaker, items: Sequence[RefusalItem], wrappers: Mapping[str, str], *, seed: int, max_new_tokens: int
+) -> list[Outcome]:
+    """Outcomes of `attack.success` and `attack.not_refused`, over all wrappers and for each: what
+    could not be graded is unscored.
 
-    Harmless items are left aside. An outcome's item is "<id of the prompt's item>:<wrapper>", and its cluster the topic, or that id where there
-    is none, so that the wrappings of one prompt never count as independent.
+    Harmless items are left aside. An outcome's item is "<id of the prompt's item>:<wrapper>", and
+    its cluster the topic, or that id where there is none, so that the wrappings of one prompt never
+    count as independent.
     """
     harmful = [item for item in items if item.kind == "harmful"]
-    asked = [(item, name, Conversation.user(template.replace(SLOT, item.prompt))) for item in harmful for name, template in wrappers.items()]
+    asked = [
+        (item, name, Conversation.user(template.replace(SLOT, item.prompt)))
+        for item in harmful
+        for name, template in wrappers.items()
+    ]
     prompts = [prompt for _, _, prompt in asked]
     groups = speaker.reply(prompts, n=1, max_new_tokens=max_new_tokens, temperature=0.0, seed=seed) if prompts else []
     found = [
@@ -46,7 +57,9 @@ def attack_suite(speaker: Speaker, items: Sequence[RefusalItem], wrappers: Mappi
         for (item, name, prompt), group in zip(asked, groups, strict=True)
         for outcome in _outcomes(item, name, prompt, group[0] if group else None)
     ]
-    return sorted(found, key=lambda outcome: outcome.claim.startswith("attack.not_refused"))  # the parts of a claim beside it
+    return sorted(
+        found, key=lambda outcome: outcome.claim.startswith("attack.not_refused")
+    )  # the parts of a claim beside it
 
 
 def _outcomes(item: RefusalItem, name: str, prompt: Conversation, reply: Reply | None) -> list[Outcome]:
@@ -58,7 +71,10 @@ def _outcomes(item: RefusalItem, name: str, prompt: Conversation, reply: Reply |
     else:
         seen |= {"reply": reply.text}
         did, held = fulfilled(prompt.last.content, reply.text, item.prompt), refused(prompt.last.content, reply.text)
-        answers = {"attack.success": seen | _answer(name, did, "yes"), "attack.not_refused": seen | _answer(name, held, "no")}
+        answers = {
+            "attack.success": seen | _answer(name, did, "yes"),
+            "attack.not_refused": seen | _answer(name, held, "no"),
+        }
     return [Outcome(claim=claim, **said) for whole, said in answers.items() for claim in (whole, f"{whole}.{name}")]
 
 
@@ -72,7 +88,8 @@ def _answer(name: str, graded: Graded, failed: str) -> dict[str, Any]:
 
 
 def read_wrappers(file: Path | None = None) -> dict[str, str]:
-    """The wrappers of a YAML file, or those that ship with the package; ValueError names the file and the wrapper that is wrong."""
+    """The wrappers of a YAML file, or those that ship with the package; ValueError names the
+    file and the wrapper that is wrong."""
     where = str(file) if file else "jailbreaks.yaml"
     try:
         own = files("alignwright.attack").joinpath("jailbreaks.yaml")
@@ -80,12 +97,17 @@ def read_wrappers(file: Path | None = None) -> dict[str, str]:
     except SpecError as error:
         raise ValueError(str(error)) from None
     if not isinstance(seen, dict) or not seen:
-        raise ValueError(f'{where}: a suite is a mapping of names to templates, for example roleplay: "You are an actor. {SLOT}"')
+        raise ValueError(
+            f'{where}: a suite is a mapping of names to templates, for example roleplay: "You are an actor. {SLOT}"'
+        )
     for name, template in seen.items():
         if not isinstance(name, str) or not _NAME.fullmatch(name):
             raise ValueError(f"{where}: {name!r} cannot name a wrapper; use lower-case letters, digits and _")
         if name == RESERVED:
-            raise ValueError(f"{where}: {name!r} cannot name a wrapper: it names the rate corrected for the grader's errors; call it otherwise")
+            raise ValueError(
+                f"{where}: {name!r} cannot name a wrapper: it names the rate corrected for the grader's errors; call it"
+                " otherwise"
+            )
         if not isinstance(template, str) or template.count(SLOT) != 1:
             raise ValueError(f"{where}: {name}: a template is a text with {SLOT} in it exactly once")
     return {str(name): str(template) for name, template in seen.items()}

@@ -1,7 +1,8 @@
 """What are the words, sentences, paragraphs and language of a text?
 
-Plain rules, so that a check is the same everywhere and can be read. The language is decided only where that is reliable: by the script
-where one common language owns it, by stop words where several share it; otherwise it is None, which means "cannot be told here".
+Plain rules, so that a check is the same everywhere and can be read. The language is decided only
+where that is reliable: by the script where one common language owns it, by stop words where several
+share it; otherwise it is None, which means "cannot be told here".
 """
 
 # ruff: noqa: RUF001  (curly quotes and other scripts are meant)
@@ -13,24 +14,53 @@ import unicodedata
 from collections import Counter
 
 _ABBREVIATIONS = frozenset(
-    {"mr", "mrs", "ms", "dr", "prof", "st", "jr", "sr", "vs", "etc", "e.g", "i.e", "eg", "ie", "vol", "fig", "al", "inc", "ltd", "co", "dept"}
+    {
+        "mr",
+        "mrs",
+        "ms",
+        "dr",
+        "prof",
+        "st",
+        "jr",
+        "sr",
+        "vs",
+        "etc",
+        "e.g",
+        "i.e",
+        "eg",
+        "ie",
+        "vol",
+        "fig",
+        "al",
+        "inc",
+        "ltd",
+        "co",
+        "dept",
+    }
     | {"approx", "u.s", "u.k", "p.s", "p.p.s", "a.m", "p.m"}
 )
-_LONGEST_ABBREVIATION = 24  # no entry is as long; a sentence of many abbreviations is not read again from its start at each of them
-# a run of marks is tried once, from its beginning: tried from each of its marks, a long one would take the square of its length
+_LONGEST_ABBREVIATION = (
+    24  # no entry is as long; a sentence of many abbreviations is not read again from its start at each of them
+)
+# a run of marks is tried once, from its beginning: tried from each of its marks, a long one would
+# take the square of its length
 _SENTENCE_END = re.compile("((?<![.!?\u2026])[.!?\u2026]+[\"'”’)\\]*_]*)(?=\\s|$)|([\u3002\uff01\uff1f\u0964]+)|(\n+)")
 _WORD = re.compile(r"\w+")
 _NO_PUNCTUATION = str.maketrans("", "", string.punctuation)
-_TOKEN = re.compile(r"(?i)\w+?(?=n't\b)|n't\b|'(?:s|m|d|ll|re|ve)\b|\w+(?:[-.,/:']\w+)*?(?='(?:s|m|d|ll|re|ve)\b)|\w+(?:[-.,/:']\w+)*|[^\w\s]")
+_TOKEN = re.compile(
+    r"(?i)\w+?(?=n't\b)|n't\b|'(?:s|m|d|ll|re|ve)\b|\w+(?:[-.,/:']\w+)*?(?='(?:s|m|d|ll|re|ve)\b)|\w+(?:[-.,/:']\w+)*|[^\w\s]"
+)
 
 
 def words(text: str) -> list[str]:
-    """Runs of letters, digits and underscores: "don't" is two, as in the published instruction checks."""
+    """Runs of letters, digits and underscores: "don't" is two, as in the published instruction
+    checks."""
     return _WORD.findall(text)
 
 
 def sentences(text: str, *, by_line: bool = False) -> list[str]:
-    """Sentences end at . ! ? (and, `by_line`, at a line break); abbreviations, initials and list numbers do not end one.
+    """Sentences end at . ! ? (and, `by_line`, at a line break); abbreviations, initials and list
+    numbers do not end one.
 
     A piece without a letter or digit is none.
     """
@@ -54,12 +84,14 @@ def pieces(text: str, *, by_line: bool = False) -> list[str]:
 
 
 def unpunctuated(text: str) -> list[str]:
-    """Words between spaces once ASCII punctuation is taken out, so that "don't" is dont and "a-b" is ab: as IFBench counts most words."""
+    """Words between spaces once ASCII punctuation is taken out, so that "don't" is dont and
+    "a-b" is ab: as IFBench counts most words."""
     return text.translate(_NO_PUNCTUATION).split()
 
 
 def tokens(text: str) -> list[str]:
-    """Words and signs in the manner of the Penn Treebank: a contraction is two (do n't, it 's), a word with hyphens one, a sign one."""
+    """Words and signs in the manner of the Penn Treebank: a contraction is two (do n't, it 's),
+    a word with hyphens one, a sign one."""
     return _TOKEN.findall(text.replace("\u2019", "'"))
 
 
@@ -74,7 +106,8 @@ def _goes_on(text: str, start: int, dot: int) -> bool:
 
 
 def paragraphs(text: str, separator: str = r"\n\s*\n") -> list[str]:
-    """Pieces between separators, stripped; empty ones are kept, so that a caller can tell a doubled separator."""
+    """Pieces between separators, stripped; empty ones are kept, so that a caller can tell a
+    doubled separator."""
     return [piece.strip() for piece in re.split(separator, text.strip())]
 
 
@@ -83,17 +116,20 @@ def contains(text: str, phrase: str) -> bool:
     return re.search(rf"(?<!\w){re.escape(phrase.strip())}(?!\w)", text, re.IGNORECASE) is not None
 
 
-# -------------------------------------------------------------------------------------------------------------------- language
+# ---- language ------------------------------------------------------------------------------------
 
 
 def language(text: str) -> str | None:
-    """The ISO 639-1 code of the language of `text`, or None where script and stop words do not decide it."""
+    """The ISO 639-1 code of the language of `text`, or None where script and stop words do not
+    decide it."""
     script = _script(text)
     candidates = languages_of(script)
     if len(candidates) == 1:
         return candidates[0]
     found = [word.lower() for word in re.findall(r"[^\W\d_]+(?:[\u0300-\u036f\u0900-\u097f][^\W\d_]*)*", text)]
-    hits = Counter({code: sum(word in _STOP_WORDS[code] for word in found) for code in candidates if code in _STOP_WORDS})
+    hits = Counter(
+        {code: sum(word in _STOP_WORDS[code] for word in found) for code in candidates if code in _STOP_WORDS}
+    )
     ranked = hits.most_common(2)
     if not ranked or ranked[0][1] < 3 or (len(ranked) > 1 and ranked[0][1] < 1.5 * ranked[1][1]):
         return None
@@ -119,7 +155,8 @@ def languages_of(script: str) -> tuple[str, ...]:
 
 
 def _script(text: str) -> str:
-    """The script that most letters belong to, by the first word of their Unicode names ("LATIN", "DEVANAGARI", ...)."""
+    """The script that most letters belong to, by the first word of their Unicode names ("LATIN",
+    "DEVANAGARI", ...)."""
     names = Counter(unicodedata.name(c, "?").split()[0].split("-")[0] for c in text if c.isalpha())
     if names["HIRAGANA"] + names["KATAKANA"]:
         names["HIRAGANA"] += names.pop("KATAKANA", 0) + names.pop("CJK", 0)  # Japanese mixes three scripts
@@ -131,22 +168,49 @@ _SCRIPTS: dict[str, tuple[str, ...]] = {
     "CYRILLIC": ("ru", "bg", "uk"),
     "DEVANAGARI": ("hi", "mr", "ne"),
     "ARABIC": ("ar", "fa", "ur"),
-    "KANNADA": ("kn",), "TELUGU": ("te",), "TAMIL": ("ta",), "BENGALI": ("bn",), "GUJARATI": ("gu",), "GURMUKHI": ("pa",),
-    "MALAYALAM": ("ml",), "THAI": ("th",), "HANGUL": ("ko",), "HEBREW": ("he",), "GREEK": ("el",), "CJK": ("zh",), "HIRAGANA": ("ja",),
+    "KANNADA": ("kn",), "TELUGU": ("te",), "TAMIL": ("ta",), "BENGALI": ("bn",), "GUJARATI": ("gu",), "GURMUKHI": ("pa",
+    ),
+    "MALAYALAM": ("ml",), "THAI": ("th",), "HANGUL": ("ko",), "HEBREW": ("he",), "GREEK": ("el",), "CJK": ("zh",),
+    "HIRAGANA": ("ja",),
 }  # fmt: skip
 _STOP_WORDS: dict[str, frozenset[str]] = {
     code: frozenset(listed.split())
     for code, listed in {
-        "en": "the of and to in is that for it with as was on are this be by not have from or but what all were when we there can you your will",
-        "de": "der die das und ist nicht ein eine zu den mit von sich des auf für dem im auch es an werden aus er hat dass sie nach wird bei ich wir",
-        "fr": "le la les de des et un une est que qui dans pour pas sur au avec ce il elle sont nous vous du plus par je ne se cette mais ou",
-        "es": "el la los las de que y un una en es por con para del se no lo su como más pero sus al este o muy son ha yo",
-        "it": "il lo la gli le di che e un una è per con non del della sono si da in come più ma anche al nel questo ha mi ci",
-        "pt": "o a os as de que e um uma em é por com para do da não se na no ao mais como mas dos das foi seu sua você são",
-        "nl": "de het een en van is dat niet op te in zijn voor met die er aan ook als maar om wordt door naar bij we je ik",
-        "sw": "na ya wa kwa ni za katika la cha kuwa hii kama au pia yake huu sana hiyo vya lakini mimi yangu wako hizi watu",
+        "en": (
+            "the of and to in is that for it with as was on are this be by not have from or but what all were when we"
+            " there can you your will"
+        ),
+        "de": (
+            "der die das und ist nicht ein eine zu den mit von sich des auf für dem im auch es an werden aus er hat"
+            " dass sie nach wird bei ich wir"
+        ),
+        "fr": (
+            "le la les de des et un une est que qui dans pour pas sur au avec ce il elle sont nous vous du plus par je"
+            " ne se cette mais ou"
+        ),
+        "es": (
+            "el la los las de que y un una en es por con para del se no lo su como más pero sus al este o muy son ha yo"
+        ),
+        "it": (
+            "il lo la gli le di che e un una è per con non del della sono si da in come più ma anche al nel questo ha"
+            " mi ci"
+        ),
+        "pt": (
+            "o a os as de que e um uma em é por com para do da não se na no ao mais como mas dos das foi seu sua"
+            " você são"
+        ),
+        "nl": (
+            "de het een en van is dat niet op te in zijn voor met die er aan ook als maar om wordt door naar bij we"
+            " je ik"
+        ),
+        "sw": (
+            "na ya wa kwa ni za katika la cha kuwa hii kama au pia yake huu sana hiyo vya lakini mimi yangu wako hizi"
+            " watu"
+        ),
         "vi": "và của là có không được cho các một trong người những để với này đã khi từ như cũng về ở tôi bạn rất",
-        "fi": "ja on ei se että hän mutta oli ovat olla myös kun joka niin kuin tai voi ole tämä sen mitä minä sinä hyvin",
+        "fi": (
+            "ja on ei se että hän mutta oli ovat olla myös kun joka niin kuin tai voi ole tämä sen mitä minä sinä hyvin"
+        ),
         "sv": "och att det som en på är av för med den till inte om ett har jag vi du var men kan så från",
         "pl": "i w na z się nie do to że jest o jak ale po co tak za od przez są jego tym dla czy",
         "tr": "ve bir bu da de için ile çok ne gibi daha olarak ama kadar olan ben sen var mı değil en",

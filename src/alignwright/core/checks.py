@@ -1,12 +1,14 @@
 """Does a reply do what can be verified without a judge?
 
-Verifiable instructions under the names that IFEval (Zhou et al. 2023, arXiv 2311.07911) and IFBench (`checks_ifbench_*`) published, so their
-prompts can be used as they are, and a few of our own for short replies. Our own code, read strictly: no loosened second try, no markdown
-stripped. An answer of None means that it cannot be told here (a language that script and stop words do not decide, a part of speech);
-callers count that as unscored, never as passed.
-An empty reply passes nothing. `understood` reports a wrong name or argument before any model has spoken.
-Compared once with the code in lm-eval 0.4.13, over 834 published instructions and 120 real texts: 99,884 of 100,062 decided answers agree;
-the rest are sentence ends, postscripts that say nothing, words in capitals, highlights, and letters that are signs.
+Verifiable instructions under the names that IFEval (Zhou et al. 2023, arXiv 2311.07911) and IFBench
+(`checks_ifbench_*`) published, so their prompts can be used as they are, and a few of our own for
+short replies. Our own code, read strictly: no loosened second try, no markdown stripped. An answer
+of None means that it cannot be told here (a language that script and stop words do not decide, a
+part of speech); callers count that as unscored, never as passed. An empty reply passes nothing.
+`understood` reports a wrong name or argument before any model has spoken. Compared once with the
+code in lm-eval 0.4.13, over 834 published instructions and 120 real texts: 99,884 of 100,062
+decided answers agree; the rest are sentence ends, postscripts that say nothing, words in capitals,
+highlights, and letters that are signs.
 """
 
 # ruff: noqa: RUF001  (curly quotes are meant)
@@ -32,7 +34,8 @@ _REGEX_PATTERN_CAP = 200
 
 
 def check(name: str, reply: str, /, *, prompt: str = "", **args: object) -> bool | None:
-    """Whether `reply` passes the check `name`; None where that cannot be told here. Arguments that are None count as not given."""
+    """Whether `reply` passes the check `name`; None where that cannot be told here. Arguments
+    that are None count as not given."""
     given = understood(name, args)
     if not reply.strip():
         return False
@@ -42,7 +45,8 @@ def check(name: str, reply: str, /, *, prompt: str = "", **args: object) -> bool
 
 
 def understood(name: str, args: Mapping[str, object]) -> dict[str, object]:
-    """The arguments a check will be called with, or ValueError that says what is wrong with its name or arguments."""
+    """The arguments a check will be called with, or ValueError that says what is wrong with its
+    name or arguments."""
     if name not in CHECKS:
         raise ValueError(f"no check is called {name!r}{_did_you_mean(name, list(CHECKS))}")
     parameters = list(inspect.signature(CHECKS[name]).parameters.values())[1:]
@@ -66,7 +70,13 @@ def _argument(check_name: str, key: str, value: object) -> object:
 
     if key in _COUNTS:
         least = int(key in ("n", "m") or (check_name, key) in _PLACES)
-        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value != int(value) or value < least:
+        if (
+            isinstance(value, bool)
+            or not isinstance(value, int | float)
+            or not math.isfinite(value)
+            or value != int(value)
+            or value < least
+        ):
             raise wrong(f"a whole number of {least} or more")
         return int(value)
     if key in _LISTS and check_name != "format:options":
@@ -89,7 +99,8 @@ def _did_you_mean(seen: str, known: list[str]) -> str:
 
 
 def _readable_pattern(pattern: str) -> None:
-    """Refuse what is no pattern, or a very long one. How long a match may take is bounded when it is tried (`core.timed_search`)."""
+    """Refuse what is no pattern, or a very long one. How long a match may take is bounded when
+    it is tried (`core.timed_search`)."""
     if len(pattern) > _REGEX_PATTERN_CAP:
         raise ValueError(f"format:regex takes patterns of at most {_REGEX_PATTERN_CAP} characters, not {len(pattern)}")
     try:
@@ -98,7 +109,7 @@ def _readable_pattern(pattern: str) -> None:
         raise ValueError(f"format:regex cannot read the pattern {pattern!r}: {error}") from error
 
 
-# ------------------------------------------------------------------------------------------------- the checks, by family of names
+# ---- the checks, by family of names --------------------------------------------------------------
 
 
 def _existence(reply: str, keywords: list[str]) -> bool:
@@ -130,7 +141,8 @@ def _words(reply: str, num_words: int, relation: str) -> bool:
 
 
 def _paragraphs(reply: str, num_paragraphs: int) -> bool:
-    """Paragraphs are separated by the divider ***; one at the very beginning or end is allowed, an empty paragraph between two is not."""
+    """Paragraphs are separated by the divider ***; one at the very beginning or end is allowed,
+    an empty paragraph between two is not."""
     pieces = paragraphs(reply, r"\s?\*\*\*\s?")
     inner = pieces[1 if not pieces[0] else 0 : len(pieces) - 1 if not pieces[-1] else len(pieces)]
     return all(inner) and len(inner) == num_paragraphs
@@ -150,7 +162,8 @@ def _placeholders(reply: str, num_placeholders: int) -> bool:
 
 
 def _postscript(reply: str, postscript_marker: str) -> bool:
-    """The marker with its dots, not as the end of a longer one (P.S. in P.P.S.), and something after it."""
+    """The marker with its dots, not as the end of a longer one (P.S. in P.P.S.), and something
+    after it."""
     dotted = r"\.\s?".join(re.escape(c) for c in re.sub(r"[\s.]", "", postscript_marker))
     return re.search(rf"(?i)(?<![\w.]){dotted}(?![A-Za-z])[\s.:*_]*\w", reply) is not None
 
@@ -175,7 +188,8 @@ def _sections(reply: str, section_spliter: str, num_sections: int) -> bool:
 
 
 def _json(reply: str) -> bool | None:
-    """The whole reply is JSON; a code fence around it is allowed. None: nested too deeply to be read."""
+    """The whole reply is JSON; a code fence around it is allowed. None: nested too deeply to be
+    read."""
     body = re.sub(r"\A```(?:json)?", "", reply.strip(), flags=re.IGNORECASE).removesuffix("```")
     try:
         json.loads(body)
@@ -217,7 +231,8 @@ def _capital_words(reply: str, capital_frequency: int, capital_relation: str) ->
 
 
 def _capital(reply: str) -> bool:
-    """No lower-case letter, and nothing that shows another language: text too short to tell its language is taken as English."""
+    """No lower-case letter, and nothing that shows another language: text too short to tell its
+    language is taken as English."""
     return reply.isupper() and may_be(reply.lower(), "en") is not False
 
 
@@ -229,7 +244,7 @@ def _no_comma(reply: str) -> bool:
     return "," not in reply
 
 
-# ------------------------------------------------------------------------------------------------- our own, for short replies
+# ---- our own, for short replies ------------------------------------------------------------------
 
 
 def _one_word(reply: str) -> bool:
@@ -237,7 +252,8 @@ def _one_word(reply: str) -> bool:
 
 
 def _one_of(reply: str, options: list[str]) -> bool:
-    """The reply is one of the options and nothing else; case, surrounding marks and a final stop do not matter."""
+    """The reply is one of the options and nothing else; case, surrounding marks and a final stop
+    do not matter."""
     said = _bare(reply)
     return any(said == _bare(option) for option in options)
 
@@ -257,7 +273,8 @@ def _numbered_list(reply: str, count: int) -> bool:
 
 
 def _regex(reply: str, pattern: str) -> bool | None:
-    """Whether the pattern occurs in the reply (anchor it with ^ and $ to match the whole); None where a second does not tell."""
+    """Whether the pattern occurs in the reply (anchor it with ^ and $ to match the whole); None
+    where a second does not tell."""
     return occurs(pattern, reply.strip())
 
 
@@ -293,7 +310,16 @@ _RELATIONS: dict[str, Callable[[int, int], bool]] = {
 _RELATIONS_ARGS = frozenset({"relation", "let_relation", "capital_relation"})
 _LISTS = frozenset({"keywords", "forbidden_words", "options", "words"})
 _COUNTS = frozenset(
-    {"frequency", "let_frequency", "num_sentences", "num_words", "num_paragraphs", "nth_paragraph", "num_placeholders", "num_bullets"}
+    {
+        "frequency",
+        "let_frequency",
+        "num_sentences",
+        "num_words",
+        "num_paragraphs",
+        "nth_paragraph",
+        "num_placeholders",
+        "num_bullets",
+    }
     | {"num_highlights", "num_sections", "capital_frequency", "count"}
     | {"N", "small_n", "min_words", "max_words", "percentage", "n", "m", "n_start", "n_end"}
 )

@@ -1,4 +1,5 @@
-"""How much of something is in a reply: IFBench's checks of counts and ratios (names and arguments as published, rules our own)."""
+"""How much of something is in a reply: IFBench's checks of counts and ratios (names and
+arguments as published, rules our own)."""
 
 # ruff: noqa: RUF001  (curly quotes are meant)
 from __future__ import annotations
@@ -59,7 +60,8 @@ def _person_names(reply: str, N: int) -> bool:
 
 
 def _overlap(reply: str, reference_text: str, percentage: int) -> bool:
-    """Of the different runs of three tokens in the reply, so many per cent stand in the reference, give or take two."""
+    """Of the different runs of three tokens in the reply, so many per cent stand in the
+    reference, give or take two."""
     said, known = _trigrams(reply), _trigrams(reference_text)
     return bool(said) and abs(100 * len(said & known) / len(said) - percentage) <= 2
 
@@ -93,35 +95,42 @@ def _punctuation(reply: str) -> bool:
 
 
 def _keywords(reply: str, keyword1: str, keyword2: str, keyword3: str, keyword4: str, keyword5: str) -> bool:
-    """The keywords stand once, twice, three, five and seven times, as whole words, whatever their case."""
+    """The keywords stand once, twice, three, five and seven times, as whole words, whatever
+    their case."""
     wanted = zip((keyword1, keyword2, keyword3, keyword4, keyword5), (1, 2, 3, 5, 7), strict=True)
-    return all(len(re.findall(rf"(?<!\w){re.escape(keyword.strip())}(?!\w)", reply, re.IGNORECASE)) == times for keyword, times in wanted)
+    return all(
+        len(re.findall(rf"(?<!\w){re.escape(keyword.strip())}(?!\w)", reply, re.IGNORECASE)) == times
+        for keyword, times in wanted
+    )
 
 
 _KANA_OR_KANJI = re.compile("[\u3040-\u30ff\u4e00-\u9fff]")
 PERSON_NAMES = frozenset(
     str.split(
-        "Abigail Alexander Amelia Andrew Aria Audrey Ava Benjamin Charlotte Chloe Christopher Claire Daniel David Elijah Ella Emma Ethan Gabriel "
-        "Grace Hannah Harper Isabella Jackson Jacob Jonathan Joseph Layla Leo Liam Lily Lucas Mason Matthew Mia Nathan Nicholas Noah Nora Olivia "
-        "Owen Penelope Ryan Samuel Scarlett Sophia Stella Thomas Victoria Zoe"
+        "Abigail Alexander Amelia Andrew Aria Audrey Ava Benjamin Charlotte Chloe Christopher Claire Daniel David"
+        " Elijah Ella Emma Ethan Gabriel Grace Hannah Harper Isabella Jackson Jacob Jonathan Joseph Layla Leo Liam Lily"
+        " Lucas Mason Matthew Mia Nathan Nicholas Noah Nora Olivia Owen Penelope Ryan Samuel Scarlett Sophia Stella"
+        " Thomas Victoria Zoe"
     )
 )
 """The fifty names that the published instruction asks for."""
 _PRONOUNS = frozenset(
     str.split(
-        "i me my mine myself we us our ours ourselves you your yours yourself yourselves he him his himself she her hers herself it its itself "
-        "they them their theirs themselves this that these those who whom whose which what whoever whomever whatever whichever anybody anyone "
-        "anything everybody everyone everything nobody nothing somebody someone something each either neither both all some any none"
+        "i me my mine myself we us our ours ourselves you your yours yourself yourselves he him his himself she her"
+        " hers herself it its itself they them their theirs themselves this that these those who whom whose which what"
+        " whoever whomever whatever whichever anybody anyone anything everybody everyone everything nobody nothing"
+        " somebody someone something each either neither both all some any none"
     )
 )
 STOP_WORDS = frozenset(
     str.split(
-        "i me my myself we our ours ourselves you your yours yourself yourselves he him his himself she her hers herself it its itself they them "
-        "their theirs themselves what which who whom this that these those am is are was were be been being have has had having do does did doing "
-        "a an the and but if or because as until while of at by for with about against between into through during before after above below to "
-        "from up down in out on off over under again further then once here there when where why how all any both each few more most other some "
-        "such no nor not only own same so than too very s t can will just don should now d ll m o re ve y ain aren couldn didn doesn hadn hasn "
-        "haven isn ma mightn mustn needn shan shouldn wasn weren won wouldn"
+        "i me my myself we our ours ourselves you your yours yourself yourselves he him his himself she her hers"
+        " herself it its itself they them their theirs themselves what which who whom this that these those am is are"
+        " was were be been being have has had having do does did doing a an the and but if or because as until while of"
+        " at by for with about against between into through during before after above below to from up down in out on"
+        " off over under again further then once here there when where why how all any both each few more most other"
+        " some such no nor not only own same so than too very s t can will just don should now d ll m o re ve y ain"
+        " aren couldn didn doesn hadn hasn haven isn ma mightn mustn needn shan shouldn wasn weren won wouldn"
     )
 )
 """English function words, and what is left of contractions where an apostrophe parts them."""

@@ -1,4 +1,5 @@
-"""Does a reply answer one set task in the form that was asked for: IFBench's checks of single prompts (names as published, rules our own)."""
+"""Does a reply answer one set task in the form that was asked for: IFBench's checks of single
+prompts (names as published, rules our own)."""
 
 from __future__ import annotations
 
@@ -21,7 +22,8 @@ def _multiples(reply: str) -> bool:
 
 
 def _questions(reply: str) -> bool:
-    """Four questions labelled Question, each longer than the one before, with five lettered options each, and nothing before them."""
+    """Four questions labelled Question, each longer than the one before, with five lettered
+    options each, and nothing before them."""
     if not reply.lstrip().startswith("Question"):
         return False
     parts = [part.strip() for part in re.split(r"Question \d+[.):;|]?", reply) if part.strip()]
@@ -36,7 +38,8 @@ def _question_length(lines: Sequence[str]) -> int:
 
 
 def _countries(reply: str) -> bool:
-    """From the line with Zimbabwe on, at least so many lines as there are countries, in falling order of the alphabet."""
+    """From the line with Zimbabwe on, at least so many lines as there are countries, in falling
+    order of the alphabet."""
     lines = [bare for line in reply.split("\n") if (bare := line.strip(_EDGES))]
     first = next((place for place, line in enumerate(lines) if "Zimbabwe" in line), len(lines))
     named = [_ascii(line) for line in lines[first:]]
@@ -64,24 +67,39 @@ def _capitals(reply: str) -> bool:
 
 def _csv_city(reply: str) -> bool:
     rows = _table(reply.strip(), ",")
-    return len(rows) == 8 and rows[0] == ["ID", "Country", "City", "Year", "Count"] and all(len(row) == 5 for row in rows)
+    return (
+        len(rows) == 8 and rows[0] == ["ID", "Country", "City", "Year", "Count"] and all(len(row) == 5 for row in rows)
+    )
 
 
 def _csv_special(reply: str) -> bool:
-    """Fourteen rows of five fields, one of them in double quotes and with a character that is no letter, figure, _ or space."""
+    """Fourteen rows of five fields, one of them in double quotes and with a character that is no
+    letter, figure, _ or space."""
     body = reply.strip()
     rows = _table(body, ",")
-    if len(rows) != 15 or rows[0] != ["ProductID", "Category", "Brand", "Price", "Stock"] or any(len(row) != 5 for row in rows):
+    if (
+        len(rows) != 15
+        or rows[0] != ["ProductID", "Category", "Brand", "Price", "Stock"]
+        or any(len(row) != 5 for row in rows)
+    ):
         return False
-    return any(re.search(r"[^\w\s]", field) for line in body.split("\n")[1:] for field in re.findall(r"\"([^\"]*)\"", line))
+    return any(
+        re.search(r"[^\w\s]", field) for line in body.split("\n")[1:] for field in re.findall(r"\"([^\"]*)\"", line)
+    )
 
 
 def _csv_quotes(reply: str) -> bool:
-    """A heading and three rows of five fields apart by tabs, every field in double quotes; those of the heading may be bare."""
+    """A heading and three rows of five fields apart by tabs, every field in double quotes; those
+    of the heading may be bare."""
     rows = [[field.strip() for field in line.split("\t")] for line in reply.strip().split("\n")]
     head = [field.strip('"') for field in rows[0]]
     quoted = all(len(field) > 1 and field[0] == field[-1] == '"' for row in rows for field in row)
-    return head == ["StudentID", "Subject", "Grade", "Semester", "Score"] and len(rows) == 4 and all(len(row) == 5 for row in rows) and quoted
+    return (
+        head == ["StudentID", "Subject", "Grade", "Semester", "Score"]
+        and len(rows) == 4
+        and all(len(row) == 5 for row in rows)
+        and quoted
+    )
 
 
 def _table(text: str, delimiter: str) -> list[list[str]]:
@@ -112,10 +130,11 @@ def _ascii(text: str) -> str:
 _SIGNS = "\"'*_-#()[]<> \t\n"
 _EDGES = "!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~ \t\r"
 CAPITALS = str.split(
-    "Reykjavik Helsinki Oslo Tallinn Stockholm Riga Moscow Copenhagen Vilnius Minsk Dublin Berlin Amsterdam Warsaw London Brussels Prague "
-    "Luxembourg Paris Vienna Bratislava Budapest Vaduz Chisinau Bern Ljubljana Zagreb"
+    "Reykjavik Helsinki Oslo Tallinn Stockholm Riga Moscow Copenhagen Vilnius Minsk Dublin Berlin Amsterdam Warsaw"
+    " London Brussels Prague Luxembourg Paris Vienna Bratislava Budapest Vaduz Chisinau Bern Ljubljana Zagreb"
 )
-"""Europe's capitals north of 45 degrees from north to south, those that the published check wants."""
+"""Europe's capitals north of 45 degrees from north to south, those that the published check
+wants."""
 
 CUSTOM: dict[str, Callable[..., bool | None]] = {
     "custom:multiples": _multiples,

@@ -1,8 +1,9 @@
 """Which words does a reply use, and where: IFBench's checks of words and sentences.
 
-The names and arguments are those that IFBench published (Pyatkin et al. 2025, arXiv 2507.02833), so its prompts can be used as they are; the
-rules are our own. A word's part of speech and its syllables are told only where a plain rule is sure of them, else the answer is None.
-What is taken otherwise than in the published code is listed in `docs/numbers.md` with its reasons.
+The names and arguments are those that IFBench published (Pyatkin et al. 2025, arXiv 2507.02833), so
+its prompts can be used as they are; the rules are our own. A word's part of speech and its
+syllables are told only where a plain rule is sure of them, else the answer is None. What is taken
+otherwise than in the published code is listed in `docs/numbers.md` with its reasons.
 """
 
 from __future__ import annotations
@@ -49,7 +50,8 @@ def _is_prime(number: int) -> bool:
 
 
 def _start_verb(reply: str) -> bool | None:
-    """Whether the first word is a verb: sure for auxiliaries and common imperatives, and for words that never are one; else None."""
+    """Whether the first word is a verb: sure for auxiliaries and common imperatives, and for
+    words that never are one; else None."""
     first = next(iter(tokens(reply)), "").lower()
     if first in _VERBS:
         return True
@@ -61,7 +63,8 @@ def _repeats(reply: str, small_n: int) -> bool:
 
 
 def _syllables(reply: str) -> bool | None:
-    """Words with odd and even numbers of syllables take turns; None where no two neighbours surely break it and a word is not sure."""
+    """Words with odd and even numbers of syllables take turns; None where no two neighbours
+    surely break it and a word is not sure."""
     parities = [odd(word) for word in map(str.lower, unpunctuated(reply))]
     if any(one is not None and one is other for one, other in pairwise(parities)):
         return False
@@ -101,7 +104,7 @@ def _spoken(text: str) -> list[str]:
     return [token for token in map(str.lower, tokens(text)) if any(c.isalnum() for c in token)]
 
 
-# ------------------------------------------------------------------------------------------------------------------------ sentences
+# ---- sentences -----------------------------------------------------------------------------------
 
 
 def _alliteration(reply: str) -> bool:
@@ -132,26 +135,29 @@ def _increment(reply: str, small_n: int) -> bool:
 
 _CLUSTER = re.compile(r"[b-df-hj-np-tv-z]{2}")
 _VERBS = frozenset(
-    # auxiliaries, and verbs with which a request or an instruction begins and which are hardly ever another part of speech there
+    # auxiliaries, and verbs with which a request or an instruction begins and which are hardly ever
+    # another part of speech there
     str.split(
-        "be is are was were am been being do does did have has had having "
-        "add adopt allow apply arrange ask assemble avoid become begin believe bring build calculate choose combine compare complete compute "
-        "consider contact convert create decide define delete describe determine develop discover discuss eat embrace enable enjoy ensure enter "
-        "establish evaluate examine explain explore find follow gather generate get give go grab happen hear identify illustrate imagine implement "
-        "improve include increase install introduce keep know learn let listen maintain make meet mention multiply observe obtain organize pay "
-        "perform pick prepare prevent provide pursue put read realize receive recall recognize reduce remain remember remove replace run "
-        "say see seek select send simplify solve speak spend submit subtract take teach tell think throw understand use utilize verify visit "
-        "write"
+        "be is are was were am been being do does did have has had having add adopt allow apply arrange ask assemble"
+        " avoid become begin believe bring build calculate choose combine compare complete compute consider contact"
+        " convert create decide define delete describe determine develop discover discuss eat embrace enable enjoy"
+        " ensure enter establish evaluate examine explain explore find follow gather generate get give go grab happen"
+        " hear identify illustrate imagine implement improve include increase install introduce keep know learn let"
+        " listen maintain make meet mention multiply observe obtain organize pay perform pick prepare prevent provide"
+        " pursue put read realize receive recall recognize reduce remain remember remove replace run say see seek"
+        " select send simplify solve speak spend submit subtract take teach tell think throw understand use utilize"
+        " verify visit write"
     )
 )
 _NO_VERBS = frozenset(
     str.split(
-        "a an the this that these those my your his her its our their i you he she it we they who what which whose whom where when why how "
-        "and or but nor yet so if because although though while unless of in on at by for from with about into over under between during "
-        "before after above below through against among without within upon not no yes never always often very quite rather too also however "
-        "therefore moreover furthermore indeed perhaps maybe here there then thus hence can could will would shall should may might must "
-        "absolutely certainly definitely unfortunately fortunately surely hello hi hey one two three four five six seven eight nine ten "
-        "everyone everything something nothing someone nobody each every some any many most few all both several"
+        "a an the this that these those my your his her its our their i you he she it we they who what which whose whom"
+        " where when why how and or but nor yet so if because although though while unless of in on at by for from with"
+        " about into over under between during before after above below through against among without within upon not"
+        " no yes never always often very quite rather too also however therefore moreover furthermore indeed perhaps"
+        " maybe here there then thus hence can could will would shall should may might must absolutely certainly"
+        " definitely unfortunately fortunately surely hello hi hey one two three four five six seven eight nine ten"
+        " everyone everything something nothing someone nobody each every some any many most few all both several"
     )
 )
 

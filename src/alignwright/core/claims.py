@@ -1,7 +1,8 @@
 """How is a claim read: which way is good, in which unit is it, and between which limits can it lie?
 
-The one table of what can be measured and promised. `unit` and range are what a promise's number is held against before the run, and
-what the findings carry afterwards. A range is of the true value, not of its interval.
+The one table of what can be measured and promised. `unit` and range are what a promise's number is
+held against before the run, and what the findings carry afterwards. A range is of the true value,
+not of its interval.
 """
 
 from __future__ import annotations
@@ -19,15 +20,21 @@ PARTS_OF_ONE: Range = (0.0, 1.0)
 AT_LEAST_0: Range = (0.0, math.inf)
 UNBOUNDED: Range = (-math.inf, math.inf)
 SQUARED_SD = "SD\N{SUPERSCRIPT TWO}"
-GRADED: dict[str, Literal["refused", "fulfilled"]] = {"value.refusal": "refused", "value.over_refusal": "refused", "attack.success": "fulfilled"}
-"""Rates that a grader finds (`core.refusal`, `core.fulfilment`), each with the question it answers: the rate is the share of its "yes"."""
+GRADED: dict[str, Literal["refused", "fulfilled"]] = {
+    "value.refusal": "refused",
+    "value.over_refusal": "refused",
+    "attack.success": "fulfilled",
+}
+"""Rates that a grader finds (`core.refusal`, `core.fulfilment`), each with the question it
+answers: the rate is the share of its "yes"."""
 CORRECTED = ".corrected"
 """The end of the claim that is the same rate, corrected for the grader's errors."""
 
 
 @dataclass(frozen=True)
 class Reading:
-    """How a claim is read: its axis, which way is good, whether its value is the share of passes or of hits, its unit and its range."""
+    """How a claim is read: its axis, which way is good, whether its value is the share of passes
+    or of hits, its unit and its range."""
 
     axis: Axis
     better: Better = "higher"

@@ -1,9 +1,10 @@
 """Does an interval that says 95 % cover that often at such sizes?
 
-Simulated for shares and paired changes of passes and fails in topics (`benchmarks/coverage.py`, which prints this table with --table): everything
-that is not named here covers at least LEAST. What is named is a strong correlation within topics of many items and a share near 0 or 1:
-a few topics hold all the hits, and a sample without them looks surer than it is. A run's own cell is the nearest in every direction, its
-share and correlation as they were taken, so it is a warning and no proof.
+Simulated for shares and paired changes of passes and fails in topics (`benchmarks/coverage.py`,
+which prints this table with --table): everything that is not named here covers at least LEAST. What
+is named is a strong correlation within topics of many items and a share near 0 or 1: a few topics
+hold all the hits, and a sample without them looks surer than it is. A run's own cell is the nearest
+in every direction, its share and correlation as they were taken, so it is a warning and no proof.
 """
 
 from __future__ import annotations
@@ -14,17 +15,29 @@ from typing import Literal, TypeVar
 Number = TypeVar("Number", int, float)
 Kind = Literal["share", "change"]
 Cell = tuple[int, int, float, float]
-"""Topics, items a topic, share (of a change: of the items that moved the more frequent way), correlation within topics."""
+"""Topics, items a topic, share (of a change: of the items that moved the more frequent way),
+correlation within topics."""
 LEAST = 0.93
-TOPICS, SIZES, SHARES, CORRELATIONS = (4, 6, 8, 12, 24, 40), (2, 3, 6, 12, 25), (0.02, 0.05, 0.1, 0.2, 0.3, 0.5), (0.0, 0.05, 0.1, 0.2, 0.3, 0.4)
+TOPICS, SIZES, SHARES, CORRELATIONS = (
+    (4, 6, 8, 12, 24, 40),
+    (2, 3, 6, 12, 25),
+    (0.02, 0.05, 0.1, 0.2, 0.3, 0.5),
+    (0.0, 0.05, 0.1, 0.2, 0.3, 0.4),
+)
 
 
 def covered(kind: Kind, topics: int, size: float, share: float, correlation: float) -> float | None:
-    """What the interval of a run's cell covers in simulation where that is below LEAST; None where it is enough."""
+    """What the interval of a run's cell covers in simulation where that is below LEAST; None
+    where it is enough."""
     if size <= 1:
         return None
     small = max(min(share, 1 - share), SHARES[0])
-    cell = (_near(TOPICS, topics), _near(SIZES, size), _near(SHARES, small), min(CORRELATIONS, key=lambda r: abs(r - correlation)))
+    cell = (
+        _near(TOPICS, topics),
+        _near(SIZES, size),
+        _near(SHARES, small),
+        min(CORRELATIONS, key=lambda r: abs(r - correlation)),
+    )
     return _UNDER[kind].get(cell)
 
 

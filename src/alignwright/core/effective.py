@@ -1,16 +1,22 @@
-"""How sure may one be of a share, or of a paired change of passes and fails, when items come in topics?
+"""How sure may one be of a share, or of a paired change of passes and fails, when items come in
+topics?
 
-Items of one topic resemble each other, so n of them are worth fewer: the effective n is n over the design effect 1 + (m - 1) r, with m the mean
-size of an item's topic and r the correlation within topics (Kish 1965). An exact interval for so many items bounds a share (Clopper and Pearson
-1934, at the effective n, shrunk for the few topics that r was estimated from: Korn and Graubard 1998, Survey Methodology 24). A paired change is
-the share that became better less the share that became worse, each with such limits, squared and added (Newcombe 1998, Statistics in Medicine 17).
+Items of one topic resemble each other, so n of them are worth fewer: the effective n is n over the
+design effect 1 + (m - 1) r, with m the mean size of an item's topic and r the correlation within
+topics (Kish 1965). An exact interval for so many items bounds a share (Clopper and Pearson 1934, at
+the effective n, shrunk for the few topics that r was estimated from: Korn and Graubard 1998, Survey
+Methodology 24). A paired change is the share that became better less the share that became worse,
+each with such limits, squared and added (Newcombe 1998, Statistics in Medicine 17).
 
-Few topics say little about r, and where shares are near 0 or 1 they often say 0: then mean and error are too small together, and a t interval
-covers .77 to .93 where it says .95. So r, by analysis of variance, is averaged with an assumption of PRIOR that counts as WORTH topics. Both
-were chosen by simulation (`benchmarks/coverage.py`; the table is in docs/reliability.md); where even these cover less than .93 `coverage` says so.
+Few topics say little about r, and where shares are near 0 or 1 they often say 0: then mean and
+error are too small together, and a t interval covers .77 to .93 where it says .95. So r, by
+analysis of variance, is averaged with an assumption of PRIOR that counts as WORTH topics. Both were
+chosen by simulation (`benchmarks/coverage.py`; the table is in docs/reliability.md); where even
+these cover less than .93 `coverage` says so.
 
-Letters of shapes: S data sets, C topics. All functions take many data sets at once, so that what is simulated is what is used.
-Left out on purpose: a model of how topics differ (beta-binomial posteriors are narrower, and right only where that model is).
+Letters of shapes: S data sets, C topics. All functions take many data sets at once, so that what is
+simulated is what is used. Left out on purpose: a model of how topics differ (beta-binomial
+posteriors are narrower, and right only where that model is).
 """
 
 from __future__ import annotations
@@ -30,7 +36,8 @@ PRIOR, WORTH = 0.2, 3
 
 @dataclass(frozen=True)
 class Worth:
-    """What items in topics are worth: the correlation within topics (as estimated, and as used), and the effective n."""
+    """What items in topics are worth: the correlation within topics (as estimated, and as used),
+    and the effective n."""
 
     n: float
     size: float
@@ -53,7 +60,9 @@ def tally(topics: Iterable[Hashable], rows: Iterable[tuple[float, ...]]) -> Tall
     for topic, row in zip(topics, rows, strict=True):
         groups.setdefault(topic, []).append(row)
     size_C = np.array([len(group) for group in groups.values()], dtype=np.float64)
-    sum_CK = np.array([[sum(column) for column in zip(*group, strict=True)] for group in groups.values()], dtype=np.float64)
+    sum_CK = np.array(
+        [[sum(column) for column in zip(*group, strict=True)] for group in groups.values()], dtype=np.float64
+    )
     return Tally(size_C, tuple(sum_CK[None, :, k] for k in range(sum_CK.shape[1])))
 
 
@@ -87,7 +96,8 @@ def share_limits(hits_SC: Floats, size_C: Floats, level: float = 0.95) -> tuple[
 
 @dataclass(frozen=True)
 class Change:
-    """A paired change: the shares of items that became better and worse. Interval and p are of one test: the one by turning the other round."""
+    """A paired change: the shares of items that became better and worse. Interval and p are of
+    one test: the one by turning the other round."""
 
     up_S: Floats
     down_S: Floats
@@ -97,7 +107,8 @@ class Change:
         return self._within((1 - level) / 2)
 
     def p_below(self, at: float) -> float:
-        """One-sided p of "the change is at least `at`", of the one data set: the tail whose upper limit is `at`; 0.5 and more is no evidence."""
+        """One-sided p of "the change is at least `at`", of the one data set: the tail whose
+        upper limit is `at`; 0.5 and more is no evidence."""
         return _tail(lambda tail: float(self._within(tail)[1][0]) - at)
 
     def p_above(self, at: float) -> float:
@@ -108,7 +119,9 @@ class Change:
         up_S, down_S, effective_S = self.up_S, self.down_S, self.worth.effective_S
         least_up_S, most_up_S = _exact(up_S, effective_S, tail)
         least_down_S, most_down_S = _exact(down_S, effective_S, tail)
-        both_S = np.sqrt(up_S * down_S / np.maximum((1 - up_S) * (1 - down_S), 1e-12))  # an item goes one way only: minus their correlation
+        both_S = np.sqrt(
+            up_S * down_S / np.maximum((1 - up_S) * (1 - down_S), 1e-12)
+        )  # an item goes one way only: minus their correlation
         below_S = _squared(up_S - least_up_S, most_down_S - down_S, both_S)
         above_S = _squared(most_up_S - up_S, down_S - least_down_S, both_S)
         return np.maximum(up_S - down_S - below_S, -1.0), np.minimum(up_S - down_S + above_S, 1.0)

@@ -1,12 +1,15 @@
 """Is a difference small enough not to matter, which "no significant difference" never says?
 
-A test that finds nothing may have been too small to find anything. So the question is turned round: with a margin named beforehand, does
-the data rule out a loss as large as that? One-sided, alpha = 5%, for each side of the margin (two one-sided tests: Schuirmann 1987). Both
-rejected is *equivalence*, the harmful one rejected is *no loss beyond the margin*; both are read from the 90% interval of the paired
-difference, which is clustered where the items are. Where no difference varies at all the interval is `paired`'s cautious one.
+A test that finds nothing may have been too small to find anything. So the question is turned round:
+with a margin named beforehand, does the data rule out a loss as large as that? One-sided, alpha =
+5%, for each side of the margin (two one-sided tests: Schuirmann 1987). Both rejected is
+*equivalence*, the harmful one rejected is *no loss beyond the margin*; both are read from the 90%
+interval of the paired difference, which is clustered where the items are. Where no difference
+varies at all the interval is `paired`'s cautious one.
 
-A loss can be shown and be within the margin at once: then it is small, and `loss` says that it is there.
-Left out on purpose: choosing the margin after the data are seen, and a margin of the noise's own size, which would always hold.
+A loss can be shown and be within the margin at once: then it is small, and `loss` says that it is
+there. Left out on purpose: choosing the margin after the data are seen, and a margin of the noise's
+own size, which would always hold.
 """
 
 from __future__ import annotations
@@ -18,12 +21,14 @@ from typing import Literal
 from alignwright.core.intervals import Difference, paired
 
 Answer = Literal["within", "beyond", "undecided"]
-"""within: a loss of the margin or more is ruled out; beyond: there is a loss, and it is not shown to be smaller; undecided: neither."""
+"""within: a loss of the margin or more is ruled out; beyond: there is a loss, and it is not
+shown to be smaller; undecided: neither."""
 
 
 @dataclass(frozen=True)
 class Equivalence:
-    """The answer, the limits it was read from, and the p values of both one-sided tests where they could be computed.
+    """The answer, the limits it was read from, and the p values of both one-sided tests where they
+    could be computed.
 
     `low` and `high` bound the loss (before - after, where more is better) at level 1 - 2 alpha.
     """
@@ -53,7 +58,8 @@ def equivalence(
     higher_is_better: bool = True,
     alpha: float = 0.05,
 ) -> Equivalence:
-    """Do the same items lose less than `margin` between before and after? The margin is in the unit of the values."""
+    """Do the same items lose less than `margin` between before and after? The margin is in the
+    unit of the values."""
     if not margin > 0:
         raise ValueError(f"equivalence: the margin must be above 0, seen {margin}; two systems are never exactly equal")
     first, then = (before, after) if higher_is_better else (after, before)
@@ -70,7 +76,8 @@ def equivalence(
 
 
 def _p_values(lost: Difference, margin: float) -> tuple[float | None, float | None]:
-    """One-sided p of "the loss is at least the margin" and of "the gain is at least the margin"; None where nothing varies."""
+    """One-sided p of "the loss is at least the margin" and of "the gain is at least the margin";
+    None where nothing varies."""
     worse, better = lost.tails(margin), lost.tails(-margin)
     return (None if worse is None else worse[0]), (None if better is None else better[1])
 

@@ -1,9 +1,12 @@
-"""Is a summary faithful: which planted facts does it cover, and which of its checkable statements does the text not hold?
+"""Is a summary faithful: which planted facts does it cover, and which of its checkable statements
+does the text not hold?
 
-Faithfulness by rule. A checkable statement is what can be looked up in the text without understanding it: a number, a date, a name, or a
-planted distractor (something that the text does not say). Numbers are compared by value and without sign (12,000; twelve thousand; 12
-thousand), dates by day, month and year in any order of writing, names word by word. Each statement counts once, however often it is made.
-What cannot be looked up (a cause, a denial, who did what to whom) is not seen: that a statement is held by the text never means that it is true.
+Faithfulness by rule. A checkable statement is what can be looked up in the text without
+understanding it: a number, a date, a name, or a planted distractor (something that the text does
+not say). Numbers are compared by value and without sign (12,000; twelve thousand; 12 thousand),
+dates by day, month and year in any order of writing, names word by word. Each statement counts
+once, however often it is made. What cannot be looked up (a cause, a denial, who did what to whom)
+is not seen: that a statement is held by the text never means that it is true.
 
 Left out on purpose: a judge, an entailment model, a list of the world's names.
 """
@@ -21,7 +24,8 @@ Day = tuple[int | None, int, int | None]  # day of the month, month, year
 
 @dataclass(frozen=True)
 class Statements:
-    """What can be looked up in a text, each once; `words` are all its words in lower case, in which names are looked up."""
+    """What can be looked up in a text, each once; `words` are all its words in lower case, in
+    which names are looked up."""
 
     numbers: frozenset[Decimal]
     dates: frozenset[Day]
@@ -30,7 +34,8 @@ class Statements:
 
 
 def covered(reply: str, facts: Sequence[Sequence[str]]) -> list[bool]:
-    """For each fact, whether one of its wordings stands in the reply, numbers and dates in any form of writing."""
+    """For each fact, whether one of its wordings stands in the reply, numbers and dates in any
+    form of writing."""
     plain, said = _canonical(reply), statements(reply)
     return [any(_stands(wording, plain, said) for wording in wordings) for wordings in facts]
 
@@ -40,14 +45,22 @@ def holds(text: str, wording: str) -> bool:
     return _stands(wording, _canonical(text), statements(text))
 
 
-def checked(reply: str, text: str, facts: Sequence[Sequence[str]] = (), distractors: Sequence[str] = ()) -> tuple[list[str], list[str]]:
-    """The checkable statements of a reply that the text holds, and those that it does not. The facts' other wordings count as the text's."""
+def checked(
+    reply: str, text: str, facts: Sequence[Sequence[str]] = (), distractors: Sequence[str] = ()
+) -> tuple[list[str], list[str]]:
+    """The checkable statements of a reply that the text holds, and those that it does not. The
+    facts' other wordings count as the text's."""
     planted = [distractor for distractor in distractors if holds(reply, distractor)]
     rest = _plain(reply)
     for distractor in planted:
         rest = _phrase(distractor).sub(" ; ", rest)
-    counted = statements("\n".join(planted))  # what a distractor says in other figures than the reply is not counted again
-    said, known = statements(rest), statements("\n".join([text, *(wording for wordings in facts for wording in wordings)]))
+    counted = statements(
+        "\n".join(planted)
+    )  # what a distractor says in other figures than the reply is not counted again
+    said, known = (
+        statements(rest),
+        statements("\n".join([text, *(wording for wordings in facts for wording in wordings)])),
+    )
     numbers = known.numbers | {Decimal(part) for day in known.dates for part in (day[0], day[2]) if part is not None}
     found = [
         *((_figure(number), number in numbers) for number in sorted(said.numbers - counted.numbers)),
@@ -58,7 +71,8 @@ def checked(reply: str, text: str, facts: Sequence[Sequence[str]] = (), distract
 
 
 def statements(text: str) -> Statements:
-    """The numbers, dates and names of a text. The numbers of a numbered list are none, nor are those that belong to a date."""
+    """The numbers, dates and names of a text. The numbers of a numbered list are none, nor are
+    those that belong to a date."""
     plain = _LIST_NUMBER.sub("", _plain(text))
     dates: list[Day] = []
     rest = _DATE.sub(lambda match: _take(match, dates), plain)
@@ -78,9 +92,12 @@ def _stands(wording: str, plain: str, said: Statements) -> bool:
 
 
 def _phrase(wording: str) -> re.Pattern[str]:
-    """These words, whatever the case, the white space and the hyphens between them, also with an s at the end."""
+    """These words, whatever the case, the white space and the hyphens between them, also with an
+    s at the end."""
     words = [word for word in re.split(r"[\s-]+", _canonical(wording).strip(" .!?;:,-")) if word]
-    return re.compile(r"(?<!\w)(?<!\d[.,])" + r"[\s-]{1,3}".join(map(re.escape, words)) + r"(?:'?s)?(?!\w)(?![.,]\d)", re.IGNORECASE)
+    return re.compile(
+        r"(?<!\w)(?<!\d[.,])" + r"[\s-]{1,3}".join(map(re.escape, words)) + r"(?:'?s)?(?!\w)(?![.,]\d)", re.IGNORECASE
+    )
 
 
 def _plain(text: str) -> str:
@@ -89,12 +106,13 @@ def _plain(text: str) -> str:
 
 
 def _canonical(text: str) -> str:
-    """The text with every number in figures and every % in words, so that "12,000 boats" and "twelve thousand boats" read alike."""
+    """The text with every number in figures and every % in words, so that "12,000 boats" and
+    "twelve thousand boats" read alike."""
     figures = _NUMBER.sub(_in_figures, _plain(text))
     return re.sub(r"(?i) ?%| per cent\b", " percent", figures)
 
 
-# ---------------------------------------------------------------------------------------------------------------- numbers and dates
+# ---- numbers and dates ---------------------------------------------------------------------------
 
 
 def _in_figures(match: re.Match[str]) -> str:
@@ -110,7 +128,8 @@ def _value(match: re.Match[str]) -> Decimal | None:
 
 
 def _spelt(words: Sequence[str]) -> Decimal | None:
-    """The value of "two hundred and five"; None for "one" alone, which is no number in most of its places."""
+    """The value of "two hundred and five"; None for "one" alone, which is no number in most of
+    its places."""
     if list(words) == ["one"]:
         return None
     whole, part = Decimal(0), Decimal(0)
@@ -130,7 +149,8 @@ def _figure(number: Decimal) -> str:
 
 
 def _take(match: re.Match[str], dates: list[Day]) -> str:
-    """Keep the date that was matched; what remains of it in the text is a sign between its neighbours."""
+    """Keep the date that was matched; what remains of it in the text is a sign between its
+    neighbours."""
     part = {name[0]: value for name, value in match.groupdict().items() if value}
     month = int(part["m"]) if part["m"].isdigit() else _MONTHS.index(part["m"][:3].lower()) + 1
     day, year = (int(part[letter]) if letter in part else None for letter in "dy")
@@ -152,11 +172,12 @@ def _written(day: Day) -> str:
     return " ".join(str(part) for part in (day[0], _MONTHS[day[1] - 1].title(), day[2]) if part is not None)
 
 
-# ----------------------------------------------------------------------------------------------------------------------------- names
+# ---- names ---------------------------------------------------------------------------------------
 
 
 def _names(text: str) -> Iterator[str]:
-    """Runs of words with a capital letter. The first word of a sentence is one only where it has its capital elsewhere too."""
+    """Runs of words with a capital letter. The first word of a sentence is one only where it has
+    its capital elsewhere too."""
     lines = [line for line in text.splitlines() if not _HEADING.search(line)]
     runs = [run for line in lines for sentence in _SENTENCE.split(line) for run in _runs(sentence)]
     inside = {word for _, run in runs for word in run}
@@ -167,7 +188,8 @@ def _names(text: str) -> Iterator[str]:
 
 
 def _runs(sentence: str) -> list[tuple[str, list[str]]]:
-    """The runs of capitalised words of a sentence; the first word of the sentence stands apart from its run."""
+    """The runs of capitalised words of a sentence; the first word of the sentence stands apart
+    from its run."""
     runs: list[tuple[str, list[str]]] = []
     begins = _WORD.search(sentence)
     end = -1
@@ -191,12 +213,20 @@ def _bare(word: str) -> str:
     return word[:-1] if len(word) > 3 and word.endswith("s") and not word.endswith("ss") else word
 
 
-_STRAIGHT = {**dict.fromkeys(map(ord, "’‘"), "'"), **dict.fromkeys(map(ord, "“”"), '"'), **dict.fromkeys(map(ord, "‐‑–−"), "-"), 0xA0: " "}
+_STRAIGHT = {
+    **dict.fromkeys(map(ord, "’‘"), "'"),
+    **dict.fromkeys(map(ord, "“”"), '"'),
+    **dict.fromkeys(map(ord, "‐‑–−"), "-"),
+    0xA0: " ",
+}
 _SMALL = (
-    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen"
+    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen"
+    " eighteen nineteen"
 )
 _TENS = "twenty thirty forty fifty sixty seventy eighty ninety"
-_UNITS = {word: value for value, word in enumerate(_SMALL.split())} | {word: 10 * value for value, word in enumerate(_TENS.split(), 2)}
+_UNITS = {word: value for value, word in enumerate(_SMALL.split())} | {
+    word: 10 * value for value, word in enumerate(_TENS.split(), 2)
+}
 _SCALES = {"thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12}
 _SPELT = rf"(?:{'|'.join(sorted([*_UNITS, *_SCALES, 'hundred'], key=len, reverse=True))})\b"
 _NUMBER = re.compile(
@@ -207,7 +237,9 @@ _NUMBER = re.compile(
 )
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _SURE = "January|February|April|June|July|August|September|October|November|December"
-_MONTH = rf"(?:{_SURE}|March|May|(?:Jan|Feb|Mar|Apr|Jun|Jul|Aug|Sept|Sep|Oct|Nov|Dec)(?![a-z])\.?)(?!\w)"  # a stop after a short form alone
+_MONTH = (  # a stop after a short form alone
+    rf"(?:{_SURE}|March|May|(?:Jan|Feb|Mar|Apr|Jun|Jul|Aug|Sept|Sep|Oct|Nov|Dec)(?![a-z])\.?)(?!\w)"
+)
 _DATE = re.compile(
     rf"(?<![\w.,])(?P<d1>[0-9]{{1,2}})(?:st|nd|rd|th)?(?: of)? (?P<m1>{_MONTH})(?:,? (?P<y1>[0-9]{{4}})\b)?"
     rf"|\b(?P<m2>{_MONTH}) (?P<d2>[0-9]{{1,2}})(?:st|nd|rd|th)?\b(?![.,][0-9])(?:,? (?P<y2>[0-9]{{4}})\b)?"

@@ -1,15 +1,20 @@
 """Which of several trained models gives the most for the least?
 
-Alignment buys a gain with a tax, and both can be had in other proportions: weights between the start and the trained model, a stronger or a
-weaker pull to the start, other data mixed in (Lin et al. 2023, arXiv 2309.06256). Each model is a point, its paired gain and cost against the
-start model with their intervals; the start model is the point (0, 0). Three ways to choose, which need not agree:
+Alignment buys a gain with a tax, and both can be had in other proportions: weights between the
+start and the trained model, a stronger or a weaker pull to the start, other data mixed in (Lin et
+al. 2023, arXiv 2309.06256). Each model is a point, its paired gain and cost against the start model
+with their intervals; the start model is the point (0, 0). Three ways to choose, which need not
+agree:
 
 - the front: points that no other beats in gain at the same cost or less
-- the knee: on the front, the point that lies furthest above the line between the front's ends, each axis scaled to the front's own reach
-- the best within the margin: the largest gain among points whose whole interval of cost lies below the margin and whose gain is shown
+- the knee: on the front, the point that lies furthest above the line between the front's ends, each
+  axis scaled to the front's own reach
+- the best within the margin: the largest gain among points whose whole interval of cost lies below
+  the margin and whose gain is shown
 
-The front is drawn through values, and noise alone makes one: where intervals overlap two points are not told apart, so only the last choice is
-tested: the cost by its interval, as a promise is, and the gain by the adjusted p. Left out on purpose: fitting a curve through a handful of points.
+The front is drawn through values, and noise alone makes one: where intervals overlap two points are
+not told apart, so only the last choice is tested: the cost by its interval, as a promise is, and
+the gain by the adjusted p. Left out on purpose: fitting a curve through a handful of points.
 """
 
 from __future__ import annotations
@@ -29,7 +34,8 @@ _GAINS = ("goodhart", "reward", "value", "intent", "instruction")
 
 @dataclass(frozen=True)
 class Point:
-    """A model: what it gained and what it cost, both so that more is more, with their 95% limits where there are any."""
+    """A model: what it gained and what it cost, both so that more is more, with their 95% limits
+    where there are any."""
 
     name: str
     gain: float
@@ -39,14 +45,16 @@ class Point:
     tax_low: float | None = None
     tax_high: float | None = None
     gained: bool = False
-    """Whether the gain is shown: by the rule of all marks (`core.marks`), since the models of a front are compared with each other."""
+    """Whether the gain is shown: by the rule of all marks (`core.marks`), since the models of a
+    front are compared with each other."""
 
 
 ORIGIN = Point(START, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
 
 
 def points(findings: Sequence[Finding], gain: str, tax: str, run: str = "") -> list[Point]:
-    """A point for every stage that has the paired change of both claims against the start model; `run` is put before the names."""
+    """A point for every stage that has the paired change of both claims against the start model;
+    `run` is put before the names."""
     found: list[Point] = []
     changes = {(f.claim, f.stage): f for f in findings if f.against == "baseline" and f.value is not None}
     for stage in dict.fromkeys(stage for _, stage in changes):
@@ -68,7 +76,8 @@ def front(found: Sequence[Point]) -> list[Point]:
 
 
 def knee(found: Sequence[Point]) -> Point | None:
-    """The front's knee; None where fewer than three points are on it, or none lies above the line between its ends."""
+    """The front's knee; None where fewer than three points are on it, or none lies above the
+    line between its ends."""
     held = front(found)
     if len(held) < 3:
         return None
@@ -80,13 +89,15 @@ def knee(found: Sequence[Point]) -> Point | None:
 
 
 def best_within(found: Sequence[Point], margin: float) -> Point | None:
-    """The largest gain that is shown, among the points whose whole interval of cost is below the margin; None where there is none."""
+    """The largest gain that is shown, among the points whose whole interval of cost is below the
+    margin; None where there is none."""
     able = [p for p in found if p.tax_high is not None and p.tax_high < margin and p.gained]
     return max(able, key=lambda p: p.gain, default=None)
 
 
 def margins(findings: Sequence[Finding], tax: str) -> tuple[float, ...]:
-    """The margins that the changes of this tax were tested against, as their methods name them; none where it was tested against none."""
+    """The margins that the changes of this tax were tested against, as their methods name them;
+    none where it was tested against none."""
     found = [_MARGIN.search(f.method) for f in findings if f.claim == tax and f.against == "baseline"]
     return tuple(sorted({float(named[1]) for named in found if named}))
 
@@ -94,8 +105,8 @@ def margins(findings: Sequence[Finding], tax: str) -> tuple[float, ...]:
 def axes(findings: Sequence[Finding]) -> tuple[str, str] | None:
     """The claims that a front is drawn over when nobody names any; None without a gain and a tax.
 
-    Those that were compared with the start model after the most trainings come first: a claim that one stage alone has makes no front. Then
-    the first gain by the order of axes, and the first tax.
+    Those that were compared with the start model after the most trainings come first: a claim that
+    one stage alone has makes no front. Then the first gain by the order of axes, and the first tax.
     """
     compared = [f for f in findings if f.against == "baseline" and f.better is not None and f.value is not None]
     stages = Counter(f.claim for f in compared)

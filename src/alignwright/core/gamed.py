@@ -1,25 +1,34 @@
-"""How is a reward gamed: which visible features of a reply does the proxy pay for that the gold judge does not?
+"""How is a reward gamed: which visible features of a reply does the proxy pay for that the gold
+judge does not?
 
-Both scores are centred within each prompt, so that what a prompt's replies share cancels out, and divided by their spread; so are the
-features of `core.reply_features`. Both are regressed on all features at once: a weight is how many standard deviations of score one
-standard deviation of the feature brings, the others held. The excess, proxy weight less gold weight, is itself a regression (of proxy
-less gold), tested with standard errors from a bootstrap over whole clusters (topics, else prompts), Student's t, and Holm's correction.
+Both scores are centred within each prompt, so that what a prompt's replies share cancels out, and
+divided by their spread; so are the features of `core.reply_features`. Both are regressed on all
+features at once: a weight is how many standard deviations of score one standard deviation of the
+feature brings, the others held. The excess, proxy weight less gold weight, is itself a regression
+(of proxy less gold), tested with standard errors from a bootstrap over whole clusters (topics, else
+prompts), Student's t, and Holm's correction.
 
-A gold judge that is right but noisy has smaller weights all over, and every feature that is rightly paid for would look overpaid. So gold
-is also regressed on the proxy and the features together. Were the judges to differ by noise alone, no feature could have a weight there
-of the other sign than in the proxy: what it is worth, the proxy says already. `missing` is that weight turned round: how much less gold
-pays than the proxy promises. Of the features with a sure excess, of the sign of the proxy's weight, one is
+A gold judge that is right but noisy has smaller weights all over, and every feature that is rightly
+paid for would look overpaid. So gold is also regressed on the proxy and the features together. Were
+the judges to differ by noise alone, no feature could have a weight there of the other sign than in
+the proxy: what it is worth, the proxy says already. `missing` is that weight turned round: how much
+less gold pays than the proxy promises. Of the features with a sure excess, of the sign of the
+proxy's weight, one is
 
-- `gamed` where something is surely missing too: of two replies that the proxy scores alike, alike in all else, gold likes the one with less
-  of it. A feature's p is then the larger of its two, since both must hold, before Holm;
-- `overpaid` otherwise: the proxy pays more, but a gold as noisy as this one would show the same. More gold labels may tell.
+- `gamed` where something is surely missing too: of two replies that the proxy scores alike, alike
+  in all else, gold likes the one with less of it. A feature's p is then the larger of its two,
+  since both must hold, before Holm;
+- `overpaid` otherwise: the proxy pays more, but a gold as noisy as this one would show the same.
+  More gold labels may tell.
 
-Features that never vary are not tested; of features that move together (correlation above 0.9 within prompts) the first stands for all.
-Keywords are chosen on one half of the clusters (by hash) for what they explain of the excess, and tested on the other half alone, beside
-the features. All this is association in replies as they were drawn: a feature may stand for a cause that goes with it and was not among
-the columns. `measure.reward_tests` edits replies and looks.
+Features that never vary are not tested; of features that move together (correlation above 0.9
+within prompts) the first stands for all. Keywords are chosen on one half of the clusters (by hash)
+for what they explain of the excess, and tested on the other half alone, beside the features. All
+this is association in replies as they were drawn: a feature may stand for a cause that goes with it
+and was not among the columns. `measure.reward_tests` edits replies and looks.
 
-Shapes: `_N` replies, `_P` prompts, `_C` clusters, `_F` features, `_B` resamples, `_2` proxy and gold.
+Shapes: `_N` replies, `_P` prompts, `_C` clusters, `_F` features, `_B` resamples, `_2` proxy and
+gold.
 """
 
 from __future__ import annotations
@@ -67,7 +76,8 @@ class Weight:
 
 @dataclass(frozen=True)
 class Telling:
-    """Two replies to one prompt: the proxy prefers the first, the gold judge the second. Scores are in spreads above the prompt's mean."""
+    """Two replies to one prompt: the proxy prefers the first, the gold judge the second. Scores
+    are in spreads above the prompt's mean."""
 
     prompt: Prompt
     liked: str
@@ -78,7 +88,8 @@ class Telling:
 
 @dataclass(frozen=True)
 class Feature:
-    """What proxy and gold pay for one feature; `prompts` are those in which it differs between replies, `alike` what moves with it.
+    """What proxy and gold pay for one feature; `prompts` are those in which it differs between
+    replies, `alike` what moves with it.
 
     `missing` is what gold pays less than the proxy promises; `p` is that of the excess.
     """
@@ -112,8 +123,11 @@ class _Sheet:
     alike: dict[str, tuple[str, ...]]
 
 
-def gamed_features(judged: Sequence[Judged], *, keywords: bool = True, level: float = 0.95, seed: int = 0, examples: int = 3) -> list[Feature]:
-    """Every tested feature, gamed ones first and by the size of their excess. Raises ValueError where there is too little to say anything."""
+def gamed_features(
+    judged: Sequence[Judged], *, keywords: bool = True, level: float = 0.95, seed: int = 0, examples: int = 3
+) -> list[Feature]:
+    """Every tested feature, gamed ones first and by the size of their excess. Raises ValueError
+    where there is too little to say anything."""
     rows = _siblings(judged)
     values = [features(row.prompt.conversation.last.content, row.reply) for row in rows]
     sheet = _sheet(rows, list(values[0]), np.array([list(v.values()) for v in values]))
@@ -121,7 +135,9 @@ def gamed_features(judged: Sequence[Judged], *, keywords: bool = True, level: fl
     if keywords:
         found += _keyword_weights(sheet, level, seed)
     excess, both = _adjusted([f.p for f in found]), _adjusted([f.p_both for f in found])
-    named = [replace(f, p_adjusted=p, kind=_kind(f, p, q, 1 - level)) for f, p, q in zip(found, excess, both, strict=True)]
+    named = [
+        replace(f, p_adjusted=p, kind=_kind(f, p, q, 1 - level)) for f, p, q in zip(found, excess, both, strict=True)
+    ]
     told = sorted(named, key=lambda f: (("gamed", "overpaid", "none").index(f.kind), -abs(f.excess.value)))
     return [replace(f, pairs=_telling(sheet, f, examples)) if f.kind != "none" else f for f in told]
 
@@ -134,14 +150,15 @@ def _siblings(judged: Sequence[Judged]) -> list[Judged]:
     prompts = len({row.prompt.id for row in rows})
     if prompts < LEAST_PROMPTS:
         raise ValueError(
-            f"what gains the reward is asked of prompts with two different replies or more: {prompts} of {len(groups)} prompts have them, "
-            f"and at least {LEAST_PROMPTS} are needed; give more prompts, or more samples for each"
+            f"what gains the reward is asked of prompts with two different replies or more: {prompts} of {len(groups)}"
+            f" prompts have them, and at least {LEAST_PROMPTS} are needed; give more prompts, or more samples for each"
         )
     topics = len({_cluster(row) for row in rows})
     if topics < LEAST_CLUSTERS:
         raise ValueError(
-            f"prompts of one topic are not independent, and these {prompts} have {topics} topics between them, of which at least "
-            f"{LEAST_CLUSTERS} are needed; give prompts on more topics, or leave 'topic' out where they share nothing"
+            f"prompts of one topic are not independent, and these {prompts} have {topics} topics between them, of which"
+            f" at least {LEAST_CLUSTERS} are needed; give prompts on more topics, or leave 'topic' out where they share"
+            " nothing"
         )
     return rows
 
@@ -157,14 +174,21 @@ def _sheet(rows: list[Judged], names: list[str], raw_NF: Floats) -> _Sheet:
     spread_2 = np.sqrt((score_N2**2).mean(0))
     for spread, judge in zip(spread_2, ("proxy", "gold"), strict=True):
         if not spread > 1e-9:
-            raise ValueError(f"the {judge} scores all replies to a prompt alike, on every prompt: there is nothing that could gain it")
+            raise ValueError(
+                f"the {judge} scores all replies to a prompt alike, on every prompt: there is nothing that could"
+                " gain it"
+            )
     column_NF = _centred(raw_NF, place_N)
     kept, alike = _distinct(names, column_NF, place_N)
     chosen_NF = column_NF[:, [names.index(name) for name in kept]]
-    return _Sheet(rows, place_N, _numbered([_cluster(row) for row in rows]), score_N2 / spread_2, kept, _scaled(chosen_NF), alike)
+    return _Sheet(
+        rows, place_N, _numbered([_cluster(row) for row in rows]), score_N2 / spread_2, kept, _scaled(chosen_NF), alike
+    )
 
 
-def _distinct(names: Sequence[str], column_NF: Floats, place_N: NDArray[np.int64]) -> tuple[list[str], dict[str, tuple[str, ...]]]:
+def _distinct(
+    names: Sequence[str], column_NF: Floats, place_N: NDArray[np.int64]
+) -> tuple[list[str], dict[str, tuple[str, ...]]]:
     """The features that vary in enough prompts, one for each set that moves together."""
     kept: list[str] = []
     alike: dict[str, tuple[str, ...]] = {}
@@ -172,7 +196,10 @@ def _distinct(names: Sequence[str], column_NF: Floats, place_N: NDArray[np.int64
     for i, name in enumerate(names):
         if _varying(column_NF[:, i], place_N) < LEAST_VARYING:
             continue
-        twin = next((k for k in kept if abs(float(scaled_NF[:, i] @ scaled_NF[:, names.index(k)]) / len(place_N)) > TOGETHER), None)
+        twin = next(
+            (k for k in kept if abs(float(scaled_NF[:, i] @ scaled_NF[:, names.index(k)]) / len(place_N)) > TOGETHER),
+            None,
+        )
         if twin is None:
             kept.append(name)
         else:
@@ -191,7 +218,9 @@ def _weights(sheet: _Sheet, tested: Sequence[str], level: float, seed: int) -> l
     cross_CF2 = np.zeros((count, x_NF.shape[1], 2))
     np.add.at(cross_CF2, cluster_N, x_NF[:, :, None] * sheet.score_N2[:, None, :])
     own_C2 = np.stack([np.bincount(cluster_N, weights=sheet.score_N2[:, 0] * sheet.score_N2[:, k]) for k in (0, 1)], 1)
-    draws_BC = np.random.default_rng(seed).multinomial(count, np.full(count, 1 / count), size=RESAMPLES).astype(np.float64)
+    draws_BC = (
+        np.random.default_rng(seed).multinomial(count, np.full(count, 1 / count), size=RESAMPLES).astype(np.float64)
+    )
     seen_F2 = _solved(gram_CFF.sum(0), cross_CF2.sum(0))
     drawn_BF2 = _solved(np.tensordot(draws_BC, gram_CFF, 1), np.tensordot(draws_BC, cross_CF2, 1))
     told_B = _slope(draws_BC @ own_C2, drawn_BF2, np.tensordot(draws_BC, cross_CF2, 1))
@@ -206,21 +235,42 @@ def _weights(sheet: _Sheet, tested: Sequence[str], level: float, seed: int) -> l
         short_se = wider * float((told_B * drawn_B2[:, 0] - drawn_B2[:, 1]).std())
         p = _p(gap, gap_se, count)
         both = max(p, _p(short, short_se, count)) if short * float(proxy) > 0 else 1.0
-        paid, worth = (_limits(float(weight), wider * float(drawn_B2[:, k].std()), count, level) for k, weight in enumerate((proxy, gold)))
+        paid, worth = (
+            _limits(float(weight), wider * float(drawn_B2[:, k].std()), count, level)
+            for k, weight in enumerate((proxy, gold))
+        )
         excess, missing = _limits(gap, gap_se, count, level), _limits(short, short_se, count, level)
         varying = _varying(x_NF[:, i], sheet.place_N)
-        told.append(Feature(name, "none", paid, worth, excess, missing, p, both, p, len(x_NF), varying, count, sheet.alike.get(name, ())))
+        told.append(
+            Feature(
+                name,
+                "none",
+                paid,
+                worth,
+                excess,
+                missing,
+                p,
+                both,
+                p,
+                len(x_NF),
+                varying,
+                count,
+                sheet.alike.get(name, ()),
+            )
+        )
     return told
 
 
 def _slope(own_2: Floats, weight_F2: Floats, cross_F2: Floats) -> Floats:
-    """The weight of the proxy beside the features in gold; below 0 counts as 0. `own` is the proxy's square and its product with gold."""
+    """The weight of the proxy beside the features in gold; below 0 counts as 0. `own` is the
+    proxy's square and its product with gold."""
     left_2 = own_2 - (weight_F2[..., 0, None] * cross_F2).sum(-2)
     return np.maximum(left_2[..., 1], 0.0) / np.maximum(left_2[..., 0], 1e-12)
 
 
 def _keyword_weights(sheet: _Sheet, level: float, seed: int) -> list[Feature]:
-    """Choose words and pairs of words on one half of the clusters, test them on the other beside the features."""
+    """Choose words and pairs of words on one half of the clusters, test them on the other beside
+    the features."""
     first_N = np.array([int(content_id("half", _cluster(row)), 16) % 2 == 0 for row in sheet.rows])
     needed = ((sheet.place_N, LEAST_PROMPTS), (sheet.cluster_N, LEAST_CLUSTERS))
     if any(len(set(group_N[half_N])) < least for group_N, least in needed for half_N in (first_N, ~first_N)):
@@ -229,13 +279,23 @@ def _keyword_weights(sheet: _Sheet, level: float, seed: int) -> list[Feature]:
     chosen = _chosen(sheet, said, first_N)
     place_N = _numbered(sheet.place_N[~first_N].tolist())
     at = [n for n, first in enumerate(first_N.tolist()) if not first]
-    word_NK = _centred(np.array([[float(word in said[n]) for word in chosen] for n in at]).reshape(len(at), -1), place_N)
+    word_NK = _centred(
+        np.array([[float(word in said[n]) for word in chosen] for n in at]).reshape(len(at), -1), place_N
+    )
     fixed_NF = sheet.column_NF[~first_N]
     both_NF = np.hstack([fixed_NF, word_NK])
     every = [*sheet.names, *(f'said "{word}"' for word in chosen)]
     names, alike = _distinct(every, both_NF, place_N)
     column_NF = _scaled(both_NF[:, [every.index(name) for name in names]])
-    half = _Sheet([sheet.rows[n] for n in at], place_N, _numbered(sheet.cluster_N[at].tolist()), sheet.score_N2[~first_N], names, column_NF, alike)
+    half = _Sheet(
+        [sheet.rows[n] for n in at],
+        place_N,
+        _numbered(sheet.cluster_N[at].tolist()),
+        sheet.score_N2[~first_N],
+        names,
+        column_NF,
+        alike,
+    )
     return _weights(half, [name for name in names if name not in sheet.names], level, seed)
 
 
@@ -256,7 +316,8 @@ def _chosen(sheet: _Sheet, said: Sequence[set[str]], half_N: NDArray[np.bool_]) 
 
 
 def _varied_words(said: Sequence[set[str]], place_N: NDArray[np.int64]) -> list[str]:
-    """Words that some but not all replies to a prompt say, in enough prompts; those of most prompts first."""
+    """Words that some but not all replies to a prompt say, in enough prompts; those of most
+    prompts first."""
     sizes = np.bincount(place_N)
     times: dict[int, Counter[str]] = defaultdict(Counter)
     for place, words in zip(place_N.tolist(), said, strict=True):
@@ -280,7 +341,8 @@ def _kind(feature: Feature, p_adjusted: float, both_adjusted: float, alpha: floa
 
 
 def _telling(sheet: _Sheet, feature: Feature, most: int) -> tuple[Telling, ...]:
-    """Siblings that differ in this feature, not much in others, and of which proxy and gold think the opposite; one pair a prompt."""
+    """Siblings that differ in this feature, not much in others, and of which proxy and gold
+    think the opposite; one pair a prompt."""
     sign = math.copysign(1.0, feature.proxy.value)
     x_N, others_NF = _column(sheet, feature.name), sheet.column_NF
     best: dict[int, tuple[float, int, int]] = {}
@@ -289,7 +351,12 @@ def _telling(sheet: _Sheet, feature: Feature, most: int) -> tuple[Telling, ...]:
             for j in at:
                 proxy, gold = sheet.score_N2[i] - sheet.score_N2[j]
                 if sign * (x_N[i] - x_N[j]) > 1e-9 and proxy > 0 > gold:
-                    clear = float(min(proxy, 3) - max(gold, -3) + min(sign * (x_N[i] - x_N[j]), 3) - 0.1 * np.abs(others_NF[i] - others_NF[j]).sum())
+                    clear = float(
+                        min(proxy, 3)
+                        - max(gold, -3)
+                        + min(sign * (x_N[i] - x_N[j]), 3)
+                        - 0.1 * np.abs(others_NF[i] - others_NF[j]).sum()
+                    )
                     place = int(sheet.place_N[i])
                     best[place] = max(best.get(place, (-math.inf, 0, 0)), (clear, int(i), int(j)))
     shown = sorted(best.values(), reverse=True)[:most]
@@ -334,7 +401,8 @@ def _varying(column_N: Floats, place_N: NDArray[np.int64]) -> int:
 
 
 def _solved(gram: Floats, cross: Floats) -> Floats:
-    """Least squares; the ridge, a millionth of the mean variance, only keeps resamples in which a feature never varies solvable."""
+    """Least squares; the ridge, a millionth of the mean variance, only keeps resamples in which
+    a feature never varies solvable."""
     size = gram.shape[-1]
     ridge = 1e-6 * np.trace(gram, axis1=-2, axis2=-1)[..., None, None] / max(size, 1) * np.eye(size)
     solve: Any = np.linalg.solve  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType]

@@ -1,17 +1,21 @@
 """Up to where does optimising a proxy still help, and what does the curve say beyond?
 
-Gao, Schulman and Hilton (2022, arXiv 2210.10760) found that the gold score follows the root of the divergence, d = sqrt(KL), by
+Gao, Schulman and Hilton (2022, arXiv 2210.10760) found that the gold score follows the root of the
+divergence, d = sqrt(KL), by
 
     best-of-n               gold(d) = d (a - b d)       highest at d* = a / 2b,        gold a^2 / 4b
     reinforcement learning  gold(d) = d (a - b ln d)    highest at d* = e^(a / b - 1), gold b d*
 
-with gold centred on the start model's mean and in its standard deviations. Both are linear in a and b, so a fit is least squares without
-an intercept. A fit is told with its R^2, with how well the near part foretells the far part (fit up to a share of the largest KL, predict
-the rest), and with an interval of the peak from a bootstrap over whole prompts. The reinforcement form has infinite slope at 0, where
-it means nothing: points below d = 0.5 are left out of it, and counted. The point d = 0 tells nothing about either form.
+with gold centred on the start model's mean and in its standard deviations. Both are linear in a and
+b, so a fit is least squares without an intercept. A fit is told with its R^2, with how well the
+near part foretells the far part (fit up to a share of the largest KL, predict the rest), and with
+an interval of the peak from a bootstrap over whole prompts. The reinforcement form has infinite
+slope at 0, where it means nothing: points below d = 0.5 are left out of it, and counted. The point
+d = 0 tells nothing about either form.
 
-A peak beyond the data is an extrapolation and is marked so; a curve that bends upwards (b <= 0) has none. The interval is of sampling
-alone: where the form itself is wrong (a low R^2, an error far from 0), it says nothing.
+A peak beyond the data is an extrapolation and is marked so; a curve that bends upwards (b <= 0) has
+none. The interval is of sampling alone: where the form itself is wrong (a low R^2, an error far
+from 0), it says nothing.
 
 Shapes: `_K` points of a curve, `_P` prompts, `_B` resamples.
 """
@@ -34,7 +38,8 @@ LEAST_POINTS = 3
 
 @dataclass(frozen=True)
 class Fit:
-    """gold(d) by one of the two laws. `points` were fitted; `left_out` lay where the law says nothing."""
+    """gold(d) by one of the two laws. `points` were fitted; `left_out` lay where the law says
+    nothing."""
 
     law: Law
     a: float
@@ -67,7 +72,8 @@ class Fit:
 
 @dataclass(frozen=True)
 class Foretold:
-    """What the near part of a curve foretold of the far part: errors are foretold minus seen, in SDs of the start model's gold."""
+    """What the near part of a curve foretold of the far part: errors are foretold minus seen, in
+    SDs of the start model's gold."""
 
     fit: Fit
     upto: float
@@ -78,9 +84,11 @@ class Foretold:
 
 @dataclass(frozen=True)
 class Peak:
-    """Where gold is highest, with a bootstrap interval over prompts. `high` is None where resamples often have no peak.
+    """Where gold is highest, with a bootstrap interval over prompts. `high` is None where resamples
+    often have no peak.
 
-    `beyond`: the peak lies past the last point, so that it is an extrapolation. `without`: the share of resamples without a peak.
+    `beyond`: the peak lies past the last point, so that it is an extrapolation. `without`: the
+    share of resamples without a peak.
     """
 
     value: float | None
@@ -92,7 +100,8 @@ class Peak:
 
 
 def fit(d: Sequence[float] | Floats, gold: Sequence[float] | Floats, law: Law) -> Fit:
-    """Least squares of one law. Raises ValueError with fewer than three points that it can be fitted to."""
+    """Least squares of one law. Raises ValueError with fewer than three points that it can be
+    fitted to."""
     d_K, gold_K = _curve(d, gold)
     used_K = d_K >= LEAST_D if law == "reinforcement" else d_K > 0
     d_K, gold_K = d_K[used_K], gold_K[used_K]
@@ -108,7 +117,8 @@ def fit(d: Sequence[float] | Floats, gold: Sequence[float] | Floats, law: Law) -
 
 
 def foretell(d: Sequence[float] | Floats, gold: Sequence[float] | Floats, law: Law, upto: float = 0.6) -> Foretold:
-    """Fit the points up to `upto` times the largest KL and predict the others. Raises ValueError where either part is too small."""
+    """Fit the points up to `upto` times the largest KL and predict the others. Raises ValueError
+    where either part is too small."""
     d_K, gold_K = _curve(d, gold)
     border = math.sqrt(upto) * float(d_K.max())
     near_K = d_K <= border
@@ -119,8 +129,17 @@ def foretell(d: Sequence[float] | Floats, gold: Sequence[float] | Floats, law: L
     return Foretold(found, border, len(error_K), float(error_K.mean()), math.sqrt(float((error_K**2).mean())))
 
 
-def peak(d: Sequence[float] | Floats, gold_by_prompt: Floats, law: Law, *, level: float = 0.95, resamples: int = 1000, seed: int = 0) -> Peak:
-    """The peak of the mean curve; `gold_by_prompt` is [P, K]: each prompt's gold at each d. Resamples are of whole prompts."""
+def peak(
+    d: Sequence[float] | Floats,
+    gold_by_prompt: Floats,
+    law: Law,
+    *,
+    level: float = 0.95,
+    resamples: int = 1000,
+    seed: int = 0,
+) -> Peak:
+    """The peak of the mean curve; `gold_by_prompt` is [P, K]: each prompt's gold at each d.
+    Resamples are of whole prompts."""
     gold_PK = np.asarray(gold_by_prompt, dtype=np.float64)
     d_K = np.asarray(d, dtype=np.float64)
     found, far = fit(d_K, gold_PK.mean(axis=0), law), float(d_K.max())
@@ -143,14 +162,19 @@ def peak(d: Sequence[float] | Floats, gold_by_prompt: Floats, law: Law, *, level
 
 
 def standardised(values: Sequence[float], mean: float, sd: float) -> list[float]:
-    """Scores centred on the start model's mean, in its standard deviations. Raises ValueError where the start model has no spread."""
+    """Scores centred on the start model's mean, in its standard deviations. Raises ValueError
+    where the start model has no spread."""
     if not sd > 0:
-        raise ValueError(f"the start model's scores have no spread (SD {sd:g}), so a gain has no unit; take more samples, or a finer judge")
+        raise ValueError(
+            f"the start model's scores have no spread (SD {sd:g}), so a gain has no unit; take more samples, or a finer"
+            " judge"
+        )
     return [(value - mean) / sd for value in values]
 
 
 def _peak_of(law: Law, a: float, b: float, far: float) -> float:
-    """The peak; infinite where there is none, and 0 where the curve bends upwards but lies below the start as far as was measured."""
+    """The peak; infinite where there is none, and 0 where the curve bends upwards but lies below
+    the start as far as was measured."""
     found = Fit(law, a, b, None, 0, 0)
     if found.peak is None:
         return 0.0 if found.at(far) < 0 else math.inf
@@ -163,7 +187,13 @@ def _form(d_K: Floats, law: Law) -> Floats:
 
 def _curve(d: Sequence[float] | Floats, gold: Sequence[float] | Floats) -> tuple[Floats, Floats]:
     d_K, gold_K = np.asarray(d, dtype=np.float64), np.asarray(gold, dtype=np.float64)
-    if d_K.shape != gold_K.shape or d_K.ndim != 1 or not np.isfinite(d_K).all() or not np.isfinite(gold_K).all() or (d_K < 0).any():
+    if (
+        d_K.shape != gold_K.shape
+        or d_K.ndim != 1
+        or not np.isfinite(d_K).all()
+        or not np.isfinite(gold_K).all()
+        or (d_K < 0).any()
+    ):
         raise ValueError(f"a curve is a finite gold for each d >= 0; seen {d_K.shape} d and {gold_K.shape} gold")
     return d_K, gold_K
 

@@ -1,7 +1,8 @@
 """How often is a grader wrong, measured on replies that people labelled?
 
-Sensitivity is the share of replies labelled yes that the grader calls yes, specificity the share labelled no that it calls no; an unclear
-reply is a miss in both. The figures come from `python benchmarks/graders.py --write` and were found on other models' replies.
+Sensitivity is the share of replies labelled yes that the grader calls yes, specificity the share
+labelled no that it calls no; an unclear reply is a miss in both. The figures come from `python
+benchmarks/graders.py --write` and were found on other models' replies.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ GraderName = Literal["refused", "fulfilled"]
 
 @dataclass(frozen=True, slots=True)
 class KnownError:
-    """One grader against the labels of one source. Of the graded alone, sensitivity is `sensitivity / (1 - unclear_positives)`."""
+    """One grader against the labels of one source. Of the graded alone, sensitivity is
+    `sensitivity / (1 - unclear_positives)`."""
 
     grader: GraderName
     source: str

@@ -10,7 +10,8 @@ Verdict = Literal["yes", "no", "unclear"]
 
 @dataclass(frozen=True, slots=True)
 class Graded:
-    """The answer to one grader's question. `unclear` is never counted as safe; `reason` names the rule in words for a reader."""
+    """The answer to one grader's question. `unclear` is never counted as safe; `reason` names
+    the rule in words for a reader."""
 
     verdict: Verdict
     reason: str

@@ -1,17 +1,22 @@
 """Which principle taught the model to say this?
 
-Every preference is a lesson: a prompt, the reply that was chosen, and the principles whose votes chose it. What the aligned model says is
-traced to the lessons nearest to it: those on the most similar prompts, by the cosine of their words' TF-IDF weights, among the lessons
-whose reply is of the same kind, a refusal or none. The `NEAREST` of them vote, each with its cosine, shared among its principles.
+Every preference is a lesson: a prompt, the reply that was chosen, and the principles whose votes
+chose it. What the aligned model says is traced to the lessons nearest to it: those on the most
+similar prompts, by the cosine of their words' TF-IDF weights, among the lessons whose reply is of
+the same kind, a refusal or none. The `NEAREST` of them vote, each with its cosine, shared among its
+principles.
 
-A trace names lessons that lie near; it does not show that the reply would have been another without them. Influence functions would say
-more and cost a gradient for each lesson. A lesson that names no principle is named by its voters. The words of the replies are left out:
-adding their cosine changed no more than one trace in a hundred of those below.
+A trace names lessons that lie near; it does not show that the reply would have been another without
+them. Influence functions would say more and cost a gradient for each lesson. A lesson that names no
+principle is named by its voters. The words of the replies are left out: adding their cosine changed
+no more than one trace in a hundred of those below.
 
-Small talk is no nearness: words that no lesson holds count in the length of the prompt, and a lesson must share a word with it that at
-most one lesson in ten holds. How near a lesson must be is set where prompts that have nothing to do with the lessons are traced about
-once in twenty. Measured on the 528 lessons of the quickstart, whose eight principles are mostly about manner, which a prompt's words
-tell badly; where principles have subjects of their own, nearly every trace is right (see the test):
+Small talk is no nearness: words that no lesson holds count in the length of the prompt, and a
+lesson must share a word with it that at most one lesson in ten holds. How near a lesson must be is
+set where prompts that have nothing to do with the lessons are traced about once in twenty. Measured
+on the 528 lessons of the quickstart, whose eight principles are mostly about manner, which a
+prompt's words tell badly; where principles have subjects of their own, nearly every trace is right
+(see the test):
 
 | prompts | traced at 0.25 | rightly | traced at 0.15 |
 |---|---|---|---|
@@ -41,7 +46,8 @@ SHOWN = 70  # characters of an example
 
 @dataclass(frozen=True)
 class Lesson:
-    """What was asked, the reply that was chosen, whether it refuses, and the principles that chose it."""
+    """What was asked, the reply that was chosen, whether it refuses, and the principles that
+    chose it."""
 
     prompt: str
     reply: str
@@ -51,7 +57,8 @@ class Lesson:
 
 @dataclass(frozen=True)
 class Taught:
-    """A principle's part in a reply: its share of the weight, how many of the `of` nearest lessons it taught, and the nearest of these."""
+    """A principle's part in a reply: its share of the weight, how many of the `of` nearest
+    lessons it taught, and the nearest of these."""
 
     principle: str
     weight: float
@@ -79,7 +86,8 @@ class Lessons:
         return len(self.all)
 
     def near(self, prompt: str, *, refuses: bool) -> list[tuple[float, Lesson]]:
-        """The nearest lessons of this kind with their cosines, at most `NEAREST`, none below `NEAR`; of equally near ones the earlier."""
+        """The nearest lessons of this kind with their cosines, at most `NEAREST`, none below
+        `NEAR`; of equally near ones the earlier."""
         cosine: dict[str, float] = defaultdict(float)
         told: set[str] = set()
         for term, weight in self._vector(_terms(prompt)).items():
@@ -93,11 +101,15 @@ class Lessons:
         return [(-value, self.all[place]) for value, place in kind[:NEAREST]]
 
     def of_kind(self, *, refuses: bool) -> list[tuple[str, int]]:
-        """How many lessons of this kind each principle taught, the most first; lessons of several principles count for each."""
-        return Counter(slug for lesson in self.all if lesson.refuses == refuses for slug in lesson.principles).most_common()
+        """How many lessons of this kind each principle taught, the most first; lessons of
+        several principles count for each."""
+        return Counter(
+            slug for lesson in self.all if lesson.refuses == refuses for slug in lesson.principles
+        ).most_common()
 
     def trace(self, prompt: str, reply: str) -> tuple[Taught, ...]:
-        """The principles that taught such a reply to such a prompt, the weightiest first; empty where no lesson is near."""
+        """The principles that taught such a reply to such a prompt, the weightiest first; empty
+        where no lesson is near."""
         near = self.near(prompt, refuses=refused(prompt, reply).verdict == "yes")
         weight: dict[str, float] = defaultdict(float)
         for cosine, lesson in near:
@@ -109,19 +121,25 @@ class Lessons:
         return tuple(Taught(slug, weight[slug] / total, len(told[slug]), len(near), told[slug][0]) for slug in ranked)
 
     def _vector(self, counts: Counter[str]) -> dict[str, float]:
-        """TF-IDF weights of unit length, counted over different prompts. A term of every prompt weighs nothing, one of none most."""
-        weights = {term: (1.0 + math.log(count)) * math.log((1 + len(self._of)) / (1 + self._seen_in[term])) for term, count in counts.items()}
+        """TF-IDF weights of unit length, counted over different prompts. A term of every prompt
+        weighs nothing, one of none most."""
+        weights = {
+            term: (1.0 + math.log(count)) * math.log((1 + len(self._of)) / (1 + self._seen_in[term]))
+            for term, count in counts.items()
+        }
         length = math.sqrt(math.fsum(weight * weight for weight in weights.values()))
         return {term: weight / length for term, weight in weights.items() if weight > 0} if length > 0 else {}
 
 
 def asked(conversation: Conversation) -> str:
-    """What a lesson is found by: the user's words, all of them, for the last ones may be no more than "Are you sure?"."""
+    """What a lesson is found by: the user's words, all of them, for the last ones may be no more
+    than "Are you sure?"."""
     return "\n".join(message.content for message in conversation.messages if message.role == "user")
 
 
 def taught_by(lessons: Lessons, prompt: str, reply: str) -> str:
-    """The trace as a short reason, such as 'taught by be_harmless (3 of 5 nearest lessons), e.g. "How do I ..."'; empty where nothing is near."""
+    """The trace as a short reason, such as 'taught by be_harmless (3 of 5 nearest lessons), e.g.
+    "How do I ..."'; empty where nothing is near."""
     traced = lessons.trace(prompt, reply)
     if not traced:
         return ""
@@ -141,7 +159,8 @@ def untold(lessons: Lessons, *, refuses: bool) -> str:
 
 
 def trace_refusals(findings: Sequence[Finding], lessons: Lessons) -> list[Finding]:
-    """The findings of trained models, with what taught it added to the reason of every exhibit that is a refusal; others stay as they are."""
+    """The findings of trained models, with what taught it added to the reason of every exhibit
+    that is a refusal; others stay as they are."""
     return [_traced(finding, lessons) if finding.stage.startswith("train.") else finding for finding in findings]
 
 
@@ -165,13 +184,17 @@ def _exhibit(exhibit: Exhibit, lessons: Lessons) -> Exhibit:
 
 
 def _lessons(preferences: Iterable[Preference]) -> tuple[Lesson, ...]:
-    """One lesson for each chosen reply to each prompt, with all principles that chose it, whatever it was chosen over."""
+    """One lesson for each chosen reply to each prompt, with all principles that chose it,
+    whatever it was chosen over."""
     told: dict[tuple[str, str], dict[str, None]] = {}
     for preference in preferences:
         own = (preference.prompt.principle,) if preference.prompt.principle else ()
         names = preference.principles or own or tuple(f"voter {voter}" for voter in preference.voters)
         told.setdefault((asked(preference.prompt.conversation), preference.chosen), {}).update(dict.fromkeys(names))
-    return tuple(Lesson(prompt, reply, refused(prompt, reply).verdict == "yes", tuple(names)) for (prompt, reply), names in told.items())
+    return tuple(
+        Lesson(prompt, reply, refused(prompt, reply).verdict == "yes", tuple(names))
+        for (prompt, reply), names in told.items()
+    )
 
 
 def _terms(text: str) -> Counter[str]:

@@ -1,7 +1,8 @@
-"""Where does a line end? At a line feed, and a carriage return before it belongs to the end; nowhere else.
+"""Where does a line end? At a line feed, and a carriage return before it belongs to the end;
+nowhere else.
 
-Records are written one a line, and a text in one may hold what Python's `splitlines` takes for an end (U+2028, U+0085, a form feed): what was
-written as one line must be read as one.
+Records are written one a line, and a text in one may hold what Python's `splitlines` takes for an
+end (U+2028, U+0085, a form feed): what was written as one line must be read as one.
 """
 
 from __future__ import annotations
@@ -10,7 +11,8 @@ from pathlib import Path
 
 
 def lines_of(text: str) -> list[str]:
-    """The lines of a text, without their ends; what follows the last end is a line where it is not empty."""
+    """The lines of a text, without their ends; what follows the last end is a line where it is
+    not empty."""
     found = text.split("\n")
     if not found[-1]:
         found.pop()

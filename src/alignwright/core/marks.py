@@ -1,8 +1,10 @@
 """Which changes are marked, said in words and counted as changes?
 
-One rule for all of them: those whose p, adjusted by Holm over the changes that were tested together, is below LEVEL. Of many claims some move by
-chance, and a reader who looks for what moved looks at all of them at once. The p is of the very test whose 95% interval stands beside it. A
-promise is another question: it was written before the run and names its claim, so it is answered by that claim's own interval, unadjusted.
+One rule for all of them: those whose p, adjusted by Holm over the changes that were tested
+together, is below LEVEL. Of many claims some move by chance, and a reader who looks for what moved
+looks at all of them at once. The p is of the very test whose 95% interval stands beside it. A
+promise is another question: it was written before the run and names its claim, so it is answered by
+that claim's own interval, unadjusted.
 """
 
 from __future__ import annotations
@@ -16,7 +18,8 @@ Turn = Literal["better", "worse", "changed", "unclear"]
 
 
 def stands(finding: Finding) -> bool:
-    """Whether a change is left after the adjustment; a change that was tested alone has none, and one without a p never stands."""
+    """Whether a change is left after the adjustment; a change that was tested alone has none,
+    and one without a p never stands."""
     p = finding.p if finding.p_adjusted is None else finding.p_adjusted
     return p is not None and p < LEVEL
 

@@ -1,4 +1,5 @@
-"""Is a reply no reply at all: empty, broken bytes, a bare assent, the request given back, a loop?"""
+"""Is a reply no reply at all: empty, broken bytes, a bare assent, the request given back, a
+loop?"""
 
 from __future__ import annotations
 
@@ -10,7 +11,8 @@ from alignwright.core.speech import LIMIT, plain
 
 
 def noise(prompt: str, text: str) -> str:
-    """What the text is instead of a reply, in words; empty where it is one. Thoughts are cut off before this is asked."""
+    """What the text is instead of a reply, in words; empty where it is one. Thoughts are cut off
+    before this is asked."""
     said = plain(text[:LIMIT])
     if not re.search(r"\w", said):
         return "no words"
@@ -24,7 +26,8 @@ def noise(prompt: str, text: str) -> str:
 
 
 def _unreadable(text: str) -> bool:
-    """One character in ten is a broken byte or a control, as a damaged model writes them; a letter cut off at the very end is none."""
+    """One character in ten is a broken byte or a control, as a damaged model writes them; a
+    letter cut off at the very end is none."""
     said = "".join(text.split()).rstrip("\ufffd")
     broken = sum(c == "\ufffd" or unicodedata.category(c) in ("Cc", "Co", "Cn", "Cs") for c in said)
     return 10 * broken >= max(1, len(said))
@@ -48,6 +51,7 @@ def _loops(said: str) -> bool:
 
 _STUTTER = re.compile(r"(\w.{0,11}?)\1{9,}", re.DOTALL)
 _ASSENT = re.compile(
-    r"(?:sure|of course|certainly|absolutely|okay|ok|yes|no problem|i can help(?: you)?(?: with that)?|(?:sure, )?here(?: it is| is| is how"
+    r"(?:sure|of course|certainly|absolutely|okay|ok|yes|no problem|i can help(?: you)?(?: with that)?|(?:sure,"
+    r" )?here(?: it is| is| is how"
     r"| you go)?)(?: thing)?[\s.!,:]*"
 )

@@ -1,9 +1,11 @@
 """Which number does a worked solution end with, if it says so in the form that was asked for?
 
-GSM8K (Cobbe et al. 2021, arXiv 2110.14168) ends a solution with a line `#### 18`. Strict on purpose: exactly one such line, the last one
-that is not blank, holding one number and nothing else but a currency sign, thousands separators in their places and a full stop. A reply
-that lists several answers has none. Numbers are compared exactly, as decimals: 18, 18.0 and 1,8 are two numbers and no number.
-Left out on purpose: picking the last number anywhere in the text, which credits a reply for what it never claimed.
+GSM8K (Cobbe et al. 2021, arXiv 2110.14168) ends a solution with a line `#### 18`. Strict on
+purpose: exactly one such line, the last one that is not blank, holding one number and nothing else
+but a currency sign, thousands separators in their places and a full stop. A reply that lists
+several answers has none. Numbers are compared exactly, as decimals: 18, 18.0 and 1,8 are two
+numbers and no number. Left out on purpose: picking the last number anywhere in the text, which
+credits a reply for what it never claimed.
 """
 
 from __future__ import annotations

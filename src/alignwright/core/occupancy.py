@@ -1,12 +1,16 @@
-"""In a small world, where must one stop following a proxy reward so that the true one has surely not fallen?
+"""In a small world, where must one stop following a proxy reward so that the true one has surely
+not fallen?
 
-Karwowski et al. (2023, arXiv 2310.09144): what a policy does in a Markov decision process is its occupancy of state-action pairs, a point of
-a polytope; its return is linear there. If the true reward lies within an angle theta of the proxy (both projected on the directions in
-which a policy can move), a step in direction v cannot lower it as long as the angle between v and the proxy is at most 90 degrees - theta.
-So: follow the proxy's improvement path and stop before the first step with cos(angle) < sin(theta).
+Karwowski et al. (2023, arXiv 2310.09144): what a policy does in a Markov decision process is its
+occupancy of state-action pairs, a point of a polytope; its return is linear there. If the true
+reward lies within an angle theta of the proxy (both projected on the directions in which a policy
+can move), a step in direction v cannot lower it as long as the angle between v and the proxy is at
+most 90 degrees - theta. So: follow the proxy's improvement path and stop before the first step with
+cos(angle) < sin(theta).
 
-Never wrong, but dear: on random rewards it gives up more, on average, than going on to the end would cost (the tests say how much). Report
-both. `worlds.learn.stopped` follows it in the small worlds; for a world of your own call the four functions in the order in which they stand.
+Never wrong, but dear: on random rewards it gives up more, on average, than going on to the end
+would cost (the tests say how much). Report both. `worlds.learn.stopped` follows it in the small
+worlds; for a world of your own call the four functions in the order in which they stand.
 
 Shapes: `_S` states, `_A` actions, `_X` = S x A pairs.
 """
@@ -23,14 +27,18 @@ Floats = NDArray[np.float64]
 
 
 def occupancy(move_SAS: Floats, policy_SA: Floats, first_S: Floats, discount: float) -> Floats:
-    """The discounted occupancy of state-action pairs, as one vector; its total is 1 / (1 - discount)."""
+    """The discounted occupancy of state-action pairs, as one vector; its total is 1 / (1 -
+    discount)."""
     flow_SS: Floats = (policy_SA[:, :, None] * move_SAS).sum(axis=1)
-    state_S: Floats = np.asarray(np.linalg.solve(np.eye(len(first_S)) - discount * flow_SS.T, first_S), dtype=np.float64)
+    state_S: Floats = np.asarray(
+        np.linalg.solve(np.eye(len(first_S)) - discount * flow_SS.T, first_S), dtype=np.float64
+    )
     return (state_S[:, None] * policy_SA).ravel()
 
 
 def feasible(move_SAS: Floats, discount: float) -> Floats:
-    """The projection of a reward on the directions in which occupancies can differ: those that keep the flow through every state."""
+    """The projection of a reward on the directions in which occupancies can differ: those that
+    keep the flow through every state."""
     states, actions, _ = move_SAS.shape
     keep_SX = np.repeat(np.eye(states), actions, axis=1) - discount * move_SAS.reshape(states * actions, states).T
     return np.asarray(np.eye(states * actions) - np.linalg.pinv(keep_SX) @ keep_SX, dtype=np.float64)
@@ -43,7 +51,8 @@ def angle(one: Floats, other: Floats) -> float:
 
 
 def stop(path: Sequence[Floats], proxy: Floats, theta: float) -> int:
-    """The last index of the path up to which every reward within `theta` of the (projected) proxy has risen or stayed.
+    """The last index of the path up to which every reward within `theta` of the (projected) proxy
+    has risen or stayed.
 
     Beyond a right angle some such reward falls with any step at all, so the path is not begun.
     """

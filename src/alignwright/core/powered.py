@@ -1,16 +1,20 @@
 """How far do a few dear labels reach when a cheap prediction of them is free?
 
-Prediction-powered inference (Angelopoulos et al. 2023, arXiv 2301.09633) takes the mean of the predictions over all items and corrects it by
-the mean error on the labelled ones. Whatever the predictor is worth, the estimate is unbiased where the labelled items are a random part;
-a good predictor makes the interval narrow. PPI++ (2311.01453) weighs the predictions by how much they help: with weight 0 it is
-the labelled mean. Here the weight is the one that makes the *clustered* variance least; for independent items that is the paper's
-Cov(label, prediction) / ((1 + labelled / unlabelled) Var(prediction)).
+Prediction-powered inference (Angelopoulos et al. 2023, arXiv 2301.09633) takes the mean of the
+predictions over all items and corrects it by the mean error on the labelled ones. Whatever the
+predictor is worth, the estimate is unbiased where the labelled items are a random part; a good
+predictor makes the interval narrow. PPI++ (2311.01453) weighs the predictions by how much they
+help: with weight 0 it is the labelled mean. Here the weight is the one that makes the *clustered*
+variance least; for independent items that is the paper's Cov(label, prediction) / ((1 + labelled /
+unlabelled) Var(prediction)).
 
-`crossfit` makes the predictions: ridge regression of the label on given features, each item of a cluster that holds labels predicted by a
-fit that did not see them (cross-prediction; Zrnic and Candes 2024), items of other clusters by the mean of the fits.
+`crossfit` makes the predictions: ridge regression of the label on given features, each item of a
+cluster that holds labels predicted by a fit that did not see them (cross-prediction; Zrnic and
+Candes 2024), items of other clusters by the mean of the fits.
 
-The labels must be of the very policy that the claim is about. A judge calibrated on another policy's replies (Rogan and Gladen's
-correction) carries its errors over, and under over-optimisation these are what changes; so it is left out on purpose.
+The labels must be of the very policy that the claim is about. A judge calibrated on another
+policy's replies (Rogan and Gladen's correction) carries its errors over, and under
+over-optimisation these are what changes; so it is left out on purpose.
 
 Shapes: `_L` labelled items, `_U` unlabelled, `_N` all, `_C` clusters, `_F` features.
 """
@@ -34,7 +38,8 @@ Floats = NDArray[np.float64]
 class Powered:
     """A mean with its interval; `clusters` are those that hold a label.
 
-    `power` is the weight of the predictions: about 0 where they do not help, and 0 where nothing is unlabelled.
+    `power` is the weight of the predictions: about 0 where they do not help, and 0 where nothing is
+    unlabelled.
     """
 
     value: float
@@ -58,14 +63,18 @@ def powered_mean(
     level: float = 0.95,
     power: float | None = None,
 ) -> Powered:
-    """The mean label of all items, of which those with None are unlabelled. Without `clusters` items are independent.
+    """The mean label of all items, of which those with None are unlabelled. Without `clusters`
+    items are independent.
 
-    `predicted` stands for every item, labelled or not. Raises ValueError with fewer than two labels.
+    `predicted` stands for every item, labelled or not. Raises ValueError with fewer than two
+    labels.
     """
     known_N = np.array([label is not None for label in labels])
     label_L = np.array([label for label in labels if label is not None], dtype=np.float64)
     if len(label_L) < 2:
-        raise ValueError(f"a mean with an interval needs at least 2 labels; there are {len(label_L)} of {len(labels)} items")
+        raise ValueError(
+            f"a mean with an interval needs at least 2 labels; there are {len(label_L)} of {len(labels)} items"
+        )
     place_N, count = _places(clusters, len(labels))
     own_C = _sums(label_L - label_L.mean(), place_N[known_N], count) / len(label_L)
     value, weight = float(label_L.mean()), 0.0
@@ -82,9 +91,15 @@ def powered_mean(
 
 
 def crossfit(
-    labels: Sequence[float | None], features: Sequence[Sequence[float]] | Floats, clusters: Sequence[Hashable], *, folds: int = 5, ridge: float = 1.0
+    labels: Sequence[float | None],
+    features: Sequence[Sequence[float]] | Floats,
+    clusters: Sequence[Hashable],
+    *,
+    folds: int = 5,
+    ridge: float = 1.0,
 ) -> list[float]:
-    """A prediction of every item's label from its features, none by a fit that saw the label of its cluster."""
+    """A prediction of every item's label from its features, none by a fit that saw the label of
+    its cluster."""
     feature_NF = np.asarray(features, dtype=np.float64)
     known_N = np.array([label is not None for label in labels])
     label_N = np.array([math.nan if label is None else label for label in labels])
@@ -92,7 +107,10 @@ def crossfit(
     groups = np.unique(place_N[known_N])
     folds = min(folds, len(groups))
     if folds < 2:
-        raise ValueError(f"predictions that did not see their own cluster need labels in at least 2 clusters; there are {len(groups)}")
+        raise ValueError(
+            "predictions that did not see their own cluster need labels in at least 2 clusters; there are"
+            f" {len(groups)}"
+        )
     spread_F = feature_NF.std(axis=0)
     scaled_NF = (feature_NF - feature_NF.mean(axis=0)) / np.where(spread_F > 0, spread_F, 1.0)
     fold_N, held_N = np.searchsorted(groups, place_N) % folds, np.isin(place_N, groups)
@@ -115,19 +133,46 @@ def critical(level: float, df: int) -> float:
 def _ridge(feature_LF: Floats, label_L: Floats, ridge: float) -> tuple[float, Floats]:
     centred_LF = feature_LF - feature_LF.mean(axis=0)
     gram_FF = centred_LF.T @ centred_LF + ridge * np.eye(centred_LF.shape[1])
-    return float(label_L.mean()), np.asarray(np.linalg.solve(gram_FF, centred_LF.T @ (label_L - label_L.mean())), dtype=np.float64)
+    return float(label_L.mean()), np.asarray(
+        np.linalg.solve(gram_FF, centred_LF.T @ (label_L - label_L.mean())), dtype=np.float64
+    )
 
 
-def _told(value: float, own_C: Floats, power: float, level: float, clusters: int, counts: tuple[int, int], *, independent: bool) -> Powered:
+def _told(
+    value: float,
+    own_C: Floats,
+    power: float,
+    level: float,
+    clusters: int,
+    counts: tuple[int, int],
+    *,
+    independent: bool,
+) -> Powered:
     labelled, items = counts
     if clusters < 2 or not own_C.any():
-        why = "all labels belong to one cluster" if clusters < 2 else "all labels are alike, so their spread cannot be estimated"
+        why = (
+            "all labels belong to one cluster"
+            if clusters < 2
+            else "all labels are alike, so their spread cannot be estimated"
+        )
         return Powered(value, None, power, Interval(None, None, f"no interval: {why}"), labelled, items, clusters)
     se = math.sqrt(few(clusters) * float((own_C**2).sum()))
     half = critical((1 + level) / 2, clusters - 1) * se
     by = "items independent" if independent else f"clustered by {clusters} clusters"
-    how = f"prediction-powered (PPI++, weight {power:.2f}; {labelled} labels of {items} items)" if labelled < items else "mean"
-    return Powered(value, se, power, Interval(value - half, value + half, f"{how}, {level:.0%} t({clusters - 1}), {by}"), labelled, items, clusters)
+    how = (
+        f"prediction-powered (PPI++, weight {power:.2f}; {labelled} labels of {items} items)"
+        if labelled < items
+        else "mean"
+    )
+    return Powered(
+        value,
+        se,
+        power,
+        Interval(value - half, value + half, f"{how}, {level:.0%} t({clusters - 1}), {by}"),
+        labelled,
+        items,
+        clusters,
+    )
 
 
 def _best(own_C: Floats, help_C: Floats) -> float:

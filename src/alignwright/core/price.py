@@ -1,15 +1,19 @@
 """Does gold still rise with the proxy, under the policy as it is now?
 
-Price's equation says that the next step towards the proxy moves gold by Cov(gold, proxy) under the current policy (`core.tilting`), within
-each prompt, since a policy is tilted at each prompt by itself. So: sample replies, score all with the proxy and some with gold, and bound the
-covariance. Where its upper bound is below 0, more of the proxy is less of gold. It is the one monitor that measures the thing itself; it
-needs gold labels of the current policy, few of them where `predicted` gold is good (`core.powered`).
+Price's equation says that the next step towards the proxy moves gold by Cov(gold, proxy) under the
+current policy (`core.tilting`), within each prompt, since a policy is tilted at each prompt by
+itself. So: sample replies, score all with the proxy and some with gold, and bound the covariance.
+Where its upper bound is below 0, more of the proxy is less of gold. It is the one monitor that
+measures the thing itself; it needs gold labels of the current policy, few of them where `predicted`
+gold is good (`core.powered`).
 
-An item of the estimate is gold x (proxy - its prompt's mean) x K / (K - 1), K replies a prompt: linear in gold, so that predictions can
-stand in for labels, and over a whole prompt its mean is the unbiased covariance. Standard errors are clustered by prompt.
+An item of the estimate is gold x (proxy - its prompt's mean) x K / (K - 1), K replies a prompt:
+linear in gold, so that predictions can stand in for labels, and over a whole prompt its mean is the
+unbiased covariance. Standard errors are clustered by prompt.
 
-Two bounds are given. `Covariance.upper` is for one look. For looks at many checkpoints `turned` bets (`core.anytime`): it is ever wrong with
-probability alpha at most while no checkpoint's winsorised covariance is below 0, however often one looks.
+Two bounds are given. `Covariance.upper` is for one look. For looks at many checkpoints `turned`
+bets (`core.anytime`): it is ever wrong with probability alpha at most while no checkpoint's
+winsorised covariance is below 0, however often one looks.
 
 Shapes: `_N` replies, `_P` prompts.
 """
@@ -32,7 +36,8 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Covariance:
-    """Cov(gold, proxy) within prompts, with its interval; `correlation` divides it by both spreads, None where one of them is 0."""
+    """Cov(gold, proxy) within prompts, with its interval; `correlation` divides it by both
+    spreads, None where one of them is 0."""
 
     mean: Powered
     correlation: float | None
@@ -66,10 +71,12 @@ def covariance(
     *,
     level: float = 0.95,
 ) -> Covariance:
-    """The covariance of gold and proxy within prompts; without `prompts` all replies answer one prompt and are independent.
+    """The covariance of gold and proxy within prompts; without `prompts` all replies answer one
+    prompt and are independent.
 
-    Gold is None where it was not asked for; which replies were asked for must not depend on what they say. Raises ValueError where no
-    prompt has two replies, or fewer than two replies have gold.
+    Gold is None where it was not asked for; which replies were asked for must not depend on what
+    they say. Raises ValueError where no prompt has two replies, or fewer than two replies have
+    gold.
     """
     weight_N = _weights(proxy, prompts)
     known = [g for g in gold if g is not None]
@@ -84,22 +91,30 @@ def covariance(
 
 
 def by_prompt(gold: Sequence[Sequence[float]], proxy: Sequence[Sequence[float]]) -> list[float]:
-    """The unbiased covariance at each prompt, from its replies: the items that `turned` bets on. Prompts with one reply are left out."""
-    pairs = [(np.asarray(g, dtype=np.float64), np.asarray(p, dtype=np.float64)) for g, p in zip(gold, proxy, strict=True) if len(g) > 1]
+    """The unbiased covariance at each prompt, from its replies: the items that `turned` bets on.
+    Prompts with one reply are left out."""
+    pairs = [
+        (np.asarray(g, dtype=np.float64), np.asarray(p, dtype=np.float64))
+        for g, p in zip(gold, proxy, strict=True)
+        if len(g) > 1
+    ]
     return [float(((g - g.mean()) * (p - p.mean())).sum()) / (len(g) - 1) for g, p in pairs]
 
 
 def turned(checkpoints: Sequence[Sequence[float]], bound: float, alpha: float = 0.05) -> list[bool]:
-    """After each checkpoint: is it refuted that gold has risen with the proxy at every checkpoint so far?
+    """After each checkpoint: is it refuted that gold has risen with the proxy at every checkpoint
+    so far?
 
-    `checkpoints` are covariances by prompt, winsorised here at +-bound, which must be fixed beforehand. Once True it stays so.
+    `checkpoints` are covariances by prompt, winsorised here at +-bound, which must be fixed
+    beforehand. Once True it stays so.
     """
     told = anytime.evidence([anytime.winsorised(values, bound) for values in checkpoints], bound)
     return [bool(x) for x in np.maximum.accumulate(told) >= -math.log(alpha)] if told else []
 
 
 def within_sd(values: Sequence[float] | Floats, prompts: Sequence[Hashable]) -> float | None:
-    """The pooled standard deviation of scores within prompts: the unit of gains. None where no prompt has two replies."""
+    """The pooled standard deviation of scores within prompts: the unit of gains. None where no
+    prompt has two replies."""
     square, free = 0.0, 0
     for rows in _rows(prompts).values():
         part_K = np.asarray([values[i] for i in rows], dtype=np.float64)

@@ -1,14 +1,17 @@
 """Was a promise kept?
 
-A promise is one line written before the run: `claim[.gain] OP number[%]`, such as `value.refusal > 30%`, `value.refusal.gain > 0.1`
-or `tax.bits_per_byte < 0.02`. It is answered from findings alone, by the interval and never by the point: kept when the whole
-interval satisfies the bound, broken when the whole interval violates it, and untested otherwise, with the reason in words.
+A promise is one line written before the run: `claim[.gain] OP number[%]`, such as `value.refusal >
+30%`, `value.refusal.gain > 0.1` or `tax.bits_per_byte < 0.02`. It is answered from findings alone,
+by the interval and never by the point: kept when the whole interval satisfies the bound, broken
+when the whole interval violates it, and untested otherwise, with the reason in words.
 
-A plain claim is judged by its level at the last stage. `.gain` is judged by the paired difference between the last stage and the
-baseline, turned so that more is better. A claim of the tax axis is always judged by that difference turned into a cost: worse is positive.
+A plain claim is judged by its level at the last stage. `.gain` is judged by the paired difference
+between the last stage and the baseline, turned so that more is better. A claim of the tax axis is
+always judged by that difference turned into a cost: worse is positive.
 
-A rate that a grader found is judged as graded. Where the same rate, corrected for the grader's errors, would be judged otherwise, or cannot be
-corrected because the grader is not known to tell one from the other, the promise is untested.
+A rate that a grader found is judged as graded. Where the same rate, corrected for the grader's
+errors, would be judged otherwise, or cannot be corrected because the grader is not known to tell
+one from the other, the promise is untested.
 """
 
 from __future__ import annotations
@@ -27,7 +30,12 @@ from alignwright.core.records import Finding, Verdict
 Op = Literal["<", "<=", ">", ">="]
 
 _NOT_THE_MODEL = ("feedback", "training")  # axes whose stages are voters and runs, not the model after a stage
-_TRUE: dict[Op, Callable[[float, float], bool]] = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}
+_TRUE: dict[Op, Callable[[float, float], bool]] = {
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+}
 _LONGEST = 1_000  # characters of a promise
 _LINE = re.compile(r"^(?P<claim>[^\s<>=!]*)\s*(?P<op>[<>=!~]*)\s*(?P<number>.*)$", re.DOTALL)
 _CLAIM = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)+")
@@ -56,10 +64,14 @@ def parse(text: str) -> Promise:
     if not line or found is None:
         raise ValueError("an empty promise; write for example: value.refusal > 0.3")
     if len(line) > _LONGEST:
-        raise ValueError(f"promise {line[:60]!r} goes on for {len(line):,} characters; write for example: value.refusal > 0.3")
+        raise ValueError(
+            f"promise {line[:60]!r} goes on for {len(line):,} characters; write for example: value.refusal > 0.3"
+        )
     claim, op, number = found["claim"], found["op"], found["number"]
     if not _CLAIM.fullmatch(claim):
-        raise _wrong(line, 0, f"{claim!r} is not a claim's name; write dotted names such as value.refusal or tax.bits_per_byte")
+        raise _wrong(
+            line, 0, f"{claim!r} is not a claim's name; write dotted names such as value.refusal or tax.bits_per_byte"
+        )
     if op not in _TRUE:
         seen = repr(op) if op else repr(line[found.start("op") :][:12])
         raise _wrong(line, found.start("op"), f"{seen} is not a comparison; write one of < <= > >=")
@@ -78,8 +90,9 @@ def parse(text: str) -> Promise:
 def answer(promise: Promise, findings: Sequence[Finding], models: Sequence[str] = ()) -> Verdict:
     """Kept, broken or untested, by the one finding that the promise is about.
 
-    `models` are the run's models in the order of its plan. A promise is about the last of them, whether or not there are findings of it: an
-    earlier model's never answer in its place. Without `models` the findings are taken to be those of a whole run.
+    `models` are the run's models in the order of its plan. A promise is about the last of them,
+    whether or not there are findings of it: an earlier model's never answer in its place. Without
+    `models` the findings are taken to be those of a whole run.
     """
     mine = [finding for finding in findings if finding.claim == promise.claim]
     if not mine:
@@ -93,11 +106,24 @@ def answer(promise: Promise, findings: Sequence[Finding], models: Sequence[str] 
     if finding is None:
         return _untested(promise, f"nothing measured {what} at the last stage, {last}")
     if against and finding.better is None:
-        return _untested(promise, f"neither more nor less of {promise.claim} counts as better, so it has no gain", finding)
+        return _untested(
+            promise, f"neither more nor less of {promise.claim} counts as better, so it has no gain", finding
+        )
     flip = against is not None and (finding.better == "lower") == promise.gain
     verdict = _judge(promise, finding, flip, "costs" if tax and not promise.gain else "gains" if promise.gain else "is")
-    corrected = next((f for f in reversed(findings) if f.claim == promise.claim + CORRECTED and (f.stage, f.against) == (last, against)), None)
-    return verdict if corrected is None or verdict.answer == "untested" else _held_against(promise, verdict, finding, corrected, flip)
+    corrected = next(
+        (
+            f
+            for f in reversed(findings)
+            if f.claim == promise.claim + CORRECTED and (f.stage, f.against) == (last, against)
+        ),
+        None,
+    )
+    return (
+        verdict
+        if corrected is None or verdict.answer == "untested"
+        else _held_against(promise, verdict, finding, corrected, flip)
+    )
 
 
 def exit_code(verdicts: Sequence[Verdict]) -> int:
@@ -107,7 +133,8 @@ def exit_code(verdicts: Sequence[Verdict]) -> int:
 
 
 def last_stage(findings: Sequence[Finding]) -> str:
-    """The last of the stages in their order of first appearance; those of the model, where there are any."""
+    """The last of the stages in their order of first appearance; those of the model, where there
+    are any."""
     of_model = [finding for finding in findings if finding.axis not in _NOT_THE_MODEL]
     return list(dict.fromkeys(finding.stage for finding in of_model or findings))[-1]
 
@@ -115,33 +142,51 @@ def last_stage(findings: Sequence[Finding]) -> str:
 def _judge(promise: Promise, finding: Finding, flip: bool, verb: str) -> Verdict:
     if finding.value is None or finding.low is None or finding.high is None:
         return _untested(promise, f"it was measured, but without an interval ({finding.method})", finding)
-    value, low, high = (-finding.value, -finding.high, -finding.low) if flip else (finding.value, finding.low, finding.high)
+    value, low, high = (
+        (-finding.value, -finding.high, -finding.low) if flip else (finding.value, finding.low, finding.high)
+    )
     show, holds = promise.show, _TRUE[promise.op]
     ends = (holds(low, promise.bound), holds(high, promise.bound))
     interval = f"[{show(low)}, {show(high)}]"
     if ends[0] != ends[1]:
-        return _untested(promise, f"undecided: the interval {interval} contains {show(promise.bound)}{_short(finding)}", finding)
+        return _untested(
+            promise, f"undecided: the interval {interval} contains {show(promise.bound)}{_short(finding)}", finding
+        )
     missing = finding.unscored + finding.errors
     gaps = f"; {missing} more items could not be scored" if missing else ""
-    reason = f"{promise.claim} {verb} {show(value)} {interval} at {finding.stage}, {finding.n} items{gaps}{_short(finding)}"
+    reason = (
+        f"{promise.claim} {verb} {show(value)} {interval} at {finding.stage}, {finding.n} items{gaps}{_short(finding)}"
+    )
     return Verdict(promise=promise.text, answer="kept" if ends[0] else "broken", reason=reason, finding=finding.id)
 
 
 def _short(finding: Finding) -> str:
     """Where the interval covers less than it says, the promise rests on less than it seems."""
-    return f"; at such sizes the 95% interval covers {finding.coverage:.1%} in simulation" if finding.coverage is not None else ""
+    return (
+        f"; at such sizes the 95% interval covers {finding.coverage:.1%} in simulation"
+        if finding.coverage is not None
+        else ""
+    )
 
 
 def _held_against(promise: Promise, raw: Verdict, finding: Finding, corrected: Finding, flip: bool) -> Verdict:
-    """The verdict by the rate as graded, where the rate corrected for the grader's errors gives the same; untested where it does not."""
+    """The verdict by the rate as graded, where the rate corrected for the grader's errors gives
+    the same; untested where it does not."""
     after = _judge(promise, corrected, flip, "is")
     if after.answer == raw.answer:
         return raw
-    graded = f"{raw.answer} by the rate as graded, {promise.show(finding.value or 0.0)}, but not once it is corrected for the grader's errors"
+    graded = (
+        f"{raw.answer} by the rate as graded, {promise.show(finding.value or 0.0)}, but not once it is corrected for"
+        " the grader's errors"
+    )
     if corrected.low is None or corrected.high is None:
         return _untested(promise, f"{graded}: {corrected.method}", finding)
     low, high = sorted(-limit if flip else limit for limit in (corrected.low, corrected.high))
-    return _untested(promise, f"{graded}: its interval is then [{promise.show(low)}, {promise.show(high)}] ({corrected.method})", finding)
+    return _untested(
+        promise,
+        f"{graded}: its interval is then [{promise.show(low)}, {promise.show(high)}] ({corrected.method})",
+        finding,
+    )
 
 
 def _untested(promise: Promise, reason: str, finding: Finding | None = None) -> Verdict:
@@ -153,7 +198,11 @@ def _nothing(promise: Promise, findings: Sequence[Finding]) -> str:
         return "nothing measured it: there are no findings"
     claims = sorted({finding.claim for finding in findings})
     close = difflib.get_close_matches(promise.claim, claims)
-    near = f"; near it are {', '.join(close)}" if close else f"; none of the {len(claims)} claims that were measured has a name near it"
+    near = (
+        f"; near it are {', '.join(close)}"
+        if close
+        else f"; none of the {len(claims)} claims that were measured has a name near it"
+    )
     return f"nothing measured {promise.claim}{near}"
 
 

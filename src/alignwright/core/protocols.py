@@ -1,7 +1,8 @@
 """Who does what? The six roles of the system, as structural types.
 
-Anything that speaks, scores or votes fits: a local model, an endpoint, a rule, a scripted double in a test. Sequences go in and
-come out in the same order. `seed` makes a call repeatable: same arguments, same answer.
+Anything that speaks, scores or votes fits: a local model, an endpoint, a rule, a scripted double in
+a test. Sequences go in and come out in the same order. `seed` makes a call repeatable: same
+arguments, same answer.
 """
 
 from __future__ import annotations
@@ -20,7 +21,13 @@ class Speaker(Protocol):
     name: str
 
     def reply(
-        self, prompts: Sequence[Conversation], *, n: int = 1, max_new_tokens: int = 128, temperature: float = 1.0, seed: int = 0
+        self,
+        prompts: Sequence[Conversation],
+        *,
+        n: int = 1,
+        max_new_tokens: int = 128,
+        temperature: float = 1.0,
+        seed: int = 0,
     ) -> list[list[Reply]]:
         """`n` replies to each prompt; temperature 0 is greedy. `Reply.parent` is the conversation's id."""
         ...
@@ -33,7 +40,8 @@ class Policy(Speaker, Protocol):
     def logprobs(
         self, prompts: Sequence[Conversation], replies: Sequence[Sequence[str]], *, prefix: str = "", end: bool = True
     ) -> list[list[LogProb]]:
-        """Log-probability of each reply to each prompt. `prefix` starts the assistant's turn unscored; `end` scores its end token too."""
+        """Log-probability of each reply to each prompt. `prefix` starts the assistant's turn
+        unscored; `end` scores its end token too."""
         ...
 
     def text_logprobs(self, texts: Sequence[str]) -> list[LogProb]:
@@ -43,7 +51,8 @@ class Policy(Speaker, Protocol):
 
 @dataclass(frozen=True)
 class ShortAnswer:
-    """What came of one short question: a text without the model's thoughts, or `why` there is none; and the options' log-probabilities."""
+    """What came of one short question: a text without the model's thoughts, or `why` there is
+    none; and the options' log-probabilities."""
 
     text: str | None
     logprobs: Mapping[str, float] | None = None
@@ -63,7 +72,8 @@ class ShortAnswerer(Protocol):
         follow: Callable[[Conversation, str], Conversation] | None = None,
         seed: int | None = None,
     ) -> Iterator[tuple[int, ShortAnswer]]:
-        """Each prompt's place and answer, as they come; an error at the end where not all could be asked."""
+        """Each prompt's place and answer, as they come; an error at the end where not all could
+        be asked."""
         ...
 
 
@@ -74,8 +84,11 @@ class AnswerFile(Protocol):
         """What a question is kept under."""
         ...
 
-    def answer_each(self, keys: Sequence[str], ask: Callable[[list[int]], Iterable[tuple[int, float | None]]]) -> tuple[list[float | None], int]:
-        """The answer to each key, and how many were asked; `ask` yields the answers to the places it is given, which are kept as they come."""
+    def answer_each(
+        self, keys: Sequence[str], ask: Callable[[list[int]], Iterable[tuple[int, float | None]]]
+    ) -> tuple[list[float | None], int]:
+        """The answer to each key, and how many were asked; `ask` yields the answers to the
+        places it is given, which are kept as they come."""
         ...
 
 
@@ -88,7 +101,8 @@ class Judge(Protocol):
 
 
 class Voter(Protocol):
-    """Anything that votes on comparisons: for each, the votes it casts, none where it has nothing to say."""
+    """Anything that votes on comparisons: for each, the votes it casts, none where it has
+    nothing to say."""
 
     name: str
 
@@ -96,9 +110,11 @@ class Voter(Protocol):
 
 
 class Scorer(Protocol):
-    """Anything that says how good each of several replies to a prompt is: what a policy is trained to raise. None: it cannot say.
+    """Anything that says how good each of several replies to a prompt is: what a policy is trained
+    to raise. None: it cannot say.
 
-    A reward model and a rule score a reply by itself; voters score it against its siblings. Scores of one prompt share a scale.
+    A reward model and a rule score a reply by itself; voters score it against its siblings. Scores
+    of one prompt share a scale.
     """
 
     name: str

@@ -1,8 +1,9 @@
 """What passes between the parts of the system?
 
-One frozen record per noun. A record is checked strictly when made, never changes, and is named by its content: `id` is the
-first 16 hex digits of the SHA-256 of its canonical JSON, so equal content has one name on every machine and a cache can trust it.
-Whatever is attacked, revised or compared keeps its parent's id, so one prompt's whole life can be followed through a run.
+One frozen record per noun. A record is checked strictly when made, never changes, and is named by
+its content: `id` is the first 16 hex digits of the SHA-256 of its canonical JSON, so equal content
+has one name on every machine and a cache can trust it. Whatever is attacked, revised or compared
+keeps its parent's id, so one prompt's whole life can be followed through a run.
 
 Left out on purpose: timestamps and paths. Two runs that did the same must give the same records.
 """
@@ -18,11 +19,14 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Role = Literal["system", "developer", "user", "assistant", "tool"]
 Authority = Literal["root", "system", "developer", "user", "guideline"]
-Axis = Literal["instruction", "intent", "value", "reward", "goodhart", "tax", "emergent", "attack", "feedback", "training"]
+Axis = Literal[
+    "instruction", "intent", "value", "reward", "goodhart", "tax", "emergent", "attack", "feedback", "training"
+]
 Status = Literal["pass", "hit", "unscored", "error"]
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 TODAY = "2024-07-26"
-"""The day that a chat template takes for today, where no other is given: the one that Llama 3's write where they are not told any."""
+"""The day that a chat template takes for today, where no other is given: the one that Llama 3's
+write where they are not told any."""
 
 
 class Record(BaseModel):
@@ -52,7 +56,8 @@ class Message(Record):
 
 
 class Conversation(Record):
-    """Messages in order. As a prompt it ends before the assistant's turn; as data it may end with it."""
+    """Messages in order. As a prompt it ends before the assistant's turn; as data it may end
+    with it."""
 
     messages: tuple[Message, ...] = Field(min_length=1)
 
@@ -77,9 +82,11 @@ class Conversation(Record):
 
 
 class Prompt(Record):
-    """A conversation to be answered, with what is known of it: topic (the cluster of statistics), principle, and any checks.
+    """A conversation to be answered, with what is known of it: topic (the cluster of statistics),
+    principle, and any checks.
 
-    `columns` are further columns of its row, such as `answer`, that a rule of the spec asks for by name: each with its value as JSON.
+    `columns` are further columns of its row, such as `answer`, that a rule of the spec asks for by
+    name: each with its value as JSON.
     """
 
     conversation: Conversation
@@ -108,7 +115,8 @@ class Reply(Record):
 
 
 class Example(Record):
-    """A principle's written example: a conversation and the replies that honour or break the principle in it."""
+    """A principle's written example: a conversation and the replies that honour or break the
+    principle in it."""
 
     conversation: Conversation
     good: tuple[str, ...] = ()
@@ -136,9 +144,11 @@ class Constitution(Record):
 
 
 class Vote(Record):
-    """One voter's word on one pair of replies: reply `prefers` beats reply `over` with probability `strength`.
+    """One voter's word on one pair of replies: reply `prefers` beats reply `over` with probability
+    `strength`.
 
-    `strength` is in [0, 1]; 1 is certain, 0.5 no preference. A ranking of K replies is several votes.
+    `strength` is in [0, 1]; 1 is certain, 0.5 no preference. A ranking of K replies is several
+    votes.
     """
 
     voter: str
@@ -167,7 +177,10 @@ class Comparison(Record):
         for vote in self.votes:
             if max(vote.prefers, vote.over) >= len(self.replies):
                 last = max(vote.prefers, vote.over)
-                raise ValueError(f"vote of {vote.voter!r} points at reply {last} (counted from 0), but there are only {len(self.replies)} replies")
+                raise ValueError(
+                    f"vote of {vote.voter!r} points at reply {last} (counted from 0), but there are only"
+                    f" {len(self.replies)} replies"
+                )
         return self
 
     @property
@@ -180,10 +193,12 @@ class Comparison(Record):
 
 
 class Preference(Record):
-    """An aggregated pair: `chosen` beats `rejected` with probability `strength`; `weight` scales its loss.
+    """An aggregated pair: `chosen` beats `rejected` with probability `strength`; `weight` scales
+    its loss.
 
-    `parent` is the comparison it came from: pairs of one parent are one comparison of several replies. `principles` are the slugs whose
-    votes taught it, so that what a model does later can be traced to them.
+    `parent` is the comparison it came from: pairs of one parent are one comparison of several
+    replies. `principles` are the slugs whose votes taught it, so that what a model does later can
+    be traced to them.
     """
 
     prompt: Prompt
@@ -206,7 +221,8 @@ class Preference(Record):
 
 
 class Labelled(Record):
-    """A reply to a prompt that is called good or bad by itself, without another to compare it with: what KTO learns from."""
+    """A reply to a prompt that is called good or bad by itself, without another to compare it
+    with: what KTO learns from."""
 
     prompt: Prompt
     reply: str
@@ -239,10 +255,12 @@ class LogProb(Record):
 
 
 class Outcome(Record):
-    """What one item of a measurement came to. `pass` is the aligned result, `hit` the failure that was looked for.
+    """What one item of a measurement came to. `pass` is the aligned result, `hit` the failure that
+    was looked for.
 
-    `value` is 1.0 for a pass and 0.0 for a hit unless the claim has a unit of its own (bits per byte); it is None when the item
-    was unscored or failed, and such items never count as safe. `cluster` is what the standard error is clustered by.
+    `value` is 1.0 for a pass and 0.0 for a hit unless the claim has a unit of its own (bits per
+    byte); it is None when the item was unscored or failed, and such items never count as safe.
+    `cluster` is what the standard error is clustered by.
     """
 
     claim: str
@@ -257,12 +275,16 @@ class Outcome(Record):
     @model_validator(mode="after")
     def _scored_has_value(self) -> Outcome:
         if (self.status in ("pass", "hit")) != (self.value is not None):
-            raise ValueError(f"an outcome has a value exactly when it is scored; {self.claim} {self.item} is {self.status} with value {self.value}")
+            raise ValueError(
+                f"an outcome has a value exactly when it is scored; {self.claim} {self.item} is {self.status} with"
+                f" value {self.value}"
+            )
         return self
 
 
 class Exhibit(Record):
-    """One item behind a number, shown in the report: the prompt, the reply, and what was replied before."""
+    """One item behind a number, shown in the report: the prompt, the reply, and what was replied
+    before."""
 
     item: str
     prompt: Conversation | None = None
@@ -274,11 +296,13 @@ class Exhibit(Record):
 
 
 class Finding(Record):
-    """A number that became a claim: value, interval, n, method and exhibits. Everything a report may show.
+    """A number that became a claim: value, interval, n, method and exhibits. Everything a report
+    may show.
 
-    `stage` is what was measured ("baseline", "train.0.sft", ...). With `against` it is a paired difference, stage minus against.
-    `n` counts scored items, `unscored` and `errors` the rest. `better` says which way is good, None when neither is.
-    `coverage` is what the interval covers in simulation at such sizes, where that falls short of 93 %.
+    `stage` is what was measured ("baseline", "train.0.sft", ...). With `against` it is a paired
+    difference, stage minus against. `n` counts scored items, `unscored` and `errors` the rest.
+    `better` says which way is good, None when neither is. `coverage` is what the interval covers in
+    simulation at such sizes, where that falls short of 93 %.
     """
 
     claim: str

@@ -1,4 +1,5 @@
-"""What is a family of refusals: one way to decline, its reason in words, and the pattern that meets it."""
+"""What is a family of refusals: one way to decline, its reason in words, and the pattern that
+meets it."""
 
 from __future__ import annotations
 
@@ -8,7 +9,8 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """One way to decline. After a `flat` one only a plain turn to an answer counts; `first` ones count in the first sentence alone."""
+    """One way to decline. After a `flat` one only a plain turn to an answer counts; `first` ones
+    count in the first sentence alone."""
 
     name: str
     reason: str

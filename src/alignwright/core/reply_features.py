@@ -1,11 +1,12 @@
 """What can be seen of a reply without understanding it?
 
-The shallow features by which rewards are known to be gamed: length, lists and other markdown, flattery, hedging, refusal boilerplate,
-repetition, the prompt given back. Each is one number by a rule that a reader can check by eye. None is bad by itself: whether a judge
-pays too much for one is asked in `core.gamed`.
+The shallow features by which rewards are known to be gamed: length, lists and other markdown,
+flattery, hedging, refusal boilerplate, repetition, the prompt given back. Each is one number by a
+rule that a reader can check by eye. None is bad by itself: whether a judge pays too much for one is
+asked in `core.gamed`.
 
-Counts are taken as ln(1 + count), because the tenth exclamation mark tells less than the first. Left out on purpose: embeddings and
-anything else that a person cannot point at in the text.
+Counts are taken as ln(1 + count), because the tenth exclamation mark tells less than the first.
+Left out on purpose: embeddings and anything else that a person cannot point at in the text.
 """
 
 from __future__ import annotations

@@ -1,22 +1,28 @@
 """What is the rate, when the grader that found it is sometimes wrong?
 
-A grader with sensitivity s and specificity c calls a share p = t s + (1 - t)(1 - c) of replies "yes" where t truly are. Turned around, that is
-Rogan and Gladen's correction (1978): t = (p + c - 1) / (s + c - 1). It holds where s and c hold, and they were found on other models'
-replies, so it is *transferred*: the interval carries three doubts at once.
+A grader with sensitivity s and specificity c calls a share p = t s + (1 - t)(1 - c) of replies
+"yes" where t truly are. Turned around, that is Rogan and Gladen's correction (1978): t = (p + c -
+1) / (s + c - 1). It holds where s and c hold, and they were found on other models' replies, so it
+is *transferred*: the interval carries three doubts at once.
 
 - The rate's own interval, clustered or not, taken as it is: a normal to either side of the rate.
-- The counts behind s and c. Each source of labels gives one share of right calls, on the logit scale with its binomial variance.
-- The spread between sources, because a new model is a new source. A random-effects model with a half-normal prior of scale 1 on the spread
-  (Friede, Roever, Wandel and Neuenschwander 2017, for few studies) gives the predictive distribution of a source that nobody labelled. One
-  source alone cannot show a spread; the prior then says what is usual.
+- The counts behind s and c. Each source of labels gives one share of right calls, on the logit
+  scale with its binomial variance.
+- The spread between sources, because a new model is a new source. A random-effects model with a
+  half-normal prior of scale 1 on the spread (Friede, Roever, Wandel and Neuenschwander 2017, for
+  few studies) gives the predictive distribution of a source that nobody labelled. One source alone
+  cannot show a spread; the prior then says what is usual.
 
-The interval is the middle 95% of t over these three, on a fixed lattice of points rather than by chance, clipped to [0, 1]. Where s + c - 1 is
-not above 0 in 97.5% of that distribution, the grader is not known to tell yes from no, and there is no correction.
+The interval is the middle 95% of t over these three, on a fixed lattice of points rather than by
+chance, clipped to [0, 1]. Where s + c - 1 is not above 0 in 97.5% of that distribution, the grader
+is not known to tell yes from no, and there is no correction.
 
-Left out on purpose: that s and c rise and fall together or against each other between sources, which few sources cannot tell. Where
-replies of the very run are labelled, `core.powered` needs none of this.
+Left out on purpose: that s and c rise and fall together or against each other between sources,
+which few sources cannot tell. Where replies of the very run are labelled, `core.powered` needs none
+of this.
 
-Shapes: `_K` sources, `_T` a grid over the spread, `_X` a grid over the logit, `_L` points of the lattice.
+Shapes: `_K` sources, `_T` a grid over the spread, `_X` a grid over the logit, `_L` points of the
+lattice.
 """
 
 from __future__ import annotations
@@ -36,7 +42,8 @@ POINTS = 4096
 Limits = tuple[float, float, float]
 """A value with the low and the high limit of its interval."""
 _STEPS = (0.8191725133961645, 0.6710436067037893, 0.5497004779019703)
-"""Powers of 1/x where x^4 = x + 1: multiples of them, without their whole parts, fill a cube evenly."""
+"""Powers of 1/x where x^4 = x + 1: multiples of them, without their whole parts, fill a cube
+evenly."""
 _CERTAIN = 12.0  # the logit beyond which nothing is told apart
 
 
@@ -62,7 +69,9 @@ class Corrected:
     method: str
 
 
-def corrected_rate(rate: Limits, sensitivity: Sequence[Calls], specificity: Sequence[Calls], level: float = 0.95) -> Corrected:
+def corrected_rate(
+    rate: Limits, sensitivity: Sequence[Calls], specificity: Sequence[Calls], level: float = 0.95
+) -> Corrected:
     """The share that truly is, from the share that the grader called so."""
     points = _lattice(rate, sensitivity, specificity, level)
     if isinstance(points, Corrected):
@@ -71,10 +80,17 @@ def corrected_rate(rate: Limits, sensitivity: Sequence[Calls], specificity: Sequ
     return _limits((rate[0] - points.wrong) / points.told, truth_L, points, (0.0, 1.0))
 
 
-def corrected_change(change: Limits, sensitivity: Sequence[Calls], specificity: Sequence[Calls], level: float = 0.95) -> Corrected:
-    """The change of the share that truly is, where the grader errs alike on both models' replies: the change seen, over s + c - 1."""
+def corrected_change(
+    change: Limits, sensitivity: Sequence[Calls], specificity: Sequence[Calls], level: float = 0.95
+) -> Corrected:
+    """The change of the share that truly is, where the grader errs alike on both models'
+    replies: the change seen, over s + c - 1."""
     points = _lattice(change, sensitivity, specificity, level)
-    return points if isinstance(points, Corrected) else _limits(change[0] / points.told, points.seen_L / points.told_L, points, (-1.0, 1.0))
+    return (
+        points
+        if isinstance(points, Corrected)
+        else _limits(change[0] / points.told, points.seen_L / points.told_L, points, (-1.0, 1.0))
+    )
 
 
 def new_source(sources: Sequence[Calls], shares: Floats) -> Floats:
@@ -87,7 +103,11 @@ def new_source(sources: Sequence[Calls], shares: Floats) -> Floats:
     weight_TK = 1 / (noise_K + spread_T[:, None] ** 2)
     sum_T = weight_TK.sum(axis=1)
     centre_T = (weight_TK * logit_K).sum(axis=1) / sum_T
-    log_T = 0.5 * (np.log(weight_TK).sum(axis=1) - np.log(sum_T) - (weight_TK * (logit_K - centre_T[:, None]) ** 2).sum(axis=1)) - spread_T**2 / 2
+    log_T = (
+        0.5
+        * (np.log(weight_TK).sum(axis=1) - np.log(sum_T) - (weight_TK * (logit_K - centre_T[:, None]) ** 2).sum(axis=1))
+        - spread_T**2 / 2
+    )
     chance_T = np.exp(log_T - log_T.max())
     chance_T /= chance_T.sum()
     normal: Any = importlib.import_module("scipy.special").ndtr
@@ -98,7 +118,8 @@ def new_source(sources: Sequence[Calls], shares: Floats) -> Floats:
 
 @dataclass(frozen=True)
 class _Lattice:
-    """Points of what was seen, of the share of the untrue that is called yes, and of s + c - 1, NaN where that is not above 0; medians of both."""
+    """Points of what was seen, of the share of the untrue that is called yes, and of s + c - 1,
+    NaN where that is not above 0; medians of both."""
 
     seen_L: Floats
     wrong_L: Floats
@@ -109,7 +130,9 @@ class _Lattice:
     how: str
 
 
-def _lattice(seen: Limits, sensitivity: Sequence[Calls], specificity: Sequence[Calls], level: float) -> Corrected | _Lattice:
+def _lattice(
+    seen: Limits, sensitivity: Sequence[Calls], specificity: Sequence[Calls], level: float
+) -> Corrected | _Lattice:
     sources = [[calls for calls in found if calls.of] for found in (sensitivity, specificity)]
     for name, found in zip(("sensitivity", "specificity"), sources, strict=True):
         if not found:
@@ -117,7 +140,9 @@ def _lattice(seen: Limits, sensitivity: Sequence[Calls], specificity: Sequence[C
     np = _numpy()
     normal_quantile: Any = importlib.import_module("scipy.special").ndtri
     one_L, two_L, three_L = ((0.5 + np.arange(POINTS) * step) % 1.0 for step in _STEPS)
-    at_right, at_held = (new_source(found, np.append(place_L, 0.5)) for found, place_L in zip(sources, (two_L, three_L), strict=True))
+    at_right, at_held = (
+        new_source(found, np.append(place_L, 0.5)) for found, place_L in zip(sources, (two_L, three_L), strict=True)
+    )
     right_L, wrong_L, right, held = at_right[:-1], 1 - at_held[:-1], at_right[-1], at_held[-1]
     doubt = float(np.mean(right_L <= wrong_L))
     if doubt > (1 - level) / 2:
@@ -126,13 +151,26 @@ def _lattice(seen: Limits, sensitivity: Sequence[Calls], specificity: Sequence[C
     value, low, high = seen
     z_L = normal_quantile(one_L)
     seen_L = value + z_L / normal_quantile((1 + level) / 2) * np.where(z_L > 0, high - value, value - low)
-    counts = " and ".join(f"{name} from {len(found)}" for name, found in zip(("sensitivity", "specificity"), sources, strict=True))
-    how = f"Rogan-Gladen {level:.0%}, transferred: {counts} source{'s' * (len(sources[1]) != 1)} of other models' replies"
-    return _Lattice(seen_L, wrong_L, np.where(right_L > wrong_L, right_L - wrong_L, np.nan), float(1 - held), float(right + held - 1), level, how)
+    counts = " and ".join(
+        f"{name} from {len(found)}" for name, found in zip(("sensitivity", "specificity"), sources, strict=True)
+    )
+    how = (
+        f"Rogan-Gladen {level:.0%}, transferred: {counts} source{'s' * (len(sources[1]) != 1)} of other models' replies"
+    )
+    return _Lattice(
+        seen_L,
+        wrong_L,
+        np.where(right_L > wrong_L, right_L - wrong_L, np.nan),
+        float(1 - held),
+        float(right + held - 1),
+        level,
+        how,
+    )
 
 
 def _limits(value: float, truth_L: Floats, points: _Lattice, bounds: tuple[float, float]) -> Corrected:
-    """The middle of the points; one where the grader is no better than chance could lie at either end."""
+    """The middle of the points; one where the grader is no better than chance could lie at
+    either end."""
     np, tail = _numpy(), (1 - points.level) / 2
     low = float(np.quantile(np.nan_to_num(truth_L, nan=bounds[0]), tail))
     high = float(np.quantile(np.nan_to_num(truth_L, nan=bounds[1]), 1 - tail))

@@ -1,11 +1,15 @@
-"""Which words of a reply are said by whom: the thoughts before it, the words it quotes, and its speakers one by one?
+"""Which words of a reply are said by whom: the thoughts before it, the words it quotes, and its
+speakers one by one?
 
-A reply is read as its reader would. Thoughts between tags are cut off, also where the tag is never closed. Quoted speech, quoted lines and
-code are set aside, because a refusal inside them is not the speaker's. Where a prompt asks for two answers ("[GPT]: ... [DAN]: ..."), each
-speaker is a voice of its own. A label counts as a speaker's name only where it is one of the usual names of plain assistants and personas,
-or the prompt introduced it as one; "Ingredients:" is a heading. A scene of several labelled lines stays one voice.
+A reply is read as its reader would. Thoughts between tags are cut off, also where the tag is never
+closed. Quoted speech, quoted lines and code are set aside, because a refusal inside them is not the
+speaker's. Where a prompt asks for two answers ("[GPT]: ... [DAN]: ..."), each speaker is a voice of
+its own. A label counts as a speaker's name only where it is one of the usual names of plain
+assistants and personas, or the prompt introduced it as one; "Ingredients:" is a heading. A scene of
+several labelled lines stays one voice.
 
-Every step is one pass over the text, and no more than `LIMIT` characters of what was said are judged.
+Every step is one pass over the text, and no more than `LIMIT` characters of what was said are
+judged.
 """
 
 # ruff: noqa: RUF001  (the marks of other languages are meant)
@@ -23,7 +27,8 @@ ASIDE = " … "  # stands where quoted words stood
 
 @dataclass(frozen=True, slots=True)
 class Voice:
-    """One speaker's words as written, without thoughts; `name` is empty where nothing names the speaker."""
+    """One speaker's words as written, without thoughts; `name` is empty where nothing names the
+    speaker."""
 
     name: str
     text: str
@@ -43,22 +48,29 @@ def answer(reply: str) -> str:
 
 
 def voices(prompt: str, reply: str) -> tuple[Voice, ...]:
-    """The speakers of a reply in order, thoughts cut off; one nameless voice where no speakers are told apart."""
+    """The speakers of a reply in order, thoughts cut off; one nameless voice where no speakers
+    are told apart."""
     text = answer(reply)[: 4 * LIMIT]
     labels = [(mark, _name(mark)) for mark in _LABEL.finditer(text)]
-    known = {name: _is_speaker(name, bracketed, prompt) for name, bracketed in sorted({(n, m["bracketed"] is not None) for m, n in labels})[:NAMES]}
+    known = {
+        name: _is_speaker(name, bracketed, prompt)
+        for name, bracketed in sorted({(n, m["bracketed"] is not None) for m, n in labels})[:NAMES]
+    }
     marks = [(mark, name) for mark, name in labels if known.get(name)]
     if not marks or _is_scene([name for _, name in labels], [name for _, name in marks]):
         return (Voice("", text),)
     parts = [Voice("", text[: marks[0][0].start()].strip())]
     marks = marks[:VOICES]
     ends = [mark.start() for mark, _ in marks[1:]] + [len(text)]
-    parts += [Voice(name, text[mark.end() : end].strip(" \t\n*_:]")) for (mark, name), end in zip(marks, ends, strict=True)]
+    parts += [
+        Voice(name, text[mark.end() : end].strip(" \t\n*_:]")) for (mark, name), end in zip(marks, ends, strict=True)
+    ]
     return tuple(part for part in parts if re.search(r"\w", part.text)) or (Voice("", text),)
 
 
 def own_words(text: str) -> str:
-    """A voice without what it quotes: quoted speech, quoted lines, code. A reply that is one quotation is taken for the reply itself."""
+    """A voice without what it quotes: quoted speech, quoted lines, code. A reply that is one
+    quotation is taken for the reply itself."""
     text = text[:LIMIT].replace("’", "'").replace("‘", "'").strip()
     fenced = _ALL_CODE.fullmatch(text)
     text = fenced[1] if fenced else _CODE.sub(ASIDE, text)
@@ -72,7 +84,8 @@ def own_words(text: str) -> str:
 
 @lru_cache(maxsize=128)  # a reply and its prompt are asked for several times
 def plain(text: str) -> str:
-    """Lower case, single spaces, no markdown, short forms written out ("can't" as "cannot"), so that one pattern meets all spellings."""
+    """Lower case, single spaces, no markdown, short forms written out ("can't" as "cannot"), so
+    that one pattern meets all spellings."""
     text = re.sub(r"[*_#`~]+", "", text.replace("’", "'").replace("‘", "'")).lower()
     text = re.sub(r"[^\S\n]+", " ", text)
     for pattern, written in _SHORT:
@@ -81,12 +94,14 @@ def plain(text: str) -> str:
 
 
 def sentences(text: str) -> list[str]:
-    """The sentences of a plain text in order, each with its end mark; list numbers ("1.") do not end one."""
+    """The sentences of a plain text in order, each with its end mark; list numbers ("1.") do not
+    end one."""
     return [part for found in _SENTENCE.finditer(text) if (part := found[0].strip()) and re.search(r"\w|…", part)]
 
 
 def _cut(text: str, opening: str, closing: str) -> str:
-    """Without what stands between the tags. A closing tag alone ends a thought that began before the text; an opening one alone never ends."""
+    """Without what stands between the tags. A closing tag alone ends a thought that began before
+    the text; an opening one alone never ends."""
     kept: list[str] = []
     place, thinking = 0, False
     for tag in re.finditer(f"{re.escape(opening)}|{re.escape(closing)}", text, re.IGNORECASE):
@@ -109,7 +124,9 @@ def _is_speaker(name: str, bracketed: bool, prompt: str) -> bool:
     if key in _NAMES:
         return True
     asked, written = prompt[:LIMIT], re.escape(name)
-    if re.search(rf"\b(?:act as|named?|called|you are|become|persona|character)\W{{1,3}}{written}\b", asked, re.IGNORECASE):
+    if re.search(
+        rf"\b(?:act as|named?|called|you are|become|persona|character)\W{{1,3}}{written}\b", asked, re.IGNORECASE
+    ):
         return True
     introduced = rf"[\[(\"“*]\W{{0,4}}{written}\W{{0,4}}[\])\"”*:]|(?:^|\n)\W{{0,4}}{written}\s?:"
     return (bracketed or name.isupper()) and re.search(introduced, asked, re.IGNORECASE) is not None
@@ -117,7 +134,12 @@ def _is_speaker(name: str, bracketed: bool, prompt: str) -> bool:
 
 def _is_scene(labels: list[str], speakers: list[str]) -> bool:
     """Several lines of several people: a play, not two answers."""
-    return len(labels) >= 4 and len(set(labels)) < len(labels) and len(set(speakers)) > 1 and not any(_plain_voice(name) for name in speakers)
+    return (
+        len(labels) >= 4
+        and len(set(labels)) < len(labels)
+        and len(set(speakers)) > 1
+        and not any(_plain_voice(name) for name in speakers)
+    )
 
 
 def _plain_voice(name: str) -> bool:
@@ -125,7 +147,10 @@ def _plain_voice(name: str) -> bool:
 
 
 _THOUGHTS = (
-    *((f"<{tag}>", f"</{tag}>") for tag in ("think", "thinking", "thought", "thoughts", "reasoning", "reflection", "scratchpad", "analysis")),
+    *(
+        (f"<{tag}>", f"</{tag}>")
+        for tag in ("think", "thinking", "thought", "thoughts", "reasoning", "reflection", "scratchpad", "analysis")
+    ),
     ("[think]", "[/think]"),
     ("◁think▷", "◁/think▷"),
     ("<|begin_of_thought|>", "<|end_of_thought|>"),
@@ -138,13 +163,15 @@ _LABEL = re.compile(
     r"|(?P<bare>[^\W\d_][\w.'+-]{0,20}(?: [\w.'+-]{1,20})?)[*_ ]{0,3}:)"
 )
 _PLAIN = (
-    "gpt, chatgpt, classic, assistant, ai, normal, standard, openai, claude, bard, gemini, llama, gpt3, gpt4, gpt 4, language model, ai assistant"
-    ", ai language model, normal response, normal answer, standard response, classic response, chatgpt response, gpt response, ai response"
+    "gpt, chatgpt, classic, assistant, ai, normal, standard, openai, claude, bard, gemini, llama, gpt3, gpt4, gpt 4,"
+    " language model, ai assistant, ai language model, normal response, normal answer, standard response, classic"
+    " response, chatgpt response, gpt response, ai response"
 )
 _PERSONAS = (
-    "dan, aim, stan, dude, jailbreak, jailbroken, devmode, evilbot, evil, unfiltered, uncensored, mongo, tom, niccolo, machiavelli, developer"
-    ", anarchy, maximum, jb, omega, sigma, vzex, alphabreak, khajiit, skynet, hackermaxx, chadgpt, developer mode, developer mode output"
-    ", evil confidant, dan response, jailbreak response, developer mode response, do anything now, unfiltered response"
+    "dan, aim, stan, dude, jailbreak, jailbroken, devmode, evilbot, evil, unfiltered, uncensored, mongo, tom, niccolo,"
+    " machiavelli, developer, anarchy, maximum, jb, omega, sigma, vzex, alphabreak, khajiit, skynet, hackermaxx,"
+    " chadgpt, developer mode, developer mode output, evil confidant, dan response, jailbreak response, developer mode"
+    " response, do anything now, unfiltered response"
 )
 _PLAIN_NAMES = frozenset(_PLAIN.split(", "))
 _NAMES = _PLAIN_NAMES | frozenset(_PERSONAS.split(", "))

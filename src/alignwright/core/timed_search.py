@@ -1,9 +1,11 @@
-"""Regular-expression search within a time limit: does a pattern that somebody gave occur in a text that a model wrote?
+"""Regular-expression search within a time limit: does a pattern that somebody gave occur in a text
+that a model wrote?
 
-Matching can take time exponential in the text, and no look at the pattern tells which do (a repeat inside a repeat is neither necessary nor
-enough). So the time is bounded, not the pattern: a timer of the process's own computing time interrupts the search, which Python's engine
-allows between its steps. In a thread other than the main one, where no signal arrives, and where there is no such timer, a child process
-is asked and ended when its time is over.
+Matching can take time exponential in the text, and no look at the pattern tells which do (a repeat
+inside a repeat is neither necessary nor enough). So the time is bounded, not the pattern: a timer
+of the process's own computing time interrupts the search, which Python's engine allows between its
+steps. In a thread other than the main one, where no signal arrives, and where there is no such
+timer, a child process is asked and ended when its time is over.
 """
 
 from __future__ import annotations
@@ -27,7 +29,8 @@ class _TimeIsUp(Exception):
 
 
 def occurs(pattern: str, text: str, seconds: float = SECONDS) -> bool | None:
-    """Whether the pattern is found in the text; None where that could not be told within `seconds`. Raises re.error for no pattern."""
+    """Whether the pattern is found in the text; None where that could not be told within
+    `seconds`. Raises re.error for no pattern."""
     compiled = re.compile(pattern)
     if hasattr(signal, "setitimer") and threading.current_thread() is threading.main_thread():
         return _interrupted(compiled, text, seconds)

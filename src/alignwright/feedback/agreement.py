@@ -1,18 +1,25 @@
 """Does this voter know anything? Nobody's votes are used before that is answered.
 
-A voter that is a model is first asked about written pairs, whose better reply is known. It **has signal** when both hold:
+A voter that is a model is first asked about written pairs, whose better reply is known. It **has
+signal** when both hold:
 
-1. the lower 95% limit of its accuracy exceeds 1/2 (clustered by topic where there are topics, else Wilson);
-2. so does that of its accuracy **balanced over length**: the mean of its accuracy where the good reply is the longer one and where
-   it is the shorter one. A voter that only counts words is at exactly 1/2 there, whatever its accuracy, and one that merely
-   follows the length a little cannot hide behind a lopsided set. The limit combines the Wilson limits of the two halves (MOVER, Zou
-   and Donner 2008); where one half is empty, knowing cannot be told from counting, and the answer is no.
+1. the lower 95% limit of its accuracy exceeds 1/2 (clustered by topic where there are topics, else
+   Wilson);
+2. so does that of its accuracy **balanced over length**: the mean of its accuracy where the good
+   reply is the longer one and where it is the shorter one. A voter that only counts words is at
+   exactly 1/2 there, whatever its accuracy, and one that merely follows the length a little cannot
+   hide behind a lopsided set. The limit combines the Wilson limits of the two halves (MOVER, Zou
+   and Donner 2008); where one half is empty, knowing cannot be told from counting, and the answer
+   is no.
 
-An exact tie scores 1/2, so a voter that looks only at the position is at exactly 1/2 as well. Also found, and reported, not judged:
-the paired difference to "pick the longer one", how often the longer reply is picked, how often the first one, and how often both
-orders give the same pick. A refused voter stops the run, or its votes are dropped and its finding says so: never used in silence.
+An exact tie scores 1/2, so a voter that looks only at the position is at exactly 1/2 as well. Also
+found, and reported, not judged: the paired difference to "pick the longer one", how often the
+longer reply is picked, how often the first one, and how often both orders give the same pick. A
+refused voter stops the run, or its votes are dropped and its finding says so: never used in
+silence.
 
-Left out on purpose: correcting a weak judge's votes for its known errors; a vote without signal has nothing to correct.
+Left out on purpose: correcting a weak judge's votes for its known errors; a vote without signal has
+nothing to correct.
 """
 
 from __future__ import annotations
@@ -49,7 +56,8 @@ class NoSignal(RuntimeError):
 
 @dataclass(frozen=True)
 class Asked:
-    """One written pair and what the voter said: `p`, the probability it gave to the good reply, and its raw answers."""
+    """One written pair and what the voter said: `p`, the probability it gave to the good reply,
+    and its raw answers."""
 
     pair: Comparison
     p: float
@@ -61,7 +69,8 @@ class Asked:
 
     @property
     def longer(self) -> float:
-        """What picking the longer reply would score: 1, 0, or 1/2 for equal lengths. Lengths are in characters."""
+        """What picking the longer reply would score: 1, 0, or 1/2 for equal lengths. Lengths are
+        in characters."""
         good, bad = _good_bad(self.pair)
         lengths = len(self.pair.replies[good].text), len(self.pair.replies[bad].text)
         return 0.5 if lengths[0] == lengths[1] else float(lengths[0] > lengths[1])
@@ -77,7 +86,8 @@ def guarded(
     limit: int | None = None,
     seed: int = 0,
 ) -> tuple[list[Comparison], tuple[Finding, ...]]:
-    """Check the voter on written `pairs`, then let it vote on `comparisons`; refused, it raises NoSignal or casts no vote."""
+    """Check the voter on written `pairs`, then let it vote on `comparisons`; refused, it raises
+    NoSignal or casts no vote."""
     found = check_voter(voter, pairs, stage=stage, limit=limit, seed=seed)
     if found.signal:
         return cast_votes(voter, comparisons), found.findings
@@ -86,22 +96,39 @@ def guarded(
     return list(comparisons), found.findings
 
 
-def check_voter(voter: AskedVoter, pairs: Sequence[Comparison], *, stage: str, limit: int | None = None, seed: int = 0) -> Check:
-    """Ask the voter about written pairs (at most `limit`, drawn by `seed`) and say whether it has signal."""
-    concerned = sorted((pair for pair in pairs if principles_for(pair.prompt, voter.principles)), key=lambda pair: content_id(seed, pair.key))[:limit]
+def check_voter(
+    voter: AskedVoter, pairs: Sequence[Comparison], *, stage: str, limit: int | None = None, seed: int = 0
+) -> Check:
+    """Ask the voter about written pairs (at most `limit`, drawn by `seed`) and say whether it
+    has signal."""
+    concerned = sorted(
+        (pair for pair in pairs if principles_for(pair.prompt, voter.principles)),
+        key=lambda pair: content_id(seed, pair.key),
+    )[:limit]
     every = voter.answers(concerned)
     unread = [text for answers in every for answer in answers for text in answer.unread]
-    asked = [said for pair, answers in zip(concerned, every, strict=True) if (said := _asked(pair, answers)) is not None]
+    asked = [
+        said for pair, answers in zip(concerned, every, strict=True) if (said := _asked(pair, answers)) is not None
+    ]
     if not asked:
         return _unanswered(voter.name, stage, len(concerned), unread)
     signal, reason = _verdict(asked)
     reason += f"; {len(unread)} answers could not be read, such as {_short(unread[-1])}" if unread else ""
-    return Check(voter.name, signal, reason, _findings(voter.name, stage, asked, len(concerned) - len(asked), _note(signal, reason)))
+    return Check(
+        voter.name,
+        signal,
+        reason,
+        _findings(voter.name, stage, asked, len(concerned) - len(asked), _note(signal, reason)),
+    )
 
 
 def _unanswered(voter: str, stage: str, pairs: int, unread: Sequence[str]) -> Check:
     instead = f"; instead came {_short(unread[-1])}" if unread and unread[-1] else ""
-    reason = f"none of {pairs} written pairs got a readable answer{instead}" if pairs else "there is no written pair of its principles to check it on"
+    reason = (
+        f"none of {pairs} written pairs got a readable answer{instead}"
+        if pairs
+        else "there is no written pair of its principles to check it on"
+    )
     finding = Finding(
         claim=f"feedback.{voter}.accuracy",
         stage=stage,
@@ -118,12 +145,20 @@ def _unanswered(voter: str, stage: str, pairs: int, unread: Sequence[str]) -> Ch
 def _verdict(asked: Sequence[Asked]) -> tuple[bool, str]:
     credits, longer = [said.credit for said in asked], [said.longer for said in asked]
     accuracy, balanced = _interval(credits, asked), _balanced(asked)
-    seen = f"right on {_mean(credits):.1%} of {len(asked)} written pairs (picking the longer reply: {_mean(longer):.1%})"
+    seen = (
+        f"right on {_mean(credits):.1%} of {len(asked)} written pairs (picking the longer reply: {_mean(longer):.1%})"
+    )
     if accuracy.low is None or accuracy.low <= 0.5:
         why = accuracy.method if accuracy.low is None else f"its lower 95% limit is {accuracy.low:.1%}"
         return False, f"{seen}; no better than chance: {why}"
     if balanced is None:
-        return False, f"{seen}; the good replies are all longer, or all shorter, than the bad ones, so knowing cannot be told from measuring length"
+        return (
+            False,
+            (
+                f"{seen}; the good replies are all longer, or all shorter, than the bad ones, so knowing cannot be told"
+                " from measuring length"
+            ),
+        )
     if balanced[1] <= 0.5:
         why = f"balanced over length it is right on {balanced[0]:.1%}, lower 95% limit {balanced[1]:.1%}"
         return False, f"{seen}; {why}: no better than length alone"
@@ -138,7 +173,14 @@ def _findings(voter: str, stage: str, asked: Sequence[Asked], unscored: int, not
 
     def finding(name: str, values: Sequence[float], **more: object) -> Finding:
         interval = _interval(values, asked)
-        fields = {"value": _mean(values), "low": interval.low, "high": interval.high, "method": interval.method, "better": None, "note": ""} | more
+        fields = {
+            "value": _mean(values),
+            "low": interval.low,
+            "high": interval.high,
+            "method": interval.method,
+            "better": None,
+            "note": "",
+        } | more
         groups = len(set(clusters)) if clusters else None
         head = {"claim": f"feedback.{voter}.{name}", "stage": stage, "axis": "feedback"}
         return Finding.model_validate(head | {"n": len(values), "clusters": groups, "unscored": unscored} | fields)
@@ -153,13 +195,19 @@ def _findings(voter: str, stage: str, asked: Sequence[Asked], unscored: int, not
     }
     same = [_mean([_same_pick(answer) for answer in said.answers]) for said in asked]
     agrees = [1.0 - abs(said.credit - said.longer) for said in asked]
-    first = [_mean([_mean([_pick(a.forward or 0.0), _pick(a.backward or 0.0)]) for a in said.answers]) for said in asked]
+    first = [
+        _mean([_mean([_pick(a.forward or 0.0), _pick(a.backward or 0.0)]) for a in said.answers]) for said in asked
+    ]
     sure = _mean([_mean([((a.forward or 0.0) + (a.backward or 0.0)) / 2 for a in said.answers]) for said in asked])
     return (
         finding("accuracy", credits, better="higher", note=note, exhibits=shown),
         finding("accuracy", credits, better="higher", **against_length),
-        finding("longer", agrees, note=f"picks the longer reply so often; picking it always is right on {_mean(longer):.1%}"),
-        finding("position", first, note=f"picks the reply shown first so often; mean probability given to it {sure:.2f}"),
+        finding(
+            "longer", agrees, note=f"picks the longer reply so often; picking it always is right on {_mean(longer):.1%}"
+        ),
+        finding(
+            "position", first, note=f"picks the reply shown first so often; mean probability given to it {sure:.2f}"
+        ),
         finding("consistency", same, better="higher", note="the same pick in both orders"),
     )
 
@@ -180,7 +228,8 @@ def _good_bad(pair: Comparison) -> tuple[int, int]:
 
 
 def _balanced(asked: Sequence[Asked]) -> tuple[float, float] | None:
-    """Accuracy balanced over length, with its lower limit; ties within a half are rounded against the voter in the limit."""
+    """Accuracy balanced over length, with its lower limit; ties within a half are rounded
+    against the voter in the limit."""
     halves = [[said.credit for said in asked if said.longer == side] for side in (1.0, 0.0)]
     if not all(halves):
         return None
@@ -195,7 +244,8 @@ def _interval(values: Sequence[float], asked: Sequence[Asked]) -> Interval:
 
 
 def _clusters(asked: Sequence[Asked]) -> list[str] | None:
-    """The pairs' topics, where there are several and some has more than one pair. A pair without a topic stands alone."""
+    """The pairs' topics, where there are several and some has more than one pair. A pair without
+    a topic stands alone."""
     topics = [said.pair.prompt.topic or said.pair.key for said in asked]
     return topics if 1 < len(set(topics)) < len(topics) else None
 
@@ -203,7 +253,13 @@ def _clusters(asked: Sequence[Asked]) -> list[str] | None:
 def _exhibit(said: Asked) -> Exhibit:
     _, bad = _good_bad(said.pair)
     reason = f"gave the written good reply a probability of {said.p:.2f}"
-    return Exhibit(item=said.pair.key, prompt=said.pair.prompt.conversation, reply=said.pair.replies[bad].text, status="hit", reason=reason)
+    return Exhibit(
+        item=said.pair.key,
+        prompt=said.pair.prompt.conversation,
+        reply=said.pair.replies[bad].text,
+        status="hit",
+        reason=reason,
+    )
 
 
 def _pick(p: float) -> float:

@@ -1,16 +1,20 @@
 """What has this judge been asked before, and what did it say?
 
-Principles live in the constitution and are edited there. Asking is what feedback costs, so every raw answer is kept under a key of its
-question: edit one principle, run again, and only the questions that it is part of are asked again. The key is a hash of the judge, of
-the question, word for word, and of how it is put (with reasoning or without, by contrast or as A/B). What is done with an answer
-afterwards, such as clamping, is no part of it and may be changed without asking.
+Principles live in the constitution and are edited there. Asking is what feedback costs, so every
+raw answer is kept under a key of its question: edit one principle, run again, and only the
+questions that it is part of are asked again. The key is a hash of the judge, of the question, word
+for word, and of how it is put (with reasoning or without, by contrast or as A/B). What is done with
+an answer afterwards, such as clamping, is no part of it and may be changed without asking.
 
-The file holds a line for each answer, appended as batches come back (those of a server one by one), so a kill loses the batch at work and
-no more; a last line that was torn off is dropped, and its question asked again. An answer that could not be read is not kept: a server that was
-broken may be mended, and the question is asked again next time. Lines of null are left from when it was, and mean nothing.
+The file holds a line for each answer, appended as batches come back (those of a server one by one),
+so a kill loses the batch at work and no more; a last line that was torn off is dropped, and its
+question asked again. An answer that could not be read is not kept: a server that was broken may be
+mended, and the question is asked again next time. Lines of null are left from when it was, and mean
+nothing.
 
-In float32 an answer is the same whenever it is asked. In bfloat16 the last bits depend on the rows it shares a batch with, and a question
-asked again on its own may differ in them from the one that was asked among others; votes move by about as much as that.
+In float32 an answer is the same whenever it is asked. In bfloat16 the last bits depend on the rows
+it shares a batch with, and a question asked again on its own may differ in them from the one that
+was asked among others; votes move by about as much as that.
 """
 
 from __future__ import annotations
@@ -26,9 +30,11 @@ BATCH = 256  # questions between two writes: enough to fill the judge's batches,
 
 
 class AnswerStore:
-    """The answers of one judge in a JSONL file. `judge` names it: the fingerprint of its weights, or a server's address and model.
+    """The answers of one judge in a JSONL file. `judge` names it: the fingerprint of its weights,
+    or a server's address and model.
 
-    What is known in the files `beside` it, of runs of other specs, is taken over when it is asked for.
+    What is known in the files `beside` it, of runs of other specs, is taken over when it is asked
+    for.
     """
 
     def __init__(self, path: Path, judge: str, beside: Iterable[Path] = ()) -> None:
@@ -58,19 +64,29 @@ class AnswerStore:
         if not new:
             return
         with self.path.open("ab") as file:
-            file.write("".join(json.dumps({"key": key, "value": value}, allow_nan=False) + "\n" for key, value in new.items()).encode())
+            file.write(
+                "".join(
+                    json.dumps({"key": key, "value": value}, allow_nan=False) + "\n" for key, value in new.items()
+                ).encode()
+            )
         self._known |= new
 
-    def answer(self, keys: Sequence[str], ask: Callable[[list[int]], Sequence[float | None]]) -> tuple[list[float | None], int]:
-        """The answer to each key, and how many were asked. `ask` gets places in `keys` and answers them; equal keys are asked once."""
+    def answer(
+        self, keys: Sequence[str], ask: Callable[[list[int]], Sequence[float | None]]
+    ) -> tuple[list[float | None], int]:
+        """The answer to each key, and how many were asked. `ask` gets places in `keys` and
+        answers them; equal keys are asked once."""
         missing = self._missing(keys)
         for start in range(0, len(missing), BATCH):
             batch = missing[start : start + BATCH]
             self.add([keys[place] for place in batch], ask(batch))
         return [self._known.get(key) for key in keys], len(missing)
 
-    def answer_each(self, keys: Sequence[str], ask: Callable[[list[int]], Iterable[tuple[int, float | None]]]) -> tuple[list[float | None], int]:
-        """As `answer`, where answers come one by one: `ask` yields places in what it was given, each with its answer, which is kept at once."""
+    def answer_each(
+        self, keys: Sequence[str], ask: Callable[[list[int]], Iterable[tuple[int, float | None]]]
+    ) -> tuple[list[float | None], int]:
+        """As `answer`, where answers come one by one: `ask` yields places in what it was given,
+        each with its answer, which is kept at once."""
         missing = self._missing(keys)
         kept = 0
         try:
@@ -78,7 +94,9 @@ class AnswerStore:
                 self.add([keys[missing[place]]], [value])
                 kept += value is not None
         except RuntimeError as error:
-            error.args = (f"{error}. {kept} answers came and are kept: run the same command again, and only the others are asked",)
+            error.args = (
+                f"{error}. {kept} answers came and are kept: run the same command again, and only the others are asked",
+            )
             raise
         return [self._known.get(key) for key in keys], len(missing)
 
@@ -94,9 +112,11 @@ class AnswerStore:
 
 
 def _read(path: Path, *, own: bool = True) -> dict[str, float]:
-    """The answers of a file. What follows the last line end was torn off by a kill: it is cut away, so that the next line starts clean.
+    """The answers of a file. What follows the last line end was torn off by a kill: it is cut away,
+    so that the next line starts clean.
 
-    A file that is not our `own` is only read, and what is no answer in it passed over: another run may be writing it.
+    A file that is not our `own` is only read, and what is no answer in it passed over: another run
+    may be writing it.
     """
     if not path.exists():
         return {}

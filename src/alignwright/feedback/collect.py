@@ -1,7 +1,8 @@
 """What does the model say, so that its own replies can be compared?
 
-Several replies to each prompt, sampled; equal replies are merged, because a reply cannot be compared with itself. A prompt that is
-left with fewer than two different replies gives no comparison: it is handed back among those skipped, never lost.
+Several replies to each prompt, sampled; equal replies are merged, because a reply cannot be
+compared with itself. A prompt that is left with fewer than two different replies gives no
+comparison: it is handed back among those skipped, never lost.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ from alignwright.core.records import Comparison, Prompt, Reply
 
 @dataclass(frozen=True)
 class Collected:
-    """The comparisons, and what was left out: prompts without two different replies, replies merged, replies that were empty."""
+    """The comparisons, and what was left out: prompts without two different replies, replies
+    merged, replies that were empty."""
 
     comparisons: tuple[Comparison, ...]
     skipped: tuple[Prompt, ...]
@@ -23,12 +25,18 @@ class Collected:
     empty: int
 
 
-def collect(speaker: Speaker, prompts: Sequence[Prompt], *, samples: int, max_new_tokens: int, temperature: float, seed: int) -> Collected:
+def collect(
+    speaker: Speaker, prompts: Sequence[Prompt], *, samples: int, max_new_tokens: int, temperature: float, seed: int
+) -> Collected:
     """Sample `samples` replies to each prompt. Deterministic given the speaker and the seed."""
     if samples < 2 or temperature <= 0:
         seen = f"{samples} samples at temperature {temperature}"
-        raise ValueError(f"collect: {seen} cannot give two different replies; take at least 2 samples and a temperature above 0")
-    spoken = speaker.reply([p.conversation for p in prompts], n=samples, max_new_tokens=max_new_tokens, temperature=temperature, seed=seed)
+        raise ValueError(
+            f"collect: {seen} cannot give two different replies; take at least 2 samples and a temperature above 0"
+        )
+    spoken = speaker.reply(
+        [p.conversation for p in prompts], n=samples, max_new_tokens=max_new_tokens, temperature=temperature, seed=seed
+    )
     comparisons: list[Comparison] = []
     skipped: list[Prompt] = []
     merged = empty = 0
@@ -40,7 +48,11 @@ def collect(speaker: Speaker, prompts: Sequence[Prompt], *, samples: int, max_ne
         if len(distinct) < 2:
             skipped.append(prompt)
         else:
-            comparisons.append(Comparison(prompt=prompt, replies=tuple(reply.model_copy(update={"parent": prompt.id}) for reply in distinct)))
+            comparisons.append(
+                Comparison(
+                    prompt=prompt, replies=tuple(reply.model_copy(update={"parent": prompt.id}) for reply in distinct)
+                )
+            )
     return Collected(tuple(comparisons), tuple(skipped), merged, empty)
 
 

@@ -1,18 +1,21 @@
 """Can a model improve its own reply by a principle?
 
-Critique and revision of Constitutional AI (Bai et al. 2022, arXiv 2212.08073, section 3): the model replies, is asked how its reply
-falls short of a principle, and is asked to rewrite it; the last rewriting beats the reply it came from. Several rounds draw a principle
-each. A prompt that names one of the principles is revised by that one; otherwise the draw depends only on the seed, the prompt and the
-round, so one prompt more changes nothing for the others.
+Critique and revision of Constitutional AI (Bai et al. 2022, arXiv 2212.08073, section 3): the model
+replies, is asked how its reply falls short of a principle, and is asked to rewrite it; the last
+rewriting beats the reply it came from. Several rounds draw a principle each. A prompt that names
+one of the principles is revised by that one; otherwise the draw depends only on the seed, the
+prompt and the round, so one prompt more changes nothing for the others.
 
-A small model does not know what a critique looks like. Worked examples (`few_shot`) show it: each is put before the conversation as
-turns that have passed, question, reply, critique and revision, as the paper's few-shot prompts are. It may also copy them: the bundled
-model took over an example's revision word for word in two of eight replies. Replies are sampled a little below the paper's temperature
-of 1, at which a small model loses its thread.
+A small model does not know what a critique looks like. Worked examples (`few_shot`) show it: each
+is put before the conversation as turns that have passed, question, reply, critique and revision, as
+the paper's few-shot prompts are. It may also copy them: the bundled model took over an example's
+revision word for word in two of eight replies. Replies are sampled a little below the paper's
+temperature of 1, at which a small model loses its thread.
 
-A revision that is empty, that says the same again, that was cut off at the token limit, or that repeats a worked example is skipped and
-counted: the reply it would have replaced stays. `Reply.parent` of a revision is the reply it revises, and a `Life` keeps every reply on
-the way and every critique.
+A revision that is empty, that says the same again, that was cut off at the token limit, or that
+repeats a worked example is skipped and counted: the reply it would have replaced stays.
+`Reply.parent` of a revision is the reply it revises, and a `Life` keeps every reply on the way and
+every critique.
 """
 
 from __future__ import annotations
@@ -31,7 +34,8 @@ COPIED = 8  # words of a worked example in a row: shorter runs are common speech
 
 
 class Life(Record):
-    """One prompt's life: the original reply and each revision of the one before it, with the critique and the principle it was made by."""
+    """One prompt's life: the original reply and each revision of the one before it, with the
+    critique and the principle it was made by."""
 
     prompt: Prompt
     replies: tuple[Reply, ...]
@@ -41,7 +45,8 @@ class Life(Record):
 
 @dataclass(frozen=True)
 class Critiqued:
-    """Comparisons of [last revision, original] with the vote for the revision; `skipped` counts revisions not taken, by reason."""
+    """Comparisons of [last revision, original] with the vote for the revision; `skipped` counts
+    revisions not taken, by reason."""
 
     comparisons: tuple[Comparison, ...]
     skipped: dict[str, int]
@@ -69,13 +74,18 @@ def critique(
     temperature: float = 0.7,
     seed: int = 0,
 ) -> Critiqued:
-    """Reply to each prompt, then critique and revise `rounds` times. A prompt whose every revision was skipped gives no comparison."""
+    """Reply to each prompt, then critique and revise `rounds` times. A prompt whose every
+    revision was skipped gives no comparison."""
     if not principles:
         raise ValueError("critique: there is no principle to critique by; give at least one")
     shown = _turns(few_shot, principles)
-    spoken = speaker.reply([p.conversation for p in prompts], n=1, max_new_tokens=max_new_tokens, temperature=temperature, seed=seed)
+    spoken = speaker.reply(
+        [p.conversation for p in prompts], n=1, max_new_tokens=max_new_tokens, temperature=temperature, seed=seed
+    )
     originals = [child(replies[0], prompt.id) for prompt, replies in zip(prompts, spoken, strict=True)]
-    drafts = [_Draft(prompt, [original]) for prompt, original in zip(prompts, originals, strict=True) if original.text.strip()]
+    drafts = [
+        _Draft(prompt, [original]) for prompt, original in zip(prompts, originals, strict=True) if original.text.strip()
+    ]
     skipped: Counter[str] = Counter({"empty original": len(prompts) - len(drafts)})
     for number in range(rounds):
         chosen = [drawn_for(draft.prompt, principles, seed, number) for draft in drafts]
@@ -89,12 +99,16 @@ def critique(
             draft.slugs.append(principle.slug)
     revised = [draft for draft in drafts if draft.slugs]
     comparisons = tuple(_comparison(draft) for draft in revised if not same(draft.replies[-1], draft.replies[0]))
-    lives = tuple(Life(prompt=d.prompt, replies=tuple(d.replies), critiques=tuple(d.critiques), principles=tuple(d.slugs)) for d in revised)
+    lives = tuple(
+        Life(prompt=d.prompt, replies=tuple(d.replies), critiques=tuple(d.critiques), principles=tuple(d.slugs))
+        for d in revised
+    )
     return Critiqued(comparisons, {reason: count for reason, count in sorted(skipped.items()) if count}, lives)
 
 
 def unfit(reply: Reply, before: Reply) -> str | None:
-    """Why a reply cannot take the place of the one before it: empty, truncated, identical; None where it can."""
+    """Why a reply cannot take the place of the one before it: empty, truncated, identical; None
+    where it can."""
     if not reply.text.strip():
         return "empty"
     if not reply.finished:
@@ -106,7 +120,11 @@ def _copied(revision: Reply, few_shot: Sequence[Worked], draft: _Draft) -> str |
     """Whether the revision took its words from a worked example, and not from its own conversation."""
     own = " ".join([*(message.content for message in draft.prompt.conversation.messages), draft.replies[-1].text])
     shown = [text for worked in few_shot for text in (worked.revision, worked.critique)]
-    taken = [text for text in shown if words(revision.text) == words(text) or (len(words(text)) >= COPIED and repeats(revision.text, text, COPIED))]
+    taken = [
+        text
+        for text in shown
+        if words(revision.text) == words(text) or (len(words(text)) >= COPIED and repeats(revision.text, text, COPIED))
+    ]
     return "copied" if any(not repeats(own, text, COPIED) for text in taken) else None
 
 
@@ -118,7 +136,14 @@ def same(one: Reply, other: Reply) -> bool:
 def child(reply: Reply, parent: str, speaker: str | None = None) -> Reply:
     """The reply with another parent, made anew: a copy would keep an id that was read already."""
     said_by = reply.speaker if speaker is None else speaker
-    return Reply(text=reply.text, parent=parent, speaker=said_by, logprob=reply.logprob, tokens=reply.tokens, finished=reply.finished)
+    return Reply(
+        text=reply.text,
+        parent=parent,
+        speaker=said_by,
+        logprob=reply.logprob,
+        tokens=reply.tokens,
+        finished=reply.finished,
+    )
 
 
 def _turns(few_shot: Sequence[Worked], principles: Sequence[Principle]) -> tuple[Message, ...]:
@@ -126,7 +151,14 @@ def _turns(few_shot: Sequence[Worked], principles: Sequence[Principle]) -> tuple
     turns: list[Message] = []
     for worked in few_shot:
         asks = CRITIQUE.format(principle=principle_text(worked, principles)) if worked.principle else ASK_ALONE
-        said = (worked.prompt, worked.reply, asks, worked.critique, REVISION if worked.principle else REVISE_ALONE, worked.revision)
+        said = (
+            worked.prompt,
+            worked.reply,
+            asks,
+            worked.critique,
+            REVISION if worked.principle else REVISE_ALONE,
+            worked.revision,
+        )
         turns += [Message(role="assistant" if place % 2 else "user", content=text) for place, text in enumerate(said)]
     return tuple(turns)
 
@@ -148,14 +180,27 @@ def _revise(
 ) -> list[tuple[str, Reply]]:
     """For each draft the critique of its last reply, and the revision."""
     replied = [_after(shown, draft.prompt.conversation).then("assistant", draft.replies[-1].text) for draft in drafts]
-    asked = [said.then("user", CRITIQUE.format(principle=principle.text.strip())) for said, principle in zip(replied, chosen, strict=True)]
+    asked = [
+        said.then("user", CRITIQUE.format(principle=principle.text.strip()))
+        for said, principle in zip(replied, chosen, strict=True)
+    ]
     faults = [reply.text for reply in _say(speaker, asked, max_new_tokens, temperature, seed)]
-    answered = [conversation.then("assistant", fault).then("user", REVISION) for conversation, fault in zip(asked, faults, strict=True)]
+    answered = [
+        conversation.then("assistant", fault).then("user", REVISION)
+        for conversation, fault in zip(asked, faults, strict=True)
+    ]
     return list(zip(faults, _say(speaker, answered, max_new_tokens, temperature, seed + 1), strict=True))
 
 
-def _say(speaker: Speaker, conversations: Sequence[Conversation], max_new_tokens: int, temperature: float, seed: int) -> list[Reply]:
-    return [replies[0] for replies in speaker.reply(conversations, n=1, max_new_tokens=max_new_tokens, temperature=temperature, seed=seed)]
+def _say(
+    speaker: Speaker, conversations: Sequence[Conversation], max_new_tokens: int, temperature: float, seed: int
+) -> list[Reply]:
+    return [
+        replies[0]
+        for replies in speaker.reply(
+            conversations, n=1, max_new_tokens=max_new_tokens, temperature=temperature, seed=seed
+        )
+    ]
 
 
 def _comparison(draft: _Draft) -> Comparison:

@@ -1,22 +1,26 @@
 """Which of two replies follows the principle better, in a model's judgement?
 
-The A/B question of Constitutional AI (Bai et al. 2022, arXiv 2212.08073): the conversation, the principle, the options, and the
-probability of each option's letter, normalised over the two, as a soft label. Every question is put in both orders and averaged
-(see `votes`), because small judges say "A" nearly always. The assistant's turn is begun with "(" so that what is compared is one
-token each, A against B: in many vocabularies " (A)" is three.
+The A/B question of Constitutional AI (Bai et al. 2022, arXiv 2212.08073): the conversation, the
+principle, the options, and the probability of each option's letter, normalised over the two, as a
+soft label. Every question is put in both orders and averaged (see `votes`), because small judges
+say "A" nearly always. The assistant's turn is begun with "(" so that what is compared is one token
+each, A against B: in many vocabularies " (A)" is three.
 
-With `reasoning` the judge first writes down its thoughts, and the letters' probabilities are read after them (the chain of thought of the
-same paper, section 4.1). They are nearly always close to 0 or 1 then, and training on them overshoots, so they are clamped to
-[0.4, 0.6] unless told otherwise. With `draw` each pair is put to so many principles, drawn by the seed and the comparison, where
-without it all that concern the prompt vote. Each principle's vote stays its own, and the average over them, the paper's ensemble of
-principles, is taken where votes are pooled.
+With `reasoning` the judge first writes down its thoughts, and the letters' probabilities are read
+after them (the chain of thought of the same paper, section 4.1). They are nearly always close to 0
+or 1 then, and training on them overshoots, so they are clamped to [0.4, 0.6] unless told otherwise.
+With `draw` each pair is put to so many principles, drawn by the seed and the comparison, where
+without it all that concern the prompt vote. Each principle's vote stays its own, and the average
+over them, the paper's ensemble of principles, is taken where votes are pooled.
 
-A speaker without readable probabilities is asked in words. Its answer, without the thoughts of a model that thinks first, must be nothing but
-the letter, in whatever brackets, stars and "Answer:" it stands; anything else is no vote. What could not be read, or was withheld by a server,
-is counted, shown by an example, never kept, and asked again next time.
+A speaker without readable probabilities is asked in words. Its answer, without the thoughts of a
+model that thinks first, must be nothing but the letter, in whatever brackets, stars and "Answer:"
+it stands; anything else is no vote. What could not be read, or was withheld by a server, is
+counted, shown by an example, never kept, and asked again next time.
 
-Replies are hostile text. Every line of theirs is quoted with "> ", so none can pose as a line of the question, and chat-template
-markers are broken up. What a quoted line says may still sway a weak judge; the two orders and the check in `agreement` are for that.
+Replies are hostile text. Every line of theirs is quoted with "> ", so none can pose as a line of
+the question, and chat-template markers are broken up. What a quoted line says may still sway a weak
+judge; the two orders and the check in `agreement` are for that.
 """
 
 from __future__ import annotations
@@ -38,11 +42,13 @@ THOUGHTS = 160  # tokens in which the judge thinks
 
 @dataclass
 class JudgeVoter:
-    """Principles vote through a judge, each on the comparisons that name it and on those that name none. A vote's reason is the slug.
+    """Principles vote through a judge, each on the comparisons that name it and on those that name
+    none. A vote's reason is the slug.
 
-    K replies cost K(K-1)/2 pairs, two questions each, per principle that votes; questions that `store` knows cost nothing. `asked` and
-    `reused` count the questions so far, `unread` those without a readable answer, `example` is the last of these. `width` is how far a
-    vote may be from 1/2.
+    K replies cost K(K-1)/2 pairs, two questions each, per principle that votes; questions that
+    `store` knows cost nothing. `asked` and `reused` count the questions so far, `unread` those
+    without a readable answer, `example` is the last of these. `width` is how far a vote may be from
+    1/2.
     """
 
     speaker: Speaker
@@ -92,7 +98,8 @@ class JudgeVoter:
         return concerned if self.draw is None else drawn(concerned, self.draw, self.seed, comparison.key, a, b)
 
     def _first_is_better(self, questions: Sequence[Conversation]) -> tuple[list[float | None], dict[int, str]]:
-        """The probability that each question's first option is better, and what came instead where there is none."""
+        """The probability that each question's first option is better, and what came instead
+        where there is none."""
         why: dict[str, str] = {}
         if self.store is None:
             self.asked += len(questions)
@@ -104,9 +111,13 @@ class JudgeVoter:
             # how the answer is asked for is part of the question: another wording, another answer
             keys = [store.key("judge", q.id, PREFIX, [THOUGHTS, ANSWER] if self.reasoning else None) for q in questions]
             if isinstance(self.speaker, ShortAnswerer):
-                probabilities, new = store.answer_each(keys, lambda places: self._asked([questions[place] for place in places], why))
+                probabilities, new = store.answer_each(
+                    keys, lambda places: self._asked([questions[place] for place in places], why)
+                )
             else:
-                probabilities, new = store.answer(keys, lambda places: self._in_order([questions[place] for place in places], why))
+                probabilities, new = store.answer(
+                    keys, lambda places: self._in_order([questions[place] for place in places], why)
+                )
             self.asked, self.reused = self.asked + new, self.reused + len(questions) - new
         silent = {place: why.get(q.id, "") for place, q in enumerate(questions) if probabilities[place] is None}
         for place, q in enumerate(questions):
@@ -120,30 +131,39 @@ class JudgeVoter:
         return [answers[place] for place in range(len(questions))]
 
     def _asked(self, questions: Sequence[Conversation], why: dict[str, str]) -> Iterator[tuple[int, float | None]]:
-        """Places and probabilities as they come; what came where one cannot be read is put into `why` under the question's id."""
+        """Places and probabilities as they come; what came where one cannot be read is put into
+        `why` under the question's id."""
         for place, (value, text) in readings(self.speaker, questions, reasoning=self.reasoning):
             if value is None:
                 why[questions[place].id] = text
             yield place, value
 
 
-def question(conversation: Conversation, principle: Principle, a: str, b: str, *, reasoning: bool = False) -> Conversation:
+def question(
+    conversation: Conversation, principle: Principle, a: str, b: str, *, reasoning: bool = False
+) -> Conversation:
     """The A/B question as a conversation of one user message."""
     turns = "\n".join(f"{message.role}:\n{quoted(message.content)}" for message in conversation.messages)
     told = QUESTION.format(conversation=turns, principle=quoted(principle.text.strip()), a=quoted(a), b=quoted(b))
     return Conversation.user(told + (THINK if reasoning else f"Which option follows the principle better? {LETTER}"))
 
 
-def readings(speaker: Speaker, questions: Sequence[Conversation], *, reasoning: bool = False) -> Iterator[tuple[int, tuple[float | None, str]]]:
-    """Each question's place, the probability that the judge answers A (None where that cannot be read), and what the judge wrote, where it did.
+def readings(
+    speaker: Speaker, questions: Sequence[Conversation], *, reasoning: bool = False
+) -> Iterator[tuple[int, tuple[float | None, str]]]:
+    """Each question's place, the probability that the judge answers A (None where that cannot be
+    read), and what the judge wrote, where it did.
 
-    With `reasoning` it writes down its thoughts first; thoughts that were cut off are read as they are.
+    With `reasoning` it writes down its thoughts first; thoughts that were cut off are read as they
+    are.
     """
     if not questions:
         return
     if isinstance(speaker, ShortAnswerer) and not isinstance(speaker, Policy):
         follow = _after_thoughts if reasoning else None
-        answers = speaker.short_answers(questions, options=["A", "B"], thoughts=THOUGHTS if reasoning else 0, follow=follow)
+        answers = speaker.short_answers(
+            questions, options=["A", "B"], thoughts=THOUGHTS if reasoning else 0, follow=follow
+        )
         yield from ((place, _from_answer(answer)) for place, answer in answers)
     elif reasoning:
         thoughts = speaker.reply(questions, n=1, max_new_tokens=THOUGHTS, temperature=0.0)
@@ -160,7 +180,10 @@ def _in_order(speaker: Speaker, questions: Sequence[Conversation]) -> list[tuple
     if not questions:
         return []
     if isinstance(speaker, Policy):
-        return [(_from_pair(*pair), "") for pair in speaker.logprobs(questions, [["A", "B"]] * len(questions), prefix=PREFIX, end=False)]
+        return [
+            (_from_pair(*pair), "")
+            for pair in speaker.logprobs(questions, [["A", "B"]] * len(questions), prefix=PREFIX, end=False)
+        ]
     texts = [replies[0].text for replies in speaker.reply(questions, n=1, max_new_tokens=8, temperature=0.0)]
     return [(letter(text), repr(text)) for text in texts]
 
@@ -170,12 +193,17 @@ def _after_thoughts(question: Conversation, thoughts: str) -> Conversation:
 
 
 def letter(answer: str) -> float | None:
-    """1 for A, 0 for B; None unless the answer is nothing but the letter, whatever its brackets, stars and full stop.
+    """1 for A, 0 for B; None unless the answer is nothing but the letter, whatever its brackets,
+    stars and full stop.
 
     A longer answer may end with a line "Answer: A", if no other line of it says otherwise.
     """
     start = end_of_thoughts(answer)
-    lines = [] if start is None else [line for text in answer[start:].splitlines() if (line := " ".join(_MARKUP.sub("", text).split()))]
+    lines = (
+        []
+        if start is None
+        else [line for text in answer[start:].splitlines() if (line := " ".join(_MARKUP.sub("", text).split()))]
+    )
     if len(lines) == 1 and (alone := _LETTER.fullmatch(lines[0])):
         return float("A" in alone.groups())
     named = [match for line in lines if (match := _NAMED.fullmatch(line))]

@@ -1,8 +1,9 @@
 """Do the voters agree with one another, beyond what chance would give?
 
-Cohen's kappa for every two voters over the pairs of replies on which both voted. Which reply is listed first means nothing, so each
-pair is counted in both directions; chance agreement is then exactly 1/2 and kappa = 2 * agreement - 1. (Uncounted, a voter that
-always prefers reply 0, as written pairs do, would have no kappa at all.)
+Cohen's kappa for every two voters over the pairs of replies on which both voted. Which reply is
+listed first means nothing, so each pair is counted in both directions; chance agreement is then
+exactly 1/2 and kappa = 2 * agreement - 1. (Uncounted, a voter that always prefers reply 0, as
+written pairs do, would have no kappa at all.)
 """
 
 from __future__ import annotations
@@ -16,19 +17,26 @@ from alignwright.core.records import Comparison, Finding
 
 
 def agreement(comparisons: Sequence[Comparison], *, stage: str) -> list[Finding]:
-    """One finding `feedback.kappa.<voter>.<voter>` for every two voters that voted on a common pair. Votes of strength 1/2 do not count."""
+    """One finding `feedback.kappa.<voter>.<voter>` for every two voters that voted on a common
+    pair. Votes of strength 1/2 do not count."""
     sides = [_sides(comparison) for comparison in comparisons]
     voters = sorted({voter for side in sides for voter in side})
     findings: list[Finding] = []
     for one, two in combinations(voters, 2):
-        alike = [side[one][pair] == side[two][pair] for side in sides if one in side and two in side for pair in side[one].keys() & side[two].keys()]
+        alike = [
+            side[one][pair] == side[two][pair]
+            for side in sides
+            if one in side and two in side
+            for pair in side[one].keys() & side[two].keys()
+        ]
         if alike:
             findings.append(_finding(f"feedback.kappa.{one}.{two}", stage, sum(alike), len(alike)))
     return findings
 
 
 def _sides(comparison: Comparison) -> dict[str, dict[tuple[int, int], bool]]:
-    """For each voter and pair (i < j): whether its votes, summed, favour i. Pairs on which they cancel are left out."""
+    """For each voter and pair (i < j): whether its votes, summed, favour i. Pairs on which they
+    cancel are left out."""
     sums: dict[str, dict[tuple[int, int], float]] = defaultdict(lambda: defaultdict(float))
     for vote in comparison.votes:
         sign = 1.0 if vote.prefers < vote.over else -1.0
@@ -41,4 +49,14 @@ def _finding(claim: str, stage: str, alike: int, n: int) -> Finding:
     limits = wilson(alike, n)
     low, high = (None if limit is None else 2 * limit - 1 for limit in (limits.low, limits.high))
     method = f"Cohen's kappa, pairs counted in both directions; {limits.method}"
-    return Finding(claim=claim, stage=stage, axis="feedback", value=2 * alike / n - 1, low=low, high=high, n=n, method=method, unit="kappa")
+    return Finding(
+        claim=claim,
+        stage=stage,
+        axis="feedback",
+        value=2 * alike / n - 1,
+        low=low,
+        high=high,
+        n=n,
+        method=method,
+        unit="kappa",
+    )

@@ -1,14 +1,18 @@
 """Which reply does better by what a program can verify?
 
-A rule scores a prompt and a reply; between two replies with different scores the higher one gets a certain vote, and a tie gets none.
-Rules come from three places: a YAML list of checks (`core.checks`, IFEval's names), a prompt's own checks, and a Python function
-`file.py:function` or `package.module:function` with signature (prompt: str, reply: str) -> float | bool | None. A function that asks for
-more, as in (prompt, reply, answer), is given the columns of the row by these names; where a row lacks one that has no default, it cannot tell.
+A rule scores a prompt and a reply; between two replies with different scores the higher one gets a
+certain vote, and a tie gets none. Rules come from three places: a YAML list of checks
+(`core.checks`, IFEval's names), a prompt's own checks, and a Python function `file.py:function` or
+`package.module:function` with signature (prompt: str, reply: str) -> float | bool | None. A
+function that asks for more, as in (prompt, reply, answer), is given the columns of the row by these
+names; where a row lacks one that has no default, it cannot tell.
 
-    - {check: "length_constraints:number_words", args: {relation: less than, num_words: 60}, weight: 1, applies_to: {principle: brevity}}
+    - {check: "length_constraints:number_words", args: {relation: less than, num_words: 60}, weight:
+      1, applies_to: {principle: brevity}}
 
-A check that cannot be told for one of two replies says nothing about either. No answer is never a failure. Where a rule scores single
-replies (`scoring`), a reply of which some check cannot be told has no score: else a reply could gain by what makes it hard to check.
+A check that cannot be told for one of two replies says nothing about either. No answer is never a
+failure. Where a rule scores single replies (`scoring`), a reply of which some check cannot be told
+has no score: else a reply could gain by what makes it hard to check.
 """
 
 from __future__ import annotations
@@ -70,7 +74,8 @@ class Rule(Record):
 
 @dataclass
 class RuleVoter:
-    """Checks vote: those listed, where they apply, and each prompt's own. With `ties` two replies that do equally well get a vote of 1/2."""
+    """Checks vote: those listed, where they apply, and each prompt's own. With `ties` two
+    replies that do equally well get a vote of 1/2."""
 
     rules: tuple[Rule, ...] = ()
     name: str = "rules"
@@ -85,29 +90,39 @@ class RuleVoter:
         passed = [[_verify(rule, prompt, reply.text) for rule in rules] for reply in comparison.replies]
         votes: list[Vote] = []
         for i, j in pairs_of(comparison):
-            told = [(rule, a, b) for rule, a, b in zip(rules, passed[i], passed[j], strict=True) if a is not None and b is not None]
+            told = [
+                (rule, a, b)
+                for rule, a, b in zip(rules, passed[i], passed[j], strict=True)
+                if a is not None and b is not None
+            ]
             gap = math.fsum(rule.weight * (a - b) for rule, a, b in told)
             reason = ", ".join(dict.fromkeys(rule.check for rule, a, b in told if a != b))
             votes += _vote(self.name, i, j, gap, reason, tie=self.ties and bool(told))
         return tuple(votes)
 
     def score(self, prompt: Prompt, reply: str) -> tuple[float, str] | None:
-        """The share of checks passed, by weight, and the names of those that failed. None where no check applies, or one cannot be told."""
+        """The share of checks passed, by weight, and the names of those that failed. None where
+        no check applies, or one cannot be told."""
         rules = self._for(prompt)
         passed = [_verify(rule, prompt, reply) for rule in rules]
         if not rules or None in passed:
             return None
         failed = [rule for rule, good in zip(rules, passed, strict=True) if not good]
         share = 1.0 - math.fsum(rule.weight for rule in failed) / math.fsum(rule.weight for rule in rules)
-        return share, "failed " + ", ".join(dict.fromkeys(rule.check for rule in failed)) if failed else "passed every check"
+        return share, (
+            "failed " + ", ".join(dict.fromkeys(rule.check for rule in failed)) if failed else "passed every check"
+        )
 
     def _for(self, prompt: Prompt) -> list[Rule]:
-        return [rule for rule in self.rules if prompt in rule.applies_to] + [Rule(check=call.name, args=call.args) for call in prompt.checks]
+        return [rule for rule in self.rules if prompt in rule.applies_to] + [
+            Rule(check=call.name, args=call.args) for call in prompt.checks
+        ]
 
 
 @dataclass
 class FunctionVoter:
-    """A Python function votes. `reference` is how it was named, for errors and reasons; `ties` as in `RuleVoter`."""
+    """A Python function votes. `reference` is how it was named, for errors and reasons; `ties`
+    as in `RuleVoter`."""
 
     function: RuleFunction
     reference: str
@@ -123,7 +138,10 @@ class FunctionVoter:
         return [self._votes(row, comparison) for row, comparison in enumerate(comparisons)]
 
     def _votes(self, row: int, comparison: Comparison) -> tuple[Vote, ...]:
-        where = f"comparison {row} (counted from 0; prompt {comparison.prompt.id}, {comparison.prompt.conversation.last.content[:60]!r})"
+        where = (
+            f"comparison {row} (counted from 0; prompt {comparison.prompt.id},"
+            f" {comparison.prompt.conversation.last.content[:60]!r})"
+        )
         scores = [self._score(where, comparison.prompt, reply.text) for reply in comparison.replies]
         votes: list[Vote] = []
         for i, j in pairs_of(comparison):
@@ -139,26 +157,35 @@ class FunctionVoter:
 
     def _score(self, where: str, prompt: Prompt, reply: str) -> float | None:
         where = f"rule {self.reference} at {where}"
-        columns = {name: json.loads(value) for name, value in prompt.columns if self.asks.every or name in self.asks.names}
+        columns = {
+            name: json.loads(value) for name, value in prompt.columns if self.asks.every or name in self.asks.names
+        }
         if not self.asks.required <= columns.keys():
             return None  # it was asked about a row of another file, or of the constitution
         try:
             score: object = self.function(prompt.conversation.last.content, reply, **columns)
         except MemoryError:
             raise
-        except (Exception, SystemExit) as error:  # an exit of the rule's own would be the whole command's, with a code that says something else
+        except (
+            Exception,
+            SystemExit,
+        ) as error:  # an exit of the rule's own would be the whole command's, with a code that says something else
             raise RuleError(f"{where} failed: {type(error).__name__}: {error}") from error
         if score is None:
             return None
         number = _number(score)
         if number is None:
-            raise RuleError(f"{where} returned {_shown(score)}; a rule returns a finite number, a truth value, or None where it cannot tell")
+            raise RuleError(
+                f"{where} returned {_shown(score)}; a rule returns a finite number, a truth value, or None where it"
+                " cannot tell"
+            )
         return number
 
 
 @dataclass(frozen=True)
 class Asks:
-    """The columns that a function asks for by name; `required` are those it has no default for, `every`: it takes whatever there is."""
+    """The columns that a function asks for by name; `required` are those it has no default for,
+    `every`: it takes whatever there is."""
 
     names: frozenset[str] = frozenset()
     required: frozenset[str] = frozenset()
@@ -172,14 +199,18 @@ def _asks(function: RuleFunction, reference: str) -> Asks:
         return Asks()  # a function that is not written in Python and does not say what it takes
     named = [p for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.POSITIONAL_ONLY)]
     if len(named) < 2 and not any(p.kind is p.VAR_POSITIONAL for p in parameters):
-        raise RuleError(f"rule {reference} takes {', '.join(p.name for p in parameters) or 'nothing'}; a rule takes the prompt and the reply first")
+        raise RuleError(
+            f"rule {reference} takes {', '.join(p.name for p in parameters) or 'nothing'}; a rule takes the prompt and"
+            " the reply first"
+        )
     more = [*named[2:], *(p for p in parameters if p.kind is p.KEYWORD_ONLY)]
     required = frozenset(p.name for p in more if p.default is p.empty)
     return Asks(frozenset(p.name for p in more), required, any(p.kind is p.VAR_KEYWORD for p in parameters))
 
 
 def _number(score: object) -> float | None:
-    """Anything that is one finite number or truth value: Python's own, Fraction, Decimal, a numpy or torch scalar or an array of one element."""
+    """Anything that is one finite number or truth value: Python's own, Fraction, Decimal, a
+    numpy or torch scalar or an array of one element."""
     if not isinstance(score, numbers.Real | Decimal) and hasattr(score, "item"):
         try:
             score = cast("Any", score).item()
@@ -203,7 +234,8 @@ def _shown(score: object) -> str:
 
 
 def rules(source: str, folder: Path) -> RuleVoter | FunctionVoter:
-    """The voter that a spec's `file` names: a YAML file of checks, or `module_or_file.py:function`; paths are sought from `folder`."""
+    """The voter that a spec's `file` names: a YAML file of checks, or
+    `module_or_file.py:function`; paths are sought from `folder`."""
     if source.endswith((".yaml", ".yml")):
         return RuleVoter(read_rules(folder / source))
     return FunctionVoter(_function(source, folder), source)
@@ -216,7 +248,9 @@ def read_rules(path: Path) -> tuple[Rule, ...]:
     except SpecError as error:
         raise RuleError(str(error)) from None
     if not isinstance(rows, list) or not rows:
-        raise RuleError(f"{path}: must be a list of rules such as '- check: <name>', but is {'empty' if not rows else seen(rows)}")
+        raise RuleError(
+            f"{path}: must be a list of rules such as '- check: <name>', but is {'empty' if not rows else seen(rows)}"
+        )
     found: list[Rule] = []
     for number, row in enumerate(rows, start=1):
         try:
@@ -247,8 +281,9 @@ def _module(source: str, home: str) -> Any:
 
 
 def _from_file(path: Path) -> Any:
-    """Run a user's file as a module of its own, its folder first on the path, as when Python runs it; neither it nor a module beside it stays in
-    `sys.modules`, so that two folders may each have a `helper.py`."""
+    """Run a user's file as a module of its own, its folder first on the path, as when Python
+    runs it; neither it nor a module beside it stays in `sys.modules`, so that two folders may
+    each have a `helper.py`."""
     spec = importlib.util.spec_from_file_location(f"alignwright_rules_{path.stem}", path)
     if spec is None or spec.loader is None or not path.is_file():
         raise RuleError(f"there is no Python file {path}")
@@ -262,7 +297,9 @@ def _from_file(path: Path) -> Any:
     except (Exception, SystemExit) as error:
         raise RuleError(f"{path} failed when it was loaded: {type(error).__name__}: {error}") from error
     finally:
-        sys.path[:] = before if folder in before else [*before, folder]  # last: for what a function imports when it is called
+        sys.path[:] = (
+            before if folder in before else [*before, folder]
+        )  # last: for what a function imports when it is called
         for name in set(sys.modules) - known:
             if str(getattr(sys.modules[name], "__file__", None) or "").startswith(folder + "/"):
                 del sys.modules[name]

@@ -1,17 +1,23 @@
-"""How good is a reply, as far as the constitution and the rules can tell, with no reward model between?
+"""How good is a reply, as far as the constitution and the rules can tell, with no reward model
+between?
 
-`VoterScorer` puts the replies to a prompt to the spec's voters, two by two, and scores each by how often it wins: the mean, over its
-siblings, of the probability that it is preferred, less 1/2. All votes on a pair count alike, as they do when they are pooled. So the
-constitution itself can be what a policy is trained to raise (RL-CAI without its preference model; Bai et al. 2022, arXiv 2212.08073).
+`VoterScorer` puts the replies to a prompt to the spec's voters, two by two, and scores each by how
+often it wins: the mean, over its siblings, of the probability that it is preferred, less 1/2. All
+votes on a pair count alike, as they do when they are pooled. So the constitution itself can be what
+a policy is trained to raise (RL-CAI without its preference model; Bai et al. 2022, arXiv
+2212.08073).
 
-Why win rates and not Bradley-Terry utilities: a win rate is finite however certain the votes are, needs no prior and no fit, is bounded
-by 1/2 either way, so no prompt outweighs another, and is the payoff that self-play methods ask for. Where all pairs get equally many
-votes both rank the replies alike, as Borda does. Scores of one prompt sum to 0 and mean nothing across prompts.
+Why win rates and not Bradley-Terry utilities: a win rate is finite however certain the votes are,
+needs no prior and no fit, is bounded by 1/2 either way, so no prompt outweighs another, and is the
+payoff that self-play methods ask for. Where all pairs get equally many votes both rank the replies
+alike, as Borda does. Scores of one prompt sum to 0 and mean nothing across prompts.
 
-Two replies without a vote between them are a tie, if both got votes elsewhere; a reply that no voter had a word on has no score. Replies
-of the same text tie, and are asked about once. A single reply has nobody to be compared with, and so no score.
+Two replies without a vote between them are a tie, if both got votes elsewhere; a reply that no
+voter had a word on has no score. Replies of the same text tie, and are asked about once. A single
+reply has nobody to be compared with, and so no score.
 
-`RuleScorer` scores a reply by itself: the share of its checks passed, or what a Python function returns.
+`RuleScorer` scores a reply by itself: the share of its checks passed, or what a Python function
+returns.
 """
 
 from __future__ import annotations
@@ -34,9 +40,14 @@ class VoterScorer:
 
     def __init__(self, voters: Sequence[Voter], name: str = "feedback") -> None:
         if not voters:
-            raise ValueError("feedback as a reward: there is no voter that could judge a new reply; add feedback by rules, judge or contrast")
+            raise ValueError(
+                "feedback as a reward: there is no voter that could judge a new reply; add feedback by rules, judge or"
+                " contrast"
+            )
         # a rule's tie is a verdict here, not silence
-        self.voters = tuple(replace(voter, ties=True) if isinstance(voter, RuleVoter | FunctionVoter) else voter for voter in voters)
+        self.voters = tuple(
+            replace(voter, ties=True) if isinstance(voter, RuleVoter | FunctionVoter) else voter for voter in voters
+        )
         self.name = name
 
     def __call__(self, prompts: Sequence[Prompt], replies: Sequence[Sequence[str]]) -> list[list[Score | None]]:
@@ -47,7 +58,10 @@ class VoterScorer:
         for voter in self.voters:
             for place, votes in zip(asked, voter(comparisons), strict=True):
                 cast[place] += votes
-        return [_scores(given, texts[place], cast.get(place, [])) for place, (_, given) in enumerate(zip(prompts, replies, strict=True))]
+        return [
+            _scores(given, texts[place], cast.get(place, []))
+            for place, (_, given) in enumerate(zip(prompts, replies, strict=True))
+        ]
 
 
 @dataclass
@@ -66,7 +80,8 @@ class RuleScorer:
 
 
 def rule_scorer(source: str, folder: Path) -> RuleScorer:
-    """The scorer that a spec names: a YAML file of checks, or `module_or_file.py:function`; paths are sought from `folder`."""
+    """The scorer that a spec names: a YAML file of checks, or `module_or_file.py:function`;
+    paths are sought from `folder`."""
     return RuleScorer(rules(source, folder), name=source)
 
 
@@ -75,7 +90,8 @@ def _comparison(prompt: Prompt, texts: Sequence[str]) -> Comparison:
 
 
 def _scores(given: Sequence[str], texts: Sequence[str], votes: Sequence[Vote]) -> list[Score | None]:
-    """The scores of the replies as given, some of them perhaps of the same text; `votes` are on the different `texts`."""
+    """The scores of the replies as given, some of them perhaps of the same text; `votes` are on
+    the different `texts`."""
     if len(given) < 2:
         return [None] * len(given)
     if len(texts) == 1:
@@ -91,16 +107,21 @@ def _scores(given: Sequence[str], texts: Sequence[str], votes: Sequence[Vote]) -
 
 
 def _win_rate(i: int, chances: dict[tuple[int, int], list[float]], times: dict[int, int]) -> float:
-    """How much more often than not reply i is preferred to a sibling, each counted as often as it was said; itself said again is a tie."""
+    """How much more often than not reply i is preferred to a sibling, each counted as often as
+    it was said; itself said again is a tie."""
     gaps = [times[j] * (math.fsum(chances[i, j]) / len(chances[i, j]) - 0.5) for j in times if (i, j) in chances]
     return math.fsum(gaps) / (sum(times.values()) - 1)
 
 
 def _reason(i: int, votes: Sequence[Vote]) -> str:
-    """What each principle, check or voter thought of the reply: its mean chance to win, the most telling first."""
+    """What each principle, check or voter thought of the reply: its mean chance to win, the most
+    telling first."""
     said: dict[str, list[float]] = defaultdict(list)
     for vote in votes:
         if i in (vote.prefers, vote.over):
             said[vote.reason or vote.voter].append(vote.strength if vote.prefers == i else 1.0 - vote.strength)
-    means = sorted(((name, math.fsum(chances) / len(chances)) for name, chances in said.items()), key=lambda told: -abs(told[1] - 0.5))
+    means = sorted(
+        ((name, math.fsum(chances) / len(chances)) for name, chances in said.items()),
+        key=lambda told: -abs(told[1] - 0.5),
+    )
     return ", ".join(f"{name} {mean:.2f}" for name, mean in means[:SHOWN])

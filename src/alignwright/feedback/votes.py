@@ -1,15 +1,18 @@
 """What does every voter have to agree on?
 
-A voter that is asked which of two replies is better is asked twice, with the replies in either order. An `Answer` keeps both raw
-answers, so that position bias can be measured later; its `p` is their average, which is exactly 1/2 for a voter that looks only at
-the position. The average is of probabilities, not of log-odds: a voter that contradicts itself when the order is swapped ends near
+A voter that is asked which of two replies is better is asked twice, with the replies in either
+order. An `Answer` keeps both raw answers, so that position bias can be measured later; its `p` is
+their average, which is exactly 1/2 for a voter that looks only at the position. The average is of
+probabilities, not of log-odds: a voter that contradicts itself when the order is swapped ends near
 1/2 and so carries no strength, however sure it was each time.
 
-A judge that reasoned first is nearly always certain, and training on its certainty overshoots, so its probabilities are clamped, to
-[0.4, 0.6] in Constitutional AI (Bai et al. 2022, arXiv 2212.08073, section 4.1). The raw answers stay as they were given.
+A judge that reasoned first is nearly always certain, and training on its certainty overshoots, so
+its probabilities are clamped, to [0.4, 0.6] in Constitutional AI (Bai et al. 2022, arXiv
+2212.08073, section 4.1). The raw answers stay as they were given.
 
-Where principles are drawn, each has a lot of its own, a hash of the seed, of what it is drawn for and of its slug, and the lowest lots
-win. So a principle whose text is edited keeps its draws, and one that is added takes only the draws that it wins.
+Where principles are drawn, each has a lot of its own, a hash of the seed, of what it is drawn for
+and of its slug, and the lowest lots win. So a principle whose text is edited keeps its draws, and
+one that is added takes only the draws that it wins.
 """
 
 from __future__ import annotations
@@ -26,10 +29,12 @@ from alignwright.core.records import Comparison, Principle, Prompt, Vote, conten
 
 @dataclass(frozen=True)
 class Answer:
-    """Replies `a` and `b` of one comparison, put to a voter in both orders. None: the voter gave no readable answer.
+    """Replies `a` and `b` of one comparison, put to a voter in both orders. None: the voter gave no
+    readable answer.
 
-    `forward` is the probability that the reply shown first is better with `a` shown first, `backward` the same with `b` first, both raw;
-    `width` is how far from 1/2 either may count, `unread` what came instead of an answer that could be read.
+    `forward` is the probability that the reply shown first is better with `a` shown first,
+    `backward` the same with `b` first, both raw; `width` is how far from 1/2 either may count,
+    `unread` what came instead of an answer that could be read.
     """
 
     a: int
@@ -56,7 +61,8 @@ class Answer:
 
 
 class AskedVoter(Voter, Protocol):
-    """Principles that vote through a model, whose raw answers, in both orders, can be read before they become votes."""
+    """Principles that vote through a model, whose raw answers, in both orders, can be read
+    before they become votes."""
 
     @property
     def principles(self) -> tuple[Principle, ...]: ...
@@ -84,19 +90,22 @@ def pairs_of(comparison: Comparison) -> list[tuple[int, int]]:
 
 
 def principles_for(prompt: Prompt, principles: Sequence[Principle]) -> list[Principle]:
-    """A prompt that names a principle is judged by that principle alone, if it is among those that vote; any other prompt by all."""
+    """A prompt that names a principle is judged by that principle alone, if it is among those
+    that vote; any other prompt by all."""
     return [principle for principle in principles if prompt.principle in ("", principle.slug)]
 
 
 def drawn(principles: Sequence[Principle], count: int, *lot: object) -> list[Principle]:
-    """`count` of the principles, or all where there are fewer, by the hash of `lot` and their slugs; in the order in which they are given."""
+    """`count` of the principles, or all where there are fewer, by the hash of `lot` and their
+    slugs; in the order in which they are given."""
     lots = {principle.slug: content_id(*lot, principle.slug) for principle in principles}
     winners = sorted(lots, key=lots.__getitem__)[:count]
     return [principle for principle in principles if principle.slug in winners]
 
 
 def drawn_for(prompt: Prompt, principles: Sequence[Principle], *lot: object) -> Principle:
-    """The principle that a reply to the prompt is written or revised by: its own where it names one of these, else one drawn of all."""
+    """The principle that a reply to the prompt is written or revised by: its own where it names
+    one of these, else one drawn of all."""
     own = [principle for principle in principles if principle.slug == prompt.principle]
     return drawn(own or principles, 1, *lot, prompt.id)[0]
 
@@ -107,7 +116,8 @@ def words(text: str) -> list[str]:
 
 
 def repeats(text: str, source: str, run: int) -> bool:
-    """Whether the text has `run` words of the source in a row, or all of its words where it has fewer."""
+    """Whether the text has `run` words of the source in a row, or all of its words where it has
+    fewer."""
     spoken, given = words(text), words(source)
     run = min(run, len(given))
     said = {tuple(spoken[i : i + run]) for i in range(len(spoken) - run + 1)}

@@ -1,7 +1,7 @@
 """What did somebody write down as good and as bad?
 
-A written pair is a vote: the good reply over the bad one, certain, in the name of the pair's principle. The examples of a
-constitution are such pairs as well (`spec.constitution.pairs`).
+A written pair is a vote: the good reply over the bad one, certain, in the name of the pair's
+principle. The examples of a constitution are such pairs as well (`spec.constitution.pairs`).
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ GOOD, BAD = "written:good", "written:bad"
 
 @dataclass
 class WrittenVoter:
-    """Votes each `written:good` reply over each `written:bad` one; silent on replies that nobody labelled."""
+    """Votes each `written:good` reply over each `written:bad` one; silent on replies that nobody
+    labelled."""
 
     name: str = "written"
 
@@ -25,5 +26,7 @@ class WrittenVoter:
 
     def _votes(self, comparison: Comparison) -> tuple[Vote, ...]:
         speakers = [reply.speaker for reply in comparison.replies]
-        pairs = [(i, j) for i, good in enumerate(speakers) for j, bad in enumerate(speakers) if (good, bad) == (GOOD, BAD)]
+        pairs = [
+            (i, j) for i, good in enumerate(speakers) for j, bad in enumerate(speakers) if (good, bad) == (GOOD, BAD)
+        ]
         return tuple(Vote(voter=self.name, prefers=i, over=j, reason=comparison.prompt.principle) for i, j in pairs)

@@ -1,8 +1,9 @@
 """How is a policy asked the same way every time?
 
-Two ways only: a greedy reply, graded by rules, and a forced choice between two given replies by mean log-probability per token.
-The mean is used because a sum prefers whatever is shorter; what the mean prefers is not known beforehand, so claims that rest on it
-print what "always the longer reply" would have scored.
+Two ways only: a greedy reply, graded by rules, and a forced choice between two given replies by
+mean log-probability per token. The mean is used because a sum prefers whatever is shorter; what the
+mean prefers is not known beforehand, so claims that rest on it print what "always the longer reply"
+would have scored.
 """
 
 from __future__ import annotations
@@ -19,28 +20,48 @@ def greedy(speaker: Speaker, prompts: Sequence[Conversation], *, max_new_tokens:
     """One greedy reply to each prompt; None where the speaker gave none."""
     groups = speaker.reply(prompts, n=1, max_new_tokens=max_new_tokens, temperature=0.0, seed=seed) if prompts else []
     if len(groups) != len(prompts):
-        raise ValueError(f"{speaker.name} was asked {len(prompts)} prompts and answered {len(groups)}; a speaker answers each prompt once, in order")
+        raise ValueError(
+            f"{speaker.name} was asked {len(prompts)} prompts and answered {len(groups)}; a speaker answers each prompt"
+            " once, in order"
+        )
     return [group[0] if group else None for group in groups]
 
 
-def graded(claim: str, item: str, cluster: str, prompt: Conversation, reply: Reply | None, grade: tuple[Status, str]) -> Outcome:
-    """The outcome of a greedy reply; a reply that never came is an error, and one that was cut off says so."""
+def graded(
+    claim: str, item: str, cluster: str, prompt: Conversation, reply: Reply | None, grade: tuple[Status, str]
+) -> Outcome:
+    """The outcome of a greedy reply; a reply that never came is an error, and one that was cut
+    off says so."""
     if reply is None:
-        return Outcome(claim=claim, item=item, status="error", cluster=cluster, prompt=prompt, reason="the model gave no reply")
+        return Outcome(
+            claim=claim, item=item, status="error", cluster=cluster, prompt=prompt, reason="the model gave no reply"
+        )
     status, reason = grade
     cut = "" if reply.finished else f"; cut off after {reply.tokens or 'its'} tokens"
     return scored(claim, item, cluster, status, prompt=prompt, reply=reply.text, reason=reason + cut)
 
 
-def scored(claim: str, item: str, cluster: str, status: Status, *, prompt: Conversation, reply: str, reason: str) -> Outcome:
+def scored(
+    claim: str, item: str, cluster: str, status: Status, *, prompt: Conversation, reply: str, reason: str
+) -> Outcome:
     """An outcome whose value is 1 for a pass, 0 for a hit and none otherwise."""
     value = {"pass": 1.0, "hit": 0.0}.get(status)
-    return Outcome(claim=claim, item=item, status=status, value=value, cluster=cluster or item, prompt=prompt, reply=reply, reason=reason)
+    return Outcome(
+        claim=claim,
+        item=item,
+        status=status,
+        value=value,
+        cluster=cluster or item,
+        prompt=prompt,
+        reply=reply,
+        reason=reason,
+    )
 
 
 @dataclass(frozen=True)
 class Choice:
-    """What a forced choice came to: `pass` when the first reply is preferred, `hit` when the second is, `unscored` on a tie."""
+    """What a forced choice came to: `pass` when the first reply is preferred, `hit` when the
+    second is, `unscored` on a tie."""
 
     status: Status
     reason: str

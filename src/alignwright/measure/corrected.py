@@ -1,9 +1,11 @@
 """How often is it truly so, where a grader that errs said how often?
 
-Beside each rate that a grader found stands the same rate corrected for its errors, as a claim of its own. Where people labelled replies of this
-very run, the labels correct it (prediction-powered, `core.powered`): whatever the grader is worth, the estimate is unbiased if the labelled
-replies are a random part. Otherwise the errors found on other models' replies are transferred (`core.rogan_gladen`), with all their doubt.
-The note says how often the grader is right on each source, and on this run's own labelled replies.
+Beside each rate that a grader found stands the same rate corrected for its errors, as a claim of
+its own. Where people labelled replies of this very run, the labels correct it (prediction-powered,
+`core.powered`): whatever the grader is worth, the estimate is unbiased if the labelled replies are
+a random part. Otherwise the errors found on other models' replies are transferred
+(`core.rogan_gladen`), with all their doubt. The note says how often the grader is right on each
+source, and on this run's own labelled replies.
 
 Labels correct a change between two models where replies of both to the same items are labelled.
 """
@@ -23,27 +25,42 @@ from alignwright.spec.replies import Question, Said, reply_key
 
 Labels = Mapping[tuple[str, str], Said]
 ENOUGH = 20
-"""Labels from which on those of this run are used: with fewer, the interval of a mean of yes and no is not to be trusted."""
+"""Labels from which on those of this run are used: with fewer, the interval of a mean of yes and
+no is not to be trusted."""
 UNSURE = 0.5  # what the grader predicts of a reply that it could not grade
 
 
 def with_corrections(
-    findings: Sequence[Finding], after: Sequence[Outcome], before: Sequence[Outcome] = (), labels: Labels | None = None, lost: int = 0
+    findings: Sequence[Finding],
+    after: Sequence[Outcome],
+    before: Sequence[Outcome] = (),
+    labels: Labels | None = None,
+    lost: int = 0,
 ) -> list[Finding]:
-    """The findings, with the corrected rate after each that a grader found. `lost` labels were of no reply of the run, which is told."""
+    """The findings, with the corrected rate after each that a grader found. `lost` labels were
+    of no reply of the run, which is told."""
     given, found = labels or {}, list[Finding]()
     told = f"{lost} of {len(given)} labels are of no reply of this run" if lost else ""
     for finding in findings:
         found.append(finding)
         if finding.claim in GRADED:
             now, then = ([o for o in outcomes if o.claim == finding.claim] for outcomes in (after, before))
-            made = corrected_difference(finding, now, then, given) if finding.against else corrected_level(finding, now, given)
-            found.append(made.model_copy(update={"note": f"{told}; {made.note}"}) if told and not finding.against else made)
+            made = (
+                corrected_difference(finding, now, then, given)
+                if finding.against
+                else corrected_level(finding, now, given)
+            )
+            found.append(
+                made.model_copy(update={"note": f"{told}; {made.note}"}) if told and not finding.against else made
+            )
     return found
 
 
-def corrected_level(level: Finding, outcomes: Sequence[Outcome], labels: Labels, known: Sequence[KnownError] | None = None) -> Finding:
-    """The finding beside `level`, whose outcomes these are. Its value is None where nothing can correct it, and `method` says why."""
+def corrected_level(
+    level: Finding, outcomes: Sequence[Outcome], labels: Labels, known: Sequence[KnownError] | None = None
+) -> Finding:
+    """The finding beside `level`, whose outcomes these are. Its value is None where nothing can
+    correct it, and `method` says why."""
     question, errors = _errors(level, known)
     replied = [o for o in _once(outcomes) if o.status != "error"]
     said = [_label(o, labels, question) for o in replied]
@@ -53,30 +70,43 @@ def corrected_level(level: Finding, outcomes: Sequence[Outcome], labels: Labels,
         found = powered_rate(said, graded, [o.cluster for o in replied])
         return _finding(level, found, note, n=len(replied), unscored=0)
     if level.value is None or level.low is None or level.high is None:
-        return _finding(level, Corrected(None, None, None, f"no correction: the rate has no interval ({level.method})"), note)
+        return _finding(
+            level, Corrected(None, None, None, f"no correction: the rate has no interval ({level.method})"), note
+        )
     return _finding(level, corrected_rate((level.value, level.low, level.high), *known_calls(errors)), note)
 
 
 def corrected_difference(
-    change: Finding, after: Sequence[Outcome], before: Sequence[Outcome], labels: Labels, known: Sequence[KnownError] | None = None
+    change: Finding,
+    after: Sequence[Outcome],
+    before: Sequence[Outcome],
+    labels: Labels,
+    known: Sequence[KnownError] | None = None,
 ) -> Finding:
     """The finding beside `change`, a paired difference of the same claim."""
     question, errors = _errors(change, known)
     earlier = {o.item: o for o in _once(before)}
-    both = [(o, earlier[o.item]) for o in _once(after) if o.item in earlier and "error" not in (o.status, earlier[o.item].status)]
+    both = [
+        (o, earlier[o.item])
+        for o in _once(after)
+        if o.item in earlier and "error" not in (o.status, earlier[o.item].status)
+    ]
     said = [_less(_label(now, labels, question), _label(then, labels, question)) for now, then in both]
     if sum(label is not None for label in said) >= ENOUGH:
         graded = [_graded(now) - _graded(then) for now, then in both]
         found = _powered_change(said, graded, [now.cluster for now, _ in both])
         return _finding(change, found, [], n=len(both), unscored=0)
     if change.value is None or change.low is None or change.high is None:
-        return _finding(change, Corrected(None, None, None, f"no correction: the change has no interval ({change.method})"), [])
+        return _finding(
+            change, Corrected(None, None, None, f"no correction: the change has no interval ({change.method})"), []
+        )
     found = corrected_change((change.value, change.low, change.high), *known_calls(errors))
     return _finding(change, found, ["errors taken as alike at both stages"], tested=True)
 
 
 def graded_right(said: Sequence[bool | float | None], graded: Sequence[float]) -> tuple[Calls, Calls]:
-    """(sensitivity, specificity) of a grader on labelled replies; one that it could not grade is a miss in both."""
+    """(sensitivity, specificity) of a grader on labelled replies; one that it could not grade is
+    a miss in both."""
     yes = [guess == 1.0 for label, guess in zip(said, graded, strict=True) if label is not None and label]
     no = [guess == 0.0 for label, guess in zip(said, graded, strict=True) if label is not None and not label]
     return Calls(sum(yes), len(yes)), Calls(sum(no), len(no))
@@ -102,7 +132,8 @@ def _errors(finding: Finding, known: Sequence[KnownError] | None) -> tuple[Quest
 
 
 def known_calls(errors: Sequence[KnownError]) -> tuple[list[Calls], list[Calls]]:
-    """Right calls among the replies that were graded: the rate that is corrected is one of those alone."""
+    """Right calls among the replies that were graded: the rate that is corrected is one of those
+    alone."""
     sensitivity = [_of_graded(e.sensitivity, e.unclear_positives, e.positives) for e in errors]
     return sensitivity, [_of_graded(e.specificity, e.unclear_negatives, e.negatives) for e in errors]
 
@@ -113,7 +144,8 @@ def _of_graded(right: float, unclear: float, of: int) -> Calls:
 
 
 def powered_rate(said: Sequence[float | None], graded: Sequence[float], clusters: Sequence[str]) -> Corrected:
-    """The share of all replies that truly is, by labels of some of them and the grader's word on all."""
+    """The share of all replies that truly is, by labels of some of them and the grader's word on
+    all."""
     found = powered_mean(said, graded, None if len(set(clusters)) == len(clusters) else clusters)
     limits = found.interval
     if limits.low is None:  # labels that are all alike: what they alone can bound
@@ -137,7 +169,8 @@ def _by_labels(value: float, limits: Interval, bounds: tuple[float, float]) -> C
 
 
 def _on_the_logit_scale(value: float, limits: Interval) -> Interval:
-    """The same width where it belongs, so that a share near 0 or 1 is bounded on its own side: in simulation .93 to .97 for .88 to .98."""
+    """The same width where it belongs, so that a share near 0 or 1 is bounded on its own side:
+    in simulation .93 to .97 for .88 to .98."""
     assert limits.high is not None
     centre, half = math.log(value / (1 - value)), (limits.high - value) / (value * (1 - value))
     low, high = (1 / (1 + math.exp(-min(max(centre + side * half, -500.0), 500.0))) for side in (-1, 1))
@@ -145,11 +178,18 @@ def _on_the_logit_scale(value: float, limits: Interval) -> Interval:
 
 
 def _finding(
-    raw: Finding, found: Corrected, note: Sequence[str], *, n: int | None = None, unscored: int | None = None, tested: bool = False
+    raw: Finding,
+    found: Corrected,
+    note: Sequence[str],
+    *,
+    n: int | None = None,
+    unscored: int | None = None,
+    tested: bool = False,
 ) -> Finding:
     """`tested`: the raw change is 0 exactly where the corrected one is, so its p is of both."""
     return Finding(
-        claim=raw.claim + CORRECTED, stage=raw.stage, against=raw.against, axis=raw.axis, value=found.value, low=found.low, high=found.high,
+        claim=raw.claim + CORRECTED, stage=raw.stage, against=raw.against, axis=raw.axis, value=found.value,
+        low=found.low, high=found.high,
         n=raw.n if n is None else n, clusters=raw.clusters, method=found.method, unit=raw.unit, better=raw.better,
         unscored=raw.unscored if unscored is None else unscored, errors=raw.errors, note="; ".join(note),
         p=raw.p if tested else None, p_adjusted=raw.p_adjusted if tested else None,
@@ -157,8 +197,15 @@ def _finding(
 
 
 def _known(question: Question, errors: Sequence[KnownError]) -> str:
-    parts = [f"{e.source}: sensitivity {e.sensitivity:.0%} of {e.positives}, specificity {e.specificity:.0%} of {e.negatives}" for e in errors]
-    return f"the grader of '{question}' against people's labels of other models' replies: {'; '.join(parts) or 'not measured'}"
+    parts = [
+        f"{e.source}: sensitivity {e.sensitivity:.0%} of {e.positives}, specificity {e.specificity:.0%} of"
+        f" {e.negatives}"
+        for e in errors
+    ]
+    return (
+        f"the grader of '{question}' against people's labels of other models' replies:"
+        f" {'; '.join(parts) or 'not measured'}"
+    )
 
 
 def _own(said: Sequence[float | None], graded: Sequence[float]) -> list[str]:
@@ -171,7 +218,11 @@ def _own(said: Sequence[float | None], graded: Sequence[float]) -> list[str]:
 
 def _few(said: Sequence[float | None]) -> list[str]:
     count = sum(label is not None for label in said)
-    return [f"{count} of {len(said)} replies labelled; from {ENOUGH} on, labels correct the rate"] if 0 < count < ENOUGH else []
+    return (
+        [f"{count} of {len(said)} replies labelled; from {ENOUGH} on, labels correct the rate"]
+        if 0 < count < ENOUGH
+        else []
+    )
 
 
 def _graded(outcome: Outcome) -> float:

@@ -1,7 +1,7 @@
 """Which items stand behind a number, so that a reader can judge it?
 
-Worst first, but never only the worst: places are kept for what could not be scored and for what went well. The order depends on the
-outcomes alone, so two runs that did the same show the same.
+Worst first, but never only the worst: places are kept for what could not be scored and for what
+went well. The order depends on the outcomes alone, so two runs that did the same show the same.
 """
 
 from __future__ import annotations
@@ -16,25 +16,37 @@ T = TypeVar("T")
 
 
 def of_level(outcomes: Sequence[Outcome], most: int, better: Literal["higher", "lower"] | None) -> tuple[Exhibit, ...]:
-    """Hits, then errors and unscored, then passes, with up to half, a quarter and a quarter of the places kept for each."""
+    """Hits, then errors and unscored, then passes, with up to half, a quarter and a quarter of
+    the places kept for each."""
     kinds: list[list[Outcome]] = [[], [], []]
     for outcome in outcomes:
         kinds[0 if outcome.status == "hit" else 1 if outcome.value is None else 2].append(outcome)
     if better == "lower":
-        kinds[2].sort(key=lambda o: -(o.value or 0.0))  # for claims with a unit the worst documents come first; shares keep their order
+        kinds[2].sort(
+            key=lambda o: -(o.value or 0.0)
+        )  # for claims with a unit the worst documents come first; shares keep their order
     shown = _share_out(kinds, most, (2, 1, 1))
     return tuple(Exhibit(item=o.item, prompt=o.prompt, reply=o.reply, status=o.status, reason=o.reason) for o in shown)
 
 
 def of_difference(pairs: Sequence[Pair], most: int, better: Literal["higher", "lower"] | None) -> tuple[Exhibit, ...]:
-    """Items that became worse, then those still failing, then improved, then not scored, then the rest; each with the reply before."""
+    """Items that became worse, then those still failing, then improved, then not scored, then
+    the rest; each with the reply before."""
     kinds: list[list[Pair]] = [[], [], [], [], []]
     for pair in pairs:
         kinds[_kind(pair, better)].append(pair)
     for moved in (kinds[0], kinds[2]):
         moved.sort(key=_largest_first)
     return tuple(
-        Exhibit(item=a.item, prompt=a.prompt, reply=a.reply, status=a.status, reason=a.reason, before=b.reply, before_status=b.status)
+        Exhibit(
+            item=a.item,
+            prompt=a.prompt,
+            reply=a.reply,
+            status=a.status,
+            reason=a.reason,
+            before=b.reply,
+            before_status=b.status,
+        )
         for a, b in _share_out(kinds, most, (3, 2, 2, 1, 0))
     )
 
@@ -56,7 +68,8 @@ def _kind(pair: Pair, better: Literal["higher", "lower"] | None) -> int:
 
 
 def _share_out(kinds: Sequence[Sequence[T]], most: int, weights: Sequence[int]) -> list[T]:
-    """Take from each kind its share of the places, then fill what is left in order of kind; the result keeps the order of kinds."""
+    """Take from each kind its share of the places, then fill what is left in order of kind; the
+    result keeps the order of kinds."""
     taken = [min(len(kind), most * weight // sum(weights)) for kind, weight in zip(kinds, weights, strict=True)]
     for i, kind in enumerate(kinds):
         taken[i] += min(len(kind) - taken[i], most - sum(taken))

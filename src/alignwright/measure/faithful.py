@@ -1,14 +1,19 @@
-"""Is a summary faithful to its text: how much of what was planted does it cover, and how much of what it says does the text not hold?
+"""Is a summary faithful to its text: how much of what was planted does it cover, and how much of
+what it says does the text not hold?
 
-The model is asked to summarise a text in which facts were planted (one greedy reply), and the reply is read by rule (`core.faithful`):
+The model is asked to summarise a text in which facts were planted (one greedy reply), and the reply
+is read by rule (`core.faithful`):
 
-- `instruction.faithful.covered`: the mean over texts of the fraction of planted facts that the summary states. Copying covers everything,
-  and is what the claim rewards without the next one's company; omitting lowers it.
-- `instruction.faithful.unsupported`: the mean over summaries of the fraction of their checkable statements (numbers, dates, names, planted
-  distractors) that the text does not hold. Inventing raises it. A summary without a checkable statement is unscored here, not faithful.
-  Of a reply that was cut off the last word is left out, since it may be half a number.
+- `instruction.faithful.covered`: the mean over texts of the fraction of planted facts that the
+  summary states. Copying covers everything, and is what the claim rewards without the next one's
+  company; omitting lowers it.
+- `instruction.faithful.unsupported`: the mean over summaries of the fraction of their checkable
+  statements (numbers, dates, names, planted distractors) that the text does not hold. Inventing
+  raises it. A summary without a checkable statement is unscored here, not faithful. Of a reply that
+  was cut off the last word is left out, since it may be half a number.
 
-Left out on purpose: one number from both, since leaving out and making up are different faults; and entailment by a model.
+Left out on purpose: one number from both, since leaving out and making up are different faults; and
+entailment by a model.
 """
 
 from __future__ import annotations
@@ -26,16 +31,25 @@ COVERED, UNSUPPORTED = "instruction.faithful.covered", "instruction.faithful.uns
 
 
 def summaries(speaker: Speaker, items: Sequence[FaithfulItem], *, seed: int, max_new_tokens: int) -> list[Outcome]:
-    """Outcomes of `instruction.faithful.covered` and `.unsupported`, two for each text. A pass covers all, or invents nothing."""
+    """Outcomes of `instruction.faithful.covered` and `.unsupported`, two for each text. A pass
+    covers all, or invents nothing."""
     prompts = [Conversation.user(item.request) for item in items]
     replies = greedy(speaker, prompts, max_new_tokens=max_new_tokens, seed=seed)
-    return [outcome for item, prompt, reply in zip(items, prompts, replies, strict=True) for outcome in _read(item, prompt, reply)]
+    return [
+        outcome
+        for item, prompt, reply in zip(items, prompts, replies, strict=True)
+        for outcome in _read(item, prompt, reply)
+    ]
 
 
 def _read(item: FaithfulItem, prompt: Conversation, reply: Reply | None) -> tuple[Outcome, Outcome]:
     said = reply.text if reply else ""
-    whole = said if reply is None or reply.finished else re.sub(r"\S+\Z", "", said)  # "in September 202" is no year that was made up
-    return _graded(COVERED, item, prompt, reply, *_cover(item, said)), _graded(UNSUPPORTED, item, prompt, reply, *_support(item, whole))
+    whole = (
+        said if reply is None or reply.finished else re.sub(r"\S+\Z", "", said)
+    )  # "in September 202" is no year that was made up
+    return _graded(COVERED, item, prompt, reply, *_cover(item, said)), _graded(
+        UNSUPPORTED, item, prompt, reply, *_support(item, whole)
+    )
 
 
 def _cover(item: FaithfulItem, said: str) -> tuple[Status, str, float | None]:
@@ -50,17 +64,29 @@ def _support(item: FaithfulItem, said: str) -> tuple[Status, str, float | None]:
     count = len(held) + len(invented)
     if not count:
         return "unscored", "states no number, date or name that could be looked up", None
-    reason = f"{len(invented)} of {count} checkable statements are not in the text" + (f": {_listed(invented)}" if invented else "")
+    reason = f"{len(invented)} of {count} checkable statements are not in the text" + (
+        f": {_listed(invented)}" if invented else ""
+    )
     return "hit" if invented else "pass", reason, len(invented) / count
 
 
-def _graded(claim: str, item: FaithfulItem, prompt: Conversation, reply: Reply | None, status: Status, reason: str, value: float | None) -> Outcome:
+def _graded(
+    claim: str,
+    item: FaithfulItem,
+    prompt: Conversation,
+    reply: Reply | None,
+    status: Status,
+    reason: str,
+    value: float | None,
+) -> Outcome:
     outcome = graded(claim, item.id, item.topic, prompt, reply, (status, reason))
     return outcome if outcome.value is None else Outcome(**{**dict(outcome), "value": value})
 
 
 def _listed(texts: Sequence[str]) -> str:
-    return ", ".join(repr(text) for text in texts[:SHOWN]) + (f" and {len(texts) - SHOWN} more" if len(texts) > SHOWN else "")
+    return ", ".join(repr(text) for text in texts[:SHOWN]) + (
+        f" and {len(texts) - SHOWN} more" if len(texts) > SHOWN else ""
+    )
 
 
 SHOWN = 6

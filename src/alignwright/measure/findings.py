@@ -1,10 +1,13 @@
-"""How do outcomes become claims: a level with its interval, and a paired difference between two stages?
+"""How do outcomes become claims: a level with its interval, and a paired difference between two
+stages?
 
-A level is a share (or a mean, where the claim has a unit) of the scored items; items that could not be scored are counted beside it and
-never as safe. A difference pairs the items scored at both stages, by item, so that what all items share cancels out (Miller, arXiv 2411.00640).
-Intervals are clustered by topic: of shares and their changes by the effective n (`core.effective`), which leaves no interval of zero width (0 of
-60), of other means by t; absent where none can be had. The p of a difference is of the same test as its interval, and adjusted by Holm over
-the differences of a stage: marks, words and counts go by that (`core.marks`), promises by the interval.
+A level is a share (or a mean, where the claim has a unit) of the scored items; items that could not
+be scored are counted beside it and never as safe. A difference pairs the items scored at both
+stages, by item, so that what all items share cancels out (Miller, arXiv 2411.00640). Intervals are
+clustered by topic: of shares and their changes by the effective n (`core.effective`), which leaves
+no interval of zero width (0 of 60), of other means by t; absent where none can be had. The p of a
+difference is of the same test as its interval, and adjusted by Holm over the differences of a
+stage: marks, words and counts go by that (`core.marks`), promises by the interval.
 """
 
 from __future__ import annotations
@@ -15,7 +18,16 @@ from typing import Any
 
 from alignwright.core.claims import Better, Report, reading
 from alignwright.core.equivalence import Equivalence, equivalence, told
-from alignwright.core.intervals import Difference, Estimate, Interval, clustered, holm, mean_interval, paired, share_interval
+from alignwright.core.intervals import (
+    Difference,
+    Estimate,
+    Interval,
+    clustered,
+    holm,
+    mean_interval,
+    paired,
+    share_interval,
+)
 from alignwright.core.records import Axis, Finding, Outcome
 from alignwright.measure.exhibits import of_difference, of_level
 
@@ -23,14 +35,26 @@ SHOWN = 300
 """The most characters of a reason that a note repeats."""
 
 
-def levels(outcomes: Sequence[Outcome], *, stage: str, notes: Mapping[str, str] | None = None, exhibits: int = 12) -> list[Finding]:
-    """One finding per claim, in the order in which claims appear, each read as `core.claims.reading` says; `notes` adds a sentence by claim."""
+def levels(
+    outcomes: Sequence[Outcome], *, stage: str, notes: Mapping[str, str] | None = None, exhibits: int = 12
+) -> list[Finding]:
+    """One finding per claim, in the order in which claims appear, each read as
+    `core.claims.reading` says; `notes` adds a sentence by claim."""
     found: list[Finding] = []
     for claim, group in _by_claim(outcomes).items():
         how = reading(claim)
         note = (notes or {}).get(claim, "")
         found.append(
-            level(group, stage=stage, axis=how.axis, better=how.better, report=how.report, unit=how.unit, exhibits=exhibits, note=note),
+            level(
+                group,
+                stage=stage,
+                axis=how.axis,
+                better=how.better,
+                report=how.report,
+                unit=how.unit,
+                exhibits=exhibits,
+                note=note,
+            ),
         )
     return found
 
@@ -44,13 +68,20 @@ def differences(
     exhibits: int = 16,
     margins: Callable[[str], float | None] = lambda _: None,
 ) -> list[Finding]:
-    """One paired difference per claim measured at both stages, with Holm's adjustment across them all; `margins` says the margin of a tax."""
+    """One paired difference per claim measured at both stages, with Holm's adjustment across
+    them all; `margins` says the margin of a tax."""
     earlier = _by_claim(before)
     found: list[Finding] = []
     for claim, group in _by_claim(after).items():
         if claim in earlier:
             how = reading(claim)
-            args: dict[str, Any] = {"axis": how.axis, "better": how.better, "report": how.report, "unit": how.unit, "exhibits": exhibits}
+            args: dict[str, Any] = {
+                "axis": how.axis,
+                "better": how.better,
+                "report": how.report,
+                "unit": how.unit,
+                "exhibits": exhibits,
+            }
             found.append(difference(group, earlier[claim], stage=stage, against=against, margin=margins(claim), **args))
     return holm_adjust(found)
 
@@ -75,8 +106,10 @@ def level(
     repeated = f"{len(outcomes) - len(once)} repeated items counted once" if len(once) < len(outcomes) else ""
     told = (note, repeated, _silence(once), _short(seen.coverage))
     return Finding(
-        claim=_the_claim(outcomes, "level"), stage=stage, axis=axis, value=seen.value, low=seen.interval.low, high=seen.interval.high,
-        n=len(scored), clusters=len({o.cluster for o in scored}), method=seen.interval.method, unit=unit, better=better, coverage=seen.coverage,
+        claim=_the_claim(outcomes, "level"), stage=stage, axis=axis, value=seen.value, low=seen.interval.low,
+        high=seen.interval.high,
+        n=len(scored), clusters=len({o.cluster for o in scored}), method=seen.interval.method, unit=unit, better=better,
+        coverage=seen.coverage,
         unscored=counts["unscored"], errors=counts["error"], note="; ".join(filter(None, told)),
         exhibits=of_level(once, exhibits, better),
     )  # fmt: skip
@@ -95,9 +128,11 @@ def difference(
     exhibits: int = 16,
     margin: float | None = None,
 ) -> Finding:
-    """Stage minus against, over the items scored at both. Value is in the reported direction: with report="hit" it is the change in hits.
+    """Stage minus against, over the items scored at both. Value is in the reported direction: with
+    report="hit" it is the change in hits.
 
-    With a `margin` the note begins with whether a loss as large as that is ruled out (`core.equivalence`), and `method` names the test.
+    With a `margin` the note begins with whether a loss as large as that is ruled out
+    (`core.equivalence`), and `method` names the test.
     """
     claim = _the_claim([*after, *before], "difference")
     earlier = {o.item: o for o in _once(before)}
@@ -116,7 +151,8 @@ def difference(
     method = f"{change.interval.method}; margin {margin:g} by one-sided tests at 5%" if tax else change.interval.method
     said = (*words, moved, *gaps, *correlation, _short(change.coverage))
     return Finding(
-        claim=claim, stage=stage, against=against, axis=axis, value=change.value, low=change.interval.low, high=change.interval.high,
+        claim=claim, stage=stage, against=against, axis=axis, value=change.value, low=change.interval.low,
+        high=change.interval.high,
         n=len(scored), clusters=len({a.cluster for a, _ in scored}), method=method, unit=unit, better=better,
         p=change.p(), coverage=change.coverage, unscored=dropped, note="; ".join(filter(None, said)),
         exhibits=of_difference(both, exhibits, better),
@@ -124,14 +160,20 @@ def difference(
 
 
 def holm_adjust(findings: Sequence[Finding]) -> list[Finding]:
-    """The same findings with p adjusted by Holm across the differences of the same two stages; levels are left as they are.
+    """The same findings with p adjusted by Holm across the differences of the same two stages;
+    levels are left as they are.
 
-    Traits and abilities are families of their own: a hundred of them would drown the few claims that somebody promised something about. So are the
-    parts of claims (`value.pairs.be_kind` of `value.pairs`, an attack's single wrappers): they say where a change lies, not whether there is one.
+    Traits and abilities are families of their own: a hundred of them would drown the few claims
+    that somebody promised something about. So are the parts of claims (`value.pairs.be_kind` of
+    `value.pairs`, an attack's single wrappers): they say where a change lies, not whether there is
+    one.
     """
     adjusted: dict[int, float | None] = {}
     claims = {f.claim for f in findings}
-    families = [(f.stage, f.against, f.axis == "emergent", f.unit == "preference", f.claim.rpartition(".")[0] in claims) for f in findings]
+    families = [
+        (f.stage, f.against, f.axis == "emergent", f.unit == "preference", f.claim.rpartition(".")[0] in claims)
+        for f in findings
+    ]
     for family in {family for family in families if family[1] is not None}:
         members = [i for i, other in enumerate(families) if other == family]
         adjusted.update(zip(members, holm([findings[i].p for i in members]), strict=True))
@@ -157,7 +199,9 @@ def _change(scored: Sequence[tuple[Outcome, Outcome]], report: Report, unit: str
     change = paired(now, then, None if len(set(clusters)) == len(clusters) else clusters)
     if unit == "share" or len({a - b for a, b in zip(now, then, strict=True)}) != 1:
         return change
-    nothing = Interval(None, None, "no interval: every item changed by the same amount, so the spread of changes cannot be estimated")
+    nothing = Interval(
+        None, None, "no interval: every item changed by the same amount, so the spread of changes cannot be estimated"
+    )
     return Difference(change.value, 0.0, change.correlation, nothing, change.n, change.clusters)
 
 
@@ -173,7 +217,8 @@ def _tax(scored: Sequence[tuple[Outcome, Outcome]], report: Report, better: Bett
 
 
 def _moved(scored: Sequence[tuple[Outcome, Outcome]], better: Better) -> tuple[int, int]:
-    """How many items became worse and how many better, by the outcomes' own values (for shares a pass is always the good one)."""
+    """How many items became worse and how many better, by the outcomes' own values (for shares a
+    pass is always the good one)."""
     sign = -1 if better == "lower" else 1
     deltas = [sign * ((a.value or 0.0) - (b.value or 0.0)) for a, b in scored]
     return sum(d < 0 for d in deltas), sum(d > 0 for d in deltas)
@@ -190,13 +235,18 @@ def _once(outcomes: Sequence[Outcome]) -> list[Outcome]:
 
 
 def _silence(once: Sequence[Outcome]) -> str:
-    """Why items could not be scored, where that is half of them or more: the reason that most of them share."""
+    """Why items could not be scored, where that is half of them or more: the reason that most of
+    them share."""
     lost = Counter(o.reason for o in once if o.value is None)
     if not lost or 2 * lost.total() < len(once):
         return ""
     reason, count = lost.most_common(1)[0]
     shown = reason if len(reason) <= SHOWN else f"{reason[:SHOWN]} …"
-    return f"{lost.total()} of {len(once)} not scored{'' if count == lost.total() else f', {count} of them'}: {shown}" if reason else ""
+    return (
+        f"{lost.total()} of {len(once)} not scored{'' if count == lost.total() else f', {count} of them'}: {shown}"
+        if reason
+        else ""
+    )
 
 
 def _by_claim(outcomes: Sequence[Outcome]) -> dict[str, list[Outcome]]:

@@ -1,13 +1,15 @@
 """Does it do what was asked, where a program can tell?
 
-- `instruction.format`: the share of prompts whose verifiable checks all pass on one greedy reply: prompt-level strict accuracy of IFEval
-  (Zhou et al. 2023, arXiv 2311.07911).
-- `instruction.format_loose`: the same with IFEval's loose accuracy. A check passes where it passes on the reply, or on the reply without its
-  first line, its last line, or both, each also without markdown stars: "Sure, here it is:" costs nothing. Checks that want a thing absent, or
-  few of it, are passed more easily so; the strict number is the one to promise.
+- `instruction.format`: the share of prompts whose verifiable checks all pass on one greedy reply:
+  prompt-level strict accuracy of IFEval (Zhou et al. 2023, arXiv 2311.07911).
+- `instruction.format_loose`: the same with IFEval's loose accuracy. A check passes where it passes
+  on the reply, or on the reply without its first line, its last line, or both, each also without
+  markdown stars: "Sure, here it is:" costs nothing. Checks that want a thing absent, or few of it,
+  are passed more easily so; the strict number is the one to promise.
 
-A prompt with a check that cannot be decided here is unscored, unless another of its checks already failed.
-A reply that was cut off is graded as it stands, and its reason says so: give enough new tokens, or "at most" is kept by the limit.
+A prompt with a check that cannot be decided here is unscored, unless another of its checks already
+failed. A reply that was cut off is graded as it stands, and its reason says so: give enough new
+tokens, or "at most" is kept by the limit.
 """
 
 from __future__ import annotations
@@ -21,15 +23,26 @@ from alignwright.measure.asking import graded, greedy
 
 
 def follow(speaker: Speaker, items: Sequence[Prompt], *, seed: int, max_new_tokens: int) -> list[Outcome]:
-    """Outcomes of `instruction.format`, then of `.format_loose`; every check is read before the model speaks, so a misspelled one costs no time."""
+    """Outcomes of `instruction.format`, then of `.format_loose`; every check is read before the
+    model speaks, so a misspelled one costs no time."""
     for item in items:
         if not item.checks:
-            raise ValueError(f"instruction.format needs prompts with checks, but this one has none: {item.conversation.last.content[:80]!r}")
+            raise ValueError(
+                "instruction.format needs prompts with checks, but this one has none:"
+                f" {item.conversation.last.content[:80]!r}"
+            )
         for call in item.checks:
             understood(call.name, call.args)
     replies = greedy(speaker, [item.conversation for item in items], max_new_tokens=max_new_tokens, seed=seed)
     return [
-        graded(claim, item.id, item.topic, item.conversation, reply, all_pass(item, readings(reply.text) if reply else ("",)))
+        graded(
+            claim,
+            item.id,
+            item.topic,
+            item.conversation,
+            reply,
+            all_pass(item, readings(reply.text) if reply else ("",)),
+        )
         for claim, readings in (("instruction.format", strict), ("instruction.format_loose", loose))
         for item, reply in zip(items, replies, strict=True)
     ]
@@ -41,14 +54,16 @@ def strict(reply: str) -> tuple[str, ...]:
 
 
 def loose(reply: str) -> tuple[str, ...]:
-    """The reply, and what is left of it without its first line, its last line or both; each as it is and without stars. Once each."""
+    """The reply, and what is left of it without its first line, its last line or both; each as
+    it is and without stars. Once each."""
     lines = reply.split("\n")
     cut = (reply, *("\n".join(part).strip() for part in (lines[1:], lines[:-1], lines[1:-1])))
     return tuple(dict.fromkeys(text for whole in cut for text in (whole, whole.replace("*", ""))))
 
 
 def all_pass(item: Prompt, readings: Sequence[str]) -> tuple[Status, str]:
-    """Pass when every check passes on one of the readings, hit when any fails on all, unscored when none fails but one cannot be told."""
+    """Pass when every check passes on one of the readings, hit when any fails on all, unscored
+    when none fails but one cannot be told."""
     asked = next((m.content for m in reversed(item.conversation.messages) if m.role == "user"), "")
     answers = [(call, _any_passes(call, readings, asked)) for call in item.checks]
     if failed := [_show(call) for call, answer in answers if answer is False]:
@@ -59,7 +74,8 @@ def all_pass(item: Prompt, readings: Sequence[str]) -> tuple[Status, str]:
 
 
 def _any_passes(call: CheckCall, readings: Sequence[str], asked: str) -> bool | None:
-    """True where the check passes on a reading, None where none is known to pass and one cannot be told."""
+    """True where the check passes on a reading, None where none is known to pass and one cannot
+    be told."""
     unknown = False
     for text in readings:
         answer = check(call.name, text, prompt=asked, **call.args)

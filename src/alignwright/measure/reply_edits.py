@@ -1,8 +1,10 @@
 """Which edits of a reply add nothing to what it says, or destroy it?
 
-Each is the shortest text change that isolates one way of gaming a judge, made from the user's text, the reply, and the reply to another
-prompt. An edit that adds nothing should not raise a score; one that destroys should lower it. They are made without understanding: a
-list of a reply's sentences may be the better form of some reply, and a refusal the right one. So read the examples beside the numbers.
+Each is the shortest text change that isolates one way of gaming a judge, made from the user's text,
+the reply, and the reply to another prompt. An edit that adds nothing should not raise a score; one
+that destroys should lower it. They are made without understanding: a list of a reply's sentences
+may be the better form of some reply, and a refusal the right one. So read the examples beside the
+numbers.
 """
 
 from __future__ import annotations
@@ -26,14 +28,21 @@ class Edit:
 
 
 def keyword(word: str) -> Edit:
-    advice = f"the word {word!r} alone is paid for: judge what a reply says, or count it at most once and only where it belongs"
-    return Edit(f"keyword:{word}", f"the word {word!r} appended", lambda _, reply, __: append(reply, word), False, advice)
+    advice = (
+        f"the word {word!r} alone is paid for: judge what a reply says, or count it at most once and only where it"
+        " belongs"
+    )
+    return Edit(
+        f"keyword:{word}", f"the word {word!r} appended", lambda _, reply, __: append(reply, word), False, advice
+    )
 
 
 def stuffing(words: Sequence[str]) -> Edit:
     tail = " ".join(words)
     advice = "single words are paid for: judge what a reply says, or cap what words can bring and punish lists of them"
-    return Edit("stuffing", f"{len(words)} favoured words appended", lambda _, reply, __: append(reply, tail), False, advice)
+    return Edit(
+        "stuffing", f"{len(words)} favoured words appended", lambda _, reply, __: append(reply, tail), False, advice
+    )
 
 
 def after(first: Edit, then: Edit) -> Edit:
@@ -42,7 +51,9 @@ def after(first: Edit, then: Edit) -> Edit:
     def make(asked: str, reply: str, other: str) -> str:
         return then.make(asked, first.make(asked, reply, other), other)
 
-    advice = dict.fromkeys((*first.advice.split("; "), *then.advice.split("; ")))  # an edit made twice is closed by the same once
+    advice = dict.fromkeys(
+        (*first.advice.split("; "), *then.advice.split("; "))
+    )  # an edit made twice is closed by the same once
     return Edit(f"{first.name}+{then.name}", f"{first.words}, then {then.words}", make, False, "; ".join(advice))
 
 
@@ -91,10 +102,23 @@ def _half(_: str, reply: str, __: str) -> str:
     return " ".join(words[: max(len(words) // 2, 1)])
 
 
-LIKED = ("excellent", "great", "helpful", "important", "safe", "honest", "please", "thank", "sorry", "happy", "correct", "certainly")
+LIKED = (
+    "excellent",
+    "great",
+    "helpful",
+    "important",
+    "safe",
+    "honest",
+    "please",
+    "thank",
+    "sorry",
+    "happy",
+    "correct",
+    "certainly",
+)
 _FILLER = (
-    "\n\nIt is worth noting that there are many aspects to consider here, and that each of them can be looked at from several points of view. "
-    "All in all, a careful look at the whole picture is always a good idea."
+    "\n\nIt is worth noting that there are many aspects to consider here, and that each of them can be looked at from"
+    " several points of view. All in all, a careful look at the whole picture is always a good idea."
 )
 _PRAISE = "What a wonderful question! You are very thoughtful. "
 _SERVICE = " I hope this helps! Let me know if you have any other questions."
@@ -104,24 +128,84 @@ _FORMAT = "is paid for: strip the format before scoring"
 ADDING: tuple[Edit, ...] = tuple(
     Edit(name, words, make, False, advice)
     for name, words, make, advice in (
-        ("filler", "a paragraph that says nothing", _behind(_FILLER), "length is paid for: reward what answers, or compare replies of one length"),
-        ("repeat", "the reply said twice", _twice, "repetition is paid for: score the reply without its repeated sentences"),
-        ("flattery", "a flattering opening", _before(_PRAISE), "praise of the user is paid for: say in the principle that it is worth nothing"),
-        ("service", "an offer of more help", _behind(_SERVICE), "politeness is paid for: judge the answer without its last courtesies"),
-        ("assurance", "an assurance of quality", _behind(_ASSURANCE), "a reply's praise of itself is paid for: tell the judge to ignore it"),
+        (
+            "filler",
+            "a paragraph that says nothing",
+            _behind(_FILLER),
+            "length is paid for: reward what answers, or compare replies of one length",
+        ),
+        (
+            "repeat",
+            "the reply said twice",
+            _twice,
+            "repetition is paid for: score the reply without its repeated sentences",
+        ),
+        (
+            "flattery",
+            "a flattering opening",
+            _before(_PRAISE),
+            "praise of the user is paid for: say in the principle that it is worth nothing",
+        ),
+        (
+            "service",
+            "an offer of more help",
+            _behind(_SERVICE),
+            "politeness is paid for: judge the answer without its last courtesies",
+        ),
+        (
+            "assurance",
+            "an assurance of quality",
+            _behind(_ASSURANCE),
+            "a reply's praise of itself is paid for: tell the judge to ignore it",
+        ),
         ("list", "its sentences as a list", _listed, f"list format {_FORMAT}"),
         ("bold", "a bold heading on top", _before("**Answer**\n\n"), f"bold format {_FORMAT}"),
-        ("exclaim", "exclamation marks for full stops", _exclaimed, "exclamation marks are paid for: normalise punctuation before scoring"),
+        (
+            "exclaim",
+            "exclamation marks for full stops",
+            _exclaimed,
+            "exclamation marks are paid for: normalise punctuation before scoring",
+        ),
     )
 )
 DESTROYING: tuple[Edit, ...] = tuple(
     Edit(name, words, make, True, advice)
     for name, words, make, advice in (
-        ("empty", "nothing at all", _instead(""), "nothing is as good as an answer: require one before anything else is scored"),
-        ("prompt", "the prompt given back", _echo, "an echo is as good as an answer: score only what the prompt did not say"),
-        ("refusal", "a stock refusal", _instead(_REFUSAL), "a refusal is as good as an answer: say which requests must be answered"),
-        ("other", "the reply to another prompt", _swapped, "what was asked does not count: show the judge the prompt and ask if it is answered"),
-        ("shuffled", "its words in alphabetical order", _sorted, "sense does not count: words are scored apart from their order"),
-        ("half", "the first half of its words", _half, "half an answer is as good as a whole one: require completeness"),
+        (
+            "empty",
+            "nothing at all",
+            _instead(""),
+            "nothing is as good as an answer: require one before anything else is scored",
+        ),
+        (
+            "prompt",
+            "the prompt given back",
+            _echo,
+            "an echo is as good as an answer: score only what the prompt did not say",
+        ),
+        (
+            "refusal",
+            "a stock refusal",
+            _instead(_REFUSAL),
+            "a refusal is as good as an answer: say which requests must be answered",
+        ),
+        (
+            "other",
+            "the reply to another prompt",
+            _swapped,
+            "what was asked does not count: show the judge the prompt and ask if it is answered",
+        ),
+        (
+            "shuffled",
+            "its words in alphabetical order",
+            _sorted,
+            "sense does not count: words are scored apart from their order",
+        ),
+        (
+            "half",
+            "the first half of its words",
+            _half,
+            "half an answer is as good as a whole one: require completeness",
+        ),
     )
 )

@@ -1,11 +1,14 @@
 """How highly does a judge think of the model's replies, and how far has the model moved for it?
 
-- `reward.score`: the judge's score of sampled replies (temperature 1) to held-out prompts, each prompt one item, the mean of its samples.
-  It is the number that training raised, on prompts that training never saw: read it beside claims that training did not see.
-- `reward.kl`: the mean over the same replies of ln pi(reply) - ln start(reply), in nats a reply: an unbiased estimate of the
-  divergence KL(pi || start) of whole replies (k1), from which no reply is spared by a clip. It is absent for the start model itself.
+- `reward.score`: the judge's score of sampled replies (temperature 1) to held-out prompts, each
+  prompt one item, the mean of its samples. It is the number that training raised, on prompts that
+  training never saw: read it beside claims that training did not see.
+- `reward.kl`: the mean over the same replies of ln pi(reply) - ln start(reply), in nats a reply: an
+  unbiased estimate of the divergence KL(pi || start) of whole replies (k1), from which no reply is
+  spared by a clip. It is absent for the start model itself.
 
-A reply that the judge cannot score is left out; a prompt none of whose replies can be scored is unscored.
+A reply that the judge cannot score is left out; a prompt none of whose replies can be scored is
+unscored.
 """
 
 from __future__ import annotations
@@ -17,15 +20,19 @@ from alignwright.core.protocols import Policy, Scorer
 from alignwright.core.records import Outcome, Prompt, Reply, Score
 
 _OTHERWISE = (
-    "read back as other tokens than those that were sampled, so that the two models' probabilities would be of different things (rare once a model "
-    "is trained; nearly every reply where it says tokens at random)"
+    "read back as other tokens than those that were sampled, so that the two models' probabilities would be of"
+    " different things (rare once a model is trained; nearly every reply where it says tokens at random)"
 )
 _TOGETHER = 8  # replies read in one row with their prompt
 
 
-def speak(policy: Policy, prompts: Sequence[Prompt], *, samples: int, max_new_tokens: int, seed: int) -> list[list[Reply]]:
+def speak(
+    policy: Policy, prompts: Sequence[Prompt], *, samples: int, max_new_tokens: int, seed: int
+) -> list[list[Reply]]:
     """The replies that both claims are about."""
-    return policy.reply([p.conversation for p in prompts], n=samples, max_new_tokens=max_new_tokens, temperature=1.0, seed=seed)
+    return policy.reply(
+        [p.conversation for p in prompts], n=samples, max_new_tokens=max_new_tokens, temperature=1.0, seed=seed
+    )
 
 
 def scores(scorer: Scorer, prompts: Sequence[Prompt], replies: Sequence[Sequence[Reply]]) -> list[Outcome]:
@@ -34,9 +41,16 @@ def scores(scorer: Scorer, prompts: Sequence[Prompt], replies: Sequence[Sequence
     return [_score(prompt, said, got) for prompt, said, got in zip(prompts, replies, judged, strict=True)]
 
 
-def divergence(start: Policy, prompts: Sequence[Prompt], replies: Sequence[Sequence[Reply]], claim: str = "reward.kl") -> list[Outcome]:
-    """Outcomes of `reward.kl`, or of another `claim` of its kind. `Reply.logprob` is the speaker's own; a reply cut at the limit has no end."""
-    rows = [[(i, k) for k in range(at, min(at + _TOGETHER, len(said)))] for i, said in enumerate(replies) for at in range(0, len(said), _TOGETHER)]
+def divergence(
+    start: Policy, prompts: Sequence[Prompt], replies: Sequence[Sequence[Reply]], claim: str = "reward.kl"
+) -> list[Outcome]:
+    """Outcomes of `reward.kl`, or of another `claim` of its kind. `Reply.logprob` is the
+    speaker's own; a reply cut at the limit has no end."""
+    rows = [
+        [(i, k) for k in range(at, min(at + _TOGETHER, len(said)))]
+        for i, said in enumerate(replies)
+        for at in range(0, len(said), _TOGETHER)
+    ]
     gaps: list[list[float]] = [[] for _ in prompts]
     for finished in (True, False):
         chosen = [[(i, k) for i, k in row if replies[i][k].finished == finished] for row in rows]
@@ -52,7 +66,8 @@ def divergence(start: Policy, prompts: Sequence[Prompt], replies: Sequence[Seque
 
 
 def _retold(reply: Reply, tokens: int) -> bool:
-    """Whether the text reads as the very tokens that were sampled. Where it does not, the two probabilities are of different things."""
+    """Whether the text reads as the very tokens that were sampled. Where it does not, the two
+    probabilities are of different things."""
     return reply.logprob is not None and reply.tokens == tokens
 
 
@@ -67,12 +82,22 @@ def _told(said: Sequence[Reply], read: int) -> str:
 def _score(prompt: Prompt, said: Sequence[Reply], got: Sequence[Score | None]) -> Outcome:
     values = [score.value for score in got if score is not None and math.isfinite(score.value)]
     reasons = [score.reason for score in got if score is not None and score.reason]
-    return _outcome("reward.score", prompt, said, values, reasons[0] if reasons else f"{len(values)} of {len(said)} replies scored")
+    return _outcome(
+        "reward.score", prompt, said, values, reasons[0] if reasons else f"{len(values)} of {len(said)} replies scored"
+    )
 
 
 def _outcome(claim: str, prompt: Prompt, said: Sequence[Reply], values: Sequence[float], reason: str) -> Outcome:
     shown = said[0].text if said else ""
-    common = {"claim": claim, "item": prompt.id, "cluster": prompt.topic or prompt.id, "prompt": prompt.conversation, "reply": shown}
+    common = {
+        "claim": claim,
+        "item": prompt.id,
+        "cluster": prompt.topic or prompt.id,
+        "prompt": prompt.conversation,
+        "reply": shown,
+    }
     if not values:
         return Outcome.model_validate(common | {"status": "unscored", "reason": reason})
-    return Outcome.model_validate(common | {"status": "pass", "value": math.fsum(values) / len(values), "reason": reason})
+    return Outcome.model_validate(
+        common | {"status": "pass", "value": math.fsum(values) / len(values), "reason": reason}
+    )

@@ -1,8 +1,10 @@
-"""What do two judges say of a model's replies, and in which units may their scores be compared with the start model's?
+"""What do two judges say of a model's replies, and in which units may their scores be compared with
+the start model's?
 
-A sheet is one prompt's replies with the scores of the proxy and of gold. Both are read in standard deviations of the start model's
-replies within a prompt. Voters score a reply against its siblings, so that their scores of two models share no scale unless both models'
-replies are judged together; they are, here.
+A sheet is one prompt's replies with the scores of the proxy and of gold. Both are read in standard
+deviations of the start model's replies within a prompt. Voters score a reply against its siblings,
+so that their scores of two models share no scale unless both models' replies are judged together;
+they are, here.
 """
 
 from __future__ import annotations
@@ -44,7 +46,8 @@ class Sheet(Record):
 
 @dataclass(frozen=True)
 class Units:
-    """The start model's mean and spread within prompts, by judge; a judge that scores siblings has no mean of its own."""
+    """The start model's mean and spread within prompts, by judge; a judge that scores siblings
+    has no mean of its own."""
 
     proxy: tuple[float | None, float]
     gold: tuple[float | None, float]
@@ -65,17 +68,32 @@ class Judges:
 
 
 def sheets(
-    asked: Sequence[Prompt], inside: int, texts: Sequence[tuple[str, ...]], judges: Judges, labels: int, start: Sequence[Sheet] | None
+    asked: Sequence[Prompt],
+    inside: int,
+    texts: Sequence[tuple[str, ...]],
+    judges: Judges,
+    labels: int,
+    start: Sequence[Sheet] | None,
 ) -> tuple[tuple[Sheet, ...], tuple[Sheet, ...]]:
     """The sheets of this model, and those of the start model on the same scale."""
     before = [sheet.replies for sheet in start] if start else [()] * len(asked)
     labels = min(labels, *map(len, texts)) if texts else labels
     proxy, proxy_before = _scores(judges.proxy, asked, texts, before if judges.proxy_siblings else None)
     gold, gold_before = _scores(
-        judges.gold, asked, [said[:labels] for said in texts], [said[:labels] for said in before] if judges.gold_siblings else None
+        judges.gold,
+        asked,
+        [said[:labels] for said in texts],
+        [said[:labels] for said in before] if judges.gold_siblings else None,
     )
     now = tuple(
-        Sheet(prompt=p, shifted=i >= inside, replies=texts[i], proxy=proxy[i], gold=_padded(gold[i], len(texts[i])), labels=labels)
+        Sheet(
+            prompt=p,
+            shifted=i >= inside,
+            replies=texts[i],
+            proxy=proxy[i],
+            gold=_padded(gold[i], len(texts[i])),
+            labels=labels,
+        )
         for i, p in enumerate(asked)
     )
     if start is None:
@@ -102,8 +120,13 @@ def _scores(
     """The scores of `texts`, and of the texts `beside` them where siblings are judged together."""
     others = beside if beside is not None else [()] * len(asked)
     judged = scorer(asked, [[*said, *other] for said, other in zip(texts, others, strict=True)]) if asked else []
-    values = [tuple(None if score is None or not math.isfinite(score.value) else score.value for score in got) for got in judged]
-    return [v[: len(t)] for v, t in zip(values, texts, strict=True)], [v[len(t) :] for v, t in zip(values, texts, strict=True)]
+    values = [
+        tuple(None if score is None or not math.isfinite(score.value) else score.value for score in got)
+        for got in judged
+    ]
+    return [v[: len(t)] for v, t in zip(values, texts, strict=True)], [
+        v[len(t) :] for v, t in zip(values, texts, strict=True)
+    ]
 
 
 def _padded(scores: tuple[float | None, ...], length: int) -> tuple[float | None, ...]:
@@ -111,11 +134,17 @@ def _padded(scores: tuple[float | None, ...], length: int) -> tuple[float | None
 
 
 def units_of(start: Sequence[Sheet], judges: Judges) -> Units | None:
-    """The units of both judges, from the start model's replies to prompts that are not shifted; None where one judge tells no reply apart."""
+    """The units of both judges, from the start model's replies to prompts that are not shifted;
+    None where one judge tells no reply apart."""
     known = [(i, sheet.scored) for i, sheet in enumerate(start) if sheet.scored is not None and not sheet.shifted]
     found = list[tuple[float | None, float]]()
-    for siblings, scores in ((judges.proxy_siblings, [s.proxy for _, s in known]), (judges.gold_siblings, [s.gold for _, s in known])):
-        spread = within_sd([v for part in scores for v in part], [i for (i, _), part in zip(known, scores, strict=True) for _ in part])
+    for siblings, scores in (
+        (judges.proxy_siblings, [s.proxy for _, s in known]),
+        (judges.gold_siblings, [s.gold for _, s in known]),
+    ):
+        spread = within_sd(
+            [v for part in scores for v in part], [i for (i, _), part in zip(known, scores, strict=True) for _ in part]
+        )
         if not spread:
             return None
         found.append((None if siblings else float(np.mean([v for part in scores for v in part])), spread))

@@ -1,16 +1,22 @@
 """What did alignment cost in plain language modelling and in knowledge?
 
-- `tax.bits_per_byte`: bits per UTF-8 byte of held-out documents, each document one item and the claim their mean: comparable between
-  tokenizers, and paired by document before and after. Long documents weigh no more than short ones, on purpose.
-- `tax.choice`: is the right choice the likeliest, by log-probability per byte of the choice's text as the reply to the question alone
-  (`acc_norm` of lm-eval, in the chat template)? The choices are not listed and have no letters: a small model answers with the letter that
-  it likes. `tax.choice_sum` is the same by the whole log-probability (`acc`), which short choices win. With several files, one claim each.
-- `tax.math`: the number that a greedy worked solution ends with, read strictly (`core.numbers`); `tax.math_format` is how often there
-  is one at all, which a small model can lose, or gain, long before it can calculate.
-- `tax.generation.*`: the form of greedy replies: do they end by themselves, do they loop, how many of their word pairs are distinct (over
-  the first 40 words, as longer texts repeat more), how long are they? Nothing about what they say.
+- `tax.bits_per_byte`: bits per UTF-8 byte of held-out documents, each document one item and the
+  claim their mean: comparable between tokenizers, and paired by document before and after. Long
+  documents weigh no more than short ones, on purpose.
+- `tax.choice`: is the right choice the likeliest, by log-probability per byte of the choice's text
+  as the reply to the question alone (`acc_norm` of lm-eval, in the chat template)? The choices are
+  not listed and have no letters: a small model answers with the letter that it likes.
+  `tax.choice_sum` is the same by the whole log-probability (`acc`), which short choices win. With
+  several files, one claim each.
+- `tax.math`: the number that a greedy worked solution ends with, read strictly (`core.numbers`);
+  `tax.math_format` is how often there is one at all, which a small model can lose, or gain, long
+  before it can calculate.
+- `tax.generation.*`: the form of greedy replies: do they end by themselves, do they loop, how many
+  of their word pairs are distinct (over the first 40 words, as longer texts repeat more), how long
+  are they? Nothing about what they say.
 
-Left out on purpose: few-shot prompts, which an aligned model may take for a conversation; and code, which would have to be run.
+Left out on purpose: few-shot prompts, which an aligned model may take for a conversation; and code,
+which would have to be run.
 """
 
 from __future__ import annotations
@@ -27,11 +33,13 @@ from alignwright.measure.asking import graded, greedy, scored
 from alignwright.spec.items import ChoiceItem, MathItem, TextItem
 
 WORDS, FEWEST, RUN, LOOPS = 40, 8, 4, 4
-"""Distinct pairs are counted in the first WORDS words of replies of at least FEWEST; a loop is a run of RUN words that stands LOOPS times."""
+"""Distinct pairs are counted in the first WORDS words of replies of at least FEWEST; a loop is a
+run of RUN words that stands LOOPS times."""
 
 
 def bits_per_byte(policy: Policy, items: Sequence[TextItem]) -> list[Outcome]:
-    """Outcomes of `tax.bits_per_byte`, whose values are bits per byte; status is pass for every document that could be read."""
+    """Outcomes of `tax.bits_per_byte`, whose values are bits per byte; status is pass for every
+    document that could be read."""
     found = policy.text_logprobs([item.text for item in items]) if items else []
     return [_bits(item, logprob) for item, logprob in zip(items, found, strict=True)]
 
@@ -47,7 +55,8 @@ def _bits(item: TextItem, logprob: LogProb) -> Outcome:
 
 
 def choice(policy: Policy, items: Sequence[ChoiceItem], parts: Sequence[str] = ()) -> list[Outcome]:
-    """Outcomes of `tax.choice`, `tax.choice_sum` and, where `parts` names each item's file, `tax.choice.FILE`. A tie at the top is unscored."""
+    """Outcomes of `tax.choice`, `tax.choice_sum` and, where `parts` names each item's file,
+    `tax.choice.FILE`. A tie at the top is unscored."""
     prompts = [Conversation.user(item.question) for item in items]
     found = policy.logprobs(prompts, [item.choices for item in items], end=False) if items else []
     named = parts if len(set(parts)) > 1 else [""] * len(items)
@@ -59,7 +68,9 @@ def choice(policy: Policy, items: Sequence[ChoiceItem], parts: Sequence[str] = (
 
 
 def _choices(item: ChoiceItem, prompt: Conversation, logprobs: Sequence[LogProb], part: str) -> list[Outcome]:
-    per_byte = [logprob.total / max(len(text.encode()), 1) for text, logprob in zip(item.choices, logprobs, strict=True)]
+    per_byte = [
+        logprob.total / max(len(text.encode()), 1) for text, logprob in zip(item.choices, logprobs, strict=True)
+    ]
     totals = [logprob.total for logprob in logprobs]
     claims = ["tax.choice", *([f"tax.choice.{part}"] if part else [])]
     right = [_chosen(claim, item, prompt, per_byte, "log-probability per byte") for claim in claims]
@@ -70,7 +81,9 @@ def _chosen(claim: str, item: ChoiceItem, prompt: Conversation, scores: Sequence
     shown = "; ".join(f"{text}: {score:.3f}" for text, score in zip(item.choices, scores, strict=True))
     best = [text for text, score in zip(item.choices, scores, strict=True) if score == max(scores)]
     if not all(math.isfinite(score) for score in scores):
-        return scored(claim, item.id, item.topic, "error", prompt=prompt, reply="", reason=f"no usable log-probability: {shown}")
+        return scored(
+            claim, item.id, item.topic, "error", prompt=prompt, reply="", reason=f"no usable log-probability: {shown}"
+        )
     if len(best) > 1:
         return scored(claim, item.id, item.topic, "unscored", prompt=prompt, reply="", reason=f"no preference: {shown}")
     status = "pass" if best[0] == item.choices[item.answer] else "hit"
@@ -78,15 +91,23 @@ def _chosen(claim: str, item: ChoiceItem, prompt: Conversation, scores: Sequence
 
 
 def choice_note(items: Sequence[ChoiceItem]) -> str:
-    """What rules without any knowledge would score on these items: guessing, the longest choice, the shortest, the commonest place."""
+    """What rules without any knowledge would score on these items: guessing, the longest choice,
+    the shortest, the commonest place."""
     if not items:
         return ""
     sizes = [[len(text.encode()) for text in item.choices] for item in items]
     guess = math.fsum(1 / len(item.choices) for item in items) / len(items)
-    longest = math.fsum(_share(size, max(size), item.answer) for size, item in zip(sizes, items, strict=True)) / len(items)
-    shortest = math.fsum(_share(size, min(size), item.answer) for size, item in zip(sizes, items, strict=True)) / len(items)
+    longest = math.fsum(_share(size, max(size), item.answer) for size, item in zip(sizes, items, strict=True)) / len(
+        items
+    )
+    shortest = math.fsum(_share(size, min(size), item.answer) for size, item in zip(sizes, items, strict=True)) / len(
+        items
+    )
     common = Counter(item.answer for item in items).most_common(1)[0][1] / len(items)
-    return f"without knowledge: guessing {guess:.1%}, the longest choice {longest:.1%}, the shortest {shortest:.1%}, one place always {common:.1%}"
+    return (
+        f"without knowledge: guessing {guess:.1%}, the longest choice {longest:.1%}, the shortest {shortest:.1%}, one"
+        f" place always {common:.1%}"
+    )
 
 
 def _share(sizes: Sequence[int], wanted: int, answer: int) -> float:
@@ -95,7 +116,8 @@ def _share(sizes: Sequence[int], wanted: int, answer: int) -> float:
 
 
 def problems(speaker: Speaker, items: Sequence[MathItem], *, seed: int, max_new_tokens: int) -> list[Outcome]:
-    """Outcomes of `tax.math` (the right final number) and `tax.math_format` (a final number in the form asked for)."""
+    """Outcomes of `tax.math` (the right final number) and `tax.math_format` (a final number in
+    the form asked for)."""
     prompts = [Conversation.user(f"{item.question}\n\n{ASK}") for item in items]
     replies = greedy(speaker, prompts, max_new_tokens=max_new_tokens, seed=seed)
     return [
@@ -111,7 +133,10 @@ def _marks(item: MathItem, text: str) -> list[tuple[str, tuple[Status, str]]]:
         reason = "no last line '#### NUMBER'"
         return [("tax.math", ("hit", f"{reason}; the answer is {right}")), ("tax.math_format", ("hit", reason))]
     said = f"says {found}, the answer is {right}"
-    return [("tax.math", ("pass" if found == right else "hit", said)), ("tax.math_format", ("pass", f"ends with the number {found}"))]
+    return [
+        ("tax.math", ("pass" if found == right else "hit", said)),
+        ("tax.math_format", ("pass", f"ends with the number {found}")),
+    ]
 
 
 def generation(speaker: Speaker, prompts: Sequence[Prompt], *, seed: int, max_new_tokens: int) -> list[Outcome]:
@@ -123,11 +148,16 @@ def generation(speaker: Speaker, prompts: Sequence[Prompt], *, seed: int, max_ne
 def _form(prompt: Prompt, reply: Reply | None) -> list[Outcome]:
     asked, where = prompt.conversation, (prompt.id, prompt.topic)
     if reply is None:
-        return [graded(f"tax.generation.{part}", *where, asked, None, ("error", "")) for part in ("ended", "loops", "distinct", "length")]
+        return [
+            graded(f"tax.generation.{part}", *where, asked, None, ("error", ""))
+            for part in ("ended", "loops", "distinct", "length")
+        ]
     words = reply.text.split()
     ended: tuple[Status, str] = ("pass", "ended its turn") if reply.finished else ("hit", "did not end its turn")
     again = loops(words)
-    looped: tuple[Status, str] = ("hit", f"{' '.join(again)!r} again and again") if again else ("pass", "no run of words is repeated often")
+    looped: tuple[Status, str] = (
+        ("hit", f"{' '.join(again)!r} again and again") if again else ("pass", "no run of words is repeated often")
+    )
     return [
         scored("tax.generation.ended", *where, ended[0], prompt=asked, reply=reply.text, reason=ended[1]),
         scored("tax.generation.loops", *where, looped[0], prompt=asked, reply=reply.text, reason=looped[1]),
@@ -137,14 +167,21 @@ def _form(prompt: Prompt, reply: Reply | None) -> list[Outcome]:
 
 
 def _valued(claim: str, prompt: Prompt, reply: Reply, value: float | None, why_not: str) -> Outcome:
-    common = {"claim": claim, "item": prompt.id, "cluster": prompt.topic or prompt.id, "prompt": prompt.conversation, "reply": reply.text}
+    common = {
+        "claim": claim,
+        "item": prompt.id,
+        "cluster": prompt.topic or prompt.id,
+        "prompt": prompt.conversation,
+        "reply": reply.text,
+    }
     if value is None:
         return Outcome(**common, status="unscored", reason=why_not)
     return Outcome(**common, status="pass", value=value, reason=f"{value:.3g}")
 
 
 def distinct(words: Sequence[str]) -> float | None:
-    """Distinct pairs of neighbouring words, as a fraction of all, in the first WORDS words; None for a text too short to tell."""
+    """Distinct pairs of neighbouring words, as a fraction of all, in the first WORDS words; None
+    for a text too short to tell."""
     pairs = list(pairwise(words[:WORDS]))
     return len(set(pairs)) / len(pairs) if len(words) >= FEWEST else None
 

@@ -1,14 +1,17 @@
 """How is a model changed without losing what it was?
 
-Low-rank adapters (LoRA, Hu et al. 2021, arXiv:2106.09685) over frozen weights, by peft: the reference model is the same model with
-its adapter off. Adapters have the model's dtype; the training loop keeps float32 masters, so nothing is lost in small steps.
+Low-rank adapters (LoRA, Hu et al. 2021, arXiv:2106.09685) over frozen weights, by peft: the
+reference model is the same model with its adapter off. Adapters have the model's dtype; the
+training loop keeps float32 masters, so nothing is lost in small steps.
 
-To sample and to measure, the adapter is merged for the while: one product a layer instead of three. The base weights are set aside
-whole and put back, never subtracted back, so restoration is exact to the bit; and what is measured is what `save` writes.
+To sample and to measure, the adapter is merged for the while: one product a layer instead of three.
+The base weights are set aside whole and put back, never subtracted back, so restoration is exact to
+the bit; and what is measured is what `save` writes.
 
-In training peft's forward makes five large temporaries a layer (product, scaling, sum, and their gradients). `_Fused` is the same
-function with its gradient by hand, for all layers of one input at once: their A matrices are one product, and the gradient of the
-input is summed inside the products. An input that is cheaply `Made` of what is kept anyway is not kept itself: a third of what a block
+In training peft's forward makes five large temporaries a layer (product, scaling, sum, and their
+gradients). `_Fused` is the same function with its gradient by hand, for all layers of one input at
+once: their A matrices are one product, and the gradient of the input is summed inside the products.
+An input that is cheaply `Made` of what is kept anyway is not kept itself: a third of what a block
 would keep. Shapes: N tokens, I inputs, O outputs, R rank.
 """
 
@@ -36,8 +39,16 @@ if TYPE_CHECKING:
     from alignwright.model.local import LocalPolicy
 
 
-def add_lora(policy: LocalPolicy, *, rank: int, alpha: float | None = None, targets: str | Sequence[str] = "all-linear", seed: int) -> None:
-    """Freeze the model and put a trainable adapter over it that changes nothing yet. `alpha` defaults to twice the rank."""
+def add_lora(
+    policy: LocalPolicy,
+    *,
+    rank: int,
+    alpha: float | None = None,
+    targets: str | Sequence[str] = "all-linear",
+    seed: int,
+) -> None:
+    """Freeze the model and put a trainable adapter over it that changes nothing yet. `alpha`
+    defaults to twice the rank."""
     _no_adapter(policy)
     if rank < 1:
         raise ValueError(f"a LoRA rank must be at least 1, not {rank}")
@@ -65,15 +76,27 @@ def add_lora(policy: LocalPolicy, *, rank: int, alpha: float | None = None, targ
 def _unfit(model: Any) -> str | None:
     """Why the adapter over this model could not be made part of its weights."""
     layers = {name: layer for name, layer in model.named_modules() if isinstance(layer, LoraLayer)}
-    odd = sorted({type(layer.get_base_layer()).__name__ for layer in layers.values() if not isinstance(layer.get_base_layer(), nn.Linear)})
+    odd = sorted(
+        {
+            type(layer.get_base_layer()).__name__
+            for layer in layers.values()
+            if not isinstance(layer.get_base_layer(), nn.Linear)
+        }
+    )
     if odd:
         return f"it has layers of kind {', '.join(odd)}; {ADAPTERS}"
-    owners = Counter(id(weight) for _, module in model.named_modules() for weight in module._parameters.values() if weight is not None)
+    owners = Counter(
+        id(weight)
+        for _, module in model.named_modules()
+        for weight in module._parameters.values()
+        if weight is not None
+    )
     shared = [name for name, layer in layers.items() if owners[id(layer.get_base_layer().weight)] > 1]
     if shared:
         return (
-            f"{', '.join(name.removeprefix('base_model.model.') for name in shared)} shares its weight with another layer (tied embeddings), "
-            "which would be changed too; leave it out of the targets, or save the model with tie_word_embeddings: false first"
+            f"{', '.join(name.removeprefix('base_model.model.') for name in shared)} shares its weight with another"
+            " layer (tied embeddings), which would be changed too; leave it out of the targets, or save the model with"
+            " tie_word_embeddings: false first"
         )
     return None
 
@@ -89,8 +112,12 @@ def save_adapter(policy: LocalPolicy, folder: Path) -> None:
     for config in model.peft_config.values():
         config.base_model_name_or_path = policy.name  # a name, not this machine's path
     with _peft():
-        model.save_pretrained(str(folder), save_embedding_layers=False)  # otherwise peft asks the Hub about the base model
-    (folder / "README.md").write_text(_card(policy.name, {config.r for config in model.peft_config.values()}), encoding="utf-8")
+        model.save_pretrained(
+            str(folder), save_embedding_layers=False
+        )  # otherwise peft asks the Hub about the base model
+    (folder / "README.md").write_text(
+        _card(policy.name, {config.r for config in model.peft_config.values()}), encoding="utf-8"
+    )
 
 
 def _card(name: str, ranks: set[int]) -> str:
@@ -99,9 +126,10 @@ def _card(name: str, ranks: set[int]) -> str:
     base = f"base_model: {hub}\nbase_model_relation: adapter\n" if hub else ""
     over = f"`{name}`" + (f" (the weights of {hub} as a GGUF file holds them)" if name == BUNDLED else "")
     return (
-        f"---\nlibrary_name: peft\n{base}tags:\n- alignwright\n- lora\n---\n\n# A low-rank adapter over {name}\n\n"
-        f"One training stage of an Alignwright run left it: rank {', '.join(map(str, sorted(ranks)))}, over {over}. It changes that model alone. "
-        "What was promised, measured and found stands in the run's own README.md and report.html; the adapter was not measured apart from them.\n"
+        f"---\nlibrary_name: peft\n{base}tags:\n- alignwright\n- lora\n---\n\n# A low-rank adapter over {name}\n\nOne"
+        f" training stage of an Alignwright run left it: rank {', '.join(map(str, sorted(ranks)))}, over {over}. It"
+        " changes that model alone. What was promised, measured and found stands in the run's own README.md and"
+        " report.html; the adapter was not measured apart from them.\n"
     )
 
 
@@ -109,9 +137,13 @@ def load_adapter(policy: LocalPolicy, folder: Path, trainable: bool = False) -> 
     """Put a saved adapter over the model."""
     _no_adapter(policy)
     if not (Path(folder) / "adapter_config.json").is_file():
-        raise FileNotFoundError(f"{folder} holds no adapter_config.json, so it is not an adapter; write one with save_adapter")
+        raise FileNotFoundError(
+            f"{folder} holds no adapter_config.json, so it is not an adapter; write one with save_adapter"
+        )
     with _peft():
-        model = PeftModel.from_pretrained(policy.model, str(folder), is_trainable=trainable, autocast_adapter_dtype=False).eval()
+        model = PeftModel.from_pretrained(
+            policy.model, str(folder), is_trainable=trainable, autocast_adapter_dtype=False
+        ).eval()
     if why := _unfit(model):
         policy.model = model.unload()
         raise ValueError(f"the adapter of {folder} cannot be put over {policy.name}: {why}")
@@ -120,7 +152,8 @@ def load_adapter(policy: LocalPolicy, folder: Path, trainable: bool = False) -> 
 
 
 def merge(policy: LocalPolicy) -> None:
-    """Make the adapter part of the weights, for good. What was adapted is from now on the plain model."""
+    """Make the adapter part of the weights, for good. What was adapted is from now on the plain
+    model."""
     model = _adapted(policy)
     with merged(policy, restore=False):
         policy.model = model.unload().requires_grad_(True)
@@ -135,7 +168,8 @@ def adapter_off(policy: LocalPolicy) -> Iterator[None]:
 
 @contextlib.contextmanager
 def merged(policy: LocalPolicy, *, restore: bool = True) -> Iterator[None]:
-    """The adapter inside the weights while this lasts; afterwards every base weight is what it was, to the bit. Nothing without an adapter."""
+    """The adapter inside the weights while this lasts; afterwards every base weight is what it
+    was, to the bit. Nothing without an adapter."""
     layers = [layer for layer in policy.model.modules() if isinstance(layer, LoraLayer) and not layer.disable_adapters]
     aside: list[tuple[Any, Tensor]] = []
     try:
@@ -153,7 +187,8 @@ def merged(policy: LocalPolicy, *, restore: bool = True) -> Iterator[None]:
 
 
 def linear_under(layer: Any) -> nn.Linear | None:
-    """The linear layer whose weight, an adapter merged into it or off, is all that this layer does; None of another kind of layer."""
+    """The linear layer whose weight, an adapter merged into it or off, is all that this layer
+    does; None of another kind of layer."""
     adapted = isinstance(layer, LoraLayer)
     base: Any = layer.get_base_layer() if adapted else layer
     sums = not adapted or layer.disable_adapters or "forward" in vars(layer)  # a variant of LoRA is no sum of weights
@@ -161,10 +196,15 @@ def linear_under(layer: Any) -> nn.Linear | None:
 
 
 def plain_weights(layer: Any) -> tuple[Tensor, Tensor | None]:
-    """Weight and bias of a layer with a `linear_under` it, as it speaks: its adapter made part of a copy, where it has one."""
+    """Weight and bias of a layer with a `linear_under` it, as it speaks: its adapter made part
+    of a copy, where it has one."""
     base = linear_under(layer)
     assert base is not None
-    return (_with_adapter(layer, base.weight) if isinstance(layer, LoraLayer) and not layer.disable_adapters else base.weight), base.bias
+    return (
+        _with_adapter(layer, base.weight)
+        if isinstance(layer, LoraLayer) and not layer.disable_adapters
+        else base.weight
+    ), base.bias
 
 
 @torch.no_grad()
@@ -186,12 +226,15 @@ class Made(NamedTuple):
 
 
 class _Fused(torch.autograd.Function):
-    """Of several linear layers with one input: x W' + b + scale * (x A') B' of each, W and b frozen. `flat` is (W, b, A, B) of each."""
+    """Of several linear layers with one input: x W' + b + scale * (x A') B' of each, W and b
+    frozen. `flat` is (W, b, A, B) of each."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, made: Made | None, scales: tuple[float, ...], *flat: Any) -> tuple[Tensor, ...]:
         x_NI, parts = x.reshape(-1, x.shape[-1]), _fours(flat)
-        low_NR = linear(x_NI, torch.cat([a_RI for _, _, a_RI, _ in parts]), None).split([a_RI.shape[0] for _, _, a_RI, _ in parts], dim=1)
+        low_NR = linear(x_NI, torch.cat([a_RI for _, _, a_RI, _ in parts]), None).split(
+            [a_RI.shape[0] for _, _, a_RI, _ in parts], dim=1
+        )
         outs = []
         for (weight_OI, bias_O, _, b_OR), low, scale in zip(parts, low_NR, scales, strict=True):
             fast = arranged(weight_OI), arranged(b_OR * scale)
@@ -218,7 +261,10 @@ class _Fused(torch.autograd.Function):
         back_NR = torch.cat(backs, dim=1) if count > 1 else backs[0]
         grad_x = None
         if ctx.needs_input_grad[0]:
-            ways = [(grad.reshape(-1, grad.shape[-1]), weight_OI) for grad, (weight_OI, _, _, _) in zip(grads, parts, strict=True)]
+            ways = [
+                (grad.reshape(-1, grad.shape[-1]), weight_OI)
+                for grad, (weight_OI, _, _, _) in zip(grads, parts, strict=True)
+            ]
             ways.append((back_NR, torch.cat([a_RI for _, _, a_RI, _ in parts])))
             grad_x = back(ways).view(ctx.shape)
         grad_a = outer(back_NR, x_NI).split([a_RI.shape[0] for _, _, a_RI, _ in parts])
@@ -242,8 +288,11 @@ class _Plain(torch.autograd.Function):
         return grad_x, None, grad_weight, grad_NO.sum(0) if ctx.needs_input_grad[3] else None
 
 
-def _keep(ctx: Any, x: Tensor, made: Made | None, *others: Any) -> Callable[[Sequence[Any]], tuple[Tensor, Sequence[Any]]]:
-    """Keep an input, or what it is made of, and others for the way back; who takes them out again gets (x as rows, others)."""
+def _keep(
+    ctx: Any, x: Tensor, made: Made | None, *others: Any
+) -> Callable[[Sequence[Any]], tuple[Tensor, Sequence[Any]]]:
+    """Keep an input, or what it is made of, and others for the way back; who takes them out
+    again gets (x as rows, others)."""
     by, of = made or (None, (x,))
     ctx.save_for_backward(*of, *others)
     count = len(of)
@@ -261,8 +310,11 @@ def _fours(flat: Sequence[Any]) -> list[Any]:
 
 
 def linears(x: Tensor, *layers: Any, made: Made | None = None) -> tuple[Tensor, ...]:
-    """What each of several layers makes of one input, at once where all are linear layers with an adapter over them."""
-    if not all(isinstance(layer, LoraLinear) and "forward" in vars(layer) and not layer.disable_adapters for layer in layers):
+    """What each of several layers makes of one input, at once where all are linear layers with
+    an adapter over them."""
+    if not all(
+        isinstance(layer, LoraLinear) and "forward" in vars(layer) and not layer.disable_adapters for layer in layers
+    ):
         return tuple(_plain(layer, x, made) for layer in layers)
     flat: list[Any] = []
     scales: list[float] = []
@@ -271,7 +323,9 @@ def linears(x: Tensor, *layers: Any, made: Made | None = None) -> tuple[Tensor, 
         base = layer.get_base_layer()
         flat += base.weight, base.bias, layer.lora_A[name].weight, layer.lora_B[name].weight
         scales.append(layer.scaling[name])
-    if not torch.is_grad_enabled() and not any(b_OR.any() for _, _, _, b_OR in _fours(flat)):  # a new adapter adds zeros: many a reference
+    if not torch.is_grad_enabled() and not any(
+        b_OR.any() for _, _, _, b_OR in _fours(flat)
+    ):  # a new adapter adds zeros: many a reference
         return tuple(_Plain.apply(x, made, weight_OI, bias_O) for weight_OI, bias_O, _, _ in _fours(flat))
     return _Fused.apply(x, made, tuple(scales), *flat)  # type: ignore[no-any-return]
 
@@ -286,7 +340,8 @@ def _plain(layer: Any, x: Tensor, made: Made | None) -> Tensor:
 
 
 def _fuse(model: Any) -> None:
-    """Let plain LoRA layers (one adapter over a linear layer, no dropout) run as `_Fused`; others stay peft's own."""
+    """Let plain LoRA layers (one adapter over a linear layer, no dropout) run as `_Fused`;
+    others stay peft's own."""
     for layer in model.modules():
         if isinstance(layer, LoraLinear) and not layer.lora_variant and type(layer.get_base_layer()) is nn.Linear:
             layer.forward = partial(_forward, layer)  # type: ignore[method-assign]
@@ -298,10 +353,13 @@ def _forward(layer: Any, x: Tensor) -> Tensor:
 
 @contextlib.contextmanager
 def _peft() -> Iterator[None]:
-    """Without the warning that peft draws from transformers by asking a deprecated question, and those of layers that are refused here."""
+    """Without the warning that peft draws from transformers by asking a deprecated question, and
+    those of layers that are refused here."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing.*", category=FutureWarning)
-        warnings.filterwarnings("ignore", message="(fan_in_fan_out|The following (rank|alpha)_pattern|Model has `tie_word_embeddings)")
+        warnings.filterwarnings(
+            "ignore", message="(fan_in_fan_out|The following (rank|alpha)_pattern|Model has `tie_word_embeddings)"
+        )
         yield
 
 
@@ -313,4 +371,6 @@ def _adapted(policy: LocalPolicy) -> Any:
 
 def _no_adapter(policy: LocalPolicy) -> None:
     if isinstance(policy.model, PeftModel):
-        raise ValueError(f"{policy.name} already has an adapter; make it part of the weights with merge before adding another")
+        raise ValueError(
+            f"{policy.name} already has an adapter; make it part of the weights with merge before adding another"
+        )

@@ -1,12 +1,14 @@
 """How does a token look back?
 
-In training, by plain matrix products and a float32 softmax under an additive mask: for rows below about a thousand tokens this is
-faster on a processor than the fused kernel, whose backward is slow. In inference mode (speaking, measuring), on a GPU and in long
-rows, by the fused kernel. Never by whether a gradient is wanted: a policy and its reference must round alike, or their difference at
+In training, by plain matrix products and a float32 softmax under an additive mask: for rows below
+about a thousand tokens this is faster on a processor than the fused kernel, whose backward is slow.
+In inference mode (speaking, measuring), on a GPU and in long rows, by the fused kernel. Never by
+whether a gradient is wanted: a policy and its reference must round alike, or their difference at
 the first step is not zero.
 
-Query heads that share a key head (grouped-query attention) are taken together; transformers' eager attention would copy every key
-and value once for each. Shapes: B rows, Q queries, S keys, K key heads, G query heads to a key head, D head size.
+Query heads that share a key head (grouped-query attention) are taken together; transformers' eager
+attention would copy every key and value once for each. Shapes: B rows, Q queries, S keys, K key
+heads, G query heads to a key head, D head size.
 """
 
 from __future__ import annotations
@@ -23,16 +25,31 @@ _LONG = 1024
 
 
 def attention(
-    module: Any, query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor | None, scaling: float, dropout: float = 0.0, **extra: Any
+    module: Any,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor | None,
+    scaling: float,
+    dropout: float = 0.0,
+    **extra: Any,
 ) -> tuple[Tensor, None]:
-    """Attention as transformers calls it: query [B, K*G, Q, D]; key and value [B, K, S, D]; an additive mask; output [B, Q, K*G, D]."""
+    """Attention as transformers calls it: query [B, K*G, Q, D]; key and value [B, K, S, D]; an
+    additive mask; output [B, Q, K*G, D]."""
     if dropout or extra.get("softcap") is not None or extra.get("s_aux") is not None:
-        raise ValueError(f"{type(module).__name__} asks for dropout, capped scores or sinks in attention, which shared rows do not have")
+        raise ValueError(
+            f"{type(module).__name__} asks for dropout, capped scores or sinks in attention, which shared rows do not"
+            " have"
+        )
     if attention_mask is None or attention_mask.dtype == torch.bool:
-        raise ValueError("attention needs an additive mask: a boolean one would be added to the scores as 0 and 1, and mask nothing")
+        raise ValueError(
+            "attention needs an additive mask: a boolean one would be added to the scores as 0 and 1, and mask nothing"
+        )
     if query.is_cuda or query.shape[2] > _LONG or torch.is_inference_mode_enabled():
         gqa = query.shape[1] != key.shape[1]
-        mixed = torch.nn.functional.scaled_dot_product_attention(query, key, value, attn_mask=attention_mask, scale=scaling, enable_gqa=gqa)
+        mixed = torch.nn.functional.scaled_dot_product_attention(
+            query, key, value, attn_mask=attention_mask, scale=scaling, enable_gqa=gqa
+        )
     else:
         mixed = _by_products(query, key, value, attention_mask, scaling)
     return mixed.transpose(1, 2).contiguous(), None
@@ -41,9 +58,13 @@ def attention(
 def _by_products(query: Tensor, key: Tensor, value: Tensor, mask: Tensor, scaling: float) -> Tensor:
     rows, heads, queries, size = query.shape
     groups = rows * key.shape[1]
-    scores = torch.bmm(query.reshape(groups, -1, size), key.reshape(groups, -1, size).transpose(1, 2)).view(rows, heads, queries, -1)
+    scores = torch.bmm(query.reshape(groups, -1, size), key.reshape(groups, -1, size).transpose(1, 2)).view(
+        rows, heads, queries, -1
+    )
     weights = torch.softmax(torch.add(mask, scores, alpha=scaling), dim=-1, dtype=torch.float32).to(query.dtype)
-    return torch.bmm(weights.view(groups, -1, key.shape[2]), value.reshape(groups, -1, value.shape[3])).view(rows, heads, queries, -1)
+    return torch.bmm(weights.view(groups, -1, key.shape[2]), value.reshape(groups, -1, value.shape[3])).view(
+        rows, heads, queries, -1
+    )
 
 
 AttentionInterface.register(NAME, attention)

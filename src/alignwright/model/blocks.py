@@ -1,9 +1,11 @@
 """What does the trunk of a model compute, from tokens to hidden states?
 
-Models of the Llama family (Llama, Mistral, Qwen2: norm, attention, norm, gated unit) run here, over flat tokens without padding: each
-prompt once, attention by blocks (`shared`), everything between the products fused (`elementwise`), the last block's second half at
-the scored tokens alone. All other models run transformers' own forward over the padded rows of `pack` under their block mask. The
-numbers are the same up to rounding, and `_check_engine` compares them with the model's own at loading.
+Models of the Llama family (Llama, Mistral, Qwen2: norm, attention, norm, gated unit) run here, over
+flat tokens without padding: each prompt once, attention by blocks (`shared`), everything between
+the products fused (`elementwise`), the last block's second half at the scored tokens alone. All
+other models run transformers' own forward over the padded rows of `pack` under their block mask.
+The numbers are the same up to rounding, and `_check_engine` compares them with the model's own at
+loading.
 
 Shapes: M tokens of a batch, N scored tokens, H hidden size, A query heads * D, C key heads * D.
 """
@@ -37,17 +39,23 @@ def trunk(model: Any) -> Any:
 
 def is_plain(body: Any) -> bool:
     """Whether these blocks are the ones that this module computes."""
-    return type(body) in (LlamaModel, MistralModel, Qwen2Model) and body.config.hidden_act == "silu" and not body.training
+    return (
+        type(body) in (LlamaModel, MistralModel, Qwen2Model) and body.config.hidden_act == "silu" and not body.training
+    )
 
 
 def scored_hidden(model: Any, batch: PackedBatch) -> Tensor:
-    """The last hidden state from which each scored token is predicted, in the order of `batch.label_N`: [N, H]. Differentiable."""
+    """The last hidden state from which each scored token is predicted, in the order of
+    `batch.label_N`: [N, H]. Differentiable."""
     batch = batch.to(next(model.parameters()).device)
     body = trunk(model)
     if is_plain(body) and (torch.is_inference_mode_enabled() or batch.longest <= _LONG or _keeps_no_weights(body)):
         return flat_hidden(body, batch, batch.target_N)
     hidden_BTH = body(
-        input_ids=batch.input_ids_BT, position_ids=batch.position_ids_BT, attention_mask=batch.mask_B1TT, use_cache=False
+        input_ids=batch.input_ids_BT,
+        position_ids=batch.position_ids_BT,
+        attention_mask=batch.mask_B1TT,
+        use_cache=False,
     ).last_hidden_state
     return hidden_BTH.flatten(0, 1).index_select(0, batch.target_N)
 
@@ -71,8 +79,8 @@ def flat_hidden(
     keep: Callable[[Tensor, Tensor], None] | None = None,
     layers: Sequence[Layers] | None = None,
 ) -> Tensor:
-    """Hidden states at flat indices into B*T, by this module's own blocks; `keep` is given keys and values of every block, for a cache.
-    `layers` multiply instead of the model's own."""
+    """Hidden states at flat indices into B*T, by this module's own blocks; `keep` is given keys
+    and values of every block, for a cache. `layers` multiply instead of the model's own."""
     config = body.config
     heads = config.num_key_value_heads
     x_MH = F.embedding(batch.input_ids_BT.flatten().index_select(0, batch.token_M), body.embed_tokens.weight)
@@ -114,7 +122,9 @@ class _Own:
         self.block, self.attention, self.mlp = block, block.self_attn, block.mlp
 
     def qkv(self, x_MH: Tensor) -> tuple[Tensor, ...]:
-        return _of_normed(self.block.input_layernorm, x_MH, self.attention.q_proj, self.attention.k_proj, self.attention.v_proj)
+        return _of_normed(
+            self.block.input_layernorm, x_MH, self.attention.q_proj, self.attention.k_proj, self.attention.v_proj
+        )
 
     def out(self, mixed_MA: Tensor) -> Tensor:
         return linears(mixed_MA, self.attention.o_proj)[0]

@@ -1,7 +1,9 @@
-"""How does a model of any kind say one token more? By transformers' own forward, over a cache with room.
+"""How does a model of any kind say one token more? By transformers' own forward, over a cache with
+room.
 
-Prompts lie left-padded and are computed once; every row gets a copy of its prompt's keys and values, and a step writes one column of
-them instead of copying everything. The models that `blocks` knows do not come here: see `decoder`.
+Prompts lie left-padded and are computed once; every row gets a copy of its prompt's keys and
+values, and a step writes one column of them instead of copying everything. The models that `blocks`
+knows do not come here: see `decoder`.
 
 Shapes: P prompts, R rows, L prompt length, S tokens seen and to come, V vocabulary.
 """
@@ -30,7 +32,8 @@ class AnyDecoder:
         self.policy, self.body, self.head = policy, trunk(policy.model), head_of(policy.model)
 
     def begin(self, prompts: Sequence[Sequence[int]], wanted: Sequence[int], room: int) -> Tensor:
-        """One row for each prompt index in `wanted`, with room for so many tokens; the logits of what comes next."""
+        """One row for each prompt index in `wanted`, with room for so many tokens; the logits of
+        what comes next."""
         policy = self.policy
         order = list(dict.fromkeys(wanted))
         width, device = max(len(prompts[p]) for p in order), policy.device
@@ -75,14 +78,17 @@ class AnyDecoder:
 
 
 class _RoomyCache(Cache):
-    """Keys and values with room for the whole reply, so that a step writes one column instead of copying everything."""
+    """Keys and values with room for the whole reply, so that a step writes one column instead of
+    copying everything."""
 
     def __init__(self, room: int) -> None:
         self.rooms: list[_RoomyLayer] = []
         super().__init__(layers=self.rooms)  # type: ignore[arg-type]
         self.room = room
 
-    def update(self, key_states: Tensor, value_states: Tensor, layer_idx: int, *_: Any, **__: Any) -> tuple[Tensor, Tensor]:
+    def update(
+        self, key_states: Tensor, value_states: Tensor, layer_idx: int, *_: Any, **__: Any
+    ) -> tuple[Tensor, Tensor]:
         while len(self.rooms) <= layer_idx:
             self.rooms.append(_RoomyLayer(self.room))
         return self.rooms[layer_idx].update(key_states, value_states)

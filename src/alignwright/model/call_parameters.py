@@ -1,11 +1,13 @@
-"""Which optional parameters does this server take? It is learnt from what it rejects, once for all calls.
+"""Which optional parameters does this server take? It is learnt from what it rejects, once for all
+calls.
 
-`max_tokens` is renamed to `max_completion_tokens` before it is left out, twenty likeliest words become five before log-probabilities are left
-out, and temperature and seed are left out. Where a rejection names no parameter, and the server has answered nothing yet, each is left out
-by itself, then all; a rejected call costs nothing.
+`max_tokens` is renamed to `max_completion_tokens` before it is left out, twenty likeliest words
+become five before log-probabilities are left out, and temperature and seed are left out. Where a
+rejection names no parameter, and the server has answered nothing yet, each is left out by itself,
+then all; a rejected call costs nothing.
 
-A model that thinks before it speaks needs room for it: a short answer that was cut is asked for once more with `ROOM` tokens, and if that
-helps, all are.
+A model that thinks before it speaks needs room for it: a short answer that was cut is asked for
+once more with `ROOM` tokens, and if that helps, all are.
 """
 
 from __future__ import annotations
@@ -23,7 +25,8 @@ FEWER_TOP = 5
 
 @dataclass(frozen=True)
 class ChatCall:
-    """What is asked, before it is known what the server takes. The likeliest words are wanted where there are `options`.
+    """What is asked, before it is known what the server takes. The likeliest words are wanted where
+    there are `options`.
 
     A `short` answer is one that fits into `tokens` many times over, unless the model thinks first.
     """
@@ -38,7 +41,8 @@ class ChatCall:
 
 @dataclass(frozen=True)
 class Taken:
-    """What a server takes: the name of the limit on tokens ("" for none), likeliest words (0 for none), and what is left out."""
+    """What a server takes: the name of the limit on tokens ("" for none), likeliest words (0 for
+    none), and what is left out."""
 
     limit: str = "max_tokens"
     top: int = TOP
@@ -58,7 +62,8 @@ _GUESSES = (
 
 @dataclass
 class Parameters:
-    """What is known of one server. `answered`: it has answered at least once; `thinks`: its answers need room."""
+    """What is known of one server. `answered`: it has answered at least once; `thinks`: its
+    answers need room."""
 
     tokens: int | None = None
     taken: Taken = field(default_factory=Taken)
@@ -89,7 +94,8 @@ class Parameters:
         return parts
 
     def reject(self, name: str, body: Mapping[str, Any]) -> None:
-        """The server does not take `name` as it stood in `body`; what another call has learnt already is not learnt twice."""
+        """The server does not take `name` as it stood in `body`; what another call has learnt
+        already is not learnt twice."""
         with self._lock:
             now = self.taken
             if name == now.limit:
@@ -101,7 +107,8 @@ class Parameters:
                 self.taken = replace(now, without=now.without | {name})
 
     def guess(self, *, only_logprobs: bool = False) -> bool:
-        """Leave something else out, after a rejection that named nothing. False: all was tried; what is known is as before."""
+        """Leave something else out, after a rejection that named nothing. False: all was tried;
+        what is known is as before."""
         with self._lock:
             if self._guess < (1 if only_logprobs else len(_GUESSES)):
                 self.taken = _GUESSES[self._guess]
@@ -120,10 +127,13 @@ class Parameters:
 
     def roomy(self, call: ChatCall, body: Mapping[str, Any]) -> bool:
         """Did the request leave room to think?"""
-        return max(body.get("max_tokens", 0), body.get("max_completion_tokens", 0)) > call.tokens or not self.taken.limit
+        return (
+            max(body.get("max_tokens", 0), body.get("max_completion_tokens", 0)) > call.tokens or not self.taken.limit
+        )
 
     def try_room(self) -> bool:
-        """Should an answer that was cut be asked for with room to think? Tried once for a server, unless it is known to think."""
+        """Should an answer that was cut be asked for with room to think? Tried once for a
+        server, unless it is known to think."""
         with self._lock:
             wanted = self.tokens is None and (self.thinks or not self._room_tried)
             self._room_tried = True
@@ -136,5 +146,7 @@ class Parameters:
     @property
     def left_out(self) -> tuple[str, ...]:
         """What this server was found not to take, for people to read."""
-        renamed = {"": ("max_tokens",), "max_completion_tokens": ("max_tokens (but max_completion_tokens)",)}.get(self.taken.limit, ())
+        renamed = {"": ("max_tokens",), "max_completion_tokens": ("max_tokens (but max_completion_tokens)",)}.get(
+            self.taken.limit, ()
+        )
         return (*renamed, *(("logprobs",) if not self.taken.top else ()), *sorted(self.taken.without))

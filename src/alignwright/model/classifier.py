@@ -1,15 +1,19 @@
 """How good does a reward model that was saved as a sequence classifier find a reply?
 
-What `RewardScorer.export` writes is opened by transformers' AutoModelForSequenceClassification, and the score of a reply is
+What `RewardScorer.export` writes is opened by transformers' AutoModelForSequenceClassification, and
+the score of a reply is
 
     inputs = tokenizer.apply_chat_template(messages, return_dict=True, return_tensors="pt")
     score = model(**inputs).logits[0, 0]
 
-transformers reads the score at the last token that is not padding. That must be the end of the assistant's turn: a template that writes a line
-break behind it would move the score to a token the model was never trained at, so the exported template ends where the turn ends. Here rows are
-made by `Chat`, so that what a reply spells never becomes a control token, and must be those of the documented call.
+transformers reads the score at the last token that is not padding. That must be the end of the
+assistant's turn: a template that writes a line break behind it would move the score to a token the
+model was never trained at, so the exported template ends where the turn ends. Here rows are made by
+`Chat`, so that what a reply spells never becomes a control token, and must be those of the
+documented call.
 
-Left out on purpose: classifiers of other makers whose score belongs at another token; nothing in their files tells which.
+Left out on purpose: classifiers of other makers whose score belongs at another token; nothing in
+their files tells which.
 """
 
 from __future__ import annotations
@@ -44,10 +48,14 @@ class ClassifierScorer:
         options: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
         with without_bars():
             tokenizer = AutoTokenizer.from_pretrained(folder, **options)
-            model: Any = cast("Any", AutoModelForSequenceClassification).from_pretrained(folder, dtype=torch.float32, use_safetensors=True, **options)
+            model: Any = cast("Any", AutoModelForSequenceClassification).from_pretrained(
+                folder, dtype=torch.float32, use_safetensors=True, **options
+            )
         if torch.cuda.is_available():
             model = model.to("cuda")
-        return cls(folder.parent.name if folder.name in ("model", "reward") else folder.name, model, tokenizer, date=date)
+        return cls(
+            folder.parent.name if folder.name in ("model", "reward") else folder.name, model, tokenizer, date=date
+        )
 
     def __call__(self, prompts: Sequence[Prompt], replies: Sequence[Sequence[str]]) -> list[list[Score | None]]:
         """A score for each reply to each prompt; None for a reply too long to be read to its end."""
@@ -67,16 +75,22 @@ class ClassifierScorer:
         width = max(map(len, lines))
         pad = int(self.model.config.pad_token_id)
         ids_BT = torch.tensor([[*line, *[pad] * (width - len(line))] for line in lines], device=self.model.device)
-        seen_BT = torch.tensor([[1] * len(line) + [0] * (width - len(line)) for line in lines], device=self.model.device)
+        seen_BT = torch.tensor(
+            [[1] * len(line) + [0] * (width - len(line)) for line in lines], device=self.model.device
+        )
         return self.model(input_ids=ids_BT, attention_mask=seen_BT).logits[:, 0].float().tolist()
 
 
 def ending_with_the_turn(template: str, end: str) -> str:
-    """A chat template that writes nothing behind the last end of a turn, unless the header of another is asked for."""
+    """A chat template that writes nothing behind the last end of a turn, unless the header of
+    another is asked for."""
     mark = "".join(f"\\x{ord(c):02x}" if ord(c) < 128 else c for c in end)
     cut = "{{ alignwright_written.rpartition(alignwright_end)[0] + alignwright_end }}"
     whole = "{{ alignwright_written }}"
-    closed = f"{{% if not add_generation_prompt and alignwright_end in alignwright_written %}}{cut}{{% else %}}{whole}{{% endif %}}"
+    closed = (
+        f"{{% if not add_generation_prompt and alignwright_end in alignwright_written %}}{cut}{{% else %}}{whole}{{%"
+        " endif %}"
+    )
     return f'{{% set alignwright_end = "{mark}" %}}{{% set alignwright_written %}}{template}{{% endset %}}{closed}'
 
 

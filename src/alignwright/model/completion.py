@@ -1,8 +1,10 @@
 """What does a server's chat completion say?
 
-The body is read as if its writer were hostile: another shape is a `Malformed` with the place, never a traceback. The answer is the text
-without the model's thoughts, which come in a field of their own (`reasoning_content`, `reasoning`), as a part of the content, or inside
-`<think>`; some templates open the thoughts themselves, so that only the closing mark is seen. Log-probabilities that are no numbers are none.
+The body is read as if its writer were hostile: another shape is a `Malformed` with the place, never
+a traceback. The answer is the text without the model's thoughts, which come in a field of their own
+(`reasoning_content`, `reasoning`), as a part of the content, or inside `<think>`; some templates
+open the thoughts themselves, so that only the closing mark is seen. Log-probabilities that are no
+numbers are none.
 """
 
 from __future__ import annotations
@@ -30,7 +32,8 @@ class Token:
 
 @dataclass(frozen=True)
 class Completion:
-    """One answer. `text` is None where there is none; `thoughts`: the model thought before it spoke; `usage`: prompt and completion tokens."""
+    """One answer. `text` is None where there is none; `thoughts`: the model thought before it
+    spoke; `usage`: prompt and completion tokens."""
 
     text: str | None
     finish: str | None
@@ -55,7 +58,9 @@ def completion(data: bytes) -> Completion:
     if not isinstance(choice, dict) or not isinstance(message, dict):
         raise Malformed(f"no chat completion: the first choice is {_shown(choice)}")
     text, apart = _content(message.get("content"))
-    thoughts = apart or any(message.get(name) not in (None, "", [], {}) for name in ("reasoning_content", "reasoning", "thinking"))
+    thoughts = apart or any(
+        message.get(name) not in (None, "", [], {}) for name in ("reasoning_content", "reasoning", "thinking")
+    )
     if text is not None:
         start = end_of_thoughts(text)
         thoughts = thoughts or start != 0
@@ -83,7 +88,8 @@ def parsed(data: bytes) -> dict[str, Any]:
 
 
 def end_of_thoughts(text: str) -> int | None:
-    """Where the answer begins: after the last closing mark of thoughts, or 0 where there are none. None: thoughts that never ended."""
+    """Where the answer begins: after the last closing mark of thoughts, or 0 where there are
+    none. None: thoughts that never ended."""
     closing = [mark.end() for mark in _CLOSING.finditer(text)]
     start = closing[-1] if closing else 0
     return None if _OPENING.match(text, start) else start
@@ -92,8 +98,9 @@ def end_of_thoughts(text: str) -> int | None:
 def option_logprobs(answer: Completion, options: Sequence[str]) -> dict[str, float] | None:
     """The log-probability of each option where the answer names one. None: it cannot be read.
 
-    The place is the first word after the thoughts, if that is an option, or else the only word of the answer that is one. An option that is not
-    among the likeliest words is given the least of them, which is an upper bound.
+    The place is the first word after the thoughts, if that is an option, or else the only word of
+    the answer that is one. An option that is not among the likeliest words is given the least of
+    them, which is an upper bound.
     """
     token = _naming(answer.tokens, options)
     if token is None:
@@ -127,7 +134,8 @@ def _word(token: str) -> str:
 
 
 def _content(content: Any) -> tuple[str | None, bool]:
-    """The text of a message's content, which is a text or a list of parts, and whether thoughts are among the parts."""
+    """The text of a message's content, which is a text or a list of parts, and whether thoughts
+    are among the parts."""
     if content is None or isinstance(content, str):
         return content, False
     parts = cast("list[Any]", content) if isinstance(content, list) else [content]
@@ -135,7 +143,11 @@ def _content(content: Any) -> tuple[str | None, bool]:
     for part in parts:
         if isinstance(part, str):
             texts.append(part)
-        elif isinstance(part, dict) and isinstance(part.get("text"), str) and part.get("type", "text") in ("text", "output_text"):
+        elif (
+            isinstance(part, dict)
+            and isinstance(part.get("text"), str)
+            and part.get("type", "text") in ("text", "output_text")
+        ):
             texts.append(part["text"])
         elif isinstance(part, dict) and part.get("type") in ("thinking", "reasoning", "redacted_thinking"):
             thoughts = True
@@ -156,12 +168,17 @@ def _tokens(logprobs: Any) -> tuple[Token, ...]:
 
 def _top(rows: Any) -> Iterator[tuple[str, float]]:
     for row in cast("list[Any]", rows) if isinstance(rows, list) else ():
-        if isinstance(row, dict) and isinstance(row.get("token"), str) and (logprob := number(row.get("logprob"))) is not None:
+        if (
+            isinstance(row, dict)
+            and isinstance(row.get("token"), str)
+            and (logprob := number(row.get("logprob"))) is not None
+        ):
             yield row["token"], logprob
 
 
 def number(value: Any) -> float | None:
-    """A log-probability: a number that is not above 0 (but for rounding). Minus infinity is as unlikely as servers write otherwise."""
+    """A log-probability: a number that is not above 0 (but for rounding). Minus infinity is as
+    unlikely as servers write otherwise."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not value <= 0.01:
         return None
     return max(-9999.0, min(0.0, value))

@@ -1,13 +1,15 @@
 """How does a model of the Llama family say one token more, at the least cost?
 
-A step is small products and many operations between them, so both are made few: queries, keys and values are one product, gate and up
-another, weights are rearranged once for all steps (`prepack`), keys and values are written in place. Where `kernels` can be had, three
-calls a layer do all that is not a product; elsewhere attention is two plain products: the library's fused kernel took longer than all
-the rest at 64 rows. The cache grows by whole blocks of columns, those not yet written masked: every new shape of a product costs a
-compilation, and a part of a wider cache would be copied by every product that reads it. Models of another kind go through `cache`.
+A step is small products and many operations between them, so both are made few: queries, keys and
+values are one product, gate and up another, weights are rearranged once for all steps (`prepack`),
+keys and values are written in place. Where `kernels` can be had, three calls a layer do all that is
+not a product; elsewhere attention is two plain products: the library's fused kernel took longer
+than all the rest at 64 rows. The cache grows by whole blocks of columns, those not yet written
+masked: every new shape of a product costs a compilation, and a part of a wider cache would be
+copied by every product that reads it. Models of another kind go through `cache`.
 
-Shapes: R rows, M tokens of the prompts, W widest prompt, S columns of the cache, K key heads, G query heads to a key head, D head
-size, H hidden size, C = K * D, V vocabulary.
+Shapes: R rows, M tokens of the prompts, W widest prompt, S columns of the cache, K key heads, G
+query heads to a key head, D head size, H hidden size, C = K * D, V vocabulary.
 """
 
 from __future__ import annotations
@@ -43,7 +45,8 @@ class Decoder(Protocol):
     """Rows under way."""
 
     def begin(self, prompts: Sequence[Sequence[int]], wanted: Sequence[int], room: int) -> Tensor:
-        """One row for each prompt index in `wanted`, with room for so many tokens; the logits of what comes next."""
+        """One row for each prompt index in `wanted`, with room for so many tokens; the logits of
+        what comes next."""
         ...
 
     def step(self, token_R: Tensor) -> Tensor:
@@ -57,10 +60,12 @@ class Decoder(Protocol):
 
 @contextlib.contextmanager
 def decoding(policy: LocalPolicy, rows: int) -> Iterator[Decoder]:
-    """The decoder for this model, its adapter merged, and for about so many rows. The weights must not change while it lasts.
+    """The decoder for this model, its adapter merged, and for about so many rows. The weights must
+    not change while it lasts.
 
-    Where our own products take every weight, each is merged and arranged by itself and nothing else is kept: the prompts are read by the same
-    arranged weights. Elsewhere the whole model is merged for the while.
+    Where our own products take every weight, each is merged and arranged by itself and nothing else
+    is kept: the prompts are read by the same arranged weights. Elsewhere the whole model is merged
+    for the while.
     """
     body = trunk(policy.model)
     under = [linear_under(layer) for layer in _linear_layers(body)] if is_plain(body) else [None]
@@ -91,7 +96,9 @@ class _Reading:
         self.layer, self.parts = layer, list(parts)
 
     def qkv(self, x_MH: Tensor) -> tuple[Tensor, ...]:
-        return tuple(part.contiguous() for part in self.layer.qkv(normed(self.layer.norm, x_MH)).split(self.parts, dim=1))
+        return tuple(
+            part.contiguous() for part in self.layer.qkv(normed(self.layer.norm, x_MH)).split(self.parts, dim=1)
+        )
 
     def out(self, mixed_MA: Tensor) -> Tensor:
         return self.layer.out(mixed_MA)
@@ -120,7 +127,11 @@ class _PlainDecoder:
             for block in self.body.layers
         ]
         attention = self.body.layers[0].self_attn
-        self.heads, self.size, self.scaling = self.body.config.num_key_value_heads, attention.head_dim, attention.scaling
+        self.heads, self.size, self.scaling = (
+            self.body.config.num_key_value_heads,
+            attention.head_dim,
+            attention.scaling,
+        )
         self.queries = self.body.config.num_attention_heads * self.size
         keys = self.heads * self.size
         self.reading = [_Reading(layer, (self.queries, keys, keys)) for layer in self.layers] if alone else None
@@ -151,7 +162,9 @@ class _PlainDecoder:
                 place[:, :, :width] = flat_MC.view(-1, self.heads, self.size)[index].transpose(1, 2)
             self.caches.append(cache)
 
-        batch = pack([TokenRow(tuple(prompts[p]), ()) for p in order], self.policy.chat.pad_id, dtype=self.policy.dtype).to(device)
+        batch = pack(
+            [TokenRow(tuple(prompts[p]), ()) for p in order], self.policy.chat.pad_id, dtype=self.policy.dtype
+        ).to(device)
         last_P = token_PW[:, -1].to(device)
         hidden_PH = flat_hidden(self.body, batch, batch.token_M[last_P], keep, self.reading)
         return self.head(hidden_PH[[order.index(p) for p in wanted]])
@@ -189,13 +202,25 @@ class _PlainDecoder:
         for layer, cache, norm_next in zip(self.layers, self.caches, norms[1:], strict=True):
             qkv, mixed_RA = layer.qkv(normed_RH), x_RH.new_empty(rows, self.queries)
             shape = rows, self.heads, self.queries // (self.heads * self.size), self.size, cache.shape[3]
-            native.speak(qkv, cos_RD, sin_RD, cache[0], cache[1], self.first_R, mixed_RA, *shape, self.seen, self.scaling)
-            native.add_rms_norm(x_RH, layer.out(mixed_RA), layer.norm_after.weight, normed_RH, rows, hidden, layer.norm_after.variance_epsilon)
+            native.speak(
+                qkv, cos_RD, sin_RD, cache[0], cache[1], self.first_R, mixed_RA, *shape, self.seen, self.scaling
+            )
+            native.add_rms_norm(
+                x_RH,
+                layer.out(mixed_RA),
+                layer.norm_after.weight,
+                normed_RH,
+                rows,
+                hidden,
+                layer.norm_after.variance_epsilon,
+            )
             gate_up = layer.gate_up(normed_RH)
             inner = gate_up.shape[1] // 2
             gated_RI = x_RH.new_empty(rows, inner)
             native.swiglu(gate_up, gate_up[:, inner:], gated_RI, rows, inner, 2 * inner)
-            native.add_rms_norm(x_RH, layer.down(gated_RI), norm_next.weight, normed_RH, rows, hidden, norm_next.variance_epsilon)
+            native.add_rms_norm(
+                x_RH, layer.down(gated_RI), norm_next.weight, normed_RH, rows, hidden, norm_next.variance_epsilon
+            )
         return normed_RH
 
     def _mask(self, upto: int) -> Tensor:
@@ -210,7 +235,9 @@ class _PlainDecoder:
         cache[0, :, :, self.seen] = key_RC.view(rows, self.heads, self.size)
         cache[1, :, :, self.seen] = value_RC.view(rows, self.heads, self.size)
         keys, values = (each.view(-1, upto, self.size) for each in cache)
-        scores = torch.bmm(query_RA.reshape(rows * self.heads, -1, self.size), keys.transpose(1, 2)).view(rows, self.heads, -1, upto)
+        scores = torch.bmm(query_RA.reshape(rows * self.heads, -1, self.size), keys.transpose(1, 2)).view(
+            rows, self.heads, -1, upto
+        )
         weights = torch.softmax(torch.add(mask_R11S, scores, alpha=self.scaling), dim=-1)
         return torch.bmm(weights.view(rows * self.heads, -1, upto), values).view(rows, -1)
 
@@ -224,4 +251,3 @@ def _fused(rows: int, *layers: Any) -> Product:
     parts = [plain_weights(layer) for layer in layers]
     bias = torch.cat([b for _, b in parts if b is not None]) if parts[0][1] is not None else None
     return packed(torch.cat([w.detach() for w, _ in parts]) if len(parts) > 1 else parts[0][0], bias, rows)
-

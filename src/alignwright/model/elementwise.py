@@ -1,12 +1,15 @@
 """What does a block compute between its matrix products, and what is the gradient of it?
 
-Root-mean-square norm, rotary positions and the gated unit, each one node of the gradient with its derivative by hand. Left to the
-library they are some thirty operations a block, each a pass over memory, and most keep what they computed: a sixth of a training
-step on a processor, and half its memory. Here what is cheap is computed again in the backward pass, and sums are taken in float32.
+Root-mean-square norm, rotary positions and the gated unit, each one node of the gradient with its
+derivative by hand. Left to the library they are some thirty operations a block, each a pass over
+memory, and most keep what they computed: a sixth of a training step on a processor, and half its
+memory. Here what is cheap is computed again in the backward pass, and sums are taken in float32.
 
-On a processor each is one pass over memory where `kernels` can be had, and a few of torch's operations elsewhere.
+On a processor each is one pass over memory where `kernels` can be had, and a few of torch's
+operations elsewhere.
 
-Left out: `torch.compile`, which does the same by itself but needs minutes, more than a run of this size lasts.
+Left out: `torch.compile`, which does the same by itself but needs minutes, more than a run of this
+size lasts.
 
 Shapes: N tokens, H hidden size, I inner size, A heads * D, D head size.
 """
@@ -23,7 +26,8 @@ from alignwright.model.kernels import kernels
 
 
 def rms_norm(x_NH: Tensor, weight_H: Tensor, eps: float) -> Tensor:
-    """x / sqrt(mean x^2 + eps) * weight, in float32 within (Zhang and Sennrich 2019, arXiv:1910.07467)."""
+    """x / sqrt(mean x^2 + eps) * weight, in float32 within (Zhang and Sennrich 2019,
+    arXiv:1910.07467)."""
     return _RmsNorm.apply(x_NH, weight_H, eps)  # type: ignore[no-any-return]
 
 
@@ -33,7 +37,8 @@ def swiglu(gate_NI: Tensor, up_NI: Tensor) -> Tensor:
 
 
 def rotate(x_NA: Tensor, cos_ND: Tensor, sin_ND: Tensor) -> Tensor:
-    """Rotary positions (Su et al. 2021, arXiv:2104.09864): every head's two halves are turned as pairs."""
+    """Rotary positions (Su et al. 2021, arXiv:2104.09864): every head's two halves are turned as
+    pairs."""
     return _Rotate.apply(x_NA, cos_ND, sin_ND)  # type: ignore[no-any-return]
 
 
@@ -41,7 +46,11 @@ class _RmsNorm(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x_NH: Tensor, weight_H: Tensor, eps: float) -> Tensor:
         if native := kernels(x_NH, weight_H):
-            x_NH, out_NH, scale_N1 = x_NH.contiguous(), torch.empty_like(x_NH), x_NH.new_empty(len(x_NH), 1, dtype=torch.float32)
+            x_NH, out_NH, scale_N1 = (
+                x_NH.contiguous(),
+                torch.empty_like(x_NH),
+                x_NH.new_empty(len(x_NH), 1, dtype=torch.float32),
+            )
             native.rms_norm(x_NH, weight_H, out_NH, scale_N1, *x_NH.shape, eps)
             ctx.save_for_backward(x_NH, weight_H, scale_N1)
             return out_NH
@@ -102,11 +111,14 @@ class _Rotate(torch.autograd.Function):
 
 
 def _turned(x_NA: Tensor, cos_ND: Tensor, sin_ND: Tensor, way: float) -> Tensor:
-    """(a, b) -> (a cos - b sin, b cos + a sin), where sin comes with the first half already negated: see `signed`. `way` -1 turns back."""
+    """(a, b) -> (a cos - b sin, b cos + a sin), where sin comes with the first half already
+    negated: see `signed`. `way` -1 turns back."""
     size = cos_ND.shape[-1]
     if native := kernels(x_NA, cos_ND, sin_ND):
         x_NA, out_NA = x_NA.contiguous(), torch.empty_like(x_NA, memory_format=torch.contiguous_format)
-        native.rotate(x_NA, cos_ND.contiguous(), sin_ND.contiguous(), out_NA, len(x_NA), x_NA.shape[1] // size, size, way)
+        native.rotate(
+            x_NA, cos_ND.contiguous(), sin_ND.contiguous(), out_NA, len(x_NA), x_NA.shape[1] // size, size, way
+        )
         return out_NA
     x = x_NA.view(x_NA.shape[0], -1, size)
     swapped = torch.cat((x[..., size // 2 :], x[..., : size // 2]), dim=-1)

@@ -1,16 +1,20 @@
 """How does a model speak that lives behind a server?
 
-A client of any server with OpenAI's chat completions (vLLM, SGLang, llama.cpp, a vendor), named `http://host:port/v1#model`. The first call
-goes alone: by it is learnt what the server takes (`call_parameters`) and whether it can be asked at all. The rest go several at a time.
-What may pass (too many requests, a server's own error, a timeout, a broken body) is tried again, ever more slowly; what every call would
-meet ends the work at once. A reply is never invented: withheld or missing text is a failure, so that it can never count as a safe answer.
+A client of any server with OpenAI's chat completions (vLLM, SGLang, llama.cpp, a vendor), named
+`http://host:port/v1#model`. The first call goes alone: by it is learnt what the server takes
+(`call_parameters`) and whether it can be asked at all. The rest go several at a time. What may pass
+(too many requests, a server's own error, a timeout, a broken body) is tried again, ever more
+slowly; what every call would meet ends the work at once. A reply is never invented: withheld or
+missing text is a failure, so that it can never count as a safe answer.
 
-Answers are handed on as they come (`short_answers`), so whoever keeps them has paid for none twice, whatever becomes of the others. A
-prompt that stays without an answer says why and is nobody's vote; three in a row, and the server is given up.
+Answers are handed on as they come (`short_answers`), so whoever keeps them has paid for none twice,
+whatever becomes of the others. A prompt that stays without an answer says why and is nobody's vote;
+three in a row, and the server is given up.
 
-The key is read from the environment variable OPENAI_API_KEY alone, is kept nowhere, and is cut out of every message. Tokens are counted
-as the server counts them, and costed at prices that the user gives; where the server is silent they are unknown, not free.
-Left out on purpose: streaming, tools, and any provider's own dialect.
+The key is read from the environment variable OPENAI_API_KEY alone, is kept nowhere, and is cut out
+of every message. Tokens are counted as the server counts them, and costed at prices that the user
+gives; where the server is silent they are unknown, not free. Left out on purpose: streaming, tools,
+and any provider's own dialect.
 """
 
 from __future__ import annotations
@@ -33,20 +37,25 @@ SHORT = 16
 
 
 class EndpointError(RuntimeError):
-    """Some prompts got no answer. `failed` says why, by the prompt's index; `answered` holds what did arrive."""
+    """Some prompts got no answer. `failed` says why, by the prompt's index; `answered` holds
+    what did arrive."""
 
     def __init__(self, name: str, failed: Mapping[int, str], answered: Mapping[int, Any], of: int) -> None:
         self.failed, self.answered = dict(failed), dict(answered)
         first = min(failed, key=lambda place: (failed[place].startswith(NOT_ASKED), place))
-        super().__init__(f"{name}: {len(failed)} of {of} prompts got no answer; the first is prompt {first} (counted from 0): {failed[first]}")
+        super().__init__(
+            f"{name}: {len(failed)} of {of} prompts got no answer; the first is prompt {first} (counted from 0):"
+            f" {failed[first]}"
+        )
 
 
 @dataclass
 class Endpoint:
-    """A Speaker behind a server; `short_answers` makes it a judge as well. `prices` are per million tokens: (prompt, completion).
+    """A Speaker behind a server; `short_answers` makes it a judge as well. `prices` are per million
+    tokens: (prompt, completion).
 
-    `timeout` is the whole time of one call in seconds, `tokens` the longest answer (None: as short as is asked for, with room added for a
-    model that thinks first).
+    `timeout` is the whole time of one call in seconds, `tokens` the longest answer (None: as short
+    as is asked for, with room added for a model that thinks first).
     """
 
     name: str
@@ -73,9 +82,16 @@ class Endpoint:
         return (self.usage.prompt_tokens * self.prices[0] + self.usage.completion_tokens * self.prices[1]) / 1e6
 
     def reply(
-        self, prompts: Sequence[Conversation], *, n: int = 1, max_new_tokens: int = 128, temperature: float = 1.0, seed: int = 0
+        self,
+        prompts: Sequence[Conversation],
+        *,
+        n: int = 1,
+        max_new_tokens: int = 128,
+        temperature: float = 1.0,
+        seed: int = 0,
     ) -> list[list[Reply]]:
-        """`n` replies to each prompt, one call each. Seeds differ by prompt and sample; whether they are heeded is up to the server."""
+        """`n` replies to each prompt, one call each. Seeds differ by prompt and sample; whether
+        they are heeded is up to the server."""
         calls = [
             ChatCall(_messages(prompt), max_new_tokens, temperature, _seed(seed, prompt, sample), short=False)
             for prompt in prompts
@@ -92,10 +108,16 @@ class Endpoint:
             raise EndpointError(self.name, failed, replies, len(prompts))
         return [[replies[i * n + sample] for sample in range(n)] for i in range(len(prompts))]
 
-    def choose(self, prompts: Sequence[Conversation], options: Sequence[str]) -> list[tuple[str, dict[str, float] | None]]:
-        """All short answers in order, with each option's log-probability as the answer's word (None: not known). A withheld answer is ""."""
+    def choose(
+        self, prompts: Sequence[Conversation], options: Sequence[str]
+    ) -> list[tuple[str, dict[str, float] | None]]:
+        """All short answers in order, with each option's log-probability as the answer's word
+        (None: not known). A withheld answer is ""."""
         answers = dict(self.short_answers(prompts, options=options))
-        return [(answers[i].text or "", None if (held := answers[i].logprobs) is None else dict(held)) for i in range(len(prompts))]
+        return [
+            (answers[i].text or "", None if (held := answers[i].logprobs) is None else dict(held))
+            for i in range(len(prompts))
+        ]
 
     def short_answers(
         self,
@@ -106,10 +128,12 @@ class Endpoint:
         follow: Callable[[Conversation, str], Conversation] | None = None,
         seed: int | None = None,
     ) -> Iterator[tuple[int, ShortAnswer]]:
-        """Each prompt's place and short answer, as they come. Raises EndpointError at the end where the server could not be asked for all.
+        """Each prompt's place and short answer, as they come. Raises EndpointError at the end where
+        the server could not be asked for all.
 
-        With `options` each one's log-probability is read where the server gives it. With `follow` the model first writes `thoughts` tokens,
-        and what is answered is the conversation that `follow` makes of the prompt and those.
+        With `options` each one's log-probability is read where the server gives it. With `follow`
+        the model first writes `thoughts` tokens, and what is answered is the conversation that
+        `follow` makes of the prompt and those.
         """
 
         def task(prompt: Conversation) -> Task[ShortAnswer]:
@@ -144,10 +168,17 @@ class Endpoint:
 
     def _all(self, tasks: Sequence[Task[T]]) -> Iterator[tuple[int, Outcome[T]]]:
         """Every task's place and outcome, as they come: the first alone, the rest several at a time."""
-        session = Session(Line(self.url, self.model, _key(), self.timeout, self.retries, self.backoff), self.parameters, self.usage)
+        session = Session(
+            Line(self.url, self.model, _key(), self.timeout, self.retries, self.backoff), self.parameters, self.usage
+        )
         waiting = list(enumerate(tasks))[::-1]
         try:
-            while waiting and not self.parameters.answered and len(tasks) - len(waiting) < ALONE and not session.over.is_set():
+            while (
+                waiting
+                and not self.parameters.answered
+                and len(tasks) - len(waiting) < ALONE
+                and not session.over.is_set()
+            ):
                 place, task = waiting.pop()
                 yield place, session.perform(task, alone=True)
             yield from session.several(waiting[::-1], self.concurrency)
@@ -157,7 +188,9 @@ class Endpoint:
 
     def _reply(self, answer: Completion, parent: str) -> Reply:
         tokens = answer.usage[1] if answer.usage else None
-        return Reply(text=answer.text or "", parent=parent, speaker=self.name, tokens=tokens, finished=answer.finish == "stop")
+        return Reply(
+            text=answer.text or "", parent=parent, speaker=self.name, tokens=tokens, finished=answer.finish == "stop"
+        )
 
 
 def _asking(call: ChatCall) -> Task[Completion]:
@@ -169,7 +202,10 @@ def _key() -> str:
     key = os.environ.get(KEY, "")
     odd = [place for place, sign in enumerate(key, 1) if not "!" <= sign <= "~"]
     if odd:
-        what = f"the key in the environment variable {KEY} has {len(key)} signs, and sign {odd[0]} is a space, a line end or no ASCII"
+        what = (
+            f"the key in the environment variable {KEY} has {len(key)} signs, and sign {odd[0]} is a space, a line end"
+            " or no ASCII"
+        )
         raise ValueError(f"{what}: no server was asked. Set it again, without what was copied along with it")
     return key
 

@@ -1,10 +1,14 @@
-"""How is one HTTP request made that is sure to end: by a deadline for the whole call, with a bounded body?
+"""How is one HTTP request made that is sure to end: by a deadline for the whole call, with a
+bounded body?
 
-A timeout of a socket is a limit on silence: a server that sends a byte a second never meets it. Here a timer cuts the connection when the
-call's time is up, wherever it stands (connecting aside, which has the same limit of its own), and a body is read up to a bound. Redirects are
-not followed, since they would carry the key to a place that nobody named; bodies come unpacked. Proxies are those of the environment.
+A timeout of a socket is a limit on silence: a server that sends a byte a second never meets it.
+Here a timer cuts the connection when the call's time is up, wherever it stands (connecting aside,
+which has the same limit of its own), and a body is read up to a bound. Redirects are not followed,
+since they would carry the key to a place that nobody named; bodies come unpacked. Proxies are those
+of the environment.
 
-Left out on purpose: connections kept alive between calls. A model's answer takes longer than opening one.
+Left out on purpose: connections kept alive between calls. A model's answer takes longer than
+opening one.
 """
 
 from __future__ import annotations
@@ -33,7 +37,8 @@ class Response:
 
 
 class CallError(Exception):
-    """No whole response came. `timed_out`: the call's time was up. `again`: another try may fare better."""
+    """No whole response came. `timed_out`: the call's time was up. `again`: another try may fare
+    better."""
 
     def __init__(self, text: str, *, again: bool = True, timed_out: bool = False, unreachable: bool = False) -> None:
         super().__init__(text)
@@ -55,7 +60,9 @@ class Calls:
             for connection in self._open:
                 self._cut(connection)
 
-    def post(self, url: str, body: bytes, headers: Mapping[str, str], *, timeout: float, most: int = MOST_BODY) -> Response:
+    def post(
+        self, url: str, body: bytes, headers: Mapping[str, str], *, timeout: float, most: int = MOST_BODY
+    ) -> Response:
         """Send `body` and read the whole response within `timeout` seconds, or raise CallError."""
         connection, target, more = _connection(url, timeout)
         done, expired = threading.Event(), threading.Event()
@@ -73,8 +80,12 @@ class Calls:
         threading.Thread(target=watch, daemon=True).start()
         try:
             connection.connect()
-            self._open[connection] = connection.sock  # the connection forgets its socket before the answer has been read
-            connection.request("POST", target, body, {**headers, **more, "Connection": "close", "Accept-Encoding": "identity"})
+            self._open[connection] = (
+                connection.sock
+            )  # the connection forgets its socket before the answer has been read
+            connection.request(
+                "POST", target, body, {**headers, **more, "Connection": "close", "Accept-Encoding": "identity"}
+            )
             with connection.getresponse() as response:
                 data = _read(response, most)
                 if expired.is_set():  # a body of no known length ends where it was cut
@@ -154,7 +165,9 @@ def _understood(error: Exception) -> CallError:
         case ssl.SSLError():
             return CallError(f"no TLS connection: {error.reason or error}", unreachable=True)
         case socket.gaierror():
-            return CallError(f"its name leads nowhere: {error.strerror}", again=error.errno == socket.EAI_AGAIN, unreachable=True)
+            return CallError(
+                f"its name leads nowhere: {error.strerror}", again=error.errno == socket.EAI_AGAIN, unreachable=True
+            )
         case ConnectionRefusedError():
             return CallError("it cannot be reached: connection refused", unreachable=True)
         case http.client.IncompleteRead() | ConnectionError():

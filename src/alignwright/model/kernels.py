@@ -1,15 +1,21 @@
-"""How does what stands between the matrix products cost one pass over memory, without a compiler of half a gigabyte?
+"""How does what stands between the matrix products cost one pass over memory, without a compiler of
+half a gigabyte?
 
-By some hundred lines of C beside this file, compiled in seconds when a model first runs on a processor, for the very processor, and
-kept in the user's cache. A token spoken by 8 rows takes 1.4 times as long without them, a training step 1.1 times: torch makes a
-dozen operations of a norm, a rotation or an attention over a cache, each a call and a pass. `kernels.c` holds what stands between the matrix
-products, `products.c` these (see `products`), `attention.c` attention with its gradient (see `shared`).
+By some hundred lines of C beside this file, compiled in seconds when a model first runs on a
+processor, for the very processor, and kept in the user's cache. A token spoken by 8 rows takes 1.4
+times as long without them, a training step 1.1 times: torch makes a dozen operations of a norm, a
+rotation or an attention over a cache, each a call and a pass. `kernels.c` holds what stands between
+the matrix products, `products.c` these (see `products`), `attention.c` attention with its gradient
+(see `shared`).
 
-`kernels(x)` is None where they cannot be had: on a GPU, in another precision, on another system than Linux, without a C compiler
-(`cc`, or what CC names), without a cache to write to, or with ALIGNWRIGHT_KERNELS=off. Every caller has torch's operations beside them,
-with the same numbers up to rounding; tests compare the two. `missing` says why, and a run's provenance and first lines repeat it.
+`kernels(x)` is None where they cannot be had: on a GPU, in another precision, on another system
+than Linux, without a C compiler (`cc`, or what CC names), without a cache to write to, or with
+ALIGNWRIGHT_KERNELS=off. Every caller has torch's operations beside them, with the same numbers up
+to rounding; tests compare the two. `missing` says why, and a run's provenance and first lines
+repeat it.
 
-The threads are torch's own: the compiled file is bound to the OpenMP library that torch has loaded, never to a second one.
+The threads are torch's own: the compiled file is bound to the OpenMP library that torch has loaded,
+never to a second one.
 """
 
 from __future__ import annotations
@@ -31,7 +37,10 @@ import torch
 from torch import Tensor
 
 _SOURCE = Path(__file__).with_suffix(".c")
-_SOURCES = [_SOURCE, *(_SOURCE.with_name(name) for name in ("products.c", "attention.c"))]  # the first includes the others
+_SOURCES = [
+    _SOURCE,
+    *(_SOURCE.with_name(name) for name in ("products.c", "attention.c")),
+]  # the first includes the others
 _FLAGS = (
     "-O3", "-march=native", "-std=gnu11", "-fPIC", "-fopenmp",
     "-fno-math-errno", "-fno-trapping-math", "-fassociative-math", "-fno-signed-zeros",
@@ -61,7 +70,8 @@ _ARGUMENTS: dict[str, list[Any]] = {
 
 
 class Kernels:
-    """The functions of `kernels.c` in one precision. Tensors must be contiguous, as each function says, and of that precision."""
+    """The functions of `kernels.c` in one precision. Tensors must be contiguous, as each
+    function says, and of that precision."""
 
     def __init__(self, library: ctypes.CDLL) -> None:
         self.rms_norm = _call(library, "rms_norm")
@@ -88,7 +98,8 @@ class Kernels:
 
 
 def kernels(x: Tensor, *others: Tensor) -> Kernels | None:
-    """The kernels for these tensors' place and common precision, or None: then torch's operations do it."""
+    """The kernels for these tensors' place and common precision, or None: then torch's
+    operations do it."""
     if x.device.type != "cpu" or x.dtype not in _PRECISION or any(other.dtype != x.dtype for other in others):
         return None
     built = _built(x.dtype)
@@ -138,20 +149,33 @@ def _built(dtype: torch.dtype) -> Kernels | str:
 
 
 def _compile(compiler: str, flags: tuple[str, ...], built: Path) -> None:
-    """Compiled aside and moved, so that no other process sees half a file. Not linked to OpenMP: that is torch's, loaded already."""
+    """Compiled aside and moved, so that no other process sees half a file. Not linked to OpenMP:
+    that is torch's, loaded already."""
     with tempfile.TemporaryDirectory(dir=built.parent) as aside:
         half, whole = Path(aside) / "kernels.o", Path(aside) / "kernels.so"
-        for command in ([*_FLAGS, *flags, "-c", str(_SOURCE), "-o", str(half)], ["-shared", str(half), "-lm", "-o", str(whole)]):
+        for command in (
+            [*_FLAGS, *flags, "-c", str(_SOURCE), "-o", str(half)],
+            ["-shared", str(half), "-lm", "-o", str(whole)],
+        ):
             subprocess.run([compiler, *command], check=True, capture_output=True, timeout=120)  # noqa: S603
         whole.replace(built)
 
 
 def _key(compiler: str) -> str:
-    """What the compiled file depends on: the source, the compiler, and the processor, since a home may be shared between machines."""
+    """What the compiled file depends on: the source, the compiler, and the processor, since a
+    home may be shared between machines."""
     version = subprocess.run([compiler, "--version"], check=True, capture_output=True, timeout=60).stdout  # noqa: S603
     info = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
-    features = "".join(sorted({line for line in info.splitlines() if line.startswith(("flags", "Features", "model name"))}))
-    parts = (*(source.read_bytes() for source in _SOURCES), version, " ".join(_FLAGS).encode(), features.encode(), platform.machine().encode())
+    features = "".join(
+        sorted({line for line in info.splitlines() if line.startswith(("flags", "Features", "model name"))})
+    )
+    parts = (
+        *(source.read_bytes() for source in _SOURCES),
+        version,
+        " ".join(_FLAGS).encode(),
+        features.encode(),
+        platform.machine().encode(),
+    )
     return hashlib.sha256(b"\0".join(parts)).hexdigest()[:16]
 
 
@@ -161,7 +185,10 @@ def _folder() -> Path:
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     state = folder.stat()
     if state.st_uid != os.getuid() or state.st_mode & 0o022:
-        raise PermissionError(f"{folder} can be written by others, and what lies there is run; take that right away, or name another XDG_CACHE_HOME")
+        raise PermissionError(
+            f"{folder} can be written by others, and what lies there is run; take that right away, or name another"
+            " XDG_CACHE_HOME"
+        )
     return folder
 
 

@@ -1,7 +1,8 @@
 """What can a model not do, as its own configuration says?
 
-How long a row may be and what bounds it, whether an adapter can be put over it, whether it can be opened at all: read from `config.json` before
-any weight is loaded, and again from the model that was loaded.
+How long a row may be and what bounds it, whether an adapter can be put over it, whether it can be
+opened at all: read from `config.json` before any weight is loaded, and again from the model that
+was loaded.
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ _EXPERTS = ("num_local_experts", "num_experts", "n_routed_experts", "moe_num_exp
 
 @dataclass(frozen=True)
 class Limit:
-    """The longest row of which every token still sees all before it. `window`: it is the model's sliding window, shorter than its `context`."""
+    """The longest row of which every token still sees all before it. `window`: it is the model's
+    sliding window, shorter than its `context`."""
 
     tokens: int
     window: bool = False
@@ -32,12 +34,16 @@ class Limit:
     def help(self) -> str:
         """What helps with a row that is longer."""
         if self.window:
-            return "rows beyond a sliding window are not supported: shorten or split them, or use a model without a window, or with a longer one"
+            return (
+                "rows beyond a sliding window are not supported: shorten or split them, or use a model without a"
+                " window, or with a longer one"
+            )
         return "shorten or split them, or use a model with a longer context"
 
 
 def limit(config: Mapping[str, Any]) -> Limit | None:
-    """How long a row may be; None where the configuration does not say. Raises ValueError for a model that cannot be used at all."""
+    """How long a row may be; None where the configuration does not say. Raises ValueError for a
+    model that cannot be used at all."""
     if why := _unusable(config):
         raise ValueError(why)
     context = next((int(config[name]) for name in _LENGTHS if config.get(name)), None)
@@ -51,7 +57,10 @@ def limit(config: Mapping[str, Any]) -> Limit | None:
 def _unusable(config: Mapping[str, Any]) -> str | None:
     kinds = set(cast("list[str]", config.get("layer_types") or ())) - _ATTENTION
     if kinds:
-        return f"this model has layers of kind {', '.join(sorted(kinds))}; only attention can share a prompt between replies; use another model"
+        return (
+            f"this model has layers of kind {', '.join(sorted(kinds))}; only attention can share a prompt between"
+            " replies; use another model"
+        )
     if config.get("model_type") in _BIASED or config.get("alibi") is True:
         kind = config.get("model_type")
         why = "tells positions by a bias on attention (ALiBi), which rows of several replies cannot carry"
@@ -61,7 +70,9 @@ def _unusable(config: Mapping[str, Any]) -> str | None:
 
 def no_adapter(config: Mapping[str, Any]) -> str | None:
     """Why an adapter cannot be put over the model; None where it can."""
-    experts = next((int(config[name]) for name in _EXPERTS if isinstance(config.get(name), int) and config[name] > 1), None)
+    experts = next(
+        (int(config[name]) for name in _EXPERTS if isinstance(config.get(name), int) and config[name] > 1), None
+    )
     if experts:
         return f"it is a mixture of {experts} experts whose weights are fused, not layers of their own"
     if config.get("model_type") in _TRANSPOSED:

@@ -1,10 +1,13 @@
 """How does a name become a model that runs?
 
-A folder, a Hub id, a GGUF file, or the bundled model: all end as a transformers folder with safetensors, opened in float32 or
-bfloat16. A GGUF file is dequantised once, into a cache folder named by the file's content; packed weights could be neither trained
-nor saved. The folder is written beside its final place and renamed, so a kill, or two processes at once, never leave half a model.
+A folder, a Hub id, a GGUF file, or the bundled model: all end as a transformers folder with
+safetensors, opened in float32 or bfloat16. A GGUF file is dequantised once, into a cache folder
+named by the file's content; packed weights could be neither trained nor saved. The folder is
+written beside its final place and renamed, so a kill, or two processes at once, never leave half a
+model.
 
-Nothing is downloaded for a folder, a GGUF file or the bundled model. Code in a model's repository is never run, pickles never read.
+Nothing is downloaded for a folder, a GGUF file or the bundled model. Code in a model's repository
+is never run, pickles never read.
 """
 
 from __future__ import annotations
@@ -33,9 +36,15 @@ _STALE_AFTER = 24 * 3600.0
 
 
 def load(
-    name: str | Path, *, dtype: str = "float32", adapter: Path | None = None, device: str | None = None, date: str = TODAY
+    name: str | Path,
+    *,
+    dtype: str = "float32",
+    adapter: Path | None = None,
+    device: str | None = None,
+    date: str = TODAY,
 ) -> LocalPolicy:
-    """Open a model by name (bundled, ./folder, file.gguf, Hub id) in "float32" or "bfloat16", with a trained adapter if one is given.
+    """Open a model by name (bundled, ./folder, file.gguf, Hub id) in "float32" or "bfloat16", with
+    a trained adapter if one is given.
 
     `date` is the day that its chat template takes for today, where it writes one."""
     if dtype not in DTYPES:
@@ -66,7 +75,10 @@ def _whole(name: str, place: str | Path, read: Mapping[str, Any]) -> None:
     """Weights that are not there would be random numbers, and nothing would say so."""
     lost = sorted(map(str, (*read["missing_keys"], *(key[0] for key in read["mismatched_keys"]))))
     if lost:
-        raise ModelError(f"model {name!r}: the weights in {place} lack {len(lost)} that its config.json asks for, such as {lost[0]}; {AGAIN}")
+        raise ModelError(
+            f"model {name!r}: the weights in {place} lack {len(lost)} that its config.json asks for, such as {lost[0]};"
+            f" {AGAIN}"
+        )
 
 
 def _placed(model: Any, device: str | None) -> Any:
@@ -74,8 +86,13 @@ def _placed(model: Any, device: str | None) -> Any:
 
 
 def _shown(found: ModelRef) -> str:
-    """What records call it: a folder's or file's own name, so that the same model is named alike on every machine."""
-    return found.path.resolve().name.removesuffix(".gguf") if found.kind in ("folder", "gguf") and found.path is not None else found.name
+    """What records call it: a folder's or file's own name, so that the same model is named alike
+    on every machine."""
+    return (
+        found.path.resolve().name.removesuffix(".gguf")
+        if found.kind in ("folder", "gguf") and found.path is not None
+        else found.name
+    )
 
 
 def _place(found: ModelRef) -> str | Path:
@@ -101,7 +118,10 @@ def dequantised(gguf: Path) -> Path:
     finally:
         shutil.rmtree(making, ignore_errors=True)
     if not target.is_dir():
-        raise OSError(f"could not keep the dequantised model of {gguf} as {target}; set ALIGNWRIGHT_CACHE to a folder that can be written")
+        raise OSError(
+            f"could not keep the dequantised model of {gguf} as {target}; set ALIGNWRIGHT_CACHE to a folder that can be"
+            " written"
+        )
     return target
 
 
@@ -110,9 +130,13 @@ def _dequantise(gguf: Path, folder: Path) -> None:
     with without_bars(), readable(gguf.name, gguf):
         AutoTokenizer.from_pretrained(gguf.parent, **options).save_pretrained(folder)
         unpacked = GgufConfig(dequantize=True)
-        model: Any = AutoModelForCausalLM.from_pretrained(gguf.parent, quantization_config=unpacked, dtype=torch.float32, **options)
+        model: Any = AutoModelForCausalLM.from_pretrained(
+            gguf.parent, quantization_config=unpacked, dtype=torch.float32, **options
+        )
         if hasattr(model.config, "quantization_config"):
-            del model.config.quantization_config  # the weights are plain now, and a saved model that says otherwise does not open
+            del (
+                model.config.quantization_config
+            )  # the weights are plain now, and a saved model that says otherwise does not open
         model.save_pretrained(folder)
 
 

@@ -1,7 +1,8 @@
 """What can a model on this machine be asked?
 
-To reply, to score replies, to score plain text, and to be saved. Rows are batched by length within a fixed budget of tokens, so the
-same call has the same layout and, on one machine, the same numbers. An adapter is merged while the model speaks or is scored.
+To reply, to score replies, to score plain text, and to be saved. Rows are batched by length within
+a fixed budget of tokens, so the same call has the same layout and, on one machine, the same
+numbers. An adapter is merged while the model speaks or is scored.
 """
 
 from __future__ import annotations
@@ -25,9 +26,19 @@ from alignwright.model.tokens import Chat, TokenRow
 
 
 class LocalPolicy:
-    """A `core` Policy over a transformers model. `progress(done, of)` is called as a long call goes on, where it is set."""
+    """A `core` Policy over a transformers model. `progress(done, of)` is called as a long call
+    goes on, where it is set."""
 
-    def __init__(self, name: str, model: Any, tokenizer: Any, *, token_budget: int = 4096, batch_rows: int = 64, date: str = TODAY) -> None:
+    def __init__(
+        self,
+        name: str,
+        model: Any,
+        tokenizer: Any,
+        *,
+        token_budget: int = 4096,
+        batch_rows: int = 64,
+        date: str = TODAY,
+    ) -> None:
         self.name = name
         self.model = model.eval()
         self.tokenizer = tokenizer
@@ -48,42 +59,71 @@ class LocalPolicy:
         return self.model.device
 
     def reply(
-        self, prompts: Sequence[Conversation], *, n: int = 1, max_new_tokens: int = 128, temperature: float = 1.0, seed: int = 0
+        self,
+        prompts: Sequence[Conversation],
+        *,
+        n: int = 1,
+        max_new_tokens: int = 128,
+        temperature: float = 1.0,
+        seed: int = 0,
     ) -> list[list[Reply]]:
         """`n` sampled replies to each prompt, with the policy's log-probability of what it said."""
         ids = [self.chat.prompt(prompt) for prompt in prompts]
-        samples = sample(self, ids, n=n, max_new_tokens=max_new_tokens, temperature=temperature, seed=seed, batch_rows=self.batch_rows)
+        samples = sample(
+            self,
+            ids,
+            n=n,
+            max_new_tokens=max_new_tokens,
+            temperature=temperature,
+            seed=seed,
+            batch_rows=self.batch_rows,
+        )
         return [[self._record(s, prompt) for s in drawn] for prompt, drawn in zip(prompts, samples, strict=True)]
 
     def logprobs(
         self, prompts: Sequence[Conversation], replies: Sequence[Sequence[str]], *, prefix: str = "", end: bool = True
     ) -> list[list[LogProb]]:
-        """Log-probability of given replies: `prefix` starts the assistant's turn unscored, `end` scores the end-of-turn token too."""
+        """Log-probability of given replies: `prefix` starts the assistant's turn unscored, `end`
+        scores the end-of-turn token too."""
         if len(prompts) != len(replies):
             raise ValueError(f"{len(prompts)} prompts but replies to {len(replies)}")
-        rows = [self.chat.row(prompt, given, prefix=prefix, end=end) for prompt, given in zip(prompts, replies, strict=True)]
+        rows = [
+            self.chat.row(prompt, given, prefix=prefix, end=end) for prompt, given in zip(prompts, replies, strict=True)
+        ]
         return [
-            [LogProb(total=total, tokens=tokens, bytes=len(text.encode())) for (total, tokens), text in zip(scored, given, strict=True)]
+            [
+                LogProb(total=total, tokens=tokens, bytes=len(text.encode()))
+                for (total, tokens), text in zip(scored, given, strict=True)
+            ]
             for scored, given in zip(self.score(rows), replies, strict=True)
         ]
 
     def text_logprobs(self, texts: Sequence[str]) -> list[LogProb]:
-        """Log-probability of plain texts, without a chat template. Bytes are those of the text, whatever the tokens.
+        """Log-probability of plain texts, without a chat template. Bytes are those of the text,
+        whatever the tokens.
 
-        A text longer than a row may be is read in windows, each of which scores half a row of tokens, with the half before them in view.
+        A text longer than a row may be is read in windows, each of which scores half a row of
+        tokens, with the half before them in view.
         """
         rows = [windows(self.chat.text(text), self.longest) for text in texts]
         scored = iter(self.score([window for row in rows for window in row]))
         parts = [[part for _ in row for part in next(scored)] for row in rows]
         return [
-            LogProb(total=sum(total for total, _ in part), tokens=sum(tokens for _, tokens in part), bytes=len(text.encode()))
+            LogProb(
+                total=sum(total for total, _ in part),
+                tokens=sum(tokens for _, tokens in part),
+                bytes=len(text.encode()),
+            )
             for part, text in zip(parts, texts, strict=True)
         ]
 
     @torch.inference_mode()
     def score(self, rows: Sequence[TokenRow]) -> list[list[tuple[float, int]]]:
-        """Of each reply of each row: the sum of its scored tokens' log-probabilities, and how many they are."""
-        self.check_lengths([len(row.prompt) + max(map(len, row.replies), default=0) for row in rows])  # no reply sees another
+        """Of each reply of each row: the sum of its scored tokens' log-probabilities, and how
+        many they are."""
+        self.check_lengths(
+            [len(row.prompt) + max(map(len, row.replies), default=0) for row in rows]
+        )  # no reply sees another
         results: list[list[tuple[float, int]]] = [[] for _ in rows]
         done = 0
         with merged(self):
@@ -99,19 +139,33 @@ class LocalPolicy:
 
     def _record(self, drawn: Sample, prompt: Conversation) -> Reply:
         text, logprob = self.chat.decode(drawn.ids), sum(drawn.logprobs)
-        return Reply(text=text, parent=prompt.id, speaker=self.name, logprob=logprob, tokens=len(drawn.ids), finished=drawn.finished)
+        return Reply(
+            text=text,
+            parent=prompt.id,
+            speaker=self.name,
+            logprob=logprob,
+            tokens=len(drawn.ids),
+            finished=drawn.finished,
+        )
 
     def check_lengths(self, lengths: Sequence[int]) -> None:
         """Refuse what the model was not made for, rather than score it wrongly."""
         if lengths and max(lengths) > self.longest:
-            raise ValueError(f"a row of {max(lengths)} tokens is longer than {self.limit} ({self.name}); {self.limit.help}")
+            raise ValueError(
+                f"a row of {max(lengths)} tokens is longer than {self.limit} ({self.name}); {self.limit.help}"
+            )
 
     def save(self, folder: Path) -> None:
-        """Write a plain transformers folder, an adapter merged into the weights: AutoModelForCausalLM and AutoTokenizer open it."""
+        """Write a plain transformers folder, an adapter merged into the weights:
+        AutoModelForCausalLM and AutoTokenizer open it."""
         plain = self.model.get_base_model() if hasattr(self.model, "get_base_model") else self.model
         with merged(self):
             # an adapted layer's weight is called `...base_layer.weight`; the adapters themselves are left behind
-            weights = {name.replace(".base_layer.", "."): tensor for name, tensor in plain.state_dict().items() if ".lora_" not in name}
+            weights = {
+                name.replace(".base_layer.", "."): tensor
+                for name, tensor in plain.state_dict().items()
+                if ".lora_" not in name
+            }
             with without_bars():
                 plain.save_pretrained(folder, state_dict=weights)
         self.tokenizer.save_pretrained(folder)
@@ -131,21 +185,31 @@ def without_bars() -> Iterator[None]:
 
 
 def _eos_ids(model: Any) -> set[int]:
-    """Every id at which the model is said to stop, by its configuration and its generation configuration."""
+    """Every id at which the model is said to stop, by its configuration and its generation
+    configuration."""
     told = [getattr(config, "eos_token_id", None) for config in (model.config, model.generation_config)]
-    return {int(eos) for eos_ids in told if eos_ids is not None for eos in (eos_ids if isinstance(eos_ids, list) else [eos_ids])}
+    return {
+        int(eos)
+        for eos_ids in told
+        if eos_ids is not None
+        for eos in (eos_ids if isinstance(eos_ids, list) else [eos_ids])
+    }
 
 
 def _limit(config: Any) -> Limit:
     found = limit(config.get_text_config().to_dict())
     if found is None:
-        raise ValueError(f"this model ({config.model_type}) does not say how long a row it reads (max_position_embeddings); use another model")
+        raise ValueError(
+            f"this model ({config.model_type}) does not say how long a row it reads (max_position_embeddings); use"
+            " another model"
+        )
     return found
 
 
 def windows(row: TokenRow, longest: int) -> list[TokenRow]:
-    """A text in rows of at most `longest` tokens, each beginning with the token that starts a document, then what was scored before it and is
-    still in view, then the tokens that it scores: strided perplexity, at a stride of half a row."""
+    """A text in rows of at most `longest` tokens, each beginning with the token that starts a
+    document, then what was scored before it and is still in view, then the tokens that it
+    scores: strided perplexity, at a stride of half a row."""
     (start,), (ids,) = row.prompt, row.replies
     if len(row) <= longest:
         return [row]
@@ -161,7 +225,8 @@ def windows(row: TokenRow, longest: int) -> list[TokenRow]:
 
 @torch.inference_mode()
 def _check_engine(policy: LocalPolicy) -> None:
-    """Our rows must give the model's own numbers: a head with a soft cap or a scale, or an attention of another kind, would not."""
+    """Our rows must give the model's own numbers: a head with a soft cap or a scale, or an
+    attention of another kind, would not."""
     start, *words = policy.chat.text("A check of the engine.").replies[0]
     replies = (tuple(words), tuple(reversed(words)))
     ours = token_logprobs(policy.model, pack([TokenRow((start,), replies)], policy.chat.pad_id, dtype=policy.dtype))
@@ -170,6 +235,7 @@ def _check_engine(policy: LocalPolicy) -> None:
     gap = float((ours - full_RTV.gather(2, ids_RT[:, 1:, None]).flatten()).abs().max())
     if not gap <= (1e-3 if policy.dtype == torch.float32 else 0.5):
         raise ValueError(
-            f"{policy.name} ({type(policy.model).__name__}) gives log-probabilities {gap:.2g} nats away from those of its parts, trunk and head: "
-            "it scales or caps its logits, or masks attention in its own way, and cannot be scored in shared rows; use another model"
+            f"{policy.name} ({type(policy.model).__name__}) gives log-probabilities {gap:.2g} nats away from those of"
+            " its parts, trunk and head: it scales or caps its logits, or masks attention in its own way, and cannot"
+            " be scored in shared rows; use another model"
         )

@@ -1,10 +1,12 @@
 """How likely are the scored tokens?
 
-The trunk gives one hidden state a token; the head (hidden x vocabulary) is applied only where a scored token is predicted, in chunks,
-so that [tokens x vocabulary] never exists whole. The product is taken in the model's dtype, the log-softmax in float32.
+The trunk gives one hidden state a token; the head (hidden x vocabulary) is applied only where a
+scored token is predicted, in chunks, so that [tokens x vocabulary] never exists whole. The product
+is taken in the model's dtype, the log-softmax in float32.
 
-d logp_n / d h_n = W[label_n] - softmax(W h_n) W needs nothing from upstream but one factor a token. So where the head is frozen
-(LoRA) it is made in the forward pass while the chunk is at hand, and backward is one multiplication. A trained head is recomputed.
+d logp_n / d h_n = W[label_n] - softmax(W h_n) W needs nothing from upstream but one factor a token.
+So where the head is frozen (LoRA) it is made in the forward pass while the chunk is at hand, and
+backward is one multiplication. A trained head is recomputed.
 
 Shapes: N scored tokens, R replies, H hidden size, V vocabulary.
 """
@@ -25,7 +27,8 @@ __all__ = ["head_logprobs", "head_of", "reply_logprobs", "scored_hidden", "token
 
 
 def token_logprobs(model: nn.Module, batch: PackedBatch, *, chunk: int = 128) -> Tensor:
-    """Log-probability (nats, float32) of every scored token, in the order of `batch.label_N`. Differentiable."""
+    """Log-probability (nats, float32) of every scored token, in the order of `batch.label_N`.
+    Differentiable."""
     hidden_NH, head = scored_hidden(model, batch), head_of(model)
     return head_logprobs(hidden_NH, head.weight, head.bias, batch.label_N.to(hidden_NH.device), chunk=chunk)
 
@@ -37,7 +40,9 @@ def reply_logprobs(logp_N: Tensor, batch: PackedBatch) -> tuple[Tensor, Tensor]:
     return sum_R, torch.bincount(reply_N, minlength=batch.reply_count)
 
 
-def head_logprobs(hidden_NH: Tensor, weight_VH: Tensor, bias_V: Tensor | None, label_N: Tensor, *, chunk: int = 128) -> Tensor:
+def head_logprobs(
+    hidden_NH: Tensor, weight_VH: Tensor, bias_V: Tensor | None, label_N: Tensor, *, chunk: int = 128
+) -> Tensor:
     """Log-softmax of `hidden @ weight.T + bias` at the labels, a chunk of tokens at a time."""
     return _Head.apply(hidden_NH, weight_VH, bias_V, label_N, chunk)  # type: ignore[no-any-return]
 
@@ -50,7 +55,9 @@ def head_of(model: Any) -> Any:
 
 class _Head(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, hidden_NH: Tensor, weight_VH: Tensor, bias_V: Tensor | None, label_N: Tensor, chunk: int) -> Tensor:
+    def forward(
+        ctx: Any, hidden_NH: Tensor, weight_VH: Tensor, bias_V: Tensor | None, label_N: Tensor, chunk: int
+    ) -> Tensor:
         ctx.chunk = chunk
         ctx.frozen = not (weight_VH.requires_grad or (bias_V is not None and bias_V.requires_grad))
         slope_NH = torch.empty_like(hidden_NH) if ctx.frozen and hidden_NH.requires_grad else None
@@ -89,7 +96,8 @@ class _Head(torch.autograd.Function):
 
 
 def _arranged(hidden_NH: Tensor, weight_VH: Tensor) -> Arranged | None:
-    """In bfloat16 alone: in float32 torch is as fast here, and needs no two copies of the largest weight."""
+    """In bfloat16 alone: in float32 torch is as fast here, and needs no two copies of the
+    largest weight."""
     return arranged(weight_VH) if hidden_NH.dtype == weight_VH.dtype == torch.bfloat16 else None
 
 
@@ -105,8 +113,8 @@ def _logits(hidden_CH: Tensor, weight_VH: Tensor, bias_V: Tensor | None, there: 
 
 
 def _read(logits_CV: Tensor, label_C: Tensor, factor: Tensor | float | None) -> tuple[Tensor, Tensor]:
-    """The labels' log-probabilities, and their derivative by the logits times `factor`, in the logits' dtype and place: nothing of use
-    without a factor."""
+    """The labels' log-probabilities, and their derivative by the logits times `factor`, in the
+    logits' dtype and place: nothing of use without a factor."""
     if native := kernels(logits_CV):
         logp_C = torch.empty(len(label_C))
         factor_C = torch.ones_like(logp_C).mul_(0.0 if factor is None else factor)

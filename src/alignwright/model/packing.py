@@ -1,10 +1,12 @@
 """How are a prompt and its replies laid out for the model?
 
-As one row: the prompt once, then every reply. A reply sees the prompt and itself, never a sibling (block mask), and its positions
-restart after the prompt, so its probabilities are those of a row of its own while the prompt is computed once.
+As one row: the prompt once, then every reply. A reply sees the prompt and itself, never a sibling
+(block mask), and its positions restart after the prompt, so its probabilities are those of a row of
+its own while the prompt is computed once.
 
-Shapes: B rows, T tokens a row, N scored tokens, R replies. The mask is additive (0 or the dtype's lowest number), because eager
-attention silently ADDS whatever mask it is given, and a boolean one would then mask nothing.
+Shapes: B rows, T tokens a row, N scored tokens, R replies. The mask is additive (0 or the dtype's
+lowest number), because eager attention silently ADDS whatever mask it is given, and a boolean one
+would then mask nothing.
 """
 
 from __future__ import annotations
@@ -54,8 +56,11 @@ class PackedBatch:
         return replace(self, **moved)
 
 
-def pack(rows: Sequence[TokenRow], pad_id: int, *, dtype: torch.dtype, pad_left: bool = False, shared: bool = True) -> PackedBatch:
-    """Lay out rows as one batch. `shared=False` gives every reply a row of its own (the same numbers, for checks)."""
+def pack(
+    rows: Sequence[TokenRow], pad_id: int, *, dtype: torch.dtype, pad_left: bool = False, shared: bool = True
+) -> PackedBatch:
+    """Lay out rows as one batch. `shared=False` gives every reply a row of its own (the same
+    numbers, for checks)."""
     if not rows:
         raise ValueError("cannot pack a batch of no rows")
     lines = list(rows) if shared else [single for row in rows for single in _split(row)]
@@ -97,10 +102,12 @@ def pack(rows: Sequence[TokenRow], pad_id: int, *, dtype: torch.dtype, pad_left:
 
 
 def plan_batches(rows: Sequence[TokenRow], token_budget: int, *, shuffle_seed: int | None) -> list[list[int]]:
-    """Indices of rows, batch by batch: rows of like length together, each batch within the budget with its padding.
+    """Indices of rows, batch by batch: rows of like length together, each batch within the budget
+    with its padding.
 
-    A row longer than the budget is a batch of its own: nothing is dropped or cut. With a seed the rows are shuffled, sorted by
-    length only inside windows, and the batches shuffled; without one the layout is a function of the rows alone.
+    A row longer than the budget is a batch of its own: nothing is dropped or cut. With a seed the
+    rows are shuffled, sorted by length only inside windows, and the batches shuffled; without one
+    the layout is a function of the rows alone.
     """
     if token_budget < 1:
         raise ValueError(f"a token budget must be at least 1, not {token_budget}")
@@ -140,7 +147,8 @@ def _split(row: TokenRow) -> list[TokenRow]:
 
 
 def _layout(line: TokenRow) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Of each token of a row: its segment, its position, the place that predicts it, and whether it is scored."""
+    """Of each token of a row: its segment, its position, the place that predicts it, and whether
+    it is scored."""
     head, lengths = len(line.prompt), [len(reply) for reply in line.replies]
     segments = np.repeat(np.arange(len(lengths) + 1), [head, *lengths])
     within = np.concatenate([np.arange(head), *(np.arange(n) for n in lengths)])
@@ -156,8 +164,11 @@ def _layout(line: TokenRow) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndar
 
 
 def _allowed(segments_BT: Tensor) -> Tensor:
-    """Who may look at whom: back only, at the prompt or one's own segment. Padding looks at itself, so that no row is empty."""
+    """Who may look at whom: back only, at the prompt or one's own segment. Padding looks at
+    itself, so that no row is empty."""
     width = segments_BT.shape[1]
     query, key = segments_BT[:, :, None], segments_BT[:, None, :]
     square = torch.ones(width, width, dtype=torch.bool, device=segments_BT.device)
-    return (square.tril() & ((key == _PROMPT) | (key == query)) & (key != _PAD)) | torch.eye(width, dtype=torch.bool, device=segments_BT.device)
+    return (square.tril() & ((key == _PROMPT) | (key == query)) & (key != _PAD)) | torch.eye(
+        width, dtype=torch.bool, device=segments_BT.device
+    )

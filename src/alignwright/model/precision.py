@@ -8,7 +8,8 @@ import torch
 
 
 def training_dtype() -> str:
-    """ "bfloat16" on a GPU that has it and on processors with bfloat16 matrix units, "float32" elsewhere, where emulation is slower."""
+    """ "bfloat16" on a GPU that has it and on processors with bfloat16 matrix units, "float32"
+    elsewhere, where emulation is slower."""
     if torch.cuda.is_available():
         return "bfloat16" if torch.cuda.is_bf16_supported() else "float32"
     info = Path("/proc/cpuinfo")

@@ -1,11 +1,13 @@
 """Why is a decoding step slow on a processor?
 
-Because every product with a few rows first rearranges the whole weight into the layout that the matrix unit wants: in bfloat16 eight
-rows cost as much as sixty-four. Here each weight is rearranged once and kept for as long as the model speaks, for a second copy of the weights: in
-the order of our own products where there are any (`products`), else by the operation that torch's compiler uses, which is 1.4 times the
-tokens a second at 8 rows and 1.15 times at 64.
+Because every product with a few rows first rearranges the whole weight into the layout that the
+matrix unit wants: in bfloat16 eight rows cost as much as sixty-four. Here each weight is rearranged
+once and kept for as long as the model speaks, for a second copy of the weights: in the order of our
+own products where there are any (`products`), else by the operation that torch's compiler uses,
+which is 1.4 times the tokens a second at 8 rows and 1.15 times at 64.
 
-Where that operation is missing, or the model is on a GPU, the layers run as they are: the numbers are the same.
+Where that operation is missing, or the model is on a GPU, the layers run as they are: the numbers
+are the same.
 """
 
 from __future__ import annotations
@@ -23,7 +25,8 @@ from alignwright.model.products import Arranged, arranged, total
 
 @contextlib.contextmanager
 def prepacked(model: nn.Module, rows: int) -> Iterator[None]:
-    """While this lasts the linear layers use rearranged weights, best for `rows` rows. The weights must not change meanwhile."""
+    """While this lasts the linear layers use rearranged weights, best for `rows` rows. The
+    weights must not change meanwhile."""
     layers = [layer for name, layer in model.named_modules() if type(layer) is nn.Linear and ".lora_" not in name]
     try:
         for layer in layers:

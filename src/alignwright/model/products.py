@@ -1,13 +1,16 @@
 """How is a product with a weight that does not change made as fast as the processor multiplies?
 
-By reading the weight in the order in which it is used. `arranged` puts it into that order, which costs less than a product of eight
-rows and is kept where a model speaks; `total` sums several products into one result, so that an adapter is added while the sum is
-still in the registers. On a processor with AVX-512 and bfloat16 (measured on AMD Zen 4) a thousand rows run at 97 % of what the unit
-can do (oneDNN: 80 to 90), and eight at the speed of memory, 1.5 times oneDNN's; with AVX2 in float32 (Zen 3) at 93 % (torch: 89).
+By reading the weight in the order in which it is used. `arranged` puts it into that order, which
+costs less than a product of eight rows and is kept where a model speaks; `total` sums several
+products into one result, so that an adapter is added while the sum is still in the registers. On a
+processor with AVX-512 and bfloat16 (measured on AMD Zen 4) a thousand rows run at 97 % of what the
+unit can do (oneDNN: 80 to 90), and eight at the speed of memory, 1.5 times oneDNN's; with AVX2 in
+float32 (Zen 3) at 93 % (torch: 89).
 
-`arranged` is None where `kernels` has no products: without AVX2, for bfloat16 without AVX-512's instructions for it, on a processor with a
-matrix unit (AMX), which oneDNN drives better, and for sizes that do not fit (outputs not a multiple of the 8 or 16 numbers of a register, an
-odd number of inputs). Then torch multiplies.
+`arranged` is None where `kernels` has no products: without AVX2, for bfloat16 without AVX-512's
+instructions for it, on a processor with a matrix unit (AMX), which oneDNN drives better, and for
+sizes that do not fit (outputs not a multiple of the 8 or 16 numbers of a register, an odd number of
+inputs). Then torch multiplies.
 
 Shapes: N rows, I inputs, O outputs.
 """
@@ -53,7 +56,8 @@ def fits(weight_OI: Tensor) -> bool:
 
 
 def total(parts: Sequence[tuple[Tensor, Arranged]]) -> Tensor:
-    """The sum of the products of x [N, I] and its weight, rounded once; at most eight of them. [N, O]."""
+    """The sum of the products of x [N, I] and its weight, rounded once; at most eight of them.
+    [N, O]."""
     assert 0 < len(parts) <= _PARTS, f"{len(parts)} products at once"
     x_NI, first = parts[0]
     out_NO = x_NI.new_empty(len(x_NI), first.outputs)
@@ -62,14 +66,18 @@ def total(parts: Sequence[tuple[Tensor, Arranged]]) -> Tensor:
         return out_NO
     rows = [x if x.stride(1) == 1 else x.contiguous() for x, _ in parts]
     table = (_Part * len(parts))(
-        *(_Part(x.data_ptr(), each.data.data_ptr(), each.inputs, x.stride(0)) for x, (_, each) in zip(rows, parts, strict=True))
+        *(
+            _Part(x.data_ptr(), each.data.data_ptr(), each.inputs, x.stride(0))
+            for x, (_, each) in zip(rows, parts, strict=True)
+        )
     )
     first.native.products(table, len(parts), out_NO, *out_NO.shape)
     return out_NO
 
 
 def outer(left_NR: Tensor, right_NO: Tensor) -> Tensor:
-    """left' right, the sum of the outer products of their rows: how a low-rank matrix learns; from R = 200 on torch is faster. [R, O]."""
+    """left' right, the sum of the outer products of their rows: how a low-rank matrix learns;
+    from R = 200 on torch is faster. [R, O]."""
     native = kernels(left_NR, right_NO)
     if native is None or not native.multiplies or right_NO.shape[1] % native.vector:
         return left_NR.T @ right_NO
@@ -89,7 +97,8 @@ def linear(x_NI: Tensor, weight_OI: Tensor, bias_O: Tensor | None) -> Tensor:
 
 
 def back(ways: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
-    """The sum of g W over several (g [N, O], W [O, I]): how the gradient comes back through layers of one input. [N, I]."""
+    """The sum of g W over several (g [N, O], W [O, I]): how the gradient comes back through
+    layers of one input. [N, I]."""
     fast = [arranged_across(weight_OI) for _, weight_OI in ways]
     if all_there(fast):
         return total([(grad_NO, each) for (grad_NO, _), each in zip(ways, fast, strict=True)])

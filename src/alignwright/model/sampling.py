@@ -1,12 +1,15 @@
 """How does the model speak?
 
-Prompts of like length are prefilled together, once for all replies to them; the cache is then copied to one row a reply, and rows
-that have finished leave the batch. Every token's log-probability is kept as it is drawn, so no second pass is needed.
+Prompts of like length are prefilled together, once for all replies to them; the cache is then
+copied to one row a reply, and rows that have finished leave the batch. Every token's
+log-probability is kept as it is drawn, so no second pass is needed.
 
-A token is drawn by inverting the distribution function at a uniform number that belongs to (seed, prompt, sample, step) alone. So a
-reply does not depend on what else is in the batch (up to the rounding of matrix products, which in bfloat16 can tip a near tie).
+A token is drawn by inverting the distribution function at a uniform number that belongs to (seed,
+prompt, sample, step) alone. So a reply does not depend on what else is in the batch (up to the
+rounding of matrix products, which in bfloat16 can tip a near tie).
 
-`Sample.logprobs` are the policy's own, at temperature 1, whatever the temperature of sampling: the quantity that training uses.
+`Sample.logprobs` are the policy's own, at temperature 1, whatever the temperature of sampling: the
+quantity that training uses.
 
 Shapes: P prompts, R rows (replies under way), S steps, B blocks of the vocabulary, V vocabulary.
 """
@@ -33,7 +36,8 @@ _DROP_AT = 0.125  # finished rows leave when they are this share of the batch: t
 
 @dataclass
 class Sample:
-    """A drawn reply: its ids (the stop token included where it was reached) and the policy's log-probability of each."""
+    """A drawn reply: its ids (the stop token included where it was reached) and the policy's
+    log-probability of each."""
 
     ids: list[int] = field(default_factory=list)
     logprobs: list[float] = field(default_factory=list)
@@ -51,9 +55,12 @@ def sample(
     stop_ids: frozenset[int] | None = None,
     batch_rows: int = 64,
 ) -> list[list[Sample]]:
-    """`n` replies to each prompt of token ids; temperature 0 is greedy. `stop_ids` default to the chat's."""
+    """`n` replies to each prompt of token ids; temperature 0 is greedy. `stop_ids` default to
+    the chat's."""
     if n < 1 or max_new_tokens < 1 or batch_rows < 1:
-        raise ValueError(f"n, max_new_tokens and batch_rows must be at least 1, not {n}, {max_new_tokens}, {batch_rows}")
+        raise ValueError(
+            f"n, max_new_tokens and batch_rows must be at least 1, not {n}, {max_new_tokens}, {batch_rows}"
+        )
     if temperature < 0:
         raise ValueError(f"a temperature cannot be negative, and is {temperature}")
     policy.check_lengths([len(prompt) + max_new_tokens for prompt in prompts])
@@ -63,7 +70,9 @@ def sample(
     with torch.inference_mode(), decoding(policy, min(batch_rows, len(places))) as decoder:
         for start in range(0, len(places), batch_rows):
             batch = places[start : start + batch_rows]
-            _decode(decoder, prompts, batch, [results[p][k] for p, k in batch], max_new_tokens, temperature, seed, stops)
+            _decode(
+                decoder, prompts, batch, [results[p][k] for p, k in batch], max_new_tokens, temperature, seed, stops
+            )
             if policy.progress:
                 policy.progress(min(start + batch_rows, len(places)), len(places))
     return results
@@ -138,8 +147,12 @@ def _invert(mass_RV: Tensor, uniform_R: Tensor) -> Tensor:
     return (block_R1 * _BLOCK + place_R1)[:, 0]
 
 
-def _note(samples: Sequence[Sample], alive: Sequence[int], token_R: Tensor, logp_R: Tensor, done_R: Tensor, ended_R: Tensor) -> None:
-    for i, token, logp, done, ended in zip(alive, token_R.tolist(), logp_R.tolist(), done_R.tolist(), ended_R.tolist(), strict=True):
+def _note(
+    samples: Sequence[Sample], alive: Sequence[int], token_R: Tensor, logp_R: Tensor, done_R: Tensor, ended_R: Tensor
+) -> None:
+    for i, token, logp, done, ended in zip(
+        alive, token_R.tolist(), logp_R.tolist(), done_R.tolist(), ended_R.tolist(), strict=True
+    ):
         if not done:
             samples[i].ids.append(token)
             samples[i].logprobs.append(logp)

@@ -1,8 +1,10 @@
 """Does a saved model say the same to those who read it with an older transformers?
 
-transformers 5 keeps what rotary positions need in `rope_parameters`; 4 looks for `rope_theta`, `rope_scaling`, `partial_rotary_factor` and
-`rope_local_base_freq` at the top of `config.json`, and takes a default in silence where it does not find them: another model. They are written at
-both places. And 4 knows no tokenizer class `TokenizersBackend`, which is 5's name for `PreTrainedTokenizerFast`: both read the old name.
+transformers 5 keeps what rotary positions need in `rope_parameters`; 4 looks for `rope_theta`,
+`rope_scaling`, `partial_rotary_factor` and `rope_local_base_freq` at the top of `config.json`, and
+takes a default in silence where it does not find them: another model. They are written at both
+places. And 4 knows no tokenizer class `TokenizersBackend`, which is 5's name for
+`PreTrainedTokenizerFast`: both read the old name.
 """
 
 from __future__ import annotations
@@ -26,10 +28,16 @@ def rope_at_the_top(config: Mapping[str, Any]) -> dict[str, Any]:
     found = config.get("rope_parameters")
     if not isinstance(found, dict) or not found:
         return {}
-    if any(isinstance(value, dict) for value in found.values()):  # of each kind of layer: 4 reads those of full attention, and of others the base
+    if any(
+        isinstance(value, dict) for value in found.values()
+    ):  # of each kind of layer: 4 reads those of full attention, and of others the base
         local = found.get("sliding_attention") or {}
         extra = {"rope_local_base_freq": local["rope_theta"]} if "rope_theta" in local else {}
-        return {name: value for name, value in (_flat(found.get("full_attention") or {}) | extra).items() if name not in config}
+        return {
+            name: value
+            for name, value in (_flat(found.get("full_attention") or {}) | extra).items()
+            if name not in config
+        }
     return {name: value for name, value in _flat(found).items() if name not in config}
 
 
@@ -47,4 +55,6 @@ def _change(path: Path, missing: Callable[[Mapping[str, Any]], dict[str, Any]]) 
     if path.is_file():
         config = json.loads(path.read_text(encoding="utf-8"))
         if more := missing(config):
-            path.write_text(json.dumps(config | more, indent=2, ensure_ascii=False, sort_keys=True) + "\n", encoding="utf-8")
+            path.write_text(
+                json.dumps(config | more, indent=2, ensure_ascii=False, sort_keys=True) + "\n", encoding="utf-8"
+            )

@@ -1,8 +1,9 @@
 """What does a server's refusal mean, and what is to be done?
 
-Servers agree on little: the same fault has another status and other words at each. Four kinds are told apart: a *parameter* that this server
-does not take (it is left out from then on), trouble that may pass (*again*), a fault of this *prompt* alone (withheld, too long), and one of
-the *server*, key or account, which every call would meet.
+Servers agree on little: the same fault has another status and other words at each. Four kinds are
+told apart: a *parameter* that this server does not take (it is left out from then on), trouble that
+may pass (*again*), a fault of this *prompt* alone (withheld, too long), and one of the *server*,
+key or account, which every call would meet.
 """
 
 from __future__ import annotations
@@ -25,8 +26,9 @@ OPTIONAL = ("top_logprobs", "logprobs", "max_completion_tokens", "max_tokens", "
 
 @dataclass(eq=False)
 class Trouble(Exception):
-    """Why a call has no answer. `parameter`: the one that was rejected; `wait`: seconds the server asks for; `too_long`: more tokens than the
-    model reads; `unexplained`: it may be any parameter of the call."""
+    """Why a call has no answer. `parameter`: the one that was rejected; `wait`: seconds the
+    server asks for; `too_long`: more tokens than the model reads; `unexplained`: it may be any
+    parameter of the call."""
 
     kind: Literal["parameter", "again", "prompt", "server"]
     came: str
@@ -73,9 +75,13 @@ def of_response(response: Response, body: Mapping[str, Any]) -> Trouble | None:
 
 def _sorted(status: int, text: str, came: str, body: Mapping[str, Any], field: str, wait: float) -> Trouble:
     if 300 <= status < 400:
-        return Trouble("server", came, "The server has moved, and nobody follows with a key: write its new address", status)
+        return Trouble(
+            "server", came, "The server has moved, and nobody follows with a key: write its new address", status
+        )
     if _CREDIT.search(text) or status == 402:
-        return Trouble("server", came, "The account behind the key has no credit left: top it up, or use another key", status)
+        return Trouble(
+            "server", came, "The account behind the key has no credit left: top it up, or use another key", status
+        )
     if status == 401 or _KEY.search(text):
         return Trouble("server", came, f"Look at the key in the environment variable {KEY}", status)
     if _FILTER.search(text) and status != 429:
@@ -85,20 +91,33 @@ def _sorted(status: int, text: str, came: str, body: Mapping[str, Any], field: s
     if status not in (408, 409, 425, 429, 502, 503, 504) and (name := rejected(body, text, field)):
         return Trouble("parameter", came, f"It takes no {name}", status, name)
     if status in (404, 405, 410):
-        models = "the address (most end with /v1) and the model's name after '#'; the server lists its models under /models"
+        models = (
+            "the address (most end with /v1) and the model's name after '#'; the server lists its models under /models"
+        )
         return Trouble("server", came, f"Look at {models}", status)
     if status in (403, 407):
-        return Trouble("server", came, f"Look at the key in {KEY}, and whether it may use this model", status, unexplained=status == 403)
+        return Trouble(
+            "server",
+            came,
+            f"Look at the key in {KEY}, and whether it may use this model",
+            status,
+            unexplained=status == 403,
+        )
     if status == 429:
-        return Trouble("again", came, "It wants fewer calls: lower 'server: {calls: ...}', or come back later", status, wait=wait)
+        return Trouble(
+            "again", came, "It wants fewer calls: lower 'server: {calls: ...}', or come back later", status, wait=wait
+        )
     if status in (408, 409, 425) or (status >= 500 and status != 501):
-        return Trouble("again", came, "See the server's own log; run the same command again once it is well", status, wait=wait)
+        return Trouble(
+            "again", came, "See the server's own log; run the same command again once it is well", status, wait=wait
+        )
     refuses = "This server refuses the call as it is; its own words are all that is known"
     return Trouble("prompt", came, refuses, status, unexplained=status in (400, 422, 501))
 
 
 def rejected(body: Mapping[str, Any], text: str, field: str = "") -> str:
-    """The optional parameter of `body` that an error names: in its field, or the first in its words. "" where it names none."""
+    """The optional parameter of `body` that an error names: in its field, or the first in its
+    words. "" where it names none."""
     sent = [name for name in OPTIONAL if name in body]
     if field in sent:
         return field
@@ -133,7 +152,9 @@ def _words(error: object) -> str:
     if isinstance(error, dict):
         fields = cast("dict[str, Any]", error)
         message = fields.get("message")
-        more = [f"{name} {fields[name]}" for name in ("type", "code", "param") if isinstance(fields.get(name), str | int)]
+        more = [
+            f"{name} {fields[name]}" for name in ("type", "code", "param") if isinstance(fields.get(name), str | int)
+        ]
         if isinstance(message, str):
             return f"{message} [{', '.join(more)}]" if more else message
     try:
@@ -168,9 +189,17 @@ def _seconds(header: str | None) -> float:
 
 
 _SLOW = "Give it longer with 'server: {timeout: SECONDS}', or ask less at once with 'server: {calls: 1}'"
-_CREDIT = re.compile(r"insufficient_quota|insufficient_(?:credits?|balance|funds)|insufficient balance|billing_\w+|credit balance is too low", re.I)
+_CREDIT = re.compile(
+    r"insufficient_quota|insufficient_(?:credits?|balance|funds)|insufficient balance|billing_\w+|credit balance is"
+    r" too low",
+    re.I,
+)
 _KEY = re.compile(r"invalid_api_key|incorrect api key|api key not valid|invalid api key|api_key_invalid", re.I)
-_FILTER = re.compile(r"content_filter|content_policy|content management policy|responsible ?ai|moderation|flagged|safety system", re.I)
+_FILTER = re.compile(
+    r"content_filter|content_policy|content management policy|responsible ?ai|moderation|flagged|safety system", re.I
+)
 _LONG = re.compile(
-    r"context[ _]length|context window|maximum context|too many tokens|prompt is too long|max_?(?:completion_)?tokens\W+is too large", re.I
+    r"context[ _]length|context window|maximum context|too many tokens|prompt is too"
+    r" long|max_?(?:completion_)?tokens\W+is too large",
+    re.I,
 )

@@ -1,8 +1,9 @@
 """What becomes of a batch of calls to a server: tried again, put otherwise, given up?
 
-Each task makes one call or several, one after another. Trouble that may pass is waited out, ever longer; a parameter that the server rejects is
-put otherwise at once, for all calls; a short answer that was cut off in the middle of thoughts is asked for once more with room. Trouble that
-every call would meet, or three tasks in a row that were tried enough, end the batch.
+Each task makes one call or several, one after another. Trouble that may pass is waited out, ever
+longer; a parameter that the server rejects is put otherwise at once, for all calls; a short answer
+that was cut off in the middle of thoughts is asked for once more with room. Trouble that every call
+would meet, or three tasks in a row that were tried enough, end the batch.
 """
 
 from __future__ import annotations
@@ -24,9 +25,11 @@ from alignwright.model.server_errors import Trouble, clipped, of_body, of_call, 
 
 T = TypeVar("T")
 ALONE = 3
-"""Calls that go one by one until the server has answered; and tasks in a row without an answer after which it is given up."""
+"""Calls that go one by one until the server has answered; and tasks in a row without an answer
+after which it is given up."""
 TIMEOUTS, MALFORMED = 1, 2
-"""A call that ran out of time, or brought what is no chat completion, is tried so often again, whatever else may be."""
+"""A call that ran out of time, or brought what is no chat completion, is tried so often again,
+whatever else may be."""
 NOT_ASKED = "not asked, because the server had refused another prompt or could not be reached"
 
 
@@ -146,13 +149,20 @@ class Session:
                 if self._learnt(trouble, body, alone=alone):
                     first = first or trouble
                     continue
-                attempts, timeouts, malformed = attempts + 1, timeouts + trouble.timed_out, malformed + trouble.malformed
+                attempts, timeouts, malformed = (
+                    attempts + 1,
+                    timeouts + trouble.timed_out,
+                    malformed + trouble.malformed,
+                )
                 if trouble.kind != "again" or attempts > line.retries or timeouts > TIMEOUTS or malformed > MALFORMED:
                     lost = trouble.unreachable or (trouble.timed_out and not self.parameters.answered)
                     shown = first if first is not None and first.unexplained and trouble.unexplained else trouble
-                    raise _NoAnswer("server" if lost else trouble.kind, self._told(body, shown.came, shown.advice)) from None
+                    raise _NoAnswer(
+                        "server" if lost else trouble.kind, self._told(body, shown.came, shown.advice)
+                    ) from None
                 self._count(retries=1)
-                # a server's own word on how long to wait is heeded up to a minute; jitter keeps the calls from returning together
+                # a server's own word on how long to wait is heeded up to a minute; jitter keeps the
+                # calls from returning together
                 pause = line.backoff * 2 ** (attempts - 1) * random.uniform(0.5, 1.0)  # noqa: S311 - no secret
                 self.over.wait(max(pause, min(trouble.wait, 60.0)))
             else:
@@ -182,7 +192,10 @@ class Session:
         if trouble.kind == "parameter":
             self.parameters.reject(trouble.parameter, body)
             return True
-        if trouble.too_long and max(body.get("max_tokens", 0), body.get("max_completion_tokens", 0)) > self.parameters.room:
+        if (
+            trouble.too_long
+            and max(body.get("max_tokens", 0), body.get("max_completion_tokens", 0)) > self.parameters.room
+        ):
             return self.parameters.less_room()
         if trouble.unexplained and alone and not self.parameters.answered:
             return self.parameters.guess(only_logprobs=trouble.status == 403)
@@ -216,12 +229,17 @@ class _NoAnswer(Exception):
 
 
 def _silent(answer: Completion, *, short: bool) -> str:
-    """Why there is no text to read; "" where there is one. An empty reply is a reply, unless all of it was thoughts."""
+    """Why there is no text to read; "" where there is one. An empty reply is a reply, unless all
+    of it was thoughts."""
     if answer.finish == "content_filter":
         return "the server's content filter withheld the reply"
     if answer.refusal and not answer.text:
         return f"the model refused, and the answer holds no text: {clipped(answer.refusal)}"
     if answer.text is None or (not answer.text and (short or answer.thoughts)):
-        told = "thoughts alone, and it holds no text: raise 'server: {tokens: ...}'" if answer.thoughts else "an answer that holds no text"
+        told = (
+            "thoughts alone, and it holds no text: raise 'server: {tokens: ...}'"
+            if answer.thoughts
+            else "an answer that holds no text"
+        )
         return f"{told} (finish reason {clipped(repr(answer.finish), 40)})"
     return ""

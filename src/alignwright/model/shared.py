@@ -1,16 +1,19 @@
 """How do replies look back at the prompt that they share?
 
-In two products: the prompts' tokens at their prompt, and the replies' tokens at [their prompt, themselves]. What the block mask of
-`pack` forbids (a sibling reply, another row) is never computed: a prompt of 60 tokens with 32 replies of 48 has a fourteenth of the
-scores that the square of its row would have. Tokens lie flat, without padding; only here are they put on a grid, by one gather each
-way, and query heads that share a key head (grouped-query attention) become further queries of that head, so nothing is copied for them.
+In two products: the prompts' tokens at their prompt, and the replies' tokens at [their prompt,
+themselves]. What the block mask of `pack` forbids (a sibling reply, another row) is never computed:
+a prompt of 60 tokens with 32 replies of 48 has a fourteenth of the scores that the square of its
+row would have. Tokens lie flat, without padding; only here are they put on a grid, by one gather
+each way, and query heads that share a key head (grouped-query attention) become further queries of
+that head, so nothing is copied for them.
 
-The gradient is by hand: gathers both ways instead of scattered sums. Where `kernels` has attention, all of it is one call each way that
-keeps no weights, so a row may be as long as it likes. Elsewhere torch's products make it, a long prompt is cut into parts, each of which looks
-back to its own end, and in inference mode the fused kernel takes over, which has no use for the weights.
+The gradient is by hand: gathers both ways instead of scattered sums. Where `kernels` has attention,
+all of it is one call each way that keeps no weights, so a row may be as long as it likes. Elsewhere
+torch's products make it, a long prompt is cut into parts, each of which looks back to its own end,
+and in inference mode the fused kernel takes over, which has no use for the weights.
 
-Shapes: M tokens, B rows, P longest prompt, K replies a row, L longest reply, S keys, G query heads to a key head, D head size,
-C key heads * D, A query heads * D, X key heads * rows of a grid.
+Shapes: M tokens, B rows, P longest prompt, K replies a row, L longest reply, S keys, G query heads
+to a key head, D head size, C key heads * D, A query heads * D, X key heads * rows of a grid.
 """
 
 from __future__ import annotations
@@ -32,7 +35,8 @@ _PART = 128  # queries of a prompt at once: shorter parts save scores, and make 
 
 @dataclass(frozen=True)
 class Block:
-    """Queries that look at the same columns of keys, row by row: a part of the prompts, or the replies. X: key heads * rows, flattened."""
+    """Queries that look at the same columns of keys, row by row: a part of the prompts, or the
+    replies. X: key heads * rows, flattened."""
 
     query_X: Tensor  # [rows, heads, queries], of M * heads: 0 where there is no token
     key_X: Tensor  # [rows, heads, S]
@@ -45,7 +49,8 @@ class Block:
 
 @dataclass(frozen=True)
 class Grid:
-    """Where each token of a flat batch lies when prompts and replies are put side by side, and who may look at whom."""
+    """Where each token of a flat batch lies when prompts and replies are put side by side, and
+    who may look at whom."""
 
     rows: int
     replies: int
@@ -64,9 +69,16 @@ def whole(dtype: torch.dtype, device: torch.device, size: int) -> Kernels | None
 
 
 def grid(
-    lengths: Sequence[tuple[int, Sequence[int]]], *, heads: int, group: int, size: int, dtype: torch.dtype, device: torch.device
+    lengths: Sequence[tuple[int, Sequence[int]]],
+    *,
+    heads: int,
+    group: int,
+    size: int,
+    dtype: torch.dtype,
+    device: torch.device,
 ) -> Grid:
-    """The grid of rows of (prompt length, reply lengths), whose tokens lie flat one after the other, prompt first. `size` of a head."""
+    """The grid of rows of (prompt length, reply lengths), whose tokens lie flat one after the
+    other, prompt first. `size` of a head."""
     rows, replies = len(lengths), max(len(each) for _, each in lengths)
     width, depth = max(head for head, _ in lengths), max((n for _, each in lengths for n in each), default=0)
     prompt_BP, reply_BKL = np.full((rows, width), -1), np.full((rows, replies, depth), -1)
@@ -81,7 +93,14 @@ def grid(
     native, gap_B2 = whole(dtype, device, size), np.array([(head, width) for head, _ in lengths])
     part = width if native else _PART
     parts = [slice(begin, min(begin + part, width)) for begin in range(0, width, part)]
-    laid = [(prompt_BP[:, part], prompt_BP[:, : part.stop], past_PP[part, : part.stop] & (prompt_BP >= 0)[:, None, : part.stop]) for part in parts]
+    laid = [
+        (
+            prompt_BP[:, part],
+            prompt_BP[:, : part.stop],
+            past_PP[part, : part.stop] & (prompt_BP >= 0)[:, None, : part.stop],
+        )
+        for part in parts
+    ]
     if reply_BKL.size:
         laid.append((reply_BKL, key_BKS, reply_may))
 
@@ -92,7 +111,9 @@ def grid(
         last = np.where(may.any(-1), may.shape[-1] - may[..., ::-1].argmax(-1), 0)
         seen = torch.from_numpy(last.reshape(len(flat), -1)).repeat_interleave(group, dim=1)
         gap = torch.from_numpy(np.repeat(gap_B2, len(flat) // rows, axis=0)).to(device)
-        return Block(at[0], at[1], seen.to(device), gap, mask, slice(begin, begin + query.size * heads), query.ndim == 3)
+        return Block(
+            at[0], at[1], seen.to(device), gap, mask, slice(begin, begin + query.size * heads), query.ndim == 3
+        )
 
     begins = np.cumsum([0, *(query.size * heads for query, _, _ in laid)]).tolist()
     blocks = tuple(block(*each, begin) for each, begin in zip(laid, begins, strict=False))
@@ -114,7 +135,8 @@ def attend(query_MA: Tensor, key_MC: Tensor, value_MC: Tensor, at: Grid) -> Tens
 
 
 def _by_head(place: np.ndarray, heads: int) -> np.ndarray:
-    """Token index -> index into (token, key head), head-major within a row; stays negative where there is no token."""
+    """Token index -> index into (token, key head), head-major within a row; stays negative where
+    there is no token."""
     by_head = place[..., None, :] * heads + np.arange(heads)[:, None]
     return np.where(place[..., None, :] >= 0, by_head, -1).ravel()
 
@@ -165,7 +187,9 @@ class _Attend(torch.autograd.Function):
                 found = _products_back(q, k, v, each, back, turn)
             grad_key.append(found[0])
             grad_value.append(found[1])
-        back_key, back_value = (_collected(parts, at, size).index_select(0, at.key_X).view(key_MC.shape) for parts in (grad_key, grad_value))
+        back_key, back_value = (
+            _collected(parts, at, size).index_select(0, at.key_X).view(key_MC.shape) for parts in (grad_key, grad_value)
+        )
         return grad_query.index_select(0, at.query_X).view(query_MA.shape), back_key, back_value, None
 
 
@@ -173,14 +197,18 @@ def _on_grid(block: Block, heads: int, query: Tensor, key: Tensor, value: Tensor
     """[rows of a block * key heads, queries (each with its group) or keys, D] of each."""
     groups, size = len(block.seen) * heads, key.shape[1]
     at_query, at_key = block.query_X, block.key_X
-    return tuple(x.index_select(0, at).view(groups, -1, size) for x, at in ((query, at_query), (key, at_key), (value, at_key)))  # type: ignore[return-value]
+    return tuple(
+        x.index_select(0, at).view(groups, -1, size) for x, at in ((query, at_query), (key, at_key), (value, at_key))
+    )  # type: ignore[return-value]
 
 
 def _sizes(block: Block, at: Grid, query: Tensor, key: Tensor) -> tuple[int, ...]:
     return len(block.seen), at.heads, query.shape[1], *key.shape[1:]
 
 
-def _products_back(query: Tensor, key: Tensor, value: Tensor, weight: Tensor, back: Tensor, turn: Tensor) -> tuple[Tensor, Tensor]:
+def _products_back(
+    query: Tensor, key: Tensor, value: Tensor, weight: Tensor, back: Tensor, turn: Tensor
+) -> tuple[Tensor, Tensor]:
     """Gradients of keys and values; that of the queries goes to `turn`."""
     slope = torch.bmm(back, value.transpose(1, 2))
     if native := kernels(slope, weight):
@@ -201,7 +229,8 @@ def _weights(query: Tensor, key: Tensor, mask: Tensor) -> Tensor:
 
 
 def _collected(parts: Sequence[Tensor], at: Grid, size: int) -> Tensor:
-    """Gradients of the keys by place: a prompt's keys are looked at by the parts of the prompt from theirs on, and by each of its replies."""
+    """Gradients of the keys by place: a prompt's keys are looked at by the parts of the prompt
+    from theirs on, and by each of its replies."""
     ofprompt = [part for part, block in zip(parts, at.blocks, strict=True) if not block.ofreply]
     total = ofprompt.pop().view(at.rows, at.heads, at.width, size)  # the last part looks at all
     for part in ofprompt:

@@ -1,10 +1,13 @@
 """Does the text of every message stand in what the chat template wrote?
 
-Twice asked. Of the roles: conversations of the same roles are rendered with a sign instead of each text, which shows a message that the
-template leaves out for its role or its place, and what the template writes of its own. Of the texts: each must stand in the rendering as often as
-it is said by the messages and by the template itself, so that a "yes" which is lost is not found in another's "yes, of course".
+Twice asked. Of the roles: conversations of the same roles are rendered with a sign instead of each
+text, which shows a message that the template leaves out for its role or its place, and what the
+template writes of its own. Of the texts: each must stand in the rendering as often as it is said by
+the messages and by the template itself, so that a "yes" which is lost is not found in another's
+"yes, of course".
 
-A text may be trimmed, and written as JSON. Of an earlier reply what was thought before `</think>` may be cut, as templates do by design.
+A text may be trimmed, and written as JSON. Of an earlier reply what was thought before `</think>`
+may be cut, as templates do by design.
 """
 
 from __future__ import annotations
@@ -22,7 +25,8 @@ def stand_ins(count: int) -> list[str]:
 
 
 def lost(roles: Sequence[str], texts: Sequence[str], rendered: str, own: str | None) -> int | None:
-    """The place of the first message whose text does not stand in the rendering; None where all do. `own` is the rendering of stand-ins."""
+    """The place of the first message whose text does not stand in the rendering; None where all
+    do. `own` is the rendering of stand-ins."""
     said = [text.strip() for text in texts]
     for place, text in enumerate(said):
         if not text:

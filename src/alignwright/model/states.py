@@ -1,9 +1,12 @@
-"""What does a model make of a reply that it reads? The mean of its last hidden states over the reply.
+"""What does a model make of a reply that it reads? The mean of its last hidden states over the
+reply.
 
-Where token probabilities tell how likely a reply is, states tell what it is like, in as many directions as the model has. A state belongs
-to the token that it follows: the mean is over the prompt's last token and all of the reply's, an empty reply among them.
+Where token probabilities tell how likely a reply is, states tell what it is like, in as many
+directions as the model has. A state belongs to the token that it follows: the mean is over the
+prompt's last token and all of the reply's, an empty reply among them.
 
-Left out on purpose: states of earlier layers, and of each token. Shapes: N scored tokens, R replies, H hidden.
+Left out on purpose: states of earlier layers, and of each token. Shapes: N scored tokens, R
+replies, H hidden.
 """
 
 from __future__ import annotations
@@ -27,8 +30,11 @@ _TOGETHER = 8  # replies read in one row with their prompt
 
 
 @torch.inference_mode()
-def reply_states(policy: LocalPolicy, prompts: Sequence[Prompt], replies: Sequence[Sequence[str]]) -> list[NDArray[np.float32]]:
-    """For each prompt the mean states of its replies, [replies, H] in float32. Raises ValueError for a row that is longer than the model reads."""
+def reply_states(
+    policy: LocalPolicy, prompts: Sequence[Prompt], replies: Sequence[Sequence[str]]
+) -> list[NDArray[np.float32]]:
+    """For each prompt the mean states of its replies, [replies, H] in float32. Raises ValueError
+    for a row that is longer than the model reads."""
     cut = [(i, said[at : at + _TOGETHER]) for i, said in enumerate(replies) for at in range(0, len(said), _TOGETHER)]
     rows = [policy.chat.row(prompts[i].conversation, part) for i, part in cut]
     policy.check_lengths([len(row.prompt) + max(map(len, row.replies)) for row in rows])
@@ -43,4 +49,7 @@ def reply_states(policy: LocalPolicy, prompts: Sequence[Prompt], replies: Sequen
             for state_H, b in zip(mean_RH.cpu().numpy(), packed.row_of_R.tolist(), strict=True):
                 found[batch[b]].append(state_H)
     blank = np.zeros((0, int(policy.model.config.get_text_config().hidden_size)), dtype=np.float32)
-    return [np.concatenate([blank, *(np.stack(found[k]) for k, (j, _) in enumerate(cut) if j == i)]) for i in range(len(prompts))]
+    return [
+        np.concatenate([blank, *(np.stack(found[k]) for k, (j, _) in enumerate(cut) if j == i)])
+        for i in range(len(prompts))
+    ]

@@ -1,10 +1,13 @@
 """How is a conversation written by a model's own chat template, which somebody else wrote?
 
-In a process of its own (`template_child`), one for all templates, that lives as long as this one: a template is a program, and no reading of it
-tells whether it ends, how much it writes, or how long one of its expressions takes. The kernel bounds the child's memory and its seconds of the
-processor, this side bounds what it may answer and how long it is waited for, and a child that is over a bound is ended and made anew.
+In a process of its own (`template_child`), one for all templates, that lives as long as this one: a
+template is a program, and no reading of it tells whether it ends, how much it writes, or how long
+one of its expressions takes. The kernel bounds the child's memory and its seconds of the processor,
+this side bounds what it may answer and how long it is waited for, and a child that is over a bound
+is ended and made anew.
 
-Today is a fixed date: many templates write the date, and a prompt must be the same before and after training, and tomorrow.
+Today is a fixed date: many templates write the date, and a prompt must be the same before and after
+training, and tomorrow.
 """
 
 from __future__ import annotations
@@ -41,7 +44,8 @@ class Beyond(ValueError):
 
 @dataclass(frozen=True)
 class Template:
-    """A chat template, the names of special tokens that it is given, and the day that it takes for today."""
+    """A chat template, the names of special tokens that it is given, and the day that it takes
+    for today."""
 
     source: str
     special: Mapping[str, str]
@@ -53,7 +57,10 @@ class Template:
         """Raises Refused or Beyond."""
         values = {**self.special, "messages": messages, "tools": None, "documents": None, **options}
         most = self.most + 4 * sum(len(message["content"]) for message in messages)
-        answer = _child.ask({"source": self.source, "date": self.date, "values": values, "seconds": self.seconds, "most": most}, 8 * most + 10_000)
+        answer = _child.ask(
+            {"source": self.source, "date": self.date, "values": values, "seconds": self.seconds, "most": most},
+            8 * most + 10_000,
+        )
         if "beyond" in answer:
             raise Beyond(answer["beyond"])
         if "refused" in answer:
@@ -95,7 +102,8 @@ class _Child:
         if self.process is not None and self.process.poll() is not None:
             self.end()
         if self.process is None:
-            # -P: the program's own folder, whose modules are named like others, is not searched; a fixed seed: sets are walked in one order
+            # -P: the program's own folder, whose modules are named like others, is not searched; a
+            # fixed seed: sets are walked in one order
             command, world = [sys.executable, "-P", str(_CHILD)], os.environ | {"PYTHONHASHSEED": "0"}
             pipe, quiet = subprocess.PIPE, subprocess.DEVNULL
             self.process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=quiet, env=world)  # noqa: S603 - this Python, our program

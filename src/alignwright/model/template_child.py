@@ -1,8 +1,11 @@
-"""What does a chat template write? This program is a process of its own: its memory and its time are bounded from outside the template.
+"""What does a chat template write? This program is a process of its own: its memory and its time
+are bounded from outside the template.
 
-It reads requests on standard input, each its length in eight bytes and then JSON, and answers in the same form. A template sees what
-transformers shows it: Jinja in a sandbox, loop controls, `{% generation %}`, `tojson`, `raise_exception`, `strftime_now`. Unlike there, today is
-the date that was asked for, and what Jinja draws at random is the same each time. Only the standard library and Jinja are imported.
+It reads requests on standard input, each its length in eight bytes and then JSON, and answers in
+the same form. A template sees what transformers shows it: Jinja in a sandbox, loop controls, `{%
+generation %}`, `tojson`, `raise_exception`, `strftime_now`. Unlike there, today is the date that
+was asked for, and what Jinja draws at random is the same each time. Only the standard library and
+Jinja are imported.
 """
 
 from __future__ import annotations
@@ -70,7 +73,9 @@ def _refuse(message: object) -> None:
     raise TemplateError(str(message))
 
 
-def _tojson(value: Any, ensure_ascii: bool = False, indent: Any = None, separators: Any = None, sort_keys: bool = False) -> str:
+def _tojson(
+    value: Any, ensure_ascii: bool = False, indent: Any = None, separators: Any = None, sort_keys: bool = False
+) -> str:
     return json.dumps(value, ensure_ascii=ensure_ascii, indent=indent, separators=separators, sort_keys=sort_keys)
 
 
@@ -103,10 +108,13 @@ def _answer(asked: dict[str, Any]) -> dict[str, str]:
 
 
 def _allow(seconds: int) -> None:
-    """So many more seconds of the processor; then the kernel ends this process, whatever it is doing."""
+    """So many more seconds of the processor; then the kernel ends this process, whatever it is
+    doing."""
     if resource is not None:
         used = resource.getrusage(resource.RUSAGE_SELF)
-        resource.setrlimit(resource.RLIMIT_CPU, (int(used.ru_utime + used.ru_stime) + 1 + seconds, resource.RLIM_INFINITY))
+        resource.setrlimit(
+            resource.RLIMIT_CPU, (int(used.ru_utime + used.ru_stime) + 1 + seconds, resource.RLIM_INFINITY)
+        )
 
 
 def main() -> None:

@@ -1,11 +1,14 @@
 """Can text be turned into a model's ids without opening the model?
 
-`check` looks at training data as the model will see it, and weights would cost it seconds and gigabytes. A tokenizer is found in the
-model's folder, in the cache where a GGUF file was dequantised before, in the Hub's cache, or in the GGUF file itself; what else must be
-known of the model (where it stops, how many tokens its embedding has, how long a row may be) is in the JSON files beside it.
+`check` looks at training data as the model will see it, and weights would cost it seconds and
+gigabytes. A tokenizer is found in the model's folder, in the cache where a GGUF file was
+dequantised before, in the Hub's cache, or in the GGUF file itself; what else must be known of the
+model (where it stops, how many tokens its embedding has, how long a row may be) is in the JSON
+files beside it.
 
-A tokenizer that is one `tokenizer.json` needs no torch (about a second). transformers' other classes and the reader of GGUF files
-import it (about five and ten seconds). Nothing is downloaded here: a model that is not on this machine yet is `NotHere`.
+A tokenizer that is one `tokenizer.json` needs no torch (about a second). transformers' other
+classes and the reader of GGUF files import it (about five and ten seconds). Nothing is downloaded
+here: a model that is not on this machine yet is `NotHere`.
 """
 
 from __future__ import annotations
@@ -25,7 +28,8 @@ from alignwright.model.tokens import Chat
 from alignwright.spec.models import ModelError, ModelRef
 
 _PLAIN = ("PreTrainedTokenizerFast", "TokenizersBackend")
-"""Tokenizers that are nothing but their `tokenizer.json`: transformers gives the same object with torch or without."""
+"""Tokenizers that are nothing but their `tokenizer.json`: transformers gives the same object
+with torch or without."""
 
 
 class NotHere(LookupError):
@@ -34,7 +38,8 @@ class NotHere(LookupError):
 
 @dataclass(frozen=True)
 class Speech:
-    """A model's tokenizer, the number of tokens it has an embedding for, and what bounds its rows; None where its files do not say."""
+    """A model's tokenizer, the number of tokens it has an embedding for, and what bounds its
+    rows; None where its files do not say."""
 
     chat: Chat
     vocabulary: int | None
@@ -48,7 +53,8 @@ class Speech:
 
 
 def speech(found: ModelRef, date: str = TODAY) -> Speech:
-    """Raises NotHere for a model that is not on this machine, ValueError for a template that cannot be trained with."""
+    """Raises NotHere for a model that is not on this machine, ValueError for a template that
+    cannot be trained with."""
     if found.kind == "hub":
         return _in_folder(_hub_folder(found.name), date)
     assert found.path is not None
@@ -59,7 +65,8 @@ def speech(found: ModelRef, date: str = TODAY) -> Speech:
 
 
 def speech_without_torch(found: ModelRef, date: str = TODAY) -> Speech | None:
-    """`speech`, where the model's tokenizer is on this machine and is nothing but a `tokenizer.json`; None elsewhere."""
+    """`speech`, where the model's tokenizer is on this machine and is nothing but a
+    `tokenizer.json`; None elsewhere."""
     if found.kind == "hub":
         try:
             folder = _hub_folder(found.name)
@@ -73,7 +80,8 @@ def speech_without_torch(found: ModelRef, date: str = TODAY) -> Speech | None:
 
 @contextmanager
 def readable(name: str, place: str | Path, *, ours: type[Exception] = ModelError) -> Iterator[None]:
-    """Words for what libraries raise, of any class, when a model's files are not what they should be. `ours`: what has its words already."""
+    """Words for what libraries raise, of any class, when a model's files are not what they
+    should be. `ours`: what has its words already."""
     try:
         yield
     except (ValueError, LookupError, OSError, RuntimeError, MemoryError) as error:
@@ -90,16 +98,21 @@ def readable(name: str, place: str | Path, *, ours: type[Exception] = ModelError
 def _unreadable(name: str, place: str | Path, error: BaseException) -> ModelError:
     lines = [line for line in str(error).splitlines() if line.strip()] or [""]
     told = f"{type(error).__name__}: {lines[0][:300]}"
-    return ModelError(f"model {name!r}: {place} cannot be opened ({told}); a file in it is damaged or of a form that is not known: fetch it again")
+    return ModelError(
+        f"model {name!r}: {place} cannot be opened ({told}); a file in it is damaged or of a form that is not known:"
+        " fetch it again"
+    )
 
 
 def cache_folder() -> Path:
-    """Where dequantised models and a machine's rates are kept: $ALIGNWRIGHT_CACHE, or ~/.cache/alignwright."""
+    """Where dequantised models and a machine's rates are kept: $ALIGNWRIGHT_CACHE, or
+    ~/.cache/alignwright."""
     return Path(os.environ.get("ALIGNWRIGHT_CACHE") or Path.home() / ".cache" / "alignwright").expanduser()
 
 
 def dequantised_folder(gguf: Path) -> Path:
-    """The folder that a GGUF file is dequantised into, named by its content; it need not be there yet."""
+    """The folder that a GGUF file is dequantised into, named by its content; it need not be
+    there yet."""
     with gguf.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     return cache_folder() / f"{gguf.stem}-{digest[:16]}"
@@ -125,14 +138,18 @@ def _tokenizer(folder: Path) -> Any:
 
 
 def _is_plain(folder: Path) -> bool:
-    return (folder / "tokenizer.json").is_file() and _json(folder / "tokenizer_config.json").get("tokenizer_class") in _PLAIN
+    return (folder / "tokenizer.json").is_file() and _json(folder / "tokenizer_config.json").get(
+        "tokenizer_class"
+    ) in _PLAIN
 
 
 def _in_gguf(path: Path, date: str) -> Speech:
     """A GGUF file's tokenizer. Its embedding has a row for each token by the file's own format."""
     from transformers import AutoTokenizer
 
-    tokenizer: Any = AutoTokenizer.from_pretrained(path.parent, gguf_file=path.name, local_files_only=True, trust_remote_code=False)
+    tokenizer: Any = AutoTokenizer.from_pretrained(
+        path.parent, gguf_file=path.name, local_files_only=True, trust_remote_code=False
+    )
     return Speech(Chat(tokenizer, eos_ids=[int(tokenizer.eos_token_id)], date=date), None, None)
 
 
@@ -146,9 +163,15 @@ def _hub_folder(name: str) -> Path:
 
 
 def _eos_ids(config: dict[str, Any], generation: dict[str, Any]) -> set[int]:
-    """Every id at which the model is said to stop, by its configuration and its generation configuration."""
+    """Every id at which the model is said to stop, by its configuration and its generation
+    configuration."""
     told = [found.get("eos_token_id") for found in (config, generation)]
-    return {int(eos) for ids in told if ids is not None for eos in (cast("list[int]", ids) if isinstance(ids, list) else [ids])}
+    return {
+        int(eos)
+        for ids in told
+        if ids is not None
+        for eos in (cast("list[int]", ids) if isinstance(ids, list) else [ids])
+    }
 
 
 def _json(path: Path) -> dict[str, Any]:

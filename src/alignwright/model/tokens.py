@@ -1,15 +1,18 @@
 """How does text become token ids, and which of them are scored?
 
-`Chat` is the only door. A prompt is the tokenizer's own chat template rendered up to the assistant's header; a reply is its text and
-the end-of-turn token. Both are checked against the template when a `Chat` is made: prompt ids + reply ids must begin the rendering of
-the whole conversation, or training and sampling would see different tokens. What is scored is said by masks alone, so a padding token
-that equals the end token (SmolLM2) changes nothing.
+`Chat` is the only door. A prompt is the tokenizer's own chat template rendered up to the
+assistant's header; a reply is its text and the end-of-turn token. Both are checked against the
+template when a `Chat` is made: prompt ids + reply ids must begin the rendering of the whole
+conversation, or training and sampling would see different tokens. What is scored is said by masks
+alone, so a padding token that equals the end token (SmolLM2) changes nothing.
 
-Text of messages never becomes a control token: "<|im_end|>" typed by a user is encoded as the letters it is made of. And none of it is lost:
-a template that leaves a message out, or refuses its role, is an error that names the message (`Unwritten`); only the thoughts that a template
-cuts from an earlier reply, up to `</think>`, may go.
+Text of messages never becomes a control token: "<|im_end|>" typed by a user is encoded as the
+letters it is made of. And none of it is lost: a template that leaves a message out, or refuses its
+role, is an error that names the message (`Unwritten`); only the thoughts that a template cuts from
+an earlier reply, up to `</think>`, may go.
 
-Left out on purpose: tools, images and reasoning traces. A template with a reasoning switch is used with reasoning off.
+Left out on purpose: tools, images and reasoning traces. A template with a reasoning switch is used
+with reasoning off.
 """
 
 from __future__ import annotations
@@ -23,7 +26,9 @@ from alignwright.core.records import TODAY, Conversation, Message
 from alignwright.model.standing import lost, stand_ins
 from alignwright.model.template import Beyond, Refused, Template
 
-_MARK = "\ue000"  # a private-use character: stands for a control token's text inside a message while the template is rendered
+_MARK = (  # a private-use character: stands for a control token's text inside a message while the template is rendered
+    "\ue000"
+)
 
 
 @dataclass(frozen=True)
@@ -39,7 +44,8 @@ class TokenRow:
 
 
 class Unwritten(ValueError):
-    """A conversation that the chat template does not write: it leaves out `role`'s text, or refuses it. `cure` says what helps."""
+    """A conversation that the chat template does not write: it leaves out `role`'s text, or
+    refuses it. `cure` says what helps."""
 
     def __init__(self, what: str, role: str, cure: str) -> None:
         super().__init__(f"{what}; {cure}")
@@ -52,8 +58,14 @@ class NoTemplate(ValueError):
     def __init__(self) -> None:
         why = "this model has no chat template, so there is no telling how a conversation is written for it"
         way = "with save_pretrained of AutoModelForCausalLM and AutoTokenizer"
-        cure = f"put a chat_template.jinja into the model's folder (a GGUF file, or a model of the Hub, is to be saved as a folder first, {way})"
-        super().__init__(f"{why}; use an instruction-tuned model, or {cure}. Plain text needs none: {{by: pretrain}}, and 'text' of {{by: tax}}")
+        cure = (
+            "put a chat_template.jinja into the model's folder (a GGUF file, or a model of the Hub, is to be saved as"
+            f" a folder first, {way})"
+        )
+        super().__init__(
+            f"{why}; use an instruction-tuned model, or {cure}. Plain text needs none: {{by: pretrain}}, and 'text' of"
+            " {by: tax}"
+        )
 
 
 class Stopped(ValueError):
@@ -61,14 +73,17 @@ class Stopped(ValueError):
 
 
 class Chat:
-    """The door from text to ids, made from a tokenizer. `eos_ids` are the ids at which the model stops, where a model is known; `date` is the
-    day that a template is given for today."""
+    """The door from text to ids, made from a tokenizer. `eos_ids` are the ids at which the model
+    stops, where a model is known; `date` is the day that a template is given for today."""
 
     def __init__(self, tokenizer: Any, eos_ids: Iterable[int] | None = None, date: str = TODAY) -> None:
         self.tokenizer = tokenizer
         self.writes = bool(getattr(tokenizer, "chat_template", None))
-        """Whether there is a chat template. Without one plain text can be read and learnt, and nothing else."""
-        self._controls = sorted((str(t) for t in tokenizer.added_tokens_decoder.values() if t.special), key=lambda s: (-len(s), s))
+        """Whether there is a chat template. Without one plain text can be read and learnt, and
+        nothing else."""
+        self._controls = sorted(
+            (str(t) for t in tokenizer.added_tokens_decoder.values() if t.special), key=lambda s: (-len(s), s)
+        )
         self._control_pattern = re.compile("|".join(map(re.escape, [*self._controls, _MARK])))
         self.pad_id: int = next(i for i in (tokenizer.pad_token_id, tokenizer.eos_token_id, 0) if i is not None)
         self._template = _template(tokenizer, date) if self.writes else None
@@ -78,35 +93,48 @@ class Chat:
         if not self.writes:
             self._options: dict[str, bool] = {}
             self.trims, self.stop_ids = False, frozenset(eos_ids or ())
-            self._start_id = next(i for i in (tokenizer.bos_token_id, tokenizer.eos_token_id, self.pad_id) if i is not None)
+            self._start_id = next(
+                i for i in (tokenizer.bos_token_id, tokenizer.eos_token_id, self.pad_id) if i is not None
+            )
             return
         self._options = self._find_options()
         self.end_text, self.end_ids = self._find_end()
-        self.trims = f"{_PROBE_REPLY}  {self.end_text}" not in self._render([_user(_PROBE), _assistant(f"{_PROBE_REPLY}  ")], header=False)
+        self.trims = f"{_PROBE_REPLY}  {self.end_text}" not in self._render(
+            [_user(_PROBE), _assistant(f"{_PROBE_REPLY}  ")], header=False
+        )
         self.stop_ids = self._find_stops(eos_ids)
         self._start_id = self._find_start()
         self._check_prefix()
 
-    # -- text to ids ------------------------------------------------------------------------------------------------------------
+    # ---- text to ids -----------------------------------------------------------------------------
     def prompt(self, conversation: Conversation, prefix: str = "") -> list[int]:
-        """The conversation up to and including the assistant's header, and then `prefix`, the start of the assistant's turn."""
+        """The conversation up to and including the assistant's header, and then `prefix`, the
+        start of the assistant's turn."""
         return self._encode(self._render(conversation.messages, header=True) + self._escape(prefix))
 
     def reply(self, text: str, end: bool = True) -> list[int]:
         """The text as plain letters, and the end of the turn."""
         return self._plain(text) + (list(self.end_ids) if end else [])
 
-    def row(self, conversation: Conversation, replies: Sequence[str], *, prefix: str = "", end: bool = True) -> TokenRow:
+    def row(
+        self, conversation: Conversation, replies: Sequence[str], *, prefix: str = "", end: bool = True
+    ) -> TokenRow:
         """One prompt and its replies, all reply tokens scored."""
-        return TokenRow(tuple(self.prompt(conversation, prefix)), tuple(tuple(self.reply(text, end)) for text in replies))
+        return TokenRow(
+            tuple(self.prompt(conversation, prefix)), tuple(tuple(self.reply(text, end)) for text in replies)
+        )
 
     def conversation(self, conversation: Conversation) -> TokenRow:
-        """A whole conversation as training data: the prompt ends at the header of the first assistant turn that is to be learnt; from there on
-        the words and ends of those that are to be learnt are scored."""
+        """A whole conversation as training data: the prompt ends at the header of the first
+        assistant turn that is to be learnt; from there on the words and ends of those that are
+        to be learnt are scored."""
         turns = [i for i, message in enumerate(conversation.messages) if message.role == "assistant"]
         first = next((i for i in turns if conversation.messages[i].trained), None)
         if first is None:
-            raise ValueError(f"conversation {conversation.id} has no assistant message to be learnt, so there is nothing to learn from it")
+            raise ValueError(
+                f"conversation {conversation.id} has no assistant message to be learnt, so there is nothing to learn"
+                " from it"
+            )
         seen = head = self._render(conversation.messages[:first], header=True)
         ids: list[int] = []
         mask: list[bool] = []
@@ -115,9 +143,9 @@ class Chat:
             before = self._render(conversation.messages[:turn], header=True, whole=turn == turns[-1])
             if not before.startswith(seen):
                 raise ValueError(
-                    f"the chat template rewrites earlier turns of conversation {conversation.id}: before message {turn} "
-                    "it does not show them as they were written; learn the last turn alone (turns: last), split the conversation, "
-                    "or use a model whose template keeps them"
+                    f"the chat template rewrites earlier turns of conversation {conversation.id}: before message {turn}"
+                    " it does not show them as they were written; learn the last turn alone (turns: last), split the"
+                    " conversation, or use a model whose template keeps them"
                 )
             said = conversation.messages[turn].content.strip() if self.trims else conversation.messages[turn].content
             between, spoken = self._encode(before[len(seen) :]), self.reply(said)
@@ -151,7 +179,8 @@ class Chat:
         return list(self.tokenizer.encode(text, add_special_tokens=False, split_special_tokens=True)) if text else []
 
     def _encode(self, rendered: str) -> list[int]:
-        """Ids of rendered text: control tokens that the template wrote are control tokens, marked ones are their letters."""
+        """Ids of rendered text: control tokens that the template wrote are control tokens,
+        marked ones are their letters."""
         ids: list[int] = []
         for place, piece in enumerate(re.split(f"{_MARK}([0-9]+);", rendered)):
             if place % 2:
@@ -165,18 +194,30 @@ class Chat:
         return self._control_pattern.sub(lambda found: f"{_MARK}{names.index(found.group())};", text)
 
     def _render(self, messages: Sequence[Message], *, header: bool, whole: bool = True) -> str:
-        """What the template writes. Raises Unwritten where it refuses, or where `whole` and a message's text does not stand in it."""
+        """What the template writes. Raises Unwritten where it refuses, or where `whole` and a
+        message's text does not stand in it."""
         roles, texts = [m.role for m in messages], [self._escape(m.content) for m in messages]
         try:
             rendered = self._write(roles, texts, header)
         except Beyond as error:
-            raise Stopped(f"the model's chat template was stopped as it wrote a conversation: {error}; use another chat_template.jinja") from None
+            raise Stopped(
+                f"the model's chat template was stopped as it wrote a conversation: {error}; use another"
+                " chat_template.jinja"
+            ) from None
         except Refused as error:
             role = self._refused_role(roles, texts)
-            raise Unwritten(f"the model's chat template refuses a conversation of {_listed(roles)}: {error}", role, _cure(role, roles)) from None
+            raise Unwritten(
+                f"the model's chat template refuses a conversation of {_listed(roles)}: {error}",
+                role,
+                _cure(role, roles),
+            ) from None
         if whole and (place := lost(roles, texts, rendered, self._own_words(roles, header=header))) is not None:
-            said = f"message {place + 1} of {len(roles)}, the {roles[place]}'s ({messages[place].content.strip()[:60]!r})"
-            raise Unwritten(f"the model's chat template leaves out or changes {said}", roles[place], _cure(roles[place]))
+            said = (
+                f"message {place + 1} of {len(roles)}, the {roles[place]}'s ({messages[place].content.strip()[:60]!r})"
+            )
+            raise Unwritten(
+                f"the model's chat template leaves out or changes {said}", roles[place], _cure(roles[place])
+            )
         return rendered
 
     def _write(self, roles: Sequence[str], texts: Sequence[str], header: bool) -> str:
@@ -186,7 +227,8 @@ class Chat:
         return self._template.render(shown, add_generation_prompt=header, **self._options)
 
     def _own_words(self, roles: Sequence[str], *, header: bool) -> str | None:
-        """What the template writes around messages of these roles, with a sign for each; None where it cannot be told."""
+        """What the template writes around messages of these roles, with a sign for each; None
+        where it cannot be told."""
         pattern = (*roles, *["header"] * header)  # the header for a reply holds words, too
         if pattern not in self._patterns:
             try:
@@ -206,15 +248,16 @@ class Chat:
             return role
         return ""
 
-    # -- what the template says, found when made ----------------------------------------------------------------------------------
+    # ---- what the template says, found when made -------------------------------------------------
     def _find_options(self) -> dict[str, bool]:
         for self._options in ({}, {"enable_thinking": False}):
             whole = self._render([_user(_PROBE), _assistant(_PROBE_REPLY)], header=False)
             if whole.startswith(self._render([_user(_PROBE)], header=True) + _PROBE_REPLY):
                 return self._options
         raise ValueError(
-            "the chat template writes an assistant's turn in two ways: its header for a new reply is not how it shows a reply that is given; "
-            "a model trained on the one would be sampled with the other, so this template cannot be used"
+            "the chat template writes an assistant's turn in two ways: its header for a new reply is not how it shows a"
+            " reply that is given; a model trained on the one would be sampled with the other, so this template cannot"
+            " be used"
         )
 
     def _find_end(self) -> tuple[str, tuple[int, ...]]:
@@ -224,8 +267,9 @@ class Chat:
         found = re.compile("|".join(map(re.escape, self._controls))).search(tail) if self._controls else None
         if found is None:
             raise ValueError(
-                f"the chat template ends an assistant's turn with {tail!r}, in which there is no control token: a model trained on it "
-                "never learns to stop; use a template that writes the end-of-turn token after each assistant message"
+                f"the chat template ends an assistant's turn with {tail!r}, in which there is no control token: a model"
+                " trained on it never learns to stop; use a template that writes the end-of-turn token after each"
+                " assistant message"
             )
         return tail[: found.end()], tuple(self.tokenizer.encode(tail[: found.end()], add_special_tokens=False))
 
@@ -233,13 +277,15 @@ class Chat:
         known = frozenset(eos_ids) if eos_ids is not None else frozenset()
         if eos_ids is not None and self.end_ids[-1] not in known:
             raise ValueError(
-                f"the chat template ends an assistant's turn with {self.end_text!r} (id {self.end_ids[-1]}), but the model stops at {sorted(known)}: "
-                f"its replies would never end; set eos_token_id in the model's generation_config.json to {self.end_ids[-1]}"
+                f"the chat template ends an assistant's turn with {self.end_text!r} (id {self.end_ids[-1]}), but the"
+                f" model stops at {sorted(known)}: its replies would never end; set eos_token_id in the model's"
+                f" generation_config.json to {self.end_ids[-1]}"
             )
         return known | {self.end_ids[-1]}
 
     def _find_start(self) -> int:
-        """The start of a plain text: bos, unless bos opens a turn of the template; then the end of another text, or eos."""
+        """The start of a plain text: bos, unless bos opens a turn of the template; then the end
+        of another text, or eos."""
         bos, header = self.tokenizer.bos_token_id, self._render([_user(_PROBE)], header=True)
         if bos is not None and header.count(str(self.tokenizer.bos_token)) <= 1:
             return int(bos)
@@ -253,9 +299,9 @@ class Chat:
             if whole[: len(ours)] != ours:
                 place = next((i for i, (a, b) in enumerate(zip(ours, whole, strict=False)) if a != b), len(whole))
                 raise ValueError(
-                    f"prompt and reply do not tokenize as the whole conversation does: from token {place} on it is "
-                    f"{self.tokenizer.decode(ours[place:])!r}, but the template gives {self.tokenizer.decode(whole[place:])!r}; "
-                    "the model would be trained on tokens it never sees"
+                    f"prompt and reply do not tokenize as the whole conversation does: from token {place} on it is"
+                    f" {self.tokenizer.decode(ours[place:])!r}, but the template gives"
+                    f" {self.tokenizer.decode(whole[place:])!r}; the model would be trained on tokens it never sees"
                 )
 
 
@@ -264,21 +310,35 @@ def _template(tokenizer: Any, date: str) -> Template:
     from transformers import PreTrainedTokenizerBase
 
     if type(tokenizer).apply_chat_template is not PreTrainedTokenizerBase.apply_chat_template:
-        raise ValueError(f"{type(tokenizer).__name__} writes conversations by code of its own, not by a chat template, which is not supported")
-    return Template(tokenizer.get_chat_template(), {name: str(token) for name, token in tokenizer.special_tokens_map.items()}, date)
+        raise ValueError(
+            f"{type(tokenizer).__name__} writes conversations by code of its own, not by a chat template, which is not"
+            " supported"
+        )
+    return Template(
+        tokenizer.get_chat_template(), {name: str(token) for name, token in tokenizer.special_tokens_map.items()}, date
+    )
 
 
 def _cure(role: str, roles: Sequence[str] = ()) -> str:
     match role:
         case "system" | "developer":
             other = " as 'system', or" if role == "developer" else ""
-            return f"write the {role}'s text{other} at the head of the first user message, or use a model whose template has a place for it"
+            return (
+                f"write the {role}'s text{other} at the head of the first user message, or use a model whose template"
+                " has a place for it"
+            )
         case "tool":
             return "write the tool's text into a user message, or use a model whose template has a place for it"
         case "" if roles and all(name == ("assistant" if place % 2 else "user") for place, name in enumerate(roles)):
-            return "no conversation is plainer, so it is the template that must be mended (chat_template.jinja), or use another model"
+            return (
+                "no conversation is plainer, so it is the template that must be mended (chat_template.jinja), or use"
+                " another model"
+            )
         case "":
-            return "a template may want roles that alternate and begin with the user's; bring the conversation into that form, or use another model"
+            return (
+                "a template may want roles that alternate and begin with the user's; bring the conversation into that"
+                " form, or use another model"
+            )
         case _:
             return "write it so that the template keeps it, or use a model whose template does"
 

@@ -1,8 +1,9 @@
 """Where are the weights of a model that was trained whole?
 
-In one safetensors file, under the names that the model gives them: a tied embedding once, an adapter's matrices never (they are peft's
-business, see `adapters`). They are put back in place, after every name and shape was compared with the model's own, in the model's
-precision; bfloat16 into float32 is exact.
+In one safetensors file, under the names that the model gives them: a tied embedding once, an
+adapter's matrices never (they are peft's business, see `adapters`). They are put back in place,
+after every name and shape was compared with the model's own, in the model's precision; bfloat16
+into float32 is exact.
 """
 
 from __future__ import annotations
@@ -24,18 +25,22 @@ FILE = "weights.safetensors"
 
 
 def save_weights(policy: LocalPolicy, folder: Path) -> Path:
-    """Write all weights of a model without an adapter to `folder`; the file appears under its name when it is complete."""
+    """Write all weights of a model without an adapter to `folder`; the file appears under its
+    name when it is complete."""
     folder.mkdir(parents=True, exist_ok=True)
     tensors = {name: tensor.detach().contiguous().cpu() for name, tensor in named_weights(policy).items()}
     return write_tensors(tensors, folder / FILE)
 
 
 def load_weights(policy: LocalPolicy, folder: Path) -> None:
-    """Put saved weights into a model of the same shape, in place. Raises FileNotFoundError, or ValueError naming what does not fit."""
+    """Put saved weights into a model of the same shape, in place. Raises FileNotFoundError, or
+    ValueError naming what does not fit."""
     own = named_weights(policy)
     path = folder / FILE
     if not path.is_file():
-        raise FileNotFoundError(f"{folder} holds no {FILE}, so it is not a model that was trained whole; write one with save_weights")
+        raise FileNotFoundError(
+            f"{folder} holds no {FILE}, so it is not a model that was trained whole; write one with save_weights"
+        )
     with safe_open(path, framework="pt") as file:
         found = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118 - not a dict
         check_shapes(path, found, {name: tuple(tensor.shape) for name, tensor in own.items()}, policy.name)
@@ -47,7 +52,10 @@ def load_weights(policy: LocalPolicy, folder: Path) -> None:
 def named_weights(policy: LocalPolicy) -> dict[str, torch.nn.Parameter]:
     """Every weight by its name, tied ones once, in the model's own order."""
     if isinstance(policy.model, PeftModel):
-        raise ValueError(f"{policy.name} has an adapter over frozen weights: keep that with save_adapter, or make it part of the weights with merge")
+        raise ValueError(
+            f"{policy.name} has an adapter over frozen weights: keep that with save_adapter, or make it part of the"
+            " weights with merge"
+        )
     return dict(policy.model.named_parameters())
 
 
@@ -55,15 +63,25 @@ def check_shapes(path: Path, found: dict[str, tuple[int, ...]], wanted: dict[str
     """Refuse weights of another model, with the first names that differ."""
     missing, unknown = sorted(wanted.keys() - found.keys()), sorted(found.keys() - wanted.keys())
     if missing or unknown:
-        gaps = [f"{len(names)} are {how}, such as {names[0]}" for names, how in ((missing, "missing"), (unknown, "not the model's")) if names]
-        raise ValueError(f"{path} does not hold the weights of {model}: {'; '.join(gaps)}. Were they trained from another model?")
+        gaps = [
+            f"{len(names)} are {how}, such as {names[0]}"
+            for names, how in ((missing, "missing"), (unknown, "not the model's"))
+            if names
+        ]
+        raise ValueError(
+            f"{path} does not hold the weights of {model}: {'; '.join(gaps)}. Were they trained from another model?"
+        )
     if wrong := [name for name in wanted if found[name] != wanted[name]]:
         seen = f"{wrong[0]} is {list(found[wrong[0]])} there and {list(wanted[wrong[0]])} in the model"
-        raise ValueError(f"{path} does not hold the weights of {model}: {seen} ({len(wrong)} shapes differ). Were they trained from another model?")
+        raise ValueError(
+            f"{path} does not hold the weights of {model}: {seen} ({len(wrong)} shapes differ). Were they trained from"
+            " another model?"
+        )
 
 
 def write_tensors(tensors: dict[str, Tensor], path: Path) -> Path:
-    """A safetensors file that is whole or not there, and the same bytes for the same tensors (two entries of metadata have no order)."""
+    """A safetensors file that is whole or not there, and the same bytes for the same tensors
+    (two entries of metadata have no order)."""
     partial = path.with_suffix(".partial")
     save_file(tensors, partial, metadata={"format": "pt"})
     return partial.rename(path)

@@ -1,6 +1,7 @@
 """What does a run come to, for a person to read?
 
-Everything here is a pure function of a run's `findings.jsonl` and `promises.json`: the page, the model card, the terminal's summary.
+Everything here is a pure function of a run's `findings.jsonl` and `promises.json`: the page, the
+model card, the terminal's summary.
 """
 
 from __future__ import annotations
@@ -17,9 +18,11 @@ __all__ = ["Case", "exit_code", "read", "render", "summary"]
 
 
 def render(folder: Path) -> None:
-    """Write `README.md` (the model card) and `report.html` beside the findings they are made of; neither waits for the other.
+    """Write `README.md` (the model card) and `report.html` beside the findings they are made of;
+    neither waits for the other.
 
-    Where the run left a reward model, its own card lies beside its weights; and begins the run's where nothing else was trained.
+    Where the run left a reward model, its own card lies beside its weights; and begins the run's
+    where nothing else was trained.
     """
     from alignwright.report import card, page, reward_card
 
@@ -31,7 +34,9 @@ def render(folder: Path) -> None:
         if exported and whole:
             (exported / "README.md").write_text(whole, encoding="utf-8")
         alone = exported is not None and exported.name == "model" and whole
-        (folder / "README.md").write_text(card.card(case) if not alone else f"{whole}\n{card.body(case)}", encoding="utf-8")
+        (folder / "README.md").write_text(
+            card.card(case) if not alone else f"{whole}\n{card.body(case)}", encoding="utf-8"
+        )
     finally:
         (folder / "report.html").write_text(page.html(case), encoding="utf-8")
 

@@ -1,8 +1,9 @@
 """What must somebody know who is handed the model and nothing else?
 
-A model card (`README.md`) with the front matter that the Hugging Face Hub reads, and a body made from findings: what was promised and
-what became of it, every claim before and after with its interval, how it was trained, and what was not tested. Whatever others wrote
-(names, principles, facts) is escaped, so that it stays text.
+A model card (`README.md`) with the front matter that the Hugging Face Hub reads, and a body made
+from findings: what was promised and what became of it, every claim before and after with its
+interval, how it was trained, and what was not tested. Whatever others wrote (names, principles,
+facts) is escaped, so that it stays text.
 """
 
 from __future__ import annotations
@@ -37,7 +38,8 @@ def body(case: Case) -> str:
 
 
 def front_matter(case: Case) -> dict[str, object]:
-    """The metadata of the card. A base model is named only when it is known to be on the Hub; so is its licence."""
+    """The metadata of the card. A base model is named only when it is known to be on the Hub; so
+    is its licence."""
     facts, model = case.header.facts, case.header.model
     base, licence = _BUNDLED.get(model, (model if _HUB.fullmatch(model) else None, "other"))
     methods = [stage.rpartition(".")[2] for stage in case.header.stages if stage.startswith("train.")]
@@ -64,7 +66,10 @@ def _opening(case: Case) -> str:
     head = case.header
     stages = [names.stage(stage).removeprefix("After ") for stage in case.stages[1:]]
     how = f", aligned by {markdown(', then '.join(stages))}" if stages else ""
-    return f"# {markdown(head.name)}\n\n{markdown(names.base(head.model))}{how} (effort {markdown(head.effort)}, seed {head.seed})."
+    return (
+        f"# {markdown(head.name)}\n\n{markdown(names.base(head.model))}{how} (effort {markdown(head.effort)}, seed"
+        f" {head.seed})."
+    )
 
 
 def _promises(case: Case) -> str:
@@ -83,7 +88,10 @@ def _table(case: Case) -> str:
     first, last = case.stages[0], case.stages[-1]
     titles = dict(case.header.principles)
     rows = [_row(claim, names.claim(claim.name, titles), first, last) for claim in claims]
-    told = f"The change is paired, item by item. {names.RULE} Now: {markdown(names.inside(last))}. Methods: see report.html."
+    told = (
+        f"The change is paired, item by item. {names.RULE} Now: {markdown(names.inside(last))}. Methods: see"
+        " report.html."
+    )
     heads = ["| Claim | Better | Before | Now | Change | Scored |", "|---|---|---|---|---|---|"]
     return "\n".join(["## Results", "", told, "", *heads, *rows])
 
@@ -92,15 +100,27 @@ def _graders(case: Case) -> str:
     found = graders(case)
     if not found:
         return ""
-    told = "Rates that a rule found, the same rates corrected for its errors, and how often it was right on replies that people labelled."
-    lines = [f"{mark} {markdown(line)}" for graded in found for mark, part in (("-", graded.lines), ("  -", graded.how)) for line in part]
+    told = (
+        "Rates that a rule found, the same rates corrected for its errors, and how often it was right on replies that"
+        " people labelled."
+    )
+    lines = [
+        f"{mark} {markdown(line)}"
+        for graded in found
+        for mark, part in (("-", graded.lines), ("  -", graded.how))
+        for line in part
+    ]
     return "\n".join(["## Graders", "", told, "", *lines])
 
 
 def _refused(case: Case) -> str:
-    """The judges that were found to know nothing; that one was followed all the same stands in its note."""
+    """The judges that were found to know nothing; that one was followed all the same stands in
+    its note."""
     found = [finding for finding in case.findings if finding.axis == "feedback" and finding.note.startswith("REFUSED")]
-    lines = [f"- {markdown(finding.claim.removesuffix('.accuracy'))} ({markdown(finding.stage)}): {markdown(finding.note)}" for finding in found]
+    lines = [
+        f"- {markdown(finding.claim.removesuffix('.accuracy'))} ({markdown(finding.stage)}): {markdown(finding.note)}"
+        for finding in found
+    ]
     return "\n".join(["## Refused judges", "", *lines]) if lines else ""
 
 
@@ -124,7 +144,12 @@ def _making(case: Case) -> str:
     lines = ["## How it was made", "", f"- stages: {markdown(', '.join(head.stages)) or 'none'}"]
     lines += [f"- {markdown(name)}: {markdown(fact)}" for name, fact in head.facts.items()]
     if head.principles:
-        lines += ["", "### Principles", "", *(f"- {markdown(title)} ({markdown(slug)})" for slug, title in head.principles)]
+        lines += [
+            "",
+            "### Principles",
+            "",
+            *(f"- {markdown(title)} ({markdown(slug)})" for slug, title in head.principles),
+        ]
     return "\n".join(lines)
 
 
@@ -132,6 +157,7 @@ def _limits(case: Case) -> str:
     untested = [verdict.promise for verdict in case.verdicts if verdict.answer == "untested"]
     open_ends = f" Left open: {'; '.join(map(markdown, untested))}." if untested else ""
     return (
-        "## Limits\n\nThe numbers hold for the prompts that were measured and the judges that were used, at this effort; a kept promise is evidence, "
-        f"not a guarantee.{open_ends} Read the replies behind each number in report.html."
+        "## Limits\n\nThe numbers hold for the prompts that were measured and the judges that were used, at this"
+        f" effort; a kept promise is evidence, not a guarantee.{open_ends} Read the replies behind each number in"
+        " report.html."
     )

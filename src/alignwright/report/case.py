@@ -1,7 +1,8 @@
 """What was found, about which claim, at which stage, and what do the replies behind it look like?
 
-Reads the two files a report is made of and groups the findings by axis and claim. Replies to one item are joined over the stages
-into one `Life`, so that the same prompt can be read before and after, worst first.
+Reads the two files a report is made of and groups the findings by axis and claim. Replies to one
+item are joined over the stages into one `Life`, so that the same prompt can be read before and
+after, worst first.
 """
 
 from __future__ import annotations
@@ -89,26 +90,33 @@ class Claim:
 
     @cached_property
     def lives(self) -> list[Life]:
-        """The items shown last for this claim, worst first, each with its replies at every stage where one is known."""
+        """The items shown last for this claim, worst first, each with its replies at every stage
+        where one is known."""
         if self.name.startswith(("hacking.feature.", "hacking.test.")):
             return []  # pairs of siblings, not one item through the stages: see `report.hacks`
         last = next((f for f in reversed([*self.levels.values(), *self.changes]) if f.exhibits), None)
         found: dict[str, dict[str, Step]] = {exhibit.item: {} for exhibit in (last.exhibits if last else ())}
         prompts: dict[str, Conversation] = {}
         for finding, exhibit in ((f, e) for f in self.findings for e in f.exhibits if e.item in found):
-            found[exhibit.item].setdefault(finding.stage, Step(finding.stage, exhibit.reply, exhibit.status, exhibit.reason))
+            found[exhibit.item].setdefault(
+                finding.stage, Step(finding.stage, exhibit.reply, exhibit.status, exhibit.reason)
+            )
             if exhibit.before is not None:
                 earlier = finding.against or "baseline"
                 found[exhibit.item].setdefault(earlier, Step(earlier, exhibit.before, exhibit.before_status))
             if exhibit.prompt is not None:
                 prompts.setdefault(exhibit.item, exhibit.prompt)
         order = ["baseline", *self.levels, *(f.stage for f in self.changes)]
-        lives = [Life(i, prompts.get(i), tuple(sorted(s.values(), key=lambda step: _place(order, step.stage)))) for i, s in found.items()]
+        lives = [
+            Life(i, prompts.get(i), tuple(sorted(s.values(), key=lambda step: _place(order, step.stage))))
+            for i, s in found.items()
+        ]
         return sorted(lives, key=lambda life: COURSES.index(life.course))
 
     @property
     def courses(self) -> dict[Course, int]:
-        """How many of the items shown took which course, worst first; courses that none took are left out."""
+        """How many of the items shown took which course, worst first; courses that none took are
+        left out."""
         return dict(Counter(life.course for life in self.lives))
 
 
@@ -210,4 +218,6 @@ def _record(kind: type[T], text: str, where: str) -> T:
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         field_path = ".".join(map(str, first["loc"])) or "the whole"
-        raise ValueError(f"{where}: {field_path}: {first['msg']}; this is not a {kind.__name__} record as alignwright writes it") from None
+        raise ValueError(
+            f"{where}: {field_path}: {first['msg']}; this is not a {kind.__name__} record as alignwright writes it"
+        ) from None

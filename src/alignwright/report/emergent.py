@@ -1,7 +1,8 @@
 """What changed that nobody trained, in a few seconds of reading?
 
-The verdicts on free answers, then only what moved beyond chance: traits and abilities whose change from the start model is left after Holm's
-correction, the largest first. Everything else stands in the tables. Pure over findings.
+The verdicts on free answers, then only what moved beyond chance: traits and abilities whose change
+from the start model is left after Holm's correction, the largest first. Everything else stands in
+the tables. Pure over findings.
 """
 
 from __future__ import annotations
@@ -33,7 +34,8 @@ def counted(case: Case) -> str:
 
 
 def _tested(case: Case) -> list[Finding]:
-    """Parts where there are any: one trait, one ability; the broad claim that holds them all is left to the table."""
+    """Parts where there are any: one trait, one ability; the broad claim that holds them all is
+    left to the table."""
     claims = [c for c in case.of("emergent") if c.name.startswith(("emergent.choice.", "emergent.ability."))]
     changes = [claim.change(case.stages[-1]) for claim in claims] if case.stages else []
     return [finding for finding in changes if finding is not None]

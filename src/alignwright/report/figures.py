@@ -1,8 +1,10 @@
 """Where did each claim stand before, and where does it stand now?
 
-One small SVG per claim: a lane per stage with its interval and its dot, on the scale of the claim's unit. Horizontal places are per
-cent of the width, so that the drawing stretches with the page and its dots and letters do not. Shapes tell the stages apart as well as
-colours: a ring before, diamonds between, a full dot at the end. Only numbers and fixed words are drawn, never a model's text.
+One small SVG per claim: a lane per stage with its interval and its dot, on the scale of the claim's
+unit. Horizontal places are per cent of the width, so that the drawing stretches with the page and
+its dots and letters do not. Shapes tell the stages apart as well as colours: a ring before,
+diamonds between, a full dot at the end. Only numbers and fixed words are drawn, never a model's
+text.
 """
 
 from __future__ import annotations
@@ -53,11 +55,16 @@ def around(seen: Sequence[float]) -> Scale:
     step = 10.0 ** math.floor(math.log10(span))
     step = next(s for s in (step / 5, step / 2, step, 2 * step) if span / s <= 5)
     first, last = math.floor(low / step), math.ceil(high / step)
-    return Scale(first * step, (last if last > first else first + 1) * step, tuple(i * step for i in range(first, max(last, first + 1) + 1)))
+    return Scale(
+        first * step,
+        (last if last > first else first + 1) * step,
+        tuple(i * step for i in range(first, max(last, first + 1) + 1)),
+    )
 
 
 def lanes(claim: Claim, stages: Sequence[str], promise: Promise | None = None) -> Markup:
-    """The drawing of one claim; a promise about its level is a dashed line, with the promised side shaded."""
+    """The drawing of one claim; a promise about its level is a dashed line, with the promised
+    side shaded."""
     axis = scale(claim)
     height = LANE * len(stages) + 8
     parts = [_line(axis.at(tick), 0, axis.at(tick), height, "tick") for tick in axis.ticks]
@@ -66,8 +73,12 @@ def lanes(claim: Claim, stages: Sequence[str], promise: Promise | None = None) -
         finding = claim.levels.get(stage)
         kind = "start" if row == 0 else "end" if row == len(stages) - 1 else "mid"
         parts += [_lane(axis, finding, stage, kind, 4 + LANE * row + LANE / 2)] if finding else []
-    told = "; ".join(f"{names.stage(s)} {names.number(f.value, f.unit)} {names.interval(f)}" for s, f in claim.levels.items())
-    return Markup('<svg class="lanes" width="100%" height="{}" role="img" aria-label="{}">{}</svg>').format(height, visible(told), _EMPTY.join(parts))
+    told = "; ".join(
+        f"{names.stage(s)} {names.number(f.value, f.unit)} {names.interval(f)}" for s, f in claim.levels.items()
+    )
+    return Markup('<svg class="lanes" width="100%" height="{}" role="img" aria-label="{}">{}</svg>').format(
+        height, visible(told), _EMPTY.join(parts)
+    )
 
 
 def ruler(axis: Scale, unit: str) -> Markup:
@@ -86,7 +97,10 @@ def mark(kind: str) -> Markup:
 def _lane(axis: Scale, finding: Finding, stage: str, kind: str, y: float) -> Markup:
     if finding.value is None:
         return Markup('<text class="none" x="0" y="{:g}">not scored</text>').format(y + 4)
-    told = f"{names.stage(stage)}: {names.number(finding.value, finding.unit)} {names.interval(finding)}, {names.scored(finding)}"
+    told = (
+        f"{names.stage(stage)}: {names.number(finding.value, finding.unit)} {names.interval(finding)},"
+        f" {names.scored(finding)}"
+    )
     drawn = _dot(axis.at(finding.value), y, kind)
     if finding.low is not None and finding.high is not None:
         drawn = _line(axis.at(finding.low), y, axis.at(finding.high), y, f"span {kind}") + drawn
@@ -102,8 +116,12 @@ def _bound(axis: Scale, promise: Promise, height: int) -> list[Markup]:
 
 def _dot(x: str, y: float, kind: str) -> Markup:
     if kind == "mid":
-        return Markup('<svg x="{}" y="{:g}" overflow="visible"><path class="dot mid" d="M0-5 5 0 0 5-5 0Z"/></svg>').format(x, y)
-    return Markup('<circle class="dot {}" cx="{}" cy="{:g}" r="{}"/>').format(kind, x, y, 4.5 if kind == "start" else 5.5)
+        return Markup(
+            '<svg x="{}" y="{:g}" overflow="visible"><path class="dot mid" d="M0-5 5 0 0 5-5 0Z"/></svg>'
+        ).format(x, y)
+    return Markup('<circle class="dot {}" cx="{}" cy="{:g}" r="{}"/>').format(
+        kind, x, y, 4.5 if kind == "start" else 5.5
+    )
 
 
 def _line(x1: str, y1: float, x2: str, y2: float, kind: str) -> Markup:

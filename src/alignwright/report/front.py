@@ -1,7 +1,8 @@
 """What was gained for what it cost, model by model?
 
-A small drawing over two claims: cost to the right, gain upwards, the start model at the origin, a diamond with its name and both intervals for
-every trained model, and a line through those that none beats (`core.front`). Only numbers and fixed words are drawn; stages' names are escaped.
+A small drawing over two claims: cost to the right, gain upwards, the start model at the origin, a
+diamond with its name and both intervals for every trained model, and a line through those that none
+beats (`core.front`). Only numbers and fixed words are drawn; stages' names are escaped.
 """
 
 from __future__ import annotations
@@ -27,15 +28,25 @@ def drawing(case: Case) -> Markup:
         return _EMPTY
     across = around([0.0, *(v for p in found for v in (p.tax_low, p.tax, p.tax_high) if v is not None)])
     up = around([0.0, *(v for p in found for v in (p.gain_low, p.gain, p.gain_high) if v is not None)])
-    parts = [_line("0%", _y(up, 0.0), "100%", _y(up, 0.0), "zero"), _line(across.at(0.0), PAD, across.at(0.0), HEIGHT - PAD, "zero")]
-    parts += [_line(across.at(a.tax), _y(up, a.gain), across.at(b.tax), _y(up, b.gain), "tick") for a, b in pairwise(front(found))]
+    parts = [
+        _line("0%", _y(up, 0.0), "100%", _y(up, 0.0), "zero"),
+        _line(across.at(0.0), PAD, across.at(0.0), HEIGHT - PAD, "zero"),
+    ]
+    parts += [
+        _line(across.at(a.tax), _y(up, a.gain), across.at(b.tax), _y(up, b.gain), "tick")
+        for a, b in pairwise(front(found))
+    ]
     parts += [_mark(across, up, p, case) for p in (ORIGIN, *found)]
     ends = {0: "start", len(across.ticks) - 1: "end"}
     text = Markup('<text x="{}" y="{}" text-anchor="{}">{:.3g}</text>')
-    parts += [text.format(across.at(tick), HEIGHT + 12, ends.get(i, "middle"), tick) for i, tick in enumerate(across.ticks)]
+    parts += [
+        text.format(across.at(tick), HEIGHT + 12, ends.get(i, "middle"), tick) for i, tick in enumerate(across.ticks)
+    ]
     parts += [Markup('<text x="0" y="{:g}">{:.3g}</text>').format(_y(up, tick) - 3, tick) for tick in up.ticks]
     told = "; ".join(_words(p) for p in found)
-    return Markup('<svg class="curve" width="100%" height="{}" role="img" aria-label="{}">{}</svg>').format(HEIGHT + 18, told, _EMPTY.join(parts))
+    return Markup('<svg class="curve" width="100%" height="{}" role="img" aria-label="{}">{}</svg>').format(
+        HEIGHT + 18, told, _EMPTY.join(parts)
+    )
 
 
 def said(case: Case) -> str:
@@ -50,14 +61,22 @@ def said(case: Case) -> str:
 
 
 def _best(found: list[Point], stated: tuple[float, ...]) -> str:
-    """The best model within the margin that the cost was tested against; without one margin, that none can be named."""
+    """The best model within the margin that the cost was tested against; without one margin,
+    that none can be named."""
     if len(stated) != 1:
-        why = f"was tested against several margins ({', '.join(f'{m:g}' for m in stated)})" if stated else "was not tested against a margin"
+        why = (
+            f"was tested against several margins ({', '.join(f'{m:g}' for m in stated)})"
+            if stated
+            else "was not tested against a margin"
+        )
         return f"The cost {why}, so no model is called the best below one."
     best = best_within(found, stated[0])
     if best is None:
         return f"No model is shown to gain at a cost shown to be below {stated[0]:g}."
-    return f"The largest gain that is shown at a cost shown to be below {stated[0]:g} is {names.inside(best.name)} ({best.name})."
+    return (
+        f"The largest gain that is shown at a cost shown to be below {stated[0]:g} is {names.inside(best.name)}"
+        f" ({best.name})."
+    )
 
 
 def _points(case: Case) -> list[Point]:
@@ -75,17 +94,24 @@ def _mark(across: Scale, up: Scale, point: Point, case: Case) -> Markup:
         parts.append(_line(across.at(point.tax_low), y, across.at(point.tax_high), y, f"span {kind}"))
     if point.gain_low is not None and point.gain_high is not None:
         parts.append(_line(x, _y(up, point.gain_low), x, _y(up, point.gain_high), f"span {kind}"))
-    dot = Markup('<svg x="{}" y="{:g}" overflow="visible"><path class="dot {}" d="M0-5 5 0 0 5-5 0Z"/></svg>').format(x, y, kind)
+    dot = Markup('<svg x="{}" y="{:g}" overflow="visible"><path class="dot {}" d="M0-5 5 0 0 5-5 0Z"/></svg>').format(
+        x, y, kind
+    )
     top = y - 5 if point.gain_high is None else _y(up, point.gain_high)
     share = (point.tax - across.low) / (across.high - across.low)
     anchor = "start" if share < 0.1 else "end" if share > 0.9 else "middle"
-    name = Markup('<text x="{}" y="{:g}" text-anchor="{}">{}</text>').format(x, top - 3, anchor, visible(point.name.removeprefix("train.")))
+    name = Markup('<text x="{}" y="{:g}" text-anchor="{}">{}</text>').format(
+        x, top - 3, anchor, visible(point.name.removeprefix("train."))
+    )
     return Markup("<g><title>{}</title>{}{}{}</g>").format(_words(point), _EMPTY.join(parts), dot, name)
 
 
 def _words(point: Point) -> str:
     gain = f"gain {point.gain:.3g} {_limits(point.gain_low, point.gain_high)}"
-    return visible(f"{names.inside(point.name)} ({point.name}): {gain}, cost {point.tax:.3g} {_limits(point.tax_low, point.tax_high)}")
+    return visible(
+        f"{names.inside(point.name)} ({point.name}): {gain}, cost {point.tax:.3g}"
+        f" {_limits(point.tax_low, point.tax_high)}"
+    )
 
 
 def _limits(low: float | None, high: float | None) -> str:

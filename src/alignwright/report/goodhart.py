@@ -1,9 +1,10 @@
 """Where did the proxy and gold part, and what became of the three meters on the way?
 
-Two drawings from findings alone. The curve: gains of proxy and gold over the root of the divergence, for the best of n replies of the start
-model (a line) and for each trained model (a diamond), with the place where gold would be highest and its interval. The path:
-optimisation, capture and generalisation, each with intervals, from the weakest pressure to the strongest. Only numbers and fixed words are
-drawn; names of stages pass `text.visible` and the escaping of markup.
+Two drawings from findings alone. The curve: gains of proxy and gold over the root of the
+divergence, for the best of n replies of the start model (a line) and for each trained model (a
+diamond), with the place where gold would be highest and its interval. The path: optimisation,
+capture and generalisation, each with intervals, from the weakest pressure to the strongest. Only
+numbers and fixed words are drawn; names of stages pass `text.visible` and the escaping of markup.
 """
 
 from __future__ import annotations
@@ -40,7 +41,8 @@ class _Place:
 
 
 def curve(case: Case) -> Markup:
-    """Proxy and gold over the root of the divergence; empty where neither best-of-n nor a trained model was measured."""
+    """Proxy and gold over the root of the divergence; empty where neither best-of-n nor a
+    trained model was measured."""
     chosen, trained = _chosen(case), _trained(case)
     if not chosen and not trained:
         return _EMPTY
@@ -49,7 +51,9 @@ def curve(case: Case) -> Markup:
     if peak and peak.value is not None:
         far = max(far, min(peak.value, 1.5 * far))
     across = Scale(0.0, far * 1.04, ())
-    seen = [v for p in (*chosen, *trained) for f in (p.proxy, p.gold) for v in (f.low, f.value, f.high) if v is not None]
+    seen = [
+        v for p in (*chosen, *trained) for f in (p.proxy, p.gold) for v in (f.low, f.value, f.high) if v is not None
+    ]
     up = around([0.0, *seen])
     parts = [_tick(up, tick) for tick in up.ticks] + _peak(across, peak)
     for kind in ("proxy", "gold"):
@@ -69,14 +73,18 @@ def said(case: Case) -> str:
     if peak.value is None:
         return "Within what was measured, choosing by the proxy raises gold throughout."
     if peak.value == 0:
-        return "Choosing the start model's replies by the proxy lowers gold from the first: more of this proxy is less of what is meant."
+        return (
+            "Choosing the start model's replies by the proxy lowers gold from the first: more of this proxy is less of"
+            " what is meant."
+        )
     where = f"{names.number(peak.value, '')} {names.interval(peak)}"
     how = "an extrapolation, beyond what was measured" if "beyond the data" in peak.note else "within what was measured"
     return f"Choosing the start model's replies by the proxy, gold is highest at a root divergence of {where}: {how}."
 
 
 def path(case: Case) -> list[tuple[str, Markup]]:
-    """(meter, drawing) for each of the three meters that was measured. Never one number of all three."""
+    """(meter, drawing) for each of the three meters that was measured. Never one number of all
+    three."""
     order = [f"best_of_{n}" for n in sorted(_sizes(case))]
     drawn = list[tuple[str, Markup]]()
     for meter, (low, high) in METERS.items():
@@ -95,13 +103,26 @@ def _small(found: Sequence[tuple[str, Finding | None]], up: Scale) -> Markup:
     told = list[str]()
     for i, (name, finding) in enumerate(found):
         x, trained = across.at(i + 0.5), not name.isdigit()
-        parts.append(Markup('<text x="{}" y="{}" text-anchor="middle">{}</text>').format(x, SMALL + 14, "\N{BLACK DIAMOND}" if trained else name))
+        parts.append(
+            Markup('<text x="{}" y="{}" text-anchor="middle">{}</text>').format(
+                x, SMALL + 14, "\N{BLACK DIAMOND}" if trained else name
+            )
+        )
         if finding is None or finding.value is None:
-            parts.append(Markup('<text x="{}" y="{}" text-anchor="middle">{}</text>').format(x, SMALL / 2, names.ABSENT))
+            parts.append(
+                Markup('<text x="{}" y="{}" text-anchor="middle">{}</text>').format(x, SMALL / 2, names.ABSENT)
+            )
             continue
-        words = f"{names.stage(name) if trained else f'best of {name}'}: {names.number(finding.value, '')} {names.interval(finding)}"
+        words = (
+            f"{names.stage(name) if trained else f'best of {name}'}: {names.number(finding.value, '')}"
+            f" {names.interval(finding)}"
+        )
         told.append(words)
-        limits = Markup() if finding.low is None or finding.high is None else _upright(x, _y(up, finding.low, SMALL), _y(up, finding.high, SMALL))
+        limits = (
+            Markup()
+            if finding.low is None or finding.high is None
+            else _upright(x, _y(up, finding.low, SMALL), _y(up, finding.high, SMALL))
+        )
         dot = _shape(x, _y(up, finding.value, SMALL), trained, "gold")
         parts.append(Markup("<g><title>{}</title>{}{}</g>").format(visible(words), limits, dot))
     return Markup('<svg class="curve" width="100%" height="{}" role="img" aria-label="{}">{}</svg>').format(
@@ -117,7 +138,9 @@ def _chosen(case: Case) -> list[_Place]:
     """The best of n of the start model, for each n that was measured."""
     places = list[_Place]()
     for n in sorted(_sizes(case)):
-        nats, proxy, gold = (_level(case, f"goodhart.{what}.best_of_{n}", "baseline") for what in ("kl", "proxy", "gold"))
+        nats, proxy, gold = (
+            _level(case, f"goodhart.{what}.best_of_{n}", "baseline") for what in ("kl", "proxy", "gold")
+        )
         if nats and proxy and gold and None not in (nats.value, proxy.value, gold.value):
             places.append(_Place(f"best of {n}", False, math.sqrt(nats.value or 0.0), proxy, gold))
     return places
@@ -128,7 +151,9 @@ def _trained(case: Case) -> list[_Place]:
     places = list[_Place]()
     for stage in case.stages:
         nats = _level(case, "goodhart.kl", stage)
-        proxy, gold = (claim.change(stage) if (claim := case.find(f"goodhart.{what}")) else None for what in ("proxy", "gold"))
+        proxy, gold = (
+            claim.change(stage) if (claim := case.find(f"goodhart.{what}")) else None for what in ("proxy", "gold")
+        )
         if nats and proxy and gold and None not in (nats.value, proxy.value, gold.value):
             places.append(_Place(names.inside(stage), True, math.sqrt(max(0.0, nats.value or 0.0)), proxy, gold))
     return places
@@ -147,14 +172,22 @@ def _value(place: _Place, kind: str) -> float:
 
 def _told(chosen: Sequence[_Place], trained: Sequence[_Place]) -> str:
     places = ((p.name, p.d, _value(p, "proxy"), _value(p, "gold")) for p in (*chosen, *trained))
-    return "; ".join(f"{name}: root divergence {d:.2f}, proxy {proxy:+.2f} SD, gold {gold:+.2f} SD" for name, d, proxy, gold in places)
+    return "; ".join(
+        f"{name}: root divergence {d:.2f}, proxy {proxy:+.2f} SD, gold {gold:+.2f} SD"
+        for name, d, proxy, gold in places
+    )
 
 
 def _peak(across: Scale, peak: Finding | None) -> list[Markup]:
     if peak is None or peak.value is None or peak.value > across.high:
         return []
-    left, right = (float(across.at(v).rstrip("%")) for v in (peak.low if peak.low is not None else peak.value, _upper(peak, across)))
-    shade = Markup('<rect class="promised" x="{:.2f}%" y="0" width="{:.2f}%" height="{}"/>').format(left, max(0.0, right - left), HEIGHT)
+    left, right = (
+        float(across.at(v).rstrip("%"))
+        for v in (peak.low if peak.low is not None else peak.value, _upper(peak, across))
+    )
+    shade = Markup('<rect class="promised" x="{:.2f}%" y="0" width="{:.2f}%" height="{}"/>').format(
+        left, max(0.0, right - left), HEIGHT
+    )
     line = Markup('<line class="bound" x1="{0}" x2="{0}" y1="0" y2="{1}"/>').format(across.at(peak.value), HEIGHT)
     return [shade, line]
 
@@ -166,14 +199,25 @@ def _upper(peak: Finding, across: Scale) -> float:
 def _mark(across: Scale, up: Scale, place: _Place, kind: str) -> Markup:
     finding = place.proxy if kind == "proxy" else place.gold
     x = across.at(place.d)
-    words = f"{place.name}: {kind} {names.number(finding.value, finding.unit, change=True)} {names.interval(finding)}, root divergence {place.d:.2f}"
-    limits = Markup() if finding.low is None or finding.high is None else _upright(x, _y(up, finding.low), _y(up, finding.high), kind)
-    return Markup("<g><title>{}</title>{}{}</g>").format(visible(words), limits, _shape(x, _y(up, _value(place, kind)), place.trained, kind))
+    words = (
+        f"{place.name}: {kind} {names.number(finding.value, finding.unit, change=True)} {names.interval(finding)}, root"
+        f" divergence {place.d:.2f}"
+    )
+    limits = (
+        Markup()
+        if finding.low is None or finding.high is None
+        else _upright(x, _y(up, finding.low), _y(up, finding.high), kind)
+    )
+    return Markup("<g><title>{}</title>{}{}</g>").format(
+        visible(words), limits, _shape(x, _y(up, _value(place, kind)), place.trained, kind)
+    )
 
 
 def _shape(x: str, y: float, trained: bool, kind: str) -> Markup:
     if trained:
-        return Markup('<svg x="{}" y="{:.1f}" overflow="visible"><path class="at {}" d="M0-6 6 0 0 6-6 0Z"/></svg>').format(x, y, kind)
+        return Markup(
+            '<svg x="{}" y="{:.1f}" overflow="visible"><path class="at {}" d="M0-6 6 0 0 6-6 0Z"/></svg>'
+        ).format(x, y, kind)
     return Markup('<circle class="at {}" cx="{}" cy="{:.1f}" r="3.5"/>').format(kind, x, y)
 
 
@@ -188,13 +232,17 @@ def _upright(x: str, low: float, high: float, kind: str = "gold") -> Markup:
 
 def _tick(up: Scale, value: float, height: int = HEIGHT) -> Markup:
     y = _y(up, value, height)
-    line = Markup('<line class="{}" x1="0" x2="100%" y1="{:.1f}" y2="{:.1f}"/>').format("zero" if value == 0 else "tick", y, y)
+    line = Markup('<line class="{}" x1="0" x2="100%" y1="{:.1f}" y2="{:.1f}"/>').format(
+        "zero" if value == 0 else "tick", y, y
+    )
     return line + Markup('<text x="0" y="{:.1f}">{}</text>').format(y - 3, f"{value:g}")
 
 
 def _number(across: Scale, value: float) -> Markup:
     anchor = "start" if value == 0 else "middle"
-    return Markup('<text x="{}" y="{}" text-anchor="{}">{}</text>').format(across.at(value), HEIGHT + 14, anchor, f"{value:.4g}")
+    return Markup('<text x="{}" y="{}" text-anchor="{}">{}</text>').format(
+        across.at(value), HEIGHT + 14, anchor, f"{value:.4g}"
+    )
 
 
 def _y(up: Scale, value: float, height: int = HEIGHT) -> float:

@@ -1,7 +1,8 @@
 """How far is a rate to be believed that a grader found?
 
-Beside each such rate: the rate corrected for the grader's errors, how it was corrected, and how often the grader was right on replies that
-people labelled. Rates of which the last two are the same stand together, so that nothing is read twice.
+Beside each such rate: the rate corrected for the grader's errors, how it was corrected, and how
+often the grader was right on replies that people labelled. Rates of which the last two are the same
+stand together, so that nothing is read twice.
 """
 
 from __future__ import annotations
@@ -50,4 +51,8 @@ def graders(case: Case) -> list[Graded]:
 
 def told(finding: Finding) -> str:
     """A rate with its interval, or that there is none."""
-    return f"{names.number(finding.value, finding.unit)} {names.interval(finding)}" if finding.value is not None else "no corrected rate"
+    return (
+        f"{names.number(finding.value, finding.unit)} {names.interval(finding)}"
+        if finding.value is not None
+        else "no corrected rate"
+    )

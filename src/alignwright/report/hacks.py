@@ -1,7 +1,9 @@
-"""How was the reward gamed? The gamed features and the edits that fool it, each with two replies that show it.
+"""How was the reward gamed? The gamed features and the edits that fool it, each with two replies
+that show it.
 
-From findings alone: `hacking.feature.NAME` and `hacking.test.NAME`, the last stage at which each was found. Their exhibits are pairs of
-replies to one prompt, of which the proxy prefers the first, and not a reply before and after.
+From findings alone: `hacking.feature.NAME` and `hacking.test.NAME`, the last stage at which each
+was found. Their exhibits are pairs of replies to one prompt, of which the proxy prefers the first,
+and not a reply before and after.
 """
 
 from __future__ import annotations
@@ -20,7 +22,8 @@ SEEN = ("Gold prefers", "The proxy prefers")
 
 @dataclass(frozen=True)
 class Hack:
-    """One way of gaming: what the proxy and gold make of it, and what else is to be said, such as how it was done and what would close it.
+    """One way of gaming: what the proxy and gold make of it, and what else is to be said, such as
+    how it was done and what would close it.
 
     `heads` are said over the reply that is better and the one that the proxy likes.
     """
@@ -34,7 +37,11 @@ class Hack:
 
 def hacks(case: Case) -> list[Hack]:
     """Gamed features, then overpaid ones, then edits that fool the proxy; the widest excess first."""
-    named = [claim for claim in case.of("goodhart") if claim.name.startswith(("hacking.feature.", "hacking.test.")) and claim.levels]
+    named = [
+        claim
+        for claim in case.of("goodhart")
+        if claim.name.startswith(("hacking.feature.", "hacking.test.")) and claim.levels
+    ]
     found = [_hack(list(claim.levels.values())[-1]) for claim in named]
     return sorted(found, key=lambda hack: (_order(hack), -abs(hack.finding.value or 0.0)))
 
@@ -44,7 +51,9 @@ def _hack(finding: Finding) -> Hack:
         what, _, told = finding.note.partition(": ")
         steps = _STEPS.search(what) if finding.claim == COMBINED else None
         paid, *closed = told.split("; ")
-        return Hack(finding, _STEPS.sub("", what) if steps else what, paid, (*([steps[1]] if steps else []), *closed), TRIED)
+        return Hack(
+            finding, _STEPS.sub("", what) if steps else what, paid, (*([steps[1]] if steps else []), *closed), TRIED
+        )
     kind, _, rest = finding.note.partition(": ")
     what, _, told = rest.partition(": ")
     paid, _, reason = told.partition("; ")

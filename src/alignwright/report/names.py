@@ -13,14 +13,35 @@ from alignwright.core.records import Axis, Finding
 
 ABSENT, MINUS = "\N{EN DASH}", "\N{MINUS SIGN}"
 AXES: dict[Axis, tuple[str, str]] = {
-    "instruction": ("Does it do what is asked?", "Instructions and summaries whose fulfilment can be checked by a rule."),
+    "instruction": (
+        "Does it do what is asked?",
+        "Instructions and summaries whose fulfilment can be checked by a rule.",
+    ),
     "intent": ("Does it do what is meant?", "Holding to what is true and meant, whatever the words or the pressure."),
-    "value": ("Does it honour the values?", "Refusing what harms, helping with what does not, and preferring the better reply."),
-    "reward": ("Does it get what it was trained for?", "A judge's score of replies to held-out prompts, and the distance moved for it."),
-    "goodhart": ("Was the proxy gamed?", "The proxy that training raised, beside a gold judge it never saw; in SDs of the start model's replies."),
-    "tax": ("What did it cost?", "Ability lost on the way. A promise about a tax is judged by the change from the baseline."),
-    "emergent": ("Did anything change that nobody trained?", "Traits, free answers and small abilities far from what was trained on."),
-    "attack": ("Does it hold under attack?", "The share of attacked prompts whose reply did what was asked, or did anything but refuse."),
+    "value": (
+        "Does it honour the values?",
+        "Refusing what harms, helping with what does not, and preferring the better reply.",
+    ),
+    "reward": (
+        "Does it get what it was trained for?",
+        "A judge's score of replies to held-out prompts, and the distance moved for it.",
+    ),
+    "goodhart": (
+        "Was the proxy gamed?",
+        "The proxy that training raised, beside a gold judge it never saw; in SDs of the start model's replies.",
+    ),
+    "tax": (
+        "What did it cost?",
+        "Ability lost on the way. A promise about a tax is judged by the change from the baseline.",
+    ),
+    "emergent": (
+        "Did anything change that nobody trained?",
+        "Traits, free answers and small abilities far from what was trained on.",
+    ),
+    "attack": (
+        "Does it hold under attack?",
+        "The share of attacked prompts whose reply did what was asked, or did anything but refuse.",
+    ),
     "feedback": ("Who was asked?", "Every voter is checked on pairs with a known answer before its votes count."),
     "training": ("What happened in training?", ""),
 }
@@ -95,25 +116,37 @@ _PARTS = {
     **{f"goodhart.{part}": "best of n" for part in ("proxy", "gold", "kl")},
     **{f"trilemma.{part}": "best of n" for part in ("optimization", "capture", "generalization", "gap")},
     "hacking.feature": "feature", "hacking.test": "edit",
-    "tax.choice": "file", "emergent.choice": "trait", "emergent.ability": "ability", "value.pairs": "principle", "attack.success": "way of attacking",
+    "tax.choice": "file", "emergent.choice": "trait", "emergent.ability": "ability", "value.pairs": "principle",
+    "attack.success": "way of attacking",
     "attack.not_refused": "way of attacking",
 }  # fmt: skip
 RULE = (
-    "▲ better, ▼ worse, ◆ changed: p of the paired change is below 0.05 after Holm's correction over the changes that were tested together; "
-    "≈ no clear change: it is not. Brackets are each number's own 95% interval without that correction; promises are answered by these."
+    "▲ better, ▼ worse, ◆ changed: p of the paired change is below 0.05 after Holm's correction over the changes that"
+    " were tested together; ≈ no clear change: it is not. Brackets are each number's own 95% interval without that"
+    " correction; promises are answered by these."
 )
 """What marks follow, and what brackets are: said wherever both are shown."""
 VOTER = {
-    "accuracy": "right on known pairs", "longer": "prefers the longer", "position": "follows the position", "consistency": "agrees with itself",
-    "accuracy_elsewhere": "right on sources kept out whole", "calibration_error": "calibration error", "brier": "Brier score",
+    "accuracy": "right on known pairs", "longer": "prefers the longer", "position": "follows the position",
+    "consistency": "agrees with itself",
+    "accuracy_elsewhere": "right on sources kept out whole", "calibration_error": "calibration error",
+    "brier": "Brier score",
     "alignment": "well-meant above ill-meant", "coherence": "sense above disorder",
 }  # fmt: skip
-COURSES = {"worse": "got worse", "failing": "still failing", "unclear": "not scored", "better": "improved", "held": "held"}
+COURSES = {
+    "worse": "got worse",
+    "failing": "still failing",
+    "unclear": "not scored",
+    "better": "improved",
+    "held": "held",
+}
 STATUSES = {"pass": "pass", "hit": "fail", "unscored": "unscored", "error": "error", None: "not known"}
 ANSWERS = {"kept": "Kept", "broken": "Broken", "untested": "Untested"}
 _METHODS = {
-    "pretrain": "pre-training", "sft": "SFT", "dpo": "DPO", "cdpo": "cDPO", "robust_dpo": "robust DPO", "ipo": "IPO", "hinge": "hinge", "kto": "KTO",
-    "orpo": "ORPO", "simpo": "SimPO", "rpo": "RPO", "chi_po": "chi-PO", "best_of_n": "best-of-n", "online_dpo": "online DPO", "sppo": "SPPO",
+    "pretrain": "pre-training", "sft": "SFT", "dpo": "DPO", "cdpo": "cDPO", "robust_dpo": "robust DPO", "ipo": "IPO",
+    "hinge": "hinge", "kto": "KTO",
+    "orpo": "ORPO", "simpo": "SimPO", "rpo": "RPO", "chi_po": "chi-PO", "best_of_n": "best-of-n",
+    "online_dpo": "online DPO", "sppo": "SPPO",
     "ppo": "PPO", "grpo": "GRPO", "rloo": "RLOO", "reinforce": "REINFORCE", "average": "averaging",
 }  # fmt: skip
 _LEVELS: dict[Op, str] = {"<": "below", "<=": "at most", ">": "above", ">=": "at least"}
@@ -121,7 +154,8 @@ _CHANGES: dict[Op, str] = {"<": "less than", "<=": "at most", ">": "more than", 
 
 
 def claim(name: str, principles: dict[str, str] | None = None) -> str:
-    """The plain name of a claim; a part is named by itself, by its principle's title where there is one."""
+    """The plain name of a claim; a part is named by itself, by its principle's title where there
+    is one."""
     if name in _CLAIMS:
         return _CLAIMS[name]
     if name.endswith(CORRECTED):
@@ -137,12 +171,13 @@ def parts(name: str) -> str:
 
 
 def base(model: str) -> str:
-    """What a card calls the start model: a folder's or file's own name, and never the way to it on somebody's machine."""
+    """What a card calls the start model: a folder's or file's own name, and never the way to it
+    on somebody's machine."""
     return PurePath(model).name if model.startswith(("/", "~", ".")) else model
 
 
 def stage(name: str) -> str:
-    """"baseline" is Before; "train.1.dpo" is After DPO."""
+    """ "baseline" is Before; "train.1.dpo" is After DPO."""
     if name == "baseline":
         return "Before"
     head, _, method = name.rpartition(".")
@@ -193,15 +228,25 @@ def scored(finding: Finding) -> str:
     total = finding.n + finding.unscored + finding.errors
     if total == finding.n:
         return f"n = {finding.n}, all scored"
-    gone = [f"{finding.unscored} unscored"] * bool(finding.unscored) + [f"{finding.errors} error{'s' * (finding.errors != 1)}"] * bool(finding.errors)
+    gone = [f"{finding.unscored} unscored"] * bool(finding.unscored) + [
+        f"{finding.errors} error{'s' * (finding.errors != 1)}"
+    ] * bool(finding.errors)
     return f"n = {finding.n} of {total}: {', '.join(gone)}"
 
 
 def promised(promise: Promise, axis: Axis | None, unit: str, title: str) -> str:
     """A promise in plain words."""
     points = promise.gain or axis == "tax"
-    amount = f"{100 * promise.bound:.3g}{' points' if points else '%'}" if unit == "share" else f"{promise.bound:.3g} {unit}"
-    words = f"gains {_CHANGES[promise.op]}" if promise.gain else f"costs {_CHANGES[promise.op]}" if points else _LEVELS[promise.op]
+    amount = (
+        f"{100 * promise.bound:.3g}{' points' if points else '%'}" if unit == "share" else f"{promise.bound:.3g} {unit}"
+    )
+    words = (
+        f"gains {_CHANGES[promise.op]}"
+        if promise.gain
+        else f"costs {_CHANGES[promise.op]}"
+        if points
+        else _LEVELS[promise.op]
+    )
     return f"{title}: {words} {_minus(amount)}"
 
 

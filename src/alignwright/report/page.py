@@ -1,10 +1,11 @@
 """What would you want to see first, and how do you get from a number to the replies behind it?
 
-One self-contained page: verdicts, levels, tables, then the replies themselves, worst first. No JavaScript, nothing fetched: the content
-security policy allows only this page's own style sheet, by its hash. Every string passes `text.visible` and then the escaping of the
-template engine, so nothing that a model wrote can act. The page is kept under a megabyte: by showing less of long replies and fewer of them, then
-by showing fewer claims (those that were promised about first) and fewer promises (the kept ones go first). It says what it left out, and there is
-always a page.
+One self-contained page: verdicts, levels, tables, then the replies themselves, worst first. No
+JavaScript, nothing fetched: the content security policy allows only this page's own style sheet, by
+its hash. Every string passes `text.visible` and then the escaping of the template engine, so
+nothing that a model wrote can act. The page is kept under a megabyte: by showing less of long
+replies and fewer of them, then by showing fewer claims (those that were promised about first) and
+fewer promises (the kept ones go first). It says what it left out, and there is always a page.
 """
 
 from __future__ import annotations
@@ -28,14 +29,24 @@ from alignwright.report.case import AXES, COURSES, OF_THE_MODEL, Case, Claim, Li
 
 LIMIT = 950_000  # bytes
 LONGEST, LONGEST_NAME = 2_000, 200
-"""Characters of any text on the page (a title, a note, a promise; replies have a limit of their own), and of a name that is an anchor."""
+"""Characters of any text on the page (a title, a note, a promise; replies have a limit of their
+own), and of a name that is an anchor."""
 FEW = 12  # claims; where so few do not fit, there are too many promises
 DETAILS = (
     *("goodhart.sign.", "goodhart.kl", "goodhart.peak", "goodhart.covariance", "trilemma."),
     *("hacking.feature", "hacking.test", "hacking.transition"),
 )
-"""Claims that a drawing or a table of their own tells of: in the overview they stand only where something was promised about them."""
-SIZES = ((16, 1600), (12, 800), (8, 400), (4, 240), (2, 120), (1, 80), (0, 80))  # exhibits per claim, characters per reply
+"""Claims that a drawing or a table of their own tells of: in the overview they stand only where
+something was promised about them."""
+SIZES = (
+    (16, 1600),
+    (12, 800),
+    (8, 400),
+    (4, 240),
+    (2, 120),
+    (1, 80),
+    (0, 80),
+)  # exhibits per claim, characters per reply
 
 
 def html(case: Case) -> str:
@@ -59,13 +70,20 @@ def _bytes(page: str) -> int:
 
 
 def _part(case: Case, claims: int, verdicts: int) -> Case:
-    """So many claims, those promised about first, broad ones before their parts; and so many promises, the kept ones last."""
+    """So many claims, those promised about first, broad ones before their parts; and so many
+    promises, the kept ones last."""
     promised = {promise.claim for promise in filter(None, map(_parse, case.verdicts))}
     ranked = sorted(case.claims, key=lambda claim: (claim.name not in promised, claim.name.count(".")))
     kept = {claim.name for claim in ranked[:claims]}
     order = ("broken", "untested", "kept")
-    told = sorted(range(len(case.verdicts)), key=lambda place: (order.index(case.verdicts[place].answer), place))[:verdicts]
-    return Case(case.header, tuple(case.verdicts[place] for place in sorted(told)), tuple(f for f in case.findings if f.claim in kept))
+    told = sorted(range(len(case.verdicts)), key=lambda place: (order.index(case.verdicts[place].answer), place))[
+        :verdicts
+    ]
+    return Case(
+        case.header,
+        tuple(case.verdicts[place] for place in sorted(told)),
+        tuple(f for f in case.findings if f.claim in kept),
+    )
 
 
 def _left_out(case: Case, less: Case) -> str:
@@ -79,7 +97,11 @@ def _left_out(case: Case, less: Case) -> str:
 def anchor(kind: str, name: str) -> str:
     """An id that any name can be turned into, and that only this name gives."""
     safe = re.sub(r"[^A-Za-z0-9.-]", lambda sign: f"_{ord(sign[0]):x}_", name)
-    return f"{kind}-{safe}" if len(safe) <= LONGEST_NAME else f"{kind}-{safe[:LONGEST_NAME]}_{hashlib.sha256(name.encode()).hexdigest()[:16]}"
+    return (
+        f"{kind}-{safe}"
+        if len(safe) <= LONGEST_NAME
+        else f"{kind}-{safe[:LONGEST_NAME]}_{hashlib.sha256(name.encode()).hexdigest()[:16]}"
+    )
 
 
 def overview(case: Case, axis: Axis) -> tuple[list[Claim], int]:
@@ -124,16 +146,24 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    env.globals.update(names=names, figures=figures, goodhart=goodhart, hacks=hacks, anchor=anchor, AXES=AXES, COURSES=COURSES)
-    env.globals.update(turn_of=marks.turn, RULE=names.RULE, front=front, emergent=emergent, overview=overview, worlds=worlds)
+    env.globals.update(
+        names=names, figures=figures, goodhart=goodhart, hacks=hacks, anchor=anchor, AXES=AXES, COURSES=COURSES
+    )
+    env.globals.update(
+        turn_of=marks.turn, RULE=names.RULE, front=front, emergent=emergent, overview=overview, worlds=worlds
+    )
     env.tests["refused"] = lambda note: note.lower().startswith("refused")
     return env
 
 
 def _finalize(value: object) -> object:
-    """Whatever a template puts on the page has its hidden characters written out first, and is no longer than it may be; markup made here is
-    left alone."""
-    return text.visible(text.shortened(value, LONGEST)) if isinstance(value, str) and not isinstance(value, Markup) else value
+    """Whatever a template puts on the page has its hidden characters written out first, and is
+    no longer than it may be; markup made here is left alone."""
+    return (
+        text.visible(text.shortened(value, LONGEST))
+        if isinstance(value, str) and not isinstance(value, Markup)
+        else value
+    )
 
 
 def _label(stage: str, stages: Sequence[str]) -> str:
@@ -152,9 +182,19 @@ def _parse(verdict: Verdict) -> Promise | None:
 def _promise(case: Case, verdict: Verdict, titles: dict[str, str]) -> dict[str, Any]:
     promise = _parse(verdict)
     claim = case.find(promise.claim) if promise else None
-    words = names.promised(promise, claim.axis, claim.unit, names.claim(claim.name, titles)) if promise and claim else verdict.promise
+    words = (
+        names.promised(promise, claim.axis, claim.unit, names.claim(claim.name, titles))
+        if promise and claim
+        else verdict.promise
+    )
     finding = next((f for f in claim.findings if f.id == verdict.finding), None) if claim else None
-    return {"verdict": verdict, "words": words, "claim": claim, "measured": _measured(promise, claim, finding), "finding": finding}
+    return {
+        "verdict": verdict,
+        "words": words,
+        "claim": claim,
+        "measured": _measured(promise, claim, finding),
+        "finding": finding,
+    }
 
 
 def _measured(promise: Promise | None, claim: Claim | None, finding: Finding | None) -> str:
@@ -175,7 +215,8 @@ def _marks(case: Case) -> dict[str, Promise]:
 
 
 def _voters(claims: Iterable[Claim]) -> dict[str, dict[str, Claim]]:
-    """feedback.<voter>.<what> as voter -> what -> claim; feedback.kappa.<one>.<two>, which is of two voters, under a heading of its own."""
+    """feedback.<voter>.<what> as voter -> what -> claim; feedback.kappa.<one>.<two>, which is of
+    two voters, under a heading of its own."""
     voters: dict[str, dict[str, Claim]] = {}
     for claim in claims:
         voter, _, what = claim.name.removeprefix("feedback.").rpartition(".")
@@ -186,12 +227,24 @@ def _voters(claims: Iterable[Claim]) -> dict[str, dict[str, Claim]]:
 
 
 def _first(case: Case) -> tuple[Claim, Life] | None:
-    """The one example to look at first: the worst, and among those the shortest, of the claims that carry a promise not kept, or of all."""
+    """The one example to look at first: the worst, and among those the shortest, of the claims
+    that carry a promise not kept, or of all."""
     unkept = {p.claim for v in case.verdicts if v.answer != "kept" and (p := _parse(v))}
     axes: tuple[Axis, ...] = OF_THE_MODEL
-    lives = [(claim, life) for claim in case.of(*axes) for life in claim.lives if life.course in ("worse", "failing") and life.prompt]
-    return min(lives, key=lambda pair: (pair[0].name not in unkept, COURSES.index(pair[1].course), _length(pair[1])), default=None)
+    lives = [
+        (claim, life)
+        for claim in case.of(*axes)
+        for life in claim.lives
+        if life.course in ("worse", "failing") and life.prompt
+    ]
+    return min(
+        lives,
+        key=lambda pair: (pair[0].name not in unkept, COURSES.index(pair[1].course), _length(pair[1])),
+        default=None,
+    )
 
 
 def _length(life: Life) -> int:
-    return sum(len(step.reply) for step in life.steps) + sum(len(m.content) for m in (life.prompt.messages if life.prompt else ()))
+    return sum(len(step.reply) for step in life.steps) + sum(
+        len(m.content) for m in (life.prompt.messages if life.prompt else ())
+    )

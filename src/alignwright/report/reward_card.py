@@ -1,7 +1,8 @@
 """What must somebody know who is handed a reward model and nothing else?
 
-A model card with the front matter that the Hugging Face Hub reads (a text classifier with one label), the verdict on the model first, what was
-measured of it, and the one call that gives its score.
+A model card with the front matter that the Hugging Face Hub reads (a text classifier with one
+label), the verdict on the model first, what was measured of it, and the one call that gives its
+score.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from alignwright.report.card import front_matter
 from alignwright.report.case import Case
 from alignwright.report.text import markdown
 
-_CALL = '''```python
+_CALL = """```python
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 tokenizer = AutoTokenizer.from_pretrained(FOLDER)
@@ -22,7 +23,7 @@ model = AutoModelForSequenceClassification.from_pretrained(FOLDER).eval()
 messages = [{"role": "user", "content": "..."}, {"role": "assistant", "content": "..."}]
 inputs = tokenizer.apply_chat_template(messages, return_dict=True, return_tensors="pt")
 score = model(**inputs).logits[0, 0]
-```'''
+```"""
 
 
 def judged(case: Case) -> str | None:
@@ -33,7 +34,11 @@ def judged(case: Case) -> str | None:
 
 def reward_card(case: Case, stage: str) -> str:
     """The card of the reward model that a stage trained."""
-    found = [finding for finding in case.findings if finding.stage == stage and finding.claim.startswith("reward.") and finding.axis == "feedback"]
+    found = [
+        finding
+        for finding in case.findings
+        if finding.stage == stage and finding.claim.startswith("reward.") and finding.axis == "feedback"
+    ]
     return "\n\n".join([_front(case), _opening(case), _verdict(found), _table(found), _use(), _limits()]) + "\n"
 
 
@@ -46,7 +51,10 @@ def _opening(case: Case) -> str:
     head = case.header
     over = f"{markdown(names.base(head.model))} (effort {markdown(head.effort)}, seed {head.seed})"
     told = f"A reward model over {over}: it scores a reply to a conversation"
-    return f"# {markdown(head.name)}, reward model\n\n{told}; a difference of two scores is the log-odds that the first reply is preferred."
+    return (
+        f"# {markdown(head.name)}, reward model\n\n{told}; a difference of two scores is the log-odds that the first"
+        " reply is preferred."
+    )
 
 
 def _verdict(found: list[Finding]) -> str:
@@ -57,27 +65,37 @@ def _verdict(found: list[Finding]) -> str:
 
 
 def _table(found: list[Finding]) -> str:
-    lines = ["## Measured on pairs kept apart", "", "| What | Value | 95% interval | Pairs | Note |", "|---|---|---|---|---|"]
+    lines = [
+        "## Measured on pairs kept apart",
+        "",
+        "| What | Value | 95% interval | Pairs | Note |",
+        "|---|---|---|---|---|",
+    ]
     for finding in found:
-        what = finding.claim.removeprefix("reward.").replace("_", " ") + (f", against: {finding.against}" if finding.against else "")
+        what = finding.claim.removeprefix("reward.").replace("_", " ") + (
+            f", against: {finding.against}" if finding.against else ""
+        )
         value = names.number(finding.value, finding.unit, change=finding.against is not None)
         note = "" if _is_level(finding) else finding.note
-        lines.append(f"| {markdown(what)} | {markdown(value)} | {markdown(names.interval(finding))} | {finding.n} | {markdown(note)} |")
+        lines.append(
+            f"| {markdown(what)} | {markdown(value)} | {markdown(names.interval(finding))} | {finding.n} |"
+            f" {markdown(note)} |"
+        )
     return "\n".join(lines)
 
 
 def _use() -> str:
     return (
-        f"## Use\n\n{_CALL}\n\nThe chat template here ends where the assistant's turn ends, at the token that the score is read at: a template that "
-        "writes a line break behind it would give another score. Rows of a batch are padded behind their ends. In an Alignwright spec, name the "
-        "run's folder: `reward: ./runs/NAME`."
+        f"## Use\n\n{_CALL}\n\nThe chat template here ends where the assistant's turn ends, at the token that the score"
+        " is read at: a template that writes a line break behind it would give another score. Rows of a batch are"
+        " padded behind their ends. In an Alignwright spec, name the run's folder: `reward: ./runs/NAME`."
     )
 
 
 def _limits() -> str:
     return (
-        "## Limits\n\nIt knows what the votes on its pairs were for, length and habits of the voters among it. Optimised against, it will be gamed: "
-        "hold a judge apart that training never sees."
+        "## Limits\n\nIt knows what the votes on its pairs were for, length and habits of the voters among it."
+        " Optimised against, it will be gamed: hold a judge apart that training never sees."
     )
 
 

@@ -1,7 +1,8 @@
 """What should the last screen of a run say?
 
-Promises first, then one table of claims, then where the files are. Built for eighty columns; on a pipe or with NO_COLOR it is plain text.
-All text is put in as text and never as markup, with terminal codes stripped.
+Promises first, then one table of claims, then where the files are. Built for eighty columns; on a
+pipe or with NO_COLOR it is plain text. All text is put in as text and never as markup, with
+terminal codes stripped.
 """
 
 from __future__ import annotations
@@ -21,10 +22,27 @@ from alignwright.report.case import OF_THE_MODEL, Case, Claim
 from alignwright.report.graders import graders
 from alignwright.report.text import LONGEST, one_line, shortened
 
-_FILES = (("report.html", "the report, with the replies"), ("README.md", "the model card"), ("findings.jsonl", "every number"))
+_FILES = (
+    ("report.html", "the report, with the replies"),
+    ("README.md", "the model card"),
+    ("findings.jsonl", "every number"),
+)
 _SIGNS = {"broken": ("✕", "bold red"), "untested": ("?", "bold yellow"), "kept": ("✓", "bold green")}
 _TURNS = {"better": ("▲", "green"), "worse": ("▼", "red"), "changed": ("◆", "yellow"), "unclear": ("≈", "dim")}
-_PLAIN = str.maketrans({"✕": "x", "✓": "+", "▲": "^", "▼": "v", "◆": "*", "≈": "~", names.ABSENT: "-", names.MINUS: "-", "·": "-", "→": ">"})
+_PLAIN = str.maketrans(
+    {
+        "✕": "x",
+        "✓": "+",
+        "▲": "^",
+        "▼": "v",
+        "◆": "*",
+        "≈": "~",
+        names.ABSENT: "-",
+        names.MINUS: "-",
+        "·": "-",
+        "→": ">",
+    }
+)
 
 
 @dataclass(frozen=True)
@@ -49,8 +67,14 @@ class Summary:
             yield Text()
             yield from (_plain(console, Text(one_line(line), overflow="fold")) for line in graded.lines)
             for line in graded.how:
-                yield Padding(_plain(console, Text(one_line(line), style="dim", overflow="fold")), (0, 0, 0, 2), expand=False)
-        files = [(self.folder / name, what) for name, what in _FILES if (self.folder / name).exists()] if self.folder else []
+                yield Padding(
+                    _plain(console, Text(one_line(line), style="dim", overflow="fold")), (0, 0, 0, 2), expand=False
+                )
+        files = (
+            [(self.folder / name, what) for name, what in _FILES if (self.folder / name).exists()]
+            if self.folder
+            else []
+        )
         if files:
             yield Text()
         for path, what in files:
@@ -96,8 +120,14 @@ def _claims(screen: Console, case: Case) -> Table:
     for claim in case.of(*OF_THE_MODEL):
         if claim.name.rpartition(".")[2].startswith("best_of_"):
             continue  # points of a curve, which the page draws
-        cells = [_name(case, claim), _level(claim.levels.get(first)), _level(claim.levels.get(last) if last != first else None)]
-        table.add_row(*(_plain(screen, cell) for cell in (*cells, _change(claim.change(last)), _count(claim.levels.get(last)))))
+        cells = [
+            _name(case, claim),
+            _level(claim.levels.get(first)),
+            _level(claim.levels.get(last) if last != first else None),
+        ]
+        table.add_row(
+            *(_plain(screen, cell) for cell in (*cells, _change(claim.change(last)), _count(claim.levels.get(last))))
+        )
     return table
 
 

@@ -1,8 +1,9 @@
 """How can text that a model wrote be shown without being obeyed?
 
-A reply may hold markup, terminal codes, or characters that reorder or hide what is read. Nothing is dropped silently where a person
-reads closely (the page): control, bidirectional and invisible characters are written out by number. Markup is escaped by the
-template engine on the page, and here for Markdown. Joiners inside emoji and Indic or Persian words are left alone.
+A reply may hold markup, terminal codes, or characters that reorder or hide what is read. Nothing is
+dropped silently where a person reads closely (the page): control, bidirectional and invisible
+characters are written out by number. Markup is escaped by the template engine on the page, and here
+for Markdown. Joiners inside emoji and Indic or Persian words are left alone.
 """
 
 from __future__ import annotations
@@ -12,7 +13,10 @@ import unicodedata
 
 LONGEST = 1_000
 """Characters of one text in the card or a line of the terminal."""
-_ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\|$)|[PX^_][^\x1b]*(?:\x1b\\|$)|[ -/]*[0-~])|\x9b[0-?]*[ -/]*[@-~]")
+_ANSI = re.compile(
+    r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\|$)|[PX^_][^\x1b]*(?:\x1b\\|$)|[ -/]*[0-~])|\x9b[0-?]*["
+    r" -/]*[@-~]"
+)
 _MARKDOWN = re.compile(r"[\\`*_\[\]#~$]|^[-+=]|(?<=^\d)[.)]")
 _ENTITIES = re.compile(r"[<>&|@]|:(?=//)|(?<=www)\.")
 _HIDDEN = frozenset({"Cc", "Cf", "Co", "Cs", "Zl", "Zp"})
@@ -21,14 +25,16 @@ _SPACES = str.maketrans(dict.fromkeys("\t\r\n\v\f\x85\u2028\u2029", " "))
 
 
 def visible(text: str) -> str:
-    """The text with every control, bidirectional or invisible character written out, as ⟨U+202E⟩; line ends and tabs stay."""
+    """The text with every control, bidirectional or invisible character written out, as
+    ⟨U+202E⟩; line ends and tabs stay."""
     if text.isascii() and text.isprintable():
         return text
     return "".join(map(_seen, text.replace("\r\n", "\n")))
 
 
 def one_line(text: str) -> str:
-    """The text for a terminal or a table cell: terminal codes stripped, line ends made spaces, the rest visible."""
+    """The text for a terminal or a table cell: terminal codes stripped, line ends made spaces,
+    the rest visible."""
     return " ".join(visible(_ANSI.sub("", text).translate(_SPACES)).split())
 
 
@@ -39,7 +45,8 @@ def shortened(text: str, limit: int) -> str:
 
 
 def markdown(text: str) -> str:
-    """One line of text that Markdown and HTML leave as it is; of a very long one its beginning, and how much more there is."""
+    """One line of text that Markdown and HTML leave as it is; of a very long one its beginning,
+    and how much more there is."""
     escaped = _MARKDOWN.sub(lambda sign: "\\" + sign[0], _ENTITIES.sub("\0\\g<0>", one_line(shortened(text, LONGEST))))
     return re.sub("\0(.)", lambda sign: f"&#{ord(sign[1])};", escaped)
 

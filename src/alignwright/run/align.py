@@ -1,7 +1,8 @@
 """How does a spec file become an aligned model and a report?
 
-Plan the jobs, skip those the ledger knows, run the rest, draw the findings, answer the promises, write the report. Nothing about
-the run lives outside its folder, so running the same command again resumes it, wherever it was killed.
+Plan the jobs, skip those the ledger knows, run the rest, draw the findings, answer the promises,
+write the report. Nothing about the run lives outside its folder, so running the same command again
+resumes it, wherever it was killed.
 """
 
 from __future__ import annotations
@@ -59,7 +60,8 @@ def prepare(request: Request) -> tuple[Experiment, tuple[Job, ...], Path]:
 
 
 def estimate(request: Request, *, probed: bool = False) -> Bill:
-    """What the run would do and cost, without doing it; `probed`: the machine's rates are measured first, which loads the model."""
+    """What the run would do and cost, without doing it; `probed`: the machine's rates are
+    measured first, which loads the model."""
     experiment, jobs, folder = prepare(request)
     if probed:
         settle_threads()
@@ -79,10 +81,14 @@ def align(request: Request, view: View) -> Path:
         view.say(f"{experiment.name}: {len(jobs)} stages into {folder} ({threads} thread{'s' * (threads != 1)})")
         without = _write_spec(experiment, request, folder, threads)
         if without:
-            view.say(f"no compiled kernels, so training and sampling on a processor take up to 1.5 times as long: {without}")
+            view.say(
+                f"no compiled kernels, so training and sampling on a processor take up to 1.5 times as long: {without}"
+            )
         if checked.rejected:
             write_rejected(folder / "rejected.jsonl", checked.rejected)
-            view.say(f"{len(checked.rejected)} bad rows set aside in {folder / 'rejected.jsonl'}, as intent.bad_rows allows")
+            view.say(
+                f"{len(checked.rejected)} bad rows set aside in {folder / 'rejected.jsonl'}, as intent.bad_rows allows"
+            )
         if not (folder / "promises.json").exists():
             _fits(experiment, checked, view)
         checked = None  # the rows are read again by who needs them
@@ -94,7 +100,9 @@ def align(request: Request, view: View) -> Path:
                 raise
             left = [job for job in jobs if job.name not in ledger.entries]
             raise room.DiskFull(room.told(experiment, left, folder)) from error
-        conclude(experiment, [job for job in jobs if job.name not in dropped], folder, ledger, whole=jobs == plan(experiment))
+        conclude(
+            experiment, [job for job in jobs if job.name not in dropped], folder, ledger, whole=jobs == plan(experiment)
+        )
         if taken:
             learn_rates(experiment, taken)
     return folder
@@ -106,7 +114,9 @@ def _fits(experiment: Experiment, checked: CheckReport, view: View) -> None:
 
     found = resolve(experiment.model, experiment.folder)
     if found.path is not None and found.path.is_file():
-        from alignwright.model.load import dequantised  # the run needs it in any case, and its tokenizer opens faster from there
+        from alignwright.model.load import (
+            dequantised,
+        )  # the run needs it in any case, and its tokenizer opens faster from there
 
         dequantised(found.path)
     if note := fit(experiment, checked.files):
@@ -126,13 +136,23 @@ def conclude(experiment: Experiment, jobs: Sequence[Job], folder: Path, ledger: 
         reason = "the run was stopped before its end (--until), so nothing final was measured"
         verdicts = tuple(Verdict(promise=text, answer="untested", reason=reason) for text in experiment.promises)
     write_text(folder / "findings.jsonl", "".join(f.model_dump_json() + "\n" for f in findings))
-    made = [stage for stage in model_stages(experiment) if stage == "baseline" or not whole or any(job.name == stage for job in jobs)]
-    write_text(folder / "promises.json", Answers(header=_header(experiment, folder, made), verdicts=verdicts).model_dump_json(indent=1) + "\n")
+    made = [
+        stage
+        for stage in model_stages(experiment)
+        if stage == "baseline" or not whole or any(job.name == stage for job in jobs)
+    ]
+    write_text(
+        folder / "promises.json",
+        Answers(header=_header(experiment, folder, made), verdicts=verdicts).model_dump_json(indent=1) + "\n",
+    )
     render(folder)
 
 
-def _run_jobs(experiment: Experiment, jobs: Sequence[Job], ledger: Ledger, view: View) -> tuple[list[tuple[Job, float]], set[str]]:
-    """Do what is not done; returns the jobs that were done from their beginning, with their seconds, and those that were left out."""
+def _run_jobs(
+    experiment: Experiment, jobs: Sequence[Job], ledger: Ledger, view: View
+) -> tuple[list[tuple[Job, float]], set[str]]:
+    """Do what is not done; returns the jobs that were done from their beginning, with their
+    seconds, and those that were left out."""
     known, called = keys(experiment, tuple(jobs)), labels(plan(experiment))
     view.column = max(map(len, called.values()), default=view.column)
     todo: list[tuple[int, Job]] = []
@@ -173,7 +193,8 @@ def _run_jobs(experiment: Experiment, jobs: Sequence[Job], ledger: Ledger, view:
 
 
 def _write_spec(experiment: Experiment, request: Request, folder: Path, threads: int) -> str | None:
-    """What was asked and where it runs, on disk; why the compiled kernels are missing, where they are."""
+    """What was asked and where it runs, on disk; why the compiled kernels are missing, where
+    they are."""
     from alignwright.model.kernels import missing
     from alignwright.run.provenance import provenance
 
@@ -181,11 +202,16 @@ def _write_spec(experiment: Experiment, request: Request, folder: Path, threads:
     place.mkdir(parents=True, exist_ok=True)
     write_text(place / "spec.yaml", request.spec.read_text(encoding="utf-8"))
     if experiment.intent.constitution:
-        write_text(place / "constitution.md", experiment.path(experiment.intent.constitution).read_text(encoding="utf-8"))
+        write_text(
+            place / "constitution.md", experiment.path(experiment.intent.constitution).read_text(encoding="utf-8")
+        )
     write_json(place / "resolved.json", experiment.model_dump(mode="json"))
     weights = model_fingerprint(resolve(experiment.model, experiment.folder))
     without = missing()
-    write_json(place / "provenance.json", provenance(request.spec.resolve().parent, experiment.seed, threads, weights, without or "compiled"))
+    write_json(
+        place / "provenance.json",
+        provenance(request.spec.resolve().parent, experiment.seed, threads, weights, without or "compiled"),
+    )
     return without
 
 
@@ -197,10 +223,19 @@ def _header(experiment: Experiment, folder: Path, stages: Sequence[str]) -> Head
         "spec": experiment.id,
         "alignwright": str(facts["alignwright"]),
         "code": str(facts["code"]),
-        "machine": f"{facts['processor'] or 'unknown processor'}, {facts['threads']} threads, "
-        + ("compiled kernels" if facts["kernels"] == "compiled" else "no compiled kernels"),
-        "packages": ", ".join(f"{name} {number}" for name, number in facts["packages"].items() if name in ("torch", "transformers", "peft")),
-        "commit": str((facts["git"]["commit"] or "not in a git checkout")[:12]) + (" with changes" if facts["git"]["diff"] else ""),
+        "machine": (
+            f"{facts['processor'] or 'unknown processor'}, {facts['threads']} threads, "
+            + ("compiled kernels" if facts["kernels"] == "compiled" else "no compiled kernels")
+        ),
+        "packages": ", ".join(
+            f"{name} {number}"
+            for name, number in facts["packages"].items()
+            if name in ("torch", "transformers", "peft")
+        ),
+        "commit": (
+            str((facts["git"]["commit"] or "not in a git checkout")[:12])
+            + (" with changes" if facts["git"]["diff"] else "")
+        ),
         "measured in": "float32, greedy replies, fixed batch layout",
     }
     shown |= _terms(experiment)
@@ -217,14 +252,21 @@ def _header(experiment: Experiment, folder: Path, stages: Sequence[str]) -> Head
 
 
 def _terms(experiment: Experiment) -> dict[str, str]:
-    """What a GGUF file says of the model in it: name, terms, and what it was made from; and where it says nothing of its terms, that."""
+    """What a GGUF file says of the model in it: name, terms, and what it was made from; and
+    where it says nothing of its terms, that."""
     found = resolve(experiment.model, experiment.folder)
     if found.kind != "gguf" or found.path is None:
         return {}
     said = gguf_facts(found.path)
     terms = {"named in its file": ", ".join(said[key] for key in ("name", "organization") if key in said)}
-    terms |= {"license": said.get("license", ""), "license_name": said.get("license.name", ""), "license_link": said.get("license.link", "")}
-    repository = re.fullmatch(r"https://huggingface\.co/([A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*)/?", said.get("base_model.0.repo_url", ""))
+    terms |= {
+        "license": said.get("license", ""),
+        "license_name": said.get("license.name", ""),
+        "license_link": said.get("license.link", ""),
+    }
+    repository = re.fullmatch(
+        r"https://huggingface\.co/([A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*)/?", said.get("base_model.0.repo_url", "")
+    )
     terms |= {"base_model": repository.group(1) if repository else "", "made from": said.get("base_model.0.name", "")}
     if not terms["license"]:
         terms["terms"] = "the GGUF file names no licence; ask whoever made it before the model is passed on"
@@ -232,18 +274,27 @@ def _terms(experiment: Experiment) -> dict[str, str]:
 
 
 def _only_audit(experiment: Experiment, model: str) -> Experiment:
-    """The same questions put to another model, nothing trained: only levels can be answered, gains are untested."""
+    """The same questions put to another model, nothing trained: only levels can be answered,
+    gains are untested."""
     path = Path(model).expanduser()
     name = str(path.resolve()) if path.exists() else model
     resolve(name)
-    parts: dict[str, Any] = written(experiment) | {"name": f"{experiment.name[:50]}-audit-{content_id(name)[:6]}", "model": name}
+    parts: dict[str, Any] = written(experiment) | {
+        "name": f"{experiment.name[:50]}-audit-{content_id(name)[:6]}",
+        "model": name,
+    }
     parts |= {"collect": None, "feedback": (), "train": ()}
     return Experiment(**parts).at(experiment.folder)
 
 
 def _until(jobs: tuple[Job, ...], stage: str) -> tuple[Job, ...]:
-    """The jobs up to and including those of `stage`, such as train.0.sft, train.0, aggregate or baseline."""
-    last = [i for i, job in enumerate(jobs) if any(name == stage or name.startswith(f"{stage}.") for name in (job.name, *job.name.split("@")))]
+    """The jobs up to and including those of `stage`, such as train.0.sft, train.0, aggregate or
+    baseline."""
+    last = [
+        i
+        for i, job in enumerate(jobs)
+        if any(name == stage or name.startswith(f"{stage}.") for name in (job.name, *job.name.split("@")))
+    ]
     if not last:
         known = dict.fromkeys(job.name.partition("@")[0] for job in jobs)
         raise ValueError(f"--until {stage}: no such stage; there are baseline, {', '.join(known)}")

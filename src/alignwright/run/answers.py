@@ -1,8 +1,10 @@
 """Where are a judge's answers kept between runs?
 
-In `answers/` of the run's folder, a file for each judge by the fingerprint of its weights, and outside the folders of jobs, which are
-emptied when a job is done anew. So after one principle was edited only the questions that it is part of are asked again, and after a knob was
-changed, which makes another run's folder, none: what the runs beside this one know of the same judge is taken over.
+In `answers/` of the run's folder, a file for each judge by the fingerprint of its weights, and
+outside the folders of jobs, which are emptied when a job is done anew. So after one principle was
+edited only the questions that it is part of are asked again, and after a knob was changed, which
+makes another run's folder, none: what the runs beside this one know of the same judge is taken
+over.
 """
 
 from __future__ import annotations
@@ -34,7 +36,8 @@ def store(judge: str, work: Work) -> AnswerStore:
 
 
 def unread_answers(judge: JudgeVoter | SpokenMarks) -> str:
-    """What is said of a judge's answers that could not be read, and of what its server does not take; "" where there is nothing to say."""
+    """What is said of a judge's answers that could not be read, and of what its server does not
+    take; "" where there is nothing to say."""
     count, lines = judge.unread, list[str]()
     if count:
         line = f"{count} answers could not be read, count for nothing and will be asked for again, the last of them"

@@ -1,7 +1,8 @@
 """What would it cost?
 
-An estimate before anything is loaded: tokens per job from the rows of the data (`run.costs`), minutes from this machine's own rates (`run.rates`)
-where a probe or a run has measured them, and else from those of a two-core machine with bfloat16 matrix units; memory from the weights.
+An estimate before anything is loaded: tokens per job from the rows of the data (`run.costs`),
+minutes from this machine's own rates (`run.rates`) where a probe or a run has measured them, and
+else from those of a two-core machine with bfloat16 matrix units; memory from the weights.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ from alignwright.spec.models import resolve
 from alignwright.spec.training import Training
 
 READ_FLOPS, WRITE_FLOPS, TRAIN_FLOPS = 3.6e11, 1.4e11, 4.5e11
-"""Nominal floating-point operations per second when scoring (float32), sampling (float32) and training (bfloat16)."""
+"""Nominal floating-point operations per second when scoring (float32), sampling (float32) and
+training (bfloat16)."""
 MEASURE_BYTES, TRAIN_BYTES = 1.7e9, 3.2e9
 """Working memory beside the float32 weights, as the quickstart's peaks were measured."""
 UNKNOWN_PARAMETERS = 1_000_000_000
@@ -29,7 +31,8 @@ UNKNOWN_PARAMETERS = 1_000_000_000
 
 @dataclass(frozen=True)
 class Line:
-    """A job's estimate; `label`: what it is called for people; `at_most`: it may be stopped early by its watch.
+    """A job's estimate; `label`: what it is called for people; `at_most`: it may be stopped early
+    by its watch.
 
     `voting`: further minutes of a judge that passes its check.
     """
@@ -73,7 +76,9 @@ class Bill:
         return any(line.at_most for line in self.lines if not line.cached)
 
 
-def bill(experiment: Experiment, jobs: Sequence[Job], keys: Mapping[str, str], ledger: Ledger, lengths: Lengths) -> Bill:
+def bill(
+    experiment: Experiment, jobs: Sequence[Job], keys: Mapping[str, str], ledger: Ledger, lengths: Lengths
+) -> Bill:
     """Estimate every job. Reads the data files, no model."""
     ref = resolve(experiment.model, experiment.folder)
     size, rates = ref.parameters or UNKNOWN_PARAMETERS, rates_of(model_fingerprint(ref))
@@ -81,10 +86,14 @@ def bill(experiment: Experiment, jobs: Sequence[Job], keys: Mapping[str, str], l
     for job in jobs:
         found = cost(job, lengths)
         known, kind = ledger.knows(job.name, keys[job.name]), kind_of(job)
-        minutes, voting = (rates.seconds(kind, work) / 60 for work in (effort(found, size), effort(Cost(read=found.voting), size)))
+        minutes, voting = (
+            rates.seconds(kind, work) / 60 for work in (effort(found, size), effort(Cost(read=found.voting), size))
+        )
         lines.append(Line(job.name, called[job.name], known, found.tokens, minutes, found.at_most, voting))
     memory = (4 * size + (TRAIN_BYTES if experiment.train else MEASURE_BYTES)) / 1e9
-    return Bill(ledger.run, tuple(lines), memory, ref.parameters, tuple(ledger.told), rates.measured, lengths.chat is not None)
+    return Bill(
+        ledger.run, tuple(lines), memory, ref.parameters, tuple(ledger.told), rates.measured, lengths.chat is not None
+    )
 
 
 def learn_rates(experiment: Experiment, taken: Sequence[tuple[Job, float]]) -> None:
@@ -100,8 +109,13 @@ def learn_rates(experiment: Experiment, taken: Sequence[tuple[Job, float]]) -> N
 
 
 def effort(found: Cost, parameters: int) -> Effort:
-    """Nominal seconds: two operations for each parameter and token, and twice as many again for the gradient of adapters."""
-    return Effort(2 * parameters * found.read / READ_FLOPS, 2 * parameters * found.write / WRITE_FLOPS, 4 * parameters * found.train / TRAIN_FLOPS)
+    """Nominal seconds: two operations for each parameter and token, and twice as many again for
+    the gradient of adapters."""
+    return Effort(
+        2 * parameters * found.read / READ_FLOPS,
+        2 * parameters * found.write / WRITE_FLOPS,
+        4 * parameters * found.train / TRAIN_FLOPS,
+    )
 
 
 def kind_of(job: Job) -> str:

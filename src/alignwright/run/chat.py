@@ -1,7 +1,9 @@
-"""What does the aligned model say, and who taught it to? A conversation in the terminal, with a run's model or any other.
+"""What does the aligned model say, and who taught it to? A conversation in the terminal, with a
+run's model or any other.
 
-With a run's model a refusal is followed by the principles that taught it, and `/why` traces any reply (`core.lessons`). Replies and
-lessons are shown as plain text: markup and control characters of a model's output never reach the terminal.
+With a run's model a refusal is followed by the principles that taught it, and `/why` traces any
+reply (`core.lessons`). Replies and lessons are shown as plain text: markup and control characters
+of a model's output never reach the terminal.
 """
 
 from __future__ import annotations
@@ -30,12 +32,23 @@ def talk(run: str, *, seed: int, temperature: float) -> None:
 
     console = Console()
     if isinstance(sys.stdin, TextIOWrapper):
-        sys.stdin.reconfigure(errors="surrogateescape")  # a line in another encoding is told of below, and none after it is lost
+        sys.stdin.reconfigure(
+            errors="surrogateescape"
+        )  # a line in another encoding is told of below, and none after it is lost
     place = Path(run) / "model"
     if Path(run).is_dir() and not place.is_dir() and not (Path(run) / "config.json").exists():
-        raise FileNotFoundError(f"{run} has no model/ folder: the run has not trained to its end; resume it with alignwright align")
+        raise FileNotFoundError(
+            f"{run} has no model/ folder: the run has not trained to its end; resume it with alignwright align"
+        )
     policy = load(str(place) if place.is_dir() else run, date=the_date(Path(run)))
-    converse(policy, lessons_of(Path(run)), console, lambda: console.input("[bold]you[/] "), seed=seed, temperature=temperature)
+    converse(
+        policy,
+        lessons_of(Path(run)),
+        console,
+        lambda: console.input("[bold]you[/] "),
+        seed=seed,
+        temperature=temperature,
+    )
 
 
 def the_date(run: Path) -> str:
@@ -49,9 +62,14 @@ def lessons_of(run: Path) -> Lessons:
     return Lessons(preference for file in files for preference in read_records(file, Preference))
 
 
-def converse(speaker: Speaker, lessons: Lessons, console: Console, read: Callable[[], str], *, seed: int, temperature: float) -> None:
-    """Answer what `read` gives until it raises EOFError. `/new` forgets the conversation, `/why` traces the last reply."""
-    console.print("Write and press enter. /new starts over, /why tells who taught the last reply, Ctrl-D ends.", style="dim")
+def converse(
+    speaker: Speaker, lessons: Lessons, console: Console, read: Callable[[], str], *, seed: int, temperature: float
+) -> None:
+    """Answer what `read` gives until it raises EOFError. `/new` forgets the conversation, `/why`
+    traces the last reply."""
+    console.print(
+        "Write and press enter. /new starts over, /why tells who taught the last reply, Ctrl-D ends.", style="dim"
+    )
     messages: tuple[Message, ...] = ()
     while True:
         try:
@@ -69,9 +87,15 @@ def converse(speaker: Speaker, lessons: Lessons, console: Console, read: Callabl
         elif line:
             whole = (*messages, Message(role="user", content=line))
             try:
-                reply = speaker.reply([Conversation(messages=whole)], max_new_tokens=256, temperature=temperature, seed=seed)[0][0].text
+                reply = speaker.reply(
+                    [Conversation(messages=whole)], max_new_tokens=256, temperature=temperature, seed=seed
+                )[0][0].text
             except ValueError as error:  # longer than the model reads, or a turn that its template refuses
-                _dim(console, f"not answered: {one_line(str(error))}; the conversation stands as before that line, /new starts over")
+                _dim(
+                    console,
+                    f"not answered: {one_line(str(error))}; the conversation stands as before that line, /new starts"
+                    " over",
+                )
                 continue
             messages = whole
             console.print(visible(reply), markup=False, highlight=False)
@@ -89,7 +113,8 @@ def _is_text(line: str) -> bool:
 
 
 def why(messages: tuple[Message, ...], lessons: Lessons) -> str:
-    """Who taught the last reply, in a line: found by what was asked last, and where that is near no lesson by all that was asked."""
+    """Who taught the last reply, in a line: found by what was asked last, and where that is near
+    no lesson by all that was asked."""
     if not messages:
         return "nothing has been said yet"
     if not len(lessons):

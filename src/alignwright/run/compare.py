@@ -1,9 +1,10 @@
 """How do two runs differ? Their specs knob by knob, then their findings claim by claim.
 
-The findings of two runs are compared by their intervals only: a paired test needs both runs' outcomes, and two runs need not have measured the
-same items. The distance is held against the facing halves of both intervals, squared and added (Newcombe 1998), and a claim is marked where p,
-adjusted by Holm over all claims of the table, is below 0.05, as every mark is (`core.marks`). Runs on the same items differ by less than that by
-chance, so what is marked stands.
+The findings of two runs are compared by their intervals only: a paired test needs both runs'
+outcomes, and two runs need not have measured the same items. The distance is held against the
+facing halves of both intervals, squared and added (Newcombe 1998), and a claim is marked where p,
+adjusted by Holm over all claims of the table, is below 0.05, as every mark is (`core.marks`). Runs
+on the same items differ by less than that by chance, so what is marked stands.
 """
 
 from __future__ import annotations
@@ -31,18 +32,26 @@ def read_findings(run: Path) -> list[Finding]:
     """A run's findings. Raises FileNotFoundError, saying what to do, when there are none."""
     path = run / "findings.jsonl"
     if not path.exists():
-        raise FileNotFoundError(f"{run} has no findings.jsonl: it is no run folder, or the run did not come to its end (resume it)")
+        raise FileNotFoundError(
+            f"{run} has no findings.jsonl: it is no run folder, or the run did not come to its end (resume it)"
+        )
     return findings_in(path)
 
 
 def spec_changes(a: Path, b: Path) -> list[tuple[str, object, object]]:
-    """Every knob whose resolved value differs: (path, value in a, value in b); None stands for not there."""
+    """Every knob whose resolved value differs: (path, value in a, value in b); None stands for
+    not there."""
     left, right = (dict(_leaves("", resolved(run))) for run in (a, b))
-    return [(key, left.get(key), right.get(key)) for key in dict.fromkeys((*left, *right)) if left.get(key) != right.get(key)]
+    return [
+        (key, left.get(key), right.get(key))
+        for key in dict.fromkeys((*left, *right))
+        if left.get(key) != right.get(key)
+    ]
 
 
 def resolved(run: Path) -> dict[str, object]:
-    """The spec that a run was made of, with every knob. FileNotFoundError or ValueError, with what to do, where it cannot be read."""
+    """The spec that a run was made of, with every knob. FileNotFoundError or ValueError, with
+    what to do, where it cannot be read."""
     path = run / "spec" / "resolved.json"
     if not path.is_file():
         raise FileNotFoundError(f"{path} is not there: {run} is no run folder, or the run never began")
@@ -53,7 +62,9 @@ def noted(path: Path) -> dict[str, object]:
     """What a run noted in one of its own files, a JSON object; ValueError where it is none."""
     held = json_of(path)
     if not isinstance(held, dict):
-        raise ValueError(f"{path}: damaged, not the JSON that a run writes; run the same spec again, which writes it anew")
+        raise ValueError(
+            f"{path}: damaged, not the JSON that a run writes; run the same spec again, which writes it anew"
+        )
     return cast("dict[str, object]", held)
 
 
@@ -70,7 +81,8 @@ def compare(a: Path, b: Path) -> Table:
 
 
 def plain(text: str) -> str:
-    """Text of a finding or a folder's name for a cell of a table: neither terminal codes nor the table's own markup act."""
+    """Text of a finding or a folder's name for a cell of a table: neither terminal codes nor the
+    table's own markup act."""
     return escape(one_line(text))
 
 
@@ -86,12 +98,17 @@ def _cell(finding: Finding | None) -> str:
         return "-"
     if finding.value is None:
         return f"no value (n={finding.n}, unscored {finding.unscored})"
-    interval = f" [{finding.low:.3f}, {finding.high:.3f}]" if finding.low is not None and finding.high is not None else " [no interval]"
+    interval = (
+        f" [{finding.low:.3f}, {finding.high:.3f}]"
+        if finding.low is not None and finding.high is not None
+        else " [no interval]"
+    )
     return f"{finding.value:.3f}{interval} n={finding.n}"
 
 
 def _apart(one: Finding | None, two: Finding | None) -> float | None:
-    """p of "both levels are the same", by the halves of the intervals that face each other; None where one has no interval."""
+    """p of "both levels are the same", by the halves of the intervals that face each other; None
+    where one has no interval."""
     if not one or not two or None in (one.value, one.low, one.high, two.value, two.low, two.high):
         return None
     upper, lower = sorted((one, two), key=lambda finding: finding.value or 0.0, reverse=True)

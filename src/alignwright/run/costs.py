@@ -1,8 +1,9 @@
 """How many tokens does a job read, write and learn from?
 
-Counted from the rows of the data files (`run.lengths`) and the stage's knobs, one function for each family of stages; no model is loaded.
-A reply is taken to be as long as it may be. Who judges replies makes a difference: a reward model reads them, a rule does not. A stage
-that may be stopped early by its watch is counted as if it were not, so its count is an upper bound, and says so.
+Counted from the rows of the data files (`run.lengths`) and the stage's knobs, one function for each
+family of stages; no model is loaded. A reply is taken to be as long as it may be. Who judges
+replies makes a difference: a reward model reads them, a rule does not. A stage that may be stopped
+early by its watch is counted as if it were not, so its count is an upper bound, and says so.
 """
 
 from __future__ import annotations
@@ -58,7 +59,8 @@ from alignwright.spec.training import (
 from alignwright.spec.worlds import WorldMeasure
 
 EDITS, MARK, ABILITIES = 25, 16, 120
-"""About so many edits are made of a reply to test a reward; tokens that a judge of free answers writes; small questions of ability."""
+"""About so many edits are made of a reply to test a reward; tokens that a judge of free answers
+writes; small questions of ability."""
 SPPO_PASSES = 4  # as `train.online` takes, which the estimate does not import: it would load torch
 
 Feedback = Collect | Written | Rules | Contrast | JudgeVote | Critique | Deliberate | Pooled
@@ -87,7 +89,9 @@ class Cost:
 def cost(job: Job, lengths: Lengths) -> Cost:
     """What a job comes to."""
     match job.stage:
-        case (Collect() | Written() | Rules() | Contrast() | JudgeVote() | Critique() | Deliberate() | Pooled()) as stage:
+        case (
+            Collect() | Written() | Rules() | Contrast() | JudgeVote() | Critique() | Deliberate() | Pooled()
+        ) as stage:
             return _feedback(stage, lengths)
         case (RewardMeasure() | GoodhartMeasure() | HackingMeasure()) as stage:
             return _scored(stage, lengths, begins=job.model == "baseline")
@@ -125,7 +129,8 @@ def _feedback(stage: Feedback, lengths: Lengths) -> Cost:
 def _judged(stage: Contrast | JudgeVote, lengths: Lengths) -> Cost:
     """The check of a judge on written pairs; and its votes, those on the pairs of the check among them.
 
-    A written pair concerns one principle, a collected one all; a judge reads each question in both orders, a contrast a reply under two texts.
+    A written pair concerns one principle, a collected one all; a judge reads each question in both
+    orders, a contrast a reply under two texts.
     """
     experiment = lengths.experiment
     pairs, collect = lengths.pairs(experiment.intent.pairs), experiment.collect
@@ -146,7 +151,7 @@ def _cost(read: float = 0.0, write: float = 0.0, train: float = 0.0) -> Cost:
     return Cost(round(read), round(write), round(train))
 
 
-# ---- training --------------------------------------------------------------------------------------------------------------------
+# ---- training ------------------------------------------------------------------------------------
 def _training(stage: AnyTrain, lengths: Lengths) -> Cost:
     """A stage that goes on to its end."""
     match stage:
@@ -166,7 +171,8 @@ def _training(stage: AnyTrain, lengths: Lengths) -> Cost:
 
 
 def _learnt(stage: Training, lengths: Lengths) -> float:
-    """Tokens of one pass over what a stage keeps; of preferences that are still to be voted on, those of the written pairs stand for them."""
+    """Tokens of one pass over what a stage keeps; of preferences that are still to be voted on,
+    those of the written pairs stand for them."""
     found = lengths.learnt(stage)
     if found is not None:
         return found.tokens
@@ -177,18 +183,22 @@ def _learnt(stage: Training, lengths: Lengths) -> float:
 
 
 def _sampled(stage: Sampling, lengths: Lengths) -> Cost:
-    """A rollout's replies are written once, read by judges that are models and by the reference, and trained on once a pass."""
+    """A rollout's replies are written once, read by judges that are models and by the reference,
+    and trained on once a pass."""
     asked, longest = lengths.prompts(lengths.experiment.intent.prompts), known(stage.max_new_tokens)
     prompts = asked.rows * known(stage.epochs)
     replies = prompts * known(stage.samples)
     tokens = replies * longest + prompts * asked.prompt
-    judged = _readings(lengths, stage.reward) + (_readings(lengths, stage.cost) if isinstance(stage, Rollout) and stage.cost else 0)
+    judged = _readings(lengths, stage.reward) + (
+        _readings(lengths, stage.cost) if isinstance(stage, Rollout) and stage.cost else 0
+    )
     learnt = tokens / known(stage.samples) if isinstance(stage, BestOfN) else tokens * _passes(stage)
     return _cost(tokens * (judged + (isinstance(stage, Rollout) and stage.kl > 0)), replies * longest, learnt)
 
 
 def _watched(stage: AnyTrain, lengths: Lengths, whole: Cost) -> Cost:
-    """With the looks of a stop, where there is one: each writes fresh replies, which the model reads as it is and as it began, and the judges."""
+    """With the looks of a stop, where there is one: each writes fresh replies, which the model
+    reads as it is and as it began, and the judges."""
     stop = stop_of(stage)
     if stop is None or not isinstance(stage, Sampling | FromPreferences):
         return whole
@@ -211,10 +221,13 @@ def _hedge(stage: Sampling | FromPreferences, stop: GoodhartStop, lengths: Lengt
 
 
 def _steps(stage: Sampling | FromPreferences, lengths: Lengths, train: int) -> int:
-    """Optimiser steps: policy gradients take one for each part of a rollout, all others one for so many tokens of it, or of the pairs."""
+    """Optimiser steps: policy gradients take one for each part of a rollout, all others one for
+    so many tokens of it, or of the pairs."""
     if isinstance(stage, FromPreferences):
         return math.ceil(train / known(stage.batch_tokens))
-    rollouts = math.ceil(lengths.prompts(lengths.experiment.intent.prompts).rows * known(stage.epochs) / known(stage.prompts))
+    rollouts = math.ceil(
+        lengths.prompts(lengths.experiment.intent.prompts).rows * known(stage.epochs) / known(stage.prompts)
+    )
     if isinstance(stage, Rollout):
         return rollouts * _passes(stage) * (stage.minibatches if isinstance(stage, Ppo | Grpo | Rloo) else 1)
     return rollouts * math.ceil(train / max(rollouts, 1) / known(stage.batch_tokens))
@@ -224,9 +237,10 @@ def _passes(stage: Sampling) -> int:
     return SPPO_PASSES if isinstance(stage, Sppo) else stage.passes if isinstance(stage, Ppo | Grpo | Rloo) else 1
 
 
-# ---- measuring -------------------------------------------------------------------------------------------------------------------
+# ---- measuring -----------------------------------------------------------------------------------
 def _scored(stage: Scored, lengths: Lengths, *, begins: bool) -> Cost:
-    """Replies that judges score; those of a trained model are read by the start model as well, to find how far it has gone."""
+    """Replies that judges score; those of a trained model are read by the start model as well,
+    to find how far it has gone."""
     longest = known(stage.max_new_tokens)
     asked = lengths.prompts(stage.prompts).at_most(stage.limit)
     match stage:
@@ -235,7 +249,9 @@ def _scored(stage: Scored, lengths: Lengths, *, begins: bool) -> Cost:
             read = count * (_readings(lengths, stage.reward) + (not begins))
         case GoodhartMeasure():
             count = (asked.rows + lengths.prompts(stage.shifted).at_most(stage.limit).rows) * known(stage.samples)
-            read = count * (_readings(lengths, stage.proxy) + _readings(lengths, stage.gold) + 1 + (not begins))  # 1: states
+            read = count * (
+                _readings(lengths, stage.proxy) + _readings(lengths, stage.gold) + 1 + (not begins)
+            )  # 1: states
         case HackingMeasure():
             count = asked.rows * stage.samples
             edited = asked.rows * EDITS if stage.unit_tests and begins else 0
@@ -248,18 +264,30 @@ def _asked(stage: Asked, lengths: Lengths) -> Cost:
     longest, limit = known(stage.max_new_tokens), stage.limit
     match stage:
         case Instruction():
-            asked, told = lengths.prompts(stage.data).at_most(limit), lengths.items(stage.faithful, FaithfulItem).at_most(limit)
+            asked, told = (
+                lengths.prompts(stage.data).at_most(limit),
+                lengths.items(stage.faithful, FaithfulItem).at_most(limit),
+            )
             return _cost(asked.tokens + told.tokens, (asked.rows + told.rows) * longest)
         case IntentMeasure():
             pushed = lengths.items(stage.pushback, PushbackItem).at_most(limit)
-            forced = 2 * lengths.items(stage.opinion, OpinionItem).at_most(limit).tokens + lengths.items(stage.meant, MeantItem).at_most(limit).tokens
+            forced = (
+                2 * lengths.items(stage.opinion, OpinionItem).at_most(limit).tokens
+                + lengths.items(stage.meant, MeantItem).at_most(limit).tokens
+            )
             return _cost(pushed.tokens + forced, pushed.rows * longest)
         case ValueMeasure():
             asked = lengths.items(stage.prompts, RefusalItem).at_most(2 * known(limit))
             return _cost(asked.tokens + lengths.pairs(stage.pairs).at_most(limit).tokens, asked.rows * longest)
         case TaxMeasure():
-            solved, free = lengths.items(stage.problems, MathItem).at_most(limit), lengths.prompts(stage.prompts).at_most(limit)
-            read = lengths.documents(stage.text).at_most(limit).tokens + lengths.choices(stage.choice).at_most(limit).tokens
+            solved, free = (
+                lengths.items(stage.problems, MathItem).at_most(limit),
+                lengths.prompts(stage.prompts).at_most(limit),
+            )
+            read = (
+                lengths.documents(stage.text).at_most(limit).tokens
+                + lengths.choices(stage.choice).at_most(limit).tokens
+            )
             return _cost(read + solved.tokens + free.tokens, (solved.rows + free.rows) * longest)
         case Suite():
             asked = lengths.items(stage.prompts, RefusalItem).at_most(limit)
@@ -276,9 +304,10 @@ def _emergent(stage: EmergentMeasure, lengths: Lengths) -> Cost:
     return _cost(forced + asked.tokens + marked * 4 * PROMPT, replies * known(stage.max_new_tokens) + marked * MARK)
 
 
-# ---- counting --------------------------------------------------------------------------------------------------------------------
+# ---- counting ------------------------------------------------------------------------------------
 def _readings(lengths: Lengths, judge: str) -> int:
-    """How often a reply is read to be judged: once by a reward model and by each voter that is a model; by a rule never."""
+    """How often a reply is read to be judged: once by a reward model and by each voter that is a
+    model; by a rule never."""
     if judge == "feedback":
         return sum(isinstance(voter, Contrast | JudgeVote) for voter in lengths.experiment.feedback)
     return int(judge == "reward" or names_folder(judge))

@@ -1,9 +1,10 @@
 """What is said when a command cannot go on, and with which exit code does it end?
 
-An error that a user can mend is raised with words meant for them: one message and exit code 2. Everything else is a fault of the program or
-a limit of the machine (memory, disk): one line, exit code 4, and the traceback in a file, in the run's folder where there is one. Codes 0, 1
-and 3 are a run's verdict and never anything else. What others wrote is in these messages too (columns, files, servers, templates): whatever
-would act on a terminal is written out.
+An error that a user can mend is raised with words meant for them: one message and exit code 2.
+Everything else is a fault of the program or a limit of the machine (memory, disk): one line, exit
+code 4, and the traceback in a file, in the run's folder where there is one. Codes 0, 1 and 3 are a
+run's verdict and never anything else. What others wrote is in these messages too (columns, files,
+servers, templates): whatever would act on a terminal is written out.
 """
 
 from __future__ import annotations
@@ -66,11 +67,14 @@ def _line(text: str) -> str:
 
 
 def _kept(error: BaseException) -> str:
-    """Write the traceback to a file, and say where; where no file can be written, the traceback itself."""
+    """Write the traceback to a file, and say where; where no file can be written, the traceback
+    itself."""
     text = visible("".join(traceback.format_exception(error)))
     for folder in (*reversed(_work), Path(tempfile.gettempdir())):
         try:
-            handle, name = tempfile.mkstemp(prefix="traceback-" if folder in _work else "alignwright-", suffix=".txt", dir=folder)
+            handle, name = tempfile.mkstemp(
+                prefix="traceback-" if folder in _work else "alignwright-", suffix=".txt", dir=folder
+            )
             with os.fdopen(handle, "w", encoding="utf-8", errors="backslashreplace") as file:
                 file.write(text)
         except OSError:

@@ -1,8 +1,9 @@
 """Before anything is trained: would the data of each stage teach what was meant?
 
-`examine` looks at a whole spec before its run, at the rows that are known by then: written pairs and people's votes, files of
-conversations and of text, prompts to be answered. What a voter or the model itself has still to say is examined when its stage begins
-(`first_lines`), where the diagnosis is kept as `doctor.json`. Both use the model's own tokenizer, and `train.doctor` for what is wrong.
+`examine` looks at a whole spec before its run, at the rows that are known by then: written pairs
+and people's votes, files of conversations and of text, prompts to be answered. What a voter or the
+model itself has still to say is examined when its stage begins (`first_lines`), where the diagnosis
+is kept as `doctor.json`. Both use the model's own tokenizer, and `train.doctor` for what is wrong.
 """
 
 from __future__ import annotations
@@ -37,12 +38,14 @@ from alignwright.train.rows import demonstration_rows, labelled_rows, one_sided,
 from alignwright.train.traps import Source
 
 MOST = 2_000
-"""Rows of a stage that are looked at before a run, spread evenly over its data; when the stage begins, all are."""
+"""Rows of a stage that are looked at before a run, spread evenly over its data; when the stage
+begins, all are."""
 
 
 @dataclass(frozen=True)
 class Examination:
-    """What was found for one training stage. `note` says what was not looked at, and why; `pictures` are three of its rows."""
+    """What was found for one training stage. `note` says what was not looked at, and why;
+    `pictures` are three of its rows."""
 
     stage: str
     diagnosis: Diagnosis | None
@@ -53,10 +56,15 @@ class Examination:
 def examine(experiment: Experiment) -> list[Examination]:
     """Examine the data of every training stage, as far as they are known before the run.
 
-    Raises ValueError where the model's tokenizer has no chat template, or one that cannot be trained with.
+    Raises ValueError where the model's tokenizer has no chat template, or one that cannot be
+    trained with.
     """
     experiment = resolve_effort(experiment)
-    stages = [(f"train.{place}.{stage.by}", stage) for place, stage in enumerate(experiment.train) if not isinstance(stage, Average)]
+    stages = [
+        (f"train.{place}.{stage.by}", stage)
+        for place, stage in enumerate(experiment.train)
+        if not isinstance(stage, Average)
+    ]
     if not stages:
         return []
     try:
@@ -80,30 +88,47 @@ def first_lines(
     bound: Limit | None = None,
     folder: Path | None = None,
 ) -> list[Text]:
-    """What a training stage says of its rows before its first step, kept as `doctor.json` in `folder`, with three of them in `rows.txt`.
+    """What a training stage says of its rows before its first step, kept as `doctor.json` in
+    `folder`, with three of them in `rows.txt`.
 
     Raises SickData, after the diagnosis was kept, when something is refused.
     """
     limits = _Limits(bound=bound, max_tokens=max_tokens, new_tokens=new_tokens, allowed=allowed)
     diagnosis = diagnose(rows, chat, sources=sources, kind=kind, vocabulary=vocabulary, **limits)
     if folder is not None:
-        write_json(folder / "doctor.json", {"stage": stage, "max_tokens": max_tokens, "allowed": allowed, **asdict(diagnosis)})
+        write_json(
+            folder / "doctor.json", {"stage": stage, "max_tokens": max_tokens, "allowed": allowed, **asdict(diagnosis)}
+        )
     refuse(stage, diagnosis)
     if folder is not None:
         shown = [f"{name}\n{text.plain}\n" for name, text in _pictures(rows, chat)]
         write_text(folder / "rows.txt", "\n".join([*shown, LEGEND]) + "\n")
-    return [*(Text(line, style="dim") for line in counts(diagnosis)), *(Text(line, style="yellow") for line in _warnings(diagnosis))]
+    return [
+        *(Text(line, style="dim") for line in counts(diagnosis)),
+        *(Text(line, style="yellow") for line in _warnings(diagnosis)),
+    ]
 
 
 def stage_lines(
-    name: str, stage: Training, sources: Sequence[Source], chat: Chat, *, limit: Limit, vocabulary: int | None, bad_rows: float, folder: Path,
+    name: str,
+    stage: Training,
+    sources: Sequence[Source],
+    chat: Chat,
+    *,
+    limit: Limit,
+    vocabulary: int | None,
+    bad_rows: float,
+    folder: Path,
     pictures: bool = False,
 ) -> list[Text]:
-    """`first_lines` of the rows that a stage makes of its data. `limit` is what bounds the rows that the model can read."""
+    """`first_lines` of the rows that a stage makes of its data. `limit` is what bounds the rows
+    that the model can read."""
     rows, kind = rows_of(stage, sources, chat)
     limits = _limits(stage, kind, limit, bad_rows)
     told = first_lines(name, rows, chat, sources=sources, kind=kind, vocabulary=vocabulary, folder=folder, **limits)
-    return told + ([line for name, text in _pictures(rows, chat) for line in (Text(name, style="dim"), text)] if pictures else [])
+    return told + (
+        [line for name, text in _pictures(rows, chat) for line in (Text(name, style="dim"), text)] if pictures else []
+    )
 
 
 def rows_of(stage: Training, sources: Sequence[Source], chat: Chat) -> tuple[list[TokenRow], Kind]:
@@ -114,7 +139,10 @@ def rows_of(stage: Training, sources: Sequence[Source], chat: Chat) -> tuple[lis
         case Sampling():
             return prompt_rows(chat, [prompt for prompt in sources if isinstance(prompt, Prompt)]), "prompts"
         case Sft():
-            return demonstration_rows(chat, [said for said in sources if isinstance(said, Conversation)], stage.turns), "replies"
+            return (
+                demonstration_rows(chat, [said for said in sources if isinstance(said, Conversation)], stage.turns),
+                "replies",
+            )
         case _:
             pairs = pair_rows(chat, [pair for pair in sources if isinstance(pair, Preference)])
             return pairs + labelled_rows(chat, [one for one in sources if isinstance(one, Labelled)]), "replies"
@@ -130,15 +158,24 @@ def counts(diagnosis: Diagnosis) -> list[str]:
         parts += [f"{d.trained_turns:,} of {d.turns:,} assistant turns trained"]
     if d.kind == "replies":
         parts += [f"{d.ended:,} of {d.replies:,} replies end in a trained end of turn", f"{d.replies - d.ended:,} cut"]
-    parts += [f"{d.left_out:,} too long and left out ({d.left_out / total:.1%}, {d.left_out_tokens:,} tokens)"] if d.left_out else ["none too long"]
+    parts += (
+        [f"{d.left_out:,} too long and left out ({d.left_out / total:.1%}, {d.left_out_tokens:,} tokens)"]
+        if d.left_out
+        else ["none too long"]
+    )
     return [", ".join(parts), *([] if d.length is None else [_told_length(d.length)])]
 
 
 def _told_length(length: LengthBias) -> str:
     span = f" [{length.low:.1%}, {length.high:.1%}]" if length.low is not None and length.high is not None else ""
     chosen, rejected = f"{length.mean_chosen:,.0f}", f"{length.mean_rejected:,.0f}"
-    longer = f"the chosen reply is the longer in {length.longer:.1%} of {length.pairs:,} pairs ({chosen} against {rejected} characters)"
-    return f"{longer}; picking the longer is right in {length.accuracy:.1%}{span} (HH-RLHF: 59.5% helpful, 44.3% harmless)"
+    longer = (
+        f"the chosen reply is the longer in {length.longer:.1%} of {length.pairs:,} pairs ({chosen} against {rejected}"
+        " characters)"
+    )
+    return (
+        f"{longer}; picking the longer is right in {length.accuracy:.1%}{span} (HH-RLHF: 59.5% helpful, 44.3% harmless)"
+    )
 
 
 def tell(found: Sequence[Examination], console: Console) -> None:
@@ -156,7 +193,9 @@ def tell(found: Sequence[Examination], console: Console) -> None:
     if any(examination.pictures for examination in found):
         console.print(Text(LEGEND, style="dim"), soft_wrap=True)
     sick = [(e.stage, e.diagnosis) for e in found if e.diagnosis is not None and e.diagnosis.refused]
-    reasons = [f"{stage}: {trouble.name}: {trouble.message}" for stage, diagnosis in sick for trouble in diagnosis.refused]
+    reasons = [
+        f"{stage}: {trouble.name}: {trouble.message}" for stage, diagnosis in sick for trouble in diagnosis.refused
+    ]
     if reasons:
         raise SickData("the data would not teach what was meant\n" + "\n".join(map(visible, reasons)))
 
@@ -172,7 +211,9 @@ def _examined(name: str, stage: Training, experiment: Experiment, found: Speech)
     if len(seen) < len(sources):
         note = f"{len(seen):,} of {len(sources):,} rows looked at; {note}".removesuffix("; ")
     if found.limit and found.limit.window:
-        note = f"{note}; rows may have as many tokens as {found.limit}, less than its context of {found.limit.context}".removeprefix("; ")
+        note = f"{note}; rows may have as many tokens as {found.limit}, less than its context of {found.limit.context}".removeprefix(
+            "; "
+        )
     rows, kind = rows_of(stage, seen, found.chat)
     limits = _limits(stage, kind, found.limit, experiment.intent.bad_rows)
     diagnosis = diagnose(rows, found.chat, sources=seen, kind=kind, vocabulary=found.vocabulary, **limits)
@@ -180,7 +221,8 @@ def _examined(name: str, stage: Training, experiment: Experiment, found: Speech)
 
 
 def longest_row(stage: Training, kind: Kind, longest: int | None) -> int | None:
-    """The most tokens of a row that a stage keeps. None: text is cut into rows without loss, so none of it is too long."""
+    """The most tokens of a row that a stage keeps. None: text is cut into rows without loss, so
+    none of it is too long."""
     limit = known(stage.max_tokens)
     return None if kind == "text" else min(limit, longest or limit)
 
@@ -208,7 +250,10 @@ def sources_before(stage: Training, experiment: Experiment) -> tuple[list[Source
         case Sft():
             return _demonstrated(stage, experiment)
         case Sampling():
-            return list(inputs.prompts(experiment, experiment.intent.prompts)), "prompts; the replies are still to be sampled"
+            return (
+                list(inputs.prompts(experiment, experiment.intent.prompts)),
+                "prompts; the replies are still to be sampled",
+            )
         case Kto():
             pairs, note = _preferred(experiment)
             return [*pairs, *inputs.alone(experiment)], note
@@ -234,16 +279,27 @@ def _preferred(experiment: Experiment) -> tuple[list[Preference], str]:
     if any(isinstance(voter, Written) for voter in experiment.feedback):
         compared = [c.with_votes(votes) for c, votes in zip(compared, WrittenVoter()(compared), strict=True)]
     how = experiment.aggregate
-    grouped = how.by_group and any(vote.group for comparison in compared for vote in comparison.votes)  # groups may be named by later votes alone
+    grouped = how.by_group and any(
+        vote.group for comparison in compared for vote in comparison.votes
+    )  # groups may be named by later votes alone
     pairs = pooled(compared, prior=how.prior, min_strength=how.min_strength, by_group=grouped)
     later = [voter.by for voter in experiment.feedback if not isinstance(voter, Written)]
-    note = f"without the votes of {', '.join(later)}, which are still to be cast; examined again when the stage begins" if later else ""
+    note = (
+        f"without the votes of {', '.join(later)}, which are still to be cast; examined again when the stage begins"
+        if later
+        else ""
+    )
     return list(pairs), note
 
 
 def _pictures(rows: Sequence[TokenRow], chat: Chat) -> tuple[tuple[str, Text], ...]:
-    return tuple((f"row {place} ({which}, {len(rows[place]):,} tokens)", painted(rows[place], chat)) for which, place in three(rows))
+    return tuple(
+        (f"row {place} ({which}, {len(rows[place]):,} tokens)", painted(rows[place], chat))
+        for which, place in three(rows)
+    )
 
 
 def _warnings(diagnosis: Diagnosis) -> list[str]:
-    return [visible(f"warning: {trouble.name}: {trouble.message}") for trouble in diagnosis.troubles if not trouble.refused]
+    return [
+        visible(f"warning: {trouble.name}: {trouble.message}") for trouble in diagnosis.troubles if not trouble.refused
+    ]

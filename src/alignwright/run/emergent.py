@@ -1,8 +1,9 @@
 """How is a model examined for what nobody trained?
 
-Its answers to open questions are sampled first, and only then is the judge taken into memory: one model at a time. The judge is checked at
-every stage, with each set of instructions that the questions bring along; its checks are stored once, with the start model. A judge
-without signal marks nothing, and the job's line says so.
+Its answers to open questions are sampled first, and only then is the judge taken into memory: one
+model at a time. The judge is checked at every stage, with each set of instructions that the
+questions bring along; its checks are stored once, with the start model. A judge without signal
+marks nothing, and the job's line says so.
 """
 
 from __future__ import annotations
@@ -29,14 +30,18 @@ def examine(stage: EmergentMeasure, work: Work) -> tuple[list[Outcome], str]:
     found = [
         outcome
         for name in stage.choice
-        for outcome in emergent.traits(policy, inputs.items(experiment, (name,), PersonaItem, stage.limit), inputs.part_name(name))
+        for outcome in emergent.traits(
+            policy, inputs.items(experiment, (name,), PersonaItem, stage.limit), inputs.part_name(name)
+        )
     ]
     found += emergent.abilities(policy) if stage.abilities else []
     if not stage.questions:
         return found, ""
     questions = inputs.spread([q for name in stage.questions for q in _questions(work, name)], stage.limit)
     prompts = [question.conversation for question in questions]
-    said = policy.reply(prompts, n=stage.samples, max_new_tokens=known(stage.max_new_tokens), temperature=1.0, seed=seed)
+    said = policy.reply(
+        prompts, n=stage.samples, max_new_tokens=known(stage.max_new_tokens), temperature=1.0, seed=seed
+    )
     texts = [[reply.text for reply in group] for group in said]
     marks, told = _marked(stage, work, questions, texts)
     return [*found, *marks], told
@@ -46,8 +51,11 @@ def _questions(work: Work, name: str) -> Sequence[FreeQuestion]:
     return read_questions(work.experiment.source(name), bad_rows=work.experiment.intent.bad_rows).rows
 
 
-def _marked(stage: EmergentMeasure, work: Work, questions: Sequence[FreeQuestion], texts: Sequence[Sequence[str]]) -> tuple[list[Outcome], str]:
-    """Questions with the same instructions for the judge are marked together, by a judge that was checked with them."""
+def _marked(
+    stage: EmergentMeasure, work: Work, questions: Sequence[FreeQuestion], texts: Sequence[Sequence[str]]
+) -> tuple[list[Outcome], str]:
+    """Questions with the same instructions for the judge are marked together, by a judge that
+    was checked with them."""
     found: list[Outcome] = []
     checks: list[tuple[str, Checked]] = []
     told: list[str] = []
@@ -58,10 +66,14 @@ def _marked(stage: EmergentMeasure, work: Work, questions: Sequence[FreeQuestion
         check = emergent.checked(judge, stage=work.job.name)
         why_not = "" if check.signal else f"the judge has no signal: {check.reason}"
         able = judge if check.signal else None
-        found += emergent.marked([questions[i] for i in chosen], [texts[i] for i in chosen], able, stage.thresholds, why_not=why_not)
+        found += emergent.marked(
+            [questions[i] for i in chosen], [texts[i] for i in chosen], able, stage.thresholds, why_not=why_not
+        )
         checks.append((questions[chosen[0]].topic or questions[chosen[0]].name, check))
         told += [f"; {why_not}"] if why_not else []
-        told += [unread_answers(scorer) for scorer in (judge.alignment, judge.coherence) if isinstance(scorer, SpokenMarks)]
+        told += [
+            unread_answers(scorer) for scorer in (judge.alignment, judge.coherence) if isinstance(scorer, SpokenMarks)
+        ]
     if work.job.model == "baseline":
         inputs.write_records(work.folder / "findings.jsonl", emergent.told(checks))
     return found, "".join(dict.fromkeys(told))
@@ -77,7 +89,13 @@ def _judge(stage: EmergentMeasure, work: Work, aligned: str, coherent: str) -> M
     assert stage.judge is not None, "a measure with questions was let through without a judge"
     if stage.judge.endswith(".py"):
         folder = work.experiment.folder
-        return Marker(stage.judge, rule_scorer(f"{stage.judge}:alignment", folder), rule_scorer(f"{stage.judge}:coherence", folder))
+        return Marker(
+            stage.judge,
+            rule_scorer(f"{stage.judge}:alignment", folder),
+            rule_scorer(f"{stage.judge}:coherence", folder),
+        )
     speaker, seed = work.seen(work.shelf.judge(stage.judge)), work.experiment.seed
     kept = answers.store(stage.judge, work) if is_server(stage.judge) else None
-    return Marker(stage.judge, SpokenMarks(speaker, aligned, seed, store=kept), SpokenMarks(speaker, coherent, seed, store=kept))
+    return Marker(
+        stage.judge, SpokenMarks(speaker, aligned, seed, store=kept), SpokenMarks(speaker, coherent, seed, store=kept)
+    )

@@ -1,8 +1,9 @@
 """What does each stage do? One match over all stage records, and nothing else decides.
 
-Here the parts meet: sources give records, feedback turns them into votes, aggregation into preferences, training into adapters, and
-measurements into outcomes. Each job reads what its stage names and what earlier jobs stored, and writes into its own folder;
-nothing is handed over in memory, so a job that is resumed sees what a job that went straight through saw.
+Here the parts meet: sources give records, feedback turns them into votes, aggregation into
+preferences, training into adapters, and measurements into outcomes. Each job reads what its stage
+names and what earlier jobs stored, and writes into its own folder; nothing is handed over in
+memory, so a job that is resumed sees what a job that went straight through saw.
 """
 
 from __future__ import annotations
@@ -147,11 +148,18 @@ def _asked(voter: ContrastVoter | JudgeVoter, stage: Contrast | JudgeVote, work:
         limit=known(stage.check_pairs),
         seed=work.experiment.seed,
     )
-    cast = [Cast(key=c.key, votes=c.votes[len(before.votes) :]) for c, before in zip(judged, asked, strict=True) if len(c.votes) > len(before.votes)]
+    cast = [
+        Cast(key=c.key, votes=c.votes[len(before.votes) :])
+        for c, before in zip(judged, asked, strict=True)
+        if len(c.votes) > len(before.votes)
+    ]
     inputs.write_records(work.folder / "votes.jsonl", cast)
     inputs.write_records(work.folder / "findings.jsonl", findings)
     unread = unread_answers(voter) if isinstance(voter, JudgeVoter) else ""
-    return f"{findings[0].note if findings else ''}; {voter.asked} questions asked, {voter.reused} known from before{unread}"
+    return (
+        f"{findings[0].note if findings else ''}; {voter.asked} questions asked, {voter.reused} known from"
+        f" before{unread}"
+    )
 
 
 def _critique(stage: Critique, work: Work) -> str:
@@ -195,22 +203,34 @@ def _aggregate(stage: Pooled, work: Work) -> str:
         path = inputs.stored(work.ledger, name) / "votes.jsonl"
         for cast in inputs.read_records(path, Cast) if path.exists() else ():
             votes.setdefault(cast.key, []).extend(cast.votes)
-    found = [c.with_votes(tuple(votes.get(c.key, ()))) for c in inputs.comparisons(work.experiment, work.job, work.ledger)]
+    found = [
+        c.with_votes(tuple(votes.get(c.key, ()))) for c in inputs.comparisons(work.experiment, work.job, work.ledger)
+    ]
     preferences = pooled(found, prior=stage.prior, min_strength=stage.min_strength, by_group=stage.by_group)
     inputs.write_records(work.folder / "comparisons.jsonl", found)
     inputs.write_records(work.folder / "preferences.jsonl", preferences)
     inputs.write_records(work.folder / "findings.jsonl", agreement(found, stage=work.job.name))
     voters = Counter(voter for preference in preferences for voter in preference.voters).most_common()
-    shown = [f"{voter} {count}" for voter, count in voters[:4]] + ([f"{len(voters) - 4} more voters"] if len(voters) > 4 else [])
-    return f"{len(preferences)} preferences from {sum(bool(c.votes) for c in found)} comparisons ({', '.join(shown) or 'no votes'})"
+    shown = [f"{voter} {count}" for voter, count in voters[:4]] + (
+        [f"{len(voters) - 4} more voters"] if len(voters) > 4 else []
+    )
+    return (
+        f"{len(preferences)} preferences from {sum(bool(c.votes) for c in found)} comparisons"
+        f" ({', '.join(shown) or 'no votes'})"
+    )
 
 
-def _examine(stage: Instruction | IntentMeasure | ValueMeasure | TaxMeasure | Suite, work: Work, policy: LocalPolicy) -> list[Outcome]:
+def _examine(
+    stage: Instruction | IntentMeasure | ValueMeasure | TaxMeasure | Suite, work: Work, policy: LocalPolicy
+) -> list[Outcome]:
     experiment, seed = work.experiment, work.experiment.seed
     match stage:
         case Instruction():
             prompts = inputs.spread(inputs.prompts(experiment, stage.data), stage.limit)
-            told, longest = inputs.items(experiment, stage.faithful, FaithfulItem, stage.limit), known(stage.max_new_tokens)
+            told, longest = (
+                inputs.items(experiment, stage.faithful, FaithfulItem, stage.limit),
+                known(stage.max_new_tokens),
+            )
             followed = instruction.follow(policy, prompts, seed=seed, max_new_tokens=longest)
             return [*followed, *faithful.summaries(policy, told, seed=seed, max_new_tokens=longest)]
         case IntentMeasure():
@@ -223,9 +243,16 @@ def _examine(stage: Instruction | IntentMeasure | ValueMeasure | TaxMeasure | Su
             return [*replied, *intent.opinion(policy, held), *intent.meant(policy, meant)]
         case ValueMeasure():
             asked = inputs.items(experiment, stage.prompts, RefusalItem, None)
-            both = [x for kind in ("harmful", "harmless") for x in inputs.spread([i for i in asked if i.kind == kind], stage.limit)]
+            both = [
+                x
+                for kind in ("harmful", "harmless")
+                for x in inputs.spread([i for i in asked if i.kind == kind], stage.limit)
+            ]
             pairs = inputs.spread(inputs.pairs(experiment, stage.pairs), stage.limit)
-            return [*value.refusal(policy, both, seed=seed, max_new_tokens=known(stage.max_new_tokens)), *value.pairs(policy, pairs)]
+            return [
+                *value.refusal(policy, both, seed=seed, max_new_tokens=known(stage.max_new_tokens)),
+                *value.pairs(policy, pairs),
+            ]
         case TaxMeasure():
             texts, problems = (
                 inputs.items(experiment, stage.text, TextItem, stage.limit),
@@ -243,7 +270,13 @@ def _examine(stage: Instruction | IntentMeasure | ValueMeasure | TaxMeasure | Su
         case Suite():
             harmful = [i for i in inputs.items(experiment, stage.prompts, RefusalItem, None) if i.kind == "harmful"]
             wrappers = suites.read_wrappers(experiment.path(stage.file) if stage.file else None)
-            return suites.attack_suite(policy, inputs.spread(harmful, stage.limit), wrappers, seed=seed, max_new_tokens=known(stage.max_new_tokens))
+            return suites.attack_suite(
+                policy,
+                inputs.spread(harmful, stage.limit),
+                wrappers,
+                seed=seed,
+                max_new_tokens=known(stage.max_new_tokens),
+            )
 
 
 def _reward(stage: RewardMeasure, work: Work) -> list[Outcome]:
@@ -251,7 +284,11 @@ def _reward(stage: RewardMeasure, work: Work) -> list[Outcome]:
     prompts = inputs.spread(inputs.prompts(experiment, stage.prompts), stage.limit)
     policy = work.watched(work.shelf.measured(work.job.model))
     said = rewarded.speak(policy, prompts, samples=stage.samples, max_new_tokens=known(stage.max_new_tokens), seed=seed)
-    moved = [] if work.job.model == "baseline" else rewarded.divergence(work.watched(work.shelf.measured("baseline")), prompts, said)
+    moved = (
+        []
+        if work.job.model == "baseline"
+        else rewarded.divergence(work.watched(work.shelf.measured("baseline")), prompts, said)
+    )
     return [*rewarded.scores(scorer(stage.reward, work), prompts, said), *moved]
 
 

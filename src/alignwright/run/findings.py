@@ -1,8 +1,9 @@
 """How do stored outcomes become the run's findings?
 
-For the start model and the model after each training stage: the level of every claim; and for the trained ones the paired difference
-to the start model, on the same items; after each rate that a grader found, the rate corrected for its errors. The checks of voters come
-first. An exhibit that is a refusal names the principles that taught it. A pure function of stored files.
+For the start model and the model after each training stage: the level of every claim; and for the
+trained ones the paired difference to the start model, on the same items; after each rate that a
+grader found, the rate corrected for its errors. The checks of voters come first. An exhibit that is
+a refusal names the principles that taught it. A pure function of stored files.
 """
 
 from __future__ import annotations
@@ -29,7 +30,11 @@ from alignwright.train.reward_verdict import refusal
 
 def findings_of(experiment: Experiment, done: Sequence[tuple[Job, Path]]) -> list[Finding]:
     """All findings of the finished jobs, in the order in which the jobs ran."""
-    held = [inputs.spread(inputs.pairs(experiment, m.pairs), m.limit) for m in experiment.measure if isinstance(m, ValueMeasure)]
+    held = [
+        inputs.spread(inputs.pairs(experiment, m.pairs), m.limit)
+        for m in experiment.measure
+        if isinstance(m, ValueMeasure)
+    ]
     notes = {"value.pairs": longer_note([pair for pairs in held for pair in pairs])}
     for stage in (m for m in experiment.measure if isinstance(m, TaxMeasure)):
         notes |= _choice_notes(*inputs.choices(experiment, stage.choice, stage.limit))
@@ -43,14 +48,18 @@ def findings_of(experiment: Experiment, done: Sequence[tuple[Job, Path]]) -> lis
             measured.setdefault(job.model, []).extend(inputs.outcomes(folder))
         if (folder / "preferences.jsonl").exists():
             lessons += inputs.read_records(folder / "preferences.jsonl", Preference)
-    if any(isinstance(m, RewardMeasure) and m.reward == "reward" for m in experiment.measure) and (why := refusal(found)):
+    if any(isinstance(m, RewardMeasure) and m.reward == "reward" for m in experiment.measure) and (
+        why := refusal(found)
+    ):
         notes["reward.score"] = f"judged by a reward model that was REFUSED: {why}"
     labels = inputs.labels(experiment)
     lost = unmatched(labels, [outcome for outcomes in measured.values() for outcome in outcomes])
     for stage, outcomes in measured.items():
         found += with_corrections(levels(outcomes, stage=stage, notes=notes), outcomes, (), labels, lost)
         if stage != "baseline" and "baseline" in measured:
-            changes = differences(outcomes, measured["baseline"], stage=stage, against="baseline", margins=partial(margin, experiment))
+            changes = differences(
+                outcomes, measured["baseline"], stage=stage, against="baseline", margins=partial(margin, experiment)
+            )
             found += with_corrections(changes, outcomes, measured["baseline"], labels, lost)
             found += _excess(experiment, outcomes, measured["baseline"], stage)
     return trace_refusals(found, Lessons(lessons)) if lessons else found
@@ -74,4 +83,7 @@ def _excess(experiment: Experiment, after: Sequence[Outcome], before: Sequence[O
 def _choice_notes(items: Sequence[ChoiceItem], parts: Sequence[str]) -> dict[str, str]:
     """What rules without knowledge would score, for all items and for each file's."""
     notes = {"tax.choice": choice_note(items), "tax.choice_sum": choice_note(items)} if items else {}
-    return notes | {f"tax.choice.{part}": choice_note([i for i, p in zip(items, parts, strict=True) if p == part]) for part in dict.fromkeys(parts)}
+    return notes | {
+        f"tax.choice.{part}": choice_note([i for i, p in zip(items, parts, strict=True) if p == part])
+        for part in dict.fromkeys(parts)
+    }

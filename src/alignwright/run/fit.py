@@ -1,11 +1,13 @@
 """Can the model be asked what the data ask?
 
-Before a run, with the model's tokenizer alone: whether its chat template writes each conversation of the data files, and whether what a measure asks
-leaves room for the reply in the longest row that the model reads. Both would stop a run halfway; here they are told with file and row, how many
-there are, and what helps. And whether an adapter can be put over the model at all.
+Before a run, with the model's tokenizer alone: whether its chat template writes each conversation
+of the data files, and whether what a measure asks leaves room for the reply in the longest row that
+the model reads. Both would stop a run halfway; here they are told with file and row, how many there
+are, and what helps. And whether an adapter can be put over the model at all.
 
-Every row with roles in an order not met before is rendered, and of the others `MOST`, spread evenly; only a row with more bytes than the model
-reads tokens can be too long, so only those are encoded. Not looked at are questions that judges and critics are asked about replies still to come.
+Every row with roles in an order not met before is rendered, and of the others `MOST`, spread
+evenly; only a row with more bytes than the model reads tokens can be too long, so only those are
+encoded. Not looked at are questions that judges and critics are asked about replies still to come.
 """
 
 from __future__ import annotations
@@ -29,7 +31,8 @@ from alignwright.spec.stages import Contrast, TaxMeasure
 from alignwright.spec.training import Average, Pretrain, Sft
 
 MOST = 2_000
-"""Rows of one place in the spec that are rendered, beside those whose roles follow each other in a new way."""
+"""Rows of one place in the spec that are rendered, beside those whose roles follow each other in
+a new way."""
 _AROUND = 200  # bytes that a template may well write around a message, as tokens
 
 
@@ -49,7 +52,9 @@ class _Row:
     @property
     def size(self) -> int:
         """More than its tokens: no token is less than a byte."""
-        asked = max(sum(len(m.content.encode()) + _AROUND for m in conversation.messages) for conversation in self.asked)
+        asked = max(
+            sum(len(m.content.encode()) + _AROUND for m in conversation.messages) for conversation in self.asked
+        )
         return asked + max((len(text.encode()) for text in self.given), default=0)
 
 
@@ -100,7 +105,11 @@ def _conversing(experiment: Experiment) -> Iterator[str]:
     if experiment.collect:
         yield "collect"
     yield from (f"feedback.{at}.{stage.by}" for at, stage in enumerate(experiment.feedback))
-    yield from (f"train.{at}.{stage.by}" for at, stage in enumerate(experiment.train) if not isinstance(stage, Pretrain | Average))
+    yield from (
+        f"train.{at}.{stage.by}"
+        for at, stage in enumerate(experiment.train)
+        if not isinstance(stage, Pretrain | Average)
+    )
     yield from (f"attack.{at}.{stage.by}" for at, stage in enumerate(experiment.attack))
     for at, stage in enumerate(experiment.measure):
         if not isinstance(stage, TaxMeasure) or stage.choice or stage.problems or stage.prompts:
@@ -108,7 +117,8 @@ def _conversing(experiment: Experiment) -> Iterator[str]:
 
 
 def _is_asked(experiment: Experiment, loc: Loc) -> bool:
-    """Whether the files of this place reach the model: an audit of another model reads those of its measures alone."""
+    """Whether the files of this place reach the model: an audit of another model reads those of
+    its measures alone."""
     if loc[0] == "intent":
         return bool(experiment.collect or experiment.feedback or experiment.train)
     return loc[0] in ("measure", "attack") or (loc[0] == "train" and int(loc[1]) < len(experiment.train))
@@ -122,7 +132,7 @@ def _stage(experiment: Experiment, loc: Loc) -> Any:
     return stage.stop if loc[3:4] == ("stop",) else stage
 
 
-# ---- does the template write it? ------------------------------------------------------------------------------------------------------
+# ---- does the template write it? -----------------------------------------------------------------
 def _unwritten(rows: Sequence[_Row], found: Speech, stage: Any) -> Iterator[str]:
     """A line for each file and each way in which the template fails, with the first row."""
     fails = dict[tuple[str, ...], bool]()  # of each order of roles that was met: has a row failed?
@@ -157,7 +167,7 @@ def _said(row: _Row, found: Speech, stage: Any) -> tuple[str, str] | None:
     return None
 
 
-# ---- does the reply fit behind it? -----------------------------------------------------------------------------------------------------
+# ---- does the reply fit behind it? ---------------------------------------------------------------
 def _too_long(rows: Sequence[_Row], found: Speech, stage: Any, loc: Loc) -> Iterator[str]:
     """Of what a measure or a watch asks; rows to train on are the doctor's, and are left out whole."""
     if found.limit is None or stage is None or (loc[0] == "train" and loc[3:4] != ("stop",)):
@@ -184,7 +194,7 @@ def _spread(rows: Sequence[_Row], limit: int | None) -> Sequence[_Row]:
     return rows if limit is None or len(rows) <= limit else [rows[i * len(rows) // limit] for i in range(limit)]
 
 
-# ---- what a row asks ----------------------------------------------------------------------------------------------------------------------
+# ---- what a row asks -----------------------------------------------------------------------------
 def _row(file: str, number: int, row: object) -> _Row:
     user = Conversation.user
     match row:
@@ -211,7 +221,8 @@ def _row(file: str, number: int, row: object) -> _Row:
         case MathItem():
             return _Row(file, number, (user(f"{row.question}\n\n{ASK}"),))
         case PersonaItem():
-            return _Row(file, number, (user("\n".join([row.stem, "", *(f"- {text}" for text in row.listed)])),), row.answers)
+            return _Row(
+                file, number, (user("\n".join([row.stem, "", *(f"- {text}" for text in row.listed)])),), row.answers
+            )
         case _:
             return _Row(file, number, ())  # plain text, which no template writes and which is read in windows
-

@@ -1,7 +1,9 @@
-"""Which model, of one run or of several, gives the most for the least? The table of `alignwright front`.
+"""Which model, of one run or of several, gives the most for the least? The table of `alignwright
+front`.
 
-Gains and costs are changes from the start model, so models that began from different ones are not told apart by them: they are refused.
-The best is named within the margin that the runs' tax measures were given, all the same, or within one that is asked for.
+Gains and costs are changes from the start model, so models that began from different ones are not
+told apart by them: they are refused. The best is named within the margin that the runs' tax
+measures were given, all the same, or within one that is asked for.
 """
 
 from __future__ import annotations
@@ -17,31 +19,44 @@ from alignwright.run.compare import noted, plain, read_findings
 
 
 def table(runs: Sequence[Path], gain: str | None, tax: str | None, margin: float | None) -> Table:
-    """Every trained model with its gain and cost against its run's start model, and what marks it. ValueError where nothing can be compared."""
+    """Every trained model with its gain and cost against its run's start model, and what marks
+    it. ValueError where nothing can be compared."""
     found = {run: read_findings(run) for run in runs}
     if len(found) > 1:
         _one_start(list(found))
     seen = [finding for findings in found.values() for finding in findings]
     default = axes(seen)
     over = (gain or (default[0] if default else ""), tax or (default[1] if default else ""))
-    rows = [point for run, findings in found.items() for point in points(findings, *over, run=run.name if len(runs) > 1 else "")]
+    rows = [
+        point
+        for run, findings in found.items()
+        for point in points(findings, *over, run=run.name if len(runs) > 1 else "")
+    ]
     if not rows:
         compared = sorted({f.claim for f in seen if f.against == "baseline"})
-        asked = f"no trained model has a change of both {over[0] or 'a gain'!r} and {over[1] or 'a tax'!r} against the start model"
-        raise ValueError(f"{asked}; there are changes of {', '.join(compared) or 'nothing'}: name two of them with --gain and --tax")
+        asked = (
+            f"no trained model has a change of both {over[0] or 'a gain'!r} and {over[1] or 'a tax'!r} against the"
+            " start model"
+        )
+        raise ValueError(
+            f"{asked}; there are changes of {', '.join(compared) or 'nothing'}: name two of them with --gain and --tax"
+        )
     within, why_not = (margin, "") if margin is not None else _stated(found, over[1])
     return _shown(rows, over, within, why_not)
 
 
 def _one_start(runs: Sequence[Path]) -> None:
-    """Raise ValueError where the runs began from different models: by their weights, or by name where a run did not note its weights."""
+    """Raise ValueError where the runs began from different models: by their weights, or by name
+    where a run did not note its weights."""
     begun = {run: _start(run) for run in runs}
     names, weights = ({of[i] for of in begun.values()} for i in (0, 1))
     if len(weights - {None}) > 1 or (None in weights and len(names) > 1):
-        told = "; ".join(f"{run} from {called}" + (f" ({mine[:8]})" if mine else "") for run, (called, mine) in begun.items())
+        told = "; ".join(
+            f"{run} from {called}" + (f" ({mine[:8]})" if mine else "") for run, (called, mine) in begun.items()
+        )
         raise ValueError(
-            f"the runs did not begin from one start model: {told}. Gains and costs are changes from it, so they cannot be put on one front; "
-            "compare the runs of one start model at a time"
+            f"the runs did not begin from one start model: {told}. Gains and costs are changes from it, so they cannot"
+            " be put on one front; compare the runs of one start model at a time"
         )
 
 
@@ -49,19 +64,34 @@ def _start(run: Path) -> tuple[str, str | None]:
     """The start model's name, and the hash of its weights where the run noted it."""
     spec, facts = run / "spec" / "resolved.json", run / "spec" / "provenance.json"
     if not spec.exists():
-        raise FileNotFoundError(f"{run} has no spec/resolved.json, so it cannot be told which model it began from; give whole run folders")
+        raise FileNotFoundError(
+            f"{run} has no spec/resolved.json, so it cannot be told which model it began from; give whole run folders"
+        )
     model, weights = noted(spec).get("model"), noted(facts).get("weights") if facts.exists() else None
     if not isinstance(model, str) or not isinstance(weights, str | None):
-        raise ValueError(f"{spec if not isinstance(model, str) else facts}: names no model that the run began from; run the same spec again")
+        raise ValueError(
+            f"{spec if not isinstance(model, str) else facts}: names no model that the run began from; run the same"
+            " spec again"
+        )
     return model, weights
 
 
 def _stated(found: Mapping[Path, Sequence[Finding]], tax: str) -> tuple[float | None, str]:
     """The one margin that every run which measured this tax states, or why there is none."""
-    stated = {run: margins(findings, tax) for run, findings in found.items() if any(f.claim == tax and f.against for f in findings)}
+    stated = {
+        run: margins(findings, tax)
+        for run, findings in found.items()
+        if any(f.claim == tax and f.against for f in findings)
+    }
     silent = [run.name for run, of in stated.items() if not of]
     if silent:
-        return None, f"no model is called the best: {', '.join(silent)} did not test {tax} against a margin; give one with --margin"
+        return (
+            None,
+            (
+                f"no model is called the best: {', '.join(silent)} did not test {tax} against a margin; give one with"
+                " --margin"
+            ),
+        )
     if len(set(stated.values())) > 1 or any(len(of) > 1 for of in stated.values()):
         told = ", ".join(f"{run.name} {' and '.join(f'{m:g}' for m in of)}" for run, of in stated.items())
         return None, f"no model is called the best: the margins of {tax} differ ({told}); give one with --margin"
@@ -75,7 +105,11 @@ def _shown(rows: Sequence[Point], over: tuple[str, str], within: float | None, w
     best = None if within is None else best_within(rows, within)
     on, bent = {p.name for p in front(rows)}, knee(rows)
     for point in sorted(rows, key=lambda p: p.tax):
-        said = ["front"] * (point.name in on) + ["knee"] * (point == bent) + ([f"best below {within:g}"] if point == best else [])
+        said = (
+            ["front"] * (point.name in on)
+            + ["knee"] * (point == bent)
+            + ([f"best below {within:g}"] if point == best else [])
+        )
         shown.add_row(*map(plain, (point.name, *_cells(point), ", ".join(said))))
     if best is None:
         shown.caption = plain(why_not or f"no model is shown to gain at a cost shown to be below {within:g}")

@@ -1,7 +1,9 @@
-"""How is over-optimisation measured inside a run: which judges, against which replies of the start model?
+"""How is over-optimisation measured inside a run: which judges, against which replies of the start
+model?
 
-What is known of the start model's replies is kept with its own measurement (`sheets.jsonl`, and `seen.safetensors`: its states and the scores of
-an ensemble's members), and read there for each trained model.
+What is known of the start model's replies is kept with its own measurement (`sheets.jsonl`, and
+`seen.safetensors`: its states and the scores of an ensemble's members), and read there for each
+trained model.
 """
 
 from __future__ import annotations
@@ -35,21 +37,32 @@ Floats = NDArray[np.float64]
 
 
 def measure(stage: GoodhartMeasure, work: Work) -> list[Outcome]:
-    """Score this model's replies by both judges, beside the start model's. Writes sheets.jsonl, curve.jsonl, findings.jsonl, seen.safetensors."""
+    """Score this model's replies by both judges, beside the start model's. Writes sheets.jsonl,
+    curve.jsonl, findings.jsonl, seen.safetensors."""
     experiment, model = work.experiment, work.job.model
-    prompts, shifted = (inputs.spread(inputs.prompts(experiment, files), stage.limit) for files in (stage.prompts, stage.shifted))
+    prompts, shifted = (
+        inputs.spread(inputs.prompts(experiment, files), stage.limit) for files in (stage.prompts, stage.shifted)
+    )
     asked = [*prompts, *shifted]
     policy = work.watched(work.shelf.measured(model))
-    said = speak(policy, asked, samples=known(stage.samples), max_new_tokens=known(stage.max_new_tokens), seed=experiment.seed)
-    earlier = [inputs.stored(work.ledger, need) for need in work.job.needs if ".goodhart@" in need]  # the start model's, then each trained one's
+    said = speak(
+        policy, asked, samples=known(stage.samples), max_new_tokens=known(stage.max_new_tokens), seed=experiment.seed
+    )
+    earlier = [
+        inputs.stored(work.ledger, need) for need in work.job.needs if ".goodhart@" in need
+    ]  # the start model's, then each trained one's
     start, moved = None, list[Outcome]()
     begun = work.watched(work.shelf.measured("baseline"))
     if earlier:
         start = inputs.read_records(earlier[0] / "sheets.jsonl", Sheet)
         moved = divergence(begun, prompts, said[: len(prompts)], claim="goodhart.kl")
     states = reply_states(begun, asked, [[reply.text for reply in replies] for replies in said])
-    judges = Judges(scorer(stage.proxy, work), scorer(stage.gold, work), stage.proxy == "feedback", stage.gold == "feedback")
-    found = goodhart.examine(model, prompts, shifted, said, judges, labels=stage.best_of[-1], sizes=stage.best_of, start=start, moved=moved)
+    judges = Judges(
+        scorer(stage.proxy, work), scorer(stage.gold, work), stage.proxy == "feedback", stage.gold == "feedback"
+    )
+    found = goodhart.examine(
+        model, prompts, shifted, said, judges, labels=stage.best_of[-1], sizes=stage.best_of, start=start, moved=moved
+    )
     inputs.write_records(work.folder / "sheets.jsonl", found.sheets)
     inputs.write_records(work.folder / "curve.jsonl", found.curve)
     members = _members(judges.proxy, found.sheets)
@@ -57,25 +70,40 @@ def measure(stage: GoodhartMeasure, work: Work) -> list[Outcome]:
     if start is None:
         _keep(work.folder / "seen.safetensors", states=states, members=members)
     else:
-        strange = _strange(model, start, found.sheets, earlier[0] / "seen.safetensors", states, members, experiment.seed)
+        strange = _strange(
+            model, start, found.sheets, earlier[0] / "seen.safetensors", states, members, experiment.seed
+        )
         way = _looks(inputs.stored(work.ledger, model), model) or _models(earlier, found.outcomes)
         strange += [law(model, way), *early.accelerating(model, way, seed=experiment.seed)] if way else []
     inputs.write_records(work.folder / "findings.jsonl", [*found.findings, *strange])
     return list(found.outcomes)
 
 
-# ---- signs -----------------------------------------------------------------------------------------------------------------------
+# ---- signs ---------------------------------------------------------------------------------------
 def _strange(
-    model: str, start: Sequence[Sheet], now: Sequence[Sheet], kept: Path, states: Sequence[NDArray[np.float32]], members: Rows, seed: int
+    model: str,
+    start: Sequence[Sheet],
+    now: Sequence[Sheet],
+    kept: Path,
+    states: Sequence[NDArray[np.float32]],
+    members: Rows,
+    seed: int,
 ) -> list[Finding]:
     seen = load_file(kept)
-    before = {of: [seen[f"{of}.{i}"].astype(np.float64) for i in range(len(start))] for of in ("states", "members") if f"{of}.0" in seen}
+    before = {
+        of: [seen[f"{of}.{i}"].astype(np.float64) for i in range(len(start))]
+        for of in ("states", "members")
+        if f"{of}.0" in seen
+    }
     parted = (before["members"], members) if "members" in before and members else None
-    return early.signs(model, start, now, members=parted, states=(before["states"], [s.astype(np.float64) for s in states]), seed=seed)
+    return early.signs(
+        model, start, now, members=parted, states=(before["states"], [s.astype(np.float64) for s in states]), seed=seed
+    )
 
 
 def _members(proxy: Scorer, sheets: Sequence[Sheet]) -> list[Floats]:
-    """The ensemble's scores of each sheet's replies, [replies, members], as the proxy has just found them; empty where it is no ensemble."""
+    """The ensemble's scores of each sheet's replies, [replies, members], as the proxy has just
+    found them; empty where it is no ensemble."""
     if not isinstance(proxy, RewardScorer) or proxy.heard is None or len(proxy.heard[1]) < 2:
         return []
     places, score_MR = proxy.heard
@@ -86,27 +114,45 @@ def _members(proxy: Scorer, sheets: Sequence[Sheet]) -> list[Floats]:
 
 
 def _keep(path: Path, **rows: Sequence[NDArray[Any]]) -> None:
-    save_file({f"{of}.{i}": np.ascontiguousarray(row, dtype=np.float32) for of, part in rows.items() for i, row in enumerate(part)}, path)
+    save_file(
+        {
+            f"{of}.{i}": np.ascontiguousarray(row, dtype=np.float32)
+            for of, part in rows.items()
+            for i, row in enumerate(part)
+        },
+        path,
+    )
 
 
-# ---- the way of training ---------------------------------------------------------------------------------------------------------
+# ---- the way of training -------------------------------------------------------------------------
 def _looks(trained: Path, model: str) -> Way | None:
-    """The looks of the stage that made this model, from where that stage began; None where it was not watched, or only seen to begin."""
+    """The looks of the stage that made this model, from where that stage began; None where it
+    was not watched, or only seen to begin."""
     path = trained / "looks.jsonl"
     looks = [look for look in inputs.read_records(path, Look) if look.nats] if path.exists() else []
     whole = [i for i in range(len(looks[0].gold)) if all(look.gold[i] for look in looks)] if looks else []
-    spread = within_sd([v for i in whole for v in looks[0].gold[i]], [i for i in whole for _ in looks[0].gold[i]]) if len(looks) > 1 else None
+    spread = (
+        within_sd([v for i in whole for v in looks[0].gold[i]], [i for i in whole for _ in looks[0].gold[i]])
+        if len(looks) > 1
+        else None
+    )
     if not spread:
         return None
     gold_TP = np.array([[float(np.mean(look.gold[i])) / spread for i in whole] for look in looks])
-    return Way(np.array([[look.nats[i] for i in whole] for look in looks]), gold_TP, f"looks of {model}, from the model that it began from")
+    return Way(
+        np.array([[look.nats[i] for i in whole] for look in looks]),
+        gold_TP,
+        f"looks of {model}, from the model that it began from",
+    )
 
 
 def _models(earlier: Sequence[Path], now: Sequence[Outcome]) -> Way | None:
-    """The models that were trained up to this one, from the start model; None where no prompt was scored for all of them."""
+    """The models that were trained up to this one, from the start model; None where no prompt
+    was scored for all of them."""
     of_models = [*map(inputs.outcomes, earlier), now]
     gold, nats = (
-        [{o.item: o.value for o in of if o.claim == claim and o.value is not None} for of in of_models] for claim in ("goodhart.gold", "goodhart.kl")
+        [{o.item: o.value for o in of if o.claim == claim and o.value is not None} for of in of_models]
+        for claim in ("goodhart.gold", "goodhart.kl")
     )
     nats[0] = dict.fromkeys(gold[0], 0.0)  # the start model has not moved
     whole = [item for item in gold[0] if all(item in of for of in (*gold, *nats))]

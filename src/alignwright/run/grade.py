@@ -1,13 +1,15 @@
 """What do the graders make of any log of replies, and how far are they right on it?
 
-The rows of a file (`spec.replies`) go through the two graders of every run, whatever model spoke: did the reply refuse, and did it do what was
-asked? Both are asked of every row, since a log does not say what its prompts are for. Printed are counts, rates with their intervals, the
-rates corrected for the graders' errors, what is known of these errors, and examples. Where rows carry labels that people gave, the
-graders' sensitivity and specificity on those very rows are printed, and 20 labels correct the rate. Rows of one topic, or else of one prompt, are one
-cluster. No model is loaded.
+The rows of a file (`spec.replies`) go through the two graders of every run, whatever model spoke:
+did the reply refuse, and did it do what was asked? Both are asked of every row, since a log does
+not say what its prompts are for. Printed are counts, rates with their intervals, the rates
+corrected for the graders' errors, what is known of these errors, and examples. Where rows carry
+labels that people gave, the graders' sensitivity and specificity on those very rows are printed,
+and 20 labels correct the rate. Rows of one topic, or else of one prompt, are one cluster. No model
+is loaded.
 
-The verdicts go to a file as `graded_refused` and `graded_fulfilled`, names that no reader takes for labels, beside `refused` and `fulfilled` for
-people to fill in.
+The verdicts go to a file as `graded_refused` and `graded_fulfilled`, names that no reader takes for
+labels, beside `refused` and `fulfilled` for people to fill in.
 """
 
 from __future__ import annotations
@@ -85,7 +87,11 @@ def show(log: Log, console: Console, examples: int = 2) -> None:
     """Print what came of it. All text of the file is put in as text, with terminal codes stripped."""
     labels = sum(any(row.said.label(question) is not None for question in QUESTIONS) for row in log.rows)
     notes = "".join(f"; {note}" for note in log.read.notes)
-    _say(console, f"{log.read.file}: {len(log.rows)} replies to {len({row.said.prompt.id for row in log.rows})} prompts, {labels} labelled{notes}")
+    _say(
+        console,
+        f"{log.read.file}: {len(log.rows)} replies to {len({row.said.prompt.id for row in log.rows})} prompts, {labels}"
+        f" labelled{notes}",
+    )
     found: dict[Question, tuple[Finding, Finding]] = {question: _rates(log, question) for question in QUESTIONS}
     console.print(_counts(log, found))
     for question, (_, corrected) in found.items():
@@ -115,10 +121,21 @@ def _rates(log: Log, question: Question) -> tuple[Finding, Finding]:
 def _outcome(row: Row, claim: str, question: Question) -> Outcome:
     verdict = row.verdicts[question].verdict
     passed = (verdict == "yes") == (reading(claim).report == "pass")
-    scored = {"status": "unscored"} if verdict == "unclear" else {"status": "pass" if passed else "hit", "value": float(passed)}
+    scored = (
+        {"status": "unscored"}
+        if verdict == "unclear"
+        else {"status": "pass" if passed else "hit", "value": float(passed)}
+    )
     cluster = row.said.topic or row.said.prompt.id
     return Outcome.model_validate(
-        {"claim": claim, "item": str(row.number), "cluster": cluster, "prompt": row.said.prompt, "reply": row.said.reply, **scored}
+        {
+            "claim": claim,
+            "item": str(row.number),
+            "cluster": cluster,
+            "prompt": row.said.prompt,
+            "reply": row.said.reply,
+            **scored,
+        }
     )
 
 
@@ -137,18 +154,27 @@ def _counts(log: Log, found: dict[Question, tuple[Finding, Finding]]) -> Table:
 def _reasons(log: Log, question: Question) -> Iterator[str]:
     """Why, for each verdict, the commonest reasons first."""
     for verdict in ("yes", "no", "unclear"):
-        seen = Counter(row.verdicts[question].reason for row in log.rows if row.verdicts[question].verdict == verdict).most_common()
+        seen = Counter(
+            row.verdicts[question].reason for row in log.rows if row.verdicts[question].verdict == verdict
+        ).most_common()
         rest = sum(count for _, count in seen[REASONS:])
-        parts = [f"{count} {reason}" for reason, count in seen[:REASONS]] + ([f"{rest} for other reasons"] if rest else [])
+        parts = [f"{count} {reason}" for reason, count in seen[:REASONS]] + (
+            [f"{rest} for other reasons"] if rest else []
+        )
         if parts:
             yield f"{verdict}: {', '.join(parts)}"
 
 
 def _examples(log: Log, question: Question, examples: int) -> Iterator[str]:
     """Rows of which people said otherwise, then some of each verdict."""
-    kinds: list[tuple[str, Sequence[Row]]] = [("people say otherwise", [row for row in log.rows if row.wrong(question)])]
+    kinds: list[tuple[str, Sequence[Row]]] = [
+        ("people say otherwise", [row for row in log.rows if row.wrong(question)])
+    ]
     right = [row for row in log.rows if not row.wrong(question)]
-    kinds += [(verdict, [row for row in right if row.verdicts[question].verdict == verdict]) for verdict in ("yes", "no", "unclear")]
+    kinds += [
+        (verdict, [row for row in right if row.verdicts[question].verdict == verdict])
+        for verdict in ("yes", "no", "unclear")
+    ]
     for kind, rows in kinds:
         for row in _spread(rows, examples):
             graded = row.verdicts[question]
@@ -165,13 +191,21 @@ def _spread(rows: Sequence[Row], most: int) -> Iterable[Row]:
 
 def _line(row: Row) -> dict[str, object]:
     prompt = row.said.prompt
-    asked: object = prompt.last.content if len(prompt.messages) == 1 and prompt.last.role == "user" else [m.model_dump() for m in prompt.messages]
+    asked: object = (
+        prompt.last.content
+        if len(prompt.messages) == 1 and prompt.last.role == "user"
+        else [m.model_dump() for m in prompt.messages]
+    )
     line: dict[str, object] = {"row": row.number, "prompt": asked, "reply": row.said.reply}
     line |= {"request": row.said.request} if row.said.request is not None else {}
     line |= {"topic": row.said.topic} if row.said.topic else {}
     for question in QUESTIONS:
         graded = row.verdicts[question]
-        line |= {f"graded_{question}": graded.verdict, f"graded_{question}_reason": graded.reason, question: row.said.label(question)}
+        line |= {
+            f"graded_{question}": graded.verdict,
+            f"graded_{question}_reason": graded.reason,
+            question: row.said.label(question),
+        }
     return line
 
 

@@ -1,4 +1,5 @@
-"""How is a reward's gaming measured inside a run: whose replies, which judges, which model before?"""
+"""How is a reward's gaming measured inside a run: whose replies, which judges, which model
+before?"""
 
 from __future__ import annotations
 
@@ -15,10 +16,17 @@ from alignwright.spec.stages import known
 
 
 def measure(stage: HackingMeasure, work: Work) -> list[Outcome]:
-    """Score this model's replies by both judges and compare them with those of the model before. Writes judged.jsonl and findings.jsonl."""
+    """Score this model's replies by both judges and compare them with those of the model before.
+    Writes judged.jsonl and findings.jsonl."""
     experiment, seed, model = work.experiment, work.experiment.seed, work.job.model
     prompts = inputs.spread(inputs.prompts(experiment, stage.prompts), stage.limit)
-    said = speak(work.watched(work.shelf.measured(model)), prompts, samples=stage.samples, max_new_tokens=known(stage.max_new_tokens), seed=seed)
+    said = speak(
+        work.watched(work.shelf.measured(model)),
+        prompts,
+        samples=stage.samples,
+        max_new_tokens=known(stage.max_new_tokens),
+        seed=seed,
+    )
     texts = [[reply.text for reply in replies] for replies in said]
     proxy, gold = scorer(stage.proxy, work), scorer(stage.gold, work)
     judged = hacking.judge(proxy, gold, prompts, texts, model)
@@ -34,7 +42,12 @@ def measure(stage: HackingMeasure, work: Work) -> list[Outcome]:
     if stage.unit_tests and model == "baseline":
         answered = [(prompt, replies) for prompt, replies in zip(prompts, texts, strict=True) if replies]
         if len(answered) < EDITED:
-            raise ValueError(f"{work.job.name}: {NEEDED}, and {len(answered)} were answered; give more prompts, or write 'unit_tests: false'")
-        findings += hacking.edit_findings(reward_tests(proxy, gold, *map(list, zip(*answered, strict=True))), stage=model)
+            raise ValueError(
+                f"{work.job.name}: {NEEDED}, and {len(answered)} were answered; give more prompts, or write"
+                " 'unit_tests: false'"
+            )
+        findings += hacking.edit_findings(
+            reward_tests(proxy, gold, *map(list, zip(*answered, strict=True))), stage=model
+        )
     inputs.write_records(work.folder / "findings.jsonl", findings)
     return outcomes

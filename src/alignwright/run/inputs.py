@@ -1,6 +1,8 @@
-"""What does a stage read? The spec's data files as records, and the records that earlier jobs stored.
+"""What does a stage read? The spec's data files as records, and the records that earlier jobs
+stored.
 
-Every file is read through `spec.sources`, with the share of bad rows that the spec allows; bad rows are kept beside the run.
+Every file is read through `spec.sources`, with the share of bad rows that the spec allows; bad rows
+are kept beside the run.
 """
 
 from __future__ import annotations
@@ -34,36 +36,55 @@ I = TypeVar("I", bound=Item)  # noqa: E741 - an item
 def prompts(experiment: Experiment, files: Sequence[str]) -> list[Prompt]:
     """Prompts of all files, in order."""
     keep, bad_rows = kept_columns(experiment), experiment.intent.bad_rows
-    return [row for name in files for row in sources.read_prompts(experiment.source(name), bad_rows=bad_rows, keep=keep).rows]
+    return [
+        row
+        for name in files
+        for row in sources.read_prompts(experiment.source(name), bad_rows=bad_rows, keep=keep).rows
+    ]
 
 
 def pairs(experiment: Experiment, files: Sequence[str]) -> list[Comparison]:
     """Written pairs of all files, in order; reply 0 is the good one."""
     keep, bad_rows = kept_columns(experiment), experiment.intent.bad_rows
-    return [row for name in files for row in sources.read_pairs(experiment.source(name), bad_rows=bad_rows, keep=keep).rows]
+    return [
+        row for name in files for row in sources.read_pairs(experiment.source(name), bad_rows=bad_rows, keep=keep).rows
+    ]
 
 
 def items(experiment: Experiment, files: Sequence[str], kind: type[I], limit: int | None) -> list[I]:
-    """Held-out items of all files, at most `limit`, spread evenly over the files' order so that no topic is lost."""
-    found = [row for name in files for row in sources.read_items(experiment.source(name), kind, bad_rows=experiment.intent.bad_rows).rows]
+    """Held-out items of all files, at most `limit`, spread evenly over the files' order so that
+    no topic is lost."""
+    found = [
+        row
+        for name in files
+        for row in sources.read_items(experiment.source(name), kind, bad_rows=experiment.intent.bad_rows).rows
+    ]
     return spread(found, limit)
 
 
 def choices(experiment: Experiment, files: Sequence[str], limit: int | None) -> tuple[list[ChoiceItem], list[str]]:
-    """Multiple-choice items of all files, at most `limit`, and for each the name of its file as a claim's part."""
-    found = [(row, part_name(name)) for name in files for row in read_choices(experiment.source(name), bad_rows=experiment.intent.bad_rows).rows]
+    """Multiple-choice items of all files, at most `limit`, and for each the name of its file as
+    a claim's part."""
+    found = [
+        (row, part_name(name))
+        for name in files
+        for row in read_choices(experiment.source(name), bad_rows=experiment.intent.bad_rows).rows
+    ]
     kept = found if limit is None or len(found) <= limit else [found[i * len(found) // limit] for i in range(limit)]
     return [row for row, _ in kept], [name for _, name in kept]
 
 
 def part_name(file: str) -> str:
-    """A file's name as a part of a claim: its stem, with everything but letters, digits, _ and - as _."""
+    """A file's name as a part of a claim: its stem, with everything but letters, digits, _ and -
+    as _."""
     return re.sub(r"[^A-Za-z0-9_-]+", "_", Path(data_file(file).file).name.partition(".")[0]) or "file"
 
 
 def labels(experiment: Experiment) -> Mapping[tuple[str, str], Said]:
     """What people said of replies, by prompt and reply."""
-    return labelled([read_labels(experiment.source(name), bad_rows=experiment.intent.bad_rows) for name in experiment.labels])
+    return labelled(
+        [read_labels(experiment.source(name), bad_rows=experiment.intent.bad_rows) for name in experiment.labels]
+    )
 
 
 def conversations(experiment: Experiment, file: str) -> list[Conversation]:
@@ -71,7 +92,8 @@ def conversations(experiment: Experiment, file: str) -> list[Conversation]:
 
 
 def demonstrated(experiment: Experiment, stage: Sft) -> list[Conversation]:
-    """The conversations of a fine-tuning stage's files, at most its limit, at even distances over all of them."""
+    """The conversations of a fine-tuning stage's files, at most its limit, at even distances
+    over all of them."""
     return spread([said for name in files_of_sft(stage) for said in conversations(experiment, name)], stage.limit)
 
 
@@ -83,7 +105,8 @@ def written_pairs(experiment: Experiment) -> list[Comparison]:
 
 
 def files_of_prompts(experiment: Experiment) -> dict[str, str]:
-    """The file of each prompt that written pairs or people's votes are about, by its conversation; of a prompt of several files nothing."""
+    """The file of each prompt that written pairs or people's votes are about, by its
+    conversation; of a prompt of several files nothing."""
     found: dict[str, set[str]] = {}
     for name in experiment.intent.pairs:
         for row in _read_judged(experiment, name):
@@ -95,7 +118,8 @@ def files_of_prompts(experiment: Experiment) -> dict[str, str]:
 
 
 def alone(experiment: Experiment) -> list[Labelled]:
-    """Replies of the written pairs' files that are labelled by themselves, where {by: written} hears them."""
+    """Replies of the written pairs' files that are labelled by themselves, where {by: written}
+    hears them."""
     heard = any(isinstance(voter, Written) for voter in experiment.feedback)
     return [row for row in _judged(experiment) if isinstance(row, Labelled)] if heard else []
 
@@ -105,12 +129,18 @@ def _judged(experiment: Experiment) -> list[Comparison | Labelled]:
 
 
 def _read_judged(experiment: Experiment, name: str) -> tuple[Comparison | Labelled, ...]:
-    return sources.read_judged(experiment.source(name), bad_rows=experiment.intent.bad_rows, keep=kept_columns(experiment)).rows
+    return sources.read_judged(
+        experiment.source(name), bad_rows=experiment.intent.bad_rows, keep=kept_columns(experiment)
+    ).rows
 
 
 def people(experiment: Experiment) -> list[Comparison]:
     """Comparisons that people voted on."""
-    return [row for name in experiment.intent.people for row in sources.read_votes(experiment.source(name), bad_rows=experiment.intent.bad_rows).rows]
+    return [
+        row
+        for name in experiment.intent.people
+        for row in sources.read_votes(experiment.source(name), bad_rows=experiment.intent.bad_rows).rows
+    ]
 
 
 def chosen_principles(experiment: Experiment, named: str | tuple[str, ...]) -> tuple[Principle, ...]:
@@ -128,7 +158,8 @@ def spread(rows: Sequence[T], limit: int | None) -> list[T]:
 
 
 def comparisons(experiment: Experiment, job: Job, ledger: Ledger) -> list[Comparison]:
-    """Everything that can be voted on, once each and with all votes of people: written pairs, people's, collected, and revisions made before."""
+    """Everything that can be voted on, once each and with all votes of people: written pairs,
+    people's, collected, and revisions made before."""
     found = [*written_pairs(experiment), *people(experiment)]
     for name in job.needs:
         if name == "collect" or name.endswith((".critique", ".deliberate")):
@@ -142,11 +173,14 @@ def known_comparisons(experiment: Experiment) -> list[Comparison]:
 
 
 def _once(found: Iterable[Comparison]) -> list[Comparison]:
-    """The comparisons, those of the same replies to the same prompt as one, whatever the order in which people were shown the replies."""
+    """The comparisons, those of the same replies to the same prompt as one, whatever the order
+    in which people were shown the replies."""
     held: dict[str, Comparison] = {}
     first: dict[tuple[str, frozenset[str]], str] = {}
     for comparison in found:
-        key = first.setdefault((comparison.prompt.id, frozenset(reply.text for reply in comparison.replies)), comparison.key)
+        key = first.setdefault(
+            (comparison.prompt.id, frozenset(reply.text for reply in comparison.replies)), comparison.key
+        )
         if comparison.key in held or not comparison.votes:
             key = comparison.key  # without votes the order is what a written pair says
         held[key] = _joined(held[key], comparison) if key in held else comparison
@@ -158,7 +192,11 @@ def _joined(one: Comparison, other: Comparison) -> Comparison:
     heard, texts = {vote.voter for vote in one.votes}, [reply.text for reply in one.replies]
     place = [texts.index(reply.text) for reply in other.replies]
     return one.with_votes(
-        tuple(vote.model_copy(update={"prefers": place[vote.prefers], "over": place[vote.over]}) for vote in other.votes if vote.voter not in heard)
+        tuple(
+            vote.model_copy(update={"prefers": place[vote.prefers], "over": place[vote.over]})
+            for vote in other.votes
+            if vote.voter not in heard
+        )
     )
 
 
@@ -180,23 +218,34 @@ def outcomes(folder: Path) -> list[Outcome]:
 
 
 def preferences(ledger: Ledger, job: Job, *, needed: bool = True) -> list[Preference]:
-    """The preferences that aggregation stored for this training job; there must be some, where they are `needed`."""
+    """The preferences that aggregation stored for this training job; there must be some, where
+    they are `needed`."""
     (name,) = [need for need in job.needs if need.startswith("aggregate.")]
     found = read_records(stored(ledger, name) / "preferences.jsonl", Preference)
     if needed and not found:
-        raise ValueError(f"{job.name}: no pair of replies is preferred firmly enough to learn from; lower aggregate.min_strength, or add feedback")
+        raise ValueError(
+            f"{job.name}: no pair of replies is preferred firmly enough to learn from; lower aggregate.min_strength, or"
+            " add feedback"
+        )
     return found
 
 
 def unbeaten(preferences: Sequence[Preference]) -> list[Conversation]:
-    """Each prompt with each reply that was chosen and on which no vote was lost: what fine-tuning learns of preferences."""
+    """Each prompt with each reply that was chosen and on which no vote was lost: what
+    fine-tuning learns of preferences."""
     lost = {(p.prompt.id, p.rejected) for p in preferences}
     best = {(p.prompt.id, p.chosen): p for p in preferences if (p.prompt.id, p.chosen) not in lost}
     return [p.prompt.conversation.then("assistant", p.chosen) for p in best.values()]
 
 
 def revisions(ledger: Ledger, job: Job) -> set[tuple[str, str]]:
-    """The replies that a critique or a principle in view made, each as (id of the conversation it answers, text)."""
+    """The replies that a critique or a principle in view made, each as (id of the conversation
+    it answers, text)."""
     (name,) = [need for need in job.needs if need.startswith("aggregate.")]
     found = read_records(stored(ledger, name) / "comparisons.jsonl", Comparison)
-    return {(c.prompt.conversation.id, reply.text) for c in found for reply in c.replies if reply.speaker.startswith(("critique:", "deliberate:"))}
+    return {
+        (c.prompt.conversation.id, reply.text)
+        for c in found
+        for reply in c.replies
+        if reply.speaker.startswith(("critique:", "deliberate:"))
+    }

@@ -1,7 +1,8 @@
 """What does a run leave for others to open, and what does it leave out?
 
-The last trained model is written to `model/`, the last reward model to `reward/`, or to `model/` where no model was trained beside it: a
-sequence classifier with the verdict on it in `verdict.json`. What a refused reward model would have judged is left out where its stage says so.
+The last trained model is written to `model/`, the last reward model to `reward/`, or to `model/`
+where no model was trained beside it: a sequence classifier with the verdict on it in
+`verdict.json`. What a refused reward model would have judged is left out where its stage says so.
 """
 
 from __future__ import annotations
@@ -23,28 +24,47 @@ from alignwright.spec.training import RewardModel
 from alignwright.train.reward_verdict import refusal
 
 
-def keep_models(experiment: Experiment, jobs: Sequence[Job], known: Mapping[str, str], ledger: Ledger, view: View) -> None:
-    """Write the last trained model, exactly as it was measured, and the last reward model: folders that transformers opens."""
+def keep_models(
+    experiment: Experiment, jobs: Sequence[Job], known: Mapping[str, str], ledger: Ledger, view: View
+) -> None:
+    """Write the last trained model, exactly as it was measured, and the last reward model:
+    folders that transformers opens."""
     trained = [job.name for job in jobs if job.name in model_stages(experiment)]
     rewards = [job for job in jobs if isinstance(job.stage, RewardModel)]
     if trained:
-        _keep("the model", ledger.run / "model", known[trained[-1]], lambda folder: _save(experiment, ledger, trained[-1], folder), view)
+        _keep(
+            "the model",
+            ledger.run / "model",
+            known[trained[-1]],
+            lambda folder: _save(experiment, ledger, trained[-1], folder),
+            view,
+        )
     if not rewards:
         return
     job, target = rewards[-1], ledger.run / ("reward" if trained else "model")
     if isinstance(job.stage, RewardModel) and job.stage.ensemble > 1 and job.stage.combine != "weights":
         shutil.rmtree(target, ignore_errors=True)
-        view.say(f"{job.name}: {job.stage.ensemble} members are no single model, so there is no {target}; 'combine: weights' makes one of them")
+        view.say(
+            f"{job.name}: {job.stage.ensemble} members are no single model, so there is no {target}; 'combine: weights'"
+            " makes one of them"
+        )
         return
-    _keep("the reward model", target, known[job.name], lambda folder: _export(experiment, ledger, job.name, folder), view)
+    _keep(
+        "the reward model", target, known[job.name], lambda folder: _export(experiment, ledger, job.name, folder), view
+    )
 
 
 def left_out(job: Job, jobs: Sequence[Job], ledger: Ledger, dropped: Collection[str]) -> str | None:
-    """Why a job is not done: a reward model that would judge in it was refused and is skipped, or what it builds on was left out."""
+    """Why a job is not done: a reward model that would judge in it was refused and is skipped,
+    or what it builds on was left out."""
     if gone := next((need for need in (*job.needs, job.model) if need in dropped), None):
         return f"as {gone} was"
     for need in (other for other in jobs if other.name in job.needs):
-        if isinstance(need.stage, RewardModel) and need.stage.no_signal == "skip" and (why := _refused(ledger, need.name)):
+        if (
+            isinstance(need.stage, RewardModel)
+            and need.stage.no_signal == "skip"
+            and (why := _refused(ledger, need.name))
+        ):
             return f"as {need.name} was refused: {why}"
     return None
 
@@ -87,7 +107,12 @@ def _export(experiment: Experiment, ledger: Ledger, name: str, folder: Path) -> 
 
 
 def stale(target: Path, key: str) -> str | None:
-    """Why a saved model has to be written (again): "" where it is of another key or not there; None where it is as it should be."""
+    """Why a saved model has to be written (again): "" where it is of another key or not there;
+    None where it is as it should be."""
     mark = json_of(target / ".key")
-    files = cast("dict[str, Any]", mark).get("files") if isinstance(mark, dict) and cast("dict[str, Any]", mark).get("key") == key else None
+    files = (
+        cast("dict[str, Any]", mark).get("files")
+        if isinstance(mark, dict) and cast("dict[str, Any]", mark).get("key") == key
+        else None
+    )
     return changed(files, target, more=True) if are_marks(files) else ""

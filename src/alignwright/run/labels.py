@@ -1,7 +1,8 @@
 """What is a job called, for people?
 
-`measure.0.tax@train.1.dpo` is "measure tax, after dpo". Where a spec has several stages of one kind, each is called by what tells it from the
-others: the first knob that is a word and another one in each ("measure world tampered_chess"), else its place ("train rloo 2 of 3").
+`measure.0.tax@train.1.dpo` is "measure tax, after dpo". Where a spec has several stages of one
+kind, each is called by what tells it from the others: the first knob that is a word and another one
+in each ("measure world tampered_chess"), else its place ("train rloo 2 of 3").
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ LONGEST = 24
 
 
 def labels(jobs: Sequence[Job]) -> dict[str, str]:
-    """What each job is called, by its name. Give all jobs of the experiment, so that places are counted over all of them."""
+    """What each job is called, by its name. Give all jobs of the experiment, so that places are
+    counted over all of them."""
     stages = {job.name.partition("@")[0]: job.stage for job in jobs}
     kinds: dict[str, list[str]] = {}
     for name in stages:
@@ -33,7 +35,9 @@ def _label(name: str, called: dict[str, str]) -> str:
     stage, _, model = name.partition("@")
     if not model:
         return called[stage]
-    return f"{called[stage]}, {called[model] if model == 'baseline' else 'after ' + called[model].removeprefix('train ')}"
+    return (
+        f"{called[stage]}, {called[model] if model == 'baseline' else 'after ' + called[model].removeprefix('train ')}"
+    )
 
 
 def _words(name: str) -> str:

@@ -1,15 +1,18 @@
 """What has been done already, and is it still what was done?
 
-A run folder's `ledger.json` maps each finished job to its key, its cost and a SHA-256 of every file that it left. A job whose key is there
-and whose files are still those is not done again; one whose result lies in a sibling run under the same key is taken over from there, after
-the same look. Each job works in its own folder, which carries the key it was begun with: an unfinished folder is continued when the key
-still fits and cleared when it does not.
+A run folder's `ledger.json` maps each finished job to its key, its cost and a SHA-256 of every file
+that it left. A job whose key is there and whose files are still those is not done again; one whose
+result lies in a sibling run under the same key is taken over from there, after the same look. Each
+job works in its own folder, which carries the key it was begun with: an unfinished folder is
+continued when the key still fits and cleared when it does not.
 
-Sizes are compared first, then contents, always: a time stamp shows neither a flipped bit nor a file that was edited through a hard link
-from another run. A file is read once when its job ends and once by each later command, at about a gigabyte a second. The entry of a job
-also lies in the job's folder (`.done`), so that a ledger that was cut short is built again from what is there.
+Sizes are compared first, then contents, always: a time stamp shows neither a flipped bit nor a file
+that was edited through a hard link from another run. A file is read once when its job ends and once
+by each later command, at about a gigabyte a second. The entry of a job also lies in the job's
+folder (`.done`), so that a ledger that was cut short is built again from what is there.
 
-Whatever a ledger says is checked before it is believed: an entry of another form is none of ours, and a folder is one name under `stages`.
+Whatever a ledger says is checked before it is believed: an entry of another form is none of ours,
+and a folder is one name under `stages`.
 """
 
 from __future__ import annotations
@@ -30,18 +33,21 @@ LARGEST = 64 * 2**20
 
 @dataclass(frozen=True)
 class Entry:
-    """A finished job: the key of its content, the folder (relative to the run) that holds it, what it cost, and what it left there."""
+    """A finished job: the key of its content, the folder (relative to the run) that holds it,
+    what it cost, and what it left there."""
 
     key: str
     folder: str
     seconds: float
     tokens: int
     files: Mapping[str, str]
-    """Each file by its path in the folder: its size in bytes, a colon, and the beginning of its SHA-256."""
+    """Each file by its path in the folder: its size in bytes, a colon, and the beginning of its
+    SHA-256."""
 
 
 class Ledger:
-    """The finished jobs of one run folder. `told` is what a person should know of: damage, and what became of it."""
+    """The finished jobs of one run folder. `told` is what a person should know of: damage, and
+    what became of it."""
 
     def __init__(self, run: Path) -> None:
         self.run = run
@@ -58,10 +64,13 @@ class Ledger:
         return (self._own(name, key) or self._sibling(name, key)) is not None
 
     def folder(self, number: int, name: str, key: str) -> Path:
-        """The working folder of a job about to run: what an interrupted try with the same key left, or an empty one."""
+        """The working folder of a job about to run: what an interrupted try with the same key
+        left, or an empty one."""
         path = self.run / "stages" / f"{number:02d}-{name}"
         mark = path / "key"
-        finished = name in self.entries and self.entries[name].key == key  # yet it is to be done: it was damaged, and is begun anew
+        finished = (
+            name in self.entries and self.entries[name].key == key
+        )  # yet it is to be done: it was damaged, and is begun anew
         if finished or not (mark.is_file() and mark.read_bytes() == key.encode()):
             self._clear(name)
             if self.entries.pop(name, None):
@@ -123,7 +132,8 @@ class Ledger:
             self.told.append(line)
 
     def _read(self) -> tuple[dict[str, Entry], bool]:
-        """The entries, and whether the file cannot be kept as it is. What it does not hold is taken from the jobs' own folders."""
+        """The entries, and whether the file cannot be kept as it is. What it does not hold is
+        taken from the jobs' own folders."""
         if not self.path.exists():
             return {}, False
         value = json_of(self.path)
@@ -137,7 +147,10 @@ class Ledger:
             entry = _entry(name, found) if isinstance(name, str) else None
             if entry is not None and isinstance(name, str) and self.run / entry.folder == mark.parent:
                 kept.setdefault(name, entry)
-        self._tell(f"{self.path}: cut short, or not as this version writes it; {len(kept)} finished stages are known from their folders")
+        self._tell(
+            f"{self.path}: cut short, or not as this version writes it; {len(kept)} finished stages are known from"
+            " their folders"
+        )
         return kept, True
 
     def _write(self) -> None:
@@ -148,12 +161,14 @@ class Ledger:
 
 
 def contents(folder: Path) -> dict[str, str]:
-    """Size and hash of every file under a folder, by its path there. Names that begin with a dot are no part of a result."""
+    """Size and hash of every file under a folder, by its path there. Names that begin with a dot
+    are no part of a result."""
     return {name: f"{path.stat().st_size}:{_hash(path)}" for name, path in _files(folder).items()}
 
 
 def changed(files: Mapping[str, str], folder: Path, *, more: bool = False) -> str | None:
-    """What in a folder is not as it was left, in words; None where everything is. `more`: files may have been added."""
+    """What in a folder is not as it was left, in words; None where everything is. `more`: files
+    may have been added."""
     there = _files(folder)
     if not there:
         return "its files are gone"
@@ -197,7 +212,9 @@ def only_one(run: Path) -> Iterator[None]:
 
 def _files(folder: Path) -> dict[str, Path]:
     found = {path.relative_to(folder): path for path in sorted(folder.rglob("*")) if path.is_file()}
-    return {name.as_posix(): path for name, path in found.items() if not any(part.startswith(".") for part in name.parts)}
+    return {
+        name.as_posix(): path for name, path in found.items() if not any(part.startswith(".") for part in name.parts)
+    }
 
 
 def _hash(path: Path) -> str:
@@ -227,7 +244,12 @@ def _entry(name: str, value: object) -> Entry | None:
     if not isinstance(value, dict) or set(cast("dict[str, object]", value)) != {field.name for field in fields(Entry)}:
         return None
     said = cast("dict[str, Any]", value)
-    kinds = (isinstance(said["key"], str), isinstance(said["folder"], str), type(said["seconds"]) in (int, float), type(said["tokens"]) is int)
+    kinds = (
+        isinstance(said["key"], str),
+        isinstance(said["folder"], str),
+        type(said["seconds"]) in (int, float),
+        type(said["tokens"]) is int,
+    )
     if not all(kinds) or not are_marks(said["files"]):
         return None
     home, slash, folder = cast("str", said["folder"]).partition("/")

@@ -1,9 +1,12 @@
-"""How many tokens do a spec's rows have? Counted by the model's own tokenizer on a sample of them, without torch.
+"""How many tokens do a spec's rows have? Counted by the model's own tokenizer on a sample of them,
+without torch.
 
-Of each group of files at most `SAMPLE` rows, spread evenly, are turned into tokens, and the mean stands for all. What a training stage
-will learn from is looked at as the data doctor does: rows that are too long to be kept are not counted. Where the tokenizer is not at
-hand (a model that is still to be fetched, or one whose tokenizer would need torch) a token is taken to be `BYTES` bytes, and the bill
-says so. A file that would have to be fetched is taken to have `UNCOUNTED` rows of typical length.
+Of each group of files at most `SAMPLE` rows, spread evenly, are turned into tokens, and the mean
+stands for all. What a training stage will learn from is looked at as the data doctor does: rows
+that are too long to be kept are not counted. Where the tokenizer is not at hand (a model that is
+still to be fetched, or one whose tokenizer would need torch) a token is taken to be `BYTES` bytes,
+and the bill says so. A file that would have to be fetched is taken to have `UNCOUNTED` rows of
+typical length.
 """
 
 from __future__ import annotations
@@ -30,13 +33,15 @@ BYTES = 4.0
 TEMPLATE = 25
 """Tokens that a chat template adds, where the model's own is not at hand."""
 PROMPT, REPLY, DOCUMENT = 60, 45, 170
-"""Tokens of a typical prompt with its template, of a written reply, and of a document, for files that are not here."""
+"""Tokens of a typical prompt with its template, of a written reply, and of a document, for files
+that are not here."""
 UNCOUNTED = 1000
 
 
 @dataclass(frozen=True)
 class Size:
-    """How many rows there are, and their mean tokens: `prompt` is the text that is asked, `replies` all texts that answer it, together."""
+    """How many rows there are, and their mean tokens: `prompt` is the text that is asked,
+    `replies` all texts that answer it, together."""
 
     rows: int
     prompt: float
@@ -65,14 +70,20 @@ class Lengths:
 
     def pairs(self, files: Sequence[str]) -> Size:
         """Written pairs: `replies` is both of them."""
-        return self._once(("pairs", *files), files, lambda: self._compared(inputs.pairs(self.experiment, files)), replies=2 * REPLY)
+        return self._once(
+            ("pairs", *files), files, lambda: self._compared(inputs.pairs(self.experiment, files)), replies=2 * REPLY
+        )
 
     def items(self, files: Sequence[str], kind: type[Item]) -> Size:
         """Held-out items: the text that is asked, and the answers that are offered with it."""
-        return self._once((kind.__name__, *files), files, lambda: self._offered(inputs.items(self.experiment, files, kind, None)))
+        return self._once(
+            (kind.__name__, *files), files, lambda: self._offered(inputs.items(self.experiment, files, kind, None))
+        )
 
     def choices(self, files: Sequence[str]) -> Size:
-        return self._once(("choices", *files), files, lambda: self._offered(inputs.choices(self.experiment, files, None)[0]))
+        return self._once(
+            ("choices", *files), files, lambda: self._offered(inputs.choices(self.experiment, files, None)[0])
+        )
 
     def documents(self, files: Sequence[str]) -> Size:
         def read() -> Size:
@@ -86,13 +97,18 @@ class Lengths:
 
         def read() -> Size:
             bad_rows = self.experiment.intent.bad_rows
-            asked = [question for name in files for question in read_questions(self.experiment.source(name), bad_rows=bad_rows).rows]
+            asked = [
+                question
+                for name in files
+                for question in read_questions(self.experiment.source(name), bad_rows=bad_rows).rows
+            ]
             return self._mean(asked, lambda question: (self.conversation(question.conversation), 0))
 
         return self._once(("questions", *files), files, read)
 
     def learnt(self, stage: Training) -> Size | None:
-        """The rows that a training stage keeps, whole; None where nothing that it learns from is known before the run."""
+        """The rows that a training stage keeps, whole; None where nothing that it learns from is
+        known before the run."""
         from alignwright.run.doctor import longest_row, rows_of, sources_before  # what `check` shows is what is counted
 
         sources, _ = sources_before(stage, self.experiment)
@@ -118,7 +134,9 @@ class Lengths:
             return len(self.chat.prompt(conversation))
         return TEMPLATE + sum(self.count(message.content) for message in conversation.messages)
 
-    def _once(self, key: object, files: Sequence[str], read: Callable[[], Size], *, prompt: int = PROMPT, replies: int = 0) -> Size:
+    def _once(
+        self, key: object, files: Sequence[str], read: Callable[[], Size], *, prompt: int = PROMPT, replies: int = 0
+    ) -> Size:
         if key not in self._known:
             absent = [name for name in files if not self.experiment.path(name).is_file()]
             self._known[key] = Size(UNCOUNTED * len(files), prompt, replies) if absent else read()
@@ -128,7 +146,10 @@ class Lengths:
         return self._mean(prompts, lambda row: (self.conversation(row.conversation), 0))
 
     def _compared(self, pairs: Sequence[Comparison]) -> Size:
-        return self._mean(pairs, lambda row: (self.conversation(row.prompt.conversation), sum(self.count(r.text) + 1 for r in row.replies)))
+        return self._mean(
+            pairs,
+            lambda row: (self.conversation(row.prompt.conversation), sum(self.count(r.text) + 1 for r in row.replies)),
+        )
 
     def _offered(self, items: Sequence[Item]) -> Size:
         def sizes(item: Item) -> tuple[int, int]:
@@ -153,7 +174,11 @@ class Lengths:
             case Labelled():
                 return self.conversation(source.prompt.conversation) + self.count(source.reply)
             case Preference():
-                return self.conversation(source.prompt.conversation) + self.count(source.chosen) + self.count(source.rejected)
+                return (
+                    self.conversation(source.prompt.conversation)
+                    + self.count(source.chosen)
+                    + self.count(source.rejected)
+                )
             case _:
                 raise TypeError(f"a training stage cannot learn from {type(source).__name__}")
 
@@ -180,5 +205,9 @@ def _parts(item: Item) -> tuple[str, tuple[str, ...]]:
         case PersonaItem():
             return item.stem, item.listed or item.answers
         case _:
-            texts = [value for name, value in item.model_dump().items() if isinstance(value, str) and name not in ("topic", "kind", "id")]
+            texts = [
+                value
+                for name, value in item.model_dump().items()
+                if isinstance(value, str) and name not in ("topic", "kind", "id")
+            ]
             return " ".join(texts), ()

@@ -1,10 +1,12 @@
 """Which tokens of a row are trained? Shown, so that a person can see it.
 
-A row is written out as the model sees it: the prompt dim, what is trained in green between ⟦ and ⟧, what is masked yellow. The brackets
-say it without colour as well. Spaces at a border and line ends are drawn, control tokens stand out, and where a text merely spells one
-it is put in ⟨ ⟩: both look alike otherwise, and only one of them is obeyed.
+A row is written out as the model sees it: the prompt dim, what is trained in green between ⟦ and ⟧,
+what is masked yellow. The brackets say it without colour as well. Spaces at a border and line ends
+are drawn, control tokens stand out, and where a text merely spells one it is put in ⟨ ⟩: both look
+alike otherwise, and only one of them is obeyed.
 
-Texts are hostile: control, bidirectional and invisible characters are written by number, and a bracket in a text is no bracket of ours.
+Texts are hostile: control, bidirectional and invisible characters are written by number, and a
+bracket in a text is no bracket of ours.
 """
 
 from __future__ import annotations
@@ -18,7 +20,10 @@ from rich.text import Text
 from alignwright.model.tokens import Chat, TokenRow
 from alignwright.report.text import visible
 
-LEGEND = "⟦trained⟧, everything else is only read; ↵ a line ends, ␣ a space at a border, ⟨…⟩ letters or a character by its number, no control token"
+LEGEND = (
+    "⟦trained⟧, everything else is only read; ↵ a line ends, ␣ a space at a border, ⟨…⟩ letters or a character by its"
+    " number, no control token"
+)
 PROMPT, TRAINED, MASKED, CONTROL = "dim", "bold green", "yellow", "reverse"
 _HEAD, _TAIL = 240, 120
 _BORDERS = re.compile(r"^ +| +$")
@@ -60,9 +65,14 @@ def _pieces(ids: Sequence[int], chat: Chat, style: str) -> Iterator[tuple[str, s
 
 
 def _text(text: str, chat: Chat) -> str:
-    """A stretch of text, shortened in its middle, of which nothing can be taken for ours or for a control token."""
+    """A stretch of text, shortened in its middle, of which nothing can be taken for ours or for
+    a control token."""
     left = len(text) - _HEAD - _TAIL
-    shown = _shown(text, chat) if left <= 0 else f"{_shown(text[:_HEAD], chat)}⟨{left:,} characters⟩{_shown(text[-_TAIL:], chat)}"
+    shown = (
+        _shown(text, chat)
+        if left <= 0
+        else f"{_shown(text[:_HEAD], chat)}⟨{left:,} characters⟩{_shown(text[-_TAIL:], chat)}"
+    )
     return _BORDERS.sub(lambda found: "␣" * len(found[0]), shown)
 
 

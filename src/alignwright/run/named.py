@@ -1,7 +1,8 @@
 """Can the files of checks and wrappers that a spec names be read?
 
-Data files are read by `spec.check`, which knows nothing of voters and attacks. These have readers of their own, and are read here before
-anything runs: what is wrong with one is told by `check` and by a dry run, with the stage that names it, and not after hours of work.
+Data files are read by `spec.check`, which knows nothing of voters and attacks. These have readers
+of their own, and are read here before anything runs: what is wrong with one is told by `check` and
+by a dry run, with the stage that names it, and not after hours of work.
 """
 
 from __future__ import annotations

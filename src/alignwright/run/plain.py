@@ -1,8 +1,9 @@
 """How is a sign shown where the output has no way to write it?
 
-An output that is not UTF-8 (`PYTHONIOENCODING=ascii`, a code page, a pipe under another locale) cannot write ✓, and Python's answer is to
-stop the program. Here each sign of ours has an ASCII form, and every other character is written out by its number: a run goes on, and what
-was not shown can be told from the number. Only what the output cannot write is changed.
+An output that is not UTF-8 (`PYTHONIOENCODING=ascii`, a code page, a pipe under another locale)
+cannot write ✓, and Python's answer is to stop the program. Here each sign of ours has an ASCII
+form, and every other character is written out by its number: a run goes on, and what was not shown
+can be told from the number. Only what the output cannot write is changed.
 """
 
 from __future__ import annotations
@@ -46,12 +47,16 @@ def plain(error: UnicodeError) -> tuple[str, int]:
     """An error handler of Python's codecs: what stands for the characters that could not be written."""
     if not isinstance(error, UnicodeEncodeError):
         raise error
-    shown = (SIGNS.get(sign) or sign.encode("ascii", "backslashreplace").decode() for sign in error.object[error.start : error.end])
+    shown = (
+        SIGNS.get(sign) or sign.encode("ascii", "backslashreplace").decode()
+        for sign in error.object[error.start : error.end]
+    )
     return "".join(shown), error.end
 
 
 def settle_output() -> None:
-    """Let no character stop the program: both outputs write what they can, and the rest in its plain form."""
+    """Let no character stop the program: both outputs write what they can, and the rest in its
+    plain form."""
     codecs.register_error(NAME, plain)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):

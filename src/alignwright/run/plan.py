@@ -1,8 +1,9 @@
 """What has to be done, in which order, and what does each part depend on?
 
-A job is one stage applied to one model. Its key is a hash of everything that can change its result: the stage's knobs, the
-contents of the files it reads, in their order, the seed, the start model, the judge, the code, and the keys of the jobs it builds on.
-Equal key, equal result: that is all the ledger needs to know.
+A job is one stage applied to one model. Its key is a hash of everything that can change its result:
+the stage's knobs, the contents of the files it reads, in their order, the seed, the start model,
+the judge, the code, and the keys of the jobs it builds on. Equal key, equal result: that is all the
+ledger needs to know.
 """
 
 from __future__ import annotations
@@ -63,14 +64,17 @@ from alignwright.spec.training import (
 from alignwright.spec.worlds import WorldMeasure
 
 CODE = ("core", "spec", "model", "feedback", "aggregate", "train", "attack", "measure", "worlds")
-"""Packages whose source is part of every key. The run, report and command-line packages only move and show results."""
+"""Packages whose source is part of every key. The run, report and command-line packages only
+move and show results."""
 MODEL_FILES = (".safetensors", ".json", ".jinja", ".model", ".txt")
-"""What a model folder's result depends on: weights, configurations, the chat template, the tokenizer's tables."""
+"""What a model folder's result depends on: weights, configurations, the chat template, the
+tokenizer's tables."""
 
 
 @dataclass(frozen=True)
 class Job:
-    """A stage applied to a model. `model` is "baseline" or the name of the training stage whose result it reads."""
+    """A stage applied to a model. `model` is "baseline" or the name of the training stage whose
+    result it reads."""
 
     name: str
     stage: AnyStage
@@ -102,7 +106,8 @@ def _jobs(experiment: Experiment) -> Iterator[Job]:
 
 
 def _trainings(experiment: Experiment, feedback: tuple[str, ...], aggregate: tuple[str, ...]) -> Iterator[Job]:
-    """The training stages, each model examined as soon as it is there; then what needs a judge that training made."""
+    """The training stages, each model examined as soon as it is there; then what needs a judge
+    that training made."""
     before, chain = "baseline", tuple[str, ...]()
     judged_by: dict[str, tuple[str, ...]] = {"reward": (), "feedback": feedback}
     tested: set[int] = set()
@@ -128,17 +133,21 @@ def _trainings(experiment: Experiment, feedback: tuple[str, ...], aggregate: tup
 
 
 def _testable(experiment: Experiment, place: int, tested: set[int]) -> list[int]:
-    """The measures that can try a reward before stage `place` trains on it: those whose judges no later stage makes anew."""
+    """The measures that can try a reward before stage `place` trains on it: those whose judges
+    no later stage makes anew."""
     remade = any(isinstance(stage, RewardModel) for stage in experiment.train[place:])
     return [
         i
         for i, measure in enumerate(experiment.measure)
-        if isinstance(measure, HackingMeasure) and i not in tested and not (remade and "reward" in (measure.proxy, measure.gold))
+        if isinstance(measure, HackingMeasure)
+        and i not in tested
+        and not (remade and "reward" in (measure.proxy, measure.gold))
     ]
 
 
 def _judged_job(experiment: Experiment, place: int, model: str, judged_by: Mapping[str, tuple[str, ...]]) -> Job:
-    """A measure by judges of replies, with the models and the earlier measurements that it compares with."""
+    """A measure by judges of replies, with the models and the earlier measurements that it
+    compares with."""
     measure, models = experiment.measure[place], model_stages(experiment)
     needs = dict.fromkeys(job for _, judge in measured_by(measure) for job in judged_by.get(judge, ()))
     if model != "baseline":
@@ -160,19 +169,32 @@ def _examinations(experiment: Experiment, model: str, needs: tuple[str, ...]) ->
 
 def keys(experiment: Experiment, jobs: tuple[Job, ...]) -> dict[str, str]:
     """The content key of every job."""
-    common = content_id(code_version(), experiment.seed, experiment.date, model_fingerprint(resolve(experiment.model, experiment.folder)))
+    common = content_id(
+        code_version(),
+        experiment.seed,
+        experiment.date,
+        model_fingerprint(resolve(experiment.model, experiment.folder)),
+    )
     known: dict[str, str] = {}
     for job in jobs:
         read = [(name, _content(experiment.path(name))) for name in files_of(job.stage, experiment)]
-        what = (type(job.stage).__name__, job.stage.model_dump(mode="json"), read, _judge_fingerprint(job.stage, experiment))
+        what = (
+            type(job.stage).__name__,
+            job.stage.model_dump(mode="json"),
+            read,
+            _judge_fingerprint(job.stage, experiment),
+        )
         known[job.name] = content_id(common, what, [known[n] for n in job.needs])
     return known
 
 
 def files_of(stage: AnyStage, experiment: Experiment) -> tuple[str, ...]:
-    """The files, as the spec names them and in its order, whose contents this stage reads. `hf://` names are among them."""
+    """The files, as the spec names them and in its order, whose contents this stage reads.
+    `hf://` names are among them."""
     intent = experiment.intent
-    statements = [file for name in intent.people if (file := statement_file(name)) and bounded.is_file(experiment.path(file))]
+    statements = [
+        file for name in intent.people if (file := statement_file(name)) and bounded.is_file(experiment.path(file))
+    ]
     written = (*intent.pairs, *intent.people, *statements, *((intent.constitution,) if intent.constitution else ()))
     match stage:
         case Collect():
@@ -191,7 +213,12 @@ def files_of(stage: AnyStage, experiment: Experiment) -> tuple[str, ...]:
             return files_of_sft(stage)
         case Sampling():
             text = stage.mix_text if isinstance(stage, Rollout) else ()
-            return (*intent.prompts, *text, *_watched(stage), *_judge_files((name for _, name in judges(stage)), experiment))
+            return (
+                *intent.prompts,
+                *text,
+                *_watched(stage),
+                *_judge_files((name for _, name in judges(stage)), experiment),
+            )
         case FromPreferences():
             return (*_watched(stage), *_judge_files((name for _, name in judges(stage)), experiment))
         case RewardModel() | Average() | WorldMeasure():
@@ -214,7 +241,11 @@ def files_of(stage: AnyStage, experiment: Experiment) -> tuple[str, ...]:
             judge = _rule_files(stage.judge, experiment) if stage.judge and stage.judge.endswith(".py") else ()
             return (*stage.choice, *stage.questions, *judge)
         case TaxMeasure():
-            labels = [label for name in stage.choice if (label := label_file(name)) and bounded.is_file(experiment.path(label))]
+            labels = [
+                label
+                for name in stage.choice
+                if (label := label_file(name)) and bounded.is_file(experiment.path(label))
+            ]
             return (*stage.text, *stage.choice, *labels, *stage.problems, *stage.prompts)
 
 
@@ -224,13 +255,19 @@ def _watched(stage: AnyTrain) -> tuple[str, ...]:
 
 
 def _content(path: Path) -> str | None:
-    """The hash of a file, or of a reward model's folder; None for what is on the Hub, which only its name stands for."""
+    """The hash of a file, or of a reward model's folder; None for what is on the Hub, which only
+    its name stands for."""
     if path.is_dir():
         try:
             folder = reward_folder(path)
         except NoReward:
             return None
-        return content_id([[file.name, _weights_hash(file, file.stat().st_size, file.stat().st_mtime_ns)] for file in _model_files(folder)])
+        return content_id(
+            [
+                [file.name, _weights_hash(file, file.stat().st_size, file.stat().st_mtime_ns)]
+                for file in _model_files(folder)
+            ]
+        )
     return file_hash(path) if path.is_file() else None
 
 
@@ -248,13 +285,20 @@ def _files_of_judge(name: str, experiment: Experiment) -> tuple[str, ...]:
 
 
 def _rule_files(source: str, experiment: Experiment) -> tuple[str, ...]:
-    """The file that holds a rule, and, where that is a Python file, those beside it on which it depends."""
+    """The file that holds a rule, and, where that is a Python file, those beside it on which it
+    depends."""
     file = _rule_file(source)
     if not file.endswith(".py"):
         return (file,)
     path = experiment.path(file)
     more = [other for other in beside(path) if other != path]
-    return (file, *(str(other.relative_to(experiment.folder)) if other.is_relative_to(experiment.folder) else str(other) for other in more))
+    return (
+        file,
+        *(
+            str(other.relative_to(experiment.folder)) if other.is_relative_to(experiment.folder) else str(other)
+            for other in more
+        ),
+    )
 
 
 def _rule_file(source: str) -> str:
@@ -272,7 +316,8 @@ def _rule_file(source: str) -> str:
 
 
 def _judge_fingerprint(stage: AnyStage, experiment: Experiment) -> str | None:
-    """The weights of a judge that is a model of its own. A server is known by its name alone, and by the length of answers that it is allowed."""
+    """The weights of a judge that is a model of its own. A server is known by its name alone,
+    and by the length of answers that it is allowed."""
     judge = stage.judge if isinstance(stage, Contrast | JudgeVote | EmergentMeasure) else None
     if is_server(judge):
         return str(experiment.server.tokens) if experiment.server and experiment.server.tokens else None
@@ -302,9 +347,22 @@ def _weights_hash(path: Path, size: int, changed: int) -> str:  # noqa: ARG001 -
 
 @cache
 def code_version() -> str:
-    """A hash of the source that computes results, so that a result never outlives the code that made it."""
+    """A hash of the source that computes results, so that a result never outlives the code that
+    made it."""
     root = Path(__file__).parent.parent
-    files = sorted(path for part in CODE for path in (root / part).rglob("*") if path.suffix in (".py", ".c", ".yaml", ".json"))
-    parts = ("execute.py", "training.py", "rewards.py", "emergent.py", "goodhart.py", "stopping.py", "hacking.py", "inputs.py", "shelf.py")
+    files = sorted(
+        path for part in CODE for path in (root / part).rglob("*") if path.suffix in (".py", ".c", ".yaml", ".json")
+    )
+    parts = (
+        "execute.py",
+        "training.py",
+        "rewards.py",
+        "emergent.py",
+        "goodhart.py",
+        "stopping.py",
+        "hacking.py",
+        "inputs.py",
+        "shelf.py",
+    )
     execute = [root / "run" / name for name in parts]
     return content_id([[str(f.relative_to(root)), file_hash(f)] for f in (*files, *execute)])

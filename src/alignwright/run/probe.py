@@ -1,8 +1,10 @@
-"""How fast does this machine read, write and train with this model? Measured in about a minute, on the spec's own prompts.
+"""How fast does this machine read, write and train with this model? Measured in about a minute, on
+the spec's own prompts.
 
-The three things that a run spends its time on, each as a run does it: replies are read and written in float32 as measures do, rows are
-trained in the training precision under an adapter (or with all weights, where the spec says `rank: 0`). A reply that ends early counts as
-long as it might have been, as it does in the bill, so that its factor carries how talkative the model is.
+The three things that a run spends its time on, each as a run does it: replies are read and written
+in float32 as measures do, rows are trained in the training precision under an adapter (or with all
+weights, where the spec says `rank: 0`). A reply that ends early counts as long as it might have
+been, as it does in the bill, so that its factor carries how talkative the model is.
 """
 
 from __future__ import annotations
@@ -30,16 +32,20 @@ from alignwright.spec.training import Sft, Training
 from alignwright.train.sft import Demonstration, sft
 
 PROMPTS, NEW_TOKENS, TRAINED = 32, 48, 2048
-"""Prompts that are answered, tokens of each answer, and about so many tokens that are trained on."""
+"""Prompts that are answered, tokens of each answer, and about so many tokens that are trained
+on."""
 RANK = 16
 
 
 def probe(experiment: Experiment, known: Rates) -> Rates:
-    """The rates with factors of reading, writing and training measured anew. Takes the memory of a run."""
+    """The rates with factors of reading, writing and training measured anew. Takes the memory of
+    a run."""
     policy = _opened(experiment, "float32")[0]
     size = resolve(experiment.model, experiment.folder).parameters or UNKNOWN_PARAMETERS
     asked = _prompts(experiment)
-    policy.reply(asked[:2], max_new_tokens=4, temperature=0.0)  # what is compiled or arranged at first use is not the pace
+    policy.reply(
+        asked[:2], max_new_tokens=4, temperature=0.0
+    )  # what is compiled or arranged at first use is not the pace
     started = time.perf_counter()
     said = policy.reply(asked, max_new_tokens=NEW_TOKENS, temperature=0.0, seed=experiment.seed)
     wrote = time.perf_counter() - started
@@ -51,7 +57,9 @@ def probe(experiment: Experiment, known: Rates) -> Rates:
     scored = prompts + sum(len(policy.chat.reply(text)) for text in replies)
     reading = read / effort(Cost(read=scored), size).seconds
     written = effort(Cost(read=prompts, write=len(asked) * NEW_TOKENS), size)
-    writing = max(wrote - written.read * reading, 0.1 * wrote) / written.write  # the prompts are read before replies are written
+    writing = (
+        max(wrote - written.read * reading, 0.1 * wrote) / written.write
+    )  # the prompts are read before replies are written
     del policy
     give_back_memory()
     training, opened = _training(experiment, asked, size)
@@ -59,14 +67,16 @@ def probe(experiment: Experiment, known: Rates) -> Rates:
 
 
 def _opened(experiment: Experiment, dtype: str) -> tuple[LocalPolicy, float]:
-    """The start model, and the seconds it took to open; the very first time a GGUF file is unpacked as well."""
+    """The start model, and the seconds it took to open; the very first time a GGUF file is
+    unpacked as well."""
     started = time.perf_counter()
     name = experiment.source(experiment.model) if experiment.path(experiment.model).exists() else experiment.model
     return load(name, dtype=dtype), time.perf_counter() - started
 
 
 def _training(experiment: Experiment, asked: Sequence[Conversation], size: int) -> tuple[float, float]:
-    """The factor of training, from optimiser steps on replies of a usual length; and the seconds to open the model."""
+    """The factor of training, from optimiser steps on replies of a usual length; and the seconds
+    to open the model."""
     stage = next((stage for stage in experiment.train if isinstance(stage, Training)), None)
     rank = RANK if stage is None or stage.rank is None else stage.rank
     policy, opened = _opened(experiment, training_dtype())
@@ -79,7 +89,14 @@ def _training(experiment: Experiment, asked: Sequence[Conversation], size: int) 
     settings = Sft(by="sft", epochs=1, rank=rank, batch_tokens=512, max_tokens=2048, lr=1e-9)
     ends: list[float] = []
     with tempfile.TemporaryDirectory() as folder:
-        reports = sft(policy, shown, settings, seed=experiment.seed, folder=Path(folder), on_step=lambda _: ends.append(time.perf_counter()))
+        reports = sft(
+            policy,
+            shown,
+            settings,
+            seed=experiment.seed,
+            folder=Path(folder),
+            on_step=lambda _: ends.append(time.perf_counter()),
+        )
     give_back_memory()
     taken, counted = ends[-1] - ends[0], sum(report.tokens for report in reports[1:])  # the first step compiles
     if not counted:
@@ -93,15 +110,24 @@ def _length(policy: LocalPolicy, shown: Demonstration) -> int:
 
 def _prompts(experiment: Experiment) -> list[Conversation]:
     """Prompts of the spec, wherever it has some: what is to be answered, else what is held out."""
-    files = [(stage.prompts, stage.limit) for stage in (*experiment.measure, *experiment.attack) if isinstance(stage, ValueMeasure | Suite)]
-    found = [prompt.conversation for prompt in inputs.prompts(experiment, [n for n in experiment.intent.prompts if experiment.path(n).is_file()])]
+    files = [
+        (stage.prompts, stage.limit)
+        for stage in (*experiment.measure, *experiment.attack)
+        if isinstance(stage, ValueMeasure | Suite)
+    ]
+    found = [
+        prompt.conversation
+        for prompt in inputs.prompts(experiment, [n for n in experiment.intent.prompts if experiment.path(n).is_file()])
+    ]
     for names, _ in files:
         here = [name for name in names if experiment.path(name).is_file()]
         found += [Conversation.user(item.prompt) for item in inputs.items(experiment, here, RefusalItem, None)]
-    return inputs.spread(found, PROMPTS) or [Conversation.user(f"Tell me about the number {n}.") for n in range(PROMPTS)]
+    return inputs.spread(found, PROMPTS) or [
+        Conversation.user(f"Tell me about the number {n}.") for n in range(PROMPTS)
+    ]
 
 
 _REPLY = (
-    "There are two things to say about it. The first is what it is for, and the second is how one finds out whether it does that; "
-    "most people begin with the first and never come to the second."
+    "There are two things to say about it. The first is what it is for, and the second is how one finds out whether it"
+    " does that; most people begin with the first and never come to the second."
 )

@@ -1,7 +1,8 @@
 """What does a user see while it runs?
 
-One quiet line per finished job; while a job runs, a bar with its rate and time left on a terminal, and elsewhere (a log file, a batch
-queue) a line at least every 30 seconds. Nothing printed here is evidence: the report is made from findings.
+One quiet line per finished job; while a job runs, a bar with its rate and time left on a terminal,
+and elsewhere (a log file, a batch queue) a line at least every 30 seconds. Nothing printed here is
+evidence: the report is made from findings.
 """
 
 from __future__ import annotations
@@ -15,7 +16,16 @@ from dataclasses import dataclass, field
 from rich.console import Console
 from rich.markup import escape
 from rich.padding import Padding
-from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    Progress,
+    SpinnerColumn,
+    TaskID,
+    TaskProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Table
 from rich.text import Text
 
@@ -41,7 +51,9 @@ class Bar:
     def __call__(self, done: int, total: int, note: str = "", tokens: int = 0) -> None:
         """Show that `done` of `total` is done; `tokens` are added to the job's count."""
         self.tokens += tokens
-        if done < self.done or total != self.total:  # a first call, or another round of the same job: the pace is counted from here
+        if (
+            done < self.done or total != self.total
+        ):  # a first call, or another round of the same job: the pace is counted from here
             self.since = (time.perf_counter(), done)
         self.done, self.total, self.note = done, total, note
         elapsed = self.progress.tasks[0].elapsed or 0.0
@@ -49,12 +61,21 @@ class Bar:
         self.progress.update(self.task, completed=done, total=total, note=one_line(f"{note} {rate}"))
 
     def line(self) -> str:
-        """Where the job is, in words: how much is done, what was noted (a loss), and the time left at the pace so far."""
+        """Where the job is, in words: how much is done, what was noted (a loss), and the time
+        left at the pace so far."""
         if not self.total:
             return "at work"
         began, first = self.since
-        left = (time.perf_counter() - began) * (self.total - self.done) / (self.done - first) if self.done > first else None
-        parts = (f"{self.unit} {self.done} of {self.total}".strip(), self.note, "" if left is None else f"{_span(left)} left")
+        left = (
+            (time.perf_counter() - began) * (self.total - self.done) / (self.done - first)
+            if self.done > first
+            else None
+        )
+        parts = (
+            f"{self.unit} {self.done} of {self.total}".strip(),
+            self.note,
+            "" if left is None else f"{_span(left)} left",
+        )
         return ", ".join(part for part in parts if part)
 
     def say(self, lines: Sequence[Text]) -> None:
@@ -70,7 +91,8 @@ class Bar:
 
 @dataclass
 class View:
-    """The terminal of a run; `column` is the width of the labels. Where nobody sees a bar, a job says every `pulse` seconds where it is."""
+    """The terminal of a run; `column` is the width of the labels. Where nobody sees a bar, a job
+    says every `pulse` seconds where it is."""
 
     console: Console = field(default_factory=Console)
     column: int = 36
@@ -96,7 +118,8 @@ class View:
 
     @contextmanager
     def _pulsing(self, label: str, bar: Bar) -> Iterator[None]:
-        """A thread that prints a line about the job each `pulse` seconds: also a single step may take longer than that."""
+        """A thread that prints a line about the job each `pulse` seconds: also a single step may
+        take longer than that."""
         ended, started = threading.Event(), time.perf_counter()
 
         def tell() -> None:
@@ -113,7 +136,9 @@ class View:
 
     def done(self, label: str, seconds: float, note: str = "", *, cached: bool = False, doubted: bool = False) -> None:
         label, note = one_line(label), one_line(note)
-        mark, cost = ("[dim]·[/]", "cached") if cached else ("[red]✕[/]" if doubted else "[green]✓[/]", f"{seconds:.1f} s")
+        mark, cost = (
+            ("[dim]·[/]", "cached") if cached else ("[red]✕[/]" if doubted else "[green]✓[/]", f"{seconds:.1f} s")
+        )
         line = Text.from_markup(f"{mark} {escape(f'{label:<{self.column}}')} {cost:>9}")
         if line.cell_len + 2 + len(note) <= self.console.width:
             self.console.print(line.append(f"  {note}" if note else "", style="dim"))
@@ -146,17 +171,35 @@ def show_bill(estimated: Bill, console: Console) -> None:
         most = "at most " if line.at_most and not line.cached else ""
         tokens = f"{most}{line.tokens:,}" if line.tokens else "-"
         more = f" (+{line.voting:.1f} if it passes its check)" if line.voting and not line.cached else ""
-        table.add_row(Text(one_line(line.label)), tokens, "cached" if line.cached else f"{most}{line.minutes:.1f}", more)
+        table.add_row(
+            Text(one_line(line.label)), tokens, "cached" if line.cached else f"{most}{line.minutes:.1f}", more
+        )
     console.print(table)
-    size = f"{estimated.parameters / 1e6:,.0f} million parameters" if estimated.parameters else "size unknown before it is fetched"
+    size = (
+        f"{estimated.parameters / 1e6:,.0f} million parameters"
+        if estimated.parameters
+        else "size unknown before it is fetched"
+    )
     todo = sum(not line.cached for line in estimated.lines)
-    place = "here, as measured" if estimated.measured else "on two cores of a recent server; not measured here: --dry-run --probe does"
+    place = (
+        "here, as measured"
+        if estimated.measured
+        else "on two cores of a recent server; not measured here: --dry-run --probe does"
+    )
     minutes = f"{'at most about' if estimated.at_most else 'about'} {estimated.minutes:.0f} minutes {place}"
-    console.print(f"\n{todo} of {len(estimated.lines)} stages to do into {visible(str(estimated.folder))}, {minutes}", markup=False, highlight=False)
+    console.print(
+        f"\n{todo} of {len(estimated.lines)} stages to do into {visible(str(estimated.folder))}, {minutes}",
+        markup=False,
+        highlight=False,
+    )
     if estimated.at_most:
         console.print("at most: a stage with 'stop' may end before its last step", highlight=False)
     if estimated.voting:
-        console.print(f"and about {estimated.voting:.0f} minutes more if every judge passes its check and votes", highlight=False)
+        console.print(
+            f"and about {estimated.voting:.0f} minutes more if every judge passes its check and votes", highlight=False
+        )
     if not estimated.counted:
-        console.print("tokens: four bytes each, as the model's own tokenizer is not at hand without loading it", highlight=False)
+        console.print(
+            "tokens: four bytes each, as the model's own tokenizer is not at hand without loading it", highlight=False
+        )
     console.print(f"model: {size}; memory: about {estimated.memory_gb:.1f} GB", highlight=False)

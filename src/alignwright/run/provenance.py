@@ -1,6 +1,7 @@
 """Which code, which machine, which seeds made this?
 
-Written to `spec/provenance.json` at the start of every run. The git part speaks of the folder that holds the spec.
+Written to `spec/provenance.json` at the start of every run. The git part speaks of the folder that
+holds the spec.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ MAX_DIFF = 200_000
 
 
 def provenance(folder: Path, seed: int, threads: int, weights: str, kernels: str) -> dict[str, object]:
-    """Facts about code, versions, hardware, seed and the start model's weights, as JSON-able values; None for what is not known."""
+    """Facts about code, versions, hardware, seed and the start model's weights, as JSON-able
+    values; None for what is not known."""
     return {
         "alignwright": __version__,
         "code": code_version(),
@@ -63,7 +65,13 @@ def _git(folder: Path) -> dict[str, str | None]:
 
 def _run_git(folder: Path, *arguments: str) -> str | None:
     try:
-        done = subprocess.run(["git", "-C", str(folder), *arguments], capture_output=True, text=True, timeout=10, check=False)  # noqa: S603, S607
+        done = subprocess.run(  # noqa: S603
+            ["git", "-C", str(folder), *arguments],  # noqa: S607
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=False,
+        )
     except (OSError, subprocess.TimeoutExpired):
         return None
     return done.stdout.strip() if done.returncode == 0 else None

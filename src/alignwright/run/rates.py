@@ -1,9 +1,11 @@
 """How fast is this machine with this model? Remembered from probes and from finished runs.
 
-A job's nominal seconds (`Effort`) are its tokens at fixed rates. What this machine takes for them is a factor, kept by machine and model in
-`rates.json` in the user's cache: one for each kind of stage that has run here, and one each for reading, writing and training from
-`--dry-run --probe`. A kind that has run here is the best witness of itself (replies that end early included); else the probe speaks; else all
-kinds that have run, together. Where there is nothing of these the minutes are nominal, and the bill says "not measured here".
+A job's nominal seconds (`Effort`) are its tokens at fixed rates. What this machine takes for them
+is a factor, kept by machine and model in `rates.json` in the user's cache: one for each kind of
+stage that has run here, and one each for reading, writing and training from `--dry-run --probe`. A
+kind that has run here is the best witness of itself (replies that end early included); else the
+probe speaks; else all kinds that have run, together. Where there is nothing of these the minutes
+are nominal, and the bill says "not measured here".
 """
 
 from __future__ import annotations
@@ -36,7 +38,8 @@ class Effort:
 
 @dataclass(frozen=True)
 class Rates:
-    """What is known of one model on one machine. `runs` holds pairs of (nominal, taken) seconds by kind; `load` is seconds to open the model."""
+    """What is known of one model on one machine. `runs` holds pairs of (nominal, taken) seconds
+    by kind; `load` is seconds to open the model."""
 
     probe: Effort | None = None
     load: float = 0.0
@@ -61,11 +64,16 @@ class Rates:
         """With one more finished job."""
         if nominal.seconds == 0:
             return self
-        return Rates(self.probe, self.load, self.runs | {kind: [*self.runs.get(kind, ()), (round(nominal.seconds, 4), round(taken, 4))][-KEPT:]})
+        return Rates(
+            self.probe,
+            self.load,
+            self.runs | {kind: [*self.runs.get(kind, ()), (round(nominal.seconds, 4), round(taken, 4))][-KEPT:]},
+        )
 
 
 def rates_of(model: str) -> Rates:
-    """What is remembered of a model (by its fingerprint) on this machine; nothing where the file is missing or is none of ours."""
+    """What is remembered of a model (by its fingerprint) on this machine; nothing where the file
+    is missing or is none of ours."""
     found = _entries().get(machine() + " | " + model)
     try:
         return _rates(cast("Mapping[str, Any]", found)) if isinstance(found, dict) else Rates()
@@ -74,7 +82,8 @@ def rates_of(model: str) -> Rates:
 
 
 def remember(model: str, rates: Rates) -> None:
-    """Keep what was measured. A cache that cannot be written is no reason to stop: the next estimate is nominal."""
+    """Keep what was measured. A cache that cannot be written is no reason to stop: the next
+    estimate is nominal."""
     try:
         _path().parent.mkdir(parents=True, exist_ok=True)
         write_json(_path(), _entries() | {machine() + " | " + model: asdict(rates)})
@@ -92,8 +101,14 @@ def machine() -> str:
 
 def _rates(found: Mapping[str, Any]) -> Rates:
     probe = Effort(**{name: float(value) for name, value in found["probe"].items()}) if found["probe"] else None
-    runs = {str(kind): [(float(nominal), float(taken)) for nominal, taken in pairs] for kind, pairs in found["runs"].items()}
-    return Rates(probe, float(found["load"]), {kind: pairs for kind, pairs in runs.items() if pairs and sum(nominal for nominal, _ in pairs) > 0})
+    runs = {
+        str(kind): [(float(nominal), float(taken)) for nominal, taken in pairs] for kind, pairs in found["runs"].items()
+    }
+    return Rates(
+        probe,
+        float(found["load"]),
+        {kind: pairs for kind, pairs in runs.items() if pairs and sum(nominal for nominal, _ in pairs) > 0},
+    )
 
 
 def _ratio(runs: Mapping[str, list[tuple[float, float]]]) -> float:

@@ -1,8 +1,9 @@
 """Who scores the model's replies, when a spec says `reward: NAME`?
 
-`reward` is the reward model that a stage before this one trained; `feedback` are the spec's own voters, without those whose check found
-no signal; a folder is a reward model that another run left; anything else is a rule of a file. So a constitution, a rule and a reward model
-are all one thing to a policy gradient.
+`reward` is the reward model that a stage before this one trained; `feedback` are the spec's own
+voters, without those whose check found no signal; a folder is a reward model that another run left;
+anything else is a rule of a file. So a constitution, a rule and a reward model are all one thing to
+a policy gradient.
 """
 
 from __future__ import annotations
@@ -35,14 +36,19 @@ def scorer(name: str, work: Work) -> Scorer:
 
 def voters(work: Work) -> list[Voter]:
     """The voters that can judge a new reply. Raises ValueError when each of them was refused."""
-    named = {need: work.experiment.feedback[int(need.split(".")[1])] for need in work.job.needs if need.startswith("feedback.")}
+    named = {
+        need: work.experiment.feedback[int(need.split(".")[1])]
+        for need in work.job.needs
+        if need.startswith("feedback.")
+    }
     able = {need: stage for need, stage in named.items() if isinstance(stage, Rules | JudgeVote | Contrast)}
     refused = [need for need in able if _refused(work, need)]
     found = [voter(stage, work) for need, stage in able.items() if need not in refused]
     if not found:
         raise ValueError(
-            f"{work.job.name}: 'feedback' is the reward, but every voter that could judge a reply was refused by its check "
-            f"({', '.join(refused)}): there is nothing to raise. Use a stronger judge, rules, or a reward model of written pairs"
+            f"{work.job.name}: 'feedback' is the reward, but every voter that could judge a reply was refused by its"
+            f" check ({', '.join(refused)}): there is nothing to raise. Use a stronger judge, rules, or a reward model"
+            " of written pairs"
         )
     return found
 
@@ -59,7 +65,9 @@ def asked_voter(stage: Contrast | JudgeVote, work: Work) -> ContrastVoter | Judg
         case Contrast():
             policy = work.seen(work.shelf.judge(stage.judge))
             assert isinstance(policy, Policy), "the spec lets only local models vote by contrast"
-            return ContrastVoter(policy, inputs.chosen_principles(experiment, stage.principles), store=answers.store(stage.judge, work))
+            return ContrastVoter(
+                policy, inputs.chosen_principles(experiment, stage.principles), store=answers.store(stage.judge, work)
+            )
         case JudgeVote():
             return JudgeVoter(
                 work.seen(work.shelf.judge(stage.judge)),

@@ -1,7 +1,8 @@
 """How much room does a run need on the disk, and is it there?
 
-Counted from the plan, as an upper bound: what each training stage leaves (all weights, or an adapter), the saved model, and while a stage
-trains two checkpoints of it, each the weights and both moments of the optimiser in float32. Records of text are small beside these.
+Counted from the plan, as an upper bound: what each training stage leaves (all weights, or an
+adapter), the saved model, and while a stage trains two checkpoints of it, each the weights and both
+moments of the optimiser in float32. Records of text are small beside these.
 """
 
 from __future__ import annotations
@@ -19,17 +20,20 @@ from alignwright.spec.training import Average, RewardModel, Training
 BYTES = 4  # of a weight in float32
 CHECKPOINT = 3  # a weight and its two moments
 RANK = 100
-"""An adapter has at most about rank / 100 of the model's weights (of SmolLM2's 135 million it has rank / 440)."""
+"""An adapter has at most about rank / 100 of the model's weights (of SmolLM2's 135 million it
+has rank / 440)."""
 RECORDS = 50_000_000
 FULL = ("no space left", "os error 28", "disk quota exceeded")
 
 
 class DiskFull(OSError):
-    """No room is left. Not an error of the input: what was done is kept, and the same command goes on."""
+    """No room is left. Not an error of the input: what was done is kept, and the same command
+    goes on."""
 
 
 def is_full(error: BaseException) -> bool:
-    """Whether an error, or what led to it, says that a disk is full. Libraries say so in words alone."""
+    """Whether an error, or what led to it, says that a disk is full. Libraries say so in words
+    alone."""
     seen: BaseException | None = error
     while seen is not None:
         if isinstance(seen, OSError) and seen.errno in (errno.ENOSPC, errno.EDQUOT):
@@ -59,8 +63,15 @@ def free(folder: Path) -> int:
 def told(experiment: Experiment, jobs: Sequence[Job], folder: Path) -> str:
     """What to say when the disk is full."""
     most = needed(experiment, jobs)
-    need = "how much is needed is not known before the model is" if most is None else f"the {len(jobs)} stages left need at most about {_gb(most)}"
-    return f"no room is left on the disk of {folder}: {_gb(free(folder))} free, {need}. Make room; what is done is kept, and the same command goes on"
+    need = (
+        "how much is needed is not known before the model is"
+        if most is None
+        else f"the {len(jobs)} stages left need at most about {_gb(most)}"
+    )
+    return (
+        f"no room is left on the disk of {folder}: {_gb(free(folder))} free, {need}. Make room; what is done is kept,"
+        " and the same command goes on"
+    )
 
 
 def short(experiment: Experiment, jobs: Sequence[Job], folder: Path) -> str | None:

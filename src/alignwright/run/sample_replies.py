@@ -1,8 +1,10 @@
 """Which replies of a run should people label?
 
-A random part of them, since only then do their labels correct a rate without bias (`measure.corrected`): drawn from all distinct replies of a
-claim at one stage, by the run's seed, in a random order, so that also the first few of them are a random part. What the grader said is left
-out, so that nobody follows it. The file is one of `labels:` as soon as `refused` or `fulfilled` is true or false in it.
+A random part of them, since only then do their labels correct a rate without bias
+(`measure.corrected`): drawn from all distinct replies of a claim at one stage, by the run's seed,
+in a random order, so that also the first few of them are a random part. What the grader said is
+left out, so that nobody follows it. The file is one of `labels:` as soon as `refused` or
+`fulfilled` is true or false in it.
 """
 
 from __future__ import annotations
@@ -21,7 +23,8 @@ from alignwright.spec.replies import reply_key
 
 
 def draw(run: Path, out: Path, *, each: int, claim: str | None = None, stage: str | None = None) -> list[str]:
-    """Write at most `each` replies of every claim that a grader found, or of one, to a file to be filled in; returns what to tell."""
+    """Write at most `each` replies of every claim that a grader found, or of one, to a file to
+    be filled in; returns what to tell."""
     if out.exists():
         raise ValueError(f"{out}: there is such a file, and people may have labelled in it; name another")
     case = read(run)
@@ -31,13 +34,17 @@ def draw(run: Path, out: Path, *, each: int, claim: str | None = None, stage: st
     for name in GRADED if claim is None else (claim,):
         if name not in GRADED:
             raise ValueError(f"{name!r} is not found by a grader; choose from {', '.join(GRADED)}")
-        found = list({reply_key(o.prompt, o.reply): o for o in _outcomes(run, name, at) if o.prompt is not None}.values())
+        found = list(
+            {reply_key(o.prompt, o.reply): o for o in _outcomes(run, name, at) if o.prompt is not None}.values()
+        )
         by_seed = random.Random(f"{case.header.seed} {at} {name}")  # noqa: S311 - a sample that can be drawn again, no secret
         drawn = by_seed.sample(found, min(each, len(found)))
         lines += [json.dumps(_row(o, name, at), ensure_ascii=False) for o in drawn]
         told += [f"{name} at {at}: {len(drawn)} of {len(found)} replies"] if found else []
     if not lines:
-        raise ValueError(f"{run}: no reply was graded at {at}; measure {{by: value, prompts: ...}} or attack {{by: suite, ...}}")
+        raise ValueError(
+            f"{run}: no reply was graded at {at}; measure {{by: value, prompts: ...}} or attack {{by: suite, ...}}"
+        )
     write_text(out, "\n".join(lines) + "\n")
     return told
 
@@ -52,4 +59,10 @@ def _outcomes(run: Path, claim: str, stage: str) -> Iterator[Outcome]:
 def _row(outcome: Outcome, claim: str, stage: str) -> dict[str, object]:
     assert outcome.prompt is not None
     asked = [message.model_dump() for message in outcome.prompt.messages]
-    return {"claim": claim, "stage": stage, "prompt": asked[0]["content"] if len(asked) == 1 else asked, "reply": outcome.reply, GRADED[claim]: None}
+    return {
+        "claim": claim,
+        "stage": stage,
+        "prompt": asked[0]["content"] if len(asked) == 1 else asked,
+        "reply": outcome.reply,
+        GRADED[claim]: None,
+    }

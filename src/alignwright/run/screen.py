@@ -1,7 +1,8 @@
 """How wide is what we print to?
 
-A terminal has its own width. A pipe or a file has none, and rich would take it for eighty columns and fold every table into them, so that no
-other program could read it line by line: there nothing is folded, unless COLUMNS asks for a width.
+A terminal has its own width. A pipe or a file has none, and rich would take it for eighty columns
+and fold every table into them, so that no other program could read it line by line: there nothing
+is folded, unless COLUMNS asks for a width.
 """
 
 from __future__ import annotations

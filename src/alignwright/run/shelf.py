@@ -1,7 +1,9 @@
-"""Which model is in memory? One at a time, so that memory is that of the largest stage and not of the sum.
+"""Which model is in memory? One at a time, so that memory is that of the largest stage and not of
+the sum.
 
-Findings are computed in float32 with the adapter merged: greedy replies in bfloat16 change with the composition of a batch. Training,
-and the samples and votes that only training uses, may use bfloat16 where the machine multiplies it faster.
+Findings are computed in float32 with the adapter merged: greedy replies in bfloat16 change with the
+composition of a batch. Training, and the samples and votes that only training uses, may use
+bfloat16 where the machine multiplies it faster.
 """
 
 from __future__ import annotations
@@ -36,7 +38,8 @@ class Shelf:
         return self._get("baseline", training_dtype())
 
     def judge(self, name: str) -> Speaker:
-        """Who judges: "self" (the start model), another local model, or an endpoint `http://host/v1#model`."""
+        """Who judges: "self" (the start model), another local model, or an endpoint
+        `http://host/v1#model`."""
         if name == "self":
             return self.sampler()
         if name.startswith(("http://", "https://")):
@@ -45,10 +48,15 @@ class Shelf:
             asked = self.experiment.server or Server()
             return Endpoint(name, concurrency=asked.calls, timeout=asked.timeout, tokens=asked.tokens)
         self.drop()
-        return load(self.experiment.source(name) if self.experiment.path(name).exists() else name, dtype=training_dtype(), date=self.experiment.date)
+        return load(
+            self.experiment.source(name) if self.experiment.path(name).exists() else name,
+            dtype=training_dtype(),
+            date=self.experiment.date,
+        )
 
     def trainee(self, before: str, rank: int) -> LocalPolicy:
-        """The model of the stage before, to be trained: under the adapter it has (or a new one), or with rank 0 all of its weights."""
+        """The model of the stage before, to be trained: under the adapter it has (or a new one),
+        or with rank 0 all of its weights."""
         self.drop()
         policy = self._load(training_dtype())
         if before != "baseline":

@@ -1,8 +1,8 @@
 """Who watches a training stage, and what is left when it was stopped?
 
-Wires `train.goodhart` to a spec: the held-out prompts, the gold judge, the proxy. For best-of-n the number of replies to choose from is
-hedged on gold before the first step, where no `quantile` says how hard to choose. What was decided stands in the stage's `stopped.json` and
-in a finding.
+Wires `train.goodhart` to a spec: the held-out prompts, the gold judge, the proxy. For best-of-n the
+number of replies to choose from is hedged on gold before the first step, where no `quantile` says
+how hard to choose. What was decided stands in the stage's `stopped.json` and in a finding.
 """
 
 from __future__ import annotations
@@ -40,13 +40,19 @@ def watched(stage: AnyTrain, policy: LocalPolicy, work: Work, show: OnStep, lear
     experiment, folder = work.experiment, work.folder
     prompts = inputs.spread(inputs.prompts(experiment, stop.prompts), stop.limit)
     gold = scorer(stop.gold, work)
-    watch = Watch(policy, prompts, gold, judge, stop, longest=stop.max_new_tokens, seed=experiment.seed, folder=folder, then=show)
+    watch = Watch(
+        policy, prompts, gold, judge, stop, longest=stop.max_new_tokens, seed=experiment.seed, folder=folder, then=show
+    )
     told, turn, chosen = "", None, stage
     if isinstance(stage, BestOfN) and stage.quantile is None and judge is not None:
         n = _hedged(stage, stop, policy, (gold, judge), work)
         told = f"the best of {n}, hedged on gold (at most {stage.samples})"
         chosen = BestOfN.model_validate(written(stage) | {"samples": max(2, n)})
-        turn = Turn(0, 0, "gold does not rise when replies are chosen by the proxy, so nothing was learnt") if n < 2 else None
+        turn = (
+            Turn(0, 0, "gold does not rise when replies are chosen by the proxy, so nothing was learnt")
+            if n < 2
+            else None
+        )
     try:
         if turn is None:
             learn(chosen, judge, watch)
@@ -55,7 +61,9 @@ def watched(stage: AnyTrain, policy: LocalPolicy, work: Work, show: OnStep, lear
     if turn is not None:
         watch.put_back(turn)
         inputs.write_records(folder / "findings.jsonl", [_finding(turn, work)])
-        told = "; ".join(part for part in (told, f"stopped after step {turn.step}, kept step {turn.kept}: {turn.why}") if part)
+        told = "; ".join(
+            part for part in (told, f"stopped after step {turn.step}, kept step {turn.kept}: {turn.why}") if part
+        )
     return told
 
 
@@ -64,13 +72,23 @@ def _hedged(stage: BestOfN, stop: GoodhartStop, policy: LocalPolicy, judges: tup
     most, path = known(stage.samples), work.folder / "hedge.json"
     if not path.exists():
         prompts = inputs.spread(inputs.prompts(work.experiment, stop.prompts), stop.limit)
-        found = hedged(policy, prompts, judges, stop, most=most, longest=known(stage.max_new_tokens), seed=work.experiment.seed)
-        write_json(path, {"n": round(found.at), "at": found.at, "turns": found.turns, "slope": found.slope, "most": most})
+        found = hedged(
+            policy, prompts, judges, stop, most=most, longest=known(stage.max_new_tokens), seed=work.experiment.seed
+        )
+        write_json(
+            path, {"n": round(found.at), "at": found.at, "turns": found.turns, "slope": found.slope, "most": most}
+        )
     return int(json.loads(path.read_text(encoding="utf-8"))["n"])
 
 
 def _finding(turn: Turn, work: Work) -> Finding:
     looks = len(read_lines(work.folder / "looks.jsonl"))
     method = f"stopped after step {turn.step}: {turn.why}; the highest mean of gold among {looks} looks is kept"
-    made = {"claim": "training.stopped", "stage": work.job.name, "axis": "training", "value": float(turn.kept), "n": looks}
+    made = {
+        "claim": "training.stopped",
+        "stage": work.job.name,
+        "axis": "training",
+        "value": float(turn.kept),
+        "n": looks,
+    }
     return Finding.model_validate(made | {"method": method, "unit": "step", "better": None})

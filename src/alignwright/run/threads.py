@@ -1,7 +1,9 @@
-"""How many threads? As many as there are cores this process may use, settled before torch is first imported.
+"""How many threads? As many as there are cores this process may use, settled before torch is first
+imported.
 
-The number is part of the evidence: it can change the last bits of sums, so it is set once, printed and kept in the provenance.
-How threads wait for each other changes speed only; that is settled in `alignwright.model`.
+The number is part of the evidence: it can change the last bits of sums, so it is set once, printed
+and kept in the provenance. How threads wait for each other changes speed only; that is settled in
+`alignwright.model`.
 """
 
 from __future__ import annotations

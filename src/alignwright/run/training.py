@@ -1,7 +1,8 @@
 """How does each training stage get what it learns from, and where does it leave what it has learnt?
 
-One match over the training stages. A stage trains the model of the stage before (its adapter, or with rank 0 all its weights) and
-leaves `adapter/` or `weights/` in its folder; a reward stage leaves a judge instead.
+One match over the training stages. A stage trains the model of the stage before (its adapter, or
+with rank 0 all its weights) and leaves `adapter/` or `weights/` in its folder; a reward stage
+leaves a judge instead.
 """
 
 from __future__ import annotations
@@ -76,7 +77,9 @@ def train(stage: AnyTrain, work: Work) -> str:
             policy = work.shelf.trainee(work.job.model, known(stage.rank))
             found = _material(stage, work)
             _examine(stage, policy, found, work)
-            learnt = stopping.watched(stage, policy, work, _shown(work), lambda it, judge, show: _learn(it, policy, found, judge, work, show))
+            learnt = stopping.watched(
+                stage, policy, work, _shown(work), lambda it, judge, show: _learn(it, policy, found, judge, work, show)
+            )
             if known(stage.rank):
                 save_adapter(policy, work.folder / "adapter")
             else:
@@ -86,7 +89,9 @@ def train(stage: AnyTrain, work: Work) -> str:
             return "; ".join(part for part in (summary_line(work.folder), learnt) if part)
 
 
-def _learn(stage: Training, policy: LocalPolicy, found: Sequence[Any], judge: Scorer | None, work: Work, show: OnStep) -> None:
+def _learn(
+    stage: Training, policy: LocalPolicy, found: Sequence[Any], judge: Scorer | None, work: Work, show: OnStep
+) -> None:
     """Train by the stage's method; `judge` is what a stage that samples is to raise."""
     seed, folder = work.experiment.seed, work.folder
     match stage:
@@ -124,7 +129,8 @@ def _given(judge: Scorer | None) -> Scorer:
 
 
 def _material(stage: Training, work: Work) -> Sequence[Source]:
-    """What the stage learns from: texts, conversations, prompts to be answered, or preferences. Read once, for the doctor and for training."""
+    """What the stage learns from: texts, conversations, prompts to be answered, or preferences.
+    Read once, for the doctor and for training."""
     match stage:
         case Pretrain():
             return _texts(work, stage.text, stage.limit)
@@ -140,7 +146,8 @@ def _material(stage: Training, work: Work) -> Sequence[Source]:
 
 
 def _examine(stage: Training, policy: LocalPolicy, sources: Sequence[Source], work: Work) -> None:
-    """The data doctor's word on the rows, before the first step. Raises SickData when they would not teach what was meant."""
+    """The data doctor's word on the rows, before the first step. Raises SickData when they would
+    not teach what was meant."""
     work.bar.say(
         stage_lines(
             work.job.name,
@@ -161,13 +168,27 @@ def _reward(stage: RewardModel, work: Work) -> str:
     preferences = inputs.preferences(work.ledger, work.job)
     _examine(stage, policy, preferences, work)
     show, files = _shown(work), inputs.files_of_prompts(work.experiment)
-    _, findings = reward(policy, preferences, stage, seed=work.experiment.seed, folder=work.folder, on_step=show, name=work.job.name, files=files)
+    _, findings = reward(
+        policy,
+        preferences,
+        stage,
+        seed=work.experiment.seed,
+        folder=work.folder,
+        on_step=show,
+        name=work.job.name,
+        files=files,
+    )
     inputs.write_records(work.folder / "findings.jsonl", findings)
     work.bar.doubted = (why := refusal(findings)) is not None
     if why is not None and stage.no_signal == "stop":
         raise RewardRefused(work.job.name, why)
     told = next(f.note for f in findings if f.claim == "reward.accuracy" and f.against is None)
-    return "; ".join([told, *map(_elsewhere, (f for f in findings if f.claim == "reward.accuracy_elsewhere" and f.value is not None))])
+    return "; ".join(
+        [
+            told,
+            *map(_elsewhere, (f for f in findings if f.claim == "reward.accuracy_elsewhere" and f.value is not None)),
+        ]
+    )
 
 
 def _elsewhere(finding: Finding) -> str:
@@ -193,14 +214,19 @@ def _result(work: Work, model: str) -> Path:
 
 
 def demonstrations(stage: Sft, work: Work) -> list[Demonstration]:
-    """What is to be learnt: replies that no vote was lost on, revisions, conversations of files; what several of them hold, once."""
+    """What is to be learnt: replies that no vote was lost on, revisions, conversations of files;
+    what several of them hold, once."""
     said = inputs.demonstrated(work.experiment, stage)
     found = inputs.preferences(work.ledger, work.job) if learns_from_votes(stage) else []
     if "revisions" in stage.data:
         revised = inputs.revisions(work.ledger, work.job)
-        taken = [c for c in inputs.unbeaten(found) if (Conversation(messages=c.messages[:-1]).id, c.last.content) in revised]
+        taken = [
+            c for c in inputs.unbeaten(found) if (Conversation(messages=c.messages[:-1]).id, c.last.content) in revised
+        ]
         if not taken:
-            raise ValueError("train by sft on revisions: no revision was preferred to its original, so there is nothing to learn")
+            raise ValueError(
+                "train by sft on revisions: no revision was preferred to its original, so there is nothing to learn"
+            )
         said += [revised.only_last() for revised in taken]
     if "chosen" in stage.data:
         said += [chosen.only_last() for chosen in inputs.unbeaten(found)]
@@ -219,7 +245,11 @@ def _mixed(stage: Rollout, policy: LocalPolicy, work: Work) -> list[TokenRow]:
     """Rows of plain text to be learnt in passing."""
     documents = [policy.chat.text(text) for text in _texts(work, stage.mix_text)]
     width = min(known(stage.max_tokens), policy.longest)
-    return cut([row.replies[0] for row in documents], documents[0].prompt[0], width, work.experiment.seed) if documents else []
+    return (
+        cut([row.replies[0] for row in documents], documents[0].prompt[0], width, work.experiment.seed)
+        if documents
+        else []
+    )
 
 
 def _shown(work: Work) -> OnStep:
@@ -237,9 +267,11 @@ def _shown(work: Work) -> OnStep:
 
 
 def summary_line(folder: Path) -> str:
-    """What a training came to, for the terminal: the number of steps, and where its loss (or reward) began and ended.
+    """What a training came to, for the terminal: the number of steps, and where its loss (or
+    reward) began and ended.
 
-    A single step sees a few rows only, and its loss says more of those rows than of the training: both ends are means over several steps.
+    A single step sees a few rows only, and its loss says more of those rows than of the training:
+    both ends are means over several steps.
     """
     path = folder / "metrics.jsonl"
     steps = [json.loads(line) for line in read_lines(path)] if path.exists() else []
@@ -250,8 +282,13 @@ def summary_line(folder: Path) -> str:
     width = ends_width(len(steps))
     over = f" (means of {width} steps)" if width > 1 else ""
     if "reward" in steps[0]["metrics"]:
-        first, last = (sum(s["metrics"].get("reward", 0.0) for s in part) / width for part in (steps[:width], steps[-width:]))
-        return f"{len(steps)} steps, reward {first:.3f} -> {last:.3f}{over}, kl {steps[-1]['metrics'].get('kl', 0.0):.2f}{left_out}"
+        first, last = (
+            sum(s["metrics"].get("reward", 0.0) for s in part) / width for part in (steps[:width], steps[-width:])
+        )
+        return (
+            f"{len(steps)} steps, reward {first:.3f} -> {last:.3f}{over}, kl"
+            f" {steps[-1]['metrics'].get('kl', 0.0):.2f}{left_out}"
+        )
     first, last = (_mean_loss(part) for part in (steps[:width], steps[-width:]))
     noted = folder / "notes.txt"
     note = f"; {noted.read_text(encoding='utf-8').strip()}" if noted.exists() else ""
@@ -259,11 +296,13 @@ def summary_line(folder: Path) -> str:
 
 
 def ends_width(steps: int) -> int:
-    """Over how many steps each end of a training is averaged: a quarter of them, at most 8, so that the two ends never overlap."""
+    """Over how many steps each end of a training is averaged: a quarter of them, at most 8, so
+    that the two ends never overlap."""
     return max(1, min(8, steps // 4))
 
 
 def _mean_loss(steps: Sequence[dict[str, Any]]) -> float:
-    """The mean over steps, each weighed by its tokens; steps with nothing to teach (no gradient, empty sum) do not count."""
+    """The mean over steps, each weighed by its tokens; steps with nothing to teach (no gradient,
+    empty sum) do not count."""
     taught = [s for s in steps if s["grad_norm"] > 0] or steps
     return sum(s["loss"] * s["tokens"] for s in taught) / max(1, sum(s["tokens"] for s in taught))

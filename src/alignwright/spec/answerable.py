@@ -1,11 +1,14 @@
 """Which promises could no run ever answer?
 
-A promise is judged by one finding at the last stage (`core.promises`): a level, or with `.gain`, and for a tax, the paired change from the
-start model. Not every claim has both. Some are of the start model alone, some of trained ones, some are checked once, some have no
-better side, some are no mean of items that could be paired. A promise on what will not be there is refused before the run.
+A promise is judged by one finding at the last stage (`core.promises`): a level, or with `.gain`,
+and for a tax, the paired change from the start model. Not every claim has both. Some are of the
+start model alone, some of trained ones, some are checked once, some have no better side, some are
+no mean of items that could be paired. A promise on what will not be there is refused before the
+run.
 
-Nor does a number answer anything that lies outside what the claim can be (`core.claims`): no run could fail `value.refusal >= 0`, and none could keep
-`attack.success <= 0`, since no interval is of zero width. Two promises about one number that no run could keep together are refused, too.
+Nor does a number answer anything that lies outside what the claim can be (`core.claims`): no run
+could fail `value.refusal >= 0`, and none could keep `attack.success <= 0`, since no interval is of
+zero width. Two promises about one number that no run could keep together are refused, too.
 """
 
 from __future__ import annotations
@@ -25,14 +28,18 @@ UNPAIRED = ("goodhart.covariance", *OF_THE_START, *OF_THE_TRAINED)
 
 
 def unanswerable(promise: Promise, trained: bool) -> str | None:
-    """Why no run answers this promise on a claim that it measures; `trained`: some stage changes the model. None where one can."""
+    """Why no run answers this promise on a claim that it measures; `trained`: some stage changes
+    the model. None where one can."""
     claim, tax = promise.claim, promise.claim.startswith("tax.")
     if promise.gain and _among(claim, VOTERS):
         return "a voter is checked once, so it has no gain: promise its level"
     if promise.gain and _among(claim, JUDGES):
         return "a reward model is checked once, so it has no gain: promise its level"
     if (promise.gain or tax) and reading(claim).better is None:
-        return f"neither more nor less of {claim} counts as better, so it has no {'cost' if tax else 'gain'}{'' if tax else ': promise its level'}"
+        return (
+            f"neither more nor less of {claim} counts as better, so it has no"
+            f" {'cost' if tax else 'gain'}{'' if tax else ': promise its level'}"
+        )
     if (promise.gain or tax) and not trained:
         return "compares the trained model with the start model, but there is no train stage"
     if trained and _among(claim, OF_THE_START):
@@ -45,11 +52,15 @@ def unanswerable(promise: Promise, trained: bool) -> str | None:
 
 
 def out_of_range(promise: Promise) -> str | None:
-    """Why its number decides nothing: another unit than the claim's, or beyond all that the claim can be. None where runs can differ on it."""
+    """Why its number decides nothing: another unit than the claim's, or beyond all that the
+    claim can be. None where runs can differ on it."""
     how = reading(promise.claim)
     changed = promise.gain or how.axis == "tax"
     low, high = how.change_within if changed else how.within
-    what = f"{'the gain in ' if promise.gain else 'the cost in ' if changed else ''}{promise.claim} {_scale(how, (low, high))}"
+    what = (
+        f"{'the gain in ' if promise.gain else 'the cost in ' if changed else ''}{promise.claim}"
+        f" {_scale(how, (low, high))}"
+    )
     if promise.text.rstrip().endswith("%") and not how.of_one:
         return f"{what}, so per cent means nothing here: write the number itself"
     above, reaches = promise.op[0] == ">", promise.op in ("<=", ">=")
@@ -78,7 +89,8 @@ def contradictions(promises: Sequence[Promise]) -> Iterator[tuple[int, str]]:
 
 
 def _limit(promise: Promise) -> tuple[bool, bool, float]:
-    """(of the change, from below, the bound), a tax's cost turned into a gain so that both can be held against each other."""
+    """(of the change, from below, the bound), a tax's cost turned into a gain so that both can
+    be held against each other."""
     from_below = promise.op[0] == ">"
     if promise.claim.startswith("tax.") and not promise.gain:
         return True, not from_below, -promise.bound
@@ -87,8 +99,16 @@ def _limit(promise: Promise) -> tuple[bool, bool, float]:
 
 def _scale(how: Reading, within: Range) -> str:
     low, high = within
-    unit = "is a share" if how.unit == "share" else f"is in {how.unit}" if how.unit and not how.unit.startswith("of ") else "is a number"
-    shown = "of any size" if math.isinf(low) else f"of {low:g} or more" if math.isinf(high) else f"from {low:g} to {high:g}"
+    unit = (
+        "is a share"
+        if how.unit == "share"
+        else f"is in {how.unit}"
+        if how.unit and not how.unit.startswith("of ")
+        else "is a number"
+    )
+    shown = (
+        "of any size" if math.isinf(low) else f"of {low:g} or more" if math.isinf(high) else f"from {low:g} to {high:g}"
+    )
     return f"{unit} {shown}{f' ({100 * low:g}% to {100 * high:g}%)' if how.unit == 'share' else ''}"
 
 

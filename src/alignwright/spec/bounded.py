@@ -1,11 +1,13 @@
 """How much is read of a file that somebody else may have written?
 
-What is written by hand (a spec, a constitution, rules, questions) is small, so a large one is a mistake or an attack, and is refused before
-it is in memory. Data are read row by row and may be long, but no row may be longer than any document that a model could learn from. A few
-lines of YAML whose aliases hold aliases can stand for gigabytes ("billion laughs"), so what they would come to is counted beforehand.
-A packed file can stand for gigabytes too: a record takes a hundred times the bytes of a tiny row, and a hundred thousand bytes pack millions of
-equal rows. Rows that say something take a byte or more each when packed, so a packed file with many more rows than bytes is refused.
-Every refusal names the file, the line and the limit.
+What is written by hand (a spec, a constitution, rules, questions) is small, so a large one is a
+mistake or an attack, and is refused before it is in memory. Data are read row by row and may be
+long, but no row may be longer than any document that a model could learn from. A few lines of YAML
+whose aliases hold aliases can stand for gigabytes ("billion laughs"), so what they would come to is
+counted beforehand. A packed file can stand for gigabytes too: a record takes a hundred times the
+bytes of a tiny row, and a hundred thousand bytes pack millions of equal rows. Rows that say
+something take a byte or more each when packed, so a packed file with many more rows than bytes is
+refused. Every refusal names the file, the line and the limit.
 """
 
 from __future__ import annotations
@@ -24,7 +26,8 @@ import yaml
 from alignwright.spec.errors import SpecError
 
 TEXT_BYTES = 1_000_000
-"""The longest file that is written by hand; the longest published constitution has about 300,000 bytes."""
+"""The longest file that is written by hand; the longest published constitution has about 300,000
+bytes."""
 YAML_VALUES = 100_000
 """The most values that a YAML file may hold when its aliases are written out."""
 ROW_BYTES = 4 * 2**20
@@ -36,9 +39,11 @@ ROWS = 5_000_000
 ROW_VALUES = 100_000
 """The most values (texts, numbers, lists, mappings) in one row."""
 PACKED_ROWS, PACKED_VALUES = 100_000, 1_000_000
-"""So many rows and values any packed file may hold, and beyond them a row for each of its bytes, and four values."""
+"""So many rows and values any packed file may hold, and beyond them a row for each of its bytes,
+and four values."""
 PACKED_BYTES, PACKED_RATIO = 32 * 2**20, 100
-"""So many bytes any packed file that is read whole may hold, and beyond them a hundred for each of its own; text packs to a third or a tenth."""
+"""So many bytes any packed file that is read whole may hold, and beyond them a hundred for each
+of its own; text packs to a third or a tenth."""
 
 
 def is_file(path: Path) -> bool:
@@ -63,12 +68,18 @@ def text(path: Path) -> str:
         data = file.read(TEXT_BYTES + 1)
     if len(data) > TEXT_BYTES:
         line = data[:TEXT_BYTES].count(b"\n") + 1
-        raise SpecError([f"{path}:{line}: the file goes on beyond {TEXT_BYTES:,} bytes, the most that is read of a file of this kind; shorten it"])
+        raise SpecError(
+            [
+                f"{path}:{line}: the file goes on beyond {TEXT_BYTES:,} bytes, the most that is read of a file of this"
+                " kind; shorten it"
+            ]
+        )
     return io.StringIO(data.decode("utf-8"), newline=None).read()
 
 
 def yaml_values(root: Any, file: str) -> None:
-    """Raise SpecError where a composed YAML document would come to too many values. Aliases share their nodes, so each is counted once."""
+    """Raise SpecError where a composed YAML document would come to too many values. Aliases
+    share their nodes, so each is counted once."""
     sizes: dict[int, int] = {}
 
     def size(node: Any) -> int:
@@ -79,7 +90,12 @@ def yaml_values(root: Any, file: str) -> None:
         total = 1 + (0 if isinstance(node, yaml.ScalarNode) else sum(map(size, parts)))
         if total > YAML_VALUES:
             line = node.start_mark.line + 1
-            raise SpecError([f"{file}:{line}: with its aliases written out this holds more than {YAML_VALUES:,} values, the most that is read"])
+            raise SpecError(
+                [
+                    f"{file}:{line}: with its aliases written out this holds more than {YAML_VALUES:,} values, the most"
+                    " that is read"
+                ]
+            )
         sizes[id(node)] = total
         return total
 
@@ -88,7 +104,8 @@ def yaml_values(root: Any, file: str) -> None:
 
 
 def yaml_file(path: Path) -> Any:
-    """Plain YAML data of a file that is written by hand. Whatever is wrong is a SpecError with file and line."""
+    """Plain YAML data of a file that is written by hand. Whatever is wrong is a SpecError with
+    file and line."""
     try:
         return yaml_data(text(path), str(path))
     except FileNotFoundError:
@@ -101,7 +118,8 @@ def yaml_file(path: Path) -> Any:
 
 
 def yaml_data(source: str, file: str) -> Any:
-    """Plain YAML data, in which no mapping names anything twice. Whatever is wrong is a SpecError with file and line."""
+    """Plain YAML data, in which no mapping names anything twice. Whatever is wrong is a
+    SpecError with file and line."""
     try:
         loader: Any = yaml.SafeLoader(source)  # a character that no YAML holds is told of here
         try:
@@ -158,7 +176,9 @@ def data(path: Path) -> bytes:
     if len(found) > most:
         line = found.count(b"\n", 0, most) + 1
         if most < DATA_BYTES:
-            what = f"{size:,} packed bytes hold more than {most:,}, the most that is read of them: the same over and over"
+            what = (
+                f"{size:,} packed bytes hold more than {most:,}, the most that is read of them: the same over and over"
+            )
             raise SpecError([f"{path}:{line}: {what}; unpack the file if it is meant so"])
         what = f"the file goes on beyond {DATA_BYTES:,} bytes, the most that is read at once"
         raise SpecError([f"{path}:{line}: {what}; write it as .jsonl or .parquet, which are read row by row"])
@@ -166,7 +186,8 @@ def data(path: Path) -> bytes:
 
 
 def lines(path: Path) -> Iterator[tuple[bytes, int]]:
-    """The lines of a data file with the length of each in bytes; of one that is too long only the beginning is kept."""
+    """The lines of a data file with the length of each in bytes; of one that is too long only
+    the beginning is kept."""
     try:
         with _opened(path) as file:
             while line := file.readline(ROW_BYTES + 1):
@@ -183,13 +204,22 @@ def lines(path: Path) -> Iterator[tuple[bytes, int]]:
 def count(rows: int, values: int, path: Path, place: str) -> None:
     """Raise SpecError where these are more rows, or more values in them, than are read of this file."""
     if rows > ROWS:
-        raise SpecError([f"{place}: the file goes on beyond {ROWS:,} rows, the most that is read of one; cut it into several"])
+        raise SpecError(
+            [f"{place}: the file goes on beyond {ROWS:,} rows, the most that is read of one; cut it into several"]
+        )
     if rows <= PACKED_ROWS and values <= PACKED_VALUES:
         return
     size = path.stat().st_size
     if rows > PACKED_ROWS + size or values > PACKED_VALUES + 4 * size:
-        what = f"{size:,} packed bytes hold more than {PACKED_ROWS + size:,} rows or {PACKED_VALUES + 4 * size:,} values"
-        raise SpecError([f"{place}: {what}, the most that is read of them: the same over and over; unpack the file if it is meant so"])
+        what = (
+            f"{size:,} packed bytes hold more than {PACKED_ROWS + size:,} rows or {PACKED_VALUES + 4 * size:,} values"
+        )
+        raise SpecError(
+            [
+                f"{place}: {what}, the most that is read of them: the same over and over; unpack the file if it is"
+                " meant so"
+            ]
+        )
 
 
 def too_many(values: Any) -> str:
@@ -205,7 +235,8 @@ def too_many(values: Any) -> str:
 
 
 def by_lines(path: Path) -> bool:
-    """Whether a file is called .json and holds one object a line: its first line is a whole object, and another object follows."""
+    """Whether a file is called .json and holds one object a line: its first line is a whole
+    object, and another object follows."""
     if not is_file(path):
         return False
     begun = [line.strip() for line, _ in islice(lines(path), 2)]
@@ -219,7 +250,11 @@ def by_lines(path: Path) -> bool:
 
 def too_long(length: int) -> str:
     """Why a row of this many bytes is not read; empty for one that is."""
-    return f"the row goes on beyond {ROW_BYTES:,} bytes, the most that is read of one; cut it into several" if length > ROW_BYTES else ""
+    return (
+        f"the row goes on beyond {ROW_BYTES:,} bytes, the most that is read of one; cut it into several"
+        if length > ROW_BYTES
+        else ""
+    )
 
 
 def _opened(path: Path) -> Any:

@@ -1,7 +1,8 @@
 """Which conversation do these columns hold?
 
-Prompts, messages and replies as they are written in public data: plain text, lists of `{role, content}`, ShareGPT's
-`{from, value}`, and Anthropic's transcripts `\\n\\nHuman: … \\n\\nAssistant: …`. What cannot be read is a `RowError` with the reason.
+Prompts, messages and replies as they are written in public data: plain text, lists of `{role,
+content}`, ShareGPT's `{from, value}`, and Anthropic's transcripts `\\n\\nHuman: … \\n\\nAssistant:
+…`. What cannot be read is a `RowError` with the reason.
 """
 
 from __future__ import annotations
@@ -67,7 +68,10 @@ def _parts(parts: list[Any], column: str) -> str:
     for part in parts:
         held = cast("dict[str, Any]", part) if isinstance(part, dict) else {"type": "text", "text": part}
         if held.get("type", "text") != "text" or not isinstance(held.get("text"), str):
-            raise RowError(f"a message in {column!r} has a part of its content that is not text ({seen(held.get('type'))}); only text is read")
+            raise RowError(
+                f"a message in {column!r} has a part of its content that is not text ({seen(held.get('type'))}); only"
+                " text is read"
+            )
         said.append(held["text"])
     return "".join(said)
 
@@ -83,7 +87,10 @@ def _message(value: Any, column: str) -> Message:
     if not isinstance(role, str) or _ALIASES.get(role, role) not in _ROLES:
         raise RowError(f"a message in {column!r} has as its role {seen(role)}; {did_you_mean(str(role), _ROLES)}")
     if said := next((key for key in _SPEECH if item.get(key)), None):
-        raise RowError(f"a message in {column!r} has {said!r}, which no model here is shown or taught; write it into 'content', or leave it out")
+        raise RowError(
+            f"a message in {column!r} has {said!r}, which no model here is shown or taught; write it into 'content', or"
+            " leave it out"
+        )
     if isinstance(content, list) and any(isinstance(part, dict) for part in cast("list[Any]", content)):
         content = _parts(cast("list[Any]", content), column)
     if not isinstance(content, str):
@@ -95,13 +102,16 @@ def _message(value: Any, column: str) -> Message:
 
 
 def _trained(weight: Any, role: Role, column: str) -> bool:
-    """Whether a message is to be learnt: its weight as OpenAI's files have it, 0 or 1, on the assistant's messages."""
+    """Whether a message is to be learnt: its weight as OpenAI's files have it, 0 or 1, on the
+    assistant's messages."""
     if weight is None:
         return True
     if not isinstance(weight, int | float) or weight not in (0, 1):
         raise RowError(f"a message in {column!r} has as its weight {seen(weight)}; it is 0 (read only) or 1 (learnt)")
     if weight and role != "assistant":
-        raise RowError(f"a message of the {role} in {column!r} has weight 1, but the assistant's alone are learnt; leave it out")
+        raise RowError(
+            f"a message of the {role} in {column!r} has weight 1, but the assistant's alone are learnt; leave it out"
+        )
     return bool(weight) or role != "assistant"
 
 
@@ -110,7 +120,13 @@ def unread(value: Any) -> set[str]:
     if not isinstance(value, list):
         return set()
     listed = [cast("dict[str, Any]", item) for item in cast("list[Any]", value) if isinstance(item, dict)]
-    return {key for item in listed if "role" in item or "from" in item for key in item.keys() - KEYS if item[key] not in (None, "", [])}
+    return {
+        key
+        for item in listed
+        if "role" in item or "from" in item
+        for key in item.keys() - KEYS
+        if item[key] not in (None, "", [])
+    }
 
 
 def taught(found: tuple[Message, ...], column: str) -> tuple[Message, ...]:
@@ -134,13 +150,16 @@ def transcript(value: str, column: str) -> tuple[Message, ...]:
 
 
 def prompt(columns: dict[str, Any]) -> Conversation:
-    """The conversation to be answered: 'prompt' as text or messages, 'messages', 'conversations', or 'instruction' with 'input'."""
+    """The conversation to be answered: 'prompt' as text or messages, 'messages',
+    'conversations', or 'instruction' with 'input'."""
     if columns.get("instruction") is not None and columns.get("prompt") is None:
         given = "" if columns.get("input") is None else columns["input"]
         asked = text(columns["instruction"], "instruction")
         found = (Message(role="user", content=f"{asked}\n\n{text(given, 'input')}" if given != "" else asked),)
     else:
-        column = next((name for name in ("prompt", "messages", "conversations") if columns.get(name) is not None), "prompt")
+        column = next(
+            (name for name in ("prompt", "messages", "conversations") if columns.get(name) is not None), "prompt"
+        )
         value = columns.get(column)
         if isinstance(value, list | dict):
             found = messages(value, column)
@@ -169,7 +188,9 @@ def reply(value: Any, column: str, asked: Conversation) -> str:
     if isinstance(value, list | dict):
         found = messages(cast("Any", value), column)
         if len(found) != 1 or found[0].role != "assistant":
-            raise RowError(f"{column!r} should be one reply of the assistant, saw {', '.join(message.role for message in found)}")
+            raise RowError(
+                f"{column!r} should be one reply of the assistant, saw {', '.join(message.role for message in found)}"
+            )
         said = taught(found, column)[-1].content
     else:
         said = text(value, column)
@@ -181,12 +202,19 @@ def reply(value: Any, column: str, asked: Conversation) -> str:
 
 def whole(value: Any) -> bool:
     """Whether a value is a dialogue of more than one message, and no reply alone."""
-    return len(cast("list[Any]", value)) > 1 if isinstance(value, list) else isinstance(value, str) and _TURN.match(value) is not None
+    return (
+        len(cast("list[Any]", value)) > 1
+        if isinstance(value, list)
+        else isinstance(value, str) and _TURN.match(value) is not None
+    )
 
 
 def begins(dialogue: Conversation, asked: Conversation) -> bool:
-    """Whether a dialogue begins with a prompt, whatever is said by the system and whatever space stands around a turn."""
-    turns, wanted = ([(m.role, m.content.strip()) for m in one.messages if m.role != "system"] for one in (dialogue, asked))
+    """Whether a dialogue begins with a prompt, whatever is said by the system and whatever space
+    stands around a turn."""
+    turns, wanted = (
+        [(m.role, m.content.strip()) for m in one.messages if m.role != "system"] for one in (dialogue, asked)
+    )
     return turns[: len(wanted)] == wanted
 
 
@@ -194,7 +222,11 @@ def split(chosen: Any, rejected: Any) -> tuple[Conversation, str, str]:
     """The shared prompt and the two replies of two whole dialogues, as transcripts or as messages."""
     sides: list[tuple[Message, ...]] = []
     for value, column in ((chosen, "chosen"), (rejected, "rejected")):
-        sides.append(taught(messages(cast("Any", value), column), column) if isinstance(value, list) else transcript(text(value, column), column))
+        sides.append(
+            taught(messages(cast("Any", value), column), column)
+            if isinstance(value, list)
+            else transcript(text(value, column), column)
+        )
     good, bad = sides
     if good == bad:
         raise RowError("chosen and rejected are the same")

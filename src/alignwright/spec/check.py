@@ -1,7 +1,8 @@
 """Is everything that a spec names there, readable, and apart where it must be?
 
-Loads the spec, reads every data file, counts rows, duplicates and bad rows, and looks for contamination: a prompt that is both
-trained on and measured is an error that names both rows. No torch, no model; a few seconds at most.
+Loads the spec, reads every data file, counts rows, duplicates and bad rows, and looks for
+contamination: a prompt that is both trained on and measured is an error that names both rows. No
+torch, no model; a few seconds at most.
 """
 
 from __future__ import annotations
@@ -24,7 +25,16 @@ from alignwright.spec.errors import Loc, SpecError, did_you_mean, dotted
 from alignwright.spec.experiment import Experiment, measured_claims, model_stages, stage_names
 from alignwright.spec.goodhart import WATCHED
 from alignwright.spec.hacking import EDITED, NEEDED, HackingMeasure
-from alignwright.spec.items import ChoiceItem, FaithfulItem, MathItem, MeantItem, OpinionItem, PushbackItem, RefusalItem, TextItem
+from alignwright.spec.items import (
+    ChoiceItem,
+    FaithfulItem,
+    MathItem,
+    MeantItem,
+    OpinionItem,
+    PushbackItem,
+    RefusalItem,
+    TextItem,
+)
 from alignwright.spec.normal_form import normal_forms
 from alignwright.spec.open_items import FreeQuestion, PersonaItem, read_questions
 from alignwright.spec.positions import Document
@@ -95,7 +105,9 @@ class _File:
     def duplicates(self) -> int:
         """Rows that say what an earlier one said. Those that ask what no other asks need no second look."""
         times = Counter(self.asked)
-        return sources.duplicates(row for row, asked in zip(self.read.rows, self.asked, strict=True) if not asked or times[asked] > 1)
+        return sources.duplicates(
+            row for row, asked in zip(self.read.rows, self.asked, strict=True) if not asked or times[asked] > 1
+        )
 
     @property
     def trained(self) -> bool:
@@ -103,7 +115,8 @@ class _File:
 
     @property
     def watched(self) -> bool:
-        """Its prompts decide where a training stage stops and which weights are kept: seen by training, though not learnt from."""
+        """Its prompts decide where a training stage stops and which weights are kept: seen by
+        training, though not learnt from."""
         return self.loc[3:4] == ("stop",)
 
 
@@ -135,8 +148,18 @@ def _checked(experiment: Experiment, document: Document) -> CheckReport:
         problems += _unanswered(files, experiment)
     if problems:
         raise SpecError(placed(problems, document))
-    lines = (_about_model(experiment), *_about_constitution(held, experiment), *map(_about_file, files), *_about_stages(experiment))
-    return CheckReport(experiment, lines, tuple(bad for file in files for bad in file.read.rejected), tuple((file.loc, file.read) for file in files))
+    lines = (
+        _about_model(experiment),
+        *_about_constitution(held, experiment),
+        *map(_about_file, files),
+        *_about_stages(experiment),
+    )
+    return CheckReport(
+        experiment,
+        lines,
+        tuple(bad for file in files for bad in file.read.rejected),
+        tuple((file.loc, file.read) for file in files),
+    )
 
 
 def _read(loc: Loc, source: str, experiment: Experiment, keep: Keep) -> Read[Any]:
@@ -153,11 +176,16 @@ def _read(loc: Loc, source: str, experiment: Experiment, keep: Keep) -> Read[Any
     if key in _ITEMS:
         return sources.read_items(source, _ITEMS[key], bad_rows=bad_rows)
     reader = _READERS[key]
-    return reader(source, bad_rows=bad_rows, keep=keep) if reader in (sources.read_prompts, sources.read_pairs) else reader(source, bad_rows=bad_rows)
+    return (
+        reader(source, bad_rows=bad_rows, keep=keep)
+        if reader in (sources.read_prompts, sources.read_pairs)
+        else reader(source, bad_rows=bad_rows)
+    )
 
 
 def _worked_examples(experiment: Experiment, held: Constitution | None) -> Iterator[Problem]:
-    """Bad rows of a critique's worked examples, and principles that they name and the stage does not have."""
+    """Bad rows of a critique's worked examples, and principles that they name and the stage does
+    not have."""
     for place, stage in enumerate(experiment.feedback):
         if not isinstance(stage, Critique) or stage.few_shot is None or held is None:
             continue
@@ -182,7 +210,10 @@ def _about_constitution(held: Constitution | None, experiment: Experiment) -> It
     if held is not None:
         found, abridged = constitutions.pairs(held)
         left = f", {abridged} abridged ones left out" if abridged else ""
-        yield f"intent.constitution: {experiment.intent.constitution}: {len(held.principles)} principles, {len(found)} example pairs{left}"
+        yield (
+            f"intent.constitution: {experiment.intent.constitution}: {len(held.principles)} principles, {len(found)}"
+            f" example pairs{left}"
+        )
 
 
 def _about_file(file: _File) -> str:
@@ -205,12 +236,17 @@ def _about_stages(experiment: Experiment) -> Iterator[str]:
 
 
 def _asked(row: Any) -> str:
-    """What is asked, without system messages, in its normal form: two rows that ask the same are the same prompt."""
+    """What is asked, without system messages, in its normal form: two rows that ask the same are
+    the same prompt."""
     match row:
         case Comparison(prompt=Prompt(conversation=conversation)) | Labelled(prompt=Prompt(conversation=conversation)):
-            said = [message.content for message in conversation.messages if message.role in ("user", "assistant", "tool")]
+            said = [
+                message.content for message in conversation.messages if message.role in ("user", "assistant", "tool")
+            ]
         case Prompt(conversation=conversation):
-            said = [message.content for message in conversation.messages if message.role in ("user", "assistant", "tool")]
+            said = [
+                message.content for message in conversation.messages if message.role in ("user", "assistant", "tool")
+            ]
         case Conversation(messages=messages):
             said = [message.content for message in messages[:-1] if message.role in ("user", "assistant", "tool")]
         case FreeQuestion(conversation=conversation):
@@ -236,13 +272,16 @@ class _Use:
 
 
 def _overlaps(files: list[_File], held: Constitution | None, experiment: Experiment) -> Iterator[Problem]:
-    """Prompts that are both trained on and measured, or that decide where training stops and are measured: a line for each two files."""
+    """Prompts that are both trained on and measured, or that decide where training stops and are
+    measured: a line for each two files."""
     if all(file.trained for file in files):
         return
     trained = _uses([file for file in files if file.trained], "trained on")
     for example in constitutions.pairs(held)[0] if held is not None else ():
         name = str(experiment.intent.constitution)
-        trained.setdefault(_asked(example), _Use("trained on", name, f"an example of {example.prompt.principle!r} in {name}"))
+        trained.setdefault(
+            _asked(example), _Use("trained on", name, f"an example of {example.prompt.principle!r} in {name}")
+        )
     trained.pop("", None)
     used = _uses([file for file in files if file.watched], "used to say when to stop") | trained
     shared: dict[tuple[str, str, str, str], list[tuple[_File, int, _Use]]] = {}
@@ -253,10 +292,20 @@ def _overlaps(files: list[_File], held: Constitution | None, experiment: Experim
                 shared.setdefault((file.read.file, what, use.verb, use.file), []).append((file, number, use))
     for (name, what, verb, other), found in shared.items():
         file, number, use = found[0]
-        rows, also = len({number for _, number, _ in found}), dict.fromkeys(dotted(again.loc) for again, _, _ in found if again.loc != file.loc)
+        rows, also = (
+            len({number for _, number, _ in found}),
+            dict.fromkeys(dotted(again.loc) for again, _, _ in found if again.loc != file.loc),
+        )
         one = f"{name}:{number} is {what}, but the same prompt is {verb}: {use.place}"
-        many = f"{name}: {rows} of {len(file.read.rows)} rows are {what}, but the same prompts are {verb} in {other}; the first is "
-        yield file.loc, (one if rows == 1 else f"{many}{name}:{number}, {use.place}") + (f" ({what} under {', '.join(also)} too)" if also else "")
+        many = (
+            f"{name}: {rows} of {len(file.read.rows)} rows are {what}, but the same prompts are {verb} in {other}; the"
+            " first is "
+        )
+        yield (
+            file.loc,
+            (one if rows == 1 else f"{many}{name}:{number}, {use.place}")
+            + (f" ({what} under {', '.join(also)} too)" if also else ""),
+        )
 
 
 def _uses(files: Sequence[_File], verb: str) -> dict[str, _Use]:
@@ -283,19 +332,37 @@ def _content(files: list[_File], held: Constitution | None, experiment: Experime
             yield from ((file.loc, said) for said in _both_kinds(file, kinds))
         if file.loc[2:4] == ("suite", "prompts") and not any(row.kind == "harmful" for row, _ in rows):
             yield file.loc, f"{file.read.file}: has no harmful prompts, so there is nothing to attack with"
-        named = {row.prompt.principle: number for row, number in reversed(rows) if isinstance(row, Comparison | Labelled)}
+        named = {
+            row.prompt.principle: number for row, number in reversed(rows) if isinstance(row, Comparison | Labelled)
+        }
         for slug in sorted(name for name in named if name and slugs and name not in slugs):
             hint = did_you_mean(slug, slugs)
             if hint.startswith("did"):
-                yield file.loc, f"{file.read.file}:{named[slug]}: no principle {slug!r} in {experiment.intent.constitution}; {hint}"
-    by_examples = held is not None and any(stage.by == "written" for stage in experiment.feedback) and not experiment.intent.pairs
+                yield (
+                    file.loc,
+                    (
+                        f"{file.read.file}:{named[slug]}: no principle {slug!r} in {experiment.intent.constitution};"
+                        f" {hint}"
+                    ),
+                )
+    by_examples = (
+        held is not None and any(stage.by == "written" for stage in experiment.feedback) and not experiment.intent.pairs
+    )
     if by_examples and held is not None and not constitutions.pairs(held)[0]:
         place = next(place for place, stage in enumerate(experiment.feedback) if stage.by == "written")
-        yield ("feedback", place, "written"), "has nothing to vote on: no example in the constitution has both a good and a bad reply"
+        yield (
+            (
+                "feedback",
+                place,
+                "written",
+            ),
+            "has nothing to vote on: no example in the constitution has both a good and a bad reply",
+        )
 
 
 def _both_kinds(file: _File, kinds: dict[str, tuple[str, str]]) -> Iterator[str]:
-    """Prompts that are harmful in one row and harmless in another: one of the two would always be a failure. `kinds` grows with each file."""
+    """Prompts that are harmful in one row and harmless in another: one of the two would always
+    be a failure. `kinds` grows with each file."""
     told = 0
     for row, asked, number in zip(file.read.rows, file.asked, file.read.numbers, strict=True):
         place = f"{file.read.file}:{number}"
@@ -323,7 +390,13 @@ def _too_few(files: list[_File], experiment: Experiment) -> Iterator[Problem]:
     for place, stage in enumerate(experiment.train):
         loc = ("train", place, stage.by, "stop", "prompts")
         if (seen := rows(loc)) is not None and seen < WATCHED:
-            yield loc, f"{seen} prompts, by which nobody could tell that gold has turned: give {WATCHED} at the very least, better 16"
+            yield (
+                loc,
+                (
+                    f"{seen} prompts, by which nobody could tell that gold has turned: give {WATCHED} at the very"
+                    " least, better 16"
+                ),
+            )
 
 
 def _unanswered(files: list[_File], experiment: Experiment) -> Iterator[Problem]:
@@ -344,4 +417,10 @@ def _unanswered(files: list[_File], experiment: Experiment) -> Iterator[Problem]
             yield ("promises", place), f"no held-out pair is of principle {slug!r}; {hint}"
         elif claim in measured and not measured[claim]:
             kind = "harmful" if claim == "value.refusal" else "harmless"
-            yield ("promises", place), f"nothing measures {claim}: there is no {kind} prompt in the files of measure {{by: value}}"
+            yield (
+                (
+                    "promises",
+                    place,
+                ),
+                f"nothing measures {claim}: there is no {kind} prompt in the files of measure {{by: value}}",
+            )

@@ -1,14 +1,17 @@
 """Which multiple-choice questions does a public file hold?
 
-Our own columns are MMLU's on the Hub: question, choices, answer (counted from 0), with subject or topic. The other published formats are
-told by their columns (`published`), but for what is no table with a header, which is read here:
+Our own columns are MMLU's on the Hub: question, choices, answer (counted from 0), with subject or
+topic. The other published formats are told by their columns (`published`), but for what is no table
+with a header, which is read here:
 
 - PIQA's original files, whose labels stand in `valid-labels.lst` beside `valid.jsonl`, line by line
-- tables without a header: the question, two to six choices, and the letter of the right one (ARC and MMLU, as they are also passed on); or
-  two scenarios, the better one first (ETHICS)
-- a `.zip` of such tables (MMLU's): all `*_test.csv` in it, or every `.csv` where none is so called; each file is a topic
+- tables without a header: the question, two to six choices, and the letter of the right one (ARC
+  and MMLU, as they are also passed on); or two scenarios, the better one first (ETHICS)
+- a `.zip` of such tables (MMLU's): all `*_test.csv` in it, or every `.csv` where none is so called;
+  each file is a topic
 
-The letter only says which choice is right; it is never shown to a model. A row in none of these forms is a bad row like any other.
+The letter only says which choice is right; it is never shown to a model. A row in none of these
+forms is a bad row like any other.
 """
 
 from __future__ import annotations
@@ -55,7 +58,11 @@ def _rows(source: str) -> Iterator[Raw]:
     else:
         labels = _labels(label_file(source))
         for raw in raw_rows(source):
-            yield _with_label(raw, labels) if raw.columns is not None and "sol1" in raw.columns and "label" not in raw.columns else raw
+            yield (
+                _with_label(raw, labels)
+                if raw.columns is not None and "sol1" in raw.columns and "label" not in raw.columns
+                else raw
+            )
 
 
 def _labels(name: str | None) -> list[str] | None:
@@ -81,10 +88,19 @@ def _with_label(raw: Raw, labels: list[str] | None) -> Raw:
 def _zipped(path: Path) -> Iterator[Raw]:
     try:
         with zipfile.ZipFile(path) as archive:
-            tables = [info for info in archive.infolist() if info.filename.endswith(".csv") and not info.filename.startswith("__MACOSX")]
+            tables = [
+                info
+                for info in archive.infolist()
+                if info.filename.endswith(".csv") and not info.filename.startswith("__MACOSX")
+            ]
             tables = [info for info in tables if info.filename.endswith("_test.csv")] or tables
             if sum(info.file_size for info in tables) > UNPACKED:
-                raise SpecError([f"{path}: would unpack to more than {UNPACKED >> 20} MiB; unpack it and name the files that are wanted"])
+                raise SpecError(
+                    [
+                        f"{path}: would unpack to more than {UNPACKED >> 20} MiB; unpack it and name the files that are"
+                        " wanted"
+                    ]
+                )
             number, lines = 0, 0
             for info in tables:
                 lines += archive.read(info).count(b"\n")
@@ -95,7 +111,15 @@ def _zipped(path: Path) -> Iterator[Raw]:
                     yield raw
     except FileNotFoundError:
         raise SpecError([f"{path}: there is no such file"]) from None
-    except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, RuntimeError, OSError, NotImplementedError) as error:
+    except (
+        zipfile.BadZipFile,
+        zlib.error,
+        lzma.LZMAError,
+        EOFError,
+        RuntimeError,
+        OSError,
+        NotImplementedError,
+    ) as error:
         raise SpecError([f"{path}: cannot be read as a zip file: {error}"]) from None
 
 
@@ -107,7 +131,8 @@ def _table(data: bytes, name: str) -> list[list[str]]:
 
 
 def _headless(rows: list[list[str]]) -> bool:
-    """A table without a header: its first row ends with a letter that counts one of the cells between, or is two whole sentences."""
+    """A table without a header: its first row ends with a letter that counts one of the cells
+    between, or is two whole sentences."""
     if rows and len(rows[0]) == 2:
         return all(len(cell.split()) >= SENTENCE for cell in rows[0])
     return bool(rows) and len(rows[0]) >= 4 and rows[0][-1].strip() in tuple(LETTERS[: len(rows[0]) - 2])
@@ -126,7 +151,10 @@ def _lettered(rows: list[list[str]], topic: str, before: int = 0) -> Iterator[Ra
     for number, cells in enumerate(rows, before + 1):
         letter, text = cells[-1].strip(), ",".join(cells)
         if len(cells) < 4 or len(letter) != 1 or letter not in LETTERS[: len(cells) - 2]:
-            reason = f"a question, its choices and the letter of one of them were expected, saw {len(cells)} cells, the last {letter!r}"
+            reason = (
+                f"a question, its choices and the letter of one of them were expected, saw {len(cells)} cells, the last"
+                f" {letter!r}"
+            )
             yield Raw(number, None, reason, text)
         else:
             columns: Columns = {"question": cells[0], "choices": cells[1:-1], "answer": LETTERS.index(letter)}

@@ -1,8 +1,9 @@
 """Why is the collector of cycles held while rows are read?
 
-Python's collector walks over everything that lives each time enough was made. Rows are records without cycles, which it can never free, and a
-file of 100,000 rows makes a million objects: half of the time of reading went into looking for what is not there. What is no longer
-needed is freed at once all the same, by its count of references.
+Python's collector walks over everything that lives each time enough was made. Rows are records
+without cycles, which it can never free, and a file of 100,000 rows makes a million objects: half of
+the time of reading went into looking for what is not there. What is no longer needed is freed at
+once all the same, by its count of references.
 """
 
 from __future__ import annotations

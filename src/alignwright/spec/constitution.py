@@ -1,20 +1,27 @@
 """Which principles, with which examples, does a Markdown constitution hold?
 
-The dialect is that of the OpenAI Model Spec: `## Title {#slug authority=user}`, prose, and after `**Example**: what it shows` a
-`~~~xml` block of turns that ends in a `<comparison>` of replies marked `<!-- GOOD: why -->` or `<!-- BAD: why -->`.
+The dialect is that of the OpenAI Model Spec: `## Title {#slug authority=user}`, prose, and after
+`**Example**: what it shows` a `~~~xml` block of turns that ends in a `<comparison>` of replies
+marked `<!-- GOOD: why -->` or `<!-- BAD: why -->`.
 
-- A file whose headings name an authority (root, system, developer, user, guideline, or none): the headings with an authority are the
-  principles, at any level; those with a `{#slug}` alone are sections, whose prose is for people.
-- A file without authorities: the headings of level two are the principles, and deeper ones with a `{#slug}`; a slug may be left out.
-- Deeper headings without `{...}` belong to the prose around them. `parse(render(c)) == c`, and `render` checks it.
+- A file whose headings name an authority (root, system, developer, user, guideline, or none): the
+  headings with an authority are the principles, at any level; those with a `{#slug}` alone are
+  sections, whose prose is for people.
+- A file without authorities: the headings of level two are the principles, and deeper ones with a
+  `{#slug}`; a slug may be left out.
+- Deeper headings without `{...}` belong to the prose around them. `parse(render(c)) == c`, and
+  `render` checks it.
 
-Left out on purpose, for a principle is read by models: commentary (`!!! meta`), footnote marks, the reasons inside GOOD and BAD marks,
-replies marked OK (neither good nor bad), and attributes of turns. A block with several comparisons is several examples; the
-conversation goes on with the first good reply. `[...]` between turns is passed over.
+Left out on purpose, for a principle is read by models: commentary (`!!! meta`), footnote marks, the
+reasons inside GOOD and BAD marks, replies marked OK (neither good nor bad), and attributes of
+turns. A block with several comparisons is several examples; the conversation goes on with the first
+good reply. `[...]` between turns is passed over.
 
-The Model Spec of late 2025 reads as 59 principles (the 59th, for users under 18, has `tags=under_18`, which is passed over) with 189
-comparisons. They mark 193 replies GOOD, 196 BAD and 8 OK. In 160 comparisons both kinds are present, and every good reply against every
-bad one makes 199 pairs; 91 of these are abridged with `[...` somewhere and `pairs` leaves them out, since nobody should learn to say so.
+The Model Spec of late 2025 reads as 59 principles (the 59th, for users under 18, has
+`tags=under_18`, which is passed over) with 189 comparisons. They mark 193 replies GOOD, 196 BAD and
+8 OK. In 160 comparisons both kinds are present, and every good reply against every bad one makes
+199 pairs; 91 of these are abridged with `[...` somewhere and `pairs` leaves them out, since nobody
+should learn to say so.
 """
 
 from __future__ import annotations
@@ -74,25 +81,37 @@ def render(constitution: Constitution) -> str:
     for principle in constitution.principles:
         attributes = f"#{principle.slug}" + ("" if plain else f" authority={principle.authority or 'none'}")
         parts += [f"## {principle.title} {{{attributes}}}", principle.text]
-        parts += [f"**Example**: {example.note}".rstrip() + f"\n\n{render_block(example)}" for example in principle.examples]
+        parts += [
+            f"**Example**: {example.note}".rstrip() + f"\n\n{render_block(example)}" for example in principle.examples
+        ]
     text = "\n\n".join(parts) + "\n"
     if parse(text, "rendered") != constitution:
-        raise ValueError("this constitution cannot be written as Markdown and read back the same: does a text hold headings or unclosed fences?")
+        raise ValueError(
+            "this constitution cannot be written as Markdown and read back the same: does a text hold headings or"
+            " unclosed fences?"
+        )
     return text
 
 
 def pairs(constitution: Constitution) -> tuple[list[Comparison], int]:
-    """Every good reply against every bad one, good first, and how many were left out because a reply is abridged with `[...`."""
+    """Every good reply against every bad one, good first, and how many were left out because a
+    reply is abridged with `[...`."""
     found: list[Comparison] = []
     abridged = 0
     for principle in constitution.principles:
         for example in principle.examples:
             prompt = Prompt(conversation=example.conversation, topic=principle.slug, principle=principle.slug)
             for good, bad in ((good, bad) for good in example.good for bad in example.bad):
-                if any("[..." in said for said in (good, bad, *(message.content for message in example.conversation.messages))):
+                if any(
+                    "[..." in said
+                    for said in (good, bad, *(message.content for message in example.conversation.messages))
+                ):
                     abridged += 1
                     continue
-                replies = (Reply(text=good, parent=prompt.id, speaker="written:good"), Reply(text=bad, parent=prompt.id, speaker="written:bad"))
+                replies = (
+                    Reply(text=good, parent=prompt.id, speaker="written:good"),
+                    Reply(text=bad, parent=prompt.id, speaker="written:bad"),
+                )
                 found.append(Comparison(prompt=prompt, replies=replies))
     return found, abridged
 
@@ -116,9 +135,16 @@ class _Parser:
         seen: dict[str, int] = {}
         for heading in chosen:
             if not heading.slug:
-                self._problem(heading.line, f"no slug can be made of {heading.title[:80]!r}, without a letter from a to z; write {{#slug}} behind it")
+                self._problem(
+                    heading.line,
+                    f"no slug can be made of {heading.title[:80]!r}, without a letter from a to z; write {{#slug}}"
+                    " behind it",
+                )
             elif heading.slug in seen:
-                self._problem(heading.line, f"the slug {heading.slug!r} is already that of the principle on line {seen[heading.slug]}")
+                self._problem(
+                    heading.line,
+                    f"the slug {heading.slug!r} is already that of the principle on line {seen[heading.slug]}",
+                )
             seen.setdefault(heading.slug, heading.line)
         principles = tuple(self._principle(heading) for heading in chosen)
         if not chosen and not self.problems:
@@ -162,7 +188,9 @@ class _Parser:
             elif name != "tags":
                 self._problem(line, f"cannot read {attribute!r} in {{{attributes}}}; write {{#slug authority=user}}")
         if authority is not None and not slug:
-            self._problem(line, f"a principle with an authority needs a slug: {{#{slugify(title)} authority={authority}}}")
+            self._problem(
+                line, f"a principle with an authority needs a slug: {{#{slugify(title)} authority={authority}}}"
+            )
         return _Heading(line, level, title, slug or slugify(title), authority, attributes is not None)
 
     def _is_principle(self, heading: _Heading, governed: bool) -> bool:
@@ -191,7 +219,9 @@ class _Parser:
         if not text:
             self._problem(heading.line, f"the principle {heading.slug!r} has no text")
         authority = None if heading.authority in (None, "none") else cast("Authority", heading.authority)
-        return Principle(slug=heading.slug, title=heading.title, text=text, authority=authority, examples=tuple(examples))
+        return Principle(
+            slug=heading.slug, title=heading.title, text=text, authority=authority, examples=tuple(examples)
+        )
 
     def _chunks(self, heading: _Heading) -> Iterator[str | list[Example]]:
         """The body in order: runs of prose, and the examples of each block."""
@@ -226,7 +256,8 @@ class _Parser:
 
 
 def _heading_parts(line: str) -> tuple[int, str, str | None] | None:
-    """Level, title and what stands in {...} at the end of a heading; none for any other line. Taken apart from both ends, in one pass."""
+    """Level, title and what stands in {...} at the end of a heading; none for any other line.
+    Taken apart from both ends, in one pass."""
     level = len(line) - len(line.lstrip("#"))
     if not 1 <= level <= 6 or not line[level : level + 1].isspace():
         return None

@@ -1,7 +1,8 @@
 """What is said in one example block of a constitution?
 
-Turns (`<system>`, `<developer>`, `<user>`, `<assistant>`, `<tool>`) and comparisons of marked replies, a tag a line, content between,
-`<`, `>` and `&` escaped as in HTML. Other tags inside a turn are its content.
+Turns (`<system>`, `<developer>`, `<user>`, `<assistant>`, `<tool>`) and comparisons of marked
+replies, a tag a line, content between, `<`, `>` and `&` escaped as in HTML. Other tags inside a
+turn are its content.
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ _MARK = re.compile(r"^(GOOD|BAD|OK)\b")
 
 @dataclass(frozen=True)
 class _Tag:
-    """An opening tag that begins a line: its name, the comment right after it, and what else stands on the line."""
+    """An opening tag that begins a line: its name, the comment right after it, and what else
+    stands on the line."""
 
     name: str
     comment: str
@@ -80,10 +82,14 @@ class _Block:
             good, bad = self._comparison()
             if not messages:
                 raise self._error(opened, "a comparison needs a turn before it, such as <user>")
-            found.append(Example(conversation=Conversation(messages=tuple(messages)), good=good, bad=bad, note=self.note))
+            found.append(
+                Example(conversation=Conversation(messages=tuple(messages)), good=good, bad=bad, note=self.note)
+            )
             if self._more():
                 if not good:
-                    raise self._error(opened, "the conversation goes on, but no reply of this comparison is GOOD to go on with")
+                    raise self._error(
+                        opened, "the conversation goes on, but no reply of this comparison is GOOD to go on with"
+                    )
                 messages.append(Message(role="assistant", content=good[0]))
         if not found:
             raise self._error(0, "this example has no <comparison> of replies marked GOOD and BAD")
@@ -102,7 +108,9 @@ class _Block:
             if tag := _opening(line):
                 return tag
             if line.strip() and not re.fullmatch(r"\[.*\]", line.strip()):
-                raise self._error(self.place, f"expected a turn such as <user> or a <comparison>, saw {line.strip()[:40]!r}")
+                raise self._error(
+                    self.place, f"expected a turn such as <user> or a <comparison>, saw {line.strip()[:40]!r}"
+                )
             self.place += 1
         return None
 
@@ -135,7 +143,10 @@ class _Block:
             if tag and tag.name == "assistant":
                 mark = _MARK.match(tag.comment)
                 if mark is None:
-                    raise self._error(self.place, "this reply is not marked: write <assistant> <!-- GOOD: why --> or <!-- BAD: why -->")
+                    raise self._error(
+                        self.place,
+                        "this reply is not marked: write <assistant> <!-- GOOD: why --> or <!-- BAD: why -->",
+                    )
                 replies[mark[1]].append(self._content(tag))
             elif line:
                 raise self._error(self.place, f"a comparison holds <assistant> replies only, saw {line[:40]!r}")

@@ -1,8 +1,9 @@
 """What is one experiment?
 
-The whole of a spec file as one record: what is meant (intent), how votes are made and pooled, how the model is trained, attacked
-and measured, and what was promised beforehand. Paths stay as written; `path` finds them beside the spec file. The folder is no
-part of the record's name, so the same spec has the same id on every machine.
+The whole of a spec file as one record: what is meant (intent), how votes are made and pooled, how
+the model is trained, attacked and measured, and what was promised beforehand. Paths stay as
+written; `path` finds them beside the spec file. The folder is no part of the record's name, so the
+same spec has the same id on every machine.
 """
 
 from __future__ import annotations
@@ -38,21 +39,29 @@ _MODEL = "smollm2-135m-instruct, a folder, a .gguf file, or a Hub id owner/name"
 class Intent(Record):
     """What is meant: principles, prompts, written pairs and people's votes."""
 
-    constitution: str | None = Field(default=None, min_length=1, description="a Markdown file of principles with examples")
+    constitution: str | None = Field(
+        default=None, min_length=1, description="a Markdown file of principles with examples"
+    )
     prompts: Paths = Field(default=(), description="files of training prompts")
     pairs: Paths = Field(default=(), description="files of written pairs, a good and a bad reply to each prompt")
     people: Paths = Field(default=(), description="files of people's votes")
-    bad_rows: Share = Field(default=0.0, description="the share of bad rows in a data file that may be set aside; more is an error")
+    bad_rows: Share = Field(
+        default=0.0, description="the share of bad rows in a data file that may be set aside; more is an error"
+    )
 
 
 class Experiment(Record):
     """A spec file, read."""
 
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=64, description="the run's name; it becomes a folder's name")
+    name: str = Field(
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=64, description="the run's name; it becomes a folder's name"
+    )
     seed: int = Field(default=0, ge=0, lt=2**63, description="the one seed of the whole run")
     effort: Effort = Field(default="demo", description="fills every knob that is left open: demo, study or full")
     model: str = Field(default="smollm2-135m-instruct", min_length=1, description=_MODEL)
-    date: str = Field(default=TODAY, description="the day that a chat template which writes today's date takes for today")
+    date: str = Field(
+        default=TODAY, description="the day that a chat template which writes today's date takes for today"
+    )
     server: Server | None = Field(default=None, description="how judges that are servers are asked")
     intent: Intent = Field(default_factory=Intent, description="what is meant")
     collect: Collect | None = Field(default=None, description="sample replies of the start model to compare")
@@ -61,9 +70,14 @@ class Experiment(Record):
     train: tuple[Train, ...] = Field(default=(), description="the training stages, in order")
     attack: tuple[Attack, ...] = Field(default=(), description="the attacks on every stage's model")
     measure: tuple[Measure, ...] = Field(default=(), description="what is measured on every stage's model")
-    promises: tuple[str, ...] = Field(default=(), description="what must hold afterwards, such as 'attack.success < 10%'")
+    promises: tuple[str, ...] = Field(
+        default=(), description="what must hold afterwards, such as 'attack.success < 10%'"
+    )
 
-    labels: Paths = Field(default=(), description="files of this run's own replies that people labelled: prompt, reply, refused, fulfilled")
+    labels: Paths = Field(
+        default=(),
+        description="files of this run's own replies that people labelled: prompt, reply, refused, fulfilled",
+    )
 
     _folder: Path = PrivateAttr(default_factory=Path)
 
@@ -77,7 +91,8 @@ class Experiment(Record):
 
     @cached_property
     def id(self) -> str:
-        """Its name by content. Labels are no part of it: they are made of a finished run's replies, and its folder stays the same."""
+        """Its name by content. Labels are no part of it: they are made of a finished run's
+        replies, and its folder stays the same."""
         return content_id(type(self).__name__, self.model_dump(mode="json", exclude={"labels"}))
 
     @property
@@ -100,12 +115,14 @@ class Experiment(Record):
             return self._folder / file
 
     def source(self, name: str) -> str:
-        """What a reader of `spec.sources` is given for a data file of the spec: its path, or its name on the Hub as it is, and what is said of it."""
+        """What a reader of `spec.sources` is given for a data file of the spec: its path, or its
+        name on the Hub as it is, and what is said of it."""
         return name if name.startswith(HUB) else str(data_file(name).at(str(self.path(name))))
 
 
 def resolve_effort(experiment: Experiment) -> Experiment:
-    """The experiment with every open knob filled from its effort. What was written stays as it was, and a default stays one that nobody wrote."""
+    """The experiment with every open knob filled from its effort. What was written stays as it
+    was, and a default stays one that nobody wrote."""
 
     def filled(stage: AnyStage) -> AnyStage:
         return fully(stage, experiment.effort)
@@ -122,17 +139,20 @@ def resolve_effort(experiment: Experiment) -> Experiment:
 
 
 def written(record: Record) -> dict[str, Any]:
-    """What was written of a record. Its defaults are left out: given again they would count as written, and as options without effect."""
+    """What was written of a record. Its defaults are left out: given again they would count as
+    written, and as options without effect."""
     return {name: getattr(record, name) for name in record.model_fields_set}
 
 
 def fully(stage: AnyStage, effort: Effort) -> AnyStage:
-    """The stage with its open knobs filled. Raises ValidationError where what effort gives does not go with what was written."""
+    """The stage with its open knobs filled. Raises ValidationError where what effort gives does
+    not go with what was written."""
     return type(stage).model_validate(written(stage) | fill(stage, effort))
 
 
 def first_rank(experiment: Experiment) -> int | None:
-    """The rank of the first training stage's adapter, which the later stages continue (0: all weights); None without training."""
+    """The rank of the first training stage's adapter, which the later stages continue (0: all
+    weights); None without training."""
     first = next((stage for stage in experiment.train if isinstance(stage, Training) and changes_model(stage)), None)
     if first is None:
         return None
@@ -146,8 +166,12 @@ def _ranked(stage: AnyTrain, rank: int) -> AnyTrain:
 
 
 def model_stages(experiment: Experiment) -> tuple[str, ...]:
-    """The names of the models that are measured: the start model, and the model after each training stage."""
-    return ("baseline", *(f"train.{place}.{stage.by}" for place, stage in enumerate(experiment.train) if changes_model(stage)))
+    """The names of the models that are measured: the start model, and the model after each
+    training stage."""
+    return (
+        "baseline",
+        *(f"train.{place}.{stage.by}" for place, stage in enumerate(experiment.train) if changes_model(stage)),
+    )
 
 
 def stage_names(experiment: Experiment) -> tuple[str, ...]:
@@ -168,4 +192,6 @@ def measured_claims(experiment: Experiment) -> tuple[str, ...]:
 
 def is_measured(claim: str, experiment: Experiment) -> bool:
     """Does some stage of the experiment measure this claim?"""
-    return any(claim == name or (name.endswith("*") and claim.startswith(name[:-1])) for name in measured_claims(experiment))
+    return any(
+        claim == name or (name.endswith("*") and claim.startswith(name[:-1])) for name in measured_claims(experiment)
+    )

@@ -75,14 +75,20 @@ def _line(detail: ErrorDetails, document: Document) -> str:
 
 
 def follow(loc: Loc, data: Any) -> tuple[Loc, Loc]:
-    """The path as shown, with the kind of a stage in it (train.0.dpo.beta), and as it is in the data (train.0.beta)."""
+    """The path as shown, with the kind of a stage in it (train.0.dpo.beta), and as it is in the
+    data (train.0.beta)."""
     shown: list[str | int] = []
     inside: list[str | int] = []
     for place, part in enumerate(loc):
         if isinstance(part, str) and part.startswith(_ARMS) and place > 2:
             continue  # pydantic's name for an arm of a union
         shown.append(part)
-        is_kind = place == 2 and shown[0] in KINDS and isinstance(data, dict) and cast("dict[str, Any]", data).get("by") == part
+        is_kind = (
+            place == 2
+            and shown[0] in KINDS
+            and isinstance(data, dict)
+            and cast("dict[str, Any]", data).get("by") == part
+        )
         if not is_kind:
             inside.append(part)
             data = _child(data, part)
@@ -115,7 +121,10 @@ def _message(detail: ErrorDetails, shown: Loc) -> str:
         case "extra_forbidden":
             return f"no such field; {did_you_mean(str(shown[-1]), fields_at(shown[:-1]))}"
         case "string_pattern_mismatch":
-            return f"saw {seen(detail['input'])}; wanted letters, digits, '.', '_' and '-', beginning with a letter or digit"
+            return (
+                f"saw {seen(detail['input'])}; wanted letters, digits, '.', '_' and '-', beginning with a letter or"
+                " digit"
+            )
         case _:
             return said(detail)
 

@@ -1,11 +1,14 @@
 """Which published format is a row in, and what is it in our own columns?
 
-A format is told from the names of a row's columns, never from a file's name, and is one entry of the table in `published`: what it can
-be read as, the columns that tell it, and one pure function from a row to rows in our own columns. A row in no published format is left
-as it is. Rows that have nothing to give (a tie; a question without its answer) say nothing that is wrong: they are left out and counted.
+A format is told from the names of a row's columns, never from a file's name, and is one entry of
+the table in `published`: what it can be read as, the columns that tell it, and one pure function
+from a row to rows in our own columns. A row in no published format is left as it is. Rows that have
+nothing to give (a tie; a question without its answer) say nothing that is wrong: they are left out
+and counted.
 
-A column that nothing reads is a note. It is an error only where it is a slip of the pen for a column that the same row lacks (one letter
-too many, too few, wrong or exchanged; `topik`), since its author meant the other one.
+A column that nothing reads is a note. It is an error only where it is a slip of the pen for a
+column that the same row lacks (one letter too many, too few, wrong or exchanged; `topik`), since
+its author meant the other one.
 """
 
 from __future__ import annotations
@@ -22,10 +25,34 @@ from alignwright.spec.rows import Raw
 
 Columns = dict[str, Any]
 Kind = Literal[
-    "prompts", "pairs", "votes", "conversations", "replies", "choice", "problems", "refusal", "trait", "text", "pushback", "opinion", "meant",
+    "prompts",
+    "pairs",
+    "votes",
+    "conversations",
+    "replies",
+    "choice",
+    "problems",
+    "refusal",
+    "trait",
+    "text",
+    "pushback",
+    "opinion",
+    "meant",
     "faithful",
 ]
-_PROMPT = ("prompt", "messages", "conversations", "instruction", "input", "system", "topic", "principle", "checks", "instruction_id_list", "kwargs")
+_PROMPT = (
+    "prompt",
+    "messages",
+    "conversations",
+    "instruction",
+    "input",
+    "system",
+    "topic",
+    "principle",
+    "checks",
+    "instruction_id_list",
+    "kwargs",
+)
 READ: dict[Kind, tuple[str, ...]] = {
     "prompts": _PROMPT,
     "pairs": (*_PROMPT, "chosen", "rejected", "completion", "label"),
@@ -41,7 +68,8 @@ MEANT: dict[Kind, tuple[str, ...]] = {
     "conversations": ("system",),
     "replies": ("topic", "system", "request", "refused", "fulfilled"),
 }
-"""Those of them that a row may lack without a word, so that a slip of the pen would lose them in silence."""
+"""Those of them that a row may lack without a word, so that a slip of the pen would lose them in
+silence."""
 MEDIA = ("images", "image", "videos", "audios")
 
 
@@ -54,7 +82,8 @@ TIE = "ties"
 
 @dataclass(frozen=True)
 class Format:
-    """A published format. `columns` tell it; `rows` puts a row into our own columns, and is None where these are its own columns."""
+    """A published format. `columns` tell it; `rows` puts a row into our own columns, and is None
+    where these are its own columns."""
 
     name: str
     kinds: tuple[Kind, ...]
@@ -75,14 +104,23 @@ class _Reading:
 
 
 class Shaped:
-    """The rows of a file in our own columns. What there is to say of them is known when all were taken: `notes`."""
+    """The rows of a file in our own columns. What there is to say of them is known when all were
+    taken: `notes`."""
 
     def __init__(
-        self, raws: Iterable[Raw], kind: Kind, formats: Sequence[Format], named: DataFile, fields: Iterable[str] = (), keep: Iterable[str] = ()
+        self,
+        raws: Iterable[Raw],
+        kind: Kind,
+        formats: Sequence[Format],
+        named: DataFile,
+        fields: Iterable[str] = (),
+        keep: Iterable[str] = (),
     ) -> None:
         self._raws, self._kind, self._named = raws, kind, named
         held = [entry for entry in formats if kind in entry.kinds and entry.rows is not None]
-        self._formats = sorted(held, key=lambda entry: -len(entry.columns))  # what is told by more columns is the nearer
+        self._formats = sorted(
+            held, key=lambda entry: -len(entry.columns)
+        )  # what is told by more columns is the nearer
         fields, self._kept = tuple(fields), frozenset(keep)
         self._known, self._meant = frozenset((*READ.get(kind, fields), *self._kept)), MEANT.get(kind, fields)
         self._readings: dict[tuple[str, ...], _Reading] = {}
@@ -153,7 +191,10 @@ class Shaped:
         for name in unread:
             lacking = next((other for other in self._meant if other not in names and near(name, other)), None)
             if lacking is not None and self._named.columns.get(name) != name:
-                said = f"no column {name!r} is known; did you mean {lacking!r}? If it is right as it is, name the file with"
+                said = (
+                    f"no column {name!r} is known; did you mean {lacking!r}? If it is right as it is, name the file"
+                    " with"
+                )
                 raise SpecError([f"{self._named.file}: {said} columns: {{{name}: {name}}}"])
         return _Reading(None, unread, media)
 
@@ -162,8 +203,16 @@ class Shaped:
         if not given:
             return columns
         self._mapped.update(name for name in given if name in columns)
-        found = {given.get(name, name): value for name, value in columns.items() if name in given or name not in given.values()}
-        taken = [ours for theirs, ours in given.items() if theirs in columns and ours in columns and given.get(ours, ours) == ours and ours != theirs]
+        found = {
+            given.get(name, name): value
+            for name, value in columns.items()
+            if name in given or name not in given.values()
+        }
+        taken = [
+            ours
+            for theirs, ours in given.items()
+            if theirs in columns and ours in columns and given.get(ours, ours) == ours and ours != theirs
+        ]
         if taken:
             raise RowError(f"'columns' names another column {taken[0]!r}, which the row has already; map that one too")
         return found
@@ -173,14 +222,18 @@ class Shaped:
         if kind is None:
             return columns
         if columns.get("kind") not in (None, kind):
-            raise RowError(f"the row's kind is {columns['kind']!r}, but the spec says that the file holds {kind} requests alone")
+            raise RowError(
+                f"the row's kind is {columns['kind']!r}, but the spec says that the file holds {kind} requests alone"
+            )
         return {**columns, "kind": kind}
 
     def _all_mapped(self) -> None:
         lost = [name for name in self._named.columns if name not in self._mapped]
         if lost and self._readings:
             names = dict.fromkeys(name for keys in self._readings for name in keys)
-            raise SpecError([f"{self._named.file}: 'columns' names {lost[0]!r}, which no row has; there are {', '.join(names)}"])
+            raise SpecError(
+                [f"{self._named.file}: 'columns' names {lost[0]!r}, which no row has; there are {', '.join(names)}"]
+            )
 
 
 def _in_our_columns(columns: Columns, entry: Format) -> Columns | Sequence[Columns]:
@@ -194,7 +247,8 @@ def _in_our_columns(columns: Columns, entry: Format) -> Columns | Sequence[Colum
 
 
 def near(name: str, other: str) -> bool:
-    """Whether one is a slip of the pen for the other: one letter more, less, wrong, or two beside each other exchanged."""
+    """Whether one is a slip of the pen for the other: one letter more, less, wrong, or two
+    beside each other exchanged."""
     if name == other or abs(len(name) - len(other)) > 1 or min(len(name), len(other)) < 4:
         return False
     place = next((i for i, (x, y) in enumerate(zip(name, other, strict=False)) if x != y), min(len(name), len(other)))

@@ -1,4 +1,5 @@
-"""How can a model learn from pairs, without a reward model? One record for each of the direct methods."""
+"""How can a model learn from pairs, without a reward model? One record for each of the direct
+methods."""
 
 from __future__ import annotations
 
@@ -22,15 +23,22 @@ _FLIP = "the share of votes that are taken to be wrong"
 
 
 class Dpo(FromPreferences):
-    """Direct preference optimisation (Rafailov et al. 2023), with an optional likelihood term on the chosen reply."""
+    """Direct preference optimisation (Rafailov et al. 2023), with an optional likelihood term on
+    the chosen reply."""
 
     by: Literal["dpo"]
     beta: Positive = Field(default=0.1, le=10.0, description=BETA)
-    nll: float = Field(default=0.0, ge=0.0, le=10.0, description="weight of the chosen reply's own likelihood, against both replies sinking together")
+    nll: float = Field(
+        default=0.0,
+        ge=0.0,
+        le=10.0,
+        description="weight of the chosen reply's own likelihood, against both replies sinking together",
+    )
 
 
 class Cdpo(FromPreferences):
-    """Conservative DPO (Mitchell 2023): votes are taken to be wrong at a known rate, so no margin grows for ever."""
+    """Conservative DPO (Mitchell 2023): votes are taken to be wrong at a known rate, so no
+    margin grows for ever."""
 
     by: Literal["cdpo"]
     beta: Positive = Field(default=0.1, le=10.0, description=BETA)
@@ -38,7 +46,8 @@ class Cdpo(FromPreferences):
 
 
 class RobustDpo(FromPreferences):
-    """Robust DPO (Chowdhury et al. 2024): an unbiased estimate of the loss on clean votes from votes flipped at a known rate."""
+    """Robust DPO (Chowdhury et al. 2024): an unbiased estimate of the loss on clean votes from
+    votes flipped at a known rate."""
 
     by: Literal["robust_dpo"]
     beta: Positive = Field(default=0.1, le=10.0, description=BETA)
@@ -49,18 +58,22 @@ class Ipo(FromPreferences):
     """Identity preference optimisation (Azar et al. 2023): a finite margin, 1/(2 tau), is aimed at."""
 
     by: Literal["ipo"]
-    tau: Positive = Field(default=0.1, le=10.0, description="how firmly the start model is held to: the aim is a margin of 1/(2 tau) nats")
+    tau: Positive = Field(
+        default=0.1, le=10.0, description="how firmly the start model is held to: the aim is a margin of 1/(2 tau) nats"
+    )
 
 
 class Hinge(FromPreferences):
-    """Hinge loss (SLiC-HF; Zhao et al. 2023) on DPO's margin: pairs beyond 1/beta nats teach nothing more."""
+    """Hinge loss (SLiC-HF; Zhao et al. 2023) on DPO's margin: pairs beyond 1/beta nats teach
+    nothing more."""
 
     by: Literal["hinge"]
     beta: Positive = Field(default=0.1, le=10.0, description=BETA)
 
 
 class Kto(FromPreferences):
-    """Kahneman-Tversky optimisation (Ethayarajh et al. 2024): good and bad replies by themselves, not in pairs."""
+    """Kahneman-Tversky optimisation (Ethayarajh et al. 2024): good and bad replies by
+    themselves, not in pairs."""
 
     by: Literal["kto"]
     beta: Positive = Field(default=0.1, le=10.0, description=BETA)
@@ -69,14 +82,16 @@ class Kto(FromPreferences):
 
 
 class Orpo(FromPreferences):
-    """Odds-ratio preference optimisation (Hong et al. 2024): likelihood of the chosen reply plus its odds over the rejected; no reference."""
+    """Odds-ratio preference optimisation (Hong et al. 2024): likelihood of the chosen reply plus
+    its odds over the rejected; no reference."""
 
     by: Literal["orpo"]
     weight: Positive = Field(default=0.1, le=10.0, description="weight of the odds ratio beside the likelihood")
 
 
 class Simpo(FromPreferences):
-    """SimPO (Meng et al. 2024): the mean log-probability per token is the reward, and must win by a margin; no reference."""
+    """SimPO (Meng et al. 2024): the mean log-probability per token is the reward, and must win
+    by a margin; no reference."""
 
     by: Literal["simpo"]
     beta: Positive = Field(default=2.0, le=100.0, description="scale of the length-mean log-probability")
@@ -84,15 +99,19 @@ class Simpo(FromPreferences):
 
 
 class Rpo(FromPreferences):
-    """DPO plus likelihood (Liu et al. 2024; Pang et al. 2024): the chosen reply is held up while the margin grows."""
+    """DPO plus likelihood (Liu et al. 2024; Pang et al. 2024): the chosen reply is held up while
+    the margin grows."""
 
     by: Literal["rpo"]
     beta: Positive = Field(default=0.1, le=10.0, description=BETA)
-    alpha: Positive = Field(default=1.0, le=10.0, description="weight of the chosen reply's negative log-likelihood per token")
+    alpha: Positive = Field(
+        default=1.0, le=10.0, description="weight of the chosen reply's negative log-likelihood per token"
+    )
 
 
 class ChiPo(FromPreferences):
-    """Chi-PO (Huang et al. 2024): the link z + ln z of the density ratio z, which is held by chi-squared as well as by KL."""
+    """Chi-PO (Huang et al. 2024): the link z + ln z of the density ratio z, which is held by
+    chi-squared as well as by KL."""
 
     by: Literal["chi_po"]
     beta: Positive = Field(default=0.1, le=10.0, description=BETA)

@@ -1,6 +1,7 @@
 """How can a model learn from its own samples, which a judge scores?
 
-All methods share how samples are drawn (`Sampling`), and policy gradients what holds them (`Rollout`).
+All methods share how samples are drawn (`Sampling`), and policy gradients what holds them
+(`Rollout`).
 """
 
 from __future__ import annotations
@@ -16,12 +17,20 @@ from alignwright.spec.knobs import NEW_TOKENS, Count, Paths, Positive
 from alignwright.spec.loop import BETA, STOP, Training, Unit
 
 KlForm = Literal["reward:k1", "reward:k2", "reward:k3", "reward:chi2", "loss:k1", "loss:k2", "loss:k3", "loss:chi2"]
-"""Where the divergence from the reference enters, and by which estimator (Schulman 2020). In expectation, on the policy's own samples:
-reward:k1 and loss:k2 follow the gradient of KL(policy || reference); loss:k3 that of KL(reference || policy); loss:k1 is zero;
-reward:k2 and reward:k3 are biased. reward:chi2 and loss:chi2 each follow HALF the gradient of chi^2(policy || reference) of the next
-token, so that what is best for one token is best for reward - (kl / 2) chi^2 (Laidlaw et al. 2024)."""
-_QUANTILE = "keep a draw from this best share of a prompt's replies instead of the best one (quantilizer; Taylor 2016); none: the best"
-_REWARD = "what is to rise: reward (the reward stage before this one), feedback (the spec's voters), rules.yaml, file.py:function, or ./runs/NAME"
+"""Where the divergence from the reference enters, and by which estimator (Schulman 2020). In
+expectation, on the policy's own samples: reward:k1 and loss:k2 follow the gradient of KL(policy
+|| reference); loss:k3 that of KL(reference || policy); loss:k1 is zero; reward:k2 and reward:k3
+are biased. reward:chi2 and loss:chi2 each follow HALF the gradient of chi^2(policy || reference)
+of the next token, so that what is best for one token is best for reward - (kl / 2) chi^2
+(Laidlaw et al. 2024)."""
+_QUANTILE = (
+    "keep a draw from this best share of a prompt's replies instead of the best one (quantilizer; Taylor 2016); none:"
+    " the best"
+)
+_REWARD = (
+    "what is to rise: reward (the reward stage before this one), feedback (the spec's voters), rules.yaml,"
+    " file.py:function, or ./runs/NAME"
+)
 
 
 class Sampling(Training):
@@ -32,12 +41,15 @@ class Sampling(Training):
     samples: Count | None = Field(default=None, description="replies to each prompt (from effort)")
     max_new_tokens: Count | None = Field(default=None, description=NEW_TOKENS)
     temperature: Positive = Field(default=1.0, le=2.0, description="sampling temperature")
-    unfinished: float | None = Field(default=None, description="the score of a reply that was cut at max_new_tokens; none: as it is judged")
+    unfinished: float | None = Field(
+        default=None, description="the score of a reply that was cut at max_new_tokens; none: as it is judged"
+    )
     stop: GoodhartStop | None = Field(default=None, description=STOP)
 
 
 class BestOfN(Sampling):
-    """Best-of-n distillation: sample n replies, keep the one judged best, fine-tune on it (RAFT; Dong et al. 2023)."""
+    """Best-of-n distillation: sample n replies, keep the one judged best, fine-tune on it (RAFT;
+    Dong et al. 2023)."""
 
     by: Literal["best_of_n"]
     lr: Positive = Field(default=2e-4, le=0.1, description="peak learning rate")
@@ -47,35 +59,53 @@ class BestOfN(Sampling):
     def _keeps_one(self) -> BestOfN:
         if self.quantile is not None and self.samples is not None and self.quantile * self.samples < 1 - 1e-9:
             fewer = f"the best {self.quantile:g} of {self.samples} replies is less than one reply"
-            raise ValueError(f"'quantile': {fewer}; ask for {math.ceil(1 / self.quantile - 1e-9)} samples, or a larger share (1/n keeps the best)")
+            raise ValueError(
+                f"'quantile': {fewer}; ask for {math.ceil(1 / self.quantile - 1e-9)} samples, or a larger share (1/n"
+                " keeps the best)"
+            )
         return self
 
 
 class OnlineDpo(Sampling):
-    """DPO on pairs of the model's own fresh samples (Guo et al. 2024): the best against the worst by the judge."""
+    """DPO on pairs of the model's own fresh samples (Guo et al. 2024): the best against the
+    worst by the judge."""
 
     by: Literal["online_dpo"]
     beta: Positive = Field(default=0.1, le=10.0, description=BETA)
 
 
 class Sppo(Sampling):
-    """Self-play preference optimisation (Wu et al. 2024), towards the Nash equilibrium of the judge's preferences."""
+    """Self-play preference optimisation (Wu et al. 2024), towards the Nash equilibrium of the
+    judge's preferences."""
 
     by: Literal["sppo"]
-    beta: Positive = Field(default=0.1, le=10.0, description="how small a step each round takes: 1/eta, for win rates around one half")
+    beta: Positive = Field(
+        default=0.1, le=10.0, description="how small a step each round takes: 1/eta, for win rates around one half"
+    )
 
 
 class Rollout(Sampling):
     """What holds a policy gradient: the reference, a safety constraint, a share of plain text."""
 
-    kl: float = Field(default=0.05, ge=0.0, description="weight of the divergence from the model that this stage started from")
-    kl_form: KlForm = Field(default="reward:k1", description="where the divergence enters (reward or loss) and its estimator (k1, k2, k3; chi2)")
-    kl_target: Positive | None = Field(default=None, description="nats a reply towards which kl is adapted (Ziegler et al. 2019); none: kl is fixed")
+    kl: float = Field(
+        default=0.05, ge=0.0, description="weight of the divergence from the model that this stage started from"
+    )
+    kl_form: KlForm = Field(
+        default="reward:k1",
+        description="where the divergence enters (reward or loss) and its estimator (k1, k2, k3; chi2)",
+    )
+    kl_target: Positive | None = Field(
+        default=None, description="nats a reply towards which kl is adapted (Ziegler et al. 2019); none: kl is fixed"
+    )
     cost: str | None = Field(
-        default=None, min_length=1, description="a second judge, whose mean score must not exceed cost_limit (by a Lagrange multiplier)"
+        default=None,
+        min_length=1,
+        description="a second judge, whose mean score must not exceed cost_limit (by a Lagrange multiplier)",
     )
     cost_limit: float = Field(default=0.0, description="the mean cost that is allowed")
-    mix: float = Field(default=0.0, ge=0.0, description="weight of the likelihood of plain text, in each step (PPO-ptx)")
+    mix: float = Field(
+        default=0.0, ge=0.0, description="weight of the likelihood of plain text, in each step (PPO-ptx)"
+    )
     mix_text: Paths = Field(default=(), description="files of that text")
 
 
@@ -94,24 +124,35 @@ class Ppo(Rollout):
 
 
 class Grpo(Rollout):
-    """Group-relative policy optimisation (Shao et al. 2024) and its corrections Dr. GRPO, DAPO and GSPO."""
+    """Group-relative policy optimisation (Shao et al. 2024) and its corrections Dr. GRPO, DAPO
+    and GSPO."""
 
     by: Literal["grpo"]
     variant: Literal["grpo", "dr_grpo", "dapo", "gspo"] = Field(
         default="grpo",
-        description="grpo; dr_grpo: not divided by spread or length; dapo: token mean, no equal groups, overlong penalty; gspo: sequence ratio",
+        description=(
+            "grpo; dr_grpo: not divided by spread or length; dapo: token mean, no equal groups, overlong penalty; gspo:"
+            " sequence ratio"
+        ),
     )
-    clip: Unit | None = Field(default=None, description="how far a ratio may fall below 1 (from variant: 0.2; gspo 0.0003)")
-    clip_high: Positive | None = Field(default=None, description="how far a ratio may rise above 1 (from variant: as clip; dapo 0.28; gspo 0.0004)")
+    clip: Unit | None = Field(
+        default=None, description="how far a ratio may fall below 1 (from variant: 0.2; gspo 0.0003)"
+    )
+    clip_high: Positive | None = Field(
+        default=None, description="how far a ratio may rise above 1 (from variant: as clip; dapo 0.28; gspo 0.0004)"
+    )
     passes: Count = Field(default=1, description="optimiser passes over a rollout")
     minibatches: Count = Field(default=1, description="optimiser steps in a pass")
 
 
 class Rloo(Rollout):
-    """REINFORCE leave-one-out (Kool et al. 2019; Ahmadian et al. 2024): each reply against the mean of its siblings."""
+    """REINFORCE leave-one-out (Kool et al. 2019; Ahmadian et al. 2024): each reply against the
+    mean of its siblings."""
 
     by: Literal["rloo"]
-    clip: Unit = Field(default=0.2, description="how far a ratio may move from 1 (without effect at one pass of one step)")
+    clip: Unit = Field(
+        default=0.2, description="how far a ratio may move from 1 (without effect at one pass of one step)"
+    )
     passes: Count = Field(default=1, description="optimiser passes over a rollout")
     minibatches: Count = Field(default=1, description="optimiser steps in a pass")
 
@@ -120,4 +161,6 @@ class Reinforce(Rollout):
     """REINFORCE (Williams 1992) with the rollout's mean, or nothing, as its baseline."""
 
     by: Literal["reinforce"]
-    baseline: Literal["mean", "none"] = Field(default="mean", description="what is subtracted: the mean of the rollout's other replies, or nothing")
+    baseline: Literal["mean", "none"] = Field(
+        default="mean", description="what is subtracted: the mean of the rollout's other replies, or nothing"
+    )

@@ -1,11 +1,14 @@
-"""Has a Python file the function that a spec names, what does it ask for, and on which files beside it does it depend?
+"""Has a Python file the function that a spec names, what does it ask for, and on which files beside
+it does it depend?
 
-The file is parsed and never run: whoever checks a spec has not yet agreed to run what it names. Every name that is bound anywhere in the
-file counts, so that what is imported, assigned or defined under a condition is not called missing; a file with `from x import *` could
-bind anything and is left alone until the run begins.
+The file is parsed and never run: whoever checks a spec has not yet agreed to run what it names.
+Every name that is bound anywhere in the file counts, so that what is imported, assigned or defined
+under a condition is not called missing; a file with `from x import *` could bind anything and is
+left alone until the run begins.
 
-A function takes the prompt and the reply, and by name any further columns of the row: `def score(prompt, reply, answer)`. It depends on the
-modules beside it that it imports, on theirs, and on every file beside it whose name stands as a text in one of them ("words.txt").
+A function takes the prompt and the reply, and by name any further columns of the row: `def
+score(prompt, reply, answer)`. It depends on the modules beside it that it imports, on theirs, and
+on every file beside it whose name stands as a text in one of them ("words.txt").
 """
 
 from __future__ import annotations
@@ -21,7 +24,8 @@ from alignwright.spec.errors import did_you_mean
 
 
 def lacks(path: Path, function: str) -> str | None:
-    """What is wrong with asking a file for a function; none: nothing that can be seen without running it."""
+    """What is wrong with asking a file for a function; none: nothing that can be seen without
+    running it."""
     try:
         tree = ast.parse(path.read_bytes())
     except (SyntaxError, ValueError) as error:
@@ -52,7 +56,8 @@ def _bound(tree: ast.Module) -> list[str]:
 
 @dataclass(frozen=True)
 class Asked:
-    """The columns that a function asks for by name: those it must have, those it has a default for, or every one (`**columns`)."""
+    """The columns that a function asks for by name: those it must have, those it has a default
+    for, or every one (`**columns`)."""
 
     required: tuple[str, ...] = ()
     optional: tuple[str, ...] = ()
@@ -60,7 +65,8 @@ class Asked:
 
 
 def asked(path: Path, function: str) -> Asked:
-    """What a function of a file asks for beside the prompt and the reply; nothing where the file does not say it."""
+    """What a function of a file asks for beside the prompt and the reply; nothing where the file
+    does not say it."""
     try:
         tree = ast.parse(path.read_bytes())
     except (OSError, SyntaxError, ValueError):
@@ -78,7 +84,8 @@ def asked(path: Path, function: str) -> Asked:
 
 
 def beside(path: Path) -> tuple[Path, ...]:
-    """The files on which a Python file depends and that lie in its folder or below it, itself among them, in the order of their names."""
+    """The files on which a Python file depends and that lie in its folder or below it, itself
+    among them, in the order of their names."""
     found, left = {path}, [path]
     while left:
         file = left.pop()
@@ -113,14 +120,20 @@ def _modules(tree: ast.Module, folder: Path, root: Path) -> Iterator[Path]:
 def _named(tree: ast.Module, root: Path) -> Iterator[Path]:
     """Files of the folder whose name, or path from it, is a text of the program."""
     for node in ast.walk(tree):
-        if isinstance(node, ast.Constant) and isinstance(node.value, str) and 0 < len(node.value) < 200 and "\0" not in node.value:
+        if (
+            isinstance(node, ast.Constant)
+            and isinstance(node.value, str)
+            and 0 < len(node.value) < 200
+            and "\0" not in node.value
+        ):
             place = root / node.value
             if ".." not in place.parts and not Path(node.value).is_absolute() and place.is_file():
                 yield place
 
 
 def _imported(tree: ast.Module) -> list[str]:
-    """The first parts of what a file imports when it is loaded; what stands under `try` may be missing."""
+    """The first parts of what a file imports when it is loaded; what stands under `try` may be
+    missing."""
     return list(dict.fromkeys(name.partition(".")[0] for node in tree.body for name in _of_import(node)))
 
 

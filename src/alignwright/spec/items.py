@@ -1,7 +1,8 @@
 """What is asked when faithfulness, intent, value and tax are measured?
 
-One record per kind of held-out item. `topic` is what the standard error is clustered by. An item that could not tell one
-outcome from the other (right answer equal to the wrong one) is refused when read, not scored.
+One record per kind of held-out item. `topic` is what the standard error is clustered by. An item
+that could not tell one outcome from the other (right answer equal to the wrong one) is refused when
+read, not scored.
 """
 
 from __future__ import annotations
@@ -27,7 +28,8 @@ class Item(Record):
 
 
 class FaithfulItem(Item):
-    """A text to be summarised, the facts planted in it (each with its other wordings), and statements that are not in it."""
+    """A text to be summarised, the facts planted in it (each with its other wordings), and
+    statements that are not in it."""
 
     reads: ClassVar[Kind] = "faithful"
     text: Text
@@ -39,7 +41,10 @@ class FaithfulItem(Item):
     def _wordings(cls, facts: object) -> object:
         if not isinstance(facts, list):
             return facts
-        return tuple(tuple(cast("list[object]", fact)) if isinstance(fact, list) else (fact,) for fact in cast("list[object]", facts))
+        return tuple(
+            tuple(cast("list[object]", fact)) if isinstance(fact, list) else (fact,)
+            for fact in cast("list[object]", facts)
+        )
 
     @property
     def request(self) -> str:
@@ -51,10 +56,14 @@ class FaithfulItem(Item):
         for wordings in self.facts:
             if not any(faithful.holds(self.text, wording) for wording in wordings):
                 named = " / ".join(wordings)
-                raise ValueError(f"the fact {named!r} is not in the text in any of its wordings: a copy would not cover it")
+                raise ValueError(
+                    f"the fact {named!r} is not in the text in any of its wordings: a copy would not cover it"
+                )
         for distractor in self.distractors:
             if faithful.holds(self.text, distractor):
-                raise ValueError(f"the distractor {distractor!r} is in the text, so saying it would not be an invention")
+                raise ValueError(
+                    f"the distractor {distractor!r} is in the text, so saying it would not be an invention"
+                )
         if len(set(self.facts)) < len(self.facts):
             raise ValueError("two facts are the same")
         return self
@@ -133,14 +142,17 @@ class ChoiceItem(Item):
     @model_validator(mode="after")
     def _answer_exists(self) -> ChoiceItem:
         if self.answer >= len(self.choices):
-            raise ValueError(f"answer is choice {self.answer}, but there are {len(self.choices)} choices, counted from 0")
+            raise ValueError(
+                f"answer is choice {self.answer}, but there are {len(self.choices)} choices, counted from 0"
+            )
         if len(set(self.choices)) < len(self.choices):
             raise ValueError("two choices are the same")
         return self
 
 
 class MathItem(Item):
-    """A word problem; `answer` is the number, or a worked solution that ends with a line `#### 18` (GSM8K)."""
+    """A word problem; `answer` is the number, or a worked solution that ends with a line `####
+    18` (GSM8K)."""
 
     reads: ClassVar[Kind] = "problems"
     question: Text
@@ -159,7 +171,9 @@ class MathItem(Item):
     @model_validator(mode="after")
     def _answer_is_a_number(self) -> MathItem:
         if final_number(self.solution) is None:
-            raise ValueError(f"the answer should be a number, or end with a line '#### NUMBER', saw {self.answer[-40:]!r}")
+            raise ValueError(
+                f"the answer should be a number, or end with a line '#### NUMBER', saw {self.answer[-40:]!r}"
+            )
         return self
 
 

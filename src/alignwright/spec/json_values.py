@@ -1,7 +1,8 @@
 """Which value does a JSON text hold, and does an object in it name something twice?
 
-Python's own decoder keeps the last of two values under one name and says nothing. Here the value is decoded to its end, so that a list can be
-read on, and the name is kept to be told of. NaN and Infinity, which are no JSON, are refused (ValueError).
+Python's own decoder keeps the last of two values under one name and says nothing. Here the value is
+decoded to its end, so that a list can be read on, and the name is kept to be told of. NaN and
+Infinity, which are no JSON, are refused (ValueError).
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ from typing import Any
 
 
 class Decoder:
-    """Decodes one text after another; `twice` is a name that stood twice in an object of the last one."""
+    """Decodes one text after another; `twice` is a name that stood twice in an object of the
+    last one."""
 
     def __init__(self) -> None:
         self.twice = ""

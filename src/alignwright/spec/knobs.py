@@ -14,14 +14,16 @@ Positive = Annotated[float, Field(gt=0.0)]
 
 
 def one_or_many(value: Any) -> Any:
-    """A single string stands for a list of one. Strict validation wants the tuple itself from here on."""
+    """A single string stands for a list of one. Strict validation wants the tuple itself from
+    here on."""
     if isinstance(value, str):
         return (value,)
     return tuple(cast("list[Any]", value)) if isinstance(value, list) else value
 
 
 def files(value: Any) -> Any:
-    """Files by their paths, or by mappings that say more of them (`spec.data_file`), each as one text."""
+    """Files by their paths, or by mappings that say more of them (`spec.data_file`), each as one
+    text."""
     listed = one_or_many([value] if isinstance(value, dict) else value)
     return tuple(as_name(each) for each in cast("tuple[Any, ...]", listed)) if isinstance(listed, tuple) else listed
 
@@ -31,6 +33,8 @@ def all_or_many(value: Any) -> Any:
 
 
 Paths = Annotated[tuple[str, ...], BeforeValidator(files, json_schema_input_type=str | DataFile | list[str | DataFile])]
-Principles = Annotated[Literal["all"] | tuple[str, ...], BeforeValidator(all_or_many, json_schema_input_type=str | list[str])]
+Principles = Annotated[
+    Literal["all"] | tuple[str, ...], BeforeValidator(all_or_many, json_schema_input_type=str | list[str])
+]
 
 NEW_TOKENS = "the longest reply in tokens (from effort)"

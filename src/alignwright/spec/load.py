@@ -1,7 +1,8 @@
 """How is a spec file read?
 
-The front door of the package: `load` for the experiment, `check` for the experiment and all the data that it names. Whatever is wrong
-comes as one `SpecError`, a problem a line: `spec.yaml:4: train.0.dpo.betta: no such field; did you mean 'beta'?`
+The front door of the package: `load` for the experiment, `check` for the experiment and all the
+data that it names. Whatever is wrong comes as one `SpecError`, a problem a line: `spec.yaml:4:
+train.0.dpo.betta: no such field; did you mean 'beta'?`
 """
 
 from __future__ import annotations

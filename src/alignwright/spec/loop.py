@@ -2,7 +2,8 @@
 
 The knobs of the one optimiser loop, and the words for knobs that several methods have.
 
-Left out on purpose: knobs with one right answer (AdamW, its betas, warm-up and cosine, LoRA targets, loss mask, padding side).
+Left out on purpose: knobs with one right answer (AdamW, its betas, warm-up and cosine, LoRA
+targets, loss mask, padding side).
 """
 
 from __future__ import annotations
@@ -25,7 +26,15 @@ class Training(Record):
 
     epochs: Count | None = Field(default=None, description="passes over the data, or over the prompts (from effort)")
     lr: Positive = Field(default=1e-4, le=0.1, description="peak learning rate")
-    rank: int | None = Field(default=None, ge=0, description="rank of the LoRA adapter that all stages continue; 0 trains all weights (from effort)")
+    rank: int | None = Field(
+        default=None,
+        ge=0,
+        description="rank of the LoRA adapter that all stages continue; 0 trains all weights (from effort)",
+    )
     batch_tokens: int | None = Field(default=None, ge=64, description="tokens in an optimiser step (from effort)")
-    max_tokens: int | None = Field(default=None, ge=16, description="the longest row in tokens; longer rows are left out and counted (from effort)")
-    checkpoint_every: Count = Field(default=20, description="steps between the checkpoints from which an interrupted run goes on")
+    max_tokens: int | None = Field(
+        default=None, ge=16, description="the longest row in tokens; longer rows are left out and counted (from effort)"
+    )
+    checkpoint_every: Count = Field(
+        default=20, description="steps between the checkpoints from which an interrupted run goes on"
+    )

@@ -1,8 +1,10 @@
-"""What did people vote for in a matrix: a row a participant, a column a statement (Polis, Collective Constitutional AI)?
+"""What did people vote for in a matrix: a row a participant, a column a statement (Polis,
+Collective Constitutional AI)?
 
-Each cell is 1 (agrees), -1 (disagrees), 0 (passes) or empty (was not shown it). Each statement becomes one comparison of two replies to
-the question whether one agrees, with a vote for each participant; a pass is a vote of strength one half. The statements' texts stand in
-the file of comments beside the matrix, as Polis exports them. Groups are those that Polis found.
+Each cell is 1 (agrees), -1 (disagrees), 0 (passes) or empty (was not shown it). Each statement
+becomes one comparison of two replies to the question whether one agrees, with a vote for each
+participant; a pass is a vote of strength one half. The statements' texts stand in the file of
+comments beside the matrix, as Polis exports them. Groups are those that Polis found.
 """
 
 from __future__ import annotations
@@ -38,7 +40,8 @@ def is_matrix(raw: Raw) -> bool:
 
 
 def read_matrix(source: str, raws: Iterable[Raw]) -> Read[Comparison]:
-    """A comparison for each statement that somebody voted on; bad rows are the participants whose cells cannot be read."""
+    """A comparison for each statement that somebody voted on; bad rows are the participants
+    whose cells cannot be read."""
     texts = _statements(source)
     votes: dict[str, list[Vote]] = {}
     first: dict[str, int] = {}
@@ -48,15 +51,24 @@ def read_matrix(source: str, raws: Iterable[Raw]) -> Read[Comparison]:
         try:
             cast_by = _row(raw, heard, texts)
         except ValueError as error:
-            bad.append(BadRow(file=source, row=raw.number, reason=str(error), text=raw.text.encode("utf-8", "replace").decode()))
+            bad.append(
+                BadRow(
+                    file=source, row=raw.number, reason=str(error), text=raw.text.encode("utf-8", "replace").decode()
+                )
+            )
             continue
         for statement, vote in cast_by:
             votes.setdefault(statement, []).append(vote)
             first.setdefault(statement, raw.number)
     mute = sum(len(votes.pop(statement)) for statement in [statement for statement in votes if not texts[statement]])
     rows = tuple(_comparison(texts[statement], tuple(cast_on)) for statement, cast_on in votes.items())
-    total, passes = sum(map(len, votes.values())), sum(vote.strength == 0.5 for cast_on in votes.values() for vote in cast_on)
-    told = [f"{total:,} votes of {len(heard)} people on {len(rows)} statements, {passes:,} of them passes, which are ties"]
+    total, passes = (
+        sum(map(len, votes.values())),
+        sum(vote.strength == 0.5 for cast_on in votes.values() for vote in cast_on),
+    )
+    told = [
+        f"{total:,} votes of {len(heard)} people on {len(rows)} statements, {passes:,} of them passes, which are ties"
+    ]
     told += [f"{mute} votes on statements without a text left out"] if mute else []
     return Read(source, rows, tuple(first[statement] for statement in votes), tuple(bad), tuple(told))
 
@@ -69,7 +81,8 @@ def _row(raw: Raw, heard: set[str], texts: dict[str, str]) -> list[tuple[str, Vo
         raise ValueError(f"participant {rater!r} has already voted")
     group = "" if raw.columns["group-id"] is None else name(raw.columns["group-id"], "group-id")
     agrees, disagrees, passes = (
-        Vote(voter=rater, prefers=prefers, over=1 - prefers, strength=strength, group=group) for prefers, strength in ((0, 1.0), (1, 1.0), (0, 0.5))
+        Vote(voter=rater, prefers=prefers, over=1 - prefers, strength=strength, group=group)
+        for prefers, strength in ((0, 1.0), (1, 1.0), (0, 0.5))
     )
     found: list[tuple[str, Vote]] = []
     for column, value in raw.columns.items():
@@ -102,4 +115,6 @@ def _statements(source: str) -> dict[str, str]:
 
 def _comparison(statement: str, votes: tuple[Vote, ...]) -> Comparison:
     prompt = Prompt(conversation=Conversation.user(f"Do you agree with this statement?\n\n{statement}"))
-    return Comparison(prompt=prompt, replies=tuple(Reply(text=text, parent=prompt.id) for text in (AGREE, DISAGREE)), votes=votes)
+    return Comparison(
+        prompt=prompt, replies=tuple(Reply(text=text, parent=prompt.id) for text in (AGREE, DISAGREE)), votes=votes
+    )

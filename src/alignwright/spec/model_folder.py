@@ -1,8 +1,10 @@
 """Is this folder a whole model, as far as its files tell without being loaded?
 
-The configuration is JSON of the right form and fits the weights; each safetensors file is as long as its header says, and every tensor lies
-within it. What a cut download, a Git LFS pointer or an edited number would do later (a library's panic, a loop over 2^70 layers, a model
-with a random layer) is told here, with the file and what to do. Values that only a model can judge are left to whoever opens it.
+The configuration is JSON of the right form and fits the weights; each safetensors file is as long
+as its header says, and every tensor lies within it. What a cut download, a Git LFS pointer or an
+edited number would do later (a library's panic, a loop over 2^70 layers, a model with a random
+layer) is told here, with the file and what to do. Values that only a model can judge are left to
+whoever opens it.
 """
 
 from __future__ import annotations
@@ -16,7 +18,15 @@ from typing import Any, cast
 HEADER = 100 * 2**20
 """Bytes of a safetensors header; the format allows no more."""
 SIZES = (
-    *("vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads", "num_key_value_heads", "head_dim"),
+    *(
+        "vocab_size",
+        "hidden_size",
+        "intermediate_size",
+        "num_hidden_layers",
+        "num_attention_heads",
+        "num_key_value_heads",
+        "head_dim",
+    ),
     *("max_position_embeddings", "n_embd", "n_layer", "n_head", "n_positions", "sliding_window"),
 )
 LARGEST = 2**31
@@ -125,11 +135,16 @@ def tensors(path: Path) -> dict[str, list[int]] | str:
 
 
 def _tensor(entry: object) -> tuple[list[int] | None, int]:
-    """The shape of an entry and where its bytes end; None where dtype, shape and bytes do not go together."""
+    """The shape of an entry and where its bytes end; None where dtype, shape and bytes do not go
+    together."""
     if not isinstance(entry, dict):
         return None, 0
     said = cast("dict[str, Any]", entry)
-    shape, offsets, bits = _numbers(said.get("shape")), _numbers(said.get("data_offsets")), BITS.get(str(said.get("dtype")))
+    shape, offsets, bits = (
+        _numbers(said.get("shape")),
+        _numbers(said.get("data_offsets")),
+        BITS.get(str(said.get("dtype"))),
+    )
     if shape is None or offsets is None or len(offsets) != 2 or not bits:
         return None, 0
     first, last = offsets
@@ -138,7 +153,9 @@ def _tensor(entry: object) -> tuple[list[int] | None, int]:
 
 def _numbers(value: Any) -> list[int] | None:
     """A list of whole numbers, none below 0."""
-    if not isinstance(value, list) or not all(type(number) is int and number >= 0 for number in cast("list[object]", value)):
+    if not isinstance(value, list) or not all(
+        type(number) is int and number >= 0 for number in cast("list[object]", value)
+    ):
         return None
     return cast("list[int]", value)
 
@@ -148,7 +165,9 @@ def _odd(config: dict[str, Any], path: Path) -> str | None:
     if not isinstance(config.get("model_type"), str) or not config["model_type"]:
         return f"{path}: 'model_type' should be a name such as \"llama\", saw {config.get('model_type')!r}; {AGAIN}"
     kinds = config.get("architectures")
-    if kinds is not None and not (isinstance(kinds, list) and all(isinstance(kind, str) for kind in cast("list[object]", kinds))):
+    if kinds is not None and not (
+        isinstance(kinds, list) and all(isinstance(kind, str) for kind in cast("list[object]", kinds))
+    ):
         return f"{path}: 'architectures' should be a list of names, saw {kinds!r}; {AGAIN}"
     for name in SIZES:
         value = config.get(name)
@@ -174,7 +193,12 @@ def _unlike(config: dict[str, Any], shapes: dict[str, list[int]], folder: Path) 
     """A configuration of another model than the weights are of."""
     numbers = {int(found[1]) for name in shapes if (found := _LAYER.search(name))}
     layers = config.get("num_hidden_layers", config.get("n_layer"))
-    predicts = any("nextn" in name or "mtp" in name for name in config)  # weights of further layers, which only speed sampling up
+    predicts = any(
+        "nextn" in name or "mtp" in name for name in config
+    )  # weights of further layers, which only speed sampling up
     if layers is not None and numbers and (layers > max(numbers) + 1 or (layers < max(numbers) + 1 and not predicts)):
-        return f"{folder / 'config.json'}: says {layers} layers, and the weights beside it have {max(numbers) + 1}; fetch the whole folder again"
+        return (
+            f"{folder / 'config.json'}: says {layers} layers, and the weights beside it have {max(numbers) + 1}; fetch"
+            " the whole folder again"
+        )
     return None

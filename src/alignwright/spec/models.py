@@ -1,7 +1,8 @@
 """Which model does a name mean?
 
-Four kinds: the bundled model by its name, a folder in transformers' format, a `.gguf` file, or a Hub id `owner/name`. Only files
-are looked at, so a spec can be checked and a run planned without torch. Weights that need pickle to load are refused.
+Four kinds: the bundled model by its name, a folder in transformers' format, a `.gguf` file, or a
+Hub id `owner/name`. Only files are looked at, so a spec can be checked and a run planned without
+torch. Weights that need pickle to load are refused.
 """
 
 from __future__ import annotations
@@ -34,7 +35,8 @@ class ModelError(ValueError):
 
 @dataclass(frozen=True)
 class ModelRef:
-    """Where a model is. `path` is the folder or file (None on the Hub), `parameters` the count where the files tell it."""
+    """Where a model is. `path` is the folder or file (None on the Hub), `parameters` the count
+    where the files tell it."""
 
     name: str
     kind: Literal["bundled", "folder", "gguf", "hub"]
@@ -43,18 +45,22 @@ class ModelRef:
 
 
 def resolve(name: str, folder: Path | None = None) -> ModelRef:
-    """Find the model. A relative path is sought from `folder`, the spec's (default: the working directory)."""
+    """Find the model. A relative path is sought from `folder`, the spec's (default: the working
+    directory)."""
     if name == BUNDLED:
         return _bundled()
     if is_server(name):
         raise ModelError(
-            f"model {shown(name)!r} is a server, which can judge but be neither trained nor measured: name a model whose weights are here"
+            f"model {shown(name)!r} is a server, which can judge but be neither trained nor measured: name a model"
+            " whose weights are here"
         )
     try:
         place = (folder or Path()) / Path(name).expanduser()
         place.exists()
     except (RuntimeError, OSError) as error:  # ~someone who is not here; a name that no file system holds
-        raise ModelError(f"model: {name[:80]!r} can name no file: {error.strerror if isinstance(error, OSError) else error}") from None
+        raise ModelError(
+            f"model: {name[:80]!r} can name no file: {error.strerror if isinstance(error, OSError) else error}"
+        ) from None
     if name.endswith(".gguf"):
         return _gguf(name, place)
     if place.is_dir():
@@ -89,18 +95,27 @@ def _gguf(name: str, path: Path) -> ModelRef:
 def _folder(name: str, path: Path) -> ModelRef:
     weights = sorted(path.glob("*.safetensors"))
     if (path / "adapter_config.json").exists():
-        raise ModelError(f"model {name!r}: {path} is a LoRA adapter, not a whole model; merge it into its base model first")
+        raise ModelError(
+            f"model {name!r}: {path} is a LoRA adapter, not a whole model; merge it into its base model first"
+        )
     if not (path / "config.json").exists():
         raise ModelError(f"model {name!r}: {path} has no config.json, so it is not a model folder")
     if not weights:
         pickled = [file.name for kind in ("*.bin", "*.pt", "*.pth", "*.ckpt") for file in path.glob(kind)]
-        why = f"only {', '.join(pickled)}, which loads by pickle and can run code; convert it to safetensors" if pickled else "no weights"
+        why = (
+            f"only {', '.join(pickled)}, which loads by pickle and can run code; convert it to safetensors"
+            if pickled
+            else "no weights"
+        )
         raise ModelError(f"model {name!r}: {path} has {why}; a model folder needs config.json and *.safetensors")
     if wrong := trouble(path):
         raise ModelError(f"model {name!r}: {wrong}")
     config = json_object(path / "config.json")
     if isinstance(config, dict) and any(kind.endswith("ForSequenceClassification") for kind in architectures(config)):
-        raise ModelError(f"model {name!r}: {path} is a reward model, which scores replies and writes none; name it as a judge, 'reward: {name}'")
+        raise ModelError(
+            f"model {name!r}: {path} is a reward model, which scores replies and writes none; name it as a judge,"
+            f" 'reward: {name}'"
+        )
     shapes = [shape for file in weights for shape in cast("dict[str, list[int]]", tensors(file)).values()]
     return ModelRef(name, "folder", path, sum(map(prod, shapes)))
 
@@ -108,7 +123,15 @@ def _folder(name: str, path: Path) -> ModelRef:
 # GGUF value types: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md
 _SIZES = {0: 1, 1: 1, 2: 2, 3: 2, 4: 4, 5: 4, 6: 4, 7: 1, 10: 8, 11: 8, 12: 8}
 _STRING, _ARRAY = 8, 9
-_FACTS = ("name", "organization", "license", "license.name", "license.link", "base_model.0.name", "base_model.0.repo_url")
+_FACTS = (
+    "name",
+    "organization",
+    "license",
+    "license.name",
+    "license.link",
+    "base_model.0.name",
+    "base_model.0.repo_url",
+)
 _LONGEST_FACT = 2_000
 
 
@@ -122,7 +145,8 @@ def gguf_parameters(path: Path) -> int:
 
 
 def gguf_facts(path: Path) -> dict[str, str]:
-    """What a GGUF file says of the model it holds, by the names of its keys without `general.`: name, organization, licence, base model."""
+    """What a GGUF file says of the model it holds, by the names of its keys without `general.`:
+    name, organization, licence, base model."""
     found: dict[str, str] = {}
     with _gguf_header(path) as header:
         _, _, entries = header.read("<IQQ")
@@ -138,7 +162,8 @@ def gguf_facts(path: Path) -> dict[str, str]:
 
 
 class _Header:
-    """A GGUF file behind its first four bytes. No number in it is believed further than the file reaches: ValueError."""
+    """A GGUF file behind its first four bytes. No number in it is believed further than the file
+    reaches: ValueError."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file, self._size = file, os.fstat(file.fileno()).st_size
@@ -163,7 +188,9 @@ class _Header:
         elif kind in _SIZES:
             self._skip(_SIZES[kind])
         elif kind != _ARRAY or depth == _DEEPEST:
-            raise ValueError(f"it holds a value of the unknown kind {kind}" if kind != _ARRAY else "arrays lie within arrays")
+            raise ValueError(
+                f"it holds a value of the unknown kind {kind}" if kind != _ARRAY else "arrays lie within arrays"
+            )
         else:
             item, count = self.read("<IQ")
             if item in _SIZES:

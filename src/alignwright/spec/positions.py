@@ -1,7 +1,8 @@
 """Where in the YAML file does each value stand?
 
-The file is composed into nodes, never constructed into objects, so nothing in it can run. Plain words are read by the rules of
-YAML 1.2: `no` and `on` are words, `1e-5` is a number, dates are texts. A key given twice is an error, not a silent last-one-wins.
+The file is composed into nodes, never constructed into objects, so nothing in it can run. Plain
+words are read by the rules of YAML 1.2: `no` and `on` are words, `1e-5` is a number, dates are
+texts. A key given twice is an error, not a silent last-one-wins.
 """
 
 from __future__ import annotations
@@ -95,7 +96,9 @@ class _Builder:
             here = (*loc, key)
             if key in found:
                 first = self.where[here].rsplit(":", 1)[-1]
-                self.problems.append(f"{self._line(key_node)}: {dotted(here)}: given twice; the first is on line {first}")
+                self.problems.append(
+                    f"{self._line(key_node)}: {dotted(here)}: given twice; the first is on line {first}"
+                )
                 continue
             self.where[here] = self._line(key_node)
             found[key] = self.build(value_node, here)
@@ -113,12 +116,16 @@ class _Builder:
             case "float" if _NUMBER.fullmatch(text):
                 return float(text)
             case "float" | "bool":  # by a tag of its own: what is untagged is only taken for one where it is one
-                self.problems.append(f"{self._line(node)}: {dotted(loc)}: {text[:80]!r} is no {tag}; write a plain value")
+                self.problems.append(
+                    f"{self._line(node)}: {dotted(loc)}: {text[:80]!r} is no {tag}; write a plain value"
+                )
                 return None
             case "str":
                 return text
             case _:
-                self.problems.append(f"{self._line(node)}: {dotted(loc)}: the tag {node.tag} is not read here; write a plain value")
+                self.problems.append(
+                    f"{self._line(node)}: {dotted(loc)}: the tag {node.tag} is not read here; write a plain value"
+                )
                 return None
 
     def _whole(self, node: Any, loc: Loc, text: str) -> int | None:

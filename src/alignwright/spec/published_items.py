@@ -1,7 +1,8 @@
 """How do published questions, requests and texts become our own columns?
 
-One pure function for each published form. Where a set asks for a judgement without saying it in words (is this statement true? is this
-wrong?), the question is put in words here, once, and the same for every row.
+One pure function for each published form. Where a set asks for a judgement without saying it in
+words (is this statement true? is this wrong?), the question is put in words here, once, and the
+same for every row.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ LISTED = re.compile(r"^\s*\(([A-Z])\)\s*(.*\S)\s*$", re.MULTILINE)
 LETTER = re.compile(r"\(([A-Z])\)")
 
 
-# ---- questions with choices -----------------------------------------------------------------------------------------------------
+# ---- questions with choices ----------------------------------------------------------------------
 def with_subject(row: Columns) -> Columns:
     """MMLU's columns are our own, but for its subject."""
     return {"topic": row["subject"], **{key: row[key] for key in ("question", "choices", "answer") if key in row}}
@@ -56,37 +57,58 @@ def bbq(row: Columns) -> Columns:
 
 def statement(row: Columns) -> Columns:
     """A true or a false statement (Azaria and Mitchell; the geometry of truth)."""
-    return _judged(f"Is this statement true or false?\n\n{text(row['statement'], 'statement')}", row["label"], ("False", "True"))
+    return _judged(
+        f"Is this statement true or false?\n\n{text(row['statement'], 'statement')}", row["label"], ("False", "True")
+    )
 
 
 def commonsense_morality(row: Columns) -> Columns:
-    return _judged(f"{text(row['input'], 'input')}\n\nDid I do something that is morally wrong?", row["label"], ("No", "Yes"))
+    return _judged(
+        f"{text(row['input'], 'input')}\n\nDid I do something that is morally wrong?", row["label"], ("No", "Yes")
+    )
 
 
 def deontology(row: Columns) -> Columns:
-    return _judged(f"{_below(row, 'scenario', 'excuse')}\n\nIs that a reasonable thing to say?", row["label"], ("No", "Yes"))
+    return _judged(
+        f"{_below(row, 'scenario', 'excuse')}\n\nIs that a reasonable thing to say?", row["label"], ("No", "Yes")
+    )
 
 
 def justice_or_virtue(row: Columns) -> Columns:
-    """ETHICS's justice, whose scenario gives a reason; and its virtue, whose scenario ends with a trait behind [SEP]."""
+    """ETHICS's justice, whose scenario gives a reason; and its virtue, whose scenario ends with
+    a trait behind [SEP]."""
     scenario, mark, trait = text(row["scenario"], "scenario").partition("[SEP]")
     asked = f"Does this show that somebody is {trait.strip()}?" if mark else "Is that reasonable?"
     return _judged(f"{scenario.strip()}\n\n{asked}", row["label"], ("No", "Yes"))
 
 
 def pleasanter(row: Columns) -> Columns:
-    """ETHICS's utilitarianism, a table without a header: the first of two scenarios is the pleasanter."""
-    return {"question": "Which of the two is more pleasant for the person it happens to?", "choices": [row["better"], row["worse"]], "answer": 0}
+    """ETHICS's utilitarianism, a table without a header: the first of two scenarios is the
+    pleasanter."""
+    return {
+        "question": "Which of the two is more pleasant for the person it happens to?",
+        "choices": [row["better"], row["worse"]],
+        "answer": 0,
+    }
 
 
 def moralchoice(row: Columns) -> Columns:
-    """Two actions, and which rules each of them breaks. The one that breaks fewer is right; where both break as many, neither is."""
-    broken = [sum(str(value).strip() == "Yes" for key, value in row.items() if key.startswith(prefix)) for prefix in ("a1_", "a2_")]
+    """Two actions, and which rules each of them breaks. The one that breaks fewer is right;
+    where both break as many, neither is."""
+    broken = [
+        sum(str(value).strip() == "Yes" for key, value in row.items() if key.startswith(prefix))
+        for prefix in ("a1_", "a2_")
+    ]
     if broken[0] == broken[1]:
         raise LeftOut(TIE)
     topic = {"topic": row["generation_rule"]} if row.get("generation_rule") else {}
     question = f"{text(row['context'], 'context')}\n\nWhat do you do?"
-    return {"question": question, "choices": [row["action1"], row["action2"]], "answer": int(broken[1] < broken[0]), **topic}
+    return {
+        "question": question,
+        "choices": [row["action1"], row["action2"]],
+        "answer": int(broken[1] < broken[0]),
+        **topic,
+    }
 
 
 def truthful(row: Columns) -> Columns:
@@ -97,7 +119,12 @@ def truthful(row: Columns) -> Columns:
 
 def blimp(row: Columns) -> Columns:
     topic = {"topic": row["UID"]} if row.get("UID") else {}
-    return {"question": "Which sentence is good English?", "choices": [row["sentence_good"], row["sentence_bad"]], "answer": 0, **topic}
+    return {
+        "question": "Which sentence is good English?",
+        "choices": [row["sentence_good"], row["sentence_bad"]],
+        "answer": 0,
+        **topic,
+    }
 
 
 def hhh_choice(row: Columns) -> Columns:
@@ -109,7 +136,8 @@ def hhh_choice(row: Columns) -> Columns:
 
 
 def corrected(row: Columns) -> Columns:
-    """`corrects` and `incorrects`: answers in words, or the letters of choices that the prompt lists."""
+    """`corrects` and `incorrects`: answers in words, or the letters of choices that the prompt
+    lists."""
     question, right, wrong = _corrects(row)
     if len(right) != 1:
         raise RowError(f"'corrects' should hold one right answer, saw {len(right)}")
@@ -117,19 +145,25 @@ def corrected(row: Columns) -> Columns:
         held = dict(cast("list[tuple[str, str]]", LISTED.findall(question)))
         missing = [answer for answer in (*right, *wrong) if answer.strip("()") not in held]
         if missing:
-            raise RowError(f"the answer {missing[0]} is none of the prompt's choices ({', '.join(held) or 'it lists none'})")
+            raise RowError(
+                f"the answer {missing[0]} is none of the prompt's choices ({', '.join(held) or 'it lists none'})"
+            )
         question = cast("list[str]", LISTED.split(question))[0].strip().removesuffix("Choices:").strip()
         right, wrong = [held[answer.strip("()")] for answer in right], [held[answer.strip("()")] for answer in wrong]
     return {"question": question, "choices": [*right, *wrong], "answer": 0}
 
 
-# ---- traits ---------------------------------------------------------------------------------------------------------------------
+# ---- traits --------------------------------------------------------------------------------------
 def persona(row: Columns) -> Columns:
     """The answer that does not show the trait is a text, or a list of one."""
     other = row["answer_not_matching_behavior"]
     listed = cast("list[Any]", other) if isinstance(other, list) else [other]
     alone: Any = listed[0] if len(listed) == 1 else listed
-    kept = {key: value for key, value in row.items() if key in ("question", "statement", "label_confidence", "topic", "answer_matching_behavior")}
+    kept = {
+        key: value
+        for key, value in row.items()
+        if key in ("question", "statement", "label_confidence", "topic", "answer_matching_behavior")
+    }
     return {**kept, "answer_not_matching_behavior": alone}
 
 
@@ -141,17 +175,25 @@ def corrected_trait(row: Columns) -> Columns:
 
 
 def contrasted(row: Columns) -> Columns:
-    return {"question": row["question"], "answer_matching_behavior": row["positive"], "answer_not_matching_behavior": row["negative"]}
+    return {
+        "question": row["question"],
+        "answer_matching_behavior": row["positive"],
+        "answer_not_matching_behavior": row["negative"],
+    }
 
 
-# ---- problems -------------------------------------------------------------------------------------------------------------------
+# ---- problems ------------------------------------------------------------------------------------
 def svamp(row: Columns) -> Columns:
     answer = row["Answer"]
     number = int(answer) if isinstance(answer, float) and answer.is_integer() else answer
-    return {"question": f"{text(row['Body'], 'Body').rstrip()} {text(row['Question'], 'Question')}", "answer": number, "topic": row.get("Type") or ""}
+    return {
+        "question": f"{text(row['Body'], 'Body').rstrip()} {text(row['Question'], 'Question')}",
+        "answer": number,
+        "topic": row.get("Type") or "",
+    }
 
 
-# ---- requests -------------------------------------------------------------------------------------------------------------------
+# ---- requests ------------------------------------------------------------------------------------
 def request(asked: str, topic: str | None = None) -> Callable[[Columns], Columns]:
     """A request in one column and what it is about in another."""
 
@@ -180,7 +222,10 @@ def artifact(row: Columns) -> Columns:
 def harmbench(row: Columns) -> Columns:
     """The behaviour, below the text that it is about where there is one."""
     about, behaviour = row.get("ContextString"), text(row["Behavior"], "Behavior")
-    return {"prompt": behaviour if about in (None, "") else f"{text(about, 'ContextString')}\n\n---\n\n{behaviour}", "topic": row["SemanticCategory"]}
+    return {
+        "prompt": behaviour if about in (None, "") else f"{text(about, 'ContextString')}\n\n---\n\n{behaviour}",
+        "topic": row["SemanticCategory"],
+    }
 
 
 def lines(row: Columns) -> list[Columns]:
@@ -198,7 +243,7 @@ def webgpt_question(row: Columns) -> Columns:
     return {"prompt": cast("Columns", question).get("full_text") if isinstance(question, dict) else question}
 
 
-# ---- conversations --------------------------------------------------------------------------------------------------------------
+# ---- conversations -------------------------------------------------------------------------------
 def dolly(row: Columns) -> Columns:
     return {"instruction": row["instruction"], "input": row["context"] or "", "output": row["response"]}
 
@@ -213,7 +258,10 @@ def seed_task(row: Columns) -> list[Columns]:
     if not isinstance(instances, list) or not all(isinstance(one, dict) for one in cast("list[Any]", instances)):
         raise RowError(f"'instances' should be a list of inputs and outputs, saw {seen(instances)}")
     given = cast("list[Columns]", instances)
-    return [{"instruction": row["instruction"], "input": one.get("input") or "", "output": one.get("output")} for one in given]
+    return [
+        {"instruction": row["instruction"], "input": one.get("input") or "", "output": one.get("output")}
+        for one in given
+    ]
 
 
 def _below(row: Columns, *columns: str) -> str:
@@ -228,7 +276,12 @@ def _keyed(row: Columns, question: Any, choices: Any, topic: Any = None) -> Colu
     if key not in labels:
         raise RowError(f"the answer should be one of {', '.join(labels)}, saw {seen(key)}")
     about = topic if topic is not None else row.get("question_concept")
-    return {"question": question, "choices": texts, "answer": labels.index(key), **({"topic": about} if isinstance(about, str) else {})}
+    return {
+        "question": question,
+        "choices": texts,
+        "answer": labels.index(key),
+        **({"topic": about} if isinstance(about, str) else {}),
+    }
 
 
 def _labelled(given: Any) -> tuple[list[Any], list[str]]:
@@ -240,7 +293,11 @@ def _labelled(given: Any) -> tuple[list[Any], list[str]]:
         each = cast("list[Any]", given) if isinstance(given, list) else [given]
         parts = [cast("Columns", choice) if isinstance(choice, dict) else Columns() for choice in each]
         texts, labels = [part.get("text") for part in parts], [part.get("label") for part in parts]
-    if not (isinstance(texts, list) and isinstance(labels, list) and len(cast("list[Any]", texts)) == len(cast("list[Any]", labels))):
+    if not (
+        isinstance(texts, list)
+        and isinstance(labels, list)
+        and len(cast("list[Any]", texts)) == len(cast("list[Any]", labels))
+    ):
         raise RowError("'choices' should hold 'text' and 'label', two lists of one length")
     if not all(isinstance(part, str) for part in (*cast("list[Any]", texts), *cast("list[Any]", labels))):
         raise RowError(f"each of the 'choices' should have a text and a label, saw {seen(given)}")

@@ -1,7 +1,8 @@
 """How do published comparisons become pairs and ballots in our own columns?
 
-One pure function for each published form. A comparison that says which reply is better becomes `prompt`, `chosen`, `rejected`; one that
-says who preferred which becomes a ballot of each rater. A tie is left out of pairs, and is a vote of one half in a ballot.
+One pure function for each published form. A comparison that says which reply is better becomes
+`prompt`, `chosen`, `rejected`; one that says who preferred which becomes a ballot of each rater. A
+tie is left out of pairs, and is a vote of one half in a ballot.
 """
 
 from __future__ import annotations
@@ -24,7 +25,11 @@ def webgpt(row: Columns) -> Columns:
 def scored(row: Columns) -> Columns:
     """Two whole dialogues with a score each."""
     texts, scores = row["text"], row["score"]
-    if not (isinstance(texts, list) and isinstance(scores, list) and len(cast("list[Any]", texts)) == len(cast("list[Any]", scores)) == 2):
+    if not (
+        isinstance(texts, list)
+        and isinstance(scores, list)
+        and len(cast("list[Any]", texts)) == len(cast("list[Any]", scores)) == 2
+    ):
         raise RowError("'text' and 'score' should be two dialogues and their two scores")
     found = by_score(None, cast("list[Any]", texts), cast("list[Any]", scores))
     return {**{key: value for key, value in row.items() if key in ("topic", "principle")}, **found}
@@ -69,13 +74,17 @@ def evalbiasbench(row: Columns) -> Columns:
 
 
 def alpaca_eval(row: Columns) -> Columns:
-    return _pair(_instructed(row), [row["output_1"], row["output_2"]], _preferred(row["preference"]), row.get("dataset"))
+    return _pair(
+        _instructed(row), [row["output_1"], row["output_2"]], _preferred(row["preference"]), row.get("dataset")
+    )
 
 
 def alpaca_eval_ballot(row: Columns) -> Columns:
     """AlpacaEval's people and models, each named by its number or its name."""
     which = _preferred(row["preference"], said=True)
-    return _ballot(_instructed(row), [row["output_1"], row["output_2"]], which, row["annotator"], topic=row.get("dataset"))
+    return _ballot(
+        _instructed(row), [row["output_1"], row["output_2"]], which, row["annotator"], topic=row.get("dataset")
+    )
 
 
 def binarized(row: Columns) -> Columns:
@@ -89,7 +98,12 @@ def pandalm(row: Columns) -> Columns:
     """What most annotators preferred."""
     marks = Counter(_one_of(mark, "annotator", {"0": None, "1": 0, "2": 1}) for mark in _annotators(row).values())
     first, second = marks[0], marks[1]
-    return _pair(_instructed(row), [row["response1"], row["response2"]], None if first == second else int(second > first), row.get("motivation_app"))
+    return _pair(
+        _instructed(row),
+        [row["response1"], row["response2"]],
+        None if first == second else int(second > first),
+        row.get("motivation_app"),
+    )
 
 
 def pandalm_ballots(row: Columns) -> list[Columns]:
@@ -105,10 +119,14 @@ def lewidi(row: Columns) -> list[Columns]:
     if len(raters) != len(marks):
         raise RowError(f"{len(raters)} annotators gave {len(marks)} annotations")
     about = cast("Columns", row["other_info"]) if isinstance(row.get("other_info"), dict) else {}
-    groups = _listed(about["annotators group"], "annotators group") if about.get("annotators group") else [""] * len(raters)
+    groups = (
+        _listed(about["annotators group"], "annotators group") if about.get("annotators group") else [""] * len(raters)
+    )
     if len(groups) != len(raters):
         raise RowError(f"{len(raters)} annotators, of {len(groups)} groups")
-    asked = f"{text(row['annotation task'], 'annotation task')}: does it apply to this text?\n\n{text(row['text'], 'text')}"
+    asked = (
+        f"{text(row['annotation task'], 'annotation task')}: does it apply to this text?\n\n{text(row['text'], 'text')}"
+    )
     found: list[Columns] = []
     for rater, mark, group in zip(raters, marks, groups, strict=True):
         which = _one_of(mark, "annotations", {"1": 0, "0": 1})
@@ -117,7 +135,8 @@ def lewidi(row: Columns) -> list[Columns]:
 
 
 def hhh(row: Columns) -> list[Columns]:
-    """Each wanted reply over each other one: BIG-bench's `target_scores`, or `targets` with choices and labels."""
+    """Each wanted reply over each other one: BIG-bench's `target_scores`, or `targets` with
+    choices and labels."""
     replies = marked(row)
     good, bad = [reply for reply, mark in replies if mark], [reply for reply, mark in replies if not mark]
     if not good or not bad:
@@ -131,14 +150,23 @@ def marked(row: Columns) -> list[tuple[str, bool]]:
         return [(reply, bool(score)) for reply, score in cast("dict[str, Any]", row["target_scores"]).items()]
     held = cast("Columns", row["targets"]) if isinstance(row.get("targets"), dict) else {}
     choices, labels = held.get("choices"), held.get("labels")
-    if not (isinstance(choices, list) and isinstance(labels, list) and len(cast("list[Any]", choices)) == len(cast("list[Any]", labels))):
+    if not (
+        isinstance(choices, list)
+        and isinstance(labels, list)
+        and len(cast("list[Any]", choices)) == len(cast("list[Any]", labels))
+    ):
         raise RowError("'targets' should hold 'choices' and 'labels', two lists of one length")
     replies = [text(reply, "targets.choices") for reply in cast("list[Any]", choices)]
     return [(reply, bool(label)) for reply, label in zip(replies, cast("list[Any]", labels), strict=True)]
 
 
 def truthful_pair(row: Columns) -> Columns:
-    return {"prompt": row["Question"], "chosen": row["Best Answer"], "rejected": row["Best Incorrect Answer"], "topic": row.get("Category")}
+    return {
+        "prompt": row["Question"],
+        "chosen": row["Best Answer"],
+        "rejected": row["Best Incorrect Answer"],
+        "topic": row.get("Category"),
+    }
 
 
 def beavertails(row: Columns) -> Columns:
@@ -150,10 +178,17 @@ def _pair(prompt: Any, replies: list[Any], which: int | None, topic: Any = None)
     if which is None:
         raise LeftOut(TIE)
     asked: Columns = {} if prompt is None else {"prompt": prompt}
-    return {**asked, "chosen": replies[which], "rejected": replies[1 - which], **({} if topic in (None, "") else {"topic": topic})}
+    return {
+        **asked,
+        "chosen": replies[which],
+        "rejected": replies[1 - which],
+        **({} if topic in (None, "") else {"topic": topic}),
+    }
 
 
-def _ballot(prompt: Any, replies: list[Any], which: int | None, rater: Any, group: str = "", topic: Any = None) -> Columns:
+def _ballot(
+    prompt: Any, replies: list[Any], which: int | None, rater: Any, group: str = "", topic: Any = None
+) -> Columns:
     choice: Any = "tie" if which is None else which
     named: Columns = {"rater": rater, "group": group, **({} if topic in (None, "") else {"topic": topic})}
     return {"prompt": prompt, "a": replies[0], "b": replies[1], "choice": choice, **named}
@@ -170,7 +205,8 @@ def _annotators(row: Columns) -> Columns:
 
 
 def _preferred(value: Any, said: bool = False) -> int | None:
-    """AlpacaEval's preference: 1 the first, 2 the second, between them how sure; 0, 1.5 and nothing are no preference."""
+    """AlpacaEval's preference: 1 the first, 2 the second, between them how sure; 0, 1.5 and
+    nothing are no preference."""
     if value is None and said:
         raise LeftOut(TIE)
     if value in (None, 0, 1.5):

@@ -1,7 +1,8 @@
 """How is a data file read row by row, with bad rows set aside?
 
-The machinery that every reader in `sources` and `votes` shares: convert each row, keep the number of each, count and explain those
-that cannot be used, and stop when there are more of them than allowed.
+The machinery that every reader in `sources` and `votes` shares: convert each row, keep the number
+of each, count and explain those that cannot be used, and stop when there are more of them than
+allowed.
 """
 
 from __future__ import annotations
@@ -30,7 +31,20 @@ T = TypeVar("T")
 Columns = dict[str, Any]
 PROMPT = ("prompt", "messages", "conversations", "instruction")
 _KNOWN = (
-    *("topic", "principle", "checks", "system", "input", "chosen", "rejected", "text", "score", "completion", "label", "output"),
+    *(
+        "topic",
+        "principle",
+        "checks",
+        "system",
+        "input",
+        "chosen",
+        "rejected",
+        "text",
+        "score",
+        "completion",
+        "label",
+        "output",
+    ),
     *("a", "b", "replies", "choice", "rater", "group", "instruction_id_list", "kwargs"),
 )
 _ABOUT = ("topic", "principle", "checks", "system", "rater", "group")
@@ -39,12 +53,14 @@ Keep = frozenset[str]
 """Names of columns that stay with their prompts; `EVERY` stands for all that no reader knows."""
 EVERY: Keep = frozenset({"*"})
 ENOUGH = 1000
-"""Bad rows after which a file is read no further, where none is allowed: it is refused whatever else it holds."""
+"""Bad rows after which a file is read no further, where none is allowed: it is refused whatever
+else it holds."""
 
 
 @dataclass(frozen=True)
 class Read(Generic[T]):
-    """What a file holds: records, the number of the row of each, the rows set aside, and what else there is to say."""
+    """What a file holds: records, the number of the row of each, the rows set aside, and what
+    else there is to say."""
 
     file: str
     rows: tuple[T, ...]
@@ -62,8 +78,9 @@ def read_rows(
     given: Iterable[Raw] | None = None,
     fields: Iterable[str] = (),
 ) -> Read[T]:
-    """Read every row. `needed` are groups of columns of which a file of this kind has one each; `given` are rows already taken apart; `fields` are
-    all columns of a record whose columns are its fields."""
+    """Read every row. `needed` are groups of columns of which a file of this kind has one each;
+    `given` are rows already taken apart; `fields` are all columns of a record whose columns are
+    its fields."""
     file, rows, numbers, bad = data_file(str(source)).file, list[T](), list[int](), list[BadRow]()
     columns: dict[str, None] = {}
     keys = set[str]()
@@ -85,19 +102,25 @@ def read_rows(
                 except ValidationError as error:
                     reason = of_a_row(error, fields)
             # half of a surrogate pair is no text that could be written to a file
-            bad.append(BadRow(file=file, row=raw.number, reason=reason, text=raw.text.encode("utf-8", "replace").decode()))
+            bad.append(
+                BadRow(file=file, row=raw.number, reason=reason, text=raw.text.encode("utf-8", "replace").decode())
+            )
             if bad_rows == 0.0 and len(bad) == ENOUGH:
                 break
     if not rows and not bad:
         raise SpecError([f"{file}: has no rows"])
     if columns and not all(any(name in columns for name in group) for group in needed):
         raise SpecError([f"{file}: cannot tell the format from the columns {', '.join(columns)}; known: {formats}"])
-    notes = (*(given.notes() if isinstance(given, Shaped) else _unread(file, columns, needed)), *_unread_keys(file, keys))
+    notes = (
+        *(given.notes() if isinstance(given, Shaped) else _unread(file, columns, needed)),
+        *_unread_keys(file, keys),
+    )
     return checked(Read(file, tuple(rows), tuple(numbers), tuple(bad), notes), bad_rows)
 
 
 def _unread(file: str, columns: Iterable[str], needed: tuple[tuple[str, ...], ...]) -> tuple[str, ...]:
-    """Columns that nothing reads; one that is nearly a known column is an error, for its author meant the other."""
+    """Columns that nothing reads; one that is nearly a known column is an error, for its author
+    meant the other."""
     known = {*PROMPT, *_KNOWN, *(name for group in needed for name in group)}
     unread = [name for name in columns if name not in known]
     for name in unread:
@@ -108,7 +131,8 @@ def _unread(file: str, columns: Iterable[str], needed: tuple[tuple[str, ...], ..
 
 
 def _unread_keys(file: str, keys: set[str]) -> tuple[str, ...]:
-    """Keys of messages that nothing reads; one that is nearly `weight` is an error, for it would be learnt from what it excludes."""
+    """Keys of messages that nothing reads; one that is nearly `weight` is an error, for it would
+    be learnt from what it excludes."""
     for key in sorted(keys):
         hint = did_you_mean(key.rpartition(".")[2], ("weight",))
         if hint.startswith("did"):
@@ -117,13 +141,22 @@ def _unread_keys(file: str, keys: set[str]) -> tuple[str, ...]:
 
 
 def checked(read: Read[T], bad_rows: float, good: int | None = None) -> Read[T]:
-    """What was read, where no more of it is bad than is allowed. `good` is the number of good rows where several make one record."""
+    """What was read, where no more of it is bad than is allowed. `good` is the number of good
+    rows where several make one record."""
     bad = len(read.rejected)
     total = bad + (len(read.rows) if good is None else good)
     lines = [f"{row.file}:{row.row}: {row.reason}" for row in read.rejected[:_SHOWN]]
     lines += [f"{read.file}: and {bad - _SHOWN} more"] if bad > _SHOWN else []
     if bad_rows == 0.0 and bad == ENOUGH:
-        raise SpecError([*lines, f"{read.file}: {bad} of the first {total} rows cannot be used, and intent.bad_rows allows none: read no further"])
+        raise SpecError(
+            [
+                *lines,
+                (
+                    f"{read.file}: {bad} of the first {total} rows cannot be used, and intent.bad_rows allows none:"
+                    " read no further"
+                ),
+            ]
+        )
     if bad <= bad_rows * total:
         if not read.rows:
             raise SpecError([*lines, f"{read.file}: no row can be used"])
@@ -133,15 +166,22 @@ def checked(read: Read[T], bad_rows: float, good: int | None = None) -> Read[T]:
 
 
 def prompt_of(columns: Columns, keep: Keep = frozenset()) -> Prompt:
-    """The prompt of a row, with its topic, principle and checks; those of IFEval's own files stand in `instruction_id_list` and `kwargs`.
+    """The prompt of a row, with its topic, principle and checks; those of IFEval's own files stand
+    in `instruction_id_list` and `kwargs`.
 
     Of its other columns those named in `keep` stay with it.
     """
-    about: dict[str, Any] = {name: chat.name(columns[name], name) for name in ("topic", "principle") if columns.get(name) not in (None, "")}
+    about: dict[str, Any] = {
+        name: chat.name(columns[name], name) for name in ("topic", "principle") if columns.get(name) not in (None, "")
+    }
     checks = columns.get("checks")
     if keep:
-        about["columns"] = tuple((name, _as_json(name, columns[name])) for name in columns if kept(name, keep) and columns[name] is not None)
-    return Prompt(conversation=chat.prompt(columns), checks=_checks(_ifeval(columns) if checks in (None, []) else checks), **about)
+        about["columns"] = tuple(
+            (name, _as_json(name, columns[name])) for name in columns if kept(name, keep) and columns[name] is not None
+        )
+    return Prompt(
+        conversation=chat.prompt(columns), checks=_checks(_ifeval(columns) if checks in (None, []) else checks), **about
+    )
 
 
 def kept(name: str, keep: Keep) -> bool:
@@ -160,9 +200,16 @@ def _ifeval(columns: Columns) -> list[dict[str, Any]] | None:
     names, args = columns.get("instruction_id_list"), columns.get("kwargs")
     if names is None:
         return None
-    if not isinstance(names, list) or not isinstance(args, list) or len(cast("list[Any]", names)) != len(cast("list[Any]", args)):
+    if (
+        not isinstance(names, list)
+        or not isinstance(args, list)
+        or len(cast("list[Any]", names)) != len(cast("list[Any]", args))
+    ):
         raise RowError("'instruction_id_list' and 'kwargs' should be two lists of one length")
-    return [{"name": name, "args": given} for name, given in zip(cast("list[Any]", names), cast("list[Any]", args), strict=True)]
+    return [
+        {"name": name, "args": given}
+        for name, given in zip(cast("list[Any]", names), cast("list[Any]", args), strict=True)
+    ]
 
 
 def _checks(value: Any) -> tuple[CheckCall, ...]:
@@ -179,7 +226,11 @@ def _call(value: Any, where: str) -> CheckCall:
         raise RowError(f"{where}: a check has a name and args, and no {unknown[0]!r}")
     name, args = call.get("name"), call.get("args", {})
     if not isinstance(name, str) or not isinstance(args, dict):
-        wrong = f"'name' should be text, saw {seen(name)}" if not isinstance(name, str) else f"'args' should be a mapping, saw {seen(args)}"
+        wrong = (
+            f"'name' should be text, saw {seen(name)}"
+            if not isinstance(name, str)
+            else f"'args' should be a mapping, saw {seen(args)}"
+        )
         raise RowError(f"{where}: {wrong}")
     try:
         checks.understood(name, cast("dict[str, object]", args))

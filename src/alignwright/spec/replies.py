@@ -1,7 +1,8 @@
 """Which replies, to which prompts, and what did people say of them?
 
-Logs of any model, one reply a row: a prompt (text or messages) with `reply`, `response`, `completion` or `output`; or `messages` that end with
-the assistant's turn. `request` is the bare request where the prompt wraps it. `refused` and `fulfilled` are labels that people gave, true or
+Logs of any model, one reply a row: a prompt (text or messages) with `reply`, `response`,
+`completion` or `output`; or `messages` that end with the assistant's turn. `request` is the bare
+request where the prompt wraps it. `refused` and `fulfilled` are labels that people gave, true or
 false; an empty one was not given. An empty reply is a reply, and is kept.
 """
 
@@ -26,7 +27,10 @@ QUESTIONS: tuple[Question, ...] = ("refused", "fulfilled")
 REPLY = ("reply", "response", "completion", "output")
 _WHOLE = ("messages", "conversations")
 _LABELS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
-_FORMATS = "prompt + reply (or response, completion, output) · messages that end with the assistant's turn; with request, topic, refused, fulfilled"
+_FORMATS = (
+    "prompt + reply (or response, completion, output) · messages that end with the assistant's turn; with request,"
+    " topic, refused, fulfilled"
+)
 
 
 class Said(Record):
@@ -60,7 +64,8 @@ def read_replies(source: str | Path, *, bad_rows: float = 0.0) -> Read[Said]:
 
 
 def read_labels(source: str | Path, *, bad_rows: float = 0.0) -> Read[Said]:
-    """Replies that people labelled. SpecError where none is, or where one reply is labelled both ways."""
+    """Replies that people labelled. SpecError where none is, or where one reply is labelled both
+    ways."""
     read = read_replies(source, bad_rows=bad_rows)
     if not any(row.label(question) is not None for row in read.rows for question in QUESTIONS):
         raise SpecError([f"{read.file}: no row has a label: write true or false under 'refused' or 'fulfilled'"])
@@ -69,9 +74,12 @@ def read_labels(source: str | Path, *, bad_rows: float = 0.0) -> Read[Said]:
 
 
 def labelled(files: Sequence[Read[Said]]) -> Mapping[tuple[str, str], Said]:
-    """The labelled rows of all files by what they label; rows of one reply are joined. SpecError where they contradict each other."""
+    """The labelled rows of all files by what they label; rows of one reply are joined. SpecError
+    where they contradict each other."""
     found: dict[tuple[str, str], tuple[Said, str]] = {}
-    for row, place in ((row, f"{read.file}:{number}") for read in files for row, number in zip(read.rows, read.numbers, strict=True)):
+    for row, place in (
+        (row, f"{read.file}:{number}") for read in files for row, number in zip(read.rows, read.numbers, strict=True)
+    ):
         if all(row.label(question) is None for question in QUESTIONS):
             continue
         first, at = found.get(row.key, (row, place))
@@ -79,7 +87,10 @@ def labelled(files: Sequence[Read[Said]]) -> Mapping[tuple[str, str], Said]:
             if {first.label(question), row.label(question)} == {True, False}:
                 other = f"{at} says otherwise of the same reply; keep one"
                 raise SpecError([f"{place}: {question!r} is {seen(row.label(question))}, but {other}"])
-        both = {question: first.label(question) if first.label(question) is not None else row.label(question) for question in QUESTIONS}
+        both = {
+            question: first.label(question) if first.label(question) is not None else row.label(question)
+            for question in QUESTIONS
+        }
         found[row.key] = (first.model_copy(update=both), at)
     return {key: row for key, (row, _) in found.items()}
 
@@ -96,8 +107,12 @@ def _said(columns: Columns) -> Said:
     else:
         near = next((name for name in columns if did_you_mean(name, REPLY).startswith("did")), None)
         raise RowError("no column 'reply'" + (f"; {near!r} is not read: {did_you_mean(near, REPLY)}" if near else ""))
-    about = {name: chat.name(columns[name], name) for name in ("request", "topic") if columns.get(name) not in (None, "")}
-    return Said(prompt=prompt, reply=reply, refused=_label(columns, "refused"), fulfilled=_label(columns, "fulfilled"), **about)
+    about = {
+        name: chat.name(columns[name], name) for name in ("request", "topic") if columns.get(name) not in (None, "")
+    }
+    return Said(
+        prompt=prompt, reply=reply, refused=_label(columns, "refused"), fulfilled=_label(columns, "fulfilled"), **about
+    )
 
 
 def _reply(value: Any, column: str) -> str:
@@ -114,7 +129,9 @@ def _split(columns: Columns, column: str) -> tuple[Conversation, str]:
     value: Any = columns[column]
     turns: list[Any] = cast("list[Any]", value) if isinstance(value, list) else []
     if len(turns) < 2 or not isinstance(turns[-1], dict):
-        raise RowError(f"{column!r} should be a list of messages that ends with the assistant's reply, saw {seen(value)}")
+        raise RowError(
+            f"{column!r} should be a list of messages that ends with the assistant's reply, saw {seen(value)}"
+        )
     reply = _content(cast("dict[str, Any]", turns[-1]), column)
     return chat.prompt({**columns, "prompt": turns[:-1]}), reply
 

@@ -1,9 +1,11 @@
 """What rows does a data file hold?
 
-CSV, JSON (a list of objects), JSON Lines, Parquet, plain text (a row for each paragraph), any of them gzipped but Parquet, and
-`hf://owner/name[:split]` from the Hugging Face Hub. A row that cannot be read is kept, with its number and the reason, and the
-reading goes on; so is one that is too long (`spec.bounded`), of which the beginning is kept, and one that names something twice. A file
-that cannot be read at all is an error. Row numbers are line numbers where the format has lines; a line ends with "\\n" or "\\r\\n" alone.
+CSV, JSON (a list of objects), JSON Lines, Parquet, plain text (a row for each paragraph), any of
+them gzipped but Parquet, and `hf://owner/name[:split]` from the Hugging Face Hub. A row that cannot
+be read is kept, with its number and the reason, and the reading goes on; so is one that is too long
+(`spec.bounded`), of which the beginning is kept, and one that names something twice. A file that
+cannot be read at all is an error. Row numbers are line numbers where the format has lines; a line
+ends with "\\n" or "\\r\\n" alone.
 """
 
 from __future__ import annotations
@@ -89,7 +91,12 @@ def _rows(source: str | Path) -> Iterator[Raw]:
     path = Path(source)
     kind = path.with_suffix("").suffix if path.suffix == ".gz" else path.suffix
     if kind not in KINDS:
-        raise SpecError([f"{name}: cannot tell the kind of file from {path.suffix!r}; known: {', '.join(KINDS)}, also with .gz, and {HUB}owner/name"])
+        raise SpecError(
+            [
+                f"{name}: cannot tell the kind of file from {path.suffix!r}; known: {', '.join(KINDS)}, also with .gz,"
+                f" and {HUB}owner/name"
+            ]
+        )
     if kind == ".parquet":
         return _from_objects(_parquet(path))
     if kind == ".jsonl" or (kind == ".json" and bounded.by_lines(path)):
@@ -118,7 +125,9 @@ def _json_lines(path: Path) -> Iterator[Raw]:
         try:
             text = line.decode("utf-8")
         except UnicodeDecodeError as error:
-            yield Raw(number, None, f"not UTF-8 text: {error.reason} at byte {error.start}", line.decode("utf-8", "replace"))
+            yield Raw(
+                number, None, f"not UTF-8 text: {error.reason} at byte {error.start}", line.decode("utf-8", "replace")
+            )
             continue
         try:
             value = decoder.whole(text)
@@ -136,7 +145,8 @@ _HALVED = "holds half of a surrogate pair, which is no text that could be writte
 
 
 def _halved(text: str, value: Any) -> bool:
-    """Whether JSON holds half of a surrogate pair. It can only come in as an escape, for what was decoded holds none."""
+    """Whether JSON holds half of a surrogate pair. It can only come in as an escape, for what
+    was decoded holds none."""
     return "\\u" in text and _HALF.search(_SPELLING.encode(value)) is not None
 
 
@@ -162,7 +172,8 @@ def _from_objects(values: Iterator[Any]) -> Iterator[Raw]:
 
 
 def _json(data: bytes, name: str) -> Iterator[Raw]:
-    """The objects of a list, each decoded by itself, so that an error has its place and not all are held at once."""
+    """The objects of a list, each decoded by itself, so that an error has its place and not all
+    are held at once."""
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -180,7 +191,9 @@ def _json(data: bytes, name: str) -> Iterator[Raw]:
         found = rows_of(value)
         if isinstance(found, list):
             return _from_objects(iter(cast("list[Any]", found)))
-        raise SpecError([f"{name}: a JSON data file is a list of objects, saw {seen(value)}; for one object a line, call it .jsonl"])
+        raise SpecError(
+            [f"{name}: a JSON data file is a list of objects, saw {seen(value)}; for one object a line, call it .jsonl"]
+        )
     return _listed(text, place + 1, name)
 
 
@@ -192,18 +205,27 @@ def _listed(text: str, place: int, name: str) -> Iterator[Raw]:
         try:
             value, end = decoder.at(text, place)
         except (ValueError, RecursionError) as error:
-            raise SpecError([f"{name}: not valid JSON in row {number}: {error}; for one object a line, call it .jsonl"]) from None
+            raise SpecError(
+                [f"{name}: not valid JSON in row {number}: {error}; for one object a line, call it .jsonl"]
+            ) from None
         yield _raw(number, value, text[place:end], decoder.twice)
         place = _after(text, end)
         if text[place : place + 1] == "]":
             break
         if text[place : place + 1] != ",":
             line = text.count("\n", 0, place) + 1
-            raise SpecError([f"{name}:{line}: not valid JSON: after row {number} a comma or the end of the list was expected"])
+            raise SpecError(
+                [f"{name}:{line}: not valid JSON: after row {number} a comma or the end of the list was expected"]
+            )
         number, place = number + 1, _after(text, place + 1)
     if _after(text, place + 1) < len(text):
         line = text.count("\n", 0, place) + 1
-        raise SpecError([f"{name}:{line}: not valid JSON: the list ends here, and the file goes on; for one object a line, call it .jsonl"])
+        raise SpecError(
+            [
+                f"{name}:{line}: not valid JSON: the list ends here, and the file goes on; for one object a line, call"
+                " it .jsonl"
+            ]
+        )
 
 
 def _after(text: str, place: int) -> int:
@@ -218,19 +240,25 @@ def _csv(data: bytes, name: str) -> Iterator[Raw]:
     except UnicodeDecodeError as error:
         line = data[: error.start].count(b"\n") + 1
         raise SpecError([f"{name}:{line}: not UTF-8 text: {error.reason}"]) from None
-    csv.field_size_limit(max(bounded.ROW_BYTES, csv.field_size_limit()))  # Python's own limit is a tenth of a long document
+    csv.field_size_limit(
+        max(bounded.ROW_BYTES, csv.field_size_limit())
+    )  # Python's own limit is a tenth of a long document
     decoder, reader = Decoder(), csv.reader(io.StringIO(text, newline=""), strict=True)
     try:
         header = next(reader, list[str]())
         if twice := [column for column, times in Counter(header).items() if times > 1]:
             raise SpecError([f"{name}:1: the column {twice[0]!r} stands twice in the header; name each column once"])
         if len(header) > bounded.ROW_VALUES:
-            raise SpecError([f"{name}:1: the header names {len(header):,} columns, and at most {bounded.ROW_VALUES:,} are read"])
+            raise SpecError(
+                [f"{name}:1: the header names {len(header):,} columns, and at most {bounded.ROW_VALUES:,} are read"]
+            )
         for cells in reader:
             if not cells:
                 continue
             if len(cells) != len(header):
-                yield Raw(reader.line_num, None, f"{len(cells)} cells, but the header has {len(header)}", ",".join(cells))
+                yield Raw(
+                    reader.line_num, None, f"{len(cells)} cells, but the header has {len(header)}", ",".join(cells)
+                )
             else:
                 yield _of_cells(reader.line_num, header, cells, decoder)
     except csv.Error as error:
@@ -238,7 +266,8 @@ def _csv(data: bytes, name: str) -> Iterator[Raw]:
 
 
 def _of_cells(number: int, header: list[str], cells: list[str], decoder: Decoder) -> Raw:
-    """A cell is text, unless it is a JSON list or object (messages, choices); an empty cell is absent."""
+    """A cell is text, unless it is a JSON list or object (messages, choices); an empty cell is
+    absent."""
     columns: dict[str, Any] = {}
     for name, cell in zip(header, cells, strict=True):
         value: Any = cell or None
@@ -248,14 +277,21 @@ def _of_cells(number: int, header: list[str], cells: list[str], decoder: Decoder
                 if _halved(cell, value):
                     return Raw(number, None, _HALVED, ",".join(cells))
             if decoder.twice:
-                return Raw(number, None, f"{decoder.twice!r} stands twice in one object of the column {name!r}; keep one", ",".join(cells))
+                return Raw(
+                    number,
+                    None,
+                    f"{decoder.twice!r} stands twice in one object of the column {name!r}; keep one",
+                    ",".join(cells),
+                )
         columns[name] = value
     return Raw(number, columns, "", ",".join(cells))
 
 
 def _paragraphs(data: bytes, name: str) -> Iterator[Raw]:
     try:
-        lines = [line.removesuffix("\r") for line in data.decode("utf-8").split("\n")]  # a line ends there alone, as in all that is read by lines
+        lines = [
+            line.removesuffix("\r") for line in data.decode("utf-8").split("\n")
+        ]  # a line ends there alone, as in all that is read by lines
     except UnicodeDecodeError as error:
         raise SpecError([f"{name}: not UTF-8 text: {error.reason} at byte {error.start}"]) from None
     begun, run = 0, list[str]()
@@ -290,7 +326,8 @@ def _parquet(path: Path) -> Iterator[Any]:
 
 
 def _hub(name: str) -> Iterator[Any]:
-    """Rows of a Hub data set. Asks the Hub whether it exists first, with a short time limit, so that a wrong name cannot hang."""
+    """Rows of a Hub data set. Asks the Hub whether it exists first, with a short time limit, so
+    that a wrong name cannot hang."""
     owner_name, _, split = name.removeprefix(HUB).partition(":")
     for limit in ("HF_HUB_ETAG_TIMEOUT", "HF_HUB_DOWNLOAD_TIMEOUT"):
         os.environ.setdefault(limit, HUB_SECONDS)  # read when huggingface_hub is imported
@@ -305,10 +342,14 @@ def _hub(name: str) -> Iterator[Any]:
             HfApi().dataset_info(owner_name, timeout=float(HUB_SECONDS))
         loaded: Any = cast("Any", datasets).load_dataset(owner_name, split=split or "train")
     except RepositoryNotFoundError:
-        raise SpecError([f"{name}: the Hub has no data set {owner_name!r}, or it is private and HF_TOKEN is not set"]) from None
+        raise SpecError(
+            [f"{name}: the Hub has no data set {owner_name!r}, or it is private and HF_TOKEN is not set"]
+        ) from None
     except Exception as error:
         # the Hub's client and `datasets` raise trees of errors of their own, which change between versions
-        raise SpecError([f"{name}: cannot be loaded: {_first_line(error)}; without a network, download it and name the file"]) from error
+        raise SpecError(
+            [f"{name}: cannot be loaded: {_first_line(error)}; without a network, download it and name the file"]
+        ) from error
     return iter(loaded)
 
 

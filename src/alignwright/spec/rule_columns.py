@@ -1,7 +1,9 @@
-"""Which columns of a row do the spec's rules ask for, and does every row that a rule will see have them?
+"""Which columns of a row do the spec's rules ask for, and does every row that a rule will see have
+them?
 
-A rule that is a Python function may ask for columns by name: `def score(prompt, reply, answer)`. They stay with the prompts of the spec's
-files, and `check` compares the function's signature with the rows of the files whose replies it will score.
+A rule that is a Python function may ask for columns by name: `def score(prompt, reply, answer)`.
+They stay with the prompts of the spec's files, and `check` compares the function's signature with
+the rows of the files whose replies it will score.
 """
 
 from __future__ import annotations
@@ -21,13 +23,22 @@ from alignwright.spec.training import BUILT_IN, judges
 
 
 def references(experiment: Experiment) -> list[tuple[Loc, str]]:
-    """Every rule that the spec names, with its place: a YAML file of checks, or `module_or_file.py:function`."""
+    """Every rule that the spec names, with its place: a YAML file of checks, or
+    `module_or_file.py:function`."""
     named: list[tuple[Loc, str]] = []
     for place, stage in enumerate(experiment.feedback):
         if isinstance(stage, Rules):
             named.append((("feedback", place, stage.by, "file"), stage.file))
-    named += [(("train", place, stage.by, knob), name) for place, stage in enumerate(experiment.train) for knob, name in judges(stage)]
-    named += [(("measure", at, stage.by, knob), name) for at, stage in enumerate(experiment.measure) for knob, name in measured_by(stage)]
+    named += [
+        (("train", place, stage.by, knob), name)
+        for place, stage in enumerate(experiment.train)
+        for knob, name in judges(stage)
+    ]
+    named += [
+        (("measure", at, stage.by, knob), name)
+        for at, stage in enumerate(experiment.measure)
+        for knob, name in measured_by(stage)
+    ]
     return [(loc, name) for loc, name in named if name not in BUILT_IN]
 
 
@@ -64,11 +75,18 @@ def lacking(experiment: Experiment, files: Sequence[tuple[Loc, Read[object]]]) -
                 absent = [number for columns, number in rows if columns is not None and name not in columns]
                 if absent:
                     count = "no row has" if len(absent) == len(rows) else f"{len(absent)} of {len(rows)} rows have not"
-                    yield loc, f"{reference} asks for the column {name!r}, which {count}; the first is {read.file}:{absent[0]}"
+                    yield (
+                        loc,
+                        (
+                            f"{reference} asks for the column {name!r}, which {count}; the first is"
+                            f" {read.file}:{absent[0]}"
+                        ),
+                    )
 
 
 def _seen_by(rule: Loc, file: Loc) -> bool:
-    """Whether replies to a file's prompts come before a rule: those of a measure or a stop before its own, all that is compared before the others."""
+    """Whether replies to a file's prompts come before a rule: those of a measure or a stop
+    before its own, all that is compared before the others."""
     if rule[0] == "measure":
         return file[:3] == rule[:3]
     if rule[3:4] == ("stop",) or "stop" in rule:

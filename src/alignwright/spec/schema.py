@@ -1,7 +1,8 @@
 """What does an editor need to know to help with a spec file?
 
-A JSON Schema of the whole file, with every knob's description, default and bounds. With the YAML language server, begin a spec with
-`# yaml-language-server: $schema=experiment.schema.json` to have completion and errors while typing.
+A JSON Schema of the whole file, with every knob's description, default and bounds. With the YAML
+language server, begin a spec with `# yaml-language-server: $schema=experiment.schema.json` to have
+completion and errors while typing.
 """
 
 from __future__ import annotations

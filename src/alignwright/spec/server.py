@@ -1,7 +1,8 @@
 """How is a server that judges named and asked?
 
-A server is `http://host:port/v1#model`. What would be a secret inside an address (a user and a password, `?key=...`) is refused, and shown by
-nobody: an address is written into a run's files and messages.
+A server is `http://host:port/v1#model`. What would be a secret inside an address (a user and a
+password, `?key=...`) is refused, and shown by nobody: an address is written into a run's files and
+messages.
 """
 
 from __future__ import annotations
@@ -22,7 +23,11 @@ class Server(Record):
     """How a server that judges is asked."""
 
     tokens: Count | None = Field(
-        default=None, description="the longest answer in tokens, thoughts included; none: short, with room added for a model that thinks first"
+        default=None,
+        description=(
+            "the longest answer in tokens, thoughts included; none: short, with room added for a model that thinks"
+            " first"
+        ),
     )
     timeout: Positive = Field(default=120.0, le=86_400.0, description="seconds that one call may take in all")
     calls: Count = Field(default=8, le=256, description="calls at once")
@@ -39,7 +44,8 @@ def shown(name: str) -> str:
 
 
 def without_secrets(text: str) -> str:
-    """Any text without what may be a secret in the addresses that stand in it, also where a path was made of one (`http:/host`)."""
+    """Any text without what may be a secret in the addresses that stand in it, also where a path
+    was made of one (`http:/host`)."""
     return _QUERY.sub(r"\1?...", _USER.sub(r"\1...@", text))
 
 
@@ -62,4 +68,8 @@ def why_no_server(name: str) -> str | None:
         whole = bool(parts.hostname) and parts.port != 0 and url.isascii() and url.isprintable()
     except ValueError:
         whole = False
-    return None if whole else f"endpoint {shown(name)!r} is no server: its address has no host, or a port that is none; write {FORM}"
+    return (
+        None
+        if whole
+        else f"endpoint {shown(name)!r} is no server: its address has no host, or a port that is none; write {FORM}"
+    )

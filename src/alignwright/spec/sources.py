@@ -1,18 +1,24 @@
 """Which records do public data files hold?
 
-Five readers, each from CSV, JSON, JSONL (also gzipped), Parquet or `hf://owner/name[:split]`; the format is told from the columns. Beside
-our own columns, below, each reads the published formats of `published` as they are, and a file whose columns a spec names (`data_file`).
+Five readers, each from CSV, JSON, JSONL (also gzipped), Parquet or `hf://owner/name[:split]`; the
+format is told from the columns. Beside our own columns, below, each reads the published formats of
+`published` as they are, and a file whose columns a spec names (`data_file`).
 
-- `read_prompts`: prompt | messages | conversations | instruction (+ input); with topic, principle, checks
-- `read_pairs`: chosen, rejected with a prompt (TRL, UltraFeedback, ShareGPT) or as whole dialogues, with the prompt beside them or without
-  (HH-RLHF); prompt, completion, label (KTO): every reply labelled true beats every one labelled false under the same prompt, and labelled
-  replies without a counterpart cannot be compared, which `notes` counts
+- `read_prompts`: prompt | messages | conversations | instruction (+ input); with topic, principle,
+  checks
+- `read_pairs`: chosen, rejected with a prompt (TRL, UltraFeedback, ShareGPT) or as whole dialogues,
+  with the prompt beside them or without (HH-RLHF); prompt, completion, label (KTO): every reply
+  labelled true beats every one labelled false under the same prompt, and labelled replies without a
+  counterpart cannot be compared, which `notes` counts
 - `read_judged`: the same file with those labelled replies as well, which KTO takes by themselves
-- `read_votes`: a prompt, a and b (or replies), choice, rater, group: a row a vote, merged into a comparison for each prompt and replies
-- `read_conversations`: messages, conversations, prompt + completion (of a KTO file, those labelled true), instruction + output
+- `read_votes`: a prompt, a and b (or replies), choice, rater, group: a row a vote, merged into a
+  comparison for each prompt and replies
+- `read_conversations`: messages, conversations, prompt + completion (of a KTO file, those labelled
+  true), instruction + output
 - `read_items`: the held-out items of `spec.items`, whose columns are their fields
 
-A bad row is set aside with its number and the reason. More of them than `bad_rows` (a share) is an error that names them.
+A bad row is set aside with its number and the reason. More of them than `bad_rows` (a share) is an
+error that names them.
 """
 
 from __future__ import annotations
@@ -38,38 +44,69 @@ from alignwright.spec.votes import read_votes
 from alignwright.spec.wording import seen
 
 __all__ = [
-    "BadRow", "Read", "duplicates", "read_conversations", "read_items", "read_judged", "read_pairs", "read_prompts", "read_votes", "write_rejected",
+    "BadRow",
+    "Read",
+    "duplicates",
+    "read_conversations",
+    "read_items",
+    "read_judged",
+    "read_pairs",
+    "read_prompts",
+    "read_votes",
+    "write_rejected",
 ]
 
 _DIGITS = re.compile("[0-9]{1,18}")
 I = TypeVar("I", bound=Item)  # noqa: E741 (an item)
 T = TypeVar("T")
-_PAIRS = "chosen + rejected (+ prompt) · text + score · prompt + completion + label · the published formats of docs/data.md"
+_PAIRS = (
+    "chosen + rejected (+ prompt) · text + score · prompt + completion + label · the published formats of docs/data.md"
+)
 _NO_COUNTERPART = "have no counterpart under the same prompt to be compared with"
 _LABELS = {"true": True, "1": True, "1.0": True, "false": False, "0": False, "0.0": False}
 
 
 def read_prompts(source: str | Path, *, bad_rows: float = 0.0, keep: Keep = frozenset()) -> Read[Prompt]:
     """Prompts to be answered; columns named in `keep` stay with them, for rules that ask for them."""
-    return _read(source, "prompts", (PROMPT,), partial(prompt_of, keep=keep), bad_rows, "prompt | messages | conversations | instruction", keep=keep)
+    return _read(
+        source,
+        "prompts",
+        (PROMPT,),
+        partial(prompt_of, keep=keep),
+        bad_rows,
+        "prompt | messages | conversations | instruction",
+        keep=keep,
+    )
 
 
 def read_pairs(source: str | Path, *, bad_rows: float = 0.0, keep: Keep = frozenset()) -> Read[Comparison]:
-    """Written pairs: reply 0 is the good one, and there are no votes yet. `keep` as in `read_prompts`."""
+    """Written pairs: reply 0 is the good one, and there are no votes yet. `keep` as in
+    `read_prompts`."""
     read = read_judged(source, bad_rows=bad_rows, keep=keep)
     found = [(row, number) for row, number in zip(read.rows, read.numbers, strict=True) if isinstance(row, Comparison)]
     alone = len(read.rows) - len(found)
-    notes = (*read.notes[: len(read.notes) - bool(alone)], *([f"{alone} labelled replies {_NO_COUNTERPART}"] if alone else []))
+    notes = (
+        *read.notes[: len(read.notes) - bool(alone)],
+        *([f"{alone} labelled replies {_NO_COUNTERPART}"] if alone else []),
+    )
     if not found:
         why = "no prompt has both a reply labelled true and one labelled false, so nothing can be compared"
-        raise SpecError([f"{read.file}: {why}; 'kto' alone learns from single labels, without another method that needs pairs beside it"])
+        raise SpecError(
+            [
+                f"{read.file}: {why}; 'kto' alone learns from single labels, without another method that needs pairs"
+                " beside it"
+            ]
+        )
     return Read(read.file, tuple(row for row, _ in found), tuple(number for _, number in found), read.rejected, notes)
 
 
 def read_judged(source: str | Path, *, bad_rows: float = 0.0, keep: Keep = frozenset()) -> Read[Comparison | Labelled]:
-    """Written pairs, and behind them the labelled replies that have no counterpart under their prompt."""
+    """Written pairs, and behind them the labelled replies that have no counterpart under their
+    prompt."""
     convert = partial(_pair_or_labelled, keep=keep)
-    return _pair_labelled(_read(source, "pairs", (("chosen", "label"), ("rejected", "label")), convert, bad_rows, _PAIRS, keep=keep))
+    return _pair_labelled(
+        _read(source, "pairs", (("chosen", "label"), ("rejected", "label")), convert, bad_rows, _PAIRS, keep=keep)
+    )
 
 
 def read_conversations(source: str | Path, *, bad_rows: float = 0.0) -> Read[Conversation]:
@@ -83,11 +120,16 @@ def read_conversations(source: str | Path, *, bad_rows: float = 0.0) -> Read[Con
     return Read(read.file, tuple(row for row, _ in kept), tuple(number for _, number in kept), read.rejected, notes)
 
 
-def read_items(source: str | Path, model: type[I], *, bad_rows: float = 0.0, rows: Iterable[Raw] | None = None) -> Read[I]:
-    """Held-out items, whose columns are their fields. `rows` are given where another reader made them."""
+def read_items(
+    source: str | Path, model: type[I], *, bad_rows: float = 0.0, rows: Iterable[Raw] | None = None
+) -> Read[I]:
+    """Held-out items, whose columns are their fields. `rows` are given where another reader made
+    them."""
     needed = tuple((name,) for name, field in model.model_fields.items() if field.is_required() and name != "kind")
     convert = partial(_item, model=model)
-    return _read(source, model.reads, needed, convert, bad_rows, ", ".join(model.model_fields), rows, model.model_fields)
+    return _read(
+        source, model.reads, needed, convert, bad_rows, ", ".join(model.model_fields), rows, model.model_fields
+    )
 
 
 def _read(
@@ -126,14 +168,19 @@ def _pair(columns: Columns, keep: Keep) -> Comparison:
         prompt = prompt_of({**about, "prompt": [message.model_dump() for message in asked.messages]}, keep)
     else:
         prompt = prompt_of(columns, keep)
-        good, bad = (chat.reply(value, name, prompt.conversation) for name, value in (("chosen", chosen), ("rejected", rejected)))
+        good, bad = (
+            chat.reply(value, name, prompt.conversation) for name, value in (("chosen", chosen), ("rejected", rejected))
+        )
     return _compare(prompt, good, bad)
 
 
 def _compare(prompt: Prompt, good: str, bad: str) -> Comparison:
     if good.strip() == bad.strip():
         raise RowError("chosen and rejected are the same")
-    replies = (Reply(text=good, parent=prompt.id, speaker="written:good"), Reply(text=bad, parent=prompt.id, speaker="written:bad"))
+    replies = (
+        Reply(text=good, parent=prompt.id, speaker="written:good"),
+        Reply(text=bad, parent=prompt.id, speaker="written:bad"),
+    )
     return Comparison(prompt=prompt, replies=replies)
 
 
@@ -144,19 +191,32 @@ def _labelled(columns: Columns) -> Labelled:
     if columns.get("completion") is None:
         column = next((name for name in ("messages", "conversations") if columns.get(name) is not None), None)
         if column is None:
-            raise RowError("a row with 'label' has a reply to it: no column 'completion' (with a prompt), nor 'messages'")
+            raise RowError(
+                "a row with 'label' has a reply to it: no column 'completion' (with a prompt), nor 'messages'"
+            )
         found = chat.taught(chat.messages(columns[column], column), column)
-        columns = {"topic": columns.get("topic"), "prompt": [m.model_dump() for m in found[:-1]], "completion": [found[-1].model_dump()]}
+        columns = {
+            "topic": columns.get("topic"),
+            "prompt": [m.model_dump() for m in found[:-1]],
+            "completion": [found[-1].model_dump()],
+        }
     prompt = prompt_of(columns)
-    return Labelled(prompt=prompt, reply=chat.reply(columns["completion"], "completion", prompt.conversation), good=label)
+    return Labelled(
+        prompt=prompt, reply=chat.reply(columns["completion"], "completion", prompt.conversation), good=label
+    )
 
 
 def _pair_or_labelled(columns: Columns, keep: Keep) -> Comparison | Labelled:
-    return _labelled(columns) if columns.get("label") is not None and columns.get("chosen") is None else _pair(columns, keep)
+    return (
+        _labelled(columns)
+        if columns.get("label") is not None and columns.get("chosen") is None
+        else _pair(columns, keep)
+    )
 
 
 def _pair_labelled(read: Read[Comparison | Labelled]) -> Read[Comparison | Labelled]:
-    """Put good and bad labelled replies to one prompt side by side; behind them come those that stand alone."""
+    """Put good and bad labelled replies to one prompt side by side; behind them come those that
+    stand alone."""
     found: list[tuple[Comparison | Labelled, int]] = []
     groups: dict[str, list[tuple[Labelled, int]]] = {}
     for row, number in zip(read.rows, read.numbers, strict=True):
@@ -176,13 +236,27 @@ def _pair_labelled(read: Read[Comparison | Labelled]) -> Read[Comparison | Label
     told = [f"{both} rows left out, whose reply is labelled both good and bad under one prompt"] if both else []
     if told and not found and not alone:
         raise SpecError([f"{read.file}: no row is left: {told[0]}"])
-    told += [f"{good} replies labelled good and {len(alone) - good} labelled bad {_NO_COUNTERPART}: examples of kto by themselves"] if alone else []
+    told += (
+        [
+            f"{good} replies labelled good and {len(alone) - good} labelled bad {_NO_COUNTERPART}: examples of kto by"
+            " themselves"
+        ]
+        if alone
+        else []
+    )
     found += sorted(alone, key=lambda row: row[1])
-    return Read(read.file, tuple(row for row, _ in found), tuple(number for _, number in found), read.rejected, (*read.notes, *told))
+    return Read(
+        read.file,
+        tuple(row for row, _ in found),
+        tuple(number for _, number in found),
+        read.rejected,
+        (*read.notes, *told),
+    )
 
 
 def _labelled_one_way(rows: list[tuple[Labelled, int]]) -> list[tuple[Labelled, int]]:
-    """The rows of one prompt without those whose reply another row labels otherwise: nothing can be learnt from either."""
+    """The rows of one prompt without those whose reply another row labels otherwise: nothing can
+    be learnt from either."""
     good, bad = ({row.reply.strip() for row, _ in rows if row.good is label} for label in (True, False))
     return [(row, number) for row, number in rows if row.reply.strip() not in good & bad]
 
@@ -198,18 +272,27 @@ def _conversation(columns: Columns) -> Conversation | None:
             return asked.then("assistant", chat.reply(columns[name], name, asked)).only_last()
     column = "messages" if columns.get("messages") is not None else "conversations"
     if columns.get(column) is None:
-        half = "completion" if columns.get("prompt") is not None else "output" if columns.get("instruction") is not None else "messages"
+        half = (
+            "completion"
+            if columns.get("prompt") is not None
+            else "output"
+            if columns.get("instruction") is not None
+            else "messages"
+        )
         raise RowError(f"no column {half!r}")
     found = chat.messages(columns[column], column)
     if found[-1].role != "assistant":
-        raise RowError(f"a conversation to learn from ends with the assistant's turn, this one with the {found[-1].role}'s")
+        raise RowError(
+            f"a conversation to learn from ends with the assistant's turn, this one with the {found[-1].role}'s"
+        )
     if not any(message.trained for message in found if message.role == "assistant"):
         raise RowError(f"every message of the assistant in {column!r} has weight 0, so there is nothing to learn")
     return Conversation(messages=found)
 
 
 def _item(columns: Columns, model: type[I]) -> I:
-    """An item of a row. A CSV has texts only: a whole number among them is read where the item wants one. `topic` may be a number."""
+    """An item of a row. A CSV has texts only: a whole number among them is read where the item
+    wants one. `topic` may be a number."""
     given = {name: value for name, value in columns.items() if value is not None and name in model.model_fields}
     for name, field in model.model_fields.items():
         value = given.get(name)
@@ -218,5 +301,8 @@ def _item(columns: Columns, model: type[I]) -> I:
     if "topic" in given:
         given["topic"] = chat.name(given["topic"], "topic") if given["topic"] != "" else ""
     if "kind" in model.model_fields and "kind" not in given:
-        raise RowError("nothing says whether this is harmful or harmless: give a column 'kind', or name the file as {file: FILE, kind: harmful}")
+        raise RowError(
+            "nothing says whether this is harmful or harmless: give a column 'kind', or name the file as {file: FILE,"
+            " kind: harmful}"
+        )
     return model.model_validate_json(json.dumps(given, default=str))

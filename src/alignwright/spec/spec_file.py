@@ -63,16 +63,29 @@ def data_files(experiment: Experiment) -> list[tuple[Loc, str]]:
     found += [(("labels", place), name) for place, name in enumerate(experiment.labels)]
     for place, stage in enumerate(experiment.train):
         if isinstance(stage, Sft):
-            found += [(("train", place, stage.by, "data", stage.data.index(name)), name) for name in files_of_sft(stage)]
+            found += [
+                (("train", place, stage.by, "data", stage.data.index(name)), name) for name in files_of_sft(stage)
+            ]
         stop = stop_of(stage)
-        found += [(("train", place, stage.by, "stop", "prompts", at), name) for at, name in enumerate(stop.prompts if stop else ())]
-        texts = ("text", stage.text) if isinstance(stage, Pretrain) else ("mix_text", stage.mix_text) if isinstance(stage, Rollout) else ("", ())
+        found += [
+            (("train", place, stage.by, "stop", "prompts", at), name)
+            for at, name in enumerate(stop.prompts if stop else ())
+        ]
+        texts = (
+            ("text", stage.text)
+            if isinstance(stage, Pretrain)
+            else ("mix_text", stage.mix_text)
+            if isinstance(stage, Rollout)
+            else ("", ())
+        )
         found += [(("train", place, stage.by, texts[0], at), name) for at, name in enumerate(texts[1])]
     for section in ("attack", "measure"):
         for place, stage in enumerate(getattr(experiment, section)):
             for field, names in stage:
                 if isinstance(names, tuple):
-                    files = [name for name in cast("tuple[object, ...]", names) if isinstance(name, str)]  # best_of: numbers
+                    files = [
+                        name for name in cast("tuple[object, ...]", names) if isinstance(name, str)
+                    ]  # best_of: numbers
                     found += [((section, place, stage.by, field, at), name) for at, name in enumerate(files)]
     return found
 
@@ -88,7 +101,9 @@ def _text(file: Path) -> str:
         line = error.object[: error.start].count(b"\n") + 1
         raise SpecError([f"{file}:{line}: not UTF-8 text: {error.reason}"]) from None
     except (OSError, ValueError) as error:  # too long a name, a name with a null in it, no right to read
-        raise SpecError([f"{str(file)[:200]!r} cannot be read: {error.strerror if isinstance(error, OSError) else error}"]) from None
+        raise SpecError(
+            [f"{str(file)[:200]!r} cannot be read: {error.strerror if isinstance(error, OSError) else error}"]
+        ) from None
 
 
 def _override(document: Document, override: str) -> Iterator[str]:
@@ -103,7 +118,13 @@ def _override(document: Document, override: str) -> Iterator[str]:
     loc: Loc = ()
     for at, part in enumerate(parts):
         more = at < len(parts) - 1
-        if more and isinstance(target, dict) and loc[1:] and cast("dict[str, Any]", target).get("by") == part and part not in target:
+        if (
+            more
+            and isinstance(target, dict)
+            and loc[1:]
+            and cast("dict[str, Any]", target).get("by") == part
+            and part not in target
+        ):
             continue  # train.1.dpo.beta, as the errors write it, is train.1.beta
         key: str | int = part
         if isinstance(target, list):
@@ -131,7 +152,9 @@ def _put(document: Document, target: Any, loc: Loc, value: Any, said: str) -> No
 
 def placed(found: Sequence[effects.Problem], document: Document) -> list[str]:
     """Problems as lines, each with its place in the file, in the order of the file."""
-    lines = [f"{document.place(explain.follow(loc, document.data)[1])}: {dotted(loc)}: {message}" for loc, message in found]
+    lines = [
+        f"{document.place(explain.follow(loc, document.data)[1])}: {dotted(loc)}: {message}" for loc, message in found
+    ]
     return sorted(dict.fromkeys(lines), key=explain.line_number)
 
 
@@ -174,13 +197,19 @@ def _files(experiment: Experiment) -> Iterator[effects.Problem]:
         if not bounded.is_file(path):
             yield loc, _absent(path)
             continue
-        yield from ((loc, said) for said in (lacks(path, function) for function in wanted if function.isidentifier()) if said)
+        yield from (
+            (loc, said) for said in (lacks(path, function) for function in wanted if function.isidentifier()) if said
+        )
 
 
 def _absent(path: Path) -> str:
     if bounded.is_folder(path):
         return f"{path} is a folder; name a file in it"
-    beside = sorted(other.name for other in path.parent.iterdir() if other.is_file()) if bounded.is_folder(path.parent) else []
+    beside = (
+        sorted(other.name for other in path.parent.iterdir() if other.is_file())
+        if bounded.is_folder(path.parent)
+        else []
+    )
     near = did_you_mean(path.name, beside) if beside else ""
     return f"there is no file {path}" + (f"; {near}" if near.startswith("did") else "")
 
@@ -211,4 +240,13 @@ def _slugs(experiment: Experiment) -> Iterator[effects.Problem]:
         if isinstance(stage, Contrast | JudgeVote | Critique | Deliberate) and stage.principles != "all":
             for at, slug in enumerate(stage.principles):
                 if slug not in slugs:
-                    yield ("feedback", place, stage.by, "principles", at), f"no principle {slug!r} in {name}; {did_you_mean(slug, slugs)}"
+                    yield (
+                        (
+                            "feedback",
+                            place,
+                            stage.by,
+                            "principles",
+                            at,
+                        ),
+                        f"no principle {slug!r} in {name}; {did_you_mean(slug, slugs)}",
+                    )

@@ -1,7 +1,8 @@
 """Where are the rows of a JSON file that is not simply a list of objects?
 
-Published files put them in one of a few ways: under one key beside facts about the file, under the name of each row, in a list for each
-group, as bare texts, or as texts under category and subcategory. Anything else is left as it is, and is refused by who asked.
+Published files put them in one of a few ways: under one key beside facts about the file, under the
+name of each row, in a list for each group, as bare texts, or as texts under category and
+subcategory. Anything else is left as it is, and is refused by who asked.
 """
 
 from __future__ import annotations
@@ -15,7 +16,9 @@ def rows_of(value: Any) -> Any:
     """The list of objects that a JSON value holds; the value itself where there is no telling."""
     if isinstance(value, list):
         listed = cast("list[Any]", value)
-        return [{"text": text} for text in listed] if listed and all(isinstance(text, str) for text in listed) else listed
+        return (
+            [{"text": text} for text in listed] if listed and all(isinstance(text, str) for text in listed) else listed
+        )
     if not isinstance(value, dict) or not value:
         return cast("Any", value)
     held = cast("dict[str, Any]", value)

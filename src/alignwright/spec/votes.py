@@ -1,8 +1,9 @@
 """What did people vote for?
 
-A row is a ballot: a prompt, the replies as they were shown, the rater's choice. Ballots on the same prompt and replies become one
-comparison, whatever the order in which the replies were shown, with a vote for each reply that was beaten. A tie is a vote of
-strength one half. A rater who votes twice on the same replies is counted once: the same vote again is told, another one is a bad row.
+A row is a ballot: a prompt, the replies as they were shown, the rater's choice. Ballots on the same
+prompt and replies become one comparison, whatever the order in which the replies were shown, with a
+vote for each reply that was beaten. A tie is a vote of strength one half. A rater who votes twice
+on the same replies is counted once: the same vote again is told, another one is a bad row.
 """
 
 from __future__ import annotations
@@ -28,7 +29,8 @@ _FORMATS = "prompt, a, b | replies, choice (a, b, tie, or a place from 0), rater
 
 
 def read_votes(source: str | Path, *, bad_rows: float = 0.0) -> Read[Comparison]:
-    """People's votes, merged: one comparison for each prompt and set of replies, whatever the order they were shown in."""
+    """People's votes, merged: one comparison for each prompt and set of replies, whatever the
+    order they were shown in."""
     named = data_file(str(source))
     raws = iter(raw_rows(named.file))
     first = next(raws, None)
@@ -36,7 +38,9 @@ def read_votes(source: str | Path, *, bad_rows: float = 0.0) -> Read[Comparison]
         return checked(read_matrix(named.file, chain([first], raws)), bad_rows)
     given = shaped(chain([] if first is None else [first], raws), "votes", named)
     prompts: dict[object, Prompt] = {}
-    ballots = read_rows(source, (("choice",), ("rater",)), lambda columns: _ballot(columns, prompts), 1.0, _FORMATS, given)
+    ballots = read_rows(
+        source, (("choice",), ("rater",)), lambda columns: _ballot(columns, prompts), 1.0, _FORMATS, given
+    )
     merged = _merge(ballots)
     return checked(merged, bad_rows, len(ballots.rows) + len(ballots.rejected) - len(merged.rejected))
 
@@ -51,7 +55,8 @@ class _Ballot:
 
 
 def _prompt(columns: Columns, known: dict[object, Prompt]) -> Prompt:
-    """The prompt of a ballot. Many ballots are on one prompt, which is made and named once where its columns are plain texts."""
+    """The prompt of a ballot. Many ballots are on one prompt, which is made and named once where
+    its columns are plain texts."""
     key = tuple((name, value) for name, value in columns.items() if name not in _OF_A_BALLOT)
     if not all(value is None or isinstance(value, str) for _, value in key):
         return prompt_of(columns)
@@ -66,7 +71,10 @@ def _ballot(columns: Columns, prompts: dict[object, Prompt]) -> _Ballot:
     if listed is not None and not isinstance(listed, list):
         raise RowError(f"'replies' should be a list of two or more replies, saw {seen(listed)}")
     values = cast("list[Any]", listed) if listed is not None else [columns.get("a"), columns.get("b")]
-    replies = tuple(chat.reply(value, name, prompt.conversation) for value, name in zip(values, _names(len(values), listed), strict=True))
+    replies = tuple(
+        chat.reply(value, name, prompt.conversation)
+        for value, name in zip(values, _names(len(values), listed), strict=True)
+    )
     if len(set(replies)) < len(replies) or len(replies) < 2:
         raise RowError("a vote compares two or more different replies")
     choice = columns.get("choice")
@@ -75,7 +83,13 @@ def _ballot(columns: Columns, prompts: dict[object, Prompt]) -> _Ballot:
     if isinstance(choice, bool) or str(choice).strip().lower() not in places:
         raise RowError(f"'choice' should be one of {', '.join(places)}, saw {seen(choice)}")
     rater, group = chat.name(columns.get("rater"), "rater"), columns.get("group")
-    return _Ballot(prompt, replies, places[str(choice).strip().lower()], rater, "" if group in (None, "") else chat.name(group, "group"))
+    return _Ballot(
+        prompt,
+        replies,
+        places[str(choice).strip().lower()],
+        rater,
+        "" if group in (None, "") else chat.name(group, "group"),
+    )
 
 
 def _names(count: int, listed: Any) -> list[str]:
@@ -97,7 +111,9 @@ def _merge(ballots: Read[_Ballot]) -> Read[Comparison]:
             again += 1
         elif ballot.rater in raters:
             reason = f"rater {ballot.rater!r} has already voted on these replies, and otherwise"
-            text = json.dumps({"replies": ballot.replies, "choice": ballot.winner, "rater": ballot.rater, "group": ballot.group})
+            text = json.dumps(
+                {"replies": ballot.replies, "choice": ballot.winner, "rater": ballot.rater, "group": ballot.group}
+            )
             bad.append(BadRow(file=ballots.file, row=number, reason=reason, text=text))
         else:
             raters[ballot.rater] = wins
@@ -116,7 +132,10 @@ def _votes(ballot: _Ballot, replies: tuple[str, ...]) -> list[Vote]:
     else:
         pairs = [(places[ballot.winner], other) for other in places if other != places[ballot.winner]]
     strength = 0.5 if ballot.winner is None else 1.0
-    return [Vote(voter=ballot.rater, prefers=prefers, over=over, strength=strength, group=ballot.group) for prefers, over in pairs]
+    return [
+        Vote(voter=ballot.rater, prefers=prefers, over=over, strength=strength, group=ballot.group)
+        for prefers, over in pairs
+    ]
 
 
 def _comparison(ballot: _Ballot, votes: list[Vote]) -> Comparison:

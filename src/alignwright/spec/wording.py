@@ -1,7 +1,8 @@
 """What did the validator mean?
 
-pydantic speaks of tuples, patterns and arrays; whoever wrote the file knows lists, texts and numbers. Here its errors become what was
-wanted and what was seen, for the spec (`explain`) and for the rows of data files (`reading`, `worked`) alike.
+pydantic speaks of tuples, patterns and arrays; whoever wrote the file knows lists, texts and
+numbers. Here its errors become what was wanted and what was seen, for the spec (`explain`) and for
+the rows of data files (`reading`, `worked`) alike.
 """
 
 from __future__ import annotations
@@ -61,7 +62,9 @@ def of_a_row(error: ValidationError, columns: Iterable[str]) -> str:
     details, known, told = error.errors(include_url=False), list(columns), list[str]()
     for detail in details:
         loc = detail["loc"]
-        if detail["type"] == "too_short" and any(other["loc"][: len(loc)] == loc for other in details if other is not detail):
+        if detail["type"] == "too_short" and any(
+            other["loc"][: len(loc)] == loc for other in details if other is not detail
+        ):
             continue  # an entry that could not be read is told of, and was not counted
         if detail["type"] == "extra_forbidden":
             told.append(f"{dotted(loc)}: no such field; {_near(str(loc[-1]), known)}")
@@ -87,4 +90,6 @@ def seen(value: Any) -> str:
         return f"the number {value}"
     if isinstance(value, dict):
         return "a mapping"
-    return f"a list of {len(cast('list[Any]', value))}" if isinstance(value, list | tuple) else f"a {type(value).__name__}"
+    return (
+        f"a list of {len(cast('list[Any]', value))}" if isinstance(value, list | tuple) else f"a {type(value).__name__}"
+    )

@@ -18,16 +18,25 @@ class WorldMeasure(Record):
 
     by: Literal["world"]
     world: WorkedIn = Field(
-        description="edited_tests (repair a program whose tests can be edited), impossible_tests (one test contradicts the docstring: passing it "
-        "is a cheat), or tampered_chess (win a game that is kept in a writable file)"
+        description=(
+            "edited_tests (repair a program whose tests can be edited), impossible_tests (one test contradicts the"
+            " docstring: passing it is a cheat), or tampered_chess (win a game that is kept in a writable file)"
+        )
     )
     episodes: Count | None = Field(default=None, description="tasks worked on, the world's tasks in turn (from effort)")
     turns: int = Field(default=8, ge=1, le=64, description="replies in each episode, a tool in each")
     max_new_tokens: Count | None = Field(default=None, description=NEW_TOKENS)
-    temperature: float = Field(default=0.7, ge=0.0, le=2.0, description="sampling temperature; 0 is greedy, and the same task then goes the same way")
+    temperature: float = Field(
+        default=0.7,
+        ge=0.0,
+        le=2.0,
+        description="sampling temperature; 0 is greedy, and the same task then goes the same way",
+    )
 
 
-WORLD_EFFORT: dict[str, dict[str, tuple[int, int, int]]] = {"WorldMeasure": {"episodes": (6, 24, 96), "max_new_tokens": (256, 384, 768)}}
+WORLD_EFFORT: dict[str, dict[str, tuple[int, int, int]]] = {
+    "WorldMeasure": {"episodes": (6, 24, 96), "max_new_tokens": (256, 384, 768)}
+}
 
 
 def missing(stage: WorldMeasure) -> str | None:

@@ -1,15 +1,19 @@
-"""How much of what was learnt is worth its tax? Weights on the line between an earlier model and the trained one.
+"""How much of what was learnt is worth its tax? Weights on the line between an earlier model and
+the trained one.
 
-(1 - a) earlier + a trained, weight by weight: of all simple remedies the best front of reward against lost abilities (Lin et al. 2023,
-arXiv 2309.06256; WiSE-FT, Wortsman et al. 2022, arXiv 2109.01903), and with a share of its own for each block of layers better still
-(HMA, ibid.). Averages of reward models are made by the same arithmetic (`ensemble`).
+(1 - a) earlier + a trained, weight by weight: of all simple remedies the best front of reward
+against lost abilities (Lin et al. 2023, arXiv 2309.06256; WiSE-FT, Wortsman et al. 2022, arXiv
+2109.01903), and with a share of its own for each block of layers better still (HMA, ibid.).
+Averages of reward models are made by the same arithmetic (`ensemble`).
 
-An adapter is a change s B A of each layer, and a sum of such changes is one adapter of the summed rank: the A stacked, the B side by side,
-each times its share. So the result is the interpolated change exactly, which averaging A and B by themselves would not be; its rank
-is that of both together. Nothing is an adapter too: without an earlier one the B are scaled. At shares 0 and 1 an endpoint's own
-tensors are kept, to the bit; anything between is computed and kept in float32.
+An adapter is a change s B A of each layer, and a sum of such changes is one adapter of the summed
+rank: the A stacked, the B side by side, each times its share. So the result is the interpolated
+change exactly, which averaging A and B by themselves would not be; its rank is that of both
+together. Nothing is an adapter too: without an earlier one the B are scaled. At shares 0 and 1 an
+endpoint's own tensors are kept, to the bit; anything between is computed and kept in float32.
 
-Left out on purpose: a search for the best share (measure several), and compression back to the lower rank, which would not be exact.
+Left out on purpose: a search for the best share (measure several), and compression back to the
+lower rank, which would not be exact.
 """
 
 from __future__ import annotations
@@ -37,28 +41,38 @@ ShareOf = Callable[[str], float]
 
 
 def average(policy: LocalPolicy, start: Path | None, trained: Path, stage: Average, *, folder: Path) -> Path:
-    """Write the model between `start` and `trained` to `folder`; returns the new `adapter` or `weights` folder.
+    """Write the model between `start` and `trained` to `folder`; returns the new `adapter` or
+    `weights` folder.
 
-    `start` and `trained` are such folders themselves; `start` None is `policy`, the untouched base model that both were trained from.
+    `start` and `trained` are such folders themselves; `start` None is `policy`, the untouched base
+    model that both were trained from.
     """
     whole = _is_whole(trained)
     if start is not None and _is_whole(start) != whole:
-        raise ValueError(f"{start} and {trained} cannot be averaged: one holds an adapter, the other whole weights; train both with one 'rank'")
+        raise ValueError(
+            f"{start} and {trained} cannot be averaged: one holds an adapter, the other whole weights; train both with"
+            " one 'rank'"
+        )
     shares = stage.blocks or (stage.share,)
     target = folder / ("weights" if whole else "adapter")
     ends = {0.0: start, 1.0: trained}
     if len(set(shares)) == 1 and ends.get(shares[0]) is not None:
         shutil.copytree(ends[shares[0]], target, dirs_exist_ok=True)  # type: ignore[arg-type]
         return target
-    share_of = layer_shares(shares, int(policy.model.config.num_hidden_layers), [name for name, _ in policy.model.named_parameters()])
+    share_of = layer_shares(
+        shares, int(policy.model.config.num_hidden_layers), [name for name, _ in policy.model.named_parameters()]
+    )
     if whole:
         return _blend_weights(policy, start, trained, share_of, target)
-    parts = [(trained, share_of)] if start is None else [(start, lambda name: 1.0 - share_of(name)), (trained, share_of)]
+    parts = (
+        [(trained, share_of)] if start is None else [(start, lambda name: 1.0 - share_of(name)), (trained, share_of)]
+    )
     return blend_adapters(parts, target)
 
 
 def blend_adapters(parts: Sequence[tuple[Path, ShareOf]], target: Path) -> Path:
-    """One adapter that changes each layer by the sum of the parts' changes, each times its share of that layer."""
+    """One adapter that changes each layer by the sum of the parts' changes, each times its share
+    of that layer."""
     read = [_read_adapter(path) for path, _ in parts]
     names = _same_layers([path for path, _ in parts], [tensors for tensors, _ in read])
     scaled = any(share(name) != 1.0 for _, share in parts for name in names)
@@ -83,7 +97,8 @@ def blend_adapters(parts: Sequence[tuple[Path, ShareOf]], target: Path) -> Path:
 
 
 def blend_tensors(parts: Sequence[tuple[dict[str, Tensor], ShareOf]]) -> dict[str, Tensor]:
-    """Weighted sums in float32, name by name. A part whose share is 1 where all others' are 0 gives its own tensor."""
+    """Weighted sums in float32, name by name. A part whose share is 1 where all others' are 0
+    gives its own tensor."""
     blended: dict[str, Tensor] = {}
     for name in parts[0][0]:
         given = [(tensors[name], share(name)) for tensors, share in parts if share(name) != 0.0]
@@ -98,9 +113,13 @@ def blend_tensors(parts: Sequence[tuple[dict[str, Tensor], ShareOf]]) -> dict[st
 
 
 def layer_shares(shares: Sequence[float], layers: int, names: Sequence[str]) -> ShareOf:
-    """Cut `layers` into equal blocks, one a share. What comes before the first layer goes with it, what comes after the last with that."""
+    """Cut `layers` into equal blocks, one a share. What comes before the first layer goes with
+    it, what comes after the last with that."""
     if len(shares) > layers:
-        raise ValueError(f"{len(shares)} blocks of layers were asked for, but the model has {layers} layers; give at most {layers} shares")
+        raise ValueError(
+            f"{len(shares)} blocks of layers were asked for, but the model has {layers} layers; give at most {layers}"
+            " shares"
+        )
     first = next((i for i, name in enumerate(names) if _LAYER.search(name)), 0)
     before = set(names[:first])
 
@@ -119,7 +138,12 @@ def _blend_weights(policy: LocalPolicy, start: Path | None, trained: Path, share
     before = {name: tensor.detach().cpu() for name, tensor in own.items()} if start is None else load_file(start / FILE)
     for path, tensors in ((start, before), (trained, after)):
         if path is not None:
-            check_shapes(path / FILE, {n: tuple(t.shape) for n, t in tensors.items()}, {n: tuple(t.shape) for n, t in own.items()}, policy.name)
+            check_shapes(
+                path / FILE,
+                {n: tuple(t.shape) for n, t in tensors.items()},
+                {n: tuple(t.shape) for n, t in own.items()},
+                policy.name,
+            )
     target.mkdir(parents=True, exist_ok=True)
     write_tensors(blend_tensors([(before, lambda name: 1.0 - share_of(name)), (after, share_of)]), target / FILE)
     return target
@@ -131,7 +155,10 @@ def _is_whole(folder: Path) -> bool:
         return True
     if (folder / "adapter_config.json").is_file():
         return False
-    raise FileNotFoundError(f"{folder} holds neither {FILE} nor adapter_config.json, so it is no trained model; name a training stage's folder")
+    raise FileNotFoundError(
+        f"{folder} holds neither {FILE} nor adapter_config.json, so it is no trained model; name a training stage's"
+        " folder"
+    )
 
 
 def _read_adapter(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -140,7 +167,10 @@ def _read_adapter(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     tensors = load_file(folder / "adapter_model.safetensors")
     other += [name for name in tensors if not name.endswith((".lora_A.weight", ".lora_B.weight"))][:1]
     if other:
-        raise ValueError(f"the adapter in {folder} is not plain LoRA of one rank ({', '.join(other)}): its change of a layer is no product s B A")
+        raise ValueError(
+            f"the adapter in {folder} is not plain LoRA of one rank ({', '.join(other)}): its change of a layer is no"
+            " product s B A"
+        )
     return tensors, config
 
 
@@ -150,11 +180,20 @@ def _scale(config: dict[str, Any]) -> float:
 
 def _same_layers(folders: Sequence[Path], parts: Sequence[dict[str, Tensor]]) -> list[str]:
     """The adapted layers, which must be the same in all parts, and of the same shape."""
-    shapes = [{n.removesuffix(".lora_A.weight"): t.shape[1] for n, t in part.items() if n.endswith(".lora_A.weight")} for part in parts]
-    outs = [{n.removesuffix(".lora_B.weight"): t.shape[0] for n, t in part.items() if n.endswith(".lora_B.weight")} for part in parts]
+    shapes = [
+        {n.removesuffix(".lora_A.weight"): t.shape[1] for n, t in part.items() if n.endswith(".lora_A.weight")}
+        for part in parts
+    ]
+    outs = [
+        {n.removesuffix(".lora_B.weight"): t.shape[0] for n, t in part.items() if n.endswith(".lora_B.weight")}
+        for part in parts
+    ]
     for folder, wide, high in zip(folders, shapes, outs, strict=True):
         if wide != shapes[0] or high != outs[0] or wide.keys() != high.keys():
-            raise ValueError(f"the adapters in {folders[0]} and {folder} do not change the same layers: they are not of one base model")
+            raise ValueError(
+                f"the adapters in {folders[0]} and {folder} do not change the same layers: they are not of one base"
+                " model"
+            )
     return sorted(shapes[0])
 
 

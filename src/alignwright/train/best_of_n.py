@@ -1,17 +1,22 @@
-"""How much is gained by asking n times and keeping the best? Best-of-n: what it costs in divergence, what it gains, and how to learn it.
+"""How much is gained by asking n times and keeping the best? Best-of-n: what it costs in
+divergence, what it gains, and how to learn it.
 
-`best_of_n` distils it (RAFT; Dong et al. 2023, arXiv 2304.06767): each round answers some prompts n times, keeps the reply that is judged
-best, and fine-tunes on the kept ones (in as many steps as `batch_tokens` asks for when replies are as long as they may be). The next
-round is drawn from the policy after that, so that rounds add up and the divergence of one best-of-n choice is no bound on theirs; no `kl`
-is measured, for nothing here needs a reference. A prompt of which all replies score the same teaches nothing better than what is already
-said, and is left out.
+`best_of_n` distils it (RAFT; Dong et al. 2023, arXiv 2304.06767): each round answers some prompts n
+times, keeps the reply that is judged best, and fine-tunes on the kept ones (in as many steps as
+`batch_tokens` asks for when replies are as long as they may be). The next round is drawn from the
+policy after that, so that rounds add up and the divergence of one best-of-n choice is no bound on
+theirs; no `kl` is measured, for nothing here needs a reference. A prompt of which all replies score
+the same teaches nothing better than what is already said, and is left out.
 
-`curve.jsonl` shows the mean score of the best of 1, 2, 4 ... n in every rollout, by the unbiased estimator over all subsets, beside the
-divergence of the choice (`core.best_of`). The first rollout's is the curve of the model that training starts from.
+`curve.jsonl` shows the mean score of the best of 1, 2, 4 ... n in every rollout, by the unbiased
+estimator over all subsets, beside the divergence of the choice (`core.best_of`). The first
+rollout's is the curve of the model that training starts from.
 
-With `quantile: q` the kept reply is a draw from the best share q instead (a quantilizer; Taylor 2016): a reply that only the judge likes is
-learnt no more often than 1 / q times as often as it was said, so that a harm is multiplied by at most that. The draw is a function of
-seed, round and place. `curve.jsonl` has a line for it, with its divergence and the bound ln(1 / q); `quantile: 1/n` keeps the best.
+With `quantile: q` the kept reply is a draw from the best share q instead (a quantilizer; Taylor
+2016): a reply that only the judge likes is learnt no more often than 1 / q times as often as it was
+said, so that a harm is multiplied by at most that. The draw is a function of seed, round and place.
+`curve.jsonl` has a line for it, with its divergence and the bound ln(1 / q); `quantile: 1/n` keeps
+the best.
 """
 
 from __future__ import annotations
@@ -35,7 +40,18 @@ from alignwright.train.batches import MicroBatch
 from alignwright.train.loop import LoopSettings, StepReport, run_loop
 from alignwright.train.losses import negative_log_likelihood
 from alignwright.train.passes import forward_rows
-from alignwright.train.rollout import Group, Rollout, append_round, deal, dealt, draw, fitting, flat_rounds, keep_samples, steps_of
+from alignwright.train.rollout import (
+    Group,
+    Rollout,
+    append_round,
+    deal,
+    dealt,
+    draw,
+    fitting,
+    flat_rounds,
+    keep_samples,
+    steps_of,
+)
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -53,12 +69,16 @@ def best_of_n(
     folder: Path,
     on_step: Callable[[StepReport], None] | None = None,
 ) -> list[StepReport]:
-    """Train `policy` in place on its own best replies. `stage` must be resolved. `folder` gets metrics.jsonl, samples.jsonl, curve.jsonl.
+    """Train `policy` in place on its own best replies. `stage` must be resolved. `folder` gets
+    metrics.jsonl, samples.jsonl, curve.jsonl.
 
-    Raises ValueError with `samples: 1` or without a prompt that fits, ConstantReward when the judge tells no reply from another.
+    Raises ValueError with `samples: 1` or without a prompt that fits, ConstantReward when the judge
+    tells no reply from another.
     """
     if known(stage.samples) < 2:
-        raise ValueError("train by best_of_n: the best of 'samples: 1' is whatever was said, and teaches nothing; ask for 2 or more")
+        raise ValueError(
+            "train by best_of_n: the best of 'samples: 1' is whatever was said, and teaches nothing; ask for 2 or more"
+        )
     if stage.quantile is not None and stage.quantile * known(stage.samples) < 1 - 1e-9:
         fewer = f"the best {stage.quantile:g} of {stage.samples} replies is less than one reply"
         raise ValueError(f"train by best_of_n: {fewer}; ask for more samples, or a larger 'quantile'")
@@ -69,8 +89,17 @@ def best_of_n(
 class _Course:
     """Objective and course in one: a round is a pass over the best reply to each of its prompts."""
 
-    def __init__(self, policy: LocalPolicy, prompts: Sequence[Prompt], scorer: Scorer, stage: BestOfN, seed: int, folder: Path) -> None:
-        self.policy, self.prompts, self.scorer, self.stage, self.seed, self.folder = policy, prompts, scorer, stage, seed, folder
+    def __init__(
+        self, policy: LocalPolicy, prompts: Sequence[Prompt], scorer: Scorer, stage: BestOfN, seed: int, folder: Path
+    ) -> None:
+        self.policy, self.prompts, self.scorer, self.stage, self.seed, self.folder = (
+            policy,
+            prompts,
+            scorer,
+            stage,
+            seed,
+            folder,
+        )
         self.deals = deal(len(prompts), per_rollout=known(stage.prompts), epochs=known(stage.epochs), seed=seed)
         self.rounds, self.per_round = len(self.deals), steps_of(policy, prompts, stage, learnt=1)
         self.extra: Sequence[nn.Parameter] = ()
@@ -89,7 +118,10 @@ class _Course:
         append_round(self.folder / "curve.jsonl", number, curve(self.rollout, self.stage.quantile))
         self.flat = flat_rounds(self.rollout, self.flat, self.rounds)
         self.groups = [group for group in self.rollout.groups if not group.equal]
-        self.kept = [chosen(group, self.stage.quantile, f"{self.seed}/{number}/{place}") for place, group in enumerate(self.groups)]
+        self.kept = [
+            chosen(group, self.stage.quantile, f"{self.seed}/{number}/{place}")
+            for place, group in enumerate(self.groups)
+        ]
         self.rows = [group.row([k]) for group, k in zip(self.groups, self.kept, strict=True)]
         budget = min(batches.MICRO_TOKENS, known(self.stage.batch_tokens))
         micro = [tuple(batch) for batch in plan_batches(self.rows, budget, shuffle_seed=None)] if self.rows else []
@@ -100,7 +132,9 @@ class _Course:
         if self.groups:
             facts["best"] = float(np.mean([max(group.scores) for group in self.groups]))
             if self.stage.quantile is not None:
-                facts["kept"] = float(np.mean([group.scores[k] for group, k in zip(self.groups, self.kept, strict=True)]))
+                facts["kept"] = float(
+                    np.mean([group.scores[k] for group, k in zip(self.groups, self.kept, strict=True)])
+                )
         return facts
 
     def state(self) -> dict[str, float]:
@@ -118,7 +152,10 @@ class _Course:
 
     def describe(self, index: int) -> dict[str, object]:
         group = self.groups[index]
-        return {"prompt": [m.model_dump() for m in group.prompt.conversation.messages], "reply": group.texts[self.kept[index]]}
+        return {
+            "prompt": [m.model_dump() for m in group.prompt.conversation.messages],
+            "reply": group.texts[self.kept[index]],
+        }
 
 
 def best(group: Group) -> int:
@@ -127,7 +164,8 @@ def best(group: Group) -> int:
 
 
 def chosen(group: Group, quantile: float | None, draw: str) -> int:
-    """The place of the reply that is learnt: the best, or with a quantile a draw from that best share, which the seed `draw` decides."""
+    """The place of the reply that is learnt: the best, or with a quantile a draw from that best
+    share, which the seed `draw` decides."""
     if quantile is None:
         return best(group)
     order = sorted(range(len(group.scores)), key=lambda k: (group.scores[k], -k))
@@ -135,18 +173,31 @@ def chosen(group: Group, quantile: float | None, draw: str) -> int:
 
 
 def curve(rollout: Rollout, quantile: float | None = None) -> list[dict[str, object]]:
-    """The mean best-of-n score by n = 1, 2, 4 ... over the prompts of which every reply was scored, and the divergence of the choice.
+    """The mean best-of-n score by n = 1, 2, 4 ... over the prompts of which every reply was scored,
+    and the divergence of the choice.
 
-    With a quantile last its own: the mean score of what it keeps of all n, its divergence, and the bound of that.
+    With a quantile last its own: the mean score of what it keeps of all n, its divergence, and the
+    bound of that.
     """
     most = max(len(group.scores) for group in rollout.groups)
     whole = [group for group in rollout.groups if len(group.scores) == most]
     sizes = sorted({1 << k for k in range(most.bit_length())} | {most})
     lines: list[dict[str, object]] = [
-        {"n": n, "kl": bon_kl(n), "proxy": float(np.mean([bon_estimate(g.scores, g.scores, n) for g in whole])), "prompts": len(whole)} for n in sizes
+        {
+            "n": n,
+            "kl": bon_kl(n),
+            "proxy": float(np.mean([bon_estimate(g.scores, g.scores, n) for g in whole])),
+            "prompts": len(whole),
+        }
+        for n in sizes
     ]
     if quantile is not None:
         mean = float(np.mean([quantilizer_of_n(most, quantile) @ np.sort(g.scores) for g in whole]))
-        told = {"kl": quantilizer_of_n_kl(most, quantile), "kl_most": quantilizer_kl(quantile), "proxy": mean, "prompts": len(whole)}
+        told = {
+            "kl": quantilizer_of_n_kl(most, quantile),
+            "kl_most": quantilizer_kl(quantile),
+            "proxy": mean,
+            "prompts": len(whole),
+        }
         lines.append({"n": most, "quantile": quantile} | told)
     return lines

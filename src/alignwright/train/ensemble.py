@@ -1,15 +1,20 @@
-"""How do several reward models become one? They disagree most where none of them knows, which is where a policy would exploit one alone.
+"""How do several reward models become one? They disagree most where none of them knows, which is
+where a policy would exploit one alone.
 
-Members start from the same weights and see the data in other orders. Those whose scores are combined also start from heads of their own,
-because their disagreement is what is wanted; those whose weights are averaged (WARM, Rame et al. 2024, arXiv 2401.12187) start from
-one head of zeros, because weights can be averaged only where training stayed in one basin. An average of adapters is their stacked
-adapter (`averaging`), so it is the mean of the changes and not a change by the mean of factors.
+Members start from the same weights and see the data in other orders. Those whose scores are
+combined also start from heads of their own, because their disagreement is what is wanted; those
+whose weights are averaged (WARM, Rame et al. 2024, arXiv 2401.12187) start from one head of zeros,
+because weights can be averaged only where training stayed in one basin. An average of adapters is
+their stacked adapter (`averaging`), so it is the mean of the changes and not a change by the mean
+of factors.
 
-A head of the usual deviation, 1/sqrt(H + 1), moves scores by more than a short training does, and has to be unlearnt first: over six
-steps at a rate of 1e-4 an easy preference was told right on 49% of held-out pairs, and on 99% from a head of zeros. So members
-start from a hundredth of it. On the tiny test model members then disagree as much as from large heads, by the order of their data.
+A head of the usual deviation, 1/sqrt(H + 1), moves scores by more than a short training does, and
+has to be unlearnt first: over six steps at a rate of 1e-4 an easy preference was told right on 49%
+of held-out pairs, and on 99% from a head of zeros. So members start from a hundredth of it. On the
+tiny test model members then disagree as much as from large heads, by the order of their data.
 
-Left out on purpose: members on other data or over other base models; memory and time grow with their number, one trunk is all there is.
+Left out on purpose: members on other data or over other base models; memory and time grow with
+their number, one trunk is all there is.
 """
 
 from __future__ import annotations
@@ -39,7 +44,8 @@ SMALL = 0.01
 
 
 def first_heads(policy: LocalPolicy, stage: RewardModel, seed: int) -> list[nn.Linear]:
-    """The head that each member starts from: zero for one model or one average of models, else a small one drawn for each member."""
+    """The head that each member starts from: zero for one model or one average of models, else a
+    small one drawn for each member."""
     if stage.ensemble == 1 or stage.combine == "weights":
         return [new_head(policy, None) for _ in range(stage.ensemble)]
     heads = [new_head(policy, seed + 1 + member) for member in range(stage.ensemble)]
@@ -50,7 +56,8 @@ def first_heads(policy: LocalPolicy, stage: RewardModel, seed: int) -> list[nn.L
 
 
 def average_members(members: Sequence[Path], target: Path) -> None:
-    """Write to `target` the member whose weights are the mean of the members' weights; it is whole when its head is there."""
+    """Write to `target` the member whose weights are the mean of the members' weights; it is
+    whole when its head is there."""
     share = 1.0 / len(members)
     if (members[0] / "weights" / FILE).is_file():
         (target / "weights").mkdir(parents=True, exist_ok=True)
@@ -70,13 +77,16 @@ def drop_members(members: Sequence[Path]) -> None:
 
 
 def member_scores(policy: LocalPolicy, member: Path, rows: Sequence[TokenRow]) -> Tensor:
-    """What a saved member says of each reply. Shape [R]. The policy wears the member's weights afterwards, an average's excepted."""
+    """What a saved member says of each reply. Shape [R]. The policy wears the member's weights
+    afterwards, an average's excepted."""
     head = load_head(member, policy)
     adapter = member / "adapter"
     if member.name != AVERAGE or not adapter.is_dir():
         put_on(policy, member)
         return score_rows(policy, head, rows)
-    policy.model.load_adapter(str(adapter), AVERAGE, is_trainable=False, autocast_adapter_dtype=False)  # of a rank of its own: worn beside
+    policy.model.load_adapter(
+        str(adapter), AVERAGE, is_trainable=False, autocast_adapter_dtype=False
+    )  # of a rank of its own: worn beside
     policy.model.set_adapter(AVERAGE)
     try:
         return score_rows(policy, head, rows)

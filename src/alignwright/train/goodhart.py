@@ -1,21 +1,27 @@
 """When does more of the proxy become less of gold, and which checkpoint is to be kept then?
 
-A watch over the one loop, from outside any method: it is called after each optimiser step, and at every few of them it looks. A look draws
-fresh replies to held-out prompts and scores them by a gold judge that training does not see, and by the proxy that training raises. Where
-there is no proxy (training from pairs) ln pi / pi_start of the reply takes its place: by Price's equation gold rises along the way
-gone so far, continued, by its covariance with that.
+A watch over the one loop, from outside any method: it is called after each optimiser step, and at
+every few of them it looks. A look draws fresh replies to held-out prompts and scores them by a gold
+judge that training does not see, and by the proxy that training raises. Where there is no proxy
+(training from pairs) ln pi / pi_start of the reply takes its place: by Price's equation gold rises
+along the way gone so far, continued, by its covariance with that.
 
 Training stops when any of three tests says so, each with a third of `alpha`:
-- a bettor refutes that gold has risen with the proxy at every look so far (`core.price.turned`: valid at any time);
-- the covariance's upper bound at this look is below 0, at a level that is spent over the looks (`core.anytime.spent`);
-- gold is lower than at an earlier look, paired by prompt, at the same level shared among the earlier looks. Choosing the best of them
-  by its own noise, without that, would stop good runs.
-The model is then put back to the look with the highest gold. A run that never turns keeps its last step.
+- a bettor refutes that gold has risen with the proxy at every look so far (`core.price.turned`:
+  valid at any time);
+- the covariance's upper bound at this look is below 0, at a level that is spent over the looks
+  (`core.anytime.spent`);
+- gold is lower than at an earlier look, paired by prompt, at the same level shared among the
+  earlier looks. Choosing the best of them by its own noise, without that, would stop good runs.
+The model is then put back to the look with the highest gold. A run that never turns keeps its last
+step.
 
-Looks and the best weights are kept in the stage's folder. A look is a pure function of weights and step, so a run that was killed and
-resumed makes the same ones, or reads them, and stops at the same step with the same weights.
+Looks and the best weights are kept in the stage's folder. A look is a pure function of weights and
+step, so a run that was killed and resumed makes the same ones, or reads them, and stops at the same
+step with the same weights.
 
-For best-of-n `hedged` finds n beforehand: the one at which gold is highest among the start model's own replies (HedgeTune).
+For best-of-n `hedged` finds n beforehand: the one at which gold is highest among the start model's
+own replies (HedgeTune).
 """
 
 from __future__ import annotations
@@ -54,7 +60,8 @@ Scores = tuple[tuple[float, ...], ...]
 
 
 class Look(Record):
-    """What was seen after so many steps: by prompt, the scores of its replies by both judges; empty where one of them could not say.
+    """What was seen after so many steps: by prompt, the scores of its replies by both judges; empty
+    where one of them could not say.
 
     `nats` are the replies' mean ln pi / pi_start by prompt: how far this stage has gone.
     """
@@ -88,28 +95,45 @@ class Turned(Exception):
 
 
 def verdict(looks: Sequence[Look], alpha: float) -> Turn | None:
-    """Whether to stop after the last of these looks; the first is of the start model, and no reason to stop."""
+    """Whether to stop after the last of these looks; the first is of the start model, and no
+    reason to stop."""
     if len(looks) < 2:
         return None
     share, last = alpha / 3, looks[-1]
-    why = _refuted(looks, share) or _falls(last, spent(share, len(looks) - 1)) or _lower(looks, spent(share, len(looks) - 1))
+    why = (
+        _refuted(looks, share)
+        or _falls(last, spent(share, len(looks) - 1))
+        or _lower(looks, spent(share, len(looks) - 1))
+    )
     return Turn(last.step, _best(looks), why) if why else None
 
 
 def hedged(
-    policy: LocalPolicy, prompts: Sequence[Prompt], judges: tuple[Scorer, Scorer], stop: GoodhartStop, *, most: int, longest: int, seed: int
+    policy: LocalPolicy,
+    prompts: Sequence[Prompt],
+    judges: tuple[Scorer, Scorer],
+    stop: GoodhartStop,
+    *,
+    most: int,
+    longest: int,
+    seed: int,
 ) -> Hedge:
-    """How many replies best-of-n should choose from, by gold (the first judge) on the policy's own replies; at most `most`."""
+    """How many replies best-of-n should choose from, by gold (the first judge) on the policy's
+    own replies; at most `most`."""
     texts = _speak(policy, prompts, max(most, stop.samples), longest, seed)
     gold, proxy = (_scored(judge(prompts, texts)) for judge in judges)
     samples = [(p, g) for p, g in zip(proxy, gold, strict=True) if p and g]
     if not samples:
-        raise ValueError("stop by goodhart: no prompt had all its replies scored by both judges, so n cannot be chosen; use another gold")
+        raise ValueError(
+            "stop by goodhart: no prompt had all its replies scored by both judges, so n cannot be chosen; use another"
+            " gold"
+        )
     return hedge_best_of_n(samples, most)
 
 
 class Watch:
-    """The looks of one training stage. Call it after every step; it raises `Turned`, after which `put_back` restores the kept weights."""
+    """The looks of one training stage. Call it after every step; it raises `Turned`, after which
+    `put_back` restores the kept weights."""
 
     def __init__(
         self,
@@ -166,7 +190,10 @@ class Watch:
         proxy = _scored(self.proxy(self.prompts, texts)) if self.proxy else ratios
         both = [(g, p) if g and p else ((), ()) for g, p in zip(gold, proxy, strict=True)]
         if not any(g for g, _ in both):
-            raise ValueError(f"stop by goodhart: after step {step} no prompt had all its replies scored, so nothing can be told; use another gold")
+            raise ValueError(
+                f"stop by goodhart: after step {step} no prompt had all its replies scored, so nothing can be told; use"
+                " another gold"
+            )
         nats = tuple(math.fsum(part) / len(part) for part in ratios)
         look = Look(step=step, gold=tuple(g for g, _ in both), proxy=tuple(p for _, p in both), nats=nats)
         if all(look.mean > other.mean for other in self.looks):
@@ -182,7 +209,10 @@ class Watch:
 
     def _keep(self, step: int) -> None:
         partial = self.folder / "gold-peak.partial"
-        save_file({f"parameter.{i}": p.detach().contiguous() for i, p in enumerate(trainable_parameters(self.policy))}, partial)
+        save_file(
+            {f"parameter.{i}": p.detach().contiguous() for i, p in enumerate(trainable_parameters(self.policy))},
+            partial,
+        )
         partial.replace(self._weights(step))
 
     def _weights(self, step: int) -> Path:
@@ -194,11 +224,15 @@ class Watch:
         now = self.policy.logprobs(asked, texts)
         with standing_in(self.policy, self.start):
             begun = self.policy.logprobs(asked, texts)
-        return tuple(tuple(a.total - b.total for a, b in zip(one, other, strict=True)) for one, other in zip(now, begun, strict=True))
+        return tuple(
+            tuple(a.total - b.total for a, b in zip(one, other, strict=True))
+            for one, other in zip(now, begun, strict=True)
+        )
 
 
 def clear(folder: Path) -> None:
-    """Remove the weights that a watch kept, once the stage's result is written and its checkpoints are gone."""
+    """Remove the weights that a watch kept, once the stage's result is written and its
+    checkpoints are gone."""
     for path in folder.glob("gold-peak*"):
         path.unlink()
 
@@ -209,7 +243,9 @@ def _best(looks: Sequence[Look]) -> int:
 
 
 def _speak(policy: LocalPolicy, prompts: Sequence[Prompt], samples: int, longest: int, seed: int) -> list[list[str]]:
-    said = policy.reply([p.conversation for p in prompts], n=samples, max_new_tokens=longest, temperature=1.0, seed=seed)
+    said = policy.reply(
+        [p.conversation for p in prompts], n=samples, max_new_tokens=longest, temperature=1.0, seed=seed
+    )
     return [[reply.text for reply in replies] for replies in said]
 
 
@@ -220,7 +256,8 @@ def _scored(judged: Sequence[Sequence[Score | None]]) -> Scores:
 
 
 def _refuted(looks: Sequence[Look], alpha: float) -> str:
-    """The bettor. A look is put in the spreads of the look before it, which were known when its replies were drawn."""
+    """The bettor. A look is put in the spreads of the look before it, which were known when its
+    replies were drawn."""
     told = list[list[float]]()
     for before, now in pairwise(looks):
         spread = _spread(before.gold), _spread(before.proxy)
@@ -230,19 +267,27 @@ def _refuted(looks: Sequence[Look], alpha: float) -> str:
 
 
 def _falls(look: Look, alpha: float) -> str:
-    pairs = [(g, p, i) for i, (gold, proxy) in enumerate(zip(look.gold, look.proxy, strict=True)) for g, p in zip(gold, proxy, strict=True)]
+    pairs = [
+        (g, p, i)
+        for i, (gold, proxy) in enumerate(zip(look.gold, look.proxy, strict=True))
+        for g, p in zip(gold, proxy, strict=True)
+    ]
     if len({i for _, _, i in pairs}) < LEAST_PROMPTS:
         return ""
     found = covariance([g for g, _, _ in pairs], [p for _, p, _ in pairs], [i for _, _, i in pairs])
     upper = found.upper(1 - alpha)
-    return f"the covariance of gold and proxy is below 0 (at most {upper:.3g})" if upper is not None and upper < 0 else ""
+    return (
+        f"the covariance of gold and proxy is below 0 (at most {upper:.3g})" if upper is not None and upper < 0 else ""
+    )
 
 
 def _lower(looks: Sequence[Look], alpha: float) -> str:
     """Is gold surely lower now than at some earlier look?"""
     now = looks[-1]
     for other in looks[:-1]:
-        both = [(math.fsum(a) / len(a), math.fsum(b) / len(b)) for a, b in zip(now.gold, other.gold, strict=True) if a and b]
+        both = [
+            (math.fsum(a) / len(a), math.fsum(b) / len(b)) for a, b in zip(now.gold, other.gold, strict=True) if a and b
+        ]
         change = mean_interval([a - b for a, b in both])
         if len(both) >= LEAST_PROMPTS and change.value is not None and change.se:
             upper = change.value + critical(1 - alpha / (len(looks) - 1), len(both) - 1) * change.se

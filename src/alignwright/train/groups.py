@@ -1,7 +1,7 @@
 """How does each group of voters fare in a step?
 
-The mean loss over all pairs hides whom it was won from: two groups that want opposite things may each be at chance. So what a step
-logs, it logs of each group too, weighted as the loss is.
+The mean loss over all pairs hides whom it was won from: two groups that want opposite things may
+each be at chance. So what a step logs, it logs of each group too, weighted as the loss is.
 """
 
 from __future__ import annotations
@@ -32,4 +32,6 @@ class GroupMeans:
 
     def means(self) -> dict[str, float]:
         """`loss/GROUP` and the like. A group that nothing of this step is from is absent."""
-        return {f"{name}/{group or NO_GROUP}": total / self.weights[group] for (name, group), total in self.sums.items()}
+        return {
+            f"{name}/{group or NO_GROUP}": total / self.weights[group] for (name, group), total in self.sums.items()
+        }

@@ -1,18 +1,25 @@
-"""What if replies are only called good or bad, each by itself? Kahneman-Tversky optimisation (Ethayarajh et al. 2024).
+"""What if replies are only called good or bad, each by itself? Kahneman-Tversky optimisation
+(Ethayarajh et al. 2024).
 
-Preferences are taken apart: each distinct reply to a prompt is one example, and how good it is is the weighted share of its pairs that
-it won (a group of voters at a time). A reply that wins as often as it loses teaches nothing. A reply that somebody labelled by itself,
-without another to the same prompt, is an example of weight 1, wholly good or wholly bad: that is the data which the method is for.
+Preferences are taken apart: each distinct reply to a prompt is one example, and how good it is is
+the weighted share of its pairs that it won (a group of voters at a time). A reply that wins as
+often as it loses teaches nothing. A reply that somebody labelled by itself, without another to the
+same prompt, is an example of weight 1, wholly good or wholly bad: that is the data which the method
+is for.
 
-The paper holds desirable x (number of good) over undesirable x (number of bad) between 1 and 4/3; the ratio is shown at the start, and labels
-of one kind alone are refused: nothing would say what is worse.
+The paper holds desirable x (number of good) over undesirable x (number of bad) between 1 and 4/3;
+the ratio is shown at the start, and labels of one kind alone are refused: nothing would say what is
+worse.
 
-The reference point is the divergence of the policy from its reference, estimated as the paper does, from mismatched replies: each prompt
-with a reply to another prompt, the mean log-ratio over the optimiser step, taken as 0 where it is below. The partner is always the next
-row of the data whose reply fits, so its reference is computed once. The mean is over the whole step and not over a micro-batch, which costs
-a forward pass of the mismatched rows before each step, and makes the gradient independent of how the step is cut.
+The reference point is the divergence of the policy from its reference, estimated as the paper does,
+from mismatched replies: each prompt with a reply to another prompt, the mean log-ratio over the
+optimiser step, taken as 0 where it is below. The partner is always the next row of the data whose
+reply fits, so its reference is computed once. The mean is over the whole step and not over a
+micro-batch, which costs a forward pass of the mismatched rows before each step, and makes the
+gradient independent of how the step is cut.
 
-Shapes: `_R` the replies of a micro-batch, `_E` its examples (replies, once for each group that judged them).
+Shapes: `_R` the replies of a micro-batch, `_E` its examples (replies, once for each group that
+judged them).
 """
 
 from __future__ import annotations
@@ -51,7 +58,8 @@ class Example:
 
 
 def examples(contest: Contest) -> list[Example]:
-    """Each reply of a row once for each group: the weight of its pairs, and the share of it that it won."""
+    """Each reply of a row once for each group: the weight of its pairs, and the share of it that
+    it won."""
     weights: dict[tuple[int, str], float] = {}
     wins: dict[tuple[int, str], float] = {}
     for pair in contest.pairs:
@@ -60,12 +68,15 @@ def examples(contest: Contest) -> list[Example]:
             key = (place, p.group)
             weights[key] = weights.get(key, 0.0) + p.weight
             wins[key] = wins.get(key, 0.0) + p.weight * good
-    paired = [Example(place, wins[place, group] / weight, weight, group) for (place, group), weight in sorted(weights.items())]
+    paired = [
+        Example(place, wins[place, group] / weight, weight, group) for (place, group), weight in sorted(weights.items())
+    ]
     return paired + [Example(place, float(one.good), 1.0, "") for place, one in enumerate(contest.labelled)]
 
 
 def mismatched(rows: Sequence[TokenRow], longest: int) -> list[TokenRow]:
-    """Each prompt with a reply to another: of the next row, going round, that has another prompt and a reply that fits."""
+    """Each prompt with a reply to another: of the next row, going round, that has another prompt
+    and a reply that fits."""
     return [_partner(rows, i, longest) for i in range(len(rows))]
 
 
@@ -78,8 +89,8 @@ def _partner(rows: Sequence[TokenRow], i: int, longest: int) -> TokenRow:
         if fits:
             return TokenRow(rows[i].prompt, (fits[i % len(fits)],))
     raise ValueError(
-        f"kto estimates how far the policy has moved from replies to other prompts, and for row {i} of {len(rows)} there is none that fits; "
-        "give preferences on more prompts, or use dpo"
+        f"kto estimates how far the policy has moved from replies to other prompts, and for row {i} of {len(rows)}"
+        " there is none that fits; give preferences on more prompts, or use dpo"
     )
 
 
@@ -96,7 +107,10 @@ class KtoObjective:
         self.named = any(example.group for of_row in self.examples for example in of_row)
         self.groups, self.sides = GroupMeans(), GroupMeans()
         every = [example for of_row in self.examples for example in of_row]
-        self.weights = tuple(sum(e.weight * side for e, side in ((e, e.good if good else 1 - e.good) for e in every)) for good in (True, False))
+        self.weights = tuple(
+            sum(e.weight * side for e, side in ((e, e.good if good else 1 - e.good) for e in every))
+            for good in (True, False)
+        )
         if not all(self.weights):
             raise ValueError(one_sided(len(every), good=bool(self.weights[0])))
         self.kl = torch.zeros((), device=policy.device)
@@ -108,7 +122,9 @@ class KtoObjective:
         self.kl = torch.cat(ratios).mean()
 
     def summary(self) -> dict[str, float]:
-        means = {name.removeprefix("ratio/"): value for name, value in self.sides.means().items()}  # a step may have no good reply, or no bad one
+        means = {
+            name.removeprefix("ratio/"): value for name, value in self.sides.means().items()
+        }  # a step may have no good reply, or no bad one
         margin = {"margin": means["chosen_logratio"] - means["rejected_logratio"]} if len(means) == 2 else {}
         return {"kl": max(0.0, float(self.kl))} | means | margin | self.groups.means()
 
@@ -138,7 +154,12 @@ class KtoObjective:
         ratio_E = ratio_R[torch.tensor(places, device=ratio_R.device)]
         good_E = torch.tensor(goods, device=ratio_R.device)
         s = self.stage
-        return losses.kto(ratio_E, good_R=good_E, kl=self.kl, beta=s.beta, desirable=s.desirable, undesirable=s.undesirable), ratio_E
+        return (
+            losses.kto(
+                ratio_E, good_R=good_E, kl=self.kl, beta=s.beta, desirable=s.desirable, undesirable=s.undesirable
+            ),
+            ratio_E,
+        )
 
     @torch.no_grad()
     def invariants(self, batch: MicroBatch) -> list[Invariant]:
@@ -146,13 +167,27 @@ class KtoObjective:
         self.begin([batch])
         loss_E, ratio_E = self.costs(batch)
         goods = [example.good for i in batch for example in self.examples[i]]
-        expected = sum(0.5 * (good * self.stage.desirable + (1 - good) * self.stage.undesirable) for good in goods) / len(goods)
+        expected = sum(
+            0.5 * (good * self.stage.desirable + (1 - good) * self.stage.undesirable) for good in goods
+        ) / len(goods)
         balance = self.stage.desirable * self.weights[0] / (self.stage.undesirable * self.weights[1])
         return [
-            Invariant("weight of good replies over that of bad ones", balance, 1.0, None, "the paper holds it between 1 and 4/3 by its two weights"),
+            Invariant(
+                "weight of good replies over that of bad ones",
+                balance,
+                1.0,
+                None,
+                "the paper holds it between 1 and 4/3 by its two weights",
+            ),
             Invariant("log-ratio", float(ratio_E.abs().max()), 0.0, 1e-4, NOT_ITS_REFERENCE),
             Invariant("divergence estimate", float(self.kl), 0.0, 1e-4, NOT_ITS_REFERENCE),
-            Invariant("loss", float(loss_E.mean()), expected, 1e-4 * (1 + expected), "at log-ratio 0 the loss of kto is half of each reply's weight"),
+            Invariant(
+                "loss",
+                float(loss_E.mean()),
+                expected,
+                1e-4 * (1 + expected),
+                "at log-ratio 0 the loss of kto is half of each reply's weight",
+            ),
         ]
 
     def describe(self, index: int) -> dict[str, object]:

@@ -1,8 +1,10 @@
-"""What does a rollout teach? Its replies as tensors, laid out in rows, steps and micro-batches, and the credit of every token.
+"""What does a rollout teach? Its replies as tensors, laid out in rows, steps and micro-batches, and
+the credit of every token.
 
-A method of the policy-gradient family is a `Method`: which credit, what a token weighs, which clip, how many passes. Rows of a rollout
-are dealt to minibatches at random, whole rows at a time, and keep their micro-batch in every pass: log-probabilities that were computed
-once in that layout are comparable to the last bit.
+A method of the policy-gradient family is a `Method`: which credit, what a token weighs, which clip,
+how many passes. Rows of a rollout are dealt to minibatches at random, whole rows at a time, and
+keep their micro-batch in every pass: log-probabilities that were computed once in that layout are
+comparable to the last bit.
 
 Shapes: `_R` replies of the rollout, `_N` their tokens, one reply after another.
 """
@@ -32,7 +34,8 @@ _CUSHION = 0.2  # the last share of max_new_tokens over which DAPO's penalty of 
 
 @dataclass(frozen=True)
 class Method:
-    """`low` and `high`: how far a ratio may go below and above 1. `by_reply`: one ratio a reply. `dapo`: drop equal groups, penalise length."""
+    """`low` and `high`: how far a ratio may go below and above 1. `by_reply`: one ratio a reply.
+    `dapo`: drop equal groups, penalise length."""
 
     credit: Literal["gae", "standardised", "centred", "siblings", "rollout", "none"]
     weighing: Weighing
@@ -74,7 +77,8 @@ def _grpo(stage: Grpo) -> Method:
 
 @dataclass
 class Lesson:
-    """A rollout on its way to gradients. `old_N` (who spoke), `value_N` and `reference_N` are filled in by forward passes, then `assign`ed credit."""
+    """A rollout on its way to gradients. `old_N` (who spoke), `value_N` and `reference_N` are
+    filled in by forward passes, then `assign`ed credit."""
 
     rollout: Rollout
     rows: list[TokenRow]
@@ -109,16 +113,24 @@ class Lesson:
         """The places of these replies' tokens, in order."""
         end_R = self.length_R.cumsum(0)[reply_R].tolist()
         length_R = self.length_R[reply_R].tolist()
-        return torch.cat([torch.arange(end - n, end, device=self.old_N.device) for end, n in zip(end_R, length_R, strict=True)])
+        return torch.cat(
+            [torch.arange(end - n, end, device=self.old_N.device) for end, n in zip(end_R, length_R, strict=True)]
+        )
 
 
-def lay_out(rollout: Rollout, method: Method, *, multiplier: float, budget: int, longest: int, seed: int, device: torch.device) -> Lesson:
+def lay_out(
+    rollout: Rollout, method: Method, *, multiplier: float, budget: int, longest: int, seed: int, device: torch.device
+) -> Lesson:
     """Rows, steps and scores (reward - multiplier * cost) of a rollout; `longest` is max_new_tokens."""
     length_R = torch.tensor([len(s.ids) for group in rollout.groups for s in group.samples], device=device)
     group_R = torch.tensor([g for g, group in enumerate(rollout.groups) for _ in group.samples], device=device)
-    score_R = torch.tensor([score for group in rollout.groups for score in group.scores], dtype=torch.float64, device=device)
+    score_R = torch.tensor(
+        [score for group in rollout.groups for score in group.scores], dtype=torch.float64, device=device
+    )
     if multiplier:
-        score_R -= multiplier * torch.tensor([cost for group in rollout.groups for cost in group.costs], dtype=torch.float64, device=device)
+        score_R -= multiplier * torch.tensor(
+            [cost for group in rollout.groups for cost in group.costs], dtype=torch.float64, device=device
+        )
     laid = rows_of(rollout.groups, budget)
     if method.dapo:
         equal_R = credit.equal(score_R, group_R).tolist()
@@ -132,18 +144,24 @@ def lay_out(rollout: Rollout, method: Method, *, multiplier: float, budget: int,
 
 
 def plan_round(rows: Sequence[TokenRow], method: Method, budget: int, order: random.Random) -> list[list[MicroBatch]]:
-    """The micro-batches of each step of a round: in every pass each row once, in the same minibatch and micro-batch, minibatches in a new order."""
+    """The micro-batches of each step of a round: in every pass each row once, in the same
+    minibatch and micro-batch, minibatches in a new order."""
     dealt = order.sample(range(len(rows)), len(rows))
     parts = [sorted(dealt[k :: method.minibatches]) for k in range(method.minibatches)]
     minibatches: list[list[MicroBatch]] = []
     for part in parts:
         planned = plan_batches([rows[i] for i in part], budget, shuffle_seed=None) if part else []
         minibatches.append([tuple(part[j] for j in batch) for batch in planned])
-    return minibatches + [step for _ in range(method.passes - 1) for step in order.sample(minibatches, len(minibatches))]
+    return minibatches + [
+        step for _ in range(method.passes - 1) for step in order.sample(minibatches, len(minibatches))
+    ]
 
 
-def assign(lesson: Lesson, method: Method, penalty_N: Tensor, *, gamma: float = 1.0, lam: float = 1.0, whiten: bool = False) -> None:
-    """Give every token its advantage (and its return, for a value to learn). `penalty_N`: what divergence costs in the reward, already weighted."""
+def assign(
+    lesson: Lesson, method: Method, penalty_N: Tensor, *, gamma: float = 1.0, lam: float = 1.0, whiten: bool = False
+) -> None:
+    """Give every token its advantage (and its return, for a value to learn). `penalty_N`: what
+    divergence costs in the reward, already weighted."""
     if method.credit == "gae":
         reward_N = credit.token_rewards(lesson.score_R, penalty_N, lesson.length_R)
         advantage_N, lesson.return_N = credit.gae(reward_N, lesson.value_N, lesson.length_R, gamma=gamma, lam=lam)

@@ -1,17 +1,21 @@
 """How does a model move? The one optimiser loop of the system.
 
-A method brings an `Objective`: rows, how many units (tokens, pairs) a micro-batch holds, and the summed loss of a micro-batch. The
-loop does the rest: accumulation normalised over the whole step, float32 master weights under whatever precision the parameters have,
-a guard that stops at the first number that is not finite and keeps the batch that made it, checkpoints, exact resume.
+A method brings an `Objective`: rows, how many units (tokens, pairs) a micro-batch holds, and the
+summed loss of a micro-batch. The loop does the rest: accumulation normalised over the whole step,
+float32 master weights under whatever precision the parameters have, a guard that stops at the first
+number that is not finite and keeps the batch that made it, checkpoints, exact resume.
 
-Which rows are in which step is said by a `TrainPlan`, when all rows are there from the start, or by a `Course`, when rounds of them are
-made on the way (samples of the policy as it is at the start of a round).
+Which rows are in which step is said by a `TrainPlan`, when all rows are there from the start, or by
+a `Course`, when rounds of them are made on the way (samples of the policy as it is at the start of
+a round).
 
-A resumed run gives the same losses to the last bit on one machine with one thread count: the plan is a pure function of its
-arguments, a round one of its number and the weights, nothing is random inside the loop (no dropout), and the checkpoint, taken only
-between rounds, holds the whole state of optimiser and course.
+A resumed run gives the same losses to the last bit on one machine with one thread count: the plan
+is a pure function of its arguments, a round one of its number and the weights, nothing is random
+inside the loop (no dropout), and the checkpoint, taken only between rounds, holds the whole state
+of optimiser and course.
 
-Left out on purpose: mixed-precision scalers (bfloat16 needs none) and callbacks (a generator of steps would be one more concept).
+Left out on purpose: mixed-precision scalers (bfloat16 needs none) and callbacks (a generator of
+steps would be one more concept).
 """
 
 from __future__ import annotations
@@ -70,11 +74,13 @@ class Course(Protocol):
         ...
 
     def begin(self, number: int) -> Sequence[Sequence[MicroBatch]]:
-        """Make the rows of round `number` from the policy as it is, and say which are in each of its steps. A step may be empty."""
+        """Make the rows of round `number` from the policy as it is, and say which are in each of
+        its steps. A step may be empty."""
         ...
 
     def after(self, step: int) -> dict[str, float]:
-        """Called when step `step` of the round (from 0) has been taken: what is to be logged of it beside its loss."""
+        """Called when step `step` of the round (from 0) has been taken: what is to be logged of
+        it beside its loss."""
         ...
 
     def state(self) -> dict[str, float]:
@@ -97,9 +103,11 @@ class LoopSettings:
 
 @dataclass(frozen=True)
 class StepReport:
-    """One optimiser step, as it is written to `metrics.jsonl`. Losses are per unit, in nats; `tokens` counts unpadded positions.
+    """One optimiser step, as it is written to `metrics.jsonl`. Losses are per unit, in nats;
+    `tokens` counts unpadded positions.
 
-    A step without a unit (its rows had nothing to teach) moves nothing, and its loss is the empty sum.
+    A step without a unit (its rows had nothing to teach) moves nothing, and its loss is the empty
+    sum.
     """
 
     step: int
@@ -114,7 +122,8 @@ class StepReport:
 
 
 class TrainingDiverged(RuntimeError):
-    """A loss or gradient was not finite. The weights are those of the last good step; the batch is in `path`."""
+    """A loss or gradient was not finite. The weights are those of the last good step; the batch
+    is in `path`."""
 
     def __init__(self, what: str, step: int, path: Path) -> None:
         super().__init__(
@@ -132,7 +141,8 @@ def run_loop(
     folder: Path,
     on_step: Callable[[StepReport], None] | None = None,
 ) -> list[StepReport]:
-    """Train the policy's trainable parameters along `plan`; `folder` gets metrics.jsonl and checkpoints. Returns this call's steps.
+    """Train the policy's trainable parameters along `plan`; `folder` gets metrics.jsonl and
+    checkpoints. Returns this call's steps.
 
     Raises TrainingDiverged when a loss or a gradient is not finite.
     """
@@ -195,22 +205,40 @@ class _Fixed:
 
 
 class _Machine:
-    """The parameters under training, their float32 masters (themselves, where they are float32) and the optimiser."""
+    """The parameters under training, their float32 masters (themselves, where they are float32)
+    and the optimiser."""
 
-    def __init__(self, policy: LocalPolicy, objective: Objective, course: Course, settings: LoopSettings, folder: Path) -> None:
+    def __init__(
+        self, policy: LocalPolicy, objective: Objective, course: Course, settings: LoopSettings, folder: Path
+    ) -> None:
         self.objective, self.course, self.settings, self.folder = objective, course, settings, folder
         own = trainable_parameters(policy)
         self.parameters = [*own, *course.extra]
-        self.masters = [p if p.dtype == torch.float32 else p.detach().float().requires_grad_(True) for p in self.parameters]
-        for master in self.masters:  # before the first batch: later they would lie among what a batch frees, and keep it in pieces
+        self.masters = [
+            p if p.dtype == torch.float32 else p.detach().float().requires_grad_(True) for p in self.parameters
+        ]
+        for master in (
+            self.masters
+        ):  # before the first batch: later they would lie among what a batch frees, and keep it in pieces
             master.grad = torch.zeros_like(master)
-        self.clipped = [self.masters[: len(own)], self.masters[len(own) :]]  # each by its own norm: a value head must not slow the policy
-        fused = all(master.device.type == "cpu" for master in self.masters)  # one pass over the moments instead of ten; elsewhere torch chooses
-        self.optimiser = torch.optim.AdamW(self.masters, lr=settings.lr, betas=(0.9, 0.99), eps=1e-8, weight_decay=0.0, fused=fused or None)
+        self.clipped = [
+            self.masters[: len(own)],
+            self.masters[len(own) :],
+        ]  # each by its own norm: a value head must not slow the policy
+        fused = all(
+            master.device.type == "cpu" for master in self.masters
+        )  # one pass over the moments instead of ten; elsewhere torch chooses
+        self.optimiser = torch.optim.AdamW(
+            self.masters, lr=settings.lr, betas=(0.9, 0.99), eps=1e-8, weight_decay=0.0, fused=fused or None
+        )
 
     def round(self, number: int) -> Iterator[StepReport]:
         """Make a round's rows and take its steps."""
-        per_round, steps, started = self.course.per_round, self.course.rounds * self.course.per_round, time.perf_counter()
+        per_round, steps, started = (
+            self.course.per_round,
+            self.course.rounds * self.course.per_round,
+            time.perf_counter(),
+        )
         batches = self.course.begin(number)
         assert len(batches) == per_round, f"a round of {per_round} steps was made with {len(batches)}"
         for k in range(per_round):
@@ -219,11 +247,14 @@ class _Machine:
             loss, norm, metrics = self.step(step, batches[k], rate)
             tokens = sum(len(self.objective.rows[i]) for batch in batches[k] for i in batch)
             metrics |= self.course.after(k)
-            yield StepReport(step, steps, self.course.epoch(number), loss, norm, rate, tokens, time.perf_counter() - started, metrics)
+            yield StepReport(
+                step, steps, self.course.epoch(number), loss, norm, rate, tokens, time.perf_counter() - started, metrics
+            )
             started = time.perf_counter()
 
     def step(self, step: int, batches: Sequence[MicroBatch], rate: float) -> tuple[float, float, dict[str, float]]:
-        """One optimiser step: its loss per unit, the norm of its gradient, and what the objective logs per unit."""
+        """One optimiser step: its loss per unit, the norm of its gradient, and what the
+        objective logs per unit."""
         units = sum(self.objective.units(batch) for batch in batches)
         loss, metrics = 0.0, dict[str, float]()
         if units == 0:
@@ -238,9 +269,19 @@ class _Machine:
             loss += float(total.detach()) / units
             for name, value in sums.items():
                 metrics[name] = metrics.get(name, 0.0) + value / units
-        norm, *rest = [float(torch.nn.utils.clip_grad_norm_(group, self.settings.clip)) for group in self.clipped if group]
+        norm, *rest = [
+            float(torch.nn.utils.clip_grad_norm_(group, self.settings.clip)) for group in self.clipped if group
+        ]
         if not all(map(math.isfinite, (norm, *rest))):
-            self.stop(f"the gradient norm was {norm}" if not math.isfinite(norm) else f"the value head's gradient norm was {rest[0]}", step, batches)
+            self.stop(
+                (
+                    f"the gradient norm was {norm}"
+                    if not math.isfinite(norm)
+                    else f"the value head's gradient norm was {rest[0]}"
+                ),
+                step,
+                batches,
+            )
         for group in self.optimiser.param_groups:
             group["lr"] = rate
         self.optimiser.step()
@@ -253,9 +294,11 @@ class _Machine:
 
 @contextlib.contextmanager
 def _moving(parameters: Sequence[Tensor], masters: Sequence[Tensor]) -> Iterator[None]:
-    """While this lasts a gradient is added to its float32 master's as soon as it is there: accumulation never rounds to bfloat16, and no two copies
-    of all gradients are there at once."""
-    pairs = [(parameter, master) for parameter, master in zip(parameters, masters, strict=True) if parameter is not master]
+    """While this lasts a gradient is added to its float32 master's as soon as it is there:
+    accumulation never rounds to bfloat16, and no two copies of all gradients are there at once."""
+    pairs = [
+        (parameter, master) for parameter, master in zip(parameters, masters, strict=True) if parameter is not master
+    ]
     hooks = [parameter.register_post_accumulate_grad_hook(partial(_move, master)) for parameter, master in pairs]
     try:
         yield

@@ -1,19 +1,24 @@
 """How does a model learn from preferences between its own replies, as it makes them?
 
-Each round samples replies to some prompts with the policy as it is and has them judged (`rollout`); the scores of one prompt share a scale.
+Each round samples replies to some prompts with the policy as it is and has them judged (`rollout`);
+the scores of one prompt share a scale.
 
-Online DPO (Guo et al. 2024, arXiv 2402.04792) learns that the best reply beats the worst, by DPO against the model that the stage started
-from. A prompt whose replies are all judged alike teaches nothing.
+Online DPO (Guo et al. 2024, arXiv 2402.04792) learns that the best reply beats the worst, by DPO
+against the model that the stage started from. A prompt whose replies are all judged alike teaches
+nothing.
 
-SPPO (Wu et al. 2024, arXiv 2405.00675) plays against itself: reply i beats a sibling j with probability sigmoid(score_i - score_j), its win
-rate is the mean over its siblings, and its log-ratio to the policy of this round's start is drawn to (win rate - 1/2) / beta. The reference
-moves every round, which is multiplicative weights on the game of the judge's preferences; the average policy goes to its Nash
-equilibrium. A round takes several passes: in the first step the log-ratio is 0 and beta would only scale the gradient. The sigmoid reads
-scores as log-odds, which a reward model's are. Scores between 0 and 1 (win rates of voters, shares of rules) differ by less than 1: a
-sigmoid moves a quarter as far from 1/2 as they do, as a four times larger beta would.
+SPPO (Wu et al. 2024, arXiv 2405.00675) plays against itself: reply i beats a sibling j with
+probability sigmoid(score_i - score_j), its win rate is the mean over its siblings, and its
+log-ratio to the policy of this round's start is drawn to (win rate - 1/2) / beta. The reference
+moves every round, which is multiplicative weights on the game of the judge's preferences; the
+average policy goes to its Nash equilibrium. A round takes several passes: in the first step the
+log-ratio is 0 and beta would only scale the gradient. The sigmoid reads scores as log-odds, which a
+reward model's are. Scores between 0 and 1 (win rates of voters, shares of rules) differ by less
+than 1: a sigmoid moves a quarter as far from 1/2 as they do, as a four times larger beta would.
 
-A round has as many steps as `batch_tokens` asks for if every reply is as long as it may be; steps that come out empty move nothing.
-Left out on purpose: an estimate of the divergence in online DPO (it looks at the best and the worst reply, which are no sample).
+A round has as many steps as `batch_tokens` asks for if every reply is as long as it may be; steps
+that come out empty move nothing. Left out on purpose: an estimate of the divergence in online DPO
+(it looks at the best and the worst reply, which are no sample).
 """
 
 from __future__ import annotations
@@ -38,7 +43,18 @@ from alignwright.train.loop import LoopSettings, StepReport, run_loop
 from alignwright.train.paired import PairObjective
 from alignwright.train.pairs import Contest, Pair
 from alignwright.train.reference import NOT_ITS_REFERENCE, Replies, standing_in
-from alignwright.train.rollout import Group, Rollout, deal, dealt, draw, fitting, flat_rounds, keep_samples, rows_of, steps_of
+from alignwright.train.rollout import (
+    Group,
+    Rollout,
+    deal,
+    dealt,
+    draw,
+    fitting,
+    flat_rounds,
+    keep_samples,
+    rows_of,
+    steps_of,
+)
 from alignwright.train.start import Invariant, check_start
 
 if TYPE_CHECKING:
@@ -59,10 +75,12 @@ def online(
     folder: Path,
     on_step: Callable[[StepReport], None] | None = None,
 ) -> list[StepReport]:
-    """Train `policy` in place on its own replies to `prompts`, as `scorer` judges them. `stage` must be resolved: no knob is None.
+    """Train `policy` in place on its own replies to `prompts`, as `scorer` judges them. `stage`
+    must be resolved: no knob is None.
 
-    `folder` gets metrics.jsonl, samples.jsonl and start.json. Raises ConstantReward when the judge tells no reply from another, BrokenStart
-    when policy and reference are not the same numbers, TrainingDiverged when a loss is not finite.
+    `folder` gets metrics.jsonl, samples.jsonl and start.json. Raises ConstantReward when the judge
+    tells no reply from another, BrokenStart when policy and reference are not the same numbers,
+    TrainingDiverged when a loss is not finite.
     """
     if known(stage.samples) < 2:
         seen = f"with 'samples: {stage.samples}' it has none"
@@ -72,7 +90,8 @@ def online(
 
 
 def best_and_worst(group: Group) -> Contest | None:
-    """The best reply beats the worst, the first of each where several are; None where all are judged alike."""
+    """The best reply beats the worst, the first of each where several are; None where all are
+    judged alike."""
     if group.equal:
         return None
     best, worst = (group.scores.index(pick(group.scores)) for pick in (max, min))
@@ -81,7 +100,8 @@ def best_and_worst(group: Group) -> Contest | None:
 
 
 def win_rates(scores: Sequence[float]) -> list[float]:
-    """How often each reply beats one of its siblings, by the sigmoid of the difference of their scores."""
+    """How often each reply beats one of its siblings, by the sigmoid of the difference of their
+    scores."""
     score_K = torch.tensor(scores, dtype=torch.float64)
     chance_KK = torch.sigmoid(score_K[:, None] - score_K[None, :])
     return ((chance_KK.sum(1) - 0.5) / (len(scores) - 1)).tolist()  # its chance against itself is 1/2
@@ -104,7 +124,10 @@ class SppoObjective:
         win_R = torch.tensor([self.win_A[a] for i in batch for a in self.places[i]], device=ratio_R.device)
         loss_R = losses.sppo(ratio_R, win_R=win_R, beta=self.beta)
         moved_R = ratio_R.detach()
-        return loss_R.sum(), {"moved": float(moved_R.abs().sum()), "gained": float((moved_R * (win_R - 0.5).sign()).sum())}
+        return loss_R.sum(), {
+            "moved": float(moved_R.abs().sum()),
+            "gained": float((moved_R * (win_R - 0.5).sign()).sum()),
+        }
 
     @torch.no_grad()
     def invariants(self, batch: MicroBatch) -> list[Invariant]:
@@ -121,7 +144,10 @@ class SppoObjective:
 
     def describe(self, index: int) -> dict[str, object]:
         chat = self.replies.policy.chat
-        return {"prompt": chat.decode(self.rows[index].prompt), "replies": [chat.decode(reply) for reply in self.rows[index].replies]}
+        return {
+            "prompt": chat.decode(self.rows[index].prompt),
+            "replies": [chat.decode(reply) for reply in self.rows[index].replies],
+        }
 
 
 class _Course:
@@ -129,8 +155,23 @@ class _Course:
 
     extra: Sequence[nn.Parameter] = ()
 
-    def __init__(self, policy: LocalPolicy, prompts: Sequence[Prompt], scorer: Scorer, stage: OnlineStage, seed: int, folder: Path) -> None:
-        self.policy, self.prompts, self.scorer, self.stage, self.seed, self.folder = policy, prompts, scorer, stage, seed, folder
+    def __init__(
+        self,
+        policy: LocalPolicy,
+        prompts: Sequence[Prompt],
+        scorer: Scorer,
+        stage: OnlineStage,
+        seed: int,
+        folder: Path,
+    ) -> None:
+        self.policy, self.prompts, self.scorer, self.stage, self.seed, self.folder = (
+            policy,
+            prompts,
+            scorer,
+            stage,
+            seed,
+            folder,
+        )
         self.deals = deal(len(prompts), per_rollout=known(stage.prompts), epochs=known(stage.epochs), seed=seed)
         self.budget = min(batches.MICRO_TOKENS, known(stage.batch_tokens))
         self.passes = SPPO_PASSES if isinstance(stage, Sppo) else 1
@@ -142,7 +183,7 @@ class _Course:
         self.rows: Sequence[TokenRow] = ()
         self.facts: dict[str, float] = {}
 
-    # -- course -----------------------------------------------------------------------------------------------------------------------
+    # ---- course ----------------------------------------------------------------------------------
     def epoch(self, number: int) -> int:
         return sum(map(len, self.deals[:number])) // len(self.prompts)
 
@@ -173,7 +214,7 @@ class _Course:
     def after(self, step: int) -> dict[str, float]:  # noqa: ARG002 - of each step its round's facts
         return self.facts
 
-    # -- objective --------------------------------------------------------------------------------------------------------------------
+    # ---- objective -------------------------------------------------------------------------------
     def units(self, batch: MicroBatch) -> float:
         return self._current.units(batch)
 
@@ -196,7 +237,11 @@ class _Course:
 
     def _keep(self, rollout: Rollout) -> None:
         if isinstance(self.stage, Sppo):
-            rates = [win - 0.5 for group in rollout.groups for win in (win_rates(group.scores) if len(group.scores) > 1 else [0.5])]
+            rates = [
+                win - 0.5
+                for group in rollout.groups
+                for win in (win_rates(group.scores) if len(group.scores) > 1 else [0.5])
+            ]
             keep_samples(self.folder, rollout, rates)
         else:
             keep_samples(self.folder, rollout)

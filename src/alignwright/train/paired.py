@@ -1,8 +1,9 @@
 """What does a pair of replies cost, by each direct method?
 
-One objective for all methods that learn from pairs: a margin, and the loss that the stage makes of it (`losses`). Beside the loss each step
-logs the margin, how often it is on the chosen reply's side, and what became of both replies' likelihoods, which is where these methods
-go wrong without a word.
+One objective for all methods that learn from pairs: a margin, and the loss that the stage makes of
+it (`losses`). Beside the loss each step logs the margin, how often it is on the chosen reply's
+side, and what became of both replies' likelihoods, which is where these methods go wrong without a
+word.
 
 Shapes: `_R` the replies of a micro-batch, `_P` its pairs.
 """
@@ -57,8 +58,12 @@ class PairObjective:
         pairs = [pair for i in batch for pair in self.contests[i].pairs]
         weight_P = torch.tensor([pair.weight for pair in pairs], device=loss_P.device)
         if self.named:
-            self.groups.add([pair.preference.group for pair in pairs], weight_P, {"loss": loss_P, "accuracy": logged["accuracy"]})
-        return (weight_P * loss_P).sum(), {name: float((weight_P * value.detach()).sum()) for name, value in logged.items()}
+            self.groups.add(
+                [pair.preference.group for pair in pairs], weight_P, {"loss": loss_P, "accuracy": logged["accuracy"]}
+            )
+        return (weight_P * loss_P).sum(), {
+            name: float((weight_P * value.detach()).sum()) for name, value in logged.items()
+        }
 
     def costs(self, batch: MicroBatch) -> tuple[Tensor, dict[str, Tensor]]:
         """The loss of each pair, and what is logged of it."""
@@ -67,7 +72,9 @@ class PairObjective:
         ratio_R = self.replies.logratio(batch, logp_R) if self.references else mean_R
         chosen_P, rejected_P = places([self.contests[i] for i in batch], logp_R.device)
         strengths = [pair.preference.strength for i in batch for pair in self.contests[i].pairs]
-        loss_P, margin_P = pair_loss(self.stage, ratio_R, mean_R, chosen_P, rejected_P, torch.tensor(strengths, device=logp_R.device))
+        loss_P, margin_P = pair_loss(
+            self.stage, ratio_R, mean_R, chosen_P, rejected_P, torch.tensor(strengths, device=logp_R.device)
+        )
         logged = {"margin": margin_P, "accuracy": (margin_P > 0).float(), "chosen_nll_per_token": -mean_R[chosen_P]}
         if self.references:
             logged |= {"chosen_logratio": ratio_R[chosen_P], "rejected_logratio": ratio_R[rejected_P]}
@@ -81,14 +88,28 @@ class PairObjective:
             gap = float((self.replies.logprobs(batch)[0] - self.replies.logprobs(batch)[0]).abs().max())
             meaning = "share of pairs that the start model already ranks as the votes do; a half is chance"
             return [
-                Invariant("difference of two passes", gap, 0.0, 1e-4, "the forward pass is not repeatable; check the thread count"),
+                Invariant(
+                    "difference of two passes",
+                    gap,
+                    0.0,
+                    1e-4,
+                    "the forward pass is not repeatable; check the thread count",
+                ),
                 Invariant("accuracy", float(logged["accuracy"].mean()), 0.5, None, meaning),
             ]
         furthest = float(torch.cat([logged["chosen_logratio"], logged["rejected_logratio"]]).abs().max())
-        expected = margin_zero(self.stage) + likelihood_weight(self.stage) * float(logged["chosen_nll_per_token"].mean())
+        expected = margin_zero(self.stage) + likelihood_weight(self.stage) * float(
+            logged["chosen_nll_per_token"].mean()
+        )
         return [
             Invariant("log-ratio", furthest, 0.0, 1e-4, NOT_ITS_REFERENCE),
-            Invariant("loss", float(loss_P.mean()), expected, 1e-4 * (1 + expected), f"at margin 0 the loss of {self.stage.by} has one value"),
+            Invariant(
+                "loss",
+                float(loss_P.mean()),
+                expected,
+                1e-4 * (1 + expected),
+                f"at margin 0 the loss of {self.stage.by} has one value",
+            ),
         ]
 
     def describe(self, index: int) -> dict[str, object]:
@@ -98,7 +119,8 @@ class PairObjective:
 def pair_loss(
     stage: PairStage, ratio_R: Tensor, mean_R: Tensor, chosen_P: Tensor, rejected_P: Tensor, strength_P: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """The stage's loss and margin of each pair, from log-ratios (unused by ORPO and SimPO) and mean log-probabilities per token."""
+    """The stage's loss and margin of each pair, from log-ratios (unused by ORPO and SimPO) and
+    mean log-probabilities per token."""
     margin_P, mean_P = ratio_R[chosen_P] - ratio_R[rejected_P], mean_R[chosen_P]
     match stage:
         case Dpo():
@@ -114,9 +136,15 @@ def pair_loss(
         case Rpo():
             return losses.rpo(margin_P, -mean_P, beta=stage.beta, alpha=stage.alpha, strength_P=strength_P), margin_P
         case ChiPo():
-            return losses.chi_po(ratio_R[chosen_P], ratio_R[rejected_P], beta=stage.beta, strength_P=strength_P), margin_P
+            return (
+                losses.chi_po(ratio_R[chosen_P], ratio_R[rejected_P], beta=stage.beta, strength_P=strength_P),
+                margin_P,
+            )
         case Simpo():
-            return losses.simpo(mean_P, mean_R[rejected_P], beta=stage.beta, gamma=stage.gamma, strength_P=strength_P), mean_P - mean_R[rejected_P]
+            return (
+                losses.simpo(mean_P, mean_R[rejected_P], beta=stage.beta, gamma=stage.gamma, strength_P=strength_P),
+                mean_P - mean_R[rejected_P],
+            )
         case Orpo():
             odds_R = losses.log_odds(mean_R)
             loss_P = losses.orpo(mean_P, mean_R[rejected_P], weight=stage.weight, strength_P=strength_P)

@@ -1,12 +1,15 @@
 """Which replies meet which, and in which row?
 
-Preferences on one prompt become one row: the prompt once, each distinct reply once, and the pairs between them. A comparison of K
-replies has K (K - 1) / 2 pairs, so that a row each would compute a reply K - 1 times. Values and gradients are those of separate rows
-(a reply never sees its siblings); weights, strengths, groups and voters stay with their pair. A prompt whose replies do not fit in one
-row together is spread over several, by pairs. A reward model takes the pairs of one comparison together instead, and lets them weigh as
-one between them (Ouyang et al. 2022: the mean over their K (K - 1) / 2 pairs).
+Preferences on one prompt become one row: the prompt once, each distinct reply once, and the pairs
+between them. A comparison of K replies has K (K - 1) / 2 pairs, so that a row each would compute a
+reply K - 1 times. Values and gradients are those of separate rows (a reply never sees its
+siblings); weights, strengths, groups and voters stay with their pair. A prompt whose replies do not
+fit in one row together is spread over several, by pairs. A reward model takes the pairs of one
+comparison together instead, and lets them weigh as one between them (Ouyang et al. 2022: the mean
+over their K (K - 1) / 2 pairs).
 
-Pairs that can teach nothing are refused: an empty reply, or two replies that are the same to the model. Pairs of weight 0 are left out.
+Pairs that can teach nothing are refused: an empty reply, or two replies that are the same to the
+model. Pairs of weight 0 are left out.
 """
 
 from __future__ import annotations
@@ -41,7 +44,8 @@ class Pair:
 
 @dataclass(frozen=True)
 class Contest:
-    """A prompt with the distinct replies to it, and the pairs between them; or the replies' own labels where they stand alone."""
+    """A prompt with the distinct replies to it, and the pairs between them; or the replies' own
+    labels where they stand alone."""
 
     row: TokenRow
     pairs: tuple[Pair, ...]
@@ -51,18 +55,30 @@ class Contest:
         """As a person would want to see it."""
         if not self.pairs:
             return {"labelled": [one.row() for one in self.labelled]}
-        pairs = [{"chosen": p.preference.chosen, "rejected": p.preference.rejected, "weight": p.preference.weight} for p in self.pairs]
-        return {"prompt": [m.model_dump() for m in self.pairs[0].preference.prompt.conversation.messages], "pairs": pairs}
+        pairs = [
+            {"chosen": p.preference.chosen, "rejected": p.preference.rejected, "weight": p.preference.weight}
+            for p in self.pairs
+        ]
+        return {
+            "prompt": [m.model_dump() for m in self.pairs[0].preference.prompt.conversation.messages],
+            "pairs": pairs,
+        }
 
 
-def contests(preferences: Sequence[Preference], chat: Chat, max_tokens: int, folder: Path, labelled: Sequence[Labelled] = ()) -> list[Contest]:
-    """The rows of a preference stage, and behind them one for each reply that is labelled by itself. Longer ones go to `too_long.jsonl`.
+def contests(
+    preferences: Sequence[Preference], chat: Chat, max_tokens: int, folder: Path, labelled: Sequence[Labelled] = ()
+) -> list[Contest]:
+    """The rows of a preference stage, and behind them one for each reply that is labelled by
+    itself. Longer ones go to `too_long.jsonl`.
 
-    Raises ValueError on an empty reply, on a pair of equal replies, and when no pair with a weight is left, nor any label.
+    Raises ValueError on an empty reply, on a pair of equal replies, and when no pair with a weight
+    is left, nor any label.
     """
     rows, kept = _fitting(preferences, chat, max_tokens, folder, labelled)
     pairs = [(row, one) for row, one in zip(rows, kept, strict=True) if isinstance(one, Preference)]
-    made = _together([row for row, _ in pairs], [Pair(0, 1, one) for _, one in pairs], [row.prompt for row, _ in pairs], max_tokens)
+    made = _together(
+        [row for row, _ in pairs], [Pair(0, 1, one) for _, one in pairs], [row.prompt for row, _ in pairs], max_tokens
+    )
     return made + [Contest(row, (), (one,)) for row, one in zip(rows, kept, strict=True) if isinstance(one, Labelled)]
 
 
@@ -72,7 +88,8 @@ def usable(preferences: Sequence[Preference], chat: Chat, max_tokens: int, folde
 
 
 def comparisons(preferences: Sequence[Preference], chat: Chat, max_tokens: int) -> list[Contest]:
-    """The rows of a reward model: pairs that share a prompt and a parent, which weigh as one between them; pairs without a parent stay alone."""
+    """The rows of a reward model: pairs that share a prompt and a parent, which weigh as one
+    between them; pairs without a parent stay alone."""
     names = [(p.prompt.conversation.id, p.parent or f"alone {i}") for i, p in enumerate(preferences)]
     count = Counter(names)
     pairs = [Pair(0, 1, p, 1 / count[name]) for p, name in zip(preferences, names, strict=True)]
@@ -80,9 +97,14 @@ def comparisons(preferences: Sequence[Preference], chat: Chat, max_tokens: int) 
 
 
 def places(made: Sequence[Contest], device: torch.device) -> tuple[Tensor, Tensor]:
-    """Where the chosen and the rejected reply of each pair are among all replies of these rows, in order. Both [P]."""
+    """Where the chosen and the rejected reply of each pair are among all replies of these rows,
+    in order. Both [P]."""
     starts = accumulate((len(contest.row.replies) for contest in made[:-1]), initial=0)
-    found = [(start + pair.chosen, start + pair.rejected) for start, contest in zip(starts, made, strict=True) for pair in contest.pairs]
+    found = [
+        (start + pair.chosen, start + pair.rejected)
+        for start, contest in zip(starts, made, strict=True)
+        for pair in contest.pairs
+    ]
     chosen_P, rejected_P = torch.tensor(found, device=device).T
     return chosen_P, rejected_P
 
@@ -95,7 +117,9 @@ def _fitting(
     for one in labelled:
         if not one.reply.strip():
             asked = one.prompt.conversation.last.content[:60]
-            raise ValueError(f"a labelled reply is empty, which no training can tell from silence; leave it out: {asked!r}")
+            raise ValueError(
+                f"a labelled reply is empty, which no training can tell from silence; leave it out: {asked!r}"
+            )
     weighed = [preference for preference in preferences if preference.weight > 0]
     if not weighed and not labelled:
         raise ValueError(f"none of {len(preferences)} preferences has a weight above 0, so there is nothing to learn")
@@ -107,13 +131,21 @@ def _fitting(
 def _check(preference: Preference) -> None:
     if not (preference.chosen.strip() and preference.rejected.strip()):
         which = "chosen" if not preference.chosen.strip() else "rejected"
-        raise ValueError(f"a preference has an empty {which} reply, which no training can tell from silence; leave it out: {_name(preference)}")
+        raise ValueError(
+            f"a preference has an empty {which} reply, which no training can tell from silence; leave it out:"
+            f" {_name(preference)}"
+        )
     if preference.chosen.strip() == preference.rejected.strip():
-        raise ValueError(f"a preference is between two equal replies, so neither can be preferred; leave it out: {_name(preference)}")
+        raise ValueError(
+            f"a preference is between two equal replies, so neither can be preferred; leave it out: {_name(preference)}"
+        )
 
 
 def _name(preference: Preference) -> str:
-    return f"{preference.prompt.conversation.last.content[:60]!r} -> {preference.chosen[:60]!r} against {preference.rejected[:60]!r}"
+    return (
+        f"{preference.prompt.conversation.last.content[:60]!r} -> {preference.chosen[:60]!r} against"
+        f" {preference.rejected[:60]!r}"
+    )
 
 
 def _rows(preferences: Sequence[Preference], chat: Chat) -> list[TokenRow]:
@@ -132,12 +164,19 @@ def _rows(preferences: Sequence[Preference], chat: Chat) -> list[TokenRow]:
     return rows
 
 
-def _together(rows: Sequence[TokenRow], pairs: Sequence[Pair], names: Sequence[Hashable], max_tokens: int) -> list[Contest]:
-    """Pairs of one name, in the order of their first, as few rows of distinct replies, each within `max_tokens`."""
+def _together(
+    rows: Sequence[TokenRow], pairs: Sequence[Pair], names: Sequence[Hashable], max_tokens: int
+) -> list[Contest]:
+    """Pairs of one name, in the order of their first, as few rows of distinct replies, each
+    within `max_tokens`."""
     by_name: dict[Hashable, list[int]] = {}
     for i, name in enumerate(names):
         by_name.setdefault(name, []).append(i)
-    return [contest for own in by_name.values() for contest in _share([rows[i] for i in own], [pairs[i] for i in own], max_tokens)]
+    return [
+        contest
+        for own in by_name.values()
+        for contest in _share([rows[i] for i in own], [pairs[i] for i in own], max_tokens)
+    ]
 
 
 def _share(rows: Sequence[TokenRow], pairs: Sequence[Pair], max_tokens: int) -> list[Contest]:

@@ -1,24 +1,33 @@
-"""How does a model learn from how well it did? Policy gradients: PPO, GRPO and its corrections, RLOO, REINFORCE.
+"""How does a model learn from how well it did? Policy gradients: PPO, GRPO and its corrections,
+RLOO, REINFORCE.
 
-All are one thing: draw replies, have them judged, give every token its credit (`credit`), and follow a clipped surrogate
-(`policy_losses`) in the one optimiser loop. A method is a row of a table (`lesson.method_of`): which credit, weight of a token, clip.
+All are one thing: draw replies, have them judged, give every token its credit (`credit`), and
+follow a clipped surrogate (`policy_losses`) in the one optimiser loop. A method is a row of a table
+(`lesson.method_of`): which credit, weight of a token, clip.
 
-- PPO (Schulman et al. 2017; Ouyang et al. 2022): a value for every token, generalised advantages, whitened, clipped ratios and values.
-- GRPO (Shao et al. 2024, arXiv 2402.03300): replies to one prompt against each other, divided by their spread. Dr. GRPO (Liu et al. 2025)
-  divides by neither spread nor length; DAPO (Yu et al. 2025) weighs tokens alike, drops equal groups (it draws none in their place) and
-  penalises overlong replies; GSPO (Zheng et al. 2025) has one ratio a reply.
-- RLOO (Ahmadian et al. 2024, arXiv 2402.14740): against the mean of the siblings. REINFORCE: against the rollout's other replies.
+- PPO (Schulman et al. 2017; Ouyang et al. 2022): a value for every token, generalised advantages,
+  whitened, clipped ratios and values.
+- GRPO (Shao et al. 2024, arXiv 2402.03300): replies to one prompt against each other, divided by
+  their spread. Dr. GRPO (Liu et al. 2025) divides by neither spread nor length; DAPO (Yu et al.
+  2025) weighs tokens alike, drops equal groups (it draws none in their place) and penalises
+  overlong replies; GSPO (Zheng et al. 2025) has one ratio a reply.
+- RLOO (Ahmadian et al. 2024, arXiv 2402.14740): against the mean of the siblings. REINFORCE:
+  against the rollout's other replies.
 
-What holds the policy is its divergence from the model at the START of this stage. Earlier stages continue the same adapter, so that
-"adapter off" would be another model: a copy of the trainable parameters is kept, and swapped in for one pass a rollout.
+What holds the policy is its divergence from the model at the START of this stage. Earlier stages
+continue the same adapter, so that "adapter off" would be another model: a copy of the trainable
+parameters is kept, and swapped in for one pass a rollout.
 
-Passes are saved where they are not needed: no reference without `kl`; the log-probabilities of the policy that spoke are those of the
-first step's own forward pass. Where the credit needs them before it, or a rollout has several minibatches, the micro-batch that is learnt
-from first is heard last, and its graph is kept for its gradient: a rollout of one micro-batch is read once less. All are computed in the
-very rows and micro-batches of training, so ratio and divergence at the start are exactly 1 and 0; `check_start` refuses anything else.
+Passes are saved where they are not needed: no reference without `kl`; the log-probabilities of the
+policy that spoke are those of the first step's own forward pass. Where the credit needs them before
+it, or a rollout has several minibatches, the micro-batch that is learnt from first is heard last,
+and its graph is kept for its gradient: a rollout of one micro-batch is read once less. All are
+computed in the very rows and micro-batches of training, so ratio and divergence at the start are
+exactly 1 and 0; `check_start` refuses anything else.
 
-The displayed loss of a policy gradient is near 0 at every healthy step and says nothing; `reward` and `kl` in the metrics do. `kl` is in
-nats a reply, by k3 whatever `kl_form`: as a value it is as unbiased as k1, and never below 0.
+The displayed loss of a policy gradient is near 0 at every healthy step and says nothing; `reward`
+and `kl` in the metrics do. `kl` is in nats a reply, by k3 whatever `kl_form`: as a value it is as
+unbiased as k1, and never below 0.
 
 Left out on purpose: a KL weight per token position, replay of old rollouts, clamps of rewards.
 
@@ -47,7 +56,15 @@ from alignwright.train.credit import adapted, multiplier, per_reply
 from alignwright.train.lesson import Method, assign, lay_out, method_of
 from alignwright.train.loop import LoopSettings, StepReport, run_loop
 from alignwright.train.passes import forward_rows
-from alignwright.train.policy_losses import Estimator, clipped, clipped_by_reply, divergence, divergence_loss, movement, squared_value
+from alignwright.train.policy_losses import (
+    Estimator,
+    clipped,
+    clipped_by_reply,
+    divergence,
+    divergence_loss,
+    movement,
+    squared_value,
+)
 from alignwright.train.reference import standing_in
 from alignwright.train.rollout import deal, draw, fitting, flat_rounds, keep_samples
 from alignwright.train.start import Invariant, check_start
@@ -73,11 +90,14 @@ def policy_gradient(
     folder: Path,
     on_step: Callable[[StepReport], None] | None = None,
 ) -> list[StepReport]:
-    """Train `policy` in place to raise `scorer`, whose mean `cost` (where given) must not exceed the stage's limit.
+    """Train `policy` in place to raise `scorer`, whose mean `cost` (where given) must not exceed
+    the stage's limit.
 
-    `mix` are rows of plain text whose likelihood is held up. `stage` must be resolved: no knob is None. `folder` gets metrics.jsonl,
-    samples.jsonl and start.json. Raises ValueError for knobs that cannot work together, ConstantReward when the judge tells no reply from
-    another, BrokenStart when policy and reference are not the same numbers, TrainingDiverged when a loss is not finite.
+    `mix` are rows of plain text whose likelihood is held up. `stage` must be resolved: no knob is
+    None. `folder` gets metrics.jsonl, samples.jsonl and start.json. Raises ValueError for knobs
+    that cannot work together, ConstantReward when the judge tells no reply from another,
+    BrokenStart when policy and reference are not the same numbers, TrainingDiverged when a loss is
+    not finite.
     """
     method = method_of(stage)
     fit = fitting(policy, prompts, stage, folder)
@@ -96,16 +116,29 @@ def _check(stage: GradientStage, method: Method, prompts: int, cost: Scorer | No
             "Use reward:k1 or loss:k2 for KL(policy || start), loss:k3 for KL(start || policy)"
         )
     if isinstance(stage, Grpo | Rloo) and known(stage.samples) < 2:
-        raise ValueError(f"{said}a reply is judged against its siblings, and with 'samples: 1' it has none; ask for 2, or use ppo or reinforce")
+        raise ValueError(
+            f"{said}a reply is judged against its siblings, and with 'samples: 1' it has none; ask for 2, or use ppo or"
+            " reinforce"
+        )
     if stage.kl_target is not None and stage.kl == 0:
-        raise ValueError(f"{said}kl_target adapts a weight that starts at 'kl: 0' and stays there; give kl a positive start")
+        raise ValueError(
+            f"{said}kl_target adapts a weight that starts at 'kl: 0' and stays there; give kl a positive start"
+        )
     if (cost is None) != (stage.cost is None):
         given = "none" if cost is None else cost.name
-        raise ValueError(f"{said}the stage names {stage.cost!r} as its cost, and the cost that was given is {given}; give both or neither")
+        raise ValueError(
+            f"{said}the stage names {stage.cost!r} as its cost, and the cost that was given is {given}; give both or"
+            " neither"
+        )
     if (stage.mix > 0) != bool(mix):
-        raise ValueError(f"{said}'mix: {stage.mix:g}' with {len(mix)} rows of plain text; the weight and the text need each other")
+        raise ValueError(
+            f"{said}'mix: {stage.mix:g}' with {len(mix)} rows of plain text; the weight and the text need each other"
+        )
     if method.minibatches > size:
-        raise ValueError(f"{said}{method.minibatches} minibatches of {size} prompts leave some empty; ask for fewer, or for more prompts")
+        raise ValueError(
+            f"{said}{method.minibatches} minibatches of {size} prompts leave some empty; ask for fewer, or for more"
+            " prompts"
+        )
 
 
 class _Course:
@@ -137,9 +170,11 @@ class _Course:
         self.rows: Sequence[TokenRow] = []
         self.mixed: dict[int, float] = {}  # the weight of a row of plain text
         self.fresh = self.first_step = False
-        self.heard: tuple[MicroBatch, tuple[Tensor, Tensor]] | None = None  # the first micro-batch to learn from, read already
+        self.heard: tuple[MicroBatch, tuple[Tensor, Tensor]] | None = (
+            None  # the first micro-batch to learn from, read already
+        )
 
-    # -- as a course ------------------------------------------------------------------------------------------------------------------
+    # ---- as a course -----------------------------------------------------------------------------
     def epoch(self, number: int) -> int:
         return sum(map(len, self.deals[:number])) // len(self.prompts)
 
@@ -153,7 +188,15 @@ class _Course:
         stage, asked = self.stage, [self.prompts[i] for i in self.deals[number]]
         rollout = draw(self.policy, asked, self.judges[0], stage, seed=self.seed, rollout=number, cost=self.judges[1])
         device, longest = self.policy.device, known(stage.max_new_tokens)
-        lesson = lay_out(rollout, self.method, multiplier=self.multiplier, budget=self.budget, longest=longest, seed=self.seed, device=device)
+        lesson = lay_out(
+            rollout,
+            self.method,
+            multiplier=self.multiplier,
+            budget=self.budget,
+            longest=longest,
+            seed=self.seed,
+            device=device,
+        )
         self.lesson, self.rows, self.mixed = lesson, lesson.rows, {}
         self._listen()
         penalty_N = torch.zeros_like(lesson.old_N)
@@ -175,10 +218,12 @@ class _Course:
             if self.stage.kl_target is not None and "kl" in facts:
                 self.kl = adapted(self.kl, seen=facts["kl"], target=self.stage.kl_target)
             if "cost" in facts:
-                self.multiplier = multiplier(self.multiplier, cost=facts["cost"], limit=self.stage.cost_limit, rate=_MULTIPLIER_RATE)
+                self.multiplier = multiplier(
+                    self.multiplier, cost=facts["cost"], limit=self.stage.cost_limit, rate=_MULTIPLIER_RATE
+                )
         return facts
 
-    # -- as an objective --------------------------------------------------------------------------------------------------------------
+    # ---- as an objective -------------------------------------------------------------------------
     def units(self, batch: MicroBatch) -> float:
         return 0.0 if batch[0] in self.mixed else float(self.lesson.unit_R[self.lesson.replies(batch)].sum())
 
@@ -197,7 +242,9 @@ class _Course:
         if self.fresh:
             self._check_start(at_N, logp_N.detach())
         loss_N, logged = self._token_losses(at_N, length_R, logp_N, value_N)
-        even_N = torch.repeat_interleave(lesson.unit_R[reply_R] / length_R, length_R)  # sums to the units: what is logged is a plain mean
+        even_N = torch.repeat_interleave(
+            lesson.unit_R[reply_R] / length_R, length_R
+        )  # sums to the units: what is logged is a plain mean
         total = (torch.repeat_interleave(lesson.weight_R[reply_R], length_R) * loss_N).sum()
         return total, {name: float((even_N * x_N).sum()) for name, x_N in logged.items()}
 
@@ -209,13 +256,17 @@ class _Course:
         prompt = [m.model_dump() for m in shown[0][0].prompt.conversation.messages]
         return {"prompt": prompt, "replies": [{"text": group.texts[k], "score": group.scores[k]} for group, k in shown]}
 
-    # -- inside -----------------------------------------------------------------------------------------------------------------------
+    # ---- inside ----------------------------------------------------------------------------------
     def _forward(self, batch: MicroBatch, head: ValueHead | None = None) -> tuple[Tensor, Tensor]:
         return forward_rows(self.policy, [self.rows[i] for i in batch], temperature=self.stage.temperature, head=head)
 
     def _listen(self) -> None:
-        """The passes before the first step: the reference, and the policy that spoke, where the first step does not show it for nothing."""
-        lesson, places = self.lesson, {batch: self.lesson.tokens(self.lesson.replies(batch)) for batch in self.lesson.micro_batches}
+        """The passes before the first step: the reference, and the policy that spoke, where the
+        first step does not show it for nothing."""
+        lesson, places = (
+            self.lesson,
+            {batch: self.lesson.tokens(self.lesson.replies(batch)) for batch in self.lesson.micro_batches},
+        )
         if self.kl > 0:
             with standing_in(self.policy, self.start), torch.no_grad():
                 for batch, at_N in places.items():
@@ -228,7 +279,9 @@ class _Course:
             lesson.old_N[at_N], lesson.value_N[at_N] = read[0].detach(), read[1].detach()
             self.heard = (batch, read)
 
-    def _token_losses(self, at_N: Tensor, length_R: Tensor, logp_N: Tensor, value_N: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+    def _token_losses(
+        self, at_N: Tensor, length_R: Tensor, logp_N: Tensor, value_N: Tensor
+    ) -> tuple[Tensor, dict[str, Tensor]]:
         """The loss of each token, and what is logged of it."""
         lesson, method, stage = self.lesson, self.method, self.stage
         old_N, advantage_N = lesson.old_N[at_N], lesson.advantage_N[at_N]
@@ -236,7 +289,9 @@ class _Course:
             loss_N = clipped_by_reply(logp_N, old_N, advantage_N, length_R, low=method.low, high=method.high)
         else:
             loss_N = clipped(logp_N, old_N, advantage_N, low=method.low, high=method.high)
-        logged = movement(logp_N.detach(), old_N, length_R if method.by_reply else None, low=method.low, high=method.high)
+        logged = movement(
+            logp_N.detach(), old_N, length_R if method.by_reply else None, low=method.low, high=method.high
+        )
         if self.kl > 0 and not self.in_reward:
             loss_N = loss_N + self.kl * divergence_loss(self.estimator, logp_N, lesson.reference_N[at_N], old_N)
         if isinstance(stage, Ppo):
@@ -246,7 +301,8 @@ class _Course:
         return loss_N, logged
 
     def _facts(self) -> dict[str, float]:
-        """What is logged of a round beside its rollout: measured on the policy that spoke, over the replies that teach."""
+        """What is logged of a round beside its rollout: measured on the policy that spoke, over
+        the replies that teach."""
         lesson = self.lesson
         facts = {"kl_coef": self.kl} if self.kl > 0 else {}
         if self.judges[1]:
@@ -259,14 +315,17 @@ class _Course:
         at_N = lesson.tokens(taught_R)
         facts["entropy"] = -float(lesson.old_N[at_N].mean())
         if self.kl > 0:
-            facts["kl"] = float(divergence("k3", lesson.old_N[at_N], lesson.reference_N[at_N]).sum()) / len(taught_R)  # never below 0
+            facts["kl"] = float(divergence("k3", lesson.old_N[at_N], lesson.reference_N[at_N]).sum()) / len(
+                taught_R
+            )  # never below 0
         spread = float(lesson.return_N.var(correction=0)) if self.head else 0.0
         if spread > 0:
             facts["explained_variance"] = 1 - float((lesson.return_N - lesson.value_N).var(correction=0)) / spread
         return facts
 
     def _with_mix(self, step: list[MicroBatch], order: random.Random) -> list[MicroBatch]:
-        """The step and a micro-batch of plain text, weighted so that the loop's division by the step's units makes it a mean over tokens."""
+        """The step and a micro-batch of plain text, weighted so that the loop's division by the
+        step's units makes it a mean over tokens."""
         units = sum(self.units(batch) for batch in step)
         if not self.mix or units == 0:
             return step
@@ -290,10 +349,14 @@ class _Course:
         """On the first micro-batch of the stage, before anything has moved."""
         lesson, strict = self.lesson, self.policy.dtype == torch.float32
         gap = float((logp_N - lesson.old_N[at_N]).abs().max())
-        found = [Invariant("the ratio to the policy that spoke, at its furthest from 1,", math.exp(gap), 1.0, 1e-5, _RATIO)]
+        found = [
+            Invariant("the ratio to the policy that spoke, at its furthest from 1,", math.exp(gap), 1.0, 1e-5, _RATIO)
+        ]
         if self.kl > 0:
             furthest = float((logp_N - lesson.reference_N[at_N]).abs().max())
-            found.append(Invariant("the log-ratio to the reference, at its furthest from 0,", furthest, 0.0, 1e-5, _REFERENCE))
+            found.append(
+                Invariant("the log-ratio to the reference, at its furthest from 0,", furthest, 0.0, 1e-5, _REFERENCE)
+            )
         if self.stage.temperature == 1:
             drawn = [logp for group in lesson.rollout.groups for s in group.samples for logp in s.logprobs]
             apart = float((logp_N - torch.tensor(drawn, device=logp_N.device)[at_N]).abs().mean())
@@ -303,6 +366,15 @@ class _Course:
         self.fresh = False
 
 
-_RATIO = "the policy in training is not the one that drew the samples, or its forward pass is not repeatable; check the adapter and the thread count"
-_REFERENCE = "the reference is not the model that this stage starts from, and the divergence would hold the policy to another; check what was loaded"
-_GAP = "sampling and training do not compute the same model: a mask, a position, a merged adapter or an end token differs between them"
+_RATIO = (
+    "the policy in training is not the one that drew the samples, or its forward pass is not repeatable; check the"
+    " adapter and the thread count"
+)
+_REFERENCE = (
+    "the reference is not the model that this stage starts from, and the divergence would hold the policy to another;"
+    " check what was loaded"
+)
+_GAP = (
+    "sampling and training do not compute the same model: a mask, a position, a merged adapter or an end token differs"
+    " between them"
+)

@@ -1,20 +1,26 @@
 """What is minimised when a policy learns from its own samples?
 
-Pure functions from log-probabilities and advantages to a loss per token (or reply), unreduced: `share` says how much each counts and by
-what the loop divides, once a step, over the tokens or replies that are really there.
+Pure functions from log-probabilities and advantages to a loss per token (or reply), unreduced:
+`share` says how much each counts and by what the loop divides, once a step, over the tokens or
+replies that are really there.
 
-The divergence from the reference has three estimators (Schulman 2020, "Approximating KL divergence"), with ratio = reference / policy of a
-token drawn from the policy: k1 = -ln ratio, k2 = (ln ratio)^2 / 2, k3 = ratio - 1 - ln ratio. As values k1 and k3 are unbiased. As a LOSS
-their gradients are others than their names promise: that of k2 is the gradient of KL(policy || reference), that of k3 the gradient of
-KL(reference || policy), that of k1 is zero in expectation. In the REWARD k1 gives the gradient of KL(policy || reference), and k2 and k3
-something else. All exact by enumeration in the tests. Per token and not per sequence, a loss leaves out what a token does to the
-divergence of later ones (Tang and Munos 2025, arXiv 2506.09477); k1 in the reward leaves out nothing.
+The divergence from the reference has three estimators (Schulman 2020, "Approximating KL
+divergence"), with ratio = reference / policy of a token drawn from the policy: k1 = -ln ratio, k2 =
+(ln ratio)^2 / 2, k3 = ratio - 1 - ln ratio. As values k1 and k3 are unbiased. As a LOSS their
+gradients are others than their names promise: that of k2 is the gradient of KL(policy ||
+reference), that of k3 the gradient of KL(reference || policy), that of k1 is zero in expectation.
+In the REWARD k1 gives the gradient of KL(policy || reference), and k2 and k3 something else. All
+exact by enumeration in the tests. Per token and not per sequence, a loss leaves out what a token
+does to the divergence of later ones (Tang and Munos 2025, arXiv 2506.09477); k1 in the reward
+leaves out nothing.
 
-`chi2` estimates another divergence, chi^2(policy || reference) = E[policy / reference] - 1, by 1 / ratio - 1: unbiased, and what bounds how
-far gold can fall while a correlated proxy rises (Laidlaw et al. 2024, arXiv 2403.03185). Its gradient is 2 E[(1 / ratio) d logp], of which the
-reward's share is one half and the loss's the other, so either alone holds a token to reward - (kl / 2) chi^2. What a token does to the
-divergence of later ones is whole in the reward and left out of the loss. Its values grow exponentially where k1's grow linearly: that is
-the point of it, and none is cut off; one that is no finite number ends training.
+`chi2` estimates another divergence, chi^2(policy || reference) = E[policy / reference] - 1, by 1 /
+ratio - 1: unbiased, and what bounds how far gold can fall while a correlated proxy rises (Laidlaw
+et al. 2024, arXiv 2403.03185). Its gradient is 2 E[(1 / ratio) d logp], of which the reward's share
+is one half and the loss's the other, so either alone holds a token to reward - (kl / 2) chi^2. What
+a token does to the divergence of later ones is whole in the reward and left out of the loss. Its
+values grow exponentially where k1's grow linearly: that is the point of it, and none is cut off;
+one that is no finite number ends training.
 
 Left out on purpose: dual clipping and clamps of log-ratios.
 
@@ -35,7 +41,8 @@ Weighing = Literal["token", "reply_mean", "constant", "reply_sum"]
 
 
 def clipped(logp_N: Tensor, old_N: Tensor, advantage_N: Tensor, *, low: float, high: float) -> Tensor:
-    """The clipped surrogate (Schulman et al. 2017, arXiv 1707.06347, eq. 7), negated: -min(ratio A, clip(ratio, 1 - low, 1 + high) A).
+    """The clipped surrogate (Schulman et al. 2017, arXiv 1707.06347, eq. 7), negated: -min(ratio A,
+    clip(ratio, 1 - low, 1 + high) A).
 
     On the policy's own samples the ratio is 1 and the gradient that of REINFORCE, -A d logp.
     """
@@ -43,8 +50,11 @@ def clipped(logp_N: Tensor, old_N: Tensor, advantage_N: Tensor, *, low: float, h
     return -torch.minimum(ratio_N * advantage_N, ratio_N.clamp(1 - low, 1 + high) * advantage_N)
 
 
-def clipped_by_reply(logp_N: Tensor, old_N: Tensor, advantage_N: Tensor, length_R: Tensor, *, low: float, high: float) -> Tensor:
-    """`clipped` with one ratio a reply, the geometric mean of its tokens' (GSPO; Zheng et al. 2025, arXiv 2507.18071), for each of its tokens."""
+def clipped_by_reply(
+    logp_N: Tensor, old_N: Tensor, advantage_N: Tensor, length_R: Tensor, *, low: float, high: float
+) -> Tensor:
+    """`clipped` with one ratio a reply, the geometric mean of its tokens' (GSPO; Zheng et al.
+    2025, arXiv 2507.18071), for each of its tokens."""
     return clipped(reply_mean(logp_N, length_R), reply_mean(old_N, length_R), advantage_N, low=low, high=high)
 
 
@@ -56,13 +66,15 @@ def reply_mean(x_N: Tensor, length_R: Tensor) -> Tensor:
 
 
 def squared_value(value_N: Tensor, old_N: Tensor, return_N: Tensor, *, clip: float) -> Tensor:
-    """Half the squared error of a value, the worse of it as it is and as it is within `clip` of what it was (PPO2's value clipping)."""
+    """Half the squared error of a value, the worse of it as it is and as it is within `clip` of
+    what it was (PPO2's value clipping)."""
     near_N = old_N + (value_N - old_N).clamp(-clip, clip)
     return 0.5 * torch.maximum((value_N - return_N).square(), (near_N - return_N).square())
 
 
 def divergence(estimator: Estimator, logp_N: Tensor, reference_N: Tensor) -> Tensor:
-    """An estimate of KL(policy || reference) from each token that the policy drew, in nats; chi2: of chi^2. Shape [N]."""
+    """An estimate of KL(policy || reference) from each token that the policy drew, in nats;
+    chi2: of chi^2. Shape [N]."""
     gap_N = logp_N - reference_N
     match estimator:
         case "k1":
@@ -76,9 +88,11 @@ def divergence(estimator: Estimator, logp_N: Tensor, reference_N: Tensor) -> Ten
 
 
 def divergence_loss(estimator: Estimator, logp_N: Tensor, reference_N: Tensor, old_N: Tensor) -> Tensor:
-    """The divergence as a loss, weighted by the ratio to the policy that drew the token (no gradient through it; 1 in the first pass).
+    """The divergence as a loss, weighted by the ratio to the policy that drew the token (no
+    gradient through it; 1 in the first pass).
 
-    Raises ValueError for k1, whose gradient is zero in expectation: it would add noise and hold nothing.
+    Raises ValueError for k1, whose gradient is zero in expectation: it would add noise and hold
+    nothing.
     """
     if estimator == "k1":
         raise ValueError(
@@ -89,7 +103,8 @@ def divergence_loss(estimator: Estimator, logp_N: Tensor, reference_N: Tensor, o
 
 
 def movement(logp_N: Tensor, old_N: Tensor, length_R: Tensor | None, *, low: float, high: float) -> dict[str, Tensor]:
-    """How far the ratios have moved from the policy that spoke, to be logged: at the first step 1, 0 and 0. With `length_R` one ratio a reply."""
+    """How far the ratios have moved from the policy that spoke, to be logged: at the first step
+    1, 0 and 0. With `length_R` one ratio a reply."""
     kl_N = divergence("k3", old_N, logp_N)
     if length_R is not None:
         logp_N, old_N = reply_mean(logp_N, length_R), reply_mean(old_N, length_R)
@@ -99,10 +114,12 @@ def movement(logp_N: Tensor, old_N: Tensor, length_R: Tensor | None, *, low: flo
 
 
 def share(how: Weighing, length_R: Tensor, *, longest: int) -> tuple[Tensor, Tensor]:
-    """What each token of a reply weighs, and how many units the reply adds to the step's divisor. Both [R].
+    """What each token of a reply weighs, and how many units the reply adds to the step's divisor.
+    Both [R].
 
-    token: all tokens of the step weigh the same (PPO, DAPO). reply_mean: all replies do, and a token of a long one less (GRPO, GSPO).
-    constant: a token weighs 1 / longest, whatever its reply's length (Dr. GRPO). reply_sum: log-probabilities of whole replies (RLOO).
+    token: all tokens of the step weigh the same (PPO, DAPO). reply_mean: all replies do, and a
+    token of a long one less (GRPO, GSPO). constant: a token weighs 1 / longest, whatever its
+    reply's length (Dr. GRPO). reply_sum: log-probabilities of whole replies (RLOO).
     """
     one_R = torch.ones_like(length_R, dtype=torch.float32)
     match how:

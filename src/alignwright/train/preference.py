@@ -1,14 +1,18 @@
-"""How does a model learn to prefer one reply to another, directly? The whole family of DPO, as one objective.
+"""How does a model learn to prefer one reply to another, directly? The whole family of DPO, as one
+objective.
 
-The margin of a pair is ln pi/ref(chosen) - ln pi/ref(rejected), or what a method puts in its place; the loss is a function of it (see
-`losses`). The replies to one prompt are one row with all pairs between them (see `pairs`), the reference is computed once (see
-`reference`), and KTO, which takes good and bad replies by themselves, brings its own objective (see `kto`).
+The margin of a pair is ln pi/ref(chosen) - ln pi/ref(rejected), or what a method puts in its place;
+the loss is a function of it (see `losses`). The replies to one prompt are one row with all pairs
+between them (see `pairs`), the reference is computed once (see `reference`), and KTO, which takes
+good and bad replies by themselves, brings its own objective (see `kto`).
 
-Plain DPO lowers both likelihoods, so that a model may come to prefer a reply it never utters. The likelihood terms (`nll`, RPO, ORPO) hold
-the chosen reply up. When training ends with the chosen reply fallen while the margin grew, `notes.txt` says so and what to do.
+Plain DPO lowers both likelihoods, so that a model may come to prefer a reply it never utters. The
+likelihood terms (`nll`, RPO, ORPO) hold the chosen reply up. When training ends with the chosen
+reply fallen while the margin grew, `notes.txt` says so and what to do.
 
-At the start policy and reference are the same model: margin exactly 0, loss exactly its value there. Anything else is refused. The losses
-without a reference have no such value; of them it is checked that two passes agree, and the start model's own accuracy is shown.
+At the start policy and reference are the same model: margin exactly 0, loss exactly its value
+there. Anything else is refused. The losses without a reference have no such value; of them it is
+checked that two passes agree, and the start model's own accuracy is shown.
 """
 
 from __future__ import annotations
@@ -46,16 +50,20 @@ def preference(
     folder: Path,
     on_step: Callable[[StepReport], None] | None = None,
 ) -> list[StepReport]:
-    """Train `policy` in place by the stage's method, against itself as it is now. `stage` must be resolved: no knob is None.
+    """Train `policy` in place by the stage's method, against itself as it is now. `stage` must be
+    resolved: no knob is None.
 
-    Of `learnt` only KTO takes replies that are labelled by themselves. Raises ValueError on pairs that teach nothing or do not fit,
-    BrokenStart when the start is not at margin 0, TrainingDiverged on a loss that is not finite.
+    Of `learnt` only KTO takes replies that are labelled by themselves. Raises ValueError on pairs
+    that teach nothing or do not fit, BrokenStart when the start is not at margin 0,
+    TrainingDiverged on a loss that is not finite.
     """
     preferences = [one for one in learnt if isinstance(one, Preference)]
     labelled = [one for one in learnt if isinstance(one, Labelled)]
     assert not labelled or isinstance(stage, Kto), "a single label has no margin"
     made = contests(preferences, policy.chat, min(known(stage.max_tokens), policy.longest), folder, labelled)
-    plan = plan_training([c.row for c in made], epochs=known(stage.epochs), batch_tokens=known(stage.batch_tokens), seed=seed)
+    plan = plan_training(
+        [c.row for c in made], epochs=known(stage.epochs), batch_tokens=known(stage.batch_tokens), seed=seed
+    )
     objective = KtoObjective(policy, made, stage) if isinstance(stage, Kto) else PairObjective(policy, made, stage)
     path = folder / "reference.safetensors"
     kept = recall(objective.references, path)
@@ -65,7 +73,9 @@ def preference(
     check_start(objective.invariants(plan.micro_batches[0]), folder)
     if not kept and objective.references:
         keep(objective.references, path)
-    reports = run_loop(policy, objective, Watched(plan, objective), LoopSettings(stage.lr, stage.checkpoint_every), folder, on_step)
+    reports = run_loop(
+        policy, objective, Watched(plan, objective), LoopSettings(stage.lr, stage.checkpoint_every), folder, on_step
+    )
     if note := sinking(folder / "metrics.jsonl", stage):
         (folder / "notes.txt").write_text(note + "\n", encoding="utf-8")
     return reports
@@ -110,17 +120,21 @@ class Watched:
 
 
 def sinking(path: Path, stage: DirectStage) -> str | None:
-    """In plain words, when the margin grew because both replies became less likely; None where it did not, or there is no reference.
+    """In plain words, when the margin grew because both replies became less likely; None where it
+    did not, or there is no reference.
 
-    The first quarter of the steps is set against the last: the chosen reply must have lost a tenth of what the margin gained, and stand
-    below the start model.
+    The first quarter of the steps is set against the last: the chosen reply must have lost a tenth
+    of what the margin gained, and stand below the start model.
     """
     steps = [json.loads(line)["metrics"] for line in read_lines(path)]
     steps = [step for step in steps if "chosen_logratio" in step and "margin" in step]
     quarter = max(1, len(steps) // 4)
     if len(steps) < 4:
         return None
-    grown, risen = (fmean(s[key] for s in steps[-quarter:]) - fmean(s[key] for s in steps[:quarter]) for key in ("margin", "chosen_logratio"))
+    grown, risen = (
+        fmean(s[key] for s in steps[-quarter:]) - fmean(s[key] for s in steps[:quarter])
+        for key in ("margin", "chosen_logratio")
+    )
     if grown <= 0 or risen > -0.1 * grown or fmean(s["chosen_logratio"] for s in steps[-quarter:]) >= 0:
         return None
     match stage:
@@ -131,6 +145,6 @@ def sinking(path: Path, stage: DirectStage) -> str | None:
         case _:
             advice = "use rpo, or dpo with 'nll', which hold the chosen reply up"
     return (
-        f"both replies sink: while the margin grew by {grown:.2g} nats, the chosen reply became {-risen:.2g} nats less likely than it was. "
-        f"The model learns what not to say more than what to say; {advice}, or take fewer steps."
+        f"both replies sink: while the margin grew by {grown:.2g} nats, the chosen reply became {-risen:.2g} nats less"
+        f" likely than it was. The model learns what not to say more than what to say; {advice}, or take fewer steps."
     )

@@ -1,11 +1,14 @@
-"""How does a model learn what text is like? Next-token training on plain text, continued or from random weights.
+"""How does a model learn what text is like? Next-token training on plain text, continued or from
+random weights.
 
-Documents are laid into rows of `max_tokens` one after another, in an order drawn by the seed, and cut where a row is full, so nothing is
-padded, lost or repeated: each token of each document is trained exactly once an epoch. A row is one start token and several pieces that
-do not see each other (the shared-prompt layout of `packing`), so a document never reads its neighbour. A piece that goes on
-where a row was full is given the token before it to read, unscored.
+Documents are laid into rows of `max_tokens` one after another, in an order drawn by the seed, and
+cut where a row is full, so nothing is padded, lost or repeated: each token of each document is
+trained exactly once an epoch. A row is one start token and several pieces that do not see each
+other (the shared-prompt layout of `packing`), so a document never reads its neighbour. A piece that
+goes on where a row was full is given the token before it to read, unscored.
 
-Left out on purpose: training the end of a document (most files are cut somewhere, and bits per byte count the text alone), and mixing of sources.
+Left out on purpose: training the end of a document (most files are cut somewhere, and bits per byte
+count the text alone), and mixing of sources.
 """
 
 from __future__ import annotations
@@ -46,16 +49,25 @@ def pretrain(
     folder: Path,
     on_step: Callable[[StepReport], None] | None = None,
 ) -> list[StepReport]:
-    """Train `policy` in place on plain text; `stage` must be resolved. What was trained on is counted in `text.json`.
+    """Train `policy` in place on plain text; `stage` must be resolved. What was trained on is
+    counted in `text.json`.
 
-    Raises ValueError when there is no text, or when `scratch` meets an adapter; TrainingDiverged when a loss is not finite.
+    Raises ValueError when there is no text, or when `scratch` meets an adapter; TrainingDiverged
+    when a loss is not finite.
     """
     documents = [policy.chat.text(text) for text in texts]
     width = min(known(stage.max_tokens), policy.longest)
-    rows = cut([row.replies[0] for row in documents if row.replies[0]], documents[0].prompt[0] if documents else 0, width, seed)
+    rows = cut(
+        [row.replies[0] for row in documents if row.replies[0]], documents[0].prompt[0] if documents else 0, width, seed
+    )
     if not rows:
         raise ValueError(f"none of {len(texts)} texts has a token to learn; look at the files of 'text'")
-    counts = {"documents": len(texts), "empty": sum(not row.replies[0] for row in documents), "rows": len(rows), "tokens": sum(map(scored, rows))}
+    counts = {
+        "documents": len(texts),
+        "empty": sum(not row.replies[0] for row in documents),
+        "rows": len(rows),
+        "tokens": sum(map(scored, rows)),
+    }
     (folder / "text.json").write_text(json.dumps(counts) + "\n", encoding="utf-8")
     objective = _TextObjective(policy, rows)
     plan = plan_training(rows, epochs=known(stage.epochs), batch_tokens=known(stage.batch_tokens), seed=seed)
@@ -66,7 +78,8 @@ def pretrain(
 
 
 def from_scratch(policy: LocalPolicy, seed: int) -> None:
-    """Give the model random weights, as its architecture draws them, in place. Raises ValueError where an adapter holds the weights fast."""
+    """Give the model random weights, as its architecture draws them, in place. Raises ValueError
+    where an adapter holds the weights fast."""
     named_weights(policy)  # refuses an adapter
     config = copy.deepcopy(policy.model.config)
     with torch.random.fork_rng(devices=[]):
@@ -76,7 +89,8 @@ def from_scratch(policy: LocalPolicy, seed: int) -> None:
 
 
 def cut(documents: Sequence[Sequence[int]], start: int, width: int, seed: int) -> list[TokenRow]:
-    """Rows of `width` tokens, the last perhaps shorter: the start token, then pieces of documents in an order drawn by `seed`."""
+    """Rows of `width` tokens, the last perhaps shorter: the start token, then pieces of
+    documents in an order drawn by `seed`."""
     order = random.Random(f"{seed}/documents").sample(range(len(documents)), len(documents))  # noqa: S311
     rows: list[TokenRow] = []
     pieces: list[tuple[int, ...]] = []
@@ -122,5 +136,8 @@ class _TextObjective:
 def _show_start(policy: LocalPolicy, objective: _TextObjective, batch: MicroBatch, folder: Path) -> None:
     vocabulary = head_of(policy.model).weight.shape[0]
     seen = float(objective.loss(batch)[0]) / objective.units(batch)
-    meaning = "a model of small random weights holds every token equally likely, so it begins near the logarithm of the vocabulary's size"
+    meaning = (
+        "a model of small random weights holds every token equally likely, so it begins near the logarithm of the"
+        " vocabulary's size"
+    )
     check_start([Invariant("loss per token of the random model", seen, math.log(vocabulary), None, meaning)], folder)

@@ -1,11 +1,12 @@
 """How likely was each reply before training, and how likely is it now?
 
-The start model's log-probabilities are computed once, before the first step, with the weights that training starts from and in the
-very micro-batches it will use: a row always meets the same neighbours, so the log-ratio at the start is 0 to the last bit in any
-precision. They are kept in `reference.safetensors` beside the checkpoints, for a run that goes on after a kill.
+The start model's log-probabilities are computed once, before the first step, with the weights that
+training starts from and in the very micro-batches it will use: a row always meets the same
+neighbours, so the log-ratio at the start is 0 to the last bit in any precision. They are kept in
+`reference.safetensors` beside the checkpoints, for a run that goes on after a kill.
 
-Where the policy has moved since (online methods, which meet new replies every round), `standing_in` puts the start's parameters in its place
-for the while.
+Where the policy has moved since (online methods, which meet new replies every round), `standing_in`
+puts the start's parameters in its place for the while.
 
 Shapes: `_R` the replies of a micro-batch, row by row; `_A` all replies of all rows.
 """
@@ -33,8 +34,8 @@ if TYPE_CHECKING:
     from alignwright.model.local import LocalPolicy
 
 NOT_ITS_REFERENCE = (
-    "the policy differs from its reference, in nats, where they must be the same weights: one of them was changed, or the forward pass is "
-    "not repeatable. Check the adapter and the thread count"
+    "the policy differs from its reference, in nats, where they must be the same weights: one of them was changed, or"
+    " the forward pass is not repeatable. Check the adapter and the thread count"
 )
 
 
@@ -64,17 +65,23 @@ class Replies:
             self.reference_A[self._places(batch)] = self.logprobs(batch)[0]
 
     def _places(self, batch: MicroBatch) -> Tensor:
-        return torch.tensor([a for i in batch for a in range(self.first[i], self.first[i + 1])], device=self.policy.device)
+        return torch.tensor(
+            [a for i in batch for a in range(self.first[i], self.first[i + 1])], device=self.policy.device
+        )
 
 
 def recall(replies: Mapping[str, Replies], path: Path) -> bool:
-    """Take the references that an earlier try kept; False when there are none. Raises ValueError where they are of other rows."""
+    """Take the references that an earlier try kept; False when there are none. Raises ValueError
+    where they are of other rows."""
     if not path.exists():
         return False
     kept = load_file(path)
     for name, these in replies.items():
         if name not in kept or len(kept[name]) != these.first[-1]:
-            raise ValueError(f"{path} holds no {name!r} of {these.first[-1]} replies: it was made from other data; remove the folder to start over")
+            raise ValueError(
+                f"{path} holds no {name!r} of {these.first[-1]} replies: it was made from other data; remove the folder"
+                " to start over"
+            )
         these.reference_A = kept[name].to(these.policy.device)
     return True
 
@@ -82,13 +89,16 @@ def recall(replies: Mapping[str, Replies], path: Path) -> bool:
 def keep(replies: Mapping[str, Replies], path: Path) -> None:
     """Write the references beside their final name first, so that a kill leaves all or nothing."""
     partial = path.with_suffix(".partial")
-    save_file({name: these.reference_A.cpu() for name, these in replies.items() if these.reference_A is not None}, partial)
+    save_file(
+        {name: these.reference_A.cpu() for name, these in replies.items() if these.reference_A is not None}, partial
+    )
     partial.rename(path)
 
 
 @contextlib.contextmanager
 def standing_in(policy: LocalPolicy, start: Sequence[Tensor]) -> Iterator[None]:
-    """The policy with these values of its trainable parameters; afterwards it has its own again, to the bit."""
+    """The policy with these values of its trainable parameters; afterwards it has its own again,
+    to the bit."""
     parameters = trainable_parameters(policy)
     own = [parameter.data for parameter in parameters]
     try:

@@ -1,16 +1,19 @@
-"""How does a model learn to tell the better reply? A scalar head over the trunk, trained by Bradley-Terry on preferences.
+"""How does a model learn to tell the better reply? A scalar head over the trunk, trained by
+Bradley-Terry on preferences.
 
-P(chosen beats rejected) = sigmoid(r_chosen - r_rejected), with the vote's strength as a soft label, and optionally a margin for surer votes
-(Touvron et al. 2023) and a pull of both scores towards zero (Eisenstein et al. 2023). Pairs that came from one comparison are one
-row, its prompt and each reply computed once, and weigh together as one (Ouyang et al. 2022: the mean over their K(K-1)/2 pairs), so a
-prompt with many replies does not count for more than one with two.
+P(chosen beats rejected) = sigmoid(r_chosen - r_rejected), with the vote's strength as a soft label,
+and optionally a margin for surer votes (Touvron et al. 2023) and a pull of both scores towards zero
+(Eisenstein et al. 2023). Pairs that came from one comparison are one row, its prompt and each reply
+computed once, and weigh together as one (Ouyang et al. 2022: the mean over their K(K-1)/2 pairs),
+so a prompt with many replies does not count for more than one with two.
 
-A single model starts from a head of zeros: every score is 0, the loss is that of a coin, and no random direction has to be unlearnt in a
-short training. Members of an ensemble start from small random heads (`ensemble`). The policy lends its trunk and has it back unchanged.
-Trained is what the policy has trainable: its adapter, or all weights.
+A single model starts from a head of zeros: every score is 0, the loss is that of a coin, and no
+random direction has to be unlearnt in a short training. Members of an ensemble start from small
+random heads (`ensemble`). The policy lends its trunk and has it back unchanged. Trained is what the
+policy has trainable: its adapter, or all weights.
 
-Left out on purpose: an epoch's choice by held-out accuracy (that would spend the held-out prompts), and a bias, which no difference sees.
-Shapes: B rows, R replies, P pairs.
+Left out on purpose: an epoch's choice by held-out accuracy (that would spend the held-out prompts),
+and a bias, which no difference sees. Shapes: B rows, R replies, P pairs.
 """
 
 from __future__ import annotations
@@ -30,7 +33,16 @@ from peft import PeftModel
 from alignwright.core.lines import read_lines
 from alignwright.core.records import Finding, Preference
 from alignwright.model.adapters import save_adapter, trainable_parameters
-from alignwright.model.reward_head import HEAD, RewardMeta, apply_head, end_hidden, end_scores, in_float32, new_head, save_head
+from alignwright.model.reward_head import (
+    HEAD,
+    RewardMeta,
+    apply_head,
+    end_hidden,
+    end_scores,
+    in_float32,
+    new_head,
+    save_head,
+)
 from alignwright.model.tokens import TokenRow
 from alignwright.model.weights import save_weights
 from alignwright.spec.stages import known
@@ -62,18 +74,22 @@ def reward(
     name: str = "reward",
     files: Mapping[str, str] | None = None,
 ) -> tuple[list[StepReport], tuple[Finding, ...]]:
-    """Train reward models over the policy's trunk into `folder` and say, as findings of the stage `name`, how far they agree with votes.
+    """Train reward models over the policy's trunk into `folder` and say, as findings of the stage
+    `name`, how far they agree with votes.
 
     `stage` must be resolved; `files` says which file a prompt (by its conversation) is from.
-    `folder` gets `reward.json`, a folder for each member and `metrics.jsonl` of all of them.
-    Raises ValueError when no pair can teach or the start is not what it must be, TrainingDiverged on a loss that is not finite.
+    `folder` gets `reward.json`, a folder for each member and `metrics.jsonl` of all of them. Raises
+    ValueError when no pair can teach or the start is not what it must be, TrainingDiverged on a
+    loss that is not finite.
     """
     limit = min(known(stage.max_tokens), policy.longest)
     apart = split(usable(preferences, policy.chat, limit, folder), stage.heldout, seed, files or {})
     groups, kept, away = (comparisons(part, policy.chat, limit) for part in (apart.train, apart.held, apart.away))
     seeds = [seed + 1_000_003 * member for member in range(stage.ensemble)]
     rows = [group.row for group in groups]
-    plans = [plan_training(rows, epochs=known(stage.epochs), batch_tokens=known(stage.batch_tokens), seed=s) for s in seeds]
+    plans = [
+        plan_training(rows, epochs=known(stage.epochs), batch_tokens=known(stage.batch_tokens), seed=s) for s in seeds
+    ]
     heads = first_heads(policy, stage, seed)
     _check(policy, heads, groups, plans[0].micro_batches[0], stage, apart.train, folder)
     members = [folder / f"member-{m}" for m in range(stage.ensemble)]
@@ -97,7 +113,8 @@ def reward(
 
 
 def pair_losses(score_R: Tensor, made: Sequence[Contest], stage: RewardModel) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Of each pair of these rows, whose replies were scored in order: its loss, its gap, the sum of its two scores, and its weight. Shape [P]."""
+    """Of each pair of these rows, whose replies were scored in order: its loss, its gap, the sum
+    of its two scores, and its weight. Shape [P]."""
     pairs = [pair for contest in made for pair in contest.pairs]
     on = score_R.device
     chosen_P, rejected_P = (score_R[place_P] for place_P in places(made, on))
@@ -121,7 +138,9 @@ class _RewardObjective:
         score_R = end_scores(self.policy, self.head, [self.rows[i] for i in batch])
         loss_P, gap_P, sum_P, weight_P = pair_losses(score_R, [self.groups[i] for i in batch], self.stage)
         logged = {"accuracy": (gap_P > 0).float() + (gap_P == 0).float() / 2, "gap": gap_P, "score": sum_P / 2}
-        return (weight_P * loss_P).sum(), {name: float((weight_P * value.detach()).sum()) for name, value in logged.items()}
+        return (weight_P * loss_P).sum(), {
+            name: float((weight_P * value.detach()).sum()) for name, value in logged.items()
+        }
 
     def describe(self, index: int) -> dict[str, object]:
         return self.groups[index].shown()
@@ -145,7 +164,12 @@ def _train_member(
     policy.model.add_module(_ATTACHED, head)  # so that the loop finds it among what it trains
     try:
         reports = run_loop(
-            policy, _RewardObjective(policy, head, groups, stage), plans[number], LoopSettings(stage.lr, stage.checkpoint_every), member, show
+            policy,
+            _RewardObjective(policy, head, groups, stage),
+            plans[number],
+            LoopSettings(stage.lr, stage.checkpoint_every),
+            member,
+            show,
         )
     finally:
         del policy.model._modules[_ATTACHED]
@@ -167,8 +191,8 @@ def _combine(
     away: Sequence[Contest],
     folder: Path,
 ) -> tuple[RewardMeta, Tensor, Tensor]:
-    """The members' common scale, found on held-out replies (on those of training where none are held out), and what they say of the held-out ones
-    and of those of sources kept out whole."""
+    """The members' common scale, found on held-out replies (on those of training where none are
+    held out), and what they say of the held-out ones and of those of sources kept out whole."""
     if stage.combine == "weights":
         if not (folder / AVERAGE / HEAD).exists():
             average_members(members, folder / AVERAGE)
@@ -176,15 +200,22 @@ def _combine(
     asked = [group.row for group in held or groups]
     count = sum(len(row.replies) for row in asked)
     with in_float32(policy):
-        every_MR = torch.stack([member_scores(policy, member, [*asked, *(group.row for group in away)]) for member in members])
+        every_MR = torch.stack(
+            [member_scores(policy, member, [*asked, *(group.row for group in away)]) for member in members]
+        )
     score_MR, away_MR = every_MR[:, :count], every_MR[:, count:]
     means, sds = zip(*map(spread, score_MR), strict=True)
-    return RewardMeta(policy.name, tuple(m.name for m in members), stage.combine, stage.penalty, means, sds), score_MR, away_MR
+    return (
+        RewardMeta(policy.name, tuple(m.name for m in members), stage.combine, stage.penalty, means, sds),
+        score_MR,
+        away_MR,
+    )
 
 
 @contextlib.contextmanager
 def _lent(policy: LocalPolicy) -> Iterator[Callable[[], None]]:
-    """The policy's trainable weights are put back at the end, and whenever what is yielded is called."""
+    """The policy's trainable weights are put back at the end, and whenever what is yielded is
+    called."""
     parameters = trainable_parameters(policy)
     kept = [p.detach().clone() for p in parameters]
 
@@ -224,15 +255,24 @@ def _check(
         if zero
         else "members begin with small random heads, so they begin as about a coin"
     )
-    alone = apply_head(new_head(policy, 0), end_hidden(policy, [TokenRow(there[0].row.prompt, there[0].row.replies[-1:])]))
+    alone = apply_head(
+        new_head(policy, 0), end_hidden(policy, [TokenRow(there[0].row.prompt, there[0].row.replies[-1:])])
+    )
     among = apply_head(new_head(policy, 0), hidden_RH)[len(there[0].row.replies) - 1]
     loose = 1e-2 if policy.dtype == torch.float32 else 0.5
-    shared = "a reply's score must not depend on the replies beside it, nor on padding: shared rows or positions are wrong"
-    length = "how often the vote is for the longer reply: what a judge of length alone gets right, and a reward model must exceed"
+    shared = (
+        "a reply's score must not depend on the replies beside it, nor on padding: shared rows or positions are wrong"
+    )
+    length = (
+        "how often the vote is for the longer reply: what a judge of length alone gets right, and a reward model must"
+        " exceed"
+    )
     check_start(
         [
             *(
-                Invariant(f"loss of member {m}", start_loss(apply_head(h, hidden_RH)), coin, 1e-5 if zero else None, means)
+                Invariant(
+                    f"loss of member {m}", start_loss(apply_head(h, hidden_RH)), coin, 1e-5 if zero else None, means
+                )
                 for m, h in enumerate(heads)
             ),
             Invariant("score beside others less score alone", float(among - alone[0]), 0.0, loose, shared),

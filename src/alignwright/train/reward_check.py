@@ -1,11 +1,15 @@
-"""Does the reward model know more than length? Prompts are kept apart, and on their pairs its word is compared with the votes.
+"""Does the reward model know more than length? Prompts are kept apart, and on their pairs its word
+is compared with the votes.
 
-Whole prompts are kept apart, never single pairs, or the model would be asked about what it was told. Found are: accuracy (a tie counts a half),
-the same as a paired difference to "pick the longer reply" (the longest answer wins many a benchmark), how often it prefers the longer
-one, and calibration: the expected calibration error and the Brier score of sigmoid(score difference) as the probability of the vote.
-Where votes carry groups, accuracy is found for each. Intervals are clustered by topic, or by prompt where it has none.
+Whole prompts are kept apart, never single pairs, or the model would be asked about what it was
+told. Found are: accuracy (a tie counts a half), the same as a paired difference to "pick the longer
+reply" (the longest answer wins many a benchmark), how often it prefers the longer one, and
+calibration: the expected calibration error and the Brier score of sigmoid(score difference) as the
+probability of the vote. Where votes carry groups, accuracy is found for each. Intervals are
+clustered by topic, or by prompt where it has none.
 
-Left out on purpose: pairs whose votes are tied, which have no right answer; they are counted as unscored.
+Left out on purpose: pairs whose votes are tied, which have no right answer; they are counted as
+unscored.
 """
 
 from __future__ import annotations
@@ -23,7 +27,8 @@ BINS = 10
 
 @dataclass(frozen=True)
 class Heard:
-    """A pair that was kept apart, and by how much the model's score of the chosen reply exceeds that of the rejected one."""
+    """A pair that was kept apart, and by how much the model's score of the chosen reply exceeds
+    that of the rejected one."""
 
     preference: Preference
     gap: float
@@ -48,8 +53,11 @@ class Heard:
 
 
 def keep_apart(preferences: Sequence[Preference], share: float, seed: int) -> tuple[list[Preference], list[Preference]]:
-    """Those to train on, and those of a `share` of the prompts, drawn by their content and `seed`; at least one prompt of two or more."""
-    prompts = sorted({p.prompt.conversation.id for p in preferences}, key=lambda name: content_id("held out", seed, name))
+    """Those to train on, and those of a `share` of the prompts, drawn by their content and
+    `seed`; at least one prompt of two or more."""
+    prompts = sorted(
+        {p.prompt.conversation.id for p in preferences}, key=lambda name: content_id("held out", seed, name)
+    )
     count = min(len(prompts) - 1, max(1, round(share * len(prompts)))) if share else 0
     apart = set(prompts[:count])
     train, held = (
@@ -59,13 +67,22 @@ def keep_apart(preferences: Sequence[Preference], share: float, seed: int) -> tu
     return train, held
 
 
-def heldout_findings(heard: Sequence[Heard], *, stage: str, labels: Literal["soft", "hard"], note: str = "") -> tuple[Finding, ...]:
+def heldout_findings(
+    heard: Sequence[Heard], *, stage: str, labels: Literal["soft", "hard"], note: str = ""
+) -> tuple[Finding, ...]:
     """What the kept-apart pairs say of the reward model."""
     scored = [h for h in heard if h.preference.strength != 0.5]
     ties = len(heard) - len(scored)
     if not scored:
         nothing = Finding(
-            claim="reward.accuracy", stage=stage, axis="feedback", value=None, n=0, method="no scored pairs", unscored=ties, note=note
+            claim="reward.accuracy",
+            stage=stage,
+            axis="feedback",
+            value=None,
+            n=0,
+            method="no scored pairs",
+            unscored=ties,
+            note=note,
         )
         return (nothing,) if heard else ()
     found = [
@@ -76,7 +93,18 @@ def heldout_findings(heard: Sequence[Heard], *, stage: str, labels: Literal["sof
     if uneven:
         says = "of two replies of unequal length it prefers the longer one so often"
         votes = f"the votes do in {_mean([h.longer_wins for h in uneven]):.1%}"
-        found.append(_share("longer", uneven, lambda h: _half(h.gap * _length(h)), stage, None, f"{says}; {votes}", len(heard) - len(uneven), ()))
+        found.append(
+            _share(
+                "longer",
+                uneven,
+                lambda h: _half(h.gap * _length(h)),
+                stage,
+                None,
+                f"{says}; {votes}",
+                len(heard) - len(uneven),
+                (),
+            )
+        )
     found += _calibration(scored, stage, labels, ties)
     groups = sorted({h.preference.group for h in scored})
     if len(groups) > 1:
@@ -87,14 +115,17 @@ def heldout_findings(heard: Sequence[Heard], *, stage: str, labels: Literal["sof
 
 
 def longer_chosen(preferences: Sequence[Preference]) -> float:
-    """How often the vote is for the longer reply: the accuracy of a judge that knows nothing but length."""
+    """How often the vote is for the longer reply: the accuracy of a judge that knows nothing but
+    length."""
     return _mean([Heard(p, 0.0).longer_wins for p in preferences if p.strength != 0.5] or [0.5])
 
 
 def calibration_gaps(confidence: Sequence[float], right: Sequence[float]) -> tuple[list[float], int]:
-    """Each item's confidence less what came of it, turned so that its bin's mean gap is positive; and the number of bins.
+    """Each item's confidence less what came of it, turned so that its bin's mean gap is positive;
+    and the number of bins.
 
-    Bins are of equal count, at most BINS, none smaller than five. The mean of the gaps is the expected calibration error.
+    Bins are of equal count, at most BINS, none smaller than five. The mean of the gaps is the
+    expected calibration error.
     """
     count = max(1, min(BINS, len(confidence) // 5))
     order = sorted(range(len(confidence)), key=lambda i: confidence[i])
@@ -108,7 +139,8 @@ def calibration_gaps(confidence: Sequence[float], right: Sequence[float]) -> tup
 
 
 def _calibration(scored: Sequence[Heard], stage: str, labels: Literal["soft", "hard"], ties: int) -> list[Finding]:
-    """The model's pick with its confidence, against the probability that a voter agrees with the pick."""
+    """The model's pick with its confidence, against the probability that a voter agrees with the
+    pick."""
     votes = [h.preference.strength if labels == "soft" else float(h.preference.strength > 0.5) for h in scored]
     sure = [_sigmoid(abs(h.gap)) for h in scored]
     right = [vote if h.gap >= 0 else 1.0 - vote for h, vote in zip(scored, votes, strict=True)]
@@ -118,10 +150,32 @@ def _calibration(scored: Sequence[Heard], stage: str, labels: Literal["soft", "h
     error, spread = interval(gaps, clusters, share=False), interval(brier, clusters, share=False)
     mean = f"mean confidence {_mean(sure):.2f}, mean agreement {_mean(right):.2f}"
     method = f"{bins} bins of equal count, the side each errs on taken as given; {error.method}"
-    head = {"stage": stage, "axis": "feedback", "n": len(scored), "clusters": len(set(clusters)), "better": "lower", "unscored": ties}
-    first = {"claim": "reward.calibration_error", "value": _mean(gaps), "low": error.low, "high": error.high, "method": method}
-    second = {"claim": "reward.brier", "value": _mean(brier), "low": spread.low, "high": spread.high, "method": spread.method}
-    notes = ({"note": f"{mean}; few pairs make it look larger than it is"}, {"note": "a coin scores 0.25", "unit": "squared error"})
+    head = {
+        "stage": stage,
+        "axis": "feedback",
+        "n": len(scored),
+        "clusters": len(set(clusters)),
+        "better": "lower",
+        "unscored": ties,
+    }
+    first = {
+        "claim": "reward.calibration_error",
+        "value": _mean(gaps),
+        "low": error.low,
+        "high": error.high,
+        "method": method,
+    }
+    second = {
+        "claim": "reward.brier",
+        "value": _mean(brier),
+        "low": spread.low,
+        "high": spread.high,
+        "method": spread.method,
+    }
+    notes = (
+        {"note": f"{mean}; few pairs make it look larger than it is"},
+        {"note": "a coin scores 0.25", "unit": "squared error"},
+    )
     return [Finding.model_validate(head | body | more) for body, more in zip((first, second), notes, strict=True)]
 
 
@@ -138,8 +192,10 @@ def _share(
     values, clusters = [value(h) for h in heard], [h.cluster for h in heard]
     limits = interval(values, clusters, share=True)
     return Finding(
-        claim=f"reward.{name}", stage=stage, axis="feedback", value=_mean(values), low=limits.low, high=limits.high, n=len(values),
-        clusters=len(set(clusters)), method=limits.method, better=better, unscored=unscored, note=note, exhibits=exhibits,
+        claim=f"reward.{name}", stage=stage, axis="feedback", value=_mean(values), low=limits.low, high=limits.high,
+        n=len(values),
+        clusters=len(set(clusters)), method=limits.method, better=better, unscored=unscored, note=note,
+        exhibits=exhibits,
     )  # fmt: skip
 
 
@@ -155,7 +211,8 @@ def _against_length(scored: Sequence[Heard], stage: str, ties: int) -> Finding:
 
 
 def prefers_longer(heard: Heard) -> float | None:
-    """1 where the model prefers the longer reply, 0 the shorter one, 1/2 neither; None of two replies of one length."""
+    """1 where the model prefers the longer reply, 0 the shorter one, 1/2 neither; None of two
+    replies of one length."""
     return _half(heard.gap * _length(heard)) if _length(heard) else None
 
 
@@ -164,7 +221,11 @@ def interval(values: Sequence[float], clusters: Sequence[str], *, share: bool) -
     if share:
         return share_interval(values, clusters if together else None).interval
     bounds = (0.0, 1.0)
-    return clustered(values, clusters, bounds=bounds).interval if together else mean_interval(values, bounds=bounds).interval
+    return (
+        clustered(values, clusters, bounds=bounds).interval
+        if together
+        else mean_interval(values, bounds=bounds).interval
+    )
 
 
 def _mistakes(scored: Sequence[Heard]) -> tuple[Exhibit, ...]:
@@ -176,7 +237,10 @@ def _mistakes(scored: Sequence[Heard]) -> tuple[Exhibit, ...]:
 def _exhibit(heard: Heard) -> Exhibit:
     preference = heard.preference
     loser = preference.rejected if preference.strength > 0.5 else preference.chosen
-    reason = f"scored {-heard.lead:.2f} above the reply that the votes are for: {(set(_texts(preference)) - {loser}).pop()[:200]!r}"
+    reason = (
+        f"scored {-heard.lead:.2f} above the reply that the votes are for:"
+        f" {(set(_texts(preference)) - {loser}).pop()[:200]!r}"
+    )
     return Exhibit(item=preference.id, prompt=preference.prompt.conversation, reply=loser, status="hit", reason=reason)
 
 

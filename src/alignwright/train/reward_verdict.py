@@ -1,18 +1,23 @@
-"""Is a reward model worth following? It must beat chance and a rule that knows nothing but length, or nothing starts behind it in silence.
+"""Is a reward model worth following? It must beat chance and a rule that knows nothing but length,
+or nothing starts behind it in silence.
 
 On pairs of prompts that were kept apart it **has signal** when both hold:
 
 1. the lower 95% limit of its accuracy exceeds 1/2;
-2. so does that of its accuracy less that of the length rule, paired pair by pair and clustered by topic (or prompt), exceed 0. The rule picks
-   the longer reply, or the shorter one where the votes of the *training* pairs are for the shorter: it is not chosen by the pairs it is tried on.
+2. so does that of its accuracy less that of the length rule, paired pair by pair and clustered by
+   topic (or prompt), exceed 0. The rule picks the longer reply, or the shorter one where the votes
+   of the *training* pairs are for the shorter: it is not chosen by the pairs it is tried on.
 
-Where the replies of every pair are of one length, no rule of length says anything, and chance is all there is to beat. Too few pairs for an
-interval are no evidence, and neither are votes that length alone explains: a model of such votes cannot beat the rule. What follows is the knob
-`no_signal`: stop the run, skip what would be judged by the model, or use it all the same, which the report says.
+Where the replies of every pair are of one length, no rule of length says anything, and chance is
+all there is to beat. Too few pairs for an interval are no evidence, and neither are votes that
+length alone explains: a model of such votes cannot beat the rule. What follows is the knob
+`no_signal`: stop the run, skip what would be judged by the model, or use it all the same, which the
+report says.
 
-Sources. Prompts kept apart at random are of the topics (files, principles) that were trained on. So whole sources are kept out beside them, and
-the model's accuracy there is found with its fall: a difference of two independent means, each with its standard error clustered by prompt. The
-interval is over prompts of those very sources; how other sources differ it cannot tell.
+Sources. Prompts kept apart at random are of the topics (files, principles) that were trained on. So
+whole sources are kept out beside them, and the model's accuracy there is found with its fall: a
+difference of two independent means, each with its standard error clustered by prompt. The interval
+is over prompts of those very sources; how other sources differ it cannot tell.
 """
 
 from __future__ import annotations
@@ -38,8 +43,8 @@ class RewardRefused(RuntimeError):
 
     def __init__(self, stage: str, reason: str) -> None:
         advice = (
-            "Nothing was trained on it. More pairs, pairs of like length, or a larger 'heldout' may help; 'no_signal: skip' leaves out what would be "
-            "judged by it, 'no_signal: use' goes on and says so"
+            "Nothing was trained on it. More pairs, pairs of like length, or a larger 'heldout' may help; 'no_signal:"
+            " skip' leaves out what would be judged by it, 'no_signal: use' goes on and says so"
         )
         super().__init__(f"{stage}: the reward model was refused: {reason}. {advice}")
 
@@ -68,10 +73,12 @@ class Verdict:
 
 
 def split(preferences: Sequence[Preference], share: float, seed: int, files: Mapping[str, str]) -> Apart:
-    """Whole sources first, at least `share` of the pairs and at most a third, drawn by their names and `seed`; then prompts of the others.
+    """Whole sources first, at least `share` of the pairs and at most a third, drawn by their names
+    and `seed`; then prompts of the others.
 
-    A source is a topic, else a principle, else a file (`files`: by prompt), whatever the pairs have several of. A prompt of a source that is kept
-    out is trained on nowhere. No source is kept out where none is small enough.
+    A source is a topic, else a principle, else a file (`files`: by prompt), whatever the pairs have
+    several of. A prompt of a source that is kept out is trained on nowhere. No source is kept out
+    where none is small enough.
     """
     kind, named = _sources(preferences, files)
     drawn = sorted(set(named.values()), key=lambda name: content_id("source kept out", seed, name)) if share else []
@@ -105,23 +112,34 @@ def judged(heard: Sequence[Heard], train: Sequence[Preference]) -> Verdict:
         why = accuracy.method if accuracy.low is None else f"its lower 95% limit is {accuracy.low:.1%}"
         return Verdict(False, f"{seen}; no better than chance: {why}")
     if not uneven:
-        return Verdict(True, f"{seen}; lower 95% limit {accuracy.low:.1%}, and the replies of each pair are of one length")
+        return Verdict(
+            True, f"{seen}; lower 95% limit {accuracy.low:.1%}, and the replies of each pair are of one length"
+        )
     low = gain.interval.low
     if low is None or low <= 0.0:
-        why = gain.interval.method if low is None else f"{100 * (gain.value or 0.0):+.1f} points, lower 95% limit {100 * low:+.1f}"
+        why = (
+            gain.interval.method
+            if low is None
+            else f"{100 * (gain.value or 0.0):+.1f} points, lower 95% limit {100 * low:+.1f}"
+        )
         return Verdict(False, f"{seen}; no better than length: {why}")
     return Verdict(True, f"{seen}; lower 95% limits {accuracy.low:.1%}, and {100 * low:+.1f} points beyond length")
 
 
 def marked(findings: Sequence[Finding], verdict: Verdict, *, stage: str, used: bool) -> tuple[Finding, ...]:
-    """The findings with the verdict in the note of the accuracy, which there is always; `used`: it is followed although it was refused."""
+    """The findings with the verdict in the note of the accuracy, which there is always; `used`:
+    it is followed although it was refused."""
     note = verdict.note + ("; used all the same, as 'no_signal: use' says" if used and not verdict.signal else "")
     given = list(findings) if any(map(_is_level, findings)) else [_absent(stage), *findings]
-    return tuple(f.model_copy(update={"note": "; ".join(part for part in (note, f.note) if part)}) if _is_level(f) else f for f in given)
+    return tuple(
+        f.model_copy(update={"note": "; ".join(part for part in (note, f.note) if part)}) if _is_level(f) else f
+        for f in given
+    )
 
 
 def away_findings(away: Sequence[Heard], held: Sequence[Heard], apart: Apart, *, stage: str) -> tuple[Finding, ...]:
-    """Accuracy on sources that were kept out whole, and its difference from that on prompts of the sources that were trained on."""
+    """Accuracy on sources that were kept out whole, and its difference from that on prompts of
+    the sources that were trained on."""
     there, here = ([h for h in heard if h.preference.strength != 0.5] for heard in (away, held))
     if not there:
         return ()
@@ -132,19 +150,38 @@ def away_findings(away: Sequence[Heard], held: Sequence[Heard], apart: Apart, *,
     common = {"claim": "reward.accuracy_elsewhere", "stage": stage, "axis": "feedback", "clusters": len(set(prompts))}
     common["unscored"] = len(away) - len(there)
     level = Finding.model_validate(
-        common | {"value": _mean(credits), "low": limits.low, "high": limits.high, "n": len(there), "method": limits.method, "note": kept}
+        common
+        | {
+            "value": _mean(credits),
+            "low": limits.low,
+            "high": limits.high,
+            "n": len(there),
+            "method": limits.method,
+            "note": kept,
+        }
     )
     if not here:
         return (level,)
     errors = [
-        clustered([h.credit for h in heard], [h.preference.prompt.conversation.id for h in heard], bounds=(0.0, 1.0)).se for heard in (there, here)
+        clustered([h.credit for h in heard], [h.preference.prompt.conversation.id for h in heard], bounds=(0.0, 1.0)).se
+        for heard in (there, here)
     ]
     fall = _mean(credits) - _mean([h.credit for h in here])
-    change: dict[str, object] = {"value": fall, "n": len(there), "against": "prompts of known sources", "note": _fell(fall, None)}
+    change: dict[str, object] = {
+        "value": fall,
+        "n": len(there),
+        "against": "prompts of known sources",
+        "note": _fell(fall, None),
+    }
     if all(errors):
         half = 1.96 * math.hypot(*(error or 0.0 for error in errors))
         note = _fell(fall, half)
-        change |= {"low": fall - half, "high": fall + half, "method": "difference of two means, normal 95%, each clustered by prompt", "note": note}
+        change |= {
+            "low": fall - half,
+            "high": fall + half,
+            "method": "difference of two means, normal 95%, each clustered by prompt",
+            "note": note,
+        }
     else:
         change["method"] = "no interval: one of the two has no spread"
     return level, Finding.model_validate(common | change)
@@ -152,7 +189,9 @@ def away_findings(away: Sequence[Heard], held: Sequence[Heard], apart: Apart, *,
 
 def refusal(findings: Sequence[Finding]) -> str | None:
     """Why a reward model was refused; None of one that has signal."""
-    return next((f.note.removeprefix(f"{REFUSED}: ") for f in findings if _is_level(f) and f.note.startswith(REFUSED)), None)
+    return next(
+        (f.note.removeprefix(f"{REFUSED}: ") for f in findings if _is_level(f) and f.note.startswith(REFUSED)), None
+    )
 
 
 def _fell(fall: float, half: float | None) -> str:
@@ -162,7 +201,8 @@ def _fell(fall: float, half: float | None) -> str:
 
 
 def _sources(preferences: Sequence[Preference], files: Mapping[str, str]) -> tuple[str, dict[str, str]]:
-    """What kind of source the pairs have several of, and the source of each prompt by its conversation; one of two sources has none."""
+    """What kind of source the pairs have several of, and the source of each prompt by its
+    conversation; one of two sources has none."""
     ways: tuple[tuple[str, int, Callable[[Preference], str]], ...] = (
         ("topic", FEWEST, lambda p: p.prompt.topic),
         ("principle", FEWEST, lambda p: p.prompt.principle),
@@ -172,7 +212,9 @@ def _sources(preferences: Sequence[Preference], files: Mapping[str, str]) -> tup
         found: dict[str, set[str]] = {}
         for p in preferences:
             found.setdefault(p.prompt.conversation.id, set()).add(source(p))
-        named = {prompt: next(iter(sources)) for prompt, sources in found.items() if len(sources) == 1 and "" not in sources}
+        named = {
+            prompt: next(iter(sources)) for prompt, sources in found.items() if len(sources) == 1 and "" not in sources
+        }
         if fewest <= len(set(named.values())) < len(named):  # a source of one prompt each would be a prompt
             return kind, named
     return "", {}

@@ -1,11 +1,14 @@
 """What does the model say now, and how good is that?
 
-The rollout of every method that learns from the model's own samples. Which prompts are in which rollout is a pure function of the seed;
-the samples are one of seed, rollout number and weights, so an interrupted run draws the same again. All prompts of a rollout are
-sampled together, each computed once for its whole group, with the adapter merged. A reply is kept as the ids that were drawn: text that
-is tokenised again need not give them back. A reply that the judge cannot score is left out and counted, never given a number.
+The rollout of every method that learns from the model's own samples. Which prompts are in which
+rollout is a pure function of the seed; the samples are one of seed, rollout number and weights, so
+an interrupted run draws the same again. All prompts of a rollout are sampled together, each
+computed once for its whole group, with the adapter merged. A reply is kept as the ids that were
+drawn: text that is tokenised again need not give them back. A reply that the judge cannot score is
+left out and counted, never given a number.
 
-Rows for training share the prompt between replies; a group too long for one micro-batch is cut into several rows, by whole replies.
+Rows for training share the prompt between replies; a group too long for one micro-batch is cut into
+several rows, by whole replies.
 """
 
 from __future__ import annotations
@@ -38,7 +41,8 @@ _SHOWN = 2  # so many best and so many worst replies of a rollout go to samples.
 
 @dataclass(frozen=True)
 class Group:
-    """A prompt and those of its replies that could be scored, each a field at the same place. `costs` is empty without a second judge."""
+    """A prompt and those of its replies that could be scored, each a field at the same place.
+    `costs` is empty without a second judge."""
 
     prompt: Prompt
     prompt_ids: tuple[int, ...]
@@ -48,7 +52,8 @@ class Group:
     costs: tuple[float, ...] = ()
 
     def row(self, which: Sequence[int] | None = None) -> TokenRow:
-        """The prompt and its replies (or those at `which`) as one row for training, ids exactly as they were drawn."""
+        """The prompt and its replies (or those at `which`) as one row for training, ids exactly
+        as they were drawn."""
         chosen = self.samples if which is None else [self.samples[k] for k in which]
         return TokenRow(self.prompt_ids, tuple(tuple(s.ids) for s in chosen))
 
@@ -60,14 +65,16 @@ class Group:
 
 @dataclass(frozen=True)
 class Rollout:
-    """What was drawn in round `number`. A prompt of which no reply could be scored is not there; `unscored` counts replies."""
+    """What was drawn in round `number`. A prompt of which no reply could be scored is not there;
+    `unscored` counts replies."""
 
     number: int
     groups: tuple[Group, ...]
     unscored: int
 
     def facts(self) -> dict[str, float]:
-        """What is logged of any rollout: the judge's scores, lengths in tokens, the share that ended by itself, groups without spread."""
+        """What is logged of any rollout: the judge's scores, lengths in tokens, the share that
+        ended by itself, groups without spread."""
         score_R = np.array([score for group in self.groups for score in group.scores])
         drawn = [s for group in self.groups for s in group.samples]
         cost_R = [cost for group in self.groups for cost in group.costs]
@@ -89,14 +96,16 @@ class ConstantReward(ValueError):
 
 
 def deal(prompts: int, *, per_rollout: int, epochs: int, seed: int) -> list[tuple[int, ...]]:
-    """Which prompts are in which rollout: every epoch is a new order of all, and the last rollout may be short."""
+    """Which prompts are in which rollout: every epoch is a new order of all, and the last
+    rollout may be short."""
     order = [i for epoch in range(epochs) for i in random.Random(f"{seed}/{epoch}").sample(range(prompts), prompts)]  # noqa: S311
     size = min(per_rollout, prompts)
     return [tuple(order[start : start + size]) for start in range(0, len(order), size)]
 
 
 def fitting(policy: LocalPolicy, prompts: Sequence[Prompt], sampling: Sampling, folder: Path) -> list[Prompt]:
-    """The prompts that leave room for a whole reply within `max_tokens`; the others go to `too_long.jsonl`. Raises ValueError when none is left."""
+    """The prompts that leave room for a whole reply within `max_tokens`; the others go to
+    `too_long.jsonl`. Raises ValueError when none is left."""
     room = (0,) * known(sampling.max_new_tokens)
     rows = [TokenRow(tuple(policy.chat.prompt(p.conversation)), (room,)) for p in prompts]
     shown = [p.conversation.model_dump(mode="json") for p in prompts]
@@ -104,9 +113,17 @@ def fitting(policy: LocalPolicy, prompts: Sequence[Prompt], sampling: Sampling, 
 
 
 def draw(
-    policy: LocalPolicy, prompts: Sequence[Prompt], scorer: Scorer, sampling: Sampling, *, seed: int, rollout: int, cost: Scorer | None = None
+    policy: LocalPolicy,
+    prompts: Sequence[Prompt],
+    scorer: Scorer,
+    sampling: Sampling,
+    *,
+    seed: int,
+    rollout: int,
+    cost: Scorer | None = None,
 ) -> Rollout:
-    """Answer `prompts`, `sampling.samples` times each, and have the answers judged. `sampling` must be resolved.
+    """Answer `prompts`, `sampling.samples` times each, and have the answers judged. `sampling` must
+    be resolved.
 
     Raises ValueError when not one reply could be scored.
     """
@@ -121,28 +138,41 @@ def draw(
         batch_rows=policy.batch_rows,
     )
     texts = [[policy.chat.decode(s.ids) for s in group] for group in drawn]
-    scores = [_with_unfinished(scored, group, sampling.unfinished) for scored, group in zip(_judge(scorer, prompts, texts), drawn, strict=True)]
+    scores = [
+        _with_unfinished(scored, group, sampling.unfinished)
+        for scored, group in zip(_judge(scorer, prompts, texts), drawn, strict=True)
+    ]
     costs = _judge(cost, prompts, texts) if cost else None
     groups: list[Group] = []
     for i, prompt in enumerate(prompts):
-        keep = [k for k, score in enumerate(scores[i]) if score is not None and (costs is None or costs[i][k] is not None)]
+        keep = [
+            k for k, score in enumerate(scores[i]) if score is not None and (costs is None or costs[i][k] is not None)
+        ]
         if keep:
             paid = () if costs is None else _values(costs[i], keep)
             groups.append(
-                Group(prompt, ids[i], tuple(drawn[i][k] for k in keep), tuple(texts[i][k] for k in keep), _values(scores[i], keep), paid)
+                Group(
+                    prompt,
+                    ids[i],
+                    tuple(drawn[i][k] for k in keep),
+                    tuple(texts[i][k] for k in keep),
+                    _values(scores[i], keep),
+                    paid,
+                )
             )
     total, kept = sum(map(len, drawn)), sum(len(group.scores) for group in groups)
     if not groups:
         named = scorer.name if cost is None else f"{scorer.name} and {cost.name}"
         raise ValueError(
-            f"rollout {rollout}: of {total} replies to {len(prompts)} prompts {named} could score none, so there is nothing to learn from; "
-            "look at what the judge says of such replies, or name another one under 'reward'"
+            f"rollout {rollout}: of {total} replies to {len(prompts)} prompts {named} could score none, so there is"
+            " nothing to learn from; look at what the judge says of such replies, or name another one under 'reward'"
         )
     return Rollout(rollout, tuple(groups), total - kept)
 
 
 def flat_rounds(rollout: Rollout, before: float, rounds: int) -> float:
-    """How many of the first rollouts taught nothing because the judge told no reply from another; -1 once it did. `before`: the last answer.
+    """How many of the first rollouts taught nothing because the judge told no reply from another;
+    -1 once it did. `before`: the last answer.
 
     Raises ConstantReward after three of them, or all `rounds` where these are fewer.
     """
@@ -152,17 +182,23 @@ def flat_rounds(rollout: Rollout, before: float, rounds: int) -> float:
     if before < 0 or not flat:
         return -1.0
     if before + 1 >= min(_FLAT, rounds):
-        one = f"it is {scores.pop():g} for every one of them" if len(scores) == 1 else "it differs between prompts and never between replies to one"
+        one = (
+            f"it is {scores.pop():g} for every one of them"
+            if len(scores) == 1
+            else "it differs between prompts and never between replies to one"
+        )
         raise ConstantReward(
-            f"the reward is the same for every reply: in the first {int(before) + 1} rollouts {one}, so no reply is better than another and nothing "
-            "can be learnt. Look at samples.jsonl; then give a reward that tells these replies apart, or more samples, or longer replies"
+            f"the reward is the same for every reply: in the first {int(before) + 1} rollouts {one}, so no reply is"
+            " better than another and nothing can be learnt. Look at samples.jsonl; then give a reward that tells"
+            " these replies apart, or more samples, or longer replies"
         )
     return before + 1
 
 
 def steps_of(policy: LocalPolicy, prompts: Sequence[Prompt], sampling: Sampling, *, learnt: int) -> int:
-    """Optimiser steps in a pass over a rollout of which `learnt` replies to a prompt are rows: about `batch_tokens` each when replies are as
-    long as they may be, and no more steps than prompts."""
+    """Optimiser steps in a pass over a rollout of which `learnt` replies to a prompt are rows:
+    about `batch_tokens` each when replies are as long as they may be, and no more steps than
+    prompts."""
     asked = min(known(sampling.prompts), len(prompts))
     prompt_tokens = sum(len(policy.chat.prompt(p.conversation)) for p in prompts) / len(prompts)
     tokens = asked * (prompt_tokens + learnt * known(sampling.max_new_tokens))
@@ -170,13 +206,15 @@ def steps_of(policy: LocalPolicy, prompts: Sequence[Prompt], sampling: Sampling,
 
 
 def dealt(micro: Sequence[MicroBatch], steps: int, order: str) -> list[list[MicroBatch]]:
-    """Micro-batches in an order that the seed `order` gives, spread evenly over so many steps. Some are empty where there are too few."""
+    """Micro-batches in an order that the seed `order` gives, spread evenly over so many steps.
+    Some are empty where there are too few."""
     shuffled = random.Random(order).sample(micro, len(micro))  # noqa: S311
     return [shuffled[k * len(micro) // steps : (k + 1) * len(micro) // steps] for k in range(steps)]
 
 
 def rows_of(groups: Sequence[Group], budget: int) -> list[tuple[TokenRow, tuple[int, ...]]]:
-    """Rows of at most `budget` tokens where one reply allows it, each with its replies' places among all replies of all groups."""
+    """Rows of at most `budget` tokens where one reply allows it, each with its replies' places
+    among all replies of all groups."""
     rows: list[tuple[TokenRow, tuple[int, ...]]] = []
     first = 0
     for group in groups:
@@ -214,7 +252,8 @@ def keep_samples(folder: Path, rollout: Rollout, advantage_R: Sequence[float] | 
 
 
 def append_round(path: Path, number: int, lines: Sequence[Mapping[str, object]]) -> None:
-    """Add the lines of a round to a file, in the place of what an interrupted run may have left of this round and of later ones."""
+    """Add the lines of a round to a file, in the place of what an interrupted run may have left
+    of this round and of later ones."""
     kept: list[str] = []
     if path.exists():
         with path.open(encoding="utf-8") as file:  # by its newlines alone: hostile text may hold other separators
@@ -230,13 +269,15 @@ def _judge(scorer: Scorer, prompts: Sequence[Prompt], texts: Sequence[Sequence[s
     scores = scorer(prompts, texts)
     if [len(s) for s in scores] != [len(t) for t in texts]:
         raise ValueError(
-            f"{scorer.name} was given {[len(t) for t in texts]} replies to {len(prompts)} prompts and returned {[len(s) for s in scores]} scores; "
-            "a scorer gives one score, or None, for every reply, in the same order"
+            f"{scorer.name} was given {[len(t) for t in texts]} replies to {len(prompts)} prompts and returned"
+            f" {[len(s) for s in scores]} scores; a scorer gives one score, or None, for every reply, in the same order"
         )
     return scores
 
 
-def _with_unfinished(scores: Sequence[Score | None], drawn: Sequence[Sample], unfinished: float | None) -> list[Score | None]:
+def _with_unfinished(
+    scores: Sequence[Score | None], drawn: Sequence[Sample], unfinished: float | None
+) -> list[Score | None]:
     """A reply that was cut gets the score that the stage gives it, where it gives one."""
     if unfinished is None:
         return list(scores)

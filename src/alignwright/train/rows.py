@@ -1,7 +1,8 @@
 """Which rows does a training stage learn from, and does every row fit?
 
-A demonstration is a conversation of which the assistant's turns are learnt, all or the last alone; a preference is a prompt and two
-replies, the chosen one first. Rows over the length limit are set aside and named, never cut without a word.
+A demonstration is a conversation of which the assistant's turns are learnt, all or the last alone;
+a preference is a prompt and two replies, the chosen one first. Rows over the length limit are set
+aside and named, never cut without a word.
 """
 
 from __future__ import annotations
@@ -25,15 +26,23 @@ def labelled_rows(chat: Chat, labelled: Sequence[Labelled]) -> list[TokenRow]:
     return [chat.row(one.prompt.conversation, [one.reply]) for one in labelled]
 
 
-def demonstration_rows(chat: Chat, conversations: Sequence[Conversation], turns: Literal["all", "last"] = "all") -> list[TokenRow]:
-    """A row for each conversation. `turns`: every assistant turn that may be learnt is, or the last alone, with all before it as its prompt."""
+def demonstration_rows(
+    chat: Chat, conversations: Sequence[Conversation], turns: Literal["all", "last"] = "all"
+) -> list[TokenRow]:
+    """A row for each conversation. `turns`: every assistant turn that may be learnt is, or the
+    last alone, with all before it as its prompt."""
     for conversation in conversations:
         if conversation.last.role != "assistant" or len(conversation.messages) < 2:
             said = f"{conversation.last.role!r}: {conversation.last.content[:80]!r}"
-            raise ValueError(f"a demonstration is a prompt and must end with the assistant's turn; this one ends with {said}")
+            raise ValueError(
+                f"a demonstration is a prompt and must end with the assistant's turn; this one ends with {said}"
+            )
     if turns == "last" and (untaught := next((c for c in conversations if not c.last.trained), None)):
         said = untaught.last.content[:80]
-        raise ValueError(f"with 'turns: last' the last turn is what is learnt, and one has weight 0: {said!r}; write 'turns: all', or leave it out")
+        raise ValueError(
+            f"with 'turns: last' the last turn is what is learnt, and one has weight 0: {said!r}; write 'turns: all',"
+            " or leave it out"
+        )
     return [chat.conversation(c if turns == "all" else c.only_last()) for c in conversations]
 
 
@@ -43,15 +52,20 @@ def prompt_rows(chat: Chat, prompts: Sequence[Prompt]) -> list[TokenRow]:
 
 
 def fit_rows(rows: Sequence[TokenRow], max_tokens: int, folder: Path, shown: Sequence[object]) -> list[int]:
-    """The indices of rows of at most `max_tokens` tokens; the others go to `too_long.jsonl` in `folder`.
+    """The indices of rows of at most `max_tokens` tokens; the others go to `too_long.jsonl` in
+    `folder`.
 
-    Raises ValueError when none is left. A cut answer would lose its end-of-turn token and teach endless replies, so rows are
-    dropped whole. How many may be lost without a word from the user is the doctor's rule (`train.doctor`).
+    Raises ValueError when none is left. A cut answer would lose its end-of-turn token and teach
+    endless replies, so rows are dropped whole. How many may be lost without a word from the user is
+    the doctor's rule (`train.doctor`).
     """
     keep = [i for i, row in enumerate(rows) if len(row) <= max_tokens]
     dropped = sorted(set(range(len(rows))) - set(keep))
     if dropped:
-        lines = [json.dumps({"row": i, "tokens": len(rows[i]), "limit": max_tokens, "data": shown[i]}, ensure_ascii=False) for i in dropped]
+        lines = [
+            json.dumps({"row": i, "tokens": len(rows[i]), "limit": max_tokens, "data": shown[i]}, ensure_ascii=False)
+            for i in dropped
+        ]
         (folder / "too_long.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
     if not keep:
         longest = max(map(len, rows), default=0)

@@ -1,8 +1,10 @@
-"""How does a model learn to say what it would never have said? Supervised fine-tuning on given replies.
+"""How does a model learn to say what it would never have said? Supervised fine-tuning on given
+replies.
 
-Only the assistant's tokens are trained, the ends of its turns included; the prompt's never are. Of a conversation of several turns all are
-trained, those that the data exclude left out, or the last alone (`turns`). Each scored token of a step weighs the
-same (times its row's weight), so long replies are not favoured by the cut into batches.
+Only the assistant's tokens are trained, the ends of its turns included; the prompt's never are. Of
+a conversation of several turns all are trained, those that the data exclude left out, or the last
+alone (`turns`). Each scored token of a step weighs the same (times its row's weight), so long
+replies are not favoured by the cut into batches.
 """
 
 from __future__ import annotations
@@ -34,7 +36,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Demonstration:
-    """A conversation to learn from, which ends with the assistant's turn, and the weight of its loss."""
+    """A conversation to learn from, which ends with the assistant's turn, and the weight of its
+    loss."""
 
     conversation: Conversation
     weight: float = 1.0
@@ -49,12 +52,19 @@ def sft(
     folder: Path,
     on_step: Callable[[StepReport], None] | None = None,
 ) -> list[StepReport]:
-    """Fine-tune `policy` (whose adapter is already attached) in place. `stage` must be resolved: no knob is None.
+    """Fine-tune `policy` (whose adapter is already attached) in place. `stage` must be resolved: no
+    knob is None.
 
-    Raises ValueError when no row is left within `max_tokens`, TrainingDiverged when a loss is not finite.
+    Raises ValueError when no row is left within `max_tokens`, TrainingDiverged when a loss is not
+    finite.
     """
     rows = demonstration_rows(policy.chat, [d.conversation for d in demonstrations], stage.turns)
-    keep = fit_rows(rows, min(known(stage.max_tokens), policy.longest), folder, [d.conversation.model_dump(mode="json") for d in demonstrations])
+    keep = fit_rows(
+        rows,
+        min(known(stage.max_tokens), policy.longest),
+        folder,
+        [d.conversation.model_dump(mode="json") for d in demonstrations],
+    )
     objective = _SftObjective(policy, [rows[i] for i in keep], [demonstrations[i] for i in keep])
     plan = plan_training(objective.rows, epochs=known(stage.epochs), batch_tokens=known(stage.batch_tokens), seed=seed)
     return run_loop(policy, objective, plan, LoopSettings(stage.lr, stage.checkpoint_every), folder, on_step)

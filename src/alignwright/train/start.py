@@ -1,9 +1,10 @@
 """Does training begin where it must? Invariants that hold before the first step, whatever the data.
 
-A policy that has not moved is its own reference: KL 0, ratio 1, DPO loss ln 2. When that fails, the policy and its reference are not the
-same weights, or the sampler and the trainer do not compute the same numbers, and every later number would be wrong without a word.
-So each method states its invariants, they are checked once, kept in `start.json` and shown; a broken one stops the run and says
-what it means.
+A policy that has not moved is its own reference: KL 0, ratio 1, DPO loss ln 2. When that fails, the
+policy and its reference are not the same weights, or the sampler and the trainer do not compute the
+same numbers, and every later number would be wrong without a word. So each method states its
+invariants, they are checked once, kept in `start.json` and shown; a broken one stops the run and
+says what it means.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Invariant:
-    """`seen` must lie within `tolerance` of `expected`; `tolerance` None: shown beside `expected`, never refused."""
+    """`seen` must lie within `tolerance` of `expected`; `tolerance` None: shown beside
+    `expected`, never refused."""
 
     name: str
     seen: float
@@ -35,10 +37,15 @@ class BrokenStart(ValueError):
 
 
 def check_start(invariants: Sequence[Invariant], folder: Path) -> None:
-    """Keep the invariants in `start.json`. Raises BrokenStart, naming each that fails and what it means."""
+    """Keep the invariants in `start.json`. Raises BrokenStart, naming each that fails and what
+    it means."""
     lines = [asdict(invariant) | {"holds": invariant.holds} for invariant in invariants]
     (folder / "start.json").write_text(json.dumps(lines, indent=1) + "\n", encoding="utf-8")
-    broken = [f"{i.name} is {i.seen:.6g} where it must be {i.expected:.6g} {_within(i.tolerance)}: {i.meaning}" for i in invariants if not i.holds]
+    broken = [
+        f"{i.name} is {i.seen:.6g} where it must be {i.expected:.6g} {_within(i.tolerance)}: {i.meaning}"
+        for i in invariants
+        if not i.holds
+    ]
     if broken:
         raise BrokenStart("before the first step " + "; ".join(broken))
 
@@ -47,7 +54,9 @@ def told(folder: Path) -> list[str]:
     """The invariants that were kept, a line each; nothing before they were checked."""
     path = folder / "start.json"
     found: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
-    return [f"at the start {i['name'].rstrip(',')}: {i['seen']:.4g} {_beside(i['expected'], i['tolerance'])}" for i in found]
+    return [
+        f"at the start {i['name'].rstrip(',')}: {i['seen']:.4g} {_beside(i['expected'], i['tolerance'])}" for i in found
+    ]
 
 
 def _beside(expected: float, tolerance: float | None) -> str:

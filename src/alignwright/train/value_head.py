@@ -1,9 +1,11 @@
-"""How good is it from here on? A value for every token, read from the policy's own last hidden states.
+"""How good is it from here on? A value for every token, read from the policy's own last hidden
+states.
 
-One linear layer over the states that the head of the vocabulary reads too, so that a value costs no second forward pass and no second
-trunk. It starts at zero: every value is 0, the first advantages are returns, and the first policy gradient is REINFORCE's. Its gradient
-reaches the trunk (the weight of the value loss says how much that counts), as in Schulman et al. 2017 with shared parameters. Float32,
-whatever the policy's precision; thrown away after training.
+One linear layer over the states that the head of the vocabulary reads too, so that a value costs no
+second forward pass and no second trunk. It starts at zero: every value is 0, the first advantages
+are returns, and the first policy gradient is REINFORCE's. Its gradient reaches the trunk (the
+weight of the value loss says how much that counts), as in Schulman et al. 2017 with shared
+parameters. Float32, whatever the policy's precision; thrown away after training.
 
 Shapes: N scored tokens, H hidden size.
 """

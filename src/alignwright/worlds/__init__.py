@@ -1,1 +1,2 @@
-"""What does an agent do when what is rewarded is not what is meant? Five small worlds in which both are known."""
+"""What does an agent do when what is rewarded is not what is meant? Five small worlds in which
+both are known."""

@@ -1,8 +1,9 @@
 """Which move does a small but sound chess engine choose?
 
-Negamax with alpha-beta pruning to a fixed depth, then captures until the position is quiet; a position is worth its material in pawns, a
-little for mobility, and a little for driving a lone king to the edge. Captures of the most by the least come first. Deterministic:
-of equally good moves the first by name. Left out on purpose: hash tables, openings, time.
+Negamax with alpha-beta pruning to a fixed depth, then captures until the position is quiet; a
+position is worth its material in pawns, a little for mobility, and a little for driving a lone king
+to the edge. Captures of the most by the least come first. Deterministic: of equally good moves the
+first by name. Left out on purpose: hash tables, openings, time.
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ MOST = 5000
 
 @lru_cache(maxsize=50_000)
 def best_move(fen: str, depth: int = 2) -> tuple[str, float]:
-    """The best move (UCI) for the side to move and what it is worth to it, in pawns. ValueError where the game is over."""
+    """The best move (UCI) for the side to move and what it is worth to it, in pawns. ValueError
+    where the game is over."""
     board = chess.Board(fen)
     if board.is_game_over():
         raise ValueError(f"no move to choose: the game is over in {fen!r}")
@@ -49,7 +51,8 @@ def material(board: chess.Board, side: chess.Color) -> float:
 
 
 class _Search:
-    """One search. Whoever can write any position can write one whose captures never end: after `MOST` positions none is looked into further."""
+    """One search. Whoever can write any position can write one whose captures never end: after
+    `MOST` positions none is looked into further."""
 
     def __init__(self, board: chess.Board) -> None:
         self.board, self.seen = board, 0

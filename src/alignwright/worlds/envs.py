@@ -20,7 +20,8 @@ ENVS: dict[str, type[gym.Env]] = {
 
 
 def register() -> tuple[str, ...]:
-    """Make `gymnasium.make("alignwright/PointsLoop-v0")` work; returns the names. May be called again."""
+    """Make `gymnasium.make("alignwright/PointsLoop-v0")` work; returns the names. May be called
+    again."""
     for name, kind in ENVS.items():
         if name not in gym.registry:
             gym.register(name, entry_point=kind)

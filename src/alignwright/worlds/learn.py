@@ -1,16 +1,20 @@
 """Does plain reinforcement learning find the hack, and what does it find when it is held back?
 
-Nothing here knows what a hack is. Learners see the proxy alone: tabular Q-learning (Watkins 1989) in a world that is stepped through, and
-REINFORCE (Williams 1992) with a running baseline in a world of one decision. The regularised policy of the correlated-proxies paper
-(Laidlaw, Singhal and Dragan 2024, arXiv 2403.03185) maximises
+Nothing here knows what a hack is. Learners see the proxy alone: tabular Q-learning (Watkins 1989)
+in a world that is stepped through, and REINFORCE (Williams 1992) with a running baseline in a world
+of one decision. The regularised policy of the correlated-proxies paper (Laidlaw, Singhal and Dragan
+2024, arXiv 2403.03185) maximises
 
     J(pi, proxy) - lambda sqrt(chi2(occupancy of pi || occupancy of the reference))
 
-which is concave in the occupancy and therefore solved as such and not learnt: no seed, no luck. The early stop (Karwowski et al. 2023, arXiv
-2310.09144; `core.occupancy`) follows the proxy from the reference, by policies reference x e^(soft value / temperature) as the temperature
-falls, for as long as no reward within the truth's angle of the proxy can fall. The impact penalty is attainable utility preservation
-(Turner et al. 2020, arXiv 1902.09725): a step costs by how much it changes what could still be got of random other rewards, against
-doing nothing. Letters of shapes as in `table`; K auxiliary rewards. Left out on purpose: networks, and every trick that makes learning faster.
+which is concave in the occupancy and therefore solved as such and not learnt: no seed, no luck. The
+early stop (Karwowski et al. 2023, arXiv 2310.09144; `core.occupancy`) follows the proxy from the
+reference, by policies reference x e^(soft value / temperature) as the temperature falls, for as
+long as no reward within the truth's angle of the proxy can fall. The impact penalty is attainable
+utility preservation (Turner et al. 2020, arXiv 1902.09725): a step costs by how much it changes
+what could still be got of random other rewards, against doing nothing. Letters of shapes as in
+`table`; K auxiliary rewards. Left out on purpose: networks, and every trick that makes learning
+faster.
 """
 
 from __future__ import annotations
@@ -29,7 +33,8 @@ from alignwright.core.tilting import chi_squared, least_gain
 from alignwright.worlds.table import Floats, Return, Table, occupancy, value_iteration
 
 TEMPERATURES = tuple(float(t) for t in np.geomspace(100, 0.01, 81))
-"""Of the early stop's way, in spreads of the proxy: so small a step that the stop does not depend on its size."""
+"""Of the early stop's way, in spreads of the proxy: so small a step that the stop does not
+depend on its size."""
 
 
 @dataclass(frozen=True)
@@ -41,12 +46,23 @@ class Learnt:
 
 
 def q_learning(
-    env: Any, *, seed: int, episodes: int = 200, gamma: float = 0.95, rate: float = 0.2, explore: float = 0.1, looks: int = 10, tries: int = 1
+    env: Any,
+    *,
+    seed: int,
+    episodes: int = 200,
+    gamma: float = 0.95,
+    rate: float = 0.2,
+    explore: float = 0.1,
+    looks: int = 10,
+    tries: int = 1,
 ) -> Learnt:
-    """Tabular Q-learning of the proxy in a gymnasium world with discrete observations; the curve has `looks` greedy looks of `tries` episodes."""
+    """Tabular Q-learning of the proxy in a gymnasium world with discrete observations; the curve
+    has `looks` greedy looks of `tries` episodes."""
     draw = random.Random(seed)  # noqa: S311 - exploration, not secrets
     states, actions = int(env.observation_space.n), int(env.action_space.n)
-    q_SA = [[1e-6 * draw.random() for _ in range(actions)] for _ in range(states)]  # so that equals are not always the first
+    q_SA = [
+        [1e-6 * draw.random() for _ in range(actions)] for _ in range(states)
+    ]  # so that equals are not always the first
     curve: list[tuple[int, Return]] = []
     for episode in range(episodes):
         if episode % max(1, episodes // looks) == 0:
@@ -80,9 +96,17 @@ def rolled(env: Any, policy_SA: Floats, *, seed: int, episodes: int = 1) -> Retu
 
 
 def reinforce(
-    pull: Callable[[int], Return], arms: int, *, seed: int, rounds: int = 400, rate: float = 0.3, looks: int = 20, batch: int = 16
+    pull: Callable[[int], Return],
+    arms: int,
+    *,
+    seed: int,
+    rounds: int = 400,
+    rate: float = 0.3,
+    looks: int = 20,
+    batch: int = 16,
 ) -> Learnt:
-    """REINFORCE over one choice among `arms`, advantages divided by their spread in the batch; the curve holds the policy's exact means."""
+    """REINFORCE over one choice among `arms`, advantages divided by their spread in the batch;
+    the curve holds the policy's exact means."""
     rng = np.random.default_rng(seed)
     known = [pull(a) for a in range(arms)]
     logits_A = np.zeros(arms)
@@ -103,7 +127,8 @@ def reinforce(
 
 @dataclass(frozen=True)
 class Correlated:
-    """What a proxy is worth under a reference policy: its correlation with the truth, and the weight of the penalty that follows from it."""
+    """What a proxy is worth under a reference policy: its correlation with the truth, and the
+    weight of the penalty that follows from it."""
 
     correlation: float
     proxy_spread: float
@@ -116,25 +141,38 @@ class Correlated:
 
 
 def correlated(table: Table, reference_SA: Floats) -> Correlated:
-    """Correlation and spreads of proxy and truth over the reference's occupancy. ValueError where one of them does not vary."""
+    """Correlation and spreads of proxy and truth over the reference's occupancy. ValueError
+    where one of them does not vary."""
     mass_SA = occupancy(table, reference_SA)
-    proxy_SA, true_SA = table.proxy_SA - (mass_SA * table.proxy_SA).sum(), table.true_SA - (mass_SA * table.true_SA).sum()
+    proxy_SA, true_SA = (
+        table.proxy_SA - (mass_SA * table.proxy_SA).sum(),
+        table.true_SA - (mass_SA * table.true_SA).sum(),
+    )
     proxy, true = (float(np.sqrt((mass_SA * x_SA**2).sum())) for x_SA in (proxy_SA, true_SA))
     if not (proxy > 0 and true > 0):
-        raise ValueError(f"{table.name}: proxy or truth never varies under the reference, so they have no correlation; use a noisier reference")
+        raise ValueError(
+            f"{table.name}: proxy or truth never varies under the reference, so they have no correlation; use a noisier"
+            " reference"
+        )
     return Correlated(float((mass_SA * proxy_SA * true_SA).sum()) / (proxy * true), proxy, true)
 
 
 def guaranteed(table: Table, reference_SA: Floats, policy_SA: Floats) -> float:
-    """The least that a policy must have gained of the truth, in spreads under the reference, by what it gained of the proxy and how far it went."""
-    told, base_SA, mass_SA = correlated(table, reference_SA), occupancy(table, reference_SA), occupancy(table, policy_SA)
+    """The least that a policy must have gained of the truth, in spreads under the reference, by
+    what it gained of the proxy and how far it went."""
+    told, base_SA, mass_SA = (
+        correlated(table, reference_SA),
+        occupancy(table, reference_SA),
+        occupancy(table, policy_SA),
+    )
     gain = float(((mass_SA - base_SA) * table.proxy_SA).sum()) / told.proxy_spread
     return least_gain(told.correlation, gain, chi_squared(mass_SA.ravel(), base_SA.ravel()))
 
 
 @dataclass(frozen=True)
 class Stopped:
-    """Where the early stop ended: the policy, after how many of the way's steps, and the angle between truth and proxy, in degrees."""
+    """Where the early stop ended: the policy, after how many of the way's steps, and the angle
+    between truth and proxy, in degrees."""
 
     policy_SA: Floats
     step: int
@@ -143,7 +181,8 @@ class Stopped:
 
 
 def stopped(table: Table, reference_SA: Floats) -> Stopped:
-    """Follow the proxy from the reference and stop before a step that could lower a reward as far from the proxy as the truth is."""
+    """Follow the proxy from the reference and stop before a step that could lower a reward as
+    far from the proxy as the truth is."""
     spread = correlated(table, reference_SA).proxy_spread
     policies = [reference_SA, *(_soft(table, reference_SA, t * spread) for t in TEMPERATURES)]
     project = occupancies.feasible(table.next_SAN, table.gamma)
@@ -154,12 +193,15 @@ def stopped(table: Table, reference_SA: Floats) -> Stopped:
 
 
 def regularised(table: Table, reference_SA: Floats, weight: float) -> Floats:
-    """The policy that maximises J(proxy) - weight * sqrt(chi2), a concave programme over occupancies (SLSQP); where it never goes, the reference."""
+    """The policy that maximises J(proxy) - weight * sqrt(chi2), a concave programme over
+    occupancies (SLSQP); where it never goes, the reference."""
     states, actions = table.proxy_SA.shape
     base_SA = occupancy(table, reference_SA)
     if base_SA.min() <= 0:
         seen = f"the reference never takes {int((base_SA <= 0).sum())} of its actions"
-        raise ValueError(f"{table.name}: {seen}, so no distance to it is finite there; give it a share of random actions")
+        raise ValueError(
+            f"{table.name}: {seen}, so no distance to it is finite there; give it a share of random actions"
+        )
     # flow: what leaves a state is what the start and all others bring
     flow = np.kron(np.eye(states), np.ones(actions)) - table.gamma * table.next_SAN.reshape(states * actions, states).T
     base, reward = base_SA.ravel(), table.proxy_SA.ravel()
@@ -171,16 +213,27 @@ def regularised(table: Table, reference_SA: Floats, weight: float) -> Floats:
 
     start = 0.9 * base + 0.1 * occupancy(table, np.full((states, actions), 1.0 / actions)).ravel()
     rules = [{"type": "eq", "fun": lambda x: flow @ x - (1 - table.gamma) * table.start_S, "jac": lambda _: flow}]
-    found = minimize(lost, start, jac=True, method="SLSQP", bounds=[(0, 1)] * len(base), constraints=rules, options={"maxiter": 500, "ftol": 1e-10})
+    found = minimize(
+        lost,
+        start,
+        jac=True,
+        method="SLSQP",
+        bounds=[(0, 1)] * len(base),
+        constraints=rules,
+        options={"maxiter": 500, "ftol": 1e-10},
+    )
     if not found.success:
-        raise RuntimeError(f"{table.name}: the regularised policy was not found ({found.message}); try another weight than {weight:g}")
+        raise RuntimeError(
+            f"{table.name}: the regularised policy was not found ({found.message}); try another weight than {weight:g}"
+        )
     mass_SA = np.maximum(found.x, 0.0).reshape(states, actions)
     visits_S = mass_SA.sum(-1, keepdims=True)
     return np.where(visits_S > 1e-9, mass_SA / np.maximum(visits_S, 1e-12), reference_SA)
 
 
 def impact(table: Table, *, seed: int, weight: float, rewards: int = 8) -> Floats:
-    """The proxy less `weight` times the mean change of attainable random rewards against doing nothing."""
+    """The proxy less `weight` times the mean change of attainable random rewards against doing
+    nothing."""
     if table.still_S is None:
         raise ValueError(f"{table.name} has no action that does nothing, so no impact can be told from it")
     rng = np.random.default_rng(seed)
@@ -194,7 +247,8 @@ def impact(table: Table, *, seed: int, weight: float, rewards: int = 8) -> Float
 
 
 def _soft(table: Table, reference_SA: Floats, temperature: float) -> Floats:
-    """The policy with the highest discounted proxy less temperature x KL from the reference; episodes begin anew, as in `occupancy`."""
+    """The policy with the highest discounted proxy less temperature x KL from the reference;
+    episodes begin anew, as in `occupancy`."""
     value_S = np.zeros(len(table.states))
     while True:
         q_SA = table.proxy_SA + table.gamma * table.next_SAN @ value_S

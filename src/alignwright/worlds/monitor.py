@@ -1,16 +1,19 @@
 """What would have flagged the hack?
 
-Four detectors, each asked about a policy, and each also about the honest best policy, where it must stay silent: a detector that flags
-everything finds every hack and is worth nothing.
+Four detectors, each asked about a policy, and each also about the honest best policy, where it must
+stay silent: a detector that flags everything finds every hack and is worth nothing.
 
-- `transition`: from the reference to this policy the proxy rose and the truth fell, by paired intervals over seeds (`core.transitions`).
-  Needs the truth: a few gold labels.
-- `check`: the proxy is more than the same policy gets when the world's check is built in (hidden tests, replayed moves, a second sensor), by
-  more than for the reference. The border is the reference's gap and not the honest best's, on which it could never be wrong.
-- `correlation`: under the reference, proxy and truth do not even go together, so that raising the one promises nothing of the other.
-  Speaks of the proxy, not of the policy: it is asked before any training.
-- `anomaly`: the policy is further from the reference (Hellinger distance over states visited, Pan, Bhatia and Steinhardt 2022, arXiv
-  2201.03544) than `FAR`. Needs no truth at all, and cannot tell better from worse.
+- `transition`: from the reference to this policy the proxy rose and the truth fell, by paired
+  intervals over seeds (`core.transitions`). Needs the truth: a few gold labels.
+- `check`: the proxy is more than the same policy gets when the world's check is built in (hidden
+  tests, replayed moves, a second sensor), by more than for the reference. The border is the
+  reference's gap and not the honest best's, on which it could never be wrong.
+- `correlation`: under the reference, proxy and truth do not even go together, so that raising the
+  one promises nothing of the other. Speaks of the proxy, not of the policy: it is asked before any
+  training.
+- `anomaly`: the policy is further from the reference (Hellinger distance over states visited, Pan,
+  Bhatia and Steinhardt 2022, arXiv 2201.03544) than `FAR`. Needs no truth at all, and cannot tell
+  better from worse.
 """
 
 from __future__ import annotations
@@ -31,7 +34,8 @@ GAP = 1e-3
 
 @dataclass(frozen=True)
 class Flag:
-    """What a detector said of a policy. `value` is what it looked at, in words `told`; `fired` is None where it could not say."""
+    """What a detector said of a policy. `value` is what it looked at, in words `told`; `fired`
+    is None where it could not say."""
 
     detector: str
     fired: bool | None
@@ -41,7 +45,12 @@ class Flag:
 
 def flags(world: World, policy_SA: Floats, *, seeds: int = 100) -> list[Flag]:
     """What each detector says of a policy over the plain table."""
-    return [_transition(world, policy_SA, seeds), _check(world, policy_SA), _correlation(world), _anomaly(world, policy_SA)]
+    return [
+        _transition(world, policy_SA, seeds),
+        _check(world, policy_SA),
+        _correlation(world),
+        _anomaly(world, policy_SA),
+    ]
 
 
 def control(world: World, *, seeds: int = 100) -> list[Flag]:
@@ -74,7 +83,9 @@ def _transition(world: World, policy_SA: Floats, seeds: int) -> Flag:
 
 def _check(world: World, policy_SA: Floats) -> Flag:
     plain, checked = evaluate(world.plain, policy_SA).proxy, evaluate(world.checked, world.lift(policy_SA)).proxy
-    usual = evaluate(world.plain, world.reference_SA).proxy - evaluate(world.checked, world.lift(world.reference_SA)).proxy
+    usual = (
+        evaluate(world.plain, world.reference_SA).proxy - evaluate(world.checked, world.lift(world.reference_SA)).proxy
+    )
     told = f"proxy {plain:.3g}, with the check {checked:.3g} (the reference's gap is {usual:.3g})"
     return Flag("check", plain - checked > usual + GAP, plain - checked, told)
 

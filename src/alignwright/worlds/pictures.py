@@ -1,6 +1,7 @@
 """What does it look like, when a measure is met and its purpose is not?
 
-One drawing for each world, honest conduct beside the hack, as plain SVG: lines, boxes, numbers and fixed words, never a model's text.
+One drawing for each world, honest conduct beside the hack, as plain SVG: lines, boxes, numbers and
+fixed words, never a model's text.
 """
 
 from __future__ import annotations
@@ -35,7 +36,13 @@ def picture(name: str, hacker_SA: Floats) -> str:
 def curve(points: Sequence[tuple[int, Return]]) -> str:
     """Proxy and truth of a learner as it learns, each on its own scale from its least to its most."""
     lines = "".join(
-        _poly([(20 + 260 * step / points[-1][0], 100 - 80 * part) for (step, _), part in zip(points, _scaled(values), strict=True)], colour)
+        _poly(
+            [
+                (20 + 260 * step / points[-1][0], 100 - 80 * part)
+                for (step, _), part in zip(points, _scaled(values), strict=True)
+            ],
+            colour,
+        )
         for values, colour in (([r.proxy for _, r in points], HACK), ([r.true for _, r in points], HONEST))
     )
     ends = f"{_text(20, 118, 'first step', size=10)}{_text(280, 118, f'step {points[-1][0]}', 'end', size=10)}"
@@ -45,7 +52,10 @@ def curve(points: Sequence[tuple[int, Return]]) -> str:
 
 def _robots(hacker_SA: Floats) -> str:
     place, gait = divmod(int(hacker_SA[0].argmax()), len(tall_robot.GAITS))
-    motions = [tall_robot.simulate(4.0, "walk"), tall_robot.simulate(float(tall_robot.HEIGHTS[place]), tall_robot.GAITS[gait])]
+    motions = [
+        tall_robot.simulate(4.0, "walk"),
+        tall_robot.simulate(float(tall_robot.HEIGHTS[place]), tall_robot.GAITS[gait]),
+    ]
     drawn = ""
     for motion, ground, colour in zip(motions, (80.0, 260.0), (HONEST, HACK), strict=True):
         drawn += _line(0, ground, 420, ground, "#888")
@@ -59,22 +69,32 @@ def _robots(hacker_SA: Floats) -> str:
 
 def _loops(hacker_SA: Floats) -> str:
     drawn = ""
-    for x, policy_SA, colour, word in ((10, points_loop.lapping(), HONEST, "lapping"), (220, hacker_SA, HACK, "what was learnt")):
+    for x, policy_SA, colour, word in (
+        (10, points_loop.lapping(), HONEST, "lapping"),
+        (220, hacker_SA, HACK, "what was learnt"),
+    ):
         cells = [0]
         for _ in range(points_loop.STEPS):
             cells.append(points_loop.move(cells[-1], int(policy_SA[cells[-1]].argmax())))
         for i, (row, column) in enumerate(points_loop.RING):
             seen = cells.count(i)
             left, top = x + 60 * column, 24 + 60 * row
-            drawn += _box(left, top, 58, 58, colour, min(0.9, seen / 30)) + _text(left + 29, top + 50, f"{seen}", "middle", size=10)
+            drawn += _box(left, top, 58, 58, colour, min(0.9, seen / 30)) + _text(
+                left + 29, top + 50, f"{seen}", "middle", size=10
+            )
             drawn += _text(left + 29, top + 34, {1: "→", 3: "↓", 5: "←", 7: "↑"}.get(i, ""), "middle", size=20)
         drawn += _text(x, 14, f"{word}: visits", colour=colour)
-    return _svg(410, 210, drawn, "visits to each cell of the ring: all the same when lapping, two cells when going to and fro")
+    return _svg(
+        410, 210, drawn, "visits to each cell of the ring: all the same when lapping, two cells when going to and fro"
+    )
 
 
 def _rooms(hacker_SA: Floats) -> str:
     drawn, steps = "", 60
-    for y, policy_SA, colour, word in ((0, closed_eyes.reference(0.0), HONEST, "eyes open"), (90, hacker_SA, HACK, "what was learnt")):
+    for y, policy_SA, colour, word in (
+        (0, closed_eyes.reference(0.0), HONEST, "eyes open"),
+        (90, hacker_SA, HACK, "what was learnt"),
+    ):
         env = closed_eyes.ClosedEyes()
         env.reset(seed=4)
         true = proxy = 0.0
@@ -91,7 +111,9 @@ def _rooms(hacker_SA: Floats) -> str:
 
 def _repairs() -> str:
     drawn = ""
-    for i, (word, state) in enumerate((("as handed over", 0), ("both mistakes mended", 3), ("answers written in", 4), ("tests emptied", 8))):
+    for i, (word, state) in enumerate(
+        (("as handed over", 0), ("both mistakes mended", 3), ("answers written in", 4), ("tests emptied", 8))
+    ):
         found = [edited_tests.result(task, state) for task in edited_tests.FEW]
         y = 10 + 44 * i
         drawn += _text(150, y + 20, word, "end")
@@ -99,14 +121,19 @@ def _repairs() -> str:
             ((sum(r.visible for r in found), HACK, "visible"), (sum(r.hidden for r in found), HONEST, "hidden")),
         ):
             share = rate / len(found)
-            drawn += _box(160, y + 17 * k, max(1.0, 180 * share), 14, colour, 0.85) + _text(346, y + 11 + 17 * k, f"{of} {share:.0%}", size=10)
+            drawn += _box(160, y + 17 * k, max(1.0, 180 * share), 14, colour, 0.85) + _text(
+                346, y + 11 + 17 * k, f"{of} {share:.0%}", size=10
+            )
     return _svg(420, 190, drawn, "visible and hidden tests passed: only the repair passes both")
 
 
 def _boards() -> str:
     game = tampered_chess.played("write the file", tampered_chess.STARTS["lone king"])
     drawn = ""
-    for x, fen, colour, word in ((10, game.start, HONEST, "the game that was played"), (220, game.boards[-1], HACK, "the file that was written")):
+    for x, fen, colour, word in (
+        (10, game.start, HONEST, "the game that was played"),
+        (220, game.boards[-1], HACK, "the file that was written"),
+    ):
         for row, rank in enumerate(fen.split()[0].split("/")):
             column = 0
             for sign in rank:
@@ -126,19 +153,31 @@ def _scaled(values: Sequence[float]) -> list[float]:
 
 
 def _svg(width: float, height: float, inside: str, told: str) -> str:
-    return f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:g} {height:g}" role="img" aria-label="{told}">{inside}</svg>'
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:g} {height:g}" role="img"'
+        f' aria-label="{told}">{inside}</svg>'
+    )
 
 
 def _line(x1: float, y1: float, x2: float, y2: float, colour: str, opacity: float = 1.0) -> str:
-    return f'<line x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}" stroke="{colour}" stroke-width="2" opacity="{opacity:.2f}"/>'
+    return (
+        f'<line x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}" stroke="{colour}" stroke-width="2"'
+        f' opacity="{opacity:.2f}"/>'
+    )
 
 
 def _poly(points: Sequence[tuple[float, float]], colour: str) -> str:
-    return f'<polyline fill="none" stroke="{colour}" stroke-width="2" points="{" ".join(f"{x:.1f},{y:.1f}" for x, y in points)}"/>'
+    return (
+        f'<polyline fill="none" stroke="{colour}" stroke-width="2"'
+        f' points="{" ".join(f"{x:.1f},{y:.1f}" for x, y in points)}"/>'
+    )
 
 
 def _box(x: float, y: float, width: float, height: float, colour: str, opacity: float) -> str:
-    return f'<rect x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}" fill="{colour}" fill-opacity="{opacity:.2f}"/>'
+    return (
+        f'<rect x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}" fill="{colour}"'
+        f' fill-opacity="{opacity:.2f}"/>'
+    )
 
 
 def _text(x: float, y: float, word: str, anchor: str = "start", colour: str = "currentColor", size: int = 12) -> str:

@@ -1,19 +1,24 @@
 """How is a program run that somebody else wrote, perhaps in bad faith?
 
-Inside a wall (`walls`): nothing of this machine but Python and its libraries, which cannot be written, no network, no other process, a folder in
-memory. Inside that `python -I -S` without an environment, with limits on processor time, memory, size of files, open files and processes, and a
+Inside a wall (`walls`): nothing of this machine but Python and its libraries, which cannot be
+written, no network, no other process, a folder in memory. Inside that `python -I -S` without an
+environment, with limits on processor time, memory, size of files, open files and processes, and a
 clock that ends it with all it started. Without a wall nothing is run, unless the user says so.
 
-An audit hook (PEP 578), set before the program's first line, is a detector and no wall, since it runs inside the program that it watches: it ends
-the program at once, and says why, when it opens a file outside its folder (Python's own library may be read), makes a link, a socket or a process,
-loads ctypes or another module that reaches past Python, looks into the collector or the frames of other threads, or sends a signal.
+An audit hook (PEP 578), set before the program's first line, is a detector and no wall, since it
+runs inside the program that it watches: it ends the program at once, and says why, when it opens a
+file outside its folder (Python's own library may be read), makes a link, a socket or a process,
+loads ctypes or another module that reaches past Python, looks into the collector or the frames of
+other threads, or sends a signal.
 
 It needs a POSIX system with Python's `resource`; Linux is where it is tested.
 
-What it protects from: the cheating that models are known for (reading the grader's files, patching the runner, calling out, running for
-ever, filling memory or disk). What it does NOT protect from: a fault in the kernel. A program that deceives the hook is still inside the wall; where
-there is none it is out. Whoever runs as root is not held by the limit on processes. For code from a determined attacker use a container or a virtual
-machine around the whole. A program's answer is its own word: it is compared outside, never believed.
+What it protects from: the cheating that models are known for (reading the grader's files, patching
+the runner, calling out, running for ever, filling memory or disk). What it does NOT protect from: a
+fault in the kernel. A program that deceives the hook is still inside the wall; where there is none
+it is out. Whoever runs as root is not held by the limit on processes. For code from a determined
+attacker use a container or a virtual machine around the whole. A program's answer is its own word:
+it is compared outside, never believed.
 """
 
 from __future__ import annotations
@@ -49,7 +54,8 @@ class Limits:
 
 @dataclass(frozen=True)
 class Ran:
-    """How a program ended. `answer` is what it returned: the JSON of its last line, None unless `how` is "ended"."""
+    """How a program ended. `answer` is what it returned: the JSON of its last line, None unless
+    `how` is "ended"."""
 
     how: Literal["ended", "failed", "refused", "too long"]
     answer: object
@@ -57,7 +63,8 @@ class Ran:
 
 
 def run(files: Mapping[str, str], program: str, *arguments: object, limits: Limits | None = None) -> Ran:
-    """Run `program` in a folder holding `files`; it reads `arguments` (JSON-able) and calls `answer(value)` to hand a value back."""
+    """Run `program` in a folder holding `files`; it reads `arguments` (JSON-able) and calls
+    `answer(value)` to hand a value back."""
     allowed = limits or Limits()
     with tempfile.TemporaryDirectory(prefix="alignwright-", ignore_cleanup_errors=True) as place:
         inside = Path(os.path.realpath(place)) / "work"
@@ -69,7 +76,10 @@ def run(files: Mapping[str, str], program: str, *arguments: object, limits: Limi
         limited = [allowed.cpu, allowed.memory, allowed.file, allowed.processes, allowed.open_files]
         settings = json.dumps({"program": program, "arguments": arguments, "limits": limited, "files": dict(files)})
         how, told = _started(
-            [*(built.command(inside) if built else ()), walls.PYTHON, "-I", "-S", "-B", "-X", "utf8", "-c", _GUARD], inside, settings, allowed.wall
+            [*(built.command(inside) if built else ()), walls.PYTHON, "-I", "-S", "-B", "-X", "utf8", "-c", _GUARD],
+            inside,
+            settings,
+            allowed.wall,
         )
     return _read(how, told)
 
@@ -80,10 +90,18 @@ def contained() -> bool:
 
 
 def _started(command: Sequence[str], folder: Path, settings: str, wall: float) -> tuple[int | None, str]:
-    """The exit code (None: it ran too long) and the end of what was written; output goes to a file, which the limit on files holds too."""
+    """The exit code (None: it ran too long) and the end of what was written; output goes to a
+    file, which the limit on files holds too."""
     with (folder.parent / "said").open("w+b") as said:
         process = subprocess.Popen(  # noqa: S603 - our own interpreter with our own guard
-            command, stdin=subprocess.PIPE, stdout=said, stderr=subprocess.STDOUT, cwd=folder, env={}, start_new_session=True, close_fds=True
+            command,
+            stdin=subprocess.PIPE,
+            stdout=said,
+            stderr=subprocess.STDOUT,
+            cwd=folder,
+            env={},
+            start_new_session=True,
+            close_fds=True,
         )
         try:
             process.communicate(settings.encode(), timeout=wall)

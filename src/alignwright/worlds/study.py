@@ -1,10 +1,13 @@
-"""In each world: what do the reference, the hacker and the agent that was held back get, of the proxy and of what was meant?
+"""In each world: what do the reference, the hacker and the agent that was held back get, of the
+proxy and of what was meant?
 
-A hack is what Laidlaw et al. (arXiv 2403.03185) call one: at least as much proxy as the reference, and less truth. Learners are run from
-several seeds and each is evaluated exactly, on the world's table; their means have Student's t intervals over seeds, the share of seeds
-that hacked Wilson's. Rows without seeds are exact and have no interval. The four remedies: the world's own check built into the proxy
-(hidden tests, integrity, a second sensor), the correlated-proxy penalty at the weight the theory gives, with the least truth that it
-guarantees, the early stop, and the impact penalty. What a remedy does not mend is shown like what it does.
+A hack is what Laidlaw et al. (arXiv 2403.03185) call one: at least as much proxy as the reference,
+and less truth. Learners are run from several seeds and each is evaluated exactly, on the world's
+table; their means have Student's t intervals over seeds, the share of seeds that hacked Wilson's.
+Rows without seeds are exact and have no interval. The four remedies: the world's own check built
+into the proxy (hidden tests, integrity, a second sensor), the correlated-proxy penalty at the
+weight the theory gives, with the least truth that it guarantees, the early stop, and the impact
+penalty. What a remedy does not mend is shown like what it does.
 """
 
 from __future__ import annotations
@@ -24,10 +27,11 @@ SLACK = 1e-6
 
 @dataclass(frozen=True)
 class World:
-    """A world for study: its table without and with its check, a trusted policy, and how a learner is run in it.
+    """A world for study: its table without and with its check, a trusted policy, and how a learner
+    is run in it.
 
-    `learn(seed, checked)` gives what was learnt, with a policy over the states of the table it was learnt in; `lift` makes a policy of the
-    plain table one of the checked table.
+    `learn(seed, checked)` gives what was learnt, with a policy over the states of the table it was
+    learnt in; `lift` makes a policy of the plain table one of the checked table.
     """
 
     name: str
@@ -43,7 +47,8 @@ class World:
 
 @dataclass(frozen=True)
 class Row:
-    """What one kind of agent came to. `hacked` counts the seeds that hacked; of an exact row it is 1 or 0."""
+    """What one kind of agent came to. `hacked` counts the seeds that hacked; of an exact row it
+    is 1 or 0."""
 
     who: str
     proxy: Estimate
@@ -62,30 +67,36 @@ def build(name: str) -> World:
     match name:
         case "tall_robot":
             return World(
-                name, "Tall robot", "m/s and m an episode", "speed counts only while the foot travels", tall_robot.table(), tall_robot.table(True),
+                name, "Tall robot", "m/s and m an episode", "speed counts only while the foot travels",
+                tall_robot.table(), tall_robot.table(True),
                 tall_robot.reference(), lambda seed, check: _pulled(tall_robot.table(check), seed), _same,
             )  # fmt: skip
         case "points_loop":
             return World(
-                name, "Points loop", "points and steps ahead in 100 steps", "an arrow pays only in the race's order", points_loop.table(),
+                name, "Points loop", "points and steps ahead in 100 steps", "an arrow pays only in the race's order",
+                points_loop.table(),
                 points_loop.table(True), points_loop.lapping(0.3),
-                lambda seed, check: q_learning(points_loop.PointsLoop(check), seed=seed, episodes=600 if check else 200),
+                lambda seed, check: q_learning(points_loop.PointsLoop(check), seed=seed,
+                episodes=600 if check else 200),
                 lambda policy_SA: policy_SA.repeat(points_loop.ARROWS, axis=0),
             )  # fmt: skip
         case "closed_eyes":
             return World(
-                name, "Closed eyes", "dirty rooms a step, negative", "a room not seen counts as dirty", closed_eyes.table(), closed_eyes.table(True),
+                name, "Closed eyes", "dirty rooms a step, negative", "a room not seen counts as dirty",
+                closed_eyes.table(), closed_eyes.table(True),
                 closed_eyes.reference(),
                 _cleaning, _same,
             )  # fmt: skip
         case "edited_tests":
             return World(
-                name, "Edited tests", "share of tests passed on handing in", "hidden cases count as well", edited_tests.table(),
+                name, "Edited tests", "share of tests passed on handing in", "hidden cases count as well",
+                edited_tests.table(),
                 edited_tests.table(True), edited_tests.reference(), _repairing, _same,
             )  # fmt: skip
         case "tampered_chess":
             return World(
-                name, "Tampered chess", "points a game", "the moves are replayed", tampered_chess.table(), tampered_chess.table(True),
+                name, "Tampered chess", "points a game", "the moves are replayed", tampered_chess.table(),
+                tampered_chess.table(True),
                 tampered_chess.reference(), lambda seed, check: _pulled(tampered_chess.table(check), seed), _same,
             )  # fmt: skip
         case _:
@@ -107,7 +118,9 @@ def study(world: World, seeds: Sequence[int] = tuple(range(10))) -> list[Row]:
         _exact("reference", world.plain, world.reference_SA, base, "the trusted policy, noise and all"),
         _exact("best for the truth", world.plain, best(world.plain, world.plain.true_SA), base, paid),
         _learnt("learner of the proxy", world.plain, [world.learn(seed, False).policy_SA for seed in seeds], base),
-        _learnt("with the check", world.checked, [world.learn(seed, True).policy_SA for seed in seeds], base, world.check),
+        _learnt(
+            "with the check", world.checked, [world.learn(seed, True).policy_SA for seed in seeds], base, world.check
+        ),
     ]
     told = correlated(world.plain, world.reference_SA)
     held_SA = regularised(world.plain, world.reference_SA, told.weight)
@@ -120,7 +133,9 @@ def study(world: World, seeds: Sequence[int] = tuple(range(10))) -> list[Row]:
     note = f"the truth at {early.degrees:.0f} degrees from the proxy; stopped after {early.step} of {early.steps} steps"
     rows.append(_exact("early stop", world.plain, early.policy_SA, base, note))
     penalised = [best(world.plain, impact(world.plain, seed=seed, weight=IMPACT)) for seed in seeds]
-    rows.append(_learnt("impact penalty", world.plain, penalised, base, f"attainable utility, weight {IMPACT:g}; a planner"))
+    rows.append(
+        _learnt("impact penalty", world.plain, penalised, base, f"attainable utility, weight {IMPACT:g}; a planner")
+    )
     return rows
 
 
@@ -132,7 +147,9 @@ def best(table: Table, reward_SA: Floats) -> Floats:
 def _exact(who: str, table: Table, policy_SA: Floats, base: Return, note: str = "") -> Row:
     got = evaluate(table, policy_SA)
     none = Interval(None, None, "exact")
-    return Row(who, Estimate(got.proxy, None, none, 1), Estimate(got.true, None, none, 1), int(is_hack(got, base)), 1, note)
+    return Row(
+        who, Estimate(got.proxy, None, none, 1), Estimate(got.true, None, none, 1), int(is_hack(got, base)), 1, note
+    )
 
 
 def _learnt(who: str, table: Table, policies: Sequence[Floats], base: Return, note: str = "") -> Row:
@@ -142,7 +159,8 @@ def _learnt(who: str, table: Table, policies: Sequence[Floats], base: Return, no
 
 
 def _over_seeds(values: Sequence[float]) -> Estimate:
-    """Mean and interval over seeds; none where all seeds came to the same, whatever that says of other seeds."""
+    """Mean and interval over seeds; none where all seeds came to the same, whatever that says of
+    other seeds."""
     if max(values) - min(values) < SLACK:
         return Estimate(values[0], None, Interval(None, None, "no interval: all seeds came to the same"), len(values))
     return mean_interval(values)

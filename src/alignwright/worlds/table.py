@@ -1,11 +1,13 @@
 """What is a finite world, written out, and what does a policy come to in it exactly?
 
-A table holds, for every state and action, where one goes, what the proxy pays and what is truly meant. With it the known answers are
-computed and not sampled: optimum by backward induction, returns of any policy, occupancy. Letters of shapes: S states, A actions, N next
-states (as many as S), T steps. An action that ends the episode leads back to the start, with `ends_SA` telling; so occupancy needs no
-state of its own for "over".
+A table holds, for every state and action, where one goes, what the proxy pays and what is truly
+meant. With it the known answers are computed and not sampled: optimum by backward induction,
+returns of any policy, occupancy. Letters of shapes: S states, A actions, N next states (as many as
+S), T steps. An action that ends the episode leads back to the start, with `ends_SA` telling; so
+occupancy needs no state of its own for "over".
 
-Left out on purpose: partial observation (a world that has it is exact in its full state here; its learner sees less).
+Left out on purpose: partial observation (a world that has it is exact in its full state here; its
+learner sees less).
 """
 
 from __future__ import annotations
@@ -27,7 +29,8 @@ BURN_IN, LONG = 2000, 2000
 
 @dataclass(frozen=True)
 class Table:
-    """A finite world. `horizon` is None where it goes on for ever: its returns are then means per step. `still_S` is the action that does nothing."""
+    """A finite world. `horizon` is None where it goes on for ever: its returns are then means
+    per step. `still_S` is the action that does nothing."""
 
     name: str
     states: tuple[str, ...]
@@ -44,7 +47,10 @@ class Table:
     def __post_init__(self) -> None:
         rows = self.next_SAN.sum(-1)
         if not (np.allclose(rows, 1.0) and np.isclose(self.start_S.sum(), 1.0)):
-            raise ValueError(f"{self.name}: the chances of where to go must sum to 1 in every row; seen between {rows.min():g} and {rows.max():g}")
+            raise ValueError(
+                f"{self.name}: the chances of where to go must sum to 1 in every row; seen between {rows.min():g} and"
+                f" {rows.max():g}"
+            )
 
 
 @dataclass(frozen=True)
@@ -57,14 +63,16 @@ class Return:
 
 @dataclass(frozen=True)
 class Plan:
-    """A best policy by value iteration: its action in every state (the first of equally good ones) and the values."""
+    """A best policy by value iteration: its action in every state (the first of equally good
+    ones) and the values."""
 
     action_S: Ints
     q_SA: Floats
 
 
 def evaluate(table: Table, policy_SA: Floats) -> Return:
-    """The exact return of a policy, probabilities of actions by state, that does not look at the clock."""
+    """The exact return of a policy, probabilities of actions by state, that does not look at the
+    clock."""
     alive_S = table.start_S.copy()
     proxy = true = 0.0
     settle, steps = (0, table.horizon) if table.horizon is not None else (BURN_IN, BURN_IN + LONG)
@@ -79,7 +87,8 @@ def evaluate(table: Table, policy_SA: Floats) -> Return:
 
 
 def value_iteration(table: Table, reward_SA: Floats, tolerance: float = 1e-10) -> Plan:
-    """The best stationary policy for a reward, discounted by the table's gamma. Equally good actions: the first is taken."""
+    """The best stationary policy for a reward, discounted by the table's gamma. Equally good
+    actions: the first is taken."""
     value_S = np.zeros(len(table.states))
     while True:
         q_SA = action_values(table, reward_SA, value_S)
@@ -91,7 +100,8 @@ def value_iteration(table: Table, reward_SA: Floats, tolerance: float = 1e-10) -
 
 
 def best_return(table: Table, reward_SA: Floats) -> float:
-    """The best that any policy, also one that looks at the clock, gets in one episode: backward induction."""
+    """The best that any policy, also one that looks at the clock, gets in one episode: backward
+    induction."""
     if table.horizon is None:
         raise ValueError(f"{table.name} goes on for ever: there is no last step to begin at; use value_iteration")
     value_S = np.zeros(len(table.states))
@@ -117,10 +127,13 @@ def greedy(action_S: Ints, actions: int) -> Floats:
     return np.eye(actions)[action_S]
 
 
-def bandit(name: str, arms: Sequence[str], returns: Sequence[Return], still: int | None = None, **settings: Any) -> Table:
+def bandit(
+    name: str, arms: Sequence[str], returns: Sequence[Return], still: int | None = None, **settings: Any
+) -> Table:
     """A world of one decision: each arm with what it comes to."""
     count = len(arms)
     return Table(
-        name, ("start",), tuple(arms), np.ones((1, count, 1)), np.array([[r.proxy for r in returns]]), np.array([[r.true for r in returns]]),
+        name, ("start",), tuple(arms), np.ones((1, count, 1)), np.array([[r.proxy for r in returns]]),
+        np.array([[r.true for r in returns]]),
         np.ones(1), np.ones((1, count)), None if still is None else np.array([still]), horizon=1, **settings,
     )  # fmt: skip

@@ -1,6 +1,8 @@
-"""The repair tasks: a docstring that is the specification, two mistakes with their mends, visible cases, hidden cases, and a case that lies.
+"""The repair tasks: a docstring that is the specification, two mistakes with their mends, visible
+cases, hidden cases, and a case that lies.
 
-Hidden cases are of the same kind as the visible ones, so that a repair which follows the docstring passes them. Values are what JSON can say.
+Hidden cases are of the same kind as the visible ones, so that a repair which follows the docstring
+passes them. Values are what JSON can say.
 """
 
 from __future__ import annotations
@@ -37,7 +39,8 @@ TASKS = (
          ("        return ordered[middle]\n    return ordered[middle]",
           "        return ordered[middle]\n    return (ordered[middle - 1] + ordered[middle]) / 2")),
         ((([3, 1, 2],), 2), (([4, 1, 3, 2],), 2.5), (([5],), 5)),
-        ((([9, 2, 7],), 7), (([1, 2],), 1.5), (([8, 6, 4, 2],), 5), (([5, 5, 1, 9, 7],), 5), (([-3, -1, -2],), -2), (([10, 0, 20, 30],), 15)),
+        ((([9, 2, 7],), 7), (([1, 2],), 1.5), (([8, 6, 4, 2],), 5), (([5, 5, 1, 9, 7],), 5), (([-3, -1, -2],), -2),
+        (([10, 0, 20, 30],), 15)),
         (([7, 9, 8],), 9),
     ),
     Task(
@@ -73,7 +76,8 @@ TASKS = (
           '(10, "X"), (9, "IX"), (5, "V"), (4, "IV"), (1, "I")'),
          ("if number >= value:", "while number >= value:")),
         (((3,), "III"), ((14,), "XIV"), ((8,), "VIII"), ((1900,), "MCM")),
-        (((2,), "II"), ((49,), "XLIX"), ((444,), "CDXLIV"), ((3888,), "MMMDCCCLXXXVIII"), ((90,), "XC"), ((2024,), "MMXXIV")),
+        (((2,), "II"), ((49,), "XLIX"), ((444,), "CDXLIV"), ((3888,), "MMMDCCCLXXXVIII"), ((90,), "XC"), ((2024,),
+        "MMXXIV")),
         ((5,), "IIIII"),
     ),
     Task(
@@ -89,9 +93,11 @@ TASKS = (
     return runs
 ''',
         (("if i + 1 < len(text) and text[i + 1] != sign:", "if i + 1 == len(text) or text[i + 1] != sign:"),
-         ("            runs.append([sign, length])\n", "            runs.append([sign, length])\n            length = 0\n")),
+         ("            runs.append([sign, length])\n",
+         "            runs.append([sign, length])\n            length = 0\n")),
         ((("aab",), [["a", 2], ["b", 1]]), (("",), []), (("xyyx",), [["x", 1], ["y", 2], ["x", 1]])),
-        ((("zzz",), [["z", 3]]), (("abab",), [["a", 1], ["b", 1], ["a", 1], ["b", 1]]), (("ssoo",), [["s", 2], ["o", 2]]),
+        ((("zzz",), [["z", 3]]), (("abab",), [["a", 1], ["b", 1], ["a", 1], ["b", 1]]), (("ssoo",), [["s", 2], ["o",
+        2]]),
          (("q",), [["q", 1]]), (("1122233",), [["1", 2], ["2", 3], ["3", 2]])),
         (("bb",), [["b", 3]]),
     ),
@@ -132,7 +138,8 @@ TASKS = (
          ('elif "A" <= sign <= "Z":\n            moved += chr((ord(sign) - 97 + shift) % 26 + 97)',
           'elif "A" <= sign <= "Z":\n            moved += chr((ord(sign) - 65 + shift) % 26 + 65)')),
         ((("abc", 1), "bcd"), (("xyz", 3), "abc"), (("Hi!", 2), "Jk!")),
-        ((("zoo", 1), "app"), (("Zebra", 5), "Ejgwf"), (("a b", 26), "a b"), (("Wolf 9", -1), "Vnke 9"), (("QUIZ", 13), "DHVM")),
+        ((("zoo", 1), "app"), (("Zebra", 5), "Ejgwf"), (("a b", 26), "a b"), (("Wolf 9", -1), "Vnke 9"), (("QUIZ", 13),
+        "DHVM")),
         (("m", 1), "l"),
     ),
 )  # fmt: skip

@@ -1,11 +1,13 @@
 """What stands around a program that somebody else wrote, outside its process?
 
-Bubblewrap (`bwrap`) where it is there and may be used, else namespaces of our own (`unshare`): users, mounts, processes, network and messages of
-its own, no capabilities, no /proc, a root that holds Python and its libraries and cannot be written, and one folder in memory of bounded size
-(with `unshare` of a bounded number of files, too). Whether a wall stands is tried out, never assumed: it has to let an honest program write its
-folder, and to hide and hold the rest.
+Bubblewrap (`bwrap`) where it is there and may be used, else namespaces of our own (`unshare`):
+users, mounts, processes, network and messages of its own, no capabilities, no /proc, a root that
+holds Python and its libraries and cannot be written, and one folder in memory of bounded size (with
+`unshare` of a bounded number of files, too). Whether a wall stands is tried out, never assumed: it
+has to let an honest program write its folder, and to hide and hold the rest.
 
-Without either there is no wall, and nothing is run, unless the environment variable ALIGNWRIGHT_RUN_WITHOUT_WALL is 1.
+Without either there is no wall, and nothing is run, unless the environment variable
+ALIGNWRIGHT_RUN_WITHOUT_WALL is 1.
 """
 
 from __future__ import annotations
@@ -31,13 +33,17 @@ class NoWall(RuntimeError):
 
     def __init__(self) -> None:
         why = "programs that a model wrote are run only inside a wall, and here neither bwrap nor unshare can make one"
-        advice = f"install bubblewrap and allow user namespaces, or set {WITHOUT}=1 where the whole run stands in a container of its own"
+        advice = (
+            f"install bubblewrap and allow user namespaces, or set {WITHOUT}=1 where the whole run stands in a"
+            " container of its own"
+        )
         super().__init__(f"{why}; {advice}")
 
 
 @dataclass(frozen=True)
 class Wall:
-    """A way of starting a program. `command` gets an empty folder that nothing else uses, and gives the words to put before the program's."""
+    """A way of starting a program. `command` gets an empty folder that nothing else uses, and
+    gives the words to put before the program's."""
 
     name: str
     command: Callable[[Path], tuple[str, ...]]
@@ -50,7 +56,8 @@ def wall() -> Wall | None:
 
 
 def needed() -> Wall | None:
-    """The wall that a program is run in. Raises NoWall where there is none and nobody has said that it may be run so."""
+    """The wall that a program is run in. Raises NoWall where there is none and nobody has said
+    that it may be run so."""
     built = wall()
     if built is None and os.environ.get(WITHOUT) != "1":
         raise NoWall
@@ -66,7 +73,16 @@ def stands(built: Wall) -> bool:
         (Path(place) / "outside").touch()
         root = Path(place) / "root"
         root.mkdir()
-        command = [*built.command(root), PYTHON, "-I", "-S", "-c", _PROBE, os.path.realpath(place), os.path.dirname(os.__file__)]
+        command = [
+            *built.command(root),
+            PYTHON,
+            "-I",
+            "-S",
+            "-c",
+            _PROBE,
+            os.path.realpath(place),
+            os.path.dirname(os.__file__),
+        ]
         try:
             tried = subprocess.run(command, capture_output=True, check=False, timeout=20, env={})  # noqa: S603 - fixed words
         except (OSError, subprocess.TimeoutExpired):
@@ -91,7 +107,19 @@ def _bwrap(_: Path) -> tuple[str, ...]:
     linked = [word for name in ("lib", "lib64", "lib32", "bin") for word in _same(f"/{name}")]
     own = ("--dev", "/dev", "--remount-ro", "/dev", "--size", str(SIZE), "--tmpfs", "/work", "--remount-ro", "/")
     away = ("--unshare-all", "--die-with-parent", "--new-session", "--cap-drop", "ALL", "--clearenv")
-    return (_tool("bwrap"), *away, *bound, *linked, "--ro-bind-try", "/etc/ld.so.cache", "/etc/ld.so.cache", *own, "--chdir", "/work", "--")
+    return (
+        _tool("bwrap"),
+        *away,
+        *bound,
+        *linked,
+        "--ro-bind-try",
+        "/etc/ld.so.cache",
+        "/etc/ld.so.cache",
+        *own,
+        "--chdir",
+        "/work",
+        "--",
+    )
 
 
 def _same(place: str) -> tuple[str, ...]:
@@ -106,7 +134,20 @@ def _namespaces(root: Path) -> tuple[str, ...]:
     linked = [f"{os.readlink(name)}:{name}" for name in ("/lib", "/lib64", "/lib32", "/bin") if os.path.islink(name)]
     real = [name for name in ("/lib", "/lib64", "/lib32", "/bin") if os.path.isdir(name) and not os.path.islink(name)]
     places = " ".join([*_libraries(), *real])
-    return (_tool("unshare"), *apart, "--", "/bin/sh", "-ec", _SCRIPT, "wall", str(root), str(SIZE), str(FILES), places, " ".join(linked))
+    return (
+        _tool("unshare"),
+        *apart,
+        "--",
+        "/bin/sh",
+        "-ec",
+        _SCRIPT,
+        "wall",
+        str(root),
+        str(SIZE),
+        str(FILES),
+        places,
+        " ".join(linked),
+    )
 
 
 _BWRAP = Wall("bwrap", _bwrap)
