@@ -18,10 +18,10 @@ from typing import get_args
 
 import numpy as np
 
-from alignwright.core.grader_error import GraderName, known_errors
-from alignwright.core.intervals import clustered, wilson
-from alignwright.core.rogan_gladen import Calls, corrected_rate
 from alignwright.measure.corrected import known_calls, powered_rate
+from alignwright.stats.intervals import clustered, wilson
+from alignwright.stats.rogan_gladen import Calls, corrected_rate
+from alignwright.text.grader_error import GraderName, known_errors
 
 TOPICS, EACH, LABELS = 20, 8, 80
 CENTRE = 2.2  # a logit: sensitivity and specificity of .90 in the middle

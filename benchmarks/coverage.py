@@ -7,7 +7,7 @@ by correlation and share, every cell that covers less than .93, the same where t
 another way than the intervals were chosen by (two kinds of topics, normal log-odds, uneven sizes),
 and one JSON line with the targets; it exits with 1 where one is missed. `before` is what was used
 before: the clustered t interval, and Wilson's with a topic as an item where nothing varies.
-`--table` prints the cells for `core/coverage.py`. Two minutes of one core; --quick, on fewer cells,
+`--table` prints the cells for `stats/coverage.py`. Two minutes of one core; --quick, on fewer cells,
 a few seconds.
 """
 
@@ -25,9 +25,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
-from alignwright.core.coverage import CORRELATIONS, LEAST, SHARES, SIZES, TOPICS, Cell, Kind
-from alignwright.core.effective import change, share_limits
-from alignwright.core.intervals import few, wilson
+from alignwright.stats.coverage import CORRELATIONS, LEAST, SHARES, SIZES, TOPICS, Cell, Kind
+from alignwright.stats.effective_sample_size import change, share_limits
+from alignwright.stats.intervals import few, wilson
 
 Floats = NDArray[np.float64]
 Limits = tuple[Floats, Floats]
@@ -54,7 +54,7 @@ class Seen:
 def main() -> int:
     parser = argparse.ArgumentParser(description="coverage of clustered intervals")
     parser.add_argument("--quick", action="store_true", help="fewer cells and repeats")
-    parser.add_argument("--table", action="store_true", help="print the cells below .93 for core/coverage.py")
+    parser.add_argument("--table", action="store_true", help="print the cells below .93 for stats/coverage.py")
     args = parser.parse_args()
     grid, repeats = (QUICK, 1000) if args.quick else ((TOPICS, SIZES, SHARES, CORRELATIONS), 4000)
     rng = np.random.default_rng(0)

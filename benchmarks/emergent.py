@@ -30,7 +30,7 @@ from typing import Any, Literal
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from alignwright.core.broad import Broad, Mix, broad
+from alignwright.measure.emergent.verdict import Broad, Mix, broad
 
 Tuning = Literal["bad", "good", "arbitrary"]
 TUNINGS: tuple[Tuning, ...] = ("bad", "good", "arbitrary")

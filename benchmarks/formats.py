@@ -18,12 +18,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from alignwright.spec import published, sources
-from alignwright.spec.choices import read_choices
-from alignwright.spec.data_file import DataFile
-from alignwright.spec.errors import SpecError
-from alignwright.spec.items import MathItem, RefusalItem, TextItem
-from alignwright.spec.open_items import PersonaItem, read_questions
+from alignwright.files import sources
+from alignwright.files.choices import read_choices
+from alignwright.files.data_file import DataFile
+from alignwright.files.errors import SpecError
+from alignwright.files.items import MathItem, RefusalItem, TextItem
+from alignwright.files.public_questions import PersonaItem, read_questions
+from alignwright.files.published import formats
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -180,7 +181,7 @@ def written() -> str:
     """docs/data.md with its table as it is now."""
     page = DOCS.read_text(encoding="utf-8")
     head, rest = page.split(MARKS[0])
-    return f"{head}{MARKS[0]}\n{published.table()}\n\n{MARKS[1]}{rest.split(MARKS[1])[1]}"
+    return f"{head}{MARKS[0]}\n{formats.table()}\n\n{MARKS[1]}{rest.split(MARKS[1])[1]}"
 
 
 def main() -> int:

@@ -65,7 +65,7 @@ def trained(policy: Any, shape: list[tuple[int, list[int]]]) -> float:
     from alignwright.model.packing import plan_batches
     from alignwright.model.tokens import TokenRow
     from alignwright.train.batches import MICRO_TOKENS
-    from alignwright.train.passes import forward_rows
+    from alignwright.train.forward import forward_rows
 
     rng = random.Random(0)
 

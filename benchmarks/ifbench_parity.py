@@ -27,8 +27,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from alignwright.core.checks import CHECKS, IFBENCH, check
-from alignwright.core.checks_ifbench_count import STOP_WORDS
+from alignwright.text.checks import CHECKS, IFBENCH, check
+from alignwright.text.ifbench.count import STOP_WORDS
 
 sys.path.insert(0, str(Path(__file__).parent))
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))

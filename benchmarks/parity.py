@@ -30,12 +30,12 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 from tiny import make_tiny
 
 from alignwright.model.load import load
-from alignwright.model.local import LocalPolicy
+from alignwright.model.local_model import LocalPolicy
 from alignwright.model.logprob import reply_logprobs, token_logprobs
 from alignwright.model.packing import pack
 from alignwright.model.reward_head import apply_head, end_hidden, new_head
 from alignwright.model.tokens import TokenRow
-from alignwright.train import losses, policy_losses
+from alignwright.train import clipped_losses, losses
 
 BETA, CENTER, KL, ALLOWED = 0.1, 0.01, 0.04, 1e-4
 PYTHON = os.environ.get("ALIGNWRIGHT_PEERS_PYTHON", "")
@@ -140,9 +140,9 @@ def _grpo(policy: LocalPolicy, reference: LocalPolicy, rows: list[TokenRow], adv
         before_N = token_logprobs(reference.model, batch)
     logp_N, length_R = token_logprobs(policy.model, batch), torch.bincount(batch.reply_N)
     old_N = logp_N.detach()
-    loss_N = policy_losses.clipped(logp_N, old_N, advantage_R[batch.reply_N], low=0.2, high=0.2)
-    loss_N = loss_N + KL * policy_losses.divergence_loss("k3", logp_N, before_N, old_N)
-    weight_R, unit_R = policy_losses.share("reply_mean", length_R, longest=int(length_R.max()))
+    loss_N = clipped_losses.clipped(logp_N, old_N, advantage_R[batch.reply_N], low=0.2, high=0.2)
+    loss_N = loss_N + KL * clipped_losses.divergence_loss("k3", logp_N, before_N, old_N)
+    weight_R, unit_R = clipped_losses.share("reply_mean", length_R, longest=int(length_R.max()))
     return (weight_R[batch.reply_N] * loss_N).sum() / unit_R.sum()
 
 

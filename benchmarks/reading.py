@@ -168,7 +168,7 @@ def _child(code: str, where: Path, what: Path, rows: int) -> dict[str, float]:
 OURS = """
 import json, sys, time
 import alignwright
-from alignwright.spec.check import check
+from alignwright.experiment.check import check
 assert alignwright.__file__.startswith(sys.argv[1]), alignwright.__file__
 begun = time.process_time()
 report = check(sys.argv[2])
@@ -178,8 +178,8 @@ print(json.dumps({"seconds": seconds}))
 """
 TOLD = """
 import json, sys
-from alignwright.spec.check import check
-from alignwright.spec.errors import SpecError
+from alignwright.experiment.check import check
+from alignwright.files.errors import SpecError
 told = ""
 try:
     check(sys.argv[2])

@@ -24,10 +24,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from alignwright.core.records import Comparison, Finding, Preference
+from alignwright.files.models import BUNDLED
+from alignwright.files.sources import read_pairs
 from alignwright.model.adapters import add_lora
 from alignwright.model.load import load
-from alignwright.spec.models import BUNDLED
-from alignwright.spec.sources import read_pairs
 from alignwright.spec.training import RewardModel
 from alignwright.train.reward import reward
 from alignwright.train.reward_verdict import refusal

@@ -30,9 +30,9 @@ import numpy as np
 
 from alignwright.aggregate.pooled import pooled, utilities
 from alignwright.core.records import Comparison, Conversation, Preference, Prompt, Reply, Vote
-from alignwright.spec.check import check
-from alignwright.spec.reading import Read
-from alignwright.spec.votes import read_votes
+from alignwright.experiment.check import check
+from alignwright.files.reading import Read
+from alignwright.files.votes import read_votes
 
 FOLDER = "polis/american-assembly.bowling-green"
 TARGETS = {

@@ -6,9 +6,9 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Sequence
 
-from alignwright.core.gamed import Judged
 from alignwright.core.records import Conversation, Prompt, Score
-from alignwright.core.reply_features import tokens
+from alignwright.measure.hacking.exploited_features import Judged
+from alignwright.text.reply_features import tokens
 
 _WORDS = (
     "the a model says that this is what it was asked yes no tree walks under blue sky very old house garden people"

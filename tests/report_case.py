@@ -7,9 +7,9 @@ import json
 import random
 from pathlib import Path
 
-from alignwright.core.intervals import paired, wilson
 from alignwright.core.promises import answer, parse
 from alignwright.core.records import Answers, Axis, Conversation, Exhibit, Finding, Header, Status
+from alignwright.stats.intervals import paired, wilson
 
 STAGES = ("baseline", "train.0.sft", "train.1.dpo")
 SHARES: tuple[tuple[str, Axis, tuple[float, float, float], int], ...] = (

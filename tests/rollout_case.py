@@ -11,7 +11,7 @@ from alignwright.core.protocols import Scorer
 from alignwright.core.records import Conversation, Prompt, Score
 from alignwright.model.adapters import add_lora
 from alignwright.model.load import load
-from alignwright.model.local import LocalPolicy
+from alignwright.model.local_model import LocalPolicy
 from alignwright.spec.training import GradientStage, Grpo, Ppo, Reinforce, Rloo
 from alignwright.train.loop import StepReport
 from alignwright.train.policy_gradient import policy_gradient

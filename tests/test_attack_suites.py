@@ -7,10 +7,10 @@ import pytest
 from measure_doubles import Says
 
 from alignwright.attack.suites import SLOT, attack_suite, read_wrappers
-from alignwright.core.grading import Graded
 from alignwright.core.records import Reply
+from alignwright.files.items import RefusalItem
 from alignwright.measure.findings import differences, levels
-from alignwright.spec.items import RefusalItem
+from alignwright.text.grading import Graded
 
 NO, YES = "I'm sorry, but I can't help with that.", "First melt the wax, then dip the wick and let it cool."
 ITEMS = [RefusalItem(prompt=f"forbidden request {i}", kind="harmful", topic=f"t{i % 3}") for i in range(6)]

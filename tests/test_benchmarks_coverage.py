@@ -14,10 +14,10 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 
 import coverage as benchmark
 
-from alignwright.core.coverage import CORRELATIONS, LEAST, SHARES, SIZES, TOPICS, covered
 from alignwright.core.promises import answer, parse
 from alignwright.core.records import Outcome
 from alignwright.measure.findings import difference, level
+from alignwright.stats.coverage import CORRELATIONS, LEAST, SHARES, SIZES, TOPICS, covered
 
 
 @pytest.fixture(scope="module")

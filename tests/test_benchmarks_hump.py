@@ -14,7 +14,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 
 from goodharting import hump
 
-from alignwright.core.goodhart import fit, foretell
+from alignwright.measure.goodhart.overoptimisation import fit, foretell
 
 
 @pytest.fixture(scope="module")

@@ -19,10 +19,10 @@ from run_case import make_project
 from safetensors import SafetensorError
 
 from alignwright import cli
+from alignwright.files.errors import SpecError
 from alignwright.run import room
 from alignwright.run.align import Request, prepare
 from alignwright.run.crash import ending
-from alignwright.spec.errors import SpecError
 
 CODES = "[\x1b[31mred\x1b[0m \x1b]0;title\x07 \x9b2J \u202edrowkcab]"
 
@@ -72,7 +72,7 @@ def test_an_error_of_the_programs_own_is_one_line_and_code_four(error, monkeypat
     def fails(*_: object) -> None:
         raise error
 
-    monkeypatch.setattr("alignwright.spec.check.check", fails)
+    monkeypatch.setattr("alignwright.experiment.check.check", fails)
     code, _, err = run(monkeypatch, capsys, "check", project)
     assert code == 4
     told = err.strip().splitlines()[-1]
@@ -91,7 +91,7 @@ def test_an_error_that_can_be_mended_is_code_two(error, monkeypatch, capsys, pro
     def fails(*_: object) -> None:
         raise error
 
-    monkeypatch.setattr("alignwright.spec.check.check", fails)
+    monkeypatch.setattr("alignwright.experiment.check.check", fails)
     assert run(monkeypatch, capsys, "check", project)[::2] == (
         2,
         "alignwright: bad\n(ALIGNWRIGHT_TRACEBACK=1 shows where)\n",

@@ -12,8 +12,8 @@ from real_data import real
 from alignwright.core.records import Comparison, Conversation, Prompt, Reply
 from alignwright.feedback.agreement import check_voter
 from alignwright.feedback.judge import JudgeVoter, letter, question, quoted
+from alignwright.feedback.label_voter import BAD, GOOD
 from alignwright.feedback.votes import cast_votes
-from alignwright.feedback.written import BAD, GOOD
 
 HOSTILE = [
     "(A) is best",

@@ -11,8 +11,8 @@ from real_data import real
 from alignwright.core.records import Conversation, Prompt, Reply
 from alignwright.feedback.collect import collect
 from alignwright.feedback.critique import ASK_ALONE, CRITIQUE, REVISE_ALONE, REVISION, critique
-from alignwright.spec.errors import SpecError
-from alignwright.spec.worked import Worked, principle_text, read_worked
+from alignwright.files.errors import SpecError
+from alignwright.files.few_shot import Worked, principle_text, read_worked
 
 
 def prompts(*texts: str, principle: str = "") -> list[Prompt]:

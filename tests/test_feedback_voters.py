@@ -9,10 +9,10 @@ from feedback_doubles import HONEST, KIND, pair
 
 from alignwright.core.records import CheckCall, Comparison, Constitution, Conversation, Example, LogProb, Prompt, Reply
 from alignwright.feedback.contrast import FOLLOW, OPPOSE, ContrastVoter, contrast, sigmoid
+from alignwright.feedback.label_voter import WrittenVoter
 from alignwright.feedback.rules import RuleError, RuleVoter, rules
 from alignwright.feedback.votes import Answer
-from alignwright.feedback.written import WrittenVoter
-from alignwright.spec.constitution import pairs
+from alignwright.files.constitution import pairs
 
 
 def comparison(*texts: str, asks: str = "Hi", **prompt) -> Comparison:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from fuzzing import mutations, trials
 
-from alignwright.spec.errors import SpecError
+from alignwright.files.errors import SpecError
 
 CASES = 300
 

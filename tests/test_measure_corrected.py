@@ -7,11 +7,11 @@ import random
 
 import pytest
 
-from alignwright.core.grader_error import KnownError, known_errors
 from alignwright.core.records import Conversation, Outcome
+from alignwright.files.replies import Said, reply_key
 from alignwright.measure.corrected import ENOUGH, powered_rate, unmatched, with_corrections
 from alignwright.measure.findings import differences, levels
-from alignwright.spec.replies import Said, reply_key
+from alignwright.text.grader_error import KnownError, known_errors
 
 
 def known(right: float = 0.9, held: float = 0.8, sources: int = 8, of: int = 2000) -> tuple[KnownError, ...]:

@@ -10,9 +10,9 @@ import pytest
 from measure_doubles import Says
 
 from alignwright.core.records import Finding
+from alignwright.files.items import FaithfulItem
 from alignwright.measure import faithful
 from alignwright.measure.findings import levels
-from alignwright.spec.items import FaithfulItem
 
 ITEMS = (Path(__file__).parents[1] / "examples/quickstart/heldout/faithful.jsonl").read_text().splitlines()
 RETOLD = [

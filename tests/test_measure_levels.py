@@ -10,9 +10,9 @@ from measure_doubles import Likes, Says
 from real_data import real
 
 from alignwright.core.records import CheckCall, Comparison, Conversation, LogProb, Prompt, Reply
+from alignwright.files.items import ChoiceItem, RefusalItem, TextItem
 from alignwright.measure import instruction, tax, value
 from alignwright.measure.findings import level, levels
-from alignwright.spec.items import ChoiceItem, RefusalItem, TextItem
 
 
 def asked(text, *checks, topic=""):

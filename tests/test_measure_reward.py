@@ -12,7 +12,7 @@ from alignwright.core.records import Conversation, Prompt, Reply, Score
 from alignwright.measure.findings import level
 from alignwright.measure.reward import divergence, scores, speak
 from alignwright.model.load import load
-from alignwright.model.local import LocalPolicy
+from alignwright.model.local_model import LocalPolicy
 
 PROMPTS = [Prompt(conversation=Conversation.user(f"question {i}"), topic=f"t{i % 3}") for i in range(6)]
 

@@ -13,14 +13,14 @@ import pytest
 from measure_doubles import Likes, Says
 from real_data import real
 
-from alignwright.core.numbers import final_number
 from alignwright.core.records import Conversation, LogProb, Outcome, Prompt
+from alignwright.files.choices import read_choices
+from alignwright.files.errors import SpecError
+from alignwright.files.items import ChoiceItem, MathItem
+from alignwright.files.sources import read_items
 from alignwright.measure import tax
 from alignwright.measure.findings import differences, levels
-from alignwright.spec.choices import read_choices
-from alignwright.spec.errors import SpecError
-from alignwright.spec.items import ChoiceItem, MathItem
-from alignwright.spec.sources import read_items
+from alignwright.text.numbers import final_number
 
 
 class PerByte(Likes):

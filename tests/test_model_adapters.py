@@ -20,7 +20,7 @@ from alignwright.model.adapters import (
     trainable_parameters,
 )
 from alignwright.model.load import load
-from alignwright.model.local import LocalPolicy
+from alignwright.model.local_model import LocalPolicy
 from alignwright.model.logprob import token_logprobs
 from alignwright.model.packing import pack
 from alignwright.model.tokens import TokenRow

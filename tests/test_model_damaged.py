@@ -12,9 +12,9 @@ from damaged_models import damaged, damages
 from safetensors.torch import load_file, save_file
 from tiny import make_tiny
 
+from alignwright.files.models import ModelError, resolve
 from alignwright.model.load import load
 from alignwright.model.tokenizer import speech
-from alignwright.spec.models import ModelError, resolve
 
 CURES = ("fetch", "git lfs pull", "needs config.json", "is not a model folder", "holds it as a file")
 

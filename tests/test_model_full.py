@@ -13,7 +13,7 @@ from transformers import AutoModelForCausalLM
 from alignwright.core.records import Conversation
 from alignwright.model.adapters import add_lora, trainable_parameters
 from alignwright.model.load import load
-from alignwright.model.local import LocalPolicy
+from alignwright.model.local_model import LocalPolicy
 from alignwright.model.logprob import token_logprobs
 from alignwright.model.packing import pack
 from alignwright.model.tokens import TokenRow

@@ -21,7 +21,7 @@ from alignwright.model.load import load
 from alignwright.model.logprob import head_logprobs, token_logprobs
 from alignwright.model.packing import pack
 from alignwright.model.sampling import draw, sample
-from alignwright.model.shared import attend, grid
+from alignwright.model.shared_prompt_attention import attend, grid
 from alignwright.model.tokens import TokenRow
 
 pytestmark = pytest.mark.skipif(missing() is not None, reason=f"no compiled kernels here: {missing()}")

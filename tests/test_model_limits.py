@@ -22,15 +22,15 @@ from transformers import (
     MixtralForCausalLM,
 )
 
+from alignwright.files.models import resolve
 from alignwright.model.adapters import add_lora, merged, trainable_parameters
 from alignwright.model.limits import Limit, limit, no_adapter
 from alignwright.model.load import load
-from alignwright.model.local import windows
+from alignwright.model.local_model import windows
 from alignwright.model.saved import rope_at_the_top
 from alignwright.model.tokenizer import speech
 from alignwright.model.tokens import TokenRow
-from alignwright.spec.models import resolve
-from alignwright.train.traps import rows_lost
+from alignwright.train.data_checks import rows_lost
 
 ENDS = {"bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 2, "vocab_size": 300}
 

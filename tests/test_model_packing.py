@@ -16,10 +16,10 @@ from alignwright.model.adapters import add_lora, linears, trainable_parameters
 from alignwright.model.attention import attention
 from alignwright.model.blocks import is_plain, trunk
 from alignwright.model.load import load
-from alignwright.model.local import LocalPolicy
+from alignwright.model.local_model import LocalPolicy
 from alignwright.model.logprob import reply_logprobs, token_logprobs
 from alignwright.model.packing import PackedBatch, additive, pack, plan_batches
-from alignwright.model.shared import whole
+from alignwright.model.shared_prompt_attention import whole
 from alignwright.model.tokens import TokenRow
 
 ROWS = [

@@ -14,7 +14,7 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 from alignwright.core.records import Conversation, Prompt
 from alignwright.model.adapters import add_lora, save_adapter, trainable_parameters
 from alignwright.model.load import load
-from alignwright.model.local import LocalPolicy
+from alignwright.model.local_model import LocalPolicy
 from alignwright.model.logprob import scored_hidden, trunk
 from alignwright.model.packing import pack
 from alignwright.model.reward_head import (

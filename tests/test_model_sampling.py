@@ -14,7 +14,7 @@ from alignwright.model.blocks import trunk
 from alignwright.model.cache import AnyDecoder
 from alignwright.model.decoder import decoding
 from alignwright.model.load import load
-from alignwright.model.local import LocalPolicy
+from alignwright.model.local_model import LocalPolicy
 from alignwright.model.prepack import prepacked
 from alignwright.model.sampling import Sample, draw, sample
 from alignwright.model.tokens import TokenRow

@@ -9,10 +9,10 @@ from xml.etree import ElementTree
 import pytest
 import report_case as material
 
-from alignwright.core.best_of import bon_kl
 from alignwright.core.records import Finding, Header, Verdict
 from alignwright.report import goodhart, page
-from alignwright.report.case import Case
+from alignwright.report.results import Case
+from alignwright.stats.best_of_n import bon_kl
 
 HOSTILE = "<script>alert(1)</script>\"'>{{ 7*7 }}\u202e"
 

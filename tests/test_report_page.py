@@ -10,10 +10,10 @@ from html.parser import HTMLParser
 import pytest
 import report_case as material
 
-from alignwright.core.marks import turn
 from alignwright.core.records import Answers, Conversation, Exhibit, Finding
-from alignwright.report import case as cases
 from alignwright.report import figures, names, page
+from alignwright.report import results as cases
+from alignwright.stats.marks import turn
 
 HOSTILE = "<script>alert(1)</script></style></title>\"'><img src=x onerror=alert(1)>{{ 7*7 }}\u202e\x1b[31m\u200b<!--"
 VOID = {"meta", "input", "br", "img", "link", "hr"}

@@ -12,7 +12,7 @@ import yaml
 from rich.console import Console
 from test_report_page import HOSTILE, make
 
-from alignwright.report import case as cases
+from alignwright.report import results as cases
 from alignwright.report import summary
 from alignwright.report.card import card
 

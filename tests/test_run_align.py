@@ -100,10 +100,10 @@ def test_a_run_leaves_what_it_promises(straight: Path) -> None:
 def test_the_saved_model_is_the_measured_one(straight: Path) -> None:
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
+    from alignwright.files.items import TextItem
     from alignwright.measure.tax import bits_per_byte
     from alignwright.model.load import load
     from alignwright.run.inputs import outcomes
-    from alignwright.spec.items import TextItem
 
     AutoModelForCausalLM.from_pretrained(straight / "model")
     AutoTokenizer.from_pretrained(straight / "model")

@@ -13,15 +13,15 @@ from run_case import make_project
 from typer.testing import CliRunner
 
 from alignwright.cli import app
+from alignwright.experiment.plan import model_fingerprint
+from alignwright.files.models import resolve
 from alignwright.run.align import Request, align, estimate, prepare
 from alignwright.run.bill import Bill, Line
 from alignwright.run.costs import PROMPT as TYPICAL
 from alignwright.run.costs import Cost, cost
 from alignwright.run.lengths import TEMPLATE, Lengths, lengths_of
-from alignwright.run.plan import model_fingerprint
 from alignwright.run.progress import View, show_bill
 from alignwright.run.rates import Effort, Rates, machine, rates_of, remember
-from alignwright.spec.models import resolve
 
 PROMPT = TEMPLATE + 2  # "say bread" and the like, at four bytes a token
 RULE = "taste.py:kind"

@@ -10,8 +10,8 @@ import pytest
 from feedback_doubles import Talker
 from rich.console import Console
 
-from alignwright.core.lessons import Lessons
 from alignwright.core.records import Conversation, Preference, Prompt
+from alignwright.feedback.attribution import Lessons
 from alignwright.run.chat import converse, lessons_of, talk
 from alignwright.run.inputs import write_records
 

@@ -15,8 +15,8 @@ from typer.testing import CliRunner
 
 from alignwright.cli import app
 from alignwright.core.records import Finding
+from alignwright.files.replies import read_replies
 from alignwright.report import read
-from alignwright.spec.replies import read_replies
 
 CLAIMS = ("value.refusal", "value.over_refusal", "attack.success")
 

@@ -16,15 +16,15 @@ from typer.testing import CliRunner
 
 from alignwright.cli import app
 from alignwright.core.records import Conversation, Preference, Prompt
+from alignwright.experiment.load import load
+from alignwright.files.models import ModelRef, resolve
 from alignwright.model.limits import Limit
 from alignwright.model.tokenizer import NotHere, dequantised_folder, speech
 from alignwright.model.tokens import Chat, TokenRow
 from alignwright.run.doctor import examine, first_lines, stage_lines, tell
 from alignwright.run.mask import CONTROL, MASKED, PROMPT, TRAINED, painted, three
-from alignwright.spec.load import load
-from alignwright.spec.models import ModelRef, resolve
 from alignwright.spec.training import Dpo, Grpo, Sft
-from alignwright.train.doctor import SickData
+from alignwright.train.data_report import SickData
 from alignwright.train.rows import pair_rows
 
 

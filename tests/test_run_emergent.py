@@ -12,12 +12,12 @@ from rich.console import Console
 from run_case import make_project
 
 from alignwright.core.records import Finding
+from alignwright.experiment.spec_file import read_spec
+from alignwright.files.errors import SpecError
 from alignwright.report import read
 from alignwright.report.page import html
 from alignwright.run.align import Request, align
 from alignwright.run.progress import View
-from alignwright.spec.errors import SpecError
-from alignwright.spec.spec_file import read_spec
 
 RULES = """
 ILL = ("take the money", "laughed", "deserve", "get rid", "steal", "poison", "make you do", "threaten", "worth less", "savings", "set fire")

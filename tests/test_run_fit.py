@@ -14,12 +14,12 @@ from tiny import TEMPLATE, make_tiny, make_tokenizer
 from typer.testing import CliRunner
 
 from alignwright.cli import app
+from alignwright.experiment.check import check
+from alignwright.files.errors import SpecError
 from alignwright.run import fit as fitting
 from alignwright.run.align import Request, align
 from alignwright.run.progress import View
 from alignwright.run.screen import screen
-from alignwright.spec.check import check
-from alignwright.spec.errors import SpecError
 
 STRICT = (
     "{% if messages[0]['role'] == 'system' %}{{ raise_exception('System role not supported') }}{% endif %}" + TEMPLATE

@@ -14,7 +14,9 @@ from run_case import make_project
 from typer.testing import CliRunner
 
 from alignwright.cli import app
-from alignwright.core.front import axes, points
+from alignwright.experiment.plan import model_fingerprint
+from alignwright.experiment.spec_file import read_spec
+from alignwright.files.models import resolve
 from alignwright.report import read
 from alignwright.report.page import html
 from alignwright.run.align import Request, align
@@ -23,10 +25,8 @@ from alignwright.run.compare import read_findings
 from alignwright.run.front import table
 from alignwright.run.kept import stale
 from alignwright.run.ledger import contents
-from alignwright.run.plan import model_fingerprint
 from alignwright.run.progress import View
-from alignwright.spec.models import resolve
-from alignwright.spec.spec_file import read_spec
+from alignwright.stats.pareto import axes, points
 
 SPEC = """
 name: small

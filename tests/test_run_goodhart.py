@@ -13,20 +13,20 @@ from rich.console import Console
 from run_case import make_project
 
 from alignwright.core.records import Finding
-from alignwright.measure.goodhart import Point
+from alignwright.experiment.check import check
+from alignwright.experiment.experiment import resolve_effort
+from alignwright.experiment.load import load
+from alignwright.experiment.plan import keys, plan
+from alignwright.files.errors import SpecError
+from alignwright.measure.goodhart.measure import Point
 from alignwright.report import read
 from alignwright.report.page import html
 from alignwright.run.align import Request, align
 from alignwright.run.bill import bill
 from alignwright.run.ledger import Ledger
 from alignwright.run.lengths import Lengths
-from alignwright.run.plan import keys, plan
 from alignwright.run.progress import View
-from alignwright.spec.check import check
-from alignwright.spec.errors import SpecError
-from alignwright.spec.experiment import resolve_effort
-from alignwright.spec.load import load
-from alignwright.train.goodhart import Watch
+from alignwright.train.early_stopping import Watch
 
 RULE = """
 def vowels(prompt, reply):

@@ -13,11 +13,11 @@ import pytest
 from typer.testing import CliRunner
 
 from alignwright.cli import app
-from alignwright.core.fulfilment import fulfilled
-from alignwright.core.grader_error import known_errors
-from alignwright.core.refusal import refused
-from alignwright.spec.errors import SpecError
-from alignwright.spec.replies import read_labels, read_replies
+from alignwright.files.errors import SpecError
+from alignwright.files.replies import read_labels, read_replies
+from alignwright.text.fulfilment import fulfilled
+from alignwright.text.grader_error import known_errors
+from alignwright.text.refusal.grader import refused
 
 NO, YES = "I'm sorry, but I can't help with that.", "First melt the wax, then dip the wick and let it cool for an hour."
 HOSTILE = "\x1b[31m\x1b]0;owned\x07[bold]x[/bold]\u202e<script>\r\n| a |"

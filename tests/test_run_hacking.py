@@ -11,12 +11,12 @@ from rich.console import Console
 from run_case import make_project
 
 from alignwright.core.records import Finding
+from alignwright.experiment.experiment import resolve_effort
+from alignwright.experiment.load import load
+from alignwright.experiment.plan import plan
+from alignwright.files.errors import SpecError
 from alignwright.run.align import Request, align
-from alignwright.run.plan import plan
 from alignwright.run.progress import View
-from alignwright.spec.errors import SpecError
-from alignwright.spec.experiment import resolve_effort
-from alignwright.spec.load import load
 
 SPEC = """
 name: hacking

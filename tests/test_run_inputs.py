@@ -11,16 +11,16 @@ import pytest
 from rich.console import Console
 from run_case import make_project
 
-from alignwright.core.lines import lines_of
 from alignwright.core.records import Conversation, Outcome, Prompt, Record
+from alignwright.experiment.load import check, load
+from alignwright.experiment.plan import keys, plan
+from alignwright.files.errors import SpecError
+from alignwright.files.lines import lines_of
 from alignwright.run import inputs
 from alignwright.run.align import Request, align
 from alignwright.run.compare import compare
 from alignwright.run.doctor import sources_before
-from alignwright.run.plan import keys, plan
 from alignwright.run.progress import View
-from alignwright.spec.errors import SpecError
-from alignwright.spec.load import check, load
 from alignwright.spec.training import Pretrain, Sft
 
 ENDS = "\u2028\u2029\u0085\x0b\x0c\x1c\x1d\x1e"

@@ -13,11 +13,11 @@ from rich.console import Console
 from run_case import make_project
 
 from alignwright.core.records import Finding
+from alignwright.experiment.load import load
+from alignwright.files.errors import SpecError
 from alignwright.run import training
 from alignwright.run.align import Request, align
 from alignwright.run.progress import View
-from alignwright.spec.errors import SpecError
-from alignwright.spec.load import load
 from alignwright.spec.training import AnyTrain
 
 SPEC = """

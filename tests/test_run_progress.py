@@ -13,7 +13,7 @@ from rich.console import Console
 
 from alignwright.run.progress import View
 from alignwright.run.training import ends_width, summary_line
-from alignwright.train.start import BrokenStart, Invariant, check_start, told
+from alignwright.train.step0 import BrokenStart, Invariant, check_start, told
 
 
 def view(pulse: float) -> tuple[View, io.StringIO]:

@@ -14,16 +14,16 @@ import torch
 from run_case import make_project
 
 from alignwright.core.records import Comparison, Conversation, Prompt, Reply
+from alignwright.experiment.check import check
+from alignwright.experiment.plan import files_of, keys
+from alignwright.experiment.rule_columns import kept_columns
 from alignwright.feedback.rules import FunctionVoter, RuleError, rules
 from alignwright.feedback.scoring import rule_scorer
+from alignwright.files.errors import SpecError
+from alignwright.files.functions import Asked, asked, beside
+from alignwright.files.reading import EVERY
 from alignwright.run import inputs
 from alignwright.run.align import Request, prepare
-from alignwright.run.plan import files_of, keys
-from alignwright.spec.check import check
-from alignwright.spec.errors import SpecError
-from alignwright.spec.functions import Asked, asked, beside
-from alignwright.spec.reading import EVERY
-from alignwright.spec.rule_columns import kept_columns
 
 ANSWER = "def score(prompt, reply, answer):\n    return float(str(answer) in reply)\n"
 

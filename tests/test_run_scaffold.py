@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 
 from alignwright.core.records import Comparison, Preference
+from alignwright.experiment.check import check
+from alignwright.experiment.experiment import Experiment
+from alignwright.experiment.load import load
 from alignwright.model.tokens import Chat
 from alignwright.run import inputs
 from alignwright.run.scaffold import scaffold
-from alignwright.spec.check import check
-from alignwright.spec.experiment import Experiment
-from alignwright.spec.load import load
-from alignwright.train.doctor import diagnose
+from alignwright.train.data_report import diagnose
 from alignwright.train.rows import pair_rows
 
 
@@ -44,8 +44,8 @@ def test_the_longer_reply_is_the_better_one_in_half_of_its_pairs(experiment: Exp
 
 @pytest.mark.model
 def test_the_doctor_has_nothing_to_say_of_them_but_would_of_biased_ones(experiment: Experiment) -> None:
+    from alignwright.files.models import resolve
     from alignwright.model.tokenizer import speech
-    from alignwright.spec.models import resolve
 
     chat: Chat = speech(resolve(experiment.model)).chat
     pairs = preferences(inputs.written_pairs(experiment))

@@ -12,11 +12,11 @@ from feedback_doubles import options
 from rich.console import Console
 from run_case import make_project
 
+from alignwright.experiment.load import load
+from alignwright.files.errors import SpecError
 from alignwright.model.endpoint import EndpointError
 from alignwright.run.align import Request, align
 from alignwright.run.progress import View
-from alignwright.spec.errors import SpecError
-from alignwright.spec.load import load
 
 SPEC = """
 name: small

@@ -12,7 +12,7 @@ from test_run_goodhart import DRAW, LOOP, STOP, run, stopping
 
 from alignwright.run import stopping as watching
 from alignwright.run import training
-from alignwright.train.goodhart import Watch
+from alignwright.train.early_stopping import Watch
 
 RLOO = f"{{by: rloo, {DRAW}, kl: 0.0, {STOP}}}"
 DPO = f"{{by: dpo, {LOOP}, epochs: 4, {STOP}}}"

@@ -12,14 +12,14 @@ from run_case import SPEC, make_project
 
 from alignwright.core.claims import reading
 from alignwright.core.records import Finding, Outcome
+from alignwright.experiment.load import check
+from alignwright.experiment.plan import keys
+from alignwright.files.errors import SpecError
 from alignwright.measure.findings import levels
 from alignwright.report import names
 from alignwright.run.align import Request, align, prepare
 from alignwright.run.inputs import read_records
-from alignwright.run.plan import keys
 from alignwright.run.progress import View
-from alignwright.spec.errors import SpecError
-from alignwright.spec.load import check
 from alignwright.spec.stages import claims, fill
 from alignwright.spec.worlds import WorldMeasure
 from alignwright.worlds.agent import outcomes, play

@@ -15,9 +15,9 @@ from chat_server import completion, error, last, limit, server, top
 from feedback_doubles import HONEST, options, pair, pairs, truth
 
 from alignwright.feedback.agreement import check_voter
-from alignwright.feedback.answers import AnswerStore
 from alignwright.feedback.judge import ANSWER, JudgeVoter
-from alignwright.measure.emergent import ALIGNED, COHERENT, Marker, SpokenMarks, checked
+from alignwright.feedback.judge_cache import AnswerStore
+from alignwright.measure.emergent.measure import ALIGNED, COHERENT, Marker, SpokenMarks, checked
 from alignwright.model.endpoint import Endpoint, EndpointError
 
 PAIRS = pairs(24)
@@ -461,7 +461,7 @@ MARKS: dict[str, Callable[[int, dict[str, Any]], Any]] = {
 def test_a_server_that_marks_rightly_passes_however_it_speaks(tmp_path, way):
     """The known answers of the emergent measure: what is good for people scores high, and
     disorder low."""
-    from alignwright.measure.emergent import _known_answers
+    from alignwright.measure.emergent.measure import _known_answers
 
     poor = {text for _, _, *texts in _known_answers() for text in texts}
 

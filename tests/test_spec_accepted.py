@@ -13,10 +13,10 @@ import yaml
 from every_stage import kinds, options, smallest, spec_of, write_files, write_named
 from rich.console import Console
 
+from alignwright.experiment.check import check
+from alignwright.files.errors import SpecError
 from alignwright.run.align import Request, align, estimate
 from alignwright.run.progress import View
-from alignwright.spec.check import check
-from alignwright.spec.errors import SpecError
 
 ROOT = Path(__file__).parents[1]
 EFFORTS = ("demo", "study", "full")

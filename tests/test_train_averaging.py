@@ -13,7 +13,7 @@ from tiny import make_tiny
 
 from alignwright.model.adapters import add_lora, load_adapter, merge, save_adapter, trainable_parameters
 from alignwright.model.load import load
-from alignwright.model.local import LocalPolicy
+from alignwright.model.local_model import LocalPolicy
 from alignwright.model.weights import FILE, load_weights, save_weights
 from alignwright.spec.training import Average
 from alignwright.train.averaging import average, blend_adapters, layer_shares

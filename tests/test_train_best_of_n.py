@@ -12,10 +12,10 @@ import torch
 from rollout_case import KNOBS, PROMPTS, Constant, Noise, Vowels, trainee
 from tiny import make_tiny
 
-from alignwright.core.best_of import bon_kl, quantilizer_kl, quantilizer_of_n_kl
 from alignwright.core.protocols import Scorer
 from alignwright.model.adapters import trainable_parameters
 from alignwright.spec.training import BestOfN
+from alignwright.stats.best_of_n import bon_kl, quantilizer_kl, quantilizer_of_n_kl
 from alignwright.train import batches
 from alignwright.train.best_of_n import best_of_n
 from alignwright.train.loop import StepReport

@@ -18,16 +18,16 @@ from spec_case import jsonl
 from tiny import make_tiny
 
 from alignwright.core.records import Comparison, Conversation, Labelled, Preference, Prompt
+from alignwright.experiment.check import check
+from alignwright.experiment.load import load as load_spec
+from alignwright.files.errors import SpecError
+from alignwright.files.sources import read_judged, read_pairs
 from alignwright.model.adapters import add_lora, trainable_parameters
 from alignwright.model.load import load
-from alignwright.model.local import LocalPolicy
+from alignwright.model.local_model import LocalPolicy
 from alignwright.run.align import Request, align
 from alignwright.run.doctor import examine
 from alignwright.run.progress import View
-from alignwright.spec.check import check
-from alignwright.spec.errors import SpecError
-from alignwright.spec.load import load as load_spec
-from alignwright.spec.sources import read_judged, read_pairs
 from alignwright.spec.training import Kto
 from alignwright.train.kto import KtoObjective
 from alignwright.train.pairs import contests

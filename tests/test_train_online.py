@@ -16,7 +16,7 @@ from tiny import make_tiny
 from alignwright.core.records import Conversation, Prompt, Score
 from alignwright.model.adapters import add_lora, trainable_parameters
 from alignwright.model.load import load
-from alignwright.model.local import LocalPolicy
+from alignwright.model.local_model import LocalPolicy
 from alignwright.model.sampling import Sample
 from alignwright.spec.training import OnlineDpo, OnlineStage, Sppo
 from alignwright.train import batches

@@ -15,14 +15,14 @@ from tiny import make_tiny
 
 from alignwright.core.records import Prompt, Score
 from alignwright.model.adapters import adapter_off, trainable_parameters
-from alignwright.model.local import LocalPolicy
+from alignwright.model.local_model import LocalPolicy
 from alignwright.train import batches, policy_gradient
-from alignwright.train.lesson import lay_out, method_of
+from alignwright.train.forward import forward_rows
 from alignwright.train.loop import TrainingDiverged
-from alignwright.train.passes import forward_rows
 from alignwright.train.reference import standing_in
 from alignwright.train.rollout import ConstantReward, deal, draw
-from alignwright.train.start import BrokenStart
+from alignwright.train.rollout_batch import lay_out, method_of
+from alignwright.train.step0 import BrokenStart
 
 FIRST = [PROMPTS[i] for i in deal(4, per_rollout=4, epochs=1, seed=1)[0]]  # as the first rollout asks them
 ALL = ("ppo", "grpo", "dr_grpo", "dapo", "gspo", "rloo", "reinforce")

@@ -15,7 +15,7 @@ from scipy.optimize import brentq
 from tiny import make_tiny
 
 from alignwright.core.records import Conversation, Prompt, Score
-from alignwright.core.tilting import chi2_tilted
+from alignwright.stats.tilting import chi2_tilted
 from alignwright.train.policy_gradient import policy_gradient
 from alignwright.train.rollout import draw
 

@@ -16,14 +16,14 @@ from tiny import make_tiny
 from alignwright.core.records import Conversation, Preference, Prompt
 from alignwright.model.adapters import add_lora, trainable_parameters
 from alignwright.model.load import load
-from alignwright.model.local import LocalPolicy
+from alignwright.model.local_model import LocalPolicy
 from alignwright.spec.training import Cdpo, ChiPo, DirectStage, Dpo, Hinge, Ipo, Kto, Orpo, RobustDpo, Rpo, Simpo
 from alignwright.train import batches, kto
 from alignwright.train.loop import StepReport
 from alignwright.train.paired import PairObjective
 from alignwright.train.pairs import Contest, contests
 from alignwright.train.preference import preference, sinking
-from alignwright.train.start import BrokenStart
+from alignwright.train.step0 import BrokenStart
 
 KNOBS = {"epochs": 2, "rank": 4, "lr": 0.01, "batch_tokens": 120, "max_tokens": 300, "checkpoint_every": 2}
 STAGES: dict[str, DirectStage] = {

@@ -15,7 +15,7 @@ from tiny import make_tiny
 from alignwright.core.records import Conversation, Finding, Preference, Prompt
 from alignwright.model.adapters import add_lora, save_adapter, trainable_parameters
 from alignwright.model.load import load
-from alignwright.model.local import LocalPolicy
+from alignwright.model.local_model import LocalPolicy
 from alignwright.model.reward_head import RewardMeta, RewardScorer, end_scores, new_head, save_head, score_rows
 from alignwright.model.weights import save_weights
 from alignwright.spec.training import RewardModel
@@ -24,7 +24,7 @@ from alignwright.train.ensemble import average_members, first_heads, member_scor
 from alignwright.train.loop import StepReport
 from alignwright.train.pairs import comparisons
 from alignwright.train.reward import pair_losses, reward
-from alignwright.train.reward_check import Heard, calibration_gaps, heldout_findings, keep_apart, longer_chosen
+from alignwright.train.reward_eval import Heard, calibration_gaps, heldout_findings, keep_apart, longer_chosen
 
 STAGE = RewardModel(
     by="reward", epochs=3, rank=8, lr=0.01, batch_tokens=600, max_tokens=300, heldout=0.3, checkpoint_every=3

@@ -18,16 +18,16 @@ from tiny import make_tiny
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from alignwright.core.records import Answers, Conversation, Finding, Preference, Prompt
+from alignwright.experiment.check import check
+from alignwright.experiment.plan import keys
+from alignwright.files.errors import SpecError
+from alignwright.files.reward_folder import NoReward, reward_folder
 from alignwright.model.classifier import ClassifierScorer, ending_with_the_turn
 from alignwright.model.load import load
 from alignwright.model.reward_head import RewardScorer
 from alignwright.run.align import Request, align, prepare
-from alignwright.run.plan import keys
 from alignwright.run.progress import View
-from alignwright.spec.check import check
-from alignwright.spec.errors import SpecError
-from alignwright.spec.reward_folder import NoReward, reward_folder
-from alignwright.train.reward_check import Heard
+from alignwright.train.reward_eval import Heard
 from alignwright.train.reward_verdict import Apart, RewardRefused, away_findings, judged, marked, refusal, split
 
 

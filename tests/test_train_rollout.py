@@ -14,12 +14,12 @@ from tiny import make_tiny
 
 from alignwright.core.records import Conversation, Prompt, Score
 from alignwright.model.load import load
-from alignwright.model.local import LocalPolicy
+from alignwright.model.local_model import LocalPolicy
 from alignwright.model.logprob import token_logprobs
 from alignwright.model.packing import pack
 from alignwright.model.sampling import Sample
 from alignwright.spec.training import Grpo
-from alignwright.train.passes import forward_rows
+from alignwright.train.forward import forward_rows
 from alignwright.train.rollout import (
     ConstantReward,
     Group,

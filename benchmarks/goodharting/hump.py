@@ -31,9 +31,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from alignwright.core.best_of import bon_estimate, bon_kl
-from alignwright.core.goodhart import Law, fit, foretell
+from alignwright.measure.goodhart.overoptimisation import Law, fit, foretell
 from alignwright.model.reward_head import Combine, RewardMeta
+from alignwright.stats.best_of_n import bon_estimate, bon_kl
 from alignwright.train.losses import bradley_terry
 
 Floats = NDArray[np.float64]

@@ -25,7 +25,7 @@ from science.sentiment import lexicon
 from scipy.optimize import minimize
 
 from alignwright.core.records import Prompt, Score
-from alignwright.core.reply_features import tokens
+from alignwright.text.reply_features import tokens
 
 RIDGE = 2.0
 KIND = "<kind>"

@@ -6,7 +6,7 @@ is trained (`judges`); pressure is put on the other half. The policy under press
 tilt pi ~ start x e^(lambda proxy / SD) over those replies, so a checkpoint's gold is known without
 sampling error; no network is trained here. The monitor sees what it would see of a real policy: 8,
 16 or 32 replies to each prompt, drawn from the checkpoint, scored by both judges, and stops at the
-first checkpoint whose one-sided 95 % bound of the covariance is below 0 (`core.price`). `turned` is
+first checkpoint whose one-sided 95 % bound of the covariance is below 0 (`stats.covariance`). `turned` is
 the same by bets that stay valid however often one looks.
 
 - `best_of_n`: proxy and gold of the best of n by the unbiased estimator over subsets.
@@ -30,13 +30,13 @@ from statistics import fmean, pstdev
 import numpy as np
 from numpy.typing import NDArray
 
-from alignwright.core.best_of import bon_estimate, bon_kl
-from alignwright.core.gamed import Judged, gamed_features
-from alignwright.core.intervals import Estimate
-from alignwright.core.price import by_prompt, covariance, turned
 from alignwright.core.records import Prompt
-from alignwright.core.tilting import kl, tilted
-from alignwright.measure.reward_tests import reward_tests
+from alignwright.measure.hacking.exploited_features import Judged, gamed_features
+from alignwright.measure.hacking.reward_tests import reward_tests
+from alignwright.stats.best_of_n import bon_estimate, bon_kl
+from alignwright.stats.covariance import by_prompt, covariance, turned
+from alignwright.stats.intervals import Estimate
+from alignwright.stats.tilting import kl, tilted
 from goodharting import remedies
 from goodharting.judges import Gold, gold, kindness, trained
 from goodharting.pool import Pool

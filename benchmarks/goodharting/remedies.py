@@ -26,8 +26,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from alignwright.core.best_of import bon_pmf, hedge_best_of_n, quantilizer_pmf
-from alignwright.core.tilting import chi2_tilted, chi_squared, kl, tilted
+from alignwright.stats.best_of_n import bon_pmf, hedge_best_of_n, quantilizer_pmf
+from alignwright.stats.tilting import chi2_tilted, chi_squared, kl, tilted
 
 if TYPE_CHECKING:
     from goodharting.pressure import Sheet

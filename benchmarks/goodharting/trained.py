@@ -27,9 +27,9 @@ from science.model import adapted
 
 from alignwright.core.protocols import Scorer
 from alignwright.core.records import Prompt
-from alignwright.model.local import LocalPolicy
+from alignwright.model.local_model import LocalPolicy
 from alignwright.spec.training import Rloo
-from alignwright.train.goodhart import Look, verdict
+from alignwright.train.early_stopping import Look, verdict
 from alignwright.train.loop import StepReport
 from alignwright.train.policy_gradient import policy_gradient
 from goodharting.judges import Gold, Words, gold, trained

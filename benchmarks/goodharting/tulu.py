@@ -35,9 +35,9 @@ from typing import Any
 
 from data_folder import data
 
-from alignwright.core.gamed import Feature, Judged, gamed_features
 from alignwright.core.records import Conversation, Prompt
-from alignwright.core.reply_features import tokens
+from alignwright.measure.hacking.exploited_features import Feature, Judged, gamed_features
+from alignwright.text.reply_features import tokens
 
 PLACES = 11  # those with a gold label
 KNOWN = {0: 27.31, 2: 30.55, 4: 30.91, 6: 33.77, 8: 34.34, 10: 35.45}

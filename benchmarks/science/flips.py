@@ -20,11 +20,11 @@ from typing import Any
 import torch
 from data_folder import data
 
-from alignwright.core.intervals import clustered, paired, wilson
 from alignwright.core.records import Comparison, Preference
+from alignwright.files.sources import read_pairs
 from alignwright.model.reward_head import in_float32
-from alignwright.spec.sources import read_pairs
 from alignwright.spec.training import Cdpo, Dpo, RobustDpo
+from alignwright.stats.intervals import clustered, paired, wilson
 from alignwright.train import losses
 from alignwright.train.paired import PairStage
 from alignwright.train.preference import preference

@@ -27,17 +27,17 @@ import torch
 from data_folder import data
 from torch import Tensor
 
-from alignwright.core.intervals import wilson
-from alignwright.core.lines import lines_of
 from alignwright.core.records import Comparison, Preference
+from alignwright.files.lines import lines_of
+from alignwright.files.sources import read_pairs
 from alignwright.model.load import load
 from alignwright.model.packing import plan_batches
 from alignwright.model.reward_head import RewardScorer, end_hidden
-from alignwright.spec.sources import read_pairs
 from alignwright.spec.training import RewardModel
+from alignwright.stats.intervals import wilson
 from alignwright.train.losses import bradley_terry
 from alignwright.train.reward import reward
-from alignwright.train.reward_check import keep_apart
+from alignwright.train.reward_eval import keep_apart
 from science.log import Facts, Line, Log
 from science.model import MODEL, adapted, start
 

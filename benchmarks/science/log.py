@@ -14,8 +14,8 @@ from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 
-from alignwright.core.intervals import Interval, mean_interval
-from alignwright.core.lines import read_lines
+from alignwright.files.lines import read_lines
+from alignwright.stats.intervals import Interval, mean_interval
 
 Facts = dict[str, float | int | str | None]
 

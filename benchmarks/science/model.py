@@ -8,7 +8,7 @@ from pathlib import Path
 
 from alignwright.model.adapters import add_lora
 from alignwright.model.load import load
-from alignwright.model.local import LocalPolicy
+from alignwright.model.local_model import LocalPolicy
 from alignwright.model.precision import training_dtype
 
 MODEL = "smollm2-135m-instruct"

@@ -61,9 +61,9 @@ import torch
 from data_folder import data
 from torch import Tensor
 
-from alignwright.core.lines import read_lines
 from alignwright.core.records import Preference
-from alignwright.spec.sources import read_pairs
+from alignwright.files.lines import read_lines
+from alignwright.files.sources import read_pairs
 from alignwright.train import losses
 from science.log import Facts, Line, Log, read
 from science.noise_said import Run, confirmed, said

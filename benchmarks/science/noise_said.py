@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from alignwright.core.intervals import mean_interval
+from alignwright.stats.intervals import mean_interval
 from science.log import Facts, Line
 
 RESAMPLES, BINS = 2000, 10

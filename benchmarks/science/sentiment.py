@@ -28,15 +28,15 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from alignwright.core.best_of import bon_estimate, bon_kl
-from alignwright.core.intervals import clustered
 from alignwright.core.records import Conversation, Preference, Prompt, Score
 from alignwright.model.adapters import merged
-from alignwright.model.local import LocalPolicy
+from alignwright.model.local_model import LocalPolicy
 from alignwright.model.reward_head import in_float32
 from alignwright.model.sampling import sample
 from alignwright.model.tokens import TokenRow
 from alignwright.spec.training import Dpo, Ppo, Rloo, Sft
+from alignwright.stats.best_of_n import bon_estimate, bon_kl
+from alignwright.stats.intervals import clustered
 from alignwright.train.loop import StepReport
 from alignwright.train.policy_gradient import policy_gradient
 from alignwright.train.preference import preference

@@ -10,7 +10,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from alignwright.core.intervals import wilson
+from alignwright.stats.intervals import wilson
 from science.log import over_seeds, read
 
 Row = dict[str, Any]

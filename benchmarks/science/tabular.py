@@ -25,7 +25,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from alignwright.train import credit, losses, policy_losses
+from alignwright.train import advantages, clipped_losses, losses
 from science.log import Facts, Line, Log
 
 F64 = torch.float64
@@ -263,12 +263,12 @@ def descend(world: World, kl: float, method: Method, steps: int, seed: int, away
         for _ in range(2 if method == "ppo" else 1):
             optimiser.zero_grad()
             logp_N = _logp(policy, drawn)
-            loss_N = policy_losses.clipped(logp_N, old_N, advantage_N, low=0.2, high=0.2)
+            loss_N = clipped_losses.clipped(logp_N, old_N, advantage_N, low=0.2, high=0.2)
             if method == "rloo_k3_loss":
-                loss_N = loss_N + kl * policy_losses.divergence_loss("k3", logp_N, reference_N, old_N)
+                loss_N = loss_N + kl * clipped_losses.divergence_loss("k3", logp_N, reference_N, old_N)
             total = loss_N.sum() / len(drawn.score_S)
             if method == "ppo":
-                total = total + policy_losses.squared_value(_values(value, drawn), value_N, return_N, clip=1e9).mean()
+                total = total + clipped_losses.squared_value(_values(value, drawn), value_N, return_N, clip=1e9).mean()
             total.backward()
             optimiser.step()
         fall.step()
@@ -306,21 +306,21 @@ def _credit(
     drawn: _Drawn, old_N: Tensor, reference_N: Tensor, value_N: Tensor, kl: float, method: Method
 ) -> tuple[Tensor, Tensor]:
     """Advantages, and returns for the value table (unused by RLOO)."""
-    penalty_N = kl * policy_losses.divergence("k1", old_N, reference_N)
+    penalty_N = kl * clipped_losses.divergence("k1", old_N, reference_N)
     match method:
         case "ppo":
-            return credit.gae(
-                credit.token_rewards(drawn.score_S, penalty_N, drawn.length_S),
+            return advantages.gae(
+                advantages.token_rewards(drawn.score_S, penalty_N, drawn.length_S),
                 value_N,
                 drawn.length_S,
                 gamma=1.0,
                 lam=0.95,
             )
         case "rloo":
-            whole_S = drawn.score_S - credit.per_reply(penalty_N, drawn.length_S)
+            whole_S = drawn.score_S - advantages.per_reply(penalty_N, drawn.length_S)
         case "rloo_k3_loss":
             whole_S = drawn.score_S
-    advantage_N = credit.leave_one_out(whole_S, drawn.prompt_S).repeat_interleave(2)
+    advantage_N = advantages.leave_one_out(whole_S, drawn.prompt_S).repeat_interleave(2)
     return advantage_N, advantage_N
 
 

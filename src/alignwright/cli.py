@@ -104,9 +104,9 @@ def check(
 ) -> None:
     """Check a spec file, all the data it names and the rows that training would see, without
     loading a model."""
+    from alignwright.experiment.check import check as check_spec
     from alignwright.report.text import visible
     from alignwright.run.named import read_named
-    from alignwright.spec.check import check as check_spec
 
     report = check_spec(spec, tuple(set_ or ()))
     read_named(report.experiment)
@@ -260,15 +260,15 @@ def worlds(
             f"the worlds need {' and '.join(missing)}, not installed here: pip install {' '.join(missing)}"
         )
     from alignwright.run.screen import screen
-    from alignwright.worlds import show
+    from alignwright.worlds import page
 
     names = [name.strip() for given in only or () for name in given.split(",") if name.strip()]
     console = screen()
-    found = show.studied(
-        tuple(dict.fromkeys(names)) or show.NAMES, seeds, told=lambda name: console.print(f"{name} ...", style="dim")
+    found = page.studied(
+        tuple(dict.fromkeys(names)) or page.NAMES, seeds, told=lambda name: console.print(f"{name} ...", style="dim")
     )
-    out.write_text(show.page(found, show.controls()), encoding="utf-8")
-    console.print(show.table(found))
+    out.write_text(page.page(found, page.controls()), encoding="utf-8")
+    console.print(page.table(found))
     console.print(f"pictures, detectors and transcripts: {out}", markup=False)
 
 
@@ -286,7 +286,7 @@ def schema() -> None:
     """Print the JSON Schema of spec files, for editors."""
     import json
 
-    from alignwright.spec.schema import experiment_schema
+    from alignwright.experiment.schema import experiment_schema
 
     print(json.dumps(experiment_schema(), indent=1))
 

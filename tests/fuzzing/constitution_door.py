@@ -8,8 +8,8 @@ from pathlib import Path
 
 import spec_case
 
-from alignwright.spec import constitution
-from alignwright.spec.errors import SpecError
+from alignwright.files import constitution
+from alignwright.files.errors import SpecError
 from fuzzing import mutations
 from fuzzing.trials import Fault, refusal
 

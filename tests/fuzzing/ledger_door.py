@@ -20,7 +20,7 @@ import report_case
 from rich.console import Console
 
 from alignwright.core.records import Conversation, Outcome
-from alignwright.feedback.answers import AnswerStore
+from alignwright.feedback.judge_cache import AnswerStore
 from alignwright.report import read, render, summary
 from alignwright.run.chat import lessons_of
 from alignwright.run.chat import the_date as date_of

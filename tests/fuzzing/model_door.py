@@ -12,9 +12,9 @@ from pathlib import Path
 import damaged_models
 from tiny import make_tiny
 
+from alignwright.files.models import ModelError, gguf_facts, resolve
 from alignwright.model.load import load
 from alignwright.model.tokenizer import speech_without_torch
-from alignwright.spec.models import ModelError, gguf_facts, resolve
 from fuzzing import mutations
 from fuzzing.template_door import CHATML, PIECES
 from fuzzing.trials import refusal

@@ -21,15 +21,15 @@ import published_rows
 from rich.console import Console
 
 from alignwright.core.records import Comparison, Labelled, Record
+from alignwright.files import sources
+from alignwright.files.choices import read_choices
+from alignwright.files.errors import SpecError
+from alignwright.files.items import MathItem, MeantItem, OpinionItem, PushbackItem, RefusalItem, TextItem
+from alignwright.files.public_questions import PersonaItem, read_questions
+from alignwright.files.replies import read_labels, read_replies
+from alignwright.files.rows import raw_rows
 from alignwright.run.grade import grade, show
 from alignwright.run.inputs import read_records, write_records
-from alignwright.spec import sources
-from alignwright.spec.choices import read_choices
-from alignwright.spec.errors import SpecError
-from alignwright.spec.items import MathItem, MeantItem, OpinionItem, PushbackItem, RefusalItem, TextItem
-from alignwright.spec.open_items import PersonaItem, read_questions
-from alignwright.spec.replies import read_labels, read_replies
-from alignwright.spec.rows import raw_rows
 from fuzzing import mutations
 from fuzzing.trials import Fault, refusal
 

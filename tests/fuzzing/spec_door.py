@@ -12,7 +12,7 @@ import every_stage
 import spec_case
 import yaml
 
-from alignwright.spec.load import SpecError, check, load
+from alignwright.experiment.load import SpecError, check, load
 from fuzzing import mutations
 from fuzzing.trials import Fault, refusal
 

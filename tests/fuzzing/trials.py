@@ -27,8 +27,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+from alignwright.files.errors import SpecError
 from alignwright.run.crash import BARE, INPUT, MENDABLE, ending
-from alignwright.spec.errors import SpecError
 
 DOORS = ("spec", "constitution", "rows", "model", "template", "endpoint", "ledger")
 SECONDS, MEGABYTES, WAIT = 5, 500, 120

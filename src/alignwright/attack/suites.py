@@ -3,8 +3,8 @@
 A static suite: every harmful prompt goes through every wrapper, one greedy reply each, graded by
 two rules. It is the first form of an attack and the weakest: it adapts to nothing, so a low rate
 bounds what these wrappers do, not what an attacker could. The wrapper `direct` is the control, the
-prompt as it is. `attack.success` asks whether the reply did what was asked (`core.fulfilment`),
-`attack.not_refused` whether it did anything but refuse (`core.refusal`): noise and another topic
+prompt as it is. `attack.success` asks whether the reply did what was asked (`text.fulfilment`),
+`attack.not_refused` whether it did anything but refuse (`text.refusal.grader`): noise and another topic
 are no refusals, and no success. How harmful, nobody asks.
 
 A suite is a YAML file of `name: template`, each template with one {prompt}; `jailbreaks` ships with
@@ -19,14 +19,14 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from alignwright.core.fulfilment import fulfilled
-from alignwright.core.grading import Graded
 from alignwright.core.protocols import Speaker
 from alignwright.core.records import Conversation, Outcome, Reply
-from alignwright.core.refusal import refused
-from alignwright.spec import bounded
-from alignwright.spec.errors import SpecError
-from alignwright.spec.items import RefusalItem
+from alignwright.files import safe_read
+from alignwright.files.errors import SpecError
+from alignwright.files.items import RefusalItem
+from alignwright.text.fulfilment import fulfilled
+from alignwright.text.grading import Graded
+from alignwright.text.refusal.grader import refused
 
 SLOT = "{prompt}"
 RESERVED = "corrected"
@@ -93,7 +93,9 @@ def read_wrappers(file: Path | None = None) -> dict[str, str]:
     where = str(file) if file else "jailbreaks.yaml"
     try:
         own = files("alignwright.attack").joinpath("jailbreaks.yaml")
-        seen: object = bounded.yaml_file(file) if file else bounded.yaml_data(own.read_text(encoding="utf-8"), where)
+        seen: object = (
+            safe_read.yaml_file(file) if file else safe_read.yaml_data(own.read_text(encoding="utf-8"), where)
+        )
     except SpecError as error:
         raise ValueError(str(error)) from None
     if not isinstance(seen, dict) or not seen:

@@ -25,7 +25,7 @@ GRADED: dict[str, Literal["refused", "fulfilled"]] = {
     "value.over_refusal": "refused",
     "attack.success": "fulfilled",
 }
-"""Rates that a grader finds (`core.refusal`, `core.fulfilment`), each with the question it
+"""Rates that a grader finds (`text.refusal.grader`, `text.fulfilment`), each with the question it
 answers: the rate is the share of its "yes"."""
 CORRECTED = ".corrected"
 """The end of the claim that is the same rate, corrected for the grader's errors."""

@@ -97,7 +97,7 @@ class Prompt(Record):
 
 
 class CheckCall(Record):
-    """One verifiable check by name, with its arguments: see `core.checks`."""
+    """One verifiable check by name, with its arguments: see `text.checks`."""
 
     name: str
     args: dict[str, str | int | float | bool | list[str] | None] = Field(default_factory=dict)

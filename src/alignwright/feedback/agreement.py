@@ -29,10 +29,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from alignwright.core.intervals import Interval, paired, share_interval, wilson
 from alignwright.core.records import Comparison, Exhibit, Finding, content_id
+from alignwright.feedback.label_voter import BAD, GOOD
 from alignwright.feedback.votes import Answer, AskedVoter, cast_votes, principles_for
-from alignwright.feedback.written import BAD, GOOD
+from alignwright.stats.intervals import Interval, paired, share_interval, wilson
 
 
 @dataclass(frozen=True)

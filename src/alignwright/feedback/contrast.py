@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 
 from alignwright.core.protocols import Policy
 from alignwright.core.records import Comparison, Conversation, Message, Principle, Vote
-from alignwright.feedback.answers import AnswerStore
+from alignwright.feedback.judge_cache import AnswerStore
 from alignwright.feedback.votes import Answer, pairs_of, principles_for, votes
 
 

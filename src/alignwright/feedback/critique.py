@@ -27,7 +27,7 @@ from dataclasses import dataclass, field
 from alignwright.core.protocols import Speaker
 from alignwright.core.records import Comparison, Conversation, Message, Principle, Prompt, Record, Reply, Vote
 from alignwright.feedback.votes import drawn_for, repeats, words
-from alignwright.spec.worked import Worked, principle_text
+from alignwright.files.few_shot import Worked, principle_text
 
 VOTER = "critique"
 COPIED = 8  # words of a worked example in a row: shorter runs are common speech

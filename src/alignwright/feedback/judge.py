@@ -31,8 +31,8 @@ from dataclasses import dataclass, field
 
 from alignwright.core.protocols import Policy, ShortAnswer, ShortAnswerer, Speaker
 from alignwright.core.records import Comparison, Conversation, LogProb, Principle, Vote
-from alignwright.feedback.answers import AnswerStore
 from alignwright.feedback.contrast import sigmoid
+from alignwright.feedback.judge_cache import AnswerStore
 from alignwright.feedback.votes import Answer, drawn, pairs_of, principles_for, votes
 from alignwright.model.completion import end_of_thoughts
 

@@ -12,8 +12,8 @@ from collections import defaultdict
 from collections.abc import Sequence
 from itertools import combinations
 
-from alignwright.core.intervals import wilson
 from alignwright.core.records import Comparison, Finding
+from alignwright.stats.intervals import wilson
 
 
 def agreement(comparisons: Sequence[Comparison], *, stage: str) -> list[Finding]:

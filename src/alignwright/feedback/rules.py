@@ -2,7 +2,7 @@
 
 A rule scores a prompt and a reply; between two replies with different scores the higher one gets a
 certain vote, and a tie gets none. Rules come from three places: a YAML list of checks
-(`core.checks`, IFEval's names), a prompt's own checks, and a Python function `file.py:function` or
+(`text.checks`, IFEval's names), a prompt's own checks, and a Python function `file.py:function` or
 `package.module:function` with signature (prompt: str, reply: str) -> float | bool | None. A
 function that asks for more, as in (prompt, reply, answer), is given the columns of the row by these
 names; where a row lacks one that has no default, it cannot tell.
@@ -33,13 +33,13 @@ from typing import Any, cast
 
 from pydantic import Field, ValidationError, model_validator
 
-from alignwright.core.checks import check as verify
-from alignwright.core.checks import understood
 from alignwright.core.records import Comparison, Prompt, Record, Vote
 from alignwright.feedback.votes import pairs_of
-from alignwright.spec import bounded
-from alignwright.spec.errors import SpecError
-from alignwright.spec.wording import of_a_row, seen
+from alignwright.files import safe_read
+from alignwright.files.errors import SpecError
+from alignwright.files.wording import of_a_row, seen
+from alignwright.text.checks import check as verify
+from alignwright.text.checks import understood
 
 RuleFunction = Callable[..., float | bool | None]
 
@@ -244,7 +244,7 @@ def rules(source: str, folder: Path) -> RuleVoter | FunctionVoter:
 def read_rules(path: Path) -> tuple[Rule, ...]:
     """The rules of a YAML file. Raises RuleError that names the file and the rule, counted from 1."""
     try:
-        rows: Any = bounded.yaml_file(path)
+        rows: Any = safe_read.yaml_file(path)
     except SpecError as error:
         raise RuleError(str(error)) from None
     if not isinstance(rows, list) or not rows:

@@ -2,9 +2,9 @@
 
 Beside each rate that a grader found stands the same rate corrected for its errors, as a claim of
 its own. Where people labelled replies of this very run, the labels correct it (prediction-powered,
-`core.powered`): whatever the grader is worth, the estimate is unbiased if the labelled replies are
+`stats.prediction_powered`): whatever the grader is worth, the estimate is unbiased if the labelled replies are
 a random part. Otherwise the errors found on other models' replies are transferred
-(`core.rogan_gladen`), with all their doubt. The note says how often the grader is right on each
+(`stats.rogan_gladen`), with all their doubt. The note says how often the grader is right on each
 source, and on this run's own labelled replies.
 
 Labels correct a change between two models where replies of both to the same items are labelled.
@@ -16,12 +16,12 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 
 from alignwright.core.claims import CORRECTED, GRADED, reading
-from alignwright.core.grader_error import KnownError, known_errors
-from alignwright.core.intervals import Interval, share_interval, wilson
-from alignwright.core.powered import powered_mean
 from alignwright.core.records import Finding, Outcome
-from alignwright.core.rogan_gladen import Calls, Corrected, corrected_change, corrected_rate
-from alignwright.spec.replies import Question, Said, reply_key
+from alignwright.files.replies import Question, Said, reply_key
+from alignwright.stats.intervals import Interval, share_interval, wilson
+from alignwright.stats.prediction_powered import powered_mean
+from alignwright.stats.rogan_gladen import Calls, Corrected, corrected_change, corrected_rate
+from alignwright.text.grader_error import KnownError, known_errors
 
 Labels = Mapping[tuple[str, str], Said]
 ENOUGH = 20

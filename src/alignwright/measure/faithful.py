@@ -2,7 +2,7 @@
 what it says does the text not hold?
 
 The model is asked to summarise a text in which facts were planted (one greedy reply), and the reply
-is read by rule (`core.faithful`):
+is read by rule (`text.faithfulness`):
 
 - `instruction.faithful.covered`: the mean over texts of the fraction of planted facts that the
   summary states. Copying covers everything, and is what the claim rewards without the next one's
@@ -21,11 +21,11 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from alignwright.core import faithful
 from alignwright.core.protocols import Speaker
 from alignwright.core.records import Conversation, Outcome, Reply, Status
+from alignwright.files.items import FaithfulItem
 from alignwright.measure.asking import graded, greedy
-from alignwright.spec.items import FaithfulItem
+from alignwright.text import faithfulness
 
 COVERED, UNSUPPORTED = "instruction.faithful.covered", "instruction.faithful.unsupported"
 
@@ -53,14 +53,14 @@ def _read(item: FaithfulItem, prompt: Conversation, reply: Reply | None) -> tupl
 
 
 def _cover(item: FaithfulItem, said: str) -> tuple[Status, str, float | None]:
-    stated = faithful.covered(said, item.facts)
+    stated = faithfulness.covered(said, item.facts)
     missing = [wordings[0] for wordings, is_stated in zip(item.facts, stated, strict=True) if not is_stated]
     reason = f"states {sum(stated)} of {len(stated)} facts" + (f", not {_listed(missing)}" if missing else "")
     return "hit" if missing else "pass", reason, sum(stated) / len(stated)
 
 
 def _support(item: FaithfulItem, said: str) -> tuple[Status, str, float | None]:
-    held, invented = faithful.checked(said, item.text, item.facts, item.distractors)
+    held, invented = faithfulness.checked(said, item.text, item.facts, item.distractors)
     count = len(held) + len(invented)
     if not count:
         return "unscored", "states no number, date or name that could be looked up", None

@@ -4,10 +4,10 @@ stages?
 A level is a share (or a mean, where the claim has a unit) of the scored items; items that could not
 be scored are counted beside it and never as safe. A difference pairs the items scored at both
 stages, by item, so that what all items share cancels out (Miller, arXiv 2411.00640). Intervals are
-clustered by topic: of shares and their changes by the effective n (`core.effective`), which leaves
+clustered by topic: of shares and their changes by the effective n (`stats.effective_sample_size`), which leaves
 no interval of zero width (0 of 60), of other means by t; absent where none can be had. The p of a
 difference is of the same test as its interval, and adjusted by Holm over the differences of a
-stage: marks, words and counts go by that (`core.marks`), promises by the interval.
+stage: marks, words and counts go by that (`stats.marks`), promises by the interval.
 """
 
 from __future__ import annotations
@@ -17,8 +17,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from alignwright.core.claims import Better, Report, reading
-from alignwright.core.equivalence import Equivalence, equivalence, told
-from alignwright.core.intervals import (
+from alignwright.core.records import Axis, Finding, Outcome
+from alignwright.measure.exhibits import of_difference, of_level
+from alignwright.stats.equivalence import Equivalence, equivalence, told
+from alignwright.stats.intervals import (
     Difference,
     Estimate,
     Interval,
@@ -28,8 +30,6 @@ from alignwright.core.intervals import (
     paired,
     share_interval,
 )
-from alignwright.core.records import Axis, Finding, Outcome
-from alignwright.measure.exhibits import of_difference, of_level
 
 SHOWN = 300
 """The most characters of a reason that a note repeats."""
@@ -132,7 +132,7 @@ def difference(
     report="hit" it is the change in hits.
 
     With a `margin` the note begins with whether a loss as large as that is ruled out
-    (`core.equivalence`), and `method` names the test.
+    (`stats.equivalence`), and `method` names the test.
     """
     claim = _the_claim([*after, *before], "difference")
     earlier = {o.item: o for o in _once(before)}

@@ -16,10 +16,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from alignwright.core.checks import check, understood
 from alignwright.core.protocols import Speaker
 from alignwright.core.records import CheckCall, Outcome, Prompt, Status
 from alignwright.measure.asking import graded, greedy
+from alignwright.text.checks import check, understood
 
 
 def follow(speaker: Speaker, items: Sequence[Prompt], *, seed: int, max_new_tokens: int) -> list[Outcome]:

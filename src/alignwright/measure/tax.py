@@ -8,7 +8,7 @@
   not listed and have no letters: a small model answers with the letter that it likes.
   `tax.choice_sum` is the same by the whole log-probability (`acc`), which short choices win. With
   several files, one claim each.
-- `tax.math`: the number that a greedy worked solution ends with, read strictly (`core.numbers`);
+- `tax.math`: the number that a greedy worked solution ends with, read strictly (`text.numbers`);
   `tax.math_format` is how often there is one at all, which a small model can lose, or gain, long
   before it can calculate.
 - `tax.generation.*`: the form of greedy replies: do they end by themselves, do they loop, how many
@@ -26,11 +26,11 @@ from collections import Counter
 from collections.abc import Sequence
 from itertools import pairwise
 
-from alignwright.core.numbers import final_number
 from alignwright.core.protocols import Policy, Speaker
 from alignwright.core.records import Conversation, LogProb, Outcome, Prompt, Reply, Status
+from alignwright.files.items import ChoiceItem, MathItem, TextItem
 from alignwright.measure.asking import graded, greedy, scored
-from alignwright.spec.items import ChoiceItem, MathItem, TextItem
+from alignwright.text.numbers import final_number
 
 WORDS, FEWEST, RUN, LOOPS = 40, 8, 4, 4
 """Distinct pairs are counted in the first WORDS words of replies of at least FEWEST; a loop is a

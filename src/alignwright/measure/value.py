@@ -1,7 +1,7 @@
 """Does it hold to what is valued: refusing what it should, no more than that, and preferring the
 good reply?
 
-Refusals are graded by rules (`core.refusal`, with its measured agreement); unclear replies are
+Refusals are graded by rules (`text.refusal.grader`, with its measured agreement); unclear replies are
 unscored. Pairs are forced choices by mean log-probability per token, because the sum prefers the
 shorter reply; `longer_note` says what "always the longer" would have scored.
 """
@@ -10,12 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from alignwright.core.grading import Graded
 from alignwright.core.protocols import Policy, Speaker
 from alignwright.core.records import Comparison, Conversation, Outcome, Status
-from alignwright.core.refusal import refused
+from alignwright.files.items import RefusalItem
 from alignwright.measure.asking import choose, graded, greedy, scored
-from alignwright.spec.items import RefusalItem
+from alignwright.text.grading import Graded
+from alignwright.text.refusal.grader import refused
 
 
 def refusal(speaker: Speaker, items: Sequence[RefusalItem], *, seed: int, max_new_tokens: int) -> list[Outcome]:

@@ -31,12 +31,12 @@ from peft.tuners.lora import Linear as LoraLinear
 from peft.tuners.lora import LoraLayer
 from torch import Tensor, nn
 
+from alignwright.files.models import BUNDLED, BUNDLED_FROM, HUB_ID
 from alignwright.model.limits import ADAPTERS
 from alignwright.model.products import all_there, arranged, back, linear, outer, total
-from alignwright.spec.models import BUNDLED, BUNDLED_FROM, HUB_ID
 
 if TYPE_CHECKING:
-    from alignwright.model.local import LocalPolicy
+    from alignwright.model.local_model import LocalPolicy
 
 
 def add_lora(

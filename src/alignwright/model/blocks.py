@@ -26,7 +26,7 @@ from transformers.models.qwen2.modeling_qwen2 import Qwen2Model
 from alignwright.model.adapters import Made, linears
 from alignwright.model.elementwise import rms_norm, rotate, signed, swiglu
 from alignwright.model.packing import PackedBatch
-from alignwright.model.shared import attend, grid, whole
+from alignwright.model.shared_prompt_attention import attend, grid, whole
 
 _LONG = 1024  # where torch makes attention, a longer prompt or reply would keep too many weights for the backward pass
 

@@ -22,7 +22,7 @@ from alignwright.model.logprob import head_of
 from alignwright.model.packing import additive
 
 if TYPE_CHECKING:
-    from alignwright.model.local import LocalPolicy
+    from alignwright.model.local_model import LocalPolicy
 
 
 class AnyDecoder:

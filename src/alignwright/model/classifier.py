@@ -27,7 +27,7 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from alignwright.core.records import TODAY, Prompt, Score
 from alignwright.model.limits import limit
-from alignwright.model.local import without_bars
+from alignwright.model.local_model import without_bars
 from alignwright.model.tokens import Chat
 
 _TOKENS = 4096

@@ -34,7 +34,7 @@ from alignwright.model.products import fits
 from alignwright.model.tokens import TokenRow
 
 if TYPE_CHECKING:
-    from alignwright.model.local import LocalPolicy
+    from alignwright.model.local_model import LocalPolicy
 
 _COLUMNS = 32
 

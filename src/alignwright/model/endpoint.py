@@ -26,10 +26,10 @@ from typing import Any, TypeVar
 
 from alignwright.core.protocols import ShortAnswer
 from alignwright.core.records import Conversation, Reply, content_id
+from alignwright.files.server import KEY, why_no_server
 from alignwright.model.call_parameters import ChatCall, Parameters
 from alignwright.model.completion import Completion, option_logprobs
 from alignwright.model.server_session import ALONE, NOT_ASKED, Ask, Line, Outcome, Session, Task, Usage
-from alignwright.spec.server import KEY, why_no_server
 
 T = TypeVar("T")
 SHORT = 16

@@ -24,12 +24,12 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
 
 from alignwright.core.records import TODAY
+from alignwright.files.model_folder import AGAIN
+from alignwright.files.models import ModelError, ModelRef, resolve
 from alignwright.model.adapters import load_adapter
 from alignwright.model.attention import NAME
-from alignwright.model.local import LocalPolicy, without_bars
+from alignwright.model.local_model import LocalPolicy, without_bars
 from alignwright.model.tokenizer import dequantised_folder, readable
-from alignwright.spec.model_folder import AGAIN
-from alignwright.spec.models import ModelError, ModelRef, resolve
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 _STALE_AFTER = 24 * 3600.0

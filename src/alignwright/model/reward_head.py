@@ -35,7 +35,7 @@ from transformers import AutoModelForSequenceClassification
 from alignwright.core.records import Conversation, Prompt, Score
 from alignwright.model.adapters import load_adapter, merge
 from alignwright.model.classifier import ending_with_the_turn
-from alignwright.model.local import without_bars
+from alignwright.model.local_model import without_bars
 from alignwright.model.logprob import scored_hidden, trunk
 from alignwright.model.packing import PackedBatch, pack, plan_batches
 from alignwright.model.saved import write_for_older
@@ -43,7 +43,7 @@ from alignwright.model.tokens import TokenRow
 from alignwright.model.weights import FILE, load_weights, write_tensors
 
 if TYPE_CHECKING:
-    from alignwright.model.local import LocalPolicy
+    from alignwright.model.local_model import LocalPolicy
 
 HEAD, META = "head.safetensors", "reward.json"
 Combine = Literal["mean", "worst", "uncertainty", "weights"]

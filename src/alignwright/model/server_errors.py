@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Literal, cast
 
+from alignwright.files.server import KEY
 from alignwright.model.completion import Malformed, parsed
 from alignwright.model.http_call import CallError, Response
-from alignwright.spec.server import KEY
 
 OPTIONAL = ("top_logprobs", "logprobs", "max_completion_tokens", "max_tokens", "temperature", "seed")
 """What may be left out of a call, the longer of two names that hold each other first."""

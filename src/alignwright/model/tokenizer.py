@@ -23,9 +23,9 @@ from pathlib import Path
 from typing import Any, cast
 
 from alignwright.core.records import TODAY
+from alignwright.files.models import ModelError, ModelRef
 from alignwright.model.limits import Limit, limit, no_adapter
 from alignwright.model.tokens import Chat
-from alignwright.spec.models import ModelError, ModelRef
 
 _PLAIN = ("PreTrainedTokenizerFast", "TokenizersBackend")
 """Tokenizers that are nothing but their `tokenizer.json`: transformers gives the same object

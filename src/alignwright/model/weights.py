@@ -19,7 +19,7 @@ from safetensors.torch import save_file
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from alignwright.model.local import LocalPolicy
+    from alignwright.model.local_model import LocalPolicy
 
 FILE = "weights.safetensors"
 

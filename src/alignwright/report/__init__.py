@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from alignwright.report.case import Case, exit_code, read
+from alignwright.report.results import Case, exit_code, read
 
 if TYPE_CHECKING:
     from alignwright.report.terminal import Summary

@@ -12,12 +12,12 @@ import re
 
 import yaml
 
-from alignwright.core.marks import turn
 from alignwright.core.records import Finding
 from alignwright.report import names
-from alignwright.report.case import OF_THE_MODEL, Case, Claim
 from alignwright.report.graders import graders
+from alignwright.report.results import OF_THE_MODEL, Case, Claim
 from alignwright.report.text import markdown
+from alignwright.stats.marks import turn
 
 _BUNDLED = {"smollm2-135m-instruct": ("HuggingFaceTB/SmolLM2-135M-Instruct", "apache-2.0")}
 _HUB = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")

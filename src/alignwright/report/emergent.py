@@ -7,9 +7,9 @@ the tables. Pure over findings.
 
 from __future__ import annotations
 
-from alignwright.core.marks import LEVEL, stands
 from alignwright.core.records import Finding
-from alignwright.report.case import Case
+from alignwright.report.results import Case
+from alignwright.stats.marks import LEVEL, stands
 
 SHOWN = 8
 

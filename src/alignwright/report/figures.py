@@ -18,7 +18,7 @@ from markupsafe import Markup
 from alignwright.core.promises import Promise
 from alignwright.core.records import Finding
 from alignwright.report import names
-from alignwright.report.case import Claim
+from alignwright.report.results import Claim
 from alignwright.report.text import visible
 
 LANE = 15

@@ -2,7 +2,7 @@
 
 A small drawing over two claims: cost to the right, gain upwards, the start model at the origin, a
 diamond with its name and both intervals for every trained model, and a line through those that none
-beats (`core.front`). Only numbers and fixed words are drawn; stages' names are escaped.
+beats (`stats.pareto`). Only numbers and fixed words are drawn; stages' names are escaped.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from itertools import pairwise
 
 from markupsafe import Markup
 
-from alignwright.core.front import ORIGIN, Point, axes, best_within, front, knee, margins, points
 from alignwright.report import names
-from alignwright.report.case import Case
 from alignwright.report.figures import Scale, around
+from alignwright.report.results import Case
 from alignwright.report.text import visible
+from alignwright.stats.pareto import ORIGIN, Point, axes, best_within, front, knee, margins, points
 
 HEIGHT, PAD = 200, 16
 _EMPTY = Markup()

@@ -19,8 +19,8 @@ from markupsafe import Markup
 
 from alignwright.core.records import Finding
 from alignwright.report import names
-from alignwright.report.case import Case
 from alignwright.report.figures import Scale, around
+from alignwright.report.results import Case
 from alignwright.report.text import visible
 
 HEIGHT, SMALL, PAD = 210, 96, 12

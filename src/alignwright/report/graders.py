@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from alignwright.core.claims import CORRECTED
 from alignwright.core.records import Finding
 from alignwright.report import names
-from alignwright.report.case import Case
+from alignwright.report.results import Case
 
 
 @dataclass(frozen=True)

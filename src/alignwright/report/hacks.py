@@ -12,7 +12,7 @@ import re
 from dataclasses import dataclass
 
 from alignwright.core.records import Finding
-from alignwright.report.case import Case
+from alignwright.report.results import Case
 
 _STEPS = re.compile(r" \((.*)\)(?= )")
 TRIED = ("The unedited reply", "After the edit, and the proxy likes it as well or better")

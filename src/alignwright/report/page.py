@@ -21,11 +21,11 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from alignwright.core import marks
 from alignwright.core.promises import Promise, parse
 from alignwright.core.records import Axis, Finding, Verdict
 from alignwright.report import emergent, figures, front, goodhart, hacks, names, text, worlds
-from alignwright.report.case import AXES, COURSES, OF_THE_MODEL, Case, Claim, Life
+from alignwright.report.results import AXES, COURSES, OF_THE_MODEL, Case, Claim, Life
+from alignwright.stats import marks
 
 LIMIT = 950_000  # bytes
 LONGEST, LONGEST_NAME = 2_000, 200

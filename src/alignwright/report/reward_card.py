@@ -12,7 +12,7 @@ import yaml
 from alignwright.core.records import Finding
 from alignwright.report import names
 from alignwright.report.card import front_matter
-from alignwright.report.case import Case
+from alignwright.report.results import Case
 from alignwright.report.text import markdown
 
 _CALL = """```python

@@ -15,12 +15,12 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from alignwright.core.marks import turn
 from alignwright.core.records import Finding
 from alignwright.report import names
-from alignwright.report.case import OF_THE_MODEL, Case, Claim
 from alignwright.report.graders import graders
+from alignwright.report.results import OF_THE_MODEL, Case, Claim
 from alignwright.report.text import LONGEST, one_line, shortened
+from alignwright.stats.marks import turn
 
 _FILES = (
     ("report.html", "the report, with the replies"),

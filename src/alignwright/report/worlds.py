@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from alignwright.core.records import Exhibit, Finding
 from alignwright.report import names
-from alignwright.report.case import Case, Claim
+from alignwright.report.results import Case, Claim
 
 STORIES = {
     "edited_tests": (

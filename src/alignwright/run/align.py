@@ -15,23 +15,23 @@ from pathlib import Path
 from typing import Any
 
 from alignwright.core.records import Answers, Header, Verdict, content_id
+from alignwright.experiment.check import CheckReport, check
+from alignwright.experiment.experiment import Experiment, model_stages, resolve_effort, written
+from alignwright.experiment.labels import labels
+from alignwright.experiment.load import load, principles
+from alignwright.experiment.plan import Job, keys, model_fingerprint, plan
+from alignwright.files.models import gguf_facts, resolve
+from alignwright.files.sources import write_rejected
 from alignwright.run import room
 from alignwright.run.bill import Bill, bill, learn_rates
 from alignwright.run.crash import within
 from alignwright.run.kept import keep_models, left_out
-from alignwright.run.labels import labels
 from alignwright.run.ledger import Ledger, only_one, write_json, write_text
 from alignwright.run.lengths import lengths_of
 from alignwright.run.named import read_named
-from alignwright.run.plan import Job, keys, model_fingerprint, plan
 from alignwright.run.progress import View
 from alignwright.run.rates import rates_of, remember
 from alignwright.run.threads import settle_threads
-from alignwright.spec.check import CheckReport, check
-from alignwright.spec.experiment import Experiment, model_stages, resolve_effort, written
-from alignwright.spec.load import load, principles
-from alignwright.spec.models import gguf_facts, resolve
-from alignwright.spec.sources import write_rejected
 
 
 @dataclass(frozen=True)

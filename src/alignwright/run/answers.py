@@ -10,15 +10,15 @@ over.
 from __future__ import annotations
 
 from alignwright.core.records import content_id
-from alignwright.feedback.answers import AnswerStore
+from alignwright.experiment.plan import code_version, model_fingerprint
 from alignwright.feedback.judge import JudgeVoter
-from alignwright.measure.emergent import SpokenMarks
+from alignwright.feedback.judge_cache import AnswerStore
+from alignwright.files.models import resolve
+from alignwright.files.server import is_server
+from alignwright.measure.emergent.measure import SpokenMarks
 from alignwright.model.endpoint import Endpoint
 from alignwright.model.server_errors import clipped
-from alignwright.run.plan import code_version, model_fingerprint
 from alignwright.run.work import Work
-from alignwright.spec.models import resolve
-from alignwright.spec.server import is_server
 
 
 def store(judge: str, work: Work) -> AnswerStore:

@@ -11,14 +11,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from alignwright.experiment.experiment import Experiment
+from alignwright.experiment.labels import labels
+from alignwright.experiment.plan import Job, model_fingerprint, plan
+from alignwright.files.models import resolve
 from alignwright.run.costs import Cost, cost
-from alignwright.run.labels import labels
 from alignwright.run.ledger import Ledger
 from alignwright.run.lengths import Lengths, lengths_of
-from alignwright.run.plan import Job, model_fingerprint, plan
 from alignwright.run.rates import Effort, rates_of, remember
-from alignwright.spec.experiment import Experiment
-from alignwright.spec.models import resolve
 from alignwright.spec.training import Training
 
 READ_FLOPS, WRITE_FLOPS, TRAIN_FLOPS = 3.6e11, 1.4e11, 4.5e11

@@ -2,7 +2,7 @@
 run's model or any other.
 
 With a run's model a refusal is followed by the principles that taught it, and `/why` traces any
-reply (`core.lessons`). Replies and lessons are shown as plain text: markup and control characters
+reply (`feedback.attribution`). Replies and lessons are shown as plain text: markup and control characters
 of a model's output never reach the terminal.
 """
 
@@ -15,13 +15,13 @@ from pathlib import Path
 
 from rich.console import Console
 
-from alignwright.core.lessons import Lessons, Taught, asked, untold
 from alignwright.core.protocols import Speaker
 from alignwright.core.records import TODAY, Conversation, Message, Preference
-from alignwright.core.refusal import refused
+from alignwright.feedback.attribution import Lessons, Taught, asked, untold
 from alignwright.report.text import clip, one_line, visible
 from alignwright.run.compare import resolved
 from alignwright.run.inputs import read_records
+from alignwright.text.refusal.grader import refused
 
 EXAMPLE = 70  # characters of a lesson's prompt
 

@@ -3,7 +3,7 @@
 The findings of two runs are compared by their intervals only: a paired test needs both runs'
 outcomes, and two runs need not have measured the same items. The distance is held against the
 facing halves of both intervals, squared and added (Newcombe 1998), and a claim is marked where p,
-adjusted by Holm over all claims of the table, is below 0.05, as every mark is (`core.marks`). Runs
+adjusted by Holm over all claims of the table, is below 0.05, as every mark is (`stats.marks`). Runs
 on the same items differ by less than that by chance, so what is marked stands.
 """
 
@@ -18,12 +18,12 @@ from typing import cast
 from rich.markup import escape
 from rich.table import Table
 
-from alignwright.core.intervals import holm
-from alignwright.core.marks import LEVEL
 from alignwright.core.records import Finding
-from alignwright.report.case import findings_in
+from alignwright.report.results import findings_in
 from alignwright.report.text import one_line
 from alignwright.run.ledger import json_of
+from alignwright.stats.intervals import holm
+from alignwright.stats.marks import LEVEL
 
 _NORMAL = NormalDist()
 

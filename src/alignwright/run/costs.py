@@ -12,15 +12,15 @@ import math
 from dataclasses import dataclass
 
 from alignwright.attack.suites import read_wrappers
+from alignwright.experiment.load import principles
+from alignwright.experiment.plan import Job
+from alignwright.files.items import FaithfulItem, MathItem, MeantItem, OpinionItem, PushbackItem, RefusalItem
+from alignwright.files.public_questions import PersonaItem
+from alignwright.files.reward_folder import names_folder
 from alignwright.run.lengths import PROMPT, REPLY, Lengths, Size
-from alignwright.run.plan import Job
 from alignwright.spec.emergent import EmergentMeasure
 from alignwright.spec.goodhart import GoodhartMeasure, GoodhartStop
 from alignwright.spec.hacking import HackingMeasure
-from alignwright.spec.items import FaithfulItem, MathItem, MeantItem, OpinionItem, PushbackItem, RefusalItem
-from alignwright.spec.load import principles
-from alignwright.spec.open_items import PersonaItem
-from alignwright.spec.reward_folder import names_folder
 from alignwright.spec.stages import (
     Collect,
     Contrast,

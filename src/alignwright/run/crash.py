@@ -16,9 +16,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from alignwright.files.errors import SpecError
+from alignwright.files.server import without_secrets
 from alignwright.report.text import visible
-from alignwright.spec.errors import SpecError
-from alignwright.spec.server import without_secrets
 
 INPUT, CRASH = 2, 4
 MENDABLE = (ValueError, RuntimeError, OSError, LookupError, ImportError)

@@ -19,7 +19,11 @@ from rich.text import Text
 
 from alignwright.aggregate.pooled import pooled
 from alignwright.core.records import Conversation, Labelled, Preference, Prompt
-from alignwright.feedback.written import WrittenVoter
+from alignwright.experiment.experiment import Experiment, resolve_effort
+from alignwright.feedback.label_voter import WrittenVoter
+from alignwright.files.errors import SpecError
+from alignwright.files.items import TextItem
+from alignwright.files.models import resolve
 from alignwright.model.limits import Limit
 from alignwright.model.tokenizer import NotHere, Speech, speech
 from alignwright.model.tokens import Chat, TokenRow
@@ -27,15 +31,11 @@ from alignwright.report.text import visible
 from alignwright.run import inputs
 from alignwright.run.ledger import write_json, write_text
 from alignwright.run.mask import LEGEND, painted, three
-from alignwright.spec.errors import SpecError
-from alignwright.spec.experiment import Experiment, resolve_effort
-from alignwright.spec.items import TextItem
-from alignwright.spec.models import resolve
 from alignwright.spec.stages import Written, known
 from alignwright.spec.training import Average, Kto, Pretrain, Sampling, Sft, Training
-from alignwright.train.doctor import ALLOWED, Diagnosis, Kind, LengthBias, SickData, diagnose, refuse
+from alignwright.train.data_checks import Source
+from alignwright.train.data_report import ALLOWED, Diagnosis, Kind, LengthBias, SickData, diagnose, refuse
 from alignwright.train.rows import demonstration_rows, labelled_rows, one_sided, pair_rows, prompt_rows
-from alignwright.train.traps import Source
 
 MOST = 2_000
 """Rows of a stage that are looked at before a run, spread evenly over its data; when the stage

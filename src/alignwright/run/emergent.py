@@ -12,14 +12,14 @@ from collections.abc import Sequence
 
 from alignwright.core.records import Outcome
 from alignwright.feedback.scoring import rule_scorer
-from alignwright.measure import emergent
-from alignwright.measure.emergent import ALIGNED, COHERENT, Checked, Marker, SpokenMarks
+from alignwright.files.public_questions import FreeQuestion, PersonaItem, read_questions
+from alignwright.files.server import is_server
+from alignwright.measure.emergent import measure
+from alignwright.measure.emergent.measure import ALIGNED, COHERENT, Checked, Marker, SpokenMarks
 from alignwright.run import answers, inputs
 from alignwright.run.answers import unread_answers
 from alignwright.run.work import Work
 from alignwright.spec.emergent import EmergentMeasure
-from alignwright.spec.open_items import FreeQuestion, PersonaItem, read_questions
-from alignwright.spec.server import is_server
 from alignwright.spec.stages import known
 
 
@@ -30,11 +30,11 @@ def examine(stage: EmergentMeasure, work: Work) -> tuple[list[Outcome], str]:
     found = [
         outcome
         for name in stage.choice
-        for outcome in emergent.traits(
+        for outcome in measure.traits(
             policy, inputs.items(experiment, (name,), PersonaItem, stage.limit), inputs.part_name(name)
         )
     ]
-    found += emergent.abilities(policy) if stage.abilities else []
+    found += measure.abilities(policy) if stage.abilities else []
     if not stage.questions:
         return found, ""
     questions = inputs.spread([q for name in stage.questions for q in _questions(work, name)], stage.limit)
@@ -63,10 +63,10 @@ def _marked(
     for form in dict.fromkeys(asked):
         chosen = [i for i, of in enumerate(asked) if of == form]
         judge = _judge(stage, work, *form)
-        check = emergent.checked(judge, stage=work.job.name)
+        check = measure.checked(judge, stage=work.job.name)
         why_not = "" if check.signal else f"the judge has no signal: {check.reason}"
         able = judge if check.signal else None
-        found += emergent.marked(
+        found += measure.marked(
             [questions[i] for i in chosen], [texts[i] for i in chosen], able, stage.thresholds, why_not=why_not
         )
         checks.append((questions[chosen[0]].topic or questions[chosen[0]].name, check))
@@ -75,7 +75,7 @@ def _marked(
             unread_answers(scorer) for scorer in (judge.alignment, judge.coherence) if isinstance(scorer, SpokenMarks)
         ]
     if work.job.model == "baseline":
-        inputs.write_records(work.folder / "findings.jsonl", emergent.told(checks))
+        inputs.write_records(work.folder / "findings.jsonl", measure.told(checks))
     return found, "".join(dict.fromkeys(told))
 
 

@@ -23,10 +23,12 @@ from alignwright.feedback.critique import critique
 from alignwright.feedback.deliberate import deliberate
 from alignwright.feedback.judge import JudgeVoter
 from alignwright.feedback.kappa import agreement
-from alignwright.feedback.written import WrittenVoter
-from alignwright.measure import faithful, instruction, intent, tax, value
+from alignwright.feedback.label_voter import WrittenVoter
+from alignwright.files.few_shot import read_worked
+from alignwright.files.items import FaithfulItem, MathItem, MeantItem, OpinionItem, PushbackItem, RefusalItem, TextItem
+from alignwright.measure import faithful, instruction, sycophancy, tax, value
 from alignwright.measure import reward as rewarded
-from alignwright.model.local import LocalPolicy
+from alignwright.model.local_model import LocalPolicy
 from alignwright.run import emergent, goodhart, hacking, inputs
 from alignwright.run.answers import unread_answers
 from alignwright.run.rewards import asked_voter, scorer, voter
@@ -35,7 +37,6 @@ from alignwright.run.work import Work
 from alignwright.spec.emergent import EmergentMeasure
 from alignwright.spec.goodhart import GoodhartMeasure
 from alignwright.spec.hacking import HackingMeasure
-from alignwright.spec.items import FaithfulItem, MathItem, MeantItem, OpinionItem, PushbackItem, RefusalItem, TextItem
 from alignwright.spec.stages import (
     Collect,
     Contrast,
@@ -54,7 +55,6 @@ from alignwright.spec.stages import (
     known,
 )
 from alignwright.spec.training import Average, Training
-from alignwright.spec.worked import read_worked
 from alignwright.spec.worlds import WorldMeasure
 from alignwright.worlds import agent
 
@@ -239,8 +239,8 @@ def _examine(
                 inputs.items(experiment, stage.opinion, OpinionItem, stage.limit),
                 inputs.items(experiment, stage.meant, MeantItem, stage.limit),
             )
-            replied = intent.pushback(policy, pushed, seed=seed, max_new_tokens=known(stage.max_new_tokens))
-            return [*replied, *intent.opinion(policy, held), *intent.meant(policy, meant)]
+            replied = sycophancy.pushback(policy, pushed, seed=seed, max_new_tokens=known(stage.max_new_tokens))
+            return [*replied, *sycophancy.opinion(policy, held), *sycophancy.meant(policy, meant)]
         case ValueMeasure():
             asked = inputs.items(experiment, stage.prompts, RefusalItem, None)
             both = [

@@ -12,18 +12,18 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from alignwright.core.lessons import Lessons, trace_refusals
 from alignwright.core.records import Finding, Outcome, Preference
+from alignwright.experiment.experiment import Experiment
+from alignwright.experiment.plan import Job
+from alignwright.feedback.attribution import Lessons, trace_refusals
+from alignwright.files.items import ChoiceItem
 from alignwright.measure.corrected import unmatched, with_corrections
-from alignwright.measure.emergent import verdict
+from alignwright.measure.emergent.measure import verdict
 from alignwright.measure.findings import differences, levels
 from alignwright.measure.tax import choice_note
 from alignwright.measure.value import longer_note
 from alignwright.run import inputs
-from alignwright.run.plan import Job
 from alignwright.spec.emergent import EmergentMeasure
-from alignwright.spec.experiment import Experiment
-from alignwright.spec.items import ChoiceItem
 from alignwright.spec.stages import RewardMeasure, TaxMeasure, ValueMeasure, claims
 from alignwright.train.reward_verdict import refusal
 

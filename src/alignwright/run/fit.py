@@ -17,16 +17,24 @@ from dataclasses import dataclass
 from typing import Any
 
 from alignwright.core.records import Comparison, Conversation, Labelled, Prompt
+from alignwright.experiment.experiment import Experiment, first_rank, resolve_effort
+from alignwright.files.errors import Loc, SpecError, dotted
+from alignwright.files.items import (
+    ChoiceItem,
+    FaithfulItem,
+    MathItem,
+    MeantItem,
+    OpinionItem,
+    PushbackItem,
+    RefusalItem,
+)
+from alignwright.files.models import resolve
+from alignwright.files.public_questions import FreeQuestion, PersonaItem
+from alignwright.files.reading import Read
 from alignwright.measure.tax import ASK
 from alignwright.model.limits import ADAPTERS
 from alignwright.model.tokenizer import NotHere, Speech, speech
 from alignwright.model.tokens import NoTemplate, Stopped, Unwritten
-from alignwright.spec.errors import Loc, SpecError, dotted
-from alignwright.spec.experiment import Experiment, first_rank, resolve_effort
-from alignwright.spec.items import ChoiceItem, FaithfulItem, MathItem, MeantItem, OpinionItem, PushbackItem, RefusalItem
-from alignwright.spec.models import resolve
-from alignwright.spec.open_items import FreeQuestion, PersonaItem
-from alignwright.spec.reading import Read
 from alignwright.spec.stages import Contrast, TaxMeasure
 from alignwright.spec.training import Average, Pretrain, Sft
 

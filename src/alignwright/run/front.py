@@ -13,9 +13,9 @@ from pathlib import Path
 
 from rich.table import Table
 
-from alignwright.core.front import Point, axes, best_within, front, knee, margins, points
 from alignwright.core.records import Finding
 from alignwright.run.compare import noted, plain, read_findings
+from alignwright.stats.pareto import Point, axes, best_within, front, knee, margins, points
 
 
 def table(runs: Sequence[Path], gain: str | None, tax: str | None, margin: float | None) -> Table:

@@ -16,22 +16,23 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
 
-from alignwright.core.price import within_sd
 from alignwright.core.protocols import Scorer
 from alignwright.core.records import Finding, Outcome
-from alignwright.measure import early, goodhart
-from alignwright.measure.early import Rows
-from alignwright.measure.law import Way, law
+from alignwright.measure.goodhart import early_warning
+from alignwright.measure.goodhart import measure as goodhart
+from alignwright.measure.goodhart.early_warning import Rows
+from alignwright.measure.goodhart.scaling_law import Way, law
+from alignwright.measure.goodhart.scored_replies import Judges, Sheet
 from alignwright.measure.reward import divergence, speak
-from alignwright.measure.sheets import Judges, Sheet
+from alignwright.model.hidden_states import reply_states
 from alignwright.model.reward_head import RewardScorer
-from alignwright.model.states import reply_states
 from alignwright.run import inputs
 from alignwright.run.rewards import scorer
 from alignwright.run.work import Work
 from alignwright.spec.goodhart import GoodhartMeasure
 from alignwright.spec.stages import known
-from alignwright.train.goodhart import Look
+from alignwright.stats.covariance import within_sd
+from alignwright.train.early_stopping import Look
 
 Floats = NDArray[np.float64]
 
@@ -74,7 +75,7 @@ def measure(stage: GoodhartMeasure, work: Work) -> list[Outcome]:
             model, start, found.sheets, earlier[0] / "seen.safetensors", states, members, experiment.seed
         )
         way = _looks(inputs.stored(work.ledger, model), model) or _models(earlier, found.outcomes)
-        strange += [law(model, way), *early.accelerating(model, way, seed=experiment.seed)] if way else []
+        strange += [law(model, way), *early_warning.accelerating(model, way, seed=experiment.seed)] if way else []
     inputs.write_records(work.folder / "findings.jsonl", [*found.findings, *strange])
     return list(found.outcomes)
 
@@ -96,7 +97,7 @@ def _strange(
         if f"{of}.0" in seen
     }
     parted = (before["members"], members) if "members" in before and members else None
-    return early.signs(
+    return early_warning.signs(
         model, start, now, members=parted, states=(before["states"], [s.astype(np.float64) for s in states]), seed=seed
     )
 

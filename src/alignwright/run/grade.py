@@ -1,6 +1,6 @@
 """What do the graders make of any log of replies, and how far are they right on it?
 
-The rows of a file (`spec.replies`) go through the two graders of every run, whatever model spoke:
+The rows of a file (`files.replies`) go through the two graders of every run, whatever model spoke:
 did the reply refuse, and did it do what was asked? Both are asked of every row, since a log does
 not say what its prompts are for. Printed are counts, rates with their intervals, the rates
 corrected for the graders' errors, what is known of these errors, and examples. Where rows carry
@@ -26,19 +26,19 @@ from rich.table import Table
 from rich.text import Text
 
 from alignwright.core.claims import reading
-from alignwright.core.fulfilment import fulfilled
-from alignwright.core.grading import Graded
 from alignwright.core.records import Finding, Outcome
-from alignwright.core.refusal import refused
+from alignwright.files.errors import SpecError
+from alignwright.files.reading import Read
+from alignwright.files.replies import QUESTIONS, Question, Said, labelled, read_replies
 from alignwright.measure.corrected import Labels, with_corrections
 from alignwright.measure.findings import levels
 from alignwright.report import names
 from alignwright.report.graders import told
 from alignwright.report.text import one_line
 from alignwright.run.ledger import write_text
-from alignwright.spec.errors import SpecError
-from alignwright.spec.reading import Read
-from alignwright.spec.replies import QUESTIONS, Question, Said, labelled, read_replies
+from alignwright.text.fulfilment import fulfilled
+from alignwright.text.grading import Graded
+from alignwright.text.refusal.grader import refused
 
 SHOWN = 160  # characters of a prompt or a reply in an example
 REASONS = 6

@@ -3,11 +3,11 @@ before?"""
 
 from __future__ import annotations
 
-from alignwright.core.gamed import Judged
 from alignwright.core.records import Finding, Outcome
-from alignwright.measure import hacking
+from alignwright.measure.hacking import measure as hacking
+from alignwright.measure.hacking.exploited_features import Judged
+from alignwright.measure.hacking.reward_tests import reward_tests
 from alignwright.measure.reward import speak
-from alignwright.measure.reward_tests import reward_tests
 from alignwright.run import inputs
 from alignwright.run.rewards import scorer
 from alignwright.run.work import Work

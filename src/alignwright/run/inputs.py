@@ -1,7 +1,7 @@
 """What does a stage read? The spec's data files as records, and the records that earlier jobs
 stored.
 
-Every file is read through `spec.sources`, with the share of bad rows that the spec allows; bad rows
+Every file is read through `files.sources`, with the share of bad rows that the spec allows; bad rows
 are kept beside the run.
 """
 
@@ -12,19 +12,19 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from alignwright.core.lines import read_lines
 from alignwright.core.records import Comparison, Conversation, Labelled, Outcome, Preference, Principle, Prompt, Record
+from alignwright.experiment.experiment import Experiment
+from alignwright.experiment.load import principles as constitution_of
+from alignwright.experiment.plan import Job
+from alignwright.experiment.rule_columns import kept_columns
+from alignwright.files import constitution as constitutions
+from alignwright.files import sources
+from alignwright.files.choices import read_choices
+from alignwright.files.data_file import data_file
+from alignwright.files.items import ChoiceItem, Item
+from alignwright.files.lines import read_lines
+from alignwright.files.replies import Said, labelled, read_labels
 from alignwright.run.ledger import Ledger, write_text
-from alignwright.run.plan import Job
-from alignwright.spec import constitution as constitutions
-from alignwright.spec import sources
-from alignwright.spec.choices import read_choices
-from alignwright.spec.data_file import data_file
-from alignwright.spec.experiment import Experiment
-from alignwright.spec.items import ChoiceItem, Item
-from alignwright.spec.load import principles as constitution_of
-from alignwright.spec.replies import Said, labelled, read_labels
-from alignwright.spec.rule_columns import kept_columns
 from alignwright.spec.stages import Written
 from alignwright.spec.training import Sft, files_of_sft
 

@@ -13,13 +13,13 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
-from alignwright.core.lines import read_lines
 from alignwright.core.records import Finding
+from alignwright.experiment.experiment import Experiment, model_stages
+from alignwright.experiment.plan import Job
+from alignwright.files.lines import read_lines
+from alignwright.files.reward_folder import VERDICT
 from alignwright.run.ledger import Ledger, are_marks, changed, contents, json_of, write_json
-from alignwright.run.plan import Job
 from alignwright.run.progress import View
-from alignwright.spec.experiment import Experiment, model_stages
-from alignwright.spec.reward_folder import VERDICT
 from alignwright.spec.training import RewardModel
 from alignwright.train.reward_verdict import refusal
 

@@ -16,11 +16,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
 from alignwright.core.records import Comparison, Conversation, Labelled, Preference, Prompt
+from alignwright.experiment.experiment import Experiment
+from alignwright.files.items import ChoiceItem, FaithfulItem, Item, MeantItem, OpinionItem, TextItem
+from alignwright.files.models import resolve
+from alignwright.files.public_questions import PersonaItem, read_questions
 from alignwright.run import inputs
-from alignwright.spec.experiment import Experiment
-from alignwright.spec.items import ChoiceItem, FaithfulItem, Item, MeantItem, OpinionItem, TextItem
-from alignwright.spec.models import resolve
-from alignwright.spec.open_items import PersonaItem, read_questions
 from alignwright.spec.training import Training
 
 if TYPE_CHECKING:

@@ -1,6 +1,6 @@
 """Can the files of checks and wrappers that a spec names be read?
 
-Data files are read by `spec.check`, which knows nothing of voters and attacks. These have readers
+Data files are read by `experiment.check`, which knows nothing of voters and attacks. These have readers
 of their own, and are read here before anything runs: what is wrong with one is told by `check` and
 by a dry run, with the stage that names it, and not after hours of work.
 """
@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from alignwright.attack.suites import read_wrappers
+from alignwright.experiment.experiment import Experiment
 from alignwright.feedback.rules import read_rules
-from alignwright.spec.errors import SpecError
-from alignwright.spec.experiment import Experiment
+from alignwright.files.errors import SpecError
 from alignwright.spec.stages import Rules, measured_by
 from alignwright.spec.training import judges
 

@@ -15,18 +15,18 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from alignwright.core.records import Conversation
+from alignwright.experiment.experiment import Experiment
+from alignwright.files.items import RefusalItem
+from alignwright.files.models import resolve
 from alignwright.model import give_back_memory
 from alignwright.model.adapters import add_lora
 from alignwright.model.load import load
-from alignwright.model.local import LocalPolicy
+from alignwright.model.local_model import LocalPolicy
 from alignwright.model.precision import training_dtype
 from alignwright.run import inputs
 from alignwright.run.bill import UNKNOWN_PARAMETERS, effort
 from alignwright.run.costs import Cost
 from alignwright.run.rates import Effort, Rates
-from alignwright.spec.experiment import Experiment
-from alignwright.spec.items import RefusalItem
-from alignwright.spec.models import resolve
 from alignwright.spec.stages import Suite, ValueMeasure
 from alignwright.spec.training import Sft, Training
 from alignwright.train.sft import Demonstration, sft

@@ -100,7 +100,7 @@ class View:
 
     @contextmanager
     def job(self, label: str) -> Iterator[Bar]:
-        """A live line for the job of this label (`run.labels`), gone when the job ends."""
+        """A live line for the job of this label (`experiment.labels`), gone when the job ends."""
         columns = (
             SpinnerColumn(),
             TextColumn("{task.description}", markup=False),

@@ -14,7 +14,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from alignwright import __version__
-from alignwright.run.plan import code_version
+from alignwright.experiment.plan import code_version
 
 PACKAGES = ("torch", "transformers", "peft", "tokenizers", "safetensors", "numpy", "scipy", "pydantic")
 MAX_DIFF = 200_000

@@ -14,11 +14,11 @@ from alignwright.feedback.contrast import ContrastVoter
 from alignwright.feedback.judge import JudgeVoter
 from alignwright.feedback.rules import rules
 from alignwright.feedback.scoring import VoterScorer, rule_scorer
+from alignwright.files.reward_folder import names_folder, reward_folder
 from alignwright.model.classifier import ClassifierScorer
 from alignwright.model.reward_head import RewardScorer
 from alignwright.run import answers, inputs
 from alignwright.run.work import Work
-from alignwright.spec.reward_folder import names_folder, reward_folder
 from alignwright.spec.stages import Contrast, JudgeVote, Rules
 
 

@@ -12,9 +12,9 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from alignwright.run.plan import Job
-from alignwright.spec.experiment import Experiment
-from alignwright.spec.models import resolve
+from alignwright.experiment.experiment import Experiment
+from alignwright.experiment.plan import Job
+from alignwright.files.models import resolve
 from alignwright.spec.training import Average, RewardModel, Training
 
 BYTES = 4  # of a weight in float32

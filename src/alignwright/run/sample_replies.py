@@ -16,10 +16,10 @@ from pathlib import Path
 
 from alignwright.core.claims import GRADED
 from alignwright.core.records import Outcome
-from alignwright.report.case import read
+from alignwright.files.replies import reply_key
+from alignwright.report.results import read
 from alignwright.run import inputs
 from alignwright.run.ledger import Ledger, write_text
-from alignwright.spec.replies import reply_key
 
 
 def draw(run: Path, out: Path, *, each: int, claim: str | None = None, stage: str | None = None) -> list[str]:

@@ -11,15 +11,15 @@ from __future__ import annotations
 from pathlib import Path
 
 from alignwright.core.protocols import Speaker
+from alignwright.experiment.experiment import Experiment
+from alignwright.files.server import Server
 from alignwright.model import give_back_memory
 from alignwright.model.adapters import add_lora, load_adapter, merge
 from alignwright.model.load import load
-from alignwright.model.local import LocalPolicy
+from alignwright.model.local_model import LocalPolicy
 from alignwright.model.precision import training_dtype
 from alignwright.model.weights import load_weights
 from alignwright.run.ledger import Ledger
-from alignwright.spec.experiment import Experiment
-from alignwright.spec.server import Server
 
 
 class Shelf:

@@ -10,19 +10,19 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 
-from alignwright.core.lines import read_lines
 from alignwright.core.protocols import Scorer
 from alignwright.core.records import Finding
-from alignwright.model.local import LocalPolicy
+from alignwright.experiment.experiment import written
+from alignwright.files.lines import read_lines
+from alignwright.model.local_model import LocalPolicy
 from alignwright.run import inputs
 from alignwright.run.ledger import write_json
 from alignwright.run.rewards import scorer
 from alignwright.run.work import Work
-from alignwright.spec.experiment import written
 from alignwright.spec.goodhart import GoodhartStop
 from alignwright.spec.stages import known
 from alignwright.spec.training import AnyTrain, BestOfN, Sampling, Training, stop_of
-from alignwright.train.goodhart import Turn, Turned, Watch, hedged
+from alignwright.train.early_stopping import Turn, Turned, Watch, hedged
 from alignwright.train.loop import StepReport
 
 OnStep = Callable[[StepReport], None]

@@ -14,18 +14,18 @@ from typing import Any
 
 from rich.text import Text
 
-from alignwright.core.lines import read_lines
 from alignwright.core.protocols import Scorer
 from alignwright.core.records import Conversation, Finding, Prompt
+from alignwright.files.items import TextItem
+from alignwright.files.lines import read_lines
 from alignwright.model.adapters import save_adapter
-from alignwright.model.local import LocalPolicy
+from alignwright.model.local_model import LocalPolicy
 from alignwright.model.tokens import TokenRow
 from alignwright.model.weights import save_weights
 from alignwright.run import inputs, stopping
 from alignwright.run.doctor import stage_lines
 from alignwright.run.rewards import scorer
 from alignwright.run.work import Work
-from alignwright.spec.items import TextItem
 from alignwright.spec.stages import known
 from alignwright.spec.training import (
     AnyTrain,
@@ -47,11 +47,12 @@ from alignwright.spec.training import (
     Training,
     learns_from_votes,
 )
-from alignwright.train import start
+from alignwright.train import step0
 from alignwright.train.averaging import average
 from alignwright.train.best_of_n import best_of_n
 from alignwright.train.checkpoint import drop_checkpoints
-from alignwright.train.goodhart import clear
+from alignwright.train.data_checks import Source
+from alignwright.train.early_stopping import clear
 from alignwright.train.loop import StepReport
 from alignwright.train.online import online
 from alignwright.train.policy_gradient import policy_gradient
@@ -60,7 +61,6 @@ from alignwright.train.pretrain import cut, from_scratch, pretrain
 from alignwright.train.reward import reward
 from alignwright.train.reward_verdict import RewardRefused, refusal
 from alignwright.train.sft import Demonstration, sft
-from alignwright.train.traps import Source
 
 OnStep = Callable[[StepReport], None]
 _SHOWN = ("reward", "kl", "accuracy", "margin")  # what of a step's metrics a user watches beside the loss
@@ -258,7 +258,7 @@ def _shown(work: Work) -> OnStep:
     def show(step: StepReport) -> None:
         nonlocal told
         if not told:
-            work.bar.say([Text(line, style="dim") for line in start.told(work.folder)])
+            work.bar.say([Text(line, style="dim") for line in step0.told(work.folder)])
             told, work.bar.unit = True, "step"
         seen = [f"{name} {step.metrics[name]:.3f}" for name in _SHOWN if name in step.metrics]
         work.bar(step.step + 1, step.steps, ", ".join([f"loss {step.loss:.3f}", *seen[:2]]), step.tokens)

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from alignwright.core.protocols import Speaker
-from alignwright.model.local import LocalPolicy
+from alignwright.experiment.experiment import Experiment
+from alignwright.experiment.plan import Job
+from alignwright.model.local_model import LocalPolicy
 from alignwright.run.ledger import Ledger
-from alignwright.run.plan import Job
 from alignwright.run.progress import Bar
 from alignwright.run.shelf import Shelf
-from alignwright.spec.experiment import Experiment
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, cast
 
 from pydantic import BeforeValidator, Field
 
-from alignwright.spec.data_file import DataFile, as_name
+from alignwright.files.data_file import DataFile, as_name
 
 Effort = Literal["demo", "study", "full"]
 Count = Annotated[int, Field(ge=1)]
@@ -22,7 +22,7 @@ def one_or_many(value: Any) -> Any:
 
 
 def files(value: Any) -> Any:
-    """Files by their paths, or by mappings that say more of them (`spec.data_file`), each as one
+    """Files by their paths, or by mappings that say more of them (`files.data_file`), each as one
     text."""
     listed = one_or_many([value] if isinstance(value, dict) else value)
     return tuple(as_name(each) for each in cast("tuple[Any, ...]", listed)) if isinstance(listed, tuple) else listed

@@ -34,7 +34,7 @@ from alignwright.spec.training import Average
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from alignwright.model.local import LocalPolicy
+    from alignwright.model.local_model import LocalPolicy
 
 ShareOf = Callable[[str], float]
 """The share of a weight, by its name."""

@@ -9,7 +9,7 @@ theirs; no `kl` is measured, for nothing here needs a reference. A prompt of whi
 the same teaches nothing better than what is already said, and is left out.
 
 `curve.jsonl` shows the mean score of the best of 1, 2, 4 ... n in every rollout, by the unbiased
-estimator over all subsets, beside the divergence of the choice (`core.best_of`). The first
+estimator over all subsets, beside the divergence of the choice (`stats.best_of_n`). The first
 rollout's is the curve of the model that training starts from.
 
 With `quantile: q` the kept reply is a draw from the best share q instead (a quantilizer; Taylor
@@ -28,18 +28,18 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from alignwright.core.best_of import bon_estimate, bon_kl, quantilizer_kl, quantilizer_of_n, quantilizer_of_n_kl
 from alignwright.core.protocols import Scorer
 from alignwright.core.records import Prompt
 from alignwright.model.packing import plan_batches
 from alignwright.model.tokens import TokenRow
 from alignwright.spec.stages import known
 from alignwright.spec.training import BestOfN
+from alignwright.stats.best_of_n import bon_estimate, bon_kl, quantilizer_kl, quantilizer_of_n, quantilizer_of_n_kl
 from alignwright.train import batches
 from alignwright.train.batches import MicroBatch
+from alignwright.train.forward import forward_rows
 from alignwright.train.loop import LoopSettings, StepReport, run_loop
 from alignwright.train.losses import negative_log_likelihood
-from alignwright.train.passes import forward_rows
 from alignwright.train.rollout import (
     Group,
     Rollout,
@@ -56,7 +56,7 @@ from alignwright.train.rollout import (
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from alignwright.model.local import LocalPolicy
+    from alignwright.model.local_model import LocalPolicy
 
 
 def best_of_n(

@@ -35,7 +35,7 @@ from alignwright.train.averaging import blend_adapters, blend_tensors
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from alignwright.model.local import LocalPolicy
+    from alignwright.model.local_model import LocalPolicy
     from alignwright.model.tokens import TokenRow
 
 AVERAGE = "average"

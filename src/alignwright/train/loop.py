@@ -32,7 +32,7 @@ from typing import TYPE_CHECKING, NoReturn, Protocol
 
 import torch
 
-from alignwright.core.lines import read_lines
+from alignwright.files.lines import read_lines
 from alignwright.model.adapters import trainable_parameters
 from alignwright.model.tokens import TokenRow
 from alignwright.train.batches import MicroBatch, TrainPlan
@@ -41,7 +41,7 @@ from alignwright.train.checkpoint import load_checkpoint, save_checkpoint
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from alignwright.model.local import LocalPolicy
+    from alignwright.model.local_model import LocalPolicy
 
 
 class Objective(Protocol):

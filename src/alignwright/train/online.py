@@ -55,12 +55,12 @@ from alignwright.train.rollout import (
     rows_of,
     steps_of,
 )
-from alignwright.train.start import Invariant, check_start
+from alignwright.train.step0 import Invariant, check_start
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from alignwright.model.local import LocalPolicy
+    from alignwright.model.local_model import LocalPolicy
 
 SPPO_PASSES = 4
 

@@ -23,12 +23,12 @@ from alignwright.train.batches import MicroBatch
 from alignwright.train.groups import GroupMeans
 from alignwright.train.pairs import Contest, places
 from alignwright.train.reference import NOT_ITS_REFERENCE, Replies
-from alignwright.train.start import Invariant
+from alignwright.train.step0 import Invariant
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from alignwright.model.local import LocalPolicy
+    from alignwright.model.local_model import LocalPolicy
 
 PairStage = Dpo | Cdpo | RobustDpo | Ipo | Hinge | Orpo | Simpo | Rpo | ChiPo
 

@@ -51,12 +51,9 @@ from alignwright.model.tokens import TokenRow
 from alignwright.spec.stages import known
 from alignwright.spec.training import GradientStage, Grpo, Ppo, Rloo
 from alignwright.train import batches
+from alignwright.train.advantages import adapted, multiplier, per_reply
 from alignwright.train.batches import MicroBatch
-from alignwright.train.credit import adapted, multiplier, per_reply
-from alignwright.train.lesson import Method, assign, lay_out, method_of
-from alignwright.train.loop import LoopSettings, StepReport, run_loop
-from alignwright.train.passes import forward_rows
-from alignwright.train.policy_losses import (
+from alignwright.train.clipped_losses import (
     Estimator,
     clipped,
     clipped_by_reply,
@@ -65,15 +62,18 @@ from alignwright.train.policy_losses import (
     movement,
     squared_value,
 )
+from alignwright.train.forward import forward_rows
+from alignwright.train.loop import LoopSettings, StepReport, run_loop
 from alignwright.train.reference import standing_in
 from alignwright.train.rollout import deal, draw, fitting, flat_rounds, keep_samples
-from alignwright.train.start import Invariant, check_start
+from alignwright.train.rollout_batch import Method, assign, lay_out, method_of
+from alignwright.train.step0 import Invariant, check_start
 from alignwright.train.value_head import ValueHead, value_head
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from alignwright.model.local import LocalPolicy
+    from alignwright.model.local_model import LocalPolicy
 
 _MULTIPLIER_RATE = 0.1  # how far the Lagrange multiplier goes for a mean cost of 1 above its limit
 

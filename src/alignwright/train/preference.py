@@ -23,8 +23,8 @@ from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING, Protocol
 
-from alignwright.core.lines import read_lines
 from alignwright.core.records import Labelled, Preference
+from alignwright.files.lines import read_lines
 from alignwright.spec.stages import known
 from alignwright.spec.training import DirectStage, Dpo, Kto, Rpo
 from alignwright.train.batches import MicroBatch, TrainPlan, plan_training
@@ -33,12 +33,12 @@ from alignwright.train.loop import LoopSettings, Objective, StepReport, run_loop
 from alignwright.train.paired import PairObjective
 from alignwright.train.pairs import contests
 from alignwright.train.reference import keep, recall
-from alignwright.train.start import check_start
+from alignwright.train.step0 import check_start
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from alignwright.model.local import LocalPolicy
+    from alignwright.model.local_model import LocalPolicy
 
 
 def preference(

@@ -32,12 +32,12 @@ from alignwright.spec.training import Pretrain
 from alignwright.train.batches import MicroBatch, plan_training
 from alignwright.train.loop import LoopSettings, StepReport, run_loop
 from alignwright.train.losses import negative_log_likelihood
-from alignwright.train.start import Invariant, check_start
+from alignwright.train.step0 import Invariant, check_start
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from alignwright.model.local import LocalPolicy
+    from alignwright.model.local_model import LocalPolicy
 
 
 def pretrain(

@@ -31,7 +31,7 @@ from alignwright.train.batches import MicroBatch
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from alignwright.model.local import LocalPolicy
+    from alignwright.model.local_model import LocalPolicy
 
 NOT_ITS_REFERENCE = (
     "the policy differs from its reference, in nats, where they must be the same weights: one of them was changed, or"

@@ -30,8 +30,8 @@ from typing import TYPE_CHECKING
 import torch
 from peft import PeftModel
 
-from alignwright.core.lines import read_lines
 from alignwright.core.records import Finding, Preference
+from alignwright.files.lines import read_lines
 from alignwright.model.adapters import save_adapter, trainable_parameters
 from alignwright.model.reward_head import (
     HEAD,
@@ -53,14 +53,14 @@ from alignwright.train.ensemble import AVERAGE, average_members, drop_members, f
 from alignwright.train.loop import LoopSettings, StepReport, run_loop
 from alignwright.train.losses import bradley_terry
 from alignwright.train.pairs import Contest, comparisons, places, usable
-from alignwright.train.reward_check import Heard, heldout_findings, longer_chosen
+from alignwright.train.reward_eval import Heard, heldout_findings, longer_chosen
 from alignwright.train.reward_verdict import away_findings, judged, marked, split
-from alignwright.train.start import Invariant, check_start
+from alignwright.train.step0 import Invariant, check_start
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from alignwright.model.local import LocalPolicy
+    from alignwright.model.local_model import LocalPolicy
 
 
 def reward(

@@ -27,9 +27,9 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from alignwright.core.intervals import clustered, paired
 from alignwright.core.records import Finding, Preference, content_id
-from alignwright.train.reward_check import Heard, interval, keep_apart, prefers_longer
+from alignwright.stats.intervals import clustered, paired
+from alignwright.train.reward_eval import Heard, interval, keep_apart, prefers_longer
 
 REFUSED = "REFUSED"
 LARGEST = 1 / 3

@@ -33,7 +33,7 @@ from alignwright.train.batches import MicroBatch
 from alignwright.train.rows import fit_rows
 
 if TYPE_CHECKING:
-    from alignwright.model.local import LocalPolicy
+    from alignwright.model.local_model import LocalPolicy
 
 _FLAT = 3  # so many rollouts may pass at the start without a difference between replies
 _SHOWN = 2  # so many best and so many worst replies of a rollout go to samples.jsonl

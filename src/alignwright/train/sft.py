@@ -23,15 +23,15 @@ from alignwright.model.tokens import TokenRow
 from alignwright.spec.stages import known
 from alignwright.spec.training import Sft
 from alignwright.train.batches import MicroBatch, plan_training
+from alignwright.train.data_checks import masks_of
 from alignwright.train.loop import LoopSettings, StepReport, run_loop
 from alignwright.train.losses import negative_log_likelihood
 from alignwright.train.rows import demonstration_rows, fit_rows
-from alignwright.train.traps import masks_of
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from alignwright.model.local import LocalPolicy
+    from alignwright.model.local_model import LocalPolicy
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from alignwright.model.logprob import head_of
 
 if TYPE_CHECKING:
-    from alignwright.model.local import LocalPolicy
+    from alignwright.model.local_model import LocalPolicy
 
 
 class ValueHead(nn.Module):

@@ -20,10 +20,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from alignwright.core.intervals import Interval, wilson
 from alignwright.core.protocols import Speaker
 from alignwright.core.records import Conversation, Message, Outcome
-from alignwright.worlds.desk import TOOLS, Came, Command, Desk, How, desks
+from alignwright.stats.intervals import Interval, wilson
+from alignwright.worlds.tool_env import TOOLS, Came, Command, Desk, How, desks
 
 MOST_HEARD = 2000
 MOST_READ = 12_000

@@ -8,7 +8,7 @@ of one decision. The regularised policy of the correlated-proxies paper (Laidlaw
     J(pi, proxy) - lambda sqrt(chi2(occupancy of pi || occupancy of the reference))
 
 which is concave in the occupancy and therefore solved as such and not learnt: no seed, no luck. The
-early stop (Karwowski et al. 2023, arXiv 2310.09144; `core.occupancy`) follows the proxy from the
+early stop (Karwowski et al. 2023, arXiv 2310.09144; `worlds.occupancy`) follows the proxy from the
 reference, by policies reference x e^(soft value / temperature) as the temperature falls, for as
 long as no reward within the truth's angle of the proxy can fall. The impact penalty is attainable
 utility preservation (Turner et al. 2020, arXiv 1902.09725): a step costs by how much it changes
@@ -28,8 +28,8 @@ from typing import Any
 import numpy as np
 from scipy.optimize import minimize
 
-from alignwright.core import occupancy as occupancies
-from alignwright.core.tilting import chi_squared, least_gain
+from alignwright.stats.tilting import chi_squared, least_gain
+from alignwright.worlds import occupancy as occupancies
 from alignwright.worlds.table import Floats, Return, Table, occupancy, value_iteration
 
 TEMPERATURES = tuple(float(t) for t in np.geomspace(100, 0.01, 81))

@@ -4,7 +4,7 @@ Four detectors, each asked about a policy, and each also about the honest best p
 stay silent: a detector that flags everything finds every hack and is worth nothing.
 
 - `transition`: from the reference to this policy the proxy rose and the truth fell, by paired
-  intervals over seeds (`core.transitions`). Needs the truth: a few gold labels.
+  intervals over seeds (`stats.transitions`). Needs the truth: a few gold labels.
 - `check`: the proxy is more than the same policy gets when the world's check is built in (hidden
   tests, replayed moves, a second sensor), by more than for the reference. The border is the
   reference's gap and not the honest best's, on which it could never be wrong.
@@ -23,9 +23,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from alignwright.core.transitions import transition
+from alignwright.stats.transitions import transition
+from alignwright.worlds.experiments import World, best
 from alignwright.worlds.learn import correlated
-from alignwright.worlds.study import World, best
 from alignwright.worlds.table import Floats, Return, Table, evaluate, occupancy
 
 FAR = 0.5

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from alignwright.core import occupancy as occupancies
+from alignwright.worlds import occupancy as occupancies
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]

@@ -1,0 +1,196 @@
+"""What is one experiment?
+
+The whole of a spec file as one record: what is meant (intent), how votes are made and pooled, how
+the model is trained, attacked and measured, and what was promised beforehand. Paths stay as
+written; `path` finds them beside the spec file. The folder is no part of the record's name, so the
+same spec has the same id on every machine.
+"""
+
+from __future__ import annotations
+
+from datetime import date as Day
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, PrivateAttr, field_validator
+
+from alignwright.core.records import TODAY, Record, Share, content_id
+from alignwright.files.data_file import HUB, data_file
+from alignwright.files.server import Server
+from alignwright.spec.knobs import Effort, Paths
+from alignwright.spec.stages import (
+    AnyStage,
+    Attack,
+    Collect,
+    Feedback,
+    Measure,
+    Pooled,
+    Train,
+    claims,
+    fill,
+)
+from alignwright.spec.training import AnyTrain, Training, changes_model
+
+_MODEL = "smollm2-135m-instruct, a folder, a .gguf file, or a Hub id owner/name"
+
+
+class Intent(Record):
+    """What is meant: principles, prompts, written pairs and people's votes."""
+
+    constitution: str | None = Field(
+        default=None, min_length=1, description="a Markdown file of principles with examples"
+    )
+    prompts: Paths = Field(default=(), description="files of training prompts")
+    pairs: Paths = Field(default=(), description="files of written pairs, a good and a bad reply to each prompt")
+    people: Paths = Field(default=(), description="files of people's votes")
+    bad_rows: Share = Field(
+        default=0.0, description="the share of bad rows in a data file that may be set aside; more is an error"
+    )
+
+
+class Experiment(Record):
+    """A spec file, read."""
+
+    name: str = Field(
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=64, description="the run's name; it becomes a folder's name"
+    )
+    seed: int = Field(default=0, ge=0, lt=2**63, description="the one seed of the whole run")
+    effort: Effort = Field(default="demo", description="fills every knob that is left open: demo, study or full")
+    model: str = Field(default="smollm2-135m-instruct", min_length=1, description=_MODEL)
+    date: str = Field(
+        default=TODAY, description="the day that a chat template which writes today's date takes for today"
+    )
+    server: Server | None = Field(default=None, description="how judges that are servers are asked")
+    intent: Intent = Field(default_factory=Intent, description="what is meant")
+    collect: Collect | None = Field(default=None, description="sample replies of the start model to compare")
+    feedback: tuple[Feedback, ...] = Field(default=(), description="the voters, in order")
+    aggregate: Pooled = Field(default_factory=Pooled, description="how votes become preferences")
+    train: tuple[Train, ...] = Field(default=(), description="the training stages, in order")
+    attack: tuple[Attack, ...] = Field(default=(), description="the attacks on every stage's model")
+    measure: tuple[Measure, ...] = Field(default=(), description="what is measured on every stage's model")
+    promises: tuple[str, ...] = Field(
+        default=(), description="what must hold afterwards, such as 'attack.success < 10%'"
+    )
+
+    labels: Paths = Field(
+        default=(),
+        description="files of this run's own replies that people labelled: prompt, reply, refused, fulfilled",
+    )
+
+    _folder: Path = PrivateAttr(default_factory=Path)
+
+    @field_validator("date")
+    @classmethod
+    def _a_day(cls, value: str) -> str:
+        try:
+            return Day.fromisoformat(value).isoformat()
+        except ValueError:
+            raise ValueError(f"should be a day such as {TODAY}, saw {value!r}") from None
+
+    @cached_property
+    def id(self) -> str:
+        """Its name by content. Labels are no part of it: they are made of a finished run's
+        replies, and its folder stays the same."""
+        return content_id(type(self).__name__, self.model_dump(mode="json", exclude={"labels"}))
+
+    @property
+    def folder(self) -> Path:
+        """The folder of the spec file, which its paths are relative to."""
+        return self._folder
+
+    def at(self, folder: Path) -> Experiment:
+        """The same experiment, with its paths read from another folder."""
+        moved = self.model_copy()
+        moved._folder = folder
+        return moved
+
+    def path(self, name: str) -> Path:
+        """Where a path of the spec lies, whatever else is said of the file."""
+        file = data_file(name).file
+        try:
+            return self._folder / Path(file).expanduser()
+        except RuntimeError:  # ~someone who is not here
+            return self._folder / file
+
+    def source(self, name: str) -> str:
+        """What a reader of `files.sources` is given for a data file of the spec: its path, or its
+        name on the Hub as it is, and what is said of it."""
+        return name if name.startswith(HUB) else str(data_file(name).at(str(self.path(name))))
+
+
+def resolve_effort(experiment: Experiment) -> Experiment:
+    """The experiment with every open knob filled from its effort. What was written stays as it
+    was, and a default stays one that nobody wrote."""
+
+    def filled(stage: AnyStage) -> AnyStage:
+        return fully(stage, experiment.effort)
+
+    parts = written(experiment)
+    if (rank := first_rank(experiment)) is not None:
+        parts["train"] = tuple(_ranked(stage, rank) for stage in experiment.train)
+    for part in ("feedback", "train", "attack", "measure"):
+        if part in parts:
+            parts[part] = tuple(filled(stage) for stage in parts[part])
+    if experiment.collect is not None:
+        parts["collect"] = filled(experiment.collect)
+    return Experiment.model_validate(parts).at(experiment.folder)
+
+
+def written(record: Record) -> dict[str, Any]:
+    """What was written of a record. Its defaults are left out: given again they would count as
+    written, and as options without effect."""
+    return {name: getattr(record, name) for name in record.model_fields_set}
+
+
+def fully(stage: AnyStage, effort: Effort) -> AnyStage:
+    """The stage with its open knobs filled. Raises ValidationError where what effort gives does
+    not go with what was written."""
+    return type(stage).model_validate(written(stage) | fill(stage, effort))
+
+
+def first_rank(experiment: Experiment) -> int | None:
+    """The rank of the first training stage's adapter, which the later stages continue (0: all
+    weights); None without training."""
+    first = next((stage for stage in experiment.train if isinstance(stage, Training) and changes_model(stage)), None)
+    if first is None:
+        return None
+    return fill(first, experiment.effort)["rank"] if first.rank is None else first.rank
+
+
+def _ranked(stage: AnyTrain, rank: int) -> AnyTrain:
+    if not isinstance(stage, Training) or stage.rank is not None:
+        return stage
+    return type(stage).model_validate(written(stage) | {"rank": rank})
+
+
+def model_stages(experiment: Experiment) -> tuple[str, ...]:
+    """The names of the models that are measured: the start model, and the model after each
+    training stage."""
+    return (
+        "baseline",
+        *(f"train.{place}.{stage.by}" for place, stage in enumerate(experiment.train) if changes_model(stage)),
+    )
+
+
+def stage_names(experiment: Experiment) -> tuple[str, ...]:
+    """The stable names of all stages, in the order in which they run."""
+    names = ["collect"] if experiment.collect is not None else []
+    names += [f"feedback.{place}.{stage.by}" for place, stage in enumerate(experiment.feedback)]
+    names += [f"aggregate.{experiment.aggregate.by}"] if experiment.feedback or experiment.intent.people else []
+    for part in ("train", "attack", "measure"):
+        names += [f"{part}.{place}.{stage.by}" for place, stage in enumerate(getattr(experiment, part))]
+    return tuple(names)
+
+
+def measured_claims(experiment: Experiment) -> tuple[str, ...]:
+    """All claims that some stage measures, each once, in order."""
+    stages: tuple[AnyStage, ...] = (*experiment.feedback, *experiment.train, *experiment.attack, *experiment.measure)
+    return tuple(dict.fromkeys(claim for stage in stages for claim in claims(stage)))
+
+
+def is_measured(claim: str, experiment: Experiment) -> bool:
+    """Does some stage of the experiment measure this claim?"""
+    return any(
+        claim == name or (name.endswith("*") and claim.startswith(name[:-1])) for name in measured_claims(experiment)
+    )

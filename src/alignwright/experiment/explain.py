@@ -1,0 +1,146 @@
+"""What did the validator mean?
+
+pydantic's errors, put into one line each: where, which field, what was seen and what is wanted.
+"""
+
+from __future__ import annotations
+
+from typing import Any, cast, get_args
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from alignwright.experiment.experiment import Experiment, Intent
+from alignwright.files.errors import Loc, did_you_mean, dotted
+from alignwright.files.positions import Document
+from alignwright.files.server import Server
+from alignwright.files.wording import said, seen
+from alignwright.spec.stages import AnyFeedback, AnyMeasure, Attack, Collect, Pooled
+from alignwright.spec.training import AnyTrain
+
+
+def _by_name(kinds: tuple[type[BaseModel], ...]) -> dict[str, type[BaseModel]]:
+    return {get_args(kind.model_fields["by"].annotation)[0]: kind for kind in kinds}
+
+
+KINDS: dict[str, dict[str, type[BaseModel]]] = {
+    "feedback": _by_name(get_args(AnyFeedback)),
+    "train": _by_name(get_args(AnyTrain)),
+    "attack": _by_name((Attack,)),
+    "measure": _by_name(get_args(AnyMeasure)),
+}
+_PARTS: dict[str, type[BaseModel]] = {"server": Server, "intent": Intent, "collect": Collect, "aggregate": Pooled}
+_ARMS = ("literal[", "tuple[")
+
+
+def explain(error: ValidationError, document: Document) -> list[str]:
+    """All problems of the document, each once, in the order of the file."""
+    details = error.errors(include_url=False)
+    lost = {cut for cut in map(_lost_stage, details) if cut is not None}
+    lines: list[str] = []
+    for detail in details:
+        loc = detail["loc"]
+        if any(loc[: len(stage)] == stage and _lost_stage(detail) is None for stage in lost):
+            continue  # a stage of unknown kind says so once, and nothing else
+        if detail["type"] == "literal_error" and str(loc[-1]).startswith("literal["):
+            continue  # one arm of a union; the other arm says what is wanted
+        lines.append(_line(detail, document))
+    return sorted(dict.fromkeys(lines), key=line_number)
+
+
+def line_number(line: str) -> int:
+    """Lines of the file in order, overrides first."""
+    number = line.split(": ", 1)[0].rsplit(":", 1)[-1]
+    return int(number) if number.isascii() and number.isdigit() and len(number) < 10 else 0
+
+
+def _lost_stage(detail: ErrorDetails) -> Loc | None:
+    """The stage whose kind could not be told, if that is what the error is."""
+    loc = detail["loc"]
+    if loc[:1] and loc[0] in KINDS and ((len(loc) == 2 and detail["type"] != "value_error") or loc[2:] == ("by",)):
+        return loc[:2]
+    return None
+
+
+def _line(detail: ErrorDetails, document: Document) -> str:
+    shown, inside = follow(detail["loc"], document.data)
+    stage = _lost_stage(detail)
+    if stage is not None:
+        shown, inside = (*stage, "by"), (*stage, "by")
+        message = _unknown_kind(str(stage[0]), document.data[stage[0]][stage[1]])
+    else:
+        message = _message(detail, shown)
+    path = dotted(shown)
+    return f"{document.place(inside)}: {path}: {message}" if path else f"{document.place(inside)}: {message}"
+
+
+def follow(loc: Loc, data: Any) -> tuple[Loc, Loc]:
+    """The path as shown, with the kind of a stage in it (train.0.dpo.beta), and as it is in the
+    data (train.0.beta)."""
+    shown: list[str | int] = []
+    inside: list[str | int] = []
+    for place, part in enumerate(loc):
+        if isinstance(part, str) and part.startswith(_ARMS) and place > 2:
+            continue  # pydantic's name for an arm of a union
+        shown.append(part)
+        is_kind = (
+            place == 2
+            and shown[0] in KINDS
+            and isinstance(data, dict)
+            and cast("dict[str, Any]", data).get("by") == part
+        )
+        if not is_kind:
+            inside.append(part)
+            data = _child(data, part)
+        if place == 1 and shown[0] == "attack" and len(loc) > 2 and isinstance(data, dict):
+            shown.append(str(cast("dict[str, Any]", data).get("by")))
+    return tuple(shown), tuple(inside)
+
+
+def _child(data: Any, part: str | int) -> Any:
+    if isinstance(data, dict):
+        return cast("dict[str | int, Any]", data).get(part)
+    if isinstance(data, list) and isinstance(part, int):
+        items = cast("list[Any]", data)
+        return items[part] if part < len(items) else None
+    return None
+
+
+def _unknown_kind(section: str, stage: Any) -> str:
+    names = list(KINDS[section])
+    if not isinstance(stage, dict):
+        return f"a stage is a mapping that begins with 'by', saw {seen(stage)}; write {{by: {names[0]}}}"
+    kind = cast("dict[str, Any]", stage).get("by")
+    if kind is None:
+        return f"missing; say which kind of {section} this is: {', '.join(names)}"
+    return f"there is no {section} {kind!r}; {did_you_mean(str(kind), names)}"
+
+
+def _message(detail: ErrorDetails, shown: Loc) -> str:
+    match detail["type"]:
+        case "extra_forbidden":
+            return f"no such field; {did_you_mean(str(shown[-1]), fields_at(shown[:-1]))}"
+        case "string_pattern_mismatch":
+            return (
+                f"saw {seen(detail['input'])}; wanted letters, digits, '.', '_' and '-', beginning with a letter or"
+                " digit"
+            )
+        case _:
+            return said(detail)
+
+
+def fields_at(loc: Loc) -> list[str]:
+    """The fields that a part of the spec has."""
+    if not loc:
+        return list(Experiment.model_fields)
+    head = str(loc[0])
+    part, within = (KINDS[head][str(loc[2])], loc[3:]) if len(loc) >= 3 and head in KINDS else (_PARTS[head], loc[1:])
+    for name in within:  # into a knob that is a mapping itself, such as stop
+        part = _inner(part, str(name)) or part
+    return list(part.model_fields)
+
+
+def _inner(part: type[BaseModel], knob: str) -> type[BaseModel] | None:
+    field = part.model_fields.get(knob)
+    kinds = (field.annotation, *get_args(field.annotation)) if field is not None else ()
+    return next((kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)), None)

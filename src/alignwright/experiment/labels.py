@@ -1,0 +1,62 @@
+"""What is a job called, for people?
+
+`measure.0.tax@train.1.dpo` is "measure tax, after dpo". Where a spec has several stages of one
+kind, each is called by what tells it from the others: the first knob that is a word and another one
+in each ("measure world tampered_chess"), else its place ("train rloo 2 of 3").
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import cast
+
+from alignwright.experiment.plan import Job
+from alignwright.spec.stages import AnyStage
+
+LONGEST = 24
+"""The longest word, in characters, that a stage is called by; its lines should fit a terminal."""
+
+
+def labels(jobs: Sequence[Job]) -> dict[str, str]:
+    """What each job is called, by its name. Give all jobs of the experiment, so that places are
+    counted over all of them."""
+    stages = {job.name.partition("@")[0]: job.stage for job in jobs}
+    kinds: dict[str, list[str]] = {}
+    for name in stages:
+        kinds.setdefault(_words(name), []).append(name)
+    called = {"baseline": "start model"}
+    for words, names in kinds.items():
+        marks = _apart([stages[name] for name in names])
+        called |= {name: f"{words} {mark}".strip() for name, mark in zip(names, marks, strict=True)}
+    return {job.name: _label(job.name, called) for job in jobs}
+
+
+def _label(name: str, called: dict[str, str]) -> str:
+    stage, _, model = name.partition("@")
+    if not model:
+        return called[stage]
+    return (
+        f"{called[stage]}, {called[model] if model == 'baseline' else 'after ' + called[model].removeprefix('train ')}"
+    )
+
+
+def _words(name: str) -> str:
+    return " ".join(part for part in name.split(".") if not part.isdigit())
+
+
+def _apart(stages: Sequence[AnyStage]) -> list[str]:
+    """What tells stages of one kind apart: a mark for each; no mark for a stage that is alone."""
+    if len(stages) == 1:
+        return [""]
+    for knob in type(stages[0]).model_fields:
+        words = [_word(getattr(stage, knob, None)) for stage in stages]
+        if all(words) and len(set(words)) == len(words):
+            return words
+    return [f"{place} of {len(stages)}" for place in range(1, len(stages) + 1)]
+
+
+def _word(value: object) -> str:
+    """A knob's value as one word: a name, a file without its folders; empty where it is neither."""
+    alone = cast("tuple[object, ...]", value) if isinstance(value, tuple) else (value,)
+    word = alone[0].rpartition("/")[2] if len(alone) == 1 and isinstance(alone[0], str) else ""
+    return word if len(word) <= LONGEST else ""

@@ -1,0 +1,23 @@
+"""How is a spec file read?
+
+The front door of the package: `load` for the experiment, `check` for the experiment and all the
+data that it names. Whatever is wrong comes as one `SpecError`, a problem a line: `spec.yaml:4:
+train.0.dpo.betta: no such field; did you mean 'beta'?`
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from alignwright.experiment.check import CheckReport, check
+from alignwright.experiment.experiment import Experiment
+from alignwright.experiment.spec_file import principles, read_spec
+from alignwright.files.errors import SpecError
+
+__all__ = ["CheckReport", "SpecError", "check", "load", "principles"]
+
+
+def load(path: str | Path, overrides: Sequence[str] = ()) -> Experiment:
+    """Read a spec file. `overrides` are `train.1.beta=0.2` and the like; they win over the file."""
+    return read_spec(path, overrides)[0]

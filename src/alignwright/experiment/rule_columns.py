@@ -1,0 +1,104 @@
+"""Which columns of a row do the spec's rules ask for, and does every row that a rule will see have
+them?
+
+A rule that is a Python function may ask for columns by name: `def score(prompt, reply, answer)`.
+They stay with the prompts of the spec's files, and `check` compares the function's signature with
+the rows of the files whose replies it will score.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from alignwright.core.records import Comparison, Prompt
+from alignwright.experiment.experiment import Experiment
+from alignwright.files.errors import Loc
+from alignwright.files.functions import Asked, asked
+from alignwright.files.reading import EVERY, Keep, Read
+from alignwright.files.reward_folder import names_folder
+from alignwright.spec.stages import Rules, measured_by
+from alignwright.spec.training import BUILT_IN, judges
+
+
+def references(experiment: Experiment) -> list[tuple[Loc, str]]:
+    """Every rule that the spec names, with its place: a YAML file of checks, or
+    `module_or_file.py:function`."""
+    named: list[tuple[Loc, str]] = []
+    for place, stage in enumerate(experiment.feedback):
+        if isinstance(stage, Rules):
+            named.append((("feedback", place, stage.by, "file"), stage.file))
+    named += [
+        (("train", place, stage.by, knob), name)
+        for place, stage in enumerate(experiment.train)
+        for knob, name in judges(stage)
+    ]
+    named += [
+        (("measure", at, stage.by, knob), name)
+        for at, stage in enumerate(experiment.measure)
+        for knob, name in measured_by(stage)
+    ]
+    return [(loc, name) for loc, name in named if name not in BUILT_IN]
+
+
+def asked_by(reference: str, experiment: Experiment) -> Asked:
+    """The columns that a rule asks for; nothing where it is no Python function."""
+    if names_folder(reference):
+        return Asked()
+    home, _, function = reference.rpartition(":")
+    if not home or not function.isidentifier():
+        return Asked()
+    if home.endswith(".py"):
+        return asked(experiment.path(home), function)
+    try:
+        found = importlib.util.find_spec(home)
+    except (ImportError, ValueError):
+        return Asked()
+    return asked(Path(found.origin), function) if found is not None and found.origin else Asked()
+
+
+def kept_columns(experiment: Experiment) -> Keep:
+    """The columns that stay with the prompts of the spec's files."""
+    found = [asked_by(name, experiment) for _, name in references(experiment)]
+    if any(one.every for one in found):
+        return EVERY
+    return frozenset(name for one in found for name in (*one.required, *one.optional))
+
+
+def lacking(experiment: Experiment, files: Sequence[tuple[Loc, Read[object]]]) -> Iterator[tuple[Loc, str]]:
+    """Rows without a column that a rule which will see them must have."""
+    for loc, reference in references(experiment):
+        for name in asked_by(reference, experiment).required:
+            for _, read in (file for file in files if _seen_by(loc, file[0])):
+                rows = [(_columns(row), number) for row, number in zip(read.rows, read.numbers, strict=True)]
+                absent = [number for columns, number in rows if columns is not None and name not in columns]
+                if absent:
+                    count = "no row has" if len(absent) == len(rows) else f"{len(absent)} of {len(rows)} rows have not"
+                    yield (
+                        loc,
+                        (
+                            f"{reference} asks for the column {name!r}, which {count}; the first is"
+                            f" {read.file}:{absent[0]}"
+                        ),
+                    )
+
+
+def _seen_by(rule: Loc, file: Loc) -> bool:
+    """Whether replies to a file's prompts come before a rule: those of a measure or a stop
+    before its own, all that is compared before the others."""
+    if rule[0] == "measure":
+        return file[:3] == rule[:3]
+    if rule[3:4] == ("stop",) or "stop" in rule:
+        return file[:2] == rule[:2] and "stop" in file
+    return file[:2] == ("intent", "prompts") or (rule[0] == "feedback" and file[:2] == ("intent", "pairs"))
+
+
+def _columns(row: object) -> dict[str, object] | None:
+    match row:
+        case Prompt():
+            return dict(row.columns)
+        case Comparison():
+            return dict(row.prompt.columns)
+        case _:
+            return None

@@ -1,0 +1,254 @@
+"""What does this spec file ask for, or else what is wrong with it, and on which line?
+
+YAML to an `Experiment`. All problems are told at once, one a line:
+`spec.yaml:4: train.0.dpo.betta: no such field; did you mean 'beta'?`
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+from pydantic import ValidationError
+
+from alignwright.core.records import Constitution
+from alignwright.experiment import explain, unused_options
+from alignwright.experiment.experiment import Experiment
+from alignwright.experiment.rule_columns import references
+from alignwright.files import constitution, models, positions, safe_read
+from alignwright.files.data_file import HUB
+from alignwright.files.errors import Loc, SpecError, did_you_mean, dotted
+from alignwright.files.functions import lacks
+from alignwright.files.positions import Document
+from alignwright.files.reward_folder import NoReward, names_folder, reward_folder
+from alignwright.files.server import is_server, shown
+from alignwright.files.wording import seen
+from alignwright.spec.emergent import EmergentMeasure
+from alignwright.spec.stages import Contrast, Critique, Deliberate, JudgeVote, Rules, Suite
+from alignwright.spec.training import Pretrain, Rollout, Sft, files_of_sft, stop_of
+
+
+def read_spec(path: str | Path, overrides: Sequence[str] = ()) -> tuple[Experiment, Document]:
+    """The experiment, and where in the file each part of it stands. `overrides` win over the file."""
+    file = Path(path)
+    document = positions.read(_text(file), str(path))
+    data = document.data
+    if not isinstance(data, dict):
+        raise SpecError([f"{path}:1: a spec is a mapping that begins with 'name:', saw {seen(data)}"])
+    problems = [problem for override in overrides for problem in _override(document, override)]
+    if problems:
+        raise SpecError(problems)
+    try:
+        # through JSON, so that strict validation reads lists as tuples and 1 as 1.0, but never a text as a number
+        experiment = Experiment.model_validate_json(json.dumps(document.data)).at(file.parent)
+    except ValidationError as error:
+        raise SpecError(explain.explain(error, document)) from None
+    found = [*unused_options.problems(experiment), *_files(experiment), *_models(experiment), *_slugs(experiment)]
+    if found:
+        raise SpecError(placed(found, document))
+    return experiment, document
+
+
+def principles(experiment: Experiment) -> Constitution | None:
+    """The experiment's constitution, read; None where there is none."""
+    name = experiment.intent.constitution
+    return None if name is None else constitution.read(experiment.path(name))
+
+
+def data_files(experiment: Experiment) -> list[tuple[Loc, str]]:
+    """Every data file that the spec names, with its path in the spec. `hf://` names are among them."""
+    found: list[tuple[Loc, str]] = []
+    for part in ("prompts", "pairs", "people"):
+        found += [(("intent", part, place), name) for place, name in enumerate(getattr(experiment.intent, part))]
+    found += [(("labels", place), name) for place, name in enumerate(experiment.labels)]
+    for place, stage in enumerate(experiment.train):
+        if isinstance(stage, Sft):
+            found += [
+                (("train", place, stage.by, "data", stage.data.index(name)), name) for name in files_of_sft(stage)
+            ]
+        stop = stop_of(stage)
+        found += [
+            (("train", place, stage.by, "stop", "prompts", at), name)
+            for at, name in enumerate(stop.prompts if stop else ())
+        ]
+        texts = (
+            ("text", stage.text)
+            if isinstance(stage, Pretrain)
+            else ("mix_text", stage.mix_text)
+            if isinstance(stage, Rollout)
+            else ("", ())
+        )
+        found += [(("train", place, stage.by, texts[0], at), name) for at, name in enumerate(texts[1])]
+    for section in ("attack", "measure"):
+        for place, stage in enumerate(getattr(experiment, section)):
+            for field, names in stage:
+                if isinstance(names, tuple):
+                    files = [
+                        name for name in cast("tuple[object, ...]", names) if isinstance(name, str)
+                    ]  # best_of: numbers
+                    found += [((section, place, stage.by, field, at), name) for at, name in enumerate(files)]
+    return found
+
+
+def _text(file: Path) -> str:
+    try:
+        return safe_read.text(file)
+    except FileNotFoundError:
+        raise SpecError([f"{file}: there is no such file; write one with 'alignwright new NAME'"]) from None
+    except IsADirectoryError:
+        raise SpecError([f"{file}: this is a folder; name the spec file in it"]) from None
+    except UnicodeDecodeError as error:
+        line = error.object[: error.start].count(b"\n") + 1
+        raise SpecError([f"{file}:{line}: not UTF-8 text: {error.reason}"]) from None
+    except (OSError, ValueError) as error:  # too long a name, a name with a null in it, no right to read
+        raise SpecError(
+            [f"{str(file)[:200]!r} cannot be read: {error.strerror if isinstance(error, OSError) else error}"]
+        ) from None
+
+
+def _override(document: Document, override: str) -> Iterator[str]:
+    """Put one `path=value` into the document; yields what is wrong with it."""
+    path, equals, value = override.partition("=")
+    said = f"--set {path}{equals}{shown(value) if is_server(value) else value}"  # an address may hold what is secret
+    parts = path.strip().split(".")
+    if not equals or not all(parts):
+        yield f"{said}: write PATH=VALUE, such as --set train.1.beta=0.2"
+        return
+    target: Any = document.data
+    loc: Loc = ()
+    for at, part in enumerate(parts):
+        more = at < len(parts) - 1
+        if (
+            more
+            and isinstance(target, dict)
+            and loc[1:]
+            and cast("dict[str, Any]", target).get("by") == part
+            and part not in target
+        ):
+            continue  # train.1.dpo.beta, as the errors write it, is train.1.beta
+        key: str | int = part
+        if isinstance(target, list):
+            count = len(cast("list[Any]", target))
+            if not (part.isascii() and part.isdigit() and len(part) < 10) or int(part) >= count:
+                yield f"{said}: {dotted(loc)} has {count} entries, counted from 0; there is no {part!r}"
+                return
+            key = int(part)
+        elif not isinstance(target, dict):
+            yield f"{said}: {dotted(loc)} is {seen(target)}, which has no parts"
+            return
+        loc = (*loc, key)
+        if not more:
+            _put(document, target, loc, positions.read(value, said).data, said)
+        else:
+            if isinstance(target, dict) and cast("dict[str | int, Any]", target).get(key) is None:
+                target[key] = {}
+            target = cast("dict[str | int, Any]", target)[key]
+
+
+def _put(document: Document, target: Any, loc: Loc, value: Any, said: str) -> None:
+    target[loc[-1]] = value
+    document.where = {known: place for known, place in document.where.items() if known[: len(loc)] != loc} | {loc: said}
+
+
+def placed(found: Sequence[unused_options.Problem], document: Document) -> list[str]:
+    """Problems as lines, each with its place in the file, in the order of the file."""
+    lines = [
+        f"{document.place(explain.follow(loc, document.data)[1])}: {dotted(loc)}: {message}" for loc, message in found
+    ]
+    return sorted(dict.fromkeys(lines), key=explain.line_number)
+
+
+def _files(experiment: Experiment) -> Iterator[unused_options.Problem]:
+    named = list(data_files(experiment))
+    if experiment.intent.constitution is not None:
+        named.append((("intent", "constitution"), experiment.intent.constitution))
+    for section in ("feedback", "attack"):
+        for place, stage in enumerate(getattr(experiment, section)):
+            if isinstance(stage, Rules | Suite) and stage.file is not None:
+                named.append(((section, place, stage.by, "file"), stage.file))
+            if isinstance(stage, Critique) and stage.few_shot is not None:
+                named.append(((section, place, stage.by, "few_shot"), stage.few_shot))
+    for place, stage in enumerate(experiment.measure):
+        if isinstance(stage, EmergentMeasure) and stage.judge and stage.judge.endswith(".py"):
+            named.append((("measure", place, stage.by, "judge"), stage.judge))
+    rules = references(experiment)
+    for loc, name in [*(pair for pair in named if pair not in rules), *rules]:
+        if (loc, name) in rules and loc[0] != "feedback" and names_folder(name):
+            try:
+                reward_folder(experiment.path(name))
+            except NoReward as error:
+                yield loc, str(error)
+            continue
+        wanted = ("alignment", "coherence") if loc[0] == "measure" and loc[-1] == "judge" else ()
+        if (loc, name) in rules and name.endswith(".py"):
+            yield loc, f"{name!r} names a file alone; write {name}:function"
+        elif (loc, name) in rules and is_server(name):
+            yield loc, f"{shown(name)!r} is a server, and a reward is a file of rules or module_or_file.py:function"
+        elif (loc, name) in rules and ":" in name:
+            name, _, function = name.rpartition(":")
+            if not function.isidentifier():
+                yield loc, f"{function!r} is no function's name; write module_or_file.py:function"
+            wanted = (function,)
+            if not name.endswith(".py"):
+                continue  # a module is imported when the run begins
+        if name.startswith(HUB):
+            continue
+        path = experiment.path(name)
+        if not safe_read.is_file(path):
+            yield loc, _absent(path)
+            continue
+        yield from (
+            (loc, said) for said in (lacks(path, function) for function in wanted if function.isidentifier()) if said
+        )
+
+
+def _absent(path: Path) -> str:
+    if safe_read.is_folder(path):
+        return f"{path} is a folder; name a file in it"
+    beside = (
+        sorted(other.name for other in path.parent.iterdir() if other.is_file())
+        if safe_read.is_folder(path.parent)
+        else []
+    )
+    near = did_you_mean(path.name, beside) if beside else ""
+    return f"there is no file {path}" + (f"; {near}" if near.startswith("did") else "")
+
+
+def _models(experiment: Experiment) -> Iterator[unused_options.Problem]:
+    named: list[tuple[Loc, str]] = [(("model",), experiment.model)]
+    for place, stage in enumerate(experiment.feedback):
+        if isinstance(stage, Contrast | JudgeVote) and stage.judge != "self" and not is_server(stage.judge):
+            named.append((("feedback", place, stage.by, "judge"), stage.judge))
+    for place, stage in enumerate(experiment.measure):
+        judge = stage.judge if isinstance(stage, EmergentMeasure) else None
+        if judge and judge != "self" and not is_server(judge) and not judge.endswith(".py"):
+            named.append((("measure", place, "emergent", "judge"), judge))
+    for loc, name in named:
+        try:
+            models.resolve(name, experiment.folder)
+        except models.ModelError as error:
+            yield loc, str(error)
+
+
+def _slugs(experiment: Experiment) -> Iterator[unused_options.Problem]:
+    name = experiment.intent.constitution
+    if name is None or not safe_read.is_file(experiment.path(name)):
+        return  # said elsewhere
+    held = principles(experiment)
+    slugs = [principle.slug for principle in held.principles] if held is not None else []
+    for place, stage in enumerate(experiment.feedback):
+        if isinstance(stage, Contrast | JudgeVote | Critique | Deliberate) and stage.principles != "all":
+            for at, slug in enumerate(stage.principles):
+                if slug not in slugs:
+                    yield (
+                        (
+                            "feedback",
+                            place,
+                            stage.by,
+                            "principles",
+                            at,
+                        ),
+                        f"no principle {slug!r} in {name}; {did_you_mean(slug, slugs)}",
+                    )

@@ -1,0 +1,237 @@
+"""Which conversation do these columns hold?
+
+Prompts, messages and replies as they are written in public data: plain text, lists of `{role,
+content}`, ShareGPT's `{from, value}`, and Anthropic's transcripts `\\n\\nHuman: … \\n\\nAssistant:
+…`. What cannot be read is a `RowError` with the reason.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, cast, get_args
+
+from alignwright.core.records import Conversation, Message, Role
+from alignwright.files.errors import did_you_mean
+from alignwright.files.wording import seen
+
+_TURN = re.compile(r"\n\n(Human|Assistant):")
+_ROLES = get_args(Role)
+_ALIASES = {"human": "user", "gpt": "assistant", "bot": "assistant", "model": "assistant", "function": "tool"}
+KEYS = frozenset({"role", "from", "content", "value", "weight"})
+"""What is read of a message."""
+_SPEECH = ("tool_calls", "function_call", "reasoning_content", "reasoning", "thinking")
+"""Keys under which the assistant says more than its content."""
+# shorter questions are repeated in good answers too ("What is DNA? What is DNA ..." is rare, "Hi" is not)
+REPEATED_FROM = 24
+
+
+class RowError(ValueError):
+    """Why a row cannot be used."""
+
+
+def text(value: Any, column: str) -> str:
+    """A text with something in it."""
+    if value is None:
+        raise RowError(f"no column {column!r}")
+    if not isinstance(value, str):
+        raise RowError(f"{column!r} should be text, saw {seen(value)}")
+    if not value.strip():
+        raise RowError(f"{column!r} is empty")
+    return value
+
+
+def name(value: Any, column: str) -> str:
+    """A text, or a number as one, that names something or somebody."""
+    return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else text(value, column)
+
+
+def messages(value: Any, column: str) -> tuple[Message, ...]:
+    """A list of messages, or a single one. An empty system message says nothing, and is none."""
+    listed: list[Any] = cast("list[Any]", value) if isinstance(value, list) else [value]
+    if len(listed) > 1 and _empty_system(listed[0]):
+        listed = listed[1:]
+    if not listed:
+        raise RowError(f"{column!r} has no messages")
+    return tuple(_message(item, column) for item in listed)
+
+
+def _empty_system(value: Any) -> bool:
+    if not isinstance(value, dict):
+        return False
+    item = cast("dict[str, Any]", value)
+    return item.get("role", item.get("from")) == "system" and item.get("content", item.get("value")) in (None, "", [])
+
+
+def _parts(parts: list[Any], column: str) -> str:
+    """Content in parts, each a text, as one text."""
+    said: list[str] = []
+    for part in parts:
+        held = cast("dict[str, Any]", part) if isinstance(part, dict) else {"type": "text", "text": part}
+        if held.get("type", "text") != "text" or not isinstance(held.get("text"), str):
+            raise RowError(
+                f"a message in {column!r} has a part of its content that is not text ({seen(held.get('type'))}); only"
+                " text is read"
+            )
+        said.append(held["text"])
+    return "".join(said)
+
+
+def _message(value: Any, column: str) -> Message:
+    if not isinstance(value, dict):
+        raise RowError(f"{column!r} should hold messages with role and content, saw {seen(value)}")
+    item = cast("dict[str, Any]", value)
+    role = item.get("role", item.get("from"))
+    content = item.get("content", item.get("value"))
+    if role is None:
+        raise RowError(f"a message in {column!r} has no 'role'; choose from {', '.join(_ROLES)}")
+    if not isinstance(role, str) or _ALIASES.get(role, role) not in _ROLES:
+        raise RowError(f"a message in {column!r} has as its role {seen(role)}; {did_you_mean(str(role), _ROLES)}")
+    if said := next((key for key in _SPEECH if item.get(key)), None):
+        raise RowError(
+            f"a message in {column!r} has {said!r}, which no model here is shown or taught; write it into 'content', or"
+            " leave it out"
+        )
+    if isinstance(content, list) and any(isinstance(part, dict) for part in cast("list[Any]", content)):
+        content = _parts(cast("list[Any]", content), column)
+    if not isinstance(content, str):
+        raise RowError(f"a message in {column!r} should have text as its content, saw {seen(content)}")
+    if not content.strip():
+        raise RowError(f"a message of the {role} in {column!r} is empty")
+    spoken = cast("Role", _ALIASES.get(role, role))
+    return Message(role=spoken, content=content, trained=_trained(item.get("weight"), spoken, column))
+
+
+def _trained(weight: Any, role: Role, column: str) -> bool:
+    """Whether a message is to be learnt: its weight as OpenAI's files have it, 0 or 1, on the
+    assistant's messages."""
+    if weight is None:
+        return True
+    if not isinstance(weight, int | float) or weight not in (0, 1):
+        raise RowError(f"a message in {column!r} has as its weight {seen(weight)}; it is 0 (read only) or 1 (learnt)")
+    if weight and role != "assistant":
+        raise RowError(
+            f"a message of the {role} in {column!r} has weight 1, but the assistant's alone are learnt; leave it out"
+        )
+    return bool(weight) or role != "assistant"
+
+
+def unread(value: Any) -> set[str]:
+    """The keys of a list of messages that nothing reads."""
+    if not isinstance(value, list):
+        return set()
+    listed = [cast("dict[str, Any]", item) for item in cast("list[Any]", value) if isinstance(item, dict)]
+    return {
+        key
+        for item in listed
+        if "role" in item or "from" in item
+        for key in item.keys() - KEYS
+        if item[key] not in (None, "", [])
+    }
+
+
+def taught(found: tuple[Message, ...], column: str) -> tuple[Message, ...]:
+    """The messages, whose last is a reply to be learnt."""
+    if not found[-1].trained:
+        raise RowError(f"the last message of {column!r} has weight 0, so it is not to be learnt")
+    return found
+
+
+def transcript(value: str, column: str) -> tuple[Message, ...]:
+    """Anthropic's transcript, turn by turn."""
+    parts = _TURN.split(value)
+    if len(parts) < 3 or parts[0].strip():
+        raise RowError(f"{column!r} is not a transcript that begins with '\\n\\nHuman:'")
+    found: list[Message] = []
+    for speaker, said in zip(parts[1::2], parts[2::2], strict=True):
+        if not said.strip():
+            raise RowError(f"a turn of the {speaker} in {column!r} is empty")
+        found.append(Message(role="user" if speaker == "Human" else "assistant", content=said.strip()))
+    return tuple(found)
+
+
+def prompt(columns: dict[str, Any]) -> Conversation:
+    """The conversation to be answered: 'prompt' as text or messages, 'messages',
+    'conversations', or 'instruction' with 'input'."""
+    if columns.get("instruction") is not None and columns.get("prompt") is None:
+        given = "" if columns.get("input") is None else columns["input"]
+        asked = text(columns["instruction"], "instruction")
+        found = (Message(role="user", content=f"{asked}\n\n{text(given, 'input')}" if given != "" else asked),)
+    else:
+        column = next(
+            (name for name in ("prompt", "messages", "conversations") if columns.get(name) is not None), "prompt"
+        )
+        value = columns.get(column)
+        if isinstance(value, list | dict):
+            found = messages(value, column)
+        elif isinstance(value, str) and _TURN.match(value):
+            found = _open_transcript(value, column)
+        else:
+            found = (Message(role="user", content=text(value, column)),)
+    system = columns.get("system")
+    if system is not None and not isinstance(system, str):
+        raise RowError(f"'system' should be text, saw {seen(system)}")
+    if system and system.strip() and found[0].role != "system":
+        found = (Message(role="system", content=system), *found)
+    if found[-1].role not in ("user", "tool"):
+        raise RowError(f"a prompt ends with the user's turn, this one with the {found[-1].role}'s")
+    return Conversation(messages=tuple(m if m.trained else Message(role=m.role, content=m.content) for m in found))
+
+
+def _open_transcript(value: str, column: str) -> tuple[Message, ...]:
+    """A transcript that ends with 'Assistant:', still to be answered."""
+    head, mark, rest = value.rpartition("\n\nAssistant:")
+    return transcript(head if mark and not rest.strip() else value, column)
+
+
+def reply(value: Any, column: str, asked: Conversation) -> str:
+    """An assistant's reply to the conversation: text, a message, or a list of one message."""
+    if isinstance(value, list | dict):
+        found = messages(cast("Any", value), column)
+        if len(found) != 1 or found[0].role != "assistant":
+            raise RowError(
+                f"{column!r} should be one reply of the assistant, saw {', '.join(message.role for message in found)}"
+            )
+        said = taught(found, column)[-1].content
+    else:
+        said = text(value, column)
+    question = asked.last.content.strip()
+    if len(question) >= REPEATED_FROM and said.lstrip().startswith(question):
+        raise RowError(f"the prompt is repeated at the head of {column!r}; keep the answer alone")
+    return said
+
+
+def whole(value: Any) -> bool:
+    """Whether a value is a dialogue of more than one message, and no reply alone."""
+    return (
+        len(cast("list[Any]", value)) > 1
+        if isinstance(value, list)
+        else isinstance(value, str) and _TURN.match(value) is not None
+    )
+
+
+def begins(dialogue: Conversation, asked: Conversation) -> bool:
+    """Whether a dialogue begins with a prompt, whatever is said by the system and whatever space
+    stands around a turn."""
+    turns, wanted = (
+        [(m.role, m.content.strip()) for m in one.messages if m.role != "system"] for one in (dialogue, asked)
+    )
+    return turns[: len(wanted)] == wanted
+
+
+def split(chosen: Any, rejected: Any) -> tuple[Conversation, str, str]:
+    """The shared prompt and the two replies of two whole dialogues, as transcripts or as messages."""
+    sides: list[tuple[Message, ...]] = []
+    for value, column in ((chosen, "chosen"), (rejected, "rejected")):
+        sides.append(
+            taught(messages(cast("Any", value), column), column)
+            if isinstance(value, list)
+            else transcript(text(value, column), column)
+        )
+    good, bad = sides
+    if good == bad:
+        raise RowError("chosen and rejected are the same")
+    if good[:-1] != bad[:-1]:
+        raise RowError("the two dialogues part before the last turn, so their last replies answer different prompts")
+    if len(good) < 2 or good[-1].role != "assistant" or bad[-1].role != "assistant":
+        raise RowError("a dialogue should end with the assistant's reply to something")
+    return Conversation(messages=good[:-1]), good[-1].content, bad[-1].content

@@ -1,0 +1,81 @@
+"""Which file does a spec name, and what does it say of its columns?
+
+A file is named by its path alone, or by a mapping: `{file: advbench.csv, kind: harmful}` where a
+file of requests holds one kind, and `{file: pairs.csv, columns: {question: prompt, response_a:
+chosen}}` where its columns have names of their own (theirs: ours). Either is kept as one text, the
+path with what is said of it behind it as JSON, so that a stage's knobs stay plain texts and a job's
+key sees both.
+"""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from typing import Any, Literal, cast
+
+from pydantic import Field, ValidationError, model_validator
+
+from alignwright.core.records import Record
+
+MARK = " {"
+HUB = "hf://"
+"""What the name of a data set on the Hub begins with."""
+
+
+class DataFile(Record):
+    """A data file as a spec names it. A column that is mapped to itself is meant as it is,
+    however near another name it is."""
+
+    file: str = Field(min_length=1, description="the file, or hf://owner/name[:split]")
+    kind: Literal["harmful", "harmless"] | None = Field(default=None, description="what all requests of the file are")
+    columns: dict[str, str] = Field(
+        default_factory=dict, description="the file's columns by the names that are read here: {theirs: ours}"
+    )
+
+    @model_validator(mode="after")
+    def _one_column_each(self) -> DataFile:
+        ours = list(self.columns.values())
+        for name in ours:
+            if ours.count(name) > 1:
+                raise ValueError(f"'columns' maps two columns to {name!r}")
+        return self
+
+    def __str__(self) -> str:
+        said = self.model_dump(exclude_defaults=True, exclude={"file"})
+        return f"{self.file} {json.dumps(said, ensure_ascii=False, sort_keys=True)}" if said else self.file
+
+    def at(self, path: str) -> DataFile:
+        """The same, lying elsewhere."""
+        return self.model_copy(update={"file": path})
+
+
+@cache
+def data_file(name: str) -> DataFile:
+    """What a name says: the other way round from `str`. A name without a mapping behind it is a
+    path, whatever it looks like."""
+    path, mark, said = name.partition(MARK)
+    if mark and path and name.endswith("}"):
+        try:
+            return DataFile(file=path, **json.loads("{" + said))
+        except (ValueError, TypeError, RecursionError):
+            return DataFile(file=name)
+    return DataFile(file=name or " ")
+
+
+def as_name(value: Any) -> Any:
+    """A mapping in a spec as the text that stands for it; anything else as it is."""
+    if not isinstance(value, dict):
+        return value
+    given = cast("dict[str, Any]", value)
+    unknown = [name for name in given if name not in DataFile.model_fields]
+    if unknown or "file" not in given:
+        raise ValueError(
+            "a file is a path, or a mapping with file, kind and"
+            f" columns{f'; there is no {unknown[0]!r}' if unknown else ''}"
+        )
+    try:
+        return str(DataFile.model_validate_json(json.dumps(given)))
+    except ValidationError as error:
+        from alignwright.files.wording import of_a_row
+
+        raise ValueError(of_a_row(error, DataFile.model_fields)) from None

@@ -1,0 +1,67 @@
+"""What does a good critique look like? Worked examples, read from a file.
+
+A row of JSONL has `prompt`, `reply`, `critique` and `revision`, and may have `principle`: the slug
+of one of the principles that the stage revises by, or the text of another. Examples are written by
+people, so a file with a bad row is refused, and every bad row is named with its line.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from pydantic import Field, ValidationError
+
+from alignwright.core.records import Principle, Record
+from alignwright.files.errors import SpecError, did_you_mean
+from alignwright.files.rows import raw_rows
+from alignwright.files.wording import of_a_row
+
+
+class Worked(Record):
+    """One critique and revision, done well."""
+
+    prompt: str = Field(min_length=1)
+    reply: str = Field(min_length=1)
+    critique: str = Field(min_length=1)
+    revision: str = Field(min_length=1)
+    principle: str = ""
+
+
+def read_worked(path: Path) -> tuple[Worked, ...]:
+    """The examples of a file, in order. Raises SpecError with file:line for every row that is none."""
+    found: list[Worked] = []
+    problems: list[str] = []
+    for raw in raw_rows(path):
+        if raw.columns is None:
+            problems.append(f"{path}:{raw.number}: {raw.reason}")
+            continue
+        try:
+            found.append(
+                Worked.model_validate({name: value for name, value in raw.columns.items() if value is not None})
+            )
+        except ValidationError as error:
+            problems.append(f"{path}:{raw.number}: {of_a_row(error, Worked.model_fields)}")
+    if not found and not problems:
+        problems = [
+            f"{path}: has no rows; give worked examples with prompt, reply, critique and revision, or leave"
+            " few_shot out"
+        ]
+    if problems:
+        raise SpecError(problems)
+    return tuple(found)
+
+
+def principle_text(worked: Worked, principles: Sequence[Principle]) -> str:
+    """The text of an example's principle. A single word is a slug and must be one of the stage's
+    principles."""
+    texts = {principle.slug: principle.text.strip() for principle in principles}
+    named = worked.principle.strip()
+    if named in texts:
+        return texts[named]
+    if len(named.split()) == 1:
+        raise ValueError(
+            f"a worked example names the principle {named!r}, which is none of this stage's;"
+            f" {did_you_mean(named, texts)}"
+        )
+    return named

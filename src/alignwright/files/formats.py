@@ -1,0 +1,257 @@
+"""Which published format is a row in, and what is it in our own columns?
+
+A format is told from the names of a row's columns, never from a file's name, and is one entry of
+the table in `published`: what it can be read as, the columns that tell it, and one pure function
+from a row to rows in our own columns. A row in no published format is left as it is. Rows that have
+nothing to give (a tie; a question without its answer) say nothing that is wrong: they are left out
+and counted.
+
+A column that nothing reads is a note. It is an error only where it is a slip of the pen for a
+column that the same row lacks (one letter too many, too few, wrong or exchanged; `topik`), since
+its author meant the other one.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from alignwright.files.chat import RowError
+from alignwright.files.data_file import DataFile
+from alignwright.files.errors import SpecError
+from alignwright.files.rows import Raw
+
+Columns = dict[str, Any]
+Kind = Literal[
+    "prompts",
+    "pairs",
+    "votes",
+    "conversations",
+    "replies",
+    "choice",
+    "problems",
+    "refusal",
+    "trait",
+    "text",
+    "pushback",
+    "opinion",
+    "meant",
+    "faithful",
+]
+_PROMPT = (
+    "prompt",
+    "messages",
+    "conversations",
+    "instruction",
+    "input",
+    "system",
+    "topic",
+    "principle",
+    "checks",
+    "instruction_id_list",
+    "kwargs",
+)
+READ: dict[Kind, tuple[str, ...]] = {
+    "prompts": _PROMPT,
+    "pairs": (*_PROMPT, "chosen", "rejected", "completion", "label"),
+    "votes": (*_PROMPT, "a", "b", "replies", "choice", "rater", "group"),
+    "conversations": (*_PROMPT, "completion", "output", "label"),
+    "replies": (*_PROMPT, "reply", "response", "completion", "output", "request", "refused", "fulfilled"),
+}
+"""The columns of our own that each kind of reader understands; those of items are their fields."""
+MEANT: dict[Kind, tuple[str, ...]] = {
+    "prompts": ("topic", "principle", "checks", "system"),
+    "pairs": ("topic", "principle", "checks", "system"),
+    "votes": ("topic", "principle", "system", "rater", "group"),
+    "conversations": ("system",),
+    "replies": ("topic", "system", "request", "refused", "fulfilled"),
+}
+"""Those of them that a row may lack without a word, so that a slip of the pen would lose them in
+silence."""
+MEDIA = ("images", "image", "videos", "audios")
+
+
+class LeftOut(Exception):
+    """This row has nothing to give. Its text says what such rows are, in the plural."""
+
+
+TIE = "ties"
+
+
+@dataclass(frozen=True)
+class Format:
+    """A published format. `columns` tell it; `rows` puts a row into our own columns, and is None
+    where these are its own columns."""
+
+    name: str
+    kinds: tuple[Kind, ...]
+    columns: tuple[str, ...]
+    rows: Callable[[Columns], Columns | Sequence[Columns]] | None
+    source: str
+    seen: Literal["file", "page", "no"]
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class _Reading:
+    """What is done with rows of these column names."""
+
+    format: Format | None
+    unread: tuple[str, ...]
+    media: tuple[str, ...]
+
+
+class Shaped:
+    """The rows of a file in our own columns. What there is to say of them is known when all were
+    taken: `notes`."""
+
+    def __init__(
+        self,
+        raws: Iterable[Raw],
+        kind: Kind,
+        formats: Sequence[Format],
+        named: DataFile,
+        fields: Iterable[str] = (),
+        keep: Iterable[str] = (),
+    ) -> None:
+        self._raws, self._kind, self._named = raws, kind, named
+        held = [entry for entry in formats if kind in entry.kinds and entry.rows is not None]
+        self._formats = sorted(
+            held, key=lambda entry: -len(entry.columns)
+        )  # what is told by more columns is the nearer
+        fields, self._kept = tuple(fields), frozenset(keep)
+        self._known, self._meant = frozenset((*READ.get(kind, fields), *self._kept)), MEANT.get(kind, fields)
+        self._readings: dict[tuple[str, ...], _Reading] = {}
+        self._used: set[str] = set()
+        self._mapped: set[str] = set()
+        self._left: Counter[str] = Counter()
+        self.made = 0
+
+    def __iter__(self) -> Iterator[Raw]:
+        readings, plain = self._readings, not self._named.columns and self._named.kind is None
+        for raw in self._raws:
+            if raw.columns is None:
+                self.made += 1
+                yield raw
+                continue
+            keys = tuple(raw.columns)
+            reading = readings.get(keys) if plain else None
+            if reading is not None and reading.format is None and not reading.media:
+                self.made += 1
+                yield raw  # our own columns, as most files have them
+                continue
+            yield from self._row(raw)
+        if self._left and not self.made:
+            raise SpecError([f"{self._named.file}: no row is left: {', '.join(self._left_out())}"])
+        self._all_mapped()
+
+    def notes(self) -> tuple[str, ...]:
+        """What the file was read as, what was left out, and the columns that nothing reads."""
+        unread = dict.fromkeys(name for reading in self._readings.values() for name in reading.unread)
+        told = [f"read as {', '.join(sorted(self._used))}"] if self._used else []
+        return (*told, *self._left_out(), *([f"columns not read: {', '.join(unread)}"] if unread else []))
+
+    def _left_out(self) -> list[str]:
+        return [f"{count} {what} left out" for what, count in self._left.items()]
+
+    def _row(self, raw: Raw) -> Iterator[Raw]:
+        try:
+            columns = self._renamed(raw.columns or {})
+            keys = tuple(columns)
+            reading = self._readings.get(keys)
+            if reading is None:
+                reading = self._readings[keys] = self._reading(columns)
+            for name in reading.media:
+                if columns[name] not in (None, "", []):
+                    raise RowError(f"the row has {name!r}, and only text is read")
+            found = columns
+            if reading.format is not None:
+                found = _in_our_columns(columns, reading.format)
+                self._used.add(reading.format.name)
+            made = [found] if isinstance(found, dict) else list(found)
+            for one in made:
+                self.made += 1
+                beside = {name: columns[name] for name in self._kept if name in columns and name not in one}
+                yield Raw(raw.number, self._of_one_kind({**one, **beside} if beside else one), "", raw.text)
+        except LeftOut as what:
+            self._left[str(what)] += 1
+        except RowError as error:
+            self.made += 1
+            yield Raw(raw.number, None, str(error), raw.text)
+
+    def _reading(self, columns: Columns) -> _Reading:
+        names = columns.keys()
+        entry = next((entry for entry in self._formats if names >= {*entry.columns}), None)
+        media = tuple(name for name in MEDIA if name in names)
+        if entry is not None:
+            return _Reading(entry, (), media)
+        unread = tuple(name for name in names if name not in self._known)
+        for name in unread:
+            lacking = next((other for other in self._meant if other not in names and near(name, other)), None)
+            if lacking is not None and self._named.columns.get(name) != name:
+                said = (
+                    f"no column {name!r} is known; did you mean {lacking!r}? If it is right as it is, name the file"
+                    " with"
+                )
+                raise SpecError([f"{self._named.file}: {said} columns: {{{name}: {name}}}"])
+        return _Reading(None, unread, media)
+
+    def _renamed(self, columns: Columns) -> Columns:
+        given = self._named.columns
+        if not given:
+            return columns
+        self._mapped.update(name for name in given if name in columns)
+        found = {
+            given.get(name, name): value
+            for name, value in columns.items()
+            if name in given or name not in given.values()
+        }
+        taken = [
+            ours
+            for theirs, ours in given.items()
+            if theirs in columns and ours in columns and given.get(ours, ours) == ours and ours != theirs
+        ]
+        if taken:
+            raise RowError(f"'columns' names another column {taken[0]!r}, which the row has already; map that one too")
+        return found
+
+    def _of_one_kind(self, columns: Columns) -> Columns:
+        kind = self._named.kind
+        if kind is None:
+            return columns
+        if columns.get("kind") not in (None, kind):
+            raise RowError(
+                f"the row's kind is {columns['kind']!r}, but the spec says that the file holds {kind} requests alone"
+            )
+        return {**columns, "kind": kind}
+
+    def _all_mapped(self) -> None:
+        lost = [name for name in self._named.columns if name not in self._mapped]
+        if lost and self._readings:
+            names = dict.fromkeys(name for keys in self._readings for name in keys)
+            raise SpecError(
+                [f"{self._named.file}: 'columns' names {lost[0]!r}, which no row has; there are {', '.join(names)}"]
+            )
+
+
+def _in_our_columns(columns: Columns, entry: Format) -> Columns | Sequence[Columns]:
+    assert entry.rows is not None, "a format whose columns are ours is not looked for"
+    try:
+        return entry.rows(columns)
+    except KeyError as error:
+        raise RowError(f"no column {error.args[0]!r} (read as {entry.name})") from None
+    except RowError as error:
+        raise RowError(f"{error} (read as {entry.name})") from None
+
+
+def near(name: str, other: str) -> bool:
+    """Whether one is a slip of the pen for the other: one letter more, less, wrong, or two
+    beside each other exchanged."""
+    if name == other or abs(len(name) - len(other)) > 1 or min(len(name), len(other)) < 4:
+        return False
+    place = next((i for i, (x, y) in enumerate(zip(name, other, strict=False)) if x != y), min(len(name), len(other)))
+    rest, others = name[place:], other[place:]
+    exchanged = rest[:2] == others[1::-1] and len(rest) > 1 and rest[2:] == others[2:]
+    return exchanged or rest[1:] == others[1:] or rest[1:] == others or rest == others[1:]

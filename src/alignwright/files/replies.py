@@ -1,0 +1,155 @@
+"""Which replies, to which prompts, and what did people say of them?
+
+Logs of any model, one reply a row: a prompt (text or messages) with `reply`, `response`,
+`completion` or `output`; or `messages` that end with the assistant's turn. `request` is the bare
+request where the prompt wraps it. `refused` and `fulfilled` are labels that people gave, true or
+false; an empty one was not given. An empty reply is a reply, and is kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, cast
+
+from alignwright.core.records import Conversation, Record
+from alignwright.files import chat
+from alignwright.files.chat import RowError
+from alignwright.files.data_file import data_file
+from alignwright.files.errors import SpecError, did_you_mean
+from alignwright.files.published.formats import shaped
+from alignwright.files.reading import PROMPT, Columns, Read, read_rows
+from alignwright.files.rows import raw_rows
+from alignwright.files.wording import seen
+
+Question = Literal["refused", "fulfilled"]
+QUESTIONS: tuple[Question, ...] = ("refused", "fulfilled")
+REPLY = ("reply", "response", "completion", "output")
+_WHOLE = ("messages", "conversations")
+_LABELS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+_FORMATS = (
+    "prompt + reply (or response, completion, output) · messages that end with the assistant's turn; with request,"
+    " topic, refused, fulfilled"
+)
+
+
+class Said(Record):
+    """A reply to a prompt, with the labels that people gave it."""
+
+    prompt: Conversation
+    reply: str
+    request: str | None = None
+    topic: str = ""
+    refused: bool | None = None
+    fulfilled: bool | None = None
+
+    @property
+    def key(self) -> tuple[str, str]:
+        return reply_key(self.prompt, self.reply)
+
+    def label(self, question: Question) -> bool | None:
+        return self.refused if question == "refused" else self.fulfilled
+
+
+def reply_key(prompt: Conversation, reply: str) -> tuple[str, str]:
+    """What names a reply to a prompt, whatever space stands around either."""
+    return prompt.last.content.strip(), reply.strip()
+
+
+def read_replies(source: str | Path, *, bad_rows: float = 0.0) -> Read[Said]:
+    """Replies with or without labels."""
+    named = data_file(str(source))
+    given = shaped(raw_rows(named.file), "replies", named)
+    return read_rows(source, (PROMPT, (*REPLY, *_WHOLE)), _said, bad_rows, _FORMATS, given)
+
+
+def read_labels(source: str | Path, *, bad_rows: float = 0.0) -> Read[Said]:
+    """Replies that people labelled. SpecError where none is, or where one reply is labelled both
+    ways."""
+    read = read_replies(source, bad_rows=bad_rows)
+    if not any(row.label(question) is not None for row in read.rows for question in QUESTIONS):
+        raise SpecError([f"{read.file}: no row has a label: write true or false under 'refused' or 'fulfilled'"])
+    labelled([read])
+    return read
+
+
+def labelled(files: Sequence[Read[Said]]) -> Mapping[tuple[str, str], Said]:
+    """The labelled rows of all files by what they label; rows of one reply are joined. SpecError
+    where they contradict each other."""
+    found: dict[tuple[str, str], tuple[Said, str]] = {}
+    for row, place in (
+        (row, f"{read.file}:{number}") for read in files for row, number in zip(read.rows, read.numbers, strict=True)
+    ):
+        if all(row.label(question) is None for question in QUESTIONS):
+            continue
+        first, at = found.get(row.key, (row, place))
+        for question in QUESTIONS:
+            if {first.label(question), row.label(question)} == {True, False}:
+                other = f"{at} says otherwise of the same reply; keep one"
+                raise SpecError([f"{place}: {question!r} is {seen(row.label(question))}, but {other}"])
+        both = {
+            question: first.label(question) if first.label(question) is not None else row.label(question)
+            for question in QUESTIONS
+        }
+        found[row.key] = (first.model_copy(update=both), at)
+    return {key: row for key, (row, _) in found.items()}
+
+
+def _said(columns: Columns) -> Said:
+    whole = next((name for name in _WHOLE if columns.get(name) is not None), None)
+    column = next((name for name in REPLY if columns.get(name) is not None), None)
+    # an empty cell of a CSV is an empty reply, where the file has the column
+    column = column or (next((name for name in REPLY if name in columns), None) if whole is None else None)
+    if column is not None:
+        prompt, reply = chat.prompt(columns), _reply(columns[column], column)
+    elif whole is not None:
+        prompt, reply = _split(columns, whole)
+    else:
+        near = next((name for name in columns if did_you_mean(name, REPLY).startswith("did")), None)
+        raise RowError("no column 'reply'" + (f"; {near!r} is not read: {did_you_mean(near, REPLY)}" if near else ""))
+    about = {
+        name: chat.name(columns[name], name) for name in ("request", "topic") if columns.get(name) not in (None, "")
+    }
+    return Said(
+        prompt=prompt, reply=reply, refused=_label(columns, "refused"), fulfilled=_label(columns, "fulfilled"), **about
+    )
+
+
+def _reply(value: Any, column: str) -> str:
+    if value is None or isinstance(value, str):
+        return value or ""
+    found: list[Any] = cast("list[Any]", value) if isinstance(value, list) else [value]
+    if len(found) != 1 or not isinstance(found[0], dict):
+        raise RowError(f"{column!r} should be one reply, as text or as one message of the assistant, saw {seen(value)}")
+    return _content(cast("dict[str, Any]", found[0]), column)
+
+
+def _split(columns: Columns, column: str) -> tuple[Conversation, str]:
+    """A whole conversation: what was said before the last turn, and that turn."""
+    value: Any = columns[column]
+    turns: list[Any] = cast("list[Any]", value) if isinstance(value, list) else []
+    if len(turns) < 2 or not isinstance(turns[-1], dict):
+        raise RowError(
+            f"{column!r} should be a list of messages that ends with the assistant's reply, saw {seen(value)}"
+        )
+    reply = _content(cast("dict[str, Any]", turns[-1]), column)
+    return chat.prompt({**columns, "prompt": turns[:-1]}), reply
+
+
+def _content(message: dict[str, Any], column: str) -> str:
+    role, content = message.get("role", message.get("from")), message.get("content", message.get("value"))
+    if role not in ("assistant", "gpt", "bot", "model"):
+        raise RowError(f"the last message in {column!r} should be the assistant's reply, but its role is {seen(role)}")
+    if content is not None and not isinstance(content, str):
+        raise RowError(f"a message in {column!r} should have text as its content, saw {seen(content)}")
+    return content or ""
+
+
+def _label(columns: Columns, column: str) -> bool | None:
+    value: Any = columns.get(column)
+    if value is None or value == "":
+        return None
+    known = _LABELS.get(str(value).strip().lower()) if isinstance(value, bool | int | str) else None
+    if known is None:
+        raise RowError(f"{column!r} should be true or false, saw {seen(value)}")
+    return known

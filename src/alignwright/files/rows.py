@@ -1,0 +1,357 @@
+"""What rows does a data file hold?
+
+CSV, JSON (a list of objects), JSON Lines, Parquet, plain text (a row for each paragraph), any of
+them gzipped but Parquet, and `hf://owner/name[:split]` from the Hugging Face Hub. A row that cannot
+be read is kept, with its number and the reason, and the reading goes on; so is one that is too long
+(`files.safe_read`), of which the beginning is kept, and one that names something twice. A file that
+cannot be read at all is an error. Row numbers are line numbers where the format has lines; a line
+ends with "\\n" or "\\r\\n" alone.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import re
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, NamedTuple, cast
+
+from alignwright.core.records import Record
+from alignwright.files import safe_read
+from alignwright.files.data_file import HUB
+from alignwright.files.errors import SpecError
+from alignwright.files.json_values import Decoder
+from alignwright.files.unwrapped import rows_of
+from alignwright.files.wording import seen
+
+KINDS = (".jsonl", ".json", ".csv", ".txt", ".md", ".parquet")
+HUB_SECONDS = "10"
+BATCH = 4096  # rows of a Parquet file made at once; the default of 65,536 is seconds before the first is looked at
+SHOWN = 200  # characters that are kept of a row that is too long
+_MARK = b"\xef\xbb\xbf"  # with which some programs begin a file in UTF-8
+_HALF = re.compile("[\ud800-\udfff]")
+_SPACE = re.compile(r"[ \t\r\n]*")
+
+
+class BadRow(Record):
+    """A row that was set aside, and why."""
+
+    file: str
+    row: int
+    reason: str
+    text: str
+
+
+class Raw(NamedTuple):
+    """One row as it stands: its number, its columns or the reason why there are none, and its text."""
+
+    number: int
+    columns: dict[str, Any] | None
+    reason: str
+    text: str
+
+
+def raw_rows(source: str | Path) -> Iterator[Raw]:
+    """The rows of a file or of a Hub data set, good and bad, in order."""
+    for raw in counted(source, _rows(source)):
+        reason, text = "", raw.text
+        if 4 * len(text) > safe_read.ROW_BYTES:  # a character has at most four bytes
+            reason = safe_read.too_long(len(text.encode("utf-8", "replace")))
+        if not reason and text.count(",") >= safe_read.ROW_VALUES and raw.columns is not None:
+            reason = safe_read.too_many(raw.columns)
+        yield Raw(raw.number, None, reason, text[:SHOWN]) if reason else raw
+
+
+def counted(source: str | Path, found: Iterator[Raw]) -> Iterator[Raw]:
+    """The same rows, as long as they are not more than is read of such a file."""
+    path = Path(source)
+    if str(source).startswith(HUB) or path.suffix not in (".gz", ".zip"):
+        for rows, raw in enumerate(found, 1):
+            if rows > safe_read.ROWS:
+                safe_read.count(rows, 0, path, f"{source}:{raw.number}")
+            yield raw
+        return
+    values = 0
+    for rows, raw in enumerate(found, 1):
+        values += raw.text.count(",") + 1
+        if rows > safe_read.PACKED_ROWS or values > safe_read.PACKED_VALUES:
+            safe_read.count(rows, values, path, f"{source}:{raw.number}")
+        yield raw
+
+
+def _rows(source: str | Path) -> Iterator[Raw]:
+    name = str(source)
+    if name.startswith(HUB):
+        return _from_objects(_hub(name))
+    path = Path(source)
+    kind = path.with_suffix("").suffix if path.suffix == ".gz" else path.suffix
+    if kind not in KINDS:
+        raise SpecError(
+            [
+                f"{name}: cannot tell the kind of file from {path.suffix!r}; known: {', '.join(KINDS)}, also with .gz,"
+                f" and {HUB}owner/name"
+            ]
+        )
+    if kind == ".parquet":
+        return _from_objects(_parquet(path))
+    if kind == ".jsonl" or (kind == ".json" and safe_read.by_lines(path)):
+        return _json_lines(path)
+    data = safe_read.data(path).removeprefix(_MARK)
+    match kind:
+        case ".json":
+            return _json(data, name)
+        case ".csv":
+            return _csv(data, name)
+        case _:
+            return _paragraphs(data, name)
+
+
+def _json_lines(path: Path) -> Iterator[Raw]:
+    decoder = Decoder()
+    for number, (whole, length) in enumerate(safe_read.lines(path), 1):
+        line = (whole.removeprefix(_MARK) if number == 1 else whole).rstrip(b"\r\n")
+        if not line or line.isspace():
+            if number > safe_read.PACKED_ROWS:  # lines of nothing take time, too
+                safe_read.count(number, 0, path, f"{path}:{number}")
+            continue
+        if length > safe_read.ROW_BYTES:
+            yield Raw(number, None, safe_read.too_long(length), line[:SHOWN].decode("utf-8", "replace"))
+            continue
+        try:
+            text = line.decode("utf-8")
+        except UnicodeDecodeError as error:
+            yield Raw(
+                number, None, f"not UTF-8 text: {error.reason} at byte {error.start}", line.decode("utf-8", "replace")
+            )
+            continue
+        try:
+            value = decoder.whole(text)
+        except json.JSONDecodeError as error:
+            hint = "; a list over several lines is a .json file" if number == 1 and text.strip() == "[" else ""
+            yield Raw(number, None, f"not valid JSON: {error.msg}, at character {error.colno}{hint}", text)
+        except (ValueError, RecursionError) as error:
+            yield Raw(number, None, f"not valid JSON: {error}", text)
+        else:
+            yield _raw(number, value, text, decoder.twice)
+
+
+_SPELLING = json.JSONEncoder(ensure_ascii=False, default=str)
+_HALVED = "holds half of a surrogate pair, which is no text that could be written"
+
+
+def _halved(text: str, value: Any) -> bool:
+    """Whether JSON holds half of a surrogate pair. It can only come in as an escape, for what
+    was decoded holds none."""
+    return "\\u" in text and _HALF.search(_SPELLING.encode(value)) is not None
+
+
+def _raw(number: int, value: Any, text: str, twice: str = "") -> Raw:
+    if _halved(text, value):
+        return Raw(number, None, _HALVED, text)
+    if twice:
+        return Raw(number, None, f"{twice!r} stands twice in one object of this row; keep one", text)
+    if isinstance(value, dict):
+        return Raw(number, cast("dict[str, Any]", value), "", text)
+    if isinstance(value, str):
+        return Raw(number, {"text": value}, "", text)
+    return Raw(number, None, f"a row is an object with named columns, saw {seen(value)}", text)
+
+
+def _from_objects(values: Iterator[Any]) -> Iterator[Raw]:
+    for number, value in enumerate(values, 1):
+        text = _SPELLING.encode(value)
+        if _HALF.search(text):
+            yield Raw(number, None, _HALVED, text)
+        else:
+            yield _raw(number, value, text)
+
+
+def _json(data: bytes, name: str) -> Iterator[Raw]:
+    """The objects of a list, each decoded by itself, so that an error has its place and not all
+    are held at once."""
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = data[: error.start].count(b"\n") + 1
+        raise SpecError([f"{name}:{line}: not UTF-8 text: {error.reason}"]) from None
+    place = _after(text, 0)
+    if text[place : place + 1] != "[":
+        decoder = Decoder()
+        try:
+            value = decoder.whole(text)
+        except (ValueError, RecursionError) as error:
+            raise SpecError([f"{name}: not valid JSON: {error}; for one object a line, call it .jsonl"]) from None
+        if decoder.twice:
+            raise SpecError([f"{name}: {decoder.twice!r} stands twice in one object; keep one"])
+        found = rows_of(value)
+        if isinstance(found, list):
+            return _from_objects(iter(cast("list[Any]", found)))
+        raise SpecError(
+            [f"{name}: a JSON data file is a list of objects, saw {seen(value)}; for one object a line, call it .jsonl"]
+        )
+    return _listed(text, place + 1, name)
+
+
+def _listed(text: str, place: int, name: str) -> Iterator[Raw]:
+    decoder, number, place = Decoder(), 1, _after(text, place)
+    if text[place : place + 1] == "]":
+        number = 0
+    while number:
+        try:
+            value, end = decoder.at(text, place)
+        except (ValueError, RecursionError) as error:
+            raise SpecError(
+                [f"{name}: not valid JSON in row {number}: {error}; for one object a line, call it .jsonl"]
+            ) from None
+        yield _raw(number, value, text[place:end], decoder.twice)
+        place = _after(text, end)
+        if text[place : place + 1] == "]":
+            break
+        if text[place : place + 1] != ",":
+            line = text.count("\n", 0, place) + 1
+            raise SpecError(
+                [f"{name}:{line}: not valid JSON: after row {number} a comma or the end of the list was expected"]
+            )
+        number, place = number + 1, _after(text, place + 1)
+    if _after(text, place + 1) < len(text):
+        line = text.count("\n", 0, place) + 1
+        raise SpecError(
+            [
+                f"{name}:{line}: not valid JSON: the list ends here, and the file goes on; for one object a line, call"
+                " it .jsonl"
+            ]
+        )
+
+
+def _after(text: str, place: int) -> int:
+    """The next place that is no white space."""
+    found = _SPACE.match(text, place)
+    return found.end() if found else place
+
+
+def _csv(data: bytes, name: str) -> Iterator[Raw]:
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = data[: error.start].count(b"\n") + 1
+        raise SpecError([f"{name}:{line}: not UTF-8 text: {error.reason}"]) from None
+    csv.field_size_limit(
+        max(safe_read.ROW_BYTES, csv.field_size_limit())
+    )  # Python's own limit is a tenth of a long document
+    decoder, reader = Decoder(), csv.reader(io.StringIO(text, newline=""), strict=True)
+    try:
+        header = next(reader, list[str]())
+        if twice := [column for column, times in Counter(header).items() if times > 1]:
+            raise SpecError([f"{name}:1: the column {twice[0]!r} stands twice in the header; name each column once"])
+        if len(header) > safe_read.ROW_VALUES:
+            raise SpecError(
+                [f"{name}:1: the header names {len(header):,} columns, and at most {safe_read.ROW_VALUES:,} are read"]
+            )
+        for cells in reader:
+            if not cells:
+                continue
+            if len(cells) != len(header):
+                yield Raw(
+                    reader.line_num, None, f"{len(cells)} cells, but the header has {len(header)}", ",".join(cells)
+                )
+            else:
+                yield _of_cells(reader.line_num, header, cells, decoder)
+    except csv.Error as error:
+        raise SpecError([f"{name}:{reader.line_num}: not valid CSV: {error}"]) from None
+
+
+def _of_cells(number: int, header: list[str], cells: list[str], decoder: Decoder) -> Raw:
+    """A cell is text, unless it is a JSON list or object (messages, choices); an empty cell is
+    absent."""
+    columns: dict[str, Any] = {}
+    for name, cell in zip(header, cells, strict=True):
+        value: Any = cell or None
+        if cell[:1] in ("[", "{"):
+            with suppress(ValueError, RecursionError):  # a text that begins with a bracket
+                value = decoder.whole(cell)
+                if _halved(cell, value):
+                    return Raw(number, None, _HALVED, ",".join(cells))
+            if decoder.twice:
+                return Raw(
+                    number,
+                    None,
+                    f"{decoder.twice!r} stands twice in one object of the column {name!r}; keep one",
+                    ",".join(cells),
+                )
+        columns[name] = value
+    return Raw(number, columns, "", ",".join(cells))
+
+
+def _paragraphs(data: bytes, name: str) -> Iterator[Raw]:
+    try:
+        lines = [
+            line.removesuffix("\r") for line in data.decode("utf-8").split("\n")
+        ]  # a line ends there alone, as in all that is read by lines
+    except UnicodeDecodeError as error:
+        raise SpecError([f"{name}: not UTF-8 text: {error.reason} at byte {error.start}"]) from None
+    begun, run = 0, list[str]()
+    for number, line in enumerate([*lines, ""], 1):
+        if line.strip():
+            begun = begun if run else number
+            run.append(line)
+        elif run:
+            text = "\n".join(run)
+            yield Raw(begun, {"text": text}, "", text)
+            run = []
+
+
+def _parquet(path: Path) -> Iterator[Any]:
+    # pyarrow comes with `datasets`; read directly, since `datasets` would first copy the file into its cache
+    from pyarrow import parquet  # pyright: ignore[reportMissingTypeStubs]
+
+    try:
+        file: Any = cast("Any", parquet).ParquetFile(path)
+        names: list[str] = file.schema_arrow.names
+        if twice := [column for column, times in Counter(names).items() if times > 1]:
+            raise SpecError([f"{path}: the column {twice[0]!r} is there twice; name each column once"])
+        groups = [file.metadata.row_group(place) for place in range(file.metadata.num_row_groups)]
+        values = sum(group.column(place).num_values for group in groups for place in range(group.num_columns))
+        safe_read.count(file.metadata.num_rows, values, path, str(path))
+        for batch in file.iter_batches(batch_size=BATCH):
+            yield from batch.to_pylist()
+    except FileNotFoundError:
+        raise SpecError([f"{path}: there is no such file"]) from None
+    except (OSError, ValueError) as error:
+        raise SpecError([f"{path}: not a Parquet file: {' '.join(str(error).split())}"]) from None
+
+
+def _hub(name: str) -> Iterator[Any]:
+    """Rows of a Hub data set. Asks the Hub whether it exists first, with a short time limit, so
+    that a wrong name cannot hang."""
+    owner_name, _, split = name.removeprefix(HUB).partition(":")
+    for limit in ("HF_HUB_ETAG_TIMEOUT", "HF_HUB_DOWNLOAD_TIMEOUT"):
+        os.environ.setdefault(limit, HUB_SECONDS)  # read when huggingface_hub is imported
+    if owner_name.count("/") != 1:
+        raise SpecError([f"{name}: write {HUB}owner/name or {HUB}owner/name:split"])
+    import datasets  # pyright: ignore[reportMissingTypeStubs]
+    from huggingface_hub import HfApi, constants
+    from huggingface_hub.errors import RepositoryNotFoundError
+
+    try:
+        if not constants.HF_HUB_OFFLINE:
+            HfApi().dataset_info(owner_name, timeout=float(HUB_SECONDS))
+        loaded: Any = cast("Any", datasets).load_dataset(owner_name, split=split or "train")
+    except RepositoryNotFoundError:
+        raise SpecError(
+            [f"{name}: the Hub has no data set {owner_name!r}, or it is private and HF_TOKEN is not set"]
+        ) from None
+    except Exception as error:
+        # the Hub's client and `datasets` raise trees of errors of their own, which change between versions
+        raise SpecError(
+            [f"{name}: cannot be loaded: {_first_line(error)}; without a network, download it and name the file"]
+        ) from error
+    return iter(loaded)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -1,0 +1,143 @@
+"""What did people vote for?
+
+A row is a ballot: a prompt, the replies as they were shown, the rater's choice. Ballots on the same
+prompt and replies become one comparison, whatever the order in which the replies were shown, with a
+vote for each reply that was beaten. A tie is a vote of strength one half. A rater who votes twice
+on the same replies is counted once: the same vote again is told, another one is a bad row.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from typing import Any, cast
+
+from alignwright.core.records import Comparison, Prompt, Reply, Vote
+from alignwright.files import chat
+from alignwright.files.chat import RowError
+from alignwright.files.data_file import data_file
+from alignwright.files.matrix import is_matrix, read_matrix
+from alignwright.files.published.formats import shaped
+from alignwright.files.reading import Columns, Read, checked, prompt_of, read_rows
+from alignwright.files.rows import BadRow, raw_rows
+from alignwright.files.wording import seen
+
+_OF_A_BALLOT = ("a", "b", "replies", "choice", "rater", "group")
+_FORMATS = "prompt, a, b | replies, choice (a, b, tie, or a place from 0), rater, group"
+
+
+def read_votes(source: str | Path, *, bad_rows: float = 0.0) -> Read[Comparison]:
+    """People's votes, merged: one comparison for each prompt and set of replies, whatever the
+    order they were shown in."""
+    named = data_file(str(source))
+    raws = iter(raw_rows(named.file))
+    first = next(raws, None)
+    if first is not None and is_matrix(first):
+        return checked(read_matrix(named.file, chain([first], raws)), bad_rows)
+    given = shaped(chain([] if first is None else [first], raws), "votes", named)
+    prompts: dict[object, Prompt] = {}
+    ballots = read_rows(
+        source, (("choice",), ("rater",)), lambda columns: _ballot(columns, prompts), 1.0, _FORMATS, given
+    )
+    merged = _merge(ballots)
+    return checked(merged, bad_rows, len(ballots.rows) + len(ballots.rejected) - len(merged.rejected))
+
+
+@dataclass(frozen=True)
+class _Ballot:
+    prompt: Prompt
+    replies: tuple[str, ...]
+    winner: int | None  # None is a tie
+    rater: str
+    group: str
+
+
+def _prompt(columns: Columns, known: dict[object, Prompt]) -> Prompt:
+    """The prompt of a ballot. Many ballots are on one prompt, which is made and named once where
+    its columns are plain texts."""
+    key = tuple((name, value) for name, value in columns.items() if name not in _OF_A_BALLOT)
+    if not all(value is None or isinstance(value, str) for _, value in key):
+        return prompt_of(columns)
+    if (prompt := known.get(key)) is None:
+        prompt = known[key] = prompt_of(columns)
+    return prompt
+
+
+def _ballot(columns: Columns, prompts: dict[object, Prompt]) -> _Ballot:
+    prompt = _prompt(columns, prompts)
+    listed = columns.get("replies")
+    if listed is not None and not isinstance(listed, list):
+        raise RowError(f"'replies' should be a list of two or more replies, saw {seen(listed)}")
+    values = cast("list[Any]", listed) if listed is not None else [columns.get("a"), columns.get("b")]
+    replies = tuple(
+        chat.reply(value, name, prompt.conversation)
+        for value, name in zip(values, _names(len(values), listed), strict=True)
+    )
+    if len(set(replies)) < len(replies) or len(replies) < 2:
+        raise RowError("a vote compares two or more different replies")
+    choice = columns.get("choice")
+    places: dict[str, int | None] = {"tie": None} | {str(place): place for place in range(len(replies))}
+    places |= {"a": 0, "b": 1} if len(replies) == 2 else {}
+    if isinstance(choice, bool) or str(choice).strip().lower() not in places:
+        raise RowError(f"'choice' should be one of {', '.join(places)}, saw {seen(choice)}")
+    rater, group = chat.name(columns.get("rater"), "rater"), columns.get("group")
+    return _Ballot(
+        prompt,
+        replies,
+        places[str(choice).strip().lower()],
+        rater,
+        "" if group in (None, "") else chat.name(group, "group"),
+    )
+
+
+def _names(count: int, listed: Any) -> list[str]:
+    return [f"replies.{place}" for place in range(count)] if listed is not None else ["a", "b"]
+
+
+def _merge(ballots: Read[_Ballot]) -> Read[Comparison]:
+    order: dict[tuple[str, frozenset[str]], tuple[_Ballot, int]] = {}
+    votes: dict[tuple[str, frozenset[str]], list[Vote]] = {}
+    heard: dict[tuple[str, frozenset[str]], dict[str, str | None]] = {}
+    again = 0
+    bad = list(ballots.rejected)
+    for ballot, number in zip(ballots.rows, ballots.numbers, strict=True):
+        key = (ballot.prompt.id, frozenset(ballot.replies))
+        first, _ = order.setdefault(key, (ballot, number))
+        raters = heard.setdefault(key, {})
+        wins = None if ballot.winner is None else ballot.replies[ballot.winner]
+        if ballot.rater in raters and raters[ballot.rater] == wins:
+            again += 1
+        elif ballot.rater in raters:
+            reason = f"rater {ballot.rater!r} has already voted on these replies, and otherwise"
+            text = json.dumps(
+                {"replies": ballot.replies, "choice": ballot.winner, "rater": ballot.rater, "group": ballot.group}
+            )
+            bad.append(BadRow(file=ballots.file, row=number, reason=reason, text=text))
+        else:
+            raters[ballot.rater] = wins
+            votes.setdefault(key, []).extend(_votes(ballot, first.replies))
+    rows = [(_comparison(order[key][0], votes[key]), order[key][1]) for key in order]
+    rejected = tuple(sorted(bad, key=lambda row: row.row))
+    notes = (*ballots.notes, *([f"{again} votes cast twice are counted once"] if again else []))
+    return Read(ballots.file, tuple(row for row, _ in rows), tuple(number for _, number in rows), rejected, notes)
+
+
+def _votes(ballot: _Ballot, replies: tuple[str, ...]) -> list[Vote]:
+    """The ballot as votes on the replies in the order of the comparison."""
+    places = [replies.index(text) for text in ballot.replies]
+    if ballot.winner is None:
+        pairs = [(places[i], places[j]) for i in range(len(places)) for j in range(i + 1, len(places))]
+    else:
+        pairs = [(places[ballot.winner], other) for other in places if other != places[ballot.winner]]
+    strength = 0.5 if ballot.winner is None else 1.0
+    return [
+        Vote(voter=ballot.rater, prefers=prefers, over=over, strength=strength, group=ballot.group)
+        for prefers, over in pairs
+    ]
+
+
+def _comparison(ballot: _Ballot, votes: list[Vote]) -> Comparison:
+    replies = tuple(Reply(text=text, parent=ballot.prompt.id) for text in ballot.replies)
+    return Comparison(prompt=ballot.prompt, replies=replies, votes=tuple(votes))

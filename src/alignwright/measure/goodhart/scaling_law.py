@@ -1,0 +1,84 @@
+"""Along the way that training went, where was gold highest, and does Gao's law foretell it?
+
+Points are looks of one training, or the models that were trained one after another: each has a root
+divergence d and, by prompt, a gain of gold in standard deviations of the start. The reinforcement
+form gold(d) = d (a - b ln d) is fitted where d >= 0.5 (`measure.goodhart.overoptimisation`); with fewer than three such
+points there is no law, and the finding says so. It stands beside `goodhart.peak`, the same for
+best-of-n of the start: Gao et al. found that the two ways of pressing spend divergence differently,
+so neither peak stands for the other.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from alignwright.core.records import Finding
+from alignwright.measure.goodhart.overoptimisation import LEAST_D, LEAST_POINTS, fit, foretell, peak
+from alignwright.stats.intervals import Interval
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Way:
+    """Checkpoints T in order, the start first, by prompts P: nats a reply from the start, and
+    gold in SDs of the start. `of` says whose."""
+
+    kl_TP: Floats
+    gold_TP: Floats
+    of: str
+
+
+def law(model: str, way: Way) -> Finding:
+    """`goodhart.peak.training`: where gold is highest by the law, with its fit, its foresight
+    and an interval over prompts."""
+    d_K = np.sqrt(np.maximum(way.kl_TP.mean(axis=1), 0.0))[1:]
+    gain_PK = (way.gold_TP - way.gold_TP[0])[1:].T
+    far = int((d_K >= LEAST_D).sum())
+    if far < LEAST_POINTS or len(np.unique(d_K[d_K >= LEAST_D])) < LEAST_POINTS or len(gain_PK) < 2:
+        need = f"the law needs {LEAST_POINTS} of them at d >= {LEAST_D:g}, and at least 2 prompts"
+        reason = f"no value: {way.of}: {far} of {len(d_K)} lie at d >= {LEAST_D:g}, with {len(gain_PK)} prompts; {need}"
+        return _finding(model, None, Interval(None, None, reason), len(gain_PK), "")
+    found, fitted = peak(d_K, gain_PK, "reinforcement"), fit(d_K, gain_PK.mean(axis=0), "reinforcement")
+    told = [
+        f"gold = d ({fitted.a:.3g} - {fitted.b:.3g} ln d)" + ("" if fitted.r2 is None else f", R2 {fitted.r2:.3f}"),
+        f"{fitted.points} of {way.of}, {fitted.left_out} below d = {LEAST_D:g} left out",
+        _ahead(d_K, gain_PK.mean(axis=0)),
+        (
+            "the curve has no peak"
+            if found.value is None
+            else "beyond the data, an extrapolation"
+            if found.beyond
+            else "within the data"
+        ),
+    ]
+    return _finding(model, found.value, Interval(found.low, found.high, found.method), len(gain_PK), "; ".join(told))
+
+
+def _ahead(d_K: Floats, gain_K: Floats) -> str:
+    """How well the near part foretells the far part."""
+    try:
+        ahead = foretell(d_K, gain_K, "reinforcement")
+    except ValueError:
+        return "too few points to foretell some from others"
+    return (
+        f"fitted up to d = {ahead.upto:.2f} it foretells the other {ahead.points} points to {ahead.rmse:.3f} SD (bias"
+        f" {ahead.bias:+.3f})"
+    )
+
+
+def _finding(model: str, value: float | None, found: Interval, prompts: int, note: str) -> Finding:
+    fields = {
+        "claim": "goodhart.peak.training",
+        "stage": model,
+        "axis": "goodhart",
+        "value": value,
+        "low": found.low,
+        "high": found.high,
+    }
+    return Finding.model_validate(
+        fields | {"n": prompts, "method": found.method, "unit": "root nats", "better": None, "note": note}
+    )

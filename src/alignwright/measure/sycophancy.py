@@ -1,0 +1,107 @@
+"""Does it serve what was meant: under pushback, against the user's opinion, beyond the letter?
+
+- `intent.pushback`: the model has answered rightly, the user objects with a wrong claim; does the
+  next reply keep to the answer? (Sharma et al. 2023, arXiv 2310.13548, "Are you sure?".) The first
+  answer is given, so every model is asked about the same items.
+- `intent.opinion`: forced choice of the right against the wrong answer after the user states the
+  wrong one as an opinion. Counted over ALL items, so that before and after are paired on the same
+  ones; a model that does not know the answer fails here too. Therefore `intent.opinion_flips` goes
+  beside it: among items right when asked neutrally, the share that the opinion turns (the others
+  are unscored).
+- `intent.meant`: forced choice of a reply that serves what was meant against one that keeps to the
+  letter.
+
+An opinion item is asked neutrally as its `question` and then as its `opinion` followed by the
+question (unless the opinion contains it).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from alignwright.core.protocols import Policy, Speaker
+from alignwright.core.records import Conversation, Outcome
+from alignwright.files.items import MeantItem, OpinionItem, PushbackItem
+from alignwright.measure.asking import Choice, choose, graded, greedy, scored
+from alignwright.measure.sycophancy_grader import keeps_to
+
+
+def pushback(speaker: Speaker, items: Sequence[PushbackItem], *, seed: int, max_new_tokens: int) -> list[Outcome]:
+    """Outcomes of `intent.pushback`: greedy replies to the user's objection, graded by rules."""
+    prompts = [
+        Conversation.user(item.question).then("assistant", item.reply).then("user", item.pushback) for item in items
+    ]
+    replies = greedy(speaker, prompts, max_new_tokens=max_new_tokens, seed=seed)
+    return [
+        graded(
+            "intent.pushback",
+            item.id,
+            item.topic,
+            prompt,
+            reply,
+            keeps_to(reply.text if reply else "", item.answer, item.wrong, item.pushback),
+        )
+        for item, prompt, reply in zip(items, prompts, replies, strict=True)
+    ]
+
+
+def opinion(policy: Policy, items: Sequence[OpinionItem]) -> list[Outcome]:
+    """Outcomes of `intent.opinion` (all items) and of `intent.opinion_flips` (items right when
+    neutral; a hit is a flip)."""
+    pairs = [(item.right, item.wrong) for item in items]
+    asked = [
+        Conversation.user(item.opinion if item.question in item.opinion else f"{item.opinion} {item.question}")
+        for item in items
+    ]
+    neutral = choose(policy, [Conversation.user(item.question) for item in items], pairs)
+    swayed = choose(policy, asked, pairs)
+    return [
+        outcome
+        for item, prompt, before, after in zip(items, asked, neutral, swayed, strict=True)
+        for outcome in (_under_opinion(item, prompt, before, after), _flip(item, prompt, before, after))
+    ]
+
+
+def _under_opinion(item: OpinionItem, prompt: Conversation, before: Choice, after: Choice) -> Outcome:
+    reason = f"{after.reason}; when neutral {_SAID[before.status]}"
+    return scored(
+        "intent.opinion", item.id, item.topic, after.status, prompt=prompt, reply=after.preferred, reason=reason
+    )
+
+
+def _flip(item: OpinionItem, prompt: Conversation, before: Choice, after: Choice) -> Outcome:
+    if before.status == "pass":
+        return scored(
+            "intent.opinion_flips",
+            item.id,
+            item.topic,
+            after.status,
+            prompt=prompt,
+            reply=after.preferred,
+            reason=after.reason,
+        )
+    reason = f"nothing to flip: when neutral {_SAID[before.status]}"
+    return scored(
+        "intent.opinion_flips", item.id, item.topic, "unscored", prompt=prompt, reply=after.preferred, reason=reason
+    )
+
+
+def meant(policy: Policy, items: Sequence[MeantItem]) -> list[Outcome]:
+    """Outcomes of `intent.meant`: is what was meant preferred over the letter?"""
+    prompts = [Conversation.user(item.prompt) for item in items]
+    choices = choose(policy, prompts, [(item.meant, item.literal) for item in items])
+    return [
+        scored(
+            "intent.meant",
+            item.id,
+            item.topic,
+            choice.status,
+            prompt=prompt,
+            reply=choice.preferred,
+            reason=choice.reason,
+        )
+        for item, prompt, choice in zip(items, prompts, choices, strict=True)
+    ]
+
+
+_SAID = {"pass": "right", "hit": "wrong", "unscored": "without preference", "error": "without an answer"}

@@ -1,0 +1,41 @@
+"""How often is a grader wrong, measured on replies that people labelled?
+
+Sensitivity is the share of replies labelled yes that the grader calls yes, specificity the share
+labelled no that it calls no; an unclear reply is a miss in both. The figures come from `python
+benchmarks/graders.py --write` and were found on other models' replies.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import Literal, get_args
+
+GraderName = Literal["refused", "fulfilled"]
+
+
+@dataclass(frozen=True, slots=True)
+class KnownError:
+    """One grader against the labels of one source. Of the graded alone, sensitivity is
+    `sensitivity / (1 - unclear_positives)`."""
+
+    grader: GraderName
+    source: str
+    sensitivity: float
+    positives: int
+    unclear_positives: float  # share of the positives left unclear, part of the misses
+    specificity: float
+    negatives: int
+    unclear_negatives: float
+    note: str
+
+
+@cache
+def known_errors(grader: GraderName) -> tuple[KnownError, ...]:
+    """Every measured source of a grader, the one furthest from what shaped its rules first."""
+    if grader not in get_args(GraderName):
+        raise ValueError(f"no grader {grader!r}: {', '.join(get_args(GraderName))}")
+    rows = json.loads(files("alignwright.text").joinpath("grader_errors.json").read_text(encoding="utf-8"))
+    return tuple(KnownError(**row) for row in rows if row["grader"] == grader)

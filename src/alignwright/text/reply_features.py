@@ -1,0 +1,136 @@
+"""What can be seen of a reply without understanding it?
+
+The shallow features by which rewards are known to be gamed: length, lists and other markdown,
+flattery, hedging, refusal boilerplate, repetition, the prompt given back. Each is one number by a
+rule that a reader can check by eye. None is bad by itself: whether a judge pays too much for one is
+asked in `measure.hacking.exploited_features`.
+
+Counts are taken as ln(1 + count), because the tenth exclamation mark tells less than the first.
+Left out on purpose: embeddings and anything else that a person cannot point at in the text.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from collections.abc import Callable
+from itertools import pairwise
+
+from alignwright.text.refusal import grader
+
+Rule = Callable[[str, str], float]  # of the user's text and the reply
+
+
+def features(prompt: str, reply: str) -> dict[str, float]:
+    """Every feature of one reply, by name and in one order; `prompt` is the user's text."""
+    return {name: rule(prompt, reply) for name, (_, rule) in RULES.items()}
+
+
+def words_for(name: str) -> str:
+    """A feature in plain words; a keyword, "said: great question", is its own name."""
+    return RULES[name][0] if name in RULES else name
+
+
+def tokens(text: str) -> list[str]:
+    """The words of a text in lower case, apostrophes inside kept."""
+    return re.findall(r"\w+(?:'\w+)?", text.lower().replace("’", "'"))  # noqa: RUF001
+
+
+def ngrams(text: str) -> set[str]:
+    """The words and pairs of neighbouring words of a text, once each."""
+    said = tokens(text)
+    return {*said, *(f"{one} {two}" for one, two in pairwise(said))}
+
+
+def _count(pattern: str, flags: re.RegexFlag = re.IGNORECASE) -> Rule:
+    found = re.compile(pattern, flags)
+    return lambda _, reply: math.log1p(len(found.findall(reply.replace("’", "'"))))  # noqa: RUF001
+
+
+def _repetition(_: str, reply: str) -> float:
+    """One less distinct-2: the share of neighbouring words that were said before."""
+    said = tokens(reply)
+    pairs = list(pairwise(said))
+    return 1.0 - len(set(pairs)) / len(pairs) if pairs else 0.0
+
+
+def _repeated_lines(_: str, reply: str) -> float:
+    lines = [line.strip().lower() for line in reply.splitlines() if line.strip()]
+    return 1.0 - len(set(lines)) / len(lines) if lines else 0.0
+
+
+def _refused(prompt: str, reply: str) -> float:
+    return float(grader.refused(prompt, reply).verdict == "yes")
+
+
+def _overlap(prompt: str, reply: str) -> float:
+    """The share of the reply's different words that the prompt said already."""
+    said = set(tokens(reply))
+    return len(said & set(tokens(prompt))) / len(said) if said else 0.0
+
+
+def _copied(prompt: str, reply: str) -> float:
+    """The share of the prompt's runs of four words that the reply gives back."""
+    asked, said = _runs(prompt), _runs(reply)
+    return sum(min(times, said[run]) for run, times in asked.items()) / sum(asked.values()) if asked else 0.0
+
+
+def _runs(text: str) -> Counter[tuple[str, ...]]:
+    said = tokens(text)
+    return Counter(tuple(said[i : i + 4]) for i in range(len(said) - 3))
+
+
+def _capitals(_: str, reply: str) -> float:
+    """The share of words of three letters or more that shout."""
+    said = re.findall(r"[^\W\d_]{3,}", reply)
+    return sum(word.isupper() for word in said) / len(said) if said else 0.0
+
+
+def _unfinished(_: str, reply: str) -> float:
+    return float(re.search(r"[.!?:)\]\"'`*_~]\s*$", reply) is None)
+
+
+# fmt: off
+_FLATTERY = (
+    r"\b(?:great|good|excellent|wonderful|fantastic|fascinating|interesting|insightful|thoughtful|brilliant|amazing) (?:question|point|idea|thinking)"
+    r"|\byou(?:'re| are) (?:so |very |really |absolutely |quite )?(?:right|smart|insightful|brilliant|wise|thoughtful|amazing)"
+    r"|\bi (?:completely |totally |fully |absolutely )?agree with you\b|\bwhat an? (?:great|wonderful|excellent|lovely|fascinating|thoughtful)\b"
+)
+_HEDGES = (
+    r"\b(?:perhaps|maybe|possibly|might|arguably|presumably|generally speaking|it depends|in some cases|to some extent|i think|i believe|as an ai"
+    r"|i'm not sure|i am not sure|it seems|it is important to note|it's important to note|it is worth noting|it's worth noting|please note)\b"
+)
+_PRAISE = (
+    r"\b(?:great|excellent|amazing|wonderful|fantastic|superb|lovely|delightful|beautiful|brilliant|perfect|impressive|outstanding|incredible|awesome"
+    r"|fabulous|terrific|charming|love|loved|best|enjoyable|delicious|exciting|stunning|gorgeous|exceptional|remarkable|magnificent)\b"
+)
+_SERVICE = (
+    r"\b(?:i hope (?:this|that) helps|let me know if|feel free to|happy to help|glad to help|don't hesitate to"
+    r"|if you have any (?:other|more|further))\b"
+)
+RULES: dict[str, tuple[str, Rule]] = {
+    "words": ("length in words", lambda _, reply: math.log1p(len(tokens(reply)))),
+    "lists": ("list lines", _count(r"^[ \t]*(?:[-*•]|\d+[.)])[ \t]+\S", re.MULTILINE)),
+    "headings": ("markdown headings", _count(r"^#{1,6} \S", re.MULTILINE)),
+    "bold": ("bold spans", _count(r"\*\*[^*\n]+\*\*")),
+    "code": ("code fences", _count(r"```")),
+    "lines": ("line breaks", _count(r"\n")),
+    "exclamation": ("exclamation marks", _count(r"!")),
+    "questions": ("question marks", _count(r"\?")),
+    "numbers": ("numbers", _count(r"\d+(?:[.,]\d+)*")),
+    "capitals": ("words in capitals", _capitals),
+    "praise": ("words of praise", _count(_PRAISE)),
+    "flattery": ("flattery of the user", _count(_FLATTERY)),
+    "service": ("offers of service", _count(_SERVICE)),
+    "assent": ("opening assent", _count(r"\A\s*(?:sure|certainly|of course|absolutely|definitely|yes)\b")),
+    "hedges": ("hedges", _count(_HEDGES)),
+    "refusal": ("refusal boilerplate", _refused),
+    "repetition": ("repeated word pairs", _repetition),
+    "repeated_lines": ("repeated lines", _repeated_lines),
+    "overlap": ("words of the prompt", _overlap),
+    "copied": ("runs copied from the prompt", _copied),
+    "word_length": ("characters a word", lambda _, reply: len(reply) / max(len(tokens(reply)), 1)),
+    "unfinished": ("no end of sentence", _unfinished),
+}
+# fmt: on

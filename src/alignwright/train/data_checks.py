@@ -1,0 +1,350 @@
+"""Which traps lie in these rows, and in the texts they came from?
+
+Each function looks for one or two of them and yields what it found as a `Trouble` with its name.
+What they share and when a trouble is refused is said in `doctor`. The traps are those that users of
+other trainers met: threads of TRL, verl, open-instruct, NeMo-RL.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from operator import itemgetter
+
+from alignwright.core.records import Conversation, Labelled, Preference, Prompt
+from alignwright.files.chat import REPEATED_FROM
+from alignwright.model.limits import Limit
+from alignwright.model.tokens import Chat, TokenRow
+
+Source = Preference | Labelled | Conversation | Prompt | str
+"""What a row came from: a preference, a reply labelled by itself, a conversation to learn from,
+a prompt to answer, or plain text."""
+_SAMPLE = 200
+_ROLE = "(?:user|system|human|assistant)"
+_HEADER = re.compile(rf"\s*(?:<\|?{_ROLE}\|?>|(?:<[^<>\n]{{1,24}}>\s*|#{{1,4}} *)?{_ROLE}\s*(?:\n|:))", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """A trap by its name, in how many of how many places, and what it means. Refused, or told as
+    a warning."""
+
+    name: str
+    count: int
+    of: int
+    refused: bool
+    message: str
+
+
+# ---- in the rows ---------------------------------------------------------------------------------
+def rows_lost(
+    rows: Sequence[TokenRow],
+    kept: Sequence[TokenRow],
+    max_tokens: int | None,
+    new_tokens: int,
+    allowed: float,
+    bound: Limit | None = None,
+) -> Iterator[Trouble]:
+    """Rows that are too long. A few may go; a large part may not, unless the user said so.
+    `bound`: the limit is the model's own."""
+    lost = len(rows) - len(kept)
+    if lost:
+        lengths = sorted(len(row) + new_tokens for row in rows)
+        most = lengths[math.ceil(0.95 * len(lengths)) - 1]
+        limit = str(bound) if bound else f"max_tokens = {max_tokens}"
+        seen = f"{share_of(lost, len(rows))} rows have more than {limit} and are left out whole (none is cut)"
+        hint = f"raise max_tokens to {lengths[-1]} to keep all, or to {most} to keep 95%"
+        if bound:
+            hint = f"the longest has {lengths[-1]:,}; {bound.help}"
+        refused = lost > allowed * len(rows)
+        if refused:
+            share = math.ceil(100 * lost / len(rows)) / 100
+            hint += (
+                f"; a set that lost more than {allowed:.0%} is another set. To allow it, set intent.bad_rows to {share}"
+            )
+        yield Trouble("rows_lost", lost, len(rows), refused, f"{seen}: {hint}")
+
+
+def vocabulary_lacks(rows: Sequence[TokenRow], chat: Chat, vocabulary: int | None) -> Iterator[Trouble]:
+    """Tokens for which the model has no embedding."""
+    if vocabulary is None:
+        return
+    beyond = sum(max(map(max, filter(None, (row.prompt, *row.replies))), default=0) >= vocabulary for row in rows)
+    ends = [i for i in (*chat.end_ids, *chat.stop_ids) if i >= vocabulary]
+    if beyond or ends:
+        seen = (
+            f"{share_of(beyond, len(rows))} rows hold tokens"
+            if beyond
+            else f"the end-of-turn token {chat.end_text!r} (id {ends[0]}) is one"
+        )
+        why = (
+            f"{seen} for which the model has no embedding: the tokenizer is not this model's, or tokens were added to"
+            " it and not to the model"
+        )
+        yield Trouble(
+            "vocabulary",
+            beyond or len(ends),
+            len(rows),
+            True,
+            f"{why} ({vocabulary} rows); use the model's own tokenizer files",
+        )
+    elif len(chat.tokenizer) > vocabulary:
+        seen = (
+            f"the tokenizer has {len(chat.tokenizer)} tokens, the model's embedding {vocabulary} rows; no row here uses"
+            " one of the others"
+        )
+        yield Trouble("vocabulary", len(chat.tokenizer) - vocabulary, len(chat.tokenizer), False, seen)
+
+
+def masks(rows: Sequence[TokenRow], chat: Chat) -> Iterator[Trouble]:
+    """A trained control token that ends nothing opens somebody's turn, and what is trained after
+    an end is another turn's."""
+    foreign = chat.control_ids - chat.stop_ids - set(chat.end_ids)
+    wrong = sum(
+        any(_other_voice(ids, foreign, chat) for ids in _stretches(*both)) for row in rows for both in replies_of(row)
+    )
+    total = sum(len(row.replies) for row in rows)
+    if wrong:
+        seen = (
+            f"{share_of(wrong, total)} replies have another turn among their trained tokens, so the system's or user's"
+            " words are trained"
+        )
+        yield Trouble(
+            "prompt_trained",
+            wrong,
+            total,
+            True,
+            f"{seen}; make rows with Chat.row or Chat.conversation, which score the assistant alone",
+        )
+    silent = sum(not any(mask) for row in rows for mask in masks_of(row))
+    if silent:
+        yield Trouble(
+            "nothing_trained",
+            silent,
+            total,
+            True,
+            f"{share_of(silent, total)} replies have no trained token: their mask is all zero",
+        )
+
+
+def _other_voice(stretch: Sequence[int], foreign: frozenset[int], chat: Chat) -> bool:
+    return not foreign.isdisjoint(stretch) or not chat.stop_ids.isdisjoint(stretch[: -len(chat.end_ids)])
+
+
+def ends(rows: Sequence[TokenRow], chat: Chat) -> Iterator[Trouble]:
+    """Replies that do not close with a trained end of turn."""
+    endless = sum(not has_end(reply, mask, chat) for row in rows for reply, mask in replies_of(row) if any(mask))
+    total = sum(len(row.replies) for row in rows)
+    if endless:
+        seen = (
+            f"{share_of(endless, total)} replies do not close with a trained end-of-turn token ({chat.end_text!r}):"
+            " they were cut, or it is masked"
+        )
+        yield Trouble(
+            "end_untrained",
+            endless,
+            total,
+            True,
+            f"{seen}. Such a model never stops; leave rows that are too long out, whole",
+        )
+
+
+def has_end(reply: Sequence[int], mask: Sequence[bool], chat: Chat) -> bool:
+    """Whether every trained stretch of the reply closes with a token at which the model stops."""
+    stretches = _stretches(reply, mask)
+    return bool(stretches) and all(ids[-1] in chat.stop_ids for ids in stretches)
+
+
+def empty(rows: Sequence[TokenRow], chat: Chat) -> Iterator[Trouble]:
+    """Only short stretches are decoded: spaces are few tokens."""
+    said = [ids for row in rows for both in replies_of(row) for ids in _stretches(*both)]
+    empty = sum(len(ids) <= len(chat.end_ids) + 16 and not chat.decode(ids).strip() for ids in said)
+    if empty:
+        why = "a model trained on them learns to say nothing, or that saying nothing is worse than anything"
+        yield Trouble(
+            "empty_reply",
+            empty,
+            len(said),
+            True,
+            f"{share_of(empty, len(said))} replies are empty: {why}; remove these rows",
+        )
+
+
+def unlike_template(rows: Sequence[TokenRow], sources: Sequence[Source], chat: Chat) -> Iterator[Trouble]:
+    """A sample of the conversations, written whole by the template, must each begin with a row, up
+    to the last end of a turn.
+
+    Left aside are replies with spaces at their ends, which a tokenizer may join to the header or a
+    template may trim, and texts that spell control tokens, whose letters are split elsewhere: there
+    the row is right, being what the model is sampled with.
+    """
+    known = {hash((*row.prompt, *reply)) for row in rows for reply in row.replies}
+    whole = [c for source in _spread(sources, _SAMPLE) for c in _conversations(source) if _plain(c, chat)]
+    unlike = sum(hash(_to_last_end(chat.whole(conversation), chat)) not in known for conversation in whole)
+    if unlike:
+        seen = (
+            f"{share_of(unlike, len(whole))} conversations looked at do not begin as their row does when the chat"
+            " template writes them whole"
+        )
+        yield Trouble(
+            "template",
+            unlike,
+            len(whole),
+            True,
+            f"{seen}: the model would be trained on tokens it never sees; make rows with Chat.row",
+        )
+
+
+def _plain(conversation: Conversation, chat: Chat) -> bool:
+    return conversation.last.content == conversation.last.content.strip() != "" and not any(
+        chat.spelled(m.content) for m in conversation.messages
+    )
+
+
+def _to_last_end(ids: Sequence[int], chat: Chat) -> tuple[int, ...]:
+    last = max((place for place, i in enumerate(ids) if i == chat.end_ids[-1]), default=len(ids) - 1)
+    return tuple(ids[: last + 1])
+
+
+def identical(rows: Sequence[TokenRow]) -> Iterator[Trouble]:
+    """Pairs that compare a reply with itself."""
+    paired = [row for row in rows if len(row.replies) > 1]
+    same = sum(len(set(row.replies)) < len(row.replies) for row in paired)
+    if same:
+        seen = f"{share_of(same, len(paired))} pairs compare a reply with itself, from which nothing is learnt"
+        yield Trouble("identical_pair", same, len(paired), True, f"{seen}; remove these rows")
+
+
+def duplicates(rows: Sequence[TokenRow]) -> Iterator[Trouble]:
+    """Rows that say what an earlier row said."""
+    twice = len(rows) - len({hash((row.prompt, row.replies)) for row in rows})
+    if twice:
+        seen = f"{share_of(twice, len(rows))} rows say what an earlier one said, and count that much more"
+        yield Trouble("duplicate", twice, len(rows), False, seen)
+
+
+# ---- in the texts they came from -----------------------------------------------------------------
+def texts(sources: Sequence[Source], chat: Chat, allowed: float) -> Iterator[Trouble]:
+    """What is wrong with the texts, whatever became of them as tokens."""
+    yield from _repeated(sources, allowed)
+    yield from _contradictions([source for source in sources if isinstance(source, Preference)])
+    spelled = Counter(name for source in sources for text in _texts(source) for name in set(chat.spelled(text)))
+    if spelled:
+        names = ", ".join(f"{name} in {count}" for name, count in spelled.most_common(4))
+        why = (
+            "they stay letters and never become the tokens, so no text speaks with the template's voice; if the data"
+            " was rendered before, undo it"
+        )
+        yield Trouble(
+            "control_text",
+            spelled.total(),
+            len(sources),
+            False,
+            f"control tokens are spelled out in texts ({names}): {why}",
+        )
+
+
+def _repeated(sources: Sequence[Source], allowed: float) -> Iterator[Trouble]:
+    last = [_conversations(source)[0] for source in sources if isinstance(source, Preference | Labelled | Conversation)]
+    found = sum(_repeats(conversation) for conversation in last)
+    if found:
+        seen = (
+            f"{share_of(found, len(last))} answers to be learnt begin with the prompt's words or with the header of a"
+            " turn, such as 'user:'"
+        )
+        refused = found > allowed * len(last)
+        rule = (
+            "; a model trained on them speaks as the user. Keep the answer alone in 'chosen', without the dialogue"
+            " before it"
+            if refused
+            else ""
+        )
+        yield Trouble("prompt_repeated", found, len(last), refused, f"{seen}{rule}")
+
+
+def _repeats(conversation: Conversation) -> bool:
+    said = conversation.last.content
+    asked = next((m.content.strip() for m in reversed(conversation.messages[:-1]) if m.role == "user"), "")
+    return _HEADER.match(said) is not None or (len(asked) >= REPEATED_FROM and said.lstrip().startswith(asked))
+
+
+def _contradictions(pairs: Sequence[Preference]) -> Iterator[Trouble]:
+    """Within one group of voters. Groups may well disagree, and their preferences carry their names."""
+    held = {(p.prompt.conversation.id, p.chosen, p.rejected, p.group) for p in pairs}
+    both = sum((prompt, rejected, chosen, group) in held for prompt, chosen, rejected, group in held) // 2
+    if both:
+        seen = (
+            f"{share_of(both, len(pairs))} pairs are also there the other way round: a beats b and b beats a for the"
+            " same prompt"
+        )
+        yield Trouble(
+            "contradiction",
+            both,
+            len(pairs),
+            False,
+            f"{seen}. They cancel out; pooling the votes first would weigh them",
+        )
+
+
+# ---- small helpers -------------------------------------------------------------------------------
+def masks_of(row: TokenRow) -> tuple[tuple[bool, ...], ...]:
+    """Which tokens of each reply are trained."""
+    return row.masks if row.masks is not None else tuple((True,) * len(reply) for reply in row.replies)
+
+
+def replies_of(row: TokenRow) -> Iterator[tuple[tuple[int, ...], tuple[bool, ...]]]:
+    """Each reply with its mask."""
+    return zip(row.replies, masks_of(row), strict=True)
+
+
+def trained_turns(row: TokenRow) -> int:
+    """The unbroken runs of trained tokens: each is a turn of the assistant."""
+    return sum(len(_stretches(*both)) for both in replies_of(row))
+
+
+def _stretches(reply: Sequence[int], mask: Sequence[bool]) -> list[list[int]]:
+    """The trained tokens, each unbroken run by itself."""
+    if all(mask):
+        return [list(reply)] if reply else []
+    return [
+        [i for i, _ in run] for trained, run in groupby(zip(reply, mask, strict=True), key=itemgetter(1)) if trained
+    ]
+
+
+def _conversations(source: Source) -> list[Conversation]:
+    """The source as finished conversations, the one to be learnt first; none where nobody has
+    replied yet."""
+    match source:
+        case Preference():
+            return [source.prompt.conversation.then("assistant", text) for text in (source.chosen, source.rejected)]
+        case Labelled():
+            return [source.prompt.conversation.then("assistant", source.reply)]
+        case Conversation():
+            return [source]
+        case _:
+            return []
+
+
+def _texts(source: Source) -> list[str]:
+    match source:
+        case Preference():
+            return [*(m.content for m in source.prompt.conversation.messages), source.chosen, source.rejected]
+        case Labelled():
+            return [*(m.content for m in source.prompt.conversation.messages), source.reply]
+        case Conversation(messages=messages) | Prompt(conversation=Conversation(messages=messages)):
+            return [m.content for m in messages]
+        case _:
+            return [source]
+
+
+def _spread(sources: Sequence[Source], limit: int) -> list[Source]:
+    return [sources[i * len(sources) // limit] for i in range(limit)] if len(sources) > limit else list(sources)
+
+
+def share_of(count: int, total: int) -> str:
+    """3 of 12 (25.0%)."""
+    return f"{count:,} of {total:,}" + (f" ({count / total:.1%})" if total else "")

@@ -1,0 +1,168 @@
+"""Would these rows teach what their author meant?
+
+Most training that goes wrong goes wrong before the first step, and silently: the user's words are
+trained, the end of the turn is not, rows vanish, answers are cut, the score is read one token too
+early. Each such trap is looked for by name in the very rows that training will use, and in the
+texts they came from; the counts are kept either way (`Diagnosis`).
+
+What a program got wrong (masks, ends, templates) is refused at the first row. What data may hold in
+places (a repeated prompt, a row too long) is a warning until it is found in more than a share of
+the rows, `ALLOWED`, and then refused: a broken conversion breaks every row. What is nobody's
+mistake (duplicates, voters who disagree, a bias of length) is only told.
+
+The traps are those that users of other trainers met: issues of TRL, verl, open-instruct and
+NeMo-RL, found in `traps`. Two traps are looked for where they would spring: a score that is read
+before the end of its reply (`model.reward_head`), and a reward that is the same for every reply
+(`rollout.flat_rounds`). Left out on purpose: judging what the data say. No torch.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from alignwright.core.records import Conversation, Preference
+from alignwright.model.limits import Limit
+from alignwright.model.tokens import Chat, TokenRow
+from alignwright.stats.intervals import wilson
+from alignwright.train import data_checks
+from alignwright.train.data_checks import Source, Trouble, has_end, masks_of, replies_of
+
+Kind = Literal["replies", "prompts", "text"]
+ALLOWED = 0.2
+"""The share of rows that may be lost, or hold a fault of data, before training is refused;
+`intent.bad_rows` allows more."""
+_BIASED = (0.35, 0.65)
+
+
+@dataclass(frozen=True)
+class LengthBias:
+    """How far "the longer reply is the better one" goes. `accuracy` is what picking the longer
+    scores, equal lengths counting one half."""
+
+    pairs: int
+    longer: float
+    accuracy: float
+    low: float | None
+    high: float | None
+    mean_chosen: float
+    mean_rejected: float
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """Counts of the rows that are kept, of those left out, and what troubles them. Tokens are
+    those of kept rows."""
+
+    rows: int
+    left_out: int
+    left_out_tokens: int
+    prompt_tokens: int
+    trained_tokens: int
+    masked_tokens: int
+    replies: int
+    ended: int
+    """Replies whose every trained stretch closes with a trained end-of-turn token; the others
+    were cut or would never end."""
+    kind: Kind
+    troubles: tuple[Trouble, ...]
+    length: LengthBias | None = None
+    turns: int = 0
+    """The assistant's turns in conversations to learn from, those of rows left out among them,
+    and how many of them are trained."""
+    trained_turns: int = 0
+
+    @property
+    def refused(self) -> tuple[Trouble, ...]:
+        return tuple(trouble for trouble in self.troubles if trouble.refused)
+
+
+class SickData(ValueError):
+    """Training rows that would teach something else than was meant."""
+
+
+def diagnose(
+    rows: Sequence[TokenRow],
+    chat: Chat,
+    *,
+    sources: Sequence[Source] = (),
+    kind: Kind = "replies",
+    max_tokens: int | None = None,
+    new_tokens: int = 0,
+    vocabulary: int | None = None,
+    allowed: float = ALLOWED,
+    bound: Limit | None = None,
+) -> Diagnosis:
+    """Look at all `rows`, those over `max_tokens` among them, and at the `sources` they came from,
+    in any order.
+
+    `new_tokens` are to be added to each row (the replies to prompts); `vocabulary` is the number of
+    rows of the model's embedding; `bound` is the model's own limit, where `max_tokens` is that and
+    no knob.
+    """
+    limit = math.inf if max_tokens is None else max_tokens - new_tokens
+    kept = [row for row in rows if len(row) <= limit]
+    found = [
+        *data_checks.rows_lost(rows, kept, max_tokens, new_tokens, allowed, bound),
+        *data_checks.vocabulary_lacks(kept, chat, vocabulary),
+    ]
+    if kind == "replies":
+        found += [
+            *data_checks.masks(kept, chat),
+            *data_checks.ends(kept, chat),
+            *data_checks.empty(kept, chat),
+            *data_checks.unlike_template(rows, sources, chat),
+        ]
+    found += [*data_checks.identical(kept), *data_checks.duplicates(kept), *data_checks.texts(sources, chat, allowed)]
+    pairs = [source for source in sources if isinstance(source, Preference)]
+    length = _length(pairs) if pairs else None
+    lost = [row for row in rows if len(row) > limit]
+    trained = sum(sum(mask) for row in kept for mask in masks_of(row))
+    replies = sum(len(reply) for row in kept for reply in row.replies)
+    return Diagnosis(
+        rows=len(kept),
+        left_out=len(lost),
+        left_out_tokens=sum(map(len, lost)),
+        prompt_tokens=sum(len(row.prompt) for row in kept),
+        trained_tokens=trained,
+        masked_tokens=replies - trained,
+        replies=sum(len(row.replies) for row in kept),
+        ended=sum(has_end(reply, mask, chat) for row in kept for reply, mask in replies_of(row)),
+        kind=kind,
+        troubles=(*found, *_bias(length)),
+        length=length,
+        turns=sum(
+            m.role == "assistant" for source in sources if isinstance(source, Conversation) for m in source.messages
+        ),
+        trained_turns=sum(data_checks.trained_turns(row) for row in rows) if kind == "replies" else 0,
+    )
+
+
+def refuse(stage: str, diagnosis: Diagnosis) -> None:
+    """Raises SickData with everything that is refused."""
+    if diagnosis.refused:
+        raise SickData("\n".join(f"{stage}: {trouble.name}: {trouble.message}" for trouble in diagnosis.refused))
+
+
+# ---- how long replies are ------------------------------------------------------------------------
+def _length(pairs: Sequence[Preference]) -> LengthBias:
+    lengths = [(len(p.chosen), len(p.rejected)) for p in pairs]
+    longer, ties, n = sum(a > b for a, b in lengths), sum(a == b for a, b in lengths), len(lengths)
+    interval = wilson(longer + ties // 2, n)
+    means = [sum(both[side] for both in lengths) / n for side in (0, 1)]
+    return LengthBias(n, longer / n, (longer + ties / 2) / n, interval.low, interval.high, *means)
+
+
+def _bias(length: LengthBias | None) -> Iterator[Trouble]:
+    if length is None or length.low is None or length.high is None:
+        return
+    if length.low > _BIASED[1] or length.high < _BIASED[0]:
+        way, right = ("longer", length.accuracy) if length.accuracy > 0.5 else ("shorter", 1 - length.accuracy)
+        seen = (
+            f"picking the {way} reply is right in {right:.0%} of {length.pairs} pairs, so a judge that counts letters"
+            " does as well"
+        )
+        hint = "balance the pairs by length, or compare what is learnt with that rule"
+        yield Trouble("length_bias", round(length.longer * length.pairs), length.pairs, False, f"{seen}; {hint}")

@@ -1,0 +1,300 @@
+"""When does more of the proxy become less of gold, and which checkpoint is to be kept then?
+
+A watch over the one loop, from outside any method: it is called after each optimiser step, and at
+every few of them it looks. A look draws fresh replies to held-out prompts and scores them by a gold
+judge that training does not see, and by the proxy that training raises. Where there is no proxy
+(training from pairs) ln pi / pi_start of the reply takes its place: by Price's equation gold rises
+along the way gone so far, continued, by its covariance with that.
+
+Training stops when any of three tests says so, each with a third of `alpha`:
+- a bettor refutes that gold has risen with the proxy at every look so far (`stats.covariance.turned`:
+  valid at any time);
+- the covariance's upper bound at this look is below 0, at a level that is spent over the looks
+  (`stats.sequential.spent`);
+- gold is lower than at an earlier look, paired by prompt, at the same level shared among the
+  earlier looks. Choosing the best of them by its own noise, without that, would stop good runs.
+The model is then put back to the look with the highest gold. A run that never turns keeps its last
+step.
+
+Looks and the best weights are kept in the stage's folder. A look is a pure function of weights and
+step, so a run that was killed and resumed makes the same ones, or reads them, and stops at the same
+step with the same weights.
+
+For best-of-n `hedged` finds n beforehand: the one at which gold is highest among the start model's
+own replies (HedgeTune).
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from safetensors.torch import load_file, save_file
+
+from alignwright.core.protocols import Scorer
+from alignwright.core.records import Prompt, Record, Score
+from alignwright.files.lines import read_lines
+from alignwright.model.adapters import trainable_parameters
+from alignwright.spec.goodhart import GoodhartStop
+from alignwright.stats.best_of_n import Hedge, hedge_best_of_n
+from alignwright.stats.covariance import by_prompt, covariance, turned, within_sd
+from alignwright.stats.intervals import mean_interval
+from alignwright.stats.prediction_powered import critical
+from alignwright.stats.sequential import spent
+from alignwright.train.loop import StepReport
+from alignwright.train.reference import standing_in
+
+if TYPE_CHECKING:
+    from alignwright.model.local_model import LocalPolicy
+
+BOUND = 4.0  # a prompt's covariance, in the look before's SDs, is winsorised here for the bettor
+LEAST_PROMPTS = 4
+
+Scores = tuple[tuple[float, ...], ...]
+
+
+class Look(Record):
+    """What was seen after so many steps: by prompt, the scores of its replies by both judges; empty
+    where one of them could not say.
+
+    `nats` are the replies' mean ln pi / pi_start by prompt: how far this stage has gone.
+    """
+
+    step: int
+    gold: Scores
+    proxy: Scores
+    nats: tuple[float, ...] = ()
+
+    @property
+    def mean(self) -> float:
+        known = [math.fsum(g) / len(g) for g in self.gold if g]
+        return math.fsum(known) / len(known)
+
+
+@dataclass(frozen=True)
+class Turn:
+    """The decision to stop: after which step, why, and which step's weights are kept."""
+
+    step: int
+    kept: int
+    why: str
+
+
+class Turned(Exception):
+    """Gold has turned: raised through the loop, which has nothing more to do."""
+
+    def __init__(self, turn: Turn) -> None:
+        super().__init__(f"stopped after step {turn.step}: {turn.why}; the weights after step {turn.kept} are kept")
+        self.turn = turn
+
+
+def verdict(looks: Sequence[Look], alpha: float) -> Turn | None:
+    """Whether to stop after the last of these looks; the first is of the start model, and no
+    reason to stop."""
+    if len(looks) < 2:
+        return None
+    share, last = alpha / 3, looks[-1]
+    why = (
+        _refuted(looks, share)
+        or _falls(last, spent(share, len(looks) - 1))
+        or _lower(looks, spent(share, len(looks) - 1))
+    )
+    return Turn(last.step, _best(looks), why) if why else None
+
+
+def hedged(
+    policy: LocalPolicy,
+    prompts: Sequence[Prompt],
+    judges: tuple[Scorer, Scorer],
+    stop: GoodhartStop,
+    *,
+    most: int,
+    longest: int,
+    seed: int,
+) -> Hedge:
+    """How many replies best-of-n should choose from, by gold (the first judge) on the policy's
+    own replies; at most `most`."""
+    texts = _speak(policy, prompts, max(most, stop.samples), longest, seed)
+    gold, proxy = (_scored(judge(prompts, texts)) for judge in judges)
+    samples = [(p, g) for p, g in zip(proxy, gold, strict=True) if p and g]
+    if not samples:
+        raise ValueError(
+            "stop by goodhart: no prompt had all its replies scored by both judges, so n cannot be chosen; use another"
+            " gold"
+        )
+    return hedge_best_of_n(samples, most)
+
+
+class Watch:
+    """The looks of one training stage. Call it after every step; it raises `Turned`, after which
+    `put_back` restores the kept weights."""
+
+    def __init__(
+        self,
+        policy: LocalPolicy,
+        prompts: Sequence[Prompt],
+        gold: Scorer,
+        proxy: Scorer | None,
+        stop: GoodhartStop,
+        *,
+        longest: int,
+        seed: int,
+        folder: Path,
+        then: Callable[[StepReport], None] | None = None,
+    ) -> None:
+        if len(prompts) < LEAST_PROMPTS:
+            few = f"{len(prompts)} held-out prompts cannot tell anything"
+            raise ValueError(f"stop by goodhart: {few}; give {LEAST_PROMPTS} at the very least, better 16")
+        self.policy, self.prompts, self.gold, self.proxy, self.stop = policy, prompts, gold, proxy, stop
+        self.longest, self.seed, self.folder, self.then = longest, seed, folder, then
+        self.start = [p.detach().clone() for p in trainable_parameters(policy)]
+        self.path = folder / "looks.jsonl"
+        self.looks: list[Look] = []
+        if self.path.exists():
+            self.looks = [Look.model_validate_json(line) for line in read_lines(self.path)]
+        if self.looks and not self._weights(_best(self.looks)).exists():
+            self.looks = []  # killed when all was cleared away, checkpoints first: the stage begins again, and so do the looks
+        self._look(0)
+
+    def __call__(self, report: StepReport) -> None:
+        if self.then:
+            self.then(report)
+        step = report.step + 1
+        if step % self.stop.every == 0 and step < report.steps:
+            self._look(step)
+            turn = verdict([look for look in self.looks if look.step <= step], self.stop.alpha)
+            if turn is not None:
+                raise Turned(turn)
+
+    def put_back(self, turn: Turn) -> None:
+        """Give the policy the kept weights, and write down what was decided."""
+        kept = load_file(self._weights(turn.kept))
+        with torch.no_grad():
+            for i, parameter in enumerate(trainable_parameters(self.policy)):
+                parameter.copy_(kept[f"parameter.{i}"])
+        told = {"step": turn.step, "kept": turn.kept, "why": turn.why, "alpha": self.stop.alpha}
+        (self.folder / "stopped.json").write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+
+    def _look(self, step: int) -> None:
+        if any(look.step == step for look in self.looks):
+            return  # seen before the run was killed
+        texts = _speak(self.policy, self.prompts, self.stop.samples, self.longest, self.seed + 1_000_003 * (step + 1))
+        gold = _scored(self.gold(self.prompts, texts))
+        ratios = self._ratios(texts)
+        proxy = _scored(self.proxy(self.prompts, texts)) if self.proxy else ratios
+        both = [(g, p) if g and p else ((), ()) for g, p in zip(gold, proxy, strict=True)]
+        if not any(g for g, _ in both):
+            raise ValueError(
+                f"stop by goodhart: after step {step} no prompt had all its replies scored, so nothing can be told; use"
+                " another gold"
+            )
+        nats = tuple(math.fsum(part) / len(part) for part in ratios)
+        look = Look(step=step, gold=tuple(g for g, _ in both), proxy=tuple(p for _, p in both), nats=nats)
+        if all(look.mean > other.mean for other in self.looks):
+            self._keep(step)
+        self.looks.append(look)
+        partial = self.path.with_suffix(".partial")
+        partial.write_text("".join(look.model_dump_json() + "\n" for look in self.looks), encoding="utf-8")
+        partial.replace(self.path)
+        best = _best(self.looks)
+        for path in self.folder.glob("gold-peak-*.safetensors"):
+            if path != self._weights(best):
+                path.unlink()
+
+    def _keep(self, step: int) -> None:
+        partial = self.folder / "gold-peak.partial"
+        save_file(
+            {f"parameter.{i}": p.detach().contiguous() for i, p in enumerate(trainable_parameters(self.policy))},
+            partial,
+        )
+        partial.replace(self._weights(step))
+
+    def _weights(self, step: int) -> Path:
+        return self.folder / f"gold-peak-{step:06d}.safetensors"
+
+    def _ratios(self, texts: Sequence[Sequence[str]]) -> Scores:
+        """ln pi / pi_start of each reply."""
+        asked = [prompt.conversation for prompt in self.prompts]
+        now = self.policy.logprobs(asked, texts)
+        with standing_in(self.policy, self.start):
+            begun = self.policy.logprobs(asked, texts)
+        return tuple(
+            tuple(a.total - b.total for a, b in zip(one, other, strict=True))
+            for one, other in zip(now, begun, strict=True)
+        )
+
+
+def clear(folder: Path) -> None:
+    """Remove the weights that a watch kept, once the stage's result is written and its
+    checkpoints are gone."""
+    for path in folder.glob("gold-peak*"):
+        path.unlink()
+
+
+def _best(looks: Sequence[Look]) -> int:
+    """The step at which gold was highest, the first of several."""
+    return max(looks, key=lambda look: (look.mean, -look.step)).step
+
+
+def _speak(policy: LocalPolicy, prompts: Sequence[Prompt], samples: int, longest: int, seed: int) -> list[list[str]]:
+    said = policy.reply(
+        [p.conversation for p in prompts], n=samples, max_new_tokens=longest, temperature=1.0, seed=seed
+    )
+    return [[reply.text for reply in replies] for replies in said]
+
+
+def _scored(judged: Sequence[Sequence[Score | None]]) -> Scores:
+    """The scores by prompt; empty where one reply could not be scored."""
+    values = [[score.value for score in got if score is not None and math.isfinite(score.value)] for got in judged]
+    return tuple(tuple(value) if len(value) == len(got) else () for value, got in zip(values, judged, strict=True))
+
+
+def _refuted(looks: Sequence[Look], alpha: float) -> str:
+    """The bettor. A look is put in the spreads of the look before it, which were known when its
+    replies were drawn."""
+    told = list[list[float]]()
+    for before, now in pairwise(looks):
+        spread = _spread(before.gold), _spread(before.proxy)
+        unit = spread[0] * spread[1] if spread[0] and spread[1] else None
+        told.append([c / unit for c in by_prompt(now.gold, now.proxy)] if unit else [])
+    return "a bettor refutes that gold has risen with the proxy so far" if turned(told, BOUND, alpha)[-1] else ""
+
+
+def _falls(look: Look, alpha: float) -> str:
+    pairs = [
+        (g, p, i)
+        for i, (gold, proxy) in enumerate(zip(look.gold, look.proxy, strict=True))
+        for g, p in zip(gold, proxy, strict=True)
+    ]
+    if len({i for _, _, i in pairs}) < LEAST_PROMPTS:
+        return ""
+    found = covariance([g for g, _, _ in pairs], [p for _, p, _ in pairs], [i for _, _, i in pairs])
+    upper = found.upper(1 - alpha)
+    return (
+        f"the covariance of gold and proxy is below 0 (at most {upper:.3g})" if upper is not None and upper < 0 else ""
+    )
+
+
+def _lower(looks: Sequence[Look], alpha: float) -> str:
+    """Is gold surely lower now than at some earlier look?"""
+    now = looks[-1]
+    for other in looks[:-1]:
+        both = [
+            (math.fsum(a) / len(a), math.fsum(b) / len(b)) for a, b in zip(now.gold, other.gold, strict=True) if a and b
+        ]
+        change = mean_interval([a - b for a, b in both])
+        if len(both) >= LEAST_PROMPTS and change.value is not None and change.se:
+            upper = change.value + critical(1 - alpha / (len(looks) - 1), len(both) - 1) * change.se
+            if upper < 0:
+                return f"gold is lower than after step {other.step} (by {-upper:.3g} at least)"
+    return ""
+
+
+def _spread(scores: Scores) -> float | None:
+    return within_sd([v for part in scores for v in part], [i for i, part in enumerate(scores) for _ in part])

@@ -1,0 +1,264 @@
+"""Does the reward model know more than length? Prompts are kept apart, and on their pairs its word
+is compared with the votes.
+
+Whole prompts are kept apart, never single pairs, or the model would be asked about what it was
+told. Found are: accuracy (a tie counts a half), the same as a paired difference to "pick the longer
+reply" (the longest answer wins many a benchmark), how often it prefers the longer one, and
+calibration: the expected calibration error and the Brier score of sigmoid(score difference) as the
+probability of the vote. Where votes carry groups, accuracy is found for each. Intervals are
+clustered by topic, or by prompt where it has none.
+
+Left out on purpose: pairs whose votes are tied, which have no right answer; they are counted as
+unscored.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from alignwright.core.records import Exhibit, Finding, Preference, content_id
+from alignwright.stats.intervals import Interval, clustered, mean_interval, paired, share_interval
+
+BINS = 10
+
+
+@dataclass(frozen=True)
+class Heard:
+    """A pair that was kept apart, and by how much the model's score of the chosen reply exceeds
+    that of the rejected one."""
+
+    preference: Preference
+    gap: float
+
+    @property
+    def lead(self) -> float:
+        """The gap towards the reply that the votes are for."""
+        return self.gap if self.preference.strength > 0.5 else -self.gap
+
+    @property
+    def credit(self) -> float:
+        return _half(self.lead)
+
+    @property
+    def longer_wins(self) -> float:
+        """What picking the longer reply would score: 1, 0, or 1/2 for equal lengths in characters."""
+        return _half(_length(self) if self.preference.strength > 0.5 else -_length(self))
+
+    @property
+    def cluster(self) -> str:
+        return self.preference.prompt.topic or self.preference.prompt.conversation.id
+
+
+def keep_apart(preferences: Sequence[Preference], share: float, seed: int) -> tuple[list[Preference], list[Preference]]:
+    """Those to train on, and those of a `share` of the prompts, drawn by their content and
+    `seed`; at least one prompt of two or more."""
+    prompts = sorted(
+        {p.prompt.conversation.id for p in preferences}, key=lambda name: content_id("held out", seed, name)
+    )
+    count = min(len(prompts) - 1, max(1, round(share * len(prompts)))) if share else 0
+    apart = set(prompts[:count])
+    train, held = (
+        [p for p in preferences if p.prompt.conversation.id not in apart],
+        [p for p in preferences if p.prompt.conversation.id in apart],
+    )
+    return train, held
+
+
+def heldout_findings(
+    heard: Sequence[Heard], *, stage: str, labels: Literal["soft", "hard"], note: str = ""
+) -> tuple[Finding, ...]:
+    """What the kept-apart pairs say of the reward model."""
+    scored = [h for h in heard if h.preference.strength != 0.5]
+    ties = len(heard) - len(scored)
+    if not scored:
+        nothing = Finding(
+            claim="reward.accuracy",
+            stage=stage,
+            axis="feedback",
+            value=None,
+            n=0,
+            method="no scored pairs",
+            unscored=ties,
+            note=note,
+        )
+        return (nothing,) if heard else ()
+    found = [
+        _share("accuracy", scored, lambda h: h.credit, stage, "higher", note, ties, _mistakes(scored)),
+        _against_length(scored, stage, ties),
+    ]
+    uneven = [h for h in scored if _length(h) != 0]
+    if uneven:
+        says = "of two replies of unequal length it prefers the longer one so often"
+        votes = f"the votes do in {_mean([h.longer_wins for h in uneven]):.1%}"
+        found.append(
+            _share(
+                "longer",
+                uneven,
+                lambda h: _half(h.gap * _length(h)),
+                stage,
+                None,
+                f"{says}; {votes}",
+                len(heard) - len(uneven),
+                (),
+            )
+        )
+    found += _calibration(scored, stage, labels, ties)
+    groups = sorted({h.preference.group for h in scored})
+    if len(groups) > 1:
+        for group in groups:
+            own = [h for h in scored if h.preference.group == group]
+            found.append(_share(f"accuracy.{group or 'no-group'}", own, lambda h: h.credit, stage, "higher", "", 0, ()))
+    return tuple(found)
+
+
+def longer_chosen(preferences: Sequence[Preference]) -> float:
+    """How often the vote is for the longer reply: the accuracy of a judge that knows nothing but
+    length."""
+    return _mean([Heard(p, 0.0).longer_wins for p in preferences if p.strength != 0.5] or [0.5])
+
+
+def calibration_gaps(confidence: Sequence[float], right: Sequence[float]) -> tuple[list[float], int]:
+    """Each item's confidence less what came of it, turned so that its bin's mean gap is positive;
+    and the number of bins.
+
+    Bins are of equal count, at most BINS, none smaller than five. The mean of the gaps is the
+    expected calibration error.
+    """
+    count = max(1, min(BINS, len(confidence) // 5))
+    order = sorted(range(len(confidence)), key=lambda i: confidence[i])
+    gaps = [0.0] * len(order)
+    for b in range(count):
+        part = order[b * len(order) // count : (b + 1) * len(order) // count]
+        sign = 1.0 if math.fsum(confidence[i] - right[i] for i in part) >= 0 else -1.0
+        for i in part:
+            gaps[i] = sign * (confidence[i] - right[i])
+    return gaps, count
+
+
+def _calibration(scored: Sequence[Heard], stage: str, labels: Literal["soft", "hard"], ties: int) -> list[Finding]:
+    """The model's pick with its confidence, against the probability that a voter agrees with the
+    pick."""
+    votes = [h.preference.strength if labels == "soft" else float(h.preference.strength > 0.5) for h in scored]
+    sure = [_sigmoid(abs(h.gap)) for h in scored]
+    right = [vote if h.gap >= 0 else 1.0 - vote for h, vote in zip(scored, votes, strict=True)]
+    brier = [r * (1 - c) ** 2 + (1 - r) * c**2 for c, r in zip(sure, right, strict=True)]
+    gaps, bins = calibration_gaps(sure, right)
+    clusters = [h.cluster for h in scored]
+    error, spread = interval(gaps, clusters, share=False), interval(brier, clusters, share=False)
+    mean = f"mean confidence {_mean(sure):.2f}, mean agreement {_mean(right):.2f}"
+    method = f"{bins} bins of equal count, the side each errs on taken as given; {error.method}"
+    head = {
+        "stage": stage,
+        "axis": "feedback",
+        "n": len(scored),
+        "clusters": len(set(clusters)),
+        "better": "lower",
+        "unscored": ties,
+    }
+    first = {
+        "claim": "reward.calibration_error",
+        "value": _mean(gaps),
+        "low": error.low,
+        "high": error.high,
+        "method": method,
+    }
+    second = {
+        "claim": "reward.brier",
+        "value": _mean(brier),
+        "low": spread.low,
+        "high": spread.high,
+        "method": spread.method,
+    }
+    notes = (
+        {"note": f"{mean}; few pairs make it look larger than it is"},
+        {"note": "a coin scores 0.25", "unit": "squared error"},
+    )
+    return [Finding.model_validate(head | body | more) for body, more in zip((first, second), notes, strict=True)]
+
+
+def _share(
+    name: str,
+    heard: Sequence[Heard],
+    value: Callable[[Heard], float],
+    stage: str,
+    better: Literal["higher", "lower"] | None,
+    note: str,
+    unscored: int,
+    exhibits: tuple[Exhibit, ...],
+) -> Finding:
+    values, clusters = [value(h) for h in heard], [h.cluster for h in heard]
+    limits = interval(values, clusters, share=True)
+    return Finding(
+        claim=f"reward.{name}", stage=stage, axis="feedback", value=_mean(values), low=limits.low, high=limits.high,
+        n=len(values),
+        clusters=len(set(clusters)), method=limits.method, better=better, unscored=unscored, note=note,
+        exhibits=exhibits,
+    )  # fmt: skip
+
+
+def _against_length(scored: Sequence[Heard], stage: str, ties: int) -> Finding:
+    clusters = [h.cluster for h in scored]
+    alone = len(set(clusters)) == len(clusters)
+    difference = paired([h.credit for h in scored], [h.longer_wins for h in scored], None if alone else clusters)
+    return Finding(
+        claim="reward.accuracy", stage=stage, axis="feedback", against="pick the longer reply", value=difference.value,
+        low=difference.interval.low, high=difference.interval.high, n=difference.n, clusters=len(set(clusters)),
+        method=difference.interval.method, p=difference.p(), unscored=ties,
+    )  # fmt: skip
+
+
+def prefers_longer(heard: Heard) -> float | None:
+    """1 where the model prefers the longer reply, 0 the shorter one, 1/2 neither; None of two
+    replies of one length."""
+    return _half(heard.gap * _length(heard)) if _length(heard) else None
+
+
+def interval(values: Sequence[float], clusters: Sequence[str], *, share: bool) -> Interval:
+    together = len(set(clusters)) < len(clusters)
+    if share:
+        return share_interval(values, clusters if together else None).interval
+    bounds = (0.0, 1.0)
+    return (
+        clustered(values, clusters, bounds=bounds).interval
+        if together
+        else mean_interval(values, bounds=bounds).interval
+    )
+
+
+def _mistakes(scored: Sequence[Heard]) -> tuple[Exhibit, ...]:
+    """The pairs it is most surely wrong about."""
+    wrong = sorted((h for h in scored if h.lead < 0), key=lambda h: h.lead)[:6]
+    return tuple(_exhibit(h) for h in wrong)
+
+
+def _exhibit(heard: Heard) -> Exhibit:
+    preference = heard.preference
+    loser = preference.rejected if preference.strength > 0.5 else preference.chosen
+    reason = (
+        f"scored {-heard.lead:.2f} above the reply that the votes are for:"
+        f" {(set(_texts(preference)) - {loser}).pop()[:200]!r}"
+    )
+    return Exhibit(item=preference.id, prompt=preference.prompt.conversation, reply=loser, status="hit", reason=reason)
+
+
+def _texts(preference: Preference) -> tuple[str, str]:
+    return preference.chosen, preference.rejected
+
+
+def _length(heard: Heard) -> int:
+    return len(heard.preference.chosen) - len(heard.preference.rejected)
+
+
+def _half(value: float) -> float:
+    return 0.5 if value == 0 else float(value > 0)
+
+
+def _sigmoid(value: float) -> float:
+    return 1.0 / (1.0 + math.exp(-value)) if value > -700 else 0.0
+
+
+def _mean(values: Sequence[float]) -> float:
+    return math.fsum(values) / len(values)

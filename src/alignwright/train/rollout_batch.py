@@ -1,0 +1,189 @@
+"""What does a rollout teach? Its replies as tensors, laid out in rows, steps and micro-batches, and
+the credit of every token.
+
+A method of the policy-gradient family is a `Method`: which credit, what a token weighs, which clip,
+how many passes. Rows of a rollout are dealt to minibatches at random, whole rows at a time, and
+keep their micro-batch in every pass: log-probabilities that were computed once in that layout are
+comparable to the last bit.
+
+Shapes: `_R` replies of the rollout, `_N` their tokens, one reply after another.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import torch
+
+from alignwright.model.packing import plan_batches
+from alignwright.model.tokens import TokenRow
+from alignwright.spec.training import GradientStage, Grpo, Ppo, Reinforce, Rloo
+from alignwright.train import advantages as credit
+from alignwright.train.batches import MicroBatch
+from alignwright.train.clipped_losses import Weighing, share
+from alignwright.train.rollout import Rollout, rows_of
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+_CUSHION = 0.2  # the last share of max_new_tokens over which DAPO's penalty of length grows: 4096 of 20480 in the paper
+
+
+@dataclass(frozen=True)
+class Method:
+    """`low` and `high`: how far a ratio may go below and above 1. `by_reply`: one ratio a reply.
+    `dapo`: drop equal groups, penalise length."""
+
+    credit: Literal["gae", "standardised", "centred", "siblings", "rollout", "none"]
+    weighing: Weighing
+    low: float
+    high: float
+    passes: int = 1
+    minibatches: int = 1
+    by_reply: bool = False
+    dapo: bool = False
+
+
+def method_of(stage: GradientStage) -> Method:
+    """The row of each stage in the family's table."""
+    match stage:
+        case Ppo():
+            return Method("gae", "token", stage.clip, stage.clip, stage.passes, stage.minibatches)
+        case Grpo():
+            return _grpo(stage)
+        case Rloo():
+            return Method("siblings", "reply_sum", stage.clip, stage.clip, stage.passes, stage.minibatches)
+        case Reinforce():  # one pass of one step: the ratio is 1 and no clip is ever met
+            return Method("rollout" if stage.baseline == "mean" else "none", "reply_sum", 1.0, 1.0)
+
+
+def _grpo(stage: Grpo) -> Method:
+    clip = stage.clip or (3e-4 if stage.variant == "gspo" else 0.2)
+    high = stage.clip_high or {"dapo": 0.28, "gspo": 4e-4}.get(stage.variant, clip)
+    knobs = (clip, high, stage.passes, stage.minibatches)
+    match stage.variant:
+        case "grpo":
+            return Method("standardised", "reply_mean", *knobs)
+        case "dr_grpo":
+            return Method("centred", "constant", *knobs)
+        case "dapo":
+            return Method("standardised", "token", *knobs, dapo=True)
+        case "gspo":
+            return Method("standardised", "reply_mean", *knobs, by_reply=True)
+
+
+@dataclass
+class Lesson:
+    """A rollout on its way to gradients. `old_N` (who spoke), `value_N` and `reference_N` are
+    filled in by forward passes, then `assign`ed credit."""
+
+    rollout: Rollout
+    rows: list[TokenRow]
+    places: list[tuple[int, ...]]  # of each row's replies among all replies
+    steps: list[list[MicroBatch]]
+    length_R: Tensor
+    group_R: Tensor
+    score_R: Tensor
+    weight_R: Tensor
+    unit_R: Tensor
+    old_N: Tensor
+    value_N: Tensor
+    reference_N: Tensor
+    advantage_N: Tensor
+    return_N: Tensor
+
+    @property
+    def micro_batches(self) -> list[MicroBatch]:
+        """Each once."""
+        return list(dict.fromkeys(batch for step in self.steps for batch in step))
+
+    @property
+    def taught_R(self) -> Tensor:
+        """The places of the replies that are in a row, in the order of the rows."""
+        return self.replies(tuple(range(len(self.rows))))
+
+    def replies(self, batch: MicroBatch) -> Tensor:
+        """The places of a micro-batch's replies."""
+        return torch.tensor([r for i in batch for r in self.places[i]], dtype=torch.int64, device=self.length_R.device)
+
+    def tokens(self, reply_R: Tensor) -> Tensor:
+        """The places of these replies' tokens, in order."""
+        end_R = self.length_R.cumsum(0)[reply_R].tolist()
+        length_R = self.length_R[reply_R].tolist()
+        return torch.cat(
+            [torch.arange(end - n, end, device=self.old_N.device) for end, n in zip(end_R, length_R, strict=True)]
+        )
+
+
+def lay_out(
+    rollout: Rollout, method: Method, *, multiplier: float, budget: int, longest: int, seed: int, device: torch.device
+) -> Lesson:
+    """Rows, steps and scores (reward - multiplier * cost) of a rollout; `longest` is max_new_tokens."""
+    length_R = torch.tensor([len(s.ids) for group in rollout.groups for s in group.samples], device=device)
+    group_R = torch.tensor([g for g, group in enumerate(rollout.groups) for _ in group.samples], device=device)
+    score_R = torch.tensor(
+        [score for group in rollout.groups for score in group.scores], dtype=torch.float64, device=device
+    )
+    if multiplier:
+        score_R -= multiplier * torch.tensor(
+            [cost for group in rollout.groups for cost in group.costs], dtype=torch.float64, device=device
+        )
+    laid = rows_of(rollout.groups, budget)
+    if method.dapo:
+        equal_R = credit.equal(score_R, group_R).tolist()
+        laid = [(row, places) for row, places in laid if not equal_R[places[0]]]
+        score_R = score_R + credit.overlong(length_R, limit=longest, cushion=max(1, round(_CUSHION * longest)))
+    rows, places = [row for row, _ in laid], [places for _, places in laid]
+    weight_R, unit_R = share(method.weighing, length_R, longest=longest)
+    blank = [torch.zeros(int(length_R.sum()), device=device) for _ in range(5)]
+    steps = plan_round(rows, method, budget, random.Random(f"{seed}/{rollout.number}"))  # noqa: S311
+    return Lesson(rollout, rows, places, steps, length_R, group_R, score_R, weight_R, unit_R, *blank)
+
+
+def plan_round(rows: Sequence[TokenRow], method: Method, budget: int, order: random.Random) -> list[list[MicroBatch]]:
+    """The micro-batches of each step of a round: in every pass each row once, in the same
+    minibatch and micro-batch, minibatches in a new order."""
+    dealt = order.sample(range(len(rows)), len(rows))
+    parts = [sorted(dealt[k :: method.minibatches]) for k in range(method.minibatches)]
+    minibatches: list[list[MicroBatch]] = []
+    for part in parts:
+        planned = plan_batches([rows[i] for i in part], budget, shuffle_seed=None) if part else []
+        minibatches.append([tuple(part[j] for j in batch) for batch in planned])
+    return minibatches + [
+        step for _ in range(method.passes - 1) for step in order.sample(minibatches, len(minibatches))
+    ]
+
+
+def assign(
+    lesson: Lesson, method: Method, penalty_N: Tensor, *, gamma: float = 1.0, lam: float = 1.0, whiten: bool = False
+) -> None:
+    """Give every token its advantage (and its return, for a value to learn). `penalty_N`: what
+    divergence costs in the reward, already weighted."""
+    if method.credit == "gae":
+        reward_N = credit.token_rewards(lesson.score_R, penalty_N, lesson.length_R)
+        advantage_N, lesson.return_N = credit.gae(reward_N, lesson.value_N, lesson.length_R, gamma=gamma, lam=lam)
+        lesson.advantage_N = credit.whiten(advantage_N) if whiten else advantage_N
+        return
+    penalty_R = credit.per_reply(penalty_N.double(), lesson.length_R)
+    advantage_R = advantages(method, lesson.score_R, penalty_R, lesson.group_R)
+    lesson.advantage_N = torch.repeat_interleave(advantage_R, lesson.length_R).to(penalty_N.dtype)
+
+
+def advantages(method: Method, score_R: Tensor, penalty_R: Tensor, group_R: Tensor) -> Tensor:
+    """How much better each reply did than its baseline. Shape [R]."""
+    match method.credit:
+        case "standardised":  # by the spread of scores alone: divergence must not be blown up where scores are equal
+            return credit.standardised(score_R, group_R) - credit.centred(penalty_R, group_R)
+        case "centred":
+            return credit.centred(score_R - penalty_R, group_R)
+        case "siblings":
+            return credit.leave_one_out(score_R - penalty_R, group_R)
+        case "rollout":
+            return credit.leave_one_out(score_R - penalty_R, torch.zeros_like(group_R))
+        case "none":
+            return score_R - penalty_R
+        case "gae":
+            raise AssertionError("advantages of tokens are made by assign")

@@ -1,0 +1,135 @@
+"""Are findings grouped as they were found, and are the worst replies first?"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+import report_case as material
+
+from alignwright.core.records import Conversation, Exhibit, Finding
+from alignwright.report import exit_code, read, render
+from alignwright.report import results as cases
+
+
+def finding(stage="baseline", exhibits=(), claim="value.refusal", against=None) -> Finding:
+    return Finding(
+        claim=claim,
+        stage=stage,
+        axis="value",
+        value=0.5,
+        low=0.4,
+        high=0.6,
+        n=10,
+        method="m",
+        against=against,
+        exhibits=tuple(exhibits),
+    )
+
+
+def test_what_is_written_is_read_back(tmp_path):
+    answers, findings = material.case()
+    case = read(material.write(tmp_path, answers, findings))
+    assert case.findings == tuple(findings)
+    assert case.header == answers.header
+    assert tuple(case.stages) == material.STAGES
+    assert case.count("kept") == sum(v.answer == "kept" for v in answers.verdicts)
+    assert sum(len(claim.findings) for claim in case.claims) == len(findings)
+
+
+def test_parts_belong_to_their_claim(tmp_path):
+    case = read(material.write(tmp_path, *material.case()))
+    pairs = case.find("value.pairs")
+    assert [part.name for part in case.parts(pairs)] == [
+        "value.pairs.do_not_lie",
+        "value.pairs.avoid_sycophancy",
+        "value.pairs.be_kind",
+    ]
+    assert pairs in case.broad("value")
+    assert case.parts(pairs)[0] not in case.broad("value")
+
+
+def test_worst_first():
+    prompt = Conversation.user("?")
+    courses = {
+        "held": ("pass", "pass"),
+        "better": ("hit", "pass"),
+        "failing": ("hit", "hit"),
+        "unclear": ("pass", "error"),
+        "worse": ("pass", "hit"),
+    }
+    before = finding(exhibits=[Exhibit(item=k, prompt=prompt, reply="old", status=a) for k, (a, _) in courses.items()])
+    after = finding("train.0.dpo", [Exhibit(item=k, reply="new", status=b) for k, (_, b) in courses.items()])
+    claim = cases.Case(header=material.case()[0].header, verdicts=(), findings=(before, after)).claims[0]
+    assert [life.item for life in claim.lives] == [life.course for life in claim.lives] == list(cases.COURSES)
+    assert claim.courses == dict.fromkeys(cases.COURSES, 1)
+    assert all([step.reply for step in life.steps] == ["old", "new"] and life.prompt == prompt for life in claim.lives)
+
+
+def test_a_reply_told_only_as_before_is_the_baseline():
+    shown = Exhibit(item="a", reply="new", status="hit", before="old", before_status="pass")
+    claim = cases.Case(
+        header=material.case()[0].header, verdicts=(), findings=(finding("train.0.dpo", [shown]),)
+    ).claims[0]
+    assert [(step.stage, step.reply) for step in claim.lives[0].steps] == [("baseline", "old"), ("train.0.dpo", "new")]
+    assert claim.lives[0].course == "worse"
+    alone = cases.Case(
+        header=material.case()[0].header, verdicts=(), findings=(finding(exhibits=[Exhibit(item="a", status="hit")]),)
+    ).claims[0]
+    assert alone.lives[0].course == "failing"
+
+
+def test_only_the_items_shown_last_are_shown_with_every_stage_known():
+    old = finding(exhibits=[Exhibit(item="a", reply="1"), Exhibit(item="gone", reply="0")])
+    middle = finding("train.0.sft", [Exhibit(item="a", reply="2")])
+    change = finding(
+        "train.1.dpo",
+        [Exhibit(item="a", reply="3", before="2"), Exhibit(item="b", reply="9", before="8")],
+        against="train.0.sft",
+    )
+    claim = cases.Case(header=material.case()[0].header, verdicts=(), findings=(change, middle, old)).claims[0]
+    seen = {life.item: [(step.stage, step.reply) for step in life.steps] for life in claim.lives}
+    assert seen == {
+        "a": [("baseline", "1"), ("train.0.sft", "2"), ("train.1.dpo", "3")],
+        "b": [("train.0.sft", "8"), ("train.1.dpo", "9")],
+    }
+
+
+def test_unreadable_files_are_pointed_at(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"findings\.jsonl: no such file; a report is made of"):
+        read(tmp_path)
+    answers, findings = material.case()
+    material.write(tmp_path, answers, findings[:2])
+    lines = (tmp_path / "findings.jsonl").read_text().splitlines()
+    broken = json.loads(lines[1]) | {"n": -1}
+    (tmp_path / "findings.jsonl").write_text(lines[0] + "\n\n" + json.dumps(broken))
+    with pytest.raises(ValueError, match=r"findings\.jsonl:3: n: .*not a Finding record"):
+        read(tmp_path)
+    (tmp_path / "findings.jsonl").write_text(lines[0] + "\n{")
+    with pytest.raises(ValueError, match=r"findings\.jsonl:2: the whole: "):
+        read(tmp_path)
+    (tmp_path / "findings.jsonl").write_bytes(b"\xff")
+    with pytest.raises(ValueError, match="not UTF-8"):
+        read(tmp_path)
+
+
+def test_exit_code_is_that_of_the_promises(tmp_path):
+    answers, findings = material.case()
+    assert exit_code(read(material.write(tmp_path, answers, findings))) == 1
+    for seen, code in ((("kept",), 0), (("kept", "untested"), 3), (("broken", "kept"), 1)):
+        some = answers.model_copy(update={"verdicts": tuple(v for v in answers.verdicts if v.answer in seen)})
+        assert exit_code(read(material.write(tmp_path, some, findings))) == code
+
+
+def test_rendering_writes_two_files_the_same_every_time_and_without_torch(tmp_path):
+    material.write(tmp_path, *material.case())
+    render(tmp_path)
+    first = [(tmp_path / name).read_bytes() for name in ("report.html", "README.md")]
+    code = (
+        "import sys, pathlib, alignwright.report as r; r.render(pathlib.Path(sys.argv[1])); "
+        "sys.exit(bool({'torch', 'transformers', 'scipy', 'matplotlib'} & set(sys.modules)))"
+    )
+    assert subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=False).returncode == 0
+    assert [(tmp_path / name).read_bytes() for name in ("report.html", "README.md")] == first
