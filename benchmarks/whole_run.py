@@ -5,8 +5,8 @@ this tree's code and with that of COMMIT in turns, every run in a process and a 
 JSON line: the user and system CPU-seconds of each side (medians over the turns), their ratio, new over old, whether
 both found the same to the last bit (`same_findings.py`), and the target met or missed. It exits with 1 on a miss.
 
-CPU-seconds and not the clock, in one thread each, and in turns (new, old, old, new): what another program takes of the
-machine falls on both sides. What is made once and kept, the compiled kernels and Python's byte code, is made before.
+CPU-seconds and not the clock, and in turns (new, old, old, new): what another program takes of the machine falls on
+both sides. Each side takes as many threads as it would for a user, or `--threads`, or OMP_NUM_THREADS. What is made once and kept, the compiled kernels and Python's byte code, is made before.
 
 Both sides read the data of this tree. COMMIT's code may know a spec's knobs by other names; its spec is, in this
 order, `--old-spec`, a file beside the spec named `STEM.COMMIT.yaml` (first seven digits), the same file as COMMIT has
@@ -57,6 +57,12 @@ class Side(NamedTuple):
     code: Path
     """The folder that holds `src`."""
     spec: Path
+    threads: int | None = None
+
+    @property
+    def environment(self) -> dict[str, str]:
+        threads = {"OMP_NUM_THREADS": str(self.threads)} if self.threads else {}
+        return {"PYTHONPATH": str(self.code / "src"), **threads}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -66,6 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--old-spec", type=Path, help="COMMIT's own spec for the same work")
     parser.add_argument("--turns", type=int, default=3)
     parser.add_argument("--quick", action="store_true", help="one turn")
+    parser.add_argument("--threads", type=int, help="of both sides; else as each decides")
     parser.add_argument("--aim", type=float, help="the largest ratio that is no miss")
     parser.add_argument("--same", action="store_true", help="other findings are a miss too")
     args = parser.parse_args(arguments)
@@ -85,8 +92,8 @@ def measure(args: argparse.Namespace, scratch: Path) -> dict[str, object]:
     (code := scratch / "old").mkdir()
     unpack(commit, code)
     sides = [
-        Side("new", TOP, place_spec(args.spec, scratch / "new-data")),
-        Side("old", code, place_old_spec(args.spec, args.old_spec, commit, scratch / "old-data")),
+        Side("new", TOP, place_spec(args.spec, scratch / "new-data"), args.threads),
+        Side("old", code, place_old_spec(args.spec, args.old_spec, commit, scratch / "old-data"), args.threads),
     ]
     for side in sides:
         prepare(side)
@@ -104,6 +111,7 @@ def measure(args: argparse.Namespace, scratch: Path) -> dict[str, object]:
         "spec": str(args.spec),
         "against": commit[:7],
         "turns": turns,
+        "threads": args.threads or os.environ.get("OMP_NUM_THREADS", "as each decides"),
         "new_cpu_s": round(new, 2),
         "old_cpu_s": round(old, 2),
         "cpu_ratio": round(new / old, 3),
@@ -162,17 +170,15 @@ def place_old_spec(spec: Path, old_spec: Path | None, commit: str, folder: Path,
 
 def prepare(side: Side) -> None:
     """Make what is made once a machine and kept, so that no turn pays for it."""
-    env = {"PYTHONPATH": str(side.code / "src"), "OMP_NUM_THREADS": "1"}
-    _run([sys.executable, "-m", "compileall", "-q", str(side.code / "src")], cwd=side.code, env=env)
-    _run([sys.executable, "-c", COMPILE_KERNELS], cwd=side.code, env=env)
+    _run([sys.executable, "-m", "compileall", "-q", str(side.code / "src")], cwd=side.code, env=side.environment)
+    _run([sys.executable, "-c", COMPILE_KERNELS], cwd=side.code, env=side.environment)
 
 
 def cpu_seconds(side: Side, runs: Path) -> float:
     """User and system time of one run and of the processes it waited for."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    env = {"PYTHONPATH": str(side.code / "src"), "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-c", ALIGN, "align", side.spec.name, "--runs", str(runs)]
-    _run(command, cwd=side.spec.parent, env=env, verdicts=VERDICTS)
+    _run(command, cwd=side.spec.parent, env=side.environment, verdicts=VERDICTS)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     return after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
 

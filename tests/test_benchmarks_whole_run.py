@@ -107,7 +107,9 @@ def test_the_time_is_that_of_the_process_and_a_failed_run_is_no_time(tmp_path: P
     (package / "__init__.py").write_text("")
     (package / "cli.py").write_text("def main():\n    exec(open('spin.py').read())\n")
     (spec := tmp_path / "x.yaml").write_text("")
-    side = whole_run.Side("new", tmp_path, spec)
+    side = whole_run.Side("new", tmp_path, spec, threads=1)
+    assert side.environment["OMP_NUM_THREADS"] == "1"
+    assert "OMP_NUM_THREADS" not in side._replace(threads=None).environment
     (tmp_path / "spin.py").write_text(SPIN.format(code=3))
     assert whole_run.cpu_seconds(side, tmp_path / "runs") >= 0.2
     (tmp_path / "spin.py").write_text(SPIN.format(code=2))
