@@ -6,7 +6,8 @@ JSON line: the user and system CPU-seconds of each side (medians over the turns)
 both found the same to the last bit (`same_findings.py`), and the target met or missed. It exits with 1 on a miss.
 
 CPU-seconds and not the clock, and in turns (new, old, old, new): what another program takes of the machine falls on
-both sides. Each side takes as many threads as it would for a user, or `--threads`, or OMP_NUM_THREADS. What is made once and kept, the compiled kernels and Python's byte code, is made before.
+both sides. Each side takes as many threads as it would for a user, or `--threads`, or OMP_NUM_THREADS. What is made
+once and kept, the compiled kernels and Python's byte code, is made before.
 
 Both sides read the data of this tree. COMMIT's code may know a spec's knobs by other names; its spec is, in this
 order, `--old-spec`, a file beside the spec named `STEM.COMMIT.yaml` (first seven digits), the same file as COMMIT has
