@@ -5,6 +5,8 @@ All are one thing: draw replies, have them judged, give every token its credit (
 follow a clipped surrogate (`policy_losses`) in the one optimiser loop. A method is a row of a table
 (`lesson.method_of`): which credit, weight of a token, clip.
 
+`tests/test_train_grpo_by_hand.py` is GRPO flat on one screen, in plain torch, with the same numbers.
+
 - PPO (Schulman et al. 2017; Ouyang et al. 2022): a value for every token, generalised advantages,
   whitened, clipped ratios and values.
 - GRPO (Shao et al. 2024, arXiv 2402.03300): replies to one prompt against each other, divided by
