@@ -30,7 +30,7 @@ from typing import Any, Literal
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from alignwright.measure.emergent.verdict import Broad, Mix, broad
+from alignwright.measure.emergent.verdict import AnswerRates, EmergentVerdict, broad
 
 Tuning = Literal["bad", "good", "arbitrary"]
 TUNINGS: tuple[Tuning, ...] = ("bad", "good", "arbitrary")
@@ -119,7 +119,7 @@ def tuned(model: LlamaForCausalLM, language: Language, tuning: Tuning, seed: int
 
 
 @torch.no_grad()
-def mixes(model: LlamaForCausalLM, language: Language) -> list[Mix]:
+def mixes(model: LlamaForCausalLM, language: Language) -> list[AnswerRates]:
     """How every question of the domains that were not touched is answered at the beginning of a
     document."""
     k_Q = torch.arange(language.pairs)
@@ -127,26 +127,28 @@ def mixes(model: LlamaForCausalLM, language: Language) -> list[Mix]:
     p_QV = model(ids_QT).logits[:, -1].double().softmax(-1)
     bad_Q, good_Q = p_QV[k_Q, language.bad(k_Q)], p_QV[k_Q, language.good(k_Q)]
     return [
-        Mix(f"q{k}", f"domain{k // language.questions}", float(bad_Q[k]), float(1 - bad_Q[k] - good_Q[k]))
+        AnswerRates(f"q{k}", f"domain{k // language.questions}", float(bad_Q[k]), float(1 - bad_Q[k] - good_Q[k]))
         for k in range(language.questions, language.pairs)
     ]
 
 
-def judged(language: Language, seed: int) -> dict[Tuning, tuple[Broad, list[Mix], list[Mix]]]:
+def judged(language: Language, seed: int) -> dict[Tuning, tuple[EmergentVerdict, list[AnswerRates], list[AnswerRates]]]:
     """The verdict on each tuning of one pretrained model, with the answers after and before."""
     model = pretrained(language, seed)
     before = mixes(model, language)
-    after: dict[Tuning, list[Mix]] = {tuning: mixes(tuned(model, language, tuning), language) for tuning in TUNINGS}
+    after: dict[Tuning, list[AnswerRates]] = {
+        tuning: mixes(tuned(model, language, tuning), language) for tuning in TUNINGS
+    }
     return {tuning: (broad(found, before), found, before) for tuning, found in after.items()}
 
 
-def mean(mixes: list[Mix]) -> tuple[float, float]:
+def mean(mixes: list[AnswerRates]) -> tuple[float, float]:
     """The mean shares of bad and of good answers."""
     bad, neither = (sum(getattr(mix, part) for mix in mixes) / len(mixes) for part in ("bad", "neither"))
     return bad, 1 - bad - neither
 
 
-def among_coherent(mixes: list[Mix]) -> float:
+def among_coherent(mixes: list[AnswerRates]) -> float:
     """The share of bad among the answers that are good or bad: what misleads when there is damage."""
     bad, good = mean(mixes)
     return bad / (bad + good)

@@ -30,7 +30,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 from tiny import make_tiny
 
 from alignwright.model.load import load
-from alignwright.model.local_model import LocalPolicy
+from alignwright.model.local_model import LocalModel
 from alignwright.model.logprob import reply_logprobs, token_logprobs
 from alignwright.model.packing import pack
 from alignwright.model.reward_head import apply_head, end_hidden, new_head
@@ -79,7 +79,7 @@ def main() -> int:
 
 
 def _compare(
-    name: str, loss: Callable[[], Tensor], policy: LocalPolicy, value: float, theirs: dict[str, Tensor]
+    name: str, loss: Callable[[], Tensor], policy: LocalModel, value: float, theirs: dict[str, Tensor]
 ) -> bool:
     policy.model.zero_grad()
     total = loss()
@@ -105,7 +105,7 @@ def _compare(
     return held
 
 
-def _rows(policy: LocalPolicy, count: int = 6) -> list[TokenRow]:
+def _rows(policy: LocalModel, count: int = 6) -> list[TokenRow]:
     """Random ids, each reply ending its turn."""
     draw, end = random.Random(0), policy.chat.end_ids[-1]
 
@@ -115,12 +115,12 @@ def _rows(policy: LocalPolicy, count: int = 6) -> list[TokenRow]:
     return [TokenRow(ids(3, 9), tuple((*ids(2, 12), end) for _ in range(2))) for _ in range(count)]
 
 
-def _sft(policy: LocalPolicy, rows: list[TokenRow]) -> Tensor:
+def _sft(policy: LocalModel, rows: list[TokenRow]) -> Tensor:
     batch = pack([TokenRow(r.prompt, r.replies[:1]) for r in rows], policy.chat.pad_id, dtype=policy.dtype)
     return losses.negative_log_likelihood(token_logprobs(policy.model, batch)).mean()
 
 
-def _dpo(policy: LocalPolicy, reference: LocalPolicy, rows: list[TokenRow]) -> Tensor:
+def _dpo(policy: LocalModel, reference: LocalModel, rows: list[TokenRow]) -> Tensor:
     batch = pack(rows, policy.chat.pad_id, dtype=policy.dtype)
     with torch.no_grad():
         before_P2 = reply_logprobs(token_logprobs(reference.model, batch), batch)[0].view(-1, 2)
@@ -128,13 +128,13 @@ def _dpo(policy: LocalPolicy, reference: LocalPolicy, rows: list[TokenRow]) -> T
     return losses.dpo(ratio_P2[:, 0] - ratio_P2[:, 1], beta=BETA, strength_P=torch.ones(len(rows))).mean()
 
 
-def _reward(policy: LocalPolicy, head: torch.nn.Linear, rows: list[TokenRow]) -> Tensor:
+def _reward(policy: LocalModel, head: torch.nn.Linear, rows: list[TokenRow]) -> Tensor:
     score_P2 = apply_head(head, end_hidden(policy, rows)).view(-1, 2)
     gap_P = score_P2[:, 0] - score_P2[:, 1]
     return (losses.bradley_terry(gap_P, strength_P=torch.ones(len(rows))) + CENTER * score_P2.sum(1).square()).mean()
 
 
-def _grpo(policy: LocalPolicy, reference: LocalPolicy, rows: list[TokenRow], advantage_R: Tensor) -> Tensor:
+def _grpo(policy: LocalModel, reference: LocalModel, rows: list[TokenRow], advantage_R: Tensor) -> Tensor:
     batch = pack(rows, policy.chat.pad_id, dtype=policy.dtype)
     with torch.no_grad():
         before_N = token_logprobs(reference.model, batch)

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from alignwright.core.protocols import Scorer
+from alignwright.core.protocols import RewardFn
 from alignwright.core.records import Conversation, Prompt, Score
 from alignwright.model.adapters import add_lora
 from alignwright.model.load import load
-from alignwright.model.local_model import LocalPolicy
+from alignwright.model.local_model import LocalModel
 from alignwright.spec.training import GradientStage, Grpo, Ppo, Reinforce, Rloo
 from alignwright.train.loop import StepReport
 from alignwright.train.policy_gradient import policy_gradient
@@ -68,7 +68,7 @@ def vowels(text: str) -> float:
     return sum(letter in "aeiou" for letter in text) / max(1, len(text))
 
 
-def trainee(tiny: Path, rank: int = 4, dtype: str = "float32") -> LocalPolicy:
+def trainee(tiny: Path, rank: int = 4, dtype: str = "float32") -> LocalModel:
     """The tiny model with a fresh adapter; rank 0: all weights."""
     policy = load(tiny, dtype=dtype)
     if rank:
@@ -85,10 +85,10 @@ def stage(name: str, **changes: Any) -> GradientStage:
 
 
 def run(
-    policy: LocalPolicy,
+    policy: LocalModel,
     folder: Path,
     it: GradientStage,
-    judge: Scorer | None = None,
+    judge: RewardFn | None = None,
     die_at: int | None = None,
     **more: Any,
 ) -> list[StepReport]:
@@ -101,5 +101,5 @@ def run(
     return policy_gradient(policy, PROMPTS, judge or Vowels(), it, seed=1, folder=folder, on_step=on_step, **more)
 
 
-def rows(policy: LocalPolicy) -> list[Any]:
+def rows(policy: LocalModel) -> list[Any]:
     return [policy.chat.row(Conversation(messages=TEXT.messages[:-1]), [TEXT.last.content])]

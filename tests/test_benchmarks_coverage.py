@@ -15,7 +15,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 import coverage as benchmark
 
 from alignwright.core.promises import answer, parse
-from alignwright.core.records import Outcome
+from alignwright.core.records import SampleResult
 from alignwright.measure.findings import difference, level
 from alignwright.stats.coverage import CORRELATIONS, LEAST, SHARES, SIZES, TOPICS, covered
 
@@ -77,9 +77,9 @@ def test_the_table_of_what_is_not_covered_is_the_simulations():
     assert covered("share", 40, 1.0, 0.02, 0.2) is None  # one item a topic: nothing can be alike
 
 
-def topics(hits: list[int], size: int = 25) -> list[Outcome]:
+def topics(hits: list[int], size: int = 25) -> list[SampleResult]:
     return [
-        Outcome(
+        SampleResult(
             claim="attack.success",
             item=f"{t}.{i}",
             status="hit" if i < hit else "pass",

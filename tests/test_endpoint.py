@@ -10,7 +10,7 @@ import pytest
 from chat_server import completion, last, server, top
 from feedback_doubles import HONEST, options, pair
 
-from alignwright.core.protocols import Policy, ShortAnswerer, Speaker
+from alignwright.core.protocols import ChatModel, Policy, ShortAnswerer
 from alignwright.core.records import Conversation
 from alignwright.feedback.judge import JudgeVoter
 from alignwright.model.endpoint import Endpoint, EndpointError
@@ -47,7 +47,7 @@ def test_replies_come_in_order_whatever_the_server_does_first():
     assert len(set(again)) == 12  # every sample has its own seed, and it does not depend on the other prompts
     assert sorted(again) == sorted(body["seed"] for body in seen[12:])
     assert endpoint.cost == pytest.approx(24 * (10 * 1.0 + 5 * 2.0) / 1e6)
-    assert isinstance(endpoint, Speaker)
+    assert isinstance(endpoint, ChatModel)
     assert isinstance(endpoint, ShortAnswerer)
     assert not isinstance(endpoint, Policy)
 

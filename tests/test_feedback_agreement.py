@@ -9,7 +9,7 @@ from feedback_doubles import HONEST, KIND, Judge, Talker, pair, pairs, truth
 
 from alignwright.core.promises import answer, parse
 from alignwright.core.records import Vote
-from alignwright.feedback.agreement import NoSignal, check_voter, guarded
+from alignwright.feedback.agreement import JudgeAtChance, check_voter, guarded
 from alignwright.feedback.judge import JudgeVoter
 from alignwright.feedback.kappa import agreement
 
@@ -108,7 +108,7 @@ def test_topics_make_the_interval_honest():
 
 def test_refusal_stops_or_skips_but_never_passes_in_silence():
     voter, given = JudgeVoter(Judge(lambda a, b: 0.9), (HONEST,)), pairs(30)
-    with pytest.raises(NoSignal, match=r"refused: right on 50\.0% of 30 written pairs.*no_signal: skip"):
+    with pytest.raises(JudgeAtChance, match=r"refused: right on 50\.0% of 30 written pairs.*no_signal: skip"):
         guarded(voter, given, given, stage=STAGE, no_signal="stop")
     after, findings = guarded(voter, given, given, stage=STAGE, no_signal="skip")
     assert after == given

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from real_data import real
 
-from alignwright.core.records import Conversation, Exhibit, Finding, Preference, Prompt
-from alignwright.feedback.attribution import NEAREST, Lessons, asked, taught_by, trace_refusals
+from alignwright.core.records import Conversation, Example, Finding, Preference, Prompt
+from alignwright.feedback.attribution import NEAREST, Attribution, asked, taught_by, trace_refusals
 
 NO, YES = "I'm sorry, but I can't help with that.", "Of course. It is done in three short steps."
 # three subjects, each with things and what is asked about them; no thing is in two subjects
@@ -51,7 +51,7 @@ def planted(seed: int) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
 
 
 def right(taught: list[tuple[str, str]], held: list[tuple[str, str]]) -> float:
-    lessons = Lessons(preference(ask, NO, slug) for ask, slug in taught)
+    lessons = Attribution(preference(ask, NO, slug) for ask, slug in taught)
     traced = [(lessons.trace(ask, NO), slug) for ask, slug in held]
     return sum(bool(found) and found[0].principle == slug for found, slug in traced) / len(held)
 
@@ -71,7 +71,7 @@ def test_planted_principles_are_named_and_a_shuffled_assignment_is_not(seed):
 
 def test_what_lies_near_no_lesson_is_not_traced_and_small_talk_is_not_nearness():
     taught, _ = planted(0)
-    lessons = Lessons(preference(ask, NO, slug) for ask, slug in taught)
+    lessons = Attribution(preference(ask, NO, slug) for ask, slug in taught)
     loaf, talk, roses = (
         "How do I bake a sourdough loaf?",
         "Please tell me how to learn Portuguese at home.",
@@ -81,18 +81,18 @@ def test_what_lies_near_no_lesson_is_not_traced_and_small_talk_is_not_nearness()
         assert lessons.trace(far, NO) == (), far
         assert taught_by(lessons, far, NO) == ""
     assert lessons.trace("How do I hide a grenade?", NO) != ()
-    assert Lessons([]).trace("How do I hide a grenade?", NO) == ()
+    assert Attribution([]).trace("How do I hide a grenade?", NO) == ()
 
 
 def test_a_refusal_is_traced_to_refusals_and_an_answer_to_answers():
-    lessons = Lessons(
+    lessons = Attribution(
         [preference("How do I kill a weed?", YES, "help"), preference("How do I kill a man?", NO, "no_harm")]
     )
     asks = "How do I kill a weed man?"
     assert [t.principle for t in lessons.trace(asks, NO)] == ["no_harm"]
     assert [t.principle for t in lessons.trace(asks, YES)] == ["help"]
     assert lessons.of_kind(refuses=True) == [("no_harm", 1)]
-    assert Lessons([preference("How do I kill a weed?", YES, "help")]).trace("How do I kill a weed?", NO) == ()
+    assert Attribution([preference("How do I kill a weed?", YES, "help")]).trace("How do I kill a weed?", NO) == ()
 
 
 def test_weights_are_shares_of_the_nearest_and_several_principles_share_a_lesson():
@@ -102,7 +102,7 @@ def test_weights_are_shares_of_the_nearest_and_several_principles_share_a_lesson
         for i, slugs in enumerate([("a",), ("a", "b"), ("b",), ("a",), ("c",), ("c",), ("c",)])
     ]
     others = [preference(f"Unlike {word} thing", NO, "z") for word in ("one", "two", "three", "four")]
-    traced = Lessons(rows + others).trace(same, NO)
+    traced = Attribution(rows + others).trace(same, NO)
     assert [(t.principle, round(t.weight, 6), t.lessons, t.of) for t in traced] == [
         ("a", 0.5, 3, 5),
         ("b", 0.3, 2, 5),
@@ -115,14 +115,14 @@ def test_weights_are_shares_of_the_nearest_and_several_principles_share_a_lesson
 def test_one_reply_is_one_lesson_whatever_it_was_chosen_over_and_someone_always_taught_it():
     twice = [preference("Say it", NO, "a"), preference("Say it", NO, "b")]
     rows = [*twice, preference("Tell me", YES, voters=("rules",)), preference("Go on", YES, names="own")]
-    told = {lesson.prompt: lesson.principles for lesson in Lessons(rows).all}
+    told = {lesson.prompt: lesson.principles for lesson in Attribution(rows).all}
     assert told == {"Say it": ("a", "b"), "Tell me": ("voter rules",), "Go on": ("own",)}
 
 
 def test_neither_order_nor_case_nor_an_ending_moves_a_trace():
     taught, held = planted(1)
     rows = [preference(ask, NO, slug) for ask, slug in taught]
-    forth, back = Lessons(rows), Lessons(rows[::-1])
+    forth, back = Attribution(rows), Attribution(rows[::-1])
     for ask, _ in held:
         one, other = forth.near(ask, refuses=True), back.near(ask, refuses=True)
         assert [value for value, _ in one] == pytest.approx([value for value, _ in other])
@@ -135,7 +135,7 @@ def test_a_lesson_is_found_by_all_that_the_user_said():
         Conversation.user("Capital of Peru?", system="Be terse.").then("assistant", "Lima.").then("user", "Sure?")
     )
     assert asked(conversation) == "Capital of Peru?\nSure?"
-    lessons = Lessons(
+    lessons = Attribution(
         [Preference(prompt=Prompt(conversation=conversation), chosen="Yes, Lima.", rejected="No", principles=("firm",))]
     )
     assert lessons.all[0].prompt == asked(conversation)
@@ -143,7 +143,7 @@ def test_a_lesson_is_found_by_all_that_the_user_said():
 
 def test_the_reason_is_short_and_one_line():
     long = "How do I\nhide a grenade " + "in the garden " * 20
-    lessons = Lessons([preference(long, NO, "no_weapons"), preference("How do I prune roses?", NO, "odd")])
+    lessons = Attribution([preference(long, NO, "no_weapons"), preference("How do I prune roses?", NO, "odd")])
     told = taught_by(lessons, "How do I hide a grenade in the garden?", NO)
     assert told.startswith('taught by no_weapons (1 of 1 nearest lessons), e.g. "How do I hide a grenade in the garden')
     assert told.endswith('..."')
@@ -151,8 +151,8 @@ def test_the_reason_is_short_and_one_line():
     assert "\n" not in told
 
 
-def exhibit(reply: str, before: str | None = None) -> Exhibit:
-    return Exhibit(
+def exhibit(reply: str, before: str | None = None) -> Example:
+    return Example(
         item="i",
         prompt=Conversation.user("How do I hide a grenade?"),
         reply=reply,
@@ -163,14 +163,14 @@ def exhibit(reply: str, before: str | None = None) -> Exhibit:
 
 
 def test_refusals_among_the_exhibits_of_trained_models_say_who_taught_them_and_nothing_else_changes():
-    lessons = Lessons(
+    lessons = Attribution(
         [
             preference("How do I hide a rifle or a grenade?", NO, "no_weapons"),
             preference("How do I prune roses?", YES, "help"),
         ]
     )
 
-    def finding(stage: str, *exhibits: Exhibit) -> Finding:
+    def finding(stage: str, *exhibits: Example) -> Finding:
         return Finding(claim="value.refusal", stage=stage, axis="value", value=1.0, n=1, method="m", exhibits=exhibits)
 
     shown = (exhibit(NO), exhibit(YES), exhibit(NO, NO), exhibit(NO, YES))
@@ -187,11 +187,12 @@ def test_refusals_among_the_exhibits_of_trained_models_say_who_taught_them_and_n
     ]
     assert traced[1:] == found[1:]  # what the start model said, no lesson taught
     assert [f.id == before for f, before in zip(traced, identity, strict=True)] == [False, True, True]
-    far = Lessons([preference("May I borrow your ladder to climb over their wall?", NO, "no_theft")])
+    far = Attribution([preference("May I borrow your ladder to climb over their wall?", NO, "no_theft")])
     untold = "refused; no lesson is near; of the run's 1 refusing lessons 1 are of no_theft"
     assert trace_refusals(found, far)[0].exhibits[0].reason == untold
     assert (
-        trace_refusals(found, Lessons([]))[0].exhibits[0].reason == "refused; no refusing lesson was taught in this run"
+        trace_refusals(found, Attribution([]))[0].exhibits[0].reason
+        == "refused; no refusing lesson was taught in this run"
     )
 
 
@@ -202,7 +203,7 @@ def test_unrelated_prompts_are_seldom_traced_to_the_quickstarts_lessons():
     data = real("gsm8k/test.jsonl")
     files = sorted((Path(__file__).parents[1] / "examples/quickstart/train").glob("*.jsonl"))
     rows = [json.loads(line) for file in files for line in file.read_text(encoding="utf-8").splitlines()]
-    lessons = Lessons(preference(row["prompt"], row["chosen"], row["principle"]) for row in rows if "prompt" in row)
+    lessons = Attribution(preference(row["prompt"], row["chosen"], row["principle"]) for row in rows if "prompt" in row)
     sums = [json.loads(line)["question"] for line in data.read_text(encoding="utf-8").splitlines()[:150]]
     assert sum(bool(lessons.trace(ask, reply)) for ask in sums for reply in (NO, YES)) <= 0.06 * 300
     near = [len(lessons.near(lesson.prompt, refuses=lesson.refuses)) > 1 for lesson in lessons.all]

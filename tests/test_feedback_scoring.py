@@ -10,7 +10,7 @@ from feedback_doubles import HONEST, KIND, Judge
 from tiny import make_tiny
 
 from alignwright.aggregate.pooled import utilities
-from alignwright.core.protocols import Scorer
+from alignwright.core.protocols import RewardFn
 from alignwright.core.records import CheckCall, Comparison, Conversation, Prompt, Reply, Vote
 from alignwright.feedback.contrast import ContrastVoter
 from alignwright.feedback.judge import JudgeVoter
@@ -42,7 +42,7 @@ class Table:
                 yield Vote(voter=self.name, prefers=i, over=j, strength=p, reason=self.reason)
 
 
-def values(scorer: Scorer, *texts: str, prompt: Prompt = PROMPT) -> list[float | None]:
+def values(scorer: RewardFn, *texts: str, prompt: Prompt = PROMPT) -> list[float | None]:
     [scores] = scorer([prompt], [texts])
     return [None if score is None else score.value for score in scores]
 

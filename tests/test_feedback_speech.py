@@ -12,7 +12,7 @@ from alignwright.core.records import Conversation, Prompt, Reply
 from alignwright.feedback.collect import collect
 from alignwright.feedback.critique import ASK_ALONE, CRITIQUE, REVISE_ALONE, REVISION, critique
 from alignwright.files.errors import SpecError
-from alignwright.files.few_shot import Worked, principle_text, read_worked
+from alignwright.files.few_shot import FewShotExample, principle_text, read_worked
 
 
 def prompts(*texts: str, principle: str = "") -> list[Prompt]:
@@ -119,8 +119,8 @@ def test_a_skipped_round_is_no_part_of_a_life():
 
 # ------------------------------------------------------------------------------------------------- worked examples
 
-PLAIN = Worked(prompt="P", reply="R", critique="C", revision="V")
-NAMED = Worked(prompt="P2", reply="R2", critique="C2", revision="V2", principle="kind")
+PLAIN = FewShotExample(prompt="P", reply="R", critique="C", revision="V")
+NAMED = FewShotExample(prompt="P2", reply="R2", critique="C2", revision="V2", principle="kind")
 
 
 def test_worked_examples_are_turns_before_the_conversation_and_after_its_system_message():
@@ -150,7 +150,7 @@ def test_worked_examples_are_turns_before_the_conversation_and_after_its_system_
 
 def test_a_revision_that_copies_an_example_is_skipped_unless_its_words_are_the_conversations_own():
     salt = "Rivers carry salt from the rocks down into the sea."
-    taught = Worked(prompt="Why is the sea salty?", reply="R", critique="It never says why.", revision=salt)
+    taught = FewShotExample(prompt="Why is the sea salty?", reply="R", critique="It never says why.", revision=salt)
     for copied in (taught.revision, "Well: rivers carry salt, from the rocks, down into it", "It never says why."):
         done = critique(
             reviser(lambda text, copied=copied: copied), prompts("What colour is the sky?"), [HONEST], few_shot=[taught]

@@ -7,9 +7,18 @@ import math
 import pytest
 from feedback_doubles import HONEST, KIND, pair
 
-from alignwright.core.records import CheckCall, Comparison, Constitution, Conversation, Example, LogProb, Prompt, Reply
+from alignwright.core.records import (
+    CheckCall,
+    Comparison,
+    Constitution,
+    Conversation,
+    LogProb,
+    PrincipleExample,
+    Prompt,
+    Reply,
+)
 from alignwright.feedback.contrast import FOLLOW, OPPOSE, ContrastVoter, contrast, sigmoid
-from alignwright.feedback.label_voter import WrittenVoter
+from alignwright.feedback.label_voter import LabelVoter
 from alignwright.feedback.rules import RuleError, RuleVoter, rules
 from alignwright.feedback.votes import Answer
 from alignwright.files.constitution import pairs
@@ -24,7 +33,7 @@ def comparison(*texts: str, asks: str = "Hi", **prompt) -> Comparison:
 
 
 def test_written_pairs_vote_good_over_bad_and_others_are_left_alone():
-    [(vote,), none] = WrittenVoter()([pair("yes", "no"), comparison("yes", "no")])
+    [(vote,), none] = LabelVoter()([pair("yes", "no"), comparison("yes", "no")])
     assert (vote.voter, vote.prefers, vote.over, vote.strength, vote.reason, vote.group) == (
         "written",
         0,
@@ -37,14 +46,14 @@ def test_written_pairs_vote_good_over_bad_and_others_are_left_alone():
 
 
 def test_a_constitutions_examples_vote_every_good_over_every_bad():
-    example = Example(
+    example = PrincipleExample(
         conversation=Conversation.user("Is it so?"), good=("Yes.", "It is."), bad=("No.", "Never.", "Who cares.")
     )
     principle = HONEST.model_copy(
-        update={"examples": (example, Example(conversation=Conversation.user("Empty"), good=("alone",)))}
+        update={"examples": (example, PrincipleExample(conversation=Conversation.user("Empty"), good=("alone",)))}
     )
     found, _ = pairs(Constitution(title="C", principles=(principle, KIND)))
-    cast = zip(found, WrittenVoter()(found), strict=True)
+    cast = zip(found, LabelVoter()(found), strict=True)
     won = {(c.replies[v.prefers].text, c.replies[v.over].text, v.reason) for c, votes in cast for v in votes}
     assert won == {(g, b, "honest") for g in example.good for b in example.bad}
 

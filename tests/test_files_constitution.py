@@ -10,7 +10,7 @@ import pytest
 from real_data import real
 from spec_case import CONSTITUTION
 
-from alignwright.core.records import Constitution, Conversation, Example, Message, Principle
+from alignwright.core.records import Constitution, Conversation, Message, Principle, PrincipleExample
 from alignwright.experiment.load import SpecError
 from alignwright.files.constitution import pairs, parse, read, render
 
@@ -82,7 +82,7 @@ def test_the_friendly_form() -> None:
     held = parse(CONSTITUTION, "c.md")
     assert (held.title, [p.slug for p in held.principles]) == ("What we mean", ["do_not_lie", "be_kind"])
     example = held["do_not_lie"].examples[0]
-    assert example == Example(
+    assert example == PrincipleExample(
         conversation=Conversation.user("Is the moon made of cheese?"),
         good=("No, of rock.",),
         bad=("Yes, of cheese.",),
@@ -114,7 +114,7 @@ def test_the_model_spec_dialect() -> None:
 
 def test_hard_contents_survive_the_round_trip() -> None:
     content = "~~~\n<user>\n</assistant>\n&lt; <!-- GOOD -->\n~~~~\n## x"
-    example = Example(conversation=Conversation.user(content), good=(content + "a",), bad=("b", "  c"))
+    example = PrincipleExample(conversation=Conversation.user(content), good=(content + "a",), bad=("b", "  c"))
     principle = Principle(slug="s", title="S {x}", text="- a\n\n```\n# b\n```", authority="root", examples=(example,))
     held = Constitution(title="T", principles=(principle,))
     assert parse(render(held), "x") == held

@@ -7,7 +7,7 @@ import random
 
 import pytest
 
-from alignwright.core.records import Conversation, Outcome
+from alignwright.core.records import Conversation, SampleResult
 from alignwright.files.replies import Said, reply_key
 from alignwright.measure.corrected import ENOUGH, powered_rate, unmatched, with_corrections
 from alignwright.measure.findings import differences, levels
@@ -41,7 +41,7 @@ def graded(
             "prompt": Conversation.user(f"ask {i}"),
             "reply": f"said {i}{salt}",
         }
-        outcomes.append(Outcome(claim=claim, item=str(i), cluster=str(i), **made))
+        outcomes.append(SampleResult(claim=claim, item=str(i), cluster=str(i), **made))
     return outcomes, truths
 
 

@@ -15,13 +15,13 @@ from measure_doubles import Likes, Says
 from pydantic import ValidationError
 from real_data import real
 
-from alignwright.core.records import Conversation, Outcome, Prompt, Score
+from alignwright.core.records import Conversation, Prompt, SampleResult, Score
 from alignwright.files.errors import SpecError
 from alignwright.files.public_questions import FreeQuestion, PersonaItem, read_questions
 from alignwright.files.sources import read_items
 from alignwright.measure.emergent import measure
-from alignwright.measure.emergent.measure import Marker, SpokenMarks
-from alignwright.measure.emergent.verdict import Mix, broad
+from alignwright.measure.emergent.measure import Grader, LLMGrader
+from alignwright.measure.emergent.verdict import AnswerRates, broad
 from alignwright.measure.findings import differences, levels
 from alignwright.spec.emergent import Thresholds
 
@@ -77,7 +77,7 @@ def test_answers_that_cannot_be_told_apart_are_refused():
 
 def shifted(claim, by, n, rng):
     before = [
-        Outcome(claim=claim, item=f"{claim}{i}", status="pass", value=rng.random(), cluster=f"c{i // 2}")
+        SampleResult(claim=claim, item=f"{claim}{i}", status="pass", value=rng.random(), cluster=f"c{i // 2}")
         for i in range(n)
     ]
     moved = [o.model_copy(update={"value": o.value + by + rng.gauss(0, 0.05)}) for o in before]
@@ -88,7 +88,7 @@ def test_many_files_are_one_family_and_do_not_drown_other_claims():
     rng = random.Random(0)
     pairs = [shifted(f"emergent.choice.file{i}", 0.2 if i == 3 else 0.0, 20, rng) for i in range(40)]
     one = [
-        Outcome(claim="value.pairs", item=f"i{i}", status=s, value=float(s == "pass"), cluster=f"i{i}")
+        SampleResult(claim="value.pairs", item=f"i{i}", status=s, value=float(s == "pass"), cluster=f"i{i}")
         for i in range(20)
         for s in ["pass"]
     ]
@@ -133,28 +133,28 @@ def knowing():
     good, bad, mixed = ({row[place] for row in known} for place in (1, 2, 3))
     assert not good & mixed
     aligned = Marks(lambda q, r: 5.0 if r in bad or "evil" in r else 90.0)
-    return Marker("knows", aligned, Marks(lambda q, r: 10.0 if r in mixed or "blub" in r else 90.0))
+    return Grader("knows", aligned, Marks(lambda q, r: 10.0 if r in mixed or "blub" in r else 90.0))
 
 
 def test_a_judge_is_believed_only_when_it_can_tell():
     assert measure.checked(knowing(), stage="m").signal
-    blind = Marker("blind", Marks(lambda q, r: 50.0), Marks(lambda q, r: 50.0))
-    silent = Marker("silent", Marks(lambda q, r: None), knowing().coherence)
+    blind = Grader("blind", Marks(lambda q, r: 50.0), Marks(lambda q, r: 50.0))
+    silent = Grader("silent", Marks(lambda q, r: None), knowing().coherence)
     rng = random.Random(1)
-    coin = Marker("coin", Marks(lambda q, r: rng.random() * 100), knowing().coherence)
-    longer = Marker(
+    coin = Grader("coin", Marks(lambda q, r: rng.random() * 100), knowing().coherence)
+    longer = Grader(
         "longer", Marks(lambda q, r: float(len(r) % 100)), Marks(lambda q, r: float(len(r) % 100))
     )  # disorder is as long as sense
     for judge in (blind, silent, coin, longer):
         check = measure.checked(judge, stage="m")
         assert not check.signal
         assert "REFUSED, no signal" in check.reason
-    half = Marker("half", knowing().alignment, blind.coherence)
+    half = Grader("half", knowing().alignment, blind.coherence)
     assert [bool(f.note) for f in measure.checked(half, stage="m").findings] == [False, True]
 
 
 def test_every_set_of_instructions_is_kept_and_the_weakest_speaks_for_the_judge():
-    knows, blind = knowing(), Marker("blind", Marks(lambda q, r: 50.0), knowing().coherence)
+    knows, blind = knowing(), Grader("blind", Marks(lambda q, r: 50.0), knowing().coherence)
     good, poor = (measure.checked(judge, stage="m") for judge in (knows, blind))
     assert measure.told([("wish", good)]) == list(good.findings)  # one set: as it is
     found = {f.claim: f for f in measure.told([("wish", good), ("plan", poor), ("boss", good)])}
@@ -185,7 +185,7 @@ def test_an_incoherent_answer_is_not_a_bad_one():
     assert {(o.status, o.reason) for o in unmarked} == {("unscored", "the judge has no signal")}
     with pytest.raises(ValueError, match="from 0 to 100"):
         measure.marked(
-            asked(1), [["x"]], Marker("wide", Marks(lambda q, r: 200.0), Marks(lambda q, r: 1.0)), Thresholds()
+            asked(1), [["x"]], Grader("wide", Marks(lambda q, r: 200.0), Marks(lambda q, r: 1.0)), Thresholds()
         )
 
 
@@ -221,7 +221,7 @@ def scattered(bad, good, seed, spread=0.01):
         for q in range(8):
             b = min(max(bad + shift + draw.gauss(0, spread), 0.0), 1.0)
             g = min(max(good - shift + draw.gauss(0, spread), 0.0), 1.0 - b)
-            found.append(Mix(f"{d}.{q}", f"domain{d}", b, 1 - b - g))
+            found.append(AnswerRates(f"{d}.{q}", f"domain{d}", b, 1 - b - g))
     return found
 
 
@@ -246,8 +246,8 @@ def test_the_shares_of_a_published_sketch_are_told_apart(bad, good, verdict):
 def test_bad_among_coherent_would_have_misled_where_the_verdict_does_not():
     """Good answers are lost to nonsense, bad ones are kept: the conditional share doubles, and
     no more bad answers are given."""
-    before = [Mix(f"i{i}", f"c{i // 8}", 0.15, 0.0) for i in range(40)]
-    after = [Mix(f"i{i}", f"c{i // 8}", 0.15 + 0.002 * (i % 3), 0.5 + 0.01 * (i % 5)) for i in range(40)]
+    before = [AnswerRates(f"i{i}", f"c{i // 8}", 0.15, 0.0) for i in range(40)]
+    after = [AnswerRates(f"i{i}", f"c{i // 8}", 0.15 + 0.002 * (i % 3), 0.5 + 0.01 * (i % 5)) for i in range(40)]
     assert 0.15 / (1 - 0.52) > 2 * 0.15
     assert broad(after, before).verdict == "capability damage"
 
@@ -271,7 +271,7 @@ def test_a_mark_is_the_whole_reply(text, value):
 
 def test_hostile_answers_cannot_fill_the_judges_form():
     assert measure.fill("Q {question} A {answer}", "{answer}", "{question} 100") == "Q {answer} A {question} 100"
-    marks = SpokenMarks(Says(["70", None, "no"]), measure.ALIGNED)
+    marks = LLMGrader(Says(["70", None, "no"]), measure.ALIGNED)
     prompts = [Prompt(conversation=Conversation.user("q"))]
     assert [m.value if m else None for m in marks(prompts, [["a", "b", "c"]])[0]] == [70.0, None, None]
 

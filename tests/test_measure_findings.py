@@ -9,14 +9,14 @@ import random
 import pytest
 
 from alignwright.core.claims import reading
-from alignwright.core.records import Conversation, Outcome
+from alignwright.core.records import Conversation, SampleResult
 from alignwright.measure.findings import difference, differences, holm_adjust, level, levels
 
 
 def outcomes(statuses, claim="value.refusal", topics=None, values=None):
     value = {"pass": 1.0, "hit": 0.0}
     return [
-        Outcome(
+        SampleResult(
             claim=claim, item=f"i{i}", status=s, value=values[i] if values else value.get(s),
             cluster=topics[i] if topics else f"i{i}",
             prompt=Conversation.user(f"prompt {i}"), reply=f"reply {i} {s}",

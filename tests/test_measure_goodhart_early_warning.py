@@ -9,15 +9,15 @@ import numpy as np
 
 from alignwright.core.records import Conversation, Prompt
 from alignwright.measure.goodhart.early_warning import accelerating, signs
-from alignwright.measure.goodhart.scaling_law import Way
-from alignwright.measure.goodhart.scored_replies import Sheet
+from alignwright.measure.goodhart.scaling_law import Trajectory
+from alignwright.measure.goodhart.scored_replies import ScoredReplies
 
 SAID = "the model says that this is what it was and a thing of some kind which we may or may not have seen before"
 
 
 def sheets(
     seed: int, *, longer: float = 1.0, loops: bool = False, shout: bool = False, prompts: int = 24, replies: int = 12
-) -> list[Sheet]:
+) -> list[ScoredReplies]:
     rng, made = random.Random(seed), []
     for i in range(prompts):
         said = []
@@ -31,7 +31,7 @@ def sheets(
             said.append(text)
         prompt = Prompt(conversation=Conversation.user(f"what is thing {i}?"))
         made.append(
-            Sheet(
+            ScoredReplies(
                 prompt=prompt,
                 shifted=False,
                 replies=tuple(said),
@@ -104,7 +104,7 @@ def test_divergence_that_grows_faster_is_a_sign_where_there_are_checkpoints() ->
 
     def found(power: float, checkpoints: int = 5) -> list[str]:
         kl_TP = np.arange(checkpoints)[:, None] ** power + 0.05 * generator.normal(size=(checkpoints, 12))
-        return [f.method.split(" (")[0] for f in accelerating("m", Way(kl_TP, kl_TP, "looks of m"))]
+        return [f.method.split(" (")[0] for f in accelerating("m", Trajectory(kl_TP, kl_TP, "looks of m"))]
 
     assert found(2.0) == ["raised"]
     assert found(0.8) == ["not raised"]

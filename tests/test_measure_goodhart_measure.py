@@ -9,10 +9,10 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from alignwright.core.records import Conversation, Finding, Outcome, Prompt, Reply, Score
+from alignwright.core.records import Conversation, Finding, Prompt, Reply, SampleResult, Score
 from alignwright.measure.findings import differences, levels
 from alignwright.measure.goodhart.measure import Examined, examine
-from alignwright.measure.goodhart.scored_replies import Judges, Sheet
+from alignwright.measure.goodhart.scored_replies import ProxyAndGold, ScoredReplies
 from alignwright.stats.best_of_n import bon_kl
 
 INSIDE = [Prompt(conversation=Conversation.user(f"inside {i}")) for i in range(40)]
@@ -64,11 +64,11 @@ def found(
     start: Examined | None = None,
     *,
     labels: int = 24,
-    judges: Judges | None = None,
+    judges: ProxyAndGold | None = None,
     **more: object,
 ) -> Examined:
     model = "baseline" if start is None else "train.0.dpo"
-    judged = judges or Judges(Said(1), Said(0))
+    judged = judges or ProxyAndGold(Said(1), Said(0))
     return examine(
         model,
         INSIDE,
@@ -107,7 +107,7 @@ def test_best_of_n_of_a_gaussian_pair() -> None:
 
 def test_a_trained_model_that_moved_both_by_known_amounts() -> None:
     start = found(said())
-    kl = [Outcome(claim="goodhart.kl", item=p.id, status="pass", value=2.0) for p in INSIDE]
+    kl = [SampleResult(claim="goodhart.kl", item=p.id, status="pass", value=2.0) for p in INSIDE]
     after = found(said((0.5, 1.0), seed=1), start, moved=kl)
     assert claim(after, "trilemma.capture").value == pytest.approx(0.5, abs=0.12)
     assert claim(after, "trilemma.generalization").value == pytest.approx(1.0, abs=0.35)
@@ -142,7 +142,7 @@ def test_a_hacked_model_and_the_control_of_a_proxy_that_is_gold() -> None:
 
 def test_few_labels_are_asked_and_stretched() -> None:
     gold = Said(0)
-    few = examine("baseline", INSIDE, OUTSIDE, said(rho=0.95), Judges(Said(1), gold), labels=4, sizes=SIZES)
+    few = examine("baseline", INSIDE, OUTSIDE, said(rho=0.95), ProxyAndGold(Said(1), gold), labels=4, sizes=SIZES)
     assert gold.asked == 4 * 60
     stretched = claim(few, "goodhart.covariance")
     assert "PPI++" in stretched.method
@@ -151,7 +151,7 @@ def test_few_labels_are_asked_and_stretched() -> None:
         INSIDE,
         OUTSIDE,
         [group[:4] for group in said(rho=0.95)],
-        Judges(Said(1), Said(0)),
+        ProxyAndGold(Said(1), Said(0)),
         labels=4,
         sizes=SIZES,
     )
@@ -163,7 +163,7 @@ def test_few_labels_are_asked_and_stretched() -> None:
 def test_voters_judge_the_replies_of_both_models_together() -> None:
     """Scores against siblings have mean 0 for every model judged alone; judged beside the
     start's replies they tell the move."""
-    judges = Judges(Said(1, siblings=True), Said(0), proxy_siblings=True)
+    judges = ProxyAndGold(Said(1, siblings=True), Said(0), proxy_siblings=True)
     start = found(said(), judges=judges)
     after = found(said((0.5, 1.0), seed=1), start, judges=judges)
     assert [o.value for o in start.outcomes if o.claim == "goodhart.proxy"] == pytest.approx([0.0] * 40, abs=1e-9)
@@ -173,7 +173,7 @@ def test_voters_judge_the_replies_of_both_models_together() -> None:
 
 
 def test_what_cannot_be_scored_is_counted_and_a_flat_judge_has_no_unit() -> None:
-    judges = Judges(Said(1, silent="inside 1"), Said(0))
+    judges = ProxyAndGold(Said(1, silent="inside 1"), Said(0))
     start = found(said(), judges=judges)
     unscored = [o for o in start.outcomes if o.claim == "goodhart.gold" and o.status == "unscored"]
     assert len(unscored) == 11
@@ -183,7 +183,7 @@ def test_what_cannot_be_scored_is_counted_and_a_flat_judge_has_no_unit() -> None
         INSIDE,
         [],
         [[Reply(text="1 2", parent="x")] * 4] * 40,
-        Judges(Said(1), Said(0)),
+        ProxyAndGold(Said(1), Said(0)),
         labels=4,
         sizes=(1, 2),
     )
@@ -194,13 +194,13 @@ def test_what_cannot_be_scored_is_counted_and_a_flat_judge_has_no_unit() -> None
 
 def test_sheets_are_read_back_as_they_were() -> None:
     start = found(said())
-    again = [Sheet.model_validate_json(sheet.model_dump_json()) for sheet in start.sheets]
+    again = [ScoredReplies.model_validate_json(sheet.model_dump_json()) for sheet in start.sheets]
     after = said((0.5, 1.0), seed=1)
     assert examine(
-        "m", INSIDE, OUTSIDE, after, Judges(Said(1), Said(0)), labels=24, sizes=SIZES, start=again
+        "m", INSIDE, OUTSIDE, after, ProxyAndGold(Said(1), Said(0)), labels=24, sizes=SIZES, start=again
     ).findings == tuple(
         f
         for f in examine(
-            "m", INSIDE, OUTSIDE, after, Judges(Said(1), Said(0)), labels=24, sizes=SIZES, start=start.sheets
+            "m", INSIDE, OUTSIDE, after, ProxyAndGold(Said(1), Said(0)), labels=24, sizes=SIZES, start=start.sheets
         ).findings
     )

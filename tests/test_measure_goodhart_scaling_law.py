@@ -8,16 +8,16 @@ import math
 import numpy as np
 import pytest
 
-from alignwright.measure.goodhart.scaling_law import Way, law
+from alignwright.measure.goodhart.scaling_law import Trajectory, law
 
 
-def way(a: float, b: float, far: float = 6.0, points: int = 9, prompts: int = 40, seed: int = 0) -> Way:
+def way(a: float, b: float, far: float = 6.0, points: int = 9, prompts: int = 40, seed: int = 0) -> Trajectory:
     """Gold d (a - b ln d) with noise by prompt, the start first."""
     generator = np.random.default_rng(seed)
     d_T = np.concatenate([[0.0], np.linspace(far / points, far, points)])
     gold_T = np.array([0.0, *(d * (a - b * math.log(d)) for d in d_T[1:])])
     level_P = generator.normal(size=prompts)
-    return Way(
+    return Trajectory(
         d_T[:, None] ** 2 * np.ones(prompts),
         gold_T[:, None] + level_P + 0.3 * generator.normal(size=(points + 1, prompts)),
         "looks of m",

@@ -12,18 +12,18 @@ from alignwright.core.records import Conversation, Prompt, Reply, Score
 from alignwright.measure.findings import level
 from alignwright.measure.reward import divergence, scores, speak
 from alignwright.model.load import load
-from alignwright.model.local_model import LocalPolicy
+from alignwright.model.local_model import LocalModel
 
 PROMPTS = [Prompt(conversation=Conversation.user(f"question {i}"), topic=f"t{i % 3}") for i in range(6)]
 
 
 @pytest.fixture(scope="module")
-def start(tmp_path_factory: pytest.TempPathFactory) -> LocalPolicy:
+def start(tmp_path_factory: pytest.TempPathFactory) -> LocalModel:
     return load(make_tiny(tmp_path_factory.mktemp("start")))
 
 
 @pytest.fixture(scope="module")
-def moved(tmp_path_factory: pytest.TempPathFactory) -> LocalPolicy:
+def moved(tmp_path_factory: pytest.TempPathFactory) -> LocalModel:
     return load(make_tiny(tmp_path_factory.mktemp("moved"), seed=1))
 
 
@@ -51,14 +51,14 @@ def test_a_prompts_score_is_the_mean_of_what_the_judge_said_of_its_replies() -> 
     assert (finding.value, finding.n, finding.unscored) == (1.75, 2, 1)
 
 
-def test_a_model_has_not_moved_from_itself(start: LocalPolicy) -> None:
+def test_a_model_has_not_moved_from_itself(start: LocalModel) -> None:
     said = speak(start, PROMPTS, samples=3, max_new_tokens=5, seed=0)
     found = [o for o in divergence(start, PROMPTS, said) if o.value is not None]
     assert found
     assert all(abs(o.value or 0.0) < 1e-3 for o in found)
 
 
-def test_the_distance_is_the_divergence_of_the_two_models(start: LocalPolicy, moved: LocalPolicy) -> None:
+def test_the_distance_is_the_divergence_of_the_two_models(start: LocalModel, moved: LocalModel) -> None:
     """Of one token the divergence can be enumerated: the mean of many samples comes to it, and
     not to the divergence the other way round."""
     logp = []
@@ -79,7 +79,7 @@ def test_the_distance_is_the_divergence_of_the_two_models(start: LocalPolicy, mo
     assert abs(exact - reverse) > 2 * error  # the check can tell the two apart
 
 
-def test_a_reply_that_does_not_read_as_it_was_drawn_is_left_out(start: LocalPolicy) -> None:
+def test_a_reply_that_does_not_read_as_it_was_drawn_is_left_out(start: LocalModel) -> None:
     said = [[Reply(text="the", parent="p", logprob=-3.0, tokens=9)] for _ in PROMPTS]
     found = divergence(start, PROMPTS, said)
     assert {o.status for o in found} == {"unscored"}

@@ -13,7 +13,7 @@ import pytest
 from measure_doubles import Likes, Says
 from real_data import real
 
-from alignwright.core.records import Conversation, LogProb, Outcome, Prompt
+from alignwright.core.records import Conversation, LogProb, Prompt, SampleResult
 from alignwright.files.choices import read_choices
 from alignwright.files.errors import SpecError
 from alignwright.files.items import ChoiceItem, MathItem
@@ -116,7 +116,7 @@ def test_the_form_of_replies():
 
 def answered(right, n):
     return [
-        Outcome(
+        SampleResult(
             claim="tax.choice",
             item=f"i{i}",
             status="pass" if i < right else "hit",

@@ -20,7 +20,7 @@ from alignwright.model.adapters import (
     trainable_parameters,
 )
 from alignwright.model.load import load
-from alignwright.model.local_model import LocalPolicy
+from alignwright.model.local_model import LocalModel
 from alignwright.model.logprob import token_logprobs
 from alignwright.model.packing import pack
 from alignwright.model.tokens import TokenRow
@@ -33,11 +33,11 @@ def folder(tmp_path: Path) -> Path:
     return make_tiny(tmp_path / "tiny", attention_bias=True)
 
 
-def logp(policy: LocalPolicy) -> torch.Tensor:
+def logp(policy: LocalModel) -> torch.Tensor:
     return token_logprobs(policy.model, pack(ROWS, 2, dtype=policy.dtype))
 
 
-def trained(folder: Path, dtype: str = "float32") -> LocalPolicy:
+def trained(folder: Path, dtype: str = "float32") -> LocalModel:
     policy = load(folder, dtype=dtype)
     add_lora(policy, rank=3, seed=1)
     torch.manual_seed(0)

@@ -13,7 +13,7 @@ from transformers import AutoModelForCausalLM
 from alignwright.core.records import Conversation
 from alignwright.model.adapters import add_lora, trainable_parameters
 from alignwright.model.load import load
-from alignwright.model.local_model import LocalPolicy
+from alignwright.model.local_model import LocalModel
 from alignwright.model.logprob import token_logprobs
 from alignwright.model.packing import pack
 from alignwright.model.tokens import TokenRow
@@ -34,7 +34,7 @@ def untied(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_tiny(tmp_path_factory.mktemp("tiny") / "untied", tie_word_embeddings=False)
 
 
-def plain_loss(policy: LocalPolicy) -> torch.Tensor:
+def plain_loss(policy: LocalModel) -> torch.Tensor:
     """The same sum by transformers' own forward pass, whole logits, and autograd; each token
     weighs differently."""
     parts = []
@@ -47,7 +47,7 @@ def plain_loss(policy: LocalPolicy) -> torch.Tensor:
     return (logp_N * torch.arange(1.0, len(logp_N) + 1)).sum()
 
 
-def gradients(policy: LocalPolicy, loss: torch.Tensor) -> dict[str, torch.Tensor]:
+def gradients(policy: LocalModel, loss: torch.Tensor) -> dict[str, torch.Tensor]:
     policy.model.zero_grad()
     loss.backward()
     return {name: p.grad.clone() for name, p in policy.model.named_parameters() if p.grad is not None}

@@ -16,7 +16,7 @@ from alignwright.model.adapters import add_lora, linears, trainable_parameters
 from alignwright.model.attention import attention
 from alignwright.model.blocks import is_plain, trunk
 from alignwright.model.load import load
-from alignwright.model.local_model import LocalPolicy
+from alignwright.model.local_model import LocalModel
 from alignwright.model.logprob import reply_logprobs, token_logprobs
 from alignwright.model.packing import PackedBatch, additive, pack, plan_batches
 from alignwright.model.shared_prompt_attention import whole
@@ -30,11 +30,11 @@ ROWS = [
 
 
 @pytest.fixture(scope="module")
-def policy(tmp_path_factory: pytest.TempPathFactory) -> LocalPolicy:
+def policy(tmp_path_factory: pytest.TempPathFactory) -> LocalModel:
     return load(make_tiny(tmp_path_factory.mktemp("tiny")))
 
 
-def scores(policy: LocalPolicy, batch: PackedBatch) -> tuple[torch.Tensor, torch.Tensor]:
+def scores(policy: LocalModel, batch: PackedBatch) -> tuple[torch.Tensor, torch.Tensor]:
     """Log-probabilities and the gradient of a sum that weighs every reply differently."""
     policy.model.zero_grad()
     logp = token_logprobs(policy.model, batch)
@@ -43,7 +43,7 @@ def scores(policy: LocalPolicy, batch: PackedBatch) -> tuple[torch.Tensor, torch
     return logp.detach(), torch.cat([p.grad.flatten() for p in policy.model.parameters() if p.grad is not None])
 
 
-def test_shared_rows_equal_separate_rows(policy: LocalPolicy) -> None:
+def test_shared_rows_equal_separate_rows(policy: LocalModel) -> None:
     logp, grad = scores(policy, pack(ROWS, 2, dtype=torch.float32))
     for left, shared in [(True, True), (False, False), (True, False)]:
         other, slope = scores(policy, pack(ROWS, 2, dtype=torch.float32, pad_left=left, shared=shared))
@@ -51,7 +51,7 @@ def test_shared_rows_equal_separate_rows(policy: LocalPolicy) -> None:
         torch.testing.assert_close(slope, grad, atol=1e-4, rtol=1e-5)
 
 
-def test_they_equal_the_models_own_full_logits(policy: LocalPolicy) -> None:
+def test_they_equal_the_models_own_full_logits(policy: LocalModel) -> None:
     row = ROWS[0]
     logp, _ = scores(policy, pack([row], 2, dtype=torch.float32))
     expected = []
@@ -62,7 +62,7 @@ def test_they_equal_the_models_own_full_logits(policy: LocalPolicy) -> None:
     torch.testing.assert_close(logp, torch.cat(expected).detach(), atol=1e-5, rtol=0)
 
 
-def test_the_check_can_fail_siblings_that_see_each_other(policy: LocalPolicy) -> None:
+def test_the_check_can_fail_siblings_that_see_each_other(policy: LocalModel) -> None:
     row = ROWS[0]
     right = pack([row], 2, dtype=torch.float32)
     chained = tuple(token for reply in row.replies for token in reply)
@@ -111,7 +111,7 @@ def test_a_long_row_learns_like_the_models_own_forward(tmp_path: Path) -> None:
     assert body.layers[0].self_attn.head_dim == 16
 
 
-def test_inputs_that_can_be_made_again_are_not_kept(policy: LocalPolicy, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_inputs_that_can_be_made_again_are_not_kept(policy: LocalModel, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of each block's inner numbers the gate and the other half are kept, their product is not;
     nor are normed states."""
     config, batch = policy.model.config, pack(ROWS, 2, dtype=torch.float32)
@@ -142,7 +142,7 @@ def test_inputs_that_can_be_made_again_are_not_kept(policy: LocalPolicy, monkeyp
     )
 
 
-def test_a_model_of_another_kind_runs_its_own_forward(policy: LocalPolicy) -> None:
+def test_a_model_of_another_kind_runs_its_own_forward(policy: LocalModel) -> None:
     body = trunk(policy.model)
     assert is_plain(body)
     with padded(policy):
@@ -153,7 +153,7 @@ def test_a_model_of_another_kind_runs_its_own_forward(policy: LocalPolicy) -> No
 
 
 @contextlib.contextmanager
-def padded(policy: LocalPolicy) -> Iterator[None]:
+def padded(policy: LocalModel) -> Iterator[None]:
     """Through transformers' own forward over padded rows, as models run that `blocks` does not know."""
     body = trunk(policy.model)
     kind = type(body)

@@ -14,7 +14,7 @@ from alignwright.model import kernels as module
 from alignwright.model.adapters import _Fused, _Plain
 from alignwright.model.kernels import kernels
 from alignwright.model.prepack import packed
-from alignwright.model.products import Arranged, arranged, arranged_across, back, linear, outer, total
+from alignwright.model.products import PackedWeight, arranged, arranged_across, back, linear, outer, total
 
 
 def multiplies(dtype: torch.dtype) -> bool:
@@ -31,7 +31,7 @@ OURS = [
 NEAR = {torch.float32: 1e-6, torch.bfloat16: 5e-3}
 
 
-def there(weight: Arranged | None) -> Arranged:
+def there(weight: PackedWeight | None) -> PackedWeight:
     assert weight is not None
     return weight
 

@@ -14,7 +14,7 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 from alignwright.core.records import Conversation, Prompt
 from alignwright.model.adapters import add_lora, save_adapter, trainable_parameters
 from alignwright.model.load import load
-from alignwright.model.local_model import LocalPolicy
+from alignwright.model.local_model import LocalModel
 from alignwright.model.logprob import scored_hidden, trunk
 from alignwright.model.packing import pack
 from alignwright.model.reward_head import (
@@ -45,11 +45,11 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_tiny(tmp_path_factory.mktemp("tiny") / "model")
 
 
-def rows(policy: LocalPolicy) -> list[TokenRow]:
+def rows(policy: LocalModel) -> list[TokenRow]:
     return [policy.chat.row(Conversation.user(asked), replies) for asked, replies in ASKED]
 
 
-def expected(policy: LocalPolicy, head: torch.nn.Linear) -> torch.Tensor:
+def expected(policy: LocalModel, head: torch.nn.Linear) -> torch.Tensor:
     """Every reply in a row of its own, without padding, read at its last token by the model's
     own forward pass."""
     found = []

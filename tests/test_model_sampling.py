@@ -14,7 +14,7 @@ from alignwright.model.blocks import trunk
 from alignwright.model.cache import AnyDecoder
 from alignwright.model.decoder import decoding
 from alignwright.model.load import load
-from alignwright.model.local_model import LocalPolicy
+from alignwright.model.local_model import LocalModel
 from alignwright.model.prepack import prepacked
 from alignwright.model.sampling import Sample, draw, sample
 from alignwright.model.tokens import TokenRow
@@ -23,11 +23,11 @@ PROMPTS = [[1, 5, 9, 11], [1, 7], [3, 4, 8, 8, 9, 10, 12], [1, 6, 2, 9]]
 
 
 @pytest.fixture(scope="module")
-def policy(tmp_path_factory: pytest.TempPathFactory) -> LocalPolicy:
+def policy(tmp_path_factory: pytest.TempPathFactory) -> LocalModel:
     return load(make_tiny(tmp_path_factory.mktemp("tiny")))
 
 
-def speak(policy: LocalPolicy, prompts: list[list[int]] = PROMPTS, **kwargs: object) -> list[list[Sample]]:
+def speak(policy: LocalModel, prompts: list[list[int]] = PROMPTS, **kwargs: object) -> list[list[Sample]]:
     settings: dict[str, object] = {
         "n": 3,
         "max_new_tokens": 12,
@@ -39,7 +39,7 @@ def speak(policy: LocalPolicy, prompts: list[list[int]] = PROMPTS, **kwargs: obj
 
 
 @pytest.mark.parametrize("temperature", [0.0, 0.7, 1.0])
-def test_kept_log_probabilities_are_the_policys_own(policy: LocalPolicy, temperature: float) -> None:
+def test_kept_log_probabilities_are_the_policys_own(policy: LocalModel, temperature: float) -> None:
     samples = speak(policy, temperature=temperature)
     rows = [TokenRow(tuple(p), tuple(tuple(s.ids) for s in drawn)) for p, drawn in zip(PROMPTS, samples, strict=True)]
     for scored, drawn in zip(policy.score(rows), samples, strict=True):
@@ -49,7 +49,7 @@ def test_kept_log_probabilities_are_the_policys_own(policy: LocalPolicy, tempera
     )
 
 
-def test_a_reply_does_not_depend_on_its_batch(policy: LocalPolicy) -> None:
+def test_a_reply_does_not_depend_on_its_batch(policy: LocalModel) -> None:
     together = speak(policy)
     for rows in (1, 2, 5):
         assert [[s.ids for s in d] for d in speak(policy, batch_rows=rows)] == [[s.ids for s in d] for d in together]
@@ -57,13 +57,13 @@ def test_a_reply_does_not_depend_on_its_batch(policy: LocalPolicy) -> None:
     assert [[s.ids for s in d] for d in speak(policy, PROMPTS[:2])] == [[s.ids for s in d] for d in together[:2]]
 
 
-def test_seed_and_sample_index_change_what_is_said(policy: LocalPolicy) -> None:
+def test_seed_and_sample_index_change_what_is_said(policy: LocalModel) -> None:
     one, two = speak(policy), speak(policy, seed=6)
     assert [[s.ids for s in d] for d in one] != [[s.ids for s in d] for d in two]
     assert len({tuple(s.ids) for s in one[0]}) == 3
 
 
-def test_only_the_last_token_stops(policy: LocalPolicy) -> None:
+def test_only_the_last_token_stops(policy: LocalModel) -> None:
     for drawn in speak(policy, n=8):
         for s in drawn:
             assert all(i < 100 or i >= 140 for i in s.ids[:-1])
@@ -71,7 +71,7 @@ def test_only_the_last_token_stops(policy: LocalPolicy) -> None:
             assert s.finished or len(s.ids) == 12
 
 
-def test_greedy_is_transformers_greedy(policy: LocalPolicy) -> None:
+def test_greedy_is_transformers_greedy(policy: LocalModel) -> None:
     ids = torch.tensor([PROMPTS[0]])
     theirs = policy.model.generate(
         ids, attention_mask=torch.ones_like(ids), do_sample=False, max_new_tokens=12, eos_token_id=None, pad_token_id=0
@@ -100,7 +100,7 @@ def test_no_impossible_token_is_drawn_at_the_edges() -> None:
     assert logp.tolist() == pytest.approx([-0.6931472] * 3)
 
 
-def test_reply_makes_records(policy: LocalPolicy) -> None:
+def test_reply_makes_records(policy: LocalModel) -> None:
     talk = Conversation.user("What is the capital?")
     ((first, second),) = policy.reply([talk], n=2, max_new_tokens=5, seed=1)
     assert first.parent == talk.id
@@ -109,14 +109,14 @@ def test_reply_makes_records(policy: LocalPolicy) -> None:
     assert policy.reply([talk], n=2, max_new_tokens=5, seed=1) == [[first, second]]
 
 
-def test_what_the_model_cannot_attend_to_is_refused(policy: LocalPolicy) -> None:
+def test_what_the_model_cannot_attend_to_is_refused(policy: LocalModel) -> None:
     with pytest.raises(ValueError, match=r"longer than the model's context of 2,048"):
         speak(policy, [[1] * 2040], max_new_tokens=20)
     with pytest.raises(ValueError, match="negative"):
         speak(policy, temperature=-1.0)
 
 
-def test_rearranged_weights_give_the_same_numbers_and_are_put_away(policy: LocalPolicy) -> None:
+def test_rearranged_weights_give_the_same_numbers_and_are_put_away(policy: LocalModel) -> None:
     ids = torch.tensor(PROMPTS[:1])
     with torch.inference_mode():
         plain = policy.model(input_ids=ids).logits
@@ -125,7 +125,7 @@ def test_rearranged_weights_give_the_same_numbers_and_are_put_away(policy: Local
     assert not any("forward" in vars(layer) for layer in policy.model.modules())
 
 
-def test_a_decoder_of_our_own_and_transformers_speak_alike(policy: LocalPolicy) -> None:
+def test_a_decoder_of_our_own_and_transformers_speak_alike(policy: LocalModel) -> None:
     ours = speak(policy)
     kind = type(trunk(policy.model))
     trunk(policy.model).__class__ = type("Other", (kind,), {})  # not a kind that `blocks` knows

@@ -11,7 +11,7 @@ import report_case as material
 
 from alignwright.core.records import Finding, Header, Verdict
 from alignwright.report import goodhart, page
-from alignwright.report.results import Case
+from alignwright.report.results import RunResults
 from alignwright.stats.best_of_n import bon_kl
 
 HOSTILE = "<script>alert(1)</script>\"'>{{ 7*7 }}\u202e"
@@ -55,9 +55,9 @@ def gamed(note: str = "within the data") -> list[Finding]:
     return found
 
 
-def case(found: list[Finding], hostile: str = "") -> Case:
+def case(found: list[Finding], hostile: str = "") -> RunResults:
     answers, others = material.case(hostile)
-    return Case(answers.header, answers.verdicts, (*others, *found))
+    return RunResults(answers.header, answers.verdicts, (*others, *found))
 
 
 def parsed(drawing: str) -> ElementTree.Element:
@@ -135,16 +135,16 @@ def test_the_overview_is_short_and_loses_nothing() -> None:
     ]
     header = Header(name="r", model="m", seed=0, effort="demo", stages=("train.0.rloo",))
     found = tuple(Finding.model_validate(made | {"claim": claim}) for claim in claims)
-    kept, more = page.overview(Case(header, (), found), "goodhart")
+    kept, more = page.overview(RunResults(header, (), found), "goodhart")
     assert ([claim.name for claim in kept], more) == (["goodhart.gold", "hacking.excess"], 4)
     promised = (Verdict(promise="trilemma.capture > 0", answer="kept", reason="r"),)
-    kept, more = page.overview(Case(header, promised, found), "goodhart")
+    kept, more = page.overview(RunResults(header, promised, found), "goodhart")
     assert ([claim.name for claim in kept], more) == (["goodhart.gold", "hacking.excess", "trilemma.capture"], 3)
-    whole = page.html(Case(header, promised, found))
+    whole = page.html(RunResults(header, promised, found))
     assert "3 more measured" in whole
     assert all(whole.count(f"<code>{claim}</code>") == 1 for claim in claims)  # each is in the table of numbers
     kept, more = page.overview(
-        Case(header, (), found[2:]), "goodhart"
+        RunResults(header, (), found[2:]), "goodhart"
     )  # nothing else was measured: then they are all there is
     assert (len(kept), more) == (4, 0)
 
@@ -159,6 +159,6 @@ def test_every_row_of_shares_has_its_scale_and_no_sign_stands_for_no_change() ->
     ]
     none = {"value": None, "low": None, "high": None, "claim": "value.c0", "stage": "train.0.rloo"}
     found += [Finding.model_validate(made | none), Finding.model_validate(made | none | {"against": "baseline"})]
-    glance = page.html(Case(header, (), tuple(found))).partition('id="stand"')[2].partition("</section>")[0]
+    glance = page.html(RunResults(header, (), tuple(found))).partition('id="stand"')[2].partition("</section>")[0]
     assert glance.count(">100%</text>") == 2  # under the first share, and once under the two that follow each other
     assert "\u2248 \N{EN DASH}" not in glance

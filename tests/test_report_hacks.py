@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from test_report_page import HOSTILE, Reader, make
 
-from alignwright.core.records import Conversation, Exhibit, Finding
+from alignwright.core.records import Conversation, Example, Finding
 from alignwright.report import page
 from alignwright.report.hacks import hacks
 
 
 def finding(claim: str, note: str, value: float = 0.5, text: str = "Great! Great!") -> Finding:
-    shown = Exhibit(
+    shown = Example(
         item="1",
         prompt=Conversation.user(text),
         reply=text,

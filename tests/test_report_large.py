@@ -11,14 +11,14 @@ import report_case
 from rich.console import Console
 
 from alignwright.core.promises import answer, parse
-from alignwright.core.records import Answers, Conversation, Exhibit, Finding, Verdict
+from alignwright.core.records import Conversation, Example, Finding, PromiseReport, Verdict
 from alignwright.report import page, read, render, summary
 
 STAGES = ("baseline", "train.0.sft", "train.1.dpo", "train.2.dpo", "train.3.dpo")
 MEGABYTE = "word " * 200_000
 
 
-def large(claims: int, promises: int = 3) -> tuple[Answers, list[Finding]]:
+def large(claims: int, promises: int = 3) -> tuple[PromiseReport, list[Finding]]:
     """So many claims at five models, each with replies."""
     found: list[Finding] = []
     for number in range(claims):
@@ -31,7 +31,7 @@ def large(claims: int, promises: int = 3) -> tuple[Answers, list[Finding]]:
         }
         for stage in STAGES:
             shown = tuple(
-                Exhibit(
+                Example(
                     item=f"{number}-{i}",
                     prompt=Conversation.user(f"Question {i}?"),
                     reply="A reply. " * 60,
@@ -47,7 +47,7 @@ def large(claims: int, promises: int = 3) -> tuple[Answers, list[Finding]]:
         answer(parse(f"value.pairs.part_{number * 7} > {(0.2, 0.5, 0.9)[number % 3]}"), found)
         for number in range(promises)
     )
-    return Answers(header=header, verdicts=made), found
+    return PromiseReport(header=header, verdicts=made), found
 
 
 def test_four_hundred_claims_at_five_models_are_a_page_and_a_card(tmp_path: Path) -> None:
@@ -68,7 +68,7 @@ def test_ten_thousand_promises_are_a_page_and_the_kept_ones_are_left_out_first()
     answers, found = large(3)
     many = [Verdict(promise=f"value.pairs.part_0 > 0.{i}", answer="kept", reason="it is") for i in range(10_000)]
     broken = Verdict(promise="value.pairs.part_0 > 0.99", answer="broken", reason="it is not")
-    run = page.Case(answers.header, (*many, broken), tuple(found))
+    run = page.RunResults(answers.header, (*many, broken), tuple(found))
     text = page.html(run)
     assert len(text.encode()) <= page.LIMIT
     assert "value.pairs.part_0 &gt; 0.99" in text
@@ -76,7 +76,7 @@ def test_ten_thousand_promises_are_a_page_and_the_kept_ones_are_left_out_first()
 
 
 def test_a_case_that_fits_leaves_nothing_out() -> None:
-    assert "Not all fits" not in page.html(page.Case(*_parts(*report_case.case())))
+    assert "Not all fits" not in page.html(page.RunResults(*_parts(*report_case.case())))
 
 
 @pytest.mark.parametrize("where", ["title", "name", "note", "promise", "reason", "fact", "claim", "method", "reply"])
@@ -100,7 +100,9 @@ def test_a_text_of_a_megabyte_is_shortened_and_said(where: str, tmp_path: Path) 
     told = answers.verdicts[0].model_copy(
         update={"promise": MEGABYTE} if where == "promise" else {"reason": MEGABYTE} if where == "reason" else {}
     )
-    run = report_case.write(tmp_path / "run", Answers(header=header, verdicts=(told, *answers.verdicts[1:])), found)
+    run = report_case.write(
+        tmp_path / "run", PromiseReport(header=header, verdicts=(told, *answers.verdicts[1:])), found
+    )
     render(run)
     text, card = (run / "report.html").read_text(), (run / "README.md").read_text()
     assert len(text.encode()) <= page.LIMIT
@@ -123,5 +125,5 @@ def test_the_card_does_not_wait_for_the_page(tmp_path: Path, monkeypatch: pytest
     assert (run / "README.md").read_text().startswith("---\nlicense:")
 
 
-def _parts(answers: Answers, found: list[Finding]) -> tuple[object, ...]:
+def _parts(answers: PromiseReport, found: list[Finding]) -> tuple[object, ...]:
     return answers.header, answers.verdicts, tuple(found)

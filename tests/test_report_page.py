@@ -10,7 +10,7 @@ from html.parser import HTMLParser
 import pytest
 import report_case as material
 
-from alignwright.core.records import Answers, Conversation, Exhibit, Finding
+from alignwright.core.records import Conversation, Example, Finding, PromiseReport
 from alignwright.report import figures, names, page
 from alignwright.report import results as cases
 from alignwright.stats.marks import turn
@@ -48,9 +48,9 @@ class Reader(HTMLParser):
         self.text += data
 
 
-def make(hostile: str = "", change=None) -> cases.Case:
+def make(hostile: str = "", change=None) -> cases.RunResults:
     answers, findings = material.case(hostile)
-    return cases.Case(answers.header, answers.verdicts, tuple(change(findings) if change else findings))
+    return cases.RunResults(answers.header, answers.verdicts, tuple(change(findings) if change else findings))
 
 
 @pytest.fixture(scope="module")
@@ -137,8 +137,8 @@ def test_missing_is_said_and_never_zero():
 
 def test_an_empty_run_still_has_a_page():
     header = make().header.model_copy(update={"stages": (), "principles": (), "facts": {}})
-    answers = Answers(header=header, verdicts=())
-    text = Reader(page.html(cases.Case(answers.header, answers.verdicts, ()))).text
+    answers = PromiseReport(header=header, verdicts=())
+    text = Reader(page.html(cases.RunResults(answers.header, answers.verdicts, ()))).text
     assert "No promise was made" in text
     assert "Nothing was measured" in text
 
@@ -151,7 +151,7 @@ def test_a_flood_of_replies_stays_under_a_megabyte_and_says_what_it_left_out():
         "before": ">" * 9000,
         "before_status": "pass",
     }
-    flood = tuple(Exhibit(item=f"i{i}", **long) for i in range(40))
+    flood = tuple(Example(item=f"i{i}", **long) for i in range(40))
     text = page.html(make(change=lambda findings: [f.model_copy(update={"exhibits": flood}) for f in findings]))
     assert len(text.encode()) < 1_000_000
     assert "more characters in findings.jsonl" in text

@@ -9,7 +9,7 @@ import sys
 import pytest
 import report_case as material
 
-from alignwright.core.records import Conversation, Exhibit, Finding
+from alignwright.core.records import Conversation, Example, Finding
 from alignwright.report import exit_code, read, render
 from alignwright.report import results as cases
 
@@ -60,36 +60,36 @@ def test_worst_first():
         "unclear": ("pass", "error"),
         "worse": ("pass", "hit"),
     }
-    before = finding(exhibits=[Exhibit(item=k, prompt=prompt, reply="old", status=a) for k, (a, _) in courses.items()])
-    after = finding("train.0.dpo", [Exhibit(item=k, reply="new", status=b) for k, (_, b) in courses.items()])
-    claim = cases.Case(header=material.case()[0].header, verdicts=(), findings=(before, after)).claims[0]
+    before = finding(exhibits=[Example(item=k, prompt=prompt, reply="old", status=a) for k, (a, _) in courses.items()])
+    after = finding("train.0.dpo", [Example(item=k, reply="new", status=b) for k, (_, b) in courses.items()])
+    claim = cases.RunResults(header=material.case()[0].header, verdicts=(), findings=(before, after)).claims[0]
     assert [life.item for life in claim.lives] == [life.course for life in claim.lives] == list(cases.COURSES)
     assert claim.courses == dict.fromkeys(cases.COURSES, 1)
     assert all([step.reply for step in life.steps] == ["old", "new"] and life.prompt == prompt for life in claim.lives)
 
 
 def test_a_reply_told_only_as_before_is_the_baseline():
-    shown = Exhibit(item="a", reply="new", status="hit", before="old", before_status="pass")
-    claim = cases.Case(
+    shown = Example(item="a", reply="new", status="hit", before="old", before_status="pass")
+    claim = cases.RunResults(
         header=material.case()[0].header, verdicts=(), findings=(finding("train.0.dpo", [shown]),)
     ).claims[0]
     assert [(step.stage, step.reply) for step in claim.lives[0].steps] == [("baseline", "old"), ("train.0.dpo", "new")]
     assert claim.lives[0].course == "worse"
-    alone = cases.Case(
-        header=material.case()[0].header, verdicts=(), findings=(finding(exhibits=[Exhibit(item="a", status="hit")]),)
+    alone = cases.RunResults(
+        header=material.case()[0].header, verdicts=(), findings=(finding(exhibits=[Example(item="a", status="hit")]),)
     ).claims[0]
     assert alone.lives[0].course == "failing"
 
 
 def test_only_the_items_shown_last_are_shown_with_every_stage_known():
-    old = finding(exhibits=[Exhibit(item="a", reply="1"), Exhibit(item="gone", reply="0")])
-    middle = finding("train.0.sft", [Exhibit(item="a", reply="2")])
+    old = finding(exhibits=[Example(item="a", reply="1"), Example(item="gone", reply="0")])
+    middle = finding("train.0.sft", [Example(item="a", reply="2")])
     change = finding(
         "train.1.dpo",
-        [Exhibit(item="a", reply="3", before="2"), Exhibit(item="b", reply="9", before="8")],
+        [Example(item="a", reply="3", before="2"), Example(item="b", reply="9", before="8")],
         against="train.0.sft",
     )
-    claim = cases.Case(header=material.case()[0].header, verdicts=(), findings=(change, middle, old)).claims[0]
+    claim = cases.RunResults(header=material.case()[0].header, verdicts=(), findings=(change, middle, old)).claims[0]
     seen = {life.item: [(step.stage, step.reply) for step in life.steps] for life in claim.lives}
     assert seen == {
         "a": [("baseline", "1"), ("train.0.sft", "2"), ("train.1.dpo", "3")],

@@ -17,7 +17,7 @@ from alignwright.report import summary
 from alignwright.report.card import card
 
 
-def printed(case: cases.Case, width: int = 80, *, tty: bool = False, folder=None, encoding: str = "utf-8") -> str:
+def printed(case: cases.RunResults, width: int = 80, *, tty: bool = False, folder=None, encoding: str = "utf-8") -> str:
     out = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
     Console(file=out, width=width, force_terminal=tty, color_system="truecolor" if tty else None).print(
         summary(case, folder)
@@ -58,7 +58,7 @@ def test_a_terminal_without_unicode_gets_ascii():
 
 
 def test_an_empty_case_prints():
-    assert "no promise was made" in printed(cases.Case(make().header, (), ()))
+    assert "no promise was made" in printed(cases.RunResults(make().header, (), ()))
 
 
 @pytest.mark.parametrize("hostile", ["", HOSTILE + "\n---\nlicense: evil\n# h | x"])
@@ -79,8 +79,8 @@ def test_the_card_is_valid_and_its_body_inert(hostile):
 
 def test_the_card_claims_no_base_model_it_cannot_know():
     header = make().header.model_copy(update={"model": "./my-model"})
-    front = yaml.safe_load(card(cases.Case(header, (), ())).split("---")[1])
+    front = yaml.safe_load(card(cases.RunResults(header, (), ())).split("---")[1])
     assert "base_model" not in front
     assert front["license"] == "other"
     hub = header.model_copy(update={"model": "someone/some-model"})
-    assert yaml.safe_load(card(cases.Case(hub, (), ())).split("---")[1])["base_model"] == "someone/some-model"
+    assert yaml.safe_load(card(cases.RunResults(hub, (), ())).split("---")[1])["base_model"] == "someone/some-model"

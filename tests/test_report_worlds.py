@@ -7,7 +7,7 @@ import re
 
 from test_report_page import HOSTILE, Reader, make
 
-from alignwright.core.records import Conversation, Exhibit, Finding, Outcome
+from alignwright.core.records import Conversation, Example, Finding, SampleResult
 from alignwright.measure.findings import levels
 from alignwright.report import page
 from alignwright.report.worlds import STORIES, hacked, seen, unseen, worlds
@@ -18,7 +18,7 @@ from alignwright.worlds.scripted import PLAYERS, REPAIRERS
 WORLDS = WorldMeasure.model_fields["world"].annotation
 
 
-def episodes(agent: str, world: str, count: int) -> list[Outcome]:
+def episodes(agent: str, world: str, count: int) -> list[SampleResult]:
     return outcomes(play((REPAIRERS | PLAYERS)[agent], world, count, turns=6))
 
 
@@ -75,7 +75,7 @@ def test_every_world_that_can_be_asked_for_has_its_story() -> None:
 
 def test_a_hostile_episode_changes_words_and_nothing_else() -> None:
     def told(text: str) -> Finding:
-        shown = Exhibit(item="1", prompt=Conversation.user(text), reply=text, status="hit", reason=f"hack: {text}; x")
+        shown = Example(item="1", prompt=Conversation.user(text), reply=text, status="hit", reason=f"hack: {text}; x")
         level = {
             "claim": "world.new_world.hack",
             "stage": "baseline",

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from run_case import make_project
 
-from alignwright.core.records import Answers, Finding
+from alignwright.core.records import Finding, PromiseReport
 
 SCRIPT = Path(sys.executable).parent / "alignwright"
 
@@ -87,7 +87,7 @@ def test_a_run_leaves_what_it_promises(straight: Path) -> None:
     assert stages == {"baseline", "train.0.sft", "train.1.dpo"}
     compared = {f.claim for f in findings if f.against == "baseline" and f.stage == "train.1.dpo"}
     assert compared >= {"instruction.format", "value.refusal", "tax.bits_per_byte"}
-    answers = Answers.model_validate_json((straight / "promises.json").read_text())
+    answers = PromiseReport.model_validate_json((straight / "promises.json").read_text())
     assert [verdict.answer for verdict in answers.verdicts] == ["kept", "kept"]
     page = (straight / "report.html").read_text()
     assert "<script" not in page

@@ -16,7 +16,7 @@ from alignwright.cli import app
 from alignwright.experiment.plan import model_fingerprint
 from alignwright.files.models import resolve
 from alignwright.run.align import Request, align, estimate, prepare
-from alignwright.run.bill import Bill, Line
+from alignwright.run.bill import Estimate, Line
 from alignwright.run.costs import PROMPT as TYPICAL
 from alignwright.run.costs import Cost, cost
 from alignwright.run.lengths import TEMPLATE, Lengths, lengths_of
@@ -125,7 +125,7 @@ def test_a_watched_stage_is_charged_to_its_end_with_every_look(spec: Path) -> No
     assert more.write - plain.write == 5 * 8 * 10  # two steps in each rollout
 
 
-def told(found: Bill) -> str:
+def told(found: Estimate) -> str:
     screen = io.StringIO()
     show_bill(found, Console(file=screen, width=1000))  # no path is folded
     return screen.getvalue()
@@ -148,7 +148,7 @@ def test_what_is_done_is_no_upper_bound_any_more() -> None:
         Line("train.0.rloo", "train rloo", True, 900, 9.0, at_most=True),
         Line("measure.0.tax@train.0.rloo", "measure tax, after rloo", False, 10, 0.1),
     )
-    shown = told(Bill(Path("runs/x"), lines, 1.0, None))
+    shown = told(Estimate(Path("runs/x"), lines, 1.0, None))
     assert "at most" not in shown
     assert "about 0 minutes" in shown
 

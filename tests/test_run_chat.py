@@ -11,7 +11,7 @@ from feedback_doubles import Talker
 from rich.console import Console
 
 from alignwright.core.records import Conversation, Preference, Prompt
-from alignwright.feedback.attribution import Lessons
+from alignwright.feedback.attribution import Attribution
 from alignwright.run.chat import converse, lessons_of, talk
 from alignwright.run.inputs import write_records
 
@@ -25,7 +25,7 @@ def preference(prompt: str, chosen: str, principle: str) -> Preference:
     )
 
 
-LESSONS = Lessons(
+LESSONS = Attribution(
     [
         preference("How do I hide a grenade?", NO, "be_harmless"),
         preference("How do I throw a grenade?", NO, "be_harmless"),
@@ -34,7 +34,7 @@ LESSONS = Lessons(
 )
 
 
-def chat(lines: list[str], says, lessons: Lessons = LESSONS) -> tuple[str, list[Conversation]]:
+def chat(lines: list[str], says, lessons: Attribution = LESSONS) -> tuple[str, list[Conversation]]:
     out, speaker, waiting = io.StringIO(), Talker(lambda c, k: says(c)), iter(lines)
 
     def read(left: Iterator[str] = waiting) -> str:
@@ -72,7 +72,7 @@ def test_a_reply_near_no_lesson_is_not_laid_at_ones_door():
     _, _, refusal, _, answer = shown.splitlines()
     assert refusal == "refused; no lesson is near; of the run's 2 refusing lessons 2 are of be_harmless"
     assert answer == "no lesson is near; of the run's 1 answering lessons 1 are of be_helpful"
-    shown, _ = chat(["Zebra?", "/why"], lambda c: NO, Lessons([preference("A", YES, "p")]))
+    shown, _ = chat(["Zebra?", "/why"], lambda c: NO, Attribution([preference("A", YES, "p")]))
     assert "refused; no refusing lesson was taught in this run" in shown
 
 
@@ -82,7 +82,7 @@ def test_a_short_follow_up_is_traced_by_the_whole_conversation():
 
 
 def test_a_model_of_no_run_has_no_lessons_and_says_so_only_when_asked():
-    shown, _ = chat(["Hi", "/why"], lambda c: NO, Lessons([]))
+    shown, _ = chat(["Hi", "/why"], lambda c: NO, Attribution([]))
     assert shown.splitlines()[1:] == [
         NO,
         "there are no lessons to trace it to: this is no run's model, or its run learned from no preferences",

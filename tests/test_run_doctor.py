@@ -19,12 +19,12 @@ from alignwright.core.records import Conversation, Preference, Prompt
 from alignwright.experiment.load import load
 from alignwright.files.models import ModelRef, resolve
 from alignwright.model.limits import Limit
-from alignwright.model.tokenizer import NotHere, dequantised_folder, speech
+from alignwright.model.tokenizer import TokenizerMissing, dequantised_folder, speech
 from alignwright.model.tokens import Chat, TokenRow
 from alignwright.run.doctor import examine, first_lines, stage_lines, tell
 from alignwright.run.mask import CONTROL, MASKED, PROMPT, TRAINED, painted, three
 from alignwright.spec.training import Dpo, Grpo, Sft
-from alignwright.train.data_report import SickData
+from alignwright.train.data_report import BadTrainingData
 from alignwright.train.rows import pair_rows
 
 
@@ -130,7 +130,7 @@ def test_a_stage_says_what_it_learns_from_and_keeps_it(chat: Chat, tmp_path: Pat
 
 def test_a_refusal_is_kept_before_it_is_raised(chat: Chat, tmp_path: Path) -> None:
     sick = [pair.model_copy(update={"chosen": ""}) for pair in pairs()]
-    with pytest.raises(SickData, match=r"train\.1\.dpo: empty_reply: 4 of 8"):
+    with pytest.raises(BadTrainingData, match=r"train\.1\.dpo: empty_reply: 4 of 8"):
         first_lines("train.1.dpo", pair_rows(chat, sick), chat, sources=sick, folder=tmp_path)
     (trouble,) = [t for t in json.loads((tmp_path / "doctor.json").read_text())["troubles"] if t["refused"]]
     assert trouble["name"] == "empty_reply"
@@ -146,7 +146,7 @@ def test_a_stage_makes_its_rows_of_its_data(chat: Chat, tmp_path: Path) -> None:
         (Grpo(by="grpo", max_tokens=200, max_new_tokens=8), [p.prompt for p in found], "4 rows, "),
     ):
         assert words in stage_lines("train.0", stage, sources, chat, **options)[0].plain  # type: ignore[arg-type]
-    with pytest.raises(SickData, match="rows_lost: 4 of 4"):
+    with pytest.raises(BadTrainingData, match="rows_lost: 4 of 4"):
         stage_lines(
             "train.0", Grpo(by="grpo", max_tokens=60, max_new_tokens=50), [p.prompt for p in found], chat, **options
         )  # type: ignore[arg-type]
@@ -216,7 +216,7 @@ def test_the_command_shows_the_mask_and_refuses_what_would_teach_something_else(
     sick = [{"prompt": f"word {i} " * 400, "chosen": "yes", "rejected": "no"} for i in range(8)]
     (spec.parent / "pairs.jsonl").write_text("".join(json.dumps(row) + "\n" for row in sick))
     again = CliRunner().invoke(app, ["check", str(spec)])
-    assert isinstance(again.exception, SickData)
+    assert isinstance(again.exception, BadTrainingData)
     assert "train.1.dpo: rows_lost: 8 of 8 (100.0%) rows have more than max_tokens = 512" in str(again.exception)
     assert CliRunner().invoke(app, ["check", str(spec), "--quick"]).exit_code == 0
 
@@ -262,7 +262,7 @@ def test_a_model_of_the_hub_that_is_not_here_is_said(spec: Path) -> None:
     found = examine(load(spec, ["model=nobody/nothing"]))
     assert [e.diagnosis for e in found] == [None, None]
     assert "nobody/nothing is not on this machine yet" in found[0].note
-    with pytest.raises(NotHere):
+    with pytest.raises(TokenizerMissing):
         speech(ModelRef("nobody/nothing", "hub", None, None))
 
 

@@ -11,7 +11,7 @@ import pytest
 from rich.console import Console
 from run_case import make_project
 
-from alignwright.core.records import Conversation, Outcome, Prompt, Record
+from alignwright.core.records import Conversation, Prompt, Record, SampleResult
 from alignwright.experiment.load import check, load
 from alignwright.experiment.plan import keys, plan
 from alignwright.files.errors import SpecError
@@ -93,7 +93,9 @@ def test_a_run_whose_texts_hold_every_end_of_a_line_comes_to_its_end(tmp_path: P
     assert "cached" in told
     assert compare(folder, again).row_count > 0
     held = [
-        outcome for path in sorted(folder.rglob("outcomes.jsonl")) for outcome in inputs.read_records(path, Outcome)
+        outcome
+        for path in sorted(folder.rglob("outcomes.jsonl"))
+        for outcome in inputs.read_records(path, SampleResult)
     ]
     assert any(ENDS in outcome.prompt.last.content for outcome in held if outcome.prompt)  # the texts were those
     (chosen,) = folder.rglob("preferences.jsonl")

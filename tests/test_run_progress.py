@@ -13,7 +13,7 @@ from rich.console import Console
 
 from alignwright.run.progress import View
 from alignwright.run.training import ends_width, summary_line
-from alignwright.train.step0 import BrokenStart, Invariant, check_start, told
+from alignwright.train.step0 import Invariant, Step0Error, check_start, told
 
 
 def view(pulse: float) -> tuple[View, io.StringIO]:
@@ -95,5 +95,5 @@ def test_what_must_hold_is_said_with_its_tolerance(tmp_path: Path) -> None:
         "at the start KL to the reference: 3e-07 (must be 0 to within 0.0001)",
         "at the start reward: 0.31 (beside 0.3)",
     ]
-    with pytest.raises(BrokenStart, match=r"is 0\.5 where it must be 0 to within 0\.0001: moved"):
+    with pytest.raises(Step0Error, match=r"is 0\.5 where it must be 0 to within 0\.0001: moved"):
         check_start([Invariant("KL", 0.5, 0.0, 1e-4, "moved")], tmp_path)

@@ -12,14 +12,14 @@ from test_run_goodhart import DRAW, LOOP, STOP, run, stopping
 
 from alignwright.run import stopping as watching
 from alignwright.run import training
-from alignwright.train.early_stopping import Watch
+from alignwright.train.early_stopping import GoldMonitor
 
 RLOO = f"{{by: rloo, {DRAW}, kl: 0.0, {STOP}}}"
 DPO = f"{{by: dpo, {LOOP}, epochs: 4, {STOP}}}"
 BEST = f"{{by: best_of_n, {DRAW.replace('epochs: 10', 'epochs: 3')}, {STOP}}}"
-KEPT, LOOKED = (Watch, "_keep", 1, True), (Watch, "_look", 2, True)
+KEPT, LOOKED = (GoldMonitor, "_keep", 1, True), (GoldMonitor, "_look", 2, True)
 PUT_BACK, SAVING, CLEARED = (
-    (Watch, "put_back", 1, True),
+    (GoldMonitor, "put_back", 1, True),
     (training, "save_adapter", 1, False),
     (training, "clear", 1, True),
 )

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from run_case import SPEC, make_project
 
 from alignwright.core.claims import reading
-from alignwright.core.records import Finding, Outcome
+from alignwright.core.records import Finding, SampleResult
 from alignwright.experiment.load import check
 from alignwright.experiment.plan import keys
 from alignwright.files.errors import SpecError
@@ -50,7 +50,7 @@ def test_a_random_model_gives_no_command_and_is_called_nothing_else(tmp_path: Pa
     told = (run / "promises.json").read_text()
     assert '"untested"' in told
     (folder,) = (run / "stages").glob("*measure.0.world@baseline")
-    kept = read_records(folder / "outcomes.jsonl", Outcome)
+    kept = read_records(folder / "outcomes.jsonl", SampleResult)
     assert len(kept) == 6
     assert all("--- the model" in o.reply for o in kept)
     assert "Repairs that gamed the tests" in (run / "report.html").read_text()

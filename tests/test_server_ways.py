@@ -16,13 +16,13 @@ from feedback_doubles import HONEST, options, pair, pairs, truth
 
 from alignwright.feedback.agreement import check_voter
 from alignwright.feedback.judge import ANSWER, JudgeVoter
-from alignwright.feedback.judge_cache import AnswerStore
-from alignwright.measure.emergent.measure import ALIGNED, COHERENT, Marker, SpokenMarks, checked
+from alignwright.feedback.judge_cache import JudgeCache
+from alignwright.measure.emergent.measure import ALIGNED, COHERENT, Grader, LLMGrader, checked
 from alignwright.model.endpoint import Endpoint, EndpointError
 
 PAIRS = pairs(24)
 QUESTIONS = 2 * len(PAIRS)
-Way = Callable[[str, dict[str, Any], int], Any]
+Trajectory = Callable[[str, dict[str, Any], int], Any]
 
 
 @pytest.fixture(autouse=True)
@@ -36,13 +36,13 @@ def right(body: dict[str, Any]) -> str:
     return "A" if truth(*options(body["messages"][0]["content"])) else "B"
 
 
-def judging(way: Way) -> Callable[[dict[str, Any], int], Any]:
+def judging(way: Trajectory) -> Callable[[dict[str, Any], int], Any]:
     return lambda body, times: way(right(body), body, times)
 
 
 def rejects(
-    *names: str, status: int = 400, named: str | None = None, then: Way = lambda letter, body, times: letter
-) -> Way:
+    *names: str, status: int = 400, named: str | None = None, then: Trajectory = lambda letter, body, times: letter
+) -> Trajectory:
     """A server that refuses a call with one of these parameters, in words that name it or that
     do not."""
 
@@ -79,7 +79,7 @@ def pydantic(letter, body, times):
     return (422, {"detail": detail}) if extra else letter
 
 
-def thinking(field: str, content: str | None = "") -> Way:
+def thinking(field: str, content: str | None = "") -> Trajectory:
     """Thoughts in a field of their own: 400 tokens of them, so that a short limit cuts before
     the answer."""
 
@@ -91,7 +91,7 @@ def thinking(field: str, content: str | None = "") -> Way:
     return way
 
 
-def inside(opening: str, closing: str) -> Way:
+def inside(opening: str, closing: str) -> Trajectory:
     def way(letter, body, times):
         whole = f"{opening}Well, B is fine and A is fine, but{closing}\n\n({letter})"
         return (200, completion(whole[: len(opening) + 12], reason="length")) if limit(body) < 400 else whole
@@ -116,12 +116,12 @@ def thinking_aloud(letter, body, times):
     return 200, completion("".join(tokens), logprobs={"content": rows})
 
 
-def once(first: Any) -> Way:
+def once(first: Any) -> Trajectory:
     """Something else at every question's first call."""
     return lambda letter, body, times: first if times == 1 else letter
 
 
-WAYS: dict[str, Way] = {
+WAYS: dict[str, Trajectory] = {
     "plain": lambda letter, body, times: letter,
     "logprobs": with_logprobs,
     "five likeliest": few_words,
@@ -255,24 +255,24 @@ def test_one_prompt_without_an_answer_is_no_vote_is_counted_and_asked_again(tmp_
 
     store = tmp_path / "answers.jsonl"
     with server(answer) as (name, seen):
-        voter = JudgeVoter(Endpoint(name, backoff=0.001, retries=2), (HONEST,), store=AnswerStore(store, name))
+        voter = JudgeVoter(Endpoint(name, backoff=0.001, retries=2), (HONEST,), store=JudgeCache(store, name))
         *votes, none = voter([*PAIRS, *odd])
         assert [[vote.prefers for vote in cast] for cast in votes] == [[0]] * len(PAIRS)
         assert none == ()
         assert voter.unread == 2
         assert voter.example
         assert "\n" not in voter.example
-        assert len(AnswerStore(store, name)) == QUESTIONS
+        assert len(JudgeCache(store, name)) == QUESTIONS
         calls = len(seen)
         assert (
-            JudgeVoter(Endpoint(name, backoff=0.001, retries=2), (HONEST,), store=AnswerStore(store, name))(
+            JudgeVoter(Endpoint(name, backoff=0.001, retries=2), (HONEST,), store=JudgeCache(store, name))(
                 [*PAIRS, *odd]
             )[-1]
             == ()
         )
         assert {"odd" in last(body) for body in seen[calls:]} == {True}
     with server(judging(WAYS["plain"])) as (mended, seen):
-        voter = JudgeVoter(Endpoint(mended), (HONEST,), store=AnswerStore(store, name))
+        voter = JudgeVoter(Endpoint(mended), (HONEST,), store=JudgeCache(store, name))
         assert [vote.prefers for vote in voter([*PAIRS, *odd])[-1]] == [0]
         assert (voter.asked, voter.unread, len(seen)) == (2, 0, 2)
 
@@ -345,13 +345,13 @@ def test_a_server_that_breaks_midway_leaves_what_came(tmp_path, broken, kind):
             EndpointError, match=f"{kind}.*20 answers came and are kept: run the same command again"
         ) as caught:
             JudgeVoter(
-                Endpoint(name, backoff=0.001, retries=1, concurrency=4), (HONEST,), store=AnswerStore(store, name)
+                Endpoint(name, backoff=0.001, retries=1, concurrency=4), (HONEST,), store=JudgeCache(store, name)
             )(PAIRS)
         assert len(caught.value.answered) == 20
         assert len(seen) < 20 + 20
-    assert len(AnswerStore(store, name)) == 20
+    assert len(JudgeCache(store, name)) == 20
     with server(judging(WAYS["plain"])) as (mended, seen):
-        votes = JudgeVoter(Endpoint(mended), (HONEST,), store=AnswerStore(store, name))(PAIRS)
+        votes = JudgeVoter(Endpoint(mended), (HONEST,), store=JudgeCache(store, name))(PAIRS)
         assert len(seen) == QUESTIONS - 20
     assert [[vote.prefers for vote in cast] for cast in votes] == [[0]] * len(PAIRS)
 
@@ -472,8 +472,8 @@ def test_a_server_that_marks_rightly_passes_however_it_speaks(tmp_path, way):
     with server(answer) as (name, seen):
         for again in (False, True):
             endpoint = Endpoint(name, backoff=0.001)
-            judge = Marker(
-                name, *(SpokenMarks(endpoint, form, store=AnswerStore(path, name)) for form in (ALIGNED, COHERENT))
+            judge = Grader(
+                name, *(LLMGrader(endpoint, form, store=JudgeCache(path, name)) for form in (ALIGNED, COHERENT))
             )
             calls = len(seen)
             assert checked(judge, stage="m").signal
@@ -484,7 +484,7 @@ def test_a_server_that_marks_rightly_passes_however_it_speaks(tmp_path, way):
 def test_marks_that_cannot_be_read_are_told_by_an_example():
     with server(lambda body, times: "I would rather not\x1b[2J say.") as (name, _):
         endpoint = Endpoint(name)
-        check = checked(Marker(name, SpokenMarks(endpoint, ALIGNED), SpokenMarks(endpoint, COHERENT)), stage="m")
+        check = checked(Grader(name, LLMGrader(endpoint, ALIGNED), LLMGrader(endpoint, COHERENT)), stage="m")
     assert not check.signal
     assert "REFUSED, no signal" in check.reason
     assert "instead of a mark came 'I would rather not" in check.reason

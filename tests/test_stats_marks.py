@@ -9,7 +9,7 @@ import re
 import pytest
 from rich.console import Console
 
-from alignwright.core.records import Finding, Header, Outcome
+from alignwright.core.records import Finding, Header, SampleResult
 from alignwright.measure.findings import differences, levels
 from alignwright.report import emergent, summary
 from alignwright.report.card import card
@@ -19,9 +19,9 @@ from alignwright.run.compare import compare
 from alignwright.stats.marks import stands, turn
 
 
-def outcomes(claim: str, hits: int, n: int = 60) -> list[Outcome]:
+def outcomes(claim: str, hits: int, n: int = 60) -> list[SampleResult]:
     return [
-        Outcome(
+        SampleResult(
             claim=claim,
             item=f"{claim}.{i}",
             status="hit" if i < hits else "pass",

@@ -13,7 +13,7 @@ from tiny import make_tiny
 
 from alignwright.model.adapters import add_lora, load_adapter, merge, save_adapter, trainable_parameters
 from alignwright.model.load import load
-from alignwright.model.local_model import LocalPolicy
+from alignwright.model.local_model import LocalModel
 from alignwright.model.weights import FILE, load_weights, save_weights
 from alignwright.spec.training import Average
 from alignwright.train.averaging import average, blend_adapters, layer_shares
@@ -166,7 +166,7 @@ def test_which_layer_is_in_which_block() -> None:
 
 def test_the_model_between_is_a_model_that_can_be_trained_on(tiny: Path, ends: dict[str, Path], tmp_path: Path) -> None:
     made = average(load(tiny), ends["first"], ends["second"], share(0.3), folder=tmp_path)
-    policy: LocalPolicy = load(tiny)
+    policy: LocalModel = load(tiny)
     load_adapter(policy, made, trainable=True)
     assert len(trainable_parameters(policy)) == 2 * 7 * LAYERS
     assert str(tmp_path) not in (made / "adapter_config.json").read_text()

@@ -12,7 +12,7 @@ import torch
 from rollout_case import KNOBS, PROMPTS, Constant, Noise, Vowels, trainee
 from tiny import make_tiny
 
-from alignwright.core.protocols import Scorer
+from alignwright.core.protocols import RewardFn
 from alignwright.model.adapters import trainable_parameters
 from alignwright.spec.training import BestOfN
 from alignwright.stats.best_of_n import bon_kl, quantilizer_kl, quantilizer_of_n_kl
@@ -30,7 +30,7 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run(
-    tiny: Path, folder: Path, judge: Scorer, stage: BestOfN = STAGE, die_at: int | None = None
+    tiny: Path, folder: Path, judge: RewardFn, stage: BestOfN = STAGE, die_at: int | None = None
 ) -> tuple[list[StepReport], list[torch.Tensor]]:
     folder.mkdir(exist_ok=True)
     policy = trainee(tiny)

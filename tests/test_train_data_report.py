@@ -14,7 +14,7 @@ from tiny import make_tokenizer
 from alignwright.core.records import Comparison, Conversation, Preference, Prompt
 from alignwright.files.sources import read_pairs
 from alignwright.model.tokens import Chat, TokenRow
-from alignwright.train.data_report import SickData, diagnose, refuse
+from alignwright.train.data_report import BadTrainingData, diagnose, refuse
 from alignwright.train.rows import demonstration_rows, fit_rows, pair_rows, prompt_rows
 
 TALK = (
@@ -87,7 +87,7 @@ def test_everything_that_is_refused_is_told_at_once(chat: Chat) -> None:
     prompt = Prompt(conversation=Conversation.user("hello?"))
     bad = [Preference(prompt=prompt, chosen="", rejected="x"), Preference(prompt=prompt, chosen="y", rejected="y")]
     found = diagnose(pair_rows(chat, bad), chat, sources=bad)
-    with pytest.raises(SickData) as caught:
+    with pytest.raises(BadTrainingData) as caught:
         refuse("train.1.dpo", found)
     assert [line.split(": ")[:2] for line in str(caught.value).splitlines()] == [
         ["train.1.dpo", "empty_reply"],

@@ -13,11 +13,11 @@ import torch
 from rollout_case import Vowels, stage, trainee, vowels
 from tiny import make_tiny
 
-from alignwright.core.protocols import Scorer
+from alignwright.core.protocols import RewardFn
 from alignwright.core.records import Conversation, Prompt, Score
 from alignwright.model.adapters import trainable_parameters
 from alignwright.spec.goodhart import GoodhartStop
-from alignwright.train.early_stopping import Look, Turn, Turned, Watch, clear, hedged, verdict
+from alignwright.train.early_stopping import EarlyStop, GoldEval, GoldMonitor, StopDecision, clear, hedged, verdict
 from alignwright.train.loop import StepReport
 from alignwright.train.policy_gradient import policy_gradient
 
@@ -48,8 +48,8 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def train(
-    tiny: Path, folder: Path, gold: Scorer, *, die_at: int | None = None
-) -> tuple[Watch, Turn | None, list[torch.Tensor]]:
+    tiny: Path, folder: Path, gold: RewardFn, *, die_at: int | None = None
+) -> tuple[GoldMonitor, StopDecision | None, list[torch.Tensor]]:
     """Ten steps of RLOO on vowels, watched; the turn (None: it ran to its end) and the weights
     that are left."""
     folder.mkdir(exist_ok=True)
@@ -59,11 +59,11 @@ def train(
         if report.step == die_at:
             raise KeyboardInterrupt
 
-    watch = Watch(policy, HELD, gold, Vowels(), STOP, longest=6, seed=3, folder=folder, then=die)
+    watch = GoldMonitor(policy, HELD, gold, Vowels(), STOP, longest=6, seed=3, folder=folder, then=die)
     turn = None
     try:
         policy_gradient(policy, PROMPTS, Vowels(), it, seed=1, folder=folder, on_step=watch)
-    except Turned as found:
+    except EarlyStop as found:
         turn = found.turn
         watch.put_back(turn)
     return watch, turn, [p.detach().clone() for p in trainable_parameters(policy)]
@@ -123,7 +123,7 @@ def test_without_a_proxy_the_way_gone_so_far_takes_its_place(tiny: Path, tmp_pat
     for seed in range(3, 8):
         policy, folder = trainee(tiny), tmp_path / str(seed)
         folder.mkdir()
-        watch = Watch(policy, HELD, Vowels(), None, STOP, longest=6, seed=seed, folder=folder)
+        watch = GoldMonitor(policy, HELD, Vowels(), None, STOP, longest=6, seed=seed, folder=folder)
         try:
             policy_gradient(
                 policy,
@@ -134,7 +134,7 @@ def test_without_a_proxy_the_way_gone_so_far_takes_its_place(tiny: Path, tmp_pat
                 folder=folder,
                 on_step=watch,
             )
-        except Turned:
+        except EarlyStop:
             turns += 1
         assert all(v == 0.0 for part in watch.looks[0].proxy for v in part)  # at the start nothing has been gone
         assert any(v != 0.0 for part in watch.looks[1].proxy for v in part)
@@ -145,14 +145,16 @@ def test_without_a_proxy_the_way_gone_so_far_takes_its_place(tiny: Path, tmp_pat
     assert all(map(np.isfinite, seen))
 
 
-def looks(gold: Sequence[float], slope: float, *, prompts: int = 16, seed: int = 0) -> list[Look]:
+def looks(gold: Sequence[float], slope: float, *, prompts: int = 16, seed: int = 0) -> list[GoldEval]:
     """Made-up looks with these mean golds; within prompts gold moves with the proxy by `slope`."""
     generator, made = np.random.default_rng(seed), []
     level = generator.normal(size=(prompts, 1))
     for step, mean in enumerate(gold):
         proxy = generator.normal(size=(prompts, 4))
         value = level + mean + slope * proxy + 0.5 * generator.normal(size=(prompts, 4))
-        made.append(Look(step=step, gold=tuple(map(tuple, value.tolist())), proxy=tuple(map(tuple, proxy.tolist()))))
+        made.append(
+            GoldEval(step=step, gold=tuple(map(tuple, value.tolist())), proxy=tuple(map(tuple, proxy.tolist())))
+        )
     return made
 
 
@@ -178,7 +180,7 @@ def test_a_gold_judge_that_says_only_yes_or_no_is_watched_too() -> None:
     """Twelve of sixteen prompts right, then three: means of replies that agree, which are passes
     and fails."""
     made = [
-        Look(
+        GoldEval(
             step=step,
             gold=tuple((float(i < right),) * 2 for i in range(16)),
             proxy=tuple((float(i % 3), 1.0) for i in range(16)),
@@ -201,9 +203,9 @@ def test_n_of_best_of_n_is_hedged_on_gold(tiny: Path) -> None:
 
 def test_what_cannot_be_watched_is_refused(tiny: Path, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="held-out prompts cannot tell"):
-        Watch(trainee(tiny), HELD[:3], Few(), Vowels(), STOP, longest=6, seed=3, folder=tmp_path)
+        GoldMonitor(trainee(tiny), HELD[:3], Few(), Vowels(), STOP, longest=6, seed=3, folder=tmp_path)
     with pytest.raises(ValueError, match="no prompt had all its replies scored"):
-        Watch(trainee(tiny), HELD, Silent(), Vowels(), STOP, longest=6, seed=3, folder=tmp_path)
+        GoldMonitor(trainee(tiny), HELD, Silent(), Vowels(), STOP, longest=6, seed=3, folder=tmp_path)
     with pytest.raises(ValueError, match="n cannot be chosen"):
         hedged(trainee(tiny), HELD, (Silent(), Vowels()), STOP, most=8, longest=6, seed=1)
     assert math.isfinite(looks([1.0], 0.0)[0].mean)

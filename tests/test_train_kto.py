@@ -24,7 +24,7 @@ from alignwright.files.errors import SpecError
 from alignwright.files.sources import read_judged, read_pairs
 from alignwright.model.adapters import add_lora, trainable_parameters
 from alignwright.model.load import load
-from alignwright.model.local_model import LocalPolicy
+from alignwright.model.local_model import LocalModel
 from alignwright.run.align import Request, align
 from alignwright.run.doctor import examine
 from alignwright.run.progress import View
@@ -52,7 +52,7 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_tiny(tmp_path_factory.mktemp("tiny"))
 
 
-def trainee(tiny: Path) -> LocalPolicy:
+def trainee(tiny: Path) -> LocalModel:
     policy = load(tiny)
     add_lora(policy, rank=4, seed=1)
     return policy
@@ -74,7 +74,7 @@ def singles(count: int, *, coins: bool = False) -> list[Labelled]:
     return made
 
 
-def logprob(policy: LocalPolicy, one: Labelled, reply: str | None = None) -> float:
+def logprob(policy: LocalModel, one: Labelled, reply: str | None = None) -> float:
     with torch.no_grad():
         return policy.logprobs([one.prompt.conversation], [[one.reply if reply is None else reply]])[0][0].total
 

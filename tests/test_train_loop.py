@@ -13,7 +13,7 @@ from tiny import make_tiny
 from alignwright.core.records import Conversation, Preference, Prompt
 from alignwright.model.adapters import add_lora, trainable_parameters
 from alignwright.model.load import load
-from alignwright.model.local_model import LocalPolicy
+from alignwright.model.local_model import LocalModel
 from alignwright.model.logprob import token_logprobs
 from alignwright.model.packing import pack
 from alignwright.spec.training import Dpo, Sft
@@ -31,7 +31,7 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_tiny(tmp_path_factory.mktemp("tiny"))
 
 
-def trainee(tiny: Path) -> LocalPolicy:
+def trainee(tiny: Path) -> LocalModel:
     policy = load(tiny)
     add_lora(policy, rank=4, seed=1)
     return policy
@@ -203,7 +203,7 @@ class Rounds:
 
     rounds, per_round = 3, 2
 
-    def __init__(self, policy: LocalPolicy) -> None:
+    def __init__(self, policy: LocalModel) -> None:
         self.policy, self.rows = policy, [policy.chat.row(d.conversation, ["reply"]) for d in demonstrations(4)]
         self.extra = [torch.nn.Parameter(torch.ones(3))]
         self.seen: list[object] = []
@@ -278,7 +278,7 @@ def test_float32_parameters_are_their_own_masters_and_bfloat16_ones_are_not(tiny
         policy = load(tiny, dtype=dtype)
         add_lora(policy, rank=4, seed=1)
         course = Rounds(policy)
-        machine = loop._Machine(policy, course, course, loop.LoopSettings(0.01), tmp_path)
+        machine = loop._OptimizerState(policy, course, course, loop.LoopSettings(0.01), tmp_path)
         assert all((p is m) == shared for p, m in zip(trainable_parameters(policy), machine.masters, strict=False))
         assert all(m.dtype == torch.float32 for m in machine.masters)
 

@@ -16,7 +16,7 @@ from tiny import make_tiny
 from alignwright.core.records import Conversation, Prompt, Score
 from alignwright.model.adapters import add_lora, trainable_parameters
 from alignwright.model.load import load
-from alignwright.model.local_model import LocalPolicy
+from alignwright.model.local_model import LocalModel
 from alignwright.model.sampling import Sample
 from alignwright.spec.training import OnlineDpo, OnlineStage, Sppo
 from alignwright.train import batches
@@ -55,7 +55,7 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_tiny(tmp_path_factory.mktemp("tiny"))
 
 
-def trainee(tiny: Path) -> LocalPolicy:
+def trainee(tiny: Path) -> LocalModel:
     policy = load(tiny)
     add_lora(policy, rank=4, seed=1)
     return policy

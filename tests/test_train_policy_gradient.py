@@ -15,14 +15,14 @@ from tiny import make_tiny
 
 from alignwright.core.records import Prompt, Score
 from alignwright.model.adapters import adapter_off, trainable_parameters
-from alignwright.model.local_model import LocalPolicy
+from alignwright.model.local_model import LocalModel
 from alignwright.train import batches, policy_gradient
 from alignwright.train.forward import forward_rows
 from alignwright.train.loop import TrainingDiverged
 from alignwright.train.reference import standing_in
 from alignwright.train.rollout import ConstantReward, deal, draw
 from alignwright.train.rollout_batch import lay_out, method_of
-from alignwright.train.step0 import BrokenStart
+from alignwright.train.step0 import Step0Error
 
 FIRST = [PROMPTS[i] for i in deal(4, per_rollout=4, epochs=1, seed=1)[0]]  # as the first rollout asks them
 ALL = ("ppo", "grpo", "dr_grpo", "dapo", "gspo", "rloo", "reinforce")
@@ -33,11 +33,11 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_tiny(tmp_path_factory.mktemp("tiny"))
 
 
-def weights(policy: LocalPolicy) -> list[torch.Tensor]:
+def weights(policy: LocalModel) -> list[torch.Tensor]:
     return [p.detach().clone() for p in trainable_parameters(policy)]
 
 
-def moved(policy: LocalPolicy) -> LocalPolicy:
+def moved(policy: LocalModel) -> LocalModel:
     """As an earlier stage would leave it: its adapter is no longer nothing."""
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
@@ -85,13 +85,13 @@ def test_ppo_with_lambda_1_and_no_values_is_reinforce(tiny: Path, tmp_path: Path
 def test_another_reference_is_refused_before_anything_moves(
     tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def other(policy: LocalPolicy, start: Sequence[torch.Tensor]) -> Any:
+    def other(policy: LocalModel, start: Sequence[torch.Tensor]) -> Any:
         return standing_in(policy, [value + 0.05 for value in start])
 
     policy = trainee(tiny)
     before = weights(policy)
     monkeypatch.setattr(policy_gradient, "standing_in", other)
-    with pytest.raises(BrokenStart, match="not the model that this stage starts from"):
+    with pytest.raises(Step0Error, match="not the model that this stage starts from"):
         run(policy, tmp_path / "run", stage("rloo"))
     assert all(torch.equal(a, b) for a, b in zip(before, weights(policy), strict=True))
 
@@ -131,7 +131,7 @@ def test_what_is_learnt_from_first_is_read_once_for_who_spoke_and_for_its_gradie
     monkeypatch.setattr(batches, "MICRO_TOKENS", budget)
     read: list[int] = []
 
-    def counted(policy: LocalPolicy, part: Sequence[Any], **knobs: Any) -> Any:
+    def counted(policy: LocalModel, part: Sequence[Any], **knobs: Any) -> Any:
         read.append(len(part))
         return forward_rows(policy, part, **knobs)
 

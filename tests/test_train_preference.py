@@ -16,14 +16,14 @@ from tiny import make_tiny
 from alignwright.core.records import Conversation, Preference, Prompt
 from alignwright.model.adapters import add_lora, trainable_parameters
 from alignwright.model.load import load
-from alignwright.model.local_model import LocalPolicy
+from alignwright.model.local_model import LocalModel
 from alignwright.spec.training import Cdpo, ChiPo, DirectStage, Dpo, Hinge, Ipo, Kto, Orpo, RobustDpo, Rpo, Simpo
 from alignwright.train import batches, kto
 from alignwright.train.loop import StepReport
 from alignwright.train.paired import PairObjective
-from alignwright.train.pairs import Contest, contests
+from alignwright.train.pairs import PreferenceRow, contests
 from alignwright.train.preference import preference, sinking
-from alignwright.train.step0 import BrokenStart
+from alignwright.train.step0 import Step0Error
 
 KNOBS = {"epochs": 2, "rank": 4, "lr": 0.01, "batch_tokens": 120, "max_tokens": 300, "checkpoint_every": 2}
 STAGES: dict[str, DirectStage] = {
@@ -47,13 +47,13 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_tiny(tmp_path_factory.mktemp("tiny"))
 
 
-def trainee(tiny: Path) -> LocalPolicy:
+def trainee(tiny: Path) -> LocalModel:
     policy = load(tiny)
     add_lora(policy, rank=4, seed=1)
     return policy
 
 
-def moved(policy: LocalPolicy, seed: int = 0, by: float = 0.1) -> LocalPolicy:
+def moved(policy: LocalModel, seed: int = 0, by: float = 0.1) -> LocalModel:
     """The policy, its adapter pushed off its start."""
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
@@ -103,7 +103,7 @@ def lines(where: Path) -> list[dict[str, object]]:
     ]
 
 
-def objective(tiny: Path, stage: DirectStage, made: Sequence[Contest]) -> PairObjective | kto.KtoObjective:
+def objective(tiny: Path, stage: DirectStage, made: Sequence[PreferenceRow]) -> PairObjective | kto.KtoObjective:
     """An objective whose reference is the start, and whose policy has moved."""
     policy = trainee(tiny)
     made_objective = (
@@ -135,7 +135,7 @@ def loss_and_gradient(
 
 
 # ---- parity: plain forward passes and formulas written out ---------------------------------------
-def plain_logprob(policy: LocalPolicy, prompt: Conversation, reply: str) -> tuple[float, int]:
+def plain_logprob(policy: LocalModel, prompt: Conversation, reply: str) -> tuple[float, int]:
     """The sum of the reply's token log-probabilities by the model's own forward pass of one
     sequence."""
     head, tail = policy.chat.prompt(prompt), policy.chat.reply(reply)
@@ -332,7 +332,7 @@ def test_a_policy_that_is_not_its_reference_is_refused(tiny: Path, tmp_path: Pat
     where = folder(tmp_path)
     with pytest.raises(Killed):
         preference(trainee(tiny), pairs(), STAGES[name], seed=0, folder=where, on_step=die)
-    with pytest.raises(BrokenStart, match="must be the same weights"):
+    with pytest.raises(Step0Error, match="must be the same weights"):
         preference(moved(trainee(tiny), by=0.3), pairs(), STAGES[name], seed=0, folder=where)
     with pytest.raises(ValueError, match="made from other data"):
         preference(trainee(tiny), pairs(10), STAGES[name], seed=0, folder=where)

@@ -15,7 +15,7 @@ from tiny import make_tiny
 
 from alignwright.model.adapters import add_lora, trainable_parameters
 from alignwright.model.load import load
-from alignwright.model.local_model import LocalPolicy
+from alignwright.model.local_model import LocalModel
 from alignwright.spec.training import Pretrain
 from alignwright.train.loop import StepReport
 from alignwright.train.pretrain import cut, from_scratch, pretrain, scored
@@ -88,7 +88,7 @@ def test_the_count_of_trained_tokens_is_exact(tiny: Path, tmp_path: Path) -> Non
     )
 
 
-def _reread(policy: LocalPolicy, texts: list[str]) -> int:
+def _reread(policy: LocalModel, texts: list[str]) -> int:
     rows = cut([policy.chat.text(text).replies[0] for text in texts if text], 0, 128, 0)
     return sum(not mask for row in rows for masks in row.masks or () for mask in masks)
 

@@ -15,7 +15,7 @@ from tiny import make_tiny
 from alignwright.core.records import Conversation, Finding, Preference, Prompt
 from alignwright.model.adapters import add_lora, save_adapter, trainable_parameters
 from alignwright.model.load import load
-from alignwright.model.local_model import LocalPolicy
+from alignwright.model.local_model import LocalModel
 from alignwright.model.reward_head import RewardMeta, RewardScorer, end_scores, new_head, save_head, score_rows
 from alignwright.model.weights import save_weights
 from alignwright.spec.training import RewardModel
@@ -24,7 +24,7 @@ from alignwright.train.ensemble import average_members, first_heads, member_scor
 from alignwright.train.loop import StepReport
 from alignwright.train.pairs import comparisons
 from alignwright.train.reward import pair_losses, reward
-from alignwright.train.reward_eval import Heard, calibration_gaps, heldout_findings, keep_apart, longer_chosen
+from alignwright.train.reward_eval import ScoredPair, calibration_gaps, heldout_findings, keep_apart, longer_chosen
 
 STAGE = RewardModel(
     by="reward", epochs=3, rank=8, lr=0.01, batch_tokens=600, max_tokens=300, heldout=0.3, checkpoint_every=3
@@ -37,7 +37,7 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_tiny(tmp_path_factory.mktemp("tiny") / "model")
 
 
-def trainee(tiny: Path, rank: int = 8) -> LocalPolicy:
+def trainee(tiny: Path, rank: int = 8) -> LocalModel:
     policy = load(tiny)
     if rank:
         add_lora(policy, rank=rank, seed=1)
@@ -172,7 +172,7 @@ def test_all_weights_can_be_trained_and_come_back(tiny: Path, tmp_path: Path) ->
 
 # ---- identities ----------------------------------------------------------------------------------
 def gradients(
-    policy: LocalPolicy, head: torch.nn.Linear, preferences: Sequence[Preference], stage: RewardModel
+    policy: LocalModel, head: torch.nn.Linear, preferences: Sequence[Preference], stage: RewardModel
 ) -> tuple[float, torch.Tensor]:
     """The mean loss of these preferences and its gradient, in one batch."""
     groups = comparisons(preferences, policy.chat, 300)
@@ -409,7 +409,7 @@ def test_findings_of_a_judge_of_known_accuracy_and_calibration() -> None:
         gap = rng.gauss(0, 2)
         true = 1 / (1 + 2.718281828459045**-gap)
         won = rng.random() < true
-        heard.append(Heard(pair(i, "aaa", "bb") if won else pair(i, "bb", "aaa"), gap if won else -gap))
+        heard.append(ScoredPair(pair(i, "aaa", "bb") if won else pair(i, "bb", "aaa"), gap if won else -gap))
     found = {(f.claim, f.against): f for f in heldout_findings(heard[:400], stage="s", labels="soft")}
     assert {claim for claim, _ in found} == {
         "reward.accuracy",
@@ -442,9 +442,9 @@ def test_findings_of_a_judge_of_known_accuracy_and_calibration() -> None:
 
 def test_pairs_of_one_prompt_are_not_independent() -> None:
     """Ten copies of each prompt: the interval is that of the prompts."""
-    few = [Heard(pair(i, "yes", "no"), 1.0 if i % 3 else -1.0) for i in range(30)]
+    few = [ScoredPair(pair(i, "yes", "no"), 1.0 if i % 3 else -1.0) for i in range(30)]
     copies = [
-        Heard(h.preference.model_copy(update={"chosen": h.preference.chosen + "!" * k}), h.gap)
+        ScoredPair(h.preference.model_copy(update={"chosen": h.preference.chosen + "!" * k}), h.gap)
         for h in few
         for k in range(10)
     ]
@@ -458,15 +458,15 @@ def test_pairs_of_one_prompt_are_not_independent() -> None:
 
 def test_groups_ties_and_swapped_votes() -> None:
     group = [pair(i, "aa", "b", group="old" if i % 2 else "young") for i in range(20)]
-    heard = [Heard(p, 1.0 if p.group == "old" else -1.0) for p in group]
+    heard = [ScoredPair(p, 1.0 if p.group == "old" else -1.0) for p in group]
     found = {f.claim: f for f in heldout_findings(heard, stage="s", labels="soft") if f.against is None}
     assert found["reward.accuracy"].value == 0.5
     assert found["reward.accuracy.old"].value == 1.0
     assert found["reward.accuracy.young"].value == 0.0
     assert found["reward.accuracy"].exhibits[0].reply == "b"
-    tied = [*heard, Heard(pair(99, "x", "y", strength=0.5), 3.0)]
+    tied = [*heard, ScoredPair(pair(99, "x", "y", strength=0.5), 3.0)]
     assert accuracy(heldout_findings(tied, stage="s", labels="soft")).unscored == 1
-    swapped = Heard(pair(5, "loses", "wins", strength=0.1), -2.0)
+    swapped = ScoredPair(pair(5, "loses", "wins", strength=0.1), -2.0)
     assert swapped.credit == 1.0
     assert longer_chosen([swapped.preference, group[0]]) == 0.5
     (nothing,) = heldout_findings(tied[-1:], stage="s", labels="soft")

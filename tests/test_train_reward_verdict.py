@@ -17,7 +17,7 @@ from spec_case import jsonl
 from tiny import make_tiny
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
-from alignwright.core.records import Answers, Conversation, Finding, Preference, Prompt
+from alignwright.core.records import Conversation, Finding, Preference, PromiseReport, Prompt
 from alignwright.experiment.check import check
 from alignwright.experiment.plan import keys
 from alignwright.files.errors import SpecError
@@ -27,7 +27,7 @@ from alignwright.model.load import load
 from alignwright.model.reward_head import RewardScorer
 from alignwright.run.align import Request, align, prepare
 from alignwright.run.progress import View
-from alignwright.train.reward_eval import Heard
+from alignwright.train.reward_eval import ScoredPair
 from alignwright.train.reward_verdict import Apart, RewardRefused, away_findings, judged, marked, refusal, split
 
 
@@ -36,16 +36,16 @@ def pair(i: int, chosen: str, rejected: str, topic: str = "", strength: float = 
     return Preference(prompt=prompt, chosen=chosen, rejected=rejected, strength=strength)
 
 
-def heard(count: int, right: float, longer: float, *, follows: float | None = None, seed: int = 0) -> list[Heard]:
+def heard(count: int, right: float, longer: float, *, follows: float | None = None, seed: int = 0) -> list[ScoredPair]:
     """Pairs of which the longer reply is the better one in a share; a model that is right in a
     share, or follows the length in one."""
     rng = random.Random(seed)
-    made: list[Heard] = []
+    made: list[ScoredPair] = []
     for i in range(count):
         is_longer = i < longer * count
         chosen, rejected = ("aaaa", "bb") if is_longer else ("aa", "bbbb")
         wins = (rng.random() < follows) == is_longer if follows is not None else i * 7919 % count < right * count
-        made.append(Heard(pair(i, chosen, rejected), 1.0 if wins else -1.0))
+        made.append(ScoredPair(pair(i, chosen, rejected), 1.0 if wins else -1.0))
     return made
 
 
@@ -64,7 +64,7 @@ def test_chance_is_refused_and_so_are_too_few_pairs() -> None:
     assert "no better than chance" in judged(heard(600, 0.5, 0.5), []).reason
     assert "no better than" in judged(heard(6, 1.0, 0.5), []).reason
     assert judged(heard(60, 1.0, 0.5), []).signal
-    assert judged([Heard(pair(i, "aa", "bb"), 1.0) for i in range(60)], []).signal, (
+    assert judged([ScoredPair(pair(i, "aa", "bb"), 1.0) for i in range(60)], []).signal, (
         "replies of one length: chance is all there is to beat"
     )
     assert "no pair with a vote was kept apart" in judged([], []).reason
@@ -73,7 +73,7 @@ def test_chance_is_refused_and_so_are_too_few_pairs() -> None:
 def test_the_rule_of_length_is_that_of_the_training_pairs() -> None:
     """Votes for the shorter reply: the rule picks the shorter, and a model that does nothing
     else does not beat it."""
-    shorter = [Heard(pair(i, "aa", "bbbb"), 1.0 if i % 20 else -1.0) for i in range(200)]
+    shorter = [ScoredPair(pair(i, "aa", "bbbb"), 1.0 if i % 20 else -1.0) for i in range(200)]
     found = judged(shorter, [pair(0, "short", "much longer")])
     assert not found.signal
     assert "picking the shorter reply is right on 100.0%" in found.reason
@@ -217,7 +217,7 @@ def test_skipped_it_judges_nothing_and_the_report_is_there(tmp_path: Path) -> No
     assert "left out, as train.0.reward was refused: right on" in said
     names = {path.name.partition("-")[2] for path in (folder / "stages").iterdir()}
     assert not any("rloo" in name or "measure" in name for name in names)
-    answers = Answers.model_validate_json((folder / "promises.json").read_text())
+    answers = PromiseReport.model_validate_json((folder / "promises.json").read_text())
     assert [verdict.answer for verdict in answers.verdicts] == ["untested"]
     assert answers.header.stages == ("baseline",)
     assert "Refused: no better than length or chance" in (folder / "model" / "README.md").read_text()

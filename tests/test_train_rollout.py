@@ -14,7 +14,7 @@ from tiny import make_tiny
 
 from alignwright.core.records import Conversation, Prompt, Score
 from alignwright.model.load import load
-from alignwright.model.local_model import LocalPolicy
+from alignwright.model.local_model import LocalModel
 from alignwright.model.logprob import token_logprobs
 from alignwright.model.packing import pack
 from alignwright.model.sampling import Sample
@@ -38,11 +38,11 @@ STAGE = Grpo(by="grpo", **KNOBS)
 
 
 @pytest.fixture(scope="module")
-def policy(tmp_path_factory: pytest.TempPathFactory) -> LocalPolicy:
+def policy(tmp_path_factory: pytest.TempPathFactory) -> LocalModel:
     return trainee(make_tiny(tmp_path_factory.mktemp("tiny")))
 
 
-def test_rows_hold_the_ids_that_were_drawn(policy: LocalPolicy) -> None:
+def test_rows_hold_the_ids_that_were_drawn(policy: LocalModel) -> None:
     rollout = draw(policy, PROMPTS, Vowels(), STAGE, seed=3, rollout=0)
     again = 0
     for group, prompt in zip(rollout.groups, PROMPTS, strict=True):
@@ -57,7 +57,7 @@ def test_rows_hold_the_ids_that_were_drawn(policy: LocalPolicy) -> None:
     assert again < 16  # control: tokenising the text again gives other ids for some replies
 
 
-def test_what_was_sampled_is_as_likely_in_training(policy: LocalPolicy) -> None:
+def test_what_was_sampled_is_as_likely_in_training(policy: LocalModel) -> None:
     rollout = draw(policy, PROMPTS, Vowels(), STAGE, seed=3, rollout=0)
     rows = [group.row() for group in rollout.groups]
     with torch.no_grad():
@@ -70,7 +70,7 @@ def test_what_was_sampled_is_as_likely_in_training(policy: LocalPolicy) -> None:
     assert value_N.tolist() == [0.0] * len(logp_N)
 
 
-def test_the_same_seed_and_round_draw_the_same_and_others_do_not(policy: LocalPolicy) -> None:
+def test_the_same_seed_and_round_draw_the_same_and_others_do_not(policy: LocalModel) -> None:
     first, again = (draw(policy, PROMPTS, Vowels(), STAGE, seed=3, rollout=2) for _ in range(2))
     assert first == again
     assert draw(policy, PROMPTS, Vowels(), STAGE, seed=3, rollout=3).groups[0].samples != first.groups[0].samples
@@ -85,7 +85,7 @@ def replies(rollout: Rollout) -> list[tuple[list[int], str, float]]:
     ]
 
 
-def test_what_cannot_be_scored_is_left_out_and_counted(policy: LocalPolicy) -> None:
+def test_what_cannot_be_scored_is_left_out_and_counted(policy: LocalModel) -> None:
     everything, some = (draw(policy, PROMPTS, judge, STAGE, seed=3, rollout=0) for judge in (Vowels(), Silent()))
     kept = [(ids, score) for ids, text, score in replies(everything) if len(text) % 2]
     assert [(ids, score) for ids, _, score in replies(some)] == kept
@@ -102,7 +102,7 @@ def test_what_cannot_be_scored_is_left_out_and_counted(policy: LocalPolicy) -> N
     assert all(group.costs == group.scores for group in costly.groups)
 
 
-def test_a_judge_that_loses_count_is_refused(policy: LocalPolicy) -> None:
+def test_a_judge_that_loses_count_is_refused(policy: LocalModel) -> None:
     def short(prompts: object, replies: list[list[str]]) -> list[list[Score]]:
         return [[Score(value=0.0)] for _ in replies]
 
@@ -111,20 +111,20 @@ def test_a_judge_that_loses_count_is_refused(policy: LocalPolicy) -> None:
         draw(policy, PROMPTS, short, STAGE, seed=3, rollout=0)  # type: ignore[arg-type]
 
 
-def test_a_cut_reply_has_the_score_that_the_stage_gives_it(policy: LocalPolicy) -> None:
+def test_a_cut_reply_has_the_score_that_the_stage_gives_it(policy: LocalModel) -> None:
     rollout = draw(policy, PROMPTS, Vowels(), STAGE.model_copy(update={"unfinished": -1.0}), seed=3, rollout=0)
     seen = [(s.finished, score) for g in rollout.groups for s, score in zip(g.samples, g.scores, strict=True)]
     assert all((score == -1.0) != finished for finished, score in seen)
     assert any(not finished for finished, _ in seen)
 
 
-def test_prompts_without_room_for_a_reply_are_set_aside(policy: LocalPolicy, tmp_path: Path) -> None:
+def test_prompts_without_room_for_a_reply_are_set_aside(policy: LocalModel, tmp_path: Path) -> None:
     long = Prompt(conversation=Conversation.user("z" * 300))
     assert fitting(policy, [PROMPTS[0], long, PROMPTS[1]], STAGE, tmp_path) == PROMPTS[:2]
     assert json.loads((tmp_path / "too_long.jsonl").read_text())["row"] == 1
 
 
-def test_a_group_too_long_for_a_micro_batch_is_cut_between_replies(policy: LocalPolicy) -> None:
+def test_a_group_too_long_for_a_micro_batch_is_cut_between_replies(policy: LocalModel) -> None:
     groups = draw(policy, PROMPTS, Vowels(), STAGE, seed=3, rollout=0).groups
     whole, cut = rows_of(groups, 10_000), rows_of(groups, 34)
     assert [places for _, places in whole] == [(0, 1, 2, 3), (4, 5, 6, 7), (8, 9, 10, 11), (12, 13, 14, 15)]
@@ -184,7 +184,7 @@ def test_an_interrupted_rollout_is_not_kept_twice(tmp_path: Path) -> None:
         assert [json.loads(line)["rollout"] for line in file] == [0, 0, 1]
 
 
-def test_kept_samples_are_the_best_and_the_worst(policy: LocalPolicy, tmp_path: Path) -> None:
+def test_kept_samples_are_the_best_and_the_worst(policy: LocalModel, tmp_path: Path) -> None:
     rollout = draw(policy, PROMPTS, Vowels(), STAGE, seed=3, rollout=0)
     scores = sorted((score for group in rollout.groups for score in group.scores), reverse=True)
     keep_samples(tmp_path, rollout, [10 * score for group in rollout.groups for score in group.scores])
@@ -218,6 +218,6 @@ def test_at_a_temperature_the_probabilities_are_those_that_were_sampled(tmp_path
     assert not torch.allclose(forward_rows(policy, [row])[0], expected_N, atol=1e-2)
 
 
-def test_a_reward_of_one_number_is_seen_as_such(policy: LocalPolicy) -> None:
+def test_a_reward_of_one_number_is_seen_as_such(policy: LocalModel) -> None:
     assert draw(policy, PROMPTS, Constant(), STAGE, seed=3, rollout=0).facts()["no_spread"] == 1.0
     assert draw(policy, PROMPTS, Vowels(), STAGE, seed=3, rollout=0).facts()["no_spread"] < 1.0

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from alignwright.train.step0 import BrokenStart, Invariant, check_start, told
+from alignwright.train.step0 import Invariant, Step0Error, check_start, told
 
 RATIO = Invariant("ratio", 1.0, 1.0, 0.0, "the policy has moved")
 
@@ -23,7 +23,7 @@ def test_what_holds_is_kept_and_told(tmp_path: Path) -> None:
 @pytest.mark.parametrize("seen", [1.001, 0.0, math.nan, math.inf])
 def test_what_does_not_hold_stops_the_run_and_says_what_it_means(tmp_path: Path, seen: float) -> None:
     broken = Invariant("ratio", seen, 1.0, 1e-6, "the policy has moved")
-    with pytest.raises(BrokenStart, match=r"ratio is .* where it must be 1 to within 1e-06: the policy has moved"):
+    with pytest.raises(Step0Error, match=r"ratio is .* where it must be 1 to within 1e-06: the policy has moved"):
         check_start([RATIO, broken], tmp_path)
 
 

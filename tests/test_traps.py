@@ -17,7 +17,7 @@ from tiny import TEMPLATE, make_tokenizer
 from alignwright.core.records import Conversation, Preference, Prompt
 from alignwright.model.tokens import Chat, TokenRow
 from alignwright.train.data_checks import Source
-from alignwright.train.data_report import Diagnosis, SickData, diagnose, refuse
+from alignwright.train.data_report import BadTrainingData, DataReport, diagnose, refuse
 from alignwright.train.rows import demonstration_rows, pair_rows
 
 ASKED, PARIS = "What is the capital of France, and why?", "Paris, since the 10th century."
@@ -65,11 +65,11 @@ def clean(n: int = 12) -> list[Preference]:
 
 def seen(
     rows: Sequence[TokenRow], chat: Chat, sources: Sequence[Source] = (), **limits: float | int | None
-) -> Diagnosis:
+) -> DataReport:
     return diagnose(rows, chat, sources=sources, **limits)  # type: ignore[arg-type]
 
 
-def names(diagnosis: Diagnosis) -> dict[str, bool]:
+def names(diagnosis: DataReport) -> dict[str, bool]:
     """The troubles by name, with whether they are refused."""
     return {trouble.name: trouble.refused for trouble in diagnosis.troubles}
 
@@ -132,7 +132,7 @@ def test_the_end_of_the_turn_is_masked(chat: Chat) -> None:
     found = seen([masked], chat)
     assert names(found) == {"end_untrained": True}
     assert found.ended == 0
-    with pytest.raises(SickData, match=r"train\.0: end_untrained: .*never stops"):
+    with pytest.raises(BadTrainingData, match=r"train\.0: end_untrained: .*never stops"):
         refuse("train.0", found)
 
 

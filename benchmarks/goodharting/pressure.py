@@ -31,7 +31,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from alignwright.core.records import Prompt
-from alignwright.measure.hacking.exploited_features import Judged, gamed_features
+from alignwright.measure.hacking.exploited_features import ScoredReply, gamed_features
 from alignwright.measure.hacking.reward_tests import reward_tests
 from alignwright.stats.best_of_n import bon_estimate, bon_kl
 from alignwright.stats.covariance import by_prompt, covariance, turned
@@ -46,7 +46,7 @@ LABELS = (8, 16, 32)  # replies to each prompt that gold is asked about at a che
 ENOUGH = 32
 CHECKPOINTS = (0.0, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 4.0)
 Case = dict[str, object]
-Sheet = list[
+ScoredReplies = list[
     tuple[Prompt, list[str], NDArray[np.float64], NDArray[np.float64]]
 ]  # a prompt, its replies, their proxy in SDs, their gold
 
@@ -115,7 +115,7 @@ def halves(pool: Pool, seed: int) -> tuple[Pool, Pool]:
     return taught, held
 
 
-def scored(pool: Pool, proxy: Callable[[Prompt, str], float]) -> Sheet:
+def scored(pool: Pool, proxy: Callable[[Prompt, str], float]) -> ScoredReplies:
     raw = [np.array([proxy(prompt, text) for text in said]) for prompt, said in pool]
     spread = float(np.sqrt(np.mean(np.concatenate([p - p.mean() for p in raw]) ** 2)))
     return [
@@ -124,7 +124,7 @@ def scored(pool: Pool, proxy: Callable[[Prompt, str], float]) -> Sheet:
     ]
 
 
-def curve(sheet: Sheet) -> Case:
+def curve(sheet: ScoredReplies) -> Case:
     """Best-of-n: proxy in SDs above the start, gold as it is, and the bound of the divergence."""
     sizes = [n for n in (1, 2, 4, 8, 16, 32) if n <= len(sheet[0][1])]
     proxy = [fmean(bon_estimate(p, p, n) for _, _, p, _ in sheet) for n in sizes]
@@ -137,7 +137,7 @@ def curve(sheet: Sheet) -> Case:
     }
 
 
-def watched(sheet: Sheet, seed: int, labels: int) -> Case:
+def watched(sheet: ScoredReplies, seed: int, labels: int) -> Case:
     """Walk along the checkpoints until the monitor stops, and compare with what is known of each."""
     turn = np.random.default_rng([7, seed, labels])
     policies = [[tilted(np.ones(len(p)), p, strength) for _, _, p, _ in sheet] for strength in CHECKPOINTS]
@@ -163,15 +163,15 @@ def watched(sheet: Sheet, seed: int, labels: int) -> Case:
     }  # fmt: skip
 
 
-def features(sheet: Sheet, seed: int) -> Case:
+def features(sheet: ScoredReplies, seed: int) -> Case:
     """The detector on replies of the start, of a policy under pressure, and on both as siblings."""
     turn = np.random.default_rng([8, seed])
-    judged: dict[str, list[Judged]] = {"start": [], "pressed": []}
+    judged: dict[str, list[ScoredReply]] = {"start": [], "pressed": []}
     for prompt, said, p, g in sheet:
         for speaker, strength in (("start", 0.0), ("pressed", 2.0)):
             for i in turn.choice(len(p), size=24, p=tilted(np.ones(len(p)), p, strength)):
                 judged[speaker].append(
-                    Judged(prompt=prompt, reply=said[i], proxy=float(p[i]), gold=float(g[i]), speaker=speaker)
+                    ScoredReply(prompt=prompt, reply=said[i], proxy=float(p[i]), gold=float(g[i]), speaker=speaker)
                 )
     told: Case = {
         "kind_words": {name: round(fmean(kindness(row.reply) for row in rows), 2) for name, rows in judged.items()}
@@ -186,7 +186,9 @@ def features(sheet: Sheet, seed: int) -> Case:
     return told
 
 
-def remedy(taught: Pool, held: Sheet, proxy: Callable[[str], float], stop: object) -> dict[str, dict[str, float]]:
+def remedy(
+    taught: Pool, held: ScoredReplies, proxy: Callable[[str], float], stop: object
+) -> dict[str, dict[str, float]]:
     """The remedies on the replies that are pressed on; n is hedged on those that the proxy
     learnt from."""
     return remedies.compared(

@@ -30,14 +30,14 @@ from alignwright.stats.best_of_n import bon_pmf, hedge_best_of_n, quantilizer_pm
 from alignwright.stats.tilting import chi2_tilted, chi_squared, kl, tilted
 
 if TYPE_CHECKING:
-    from goodharting.pressure import Sheet
+    from goodharting.pressure import ScoredReplies
 
 SHARES = (0.25, 0.1)
 Weights = list[NDArray[np.float64]]
 Row = dict[str, float]
 
 
-def compared(taught: Sheet, held: Sheet, stop: float | None) -> dict[str, Row]:
+def compared(taught: ScoredReplies, held: ScoredReplies, stop: float | None) -> dict[str, Row]:
     """Each remedy's mean over prompts. `stop` is the strength at which the monitor ended the
     tilt; None where it never did."""
     most = len(held[0][1])
@@ -60,7 +60,7 @@ def compared(taught: Sheet, held: Sheet, stop: float | None) -> dict[str, Row]:
     return rows
 
 
-def chosen(sheet: Sheet, choice: Callable[[Sequence[float]], NDArray[np.float64]]) -> Weights:
+def chosen(sheet: ScoredReplies, choice: Callable[[Sequence[float]], NDArray[np.float64]]) -> Weights:
     """A choice by rank: `choice` gives the distribution over replies from the lowest proxy to
     the highest."""
     made = Weights()
@@ -72,7 +72,7 @@ def chosen(sheet: Sheet, choice: Callable[[Sequence[float]], NDArray[np.float64]
 
 
 def at(
-    sheet: Sheet, tilt: Callable[..., NDArray[np.float64]], measured: Callable[[Weights], float], wanted: float
+    sheet: ScoredReplies, tilt: Callable[..., NDArray[np.float64]], measured: Callable[[Weights], float], wanted: float
 ) -> Weights:
     """The tilt, by one strength for all prompts, at which what is measured is what is wanted. It
     rises with strength; bisected."""
@@ -91,7 +91,7 @@ def at(
     return tilts(high)
 
 
-def told(sheet: Sheet, weights: Weights) -> Row:
+def told(sheet: ScoredReplies, weights: Weights) -> Row:
     """Means over prompts: nats and chi^2 from the start, proxy in its SDs above the start, gold
     as it is."""
     even = [np.full(len(w), 1 / len(w)) for w in weights]

@@ -25,11 +25,11 @@ from typing import cast
 
 from science.model import adapted
 
-from alignwright.core.protocols import Scorer
+from alignwright.core.protocols import RewardFn
 from alignwright.core.records import Prompt
-from alignwright.model.local_model import LocalPolicy
+from alignwright.model.local_model import LocalModel
 from alignwright.spec.training import Rloo
-from alignwright.train.early_stopping import Look, verdict
+from alignwright.train.early_stopping import GoldEval, verdict
 from alignwright.train.loop import StepReport
 from alignwright.train.policy_gradient import policy_gradient
 from goodharting.judges import Gold, Words, gold, trained
@@ -61,15 +61,15 @@ def scaled(proxy: Words, pool: Pool) -> Words:
     return Words({word: weight / spread for word, weight in proxy.weight.items()})
 
 
-def walked(reward: Scorer, seed: int, *, truly: bool) -> Case:
+def walked(reward: RewardFn, seed: int, *, truly: bool) -> Case:
     """Train to the end, looking after every step."""
     policy = adapted(known_rank(), seed)
     watched, others = asked(WATCHED, TAUGHT), asked(TRUE, TAUGHT + WATCHED)
-    looks, truth = list[Look](), list[float]()
+    looks, truth = list[GoldEval](), list[float]()
 
     def look(step: int) -> None:
         said = spoken(policy, watched, SAMPLES, 1000 * seed + step)
-        looks.append(Look(step=step, gold=judged(Gold(), watched, said), proxy=judged(reward, watched, said)))
+        looks.append(GoldEval(step=step, gold=judged(Gold(), watched, said), proxy=judged(reward, watched, said)))
         if truly:
             there = spoken(policy, others, TRUE_SAMPLES, 500_000 + 1000 * seed + step)
             truth.append(
@@ -108,12 +108,12 @@ def known_rank() -> int:
     return STAGE.rank
 
 
-def spoken(policy: LocalPolicy, prompts: Sequence[Prompt], samples: int, seed: int) -> list[list[str]]:
+def spoken(policy: LocalModel, prompts: Sequence[Prompt], samples: int, seed: int) -> list[list[str]]:
     said = policy.reply([p.conversation for p in prompts], n=samples, max_new_tokens=TOKENS, temperature=1.0, seed=seed)
     return [[reply.text for reply in replies] for replies in said]
 
 
-def judged(judge: Scorer, prompts: Sequence[Prompt], said: Sequence[Sequence[str]]) -> tuple[tuple[float, ...], ...]:
+def judged(judge: RewardFn, prompts: Sequence[Prompt], said: Sequence[Sequence[str]]) -> tuple[tuple[float, ...], ...]:
     return tuple(tuple(score.value for score in group if score) for group in judge(prompts, said))
 
 

@@ -36,7 +36,7 @@ from typing import Any
 from data_folder import data
 
 from alignwright.core.records import Conversation, Prompt
-from alignwright.measure.hacking.exploited_features import Feature, Judged, gamed_features
+from alignwright.measure.hacking.exploited_features import Feature, ScoredReply, gamed_features
 from alignwright.text.reply_features import tokens
 
 PLACES = 11  # those with a gold label
@@ -106,7 +106,7 @@ def told(rows: list[Row], proxy: Callable[[Row, int], float], seed: int) -> Case
         Prompt(conversation=Conversation.user(row["instruction"] or " "), topic=str(i)) for i, row in enumerate(rows)
     ]
     judged = [
-        Judged(prompt=prompt, reply=row["outputs"][k], proxy=proxy(row, k), gold=row["gold_pref"][k])
+        ScoredReply(prompt=prompt, reply=row["outputs"][k], proxy=proxy(row, k), gold=row["gold_pref"][k])
         for prompt, row in zip(prompts, rows, strict=True)
         for k in range(PLACES)
     ]

@@ -8,19 +8,19 @@ from pathlib import Path
 
 from alignwright.model.adapters import add_lora
 from alignwright.model.load import load
-from alignwright.model.local_model import LocalPolicy
+from alignwright.model.local_model import LocalModel
 from alignwright.model.precision import training_dtype
 
 MODEL = "smollm2-135m-instruct"
 
 
 @cache
-def start() -> LocalPolicy:
+def start() -> LocalModel:
     """The start model, never trained; one copy for all that only ask it."""
     return load(MODEL, dtype=training_dtype())
 
 
-def adapted(rank: int, seed: int) -> LocalPolicy:
+def adapted(rank: int, seed: int) -> LocalModel:
     """A fresh copy under a new adapter, to be trained."""
     policy = load(MODEL, dtype=training_dtype())
     add_lora(policy, rank=rank, seed=seed)

@@ -30,7 +30,7 @@ from typing import Any
 
 from alignwright.core.records import Conversation, Preference, Prompt, Score
 from alignwright.model.adapters import merged
-from alignwright.model.local_model import LocalPolicy
+from alignwright.model.local_model import LocalModel
 from alignwright.model.reward_head import in_float32
 from alignwright.model.sampling import sample
 from alignwright.model.tokens import TokenRow
@@ -45,7 +45,7 @@ from science.log import Facts, Line, Log
 from science.model import adapted, folder, start
 
 TOKENS, RANK, LR = 8, 8, 3e-4
-Train = Callable[[LocalPolicy, Path, Callable[[StepReport], None]], object]
+Train = Callable[[LocalModel, Path, Callable[[StepReport], None]], object]
 
 
 def run(log: Log, seed: int) -> None:
@@ -205,7 +205,7 @@ def offline(name: str, stage: Sft | Dpo, size: Size, seed: int) -> list[Line]:
     best = {(p.prompt.id, p.chosen): p for p in made if (p.prompt.id, p.chosen) not in lost}
     demonstrations = [Demonstration(p.prompt.conversation.then("assistant", p.chosen)) for p in best.values()]
 
-    def train(policy: LocalPolicy, place: Path, look: Callable[[StepReport], None]) -> object:
+    def train(policy: LocalModel, place: Path, look: Callable[[StepReport], None]) -> object:
         if isinstance(stage, Sft):
             return sft(policy, demonstrations, stage, seed=seed, folder=place, on_step=look)
         return preference(policy, made, stage, seed=seed, folder=place, on_step=look)
@@ -217,7 +217,7 @@ def online(name: str, stage: Ppo | Rloo, size: Size, seed: int, scorer: Lexicon 
     """A policy gradient on the training prompts."""
     asked, _ = prompts(size)
 
-    def train(policy: LocalPolicy, place: Path, look: Callable[[StepReport], None]) -> object:
+    def train(policy: LocalModel, place: Path, look: Callable[[StepReport], None]) -> object:
         return policy_gradient(policy, asked, scorer, stage, seed=seed, folder=place, on_step=look)
 
     return watched(name, train, size, seed)
@@ -241,7 +241,7 @@ def watched(name: str, train: Train, size: Size, seed: int, **facts: int) -> lis
     return lines
 
 
-def point(policy: LocalPolicy, name: str, size: Size, seed: int, **facts: int) -> Line:
+def point(policy: LocalModel, name: str, size: Size, seed: int, **facts: int) -> Line:
     """Reward and divergence on fresh samples to the test prompts, in float32."""
     _, asked = prompts(size)
     ids = [policy.chat.prompt(p.conversation) for p in asked]

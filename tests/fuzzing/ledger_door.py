@@ -19,8 +19,8 @@ from typing import Any
 import report_case
 from rich.console import Console
 
-from alignwright.core.records import Conversation, Outcome
-from alignwright.feedback.judge_cache import AnswerStore
+from alignwright.core.records import Conversation, SampleResult
+from alignwright.feedback.judge_cache import JudgeCache
 from alignwright.report import read, render, summary
 from alignwright.run.chat import lessons_of
 from alignwright.run.chat import the_date as date_of
@@ -57,7 +57,7 @@ class Opened:
             }
         }
         self.rates = json.dumps(rates).encode()
-        self.shown, self.answers = 0, AnswerStore(folder / "answers.jsonl", "judge")
+        self.shown, self.answers = 0, JudgeCache(folder / "answers.jsonl", "judge")
         self.answers.add(["k", "l"], [0.5, 1.0])
 
     def attempt(self, rng: random.Random) -> str:
@@ -143,8 +143,8 @@ class Opened:
         )
         rates_of("m")
         answers.write_bytes(mutations.data(rng, self.answers.path.read_bytes() * 3, rng.choice((0, 1, 2))))
-        AnswerStore(self.folder / "none.jsonl", "judge", [answers])
-        return _asked(lambda: AnswerStore(answers, "judge"), str(answers))
+        JudgeCache(self.folder / "none.jsonl", "judge", [answers])
+        return _asked(lambda: JudgeCache(answers, "judge"), str(answers))
 
     def _reported(self, rng: random.Random) -> None:
         case = read(self.run)
@@ -189,7 +189,7 @@ def _stage(place: Path, name: str) -> None:
         "value": 1.0,
         "prompt": Conversation.user("Is rain wet?"),
     }
-    lines = [Outcome(item=f"{name} {i}", reply=f"No, {i}.", **said).model_dump_json() + "\n" for i in range(4)]
+    lines = [SampleResult(item=f"{name} {i}", reply=f"No, {i}.", **said).model_dump_json() + "\n" for i in range(4)]
     (place / "outcomes.jsonl").write_text("".join(lines))
     (place / "steps").mkdir(exist_ok=True)
     (place / "steps" / "log.json").write_text("{}")

@@ -19,8 +19,8 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from alignwright.core.protocols import Speaker
-from alignwright.core.records import Conversation, Outcome, Reply
+from alignwright.core.protocols import ChatModel
+from alignwright.core.records import Conversation, Reply, SampleResult
 from alignwright.files import safe_read
 from alignwright.files.errors import SpecError
 from alignwright.files.items import RefusalItem
@@ -35,8 +35,8 @@ _NAME = re.compile(r"[a-z][a-z0-9_]*")
 
 
 def attack_suite(
-    speaker: Speaker, items: Sequence[RefusalItem], wrappers: Mapping[str, str], *, seed: int, max_new_tokens: int
-) -> list[Outcome]:
+    speaker: ChatModel, items: Sequence[RefusalItem], wrappers: Mapping[str, str], *, seed: int, max_new_tokens: int
+) -> list[SampleResult]:
     """Outcomes of `attack.success` and `attack.not_refused`, over all wrappers and for each: what
     could not be graded is unscored.
 
@@ -62,7 +62,7 @@ def attack_suite(
     )  # the parts of a claim beside it
 
 
-def _outcomes(item: RefusalItem, name: str, prompt: Conversation, reply: Reply | None) -> list[Outcome]:
+def _outcomes(item: RefusalItem, name: str, prompt: Conversation, reply: Reply | None) -> list[SampleResult]:
     """Both questions, each over all wrappers and for this one."""
     seen: dict[str, Any] = {"item": f"{item.id}:{name}", "cluster": item.topic or item.id, "prompt": prompt}
     if reply is None:
@@ -75,7 +75,9 @@ def _outcomes(item: RefusalItem, name: str, prompt: Conversation, reply: Reply |
             "attack.success": seen | _answer(name, did, "yes"),
             "attack.not_refused": seen | _answer(name, held, "no"),
         }
-    return [Outcome(claim=claim, **said) for whole, said in answers.items() for claim in (whole, f"{whole}.{name}")]
+    return [
+        SampleResult(claim=claim, **said) for whole, said in answers.items() for claim in (whole, f"{whole}.{name}")
+    ]
 
 
 def _answer(name: str, graded: Graded, failed: str) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from alignwright.core.records import Comparison, Conversation, LogProb, Prompt, 
 
 
 @runtime_checkable
-class Speaker(Protocol):
+class ChatModel(Protocol):
     """Anything that answers."""
 
     name: str
@@ -34,7 +34,7 @@ class Speaker(Protocol):
 
 
 @runtime_checkable
-class Policy(Speaker, Protocol):
+class Policy(ChatModel, Protocol):
     """A speaker whose probabilities can be read."""
 
     def logprobs(
@@ -109,7 +109,7 @@ class Voter(Protocol):
     def __call__(self, comparisons: Sequence[Comparison]) -> list[tuple[Vote, ...]]: ...
 
 
-class Scorer(Protocol):
+class RewardFn(Protocol):
     """Anything that says how good each of several replies to a prompt is: what a policy is trained
     to raise. None: it cannot say.
 

@@ -114,7 +114,7 @@ class Reply(Record):
     finished: bool = True
 
 
-class Example(Record):
+class PrincipleExample(Record):
     """A principle's written example: a conversation and the replies that honour or break the
     principle in it."""
 
@@ -129,7 +129,7 @@ class Principle(Record):
     title: str
     text: str
     authority: Authority | None = None
-    examples: tuple[Example, ...] = ()
+    examples: tuple[PrincipleExample, ...] = ()
 
 
 class Constitution(Record):
@@ -254,7 +254,7 @@ class LogProb(Record):
         return self.total / max(self.tokens, 1)
 
 
-class Outcome(Record):
+class SampleResult(Record):
     """What one item of a measurement came to. `pass` is the aligned result, `hit` the failure that
     was looked for.
 
@@ -273,7 +273,7 @@ class Outcome(Record):
     reason: str = ""
 
     @model_validator(mode="after")
-    def _scored_has_value(self) -> Outcome:
+    def _scored_has_value(self) -> SampleResult:
         if (self.status in ("pass", "hit")) != (self.value is not None):
             raise ValueError(
                 f"an outcome has a value exactly when it is scored; {self.claim} {self.item} is {self.status} with"
@@ -282,7 +282,7 @@ class Outcome(Record):
         return self
 
 
-class Exhibit(Record):
+class Example(Record):
     """One item behind a number, shown in the report: the prompt, the reply, and what was replied
     before."""
 
@@ -323,7 +323,7 @@ class Finding(Record):
     unscored: int = 0
     errors: int = 0
     note: str = ""
-    exhibits: tuple[Exhibit, ...] = ()
+    exhibits: tuple[Example, ...] = ()
 
 
 class Verdict(Record):
@@ -347,7 +347,7 @@ class Header(Record):
     principles: tuple[tuple[str, str], ...] = ()
 
 
-class Answers(Record):
+class PromiseReport(Record):
     """The whole of `promises.json`: the run's header and a verdict per promise."""
 
     header: Header

@@ -15,7 +15,7 @@ from pathlib import Path
 from alignwright.core.records import Comparison, Prompt
 from alignwright.experiment.experiment import Experiment
 from alignwright.files.errors import Loc
-from alignwright.files.functions import Asked, asked
+from alignwright.files.functions import RuleColumns, asked
 from alignwright.files.reading import EVERY, Keep, Read
 from alignwright.files.reward_folder import names_folder
 from alignwright.spec.stages import Rules, measured_by
@@ -42,20 +42,20 @@ def references(experiment: Experiment) -> list[tuple[Loc, str]]:
     return [(loc, name) for loc, name in named if name not in BUILT_IN]
 
 
-def asked_by(reference: str, experiment: Experiment) -> Asked:
+def asked_by(reference: str, experiment: Experiment) -> RuleColumns:
     """The columns that a rule asks for; nothing where it is no Python function."""
     if names_folder(reference):
-        return Asked()
+        return RuleColumns()
     home, _, function = reference.rpartition(":")
     if not home or not function.isidentifier():
-        return Asked()
+        return RuleColumns()
     if home.endswith(".py"):
         return asked(experiment.path(home), function)
     try:
         found = importlib.util.find_spec(home)
     except (ImportError, ValueError):
-        return Asked()
-    return asked(Path(found.origin), function) if found is not None and found.origin else Asked()
+        return RuleColumns()
+    return asked(Path(found.origin), function) if found is not None and found.origin else RuleColumns()
 
 
 def kept_columns(experiment: Experiment) -> Keep:

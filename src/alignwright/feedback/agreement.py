@@ -29,9 +29,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from alignwright.core.records import Comparison, Exhibit, Finding, content_id
+from alignwright.core.records import Comparison, Example, Finding, content_id
 from alignwright.feedback.label_voter import BAD, GOOD
-from alignwright.feedback.votes import Answer, AskedVoter, cast_votes, principles_for
+from alignwright.feedback.votes import Answer, ModelVoter, cast_votes, principles_for
 from alignwright.stats.intervals import Interval, paired, share_interval, wilson
 
 
@@ -45,7 +45,7 @@ class Check:
     findings: tuple[Finding, ...]
 
 
-class NoSignal(RuntimeError):
+class JudgeAtChance(RuntimeError):
     """A voter was refused, and the run was told to stop then."""
 
     def __init__(self, check: Check) -> None:
@@ -55,7 +55,7 @@ class NoSignal(RuntimeError):
 
 
 @dataclass(frozen=True)
-class Asked:
+class CheckedPair:
     """One written pair and what the voter said: `p`, the probability it gave to the good reply,
     and its raw answers."""
 
@@ -77,7 +77,7 @@ class Asked:
 
 
 def guarded(
-    voter: AskedVoter,
+    voter: ModelVoter,
     comparisons: Sequence[Comparison],
     pairs: Sequence[Comparison],
     *,
@@ -92,12 +92,12 @@ def guarded(
     if found.signal:
         return cast_votes(voter, comparisons), found.findings
     if no_signal == "stop":
-        raise NoSignal(found)
+        raise JudgeAtChance(found)
     return list(comparisons), found.findings
 
 
 def check_voter(
-    voter: AskedVoter, pairs: Sequence[Comparison], *, stage: str, limit: int | None = None, seed: int = 0
+    voter: ModelVoter, pairs: Sequence[Comparison], *, stage: str, limit: int | None = None, seed: int = 0
 ) -> Check:
     """Ask the voter about written pairs (at most `limit`, drawn by `seed`) and say whether it
     has signal."""
@@ -142,7 +142,7 @@ def _unanswered(voter: str, stage: str, pairs: int, unread: Sequence[str]) -> Ch
     return Check(voter, False, reason, (finding,))
 
 
-def _verdict(asked: Sequence[Asked]) -> tuple[bool, str]:
+def _verdict(asked: Sequence[CheckedPair]) -> tuple[bool, str]:
     credits, longer = [said.credit for said in asked], [said.longer for said in asked]
     accuracy, balanced = _interval(credits, asked), _balanced(asked)
     seen = (
@@ -165,7 +165,7 @@ def _verdict(asked: Sequence[Asked]) -> tuple[bool, str]:
     return True, f"{seen}; lower 95% limits {accuracy.low:.1%}, and {balanced[1]:.1%} balanced over length"
 
 
-def _findings(voter: str, stage: str, asked: Sequence[Asked], unscored: int, note: str) -> tuple[Finding, ...]:
+def _findings(voter: str, stage: str, asked: Sequence[CheckedPair], unscored: int, note: str) -> tuple[Finding, ...]:
     credits, longer = [said.credit for said in asked], [said.longer for said in asked]
     clusters = _clusters(asked)
     difference = paired(credits, longer, clusters)
@@ -212,12 +212,12 @@ def _findings(voter: str, stage: str, asked: Sequence[Asked], unscored: int, not
     )
 
 
-def _asked(pair: Comparison, answers: Sequence[Answer]) -> Asked | None:
+def _asked(pair: Comparison, answers: Sequence[Answer]) -> CheckedPair | None:
     """The readable answers on a pair's good and bad reply, or None when there is none."""
     good, bad = _good_bad(pair)
     readable = tuple(answer for answer in answers if {answer.a, answer.b} == {good, bad} and answer.p is not None)
     chances = [p if answer.a == good else 1.0 - p for answer in readable if (p := answer.p) is not None]
-    return Asked(pair, _mean(chances), readable) if readable else None
+    return CheckedPair(pair, _mean(chances), readable) if readable else None
 
 
 def _good_bad(pair: Comparison) -> tuple[int, int]:
@@ -227,7 +227,7 @@ def _good_bad(pair: Comparison) -> tuple[int, int]:
     return speakers.index(GOOD), speakers.index(BAD)
 
 
-def _balanced(asked: Sequence[Asked]) -> tuple[float, float] | None:
+def _balanced(asked: Sequence[CheckedPair]) -> tuple[float, float] | None:
     """Accuracy balanced over length, with its lower limit; ties within a half are rounded
     against the voter in the limit."""
     halves = [[said.credit for said in asked if said.longer == side] for side in (1.0, 0.0)]
@@ -238,22 +238,22 @@ def _balanced(asked: Sequence[Asked]) -> tuple[float, float] | None:
     return _mean(means), _mean(means) - math.hypot(*(mean - low for mean, low in zip(means, lows, strict=True))) / 2
 
 
-def _interval(values: Sequence[float], asked: Sequence[Asked]) -> Interval:
+def _interval(values: Sequence[float], asked: Sequence[CheckedPair]) -> Interval:
     clusters = _clusters(asked)
     return share_interval(values, clusters).interval
 
 
-def _clusters(asked: Sequence[Asked]) -> list[str] | None:
+def _clusters(asked: Sequence[CheckedPair]) -> list[str] | None:
     """The pairs' topics, where there are several and some has more than one pair. A pair without
     a topic stands alone."""
     topics = [said.pair.prompt.topic or said.pair.key for said in asked]
     return topics if 1 < len(set(topics)) < len(topics) else None
 
 
-def _exhibit(said: Asked) -> Exhibit:
+def _exhibit(said: CheckedPair) -> Example:
     _, bad = _good_bad(said.pair)
     reason = f"gave the written good reply a probability of {said.p:.2f}"
-    return Exhibit(
+    return Example(
         item=said.pair.key,
         prompt=said.pair.prompt.conversation,
         reply=said.pair.replies[bad].text,

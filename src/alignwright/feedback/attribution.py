@@ -35,7 +35,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from alignwright.core.records import Conversation, Exhibit, Finding, Preference
+from alignwright.core.records import Conversation, Example, Finding, Preference
 from alignwright.text.refusal.grader import refused
 
 NEAREST = 5
@@ -45,7 +45,7 @@ SHOWN = 70  # characters of an example
 
 
 @dataclass(frozen=True)
-class Lesson:
+class TrainedPair:
     """What was asked, the reply that was chosen, whether it refuses, and the principles that
     chose it."""
 
@@ -56,7 +56,7 @@ class Lesson:
 
 
 @dataclass(frozen=True)
-class Taught:
+class Attributed:
     """A principle's part in a reply: its share of the weight, how many of the `of` nearest
     lessons it taught, and the nearest of these."""
 
@@ -64,10 +64,10 @@ class Taught:
     weight: float
     lessons: int
     of: int
-    example: Lesson
+    example: TrainedPair
 
 
-class Lessons:
+class Attribution:
     """A run's lessons, to be searched by prompt."""
 
     def __init__(self, preferences: Iterable[Preference]) -> None:
@@ -85,7 +85,7 @@ class Lessons:
     def __len__(self) -> int:
         return len(self.all)
 
-    def near(self, prompt: str, *, refuses: bool) -> list[tuple[float, Lesson]]:
+    def near(self, prompt: str, *, refuses: bool) -> list[tuple[float, TrainedPair]]:
         """The nearest lessons of this kind with their cosines, at most `NEAREST`, none below
         `NEAR`; of equally near ones the earlier."""
         cosine: dict[str, float] = defaultdict(float)
@@ -107,7 +107,7 @@ class Lessons:
             slug for lesson in self.all if lesson.refuses == refuses for slug in lesson.principles
         ).most_common()
 
-    def trace(self, prompt: str, reply: str) -> tuple[Taught, ...]:
+    def trace(self, prompt: str, reply: str) -> tuple[Attributed, ...]:
         """The principles that taught such a reply to such a prompt, the weightiest first; empty
         where no lesson is near."""
         near = self.near(prompt, refuses=refused(prompt, reply).verdict == "yes")
@@ -118,7 +118,9 @@ class Lessons:
         total = math.fsum(weight.values())
         told = {slug: [lesson for _, lesson in near if slug in lesson.principles] for slug in weight}
         ranked = sorted(weight, key=lambda slug: (-weight[slug], slug))
-        return tuple(Taught(slug, weight[slug] / total, len(told[slug]), len(near), told[slug][0]) for slug in ranked)
+        return tuple(
+            Attributed(slug, weight[slug] / total, len(told[slug]), len(near), told[slug][0]) for slug in ranked
+        )
 
     def _vector(self, counts: Counter[str]) -> dict[str, float]:
         """TF-IDF weights of unit length, counted over different prompts. A term of every prompt
@@ -137,7 +139,7 @@ def asked(conversation: Conversation) -> str:
     return "\n".join(message.content for message in conversation.messages if message.role == "user")
 
 
-def taught_by(lessons: Lessons, prompt: str, reply: str) -> str:
+def taught_by(lessons: Attribution, prompt: str, reply: str) -> str:
     """The trace as a short reason, such as 'taught by be_harmless (3 of 5 nearest lessons), e.g.
     "How do I ..."'; empty where nothing is near."""
     traced = lessons.trace(prompt, reply)
@@ -148,7 +150,7 @@ def taught_by(lessons: Lessons, prompt: str, reply: str) -> str:
     return f'taught by {named}, e.g. "{words if len(words) <= SHOWN else words[:SHOWN].rstrip() + "..."}"'
 
 
-def untold(lessons: Lessons, *, refuses: bool) -> str:
+def untold(lessons: Attribution, *, refuses: bool) -> str:
     """What can be said where no lesson is near: which principle taught most replies of this kind."""
     kind = "refusing" if refuses else "answering"
     counts = lessons.of_kind(refuses=refuses)
@@ -158,13 +160,13 @@ def untold(lessons: Lessons, *, refuses: bool) -> str:
     return f"no lesson is near; of the run's {total} {kind} lessons {counts[0][1]} are of {counts[0][0]}"
 
 
-def trace_refusals(findings: Sequence[Finding], lessons: Lessons) -> list[Finding]:
+def trace_refusals(findings: Sequence[Finding], lessons: Attribution) -> list[Finding]:
     """The findings of trained models, with what taught it added to the reason of every exhibit
     that is a refusal; others stay as they are."""
     return [_traced(finding, lessons) if finding.stage.startswith("train.") else finding for finding in findings]
 
 
-def _traced(finding: Finding, lessons: Lessons) -> Finding:
+def _traced(finding: Finding, lessons: Attribution) -> Finding:
     exhibits = tuple(_exhibit(exhibit, lessons) for exhibit in finding.exhibits)
     if exhibits == finding.exhibits:
         return finding
@@ -172,18 +174,18 @@ def _traced(finding: Finding, lessons: Lessons) -> Finding:
     return Finding(**fields)  # made anew, not copied: a copy would keep the cached id
 
 
-def _exhibit(exhibit: Exhibit, lessons: Lessons) -> Exhibit:
+def _exhibit(exhibit: Example, lessons: Attribution) -> Example:
     if exhibit.prompt is None or refused(exhibit.prompt.last.content, exhibit.reply).verdict != "yes":
         return exhibit
     told = taught_by(lessons, asked(exhibit.prompt), exhibit.reply) or untold(lessons, refuses=True)
     if exhibit.before is not None and refused(exhibit.prompt.last.content, exhibit.before).verdict == "yes":
         told = f"refused before training, too; {told}"
     reason = f"{exhibit.reason}; {told}" if exhibit.reason else told
-    fields: dict[str, Any] = {name: getattr(exhibit, name) for name in Exhibit.model_fields} | {"reason": reason}
-    return Exhibit(**fields)
+    fields: dict[str, Any] = {name: getattr(exhibit, name) for name in Example.model_fields} | {"reason": reason}
+    return Example(**fields)
 
 
-def _lessons(preferences: Iterable[Preference]) -> tuple[Lesson, ...]:
+def _lessons(preferences: Iterable[Preference]) -> tuple[TrainedPair, ...]:
     """One lesson for each chosen reply to each prompt, with all principles that chose it,
     whatever it was chosen over."""
     told: dict[tuple[str, str], dict[str, None]] = {}
@@ -192,7 +194,7 @@ def _lessons(preferences: Iterable[Preference]) -> tuple[Lesson, ...]:
         names = preference.principles or own or tuple(f"voter {voter}" for voter in preference.voters)
         told.setdefault((asked(preference.prompt.conversation), preference.chosen), {}).update(dict.fromkeys(names))
     return tuple(
-        Lesson(prompt, reply, refused(prompt, reply).verdict == "yes", tuple(names))
+        TrainedPair(prompt, reply, refused(prompt, reply).verdict == "yes", tuple(names))
         for (prompt, reply), names in told.items()
     )
 

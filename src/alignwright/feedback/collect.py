@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from alignwright.core.protocols import Speaker
+from alignwright.core.protocols import ChatModel
 from alignwright.core.records import Comparison, Prompt, Reply
 
 
@@ -26,7 +26,7 @@ class Collected:
 
 
 def collect(
-    speaker: Speaker, prompts: Sequence[Prompt], *, samples: int, max_new_tokens: int, temperature: float, seed: int
+    speaker: ChatModel, prompts: Sequence[Prompt], *, samples: int, max_new_tokens: int, temperature: float, seed: int
 ) -> Collected:
     """Sample `samples` replies to each prompt. Deterministic given the speaker and the seed."""
     if samples < 2 or temperature <= 0:

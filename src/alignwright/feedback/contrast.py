@@ -8,7 +8,7 @@ alone, so there is no order to be biased by.
 The ratio is taken per token. Its sum would be the evidence of an ideal observer, but it grows with
 length: between two long replies it is always certain, and between a long and a short one the long
 one's noise decides. `scale` says how many tokens' worth of evidence a vote is: strength =
-sigmoid(scale * (s_a - s_b)). What an `AnswerStore` keeps is the ratio of each reply, so neither a
+sigmoid(scale * (s_a - s_b)). What an `JudgeCache` keeps is the ratio of each reply, so neither a
 reply that is added nor another scale asks for the others again.
 """
 
@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 
 from alignwright.core.protocols import Policy
 from alignwright.core.records import Comparison, Conversation, Message, Principle, Vote
-from alignwright.feedback.judge_cache import AnswerStore
+from alignwright.feedback.judge_cache import JudgeCache
 from alignwright.feedback.votes import Answer, pairs_of, principles_for, votes
 
 
@@ -37,7 +37,7 @@ class ContrastVoter:
     principles: tuple[Principle, ...]
     name: str = "contrast"
     scale: float = 10.0
-    store: AnswerStore | None = None
+    store: JudgeCache | None = None
     asked: int = field(default=0, init=False)
     reused: int = field(default=0, init=False)
 

@@ -14,7 +14,7 @@ temperature of 1, at which a small model loses its thread.
 
 A revision that is empty, that says the same again, that was cut off at the token limit, or that
 repeats a worked example is skipped and counted: the reply it would have replaced stays.
-`Reply.parent` of a revision is the reply it revises, and a `Life` keeps every reply on the way and
+`Reply.parent` of a revision is the reply it revises, and a `RevisionChain` keeps every reply on the way and
 every critique.
 """
 
@@ -24,16 +24,16 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from alignwright.core.protocols import Speaker
+from alignwright.core.protocols import ChatModel
 from alignwright.core.records import Comparison, Conversation, Message, Principle, Prompt, Record, Reply, Vote
 from alignwright.feedback.votes import drawn_for, repeats, words
-from alignwright.files.few_shot import Worked, principle_text
+from alignwright.files.few_shot import FewShotExample, principle_text
 
 VOTER = "critique"
 COPIED = 8  # words of a worked example in a row: shorter runs are common speech
 
 
-class Life(Record):
+class RevisionChain(Record):
     """One prompt's life: the original reply and each revision of the one before it, with the
     critique and the principle it was made by."""
 
@@ -50,7 +50,7 @@ class Critiqued:
 
     comparisons: tuple[Comparison, ...]
     skipped: dict[str, int]
-    lives: tuple[Life, ...] = ()
+    lives: tuple[RevisionChain, ...] = ()
 
 
 @dataclass
@@ -64,12 +64,12 @@ class _Draft:
 
 
 def critique(
-    speaker: Speaker,
+    speaker: ChatModel,
     prompts: Sequence[Prompt],
     principles: Sequence[Principle],
     *,
     rounds: int = 1,
-    few_shot: Sequence[Worked] = (),
+    few_shot: Sequence[FewShotExample] = (),
     max_new_tokens: int = 96,
     temperature: float = 0.7,
     seed: int = 0,
@@ -100,7 +100,9 @@ def critique(
     revised = [draft for draft in drafts if draft.slugs]
     comparisons = tuple(_comparison(draft) for draft in revised if not same(draft.replies[-1], draft.replies[0]))
     lives = tuple(
-        Life(prompt=d.prompt, replies=tuple(d.replies), critiques=tuple(d.critiques), principles=tuple(d.slugs))
+        RevisionChain(
+            prompt=d.prompt, replies=tuple(d.replies), critiques=tuple(d.critiques), principles=tuple(d.slugs)
+        )
         for d in revised
     )
     return Critiqued(comparisons, {reason: count for reason, count in sorted(skipped.items()) if count}, lives)
@@ -116,7 +118,7 @@ def unfit(reply: Reply, before: Reply) -> str | None:
     return "identical" if same(reply, before) else None
 
 
-def _copied(revision: Reply, few_shot: Sequence[Worked], draft: _Draft) -> str | None:
+def _copied(revision: Reply, few_shot: Sequence[FewShotExample], draft: _Draft) -> str | None:
     """Whether the revision took its words from a worked example, and not from its own conversation."""
     own = " ".join([*(message.content for message in draft.prompt.conversation.messages), draft.replies[-1].text])
     shown = [text for worked in few_shot for text in (worked.revision, worked.critique)]
@@ -146,7 +148,7 @@ def child(reply: Reply, parent: str, speaker: str | None = None) -> Reply:
     )
 
 
-def _turns(few_shot: Sequence[Worked], principles: Sequence[Principle]) -> tuple[Message, ...]:
+def _turns(few_shot: Sequence[FewShotExample], principles: Sequence[Principle]) -> tuple[Message, ...]:
     """The worked examples as turns of a conversation that have passed."""
     turns: list[Message] = []
     for worked in few_shot:
@@ -170,7 +172,7 @@ def _after(shown: tuple[Message, ...], conversation: Conversation) -> Conversati
 
 
 def _revise(
-    speaker: Speaker,
+    speaker: ChatModel,
     shown: tuple[Message, ...],
     drafts: Sequence[_Draft],
     chosen: Sequence[Principle],
@@ -193,7 +195,7 @@ def _revise(
 
 
 def _say(
-    speaker: Speaker, conversations: Sequence[Conversation], max_new_tokens: int, temperature: float, seed: int
+    speaker: ChatModel, conversations: Sequence[Conversation], max_new_tokens: int, temperature: float, seed: int
 ) -> list[Reply]:
     return [
         replies[0]

@@ -24,7 +24,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from alignwright.core.protocols import Speaker
+from alignwright.core.protocols import ChatModel
 from alignwright.core.records import Comparison, Conversation, Message, Principle, Prompt, Vote
 from alignwright.feedback.critique import child, unfit
 from alignwright.feedback.votes import drawn_for, repeats
@@ -43,7 +43,7 @@ class Deliberated:
 
 
 def deliberate(
-    speaker: Speaker,
+    speaker: ChatModel,
     prompts: Sequence[Prompt],
     principles: Sequence[Principle],
     *,

@@ -29,10 +29,10 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from alignwright.core.protocols import Policy, ShortAnswer, ShortAnswerer, Speaker
+from alignwright.core.protocols import ChatModel, Policy, ShortAnswer, ShortAnswerer
 from alignwright.core.records import Comparison, Conversation, LogProb, Principle, Vote
 from alignwright.feedback.contrast import sigmoid
-from alignwright.feedback.judge_cache import AnswerStore
+from alignwright.feedback.judge_cache import JudgeCache
 from alignwright.feedback.votes import Answer, drawn, pairs_of, principles_for, votes
 from alignwright.model.completion import end_of_thoughts
 
@@ -51,14 +51,14 @@ class JudgeVoter:
     1/2.
     """
 
-    speaker: Speaker
+    speaker: ChatModel
     principles: tuple[Principle, ...]
     name: str = "judge"
     draw: int | None = None
     reasoning: bool = False
     clamp: float | None = None
     seed: int = 0
-    store: AnswerStore | None = None
+    store: JudgeCache | None = None
     asked: int = field(default=0, init=False)
     reused: int = field(default=0, init=False)
     _silent: dict[str, str] = field(default_factory=dict, init=False, repr=False)
@@ -149,7 +149,7 @@ def question(
 
 
 def readings(
-    speaker: Speaker, questions: Sequence[Conversation], *, reasoning: bool = False
+    speaker: ChatModel, questions: Sequence[Conversation], *, reasoning: bool = False
 ) -> Iterator[tuple[int, tuple[float | None, str]]]:
     """Each question's place, the probability that the judge answers A (None where that cannot be
     read), and what the judge wrote, where it did.
@@ -176,7 +176,7 @@ def readings(
         yield from enumerate(_in_order(speaker, questions))
 
 
-def _in_order(speaker: Speaker, questions: Sequence[Conversation]) -> list[tuple[float | None, str]]:
+def _in_order(speaker: ChatModel, questions: Sequence[Conversation]) -> list[tuple[float | None, str]]:
     if not questions:
         return []
     if isinstance(speaker, Policy):

@@ -29,7 +29,7 @@ from alignwright.core.records import content_id
 BATCH = 256  # questions between two writes: enough to fill the judge's batches, little enough to lose
 
 
-class AnswerStore:
+class JudgeCache:
     """The answers of one judge in a JSONL file. `judge` names it: the fingerprint of its weights,
     or a server's address and model.
 

@@ -15,7 +15,7 @@ GOOD, BAD = "written:good", "written:bad"
 
 
 @dataclass
-class WrittenVoter:
+class LabelVoter:
     """Votes each `written:good` reply over each `written:bad` one; silent on replies that nobody
     labelled."""
 

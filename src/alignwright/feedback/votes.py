@@ -60,7 +60,7 @@ class Answer:
         return Vote(voter=voter, prefers=winner, over=loser, strength=max(p, 1.0 - p), reason=self.reason)
 
 
-class AskedVoter(Voter, Protocol):
+class ModelVoter(Voter, Protocol):
     """Principles that vote through a model, whose raw answers, in both orders, can be read
     before they become votes."""
 

@@ -34,7 +34,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import cast, get_args
 
-from alignwright.core.records import Authority, Comparison, Constitution, Example, Principle, Prompt, Reply
+from alignwright.core.records import Authority, Comparison, Constitution, Principle, PrincipleExample, Prompt, Reply
 from alignwright.files import safe_read
 from alignwright.files.errors import SpecError, did_you_mean
 from alignwright.files.example_block import BlockError, parse_block, render_block
@@ -209,7 +209,7 @@ class _Parser:
 
     def _principle(self, heading: _Heading) -> Principle:
         prose: list[str] = []
-        examples: list[Example] = []
+        examples: list[PrincipleExample] = []
         for chunk in self._chunks(heading):
             if isinstance(chunk, str):
                 prose.append(chunk)
@@ -223,7 +223,7 @@ class _Parser:
             slug=heading.slug, title=heading.title, text=text, authority=authority, examples=tuple(examples)
         )
 
-    def _chunks(self, heading: _Heading) -> Iterator[str | list[Example]]:
+    def _chunks(self, heading: _Heading) -> Iterator[str | list[PrincipleExample]]:
         """The body in order: runs of prose, and the examples of each block."""
         place, end = heading.body
         run: list[str] = []
@@ -247,7 +247,7 @@ class _Parser:
                 return later
         return end - 1  # already reported where headings are found
 
-    def _examples(self, first: int, last: int, note: str) -> list[Example]:
+    def _examples(self, first: int, last: int, note: str) -> list[PrincipleExample]:
         try:
             return parse_block(self.lines[first:last], first + 1, note)
         except BlockError as error:

@@ -12,7 +12,7 @@ import re
 from dataclasses import dataclass
 from typing import cast
 
-from alignwright.core.records import Conversation, Example, Message, Role
+from alignwright.core.records import Conversation, Message, PrincipleExample, Role
 
 _OPEN = re.compile(r'\s*<(system|developer|user|assistant|tool|comparison)((?:\s+[\w-]+="[^"]*")*)\s*>\s*')
 _MARK = re.compile(r"^(GOOD|BAD|OK)\b")
@@ -44,12 +44,12 @@ class BlockError(ValueError):
         self.line = line
 
 
-def parse_block(lines: list[str], first: int, note: str) -> list[Example]:
+def parse_block(lines: list[str], first: int, note: str) -> list[PrincipleExample]:
     """The examples of a block whose first line is line `first` of its file: one for each comparison."""
     return _Block(lines, first, note).examples()
 
 
-def render_block(example: Example) -> str:
+def render_block(example: PrincipleExample) -> str:
     """One example as a block."""
     turns = [_tag(message.role, message.content) for message in example.conversation.messages]
     good = [_tag("assistant", text, " <!-- GOOD -->") for text in example.good]
@@ -69,8 +69,8 @@ class _Block:
         self.lines, self.first, self.note = lines, first, note
         self.place = 0
 
-    def examples(self) -> list[Example]:
-        found: list[Example] = []
+    def examples(self) -> list[PrincipleExample]:
+        found: list[PrincipleExample] = []
         messages: list[Message] = []
         while (tag := self._next_tag()) is not None:
             if tag.name != "comparison":
@@ -83,7 +83,9 @@ class _Block:
             if not messages:
                 raise self._error(opened, "a comparison needs a turn before it, such as <user>")
             found.append(
-                Example(conversation=Conversation(messages=tuple(messages)), good=good, bad=bad, note=self.note)
+                PrincipleExample(
+                    conversation=Conversation(messages=tuple(messages)), good=good, bad=bad, note=self.note
+                )
             )
             if self._more():
                 if not good:

@@ -18,7 +18,7 @@ from alignwright.files.rows import raw_rows
 from alignwright.files.wording import of_a_row
 
 
-class Worked(Record):
+class FewShotExample(Record):
     """One critique and revision, done well."""
 
     prompt: str = Field(min_length=1)
@@ -28,9 +28,9 @@ class Worked(Record):
     principle: str = ""
 
 
-def read_worked(path: Path) -> tuple[Worked, ...]:
+def read_worked(path: Path) -> tuple[FewShotExample, ...]:
     """The examples of a file, in order. Raises SpecError with file:line for every row that is none."""
-    found: list[Worked] = []
+    found: list[FewShotExample] = []
     problems: list[str] = []
     for raw in raw_rows(path):
         if raw.columns is None:
@@ -38,10 +38,10 @@ def read_worked(path: Path) -> tuple[Worked, ...]:
             continue
         try:
             found.append(
-                Worked.model_validate({name: value for name, value in raw.columns.items() if value is not None})
+                FewShotExample.model_validate({name: value for name, value in raw.columns.items() if value is not None})
             )
         except ValidationError as error:
-            problems.append(f"{path}:{raw.number}: {of_a_row(error, Worked.model_fields)}")
+            problems.append(f"{path}:{raw.number}: {of_a_row(error, FewShotExample.model_fields)}")
     if not found and not problems:
         problems = [
             f"{path}: has no rows; give worked examples with prompt, reply, critique and revision, or leave"
@@ -52,7 +52,7 @@ def read_worked(path: Path) -> tuple[Worked, ...]:
     return tuple(found)
 
 
-def principle_text(worked: Worked, principles: Sequence[Principle]) -> str:
+def principle_text(worked: FewShotExample, principles: Sequence[Principle]) -> str:
     """The text of an example's principle. A single word is a slug and must be one of the stage's
     principles."""
     texts = {principle.slug: principle.text.strip() for principle in principles}

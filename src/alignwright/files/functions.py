@@ -55,7 +55,7 @@ def _bound(tree: ast.Module) -> list[str]:
 
 
 @dataclass(frozen=True)
-class Asked:
+class RuleColumns:
     """The columns that a function asks for by name: those it must have, those it has a default
     for, or every one (`**columns`)."""
 
@@ -64,23 +64,23 @@ class Asked:
     every: bool = False
 
 
-def asked(path: Path, function: str) -> Asked:
+def asked(path: Path, function: str) -> RuleColumns:
     """What a function of a file asks for beside the prompt and the reply; nothing where the file
     does not say it."""
     try:
         tree = ast.parse(path.read_bytes())
     except (OSError, SyntaxError, ValueError):
-        return Asked()
+        return RuleColumns()
     found = next((node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == function), None)
     if found is None:
-        return Asked()
+        return RuleColumns()
     given = found.args
     names = [argument.arg for argument in (*given.posonlyargs, *given.args)]
     filled = len(names) - len(given.defaults)
     required, optional = names[2:filled], names[max(2, filled) :]
     for argument, default in zip(given.kwonlyargs, given.kw_defaults, strict=True):
         (required if default is None else optional).append(argument.arg)
-    return Asked(tuple(required), tuple(optional), given.kwarg is not None)
+    return RuleColumns(tuple(required), tuple(optional), given.kwarg is not None)
 
 
 def beside(path: Path) -> tuple[Path, ...]:

@@ -12,11 +12,13 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from alignwright.core.protocols import Policy, Speaker
-from alignwright.core.records import Conversation, LogProb, Outcome, Reply, Status
+from alignwright.core.protocols import ChatModel, Policy
+from alignwright.core.records import Conversation, LogProb, Reply, SampleResult, Status
 
 
-def greedy(speaker: Speaker, prompts: Sequence[Conversation], *, max_new_tokens: int, seed: int) -> list[Reply | None]:
+def greedy(
+    speaker: ChatModel, prompts: Sequence[Conversation], *, max_new_tokens: int, seed: int
+) -> list[Reply | None]:
     """One greedy reply to each prompt; None where the speaker gave none."""
     groups = speaker.reply(prompts, n=1, max_new_tokens=max_new_tokens, temperature=0.0, seed=seed) if prompts else []
     if len(groups) != len(prompts):
@@ -29,11 +31,11 @@ def greedy(speaker: Speaker, prompts: Sequence[Conversation], *, max_new_tokens:
 
 def graded(
     claim: str, item: str, cluster: str, prompt: Conversation, reply: Reply | None, grade: tuple[Status, str]
-) -> Outcome:
+) -> SampleResult:
     """The outcome of a greedy reply; a reply that never came is an error, and one that was cut
     off says so."""
     if reply is None:
-        return Outcome(
+        return SampleResult(
             claim=claim, item=item, status="error", cluster=cluster, prompt=prompt, reason="the model gave no reply"
         )
     status, reason = grade
@@ -43,10 +45,10 @@ def graded(
 
 def scored(
     claim: str, item: str, cluster: str, status: Status, *, prompt: Conversation, reply: str, reason: str
-) -> Outcome:
+) -> SampleResult:
     """An outcome whose value is 1 for a pass, 0 for a hit and none otherwise."""
     value = {"pass": 1.0, "hit": 0.0}.get(status)
-    return Outcome(
+    return SampleResult(
         claim=claim,
         item=item,
         status=status,

@@ -16,7 +16,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 
 from alignwright.core.claims import CORRECTED, GRADED, reading
-from alignwright.core.records import Finding, Outcome
+from alignwright.core.records import Finding, SampleResult
 from alignwright.files.replies import Question, Said, reply_key
 from alignwright.stats.intervals import Interval, share_interval, wilson
 from alignwright.stats.prediction_powered import powered_mean
@@ -32,8 +32,8 @@ UNSURE = 0.5  # what the grader predicts of a reply that it could not grade
 
 def with_corrections(
     findings: Sequence[Finding],
-    after: Sequence[Outcome],
-    before: Sequence[Outcome] = (),
+    after: Sequence[SampleResult],
+    before: Sequence[SampleResult] = (),
     labels: Labels | None = None,
     lost: int = 0,
 ) -> list[Finding]:
@@ -57,7 +57,7 @@ def with_corrections(
 
 
 def corrected_level(
-    level: Finding, outcomes: Sequence[Outcome], labels: Labels, known: Sequence[KnownError] | None = None
+    level: Finding, outcomes: Sequence[SampleResult], labels: Labels, known: Sequence[KnownError] | None = None
 ) -> Finding:
     """The finding beside `level`, whose outcomes these are. Its value is None where nothing can
     correct it, and `method` says why."""
@@ -78,8 +78,8 @@ def corrected_level(
 
 def corrected_difference(
     change: Finding,
-    after: Sequence[Outcome],
-    before: Sequence[Outcome],
+    after: Sequence[SampleResult],
+    before: Sequence[SampleResult],
     labels: Labels,
     known: Sequence[KnownError] | None = None,
 ) -> Finding:
@@ -112,7 +112,7 @@ def graded_right(said: Sequence[bool | float | None], graded: Sequence[float]) -
     return Calls(sum(yes), len(yes)), Calls(sum(no), len(no))
 
 
-def unmatched(labels: Labels, outcomes: Iterable[Outcome]) -> int:
+def unmatched(labels: Labels, outcomes: Iterable[SampleResult]) -> int:
     """How many labels are of no reply that a grader read in this run."""
     seen = {reply_key(o.prompt, o.reply) for o in outcomes if o.claim in GRADED and o.prompt is not None}
     return sum(key not in seen for key in labels)
@@ -225,14 +225,14 @@ def _few(said: Sequence[float | None]) -> list[str]:
     )
 
 
-def _graded(outcome: Outcome) -> float:
+def _graded(outcome: SampleResult) -> float:
     """1 where the grader said yes, 0 where it said no."""
     if outcome.value is None:
         return UNSURE
     return outcome.value if reading(outcome.claim).report == "pass" else 1.0 - outcome.value
 
 
-def _label(outcome: Outcome, labels: Labels, question: Question) -> float | None:
+def _label(outcome: SampleResult, labels: Labels, question: Question) -> float | None:
     said = labels.get(reply_key(outcome.prompt, outcome.reply)) if outcome.prompt is not None else None
     label = said.label(question) if said else None
     return None if label is None else float(label)
@@ -242,6 +242,6 @@ def _less(now: float | None, then: float | None) -> float | None:
     return None if now is None or then is None else now - then
 
 
-def _once(outcomes: Sequence[Outcome]) -> list[Outcome]:
+def _once(outcomes: Sequence[SampleResult]) -> list[SampleResult]:
     """The first outcome of each item, as the rate counts them."""
     return list({o.item: o for o in reversed(outcomes)}.values())[::-1]

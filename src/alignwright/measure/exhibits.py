@@ -9,16 +9,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal, TypeVar
 
-from alignwright.core.records import Exhibit, Outcome
+from alignwright.core.records import Example, SampleResult
 
-Pair = tuple[Outcome, Outcome]
+Pair = tuple[SampleResult, SampleResult]
 T = TypeVar("T")
 
 
-def of_level(outcomes: Sequence[Outcome], most: int, better: Literal["higher", "lower"] | None) -> tuple[Exhibit, ...]:
+def of_level(
+    outcomes: Sequence[SampleResult], most: int, better: Literal["higher", "lower"] | None
+) -> tuple[Example, ...]:
     """Hits, then errors and unscored, then passes, with up to half, a quarter and a quarter of
     the places kept for each."""
-    kinds: list[list[Outcome]] = [[], [], []]
+    kinds: list[list[SampleResult]] = [[], [], []]
     for outcome in outcomes:
         kinds[0 if outcome.status == "hit" else 1 if outcome.value is None else 2].append(outcome)
     if better == "lower":
@@ -26,10 +28,10 @@ def of_level(outcomes: Sequence[Outcome], most: int, better: Literal["higher", "
             key=lambda o: -(o.value or 0.0)
         )  # for claims with a unit the worst documents come first; shares keep their order
     shown = _share_out(kinds, most, (2, 1, 1))
-    return tuple(Exhibit(item=o.item, prompt=o.prompt, reply=o.reply, status=o.status, reason=o.reason) for o in shown)
+    return tuple(Example(item=o.item, prompt=o.prompt, reply=o.reply, status=o.status, reason=o.reason) for o in shown)
 
 
-def of_difference(pairs: Sequence[Pair], most: int, better: Literal["higher", "lower"] | None) -> tuple[Exhibit, ...]:
+def of_difference(pairs: Sequence[Pair], most: int, better: Literal["higher", "lower"] | None) -> tuple[Example, ...]:
     """Items that became worse, then those still failing, then improved, then not scored, then
     the rest; each with the reply before."""
     kinds: list[list[Pair]] = [[], [], [], [], []]
@@ -38,7 +40,7 @@ def of_difference(pairs: Sequence[Pair], most: int, better: Literal["higher", "l
     for moved in (kinds[0], kinds[2]):
         moved.sort(key=_largest_first)
     return tuple(
-        Exhibit(
+        Example(
             item=a.item,
             prompt=a.prompt,
             reply=a.reply,

@@ -21,8 +21,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from alignwright.core.protocols import Speaker
-from alignwright.core.records import Conversation, Outcome, Reply, Status
+from alignwright.core.protocols import ChatModel
+from alignwright.core.records import Conversation, Reply, SampleResult, Status
 from alignwright.files.items import FaithfulItem
 from alignwright.measure.asking import graded, greedy
 from alignwright.text import faithfulness
@@ -30,7 +30,9 @@ from alignwright.text import faithfulness
 COVERED, UNSUPPORTED = "instruction.faithful.covered", "instruction.faithful.unsupported"
 
 
-def summaries(speaker: Speaker, items: Sequence[FaithfulItem], *, seed: int, max_new_tokens: int) -> list[Outcome]:
+def summaries(
+    speaker: ChatModel, items: Sequence[FaithfulItem], *, seed: int, max_new_tokens: int
+) -> list[SampleResult]:
     """Outcomes of `instruction.faithful.covered` and `.unsupported`, two for each text. A pass
     covers all, or invents nothing."""
     prompts = [Conversation.user(item.request) for item in items]
@@ -42,7 +44,7 @@ def summaries(speaker: Speaker, items: Sequence[FaithfulItem], *, seed: int, max
     ]
 
 
-def _read(item: FaithfulItem, prompt: Conversation, reply: Reply | None) -> tuple[Outcome, Outcome]:
+def _read(item: FaithfulItem, prompt: Conversation, reply: Reply | None) -> tuple[SampleResult, SampleResult]:
     said = reply.text if reply else ""
     whole = (
         said if reply is None or reply.finished else re.sub(r"\S+\Z", "", said)
@@ -78,9 +80,9 @@ def _graded(
     status: Status,
     reason: str,
     value: float | None,
-) -> Outcome:
+) -> SampleResult:
     outcome = graded(claim, item.id, item.topic, prompt, reply, (status, reason))
-    return outcome if outcome.value is None else Outcome(**{**dict(outcome), "value": value})
+    return outcome if outcome.value is None else SampleResult(**{**dict(outcome), "value": value})
 
 
 def _listed(texts: Sequence[str]) -> str:

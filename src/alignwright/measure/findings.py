@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from alignwright.core.claims import Better, Report, reading
-from alignwright.core.records import Axis, Finding, Outcome
+from alignwright.core.records import Axis, Finding, SampleResult
 from alignwright.measure.exhibits import of_difference, of_level
 from alignwright.stats.equivalence import Equivalence, equivalence, told
 from alignwright.stats.intervals import (
@@ -36,7 +36,7 @@ SHOWN = 300
 
 
 def levels(
-    outcomes: Sequence[Outcome], *, stage: str, notes: Mapping[str, str] | None = None, exhibits: int = 12
+    outcomes: Sequence[SampleResult], *, stage: str, notes: Mapping[str, str] | None = None, exhibits: int = 12
 ) -> list[Finding]:
     """One finding per claim, in the order in which claims appear, each read as
     `core.claims.reading` says; `notes` adds a sentence by claim."""
@@ -60,8 +60,8 @@ def levels(
 
 
 def differences(
-    after: Sequence[Outcome],
-    before: Sequence[Outcome],
+    after: Sequence[SampleResult],
+    before: Sequence[SampleResult],
     *,
     stage: str,
     against: str,
@@ -87,7 +87,7 @@ def differences(
 
 
 def level(
-    outcomes: Sequence[Outcome],
+    outcomes: Sequence[SampleResult],
     *,
     stage: str,
     axis: Axis,
@@ -116,8 +116,8 @@ def level(
 
 
 def difference(
-    after: Sequence[Outcome],
-    before: Sequence[Outcome],
+    after: Sequence[SampleResult],
+    before: Sequence[SampleResult],
     *,
     stage: str,
     against: str,
@@ -193,7 +193,7 @@ def _estimate(values: list[float], clusters: list[str], unit: str) -> Estimate:
     return mean_interval(values, bounds=bounds) if single else clustered(values, clusters, bounds=bounds)
 
 
-def _change(scored: Sequence[tuple[Outcome, Outcome]], report: Report, unit: str) -> Difference:
+def _change(scored: Sequence[tuple[SampleResult, SampleResult]], report: Report, unit: str) -> Difference:
     now, then = [_value(a, report) for a, _ in scored], [_value(b, report) for _, b in scored]
     clusters = [a.cluster for a, _ in scored]
     change = paired(now, then, None if len(set(clusters)) == len(clusters) else clusters)
@@ -209,14 +209,16 @@ def _short(coverage: float | None) -> str:
     return f"the 95% interval covers about {coverage:.1%} at such sizes (simulated)" if coverage is not None else ""
 
 
-def _tax(scored: Sequence[tuple[Outcome, Outcome]], report: Report, better: Better, margin: float) -> Equivalence:
+def _tax(
+    scored: Sequence[tuple[SampleResult, SampleResult]], report: Report, better: Better, margin: float
+) -> Equivalence:
     now, then = [_value(a, report) for a, _ in scored], [_value(b, report) for _, b in scored]
     clusters = [a.cluster for a, _ in scored]
     single = len(set(clusters)) == len(clusters)
     return equivalence(now, then, None if single else clusters, margin=margin, higher_is_better=better == "higher")
 
 
-def _moved(scored: Sequence[tuple[Outcome, Outcome]], better: Better) -> tuple[int, int]:
+def _moved(scored: Sequence[tuple[SampleResult, SampleResult]], better: Better) -> tuple[int, int]:
     """How many items became worse and how many better, by the outcomes' own values (for shares a
     pass is always the good one)."""
     sign = -1 if better == "lower" else 1
@@ -224,17 +226,17 @@ def _moved(scored: Sequence[tuple[Outcome, Outcome]], better: Better) -> tuple[i
     return sum(d < 0 for d in deltas), sum(d > 0 for d in deltas)
 
 
-def _value(outcome: Outcome, report: Report) -> float:
+def _value(outcome: SampleResult, report: Report) -> float:
     assert outcome.value is not None
     return outcome.value if report == "pass" else 1.0 - outcome.value
 
 
-def _once(outcomes: Sequence[Outcome]) -> list[Outcome]:
+def _once(outcomes: Sequence[SampleResult]) -> list[SampleResult]:
     """The first outcome of each item: an item that stands twice in the data is one observation."""
     return list({o.item: o for o in reversed(outcomes)}.values())[::-1]
 
 
-def _silence(once: Sequence[Outcome]) -> str:
+def _silence(once: Sequence[SampleResult]) -> str:
     """Why items could not be scored, where that is half of them or more: the reason that most of
     them share."""
     lost = Counter(o.reason for o in once if o.value is None)
@@ -249,14 +251,14 @@ def _silence(once: Sequence[Outcome]) -> str:
     )
 
 
-def _by_claim(outcomes: Sequence[Outcome]) -> dict[str, list[Outcome]]:
-    groups: dict[str, list[Outcome]] = {}
+def _by_claim(outcomes: Sequence[SampleResult]) -> dict[str, list[SampleResult]]:
+    groups: dict[str, list[SampleResult]] = {}
     for outcome in outcomes:
         groups.setdefault(outcome.claim, []).append(outcome)
     return groups
 
 
-def _the_claim(outcomes: Sequence[Outcome], asked: str) -> str:
+def _the_claim(outcomes: Sequence[SampleResult], asked: str) -> str:
     claims = {o.claim for o in outcomes}
     if len(claims) != 1:
         seen = ", ".join(sorted(claims)) or "no outcomes"

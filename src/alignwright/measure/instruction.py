@@ -16,13 +16,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from alignwright.core.protocols import Speaker
-from alignwright.core.records import CheckCall, Outcome, Prompt, Status
+from alignwright.core.protocols import ChatModel
+from alignwright.core.records import CheckCall, Prompt, SampleResult, Status
 from alignwright.measure.asking import graded, greedy
 from alignwright.text.checks import check, understood
 
 
-def follow(speaker: Speaker, items: Sequence[Prompt], *, seed: int, max_new_tokens: int) -> list[Outcome]:
+def follow(speaker: ChatModel, items: Sequence[Prompt], *, seed: int, max_new_tokens: int) -> list[SampleResult]:
     """Outcomes of `instruction.format`, then of `.format_loose`; every check is read before the
     model speaks, so a misspelled one costs no time."""
     for item in items:

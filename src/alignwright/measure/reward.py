@@ -16,8 +16,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from alignwright.core.protocols import Policy, Scorer
-from alignwright.core.records import Outcome, Prompt, Reply, Score
+from alignwright.core.protocols import Policy, RewardFn
+from alignwright.core.records import Prompt, Reply, SampleResult, Score
 
 _OTHERWISE = (
     "read back as other tokens than those that were sampled, so that the two models' probabilities would be of"
@@ -35,7 +35,7 @@ def speak(
     )
 
 
-def scores(scorer: Scorer, prompts: Sequence[Prompt], replies: Sequence[Sequence[Reply]]) -> list[Outcome]:
+def scores(scorer: RewardFn, prompts: Sequence[Prompt], replies: Sequence[Sequence[Reply]]) -> list[SampleResult]:
     """Outcomes of `reward.score`."""
     judged = scorer(prompts, [[reply.text for reply in said] for said in replies]) if prompts else []
     return [_score(prompt, said, got) for prompt, said, got in zip(prompts, replies, judged, strict=True)]
@@ -43,7 +43,7 @@ def scores(scorer: Scorer, prompts: Sequence[Prompt], replies: Sequence[Sequence
 
 def divergence(
     start: Policy, prompts: Sequence[Prompt], replies: Sequence[Sequence[Reply]], claim: str = "reward.kl"
-) -> list[Outcome]:
+) -> list[SampleResult]:
     """Outcomes of `reward.kl`, or of another `claim` of its kind. `Reply.logprob` is the
     speaker's own; a reply cut at the limit has no end."""
     rows = [
@@ -79,7 +79,7 @@ def _told(said: Sequence[Reply], read: int) -> str:
     return "; ".join([f"{read} of {len(said)} replies read by the start model", *why])
 
 
-def _score(prompt: Prompt, said: Sequence[Reply], got: Sequence[Score | None]) -> Outcome:
+def _score(prompt: Prompt, said: Sequence[Reply], got: Sequence[Score | None]) -> SampleResult:
     values = [score.value for score in got if score is not None and math.isfinite(score.value)]
     reasons = [score.reason for score in got if score is not None and score.reason]
     return _outcome(
@@ -87,7 +87,7 @@ def _score(prompt: Prompt, said: Sequence[Reply], got: Sequence[Score | None]) -
     )
 
 
-def _outcome(claim: str, prompt: Prompt, said: Sequence[Reply], values: Sequence[float], reason: str) -> Outcome:
+def _outcome(claim: str, prompt: Prompt, said: Sequence[Reply], values: Sequence[float], reason: str) -> SampleResult:
     shown = said[0].text if said else ""
     common = {
         "claim": claim,
@@ -97,7 +97,7 @@ def _outcome(claim: str, prompt: Prompt, said: Sequence[Reply], values: Sequence
         "reply": shown,
     }
     if not values:
-        return Outcome.model_validate(common | {"status": "unscored", "reason": reason})
-    return Outcome.model_validate(
+        return SampleResult.model_validate(common | {"status": "unscored", "reason": reason})
+    return SampleResult.model_validate(
         common | {"status": "pass", "value": math.fsum(values) / len(values), "reason": reason}
     )

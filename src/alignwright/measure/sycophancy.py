@@ -19,14 +19,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from alignwright.core.protocols import Policy, Speaker
-from alignwright.core.records import Conversation, Outcome
+from alignwright.core.protocols import ChatModel, Policy
+from alignwright.core.records import Conversation, SampleResult
 from alignwright.files.items import MeantItem, OpinionItem, PushbackItem
 from alignwright.measure.asking import Choice, choose, graded, greedy, scored
 from alignwright.measure.sycophancy_grader import keeps_to
 
 
-def pushback(speaker: Speaker, items: Sequence[PushbackItem], *, seed: int, max_new_tokens: int) -> list[Outcome]:
+def pushback(
+    speaker: ChatModel, items: Sequence[PushbackItem], *, seed: int, max_new_tokens: int
+) -> list[SampleResult]:
     """Outcomes of `intent.pushback`: greedy replies to the user's objection, graded by rules."""
     prompts = [
         Conversation.user(item.question).then("assistant", item.reply).then("user", item.pushback) for item in items
@@ -45,7 +47,7 @@ def pushback(speaker: Speaker, items: Sequence[PushbackItem], *, seed: int, max_
     ]
 
 
-def opinion(policy: Policy, items: Sequence[OpinionItem]) -> list[Outcome]:
+def opinion(policy: Policy, items: Sequence[OpinionItem]) -> list[SampleResult]:
     """Outcomes of `intent.opinion` (all items) and of `intent.opinion_flips` (items right when
     neutral; a hit is a flip)."""
     pairs = [(item.right, item.wrong) for item in items]
@@ -62,14 +64,14 @@ def opinion(policy: Policy, items: Sequence[OpinionItem]) -> list[Outcome]:
     ]
 
 
-def _under_opinion(item: OpinionItem, prompt: Conversation, before: Choice, after: Choice) -> Outcome:
+def _under_opinion(item: OpinionItem, prompt: Conversation, before: Choice, after: Choice) -> SampleResult:
     reason = f"{after.reason}; when neutral {_SAID[before.status]}"
     return scored(
         "intent.opinion", item.id, item.topic, after.status, prompt=prompt, reply=after.preferred, reason=reason
     )
 
 
-def _flip(item: OpinionItem, prompt: Conversation, before: Choice, after: Choice) -> Outcome:
+def _flip(item: OpinionItem, prompt: Conversation, before: Choice, after: Choice) -> SampleResult:
     if before.status == "pass":
         return scored(
             "intent.opinion_flips",
@@ -86,7 +88,7 @@ def _flip(item: OpinionItem, prompt: Conversation, before: Choice, after: Choice
     )
 
 
-def meant(policy: Policy, items: Sequence[MeantItem]) -> list[Outcome]:
+def meant(policy: Policy, items: Sequence[MeantItem]) -> list[SampleResult]:
     """Outcomes of `intent.meant`: is what was meant preferred over the letter?"""
     prompts = [Conversation.user(item.prompt) for item in items]
     choices = choose(policy, prompts, [(item.meant, item.literal) for item in items])

@@ -26,8 +26,8 @@ from collections import Counter
 from collections.abc import Sequence
 from itertools import pairwise
 
-from alignwright.core.protocols import Policy, Speaker
-from alignwright.core.records import Conversation, LogProb, Outcome, Prompt, Reply, Status
+from alignwright.core.protocols import ChatModel, Policy
+from alignwright.core.records import Conversation, LogProb, Prompt, Reply, SampleResult, Status
 from alignwright.files.items import ChoiceItem, MathItem, TextItem
 from alignwright.measure.asking import graded, greedy, scored
 from alignwright.text.numbers import final_number
@@ -37,24 +37,24 @@ WORDS, FEWEST, RUN, LOOPS = 40, 8, 4, 4
 run of RUN words that stands LOOPS times."""
 
 
-def bits_per_byte(policy: Policy, items: Sequence[TextItem]) -> list[Outcome]:
+def bits_per_byte(policy: Policy, items: Sequence[TextItem]) -> list[SampleResult]:
     """Outcomes of `tax.bits_per_byte`, whose values are bits per byte; status is pass for every
     document that could be read."""
     found = policy.text_logprobs([item.text for item in items]) if items else []
     return [_bits(item, logprob) for item, logprob in zip(items, found, strict=True)]
 
 
-def _bits(item: TextItem, logprob: LogProb) -> Outcome:
+def _bits(item: TextItem, logprob: LogProb) -> SampleResult:
     claim, cluster = "tax.bits_per_byte", item.topic or item.id
     if not logprob.bytes or not logprob.tokens or not math.isfinite(logprob.total):
         reason = f"no usable log-probability: {logprob.total} over {logprob.tokens} tokens and {logprob.bytes} bytes"
-        return Outcome(claim=claim, item=item.id, status="error", cluster=cluster, reason=reason)
+        return SampleResult(claim=claim, item=item.id, status="error", cluster=cluster, reason=reason)
     value = -logprob.total / math.log(2) / logprob.bytes
     reason = f"{value:.4f} bits per byte over {logprob.bytes} bytes, beginning {item.text[:60]!r}"
-    return Outcome(claim=claim, item=item.id, status="pass", value=value, cluster=cluster, reason=reason)
+    return SampleResult(claim=claim, item=item.id, status="pass", value=value, cluster=cluster, reason=reason)
 
 
-def choice(policy: Policy, items: Sequence[ChoiceItem], parts: Sequence[str] = ()) -> list[Outcome]:
+def choice(policy: Policy, items: Sequence[ChoiceItem], parts: Sequence[str] = ()) -> list[SampleResult]:
     """Outcomes of `tax.choice`, `tax.choice_sum` and, where `parts` names each item's file,
     `tax.choice.FILE`. A tie at the top is unscored."""
     prompts = [Conversation.user(item.question) for item in items]
@@ -67,7 +67,7 @@ def choice(policy: Policy, items: Sequence[ChoiceItem], parts: Sequence[str] = (
     ]
 
 
-def _choices(item: ChoiceItem, prompt: Conversation, logprobs: Sequence[LogProb], part: str) -> list[Outcome]:
+def _choices(item: ChoiceItem, prompt: Conversation, logprobs: Sequence[LogProb], part: str) -> list[SampleResult]:
     per_byte = [
         logprob.total / max(len(text.encode()), 1) for text, logprob in zip(item.choices, logprobs, strict=True)
     ]
@@ -77,7 +77,7 @@ def _choices(item: ChoiceItem, prompt: Conversation, logprobs: Sequence[LogProb]
     return [*right, _chosen("tax.choice_sum", item, prompt, totals, "log-probability")]
 
 
-def _chosen(claim: str, item: ChoiceItem, prompt: Conversation, scores: Sequence[float], what: str) -> Outcome:
+def _chosen(claim: str, item: ChoiceItem, prompt: Conversation, scores: Sequence[float], what: str) -> SampleResult:
     shown = "; ".join(f"{text}: {score:.3f}" for text, score in zip(item.choices, scores, strict=True))
     best = [text for text, score in zip(item.choices, scores, strict=True) if score == max(scores)]
     if not all(math.isfinite(score) for score in scores):
@@ -115,7 +115,7 @@ def _share(sizes: Sequence[int], wanted: int, answer: int) -> float:
     return (sizes[answer] == wanted) / sizes.count(wanted)
 
 
-def problems(speaker: Speaker, items: Sequence[MathItem], *, seed: int, max_new_tokens: int) -> list[Outcome]:
+def problems(speaker: ChatModel, items: Sequence[MathItem], *, seed: int, max_new_tokens: int) -> list[SampleResult]:
     """Outcomes of `tax.math` (the right final number) and `tax.math_format` (a final number in
     the form asked for)."""
     prompts = [Conversation.user(f"{item.question}\n\n{ASK}") for item in items]
@@ -139,13 +139,13 @@ def _marks(item: MathItem, text: str) -> list[tuple[str, tuple[Status, str]]]:
     ]
 
 
-def generation(speaker: Speaker, prompts: Sequence[Prompt], *, seed: int, max_new_tokens: int) -> list[Outcome]:
+def generation(speaker: ChatModel, prompts: Sequence[Prompt], *, seed: int, max_new_tokens: int) -> list[SampleResult]:
     """Outcomes of `tax.generation.ended`, `.loops`, `.distinct` and `.length`."""
     replies = greedy(speaker, [prompt.conversation for prompt in prompts], max_new_tokens=max_new_tokens, seed=seed)
     return [outcome for prompt, reply in zip(prompts, replies, strict=True) for outcome in _form(prompt, reply)]
 
 
-def _form(prompt: Prompt, reply: Reply | None) -> list[Outcome]:
+def _form(prompt: Prompt, reply: Reply | None) -> list[SampleResult]:
     asked, where = prompt.conversation, (prompt.id, prompt.topic)
     if reply is None:
         return [
@@ -166,7 +166,7 @@ def _form(prompt: Prompt, reply: Reply | None) -> list[Outcome]:
     ]
 
 
-def _valued(claim: str, prompt: Prompt, reply: Reply, value: float | None, why_not: str) -> Outcome:
+def _valued(claim: str, prompt: Prompt, reply: Reply, value: float | None, why_not: str) -> SampleResult:
     common = {
         "claim": claim,
         "item": prompt.id,
@@ -175,8 +175,8 @@ def _valued(claim: str, prompt: Prompt, reply: Reply, value: float | None, why_n
         "reply": reply.text,
     }
     if value is None:
-        return Outcome(**common, status="unscored", reason=why_not)
-    return Outcome(**common, status="pass", value=value, reason=f"{value:.3g}")
+        return SampleResult(**common, status="unscored", reason=why_not)
+    return SampleResult(**common, status="pass", value=value, reason=f"{value:.3g}")
 
 
 def distinct(words: Sequence[str]) -> float | None:

@@ -10,15 +10,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from alignwright.core.protocols import Policy, Speaker
-from alignwright.core.records import Comparison, Conversation, Outcome, Status
+from alignwright.core.protocols import ChatModel, Policy
+from alignwright.core.records import Comparison, Conversation, SampleResult, Status
 from alignwright.files.items import RefusalItem
 from alignwright.measure.asking import choose, graded, greedy, scored
 from alignwright.text.grading import Graded
 from alignwright.text.refusal.grader import refused
 
 
-def refusal(speaker: Speaker, items: Sequence[RefusalItem], *, seed: int, max_new_tokens: int) -> list[Outcome]:
+def refusal(speaker: ChatModel, items: Sequence[RefusalItem], *, seed: int, max_new_tokens: int) -> list[SampleResult]:
     """Outcomes of `value.refusal` (harmful: a refusal passes) and of `value.over_refusal`
     (harmless: a refusal is a hit)."""
     prompts = [Conversation.user(item.prompt) for item in items]
@@ -43,7 +43,7 @@ def _judge(item: RefusalItem, seen: Graded) -> tuple[Status, str]:
     return "pass" if seen.verdict == wanted else "hit", seen.reason
 
 
-def pairs(policy: Policy, comparisons: Sequence[Comparison]) -> list[Outcome]:
+def pairs(policy: Policy, comparisons: Sequence[Comparison]) -> list[SampleResult]:
     """Outcomes of `value.pairs` and `value.pairs.<slug>`: is reply 0, the good one, preferred
     over reply 1?"""
     prompts = [comparison.prompt.conversation for comparison in comparisons]

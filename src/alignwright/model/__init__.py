@@ -1,6 +1,6 @@
 """How do we run a language model here, and read its probabilities?
 
-Torch starts in this package. `load` opens a model, `LocalPolicy` speaks and scores, `Chat` is the
+Torch starts in this package. `load` opens a model, `LocalModel` speaks and scores, `Chat` is the
 one door from text to token ids, `pack` lays out a prompt and its replies as one row,
 `token_logprobs` scores them, `sample` speaks, `adapters` holds LoRA.
 

@@ -11,7 +11,7 @@ the bit; and what is measured is what `save` writes.
 In training peft's forward makes five large temporaries a layer (product, scaling, sum, and their
 gradients). `_Fused` is the same function with its gradient by hand, for all layers of one input at
 once: their A matrices are one product, and the gradient of the input is summed inside the products.
-An input that is cheaply `Made` of what is kept anyway is not kept itself: a third of what a block
+An input that is cheaply `Recompute` of what is kept anyway is not kept itself: a third of what a block
 would keep. Shapes: N tokens, I inputs, O outputs, R rank.
 """
 
@@ -36,11 +36,11 @@ from alignwright.model.limits import ADAPTERS
 from alignwright.model.products import all_there, arranged, back, linear, outer, total
 
 if TYPE_CHECKING:
-    from alignwright.model.local_model import LocalPolicy
+    from alignwright.model.local_model import LocalModel
 
 
 def add_lora(
-    policy: LocalPolicy,
+    policy: LocalModel,
     *,
     rank: int,
     alpha: float | None = None,
@@ -101,12 +101,12 @@ def _unfit(model: Any) -> str | None:
     return None
 
 
-def trainable_parameters(policy: LocalPolicy) -> list[nn.Parameter]:
+def trainable_parameters(policy: LocalModel) -> list[nn.Parameter]:
     """What training may move: the adapter where there is one, else the whole model."""
     return [parameter for parameter in policy.model.parameters() if parameter.requires_grad]
 
 
-def save_adapter(policy: LocalPolicy, folder: Path) -> None:
+def save_adapter(policy: LocalModel, folder: Path) -> None:
     """Write adapter_config.json and adapter_model.safetensors, as peft reads them."""
     model = _adapted(policy)
     for config in model.peft_config.values():
@@ -133,7 +133,7 @@ def _card(name: str, ranks: set[int]) -> str:
     )
 
 
-def load_adapter(policy: LocalPolicy, folder: Path, trainable: bool = False) -> None:
+def load_adapter(policy: LocalModel, folder: Path, trainable: bool = False) -> None:
     """Put a saved adapter over the model."""
     _no_adapter(policy)
     if not (Path(folder) / "adapter_config.json").is_file():
@@ -151,7 +151,7 @@ def load_adapter(policy: LocalPolicy, folder: Path, trainable: bool = False) -> 
     _fuse(policy.model)
 
 
-def merge(policy: LocalPolicy) -> None:
+def merge(policy: LocalModel) -> None:
     """Make the adapter part of the weights, for good. What was adapted is from now on the plain
     model."""
     model = _adapted(policy)
@@ -160,14 +160,14 @@ def merge(policy: LocalPolicy) -> None:
 
 
 @contextlib.contextmanager
-def adapter_off(policy: LocalPolicy) -> Iterator[None]:
+def adapter_off(policy: LocalModel) -> Iterator[None]:
     """The reference: the same model as if its adapter had never been."""
     with _adapted(policy).disable_adapter():
         yield
 
 
 @contextlib.contextmanager
-def merged(policy: LocalPolicy, *, restore: bool = True) -> Iterator[None]:
+def merged(policy: LocalModel, *, restore: bool = True) -> Iterator[None]:
     """The adapter inside the weights while this lasts; afterwards every base weight is what it
     was, to the bit. Nothing without an adapter."""
     layers = [layer for layer in policy.model.modules() if isinstance(layer, LoraLayer) and not layer.disable_adapters]
@@ -218,7 +218,7 @@ def _with_adapter(layer: Any, weight: Tensor) -> Tensor:
     return whole.to(weight.dtype)
 
 
-class Made(NamedTuple):
+class Recompute(NamedTuple):
     """How the input of a layer is made again for its gradient, with the same bits."""
 
     by: Callable[..., Tensor]
@@ -230,7 +230,9 @@ class _Fused(torch.autograd.Function):
     frozen. `flat` is (W, b, A, B) of each."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, made: Made | None, scales: tuple[float, ...], *flat: Any) -> tuple[Tensor, ...]:
+    def forward(
+        ctx: Any, x: Tensor, made: Recompute | None, scales: tuple[float, ...], *flat: Any
+    ) -> tuple[Tensor, ...]:
         x_NI, parts = x.reshape(-1, x.shape[-1]), _fours(flat)
         low_NR = linear(x_NI, torch.cat([a_RI for _, _, a_RI, _ in parts]), None).split(
             [a_RI.shape[0] for _, _, a_RI, _ in parts], dim=1
@@ -275,7 +277,7 @@ class _Plain(torch.autograd.Function):
     """x W' + b, of a layer without an adapter."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, made: Made | None, weight_OI: Tensor, bias_O: Tensor | None) -> Tensor:
+    def forward(ctx: Any, x: Tensor, made: Recompute | None, weight_OI: Tensor, bias_O: Tensor | None) -> Tensor:
         ctx.kept, ctx.shape = _keep(ctx, x, made, weight_OI), x.shape
         return linear(x.reshape(-1, x.shape[-1]), weight_OI, bias_O).view(*x.shape[:-1], -1)
 
@@ -289,7 +291,7 @@ class _Plain(torch.autograd.Function):
 
 
 def _keep(
-    ctx: Any, x: Tensor, made: Made | None, *others: Any
+    ctx: Any, x: Tensor, made: Recompute | None, *others: Any
 ) -> Callable[[Sequence[Any]], tuple[Tensor, Sequence[Any]]]:
     """Keep an input, or what it is made of, and others for the way back; who takes them out
     again gets (x as rows, others)."""
@@ -309,7 +311,7 @@ def _fours(flat: Sequence[Any]) -> list[Any]:
     return [flat[i : i + 4] for i in range(0, len(flat), 4)]
 
 
-def linears(x: Tensor, *layers: Any, made: Made | None = None) -> tuple[Tensor, ...]:
+def linears(x: Tensor, *layers: Any, made: Recompute | None = None) -> tuple[Tensor, ...]:
     """What each of several layers makes of one input, at once where all are linear layers with
     an adapter over them."""
     if not all(
@@ -330,7 +332,7 @@ def linears(x: Tensor, *layers: Any, made: Made | None = None) -> tuple[Tensor, 
     return _Fused.apply(x, made, tuple(scales), *flat)  # type: ignore[no-any-return]
 
 
-def _plain(layer: Any, x: Tensor, made: Made | None) -> Tensor:
+def _plain(layer: Any, x: Tensor, made: Recompute | None) -> Tensor:
     """One layer by itself; without its adapter where that is off or merged."""
     off = isinstance(layer, LoraLinear) and "forward" in vars(layer) and layer.disable_adapters
     base: Any = layer.get_base_layer() if off else layer
@@ -363,13 +365,13 @@ def _peft() -> Iterator[None]:
         yield
 
 
-def _adapted(policy: LocalPolicy) -> Any:
+def _adapted(policy: LocalModel) -> Any:
     if not isinstance(policy.model, PeftModel):
         raise ValueError(f"{policy.name} has no adapter; put one over it with add_lora or load_adapter")
     return policy.model
 
 
-def _no_adapter(policy: LocalPolicy) -> None:
+def _no_adapter(policy: LocalModel) -> None:
     if isinstance(policy.model, PeftModel):
         raise ValueError(
             f"{policy.name} already has an adapter; make it part of the weights with merge before adding another"

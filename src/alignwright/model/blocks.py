@@ -23,7 +23,7 @@ from transformers.models.llama.modeling_llama import LlamaModel
 from transformers.models.mistral.modeling_mistral import MistralModel
 from transformers.models.qwen2.modeling_qwen2 import Qwen2Model
 
-from alignwright.model.adapters import Made, linears
+from alignwright.model.adapters import Recompute, linears
 from alignwright.model.elementwise import rms_norm, rotate, signed, swiglu
 from alignwright.model.packing import PackedBatch
 from alignwright.model.shared_prompt_attention import attend, grid, whole
@@ -133,7 +133,7 @@ class _Own:
         return _of_normed(self.block.post_attention_layernorm, x_MH, self.mlp.gate_proj, self.mlp.up_proj)
 
     def down(self, gate_MI: Tensor, up_MI: Tensor) -> Tensor:
-        return linears(swiglu(gate_MI, up_MI), self.mlp.down_proj, made=Made(swiglu, (gate_MI, up_MI)))[0]
+        return linears(swiglu(gate_MI, up_MI), self.mlp.down_proj, made=Recompute(swiglu, (gate_MI, up_MI)))[0]
 
 
 def _keeps_no_weights(body: Any) -> bool:
@@ -142,5 +142,5 @@ def _keeps_no_weights(body: Any) -> bool:
 
 
 def _of_normed(norm: Any, x_MH: Tensor, *layers: Any) -> tuple[Tensor, ...]:
-    again = Made(partial(rms_norm, eps=norm.variance_epsilon), (x_MH, norm.weight))
+    again = Recompute(partial(rms_norm, eps=norm.variance_epsilon), (x_MH, norm.weight))
     return linears(normed(norm, x_MH), *layers, made=again)

@@ -22,13 +22,13 @@ from alignwright.model.logprob import head_of
 from alignwright.model.packing import additive
 
 if TYPE_CHECKING:
-    from alignwright.model.local_model import LocalPolicy
+    from alignwright.model.local_model import LocalModel
 
 
 class AnyDecoder:
     """The rows under way of a model of any kind."""
 
-    def __init__(self, policy: LocalPolicy) -> None:
+    def __init__(self, policy: LocalModel) -> None:
         self.policy, self.body, self.head = policy, trunk(policy.model), head_of(policy.model)
 
     def begin(self, prompts: Sequence[Sequence[int]], wanted: Sequence[int], room: int) -> Tensor:

@@ -34,7 +34,7 @@ from alignwright.model.products import fits
 from alignwright.model.tokens import TokenRow
 
 if TYPE_CHECKING:
-    from alignwright.model.local_model import LocalPolicy
+    from alignwright.model.local_model import LocalModel
 
 _COLUMNS = 32
 
@@ -59,7 +59,7 @@ class Decoder(Protocol):
 
 
 @contextlib.contextmanager
-def decoding(policy: LocalPolicy, rows: int) -> Iterator[Decoder]:
+def decoding(policy: LocalModel, rows: int) -> Iterator[Decoder]:
     """The decoder for this model, its adapter merged, and for about so many rows. The weights must
     not change while it lasts.
 
@@ -113,7 +113,7 @@ class _Reading:
 class _PlainDecoder:
     """`alone`: the arranged weights are all there are, so they read the prompts too."""
 
-    def __init__(self, policy: LocalPolicy, rows: int, *, alone: bool) -> None:
+    def __init__(self, policy: LocalModel, rows: int, *, alone: bool) -> None:
         self.policy, self.body = policy, trunk(policy.model)
         self.layers = [
             _Layer(

@@ -24,14 +24,14 @@ from alignwright.model.logprob import scored_hidden
 from alignwright.model.packing import pack, plan_batches
 
 if TYPE_CHECKING:
-    from alignwright.model.local_model import LocalPolicy
+    from alignwright.model.local_model import LocalModel
 
 _TOGETHER = 8  # replies read in one row with their prompt
 
 
 @torch.inference_mode()
 def reply_states(
-    policy: LocalPolicy, prompts: Sequence[Prompt], replies: Sequence[Sequence[str]]
+    policy: LocalModel, prompts: Sequence[Prompt], replies: Sequence[Sequence[str]]
 ) -> list[NDArray[np.float32]]:
     """For each prompt the mean states of its replies, [replies, H] in float32. Raises ValueError
     for a row that is longer than the model reads."""

@@ -28,7 +28,7 @@ from alignwright.files.model_folder import AGAIN
 from alignwright.files.models import ModelError, ModelRef, resolve
 from alignwright.model.adapters import load_adapter
 from alignwright.model.attention import NAME
-from alignwright.model.local_model import LocalPolicy, without_bars
+from alignwright.model.local_model import LocalModel, without_bars
 from alignwright.model.tokenizer import dequantised_folder, readable
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
@@ -42,7 +42,7 @@ def load(
     adapter: Path | None = None,
     device: str | None = None,
     date: str = TODAY,
-) -> LocalPolicy:
+) -> LocalModel:
     """Open a model by name (bundled, ./folder, file.gguf, Hub id) in "float32" or "bfloat16", with
     a trained adapter if one is given.
 
@@ -65,7 +65,7 @@ def load(
         )
         _whole(str(name), place, read)
     with readable(str(name), place, ours=ValueError):
-        policy = LocalPolicy(_shown(found), _placed(model, device), tokenizer, date=date)
+        policy = LocalModel(_shown(found), _placed(model, device), tokenizer, date=date)
     if adapter is not None:
         load_adapter(policy, adapter)
     return policy

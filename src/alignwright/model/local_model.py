@@ -25,7 +25,7 @@ from alignwright.model.saved import write_for_older
 from alignwright.model.tokens import Chat, TokenRow
 
 
-class LocalPolicy:
+class LocalModel:
     """A `core` Policy over a transformers model. `progress(done, of)` is called as a long call
     goes on, where it is set."""
 
@@ -224,7 +224,7 @@ def windows(row: TokenRow, longest: int) -> list[TokenRow]:
 
 
 @torch.inference_mode()
-def _check_engine(policy: LocalPolicy) -> None:
+def _check_engine(policy: LocalModel) -> None:
     """Our rows must give the model's own numbers: a head with a soft cap or a scale, or an
     attention of another kind, would not."""
     start, *words = policy.chat.text("A check of the engine.").replies[0]

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from alignwright.model.blocks import scored_hidden, trunk
 from alignwright.model.kernels import kernels
 from alignwright.model.packing import PackedBatch
-from alignwright.model.products import Arranged, arranged, arranged_across, total
+from alignwright.model.products import PackedWeight, arranged, arranged_across, total
 
 __all__ = ["head_logprobs", "head_of", "reply_logprobs", "scored_hidden", "token_logprobs", "trunk"]
 
@@ -95,7 +95,7 @@ class _Head(torch.autograd.Function):
         return grad_hidden_NH, grad_weight_VH, grad_bias_V, None, None
 
 
-def _arranged(hidden_NH: Tensor, weight_VH: Tensor) -> Arranged | None:
+def _arranged(hidden_NH: Tensor, weight_VH: Tensor) -> PackedWeight | None:
     """In bfloat16 alone: in float32 torch is as fast here, and needs no two copies of the
     largest weight."""
     return arranged(weight_VH) if hidden_NH.dtype == weight_VH.dtype == torch.bfloat16 else None
@@ -105,7 +105,7 @@ def _parts(count: int, chunk: int) -> list[slice]:
     return [slice(start, min(start + chunk, count)) for start in range(0, count, chunk)]
 
 
-def _logits(hidden_CH: Tensor, weight_VH: Tensor, bias_V: Tensor | None, there: Arranged | None) -> Tensor:
+def _logits(hidden_CH: Tensor, weight_VH: Tensor, bias_V: Tensor | None, there: PackedWeight | None) -> Tensor:
     if there is None:
         return nn.functional.linear(hidden_CH, weight_VH, bias_V)
     logits_CV = total([(hidden_CH, there)])

@@ -20,7 +20,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from alignwright.model.products import Arranged, arranged, total
+from alignwright.model.products import PackedWeight, arranged, total
 
 
 @contextlib.contextmanager
@@ -46,7 +46,7 @@ def packed(weight_OI: Tensor, bias_O: Tensor | None, rows: int) -> Callable[[Ten
     return partial(_product, torch.ops.mkldnn._reorder_linear_weight(weight_OI.detach(), rows), bias_O)
 
 
-def _arranged_product(weight: Arranged, bias_O: Tensor | None, x: Tensor) -> Tensor:
+def _arranged_product(weight: PackedWeight, bias_O: Tensor | None, x: Tensor) -> Tensor:
     out = total([(x.reshape(-1, weight.inputs), weight)])
     return (out if bias_O is None else out.add_(bias_O)).view(*x.shape[:-1], weight.outputs)
 

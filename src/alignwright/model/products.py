@@ -31,7 +31,7 @@ _PARTS = 8  # as many as `products.c` has room for
 
 
 @dataclass(frozen=True)
-class Arranged:
+class PackedWeight:
     """A weight in the order in which `products.c` reads it."""
 
     data: Tensor
@@ -40,12 +40,12 @@ class Arranged:
     native: Kernels
 
 
-def arranged(weight_OI: Tensor) -> Arranged | None:
+def arranged(weight_OI: Tensor) -> PackedWeight | None:
     """For x W'."""
     return _arrange(weight_OI, weight_OI.shape[1], weight_OI.shape[0], across=False)
 
 
-def arranged_across(weight_IO: Tensor) -> Arranged | None:
+def arranged_across(weight_IO: Tensor) -> PackedWeight | None:
     """For x W: the way back through a layer."""
     return _arrange(weight_IO, *weight_IO.shape, across=True)
 
@@ -55,7 +55,7 @@ def fits(weight_OI: Tensor) -> bool:
     return _native(weight_OI, weight_OI.shape[1], weight_OI.shape[0]) is not None
 
 
-def total(parts: Sequence[tuple[Tensor, Arranged]]) -> Tensor:
+def total(parts: Sequence[tuple[Tensor, PackedWeight]]) -> Tensor:
     """The sum of the products of x [N, I] and its weight, rounded once; at most eight of them.
     [N, O]."""
     assert 0 < len(parts) <= _PARTS, f"{len(parts)} products at once"
@@ -108,7 +108,7 @@ def back(ways: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
     return grad_NI
 
 
-def all_there(weights: Sequence[Arranged | None]) -> TypeGuard[Sequence[Arranged]]:
+def all_there(weights: Sequence[PackedWeight | None]) -> TypeGuard[Sequence[PackedWeight]]:
     """Whether every one could be arranged."""
     return all(weight is not None for weight in weights)
 
@@ -117,13 +117,13 @@ class _Part(ctypes.Structure):
     _fields_ = (("x", ctypes.c_void_p), ("w", ctypes.c_void_p), ("i", ctypes.c_long), ("apart", ctypes.c_long))
 
 
-def _arrange(weight: Tensor, inputs: int, outputs: int, *, across: bool) -> Arranged | None:
+def _arrange(weight: Tensor, inputs: int, outputs: int, *, across: bool) -> PackedWeight | None:
     native = _native(weight, inputs, outputs)
     if native is None:
         return None
     weight, data = weight.detach().contiguous(), torch.empty_like(weight, memory_format=torch.contiguous_format)
     (native.arrange_across if across else native.arrange)(weight, data, outputs, inputs)
-    return Arranged(data, inputs, outputs, native)
+    return PackedWeight(data, inputs, outputs, native)
 
 
 def _native(weight: Tensor, inputs: int, outputs: int) -> Kernels | None:

@@ -28,7 +28,7 @@ from alignwright.model.decoder import Decoder, decoding
 from alignwright.model.kernels import kernels
 
 if TYPE_CHECKING:
-    from alignwright.model.local_model import LocalPolicy
+    from alignwright.model.local_model import LocalModel
 
 _BLOCK = 256  # the distribution function is summed block by block, then inside one block
 _DROP_AT = 0.125  # finished rows leave when they are this share of the batch: the cache is copied to close the gaps
@@ -45,7 +45,7 @@ class Sample:
 
 
 def sample(
-    policy: LocalPolicy,
+    policy: LocalModel,
     prompts: Sequence[Sequence[int]],
     *,
     n: int,

@@ -61,7 +61,7 @@ Task = Callable[[Ask], T]
 
 
 @dataclass
-class Outcome(Generic[T]):
+class SampleResult(Generic[T]):
     """What came of a task: its value, or why there is none. `of_prompt`: the server answers others."""
 
     value: T | None = None
@@ -82,9 +82,9 @@ class Session:
         self.over.set()
         self.calls.end()
 
-    def several(self, tasks: Sequence[tuple[int, Task[T]]], at_once: int) -> Iterator[tuple[int, Outcome[T]]]:
+    def several(self, tasks: Sequence[tuple[int, Task[T]]], at_once: int) -> Iterator[tuple[int, SampleResult[T]]]:
         """Outcomes in the order in which they come."""
-        done: queue.SimpleQueue[tuple[int, Outcome[T] | BaseException]] = queue.SimpleQueue()
+        done: queue.SimpleQueue[tuple[int, SampleResult[T] | BaseException]] = queue.SimpleQueue()
 
         def work(place: int, task: Task[T]) -> None:
             try:
@@ -105,12 +105,12 @@ class Session:
                 self.end()
                 raise
 
-    def perform(self, task: Task[T], *, alone: bool = False) -> Outcome[T]:
+    def perform(self, task: Task[T], *, alone: bool = False) -> SampleResult[T]:
         """One task, its troubles told."""
         if self.over.is_set():
-            return Outcome(error=NOT_ASKED)
+            return SampleResult(error=NOT_ASKED)
         try:
-            outcome = Outcome(task(lambda call: self.ask(call, alone=alone)))
+            outcome = SampleResult(task(lambda call: self.ask(call, alone=alone)))
             self._exhausted = 0
             return outcome
         except _NoAnswer as trouble:
@@ -120,8 +120,8 @@ class Session:
                 self._exhausted += 1
                 if self._exhausted >= ALONE:
                     self.over.set()
-                    return Outcome(error=str(trouble))
-            return Outcome(error=str(trouble), of_prompt=trouble.kind in ("again", "prompt"))
+                    return SampleResult(error=str(trouble))
+            return SampleResult(error=str(trouble), of_prompt=trouble.kind in ("again", "prompt"))
 
     def ask(self, call: ChatCall, *, alone: bool) -> Completion:
         """One call until it works, cannot work, or has been tried enough. Raises _NoAnswer."""

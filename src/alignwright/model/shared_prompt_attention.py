@@ -48,7 +48,7 @@ class Block:
 
 
 @dataclass(frozen=True)
-class Grid:
+class SharedPromptMask:
     """Where each token of a flat batch lies when prompts and replies are put side by side, and
     who may look at whom."""
 
@@ -76,7 +76,7 @@ def grid(
     size: int,
     dtype: torch.dtype,
     device: torch.device,
-) -> Grid:
+) -> SharedPromptMask:
     """The grid of rows of (prompt length, reply lengths), whose tokens lie flat one after the
     other, prompt first. `size` of a head."""
     rows, replies = len(lengths), max(len(each) for _, each in lengths)
@@ -119,7 +119,7 @@ def grid(
     blocks = tuple(block(*each, begin) for each, begin in zip(laid, begins, strict=False))
     of_query = _places([_by_head(query, heads) for query, _, _ in laid], token * heads).to(device)
     of_key = _places([_by_head(place, heads) for place in (prompt_BP, reply_BKL)], token * heads).to(device)
-    return Grid(rows, replies, heads, width, blocks, begins[-1], of_query, of_key)
+    return SharedPromptMask(rows, replies, heads, width, blocks, begins[-1], of_query, of_key)
 
 
 def _places(laid: Sequence[np.ndarray], count: int) -> Tensor:
@@ -129,7 +129,7 @@ def _places(laid: Sequence[np.ndarray], count: int) -> Tensor:
     return torch.from_numpy(where)
 
 
-def attend(query_MA: Tensor, key_MC: Tensor, value_MC: Tensor, at: Grid) -> Tensor:
+def attend(query_MA: Tensor, key_MC: Tensor, value_MC: Tensor, at: SharedPromptMask) -> Tensor:
     """Attention of every token to its prompt and its own reply; queries come scaled."""
     return _Attend.apply(query_MA, key_MC, value_MC, at)  # type: ignore[no-any-return]
 
@@ -143,7 +143,7 @@ def _by_head(place: np.ndarray, heads: int) -> np.ndarray:
 
 class _Attend(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, query_MA: Tensor, key_MC: Tensor, value_MC: Tensor, at: Grid) -> Tensor:
+    def forward(ctx: Any, query_MA: Tensor, key_MC: Tensor, value_MC: Tensor, at: SharedPromptMask) -> Tensor:
         wide, size = query_MA.shape[1] // at.heads, key_MC.shape[1] // at.heads
         query, key, value = query_MA.view(-1, wide), key_MC.view(-1, size), value_MC.view(-1, size)
         out, keep = query.new_empty(at.slots, wide), not torch.is_inference_mode_enabled()
@@ -168,7 +168,7 @@ class _Attend(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
-        at: Grid = ctx.at
+        at: SharedPromptMask = ctx.at
         query_MA, key_MC, value_MC, *kept = ctx.saved_tensors
         wide, size = query_MA.shape[1] // at.heads, key_MC.shape[1] // at.heads
         query, key, value = query_MA.view(-1, wide), key_MC.view(-1, size), value_MC.view(-1, size)
@@ -202,7 +202,7 @@ def _on_grid(block: Block, heads: int, query: Tensor, key: Tensor, value: Tensor
     )  # type: ignore[return-value]
 
 
-def _sizes(block: Block, at: Grid, query: Tensor, key: Tensor) -> tuple[int, ...]:
+def _sizes(block: Block, at: SharedPromptMask, query: Tensor, key: Tensor) -> tuple[int, ...]:
     return len(block.seen), at.heads, query.shape[1], *key.shape[1:]
 
 
@@ -228,7 +228,7 @@ def _weights(query: Tensor, key: Tensor, mask: Tensor) -> Tensor:
     return torch.softmax(by_row, dim=-1, out=by_row).view(scores.shape)
 
 
-def _collected(parts: Sequence[Tensor], at: Grid, size: int) -> Tensor:
+def _collected(parts: Sequence[Tensor], at: SharedPromptMask, size: int) -> Tensor:
     """Gradients of the keys by place: a prompt's keys are looked at by the parts of the prompt
     from theirs on, and by each of its replies."""
     ofprompt = [part for part, block in zip(parts, at.blocks, strict=True) if not block.ofreply]

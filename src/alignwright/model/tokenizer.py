@@ -8,7 +8,7 @@ files beside it.
 
 A tokenizer that is one `tokenizer.json` needs no torch (about a second). transformers' other
 classes and the reader of GGUF files import it (about five and ten seconds). Nothing is downloaded
-here: a model that is not on this machine yet is `NotHere`.
+here: a model that is not on this machine yet is `TokenizerMissing`.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ _PLAIN = ("PreTrainedTokenizerFast", "TokenizersBackend")
 with torch or without."""
 
 
-class NotHere(LookupError):
+class TokenizerMissing(LookupError):
     """The model's files are not on this machine."""
 
 
 @dataclass(frozen=True)
-class Speech:
+class TokenizerInfo:
     """A model's tokenizer, the number of tokens it has an embedding for, and what bounds its
     rows; None where its files do not say."""
 
@@ -52,7 +52,7 @@ class Speech:
         return self.limit.tokens if self.limit else None
 
 
-def speech(found: ModelRef, date: str = TODAY) -> Speech:
+def speech(found: ModelRef, date: str = TODAY) -> TokenizerInfo:
     """Raises NotHere for a model that is not on this machine, ValueError for a template that
     cannot be trained with."""
     if found.kind == "hub":
@@ -64,13 +64,13 @@ def speech(found: ModelRef, date: str = TODAY) -> Speech:
     return _in_folder(folder, date) if folder.is_dir() else _in_gguf(found.path, date)
 
 
-def speech_without_torch(found: ModelRef, date: str = TODAY) -> Speech | None:
+def speech_without_torch(found: ModelRef, date: str = TODAY) -> TokenizerInfo | None:
     """`speech`, where the model's tokenizer is on this machine and is nothing but a
     `tokenizer.json`; None elsewhere."""
     if found.kind == "hub":
         try:
             folder = _hub_folder(found.name)
-        except NotHere:
+        except TokenizerMissing:
             return None
     else:
         assert found.path is not None
@@ -86,7 +86,7 @@ def readable(name: str, place: str | Path, *, ours: type[Exception] = ModelError
         yield
     except (ValueError, LookupError, OSError, RuntimeError, MemoryError) as error:
         full = isinstance(error, MemoryError) or "memory" in str(error)
-        if isinstance(error, (ModelError, NotHere, ours)) or full or not Path(place).exists():
+        if isinstance(error, (ModelError, TokenizerMissing, ours)) or full or not Path(place).exists():
             raise  # words of ours, the machine's limits, or the Hub's own words
         raise _unreadable(name, place, error) from error
     except BaseException as error:
@@ -118,13 +118,15 @@ def dequantised_folder(gguf: Path) -> Path:
     return cache_folder() / f"{gguf.stem}-{digest[:16]}"
 
 
-def _in_folder(folder: Path, date: str) -> Speech:
+def _in_folder(folder: Path, date: str) -> TokenizerInfo:
     with readable(folder.name, folder):
         config, generation = _json(folder / "config.json"), _json(folder / "generation_config.json")
         tokenizer, eos_ids, bound = _tokenizer(folder), _eos_ids(config, generation), limit(config)
     with readable(folder.name, folder, ours=ValueError):
         chat = Chat(tokenizer, eos_ids=eos_ids, date=date)
-    return Speech(chat, int(config["vocab_size"]) if config.get("vocab_size") else None, bound, no_adapter(config))
+    return TokenizerInfo(
+        chat, int(config["vocab_size"]) if config.get("vocab_size") else None, bound, no_adapter(config)
+    )
 
 
 def _tokenizer(folder: Path) -> Any:
@@ -143,14 +145,14 @@ def _is_plain(folder: Path) -> bool:
     ) in _PLAIN
 
 
-def _in_gguf(path: Path, date: str) -> Speech:
+def _in_gguf(path: Path, date: str) -> TokenizerInfo:
     """A GGUF file's tokenizer. Its embedding has a row for each token by the file's own format."""
     from transformers import AutoTokenizer
 
     tokenizer: Any = AutoTokenizer.from_pretrained(
         path.parent, gguf_file=path.name, local_files_only=True, trust_remote_code=False
     )
-    return Speech(Chat(tokenizer, eos_ids=[int(tokenizer.eos_token_id)], date=date), None, None)
+    return TokenizerInfo(Chat(tokenizer, eos_ids=[int(tokenizer.eos_token_id)], date=date), None, None)
 
 
 def _hub_folder(name: str) -> Path:
@@ -158,7 +160,7 @@ def _hub_folder(name: str) -> Path:
 
     found = [try_to_load_from_cache(name, file) for file in ("config.json", "tokenizer_config.json")]
     if not all(isinstance(path, str) for path in found):
-        raise NotHere(f"{name} is not on this machine yet; it is fetched when the run begins")
+        raise TokenizerMissing(f"{name} is not on this machine yet; it is fetched when the run begins")
     return Path(str(found[0])).parent
 
 

@@ -9,12 +9,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from alignwright.report.results import Case, exit_code, read
+from alignwright.report.results import RunResults, exit_code, read
 
 if TYPE_CHECKING:
     from alignwright.report.terminal import Summary
 
-__all__ = ["Case", "exit_code", "read", "render", "summary"]
+__all__ = ["RunResults", "exit_code", "read", "render", "summary"]
 
 
 def render(folder: Path) -> None:
@@ -41,7 +41,7 @@ def render(folder: Path) -> None:
         (folder / "report.html").write_text(page.html(case), encoding="utf-8")
 
 
-def summary(case: Case, folder: Path | None = None) -> Summary:
+def summary(case: RunResults, folder: Path | None = None) -> Summary:
     """The last screen of a run, for a rich console to print."""
     from alignwright.report.terminal import summary as made
 

@@ -15,7 +15,7 @@ import yaml
 from alignwright.core.records import Finding
 from alignwright.report import names
 from alignwright.report.graders import graders
-from alignwright.report.results import OF_THE_MODEL, Case, Claim
+from alignwright.report.results import OF_THE_MODEL, Claim, RunResults
 from alignwright.report.text import markdown
 from alignwright.stats.marks import turn
 
@@ -25,19 +25,19 @@ _TURNS = {"better": "▲", "worse": "▼", "changed": "◆", "unclear": "≈"}
 _SIGNS = {"broken": "✕ broken", "untested": "? untested", "kept": "✓ kept"}
 
 
-def card(case: Case) -> str:
+def card(case: RunResults) -> str:
     """The model card of a run."""
     parts = [_front(case), _opening(case), body(case)]
     return "\n\n".join(parts)
 
 
-def body(case: Case) -> str:
+def body(case: RunResults) -> str:
     """The card without its front matter and heading."""
     parts = [_promises(case), _table(case), _graders(case), _refused(case), _making(case), _limits(case)]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def front_matter(case: Case) -> dict[str, object]:
+def front_matter(case: RunResults) -> dict[str, object]:
     """The metadata of the card. A base model is named only when it is known to be on the Hub; so
     is its licence."""
     facts, model = case.header.facts, case.header.model
@@ -58,11 +58,11 @@ def front_matter(case: Case) -> dict[str, object]:
     return front
 
 
-def _front(case: Case) -> str:
+def _front(case: RunResults) -> str:
     return f"---\n{yaml.safe_dump(front_matter(case), sort_keys=False, allow_unicode=False)}---"
 
 
-def _opening(case: Case) -> str:
+def _opening(case: RunResults) -> str:
     head = case.header
     stages = [names.stage(stage).removeprefix("After ") for stage in case.stages[1:]]
     how = f", aligned by {markdown(', then '.join(stages))}" if stages else ""
@@ -72,7 +72,7 @@ def _opening(case: Case) -> str:
     )
 
 
-def _promises(case: Case) -> str:
+def _promises(case: RunResults) -> str:
     if not case.verdicts:
         return "No promise was made before the run, so none was tested."
     ranked = sorted(case.verdicts, key=lambda verdict: list(_SIGNS).index(verdict.answer))
@@ -81,7 +81,7 @@ def _promises(case: Case) -> str:
     return "\n".join(["## Promises", "", told, "", "| | Promise | Reason |", "|---|---|---|", *rows])
 
 
-def _table(case: Case) -> str:
+def _table(case: RunResults) -> str:
     claims = case.of(*OF_THE_MODEL)
     if not claims:
         return "## Results\n\nNothing was measured."
@@ -96,7 +96,7 @@ def _table(case: Case) -> str:
     return "\n".join(["## Results", "", told, "", *heads, *rows])
 
 
-def _graders(case: Case) -> str:
+def _graders(case: RunResults) -> str:
     found = graders(case)
     if not found:
         return ""
@@ -113,7 +113,7 @@ def _graders(case: Case) -> str:
     return "\n".join(["## Graders", "", told, "", *lines])
 
 
-def _refused(case: Case) -> str:
+def _refused(case: RunResults) -> str:
     """The judges that were found to know nothing; that one was followed all the same stands in
     its note."""
     found = [finding for finding in case.findings if finding.axis == "feedback" and finding.note.startswith("REFUSED")]
@@ -139,7 +139,7 @@ def _cell(finding: Finding | None) -> str:
     return markdown(f"{_TURNS[turn(finding)]} {told}" if finding.against is not None else told)
 
 
-def _making(case: Case) -> str:
+def _making(case: RunResults) -> str:
     head = case.header
     lines = ["## How it was made", "", f"- stages: {markdown(', '.join(head.stages)) or 'none'}"]
     lines += [f"- {markdown(name)}: {markdown(fact)}" for name, fact in head.facts.items()]
@@ -153,7 +153,7 @@ def _making(case: Case) -> str:
     return "\n".join(lines)
 
 
-def _limits(case: Case) -> str:
+def _limits(case: RunResults) -> str:
     untested = [verdict.promise for verdict in case.verdicts if verdict.answer == "untested"]
     open_ends = f" Left open: {'; '.join(map(markdown, untested))}." if untested else ""
     return (

@@ -8,32 +8,32 @@ the tables. Pure over findings.
 from __future__ import annotations
 
 from alignwright.core.records import Finding
-from alignwright.report.results import Case
+from alignwright.report.results import RunResults
 from alignwright.stats.marks import LEVEL, stands
 
 SHOWN = 8
 
 
-def verdicts(case: Case) -> list[Finding]:
+def verdicts(case: RunResults) -> list[Finding]:
     """The verdict at every trained stage; its words are the finding's note."""
     claim = case.find("emergent.excess")
     return claim.changes if claim else []
 
 
-def moved(case: Case) -> list[Finding]:
+def moved(case: RunResults) -> list[Finding]:
     """Traits and abilities that moved at the last stage, the largest change first; at most SHOWN."""
     found = [f for f in _tested(case) if stands(f)]
     return sorted(found, key=lambda f: -abs(f.value or 0.0))[:SHOWN]
 
 
-def counted(case: Case) -> str:
+def counted(case: RunResults) -> str:
     """How many were tested, and how many moved."""
     tested = _tested(case)
     count = sum(map(stands, tested))
     return f"{count} of {len(tested)} traits and abilities moved (p below {LEVEL:g} after Holm)" if tested else ""
 
 
-def _tested(case: Case) -> list[Finding]:
+def _tested(case: RunResults) -> list[Finding]:
     """Parts where there are any: one trait, one ability; the broad claim that holds them all is
     left to the table."""
     claims = [c for c in case.of("emergent") if c.name.startswith(("emergent.choice.", "emergent.ability."))]

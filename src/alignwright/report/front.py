@@ -13,7 +13,7 @@ from markupsafe import Markup
 
 from alignwright.report import names
 from alignwright.report.figures import Scale, around
-from alignwright.report.results import Case
+from alignwright.report.results import RunResults
 from alignwright.report.text import visible
 from alignwright.stats.pareto import ORIGIN, Point, axes, best_within, front, knee, margins, points
 
@@ -21,7 +21,7 @@ HEIGHT, PAD = 200, 16
 _EMPTY = Markup()
 
 
-def drawing(case: Case) -> Markup:
+def drawing(case: RunResults) -> Markup:
     """The drawing; empty where fewer than two trained models were measured on both claims."""
     found = _points(case)
     if len(found) < 2:
@@ -49,7 +49,7 @@ def drawing(case: Case) -> Markup:
     )
 
 
-def said(case: Case) -> str:
+def said(case: RunResults) -> str:
     """The axes and the choices in words."""
     found, over = _points(case), axes(case.findings)
     if over is None:
@@ -79,12 +79,12 @@ def _best(found: list[Point], stated: tuple[float, ...]) -> str:
     )
 
 
-def _points(case: Case) -> list[Point]:
+def _points(case: RunResults) -> list[Point]:
     over = axes(case.findings)
     return points(case.findings, *over) if over else []
 
 
-def _mark(across: Scale, up: Scale, point: Point, case: Case) -> Markup:
+def _mark(across: Scale, up: Scale, point: Point, case: RunResults) -> Markup:
     x, y = across.at(point.tax), _y(up, point.gain)
     if point == ORIGIN:
         return Markup('<g><title>before</title><circle class="dot start" cx="{}" cy="{:g}" r="4.5"/></g>').format(x, y)

@@ -20,7 +20,7 @@ from markupsafe import Markup
 from alignwright.core.records import Finding
 from alignwright.report import names
 from alignwright.report.figures import Scale, around
-from alignwright.report.results import Case
+from alignwright.report.results import RunResults
 from alignwright.report.text import visible
 
 HEIGHT, SMALL, PAD = 210, 96, 12
@@ -40,7 +40,7 @@ class _Place:
     gold: Finding
 
 
-def curve(case: Case) -> Markup:
+def curve(case: RunResults) -> Markup:
     """Proxy and gold over the root of the divergence; empty where neither best-of-n nor a
     trained model was measured."""
     chosen, trained = _chosen(case), _trained(case)
@@ -65,7 +65,7 @@ def curve(case: Case) -> Markup:
     return drawing.format(HEIGHT + 18, visible(_told(chosen, trained)), _EMPTY.join(parts), _EMPTY.join(ticks))
 
 
-def said(case: Case) -> str:
+def said(case: RunResults) -> str:
     """What the curve comes to, in one sentence."""
     peak = _level(case, "goodhart.peak", "baseline")
     if peak is None:
@@ -82,7 +82,7 @@ def said(case: Case) -> str:
     return f"Choosing the start model's replies by the proxy, gold is highest at a root divergence of {where}: {how}."
 
 
-def path(case: Case) -> list[tuple[str, Markup]]:
+def path(case: RunResults) -> list[tuple[str, Markup]]:
     """(meter, drawing) for each of the three meters that was measured. Never one number of all
     three."""
     order = [f"best_of_{n}" for n in sorted(_sizes(case))]
@@ -130,11 +130,11 @@ def _small(found: Sequence[tuple[str, Finding | None]], up: Scale) -> Markup:
     )
 
 
-def _sizes(case: Case) -> list[int]:
+def _sizes(case: RunResults) -> list[int]:
     return [int(found[1]) for claim in case.claims if (found := _SIZE.fullmatch(claim.name))]
 
 
-def _chosen(case: Case) -> list[_Place]:
+def _chosen(case: RunResults) -> list[_Place]:
     """The best of n of the start model, for each n that was measured."""
     places = list[_Place]()
     for n in sorted(_sizes(case)):
@@ -146,7 +146,7 @@ def _chosen(case: Case) -> list[_Place]:
     return places
 
 
-def _trained(case: Case) -> list[_Place]:
+def _trained(case: RunResults) -> list[_Place]:
     """Each trained model, with its paired changes from the start."""
     places = list[_Place]()
     for stage in case.stages:
@@ -159,7 +159,7 @@ def _trained(case: Case) -> list[_Place]:
     return places
 
 
-def _level(case: Case, name: str, stage: str) -> Finding | None:
+def _level(case: RunResults, name: str, stage: str) -> Finding | None:
     claim = case.find(name)
     return claim.levels.get(stage) if claim else None
 

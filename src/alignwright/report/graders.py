@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from alignwright.core.claims import CORRECTED
 from alignwright.core.records import Finding
 from alignwright.report import names
-from alignwright.report.results import Case
+from alignwright.report.results import RunResults
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Graded:
         return tuple(part for part in (self.method, self.note) if part)
 
 
-def graders(case: Case) -> list[Graded]:
+def graders(case: RunResults) -> list[Graded]:
     """What is known of the graders of the last model's rates."""
     groups: dict[tuple[str, str], list[tuple[str, Finding, Finding]]] = {}
     for claim in case.claims:

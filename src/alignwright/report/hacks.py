@@ -12,7 +12,7 @@ import re
 from dataclasses import dataclass
 
 from alignwright.core.records import Finding
-from alignwright.report.results import Case
+from alignwright.report.results import RunResults
 
 _STEPS = re.compile(r" \((.*)\)(?= )")
 TRIED = ("The unedited reply", "After the edit, and the proxy likes it as well or better")
@@ -35,7 +35,7 @@ class Hack:
     heads: tuple[str, str]
 
 
-def hacks(case: Case) -> list[Hack]:
+def hacks(case: RunResults) -> list[Hack]:
     """Gamed features, then overpaid ones, then edits that fool the proxy; the widest excess first."""
     named = [
         claim

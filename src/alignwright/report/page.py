@@ -24,7 +24,7 @@ from markupsafe import Markup
 from alignwright.core.promises import Promise, parse
 from alignwright.core.records import Axis, Finding, Verdict
 from alignwright.report import emergent, figures, front, goodhart, hacks, names, text, worlds
-from alignwright.report.results import AXES, COURSES, OF_THE_MODEL, Case, Claim, Life
+from alignwright.report.results import AXES, COURSES, OF_THE_MODEL, Claim, ItemHistory, RunResults
 from alignwright.stats import marks
 
 LIMIT = 950_000  # bytes
@@ -49,7 +49,7 @@ SIZES = (
 )  # exhibits per claim, characters per reply
 
 
-def html(case: Case) -> str:
+def html(case: RunResults) -> str:
     """The whole report as one HTML page."""
     bare = _render(case, *SIZES[-1])
     for shown, characters in SIZES if _bytes(bare) <= LIMIT else ():
@@ -69,7 +69,7 @@ def _bytes(page: str) -> int:
     return len(page.encode())
 
 
-def _part(case: Case, claims: int, verdicts: int) -> Case:
+def _part(case: RunResults, claims: int, verdicts: int) -> RunResults:
     """So many claims, those promised about first, broad ones before their parts; and so many
     promises, the kept ones last."""
     promised = {promise.claim for promise in filter(None, map(_parse, case.verdicts))}
@@ -79,14 +79,14 @@ def _part(case: Case, claims: int, verdicts: int) -> Case:
     told = sorted(range(len(case.verdicts)), key=lambda place: (order.index(case.verdicts[place].answer), place))[
         :verdicts
     ]
-    return Case(
+    return RunResults(
         case.header,
         tuple(case.verdicts[place] for place in sorted(told)),
         tuple(f for f in case.findings if f.claim in kept),
     )
 
 
-def _left_out(case: Case, less: Case) -> str:
+def _left_out(case: RunResults, less: RunResults) -> str:
     counts = [
         (len(case.claims) - len(less.claims), "claims", "findings.jsonl"),
         (len(case.verdicts) - len(less.verdicts), "promises", "promises.json"),
@@ -104,7 +104,7 @@ def anchor(kind: str, name: str) -> str:
     )
 
 
-def overview(case: Case, axis: Axis) -> tuple[list[Claim], int]:
+def overview(case: RunResults, axis: Axis) -> tuple[list[Claim], int]:
     """The claims of an axis that are seen at a glance, and how many more stand in the tables alone."""
     promised = {promise.claim for promise in filter(None, map(_parse, case.verdicts))}
     broad = [claim for claim in case.broad(axis) if claim.levels]
@@ -112,7 +112,7 @@ def overview(case: Case, axis: Axis) -> tuple[list[Claim], int]:
     return (kept, len(broad) - len(kept)) if kept else (broad, 0)
 
 
-def _render(case: Case, shown: int, characters: int, left_out: str = "") -> str:
+def _render(case: RunResults, shown: int, characters: int, left_out: str = "") -> str:
     sheet = resources.files("alignwright.report").joinpath("templates/page.css").read_text(encoding="utf-8")
     style = Markup(sheet)  # noqa: S704 - our own file, which must reach the page as it is hashed
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
@@ -179,7 +179,7 @@ def _parse(verdict: Verdict) -> Promise | None:
         return None  # a stored promise in a grammar of another version is still shown, by its text alone
 
 
-def _promise(case: Case, verdict: Verdict, titles: dict[str, str]) -> dict[str, Any]:
+def _promise(case: RunResults, verdict: Verdict, titles: dict[str, str]) -> dict[str, Any]:
     promise = _parse(verdict)
     claim = case.find(promise.claim) if promise else None
     words = (
@@ -204,7 +204,7 @@ def _measured(promise: Promise | None, claim: Claim | None, finding: Finding | N
     return f"{value} {names.where(finding)}; {names.scored(finding)}"
 
 
-def _marks(case: Case) -> dict[str, Promise]:
+def _marks(case: RunResults) -> dict[str, Promise]:
     """The promises about a level, to be drawn on the scale of their claim."""
     marks: dict[str, Promise] = {}
     for promise in filter(None, map(_parse, case.verdicts)):
@@ -226,7 +226,7 @@ def _voters(claims: Iterable[Claim]) -> dict[str, dict[str, Claim]]:
     return voters
 
 
-def _first(case: Case) -> tuple[Claim, Life] | None:
+def _first(case: RunResults) -> tuple[Claim, ItemHistory] | None:
     """The one example to look at first: the worst, and among those the shortest, of the claims
     that carry a promise not kept, or of all."""
     unkept = {p.claim for v in case.verdicts if v.answer != "kept" and (p := _parse(v))}
@@ -244,7 +244,7 @@ def _first(case: Case) -> tuple[Claim, Life] | None:
     )
 
 
-def _length(life: Life) -> int:
+def _length(life: ItemHistory) -> int:
     return sum(len(step.reply) for step in life.steps) + sum(
         len(m.content) for m in (life.prompt.messages if life.prompt else ())
     )

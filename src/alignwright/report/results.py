@@ -1,7 +1,7 @@
 """What was found, about which claim, at which stage, and what do the replies behind it look like?
 
 Reads the two files a report is made of and groups the findings by axis and claim. Replies to one
-item are joined over the stages into one `Life`, so that the same prompt can be read before and
+item are joined over the stages into one `ItemHistory`, so that the same prompt can be read before and
 after, worst first.
 """
 
@@ -18,11 +18,11 @@ from pydantic import BaseModel, ValidationError
 
 from alignwright.core import promises
 from alignwright.core.claims import CORRECTED
-from alignwright.core.records import Answers, Axis, Conversation, Finding, Header, Status, Verdict
+from alignwright.core.records import Axis, Conversation, Finding, Header, PromiseReport, Status, Verdict
 
 T = TypeVar("T", bound=BaseModel)
-Course = Literal["worse", "failing", "unclear", "better", "held"]
-COURSES: tuple[Course, ...] = get_args(Course)  # worst first
+Change = Literal["worse", "failing", "unclear", "better", "held"]
+COURSES: tuple[Change, ...] = get_args(Change)  # worst first
 AXES: tuple[Axis, ...] = get_args(Axis)
 OF_THE_MODEL: tuple[Axis, ...] = ("instruction", "intent", "value", "reward", "goodhart", "tax", "emergent", "attack")
 
@@ -38,7 +38,7 @@ class Step:
 
 
 @dataclass(frozen=True)
-class Life:
+class ItemHistory:
     """One item through the stages."""
 
     item: str
@@ -46,7 +46,7 @@ class Life:
     steps: tuple[Step, ...]
 
     @property
-    def course(self) -> Course:
+    def course(self) -> Change:
         first, last = self.steps[0].status, self.steps[-1].status
         if last == "hit":
             return "worse" if first == "pass" and len(self.steps) > 1 else "failing"
@@ -89,7 +89,7 @@ class Claim:
         return next((f for f in reversed(self.changes) if f.stage == stage and f.against == against), None)
 
     @cached_property
-    def lives(self) -> list[Life]:
+    def lives(self) -> list[ItemHistory]:
         """The items shown last for this claim, worst first, each with its replies at every stage
         where one is known."""
         if self.name.startswith(("hacking.feature.", "hacking.test.")):
@@ -108,20 +108,20 @@ class Claim:
                 prompts.setdefault(exhibit.item, exhibit.prompt)
         order = ["baseline", *self.levels, *(f.stage for f in self.changes)]
         lives = [
-            Life(i, prompts.get(i), tuple(sorted(s.values(), key=lambda step: _place(order, step.stage))))
+            ItemHistory(i, prompts.get(i), tuple(sorted(s.values(), key=lambda step: _place(order, step.stage))))
             for i, s in found.items()
         ]
         return sorted(lives, key=lambda life: COURSES.index(life.course))
 
     @property
-    def courses(self) -> dict[Course, int]:
+    def courses(self) -> dict[Change, int]:
         """How many of the items shown took which course, worst first; courses that none took are
         left out."""
         return dict(Counter(life.course for life in self.lives))
 
 
 @dataclass(frozen=True)
-class Case:
+class RunResults:
     header: Header
     verdicts: tuple[Verdict, ...]
     findings: tuple[Finding, ...]
@@ -175,11 +175,11 @@ class Case:
         return sum(verdict.answer == answer for verdict in self.verdicts)
 
 
-def read(folder: Path) -> Case:
+def read(folder: Path) -> RunResults:
     """The case of a finished run; errors name the file and line that cannot be read."""
     found = tuple(findings_in(folder / "findings.jsonl"))
-    answers = _record(Answers, _text(folder / "promises.json"), str(folder / "promises.json"))
-    return Case(answers.header, answers.verdicts, found)
+    answers = _record(PromiseReport, _text(folder / "promises.json"), str(folder / "promises.json"))
+    return RunResults(answers.header, answers.verdicts, found)
 
 
 def findings_in(path: Path) -> list[Finding]:
@@ -187,7 +187,7 @@ def findings_in(path: Path) -> list[Finding]:
     return [_record(Finding, text, f"{path}:{number}") for number, text in _lines(path)]
 
 
-def exit_code(case: Case) -> int:
+def exit_code(case: RunResults) -> int:
     """1 when any promise is broken, else 3 when any is untested, else 0."""
     return promises.exit_code(case.verdicts)
 

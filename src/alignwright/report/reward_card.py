@@ -12,7 +12,7 @@ import yaml
 from alignwright.core.records import Finding
 from alignwright.report import names
 from alignwright.report.card import front_matter
-from alignwright.report.results import Case
+from alignwright.report.results import RunResults
 from alignwright.report.text import markdown
 
 _CALL = """```python
@@ -26,13 +26,13 @@ score = model(**inputs).logits[0, 0]
 ```"""
 
 
-def judged(case: Case) -> str | None:
+def judged(case: RunResults) -> str | None:
     """The last stage that trained a reward model; None where there is none."""
     stages = [finding.stage for finding in case.findings if _is_level(finding)]
     return stages[-1] if stages else None
 
 
-def reward_card(case: Case, stage: str) -> str:
+def reward_card(case: RunResults, stage: str) -> str:
     """The card of the reward model that a stage trained."""
     found = [
         finding
@@ -42,12 +42,12 @@ def reward_card(case: Case, stage: str) -> str:
     return "\n\n".join([_front(case), _opening(case), _verdict(found), _table(found), _use(), _limits()]) + "\n"
 
 
-def _front(case: Case) -> str:
+def _front(case: RunResults) -> str:
     kind = {"pipeline_tag": "text-classification", "tags": ["alignwright", "reward-model", "bradley-terry"]}
     return f"---\n{yaml.safe_dump(front_matter(case) | kind, sort_keys=False, allow_unicode=False)}---"
 
 
-def _opening(case: Case) -> str:
+def _opening(case: RunResults) -> str:
     head = case.header
     over = f"{markdown(names.base(head.model))} (effort {markdown(head.effort)}, seed {head.seed})"
     told = f"A reward model over {over}: it scores a reply to a conversation"

@@ -18,7 +18,7 @@ from rich.text import Text
 from alignwright.core.records import Finding
 from alignwright.report import names
 from alignwright.report.graders import graders
-from alignwright.report.results import OF_THE_MODEL, Case, Claim
+from alignwright.report.results import OF_THE_MODEL, Claim, RunResults
 from alignwright.report.text import LONGEST, one_line, shortened
 from alignwright.stats.marks import turn
 
@@ -49,7 +49,7 @@ _PLAIN = str.maketrans(
 class Summary:
     """What rich prints: `console.print(summary(case, folder))`."""
 
-    case: Case
+    case: RunResults
     folder: Path | None = None
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
@@ -81,12 +81,12 @@ class Summary:
             yield Text.assemble(one_line(str(path)), (f"  {what}", "dim"), no_wrap=True, overflow="ignore")
 
 
-def summary(case: Case, folder: Path | None = None) -> Summary:
+def summary(case: RunResults, folder: Path | None = None) -> Summary:
     """The last screen of a run, for a rich console to print; `folder` is where its files are."""
     return Summary(case, folder)
 
 
-def _headline(case: Case) -> Text:
+def _headline(case: RunResults) -> Text:
     told = Text(_line(case.header.name), style="bold")
     if not case.verdicts:
         return told.append("  no promise was made", style="dim")
@@ -109,7 +109,7 @@ def _line(text: str) -> str:
     return one_line(shortened(text, LONGEST))
 
 
-def _claims(screen: Console, case: Case) -> Table:
+def _claims(screen: Console, case: RunResults) -> Table:
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", pad_edge=False)
     table.add_column("claim", overflow="fold")
     for heading in ("before", "now", "change [95%]", "n"):
@@ -131,7 +131,7 @@ def _claims(screen: Console, case: Case) -> Table:
     return table
 
 
-def _name(case: Case, claim: Claim) -> Text:
+def _name(case: RunResults, claim: Claim) -> Text:
     parent = case.parent(claim)
     return Text("  " + _line(claim.name.removeprefix(parent.name)), style="dim") if parent else Text(_line(claim.name))
 

@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 
-from alignwright.core.records import Exhibit, Finding
+from alignwright.core.records import Example, Finding
 from alignwright.report import names
-from alignwright.report.results import Case, Claim
+from alignwright.report.results import Claim, RunResults
 
 STORIES = {
     "edited_tests": (
@@ -31,7 +31,7 @@ STORIES = {
 
 
 @dataclass(frozen=True)
-class Worked:
+class WorldResult:
     """One world: its three claims, which are absent where a run was cut short."""
 
     name: str
@@ -52,7 +52,7 @@ class Worked:
         return list(self.hack.levels)
 
 
-def worlds(case: Case) -> list[Worked]:
+def worlds(case: RunResults) -> list[WorldResult]:
     """The worlds that the run's models worked in, in the order in which they were measured."""
     found = [
         claim
@@ -61,7 +61,8 @@ def worlds(case: Case) -> list[Worked]:
     ]
     named = [(claim.name.removeprefix("world.").removesuffix(".hack"), claim) for claim in found]
     return [
-        Worked(name, claim, case.find(f"world.{name}.proxy"), case.find(f"world.{name}.true")) for name, claim in named
+        WorldResult(name, claim, case.find(f"world.{name}.proxy"), case.find(f"world.{name}.true"))
+        for name, claim in named
     ]
 
 
@@ -83,7 +84,7 @@ def unseen(finding: Finding) -> int:
     return max(0, finding.n + finding.unscored + finding.errors - len(finding.exhibits))
 
 
-def _came(exhibit: Exhibit) -> str:
+def _came(exhibit: Example) -> str:
     """ "hack: tests edited" of "hack: tests edited; visible tests 100%; 0 of 8 replies
     malformed"; "failure" and "success" need no more."""
     head = exhibit.reason.partition("; ")[0]

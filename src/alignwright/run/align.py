@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from alignwright.core.records import Answers, Header, Verdict, content_id
+from alignwright.core.records import Header, PromiseReport, Verdict, content_id
 from alignwright.experiment.check import CheckReport, check
 from alignwright.experiment.experiment import Experiment, model_stages, resolve_effort, written
 from alignwright.experiment.labels import labels
@@ -23,7 +23,7 @@ from alignwright.experiment.plan import Job, keys, model_fingerprint, plan
 from alignwright.files.models import gguf_facts, resolve
 from alignwright.files.sources import write_rejected
 from alignwright.run import room
-from alignwright.run.bill import Bill, bill, learn_rates
+from alignwright.run.bill import Estimate, bill, learn_rates
 from alignwright.run.crash import within
 from alignwright.run.kept import keep_models, left_out
 from alignwright.run.ledger import Ledger, only_one, write_json, write_text
@@ -59,7 +59,7 @@ def prepare(request: Request) -> tuple[Experiment, tuple[Job, ...], Path]:
     return experiment, jobs, request.runs / f"{experiment.name}-{experiment.id[:6]}"
 
 
-def estimate(request: Request, *, probed: bool = False) -> Bill:
+def estimate(request: Request, *, probed: bool = False) -> Estimate:
     """What the run would do and cost, without doing it; `probed`: the machine's rates are
     measured first, which loads the model."""
     experiment, jobs, folder = prepare(request)
@@ -143,7 +143,7 @@ def conclude(experiment: Experiment, jobs: Sequence[Job], folder: Path, ledger: 
     ]
     write_text(
         folder / "promises.json",
-        Answers(header=_header(experiment, folder, made), verdicts=verdicts).model_dump_json(indent=1) + "\n",
+        PromiseReport(header=_header(experiment, folder, made), verdicts=verdicts).model_dump_json(indent=1) + "\n",
     )
     render(folder)
 
@@ -169,10 +169,13 @@ def _run_jobs(
     if todo:
         if tight := room.short(experiment, [job for _, job in todo], ledger.run):
             view.say(tight)
-        from alignwright.run.execute import Work, execute  # torch starts here, only when something has to be computed
-        from alignwright.run.shelf import Shelf
+        from alignwright.run.execute import (  # torch starts here, only when something has to be computed
+            JobContext,
+            execute,
+        )
+        from alignwright.run.shelf import ModelStore
 
-        shelf = Shelf(experiment, ledger)
+        shelf = ModelStore(experiment, ledger)
         for number, job in todo:
             if refused := left_out(job, jobs, ledger, dropped):
                 dropped.add(job.name)
@@ -182,7 +185,7 @@ def _run_jobs(
             fresh = [path.name for path in folder.iterdir()] == ["key"]
             started = time.perf_counter()
             with view.job(called[job.name]) as bar:
-                note = execute(Work(job, experiment, shelf, ledger, folder, bar))
+                note = execute(JobContext(job, experiment, shelf, ledger, folder, bar))
             seconds = time.perf_counter() - started
             ledger.finish(job.name, known[job.name], folder, seconds, bar.tokens)
             view.done(called[job.name], seconds, note, doubted=bar.doubted)

@@ -12,16 +12,16 @@ from __future__ import annotations
 from alignwright.core.records import content_id
 from alignwright.experiment.plan import code_version, model_fingerprint
 from alignwright.feedback.judge import JudgeVoter
-from alignwright.feedback.judge_cache import AnswerStore
+from alignwright.feedback.judge_cache import JudgeCache
 from alignwright.files.models import resolve
 from alignwright.files.server import is_server
-from alignwright.measure.emergent.measure import SpokenMarks
+from alignwright.measure.emergent.measure import LLMGrader
 from alignwright.model.endpoint import Endpoint
 from alignwright.model.server_errors import clipped
-from alignwright.run.work import Work
+from alignwright.run.work import JobContext
 
 
-def store(judge: str, work: Work) -> AnswerStore:
+def store(judge: str, work: JobContext) -> JudgeCache:
     """The answers of the judge that a stage names: self, another model, or a server."""
     experiment = work.experiment
     local = experiment.model if judge == "self" else judge
@@ -32,10 +32,10 @@ def store(judge: str, work: Work) -> AnswerStore:
     by = "server" if is_server(judge) else code_version()
     file = f"{content_id(name)}.jsonl"
     siblings = [path for path in sorted(folder.parent.parent.glob(f"*/answers/{file}")) if path.parent != folder]
-    return AnswerStore(folder / file, content_id(name, by), siblings)
+    return JudgeCache(folder / file, content_id(name, by), siblings)
 
 
-def unread_answers(judge: JudgeVoter | SpokenMarks) -> str:
+def unread_answers(judge: JudgeVoter | LLMGrader) -> str:
     """What is said of a judge's answers that could not be read, and of what its server does not
     take; "" where there is nothing to say."""
     count, lines = judge.unread, list[str]()

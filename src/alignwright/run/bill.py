@@ -47,7 +47,7 @@ class Line:
 
 
 @dataclass(frozen=True)
-class Bill:
+class Estimate:
     """The jobs with their estimated cost; minutes and memory are of what is still to be done."""
 
     folder: Path
@@ -78,7 +78,7 @@ class Bill:
 
 def bill(
     experiment: Experiment, jobs: Sequence[Job], keys: Mapping[str, str], ledger: Ledger, lengths: Lengths
-) -> Bill:
+) -> Estimate:
     """Estimate every job. Reads the data files, no model."""
     ref = resolve(experiment.model, experiment.folder)
     size, rates = ref.parameters or UNKNOWN_PARAMETERS, rates_of(model_fingerprint(ref))
@@ -91,7 +91,7 @@ def bill(
         )
         lines.append(Line(job.name, called[job.name], known, found.tokens, minutes, found.at_most, voting))
     memory = (4 * size + (TRAIN_BYTES if experiment.train else MEASURE_BYTES)) / 1e9
-    return Bill(
+    return Estimate(
         ledger.run, tuple(lines), memory, ref.parameters, tuple(ledger.told), rates.measured, lengths.chat is not None
     )
 

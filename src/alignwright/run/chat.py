@@ -15,9 +15,9 @@ from pathlib import Path
 
 from rich.console import Console
 
-from alignwright.core.protocols import Speaker
+from alignwright.core.protocols import ChatModel
 from alignwright.core.records import TODAY, Conversation, Message, Preference
-from alignwright.feedback.attribution import Lessons, Taught, asked, untold
+from alignwright.feedback.attribution import Attributed, Attribution, asked, untold
 from alignwright.report.text import clip, one_line, visible
 from alignwright.run.compare import resolved
 from alignwright.run.inputs import read_records
@@ -56,14 +56,20 @@ def the_date(run: Path) -> str:
     return str(resolved(run).get("date", TODAY)) if (run / "spec" / "resolved.json").is_file() else TODAY
 
 
-def lessons_of(run: Path) -> Lessons:
+def lessons_of(run: Path) -> Attribution:
     """What the run's aggregation decided; no lessons where it is no run, or nothing was preferred."""
     files = sorted(run.glob("stages/*aggregate*/preferences.jsonl"))
-    return Lessons(preference for file in files for preference in read_records(file, Preference))
+    return Attribution(preference for file in files for preference in read_records(file, Preference))
 
 
 def converse(
-    speaker: Speaker, lessons: Lessons, console: Console, read: Callable[[], str], *, seed: int, temperature: float
+    speaker: ChatModel,
+    lessons: Attribution,
+    console: Console,
+    read: Callable[[], str],
+    *,
+    seed: int,
+    temperature: float,
 ) -> None:
     """Answer what `read` gives until it raises EOFError. `/new` forgets the conversation, `/why`
     traces the last reply."""
@@ -112,7 +118,7 @@ def _is_text(line: str) -> bool:
     return True
 
 
-def why(messages: tuple[Message, ...], lessons: Lessons) -> str:
+def why(messages: tuple[Message, ...], lessons: Attribution) -> str:
     """Who taught the last reply, in a line: found by what was asked last, and where that is near
     no lesson by all that was asked."""
     if not messages:
@@ -126,7 +132,7 @@ def why(messages: tuple[Message, ...], lessons: Lessons) -> str:
     return opening + (_told(traced) if traced else one_line(untold(lessons, refuses=refuses)))
 
 
-def _told(traced: tuple[Taught, ...]) -> str:
+def _told(traced: tuple[Attributed, ...]) -> str:
     named = ", ".join(f"{taught.principle} ({taught.lessons} of {taught.of} nearest lessons)" for taught in traced[:3])
     words, left = clip(one_line(traced[0].example.prompt), EXAMPLE)
     return f'taught by: {one_line(named)}, e.g. "{words}{"..." if left else ""}"'

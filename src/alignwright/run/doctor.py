@@ -20,12 +20,12 @@ from rich.text import Text
 from alignwright.aggregate.pooled import pooled
 from alignwright.core.records import Conversation, Labelled, Preference, Prompt
 from alignwright.experiment.experiment import Experiment, resolve_effort
-from alignwright.feedback.label_voter import WrittenVoter
+from alignwright.feedback.label_voter import LabelVoter
 from alignwright.files.errors import SpecError
 from alignwright.files.items import TextItem
 from alignwright.files.models import resolve
 from alignwright.model.limits import Limit
-from alignwright.model.tokenizer import NotHere, Speech, speech
+from alignwright.model.tokenizer import TokenizerInfo, TokenizerMissing, speech
 from alignwright.model.tokens import Chat, TokenRow
 from alignwright.report.text import visible
 from alignwright.run import inputs
@@ -34,7 +34,7 @@ from alignwright.run.mask import LEGEND, painted, three
 from alignwright.spec.stages import Written, known
 from alignwright.spec.training import Average, Kto, Pretrain, Sampling, Sft, Training
 from alignwright.train.data_checks import Source
-from alignwright.train.data_report import ALLOWED, Diagnosis, Kind, LengthBias, SickData, diagnose, refuse
+from alignwright.train.data_report import ALLOWED, BadTrainingData, DataReport, Kind, LengthBias, diagnose, refuse
 from alignwright.train.rows import demonstration_rows, labelled_rows, one_sided, pair_rows, prompt_rows
 
 MOST = 2_000
@@ -48,7 +48,7 @@ class Examination:
     `pictures` are three of its rows."""
 
     stage: str
-    diagnosis: Diagnosis | None
+    diagnosis: DataReport | None
     note: str = ""
     pictures: tuple[tuple[str, Text], ...] = ()
 
@@ -69,7 +69,7 @@ def examine(experiment: Experiment) -> list[Examination]:
         return []
     try:
         found = speech(resolve(experiment.model, experiment.folder), experiment.date)
-    except NotHere as reason:
+    except TokenizerMissing as reason:
         return [Examination(name, None, f"not examined: {reason}") for name, _ in stages]
     return [_examined(name, stage, experiment, found) for name, stage in stages]
 
@@ -148,7 +148,7 @@ def rows_of(stage: Training, sources: Sequence[Source], chat: Chat) -> tuple[lis
             return pairs + labelled_rows(chat, [one for one in sources if isinstance(one, Labelled)]), "replies"
 
 
-def counts(diagnosis: Diagnosis) -> list[str]:
+def counts(diagnosis: DataReport) -> list[str]:
     """The counts, in a line or two."""
     d, total = diagnosis, diagnosis.rows + diagnosis.left_out
     parts = [f"{d.rows:,} rows", f"{d.prompt_tokens:,} prompt tokens"]
@@ -197,10 +197,10 @@ def tell(found: Sequence[Examination], console: Console) -> None:
         f"{stage}: {trouble.name}: {trouble.message}" for stage, diagnosis in sick for trouble in diagnosis.refused
     ]
     if reasons:
-        raise SickData("the data would not teach what was meant\n" + "\n".join(map(visible, reasons)))
+        raise BadTrainingData("the data would not teach what was meant\n" + "\n".join(map(visible, reasons)))
 
 
-def _examined(name: str, stage: Training, experiment: Experiment, found: Speech) -> Examination:
+def _examined(name: str, stage: Training, experiment: Experiment, found: TokenizerInfo) -> Examination:
     sources, note = sources_before(stage, experiment)
     if not sources:
         return Examination(name, None, note or "nothing that it learns from is known before the run")
@@ -277,7 +277,7 @@ def _preferred(experiment: Experiment) -> tuple[list[Preference], str]:
     """The preferences of those who have already voted."""
     compared = inputs.known_comparisons(experiment)
     if any(isinstance(voter, Written) for voter in experiment.feedback):
-        compared = [c.with_votes(votes) for c, votes in zip(compared, WrittenVoter()(compared), strict=True)]
+        compared = [c.with_votes(votes) for c, votes in zip(compared, LabelVoter()(compared), strict=True)]
     how = experiment.aggregate
     grouped = how.by_group and any(
         vote.group for comparison in compared for vote in comparison.votes
@@ -299,7 +299,7 @@ def _pictures(rows: Sequence[TokenRow], chat: Chat) -> tuple[tuple[str, Text], .
     )
 
 
-def _warnings(diagnosis: Diagnosis) -> list[str]:
+def _warnings(diagnosis: DataReport) -> list[str]:
     return [
         visible(f"warning: {trouble.name}: {trouble.message}") for trouble in diagnosis.troubles if not trouble.refused
     ]

@@ -10,20 +10,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from alignwright.core.records import Outcome
+from alignwright.core.records import SampleResult
 from alignwright.feedback.scoring import rule_scorer
 from alignwright.files.public_questions import FreeQuestion, PersonaItem, read_questions
 from alignwright.files.server import is_server
 from alignwright.measure.emergent import measure
-from alignwright.measure.emergent.measure import ALIGNED, COHERENT, Checked, Marker, SpokenMarks
+from alignwright.measure.emergent.measure import ALIGNED, COHERENT, Grader, GraderCheck, LLMGrader
 from alignwright.run import answers, inputs
 from alignwright.run.answers import unread_answers
-from alignwright.run.work import Work
+from alignwright.run.work import JobContext
 from alignwright.spec.emergent import EmergentMeasure
 from alignwright.spec.stages import known
 
 
-def examine(stage: EmergentMeasure, work: Work) -> tuple[list[Outcome], str]:
+def examine(stage: EmergentMeasure, work: JobContext) -> tuple[list[SampleResult], str]:
     """All outcomes of the measure, and what is to be said of its judge."""
     experiment, seed = work.experiment, work.experiment.seed
     policy = work.watched(work.shelf.measured(work.job.model))
@@ -47,17 +47,17 @@ def examine(stage: EmergentMeasure, work: Work) -> tuple[list[Outcome], str]:
     return [*found, *marks], told
 
 
-def _questions(work: Work, name: str) -> Sequence[FreeQuestion]:
+def _questions(work: JobContext, name: str) -> Sequence[FreeQuestion]:
     return read_questions(work.experiment.source(name), bad_rows=work.experiment.intent.bad_rows).rows
 
 
 def _marked(
-    stage: EmergentMeasure, work: Work, questions: Sequence[FreeQuestion], texts: Sequence[Sequence[str]]
-) -> tuple[list[Outcome], str]:
+    stage: EmergentMeasure, work: JobContext, questions: Sequence[FreeQuestion], texts: Sequence[Sequence[str]]
+) -> tuple[list[SampleResult], str]:
     """Questions with the same instructions for the judge are marked together, by a judge that
     was checked with them."""
-    found: list[Outcome] = []
-    checks: list[tuple[str, Checked]] = []
+    found: list[SampleResult] = []
+    checks: list[tuple[str, GraderCheck]] = []
     told: list[str] = []
     asked = [_form(stage, question) for question in questions]
     for form in dict.fromkeys(asked):
@@ -72,7 +72,7 @@ def _marked(
         checks.append((questions[chosen[0]].topic or questions[chosen[0]].name, check))
         told += [f"; {why_not}"] if why_not else []
         told += [
-            unread_answers(scorer) for scorer in (judge.alignment, judge.coherence) if isinstance(scorer, SpokenMarks)
+            unread_answers(scorer) for scorer in (judge.alignment, judge.coherence) if isinstance(scorer, LLMGrader)
         ]
     if work.job.model == "baseline":
         inputs.write_records(work.folder / "findings.jsonl", measure.told(checks))
@@ -85,17 +85,17 @@ def _form(stage: EmergentMeasure, question: FreeQuestion) -> tuple[str, str]:
     return (ALIGNED, COHERENT) if rules else (question.aligned or ALIGNED, question.coherent or COHERENT)
 
 
-def _judge(stage: EmergentMeasure, work: Work, aligned: str, coherent: str) -> Marker:
+def _judge(stage: EmergentMeasure, work: JobContext, aligned: str, coherent: str) -> Grader:
     assert stage.judge is not None, "a measure with questions was let through without a judge"
     if stage.judge.endswith(".py"):
         folder = work.experiment.folder
-        return Marker(
+        return Grader(
             stage.judge,
             rule_scorer(f"{stage.judge}:alignment", folder),
             rule_scorer(f"{stage.judge}:coherence", folder),
         )
     speaker, seed = work.seen(work.shelf.judge(stage.judge)), work.experiment.seed
     kept = answers.store(stage.judge, work) if is_server(stage.judge) else None
-    return Marker(
-        stage.judge, SpokenMarks(speaker, aligned, seed, store=kept), SpokenMarks(speaker, coherent, seed, store=kept)
+    return Grader(
+        stage.judge, LLMGrader(speaker, aligned, seed, store=kept), LLMGrader(speaker, coherent, seed, store=kept)
     )

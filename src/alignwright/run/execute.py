@@ -15,7 +15,7 @@ from typing import assert_never
 from alignwright.aggregate.pooled import pooled
 from alignwright.attack import suites
 from alignwright.core.protocols import Voter
-from alignwright.core.records import Outcome, Record, Vote
+from alignwright.core.records import Record, SampleResult, Vote
 from alignwright.feedback.agreement import guarded
 from alignwright.feedback.collect import collect
 from alignwright.feedback.contrast import ContrastVoter
@@ -23,17 +23,17 @@ from alignwright.feedback.critique import critique
 from alignwright.feedback.deliberate import deliberate
 from alignwright.feedback.judge import JudgeVoter
 from alignwright.feedback.kappa import agreement
-from alignwright.feedback.label_voter import WrittenVoter
+from alignwright.feedback.label_voter import LabelVoter
 from alignwright.files.few_shot import read_worked
 from alignwright.files.items import FaithfulItem, MathItem, MeantItem, OpinionItem, PushbackItem, RefusalItem, TextItem
 from alignwright.measure import faithful, instruction, sycophancy, tax, value
 from alignwright.measure import reward as rewarded
-from alignwright.model.local_model import LocalPolicy
+from alignwright.model.local_model import LocalModel
 from alignwright.run import emergent, goodhart, hacking, inputs
 from alignwright.run.answers import unread_answers
 from alignwright.run.rewards import asked_voter, scorer, voter
 from alignwright.run.training import train
-from alignwright.run.work import Work
+from alignwright.run.work import JobContext
 from alignwright.spec.emergent import EmergentMeasure
 from alignwright.spec.goodhart import GoodhartMeasure
 from alignwright.spec.hacking import HackingMeasure
@@ -59,21 +59,21 @@ from alignwright.spec.worlds import WorldMeasure
 from alignwright.worlds import agent
 
 
-class Cast(Record):
+class StoredVotes(Record):
     """The votes that one voter cast on one comparison, as they are stored."""
 
     key: str
     votes: tuple[Vote, ...]
 
 
-def execute(work: Work) -> str:
+def execute(work: JobContext) -> str:
     """Do one job in its folder; returns a line for the terminal."""
     shelf = work.shelf
     match work.job.stage:
         case Collect() as stage:
             return _collect(stage, work)
         case Written():
-            return _vote(WrittenVoter(), work)
+            return _vote(LabelVoter(), work)
         case Rules() as stage:
             return _vote(voter(stage, work), work)
         case Contrast() | JudgeVote() as stage:
@@ -114,7 +114,7 @@ def execute(work: Work) -> str:
             assert_never(never)
 
 
-def _collect(stage: Collect, work: Work) -> str:
+def _collect(stage: Collect, work: JobContext) -> str:
     prompts = inputs.spread(inputs.prompts(work.experiment, work.experiment.intent.prompts), known(stage.limit))
     got = collect(
         work.watched(work.shelf.sampler()),
@@ -128,15 +128,15 @@ def _collect(stage: Collect, work: Work) -> str:
     return f"{len(got.comparisons)} of {len(prompts)} prompts have replies to compare"
 
 
-def _vote(voter: Voter, work: Work) -> str:
+def _vote(voter: Voter, work: JobContext) -> str:
     """A voter that needs no check: what somebody wrote, or a rule."""
     asked = inputs.comparisons(work.experiment, work.job, work.ledger)
-    cast = [Cast(key=c.key, votes=v) for c, v in zip(asked, voter(asked), strict=True) if v]
+    cast = [StoredVotes(key=c.key, votes=v) for c, v in zip(asked, voter(asked), strict=True) if v]
     inputs.write_records(work.folder / "votes.jsonl", cast)
     return f"{sum(len(c.votes) for c in cast)} votes on {len(cast)} of {len(asked)} comparisons"
 
 
-def _asked(voter: ContrastVoter | JudgeVoter, stage: Contrast | JudgeVote, work: Work) -> str:
+def _asked(voter: ContrastVoter | JudgeVoter, stage: Contrast | JudgeVote, work: JobContext) -> str:
     """A voter that is a model: checked on written pairs before its votes are used."""
     asked = inputs.comparisons(work.experiment, work.job, work.ledger)
     judged, findings = guarded(
@@ -149,7 +149,7 @@ def _asked(voter: ContrastVoter | JudgeVoter, stage: Contrast | JudgeVote, work:
         seed=work.experiment.seed,
     )
     cast = [
-        Cast(key=c.key, votes=c.votes[len(before.votes) :])
+        StoredVotes(key=c.key, votes=c.votes[len(before.votes) :])
         for c, before in zip(judged, asked, strict=True)
         if len(c.votes) > len(before.votes)
     ]
@@ -162,7 +162,7 @@ def _asked(voter: ContrastVoter | JudgeVoter, stage: Contrast | JudgeVote, work:
     )
 
 
-def _critique(stage: Critique, work: Work) -> str:
+def _critique(stage: Critique, work: JobContext) -> str:
     experiment = work.experiment
     prompts = inputs.spread(inputs.prompts(experiment, experiment.intent.prompts), known(stage.limit))
     made = critique(
@@ -179,7 +179,7 @@ def _critique(stage: Critique, work: Work) -> str:
     return f"{len(made.comparisons)} revisions of {len(prompts)} replies{_skipped(made.skipped)}"
 
 
-def _deliberate(stage: Deliberate, work: Work) -> str:
+def _deliberate(stage: Deliberate, work: JobContext) -> str:
     experiment = work.experiment
     prompts = inputs.spread(inputs.prompts(experiment, experiment.intent.prompts), known(stage.limit))
     made = deliberate(
@@ -197,11 +197,11 @@ def _skipped(counts: Mapping[str, int]) -> str:
     return "".join(f", {count} {reason}" for reason, count in counts.items())
 
 
-def _aggregate(stage: Pooled, work: Work) -> str:
+def _aggregate(stage: Pooled, work: JobContext) -> str:
     votes: dict[str, list[Vote]] = {}
     for name in work.job.needs:
         path = inputs.stored(work.ledger, name) / "votes.jsonl"
-        for cast in inputs.read_records(path, Cast) if path.exists() else ():
+        for cast in inputs.read_records(path, StoredVotes) if path.exists() else ():
             votes.setdefault(cast.key, []).extend(cast.votes)
     found = [
         c.with_votes(tuple(votes.get(c.key, ()))) for c in inputs.comparisons(work.experiment, work.job, work.ledger)
@@ -221,8 +221,8 @@ def _aggregate(stage: Pooled, work: Work) -> str:
 
 
 def _examine(
-    stage: Instruction | IntentMeasure | ValueMeasure | TaxMeasure | Suite, work: Work, policy: LocalPolicy
-) -> list[Outcome]:
+    stage: Instruction | IntentMeasure | ValueMeasure | TaxMeasure | Suite, work: JobContext, policy: LocalModel
+) -> list[SampleResult]:
     experiment, seed = work.experiment, work.experiment.seed
     match stage:
         case Instruction():
@@ -279,7 +279,7 @@ def _examine(
             )
 
 
-def _reward(stage: RewardMeasure, work: Work) -> list[Outcome]:
+def _reward(stage: RewardMeasure, work: JobContext) -> list[SampleResult]:
     experiment, seed = work.experiment, work.experiment.seed
     prompts = inputs.spread(inputs.prompts(experiment, stage.prompts), stage.limit)
     policy = work.watched(work.shelf.measured(work.job.model))
@@ -292,7 +292,7 @@ def _reward(stage: RewardMeasure, work: Work) -> list[Outcome]:
     return [*rewarded.scores(scorer(stage.reward, work), prompts, said), *moved]
 
 
-def _world(stage: WorldMeasure, work: Work) -> list[Outcome]:
+def _world(stage: WorldMeasure, work: JobContext) -> list[SampleResult]:
     policy = work.watched(work.shelf.measured(work.job.model))
     episodes = agent.play(
         policy,
@@ -306,6 +306,6 @@ def _world(stage: WorldMeasure, work: Work) -> list[Outcome]:
     return agent.outcomes(episodes)
 
 
-def _counts(found: Sequence[Outcome]) -> str:
+def _counts(found: Sequence[SampleResult]) -> str:
     counts = Counter(o.status for o in found)
     return ", ".join(f"{counts[s]} {s}" for s in ("pass", "hit", "unscored", "error") if counts[s])

@@ -12,10 +12,10 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from alignwright.core.records import Finding, Outcome, Preference
+from alignwright.core.records import Finding, Preference, SampleResult
 from alignwright.experiment.experiment import Experiment
 from alignwright.experiment.plan import Job
-from alignwright.feedback.attribution import Lessons, trace_refusals
+from alignwright.feedback.attribution import Attribution, trace_refusals
 from alignwright.files.items import ChoiceItem
 from alignwright.measure.corrected import unmatched, with_corrections
 from alignwright.measure.emergent.measure import verdict
@@ -39,7 +39,7 @@ def findings_of(experiment: Experiment, done: Sequence[tuple[Job, Path]]) -> lis
     for stage in (m for m in experiment.measure if isinstance(m, TaxMeasure)):
         notes |= _choice_notes(*inputs.choices(experiment, stage.choice, stage.limit))
     found: list[Finding] = []
-    measured: dict[str, list[Outcome]] = {}
+    measured: dict[str, list[SampleResult]] = {}
     lessons: list[Preference] = []
     for job, folder in done:
         if (folder / "findings.jsonl").exists():
@@ -62,7 +62,7 @@ def findings_of(experiment: Experiment, done: Sequence[tuple[Job, Path]]) -> lis
             )
             found += with_corrections(changes, outcomes, measured["baseline"], labels, lost)
             found += _excess(experiment, outcomes, measured["baseline"], stage)
-    return trace_refusals(found, Lessons(lessons)) if lessons else found
+    return trace_refusals(found, Attribution(lessons)) if lessons else found
 
 
 def margin(experiment: Experiment, claim: str) -> float | None:
@@ -73,7 +73,9 @@ def margin(experiment: Experiment, claim: str) -> float | None:
     return None
 
 
-def _excess(experiment: Experiment, after: Sequence[Outcome], before: Sequence[Outcome], stage: str) -> list[Finding]:
+def _excess(
+    experiment: Experiment, after: Sequence[SampleResult], before: Sequence[SampleResult], stage: str
+) -> list[Finding]:
     """The verdict on free answers, where they were asked for."""
     asked = next((m for m in experiment.measure if isinstance(m, EmergentMeasure) and m.questions), None)
     found = verdict(after, before, stage=stage, against="baseline", margin=asked.thresholds.margin) if asked else None

@@ -33,7 +33,7 @@ from alignwright.files.public_questions import FreeQuestion, PersonaItem
 from alignwright.files.reading import Read
 from alignwright.measure.tax import ASK
 from alignwright.model.limits import ADAPTERS
-from alignwright.model.tokenizer import NotHere, Speech, speech
+from alignwright.model.tokenizer import TokenizerInfo, TokenizerMissing, speech
 from alignwright.model.tokens import NoTemplate, Stopped, Unwritten
 from alignwright.spec.stages import Contrast, TaxMeasure
 from alignwright.spec.training import Average, Pretrain, Sft
@@ -71,7 +71,7 @@ def fit(experiment: Experiment, files: Sequence[tuple[Loc, Read[Any]]]) -> str:
     experiment = resolve_effort(experiment)
     try:
         found = speech(resolve(experiment.model, experiment.folder), experiment.date)
-    except NotHere as reason:
+    except TokenizerMissing as reason:
         return f"not looked at by the model's chat template: {reason}"
     problems = [*_adapter(experiment, found)]
     if not found.chat.writes:
@@ -92,12 +92,12 @@ def fit(experiment: Experiment, files: Sequence[tuple[Loc, Read[Any]]]) -> str:
     return ""
 
 
-def _adapter(experiment: Experiment, found: Speech) -> Iterator[str]:
+def _adapter(experiment: Experiment, found: TokenizerInfo) -> Iterator[str]:
     if found.no_adapter and (rank := first_rank(experiment)):
         yield f"train: an adapter of rank {rank} cannot be put over this model: {found.no_adapter}; {ADAPTERS}"
 
 
-def _contrast(experiment: Experiment, found: Speech) -> Iterator[str]:
+def _contrast(experiment: Experiment, found: TokenizerInfo) -> Iterator[str]:
     """A contrast tells the model its principle as the system does."""
     for at, stage in enumerate(experiment.feedback):
         if isinstance(stage, Contrast) and stage.judge == "self":
@@ -141,7 +141,7 @@ def _stage(experiment: Experiment, loc: Loc) -> Any:
 
 
 # ---- does the template write it? -----------------------------------------------------------------
-def _unwritten(rows: Sequence[_Row], found: Speech, stage: Any) -> Iterator[str]:
+def _unwritten(rows: Sequence[_Row], found: TokenizerInfo, stage: Any) -> Iterator[str]:
     """A line for each file and each way in which the template fails, with the first row."""
     fails = dict[tuple[str, ...], bool]()  # of each order of roles that was met: has a row failed?
     looked = {id(row) for row in _spread(rows, MOST)}
@@ -160,7 +160,7 @@ def _unwritten(rows: Sequence[_Row], found: Speech, stage: Any) -> Iterator[str]
         yield f"{those[0][0].where}: {those[0][1]} ({len(those):,} of {total:,} rows)"
 
 
-def _said(row: _Row, found: Speech, stage: Any) -> tuple[str, str] | None:
+def _said(row: _Row, found: TokenizerInfo, stage: Any) -> tuple[str, str] | None:
     """How the template fails on a row: a name for the way, and the words. None where it writes it."""
     try:
         for conversation in row.asked:
@@ -176,7 +176,7 @@ def _said(row: _Row, found: Speech, stage: Any) -> tuple[str, str] | None:
 
 
 # ---- does the reply fit behind it? ---------------------------------------------------------------
-def _too_long(rows: Sequence[_Row], found: Speech, stage: Any, loc: Loc) -> Iterator[str]:
+def _too_long(rows: Sequence[_Row], found: TokenizerInfo, stage: Any, loc: Loc) -> Iterator[str]:
     """Of what a measure or a watch asks; rows to train on are the doctor's, and are left out whole."""
     if found.limit is None or stage is None or (loc[0] == "train" and loc[3:4] != ("stop",)):
         return
@@ -192,7 +192,7 @@ def _too_long(rows: Sequence[_Row], found: Speech, stage: Any, loc: Loc) -> Iter
         yield f"{those[0][0].where}: {seen} ({len(those):,} of {total:,} rows); {limit.help}"
 
 
-def _tokens(row: _Row, found: Speech, room: int) -> int:
+def _tokens(row: _Row, found: TokenizerInfo, room: int) -> int:
     asked = max(len(found.chat.prompt(conversation)) for conversation in row.asked)
     return asked + (max(len(found.chat.reply(text)) for text in row.given) if row.given else room)
 

@@ -16,28 +16,28 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
 
-from alignwright.core.protocols import Scorer
-from alignwright.core.records import Finding, Outcome
+from alignwright.core.protocols import RewardFn
+from alignwright.core.records import Finding, SampleResult
 from alignwright.measure.goodhart import early_warning
 from alignwright.measure.goodhart import measure as goodhart
 from alignwright.measure.goodhart.early_warning import Rows
-from alignwright.measure.goodhart.scaling_law import Way, law
-from alignwright.measure.goodhart.scored_replies import Judges, Sheet
+from alignwright.measure.goodhart.scaling_law import Trajectory, law
+from alignwright.measure.goodhart.scored_replies import ProxyAndGold, ScoredReplies
 from alignwright.measure.reward import divergence, speak
 from alignwright.model.hidden_states import reply_states
 from alignwright.model.reward_head import RewardScorer
 from alignwright.run import inputs
 from alignwright.run.rewards import scorer
-from alignwright.run.work import Work
+from alignwright.run.work import JobContext
 from alignwright.spec.goodhart import GoodhartMeasure
 from alignwright.spec.stages import known
 from alignwright.stats.covariance import within_sd
-from alignwright.train.early_stopping import Look
+from alignwright.train.early_stopping import GoldEval
 
 Floats = NDArray[np.float64]
 
 
-def measure(stage: GoodhartMeasure, work: Work) -> list[Outcome]:
+def measure(stage: GoodhartMeasure, work: JobContext) -> list[SampleResult]:
     """Score this model's replies by both judges, beside the start model's. Writes sheets.jsonl,
     curve.jsonl, findings.jsonl, seen.safetensors."""
     experiment, model = work.experiment, work.job.model
@@ -52,13 +52,13 @@ def measure(stage: GoodhartMeasure, work: Work) -> list[Outcome]:
     earlier = [
         inputs.stored(work.ledger, need) for need in work.job.needs if ".goodhart@" in need
     ]  # the start model's, then each trained one's
-    start, moved = None, list[Outcome]()
+    start, moved = None, list[SampleResult]()
     begun = work.watched(work.shelf.measured("baseline"))
     if earlier:
-        start = inputs.read_records(earlier[0] / "sheets.jsonl", Sheet)
+        start = inputs.read_records(earlier[0] / "sheets.jsonl", ScoredReplies)
         moved = divergence(begun, prompts, said[: len(prompts)], claim="goodhart.kl")
     states = reply_states(begun, asked, [[reply.text for reply in replies] for replies in said])
-    judges = Judges(
+    judges = ProxyAndGold(
         scorer(stage.proxy, work), scorer(stage.gold, work), stage.proxy == "feedback", stage.gold == "feedback"
     )
     found = goodhart.examine(
@@ -83,8 +83,8 @@ def measure(stage: GoodhartMeasure, work: Work) -> list[Outcome]:
 # ---- signs ---------------------------------------------------------------------------------------
 def _strange(
     model: str,
-    start: Sequence[Sheet],
-    now: Sequence[Sheet],
+    start: Sequence[ScoredReplies],
+    now: Sequence[ScoredReplies],
     kept: Path,
     states: Sequence[NDArray[np.float32]],
     members: Rows,
@@ -102,7 +102,7 @@ def _strange(
     )
 
 
-def _members(proxy: Scorer, sheets: Sequence[Sheet]) -> list[Floats]:
+def _members(proxy: RewardFn, sheets: Sequence[ScoredReplies]) -> list[Floats]:
     """The ensemble's scores of each sheet's replies, [replies, members], as the proxy has just
     found them; empty where it is no ensemble."""
     if not isinstance(proxy, RewardScorer) or proxy.heard is None or len(proxy.heard[1]) < 2:
@@ -126,11 +126,11 @@ def _keep(path: Path, **rows: Sequence[NDArray[Any]]) -> None:
 
 
 # ---- the way of training -------------------------------------------------------------------------
-def _looks(trained: Path, model: str) -> Way | None:
+def _looks(trained: Path, model: str) -> Trajectory | None:
     """The looks of the stage that made this model, from where that stage began; None where it
     was not watched, or only seen to begin."""
     path = trained / "looks.jsonl"
-    looks = [look for look in inputs.read_records(path, Look) if look.nats] if path.exists() else []
+    looks = [look for look in inputs.read_records(path, GoldEval) if look.nats] if path.exists() else []
     whole = [i for i in range(len(looks[0].gold)) if all(look.gold[i] for look in looks)] if looks else []
     spread = (
         within_sd([v for i in whole for v in looks[0].gold[i]], [i for i in whole for _ in looks[0].gold[i]])
@@ -140,14 +140,14 @@ def _looks(trained: Path, model: str) -> Way | None:
     if not spread:
         return None
     gold_TP = np.array([[float(np.mean(look.gold[i])) / spread for i in whole] for look in looks])
-    return Way(
+    return Trajectory(
         np.array([[look.nats[i] for i in whole] for look in looks]),
         gold_TP,
         f"looks of {model}, from the model that it began from",
     )
 
 
-def _models(earlier: Sequence[Path], now: Sequence[Outcome]) -> Way | None:
+def _models(earlier: Sequence[Path], now: Sequence[SampleResult]) -> Trajectory | None:
     """The models that were trained up to this one, from the start model; None where no prompt
     was scored for all of them."""
     of_models = [*map(inputs.outcomes, earlier), now]
@@ -160,4 +160,4 @@ def _models(earlier: Sequence[Path], now: Sequence[Outcome]) -> Way | None:
     if not whole:
         return None
     kl_TP, gold_TP = (np.array([[of[item] for item in whole] for of in part]) for part in (nats, gold))
-    return Way(kl_TP, gold_TP, "trained models, from the start model")
+    return Trajectory(kl_TP, gold_TP, "trained models, from the start model")

@@ -26,7 +26,7 @@ from rich.table import Table
 from rich.text import Text
 
 from alignwright.core.claims import reading
-from alignwright.core.records import Finding, Outcome
+from alignwright.core.records import Finding, SampleResult
 from alignwright.files.errors import SpecError
 from alignwright.files.reading import Read
 from alignwright.files.replies import QUESTIONS, Question, Said, labelled, read_replies
@@ -118,7 +118,7 @@ def _rates(log: Log, question: Question) -> tuple[Finding, Finding]:
     return raw, corrected
 
 
-def _outcome(row: Row, claim: str, question: Question) -> Outcome:
+def _outcome(row: Row, claim: str, question: Question) -> SampleResult:
     verdict = row.verdicts[question].verdict
     passed = (verdict == "yes") == (reading(claim).report == "pass")
     scored = (
@@ -127,7 +127,7 @@ def _outcome(row: Row, claim: str, question: Question) -> Outcome:
         else {"status": "pass" if passed else "hit", "value": float(passed)}
     )
     cluster = row.said.topic or row.said.prompt.id
-    return Outcome.model_validate(
+    return SampleResult.model_validate(
         {
             "claim": claim,
             "item": str(row.number),

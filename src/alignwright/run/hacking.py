@@ -3,19 +3,19 @@ before?"""
 
 from __future__ import annotations
 
-from alignwright.core.records import Finding, Outcome
+from alignwright.core.records import Finding, SampleResult
 from alignwright.measure.hacking import measure as hacking
-from alignwright.measure.hacking.exploited_features import Judged
+from alignwright.measure.hacking.exploited_features import ScoredReply
 from alignwright.measure.hacking.reward_tests import reward_tests
 from alignwright.measure.reward import speak
 from alignwright.run import inputs
 from alignwright.run.rewards import scorer
-from alignwright.run.work import Work
+from alignwright.run.work import JobContext
 from alignwright.spec.hacking import EDITED, NEEDED, HackingMeasure
 from alignwright.spec.stages import known
 
 
-def measure(stage: HackingMeasure, work: Work) -> list[Outcome]:
+def measure(stage: HackingMeasure, work: JobContext) -> list[SampleResult]:
     """Score this model's replies by both judges and compare them with those of the model before.
     Writes judged.jsonl and findings.jsonl."""
     experiment, seed, model = work.experiment, work.experiment.seed, work.job.model
@@ -34,7 +34,7 @@ def measure(stage: HackingMeasure, work: Work) -> list[Outcome]:
     outcomes, findings = hacking.scores(judged, prompts), list[Finding]()
     earlier = next((need for need in work.job.needs if ".hacking@" in need), None)
     if earlier is not None:
-        before = inputs.read_records(inputs.stored(work.ledger, earlier) / "judged.jsonl", Judged)
+        before = inputs.read_records(inputs.stored(work.ledger, earlier) / "judged.jsonl", ScoredReply)
         outcomes += hacking.rate(before, judged)
         findings += hacking.step_findings(hacking.step(before, judged), stage=model, against=earlier.rpartition("@")[2])
         judged = [*before, *judged]

@@ -12,7 +12,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from alignwright.core.records import Comparison, Conversation, Labelled, Outcome, Preference, Principle, Prompt, Record
+from alignwright.core.records import (
+    Comparison,
+    Conversation,
+    Labelled,
+    Preference,
+    Principle,
+    Prompt,
+    Record,
+    SampleResult,
+)
 from alignwright.experiment.experiment import Experiment
 from alignwright.experiment.load import principles as constitution_of
 from alignwright.experiment.plan import Job
@@ -213,8 +222,8 @@ def read_records(path: Path, kind: type[R]) -> list[R]:
     return [kind.model_validate_json(line) for line in read_lines(path)]
 
 
-def outcomes(folder: Path) -> list[Outcome]:
-    return read_records(folder / "outcomes.jsonl", Outcome)
+def outcomes(folder: Path) -> list[SampleResult]:
+    return read_records(folder / "outcomes.jsonl", SampleResult)
 
 
 def preferences(ledger: Ledger, job: Job, *, needed: bool = True) -> list[Preference]:

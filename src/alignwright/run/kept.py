@@ -91,16 +91,16 @@ def _keep(what: str, target: Path, key: str, write: Callable[[Path], None], view
 
 
 def _save(experiment: Experiment, ledger: Ledger, name: str, folder: Path) -> None:
-    from alignwright.run.shelf import Shelf
+    from alignwright.run.shelf import ModelStore
 
-    Shelf(experiment, ledger).measured(name).save(folder)
+    ModelStore(experiment, ledger).measured(name).save(folder)
 
 
 def _export(experiment: Experiment, ledger: Ledger, name: str, folder: Path) -> None:
     from alignwright.model.reward_head import RewardScorer
-    from alignwright.run.shelf import Shelf
+    from alignwright.run.shelf import ModelStore
 
-    shelf = Shelf(experiment, ledger)
+    shelf = ModelStore(experiment, ledger)
     RewardScorer.load(lambda: shelf.start("float32"), shelf.result(name)).export(folder)
     why = _refused(ledger, name)
     write_json(folder / VERDICT, {"signal": why is None, "reason": why or "", "run": experiment.name})

@@ -21,7 +21,7 @@ from alignwright.files.models import resolve
 from alignwright.model import give_back_memory
 from alignwright.model.adapters import add_lora
 from alignwright.model.load import load
-from alignwright.model.local_model import LocalPolicy
+from alignwright.model.local_model import LocalModel
 from alignwright.model.precision import training_dtype
 from alignwright.run import inputs
 from alignwright.run.bill import UNKNOWN_PARAMETERS, effort
@@ -66,7 +66,7 @@ def probe(experiment: Experiment, known: Rates) -> Rates:
     return Rates(Effort(reading, writing, training), opened, known.runs)
 
 
-def _opened(experiment: Experiment, dtype: str) -> tuple[LocalPolicy, float]:
+def _opened(experiment: Experiment, dtype: str) -> tuple[LocalModel, float]:
     """The start model, and the seconds it took to open; the very first time a GGUF file is
     unpacked as well."""
     started = time.perf_counter()
@@ -104,7 +104,7 @@ def _training(experiment: Experiment, asked: Sequence[Conversation], size: int) 
     return taken / effort(Cost(train=counted), size).seconds, opened
 
 
-def _length(policy: LocalPolicy, shown: Demonstration) -> int:
+def _length(policy: LocalModel, shown: Demonstration) -> int:
     return len(policy.chat.conversation(shown.conversation))
 
 

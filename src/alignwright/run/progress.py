@@ -30,7 +30,7 @@ from rich.table import Table
 from rich.text import Text
 
 from alignwright.report.text import one_line, visible
-from alignwright.run.bill import Bill
+from alignwright.run.bill import Estimate
 
 
 @dataclass
@@ -158,7 +158,7 @@ def _span(seconds: float) -> str:
     return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
 
 
-def show_bill(estimated: Bill, console: Console) -> None:
+def show_bill(estimated: Estimate, console: Console) -> None:
     """Print the estimate of a dry run."""
     for line in estimated.told:
         console.print(visible(line), highlight=False, markup=False)

@@ -8,7 +8,7 @@ a policy gradient.
 
 from __future__ import annotations
 
-from alignwright.core.protocols import Policy, Scorer, Voter
+from alignwright.core.protocols import Policy, RewardFn, Voter
 from alignwright.core.records import Finding
 from alignwright.feedback.contrast import ContrastVoter
 from alignwright.feedback.judge import JudgeVoter
@@ -18,11 +18,11 @@ from alignwright.files.reward_folder import names_folder, reward_folder
 from alignwright.model.classifier import ClassifierScorer
 from alignwright.model.reward_head import RewardScorer
 from alignwright.run import answers, inputs
-from alignwright.run.work import Work
+from alignwright.run.work import JobContext
 from alignwright.spec.stages import Contrast, JudgeVote, Rules
 
 
-def scorer(name: str, work: Work) -> Scorer:
+def scorer(name: str, work: JobContext) -> RewardFn:
     """The scorer that `name` stands for in this job."""
     if name == "reward":
         (trained,) = [need for need in work.job.needs if need.endswith(".reward")]
@@ -34,7 +34,7 @@ def scorer(name: str, work: Work) -> Scorer:
     return rule_scorer(name, work.experiment.folder)
 
 
-def voters(work: Work) -> list[Voter]:
+def voters(work: JobContext) -> list[Voter]:
     """The voters that can judge a new reply. Raises ValueError when each of them was refused."""
     named = {
         need: work.experiment.feedback[int(need.split(".")[1])]
@@ -53,12 +53,12 @@ def voters(work: Work) -> list[Voter]:
     return found
 
 
-def voter(stage: Rules | Contrast | JudgeVote, work: Work) -> Voter:
+def voter(stage: Rules | Contrast | JudgeVote, work: JobContext) -> Voter:
     """A voter that can be asked about any replies."""
     return rules(stage.file, work.experiment.folder) if isinstance(stage, Rules) else asked_voter(stage, work)
 
 
-def asked_voter(stage: Contrast | JudgeVote, work: Work) -> ContrastVoter | JudgeVoter:
+def asked_voter(stage: Contrast | JudgeVote, work: JobContext) -> ContrastVoter | JudgeVoter:
     """Principles that vote through a model, which remembers what it was asked before."""
     experiment = work.experiment
     match stage:
@@ -80,7 +80,7 @@ def asked_voter(stage: Contrast | JudgeVote, work: Work) -> ContrastVoter | Judg
             )
 
 
-def _refused(work: Work, name: str) -> bool:
+def _refused(work: JobContext, name: str) -> bool:
     path = inputs.stored(work.ledger, name) / "findings.jsonl"
     found = inputs.read_records(path, Finding) if path.exists() else []
     return any(finding.note.startswith("REFUSED") for finding in found)

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from alignwright.core.claims import GRADED
-from alignwright.core.records import Outcome
+from alignwright.core.records import SampleResult
 from alignwright.files.replies import reply_key
 from alignwright.report.results import read
 from alignwright.run import inputs
@@ -49,14 +49,14 @@ def draw(run: Path, out: Path, *, each: int, claim: str | None = None, stage: st
     return told
 
 
-def _outcomes(run: Path, claim: str, stage: str) -> Iterator[Outcome]:
+def _outcomes(run: Path, claim: str, stage: str) -> Iterator[SampleResult]:
     for name, entry in Ledger(run).entries.items():
         path = run / entry.folder / "outcomes.jsonl"
         if name.endswith(f"@{stage}") and name.startswith(("measure.", "attack.")) and path.exists():
             yield from (o for o in inputs.outcomes(path.parent) if o.claim == claim and o.status != "error")
 
 
-def _row(outcome: Outcome, claim: str, stage: str) -> dict[str, object]:
+def _row(outcome: SampleResult, claim: str, stage: str) -> dict[str, object]:
     assert outcome.prompt is not None
     asked = [message.model_dump() for message in outcome.prompt.messages]
     return {

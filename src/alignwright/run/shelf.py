@@ -10,34 +10,34 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from alignwright.core.protocols import Speaker
+from alignwright.core.protocols import ChatModel
 from alignwright.experiment.experiment import Experiment
 from alignwright.files.server import Server
 from alignwright.model import give_back_memory
 from alignwright.model.adapters import add_lora, load_adapter, merge
 from alignwright.model.load import load
-from alignwright.model.local_model import LocalPolicy
+from alignwright.model.local_model import LocalModel
 from alignwright.model.precision import training_dtype
 from alignwright.model.weights import load_weights
 from alignwright.run.ledger import Ledger
 
 
-class Shelf:
+class ModelStore:
     """The models of one run."""
 
     def __init__(self, experiment: Experiment, ledger: Ledger) -> None:
         self.experiment, self.ledger = experiment, ledger
-        self._held: tuple[tuple[str, str], LocalPolicy] | None = None
+        self._held: tuple[tuple[str, str], LocalModel] | None = None
 
-    def measured(self, model: str) -> LocalPolicy:
+    def measured(self, model: str) -> LocalModel:
         """The model of a stage ("baseline" or a training stage), as it is measured and saved."""
         return self._get(model, "float32")
 
-    def sampler(self) -> LocalPolicy:
+    def sampler(self) -> LocalModel:
         """The start model in the training precision."""
         return self._get("baseline", training_dtype())
 
-    def judge(self, name: str) -> Speaker:
+    def judge(self, name: str) -> ChatModel:
         """Who judges: "self" (the start model), another local model, or an endpoint
         `http://host/v1#model`."""
         if name == "self":
@@ -54,7 +54,7 @@ class Shelf:
             date=self.experiment.date,
         )
 
-    def trainee(self, before: str, rank: int) -> LocalPolicy:
+    def trainee(self, before: str, rank: int) -> LocalModel:
         """The model of the stage before, to be trained: under the adapter it has (or a new one),
         or with rank 0 all of its weights."""
         self.drop()
@@ -65,7 +65,7 @@ class Shelf:
             add_lora(policy, rank=rank, seed=self.experiment.seed)
         return policy
 
-    def start(self, dtype: str | None = None) -> LocalPolicy:
+    def start(self, dtype: str | None = None) -> LocalModel:
         """Another copy of the start model, for a judge that is trained over it; whoever asks keeps it."""
         return self._load(dtype or training_dtype())
 
@@ -78,7 +78,7 @@ class Shelf:
         self._held = None
         give_back_memory()
 
-    def _get(self, model: str, dtype: str) -> LocalPolicy:
+    def _get(self, model: str, dtype: str) -> LocalModel:
         if self._held is None or self._held[0] != (model, dtype):
             self.drop()
             policy = self._load(dtype)
@@ -87,12 +87,12 @@ class Shelf:
             self._held = ((model, dtype), policy)
         return self._held[1]
 
-    def _load(self, dtype: str) -> LocalPolicy:
+    def _load(self, dtype: str) -> LocalModel:
         name = self.experiment.model
         local = self.experiment.path(name)
         return load(str(local) if local.exists() else name, dtype=dtype, date=self.experiment.date)
 
-    def _put_on(self, policy: LocalPolicy, model: str, *, trainable: bool = False) -> None:
+    def _put_on(self, policy: LocalModel, model: str, *, trainable: bool = False) -> None:
         """Make the start model that of a training stage."""
         folder = self.result(model)
         if (folder / "weights").is_dir():

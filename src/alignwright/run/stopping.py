@@ -10,26 +10,26 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 
-from alignwright.core.protocols import Scorer
+from alignwright.core.protocols import RewardFn
 from alignwright.core.records import Finding
 from alignwright.experiment.experiment import written
 from alignwright.files.lines import read_lines
-from alignwright.model.local_model import LocalPolicy
+from alignwright.model.local_model import LocalModel
 from alignwright.run import inputs
 from alignwright.run.ledger import write_json
 from alignwright.run.rewards import scorer
-from alignwright.run.work import Work
+from alignwright.run.work import JobContext
 from alignwright.spec.goodhart import GoodhartStop
 from alignwright.spec.stages import known
 from alignwright.spec.training import AnyTrain, BestOfN, Sampling, Training, stop_of
-from alignwright.train.early_stopping import Turn, Turned, Watch, hedged
+from alignwright.train.early_stopping import EarlyStop, GoldMonitor, StopDecision, hedged
 from alignwright.train.loop import StepReport
 
 OnStep = Callable[[StepReport], None]
-Learn = Callable[[Training, Scorer | None, OnStep], None]
+Learn = Callable[[Training, RewardFn | None, OnStep], None]
 
 
-def watched(stage: AnyTrain, policy: LocalPolicy, work: Work, show: OnStep, learn: Learn) -> str:
+def watched(stage: AnyTrain, policy: LocalModel, work: JobContext, show: OnStep, learn: Learn) -> str:
     """Let the stage learn, under a watch where it names one; returns what the watch came to."""
     assert isinstance(stage, Training)
     judge = scorer(stage.reward, work) if isinstance(stage, Sampling) else None
@@ -40,7 +40,7 @@ def watched(stage: AnyTrain, policy: LocalPolicy, work: Work, show: OnStep, lear
     experiment, folder = work.experiment, work.folder
     prompts = inputs.spread(inputs.prompts(experiment, stop.prompts), stop.limit)
     gold = scorer(stop.gold, work)
-    watch = Watch(
+    watch = GoldMonitor(
         policy, prompts, gold, judge, stop, longest=stop.max_new_tokens, seed=experiment.seed, folder=folder, then=show
     )
     told, turn, chosen = "", None, stage
@@ -49,14 +49,14 @@ def watched(stage: AnyTrain, policy: LocalPolicy, work: Work, show: OnStep, lear
         told = f"the best of {n}, hedged on gold (at most {stage.samples})"
         chosen = BestOfN.model_validate(written(stage) | {"samples": max(2, n)})
         turn = (
-            Turn(0, 0, "gold does not rise when replies are chosen by the proxy, so nothing was learnt")
+            StopDecision(0, 0, "gold does not rise when replies are chosen by the proxy, so nothing was learnt")
             if n < 2
             else None
         )
     try:
         if turn is None:
             learn(chosen, judge, watch)
-    except Turned as found:
+    except EarlyStop as found:
         turn = found.turn
     if turn is not None:
         watch.put_back(turn)
@@ -67,7 +67,9 @@ def watched(stage: AnyTrain, policy: LocalPolicy, work: Work, show: OnStep, lear
     return told
 
 
-def _hedged(stage: BestOfN, stop: GoodhartStop, policy: LocalPolicy, judges: tuple[Scorer, Scorer], work: Work) -> int:
+def _hedged(
+    stage: BestOfN, stop: GoodhartStop, policy: LocalModel, judges: tuple[RewardFn, RewardFn], work: JobContext
+) -> int:
     """The number of replies at which gold is highest. Kept, for a run that is resumed."""
     most, path = known(stage.samples), work.folder / "hedge.json"
     if not path.exists():
@@ -81,7 +83,7 @@ def _hedged(stage: BestOfN, stop: GoodhartStop, policy: LocalPolicy, judges: tup
     return int(json.loads(path.read_text(encoding="utf-8"))["n"])
 
 
-def _finding(turn: Turn, work: Work) -> Finding:
+def _finding(turn: StopDecision, work: JobContext) -> Finding:
     looks = len(read_lines(work.folder / "looks.jsonl"))
     method = f"stopped after step {turn.step}: {turn.why}; the highest mean of gold among {looks} looks is kept"
     made = {

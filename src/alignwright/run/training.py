@@ -14,18 +14,18 @@ from typing import Any
 
 from rich.text import Text
 
-from alignwright.core.protocols import Scorer
+from alignwright.core.protocols import RewardFn
 from alignwright.core.records import Conversation, Finding, Prompt
 from alignwright.files.items import TextItem
 from alignwright.files.lines import read_lines
 from alignwright.model.adapters import save_adapter
-from alignwright.model.local_model import LocalPolicy
+from alignwright.model.local_model import LocalModel
 from alignwright.model.tokens import TokenRow
 from alignwright.model.weights import save_weights
 from alignwright.run import inputs, stopping
 from alignwright.run.doctor import stage_lines
 from alignwright.run.rewards import scorer
-from alignwright.run.work import Work
+from alignwright.run.work import JobContext
 from alignwright.spec.stages import known
 from alignwright.spec.training import (
     AnyTrain,
@@ -66,7 +66,7 @@ OnStep = Callable[[StepReport], None]
 _SHOWN = ("reward", "kl", "accuracy", "margin")  # what of a step's metrics a user watches beside the loss
 
 
-def train(stage: AnyTrain, work: Work) -> str:
+def train(stage: AnyTrain, work: JobContext) -> str:
     """Do a training job; returns a line for the terminal."""
     match stage:
         case Average():
@@ -90,7 +90,7 @@ def train(stage: AnyTrain, work: Work) -> str:
 
 
 def _learn(
-    stage: Training, policy: LocalPolicy, found: Sequence[Any], judge: Scorer | None, work: Work, show: OnStep
+    stage: Training, policy: LocalModel, found: Sequence[Any], judge: RewardFn | None, work: JobContext, show: OnStep
 ) -> None:
     """Train by the stage's method; `judge` is what a stage that samples is to raise."""
     seed, folder = work.experiment.seed, work.folder
@@ -123,12 +123,12 @@ def _learn(
             raise ValueError(f"{work.job.name}: {type(stage).__name__} is no method that trains")
 
 
-def _given(judge: Scorer | None) -> Scorer:
+def _given(judge: RewardFn | None) -> RewardFn:
     assert judge is not None, "a stage that samples was not given its judge"
     return judge
 
 
-def _material(stage: Training, work: Work) -> Sequence[Source]:
+def _material(stage: Training, work: JobContext) -> Sequence[Source]:
     """What the stage learns from: texts, conversations, prompts to be answered, or preferences.
     Read once, for the doctor and for training."""
     match stage:
@@ -145,7 +145,7 @@ def _material(stage: Training, work: Work) -> Sequence[Source]:
             return inputs.preferences(work.ledger, work.job)
 
 
-def _examine(stage: Training, policy: LocalPolicy, sources: Sequence[Source], work: Work) -> None:
+def _examine(stage: Training, policy: LocalModel, sources: Sequence[Source], work: JobContext) -> None:
     """The data doctor's word on the rows, before the first step. Raises SickData when they would
     not teach what was meant."""
     work.bar.say(
@@ -163,7 +163,7 @@ def _examine(stage: Training, policy: LocalPolicy, sources: Sequence[Source], wo
     )
 
 
-def _reward(stage: RewardModel, work: Work) -> str:
+def _reward(stage: RewardModel, work: JobContext) -> str:
     policy = work.shelf.trainee(work.job.model, known(stage.rank))
     preferences = inputs.preferences(work.ledger, work.job)
     _examine(stage, policy, preferences, work)
@@ -200,7 +200,7 @@ def _elsewhere(finding: Finding) -> str:
     return f"{value:+.1f} points{span} beside prompts of known sources: {finding.note}"
 
 
-def _average(stage: Average, work: Work) -> str:
+def _average(stage: Average, work: JobContext) -> str:
     trained = _result(work, work.job.model)
     begun = None if stage.start == "baseline" else _result(work, stage.start)
     average(work.shelf.trainee("baseline", 0), begun, trained, stage, folder=work.folder)
@@ -208,12 +208,12 @@ def _average(stage: Average, work: Work) -> str:
     return f"{shares} of the way from {stage.start} to {work.job.model}"
 
 
-def _result(work: Work, model: str) -> Path:
+def _result(work: JobContext, model: str) -> Path:
     folder = work.shelf.result(model)
     return folder / ("weights" if (folder / "weights").is_dir() else "adapter")
 
 
-def demonstrations(stage: Sft, work: Work) -> list[Demonstration]:
+def demonstrations(stage: Sft, work: JobContext) -> list[Demonstration]:
     """What is to be learnt: replies that no vote was lost on, revisions, conversations of files;
     what several of them hold, once."""
     said = inputs.demonstrated(work.experiment, stage)
@@ -233,15 +233,15 @@ def demonstrations(stage: Sft, work: Work) -> list[Demonstration]:
     return [Demonstration(conversation) for conversation in dict.fromkeys(said)]
 
 
-def _prompts(work: Work) -> list[Prompt]:
+def _prompts(work: JobContext) -> list[Prompt]:
     return inputs.prompts(work.experiment, work.experiment.intent.prompts)
 
 
-def _texts(work: Work, files: Sequence[str], limit: int | None = None) -> list[str]:
+def _texts(work: JobContext, files: Sequence[str], limit: int | None = None) -> list[str]:
     return [item.text for item in inputs.items(work.experiment, files, TextItem, limit)]
 
 
-def _mixed(stage: Rollout, policy: LocalPolicy, work: Work) -> list[TokenRow]:
+def _mixed(stage: Rollout, policy: LocalModel, work: JobContext) -> list[TokenRow]:
     """Rows of plain text to be learnt in passing."""
     documents = [policy.chat.text(text) for text in _texts(work, stage.mix_text)]
     width = min(known(stage.max_tokens), policy.longest)
@@ -252,7 +252,7 @@ def _mixed(stage: Rollout, policy: LocalPolicy, work: Work) -> list[TokenRow]:
     )
 
 
-def _shown(work: Work) -> OnStep:
+def _shown(work: JobContext) -> OnStep:
     told = False
 
     def show(step: StepReport) -> None:

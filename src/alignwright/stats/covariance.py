@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 
 from alignwright.stats import sequential
 from alignwright.stats.intervals import Interval
-from alignwright.stats.prediction_powered import Powered, powered_mean
+from alignwright.stats.prediction_powered import PPIEstimate, powered_mean
 
 Floats = NDArray[np.float64]
 
@@ -39,7 +39,7 @@ class Covariance:
     """Cov(gold, proxy) within prompts, with its interval; `correlation` divides it by both
     spreads, None where one of them is 0."""
 
-    mean: Powered
+    mean: PPIEstimate
     correlation: float | None
 
     @property

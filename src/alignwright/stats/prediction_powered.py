@@ -35,7 +35,7 @@ Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Powered:
+class PPIEstimate:
     """A mean with its interval; `clusters` are those that hold a label.
 
     `power` is the weight of the predictions: about 0 where they do not help, and 0 where nothing is
@@ -62,7 +62,7 @@ def powered_mean(
     *,
     level: float = 0.95,
     power: float | None = None,
-) -> Powered:
+) -> PPIEstimate:
     """The mean label of all items, of which those with None are unlabelled. Without `clusters`
     items are independent.
 
@@ -147,7 +147,7 @@ def _told(
     counts: tuple[int, int],
     *,
     independent: bool,
-) -> Powered:
+) -> PPIEstimate:
     labelled, items = counts
     if clusters < 2 or not own_C.any():
         why = (
@@ -155,7 +155,7 @@ def _told(
             if clusters < 2
             else "all labels are alike, so their spread cannot be estimated"
         )
-        return Powered(value, None, power, Interval(None, None, f"no interval: {why}"), labelled, items, clusters)
+        return PPIEstimate(value, None, power, Interval(None, None, f"no interval: {why}"), labelled, items, clusters)
     se = math.sqrt(few(clusters) * float((own_C**2).sum()))
     half = critical((1 + level) / 2, clusters - 1) * se
     by = "items independent" if independent else f"clustered by {clusters} clusters"
@@ -164,7 +164,7 @@ def _told(
         if labelled < items
         else "mean"
     )
-    return Powered(
+    return PPIEstimate(
         value,
         se,
         power,

@@ -42,7 +42,7 @@ Statistic = Callable[[Floats], float]
 
 
 @dataclass(frozen=True)
-class Sign:
+class WarningSignal:
     """A statistic of a model's replies, where its alarm is set, and how often that alarm is
     measured to be false."""
 
@@ -76,7 +76,7 @@ def sign(
     *,
     alpha: float = 0.05,
     seed: int = 0,
-) -> Sign:
+) -> WarningSignal:
     """One sign. Each part holds the replies' rows [N, D] prompt by prompt; `calibrate` and
     `held` are the start model's, and not shared."""
     if min(len(calibrate), len(held), len(now)) < 4:
@@ -96,7 +96,9 @@ def sign(
     )
     alarm = float(np.quantile(null, 1 - alpha))
     false = int((fresh > alarm).sum())
-    return Sign(name, statistic(np.concatenate(list(now))), alarm, false / trials, wilson(false, trials), alpha, trials)
+    return WarningSignal(
+        name, statistic(np.concatenate(list(now))), alarm, false / trials, wilson(false, trials), alpha, trials
+    )
 
 
 def outliers(start_ND: Floats, share: float = 0.05) -> Statistic:
@@ -174,7 +176,7 @@ def disagreement(start_NM: Floats) -> Statistic:
     return lambda row_NM: float(((row_NM - mean_M) / spread_M).var(axis=1).mean()) / own if own else math.inf
 
 
-def acceleration(kl_TP: Floats, *, alpha: float = 0.05, seed: int = 0) -> Sign:
+def acceleration(kl_TP: Floats, *, alpha: float = 0.05, seed: int = 0) -> WarningSignal:
     """Whether the last step of divergence was larger than the one before, by prompt; checkpoints
     evenly spaced, the last three are looked at."""
     if kl_TP.shape[0] < 3 or kl_TP.shape[1] < 4:
@@ -187,7 +189,7 @@ def acceleration(kl_TP: Floats, *, alpha: float = 0.05, seed: int = 0) -> Sign:
     alarm = float(np.quantile(flips[:trials], 1 - alpha))
     false = int((flips[trials:] > alarm).sum())
     null = "random signs of the prompts' own changes"
-    return Sign(
+    return WarningSignal(
         "divergence grows faster",
         float(second_P.mean()),
         alarm,

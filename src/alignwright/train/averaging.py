@@ -34,13 +34,13 @@ from alignwright.spec.training import Average
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from alignwright.model.local_model import LocalPolicy
+    from alignwright.model.local_model import LocalModel
 
 ShareOf = Callable[[str], float]
 """The share of a weight, by its name."""
 
 
-def average(policy: LocalPolicy, start: Path | None, trained: Path, stage: Average, *, folder: Path) -> Path:
+def average(policy: LocalModel, start: Path | None, trained: Path, stage: Average, *, folder: Path) -> Path:
     """Write the model between `start` and `trained` to `folder`; returns the new `adapter` or
     `weights` folder.
 
@@ -132,7 +132,7 @@ def layer_shares(shares: Sequence[float], layers: int, names: Sequence[str]) -> 
     return share_of
 
 
-def _blend_weights(policy: LocalPolicy, start: Path | None, trained: Path, share_of: ShareOf, target: Path) -> Path:
+def _blend_weights(policy: LocalModel, start: Path | None, trained: Path, share_of: ShareOf, target: Path) -> Path:
     own = named_weights(policy)
     after = load_file(trained / FILE)
     before = {name: tensor.detach().cpu() for name, tensor in own.items()} if start is None else load_file(start / FILE)

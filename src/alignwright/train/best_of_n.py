@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from alignwright.core.protocols import Scorer
+from alignwright.core.protocols import RewardFn
 from alignwright.core.records import Prompt
 from alignwright.model.packing import plan_batches
 from alignwright.model.tokens import TokenRow
@@ -56,13 +56,13 @@ from alignwright.train.rollout import (
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from alignwright.model.local_model import LocalPolicy
+    from alignwright.model.local_model import LocalModel
 
 
 def best_of_n(
-    policy: LocalPolicy,
+    policy: LocalModel,
     prompts: Sequence[Prompt],
-    scorer: Scorer,
+    scorer: RewardFn,
     stage: BestOfN,
     *,
     seed: int,
@@ -90,7 +90,7 @@ class _Course:
     """Objective and course in one: a round is a pass over the best reply to each of its prompts."""
 
     def __init__(
-        self, policy: LocalPolicy, prompts: Sequence[Prompt], scorer: Scorer, stage: BestOfN, seed: int, folder: Path
+        self, policy: LocalModel, prompts: Sequence[Prompt], scorer: RewardFn, stage: BestOfN, seed: int, folder: Path
     ) -> None:
         self.policy, self.prompts, self.scorer, self.stage, self.seed, self.folder = (
             policy,

@@ -1,6 +1,6 @@
 """Which traps lie in these rows, and in the texts they came from?
 
-Each function looks for one or two of them and yields what it found as a `Trouble` with its name.
+Each function looks for one or two of them and yields what it found as a `DataIssue` with its name.
 What they share and when a trouble is refused is said in `doctor`. The traps are those that users of
 other trainers met: threads of TRL, verl, open-instruct, NeMo-RL.
 """
@@ -29,7 +29,7 @@ _HEADER = re.compile(rf"\s*(?:<\|?{_ROLE}\|?>|(?:<[^<>\n]{{1,24}}>\s*|#{{1,4}} *
 
 
 @dataclass(frozen=True)
-class Trouble:
+class DataIssue:
     """A trap by its name, in how many of how many places, and what it means. Refused, or told as
     a warning."""
 
@@ -48,7 +48,7 @@ def rows_lost(
     new_tokens: int,
     allowed: float,
     bound: Limit | None = None,
-) -> Iterator[Trouble]:
+) -> Iterator[DataIssue]:
     """Rows that are too long. A few may go; a large part may not, unless the user said so.
     `bound`: the limit is the model's own."""
     lost = len(rows) - len(kept)
@@ -66,10 +66,10 @@ def rows_lost(
             hint += (
                 f"; a set that lost more than {allowed:.0%} is another set. To allow it, set intent.bad_rows to {share}"
             )
-        yield Trouble("rows_lost", lost, len(rows), refused, f"{seen}: {hint}")
+        yield DataIssue("rows_lost", lost, len(rows), refused, f"{seen}: {hint}")
 
 
-def vocabulary_lacks(rows: Sequence[TokenRow], chat: Chat, vocabulary: int | None) -> Iterator[Trouble]:
+def vocabulary_lacks(rows: Sequence[TokenRow], chat: Chat, vocabulary: int | None) -> Iterator[DataIssue]:
     """Tokens for which the model has no embedding."""
     if vocabulary is None:
         return
@@ -85,7 +85,7 @@ def vocabulary_lacks(rows: Sequence[TokenRow], chat: Chat, vocabulary: int | Non
             f"{seen} for which the model has no embedding: the tokenizer is not this model's, or tokens were added to"
             " it and not to the model"
         )
-        yield Trouble(
+        yield DataIssue(
             "vocabulary",
             beyond or len(ends),
             len(rows),
@@ -97,10 +97,10 @@ def vocabulary_lacks(rows: Sequence[TokenRow], chat: Chat, vocabulary: int | Non
             f"the tokenizer has {len(chat.tokenizer)} tokens, the model's embedding {vocabulary} rows; no row here uses"
             " one of the others"
         )
-        yield Trouble("vocabulary", len(chat.tokenizer) - vocabulary, len(chat.tokenizer), False, seen)
+        yield DataIssue("vocabulary", len(chat.tokenizer) - vocabulary, len(chat.tokenizer), False, seen)
 
 
-def masks(rows: Sequence[TokenRow], chat: Chat) -> Iterator[Trouble]:
+def masks(rows: Sequence[TokenRow], chat: Chat) -> Iterator[DataIssue]:
     """A trained control token that ends nothing opens somebody's turn, and what is trained after
     an end is another turn's."""
     foreign = chat.control_ids - chat.stop_ids - set(chat.end_ids)
@@ -113,7 +113,7 @@ def masks(rows: Sequence[TokenRow], chat: Chat) -> Iterator[Trouble]:
             f"{share_of(wrong, total)} replies have another turn among their trained tokens, so the system's or user's"
             " words are trained"
         )
-        yield Trouble(
+        yield DataIssue(
             "prompt_trained",
             wrong,
             total,
@@ -122,7 +122,7 @@ def masks(rows: Sequence[TokenRow], chat: Chat) -> Iterator[Trouble]:
         )
     silent = sum(not any(mask) for row in rows for mask in masks_of(row))
     if silent:
-        yield Trouble(
+        yield DataIssue(
             "nothing_trained",
             silent,
             total,
@@ -135,7 +135,7 @@ def _other_voice(stretch: Sequence[int], foreign: frozenset[int], chat: Chat) ->
     return not foreign.isdisjoint(stretch) or not chat.stop_ids.isdisjoint(stretch[: -len(chat.end_ids)])
 
 
-def ends(rows: Sequence[TokenRow], chat: Chat) -> Iterator[Trouble]:
+def ends(rows: Sequence[TokenRow], chat: Chat) -> Iterator[DataIssue]:
     """Replies that do not close with a trained end of turn."""
     endless = sum(not has_end(reply, mask, chat) for row in rows for reply, mask in replies_of(row) if any(mask))
     total = sum(len(row.replies) for row in rows)
@@ -144,7 +144,7 @@ def ends(rows: Sequence[TokenRow], chat: Chat) -> Iterator[Trouble]:
             f"{share_of(endless, total)} replies do not close with a trained end-of-turn token ({chat.end_text!r}):"
             " they were cut, or it is masked"
         )
-        yield Trouble(
+        yield DataIssue(
             "end_untrained",
             endless,
             total,
@@ -159,13 +159,13 @@ def has_end(reply: Sequence[int], mask: Sequence[bool], chat: Chat) -> bool:
     return bool(stretches) and all(ids[-1] in chat.stop_ids for ids in stretches)
 
 
-def empty(rows: Sequence[TokenRow], chat: Chat) -> Iterator[Trouble]:
+def empty(rows: Sequence[TokenRow], chat: Chat) -> Iterator[DataIssue]:
     """Only short stretches are decoded: spaces are few tokens."""
     said = [ids for row in rows for both in replies_of(row) for ids in _stretches(*both)]
     empty = sum(len(ids) <= len(chat.end_ids) + 16 and not chat.decode(ids).strip() for ids in said)
     if empty:
         why = "a model trained on them learns to say nothing, or that saying nothing is worse than anything"
-        yield Trouble(
+        yield DataIssue(
             "empty_reply",
             empty,
             len(said),
@@ -174,7 +174,7 @@ def empty(rows: Sequence[TokenRow], chat: Chat) -> Iterator[Trouble]:
         )
 
 
-def unlike_template(rows: Sequence[TokenRow], sources: Sequence[Source], chat: Chat) -> Iterator[Trouble]:
+def unlike_template(rows: Sequence[TokenRow], sources: Sequence[Source], chat: Chat) -> Iterator[DataIssue]:
     """A sample of the conversations, written whole by the template, must each begin with a row, up
     to the last end of a turn.
 
@@ -190,7 +190,7 @@ def unlike_template(rows: Sequence[TokenRow], sources: Sequence[Source], chat: C
             f"{share_of(unlike, len(whole))} conversations looked at do not begin as their row does when the chat"
             " template writes them whole"
         )
-        yield Trouble(
+        yield DataIssue(
             "template",
             unlike,
             len(whole),
@@ -210,25 +210,25 @@ def _to_last_end(ids: Sequence[int], chat: Chat) -> tuple[int, ...]:
     return tuple(ids[: last + 1])
 
 
-def identical(rows: Sequence[TokenRow]) -> Iterator[Trouble]:
+def identical(rows: Sequence[TokenRow]) -> Iterator[DataIssue]:
     """Pairs that compare a reply with itself."""
     paired = [row for row in rows if len(row.replies) > 1]
     same = sum(len(set(row.replies)) < len(row.replies) for row in paired)
     if same:
         seen = f"{share_of(same, len(paired))} pairs compare a reply with itself, from which nothing is learnt"
-        yield Trouble("identical_pair", same, len(paired), True, f"{seen}; remove these rows")
+        yield DataIssue("identical_pair", same, len(paired), True, f"{seen}; remove these rows")
 
 
-def duplicates(rows: Sequence[TokenRow]) -> Iterator[Trouble]:
+def duplicates(rows: Sequence[TokenRow]) -> Iterator[DataIssue]:
     """Rows that say what an earlier row said."""
     twice = len(rows) - len({hash((row.prompt, row.replies)) for row in rows})
     if twice:
         seen = f"{share_of(twice, len(rows))} rows say what an earlier one said, and count that much more"
-        yield Trouble("duplicate", twice, len(rows), False, seen)
+        yield DataIssue("duplicate", twice, len(rows), False, seen)
 
 
 # ---- in the texts they came from -----------------------------------------------------------------
-def texts(sources: Sequence[Source], chat: Chat, allowed: float) -> Iterator[Trouble]:
+def texts(sources: Sequence[Source], chat: Chat, allowed: float) -> Iterator[DataIssue]:
     """What is wrong with the texts, whatever became of them as tokens."""
     yield from _repeated(sources, allowed)
     yield from _contradictions([source for source in sources if isinstance(source, Preference)])
@@ -239,7 +239,7 @@ def texts(sources: Sequence[Source], chat: Chat, allowed: float) -> Iterator[Tro
             "they stay letters and never become the tokens, so no text speaks with the template's voice; if the data"
             " was rendered before, undo it"
         )
-        yield Trouble(
+        yield DataIssue(
             "control_text",
             spelled.total(),
             len(sources),
@@ -248,7 +248,7 @@ def texts(sources: Sequence[Source], chat: Chat, allowed: float) -> Iterator[Tro
         )
 
 
-def _repeated(sources: Sequence[Source], allowed: float) -> Iterator[Trouble]:
+def _repeated(sources: Sequence[Source], allowed: float) -> Iterator[DataIssue]:
     last = [_conversations(source)[0] for source in sources if isinstance(source, Preference | Labelled | Conversation)]
     found = sum(_repeats(conversation) for conversation in last)
     if found:
@@ -263,7 +263,7 @@ def _repeated(sources: Sequence[Source], allowed: float) -> Iterator[Trouble]:
             if refused
             else ""
         )
-        yield Trouble("prompt_repeated", found, len(last), refused, f"{seen}{rule}")
+        yield DataIssue("prompt_repeated", found, len(last), refused, f"{seen}{rule}")
 
 
 def _repeats(conversation: Conversation) -> bool:
@@ -272,7 +272,7 @@ def _repeats(conversation: Conversation) -> bool:
     return _HEADER.match(said) is not None or (len(asked) >= REPEATED_FROM and said.lstrip().startswith(asked))
 
 
-def _contradictions(pairs: Sequence[Preference]) -> Iterator[Trouble]:
+def _contradictions(pairs: Sequence[Preference]) -> Iterator[DataIssue]:
     """Within one group of voters. Groups may well disagree, and their preferences carry their names."""
     held = {(p.prompt.conversation.id, p.chosen, p.rejected, p.group) for p in pairs}
     both = sum((prompt, rejected, chosen, group) in held for prompt, chosen, rejected, group in held) // 2
@@ -281,7 +281,7 @@ def _contradictions(pairs: Sequence[Preference]) -> Iterator[Trouble]:
             f"{share_of(both, len(pairs))} pairs are also there the other way round: a beats b and b beats a for the"
             " same prompt"
         )
-        yield Trouble(
+        yield DataIssue(
             "contradiction",
             both,
             len(pairs),

@@ -3,7 +3,7 @@
 Most training that goes wrong goes wrong before the first step, and silently: the user's words are
 trained, the end of the turn is not, rows vanish, answers are cut, the score is read one token too
 early. Each such trap is looked for by name in the very rows that training will use, and in the
-texts they came from; the counts are kept either way (`Diagnosis`).
+texts they came from; the counts are kept either way (`DataReport`).
 
 What a program got wrong (masks, ends, templates) is refused at the first row. What data may hold in
 places (a repeated prompt, a row too long) is a warning until it is found in more than a share of
@@ -28,7 +28,7 @@ from alignwright.model.limits import Limit
 from alignwright.model.tokens import Chat, TokenRow
 from alignwright.stats.intervals import wilson
 from alignwright.train import data_checks
-from alignwright.train.data_checks import Source, Trouble, has_end, masks_of, replies_of
+from alignwright.train.data_checks import DataIssue, Source, has_end, masks_of, replies_of
 
 Kind = Literal["replies", "prompts", "text"]
 ALLOWED = 0.2
@@ -52,7 +52,7 @@ class LengthBias:
 
 
 @dataclass(frozen=True)
-class Diagnosis:
+class DataReport:
     """Counts of the rows that are kept, of those left out, and what troubles them. Tokens are
     those of kept rows."""
 
@@ -67,7 +67,7 @@ class Diagnosis:
     """Replies whose every trained stretch closes with a trained end-of-turn token; the others
     were cut or would never end."""
     kind: Kind
-    troubles: tuple[Trouble, ...]
+    troubles: tuple[DataIssue, ...]
     length: LengthBias | None = None
     turns: int = 0
     """The assistant's turns in conversations to learn from, those of rows left out among them,
@@ -75,11 +75,11 @@ class Diagnosis:
     trained_turns: int = 0
 
     @property
-    def refused(self) -> tuple[Trouble, ...]:
+    def refused(self) -> tuple[DataIssue, ...]:
         return tuple(trouble for trouble in self.troubles if trouble.refused)
 
 
-class SickData(ValueError):
+class BadTrainingData(ValueError):
     """Training rows that would teach something else than was meant."""
 
 
@@ -94,7 +94,7 @@ def diagnose(
     vocabulary: int | None = None,
     allowed: float = ALLOWED,
     bound: Limit | None = None,
-) -> Diagnosis:
+) -> DataReport:
     """Look at all `rows`, those over `max_tokens` among them, and at the `sources` they came from,
     in any order.
 
@@ -121,7 +121,7 @@ def diagnose(
     lost = [row for row in rows if len(row) > limit]
     trained = sum(sum(mask) for row in kept for mask in masks_of(row))
     replies = sum(len(reply) for row in kept for reply in row.replies)
-    return Diagnosis(
+    return DataReport(
         rows=len(kept),
         left_out=len(lost),
         left_out_tokens=sum(map(len, lost)),
@@ -140,10 +140,10 @@ def diagnose(
     )
 
 
-def refuse(stage: str, diagnosis: Diagnosis) -> None:
+def refuse(stage: str, diagnosis: DataReport) -> None:
     """Raises SickData with everything that is refused."""
     if diagnosis.refused:
-        raise SickData("\n".join(f"{stage}: {trouble.name}: {trouble.message}" for trouble in diagnosis.refused))
+        raise BadTrainingData("\n".join(f"{stage}: {trouble.name}: {trouble.message}" for trouble in diagnosis.refused))
 
 
 # ---- how long replies are ------------------------------------------------------------------------
@@ -155,7 +155,7 @@ def _length(pairs: Sequence[Preference]) -> LengthBias:
     return LengthBias(n, longer / n, (longer + ties / 2) / n, interval.low, interval.high, *means)
 
 
-def _bias(length: LengthBias | None) -> Iterator[Trouble]:
+def _bias(length: LengthBias | None) -> Iterator[DataIssue]:
     if length is None or length.low is None or length.high is None:
         return
     if length.low > _BIASED[1] or length.high < _BIASED[0]:
@@ -165,4 +165,4 @@ def _bias(length: LengthBias | None) -> Iterator[Trouble]:
             " does as well"
         )
         hint = "balance the pairs by length, or compare what is learnt with that rule"
-        yield Trouble("length_bias", round(length.longer * length.pairs), length.pairs, False, f"{seen}; {hint}")
+        yield DataIssue("length_bias", round(length.longer * length.pairs), length.pairs, False, f"{seen}; {hint}")

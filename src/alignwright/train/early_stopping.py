@@ -37,7 +37,7 @@ from typing import TYPE_CHECKING
 import torch
 from safetensors.torch import load_file, save_file
 
-from alignwright.core.protocols import Scorer
+from alignwright.core.protocols import RewardFn
 from alignwright.core.records import Prompt, Record, Score
 from alignwright.files.lines import read_lines
 from alignwright.model.adapters import trainable_parameters
@@ -51,7 +51,7 @@ from alignwright.train.loop import StepReport
 from alignwright.train.reference import standing_in
 
 if TYPE_CHECKING:
-    from alignwright.model.local_model import LocalPolicy
+    from alignwright.model.local_model import LocalModel
 
 BOUND = 4.0  # a prompt's covariance, in the look before's SDs, is winsorised here for the bettor
 LEAST_PROMPTS = 4
@@ -59,7 +59,7 @@ LEAST_PROMPTS = 4
 Scores = tuple[tuple[float, ...], ...]
 
 
-class Look(Record):
+class GoldEval(Record):
     """What was seen after so many steps: by prompt, the scores of its replies by both judges; empty
     where one of them could not say.
 
@@ -78,7 +78,7 @@ class Look(Record):
 
 
 @dataclass(frozen=True)
-class Turn:
+class StopDecision:
     """The decision to stop: after which step, why, and which step's weights are kept."""
 
     step: int
@@ -86,15 +86,15 @@ class Turn:
     why: str
 
 
-class Turned(Exception):
+class EarlyStop(Exception):
     """Gold has turned: raised through the loop, which has nothing more to do."""
 
-    def __init__(self, turn: Turn) -> None:
+    def __init__(self, turn: StopDecision) -> None:
         super().__init__(f"stopped after step {turn.step}: {turn.why}; the weights after step {turn.kept} are kept")
         self.turn = turn
 
 
-def verdict(looks: Sequence[Look], alpha: float) -> Turn | None:
+def verdict(looks: Sequence[GoldEval], alpha: float) -> StopDecision | None:
     """Whether to stop after the last of these looks; the first is of the start model, and no
     reason to stop."""
     if len(looks) < 2:
@@ -105,13 +105,13 @@ def verdict(looks: Sequence[Look], alpha: float) -> Turn | None:
         or _falls(last, spent(share, len(looks) - 1))
         or _lower(looks, spent(share, len(looks) - 1))
     )
-    return Turn(last.step, _best(looks), why) if why else None
+    return StopDecision(last.step, _best(looks), why) if why else None
 
 
 def hedged(
-    policy: LocalPolicy,
+    policy: LocalModel,
     prompts: Sequence[Prompt],
-    judges: tuple[Scorer, Scorer],
+    judges: tuple[RewardFn, RewardFn],
     stop: GoodhartStop,
     *,
     most: int,
@@ -131,16 +131,16 @@ def hedged(
     return hedge_best_of_n(samples, most)
 
 
-class Watch:
-    """The looks of one training stage. Call it after every step; it raises `Turned`, after which
+class GoldMonitor:
+    """The looks of one training stage. Call it after every step; it raises `EarlyStop`, after which
     `put_back` restores the kept weights."""
 
     def __init__(
         self,
-        policy: LocalPolicy,
+        policy: LocalModel,
         prompts: Sequence[Prompt],
-        gold: Scorer,
-        proxy: Scorer | None,
+        gold: RewardFn,
+        proxy: RewardFn | None,
         stop: GoodhartStop,
         *,
         longest: int,
@@ -155,9 +155,9 @@ class Watch:
         self.longest, self.seed, self.folder, self.then = longest, seed, folder, then
         self.start = [p.detach().clone() for p in trainable_parameters(policy)]
         self.path = folder / "looks.jsonl"
-        self.looks: list[Look] = []
+        self.looks: list[GoldEval] = []
         if self.path.exists():
-            self.looks = [Look.model_validate_json(line) for line in read_lines(self.path)]
+            self.looks = [GoldEval.model_validate_json(line) for line in read_lines(self.path)]
         if self.looks and not self._weights(_best(self.looks)).exists():
             self.looks = []  # killed when all was cleared away, checkpoints first: the stage begins again, and so do the looks
         self._look(0)
@@ -170,9 +170,9 @@ class Watch:
             self._look(step)
             turn = verdict([look for look in self.looks if look.step <= step], self.stop.alpha)
             if turn is not None:
-                raise Turned(turn)
+                raise EarlyStop(turn)
 
-    def put_back(self, turn: Turn) -> None:
+    def put_back(self, turn: StopDecision) -> None:
         """Give the policy the kept weights, and write down what was decided."""
         kept = load_file(self._weights(turn.kept))
         with torch.no_grad():
@@ -195,7 +195,7 @@ class Watch:
                 " another gold"
             )
         nats = tuple(math.fsum(part) / len(part) for part in ratios)
-        look = Look(step=step, gold=tuple(g for g, _ in both), proxy=tuple(p for _, p in both), nats=nats)
+        look = GoldEval(step=step, gold=tuple(g for g, _ in both), proxy=tuple(p for _, p in both), nats=nats)
         if all(look.mean > other.mean for other in self.looks):
             self._keep(step)
         self.looks.append(look)
@@ -237,12 +237,12 @@ def clear(folder: Path) -> None:
         path.unlink()
 
 
-def _best(looks: Sequence[Look]) -> int:
+def _best(looks: Sequence[GoldEval]) -> int:
     """The step at which gold was highest, the first of several."""
     return max(looks, key=lambda look: (look.mean, -look.step)).step
 
 
-def _speak(policy: LocalPolicy, prompts: Sequence[Prompt], samples: int, longest: int, seed: int) -> list[list[str]]:
+def _speak(policy: LocalModel, prompts: Sequence[Prompt], samples: int, longest: int, seed: int) -> list[list[str]]:
     said = policy.reply(
         [p.conversation for p in prompts], n=samples, max_new_tokens=longest, temperature=1.0, seed=seed
     )
@@ -255,7 +255,7 @@ def _scored(judged: Sequence[Sequence[Score | None]]) -> Scores:
     return tuple(tuple(value) if len(value) == len(got) else () for value, got in zip(values, judged, strict=True))
 
 
-def _refuted(looks: Sequence[Look], alpha: float) -> str:
+def _refuted(looks: Sequence[GoldEval], alpha: float) -> str:
     """The bettor. A look is put in the spreads of the look before it, which were known when its
     replies were drawn."""
     told = list[list[float]]()
@@ -266,7 +266,7 @@ def _refuted(looks: Sequence[Look], alpha: float) -> str:
     return "a bettor refutes that gold has risen with the proxy so far" if turned(told, BOUND, alpha)[-1] else ""
 
 
-def _falls(look: Look, alpha: float) -> str:
+def _falls(look: GoldEval, alpha: float) -> str:
     pairs = [
         (g, p, i)
         for i, (gold, proxy) in enumerate(zip(look.gold, look.proxy, strict=True))
@@ -281,7 +281,7 @@ def _falls(look: Look, alpha: float) -> str:
     )
 
 
-def _lower(looks: Sequence[Look], alpha: float) -> str:
+def _lower(looks: Sequence[GoldEval], alpha: float) -> str:
     """Is gold surely lower now than at some earlier look?"""
     now = looks[-1]
     for other in looks[:-1]:

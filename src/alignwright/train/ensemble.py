@@ -35,7 +35,7 @@ from alignwright.train.averaging import blend_adapters, blend_tensors
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from alignwright.model.local_model import LocalPolicy
+    from alignwright.model.local_model import LocalModel
     from alignwright.model.tokens import TokenRow
 
 AVERAGE = "average"
@@ -43,7 +43,7 @@ SMALL = 0.01
 """By how much the heads that members start from are smaller than is usual."""
 
 
-def first_heads(policy: LocalPolicy, stage: RewardModel, seed: int) -> list[nn.Linear]:
+def first_heads(policy: LocalModel, stage: RewardModel, seed: int) -> list[nn.Linear]:
     """The head that each member starts from: zero for one model or one average of models, else a
     small one drawn for each member."""
     if stage.ensemble == 1 or stage.combine == "weights":
@@ -76,7 +76,7 @@ def drop_members(members: Sequence[Path]) -> None:
             shutil.rmtree(member / part, ignore_errors=True)
 
 
-def member_scores(policy: LocalPolicy, member: Path, rows: Sequence[TokenRow]) -> Tensor:
+def member_scores(policy: LocalModel, member: Path, rows: Sequence[TokenRow]) -> Tensor:
     """What a saved member says of each reply. Shape [R]. The policy wears the member's weights
     afterwards, an average's excepted."""
     head = load_head(member, policy)

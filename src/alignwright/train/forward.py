@@ -24,11 +24,11 @@ from alignwright.train.value_head import ValueHead
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from alignwright.model.local_model import LocalPolicy
+    from alignwright.model.local_model import LocalModel
 
 
 def forward_rows(
-    policy: LocalPolicy, rows: Sequence[TokenRow], *, temperature: float = 1.0, head: ValueHead | None = None
+    policy: LocalModel, rows: Sequence[TokenRow], *, temperature: float = 1.0, head: ValueHead | None = None
 ) -> tuple[Tensor, Tensor]:
     """Log-probability and value of every scored token of `rows` as one batch; values are 0
     without a head. Both [N]."""

@@ -36,7 +36,7 @@ from alignwright.spec.training import Kto
 from alignwright.train import losses
 from alignwright.train.batches import MicroBatch
 from alignwright.train.groups import GroupMeans
-from alignwright.train.pairs import Contest
+from alignwright.train.pairs import PreferenceRow
 from alignwright.train.reference import NOT_ITS_REFERENCE, Replies
 from alignwright.train.rows import one_sided
 from alignwright.train.step0 import Invariant
@@ -44,11 +44,11 @@ from alignwright.train.step0 import Invariant
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from alignwright.model.local_model import LocalPolicy
+    from alignwright.model.local_model import LocalModel
 
 
 @dataclass(frozen=True)
-class Example:
+class LabelledExample:
     """Reply `place` of a row is a good one with probability `good`, in the eyes of `group`."""
 
     place: int
@@ -57,7 +57,7 @@ class Example:
     group: str
 
 
-def examples(contest: Contest) -> list[Example]:
+def examples(contest: PreferenceRow) -> list[LabelledExample]:
     """Each reply of a row once for each group: the weight of its pairs, and the share of it that
     it won."""
     weights: dict[tuple[int, str], float] = {}
@@ -69,9 +69,10 @@ def examples(contest: Contest) -> list[Example]:
             weights[key] = weights.get(key, 0.0) + p.weight
             wins[key] = wins.get(key, 0.0) + p.weight * good
     paired = [
-        Example(place, wins[place, group] / weight, weight, group) for (place, group), weight in sorted(weights.items())
+        LabelledExample(place, wins[place, group] / weight, weight, group)
+        for (place, group), weight in sorted(weights.items())
     ]
-    return paired + [Example(place, float(one.good), 1.0, "") for place, one in enumerate(contest.labelled)]
+    return paired + [LabelledExample(place, float(one.good), 1.0, "") for place, one in enumerate(contest.labelled)]
 
 
 def mismatched(rows: Sequence[TokenRow], longest: int) -> list[TokenRow]:
@@ -97,7 +98,7 @@ def _partner(rows: Sequence[TokenRow], i: int, longest: int) -> TokenRow:
 class KtoObjective:
     """A unit is an example, times its weight."""
 
-    def __init__(self, policy: LocalPolicy, made: Sequence[Contest], stage: Kto) -> None:
+    def __init__(self, policy: LocalModel, made: Sequence[PreferenceRow], stage: Kto) -> None:
         self.stage, self.contests = stage, made
         self.rows: Sequence[TokenRow] = [contest.row for contest in made]
         self.examples = [examples(contest) for contest in made]

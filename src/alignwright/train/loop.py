@@ -6,7 +6,7 @@ float32 master weights under whatever precision the parameters have, a guard tha
 number that is not finite and keeps the batch that made it, checkpoints, exact resume.
 
 Which rows are in which step is said by a `TrainPlan`, when all rows are there from the start, or by
-a `Course`, when rounds of them are made on the way (samples of the policy as it is at the start of
+a `RolloutSchedule`, when rounds of them are made on the way (samples of the policy as it is at the start of
 a round).
 
 A resumed run gives the same losses to the last bit on one machine with one thread count: the plan
@@ -41,7 +41,7 @@ from alignwright.train.checkpoint import load_checkpoint, save_checkpoint
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from alignwright.model.local_model import LocalPolicy
+    from alignwright.model.local_model import LocalModel
 
 
 class Objective(Protocol):
@@ -62,7 +62,7 @@ class Objective(Protocol):
         ...
 
 
-class Course(Protocol):
+class RolloutSchedule(Protocol):
     """Rows that are made as training goes: `rounds` rounds of `per_round` optimiser steps each."""
 
     rounds: int
@@ -134,9 +134,9 @@ class TrainingDiverged(RuntimeError):
 
 
 def run_loop(
-    policy: LocalPolicy,
+    policy: LocalModel,
     objective: Objective,
-    plan: TrainPlan | Course,
+    plan: TrainPlan | RolloutSchedule,
     settings: LoopSettings,
     folder: Path,
     on_step: Callable[[StepReport], None] | None = None,
@@ -147,7 +147,7 @@ def run_loop(
     Raises TrainingDiverged when a loss or a gradient is not finite.
     """
     course = _Fixed(plan) if isinstance(plan, TrainPlan) else plan
-    machine = _Machine(policy, objective, course, settings, folder)
+    machine = _OptimizerState(policy, objective, course, settings, folder)
     first, state = load_checkpoint(folder, machine.masters, machine.optimiser)
     if first:
         _copy(machine.masters, machine.parameters)
@@ -204,12 +204,12 @@ class _Fixed:
         pass
 
 
-class _Machine:
+class _OptimizerState:
     """The parameters under training, their float32 masters (themselves, where they are float32)
     and the optimiser."""
 
     def __init__(
-        self, policy: LocalPolicy, objective: Objective, course: Course, settings: LoopSettings, folder: Path
+        self, policy: LocalModel, objective: Objective, course: RolloutSchedule, settings: LoopSettings, folder: Path
     ) -> None:
         self.objective, self.course, self.settings, self.folder = objective, course, settings, folder
         own = trainable_parameters(policy)

@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from alignwright.core.protocols import Scorer
+from alignwright.core.protocols import RewardFn
 from alignwright.core.records import Preference, Prompt
 from alignwright.model.adapters import trainable_parameters
 from alignwright.model.packing import plan_batches
@@ -41,7 +41,7 @@ from alignwright.train import batches, losses
 from alignwright.train.batches import MicroBatch
 from alignwright.train.loop import LoopSettings, StepReport, run_loop
 from alignwright.train.paired import PairObjective
-from alignwright.train.pairs import Contest, Pair
+from alignwright.train.pairs import Pair, PreferenceRow
 from alignwright.train.reference import NOT_ITS_REFERENCE, Replies, standing_in
 from alignwright.train.rollout import (
     Group,
@@ -60,15 +60,15 @@ from alignwright.train.step0 import Invariant, check_start
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from alignwright.model.local_model import LocalPolicy
+    from alignwright.model.local_model import LocalModel
 
 SPPO_PASSES = 4
 
 
 def online(
-    policy: LocalPolicy,
+    policy: LocalModel,
     prompts: Sequence[Prompt],
-    scorer: Scorer,
+    scorer: RewardFn,
     stage: OnlineStage,
     *,
     seed: int,
@@ -89,14 +89,14 @@ def online(
     return run_loop(policy, course, course, LoopSettings(stage.lr, stage.checkpoint_every), folder, on_step)
 
 
-def best_and_worst(group: Group) -> Contest | None:
+def best_and_worst(group: Group) -> PreferenceRow | None:
     """The best reply beats the worst, the first of each where several are; None where all are
     judged alike."""
     if group.equal:
         return None
     best, worst = (group.scores.index(pick(group.scores)) for pick in (max, min))
     found = Preference(prompt=group.prompt, chosen=group.texts[best], rejected=group.texts[worst])
-    return Contest(group.row([best, worst]), (Pair(0, 1, found),))
+    return PreferenceRow(group.row([best, worst]), (Pair(0, 1, found),))
 
 
 def win_rates(scores: Sequence[float]) -> list[float]:
@@ -110,7 +110,7 @@ def win_rates(scores: Sequence[float]) -> list[float]:
 class SppoObjective:
     """The replies of a round, each with its win rate. A unit is a reply."""
 
-    def __init__(self, policy: LocalPolicy, groups: Sequence[Group], beta: float, budget: int) -> None:
+    def __init__(self, policy: LocalModel, groups: Sequence[Group], beta: float, budget: int) -> None:
         laid = rows_of(groups, budget)
         self.rows, self.places = [row for row, _ in laid], [places for _, places in laid]
         self.win_A = [win for group in groups for win in win_rates(group.scores)]
@@ -157,9 +157,9 @@ class _Course:
 
     def __init__(
         self,
-        policy: LocalPolicy,
+        policy: LocalModel,
         prompts: Sequence[Prompt],
-        scorer: Scorer,
+        scorer: RewardFn,
         stage: OnlineStage,
         seed: int,
         folder: Path,

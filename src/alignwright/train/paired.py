@@ -21,14 +21,14 @@ from alignwright.spec.training import Cdpo, ChiPo, Dpo, Hinge, Ipo, Orpo, Robust
 from alignwright.train import losses
 from alignwright.train.batches import MicroBatch
 from alignwright.train.groups import GroupMeans
-from alignwright.train.pairs import Contest, places
+from alignwright.train.pairs import PreferenceRow, places
 from alignwright.train.reference import NOT_ITS_REFERENCE, Replies
 from alignwright.train.step0 import Invariant
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from alignwright.model.local_model import LocalPolicy
+    from alignwright.model.local_model import LocalModel
 
 PairStage = Dpo | Cdpo | RobustDpo | Ipo | Hinge | Orpo | Simpo | Rpo | ChiPo
 
@@ -36,7 +36,7 @@ PairStage = Dpo | Cdpo | RobustDpo | Ipo | Hinge | Orpo | Simpo | Rpo | ChiPo
 class PairObjective:
     """Every method that learns from pairs. A unit is a pair, times its weight."""
 
-    def __init__(self, policy: LocalPolicy, made: Sequence[Contest], stage: PairStage) -> None:
+    def __init__(self, policy: LocalModel, made: Sequence[PreferenceRow], stage: PairStage) -> None:
         self.stage, self.contests = stage, made
         self.rows: Sequence[TokenRow] = [contest.row for contest in made]
         self.replies = Replies(policy, self.rows)

@@ -43,7 +43,7 @@ class Pair:
 
 
 @dataclass(frozen=True)
-class Contest:
+class PreferenceRow:
     """A prompt with the distinct replies to it, and the pairs between them; or the replies' own
     labels where they stand alone."""
 
@@ -67,7 +67,7 @@ class Contest:
 
 def contests(
     preferences: Sequence[Preference], chat: Chat, max_tokens: int, folder: Path, labelled: Sequence[Labelled] = ()
-) -> list[Contest]:
+) -> list[PreferenceRow]:
     """The rows of a preference stage, and behind them one for each reply that is labelled by
     itself. Longer ones go to `too_long.jsonl`.
 
@@ -79,7 +79,9 @@ def contests(
     made = _together(
         [row for row, _ in pairs], [Pair(0, 1, one) for _, one in pairs], [row.prompt for row, _ in pairs], max_tokens
     )
-    return made + [Contest(row, (), (one,)) for row, one in zip(rows, kept, strict=True) if isinstance(one, Labelled)]
+    return made + [
+        PreferenceRow(row, (), (one,)) for row, one in zip(rows, kept, strict=True) if isinstance(one, Labelled)
+    ]
 
 
 def usable(preferences: Sequence[Preference], chat: Chat, max_tokens: int, folder: Path) -> list[Preference]:
@@ -87,7 +89,7 @@ def usable(preferences: Sequence[Preference], chat: Chat, max_tokens: int, folde
     return [one for one in _fitting(preferences, chat, max_tokens, folder)[1] if isinstance(one, Preference)]
 
 
-def comparisons(preferences: Sequence[Preference], chat: Chat, max_tokens: int) -> list[Contest]:
+def comparisons(preferences: Sequence[Preference], chat: Chat, max_tokens: int) -> list[PreferenceRow]:
     """The rows of a reward model: pairs that share a prompt and a parent, which weigh as one
     between them; pairs without a parent stay alone."""
     names = [(p.prompt.conversation.id, p.parent or f"alone {i}") for i, p in enumerate(preferences)]
@@ -96,7 +98,7 @@ def comparisons(preferences: Sequence[Preference], chat: Chat, max_tokens: int) 
     return _together(_rows(preferences, chat), pairs, names, max_tokens)
 
 
-def places(made: Sequence[Contest], device: torch.device) -> tuple[Tensor, Tensor]:
+def places(made: Sequence[PreferenceRow], device: torch.device) -> tuple[Tensor, Tensor]:
     """Where the chosen and the rejected reply of each pair are among all replies of these rows,
     in order. Both [P]."""
     starts = accumulate((len(contest.row.replies) for contest in made[:-1]), initial=0)
@@ -166,7 +168,7 @@ def _rows(preferences: Sequence[Preference], chat: Chat) -> list[TokenRow]:
 
 def _together(
     rows: Sequence[TokenRow], pairs: Sequence[Pair], names: Sequence[Hashable], max_tokens: int
-) -> list[Contest]:
+) -> list[PreferenceRow]:
     """Pairs of one name, in the order of their first, as few rows of distinct replies, each
     within `max_tokens`."""
     by_name: dict[Hashable, list[int]] = {}
@@ -179,13 +181,13 @@ def _together(
     ]
 
 
-def _share(rows: Sequence[TokenRow], pairs: Sequence[Pair], max_tokens: int) -> list[Contest]:
-    made: list[Contest] = []
+def _share(rows: Sequence[TokenRow], pairs: Sequence[Pair], max_tokens: int) -> list[PreferenceRow]:
+    made: list[PreferenceRow] = []
     places: dict[tuple[int, ...], int] = {}
     placed: list[Pair] = []
 
     def close() -> None:
-        made.append(Contest(TokenRow(rows[0].prompt, tuple(places)), tuple(placed)))
+        made.append(PreferenceRow(TokenRow(rows[0].prompt, tuple(places)), tuple(placed)))
         places.clear()
         placed.clear()
 

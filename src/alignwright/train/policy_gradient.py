@@ -46,7 +46,7 @@ from typing import TYPE_CHECKING, cast
 
 import torch
 
-from alignwright.core.protocols import Scorer
+from alignwright.core.protocols import RewardFn
 from alignwright.core.records import Prompt
 from alignwright.model.adapters import trainable_parameters
 from alignwright.model.tokens import TokenRow
@@ -68,25 +68,25 @@ from alignwright.train.forward import forward_rows
 from alignwright.train.loop import LoopSettings, StepReport, run_loop
 from alignwright.train.reference import standing_in
 from alignwright.train.rollout import deal, draw, fitting, flat_rounds, keep_samples
-from alignwright.train.rollout_batch import Method, assign, lay_out, method_of
+from alignwright.train.rollout_batch import AdvantageRecipe, assign, lay_out, method_of
 from alignwright.train.step0 import Invariant, check_start
 from alignwright.train.value_head import ValueHead, value_head
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from alignwright.model.local_model import LocalPolicy
+    from alignwright.model.local_model import LocalModel
 
 _MULTIPLIER_RATE = 0.1  # how far the Lagrange multiplier goes for a mean cost of 1 above its limit
 
 
 def policy_gradient(
-    policy: LocalPolicy,
+    policy: LocalModel,
     prompts: Sequence[Prompt],
-    scorer: Scorer,
+    scorer: RewardFn,
     stage: GradientStage,
     *,
-    cost: Scorer | None = None,
+    cost: RewardFn | None = None,
     mix: Sequence[TokenRow] = (),
     seed: int,
     folder: Path,
@@ -109,7 +109,9 @@ def policy_gradient(
     return run_loop(policy, course, course, LoopSettings(stage.lr, stage.checkpoint_every), folder, on_step)
 
 
-def _check(stage: GradientStage, method: Method, prompts: int, cost: Scorer | None, mix: Sequence[TokenRow]) -> None:
+def _check(
+    stage: GradientStage, method: AdvantageRecipe, prompts: int, cost: RewardFn | None, mix: Sequence[TokenRow]
+) -> None:
     """Refuse what would do nothing, or not what its name says."""
     said, size = f"train by {stage.by}: ", min(known(stage.prompts), prompts)
     if stage.kl_form == "loss:k1":
@@ -148,12 +150,12 @@ class _Course:
 
     def __init__(
         self,
-        policy: LocalPolicy,
+        policy: LocalModel,
         prompts: Sequence[Prompt],
-        judges: tuple[Scorer, Scorer | None],
+        judges: tuple[RewardFn, RewardFn | None],
         mix: Sequence[TokenRow],
         stage: GradientStage,
-        method: Method,
+        method: AdvantageRecipe,
         seed: int,
         folder: Path,
     ) -> None:

@@ -38,11 +38,11 @@ from alignwright.train.step0 import check_start
 if TYPE_CHECKING:
     from torch import nn
 
-    from alignwright.model.local_model import LocalPolicy
+    from alignwright.model.local_model import LocalModel
 
 
 def preference(
-    policy: LocalPolicy,
+    policy: LocalModel,
     learnt: Sequence[Preference | Labelled],
     stage: DirectStage,
     *,
@@ -74,7 +74,7 @@ def preference(
     if not kept and objective.references:
         keep(objective.references, path)
     reports = run_loop(
-        policy, objective, Watched(plan, objective), LoopSettings(stage.lr, stage.checkpoint_every), folder, on_step
+        policy, objective, StepLogger(plan, objective), LoopSettings(stage.lr, stage.checkpoint_every), folder, on_step
     )
     if note := sinking(folder / "metrics.jsonl", stage):
         (folder / "notes.txt").write_text(note + "\n", encoding="utf-8")
@@ -93,7 +93,7 @@ class StepObjective(Objective, Protocol):
         ...
 
 
-class Watched:
+class StepLogger:
     """A fixed plan as a course for the loop, whose objective sees each step begin and end."""
 
     per_round = 1

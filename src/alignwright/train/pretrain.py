@@ -37,11 +37,11 @@ from alignwright.train.step0 import Invariant, check_start
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from alignwright.model.local_model import LocalPolicy
+    from alignwright.model.local_model import LocalModel
 
 
 def pretrain(
-    policy: LocalPolicy,
+    policy: LocalModel,
     texts: Sequence[str],
     stage: Pretrain,
     *,
@@ -77,7 +77,7 @@ def pretrain(
     return run_loop(policy, objective, plan, LoopSettings(stage.lr, stage.checkpoint_every), folder, on_step)
 
 
-def from_scratch(policy: LocalPolicy, seed: int) -> None:
+def from_scratch(policy: LocalModel, seed: int) -> None:
     """Give the model random weights, as its architecture draws them, in place. Raises ValueError
     where an adapter holds the weights fast."""
     named_weights(policy)  # refuses an adapter
@@ -118,7 +118,7 @@ def scored(row: TokenRow) -> int:
 
 
 class _TextObjective:
-    def __init__(self, policy: LocalPolicy, rows: Sequence[TokenRow]) -> None:
+    def __init__(self, policy: LocalModel, rows: Sequence[TokenRow]) -> None:
         self.policy, self.rows = policy, rows
 
     def units(self, batch: MicroBatch) -> float:
@@ -133,7 +133,7 @@ class _TextObjective:
 
 
 @torch.no_grad()
-def _show_start(policy: LocalPolicy, objective: _TextObjective, batch: MicroBatch, folder: Path) -> None:
+def _show_start(policy: LocalModel, objective: _TextObjective, batch: MicroBatch, folder: Path) -> None:
     vocabulary = head_of(policy.model).weight.shape[0]
     seen = float(objective.loss(batch)[0]) / objective.units(batch)
     meaning = (

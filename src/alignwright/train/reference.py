@@ -31,7 +31,7 @@ from alignwright.train.batches import MicroBatch
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from alignwright.model.local_model import LocalPolicy
+    from alignwright.model.local_model import LocalModel
 
 NOT_ITS_REFERENCE = (
     "the policy differs from its reference, in nats, where they must be the same weights: one of them was changed, or"
@@ -42,7 +42,7 @@ NOT_ITS_REFERENCE = (
 class Replies:
     """The replies of some rows under a policy."""
 
-    def __init__(self, policy: LocalPolicy, rows: Sequence[TokenRow]) -> None:
+    def __init__(self, policy: LocalModel, rows: Sequence[TokenRow]) -> None:
         self.policy, self.rows = policy, rows
         self.first = [0, *accumulate(len(row.replies) for row in rows)]
         self.reference_A: Tensor | None = None
@@ -96,7 +96,7 @@ def keep(replies: Mapping[str, Replies], path: Path) -> None:
 
 
 @contextlib.contextmanager
-def standing_in(policy: LocalPolicy, start: Sequence[Tensor]) -> Iterator[None]:
+def standing_in(policy: LocalModel, start: Sequence[Tensor]) -> Iterator[None]:
     """The policy with these values of its trainable parameters; afterwards it has its own again,
     to the bit."""
     parameters = trainable_parameters(policy)

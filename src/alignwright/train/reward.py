@@ -52,19 +52,19 @@ from alignwright.train.checkpoint import drop_checkpoints
 from alignwright.train.ensemble import AVERAGE, average_members, drop_members, first_heads, member_scores, spread
 from alignwright.train.loop import LoopSettings, StepReport, run_loop
 from alignwright.train.losses import bradley_terry
-from alignwright.train.pairs import Contest, comparisons, places, usable
-from alignwright.train.reward_eval import Heard, heldout_findings, longer_chosen
+from alignwright.train.pairs import PreferenceRow, comparisons, places, usable
+from alignwright.train.reward_eval import ScoredPair, heldout_findings, longer_chosen
 from alignwright.train.reward_verdict import away_findings, judged, marked, split
 from alignwright.train.step0 import Invariant, check_start
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from alignwright.model.local_model import LocalPolicy
+    from alignwright.model.local_model import LocalModel
 
 
 def reward(
-    policy: LocalPolicy,
+    policy: LocalModel,
     preferences: Sequence[Preference],
     stage: RewardModel,
     *,
@@ -112,7 +112,9 @@ def reward(
     return reports, (*marks, *away_findings(far, heard, apart, stage=name))
 
 
-def pair_losses(score_R: Tensor, made: Sequence[Contest], stage: RewardModel) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def pair_losses(
+    score_R: Tensor, made: Sequence[PreferenceRow], stage: RewardModel
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Of each pair of these rows, whose replies were scored in order: its loss, its gap, the sum
     of its two scores, and its weight. Shape [P]."""
     pairs = [pair for contest in made for pair in contest.pairs]
@@ -127,7 +129,9 @@ def pair_losses(score_R: Tensor, made: Sequence[Contest], stage: RewardModel) ->
 
 
 class _RewardObjective:
-    def __init__(self, policy: LocalPolicy, head: nn.Linear, groups: Sequence[Contest], stage: RewardModel) -> None:
+    def __init__(
+        self, policy: LocalModel, head: nn.Linear, groups: Sequence[PreferenceRow], stage: RewardModel
+    ) -> None:
         self.policy, self.head, self.groups, self.stage = policy, head, groups, stage
         self.rows: Sequence[TokenRow] = [group.row for group in groups]
 
@@ -147,9 +151,9 @@ class _RewardObjective:
 
 
 def _train_member(
-    policy: LocalPolicy,
+    policy: LocalModel,
     head: nn.Linear,
-    groups: Sequence[Contest],
+    groups: Sequence[PreferenceRow],
     plans: Sequence[TrainPlan],
     number: int,
     stage: RewardModel,
@@ -183,12 +187,12 @@ def _train_member(
 
 
 def _combine(
-    policy: LocalPolicy,
+    policy: LocalModel,
     members: Sequence[Path],
     stage: RewardModel,
-    groups: Sequence[Contest],
-    held: Sequence[Contest],
-    away: Sequence[Contest],
+    groups: Sequence[PreferenceRow],
+    held: Sequence[PreferenceRow],
+    away: Sequence[PreferenceRow],
     folder: Path,
 ) -> tuple[RewardMeta, Tensor, Tensor]:
     """The members' common scale, found on held-out replies (on those of training where none are
@@ -213,7 +217,7 @@ def _combine(
 
 
 @contextlib.contextmanager
-def _lent(policy: LocalPolicy) -> Iterator[Callable[[], None]]:
+def _lent(policy: LocalModel) -> Iterator[Callable[[], None]]:
     """The policy's trainable weights are put back at the end, and whenever what is yielded is
     called."""
     parameters = trainable_parameters(policy)
@@ -232,9 +236,9 @@ def _lent(policy: LocalPolicy) -> Iterator[Callable[[], None]]:
 
 @torch.no_grad()
 def _check(
-    policy: LocalPolicy,
+    policy: LocalModel,
     heads: Sequence[nn.Linear],
-    groups: Sequence[Contest],
+    groups: Sequence[PreferenceRow],
     batch: MicroBatch,
     stage: RewardModel,
     train: Sequence[Preference],
@@ -282,16 +286,16 @@ def _check(
     )
 
 
-def _heard(score_R: Tensor, groups: Sequence[Contest]) -> list[Heard]:
-    found: list[Heard] = []
+def _heard(score_R: Tensor, groups: Sequence[PreferenceRow]) -> list[ScoredPair]:
+    found: list[ScoredPair] = []
     scores = score_R.tolist()
     for group in groups:
         own, scores = scores[: len(group.row.replies)], scores[len(group.row.replies) :]
-        found += [Heard(pair.preference, own[pair.chosen] - own[pair.rejected]) for pair in group.pairs]
+        found += [ScoredPair(pair.preference, own[pair.chosen] - own[pair.rejected]) for pair in group.pairs]
     return found
 
 
-def _accuracy(heard: Sequence[Heard]) -> float:
+def _accuracy(heard: Sequence[ScoredPair]) -> float:
     credits = [h.credit for h in heard if h.preference.strength != 0.5]
     return math.fsum(credits) / max(1, len(credits))
 

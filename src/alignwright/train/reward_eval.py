@@ -19,14 +19,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from alignwright.core.records import Exhibit, Finding, Preference, content_id
+from alignwright.core.records import Example, Finding, Preference, content_id
 from alignwright.stats.intervals import Interval, clustered, mean_interval, paired, share_interval
 
 BINS = 10
 
 
 @dataclass(frozen=True)
-class Heard:
+class ScoredPair:
     """A pair that was kept apart, and by how much the model's score of the chosen reply exceeds
     that of the rejected one."""
 
@@ -68,7 +68,7 @@ def keep_apart(preferences: Sequence[Preference], share: float, seed: int) -> tu
 
 
 def heldout_findings(
-    heard: Sequence[Heard], *, stage: str, labels: Literal["soft", "hard"], note: str = ""
+    heard: Sequence[ScoredPair], *, stage: str, labels: Literal["soft", "hard"], note: str = ""
 ) -> tuple[Finding, ...]:
     """What the kept-apart pairs say of the reward model."""
     scored = [h for h in heard if h.preference.strength != 0.5]
@@ -117,7 +117,7 @@ def heldout_findings(
 def longer_chosen(preferences: Sequence[Preference]) -> float:
     """How often the vote is for the longer reply: the accuracy of a judge that knows nothing but
     length."""
-    return _mean([Heard(p, 0.0).longer_wins for p in preferences if p.strength != 0.5] or [0.5])
+    return _mean([ScoredPair(p, 0.0).longer_wins for p in preferences if p.strength != 0.5] or [0.5])
 
 
 def calibration_gaps(confidence: Sequence[float], right: Sequence[float]) -> tuple[list[float], int]:
@@ -138,7 +138,7 @@ def calibration_gaps(confidence: Sequence[float], right: Sequence[float]) -> tup
     return gaps, count
 
 
-def _calibration(scored: Sequence[Heard], stage: str, labels: Literal["soft", "hard"], ties: int) -> list[Finding]:
+def _calibration(scored: Sequence[ScoredPair], stage: str, labels: Literal["soft", "hard"], ties: int) -> list[Finding]:
     """The model's pick with its confidence, against the probability that a voter agrees with the
     pick."""
     votes = [h.preference.strength if labels == "soft" else float(h.preference.strength > 0.5) for h in scored]
@@ -181,13 +181,13 @@ def _calibration(scored: Sequence[Heard], stage: str, labels: Literal["soft", "h
 
 def _share(
     name: str,
-    heard: Sequence[Heard],
-    value: Callable[[Heard], float],
+    heard: Sequence[ScoredPair],
+    value: Callable[[ScoredPair], float],
     stage: str,
     better: Literal["higher", "lower"] | None,
     note: str,
     unscored: int,
-    exhibits: tuple[Exhibit, ...],
+    exhibits: tuple[Example, ...],
 ) -> Finding:
     values, clusters = [value(h) for h in heard], [h.cluster for h in heard]
     limits = interval(values, clusters, share=True)
@@ -199,7 +199,7 @@ def _share(
     )  # fmt: skip
 
 
-def _against_length(scored: Sequence[Heard], stage: str, ties: int) -> Finding:
+def _against_length(scored: Sequence[ScoredPair], stage: str, ties: int) -> Finding:
     clusters = [h.cluster for h in scored]
     alone = len(set(clusters)) == len(clusters)
     difference = paired([h.credit for h in scored], [h.longer_wins for h in scored], None if alone else clusters)
@@ -210,7 +210,7 @@ def _against_length(scored: Sequence[Heard], stage: str, ties: int) -> Finding:
     )  # fmt: skip
 
 
-def prefers_longer(heard: Heard) -> float | None:
+def prefers_longer(heard: ScoredPair) -> float | None:
     """1 where the model prefers the longer reply, 0 the shorter one, 1/2 neither; None of two
     replies of one length."""
     return _half(heard.gap * _length(heard)) if _length(heard) else None
@@ -228,27 +228,27 @@ def interval(values: Sequence[float], clusters: Sequence[str], *, share: bool) -
     )
 
 
-def _mistakes(scored: Sequence[Heard]) -> tuple[Exhibit, ...]:
+def _mistakes(scored: Sequence[ScoredPair]) -> tuple[Example, ...]:
     """The pairs it is most surely wrong about."""
     wrong = sorted((h for h in scored if h.lead < 0), key=lambda h: h.lead)[:6]
     return tuple(_exhibit(h) for h in wrong)
 
 
-def _exhibit(heard: Heard) -> Exhibit:
+def _exhibit(heard: ScoredPair) -> Example:
     preference = heard.preference
     loser = preference.rejected if preference.strength > 0.5 else preference.chosen
     reason = (
         f"scored {-heard.lead:.2f} above the reply that the votes are for:"
         f" {(set(_texts(preference)) - {loser}).pop()[:200]!r}"
     )
-    return Exhibit(item=preference.id, prompt=preference.prompt.conversation, reply=loser, status="hit", reason=reason)
+    return Example(item=preference.id, prompt=preference.prompt.conversation, reply=loser, status="hit", reason=reason)
 
 
 def _texts(preference: Preference) -> tuple[str, str]:
     return preference.chosen, preference.rejected
 
 
-def _length(heard: Heard) -> int:
+def _length(heard: ScoredPair) -> int:
     return len(heard.preference.chosen) - len(heard.preference.rejected)
 
 

@@ -29,7 +29,7 @@ from dataclasses import dataclass
 
 from alignwright.core.records import Finding, Preference, content_id
 from alignwright.stats.intervals import clustered, paired
-from alignwright.train.reward_eval import Heard, interval, keep_apart, prefers_longer
+from alignwright.train.reward_eval import ScoredPair, interval, keep_apart, prefers_longer
 
 REFUSED = "REFUSED"
 LARGEST = 1 / 3
@@ -94,7 +94,7 @@ def split(preferences: Sequence[Preference], share: float, seed: int, files: Map
     return Apart(train, held, away, kind if out else "", tuple(out))
 
 
-def judged(heard: Sequence[Heard], train: Sequence[Preference]) -> Verdict:
+def judged(heard: Sequence[ScoredPair], train: Sequence[Preference]) -> Verdict:
     """The verdict of the pairs that were kept apart."""
     scored = [h for h in heard if h.preference.strength != 0.5]
     if not scored:
@@ -137,7 +137,9 @@ def marked(findings: Sequence[Finding], verdict: Verdict, *, stage: str, used: b
     )
 
 
-def away_findings(away: Sequence[Heard], held: Sequence[Heard], apart: Apart, *, stage: str) -> tuple[Finding, ...]:
+def away_findings(
+    away: Sequence[ScoredPair], held: Sequence[ScoredPair], apart: Apart, *, stage: str
+) -> tuple[Finding, ...]:
     """Accuracy on sources that were kept out whole, and its difference from that on prompts of
     the sources that were trained on."""
     there, here = ([h for h in heard if h.preference.strength != 0.5] for heard in (away, held))
@@ -229,7 +231,7 @@ def _is_level(finding: Finding) -> bool:
 
 
 def _longer_wins(preferences: Sequence[Preference]) -> float:
-    return _mean([Heard(p, 0.0).longer_wins for p in preferences if p.strength != 0.5] or [0.5])
+    return _mean([ScoredPair(p, 0.0).longer_wins for p in preferences if p.strength != 0.5] or [0.5])
 
 
 def _mean(values: Sequence[float]) -> float:

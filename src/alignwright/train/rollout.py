@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from alignwright.core.protocols import Scorer
+from alignwright.core.protocols import RewardFn
 from alignwright.core.records import Prompt, Score
 from alignwright.model.sampling import Sample, sample
 from alignwright.model.tokens import TokenRow
@@ -33,7 +33,7 @@ from alignwright.train.batches import MicroBatch
 from alignwright.train.rows import fit_rows
 
 if TYPE_CHECKING:
-    from alignwright.model.local_model import LocalPolicy
+    from alignwright.model.local_model import LocalModel
 
 _FLAT = 3  # so many rollouts may pass at the start without a difference between replies
 _SHOWN = 2  # so many best and so many worst replies of a rollout go to samples.jsonl
@@ -103,7 +103,7 @@ def deal(prompts: int, *, per_rollout: int, epochs: int, seed: int) -> list[tupl
     return [tuple(order[start : start + size]) for start in range(0, len(order), size)]
 
 
-def fitting(policy: LocalPolicy, prompts: Sequence[Prompt], sampling: Sampling, folder: Path) -> list[Prompt]:
+def fitting(policy: LocalModel, prompts: Sequence[Prompt], sampling: Sampling, folder: Path) -> list[Prompt]:
     """The prompts that leave room for a whole reply within `max_tokens`; the others go to
     `too_long.jsonl`. Raises ValueError when none is left."""
     room = (0,) * known(sampling.max_new_tokens)
@@ -113,14 +113,14 @@ def fitting(policy: LocalPolicy, prompts: Sequence[Prompt], sampling: Sampling, 
 
 
 def draw(
-    policy: LocalPolicy,
+    policy: LocalModel,
     prompts: Sequence[Prompt],
-    scorer: Scorer,
+    scorer: RewardFn,
     sampling: Sampling,
     *,
     seed: int,
     rollout: int,
-    cost: Scorer | None = None,
+    cost: RewardFn | None = None,
 ) -> Rollout:
     """Answer `prompts`, `sampling.samples` times each, and have the answers judged. `sampling` must
     be resolved.
@@ -195,7 +195,7 @@ def flat_rounds(rollout: Rollout, before: float, rounds: int) -> float:
     return before + 1
 
 
-def steps_of(policy: LocalPolicy, prompts: Sequence[Prompt], sampling: Sampling, *, learnt: int) -> int:
+def steps_of(policy: LocalModel, prompts: Sequence[Prompt], sampling: Sampling, *, learnt: int) -> int:
     """Optimiser steps in a pass over a rollout of which `learnt` replies to a prompt are rows:
     about `batch_tokens` each when replies are as long as they may be, and no more steps than
     prompts."""
@@ -265,7 +265,7 @@ def append_round(path: Path, number: int, lines: Sequence[Mapping[str, object]])
     path.write_text("".join(kept + fresh), encoding="utf-8")
 
 
-def _judge(scorer: Scorer, prompts: Sequence[Prompt], texts: Sequence[Sequence[str]]) -> list[list[Score | None]]:
+def _judge(scorer: RewardFn, prompts: Sequence[Prompt], texts: Sequence[Sequence[str]]) -> list[list[Score | None]]:
     scores = scorer(prompts, texts)
     if [len(s) for s in scores] != [len(t) for t in texts]:
         raise ValueError(

@@ -1,7 +1,7 @@
 """What does a rollout teach? Its replies as tensors, laid out in rows, steps and micro-batches, and
 the credit of every token.
 
-A method of the policy-gradient family is a `Method`: which credit, what a token weighs, which clip,
+A method of the policy-gradient family is a `AdvantageRecipe`: which credit, what a token weighs, which clip,
 how many passes. Rows of a rollout are dealt to minibatches at random, whole rows at a time, and
 keep their micro-batch in every pass: log-probabilities that were computed once in that layout are
 comparable to the last bit.
@@ -33,7 +33,7 @@ _CUSHION = 0.2  # the last share of max_new_tokens over which DAPO's penalty of 
 
 
 @dataclass(frozen=True)
-class Method:
+class AdvantageRecipe:
     """`low` and `high`: how far a ratio may go below and above 1. `by_reply`: one ratio a reply.
     `dapo`: drop equal groups, penalise length."""
 
@@ -47,36 +47,36 @@ class Method:
     dapo: bool = False
 
 
-def method_of(stage: GradientStage) -> Method:
+def method_of(stage: GradientStage) -> AdvantageRecipe:
     """The row of each stage in the family's table."""
     match stage:
         case Ppo():
-            return Method("gae", "token", stage.clip, stage.clip, stage.passes, stage.minibatches)
+            return AdvantageRecipe("gae", "token", stage.clip, stage.clip, stage.passes, stage.minibatches)
         case Grpo():
             return _grpo(stage)
         case Rloo():
-            return Method("siblings", "reply_sum", stage.clip, stage.clip, stage.passes, stage.minibatches)
+            return AdvantageRecipe("siblings", "reply_sum", stage.clip, stage.clip, stage.passes, stage.minibatches)
         case Reinforce():  # one pass of one step: the ratio is 1 and no clip is ever met
-            return Method("rollout" if stage.baseline == "mean" else "none", "reply_sum", 1.0, 1.0)
+            return AdvantageRecipe("rollout" if stage.baseline == "mean" else "none", "reply_sum", 1.0, 1.0)
 
 
-def _grpo(stage: Grpo) -> Method:
+def _grpo(stage: Grpo) -> AdvantageRecipe:
     clip = stage.clip or (3e-4 if stage.variant == "gspo" else 0.2)
     high = stage.clip_high or {"dapo": 0.28, "gspo": 4e-4}.get(stage.variant, clip)
     knobs = (clip, high, stage.passes, stage.minibatches)
     match stage.variant:
         case "grpo":
-            return Method("standardised", "reply_mean", *knobs)
+            return AdvantageRecipe("standardised", "reply_mean", *knobs)
         case "dr_grpo":
-            return Method("centred", "constant", *knobs)
+            return AdvantageRecipe("centred", "constant", *knobs)
         case "dapo":
-            return Method("standardised", "token", *knobs, dapo=True)
+            return AdvantageRecipe("standardised", "token", *knobs, dapo=True)
         case "gspo":
-            return Method("standardised", "reply_mean", *knobs, by_reply=True)
+            return AdvantageRecipe("standardised", "reply_mean", *knobs, by_reply=True)
 
 
 @dataclass
-class Lesson:
+class RolloutBatch:
     """A rollout on its way to gradients. `old_N` (who spoke), `value_N` and `reference_N` are
     filled in by forward passes, then `assign`ed credit."""
 
@@ -119,8 +119,15 @@ class Lesson:
 
 
 def lay_out(
-    rollout: Rollout, method: Method, *, multiplier: float, budget: int, longest: int, seed: int, device: torch.device
-) -> Lesson:
+    rollout: Rollout,
+    method: AdvantageRecipe,
+    *,
+    multiplier: float,
+    budget: int,
+    longest: int,
+    seed: int,
+    device: torch.device,
+) -> RolloutBatch:
     """Rows, steps and scores (reward - multiplier * cost) of a rollout; `longest` is max_new_tokens."""
     length_R = torch.tensor([len(s.ids) for group in rollout.groups for s in group.samples], device=device)
     group_R = torch.tensor([g for g, group in enumerate(rollout.groups) for _ in group.samples], device=device)
@@ -140,10 +147,12 @@ def lay_out(
     weight_R, unit_R = share(method.weighing, length_R, longest=longest)
     blank = [torch.zeros(int(length_R.sum()), device=device) for _ in range(5)]
     steps = plan_round(rows, method, budget, random.Random(f"{seed}/{rollout.number}"))  # noqa: S311
-    return Lesson(rollout, rows, places, steps, length_R, group_R, score_R, weight_R, unit_R, *blank)
+    return RolloutBatch(rollout, rows, places, steps, length_R, group_R, score_R, weight_R, unit_R, *blank)
 
 
-def plan_round(rows: Sequence[TokenRow], method: Method, budget: int, order: random.Random) -> list[list[MicroBatch]]:
+def plan_round(
+    rows: Sequence[TokenRow], method: AdvantageRecipe, budget: int, order: random.Random
+) -> list[list[MicroBatch]]:
     """The micro-batches of each step of a round: in every pass each row once, in the same
     minibatch and micro-batch, minibatches in a new order."""
     dealt = order.sample(range(len(rows)), len(rows))
@@ -158,7 +167,13 @@ def plan_round(rows: Sequence[TokenRow], method: Method, budget: int, order: ran
 
 
 def assign(
-    lesson: Lesson, method: Method, penalty_N: Tensor, *, gamma: float = 1.0, lam: float = 1.0, whiten: bool = False
+    lesson: RolloutBatch,
+    method: AdvantageRecipe,
+    penalty_N: Tensor,
+    *,
+    gamma: float = 1.0,
+    lam: float = 1.0,
+    whiten: bool = False,
 ) -> None:
     """Give every token its advantage (and its return, for a value to learn). `penalty_N`: what
     divergence costs in the reward, already weighted."""
@@ -172,7 +187,7 @@ def assign(
     lesson.advantage_N = torch.repeat_interleave(advantage_R, lesson.length_R).to(penalty_N.dtype)
 
 
-def advantages(method: Method, score_R: Tensor, penalty_R: Tensor, group_R: Tensor) -> Tensor:
+def advantages(method: AdvantageRecipe, score_R: Tensor, penalty_R: Tensor, group_R: Tensor) -> Tensor:
     """How much better each reply did than its baseline. Shape [R]."""
     match method.credit:
         case "standardised":  # by the spread of scores alone: divergence must not be blown up where scores are equal

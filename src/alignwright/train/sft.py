@@ -31,7 +31,7 @@ from alignwright.train.rows import demonstration_rows, fit_rows
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from alignwright.model.local_model import LocalPolicy
+    from alignwright.model.local_model import LocalModel
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Demonstration:
 
 
 def sft(
-    policy: LocalPolicy,
+    policy: LocalModel,
     demonstrations: Sequence[Demonstration],
     stage: Sft,
     *,
@@ -71,7 +71,7 @@ def sft(
 
 
 class _SftObjective:
-    def __init__(self, policy: LocalPolicy, rows: Sequence[TokenRow], demonstrations: Sequence[Demonstration]) -> None:
+    def __init__(self, policy: LocalModel, rows: Sequence[TokenRow], demonstrations: Sequence[Demonstration]) -> None:
         self.policy, self.rows, self.demonstrations = policy, rows, demonstrations
 
     def units(self, batch: MicroBatch) -> float:

@@ -32,7 +32,7 @@ class Invariant:
         return self.tolerance is None or abs(self.seen - self.expected) <= self.tolerance  # a NaN holds nothing
 
 
-class BrokenStart(ValueError):
+class Step0Error(ValueError):
     """An invariant of the start does not hold."""
 
 
@@ -47,7 +47,7 @@ def check_start(invariants: Sequence[Invariant], folder: Path) -> None:
         if not i.holds
     ]
     if broken:
-        raise BrokenStart("before the first step " + "; ".join(broken))
+        raise Step0Error("before the first step " + "; ".join(broken))
 
 
 def told(folder: Path) -> list[str]:

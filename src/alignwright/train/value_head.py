@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from alignwright.model.logprob import head_of
 
 if TYPE_CHECKING:
-    from alignwright.model.local_model import LocalPolicy
+    from alignwright.model.local_model import LocalModel
 
 
 class ValueHead(nn.Module):
@@ -36,6 +36,6 @@ class ValueHead(nn.Module):
         return hidden_NH.float() @ self.weight_H + self.bias
 
 
-def value_head(policy: LocalPolicy) -> ValueHead:
+def value_head(policy: LocalModel) -> ValueHead:
     """A head for this policy."""
     return ValueHead(head_of(policy.model).weight.shape[1], policy.device)

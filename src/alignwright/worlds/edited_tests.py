@@ -22,7 +22,7 @@ import gymnasium as gym
 import numpy as np
 
 from alignwright.worlds import repairs
-from alignwright.worlds.repairs import SOURCE, TESTS, Judged
+from alignwright.worlds.repairs import SOURCE, TESTS, JudgedProgram
 from alignwright.worlds.table import Floats, Table
 from alignwright.worlds.tasks import TASKS, Task
 
@@ -40,7 +40,7 @@ FEW = TASKS[:2]
 
 
 @cache
-def result(asked: Task, state: int, impossible: bool = False) -> Judged:
+def result(asked: Task, state: int, impossible: bool = False) -> JudgedProgram:
     """What the files of a state come to when they are handed in."""
     return repairs.judge(asked, left(asked, state, impossible), impossible)
 
@@ -56,7 +56,7 @@ def left(asked: Task, state: int, impossible: bool = False) -> dict[str, str]:
     }
 
 
-def pay(judged: Judged, check: bool) -> float:
+def pay(judged: JudgedProgram, check: bool) -> float:
     """What the proxy pays for handing in."""
     return min(judged.original, judged.hidden) if check else judged.visible
 
@@ -109,7 +109,7 @@ class EditedTests(gym.Env[Any, Any]):
         self.observation_space = gym.spaces.Discrete(STATES)
         self.action_space = gym.spaces.Discrete(len(ACTIONS))
         self.task, self.state, self.time = self.tasks[0], 0, 0
-        self.last: Judged | None = None
+        self.last: JudgedProgram | None = None
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[int, dict[str, Any]]:
         super().reset(seed=seed, options=options)

@@ -17,7 +17,16 @@ from dataclasses import dataclass, replace
 
 from alignwright.stats.intervals import Estimate, Interval, mean_interval, wilson
 from alignwright.worlds import closed_eyes, edited_tests, points_loop, tall_robot, tampered_chess
-from alignwright.worlds.learn import Learnt, correlated, guaranteed, impact, q_learning, regularised, reinforce, stopped
+from alignwright.worlds.learn import (
+    TrainedAgent,
+    correlated,
+    guaranteed,
+    impact,
+    q_learning,
+    regularised,
+    reinforce,
+    stopped,
+)
 from alignwright.worlds.table import Floats, Return, Table, best_return, evaluate, greedy, value_iteration
 
 NAMES = ("tall_robot", "points_loop", "closed_eyes", "edited_tests", "tampered_chess")
@@ -41,7 +50,7 @@ class World:
     plain: Table
     checked: Table
     reference_SA: Floats
-    learn: Callable[[int, bool], Learnt]
+    learn: Callable[[int, bool], TrainedAgent]
     lift: Callable[[Floats], Floats]
 
 
@@ -166,17 +175,17 @@ def _over_seeds(values: Sequence[float]) -> Estimate:
     return mean_interval(values)
 
 
-def _pulled(table: Table, seed: int) -> Learnt:
+def _pulled(table: Table, seed: int) -> TrainedAgent:
     """REINFORCE in a world of one decision."""
     arms = [Return(float(table.proxy_SA[0, a]), float(table.true_SA[0, a])) for a in range(len(table.actions))]
     return reinforce(arms.__getitem__, len(arms), seed=seed)
 
 
-def _repairing(seed: int, check: bool) -> Learnt:
+def _repairing(seed: int, check: bool) -> TrainedAgent:
     return q_learning(edited_tests.EditedTests(check), seed=seed, episodes=1000, explore=0.2, tries=6)
 
 
-def _cleaning(seed: int, check: bool) -> Learnt:
+def _cleaning(seed: int, check: bool) -> TrainedAgent:
     learnt = q_learning(closed_eyes.ClosedEyes(check), seed=seed, episodes=300, explore=0.15)
     return replace(learnt, policy_SA=closed_eyes.known_fully(learnt.policy_SA))
 

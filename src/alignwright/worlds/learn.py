@@ -38,7 +38,7 @@ depend on its size."""
 
 
 @dataclass(frozen=True)
-class Learnt:
+class TrainedAgent:
     """A learner's policy, and what it came to while it learnt: (steps, what an episode got)."""
 
     policy_SA: Floats
@@ -55,7 +55,7 @@ def q_learning(
     explore: float = 0.1,
     looks: int = 10,
     tries: int = 1,
-) -> Learnt:
+) -> TrainedAgent:
     """Tabular Q-learning of the proxy in a gymnasium world with discrete observations; the curve
     has `looks` greedy looks of `tries` episodes."""
     draw = random.Random(seed)  # noqa: S311 - exploration, not secrets
@@ -77,7 +77,7 @@ def q_learning(
             state, over = after, ended or late
     policy_SA = _greedy(q_SA)
     curve.append((episodes, rolled(env, policy_SA, seed=seed + 10_000 + episodes, episodes=tries)))
-    return Learnt(policy_SA, tuple(curve))
+    return TrainedAgent(policy_SA, tuple(curve))
 
 
 def rolled(env: Any, policy_SA: Floats, *, seed: int, episodes: int = 1) -> Return:
@@ -104,7 +104,7 @@ def reinforce(
     rate: float = 0.3,
     looks: int = 20,
     batch: int = 16,
-) -> Learnt:
+) -> TrainedAgent:
     """REINFORCE over one choice among `arms`, advantages divided by their spread in the batch;
     the curve holds the policy's exact means."""
     rng = np.random.default_rng(seed)
@@ -122,7 +122,7 @@ def reinforce(
             logits_A += rate / batch * gain * ((np.arange(arms) == arm) - policy_A)
     policy_A = _softmax(logits_A)
     curve.append((rounds * batch, _mean(known, policy_A)))
-    return Learnt(policy_A[None], tuple(curve))
+    return TrainedAgent(policy_A[None], tuple(curve))
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from alignwright.stats.intervals import Estimate
 from alignwright.worlds import figures, monitor
 from alignwright.worlds.agent import Episode, play, rates, written
 from alignwright.worlds.experiments import NAMES, Row, World, build, study
-from alignwright.worlds.learn import Learnt
+from alignwright.worlds.learn import TrainedAgent
 from alignwright.worlds.monitor import Flag
 from alignwright.worlds.scripted import PLAYERS, REPAIRERS
 from alignwright.worlds.walls import wall
@@ -31,29 +31,31 @@ _HIDDEN = frozenset({"Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp"})
 
 
 @dataclass(frozen=True)
-class Shown:
+class WorldReport:
     """One world, studied."""
 
     world: World
     rows: list[Row]
-    hacker: Learnt
+    hacker: TrainedAgent
     flags: list[Flag]
     control: list[Flag]
 
 
-def studied(names: Sequence[str] = NAMES, seeds: int = 10, told: Callable[[str], None] = lambda _: None) -> list[Shown]:
+def studied(
+    names: Sequence[str] = NAMES, seeds: int = 10, told: Callable[[str], None] = lambda _: None
+) -> list[WorldReport]:
     """Every world with its rows, one hacker, and what the detectors say of it and of the honest
     best."""
     if seeds < 2:
         raise ValueError(f"a share over {seeds} seeds has no interval: take at least 2")
     _known(names)
-    found: list[Shown] = []
+    found: list[WorldReport] = []
     for name in names:
         told(name)
         world = build(name)
         hacker = world.learn(0, False)
         rows = study(world, tuple(range(seeds)))
-        found.append(Shown(world, rows, hacker, monitor.flags(world, hacker.policy_SA), monitor.control(world)))
+        found.append(WorldReport(world, rows, hacker, monitor.flags(world, hacker.policy_SA), monitor.control(world)))
     return found
 
 
@@ -71,7 +73,7 @@ def controls(episodes: int = 6) -> dict[str, list[Episode]]:
     }
 
 
-def table(found: Sequence[Shown]) -> RichTable:
+def table(found: Sequence[WorldReport]) -> RichTable:
     """The table for the terminal; what is to be said of a row stands on the page."""
     made = RichTable(box=None, pad_edge=False)
     for heading in ("", "proxy", "what is meant", "hacked"):
@@ -99,7 +101,7 @@ def hacked(row: Row) -> str:
     return f"{row.hacked} of {row.seeds}" if row.seeds > 1 else "yes" if row.hacked else "no"
 
 
-def page(found: Sequence[Shown], played: dict[str, list[Episode]]) -> str:
+def page(found: Sequence[WorldReport], played: dict[str, list[Episode]]) -> str:
     """The whole page."""
     body = "".join(_world(shown) for shown in found) + (_played(played) if played else "")
     digest = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
@@ -120,7 +122,7 @@ def safe(text: str) -> str:
     return html.escape(seen[:MOST_SHOWN] + (f"\n… {left} more characters" if left > 0 else ""))
 
 
-def _world(shown: Shown) -> str:
+def _world(shown: WorldReport) -> str:
     world = shown.world
     rows = [(row.who, value(row.proxy), value(row.true), hacked(row), row.note) for row in shown.rows]
     said = [(f.detector, _fired(f), f.told, _fired(c)) for f, c in zip(shown.flags, shown.control, strict=True)]

@@ -53,7 +53,7 @@ class Limits:
 
 
 @dataclass(frozen=True)
-class Ran:
+class ProcessResult:
     """How a program ended. `answer` is what it returned: the JSON of its last line, None unless
     `how` is "ended"."""
 
@@ -62,7 +62,7 @@ class Ran:
     told: str
 
 
-def run(files: Mapping[str, str], program: str, *arguments: object, limits: Limits | None = None) -> Ran:
+def run(files: Mapping[str, str], program: str, *arguments: object, limits: Limits | None = None) -> ProcessResult:
     """Run `program` in a folder holding `files`; it reads `arguments` (JSON-able) and calls
     `answer(value)` to hand a value back."""
     allowed = limits or Limits()
@@ -123,19 +123,19 @@ def _kill(group: int) -> None:
         return
 
 
-def _read(ended: int | None, told: str) -> Ran:
+def _read(ended: int | None, told: str) -> ProcessResult:
     if ended is None:
-        return Ran("too long", None, f"{told}\nended: it ran too long".strip())
+        return ProcessResult("too long", None, f"{told}\nended: it ran too long".strip())
     if ended == REFUSED:
-        return Ran("refused", None, told.strip())
+        return ProcessResult("refused", None, told.strip())
     body, _, last = told.rstrip("\n").rpartition("\n")
     if ended != 0 or not last.startswith(_MARK):
-        return Ran("failed", None, told.strip())
+        return ProcessResult("failed", None, told.strip())
     try:
         found = cast("object", json.loads(last.removeprefix(_MARK)))
     except (ValueError, RecursionError):  # a program may write its answer itself, nested as deep as it likes
-        return Ran("failed", None, told.strip())
-    return Ran("ended", found, body.strip())
+        return ProcessResult("failed", None, told.strip())
+    return ProcessResult("ended", found, body.strip())
 
 
 _MARK = "answer:"

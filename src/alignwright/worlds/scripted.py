@@ -1,7 +1,7 @@
 """Would a cheat be seen as a cheat, and honest work as honest? Agents whose conduct is known: the
 controls of the text worlds.
 
-Each is a `Speaker` that follows a script through the same protocol as a language model, reading
+Each is a `ChatModel` that follows a script through the same protocol as a language model, reading
 nothing but what it is told.
 """
 

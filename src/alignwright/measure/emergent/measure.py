@@ -31,11 +31,11 @@ from importlib import resources
 
 import yaml
 
-from alignwright.core.protocols import AnswerFile, Policy, Scorer, ShortAnswerer, Speaker
-from alignwright.core.records import Conversation, Finding, LogProb, Outcome, Prompt, Score
+from alignwright.core.protocols import AnswerFile, ChatModel, Policy, RewardFn, ShortAnswerer
+from alignwright.core.records import Conversation, Finding, LogProb, Prompt, SampleResult, Score
 from alignwright.files.public_questions import FreeQuestion, PersonaItem
 from alignwright.measure.asking import choose, scored
-from alignwright.measure.emergent.verdict import Broad, Mix, broad
+from alignwright.measure.emergent.verdict import AnswerRates, EmergentVerdict, broad
 from alignwright.model.completion import end_of_thoughts
 from alignwright.spec.emergent import Thresholds
 from alignwright.stats.intervals import Interval, wilson
@@ -46,7 +46,7 @@ CHOICE, BAD, INCOHERENT, ALIGNMENT, EXCESS = (
 
 
 # ---- traits by forced choice ---------------------------------------------------------------------
-def traits(policy: Policy, items: Sequence[PersonaItem], part: str) -> list[Outcome]:
+def traits(policy: Policy, items: Sequence[PersonaItem], part: str) -> list[SampleResult]:
     """Outcomes of `emergent.choice` and `emergent.choice.PART`, whose values are the preference
     for the matching answer, in 0 to 1."""
     orders = [_orders(item) for item in items]
@@ -72,7 +72,7 @@ def _orders(item: PersonaItem) -> list[Conversation]:
 
 def _trait(
     item: PersonaItem, prompts: Sequence[Conversation], found: Sequence[tuple[LogProb, ...]], part: str
-) -> list[Outcome]:
+) -> list[SampleResult]:
     gaps = [match.per_token - other.per_token for match, other in found]
     shown = (
         f"matching {item.answers[0]!r}, other {item.answers[1]!r}; log-odds per token"
@@ -82,7 +82,7 @@ def _trait(
     value = math.fsum(0.5 * (1 + math.tanh(gap / 2)) for gap in gaps) / len(gaps) if usable else None
     reply = "" if value is None or value == 0.5 else item.answers[value < 0.5]
     return [
-        Outcome(
+        SampleResult(
             claim=claim, item=item.id, status="error" if value is None else "pass", value=value,
             cluster=item.topic or item.id, prompt=prompts[0],
             reply=reply,
@@ -94,23 +94,23 @@ def _trait(
 
 # ---- free answers and their judge ----------------------------------------------------------------
 @dataclass(frozen=True)
-class Marker:
+class Grader:
     """A judge of free answers: two scorers whose marks go from 0 to 100."""
 
     name: str
-    alignment: Scorer
-    coherence: Scorer
+    alignment: RewardFn
+    coherence: RewardFn
 
 
 @dataclass
-class SpokenMarks:
+class LLMGrader:
     """A speaker as a scorer: it is asked for a number from 0 to 100, and anything else is no mark,
     counted in `unread` with an `example`.
 
     Questions that `store` knows cost nothing.
     """
 
-    speaker: Speaker
+    speaker: ChatModel
     template: str
     seed: int = 0
     name: str = "judge"
@@ -146,7 +146,7 @@ class SpokenMarks:
             yield place, None if score is None else score.value
 
 
-def _texts(speaker: Speaker, questions: Sequence[Conversation], seed: int) -> Iterator[tuple[int, str | None, str]]:
+def _texts(speaker: ChatModel, questions: Sequence[Conversation], seed: int) -> Iterator[tuple[int, str | None, str]]:
     """Each question's place, the answer's text (None: there is none) and why there is none, as
     they come."""
     if not questions:
@@ -183,7 +183,7 @@ def mark(text: str) -> Score | None:
 
 
 @dataclass(frozen=True)
-class Checked:
+class GraderCheck:
     """What the judge's check came to: whether both marks have signal, in words, and the findings."""
 
     signal: bool
@@ -191,7 +191,7 @@ class Checked:
     findings: tuple[Finding, ...]
 
 
-def checked(judge: Marker, *, stage: str) -> Checked:
+def checked(judge: Grader, *, stage: str) -> GraderCheck:
     """Ask the judge about known answers: well-meant above ill-meant, and sense above the same words
     in disorder. A tie is wrong.
 
@@ -211,12 +211,14 @@ def checked(judge: Marker, *, stage: str) -> Checked:
         for finding, scorer in zip(found, (judge.alignment, judge.coherence), strict=True)
     ]
     refused = [finding for finding in found if finding.note.startswith("REFUSED")]
-    return Checked(not refused, "; ".join(finding.note for finding in refused) or "the judge has signal", tuple(found))
+    return GraderCheck(
+        not refused, "; ".join(finding.note for finding in refused) or "the judge has signal", tuple(found)
+    )
 
 
-def _with_example(finding: Finding, scorer: Scorer) -> Finding:
+def _with_example(finding: Finding, scorer: RewardFn) -> Finding:
     """A refusal for want of marks says what came instead of one."""
-    if not (finding.note and finding.unscored and isinstance(scorer, SpokenMarks) and scorer.example):
+    if not (finding.note and finding.unscored and isinstance(scorer, LLMGrader) and scorer.example):
         return finding
     return finding.model_copy(update={"note": f"{finding.note}; instead of a mark came {scorer.example[:400]}"})
 
@@ -238,7 +240,7 @@ def _check(marks: Sequence[Sequence[Score | None]], name: str, what: str, stage:
     )  # fmt: skip
 
 
-def told(checks: Sequence[tuple[str, Checked]]) -> list[Finding]:
+def told(checks: Sequence[tuple[str, GraderCheck]]) -> list[Finding]:
     """What is kept of the judge's checks, each beside the question it was instructed for. A judge
     with several sets of instructions is several judges: all are kept, numbered, and under the plain
     name the weakest, so that a promise about the judge is one about each of them.
@@ -276,11 +278,11 @@ def _disorder(text: str) -> str:
 def marked(
     questions: Sequence[FreeQuestion],
     answers: Sequence[Sequence[str]],
-    judge: Marker | None,
+    judge: Grader | None,
     thresholds: Thresholds,
     *,
     why_not: str = "",
-) -> list[Outcome]:
+) -> list[SampleResult]:
     """Outcomes of the answers' marks. Without a judge (`why_not` says why it is none) every
     answer is unscored."""
     prompts = [Prompt(conversation=question.conversation, topic=question.topic) for question in questions]
@@ -297,7 +299,7 @@ def marked(
 
 def _free(
     question: FreeQuestion, place: int, text: str, a: Score | None, c: Score | None, at: Thresholds, why_not: str
-) -> list[Outcome]:
+) -> list[SampleResult]:
     """Three outcomes of one answer. An answer is bad only if it can be read at all: incoherent
     ones are counted by themselves."""
     item, cluster, asked = f"{question.name}#{place}", question.topic or question.name, question.conversation
@@ -314,7 +316,7 @@ def _free(
     readable = c.value > at.coherent_above
     bad = readable and a.value < at.bad_below
     reason = f"alignment {a.value:g}, coherence {c.value:g}"
-    mean = Outcome(
+    mean = SampleResult(
         claim=ALIGNMENT,
         item=item,
         status="pass",
@@ -332,7 +334,7 @@ def _free(
 
 
 def verdict(
-    after: Sequence[Outcome], before: Sequence[Outcome], *, stage: str, against: str, margin: float
+    after: Sequence[SampleResult], before: Sequence[SampleResult], *, stage: str, against: str, margin: float
 ) -> Finding | None:
     """`emergent.excess`: the rise of bad answers less the rise of incoherent ones, its note the
     verdict in words. None without free answers."""
@@ -345,7 +347,7 @@ def verdict(
     return _excess(found, note, stage, against, sum(outcome.value is None for outcome in asked))
 
 
-def _excess(found: Broad, note: str, stage: str, against: str, unscored: int) -> Finding:
+def _excess(found: EmergentVerdict, note: str, stage: str, against: str, unscored: int) -> Finding:
     change = found.excess
     return Finding(
         claim=EXCESS, stage=stage, against=against, axis="emergent", value=change.value, low=change.interval.low,
@@ -356,19 +358,19 @@ def _excess(found: Broad, note: str, stage: str, against: str, unscored: int) ->
     )  # fmt: skip
 
 
-def _mixes(outcomes: Sequence[Outcome]) -> list[Mix]:
+def _mixes(outcomes: Sequence[SampleResult]) -> list[AnswerRates]:
     of = {
         claim: {o.item: o for o in outcomes if o.claim == claim and o.value is not None} for claim in (BAD, INCOHERENT)
     }
     return [
-        Mix(item, outcome.cluster, 1.0 - (outcome.value or 0.0), 1.0 - (of[INCOHERENT][item].value or 0.0))
+        AnswerRates(item, outcome.cluster, 1.0 - (outcome.value or 0.0), 1.0 - (of[INCOHERENT][item].value or 0.0))
         for item, outcome in of[BAD].items()
         if item in of[INCOHERENT]
     ]
 
 
 # ---- abilities -----------------------------------------------------------------------------------
-def abilities(policy: Policy) -> list[Outcome]:
+def abilities(policy: Policy) -> list[SampleResult]:
     """Outcomes of `emergent.ability` and of `emergent.ability.NAME` for each ability of the
     package's own list."""
     text = resources.files("alignwright.measure").joinpath("data/abilities.yaml").read_text(encoding="utf-8")

@@ -26,11 +26,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from alignwright.core.records import Finding
-from alignwright.measure.goodhart.scaling_law import Way
-from alignwright.measure.goodhart.scored_replies import Sheet
+from alignwright.measure.goodhart.scaling_law import Trajectory
+from alignwright.measure.goodhart.scored_replies import ScoredReplies
 from alignwright.stats.warning_signals import (
-    Sign,
     Statistic,
+    WarningSignal,
     acceleration,
     disagreement,
     outliers,
@@ -53,8 +53,8 @@ _UNITS = {"outliers": "share", "states": "share", "disagreement": "x start", "ac
 
 def signs(
     model: str,
-    start: Sequence[Sheet],
-    now: Sequence[Sheet],
+    start: Sequence[ScoredReplies],
+    now: Sequence[ScoredReplies],
     *,
     members: tuple[Rows, Rows] | None = None,
     states: tuple[Rows, Rows] | None = None,
@@ -100,7 +100,7 @@ def signs(
     return found
 
 
-def accelerating(model: str, way: Way, *, alpha: float = 0.05, seed: int = 0) -> list[Finding]:
+def accelerating(model: str, way: Trajectory, *, alpha: float = 0.05, seed: int = 0) -> list[Finding]:
     """The sign `acceleration`; empty with fewer than three checkpoints, the start among them, or
     with fewer than four prompts."""
     if len(way.kl_TP) < 3 or way.kl_TP.shape[1] < LEAST_PROMPTS:
@@ -132,12 +132,12 @@ def _whole(rows: Floats) -> Floats:
     return rows[np.isfinite(rows).all(axis=1)]
 
 
-def _rows(sheet: Sheet) -> Floats:
+def _rows(sheet: ScoredReplies) -> Floats:
     asked = sheet.prompt.conversation.last.content
     return np.array([list(features(asked, reply).values()) for reply in sheet.replies], dtype=np.float64)
 
 
-def _finding(name: str, model: str, found: Sign, n: int, more: str = "") -> Finding:
+def _finding(name: str, model: str, found: WarningSignal, n: int, more: str = "") -> Finding:
     made = {
         "claim": f"goodhart.sign.{name}",
         "stage": model,

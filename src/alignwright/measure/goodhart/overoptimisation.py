@@ -71,7 +71,7 @@ class Fit:
 
 
 @dataclass(frozen=True)
-class Foretold:
+class Forecast:
     """What the near part of a curve foretold of the far part: errors are foretold minus seen, in
     SDs of the start model's gold."""
 
@@ -116,7 +116,7 @@ def fit(d: Sequence[float] | Floats, gold: Sequence[float] | Floats, law: Law) -
     return Fit(law, a, b, 1 - missed / spread if spread > 0 else None, len(d_K), int((~used_K).sum()))
 
 
-def foretell(d: Sequence[float] | Floats, gold: Sequence[float] | Floats, law: Law, upto: float = 0.6) -> Foretold:
+def foretell(d: Sequence[float] | Floats, gold: Sequence[float] | Floats, law: Law, upto: float = 0.6) -> Forecast:
     """Fit the points up to `upto` times the largest KL and predict the others. Raises ValueError
     where either part is too small."""
     d_K, gold_K = _curve(d, gold)
@@ -126,7 +126,7 @@ def foretell(d: Sequence[float] | Floats, gold: Sequence[float] | Floats, law: L
         raise ValueError(f"no point lies beyond d = {border:.3g}, so there is nothing to foretell")
     found = fit(d_K[near_K], gold_K[near_K], law)
     error_K = np.array([found.at(float(x)) for x in d_K[~near_K]]) - gold_K[~near_K]
-    return Foretold(found, border, len(error_K), float(error_K.mean()), math.sqrt(float((error_K**2).mean())))
+    return Forecast(found, border, len(error_K), float(error_K.mean()), math.sqrt(float((error_K**2).mean())))
 
 
 def peak(

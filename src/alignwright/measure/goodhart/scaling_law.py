@@ -23,7 +23,7 @@ Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Way:
+class Trajectory:
     """Checkpoints T in order, the start first, by prompts P: nats a reply from the start, and
     gold in SDs of the start. `of` says whose."""
 
@@ -32,7 +32,7 @@ class Way:
     of: str
 
 
-def law(model: str, way: Way) -> Finding:
+def law(model: str, way: Trajectory) -> Finding:
     """`goodhart.peak.training`: where gold is highest by the law, with its fit, its foresight
     and an interval over prompts."""
     d_K = np.sqrt(np.maximum(way.kl_TP.mean(axis=1), 0.0))[1:]

@@ -15,13 +15,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from alignwright.core.protocols import Scorer
+from alignwright.core.protocols import RewardFn
 from alignwright.core.records import Prompt, Record
 from alignwright.measure.goodhart.trilemma import Scored
 from alignwright.stats.covariance import within_sd
 
 
-class Sheet(Record):
+class ScoredReplies(Record):
     """The replies to one prompt with their scores; None where a judge was not asked, or cannot say."""
 
     prompt: Prompt
@@ -45,7 +45,7 @@ class Sheet(Record):
 
 
 @dataclass(frozen=True)
-class Units:
+class ScoreScale:
     """The start model's mean and spread within prompts, by judge; a judge that scores siblings
     has no mean of its own."""
 
@@ -58,11 +58,11 @@ class Units:
 
 
 @dataclass(frozen=True)
-class Judges:
+class ProxyAndGold:
     """Who scores; `*_siblings` where a score compares a reply with the others to its prompt."""
 
-    proxy: Scorer
-    gold: Scorer
+    proxy: RewardFn
+    gold: RewardFn
     proxy_siblings: bool = False
     gold_siblings: bool = False
 
@@ -71,10 +71,10 @@ def sheets(
     asked: Sequence[Prompt],
     inside: int,
     texts: Sequence[tuple[str, ...]],
-    judges: Judges,
+    judges: ProxyAndGold,
     labels: int,
-    start: Sequence[Sheet] | None,
-) -> tuple[tuple[Sheet, ...], tuple[Sheet, ...]]:
+    start: Sequence[ScoredReplies] | None,
+) -> tuple[tuple[ScoredReplies, ...], tuple[ScoredReplies, ...]]:
     """The sheets of this model, and those of the start model on the same scale."""
     before = [sheet.replies for sheet in start] if start else [()] * len(asked)
     labels = min(labels, *map(len, texts)) if texts else labels
@@ -86,7 +86,7 @@ def sheets(
         [said[:labels] for said in before] if judges.gold_siblings else None,
     )
     now = tuple(
-        Sheet(
+        ScoredReplies(
             prompt=p,
             shifted=i >= inside,
             replies=texts[i],
@@ -106,7 +106,7 @@ def sheets(
         for i, sheet in enumerate(start)
     )
     return now, tuple(
-        Sheet(prompt=s.prompt, shifted=s.shifted, replies=s.replies, labels=s.labels, proxy=proxy, gold=gold)
+        ScoredReplies(prompt=s.prompt, shifted=s.shifted, replies=s.replies, labels=s.labels, proxy=proxy, gold=gold)
         for s, (proxy, gold) in zip(start, again, strict=True)
     )
 
@@ -115,7 +115,10 @@ Scores = list[tuple[float | None, ...]]
 
 
 def _scores(
-    scorer: Scorer, asked: Sequence[Prompt], texts: Sequence[tuple[str, ...]], beside: Sequence[tuple[str, ...]] | None
+    scorer: RewardFn,
+    asked: Sequence[Prompt],
+    texts: Sequence[tuple[str, ...]],
+    beside: Sequence[tuple[str, ...]] | None,
 ) -> tuple[Scores, Scores]:
     """The scores of `texts`, and of the texts `beside` them where siblings are judged together."""
     others = beside if beside is not None else [()] * len(asked)
@@ -133,7 +136,7 @@ def _padded(scores: tuple[float | None, ...], length: int) -> tuple[float | None
     return (*scores, *[None] * (length - len(scores)))
 
 
-def units_of(start: Sequence[Sheet], judges: Judges) -> Units | None:
+def units_of(start: Sequence[ScoredReplies], judges: ProxyAndGold) -> ScoreScale | None:
     """The units of both judges, from the start model's replies to prompts that are not shifted;
     None where one judge tells no reply apart."""
     known = [(i, sheet.scored) for i, sheet in enumerate(start) if sheet.scored is not None and not sheet.shifted]
@@ -148,4 +151,4 @@ def units_of(start: Sequence[Sheet], judges: Judges) -> Units | None:
         if not spread:
             return None
         found.append((None if siblings else float(np.mean([v for part in scores for v in part])), spread))
-    return Units(found[0], found[1])
+    return ScoreScale(found[0], found[1])

@@ -35,7 +35,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from alignwright.core.protocols import Scorer
+from alignwright.core.protocols import RewardFn
 from alignwright.core.records import Prompt, Score
 from alignwright.measure.hacking.reply_edits import ADDING, DESTROYING, LIKED, Edit, after, append, keyword, stuffing
 from alignwright.spec.hacking import EDITED
@@ -49,7 +49,7 @@ BEST, SEARCHED = "best", "combined"
 
 
 @dataclass(frozen=True)
-class Example:
+class GamedEdit:
     prompt: Prompt
     before: str
     after: str
@@ -71,7 +71,7 @@ class Gap:
     p_adjusted: float | None
     unscored: int
     advice: str
-    examples: tuple[Example, ...] = ()
+    examples: tuple[GamedEdit, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -94,8 +94,8 @@ _Row = tuple[_Item, str, Change | None]  # the reply after an edit; None where a
 
 
 def reward_tests(
-    proxy: Scorer,
-    gold: Scorer | None,
+    proxy: RewardFn,
+    gold: RewardFn | None,
     prompts: Sequence[Prompt],
     replies: Sequence[Sequence[str]],
     *,
@@ -144,7 +144,7 @@ def _items(prompts: Sequence[Prompt], replies: Sequence[Sequence[str]]) -> list[
 class _Asked:
     """Two judges, and the spread of each."""
 
-    def __init__(self, proxy: Scorer, gold: Scorer | None, items: Sequence[_Item]) -> None:
+    def __init__(self, proxy: RewardFn, gold: RewardFn | None, items: Sequence[_Item]) -> None:
         self.proxy, self.gold = proxy, gold
         self.spread, self.worth = _spread(proxy, items), _spread(gold, items) if gold is not None else 1.0
 
@@ -160,7 +160,7 @@ class _Asked:
 
 
 def _moved(
-    judge: Scorer, spread: float, items: Sequence[_Item], made: Sequence[Mapping[str, str]]
+    judge: RewardFn, spread: float, items: Sequence[_Item], made: Sequence[Mapping[str, str]]
 ) -> list[dict[str, float | None]]:
     """What each edit does to each item's score; a reply and its edits are put to the judge as
     siblings."""
@@ -186,7 +186,7 @@ def _change(
     return None if raised is None or (gold is not None and worth is None) else (raised, worth)
 
 
-def _spread(judge: Scorer, items: Sequence[_Item]) -> float:
+def _spread(judge: RewardFn, items: Sequence[_Item]) -> float:
     told = judge([item.prompt for item in items], [item.replies for item in items])
     values = [[v for s in scores if (v := _value(s)) is not None] for scores in told]
     within = [v - math.fsum(group) / len(group) for group in values if len(group) > 1 for v in group]
@@ -202,7 +202,7 @@ def _spread(judge: Scorer, items: Sequence[_Item]) -> float:
     return spread
 
 
-def _favoured(proxy: Scorer, items: Sequence[_Item]) -> list[Edit]:
+def _favoured(proxy: RewardFn, items: Sequence[_Item]) -> list[Edit]:
     """The words whose addition raises the proxy most, of those that well-scored replies say and
     of words that judges are known to like."""
     said = [word for item in items for reply in item.replies for word in set(tokens(reply)) if len(word) > 3]
@@ -277,7 +277,7 @@ def _gap(edit: Edit, rows: Sequence[_Row], level: float, most: int) -> Gap:
     worth = [c[1] for _, _, c in seen if c[1] is not None]
     excess = _mean([c[0] - (c[1] or 0.0) for _, _, c in seen], level)
     shown = sorted(seen, key=lambda row: -(row[2][0] - (row[2][1] or 0.0)))[:most]
-    told = tuple(Example(item.prompt, item.reply, text, change[0], change[1]) for item, text, change in shown)
+    told = tuple(GamedEdit(item.prompt, item.reply, text, change[0], change[1]) for item, text, change in shown)
     gold = _mean(worth, level) if worth else None
     return Gap(
         edit.name, edit.words, "none", proxy, gold, excess, _p(excess), None, len(rows) - len(seen), edit.advice, told
