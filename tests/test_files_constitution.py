@@ -198,7 +198,7 @@ def test_a_long_line_costs_no_more_than_its_length(tmp_path: Path, name: str) ->
     the hang alone."""
     (tmp_path / "c.md").write_text(HOSTILE[name])
     code = (
-        "from pathlib import Path; from alignwright.spec import constitution as c, errors\ntry:"
+        "from pathlib import Path; from alignwright.files import constitution as c, errors\ntry:"
         f" c.read(Path({str(tmp_path / 'c.md')!r}))\n"
     )
     code += "except errors.SpecError as error: print(len(error.problems))"

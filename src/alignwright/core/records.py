@@ -13,6 +13,7 @@ from __future__ import annotations
 import hashlib
 import json
 from functools import cached_property
+from json.encoder import encode_basestring
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -45,6 +46,7 @@ def content_id(*parts: object) -> str:
     return hashlib.sha256(_CANONICAL.encode(parts).encode()).hexdigest()[:16]
 
 
+_READ_ONLY = ',"trained":false'
 _CANONICAL = json.JSONEncoder(sort_keys=True, ensure_ascii=False, separators=(",", ":"))
 
 
@@ -94,6 +96,23 @@ class Prompt(Record):
     principle: str = ""
     checks: tuple[CheckCall, ...] = ()
     columns: tuple[tuple[str, str], ...] = Field(default=(), exclude_if=lambda columns: not columns)
+
+    @cached_property
+    def id(self) -> str:
+        """As every record's; where nothing but texts is named, its canonical JSON is written out
+        here, for each row of a data file asks for it."""
+        if self.checks or self.columns:
+            return content_id(type(self).__name__, self.model_dump(mode="json"))
+        text = encode_basestring
+        messages = ",".join(
+            [
+                f'{{"content":{text(m.content)},"role":"{m.role}"{"" if m.trained else _READ_ONLY}}}'
+                for m in self.conversation.messages
+            ]
+        )
+        about = f'"principle":{text(self.principle)},"topic":{text(self.topic)}'
+        found = f'["{type(self).__name__}",{{"checks":[],"conversation":{{"messages":[{messages}]}},{about}}}]'
+        return hashlib.sha256(found.encode()).hexdigest()[:16]
 
 
 class CheckCall(Record):

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from alignwright.core import promises
 from alignwright.core.claims import CORRECTED
@@ -50,6 +50,7 @@ from alignwright.spec.stages import Critique
 from alignwright.spec.training import learns_from_labels
 
 _SHOWN = 5
+_SPEAKERS = ("user", "assistant", "tool")
 _READERS: dict[tuple[str, str], Callable[..., Read[Any]]] = {
     ("intent", "prompts"): sources.read_prompts,
     ("intent", "pairs"): sources.read_pairs,
@@ -239,16 +240,12 @@ def _asked(row: Any) -> str:
     """What is asked, without system messages, in its normal form: two rows that ask the same are
     the same prompt."""
     match row:
-        case Comparison(prompt=Prompt(conversation=conversation)) | Labelled(prompt=Prompt(conversation=conversation)):
-            said = [
-                message.content for message in conversation.messages if message.role in ("user", "assistant", "tool")
-            ]
+        case Comparison() | Labelled():
+            said = [message.content for message in row.prompt.conversation.messages if message.role in _SPEAKERS]
         case Prompt(conversation=conversation):
-            said = [
-                message.content for message in conversation.messages if message.role in ("user", "assistant", "tool")
-            ]
+            said = [message.content for message in conversation.messages if message.role in _SPEAKERS]
         case Conversation(messages=messages):
-            said = [message.content for message in messages[:-1] if message.role in ("user", "assistant", "tool")]
+            said = [message.content for message in messages[:-1] if message.role in _SPEAKERS]
         case FreeQuestion(conversation=conversation):
             said = [message.content for message in conversation.messages if message.role == "user"]
         case MeantItem(prompt=text) | RefusalItem(prompt=text):
@@ -262,8 +259,7 @@ def _asked(row: Any) -> str:
     return normal_forms(said)
 
 
-@dataclass(frozen=True)
-class _Use:
+class _Use(NamedTuple):
     """What training does with a prompt, in which file, and where in it."""
 
     verb: str

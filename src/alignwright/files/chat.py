@@ -11,6 +11,7 @@ import re
 from typing import Any, cast, get_args
 
 from alignwright.core.records import Conversation, Message, Role
+from alignwright.files import construct
 from alignwright.files.errors import did_you_mean
 from alignwright.files.wording import seen
 
@@ -23,6 +24,10 @@ _SPEECH = ("tool_calls", "function_call", "reasoning_content", "reasoning", "thi
 """Keys under which the assistant says more than its content."""
 # shorter questions are repeated in good answers too ("What is DNA? What is DNA ..." is rare, "Hi" is not)
 REPEATED_FROM = 24
+
+
+Turn = tuple[Role, str, bool]
+"""Who speaks, what is said, and whether it is to be learnt."""
 
 
 class RowError(ValueError):
@@ -47,12 +52,16 @@ def name(value: Any, column: str) -> str:
 
 def messages(value: Any, column: str) -> tuple[Message, ...]:
     """A list of messages, or a single one. An empty system message says nothing, and is none."""
+    return tuple([construct.message(*turn) for turn in _turns(value, column)])
+
+
+def _turns(value: Any, column: str) -> list[Turn]:
     listed: list[Any] = cast("list[Any]", value) if isinstance(value, list) else [value]
     if len(listed) > 1 and _empty_system(listed[0]):
         listed = listed[1:]
     if not listed:
         raise RowError(f"{column!r} has no messages")
-    return tuple(_message(item, column) for item in listed)
+    return [_turn(item, column) for item in listed]
 
 
 def _empty_system(value: Any) -> bool:
@@ -76,12 +85,14 @@ def _parts(parts: list[Any], column: str) -> str:
     return "".join(said)
 
 
-def _message(value: Any, column: str) -> Message:
+def _turn(value: Any, column: str) -> Turn:
     if not isinstance(value, dict):
         raise RowError(f"{column!r} should hold messages with role and content, saw {seen(value)}")
     item = cast("dict[str, Any]", value)
     role = item.get("role", item.get("from"))
     content = item.get("content", item.get("value"))
+    if len(item) == 2 and role in _ROLES and type(content) is str and "role" in item and content.strip():
+        return cast("Role", role), content, True  # as most messages are; all else is looked at one by one
     if role is None:
         raise RowError(f"a message in {column!r} has no 'role'; choose from {', '.join(_ROLES)}")
     if not isinstance(role, str) or _ALIASES.get(role, role) not in _ROLES:
@@ -98,14 +109,13 @@ def _message(value: Any, column: str) -> Message:
     if not content.strip():
         raise RowError(f"a message of the {role} in {column!r} is empty")
     spoken = cast("Role", _ALIASES.get(role, role))
-    return Message(role=spoken, content=content, trained=_trained(item.get("weight"), spoken, column))
+    weight = item.get("weight")
+    return spoken, content, True if weight is None else _trained(weight, spoken, column)
 
 
 def _trained(weight: Any, role: Role, column: str) -> bool:
     """Whether a message is to be learnt: its weight as OpenAI's files have it, 0 or 1, on the
     assistant's messages."""
-    if weight is None:
-        return True
     if not isinstance(weight, int | float) or weight not in (0, 1):
         raise RowError(f"a message in {column!r} has as its weight {seen(weight)}; it is 0 (read only) or 1 (learnt)")
     if weight and role != "assistant":
@@ -120,6 +130,8 @@ def unread(value: Any) -> set[str]:
     if not isinstance(value, list):
         return set()
     listed = [cast("dict[str, Any]", item) for item in cast("list[Any]", value) if isinstance(item, dict)]
+    if all(item.keys() <= KEYS for item in listed):
+        return set()
     return {
         key
         for item in listed
@@ -131,31 +143,39 @@ def unread(value: Any) -> set[str]:
 
 def taught(found: tuple[Message, ...], column: str) -> tuple[Message, ...]:
     """The messages, whose last is a reply to be learnt."""
-    if not found[-1].trained:
-        raise RowError(f"the last message of {column!r} has weight 0, so it is not to be learnt")
+    _learnt(found[-1].trained, column)
     return found
 
 
-def transcript(value: str, column: str) -> tuple[Message, ...]:
+def _learnt(trained: bool, column: str) -> None:
+    if not trained:
+        raise RowError(f"the last message of {column!r} has weight 0, so it is not to be learnt")
+
+
+def transcript(value: str, column: str) -> list[Turn]:
     """Anthropic's transcript, turn by turn."""
     parts = _TURN.split(value)
     if len(parts) < 3 or parts[0].strip():
         raise RowError(f"{column!r} is not a transcript that begins with '\\n\\nHuman:'")
-    found: list[Message] = []
+    found: list[Turn] = []
     for speaker, said in zip(parts[1::2], parts[2::2], strict=True):
-        if not said.strip():
+        content = said.strip()
+        if not content:
             raise RowError(f"a turn of the {speaker} in {column!r} is empty")
-        found.append(Message(role="user" if speaker == "Human" else "assistant", content=said.strip()))
-    return tuple(found)
+        found.append(("user" if speaker == "Human" else "assistant", content, True))
+    return found
 
 
 def prompt(columns: dict[str, Any]) -> Conversation:
     """The conversation to be answered: 'prompt' as text or messages, 'messages',
     'conversations', or 'instruction' with 'input'."""
-    if columns.get("instruction") is not None and columns.get("prompt") is None:
+    value = columns.get("prompt")
+    if type(value) is str and value[:2] != "\n\n":
+        found = (construct.message("user", text(value, "prompt")),)
+    elif value is None and columns.get("instruction") is not None:
         given = "" if columns.get("input") is None else columns["input"]
         asked = text(columns["instruction"], "instruction")
-        found = (Message(role="user", content=f"{asked}\n\n{text(given, 'input')}" if given != "" else asked),)
+        found = (construct.message("user", f"{asked}\n\n{text(given, 'input')}" if given != "" else asked),)
     else:
         column = next(
             (name for name in ("prompt", "messages", "conversations") if columns.get(name) is not None), "prompt"
@@ -166,32 +186,40 @@ def prompt(columns: dict[str, Any]) -> Conversation:
         elif isinstance(value, str) and _TURN.match(value):
             found = _open_transcript(value, column)
         else:
-            found = (Message(role="user", content=text(value, column)),)
-    system = columns.get("system")
+            found = (construct.message("user", text(value, column)),)
+    return to_answer(found, columns.get("system"))
+
+
+def to_answer(found: tuple[Message, ...], system: Any) -> Conversation:
+    """The messages that ask, behind those of the system's column."""
     if system is not None and not isinstance(system, str):
         raise RowError(f"'system' should be text, saw {seen(system)}")
     if system and system.strip() and found[0].role != "system":
-        found = (Message(role="system", content=system), *found)
+        found = (construct.message("system", system), *found)
     if found[-1].role not in ("user", "tool"):
         raise RowError(f"a prompt ends with the user's turn, this one with the {found[-1].role}'s")
-    return Conversation(messages=tuple(m if m.trained else Message(role=m.role, content=m.content) for m in found))
+    if False in [m.trained for m in found]:
+        found = tuple(m if m.trained else construct.message(m.role, m.content) for m in found)
+    return construct.conversation(found)
 
 
 def _open_transcript(value: str, column: str) -> tuple[Message, ...]:
     """A transcript that ends with 'Assistant:', still to be answered."""
     head, mark, rest = value.rpartition("\n\nAssistant:")
-    return transcript(head if mark and not rest.strip() else value, column)
+    turns = transcript(head if mark and not rest.strip() else value, column)
+    return tuple([construct.message(*turn) for turn in turns])
 
 
 def reply(value: Any, column: str, asked: Conversation) -> str:
     """An assistant's reply to the conversation: text, a message, or a list of one message."""
     if isinstance(value, list | dict):
-        found = messages(cast("Any", value), column)
-        if len(found) != 1 or found[0].role != "assistant":
+        found = _turns(cast("Any", value), column)
+        speaker, said, trained = found[-1]
+        if len(found) != 1 or speaker != "assistant":
             raise RowError(
-                f"{column!r} should be one reply of the assistant, saw {', '.join(message.role for message in found)}"
+                f"{column!r} should be one reply of the assistant, saw {', '.join(turn[0] for turn in found)}"
             )
-        said = taught(found, column)[-1].content
+        _learnt(trained, column)
     else:
         said = text(value, column)
     question = asked.last.content.strip()
@@ -209,29 +237,29 @@ def whole(value: Any) -> bool:
     )
 
 
-def begins(dialogue: Conversation, asked: Conversation) -> bool:
+def begins(dialogue: tuple[Message, ...], asked: tuple[Message, ...]) -> bool:
     """Whether a dialogue begins with a prompt, whatever is said by the system and whatever space
     stands around a turn."""
-    turns, wanted = (
-        [(m.role, m.content.strip()) for m in one.messages if m.role != "system"] for one in (dialogue, asked)
-    )
+    turns, wanted = ([(m.role, m.content.strip()) for m in one if m.role != "system"] for one in (dialogue, asked))
     return turns[: len(wanted)] == wanted
 
 
-def split(chosen: Any, rejected: Any) -> tuple[Conversation, str, str]:
+def split(chosen: Any, rejected: Any) -> tuple[tuple[Message, ...], str, str]:
     """The shared prompt and the two replies of two whole dialogues, as transcripts or as messages."""
-    sides: list[tuple[Message, ...]] = []
-    for value, column in ((chosen, "chosen"), (rejected, "rejected")):
-        sides.append(
-            taught(messages(cast("Any", value), column), column)
-            if isinstance(value, list)
-            else transcript(text(value, column), column)
-        )
-    good, bad = sides
+    good, bad = _dialogue(chosen, "chosen"), _dialogue(rejected, "rejected")
     if good == bad:
         raise RowError("chosen and rejected are the same")
     if good[:-1] != bad[:-1]:
         raise RowError("the two dialogues part before the last turn, so their last replies answer different prompts")
-    if len(good) < 2 or good[-1].role != "assistant" or bad[-1].role != "assistant":
+    (speaker, chosen_reply, _), (other, rejected_reply, _) = good[-1], bad[-1]
+    if len(good) < 2 or speaker != "assistant" or other != "assistant":
         raise RowError("a dialogue should end with the assistant's reply to something")
-    return Conversation(messages=good[:-1]), good[-1].content, bad[-1].content
+    return tuple([construct.message(*turn) for turn in good[:-1]]), chosen_reply, rejected_reply
+
+
+def _dialogue(value: Any, column: str) -> list[Turn]:
+    if not isinstance(value, list):
+        return transcript(text(value, column), column)
+    turns = _turns(cast("Any", value), column)
+    _learnt(turns[-1][2], column)
+    return turns

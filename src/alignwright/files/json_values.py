@@ -22,6 +22,11 @@ class Decoder:
     def whole(self, text: str) -> Any:
         """The value that is all of a text."""
         self.twice = ""
+        if text[:1] == "{":
+            value, end = self._decoder.raw_decode(text)
+            if end == len(text):
+                return value
+            self.twice = ""  # what follows the object is told of
         return self._decoder.decode(text)
 
     def at(self, text: str, place: int) -> tuple[Any, int]:

@@ -16,8 +16,8 @@ from typing import Any, Generic, TypeVar, cast
 
 from pydantic import ValidationError
 
-from alignwright.core.records import CheckCall, Comparison, Conversation, Prompt, Record
-from alignwright.files import chat, collector
+from alignwright.core.records import CheckCall, Comparison, Conversation, Message, Prompt, Record
+from alignwright.files import chat, collector, construct
 from alignwright.files.chat import RowError
 from alignwright.files.data_file import data_file
 from alignwright.files.errors import SpecError, did_you_mean
@@ -165,23 +165,24 @@ def checked(read: Read[T], bad_rows: float, good: int | None = None) -> Read[T]:
     raise SpecError([*lines, f"{read.file}: {count}; intent.bad_rows allows {bad_rows:.1%}"])
 
 
-def prompt_of(columns: Columns, keep: Keep = frozenset()) -> Prompt:
+def prompt_of(columns: Columns, keep: Keep = frozenset(), given: tuple[Message, ...] | None = None) -> Prompt:
     """The prompt of a row, with its topic, principle and checks; those of IFEval's own files stand
     in `instruction_id_list` and `kwargs`.
 
-    Of its other columns those named in `keep` stay with it.
+    Of its other columns those named in `keep` stay with it. `given` is what is asked, where it stands
+    in the replies' columns alone.
     """
-    about: dict[str, Any] = {
-        name: chat.name(columns[name], name) for name in ("topic", "principle") if columns.get(name) not in (None, "")
-    }
-    checks = columns.get("checks")
-    if keep:
-        about["columns"] = tuple(
-            (name, _as_json(name, columns[name])) for name in columns if kept(name, keep) and columns[name] is not None
-        )
-    return Prompt(
-        conversation=chat.prompt(columns), checks=_checks(_ifeval(columns) if checks in (None, []) else checks), **about
-    )
+    topic, principle, checks = columns.get("topic"), columns.get("principle"), columns.get("checks")
+    topic = None if topic is None or topic == "" else chat.name(topic, "topic")
+    principle = None if principle is None or principle == "" else chat.name(principle, "principle")
+    beside = [
+        (name, _as_json(name, columns[name]))
+        for name in (columns if keep else ())
+        if kept(name, keep) and columns[name] is not None
+    ]
+    asked = chat.prompt(columns) if given is None else chat.to_answer(given, columns.get("system"))
+    calls = _checks(_ifeval(columns) if checks is None or checks == [] else checks)
+    return construct.prompt(asked, topic, principle, calls, tuple(beside) if keep else None)
 
 
 def kept(name: str, keep: Keep) -> bool:
@@ -215,7 +216,7 @@ def _ifeval(columns: Columns) -> list[dict[str, Any]] | None:
 def _checks(value: Any) -> tuple[CheckCall, ...]:
     if value is not None and not isinstance(value, list):
         raise RowError(f"'checks' should be a list of {{name, args}}, saw {seen(value)}")
-    return tuple(_call(call, f"checks.{place}") for place, call in enumerate(cast("list[Any]", value or [])))
+    return tuple(_call(call, f"checks.{place}") for place, call in enumerate(cast("list[Any]", value))) if value else ()
 
 
 def _call(value: Any, where: str) -> CheckCall:

@@ -30,8 +30,8 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from alignwright.core.records import Comparison, Conversation, Labelled, Prompt, Reply
-from alignwright.files import chat
+from alignwright.core.records import Comparison, Conversation, Labelled, Prompt
+from alignwright.files import chat, construct
 from alignwright.files.chat import RowError
 from alignwright.files.data_file import data_file
 from alignwright.files.errors import SpecError
@@ -158,30 +158,26 @@ def _pair(columns: Columns, keep: Keep) -> Comparison:
     chosen, rejected = columns.get("chosen"), columns.get("rejected")
     if chosen is None or rejected is None:
         raise RowError(f"no column {'chosen' if chosen is None else 'rejected'!r}")
-    beside = any(columns.get(name) is not None for name in PROMPT)
+    beside = columns.get("prompt") is not None or any(columns.get(name) is not None for name in PROMPT)
     if not beside or (chat.whole(chosen) and chat.whole(rejected)):
         asked, good, bad = chat.split(chosen, rejected)
-        if beside and not chat.begins(asked, chat.prompt(columns)):
+        if beside and not chat.begins(asked, chat.prompt(columns).messages):
             raise RowError("chosen and rejected are whole dialogues, and do not begin with the prompt beside them")
         about = {name: columns.get(name) for name in ("topic", "principle", "checks", "system")}
-        about |= {name: columns[name] for name in columns if kept(name, keep)}
-        prompt = prompt_of({**about, "prompt": [message.model_dump() for message in asked.messages]}, keep)
+        about |= {name: columns[name] for name in (columns if keep else ()) if kept(name, keep)}
+        prompt = prompt_of(about, keep, asked)
     else:
         prompt = prompt_of(columns, keep)
-        good, bad = (
-            chat.reply(value, name, prompt.conversation) for name, value in (("chosen", chosen), ("rejected", rejected))
-        )
+        good = chat.reply(chosen, "chosen", prompt.conversation)
+        bad = chat.reply(rejected, "rejected", prompt.conversation)
     return _compare(prompt, good, bad)
 
 
 def _compare(prompt: Prompt, good: str, bad: str) -> Comparison:
     if good.strip() == bad.strip():
         raise RowError("chosen and rejected are the same")
-    replies = (
-        Reply(text=good, parent=prompt.id, speaker="written:good"),
-        Reply(text=bad, parent=prompt.id, speaker="written:bad"),
-    )
-    return Comparison(prompt=prompt, replies=replies)
+    first = construct.reply(good, prompt.id, "written:good")
+    return construct.comparison(prompt, (first, construct.reply(bad, prompt.id, "written:bad")))
 
 
 def _labelled(columns: Columns) -> Labelled:
