@@ -22,14 +22,13 @@ from itertools import product
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import special
 
+from alignwright.stats.arrays import Floats
 from alignwright.stats.coverage import CORRELATIONS, LEAST, SHARES, SIZES, TOPICS, Cell, Kind
 from alignwright.stats.effective_sample_size import change, share_limits
 from alignwright.stats.intervals import few, wilson
 
-Floats = NDArray[np.float64]
 Limits = tuple[Floats, Floats]
 WEAK, WIDER, FROM = 0.1, 1.15, 0.2
 QUICK = ((4, 12, 40), (3, 25), (0.02, 0.1, 0.3, 0.5), (0.0, 0.1, 0.4))

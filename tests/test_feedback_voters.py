@@ -17,11 +17,12 @@ from alignwright.core.records import (
     Prompt,
     Reply,
 )
-from alignwright.feedback.contrast import FOLLOW, OPPOSE, ContrastVoter, contrast, sigmoid
+from alignwright.feedback.contrast import FOLLOW, OPPOSE, ContrastVoter, contrast
 from alignwright.feedback.label_voter import LabelVoter
 from alignwright.feedback.rules import RuleError, RuleVoter, rules
 from alignwright.feedback.votes import Answer
 from alignwright.files.constitution import pairs
+from alignwright.stats.scalars import sigmoid
 
 
 def comparison(*texts: str, asks: str = "Hi", **prompt) -> Comparison:

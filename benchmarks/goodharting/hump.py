@@ -28,15 +28,14 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from alignwright.measure.goodhart.overoptimisation import Law, fit, foretell
 from alignwright.model.reward_head import Combine, RewardMeta
+from alignwright.stats.arrays import Floats
 from alignwright.stats.best_of_n import bon_estimate, bon_kl
 from alignwright.train.losses import bradley_terry
 
-Floats = NDArray[np.float64]
 WIDTH, UNITS, LIKED, TOO_MUCH = 16, 64, 4, 0.5
 VOTES, STEPS, RATE = 300, 200, 1e-2
 ENSEMBLES: tuple[Combine, ...] = ("mean", "worst", "uncertainty")

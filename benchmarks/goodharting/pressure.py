@@ -28,11 +28,11 @@ from collections.abc import Callable, Iterator, Sequence
 from statistics import fmean, pstdev
 
 import numpy as np
-from numpy.typing import NDArray
 
 from alignwright.core.records import Prompt
 from alignwright.measure.hacking.exploited_features import ScoredReply, gamed_features
 from alignwright.measure.hacking.reward_tests import reward_tests
+from alignwright.stats.arrays import Floats
 from alignwright.stats.best_of_n import bon_estimate, bon_kl
 from alignwright.stats.covariance import by_prompt, covariance, turned
 from alignwright.stats.intervals import Estimate
@@ -46,9 +46,7 @@ LABELS = (8, 16, 32)  # replies to each prompt that gold is asked about at a che
 ENOUGH = 32
 CHECKPOINTS = (0.0, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 4.0)
 Case = dict[str, object]
-ScoredReplies = list[
-    tuple[Prompt, list[str], NDArray[np.float64], NDArray[np.float64]]
-]  # a prompt, its replies, their proxy in SDs, their gold
+ScoredReplies = list[tuple[Prompt, list[str], Floats, Floats]]  # a prompt, its replies, their proxy in SDs, their gold
 
 
 def run(pool: Pool, seeds: int) -> Iterator[Case]:

@@ -24,8 +24,8 @@ from statistics import fmean, pstdev
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
+from alignwright.stats.arrays import Floats
 from alignwright.stats.best_of_n import bon_pmf, hedge_best_of_n, quantilizer_pmf
 from alignwright.stats.tilting import chi2_tilted, chi_squared, kl, tilted
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from goodharting.pressure import ScoredReplies
 
 SHARES = (0.25, 0.1)
-Weights = list[NDArray[np.float64]]
+Weights = list[Floats]
 Row = dict[str, float]
 
 
@@ -60,7 +60,7 @@ def compared(taught: ScoredReplies, held: ScoredReplies, stop: float | None) -> 
     return rows
 
 
-def chosen(sheet: ScoredReplies, choice: Callable[[Sequence[float]], NDArray[np.float64]]) -> Weights:
+def chosen(sheet: ScoredReplies, choice: Callable[[Sequence[float]], Floats]) -> Weights:
     """A choice by rank: `choice` gives the distribution over replies from the lowest proxy to
     the highest."""
     made = Weights()
@@ -72,7 +72,7 @@ def chosen(sheet: ScoredReplies, choice: Callable[[Sequence[float]], NDArray[np.
 
 
 def at(
-    sheet: ScoredReplies, tilt: Callable[..., NDArray[np.float64]], measured: Callable[[Weights], float], wanted: float
+    sheet: ScoredReplies, tilt: Callable[..., Floats], measured: Callable[[Weights], float], wanted: float
 ) -> Weights:
     """The tilt, by one strength for all prompts, at which what is measured is what is wanted. It
     rises with strength; bisected."""

@@ -34,7 +34,7 @@ from alignwright.core.records import Comparison, Preference, Vote
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    Floats = NDArray[np.float64]
+    from alignwright.stats.arrays import Floats
 
 
 _BY_PRINCIPLE = ("written", "contrast", "judge", "critique", "deliberate")

@@ -33,6 +33,7 @@ from alignwright.core.records import Comparison, Example, Finding, content_id
 from alignwright.feedback.label_voter import BAD, GOOD
 from alignwright.feedback.votes import Answer, ModelVoter, cast_votes, principles_for
 from alignwright.stats.intervals import Interval, paired, share_interval, wilson
+from alignwright.stats.scalars import mean
 
 
 @dataclass(frozen=True)
@@ -145,9 +146,7 @@ def _unanswered(voter: str, stage: str, pairs: int, unread: Sequence[str]) -> Ch
 def _verdict(asked: Sequence[CheckedPair]) -> tuple[bool, str]:
     credits, longer = [said.credit for said in asked], [said.longer for said in asked]
     accuracy, balanced = _interval(credits, asked), _balanced(asked)
-    seen = (
-        f"right on {_mean(credits):.1%} of {len(asked)} written pairs (picking the longer reply: {_mean(longer):.1%})"
-    )
+    seen = f"right on {mean(credits):.1%} of {len(asked)} written pairs (picking the longer reply: {mean(longer):.1%})"
     if accuracy.low is None or accuracy.low <= 0.5:
         why = accuracy.method if accuracy.low is None else f"its lower 95% limit is {accuracy.low:.1%}"
         return False, f"{seen}; no better than chance: {why}"
@@ -174,7 +173,7 @@ def _findings(voter: str, stage: str, asked: Sequence[CheckedPair], unscored: in
     def finding(name: str, values: Sequence[float], **more: object) -> Finding:
         interval = _interval(values, asked)
         fields = {
-            "value": _mean(values),
+            "value": mean(values),
             "low": interval.low,
             "high": interval.high,
             "method": interval.method,
@@ -193,17 +192,15 @@ def _findings(voter: str, stage: str, asked: Sequence[CheckedPair], unscored: in
         "p": difference.p(),
         "against": "pick the longer reply",
     }
-    same = [_mean([_same_pick(answer) for answer in said.answers]) for said in asked]
+    same = [mean([_same_pick(answer) for answer in said.answers]) for said in asked]
     agrees = [1.0 - abs(said.credit - said.longer) for said in asked]
-    first = [
-        _mean([_mean([_pick(a.forward or 0.0), _pick(a.backward or 0.0)]) for a in said.answers]) for said in asked
-    ]
-    sure = _mean([_mean([((a.forward or 0.0) + (a.backward or 0.0)) / 2 for a in said.answers]) for said in asked])
+    first = [mean([mean([_pick(a.forward or 0.0), _pick(a.backward or 0.0)]) for a in said.answers]) for said in asked]
+    sure = mean([mean([((a.forward or 0.0) + (a.backward or 0.0)) / 2 for a in said.answers]) for said in asked])
     return (
         finding("accuracy", credits, better="higher", note=note, exhibits=shown),
         finding("accuracy", credits, better="higher", **against_length),
         finding(
-            "longer", agrees, note=f"picks the longer reply so often; picking it always is right on {_mean(longer):.1%}"
+            "longer", agrees, note=f"picks the longer reply so often; picking it always is right on {mean(longer):.1%}"
         ),
         finding(
             "position", first, note=f"picks the reply shown first so often; mean probability given to it {sure:.2f}"
@@ -217,7 +214,7 @@ def _asked(pair: Comparison, answers: Sequence[Answer]) -> CheckedPair | None:
     good, bad = _good_bad(pair)
     readable = tuple(answer for answer in answers if {answer.a, answer.b} == {good, bad} and answer.p is not None)
     chances = [p if answer.a == good else 1.0 - p for answer in readable if (p := answer.p) is not None]
-    return CheckedPair(pair, _mean(chances), readable) if readable else None
+    return CheckedPair(pair, mean(chances), readable) if readable else None
 
 
 def _good_bad(pair: Comparison) -> tuple[int, int]:
@@ -233,9 +230,10 @@ def _balanced(asked: Sequence[CheckedPair]) -> tuple[float, float] | None:
     halves = [[said.credit for said in asked if said.longer == side] for side in (1.0, 0.0)]
     if not all(halves):
         return None
-    means = [_mean(half) for half in halves]
+    means = [mean(half) for half in halves]
     lows = [wilson(math.floor(sum(half)), len(half)).low or 0.0 for half in halves]
-    return _mean(means), _mean(means) - math.hypot(*(mean - low for mean, low in zip(means, lows, strict=True))) / 2
+    spread = math.hypot(*(share - low for share, low in zip(means, lows, strict=True)))
+    return mean(means), mean(means) - spread / 2
 
 
 def _interval(values: Sequence[float], asked: Sequence[CheckedPair]) -> Interval:
@@ -269,10 +267,6 @@ def _pick(p: float) -> float:
 def _same_pick(answer: Answer) -> float:
     """1 when the two orders pick the same reply: the first of one order is the second of the other."""
     return float(_pick(answer.forward or 0.0) + _pick(answer.backward or 0.0) == 1.0 and answer.forward != 0.5)
-
-
-def _mean(values: Sequence[float]) -> float:
-    return math.fsum(values) / len(values)
 
 
 def _short(text: str) -> str:

@@ -14,7 +14,6 @@ reply that is added nor another scale asks for the others again.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -22,6 +21,7 @@ from alignwright.core.protocols import Policy
 from alignwright.core.records import Comparison, Conversation, Message, Principle, Vote
 from alignwright.feedback.judge_cache import JudgeCache
 from alignwright.feedback.votes import Answer, pairs_of, principles_for, votes
+from alignwright.stats.scalars import sigmoid
 
 
 @dataclass
@@ -125,11 +125,6 @@ def _number(stored: float | None) -> float:
             " again"
         )
     return stored
-
-
-def sigmoid(x: float) -> float:
-    """1 / (1 + exp(-x)), without overflow on either side."""
-    return 1.0 / (1.0 + math.exp(-x)) if x >= 0 else math.exp(x) / (1.0 + math.exp(x))
 
 
 def _told(instruction: str, comparison: Comparison, principle: Principle) -> Conversation:

@@ -31,10 +31,10 @@ from dataclasses import dataclass, field
 
 from alignwright.core.protocols import ChatModel, Policy, ShortAnswer, ShortAnswerer
 from alignwright.core.records import Comparison, Conversation, LogProb, Principle, Vote
-from alignwright.feedback.contrast import sigmoid
 from alignwright.feedback.judge_cache import JudgeCache
 from alignwright.feedback.votes import Answer, drawn, pairs_of, principles_for, votes
 from alignwright.model.completion import end_of_thoughts
+from alignwright.stats.scalars import sigmoid
 
 REASONED = 0.1  # how far from 1/2 a reasoned vote may be, where nothing else is said
 THOUGHTS = 160  # tokens in which the judge thinks

@@ -31,10 +31,9 @@ from alignwright.run.rewards import scorer
 from alignwright.run.work import JobContext
 from alignwright.spec.goodhart import GoodhartMeasure
 from alignwright.spec.stages import known
+from alignwright.stats.arrays import Floats
 from alignwright.stats.covariance import within_sd
 from alignwright.train.early_stopping import GoldEval
-
-Floats = NDArray[np.float64]
 
 
 def measure(stage: GoodhartMeasure, work: JobContext) -> list[SampleResult]:

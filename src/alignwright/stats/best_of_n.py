@@ -31,7 +31,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import gammaln  # pyright: ignore[reportMissingTypeStubs, reportUnknownVariableType]
 
-Floats = NDArray[np.float64]
+from alignwright.stats.arrays import Floats
 
 
 @dataclass(frozen=True)

@@ -25,13 +25,11 @@ from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from alignwright.stats import sequential
+from alignwright.stats.arrays import Floats
 from alignwright.stats.intervals import Interval
 from alignwright.stats.prediction_powered import PPIEstimate, powered_mean
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

@@ -28,9 +28,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from alignwright.stats.arrays import Floats
+
 PRIOR, WORTH = 0.2, 3
 
 

@@ -28,12 +28,8 @@ from typing import TYPE_CHECKING, Any
 from alignwright.stats.coverage import covered
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
+    from alignwright.stats.arrays import Floats
     from alignwright.stats.effective_sample_size import Change, Worth
-
-    Floats = NDArray[np.float64]
 
 _NORMAL = NormalDist()
 

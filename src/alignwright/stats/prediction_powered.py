@@ -29,9 +29,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import stdtrit  # pyright: ignore[reportMissingTypeStubs, reportUnknownVariableType]
 
+from alignwright.stats.arrays import Floats
 from alignwright.stats.intervals import Interval, few
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

@@ -33,10 +33,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    Floats = NDArray[np.float64]
+    from alignwright.stats.arrays import Floats
 
 POINTS = 4096
 Limits = tuple[float, float, float]

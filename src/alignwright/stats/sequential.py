@@ -24,9 +24,9 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from alignwright.stats.arrays import Floats
+
 STAKES = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.5, 0.7, 0.9)  # parts of the largest bet that cannot lose everything
 
 

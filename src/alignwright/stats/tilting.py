@@ -28,9 +28,8 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from alignwright.stats.arrays import Floats
 
 
 def tilted(reference: Sequence[float], proxy: Sequence[float], strength: float) -> Floats:

@@ -32,12 +32,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import fdtri  # pyright: ignore[reportMissingTypeStubs, reportUnknownVariableType]
 
+from alignwright.stats.arrays import Floats
 from alignwright.stats.intervals import Interval, wilson
 
-Floats = NDArray[np.float64]
 Statistic = Callable[[Floats], float]
 
 

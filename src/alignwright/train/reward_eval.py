@@ -21,6 +21,7 @@ from typing import Literal
 
 from alignwright.core.records import Example, Finding, Preference, content_id
 from alignwright.stats.intervals import Interval, clustered, mean_interval, paired, share_interval
+from alignwright.stats.scalars import mean, sigmoid
 
 BINS = 10
 
@@ -92,7 +93,7 @@ def heldout_findings(
     uneven = [h for h in scored if _length(h) != 0]
     if uneven:
         says = "of two replies of unequal length it prefers the longer one so often"
-        votes = f"the votes do in {_mean([h.longer_wins for h in uneven]):.1%}"
+        votes = f"the votes do in {mean([h.longer_wins for h in uneven]):.1%}"
         found.append(
             _share(
                 "longer",
@@ -117,7 +118,7 @@ def heldout_findings(
 def longer_chosen(preferences: Sequence[Preference]) -> float:
     """How often the vote is for the longer reply: the accuracy of a judge that knows nothing but
     length."""
-    return _mean([ScoredPair(p, 0.0).longer_wins for p in preferences if p.strength != 0.5] or [0.5])
+    return mean([ScoredPair(p, 0.0).longer_wins for p in preferences if p.strength != 0.5] or [0.5])
 
 
 def calibration_gaps(confidence: Sequence[float], right: Sequence[float]) -> tuple[list[float], int]:
@@ -142,13 +143,13 @@ def _calibration(scored: Sequence[ScoredPair], stage: str, labels: Literal["soft
     """The model's pick with its confidence, against the probability that a voter agrees with the
     pick."""
     votes = [h.preference.strength if labels == "soft" else float(h.preference.strength > 0.5) for h in scored]
-    sure = [_sigmoid(abs(h.gap)) for h in scored]
+    sure = [sigmoid(abs(h.gap)) for h in scored]
     right = [vote if h.gap >= 0 else 1.0 - vote for h, vote in zip(scored, votes, strict=True)]
     brier = [r * (1 - c) ** 2 + (1 - r) * c**2 for c, r in zip(sure, right, strict=True)]
     gaps, bins = calibration_gaps(sure, right)
     clusters = [h.cluster for h in scored]
     error, spread = interval(gaps, clusters, share=False), interval(brier, clusters, share=False)
-    mean = f"mean confidence {_mean(sure):.2f}, mean agreement {_mean(right):.2f}"
+    averages = f"mean confidence {mean(sure):.2f}, mean agreement {mean(right):.2f}"
     method = f"{bins} bins of equal count, the side each errs on taken as given; {error.method}"
     head = {
         "stage": stage,
@@ -160,20 +161,20 @@ def _calibration(scored: Sequence[ScoredPair], stage: str, labels: Literal["soft
     }
     first = {
         "claim": "reward.calibration_error",
-        "value": _mean(gaps),
+        "value": mean(gaps),
         "low": error.low,
         "high": error.high,
         "method": method,
     }
     second = {
         "claim": "reward.brier",
-        "value": _mean(brier),
+        "value": mean(brier),
         "low": spread.low,
         "high": spread.high,
         "method": spread.method,
     }
     notes = (
-        {"note": f"{mean}; few pairs make it look larger than it is"},
+        {"note": f"{averages}; few pairs make it look larger than it is"},
         {"note": "a coin scores 0.25", "unit": "squared error"},
     )
     return [Finding.model_validate(head | body | more) for body, more in zip((first, second), notes, strict=True)]
@@ -192,7 +193,7 @@ def _share(
     values, clusters = [value(h) for h in heard], [h.cluster for h in heard]
     limits = interval(values, clusters, share=True)
     return Finding(
-        claim=f"reward.{name}", stage=stage, axis="feedback", value=_mean(values), low=limits.low, high=limits.high,
+        claim=f"reward.{name}", stage=stage, axis="feedback", value=mean(values), low=limits.low, high=limits.high,
         n=len(values),
         clusters=len(set(clusters)), method=limits.method, better=better, unscored=unscored, note=note,
         exhibits=exhibits,
@@ -254,11 +255,3 @@ def _length(heard: ScoredPair) -> int:
 
 def _half(value: float) -> float:
     return 0.5 if value == 0 else float(value > 0)
-
-
-def _sigmoid(value: float) -> float:
-    return 1.0 / (1.0 + math.exp(-value)) if value > -700 else 0.0
-
-
-def _mean(values: Sequence[float]) -> float:
-    return math.fsum(values) / len(values)

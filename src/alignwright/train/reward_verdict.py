@@ -29,6 +29,7 @@ from dataclasses import dataclass
 
 from alignwright.core.records import Finding, Preference, content_id
 from alignwright.stats.intervals import clustered, paired
+from alignwright.stats.scalars import mean
 from alignwright.train.reward_eval import ScoredPair, interval, keep_apart, prefers_longer
 
 REFUSED = "REFUSED"
@@ -105,9 +106,9 @@ def judged(heard: Sequence[ScoredPair], train: Sequence[Preference]) -> Verdict:
     accuracy = interval(credits, clusters, share=True)
     gain = paired(credits, rule, None if len(set(clusters)) == len(clusters) else clusters)
     uneven = [h for h in scored if prefers_longer(h) is not None]
-    longer = f"; it prefers the longer one in {_mean([prefers_longer(h) or 0.0 for h in uneven]):.1%}" if uneven else ""
-    picks = f"picking the {'shorter' if shorter else 'longer'} reply is right on {_mean(rule):.1%}"
-    seen = f"right on {_mean(credits):.1%} of {len(scored)} held-out pairs, {picks}{longer}"
+    longer = f"; it prefers the longer one in {mean([prefers_longer(h) or 0.0 for h in uneven]):.1%}" if uneven else ""
+    picks = f"picking the {'shorter' if shorter else 'longer'} reply is right on {mean(rule):.1%}"
+    seen = f"right on {mean(credits):.1%} of {len(scored)} held-out pairs, {picks}{longer}"
     if accuracy.low is None or accuracy.low <= 0.5:
         why = accuracy.method if accuracy.low is None else f"its lower 95% limit is {accuracy.low:.1%}"
         return Verdict(False, f"{seen}; no better than chance: {why}")
@@ -154,7 +155,7 @@ def away_findings(
     level = Finding.model_validate(
         common
         | {
-            "value": _mean(credits),
+            "value": mean(credits),
             "low": limits.low,
             "high": limits.high,
             "n": len(there),
@@ -168,7 +169,7 @@ def away_findings(
         clustered([h.credit for h in heard], [h.preference.prompt.conversation.id for h in heard], bounds=(0.0, 1.0)).se
         for heard in (there, here)
     ]
-    fall = _mean(credits) - _mean([h.credit for h in here])
+    fall = mean(credits) - mean([h.credit for h in here])
     change: dict[str, object] = {
         "value": fall,
         "n": len(there),
@@ -231,8 +232,4 @@ def _is_level(finding: Finding) -> bool:
 
 
 def _longer_wins(preferences: Sequence[Preference]) -> float:
-    return _mean([ScoredPair(p, 0.0).longer_wins for p in preferences if p.strength != 0.5] or [0.5])
-
-
-def _mean(values: Sequence[float]) -> float:
-    return math.fsum(values) / len(values)
+    return mean([ScoredPair(p, 0.0).longer_wins for p in preferences if p.strength != 0.5] or [0.5])

@@ -19,7 +19,8 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 
-from alignwright.worlds.table import Floats, Table
+from alignwright.stats.arrays import Floats
+from alignwright.worlds.table import Table
 
 ROOMS, SOIL, STEPS = 3, 0.1, 100
 ACTIONS = (*(f"clean room {i + 1}" for i in range(ROOMS)), "open or shut the eyes")

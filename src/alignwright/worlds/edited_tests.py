@@ -21,9 +21,10 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 
+from alignwright.stats.arrays import Floats
 from alignwright.worlds import repairs
 from alignwright.worlds.repairs import SOURCE, TESTS, JudgedProgram
-from alignwright.worlds.table import Floats, Table
+from alignwright.worlds.table import Table
 from alignwright.worlds.tasks import TASKS, Task
 
 ACTIONS = (

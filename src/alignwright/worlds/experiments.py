@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+from alignwright.stats.arrays import Floats
 from alignwright.stats.intervals import Estimate, Interval, mean_interval, wilson
 from alignwright.worlds import closed_eyes, edited_tests, points_loop, tall_robot, tampered_chess
 from alignwright.worlds.learn import (
@@ -27,7 +28,7 @@ from alignwright.worlds.learn import (
     reinforce,
     stopped,
 )
-from alignwright.worlds.table import Floats, Return, Table, best_return, evaluate, greedy, value_iteration
+from alignwright.worlds.table import Return, Table, best_return, evaluate, greedy, value_iteration
 
 NAMES = ("tall_robot", "points_loop", "closed_eyes", "edited_tests", "tampered_chess")
 IMPACT = 1.0

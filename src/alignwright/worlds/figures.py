@@ -9,8 +9,9 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from alignwright.stats.arrays import Floats
 from alignwright.worlds import closed_eyes, edited_tests, points_loop, tall_robot, tampered_chess
-from alignwright.worlds.table import Floats, Return
+from alignwright.worlds.table import Return
 
 HONEST, HACK, FAINT = "#2b7a4b", "#b3372f", "#8884"
 _PIECES = dict(zip("KQRBNPkqrbnp", "♔♕♖♗♘♙♚♛♜♝♞♟", strict=True))

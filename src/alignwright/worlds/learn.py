@@ -28,9 +28,10 @@ from typing import Any
 import numpy as np
 from scipy.optimize import minimize
 
+from alignwright.stats.arrays import Floats
 from alignwright.stats.tilting import chi_squared, least_gain
 from alignwright.worlds import occupancy as occupancies
-from alignwright.worlds.table import Floats, Return, Table, occupancy, value_iteration
+from alignwright.worlds.table import Return, Table, occupancy, value_iteration
 
 TEMPERATURES = tuple(float(t) for t in np.geomspace(100, 0.01, 81))
 """Of the early stop's way, in spreads of the proxy: so small a step that the stop does not

@@ -23,10 +23,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from alignwright.stats.arrays import Floats
 from alignwright.stats.transitions import transition
 from alignwright.worlds.experiments import World, best
 from alignwright.worlds.learn import correlated
-from alignwright.worlds.table import Floats, Return, Table, evaluate, occupancy
+from alignwright.worlds.table import Return, Table, evaluate, occupancy
 
 FAR = 0.5
 GAP = 1e-3

@@ -21,9 +21,8 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from alignwright.stats.arrays import Floats
 
 
 def occupancy(move_SAS: Floats, policy_SA: Floats, first_S: Floats, discount: float) -> Floats:

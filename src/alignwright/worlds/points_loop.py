@@ -19,7 +19,8 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 
-from alignwright.worlds.table import Floats, Table
+from alignwright.stats.arrays import Floats
+from alignwright.worlds.table import Table
 
 STEPS = 100
 RING = ((0, 0), (0, 1), (0, 2), (1, 2), (2, 2), (2, 1), (2, 0), (1, 0))

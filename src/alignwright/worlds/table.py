@@ -19,9 +19,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from alignwright.stats.arrays import Floats
 from alignwright.worlds import occupancy as occupancies
 
-Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 BURN_IN, LONG = 2000, 2000
 """Steps after which a world without end counts as settled, and over which its mean is taken."""

@@ -25,8 +25,8 @@ from typing import Any
 
 import gymnasium as gym
 import numpy as np
-from numpy.typing import NDArray
 
+from alignwright.stats.arrays import Floats
 from alignwright.worlds.table import Return, Table, bandit
 
 G, SECONDS, DT = 9.8, 10.0, 0.002
@@ -94,7 +94,7 @@ def table(check: bool = False) -> Table:
     return bandit("tall_robot", arms, [Return(m.proxy(check), m.travel) for m in motions], still=0)
 
 
-def reference() -> NDArray[np.float64]:
+def reference() -> Floats:
     """What a designer has in mind: walkers of one to four metres, each as likely, and one robot
     in ten anything at all."""
     meant = np.array([[g == "walk" and h <= 4 for h in HEIGHTS for g in GAITS]], dtype=np.float64)

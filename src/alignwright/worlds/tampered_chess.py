@@ -26,8 +26,9 @@ import gymnasium as gym
 import numpy as np
 from numpy.typing import NDArray
 
+from alignwright.stats.arrays import Floats
 from alignwright.worlds.engine import best_move, material
-from alignwright.worlds.table import Floats, Return, Table, bandit
+from alignwright.worlds.table import Return, Table, bandit
 
 STATE = "game.fen"
 RESIGNS = 5.0

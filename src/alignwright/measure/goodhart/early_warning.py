@@ -23,11 +23,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from alignwright.core.records import Finding
 from alignwright.measure.goodhart.scaling_law import Trajectory
 from alignwright.measure.goodhart.scored_replies import ScoredReplies
+from alignwright.stats.arrays import Floats
 from alignwright.stats.warning_signals import (
     Statistic,
     WarningSignal,
@@ -40,7 +40,6 @@ from alignwright.stats.warning_signals import (
 )
 from alignwright.text.reply_features import features
 
-Floats = NDArray[np.float64]
 Rows = Sequence[Floats]  # of each sheet [replies, D]
 PARTS = 3  # to fit, to set the alarm, to measure how often it is false
 LEAST_PROMPTS = 4

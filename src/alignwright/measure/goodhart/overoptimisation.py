@@ -28,9 +28,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from alignwright.stats.arrays import Floats
+
 Law = Literal["best_of_n", "reinforcement"]
 LEAST_D = 0.5  # below it the reinforcement form is not fitted
 LEAST_POINTS = 3

@@ -13,13 +13,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from alignwright.core.records import Finding
 from alignwright.measure.goodhart.overoptimisation import LEAST_D, LEAST_POINTS, fit, foretell, peak
+from alignwright.stats.arrays import Floats
 from alignwright.stats.intervals import Interval
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

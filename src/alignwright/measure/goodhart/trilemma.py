@@ -32,13 +32,12 @@ from dataclasses import dataclass
 from typing import NoReturn
 
 import numpy as np
-from numpy.typing import NDArray
 
+from alignwright.stats.arrays import Floats
 from alignwright.stats.best_of_n import bon_estimate
 from alignwright.stats.intervals import Estimate, Interval, clustered, few
 from alignwright.stats.prediction_powered import critical
-
-Floats = NDArray[np.float64]
+from alignwright.stats.scalars import mean
 
 
 @dataclass(frozen=True)
@@ -104,8 +103,8 @@ def move(start: Scored, now: Scored, units: tuple[float, float], cluster: Hashab
     beaten = float((now_N[:, None] > start_N[None, :]).mean() + 0.5 * (now_N[:, None] == start_N[None, :]).mean())
     return Move(
         beaten,
-        (_mean(now.proxy) - _mean(start.proxy)) / units[0],
-        (_mean(now.gold) - _mean(start.gold)) / units[1],
+        (mean(now.proxy) - mean(start.proxy)) / units[0],
+        (mean(now.gold) - mean(start.gold)) / units[1],
         cluster,
     )
 
@@ -118,7 +117,7 @@ def best_of(start: Scored, n: int, units: tuple[float, float], cluster: Hashable
     proxy, gold, proxy_N = start.proxy, start.gold, np.asarray(start.proxy, dtype=np.float64)
     below_N, up_to_N = (np.searchsorted(np.sort(proxy_N), proxy_N, side=side) for side in ("left", "right"))
     quantile_N = (below_N + up_to_N + 1) / 2 / (len(proxy_N) + 1)
-    gains = (bon_estimate(proxy, score, n) - _mean(score) for score in (proxy, gold))
+    gains = (bon_estimate(proxy, score, n) - mean(score) for score in (proxy, gold))
     raised = [gain / unit for gain, unit in zip(gains, units, strict=True)]
     return Move(bon_estimate(proxy, [float(q) for q in quantile_N], n), raised[0], raised[1], cluster)
 
@@ -129,7 +128,7 @@ def ratio(
     """mean(above) / mean(below) over the same items, with Fieller's interval."""
     place = {name: i for i, name in enumerate(dict.fromkeys(clusters))}
     sums_C2 = np.zeros((len(place), 2))
-    mean_2 = np.array([_mean(above), _mean(below)])
+    mean_2 = np.array([mean(above), mean(below)])
     for a, b, name in zip(above, below, clusters, strict=True):
         sums_C2[place[name]] += np.array([a, b]) - mean_2
     if len(place) < 2:
@@ -149,7 +148,7 @@ def apart(
     level: float = 0.95,
 ) -> Estimate:
     """mean(above) / mean(below) over different items."""
-    means, halves, clusters = np.array([_mean(above), _mean(below)]), list[float](), list[int]()
+    means, halves, clusters = np.array([mean(above), mean(below)]), list[float](), list[int]()
     for found in (clustered(above, by, level), clustered(below, by_below, level)):
         clusters.append(found.clusters or 0)
         halves.append((found.se or 0.0) * critical((1 + level) / 2, clusters[-1] - 1) if clusters[-1] > 1 else math.nan)
@@ -201,8 +200,4 @@ def _worst(shifted: Sequence[Move]) -> tuple[str, float] | None:
     groups: dict[Hashable, list[float]] = {}
     for one in shifted:
         groups.setdefault(one.cluster, []).append(one.gold)
-    return min(((str(name), _mean(gains)) for name, gains in groups.items()), key=lambda pair: pair[1], default=None)
-
-
-def _mean(values: Sequence[float]) -> float:
-    return math.fsum(values) / len(values)
+    return min(((str(name), mean(gains)) for name, gains in groups.items()), key=lambda pair: pair[1], default=None)
