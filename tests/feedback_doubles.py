@@ -1,4 +1,4 @@
-"""Speakers and judges whose faults are known, and written pairs to try them on."""
+"""Chat models and judges whose faults are known, and written pairs to try them on."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Judge:
     def __init__(self, p_first: Callable[[str, str], float]) -> None:
         self.p_first = p_first
 
-    def reply(self, prompts, *, n=1, max_new_tokens=128, temperature=1.0, seed=0):
+    def generate(self, prompts, *, n=1, max_new_tokens=128, temperature=1.0, seed=0):
         raise AssertionError("a judge with log-probabilities is not asked in words")
 
     def text_logprobs(self, texts):
@@ -46,7 +46,7 @@ class Talker:
         self.says = says
         self.asked: list[Conversation] = []
 
-    def reply(self, prompts, *, n=1, max_new_tokens=128, temperature=1.0, seed=0):
+    def generate(self, prompts, *, n=1, max_new_tokens=128, temperature=1.0, seed=0):
         self.asked += prompts
         return [[self._one(prompt, k) for k in range(n)] for prompt in prompts]
 

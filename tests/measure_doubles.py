@@ -14,7 +14,7 @@ class Says:
     def __init__(self, texts, finished=True):
         self.texts, self.finished, self.asked = list(texts), finished, []
 
-    def reply(self, prompts, *, n=1, max_new_tokens=128, temperature=1.0, seed=0):
+    def generate(self, prompts, *, n=1, max_new_tokens=128, temperature=1.0, seed=0):
         self.asked.append((n, max_new_tokens, temperature, seed))
         texts, self.texts = self.texts[: len(prompts)], self.texts[len(prompts) :]
         return [

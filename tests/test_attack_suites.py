@@ -24,7 +24,7 @@ class FallsFor:
     def __init__(self, words):
         self.words, self.prompts = words, []
 
-    def reply(self, prompts, *, n=1, max_new_tokens=128, temperature=1.0, seed=0):
+    def generate(self, prompts, *, n=1, max_new_tokens=128, temperature=1.0, seed=0):
         self.prompts += prompts
         return [[Reply(text=YES if self.words in p.last.content else NO, parent=p.id)] for p in prompts]
 

@@ -37,9 +37,9 @@ def test_replies_come_in_order_whatever_the_server_does_first():
 
     with server(answer) as (name, seen):
         endpoint = Endpoint(name, prices=(1.0, 2.0), backoff=0.01)
-        got = endpoint.reply(asks(6), n=2, max_new_tokens=7, temperature=0.5, seed=3)
+        got = endpoint.generate(asks(6), n=2, max_new_tokens=7, temperature=0.5, seed=3)
         again = [body["seed"] for body in seen]
-        endpoint.reply(asks(6)[::-1], n=2, seed=3)
+        endpoint.generate(asks(6)[::-1], n=2, seed=3)
     assert [[reply.text for reply in replies] for replies in got] == [[f"reply to prompt {i}"] * 2 for i in range(6)]
     assert [replies[0].parent for replies in got] == [conversation.id for conversation in asks(6)]
     assert (got[0][0].speaker, got[0][0].tokens, got[0][0].finished) == (name, 5, True)
@@ -66,7 +66,7 @@ def test_replies_come_in_order_whatever_the_server_does_first():
 def test_what_may_pass_is_tried_again(trouble):
     with server(lambda body, times: trouble if times < 3 else "at last") as (name, seen):
         endpoint = Endpoint(name, backoff=0.001)
-        assert endpoint.reply(asks(1))[0][0].text == "at last"
+        assert endpoint.generate(asks(1))[0][0].text == "at last"
     assert len(seen) == endpoint.usage.requests == 3
     assert endpoint.usage.retries == 2
 
@@ -78,7 +78,7 @@ def test_a_slow_answer_times_out_and_is_tried_again():
         return "in time"
 
     with server(answer) as (name, seen):
-        assert Endpoint(name, backoff=0.001, timeout=0.15).reply(asks(1))[0][0].text == "in time"
+        assert Endpoint(name, backoff=0.001, timeout=0.15).generate(asks(1))[0][0].text == "in time"
     assert len(seen) == 2
 
 
@@ -99,7 +99,7 @@ def test_no_reply_is_ever_invented(trouble, why, calls):
 
     said = rf"1 of 4 prompts got no answer; the first is prompt 2 .*{why}"
     with server(answer) as (name, seen), pytest.raises(EndpointError, match=said) as caught:
-        Endpoint(name, backoff=0.001, retries=2).reply(asks(4))
+        Endpoint(name, backoff=0.001, retries=2).generate(asks(4))
     assert set(caught.value.failed) == {2}
     assert {number: reply.text for number, reply in caught.value.answered.items()} == {0: "fine", 1: "fine", 3: "fine"}
     assert sum(last(body) == "prompt 2" for body in seen) == calls
@@ -109,7 +109,7 @@ def test_an_empty_reply_and_a_cut_one_are_replies_and_say_what_they_are():
     with server(
         lambda body, times: (200, completion("") if last(body) == "prompt 0" else completion("cut", reason="length"))
     ) as (name, _):
-        (empty,), (cut,) = Endpoint(name).reply(asks(2))
+        (empty,), (cut,) = Endpoint(name).generate(asks(2))
     assert (empty.text, empty.finished) == ("", True)
     assert (cut.text, cut.finished) == ("cut", False)
 
@@ -122,7 +122,7 @@ def test_a_server_that_refuses_the_key_is_not_asked_a_thousand_times_and_the_key
     ):
         endpoint = Endpoint(name, concurrency=2)
         with pytest.raises(EndpointError, match=r"Incorrect API key provided: \[key\]") as caught:
-            endpoint.reply(asks(50))
+            endpoint.generate(asks(50))
     assert len(seen) <= 2
     assert len(caught.value.failed) == 50
     assert seen[0]["key"] == f"Bearer {SECRET}"
@@ -136,14 +136,14 @@ def test_a_server_that_is_not_there_is_said_so():
     with server(lambda body, times: "x") as (name, _):
         pass
     with pytest.raises(EndpointError, match="it cannot be reached: connection refused; Is the server running"):
-        Endpoint(name, retries=1, backoff=0.001).reply(asks(3))
+        Endpoint(name, retries=1, backoff=0.001).generate(asks(3))
 
 
 def test_cost_is_unknown_where_the_server_does_not_count():
     with server(lambda body, times: (200, completion("x", usage=None))) as (name, _):
         endpoint = Endpoint(name, prices=(1.0, 1.0))
         assert endpoint.cost == 0.0
-        endpoint.reply(asks(1))
+        endpoint.generate(asks(1))
         assert endpoint.cost is None
 
 

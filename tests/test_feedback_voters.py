@@ -70,7 +70,7 @@ class Leaning:
     def __init__(self) -> None:
         self.systems: list[str] = []
 
-    def reply(self, prompts, **options):
+    def generate(self, prompts, **options):
         raise AssertionError
 
     def text_logprobs(self, texts):

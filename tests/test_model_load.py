@@ -40,7 +40,7 @@ def test_a_folder_opens_speaks_and_scores_without_the_network(tmp_path: Path, dt
     assert policy.name == "tiny"
     assert str(policy.dtype) == f"torch.{dtype}"
     talk = Conversation.user("What is the capital?")
-    assert policy.reply([talk], max_new_tokens=3)
+    assert policy.generate([talk], max_new_tokens=3)
     (yes, both), (no,) = policy.logprobs([talk, talk], [["yes", "yes no"], ["no"]], prefix="I say ", end=False)
     assert both.total < yes.total < 0
     assert (no.tokens, no.bytes) == (len(policy.chat.reply("no", end=False)), 2)
@@ -91,7 +91,7 @@ def test_wrong_arguments_are_said(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="float32, bfloat16"):
         load(tmp_path, dtype="float8")
     with pytest.raises(ValueError, match="no chat template"):
-        load(make_tiny(tmp_path / "plain", template=None)).reply([Conversation.user("Hi")])
+        load(make_tiny(tmp_path / "plain", template=None)).generate([Conversation.user("Hi")])
     assert TEMPLATE
 
 

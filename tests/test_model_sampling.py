@@ -102,11 +102,11 @@ def test_no_impossible_token_is_drawn_at_the_edges() -> None:
 
 def test_reply_makes_records(policy: LocalModel) -> None:
     talk = Conversation.user("What is the capital?")
-    ((first, second),) = policy.reply([talk], n=2, max_new_tokens=5, seed=1)
+    ((first, second),) = policy.generate([talk], n=2, max_new_tokens=5, seed=1)
     assert first.parent == talk.id
     assert (first.tokens or 0) <= 5
     assert first != second
-    assert policy.reply([talk], n=2, max_new_tokens=5, seed=1) == [[first, second]]
+    assert policy.generate([talk], n=2, max_new_tokens=5, seed=1) == [[first, second]]
 
 
 def test_what_the_model_cannot_attend_to_is_refused(policy: LocalModel) -> None:

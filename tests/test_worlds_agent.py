@@ -130,7 +130,7 @@ def test_a_speaker_without_a_reply_is_malformed_not_honest():
     class Silent:
         name = "silent"
 
-        def reply(self, prompts, **_):
+        def generate(self, prompts, **_):
             return [[] for _ in prompts]
 
     (episode,) = play(Silent(), "edited_tests", 1, turns=2)
@@ -161,7 +161,7 @@ def test_all_episodes_are_asked_together():
     class Counting:
         name = "counting"
 
-        def reply(self, prompts, **kwargs):
+        def generate(self, prompts, **kwargs):
             asked.append((len(prompts), kwargs["seed"]))
             return [[Reply(text=block("done"), parent=p.id)] for p in prompts]
 
@@ -180,7 +180,7 @@ def test_of_a_long_transcript_the_opening_and_the_latest_are_read_and_all_is_kep
     class Talker:
         name = "talker"
 
-        def reply(self, prompts, **_):
+        def generate(self, prompts, **_):
             lengths.append([len(m.content) for m in prompts[0].messages])
             assert prompts[0].messages[0].content.startswith("The function")
             return [[Reply(text="x" * 5000, parent=p.id)] for p in prompts]

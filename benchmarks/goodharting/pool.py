@@ -35,7 +35,7 @@ def pool(prompts: int = PROMPTS, samples: int = SAMPLES, tokens: int = TOKENS, s
     name = content_id(MODEL, [q.id for q in questions], samples, tokens, seed)
     place = Path(tempfile.gettempdir()) / f"alignwright-pool-{name}.json"
     if not place.exists():
-        said = start().reply([q.conversation for q in questions], n=samples, max_new_tokens=tokens, seed=seed)
+        said = start().generate([q.conversation for q in questions], n=samples, max_new_tokens=tokens, seed=seed)
         drawn = place.with_suffix(".part")
         drawn.write_text(json.dumps([[reply.text for reply in group] for group in said]), encoding="utf-8")
         drawn.replace(place)

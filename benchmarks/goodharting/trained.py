@@ -109,7 +109,9 @@ def known_rank() -> int:
 
 
 def spoken(policy: LocalModel, prompts: Sequence[Prompt], samples: int, seed: int) -> list[list[str]]:
-    said = policy.reply([p.conversation for p in prompts], n=samples, max_new_tokens=TOKENS, temperature=1.0, seed=seed)
+    said = policy.generate(
+        [p.conversation for p in prompts], n=samples, max_new_tokens=TOKENS, temperature=1.0, seed=seed
+    )
     return [[reply.text for reply in replies] for replies in said]
 
 

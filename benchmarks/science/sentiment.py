@@ -162,7 +162,7 @@ def prompts(size: Size) -> tuple[list[Prompt], list[Prompt]]:
 def drawn(count: int, seed: int) -> tuple[tuple[Prompt, ...], tuple[tuple[str, ...], ...]]:
     """Training prompts with four completions of the start model."""
     asked = tuple(prompts(Size(count, 1, 0, 0, ()))[0])
-    given = start().reply([p.conversation for p in asked], n=4, max_new_tokens=TOKENS, seed=seed)
+    given = start().generate([p.conversation for p in asked], n=4, max_new_tokens=TOKENS, seed=seed)
     return asked, tuple(tuple(reply.text for reply in replies) for replies in given)
 
 
@@ -187,7 +187,7 @@ def pairs(count: int, seed: int, *, shuffled: bool) -> list[Preference]:
 def begin(size: Size, seed: int) -> list[Line]:
     """The start model's reward, and best-of-n from its samples."""
     reference, (_, asked) = start(), prompts(size)
-    given = reference.reply([p.conversation for p in asked], n=8, max_new_tokens=TOKENS, seed=1000 + seed)
+    given = reference.generate([p.conversation for p in asked], n=8, max_new_tokens=TOKENS, seed=1000 + seed)
     scores = [[sentiment(reply.text) for reply in replies] for replies in given]
     lines: list[Line] = []
     for n in (1, 2, 4, 8):

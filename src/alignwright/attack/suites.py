@@ -51,7 +51,9 @@ def attack_suite(
         for name, template in wrappers.items()
     ]
     prompts = [prompt for _, _, prompt in asked]
-    groups = speaker.reply(prompts, n=1, max_new_tokens=max_new_tokens, temperature=0.0, seed=seed) if prompts else []
+    groups = (
+        speaker.generate(prompts, n=1, max_new_tokens=max_new_tokens, temperature=0.0, seed=seed) if prompts else []
+    )
     found = [
         outcome
         for (item, name, prompt), group in zip(asked, groups, strict=True)

@@ -20,7 +20,7 @@ class ChatModel(Protocol):
 
     name: str
 
-    def reply(
+    def generate(
         self,
         prompts: Sequence[Conversation],
         *,
@@ -35,7 +35,7 @@ class ChatModel(Protocol):
 
 @runtime_checkable
 class Policy(ChatModel, Protocol):
-    """A speaker whose probabilities can be read."""
+    """A chat model whose probabilities can be read."""
 
     def logprobs(
         self, prompts: Sequence[Conversation], replies: Sequence[Sequence[str]], *, prefix: str = "", end: bool = True

@@ -34,7 +34,7 @@ def collect(
         raise ValueError(
             f"collect: {seen} cannot give two different replies; take at least 2 samples and a temperature above 0"
         )
-    spoken = speaker.reply(
+    spoken = speaker.generate(
         [p.conversation for p in prompts], n=samples, max_new_tokens=max_new_tokens, temperature=temperature, seed=seed
     )
     comparisons: list[Comparison] = []

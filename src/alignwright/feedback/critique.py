@@ -79,7 +79,7 @@ def critique(
     if not principles:
         raise ValueError("critique: there is no principle to critique by; give at least one")
     shown = _turns(few_shot, principles)
-    spoken = speaker.reply(
+    spoken = speaker.generate(
         [p.conversation for p in prompts], n=1, max_new_tokens=max_new_tokens, temperature=temperature, seed=seed
     )
     originals = [child(replies[0], prompt.id) for prompt, replies in zip(prompts, spoken, strict=True)]
@@ -199,7 +199,7 @@ def _say(
 ) -> list[Reply]:
     return [
         replies[0]
-        for replies in speaker.reply(
+        for replies in speaker.generate(
             conversations, n=1, max_new_tokens=max_new_tokens, temperature=temperature, seed=seed
         )
     ]

@@ -60,7 +60,7 @@ def deliberate(
     asked = [*(prompt.conversation for prompt in prompts), *told]
     said = [
         replies[0]
-        for replies in speaker.reply(asked, n=1, max_new_tokens=max_new_tokens, temperature=temperature, seed=seed)
+        for replies in speaker.generate(asked, n=1, max_new_tokens=max_new_tokens, temperature=temperature, seed=seed)
     ]
     comparisons: list[Comparison] = []
     skipped: Counter[str] = Counter()

@@ -166,7 +166,7 @@ def readings(
         )
         yield from ((place, _from_answer(answer)) for place, answer in answers)
     elif reasoning:
-        thoughts = speaker.reply(questions, n=1, max_new_tokens=THOUGHTS, temperature=0.0)
+        thoughts = speaker.generate(questions, n=1, max_new_tokens=THOUGHTS, temperature=0.0)
         texts = {place: replies[0].text for place, replies in enumerate(thoughts)}
         spoken = [place for place, text in texts.items() if text.strip()]
         yield from ((place, (None, "it wrote no thoughts")) for place in texts if place not in spoken)
@@ -184,7 +184,7 @@ def _in_order(speaker: ChatModel, questions: Sequence[Conversation]) -> list[tup
             (_from_pair(*pair), "")
             for pair in speaker.logprobs(questions, [["A", "B"]] * len(questions), prefix=PREFIX, end=False)
         ]
-    texts = [replies[0].text for replies in speaker.reply(questions, n=1, max_new_tokens=8, temperature=0.0)]
+    texts = [replies[0].text for replies in speaker.generate(questions, n=1, max_new_tokens=8, temperature=0.0)]
     return [(letter(text), repr(text)) for text in texts]
 
 

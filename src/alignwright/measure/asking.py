@@ -20,7 +20,9 @@ def greedy(
     speaker: ChatModel, prompts: Sequence[Conversation], *, max_new_tokens: int, seed: int
 ) -> list[Reply | None]:
     """One greedy reply to each prompt; None where the speaker gave none."""
-    groups = speaker.reply(prompts, n=1, max_new_tokens=max_new_tokens, temperature=0.0, seed=seed) if prompts else []
+    groups = (
+        speaker.generate(prompts, n=1, max_new_tokens=max_new_tokens, temperature=0.0, seed=seed) if prompts else []
+    )
     if len(groups) != len(prompts):
         raise ValueError(
             f"{speaker.name} was asked {len(prompts)} prompts and answered {len(groups)}; a speaker answers each prompt"

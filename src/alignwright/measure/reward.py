@@ -30,7 +30,7 @@ def speak(
     policy: Policy, prompts: Sequence[Prompt], *, samples: int, max_new_tokens: int, seed: int
 ) -> list[list[Reply]]:
     """The replies that both claims are about."""
-    return policy.reply(
+    return policy.generate(
         [p.conversation for p in prompts], n=samples, max_new_tokens=max_new_tokens, temperature=1.0, seed=seed
     )
 

@@ -51,7 +51,7 @@ class EndpointError(RuntimeError):
 
 @dataclass
 class Endpoint:
-    """A Speaker behind a server; `short_answers` makes it a judge as well. `prices` are per million
+    """A ChatModel behind a server; `short_answers` makes it a judge as well. `prices` are per million
     tokens: (prompt, completion).
 
     `timeout` is the whole time of one call in seconds, `tokens` the longest answer (None: as short
@@ -81,7 +81,7 @@ class Endpoint:
             return None
         return (self.usage.prompt_tokens * self.prices[0] + self.usage.completion_tokens * self.prices[1]) / 1e6
 
-    def reply(
+    def generate(
         self,
         prompts: Sequence[Conversation],
         *,

@@ -58,7 +58,7 @@ class LocalModel:
     def device(self) -> torch.device:
         return self.model.device
 
-    def reply(
+    def generate(
         self,
         prompts: Sequence[Conversation],
         *,

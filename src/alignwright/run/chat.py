@@ -93,7 +93,7 @@ def converse(
         elif line:
             whole = (*messages, Message(role="user", content=line))
             try:
-                reply = speaker.reply(
+                reply = speaker.generate(
                     [Conversation(messages=whole)], max_new_tokens=256, temperature=temperature, seed=seed
                 )[0][0].text
             except ValueError as error:  # longer than the model reads, or a turn that its template refuses

@@ -39,7 +39,7 @@ def examine(stage: EmergentMeasure, work: JobContext) -> tuple[list[SampleResult
         return found, ""
     questions = inputs.spread([q for name in stage.questions for q in _questions(work, name)], stage.limit)
     prompts = [question.conversation for question in questions]
-    said = policy.reply(
+    said = policy.generate(
         prompts, n=stage.samples, max_new_tokens=known(stage.max_new_tokens), temperature=1.0, seed=seed
     )
     texts = [[reply.text for reply in group] for group in said]

@@ -43,11 +43,11 @@ def probe(experiment: Experiment, known: Rates) -> Rates:
     policy = _opened(experiment, "float32")[0]
     size = resolve(experiment.model, experiment.folder).parameters or UNKNOWN_PARAMETERS
     asked = _prompts(experiment)
-    policy.reply(
+    policy.generate(
         asked[:2], max_new_tokens=4, temperature=0.0
     )  # what is compiled or arranged at first use is not the pace
     started = time.perf_counter()
-    said = policy.reply(asked, max_new_tokens=NEW_TOKENS, temperature=0.0, seed=experiment.seed)
+    said = policy.generate(asked, max_new_tokens=NEW_TOKENS, temperature=0.0, seed=experiment.seed)
     wrote = time.perf_counter() - started
     replies = [group[0].text or "." for group in said]
     started = time.perf_counter()

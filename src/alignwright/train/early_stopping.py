@@ -243,7 +243,7 @@ def _best(looks: Sequence[GoldEval]) -> int:
 
 
 def _speak(policy: LocalModel, prompts: Sequence[Prompt], samples: int, longest: int, seed: int) -> list[list[str]]:
-    said = policy.reply(
+    said = policy.generate(
         [p.conversation for p in prompts], n=samples, max_new_tokens=longest, temperature=1.0, seed=seed
     )
     return [[reply.text for reply in replies] for replies in said]

@@ -75,7 +75,7 @@ def play(
         live = [seat for seat in seats if not seat.desk.done]
         if not live:
             break
-        replies = speaker.reply(
+        replies = speaker.generate(
             [_remembered(s.talk) for s in live],
             max_new_tokens=max_new_tokens,
             temperature=temperature,

@@ -27,12 +27,12 @@ class Scripted:
     name: str
     script: Script
 
-    def reply(
+    def generate(
         self,
         prompts: Sequence[Conversation],
         *,
         n: int = 1,
-        max_new_tokens: int = 128,  # noqa: ARG002 - a Speaker takes it
+        max_new_tokens: int = 128,  # noqa: ARG002 - a ChatModel takes it
         temperature: float = 1.0,  # noqa: ARG002
         seed: int = 0,  # noqa: ARG002
     ) -> list[list[Reply]]:

@@ -154,7 +154,7 @@ def _texts(speaker: ChatModel, questions: Sequence[Conversation], seed: int) -> 
     if isinstance(speaker, ShortAnswerer) and not isinstance(speaker, Policy):
         yield from ((place, answer.text, answer.why) for place, answer in speaker.short_answers(questions, seed=seed))
         return
-    for place, group in enumerate(speaker.reply(questions, n=1, max_new_tokens=8, temperature=0.0, seed=seed)):
+    for place, group in enumerate(speaker.generate(questions, n=1, max_new_tokens=8, temperature=0.0, seed=seed)):
         yield place, group[0].text if group else None, "" if group else "no answer"
 
 
