@@ -25,7 +25,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from contributions import PREFERENCE_LOSS
+from contributions import ATTACK, PREFERENCE_LOSS
 
 TOP = Path(__file__).parents[1]
 SOURCE = Path("src/alignwright")
@@ -65,7 +65,7 @@ class Contribution:
 
 
 def contributions() -> list[Contribution]:
-    return [from_mapping(PREFERENCE_LOSS)]
+    return [from_mapping(written) for written in (ATTACK, PREFERENCE_LOSS)]
 
 
 def from_mapping(written: Mapping[str, Any]) -> Contribution:
