@@ -106,7 +106,7 @@ def best_of_n(
         for k in range(attempts)
     ]
     options = {"n": 1, "max_new_tokens": max_new_tokens, "temperature": 1.0, "seed": seed}
-    groups = model.reply(prompts, **options) if prompts else []
+    groups = model.generate(prompts, **options) if prompts else []
     return [
         _result(item, prompts[i * attempts : (i + 1) * attempts], groups[i * attempts : (i + 1) * attempts])
         for i, item in enumerate(harmful)
