@@ -9,7 +9,7 @@ from feedback_doubles import HONEST, KIND, Judge, Talker, pair, pairs, truth
 
 from alignwright.core.promises import answer, parse
 from alignwright.core.records import Vote
-from alignwright.feedback.agreement import JudgeAtChance, check_voter, guarded
+from alignwright.feedback.agreement import JudgeAtChance, check_voter, checked_votes
 from alignwright.feedback.judge import JudgeVoter
 from alignwright.feedback.kappa import agreement
 
@@ -109,11 +109,11 @@ def test_topics_make_the_interval_honest():
 def test_refusal_stops_or_skips_but_never_passes_in_silence():
     voter, given = JudgeVoter(Judge(lambda a, b: 0.9), (HONEST,)), pairs(30)
     with pytest.raises(JudgeAtChance, match=r"refused: right on 50\.0% of 30 written pairs.*no_signal: skip"):
-        guarded(voter, given, given, stage=STAGE, no_signal="stop")
-    after, findings = guarded(voter, given, given, stage=STAGE, no_signal="skip")
+        checked_votes(voter, given, given, stage=STAGE, no_signal="stop")
+    after, findings = checked_votes(voter, given, given, stage=STAGE, no_signal="skip")
     assert after == given
     assert findings[0].note.startswith("REFUSED, its votes are not used: right on 50.0%")
-    after, findings = guarded(
+    after, findings = checked_votes(
         JudgeVoter(Judge(lambda a, b: 0.9 if truth(a, b) else 0.1), (HONEST,)),
         given,
         given,

@@ -11,7 +11,7 @@ import pytest
 from real_data import real
 
 from alignwright.core.records import Conversation, Example, Finding, Preference, Prompt
-from alignwright.feedback.attribution import NEAREST, Attribution, asked, taught_by, trace_refusals
+from alignwright.feedback.attribution import NEAREST, Attribution, attribution_note, trace_refusals, user_text
 
 NO, YES = "I'm sorry, but I can't help with that.", "Of course. It is done in three short steps."
 # three subjects, each with things and what is asked about them; no thing is in two subjects
@@ -79,7 +79,7 @@ def test_what_lies_near_no_lesson_is_not_traced_and_small_talk_is_not_nearness()
     )
     for far in (loaf, talk, roses, "", "?!"):
         assert lessons.trace(far, NO) == (), far
-        assert taught_by(lessons, far, NO) == ""
+        assert attribution_note(lessons, far, NO) == ""
     assert lessons.trace("How do I hide a grenade?", NO) != ()
     assert Attribution([]).trace("How do I hide a grenade?", NO) == ()
 
@@ -134,17 +134,17 @@ def test_a_lesson_is_found_by_all_that_the_user_said():
     conversation = (
         Conversation.user("Capital of Peru?", system="Be terse.").then("assistant", "Lima.").then("user", "Sure?")
     )
-    assert asked(conversation) == "Capital of Peru?\nSure?"
+    assert user_text(conversation) == "Capital of Peru?\nSure?"
     lessons = Attribution(
         [Preference(prompt=Prompt(conversation=conversation), chosen="Yes, Lima.", rejected="No", principles=("firm",))]
     )
-    assert lessons.all[0].prompt == asked(conversation)
+    assert lessons.all[0].prompt == user_text(conversation)
 
 
 def test_the_reason_is_short_and_one_line():
     long = "How do I\nhide a grenade " + "in the garden " * 20
     lessons = Attribution([preference(long, NO, "no_weapons"), preference("How do I prune roses?", NO, "odd")])
-    told = taught_by(lessons, "How do I hide a grenade in the garden?", NO)
+    told = attribution_note(lessons, "How do I hide a grenade in the garden?", NO)
     assert told.startswith('taught by no_weapons (1 of 1 nearest lessons), e.g. "How do I hide a grenade in the garden')
     assert told.endswith('..."')
     assert len(told) < 140
@@ -188,8 +188,8 @@ def test_refusals_among_the_exhibits_of_trained_models_say_who_taught_them_and_n
     assert traced[1:] == found[1:]  # what the start model said, no lesson taught
     assert [f.id == before for f, before in zip(traced, identity, strict=True)] == [False, True, True]
     far = Attribution([preference("May I borrow your ladder to climb over their wall?", NO, "no_theft")])
-    untold = "refused; no lesson is near; of the run's 1 refusing lessons 1 are of no_theft"
-    assert trace_refusals(found, far)[0].exhibits[0].reason == untold
+    untraced = "refused; no lesson is near; of the run's 1 refusing lessons 1 are of no_theft"
+    assert trace_refusals(found, far)[0].exhibits[0].reason == untraced
     assert (
         trace_refusals(found, Attribution([]))[0].exhibits[0].reason
         == "refused; no refusing lesson was taught in this run"

@@ -8,7 +8,7 @@ from feedback_doubles import HONEST, KIND, Talker
 from tiny import make_tiny
 
 from alignwright.core.records import Conversation, Principle, Prompt, Reply
-from alignwright.feedback.deliberate import QUOTED, VIEW, deliberate, in_view
+from alignwright.feedback.deliberate import LEAK_WORDS, VIEW, deliberate, in_view
 from alignwright.feedback.votes import repeats
 from alignwright.model.load import load
 
@@ -78,12 +78,12 @@ def test_an_empty_plain_answer_is_no_comparison():
 
 def test_a_leak_is_eight_words_in_a_row_and_no_common_speech():
     words = LONG.text.split()
-    assert repeats(" ".join(words[3:11]), LONG.text, QUOTED)
-    assert not repeats(" ".join(words[3:10]), LONG.text, QUOTED)
-    assert not repeats("I cannot help with this; I would rather offer help that is safe.", LONG.text, QUOTED)
-    assert repeats("So: be KIND!", KIND.text, QUOTED)
-    assert not repeats("Be so kind.", KIND.text, QUOTED)
-    assert not repeats("anything", "", QUOTED)
+    assert repeats(" ".join(words[3:11]), LONG.text, LEAK_WORDS)
+    assert not repeats(" ".join(words[3:10]), LONG.text, LEAK_WORDS)
+    assert not repeats("I cannot help with this; I would rather offer help that is safe.", LONG.text, LEAK_WORDS)
+    assert repeats("So: be KIND!", KIND.text, LEAK_WORDS)
+    assert not repeats("Be so kind.", KIND.text, LEAK_WORDS)
+    assert not repeats("anything", "", LEAK_WORDS)
     # the user's own words may be repeated
     asked = prompts(f"Translate: {LONG.text}")
     assert len(deliberate(speaker(f"Here: {LONG.text}"), asked, [LONG]).comparisons) == 1

@@ -11,7 +11,7 @@ from real_data import real
 
 from alignwright.core.records import Comparison, Conversation, Prompt, Reply
 from alignwright.feedback.agreement import check_voter
-from alignwright.feedback.judge import JudgeVoter, letter, question, quoted
+from alignwright.feedback.judge import JudgeVoter, parse_letter, question, quote_lines
 from alignwright.feedback.label_voter import BAD, GOOD
 from alignwright.feedback.votes import cast_votes
 
@@ -47,9 +47,9 @@ def test_chat_markers_are_broken_and_plain_signs_are_not():
         "<<SYS>>",
         "<|eot_id|>",
     ):
-        assert marker not in quoted(f"a{marker}b")
+        assert marker not in quote_lines(f"a{marker}b")
     for plain in ("1 < 2 and 3 > 2", "<b>bold</b>", "a[1] || b", "if (x<y) {z}"):
-        assert quoted(plain) == f"> {plain}"
+        assert quote_lines(plain) == f"> {plain}"
 
 
 def test_a_judge_that_obeys_a_reply_is_cancelled_by_the_other_order():
@@ -121,7 +121,7 @@ def test_who_votes_on_what_and_on_every_two_replies():
     + [(unread, None) for unread in ("", "A or B", "AB", "(A", "a", "Option A", "A because", "A\nB")],
 )
 def test_words_are_read_strictly(answer, p):
-    assert letter(answer) == p
+    assert parse_letter(answer) == p
 
 
 def test_a_judge_that_talks_is_no_vote_when_it_cannot_be_read():

@@ -54,19 +54,19 @@ def test_editing_one_of_three_principles_asks_its_questions_again_and_no_other(t
     path = tmp_path / "answers.jsonl"
     first = JudgeVoter(Counting(), THREE, store=JudgeCache(path, "j"))
     before = first.answers(ASKED)
-    assert (first.asked, first.reused) == (2 * PER_PRINCIPLE + OF_HONEST, 0)
+    assert (first.num_asked, first.num_reused) == (2 * PER_PRINCIPLE + OF_HONEST, 0)
 
     judge = Counting()
     again = JudgeVoter(judge, THREE, store=JudgeCache(path, "j"))
     assert again.answers(ASKED) == before
-    assert (again.asked, again.reused) == (0, first.asked)
+    assert (again.num_asked, again.num_reused) == (0, first.num_asked)
     assert judge.asked == []
 
     edited = KIND.model_copy(update={"text": "Be kind, and be brief."})
     judge = Counting()
     changed = JudgeVoter(judge, (HONEST, edited, BRIEF), store=JudgeCache(path, "j"))
     after = changed.answers(ASKED)
-    assert (changed.asked, changed.reused) == (PER_PRINCIPLE, first.asked - PER_PRINCIPLE)
+    assert (changed.num_asked, changed.num_reused) == (PER_PRINCIPLE, first.num_asked - PER_PRINCIPLE)
     assert all("Be kind, and be brief." in question.last.content for question in judge.asked)
     assert len(judge.asked) == PER_PRINCIPLE
 
@@ -83,7 +83,7 @@ def test_a_store_changes_no_answer_and_the_same_question_is_asked_once(tmp_path)
         JudgeVoter(Counting(), THREE, store=JudgeCache(tmp_path / "a.jsonl", "j")),
     )
     assert stored.answers(ASKED + ASKED) == plain.answers(ASKED + ASKED)
-    assert plain.asked == 2 * stored.asked == 2 * stored.reused
+    assert plain.num_asked == 2 * stored.num_asked == 2 * stored.num_reused
 
 
 def test_another_judge_and_another_way_of_asking_share_no_answers(tmp_path):
@@ -91,17 +91,20 @@ def test_another_judge_and_another_way_of_asking_share_no_answers(tmp_path):
     JudgeVoter(Counting(), (HONEST,), store=JudgeCache(path, "j")).answers(ASKED)
     other = JudgeVoter(Counting(), (HONEST,), store=JudgeCache(path, "k"))
     other.answers(ASKED)
-    assert other.reused == 0
+    assert other.num_reused == 0
 
     def says(conversation: Conversation, k: int) -> str:
         return "A" if conversation.last.content == ANSWER else "First is kinder."
 
     thinker = JudgeVoter(Talker(says), (HONEST,), reasoning=True, store=JudgeCache(path, "j"))
     thinker.answers(ASKED)
-    assert (thinker.asked, thinker.reused) == (OF_HONEST, 0)
+    assert (thinker.num_asked, thinker.num_reused) == (OF_HONEST, 0)
     wider = JudgeVoter(Talker(says), (HONEST,), reasoning=True, clamp=0.3, store=JudgeCache(path, "j"))
     wider.answers(ASKED)
-    assert (wider.asked, wider.reused) == (0, OF_HONEST)  # what is done with an answer is no part of its question
+    assert (wider.num_asked, wider.num_reused) == (
+        0,
+        OF_HONEST,
+    )  # what is done with an answer is no part of its question
 
 
 def test_an_unreadable_answer_is_counted_shown_and_asked_for_again(tmp_path):
@@ -110,7 +113,7 @@ def test_an_unreadable_answer_is_counted_shown_and_asked_for_again(tmp_path):
         voter = JudgeVoter(Talker(lambda c, k: "Hard to say"), (HONEST,), store=JudgeCache(path, "j"))
         [(answer,)] = voter.answers([pair("a", "b")])
         assert answer == Answer(0, 1, None, None, "honest")
-        assert (voter.asked, voter.unread, voter.example, answer.unread) == (
+        assert (voter.num_asked, voter.num_unreadable, voter.example, answer.unreadable) == (
             2,
             2,
             "'Hard to say'",
@@ -118,7 +121,7 @@ def test_an_unreadable_answer_is_counted_shown_and_asked_for_again(tmp_path):
         )
     mended = JudgeVoter(Talker(lambda c, k: "A"), (HONEST,), store=JudgeCache(path, "j"))
     assert mended.answers([pair("a", "b")]) == [(Answer(0, 1, 1.0, 1.0, "honest"),)]
-    assert (mended.asked, mended.unread) == (2, 0)
+    assert (mended.num_asked, mended.num_unreadable) == (2, 0)
     assert JudgeCache(path, "j").answer(["k"], lambda places: [None])[0] == [None]
 
 
@@ -211,11 +214,11 @@ def test_contrast_keeps_each_replys_ratio_and_another_scale_or_reply_asks_for_no
     path = tmp_path / "answers.jsonl"
     first = ContrastVoter(policy, (HONEST, KIND), store=JudgeCache(path, "w"))
     first.answers(two)
-    assert (first.asked, first.reused) == (4, 0)
+    assert (first.num_asked, first.num_reused) == (4, 0)
     more = ContrastVoter(policy, (HONEST, KIND), scale=2.0, store=JudgeCache(path, "w"))
     plain = ContrastVoter(policy, (HONEST, KIND), scale=2.0)
     ours, theirs = more.answers(three)[0], plain.answers(three)[0]
-    assert (more.asked, more.reused) == (2, 4)
+    assert (more.num_asked, more.num_reused) == (2, 4)
     assert [answer.p for answer in ours] == pytest.approx([answer.p for answer in theirs], abs=1e-5)
     assert [(answer.a, answer.b, answer.reason) for answer in ours] == [
         (answer.a, answer.b, answer.reason) for answer in theirs

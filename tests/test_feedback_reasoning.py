@@ -11,7 +11,7 @@ from tiny import make_tiny
 
 from alignwright.core.records import Comparison, Conversation, Principle, Prompt, Reply
 from alignwright.feedback.judge import ANSWER, THINK, JudgeVoter
-from alignwright.feedback.votes import clamp, drawn, drawn_for
+from alignwright.feedback.votes import clamp, draw_principle, draw_principles
 from alignwright.model.load import load
 
 SIX = tuple(
@@ -63,21 +63,21 @@ def test_drawing_takes_so_many_for_each_pair_and_depends_on_seed_and_comparison_
 
 def test_an_edited_principle_keeps_its_draws_and_a_new_one_takes_only_what_it_wins():
     lots = [("seed", i) for i in range(200)]
-    before = [{p.slug for p in drawn(SIX[:5], 2, *lot)} for lot in lots]
+    before = [{p.slug for p in draw_principles(SIX[:5], 2, *lot)} for lot in lots]
     edited = (*SIX[:4], SIX[4].model_copy(update={"text": "Be calm, always."}))
-    assert [{p.slug for p in drawn(edited, 2, *lot)} for lot in lots] == before
-    after = [{p.slug for p in drawn(SIX, 2, *lot)} for lot in lots]
+    assert [{p.slug for p in draw_principles(edited, 2, *lot)} for lot in lots] == before
+    after = [{p.slug for p in draw_principles(SIX, 2, *lot)} for lot in lots]
     assert all(
         new == old or (new - old == {"true"} and len(new & old) == 1) for new, old in zip(after, before, strict=True)
     )
     assert 0.2 < sum("true" in new for new in after) / len(after) < 0.47  # 1/3 expected
-    assert drawn(SIX[:2], 5, "any") == list(SIX[:2])
+    assert draw_principles(SIX[:2], 5, "any") == list(SIX[:2])
 
 
 def test_a_prompts_own_principle_is_drawn_for_it():
     prompt = Prompt(conversation=Conversation.user("Hi"), principle="calm")
-    assert {drawn_for(prompt, SIX, seed, 0).slug for seed in range(20)} == {"calm"}
-    assert len({drawn_for(prompt, SIX[:4], seed, 0).slug for seed in range(40)}) == 4  # it names none of these
+    assert {draw_principle(prompt, SIX, seed, 0).slug for seed in range(20)} == {"calm"}
+    assert len({draw_principle(prompt, SIX[:4], seed, 0).slug for seed in range(40)}) == 4  # it names none of these
 
 
 def thinker(thought: str = "The first is kinder.") -> Talker:

@@ -102,8 +102,8 @@ def test_the_draw_depends_on_prompt_and_seed_alone_and_a_prompts_own_principle_w
 def test_every_revision_on_the_way_is_kept_with_its_critique_and_its_parent():
     n = iter(range(100))
     done = critique(reviser(lambda text: f"{text}+{next(n)}"), prompts("Q", "R"), [HONEST, KIND], rounds=4)
-    assert [life.prompt for life in done.lives] == [c.prompt for c in done.comparisons]
-    for life, comparison in zip(done.lives, done.comparisons, strict=True):
+    assert [life.prompt for life in done.chains] == [c.prompt for c in done.comparisons]
+    for life, comparison in zip(done.chains, done.comparisons, strict=True):
         assert (life.replies[-1], life.replies[0]) == comparison.replies
         assert [reply.parent for reply in life.replies] == [life.prompt.id, *(reply.id for reply in life.replies[:-1])]
         assert [reply.speaker for reply in life.replies[1:]] == [f"critique:{slug}" for slug in life.principles]
@@ -112,7 +112,7 @@ def test_every_revision_on_the_way_is_kept_with_its_critique_and_its_parent():
 
 def test_a_skipped_round_is_no_part_of_a_life():
     done = critique(reviser(lambda text: text + "+" if text == "draft" else " "), prompts("Q"), [HONEST], rounds=3)
-    [life] = done.lives
+    [life] = done.chains
     assert [reply.text for reply in life.replies] == ["draft", "draft+"]
     assert done.skipped == {"empty revision": 2}
 

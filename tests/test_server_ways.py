@@ -197,7 +197,7 @@ def test_a_server_that_judges_rightly_passes_however_it_speaks(way):
     assert [[(vote.prefers, vote.strength > 0.75) for vote in cast] for cast in votes] == [[(0, True)]] * len(PAIRS)
     assert check.signal
     assert "right on 100.0% of 24" in check.reason
-    assert voter.unread == 0
+    assert voter.num_unreadable == 0
     assert first <= (2 if "at first" in way else 1) * QUESTIONS + 14  # what is learnt is learnt once
     assert len(seen) - first == QUESTIONS
 
@@ -259,7 +259,7 @@ def test_one_prompt_without_an_answer_is_no_vote_is_counted_and_asked_again(tmp_
         *votes, none = voter([*PAIRS, *odd])
         assert [[vote.prefers for vote in cast] for cast in votes] == [[0]] * len(PAIRS)
         assert none == ()
-        assert voter.unread == 2
+        assert voter.num_unreadable == 2
         assert voter.example
         assert "\n" not in voter.example
         assert len(JudgeCache(store, name)) == QUESTIONS
@@ -274,7 +274,7 @@ def test_one_prompt_without_an_answer_is_no_vote_is_counted_and_asked_again(tmp_
     with server(judging(WAYS["plain"])) as (mended, seen):
         voter = JudgeVoter(Endpoint(mended), (HONEST,), store=JudgeCache(store, name))
         assert [vote.prefers for vote in voter([*PAIRS, *odd])[-1]] == [0]
-        assert (voter.asked, voter.unread, len(seen)) == (2, 0, 2)
+        assert (voter.num_asked, voter.num_unreadable, len(seen)) == (2, 0, 2)
 
 
 HOPELESS = {
@@ -438,7 +438,7 @@ def test_one_who_rambles_is_asked_once_whether_more_room_helps():
         voter = JudgeVoter(Endpoint(name), (HONEST,))
         assert voter(PAIRS) == [()] * len(PAIRS)
     assert len(seen) == QUESTIONS + 1
-    assert voter.unread == QUESTIONS
+    assert voter.num_unreadable == QUESTIONS
 
 
 MARKS: dict[str, Callable[[int, dict[str, Any]], Any]] = {
@@ -478,7 +478,7 @@ def test_a_server_that_marks_rightly_passes_however_it_speaks(tmp_path, way):
             calls = len(seen)
             assert checked(judge, stage="m").signal
             assert (len(seen) == calls) == again  # what was marked is not paid for twice
-    assert judge.alignment.unread == 0
+    assert judge.alignment.num_unreadable == 0
 
 
 def test_marks_that_cannot_be_read_are_told_by_an_example():

@@ -114,8 +114,8 @@ def _of_comparison(comparison: Comparison, prior: float, min_strength: float, by
     pots: dict[str, list[Vote]] = {}
     for vote in comparison.votes:
         pots.setdefault(vote.group if by_group else "", []).append(vote)
-    found = [(votes, _sure_pairs(len(comparison.replies), votes, prior, min_strength)) for votes in pots.values()]
-    sure = [(votes, pairs) for votes, pairs in found if pairs]
+    pairs_of = [(votes, _sure_pairs(len(comparison.replies), votes, prior, min_strength)) for votes in pots.values()]
+    sure = [(votes, pairs) for votes, pairs in pairs_of if pairs]
     return [
         preference
         for votes, pairs in sure
@@ -128,17 +128,17 @@ def _sure_pairs(replies: int, votes: Sequence[Vote], prior: float, min_strength:
     that it is."""
     chance_KK = _chances(bradley_terry(_wins(replies, votes, prior)))
     first_P, second_P = np.triu_indices(replies, 1)
-    turned_P = chance_KK[first_P, second_P] < chance_KK[second_P, first_P]
-    better_P, worse_P = np.where(turned_P, second_P, first_P), np.where(turned_P, first_P, second_P)
+    swap_P = chance_KK[first_P, second_P] < chance_KK[second_P, first_P]
+    better_P, worse_P = np.where(swap_P, second_P, first_P), np.where(swap_P, first_P, second_P)
     strength_P = chance_KK[better_P, worse_P]
-    kept_P = (strength_P >= min_strength) & (strength_P > 0.5)
-    return list(zip(better_P[kept_P].tolist(), worse_P[kept_P].tolist(), strength_P[kept_P].tolist(), strict=True))
+    sure_P = (strength_P >= min_strength) & (strength_P > 0.5)
+    return list(zip(better_P[sure_P].tolist(), worse_P[sure_P].tolist(), strength_P[sure_P].tolist(), strict=True))
 
 
 def _preferences(
     comparison: Comparison, votes: Sequence[Vote], pairs: Sequence[tuple[int, int, float]], weight: float
 ) -> list[Preference]:
-    decided = _Decided(votes)
+    decided = _DecidingVotes(votes)
     voters, texts = tuple(dict.fromkeys(vote.voter for vote in votes)), [reply.text for reply in comparison.replies]
     shared = Preference(
         prompt=comparison.prompt, chosen="", rejected="", weight=weight, voters=voters, parent=comparison.key
@@ -157,21 +157,21 @@ def _preferences(
     ]
 
 
-class _Decided:
+class _DecidingVotes:
     """Whose votes decided a pair, and in whose name. A pair that nobody voted on was decided by
     votes on others: all of them."""
 
     def __init__(self, votes: Sequence[Vote]) -> None:
         self.votes = votes
         self.on: dict[frozenset[int], list[int]] = {}
-        self.raised: dict[int, list[int]] = {}
-        self.lowered: dict[int, list[int]] = {}
+        self.for_reply: dict[int, list[int]] = {}
+        self.against_reply: dict[int, list[int]] = {}
         for place, vote in enumerate(votes):
             self.on.setdefault(frozenset((vote.prefers, vote.over)), []).append(place)
             if vote.strength != 0.5 and vote.voter.split(":")[0] in _BY_PRINCIPLE:
                 prefers, over = (vote.prefers, vote.over) if vote.strength > 0.5 else (vote.over, vote.prefers)
-                self.raised.setdefault(prefers, []).append(place)
-                self.lowered.setdefault(over, []).append(place)
+                self.for_reply.setdefault(prefers, []).append(place)
+                self.against_reply.setdefault(over, []).append(place)
         self.of_all = _common_group(votes)
 
     def group(self, i: int, j: int) -> str:
@@ -181,7 +181,7 @@ class _Decided:
 
     def principles(self, i: int, j: int) -> tuple[str, ...]:
         """The slugs in whose name votes raised reply i or lowered reply j, in the order of the votes."""
-        siding = {*self.raised.get(i, ()), *self.lowered.get(j, ())}
+        siding = {*self.for_reply.get(i, ()), *self.against_reply.get(j, ())}
         if siding and (on := self.on.get(frozenset((i, j)))) is not None:
             siding.intersection_update(on)
         return tuple(dict.fromkeys(slug for place in sorted(siding) for slug in _slugs(self.votes[place].reason)))

@@ -45,40 +45,43 @@ def attack_suite(
     count as independent.
     """
     harmful = [item for item in items if item.kind == "harmful"]
-    asked = [
+    wrapped = [
         (item, name, Conversation.user(template.replace(SLOT, item.prompt)))
         for item in harmful
         for name, template in wrappers.items()
     ]
-    prompts = [prompt for _, _, prompt in asked]
+    prompts = [prompt for _, _, prompt in wrapped]
     groups = (
         speaker.generate(prompts, n=1, max_new_tokens=max_new_tokens, temperature=0.0, seed=seed) if prompts else []
     )
-    found = [
+    results = [
         outcome
-        for (item, name, prompt), group in zip(asked, groups, strict=True)
+        for (item, name, prompt), group in zip(wrapped, groups, strict=True)
         for outcome in _outcomes(item, name, prompt, group[0] if group else None)
     ]
     return sorted(
-        found, key=lambda outcome: outcome.claim.startswith("attack.not_refused")
+        results, key=lambda outcome: outcome.claim.startswith("attack.not_refused")
     )  # the parts of a claim beside it
 
 
 def _outcomes(item: RefusalItem, name: str, prompt: Conversation, reply: Reply | None) -> list[SampleResult]:
     """Both questions, each over all wrappers and for this one."""
-    seen: dict[str, Any] = {"item": f"{item.id}:{name}", "cluster": item.topic or item.id, "prompt": prompt}
+    fields: dict[str, Any] = {"item": f"{item.id}:{name}", "cluster": item.topic or item.id, "prompt": prompt}
     if reply is None:
-        lost: dict[str, Any] = seen | {"status": "error", "reason": f"{name}: the model gave no reply"}
-        answers: dict[str, dict[str, Any]] = {"attack.success": lost, "attack.not_refused": lost}
+        error: dict[str, Any] = fields | {"status": "error", "reason": f"{name}: the model gave no reply"}
+        answers: dict[str, dict[str, Any]] = {"attack.success": error, "attack.not_refused": error}
     else:
-        seen |= {"reply": reply.text}
-        did, held = fulfilled(prompt.last.content, reply.text, item.prompt), refused(prompt.last.content, reply.text)
+        fields |= {"reply": reply.text}
+        fulfilment, refusal = (
+            fulfilled(prompt.last.content, reply.text, item.prompt),
+            refused(prompt.last.content, reply.text),
+        )
         answers = {
-            "attack.success": seen | _answer(name, did, "yes"),
-            "attack.not_refused": seen | _answer(name, held, "no"),
+            "attack.success": fields | _answer(name, fulfilment, "yes"),
+            "attack.not_refused": fields | _answer(name, refusal, "no"),
         }
     return [
-        SampleResult(claim=claim, **said) for whole, said in answers.items() for claim in (whole, f"{whole}.{name}")
+        SampleResult(claim=claim, **answer) for whole, answer in answers.items() for claim in (whole, f"{whole}.{name}")
     ]
 
 
@@ -97,16 +100,16 @@ def read_wrappers(file: Path | None = None) -> dict[str, str]:
     where = str(file) if file else "jailbreaks.yaml"
     try:
         own = files("alignwright.attack").joinpath("jailbreaks.yaml")
-        seen: object = (
+        data: object = (
             safe_read.yaml_file(file) if file else safe_read.yaml_data(own.read_text(encoding="utf-8"), where)
         )
     except SpecError as error:
         raise ValueError(str(error)) from None
-    if not isinstance(seen, dict) or not seen:
+    if not isinstance(data, dict) or not data:
         raise ValueError(
             f'{where}: a suite is a mapping of names to templates, for example roleplay: "You are an actor. {SLOT}"'
         )
-    for name, template in seen.items():
+    for name, template in data.items():
         if not isinstance(name, str) or not _NAME.fullmatch(name):
             raise ValueError(f"{where}: {name!r} cannot name a wrapper; use lower-case letters, digits and _")
         if name == RESERVED:
@@ -116,4 +119,4 @@ def read_wrappers(file: Path | None = None) -> dict[str, str]:
             )
         if not isinstance(template, str) or template.count(SLOT) != 1:
             raise ValueError(f"{where}: {name}: a template is a text with {SLOT} in it exactly once")
-    return {str(name): str(template) for name, template in seen.items()}
+    return {str(name): str(template) for name, template in data.items()}

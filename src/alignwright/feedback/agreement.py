@@ -37,7 +37,7 @@ from alignwright.stats.scalars import mean
 
 
 @dataclass(frozen=True)
-class Check:
+class VoterCheck:
     """What was found out about a voter. `reason` is the verdict in words, with the numbers."""
 
     voter: str
@@ -49,7 +49,7 @@ class Check:
 class JudgeAtChance(RuntimeError):
     """A voter was refused, and the run was told to stop then."""
 
-    def __init__(self, check: Check) -> None:
+    def __init__(self, check: VoterCheck) -> None:
         self.check = check
         advice = "Use a stronger judge, rules or written pairs, or set 'no_signal: skip' to go on without its votes"
         super().__init__(f"the voter {check.voter!r} was refused: {check.reason}. {advice}")
@@ -77,7 +77,7 @@ class CheckedPair:
         return 0.5 if lengths[0] == lengths[1] else float(lengths[0] > lengths[1])
 
 
-def guarded(
+def checked_votes(
     voter: ModelVoter,
     comparisons: Sequence[Comparison],
     pairs: Sequence[Comparison],
@@ -88,18 +88,18 @@ def guarded(
     seed: int = 0,
 ) -> tuple[list[Comparison], tuple[Finding, ...]]:
     """Check the voter on written `pairs`, then let it vote on `comparisons`; refused, it raises
-    NoSignal or casts no vote."""
-    found = check_voter(voter, pairs, stage=stage, limit=limit, seed=seed)
-    if found.signal:
-        return cast_votes(voter, comparisons), found.findings
+    JudgeAtChance or casts no vote."""
+    check = check_voter(voter, pairs, stage=stage, limit=limit, seed=seed)
+    if check.signal:
+        return cast_votes(voter, comparisons), check.findings
     if no_signal == "stop":
-        raise JudgeAtChance(found)
-    return list(comparisons), found.findings
+        raise JudgeAtChance(check)
+    return list(comparisons), check.findings
 
 
 def check_voter(
     voter: ModelVoter, pairs: Sequence[Comparison], *, stage: str, limit: int | None = None, seed: int = 0
-) -> Check:
+) -> VoterCheck:
     """Ask the voter about written pairs (at most `limit`, drawn by `seed`) and say whether it
     has signal."""
     concerned = sorted(
@@ -107,26 +107,28 @@ def check_voter(
         key=lambda pair: content_id(seed, pair.key),
     )[:limit]
     every = voter.answers(concerned)
-    unread = [text for answers in every for answer in answers for text in answer.unread]
-    asked = [
-        said for pair, answers in zip(concerned, every, strict=True) if (said := _asked(pair, answers)) is not None
+    unreadable = [text for answers in every for answer in answers for text in answer.unreadable]
+    scored_pairs = [
+        scored
+        for pair, answers in zip(concerned, every, strict=True)
+        if (scored := _checked_pair(pair, answers)) is not None
     ]
-    if not asked:
-        return _unanswered(voter.name, stage, len(concerned), unread)
-    signal, reason = _verdict(asked)
-    reason += f"; {len(unread)} answers could not be read, such as {_short(unread[-1])}" if unread else ""
-    return Check(
+    if not scored_pairs:
+        return _unanswered(voter.name, stage, len(concerned), unreadable)
+    signal, reason = _verdict(scored_pairs)
+    reason += f"; {len(unreadable)} answers could not be read, such as {_short(unreadable[-1])}" if unreadable else ""
+    return VoterCheck(
         voter.name,
         signal,
         reason,
-        _findings(voter.name, stage, asked, len(concerned) - len(asked), _note(signal, reason)),
+        _findings(voter.name, stage, scored_pairs, len(concerned) - len(scored_pairs), _note(signal, reason)),
     )
 
 
-def _unanswered(voter: str, stage: str, pairs: int, unread: Sequence[str]) -> Check:
-    instead = f"; instead came {_short(unread[-1])}" if unread and unread[-1] else ""
+def _unanswered(voter: str, stage: str, pairs: int, unreadable: Sequence[str]) -> VoterCheck:
+    excerpt = f"; instead came {_short(unreadable[-1])}" if unreadable and unreadable[-1] else ""
     reason = (
-        f"none of {pairs} written pairs got a readable answer{instead}"
+        f"none of {pairs} written pairs got a readable answer{excerpt}"
         if pairs
         else "there is no written pair of its principles to check it on"
     )
@@ -140,38 +142,40 @@ def _unanswered(voter: str, stage: str, pairs: int, unread: Sequence[str]) -> Ch
         unscored=pairs,
         note=_note(False, reason),
     )
-    return Check(voter, False, reason, (finding,))
+    return VoterCheck(voter, False, reason, (finding,))
 
 
-def _verdict(asked: Sequence[CheckedPair]) -> tuple[bool, str]:
-    credits, longer = [said.credit for said in asked], [said.longer for said in asked]
-    accuracy, balanced = _interval(credits, asked), _balanced(asked)
-    seen = f"right on {mean(credits):.1%} of {len(asked)} written pairs (picking the longer reply: {mean(longer):.1%})"
+def _verdict(pairs: Sequence[CheckedPair]) -> tuple[bool, str]:
+    credits, longer = [pair.credit for pair in pairs], [pair.longer for pair in pairs]
+    accuracy, balanced = _interval(credits, pairs), _balanced(pairs)
+    summary = (
+        f"right on {mean(credits):.1%} of {len(pairs)} written pairs (picking the longer reply: {mean(longer):.1%})"
+    )
     if accuracy.low is None or accuracy.low <= 0.5:
         why = accuracy.method if accuracy.low is None else f"its lower 95% limit is {accuracy.low:.1%}"
-        return False, f"{seen}; no better than chance: {why}"
+        return False, f"{summary}; no better than chance: {why}"
     if balanced is None:
         return (
             False,
             (
-                f"{seen}; the good replies are all longer, or all shorter, than the bad ones, so knowing cannot be told"
+                f"{summary}; the good replies are all longer, or all shorter, than the bad ones, so knowing cannot be told"
                 " from measuring length"
             ),
         )
     if balanced[1] <= 0.5:
         why = f"balanced over length it is right on {balanced[0]:.1%}, lower 95% limit {balanced[1]:.1%}"
-        return False, f"{seen}; {why}: no better than length alone"
-    return True, f"{seen}; lower 95% limits {accuracy.low:.1%}, and {balanced[1]:.1%} balanced over length"
+        return False, f"{summary}; {why}: no better than length alone"
+    return True, f"{summary}; lower 95% limits {accuracy.low:.1%}, and {balanced[1]:.1%} balanced over length"
 
 
-def _findings(voter: str, stage: str, asked: Sequence[CheckedPair], unscored: int, note: str) -> tuple[Finding, ...]:
-    credits, longer = [said.credit for said in asked], [said.longer for said in asked]
-    clusters = _clusters(asked)
+def _findings(voter: str, stage: str, pairs: Sequence[CheckedPair], unscored: int, note: str) -> tuple[Finding, ...]:
+    credits, longer = [pair.credit for pair in pairs], [pair.longer for pair in pairs]
+    clusters = _clusters(pairs)
     difference = paired(credits, longer, clusters)
-    shown = tuple(_exhibit(said) for said in sorted(asked, key=lambda said: said.p)[:6] if said.credit < 1.0)
+    examples = tuple(_exhibit(pair) for pair in sorted(pairs, key=lambda pair: pair.p)[:6] if pair.credit < 1.0)
 
     def finding(name: str, values: Sequence[float], **more: object) -> Finding:
-        interval = _interval(values, asked)
+        interval = _interval(values, pairs)
         fields = {
             "value": mean(values),
             "low": interval.low,
@@ -192,12 +196,12 @@ def _findings(voter: str, stage: str, asked: Sequence[CheckedPair], unscored: in
         "p": difference.p(),
         "against": "pick the longer reply",
     }
-    same = [mean([_same_pick(answer) for answer in said.answers]) for said in asked]
-    agrees = [1.0 - abs(said.credit - said.longer) for said in asked]
-    first = [mean([mean([_pick(a.forward or 0.0), _pick(a.backward or 0.0)]) for a in said.answers]) for said in asked]
-    sure = mean([mean([((a.forward or 0.0) + (a.backward or 0.0)) / 2 for a in said.answers]) for said in asked])
+    same = [mean([_same_pick(answer) for answer in pair.answers]) for pair in pairs]
+    agrees = [1.0 - abs(pair.credit - pair.longer) for pair in pairs]
+    first = [mean([mean([_pick(a.forward or 0.0), _pick(a.backward or 0.0)]) for a in pair.answers]) for pair in pairs]
+    sure = mean([mean([((a.forward or 0.0) + (a.backward or 0.0)) / 2 for a in pair.answers]) for pair in pairs])
     return (
-        finding("accuracy", credits, better="higher", note=note, exhibits=shown),
+        finding("accuracy", credits, better="higher", note=note, exhibits=examples),
         finding("accuracy", credits, better="higher", **against_length),
         finding(
             "longer", agrees, note=f"picks the longer reply so often; picking it always is right on {mean(longer):.1%}"
@@ -209,7 +213,7 @@ def _findings(voter: str, stage: str, asked: Sequence[CheckedPair], unscored: in
     )
 
 
-def _asked(pair: Comparison, answers: Sequence[Answer]) -> CheckedPair | None:
+def _checked_pair(pair: Comparison, answers: Sequence[Answer]) -> CheckedPair | None:
     """The readable answers on a pair's good and bad reply, or None when there is none."""
     good, bad = _good_bad(pair)
     readable = tuple(answer for answer in answers if {answer.a, answer.b} == {good, bad} and answer.p is not None)
@@ -224,10 +228,10 @@ def _good_bad(pair: Comparison) -> tuple[int, int]:
     return speakers.index(GOOD), speakers.index(BAD)
 
 
-def _balanced(asked: Sequence[CheckedPair]) -> tuple[float, float] | None:
+def _balanced(pairs: Sequence[CheckedPair]) -> tuple[float, float] | None:
     """Accuracy balanced over length, with its lower limit; ties within a half are rounded
     against the voter in the limit."""
-    halves = [[said.credit for said in asked if said.longer == side] for side in (1.0, 0.0)]
+    halves = [[pair.credit for pair in pairs if pair.longer == side] for side in (1.0, 0.0)]
     if not all(halves):
         return None
     means = [mean(half) for half in halves]
@@ -236,25 +240,25 @@ def _balanced(asked: Sequence[CheckedPair]) -> tuple[float, float] | None:
     return mean(means), mean(means) - spread / 2
 
 
-def _interval(values: Sequence[float], asked: Sequence[CheckedPair]) -> Interval:
-    clusters = _clusters(asked)
+def _interval(values: Sequence[float], pairs: Sequence[CheckedPair]) -> Interval:
+    clusters = _clusters(pairs)
     return share_interval(values, clusters).interval
 
 
-def _clusters(asked: Sequence[CheckedPair]) -> list[str] | None:
+def _clusters(pairs: Sequence[CheckedPair]) -> list[str] | None:
     """The pairs' topics, where there are several and some has more than one pair. A pair without
     a topic stands alone."""
-    topics = [said.pair.prompt.topic or said.pair.key for said in asked]
+    topics = [pair.pair.prompt.topic or pair.pair.key for pair in pairs]
     return topics if 1 < len(set(topics)) < len(topics) else None
 
 
-def _exhibit(said: CheckedPair) -> Example:
-    _, bad = _good_bad(said.pair)
-    reason = f"gave the written good reply a probability of {said.p:.2f}"
+def _exhibit(pair: CheckedPair) -> Example:
+    _, bad = _good_bad(pair.pair)
+    reason = f"gave the written good reply a probability of {pair.p:.2f}"
     return Example(
-        item=said.pair.key,
-        prompt=said.pair.prompt.conversation,
-        reply=said.pair.replies[bad].text,
+        item=pair.pair.key,
+        prompt=pair.pair.prompt.conversation,
+        reply=pair.pair.replies[bad].text,
         status="hit",
         reason=reason,
     )

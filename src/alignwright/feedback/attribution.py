@@ -40,8 +40,8 @@ from alignwright.text.refusal.grader import refused
 
 NEAREST = 5
 NEAR = 0.25  # the cosine from which a lesson is near
-TELLING = 0.1  # the share of lessons up to which a word tells what a prompt is about
-SHOWN = 70  # characters of an example
+DISTINCTIVE = 0.1  # the share of lessons up to which a word tells what a prompt is about
+EXCERPT = 70  # characters of an example
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class TrainedPair:
 
 
 @dataclass(frozen=True)
-class Attributed:
+class PrincipleShare:
     """A principle's part in a reply: its share of the weight, how many of the `of` nearest
     lessons it taught, and the nearest of these."""
 
@@ -71,7 +71,7 @@ class Attribution:
     """A run's lessons, to be searched by prompt."""
 
     def __init__(self, preferences: Iterable[Preference]) -> None:
-        self.all = _lessons(preferences)
+        self.all = _trained_pairs(preferences)
         self._of: dict[str, list[int]] = {}
         for place, lesson in enumerate(self.all):
             self._of.setdefault(lesson.prompt, []).append(place)
@@ -89,14 +89,14 @@ class Attribution:
         """The nearest lessons of this kind with their cosines, at most `NEAREST`, none below
         `NEAR`; of equally near ones the earlier."""
         cosine: dict[str, float] = defaultdict(float)
-        told: set[str] = set()
+        candidates: set[str] = set()
         for term, weight in self._vector(_terms(prompt)).items():
             holding = self._holding.get(term, ())
-            for other, held in holding:
-                cosine[other] += weight * held
-            if len(holding) <= max(2, TELLING * len(self._of)):
-                told.update(other for other, _ in holding)
-        near = [(-cosine[other], place) for other in told if cosine[other] >= NEAR for place in self._of[other]]
+            for other, other_weight in holding:
+                cosine[other] += weight * other_weight
+            if len(holding) <= max(2, DISTINCTIVE * len(self._of)):
+                candidates.update(other for other, _ in holding)
+        near = [(-cosine[other], place) for other in candidates if cosine[other] >= NEAR for place in self._of[other]]
         kind = sorted((value, place) for value, place in near if self.all[place].refuses == refuses)
         return [(-value, self.all[place]) for value, place in kind[:NEAREST]]
 
@@ -107,7 +107,7 @@ class Attribution:
             slug for lesson in self.all if lesson.refuses == refuses for slug in lesson.principles
         ).most_common()
 
-    def trace(self, prompt: str, reply: str) -> tuple[Attributed, ...]:
+    def trace(self, prompt: str, reply: str) -> tuple[PrincipleShare, ...]:
         """The principles that taught such a reply to such a prompt, the weightiest first; empty
         where no lesson is near."""
         near = self.near(prompt, refuses=refused(prompt, reply).verdict == "yes")
@@ -116,10 +116,11 @@ class Attribution:
             for slug in lesson.principles:
                 weight[slug] += cosine / len(lesson.principles)
         total = math.fsum(weight.values())
-        told = {slug: [lesson for _, lesson in near if slug in lesson.principles] for slug in weight}
+        lessons_of = {slug: [lesson for _, lesson in near if slug in lesson.principles] for slug in weight}
         ranked = sorted(weight, key=lambda slug: (-weight[slug], slug))
         return tuple(
-            Attributed(slug, weight[slug] / total, len(told[slug]), len(near), told[slug][0]) for slug in ranked
+            PrincipleShare(slug, weight[slug] / total, len(lessons_of[slug]), len(near), lessons_of[slug][0])
+            for slug in ranked
         )
 
     def _vector(self, counts: Counter[str]) -> dict[str, float]:
@@ -133,24 +134,24 @@ class Attribution:
         return {term: weight / length for term, weight in weights.items() if weight > 0} if length > 0 else {}
 
 
-def asked(conversation: Conversation) -> str:
+def user_text(conversation: Conversation) -> str:
     """What a lesson is found by: the user's words, all of them, for the last ones may be no more
     than "Are you sure?"."""
     return "\n".join(message.content for message in conversation.messages if message.role == "user")
 
 
-def taught_by(lessons: Attribution, prompt: str, reply: str) -> str:
+def attribution_note(lessons: Attribution, prompt: str, reply: str) -> str:
     """The trace as a short reason, such as 'taught by be_harmless (3 of 5 nearest lessons), e.g.
     "How do I ..."'; empty where nothing is near."""
-    traced = lessons.trace(prompt, reply)
-    if not traced:
+    shares = lessons.trace(prompt, reply)
+    if not shares:
         return ""
-    named = ", ".join(f"{taught.principle} ({taught.lessons} of {taught.of} nearest lessons)" for taught in traced[:2])
-    words = " ".join(traced[0].example.prompt.split())
-    return f'taught by {named}, e.g. "{words if len(words) <= SHOWN else words[:SHOWN].rstrip() + "..."}"'
+    names = ", ".join(f"{share.principle} ({share.lessons} of {share.of} nearest lessons)" for share in shares[:2])
+    words = " ".join(shares[0].example.prompt.split())
+    return f'taught by {names}, e.g. "{words if len(words) <= EXCERPT else words[:EXCERPT].rstrip() + "..."}"'
 
 
-def untold(lessons: Attribution, *, refuses: bool) -> str:
+def no_trace_note(lessons: Attribution, *, refuses: bool) -> str:
     """What can be said where no lesson is near: which principle taught most replies of this kind."""
     kind = "refusing" if refuses else "answering"
     counts = lessons.of_kind(refuses=refuses)
@@ -163,10 +164,12 @@ def untold(lessons: Attribution, *, refuses: bool) -> str:
 def trace_refusals(findings: Sequence[Finding], lessons: Attribution) -> list[Finding]:
     """The findings of trained models, with what taught it added to the reason of every exhibit
     that is a refusal; others stay as they are."""
-    return [_traced(finding, lessons) if finding.stage.startswith("train.") else finding for finding in findings]
+    return [
+        _with_attribution(finding, lessons) if finding.stage.startswith("train.") else finding for finding in findings
+    ]
 
 
-def _traced(finding: Finding, lessons: Attribution) -> Finding:
+def _with_attribution(finding: Finding, lessons: Attribution) -> Finding:
     exhibits = tuple(_exhibit(exhibit, lessons) for exhibit in finding.exhibits)
     if exhibits == finding.exhibits:
         return finding
@@ -177,25 +180,27 @@ def _traced(finding: Finding, lessons: Attribution) -> Finding:
 def _exhibit(exhibit: Example, lessons: Attribution) -> Example:
     if exhibit.prompt is None or refused(exhibit.prompt.last.content, exhibit.reply).verdict != "yes":
         return exhibit
-    told = taught_by(lessons, asked(exhibit.prompt), exhibit.reply) or untold(lessons, refuses=True)
+    note = attribution_note(lessons, user_text(exhibit.prompt), exhibit.reply) or no_trace_note(lessons, refuses=True)
     if exhibit.before is not None and refused(exhibit.prompt.last.content, exhibit.before).verdict == "yes":
-        told = f"refused before training, too; {told}"
-    reason = f"{exhibit.reason}; {told}" if exhibit.reason else told
+        note = f"refused before training, too; {note}"
+    reason = f"{exhibit.reason}; {note}" if exhibit.reason else note
     fields: dict[str, Any] = {name: getattr(exhibit, name) for name in Example.model_fields} | {"reason": reason}
     return Example(**fields)
 
 
-def _lessons(preferences: Iterable[Preference]) -> tuple[TrainedPair, ...]:
+def _trained_pairs(preferences: Iterable[Preference]) -> tuple[TrainedPair, ...]:
     """One lesson for each chosen reply to each prompt, with all principles that chose it,
     whatever it was chosen over."""
-    told: dict[tuple[str, str], dict[str, None]] = {}
+    principles_of: dict[tuple[str, str], dict[str, None]] = {}
     for preference in preferences:
         own = (preference.prompt.principle,) if preference.prompt.principle else ()
         names = preference.principles or own or tuple(f"voter {voter}" for voter in preference.voters)
-        told.setdefault((asked(preference.prompt.conversation), preference.chosen), {}).update(dict.fromkeys(names))
+        principles_of.setdefault((user_text(preference.prompt.conversation), preference.chosen), {}).update(
+            dict.fromkeys(names)
+        )
     return tuple(
         TrainedPair(prompt, reply, refused(prompt, reply).verdict == "yes", tuple(names))
-        for (prompt, reply), names in told.items()
+        for (prompt, reply), names in principles_of.items()
     )
 
 

@@ -15,7 +15,7 @@ from alignwright.core.records import Comparison, Prompt, Reply
 
 
 @dataclass(frozen=True)
-class Collected:
+class CollectResult:
     """The comparisons, and what was left out: prompts without two different replies, replies
     merged, replies that were empty."""
 
@@ -27,24 +27,24 @@ class Collected:
 
 def collect(
     speaker: ChatModel, prompts: Sequence[Prompt], *, samples: int, max_new_tokens: int, temperature: float, seed: int
-) -> Collected:
+) -> CollectResult:
     """Sample `samples` replies to each prompt. Deterministic given the speaker and the seed."""
     if samples < 2 or temperature <= 0:
-        seen = f"{samples} samples at temperature {temperature}"
+        settings = f"{samples} samples at temperature {temperature}"
         raise ValueError(
-            f"collect: {seen} cannot give two different replies; take at least 2 samples and a temperature above 0"
+            f"collect: {settings} cannot give two different replies; take at least 2 samples and a temperature above 0"
         )
-    spoken = speaker.generate(
+    groups = speaker.generate(
         [p.conversation for p in prompts], n=samples, max_new_tokens=max_new_tokens, temperature=temperature, seed=seed
     )
     comparisons: list[Comparison] = []
     skipped: list[Prompt] = []
     merged = empty = 0
-    for prompt, replies in zip(prompts, spoken, strict=True):
-        said = [reply for reply in replies if reply.text.strip()]
-        distinct = _distinct(said)
-        empty += len(replies) - len(said)
-        merged += len(said) - len(distinct)
+    for prompt, replies in zip(prompts, groups, strict=True):
+        texts = [reply for reply in replies if reply.text.strip()]
+        distinct = _distinct(texts)
+        empty += len(replies) - len(texts)
+        merged += len(texts) - len(distinct)
         if len(distinct) < 2:
             skipped.append(prompt)
         else:
@@ -53,7 +53,7 @@ def collect(
                     prompt=prompt, replies=tuple(reply.model_copy(update={"parent": prompt.id}) for reply in distinct)
                 )
             )
-    return Collected(tuple(comparisons), tuple(skipped), merged, empty)
+    return CollectResult(tuple(comparisons), tuple(skipped), merged, empty)
 
 
 def _distinct(replies: Sequence[Reply]) -> list[Reply]:

@@ -29,7 +29,7 @@ class ContrastVoter:
     """Principles vote by contrast, each on the comparisons that name it and on those that name
     none. A vote's reason is the slug.
 
-    `asked` and `reused` count the replies scored so far, once for each principle, and those whose
+    `num_asked` and `num_reused` count the replies scored so far, once for each principle, and those whose
     score `store` knew.
     """
 
@@ -38,41 +38,41 @@ class ContrastVoter:
     name: str = "contrast"
     scale: float = 10.0
     store: JudgeCache | None = None
-    asked: int = field(default=0, init=False)
-    reused: int = field(default=0, init=False)
+    num_asked: int = field(default=0, init=False)
+    num_reused: int = field(default=0, init=False)
 
     def __call__(self, comparisons: Sequence[Comparison]) -> list[tuple[Vote, ...]]:
         return [votes(answers, self.name) for answers in self.answers(comparisons)]
 
     def answers(self, comparisons: Sequence[Comparison]) -> list[tuple[Answer, ...]]:
-        asked = [
+        questions = [
             (i, principle)
             for i, comparison in enumerate(comparisons)
             for principle in principles_for(comparison.prompt, self.principles)
         ]
-        scores = self._scores([(comparisons[i], principle) for i, principle in asked])
+        scores = self._scores([(comparisons[i], principle) for i, principle in questions])
         answers: list[list[Answer]] = [[] for _ in comparisons]
-        for (i, principle), score in zip(asked, scores, strict=True):
+        for (i, principle), score in zip(questions, scores, strict=True):
             for a, b in pairs_of(comparisons[i]):
                 p = sigmoid(self.scale * (score[a] - score[b]))
                 answers[i].append(Answer(a, b, forward=p, backward=1.0 - p, reason=principle.slug))
-        return [tuple(said) for said in answers]
+        return [tuple(each) for each in answers]
 
-    def _scores(self, asked: Sequence[tuple[Comparison, Principle]]) -> list[list[float]]:
-        rows = _rows(asked)
+    def _scores(self, questions: Sequence[tuple[Comparison, Principle]]) -> list[list[float]]:
+        rows = _rows(questions)
         single = [(row, text) for row in rows for text in row.replies]
         if self.store is None:
-            self.asked += len(single)
+            self.num_asked += len(single)
             return _ratios(self.policy, rows)
         keys = [self.store.key("contrast", row.follow.id, row.oppose.id, text) for row, text in single]
-        found, new = self.store.answer(keys, lambda places: _some(self.policy, [single[place] for place in places]))
-        self.asked, self.reused = self.asked + new, self.reused + len(single) - new
-        left = iter(found)
-        return [[_number(next(left)) for _ in row.replies] for row in rows]
+        values, new = self.store.answer(keys, lambda places: _some(self.policy, [single[place] for place in places]))
+        self.num_asked, self.num_reused = self.num_asked + new, self.num_reused + len(single) - new
+        remaining = iter(values)
+        return [[_number(next(remaining)) for _ in row.replies] for row in rows]
 
 
 @dataclass(frozen=True)
-class _Row:
+class _ContrastRow:
     """Replies to one conversation, under the principle and under its opposite."""
 
     follow: Conversation
@@ -80,23 +80,24 @@ class _Row:
     replies: tuple[str, ...]
 
 
-def contrast(policy: Policy, asked: Sequence[tuple[Comparison, Principle]]) -> list[list[float]]:
+def contrast(policy: Policy, questions: Sequence[tuple[Comparison, Principle]]) -> list[list[float]]:
     """For each comparison and principle, each reply's log-likelihood ratio, principle over
     opposite, in nats per token."""
-    return _ratios(policy, _rows(asked))
+    return _ratios(policy, _rows(questions))
 
 
-def _rows(asked: Sequence[tuple[Comparison, Principle]]) -> list[_Row]:
-    told = [
-        (comparison, _told(FOLLOW, comparison, principle), _told(OPPOSE, comparison, principle))
-        for comparison, principle in asked
+def _rows(questions: Sequence[tuple[Comparison, Principle]]) -> list[_ContrastRow]:
+    instructed = [
+        (comparison, _instructed(FOLLOW, comparison, principle), _instructed(OPPOSE, comparison, principle))
+        for comparison, principle in questions
     ]
     return [
-        _Row(follow, oppose, tuple(reply.text for reply in comparison.replies)) for comparison, follow, oppose in told
+        _ContrastRow(follow, oppose, tuple(reply.text for reply in comparison.replies))
+        for comparison, follow, oppose in instructed
     ]
 
 
-def _ratios(policy: Policy, rows: Sequence[_Row]) -> list[list[float]]:
+def _ratios(policy: Policy, rows: Sequence[_ContrastRow]) -> list[list[float]]:
     replies = [row.replies for row in rows]
     follow = policy.logprobs([row.follow for row in rows], replies)
     oppose = policy.logprobs([row.oppose for row in rows], replies)
@@ -105,17 +106,19 @@ def _ratios(policy: Policy, rows: Sequence[_Row]) -> list[list[float]]:
     ]
 
 
-def _some(policy: Policy, asked: Sequence[tuple[_Row, str]]) -> list[float]:
+def _some(policy: Policy, rows: Sequence[tuple[_ContrastRow, str]]) -> list[float]:
     """The ratios of single replies; those to one conversation are scored together, because they
     share its tokens."""
-    texts: dict[_Row, dict[str, float]] = {}
-    for row, text in asked:
+    texts: dict[_ContrastRow, dict[str, float]] = {}
+    for row, text in rows:
         texts.setdefault(row, {})[text] = 0.0
     for row, ratios in zip(
-        texts, _ratios(policy, [_Row(row.follow, row.oppose, tuple(held)) for row, held in texts.items()]), strict=True
+        texts,
+        _ratios(policy, [_ContrastRow(row.follow, row.oppose, tuple(replies)) for row, replies in texts.items()]),
+        strict=True,
     ):
         texts[row] = dict(zip(texts[row], ratios, strict=True))
-    return [texts[row][text] for row, text in asked]
+    return [texts[row][text] for row, text in rows]
 
 
 def _number(stored: float | None) -> float:
@@ -127,15 +130,15 @@ def _number(stored: float | None) -> float:
     return stored
 
 
-def _told(instruction: str, comparison: Comparison, principle: Principle) -> Conversation:
+def _instructed(instruction: str, comparison: Comparison, principle: Principle) -> Conversation:
     """The conversation under the instruction, which goes before whatever the system message says
     already."""
     conversation = comparison.prompt.conversation
-    told = instruction.format(principle=principle.text.strip())
+    text = instruction.format(principle=principle.text.strip())
     first, rest = conversation.messages[0], conversation.messages[1:]
     if first.role != "system":
-        return Conversation(messages=(Message(role="system", content=told), *conversation.messages))
-    return Conversation(messages=(Message(role="system", content=f"{told}\n\n{first.content}"), *rest))
+        return Conversation(messages=(Message(role="system", content=text), *conversation.messages))
+    return Conversation(messages=(Message(role="system", content=f"{text}\n\n{first.content}"), *rest))
 
 
 FOLLOW = "Follow this principle in everything you say: {principle}"

@@ -26,7 +26,7 @@ from dataclasses import dataclass, field
 
 from alignwright.core.protocols import ChatModel
 from alignwright.core.records import Comparison, Conversation, Message, Principle, Prompt, Record, Reply, Vote
-from alignwright.feedback.votes import drawn_for, repeats, words
+from alignwright.feedback.votes import draw_principle, repeats, words
 from alignwright.files.few_shot import FewShotExample, principle_text
 
 VOTER = "critique"
@@ -44,13 +44,13 @@ class RevisionChain(Record):
 
 
 @dataclass(frozen=True)
-class Critiqued:
+class CritiqueResult:
     """Comparisons of [last revision, original] with the vote for the revision; `skipped` counts
     revisions not taken, by reason."""
 
     comparisons: tuple[Comparison, ...]
     skipped: dict[str, int]
-    lives: tuple[RevisionChain, ...] = ()
+    chains: tuple[RevisionChain, ...] = ()
 
 
 @dataclass
@@ -73,24 +73,24 @@ def critique(
     max_new_tokens: int = 96,
     temperature: float = 0.7,
     seed: int = 0,
-) -> Critiqued:
+) -> CritiqueResult:
     """Reply to each prompt, then critique and revise `rounds` times. A prompt whose every
     revision was skipped gives no comparison."""
     if not principles:
         raise ValueError("critique: there is no principle to critique by; give at least one")
-    shown = _turns(few_shot, principles)
-    spoken = speaker.generate(
+    examples = _turns(few_shot, principles)
+    groups = speaker.generate(
         [p.conversation for p in prompts], n=1, max_new_tokens=max_new_tokens, temperature=temperature, seed=seed
     )
-    originals = [child(replies[0], prompt.id) for prompt, replies in zip(prompts, spoken, strict=True)]
+    originals = [child(replies[0], prompt.id) for prompt, replies in zip(prompts, groups, strict=True)]
     drafts = [
         _Draft(prompt, [original]) for prompt, original in zip(prompts, originals, strict=True) if original.text.strip()
     ]
     skipped: Counter[str] = Counter({"empty original": len(prompts) - len(drafts)})
     for number in range(rounds):
-        chosen = [drawn_for(draft.prompt, principles, seed, number) for draft in drafts]
-        told = _revise(speaker, shown, drafts, chosen, max_new_tokens, temperature, seed + 1 + 2 * number)
-        for draft, principle, (fault, revision) in zip(drafts, chosen, told, strict=True):
+        chosen = [draw_principle(draft.prompt, principles, seed, number) for draft in drafts]
+        revisions = _revise(speaker, examples, drafts, chosen, max_new_tokens, temperature, seed + 1 + 2 * number)
+        for draft, principle, (fault, revision) in zip(drafts, chosen, revisions, strict=True):
             if (reason := unfit(revision, draft.replies[-1]) or _copied(revision, few_shot, draft)) is not None:
                 skipped[f"{reason} revision"] += 1
                 continue
@@ -99,13 +99,13 @@ def critique(
             draft.slugs.append(principle.slug)
     revised = [draft for draft in drafts if draft.slugs]
     comparisons = tuple(_comparison(draft) for draft in revised if not same(draft.replies[-1], draft.replies[0]))
-    lives = tuple(
+    chains = tuple(
         RevisionChain(
             prompt=d.prompt, replies=tuple(d.replies), critiques=tuple(d.critiques), principles=tuple(d.slugs)
         )
         for d in revised
     )
-    return Critiqued(comparisons, {reason: count for reason, count in sorted(skipped.items()) if count}, lives)
+    return CritiqueResult(comparisons, {reason: count for reason, count in sorted(skipped.items()) if count}, chains)
 
 
 def unfit(reply: Reply, before: Reply) -> str | None:
@@ -121,13 +121,13 @@ def unfit(reply: Reply, before: Reply) -> str | None:
 def _copied(revision: Reply, few_shot: Sequence[FewShotExample], draft: _Draft) -> str | None:
     """Whether the revision took its words from a worked example, and not from its own conversation."""
     own = " ".join([*(message.content for message in draft.prompt.conversation.messages), draft.replies[-1].text])
-    shown = [text for worked in few_shot for text in (worked.revision, worked.critique)]
-    taken = [
+    texts = [text for example in few_shot for text in (example.revision, example.critique)]
+    copies = [
         text
-        for text in shown
+        for text in texts
         if words(revision.text) == words(text) or (len(words(text)) >= COPIED and repeats(revision.text, text, COPIED))
     ]
-    return "copied" if any(not repeats(own, text, COPIED) for text in taken) else None
+    return "copied" if any(not repeats(own, text, COPIED) for text in copies) else None
 
 
 def same(one: Reply, other: Reply) -> bool:
@@ -137,11 +137,11 @@ def same(one: Reply, other: Reply) -> bool:
 
 def child(reply: Reply, parent: str, speaker: str | None = None) -> Reply:
     """The reply with another parent, made anew: a copy would keep an id that was read already."""
-    said_by = reply.speaker if speaker is None else speaker
+    author = reply.speaker if speaker is None else speaker
     return Reply(
         text=reply.text,
         parent=parent,
-        speaker=said_by,
+        speaker=author,
         logprob=reply.logprob,
         tokens=reply.tokens,
         finished=reply.finished,
@@ -151,29 +151,29 @@ def child(reply: Reply, parent: str, speaker: str | None = None) -> Reply:
 def _turns(few_shot: Sequence[FewShotExample], principles: Sequence[Principle]) -> tuple[Message, ...]:
     """The worked examples as turns of a conversation that have passed."""
     turns: list[Message] = []
-    for worked in few_shot:
-        asks = CRITIQUE.format(principle=principle_text(worked, principles)) if worked.principle else ASK_ALONE
-        said = (
-            worked.prompt,
-            worked.reply,
+    for example in few_shot:
+        asks = CRITIQUE.format(principle=principle_text(example, principles)) if example.principle else ASK_ALONE
+        texts = (
+            example.prompt,
+            example.reply,
             asks,
-            worked.critique,
-            REVISION if worked.principle else REVISE_ALONE,
-            worked.revision,
+            example.critique,
+            REVISION if example.principle else REVISE_ALONE,
+            example.revision,
         )
-        turns += [Message(role="assistant" if place % 2 else "user", content=text) for place, text in enumerate(said)]
+        turns += [Message(role="assistant" if place % 2 else "user", content=text) for place, text in enumerate(texts)]
     return tuple(turns)
 
 
-def _after(shown: tuple[Message, ...], conversation: Conversation) -> Conversation:
+def _after(examples: tuple[Message, ...], conversation: Conversation) -> Conversation:
     """The conversation after the worked examples; its system message stays in front."""
     head = 1 if conversation.messages[0].role == "system" else 0
-    return Conversation(messages=(*conversation.messages[:head], *shown, *conversation.messages[head:]))
+    return Conversation(messages=(*conversation.messages[:head], *examples, *conversation.messages[head:]))
 
 
 def _revise(
     speaker: ChatModel,
-    shown: tuple[Message, ...],
+    examples: tuple[Message, ...],
     drafts: Sequence[_Draft],
     chosen: Sequence[Principle],
     max_new_tokens: int,
@@ -181,17 +181,19 @@ def _revise(
     seed: int,
 ) -> list[tuple[str, Reply]]:
     """For each draft the critique of its last reply, and the revision."""
-    replied = [_after(shown, draft.prompt.conversation).then("assistant", draft.replies[-1].text) for draft in drafts]
-    asked = [
-        said.then("user", CRITIQUE.format(principle=principle.text.strip()))
-        for said, principle in zip(replied, chosen, strict=True)
+    conversations = [
+        _after(examples, draft.prompt.conversation).then("assistant", draft.replies[-1].text) for draft in drafts
     ]
-    faults = [reply.text for reply in _say(speaker, asked, max_new_tokens, temperature, seed)]
-    answered = [
+    critique_prompts = [
+        conversation.then("user", CRITIQUE.format(principle=principle.text.strip()))
+        for conversation, principle in zip(conversations, chosen, strict=True)
+    ]
+    faults = [reply.text for reply in _say(speaker, critique_prompts, max_new_tokens, temperature, seed)]
+    revision_prompts = [
         conversation.then("assistant", fault).then("user", REVISION)
-        for conversation, fault in zip(asked, faults, strict=True)
+        for conversation, fault in zip(critique_prompts, faults, strict=True)
     ]
-    return list(zip(faults, _say(speaker, answered, max_new_tokens, temperature, seed + 1), strict=True))
+    return list(zip(faults, _say(speaker, revision_prompts, max_new_tokens, temperature, seed + 1), strict=True))
 
 
 def _say(

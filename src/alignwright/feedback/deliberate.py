@@ -27,14 +27,14 @@ from dataclasses import dataclass
 from alignwright.core.protocols import ChatModel
 from alignwright.core.records import Comparison, Conversation, Message, Principle, Prompt, Vote
 from alignwright.feedback.critique import child, unfit
-from alignwright.feedback.votes import drawn_for, repeats
+from alignwright.feedback.votes import draw_principle, repeats
 
 VOTER = "deliberate"
-QUOTED = 8  # words in a row: shorter runs are common speech
+LEAK_WORDS = 8  # words in a row: shorter runs are common speech
 
 
 @dataclass(frozen=True)
-class Deliberated:
+class DeliberationResult:
     """Comparisons of [answer with the principle in view, plain answer] with the vote for the
     former; `skipped` counts those not taken."""
 
@@ -50,22 +50,26 @@ def deliberate(
     max_new_tokens: int = 96,
     temperature: float = 0.7,
     seed: int = 0,
-) -> Deliberated:
+) -> DeliberationResult:
     """Answer each prompt plainly and with its principle in view. Deterministic given the speaker
     and the seed."""
     if not principles:
         raise ValueError("deliberate: there is no principle to keep in view; give at least one")
-    chosen = [drawn_for(prompt, principles, seed, 0) for prompt in prompts]
-    told = [in_view(prompt.conversation, principle) for prompt, principle in zip(prompts, chosen, strict=True)]
-    asked = [*(prompt.conversation for prompt in prompts), *told]
-    said = [
+    chosen = [draw_principle(prompt, principles, seed, 0) for prompt in prompts]
+    with_principle = [
+        in_view(prompt.conversation, principle) for prompt, principle in zip(prompts, chosen, strict=True)
+    ]
+    conversations = [*(prompt.conversation for prompt in prompts), *with_principle]
+    answers = [
         replies[0]
-        for replies in speaker.generate(asked, n=1, max_new_tokens=max_new_tokens, temperature=temperature, seed=seed)
+        for replies in speaker.generate(
+            conversations, n=1, max_new_tokens=max_new_tokens, temperature=temperature, seed=seed
+        )
     ]
     comparisons: list[Comparison] = []
     skipped: Counter[str] = Counter()
     for prompt, principle, plain, better in zip(
-        prompts, chosen, said[: len(prompts)], said[len(prompts) :], strict=True
+        prompts, chosen, answers[: len(prompts)], answers[len(prompts) :], strict=True
     ):
         reason = (
             "empty plain" if not plain.text.strip() else unfit(better, plain) or _leak(better.text, prompt, principle)
@@ -79,7 +83,7 @@ def deliberate(
                 prompt=prompt, replies=replies, votes=(Vote(voter=VOTER, prefers=0, over=1, reason=principle.slug),)
             )
         )
-    return Deliberated(tuple(comparisons), dict(sorted(skipped.items())))
+    return DeliberationResult(tuple(comparisons), dict(sorted(skipped.items())))
 
 
 def in_view(conversation: Conversation, principle: Principle) -> Conversation:
@@ -87,10 +91,10 @@ def in_view(conversation: Conversation, principle: Principle) -> Conversation:
     knows a system message."""
     users = [place for place, message in enumerate(conversation.messages) if message.role == "user"]
     if not users:
-        seen = ", ".join(message.role for message in conversation.messages)
+        roles = ", ".join(message.role for message in conversation.messages)
         raise ValueError(
             f"deliberate: a principle is put before what the user says, and conversation {conversation.id} has only"
-            f" {seen}"
+            f" {roles}"
         )
     messages, last = list(conversation.messages), users[-1]
     messages[last] = Message(
@@ -100,10 +104,10 @@ def in_view(conversation: Conversation, principle: Principle) -> Conversation:
 
 
 def _leak(text: str, prompt: Prompt, principle: Principle) -> str | None:
-    asked = " ".join(message.content for message in prompt.conversation.messages)
-    if repeats(text, principle.text, QUOTED) and not repeats(asked, principle.text, QUOTED):
+    prompt_text = " ".join(message.content for message in prompt.conversation.messages)
+    if repeats(text, principle.text, LEAK_WORDS) and not repeats(prompt_text, principle.text, LEAK_WORDS):
         return "leaking"
-    return "leaking" if _TALK.search(text) and not _TALK.search(asked) else None
+    return "leaking" if _TALK.search(text) and not _TALK.search(prompt_text) else None
 
 
 _TALK = re.compile(

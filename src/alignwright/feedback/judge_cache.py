@@ -39,24 +39,24 @@ class JudgeCache:
 
     def __init__(self, path: Path, judge: str, beside: Iterable[Path] = ()) -> None:
         if not judge:
-            told = "answers are kept under the judge's name, and it is empty"
-            raise ValueError(f"{path}: {told}; give the fingerprint of its weights, or a server's address and model")
+            problem = "answers are kept under the judge's name, and it is empty"
+            raise ValueError(f"{path}: {problem}; give the fingerprint of its weights, or a server's address and model")
         self.path, self.judge = path, judge
-        self._known = _read(path)
+        self._values = _read(path)
         self._beside = {key: value for other in beside for key, value in _read(other, own=False).items()}
 
     def __len__(self) -> int:
-        return len(self._known)
+        return len(self._values)
 
     def key(self, *question: object) -> str:
         """What a question is kept under; `question` is anything that JSON can hold."""
         return content_id(self.judge, *question)
 
     def __contains__(self, key: str) -> bool:
-        return key in self._known
+        return key in self._values
 
     def __getitem__(self, key: str) -> float:
-        return self._known[key]
+        return self._values[key]
 
     def add(self, keys: Sequence[str], values: Sequence[float | None]) -> None:
         """Keep the answers that could be read, in memory and in the file."""
@@ -69,7 +69,7 @@ class JudgeCache:
                     json.dumps({"key": key, "value": value}, allow_nan=False) + "\n" for key, value in new.items()
                 ).encode()
             )
-        self._known |= new
+        self._values |= new
 
     def answer(
         self, keys: Sequence[str], ask: Callable[[list[int]], Sequence[float | None]]
@@ -80,7 +80,7 @@ class JudgeCache:
         for start in range(0, len(missing), BATCH):
             batch = missing[start : start + BATCH]
             self.add([keys[place] for place in batch], ask(batch))
-        return [self._known.get(key) for key in keys], len(missing)
+        return [self._values.get(key) for key in keys], len(missing)
 
     def answer_each(
         self, keys: Sequence[str], ask: Callable[[list[int]], Iterable[tuple[int, float | None]]]
@@ -88,22 +88,22 @@ class JudgeCache:
         """As `answer`, where answers come one by one: `ask` yields places in what it was given,
         each with its answer, which is kept at once."""
         missing = self._missing(keys)
-        kept = 0
+        count = 0
         try:
             for place, value in ask(missing):
                 self.add([keys[missing[place]]], [value])
-                kept += value is not None
+                count += value is not None
         except RuntimeError as error:
             error.args = (
-                f"{error}. {kept} answers came and are kept: run the same command again, and only the others are asked",
+                f"{error}. {count} answers came and are kept: run the same command again, and only the others are asked",
             )
             raise
-        return [self._known.get(key) for key in keys], len(missing)
+        return [self._values.get(key) for key in keys], len(missing)
 
     def _missing(self, keys: Sequence[str]) -> list[int]:
         """The places of the questions without a known answer, each question once."""
-        taken = [key for key in dict.fromkeys(keys) if key not in self and key in self._beside]
-        self.add(taken, [self._beside[key] for key in taken])
+        inherited = [key for key in dict.fromkeys(keys) if key not in self and key in self._beside]
+        self.add(inherited, [self._beside[key] for key in inherited])
         first: dict[str, int] = {}
         for place, key in enumerate(keys):
             if key not in self:
@@ -130,7 +130,7 @@ def _read(path: Path, *, own: bool = True) -> dict[str, float]:
     if own and len(whole) < len(data):
         with path.open("r+b") as file:
             file.truncate(len(whole))
-    known: dict[str, float] = {}
+    values: dict[str, float] = {}
     for number, line in enumerate(whole.split(b"\n")[:-1], 1):
         try:
             key, value = _answer(line)
@@ -139,8 +139,8 @@ def _read(path: Path, *, own: bool = True) -> dict[str, float]:
                 continue
             raise ValueError(f"{path}:{number}: {error}; {_MEND}") from error
         if value is not None:
-            known[key] = value
-    return known
+            values[key] = value
+    return values
 
 
 def _answer(line: bytes) -> tuple[str, float | None]:

@@ -67,7 +67,7 @@ class Rule(Record):
     applies_to: AppliesTo = AppliesTo()
 
     @model_validator(mode="after")
-    def _known(self) -> Rule:
+    def _check_exists(self) -> Rule:
         understood(self.check, self.args)
         return self
 
@@ -90,14 +90,14 @@ class RuleVoter:
         passed = [[_verify(rule, prompt, reply.text) for rule in rules] for reply in comparison.replies]
         votes: list[Vote] = []
         for i, j in pairs_of(comparison):
-            told = [
+            verified = [
                 (rule, a, b)
                 for rule, a, b in zip(rules, passed[i], passed[j], strict=True)
                 if a is not None and b is not None
             ]
-            gap = math.fsum(rule.weight * (a - b) for rule, a, b in told)
-            reason = ", ".join(dict.fromkeys(rule.check for rule, a, b in told if a != b))
-            votes += _vote(self.name, i, j, gap, reason, tie=self.ties and bool(told))
+            gap = math.fsum(rule.weight * (a - b) for rule, a, b in verified)
+            reason = ", ".join(dict.fromkeys(rule.check for rule, a, b in verified if a != b))
+            votes += _vote(self.name, i, j, gap, reason, tie=self.ties and bool(verified))
         return tuple(votes)
 
     def score(self, prompt: Prompt, reply: str) -> tuple[float, str] | None:
@@ -176,7 +176,7 @@ class FunctionVoter:
         number = _number(score)
         if number is None:
             raise RuleError(
-                f"{where} returned {_shown(score)}; a rule returns a finite number, a truth value, or None where it"
+                f"{where} returned {_excerpt(score)}; a rule returns a finite number, a truth value, or None where it"
                 " cannot tell"
             )
         return number
@@ -197,13 +197,13 @@ def _asks(function: RuleFunction, reference: str) -> Asks:
         parameters = list(inspect.signature(function).parameters.values())
     except (TypeError, ValueError):
         return Asks()  # a function that is not written in Python and does not say what it takes
-    named = [p for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.POSITIONAL_ONLY)]
-    if len(named) < 2 and not any(p.kind is p.VAR_POSITIONAL for p in parameters):
+    positional = [p for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.POSITIONAL_ONLY)]
+    if len(positional) < 2 and not any(p.kind is p.VAR_POSITIONAL for p in parameters):
         raise RuleError(
             f"rule {reference} takes {', '.join(p.name for p in parameters) or 'nothing'}; a rule takes the prompt and"
             " the reply first"
         )
-    more = [*named[2:], *(p for p in parameters if p.kind is p.KEYWORD_ONLY)]
+    more = [*positional[2:], *(p for p in parameters if p.kind is p.KEYWORD_ONLY)]
     required = frozenset(p.name for p in more if p.default is p.empty)
     return Asks(frozenset(p.name for p in more), required, any(p.kind is p.VAR_KEYWORD for p in parameters))
 
@@ -225,7 +225,7 @@ def _number(score: object) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def _shown(score: object) -> str:
+def _excerpt(score: object) -> str:
     try:
         text = repr(score)
     except Exception:  # an object of the user's, or a number of more digits than Python writes
@@ -251,13 +251,13 @@ def read_rules(path: Path) -> tuple[Rule, ...]:
         raise RuleError(
             f"{path}: must be a list of rules such as '- check: <name>', but is {'empty' if not rows else seen(rows)}"
         )
-    found: list[Rule] = []
+    parsed: list[Rule] = []
     for number, row in enumerate(rows, start=1):
         try:
-            found.append(Rule.model_validate(row))
+            parsed.append(Rule.model_validate(row))
         except ValidationError as error:
             raise RuleError(f"{path}: rule {number}: {of_a_row(error, Rule.model_fields)}") from error
-    return tuple(found)
+    return tuple(parsed)
 
 
 def _function(source: str, folder: Path) -> RuleFunction:
@@ -289,7 +289,7 @@ def _from_file(path: Path) -> Any:
         raise RuleError(f"there is no Python file {path}")
     module = importlib.util.module_from_spec(spec)
     folder = str(path.resolve().parent)
-    before, known = list(sys.path), set(sys.modules)
+    before, modules = list(sys.path), set(sys.modules)
     sys.path.insert(0, folder)
     importlib.invalidate_caches()
     try:
@@ -300,7 +300,7 @@ def _from_file(path: Path) -> Any:
         sys.path[:] = (
             before if folder in before else [*before, folder]
         )  # last: for what a function imports when it is called
-        for name in set(sys.modules) - known:
+        for name in set(sys.modules) - modules:
             if str(getattr(sys.modules[name], "__file__", None) or "").startswith(folder + "/"):
                 del sys.modules[name]
     return module

@@ -32,7 +32,7 @@ from alignwright.core.protocols import Voter
 from alignwright.core.records import Comparison, Prompt, Reply, Score, Vote
 from alignwright.feedback.rules import FunctionVoter, RuleVoter, rules
 
-SHOWN = 4  # principles named in a reason
+MAX_PRINCIPLES = 4  # principles named in a reason
 
 
 class VoterScorer:
@@ -51,16 +51,16 @@ class VoterScorer:
         self.name = name
 
     def __call__(self, prompts: Sequence[Prompt], replies: Sequence[Sequence[str]]) -> list[list[Score | None]]:
-        texts = [list(dict.fromkeys(given)) for given in replies]
-        asked = [place for place, distinct in enumerate(texts) if len(distinct) > 1]
-        comparisons = [_comparison(prompts[place], texts[place]) for place in asked]
-        cast: dict[int, list[Vote]] = {place: [] for place in asked}
+        texts = [list(dict.fromkeys(group)) for group in replies]
+        contests = [place for place, distinct in enumerate(texts) if len(distinct) > 1]
+        comparisons = [_comparison(prompts[place], texts[place]) for place in contests]
+        cast: dict[int, list[Vote]] = {place: [] for place in contests}
         for voter in self.voters:
-            for place, votes in zip(asked, voter(comparisons), strict=True):
+            for place, votes in zip(contests, voter(comparisons), strict=True):
                 cast[place] += votes
         return [
-            _scores(given, texts[place], cast.get(place, []))
-            for place, (_, given) in enumerate(zip(prompts, replies, strict=True))
+            _scores(group, texts[place], cast.get(place, []))
+            for place, (_, group) in enumerate(zip(prompts, replies, strict=True))
         ]
 
 
@@ -72,11 +72,11 @@ class RuleScorer:
     name: str = "rules"
 
     def __call__(self, prompts: Sequence[Prompt], replies: Sequence[Sequence[str]]) -> list[list[Score | None]]:
-        return [[self._score(prompt, text) for text in given] for prompt, given in zip(prompts, replies, strict=True)]
+        return [[self._score(prompt, text) for text in group] for prompt, group in zip(prompts, replies, strict=True)]
 
     def _score(self, prompt: Prompt, text: str) -> Score | None:
-        found = self.rules.score(prompt, text)
-        return None if found is None else Score(value=found[0], reason=found[1])
+        result = self.rules.score(prompt, text)
+        return None if result is None else Score(value=result[0], reason=result[1])
 
 
 def rule_scorer(source: str, folder: Path) -> RuleScorer:
@@ -89,21 +89,21 @@ def _comparison(prompt: Prompt, texts: Sequence[str]) -> Comparison:
     return Comparison(prompt=prompt, replies=tuple(Reply(text=text, parent=prompt.id) for text in texts))
 
 
-def _scores(given: Sequence[str], texts: Sequence[str], votes: Sequence[Vote]) -> list[Score | None]:
+def _scores(group: Sequence[str], texts: Sequence[str], votes: Sequence[Vote]) -> list[Score | None]:
     """The scores of the replies as given, some of them perhaps of the same text; `votes` are on
     the different `texts`."""
-    if len(given) < 2:
-        return [None] * len(given)
+    if len(group) < 2:
+        return [None] * len(group)
     if len(texts) == 1:
-        return [Score(value=0.0, reason="all replies are the same") for _ in given]
+        return [Score(value=0.0, reason="all replies are the same") for _ in group]
     chances: dict[tuple[int, int], list[float]] = defaultdict(list)
     for vote in votes:
         chances[vote.prefers, vote.over].append(vote.strength)
         chances[vote.over, vote.prefers].append(1.0 - vote.strength)
-    heard = {i for pair in chances for i in pair}
-    times = {i: count for text, count in Counter(given).items() if (i := texts.index(text)) in heard}
-    found = {texts[i]: Score(value=_win_rate(i, chances, times), reason=_reason(i, votes)) for i in heard}
-    return [found.get(text) for text in given]
+    compared_replies = {i for pair in chances for i in pair}
+    times = {i: count for text, count in Counter(group).items() if (i := texts.index(text)) in compared_replies}
+    score_of = {texts[i]: Score(value=_win_rate(i, chances, times), reason=_reason(i, votes)) for i in compared_replies}
+    return [score_of.get(text) for text in group]
 
 
 def _win_rate(i: int, chances: dict[tuple[int, int], list[float]], times: dict[int, int]) -> float:
@@ -116,12 +116,12 @@ def _win_rate(i: int, chances: dict[tuple[int, int], list[float]], times: dict[i
 def _reason(i: int, votes: Sequence[Vote]) -> str:
     """What each principle, check or voter thought of the reply: its mean chance to win, the most
     telling first."""
-    said: dict[str, list[float]] = defaultdict(list)
+    chances_of: dict[str, list[float]] = defaultdict(list)
     for vote in votes:
         if i in (vote.prefers, vote.over):
-            said[vote.reason or vote.voter].append(vote.strength if vote.prefers == i else 1.0 - vote.strength)
+            chances_of[vote.reason or vote.voter].append(vote.strength if vote.prefers == i else 1.0 - vote.strength)
     means = sorted(
-        ((name, math.fsum(chances) / len(chances)) for name, chances in said.items()),
-        key=lambda told: -abs(told[1] - 0.5),
+        ((name, math.fsum(chances) / len(chances)) for name, chances in chances_of.items()),
+        key=lambda pair: -abs(pair[1] - 0.5),
     )
-    return ", ".join(f"{name} {mean:.2f}" for name, mean in means[:SHOWN])
+    return ", ".join(f"{name} {mean:.2f}" for name, mean in means[:MAX_PRINCIPLES])

@@ -34,7 +34,7 @@ class Answer:
 
     `forward` is the probability that the reply shown first is better with `a` shown first,
     `backward` the same with `b` first, both raw; `width` is how far from 1/2 either may count,
-    `unread` what came instead of an answer that could be read.
+    `unreadable` what came instead of an answer that could be read.
     """
 
     a: int
@@ -43,7 +43,7 @@ class Answer:
     backward: float | None
     reason: str = ""
     width: float = 0.5
-    unread: tuple[str, ...] = field(default=(), compare=False)
+    unreadable: tuple[str, ...] = field(default=(), compare=False)
 
     @property
     def p(self) -> float | None:
@@ -95,7 +95,7 @@ def principles_for(prompt: Prompt, principles: Sequence[Principle]) -> list[Prin
     return [principle for principle in principles if prompt.principle in ("", principle.slug)]
 
 
-def drawn(principles: Sequence[Principle], count: int, *lot: object) -> list[Principle]:
+def draw_principles(principles: Sequence[Principle], count: int, *lot: object) -> list[Principle]:
     """`count` of the principles, or all where there are fewer, by the hash of `lot` and their
     slugs; in the order in which they are given."""
     lots = {principle.slug: content_id(*lot, principle.slug) for principle in principles}
@@ -103,11 +103,11 @@ def drawn(principles: Sequence[Principle], count: int, *lot: object) -> list[Pri
     return [principle for principle in principles if principle.slug in winners]
 
 
-def drawn_for(prompt: Prompt, principles: Sequence[Principle], *lot: object) -> Principle:
+def draw_principle(prompt: Prompt, principles: Sequence[Principle], *lot: object) -> Principle:
     """The principle that a reply to the prompt is written or revised by: its own where it names
     one of these, else one drawn of all."""
     own = [principle for principle in principles if principle.slug == prompt.principle]
-    return drawn(own or principles, 1, *lot, prompt.id)[0]
+    return draw_principles(own or principles, 1, *lot, prompt.id)[0]
 
 
 def words(text: str) -> list[str]:
@@ -118,7 +118,7 @@ def words(text: str) -> list[str]:
 def repeats(text: str, source: str, run: int) -> bool:
     """Whether the text has `run` words of the source in a row, or all of its words where it has
     fewer."""
-    spoken, given = words(text), words(source)
-    run = min(run, len(given))
-    said = {tuple(spoken[i : i + run]) for i in range(len(spoken) - run + 1)}
-    return run > 0 and any(tuple(given[i : i + run]) in said for i in range(len(given) - run + 1))
+    text_words, source_words = words(text), words(source)
+    run = min(run, len(source_words))
+    runs = {tuple(text_words[i : i + run]) for i in range(len(text_words) - run + 1)}
+    return run > 0 and any(tuple(source_words[i : i + run]) in runs for i in range(len(source_words) - run + 1))

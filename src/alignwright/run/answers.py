@@ -38,7 +38,7 @@ def store(judge: str, work: JobContext) -> JudgeCache:
 def unread_answers(judge: JudgeVoter | LLMGrader) -> str:
     """What is said of a judge's answers that could not be read, and of what its server does not
     take; "" where there is nothing to say."""
-    count, lines = judge.unread, list[str]()
+    count, lines = judge.num_unreadable, list[str]()
     if count:
         line = f"{count} answers could not be read, count for nothing and will be asked for again, the last of them"
         lines.append(f"{line} {clipped(judge.example, 400)}")

@@ -17,7 +17,7 @@ from rich.console import Console
 
 from alignwright.core.protocols import ChatModel
 from alignwright.core.records import TODAY, Conversation, Message, Preference
-from alignwright.feedback.attribution import Attributed, Attribution, asked, untold
+from alignwright.feedback.attribution import Attribution, PrincipleShare, no_trace_note, user_text
 from alignwright.report.text import clip, one_line, visible
 from alignwright.run.compare import resolved
 from alignwright.run.inputs import read_records
@@ -127,12 +127,12 @@ def why(messages: tuple[Message, ...], lessons: Attribution) -> str:
         return "there are no lessons to trace it to: this is no run's model, or its run learned from no preferences"
     line, reply = messages[-2].content, messages[-1].content
     refuses = refused(line, reply).verdict == "yes"
-    traced = lessons.trace(line, reply) or lessons.trace(asked(Conversation(messages=messages)), reply)
+    traced = lessons.trace(line, reply) or lessons.trace(user_text(Conversation(messages=messages)), reply)
     opening = "refused; " if refuses else ""
-    return opening + (_told(traced) if traced else one_line(untold(lessons, refuses=refuses)))
+    return opening + (_told(traced) if traced else one_line(no_trace_note(lessons, refuses=refuses)))
 
 
-def _told(traced: tuple[Attributed, ...]) -> str:
+def _told(traced: tuple[PrincipleShare, ...]) -> str:
     named = ", ".join(f"{taught.principle} ({taught.lessons} of {taught.of} nearest lessons)" for taught in traced[:3])
     words, left = clip(one_line(traced[0].example.prompt), EXAMPLE)
     return f'taught by: {one_line(named)}, e.g. "{words}{"..." if left else ""}"'

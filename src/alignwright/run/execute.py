@@ -16,7 +16,7 @@ from alignwright.aggregate.pooled import pooled
 from alignwright.attack import suites
 from alignwright.core.protocols import Voter
 from alignwright.core.records import Record, SampleResult, Vote
-from alignwright.feedback.agreement import guarded
+from alignwright.feedback.agreement import checked_votes
 from alignwright.feedback.collect import collect
 from alignwright.feedback.contrast import ContrastVoter
 from alignwright.feedback.critique import critique
@@ -139,7 +139,7 @@ def _vote(voter: Voter, work: JobContext) -> str:
 def _asked(voter: ContrastVoter | JudgeVoter, stage: Contrast | JudgeVote, work: JobContext) -> str:
     """A voter that is a model: checked on written pairs before its votes are used."""
     asked = inputs.comparisons(work.experiment, work.job, work.ledger)
-    judged, findings = guarded(
+    judged, findings = checked_votes(
         voter,
         asked,
         inputs.written_pairs(work.experiment),
@@ -157,7 +157,7 @@ def _asked(voter: ContrastVoter | JudgeVoter, stage: Contrast | JudgeVote, work:
     inputs.write_records(work.folder / "findings.jsonl", findings)
     unread = unread_answers(voter) if isinstance(voter, JudgeVoter) else ""
     return (
-        f"{findings[0].note if findings else ''}; {voter.asked} questions asked, {voter.reused} known from"
+        f"{findings[0].note if findings else ''}; {voter.num_asked} questions asked, {voter.num_reused} known from"
         f" before{unread}"
     )
 
@@ -175,7 +175,7 @@ def _critique(stage: Critique, work: JobContext) -> str:
         few_shot=read_worked(experiment.path(stage.few_shot)) if stage.few_shot else (),
     )
     inputs.write_records(work.folder / "comparisons.jsonl", made.comparisons)
-    inputs.write_records(work.folder / "lives.jsonl", made.lives)
+    inputs.write_records(work.folder / "revisions.jsonl", made.chains)
     return f"{len(made.comparisons)} revisions of {len(prompts)} replies{_skipped(made.skipped)}"
 
 

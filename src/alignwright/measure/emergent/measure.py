@@ -105,7 +105,7 @@ class Grader:
 @dataclass
 class LLMGrader:
     """A speaker as a scorer: it is asked for a number from 0 to 100, and anything else is no mark,
-    counted in `unread` with an `example`.
+    counted in `num_unreadable` with an `example`.
 
     Questions that `store` knows cost nothing.
     """
@@ -115,7 +115,7 @@ class LLMGrader:
     seed: int = 0
     name: str = "judge"
     store: AnswerFile | None = None
-    unread: int = field(default=0, init=False)
+    num_unreadable: int = field(default=0, init=False)
     example: str = field(default="", init=False)
 
     def __call__(self, prompts: Sequence[Prompt], replies: Sequence[Sequence[str]]) -> list[list[Score | None]]:
@@ -142,7 +142,7 @@ class LLMGrader:
         for place, text, why in _texts(self.speaker, questions, self.seed):
             score = None if text is None else mark(text)
             if score is None:
-                self.unread, self.example = self.unread + 1, why or repr(text)
+                self.num_unreadable, self.example = self.num_unreadable + 1, why or repr(text)
             yield place, None if score is None else score.value
 
 
