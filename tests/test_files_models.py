@@ -15,7 +15,7 @@ from alignwright.experiment.experiment import Experiment
 from alignwright.files import models
 from alignwright.files.models import INSTALL, ModelError, gguf_facts, resolve
 from alignwright.report.card import front_matter
-from alignwright.report.results import Case
+from alignwright.report.results import RunResults
 from alignwright.run.align import _terms
 
 
@@ -87,7 +87,7 @@ def test_a_gguf_file_says_whose_it_is_and_a_card_says_it_too(tmp_path: Path) -> 
     )
     terms = _terms(Experiment(name="a", model="m.gguf").at(tmp_path))
     header = Header(name="a", model="m.gguf", seed=0, effort="demo", stages=("baseline",), facts=terms)
-    front = front_matter(Case(header, (), ()))
+    front = front_matter(RunResults(header, (), ()))
     assert {name: front[name] for name in ("license", "license_link", "base_model")} == {
         "license": "gemma", "license_link": "https://example.org/terms", "base_model": "owner/small"
     }  # fmt: skip

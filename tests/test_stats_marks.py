@@ -14,7 +14,7 @@ from alignwright.measure.findings import differences, levels
 from alignwright.report import emergent, summary
 from alignwright.report.card import card
 from alignwright.report.page import html
-from alignwright.report.results import Case
+from alignwright.report.results import RunResults
 from alignwright.run.compare import compare
 from alignwright.stats.marks import stands, turn
 
@@ -32,16 +32,16 @@ def outcomes(claim: str, hits: int, n: int = 60) -> list[SampleResult]:
     ]
 
 
-def case(moved: dict[str, int]) -> Case:
+def case(moved: dict[str, int]) -> RunResults:
     """A run whose claims lost so many of sixty items each."""
     before = [outcome for claim in moved for outcome in outcomes(claim, 10)]
     after = [outcome for claim, hits in moved.items() for outcome in outcomes(claim, 10 + hits)]
     found = [*levels(before, stage="baseline"), *levels(after, stage="train.0.sft")]
     found += differences(after, before, stage="train.0.sft", against="baseline")
-    return Case(Header(name="r", model="m", seed=0, effort="demo", stages=("train.0.sft",)), (), tuple(found))
+    return RunResults(Header(name="r", model="m", seed=0, effort="demo", stages=("train.0.sft",)), (), tuple(found))
 
 
-def changes(case: Case) -> dict[str, Finding]:
+def changes(case: RunResults) -> dict[str, Finding]:
     return {f.claim: f for f in case.findings if f.against}
 
 

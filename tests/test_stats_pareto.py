@@ -15,7 +15,7 @@ from rich.console import Console
 from alignwright.core.records import Finding, Header
 from alignwright.report import front as drawn
 from alignwright.report.page import html
-from alignwright.report.results import Case
+from alignwright.report.results import RunResults
 from alignwright.run.front import table
 from alignwright.stats.pareto import ORIGIN, Point, axes, best_within, front, knee, margins, points
 
@@ -115,17 +115,17 @@ def test_gain_and_cost_are_turned_so_that_more_is_more():
 
 def test_the_report_draws_it_only_for_several_models_and_says_what_it_chose():
     header = Header(name="r", model="m", seed=0, effort="demo", stages=("train.0.dpo", "train.1.average"))
-    case = Case(header, (), tuple(findings()))
+    case = RunResults(header, (), tuple(findings()))
     page = html(case)
     assert "Gain against cost" in page
     assert drawn.drawing(case).count('class="dot') == 3
     assert "after averaging (train.1.average)" in drawn.said(case)
     assert "below 0.02" in drawn.said(case)
-    assert "below 0.4 is after DPO" in drawn.said(Case(header, (), tuple(findings(0.4))))
-    single = Case(header, (), tuple(f for f in findings() if f.stage != "train.1.average"))
+    assert "below 0.4 is after DPO" in drawn.said(RunResults(header, (), tuple(findings(0.4))))
+    single = RunResults(header, (), tuple(f for f in findings() if f.stage != "train.1.average"))
     assert drawn.drawing(single) == ""
     assert "Gain against cost" not in html(single)
-    hostile = Case(
+    hostile = RunResults(
         header, (), tuple(f.model_copy(update={"stage": f.stage + "<b>\u202e"}) if f.against else f for f in findings())
     )
     assert "<b>" not in drawn.drawing(hostile)
@@ -134,14 +134,16 @@ def test_the_report_draws_it_only_for_several_models_and_says_what_it_chose():
 
 def test_without_one_stated_margin_no_model_is_called_the_best():
     header = Header(name="r", model="m", seed=0, effort="demo", stages=("train.0.dpo", "train.1.average"))
-    silent = drawn.said(Case(header, (), tuple(findings(None))))
+    silent = drawn.said(RunResults(header, (), tuple(findings(None))))
     assert "was not tested against a margin" in silent
     assert "0.02" not in silent
     mixed = [
         stated(f, 0.5) if f.claim == "tax.bits_per_byte" and f.stage == "train.0.dpo" and f.against else f
         for f in findings()
     ]
-    assert "several margins (0.02, 0.5), so no model is called the best" in drawn.said(Case(header, (), tuple(mixed)))
+    assert "several margins (0.02, 0.5), so no model is called the best" in drawn.said(
+        RunResults(header, (), tuple(mixed))
+    )
     assert margins(mixed, "tax.bits_per_byte") == (0.02, 0.5)
     assert margins(findings(2e-05), "tax.choice") == (2e-05,)
 
