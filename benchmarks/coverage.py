@@ -27,7 +27,7 @@ from scipy import special
 from alignwright.stats.arrays import Floats
 from alignwright.stats.coverage import CORRELATIONS, LEAST, SHARES, SIZES, TOPICS, Cell, Kind
 from alignwright.stats.effective_sample_size import change, share_limits
-from alignwright.stats.intervals import few, wilson
+from alignwright.stats.intervals import cluster_correction, wilson
 
 Limits = tuple[Floats, Floats]
 WEAK, WIDER, FROM = 0.1, 1.15, 0.2
@@ -145,7 +145,7 @@ def change_before(up_SC: Floats, down_SC: Floats, size: int) -> Limits:
 def _by_t(sum_SC: Floats, size: int) -> Limits:
     topics = sum_SC.shape[1]
     mean_S = sum_SC.sum(1) / (topics * size)
-    error_S = np.sqrt(few(topics) * ((sum_SC - size * mean_S[:, None]) ** 2).sum(1)) / (topics * size)
+    error_S = np.sqrt(cluster_correction(topics) * ((sum_SC - size * mean_S[:, None]) ** 2).sum(1)) / (topics * size)
     return mean_S, np.where(
         error_S > 1e-12, special.stdtrit(topics - 1, 0.975) * error_S, np.nan
     )  # topics all alike: no interval

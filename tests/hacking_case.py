@@ -7,7 +7,7 @@ import random
 from collections.abc import Callable, Sequence
 
 from alignwright.core.records import Conversation, Prompt, Score
-from alignwright.measure.hacking.exploited_features import Judged
+from alignwright.measure.hacking.exploited_features import ScoredReply
 from alignwright.text.reply_features import tokens
 
 _WORDS = (
@@ -62,7 +62,7 @@ def judged(
     samples: int = 6,
     noise: float = 0.5,
     gold_noise: float = 0.5,
-) -> list[Judged]:
+) -> list[ScoredReply]:
     """The proxy sees the worth and pays for a feature besides; both have noise, and prompts
     differ in what their replies get."""
     r = random.Random(seed)
@@ -73,7 +73,7 @@ def judged(
             text = reply(r)
             true = worth("", text)
             found.append(
-                Judged(
+                ScoredReply(
                     prompt=prompt,
                     reply=text,
                     proxy=base + true + paid(text) + r.gauss(0, noise),

@@ -17,7 +17,7 @@ import coverage as benchmark
 from alignwright.core.promises import answer, parse
 from alignwright.core.records import SampleResult
 from alignwright.measure.findings import difference, level
-from alignwright.stats.coverage import CORRELATIONS, LEAST, SHARES, SIZES, TOPICS, covered
+from alignwright.stats.coverage import CORRELATIONS, LEAST, SHARES, SIZES, TOPICS, simulated_coverage
 
 
 @pytest.fixture(scope="module")
@@ -62,19 +62,21 @@ def test_topics_of_another_kind_are_covered_too():
 def test_the_table_of_what_is_not_covered_is_the_simulations():
     rng = np.random.default_rng(5)
     for cell in ((40, 25, 0.02, 0.4), (24, 12, 0.05, 0.4), (12, 25, 0.1, 0.4)):
-        table = covered("share", *cell)
+        table = simulated_coverage("share", *cell)
         assert table is not None
         assert benchmark.share_cell(rng, 3000, cell).covers == pytest.approx(table, abs=0.02)
     for cell in ((40, 25, 0.02, 0.1), (24, 12, 0.5, 0.4), (4, 6, 0.05, 0.3)):
-        assert covered("share", *cell) is None
+        assert simulated_coverage("share", *cell) is None
         assert benchmark.share_cell(rng, 3000, cell).covers > LEAST - 0.01
     named = [
-        covered(kind, *cell) for kind in ("share", "change") for cell in product(TOPICS, SIZES, SHARES, CORRELATIONS)
+        simulated_coverage(kind, *cell)
+        for kind in ("share", "change")
+        for cell in product(TOPICS, SIZES, SHARES, CORRELATIONS)
     ]
     assert 0 < sum(value is not None for value in named) < 40
     assert all(value < LEAST for value in named if value is not None)
-    assert covered("share", 40, 25, 0.98, 0.4) == covered("share", 40, 25, 0.02, 0.4)
-    assert covered("share", 40, 1.0, 0.02, 0.2) is None  # one item a topic: nothing can be alike
+    assert simulated_coverage("share", 40, 25, 0.98, 0.4) == simulated_coverage("share", 40, 25, 0.02, 0.4)
+    assert simulated_coverage("share", 40, 1.0, 0.02, 0.2) is None  # one item a topic: nothing can be alike
 
 
 def topics(hits: list[int], size: int = 25) -> list[SampleResult]:

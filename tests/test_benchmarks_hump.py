@@ -14,7 +14,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 
 from goodharting import hump
 
-from alignwright.measure.goodhart.overoptimisation import fit, foretell
+from alignwright.measure.goodhart.overoptimisation import fit, forecast
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +42,7 @@ def test_the_best_of_n_form_fits_foretells_and_beats_the_other(clean: hump.Cell)
     gold = clean.gold["single"].mean(0)
     found = fit(clean.d, gold, "best_of_n")
     assert (found.r2 or 0.0) > 0.97
-    assert abs(foretell(clean.d, gold, "best_of_n").bias) < 0.15
+    assert abs(forecast(clean.d, gold, "best_of_n").bias) < 0.15
     assert found.peak == pytest.approx(float(clean.d[int(gold.argmax())]), abs=0.5)
     far = clean.d >= 0.5
     for row in clean.gold["single"]:

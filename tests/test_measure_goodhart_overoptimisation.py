@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from alignwright.measure.goodhart.overoptimisation import Law, fit, foretell, peak, standardised
+from alignwright.measure.goodhart.overoptimisation import Law, fit, forecast, peak, standardised
 from alignwright.stats.best_of_n import bon_estimate, bon_kl
 
 D = np.sqrt([bon_kl(n) for n in (2, 4, 8, 16, 32, 64, 128, 256, 512)])
@@ -26,10 +26,10 @@ def test_a_law_is_recovered_exactly(kind: Law, top: float, height: float) -> Non
     assert (found.a, found.b, found.r2) == pytest.approx((1.3, 0.4, 1.0))
     assert (found.peak, found.height) == pytest.approx((top, height))
     assert found.at(0.0) == 0.0
-    assert foretell(D, law(kind, D), kind).rmse == pytest.approx(0.0, abs=1e-9)
+    assert forecast(D, law(kind, D), kind).rmse == pytest.approx(0.0, abs=1e-9)
     other: Law = "reinforcement" if kind == "best_of_n" else "best_of_n"
     assert fit(D, law(kind, D), other).r2 < 0.999  # the control: the forms are told apart
-    assert foretell(D, law(kind, D), other).rmse > 0.01
+    assert forecast(D, law(kind, D), other).rmse > 0.01
 
 
 def test_reinforcement_in_rounds_is_the_same_law_with_a_raised_by_b_ln_k() -> None:

@@ -42,7 +42,7 @@ def with_hacks(text: str = "Great! Great!"):
     return make(change=lambda findings: [*findings, *added])
 
 
-def test_gamed_features_come_first_and_both_replies_are_shown() -> None:
+def test_exploited_features_come_first_and_both_replies_are_shown() -> None:
     case = with_hacks()
     assert [hack.finding.claim for hack in hacks(case)] == [
         "hacking.feature.said_great",

@@ -13,7 +13,7 @@ import report_case as material
 from alignwright.core.records import Conversation, Example, Finding, PromiseReport
 from alignwright.report import figures, names, page
 from alignwright.report import results as cases
-from alignwright.stats.marks import turn
+from alignwright.stats.marks import direction
 
 HOSTILE = "<script>alert(1)</script></style></title>\"'><img src=x onerror=alert(1)>{{ 7*7 }}\u202e\x1b[31m\u200b<!--"
 VOID = {"meta", "input", "br", "img", "link", "hr"}
@@ -193,7 +193,7 @@ def test_marks_follow_the_adjusted_p_and_the_claim(value, p, adjusted, better, t
         "low": value - 0.05,
         "high": value + 0.05,
     }
-    assert turn(Finding(**made, n=1, method="m", better=better, p=p, p_adjusted=adjusted)) == told
+    assert direction(Finding(**made, n=1, method="m", better=better, p=p, p_adjusted=adjusted)) == told
 
 
 def test_both_colour_schemes_have_contrast():

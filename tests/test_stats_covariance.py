@@ -6,7 +6,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from alignwright.stats.covariance import by_prompt, covariance, turned, within_sd
+from alignwright.stats.covariance import by_prompt, covariance, decline_alarms, within_sd
 from alignwright.stats.prediction_powered import crossfit
 from alignwright.stats.tilting import covariance_under, mean_under, tilted
 
@@ -36,7 +36,7 @@ def walk(seed: int, *, same: bool = False, labels: int = 100) -> tuple[float, fl
         assert upper is not None
         looks = float(s) if looks is None and upper < 0 else looks
         checkpoints.append(by_prompt(gold[drawn].reshape(-1, 4), proxy[drawn].reshape(-1, 4)))
-    told = turned(checkpoints, bound=3.0)
+    told = decline_alarms(checkpoints, bound=3.0)
     bet = float(STEPS[told.index(True)]) if any(told) else None
     return float(STEPS[int(np.argmax(level))]), max(level) - level[-1], looks, bet
 
@@ -155,4 +155,4 @@ def test_what_cannot_be_told() -> None:
         covariance([1.0, 2.0], [1.0, 2.0], ["a", "b"])
     assert covariance([1.0, 2.0, 4.0], [1.0, 1.0, 1.0]).rises is None
     assert within_sd([1.0, 2.0], ["a", "b"]) is None
-    assert turned([], 1.0) == []
+    assert decline_alarms([], 1.0) == []

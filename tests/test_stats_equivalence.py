@@ -8,7 +8,7 @@ import math
 import numpy as np
 import pytest
 
-from alignwright.stats.equivalence import equivalence, told
+from alignwright.stats.equivalence import describe_equivalence, equivalence
 from alignwright.stats.intervals import paired
 
 
@@ -76,8 +76,8 @@ def test_a_shown_loss_within_the_margin_is_both():
         after[i] = 0.0  # 40 of 4000 items lost and none won: one point, surely above 0, surely below 2
     found = equivalence(after, before, margin=0.02)
     assert (found.answer, found.loss) == ("within", True)
-    assert "though its own 95% interval is above 0" in told(found)
-    assert told(found).startswith("no tax beyond 2 points")
+    assert "though its own 95% interval is above 0" in describe_equivalence(found)
+    assert describe_equivalence(found).startswith("no tax beyond 2 points")
     assert equivalence(after, before, margin=0.01).answer == "beyond"
 
 
@@ -93,7 +93,7 @@ def test_nothing_can_be_said_of_nothing():
     for values in ([], [1.0]):
         found = equivalence(values, values, margin=0.02)
         assert (found.answer, found.low, found.p) == ("undecided", None, None)
-        assert "undecided" in told(found)
+        assert "undecided" in describe_equivalence(found)
     same = equivalence([1.0, 0.0] * 30, [1.0, 0.0] * 30, margin=0.02)
     assert same.answer == "undecided"  # sixty items that did not change leave room for more than two points
     assert equivalence([1.0, 0.0] * 300, [1.0, 0.0] * 300, margin=0.02).answer == "within"

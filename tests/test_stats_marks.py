@@ -16,7 +16,7 @@ from alignwright.report.card import card
 from alignwright.report.page import html
 from alignwright.report.results import RunResults
 from alignwright.run.compare import compare
-from alignwright.stats.marks import stands, turn
+from alignwright.stats.marks import direction, is_significant
 
 
 def outcomes(claim: str, hits: int, n: int = 60) -> list[SampleResult]:
@@ -58,13 +58,13 @@ def test_one_of_several_that_is_left_out_by_the_adjustment_is_not_marked_and_not
     """Six lost of sixty: its own interval leaves out 0, and Holm's correction over the five
     takes that back."""
     alone = changes(case({"emergent.ability.a": 6}))["emergent.ability.a"]
-    assert turn(alone) == "worse"  # the control: nothing else was tested
+    assert direction(alone) == "worse"  # the control: nothing else was tested
     among = case(LOST)
     one = changes(among)["emergent.ability.a"]
     assert one.high < 0
     assert one.p < 0.05 < one.p_adjusted
-    assert (stands(one), turn(one)) == (False, "unclear")
-    assert {claim for claim, f in changes(among).items() if turn(f) != "unclear"} == {"emergent.ability.d"}
+    assert (is_significant(one), direction(one)) == (False, "unclear")
+    assert {claim for claim, f in changes(among).items() if direction(f) != "unclear"} == {"emergent.ability.d"}
     assert emergent.counted(among).startswith("1 of 5 traits and abilities moved")
     assert [f.claim for f in emergent.moved(among)] == ["emergent.ability.d"]
 

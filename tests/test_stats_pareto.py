@@ -17,7 +17,7 @@ from alignwright.report import front as drawn
 from alignwright.report.page import html
 from alignwright.report.results import RunResults
 from alignwright.run.front import table
-from alignwright.stats.pareto import ORIGIN, Point, axes, best_within, front, knee, margins, points
+from alignwright.stats.pareto import ORIGIN, Point, axes, best_within, knee_point, margins, pareto_front, points
 
 
 def point(name, tax, gain, half=0.01):
@@ -28,25 +28,25 @@ def test_nothing_on_the_front_is_beaten_and_everything_else_is():
     rng = random.Random(0)
     for _ in range(50):
         found = [point(f"p{i}", rng.uniform(-0.2, 1), rng.uniform(-0.5, 1)) for i in range(12)]
-        held = front(found)
+        held = pareto_front(found)
 
         def beaten(p, among):
             return any(q.tax <= p.tax and q.gain >= p.gain and q != p for q in among)
 
         assert not any(beaten(p, [*found, ORIGIN]) for p in held)
         assert all(beaten(p, held) for p in (*found, ORIGIN) if p not in held)
-        assert front(rng.sample(found, 12)) == held
+        assert pareto_front(rng.sample(found, 12)) == held
         assert [p.name for p in held] == [p.name for p in sorted(held, key=lambda p: p.tax)]
 
 
 def test_the_knee_of_a_bent_front_and_none_of_a_straight_one():
     bent = [point("quarter", 0.1, 0.6), point("half", 0.25, 0.8), point("all", 1.0, 1.0)]
-    assert knee(bent).name == "half"
+    assert knee_point(bent).name == "half"
     scaled = [Point(p.name, 100 * p.gain, 0.01 * p.tax) for p in bent]
-    assert knee(scaled).name == "half"  # units do not matter
-    assert knee([point("half", 0.5, 0.5), point("all", 1.0, 1.0)]) is None
-    assert knee([point("hollow", 0.5, 0.2), point("all", 1.0, 1.0)]) is None
-    assert knee([point("all", 1.0, 1.0)]) is None
+    assert knee_point(scaled).name == "half"  # units do not matter
+    assert knee_point([point("half", 0.5, 0.5), point("all", 1.0, 1.0)]) is None
+    assert knee_point([point("hollow", 0.5, 0.2), point("all", 1.0, 1.0)]) is None
+    assert knee_point([point("all", 1.0, 1.0)]) is None
 
 
 def test_the_best_within_the_margin_is_read_from_the_interval_of_the_cost_and_the_mark_of_the_gain():

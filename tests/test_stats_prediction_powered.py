@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from alignwright.stats.intervals import clustered
-from alignwright.stats.prediction_powered import crossfit, powered_mean
+from alignwright.stats.prediction_powered import crossfit, ppi_mean
 
 
 def judged(
@@ -26,7 +26,7 @@ def test_coverage_and_width_beside_the_naive_judge_and_the_labels_alone() -> Non
     generator, covered, widths, alone, naive = np.random.default_rng(0), 0, [], [], 0
     for _ in range(400):
         labels, judge = judged(generator)
-        found, plain = powered_mean(labels, judge), powered_mean(labels)
+        found, plain = ppi_mean(labels, judge), ppi_mean(labels)
         assert found.interval.low is not None
         assert found.interval.high is not None
         covered += found.interval.low <= 0.3 <= found.interval.high
@@ -49,7 +49,7 @@ def test_predictions_at_full_weight_and_a_calibrated_judge_are_wider() -> None:
     generator, plain, best, corrected, covered = np.random.default_rng(6), [], [], [], 0
     for _ in range(200):
         labels, judge = judged(generator)
-        full, found = powered_mean(labels, judge, power=1.0), powered_mean(labels, judge)
+        full, found = ppi_mean(labels, judge, power=1.0), ppi_mean(labels, judge)
         plain.append((full.interval.high or 0) - (full.interval.low or 0))
         best.append((found.interval.high or 0) - (found.interval.low or 0))
         covered += (full.interval.low or 1) <= 0.3 <= (full.interval.high or 0)
@@ -71,21 +71,21 @@ def test_predictions_at_full_weight_and_a_calibrated_judge_are_wider() -> None:
 
 def test_the_weight_is_that_of_the_paper_where_items_are_independent() -> None:
     labels, judge = judged(np.random.default_rng(1), 300, 900)
-    found = powered_mean(labels, judge)
+    found = ppi_mean(labels, judge)
     label, guess = np.array(labels[:300], dtype=float), np.array(judge)
     cov = float(((label - label.mean()) * (guess[:300] - guess[:300].mean())).mean())
     paper = cov / (float(guess[:300].var()) + 300 / 900 * float(guess[300:].var()))
     assert found.power == pytest.approx(paper, rel=1e-9)
-    worthless = powered_mean(labels, list(np.random.default_rng(2).random(1200)))
+    worthless = ppi_mean(labels, list(np.random.default_rng(2).random(1200)))
     assert abs(worthless.power) < 0.2
-    assert worthless.value == pytest.approx(powered_mean(labels).value, abs=0.02)
-    assert powered_mean(labels, judge, power=0.0).value == powered_mean(labels).value
+    assert worthless.value == pytest.approx(ppi_mean(labels).value, abs=0.02)
+    assert ppi_mean(labels, judge, power=0.0).value == ppi_mean(labels).value
 
 
 def test_with_every_label_it_is_the_clustered_mean() -> None:
     generator = np.random.default_rng(3)
     values, clusters = list(generator.normal(size=60)), [i // 5 for i in range(60)]
-    found, plain = powered_mean(values, list(generator.normal(size=60)), clusters), clustered(values, clusters)
+    found, plain = ppi_mean(values, list(generator.normal(size=60)), clusters), clustered(values, clusters)
     assert (found.value, found.se, found.interval.low) == pytest.approx((plain.value, plain.se, plain.interval.low))
     assert found.power == 0.0
 
@@ -102,7 +102,7 @@ def test_clusters_that_share_a_fate_are_covered_where_independence_is_not() -> N
             labels += [float(t) if k < 3 else None for k, t in enumerate(truth)]
             guess += list(truth + 0.7 * generator.normal(size=10) + 1.0)
             clusters += [c] * 10
-        by, without = powered_mean(labels, guess, clusters), powered_mean(labels, guess)
+        by, without = ppi_mean(labels, guess, clusters), ppi_mean(labels, guess)
         covered += (by.interval.low or 0) <= 0.0 <= (by.interval.high or 0)
         naive += (without.interval.low or 0) <= 0.0 <= (without.interval.high or 0)
     assert 0.91 <= covered / 300 <= 0.99
@@ -133,10 +133,8 @@ def test_no_prediction_saw_the_label_of_its_cluster() -> None:
 
 def test_what_cannot_be_told() -> None:
     with pytest.raises(ValueError, match="at least 2 labels"):
-        powered_mean([1.0, None, None])
-    assert (
-        powered_mean([1.0, 2.0], clusters=["a", "a"]).interval.method == "no interval: all labels belong to one cluster"
-    )
-    assert powered_mean([1.0, 1.0]).interval.low is None
+        ppi_mean([1.0, None, None])
+    assert ppi_mean([1.0, 2.0], clusters=["a", "a"]).interval.method == "no interval: all labels belong to one cluster"
+    assert ppi_mean([1.0, 1.0]).interval.low is None
     with pytest.raises(ValueError, match="at least 2 clusters"):
         crossfit([1.0, 2.0], [[0.0], [1.0]], ["a", "a"])

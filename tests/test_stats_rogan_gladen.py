@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from alignwright.stats.intervals import clustered, wilson
-from alignwright.stats.rogan_gladen import Calls, corrected_change, corrected_rate, new_source
+from alignwright.stats.rogan_gladen import Calls, corrected_change, corrected_rate, new_source_quantiles
 
 SURE = [Calls(90_000, 100_000)] * 30, [Calls(80_000, 100_000)] * 30
 
@@ -79,7 +79,9 @@ def test_a_new_source_is_as_far_from_the_known_ones_as_they_are_from_each_other(
     rng = np.random.default_rng(1)
     drawn = rng.standard_normal(400)
     rights = share(1.5 + 0.8 * (drawn - drawn.mean()) / drawn.std())
-    quantiles = new_source([Calls(int(1e6 * right), 1_000_000) for right in rights], np.array([0.025, 0.5, 0.975]))
+    quantiles = new_source_quantiles(
+        [Calls(int(1e6 * right), 1_000_000) for right in rights], np.array([0.025, 0.5, 0.975])
+    )
     assert quantiles == pytest.approx(share(np.array([1.5 - 1.96 * 0.8, 1.5, 1.5 + 1.96 * 0.8])), abs=0.01)
 
 

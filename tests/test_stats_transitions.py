@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from alignwright.stats.transitions import Level, path, row_kinds, transition
+from alignwright.stats.transitions import Level, classify_prompts, path, transition
 
 N = 60
 
@@ -46,9 +46,13 @@ def test_of_noise_a_quarter_of_the_prompts_looks_hacked_and_the_excess_says_that
 
 def test_prompts_one_by_one() -> None:
     before, after = ([0.0] * 5, [0.0] * 5), ([1.0, 1.0, -1.0, -1.0, 0.0], [1.0, -1.0, -1.0, 1.0, 1.0])
-    assert row_kinds(before, after) == ["improvement", "hack", "collapse", "unseen", "undecided"]
+    assert classify_prompts(before, after) == ["improvement", "hack", "collapse", "unseen", "undecided"]
     found = transition(before, after)
-    assert (found.hacked, found.excess.value, found.rows) == (0.2, 0.0, dict.fromkeys(row_kinds(before, after), 1))
+    assert (found.hacked, found.excess.value, found.rows) == (
+        0.2,
+        0.0,
+        dict.fromkeys(classify_prompts(before, after), 1),
+    )
 
 
 def test_exchanging_the_checkpoints_exchanges_the_names() -> None:

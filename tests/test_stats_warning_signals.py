@@ -7,7 +7,14 @@ import numpy as np
 import pytest
 from scipy.special import chdtri
 
-from alignwright.stats.warning_signals import acceleration, disagreement, outliers, shift, shrunk_outliers, sign
+from alignwright.stats.warning_signals import (
+    acceleration,
+    disagreement,
+    outliers,
+    shift,
+    shrunk_outliers,
+    warning_signal,
+)
 
 
 def cloud(
@@ -38,13 +45,13 @@ def test_planted_outliers_are_seen_and_the_false_alarm_rate_is_measured() -> Non
     generator = np.random.default_rng(1)
     statistic = outliers(np.concatenate(cloud(generator, 60)))
     calibrate, held = cloud(generator, 60), cloud(generator, 60)
-    moved = sign("outliers", statistic, calibrate, held, cloud(generator, 60, wide=1.6))
-    still = sign("outliers", statistic, calibrate, held, cloud(generator, 60))
+    moved = warning_signal("outliers", statistic, calibrate, held, cloud(generator, 60, wide=1.6))
+    still = warning_signal("outliers", statistic, calibrate, held, cloud(generator, 60))
     assert moved.raised
     assert not still.raised
     assert moved.false_alarms < 0.25
-    assert "of 400 resamples of the start model's own replies raise it" in moved.told
-    lying = sign("outliers", statistic, calibrate, cloud(generator, 60, wide=1.6), cloud(generator, 60))
+    assert "of 400 resamples of the start model's own replies raise it" in moved.summary
+    lying = warning_signal("outliers", statistic, calibrate, cloud(generator, 60, wide=1.6), cloud(generator, 60))
     assert lying.false_alarms > 0.9  # the control: a held-out part that is not of the start shows an alarm that is none
 
 
@@ -60,7 +67,7 @@ def test_a_cloud_with_more_dimensions_than_replies_keeps_its_null_and_sees_a_mov
         outliers(start)
     statistic = shrunk_outliers(start, others)
     found = [
-        sign(
+        warning_signal(
             "states",
             statistic,
             *(cloud(generator, 8, size=120) for _ in range(2)),
@@ -76,15 +83,17 @@ def test_a_cloud_with_more_dimensions_than_replies_keeps_its_null_and_sees_a_mov
 
 
 def test_alarms_are_rare_over_many_starts() -> None:
-    generator, raised, told = np.random.default_rng(2), 0, []
+    generator, raised, summary = np.random.default_rng(2), 0, []
     for _ in range(60):
         parts = [[generator.normal(size=12) for _ in range(30)] for _ in range(4)]
-        found = sign("length", shift(np.concatenate(parts[0])), *parts[1:])
+        found = warning_signal("length", shift(np.concatenate(parts[0])), *parts[1:])
         raised += found.raised
-        told.append(found.false_alarms)
+        summary.append(found.false_alarms)
     assert raised <= 9
-    assert 0.01 < np.mean(told) < 0.25
-    longer = sign("length", shift(np.concatenate(parts[0])), parts[1], parts[2], [row + 0.8 for row in parts[3]])
+    assert 0.01 < np.mean(summary) < 0.25
+    longer = warning_signal(
+        "length", shift(np.concatenate(parts[0])), parts[1], parts[2], [row + 0.8 for row in parts[3]]
+    )
     assert longer.raised
 
 
@@ -96,7 +105,7 @@ def test_members_that_part_are_seen() -> None:
 
     statistic = disagreement(np.concatenate(members(0.5)))
     assert statistic(np.concatenate(members(0.5))) == pytest.approx(1.0, abs=0.15)
-    assert sign("ensemble", statistic, members(0.5), members(0.5), members(0.9)).raised
+    assert warning_signal("ensemble", statistic, members(0.5), members(0.5), members(0.9)).raised
     with pytest.raises(ValueError, match="two members"):
         disagreement(np.ones((5, 1)))
 
@@ -107,7 +116,7 @@ def test_divergence_that_grows_faster() -> None:
     steady = np.arange(5)[:, None] * np.ones(30) + noise
     faster = (np.arange(5)[:, None] ** 2) * np.ones(30) + noise
     assert acceleration(faster).raised
-    assert "of 400 random signs of the prompts' own changes raise it" in acceleration(faster).told
+    assert "of 400 random signs of the prompts' own changes raise it" in acceleration(faster).summary
     raised = sum(
         acceleration(np.arange(3)[:, None] + 0.1 * generator.normal(size=(3, 30)), seed=k).raised for k in range(100)
     )
@@ -123,4 +132,4 @@ def test_what_has_no_shape_is_refused() -> None:
     with pytest.raises(ValueError, match="has no unit"):
         shift(np.ones(5))
     with pytest.raises(ValueError, match="at least 4 prompts"):
-        sign("x", shift(np.arange(5.0)), [np.ones(2)] * 3, [np.ones(2)] * 9, [np.ones(2)] * 9)
+        warning_signal("x", shift(np.arange(5.0)), [np.ones(2)] * 3, [np.ones(2)] * 9, [np.ones(2)] * 9)

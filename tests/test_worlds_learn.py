@@ -7,7 +7,7 @@ import chess
 import numpy as np
 import pytest
 
-from alignwright.stats.tilting import chi_squared, least_gain
+from alignwright.stats.tilting import chi_squared, gold_gain_bound
 from alignwright.worlds import closed_eyes, edited_tests, monitor, points_loop, repairs, tall_robot, tampered_chess
 from alignwright.worlds.engine import best_move
 from alignwright.worlds.experiments import best, build, is_hack, study
@@ -187,7 +187,7 @@ def test_the_bound_of_correlated_proxies_holds_and_its_optimum_never_loses_truth
             ((mass - base) * table.true_SA).sum() / told.true_spread,
             ((mass - base) * table.proxy_SA).sum() / told.proxy_spread,
         )
-        assert gain >= least_gain(r, proxy_gain, chi_squared(mass.ravel(), base.ravel())) - 1e-9
+        assert gain >= gold_gain_bound(r, proxy_gain, chi_squared(mass.ravel(), base.ravel())) - 1e-9
     policy = regularised(table, reference, told.weight)
     gained = float(((occupancy(table, policy) - base) * table.true_SA).sum()) / told.true_spread
     if r > 0:

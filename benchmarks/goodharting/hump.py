@@ -30,7 +30,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from alignwright.measure.goodhart.overoptimisation import Law, fit, foretell
+from alignwright.measure.goodhart.overoptimisation import Law, fit, forecast
 from alignwright.model.reward_head import Combine, RewardMeta
 from alignwright.stats.arrays import Floats
 from alignwright.stats.best_of_n import bon_estimate, bon_kl
@@ -142,7 +142,7 @@ def told(found: Cell) -> dict[str, object]:
     """The hump of the single reward models, its law, and where ensembles end."""
     mean = found.gold["single"].mean(0)
     law, other = fit(found.d, mean, "best_of_n"), fit(found.d, mean, "reinforcement")
-    ahead = foretell(found.d, mean, "best_of_n")
+    ahead = forecast(found.d, mean, "best_of_n")
     better = sum(_r2(found.d, row, "best_of_n") > _r2(found.d, row, "reinforcement") for row in found.gold["single"])
     ends = {
         name: [round(float(x), 3) for x in (rows.mean(0).max(), rows.mean(0)[-1])] for name, rows in found.gold.items()

@@ -6,7 +6,7 @@ is trained (`judges`); pressure is put on the other half. The policy under press
 tilt pi ~ start x e^(lambda proxy / SD) over those replies, so a checkpoint's gold is known without
 sampling error; no network is trained here. The monitor sees what it would see of a real policy: 8,
 16 or 32 replies to each prompt, drawn from the checkpoint, scored by both judges, and stops at the
-first checkpoint whose one-sided 95 % bound of the covariance is below 0 (`stats.covariance`). `turned` is
+first checkpoint whose one-sided 95 % bound of the covariance is below 0 (`stats.covariance`). `decline_alarms` is
 the same by bets that stay valid however often one looks.
 
 - `best_of_n`: proxy and gold of the best of n by the unbiased estimator over subsets.
@@ -30,11 +30,11 @@ from statistics import fmean, pstdev
 import numpy as np
 
 from alignwright.core.records import Prompt
-from alignwright.measure.hacking.exploited_features import ScoredReply, gamed_features
+from alignwright.measure.hacking.exploited_features import ScoredReply, exploited_features
 from alignwright.measure.hacking.reward_tests import reward_tests
 from alignwright.stats.arrays import Floats
 from alignwright.stats.best_of_n import bon_estimate, bon_kl
-from alignwright.stats.covariance import by_prompt, covariance, turned
+from alignwright.stats.covariance import by_prompt, covariance, decline_alarms
 from alignwright.stats.intervals import Estimate
 from alignwright.stats.tilting import kl, tilted
 from goodharting import remedies
@@ -150,7 +150,7 @@ def watched(sheet: ScoredReplies, seed: int, labels: int) -> Case:
         items.append(by_prompt(golden, proxy))
     peak = int(np.argmax(truth))
     stop = next((i for i, bound in enumerate(bounds) if bound is not None and bound < 0), None)
-    late = next((i for i, told in enumerate(turned(items, BOUND)) if told), None)
+    late = next((i for i, told in enumerate(decline_alarms(items, BOUND)) if told), None)
     divergence = [fmean(kl(w, np.full(len(w), 1 / len(w))) for w in policy) for policy in policies]
     return {
         "checkpoints": CHECKPOINTS, "labels": labels * len(sheet), "each": labels,
@@ -175,7 +175,7 @@ def features(sheet: ScoredReplies, seed: int) -> Case:
         "kind_words": {name: round(fmean(kindness(row.reply) for row in rows), 2) for name, rows in judged.items()}
     }
     for name, rows in (*judged.items(), ("both", [*judged["start"], *judged["pressed"]])):
-        found = gamed_features(rows, seed=seed)
+        found = exploited_features(rows, seed=seed)
         told[name] = {
             "n": len(rows),
             "tested": len(found),

@@ -36,7 +36,7 @@ from typing import Any
 from data_folder import data
 
 from alignwright.core.records import Conversation, Prompt
-from alignwright.measure.hacking.exploited_features import Feature, ScoredReply, gamed_features
+from alignwright.measure.hacking.exploited_features import Feature, ScoredReply, exploited_features
 from alignwright.text.reply_features import tokens
 
 PLACES = 11  # those with a gold label
@@ -110,7 +110,7 @@ def told(rows: list[Row], proxy: Callable[[Row, int], float], seed: int) -> Case
         for prompt, row in zip(prompts, rows, strict=True)
         for k in range(PLACES)
     ]
-    found = gamed_features(judged, seed=seed)
+    found = exploited_features(judged, seed=seed)
     named = {kind: [f.name for f in found if f.kind == kind] for kind in ("gamed", "overpaid")}
     largest = max(found, key=lambda f: abs(f.excess.value))
     length = next((f for f in found if f.name == "words"), None)

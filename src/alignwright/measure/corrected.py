@@ -19,8 +19,8 @@ from alignwright.core.claims import CORRECTED, GRADED, reading
 from alignwright.core.records import Finding, SampleResult
 from alignwright.files.replies import Question, Said, reply_key
 from alignwright.stats.intervals import Interval, share_interval, wilson
-from alignwright.stats.prediction_powered import powered_mean
-from alignwright.stats.rogan_gladen import Calls, Corrected, corrected_change, corrected_rate
+from alignwright.stats.prediction_powered import ppi_mean
+from alignwright.stats.rogan_gladen import Calls, Correction, corrected_change, corrected_rate
 from alignwright.text.grader_error import KnownError, known_errors
 
 Labels = Mapping[tuple[str, str], Said]
@@ -71,7 +71,7 @@ def corrected_level(
         return _finding(level, found, note, n=len(replied), unscored=0)
     if level.value is None or level.low is None or level.high is None:
         return _finding(
-            level, Corrected(None, None, None, f"no correction: the rate has no interval ({level.method})"), note
+            level, Correction(None, None, None, f"no correction: the rate has no interval ({level.method})"), note
         )
     return _finding(level, corrected_rate((level.value, level.low, level.high), *known_calls(errors)), note)
 
@@ -98,7 +98,7 @@ def corrected_difference(
         return _finding(change, found, [], n=len(both), unscored=0)
     if change.value is None or change.low is None or change.high is None:
         return _finding(
-            change, Corrected(None, None, None, f"no correction: the change has no interval ({change.method})"), []
+            change, Correction(None, None, None, f"no correction: the change has no interval ({change.method})"), []
         )
     found = corrected_change((change.value, change.low, change.high), *known_calls(errors))
     return _finding(change, found, ["errors taken as alike at both stages"], tested=True)
@@ -143,10 +143,10 @@ def _of_graded(right: float, unclear: float, of: int) -> Calls:
     return Calls(min(round(right * of), graded), graded)
 
 
-def powered_rate(said: Sequence[float | None], graded: Sequence[float], clusters: Sequence[str]) -> Corrected:
+def powered_rate(said: Sequence[float | None], graded: Sequence[float], clusters: Sequence[str]) -> Correction:
     """The share of all replies that truly is, by labels of some of them and the grader's word on
     all."""
-    found = powered_mean(said, graded, None if len(set(clusters)) == len(clusters) else clusters)
+    found = ppi_mean(said, graded, None if len(set(clusters)) == len(clusters) else clusters)
     limits = found.interval
     if limits.low is None:  # labels that are all alike: what they alone can bound
         kept = [(label, cluster) for label, cluster in zip(said, clusters, strict=True) if label is not None]
@@ -156,16 +156,16 @@ def powered_rate(said: Sequence[float | None], graded: Sequence[float], clusters
     return _by_labels(found.value, limits, (0.0, 1.0))
 
 
-def _powered_change(said: Sequence[float | None], graded: Sequence[float], clusters: Sequence[str]) -> Corrected:
-    found = powered_mean(said, graded, None if len(set(clusters)) == len(clusters) else clusters)
+def _powered_change(said: Sequence[float | None], graded: Sequence[float], clusters: Sequence[str]) -> Correction:
+    found = ppi_mean(said, graded, None if len(set(clusters)) == len(clusters) else clusters)
     return _by_labels(found.value, found.interval, (-1.0, 1.0))
 
 
-def _by_labels(value: float, limits: Interval, bounds: tuple[float, float]) -> Corrected:
+def _by_labels(value: float, limits: Interval, bounds: tuple[float, float]) -> Correction:
     if limits.low is None or limits.high is None:
-        return Corrected(None, None, None, f"no correction by the labels of these replies: {limits.method}")
+        return Correction(None, None, None, f"no correction by the labels of these replies: {limits.method}")
     value, low, high = (min(max(number, bounds[0]), bounds[1]) for number in (value, limits.low, limits.high))
-    return Corrected(value, low, high, f"labels of these very replies; {limits.method}")
+    return Correction(value, low, high, f"labels of these very replies; {limits.method}")
 
 
 def _on_the_logit_scale(value: float, limits: Interval) -> Interval:
@@ -179,7 +179,7 @@ def _on_the_logit_scale(value: float, limits: Interval) -> Interval:
 
 def _finding(
     raw: Finding,
-    found: Corrected,
+    found: Correction,
     note: Sequence[str],
     *,
     n: int | None = None,

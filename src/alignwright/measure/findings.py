@@ -19,7 +19,7 @@ from typing import Any
 from alignwright.core.claims import Better, Report, reading
 from alignwright.core.records import Axis, Finding, SampleResult
 from alignwright.measure.exhibits import of_difference, of_level
-from alignwright.stats.equivalence import Equivalence, equivalence, told
+from alignwright.stats.equivalence import Equivalence, describe_equivalence, equivalence
 from alignwright.stats.intervals import (
     Difference,
     Estimate,
@@ -104,13 +104,13 @@ def level(
     counts = Counter(o.status for o in once)
     seen = _estimate(values, [o.cluster for o in scored], unit)
     repeated = f"{len(outcomes) - len(once)} repeated items counted once" if len(once) < len(outcomes) else ""
-    told = (note, repeated, _silence(once), _short(seen.coverage))
+    describe_equivalence = (note, repeated, _silence(once), _short(seen.coverage))
     return Finding(
         claim=_the_claim(outcomes, "level"), stage=stage, axis=axis, value=seen.value, low=seen.interval.low,
         high=seen.interval.high,
         n=len(scored), clusters=len({o.cluster for o in scored}), method=seen.interval.method, unit=unit, better=better,
         coverage=seen.coverage,
-        unscored=counts["unscored"], errors=counts["error"], note="; ".join(filter(None, told)),
+        unscored=counts["unscored"], errors=counts["error"], note="; ".join(filter(None, describe_equivalence)),
         exhibits=of_level(once, exhibits, better),
     )  # fmt: skip
 
@@ -147,7 +147,7 @@ def difference(
     gaps += [f"{alone} dropped: at one stage only"] if alone else []
     correlation = [f"correlation of the pairs {change.correlation:.2f}"] if change.correlation is not None else []
     tax = _tax(scored, report, better, margin) if margin is not None and better is not None else None
-    words = [told(tax, unit)] if tax else []
+    words = [describe_equivalence(tax, unit)] if tax else []
     method = f"{change.interval.method}; margin {margin:g} by one-sided tests at 5%" if tax else change.interval.method
     said = (*words, moved, *gaps, *correlation, _short(change.coverage))
     return Finding(

@@ -17,7 +17,7 @@ from alignwright.report import names
 from alignwright.report.graders import graders
 from alignwright.report.results import OF_THE_MODEL, Claim, RunResults
 from alignwright.report.text import markdown
-from alignwright.stats.marks import turn
+from alignwright.stats.marks import direction
 
 _BUNDLED = {"smollm2-135m-instruct": ("HuggingFaceTB/SmolLM2-135M-Instruct", "apache-2.0")}
 _HUB = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
@@ -136,7 +136,7 @@ def _cell(finding: Finding | None) -> str:
     if finding is None:
         return names.ABSENT
     told = f"{names.number(finding.value, finding.unit, change=finding.against is not None)} {names.interval(finding)}"
-    return markdown(f"{_TURNS[turn(finding)]} {told}" if finding.against is not None else told)
+    return markdown(f"{_TURNS[direction(finding)]} {told}" if finding.against is not None else told)
 
 
 def _making(case: RunResults) -> str:

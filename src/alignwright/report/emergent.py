@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from alignwright.core.records import Finding
 from alignwright.report.results import RunResults
-from alignwright.stats.marks import LEVEL, stands
+from alignwright.stats.marks import LEVEL, is_significant
 
 SHOWN = 8
 
@@ -22,14 +22,14 @@ def verdicts(case: RunResults) -> list[Finding]:
 
 def moved(case: RunResults) -> list[Finding]:
     """Traits and abilities that moved at the last stage, the largest change first; at most SHOWN."""
-    found = [f for f in _tested(case) if stands(f)]
+    found = [f for f in _tested(case) if is_significant(f)]
     return sorted(found, key=lambda f: -abs(f.value or 0.0))[:SHOWN]
 
 
 def counted(case: RunResults) -> str:
     """How many were tested, and how many moved."""
     tested = _tested(case)
-    count = sum(map(stands, tested))
+    count = sum(map(is_significant, tested))
     return f"{count} of {len(tested)} traits and abilities moved (p below {LEVEL:g} after Holm)" if tested else ""
 
 

@@ -15,7 +15,7 @@ from alignwright.report import names
 from alignwright.report.figures import Scale, around
 from alignwright.report.results import RunResults
 from alignwright.report.text import visible
-from alignwright.stats.pareto import ORIGIN, Point, axes, best_within, front, knee, margins, points
+from alignwright.stats.pareto import ORIGIN, Point, axes, best_within, knee_point, margins, pareto_front, points
 
 HEIGHT, PAD = 200, 16
 _EMPTY = Markup()
@@ -34,7 +34,7 @@ def drawing(case: RunResults) -> Markup:
     ]
     parts += [
         _line(across.at(a.tax), _y(up, a.gain), across.at(b.tax), _y(up, b.gain), "tick")
-        for a, b in pairwise(front(found))
+        for a, b in pairwise(pareto_front(found))
     ]
     parts += [_mark(across, up, p, case) for p in (ORIGIN, *found)]
     ends = {0: "start", len(across.ticks) - 1: "end"}
@@ -54,7 +54,7 @@ def said(case: RunResults) -> str:
     found, over = _points(case), axes(case.findings)
     if over is None:
         return ""
-    bent = knee(found)
+    bent = knee_point(found)
     words = f"Gain: {names.claim(over[0])}. Cost: {names.claim(over[1])}."
     words += f" The front bends {names.inside(bent.name)} ({bent.name})." if bent else " The front has no knee."
     return f"{words} {_best(found, margins(case.findings, over[1]))}"

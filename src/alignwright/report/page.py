@@ -150,7 +150,7 @@ def _environment() -> Environment:
         names=names, figures=figures, goodhart=goodhart, hacks=hacks, anchor=anchor, AXES=AXES, COURSES=COURSES
     )
     env.globals.update(
-        turn_of=marks.turn, RULE=names.RULE, front=front, emergent=emergent, overview=overview, worlds=worlds
+        turn_of=marks.direction, RULE=names.RULE, front=front, emergent=emergent, overview=overview, worlds=worlds
     )
     env.tests["refused"] = lambda note: note.lower().startswith("refused")
     return env

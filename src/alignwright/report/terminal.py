@@ -20,7 +20,7 @@ from alignwright.report import names
 from alignwright.report.graders import graders
 from alignwright.report.results import OF_THE_MODEL, Claim, RunResults
 from alignwright.report.text import LONGEST, one_line, shortened
-from alignwright.stats.marks import turn
+from alignwright.stats.marks import direction
 
 _FILES = (
     ("report.html", "the report, with the replies"),
@@ -143,7 +143,7 @@ def _level(finding: Finding | None) -> Text:
 def _change(finding: Finding | None) -> Text:
     if finding is None:
         return Text(names.ABSENT, style="dim")
-    sign, style = _TURNS[turn(finding)]
+    sign, style = _TURNS[direction(finding)]
     value = names.number(finding.value, "share" if finding.unit == "share" else "", change=True).removesuffix(" pts")
     return Text.assemble((f"{sign} {value}", style), (f" {names.interval(finding)}", "dim"))
 

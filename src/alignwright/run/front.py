@@ -15,7 +15,7 @@ from rich.table import Table
 
 from alignwright.core.records import Finding
 from alignwright.run.compare import noted, plain, read_findings
-from alignwright.stats.pareto import Point, axes, best_within, front, knee, margins, points
+from alignwright.stats.pareto import Point, axes, best_within, knee_point, margins, pareto_front, points
 
 
 def table(runs: Sequence[Path], gain: str | None, tax: str | None, margin: float | None) -> Table:
@@ -103,7 +103,7 @@ def _shown(rows: Sequence[Point], over: tuple[str, str], within: float | None, w
     for heading in ("model", f"gain: {over[0]}", f"cost: {over[1]}", ""):
         shown.add_column(plain(heading), no_wrap=True)
     best = None if within is None else best_within(rows, within)
-    on, bent = {p.name for p in front(rows)}, knee(rows)
+    on, bent = {p.name for p in pareto_front(rows)}, knee_point(rows)
     for point in sorted(rows, key=lambda p: p.tax):
         said = (
             ["front"] * (point.name in on)

@@ -1,5 +1,5 @@
-"""What does it cost and bring to ask n times and keep the reply that a proxy likes best, and where
-should n stop?
+"""What are the KL divergence and the gain of best-of-n, best-of-Poisson and quantilizers, and at
+which n is gold highest (HedgeTune)?
 
 - Divergence: KL(best of n || policy) = ln n - (n - 1) / n where no two outputs score alike, less
   where outputs are few (Hilton 2023; Beirami et al. 2024, arXiv 2401.01879), where it is

@@ -1,4 +1,5 @@
-"""Does gold still rise with the proxy, under the policy as it is now?
+"""Does gold still rise with the proxy? Cov(gold, proxy) within prompts, the monitor of
+over-optimisation (Goodhart) by the Price equation.
 
 Price's equation says that the next step towards the proxy moves gold by Cov(gold, proxy) under the
 current policy (`stats.tilting`), within each prompt, since a policy is tilted at each prompt by
@@ -11,7 +12,7 @@ An item of the estimate is gold x (proxy - its prompt's mean) x K / (K - 1), K r
 linear in gold, so that predictions can stand in for labels, and over a whole prompt its mean is the
 unbiased covariance. Standard errors are clustered by prompt.
 
-Two bounds are given. `Covariance.upper` is for one look. For looks at many checkpoints `turned`
+Two bounds are given. `Covariance.upper` is for one look. For looks at many checkpoints `decline_alarms`
 bets (`stats.sequential`): it is ever wrong with probability alpha at most while no checkpoint's
 winsorised covariance is below 0, however often one looks.
 
@@ -29,7 +30,7 @@ import numpy as np
 from alignwright.stats import sequential
 from alignwright.stats.arrays import Floats
 from alignwright.stats.intervals import Interval
-from alignwright.stats.prediction_powered import PPIEstimate, powered_mean
+from alignwright.stats.prediction_powered import PPIEstimate, ppi_mean
 
 
 @dataclass(frozen=True)
@@ -77,19 +78,19 @@ def covariance(
     gold.
     """
     weight_N = _weights(proxy, prompts)
-    known = [g for g in gold if g is not None]
-    centre = math.fsum(known) / max(1, len(known))
+    golds = [g for g in gold if g is not None]
+    centre = math.fsum(golds) / max(1, len(golds))
     label = [None if g is None else (g - centre) * float(w) for g, w in zip(gold, weight_N, strict=True)]
     guess = None if predicted is None else [(f - centre) * float(w) for f, w in zip(predicted, weight_N, strict=True)]
-    mean = powered_mean(label, guess, prompts, level=level)
+    mean = ppi_mean(label, guess, prompts, level=level)
     places = list(prompts) if prompts is not None else [0] * len(proxy)
-    asked = [i for i, g in enumerate(gold) if g is not None]
-    spread = within_sd([gold[i] or 0.0 for i in asked], [places[i] for i in asked]), within_sd(proxy, places)
+    labelled = [i for i, g in enumerate(gold) if g is not None]
+    spread = within_sd([gold[i] or 0.0 for i in labelled], [places[i] for i in labelled]), within_sd(proxy, places)
     return Covariance(mean, mean.value / (spread[0] * spread[1]) if spread[0] and spread[1] else None)
 
 
 def by_prompt(gold: Sequence[Sequence[float]], proxy: Sequence[Sequence[float]]) -> list[float]:
-    """The unbiased covariance at each prompt, from its replies: the items that `turned` bets on.
+    """The unbiased covariance at each prompt, from its replies: the items that `decline_alarms` bets on.
     Prompts with one reply are left out."""
     pairs = [
         (np.asarray(g, dtype=np.float64), np.asarray(p, dtype=np.float64))
@@ -99,15 +100,15 @@ def by_prompt(gold: Sequence[Sequence[float]], proxy: Sequence[Sequence[float]])
     return [float(((g - g.mean()) * (p - p.mean())).sum()) / (len(g) - 1) for g, p in pairs]
 
 
-def turned(checkpoints: Sequence[Sequence[float]], bound: float, alpha: float = 0.05) -> list[bool]:
+def decline_alarms(checkpoints: Sequence[Sequence[float]], bound: float, alpha: float = 0.05) -> list[bool]:
     """After each checkpoint: is it refuted that gold has risen with the proxy at every checkpoint
     so far?
 
     `checkpoints` are covariances by prompt, winsorised here at +-bound, which must be fixed
     beforehand. Once True it stays so.
     """
-    told = sequential.evidence([sequential.winsorised(values, bound) for values in checkpoints], bound)
-    return [bool(x) for x in np.maximum.accumulate(told) >= -math.log(alpha)] if told else []
+    log_e_values = sequential.log_e_value([sequential.winsorised(values, bound) for values in checkpoints], bound)
+    return [bool(x) for x in np.maximum.accumulate(log_e_values) >= -math.log(alpha)] if log_e_values else []
 
 
 def within_sd(values: Sequence[float] | Floats, prompts: Sequence[Hashable]) -> float | None:

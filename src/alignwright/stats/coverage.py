@@ -1,4 +1,5 @@
-"""Does an interval that says 95 % cover that often at such sizes?
+"""Does a 95 % interval have 95 % coverage at such sizes? Simulated coverage of the interval of a
+share and of a paired change.
 
 Simulated for shares and paired changes of passes and fails in topics (`benchmarks/coverage.py`,
 which prints this table with --table): everything that is not named here covers at least LEAST. What
@@ -26,7 +27,7 @@ TOPICS, SIZES, SHARES, CORRELATIONS = (
 )
 
 
-def covered(kind: Kind, topics: int, size: float, share: float, correlation: float) -> float | None:
+def simulated_coverage(kind: Kind, topics: int, size: float, share: float, correlation: float) -> float | None:
     """What the interval of a run's cell covers in simulation where that is below LEAST; None
     where it is enough."""
     if size <= 1:
@@ -41,8 +42,8 @@ def covered(kind: Kind, topics: int, size: float, share: float, correlation: flo
     return _UNDER[kind].get(cell)
 
 
-def _near(choices: tuple[Number, ...], seen: float) -> Number:
-    return min(choices, key=lambda choice: abs(math.log(choice / seen)))
+def _near(choices: tuple[Number, ...], value: float) -> Number:
+    return min(choices, key=lambda choice: abs(math.log(choice / value)))
 
 
 _UNDER: dict[Kind, dict[Cell, float]] = {

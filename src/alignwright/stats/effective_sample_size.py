@@ -1,5 +1,5 @@
-"""How sure may one be of a share, or of a paired change of passes and fails, when items come in
-topics?
+"""What is the effective sample size of clustered items (topics), and the interval of a share or a
+paired change at it? Design effect, intraclass correlation, Clopper-Pearson.
 
 Items of one topic resemble each other, so n of them are worth fewer: the effective n is n over the
 design effect 1 + (m - 1) r, with m the mean size of an item's topic and r the correlation within
@@ -10,7 +10,7 @@ each with such limits, squared and added (Newcombe 1998, Statistics in Medicine 
 
 Few topics say little about r, and where shares are near 0 or 1 they often say 0: then mean and
 error are too small together, and a t interval covers .77 to .93 where it says .95. So r, by
-analysis of variance, is averaged with an assumption of PRIOR that counts as WORTH topics. Both were
+analysis of variance, is averaged with an assumption of PRIOR that counts as PRIOR_TOPICS topics. Both were
 chosen by simulation (`benchmarks/coverage.py`; the table is in docs/reliability.md); where even
 these cover less than .93 `coverage` says so.
 
@@ -31,11 +31,11 @@ import numpy as np
 
 from alignwright.stats.arrays import Floats
 
-PRIOR, WORTH = 0.2, 3
+PRIOR, PRIOR_TOPICS = 0.2, 3
 
 
 @dataclass(frozen=True)
-class Worth:
+class EffectiveSize:
     """What items in topics are worth: the correlation within topics (as estimated, and as used),
     and the effective n."""
 
@@ -66,7 +66,7 @@ def tally(topics: Iterable[Hashable], rows: Iterable[tuple[float, ...]]) -> Tall
     return Tally(size_C, tuple(sum_CK[None, :, k] for k in range(sum_CK.shape[1])))
 
 
-def worth(sum_SC: Floats, squares_S: Floats, size_C: Floats) -> Worth:
+def effective_size(sum_SC: Floats, squares_S: Floats, size_C: Floats) -> EffectiveSize:
     """From the sums of the items' values in each topic, and the sums of their squares over all."""
     n, topics = float(size_C.sum()), len(size_C)
     size = float((size_C**2).sum()) / n
@@ -83,15 +83,19 @@ def worth(sum_SC: Floats, squares_S: Floats, size_C: Floats) -> Worth:
     else:
         estimated_S = np.full(len(mean_S), np.nan)
     said_S = np.where(known_S, min(topics - 1, inside), 0.0)
-    correlation_S = np.clip((said_S * np.nan_to_num(estimated_S) + WORTH * PRIOR) / (said_S + WORTH), 0.0, 1.0)
-    shrunk = 1.0 if n < 3 else (_critical(n - 1) / _critical(min(topics - 1 + WORTH * (inside > 0), n - 1))) ** 2
-    return Worth(n, size, estimated_S, correlation_S, np.maximum(shrunk * n / (1 + (size - 1) * correlation_S), 1.0))
+    correlation_S = np.clip(
+        (said_S * np.nan_to_num(estimated_S) + PRIOR_TOPICS * PRIOR) / (said_S + PRIOR_TOPICS), 0.0, 1.0
+    )
+    shrunk = 1.0 if n < 3 else (_critical(n - 1) / _critical(min(topics - 1 + PRIOR_TOPICS * (inside > 0), n - 1))) ** 2
+    return EffectiveSize(
+        n, size, estimated_S, correlation_S, np.maximum(shrunk * n / (1 + (size - 1) * correlation_S), 1.0)
+    )
 
 
-def share_limits(hits_SC: Floats, size_C: Floats, level: float = 0.95) -> tuple[Floats, Floats, Worth]:
+def share_limits(hits_SC: Floats, size_C: Floats, level: float = 0.95) -> tuple[Floats, Floats, EffectiveSize]:
     """The limits of a share, from its hits in each topic."""
-    found = worth(hits_SC, hits_SC.sum(1), size_C)
-    return *_exact(hits_SC.sum(1) / found.n, found.effective_S, (1 - level) / 2), found
+    effective = effective_size(hits_SC, hits_SC.sum(1), size_C)
+    return *_exact(hits_SC.sum(1) / effective.n, effective.effective_S, (1 - level) / 2), effective
 
 
 @dataclass(frozen=True)
@@ -101,7 +105,7 @@ class Change:
 
     up_S: Floats
     down_S: Floats
-    worth: Worth
+    effective_size: EffectiveSize
 
     def limits(self, level: float = 0.95) -> tuple[Floats, Floats]:
         return self._within((1 - level) / 2)
@@ -116,7 +120,7 @@ class Change:
         return _tail(lambda tail: at - float(self._within(tail)[0][0]))
 
     def _within(self, tail: float) -> tuple[Floats, Floats]:
-        up_S, down_S, effective_S = self.up_S, self.down_S, self.worth.effective_S
+        up_S, down_S, effective_S = self.up_S, self.down_S, self.effective_size.effective_S
         least_up_S, most_up_S = _exact(up_S, effective_S, tail)
         least_down_S, most_down_S = _exact(down_S, effective_S, tail)
         both_S = np.sqrt(
@@ -129,8 +133,8 @@ class Change:
 
 def change(better_SC: Floats, worse_SC: Floats, size_C: Floats) -> Change:
     """From how many items of each topic became better and how many worse."""
-    found = worth(better_SC - worse_SC, (better_SC + worse_SC).sum(1), size_C)
-    return Change(better_SC.sum(1) / found.n, worse_SC.sum(1) / found.n, found)
+    effective = effective_size(better_SC - worse_SC, (better_SC + worse_SC).sum(1), size_C)
+    return Change(better_SC.sum(1) / effective.n, worse_SC.sum(1) / effective.n, effective)
 
 
 def _squared(one_S: Floats, other_S: Floats, both_S: Floats) -> Floats:

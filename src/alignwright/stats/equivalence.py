@@ -1,4 +1,5 @@
-"""Is a difference small enough not to matter, which "no significant difference" never says?
+"""Is a difference small enough not to matter? Equivalence and non-inferiority by two one-sided tests
+(TOST), which "no significant difference" never says.
 
 A test that finds nothing may have been too small to find anything. So the question is turned round:
 with a margin named beforehand, does the data rule out a loss as large as that? One-sided, alpha =
@@ -63,34 +64,34 @@ def equivalence(
     if not margin > 0:
         raise ValueError(f"equivalence: the margin must be above 0, seen {margin}; two systems are never exactly equal")
     first, then = (before, after) if higher_is_better else (after, before)
-    lost = paired(first, then, clusters, level=1 - 2 * alpha)
+    loss = paired(first, then, clusters, level=1 - 2 * alpha)
     wide = paired(first, then, clusters, level=1 - alpha)
-    low, high = lost.interval.low, lost.interval.high
-    shown = wide.interval.low is not None and wide.interval.low > 0
+    low, high = loss.interval.low, loss.interval.high
+    has_loss = wide.interval.low is not None and wide.interval.low > 0
     within = high is not None and high < margin
-    answer: Answer = "within" if within else "beyond" if shown else "undecided"
-    worse, better = _p_values(lost, margin)
+    answer: Answer = "within" if within else "beyond" if has_loss else "undecided"
+    worse, better = _p_values(loss, margin)
     equal = within and low is not None and low > -margin
-    method = f"two one-sided tests at {alpha:.0%}, margin {margin:g}; {lost.interval.method}"
-    return Equivalence(answer, shown, equal, margin, low, high, worse, better, method)
+    method = f"two one-sided tests at {alpha:.0%}, margin {margin:g}; {loss.interval.method}"
+    return Equivalence(answer, has_loss, equal, margin, low, high, worse, better, method)
 
 
-def _p_values(lost: Difference, margin: float) -> tuple[float | None, float | None]:
+def _p_values(loss: Difference, margin: float) -> tuple[float | None, float | None]:
     """One-sided p of "the loss is at least the margin" and of "the gain is at least the margin";
     None where nothing varies."""
-    worse, better = lost.tails(margin), lost.tails(-margin)
+    worse, better = loss.tails(margin), loss.tails(-margin)
     return (None if worse is None else worse[0]), (None if better is None else better[1])
 
 
-def told(found: Equivalence, unit: str = "share") -> str:
+def describe_equivalence(result: Equivalence, unit: str = "share") -> str:
     """The answer in words, with the limits it was read from."""
-    size, scale = (f"{100 * found.margin:g} points", 100.0) if unit == "share" else (f"{found.margin:g} {unit}", 1.0)
-    if found.low is None or found.high is None:
-        return f"undecided whether there is a tax beyond {size}: {found.method.rpartition('; ')[2]}"
-    limits = f"90% interval of the cost [{scale * found.low:.3g}, {scale * found.high:.3g}]"
-    match found.answer:
+    size, scale = (f"{100 * result.margin:g} points", 100.0) if unit == "share" else (f"{result.margin:g} {unit}", 1.0)
+    if result.low is None or result.high is None:
+        return f"undecided whether there is a tax beyond {size}: {result.method.rpartition('; ')[2]}"
+    limits = f"90% interval of the cost [{scale * result.low:.3g}, {scale * result.high:.3g}]"
+    match result.answer:
         case "within":
-            return f"no tax beyond {size}{', though its own 95% interval is above 0' if found.loss else ''} ({limits})"
+            return f"no tax beyond {size}{', though its own 95% interval is above 0' if result.loss else ''} ({limits})"
         case "beyond":
             return f"tax shown by its own 95% interval, not bounded by {size} ({limits})"
         case "undecided":

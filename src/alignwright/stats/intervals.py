@@ -1,4 +1,5 @@
-"""How sure may one be of a number?
+"""Which confidence interval has a share (Wilson, exact), a mean (clustered standard errors, BCa
+bootstrap) or a paired difference (McNemar, Student's t)?
 
 A share, a mean, a difference: each leaves with an interval, or with the reason why it can have
 none. Items that belong together (one topic, one template, one person) are not independent, so the
@@ -25,11 +26,11 @@ from dataclasses import dataclass, field
 from statistics import NormalDist
 from typing import TYPE_CHECKING, Any
 
-from alignwright.stats.coverage import covered
+from alignwright.stats.coverage import simulated_coverage
 
 if TYPE_CHECKING:
     from alignwright.stats.arrays import Floats
-    from alignwright.stats.effective_sample_size import Change, Worth
+    from alignwright.stats.effective_sample_size import Change, EffectiveSize
 
 _NORMAL = NormalDist()
 
@@ -69,7 +70,7 @@ class Difference:
     interval: Interval
     n: int
     clusters: int | None = None
-    moved: Change | None = field(default=None, compare=False, repr=False)
+    paired_change: Change | None = field(default=None, compare=False, repr=False)
     """Of passes and fails: how many went which way. Such a change has no standard error."""
     coverage: float | None = None
 
@@ -81,8 +82,8 @@ class Difference:
 
     def tails(self, at: float) -> tuple[float, float] | None:
         """One-sided p of "at least `at`" and of "at most `at`"; None where nothing varies."""
-        if self.moved is not None:
-            return self.moved.p_below(at), self.moved.p_above(at)
+        if self.paired_change is not None:
+            return self.paired_change.p_below(at), self.paired_change.p_above(at)
         groups = self.n if self.clusters is None else self.clusters
         if self.value is None or not self.se or groups < 2:
             return None
@@ -169,19 +170,15 @@ def share_interval(
             else clustered(values, clusters, level, (0.0, 1.0))
         )
     _normal_critical(level)
-    from alignwright.stats.effective_sample_size import (
-        share_limits,
-        tally,
-    )  # here, because it needs numpy, and reading a report does not
+    from alignwright.stats.effective_sample_size import share_limits, tally  # needs numpy; reading a report does not
 
-    found = tally(names, [(value,) for value in values])
-    low, high, worth = share_limits(found.sums[0], found.size_C, level)
-    under = covered("share", count, worth.size, float(found.sums[0].sum()) / len(values), float(worth.correlation_S[0]))
-    return Estimate(
-        math.fsum(values) / len(values), None, Interval(float(low[0]), float(high[0]),
-        f"exact {level:.0%}{_effective(worth, count)}"), len(values),
-        None if clusters is None else count, under,
-    )  # fmt: skip
+    tallied = tally(names, [(value,) for value in values])
+    low, high, size = share_limits(tallied.sums[0], tallied.size_C, level)
+    correlation = float(size.correlation_S[0])
+    under = simulated_coverage("share", count, size.size, float(tallied.sums[0].sum()) / len(values), correlation)
+    interval = Interval(float(low[0]), float(high[0]), f"exact {level:.0%}{_effective(size, count)}")
+    share, groups = math.fsum(values) / len(values), None if clusters is None else count
+    return Estimate(share, None, interval, len(values), groups, under)
 
 
 def paired(
@@ -199,40 +196,35 @@ def paired(
     deltas = [a - b for a, b in zip(after, before, strict=True)]
     names = range(len(deltas)) if clusters is None else clusters
     if _check("paired", deltas, names) > 1 and _binary(after) and _binary(before):
-        return _changed(deltas, names, _correlation(after, before), clusters is not None, level)
+        return _paired_change(deltas, names, _correlation(after, before), clusters is not None, level)
     estimate = mean_interval(deltas, level) if clusters is None else clustered(deltas, clusters, level)
-    named = Interval(estimate.interval.low, estimate.interval.high, f"paired difference; {estimate.interval.method}")
-    return Difference(estimate.value, estimate.se, _correlation(after, before), named, estimate.n, estimate.clusters)
+    interval = Interval(estimate.interval.low, estimate.interval.high, f"paired difference; {estimate.interval.method}")
+    return Difference(estimate.value, estimate.se, _correlation(after, before), interval, estimate.n, estimate.clusters)
 
 
-def _changed(
+def _paired_change(
     deltas: Sequence[float], names: Sequence[Hashable], correlation: float | None, grouped: bool, level: float
 ) -> Difference:
     from alignwright.stats.effective_sample_size import change, tally
 
-    found = tally(names, [(float(delta > 0), float(delta < 0)) for delta in deltas])
-    moved = change(found.sums[0], found.sums[1], found.size_C)
-    low, high = moved.limits(level)
-    shares = [float(part.sum()) / len(deltas) for part in found.sums]
-    under = covered("change", len(found.size_C), moved.worth.size, max(shares), float(moved.worth.correlation_S[0]))
-    method = (
-        "paired difference; exact limits of both ways squared and added,"
-        f" {level:.0%}{_effective(moved.worth, len(found.size_C))}"
-    )
-    return Difference(
-        math.fsum(deltas) / len(deltas), None, correlation, Interval(float(low[0]), float(high[0]), method),
-        len(deltas),
-        len(found.size_C) if grouped else None, moved, under,
-    )  # fmt: skip
+    tallied = tally(names, [(float(delta > 0), float(delta < 0)) for delta in deltas])
+    paired_change = change(tallied.sums[0], tallied.sums[1], tallied.size_C)
+    size, groups = paired_change.effective_size, len(tallied.size_C)
+    low, high = paired_change.limits(level)
+    more_frequent = max(float(part.sum()) / len(deltas) for part in tallied.sums)
+    under = simulated_coverage("change", groups, size.size, more_frequent, float(size.correlation_S[0]))
+    method = f"paired difference; exact limits of both ways squared and added, {level:.0%}{_effective(size, groups)}"
+    interval, mean = Interval(float(low[0]), float(high[0]), method), math.fsum(deltas) / len(deltas)
+    return Difference(mean, None, correlation, interval, len(deltas), groups if grouped else None, paired_change, under)
 
 
-def _effective(worth: Worth, clusters: int) -> str:
-    if clusters == worth.n:
+def _effective(size: EffectiveSize, clusters: int) -> str:
+    if clusters == size.n:
         return ", items independent"
-    estimated = float(worth.estimated_S[0])
-    seen = "not estimable" if math.isnan(estimated) else f"{estimated:.2f}"
-    within = f"correlation within {seen}, {worth.correlation_S[0]:.2f} taken"
-    return f" at effective n {float(worth.effective_S[0]):.3g} of {worth.n:g} in {clusters} clusters ({within})"
+    estimated = float(size.estimated_S[0])
+    estimate = "not estimable" if math.isnan(estimated) else f"{estimated:.2f}"
+    within = f"correlation within {estimate}, {size.correlation_S[0]:.2f} taken"
+    return f" at effective n {float(size.effective_S[0]):.3g} of {size.n:g} in {clusters} clusters ({within})"
 
 
 def _binary(values: Sequence[float]) -> bool:
@@ -260,7 +252,7 @@ def bca(
 
     measure = statistic or _mean
     parts: list[Floats] = [np.asarray(part, dtype=np.float64) for part in _grouped(values, clusters)]
-    seen = float(measure(np.concatenate(parts)))
+    estimate = float(measure(np.concatenate(parts)))
     rng = np.random.default_rng(seed)
     draws = np.sort(
         [
@@ -268,14 +260,14 @@ def bca(
             for _ in range(resamples)
         ]
     )
-    left = np.array(
+    jackknife = np.array(
         [float(measure(np.concatenate([part for j, part in enumerate(parts) if j != i]))) for i in range(count)]
     )
-    below = (float(np.sum(draws < seen)) + float(np.sum(draws <= seen))) / (2 * resamples)
+    below = (float(np.sum(draws < estimate)) + float(np.sum(draws <= estimate))) / (2 * resamples)
     if draws[0] == draws[-1] or not 0.0 < below < 1.0:
         return Interval(None, None, "no interval: the bootstrap saw no spread on both sides of the estimate")
     bias = _NORMAL.inv_cdf(below)
-    pull = float(left.mean()) - left
+    pull = float(jackknife.mean()) - jackknife
     spread = float(np.sum(pull**2)) ** 1.5
     skew = float(np.sum(pull**3)) / (6 * spread) if spread > 0 else 0.0
     tails = [bias + _NORMAL.inv_cdf(q) for q in ((1 - level) / 2, (1 + level) / 2)]
@@ -330,11 +322,11 @@ def sample_size(
     return math.ceil((_normal_critical(level) + _NORMAL.inv_cdf(power)) ** 2 * total / difference**2)
 
 
-def _check(asked: str, values: Sequence[float], clusters: Sequence[Hashable]) -> int:
+def _check(function: str, values: Sequence[float], clusters: Sequence[Hashable]) -> int:
     if len(values) != len(clusters):
-        raise ValueError(f"{asked}: {len(values)} values but {len(clusters)} cluster names; give one per value")
+        raise ValueError(f"{function}: {len(values)} values but {len(clusters)} cluster names; give one per value")
     if any(not math.isfinite(value) for value in values):
-        raise ValueError(f"{asked}: values must be finite; leave unscored items out and count them")
+        raise ValueError(f"{function}: values must be finite; leave unscored items out and count them")
     return len(set(clusters))
 
 
@@ -345,7 +337,7 @@ def _grouped(values: Sequence[float], clusters: Sequence[Hashable]) -> list[list
     return list(groups.values())
 
 
-def few(clusters: int) -> float:
+def cluster_correction(clusters: int) -> float:
     """C / (C - 1): by this much the squared deviations of C clusters from their own mean are too
     small."""
     return clusters / (clusters - 1)
@@ -353,9 +345,9 @@ def few(clusters: int) -> float:
 
 def _clustered_se(values: Sequence[float], clusters: Sequence[Hashable], mean: float) -> float:
     parts = _grouped(values, clusters)
-    return math.sqrt(few(len(parts)) * math.fsum(math.fsum(v - mean for v in part) ** 2 for part in parts)) / len(
-        values
-    )
+    return math.sqrt(
+        cluster_correction(len(parts)) * math.fsum(math.fsum(v - mean for v in part) ** 2 for part in parts)
+    ) / len(values)
 
 
 def _clip(

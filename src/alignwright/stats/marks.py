@@ -1,4 +1,5 @@
-"""Which changes are marked, said in words and counted as changes?
+"""Which changes are statistically significant after the Holm correction, so that they are marked,
+said in words and counted as changes?
 
 One rule for all of them: those whose p, adjusted by Holm over the changes that were tested
 together, is below LEVEL. Of many claims some move by chance, and a reader who looks for what moved
@@ -14,19 +15,19 @@ from typing import Literal
 from alignwright.core.records import Finding
 
 LEVEL = 0.05
-Turn = Literal["better", "worse", "changed", "unclear"]
+Direction = Literal["better", "worse", "changed", "unclear"]
 
 
-def stands(finding: Finding) -> bool:
+def is_significant(finding: Finding) -> bool:
     """Whether a change is left after the adjustment; a change that was tested alone has none,
     and one without a p never stands."""
     p = finding.p if finding.p_adjusted is None else finding.p_adjusted
     return p is not None and p < LEVEL
 
 
-def turn(finding: Finding) -> Turn:
+def direction(finding: Finding) -> Direction:
     """Which way a difference went: better, worse, changed (neither is good) or unclear."""
-    if not stands(finding) or not finding.value:
+    if not is_significant(finding) or not finding.value:
         return "unclear"
     if finding.better is None:
         return "changed"

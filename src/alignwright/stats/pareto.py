@@ -1,4 +1,4 @@
-"""Which of several trained models gives the most for the least?
+"""Which trained models are on the Pareto front of gain and alignment tax, and which is at its knee?
 
 Alignment buys a gain with a tax, and both can be had in other proportions: weights between the
 start and the trained model, a stronger or a weaker pull to the start, other data mixed in (Lin et
@@ -25,7 +25,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from alignwright.core.records import Finding
-from alignwright.stats.marks import turn
+from alignwright.stats.marks import direction
 
 START = "start"
 _MARGIN = re.compile(r"margin ([0-9]+(?:\.[0-9]+)?(?:e[-+]?[0-9]{1,3})?) by one-sided tests")
@@ -55,51 +55,51 @@ ORIGIN = Point(START, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
 def points(findings: Sequence[Finding], gain: str, tax: str, run: str = "") -> list[Point]:
     """A point for every stage that has the paired change of both claims against the start model;
     `run` is put before the names."""
-    found: list[Point] = []
+    models: list[Point] = []
     changes = {(f.claim, f.stage): f for f in findings if f.against == "baseline" and f.value is not None}
     for stage in dict.fromkeys(stage for _, stage in changes):
-        won, paid = changes.get((gain, stage)), changes.get((tax, stage))
-        if won is not None and paid is not None:
-            up, down = _turned(won, 1), _turned(paid, -1)
-            name, gained = f"{run}:{stage}" if run else stage, turn(won) == "better"
-            found.append(Point(name, up[0] or 0.0, down[0] or 0.0, up[1], up[2], down[1], down[2], gained))
-    return found
+        gain_change, tax_change = changes.get((gain, stage)), changes.get((tax, stage))
+        if gain_change is not None and tax_change is not None:
+            up, down = _oriented(gain_change, 1), _oriented(tax_change, -1)
+            name, is_shown = f"{run}:{stage}" if run else stage, direction(gain_change) == "better"
+            models.append(Point(name, up[0] or 0.0, down[0] or 0.0, up[1], up[2], down[1], down[2], is_shown))
+    return models
 
 
-def front(found: Sequence[Point]) -> list[Point]:
+def pareto_front(models: Sequence[Point]) -> list[Point]:
     """The points, with the start model, that none beats, from the smallest cost to the largest."""
-    held: list[Point] = []
-    for point in sorted((ORIGIN, *found), key=lambda p: (p.tax, -p.gain)):
-        if not held or point.gain > held[-1].gain:
-            held.append(point)
-    return held
+    kept_points: list[Point] = []
+    for point in sorted((ORIGIN, *models), key=lambda p: (p.tax, -p.gain)):
+        if not kept_points or point.gain > kept_points[-1].gain:
+            kept_points.append(point)
+    return kept_points
 
 
-def knee(found: Sequence[Point]) -> Point | None:
+def knee_point(models: Sequence[Point]) -> Point | None:
     """The front's knee; None where fewer than three points are on it, or none lies above the
     line between its ends."""
-    held = front(found)
-    if len(held) < 3:
+    on_front = pareto_front(models)
+    if len(on_front) < 3:
         return None
-    first, last = held[0], held[-1]
+    first, last = on_front[0], on_front[-1]
     wide, high = last.tax - first.tax, last.gain - first.gain
-    above = {p.name: (p.gain - first.gain) / high - (p.tax - first.tax) / wide for p in held[1:-1]}
-    best = max(held[1:-1], key=lambda p: above[p.name])
+    above = {p.name: (p.gain - first.gain) / high - (p.tax - first.tax) / wide for p in on_front[1:-1]}
+    best = max(on_front[1:-1], key=lambda p: above[p.name])
     return best if above[best.name] > 0 else None
 
 
-def best_within(found: Sequence[Point], margin: float) -> Point | None:
+def best_within(models: Sequence[Point], margin: float) -> Point | None:
     """The largest gain that is shown, among the points whose whole interval of cost is below the
     margin; None where there is none."""
-    able = [p for p in found if p.tax_high is not None and p.tax_high < margin and p.gained]
+    able = [p for p in models if p.tax_high is not None and p.tax_high < margin and p.gained]
     return max(able, key=lambda p: p.gain, default=None)
 
 
 def margins(findings: Sequence[Finding], tax: str) -> tuple[float, ...]:
     """The margins that the changes of this tax were tested against, as their methods name them;
     none where it was tested against none."""
-    found = [_MARGIN.search(f.method) for f in findings if f.claim == tax and f.against == "baseline"]
-    return tuple(sorted({float(named[1]) for named in found if named}))
+    matches = [_MARGIN.search(f.method) for f in findings if f.claim == tax and f.against == "baseline"]
+    return tuple(sorted({float(match[1]) for match in matches if match}))
 
 
 def axes(findings: Sequence[Finding]) -> tuple[str, str] | None:
@@ -108,14 +108,14 @@ def axes(findings: Sequence[Finding]) -> tuple[str, str] | None:
     Those that were compared with the start model after the most trainings come first: a claim that
     one stage alone has makes no front. Then the first gain by the order of axes, and the first tax.
     """
-    compared = [f for f in findings if f.against == "baseline" and f.better is not None and f.value is not None]
-    stages = Counter(f.claim for f in compared)
-    gains = sorted((f for f in compared if f.axis in _GAINS), key=lambda f: (-stages[f.claim], _GAINS.index(f.axis)))
-    taxes = sorted((f for f in compared if f.axis == "tax"), key=lambda f: -stages[f.claim])
+    changes = [f for f in findings if f.against == "baseline" and f.better is not None and f.value is not None]
+    stages = Counter(f.claim for f in changes)
+    gains = sorted((f for f in changes if f.axis in _GAINS), key=lambda f: (-stages[f.claim], _GAINS.index(f.axis)))
+    taxes = sorted((f for f in changes if f.axis == "tax"), key=lambda f: -stages[f.claim])
     return (gains[0].claim, taxes[0].claim) if gains and taxes else None
 
 
-def _turned(finding: Finding, good: int) -> tuple[float | None, float | None, float | None]:
+def _oriented(finding: Finding, good: int) -> tuple[float | None, float | None, float | None]:
     """(value, low, high) turned so that better (good = 1) or worse (good = -1) is positive."""
     if (finding.better == "lower") == (good == 1):
         return tuple(None if v is None else -v for v in (finding.value, finding.high, finding.low))  # type: ignore[return-value]

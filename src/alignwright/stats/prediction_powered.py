@@ -1,4 +1,5 @@
-"""How far do a few dear labels reach when a cheap prediction of them is free?
+"""What is the mean of an expensive label, from few labels and a cheap prediction of all? Clustered
+prediction-powered inference (PPI++).
 
 Prediction-powered inference (Angelopoulos et al. 2023, arXiv 2301.09633) takes the mean of the
 predictions over all items and corrects it by the mean error on the labelled ones. Whatever the
@@ -30,7 +31,7 @@ from numpy.typing import NDArray
 from scipy.special import stdtrit  # pyright: ignore[reportMissingTypeStubs, reportUnknownVariableType]
 
 from alignwright.stats.arrays import Floats
-from alignwright.stats.intervals import Interval, few
+from alignwright.stats.intervals import Interval, cluster_correction
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ class PPIEstimate:
         return None if self.se is None else self.value + critical(level, self.clusters - 1) * self.se
 
 
-def powered_mean(
+def ppi_mean(
     labels: Sequence[float | None],
     predicted: Sequence[float] | None = None,
     clusters: Sequence[Hashable] | None = None,
@@ -86,7 +87,7 @@ def powered_mean(
         own_C = own_C - weight * help_C
         value += weight * float(guess_U.mean() - guess_L.mean())
     groups = len(np.unique(place_N[known_N]))
-    return _told(value, own_C, weight, level, groups, (len(label_L), len(labels)), independent=clusters is None)
+    return _estimate(value, own_C, weight, level, groups, (len(label_L), len(labels)), independent=clusters is None)
 
 
 def crossfit(
@@ -137,7 +138,7 @@ def _ridge(feature_LF: Floats, label_L: Floats, ridge: float) -> tuple[float, Fl
     )
 
 
-def _told(
+def _estimate(
     value: float,
     own_C: Floats,
     power: float,
@@ -155,7 +156,7 @@ def _told(
             else "all labels are alike, so their spread cannot be estimated"
         )
         return PPIEstimate(value, None, power, Interval(None, None, f"no interval: {why}"), labelled, items, clusters)
-    se = math.sqrt(few(clusters) * float((own_C**2).sum()))
+    se = math.sqrt(cluster_correction(clusters) * float((own_C**2).sum()))
     half = critical((1 + level) / 2, clusters - 1) * se
     by = "items independent" if independent else f"clustered by {clusters} clusters"
     how = (

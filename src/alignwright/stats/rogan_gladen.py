@@ -1,4 +1,5 @@
-"""What is the rate, when the grader that found it is sometimes wrong?
+"""What is the true rate when the grader is sometimes wrong? The Rogan-Gladen correction by
+sensitivity and specificity (prevalence under misclassification), with its uncertainty.
 
 A grader with sensitivity s and specificity c calls a share p = t s + (1 - t)(1 - c) of replies
 "yes" where t truly are. Turned around, that is Rogan and Gladen's correction (1978): t = (p + c -
@@ -57,7 +58,7 @@ class Calls:
 
 
 @dataclass(frozen=True)
-class Corrected:
+class Correction:
     """A corrected value with its interval, or none of the three and the reason in `method`."""
 
     value: float | None
@@ -68,29 +69,29 @@ class Corrected:
 
 def corrected_rate(
     rate: Limits, sensitivity: Sequence[Calls], specificity: Sequence[Calls], level: float = 0.95
-) -> Corrected:
+) -> Correction:
     """The share that truly is, from the share that the grader called so."""
     points = _lattice(rate, sensitivity, specificity, level)
-    if isinstance(points, Corrected):
+    if isinstance(points, Correction):
         return points
-    truth_L = (points.seen_L - points.wrong_L) / points.told_L
-    return _limits((rate[0] - points.wrong) / points.told, truth_L, points, (0.0, 1.0))
+    truth_L = (points.rate_L - points.wrong_L) / points.youden_L
+    return _limits((rate[0] - points.wrong) / points.youden, truth_L, points, (0.0, 1.0))
 
 
 def corrected_change(
     change: Limits, sensitivity: Sequence[Calls], specificity: Sequence[Calls], level: float = 0.95
-) -> Corrected:
+) -> Correction:
     """The change of the share that truly is, where the grader errs alike on both models'
     replies: the change seen, over s + c - 1."""
     points = _lattice(change, sensitivity, specificity, level)
     return (
         points
-        if isinstance(points, Corrected)
-        else _limits(change[0] / points.told, points.seen_L / points.told_L, points, (-1.0, 1.0))
+        if isinstance(points, Correction)
+        else _limits(change[0] / points.youden, points.rate_L / points.youden_L, points, (-1.0, 1.0))
     )
 
 
-def new_source(sources: Sequence[Calls], shares: Floats) -> Floats:
+def new_source_quantiles(sources: Sequence[Calls], shares: Floats) -> Floats:
     """Quantiles, at these shares, of the share of right calls on a source that was not labelled."""
     np = _numpy()
     right_K = np.array([calls.right for calls in sources], dtype=np.float64) + 0.5
@@ -118,61 +119,62 @@ class _Lattice:
     """Points of what was seen, of the share of the untrue that is called yes, and of s + c - 1,
     NaN where that is not above 0; medians of both."""
 
-    seen_L: Floats
+    rate_L: Floats
     wrong_L: Floats
-    told_L: Floats
+    youden_L: Floats
     wrong: float
-    told: float
+    youden: float
     level: float
     how: str
 
 
 def _lattice(
-    seen: Limits, sensitivity: Sequence[Calls], specificity: Sequence[Calls], level: float
-) -> Corrected | _Lattice:
-    sources = [[calls for calls in found if calls.of] for found in (sensitivity, specificity)]
-    for name, found in zip(("sensitivity", "specificity"), sources, strict=True):
-        if not found:
-            return Corrected(None, None, None, f"no correction: the grader's {name} was not measured")
+    rate: Limits, sensitivity: Sequence[Calls], specificity: Sequence[Calls], level: float
+) -> Correction | _Lattice:
+    sources = [[calls for calls in calls_of if calls.of] for calls_of in (sensitivity, specificity)]
+    for name, calls_of in zip(("sensitivity", "specificity"), sources, strict=True):
+        if not calls_of:
+            return Correction(None, None, None, f"no correction: the grader's {name} was not measured")
     np = _numpy()
     normal_quantile: Any = importlib.import_module("scipy.special").ndtri
     one_L, two_L, three_L = ((0.5 + np.arange(POINTS) * step) % 1.0 for step in _STEPS)
     at_right, at_held = (
-        new_source(found, np.append(place_L, 0.5)) for found, place_L in zip(sources, (two_L, three_L), strict=True)
+        new_source_quantiles(calls_of, np.append(place_L, 0.5))
+        for calls_of, place_L in zip(sources, (two_L, three_L), strict=True)
     )
-    right_L, wrong_L, right, held = at_right[:-1], 1 - at_held[:-1], at_right[-1], at_held[-1]
+    right_L, wrong_L, right, specific = at_right[:-1], 1 - at_held[:-1], at_right[-1], at_held[-1]
     doubt = float(np.mean(right_L <= wrong_L))
     if doubt > (1 - level) / 2:
         why = "on replies of a model that nobody labelled, sensitivity + specificity - 1 is not clearly above 0"
-        return Corrected(None, None, None, f"no correction: {why} (chance of it: {1 - doubt:.1%})")
-    value, low, high = seen
+        return Correction(None, None, None, f"no correction: {why} (chance of it: {1 - doubt:.1%})")
+    value, low, high = rate
     z_L = normal_quantile(one_L)
-    seen_L = value + z_L / normal_quantile((1 + level) / 2) * np.where(z_L > 0, high - value, value - low)
+    rate_L = value + z_L / normal_quantile((1 + level) / 2) * np.where(z_L > 0, high - value, value - low)
     counts = " and ".join(
-        f"{name} from {len(found)}" for name, found in zip(("sensitivity", "specificity"), sources, strict=True)
+        f"{name} from {len(calls_of)}" for name, calls_of in zip(("sensitivity", "specificity"), sources, strict=True)
     )
     how = (
         f"Rogan-Gladen {level:.0%}, transferred: {counts} source{'s' * (len(sources[1]) != 1)} of other models' replies"
     )
     return _Lattice(
-        seen_L,
+        rate_L,
         wrong_L,
         np.where(right_L > wrong_L, right_L - wrong_L, np.nan),
-        float(1 - held),
-        float(right + held - 1),
+        float(1 - specific),
+        float(right + specific - 1),
         level,
         how,
     )
 
 
-def _limits(value: float, truth_L: Floats, points: _Lattice, bounds: tuple[float, float]) -> Corrected:
+def _limits(value: float, truth_L: Floats, points: _Lattice, bounds: tuple[float, float]) -> Correction:
     """The middle of the points; one where the grader is no better than chance could lie at
     either end."""
     np, tail = _numpy(), (1 - points.level) / 2
     low = float(np.quantile(np.nan_to_num(truth_L, nan=bounds[0]), tail))
     high = float(np.quantile(np.nan_to_num(truth_L, nan=bounds[1]), 1 - tail))
     value, low, high = (min(max(number, bounds[0]), bounds[1]) for number in (value, low, high))
-    return Corrected(value, min(low, value), max(high, value), points.how)
+    return Correction(value, min(low, value), max(high, value), points.how)
 
 
 def _numpy() -> Any:

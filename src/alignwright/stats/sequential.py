@@ -1,12 +1,13 @@
-"""How sure may one be of a number that one looks at again and again?
+"""Which test stays valid however often one looks? The anytime-valid one: testing by betting, with
+e-values and alpha spending.
 
 An interval that covers the truth with 95% at one look does not at the best of a hundred looks.
 Betting does (Waudby-Smith and Ramdas 2021, arXiv 2010.09686): against the claim "the mean is m" one
 bets a part of one's wealth on every item. If the claim is true the wealth is a martingale, so it
 reaches 1 / alpha with probability alpha at most, ever, whenever one looks and whyever one stops
-(Ville's inequality).
+(Ville's inequality). Such wealth is called an e-value, and peeking at it costs nothing.
 
-`evidence` is the wealth of a bettor who doubts that means which may change from batch to batch (a
+`log_e_value` is the logarithm of the wealth of a bettor who doubts that means which may change from batch to batch (a
 policy in training) are all at least 0. Part of the wealth is kept for each batch at which the turn
 may come, so early good batches do not pay for late bad ones.
 
@@ -30,7 +31,7 @@ from alignwright.stats.arrays import Floats
 STAKES = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.5, 0.7, 0.9)  # parts of the largest bet that cannot lose everything
 
 
-def evidence(batches: Sequence[Sequence[float]], bound: float) -> list[float]:
+def log_e_value(batches: Sequence[Sequence[float]], bound: float) -> list[float]:
     """The logarithm of the wealth after each batch of items in [-bound, bound], against "the mean
     was never below 0 so far".
 
@@ -40,15 +41,15 @@ def evidence(batches: Sequence[Sequence[float]], bound: float) -> list[float]:
     growth_TS = np.array(
         [np.log1p(-np.outer(_within(batch, (-bound, bound)) / bound, STAKES)).sum(axis=0) for batch in batches]
     )
-    begun_S, told = np.full(len(STAKES), -math.inf), list[float]()
+    begun_S, log_wealth = np.full(len(STAKES), -math.inf), list[float]()
     for t, growth_S in enumerate(growth_TS.reshape(len(batches), len(STAKES))):
         share = 1 / ((t + 1) * (t + 2))  # begins to bet with this batch; 1 / (t + 2) is still kept for later ones
         begun_S = np.logaddexp(begun_S, math.log(share / len(STAKES))) + growth_S
-        told.append(float(np.logaddexp(np.logaddexp.reduce(begun_S), -math.log(t + 2))))
-    return told
+        log_wealth.append(float(np.logaddexp(np.logaddexp.reduce(begun_S), -math.log(t + 2))))
+    return log_wealth
 
 
-def spent(alpha: float, look: int) -> float:
+def alpha_spending(alpha: float, look: int) -> float:
     """The error that look number `look` (from 1) may use, so that all looks together use at most
     alpha: alpha x 6 / (pi look)^2."""
     return alpha * 6 / (math.pi * look) ** 2
@@ -64,8 +65,8 @@ def winsorised(values: Sequence[float] | Floats, bound: float) -> list[float]:
 def _within(values: Sequence[float] | Floats, bounds: tuple[float, float]) -> Floats:
     value_N = np.asarray(values, dtype=np.float64)
     if value_N.size and (value_N.min() < bounds[0] - 1e-12 or value_N.max() > bounds[1] + 1e-12):
-        seen = f"{value_N.min():g} to {value_N.max():g}"
+        reach = f"{value_N.min():g} to {value_N.max():g}"
         raise ValueError(
-            f"betting needs items within [{bounds[0]:g}, {bounds[1]:g}], seen {seen}; winsorise them first"
+            f"betting needs items within [{bounds[0]:g}, {bounds[1]:g}], seen {reach}; winsorise them first"
         )
     return np.clip(value_N, *bounds)

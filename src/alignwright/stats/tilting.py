@@ -1,5 +1,5 @@
-"""What happens exactly when a policy is tilted towards a proxy, and how much of the proxy's gain
-must be gold?
+"""What happens exactly when a policy is tilted exponentially towards a proxy (the KL-regularised
+optimum), and how much of the proxy's gain must be gold (chi-squared bound)?
 
 The policy that best trades a proxy r against divergence from a reference is pi ~ reference x
 e^(lambda r). Over finitely many outputs:
@@ -9,7 +9,7 @@ e^(lambda r). Over finitely many outputs:
   rises exactly as long as it covaries with the proxy under the policy as it is now: the test in
   `stats.covariance`. For f = proxy - gold, in SDs: the gap of the trilemma grows by Var(proxy) -
   Cov(gold, proxy) with each unit of tilt.
-- `least_gain` (Laidlaw et al. 2024, arXiv 2403.03185): where a proxy correlates with gold by r > 0
+- `gold_gain_bound` (Laidlaw et al. 2024, arXiv 2403.03185): where a proxy correlates with gold by r > 0
   under the reference, and x is its gain in its SDs, gold's gain in its own is at least (x - sqrt((1
   - r^2) chi^2)) / r, with chi^2 the divergence of the policy from the reference: each score is r
   times the other and an error that does not correlate with it, and no error gains more than
@@ -85,7 +85,7 @@ def covariance_under(p: Sequence[float] | Floats, f: Sequence[float] | Floats, g
     return mean_under(p, (f_M - mean_under(p, f_M)) * (g_M - mean_under(p, g_M)))
 
 
-def least_gain(correlation: float, proxy_gain: float, chi2: float) -> float:
+def gold_gain_bound(correlation: float, proxy_gain: float, chi2: float) -> float:
     """The least that gold can have gained, in SDs of the reference, when the proxy gained
     `proxy_gain` SDs at this divergence: the better bound."""
     if abs(correlation) > 1 + 1e-9 or chi2 < -1e-9:

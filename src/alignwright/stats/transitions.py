@@ -1,5 +1,5 @@
-"""From one checkpoint to the next, did the reward rise because the model became better, or because
-it learnt to game it?
+"""From one checkpoint to the next, is it improvement or reward hacking? Proxy and gold changes of
+matched checkpoints, by their intervals.
 
 Matched checkpoints: the same prompts are answered by both, and each answer is scored by the proxy
 that training raises and by a gold judge that training never sees. A step is named by the intervals
@@ -63,10 +63,10 @@ def transition(
 ) -> Transition:
     """The step between two checkpoints over the same prompts."""
     proxy, gold = (paired(now, then, clusters, level) for now, then in zip(after, before, strict=True))
-    kinds = row_kinds(before, after)
-    hacked, unseen = ([float(kind == name) for kind in kinds] for name in ("hack", "unseen"))
-    excess = paired(hacked, unseen, clusters, level)
-    return Transition(named(proxy, gold), proxy, gold, excess, dict(Counter(kinds)))
+    kinds = classify_prompts(before, after)
+    hacked, unseen_K = ([float(kind == name) for kind in kinds] for name in ("hack", "unseen"))
+    excess = paired(hacked, unseen_K, clusters, level)
+    return Transition(classify_step(proxy, gold), proxy, gold, excess, dict(Counter(kinds)))
 
 
 def path(levels: Sequence[Level], clusters: Sequence[Hashable] | None = None, level: float = 0.95) -> list[Transition]:
@@ -74,12 +74,12 @@ def path(levels: Sequence[Level], clusters: Sequence[Hashable] | None = None, le
     return [transition(before, after, clusters, level) for before, after in pairwise(levels)]
 
 
-def named(proxy: Difference, gold: Difference) -> Kind:
+def classify_step(proxy: Difference, gold: Difference) -> Kind:
     """What a step is called by its two intervals."""
     return _KINDS.get((_way(proxy), _way(gold)), "undecided")
 
 
-def row_kinds(before: Level, after: Level) -> list[Kind]:
+def classify_prompts(before: Level, after: Level) -> list[Kind]:
     """What each prompt's own step is called, without intervals."""
     rows = zip(*before, *after, strict=True)
     return [

@@ -1,4 +1,5 @@
-"""Which signs of over-optimisation need no gold label, and how often do they cry wolf?
+"""Which early-warning signals of reward over-optimisation need no gold label (out-of-distribution
+representations, ensemble disagreement, KL acceleration), and what are their false-alarm rates?
 
 Each sign is a statistic of replies that is larger the stranger they are to the start model. None
 measures harm: a model that has learnt what was meant looks strange too. So none is given alone: the
@@ -59,29 +60,29 @@ class WarningSignal:
         return self.value > self.alarm
 
     @property
-    def told(self) -> str:
+    def summary(self) -> str:
         """Never the alarm alone."""
         limits = f"[{self.interval.low or 0:.1%}, {self.interval.high or 0:.1%}]"
         rate = f"{self.false_alarms:.1%} {limits} of {self.trials} {self.null} raise it (aimed at {self.nominal:.0%})"
         return f"{'raised' if self.raised else 'not raised'} (alarm above {self.alarm:.3g}); {rate}"
 
 
-def sign(
+def warning_signal(
     name: str,
     statistic: Statistic,
     calibrate: Sequence[Floats],
-    held: Sequence[Floats],
+    held_out: Sequence[Floats],
     now: Sequence[Floats],
     *,
     alpha: float = 0.05,
     seed: int = 0,
 ) -> WarningSignal:
     """One sign. Each part holds the replies' rows [N, D] prompt by prompt; `calibrate` and
-    `held` are the start model's, and not shared."""
-    if min(len(calibrate), len(held), len(now)) < 4:
+    `held_out` are the start model's, and not shared."""
+    if min(len(calibrate), len(held_out), len(now)) < 4:
         raise ValueError(
             f"{name}: an alarm needs replies to at least 4 prompts in each part; there are {len(calibrate)},"
-            f" {len(held)} and {len(now)}"
+            f" {len(held_out)} and {len(now)}"
         )
     trials, generator = 400, np.random.default_rng(seed)
     null, fresh = (
@@ -91,7 +92,7 @@ def sign(
                 for _ in range(trials)
             ]
         )
-        for part in (calibrate, held)
+        for part in (calibrate, held_out)
     )
     alarm = float(np.quantile(null, 1 - alpha))
     false = int((fresh > alarm).sum())
@@ -143,13 +144,13 @@ def shrunk_outliers(start_ND: Floats, others_ND: Floats, share: float = 0.05) ->
     if not varies_D.any():
         raise ValueError("all of the start model's replies are represented alike, so none is far from the others")
 
-    def placed(row_ND: Floats) -> Floats:
+    def standardise(row_ND: Floats) -> Floats:
         return ((row_ND - mean_D) / np.where(varies_D, spread_D, 1.0))[:, varies_D]
 
-    inverse_DD = np.linalg.inv(_shrunk(placed(start_ND)))
+    inverse_DD = np.linalg.inv(_shrunk(standardise(start_ND)))
 
     def distance(row_ND: Floats) -> Floats:
-        gap_ND = placed(row_ND)
+        gap_ND = standardise(row_ND)
         return np.asarray(((gap_ND @ inverse_DD) * gap_ND).sum(axis=1), dtype=np.float64)
 
     border = float(np.quantile(distance(others_ND), 1 - share))

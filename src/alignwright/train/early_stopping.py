@@ -10,7 +10,7 @@ Training stops when any of three tests says so, each with a third of `alpha`:
 - a bettor refutes that gold has risen with the proxy at every look so far (`stats.covariance.turned`:
   valid at any time);
 - the covariance's upper bound at this look is below 0, at a level that is spent over the looks
-  (`stats.sequential.spent`);
+  (`stats.sequential.alpha_spending`);
 - gold is lower than at an earlier look, paired by prompt, at the same level shared among the
   earlier looks. Choosing the best of them by its own noise, without that, would stop good runs.
 The model is then put back to the look with the highest gold. A run that never turns keeps its last
@@ -43,10 +43,10 @@ from alignwright.files.lines import read_lines
 from alignwright.model.adapters import trainable_parameters
 from alignwright.spec.goodhart import GoodhartStop
 from alignwright.stats.best_of_n import Hedge, hedge_best_of_n
-from alignwright.stats.covariance import by_prompt, covariance, turned, within_sd
+from alignwright.stats.covariance import by_prompt, covariance, decline_alarms, within_sd
 from alignwright.stats.intervals import mean_interval
 from alignwright.stats.prediction_powered import critical
-from alignwright.stats.sequential import spent
+from alignwright.stats.sequential import alpha_spending
 from alignwright.train.loop import StepReport
 from alignwright.train.reference import standing_in
 
@@ -102,8 +102,8 @@ def verdict(looks: Sequence[GoldEval], alpha: float) -> StopDecision | None:
     share, last = alpha / 3, looks[-1]
     why = (
         _refuted(looks, share)
-        or _falls(last, spent(share, len(looks) - 1))
-        or _lower(looks, spent(share, len(looks) - 1))
+        or _falls(last, alpha_spending(share, len(looks) - 1))
+        or _lower(looks, alpha_spending(share, len(looks) - 1))
     )
     return StopDecision(last.step, _best(looks), why) if why else None
 
@@ -263,7 +263,9 @@ def _refuted(looks: Sequence[GoldEval], alpha: float) -> str:
         spread = _spread(before.gold), _spread(before.proxy)
         unit = spread[0] * spread[1] if spread[0] and spread[1] else None
         told.append([c / unit for c in by_prompt(now.gold, now.proxy)] if unit else [])
-    return "a bettor refutes that gold has risen with the proxy so far" if turned(told, BOUND, alpha)[-1] else ""
+    return (
+        "a bettor refutes that gold has risen with the proxy so far" if decline_alarms(told, BOUND, alpha)[-1] else ""
+    )
 
 
 def _falls(look: GoldEval, alpha: float) -> str:

@@ -29,7 +29,7 @@ import numpy as np
 from scipy.optimize import minimize
 
 from alignwright.stats.arrays import Floats
-from alignwright.stats.tilting import chi_squared, least_gain
+from alignwright.stats.tilting import chi_squared, gold_gain_bound
 from alignwright.worlds import occupancy as occupancies
 from alignwright.worlds.table import Return, Table, occupancy, value_iteration
 
@@ -167,7 +167,7 @@ def guaranteed(table: Table, reference_SA: Floats, policy_SA: Floats) -> float:
         occupancy(table, policy_SA),
     )
     gain = float(((mass_SA - base_SA) * table.proxy_SA).sum()) / told.proxy_spread
-    return least_gain(told.correlation, gain, chi_squared(mass_SA.ravel(), base_SA.ravel()))
+    return gold_gain_bound(told.correlation, gain, chi_squared(mass_SA.ravel(), base_SA.ravel()))
 
 
 @dataclass(frozen=True)

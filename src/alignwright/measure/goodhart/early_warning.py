@@ -36,7 +36,7 @@ from alignwright.stats.warning_signals import (
     outliers,
     shift,
     shrunk_outliers,
-    sign,
+    warning_signal,
 )
 from alignwright.text.reply_features import features
 
@@ -82,7 +82,12 @@ def signs(
         except ValueError:
             return  # all alike, or too few for a cloud: there is no such sign
         found.append(
-            _finding(name, model, sign(name, statistic, *parts[1:], alpha=alpha, seed=seed), sum(map(len, parts[3])))
+            _finding(
+                name,
+                model,
+                warning_signal(name, statistic, *parts[1:], alpha=alpha, seed=seed),
+                sum(map(len, parts[3])),
+            )
         )
 
     add("outliers", seen, lambda fit, _: outliers(fit, alpha))
@@ -143,6 +148,6 @@ def _finding(name: str, model: str, found: WarningSignal, n: int, more: str = ""
         "axis": "goodhart",
         "value": found.value,
         "n": n,
-        "method": found.told,
+        "method": found.summary,
     }
     return Finding.model_validate(made | {"unit": _UNITS.get(name, "SD"), "better": None, "note": _NOTE + more})

@@ -31,7 +31,7 @@ import numpy as np
 
 from alignwright.core.claims import reading
 from alignwright.core.records import Finding, Prompt, Record, Reply, SampleResult
-from alignwright.measure.goodhart.overoptimisation import Forecast, fit, foretell, peak
+from alignwright.measure.goodhart.overoptimisation import Forecast, fit, forecast, peak
 from alignwright.measure.goodhart.scored_replies import ProxyAndGold, ScoredReplies, ScoreScale, sheets, units_of
 from alignwright.measure.goodhart.trilemma import Move, Trilemma, best_of, move, trilemma
 from alignwright.stats.best_of_n import bon_estimate, bon_kl, hedge_best_of_n
@@ -269,7 +269,7 @@ def _peak(model: str, inside: Sequence[ScoredReplies], units: ScoreScale, sizes:
         [[(bon_estimate(s.proxy, s.gold, n) - float(np.mean(s.gold))) / units.gold[1] for n in sizes] for s in scored]
     )
     found, law = peak(d, gold, "best_of_n"), fit(d, gold.mean(axis=0), "best_of_n")
-    ahead = foretell(d, gold.mean(axis=0), "best_of_n") if len(sizes) >= 5 else None
+    ahead = forecast(d, gold.mean(axis=0), "best_of_n") if len(sizes) >= 5 else None
     hedge = hedge_best_of_n([(s.proxy, s.gold) for s in scored], sizes[-1])
     highest = (
         f"gold is highest at the best of {hedge.at:.3g}"

@@ -116,7 +116,7 @@ def fit(d: Sequence[float] | Floats, gold: Sequence[float] | Floats, law: Law) -
     return Fit(law, a, b, 1 - missed / spread if spread > 0 else None, len(d_K), int((~used_K).sum()))
 
 
-def foretell(d: Sequence[float] | Floats, gold: Sequence[float] | Floats, law: Law, upto: float = 0.6) -> Forecast:
+def forecast(d: Sequence[float] | Floats, gold: Sequence[float] | Floats, law: Law, upto: float = 0.6) -> Forecast:
     """Fit the points up to `upto` times the largest KL and predict the others. Raises ValueError
     where either part is too small."""
     d_K, gold_K = _curve(d, gold)

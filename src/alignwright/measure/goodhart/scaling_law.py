@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from alignwright.core.records import Finding
-from alignwright.measure.goodhart.overoptimisation import LEAST_D, LEAST_POINTS, fit, foretell, peak
+from alignwright.measure.goodhart.overoptimisation import LEAST_D, LEAST_POINTS, fit, forecast, peak
 from alignwright.stats.arrays import Floats
 from alignwright.stats.intervals import Interval
 
@@ -59,7 +59,7 @@ def law(model: str, way: Trajectory) -> Finding:
 def _ahead(d_K: Floats, gain_K: Floats) -> str:
     """How well the near part foretells the far part."""
     try:
-        ahead = foretell(d_K, gain_K, "reinforcement")
+        ahead = forecast(d_K, gain_K, "reinforcement")
     except ValueError:
         return "too few points to foretell some from others"
     return (

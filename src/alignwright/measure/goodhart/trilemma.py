@@ -35,7 +35,7 @@ import numpy as np
 
 from alignwright.stats.arrays import Floats
 from alignwright.stats.best_of_n import bon_estimate
-from alignwright.stats.intervals import Estimate, Interval, clustered, few
+from alignwright.stats.intervals import Estimate, Interval, cluster_correction, clustered
 from alignwright.stats.prediction_powered import critical
 from alignwright.stats.scalars import mean
 
@@ -134,7 +134,13 @@ def ratio(
     if len(place) < 2:
         value = float(mean_2[0] / mean_2[1]) if mean_2[1] else None
         return Estimate(value, None, Interval(None, None, "no interval: a single cluster"), len(above), len(place))
-    half_22 = critical((1 + level) / 2, len(place) - 1) ** 2 * few(len(place)) * sums_C2.T @ sums_C2 / len(above) ** 2
+    half_22 = (
+        critical((1 + level) / 2, len(place) - 1) ** 2
+        * cluster_correction(len(place))
+        * sums_C2.T
+        @ sums_C2
+        / len(above) ** 2
+    )
     method = f"ratio of means, {level:.0%} Fieller t({len(place) - 1}), clustered by {len(place)} clusters"
     return _fieller(mean_2, half_22, len(above), len(place), method)
 

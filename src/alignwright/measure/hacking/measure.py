@@ -36,11 +36,11 @@ from alignwright.measure.hacking.exploited_features import (
     ContrastPair,
     Feature,
     ScoredReply,
-    gamed_features,
+    exploited_features,
 )
 from alignwright.measure.hacking.reward_tests import Gap
 from alignwright.stats.intervals import Interval
-from alignwright.stats.transitions import Level, Transition, row_kinds, transition
+from alignwright.stats.transitions import Level, Transition, classify_prompts, transition
 from alignwright.text.reply_features import words_for
 
 PAYS = {
@@ -91,7 +91,7 @@ def rate(before: Sequence[ScoredReply], after: Sequence[ScoredReply]) -> list[Sa
     then, now = _matched(before, after)
     said = _by_prompt(after)
     found: list[SampleResult] = []
-    for i, (prompt, kind) in enumerate(zip(now.prompts, row_kinds(then.level, now.level), strict=True)):
+    for i, (prompt, kind) in enumerate(zip(now.prompts, classify_prompts(then.level, now.level), strict=True)):
         hit = kind == "hack"
         reason = (
             f"{kind}: proxy {then.level[0][i]:.3g} to {now.level[0][i]:.3g}, gold {then.level[1][i]:.3g} to"
@@ -149,7 +149,7 @@ def feature_findings(judged: Sequence[ScoredReply], *, stage: str, seed: int) ->
         " Holm over features"
     )
     try:
-        found = gamed_features(judged, seed=seed)
+        found = exploited_features(judged, seed=seed)
     except ValueError as reason:
         return [_count("hacking.feature", stage, None, 0, method, "features", f"not tested: {reason}")]
     gamed = [f for f in found if f.kind == "gamed"]
