@@ -16,9 +16,11 @@ from science.model import MODEL, start
 from science.sentiment import THINGS
 
 from alignwright.core.records import Conversation, Prompt, content_id
+from alignwright.stats.arrays import Floats
 
 PROMPTS, SAMPLES, TOKENS = 24, 64, 24
 Pool = list[tuple[Prompt, list[str]]]
+ScoredReplies = list[tuple[Prompt, list[str], Floats, Floats]]  # a prompt, its replies, their proxy in SDs, their gold
 
 
 def asked(count: int = PROMPTS, first: int = 0) -> list[Prompt]:

@@ -32,21 +32,19 @@ import numpy as np
 from alignwright.core.records import Prompt
 from alignwright.measure.hacking.exploited_features import ScoredReply, exploited_features
 from alignwright.measure.hacking.reward_tests import reward_tests
-from alignwright.stats.arrays import Floats
 from alignwright.stats.best_of_n import bon_estimate, bon_kl
 from alignwright.stats.covariance import by_prompt, covariance, decline_alarms
 from alignwright.stats.intervals import Estimate
 from alignwright.stats.tilting import kl, tilted
 from goodharting import remedies
 from goodharting.judges import Gold, gold, kindness, trained
-from goodharting.pool import Pool
+from goodharting.pool import Pool, ScoredReplies
 
 PAIRS, BOUND = 200, 4.0
 LABELS = (8, 16, 32)  # replies to each prompt that gold is asked about at a checkpoint
 ENOUGH = 32
 CHECKPOINTS = (0.0, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 4.0)
 Case = dict[str, object]
-ScoredReplies = list[tuple[Prompt, list[str], Floats, Floats]]  # a prompt, its replies, their proxy in SDs, their gold
 
 
 def run(pool: Pool, seeds: int) -> Iterator[Case]:

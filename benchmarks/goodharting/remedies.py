@@ -21,16 +21,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from statistics import fmean, pstdev
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from alignwright.stats.arrays import Floats
 from alignwright.stats.best_of_n import bon_pmf, hedge_best_of_n, quantilizer_pmf
 from alignwright.stats.tilting import chi2_tilted, chi_squared, kl, tilted
-
-if TYPE_CHECKING:
-    from goodharting.pressure import ScoredReplies
+from goodharting.pool import ScoredReplies
 
 SHARES = (0.25, 0.1)
 Weights = list[Floats]

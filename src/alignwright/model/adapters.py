@@ -23,7 +23,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
@@ -33,14 +33,12 @@ from torch import Tensor, nn
 
 from alignwright.files.models import BUNDLED, BUNDLED_FROM, HUB_ID
 from alignwright.model.limits import ADAPTERS
+from alignwright.model.loaded_model import LoadedModel
 from alignwright.model.products import all_there, arranged, back, linear, outer, total
-
-if TYPE_CHECKING:
-    from alignwright.model.local_model import LocalModel
 
 
 def add_lora(
-    policy: LocalModel,
+    policy: LoadedModel,
     *,
     rank: int,
     alpha: float | None = None,
@@ -101,12 +99,12 @@ def _unfit(model: Any) -> str | None:
     return None
 
 
-def trainable_parameters(policy: LocalModel) -> list[nn.Parameter]:
+def trainable_parameters(policy: LoadedModel) -> list[nn.Parameter]:
     """What training may move: the adapter where there is one, else the whole model."""
     return [parameter for parameter in policy.model.parameters() if parameter.requires_grad]
 
 
-def save_adapter(policy: LocalModel, folder: Path) -> None:
+def save_adapter(policy: LoadedModel, folder: Path) -> None:
     """Write adapter_config.json and adapter_model.safetensors, as peft reads them."""
     model = _adapted(policy)
     for config in model.peft_config.values():
@@ -133,7 +131,7 @@ def _card(name: str, ranks: set[int]) -> str:
     )
 
 
-def load_adapter(policy: LocalModel, folder: Path, trainable: bool = False) -> None:
+def load_adapter(policy: LoadedModel, folder: Path, trainable: bool = False) -> None:
     """Put a saved adapter over the model."""
     _no_adapter(policy)
     if not (Path(folder) / "adapter_config.json").is_file():
@@ -151,7 +149,7 @@ def load_adapter(policy: LocalModel, folder: Path, trainable: bool = False) -> N
     _fuse(policy.model)
 
 
-def merge(policy: LocalModel) -> None:
+def merge(policy: LoadedModel) -> None:
     """Make the adapter part of the weights, for good. What was adapted is from now on the plain
     model."""
     model = _adapted(policy)
@@ -160,14 +158,14 @@ def merge(policy: LocalModel) -> None:
 
 
 @contextlib.contextmanager
-def adapter_off(policy: LocalModel) -> Iterator[None]:
+def adapter_off(policy: LoadedModel) -> Iterator[None]:
     """The reference: the same model as if its adapter had never been."""
     with _adapted(policy).disable_adapter():
         yield
 
 
 @contextlib.contextmanager
-def merged(policy: LocalModel, *, restore: bool = True) -> Iterator[None]:
+def merged(policy: LoadedModel, *, restore: bool = True) -> Iterator[None]:
     """The adapter inside the weights while this lasts; afterwards every base weight is what it
     was, to the bit. Nothing without an adapter."""
     layers = [layer for layer in policy.model.modules() if isinstance(layer, LoraLayer) and not layer.disable_adapters]
@@ -365,13 +363,13 @@ def _peft() -> Iterator[None]:
         yield
 
 
-def _adapted(policy: LocalModel) -> Any:
+def _adapted(policy: LoadedModel) -> Any:
     if not isinstance(policy.model, PeftModel):
         raise ValueError(f"{policy.name} has no adapter; put one over it with add_lora or load_adapter")
     return policy.model
 
 
-def _no_adapter(policy: LocalModel) -> None:
+def _no_adapter(policy: LoadedModel) -> None:
     if isinstance(policy.model, PeftModel):
         raise ValueError(
             f"{policy.name} already has an adapter; make it part of the weights with merge before adding another"

@@ -11,24 +11,22 @@ Shapes: P prompts, R rows, L prompt length, S tokens seen and to come, V vocabul
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
 from transformers.cache_utils import Cache, CacheLayerMixin
 
 from alignwright.model.blocks import trunk
+from alignwright.model.loaded_model import LoadedModel
 from alignwright.model.logprob import head_of
 from alignwright.model.packing import additive
-
-if TYPE_CHECKING:
-    from alignwright.model.local_model import LocalModel
 
 
 class AnyDecoder:
     """The rows under way of a model of any kind."""
 
-    def __init__(self, policy: LocalModel) -> None:
+    def __init__(self, policy: LoadedModel) -> None:
         self.policy, self.body, self.head = policy, trunk(policy.model), head_of(policy.model)
 
     def begin(self, prompts: Sequence[Sequence[int]], wanted: Sequence[int], room: int) -> Tensor:

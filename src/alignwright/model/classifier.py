@@ -27,7 +27,7 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from alignwright.core.records import TODAY, Prompt, Score
 from alignwright.model.limits import limit
-from alignwright.model.local_model import without_bars
+from alignwright.model.progress_bars import without_progress_bars
 from alignwright.model.tokens import Chat
 
 _TOKENS = 4096
@@ -46,7 +46,7 @@ class ClassifierScorer:
     def load(cls, folder: Path, *, date: str = TODAY) -> ClassifierScorer:
         """Open the folder, in float32, on the processor or the first GPU."""
         options: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
-        with without_bars():
+        with without_progress_bars():
             tokenizer = AutoTokenizer.from_pretrained(folder, **options)
             model: Any = cast("Any", AutoModelForSequenceClassification).from_pretrained(
                 folder, dtype=torch.float32, use_safetensors=True, **options

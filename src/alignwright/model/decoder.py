@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
@@ -27,14 +27,12 @@ from alignwright.model.blocks import flat_hidden, is_plain, normed, rotary, trun
 from alignwright.model.cache import AnyDecoder
 from alignwright.model.elementwise import rotate, swiglu
 from alignwright.model.kernels import Kernels, kernels
+from alignwright.model.loaded_model import LoadedModel
 from alignwright.model.logprob import head_of
 from alignwright.model.packing import additive, pack
 from alignwright.model.prepack import packed, prepacked
 from alignwright.model.products import fits
 from alignwright.model.tokens import TokenRow
-
-if TYPE_CHECKING:
-    from alignwright.model.local_model import LocalModel
 
 _COLUMNS = 32
 
@@ -59,7 +57,7 @@ class Decoder(Protocol):
 
 
 @contextlib.contextmanager
-def decoding(policy: LocalModel, rows: int) -> Iterator[Decoder]:
+def decoding(policy: LoadedModel, rows: int) -> Iterator[Decoder]:
     """The decoder for this model, its adapter merged, and for about so many rows. The weights must
     not change while it lasts.
 
@@ -113,7 +111,7 @@ class _Reading:
 class _PlainDecoder:
     """`alone`: the arranged weights are all there are, so they read the prompts too."""
 
-    def __init__(self, policy: LocalModel, rows: int, *, alone: bool) -> None:
+    def __init__(self, policy: LoadedModel, rows: int, *, alone: bool) -> None:
         self.policy, self.body = policy, trunk(policy.model)
         self.layers = [
             _Layer(

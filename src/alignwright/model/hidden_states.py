@@ -12,7 +12,6 @@ replies, H hidden.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -20,18 +19,16 @@ from numpy.typing import NDArray
 
 from alignwright.core.records import Prompt
 from alignwright.model.adapters import merged
+from alignwright.model.loaded_model import LoadedModel
 from alignwright.model.logprob import scored_hidden
 from alignwright.model.packing import pack, plan_batches
-
-if TYPE_CHECKING:
-    from alignwright.model.local_model import LocalModel
 
 _TOGETHER = 8  # replies read in one row with their prompt
 
 
 @torch.inference_mode()
 def reply_states(
-    policy: LocalModel, prompts: Sequence[Prompt], replies: Sequence[Sequence[str]]
+    policy: LoadedModel, prompts: Sequence[Prompt], replies: Sequence[Sequence[str]]
 ) -> list[NDArray[np.float32]]:
     """For each prompt the mean states of its replies, [replies, H] in float32. Raises ValueError
     for a row that is longer than the model reads."""

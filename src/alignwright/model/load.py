@@ -28,7 +28,8 @@ from alignwright.files.model_folder import AGAIN
 from alignwright.files.models import ModelError, ModelRef, resolve
 from alignwright.model.adapters import load_adapter
 from alignwright.model.attention import NAME
-from alignwright.model.local_model import LocalModel, without_bars
+from alignwright.model.local_model import LocalModel
+from alignwright.model.progress_bars import without_progress_bars
 from alignwright.model.tokenizer import dequantised_folder, readable
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
@@ -52,7 +53,7 @@ def load(
     found = resolve(str(name))
     place = _place(found)
     local_only = found.kind != "hub"
-    with without_bars(), readable(str(name), place):
+    with without_progress_bars(), readable(str(name), place):
         tokenizer = AutoTokenizer.from_pretrained(place, local_files_only=local_only, trust_remote_code=False)
         model, read = cast("Any", AutoModelForCausalLM).from_pretrained(
             place,
@@ -127,7 +128,7 @@ def dequantised(gguf: Path) -> Path:
 
 def _dequantise(gguf: Path, folder: Path) -> None:
     options: dict[str, Any] = {"gguf_file": gguf.name, "local_files_only": True, "trust_remote_code": False}
-    with without_bars(), readable(gguf.name, gguf):
+    with without_progress_bars(), readable(gguf.name, gguf):
         AutoTokenizer.from_pretrained(gguf.parent, **options).save_pretrained(folder)
         unpacked = GgufConfig(dequantize=True)
         model: Any = AutoModelForCausalLM.from_pretrained(

@@ -7,27 +7,25 @@ numbers. An adapter is merged while the model speaks or is scored.
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
-from transformers.utils import logging as hf_logging
 
 from alignwright.core.records import TODAY, Conversation, LogProb, Reply
 from alignwright.model.adapters import merged
-from alignwright.model.limits import Limit, limit
+from alignwright.model.loaded_model import LoadedModel
 from alignwright.model.logprob import reply_logprobs, token_logprobs
 from alignwright.model.packing import pack, plan_batches
+from alignwright.model.progress_bars import without_progress_bars
 from alignwright.model.sampling import Sample, sample
 from alignwright.model.saved import write_for_older
-from alignwright.model.tokens import Chat, TokenRow
+from alignwright.model.tokens import TokenRow
 
 
-class LocalModel:
-    """A `core` Policy over a transformers model. `progress(done, of)` is called as a long call
-    goes on, where it is set."""
+class LocalModel(LoadedModel):
+    """A `core` Policy over a transformers model."""
 
     def __init__(
         self,
@@ -39,24 +37,8 @@ class LocalModel:
         batch_rows: int = 64,
         date: str = TODAY,
     ) -> None:
-        self.name = name
-        self.model = model.eval()
-        self.tokenizer = tokenizer
-        self.chat = Chat(tokenizer, eos_ids=_eos_ids(model), date=date)
-        self.token_budget = token_budget
-        self.batch_rows = batch_rows
-        self.progress: Callable[[int, int], None] | None = None
-        self.limit = _limit(model.config)
-        self.longest = self.limit.tokens
+        super().__init__(name, model, tokenizer, token_budget=token_budget, batch_rows=batch_rows, date=date)
         _check_engine(self)
-
-    @property
-    def dtype(self) -> torch.dtype:
-        return self.model.dtype
-
-    @property
-    def device(self) -> torch.device:
-        return self.model.device
 
     def generate(
         self,
@@ -148,13 +130,6 @@ class LocalModel:
             finished=drawn.finished,
         )
 
-    def check_lengths(self, lengths: Sequence[int]) -> None:
-        """Refuse what the model was not made for, rather than score it wrongly."""
-        if lengths and max(lengths) > self.longest:
-            raise ValueError(
-                f"a row of {max(lengths)} tokens is longer than {self.limit} ({self.name}); {self.limit.help}"
-            )
-
     def save(self, folder: Path) -> None:
         """Write a plain transformers folder, an adapter merged into the weights:
         AutoModelForCausalLM and AutoTokenizer open it."""
@@ -166,44 +141,10 @@ class LocalModel:
                 for name, tensor in plain.state_dict().items()
                 if ".lora_" not in name
             }
-            with without_bars():
+            with without_progress_bars():
                 plain.save_pretrained(folder, state_dict=weights)
         self.tokenizer.save_pretrained(folder)
         write_for_older(folder)
-
-
-@contextlib.contextmanager
-def without_bars() -> Iterator[None]:
-    """Without transformers' progress bars."""
-    shown = hf_logging.is_progress_bar_enabled()
-    hf_logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        if shown:
-            hf_logging.enable_progress_bar()
-
-
-def _eos_ids(model: Any) -> set[int]:
-    """Every id at which the model is said to stop, by its configuration and its generation
-    configuration."""
-    told = [getattr(config, "eos_token_id", None) for config in (model.config, model.generation_config)]
-    return {
-        int(eos)
-        for eos_ids in told
-        if eos_ids is not None
-        for eos in (eos_ids if isinstance(eos_ids, list) else [eos_ids])
-    }
-
-
-def _limit(config: Any) -> Limit:
-    found = limit(config.get_text_config().to_dict())
-    if found is None:
-        raise ValueError(
-            f"this model ({config.model_type}) does not say how long a row it reads (max_position_embeddings); use"
-            " another model"
-        )
-    return found
 
 
 def windows(row: TokenRow, longest: int) -> list[TokenRow]:
@@ -224,7 +165,7 @@ def windows(row: TokenRow, longest: int) -> list[TokenRow]:
 
 
 @torch.inference_mode()
-def _check_engine(policy: LocalModel) -> None:
+def _check_engine(policy: LoadedModel) -> None:
     """Our rows must give the model's own numbers: a head with a soft cap or a scale, or an
     attention of another kind, would not."""
     start, *words = policy.chat.text("A check of the engine.").replies[0]

@@ -24,7 +24,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import torch
 from peft import PeftModel
@@ -35,15 +35,13 @@ from transformers import AutoModelForSequenceClassification
 from alignwright.core.records import Conversation, Prompt, Score
 from alignwright.model.adapters import load_adapter, merge
 from alignwright.model.classifier import ending_with_the_turn
-from alignwright.model.local_model import without_bars
+from alignwright.model.loaded_model import LoadedModel
 from alignwright.model.logprob import scored_hidden, trunk
 from alignwright.model.packing import PackedBatch, pack, plan_batches
+from alignwright.model.progress_bars import without_progress_bars
 from alignwright.model.saved import write_for_older
 from alignwright.model.tokens import TokenRow
 from alignwright.model.weights import FILE, load_weights, write_tensors
-
-if TYPE_CHECKING:
-    from alignwright.model.local_model import LocalModel
 
 HEAD, META = "head.safetensors", "reward.json"
 Combine = Literal["mean", "worst", "uncertainty", "weights"]
@@ -95,7 +93,7 @@ class RewardMeta:
 class RewardScorer:
     """A trained reward model as a `core` Scorer: load it with `RewardScorer.load`."""
 
-    def __init__(self, policy: LocalModel, folder: Path, meta: RewardMeta) -> None:
+    def __init__(self, policy: LoadedModel, folder: Path, meta: RewardMeta) -> None:
         self.name = "reward"
         self.policy, self.folder, self.meta = policy, folder, meta
         self._heads = [load_head(folder / member, policy) for member in meta.members]
@@ -108,7 +106,7 @@ class RewardScorer:
             merge(policy)
 
     @classmethod
-    def load(cls, policy_loader: Callable[[], LocalModel], folder: Path) -> RewardScorer:
+    def load(cls, policy_loader: Callable[[], LoadedModel], folder: Path) -> RewardScorer:
         """Open what `train.reward` wrote; `policy_loader` gives the base model, without an
         adapter, which this scorer then owns."""
         meta = RewardMeta.read(folder)
@@ -179,7 +177,7 @@ class RewardScorer:
         getattr(plain, plain.base_model_prefix).load_state_dict(trunk(self.policy.model).state_dict())
         with torch.no_grad():
             plain.score.weight.copy_(self._heads[0].weight)
-        with without_bars():
+        with without_progress_bars():
             plain.save_pretrained(folder)
         tokenizer = copy.deepcopy(self.policy.tokenizer)
         tokenizer.pad_token = tokenizer.convert_ids_to_tokens(config.pad_token_id)
@@ -200,7 +198,7 @@ class RewardScorer:
 
 
 # ---- the head ------------------------------------------------------------------------------------
-def new_head(policy: LocalModel, seed: int | None) -> nn.Linear:
+def new_head(policy: LoadedModel, seed: int | None) -> nn.Linear:
     """A float32 head: zero without a seed, so that every score is 0; with one normal, of
     deviation 1/sqrt(H + 1) (Stiennon et al. 2020)."""
     hidden = int(policy.model.config.get_text_config().hidden_size)
@@ -213,12 +211,12 @@ def new_head(policy: LocalModel, seed: int | None) -> nn.Linear:
     return head
 
 
-def end_scores(policy: LocalModel, head: nn.Linear, rows: Sequence[TokenRow]) -> Tensor:
+def end_scores(policy: LoadedModel, head: nn.Linear, rows: Sequence[TokenRow]) -> Tensor:
     """The score of each reply of a batch of rows. Differentiable, float32, shape [R]."""
     return apply_head(head, end_hidden(policy, rows))
 
 
-def end_hidden(policy: LocalModel, rows: Sequence[TokenRow]) -> Tensor:
+def end_hidden(policy: LoadedModel, rows: Sequence[TokenRow]) -> Tensor:
     """The hidden state at each reply's end-of-turn token. Shape [R, H]."""
     packed = pack(rows, policy.chat.pad_id, dtype=policy.dtype)
     end_R = end_positions(rows, packed)
@@ -247,7 +245,7 @@ def end_positions(rows: Sequence[TokenRow], packed: PackedBatch) -> Tensor:
 
 
 @torch.inference_mode()
-def score_rows(policy: LocalModel, head: nn.Linear, rows: Sequence[TokenRow]) -> Tensor:
+def score_rows(policy: LoadedModel, head: nn.Linear, rows: Sequence[TokenRow]) -> Tensor:
     """Scores of all replies, rows in order, in batches within the token budget. On the CPU,
     shape [R]. An adapter stays beside its weights: merged ones would be a second copy of the
     model."""
@@ -283,7 +281,7 @@ def save_head(head: nn.Linear, folder: Path) -> None:
     write_tensors({"weight": head.weight.detach().cpu().contiguous()}, folder / HEAD)
 
 
-def load_head(folder: Path, policy: LocalModel) -> nn.Linear:
+def load_head(folder: Path, policy: LoadedModel) -> nn.Linear:
     """The head of a member, frozen, on the policy's device."""
     head = new_head(policy, None)
     weight = load_file(folder / HEAD)["weight"]
@@ -297,7 +295,7 @@ def load_head(folder: Path, policy: LocalModel) -> nn.Linear:
     return head.requires_grad_(False)
 
 
-def put_on(policy: LocalModel, member: Path) -> None:
+def put_on(policy: LoadedModel, member: Path) -> None:
     """Give the trunk a member's weights, in place: whole ones, or an adapter into the one that
     is there (a new one where there is none)."""
     if (member / "weights" / FILE).is_file():
@@ -323,7 +321,7 @@ def put_on(policy: LocalModel, member: Path) -> None:
 
 
 @contextlib.contextmanager
-def in_float32(policy: LocalModel) -> Iterator[None]:
+def in_float32(policy: LoadedModel) -> Iterator[None]:
     """The model in float32 while this lasts: what is found out is found in float32. Back in
     bfloat16 not a bit has changed."""
     kept = [(p, p.dtype) for p in policy.model.parameters() if p.dtype != torch.float32]
@@ -336,7 +334,7 @@ def in_float32(policy: LocalModel) -> Iterator[None]:
             p.data = p.data.to(dtype)
 
 
-def _padding(policy: LocalModel) -> int:
+def _padding(policy: LoadedModel) -> int:
     """A control token with which no turn ends: transformers reads the score at the last id that
     is not this one."""
     taken = {*policy.chat.end_ids, *policy.chat.stop_ids}

@@ -18,7 +18,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -26,9 +25,7 @@ from torch import Tensor
 
 from alignwright.model.decoder import Decoder, decoding
 from alignwright.model.kernels import kernels
-
-if TYPE_CHECKING:
-    from alignwright.model.local_model import LocalModel
+from alignwright.model.loaded_model import LoadedModel
 
 _BLOCK = 256  # the distribution function is summed block by block, then inside one block
 _DROP_AT = 0.125  # finished rows leave when they are this share of the batch: the cache is copied to close the gaps
@@ -45,7 +42,7 @@ class Sample:
 
 
 def sample(
-    policy: LocalModel,
+    policy: LoadedModel,
     prompts: Sequence[Sequence[int]],
     *,
     n: int,

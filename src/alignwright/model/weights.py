@@ -16,15 +16,16 @@ from peft import PeftModel
 from safetensors import safe_open
 from safetensors.torch import save_file
 
+from alignwright.model.loaded_model import LoadedModel
+
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from alignwright.model.local_model import LocalModel
 
 FILE = "weights.safetensors"
 
 
-def save_weights(policy: LocalModel, folder: Path) -> Path:
+def save_weights(policy: LoadedModel, folder: Path) -> Path:
     """Write all weights of a model without an adapter to `folder`; the file appears under its
     name when it is complete."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -32,7 +33,7 @@ def save_weights(policy: LocalModel, folder: Path) -> Path:
     return write_tensors(tensors, folder / FILE)
 
 
-def load_weights(policy: LocalModel, folder: Path) -> None:
+def load_weights(policy: LoadedModel, folder: Path) -> None:
     """Put saved weights into a model of the same shape, in place. Raises FileNotFoundError, or
     ValueError naming what does not fit."""
     own = named_weights(policy)
@@ -49,7 +50,7 @@ def load_weights(policy: LocalModel, folder: Path) -> None:
                 tensor.copy_(file.get_tensor(name))
 
 
-def named_weights(policy: LocalModel) -> dict[str, torch.nn.Parameter]:
+def named_weights(policy: LoadedModel) -> dict[str, torch.nn.Parameter]:
     """Every weight by its name, tied ones once, in the model's own order."""
     if isinstance(policy.model, PeftModel):
         raise ValueError(

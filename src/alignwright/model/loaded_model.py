@@ -1,0 +1,79 @@
+"""What of a loaded model do its parts need: adapters, the KV cache, the decoder, sampling?
+
+The transformers model with its tokenizer, the `Chat` that is the door to both, how long a row may
+be, and how large a batch. All that a model can be asked for (`LocalModel`) is made of those parts,
+so it stands above them, and this below.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+
+from alignwright.core.records import TODAY
+from alignwright.model.limits import Limit, limit
+from alignwright.model.tokens import Chat
+
+
+class LoadedModel:
+    """A transformers model, which an adapter may be put over, and what bounds its rows and
+    batches. `progress(done, of)` is called as a long call goes on, where it is set."""
+
+    def __init__(
+        self,
+        name: str,
+        model: Any,
+        tokenizer: Any,
+        *,
+        token_budget: int = 4096,
+        batch_rows: int = 64,
+        date: str = TODAY,
+    ) -> None:
+        self.name = name
+        self.model = model.eval()
+        self.tokenizer = tokenizer
+        self.chat = Chat(tokenizer, eos_ids=_eos_ids(model), date=date)
+        self.token_budget = token_budget
+        self.batch_rows = batch_rows
+        self.progress: Callable[[int, int], None] | None = None
+        self.limit = _limit(model.config)
+        self.longest = self.limit.tokens
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return self.model.dtype
+
+    @property
+    def device(self) -> torch.device:
+        return self.model.device
+
+    def check_lengths(self, lengths: Sequence[int]) -> None:
+        """Refuse what the model was not made for, rather than score it wrongly."""
+        if lengths and max(lengths) > self.longest:
+            raise ValueError(
+                f"a row of {max(lengths)} tokens is longer than {self.limit} ({self.name}); {self.limit.help}"
+            )
+
+
+def _eos_ids(model: Any) -> set[int]:
+    """Every id at which the model is said to stop, by its configuration and its generation
+    configuration."""
+    values = [getattr(config, "eos_token_id", None) for config in (model.config, model.generation_config)]
+    return {
+        int(eos)
+        for eos_ids in values
+        if eos_ids is not None
+        for eos in (eos_ids if isinstance(eos_ids, list) else [eos_ids])
+    }
+
+
+def _limit(config: Any) -> Limit:
+    bound = limit(config.get_text_config().to_dict())
+    if bound is None:
+        raise ValueError(
+            f"this model ({config.model_type}) does not say how long a row it reads (max_position_embeddings); use"
+            " another model"
+        )
+    return bound
