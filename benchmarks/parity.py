@@ -140,9 +140,9 @@ def _grpo(policy: LocalModel, reference: LocalModel, rows: list[TokenRow], advan
         before_N = token_logprobs(reference.model, batch)
     logp_N, length_R = token_logprobs(policy.model, batch), torch.bincount(batch.reply_N)
     old_N = logp_N.detach()
-    loss_N = clipped_losses.clipped(logp_N, old_N, advantage_R[batch.reply_N], low=0.2, high=0.2)
+    loss_N = clipped_losses.ppo_loss(logp_N, old_N, advantage_R[batch.reply_N], low=0.2, high=0.2)
     loss_N = loss_N + KL * clipped_losses.divergence_loss("k3", logp_N, before_N, old_N)
-    weight_R, unit_R = clipped_losses.share("reply_mean", length_R, longest=int(length_R.max()))
+    weight_R, unit_R = clipped_losses.token_weights("reply_mean", length_R, longest=int(length_R.max()))
     return (weight_R[batch.reply_N] * loss_N).sum() / unit_R.sum()
 
 

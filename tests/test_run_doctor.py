@@ -161,7 +161,7 @@ def test_a_spec_is_examined_as_far_as_its_data_are_known(spec: Path) -> None:
     assert (one.diagnosis.rows, two.diagnosis.rows, two.diagnosis.replies) == (12, 12, 24)
     assert "without the votes of rules, judge" in two.note
     assert [len(e.pictures) for e in (one, two)] == [3, 3]
-    assert not one.diagnosis.troubles
+    assert not one.diagnosis.issues
 
 
 def test_other_stages_are_examined_too(spec: Path) -> None:
@@ -193,7 +193,7 @@ def test_votes_of_people_are_pooled_before_they_are_examined(spec: Path) -> None
     for found in examine(load(spec, overrides)):
         assert found.diagnosis is not None
         assert (found.diagnosis.rows, found.note) == (3, "")
-        assert "contradiction" not in {trouble.name for trouble in found.diagnosis.troubles}
+        assert "contradiction" not in {trouble.name for trouble in found.diagnosis.issues}
     undecided = examine(load(spec, [*overrides[:3], "aggregate.min_strength=0.9"]))
     assert [(found.diagnosis, found.note) for found in undecided] == [
         (None, "nothing that it learns from is known before the run")

@@ -26,7 +26,7 @@ from alignwright.run.bill import bill
 from alignwright.run.ledger import Ledger
 from alignwright.run.lengths import Lengths
 from alignwright.run.progress import View
-from alignwright.train.early_stopping import Watch
+from alignwright.train.early_stopping import GoldMonitor
 
 RULE = """
 def vowels(prompt, reply):
@@ -250,16 +250,16 @@ def test_policy_gradients_stop_keep_the_peak_and_do_the_same_after_a_kill(
     assert stopped.value == told["kept"]
     assert "Stopped where gold turned" in html(read(straight))
 
-    def die(self: Watch, report: object) -> None:
+    def die(self: GoldMonitor, report: object) -> None:
         if getattr(report, "step", 0) >= told["step"] - 1:
             raise KeyboardInterrupt
         whole(self, report)  # type: ignore[arg-type]
 
-    whole = Watch.__call__
-    monkeypatch.setattr(Watch, "__call__", die)
+    whole = GoldMonitor.__call__
+    monkeypatch.setattr(GoldMonitor, "__call__", die)
     with pytest.raises(KeyboardInterrupt):
         run(path, "again")
-    monkeypatch.setattr(Watch, "__call__", whole)
+    monkeypatch.setattr(GoldMonitor, "__call__", whole)
     resumed = run(path, "again")
     assert json.loads((trained(resumed) / "stopped.json").read_text()) == told
     assert weights(resumed) == weights(straight)
@@ -280,7 +280,7 @@ def test_best_of_n_is_hedged_and_preferences_are_watched(tmp_path: Path) -> None
     done = run(stopping(tmp_path / "a", f"{{by: best_of_n, {DRAW.replace('epochs: 10', 'epochs: 2')}, {helped}}}"))
     assert json.loads((trained(done) / "hedge.json").read_text())["n"] in (1, 2, 3, 4)
     done = run(stopping(tmp_path / "b", f"{{by: dpo, {LOOP}, epochs: 4, {helped}}}"))
-    looks = [json.loads(line) for line in (trained(done) / "looks.jsonl").read_text().splitlines()]
+    looks = [json.loads(line) for line in (trained(done) / "gold_evals.jsonl").read_text().splitlines()]
     assert [look["step"] for look in looks[:2]] == [0, 2]
 
 

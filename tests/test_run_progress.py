@@ -13,7 +13,7 @@ from rich.console import Console
 
 from alignwright.run.progress import View
 from alignwright.run.training import ends_width, summary_line
-from alignwright.train.step0 import Invariant, Step0Error, check_start, told
+from alignwright.train.step0 import Invariant, Step0Error, check_start, start_lines
 
 
 def view(pulse: float) -> tuple[View, io.StringIO]:
@@ -91,7 +91,7 @@ def test_what_must_hold_is_said_with_its_tolerance(tmp_path: Path) -> None:
     check_start(
         [Invariant("KL to the reference", 3e-7, 0.0, 1e-4, "moved"), Invariant("reward", 0.31, 0.3, None, "")], tmp_path
     )
-    assert told(tmp_path) == [
+    assert start_lines(tmp_path) == [
         "at the start KL to the reference: 3e-07 (must be 0 to within 0.0001)",
         "at the start reward: 0.31 (beside 0.3)",
     ]

@@ -51,7 +51,7 @@ def test_the_doctor_has_nothing_to_say_of_them_but_would_of_biased_ones(experime
     pairs = preferences(inputs.written_pairs(experiment))
     biased = [pair.model_copy(update={"chosen": f"{pair.chosen} {pair.rejected}"}) for pair in pairs]
     names = [
-        [trouble.name for trouble in diagnose(pair_rows(chat, found), chat, sources=found).troubles]
+        [trouble.name for trouble in diagnose(pair_rows(chat, found), chat, sources=found).issues]
         for found in (pairs, biased)
     ]
     assert names == [[], ["length_bias"]]

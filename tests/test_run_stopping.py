@@ -75,7 +75,7 @@ def test_wherever_it_was_killed_it_ends_with_the_same_bytes(
     path = stopping(tmp_path, stage)
     run(path, "straight")
     straight = left(tmp_path / "straight")
-    assert "looks.jsonl" in straight
+    assert "gold_evals.jsonl" in straight
     assert ("stopped.json" in straight) == (stage != DPO)
     assert not any("gold-peak" in name for name in straight)
     for where, name, time, after in kills:

@@ -12,14 +12,14 @@ from alignwright.stats.tilting import chi2_tilted
 from alignwright.train import advantages
 from alignwright.train.clipped_losses import (
     Estimator,
-    clipped,
-    clipped_by_reply,
+    clipped_value_loss,
     divergence,
     divergence_loss,
-    movement,
+    gspo_loss,
+    ppo_loss,
+    ratio_metrics,
     reply_mean,
-    share,
-    squared_value,
+    token_weights,
 )
 
 ESTIMATORS = ("k1", "k2", "k3")
@@ -165,7 +165,7 @@ def test_on_its_own_samples_the_surrogate_is_reinforce() -> None:
         torch.tensor([1.5, -2.0], dtype=torch.float64), torch.zeros(6, dtype=torch.float64), length_R
     )
     advantage_N, _ = advantages.gae(reward_N, torch.zeros(6, dtype=torch.float64), length_R, gamma=1.0, lam=1.0)
-    loss_N = clipped(logp_N, logp_N.detach(), advantage_N, low=0.2, high=0.2)
+    loss_N = ppo_loss(logp_N, logp_N.detach(), advantage_N, low=0.2, high=0.2)
     assert torch.allclose(
         gradient(loss_N.sum(), logp_N),
         -torch.tensor([1.5, 1.5, -2.0, -2.0, -2.0, -2.0], dtype=torch.float64),
@@ -176,8 +176,8 @@ def test_on_its_own_samples_the_surrogate_is_reinforce() -> None:
 def test_the_first_minibatch_has_ratio_1_and_after_whitening_no_loss() -> None:
     logp_N = -torch.rand(997) * 5
     advantage_N = advantages.whiten(torch.randn(997) * 3 + 1)
-    assert abs(float(clipped(logp_N, logp_N.clone(), advantage_N, low=0.2, high=0.2).mean())) < 1e-7
-    moved = movement(logp_N, logp_N.clone(), None, low=0.2, high=0.2)
+    assert abs(float(ppo_loss(logp_N, logp_N.clone(), advantage_N, low=0.2, high=0.2).mean())) < 1e-7
+    moved = ratio_metrics(logp_N, logp_N.clone(), None, low=0.2, high=0.2)
     assert moved["ratio"].tolist() == [1.0] * 997
     assert float(moved["clipfrac"].sum()) == float(moved["approx_kl"].abs().sum()) == 0.0
 
@@ -190,22 +190,22 @@ def test_clipping_stops_what_has_gone_far_enough_and_never_a_way_back(
     ratio: float, advantage: float, moves: bool
 ) -> None:
     logp_N = torch.tensor([math.log(ratio)], dtype=torch.float64, requires_grad=True)
-    loss_N = clipped(logp_N, torch.zeros(1, dtype=torch.float64), torch.tensor([advantage]), low=0.2, high=0.25)
+    loss_N = ppo_loss(logp_N, torch.zeros(1, dtype=torch.float64), torch.tensor([advantage]), low=0.2, high=0.25)
     assert (float(gradient(loss_N.sum(), logp_N)) != 0) == moves
 
 
 def test_the_upper_clip_may_be_higher() -> None:
     logp_N = torch.tensor([math.log(1.25)], dtype=torch.float64, requires_grad=True)
     zero, one = torch.zeros(1, dtype=torch.float64), torch.ones(1, dtype=torch.float64)
-    assert float(gradient(clipped(logp_N, zero, one, low=0.2, high=0.28).sum(), logp_N)) == pytest.approx(-1.25)
-    assert float(gradient(clipped(logp_N, zero, one, low=0.2, high=0.2).sum(), logp_N)) == 0.0
+    assert float(gradient(ppo_loss(logp_N, zero, one, low=0.2, high=0.28).sum(), logp_N)) == pytest.approx(-1.25)
+    assert float(gradient(ppo_loss(logp_N, zero, one, low=0.2, high=0.2).sum(), logp_N)) == 0.0
 
 
 def test_one_ratio_a_reply_is_the_geometric_mean_of_its_tokens() -> None:
     length_R = torch.tensor([1, 3])
     logp_N = torch.tensor([0.1, 0.3, 0.0, -0.15], dtype=torch.float64, requires_grad=True)
     old_N, advantage_N = torch.zeros(4, dtype=torch.float64), torch.tensor([1.0, -2.0, -2.0, -2.0], dtype=torch.float64)
-    loss_N = clipped_by_reply(logp_N, old_N, advantage_N, length_R, low=0.5, high=0.5)
+    loss_N = gspo_loss(logp_N, old_N, advantage_N, length_R, low=0.5, high=0.5)
     assert loss_N.tolist() == pytest.approx([-math.exp(0.1), *[2 * math.exp(0.05)] * 3])
     assert reply_mean(logp_N, length_R).tolist() == pytest.approx([0.1, 0.05, 0.05, 0.05])
     weight_N = torch.tensor([1.0, 1 / 3, 1 / 3, 1 / 3], dtype=torch.float64)
@@ -213,7 +213,7 @@ def test_one_ratio_a_reply_is_the_geometric_mean_of_its_tokens() -> None:
         [-math.exp(0.1), *[2 * math.exp(0.05) / 3] * 3]
     )
     # with the clip of the paper the whole reply is stopped, where a ratio a token would stop only some of it
-    stopped = clipped_by_reply(logp_N, old_N, -advantage_N, length_R, low=3e-4, high=4e-4)
+    stopped = gspo_loss(logp_N, old_N, -advantage_N, length_R, low=3e-4, high=4e-4)
     assert gradient(stopped.sum(), logp_N)[1:].tolist() == [0.0, 0.0, 0.0]
 
 
@@ -224,7 +224,7 @@ def test_one_ratio_a_reply_is_the_geometric_mean_of_its_tokens() -> None:
 )
 def test_what_a_short_and_a_long_reply_weigh_in_a_step(how: str, expected: list[float]) -> None:
     length_R = torch.tensor([1, 9])
-    weight_R, unit_R = share(how, length_R, longest=20)  # type: ignore[arg-type]
+    weight_R, unit_R = token_weights(how, length_R, longest=20)  # type: ignore[arg-type]
     assert (weight_R * length_R / unit_R.sum()).tolist() == pytest.approx(expected)
 
 
@@ -232,7 +232,7 @@ def test_what_a_short_and_a_long_reply_weigh_in_a_step(how: str, expected: list[
 def test_a_value_learns_its_return_and_stops_at_the_clip() -> None:
     value_N = torch.tensor([0.1, 0.5, -0.5], dtype=torch.float64, requires_grad=True)
     old_N, return_N = torch.zeros(3, dtype=torch.float64), torch.ones(3, dtype=torch.float64)
-    loss_N = squared_value(value_N, old_N, return_N, clip=0.2)
+    loss_N = clipped_value_loss(value_N, old_N, return_N, clip=0.2)
     assert loss_N.tolist() == pytest.approx([0.5 * 0.9**2, 0.5 * 0.8**2, 0.5 * 1.5**2])
     assert gradient(loss_N.sum(), value_N).tolist() == pytest.approx(
         [-0.9, 0.0, -1.5]
@@ -266,8 +266,8 @@ def learn_bandit(
             )
             return_R = old_value_R
         for _ in range(4):
-            loss = clipped(logit_A.log_softmax(0)[action_R], old_R, advantage_R, low=0.2, high=0.2).mean()
-            loss = loss + 0.5 * squared_value(value.expand(512), old_value_R, return_R, clip=0.2).mean()
+            loss = ppo_loss(logit_A.log_softmax(0)[action_R], old_R, advantage_R, low=0.2, high=0.2).mean()
+            loss = loss + 0.5 * clipped_value_loss(value.expand(512), old_value_R, return_R, clip=0.2).mean()
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()

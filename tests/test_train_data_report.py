@@ -44,7 +44,7 @@ def test_every_turn_of_a_conversation_is_counted(chat: Chat) -> None:
     said = sum(len(chat.reply(m.content)) for m in TALK.messages if m.role == "assistant")
     assert found.trained_tokens == said
     assert found.prompt_tokens + found.trained_tokens + found.masked_tokens == len(row)
-    assert (found.ended, found.troubles) == (1, ())
+    assert (found.ended, found.issues) == (1, ())
     assert (found.turns, found.trained_turns) == (2, 2)
     (last,) = demonstration_rows(chat, [TALK], "last")
     assert last == chat.row(Conversation(messages=TALK.messages[:-1]), ["Yes!"])
@@ -59,14 +59,14 @@ def test_a_prompt_leaves_room_for_its_reply(chat: Chat) -> None:
     found = diagnose(rows, chat, sources=prompts, kind="prompts", max_tokens=short + 30, new_tokens=30, allowed=0.5)
     assert (found.rows, found.left_out) == (1, 1)
     assert long > short
-    assert "raise max_tokens to " + str(long + 30) in found.troubles[0].message
-    assert diagnose(rows, chat, sources=prompts, kind="prompts", max_tokens=long + 30, new_tokens=30).troubles == ()
+    assert "raise max_tokens to " + str(long + 30) in found.issues[0].message
+    assert diagnose(rows, chat, sources=prompts, kind="prompts", max_tokens=long + 30, new_tokens=30).issues == ()
 
 
 def test_plain_text_has_no_turns_to_end(chat: Chat) -> None:
     rows = [chat.text("Once upon a time."), chat.text("The end <|im_end|>.")]
     found = diagnose(rows, chat, sources=["Once upon a time.", "The end <|im_end|>."], kind="text")
-    assert [trouble.name for trouble in found.troubles] == ["control_text"]
+    assert [issue.name for issue in found.issues] == ["control_text"]
     assert found.trained_tokens == sum(len(row.replies[0]) for row in rows)
 
 
@@ -77,10 +77,10 @@ def test_replies_that_share_a_prompt_are_one_row(chat: Chat) -> None:
         for a, b in (("red", "blue"), ("red", "green"), ("blue", "green"))
     ]
     row = chat.row(prompt.conversation, ["red", "blue", "green"])
-    assert diagnose([row], chat, sources=pairs).troubles == ()
-    assert [
-        t.name for t in diagnose([chat.row(prompt.conversation, ["red", "blue"])], chat, sources=pairs).troubles
-    ] == ["template"]
+    assert diagnose([row], chat, sources=pairs).issues == ()
+    assert [t.name for t in diagnose([chat.row(prompt.conversation, ["red", "blue"])], chat, sources=pairs).issues] == [
+        "template"
+    ]
 
 
 def test_everything_that_is_refused_is_told_at_once(chat: Chat) -> None:
@@ -140,7 +140,7 @@ def test_longer_is_better_in_real_preferences_as_was_counted_before(
     assert found.length.high is not None
     assert found.length.low < found.length.accuracy < found.length.high
     assert (found.length.accuracy > 0.5) == (share > 0.5)
-    assert [(t.name, t.count, t.refused) for t in found.troubles] == [("prompt_repeated", as_user, False)]
+    assert [(t.name, t.count, t.refused) for t in found.issues] == [("prompt_repeated", as_user, False)]
 
 
 @pytest.mark.data
@@ -165,7 +165,7 @@ def test_real_preferences_are_counted_as_the_template_writes_them(chat: Chat) ->
     assert found.prompt_tokens + found.trained_tokens == chosen + sum(len(row.replies[1]) for row in rows)
     short = diagnose(rows, chat, sources=pairs, max_tokens=400)
     assert short.left_out == sum(len(row) > 400 for row in rows) > 40
-    assert [trouble.name for trouble in short.refused] == ["rows_lost"]
+    assert [issue.name for issue in short.refused] == ["rows_lost"]
 
 
 @pytest.mark.data

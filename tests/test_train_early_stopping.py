@@ -17,7 +17,15 @@ from alignwright.core.protocols import RewardFn
 from alignwright.core.records import Conversation, Prompt, Score
 from alignwright.model.adapters import trainable_parameters
 from alignwright.spec.goodhart import GoodhartStop
-from alignwright.train.early_stopping import EarlyStop, GoldEval, GoldMonitor, StopDecision, clear, hedged, verdict
+from alignwright.train.early_stopping import (
+    EarlyStop,
+    GoldEval,
+    GoldMonitor,
+    StopDecision,
+    drop_best_weights,
+    tune_best_of_n,
+    verdict,
+)
 from alignwright.train.loop import StepReport
 from alignwright.train.policy_gradient import policy_gradient
 
@@ -60,36 +68,36 @@ def train(
             raise KeyboardInterrupt
 
     watch = GoldMonitor(policy, HELD, gold, Vowels(), STOP, longest=6, seed=3, folder=folder, then=die)
-    turn = None
+    decision = None
     try:
         policy_gradient(policy, PROMPTS, Vowels(), it, seed=1, folder=folder, on_step=watch)
     except EarlyStop as found:
-        turn = found.turn
-        watch.put_back(turn)
-    return watch, turn, [p.detach().clone() for p in trainable_parameters(policy)]
+        decision = found.decision
+        watch.restore_best(decision)
+    return watch, decision, [p.detach().clone() for p in trainable_parameters(policy)]
 
 
 def test_a_gold_that_falls_stops_it_and_the_start_is_kept(tiny: Path, tmp_path: Path) -> None:
     begun = [p.detach().clone() for p in trainable_parameters(trainee(tiny))]
-    watch, turn, left = train(tiny, tmp_path / "a", Few())
-    assert turn is not None
-    assert turn.step <= 4
-    assert turn.kept == max(watch.looks, key=lambda look: look.mean).step
-    if turn.kept == 0:
+    watch, decision, left = train(tiny, tmp_path / "a", Few())
+    assert decision is not None
+    assert decision.step <= 4
+    assert decision.best_step == max(watch.gold_evals, key=lambda gold_eval: gold_eval.mean).step
+    if decision.best_step == 0:
         assert all(torch.equal(a, b) for a, b in zip(left, begun, strict=True))
     assert (tmp_path / "a" / "stopped.json").exists()
     assert len(list((tmp_path / "a").glob("gold-peak-*"))) == 1
-    clear(tmp_path / "a")
+    drop_best_weights(tmp_path / "a")
     assert not list((tmp_path / "a").glob("gold-peak-*"))
 
 
 def test_a_proxy_that_is_gold_runs_to_its_end(tiny: Path, tmp_path: Path) -> None:
-    watch, turn, left = train(tiny, tmp_path / "a", Vowels())
-    assert turn is None
-    assert [look.step for look in watch.looks] == [0, 2, 4, 6, 8]
-    assert watch.looks[-1].mean > watch.looks[0].mean
-    nats = [np.mean(look.nats) for look in watch.looks]
-    assert watch.looks[0].nats == (0.0,) * 16
+    watch, decision, left = train(tiny, tmp_path / "a", Vowels())
+    assert decision is None
+    assert [gold_eval.step for gold_eval in watch.gold_evals] == [0, 2, 4, 6, 8]
+    assert watch.gold_evals[-1].mean > watch.gold_evals[0].mean
+    nats = [np.mean(gold_eval.nats) for gold_eval in watch.gold_evals]
+    assert watch.gold_evals[0].nats == (0.0,) * 16
     assert nats[-1] > nats[1] > 0
     plain = trainee(tiny)
     (tmp_path / "b").mkdir()
@@ -105,14 +113,14 @@ def test_a_proxy_that_is_gold_runs_to_its_end(tiny: Path, tmp_path: Path) -> Non
 def test_killed_and_resumed_it_stops_at_the_same_step_with_the_same_weights(
     tiny: Path, tmp_path: Path, die_at: int
 ) -> None:
-    straight, turn, left = train(tiny, tmp_path / "a", Few())
-    assert turn is not None
-    if die_at < turn.step:
+    straight, decision, left = train(tiny, tmp_path / "a", Few())
+    assert decision is not None
+    if die_at < decision.step:
         with pytest.raises(KeyboardInterrupt):
             train(tiny, tmp_path / "b", Few(), die_at=die_at)
     resumed, again, same = train(tiny, tmp_path / "b", Few())
-    assert again == turn
-    assert resumed.looks == straight.looks
+    assert again == decision
+    assert resumed.gold_evals == straight.gold_evals
     assert all(torch.equal(a, b) for a, b in zip(left, same, strict=True))
 
 
@@ -136,16 +144,16 @@ def test_without_a_proxy_the_way_gone_so_far_takes_its_place(tiny: Path, tmp_pat
             )
         except EarlyStop:
             turns += 1
-        assert all(v == 0.0 for part in watch.looks[0].proxy for v in part)  # at the start nothing has been gone
-        assert any(v != 0.0 for part in watch.looks[1].proxy for v in part)
-        for look in watch.looks[1:]:
-            within = [np.cov(g, p)[0, 1] for g, p in zip(look.gold, look.proxy, strict=True)]
+        assert all(v == 0.0 for part in watch.gold_evals[0].proxy for v in part)  # at the start nothing has been gone
+        assert any(v != 0.0 for part in watch.gold_evals[1].proxy for v in part)
+        for gold_eval in watch.gold_evals[1:]:
+            within = [np.cov(g, p)[0, 1] for g, p in zip(gold_eval.gold, gold_eval.proxy, strict=True)]
             seen.append(float(np.mean(within)))
     assert turns <= 1
     assert all(map(np.isfinite, seen))
 
 
-def looks(gold: Sequence[float], slope: float, *, prompts: int = 16, seed: int = 0) -> list[GoldEval]:
+def gold_evals(gold: Sequence[float], slope: float, *, prompts: int = 16, seed: int = 0) -> list[GoldEval]:
     """Made-up looks with these mean golds; within prompts gold moves with the proxy by `slope`."""
     generator, made = np.random.default_rng(seed), []
     level = generator.normal(size=(prompts, 1))
@@ -159,21 +167,21 @@ def looks(gold: Sequence[float], slope: float, *, prompts: int = 16, seed: int =
 
 
 def test_each_reason_is_told_and_a_flat_run_is_seldom_stopped() -> None:
-    falls = verdict(looks([0.0, 0.0], -1.0), 0.05)
+    falls = verdict(gold_evals([0.0, 0.0], -1.0), 0.05)
     assert falls is not None
     assert "covariance" in falls.why
-    lower = verdict(looks([0.0, 2.0, 0.0], 0.0, seed=3), 0.05)
+    lower = verdict(gold_evals([0.0, 2.0, 0.0], 0.0, seed=3), 0.05)
     assert lower is not None
     assert "lower than after step 1" in lower.why
-    assert lower.kept == 1
-    slow = next(t for n in range(2, 40) if (t := verdict(looks([0.0] * n, -0.15, seed=5), 0.05)))
+    assert lower.best_step == 1
+    slow = next(t for n in range(2, 40) if (t := verdict(gold_evals([0.0] * n, -0.15, seed=5), 0.05)))
     assert slow.why
     stopped = 0
     for seed in range(60):  # gold neither moves nor covaries: the border of both hypotheses, twelve looks
-        run = looks([0.0] * 12, 0.0, seed=seed)
+        run = gold_evals([0.0] * 12, 0.0, seed=seed)
         stopped += any(verdict(run[: n + 1], 0.05) for n in range(1, 12))
     assert stopped <= 6
-    assert verdict(looks([0.0], -1.0), 0.05) is None
+    assert verdict(gold_evals([0.0], -1.0), 0.05) is None
 
 
 def test_a_gold_judge_that_says_only_yes_or_no_is_watched_too() -> None:
@@ -195,8 +203,8 @@ def test_a_gold_judge_that_says_only_yes_or_no_is_watched_too() -> None:
 
 def test_n_of_best_of_n_is_hedged_on_gold(tiny: Path) -> None:
     policy = trainee(tiny)
-    rises = hedged(policy, HELD, (Vowels(), Vowels()), STOP, most=8, longest=6, seed=1)
-    falls = hedged(policy, HELD, (Few(), Vowels()), STOP, most=8, longest=6, seed=1)
+    rises = tune_best_of_n(policy, HELD, (Vowels(), Vowels()), STOP, most=8, longest=6, seed=1)
+    falls = tune_best_of_n(policy, HELD, (Few(), Vowels()), STOP, most=8, longest=6, seed=1)
     assert (rises.at, rises.turns) == (8.0, False)
     assert (falls.at, falls.turns) == (1.0, False)
 
@@ -207,5 +215,5 @@ def test_what_cannot_be_watched_is_refused(tiny: Path, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="no prompt had all its replies scored"):
         GoldMonitor(trainee(tiny), HELD, Silent(), Vowels(), STOP, longest=6, seed=3, folder=tmp_path)
     with pytest.raises(ValueError, match="n cannot be chosen"):
-        hedged(trainee(tiny), HELD, (Silent(), Vowels()), STOP, most=8, longest=6, seed=1)
-    assert math.isfinite(looks([1.0], 0.0)[0].mean)
+        tune_best_of_n(trainee(tiny), HELD, (Silent(), Vowels()), STOP, most=8, longest=6, seed=1)
+    assert math.isfinite(gold_evals([1.0], 0.0)[0].mean)

@@ -30,7 +30,7 @@ from alignwright.run.doctor import examine
 from alignwright.run.progress import View
 from alignwright.spec.training import Kto
 from alignwright.train.kto import KtoObjective
-from alignwright.train.pairs import contests
+from alignwright.train.pairs import preference_rows
 from alignwright.train.preference import preference
 
 STAGE = Kto(
@@ -84,9 +84,9 @@ def test_the_loss_of_single_labels_is_the_papers(tiny: Path, tmp_path: Path) -> 
     logged against plain log-probabilities."""
     given = [labelled(f"q{i}", f"reply {i} " + "x" * i, i not in (1, 4)) for i in range(6)]
     start, policy = load(tiny), trainee(tiny)
-    found = KtoObjective(policy, contests([], policy.chat, 300, tmp_path, given), STAGE)
+    found = KtoObjective(policy, preference_rows([], policy.chat, 300, tmp_path, given), STAGE)
     for replies in found.references.values():
-        replies.remember([tuple(range(6))])
+        replies.compute_reference([tuple(range(6))])
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
         for parameter in trainable_parameters(policy):
@@ -113,7 +113,7 @@ def test_the_loss_of_single_labels_is_the_papers(tiny: Path, tmp_path: Path) -> 
     found.begin([batch])
     with torch.no_grad():
         loss, _ = found.loss(batch)
-    assert found.units(batch) == 6.0
+    assert found.num_units(batch) == 6.0
     assert float(loss) == pytest.approx(sum(losses), abs=1e-4)
     logged = found.summary()
     assert logged["kl"] == pytest.approx(z, abs=1e-4)
@@ -146,9 +146,9 @@ def test_single_labels_teach_what_is_good(tiny: Path, tmp_path: Path) -> None:
 
 def test_a_step_without_good_replies_says_so_by_saying_nothing_of_them(tiny: Path, tmp_path: Path) -> None:
     policy = trainee(tiny)
-    found = KtoObjective(policy, contests([], policy.chat, 300, tmp_path, singles(4)), STAGE)
+    found = KtoObjective(policy, preference_rows([], policy.chat, 300, tmp_path, singles(4)), STAGE)
     for replies in found.references.values():
-        replies.remember([(0, 1, 2, 3)])
+        replies.compute_reference([(0, 1, 2, 3)])
     found.begin([(1, 3)])
     with torch.no_grad():
         found.loss((1, 3))
@@ -158,7 +158,7 @@ def test_a_step_without_good_replies_says_so_by_saying_nothing_of_them(tiny: Pat
 
 def test_pairs_and_single_labels_are_learnt_together(tiny: Path, tmp_path: Path) -> None:
     pair = Preference(prompt=Prompt(conversation=Conversation.user("both")), chosen="yes", rejected="no", strength=0.75)
-    made = contests([pair], trainee(tiny).chat, 300, tmp_path, singles(3))
+    made = preference_rows([pair], trainee(tiny).chat, 300, tmp_path, singles(3))
     objective = KtoObjective(trainee(tiny), made, STAGE)
     assert [[(e.good, e.weight) for e in row] for row in objective.examples] == [
         [(0.75, 1.0), (0.25, 1.0)],
@@ -173,7 +173,7 @@ def test_labels_of_one_kind_are_refused(tiny: Path, tmp_path: Path, good: bool, 
     policy = trainee(tiny)
     given = [one.model_copy(update={"good": good}) for one in singles(4)]
     with pytest.raises(ValueError, match=said):
-        KtoObjective(policy, contests([], policy.chat, 300, tmp_path, given), STAGE)
+        KtoObjective(policy, preference_rows([], policy.chat, 300, tmp_path, given), STAGE)
 
 
 # ---- from the file to the model ------------------------------------------------------------------

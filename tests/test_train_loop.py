@@ -226,7 +226,7 @@ class Rounds:
     def restore(self, state: dict[str, float]) -> None:
         self.kept = state["kept"]
 
-    def units(self, batch: batches.MicroBatch) -> float:
+    def num_units(self, batch: batches.MicroBatch) -> float:
         return float(len(batch))
 
     def loss(self, batch: batches.MicroBatch) -> tuple[torch.Tensor, dict[str, float]]:
@@ -244,7 +244,7 @@ def test_rounds_are_made_on_the_way_and_empty_steps_move_nothing(tiny: Path, tmp
     def run(where: Path, die_at: int | None) -> tuple[Rounds, list[loop.StepReport], list[torch.Tensor]]:
         policy = load(tiny, dtype=dtype)
         add_lora(policy, rank=4, seed=1)
-        course = Rounds(policy)
+        schedule = Rounds(policy)
         weights: list[torch.Tensor] = []
 
         def on_step(report: loop.StepReport) -> None:
@@ -252,23 +252,23 @@ def test_rounds_are_made_on_the_way_and_empty_steps_move_nothing(tiny: Path, tmp
             if report.step == die_at:
                 raise Killed
 
-        reports = loop.run_loop(policy, course, course, loop.LoopSettings(0.01, checkpoint_every=1), where, on_step)
-        return course, reports, [*weights, *(p.detach().clone() for p in course.extra)]
+        reports = loop.run_loop(policy, schedule, schedule, loop.LoopSettings(0.01, checkpoint_every=1), where, on_step)
+        return schedule, reports, [*weights, *(p.detach().clone() for p in schedule.extra)]
 
-    course, reports, weights = run(folder(tmp_path, "straight"), None)
-    assert course.seen == [("begin", 0, 0.0), ("begin", 1, 2.0), ("begin", 2, 4.0)]
+    schedule, reports, weights = run(folder(tmp_path, "straight"), None)
+    assert schedule.seen == [("begin", 0, 0.0), ("begin", 1, 2.0), ("begin", 2, 4.0)]
     assert [r.metrics["kept"] for r in reports] == [1, 2, 3, 4, 5, 6]
     assert (reports[3].loss, reports[3].grad_norm, reports[3].tokens) == (0.0, 0.0, 0)
     assert torch.equal(weights[2], weights[3])
     assert not torch.equal(weights[3], weights[4])
     # a value head's gradient is a thousand times the policy's, and does not shrink it: each is clipped by its own norm
     assert 0.01 < reports[0].grad_norm < 100
-    assert float((course.extra[0].detach() - 1).abs().min()) > 0.01
+    assert float((schedule.extra[0].detach() - 1).abs().min()) > 0.01
     for die_at in (1, 2, 4):
         with pytest.raises(Killed):
             run(folder(tmp_path, str(die_at)), die_at)
         resumed, _, after = run(tmp_path / str(die_at), None)
-        assert resumed.seen[0] == course.seen[(die_at + 1) // 2 if die_at % 2 == 0 else die_at // 2]
+        assert resumed.seen[0] == schedule.seen[(die_at + 1) // 2 if die_at % 2 == 0 else die_at // 2]
         assert all(torch.equal(a, b) for a, b in zip(after[-2:], weights[-2:], strict=True))
         assert losses(tmp_path / str(die_at)) == losses(tmp_path / "straight")
 
@@ -277,10 +277,12 @@ def test_float32_parameters_are_their_own_masters_and_bfloat16_ones_are_not(tiny
     for dtype, shared in (("float32", True), ("bfloat16", False)):
         policy = load(tiny, dtype=dtype)
         add_lora(policy, rank=4, seed=1)
-        course = Rounds(policy)
-        machine = loop._OptimizerState(policy, course, course, loop.LoopSettings(0.01), tmp_path)
-        assert all((p is m) == shared for p, m in zip(trainable_parameters(policy), machine.masters, strict=False))
-        assert all(m.dtype == torch.float32 for m in machine.masters)
+        schedule = Rounds(policy)
+        optimizer_state = loop._OptimizerState(policy, schedule, schedule, loop.LoopSettings(0.01), tmp_path)
+        assert all(
+            (p is m) == shared for p, m in zip(trainable_parameters(policy), optimizer_state.masters, strict=False)
+        )
+        assert all(m.dtype == torch.float32 for m in optimizer_state.masters)
 
 
 @pytest.mark.parametrize(

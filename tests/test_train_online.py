@@ -24,7 +24,7 @@ from alignwright.train import online as module
 from alignwright.train.loop import StepReport
 from alignwright.train.online import SppoObjective, best_and_worst, online, win_rates
 from alignwright.train.paired import PairObjective
-from alignwright.train.reference import standing_in
+from alignwright.train.reference import swapped_parameters
 from alignwright.train.rollout import ConstantReward, Group
 
 KNOBS = {"epochs": 2, "rank": 4, "lr": 0.01, "batch_tokens": 400, "max_tokens": 200, "checkpoint_every": 1}
@@ -116,11 +116,11 @@ def test_scores_that_are_win_rates_already_keep_their_sign_at_a_quarter() -> Non
 def test_win_rates_estimate_the_chance_to_beat_the_policy() -> None:
     """Without bias: over all samples of a policy, a reply's expected win rate is its chance
     against a fresh one."""
-    policy, score, draw = np.array([0.5, 0.3, 0.2]), np.array([0.0, 1.0, 3.0]), np.random.default_rng(0)
+    policy, score, sample_rollout = np.array([0.5, 0.3, 0.2]), np.array([0.0, 1.0, 3.0]), np.random.default_rng(0)
     chance = (1 / (1 + np.exp(score[None, :] - score[:, None]))) @ policy
     seen: dict[int, list[float]] = {0: [], 1: [], 2: []}
     for _ in range(4000):
-        drawn = draw.choice(3, size=3, p=policy)
+        drawn = sample_rollout.choice(3, size=3, p=policy)
         for k, rate in zip(drawn, win_rates(score[drawn]), strict=True):
             seen[int(k)].append(rate)
     assert [float(np.mean(seen[k])) for k in range(3)] == pytest.approx(chance, abs=0.02)
@@ -229,7 +229,7 @@ def test_standing_in_is_the_start_and_leaves_no_trace(tiny: Path) -> None:
             parameter.add_(0.3)
     asked = [Conversation.user("why")], [["because", "no"]]
     own, kept = policy.logprobs(*asked), [p.detach().clone() for p in trainable_parameters(policy)]
-    with standing_in(policy, values):
+    with swapped_parameters(policy, values):
         assert policy.logprobs(*asked) == start.logprobs(*asked)
     assert policy.logprobs(*asked) == own != start.logprobs(*asked)
     assert all(torch.equal(a, b) for a, b in zip(trainable_parameters(policy), kept, strict=True))
@@ -253,7 +253,7 @@ def test_the_start_is_checked(tiny: Path, tmp_path: Path, name: str) -> None:
     where = folder(tmp_path)
     reports = online(trainee(tiny), PROMPTS, Judge(vowels), STAGES[name], seed=0, folder=where)
     start = {line["name"]: line for line in json.loads((where / "start.json").read_text())}
-    assert start["log-ratio"]["seen"] == 0.0
+    assert start["log-ratio"]["value"] == 0.0
     assert start["loss"]["holds"]
     if name == "online_dpo":
         assert reports[0].loss == pytest.approx(math.log(2), abs=1e-5)
@@ -265,7 +265,7 @@ def test_sppo_is_its_formula_on_plain_forward_passes(tiny: Path) -> None:
     prompt = tuple(policy.chat.prompt(Conversation.user("why")))
     replies = [tuple(policy.chat.reply(text)) for text in ("yes", "no no", "it is")]
     found = SppoObjective(policy, [group([0.4, -0.3, 1.1], replies, prompt)], beta, 1024)
-    found.replies.remember([(0,)])
+    found.replies.compute_reference([(0,)])
 
     def plain() -> list[float]:
         totals = []
@@ -284,7 +284,7 @@ def test_sppo_is_its_formula_on_plain_forward_passes(tiny: Path) -> None:
     win = [np.mean([1 / (1 + math.exp(t - s)) for j, t in enumerate(scores) if j != i]) for i, s in enumerate(scores)]
     expected = sum((now - then - (w - 0.5) / beta) ** 2 for now, then, w in zip(plain(), before, win, strict=True))
     assert float(found.loss((0,))[0].detach()) == pytest.approx(expected, rel=1e-4)
-    assert found.units((0,)) == 3
+    assert found.num_units((0,)) == 3
 
 
 @pytest.mark.parametrize("name", STAGES)
@@ -307,12 +307,12 @@ def test_a_round_does_not_depend_on_its_cut_into_micro_batches(tiny: Path, name:
         (found, [(2,), (0, 3), (1,)]),
         (small, [(i,) for i in range(len(small.rows))]),
     ):
-        with standing_in(policy, [p.detach() * 0.9 for p in trainable_parameters(policy)]):
-            objective.replies.remember(cut)
-        units = sum(objective.units(batch) for batch in cut)
+        with swapped_parameters(policy, [p.detach() * 0.9 for p in trainable_parameters(policy)]):
+            objective.replies.compute_reference(cut)
+        num_units = sum(objective.num_units(batch) for batch in cut)
         for parameter in trainable_parameters(policy):
             parameter.grad = None
-        total = sum(objective.loss(batch)[0] for batch in cut) / units
+        total = sum(objective.loss(batch)[0] for batch in cut) / num_units
         total.backward()
         results.append(
             (

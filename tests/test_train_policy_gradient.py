@@ -19,12 +19,12 @@ from alignwright.model.local_model import LocalModel
 from alignwright.train import batches, policy_gradient
 from alignwright.train.forward import forward_rows
 from alignwright.train.loop import TrainingDiverged
-from alignwright.train.reference import standing_in
-from alignwright.train.rollout import ConstantReward, deal, draw
-from alignwright.train.rollout_batch import lay_out, method_of
+from alignwright.train.reference import swapped_parameters
+from alignwright.train.rollout import ConstantReward, sample_rollout, schedule_prompts
+from alignwright.train.rollout_batch import lay_out, recipe_of
 from alignwright.train.step0 import Step0Error
 
-FIRST = [PROMPTS[i] for i in deal(4, per_rollout=4, epochs=1, seed=1)[0]]  # as the first rollout asks them
+FIRST = [PROMPTS[i] for i in schedule_prompts(4, per_rollout=4, epochs=1, seed=1)[0]]  # as the first rollout asks them
 ALL = ("ppo", "grpo", "dr_grpo", "dapo", "gspo", "rloo", "reinforce")
 
 
@@ -58,7 +58,7 @@ def test_the_first_step_has_ratio_1_and_divergence_0_from_where_the_stage_starts
     assert first.metrics["clipfrac"] == first.metrics["approx_kl"] == first.metrics["kl"] == 0.0
     assert abs(first.loss) < 1e-7 or name == "ppo"
     start = json.loads((tmp_path / "run" / "start.json").read_text())
-    assert [line["seen"] for line in start[:2]] == [1.0, 0.0]
+    assert [line["value"] for line in start[:2]] == [1.0, 0.0]
     assert all(line["holds"] for line in start)
     # control: "adapter off" is not the model that the stage starts from
     policy, row = moved(trainee(tiny, dtype=dtype)), rows(trainee(tiny))
@@ -86,7 +86,7 @@ def test_another_reference_is_refused_before_anything_moves(
     tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def other(policy: LocalModel, start: Sequence[torch.Tensor]) -> Any:
-        return standing_in(policy, [value + 0.05 for value in start])
+        return swapped_parameters(policy, [value + 0.05 for value in start])
 
     policy = trainee(tiny)
     before = weights(policy)
@@ -142,7 +142,10 @@ def test_what_is_learnt_from_first_is_read_once_for_who_spoke_and_for_its_gradie
         policy = moved(trainee(tiny))
         if forget:
             monkeypatch.setattr(
-                policy_gradient._Course, "heard", property(lambda self: None, lambda self, value: None), raising=False
+                policy_gradient._PolicyGradientSchedule,
+                "heard",
+                property(lambda self: None, lambda self, value: None),
+                raising=False,
             )
         rounds = len(run(policy, tmp_path / folder, stage("ppo", passes=1)))
         return weights(policy), len(read), rounds
@@ -204,17 +207,19 @@ def test_a_constant_reward_stops_after_three_rollouts(tiny: Path, tmp_path: Path
 def test_dapo_drops_equal_groups_and_counts_the_rest_alone(tiny: Path, tmp_path: Path) -> None:
     policy = trainee(tiny)
     it = stage("dapo", kl=0.0)
-    rollout = draw(policy, FIRST, _Some(), it, seed=1, rollout=0)
-    lesson = lay_out(rollout, method_of(it), multiplier=0.0, budget=1024, longest=6, seed=1, device=policy.device)
-    assert len(lesson.rows) == 2
-    assert sorted(lesson.group_R[lesson.taught_R].unique().tolist()) == [
+    rollout = sample_rollout(policy, FIRST, _Some(), it, seed=1, rollout=0)
+    rollout_batch = lay_out(
+        rollout, recipe_of(it), multiplier=0.0, budget=1024, longest=6, seed=1, device=policy.device
+    )
+    assert len(rollout_batch.rows) == 2
+    assert sorted(rollout_batch.group_R[rollout_batch.trained_R].unique().tolist()) == [
         g for g, group in enumerate(rollout.groups) if not group.equal
     ]
     first = run(policy, tmp_path / "run", it, _Some())[0]
     assert first.metrics["dropped"] == 2.0
-    assert first.tokens == sum(map(len, lesson.rows))
+    assert first.tokens == sum(map(len, rollout_batch.rows))
     kept = lay_out(
-        rollout, method_of(stage("grpo")), multiplier=0.0, budget=1024, longest=6, seed=1, device=policy.device
+        rollout, recipe_of(stage("grpo")), multiplier=0.0, budget=1024, longest=6, seed=1, device=policy.device
     )
     assert len(kept.rows) == 4  # control: plain GRPO keeps them
 
@@ -234,7 +239,7 @@ class _Some:
 
 def test_replies_without_a_score_teach_nothing_and_are_counted(tiny: Path, tmp_path: Path) -> None:
     policy = trainee(tiny)
-    expected = draw(policy, FIRST, Silent(), stage("rloo"), seed=1, rollout=0)
+    expected = sample_rollout(policy, FIRST, Silent(), stage("rloo"), seed=1, rollout=0)
     first = run(policy, tmp_path / "run", stage("rloo"), Silent())[0]
     assert first.metrics["unscored"] == expected.unscored > 0
     assert first.tokens == sum(len(group.row()) for group in expected.groups)

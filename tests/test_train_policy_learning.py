@@ -17,7 +17,7 @@ from tiny import make_tiny
 from alignwright.core.records import Conversation, Prompt, Score
 from alignwright.stats.tilting import chi2_tilted
 from alignwright.train.policy_gradient import policy_gradient
-from alignwright.train.rollout import draw
+from alignwright.train.rollout import sample_rollout
 
 
 @pytest.fixture(scope="module")
@@ -111,7 +111,7 @@ def test_a_reward_of_noise_raises_nothing(tiny: Path, tmp_path: Path) -> None:
     """Control: the vowels that rise above do so because they are rewarded."""
     policy = trainee(tiny)
     run(policy, tmp_path / "run", stage("rloo", epochs=18, samples=8, kl=0.0), judge=Noise())
-    facts = draw(policy, PROMPTS, Vowels(), stage("rloo", samples=16), seed=9, rollout=0).facts()
+    facts = sample_rollout(policy, PROMPTS, Vowels(), stage("rloo", samples=16), seed=9, rollout=0).facts()
     assert facts["reward"] < 0.2
 
 

@@ -21,8 +21,8 @@ from alignwright.spec.training import Cdpo, ChiPo, DirectStage, Dpo, Hinge, Ipo,
 from alignwright.train import batches, kto
 from alignwright.train.loop import StepReport
 from alignwright.train.paired import PairObjective
-from alignwright.train.pairs import PreferenceRow, contests
-from alignwright.train.preference import preference, sinking
+from alignwright.train.pairs import PreferenceRow, preference_rows
+from alignwright.train.preference import likelihood_displacement, preference
 from alignwright.train.step0 import Step0Error
 
 KNOBS = {"epochs": 2, "rank": 4, "lr": 0.01, "batch_tokens": 120, "max_tokens": 300, "checkpoint_every": 2}
@@ -110,7 +110,7 @@ def objective(tiny: Path, stage: DirectStage, made: Sequence[PreferenceRow]) -> 
         kto.KtoObjective(policy, made, stage) if isinstance(stage, Kto) else PairObjective(policy, made, stage)
     )
     for replies in made_objective.references.values():
-        replies.remember([tuple(range(len(made)))])
+        replies.compute_reference([tuple(range(len(made)))])
     moved(policy)
     return made_objective
 
@@ -123,13 +123,13 @@ def loss_and_gradient(
     for parameter in trainable_parameters(policy):
         parameter.grad = None
     found.begin(cut)
-    units, total, metrics = sum(found.units(batch) for batch in cut), 0.0, dict[str, float]()
+    num_units, total, metrics = sum(found.num_units(batch) for batch in cut), 0.0, dict[str, float]()
     for batch in cut:
         loss, sums = found.loss(batch)
-        (loss / units).backward()
-        total += float(loss.detach()) / units
+        (loss / num_units).backward()
+        total += float(loss.detach()) / num_units
         for name, value in sums.items():
-            metrics[name] = metrics.get(name, 0.0) + value / units
+            metrics[name] = metrics.get(name, 0.0) + value / num_units
     gradient = torch.cat([p.grad.flatten() for p in trainable_parameters(policy) if p.grad is not None])
     return total, gradient, metrics | found.summary()
 
@@ -211,7 +211,7 @@ def test_the_loss_is_that_of_plain_forward_passes(tiny: Path, tmp_path: Path, na
         total += p.weight * as_published(
             STAGES[name], p, ratio, tuple(x[0] for x in scored[1]), tuple(x[1] for x in scored[1])
         )
-    made = contests(given, start.chat, 300, tmp_path)
+    made = preference_rows(given, start.chat, 300, tmp_path)
     loss, _, _ = loss_and_gradient(objective(tiny, STAGES[name], made), [tuple(range(len(made)))])
     assert loss == pytest.approx(total / sum(p.weight for p in given), abs=1e-4)
 
@@ -223,7 +223,7 @@ def test_kto_is_that_of_plain_forward_passes(tiny: Path, tmp_path: Path) -> None
     def ratio(prompt: Conversation, reply: str) -> float:
         return plain_logprob(now, prompt, reply)[0] - plain_logprob(start, prompt, reply)[0]
 
-    made = contests(given, start.chat, 300, tmp_path)
+    made = preference_rows(given, start.chat, 300, tmp_path)
     found = objective(tiny, stage, made)
     assert isinstance(found, kto.KtoObjective)
     moved(found.replies.policy, seed=9, by=0.0)
@@ -249,8 +249,8 @@ def test_kto_is_that_of_plain_forward_passes(tiny: Path, tmp_path: Path) -> None
 def test_one_row_of_many_replies_is_the_separate_pairs(tiny: Path, tmp_path: Path, name: str) -> None:
     given = tournament()
     policy = trainee(tiny)
-    shared = contests(given, policy.chat, 300, tmp_path)
-    apart = [contest for p in given for contest in contests([p], policy.chat, 300, tmp_path)]
+    shared = preference_rows(given, policy.chat, 300, tmp_path)
+    apart = [preference_row for p in given for preference_row in preference_rows([p], policy.chat, 300, tmp_path)]
     assert [len(c.row.replies) for c in shared] == [4, 4, 4]
     assert sum(len(c.row) for c in shared) < 0.5 * sum(len(c.row) for c in apart)
     found = []
@@ -266,7 +266,7 @@ def test_one_row_of_many_replies_is_the_separate_pairs(tiny: Path, tmp_path: Pat
 
 @pytest.mark.parametrize("name", STAGES)
 def test_a_step_does_not_depend_on_its_cut_into_micro_batches(tiny: Path, tmp_path: Path, name: str) -> None:
-    made = contests(pairs(), trainee(tiny).chat, 300, tmp_path)
+    made = preference_rows(pairs(), trainee(tiny).chat, 300, tmp_path)
     found = objective(tiny, STAGES[name], made)
     whole, cut = (loss_and_gradient(found, split) for split in ([tuple(range(6))], [(0,), (1, 2), (3,), (5, 4)]))
     assert whole[0] == pytest.approx(cut[0], rel=2e-6)
@@ -276,20 +276,20 @@ def test_a_step_does_not_depend_on_its_cut_into_micro_batches(tiny: Path, tmp_pa
 
 def test_a_prompt_whose_replies_do_not_fit_together_is_spread_over_rows(tiny: Path, tmp_path: Path) -> None:
     given, chat = tournament(prompts=2), trainee(tiny).chat
-    together = contests(given, chat, 300, tmp_path)
-    limit = max(len(contests([p], chat, 300, tmp_path)[0].row) for p in given)
-    spread = contests(given, chat, limit, tmp_path)
+    together = preference_rows(given, chat, 300, tmp_path)
+    limit = max(len(preference_rows([p], chat, 300, tmp_path)[0].row) for p in given)
+    spread = preference_rows(given, chat, limit, tmp_path)
     assert len(spread) > len(together) == 2
     assert all(len(c.row) <= limit for c in spread)
     assert sorted(p.preference.id for c in spread for p in c.pairs) == sorted(p.id for p in given)
-    for contest in (*spread, *together):
-        for p in contest.pairs:
-            assert [chat.decode(contest.row.replies[k]) for k in (p.chosen, p.rejected)] == [
+    for preference_row in (*spread, *together):
+        for p in preference_row.pairs:
+            assert [chat.decode(preference_row.row.replies[k]) for k in (p.chosen, p.rejected)] == [
                 p.preference.chosen,
                 p.preference.rejected,
             ]
     assert not (tmp_path / "too_long.jsonl").exists()
-    contests(given, chat, limit - 1, tmp_path)
+    preference_rows(given, chat, limit - 1, tmp_path)
     assert len((tmp_path / "too_long.jsonl").read_text().splitlines()) >= 1
 
 
@@ -299,7 +299,7 @@ def test_training_starts_at_its_reference(tiny: Path, tmp_path: Path, name: str)
     stage, where = STAGES[name].model_copy(update={"nll": 0.0} if name == "dpo" else {}), folder(tmp_path)
     first, *_ = preference(trainee(tiny), pairs(), stage, seed=0, folder=where)
     start = {line["name"]: line for line in json.loads((where / "start.json").read_text())}
-    assert start["log-ratio"]["seen"] == 0.0
+    assert start["log-ratio"]["value"] == 0.0
     assert all(line["holds"] for line in start.values())
     assert first.metrics["margin"] == 0.0
     known = {"ipo": 1 / 0.6**2, "hinge": 1.0, "rpo": math.log(2) + 0.7 * first.metrics.get("chosen_nll_per_token", 0.0)}
@@ -317,8 +317,8 @@ def test_without_a_reference_none_is_computed_and_the_start_is_shown(tiny: Path,
     assert not (where / "reference.safetensors").exists()
     assert "chosen_logratio" not in reports[0].metrics
     shown = {line["name"]: line for line in json.loads((where / "start.json").read_text())}
-    assert shown["difference of two passes"]["seen"] == 0.0
-    assert 0 <= shown["accuracy"]["seen"] <= 1
+    assert shown["difference of two passes"]["value"] == 0.0
+    assert 0 <= shown["accuracy"]["value"] <= 1
 
 
 @pytest.mark.parametrize("name", WITH_REFERENCE)
@@ -416,7 +416,7 @@ def test_weights_multiply(tiny: Path, tmp_path: Path) -> None:
     one, other = pair("q", "yes", "no"), pair("qq", "a b", "c d")
     found = []
     for given in ([one.model_copy(update={"weight": 2.0}), other], [one, one, other]):
-        made = contests(given, chat, 300, tmp_path)
+        made = preference_rows(given, chat, 300, tmp_path)
         found.append(loss_and_gradient(objective(tiny, STAGES["dpo"], made), [(0, 1)]))
     assert found[0][0] == pytest.approx(found[1][0], abs=1e-6)
     assert torch.allclose(found[0][1], found[1][1], atol=1e-6)
@@ -449,10 +449,12 @@ def test_two_groups_that_want_the_opposite_stay_at_chance_each(tiny: Path, tmp_p
 @pytest.mark.parametrize("name", ["ipo", "kto", "simpo"])
 def test_group_means_are_what_each_group_alone_would_show(tiny: Path, tmp_path: Path, name: str) -> None:
     given, chat = opposed(0.5)[:8], trainee(tiny).chat
-    made = contests(given, chat, 300, tmp_path)
+    made = preference_rows(given, chat, 300, tmp_path)
     _, _, metrics = loss_and_gradient(objective(tiny, STAGES[name], made), [(0, 1), (2, 3)])
     for group in ("many", "few"):
-        alone = objective(tiny, STAGES[name], contests([p for p in given if p.group == group], chat, 300, tmp_path))
+        alone = objective(
+            tiny, STAGES[name], preference_rows([p for p in given if p.group == group], chat, 300, tmp_path)
+        )
         if isinstance(alone, kto.KtoObjective):
             alone.begin = lambda batches, alone=alone: setattr(alone, "kl", torch.tensor(metrics["kl"]))  # type: ignore[method-assign]
         loss, _, _ = loss_and_gradient(alone, [(0, 1, 2, 3)])
@@ -464,7 +466,7 @@ def test_groups_are_logged_where_there_are_groups_alone(tiny: Path, tmp_path: Pa
     preference(trainee(tiny), pairs(4), STAGES["dpo"], seed=0, folder=where)
     assert not any("/" in name for line in lines(where) for name in line["metrics"])  # type: ignore[union-attr]
     some = [*pairs(4), pair("z", "ja", "nein", group="g")]
-    found = objective(tiny, STAGES["dpo"], contests(some, trainee(tiny).chat, 300, tmp_path))
+    found = objective(tiny, STAGES["dpo"], preference_rows(some, trainee(tiny).chat, 300, tmp_path))
     _, _, metrics = loss_and_gradient(found, [tuple(range(3))])
     assert {name for name in metrics if name.startswith("loss/")} == {"loss/g", "loss/(no group)"}
 
@@ -476,7 +478,7 @@ def test_kto_takes_each_reply_once_and_counts_its_wins(tiny: Path, tmp_path: Pat
         pair("q", "a", "c", strength=0.8, weight=0.5),
         pair("q", "b", "c", weight=1.0),
     ]
-    (made,) = contests(given, trainee(tiny).chat, 300, tmp_path)
+    (made,) = preference_rows(given, trainee(tiny).chat, 300, tmp_path)
     a, b, c = kto.examples(made)
     assert (a.weight, a.good) == pytest.approx((1.0, 0.9))
     assert (b.weight, b.good) == pytest.approx((1.5, 2 / 3))
@@ -485,20 +487,20 @@ def test_kto_takes_each_reply_once_and_counts_its_wins(tiny: Path, tmp_path: Pat
 
 def test_kto_estimates_from_replies_to_other_prompts(tiny: Path, tmp_path: Path) -> None:
     chat = trainee(tiny).chat
-    rows = [c.row for c in contests(pairs(), chat, 300, tmp_path)]
-    for row, other in zip(rows, kto.mismatched(rows, 300), strict=True):
+    rows = [c.row for c in preference_rows(pairs(), chat, 300, tmp_path)]
+    for row, other in zip(rows, kto.mismatched_rows(rows, 300), strict=True):
         assert other.prompt == row.prompt
         (reply,) = other.replies
         assert reply not in row.replies
         assert any(reply in r.replies for r in rows)
     with pytest.raises(ValueError, match="give preferences on more prompts"):
-        kto.mismatched(rows[:1], 300)
+        kto.mismatched_rows(rows[:1], 300)
     with pytest.raises(ValueError, match="none that fits"):
-        kto.mismatched(rows, len(rows[0].prompt) + 2)
+        kto.mismatched_rows(rows, len(rows[0].prompt) + 2)
 
 
 def test_kto_estimate_carries_no_gradient_and_is_never_negative(tiny: Path, tmp_path: Path) -> None:
-    made = contests(pairs(), trainee(tiny).chat, 300, tmp_path)
+    made = preference_rows(pairs(), trainee(tiny).chat, 300, tmp_path)
     found = objective(tiny, STAGES["kto"], made)
     assert isinstance(found, kto.KtoObjective)
     found.begin([tuple(range(6))])
@@ -533,16 +535,18 @@ def metrics_file(tmp_path: Path, steps: Sequence[tuple[float, float]]) -> Path:
 
 def test_sinking_replies_are_told_in_plain_words(tmp_path: Path) -> None:
     sink = [(k / 2, -k / 3) for k in range(12)]
-    assert "raise 'nll' (it is 0.1), or use rpo" in str(sinking(metrics_file(tmp_path, sink), STAGES["dpo"]))
-    assert "raise 'alpha' (it is 0.7)" in str(sinking(metrics_file(tmp_path, sink), STAGES["rpo"]))
-    assert "use rpo, or dpo with 'nll'" in str(sinking(metrics_file(tmp_path, sink), STAGES["ipo"]))
+    assert "raise 'nll' (it is 0.1), or use rpo" in str(
+        likelihood_displacement(metrics_file(tmp_path, sink), STAGES["dpo"])
+    )
+    assert "raise 'alpha' (it is 0.7)" in str(likelihood_displacement(metrics_file(tmp_path, sink), STAGES["rpo"]))
+    assert "use rpo, or dpo with 'nll'" in str(likelihood_displacement(metrics_file(tmp_path, sink), STAGES["ipo"]))
     # controls: the chosen reply rises; nothing is learnt; it falls by next to nothing
     for steps in (
         [(k / 2, k / 3) for k in range(12)],
         [(0.0, -k / 3) for k in range(12)],
         [(k / 2, -k / 100) for k in range(12)],
     ):
-        assert sinking(metrics_file(tmp_path, steps), STAGES["dpo"]) is None
+        assert likelihood_displacement(metrics_file(tmp_path, steps), STAGES["dpo"]) is None
 
 
 def test_a_run_that_sinks_leaves_a_note_and_one_with_likelihood_does_not(tiny: Path, tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from alignwright.model.load import load
 from alignwright.model.local_model import LocalModel
 from alignwright.spec.training import Pretrain
 from alignwright.train.loop import StepReport
-from alignwright.train.pretrain import cut, from_scratch, pretrain, scored
+from alignwright.train.pretrain import cut, from_scratch, num_scored, pretrain
 
 STAGE = Pretrain(
     by="pretrain", text=("t.txt",), epochs=1, rank=0, lr=0.01, batch_tokens=512, max_tokens=128, checkpoint_every=3
@@ -59,7 +59,7 @@ def test_every_token_of_every_document_is_trained_once(tiny: Path) -> None:
         rows = cut(tokens, 9, width, seed=3)
         assert all(len(row) == width for row in rows[:-1]), "full rows: no padding"
         assert len(rows[-1]) <= width
-        assert sum(map(scored, rows)) == sum(map(len, tokens))
+        assert sum(map(num_scored, rows)) == sum(map(len, tokens))
         joined: list[list[int]] = []
         for row in rows:
             assert row.prompt == (9,)

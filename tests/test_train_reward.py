@@ -24,7 +24,13 @@ from alignwright.train.ensemble import average_members, first_heads, member_scor
 from alignwright.train.loop import StepReport
 from alignwright.train.pairs import comparisons
 from alignwright.train.reward import pair_losses, reward
-from alignwright.train.reward_eval import ScoredPair, calibration_gaps, heldout_findings, keep_apart, longer_chosen
+from alignwright.train.reward_eval import (
+    ScoredPair,
+    calibration_gaps,
+    heldout_findings,
+    hold_out_prompts,
+    longer_chosen,
+)
 
 STAGE = RewardModel(
     by="reward", epochs=3, rank=8, lr=0.01, batch_tokens=600, max_tokens=300, heldout=0.3, checkpoint_every=3
@@ -124,7 +130,7 @@ def test_it_learns_what_the_votes_are_for(tiny: Path, tmp_path: Path) -> None:
     assert level.n == 108
     # what was written is what was found: the loaded scorer agrees with every kept-apart vote as often
     scorer = RewardScorer.load(lambda: load(tiny), tmp_path)
-    _, held = keep_apart(planted("z"), STAGE.heldout, 0)
+    _, held = hold_out_prompts(planted("z"), STAGE.heldout, 0)
     scored = scorer([p.prompt for p in held], [[p.chosen, p.rejected] for p in held])
     right = [a is not None and b is not None and a.value > b.value for a, b in scored]
     assert sum(right) / len(right) == pytest.approx(level.value)
@@ -141,7 +147,7 @@ def test_a_vote_for_length_is_learnt_and_named_as_such(tiny: Path, tmp_path: Pat
     assert beyond.value is not None
     assert beyond.value <= 0.0, "it cannot beat the rule that made the votes"
     start = {line["name"]: line for line in json.loads((tmp_path / "start.json").read_text())}
-    assert start["accuracy of picking the longer reply"]["seen"] == 1.0
+    assert start["accuracy of picking the longer reply"]["value"] == 1.0
 
 
 def test_coins_are_not_learnt(tiny: Path, tmp_path: Path) -> None:
@@ -233,10 +239,10 @@ def test_a_comparison_too_wide_for_one_row_still_weighs_as_one(tiny: Path) -> No
     assert len(spread) > 1
     assert [p.preference for c in spread for p in c.pairs] == six
     assert sum(p.weight for c in spread for p in c.pairs) == pytest.approx(1.0)
-    for contest in spread:  # every pair still finds its own replies
-        for p in contest.pairs:
-            assert contest.row.replies[p.chosen] == tuple(policy.chat.reply(p.preference.chosen))
-            assert contest.row.replies[p.rejected] == tuple(policy.chat.reply(p.preference.rejected))
+    for preference_row in spread:  # every pair still finds its own replies
+        for p in preference_row.pairs:
+            assert preference_row.row.replies[p.chosen] == tuple(policy.chat.reply(p.preference.chosen))
+            assert preference_row.row.replies[p.rejected] == tuple(policy.chat.reply(p.preference.rejected))
 
 
 def test_the_loss_is_bradley_terrys(tiny: Path) -> None:
@@ -325,7 +331,7 @@ def test_members_differ_and_are_combined_on_a_common_scale(tiny: Path, tmp_path:
     reward(trainee(tiny), planted("z", 120), stage, seed=0, folder=tmp_path)
     meta = RewardMeta.read(tmp_path)
     scorer = RewardScorer.load(lambda: load(tiny), tmp_path)
-    _, held = keep_apart(planted("z", 120), stage.heldout, 0)
+    _, held = hold_out_prompts(planted("z", 120), stage.heldout, 0)
     said = scorer.members([g.row for g in comparisons(held, scorer.policy.chat, 300)])
     assert min(float((said[a] - said[b]).abs().max()) for a in range(3) for b in range(a)) > 1e-2
     # the common scale: every member's held-out replies have mean 0 and deviation 1 after standardising
@@ -379,7 +385,7 @@ def test_an_average_of_adapters_is_the_mean_change_and_not_a_change_by_mean_fact
     assert not (tmp_path / "member-0" / "adapter").exists(), "members live on in their average"
     assert json.loads((tmp_path / "average" / "adapter" / "adapter_config.json").read_text())["r"] == 4
     scorer = RewardScorer.load(lambda: load(tiny), tmp_path)
-    _, held = keep_apart(planted("z", 200), stage.heldout, 0)
+    _, held = hold_out_prompts(planted("z", 200), stage.heldout, 0)
     groups = comparisons(held, scorer.policy.chat, 300)
     says = score_rows(scorer.policy, scorer._heads[0], [g.row for g in groups])
     right = (says[0::2] > says[1::2]).float().mean()
@@ -390,39 +396,39 @@ def test_an_average_of_adapters_is_the_mean_change_and_not_a_change_by_mean_fact
 # ---- what is kept apart --------------------------------------------------------------------------
 def test_whole_prompts_are_kept_apart(tiny: Path) -> None:
     both = [*kway(20), *kway(20)[:3]]
-    train, held = keep_apart(both, 0.25, 7)
+    train, held = hold_out_prompts(both, 0.25, 7)
     assert len({p.prompt.id for p in held}) == 5
     assert not {p.prompt.id for p in train} & {p.prompt.id for p in held}
     assert len(train) + len(held) == len(both)
-    assert keep_apart(both[::-1], 0.25, 7)[1] == held[::-1], "by content, whatever the order"
-    assert keep_apart(both, 0.25, 8)[1] != held
-    assert keep_apart(both, 0.0, 7) == (both, [])
-    assert keep_apart(both[:1], 0.9, 7) == (both[:1], []), "something must be left to train on"
+    assert hold_out_prompts(both[::-1], 0.25, 7)[1] == held[::-1], "by content, whatever the order"
+    assert hold_out_prompts(both, 0.25, 8)[1] != held
+    assert hold_out_prompts(both, 0.0, 7) == (both, [])
+    assert hold_out_prompts(both[:1], 0.9, 7) == (both[:1], []), "something must be left to train on"
 
 
 def test_findings_of_a_judge_of_known_accuracy_and_calibration() -> None:
     """A scorer whose sigmoid is the truth: calibrated, with the Brier score p (1 - p) in the
     mean; one twice as sure is not."""
     rng = random.Random(0)
-    heard = []
+    scored_pairs = []
     for i in range(4000):
         gap = rng.gauss(0, 2)
         true = 1 / (1 + 2.718281828459045**-gap)
         won = rng.random() < true
-        heard.append(ScoredPair(pair(i, "aaa", "bb") if won else pair(i, "bb", "aaa"), gap if won else -gap))
-    found = {(f.claim, f.against): f for f in heldout_findings(heard[:400], stage="s", labels="soft")}
+        scored_pairs.append(ScoredPair(pair(i, "aaa", "bb") if won else pair(i, "bb", "aaa"), gap if won else -gap))
+    found = {(f.claim, f.against): f for f in heldout_findings(scored_pairs[:400], stage="s", labels="soft")}
     assert {claim for claim, _ in found} == {
         "reward.accuracy",
         "reward.longer",
         "reward.calibration_error",
         "reward.brier",
     }
-    sure = [1 / (1 + 2.718281828459045 ** -abs(h.gap)) for h in heard]
-    right = [h.credit for h in heard]
+    sure = [1 / (1 + 2.718281828459045 ** -abs(h.gap)) for h in scored_pairs]
+    right = [h.credit for h in scored_pairs]
     gaps, bins = calibration_gaps(sure, right)
     assert bins == 10
     assert sum(gaps) / len(gaps) < 0.03
-    boastful = [1 / (1 + 2.718281828459045 ** -abs(3 * h.gap)) for h in heard]
+    boastful = [1 / (1 + 2.718281828459045 ** -abs(3 * h.gap)) for h in scored_pairs]
     gaps, _ = calibration_gaps(boastful, right)
     assert sum(gaps) / len(gaps) > 0.08
     error = found[("reward.calibration_error", None)]
@@ -448,7 +454,7 @@ def test_pairs_of_one_prompt_are_not_independent() -> None:
         for h in few
         for k in range(10)
     ]
-    one, ten = (accuracy(heldout_findings(heard, stage="s", labels="soft")) for heard in (few, copies))
+    one, ten = (accuracy(heldout_findings(scored_pairs, stage="s", labels="soft")) for scored_pairs in (few, copies))
     assert one.low is not None
     assert ten.low is not None
     assert ten.n == 300
@@ -458,13 +464,13 @@ def test_pairs_of_one_prompt_are_not_independent() -> None:
 
 def test_groups_ties_and_swapped_votes() -> None:
     group = [pair(i, "aa", "b", group="old" if i % 2 else "young") for i in range(20)]
-    heard = [ScoredPair(p, 1.0 if p.group == "old" else -1.0) for p in group]
-    found = {f.claim: f for f in heldout_findings(heard, stage="s", labels="soft") if f.against is None}
+    scored_pairs = [ScoredPair(p, 1.0 if p.group == "old" else -1.0) for p in group]
+    found = {f.claim: f for f in heldout_findings(scored_pairs, stage="s", labels="soft") if f.against is None}
     assert found["reward.accuracy"].value == 0.5
     assert found["reward.accuracy.old"].value == 1.0
     assert found["reward.accuracy.young"].value == 0.0
     assert found["reward.accuracy"].exhibits[0].reply == "b"
-    tied = [*heard, ScoredPair(pair(99, "x", "y", strength=0.5), 3.0)]
+    tied = [*scored_pairs, ScoredPair(pair(99, "x", "y", strength=0.5), 3.0)]
     assert accuracy(heldout_findings(tied, stage="s", labels="soft")).unscored == 1
     swapped = ScoredPair(pair(5, "loses", "wins", strength=0.1), -2.0)
     assert swapped.credit == 1.0
@@ -495,7 +501,7 @@ def test_in_bfloat16_too(tmp_path: Path) -> None:
     _, found = reward(policy, planted("z", 240), STAGE, seed=0, folder=folder(tmp_path, "run"))
     assert policy.dtype == torch.bfloat16
     scorer = RewardScorer.load(lambda: load(tiny), tmp_path / "run")
-    _, held = keep_apart(planted("z", 240), STAGE.heldout, 0)
+    _, held = hold_out_prompts(planted("z", 240), STAGE.heldout, 0)
     scored = scorer([p.prompt for p in held], [[p.chosen, p.rejected] for p in held])
     right = [a is not None and b is not None and a.value > b.value for a, b in scored]
     assert sum(right) / len(right) == pytest.approx(accuracy(found).value)

@@ -28,7 +28,15 @@ from alignwright.model.reward_head import RewardScorer
 from alignwright.run.align import Request, align, prepare
 from alignwright.run.progress import View
 from alignwright.train.reward_eval import ScoredPair
-from alignwright.train.reward_verdict import Apart, RewardRefused, away_findings, judged, marked, refusal, split
+from alignwright.train.reward_verdict import (
+    HeldoutSplit,
+    RewardRefused,
+    mark_findings,
+    refusal,
+    signal_verdict,
+    split,
+    unseen_source_findings,
+)
 
 
 def pair(i: int, chosen: str, rejected: str, topic: str = "", strength: float = 1.0, principle: str = "") -> Preference:
@@ -36,7 +44,9 @@ def pair(i: int, chosen: str, rejected: str, topic: str = "", strength: float = 
     return Preference(prompt=prompt, chosen=chosen, rejected=rejected, strength=strength)
 
 
-def heard(count: int, right: float, longer: float, *, follows: float | None = None, seed: int = 0) -> list[ScoredPair]:
+def scored_pairs(
+    count: int, right: float, longer: float, *, follows: float | None = None, seed: int = 0
+) -> list[ScoredPair]:
     """Pairs of which the longer reply is the better one in a share; a model that is right in a
     share, or follows the length in one."""
     rng = random.Random(seed)
@@ -51,33 +61,33 @@ def heard(count: int, right: float, longer: float, *, follows: float | None = No
 
 # ---- the verdict ---------------------------------------------------------------------------------
 def test_a_model_that_follows_length_is_refused_where_length_is_often_right() -> None:
-    found = judged(heard(600, 0, 0.68, follows=0.93), [pair(0, "longer", "short")])
+    found = signal_verdict(scored_pairs(600, 0, 0.68, follows=0.93), [pair(0, "longer", "short")])
     assert not found.signal
     assert "no better than length" in found.reason
     assert "prefers the longer one in 9" in found.reason
-    knows = judged(heard(600, 0.8, 0.68), [pair(0, "longer", "short")])
+    knows = signal_verdict(scored_pairs(600, 0.8, 0.68), [pair(0, "longer", "short")])
     assert knows.signal, "the control: right more often than length is"
     assert "80.0% of 600 held-out pairs, picking the longer reply is right on 68." in knows.reason
 
 
 def test_chance_is_refused_and_so_are_too_few_pairs() -> None:
-    assert "no better than chance" in judged(heard(600, 0.5, 0.5), []).reason
-    assert "no better than" in judged(heard(6, 1.0, 0.5), []).reason
-    assert judged(heard(60, 1.0, 0.5), []).signal
-    assert judged([ScoredPair(pair(i, "aa", "bb"), 1.0) for i in range(60)], []).signal, (
+    assert "no better than chance" in signal_verdict(scored_pairs(600, 0.5, 0.5), []).reason
+    assert "no better than" in signal_verdict(scored_pairs(6, 1.0, 0.5), []).reason
+    assert signal_verdict(scored_pairs(60, 1.0, 0.5), []).signal
+    assert signal_verdict([ScoredPair(pair(i, "aa", "bb"), 1.0) for i in range(60)], []).signal, (
         "replies of one length: chance is all there is to beat"
     )
-    assert "no pair with a vote was kept apart" in judged([], []).reason
+    assert "no pair with a vote was kept apart" in signal_verdict([], []).reason
 
 
 def test_the_rule_of_length_is_that_of_the_training_pairs() -> None:
     """Votes for the shorter reply: the rule picks the shorter, and a model that does nothing
     else does not beat it."""
     shorter = [ScoredPair(pair(i, "aa", "bbbb"), 1.0 if i % 20 else -1.0) for i in range(200)]
-    found = judged(shorter, [pair(0, "short", "much longer")])
+    found = signal_verdict(shorter, [pair(0, "short", "much longer")])
     assert not found.signal
     assert "picking the shorter reply is right on 100.0%" in found.reason
-    assert judged(shorter, [pair(0, "much longer", "short")]).signal, (
+    assert signal_verdict(shorter, [pair(0, "much longer", "short")]).signal, (
         "the control: beside a rule that picks the longer one"
     )
 
@@ -86,19 +96,20 @@ def test_false_alarms_are_rare() -> None:
     """A model whose picks are the length rule's with coins mixed in is let through at most as
     often as the level says."""
     let_through = sum(
-        judged(heard(300, 0, 0.6, follows=0.9, seed=seed), [pair(0, "longer", "short")]).signal for seed in range(200)
+        signal_verdict(scored_pairs(300, 0, 0.6, follows=0.9, seed=seed), [pair(0, "longer", "short")]).signal
+        for seed in range(200)
     )
     assert let_through <= 10
 
 
 def test_the_verdict_stands_in_the_note_and_can_be_read_back() -> None:
-    verdict = judged(heard(600, 0, 0.68, follows=0.93), [pair(0, "longer", "short")])
-    (absent,) = marked((), verdict, stage="s", used=False)
+    verdict = signal_verdict(scored_pairs(600, 0, 0.68, follows=0.93), [pair(0, "longer", "short")])
+    (absent,) = mark_findings((), verdict, stage="s", used=False)
     assert absent.note.startswith("REFUSED: right on")
     assert refusal([absent]) == verdict.reason
-    (used,) = marked((absent.model_copy(update={"note": "before"}),), verdict, stage="s", used=True)
+    (used,) = mark_findings((absent.model_copy(update={"note": "before"}),), verdict, stage="s", used=True)
     assert used.note.endswith("used all the same, as 'no_signal: use' says; before")
-    (good,) = marked((absent,), judged(heard(600, 0.9, 0.5), []), stage="s", used=True)
+    (good,) = mark_findings((absent,), signal_verdict(scored_pairs(600, 0.9, 0.5), []), stage="s", used=True)
     assert good.note.startswith("has signal: ")
     assert refusal([good]) is None
 
@@ -108,13 +119,13 @@ def test_whole_topics_are_kept_out_and_none_of_their_prompts_is_trained_on() -> 
     given = [pair(i, "yes", "no", topic=f"topic {i % 8}") for i in range(80)]
     found = split(given, 0.15, 3, {})
     assert found.kind == "topic"
-    assert len(found.away) == 20, "whole topics of ten until a share of .15 is reached"
-    assert {p.prompt.topic for p in found.away} == set(found.names)
-    assert not {p.prompt.topic for p in (*found.train, *found.held)} & set(found.names)
-    assert len(found.held) == 9
-    assert len(found.train) + len(found.held) + len(found.away) == 80
+    assert len(found.unseen) == 20, "whole topics of ten until a share of .15 is reached"
+    assert {p.prompt.topic for p in found.unseen} == set(found.names)
+    assert not {p.prompt.topic for p in (*found.train, *found.heldout)} & set(found.names)
+    assert len(found.heldout) == 9
+    assert len(found.train) + len(found.heldout) + len(found.unseen) == 80
     assert split(given[::-1], 0.15, 3, {}).names == found.names, "by name, whatever the order"
-    assert not split(given, 0.0, 3, {}).away
+    assert not split(given, 0.0, 3, {}).unseen
 
 
 def test_principles_and_files_stand_in_for_topics() -> None:
@@ -123,7 +134,7 @@ def test_principles_and_files_stand_in_for_topics() -> None:
     plain = [pair(i, "yes", "no") for i in range(60)]
     files = {p.prompt.conversation.id: "one.jsonl" if i < 45 else "two.jsonl" for i, p in enumerate(plain)}
     found = split(plain, 0.1, 0, files)
-    assert (found.kind, found.names, len(found.away)) == (
+    assert (found.kind, found.names, len(found.unseen)) == (
         "file",
         ("two.jsonl",),
         15,
@@ -134,15 +145,15 @@ def test_principles_and_files_stand_in_for_topics() -> None:
 
 
 def test_a_fall_on_new_sources_is_told_where_there_is_one() -> None:
-    apart = Apart([], [], [], "topic", ("cooking",))
-    level, change = away_findings(heard(100, 0.5, 0.5), heard(400, 0.9, 0.5), apart, stage="s")
+    apart = HeldoutSplit([], [], [], "topic", ("cooking",))
+    level, change = unseen_source_findings(scored_pairs(100, 0.5, 0.5), scored_pairs(400, 0.9, 0.5), apart, stage="s")
     assert (level.value, level.n) == (0.5, 100)
     assert "topics kept out whole: cooking" in level.note
     assert change.value == pytest.approx(-0.4)
     assert change.high is not None
     assert change.high < -0.25
     assert "right less often where it was never trained" in change.note
-    _, same = away_findings(heard(100, 0.88, 0.5), heard(400, 0.9, 0.5), apart, stage="s")
+    _, same = unseen_source_findings(scored_pairs(100, 0.88, 0.5), scored_pairs(400, 0.9, 0.5), apart, stage="s")
     assert "no fall can be told" in same.note
 
 

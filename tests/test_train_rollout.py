@@ -25,12 +25,12 @@ from alignwright.train.rollout import (
     Group,
     Rollout,
     append_round,
-    deal,
-    draw,
-    fitting,
-    flat_rounds,
-    keep_samples,
+    count_constant_rounds,
+    drop_too_long,
     rows_of,
+    sample_rollout,
+    schedule_prompts,
+    write_samples,
 )
 from alignwright.train.value_head import value_head
 
@@ -43,7 +43,7 @@ def policy(tmp_path_factory: pytest.TempPathFactory) -> LocalModel:
 
 
 def test_rows_hold_the_ids_that_were_drawn(policy: LocalModel) -> None:
-    rollout = draw(policy, PROMPTS, Vowels(), STAGE, seed=3, rollout=0)
+    rollout = sample_rollout(policy, PROMPTS, Vowels(), STAGE, seed=3, rollout=0)
     again = 0
     for group, prompt in zip(rollout.groups, PROMPTS, strict=True):
         assert group.row().prompt == tuple(policy.chat.prompt(prompt.conversation))
@@ -58,7 +58,7 @@ def test_rows_hold_the_ids_that_were_drawn(policy: LocalModel) -> None:
 
 
 def test_what_was_sampled_is_as_likely_in_training(policy: LocalModel) -> None:
-    rollout = draw(policy, PROMPTS, Vowels(), STAGE, seed=3, rollout=0)
+    rollout = sample_rollout(policy, PROMPTS, Vowels(), STAGE, seed=3, rollout=0)
     rows = [group.row() for group in rollout.groups]
     with torch.no_grad():
         logp_N, value_N = forward_rows(policy, rows, head=value_head(policy))
@@ -71,10 +71,14 @@ def test_what_was_sampled_is_as_likely_in_training(policy: LocalModel) -> None:
 
 
 def test_the_same_seed_and_round_draw_the_same_and_others_do_not(policy: LocalModel) -> None:
-    first, again = (draw(policy, PROMPTS, Vowels(), STAGE, seed=3, rollout=2) for _ in range(2))
+    first, again = (sample_rollout(policy, PROMPTS, Vowels(), STAGE, seed=3, rollout=2) for _ in range(2))
     assert first == again
-    assert draw(policy, PROMPTS, Vowels(), STAGE, seed=3, rollout=3).groups[0].samples != first.groups[0].samples
-    assert draw(policy, PROMPTS, Vowels(), STAGE, seed=4, rollout=2).groups[0].samples != first.groups[0].samples
+    assert (
+        sample_rollout(policy, PROMPTS, Vowels(), STAGE, seed=3, rollout=3).groups[0].samples != first.groups[0].samples
+    )
+    assert (
+        sample_rollout(policy, PROMPTS, Vowels(), STAGE, seed=4, rollout=2).groups[0].samples != first.groups[0].samples
+    )
 
 
 def replies(rollout: Rollout) -> list[tuple[list[int], str, float]]:
@@ -86,7 +90,9 @@ def replies(rollout: Rollout) -> list[tuple[list[int], str, float]]:
 
 
 def test_what_cannot_be_scored_is_left_out_and_counted(policy: LocalModel) -> None:
-    everything, some = (draw(policy, PROMPTS, judge, STAGE, seed=3, rollout=0) for judge in (Vowels(), Silent()))
+    everything, some = (
+        sample_rollout(policy, PROMPTS, judge, STAGE, seed=3, rollout=0) for judge in (Vowels(), Silent())
+    )
     kept = [(ids, score) for ids, text, score in replies(everything) if len(text) % 2]
     assert [(ids, score) for ids, _, score in replies(some)] == kept
     assert 0 < some.unscored == 16 - len(kept) == some.facts()["unscored"]
@@ -96,8 +102,8 @@ def test_what_cannot_be_scored_is_left_out_and_counted(policy: LocalModel) -> No
 
     nothing.name = "mute"  # type: ignore[attr-defined]
     with pytest.raises(ValueError, match="mute could score none"):
-        draw(policy, PROMPTS, nothing, STAGE, seed=3, rollout=0)  # type: ignore[arg-type]
-    costly = draw(policy, PROMPTS, Vowels(), STAGE, seed=3, rollout=0, cost=Silent())
+        sample_rollout(policy, PROMPTS, nothing, STAGE, seed=3, rollout=0)  # type: ignore[arg-type]
+    costly = sample_rollout(policy, PROMPTS, Vowels(), STAGE, seed=3, rollout=0, cost=Silent())
     assert costly.unscored == some.unscored
     assert all(group.costs == group.scores for group in costly.groups)
 
@@ -108,11 +114,13 @@ def test_a_judge_that_loses_count_is_refused(policy: LocalModel) -> None:
 
     short.name = "short"  # type: ignore[attr-defined]
     with pytest.raises(ValueError, match="one score, or None, for every reply"):
-        draw(policy, PROMPTS, short, STAGE, seed=3, rollout=0)  # type: ignore[arg-type]
+        sample_rollout(policy, PROMPTS, short, STAGE, seed=3, rollout=0)  # type: ignore[arg-type]
 
 
 def test_a_cut_reply_has_the_score_that_the_stage_gives_it(policy: LocalModel) -> None:
-    rollout = draw(policy, PROMPTS, Vowels(), STAGE.model_copy(update={"unfinished": -1.0}), seed=3, rollout=0)
+    rollout = sample_rollout(
+        policy, PROMPTS, Vowels(), STAGE.model_copy(update={"unfinished": -1.0}), seed=3, rollout=0
+    )
     seen = [(s.finished, score) for g in rollout.groups for s, score in zip(g.samples, g.scores, strict=True)]
     assert all((score == -1.0) != finished for finished, score in seen)
     assert any(not finished for finished, _ in seen)
@@ -120,12 +128,12 @@ def test_a_cut_reply_has_the_score_that_the_stage_gives_it(policy: LocalModel) -
 
 def test_prompts_without_room_for_a_reply_are_set_aside(policy: LocalModel, tmp_path: Path) -> None:
     long = Prompt(conversation=Conversation.user("z" * 300))
-    assert fitting(policy, [PROMPTS[0], long, PROMPTS[1]], STAGE, tmp_path) == PROMPTS[:2]
+    assert drop_too_long(policy, [PROMPTS[0], long, PROMPTS[1]], STAGE, tmp_path) == PROMPTS[:2]
     assert json.loads((tmp_path / "too_long.jsonl").read_text())["row"] == 1
 
 
 def test_a_group_too_long_for_a_micro_batch_is_cut_between_replies(policy: LocalModel) -> None:
-    groups = draw(policy, PROMPTS, Vowels(), STAGE, seed=3, rollout=0).groups
+    groups = sample_rollout(policy, PROMPTS, Vowels(), STAGE, seed=3, rollout=0).groups
     whole, cut = rows_of(groups, 10_000), rows_of(groups, 34)
     assert [places for _, places in whole] == [(0, 1, 2, 3), (4, 5, 6, 7), (8, 9, 10, 11), (12, 13, 14, 15)]
     assert len(cut) > 4
@@ -139,11 +147,11 @@ def test_a_group_too_long_for_a_micro_batch_is_cut_between_replies(policy: Local
 
 @pytest.mark.parametrize(("prompts", "size", "epochs"), [(10, 4, 3), (3, 8, 2), (5, 5, 1)])
 def test_every_epoch_asks_every_prompt_once(prompts: int, size: int, epochs: int) -> None:
-    dealt = deal(prompts, per_rollout=size, epochs=epochs, seed=1)
-    flat = [i for part in dealt for i in part]
+    split_steps = schedule_prompts(prompts, per_rollout=size, epochs=epochs, seed=1)
+    flat = [i for part in split_steps for i in part]
     assert all(sorted(flat[e * prompts : (e + 1) * prompts]) == list(range(prompts)) for e in range(epochs))
-    assert {len(part) for part in dealt[:-1]} <= {min(size, prompts)}
-    assert dealt == deal(prompts, per_rollout=size, epochs=epochs, seed=1)
+    assert {len(part) for part in split_steps[:-1]} <= {min(size, prompts)}
+    assert split_steps == schedule_prompts(prompts, per_rollout=size, epochs=epochs, seed=1)
     assert epochs == 1 or flat[:prompts] != flat[prompts : 2 * prompts]
 
 
@@ -157,20 +165,22 @@ def scored(*groups: tuple[float, ...]) -> Rollout:
 
 def test_three_rollouts_without_a_difference_stop_the_stage() -> None:
     flat = scored((0.5, 0.5), (0.5, 0.5))
-    seen = flat_rounds(flat, flat_rounds(flat, 0.0, 10), 10)
+    seen = count_constant_rounds(flat, count_constant_rounds(flat, 0.0, 10), 10)
     assert seen == 2.0
     with pytest.raises(
         ConstantReward, match=r"the reward is the same for every reply: in the first 3 rollouts it is 0\.5"
     ):
-        flat_rounds(flat, seen, 10)
+        count_constant_rounds(flat, seen, 10)
     with pytest.raises(ConstantReward, match="never between replies"):
-        flat_rounds(scored((1.0, 1.0), (0.0, 0.0)), seen, 10)
+        count_constant_rounds(scored((1.0, 1.0), (0.0, 0.0)), seen, 10)
     with pytest.raises(ConstantReward):
-        flat_rounds(flat, 0.0, 1)
+        count_constant_rounds(flat, 0.0, 1)
     # control: one difference, at any time before, and it is never asked again
-    assert flat_rounds(scored((0.5, 0.5), (0.5, 0.6)), seen, 10) == flat_rounds(flat, -1.0, 10) == -1.0
     assert (
-        flat_rounds(scored((1.0,), (0.0,)), seen, 10) == -1.0
+        count_constant_rounds(scored((0.5, 0.5), (0.5, 0.6)), seen, 10) == count_constant_rounds(flat, -1.0, 10) == -1.0
+    )
+    assert (
+        count_constant_rounds(scored((1.0,), (0.0,)), seen, 10) == -1.0
     )  # without groups, replies to other prompts are compared
 
 
@@ -185,9 +195,9 @@ def test_an_interrupted_rollout_is_not_kept_twice(tmp_path: Path) -> None:
 
 
 def test_kept_samples_are_the_best_and_the_worst(policy: LocalModel, tmp_path: Path) -> None:
-    rollout = draw(policy, PROMPTS, Vowels(), STAGE, seed=3, rollout=0)
+    rollout = sample_rollout(policy, PROMPTS, Vowels(), STAGE, seed=3, rollout=0)
     scores = sorted((score for group in rollout.groups for score in group.scores), reverse=True)
-    keep_samples(tmp_path, rollout, [10 * score for group in rollout.groups for score in group.scores])
+    write_samples(tmp_path, rollout, [10 * score for group in rollout.groups for score in group.scores])
     with (tmp_path / "samples.jsonl").open() as file:
         lines = [json.loads(line) for line in file]
     assert [line["score"] for line in lines] == scores[:2] + scores[-2:]
@@ -219,5 +229,5 @@ def test_at_a_temperature_the_probabilities_are_those_that_were_sampled(tmp_path
 
 
 def test_a_reward_of_one_number_is_seen_as_such(policy: LocalModel) -> None:
-    assert draw(policy, PROMPTS, Constant(), STAGE, seed=3, rollout=0).facts()["no_spread"] == 1.0
-    assert draw(policy, PROMPTS, Vowels(), STAGE, seed=3, rollout=0).facts()["no_spread"] < 1.0
+    assert sample_rollout(policy, PROMPTS, Constant(), STAGE, seed=3, rollout=0).facts()["no_spread"] == 1.0
+    assert sample_rollout(policy, PROMPTS, Vowels(), STAGE, seed=3, rollout=0).facts()["no_spread"] < 1.0

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from alignwright.train.step0 import Invariant, Step0Error, check_start, told
+from alignwright.train.step0 import Invariant, Step0Error, check_start, start_lines
 
 RATIO = Invariant("ratio", 1.0, 1.0, 0.0, "the policy has moved")
 
@@ -17,7 +17,10 @@ def test_what_holds_is_kept_and_told(tmp_path: Path) -> None:
     shown = Invariant("accuracy", 0.6, 0.55, None, "the length-only baseline")
     check_start([RATIO, shown], tmp_path)
     assert [line["holds"] for line in json.loads((tmp_path / "start.json").read_text())] == [True, True]
-    assert told(tmp_path) == ["at the start ratio: 1 (must be 1 exactly)", "at the start accuracy: 0.6 (beside 0.55)"]
+    assert start_lines(tmp_path) == [
+        "at the start ratio: 1 (must be 1 exactly)",
+        "at the start accuracy: 0.6 (beside 0.55)",
+    ]
 
 
 @pytest.mark.parametrize("seen", [1.001, 0.0, math.nan, math.inf])
@@ -28,4 +31,4 @@ def test_what_does_not_hold_stops_the_run_and_says_what_it_means(tmp_path: Path,
 
 
 def test_nothing_is_told_before_it_was_checked(tmp_path: Path) -> None:
-    assert told(tmp_path) == []
+    assert start_lines(tmp_path) == []

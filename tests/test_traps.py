@@ -71,7 +71,7 @@ def seen(
 
 def names(diagnosis: DataReport) -> dict[str, bool]:
     """The troubles by name, with whether they are refused."""
-    return {trouble.name: trouble.refused for trouble in diagnosis.troubles}
+    return {issue.name: issue.refused for issue in diagnosis.issues}
 
 
 def test_clean_data_pass_without_a_word(chat: Chat) -> None:
@@ -83,7 +83,7 @@ def test_clean_data_pass_without_a_word(chat: Chat) -> None:
         (said, [chat.conversation(c) for c in said]),
     ):
         found = seen(rows, chat, sources, max_tokens=512, vocabulary=len(chat.tokenizer))
-        assert found.troubles == ()
+        assert found.issues == ()
         assert found.ended == found.replies
         refuse("train.0", found)
 
@@ -151,9 +151,9 @@ def test_rows_are_lost(chat: Chat) -> None:
     found = seen(rows, chat, pairs, max_tokens=200)
     assert names(found) == {"rows_lost": True}
     assert (found.rows, found.left_out, found.left_out_tokens) == (8, 4, sum(len(row) for row in rows[8:]))
-    (trouble,) = found.troubles
-    assert f"raise max_tokens to {max(map(len, rows))}" in trouble.message
-    assert "intent.bad_rows to 0.34" in trouble.message
+    (issue,) = found.issues
+    assert f"raise max_tokens to {max(map(len, rows))}" in issue.message
+    assert "intent.bad_rows to 0.34" in issue.message
     assert names(seen(rows, chat, pairs, max_tokens=200, allowed=0.34)) == {"rows_lost": False}
     assert names(seen([*rows[:8], rows[8]], chat, [*pairs[:8], pairs[8]], max_tokens=200)) == {"rows_lost": False}, (
         "one of nine is told, not refused"
@@ -191,7 +191,7 @@ def test_an_empty_reply(chat: Chat, nothing: str) -> None:
     pairs = [*clean(), pair(chosen=nothing)]
     found = seen(pair_rows(chat, pairs), chat, pairs)
     assert names(found) == {"empty_reply": True}
-    assert found.troubles[0].count == 1
+    assert found.issues[0].count == 1
 
 
 def test_a_reply_is_compared_with_itself(chat: Chat) -> None:
@@ -232,7 +232,7 @@ def test_a_preference_contradicts_another(chat: Chat) -> None:
     pairs = [*clean(), pair("Yes, it is.", "No, it is not."), pair("No, it is not.", "Yes, it is.")]
     found = seen(pair_rows(chat, pairs), chat, pairs)
     assert names(found) == {"contradiction": False}
-    assert found.troubles[0].count == 1
+    assert found.issues[0].count == 1
     groups = [
         *clean(),
         pair("Yes, it is.", "No, it is not.", group="a"),
@@ -245,7 +245,7 @@ def test_rows_are_there_twice(chat: Chat) -> None:
     pairs = [*clean(), *clean(3)]
     found = seen(pair_rows(chat, pairs), chat, pairs)
     assert names(found) == {"duplicate": False}
-    assert found.troubles[0].count == 3
+    assert found.issues[0].count == 3
 
 
 def test_rows_are_not_what_the_template_writes(chat: Chat) -> None:
@@ -256,7 +256,7 @@ def test_rows_are_not_what_the_template_writes(chat: Chat) -> None:
     by_hand = [replace(row, prompt=tuple(row.prompt[:-1])) for row in right]
     found = seen(by_hand, chat, pairs)
     assert names(found) == {"template": True}
-    assert found.troubles[0].count == 24
+    assert found.issues[0].count == 24
     assert names(seen(list(reversed(right)), chat, pairs)) == {}, "the order of rows is the trainer's business"
 
 
@@ -286,7 +286,7 @@ def test_a_text_spells_control_tokens(chat: Chat) -> None:
     ]
     found = seen(pair_rows(chat, pairs), chat, pairs)
     assert names(found) == {"control_text": False}
-    assert f"{end} in 2" in found.troubles[0].message
+    assert f"{end} in 2" in found.issues[0].message
     assert found.ended == found.replies, "letters end nothing"
 
 

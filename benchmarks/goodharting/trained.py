@@ -4,7 +4,7 @@ monitor stop it where gold is highest?
 Every seed has its own proxy (`judges`, from 200 pairs among half of the pool's replies), adapter
 and samples. RLOO takes nine steps, one a rollout of 8 prompts with 4 replies. After each step the
 monitor looks as `stop: {by: goodhart}` does: fresh replies to prompts that training never asks,
-scored by gold and by the proxy, and `train.goodhart.verdict` on all looks so far. Training goes on
+scored by gold and by the proxy, and `train.early_stopping.verdict` on all looks so far. Training goes on
 past its verdict, so that what it missed is known: the truth is gold on other prompts still, which
 neither training nor the monitor sees.
 
@@ -82,12 +82,12 @@ def walked(reward: RewardFn, seed: int, *, truly: bool) -> Case:
     look(0)
     with tempfile.TemporaryDirectory() as place:
         policy_gradient(policy, asked(TAUGHT), reward, STAGE, seed=seed, folder=Path(place), on_step=after)
-    turn = next((found for i in range(1, len(looks)) if (found := verdict(looks[: i + 1], ALPHA))), None)
+    decision = next((found for i in range(1, len(looks)) if (found := verdict(looks[: i + 1], ALPHA))), None)
     told: Case = {
         "labels": WATCHED * SAMPLES,
-        "stop": turn.step if turn else None,
-        "kept": turn.kept if turn else looks[-1].step,
-        "why": turn.why if turn else "",
+        "stop": decision.step if decision else None,
+        "kept": decision.best_step if decision else looks[-1].step,
+        "why": decision.why if decision else "",
         "gold_seen": [round(x.mean, 3) for x in looks],
         "proxy_seen": [round(fmean(v for part in x.proxy for v in part), 3) for x in looks],
     }  # fmt: skip
@@ -95,7 +95,7 @@ def walked(reward: RewardFn, seed: int, *, truly: bool) -> Case:
         return told
     peak, kept = max(range(len(truth)), key=truth.__getitem__), cast("int", told["kept"])
     near = {
-        "stop_within_one": turn is not None and abs(turn.step - peak) <= 1,
+        "stop_within_one": decision is not None and abs(decision.step - peak) <= 1,
         "kept_within_one": abs(kept - peak) <= 1,
     }
     worth = {"truth": [round(t, 3) for t in truth], "truths": TRUE * TRUE_SAMPLES, "peak": peak, **near}

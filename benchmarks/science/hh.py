@@ -37,7 +37,7 @@ from alignwright.spec.training import RewardModel
 from alignwright.stats.intervals import wilson
 from alignwright.train.losses import bradley_terry
 from alignwright.train.reward import reward
-from alignwright.train.reward_eval import keep_apart
+from alignwright.train.reward_eval import hold_out_prompts
 from science.log import Facts, Line, Log
 from science.model import MODEL, adapted, start
 
@@ -227,7 +227,7 @@ def frozen(name: str, count: int, limit: int, steps: int, seed: int) -> list[Lin
     pairs swapped."""
     preferences, gap_AH = features(name, count, limit)
     places = {id(p): i for i, p in enumerate(preferences)}
-    train, held = ([places[id(p)] for p in part] for part in keep_apart(preferences, HELDOUT, seed))
+    train, held = ([places[id(p)] for p in part] for part in hold_out_prompts(preferences, HELDOUT, seed))
     swap = torch.rand(len(train), generator=torch.Generator().manual_seed(seed)) < 0.5
     lines: list[Line] = []
     for tail, sign_A in (("frozen", torch.ones(len(train))), ("frozen_shuffled", torch.where(swap, -1.0, 1.0))):

@@ -263,12 +263,14 @@ def descend(world: World, kl: float, method: Method, steps: int, seed: int, away
         for _ in range(2 if method == "ppo" else 1):
             optimiser.zero_grad()
             logp_N = _logp(policy, drawn)
-            loss_N = clipped_losses.clipped(logp_N, old_N, advantage_N, low=0.2, high=0.2)
+            loss_N = clipped_losses.ppo_loss(logp_N, old_N, advantage_N, low=0.2, high=0.2)
             if method == "rloo_k3_loss":
                 loss_N = loss_N + kl * clipped_losses.divergence_loss("k3", logp_N, reference_N, old_N)
             total = loss_N.sum() / len(drawn.score_S)
             if method == "ppo":
-                total = total + clipped_losses.squared_value(_values(value, drawn), value_N, return_N, clip=1e9).mean()
+                total = (
+                    total + clipped_losses.clipped_value_loss(_values(value, drawn), value_N, return_N, clip=1e9).mean()
+                )
             total.backward()
             optimiser.step()
         fall.step()

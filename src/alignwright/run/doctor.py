@@ -3,7 +3,7 @@
 `examine` looks at a whole spec before its run, at the rows that are known by then: written pairs
 and people's votes, files of conversations and of text, prompts to be answered. What a voter or the
 model itself has still to say is examined when its stage begins (`first_lines`), where the diagnosis
-is kept as `doctor.json`. Both use the model's own tokenizer, and `train.doctor` for what is wrong.
+is kept as `doctor.json`. Both use the model's own tokenizer, and `train.data_report` for what is wrong.
 """
 
 from __future__ import annotations
@@ -193,9 +193,7 @@ def tell(found: Sequence[Examination], console: Console) -> None:
     if any(examination.pictures for examination in found):
         console.print(Text(LEGEND, style="dim"), soft_wrap=True)
     sick = [(e.stage, e.diagnosis) for e in found if e.diagnosis is not None and e.diagnosis.refused]
-    reasons = [
-        f"{stage}: {trouble.name}: {trouble.message}" for stage, diagnosis in sick for trouble in diagnosis.refused
-    ]
+    reasons = [f"{stage}: {issue.name}: {issue.message}" for stage, diagnosis in sick for issue in diagnosis.refused]
     if reasons:
         raise BadTrainingData("the data would not teach what was meant\n" + "\n".join(map(visible, reasons)))
 
@@ -300,6 +298,4 @@ def _pictures(rows: Sequence[TokenRow], chat: Chat) -> tuple[tuple[str, Text], .
 
 
 def _warnings(diagnosis: DataReport) -> list[str]:
-    return [
-        visible(f"warning: {trouble.name}: {trouble.message}") for trouble in diagnosis.troubles if not trouble.refused
-    ]
+    return [visible(f"warning: {issue.name}: {issue.message}") for issue in diagnosis.issues if not issue.refused]

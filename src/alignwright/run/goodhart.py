@@ -128,7 +128,7 @@ def _keep(path: Path, **rows: Sequence[NDArray[Any]]) -> None:
 def _looks(trained: Path, model: str) -> Trajectory | None:
     """The looks of the stage that made this model, from where that stage began; None where it
     was not watched, or only seen to begin."""
-    path = trained / "looks.jsonl"
+    path = trained / "gold_evals.jsonl"
     looks = [look for look in inputs.read_records(path, GoldEval) if look.nats] if path.exists() else []
     whole = [i for i in range(len(looks[0].gold)) if all(look.gold[i] for look in looks)] if looks else []
     spread = (

@@ -1,6 +1,6 @@
 """Who watches a training stage, and what is left when it was stopped?
 
-Wires `train.goodhart` to a spec: the held-out prompts, the gold judge, the proxy. For best-of-n the
+Wires `train.early_stopping` to a spec: the held-out prompts, the gold judge, the proxy. For best-of-n the
 number of replies to choose from is hedged on gold before the first step, where no `quantile` says
 how hard to choose. What was decided stands in the stage's `stopped.json` and in a finding.
 """
@@ -22,7 +22,7 @@ from alignwright.run.work import JobContext
 from alignwright.spec.goodhart import GoodhartStop
 from alignwright.spec.stages import known
 from alignwright.spec.training import AnyTrain, BestOfN, Sampling, Training, stop_of
-from alignwright.train.early_stopping import EarlyStop, GoldMonitor, StopDecision, hedged
+from alignwright.train.early_stopping import EarlyStop, GoldMonitor, StopDecision, tune_best_of_n
 from alignwright.train.loop import StepReport
 
 OnStep = Callable[[StepReport], None]
@@ -43,38 +43,40 @@ def watched(stage: AnyTrain, policy: LocalModel, work: JobContext, show: OnStep,
     watch = GoldMonitor(
         policy, prompts, gold, judge, stop, longest=stop.max_new_tokens, seed=experiment.seed, folder=folder, then=show
     )
-    told, turn, chosen = "", None, stage
+    told, decision, chosen = "", None, stage
     if isinstance(stage, BestOfN) and stage.quantile is None and judge is not None:
-        n = _hedged(stage, stop, policy, (gold, judge), work)
+        n = _best_of_n_size(stage, stop, policy, (gold, judge), work)
         told = f"the best of {n}, hedged on gold (at most {stage.samples})"
         chosen = BestOfN.model_validate(written(stage) | {"samples": max(2, n)})
-        turn = (
+        decision = (
             StopDecision(0, 0, "gold does not rise when replies are chosen by the proxy, so nothing was learnt")
             if n < 2
             else None
         )
     try:
-        if turn is None:
+        if decision is None:
             learn(chosen, judge, watch)
     except EarlyStop as found:
-        turn = found.turn
-    if turn is not None:
-        watch.put_back(turn)
-        inputs.write_records(folder / "findings.jsonl", [_finding(turn, work)])
+        decision = found.decision
+    if decision is not None:
+        watch.restore_best(decision)
+        inputs.write_records(folder / "findings.jsonl", [_finding(decision, work)])
         told = "; ".join(
-            part for part in (told, f"stopped after step {turn.step}, kept step {turn.kept}: {turn.why}") if part
+            part
+            for part in (told, f"stopped after step {decision.step}, kept step {decision.best_step}: {decision.why}")
+            if part
         )
     return told
 
 
-def _hedged(
+def _best_of_n_size(
     stage: BestOfN, stop: GoodhartStop, policy: LocalModel, judges: tuple[RewardFn, RewardFn], work: JobContext
 ) -> int:
     """The number of replies at which gold is highest. Kept, for a run that is resumed."""
     most, path = known(stage.samples), work.folder / "hedge.json"
     if not path.exists():
         prompts = inputs.spread(inputs.prompts(work.experiment, stop.prompts), stop.limit)
-        found = hedged(
+        found = tune_best_of_n(
             policy, prompts, judges, stop, most=most, longest=known(stage.max_new_tokens), seed=work.experiment.seed
         )
         write_json(
@@ -83,14 +85,16 @@ def _hedged(
     return int(json.loads(path.read_text(encoding="utf-8"))["n"])
 
 
-def _finding(turn: StopDecision, work: JobContext) -> Finding:
-    looks = len(read_lines(work.folder / "looks.jsonl"))
-    method = f"stopped after step {turn.step}: {turn.why}; the highest mean of gold among {looks} looks is kept"
+def _finding(decision: StopDecision, work: JobContext) -> Finding:
+    gold_evals = len(read_lines(work.folder / "gold_evals.jsonl"))
+    method = (
+        f"stopped after step {decision.step}: {decision.why}; the highest mean of gold among {gold_evals} looks is kept"
+    )
     made = {
         "claim": "training.stopped",
         "stage": work.job.name,
         "axis": "training",
-        "value": float(turn.kept),
-        "n": looks,
+        "value": float(decision.best_step),
+        "n": gold_evals,
     }
     return Finding.model_validate(made | {"method": method, "unit": "step", "better": None})

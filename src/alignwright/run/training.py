@@ -52,7 +52,7 @@ from alignwright.train.averaging import average
 from alignwright.train.best_of_n import best_of_n
 from alignwright.train.checkpoint import drop_checkpoints
 from alignwright.train.data_checks import Source
-from alignwright.train.early_stopping import clear
+from alignwright.train.early_stopping import drop_best_weights
 from alignwright.train.loop import StepReport
 from alignwright.train.online import online
 from alignwright.train.policy_gradient import policy_gradient
@@ -85,7 +85,9 @@ def train(stage: AnyTrain, work: JobContext) -> str:
             else:
                 save_weights(policy, work.folder / "weights")
             drop_checkpoints(work.folder)
-            clear(work.folder)  # last: whoever finds no kept weights begins again, and must find no checkpoint
+            drop_best_weights(
+                work.folder
+            )  # last: whoever finds no kept weights begins again, and must find no checkpoint
             return "; ".join(part for part in (summary_line(work.folder), learnt) if part)
 
 
@@ -258,7 +260,7 @@ def _shown(work: JobContext) -> OnStep:
     def show(step: StepReport) -> None:
         nonlocal told
         if not told:
-            work.bar.say([Text(line, style="dim") for line in step0.told(work.folder)])
+            work.bar.say([Text(line, style="dim") for line in step0.start_lines(work.folder)])
             told, work.bar.unit = True, "step"
         seen = [f"{name} {step.metrics[name]:.3f}" for name in _SHOWN if name in step.metrics]
         work.bar(step.step + 1, step.steps, ", ".join([f"loss {step.loss:.3f}", *seen[:2]]), step.tokens)

@@ -82,25 +82,25 @@ def leave_one_out(reward_R: Tensor, group_R: Tensor) -> Tensor:
     """Each reply against the mean of its siblings (RLOO); 0 for one that has none. With all
     replies in one group: a rollout's other replies."""
     count_R = _of_group(torch.ones_like(reward_R), group_R)
-    return centred(reward_R, group_R) * torch.where(count_R > 1, count_R / (count_R - 1).clamp(min=1), 0.0)
+    return subtract_group_mean(reward_R, group_R) * torch.where(count_R > 1, count_R / (count_R - 1).clamp(min=1), 0.0)
 
 
-def centred(reward_R: Tensor, group_R: Tensor) -> Tensor:
+def subtract_group_mean(reward_R: Tensor, group_R: Tensor) -> Tensor:
     """Each reply against the mean of its group, itself included (Dr. GRPO). Exactly 0 where all
     are equal, whatever a mean is rounded to."""
     centred_R = reward_R - _of_group(reward_R, group_R) / _of_group(torch.ones_like(reward_R), group_R)
-    return torch.where(equal(reward_R, group_R), 0.0, centred_R)
+    return torch.where(rewards_equal(reward_R, group_R), 0.0, centred_R)
 
 
-def standardised(reward_R: Tensor, group_R: Tensor) -> Tensor:
-    """`centred`, divided by the group's standard deviation (population; GRPO). 0 where all are
+def normalise_by_group(reward_R: Tensor, group_R: Tensor) -> Tensor:
+    """`subtract_group_mean`, divided by the group's standard deviation (population; GRPO). 0 where all are
     equal."""
-    centred_R = centred(reward_R, group_R)
+    centred_R = subtract_group_mean(reward_R, group_R)
     spread_R = (_of_group(centred_R.square(), group_R) / _of_group(torch.ones_like(reward_R), group_R)).sqrt()
     return torch.where(spread_R > 0, centred_R / spread_R.clamp(min=torch.finfo(spread_R.dtype).tiny), 0.0)
 
 
-def equal(reward_R: Tensor, group_R: Tensor) -> Tensor:
+def rewards_equal(reward_R: Tensor, group_R: Tensor) -> Tensor:
     """Whether all rewards of a reply's group are the same number, so that the group teaches
     nothing. Shape [R], boolean."""
     groups = int(group_R.max()) + 1 if len(group_R) else 0
@@ -134,7 +134,7 @@ def multiplier(value: float, *, cost: float, limit: float, rate: float) -> float
     return max(0.0, value + rate * (cost - limit))
 
 
-def adapted(kl: float, *, seen: float, target: float, rate: float = 0.1) -> float:
-    """The KL weight after a rollout whose divergence was `seen` nats a reply (Ziegler et al.
+def adapt_kl_coef(kl: float, *, observed: float, target: float, rate: float = 0.1) -> float:
+    """The KL weight after a rollout whose divergence was `observed` nats a reply (Ziegler et al.
     2019, arXiv 1909.08593, section 2.2)."""
-    return kl * (1 + rate * min(0.2, max(-0.2, seen / target - 1)))
+    return kl * (1 + rate * min(0.2, max(-0.2, observed / target - 1)))

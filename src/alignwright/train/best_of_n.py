@@ -44,13 +44,13 @@ from alignwright.train.rollout import (
     Group,
     Rollout,
     append_round,
-    deal,
-    dealt,
-    draw,
-    fitting,
-    flat_rounds,
-    keep_samples,
+    count_constant_rounds,
+    drop_too_long,
+    sample_rollout,
+    schedule_prompts,
+    split_steps,
     steps_of,
+    write_samples,
 )
 
 if TYPE_CHECKING:
@@ -82,11 +82,11 @@ def best_of_n(
     if stage.quantile is not None and stage.quantile * known(stage.samples) < 1 - 1e-9:
         fewer = f"the best {stage.quantile:g} of {stage.samples} replies is less than one reply"
         raise ValueError(f"train by best_of_n: {fewer}; ask for more samples, or a larger 'quantile'")
-    course = _Course(policy, fitting(policy, prompts, stage, folder), scorer, stage, seed, folder)
-    return run_loop(policy, course, course, LoopSettings(stage.lr, stage.checkpoint_every), folder, on_step)
+    schedule = _BestOfNSchedule(policy, drop_too_long(policy, prompts, stage, folder), scorer, stage, seed, folder)
+    return run_loop(policy, schedule, schedule, LoopSettings(stage.lr, stage.checkpoint_every), folder, on_step)
 
 
-class _Course:
+class _BestOfNSchedule:
     """Objective and course in one: a round is a pass over the best reply to each of its prompts."""
 
     def __init__(
@@ -100,32 +100,34 @@ class _Course:
             seed,
             folder,
         )
-        self.deals = deal(len(prompts), per_rollout=known(stage.prompts), epochs=known(stage.epochs), seed=seed)
-        self.rounds, self.per_round = len(self.deals), steps_of(policy, prompts, stage, learnt=1)
+        self.prompt_schedule = schedule_prompts(
+            len(prompts), per_rollout=known(stage.prompts), epochs=known(stage.epochs), seed=seed
+        )
+        self.rounds, self.per_round = len(self.prompt_schedule), steps_of(policy, prompts, stage, learnt=1)
         self.extra: Sequence[nn.Parameter] = ()
         self.rows: Sequence[TokenRow] = []
         self.groups: list[Group] = []
         self.kept: list[int] = []
-        self.flat = 0.0
+        self.constant_rounds = 0.0
 
     def epoch(self, number: int) -> int:
-        return sum(map(len, self.deals[:number])) // len(self.prompts)
+        return sum(map(len, self.prompt_schedule[:number])) // len(self.prompts)
 
     def begin(self, number: int) -> list[list[MicroBatch]]:
-        asked = [self.prompts[i] for i in self.deals[number]]
-        self.rollout = draw(self.policy, asked, self.scorer, self.stage, seed=self.seed, rollout=number)
-        keep_samples(self.folder, self.rollout)
+        asked = [self.prompts[i] for i in self.prompt_schedule[number]]
+        self.rollout = sample_rollout(self.policy, asked, self.scorer, self.stage, seed=self.seed, rollout=number)
+        write_samples(self.folder, self.rollout)
         append_round(self.folder / "curve.jsonl", number, curve(self.rollout, self.stage.quantile))
-        self.flat = flat_rounds(self.rollout, self.flat, self.rounds)
+        self.constant_rounds = count_constant_rounds(self.rollout, self.constant_rounds, self.rounds)
         self.groups = [group for group in self.rollout.groups if not group.equal]
         self.kept = [
-            chosen(group, self.stage.quantile, f"{self.seed}/{number}/{place}")
+            choose(group, self.stage.quantile, f"{self.seed}/{number}/{place}")
             for place, group in enumerate(self.groups)
         ]
         self.rows = [group.row([k]) for group, k in zip(self.groups, self.kept, strict=True)]
         budget = min(batches.MICRO_TOKENS, known(self.stage.batch_tokens))
         micro = [tuple(batch) for batch in plan_batches(self.rows, budget, shuffle_seed=None)] if self.rows else []
-        return dealt(micro, self.per_round, f"{self.seed}/{number}")
+        return split_steps(micro, self.per_round, f"{self.seed}/{number}")
 
     def after(self, step: int) -> dict[str, float]:  # noqa: ARG002 - of each step its round's facts
         facts = self.rollout.facts()
@@ -138,12 +140,12 @@ class _Course:
         return facts
 
     def state(self) -> dict[str, float]:
-        return {"flat": self.flat}
+        return {"flat": self.constant_rounds}
 
     def restore(self, state: Mapping[str, float]) -> None:
-        self.flat = state["flat"]
+        self.constant_rounds = state["flat"]
 
-    def units(self, batch: MicroBatch) -> float:
+    def num_units(self, batch: MicroBatch) -> float:
         return float(sum(len(self.rows[i].replies[0]) for i in batch))
 
     def loss(self, batch: MicroBatch) -> tuple[Tensor, dict[str, float]]:
@@ -163,13 +165,13 @@ def best(group: Group) -> int:
     return max(range(len(group.scores)), key=lambda k: (group.scores[k], -k))
 
 
-def chosen(group: Group, quantile: float | None, draw: str) -> int:
+def choose(group: Group, quantile: float | None, seed: str) -> int:
     """The place of the reply that is learnt: the best, or with a quantile a draw from that best
-    share, which the seed `draw` decides."""
+    share, which `seed` decides."""
     if quantile is None:
         return best(group)
     order = sorted(range(len(group.scores)), key=lambda k: (group.scores[k], -k))
-    return random.Random(draw).choices(order, quantilizer_of_n(len(order), quantile).tolist())[0]  # noqa: S311
+    return random.Random(seed).choices(order, quantilizer_of_n(len(order), quantile).tolist())[0]  # noqa: S311
 
 
 def curve(rollout: Rollout, quantile: float | None = None) -> list[dict[str, object]]:

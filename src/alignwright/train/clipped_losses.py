@@ -1,7 +1,7 @@
 """What is minimised when a policy learns from its own samples?
 
 Pure functions from log-probabilities and advantages to a loss per token (or reply), unreduced:
-`share` says how much each counts and by what the loop divides, once a step, over the tokens or
+`token_weights` says how much each counts and by what the loop divides, once a step, over the tokens or
 replies that are really there.
 
 The divergence from the reference has three estimators (Schulman 2020, "Approximating KL
@@ -37,10 +37,10 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 Estimator = Literal["k1", "k2", "k3", "chi2"]
-Weighing = Literal["token", "reply_mean", "constant", "reply_sum"]
+TokenWeighting = Literal["token", "reply_mean", "constant", "reply_sum"]
 
 
-def clipped(logp_N: Tensor, old_N: Tensor, advantage_N: Tensor, *, low: float, high: float) -> Tensor:
+def ppo_loss(logp_N: Tensor, old_N: Tensor, advantage_N: Tensor, *, low: float, high: float) -> Tensor:
     """The clipped surrogate (Schulman et al. 2017, arXiv 1707.06347, eq. 7), negated: -min(ratio A,
     clip(ratio, 1 - low, 1 + high) A).
 
@@ -50,12 +50,12 @@ def clipped(logp_N: Tensor, old_N: Tensor, advantage_N: Tensor, *, low: float, h
     return -torch.minimum(ratio_N * advantage_N, ratio_N.clamp(1 - low, 1 + high) * advantage_N)
 
 
-def clipped_by_reply(
+def gspo_loss(
     logp_N: Tensor, old_N: Tensor, advantage_N: Tensor, length_R: Tensor, *, low: float, high: float
 ) -> Tensor:
-    """`clipped` with one ratio a reply, the geometric mean of its tokens' (GSPO; Zheng et al.
+    """`ppo_loss` with one ratio a reply, the geometric mean of its tokens' (GSPO; Zheng et al.
     2025, arXiv 2507.18071), for each of its tokens."""
-    return clipped(reply_mean(logp_N, length_R), reply_mean(old_N, length_R), advantage_N, low=low, high=high)
+    return ppo_loss(reply_mean(logp_N, length_R), reply_mean(old_N, length_R), advantage_N, low=low, high=high)
 
 
 def reply_mean(x_N: Tensor, length_R: Tensor) -> Tensor:
@@ -65,7 +65,7 @@ def reply_mean(x_N: Tensor, length_R: Tensor) -> Tensor:
     return (sum_R / length_R)[reply_N]
 
 
-def squared_value(value_N: Tensor, old_N: Tensor, return_N: Tensor, *, clip: float) -> Tensor:
+def clipped_value_loss(value_N: Tensor, old_N: Tensor, return_N: Tensor, *, clip: float) -> Tensor:
     """Half the squared error of a value, the worse of it as it is and as it is within `clip` of
     what it was (PPO2's value clipping)."""
     near_N = old_N + (value_N - old_N).clamp(-clip, clip)
@@ -102,7 +102,9 @@ def divergence_loss(estimator: Estimator, logp_N: Tensor, reference_N: Tensor, o
     return (logp_N.detach() - old_N).exp() * divergence(estimator, logp_N, reference_N)
 
 
-def movement(logp_N: Tensor, old_N: Tensor, length_R: Tensor | None, *, low: float, high: float) -> dict[str, Tensor]:
+def ratio_metrics(
+    logp_N: Tensor, old_N: Tensor, length_R: Tensor | None, *, low: float, high: float
+) -> dict[str, Tensor]:
     """How far the ratios have moved from the policy that spoke, to be logged: at the first step
     1, 0 and 0. With `length_R` one ratio a reply."""
     kl_N = divergence("k3", old_N, logp_N)
@@ -113,7 +115,7 @@ def movement(logp_N: Tensor, old_N: Tensor, length_R: Tensor | None, *, low: flo
     return {"ratio": ratio_N, "clipfrac": outside_N.float(), "approx_kl": kl_N}
 
 
-def share(how: Weighing, length_R: Tensor, *, longest: int) -> tuple[Tensor, Tensor]:
+def token_weights(how: TokenWeighting, length_R: Tensor, *, longest: int) -> tuple[Tensor, Tensor]:
     """What each token of a reply weighs, and how many units the reply adds to the step's divisor.
     Both [R].
 

@@ -67,7 +67,7 @@ class DataReport:
     """Replies whose every trained stretch closes with a trained end-of-turn token; the others
     were cut or would never end."""
     kind: Kind
-    troubles: tuple[DataIssue, ...]
+    issues: tuple[DataIssue, ...]
     length: LengthBias | None = None
     turns: int = 0
     """The assistant's turns in conversations to learn from, those of rows left out among them,
@@ -76,7 +76,7 @@ class DataReport:
 
     @property
     def refused(self) -> tuple[DataIssue, ...]:
-        return tuple(trouble for trouble in self.troubles if trouble.refused)
+        return tuple(issue for issue in self.issues if issue.refused)
 
 
 class BadTrainingData(ValueError):
@@ -131,7 +131,7 @@ def diagnose(
         replies=sum(len(row.replies) for row in kept),
         ended=sum(has_end(reply, mask, chat) for row in kept for reply, mask in replies_of(row)),
         kind=kind,
-        troubles=(*found, *_bias(length)),
+        issues=(*found, *_bias(length)),
         length=length,
         turns=sum(
             m.role == "assistant" for source in sources if isinstance(source, Conversation) for m in source.messages
@@ -143,7 +143,7 @@ def diagnose(
 def refuse(stage: str, diagnosis: DataReport) -> None:
     """Raises SickData with everything that is refused."""
     if diagnosis.refused:
-        raise BadTrainingData("\n".join(f"{stage}: {trouble.name}: {trouble.message}" for trouble in diagnosis.refused))
+        raise BadTrainingData("\n".join(f"{stage}: {issue.name}: {issue.message}" for issue in diagnosis.refused))
 
 
 # ---- how long replies are ------------------------------------------------------------------------

@@ -20,7 +20,7 @@ Looks and the best weights are kept in the stage's folder. A look is a pure func
 step, so a run that was killed and resumed makes the same ones, or reads them, and stops at the same
 step with the same weights.
 
-For best-of-n `hedged` finds n beforehand: the one at which gold is highest among the start model's
+For best-of-n `tune_best_of_n` finds n beforehand: the one at which gold is highest among the start model's
 own replies (HedgeTune).
 """
 
@@ -48,7 +48,7 @@ from alignwright.stats.intervals import mean_interval
 from alignwright.stats.prediction_powered import critical
 from alignwright.stats.sequential import alpha_spending
 from alignwright.train.loop import StepReport
-from alignwright.train.reference import standing_in
+from alignwright.train.reference import swapped_parameters
 
 if TYPE_CHECKING:
     from alignwright.model.local_model import LocalModel
@@ -82,33 +82,35 @@ class StopDecision:
     """The decision to stop: after which step, why, and which step's weights are kept."""
 
     step: int
-    kept: int
+    best_step: int
     why: str
 
 
 class EarlyStop(Exception):
     """Gold has turned: raised through the loop, which has nothing more to do."""
 
-    def __init__(self, turn: StopDecision) -> None:
-        super().__init__(f"stopped after step {turn.step}: {turn.why}; the weights after step {turn.kept} are kept")
-        self.turn = turn
+    def __init__(self, decision: StopDecision) -> None:
+        super().__init__(
+            f"stopped after step {decision.step}: {decision.why}; the weights after step {decision.best_step} are kept"
+        )
+        self.decision = decision
 
 
-def verdict(looks: Sequence[GoldEval], alpha: float) -> StopDecision | None:
+def verdict(gold_evals: Sequence[GoldEval], alpha: float) -> StopDecision | None:
     """Whether to stop after the last of these looks; the first is of the start model, and no
     reason to stop."""
-    if len(looks) < 2:
+    if len(gold_evals) < 2:
         return None
-    share, last = alpha / 3, looks[-1]
+    share, last = alpha / 3, gold_evals[-1]
     why = (
-        _refuted(looks, share)
-        or _falls(last, alpha_spending(share, len(looks) - 1))
-        or _lower(looks, alpha_spending(share, len(looks) - 1))
+        _refuted(gold_evals, share)
+        or _falls(last, alpha_spending(share, len(gold_evals) - 1))
+        or _lower(gold_evals, alpha_spending(share, len(gold_evals) - 1))
     )
-    return StopDecision(last.step, _best(looks), why) if why else None
+    return StopDecision(last.step, _best(gold_evals), why) if why else None
 
 
-def hedged(
+def tune_best_of_n(
     policy: LocalModel,
     prompts: Sequence[Prompt],
     judges: tuple[RewardFn, RewardFn],
@@ -120,7 +122,7 @@ def hedged(
 ) -> Hedge:
     """How many replies best-of-n should choose from, by gold (the first judge) on the policy's
     own replies; at most `most`."""
-    texts = _speak(policy, prompts, max(most, stop.samples), longest, seed)
+    texts = _sample_replies(policy, prompts, max(most, stop.samples), longest, seed)
     gold, proxy = (_scored(judge(prompts, texts)) for judge in judges)
     samples = [(p, g) for p, g in zip(proxy, gold, strict=True) if p and g]
     if not samples:
@@ -133,7 +135,7 @@ def hedged(
 
 class GoldMonitor:
     """The looks of one training stage. Call it after every step; it raises `EarlyStop`, after which
-    `put_back` restores the kept weights."""
+    `restore_best` restores the kept weights."""
 
     def __init__(
         self,
@@ -154,37 +156,39 @@ class GoldMonitor:
         self.policy, self.prompts, self.gold, self.proxy, self.stop = policy, prompts, gold, proxy, stop
         self.longest, self.seed, self.folder, self.then = longest, seed, folder, then
         self.start = [p.detach().clone() for p in trainable_parameters(policy)]
-        self.path = folder / "looks.jsonl"
-        self.looks: list[GoldEval] = []
+        self.path = folder / "gold_evals.jsonl"
+        self.gold_evals: list[GoldEval] = []
         if self.path.exists():
-            self.looks = [GoldEval.model_validate_json(line) for line in read_lines(self.path)]
-        if self.looks and not self._weights(_best(self.looks)).exists():
-            self.looks = []  # killed when all was cleared away, checkpoints first: the stage begins again, and so do the looks
-        self._look(0)
+            self.gold_evals = [GoldEval.model_validate_json(line) for line in read_lines(self.path)]
+        if self.gold_evals and not self._weights(_best(self.gold_evals)).exists():
+            self.gold_evals = []  # killed when all was cleared away, checkpoints first: the stage begins again, and so do the looks
+        self._evaluate_gold(0)
 
     def __call__(self, report: StepReport) -> None:
         if self.then:
             self.then(report)
         step = report.step + 1
         if step % self.stop.every == 0 and step < report.steps:
-            self._look(step)
-            turn = verdict([look for look in self.looks if look.step <= step], self.stop.alpha)
-            if turn is not None:
-                raise EarlyStop(turn)
+            self._evaluate_gold(step)
+            decision = verdict([gold_eval for gold_eval in self.gold_evals if gold_eval.step <= step], self.stop.alpha)
+            if decision is not None:
+                raise EarlyStop(decision)
 
-    def put_back(self, turn: StopDecision) -> None:
+    def restore_best(self, decision: StopDecision) -> None:
         """Give the policy the kept weights, and write down what was decided."""
-        kept = load_file(self._weights(turn.kept))
+        weights = load_file(self._weights(decision.best_step))
         with torch.no_grad():
             for i, parameter in enumerate(trainable_parameters(self.policy)):
-                parameter.copy_(kept[f"parameter.{i}"])
-        told = {"step": turn.step, "kept": turn.kept, "why": turn.why, "alpha": self.stop.alpha}
+                parameter.copy_(weights[f"parameter.{i}"])
+        told = {"step": decision.step, "kept": decision.best_step, "why": decision.why, "alpha": self.stop.alpha}
         (self.folder / "stopped.json").write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
 
-    def _look(self, step: int) -> None:
-        if any(look.step == step for look in self.looks):
+    def _evaluate_gold(self, step: int) -> None:
+        if any(gold_eval.step == step for gold_eval in self.gold_evals):
             return  # seen before the run was killed
-        texts = _speak(self.policy, self.prompts, self.stop.samples, self.longest, self.seed + 1_000_003 * (step + 1))
+        texts = _sample_replies(
+            self.policy, self.prompts, self.stop.samples, self.longest, self.seed + 1_000_003 * (step + 1)
+        )
         gold = _scored(self.gold(self.prompts, texts))
         ratios = self._ratios(texts)
         proxy = _scored(self.proxy(self.prompts, texts)) if self.proxy else ratios
@@ -195,14 +199,16 @@ class GoldMonitor:
                 " another gold"
             )
         nats = tuple(math.fsum(part) / len(part) for part in ratios)
-        look = GoldEval(step=step, gold=tuple(g for g, _ in both), proxy=tuple(p for _, p in both), nats=nats)
-        if all(look.mean > other.mean for other in self.looks):
+        gold_eval = GoldEval(step=step, gold=tuple(g for g, _ in both), proxy=tuple(p for _, p in both), nats=nats)
+        if all(gold_eval.mean > other.mean for other in self.gold_evals):
             self._keep(step)
-        self.looks.append(look)
+        self.gold_evals.append(gold_eval)
         partial = self.path.with_suffix(".partial")
-        partial.write_text("".join(look.model_dump_json() + "\n" for look in self.looks), encoding="utf-8")
+        partial.write_text(
+            "".join(gold_eval.model_dump_json() + "\n" for gold_eval in self.gold_evals), encoding="utf-8"
+        )
         partial.replace(self.path)
-        best = _best(self.looks)
+        best = _best(self.gold_evals)
         for path in self.folder.glob("gold-peak-*.safetensors"):
             if path != self._weights(best):
                 path.unlink()
@@ -222,7 +228,7 @@ class GoldMonitor:
         """ln pi / pi_start of each reply."""
         asked = [prompt.conversation for prompt in self.prompts]
         now = self.policy.logprobs(asked, texts)
-        with standing_in(self.policy, self.start):
+        with swapped_parameters(self.policy, self.start):
             begun = self.policy.logprobs(asked, texts)
         return tuple(
             tuple(a.total - b.total for a, b in zip(one, other, strict=True))
@@ -230,19 +236,21 @@ class GoldMonitor:
         )
 
 
-def clear(folder: Path) -> None:
+def drop_best_weights(folder: Path) -> None:
     """Remove the weights that a watch kept, once the stage's result is written and its
     checkpoints are gone."""
     for path in folder.glob("gold-peak*"):
         path.unlink()
 
 
-def _best(looks: Sequence[GoldEval]) -> int:
+def _best(gold_evals: Sequence[GoldEval]) -> int:
     """The step at which gold was highest, the first of several."""
-    return max(looks, key=lambda look: (look.mean, -look.step)).step
+    return max(gold_evals, key=lambda gold_eval: (gold_eval.mean, -gold_eval.step)).step
 
 
-def _speak(policy: LocalModel, prompts: Sequence[Prompt], samples: int, longest: int, seed: int) -> list[list[str]]:
+def _sample_replies(
+    policy: LocalModel, prompts: Sequence[Prompt], samples: int, longest: int, seed: int
+) -> list[list[str]]:
     said = policy.generate(
         [p.conversation for p in prompts], n=samples, max_new_tokens=longest, temperature=1.0, seed=seed
     )
@@ -255,11 +263,11 @@ def _scored(judged: Sequence[Sequence[Score | None]]) -> Scores:
     return tuple(tuple(value) if len(value) == len(got) else () for value, got in zip(values, judged, strict=True))
 
 
-def _refuted(looks: Sequence[GoldEval], alpha: float) -> str:
+def _refuted(gold_evals: Sequence[GoldEval], alpha: float) -> str:
     """The bettor. A look is put in the spreads of the look before it, which were known when its
     replies were drawn."""
     told = list[list[float]]()
-    for before, now in pairwise(looks):
+    for before, now in pairwise(gold_evals):
         spread = _spread(before.gold), _spread(before.proxy)
         unit = spread[0] * spread[1] if spread[0] and spread[1] else None
         told.append([c / unit for c in by_prompt(now.gold, now.proxy)] if unit else [])
@@ -268,10 +276,10 @@ def _refuted(looks: Sequence[GoldEval], alpha: float) -> str:
     )
 
 
-def _falls(look: GoldEval, alpha: float) -> str:
+def _falls(gold_eval: GoldEval, alpha: float) -> str:
     pairs = [
         (g, p, i)
-        for i, (gold, proxy) in enumerate(zip(look.gold, look.proxy, strict=True))
+        for i, (gold, proxy) in enumerate(zip(gold_eval.gold, gold_eval.proxy, strict=True))
         for g, p in zip(gold, proxy, strict=True)
     ]
     if len({i for _, _, i in pairs}) < LEAST_PROMPTS:
@@ -283,16 +291,16 @@ def _falls(look: GoldEval, alpha: float) -> str:
     )
 
 
-def _lower(looks: Sequence[GoldEval], alpha: float) -> str:
+def _lower(gold_evals: Sequence[GoldEval], alpha: float) -> str:
     """Is gold surely lower now than at some earlier look?"""
-    now = looks[-1]
-    for other in looks[:-1]:
+    now = gold_evals[-1]
+    for other in gold_evals[:-1]:
         both = [
             (math.fsum(a) / len(a), math.fsum(b) / len(b)) for a, b in zip(now.gold, other.gold, strict=True) if a and b
         ]
         change = mean_interval([a - b for a, b in both])
         if len(both) >= LEAST_PROMPTS and change.value is not None and change.se:
-            upper = change.value + critical(1 - alpha / (len(looks) - 1), len(both) - 1) * change.se
+            upper = change.value + critical(1 - alpha / (len(gold_evals) - 1), len(both) - 1) * change.se
             if upper < 0:
                 return f"gold is lower than after step {other.step} (by {-upper:.3g} at least)"
     return ""

@@ -37,7 +37,7 @@ from alignwright.train import losses
 from alignwright.train.batches import MicroBatch
 from alignwright.train.groups import GroupMeans
 from alignwright.train.pairs import PreferenceRow
-from alignwright.train.reference import NOT_ITS_REFERENCE, Replies
+from alignwright.train.reference import NOT_ITS_REFERENCE, ReferenceLogps
 from alignwright.train.rows import one_sided
 from alignwright.train.step0 import Invariant
 
@@ -57,12 +57,12 @@ class LabelledExample:
     group: str
 
 
-def examples(contest: PreferenceRow) -> list[LabelledExample]:
+def examples(preference_row: PreferenceRow) -> list[LabelledExample]:
     """Each reply of a row once for each group: the weight of its pairs, and the share of it that
     it won."""
     weights: dict[tuple[int, str], float] = {}
     wins: dict[tuple[int, str], float] = {}
-    for pair in contest.pairs:
+    for pair in preference_row.pairs:
         p = pair.preference
         for place, good in ((pair.chosen, p.strength), (pair.rejected, 1.0 - p.strength)):
             key = (place, p.group)
@@ -72,10 +72,12 @@ def examples(contest: PreferenceRow) -> list[LabelledExample]:
         LabelledExample(place, wins[place, group] / weight, weight, group)
         for (place, group), weight in sorted(weights.items())
     ]
-    return paired + [LabelledExample(place, float(one.good), 1.0, "") for place, one in enumerate(contest.labelled)]
+    return paired + [
+        LabelledExample(place, float(one.good), 1.0, "") for place, one in enumerate(preference_row.labelled)
+    ]
 
 
-def mismatched(rows: Sequence[TokenRow], longest: int) -> list[TokenRow]:
+def mismatched_rows(rows: Sequence[TokenRow], longest: int) -> list[TokenRow]:
     """Each prompt with a reply to another: of the next row, going round, that has another prompt
     and a reply that fits."""
     return [_partner(rows, i, longest) for i in range(len(rows))]
@@ -99,11 +101,11 @@ class KtoObjective:
     """A unit is an example, times its weight."""
 
     def __init__(self, policy: LocalModel, made: Sequence[PreferenceRow], stage: Kto) -> None:
-        self.stage, self.contests = stage, made
-        self.rows: Sequence[TokenRow] = [contest.row for contest in made]
-        self.examples = [examples(contest) for contest in made]
-        self.replies = Replies(policy, self.rows)
-        self.others = Replies(policy, mismatched(self.rows, min(known(stage.max_tokens), policy.longest)))
+        self.stage, self.preference_rows = stage, made
+        self.rows: Sequence[TokenRow] = [preference_row.row for preference_row in made]
+        self.examples = [examples(preference_row) for preference_row in made]
+        self.replies = ReferenceLogps(policy, self.rows)
+        self.others = ReferenceLogps(policy, mismatched_rows(self.rows, min(known(stage.max_tokens), policy.longest)))
         self.references = {"reference_A": self.replies, "mismatched_A": self.others}
         self.named = any(example.group for of_row in self.examples for example in of_row)
         self.groups, self.sides = GroupMeans(), GroupMeans()
@@ -129,7 +131,7 @@ class KtoObjective:
         margin = {"margin": means["chosen_logratio"] - means["rejected_logratio"]} if len(means) == 2 else {}
         return {"kl": max(0.0, float(self.kl))} | means | margin | self.groups.means()
 
-    def units(self, batch: MicroBatch) -> float:
+    def num_units(self, batch: MicroBatch) -> float:
         return sum(example.weight for i in batch for example in self.examples[i])
 
     def loss(self, batch: MicroBatch) -> tuple[Tensor, dict[str, float]]:
@@ -192,4 +194,4 @@ class KtoObjective:
         ]
 
     def describe(self, index: int) -> dict[str, object]:
-        return self.contests[index].shown()
+        return self.preference_rows[index].shown()

@@ -49,7 +49,7 @@ class Objective(Protocol):
 
     rows: Sequence[TokenRow]
 
-    def units(self, batch: MicroBatch) -> float:
+    def num_units(self, batch: MicroBatch) -> float:
         """How many units (scored tokens, pairs) the loss of this micro-batch sums over."""
         ...
 
@@ -146,26 +146,26 @@ def run_loop(
 
     Raises TrainingDiverged when a loss or a gradient is not finite.
     """
-    course = _Fixed(plan) if isinstance(plan, TrainPlan) else plan
-    machine = _OptimizerState(policy, objective, course, settings, folder)
-    first, state = load_checkpoint(folder, machine.masters, machine.optimiser)
+    schedule = _FixedSchedule(plan) if isinstance(plan, TrainPlan) else plan
+    optimizer_state = _OptimizerState(policy, objective, schedule, settings, folder)
+    first, state = load_checkpoint(folder, optimizer_state.masters, optimizer_state.optimiser)
     if first:
-        _copy(machine.masters, machine.parameters)
-        course.restore(state)
+        _copy_masters(optimizer_state.masters, optimizer_state.parameters)
+        schedule.restore(state)
     _truncate_metrics(folder / "metrics.jsonl", first)
     reports: list[StepReport] = []
     saved = first
     with (folder / "metrics.jsonl").open("a", encoding="utf-8") as log:
-        for number in range(first // course.per_round, course.rounds):
-            for report in machine.round(number):
+        for number in range(first // schedule.per_round, schedule.rounds):
+            for report in optimizer_state.round(number):
                 log.write(json.dumps(asdict(report)) + "\n")
                 log.flush()
                 reports.append(report)
                 if on_step:
                     on_step(report)
-            done = (number + 1) * course.per_round
-            if done // settings.checkpoint_every > saved // settings.checkpoint_every and number + 1 < course.rounds:
-                save_checkpoint(folder, done, machine.masters, machine.optimiser, course.state())
+            done = (number + 1) * schedule.per_round
+            if done // settings.checkpoint_every > saved // settings.checkpoint_every and number + 1 < schedule.rounds:
+                save_checkpoint(folder, done, optimizer_state.masters, optimizer_state.optimiser, schedule.state())
                 saved = done
     return reports
 
@@ -179,7 +179,7 @@ def learning_rate(step: int, steps: int, settings: LoopSettings) -> float:
     return settings.lr * (settings.final_lr + (1 - settings.final_lr) * 0.5 * (1 + math.cos(math.pi * phase)))
 
 
-class _Fixed:
+class _FixedSchedule:
     """A plan as a course: each step is a round of its own, and there is nothing to make."""
 
     per_round = 1
@@ -209,11 +209,11 @@ class _OptimizerState:
     and the optimiser."""
 
     def __init__(
-        self, policy: LocalModel, objective: Objective, course: RolloutSchedule, settings: LoopSettings, folder: Path
+        self, policy: LocalModel, objective: Objective, schedule: RolloutSchedule, settings: LoopSettings, folder: Path
     ) -> None:
-        self.objective, self.course, self.settings, self.folder = objective, course, settings, folder
+        self.objective, self.schedule, self.settings, self.folder = objective, schedule, settings, folder
         own = trainable_parameters(policy)
-        self.parameters = [*own, *course.extra]
+        self.parameters = [*own, *schedule.extra]
         self.masters = [
             p if p.dtype == torch.float32 else p.detach().float().requires_grad_(True) for p in self.parameters
         ]
@@ -235,40 +235,48 @@ class _OptimizerState:
     def round(self, number: int) -> Iterator[StepReport]:
         """Make a round's rows and take its steps."""
         per_round, steps, started = (
-            self.course.per_round,
-            self.course.rounds * self.course.per_round,
+            self.schedule.per_round,
+            self.schedule.rounds * self.schedule.per_round,
             time.perf_counter(),
         )
-        batches = self.course.begin(number)
+        batches = self.schedule.begin(number)
         assert len(batches) == per_round, f"a round of {per_round} steps was made with {len(batches)}"
         for k in range(per_round):
             step = number * per_round + k
             rate = learning_rate(step, steps, self.settings)
             loss, norm, metrics = self.step(step, batches[k], rate)
             tokens = sum(len(self.objective.rows[i]) for batch in batches[k] for i in batch)
-            metrics |= self.course.after(k)
+            metrics |= self.schedule.after(k)
             yield StepReport(
-                step, steps, self.course.epoch(number), loss, norm, rate, tokens, time.perf_counter() - started, metrics
+                step,
+                steps,
+                self.schedule.epoch(number),
+                loss,
+                norm,
+                rate,
+                tokens,
+                time.perf_counter() - started,
+                metrics,
             )
             started = time.perf_counter()
 
     def step(self, step: int, batches: Sequence[MicroBatch], rate: float) -> tuple[float, float, dict[str, float]]:
         """One optimiser step: its loss per unit, the norm of its gradient, and what the
         objective logs per unit."""
-        units = sum(self.objective.units(batch) for batch in batches)
+        num_units = sum(self.objective.num_units(batch) for batch in batches)
         loss, metrics = 0.0, dict[str, float]()
-        if units == 0:
+        if num_units == 0:
             return loss, 0.0, metrics
         self.optimiser.zero_grad(set_to_none=False)
         for batch in batches:
             total, sums = self.objective.loss(batch)
             if not torch.isfinite(total):
                 self.stop(f"the loss was {float(total.detach())}", step, batches)
-            with _moving(self.parameters, self.masters):
-                (total / units).backward()
-            loss += float(total.detach()) / units
+            with _gradients_to_masters(self.parameters, self.masters):
+                (total / num_units).backward()
+            loss += float(total.detach()) / num_units
             for name, value in sums.items():
-                metrics[name] = metrics.get(name, 0.0) + value / units
+                metrics[name] = metrics.get(name, 0.0) + value / num_units
         norm, *rest = [
             float(torch.nn.utils.clip_grad_norm_(group, self.settings.clip)) for group in self.clipped if group
         ]
@@ -285,7 +293,7 @@ class _OptimizerState:
         for group in self.optimiser.param_groups:
             group["lr"] = rate
         self.optimiser.step()
-        _copy(self.masters, self.parameters)
+        _copy_masters(self.masters, self.parameters)
         return loss, norm, metrics
 
     def stop(self, what: str, step: int, batches: Sequence[MicroBatch]) -> NoReturn:
@@ -293,13 +301,15 @@ class _OptimizerState:
 
 
 @contextlib.contextmanager
-def _moving(parameters: Sequence[Tensor], masters: Sequence[Tensor]) -> Iterator[None]:
+def _gradients_to_masters(parameters: Sequence[Tensor], masters: Sequence[Tensor]) -> Iterator[None]:
     """While this lasts a gradient is added to its float32 master's as soon as it is there:
     accumulation never rounds to bfloat16, and no two copies of all gradients are there at once."""
     pairs = [
         (parameter, master) for parameter, master in zip(parameters, masters, strict=True) if parameter is not master
     ]
-    hooks = [parameter.register_post_accumulate_grad_hook(partial(_move, master)) for parameter, master in pairs]
+    hooks = [
+        parameter.register_post_accumulate_grad_hook(partial(_add_to_master, master)) for parameter, master in pairs
+    ]
     try:
         yield
     finally:
@@ -307,7 +317,7 @@ def _moving(parameters: Sequence[Tensor], masters: Sequence[Tensor]) -> Iterator
             hook.remove()
 
 
-def _move(master: Tensor, parameter: Tensor) -> None:
+def _add_to_master(master: Tensor, parameter: Tensor) -> None:
     assert master.grad is not None
     assert parameter.grad is not None
     master.grad += parameter.grad
@@ -315,7 +325,7 @@ def _move(master: Tensor, parameter: Tensor) -> None:
 
 
 @torch.no_grad()
-def _copy(masters: Sequence[Tensor], parameters: Sequence[Tensor]) -> None:
+def _copy_masters(masters: Sequence[Tensor], parameters: Sequence[Tensor]) -> None:
     for master, parameter in zip(masters, parameters, strict=True):
         if parameter is not master:
             parameter.copy_(master)

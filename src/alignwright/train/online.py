@@ -42,18 +42,18 @@ from alignwright.train.batches import MicroBatch
 from alignwright.train.loop import LoopSettings, StepReport, run_loop
 from alignwright.train.paired import PairObjective
 from alignwright.train.pairs import Pair, PreferenceRow
-from alignwright.train.reference import NOT_ITS_REFERENCE, Replies, standing_in
+from alignwright.train.reference import NOT_ITS_REFERENCE, ReferenceLogps, swapped_parameters
 from alignwright.train.rollout import (
     Group,
     Rollout,
-    deal,
-    dealt,
-    draw,
-    fitting,
-    flat_rounds,
-    keep_samples,
+    count_constant_rounds,
+    drop_too_long,
     rows_of,
+    sample_rollout,
+    schedule_prompts,
+    split_steps,
     steps_of,
+    write_samples,
 )
 from alignwright.train.step0 import Invariant, check_start
 
@@ -85,8 +85,8 @@ def online(
     if known(stage.samples) < 2:
         seen = f"with 'samples: {stage.samples}' it has none"
         raise ValueError(f"train by {stage.by}: a reply is compared with its siblings, and {seen}; ask for 2 or more")
-    course = _Course(policy, fitting(policy, prompts, stage, folder), scorer, stage, seed, folder)
-    return run_loop(policy, course, course, LoopSettings(stage.lr, stage.checkpoint_every), folder, on_step)
+    schedule = _OnlineSchedule(policy, drop_too_long(policy, prompts, stage, folder), scorer, stage, seed, folder)
+    return run_loop(policy, schedule, schedule, LoopSettings(stage.lr, stage.checkpoint_every), folder, on_step)
 
 
 def best_and_worst(group: Group) -> PreferenceRow | None:
@@ -114,9 +114,9 @@ class SppoObjective:
         laid = rows_of(groups, budget)
         self.rows, self.places = [row for row, _ in laid], [places for _, places in laid]
         self.win_A = [win for group in groups for win in win_rates(group.scores)]
-        self.beta, self.replies = beta, Replies(policy, self.rows)
+        self.beta, self.replies = beta, ReferenceLogps(policy, self.rows)
 
-    def units(self, batch: MicroBatch) -> float:
+    def num_units(self, batch: MicroBatch) -> float:
         return float(sum(len(self.places[i]) for i in batch))
 
     def loss(self, batch: MicroBatch) -> tuple[Tensor, dict[str, float]]:
@@ -133,13 +133,13 @@ class SppoObjective:
     def invariants(self, batch: MicroBatch) -> list[Invariant]:
         """What must hold of a micro-batch before the first step."""
         loss, logged = self.loss(batch)
-        units = self.units(batch)
+        num_units = self.num_units(batch)
         wins = [self.win_A[a] for i in batch for a in self.places[i]]
-        expected = sum(((win - 0.5) / self.beta) ** 2 for win in wins) / units
+        expected = sum(((win - 0.5) / self.beta) ** 2 for win in wins) / num_units
         meaning = "at log-ratio 0 the loss of sppo is the mean square of (win rate - 1/2) / beta"
         return [
-            Invariant("log-ratio", logged["moved"] / units, 0.0, 1e-4, NOT_ITS_REFERENCE),
-            Invariant("loss", float(loss) / units, expected, 1e-4 * (1 + expected), meaning),
+            Invariant("log-ratio", logged["moved"] / num_units, 0.0, 1e-4, NOT_ITS_REFERENCE),
+            Invariant("loss", float(loss) / num_units, expected, 1e-4 * (1 + expected), meaning),
         ]
 
     def describe(self, index: int) -> dict[str, object]:
@@ -150,7 +150,7 @@ class SppoObjective:
         }
 
 
-class _Course:
+class _OnlineSchedule:
     """Objective and course in one: a round's own objective, made from its samples."""
 
     extra: Sequence[nn.Parameter] = ()
@@ -172,51 +172,55 @@ class _Course:
             seed,
             folder,
         )
-        self.deals = deal(len(prompts), per_rollout=known(stage.prompts), epochs=known(stage.epochs), seed=seed)
+        self.prompt_schedule = schedule_prompts(
+            len(prompts), per_rollout=known(stage.prompts), epochs=known(stage.epochs), seed=seed
+        )
         self.budget = min(batches.MICRO_TOKENS, known(stage.batch_tokens))
         self.passes = SPPO_PASSES if isinstance(stage, Sppo) else 1
         self.per_pass = steps_of(policy, prompts, stage, learnt=known(stage.samples) if isinstance(stage, Sppo) else 2)
-        self.rounds, self.per_round = len(self.deals), self.passes * self.per_pass
+        self.rounds, self.per_round = len(self.prompt_schedule), self.passes * self.per_pass
         self.start = [p.detach().clone() for p in trainable_parameters(policy)] if isinstance(stage, OnlineDpo) else []
-        self.flat, self.unmoved = 0.0, True
+        self.constant_rounds, self.check_start_pending = 0.0, True
         self.now: PairObjective | SppoObjective | None = None
         self.rows: Sequence[TokenRow] = ()
         self.facts: dict[str, float] = {}
 
     # ---- course ----------------------------------------------------------------------------------
     def epoch(self, number: int) -> int:
-        return sum(map(len, self.deals[:number])) // len(self.prompts)
+        return sum(map(len, self.prompt_schedule[:number])) // len(self.prompts)
 
     def state(self) -> dict[str, float]:
-        return {"flat": self.flat, "unmoved": float(self.unmoved)}
+        return {"flat": self.constant_rounds, "unmoved": float(self.check_start_pending)}
 
     def restore(self, state: Mapping[str, float]) -> None:
-        self.flat, self.unmoved = state["flat"], bool(state["unmoved"])
+        self.constant_rounds, self.check_start_pending = state["flat"], bool(state["unmoved"])
 
     def begin(self, number: int) -> list[list[MicroBatch]]:
-        asked = [self.prompts[i] for i in self.deals[number]]
-        rollout = draw(self.policy, asked, self.scorer, self.stage, seed=self.seed, rollout=number)
+        asked = [self.prompts[i] for i in self.prompt_schedule[number]]
+        rollout = sample_rollout(self.policy, asked, self.scorer, self.stage, seed=self.seed, rollout=number)
         self.facts = rollout.facts()
         self._keep(rollout)
-        self.flat = flat_rounds(rollout, self.flat, self.rounds)
+        self.constant_rounds = count_constant_rounds(rollout, self.constant_rounds, self.rounds)
         self.now = self._objective([group for group in rollout.groups if len(group.scores) > 1])
         self.rows = self.now.rows if self.now else ()
         if self.now is None:
             return [[] for _ in range(self.per_round)]
         micro = [tuple(batch) for batch in plan_batches(self.rows, self.budget, shuffle_seed=None)]
-        with standing_in(self.policy, self.start) if self.start else contextlib.nullcontext():
-            self.now.replies.remember(micro)
-        if self.unmoved:
+        with swapped_parameters(self.policy, self.start) if self.start else contextlib.nullcontext():
+            self.now.replies.compute_reference(micro)
+        if self.check_start_pending:
             check_start(self.now.invariants(micro[0]), self.folder)
-            self.unmoved = False
-        return [step for k in range(self.passes) for step in dealt(micro, self.per_pass, f"{self.seed}/{number}/{k}")]
+            self.check_start_pending = False
+        return [
+            step for k in range(self.passes) for step in split_steps(micro, self.per_pass, f"{self.seed}/{number}/{k}")
+        ]
 
     def after(self, step: int) -> dict[str, float]:  # noqa: ARG002 - of each step its round's facts
         return self.facts
 
     # ---- objective -------------------------------------------------------------------------------
-    def units(self, batch: MicroBatch) -> float:
-        return self._current.units(batch)
+    def num_units(self, batch: MicroBatch) -> float:
+        return self._current.num_units(batch)
 
     def loss(self, batch: MicroBatch) -> tuple[Tensor, dict[str, float]]:
         return self._current.loss(batch)
@@ -232,7 +236,7 @@ class _Course:
     def _objective(self, groups: Sequence[Group]) -> PairObjective | SppoObjective | None:
         if isinstance(self.stage, Sppo):
             return SppoObjective(self.policy, groups, self.stage.beta, self.budget) if groups else None
-        made = [contest for group in groups if (contest := best_and_worst(group))]
+        made = [preference_row for group in groups if (preference_row := best_and_worst(group))]
         return PairObjective(self.policy, made, Dpo(by="dpo", beta=self.stage.beta)) if made else None
 
     def _keep(self, rollout: Rollout) -> None:
@@ -242,6 +246,6 @@ class _Course:
                 for group in rollout.groups
                 for win in (win_rates(group.scores) if len(group.scores) > 1 else [0.5])
             ]
-            keep_samples(self.folder, rollout, rates)
+            write_samples(self.folder, rollout, rates)
         else:
-            keep_samples(self.folder, rollout)
+            write_samples(self.folder, rollout)

@@ -22,7 +22,7 @@ from alignwright.train import losses
 from alignwright.train.batches import MicroBatch
 from alignwright.train.groups import GroupMeans
 from alignwright.train.pairs import PreferenceRow, places
-from alignwright.train.reference import NOT_ITS_REFERENCE, Replies
+from alignwright.train.reference import NOT_ITS_REFERENCE, ReferenceLogps
 from alignwright.train.step0 import Invariant
 
 if TYPE_CHECKING:
@@ -37,11 +37,11 @@ class PairObjective:
     """Every method that learns from pairs. A unit is a pair, times its weight."""
 
     def __init__(self, policy: LocalModel, made: Sequence[PreferenceRow], stage: PairStage) -> None:
-        self.stage, self.contests = stage, made
-        self.rows: Sequence[TokenRow] = [contest.row for contest in made]
-        self.replies = Replies(policy, self.rows)
+        self.stage, self.preference_rows = stage, made
+        self.rows: Sequence[TokenRow] = [preference_row.row for preference_row in made]
+        self.replies = ReferenceLogps(policy, self.rows)
         self.references = {} if isinstance(stage, Orpo | Simpo) else {"reference_A": self.replies}
-        self.named = any(pair.preference.group for contest in made for pair in contest.pairs)
+        self.named = any(pair.preference.group for preference_row in made for pair in preference_row.pairs)
         self.groups = GroupMeans()
 
     def begin(self, batches: Sequence[MicroBatch]) -> None:  # noqa: ARG002 - a pair needs no other rows
@@ -50,12 +50,12 @@ class PairObjective:
     def summary(self) -> dict[str, float]:
         return self.groups.means()
 
-    def units(self, batch: MicroBatch) -> float:
-        return sum(pair.weight for i in batch for pair in self.contests[i].pairs)
+    def num_units(self, batch: MicroBatch) -> float:
+        return sum(pair.weight for i in batch for pair in self.preference_rows[i].pairs)
 
     def loss(self, batch: MicroBatch) -> tuple[Tensor, dict[str, float]]:
         loss_P, logged = self.costs(batch)
-        pairs = [pair for i in batch for pair in self.contests[i].pairs]
+        pairs = [pair for i in batch for pair in self.preference_rows[i].pairs]
         weight_P = torch.tensor([pair.weight for pair in pairs], device=loss_P.device)
         if self.named:
             self.groups.add(
@@ -70,8 +70,8 @@ class PairObjective:
         logp_R, count_R = self.replies.logprobs(batch)
         mean_R = logp_R / count_R
         ratio_R = self.replies.logratio(batch, logp_R) if self.references else mean_R
-        chosen_P, rejected_P = places([self.contests[i] for i in batch], logp_R.device)
-        strengths = [pair.preference.strength for i in batch for pair in self.contests[i].pairs]
+        chosen_P, rejected_P = places([self.preference_rows[i] for i in batch], logp_R.device)
+        strengths = [pair.preference.strength for i in batch for pair in self.preference_rows[i].pairs]
         loss_P, margin_P = pair_loss(
             self.stage, ratio_R, mean_R, chosen_P, rejected_P, torch.tensor(strengths, device=logp_R.device)
         )
@@ -113,7 +113,7 @@ class PairObjective:
         ]
 
     def describe(self, index: int) -> dict[str, object]:
-        return self.contests[index].shown()
+        return self.preference_rows[index].shown()
 
 
 def pair_loss(

@@ -65,7 +65,7 @@ class PreferenceRow:
         }
 
 
-def contests(
+def preference_rows(
     preferences: Sequence[Preference], chat: Chat, max_tokens: int, folder: Path, labelled: Sequence[Labelled] = ()
 ) -> list[PreferenceRow]:
     """The rows of a preference stage, and behind them one for each reply that is labelled by
@@ -85,7 +85,7 @@ def contests(
 
 
 def usable(preferences: Sequence[Preference], chat: Chat, max_tokens: int, folder: Path) -> list[Preference]:
-    """The pairs that `contests` would make rows of."""
+    """The pairs that `preference_rows` would make rows of."""
     return [one for one in _fitting(preferences, chat, max_tokens, folder)[1] if isinstance(one, Preference)]
 
 
@@ -101,11 +101,11 @@ def comparisons(preferences: Sequence[Preference], chat: Chat, max_tokens: int) 
 def places(made: Sequence[PreferenceRow], device: torch.device) -> tuple[Tensor, Tensor]:
     """Where the chosen and the rejected reply of each pair are among all replies of these rows,
     in order. Both [P]."""
-    starts = accumulate((len(contest.row.replies) for contest in made[:-1]), initial=0)
+    starts = accumulate((len(preference_row.row.replies) for preference_row in made[:-1]), initial=0)
     found = [
         (start + pair.chosen, start + pair.rejected)
-        for start, contest in zip(starts, made, strict=True)
-        for pair in contest.pairs
+        for start, preference_row in zip(starts, made, strict=True)
+        for pair in preference_row.pairs
     ]
     chosen_P, rejected_P = torch.tensor(found, device=device).T
     return chosen_P, rejected_P
@@ -175,9 +175,9 @@ def _together(
     for i, name in enumerate(names):
         by_name.setdefault(name, []).append(i)
     return [
-        contest
+        preference_row
         for own in by_name.values()
-        for contest in _share([rows[i] for i in own], [pairs[i] for i in own], max_tokens)
+        for preference_row in _share([rows[i] for i in own], [pairs[i] for i in own], max_tokens)
     ]
 
 

@@ -3,7 +3,7 @@ RLOO, REINFORCE.
 
 All are one thing: draw replies, have them judged, give every token its credit (`credit`), and
 follow a clipped surrogate (`policy_losses`) in the one optimiser loop. A method is a row of a table
-(`lesson.method_of`): which credit, weight of a token, clip.
+(`rollout_batch.recipe_of`): which credit, weight of a token, clip.
 
 `tests/test_train_grpo_by_hand.py` is GRPO flat on one screen, in plain torch, with the same numbers.
 
@@ -53,22 +53,28 @@ from alignwright.model.tokens import TokenRow
 from alignwright.spec.stages import known
 from alignwright.spec.training import GradientStage, Grpo, Ppo, Rloo
 from alignwright.train import batches
-from alignwright.train.advantages import adapted, multiplier, per_reply
+from alignwright.train.advantages import adapt_kl_coef, multiplier, per_reply
 from alignwright.train.batches import MicroBatch
 from alignwright.train.clipped_losses import (
     Estimator,
-    clipped,
-    clipped_by_reply,
+    clipped_value_loss,
     divergence,
     divergence_loss,
-    movement,
-    squared_value,
+    gspo_loss,
+    ppo_loss,
+    ratio_metrics,
 )
 from alignwright.train.forward import forward_rows
 from alignwright.train.loop import LoopSettings, StepReport, run_loop
-from alignwright.train.reference import standing_in
-from alignwright.train.rollout import deal, draw, fitting, flat_rounds, keep_samples
-from alignwright.train.rollout_batch import AdvantageRecipe, assign, lay_out, method_of
+from alignwright.train.reference import swapped_parameters
+from alignwright.train.rollout import (
+    count_constant_rounds,
+    drop_too_long,
+    sample_rollout,
+    schedule_prompts,
+    write_samples,
+)
+from alignwright.train.rollout_batch import AdvantageRecipe, assign_advantages, lay_out, recipe_of
 from alignwright.train.step0 import Invariant, check_start
 from alignwright.train.value_head import ValueHead, value_head
 
@@ -101,16 +107,16 @@ def policy_gradient(
     BrokenStart when policy and reference are not the same numbers, TrainingDiverged when a loss is
     not finite.
     """
-    method = method_of(stage)
-    fit = fitting(policy, prompts, stage, folder)
-    _check(stage, method, len(fit), cost, mix)
+    recipe = recipe_of(stage)
+    fit = drop_too_long(policy, prompts, stage, folder)
+    _check(stage, recipe, len(fit), cost, mix)
     policy.check_lengths([len(row) for row in mix])
-    course = _Course(policy, fit, (scorer, cost), mix, stage, method, seed, folder)
-    return run_loop(policy, course, course, LoopSettings(stage.lr, stage.checkpoint_every), folder, on_step)
+    schedule = _PolicyGradientSchedule(policy, fit, (scorer, cost), mix, stage, recipe, seed, folder)
+    return run_loop(policy, schedule, schedule, LoopSettings(stage.lr, stage.checkpoint_every), folder, on_step)
 
 
 def _check(
-    stage: GradientStage, method: AdvantageRecipe, prompts: int, cost: RewardFn | None, mix: Sequence[TokenRow]
+    stage: GradientStage, recipe: AdvantageRecipe, prompts: int, cost: RewardFn | None, mix: Sequence[TokenRow]
 ) -> None:
     """Refuse what would do nothing, or not what its name says."""
     said, size = f"train by {stage.by}: ", min(known(stage.prompts), prompts)
@@ -138,14 +144,14 @@ def _check(
         raise ValueError(
             f"{said}'mix: {stage.mix:g}' with {len(mix)} rows of plain text; the weight and the text need each other"
         )
-    if method.minibatches > size:
+    if recipe.minibatches > size:
         raise ValueError(
-            f"{said}{method.minibatches} minibatches of {size} prompts leave some empty; ask for fewer, or for more"
+            f"{said}{recipe.minibatches} minibatches of {size} prompts leave some empty; ask for fewer, or for more"
             " prompts"
         )
 
 
-class _Course:
+class _PolicyGradientSchedule:
     """Objective and course in one: the rows of a round, and the loss of its micro-batches."""
 
     def __init__(
@@ -155,72 +161,85 @@ class _Course:
         judges: tuple[RewardFn, RewardFn | None],
         mix: Sequence[TokenRow],
         stage: GradientStage,
-        method: AdvantageRecipe,
+        recipe: AdvantageRecipe,
         seed: int,
         folder: Path,
     ) -> None:
         self.policy, self.prompts, self.judges, self.mix = policy, prompts, judges, mix
-        self.stage, self.method, self.seed, self.folder = stage, method, seed, folder
-        self.deals = deal(len(prompts), per_rollout=known(stage.prompts), epochs=known(stage.epochs), seed=seed)
-        self.rounds, self.per_round = len(self.deals), method.passes * method.minibatches
+        self.stage, self.recipe, self.seed, self.folder = stage, recipe, seed, folder
+        self.prompt_schedule = schedule_prompts(
+            len(prompts), per_rollout=known(stage.prompts), epochs=known(stage.epochs), seed=seed
+        )
+        self.rounds, self.per_round = len(self.prompt_schedule), recipe.passes * recipe.minibatches
         self.budget = min(batches.MICRO_TOKENS, known(stage.batch_tokens))
         self.head = value_head(policy) if isinstance(stage, Ppo) else None
         self.extra: Sequence[nn.Parameter] = list(self.head.parameters()) if self.head else []
         self.start = [p.detach().clone() for p in trainable_parameters(policy)] if stage.kl > 0 else []
         self.in_reward = stage.kl_form.startswith("reward:")
         self.estimator: Estimator = cast("Estimator", stage.kl_form.partition(":")[2])
-        self.overheard = self.head is None and method.minibatches == 1 and not (stage.kl > 0 and self.in_reward)
-        self.kl, self.multiplier, self.flat = stage.kl, 0.0, 0.0
+        self.reuse_first_forward = (
+            self.head is None and recipe.minibatches == 1 and not (stage.kl > 0 and self.in_reward)
+        )
+        self.kl, self.multiplier, self.constant_rounds = stage.kl, 0.0, 0.0
         self.rows: Sequence[TokenRow] = []
         self.mixed: dict[int, float] = {}  # the weight of a row of plain text
-        self.fresh = self.first_step = False
-        self.heard: tuple[MicroBatch, tuple[Tensor, Tensor]] | None = (
+        self.check_start_pending = self.first_step = False
+        self.cached_forward: tuple[MicroBatch, tuple[Tensor, Tensor]] | None = (
             None  # the first micro-batch to learn from, read already
         )
 
     # ---- as a course -----------------------------------------------------------------------------
     def epoch(self, number: int) -> int:
-        return sum(map(len, self.deals[:number])) // len(self.prompts)
+        return sum(map(len, self.prompt_schedule[:number])) // len(self.prompts)
 
     def state(self) -> dict[str, float]:
-        return {"kl": self.kl, "multiplier": self.multiplier, "flat": self.flat}
+        return {"kl": self.kl, "multiplier": self.multiplier, "flat": self.constant_rounds}
 
     def restore(self, state: Mapping[str, float]) -> None:
-        self.kl, self.multiplier, self.flat = state["kl"], state["multiplier"], state["flat"]
+        self.kl, self.multiplier, self.constant_rounds = state["kl"], state["multiplier"], state["flat"]
 
     def begin(self, number: int) -> list[list[MicroBatch]]:
-        stage, asked = self.stage, [self.prompts[i] for i in self.deals[number]]
-        rollout = draw(self.policy, asked, self.judges[0], stage, seed=self.seed, rollout=number, cost=self.judges[1])
+        stage, asked = self.stage, [self.prompts[i] for i in self.prompt_schedule[number]]
+        rollout = sample_rollout(
+            self.policy, asked, self.judges[0], stage, seed=self.seed, rollout=number, cost=self.judges[1]
+        )
         device, longest = self.policy.device, known(stage.max_new_tokens)
-        lesson = lay_out(
+        rollout_batch = lay_out(
             rollout,
-            self.method,
+            self.recipe,
             multiplier=self.multiplier,
             budget=self.budget,
             longest=longest,
             seed=self.seed,
             device=device,
         )
-        self.lesson, self.rows, self.mixed = lesson, lesson.rows, {}
-        self._listen()
-        penalty_N = torch.zeros_like(lesson.old_N)
+        self.rollout_batch, self.rows, self.mixed = rollout_batch, rollout_batch.rows, {}
+        self._prepare_logps()
+        penalty_N = torch.zeros_like(rollout_batch.old_N)
         if self.kl > 0 and self.in_reward:
-            penalty_N = self.kl * divergence(self.estimator, lesson.old_N, lesson.reference_N)
+            penalty_N = self.kl * divergence(self.estimator, rollout_batch.old_N, rollout_batch.reference_N)
         if isinstance(stage, Ppo):
-            assign(lesson, self.method, penalty_N, gamma=stage.gamma, lam=stage.lam, whiten=stage.whiten)
+            assign_advantages(
+                rollout_batch, self.recipe, penalty_N, gamma=stage.gamma, lam=stage.lam, whiten=stage.whiten
+            )
         else:
-            assign(lesson, self.method, penalty_N)
-        keep_samples(self.folder, rollout, (per_reply(lesson.advantage_N, lesson.length_R) / lesson.length_R).tolist())
-        self.flat = flat_rounds(rollout, self.flat, self.rounds)
-        self.fresh, self.first_step = number == 0, True
-        return [self._with_mix(step, random.Random(f"{self.seed}/{number}/{k}")) for k, step in enumerate(lesson.steps)]  # noqa: S311
+            assign_advantages(rollout_batch, self.recipe, penalty_N)
+        write_samples(
+            self.folder,
+            rollout,
+            (per_reply(rollout_batch.advantage_N, rollout_batch.length_R) / rollout_batch.length_R).tolist(),
+        )
+        self.constant_rounds = count_constant_rounds(rollout, self.constant_rounds, self.rounds)
+        self.check_start_pending, self.first_step = number == 0, True
+        orders = [random.Random(f"{self.seed}/{number}/{k}") for k in range(len(rollout_batch.steps))]  # noqa: S311
+        return [self._with_mix(step, order) for step, order in zip(rollout_batch.steps, orders, strict=True)]
 
     def after(self, step: int) -> dict[str, float]:
-        self.first_step, self.heard = False, None  # the weights have moved
-        facts = self.lesson.rollout.facts() | self._facts()
+        self.first_step, self.cached_forward = False, None  # the weights have moved
+        facts = self.rollout_batch.rollout.facts() | self._facts()
         if step + 1 == self.per_round:
             if self.stage.kl_target is not None and "kl" in facts:
-                self.kl = adapted(self.kl, seen=facts["kl"], target=self.stage.kl_target)
+                self.kl = adapt_kl_coef(self.kl, observed=facts["kl"], target=self.stage.kl_target)
             if "cost" in facts:
                 self.multiplier = multiplier(
                     self.multiplier, cost=facts["cost"], limit=self.stage.cost_limit, rate=_MULTIPLIER_RATE
@@ -228,35 +247,37 @@ class _Course:
         return facts
 
     # ---- as an objective -------------------------------------------------------------------------
-    def units(self, batch: MicroBatch) -> float:
-        return 0.0 if batch[0] in self.mixed else float(self.lesson.unit_R[self.lesson.replies(batch)].sum())
+    def num_units(self, batch: MicroBatch) -> float:
+        return (
+            0.0 if batch[0] in self.mixed else float(self.rollout_batch.unit_R[self.rollout_batch.replies(batch)].sum())
+        )
 
     def loss(self, batch: MicroBatch) -> tuple[Tensor, dict[str, float]]:
         if batch[0] in self.mixed:
             return self._mix_loss(batch)
-        lesson = self.lesson
-        reply_R = lesson.replies(batch)
-        at_N, length_R = lesson.tokens(reply_R), lesson.length_R[reply_R]
-        if self.heard and self.heard[0] == batch:
-            (logp_N, value_N), self.heard = self.heard[1], None
+        rollout_batch = self.rollout_batch
+        reply_R = rollout_batch.replies(batch)
+        at_N, length_R = rollout_batch.tokens(reply_R), rollout_batch.length_R[reply_R]
+        if self.cached_forward and self.cached_forward[0] == batch:
+            (logp_N, value_N), self.cached_forward = self.cached_forward[1], None
         else:
             logp_N, value_N = self._forward(batch, self.head)
-        if self.overheard and self.first_step:
-            lesson.old_N[at_N] = logp_N.detach()
-        if self.fresh:
+        if self.reuse_first_forward and self.first_step:
+            rollout_batch.old_N[at_N] = logp_N.detach()
+        if self.check_start_pending:
             self._check_start(at_N, logp_N.detach())
         loss_N, logged = self._token_losses(at_N, length_R, logp_N, value_N)
         even_N = torch.repeat_interleave(
-            lesson.unit_R[reply_R] / length_R, length_R
+            rollout_batch.unit_R[reply_R] / length_R, length_R
         )  # sums to the units: what is logged is a plain mean
-        total = (torch.repeat_interleave(lesson.weight_R[reply_R], length_R) * loss_N).sum()
+        total = (torch.repeat_interleave(rollout_batch.weight_R[reply_R], length_R) * loss_N).sum()
         return total, {name: float((even_N * x_N).sum()) for name, x_N in logged.items()}
 
     def describe(self, index: int) -> dict[str, object]:
         if index in self.mixed:
             return {"text": self.policy.chat.decode(self.rows[index].replies[0])}
-        replies = [(group, k) for group in self.lesson.rollout.groups for k in range(len(group.texts))]
-        shown = [replies[r] for r in self.lesson.places[index]]
+        replies = [(group, k) for group in self.rollout_batch.rollout.groups for k in range(len(group.texts))]
+        shown = [replies[r] for r in self.rollout_batch.places[index]]
         prompt = [m.model_dump() for m in shown[0][0].prompt.conversation.messages]
         return {"prompt": prompt, "replies": [{"text": group.texts[k], "score": group.scores[k]} for group, k in shown]}
 
@@ -264,42 +285,47 @@ class _Course:
     def _forward(self, batch: MicroBatch, head: ValueHead | None = None) -> tuple[Tensor, Tensor]:
         return forward_rows(self.policy, [self.rows[i] for i in batch], temperature=self.stage.temperature, head=head)
 
-    def _listen(self) -> None:
+    def _prepare_logps(self) -> None:
         """The passes before the first step: the reference, and the policy that spoke, where the
         first step does not show it for nothing."""
-        lesson, places = (
-            self.lesson,
-            {batch: self.lesson.tokens(self.lesson.replies(batch)) for batch in self.lesson.micro_batches},
+        rollout_batch, places = (
+            self.rollout_batch,
+            {
+                batch: self.rollout_batch.tokens(self.rollout_batch.replies(batch))
+                for batch in self.rollout_batch.micro_batches
+            },
         )
         if self.kl > 0:
-            with standing_in(self.policy, self.start), torch.no_grad():
+            with swapped_parameters(self.policy, self.start), torch.no_grad():
                 for batch, at_N in places.items():
-                    lesson.reference_N[at_N] = self._forward(batch)[0]
-        if self.overheard:
+                    rollout_batch.reference_N[at_N] = self._forward(batch)[0]
+        if self.reuse_first_forward:
             return
         for batch, at_N in reversed(places.items()):  # what is learnt from first comes last, and keeps its graph
-            with torch.set_grad_enabled(batch == lesson.micro_batches[0]):
+            with torch.set_grad_enabled(batch == rollout_batch.micro_batches[0]):
                 read = self._forward(batch, self.head)
-            lesson.old_N[at_N], lesson.value_N[at_N] = read[0].detach(), read[1].detach()
-            self.heard = (batch, read)
+            rollout_batch.old_N[at_N], rollout_batch.value_N[at_N] = read[0].detach(), read[1].detach()
+            self.cached_forward = (batch, read)
 
     def _token_losses(
         self, at_N: Tensor, length_R: Tensor, logp_N: Tensor, value_N: Tensor
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """The loss of each token, and what is logged of it."""
-        lesson, method, stage = self.lesson, self.method, self.stage
-        old_N, advantage_N = lesson.old_N[at_N], lesson.advantage_N[at_N]
-        if method.by_reply:
-            loss_N = clipped_by_reply(logp_N, old_N, advantage_N, length_R, low=method.low, high=method.high)
+        rollout_batch, recipe, stage = self.rollout_batch, self.recipe, self.stage
+        old_N, advantage_N = rollout_batch.old_N[at_N], rollout_batch.advantage_N[at_N]
+        if recipe.by_reply:
+            loss_N = gspo_loss(logp_N, old_N, advantage_N, length_R, low=recipe.low, high=recipe.high)
         else:
-            loss_N = clipped(logp_N, old_N, advantage_N, low=method.low, high=method.high)
-        logged = movement(
-            logp_N.detach(), old_N, length_R if method.by_reply else None, low=method.low, high=method.high
+            loss_N = ppo_loss(logp_N, old_N, advantage_N, low=recipe.low, high=recipe.high)
+        logged = ratio_metrics(
+            logp_N.detach(), old_N, length_R if recipe.by_reply else None, low=recipe.low, high=recipe.high
         )
         if self.kl > 0 and not self.in_reward:
-            loss_N = loss_N + self.kl * divergence_loss(self.estimator, logp_N, lesson.reference_N[at_N], old_N)
+            loss_N = loss_N + self.kl * divergence_loss(self.estimator, logp_N, rollout_batch.reference_N[at_N], old_N)
         if isinstance(stage, Ppo):
-            value_loss_N = squared_value(value_N, lesson.value_N[at_N], lesson.return_N[at_N], clip=stage.value_clip)
+            value_loss_N = clipped_value_loss(
+                value_N, rollout_batch.value_N[at_N], rollout_batch.return_N[at_N], clip=stage.value_clip
+            )
             loss_N = loss_N + stage.value * value_loss_N
             logged["value_loss"] = value_loss_N.detach()
         return loss_N, logged
@@ -307,31 +333,33 @@ class _Course:
     def _facts(self) -> dict[str, float]:
         """What is logged of a round beside its rollout: measured on the policy that spoke, over
         the replies that teach."""
-        lesson = self.lesson
+        rollout_batch = self.rollout_batch
         facts = {"kl_coef": self.kl} if self.kl > 0 else {}
         if self.judges[1]:
             facts["multiplier"] = self.multiplier
-        taught_R = lesson.taught_R
-        if self.method.dapo:
-            facts["dropped"] = float(len(lesson.rollout.groups) - len(lesson.group_R[taught_R].unique()))
-        if len(taught_R) == 0:
+        trained_R = rollout_batch.trained_R
+        if self.recipe.dapo:
+            facts["dropped"] = float(len(rollout_batch.rollout.groups) - len(rollout_batch.group_R[trained_R].unique()))
+        if len(trained_R) == 0:
             return facts
-        at_N = lesson.tokens(taught_R)
-        facts["entropy"] = -float(lesson.old_N[at_N].mean())
+        at_N = rollout_batch.tokens(trained_R)
+        facts["entropy"] = -float(rollout_batch.old_N[at_N].mean())
         if self.kl > 0:
-            facts["kl"] = float(divergence("k3", lesson.old_N[at_N], lesson.reference_N[at_N]).sum()) / len(
-                taught_R
-            )  # never below 0
-        spread = float(lesson.return_N.var(correction=0)) if self.head else 0.0
+            facts["kl"] = float(
+                divergence("k3", rollout_batch.old_N[at_N], rollout_batch.reference_N[at_N]).sum()
+            ) / len(trained_R)  # never below 0
+        spread = float(rollout_batch.return_N.var(correction=0)) if self.head else 0.0
         if spread > 0:
-            facts["explained_variance"] = 1 - float((lesson.return_N - lesson.value_N).var(correction=0)) / spread
+            facts["explained_variance"] = (
+                1 - float((rollout_batch.return_N - rollout_batch.value_N).var(correction=0)) / spread
+            )
         return facts
 
     def _with_mix(self, step: list[MicroBatch], order: random.Random) -> list[MicroBatch]:
         """The step and a micro-batch of plain text, weighted so that the loop's division by the
         step's units makes it a mean over tokens."""
-        units = sum(self.units(batch) for batch in step)
-        if not self.mix or units == 0:
+        num_units = sum(self.num_units(batch) for batch in step)
+        if not self.mix or num_units == 0:
             return step
         chosen: list[TokenRow] = []
         for i in order.sample(range(len(self.mix)), len(self.mix)):
@@ -341,7 +369,7 @@ class _Course:
         scored = sum(sum(map(len, row.replies)) if row.masks is None else sum(map(sum, row.masks)) for row in chosen)
         batch = tuple(range(len(self.rows), len(self.rows) + len(chosen)))
         self.rows = [*self.rows, *chosen]
-        self.mixed |= dict.fromkeys(batch, self.stage.mix * units / scored)
+        self.mixed |= dict.fromkeys(batch, self.stage.mix * num_units / scored)
         return [*step, batch]
 
     def _mix_loss(self, batch: MicroBatch) -> tuple[Tensor, dict[str, float]]:
@@ -351,23 +379,23 @@ class _Course:
 
     def _check_start(self, at_N: Tensor, logp_N: Tensor) -> None:
         """On the first micro-batch of the stage, before anything has moved."""
-        lesson, strict = self.lesson, self.policy.dtype == torch.float32
-        gap = float((logp_N - lesson.old_N[at_N]).abs().max())
+        rollout_batch, strict = self.rollout_batch, self.policy.dtype == torch.float32
+        gap = float((logp_N - rollout_batch.old_N[at_N]).abs().max())
         found = [
             Invariant("the ratio to the policy that spoke, at its furthest from 1,", math.exp(gap), 1.0, 1e-5, _RATIO)
         ]
         if self.kl > 0:
-            furthest = float((logp_N - lesson.reference_N[at_N]).abs().max())
+            furthest = float((logp_N - rollout_batch.reference_N[at_N]).abs().max())
             found.append(
                 Invariant("the log-ratio to the reference, at its furthest from 0,", furthest, 0.0, 1e-5, _REFERENCE)
             )
         if self.stage.temperature == 1:
-            drawn = [logp for group in lesson.rollout.groups for s in group.samples for logp in s.logprobs]
+            drawn = [logp for group in rollout_batch.rollout.groups for s in group.samples for logp in s.logprobs]
             apart = float((logp_N - torch.tensor(drawn, device=logp_N.device)[at_N]).abs().mean())
             name = "the mean gap between the sampler's and the trainer's log-probabilities"
             found.append(Invariant(name, apart, 0.0, 1e-3 if strict else None, _GAP))
         check_start(found, self.folder)
-        self.fresh = False
+        self.check_start_pending = False
 
 
 _RATIO = (

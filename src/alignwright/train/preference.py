@@ -31,8 +31,8 @@ from alignwright.train.batches import MicroBatch, TrainPlan, plan_training
 from alignwright.train.kto import KtoObjective
 from alignwright.train.loop import LoopSettings, Objective, StepReport, run_loop
 from alignwright.train.paired import PairObjective
-from alignwright.train.pairs import contests
-from alignwright.train.reference import keep, recall
+from alignwright.train.pairs import preference_rows
+from alignwright.train.reference import load_reference, save_reference
 from alignwright.train.step0 import check_start
 
 if TYPE_CHECKING:
@@ -60,23 +60,23 @@ def preference(
     preferences = [one for one in learnt if isinstance(one, Preference)]
     labelled = [one for one in learnt if isinstance(one, Labelled)]
     assert not labelled or isinstance(stage, Kto), "a single label has no margin"
-    made = contests(preferences, policy.chat, min(known(stage.max_tokens), policy.longest), folder, labelled)
+    made = preference_rows(preferences, policy.chat, min(known(stage.max_tokens), policy.longest), folder, labelled)
     plan = plan_training(
         [c.row for c in made], epochs=known(stage.epochs), batch_tokens=known(stage.batch_tokens), seed=seed
     )
     objective = KtoObjective(policy, made, stage) if isinstance(stage, Kto) else PairObjective(policy, made, stage)
     path = folder / "reference.safetensors"
-    kept = recall(objective.references, path)
+    kept = load_reference(objective.references, path)
     if not kept:
         for replies in objective.references.values():
-            replies.remember(plan.micro_batches)
+            replies.compute_reference(plan.micro_batches)
     check_start(objective.invariants(plan.micro_batches[0]), folder)
     if not kept and objective.references:
-        keep(objective.references, path)
+        save_reference(objective.references, path)
     reports = run_loop(
         policy, objective, StepLogger(plan, objective), LoopSettings(stage.lr, stage.checkpoint_every), folder, on_step
     )
-    if note := sinking(folder / "metrics.jsonl", stage):
+    if note := likelihood_displacement(folder / "metrics.jsonl", stage):
         (folder / "notes.txt").write_text(note + "\n", encoding="utf-8")
     return reports
 
@@ -119,7 +119,7 @@ class StepLogger:
         pass
 
 
-def sinking(path: Path, stage: DirectStage) -> str | None:
+def likelihood_displacement(path: Path, stage: DirectStage) -> str | None:
     """In plain words, when the margin grew because both replies became less likely; None where it
     did not, or there is no reference.
 

@@ -66,7 +66,7 @@ def pretrain(
         "documents": len(texts),
         "empty": sum(not row.replies[0] for row in documents),
         "rows": len(rows),
-        "tokens": sum(map(scored, rows)),
+        "tokens": sum(map(num_scored, rows)),
     }
     (folder / "text.json").write_text(json.dumps(counts) + "\n", encoding="utf-8")
     objective = _TextObjective(policy, rows)
@@ -112,7 +112,7 @@ def cut(documents: Sequence[Sequence[int]], start: int, width: int, seed: int) -
     return [*rows, TokenRow((start,), tuple(pieces), tuple(masks))] if pieces else rows
 
 
-def scored(row: TokenRow) -> int:
+def num_scored(row: TokenRow) -> int:
     """How many tokens of a row are trained."""
     return sum(map(sum, row.masks or ()))
 
@@ -121,8 +121,8 @@ class _TextObjective:
     def __init__(self, policy: LocalModel, rows: Sequence[TokenRow]) -> None:
         self.policy, self.rows = policy, rows
 
-    def units(self, batch: MicroBatch) -> float:
-        return sum(scored(self.rows[i]) for i in batch)
+    def num_units(self, batch: MicroBatch) -> float:
+        return sum(num_scored(self.rows[i]) for i in batch)
 
     def loss(self, batch: MicroBatch) -> tuple[Tensor, dict[str, float]]:
         packed = pack([self.rows[i] for i in batch], self.policy.chat.pad_id, dtype=self.policy.dtype)
@@ -135,7 +135,7 @@ class _TextObjective:
 @torch.no_grad()
 def _show_start(policy: LocalModel, objective: _TextObjective, batch: MicroBatch, folder: Path) -> None:
     vocabulary = head_of(policy.model).weight.shape[0]
-    seen = float(objective.loss(batch)[0]) / objective.units(batch)
+    seen = float(objective.loss(batch)[0]) / objective.num_units(batch)
     meaning = (
         "a model of small random weights holds every token equally likely, so it begins near the logarithm of the"
         " vocabulary's size"

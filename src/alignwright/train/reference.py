@@ -5,7 +5,7 @@ training starts from and in the very micro-batches it will use: a row always mee
 neighbours, so the log-ratio at the start is 0 to the last bit in any precision. They are kept in
 `reference.safetensors` beside the checkpoints, for a run that goes on after a kill.
 
-Where the policy has moved since (online methods, which meet new replies every round), `standing_in`
+Where the policy has moved since (online methods, which meet new replies every round), `swapped_parameters`
 puts the start's parameters in its place for the while.
 
 Shapes: `_R` the replies of a micro-batch, row by row; `_A` all replies of all rows.
@@ -39,7 +39,7 @@ NOT_ITS_REFERENCE = (
 )
 
 
-class Replies:
+class ReferenceLogps:
     """The replies of some rows under a policy."""
 
     def __init__(self, policy: LocalModel, rows: Sequence[TokenRow]) -> None:
@@ -58,7 +58,7 @@ class Replies:
         return logp_R - self.reference_A[self._places(batch)]
 
     @torch.no_grad()
-    def remember(self, batches: Sequence[MicroBatch]) -> None:
+    def compute_reference(self, batches: Sequence[MicroBatch]) -> None:
         """Take the policy as it is now for the reference."""
         self.reference_A = torch.zeros(self.first[-1], device=self.policy.device)
         for batch in batches:
@@ -70,7 +70,7 @@ class Replies:
         )
 
 
-def recall(replies: Mapping[str, Replies], path: Path) -> bool:
+def load_reference(replies: Mapping[str, ReferenceLogps], path: Path) -> bool:
     """Take the references that an earlier try kept; False when there are none. Raises ValueError
     where they are of other rows."""
     if not path.exists():
@@ -86,7 +86,7 @@ def recall(replies: Mapping[str, Replies], path: Path) -> bool:
     return True
 
 
-def keep(replies: Mapping[str, Replies], path: Path) -> None:
+def save_reference(replies: Mapping[str, ReferenceLogps], path: Path) -> None:
     """Write the references beside their final name first, so that a kill leaves all or nothing."""
     partial = path.with_suffix(".partial")
     save_file(
@@ -96,7 +96,7 @@ def keep(replies: Mapping[str, Replies], path: Path) -> None:
 
 
 @contextlib.contextmanager
-def standing_in(policy: LocalModel, start: Sequence[Tensor]) -> Iterator[None]:
+def swapped_parameters(policy: LocalModel, start: Sequence[Tensor]) -> Iterator[None]:
     """The policy with these values of its trainable parameters; afterwards it has its own again,
     to the bit."""
     parameters = trainable_parameters(policy)

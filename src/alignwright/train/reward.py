@@ -54,7 +54,7 @@ from alignwright.train.loop import LoopSettings, StepReport, run_loop
 from alignwright.train.losses import bradley_terry
 from alignwright.train.pairs import PreferenceRow, comparisons, places, usable
 from alignwright.train.reward_eval import ScoredPair, heldout_findings, longer_chosen
-from alignwright.train.reward_verdict import away_findings, judged, marked, split
+from alignwright.train.reward_verdict import mark_findings, signal_verdict, split, unseen_source_findings
 from alignwright.train.step0 import Invariant, check_start
 
 if TYPE_CHECKING:
@@ -84,7 +84,9 @@ def reward(
     """
     limit = min(known(stage.max_tokens), policy.longest)
     apart = split(usable(preferences, policy.chat, limit, folder), stage.heldout, seed, files or {})
-    groups, kept, away = (comparisons(part, policy.chat, limit) for part in (apart.train, apart.held, apart.away))
+    groups, kept, unseen = (
+        comparisons(part, policy.chat, limit) for part in (apart.train, apart.heldout, apart.unseen)
+    )
     seeds = [seed + 1_000_003 * member for member in range(stage.ensemble)]
     rows = [group.row for group in groups]
     plans = [
@@ -99,17 +101,17 @@ def reward(
             start()
             reports += _train_member(policy, heads[m], groups, plans, m, stage, member, on_step)
         _join_metrics(folder, members, plans)
-        meta, said, elsewhere = _combine(policy, members, stage, groups, kept, away, folder)
-    heard = _heard(meta.combined(said), kept)
+        meta, said, elsewhere = _combine(policy, members, stage, groups, kept, unseen, folder)
+    scored_pairs = _score_pairs(meta.combined(said), kept)
     meta.write(folder)
     if stage.combine == "weights":
         drop_members(members)
-    each = [_accuracy(_heard(row_R, kept)) for row_R in said] if kept and len(said) > 1 else []
+    each = [_accuracy(_score_pairs(row_R, kept)) for row_R in said] if kept and len(said) > 1 else []
     note = "members by themselves " + ", ".join(f"{share:.1%}" for share in each) if each else ""
-    found = heldout_findings(heard, stage=name, labels=stage.labels, note=note)
-    marks = marked(found, judged(heard, apart.train), stage=name, used=stage.no_signal == "use")
-    far = _heard(meta.combined(elsewhere), away) if away else []
-    return reports, (*marks, *away_findings(far, heard, apart, stage=name))
+    found = heldout_findings(scored_pairs, stage=name, labels=stage.labels, note=note)
+    marks = mark_findings(found, signal_verdict(scored_pairs, apart.train), stage=name, used=stage.no_signal == "use")
+    far = _score_pairs(meta.combined(elsewhere), unseen) if unseen else []
+    return reports, (*marks, *unseen_source_findings(far, scored_pairs, apart, stage=name))
 
 
 def pair_losses(
@@ -117,7 +119,7 @@ def pair_losses(
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Of each pair of these rows, whose replies were scored in order: its loss, its gap, the sum
     of its two scores, and its weight. Shape [P]."""
-    pairs = [pair for contest in made for pair in contest.pairs]
+    pairs = [pair for preference_row in made for pair in preference_row.pairs]
     on = score_R.device
     chosen_P, rejected_P = (score_R[place_P] for place_P in places(made, on))
     strength_P = torch.tensor([pair.preference.strength for pair in pairs], device=on)
@@ -135,7 +137,7 @@ class _RewardObjective:
         self.policy, self.head, self.groups, self.stage = policy, head, groups, stage
         self.rows: Sequence[TokenRow] = [group.row for group in groups]
 
-    def units(self, batch: MicroBatch) -> float:
+    def num_units(self, batch: MicroBatch) -> float:
         return sum(pair.weight for i in batch for pair in self.groups[i].pairs)
 
     def loss(self, batch: MicroBatch) -> tuple[Tensor, dict[str, float]]:
@@ -191,8 +193,8 @@ def _combine(
     members: Sequence[Path],
     stage: RewardModel,
     groups: Sequence[PreferenceRow],
-    held: Sequence[PreferenceRow],
-    away: Sequence[PreferenceRow],
+    heldout: Sequence[PreferenceRow],
+    unseen: Sequence[PreferenceRow],
     folder: Path,
 ) -> tuple[RewardMeta, Tensor, Tensor]:
     """The members' common scale, found on held-out replies (on those of training where none are
@@ -201,11 +203,11 @@ def _combine(
         if not (folder / AVERAGE / HEAD).exists():
             average_members(members, folder / AVERAGE)
         members = [folder / AVERAGE]
-    asked = [group.row for group in held or groups]
+    asked = [group.row for group in heldout or groups]
     count = sum(len(row.replies) for row in asked)
     with in_float32(policy):
         every_MR = torch.stack(
-            [member_scores(policy, member, [*asked, *(group.row for group in away)]) for member in members]
+            [member_scores(policy, member, [*asked, *(group.row for group in unseen)]) for member in members]
         )
     score_MR, away_MR = every_MR[:, :count], every_MR[:, count:]
     means, sds = zip(*map(spread, score_MR), strict=True)
@@ -286,7 +288,7 @@ def _check(
     )
 
 
-def _heard(score_R: Tensor, groups: Sequence[PreferenceRow]) -> list[ScoredPair]:
+def _score_pairs(score_R: Tensor, groups: Sequence[PreferenceRow]) -> list[ScoredPair]:
     found: list[ScoredPair] = []
     scores = score_R.tolist()
     for group in groups:
@@ -295,8 +297,8 @@ def _heard(score_R: Tensor, groups: Sequence[PreferenceRow]) -> list[ScoredPair]
     return found
 
 
-def _accuracy(heard: Sequence[ScoredPair]) -> float:
-    credits = [h.credit for h in heard if h.preference.strength != 0.5]
+def _accuracy(scored_pairs: Sequence[ScoredPair]) -> float:
+    credits = [h.credit for h in scored_pairs if h.preference.strength != 0.5]
     return math.fsum(credits) / max(1, len(credits))
 
 

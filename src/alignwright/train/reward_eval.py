@@ -53,7 +53,9 @@ class ScoredPair:
         return self.preference.prompt.topic or self.preference.prompt.conversation.id
 
 
-def keep_apart(preferences: Sequence[Preference], share: float, seed: int) -> tuple[list[Preference], list[Preference]]:
+def hold_out_prompts(
+    preferences: Sequence[Preference], share: float, seed: int
+) -> tuple[list[Preference], list[Preference]]:
     """Those to train on, and those of a `share` of the prompts, drawn by their content and
     `seed`; at least one prompt of two or more."""
     prompts = sorted(
@@ -69,11 +71,11 @@ def keep_apart(preferences: Sequence[Preference], share: float, seed: int) -> tu
 
 
 def heldout_findings(
-    heard: Sequence[ScoredPair], *, stage: str, labels: Literal["soft", "hard"], note: str = ""
+    scored_pairs: Sequence[ScoredPair], *, stage: str, labels: Literal["soft", "hard"], note: str = ""
 ) -> tuple[Finding, ...]:
     """What the kept-apart pairs say of the reward model."""
-    scored = [h for h in heard if h.preference.strength != 0.5]
-    ties = len(heard) - len(scored)
+    scored = [h for h in scored_pairs if h.preference.strength != 0.5]
+    ties = len(scored_pairs) - len(scored)
     if not scored:
         nothing = Finding(
             claim="reward.accuracy",
@@ -85,7 +87,7 @@ def heldout_findings(
             unscored=ties,
             note=note,
         )
-        return (nothing,) if heard else ()
+        return (nothing,) if scored_pairs else ()
     found = [
         _share("accuracy", scored, lambda h: h.credit, stage, "higher", note, ties, _mistakes(scored)),
         _against_length(scored, stage, ties),
@@ -102,7 +104,7 @@ def heldout_findings(
                 stage,
                 None,
                 f"{says}; {votes}",
-                len(heard) - len(uneven),
+                len(scored_pairs) - len(uneven),
                 (),
             )
         )
@@ -182,7 +184,7 @@ def _calibration(scored: Sequence[ScoredPair], stage: str, labels: Literal["soft
 
 def _share(
     name: str,
-    heard: Sequence[ScoredPair],
+    scored_pairs: Sequence[ScoredPair],
     value: Callable[[ScoredPair], float],
     stage: str,
     better: Literal["higher", "lower"] | None,
@@ -190,7 +192,7 @@ def _share(
     unscored: int,
     exhibits: tuple[Example, ...],
 ) -> Finding:
-    values, clusters = [value(h) for h in heard], [h.cluster for h in heard]
+    values, clusters = [value(h) for h in scored_pairs], [h.cluster for h in scored_pairs]
     limits = interval(values, clusters, share=True)
     return Finding(
         claim=f"reward.{name}", stage=stage, axis="feedback", value=mean(values), low=limits.low, high=limits.high,
@@ -211,10 +213,10 @@ def _against_length(scored: Sequence[ScoredPair], stage: str, ties: int) -> Find
     )  # fmt: skip
 
 
-def prefers_longer(heard: ScoredPair) -> float | None:
+def prefers_longer(scored_pairs: ScoredPair) -> float | None:
     """1 where the model prefers the longer reply, 0 the shorter one, 1/2 neither; None of two
     replies of one length."""
-    return _half(heard.gap * _length(heard)) if _length(heard) else None
+    return _half(scored_pairs.gap * _length(scored_pairs)) if _length(scored_pairs) else None
 
 
 def interval(values: Sequence[float], clusters: Sequence[str], *, share: bool) -> Interval:
@@ -235,11 +237,11 @@ def _mistakes(scored: Sequence[ScoredPair]) -> tuple[Example, ...]:
     return tuple(_exhibit(h) for h in wrong)
 
 
-def _exhibit(heard: ScoredPair) -> Example:
-    preference = heard.preference
+def _exhibit(scored_pairs: ScoredPair) -> Example:
+    preference = scored_pairs.preference
     loser = preference.rejected if preference.strength > 0.5 else preference.chosen
     reason = (
-        f"scored {-heard.lead:.2f} above the reply that the votes are for:"
+        f"scored {-scored_pairs.lead:.2f} above the reply that the votes are for:"
         f" {(set(_texts(preference)) - {loser}).pop()[:200]!r}"
     )
     return Example(item=preference.id, prompt=preference.prompt.conversation, reply=loser, status="hit", reason=reason)
@@ -249,8 +251,8 @@ def _texts(preference: Preference) -> tuple[str, str]:
     return preference.chosen, preference.rejected
 
 
-def _length(heard: ScoredPair) -> int:
-    return len(heard.preference.chosen) - len(heard.preference.rejected)
+def _length(scored_pairs: ScoredPair) -> int:
+    return len(scored_pairs.preference.chosen) - len(scored_pairs.preference.rejected)
 
 
 def _half(value: float) -> float:

@@ -30,7 +30,7 @@ from dataclasses import dataclass
 from alignwright.core.records import Finding, Preference, content_id
 from alignwright.stats.intervals import clustered, paired
 from alignwright.stats.scalars import mean
-from alignwright.train.reward_eval import ScoredPair, interval, keep_apart, prefers_longer
+from alignwright.train.reward_eval import ScoredPair, hold_out_prompts, interval, prefers_longer
 
 REFUSED = "REFUSED"
 LARGEST = 1 / 3
@@ -51,12 +51,12 @@ class RewardRefused(RuntimeError):
 
 
 @dataclass(frozen=True)
-class Apart:
+class HeldoutSplit:
     """Pairs to train on, pairs of prompts kept apart, and pairs of sources kept out whole."""
 
     train: list[Preference]
-    held: list[Preference]
-    away: list[Preference]
+    heldout: list[Preference]
+    unseen: list[Preference]
     kind: str = ""
     names: tuple[str, ...] = ()
 
@@ -73,7 +73,7 @@ class Verdict:
         return f"{'has signal' if self.signal else REFUSED}: {self.reason}"
 
 
-def split(preferences: Sequence[Preference], share: float, seed: int, files: Mapping[str, str]) -> Apart:
+def split(preferences: Sequence[Preference], share: float, seed: int, files: Mapping[str, str]) -> HeldoutSplit:
     """Whole sources first, at least `share` of the pairs and at most a third, drawn by their names
     and `seed`; then prompts of the others.
 
@@ -89,15 +89,15 @@ def split(preferences: Sequence[Preference], share: float, seed: int, files: Map
         taken = sum(sizes[other] for other in out)
         if taken < share * len(preferences) and taken + sizes[name] <= LARGEST * len(preferences):
             out.append(name)
-    away = [p for p in preferences if named.get(p.prompt.conversation.id) in out]
+    unseen = [p for p in preferences if named.get(p.prompt.conversation.id) in out]
     rest = [p for p in preferences if named.get(p.prompt.conversation.id) not in out]
-    train, held = keep_apart(rest, share, seed)
-    return Apart(train, held, away, kind if out else "", tuple(out))
+    train, heldout = hold_out_prompts(rest, share, seed)
+    return HeldoutSplit(train, heldout, unseen, kind if out else "", tuple(out))
 
 
-def judged(heard: Sequence[ScoredPair], train: Sequence[Preference]) -> Verdict:
+def signal_verdict(scored_pairs: Sequence[ScoredPair], train: Sequence[Preference]) -> Verdict:
     """The verdict of the pairs that were kept apart."""
-    scored = [h for h in heard if h.preference.strength != 0.5]
+    scored = [h for h in scored_pairs if h.preference.strength != 0.5]
     if not scored:
         return Verdict(False, "no pair with a vote was kept apart, so nothing is known of it; give 'heldout' a share")
     shorter = _longer_wins(train) < 0.5
@@ -127,7 +127,7 @@ def judged(heard: Sequence[ScoredPair], train: Sequence[Preference]) -> Verdict:
     return Verdict(True, f"{seen}; lower 95% limits {accuracy.low:.1%}, and {100 * low:+.1f} points beyond length")
 
 
-def marked(findings: Sequence[Finding], verdict: Verdict, *, stage: str, used: bool) -> tuple[Finding, ...]:
+def mark_findings(findings: Sequence[Finding], verdict: Verdict, *, stage: str, used: bool) -> tuple[Finding, ...]:
     """The findings with the verdict in the note of the accuracy, which there is always; `used`:
     it is followed although it was refused."""
     note = verdict.note + ("; used all the same, as 'no_signal: use' says" if used and not verdict.signal else "")
@@ -138,12 +138,12 @@ def marked(findings: Sequence[Finding], verdict: Verdict, *, stage: str, used: b
     )
 
 
-def away_findings(
-    away: Sequence[ScoredPair], held: Sequence[ScoredPair], apart: Apart, *, stage: str
+def unseen_source_findings(
+    unseen: Sequence[ScoredPair], heldout: Sequence[ScoredPair], apart: HeldoutSplit, *, stage: str
 ) -> tuple[Finding, ...]:
     """Accuracy on sources that were kept out whole, and its difference from that on prompts of
     the sources that were trained on."""
-    there, here = ([h for h in heard if h.preference.strength != 0.5] for heard in (away, held))
+    there, here = ([h for h in scored_pairs if h.preference.strength != 0.5] for scored_pairs in (unseen, heldout))
     if not there:
         return ()
     names = ", ".join(apart.names[:4]) + (f" and {len(apart.names) - 4} more" if len(apart.names) > 4 else "")
@@ -151,7 +151,7 @@ def away_findings(
     credits, prompts = [h.credit for h in there], [h.preference.prompt.conversation.id for h in there]
     limits = interval(credits, prompts, share=True)
     common = {"claim": "reward.accuracy_elsewhere", "stage": stage, "axis": "feedback", "clusters": len(set(prompts))}
-    common["unscored"] = len(away) - len(there)
+    common["unscored"] = len(unseen) - len(there)
     level = Finding.model_validate(
         common
         | {
@@ -166,8 +166,12 @@ def away_findings(
     if not here:
         return (level,)
     errors = [
-        clustered([h.credit for h in heard], [h.preference.prompt.conversation.id for h in heard], bounds=(0.0, 1.0)).se
-        for heard in (there, here)
+        clustered(
+            [h.credit for h in scored_pairs],
+            [h.preference.prompt.conversation.id for h in scored_pairs],
+            bounds=(0.0, 1.0),
+        ).se
+        for scored_pairs in (there, here)
     ]
     fall = mean(credits) - mean([h.credit for h in here])
     change: dict[str, object] = {

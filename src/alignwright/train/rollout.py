@@ -95,7 +95,7 @@ class ConstantReward(ValueError):
     """The judge tells no reply from another."""
 
 
-def deal(prompts: int, *, per_rollout: int, epochs: int, seed: int) -> list[tuple[int, ...]]:
+def schedule_prompts(prompts: int, *, per_rollout: int, epochs: int, seed: int) -> list[tuple[int, ...]]:
     """Which prompts are in which rollout: every epoch is a new order of all, and the last
     rollout may be short."""
     order = [i for epoch in range(epochs) for i in random.Random(f"{seed}/{epoch}").sample(range(prompts), prompts)]  # noqa: S311
@@ -103,7 +103,7 @@ def deal(prompts: int, *, per_rollout: int, epochs: int, seed: int) -> list[tupl
     return [tuple(order[start : start + size]) for start in range(0, len(order), size)]
 
 
-def fitting(policy: LocalModel, prompts: Sequence[Prompt], sampling: Sampling, folder: Path) -> list[Prompt]:
+def drop_too_long(policy: LocalModel, prompts: Sequence[Prompt], sampling: Sampling, folder: Path) -> list[Prompt]:
     """The prompts that leave room for a whole reply within `max_tokens`; the others go to
     `too_long.jsonl`. Raises ValueError when none is left."""
     room = (0,) * known(sampling.max_new_tokens)
@@ -112,7 +112,7 @@ def fitting(policy: LocalModel, prompts: Sequence[Prompt], sampling: Sampling, f
     return [prompts[i] for i in fit_rows(rows, min(known(sampling.max_tokens), policy.longest), folder, shown)]
 
 
-def draw(
+def sample_rollout(
     policy: LocalModel,
     prompts: Sequence[Prompt],
     scorer: RewardFn,
@@ -170,7 +170,7 @@ def draw(
     return Rollout(rollout, tuple(groups), total - kept)
 
 
-def flat_rounds(rollout: Rollout, before: float, rounds: int) -> float:
+def count_constant_rounds(rollout: Rollout, before: float, rounds: int) -> float:
     """How many of the first rollouts taught nothing because the judge told no reply from another;
     -1 once it did. `before`: the last answer.
 
@@ -205,7 +205,7 @@ def steps_of(policy: LocalModel, prompts: Sequence[Prompt], sampling: Sampling, 
     return min(asked, math.ceil(tokens / known(sampling.batch_tokens)))
 
 
-def dealt(micro: Sequence[MicroBatch], steps: int, order: str) -> list[list[MicroBatch]]:
+def split_steps(micro: Sequence[MicroBatch], steps: int, order: str) -> list[list[MicroBatch]]:
     """Micro-batches in an order that the seed `order` gives, spread evenly over so many steps.
     Some are empty where there are too few."""
     shuffled = random.Random(order).sample(micro, len(micro))  # noqa: S311
@@ -229,7 +229,7 @@ def rows_of(groups: Sequence[Group], budget: int) -> list[tuple[TokenRow, tuple[
     return rows
 
 
-def keep_samples(folder: Path, rollout: Rollout, advantage_R: Sequence[float] | None = None) -> None:
+def write_samples(folder: Path, rollout: Rollout, advantage_R: Sequence[float] | None = None) -> None:
     """Add the best and the worst replies of a rollout to `samples.jsonl`."""
     places = [(i, k) for i, group in enumerate(rollout.groups) for k in range(len(group.scores))]
     order = sorted(range(len(places)), key=lambda r: -rollout.groups[places[r][0]].scores[places[r][1]])

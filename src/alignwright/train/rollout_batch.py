@@ -21,9 +21,9 @@ import torch
 from alignwright.model.packing import plan_batches
 from alignwright.model.tokens import TokenRow
 from alignwright.spec.training import GradientStage, Grpo, Ppo, Reinforce, Rloo
-from alignwright.train import advantages as credit
+from alignwright.train import advantages
 from alignwright.train.batches import MicroBatch
-from alignwright.train.clipped_losses import Weighing, share
+from alignwright.train.clipped_losses import TokenWeighting, token_weights
 from alignwright.train.rollout import Rollout, rows_of
 
 if TYPE_CHECKING:
@@ -37,8 +37,8 @@ class AdvantageRecipe:
     """`low` and `high`: how far a ratio may go below and above 1. `by_reply`: one ratio a reply.
     `dapo`: drop equal groups, penalise length."""
 
-    credit: Literal["gae", "standardised", "centred", "siblings", "rollout", "none"]
-    weighing: Weighing
+    advantage: Literal["gae", "group_norm", "group_mean", "rloo", "batch_mean", "none"]
+    weighting: TokenWeighting
     low: float
     high: float
     passes: int = 1
@@ -47,7 +47,7 @@ class AdvantageRecipe:
     dapo: bool = False
 
 
-def method_of(stage: GradientStage) -> AdvantageRecipe:
+def recipe_of(stage: GradientStage) -> AdvantageRecipe:
     """The row of each stage in the family's table."""
     match stage:
         case Ppo():
@@ -55,9 +55,9 @@ def method_of(stage: GradientStage) -> AdvantageRecipe:
         case Grpo():
             return _grpo(stage)
         case Rloo():
-            return AdvantageRecipe("siblings", "reply_sum", stage.clip, stage.clip, stage.passes, stage.minibatches)
+            return AdvantageRecipe("rloo", "reply_sum", stage.clip, stage.clip, stage.passes, stage.minibatches)
         case Reinforce():  # one pass of one step: the ratio is 1 and no clip is ever met
-            return AdvantageRecipe("rollout" if stage.baseline == "mean" else "none", "reply_sum", 1.0, 1.0)
+            return AdvantageRecipe("batch_mean" if stage.baseline == "mean" else "none", "reply_sum", 1.0, 1.0)
 
 
 def _grpo(stage: Grpo) -> AdvantageRecipe:
@@ -66,19 +66,19 @@ def _grpo(stage: Grpo) -> AdvantageRecipe:
     knobs = (clip, high, stage.passes, stage.minibatches)
     match stage.variant:
         case "grpo":
-            return AdvantageRecipe("standardised", "reply_mean", *knobs)
+            return AdvantageRecipe("group_norm", "reply_mean", *knobs)
         case "dr_grpo":
-            return AdvantageRecipe("centred", "constant", *knobs)
+            return AdvantageRecipe("group_mean", "constant", *knobs)
         case "dapo":
-            return AdvantageRecipe("standardised", "token", *knobs, dapo=True)
+            return AdvantageRecipe("group_norm", "token", *knobs, dapo=True)
         case "gspo":
-            return AdvantageRecipe("standardised", "reply_mean", *knobs, by_reply=True)
+            return AdvantageRecipe("group_norm", "reply_mean", *knobs, by_reply=True)
 
 
 @dataclass
 class RolloutBatch:
     """A rollout on its way to gradients. `old_N` (who spoke), `value_N` and `reference_N` are
-    filled in by forward passes, then `assign`ed credit."""
+    filled in by forward passes, then `assign_advantages`ed credit."""
 
     rollout: Rollout
     rows: list[TokenRow]
@@ -101,7 +101,7 @@ class RolloutBatch:
         return list(dict.fromkeys(batch for step in self.steps for batch in step))
 
     @property
-    def taught_R(self) -> Tensor:
+    def trained_R(self) -> Tensor:
         """The places of the replies that are in a row, in the order of the rows."""
         return self.replies(tuple(range(len(self.rows))))
 
@@ -120,7 +120,7 @@ class RolloutBatch:
 
 def lay_out(
     rollout: Rollout,
-    method: AdvantageRecipe,
+    recipe: AdvantageRecipe,
     *,
     multiplier: float,
     budget: int,
@@ -139,36 +139,36 @@ def lay_out(
             [cost for group in rollout.groups for cost in group.costs], dtype=torch.float64, device=device
         )
     laid = rows_of(rollout.groups, budget)
-    if method.dapo:
-        equal_R = credit.equal(score_R, group_R).tolist()
+    if recipe.dapo:
+        equal_R = advantages.rewards_equal(score_R, group_R).tolist()
         laid = [(row, places) for row, places in laid if not equal_R[places[0]]]
-        score_R = score_R + credit.overlong(length_R, limit=longest, cushion=max(1, round(_CUSHION * longest)))
+        score_R = score_R + advantages.overlong(length_R, limit=longest, cushion=max(1, round(_CUSHION * longest)))
     rows, places = [row for row, _ in laid], [places for _, places in laid]
-    weight_R, unit_R = share(method.weighing, length_R, longest=longest)
+    weight_R, unit_R = token_weights(recipe.weighting, length_R, longest=longest)
     blank = [torch.zeros(int(length_R.sum()), device=device) for _ in range(5)]
-    steps = plan_round(rows, method, budget, random.Random(f"{seed}/{rollout.number}"))  # noqa: S311
+    steps = plan_round(rows, recipe, budget, random.Random(f"{seed}/{rollout.number}"))  # noqa: S311
     return RolloutBatch(rollout, rows, places, steps, length_R, group_R, score_R, weight_R, unit_R, *blank)
 
 
 def plan_round(
-    rows: Sequence[TokenRow], method: AdvantageRecipe, budget: int, order: random.Random
+    rows: Sequence[TokenRow], recipe: AdvantageRecipe, budget: int, order: random.Random
 ) -> list[list[MicroBatch]]:
     """The micro-batches of each step of a round: in every pass each row once, in the same
     minibatch and micro-batch, minibatches in a new order."""
-    dealt = order.sample(range(len(rows)), len(rows))
-    parts = [sorted(dealt[k :: method.minibatches]) for k in range(method.minibatches)]
+    shuffled_rows = order.sample(range(len(rows)), len(rows))
+    parts = [sorted(shuffled_rows[k :: recipe.minibatches]) for k in range(recipe.minibatches)]
     minibatches: list[list[MicroBatch]] = []
     for part in parts:
         planned = plan_batches([rows[i] for i in part], budget, shuffle_seed=None) if part else []
         minibatches.append([tuple(part[j] for j in batch) for batch in planned])
     return minibatches + [
-        step for _ in range(method.passes - 1) for step in order.sample(minibatches, len(minibatches))
+        step for _ in range(recipe.passes - 1) for step in order.sample(minibatches, len(minibatches))
     ]
 
 
-def assign(
-    lesson: RolloutBatch,
-    method: AdvantageRecipe,
+def assign_advantages(
+    batch: RolloutBatch,
+    recipe: AdvantageRecipe,
     penalty_N: Tensor,
     *,
     gamma: float = 1.0,
@@ -177,27 +177,27 @@ def assign(
 ) -> None:
     """Give every token its advantage (and its return, for a value to learn). `penalty_N`: what
     divergence costs in the reward, already weighted."""
-    if method.credit == "gae":
-        reward_N = credit.token_rewards(lesson.score_R, penalty_N, lesson.length_R)
-        advantage_N, lesson.return_N = credit.gae(reward_N, lesson.value_N, lesson.length_R, gamma=gamma, lam=lam)
-        lesson.advantage_N = credit.whiten(advantage_N) if whiten else advantage_N
+    if recipe.advantage == "gae":
+        reward_N = advantages.token_rewards(batch.score_R, penalty_N, batch.length_R)
+        advantage_N, batch.return_N = advantages.gae(reward_N, batch.value_N, batch.length_R, gamma=gamma, lam=lam)
+        batch.advantage_N = advantages.whiten(advantage_N) if whiten else advantage_N
         return
-    penalty_R = credit.per_reply(penalty_N.double(), lesson.length_R)
-    advantage_R = advantages(method, lesson.score_R, penalty_R, lesson.group_R)
-    lesson.advantage_N = torch.repeat_interleave(advantage_R, lesson.length_R).to(penalty_N.dtype)
+    penalty_R = advantages.per_reply(penalty_N.double(), batch.length_R)
+    advantage_R = reply_advantages(recipe, batch.score_R, penalty_R, batch.group_R)
+    batch.advantage_N = torch.repeat_interleave(advantage_R, batch.length_R).to(penalty_N.dtype)
 
 
-def advantages(method: AdvantageRecipe, score_R: Tensor, penalty_R: Tensor, group_R: Tensor) -> Tensor:
+def reply_advantages(recipe: AdvantageRecipe, score_R: Tensor, penalty_R: Tensor, group_R: Tensor) -> Tensor:
     """How much better each reply did than its baseline. Shape [R]."""
-    match method.credit:
-        case "standardised":  # by the spread of scores alone: divergence must not be blown up where scores are equal
-            return credit.standardised(score_R, group_R) - credit.centred(penalty_R, group_R)
-        case "centred":
-            return credit.centred(score_R - penalty_R, group_R)
-        case "siblings":
-            return credit.leave_one_out(score_R - penalty_R, group_R)
-        case "rollout":
-            return credit.leave_one_out(score_R - penalty_R, torch.zeros_like(group_R))
+    match recipe.advantage:
+        case "group_norm":  # by the spread of scores alone: divergence must not be blown up where scores are equal
+            return advantages.normalise_by_group(score_R, group_R) - advantages.subtract_group_mean(penalty_R, group_R)
+        case "group_mean":
+            return advantages.subtract_group_mean(score_R - penalty_R, group_R)
+        case "rloo":
+            return advantages.leave_one_out(score_R - penalty_R, group_R)
+        case "batch_mean":
+            return advantages.leave_one_out(score_R - penalty_R, torch.zeros_like(group_R))
         case "none":
             return score_R - penalty_R
         case "gae":

@@ -57,7 +57,7 @@ def fit_rows(rows: Sequence[TokenRow], max_tokens: int, folder: Path, shown: Seq
 
     Raises ValueError when none is left. A cut answer would lose its end-of-turn token and teach
     endless replies, so rows are dropped whole. How many may be lost without a word from the user is
-    the doctor's rule (`train.doctor`).
+    the doctor's rule (`train.data_report`).
     """
     keep = [i for i, row in enumerate(rows) if len(row) <= max_tokens]
     dropped = sorted(set(range(len(rows))) - set(keep))

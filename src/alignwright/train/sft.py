@@ -74,7 +74,7 @@ class _SftObjective:
     def __init__(self, policy: LocalModel, rows: Sequence[TokenRow], demonstrations: Sequence[Demonstration]) -> None:
         self.policy, self.rows, self.demonstrations = policy, rows, demonstrations
 
-    def units(self, batch: MicroBatch) -> float:
+    def num_units(self, batch: MicroBatch) -> float:
         return sum(sum(masks_of(self.rows[i])[0]) * self.demonstrations[i].weight for i in batch)
 
     def loss(self, batch: MicroBatch) -> tuple[Tensor, dict[str, float]]:

@@ -18,18 +18,18 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Invariant:
-    """`seen` must lie within `tolerance` of `expected`; `tolerance` None: shown beside
+    """`value` must lie within `tolerance` of `expected`; `tolerance` None: shown beside
     `expected`, never refused."""
 
     name: str
-    seen: float
+    value: float
     expected: float
     tolerance: float | None
     meaning: str
 
     @property
     def holds(self) -> bool:
-        return self.tolerance is None or abs(self.seen - self.expected) <= self.tolerance  # a NaN holds nothing
+        return self.tolerance is None or abs(self.value - self.expected) <= self.tolerance  # a NaN holds nothing
 
 
 class Step0Error(ValueError):
@@ -42,7 +42,7 @@ def check_start(invariants: Sequence[Invariant], folder: Path) -> None:
     lines = [asdict(invariant) | {"holds": invariant.holds} for invariant in invariants]
     (folder / "start.json").write_text(json.dumps(lines, indent=1) + "\n", encoding="utf-8")
     broken = [
-        f"{i.name} is {i.seen:.6g} where it must be {i.expected:.6g} {_within(i.tolerance)}: {i.meaning}"
+        f"{i.name} is {i.value:.6g} where it must be {i.expected:.6g} {_within(i.tolerance)}: {i.meaning}"
         for i in invariants
         if not i.holds
     ]
@@ -50,12 +50,13 @@ def check_start(invariants: Sequence[Invariant], folder: Path) -> None:
         raise Step0Error("before the first step " + "; ".join(broken))
 
 
-def told(folder: Path) -> list[str]:
+def start_lines(folder: Path) -> list[str]:
     """The invariants that were kept, a line each; nothing before they were checked."""
     path = folder / "start.json"
     found: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
     return [
-        f"at the start {i['name'].rstrip(',')}: {i['seen']:.4g} {_beside(i['expected'], i['tolerance'])}" for i in found
+        f"at the start {i['name'].rstrip(',')}: {i['value']:.4g} {_beside(i['expected'], i['tolerance'])}"
+        for i in found
     ]
 
 
