@@ -117,7 +117,7 @@ def test_a_stage_says_what_it_learns_from_and_keeps_it(chat: Chat, tmp_path: Pat
     assert "8 of 8 replies end in a trained end of turn, 0 cut, none too long" in lines[0]
     assert "picking the longer is right in 0.0%" in lines[1]
     kept = json.loads((tmp_path / "doctor.json").read_text())
-    assert (kept["stage"], kept["rows"], kept["ended"], kept["max_tokens"], kept["troubles"]) == (
+    assert (kept["stage"], kept["rows"], kept["ended"], kept["max_tokens"], kept["issues"]) == (
         "train.1.dpo",
         4,
         8,
@@ -132,7 +132,7 @@ def test_a_refusal_is_kept_before_it_is_raised(chat: Chat, tmp_path: Path) -> No
     sick = [pair.model_copy(update={"chosen": ""}) for pair in pairs()]
     with pytest.raises(BadTrainingData, match=r"train\.1\.dpo: empty_reply: 4 of 8"):
         first_lines("train.1.dpo", pair_rows(chat, sick), chat, sources=sick, folder=tmp_path)
-    (trouble,) = [t for t in json.loads((tmp_path / "doctor.json").read_text())["troubles"] if t["refused"]]
+    (trouble,) = [t for t in json.loads((tmp_path / "doctor.json").read_text())["issues"] if t["refused"]]
     assert trouble["name"] == "empty_reply"
 
 

@@ -17,11 +17,11 @@ from alignwright.train.early_stopping import GoldMonitor
 RLOO = f"{{by: rloo, {DRAW}, kl: 0.0, {STOP}}}"
 DPO = f"{{by: dpo, {LOOP}, epochs: 4, {STOP}}}"
 BEST = f"{{by: best_of_n, {DRAW.replace('epochs: 10', 'epochs: 3')}, {STOP}}}"
-KEPT, LOOKED = (GoldMonitor, "_keep", 1, True), (GoldMonitor, "_look", 2, True)
+KEPT, LOOKED = (GoldMonitor, "_save_weights", 1, True), (GoldMonitor, "_evaluate_gold", 2, True)
 PUT_BACK, SAVING, CLEARED = (
-    (GoldMonitor, "put_back", 1, True),
+    (GoldMonitor, "restore_best", 1, True),
     (training, "save_adapter", 1, False),
-    (training, "clear", 1, True),
+    (training, "drop_best_weights", 1, True),
 )
 
 
@@ -65,7 +65,7 @@ def dies_at(time: int, whole: Callable[..., Any], after: bool) -> Callable[..., 
     [
         pytest.param(RLOO, [KEPT, LOOKED, PUT_BACK, SAVING, CLEARED], id="rloo"),  # gold turns
         pytest.param(DPO, [LOOKED, SAVING], id="dpo"),  # it does not
-        pytest.param(BEST, [(watching, "hedged", 1, True), PUT_BACK], id="best_of_n"),  # nothing is learnt
+        pytest.param(BEST, [(watching, "tune_best_of_n", 1, True), PUT_BACK], id="best_of_n"),  # nothing is learnt
     ],
 )
 def test_wherever_it_was_killed_it_ends_with_the_same_bytes(

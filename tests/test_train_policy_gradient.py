@@ -90,7 +90,7 @@ def test_another_reference_is_refused_before_anything_moves(
 
     policy = trainee(tiny)
     before = weights(policy)
-    monkeypatch.setattr(policy_gradient, "standing_in", other)
+    monkeypatch.setattr(policy_gradient, "swapped_parameters", other)
     with pytest.raises(Step0Error, match="not the model that this stage starts from"):
         run(policy, tmp_path / "run", stage("rloo"))
     assert all(torch.equal(a, b) for a, b in zip(before, weights(policy), strict=True))
@@ -143,7 +143,7 @@ def test_what_is_learnt_from_first_is_read_once_for_who_spoke_and_for_its_gradie
         if forget:
             monkeypatch.setattr(
                 policy_gradient._PolicyGradientSchedule,
-                "heard",
+                "cached_forward",
                 property(lambda self: None, lambda self, value: None),
                 raising=False,
             )
@@ -264,7 +264,7 @@ def test_a_divergence_keeps_the_rows_that_made_it(tiny: Path, tmp_path: Path, mo
     def broken(*args: Any, **knobs: Any) -> torch.Tensor:
         return args[0] * float("nan")
 
-    monkeypatch.setattr(policy_gradient, "clipped", broken)
+    monkeypatch.setattr(policy_gradient, "ppo_loss", broken)
     with pytest.raises(TrainingDiverged) as stopped:
         run(trainee(tiny), tmp_path / "run", stage("rloo"))
     line = json.loads(stopped.value.path.read_text().splitlines()[0])

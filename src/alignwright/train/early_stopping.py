@@ -201,7 +201,7 @@ class GoldMonitor:
         nats = tuple(math.fsum(part) / len(part) for part in ratios)
         gold_eval = GoldEval(step=step, gold=tuple(g for g, _ in both), proxy=tuple(p for _, p in both), nats=nats)
         if all(gold_eval.mean > other.mean for other in self.gold_evals):
-            self._keep(step)
+            self._save_weights(step)
         self.gold_evals.append(gold_eval)
         partial = self.path.with_suffix(".partial")
         partial.write_text(
@@ -213,7 +213,7 @@ class GoldMonitor:
             if path != self._weights(best):
                 path.unlink()
 
-    def _keep(self, step: int) -> None:
+    def _save_weights(self, step: int) -> None:
         partial = self.folder / "gold-peak.partial"
         save_file(
             {f"parameter.{i}": p.detach().contiguous() for i, p in enumerate(trainable_parameters(self.policy))},
