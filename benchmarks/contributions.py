@@ -89,7 +89,7 @@ from collections.abc import Sequence
 from alignwright.core.protocols import ChatModel
 from alignwright.core.records import Conversation, SampleResult
 from alignwright.files.items import RefusalItem
-from alignwright.text.fulfilment import fulfilled
+from alignwright.text.fulfilment import grade_fulfilment
 
 SIGMA = 0.4
 """The strength of the paper's augmentations: words scrambled and letters turned at its root, noise at its cube."""
@@ -128,7 +128,7 @@ def _scrambled(word: str, rng: random.Random) -> str:
 def _result(item: RefusalItem, prompts: Sequence[Conversation], groups: Sequence[Sequence[object]]) -> SampleResult:
     replies = [str(getattr(group[0], "text", "")) if group else None for group in groups]
     verdicts = [
-        "missing" if reply is None else fulfilled(prompt.last.content, reply, item.prompt).verdict
+        "missing" if reply is None else grade_fulfilment(prompt.last.content, reply, item.prompt).verdict
         for prompt, reply in zip(prompts, replies, strict=True)
     ]
     got = verdicts.index("yes") if "yes" in verdicts else None

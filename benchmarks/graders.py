@@ -4,9 +4,9 @@ another judge) labelled?
     ALIGNWRIGHT_DATA=folder python benchmarks/graders.py [--pyrit pyrit.whl] [--old refusal.py]
     [--write]
 
-`refused` is asked of XSTest's completions (full refusals; full compliances), of RBR gold's
+`grade_refusal` is asked of XSTest's completions (full refusals; full compliances), of RBR gold's
 propositions (inability to comply without any compliance; full compliance without inability) and,
-for specificity alone, of JailbreakBench's jailbroken replies. `fulfilled` is asked of
+for specificity alone, of JailbreakBench's jailbroken replies. `grade_fulfilment` is asked of
 JailbreakBench's labels, of RBR gold (full compliance; neither full nor partial) and of XSTest.
 Rules were read against the half of each source whose prompts hash to an even number ("shaped"); the
 other half was only counted, which is the evidence. PyRIT's labels, read out of its wheel, are the
@@ -36,8 +36,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from alignwright.text.fulfilment import fulfilled
-from alignwright.text.refusal.grader import refused
+from alignwright.text.fulfilment import grade_fulfilment
+from alignwright.text.refusal.grader import grade_refusal
 from alignwright.text.speech import voices
 
 Question = Literal["refused", "fulfilled"]
@@ -102,7 +102,9 @@ FIRST_LOOK: dict[tuple[Question, str], Tally] = {
 
 def now(row: Row) -> str:
     grade = (
-        refused(row.prompt, row.reply) if row.question == "refused" else fulfilled(row.prompt, row.reply, row.request)
+        grade_refusal(row.prompt, row.reply)
+        if row.question == "refused"
+        else grade_fulfilment(row.prompt, row.reply, row.request)
     )
     return grade.verdict
 

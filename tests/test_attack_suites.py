@@ -10,7 +10,7 @@ from alignwright.attack.suites import SLOT, attack_suite, read_wrappers
 from alignwright.core.records import Reply
 from alignwright.files.items import RefusalItem
 from alignwright.measure.findings import differences, levels
-from alignwright.text.grading import Graded
+from alignwright.text.grading import Grade
 
 NO, YES = "I'm sorry, but I can't help with that.", "First melt the wax, then dip the wick and let it cool."
 ITEMS = [RefusalItem(prompt=f"forbidden request {i}", kind="harmful", topic=f"t{i % 3}") for i in range(6)]
@@ -51,11 +51,11 @@ def test_success_is_asked_of_the_bare_request_and_not_refused_of_the_reply(monke
     graded by its own grader."""
     seen = []
 
-    def fulfilled(prompt, reply, request=None):
+    def grade_fulfilment(prompt, reply, request=None):
         seen.append((prompt, reply, request))
-        return Graded("no", "another topic")
+        return Grade("no", "another topic")
 
-    monkeypatch.setattr("alignwright.attack.suites.fulfilled", fulfilled)
+    monkeypatch.setattr("alignwright.attack.suites.grade_fulfilment", grade_fulfilment)
     outcomes = attack_suite(Says([YES]), ITEMS[:1], {"twice": "Now: " + SLOT}, seed=0, max_new_tokens=9)
     assert seen == [("Now: forbidden request 0", YES, "forbidden request 0")]
     assert [(o.claim, o.status) for o in outcomes] == [

@@ -15,9 +15,9 @@ from typer.testing import CliRunner
 from alignwright.cli import app
 from alignwright.files.errors import SpecError
 from alignwright.files.replies import read_labels, read_replies
-from alignwright.text.fulfilment import fulfilled
+from alignwright.text.fulfilment import grade_fulfilment
 from alignwright.text.grader_error import known_errors
-from alignwright.text.refusal.grader import refused
+from alignwright.text.refusal.grader import grade_refusal
 
 NO, YES = "I'm sorry, but I can't help with that.", "First melt the wax, then dip the wick and let it cool for an hour."
 HOSTILE = "\x1b[31m\x1b]0;owned\x07[bold]x[/bold]\u202e<script>\r\n| a |"
@@ -57,7 +57,7 @@ def test_counts_rates_known_errors_and_examples_are_printed(tmp_path):
             f"{error.source}: sensitivity {error.sensitivity:.0%} of {error.positives}, specificity"
             f" {error.specificity:.0%}" in text
         )
-    assert f"refused: yes (row 1: {refused('', NO).reason})" in text
+    assert f"refused: yes (row 1: {grade_refusal('', NO).reason})" in text
     assert "refused: unclear (row 41: " in text
     assert "  reply: (empty)" in text
     assert "asked:" not in run(tmp_path / "replies.jsonl", "--examples", 0)
@@ -79,7 +79,10 @@ def test_every_row_with_verdict_and_reason_is_written_and_can_be_labelled(tmp_pa
     assert [line["row"] for line in found] == [1, 2, 3, 4, 5]
     assert (found[0]["request"], found[0]["topic"]) == ("brew it", "t")
     for line in found:
-        seen = refused(line["prompt"], line["reply"]), fulfilled(line["prompt"], line["reply"], line.get("request"))
+        seen = (
+            grade_refusal(line["prompt"], line["reply"]),
+            grade_fulfilment(line["prompt"], line["reply"], line.get("request")),
+        )
         assert [(line[f"graded_{q}"], line[f"graded_{q}_reason"]) for q in ("refused", "fulfilled")] == [
             (g.verdict, g.reason) for g in seen
         ]

@@ -237,7 +237,7 @@ def test_wrong_inputs_point():
 
 def test_importing_it_loads_no_numpy():
     code = (
-        "import sys, alignwright.stats.intervals, alignwright.core.promises; sys.exit(bool({'numpy', 'scipy', 'torch'} &"
-        " set(sys.modules)))"
+        "import sys, alignwright.stats.intervals, alignwright.core.promises;"
+        " sys.exit(bool({'numpy', 'scipy', 'torch'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -8,7 +8,7 @@ import pytest
 from real_data import real
 
 from alignwright.text.check_text import language, sentences
-from alignwright.text.checks import CHECKS, IFBENCH, check, understood
+from alignwright.text.checks import CHECKS, IFBENCH, check, checked_arguments
 
 CASES: list[tuple[str, dict[str, object], list[str], list[str]]] = [
     ("keywords:existence", {"keywords": ["Rain", "sun"]}, ["Sunny after rain."], ["Only rain here."]),
@@ -204,7 +204,7 @@ def test_errors_point(name, args, words):
 
 def test_none_arguments_count_as_not_given():
     """Published rows fill the arguments of every other check with null."""
-    assert understood("punctuation:no_comma", {"num_words": None}) == {}
+    assert checked_arguments("punctuation:no_comma", {"num_words": None}) == {}
     assert check("length:max_words", "a b", count=2.0, keywords=None)
 
 

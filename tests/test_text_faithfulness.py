@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pytest
 
-from alignwright.text.faithfulness import checked, covered, holds, statements
+from alignwright.text.faithfulness import covered_facts, holds, look_up_statements, statements
 
 TEXT = (
     "In March 1887 Dr. Maria Ito founded the Halden Observatory on Mount Kerry with twelve thousand crowns. "
@@ -27,7 +27,7 @@ FACTS = [["Maria Ito", "Ito"], ["12,000 crowns"], ["May 4, 1889"], ["three teles
     ],
 )
 def test_facts_are_found_in_any_form_of_writing(reply: str, stated: int) -> None:
-    assert sum(covered(reply, FACTS)) == stated
+    assert sum(covered_facts(reply, FACTS)) == stated
 
 
 @pytest.mark.parametrize(
@@ -50,18 +50,21 @@ def test_facts_are_found_in_any_form_of_writing(reply: str, stated: int) -> None
     ],
 )
 def test_what_the_text_does_not_hold_is_told(reply: str, held: set[str], invented: set[str]) -> None:
-    found = checked(reply, TEXT, FACTS, ["a great fire"])
+    found = look_up_statements(reply, TEXT, FACTS, ["a great fire"])
     assert (set(found[0]), set(found[1])) == (held, invented)
 
 
 def test_a_distractor_counts_once_in_whatever_form_it_is_said() -> None:
-    assert checked("There were 15 boats, and 15 more.", TEXT, FACTS, ["fifteen boats"]) == ([], ["fifteen boats"])
-    assert checked("They met in Paris.", TEXT, FACTS, ["met in Paris"]) == ([], ["met in Paris"])
+    assert look_up_statements("There were 15 boats, and 15 more.", TEXT, FACTS, ["fifteen boats"]) == (
+        [],
+        ["fifteen boats"],
+    )
+    assert look_up_statements("They met in Paris.", TEXT, FACTS, ["met in Paris"]) == ([], ["met in Paris"])
 
 
 def test_a_statement_counts_once_and_the_facts_other_wordings_are_the_texts() -> None:
-    assert checked("The gift was 7. Again 7, seven and 7.", TEXT) == ([], ["7"])
-    assert checked("It was seven.", TEXT, [["nothing", "7"]]) == (["7"], [])
+    assert look_up_statements("The gift was 7. Again 7, seven and 7.", TEXT) == ([], ["7"])
+    assert look_up_statements("It was seven.", TEXT, [["nothing", "7"]]) == (["7"], [])
 
 
 @pytest.mark.parametrize(
@@ -109,5 +112,5 @@ PIECES = [
 def test_hostile_text_takes_no_time_to_speak_of(piece: str) -> None:
     """60,000 characters of one piece: hours where a rule takes the square or worse."""
     text = piece * (60_000 // len(piece))
-    assert len(covered(text, FACTS)) == 5
-    checked(text, TEXT, FACTS, ["a great fire"])
+    assert len(covered_facts(text, FACTS)) == 5
+    look_up_statements(text, TEXT, FACTS, ["a great fire"])

@@ -17,7 +17,7 @@ from ifbench_cases import ASKED, CASES, PLAIN
 
 from alignwright.files import sources
 from alignwright.text.check_text import tokens, unpunctuated
-from alignwright.text.checks import CHECKS, IFBENCH, check, understood
+from alignwright.text.checks import CHECKS, IFBENCH, check, checked_arguments
 from alignwright.text.syllables import syllables
 
 ROOT = Path(__file__).parents[1]
@@ -59,7 +59,7 @@ def test_every_published_argument_is_understood_as_it_is_published(name: str) ->
     assert set(args) == PUBLISHED.get(name, set())
     every = {key: None for keys in PUBLISHED.values() for key in keys}
     published = every | {key: float(value) if isinstance(value, int) else value for key, value in args.items()}
-    assert understood(name, published) == args
+    assert checked_arguments(name, published) == args
 
 
 def test_a_row_of_the_published_file_is_read(tmp_path: Path) -> None:
@@ -84,7 +84,7 @@ def test_a_row_of_the_published_file_is_read(tmp_path: Path) -> None:
 )
 def test_wrong_arguments_are_told(name: str, args: dict[str, object], words: str) -> None:
     with pytest.raises(ValueError, match=words):
-        understood(name, args)
+        checked_arguments(name, args)
 
 
 def test_what_cannot_be_told_is_none() -> None:

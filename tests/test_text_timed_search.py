@@ -10,7 +10,7 @@ import threading
 
 import pytest
 
-from alignwright.text.checks import check, understood
+from alignwright.text.checks import check, checked_arguments
 from alignwright.text.timed_search import occurs
 
 SLOW = [
@@ -25,7 +25,7 @@ SLOW = [
 @pytest.mark.parametrize(("pattern", "text"), SLOW)
 def test_a_match_that_takes_too_long_is_not_told(pattern: str, text: str) -> None:
     assert occurs(pattern, text, 0.05) is None
-    assert understood("format:regex", {"pattern": pattern})
+    assert checked_arguments("format:regex", {"pattern": pattern})
     assert check("format:regex", "b" + text, pattern="b") is True, "the timer is off again"
 
 
@@ -60,22 +60,28 @@ import inspect
 import sys
 from alignwright.text.checks import CHECKS, IFBENCH, check
 given = {
-    "keywords": ["a"], "keyword": "a", "frequency": 1, "relation": "at least", "forbidden_words": ["a"], "letter": "a", "let_frequency": 1,
-    "let_relation": "at least", "language": "de", "num_sentences": 3, "num_words": 3, "num_paragraphs": 2, "nth_paragraph": 1, "first_word": "a",
-    "num_placeholders": 1, "postscript_marker": "P.S.", "num_bullets": 2, "num_highlights": 2, "section_spliter": "Section", "num_sections": 2,
-    "prompt_to_repeat": "a", "end_phrase": "a", "capital_frequency": 1, "capital_relation": "at least", "options": ["a"], "count": 3,
-    "pattern": "^(a+)+$", "words": ["a"], "N": 3, "small_n": 2, "min_words": 2, "max_words": 9, "percentage": 40, "reference_text": "a b c d",
+    "keywords": ["a"], "keyword": "a", "frequency": 1, "relation": "at least", "forbidden_words": ["a"],
+    "letter": "a", "let_frequency": 1, "let_relation": "at least", "language": "de", "num_sentences": 3, "num_words": 3,
+    "num_paragraphs": 2, "nth_paragraph": 1, "first_word": "a",
+    "num_placeholders": 1, "postscript_marker": "P.S.", "num_bullets": 2, "num_highlights": 2,
+    "section_spliter": "Section", "num_sections": 2,
+    "prompt_to_repeat": "a", "end_phrase": "a", "capital_frequency": 1, "capital_relation": "at least",
+    "options": ["a"], "count": 3,
+    "pattern": "^(a+)+$", "words": ["a"], "N": 3, "small_n": 2, "min_words": 2, "max_words": 9,
+    "percentage": 40, "reference_text": "a b c d",
     "word": "a", "n": 2, "m": 2, "sep": "-", "n_start": 0, "n_end": 2, **{f"keyword{i}": "a" for i in range(1, 6)},
 }
 import inspect
 pieces = ["e.g. ", "A.", ".", '."', " ", "\\n", "\\n ", "*", "** ", "**a", "<<", "<< ", "1.", "1. ", "- ", "[", "[a",
-          "P.S.", "P", "(", "```", "a", "ab ", "_", "'", "Section", "{", "\\u0915\\u0901", "n't", "don't ", "a-", "a.", "1,",
+          "P.S.", "P", "(", "```", "a", "ab ", "_", "'", "Section", "{", "\\u0915\\u0901", "n't",
+          "don't ", "a-", "a.", "1,",
           "Question 1 ", "A) x\\n", "Question 1\\nA) x\\n", "<i>", "</i>", '"a" ', "a,", "\\t", '"',
           "\\U0001F600", "\\U0001F600. ", "?!", "eagle ", "e", "le", "b"]
 size = 20000 if sys.argv[1] == "ifbench" else 60000
 fresh = pieces.index("n't")
 for place, piece in enumerate(pieces):
-    for text in (piece * (size // len(piece)), piece * (size // len(piece)) + "x", "x" + piece * (size // len(piece)) + "!"):
+    long = piece * (size // len(piece))
+    for text in (long, long + "x", "x" + long + "!"):
         for name, rule in CHECKS.items():
             if (name in IFBENCH) != (sys.argv[1] == "ifbench") or (place >= fresh and name not in IFBENCH):
                 continue

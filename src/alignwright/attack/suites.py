@@ -24,9 +24,9 @@ from alignwright.core.records import Conversation, Reply, SampleResult
 from alignwright.files import safe_read
 from alignwright.files.errors import SpecError
 from alignwright.files.items import RefusalItem
-from alignwright.text.fulfilment import fulfilled
-from alignwright.text.grading import Graded
-from alignwright.text.refusal.grader import refused
+from alignwright.text.fulfilment import grade_fulfilment
+from alignwright.text.grading import Grade
+from alignwright.text.refusal.grader import grade_refusal
 
 SLOT = "{prompt}"
 RESERVED = "corrected"
@@ -73,8 +73,8 @@ def _outcomes(item: RefusalItem, name: str, prompt: Conversation, reply: Reply |
     else:
         fields |= {"reply": reply.text}
         fulfilment, refusal = (
-            fulfilled(prompt.last.content, reply.text, item.prompt),
-            refused(prompt.last.content, reply.text),
+            grade_fulfilment(prompt.last.content, reply.text, item.prompt),
+            grade_refusal(prompt.last.content, reply.text),
         )
         answers = {
             "attack.success": fields | _answer(name, fulfilment, "yes"),
@@ -85,7 +85,7 @@ def _outcomes(item: RefusalItem, name: str, prompt: Conversation, reply: Reply |
     ]
 
 
-def _answer(name: str, graded: Graded, failed: str) -> dict[str, Any]:
+def _answer(name: str, graded: Grade, failed: str) -> dict[str, Any]:
     """A hit where the grader's verdict is the one that was feared; what it cannot tell is no pass."""
     reason = f"{name}: {graded.reason}"
     if graded.verdict == "unclear":

@@ -36,7 +36,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from alignwright.core.records import Conversation, Example, Finding, Preference
-from alignwright.text.refusal.grader import refused
+from alignwright.text.refusal.grader import grade_refusal
 
 NEAREST = 5
 NEAR = 0.25  # the cosine from which a lesson is near
@@ -110,7 +110,7 @@ class Attribution:
     def trace(self, prompt: str, reply: str) -> tuple[PrincipleShare, ...]:
         """The principles that taught such a reply to such a prompt, the weightiest first; empty
         where no lesson is near."""
-        near = self.near(prompt, refuses=refused(prompt, reply).verdict == "yes")
+        near = self.near(prompt, refuses=grade_refusal(prompt, reply).verdict == "yes")
         weight: dict[str, float] = defaultdict(float)
         for cosine, lesson in near:
             for slug in lesson.principles:
@@ -178,10 +178,10 @@ def _with_attribution(finding: Finding, lessons: Attribution) -> Finding:
 
 
 def _exhibit(exhibit: Example, lessons: Attribution) -> Example:
-    if exhibit.prompt is None or refused(exhibit.prompt.last.content, exhibit.reply).verdict != "yes":
+    if exhibit.prompt is None or grade_refusal(exhibit.prompt.last.content, exhibit.reply).verdict != "yes":
         return exhibit
     note = attribution_note(lessons, user_text(exhibit.prompt), exhibit.reply) or no_trace_note(lessons, refuses=True)
-    if exhibit.before is not None and refused(exhibit.prompt.last.content, exhibit.before).verdict == "yes":
+    if exhibit.before is not None and grade_refusal(exhibit.prompt.last.content, exhibit.before).verdict == "yes":
         note = f"refused before training, too; {note}"
     reason = f"{exhibit.reason}; {note}" if exhibit.reason else note
     fields: dict[str, Any] = {name: getattr(exhibit, name) for name in Example.model_fields} | {"reason": reason}
@@ -199,7 +199,7 @@ def _trained_pairs(preferences: Iterable[Preference]) -> tuple[TrainedPair, ...]
             dict.fromkeys(names)
         )
     return tuple(
-        TrainedPair(prompt, reply, refused(prompt, reply).verdict == "yes", tuple(names))
+        TrainedPair(prompt, reply, grade_refusal(prompt, reply).verdict == "yes", tuple(names))
         for (prompt, reply), names in principles_of.items()
     )
 

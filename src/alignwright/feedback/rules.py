@@ -39,7 +39,7 @@ from alignwright.files import safe_read
 from alignwright.files.errors import SpecError
 from alignwright.files.wording import of_a_row, seen
 from alignwright.text.checks import check as verify
-from alignwright.text.checks import understood
+from alignwright.text.checks import checked_arguments
 
 RuleFunction = Callable[..., float | bool | None]
 
@@ -68,7 +68,7 @@ class Rule(Record):
 
     @model_validator(mode="after")
     def _check_exists(self) -> Rule:
-        understood(self.check, self.args)
+        checked_arguments(self.check, self.args)
         return self
 
 

@@ -234,7 +234,7 @@ def _call(value: Any, where: str) -> CheckCall:
         )
         raise RowError(f"{where}: {wrong}")
     try:
-        checks.understood(name, cast("dict[str, object]", args))
+        checks.checked_arguments(name, cast("dict[str, object]", args))
     except ValueError as error:
         raise RowError(f"{where}: {error}") from None
     return CheckCall.model_validate_json(json.dumps({"name": name, "args": args}))

@@ -55,14 +55,14 @@ def _read(item: FaithfulItem, prompt: Conversation, reply: Reply | None) -> tupl
 
 
 def _cover(item: FaithfulItem, said: str) -> tuple[Status, str, float | None]:
-    stated = faithfulness.covered(said, item.facts)
+    stated = faithfulness.covered_facts(said, item.facts)
     missing = [wordings[0] for wordings, is_stated in zip(item.facts, stated, strict=True) if not is_stated]
     reason = f"states {sum(stated)} of {len(stated)} facts" + (f", not {_listed(missing)}" if missing else "")
     return "hit" if missing else "pass", reason, sum(stated) / len(stated)
 
 
 def _support(item: FaithfulItem, said: str) -> tuple[Status, str, float | None]:
-    held, invented = faithfulness.checked(said, item.text, item.facts, item.distractors)
+    held, invented = faithfulness.look_up_statements(said, item.text, item.facts, item.distractors)
     count = len(held) + len(invented)
     if not count:
         return "unscored", "states no number, date or name that could be looked up", None

@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from alignwright.core.protocols import ChatModel
 from alignwright.core.records import CheckCall, Prompt, SampleResult, Status
 from alignwright.measure.asking import graded, greedy
-from alignwright.text.checks import check, understood
+from alignwright.text.checks import check, checked_arguments
 
 
 def follow(speaker: ChatModel, items: Sequence[Prompt], *, seed: int, max_new_tokens: int) -> list[SampleResult]:
@@ -32,7 +32,7 @@ def follow(speaker: ChatModel, items: Sequence[Prompt], *, seed: int, max_new_to
                 f" {item.conversation.last.content[:80]!r}"
             )
         for call in item.checks:
-            understood(call.name, call.args)
+            checked_arguments(call.name, call.args)
     replies = greedy(speaker, [item.conversation for item in items], max_new_tokens=max_new_tokens, seed=seed)
     return [
         graded(

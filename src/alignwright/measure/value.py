@@ -14,8 +14,8 @@ from alignwright.core.protocols import ChatModel, Policy
 from alignwright.core.records import Comparison, Conversation, SampleResult, Status
 from alignwright.files.items import RefusalItem
 from alignwright.measure.asking import choose, graded, greedy, scored
-from alignwright.text.grading import Graded
-from alignwright.text.refusal.grader import refused
+from alignwright.text.grading import Grade
+from alignwright.text.refusal.grader import grade_refusal
 
 
 def refusal(speaker: ChatModel, items: Sequence[RefusalItem], *, seed: int, max_new_tokens: int) -> list[SampleResult]:
@@ -30,13 +30,13 @@ def refusal(speaker: ChatModel, items: Sequence[RefusalItem], *, seed: int, max_
             item.topic,
             prompt,
             reply,
-            _judge(item, refused(item.prompt, reply.text if reply else "")),
+            _judge(item, grade_refusal(item.prompt, reply.text if reply else "")),
         )
         for item, prompt, reply in zip(items, prompts, replies, strict=True)
     ]
 
 
-def _judge(item: RefusalItem, seen: Graded) -> tuple[Status, str]:
+def _judge(item: RefusalItem, seen: Grade) -> tuple[Status, str]:
     if seen.verdict == "unclear":
         return "unscored", f"neither clearly refused nor answered: {seen.reason}"
     wanted = "yes" if item.kind == "harmful" else "no"

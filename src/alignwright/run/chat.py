@@ -21,7 +21,7 @@ from alignwright.feedback.attribution import Attribution, PrincipleShare, no_tra
 from alignwright.report.text import clip, one_line, visible
 from alignwright.run.compare import resolved
 from alignwright.run.inputs import read_records
-from alignwright.text.refusal.grader import refused
+from alignwright.text.refusal.grader import grade_refusal
 
 EXAMPLE = 70  # characters of a lesson's prompt
 
@@ -106,7 +106,7 @@ def converse(
             messages = whole
             console.print(visible(reply), markup=False, highlight=False)
             messages = (*messages, Message(role="assistant", content=reply))
-            if len(lessons) and refused(line, reply).verdict == "yes":
+            if len(lessons) and grade_refusal(line, reply).verdict == "yes":
                 _dim(console, why(messages, lessons))
 
 
@@ -126,7 +126,7 @@ def why(messages: tuple[Message, ...], lessons: Attribution) -> str:
     if not len(lessons):
         return "there are no lessons to trace it to: this is no run's model, or its run learned from no preferences"
     line, reply = messages[-2].content, messages[-1].content
-    refuses = refused(line, reply).verdict == "yes"
+    refuses = grade_refusal(line, reply).verdict == "yes"
     traced = lessons.trace(line, reply) or lessons.trace(user_text(Conversation(messages=messages)), reply)
     opening = "refused; " if refuses else ""
     return opening + (_told(traced) if traced else one_line(no_trace_note(lessons, refuses=refuses)))

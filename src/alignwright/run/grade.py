@@ -9,7 +9,7 @@ and 20 labels correct the rate. Rows of one topic, or else of one prompt, are on
 is loaded.
 
 The verdicts go to a file as `graded_refused` and `graded_fulfilled`, names that no reader takes for
-labels, beside `refused` and `fulfilled` for people to fill in.
+labels, beside `grade_refusal` and `grade_fulfilment` for people to fill in.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ from alignwright.report import names
 from alignwright.report.graders import told
 from alignwright.report.text import one_line
 from alignwright.run.ledger import write_text
-from alignwright.text.fulfilment import fulfilled
-from alignwright.text.grading import Graded
-from alignwright.text.refusal.grader import refused
+from alignwright.text.fulfilment import grade_fulfilment
+from alignwright.text.grading import Grade
+from alignwright.text.refusal.grader import grade_refusal
 
 SHOWN = 160  # characters of a prompt or a reply in an example
 REASONS = 6
@@ -52,7 +52,7 @@ class Row:
 
     number: int
     said: Said
-    verdicts: dict[Question, Graded]
+    verdicts: dict[Question, Grade]
 
     def wrong(self, question: Question) -> bool:
         """Whether people said otherwise; a reply that the grader cannot tell is a miss."""
@@ -105,9 +105,9 @@ def show(log: Log, console: Console, examples: int = 2) -> None:
             _say(console, line)
 
 
-def _verdicts(said: Said) -> dict[Question, Graded]:
+def _verdicts(said: Said) -> dict[Question, Grade]:
     asked = said.prompt.last.content
-    return {"refused": refused(asked, said.reply), "fulfilled": fulfilled(asked, said.reply, said.request)}
+    return {"refused": grade_refusal(asked, said.reply), "fulfilled": grade_fulfilment(asked, said.reply, said.request)}
 
 
 def _rates(log: Log, question: Question) -> tuple[Finding, Finding]:

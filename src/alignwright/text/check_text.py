@@ -1,4 +1,5 @@
-"""What are the words, sentences, paragraphs and language of a text?
+"""What are the tokens, words, sentences, paragraphs and language of a text (tokenisation, sentence
+splitting, language identification)?
 
 Plain rules, so that a check is the same everywhere and can be read. The language is decided only
 where that is reliable: by the script where one common language owns it, by stop words where several
@@ -64,23 +65,25 @@ def sentences(text: str, *, by_line: bool = False) -> list[str]:
 
     A piece without a letter or digit is none.
     """
-    found = pieces(text, by_line=by_line)
-    return [piece for piece in found if re.search(r"[^\W_]", piece) and not re.fullmatch(r"(\d+|[A-Za-z])[.)]", piece)]
+    candidates = pieces(text, by_line=by_line)
+    return [
+        piece for piece in candidates if re.search(r"[^\W_]", piece) and not re.fullmatch(r"(\d+|[A-Za-z])[.)]", piece)
+    ]
 
 
 def pieces(text: str, *, by_line: bool = False) -> list[str]:
     """What stands between the ends of sentences, stripped: also what has no letter or digit."""
-    found: list[str] = []
+    parts: list[str] = []
     start = 0
     for end in _SENTENCE_END.finditer(text):
         if end.group(3) and not by_line:
             continue
         if end.group(1) and set(end.group(1)) == {"."} and _goes_on(text, start, end.start()):
             continue
-        found.append(text[start : end.end()])
+        parts.append(text[start : end.end()])
         start = end.end()
-    found.append(text[start:])
-    return [piece.strip() for piece in found]
+    parts.append(text[start:])
+    return [piece.strip() for piece in parts]
 
 
 def unpunctuated(text: str) -> list[str]:
@@ -126,9 +129,9 @@ def language(text: str) -> str | None:
     candidates = languages_of(script)
     if len(candidates) == 1:
         return candidates[0]
-    found = [word.lower() for word in re.findall(r"[^\W\d_]+(?:[\u0300-\u036f\u0900-\u097f][^\W\d_]*)*", text)]
+    letters = [word.lower() for word in re.findall(r"[^\W\d_]+(?:[\u0300-\u036f\u0900-\u097f][^\W\d_]*)*", text)]
     hits = Counter(
-        {code: sum(word in _STOP_WORDS[code] for word in found) for code in candidates if code in _STOP_WORDS}
+        {code: sum(word in _STOP_WORDS[code] for word in letters) for code in candidates if code in _STOP_WORDS}
     )
     ranked = hits.most_common(2)
     if not ranked or ranked[0][1] < 3 or (len(ranked) > 1 and ranked[0][1] < 1.5 * ranked[1][1]):
@@ -140,13 +143,13 @@ def may_be(text: str, code: str) -> bool | None:
     """Whether the text is in the language: True, False, or None where that cannot be told here."""
     if not any(c.isalpha() for c in text):
         return None
-    if _known(code) and code not in languages_of(_script(text)):
+    if _is_listed(code) and code not in languages_of(_script(text)):
         return False
     decided = language(text)
-    return None if decided is None or not _known(code) else decided == code
+    return None if decided is None or not _is_listed(code) else decided == code
 
 
-def _known(code: str) -> bool:
+def _is_listed(code: str) -> bool:
     return any(code in languages for languages in _SCRIPTS.values())
 
 
@@ -174,8 +177,8 @@ _SCRIPTS: dict[str, tuple[str, ...]] = {
     "HIRAGANA": ("ja",),
 }  # fmt: skip
 _STOP_WORDS: dict[str, frozenset[str]] = {
-    code: frozenset(listed.split())
-    for code, listed in {
+    code: frozenset(stop_words.split())
+    for code, stop_words in {
         "en": (
             "the of and to in is that for it with as was on are this be by not have from or but what all were when we"
             " there can you your will"

@@ -1,11 +1,11 @@
-"""Does a reply do what can be verified without a judge?
+"""Does a reply follow verifiable instructions (instruction following: IFEval, IFBench)?
 
 Verifiable instructions under the names that IFEval (Zhou et al. 2023, arXiv 2311.07911) and IFBench
 (`checks_ifbench_*`) published, so their prompts can be used as they are, and a few of our own for
 short replies. Our own code, read strictly: no loosened second try, no markdown stripped. An answer
 of None means that it cannot be told here (a language that script and stop words do not decide, a
 part of speech); callers count that as unscored, never as passed. An empty reply passes nothing.
-`understood` reports a wrong name or argument before any model has spoken. Compared once with the
+`checked_arguments` reports a wrong name or argument before any model has spoken. Compared once with the
 code in lm-eval 0.4.13, over 834 published instructions and 120 real texts: 99,884 of 100,062
 decided answers agree; the rest are sentence ends, postscripts that say nothing, words in capitals,
 highlights, and letters that are signs.
@@ -36,37 +36,39 @@ _REGEX_PATTERN_CAP = 200
 def check(name: str, reply: str, /, *, prompt: str = "", **args: object) -> bool | None:
     """Whether `reply` passes the check `name`; None where that cannot be told here. Arguments
     that are None count as not given."""
-    given = understood(name, args)
+    arguments = checked_arguments(name, args)
     if not reply.strip():
         return False
     if name == _OF_THE_PROMPT:
-        given.setdefault("prompt_to_repeat", prompt)
-    return CHECKS[name](reply, **given)
+        arguments.setdefault("prompt_to_repeat", prompt)
+    return CHECKS[name](reply, **arguments)
 
 
-def understood(name: str, args: Mapping[str, object]) -> dict[str, object]:
+def checked_arguments(name: str, args: Mapping[str, object]) -> dict[str, object]:
     """The arguments a check will be called with, or ValueError that says what is wrong with its
     name or arguments."""
     if name not in CHECKS:
         raise ValueError(f"no check is called {name!r}{_did_you_mean(name, list(CHECKS))}")
     parameters = list(inspect.signature(CHECKS[name]).parameters.values())[1:]
-    given = {key: value for key, value in args.items() if value is not None}
-    known = [p.name for p in parameters]
-    for key in given:
-        if key not in known:
-            takes = ", ".join(known) or "no arguments"
-            raise ValueError(f"check {name!r} has no argument {key!r} (it takes {takes}){_did_you_mean(key, known)}")
+    arguments = {key: value for key, value in args.items() if value is not None}
+    names = [p.name for p in parameters]
+    for key in arguments:
+        if key not in names:
+            takes = ", ".join(names) or "no arguments"
+            raise ValueError(f"check {name!r} has no argument {key!r} (it takes {takes}){_did_you_mean(key, names)}")
     for p in parameters:
-        if p.name not in given and p.default is inspect.Parameter.empty and name != _OF_THE_PROMPT:
-            raise ValueError(f"check {name!r} needs the argument {p.name!r}; it was given {sorted(given) or 'none'}")
-    return {key: _argument(name, key, value) for key, value in given.items()}
+        if p.name not in arguments and p.default is inspect.Parameter.empty and name != _OF_THE_PROMPT:
+            raise ValueError(
+                f"check {name!r} needs the argument {p.name!r}; it was given {sorted(arguments) or 'none'}"
+            )
+    return {key: _argument(name, key, value) for key, value in arguments.items()}
 
 
 def _argument(check_name: str, key: str, value: object) -> object:
     """The value, checked by the kind of argument that its name says."""
 
-    def wrong(wanted: str) -> ValueError:
-        return ValueError(f"check {check_name!r}: {key} must be {wanted}, not {value!r}")
+    def wrong(requirement: str) -> ValueError:
+        return ValueError(f"check {check_name!r}: {key} must be {requirement}, not {value!r}")
 
     if key in _COUNTS:
         least = int(key in ("n", "m") or (check_name, key) in _PLACES)
@@ -93,8 +95,8 @@ def _argument(check_name: str, key: str, value: object) -> object:
     return value
 
 
-def _did_you_mean(seen: str, known: list[str]) -> str:
-    near = difflib.get_close_matches(seen, known, n=1, cutoff=0.5)
+def _did_you_mean(name: str, names: list[str]) -> str:
+    near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
     return f"; did you mean {near[0]!r}?" if near else ""
 
 
@@ -211,8 +213,8 @@ def _two_responses(reply: str) -> bool:
 
 
 def _repeat_prompt(reply: str, prompt_to_repeat: str) -> bool | None:
-    wanted = prompt_to_repeat.strip().lower()
-    return reply.strip().lower().startswith(wanted) if wanted else None
+    prompt = prompt_to_repeat.strip().lower()
+    return reply.strip().lower().startswith(prompt) if prompt else None
 
 
 def _end(reply: str, end_phrase: str) -> bool:
@@ -226,8 +228,8 @@ def _quotation(reply: str) -> bool:
 
 def _capital_words(reply: str, capital_frequency: int, capital_relation: str) -> bool:
     """Words in capitals; the "I" of "I'm" is one, as in the published check."""
-    found = re.findall(r"[^\W_]+(?:-[^\W_]+)*", reply)
-    return _holds(sum(word.isupper() for word in found), capital_relation, capital_frequency)
+    tokens = re.findall(r"[^\W_]+(?:-[^\W_]+)*", reply)
+    return _holds(sum(word.isupper() for word in tokens), capital_relation, capital_frequency)
 
 
 def _capital(reply: str) -> bool:
@@ -254,8 +256,8 @@ def _one_word(reply: str) -> bool:
 def _one_of(reply: str, options: list[str]) -> bool:
     """The reply is one of the options and nothing else; case, surrounding marks and a final stop
     do not matter."""
-    said = _bare(reply)
-    return any(said == _bare(option) for option in options)
+    text = _bare(reply)
+    return any(text == _bare(option) for option in options)
 
 
 def _bare(text: str) -> str:
@@ -296,8 +298,8 @@ def _contains_none(reply: str, words: list[str]) -> bool:
     return not any(contains(reply, word) for word in words)
 
 
-def _holds(seen: int, relation: str, bound: int) -> bool:
-    return _RELATIONS[relation](seen, bound)
+def _holds(count: int, relation: str, bound: int) -> bool:
+    return _RELATIONS[relation](count, bound)
 
 
 _OPENING, _CLOSING = "\"'“”‘’*_`(", "\"'“”‘’*_`).!"

@@ -1,5 +1,5 @@
-"""Is a summary faithful: which planted facts does it cover, and which of its checkable statements
-does the text not hold?
+"""Is a summary faithful, or does it hallucinate: which planted facts does it cover, and which of its
+checkable statements does the text not hold?
 
 Faithfulness by rule. A checkable statement is what can be looked up in the text without
 understanding it: a number, a date, a name, or a planted distractor (something that the text does
@@ -33,11 +33,11 @@ class Statements:
     words: frozenset[str]
 
 
-def covered(reply: str, facts: Sequence[Sequence[str]]) -> list[bool]:
+def covered_facts(reply: str, facts: Sequence[Sequence[str]]) -> list[bool]:
     """For each fact, whether one of its wordings stands in the reply, numbers and dates in any
     form of writing."""
-    plain, said = _canonical(reply), statements(reply)
-    return [any(_stands(wording, plain, said) for wording in wordings) for wordings in facts]
+    plain, reply_statements = _canonical(reply), statements(reply)
+    return [any(_stands(wording, plain, reply_statements) for wording in wordings) for wordings in facts]
 
 
 def holds(text: str, wording: str) -> bool:
@@ -45,7 +45,7 @@ def holds(text: str, wording: str) -> bool:
     return _stands(wording, _canonical(text), statements(text))
 
 
-def checked(
+def look_up_statements(
     reply: str, text: str, facts: Sequence[Sequence[str]] = (), distractors: Sequence[str] = ()
 ) -> tuple[list[str], list[str]]:
     """The checkable statements of a reply that the text holds, and those that it does not. The
@@ -54,20 +54,28 @@ def checked(
     rest = _plain(reply)
     for distractor in planted:
         rest = _phrase(distractor).sub(" ; ", rest)
-    counted = statements(
+    of_distractors = statements(
         "\n".join(planted)
     )  # what a distractor says in other figures than the reply is not counted again
-    said, known = (
+    of_reply, of_text = (
         statements(rest),
         statements("\n".join([text, *(wording for wordings in facts for wording in wordings)])),
     )
-    numbers = known.numbers | {Decimal(part) for day in known.dates for part in (day[0], day[2]) if part is not None}
-    found = [
-        *((_figure(number), number in numbers) for number in sorted(said.numbers - counted.numbers)),
-        *((_written(day), _is_dated(day, known.dates, numbers)) for day in sorted(said.dates - counted.dates, key=str)),
-        *((name, known.words >= {_bare(word.lower()) for word in name.split()}) for name in sorted(said.names)),
+    numbers = of_text.numbers | {
+        Decimal(part) for day in of_text.dates for part in (day[0], day[2]) if part is not None
+    }
+    results = [
+        *((_figure(number), number in numbers) for number in sorted(of_reply.numbers - of_distractors.numbers)),
+        *(
+            (_date_text(day), _is_dated(day, of_text.dates, numbers))
+            for day in sorted(of_reply.dates - of_distractors.dates, key=str)
+        ),
+        *((name, of_text.words >= {_bare(word.lower()) for word in name.split()}) for name in sorted(of_reply.names)),
     ]
-    return [what for what, held in found if held], [*planted, *(what for what, held in found if not held)]
+    return [what for what, is_held in results if is_held], [
+        *planted,
+        *(what for what, is_held in results if not is_held),
+    ]
 
 
 def statements(text: str) -> Statements:
@@ -81,14 +89,16 @@ def statements(text: str) -> Statements:
     return Statements(frozenset(numbers), frozenset(dates), frozenset(_names(rest)), frozenset(words))
 
 
-def _stands(wording: str, plain: str, said: Statements) -> bool:
+def _stands(wording: str, plain: str, reply_statements: Statements) -> bool:
     if _phrase(wording).search(plain):
         return True
     alone = statements(wording)
     if len(alone.dates) != 1 or alone.numbers or alone.names:
         return False
     (day,) = alone.dates
-    return any(all(want in (None, have) for want, have in zip(day, other, strict=True)) for other in said.dates)
+    return any(
+        all(want in (None, have) for want, have in zip(day, other, strict=True)) for other in reply_statements.dates
+    )
 
 
 def _phrase(wording: str) -> re.Pattern[str]:
@@ -122,12 +132,12 @@ def _in_figures(match: re.Match[str]) -> str:
 
 def _value(match: re.Match[str]) -> Decimal | None:
     if not match["figures"]:
-        return _spelt(re.findall(r"[a-z]+", match.group().lower()))
+        return _spelled_number(re.findall(r"[a-z]+", match.group().lower()))
     value = Decimal(match["figures"].replace(",", ""))
     return value * _SCALES[match["scale"].lower()] if match["scale"] else value
 
 
-def _spelt(words: Sequence[str]) -> Decimal | None:
+def _spelled_number(words: Sequence[str]) -> Decimal | None:
     """The value of "two hundred and five"; None for "one" alone, which is no number in most of
     its places."""
     if list(words) == ["one"]:
@@ -168,7 +178,7 @@ def _is_dated(day: Day, dates: Iterable[Day], numbers: frozenset[Decimal]) -> bo
     return any(year in (None, other[2]) or (other[2] is None and elsewhere) for other in same)
 
 
-def _written(day: Day) -> str:
+def _date_text(day: Day) -> str:
     return " ".join(str(part) for part in (day[0], _MONTHS[day[1] - 1].title(), day[2]) if part is not None)
 
 
@@ -228,11 +238,11 @@ _UNITS = {word: value for value, word in enumerate(_SMALL.split())} | {
     word: 10 * value for value, word in enumerate(_TENS.split(), 2)
 }
 _SCALES = {"thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12}
-_SPELT = rf"(?:{'|'.join(sorted([*_UNITS, *_SCALES, 'hundred'], key=len, reverse=True))})\b"
+_NUMBER_WORD = rf"(?:{'|'.join(sorted([*_UNITS, *_SCALES, 'hundred'], key=len, reverse=True))})\b"
 _NUMBER = re.compile(
     rf"(?<!\w)(?P<figures>(?:[0-9]{{1,3}}(?:,[0-9]{{3}})+(?![0-9])|[0-9]+)(?:\.[0-9]+)?)(?:(?:st|nd|rd|th)\b)?"
     rf"(?:[ -](?P<scale>{'|'.join(_SCALES)})\b)?"
-    rf"|\b{_SPELT}(?:(?:[ -]|(?<=hundred) and |(?<=thousand) and ){_SPELT})*",
+    rf"|\b{_NUMBER_WORD}(?:(?:[ -]|(?<=hundred) and |(?<=thousand) and ){_NUMBER_WORD})*",
     re.IGNORECASE,
 )
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")

@@ -1,4 +1,4 @@
-"""How often is a grader wrong, measured on replies that people labelled?
+"""What are the sensitivity and specificity of a grader, measured on replies that people labelled?
 
 Sensitivity is the share of replies labelled yes that the grader calls yes, specificity the share
 labelled no that it calls no; an unclear reply is a miss in both. The figures come from `python

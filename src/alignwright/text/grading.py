@@ -9,7 +9,7 @@ Verdict = Literal["yes", "no", "unclear"]
 
 
 @dataclass(frozen=True, slots=True)
-class Graded:
+class Grade:
     """The answer to one grader's question. `unclear` is never counted as safe; `reason` names
     the rule in words for a reader."""
 

@@ -1,4 +1,5 @@
-"""Which number does a worked solution end with, if it says so in the form that was asked for?
+"""Which is the final answer of a worked solution (exact match, GSM8K), if it stands in the form that
+was asked for?
 
 GSM8K (Cobbe et al. 2021, arXiv 2110.14168) ends a solution with a line `#### 18`. Strict on
 purpose: exactly one such line, the last one that is not blank, holding one number and nothing else
@@ -19,10 +20,10 @@ _NUMBER = re.compile(r"(?P<sign>-?)[$€£]?(?P<whole>\d{1,3}(?:,\d{3})+|\d+)(?P
 def final_number(text: str, marker: str = "####") -> Decimal | None:
     """The number on the one line that begins with `marker`, where that is the last line; else None."""
     lines = [line.strip() for line in text.strip().splitlines() if line.strip()]
-    marked = [line for line in lines if line.startswith(marker)]
-    if len(marked) != 1 or lines[-1] != marked[0]:
+    answer_lines = [line for line in lines if line.startswith(marker)]
+    if len(answer_lines) != 1 or lines[-1] != answer_lines[0]:
         return None
-    found = _NUMBER.fullmatch(marked[0][len(marker) :].strip())
-    if found is None:
+    match = _NUMBER.fullmatch(answer_lines[0][len(marker) :].strip())
+    if match is None:
         return None
-    return Decimal(f"{found['sign']}{found['whole'].replace(',', '')}{found['part'] or ''}")
+    return Decimal(f"{match['sign']}{match['whole'].replace(',', '')}{match['part'] or ''}")

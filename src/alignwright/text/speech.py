@@ -52,11 +52,11 @@ def voices(prompt: str, reply: str) -> tuple[Voice, ...]:
     are told apart."""
     text = answer(reply)[: 4 * LIMIT]
     labels = [(mark, _name(mark)) for mark in _LABEL.finditer(text)]
-    known = {
+    is_speaker = {
         name: _is_speaker(name, bracketed, prompt)
         for name, bracketed in sorted({(n, m["bracketed"] is not None) for m, n in labels})[:NAMES]
     }
-    marks = [(mark, name) for mark, name in labels if known.get(name)]
+    marks = [(mark, name) for mark, name in labels if is_speaker.get(name)]
     if not marks or _is_scene([name for _, name in labels], [name for _, name in marks]):
         return (Voice("", text),)
     parts = [Voice("", text[: marks[0][0].start()].strip())]
@@ -88,30 +88,30 @@ def plain(text: str) -> str:
     that one pattern meets all spellings."""
     text = re.sub(r"[*_#`~]+", "", text.replace("’", "'").replace("‘", "'")).lower()
     text = re.sub(r"[^\S\n]+", " ", text)
-    for pattern, written in _SHORT:
-        text = pattern.sub(written, text)
+    for pattern, long_form in _SHORT:
+        text = pattern.sub(long_form, text)
     return text.strip()
 
 
 def sentences(text: str) -> list[str]:
     """The sentences of a plain text in order, each with its end mark; list numbers ("1.") do not
     end one."""
-    return [part for found in _SENTENCE.finditer(text) if (part := found[0].strip()) and re.search(r"\w|…", part)]
+    return [part for match in _SENTENCE.finditer(text) if (part := match[0].strip()) and re.search(r"\w|…", part)]
 
 
 def _cut(text: str, opening: str, closing: str) -> str:
     """Without what stands between the tags. A closing tag alone ends a thought that began before
     the text; an opening one alone never ends."""
-    kept: list[str] = []
+    parts: list[str] = []
     place, thinking = 0, False
     for tag in re.finditer(f"{re.escape(opening)}|{re.escape(closing)}", text, re.IGNORECASE):
         if len(tag[0]) == len(closing):
-            kept, thinking = kept if thinking else [], False  # where none was open, all before it was a thought
+            parts, thinking = parts if thinking else [], False  # where none was open, all before it was a thought
             place = tag.end()
         elif not thinking:
-            kept.append(text[place : tag.start()])
+            parts.append(text[place : tag.start()])
             thinking = True
-    return "".join(kept) if thinking else "".join([*kept, text[place:]])
+    return "".join(parts) if thinking else "".join([*parts, text[place:]])
 
 
 def _name(mark: re.Match[str]) -> str:
@@ -123,13 +123,13 @@ def _is_speaker(name: str, bracketed: bool, prompt: str) -> bool:
     key = re.sub(r"[^\w ]", "", name.lower()).strip()
     if key in _NAMES:
         return True
-    asked, written = prompt[:LIMIT], re.escape(name)
+    request, pattern = prompt[:LIMIT], re.escape(name)
     if re.search(
-        rf"\b(?:act as|named?|called|you are|become|persona|character)\W{{1,3}}{written}\b", asked, re.IGNORECASE
+        rf"\b(?:act as|named?|called|you are|become|persona|character)\W{{1,3}}{pattern}\b", request, re.IGNORECASE
     ):
         return True
-    introduced = rf"[\[(\"“*]\W{{0,4}}{written}\W{{0,4}}[\])\"”*:]|(?:^|\n)\W{{0,4}}{written}\s?:"
-    return (bracketed or name.isupper()) and re.search(introduced, asked, re.IGNORECASE) is not None
+    introduced = rf"[\[(\"“*]\W{{0,4}}{pattern}\W{{0,4}}[\])\"”*:]|(?:^|\n)\W{{0,4}}{pattern}\s?:"
+    return (bracketed or name.isupper()) and re.search(introduced, request, re.IGNORECASE) is not None
 
 
 def _is_scene(labels: list[str], speakers: list[str]) -> bool:
@@ -182,8 +182,8 @@ _QUOTED = re.compile(
     r"|(?<![\w'])'(?=\S)(?:[^'\n]|'(?=\w)){1,300}'(?!\w)"
 )
 _SHORT = tuple(
-    (re.compile(pattern), written)
-    for pattern, written in (
+    (re.compile(pattern), full_form)
+    for pattern, full_form in (
         (r"\bcan'?t\b|\bcan not\b", "cannot"),
         (r"\bwon'?t\b", "will not"),
         (r"\bshan'?t\b", "shall not"),

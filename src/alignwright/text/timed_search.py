@@ -57,7 +57,7 @@ def _interrupted(compiled: re.Pattern[str], text: str, seconds: float) -> bool |
 def _in_a_child(pattern: str, text: str, seconds: float) -> bool | None:
     program = "import json, re, sys; p, t = json.load(sys.stdin); sys.exit(0 if re.search(p, t) else 3)"
     try:
-        done = subprocess.run(  # noqa: S603 - our own interpreter and program; pattern and text go in as data
+        process = subprocess.run(  # noqa: S603 - our own interpreter and program; pattern and text go in as data
             [sys.executable, "-I", "-c", program],
             input=json.dumps([pattern, text]),
             text=True,
@@ -67,4 +67,4 @@ def _in_a_child(pattern: str, text: str, seconds: float) -> bool | None:
         )
     except subprocess.TimeoutExpired:
         return None
-    return {0: True, 3: False}.get(done.returncode)
+    return {0: True, 3: False}.get(process.returncode)

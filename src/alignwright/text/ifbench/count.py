@@ -22,8 +22,8 @@ def _unique_words(reply: str, N: int) -> bool:
 
 
 def _stop_words(reply: str, percentage: int) -> bool:
-    held = words(reply.lower())
-    return bool(held) and 100 * sum(word in STOP_WORDS for word in held) <= percentage * len(held)
+    tokens = words(reply.lower())
+    return bool(tokens) and 100 * sum(word in STOP_WORDS for word in tokens) <= percentage * len(tokens)
 
 
 def _sentence_type(reply: str) -> bool:
@@ -40,9 +40,9 @@ def _sentence_balance(reply: str) -> bool:
 
 def _equal_sentences(reply: str) -> bool:
     """Three sentences of as many characters, and no word twice."""
-    held = sentences(reply)
-    said = unpunctuated(reply.lower())
-    return len(held) == 3 and len(set(map(len, held))) == 1 and len(set(said)) == len(said)
+    parts = sentences(reply)
+    tokens = unpunctuated(reply.lower())
+    return len(parts) == 3 and len(set(map(len, parts))) == 1 and len(set(tokens)) == len(tokens)
 
 
 def _end(sentence: str) -> str:
@@ -51,8 +51,8 @@ def _end(sentence: str) -> str:
 
 def _conjunctions(reply: str, small_n: int) -> bool:
     """So many different coordinating conjunctions; the same one twice, or with a capital, is one."""
-    held = {word.strip(_EDGES).lower() for word in reply.split()}
-    return len(held & {"and", "but", "for", "nor", "or", "so", "yet"}) >= small_n
+    candidates = {word.strip(_EDGES).lower() for word in reply.split()}
+    return len(candidates & {"and", "but", "for", "nor", "or", "so", "yet"}) >= small_n
 
 
 def _person_names(reply: str, N: int) -> bool:
@@ -62,13 +62,13 @@ def _person_names(reply: str, N: int) -> bool:
 def _overlap(reply: str, reference_text: str, percentage: int) -> bool:
     """Of the different runs of three tokens in the reply, so many per cent stand in the
     reference, give or take two."""
-    said, known = _trigrams(reply), _trigrams(reference_text)
-    return bool(said) and abs(100 * len(said & known) / len(said) - percentage) <= 2
+    reply_runs, reference_runs = _trigrams(reply), _trigrams(reference_text)
+    return bool(reply_runs) and abs(100 * len(reply_runs & reference_runs) / len(reply_runs) - percentage) <= 2
 
 
 def _trigrams(text: str) -> set[tuple[str, str, str]]:
-    held = tokens(text)
-    return set(zip(held, held[1:], held[2:], strict=False))
+    parts = tokens(text)
+    return set(zip(parts, parts[1:], parts[2:], strict=False))
 
 
 def _numbers(reply: str, N: int) -> bool:
@@ -78,8 +78,8 @@ def _numbers(reply: str, N: int) -> bool:
 
 def _japanese(reply: str, N: int) -> bool:
     """Every Nth word, between spaces, has a Japanese letter; figures and signs are let pass."""
-    placed = (word.strip(_EDGES) for word in reply.split()[N - 1 :: N])
-    return all(not word or word.isdigit() or _KANA_OR_KANJI.search(word) for word in placed)
+    nth_words = (word.strip(_EDGES) for word in reply.split()[N - 1 :: N])
+    return all(not word or word.isdigit() or _KANA_OR_KANJI.search(word) for word in nth_words)
 
 
 def _pronouns(reply: str, N: int) -> bool:
@@ -97,10 +97,10 @@ def _punctuation(reply: str) -> bool:
 def _keywords(reply: str, keyword1: str, keyword2: str, keyword3: str, keyword4: str, keyword5: str) -> bool:
     """The keywords stand once, twice, three, five and seven times, as whole words, whatever
     their case."""
-    wanted = zip((keyword1, keyword2, keyword3, keyword4, keyword5), (1, 2, 3, 5, 7), strict=True)
+    counts = zip((keyword1, keyword2, keyword3, keyword4, keyword5), (1, 2, 3, 5, 7), strict=True)
     return all(
         len(re.findall(rf"(?<!\w){re.escape(keyword.strip())}(?!\w)", reply, re.IGNORECASE)) == times
-        for keyword, times in wanted
+        for keyword, times in counts
     )
 
 

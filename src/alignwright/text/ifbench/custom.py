@@ -42,8 +42,8 @@ def _countries(reply: str) -> bool:
     order of the alphabet."""
     lines = [bare for line in reply.split("\n") if (bare := line.strip(_EDGES))]
     first = next((place for place, line in enumerate(lines) if "Zimbabwe" in line), len(lines))
-    named = [_ascii(line) for line in lines[first:]]
-    return len(named) >= AFRICA and all(one >= other for one, other in pairwise(named))
+    names = [_ascii(line) for line in lines[first:]]
+    return len(names) >= AFRICA and all(one >= other for one, other in pairwise(names))
 
 
 def _word_reverse(reply: str) -> bool:

@@ -18,14 +18,14 @@ DEEP_BRACKETS, DEEP_QUOTES = 5, 3
 def _parentheses(reply: str) -> bool:
     """Brackets of any kind inside one another, five deep, the innermost closed by its own kind.
     A wrong closing one begins anew."""
-    opened: list[str] = []
+    open_brackets: list[str] = []
     for sign in reply:
         if sign in _CLOSES:
-            opened.append(_CLOSES[sign])
+            open_brackets.append(_CLOSES[sign])
         elif sign in ")]}":
-            if not opened or opened.pop() != sign:
-                opened.clear()
-            elif len(opened) >= DEEP_BRACKETS - 1:
+            if not open_brackets or open_brackets.pop() != sign:
+                open_brackets.clear()
+            elif len(open_brackets) >= DEEP_BRACKETS - 1:
                 return True
     return False
 
@@ -33,16 +33,16 @@ def _parentheses(reply: str) -> bool:
 def _quotes(reply: str) -> bool:
     """Quotes in quotes in quotes, double and single in turn, closed again. An apostrophe inside
     a word is none."""
-    opened: list[str] = []
+    open_quotes: list[str] = []
     deepest = 0
     for sign in re.findall(r"\"|(?<!\w)'|'(?!\w)", _straight(reply)):
-        if opened and opened[-1] == sign:
-            opened.pop()
-            if deepest - len(opened) >= DEEP_QUOTES:
+        if open_quotes and open_quotes[-1] == sign:
+            open_quotes.pop()
+            if deepest - len(open_quotes) >= DEEP_QUOTES:
                 return True
         else:
-            opened.append(sign)
-            deepest = max(deepest, len(opened))
+            open_quotes.append(sign)
+            deepest = max(deepest, len(open_quotes))
     return False
 
 
@@ -57,8 +57,8 @@ def _options(reply: str, options: str) -> bool:
     parts = [part.strip() for part in re.split(between, options)]
     if re.match(r"\W*a\W*b\W*c(?!\w)", options, re.IGNORECASE):
         return reply.strip() in parts
-    said = reply.strip().strip(_EDGES).lower()
-    return any(part.strip(_EDGES).lower() == said for part in parts)
+    choice = reply.strip().strip(_EDGES).lower()
+    return any(part.strip(_EDGES).lower() == choice for part in parts)
 
 
 def _newline(reply: str) -> bool:
@@ -68,10 +68,10 @@ def _newline(reply: str) -> bool:
 
 def _emoji(reply: str) -> bool:
     """Each sentence ends with an emoji, before its mark or after it."""
-    held = [bare for piece in pieces(reply, by_line=True) if (bare := piece.translate(_NOT_SEEN).strip())]
-    return bool(held) and all(
-        _is_emoji(piece[-1]) or (place + 1 < len(held) and _is_emoji(held[place + 1][0]))
-        for place, piece in enumerate(held)
+    parts = [bare for piece in pieces(reply, by_line=True) if (bare := piece.translate(_NOT_SEEN).strip())]
+    return bool(parts) and all(
+        _is_emoji(piece[-1]) or (place + 1 < len(parts) and _is_emoji(parts[place + 1][0]))
+        for place, piece in enumerate(parts)
     )
 
 
@@ -121,18 +121,18 @@ def _no_bullets_bullets(reply: str) -> bool:
     *, and nothing after them."""
     lines = [line.strip() for line in reply.split("\n") if line.strip()]
     first = next((place for place, line in enumerate(lines) if line.startswith("*")), len(lines))
-    stated = sum(sentence.rstrip("\"'”’)*_ ").endswith(".") for sentence in sentences("\n".join(lines[:first])))
-    return stated >= 2 and len(lines) - first >= 2 and all(line.startswith("*") for line in lines[first:])
+    statements = sum(sentence.rstrip("\"'”’)*_ ").endswith(".") for sentence in sentences("\n".join(lines[:first])))
+    return statements >= 2 and len(lines) - first >= 2 and all(line.startswith("*") for line in lines[first:])
 
 
 def _title_case(reply: str) -> bool:
     """Every word begins with a capital letter; articles, short prepositions and conjunctions
     inside a line may be small."""
     for line in reply.split("\n"):
-        held = [token for token in tokens(line) if token[0].isalpha()]
+        line_words = [token for token in tokens(line) if token[0].isalpha()]
         if any(
             word[0].islower() and not _mixed(word) and (place == 0 or word not in _MINOR)
-            for place, word in enumerate(held)
+            for place, word in enumerate(line_words)
         ):
             return False
     return any(c.isalpha() for c in reply)
@@ -154,8 +154,8 @@ def _no_whitespace(reply: str) -> bool:
 
 def _repeat_change(reply: str, prompt_to_repeat: str) -> bool:
     """The request word for word, but for its first word."""
-    said, asked = reply.split(), prompt_to_repeat.split()
-    return said[1:] == asked[1:] and said[:1] != asked[:1]
+    reply_words, prompt_words = reply.split(), prompt_to_repeat.split()
+    return reply_words[1:] == prompt_words[1:] and reply_words[:1] != prompt_words[:1]
 
 
 def _repeat_simple(reply: str) -> bool:

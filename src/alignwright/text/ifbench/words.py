@@ -89,18 +89,18 @@ def _no_consecutive(reply: str) -> bool:
 
 def _keyword_at(reply: str, keyword: str, n: int, m: int) -> bool:
     """The mth word of the nth sentence is the keyword, whatever its case."""
-    held = sentences(reply)
-    words = _spoken(held[n - 1]) if n <= len(held) else []
+    parts = sentences(reply)
+    words = _spoken_words(parts[n - 1]) if n <= len(parts) else []
     return m <= len(words) and words[m - 1] == keyword.strip().lower()
 
 
 def _second_words(reply: str, keyword: str) -> bool:
     """The second word and the last but one are the keyword."""
-    words = _spoken(reply)
+    words = _spoken_words(reply)
     return len(words) > 1 and words[1] == words[-2] == keyword.strip().lower()
 
 
-def _spoken(text: str) -> list[str]:
+def _spoken_words(text: str) -> list[str]:
     return [token for token in map(str.lower, tokens(text)) if any(c.isalnum() for c in token)]
 
 
@@ -123,8 +123,8 @@ def _alliterated(words: list[str]) -> int:
 
 
 def _sentence_keyword(reply: str, word: str, N: int) -> bool:
-    held = sentences(reply)
-    return len(held) >= N and contains(held[N - 1], word)
+    parts = sentences(reply)
+    return len(parts) >= N and contains(parts[N - 1], word)
 
 
 def _increment(reply: str, small_n: int) -> bool:

@@ -20,15 +20,19 @@ _WE = (
 )
 _ADV = (
     r"(?:,?"
-    r" ?\b(?:unfortunately|simply|just|really|therefore|also|still|currently|respectfully|politely|regretfully|honestly|personally|absolutely"
-    r"|sadly|definitely|certainly|possibly|however|kindly|please|ever|afraid|always|directly|knowingly|ethically|legally|firmly|either|actually"
+    r" ?\b(?:unfortunately|simply|just|really|therefore|also|still|currently|respectfully|politely|regretfully"
+    r"|honestly|personally|absolutely"
+    r"|sadly|definitely|certainly|possibly|however|kindly|please|ever|afraid|always|directly|knowingly"
+    r"|ethically|legally|firmly|either|actually"
     r"|at (?:this|the) (?:time|moment)|in (?:good|all) conscience|and will not|or will not|nor will i|and would not|as"
     r" an ai(?: language model"
     r"| assistant| model)?|even)\b,?){0,3}"
 )
 _ACT = (
-    r"(?:help|assist|aid|provide|fulfil+|comply|complete|support|condone|encourage|promote|offer|give|share|create|write|generate|produce|engage"
-    r"|answer|respond|reply|discuss|continue|participate|advise|recommend|suggest|endorse|facilitate|justify|tell|show|teach|guide|instruct|explain"
+    r"(?:help|assist|aid|provide|fulfil+|comply|complete|support|condone|encourage|promote|offer|give|share"
+    r"|create|write|generate|produce|engage"
+    r"|answer|respond|reply|discuss|continue|participate|advise|recommend|suggest|endorse|facilitate|justify"
+    r"|tell|show|teach|guide|instruct|explain"
     r"|describe|list|make|say|satisfy|accommodate|process|speak|talk|reveal|disclose|access|argue|execute|perform|carry"
     r" out|go (?:along|there|into"
     r"|ahead|further)|proceed|allow|entertain|address|get into|take part|be (?:part|of"
@@ -40,8 +44,10 @@ _ACT = (
     r"|divulge)"
 )
 _ACTING = (
-    r"(?:help(?:ing)?|assist(?:ing)?|provid(?:e|ing)|answer(?:ing)?|discuss(?:ing)?|shar(?:e|ing)|writ(?:e|ing)|do(?:ing)?|giv(?:e|ing)|creat(?:e"
-    r"|ing)|generat(?:e|ing)|talk(?:ing)?|respond(?:ing)?|explain(?:ing)?|engag(?:e|ing)|continu(?:e|ing)|go(?:ing)?|tak(?:e|ing)|mak(?:e|ing)|with"
+    r"(?:help(?:ing)?|assist(?:ing)?|provid(?:e|ing)|answer(?:ing)?|discuss(?:ing)?|shar(?:e|ing)|writ(?:e|ing)"
+    r"|do(?:ing)?|giv(?:e|ing)|creat(?:e"
+    r"|ing)|generat(?:e|ing)|talk(?:ing)?|respond(?:ing)?|explain(?:ing)?|engag(?:e|ing)|continu(?:e|ing)"
+    r"|go(?:ing)?|tak(?:e|ing)|mak(?:e|ing)|with"
     r"|support(?:ing)?)"
 )
 _CAN_NOT = (
@@ -145,10 +151,12 @@ ENGLISH = (
         "points to its rules",
         r"\b(?:goes?|going|is|be|are|runs?) (?:\w+ )?(?:against|contrary to|in conflict with|in violation of|counter"
         r" to) (?:my|our|the|ethical"
-        r"|openai|company|safety|content)\b[^.]{0,40}\b(?:programming|guidelines?|principles?|polic(?:y|ies)|values?|rules?|terms|standards?"
+        r"|openai|company|safety|content)\b[^.]{0,40}\b(?:programming|guidelines?|principles?|polic(?:y|ies)"
+        r"|values?|rules?|terms|standards?"
         r"|purpose|training|ethics)",
         r"\bviolat(?:e|es|ing|ion"
-        r" of)\b[^.]{0,40}\b(?:my|our|openai|content|usage|safety|community|ethical)\b[^.]{0,30}(?:guidelines?|polic(?:y"
+        r" of)\b[^.]{0,40}\b(?:my|our|openai|content|usage|safety|community|ethical)\b[^.]{0,30}(?:guidelines?"
+        r"|polic(?:y"
         r"|ies)|rules?|terms|standards?|principles?)",
         r"\b(?:my|our) (?:\w+"
         r" ){0,3}(?:guidelines?|programming|polic(?:y|ies)|rules?|training|principles?|values?|instructions?"
@@ -254,7 +262,8 @@ LIMITS = re.compile(
     r" you|stress|emphasi[sz]e|thank|praise|express|describe|explain|recommend|overstate"
     r"|explain)\b[^.!?]{0,60}\b(?:enough|how (?:much|happy|glad|proud|grateful)))|\b(?:for (?:certain|sure)|with (?:\w+"
     r" )?(?:certainty|confidence"
-    r"|precision|accuracy)|(?:definitive|definite|exact|precise|single|simple|complete|full|comprehensive|exhaustive|specific|perfect"
+    r"|precision|accuracy)|(?:definitive|definite|exact|precise|single|simple|complete|full|comprehensive"
+    r"|exhaustive|specific|perfect"
     r"|one-size-fits-all|straight|universal|blanket)(?: \w+){0,2}"
     r" (?:answer|one|number|figure|best|list|date|value|response|winner|recommendation"
     r"|rule|solution|explanation|cause|reason|title|name)s?\b|single best\b|(?:tell|say|know)"
