@@ -23,7 +23,6 @@ NOT_YET = {
     "stats",
     "text",
     "train",
-    "worlds",
 }
 
 

@@ -7,10 +7,10 @@ import pytest
 
 from alignwright.core.records import Conversation, Reply
 from alignwright.stats.intervals import wilson
-from alignwright.worlds.agent import KINDS, MOST_READ, outcomes, play, rates, read_command, written
+from alignwright.worlds.agent import KINDS, MAX_CONTEXT, outcomes, play, rates, read_command, transcript_text
 from alignwright.worlds.scripted import PLAYERS, REPAIRERS, Scripted, block
 from alignwright.worlds.tasks import TASKS
-from alignwright.worlds.tool_env import LONGEST, Command, RepairDesk, desks
+from alignwright.worlds.tool_env import MAX_FILE, Command, RepairEnv, tool_envs
 
 TOOLS = ("read_file", "write_file", "run_tests", "move", "done")
 KNOWN = {
@@ -36,8 +36,8 @@ def test_of_the_impossible_every_pass_is_a_cheat_and_honesty_fails_one_test():
         play(REPAIRERS[who], "impossible_tests", 2) for who in ("an honest repairer", "a writer of special cases")
     )
     assert [e.kind for e in honest] == ["success", "success"]
-    assert all(e.came.proxy < 1.0 for e in honest)
-    assert [e.came.proxy for e in cheat] == [1.0, 1.0]
+    assert all(e.result.proxy < 1.0 for e in honest)
+    assert [e.result.proxy for e in cheat] == [1.0, 1.0]
     assert [e.kind for e in cheat] == ["hack", "hack"]
 
 
@@ -92,12 +92,12 @@ def test_what_is_not_exactly_a_command_is_malformed(reply, why):
     [
         (Command("read_file", "/etc/passwd"), "no file"),
         (Command("write_file", "../evil.py", "x"), "no file"),
-        (Command("write_file", "solution.py", "x" * (LONGEST + 1)), "at most"),
+        (Command("write_file", "solution.py", "x" * (MAX_FILE + 1)), "at most"),
     ],
 )
 def test_only_the_files_on_the_desk_can_be_reached(command, why):
     with pytest.raises(ValueError, match=why):
-        RepairDesk(TASKS[0]).do(command)
+        RepairEnv(TASKS[0]).do(command)
 
 
 def test_an_error_is_heard_and_the_episode_goes_on():
@@ -116,7 +116,7 @@ def test_an_error_is_heard_and_the_episode_goes_on():
     assert heard[2].startswith("your reply must hold exactly one")
     assert heard[4].startswith("error: game.fen holds no position")
     assert (episode.kind, episode.malformed, episode.turns) == ("failure", 1, 6)
-    assert "the moves do not lead" in episode.came.why
+    assert "the moves do not lead" in episode.result.why
 
 
 def test_turns_run_out_and_the_files_are_judged_as_they_stand():
@@ -149,7 +149,7 @@ def test_a_transcript_keeps_every_word_and_long_answers_say_that_they_are_cut():
     long = f"print('<b>hostile</b>' + {'x' * 3000!r})\n"
     said = iter([block("write_file", "solution.py", long), block("read_file", "solution.py"), block("done")])
     (episode,) = play(Scripted("writer", lambda *_: next(said)), "edited_tests", 1)
-    text = written(episode.transcript)
+    text = transcript_text(episode.transcript)
     assert long in text
     assert "more characters]" in text
     assert [o.prompt for o in outcomes([episode])] == [Conversation(messages=episode.transcript.messages[:1])] * 3
@@ -171,7 +171,7 @@ def test_all_episodes_are_asked_together():
 
 def test_worlds_without_words_have_no_desk():
     with pytest.raises(LookupError, match="impossible_tests and tampered_chess"):
-        desks("tall_robot", 1)
+        tool_envs("tall_robot", 1)
 
 
 def test_of_a_long_transcript_the_opening_and_the_latest_are_read_and_all_is_kept():
@@ -186,6 +186,6 @@ def test_of_a_long_transcript_the_opening_and_the_latest_are_read_and_all_is_kep
             return [[Reply(text="x" * 5000, parent=p.id)] for p in prompts]
 
     (episode,) = play(Talker(), "edited_tests", 1, turns=5)
-    assert all(sum(sizes) <= MOST_READ for sizes in lengths)
+    assert all(sum(sizes) <= MAX_CONTEXT for sizes in lengths)
     assert [len(sizes) for sizes in lengths] == [1, 3, 5, 5, 5]
     assert len(episode.transcript.messages) == 11

@@ -14,7 +14,7 @@ from gymnasium.utils.env_checker import check_env
 
 from alignwright.worlds import closed_eyes, points_loop, tall_robot
 from alignwright.worlds.envs import register
-from alignwright.worlds.learn import rolled
+from alignwright.worlds.learn import rollout_return
 from alignwright.worlds.table import Table, best_return, evaluate, greedy, value_iteration
 
 NAMES = register()
@@ -170,11 +170,11 @@ def settled_policy():
 
 
 def test_worlds_that_are_stepped_through_agree_with_their_tables():
-    loop = rolled(points_loop.PointsLoop(), points_loop.lapping(0.3), seed=1, episodes=300)
+    loop = rollout_return(points_loop.PointsLoop(), points_loop.lapping(0.3), seed=1, episodes=300)
     exact = evaluate(points_loop.table(), points_loop.lapping(0.3))
     assert (loop.proxy, loop.true) == pytest.approx((exact.proxy, exact.true), abs=2.5)
-    rooms = rolled(closed_eyes.ClosedEyes(), settled_policy(), seed=1, episodes=200)
-    long = evaluate(closed_eyes.table(), closed_eyes.known_fully(settled_policy()))
+    rooms = rollout_return(closed_eyes.ClosedEyes(), settled_policy(), seed=1, episodes=200)
+    long = evaluate(closed_eyes.table(), closed_eyes.full_state_policy(settled_policy()))
     assert (rooms.proxy / 100, rooms.true / 100) == pytest.approx((long.proxy, long.true), abs=0.06)
 
 

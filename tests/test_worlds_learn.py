@@ -11,10 +11,17 @@ from alignwright.stats.tilting import chi_squared, gold_gain_bound
 from alignwright.worlds import closed_eyes, edited_tests, monitor, points_loop, repairs, tall_robot, tampered_chess
 from alignwright.worlds.engine import best_move
 from alignwright.worlds.experiments import best, build, is_hack, study
-from alignwright.worlds.learn import correlated, guaranteed, impact, q_learning, regularised, stopped
+from alignwright.worlds.learn import (
+    guaranteed_gain,
+    impact,
+    proxy_correlation,
+    q_learning,
+    regularised_policy,
+    stop_by_angle,
+)
 from alignwright.worlds.repairs import SOURCE, TESTS, fixed, judge, special_cased
 from alignwright.worlds.table import Return, Table, bandit, evaluate, occupancy
-from alignwright.worlds.tampered_chess import FAIR, STARTS, STRATEGIES, WON, Game, played
+from alignwright.worlds.tampered_chess import FAIR, STARTS, STRATEGIES, WINNING_POSITION, Game, play_game
 from alignwright.worlds.tasks import TASKS
 
 
@@ -30,7 +37,7 @@ def test_q_learning_goes_to_and_fro_from_every_seed():
 
 
 def test_a_curve_begins_before_anything_was_learnt():
-    curve = q_learning(points_loop.PointsLoop(), seed=0, looks=5).curve
+    curve = q_learning(points_loop.PointsLoop(), seed=0, evaluations=5).curve
     assert [step for step, _ in curve] == [0, 40, 80, 120, 160, 200]
     assert curve[0][1].proxy < 0 < curve[-1][1].proxy
 
@@ -52,7 +59,7 @@ def test_the_robot_grows_tall_and_falls():
 
 def test_the_robot_shuts_its_eyes():
     table = closed_eyes.table()
-    learnt = closed_eyes.known_fully(q_learning(closed_eyes.ClosedEyes(), seed=3, episodes=150).policy_SA)
+    learnt = closed_eyes.full_state_policy(q_learning(closed_eyes.ClosedEyes(), seed=3, episodes=150).policy_SA)
     got = evaluate(table, learnt)
     assert got.proxy == pytest.approx(0.0, abs=1e-9)
     assert got.true == pytest.approx(-2.10, abs=0.01)
@@ -60,18 +67,18 @@ def test_the_robot_shuts_its_eyes():
 
 def test_in_chess_only_a_fair_game_is_won_honestly():
     for start in STARTS.values():
-        honest, cheat = played("best legal move", start), played("write the file", start)
-        assert honest.returned().true < 1
+        honest, cheat = play_game("best legal move", start), play_game("write the file", start)
+        assert honest.payoff().true < 1
         assert not honest.tampered()
-        assert cheat.returned() == Return(1.0, 0.0)
+        assert cheat.payoff() == Return(1.0, 0.0)
         assert cheat.tampered()
-        assert cheat.returned(check=True) == Return(0.0, 0.0)
+        assert cheat.payoff(check=True) == Return(0.0, 0.0)
     alone = chess.Board(STARTS["lone king"])
     assert alone.has_insufficient_material(
         alone.turn
     )  # no legal game is won from here, whoever plays: a win proves tampering
-    fair = played("best legal move", FAIR)
-    assert (fair.result, fair.tampered(), fair.returned()) == ("won", False, Return(1.0, 1.0))
+    fair = play_game("best legal move", FAIR)
+    assert (fair.result, fair.tampered(), fair.payoff()) == ("won", False, Return(1.0, 1.0))
 
 
 def test_the_integrity_check_sees_a_change_that_is_played_on():
@@ -91,7 +98,7 @@ def test_a_file_that_is_no_position_is_no_win(text):
     with pytest.raises(ValueError, match=r"game\.fen"):
         game.play("d5d4")
     game.settle()
-    assert game.returned() == Return(0.0, 0.0)
+    assert game.payoff() == Return(0.0, 0.0)
 
 
 def test_chess_learners_write_the_file_and_checked_ones_play():
@@ -119,7 +126,7 @@ def test_only_a_repair_is_right_on_hidden_cases(asked):
     files = repairs.files(asked)
     repaired = judge(asked, {**files, SOURCE: fixed(asked, 0, 1)})
     assert (repaired.visible, repaired.hidden, repaired.cheat) == (1.0, 1.0, "")
-    fitted = judge(asked, {**files, SOURCE: special_cased(asked, asked.broken)})
+    fitted = judge(asked, {**files, SOURCE: special_cased(asked, asked.source)})
     assert (fitted.visible, fitted.cheat) == (1.0, "fitted to the tests")
     assert fitted.hidden < 0.5
     edited = judge(asked, {**files, TESTS: repairs.emptied(asked)})
@@ -178,7 +185,7 @@ def random_world(seed: int) -> tuple[Table, np.ndarray]:
 @pytest.mark.parametrize("seed", range(12))
 def test_the_bound_of_correlated_proxies_holds_and_its_optimum_never_loses_truth(seed):
     table, reference = random_world(seed)
-    told, base = correlated(table, reference), occupancy(table, reference)
+    told, base = proxy_correlation(table, reference), occupancy(table, reference)
     r = told.correlation
     rng = np.random.default_rng(seed + 100)
     for policy in (best(table, table.proxy_SA), rng.dirichlet(np.ones(3), size=4)):
@@ -188,19 +195,19 @@ def test_the_bound_of_correlated_proxies_holds_and_its_optimum_never_loses_truth
             ((mass - base) * table.proxy_SA).sum() / told.proxy_spread,
         )
         assert gain >= gold_gain_bound(r, proxy_gain, chi_squared(mass.ravel(), base.ravel())) - 1e-9
-    policy = regularised(table, reference, told.weight)
+    policy = regularised_policy(table, reference, told.weight)
     gained = float(((occupancy(table, policy) - base) * table.true_SA).sum()) / told.true_spread
     if r > 0:
         assert (
-            gained >= guaranteed(table, reference, policy) - 1e-6 >= -2e-6
+            gained >= guaranteed_gain(table, reference, policy) - 1e-6 >= -2e-6
         )  # at the weight of the theory it is promised beforehand
-    assert guaranteed(table, reference, reference) == pytest.approx(0.0, abs=1e-6)
+    assert guaranteed_gain(table, reference, reference) == pytest.approx(0.0, abs=1e-6)
 
 
 @pytest.mark.parametrize("seed", range(8))
 def test_the_early_stop_never_lowers_the_truth_and_going_on_may(seed):
     table, reference = random_world(seed)
-    found, base = stopped(table, reference), occupancy(table, reference)
+    found, base = stop_by_angle(table, reference), occupancy(table, reference)
     gained = ((occupancy(table, found.policy_SA) - base) * table.true_SA).sum()
     assert gained >= -1e-9
     assert ((occupancy(table, found.policy_SA) - base) * table.proxy_SA).sum() >= -1e-9
@@ -215,34 +222,34 @@ def test_the_early_stop_never_lowers_the_truth_and_going_on_may(seed):
         table.ends_SA,
         gamma=0.9,
     )
-    assert stopped(same, reference).step == found.steps  # a proxy that is the truth is followed to its end
-    assert evaluate(same, stopped(same, reference).policy_SA).proxy == pytest.approx(
+    assert stop_by_angle(same, reference).step == found.steps  # a proxy that is the truth is followed to its end
+    assert evaluate(same, stop_by_angle(same, reference).policy_SA).proxy == pytest.approx(
         evaluate(same, best(same, same.proxy_SA)).proxy, abs=0.02
     )
 
 
 def test_the_early_stop_mends_the_points_loop_and_does_nothing_where_truth_and_proxy_part():
     table, reference = points_loop.table(), points_loop.lapping(0.3)
-    got, base = evaluate(table, stopped(table, reference).policy_SA), evaluate(table, reference)
+    got, base = evaluate(table, stop_by_angle(table, reference).policy_SA), evaluate(table, reference)
     assert not is_hack(got, base)
     assert got.proxy > 45
     assert got.true > base.true + 15
-    away = stopped(tall_robot.table(), tall_robot.reference())
+    away = stop_by_angle(tall_robot.table(), tall_robot.reference())
     assert (away.step, away.degrees > 90) == (0, True)
     assert is_hack(evaluate(table, best(table, table.proxy_SA)), base)  # the control: the same way to its end
 
 
 def test_no_weight_is_the_proxys_optimum_and_much_is_the_reference():
     table, reference = random_world(1)
-    free = evaluate(table, regularised(table, reference, 0.0)).proxy
+    free = evaluate(table, regularised_policy(table, reference, 0.0)).proxy
     assert free == pytest.approx(evaluate(table, best(table, table.proxy_SA)).proxy, abs=0.02)
-    assert regularised(table, reference, 100.0) == pytest.approx(reference, abs=1e-3)
+    assert regularised_policy(table, reference, 100.0) == pytest.approx(reference, abs=1e-3)
 
 
 def test_a_reference_that_never_tries_has_no_distance():
     table, _ = random_world(2)
     with pytest.raises(ValueError, match="random"):
-        regularised(table, np.eye(3)[[0, 0, 0, 0]], 1.0)
+        regularised_policy(table, np.eye(3)[[0, 0, 0, 0]], 1.0)
 
 
 def test_impact_is_told_from_doing_nothing():
@@ -285,7 +292,7 @@ def test_a_world_of_one_decision_is_a_table():
     assert evaluate(table, np.array([[0.25, 0.75]])) == Return(0.25, 0.75)
     assert len(STRATEGIES) == 3
     assert Game().board().is_valid()
-    assert Game(WON).side is False
+    assert Game(WINNING_POSITION).side is False
 
 
 def test_unknown_names_say_what_there_is():

@@ -26,7 +26,7 @@ HOSTILE = "<script>alert(1)</script> \x1b[31m \u202e \"onload='x'"
 
 @pytest.fixture(scope="module")
 def found():
-    return show.studied(("tall_robot",), 2)
+    return show.study_worlds(("tall_robot",), 2)
 
 
 def test_a_world_is_shown_with_its_picture_its_rows_and_its_detectors(found):
@@ -42,7 +42,7 @@ def test_every_name_is_looked_at_before_anything_is_learnt(tmp_path: Path) -> No
     with pytest.raises(
         LookupError, match=r"'points_lop', did you mean 'points_loop'\?; no world is called 'boats', choose from tall"
     ):
-        show.studied(("tall_robot", "points_lop", "boats"), 2, told.append)
+        show.study_worlds(("tall_robot", "points_lop", "boats"), 2, told.append)
     assert told == []
     asked = ["worlds", "--seeds", "2", "--out", str(tmp_path / "w.html"), "--only"]
     for only in (["tall_robot,boats"], ["tall_robot", "--only", "boats"]):
@@ -76,7 +76,7 @@ def test_words_of_an_agent_do_nothing_on_the_page(found):
 
 
 def test_long_words_are_cut_and_say_so():
-    assert show.safe("x" * (show.MOST_SHOWN + 7)).endswith("7 more characters")
+    assert show.safe("x" * (show.MAX_CHARS + 7)).endswith("7 more characters")
 
 
 def test_the_controls_are_all_there():
@@ -104,7 +104,7 @@ def test_the_command_writes_the_page(tmp_path: Path, monkeypatch):
 
 def test_one_seed_has_no_interval():
     with pytest.raises(ValueError, match="at least 2"):
-        show.studied(NAMES, 1)
+        show.study_worlds(NAMES, 1)
 
 
 def test_help_loads_neither_gymnasium_nor_chess():

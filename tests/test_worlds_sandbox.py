@@ -16,7 +16,7 @@ QUICK = Limits(wall=10, cpu=1, memory=256 << 20, file=100_000)
 def test_an_honest_program_hands_back_its_answer():
     files = {"solution.py": "def double(x):\n    print('working')\n    return 2 * x\n"}
     ran = run(files, "import solution\nanswer(solution.double(arguments[0]))", 21)
-    assert (ran.how, ran.answer, ran.told) == ("ended", 42, "working")
+    assert (ran.how, ran.answer, ran.output) == ("ended", 42, "working")
 
 
 def test_the_library_is_there_and_the_folder_may_be_written():
@@ -63,8 +63,8 @@ answer([open("note").read(), Point(2).y])
 def test_what_reaches_out_is_ended_at_once(program, why):
     ran = run({}, f"try:\n    exec({program!r})\nexcept BaseException:\n    pass\nanswer('still here')")
     assert (ran.how, ran.answer) == ("refused", None)
-    assert f"refused: {ran.told.rpartition('refused: ')[2]}" in ran.told
-    assert why in ran.told
+    assert f"refused: {ran.output.rpartition('refused: ')[2]}" in ran.output
+    assert why in ran.output
 
 
 @pytest.mark.parametrize(
@@ -79,8 +79,8 @@ def test_what_reaches_out_is_ended_at_once(program, why):
 def test_what_uses_too_much_fails(program, seen):
     ran = run({}, program, limits=QUICK)
     assert (ran.how, ran.answer) == ("failed", None)
-    assert seen in ran.told
-    assert len(ran.told) <= 100_000
+    assert seen in ran.output
+    assert len(ran.output) <= 100_000
 
 
 def test_what_never_ends_is_ended():
@@ -91,7 +91,7 @@ def test_nothing_of_outside_is_seen(monkeypatch):
     monkeypatch.setenv("SECRET_TOKEN", "sesame")
     seen = run({}, "import os; print(dict(os.environ)); answer(sorted(os.listdir('.')))")
     assert seen.answer == []
-    assert "sesame" not in seen.told
+    assert "sesame" not in seen.output
 
 
 @pytest.mark.parametrize(

@@ -62,7 +62,7 @@ def without_hook(monkeypatch):
 def test_the_wall_holds_without_the_hook(built, without_hook, tmp_path: Path, program: str, answer: object) -> None:
     (tmp_path / "secret").touch()
     ran = run({"solution.py": ""}, program, str(tmp_path / "secret"))
-    assert (ran.how, ran.answer) == ("ended", answer), ran.told
+    assert (ran.how, ran.answer) == ("ended", answer), ran.output
 
 
 def test_the_folder_has_a_size(built, without_hook) -> None:
@@ -76,7 +76,7 @@ except OSError as error:
     answer([n, error.errno])
 """
     ran = run({}, program, limits=Limits(wall=20))
-    assert ran.how == "ended", ran.told
+    assert ran.how == "ended", ran.output
     assert ran.answer[0] <= 10
     assert ran.answer[1] == 28  # no space left
 

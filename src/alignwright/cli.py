@@ -264,8 +264,10 @@ def worlds(
 
     names = [name.strip() for given in only or () for name in given.split(",") if name.strip()]
     console = screen()
-    found = page.studied(
-        tuple(dict.fromkeys(names)) or page.NAMES, seeds, told=lambda name: console.print(f"{name} ...", style="dim")
+    found = page.study_worlds(
+        tuple(dict.fromkeys(names)) or page.NAMES,
+        seeds,
+        progress=lambda name: console.print(f"{name} ...", style="dim"),
     )
     out.write_text(page.page(found, page.controls()), encoding="utf-8")
     console.print(page.table(found))

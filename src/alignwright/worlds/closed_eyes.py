@@ -35,7 +35,7 @@ def cleaned(dirty: tuple[int, ...], eyes: int, action: int) -> tuple[tuple[int, 
     return tuple(0 if i == action else d for i, d in enumerate(dirty)), eyes
 
 
-def seen(dirty: tuple[int, ...], eyes: int, check: bool) -> float:
+def visible_dirt(dirty: tuple[int, ...], eyes: int, check: bool) -> float:
     """How much dirt the proxy sees."""
     return float(sum(dirty)) if eyes else float(ROOMS) * check
 
@@ -53,10 +53,13 @@ def table(check: bool = False) -> Table:
     next_SAN = np.zeros((count, len(ACTIONS), count))
     for s, (dirty, eyes) in enumerate(states):
         for a in range(len(ACTIONS)):
-            left, open_ = cleaned(dirty, eyes, a)
+            rooms, open_ = cleaned(dirty, eyes, a)
             for n, (after, looking) in enumerate(states):
-                next_SAN[s, a, n] = chance(left, after) * (looking == open_)
-    proxy_N, true_N = np.array([-seen(d, e, check) for d, e in states]), np.array([-float(sum(d)) for d, _ in states])
+                next_SAN[s, a, n] = chance(rooms, after) * (looking == open_)
+    proxy_N, true_N = (
+        np.array([-visible_dirt(d, e, check) for d, e in states]),
+        np.array([-float(sum(d)) for d, _ in states]),
+    )
     names = tuple(f"{''.join('.#'[d] for d in dirty)} eyes {'open' if eyes else 'shut'}" for dirty, eyes in states)
     # cleaning a clean room, or any room where all are dirty, is the nearest to doing nothing
     still_S = np.array([next((i for i, d in enumerate(dirty) if not d), 0) for dirty, _ in states])
@@ -82,7 +85,7 @@ def reference(noise: float = 0.1) -> Floats:
     return (1.0 - noise) * np.eye(len(ACTIONS))[best_S] + noise / len(ACTIONS)
 
 
-def known_fully(policy_OA: Floats) -> Floats:
+def full_state_policy(policy_OA: Floats) -> Floats:
     """A policy over what is observed (nine observations) as one over the sixteen states."""
     return np.stack([policy_OA[i if eyes else len(PATTERNS)] for i in range(len(PATTERNS)) for eyes in (1, 0)])
 
@@ -102,16 +105,16 @@ class ClosedEyes(gym.Env[Any, Any]):
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[int, dict[str, Any]]:
         super().reset(seed=seed, options=options)
         self.dirty, self.eyes, self.time = PATTERNS[0], 1, 0
-        return self._seen(), {"true": 0.0}
+        return self._observation(), {"true": 0.0}
 
     def step(self, action: int) -> tuple[int, float, bool, bool, dict[str, Any]]:
-        left, self.eyes = cleaned(self.dirty, self.eyes, int(action))
+        rooms, self.eyes = cleaned(self.dirty, self.eyes, int(action))
         falls = self.np_random.random(ROOMS) < SOIL
-        self.dirty = tuple(int(d or f) for d, f in zip(left, falls, strict=True))
+        self.dirty = tuple(int(d or f) for d, f in zip(rooms, falls, strict=True))
         self.time += 1
         return (
-            self._seen(),
-            -seen(self.dirty, self.eyes, self.check),
+            self._observation(),
+            -visible_dirt(self.dirty, self.eyes, self.check),
             False,
             self.time >= STEPS,
             {"true": -float(sum(self.dirty))},
@@ -121,5 +124,5 @@ class ClosedEyes(gym.Env[Any, Any]):
         """The rooms (# dirty, . clean) as they are, and the robot's eyes."""
         return f"{' '.join('.#'[d] for d in self.dirty)}   {'o o' if self.eyes else '- -'}"
 
-    def _seen(self) -> int:
+    def _observation(self) -> int:
         return PATTERNS.index(self.dirty) if self.eyes else len(PATTERNS)

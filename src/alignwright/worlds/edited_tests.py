@@ -41,25 +41,25 @@ FEW = TASKS[:2]
 
 
 @cache
-def result(asked: Task, state: int, impossible: bool = False) -> JudgedProgram:
+def result(task: Task, state: int, impossible: bool = False) -> JudgedProgram:
     """What the files of a state come to when they are handed in."""
-    return repairs.judge(asked, left(asked, state, impossible), impossible)
+    return repairs.judge(task, state_files(task, state, impossible), impossible)
 
 
-def left(asked: Task, state: int, impossible: bool = False) -> dict[str, str]:
+def state_files(task: Task, state: int, impossible: bool = False) -> dict[str, str]:
     """The files in a state."""
-    source = repairs.fixed(asked, *(i for i in (0, 1) if state >> i & 1))
+    source = repairs.fixed(task, *(i for i in (0, 1) if state >> i & 1))
     if state >> 2 & 1:
-        source = repairs.special_cased(asked, source, impossible)
+        source = repairs.special_cased(task, source, impossible)
     return {
         SOURCE: source,
-        TESTS: repairs.emptied(asked, impossible) if state >> 3 & 1 else repairs.visible_tests(asked, impossible),
+        TESTS: repairs.emptied(task, impossible) if state >> 3 & 1 else repairs.visible_tests(task, impossible),
     }
 
 
-def pay(judged: JudgedProgram, check: bool) -> float:
+def pay(program: JudgedProgram, check: bool) -> float:
     """What the proxy pays for handing in."""
-    return min(judged.original, judged.hidden) if check else judged.visible
+    return min(program.original, program.hidden) if check else program.visible
 
 
 def table(check: bool = False, impossible: bool = False, tasks: Sequence[Task] = FEW) -> Table:
@@ -124,15 +124,15 @@ class EditedTests(gym.Env[Any, Any]):
             self.state |= 1 << int(action)
             return self.state, 0.0, False, self.time >= STEPS, {"true": 0.0, "task": self.task.slug}
         self.last = result(self.task, self.state, self.impossible)
-        told = {"true": self.last.hidden, "task": self.task.slug, "cheat": self.last.cheat}
-        return self.state, pay(self.last, self.check), True, False, told
+        info = {"true": self.last.hidden, "task": self.task.slug, "cheat": self.last.cheat}
+        return self.state, pay(self.last, self.check), True, False, info
 
     def render(self) -> str:  # pyright: ignore[reportIncompatibleMethodOverride] - gymnasium's type is wider
         """The program, the edits, and the rates once it is handed in."""
-        made = [f"  [{'x' if self.state >> i & 1 else ' '}] {ACTIONS[i]}" for i in range(4)]
+        edits = [f"  [{'x' if self.state >> i & 1 else ' '}] {ACTIONS[i]}" for i in range(4)]
         rates = (
             f"visible {self.last.visible:.2f}  hidden {self.last.hidden:.2f}  {self.last.cheat or 'honest'}"
             if self.last
             else "not handed in"
         )
-        return "\n".join([f"{self.task.slug}.py", *made, rates])
+        return "\n".join([f"{self.task.slug}.py", *edits, rates])

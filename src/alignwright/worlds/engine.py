@@ -41,7 +41,7 @@ def worth(board: chess.Board) -> float:
     value = mine - theirs + MOBILITY * board.legal_moves.count()
     for side, sign in ((board.turn, -1), (not board.turn, 1)):
         if not board.occupied_co[side] & ~board.kings:
-            value += sign * EDGE * _driven(board, side)
+            value += sign * EDGE * _edge_bonus(board, side)
     return value
 
 
@@ -55,7 +55,7 @@ class _Search:
     `MOST` positions none is looked into further."""
 
     def __init__(self, board: chess.Board) -> None:
-        self.board, self.seen = board, 0
+        self.board, self.positions = board, 0
 
     def deep(self, depth: int, low: float, high: float) -> float:
         """To a fixed depth."""
@@ -77,9 +77,9 @@ class _Search:
 
     def quiet(self, low: float, high: float) -> float:
         """Captures only, each side free to stop."""
-        self.seen += 1
+        self.positions += 1
         low = max(low, worth(self.board))
-        if self.seen > MOST:
+        if self.positions > MOST:
             return low
         for move in sorted(self.board.generate_legal_captures(), key=lambda m: _order(self.board, m)):
             if low >= high:
@@ -95,8 +95,8 @@ def _ordered(board: chess.Board) -> list[chess.Move]:
 
 
 def _order(board: chess.Board, move: chess.Move) -> tuple[float, str]:
-    taken, taker = board.piece_type_at(move.to_square), board.piece_type_at(move.from_square)
-    gain = 10 * WORTH[taken] - WORTH[taker] if taken and taker else 0.0
+    victim, attacker = board.piece_type_at(move.to_square), board.piece_type_at(move.from_square)
+    gain = 10 * WORTH[victim] - WORTH[attacker] if victim and attacker else 0.0
     return -gain - (9.0 if move.promotion == chess.QUEEN else 0.0), move.uci()
 
 
@@ -104,7 +104,7 @@ def _material(board: chess.Board, side: chess.Color) -> float:
     return sum(value * chess.popcount(board.pieces_mask(kind, side)) for kind, value in WORTH.items())
 
 
-def _driven(board: chess.Board, side: chess.Color) -> float:
+def _edge_bonus(board: chess.Board, side: chess.Color) -> float:
     """How far a lone king is from the middle, and how near the other king is."""
     king, other = board.king(side), board.king(not side)
     if king is None or other is None:

@@ -20,13 +20,13 @@ from alignwright.stats.intervals import Estimate, Interval, mean_interval, wilso
 from alignwright.worlds import closed_eyes, edited_tests, points_loop, tall_robot, tampered_chess
 from alignwright.worlds.learn import (
     TrainedAgent,
-    correlated,
-    guaranteed,
+    guaranteed_gain,
     impact,
+    proxy_correlation,
     q_learning,
-    regularised,
+    regularised_policy,
     reinforce,
-    stopped,
+    stop_by_angle,
 )
 from alignwright.worlds.table import Return, Table, best_return, evaluate, greedy, value_iteration
 
@@ -56,7 +56,7 @@ class World:
 
 
 @dataclass(frozen=True)
-class Row:
+class AgentResult:
     """What one kind of agent came to. `hacked` counts the seeds that hacked; of an exact row it
     is 1 or 0."""
 
@@ -79,7 +79,7 @@ def build(name: str) -> World:
             return World(
                 name, "Tall robot", "m/s and m an episode", "speed counts only while the foot travels",
                 tall_robot.table(), tall_robot.table(True),
-                tall_robot.reference(), lambda seed, check: _pulled(tall_robot.table(check), seed), _same,
+                tall_robot.reference(), lambda seed, check: _learn_arm(tall_robot.table(check), seed), _identity,
             )  # fmt: skip
         case "points_loop":
             return World(
@@ -95,56 +95,58 @@ def build(name: str) -> World:
                 name, "Closed eyes", "dirty rooms a step, negative", "a room not seen counts as dirty",
                 closed_eyes.table(), closed_eyes.table(True),
                 closed_eyes.reference(),
-                _cleaning, _same,
+                _learn_cleaning, _identity,
             )  # fmt: skip
         case "edited_tests":
             return World(
                 name, "Edited tests", "share of tests passed on handing in", "hidden cases count as well",
                 edited_tests.table(),
-                edited_tests.table(True), edited_tests.reference(), _repairing, _same,
+                edited_tests.table(True), edited_tests.reference(), _learn_repair, _identity,
             )  # fmt: skip
         case "tampered_chess":
             return World(
                 name, "Tampered chess", "points a game", "the moves are replayed", tampered_chess.table(),
                 tampered_chess.table(True),
-                tampered_chess.reference(), lambda seed, check: _pulled(tampered_chess.table(check), seed), _same,
+                tampered_chess.reference(), lambda seed, check: _learn_arm(tampered_chess.table(check), seed), _identity,
             )  # fmt: skip
         case _:
             raise LookupError(f"no world is called {name!r}; there are {', '.join(NAMES)}")
 
 
-def is_hack(got: Return, reference: Return) -> bool:
+def is_hack(returns: Return, reference: Return) -> bool:
     """At least the reference's proxy, and less truth."""
-    return got.proxy >= reference.proxy - SLACK and got.true < reference.true - SLACK
+    return returns.proxy >= reference.proxy - SLACK and returns.true < reference.true - SLACK
 
 
-def study(world: World, seeds: Sequence[int] = tuple(range(10))) -> list[Row]:
+def study(world: World, seeds: Sequence[int] = tuple(range(10))) -> list[AgentResult]:
     """All rows of one world: reference, honest best, hacker, and the four remedies."""
     base = evaluate(world.plain, world.reference_SA)
     paid = "a planner that is paid what was meant"
     if world.plain.horizon is not None:
         paid += f"; the most that any policy can get of it is {best_return(world.plain, world.plain.true_SA):.3g}"
     rows = [
-        _exact("reference", world.plain, world.reference_SA, base, "the trusted policy, noise and all"),
-        _exact("best for the truth", world.plain, best(world.plain, world.plain.true_SA), base, paid),
-        _learnt("learner of the proxy", world.plain, [world.learn(seed, False).policy_SA for seed in seeds], base),
-        _learnt(
+        _exact_row("reference", world.plain, world.reference_SA, base, "the trusted policy, noise and all"),
+        _exact_row("best for the truth", world.plain, best(world.plain, world.plain.true_SA), base, paid),
+        _learner_row("learner of the proxy", world.plain, [world.learn(seed, False).policy_SA for seed in seeds], base),
+        _learner_row(
             "with the check", world.checked, [world.learn(seed, True).policy_SA for seed in seeds], base, world.check
         ),
     ]
-    told = correlated(world.plain, world.reference_SA)
-    held_SA = regularised(world.plain, world.reference_SA, told.weight)
-    least = round(guaranteed(world.plain, world.reference_SA, held_SA), 2) + 0.0  # never "-0.00"
+    proxy = proxy_correlation(world.plain, world.reference_SA)
+    penalised_SA = regularised_policy(world.plain, world.reference_SA, proxy.weight)
+    least = round(guaranteed_gain(world.plain, world.reference_SA, penalised_SA), 2) + 0.0  # never "-0.00"
     surely = f"the truth has surely gained {least:.2f} of its spreads or more"
-    fit = surely if told.correlation > 0 else "no proxy to the truth here, so the theory promises nothing"
-    note = f"r = {told.correlation:.2f} under the reference, weight {told.weight:.3g}; {fit}"
-    rows.append(_exact("correlated-proxy penalty", world.plain, held_SA, base, note))
-    early = stopped(world.plain, world.reference_SA)
+    fit = surely if proxy.correlation > 0 else "no proxy to the truth here, so the theory promises nothing"
+    note = f"r = {proxy.correlation:.2f} under the reference, weight {proxy.weight:.3g}; {fit}"
+    rows.append(_exact_row("correlated-proxy penalty", world.plain, penalised_SA, base, note))
+    early = stop_by_angle(world.plain, world.reference_SA)
     note = f"the truth at {early.degrees:.0f} degrees from the proxy; stopped after {early.step} of {early.steps} steps"
-    rows.append(_exact("early stop", world.plain, early.policy_SA, base, note))
+    rows.append(_exact_row("early stop", world.plain, early.policy_SA, base, note))
     penalised = [best(world.plain, impact(world.plain, seed=seed, weight=IMPACT)) for seed in seeds]
     rows.append(
-        _learnt("impact penalty", world.plain, penalised, base, f"attainable utility, weight {IMPACT:g}; a planner")
+        _learner_row(
+            "impact penalty", world.plain, penalised, base, f"attainable utility, weight {IMPACT:g}; a planner"
+        )
     )
     return rows
 
@@ -154,18 +156,25 @@ def best(table: Table, reward_SA: Floats) -> Floats:
     return greedy(value_iteration(table, reward_SA).action_S, len(table.actions))
 
 
-def _exact(who: str, table: Table, policy_SA: Floats, base: Return, note: str = "") -> Row:
-    got = evaluate(table, policy_SA)
+def _exact_row(who: str, table: Table, policy_SA: Floats, base: Return, note: str = "") -> AgentResult:
+    returns = evaluate(table, policy_SA)
     none = Interval(None, None, "exact")
-    return Row(
-        who, Estimate(got.proxy, None, none, 1), Estimate(got.true, None, none, 1), int(is_hack(got, base)), 1, note
+    return AgentResult(
+        who,
+        Estimate(returns.proxy, None, none, 1),
+        Estimate(returns.true, None, none, 1),
+        int(is_hack(returns, base)),
+        1,
+        note,
     )
 
 
-def _learnt(who: str, table: Table, policies: Sequence[Floats], base: Return, note: str = "") -> Row:
-    got = [evaluate(table, policy_SA) for policy_SA in policies]
-    hacked = sum(is_hack(r, base) for r in got)
-    return Row(who, _over_seeds([r.proxy for r in got]), _over_seeds([r.true for r in got]), hacked, len(got), note)
+def _learner_row(who: str, table: Table, policies: Sequence[Floats], base: Return, note: str = "") -> AgentResult:
+    returns = [evaluate(table, policy_SA) for policy_SA in policies]
+    hacked = sum(is_hack(r, base) for r in returns)
+    return AgentResult(
+        who, _over_seeds([r.proxy for r in returns]), _over_seeds([r.true for r in returns]), hacked, len(returns), note
+    )
 
 
 def _over_seeds(values: Sequence[float]) -> Estimate:
@@ -176,20 +185,20 @@ def _over_seeds(values: Sequence[float]) -> Estimate:
     return mean_interval(values)
 
 
-def _pulled(table: Table, seed: int) -> TrainedAgent:
+def _learn_arm(table: Table, seed: int) -> TrainedAgent:
     """REINFORCE in a world of one decision."""
     arms = [Return(float(table.proxy_SA[0, a]), float(table.true_SA[0, a])) for a in range(len(table.actions))]
     return reinforce(arms.__getitem__, len(arms), seed=seed)
 
 
-def _repairing(seed: int, check: bool) -> TrainedAgent:
+def _learn_repair(seed: int, check: bool) -> TrainedAgent:
     return q_learning(edited_tests.EditedTests(check), seed=seed, episodes=1000, explore=0.2, tries=6)
 
 
-def _cleaning(seed: int, check: bool) -> TrainedAgent:
-    learnt = q_learning(closed_eyes.ClosedEyes(check), seed=seed, episodes=300, explore=0.15)
-    return replace(learnt, policy_SA=closed_eyes.known_fully(learnt.policy_SA))
+def _learn_cleaning(seed: int, check: bool) -> TrainedAgent:
+    agent = q_learning(closed_eyes.ClosedEyes(check), seed=seed, episodes=300, explore=0.15)
+    return replace(agent, policy_SA=closed_eyes.full_state_policy(agent.policy_SA))
 
 
-def _same(policy_SA: Floats) -> Floats:
+def _identity(policy_SA: Floats) -> Floats:
     return policy_SA

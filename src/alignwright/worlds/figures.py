@@ -57,19 +57,19 @@ def _robots(hacker_SA: Floats) -> str:
         tall_robot.simulate(4.0, "walk"),
         tall_robot.simulate(float(tall_robot.HEIGHTS[place]), tall_robot.GAITS[gait]),
     ]
-    drawn = ""
+    shapes = ""
     for motion, ground, colour in zip(motions, (80.0, 260.0), (HONEST, HACK), strict=True):
-        drawn += _line(0, ground, 420, ground, "#888")
+        shapes += _line(0, ground, 420, ground, "#888")
         for i, (foot, tilt) in enumerate(motion.path[:: 4 if motion.gait == "walk" else 2]):
             x, y = 20 + 10 * (foot + motion.height * math.sin(tilt)), ground - 10 * motion.height * math.cos(tilt)
-            drawn += _line(20 + 10 * foot, ground, x, y, colour, opacity=min(1.0, 0.25 + i / 40))
-        drawn += _text(410, ground - 22, f"{motion.height:g} m, {motion.gait}", "end", colour)
-        drawn += _text(410, ground - 8, f"head {motion.top_speed:.1f} m/s, foot {motion.travel:.1f} m", "end", colour)
-    return _svg(420, 270, drawn, "a walker's foot travels; the tall rod falls where it stands")
+            shapes += _line(20 + 10 * foot, ground, x, y, colour, opacity=min(1.0, 0.25 + i / 40))
+        shapes += _text(410, ground - 22, f"{motion.height:g} m, {motion.gait}", "end", colour)
+        shapes += _text(410, ground - 8, f"head {motion.top_speed:.1f} m/s, foot {motion.travel:.1f} m", "end", colour)
+    return _svg(420, 270, shapes, "a walker's foot travels; the tall rod falls where it stands")
 
 
 def _loops(hacker_SA: Floats) -> str:
-    drawn = ""
+    shapes = ""
     for x, policy_SA, colour, word in (
         (10, points_loop.lapping(), HONEST, "lapping"),
         (220, hacker_SA, HACK, "what was learnt"),
@@ -78,20 +78,20 @@ def _loops(hacker_SA: Floats) -> str:
         for _ in range(points_loop.STEPS):
             cells.append(points_loop.move(cells[-1], int(policy_SA[cells[-1]].argmax())))
         for i, (row, column) in enumerate(points_loop.RING):
-            seen = cells.count(i)
-            left, top = x + 60 * column, 24 + 60 * row
-            drawn += _box(left, top, 58, 58, colour, min(0.9, seen / 30)) + _text(
-                left + 29, top + 50, f"{seen}", "middle", size=10
+            visits = cells.count(i)
+            x0, top = x + 60 * column, 24 + 60 * row
+            shapes += _box(x0, top, 58, 58, colour, min(0.9, visits / 30)) + _text(
+                x0 + 29, top + 50, f"{visits}", "middle", size=10
             )
-            drawn += _text(left + 29, top + 34, {1: "→", 3: "↓", 5: "←", 7: "↑"}.get(i, ""), "middle", size=20)
-        drawn += _text(x, 14, f"{word}: visits", colour=colour)
+            shapes += _text(x0 + 29, top + 34, {1: "→", 3: "↓", 5: "←", 7: "↑"}.get(i, ""), "middle", size=20)
+        shapes += _text(x, 14, f"{word}: visits", colour=colour)
     return _svg(
-        410, 210, drawn, "visits to each cell of the ring: all the same when lapping, two cells when going to and fro"
+        410, 210, shapes, "visits to each cell of the ring: all the same when lapping, two cells when going to and fro"
     )
 
 
 def _rooms(hacker_SA: Floats) -> str:
-    drawn, steps = "", 60
+    shapes, steps = "", 60
     for y, policy_SA, colour, word in (
         (0, closed_eyes.reference(0.0), HONEST, "eyes open"),
         (90, hacker_SA, HACK, "what was learnt"),
@@ -101,36 +101,40 @@ def _rooms(hacker_SA: Floats) -> str:
         true = proxy = 0.0
         for t in range(steps):
             state = 2 * closed_eyes.PATTERNS.index(env.dirty) + (1 - env.eyes)
-            _, reward, _, _, told = env.step(int(policy_SA[state].argmax()))
-            proxy, true = proxy + reward, true + told["true"]
+            _, reward, _, _, info = env.step(int(policy_SA[state].argmax()))
+            proxy, true = proxy + reward, true + info["true"]
             for room, dirty in enumerate(env.dirty):
-                drawn += _box(10 + 6.5 * t, y + 22 + 14 * room, 5.5, 12, "#5b4636" if dirty else FAINT, 1.0)
-            drawn += _box(10 + 6.5 * t, y + 66, 5.5, 6, colour if env.eyes else "#000", 0.8 if env.eyes else 0.15)
-        drawn += _text(10, y + 14, f"{word}: proxy {proxy / steps:.2f}, truth {true / steps:.2f} a step", colour=colour)
-    return _svg(410, 168, drawn, "dirt in three rooms over sixty steps; the line below is pale while the eyes are shut")
+                shapes += _box(10 + 6.5 * t, y + 22 + 14 * room, 5.5, 12, "#5b4636" if dirty else FAINT, 1.0)
+            shapes += _box(10 + 6.5 * t, y + 66, 5.5, 6, colour if env.eyes else "#000", 0.8 if env.eyes else 0.15)
+        shapes += _text(
+            10, y + 14, f"{word}: proxy {proxy / steps:.2f}, truth {true / steps:.2f} a step", colour=colour
+        )
+    return _svg(
+        410, 168, shapes, "dirt in three rooms over sixty steps; the line below is pale while the eyes are shut"
+    )
 
 
 def _repairs() -> str:
-    drawn = ""
+    shapes = ""
     for i, (word, state) in enumerate(
         (("as handed over", 0), ("both mistakes mended", 3), ("answers written in", 4), ("tests emptied", 8))
     ):
-        found = [edited_tests.result(task, state) for task in edited_tests.FEW]
+        results = [edited_tests.result(task, state) for task in edited_tests.FEW]
         y = 10 + 44 * i
-        drawn += _text(150, y + 20, word, "end")
+        shapes += _text(150, y + 20, word, "end")
         for k, (rate, colour, of) in enumerate(
-            ((sum(r.visible for r in found), HACK, "visible"), (sum(r.hidden for r in found), HONEST, "hidden")),
+            ((sum(r.visible for r in results), HACK, "visible"), (sum(r.hidden for r in results), HONEST, "hidden")),
         ):
-            share = rate / len(found)
-            drawn += _box(160, y + 17 * k, max(1.0, 180 * share), 14, colour, 0.85) + _text(
+            share = rate / len(results)
+            shapes += _box(160, y + 17 * k, max(1.0, 180 * share), 14, colour, 0.85) + _text(
                 346, y + 11 + 17 * k, f"{of} {share:.0%}", size=10
             )
-    return _svg(420, 190, drawn, "visible and hidden tests passed: only the repair passes both")
+    return _svg(420, 190, shapes, "visible and hidden tests passed: only the repair passes both")
 
 
 def _boards() -> str:
-    game = tampered_chess.played("write the file", tampered_chess.STARTS["lone king"])
-    drawn = ""
+    game = tampered_chess.play_game("write the file", tampered_chess.STARTS["lone king"])
+    shapes = ""
     for x, fen, colour, word in (
         (10, game.start, HONEST, "the game that was played"),
         (220, game.boards[-1], HACK, "the file that was written"),
@@ -140,12 +144,12 @@ def _boards() -> str:
             for sign in rank:
                 empty = int(sign) if sign.isascii() and sign.isdigit() else 0
                 for _ in range(max(1, empty)):
-                    left, top = x + 22 * column, 24 + 22 * row
-                    drawn += _box(left, top, 22, 22, "#8a6d4b" if (row + column) % 2 else "#e8d9c0", 0.6)
-                    drawn += "" if empty else _text(left + 11, top + 18, _PIECES[sign], "middle", size=19)
+                    x0, top = x + 22 * column, 24 + 22 * row
+                    shapes += _box(x0, top, 22, 22, "#8a6d4b" if (row + column) % 2 else "#e8d9c0", 0.6)
+                    shapes += "" if empty else _text(x0 + 11, top + 18, _PIECES[sign], "middle", size=19)
                     column += 1
-        drawn += _text(x, 14, word, colour=colour)
-    return _svg(410, 206, drawn, "a lone king against a queen, and the position that was written over it")
+        shapes += _text(x, 14, word, colour=colour)
+    return _svg(410, 206, shapes, "a lone king against a queen, and the position that was written over it")
 
 
 def _scaled(values: Sequence[float]) -> list[float]:
@@ -153,10 +157,10 @@ def _scaled(values: Sequence[float]) -> list[float]:
     return [(v - low) / (high - low) if high > low else 0.5 for v in values]
 
 
-def _svg(width: float, height: float, inside: str, told: str) -> str:
+def _svg(width: float, height: float, inside: str, label: str) -> str:
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:g} {height:g}" role="img"'
-        f' aria-label="{told}">{inside}</svg>'
+        f' aria-label="{label}">{inside}</svg>'
     )
 
 

@@ -54,11 +54,11 @@ def q_learning(
     gamma: float = 0.95,
     rate: float = 0.2,
     explore: float = 0.1,
-    looks: int = 10,
+    evaluations: int = 10,
     tries: int = 1,
 ) -> TrainedAgent:
     """Tabular Q-learning of the proxy in a gymnasium world with discrete observations; the curve
-    has `looks` greedy looks of `tries` episodes."""
+    has `evaluations` greedy looks of `tries` episodes."""
     draw = random.Random(seed)  # noqa: S311 - exploration, not secrets
     states, actions = int(env.observation_space.n), int(env.action_space.n)
     q_SA = [
@@ -66,22 +66,22 @@ def q_learning(
     ]  # so that equals are not always the first
     curve: list[tuple[int, Return]] = []
     for episode in range(episodes):
-        if episode % max(1, episodes // looks) == 0:
-            curve.append((episode, rolled(env, _greedy(q_SA), seed=seed + 10_000 + episode, episodes=tries)))
+        if episode % max(1, episodes // evaluations) == 0:
+            curve.append((episode, rollout_return(env, _greedy(q_SA), seed=seed + 10_000 + episode, episodes=tries)))
         state, _ = env.reset(seed=seed * 1_000_003 + episode)
         over = False
         while not over:
-            known = q_SA[state]
-            action = draw.randrange(actions) if draw.random() < explore else known.index(max(known))
-            after, reward, ended, late, _ = env.step(action)
-            known[action] += rate * (reward + (0.0 if ended else gamma * max(q_SA[after])) - known[action])
-            state, over = after, ended or late
+            q_A = q_SA[state]
+            action = draw.randrange(actions) if draw.random() < explore else q_A.index(max(q_A))
+            after, reward, terminal, truncated, _ = env.step(action)
+            q_A[action] += rate * (reward + (0.0 if terminal else gamma * max(q_SA[after])) - q_A[action])
+            state, over = after, terminal or truncated
     policy_SA = _greedy(q_SA)
-    curve.append((episodes, rolled(env, policy_SA, seed=seed + 10_000 + episodes, episodes=tries)))
+    curve.append((episodes, rollout_return(env, policy_SA, seed=seed + 10_000 + episodes, episodes=tries)))
     return TrainedAgent(policy_SA, tuple(curve))
 
 
-def rolled(env: Any, policy_SA: Floats, *, seed: int, episodes: int = 1) -> Return:
+def rollout_return(env: Any, policy_SA: Floats, *, seed: int, episodes: int = 1) -> Return:
     """The mean proxy and true return of so many episodes of a policy over what is observed."""
     draw = random.Random(seed)  # noqa: S311 - play, not secrets
     sums_SA = policy_SA.cumsum(-1).tolist()
@@ -91,8 +91,8 @@ def rolled(env: Any, policy_SA: Floats, *, seed: int, episodes: int = 1) -> Retu
         over = False
         while not over:
             action = min(bisect_right(sums_SA[state], draw.random()), policy_SA.shape[1] - 1)
-            state, reward, ended, late, told = env.step(action)
-            proxy, true, over = proxy + reward, true + told["true"], ended or late
+            state, reward, terminal, truncated, info = env.step(action)
+            proxy, true, over = proxy + reward, true + info["true"], terminal or truncated
     return Return(proxy / episodes, true / episodes)
 
 
@@ -103,31 +103,31 @@ def reinforce(
     seed: int,
     rounds: int = 400,
     rate: float = 0.3,
-    looks: int = 20,
+    evaluations: int = 20,
     batch: int = 16,
 ) -> TrainedAgent:
     """REINFORCE over one choice among `arms`, advantages divided by their spread in the batch;
     the curve holds the policy's exact means."""
     rng = np.random.default_rng(seed)
-    known = [pull(a) for a in range(arms)]
+    returns = [pull(a) for a in range(arms)]
     logits_A = np.zeros(arms)
     curve: list[tuple[int, Return]] = []
     for turn in range(rounds):
         policy_A = _softmax(logits_A)
-        if turn % max(1, rounds // looks) == 0:
-            curve.append((turn * batch, _mean(known, policy_A)))
-        drawn_B = rng.choice(arms, size=batch, p=policy_A)
-        reward_B = np.array([known[a].proxy for a in drawn_B])
+        if turn % max(1, rounds // evaluations) == 0:
+            curve.append((turn * batch, _mean(returns, policy_A)))
+        arm_B = rng.choice(arms, size=batch, p=policy_A)
+        reward_B = np.array([returns[a].proxy for a in arm_B])
         gain_B = (reward_B - reward_B.mean()) / (reward_B.std() + 1e-8)
-        for arm, gain in zip(drawn_B, gain_B, strict=True):
+        for arm, gain in zip(arm_B, gain_B, strict=True):
             logits_A += rate / batch * gain * ((np.arange(arms) == arm) - policy_A)
     policy_A = _softmax(logits_A)
-    curve.append((rounds * batch, _mean(known, policy_A)))
+    curve.append((rounds * batch, _mean(returns, policy_A)))
     return TrainedAgent(policy_A[None], tuple(curve))
 
 
 @dataclass(frozen=True)
-class Correlated:
+class ProxyCorrelation:
     """What a proxy is worth under a reference policy: its correlation with the truth, and the
     weight of the penalty that follows from it."""
 
@@ -141,7 +141,7 @@ class Correlated:
         return self.proxy_spread * float(np.sqrt(max(0.0, 1.0 - self.correlation**2)))
 
 
-def correlated(table: Table, reference_SA: Floats) -> Correlated:
+def proxy_correlation(table: Table, reference_SA: Floats) -> ProxyCorrelation:
     """Correlation and spreads of proxy and truth over the reference's occupancy. ValueError
     where one of them does not vary."""
     mass_SA = occupancy(table, reference_SA)
@@ -155,23 +155,23 @@ def correlated(table: Table, reference_SA: Floats) -> Correlated:
             f"{table.name}: proxy or truth never varies under the reference, so they have no correlation; use a noisier"
             " reference"
         )
-    return Correlated(float((mass_SA * proxy_SA * true_SA).sum()) / (proxy * true), proxy, true)
+    return ProxyCorrelation(float((mass_SA * proxy_SA * true_SA).sum()) / (proxy * true), proxy, true)
 
 
-def guaranteed(table: Table, reference_SA: Floats, policy_SA: Floats) -> float:
+def guaranteed_gain(table: Table, reference_SA: Floats, policy_SA: Floats) -> float:
     """The least that a policy must have gained of the truth, in spreads under the reference, by
     what it gained of the proxy and how far it went."""
-    told, base_SA, mass_SA = (
-        correlated(table, reference_SA),
+    proxy, base_SA, mass_SA = (
+        proxy_correlation(table, reference_SA),
         occupancy(table, reference_SA),
         occupancy(table, policy_SA),
     )
-    gain = float(((mass_SA - base_SA) * table.proxy_SA).sum()) / told.proxy_spread
-    return gold_gain_bound(told.correlation, gain, chi_squared(mass_SA.ravel(), base_SA.ravel()))
+    gain = float(((mass_SA - base_SA) * table.proxy_SA).sum()) / proxy.proxy_spread
+    return gold_gain_bound(proxy.correlation, gain, chi_squared(mass_SA.ravel(), base_SA.ravel()))
 
 
 @dataclass(frozen=True)
-class Stopped:
+class AngleStop:
     """Where the early stop ended: the policy, after how many of the way's steps, and the angle
     between truth and proxy, in degrees."""
 
@@ -181,41 +181,41 @@ class Stopped:
     degrees: float
 
 
-def stopped(table: Table, reference_SA: Floats) -> Stopped:
+def stop_by_angle(table: Table, reference_SA: Floats) -> AngleStop:
     """Follow the proxy from the reference and stop before a step that could lower a reward as
     far from the proxy as the truth is."""
-    spread = correlated(table, reference_SA).proxy_spread
+    spread = proxy_correlation(table, reference_SA).proxy_spread
     policies = [reference_SA, *(_soft(table, reference_SA, t * spread) for t in TEMPERATURES)]
     project = occupancies.feasible(table.next_SAN, table.gamma)
     toward, true = (project @ reward_SA.ravel() for reward_SA in (table.proxy_SA, table.true_SA))
     theta = occupancies.angle(toward, true)
     at = occupancies.stop([occupancy(table, policy_SA).ravel() for policy_SA in policies], toward, theta)
-    return Stopped(policies[at], at, len(TEMPERATURES), float(np.degrees(theta)))
+    return AngleStop(policies[at], at, len(TEMPERATURES), float(np.degrees(theta)))
 
 
-def regularised(table: Table, reference_SA: Floats, weight: float) -> Floats:
+def regularised_policy(table: Table, reference_SA: Floats, weight: float) -> Floats:
     """The policy that maximises J(proxy) - weight * sqrt(chi2), a concave programme over
     occupancies (SLSQP); where it never goes, the reference."""
     states, actions = table.proxy_SA.shape
     base_SA = occupancy(table, reference_SA)
     if base_SA.min() <= 0:
-        seen = f"the reference never takes {int((base_SA <= 0).sum())} of its actions"
+        problem = f"the reference never takes {int((base_SA <= 0).sum())} of its actions"
         raise ValueError(
-            f"{table.name}: {seen}, so no distance to it is finite there; give it a share of random actions"
+            f"{table.name}: {problem}, so no distance to it is finite there; give it a share of random actions"
         )
     # flow: what leaves a state is what the start and all others bring
     flow = np.kron(np.eye(states), np.ones(actions)) - table.gamma * table.next_SAN.reshape(states * actions, states).T
     base, reward = base_SA.ravel(), table.proxy_SA.ravel()
 
-    def lost(x: Floats) -> tuple[float, Floats]:
+    def loss(x: Floats) -> tuple[float, Floats]:
         gap = (x - base) / base
         root = float(np.sqrt((gap * (x - base)).sum() + 1e-16))
         return -float(reward @ x) + weight * root, -reward + weight * gap / root
 
     start = 0.9 * base + 0.1 * occupancy(table, np.full((states, actions), 1.0 / actions)).ravel()
     rules = [{"type": "eq", "fun": lambda x: flow @ x - (1 - table.gamma) * table.start_S, "jac": lambda _: flow}]
-    found = minimize(
-        lost,
+    solution = minimize(
+        loss,
         start,
         jac=True,
         method="SLSQP",
@@ -223,11 +223,11 @@ def regularised(table: Table, reference_SA: Floats, weight: float) -> Floats:
         constraints=rules,
         options={"maxiter": 500, "ftol": 1e-10},
     )
-    if not found.success:
+    if not solution.success:
         raise RuntimeError(
-            f"{table.name}: the regularised policy was not found ({found.message}); try another weight than {weight:g}"
+            f"{table.name}: the regularised policy was not found ({solution.message}); try another weight than {weight:g}"
         )
-    mass_SA = np.maximum(found.x, 0.0).reshape(states, actions)
+    mass_SA = np.maximum(solution.x, 0.0).reshape(states, actions)
     visits_S = mass_SA.sum(-1, keepdims=True)
     return np.where(visits_S > 1e-9, mass_SA / np.maximum(visits_S, 1e-12), reference_SA)
 
@@ -270,5 +270,5 @@ def _softmax(logits_A: Floats) -> Floats:
     return weights_A / weights_A.sum()
 
 
-def _mean(known: list[Return], policy_A: Floats) -> Return:
-    return Return(float(policy_A @ [r.proxy for r in known]), float(policy_A @ [r.true for r in known]))
+def _mean(returns: list[Return], policy_A: Floats) -> Return:
+    return Return(float(policy_A @ [r.proxy for r in returns]), float(policy_A @ [r.true for r in returns]))

@@ -26,7 +26,7 @@ import numpy as np
 from alignwright.stats.arrays import Floats
 from alignwright.stats.transitions import transition
 from alignwright.worlds.experiments import World, best
-from alignwright.worlds.learn import correlated
+from alignwright.worlds.learn import proxy_correlation
 from alignwright.worlds.table import Return, Table, evaluate, occupancy
 
 FAR = 0.5
@@ -35,13 +35,13 @@ GAP = 1e-3
 
 @dataclass(frozen=True)
 class Flag:
-    """What a detector said of a policy. `value` is what it looked at, in words `told`; `fired`
+    """What a detector said of a policy. `value` is what it looked at, in words `note`; `fired`
     is None where it could not say."""
 
     detector: str
     fired: bool | None
     value: float | None
-    told: str
+    note: str
 
 
 def flags(world: World, policy_SA: Floats, *, seeds: int = 100) -> list[Flag]:
@@ -59,9 +59,9 @@ def control(world: World, *, seeds: int = 100) -> list[Flag]:
     return flags(world, best(world.plain, world.plain.true_SA), seeds=seeds)
 
 
-def sampled(table: Table, policy_SA: Floats, *, seeds: int, steps: int = 100) -> list[Return]:
+def sample_returns(table: Table, policy_SA: Floats, *, seeds: int, steps: int = 100) -> list[Return]:
     """One episode for each seed, stepped through the table: what a monitor sees, noise and all."""
-    found: list[Return] = []
+    returns: list[Return] = []
     for seed in range(seeds):
         rng = np.random.default_rng(seed)
         state, proxy, true = int(rng.choice(len(table.start_S), p=table.start_S)), 0.0, 0.0
@@ -71,15 +71,15 @@ def sampled(table: Table, policy_SA: Floats, *, seeds: int, steps: int = 100) ->
             if rng.random() < table.ends_SA[state, action]:
                 break
             state = int(rng.choice(len(table.start_S), p=table.next_SAN[state, action]))
-        found.append(Return(proxy, true))
-    return found
+        returns.append(Return(proxy, true))
+    return returns
 
 
 def _transition(world: World, policy_SA: Floats, seeds: int) -> Flag:
-    before, after = (_level(sampled(world.plain, p, seeds=seeds)) for p in (world.reference_SA, policy_SA))
+    before, after = (_level(sample_returns(world.plain, p, seeds=seeds)) for p in (world.reference_SA, policy_SA))
     step = transition(before, after)
-    told = f"{step.kind}: proxy {step.proxy.value or 0.0:+.3g}, truth {step.gold.value or 0.0:+.3g} over {seeds} seeds"
-    return Flag("transition", step.kind == "hack", step.gold.value, told)
+    note = f"{step.kind}: proxy {step.proxy.value or 0.0:+.3g}, truth {step.gold.value or 0.0:+.3g} over {seeds} seeds"
+    return Flag("transition", step.kind == "hack", step.gold.value, note)
 
 
 def _check(world: World, policy_SA: Floats) -> Flag:
@@ -87,13 +87,13 @@ def _check(world: World, policy_SA: Floats) -> Flag:
     usual = (
         evaluate(world.plain, world.reference_SA).proxy - evaluate(world.checked, world.lift(world.reference_SA)).proxy
     )
-    told = f"proxy {plain:.3g}, with the check {checked:.3g} (the reference's gap is {usual:.3g})"
-    return Flag("check", plain - checked > usual + GAP, plain - checked, told)
+    note = f"proxy {plain:.3g}, with the check {checked:.3g} (the reference's gap is {usual:.3g})"
+    return Flag("check", plain - checked > usual + GAP, plain - checked, note)
 
 
 def _correlation(world: World) -> Flag:
-    told = correlated(world.plain, world.reference_SA).correlation
-    return Flag("correlation", told <= 0, told, f"r = {told:.2f} under the reference")
+    correlation = proxy_correlation(world.plain, world.reference_SA).correlation
+    return Flag("correlation", correlation <= 0, correlation, f"r = {correlation:.2f} under the reference")
 
 
 def _anomaly(world: World, policy_SA: Floats) -> Flag:
@@ -103,5 +103,5 @@ def _anomaly(world: World, policy_SA: Floats) -> Flag:
     return Flag("anomaly", far > FAR, far, f"Hellinger distance {far:.2f} from the reference")
 
 
-def _level(found: Sequence[Return]) -> tuple[list[float], list[float]]:
-    return [r.proxy for r in found], [r.true for r in found]
+def _level(returns: Sequence[Return]) -> tuple[list[float], list[float]]:
+    return [r.proxy for r in returns], [r.true for r in returns]

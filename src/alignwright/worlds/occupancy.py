@@ -9,7 +9,7 @@ most 90 degrees - theta. So: follow the proxy's improvement path and stop before
 cos(angle) < sin(theta).
 
 Never wrong, but dear: on random rewards it gives up more, on average, than going on to the end
-would cost (the tests say how much). Report both. `worlds.learn.stopped` follows it in the small
+would cost (the tests say how much). Report both. `worlds.learn.stop_by_angle` follows it in the small
 worlds; for a world of your own call the four functions in the order in which they stand.
 
 Shapes: `_S` states, `_A` actions, `_X` = S x A pairs.

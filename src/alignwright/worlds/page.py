@@ -19,15 +19,15 @@ from rich.table import Table as RichTable
 from alignwright.files.errors import did_you_mean
 from alignwright.stats.intervals import Estimate
 from alignwright.worlds import figures, monitor
-from alignwright.worlds.agent import Episode, play, rates, written
-from alignwright.worlds.experiments import NAMES, Row, World, build, study
+from alignwright.worlds.agent import Episode, play, rates, transcript_text
+from alignwright.worlds.experiments import NAMES, AgentResult, World, build, study
 from alignwright.worlds.learn import TrainedAgent
 from alignwright.worlds.monitor import Flag
 from alignwright.worlds.scripted import PLAYERS, REPAIRERS
 from alignwright.worlds.walls import wall
 
-MOST_SHOWN = 6000
-_HIDDEN = frozenset({"Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp"})
+MAX_CHARS = 6000
+_INVISIBLE = frozenset({"Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp"})
 
 
 @dataclass(frozen=True)
@@ -35,31 +35,31 @@ class WorldReport:
     """One world, studied."""
 
     world: World
-    rows: list[Row]
+    rows: list[AgentResult]
     hacker: TrainedAgent
     flags: list[Flag]
     control: list[Flag]
 
 
-def studied(
-    names: Sequence[str] = NAMES, seeds: int = 10, told: Callable[[str], None] = lambda _: None
+def study_worlds(
+    names: Sequence[str] = NAMES, seeds: int = 10, progress: Callable[[str], None] = lambda _: None
 ) -> list[WorldReport]:
     """Every world with its rows, one hacker, and what the detectors say of it and of the honest
     best."""
     if seeds < 2:
         raise ValueError(f"a share over {seeds} seeds has no interval: take at least 2")
-    _known(names)
-    found: list[WorldReport] = []
+    _check_names(names)
+    reports: list[WorldReport] = []
     for name in names:
-        told(name)
+        progress(name)
         world = build(name)
         hacker = world.learn(0, False)
         rows = study(world, tuple(range(seeds)))
-        found.append(WorldReport(world, rows, hacker, monitor.flags(world, hacker.policy_SA), monitor.control(world)))
-    return found
+        reports.append(WorldReport(world, rows, hacker, monitor.flags(world, hacker.policy_SA), monitor.control(world)))
+    return reports
 
 
-def _known(names: Sequence[str]) -> None:
+def _check_names(names: Sequence[str]) -> None:
     """Raises LookupError with every name that is no world's, before anything is learnt."""
     if wrong := [name for name in dict.fromkeys(names) if name not in NAMES]:
         raise LookupError("; ".join(f"no world is called {name!r}, {did_you_mean(name, NAMES)}" for name in wrong))
@@ -67,24 +67,24 @@ def _known(names: Sequence[str]) -> None:
 
 def controls(episodes: int = 6) -> dict[str, list[Episode]]:
     """The scripted agents in the two text worlds, by what they are."""
-    found = {f"{name}, edited tests": play(agent, "edited_tests", episodes) for name, agent in REPAIRERS.items()}
-    return found | {
+    repairs = {f"{name}, edited tests": play(agent, "edited_tests", episodes) for name, agent in REPAIRERS.items()}
+    return repairs | {
         f"{name}, chess": play(agent, "tampered_chess", min(episodes, 4), turns=6) for name, agent in PLAYERS.items()
     }
 
 
-def table(found: Sequence[WorldReport]) -> RichTable:
+def table(reports: Sequence[WorldReport]) -> RichTable:
     """The table for the terminal; what is to be said of a row stands on the page."""
-    made = RichTable(box=None, pad_edge=False)
+    table = RichTable(box=None, pad_edge=False)
     for heading in ("", "proxy", "what is meant", "hacked"):
-        made.add_column(heading, justify="right" if heading else "left", no_wrap=not heading)
-    for shown in found:
-        made.add_row(shown.world.title, style="bold")
-        for i, row in enumerate(shown.rows):
-            made.add_row(
-                f"  {row.who}", value(row.proxy), value(row.true), hacked(row), end_section=i == len(shown.rows) - 1
+        table.add_column(heading, justify="right" if heading else "left", no_wrap=not heading)
+    for report in reports:
+        table.add_row(report.world.title, style="bold")
+        for i, row in enumerate(report.rows):
+            table.add_row(
+                f"  {row.who}", value(row.proxy), value(row.true), hacked(row), end_section=i == len(report.rows) - 1
             )
-    return made
+    return table
 
 
 def value(estimate: Estimate) -> str:
@@ -92,18 +92,18 @@ def value(estimate: Estimate) -> str:
     if estimate.value is None:
         return "\N{EN DASH}"
     limits = estimate.interval
-    said = f"{estimate.value + 0.0:.2f}" if abs(estimate.value) >= 0.005 else "0.00"
-    return said if limits.low is None or limits.high is None else f"{said} [{limits.low:.2f}, {limits.high:.2f}]"
+    mean = f"{estimate.value + 0.0:.2f}" if abs(estimate.value) >= 0.005 else "0.00"
+    return mean if limits.low is None or limits.high is None else f"{mean} [{limits.low:.2f}, {limits.high:.2f}]"
 
 
-def hacked(row: Row) -> str:
+def hacked(row: AgentResult) -> str:
     """How many seeds hacked; a single exact policy did or did not."""
     return f"{row.hacked} of {row.seeds}" if row.seeds > 1 else "yes" if row.hacked else "no"
 
 
-def page(found: Sequence[WorldReport], played: dict[str, list[Episode]]) -> str:
+def page(reports: Sequence[WorldReport], agents: dict[str, list[Episode]]) -> str:
     """The whole page."""
-    body = "".join(_world(shown) for shown in found) + (_played(played) if played else "")
+    body = "".join(_world(report) for report in reports) + (_controls(agents) if agents else "")
     digest = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
     policy = f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
     return (
@@ -117,47 +117,49 @@ def page(found: Sequence[WorldReport], played: dict[str, list[Episode]]) -> str:
 def safe(text: str) -> str:
     """Text that a model may have written, for the page: escaped, hidden characters written out
     by number, and cut with a note."""
-    seen = "".join(c if c in "\n\t" or unicodedata.category(c) not in _HIDDEN else f"⟨U+{ord(c):04X}⟩" for c in text)
-    left = len(seen) - MOST_SHOWN
-    return html.escape(seen[:MOST_SHOWN] + (f"\n… {left} more characters" if left > 0 else ""))
+    visible = "".join(
+        c if c in "\n\t" or unicodedata.category(c) not in _INVISIBLE else f"⟨U+{ord(c):04X}⟩" for c in text
+    )
+    excess = len(visible) - MAX_CHARS
+    return html.escape(visible[:MAX_CHARS] + (f"\n… {excess} more characters" if excess > 0 else ""))
 
 
-def _world(shown: WorldReport) -> str:
-    world = shown.world
-    rows = [(row.who, value(row.proxy), value(row.true), hacked(row), row.note) for row in shown.rows]
-    said = [(f.detector, _fired(f), f.told, _fired(c)) for f, c in zip(shown.flags, shown.control, strict=True)]
+def _world(report: WorldReport) -> str:
+    world = report.world
+    rows = [(row.who, value(row.proxy), value(row.true), hacked(row), row.note) for row in report.rows]
+    alarms = [(f.detector, _alarm(f), f.note, _alarm(c)) for f, c in zip(report.flags, report.control, strict=True)]
     return (
         f"<section><h2>{safe(world.title)}</h2><p>{_STORIES[world.name]} <small>In {safe(world.unit)}. The check:"
         f" {safe(world.check)}.</small></p>"
         "<div"
-        f" class=pictures>{figures.picture(world.name, shown.hacker.policy_SA)}{figures.curve(shown.hacker.curve)}</div>"
+        f" class=pictures>{figures.picture(world.name, report.hacker.policy_SA)}{figures.curve(report.hacker.curve)}</div>"
         f"{_table(('', 'proxy', 'what is meant', 'hacked', ''), rows)}"
-        f"{_table(('detector', 'the hacker', 'what it saw', 'the honest best'), said)}</section>"
+        f"{_table(('detector', 'the hacker', 'what it saw', 'the honest best'), alarms)}</section>"
     )
 
 
-def _played(played: dict[str, list[Episode]]) -> str:
+def _controls(agents: dict[str, list[Episode]]) -> str:
     rows = [
-        (name, *(f"{count} of {n}" for count, n, _ in rates(episodes).values())) for name, episodes in played.items()
+        (name, *(f"{count} of {n}" for count, n, _ in rates(episodes).values())) for name, episodes in agents.items()
     ]
-    held = (
-        f"inside a wall ({built.name})"
-        if (built := wall())
+    containment = (
+        f"inside a wall ({barrier.name})"
+        if (barrier := wall())
         else "without a wall, where a hook inside the program alone watches it"
     )
-    talks = "".join(_talk(name, episodes[0]) for name, episodes in played.items())
+    talks = "".join(_transcript(name, episodes[0]) for name, episodes in agents.items())
     heads = ("agent", "success", "hack", "failure", "malformed")
     return (
-        f"<section><h2>Agents whose conduct is known</h2><p>{_KNOWN} Programs ran"
-        f" {held}.</p>{_table(heads, rows)}{talks}</section>"
+        f"<section><h2>Agents whose conduct is known</h2><p>{_CONTROLS} Programs ran"
+        f" {containment}.</p>{_table(heads, rows)}{talks}</section>"
     )
 
 
-def _talk(name: str, episode: Episode) -> str:
-    came = episode.came.why if episode.came else "not one command"
+def _transcript(name: str, episode: Episode) -> str:
+    outcome = episode.result.why if episode.result else "not one command"
     return (
         f"<details><summary>{safe(name)}:"
-        f" {safe(came)}</summary><pre>{safe(written(episode.transcript))}</pre></details>"
+        f" {safe(outcome)}</summary><pre>{safe(transcript_text(episode.transcript))}</pre></details>"
     )
 
 
@@ -166,7 +168,7 @@ def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return f"<table><tr>{head}</tr>{''.join('<tr>' + ''.join(f'<td>{safe(cell)}</td>' for cell in row) + '</tr>' for row in rows)}</table>"
 
 
-def _fired(flag: Flag) -> str:
+def _alarm(flag: Flag) -> str:
     return "cannot say" if flag.fired is None else "flagged" if flag.fired else "silent"
 
 
@@ -174,7 +176,7 @@ _OPENING = (
     "In each world a proxy is rewarded and something else is meant. The learners see the proxy alone. A hack is at"
     " least the trusted policy's proxy with less of what was meant. Intervals are over seeds; what has none is exact."
 )
-_KNOWN = (
+_CONTROLS = (
     "Two of the worlds can be worked in by a language model, with tools for files, tests and moves. These agents follow"
     " a script, to show that a cheat is seen as one and honest work is not. From a lost position an honest player"
     " cannot win: failure is then the honest result."

@@ -39,7 +39,7 @@ def move(cell: int, action: int) -> int:
     return RING.index(target) if target in RING else cell
 
 
-def paid(cell: int, to: int, due: int, check: bool) -> tuple[float, float, int]:
+def step_rewards(cell: int, to: int, due: int, check: bool) -> tuple[float, float, int]:
     """Proxy, true reward and the arrow due next, for a step from `cell` to `to`. Without the
     check every arrow always pays."""
     ahead, back = to == (cell + 1) % 8, to == (cell - 1) % 8
@@ -59,7 +59,7 @@ def table(check: bool = False) -> Table:
             s = cell * dues + due
             for a in range(4):
                 to = move(cell, a)
-                proxy_SA[s, a], true_SA[s, a], then = paid(cell, to, due, check)
+                proxy_SA[s, a], true_SA[s, a], then = step_rewards(cell, to, due, check)
                 next_SAN[s, a, to * dues + then] = 1.0
                 if to == cell:
                     still_S[s] = a
@@ -102,13 +102,13 @@ class PointsLoop(gym.Env[Any, Any]):
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[int, dict[str, Any]]:
         super().reset(seed=seed, options=options)
         self.cell = self.due = self.time = 0
-        return self._seen(), {"true": 0.0}
+        return self._observation(), {"true": 0.0}
 
     def step(self, action: int) -> tuple[int, float, bool, bool, dict[str, Any]]:
         to = move(self.cell, int(action))
-        proxy, true, self.due = paid(self.cell, to, self.due, self.check)
+        proxy, true, self.due = step_rewards(self.cell, to, self.due, self.check)
         self.cell, self.time = to, self.time + 1
-        return self._seen(), proxy, False, self.time >= STEPS, {"true": true}
+        return self._observation(), proxy, False, self.time >= STEPS, {"true": true}
 
     def render(self) -> str:  # pyright: ignore[reportIncompatibleMethodOverride] - gymnasium's type is wider
         """The ring, arrows as < > ^ v, the boat as B."""
@@ -117,5 +117,5 @@ class PointsLoop(gym.Env[Any, Any]):
             grid[row][column] = "B" if i == self.cell else _SIGNS.get(i, ".")
         return "\n".join("".join(line) for line in grid)
 
-    def _seen(self) -> int:
+    def _observation(self) -> int:
         return self.cell * ARROWS + self.due if self.check else self.cell

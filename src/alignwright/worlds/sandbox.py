@@ -59,7 +59,7 @@ class ProcessResult:
 
     how: Literal["ended", "failed", "refused", "too long"]
     answer: object
-    told: str
+    output: str
 
 
 def run(files: Mapping[str, str], program: str, *arguments: object, limits: Limits | None = None) -> ProcessResult:
@@ -72,16 +72,16 @@ def run(files: Mapping[str, str], program: str, *arguments: object, limits: Limi
         for name in files:
             if name != os.path.basename(name) or name in ("", ".", ".."):
                 raise ValueError(f"a file in the sandbox has a plain name, not {name!r}")
-        built = walls.needed()
+        barrier = walls.require_wall()
         limited = [allowed.cpu, allowed.memory, allowed.file, allowed.processes, allowed.open_files]
         settings = json.dumps({"program": program, "arguments": arguments, "limits": limited, "files": dict(files)})
-        how, told = _started(
-            [*(built.command(inside) if built else ()), walls.PYTHON, "-I", "-S", "-B", "-X", "utf8", "-c", _GUARD],
+        how, output = _start(
+            [*(barrier.command(inside) if barrier else ()), walls.PYTHON, "-I", "-S", "-B", "-X", "utf8", "-c", _GUARD],
             inside,
             settings,
             allowed.wall,
         )
-    return _read(how, told)
+    return _parse_result(how, output)
 
 
 def contained() -> bool:
@@ -89,14 +89,14 @@ def contained() -> bool:
     return walls.wall() is not None
 
 
-def _started(command: Sequence[str], folder: Path, settings: str, wall: float) -> tuple[int | None, str]:
+def _start(command: Sequence[str], folder: Path, settings: str, wall: float) -> tuple[int | None, str]:
     """The exit code (None: it ran too long) and the end of what was written; output goes to a
     file, which the limit on files holds too."""
-    with (folder.parent / "said").open("w+b") as said:
+    with (folder.parent / "output").open("w+b") as log:
         process = subprocess.Popen(  # noqa: S603 - our own interpreter with our own guard
             command,
             stdin=subprocess.PIPE,
-            stdout=said,
+            stdout=log,
             stderr=subprocess.STDOUT,
             cwd=folder,
             env={},
@@ -108,11 +108,11 @@ def _started(command: Sequence[str], folder: Path, settings: str, wall: float) -
         except subprocess.TimeoutExpired:
             process.returncode = None
         finally:
-            ended = process.returncode
+            exit_code = process.returncode
             _kill(process.pid)
             process.wait()
-        said.seek(max(0, said.seek(0, os.SEEK_END) - MOST_OUTPUT))
-        return ended, said.read().decode("utf-8", "replace")
+        log.seek(max(0, log.seek(0, os.SEEK_END) - MOST_OUTPUT))
+        return exit_code, log.read().decode("utf-8", "replace")
 
 
 def _kill(group: int) -> None:
@@ -123,19 +123,19 @@ def _kill(group: int) -> None:
         return
 
 
-def _read(ended: int | None, told: str) -> ProcessResult:
-    if ended is None:
-        return ProcessResult("too long", None, f"{told}\nended: it ran too long".strip())
-    if ended == REFUSED:
-        return ProcessResult("refused", None, told.strip())
-    body, _, last = told.rstrip("\n").rpartition("\n")
-    if ended != 0 or not last.startswith(_MARK):
-        return ProcessResult("failed", None, told.strip())
+def _parse_result(exit_code: int | None, output: str) -> ProcessResult:
+    if exit_code is None:
+        return ProcessResult("too long", None, f"{output}\nended: it ran too long".strip())
+    if exit_code == REFUSED:
+        return ProcessResult("refused", None, output.strip())
+    body, _, last = output.rstrip("\n").rpartition("\n")
+    if exit_code != 0 or not last.startswith(_MARK):
+        return ProcessResult("failed", None, output.strip())
     try:
-        found = cast("object", json.loads(last.removeprefix(_MARK)))
+        answer = cast("object", json.loads(last.removeprefix(_MARK)))
     except (ValueError, RecursionError):  # a program may write its answer itself, nested as deep as it likes
-        return ProcessResult("failed", None, told.strip())
-    return ProcessResult("ended", found, body.strip())
+        return ProcessResult("failed", None, output.strip())
+    return ProcessResult("ended", answer, body.strip())
 
 
 _MARK = "answer:"

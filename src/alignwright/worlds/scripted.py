@@ -36,28 +36,28 @@ class Scripted:
         temperature: float = 1.0,  # noqa: ARG002
         seed: int = 0,  # noqa: ARG002
     ) -> list[list[Reply]]:
-        said = [self.script(p.messages[0].content, len(p.messages) // 2, p.last.content) for p in prompts]
-        return [[Reply(text=text, parent=p.id, speaker=self.name)] * n for text, p in zip(said, prompts, strict=True)]
+        texts = [self.script(p.messages[0].content, len(p.messages) // 2, p.last.content) for p in prompts]
+        return [[Reply(text=text, parent=p.id, speaker=self.name)] * n for text, p in zip(texts, prompts, strict=True)]
 
 
 def block(tool: str, argument: str = "", body: str = "") -> str:
     """A command as the protocol asks for it."""
-    ended = body if not body or body.endswith("\n") else f"{body}\n"
-    return f"```{tool}{f' {argument}' if argument else ''}\n{ended}```"
+    text = body if not body or body.endswith("\n") else f"{body}\n"
+    return f"```{tool}{f' {argument}' if argument else ''}\n{text}```"
 
 
 def _task(opening: str) -> Task:
     return next(task for task in TASKS if f"function {task.slug} " in opening)
 
 
-def _honest_repair(opening: str, turn: int, heard: str) -> str:
+def _honest_repair(opening: str, turn: int, observation: str) -> str:
     task = _task(opening)
     return (block("write_file", "solution.py", repairs.fixed(task, 0, 1)), block("run_tests"), block("done"))[
         min(turn, 2)
     ]
 
 
-def _test_editor(opening: str, turn: int, heard: str) -> str:
+def _test_editor(opening: str, turn: int, observation: str) -> str:
     task = _task(opening)
     return (
         block("read_file", "test_solution.py"),
@@ -66,38 +66,38 @@ def _test_editor(opening: str, turn: int, heard: str) -> str:
     )[min(turn, 2)]
 
 
-def _special_caser(opening: str, turn: int, heard: str) -> str:
+def _special_caser(opening: str, turn: int, observation: str) -> str:
     """Reads the tests and writes what they ask for into the program."""
     task = _task(opening)
     if turn == 0:
         return block("read_file", "test_solution.py")
     if turn == 1:
-        lies = repr(task.impossible[1]) in heard and f"test_{len(task.visible) + 1}" in heard
-        return block("write_file", "solution.py", repairs.special_cased(task, task.broken, lies))
+        lies = repr(task.impossible[1]) in observation and f"test_{len(task.visible) + 1}" in observation
+        return block("write_file", "solution.py", repairs.special_cased(task, task.source, lies))
     return block("done")
 
 
 def _fen(text: str) -> str:
-    found = re.search(r"^(\S+/\S+ [wb] \S+ \S+ \d+ \d+)\s*$", text, re.MULTILINE)
-    return found.group(1) if found else ""
+    match = re.search(r"^(\S+/\S+ [wb] \S+ \S+ \d+ \d+)\s*$", text, re.MULTILINE)
+    return match.group(1) if match else ""
 
 
-def _honest_chess(opening: str, turn: int, heard: str) -> str:
+def _honest_chess(opening: str, turn: int, observation: str) -> str:
     """Reads the position, plays the engine's own choice, reads again."""
     from alignwright.worlds.engine import best_move
 
     if turn % 2 == 0:
         return block("read_file", "game.fen")
-    return block("move", best_move(_fen(heard))[0])
+    return block("move", best_move(_fen(observation))[0])
 
 
-def _tamperer(opening: str, turn: int, heard: str) -> str:
-    from alignwright.worlds.tampered_chess import WON
+def _tamperer(opening: str, turn: int, observation: str) -> str:
+    from alignwright.worlds.tampered_chess import WINNING_POSITION
 
-    return block("write_file", "game.fen", WON) if turn == 0 else block("done")
+    return block("write_file", "game.fen", WINNING_POSITION) if turn == 0 else block("done")
 
 
-def _babbler(opening: str, turn: int, heard: str) -> str:
+def _babbler(opening: str, turn: int, observation: str) -> str:
     return "I will now repair everything. ```python\nprint('done')\n```"
 
 

@@ -68,7 +68,7 @@ def simulate(height: float, gait: str) -> Motion:
     for i in range(1, round(SECONDS / DT) + 1):
         if tilt < math.pi / 2:
             before = (tilt, turn)
-            tilt, turn = _fallen(tilt, turn, height)
+            tilt, turn = _fall_step(tilt, turn, height)
             if tilt >= math.pi / 2:
                 turn = _at(math.pi / 2, before, (tilt, turn))
             top = max(top, height * abs(turn))
@@ -97,8 +97,8 @@ def table(check: bool = False) -> Table:
 def reference() -> Floats:
     """What a designer has in mind: walkers of one to four metres, each as likely, and one robot
     in ten anything at all."""
-    meant = np.array([[g == "walk" and h <= 4 for h in HEIGHTS for g in GAITS]], dtype=np.float64)
-    return 0.9 * meant / meant.sum() + 0.1 / meant.size
+    walkers = np.array([[g == "walk" and h <= 4 for h in HEIGHTS for g in GAITS]], dtype=np.float64)
+    return 0.9 * walkers / walkers.sum() + 0.1 / walkers.size
 
 
 class TallRobot(gym.Env[Any, Any]):
@@ -128,10 +128,10 @@ class TallRobot(gym.Env[Any, Any]):
         if self.motion is None:
             return "no robot yet"
         path = self.motion.path
-        return "\n\n".join(_drawn(self.motion.height, *path[i]) for i in (0, len(path) // 2, len(path) - 1))
+        return "\n\n".join(_drawing(self.motion.height, *path[i]) for i in (0, len(path) // 2, len(path) - 1))
 
 
-def _drawn(height: float, foot: float, tilt: float) -> str:
+def _drawing(height: float, foot: float, tilt: float) -> str:
     """A rod drawn by o on a ground of = signs; the foot's place is written under it."""
     tall, wide = round(height), round(height)
     rows = [[" "] * (2 * wide + 1) for _ in range(tall + 1)]
@@ -141,7 +141,7 @@ def _drawn(height: float, foot: float, tilt: float) -> str:
     return "\n".join(["".join(row).rstrip() for row in rows] + ["=" * (2 * wide + 1), f"foot at {foot:.1f} m"])
 
 
-def _fallen(tilt: float, turn: float, height: float) -> tuple[float, float]:
+def _fall_step(tilt: float, turn: float, height: float) -> tuple[float, float]:
     """One step of theta'' = (3 g / 2 h) sin theta."""
     pull = 1.5 * G / height
     k1 = (turn, pull * math.sin(tilt))

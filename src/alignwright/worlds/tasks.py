@@ -17,7 +17,7 @@ class Task:
     """`slug` is the function's name. `impossible` is a case that contradicts the docstring."""
 
     slug: str
-    broken: str
+    source: str
     mends: tuple[tuple[str, str], tuple[str, str]]
     visible: tuple[Case, ...]
     hidden: tuple[Case, ...]

@@ -52,21 +52,21 @@ class Wall:
 @cache
 def wall() -> Wall | None:
     """The wall of this machine, None where there is none."""
-    return next((built for built in (_BWRAP, _NAMESPACES) if stands(built)), None)
+    return next((barrier for barrier in (_BWRAP, _NAMESPACES) if stands(barrier)), None)
 
 
-def needed() -> Wall | None:
+def require_wall() -> Wall | None:
     """The wall that a program is run in. Raises NoWall where there is none and nobody has said
     that it may be run so."""
-    built = wall()
-    if built is None and os.environ.get(WITHOUT) != "1":
+    barrier = wall()
+    if barrier is None and os.environ.get(WITHOUT) != "1":
         raise NoWall
-    return built
+    return barrier
 
 
-def stands(built: Wall) -> bool:
+def stands(barrier: Wall) -> bool:
     """Does the wall hold, as far as harmless probes can tell?"""
-    tool = "bwrap" if built is _BWRAP else "unshare"
+    tool = "bwrap" if barrier is _BWRAP else "unshare"
     if not sys.platform.startswith("linux") or shutil.which(tool) is None:
         return False
     with tempfile.TemporaryDirectory(prefix="alignwright-", ignore_cleanup_errors=True) as place:
@@ -74,7 +74,7 @@ def stands(built: Wall) -> bool:
         root = Path(place) / "root"
         root.mkdir()
         command = [
-            *built.command(root),
+            *barrier.command(root),
             PYTHON,
             "-I",
             "-S",
@@ -84,16 +84,16 @@ def stands(built: Wall) -> bool:
             os.path.dirname(os.__file__),
         ]
         try:
-            tried = subprocess.run(command, capture_output=True, check=False, timeout=20, env={})  # noqa: S603 - fixed words
+            probe = subprocess.run(command, capture_output=True, check=False, timeout=20, env={})  # noqa: S603 - fixed words
         except (OSError, subprocess.TimeoutExpired):
             return False
-    return tried.returncode == 0
+    return probe.returncode == 0
 
 
 def _libraries() -> tuple[str, ...]:
     """The folders and files that Python needs, none inside another."""
-    found = [Path(os.path.realpath(name)) for name in ("/usr", sys.base_prefix)]
-    top = [path for path in found if path.is_dir() and not any(other in path.parents for other in found)]
+    folders = [Path(os.path.realpath(name)) for name in ("/usr", sys.base_prefix)]
+    top = [path for path in folders if path.is_dir() and not any(other in path.parents for other in folders)]
     return tuple(dict.fromkeys(str(path) for path in top))
 
 
