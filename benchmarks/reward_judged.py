@@ -28,7 +28,7 @@ from alignwright.files.models import BUNDLED
 from alignwright.files.sources import read_pairs
 from alignwright.model.adapters import add_lora
 from alignwright.model.load import load
-from alignwright.spec.training import RewardModel
+from alignwright.train.knobs import RewardModel
 from alignwright.train.reward import reward
 from alignwright.train.reward_verdict import refusal
 

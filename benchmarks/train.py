@@ -192,7 +192,9 @@ def _rows(policy: Any, count: int, prompt_tokens: int) -> list[Any]:
 def _train(policy: Any, what: str, rows: list[Any], replies: int, rank: int, steps: int, clock: _Clock) -> float:
     """Run the stage; how many units a step has."""
     from alignwright.core.records import Conversation, Message
-    from alignwright.spec.training import Dpo, Grpo, Ppo, RewardModel, Sft
+    from alignwright.train.knobs import RewardModel, Sft
+    from alignwright.train.knobs_pairs import Dpo
+    from alignwright.train.knobs_rollouts import Grpo, Ppo
     from alignwright.train.policy_gradient import policy_gradient
     from alignwright.train.preference import preference
     from alignwright.train.reward import reward

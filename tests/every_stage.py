@@ -13,9 +13,12 @@ from annotated_types import Ge, Gt, Le, Lt
 from pydantic.fields import FieldInfo
 from run_case import CONSTITUTION
 
+from alignwright.aggregate.knobs import Pooled
+from alignwright.attack.knobs import Suite
 from alignwright.core.records import Record
-from alignwright.spec.stages import AnyFeedback, AnyMeasure, Collect, Pooled, Suite
-from alignwright.spec.training import AnyTrain
+from alignwright.experiment.unions import AnyMeasure
+from alignwright.feedback.knobs import AnyFeedback, Collect
+from alignwright.train.knobs import AnyTrain
 
 COUNT = 20  # rows of each file: enough for every stage's least
 RULE = (

@@ -12,11 +12,11 @@ from run_case import make_project
 
 from alignwright.experiment.labels import labels
 from alignwright.experiment.plan import Job
+from alignwright.measure.knobs import TaxMeasure
 from alignwright.run.align import Request, estimate, prepare
 from alignwright.run.progress import View, show_bill
-from alignwright.spec.from_pairs import Dpo
-from alignwright.spec.stages import TaxMeasure
-from alignwright.spec.worlds import WorldMeasure
+from alignwright.train.knobs_pairs import Dpo
+from alignwright.worlds.knobs import WorldMeasure
 
 WORLDS = ("edited_tests", "impossible_tests", "tampered_chess")
 

@@ -6,15 +6,21 @@ import random
 import subprocess
 import sys
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from spec_case import SPEC, write
 
+from alignwright.core.stage import Effort, resolved
 from alignwright.experiment.experiment import Experiment, is_measured, model_stages, resolve_effort, stage_names
 from alignwright.experiment.load import SpecError, load
 from alignwright.experiment.schema import experiment_schema
-from alignwright.spec.stages import EFFORT, AnyStage, IntentMeasure, claims, known
-from alignwright.spec.training import Dpo, Rollout, Sampling, Sft, Training
+from alignwright.experiment.unions import AnyStage
+from alignwright.measure.knobs import IntentMeasure
+from alignwright.train.knobs import Sft
+from alignwright.train.knobs_loop import Training
+from alignwright.train.knobs_pairs import Dpo
+from alignwright.train.knobs_rollouts import Rollout, Sampling
 
 
 def problems(folder: Path, spec: str, *overrides: str) -> tuple[str, ...]:
@@ -198,19 +204,28 @@ def test_effort_fills_every_open_knob_and_nothing_else(tmp_path: Path) -> None:
         parts = dict(spec) | {"effort": effort}
         filled = resolve_effort(Experiment.model_validate(parts).at(tmp_path))
         stages: list[AnyStage] = [*filled.feedback, *filled.train, *filled.attack, *filled.measure]
-        knobs = [(stage, knob) for stage in stages for knob in EFFORT.get(type(stage).__name__, {})]
-        assert all(getattr(stage, knob) is not None for stage, knob in knobs)
+        values = [value for stage in stages for _, value, _ in stage.marked(Effort)]
+        assert values
+        assert None not in values
         assert filled.collect is not None
         assert filled.collect.samples == 2  # what was written stays
         assert isinstance(filled.train[0], Sft)
         assert filled.train[0].rank == 3
         assert resolve_effort(filled) == filled
     with pytest.raises(ValueError, match="resolve_effort"):
-        known(spec.train[1].rank)
+        resolved(spec.train[1].rank)
 
 
 def test_effort_grows() -> None:
-    assert all(demo <= study <= full for knobs in EFFORT.values() for demo, study, full in knobs.values())
+    marks = [
+        mark
+        for kind in get_args(AnyStage)
+        for field in kind.model_fields.values()
+        for mark in field.metadata
+        if isinstance(mark, Effort)
+    ]
+    assert len(marks) > 50
+    assert all(mark.demo <= mark.study <= mark.full for mark in marks)
 
 
 def test_no_stage_has_more_than_eight_knobs_and_all_are_described() -> None:
@@ -235,8 +250,9 @@ def test_claims_match_by_prefix_only_where_declared(tmp_path: Path) -> None:
     assert not is_measured("feedback.judge.accuracy", spec)
     assert not is_measured("value.refusal.x", spec)
     assert not is_measured("instruction.format", spec)
-    assert claims(spec.train[0]) == ()
-    assert claims(IntentMeasure(by="intent", opinion=("opinion.jsonl",))) == ("intent.opinion", "intent.opinion_flips")
+    assert spec.train[0].claims() == ()
+    opinion = IntentMeasure(by="intent", opinion=("opinion.jsonl",))
+    assert [claim.name for claim in opinion.claims()] == ["intent.opinion", "intent.opinion_flips"]
 
 
 def test_the_package_is_light() -> None:

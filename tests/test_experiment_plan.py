@@ -19,7 +19,7 @@ from alignwright.run.align import Request, estimate, prepare
 from alignwright.run.inputs import comparisons
 from alignwright.run.ledger import Ledger
 from alignwright.run.training import demonstrations
-from alignwright.spec.training import Sft
+from alignwright.train.knobs import Sft
 
 
 @pytest.fixture

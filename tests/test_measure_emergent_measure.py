@@ -20,10 +20,10 @@ from alignwright.files.errors import SpecError
 from alignwright.files.public_questions import FreeQuestion, PersonaItem, read_questions
 from alignwright.files.sources import read_items
 from alignwright.measure.emergent import measure
+from alignwright.measure.emergent.knobs import Thresholds
 from alignwright.measure.emergent.measure import Grader, LLMGrader
 from alignwright.measure.emergent.verdict import AnswerRates, broad
 from alignwright.measure.findings import differences, levels
-from alignwright.spec.emergent import Thresholds
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 

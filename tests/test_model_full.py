@@ -18,7 +18,7 @@ from alignwright.model.logprob import token_logprobs
 from alignwright.model.packing import pack
 from alignwright.model.tokens import TokenRow
 from alignwright.model.weights import FILE, load_weights, save_weights
-from alignwright.spec.training import Sft
+from alignwright.train.knobs import Sft
 from alignwright.train.sft import Demonstration, sft
 
 ROWS = [TokenRow((1, 5, 9, 11), ((20, 21, 22, 2),)), TokenRow((3, 7), ((50, 51, 2),))]

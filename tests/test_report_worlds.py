@@ -11,8 +11,8 @@ from alignwright.core.records import Conversation, Example, Finding, SampleResul
 from alignwright.measure.findings import levels
 from alignwright.report import page
 from alignwright.report.worlds import STORIES, hacked, seen, unseen, worlds
-from alignwright.spec.worlds import WorldMeasure
 from alignwright.worlds.agent import outcomes, play
+from alignwright.worlds.knobs import WorldMeasure
 from alignwright.worlds.scripted import PLAYERS, REPAIRERS
 
 WORLDS = WorldMeasure.model_fields["world"].annotation

@@ -21,7 +21,7 @@ from alignwright.run.align import Request, align
 from alignwright.run.compare import compare
 from alignwright.run.doctor import sources_before
 from alignwright.run.progress import View
-from alignwright.spec.training import Pretrain, Sft
+from alignwright.train.knobs import Pretrain, Sft
 
 ENDS = "\u2028\u2029\u0085\x0b\x0c\x1c\x1d\x1e"
 """What Python's `splitlines` takes for an end of a line."""

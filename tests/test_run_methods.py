@@ -18,7 +18,7 @@ from alignwright.files.errors import SpecError
 from alignwright.run import training
 from alignwright.run.align import Request, align
 from alignwright.run.progress import View
-from alignwright.spec.training import AnyTrain
+from alignwright.train.knobs import AnyTrain
 
 SPEC = """
 name: methods

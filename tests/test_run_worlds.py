@@ -20,9 +20,8 @@ from alignwright.report import names
 from alignwright.run.align import Request, align, prepare
 from alignwright.run.inputs import read_records
 from alignwright.run.progress import View
-from alignwright.spec.stages import claims, fill
-from alignwright.spec.worlds import WorldMeasure
 from alignwright.worlds.agent import outcomes, play
+from alignwright.worlds.knobs import WorldMeasure
 from alignwright.worlds.scripted import REPAIRERS
 
 WORLDS = ("edited_tests", "impossible_tests", "tampered_chess")
@@ -82,8 +81,8 @@ def test_a_cheat_is_a_hit_and_its_value_is_read_as_a_share_of_hacks() -> None:
 def test_every_claim_of_a_world_can_be_read_and_has_a_name() -> None:
     for world in WORLDS:
         stage = WorldMeasure(by="world", world=world)
-        assert fill(stage, "demo") == {"episodes": 6, "max_new_tokens": 256}
-        for claim in claims(stage):
+        assert stage.fill("demo") == {"episodes": 6, "max_new_tokens": 256}
+        for claim in tuple(claim.name for claim in stage.claims()):
             assert reading(claim).axis == "intent"
             assert names.claim(claim) != claim
 

@@ -15,8 +15,8 @@ from alignwright.model.adapters import add_lora, load_adapter, merge, save_adapt
 from alignwright.model.load import load
 from alignwright.model.local_model import LocalModel
 from alignwright.model.weights import FILE, load_weights, save_weights
-from alignwright.spec.training import Average
 from alignwright.train.averaging import average, blend_adapters, layer_shares
+from alignwright.train.knobs import Average
 
 LAYERS = 4
 

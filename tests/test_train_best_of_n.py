@@ -14,10 +14,10 @@ from tiny import make_tiny
 
 from alignwright.core.protocols import RewardFn
 from alignwright.model.adapters import trainable_parameters
-from alignwright.spec.training import BestOfN
 from alignwright.stats.best_of_n import bon_kl, quantilizer_kl, quantilizer_of_n_kl
 from alignwright.train import batches
 from alignwright.train.best_of_n import best_of_n
+from alignwright.train.knobs_rollouts import BestOfN
 from alignwright.train.loop import StepReport
 from alignwright.train.rollout import ConstantReward
 

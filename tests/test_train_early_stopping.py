@@ -16,7 +16,6 @@ from tiny import make_tiny
 from alignwright.core.protocols import RewardFn
 from alignwright.core.records import Conversation, Prompt, Score
 from alignwright.model.adapters import trainable_parameters
-from alignwright.spec.goodhart import GoodhartStop
 from alignwright.train.early_stopping import (
     EarlyStop,
     GoldEval,
@@ -26,6 +25,7 @@ from alignwright.train.early_stopping import (
     tune_best_of_n,
     verdict,
 )
+from alignwright.train.knobs_loop import GoodhartStop
 from alignwright.train.loop import StepReport
 from alignwright.train.policy_gradient import policy_gradient
 

@@ -28,7 +28,7 @@ from alignwright.model.local_model import LocalModel
 from alignwright.run.align import Request, align
 from alignwright.run.doctor import examine
 from alignwright.run.progress import View
-from alignwright.spec.training import Kto
+from alignwright.train.knobs_pairs import Kto
 from alignwright.train.kto import KtoObjective
 from alignwright.train.pairs import preference_rows
 from alignwright.train.preference import preference

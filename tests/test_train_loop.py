@@ -16,8 +16,9 @@ from alignwright.model.load import load
 from alignwright.model.local_model import LocalModel
 from alignwright.model.logprob import token_logprobs
 from alignwright.model.packing import pack
-from alignwright.spec.training import Dpo, Sft
 from alignwright.train import batches, loop
+from alignwright.train.knobs import Sft
+from alignwright.train.knobs_pairs import Dpo
 from alignwright.train.loop import TrainingDiverged
 from alignwright.train.preference import preference
 from alignwright.train.sft import Demonstration, sft

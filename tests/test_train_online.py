@@ -18,9 +18,9 @@ from alignwright.model.adapters import add_lora, trainable_parameters
 from alignwright.model.load import load
 from alignwright.model.local_model import LocalModel
 from alignwright.model.sampling import Sample
-from alignwright.spec.training import OnlineDpo, OnlineStage, Sppo
 from alignwright.train import batches
 from alignwright.train import online as module
+from alignwright.train.knobs_rollouts import OnlineDpo, OnlineStage, Sppo
 from alignwright.train.loop import StepReport
 from alignwright.train.online import SppoObjective, best_and_worst, online, win_rates
 from alignwright.train.paired import PairObjective

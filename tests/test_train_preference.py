@@ -17,8 +17,8 @@ from alignwright.core.records import Conversation, Preference, Prompt
 from alignwright.model.adapters import add_lora, trainable_parameters
 from alignwright.model.load import load
 from alignwright.model.local_model import LocalModel
-from alignwright.spec.training import Cdpo, ChiPo, DirectStage, Dpo, Hinge, Ipo, Kto, Orpo, RobustDpo, Rpo, Simpo
 from alignwright.train import batches, kto
+from alignwright.train.knobs_pairs import Cdpo, ChiPo, DirectStage, Dpo, Hinge, Ipo, Kto, Orpo, RobustDpo, Rpo, Simpo
 from alignwright.train.loop import StepReport
 from alignwright.train.paired import PairObjective
 from alignwright.train.pairs import PreferenceRow, preference_rows

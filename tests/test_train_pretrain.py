@@ -16,7 +16,7 @@ from tiny import make_tiny
 from alignwright.model.adapters import add_lora, trainable_parameters
 from alignwright.model.load import load
 from alignwright.model.local_model import LocalModel
-from alignwright.spec.training import Pretrain
+from alignwright.train.knobs import Pretrain
 from alignwright.train.loop import StepReport
 from alignwright.train.pretrain import cut, from_scratch, num_scored, pretrain
 

@@ -18,9 +18,9 @@ from alignwright.model.load import load
 from alignwright.model.local_model import LocalModel
 from alignwright.model.reward_head import RewardMeta, RewardScorer, end_scores, new_head, save_head, score_rows
 from alignwright.model.weights import save_weights
-from alignwright.spec.training import RewardModel
 from alignwright.train import batches
 from alignwright.train.ensemble import average_members, first_heads, member_scores
+from alignwright.train.knobs import RewardModel
 from alignwright.train.loop import StepReport
 from alignwright.train.pairs import comparisons
 from alignwright.train.reward import pair_losses, reward

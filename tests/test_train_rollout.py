@@ -18,8 +18,8 @@ from alignwright.model.local_model import LocalModel
 from alignwright.model.logprob import token_logprobs
 from alignwright.model.packing import pack
 from alignwright.model.sampling import Sample
-from alignwright.spec.training import Grpo
 from alignwright.train.forward import forward_rows
+from alignwright.train.knobs_rollouts import Grpo
 from alignwright.train.rollout import (
     ConstantReward,
     Group,

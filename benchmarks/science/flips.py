@@ -23,9 +23,9 @@ from data_folder import data
 from alignwright.core.records import Comparison, Preference
 from alignwright.files.sources import read_pairs
 from alignwright.model.reward_head import in_float32
-from alignwright.spec.training import Cdpo, Dpo, RobustDpo
 from alignwright.stats.intervals import clustered, paired, wilson
 from alignwright.train import losses
+from alignwright.train.knobs_pairs import Cdpo, Dpo, RobustDpo
 from alignwright.train.paired import PairStage
 from alignwright.train.preference import preference
 from science.log import Facts, Line, Log

@@ -33,8 +33,8 @@ from alignwright.files.sources import read_pairs
 from alignwright.model.load import load
 from alignwright.model.packing import plan_batches
 from alignwright.model.reward_head import RewardScorer, end_hidden
-from alignwright.spec.training import RewardModel
 from alignwright.stats.intervals import wilson
+from alignwright.train.knobs import RewardModel
 from alignwright.train.losses import bradley_terry
 from alignwright.train.reward import reward
 from alignwright.train.reward_eval import hold_out_prompts

@@ -34,9 +34,11 @@ from alignwright.model.local_model import LocalModel
 from alignwright.model.reward_head import in_float32
 from alignwright.model.sampling import sample
 from alignwright.model.tokens import TokenRow
-from alignwright.spec.training import Dpo, Ppo, Rloo, Sft
 from alignwright.stats.best_of_n import bon_estimate, bon_kl
 from alignwright.stats.intervals import clustered
+from alignwright.train.knobs import Sft
+from alignwright.train.knobs_pairs import Dpo
+from alignwright.train.knobs_rollouts import Ppo, Rloo
 from alignwright.train.loop import StepReport
 from alignwright.train.policy_gradient import policy_gradient
 from alignwright.train.preference import preference

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
-from alignwright.core.records import Axis
+from alignwright.core.records import Axis, Record
 
 Better = Literal["higher", "lower"] | None
 Report = Literal["pass", "hit"]
@@ -29,6 +29,48 @@ GRADED: dict[str, Literal["refused", "fulfilled"]] = {
 answers: the rate is the share of its "yes"."""
 CORRECTED = ".corrected"
 """The end of the claim that is the same rate, corrected for the grader's errors."""
+
+
+class Claim(Record):
+    """One thing that is measured: what it is called, which way is good, what its number counts and
+    between which limits the true value can lie. A name that ends with `*` stands for every name
+    that begins so."""
+
+    name: str
+    title: str
+    axis: Axis
+    better: Better = "higher"
+    counts: Literal["pass", "fail"] = "pass"
+    """Of which results the value is the share (or the mean)."""
+    unit: str = "share"
+    low: float | None = 0.0
+    high: float | None = 1.0
+    """Limits of the true value, not of its interval; None: no limit."""
+    measured: Literal["always", "trained", "start", "once"] = "always"
+    """Of every model, of trained ones, of the start model alone, or once (a judge's own check)."""
+    paired: bool = True
+    """Whether it is compared with the start model item by item, so that it has a gain."""
+    promised: bool = True
+    """Whether a promise may be about it; what is not is only reported."""
+    part: str = ""
+    """What its parts are called (principle, file, trait ...), where it has any."""
+    grader: Literal["refused", "fulfilled"] | None = None
+    """The question of the grader that finds it, where one does."""
+
+    def but(self, **changes: Any) -> Claim:
+        """The same claim with other fields."""
+        fields: dict[str, Any] = {name: getattr(self, name) for name in self.model_fields_set}
+        return Claim(**fields | changes)
+
+
+def with_parts(claim: Claim, part: str) -> tuple[Claim, Claim]:
+    """A claim, and the claim of each of its parts."""
+    return claim.but(part=part), claim.but(name=f"{claim.name}.*")
+
+
+def corrected(claim: Claim) -> Claim:
+    """The same rate, corrected for the errors of the grader that finds it."""
+    return claim.but(name=f"{claim.name}{CORRECTED}", title=f"{claim.title}, corrected for the grader's errors")
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ torch, no model; a few seconds at most.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -17,13 +17,14 @@ from typing import Any, NamedTuple
 from alignwright.core import promises
 from alignwright.core.claims import CORRECTED
 from alignwright.core.records import Comparison, Constitution, Conversation, Labelled, Prompt
+from alignwright.core.stage import Reads
 from alignwright.experiment.experiment import Experiment, measured_claims, model_stages, stage_names
 from alignwright.experiment.rule_columns import kept_columns, lacking, references
 from alignwright.experiment.spec_file import data_files, placed, principles, read_spec
 from alignwright.experiment.unused_options import Problem
+from alignwright.feedback.knobs import Critique
 from alignwright.files import collector, models, sources
 from alignwright.files import constitution as constitutions
-from alignwright.files.choices import read_choices
 from alignwright.files.errors import Loc, SpecError, did_you_mean, dotted
 from alignwright.files.few_shot import principle_text, read_worked
 from alignwright.files.items import (
@@ -34,51 +35,22 @@ from alignwright.files.items import (
     OpinionItem,
     PushbackItem,
     RefusalItem,
-    TextItem,
 )
+from alignwright.files.kinds import read_kind
 from alignwright.files.normal_form import normal_forms
 from alignwright.files.positions import Document
-from alignwright.files.public_questions import FreeQuestion, PersonaItem, read_questions
+from alignwright.files.public_questions import FreeQuestion, PersonaItem
 from alignwright.files.reading import Keep
-from alignwright.files.replies import labelled, read_labels
+from alignwright.files.replies import labelled
 from alignwright.files.reward_folder import names_folder, reward_folder, verdict
 from alignwright.files.rows import BadRow
 from alignwright.files.sources import Read
-from alignwright.spec.goodhart import WATCHED
-from alignwright.spec.hacking import EDITED, NEEDED, HackingMeasure
-from alignwright.spec.stages import Critique
-from alignwright.spec.training import learns_from_labels
+from alignwright.measure.hacking.knobs import EDITED, NEEDED, HackingMeasure
+from alignwright.train.knobs import learns_from_labels
+from alignwright.train.knobs_loop import WATCHED
 
 _SHOWN = 5
 _SPEAKERS = ("user", "assistant", "tool")
-_READERS: dict[tuple[str, str], Callable[..., Read[Any]]] = {
-    ("intent", "prompts"): sources.read_prompts,
-    ("intent", "pairs"): sources.read_pairs,
-    ("intent", "people"): sources.read_votes,
-    ("sft", "data"): sources.read_conversations,
-    ("instruction", "data"): sources.read_prompts,
-    ("value", "pairs"): sources.read_pairs,
-    ("reward", "prompts"): sources.read_prompts,
-    ("goodhart", "prompts"): sources.read_prompts,
-    ("goodhart", "shifted"): sources.read_prompts,
-    ("hacking", "prompts"): sources.read_prompts,
-    ("tax", "choice"): read_choices,
-    ("emergent", "questions"): read_questions,
-    ("tax", "prompts"): sources.read_prompts,
-}
-_ITEMS: dict[tuple[str, str], type[Any]] = {
-    ("suite", "prompts"): RefusalItem,
-    ("instruction", "faithful"): FaithfulItem,
-    ("intent", "pushback"): PushbackItem,
-    ("intent", "opinion"): OpinionItem,
-    ("intent", "meant"): MeantItem,
-    ("value", "prompts"): RefusalItem,
-    ("tax", "text"): TextItem,
-    ("pretrain", "text"): TextItem,
-    **{(kind, "mix_text"): TextItem for kind in ("ppo", "grpo", "rloo", "reinforce")},
-    ("tax", "problems"): MathItem,
-    ("emergent", "choice"): PersonaItem,
-}
 
 
 @dataclass(frozen=True)
@@ -96,6 +68,7 @@ class CheckReport:
 class _File:
     loc: Loc
     read: Read[Any]
+    reads: Reads
 
     @cached_property
     def asked(self) -> tuple[str, ...]:
@@ -112,13 +85,13 @@ class _File:
 
     @property
     def trained(self) -> bool:
-        return (self.loc[0] == "train" and not self.watched) or (self.loc[0] == "intent" and len(self.loc) == 3)
+        return self.reads.use == "trained"
 
     @property
     def watched(self) -> bool:
         """Its prompts decide where a training stage stops and which weights are kept: seen by
         training, though not learnt from."""
-        return self.loc[3:4] == ("stop",)
+        return self.reads.use == "watched"
 
 
 def check(path: str | Path, overrides: Sequence[str] = ()) -> CheckReport:
@@ -132,9 +105,9 @@ def _checked(experiment: Experiment, document: Document) -> CheckReport:
     files: list[_File] = []
     problems: list[Problem] = []
     keep = kept_columns(experiment)
-    for loc, name in data_files(experiment):
+    for loc, name, reads in data_files(experiment):
         try:
-            files.append(_File(loc, _read(loc, experiment.source(name), experiment, keep)))
+            files.append(_File(loc, _read(loc, experiment.source(name), reads, experiment, keep), reads))
         except SpecError as error:
             problems += [(loc, problem) for problem in error.problems]
     try:
@@ -163,25 +136,12 @@ def _checked(experiment: Experiment, document: Document) -> CheckReport:
     )
 
 
-def _read(loc: Loc, source: str, experiment: Experiment, keep: Keep) -> Read[Any]:
-    """Read a data file by its place in the spec; `keep` are columns that rules ask for."""
+def _read(loc: Loc, source: str, reads: Reads, experiment: Experiment, keep: Keep) -> Read[Any]:
+    """Read a data file as its knob says; `keep` are columns that rules ask for."""
     bad_rows = experiment.intent.bad_rows
     if loc[:2] == ("intent", "pairs") and learns_from_labels(experiment.train):
         return sources.read_judged(source, bad_rows=bad_rows, keep=keep)
-    if loc[3:4] == ("stop",):
-        return sources.read_prompts(source, bad_rows=bad_rows, keep=keep)
-    if loc[0] == "labels":
-        return read_labels(source, bad_rows=bad_rows)
-    kind, field = (loc[0], loc[1]) if len(loc) == 3 else (loc[2], loc[3])
-    key = (str(kind), str(field))
-    if key in _ITEMS:
-        return sources.read_items(source, _ITEMS[key], bad_rows=bad_rows)
-    reader = _READERS[key]
-    return (
-        reader(source, bad_rows=bad_rows, keep=keep)
-        if reader in (sources.read_prompts, sources.read_pairs)
-        else reader(source, bad_rows=bad_rows)
-    )
+    return read_kind(reads.kind, source, bad_rows=bad_rows, keep=keep)
 
 
 def _worked_examples(experiment: Experiment, held: Constitution | None) -> Iterator[Problem]:

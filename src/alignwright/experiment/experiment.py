@@ -8,42 +8,43 @@ same spec has the same id on every machine.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import date as Day
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import Field, PrivateAttr, field_validator
 
+from alignwright.aggregate.knobs import Pooled
+from alignwright.attack.knobs import Attack
+from alignwright.core.claims import Claim
 from alignwright.core.records import TODAY, Record, Share, content_id
-from alignwright.files.data_file import HUB, data_file
+from alignwright.core.stage import EffortName, Reads, Stage
+from alignwright.experiment.unions import AnyStage, Measure
+from alignwright.feedback.knobs import Collect, Feedback
+from alignwright.files.data_file import HUB, Paths, data_file
+from alignwright.files.errors import Loc
 from alignwright.files.server import Server
-from alignwright.spec.knobs import Effort, Paths
-from alignwright.spec.stages import (
-    AnyStage,
-    Attack,
-    Collect,
-    Feedback,
-    Measure,
-    Pooled,
-    Train,
-    claims,
-    fill,
-)
-from alignwright.spec.training import AnyTrain, Training, changes_model
+from alignwright.train.knobs import AnyTrain, Train
+from alignwright.train.knobs_loop import Training
 
 _MODEL = "smollm2-135m-instruct, a folder, a .gguf file, or a Hub id owner/name"
 
 
-class Intent(Record):
+class Intent(Stage):
     """What is meant: principles, prompts, written pairs and people's votes."""
 
-    constitution: str | None = Field(
+    constitution: Annotated[str | None, Reads(use="settings")] = Field(
         default=None, min_length=1, description="a Markdown file of principles with examples"
     )
-    prompts: Paths = Field(default=(), description="files of training prompts")
-    pairs: Paths = Field(default=(), description="files of written pairs, a good and a bad reply to each prompt")
-    people: Paths = Field(default=(), description="files of people's votes")
+    prompts: Annotated[Paths, Reads("prompts", use="trained")] = Field(
+        default=(), description="files of training prompts"
+    )
+    pairs: Annotated[Paths, Reads("pairs", use="trained")] = Field(
+        default=(), description="files of written pairs, a good and a bad reply to each prompt"
+    )
+    people: Annotated[Paths, Reads("votes", use="trained")] = Field(default=(), description="files of people's votes")
     bad_rows: Share = Field(
         default=0.0, description="the share of bad rows in a data file that may be set aside; more is an error"
     )
@@ -56,7 +57,7 @@ class Experiment(Record):
         pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=64, description="the run's name; it becomes a folder's name"
     )
     seed: int = Field(default=0, ge=0, lt=2**63, description="the one seed of the whole run")
-    effort: Effort = Field(default="demo", description="fills every knob that is left open: demo, study or full")
+    effort: EffortName = Field(default="demo", description="fills every knob that is left open: demo, study or full")
     model: str = Field(default="smollm2-135m-instruct", min_length=1, description=_MODEL)
     date: str = Field(
         default=TODAY, description="the day that a chat template which writes today's date takes for today"
@@ -143,19 +144,19 @@ def written(record: Record) -> dict[str, Any]:
     return {name: getattr(record, name) for name in record.model_fields_set}
 
 
-def fully(stage: AnyStage, effort: Effort) -> AnyStage:
+def fully(stage: AnyStage, effort: EffortName) -> AnyStage:
     """The stage with its open knobs filled. Raises ValidationError where what effort gives does
     not go with what was written."""
-    return type(stage).model_validate(written(stage) | fill(stage, effort))
+    return type(stage).model_validate(written(stage) | stage.fill(effort))
 
 
 def first_rank(experiment: Experiment) -> int | None:
     """The rank of the first training stage's adapter, which the later stages continue (0: all
     weights); None without training."""
-    first = next((stage for stage in experiment.train if isinstance(stage, Training) and changes_model(stage)), None)
+    first = next((stage for stage in experiment.train if isinstance(stage, Training) and stage.changes_model), None)
     if first is None:
         return None
-    return fill(first, experiment.effort)["rank"] if first.rank is None else first.rank
+    return first.fill(experiment.effort)["rank"] if first.rank is None else first.rank
 
 
 def _ranked(stage: AnyTrain, rank: int) -> AnyTrain:
@@ -169,7 +170,7 @@ def model_stages(experiment: Experiment) -> tuple[str, ...]:
     training stage."""
     return (
         "baseline",
-        *(f"train.{place}.{stage.by}" for place, stage in enumerate(experiment.train) if changes_model(stage)),
+        *(f"train.{place}.{stage.by}" for place, stage in enumerate(experiment.train) if stage.changes_model),
     )
 
 
@@ -183,10 +184,24 @@ def stage_names(experiment: Experiment) -> tuple[str, ...]:
     return tuple(names)
 
 
+def stages(experiment: Experiment) -> Iterator[tuple[Loc, AnyStage]]:
+    """Every stage of the experiment with its place in the spec."""
+    if experiment.collect is not None:
+        yield ("collect",), experiment.collect
+    for section in ("feedback", "train", "attack", "measure"):
+        for place, stage in enumerate(getattr(experiment, section)):
+            yield (section, place, stage.by), stage
+
+
+def claims_of(experiment: Experiment) -> tuple[Claim, ...]:
+    """All claims that some stage makes, each name once, in order."""
+    claims = [claim for _, stage in stages(experiment) for claim in stage.claims()]
+    return tuple({claim.name: claim for claim in reversed(claims)}.values())[::-1]
+
+
 def measured_claims(experiment: Experiment) -> tuple[str, ...]:
-    """All claims that some stage measures, each once, in order."""
-    stages: tuple[AnyStage, ...] = (*experiment.feedback, *experiment.train, *experiment.attack, *experiment.measure)
-    return tuple(dict.fromkeys(claim for stage in stages for claim in claims(stage)))
+    """The names of all claims that a promise may be about, in order."""
+    return tuple(claim.name for claim in claims_of(experiment) if claim.promised)
 
 
 def is_measured(claim: str, experiment: Experiment) -> bool:

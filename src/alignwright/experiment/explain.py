@@ -10,13 +10,16 @@ from typing import Any, cast, get_args
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from alignwright.aggregate.knobs import Pooled
+from alignwright.attack.knobs import Attack
 from alignwright.experiment.experiment import Experiment, Intent
+from alignwright.experiment.unions import AnyMeasure
+from alignwright.feedback.knobs import AnyFeedback, Collect
 from alignwright.files.errors import Loc, did_you_mean, dotted
 from alignwright.files.positions import Document
 from alignwright.files.server import Server
 from alignwright.files.wording import said, seen
-from alignwright.spec.stages import AnyFeedback, AnyMeasure, Attack, Collect, Pooled
-from alignwright.spec.training import AnyTrain
+from alignwright.train.knobs import AnyTrain
 
 
 def _by_name(kinds: tuple[type[BaseModel], ...]) -> dict[str, type[BaseModel]]:

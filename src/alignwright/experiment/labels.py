@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import cast
 
 from alignwright.experiment.plan import Job
-from alignwright.spec.stages import AnyStage
+from alignwright.experiment.unions import AnyStage
 
 LONGEST = 24
 """The longest word, in characters, that a stage is called by; its lines should fit a terminal."""

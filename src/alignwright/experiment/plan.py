@@ -10,13 +10,15 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 from alignwright.core.records import content_id
+from alignwright.core.stage import BUILT_IN, Stage
 from alignwright.experiment.experiment import Experiment, model_stages
+from alignwright.experiment.unions import AnyStage
 from alignwright.files import safe_read
 from alignwright.files.choices import label_file
 from alignwright.files.functions import beside
@@ -24,44 +26,7 @@ from alignwright.files.matrix import statement_file
 from alignwright.files.models import ModelRef, resolve
 from alignwright.files.reward_folder import NoReward, names_folder, reward_folder
 from alignwright.files.server import is_server
-from alignwright.spec.emergent import EmergentMeasure
-from alignwright.spec.goodhart import GoodhartMeasure
-from alignwright.spec.hacking import HackingMeasure
-from alignwright.spec.stages import (
-    AnyStage,
-    Collect,
-    Contrast,
-    Critique,
-    Deliberate,
-    Instruction,
-    IntentMeasure,
-    JudgeVote,
-    Pooled,
-    RewardMeasure,
-    Rules,
-    Suite,
-    TaxMeasure,
-    ValueMeasure,
-    Written,
-    measured_by,
-)
-from alignwright.spec.training import (
-    BUILT_IN,
-    AnyTrain,
-    Average,
-    FromPreferences,
-    Pretrain,
-    RewardModel,
-    Rollout,
-    Sampling,
-    Sft,
-    changes_model,
-    files_of_sft,
-    judges,
-    learns_from_votes,
-    stop_of,
-)
-from alignwright.spec.worlds import WorldMeasure
+from alignwright.train.knobs import Average, RewardModel
 
 CODE = (
     "core",
@@ -127,22 +92,22 @@ def _trainings(experiment: Experiment, feedback: tuple[str, ...], aggregate: tup
     tested: set[int] = set()
     for i, stage in enumerate(experiment.train):
         name = f"train.{i}.{stage.by}"
-        for at in _testable(experiment, i, tested) if changes_model(stage) else ():
+        for at in _testable(experiment, i, tested) if stage.changes_model else ():
             tested.add(at)
             yield _judged_job(experiment, at, "baseline", judged_by)
-        needs = dict.fromkeys(aggregate if learns_from_votes(stage) else ())
-        needs |= dict.fromkeys(job for _, judge in judges(stage) for job in judged_by.get(judge, ()))
+        needs = dict.fromkeys(aggregate if stage.learns_from_votes else ())
+        needs |= dict.fromkeys(job for _, judge in stage.judges() for job in judged_by.get(judge, ()))
         if isinstance(stage, Average) and stage.start != "baseline":
             needs[stage.start] = None
         yield Job(name, stage, before, tuple(needs | dict.fromkeys(chain)))
-        if changes_model(stage):
+        if stage.changes_model:
             before, chain = name, (name,)
             yield from _examinations(experiment, name, chain)
         else:
             judged_by["reward"] = (name,)
     for model in model_stages(experiment):
         for i, measure in enumerate(experiment.measure):
-            if measured_by(measure) and not (model == "baseline" and i in tested):
+            if measure.judged and not (model == "baseline" and i in tested):
                 yield _judged_job(experiment, i, model, judged_by)
 
 
@@ -153,9 +118,9 @@ def _testable(experiment: Experiment, place: int, tested: set[int]) -> list[int]
     return [
         i
         for i, measure in enumerate(experiment.measure)
-        if isinstance(measure, HackingMeasure)
+        if measure.tries_reward
         and i not in tested
-        and not (remade and "reward" in (measure.proxy, measure.gold))
+        and not (remade and "reward" in [name for _, name in measure.judges()])
     ]
 
 
@@ -163,19 +128,18 @@ def _judged_job(experiment: Experiment, place: int, model: str, judged_by: Mappi
     """A measure by judges of replies, with the models and the earlier measurements that it
     compares with."""
     measure, models = experiment.measure[place], model_stages(experiment)
-    needs = dict.fromkeys(job for _, judge in measured_by(measure) for job in judged_by.get(judge, ()))
+    needs = dict.fromkeys(job for _, judge in measure.judges() for job in judged_by.get(judge, ()))
     if model != "baseline":
         needs[model] = None
-        if isinstance(measure, GoodhartMeasure):
-            needs |= dict.fromkeys(f"measure.{place}.{measure.by}@{before}" for before in models[: models.index(model)])
-        if isinstance(measure, HackingMeasure):
-            needs[f"measure.{place}.{measure.by}@{models[models.index(model) - 1]}"] = None
+        earlier = models[: models.index(model)]
+        compared = {"nothing": (), "before": earlier[-1:], "all": earlier}[measure.compares]
+        needs |= dict.fromkeys(f"measure.{place}.{measure.by}@{before}" for before in compared)
     return Job(f"measure.{place}.{measure.by}@{model}", measure, model, tuple(needs))
 
 
 def _examinations(experiment: Experiment, model: str, needs: tuple[str, ...]) -> Iterator[Job]:
     for i, measure in enumerate(experiment.measure):
-        if not measured_by(measure):
+        if not measure.judged:
             yield Job(f"measure.{i}.{measure.by}@{model}", measure, model, needs)
     for i, attack in enumerate(experiment.attack):
         yield Job(f"attack.{i}.{attack.by}@{model}", attack, model, needs)
@@ -202,70 +166,21 @@ def keys(experiment: Experiment, jobs: tuple[Job, ...]) -> dict[str, str]:
     return known
 
 
-def files_of(stage: AnyStage, experiment: Experiment) -> tuple[str, ...]:
-    """The files, as the spec names them and in its order, whose contents this stage reads.
-    `hf://` names are among them."""
+def files_of(stage: Stage, experiment: Experiment) -> tuple[str, ...]:
+    """The files, as the spec names them and in its order, whose contents this stage reads. `hf://`
+    names are among them, and what lies beside a file and belongs to it."""
     intent = experiment.intent
-    statements = [
-        file for name in intent.people if (file := statement_file(name)) and safe_read.is_file(experiment.path(file))
-    ]
-    written = (*intent.pairs, *intent.people, *statements, *((intent.constitution,) if intent.constitution else ()))
-    match stage:
-        case Collect():
-            return intent.prompts
-        case Rules():
-            return (*written, *_rule_files(stage.file, experiment))
-        case Written() | Contrast() | JudgeVote() | Pooled():
-            return written
-        case Critique():
-            return (*written, *intent.prompts, *((stage.few_shot,) if stage.few_shot else ()))
-        case Deliberate():
-            return (*written, *intent.prompts)
-        case Pretrain():
-            return stage.text
-        case Sft():
-            return files_of_sft(stage)
-        case Sampling():
-            text = stage.mix_text if isinstance(stage, Rollout) else ()
-            return (
-                *intent.prompts,
-                *text,
-                *_watched(stage),
-                *_judge_files((name for _, name in judges(stage)), experiment),
-            )
-        case FromPreferences():
-            return (*_watched(stage), *_judge_files((name for _, name in judges(stage)), experiment))
-        case RewardModel() | Average() | WorldMeasure():
-            return ()
-        case RewardMeasure():
-            return (*stage.prompts, *_judge_files((stage.reward,), experiment))
-        case GoodhartMeasure():
-            return (*stage.prompts, *stage.shifted, *_judge_files((stage.proxy, stage.gold), experiment))
-        case HackingMeasure():
-            return (*stage.prompts, *_judge_files((stage.proxy, stage.gold), experiment))
-        case Suite():
-            return (*stage.prompts, *((stage.file,) if stage.file else ()))
-        case Instruction():
-            return (*stage.data, *stage.faithful)
-        case IntentMeasure():
-            return (*stage.pushback, *stage.opinion, *stage.meant)
-        case ValueMeasure():
-            return (*stage.prompts, *stage.pairs)
-        case EmergentMeasure():
-            judge = _rule_files(stage.judge, experiment) if stage.judge and stage.judge.endswith(".py") else ()
-            return (*stage.choice, *stage.questions, *judge)
-        case TaxMeasure():
-            labels = [
-                label
-                for name in stage.choice
-                if (label := label_file(name)) and safe_read.is_file(experiment.path(label))
-            ]
-            return (*stage.text, *stage.choice, *labels, *stage.problems, *stage.prompts)
-
-
-def _watched(stage: AnyTrain) -> tuple[str, ...]:
-    stop = stop_of(stage)
-    return stop.prompts if stop else ()
+    files = [name for knob, name, _ in intent.files() if knob[0] in stage.intent]
+    beside_votes = [statement_file(name) for name in (intent.people if "people" in stage.intent else ())]
+    choices = [name for _, name, reads in stage.files() if reads.kind == "choices"]
+    besides = [file for file in (*beside_votes, *map(label_file, choices)) if file]
+    files += [name for _, name, _ in stage.files()]
+    files += [file for file in besides if safe_read.is_file(experiment.path(file))]
+    for _, name, mark in stage.models():
+        files += _rule_files(name, experiment) if mark.rules and name.endswith(".py") else ()
+    for _, name in stage.judges():
+        files += _files_of_judge(name, experiment) if name not in BUILT_IN else ()
+    return tuple(files)
 
 
 def _content(path: Path) -> str | None:
@@ -287,10 +202,6 @@ def _content(path: Path) -> str | None:
 
 def _model_files(folder: Path) -> list[Path]:
     return sorted(file for file in folder.iterdir() if file.suffix in MODEL_FILES)
-
-
-def _judge_files(names: Iterable[str], experiment: Experiment) -> tuple[str, ...]:
-    return tuple(file for name in names if name not in BUILT_IN for file in _files_of_judge(name, experiment))
 
 
 def _files_of_judge(name: str, experiment: Experiment) -> tuple[str, ...]:
@@ -329,14 +240,14 @@ def _rule_file(source: str) -> str:
     return found.origin
 
 
-def _judge_fingerprint(stage: AnyStage, experiment: Experiment) -> str | None:
-    """The weights of a judge that is a model of its own. A server is known by its name alone,
-    and by the length of answers that it is allowed."""
-    judge = stage.judge if isinstance(stage, Contrast | JudgeVote | EmergentMeasure) else None
-    if is_server(judge):
-        return str(experiment.server.tokens) if experiment.server and experiment.server.tokens else None
-    if judge and judge != "self" and not judge.endswith(".py"):
-        return model_fingerprint(resolve(judge, experiment.folder))
+def _judge_fingerprint(stage: Stage, experiment: Experiment) -> str | None:
+    """The weights of a judge that is a model of its own. A server is known by its name alone, and
+    by the length of answers that it is allowed."""
+    for _, name, mark in stage.models():
+        if is_server(name):
+            return str(experiment.server.tokens) if experiment.server and experiment.server.tokens else None
+        if name != "self" and not (mark.rules and name.endswith(".py")):
+            return model_fingerprint(resolve(name, experiment.folder))
     return None
 
 

@@ -13,33 +13,23 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from alignwright.core.records import Comparison, Prompt
-from alignwright.experiment.experiment import Experiment
+from alignwright.core.stage import BUILT_IN
+from alignwright.experiment.experiment import Experiment, stages
 from alignwright.files.errors import Loc
 from alignwright.files.functions import RuleColumns, asked
 from alignwright.files.reading import EVERY, Keep, Read
 from alignwright.files.reward_folder import names_folder
-from alignwright.spec.stages import Rules, measured_by
-from alignwright.spec.training import BUILT_IN, judges
 
 
 def references(experiment: Experiment) -> list[tuple[Loc, str]]:
     """Every rule that the spec names, with its place: a YAML file of checks, or
     `module_or_file.py:function`."""
-    named: list[tuple[Loc, str]] = []
-    for place, stage in enumerate(experiment.feedback):
-        if isinstance(stage, Rules):
-            named.append((("feedback", place, stage.by, "file"), stage.file))
-    named += [
-        (("train", place, stage.by, knob), name)
-        for place, stage in enumerate(experiment.train)
-        for knob, name in judges(stage)
+    return [
+        ((*loc, *knob), name)
+        for loc, stage in stages(experiment)
+        for knob, name in stage.judges()
+        if name not in BUILT_IN
     ]
-    named += [
-        (("measure", at, stage.by, knob), name)
-        for at, stage in enumerate(experiment.measure)
-        for knob, name in measured_by(stage)
-    ]
-    return [(loc, name) for loc, name in named if name not in BUILT_IN]
 
 
 def asked_by(reference: str, experiment: Experiment) -> RuleColumns:

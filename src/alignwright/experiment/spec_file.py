@@ -14,9 +14,11 @@ from typing import Any, cast
 from pydantic import ValidationError
 
 from alignwright.core.records import Constitution
+from alignwright.core.stage import Reads
 from alignwright.experiment import explain, unused_options
-from alignwright.experiment.experiment import Experiment
+from alignwright.experiment.experiment import Experiment, stages
 from alignwright.experiment.rule_columns import references
+from alignwright.feedback.knobs import Contrast, Critique, Deliberate, JudgeVote
 from alignwright.files import constitution, models, positions, safe_read
 from alignwright.files.data_file import HUB
 from alignwright.files.errors import Loc, SpecError, did_you_mean, dotted
@@ -25,9 +27,8 @@ from alignwright.files.positions import Document
 from alignwright.files.reward_folder import NoReward, names_folder, reward_folder
 from alignwright.files.server import is_server, shown
 from alignwright.files.wording import seen
-from alignwright.spec.emergent import EmergentMeasure
-from alignwright.spec.stages import Contrast, Critique, Deliberate, JudgeVote, Rules, Suite
-from alignwright.spec.training import Pretrain, Rollout, Sft, files_of_sft, stop_of
+
+LABELS = Reads("labels", use="settings")
 
 
 def read_spec(path: str | Path, overrides: Sequence[str] = ()) -> tuple[Experiment, Document]:
@@ -57,39 +58,16 @@ def principles(experiment: Experiment) -> Constitution | None:
     return None if name is None else constitution.read(experiment.path(name))
 
 
-def data_files(experiment: Experiment) -> list[tuple[Loc, str]]:
-    """Every data file that the spec names, with its path in the spec. `hf://` names are among them."""
-    found: list[tuple[Loc, str]] = []
-    for part in ("prompts", "pairs", "people"):
-        found += [(("intent", part, place), name) for place, name in enumerate(getattr(experiment.intent, part))]
-    found += [(("labels", place), name) for place, name in enumerate(experiment.labels)]
-    for place, stage in enumerate(experiment.train):
-        if isinstance(stage, Sft):
-            found += [
-                (("train", place, stage.by, "data", stage.data.index(name)), name) for name in files_of_sft(stage)
-            ]
-        stop = stop_of(stage)
-        found += [
-            (("train", place, stage.by, "stop", "prompts", at), name)
-            for at, name in enumerate(stop.prompts if stop else ())
-        ]
-        texts = (
-            ("text", stage.text)
-            if isinstance(stage, Pretrain)
-            else ("mix_text", stage.mix_text)
-            if isinstance(stage, Rollout)
-            else ("", ())
-        )
-        found += [(("train", place, stage.by, texts[0], at), name) for at, name in enumerate(texts[1])]
-    for section in ("attack", "measure"):
-        for place, stage in enumerate(getattr(experiment, section)):
-            for field, names in stage:
-                if isinstance(names, tuple):
-                    files = [
-                        name for name in cast("tuple[object, ...]", names) if isinstance(name, str)
-                    ]  # best_of: numbers
-                    found += [((section, place, stage.by, field, at), name) for at, name in enumerate(files)]
-    return found
+def data_files(experiment: Experiment) -> list[tuple[Loc, str, Reads]]:
+    """Every data file that the spec names, with its place in the spec and what is read of it.
+    `hf://` names are among them."""
+    files: list[tuple[Loc, str, Reads]] = [
+        (("intent", *knob), name, reads) for knob, name, reads in experiment.intent.files() if reads.kind
+    ]
+    files += [(("labels", place), name, LABELS) for place, name in enumerate(experiment.labels)]
+    for loc, stage in stages(experiment):
+        files += [((*loc, *knob), name, reads) for knob, name, reads in stage.files() if reads.kind]
+    return files
 
 
 def _text(file: Path) -> str:
@@ -161,18 +139,16 @@ def placed(found: Sequence[unused_options.Problem], document: Document) -> list[
 
 
 def _files(experiment: Experiment) -> Iterator[unused_options.Problem]:
-    named = list(data_files(experiment))
-    if experiment.intent.constitution is not None:
-        named.append((("intent", "constitution"), experiment.intent.constitution))
-    for section in ("feedback", "attack"):
-        for place, stage in enumerate(getattr(experiment, section)):
-            if isinstance(stage, Rules | Suite) and stage.file is not None:
-                named.append(((section, place, stage.by, "file"), stage.file))
-            if isinstance(stage, Critique) and stage.few_shot is not None:
-                named.append(((section, place, stage.by, "few_shot"), stage.few_shot))
-    for place, stage in enumerate(experiment.measure):
-        if isinstance(stage, EmergentMeasure) and stage.judge and stage.judge.endswith(".py"):
-            named.append((("measure", place, stage.by, "judge"), stage.judge))
+    named = [(loc, name) for loc, name, _ in data_files(experiment)]
+    settings = [(("intent", *knob), name) for knob, name, reads in experiment.intent.files() if not reads.kind]
+    wanted_of: dict[Loc, tuple[str, ...]] = {}
+    for loc, stage in stages(experiment):
+        settings += [((*loc, *knob), name) for knob, name, reads in stage.files() if not reads.kind]
+        for knob, name, mark in stage.models():
+            if mark.rules and name.endswith(".py"):
+                settings.append(((*loc, *knob), name))
+                wanted_of[(*loc, *knob)] = mark.rules
+    named += settings
     rules = references(experiment)
     for loc, name in [*(pair for pair in named if pair not in rules), *rules]:
         if (loc, name) in rules and loc[0] != "feedback" and names_folder(name):
@@ -181,7 +157,7 @@ def _files(experiment: Experiment) -> Iterator[unused_options.Problem]:
             except NoReward as error:
                 yield loc, str(error)
             continue
-        wanted = ("alignment", "coherence") if loc[0] == "measure" and loc[-1] == "judge" else ()
+        wanted = wanted_of.get(loc, ())
         if (loc, name) in rules and name.endswith(".py"):
             yield loc, f"{name!r} names a file alone; write {name}:function"
         elif (loc, name) in rules and is_server(name):
@@ -218,13 +194,10 @@ def _absent(path: Path) -> str:
 
 def _models(experiment: Experiment) -> Iterator[unused_options.Problem]:
     named: list[tuple[Loc, str]] = [(("model",), experiment.model)]
-    for place, stage in enumerate(experiment.feedback):
-        if isinstance(stage, Contrast | JudgeVote) and stage.judge != "self" and not is_server(stage.judge):
-            named.append((("feedback", place, stage.by, "judge"), stage.judge))
-    for place, stage in enumerate(experiment.measure):
-        judge = stage.judge if isinstance(stage, EmergentMeasure) else None
-        if judge and judge != "self" and not is_server(judge) and not judge.endswith(".py"):
-            named.append((("measure", place, "emergent", "judge"), judge))
+    for loc, stage in stages(experiment):
+        for knob, name, mark in stage.models():
+            if name != "self" and not is_server(name) and not (mark.rules and name.endswith(".py")):
+                named.append(((*loc, *knob), name))
     for loc, name in named:
         try:
             models.resolve(name, experiment.folder)

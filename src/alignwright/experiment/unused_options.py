@@ -13,44 +13,16 @@ from pydantic import ValidationError
 
 from alignwright.core import promises
 from alignwright.experiment.answerable import contradictions, unanswerable
-from alignwright.experiment.experiment import Experiment, first_rank, fully, is_measured, measured_claims
+from alignwright.experiment.experiment import Experiment, first_rank, fully, is_measured, measured_claims, stages
+from alignwright.feedback.knobs import Contrast, Critique, Deliberate, Feedback, JudgeVote, Rules, Written
 from alignwright.files.errors import Loc, did_you_mean
 from alignwright.files.server import FORM, is_server, why_no_server
-from alignwright.spec.emergent import EmergentMeasure
-from alignwright.spec.stages import (
-    AnyStage,
-    Contrast,
-    Critique,
-    Deliberate,
-    Feedback,
-    JudgeVote,
-    Rules,
-    Written,
-    fill,
-    measured_by,
-)
-from alignwright.spec.training import (
-    AnyTrain,
-    Average,
-    BestOfN,
-    FromPreferences,
-    Grpo,
-    OnlineDpo,
-    Pretrain,
-    RewardModel,
-    Rloo,
-    Rollout,
-    Sampling,
-    Sft,
-    Sppo,
-    Training,
-    changes_model,
-    files_of_sft,
-    judges,
-    learns_from_votes,
-    stop_of,
-)
-from alignwright.spec.worlds import WorldMeasure, missing
+from alignwright.measure.emergent.knobs import EmergentMeasure
+from alignwright.train.knobs import AnyTrain, Average, Pretrain, RewardModel, Sft, stop_of
+from alignwright.train.knobs_loop import Training
+from alignwright.train.knobs_pairs import FromPreferences
+from alignwright.train.knobs_rollouts import BestOfN, Grpo, OnlineDpo, Rloo, Rollout, Sampling, Sppo
+from alignwright.worlds.knobs import WorldMeasure, missing
 
 Problem = tuple[Loc, str]
 
@@ -69,14 +41,11 @@ def problems(experiment: Experiment) -> list[Problem]:
 
 def _filled(experiment: Experiment) -> Iterator[Problem]:
     """Knobs that do not go with what effort gives to those that were left open."""
-    stages: list[tuple[Loc, AnyStage]] = [(("collect",), experiment.collect)] if experiment.collect is not None else []
-    for section in ("feedback", "train", "attack", "measure"):
-        stages += [((section, place, stage.by), stage) for place, stage in enumerate(getattr(experiment, section))]
-    for loc, stage in stages:
+    for loc, stage in stages(experiment):
         try:
             fully(stage, experiment.effort)
         except ValidationError as error:
-            given = ", ".join(f"{knob} {value}" for knob, value in fill(stage, experiment.effort).items())
+            given = ", ".join(f"{knob} {value}" for knob, value in stage.fill(experiment.effort).items())
             for found in error.errors(include_url=False):
                 why = found["msg"].removeprefix("Value error, ")
                 yield (*loc, *found["loc"]), f"{why} (effort {experiment.effort} gives {given}: write the knob itself)"
@@ -107,7 +76,7 @@ def _intent(experiment: Experiment) -> Iterator[Problem]:
 
 
 def _uses_preferences(experiment: Experiment) -> bool:
-    return any(learns_from_votes(stage) for stage in experiment.train)
+    return any(stage.learns_from_votes for stage in experiment.train)
 
 
 def _has_comparisons(experiment: Experiment) -> bool:
@@ -159,7 +128,7 @@ def _training(experiment: Experiment) -> Iterator[Problem]:
     makes = any(isinstance(stage, Critique | Deliberate) for stage in experiment.feedback)
     rank = first_rank(experiment)
     first = next(
-        (place for place, stage in enumerate(experiment.train) if isinstance(stage, Training) and changes_model(stage)),
+        (place for place, stage in enumerate(experiment.train) if isinstance(stage, Training) and stage.changes_model),
         0,
     )
     for place, stage in enumerate(experiment.train):
@@ -176,7 +145,7 @@ def _training(experiment: Experiment) -> Iterator[Problem]:
             )
         if isinstance(stage, Sft) and "revisions" in stage.data and not makes:
             yield (*loc, "data"), "'revisions' come from feedback {by: critique} or {by: deliberate}, which is not here"
-        if isinstance(stage, Sft) and "turns" in stage.model_fields_set and not files_of_sft(stage):
+        if isinstance(stage, Sft) and "turns" in stage.model_fields_set and not stage.conversations:
             yield (
                 (*loc, "turns"),
                 (
@@ -184,7 +153,7 @@ def _training(experiment: Experiment) -> Iterator[Problem]:
                     " of conversations"
                 ),
             )
-        if isinstance(stage, Sft) and stage.limit is not None and not files_of_sft(stage):
+        if isinstance(stage, Sft) and stage.limit is not None and not stage.conversations:
             yield (
                 (
                     *loc,
@@ -192,7 +161,7 @@ def _training(experiment: Experiment) -> Iterator[Problem]:
                 ),
                 "has no effect: it counts rows of files, and this stage reads none; name a file of conversations",
             )
-        if isinstance(stage, Training) and changes_model(stage) and stage.rank not in (None, rank):
+        if isinstance(stage, Training) and stage.changes_model and stage.rank not in (None, rank):
             yield (
                 (*loc, "rank"),
                 (
@@ -211,7 +180,7 @@ def _training(experiment: Experiment) -> Iterator[Problem]:
         if (
             isinstance(stage, Pretrain)
             and stage.scratch
-            and any(changes_model(before) for before in experiment.train[:place])
+            and any(before.changes_model for before in experiment.train[:place])
         ):
             yield (*loc, "scratch"), "throws away what the stages before it have learnt; put it first"
         if isinstance(stage, Sampling):
@@ -224,8 +193,8 @@ def _training(experiment: Experiment) -> Iterator[Problem]:
                 (*loc, "stop"),
                 f"gold is {stop.gold!r}, which this stage raises: it cannot show that it was gamed; name another judge",
             )
-        for knob, name in judges(stage):
-            yield from _judged(experiment, (*loc, knob), name, experiment.train[:place])
+        for knob, name in stage.judges():
+            yield from _judged(experiment, (*loc, *knob), name, experiment.train[:place])
     for place, stage in enumerate(experiment.measure):
         if isinstance(stage, EmergentMeasure) and is_server(stage.judge) and (why := why_no_server(stage.judge or "")):
             yield ("measure", place, stage.by, "judge"), why
@@ -239,8 +208,8 @@ def _training(experiment: Experiment) -> Iterator[Problem]:
                 ),
                 f"{stage.world} needs {package}, which is not installed: pip install {package}",
             )
-        for knob, name in measured_by(stage):
-            yield from _judged(experiment, ("measure", place, stage.by, knob), name, experiment.train)
+        for knob, name in stage.judges():
+            yield from _judged(experiment, ("measure", place, stage.by, *knob), name, experiment.train)
 
 
 def _sampled(experiment: Experiment, loc: Loc, stage: Sampling) -> Iterator[Problem]:
@@ -263,7 +232,7 @@ def _sampled(experiment: Experiment, loc: Loc, stage: Sampling) -> Iterator[Prob
             "1, but votes compare the replies to one prompt with each other: take at least 2, or use another reward",
         )
     if isinstance(stage, BestOfN) and stage.quantile is not None and stage.samples is None:
-        samples = fill(stage, experiment.effort)["samples"]
+        samples = stage.fill(experiment.effort)["samples"]
         if stage.quantile * samples < 1 - 1e-9:
             yield (
                 (*loc, "quantile"),
@@ -294,7 +263,7 @@ def _sampled(experiment: Experiment, loc: Loc, stage: Sampling) -> Iterator[Prob
 def _averaged(experiment: Experiment, place: int, stage: Average) -> Iterator[Problem]:
     loc = ("train", place, stage.by)
     before = [
-        f"train.{at}.{earlier.by}" for at, earlier in enumerate(experiment.train[:place]) if changes_model(earlier)
+        f"train.{at}.{earlier.by}" for at, earlier in enumerate(experiment.train[:place]) if earlier.changes_model
     ]
     if not before:
         yield loc, "has no trained model to average: put it after a stage that trains"
@@ -341,7 +310,7 @@ def _promises(experiment: Experiment) -> Iterator[Problem]:
             names = [name for name in measured_claims(experiment) if not name.endswith("*")]
             hint = did_you_mean(promise.claim, names) if names else "there are no measure or attack stages"
             yield loc, f"nothing here measures {promise.claim!r}; {hint}"
-        elif why := unanswerable(promise, any(changes_model(stage) for stage in experiment.train)):
+        elif why := unanswerable(promise, any(stage.changes_model for stage in experiment.train)):
             yield loc, why
         else:
             read[place] = promise

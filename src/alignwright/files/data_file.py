@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import json
 from functools import cache
-from typing import Any, Literal, cast
+from typing import Annotated, Any, Literal, cast
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
 from alignwright.core.records import Record
 
@@ -79,3 +79,29 @@ def as_name(value: Any) -> Any:
         from alignwright.files.wording import of_a_row
 
         raise ValueError(of_a_row(error, DataFile.model_fields)) from None
+
+
+def one_or_many(value: Any) -> Any:
+    """A single string stands for a list of one. Strict validation wants the tuple itself from
+    here on."""
+    if isinstance(value, str):
+        return (value,)
+    return tuple(cast("list[Any]", value)) if isinstance(value, list) else value
+
+
+def all_or_many(value: Any) -> Any:
+    return value if value == "all" else one_or_many(value)
+
+
+def as_names(value: Any) -> Any:
+    """Files by their paths, or by mappings that say more of them, each as one text."""
+    listed = one_or_many([value] if isinstance(value, dict) else value)
+    return tuple(as_name(each) for each in cast("tuple[Any, ...]", listed)) if isinstance(listed, tuple) else listed
+
+
+Paths = Annotated[
+    tuple[str, ...], BeforeValidator(as_names, json_schema_input_type=str | DataFile | list[str | DataFile])
+]
+Principles = Annotated[
+    Literal["all"] | tuple[str, ...], BeforeValidator(all_or_many, json_schema_input_type=str | list[str])
+]

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from pydantic import Field
 
 from alignwright.core.records import Record
-from alignwright.spec.knobs import Count, Positive
+from alignwright.core.stage import Count, Positive
 
 KEY = "OPENAI_API_KEY"
 FORM = "http://host:port/v1#model"

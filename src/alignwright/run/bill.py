@@ -19,7 +19,7 @@ from alignwright.run.costs import Cost, cost
 from alignwright.run.ledger import Ledger
 from alignwright.run.lengths import Lengths, lengths_of
 from alignwright.run.rates import Effort, rates_of, remember
-from alignwright.spec.training import Training
+from alignwright.train.knobs_loop import Training
 
 READ_FLOPS, WRITE_FLOPS, TRAIN_FLOPS = 3.6e11, 1.4e11, 4.5e11
 """Nominal floating-point operations per second when scoring (float32), sampling (float32) and

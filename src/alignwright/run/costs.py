@@ -11,52 +11,26 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from alignwright.aggregate.knobs import Pooled
+from alignwright.attack.knobs import Suite
 from alignwright.attack.suites import read_wrappers
+from alignwright.core.stage import resolved
 from alignwright.experiment.load import principles
 from alignwright.experiment.plan import Job
+from alignwright.feedback.knobs import Collect, Contrast, Critique, Deliberate, JudgeVote, Rules, Written
 from alignwright.files.items import FaithfulItem, MathItem, MeantItem, OpinionItem, PushbackItem, RefusalItem
 from alignwright.files.public_questions import PersonaItem
 from alignwright.files.reward_folder import names_folder
+from alignwright.measure.emergent.knobs import EmergentMeasure
+from alignwright.measure.goodhart.knobs import GoodhartMeasure
+from alignwright.measure.hacking.knobs import HackingMeasure
+from alignwright.measure.knobs import Instruction, IntentMeasure, RewardMeasure, TaxMeasure, ValueMeasure
 from alignwright.run.lengths import PROMPT, REPLY, Lengths, Size
-from alignwright.spec.emergent import EmergentMeasure
-from alignwright.spec.goodhart import GoodhartMeasure, GoodhartStop
-from alignwright.spec.hacking import HackingMeasure
-from alignwright.spec.stages import (
-    Collect,
-    Contrast,
-    Critique,
-    Deliberate,
-    Instruction,
-    IntentMeasure,
-    JudgeVote,
-    Pooled,
-    RewardMeasure,
-    Rules,
-    Suite,
-    TaxMeasure,
-    ValueMeasure,
-    Written,
-    known,
-)
-from alignwright.spec.training import (
-    AnyTrain,
-    Average,
-    BestOfN,
-    FromPreferences,
-    Grpo,
-    Ppo,
-    Pretrain,
-    RewardModel,
-    Rloo,
-    Rollout,
-    Sampling,
-    Sft,
-    Sppo,
-    Training,
-    judges,
-    stop_of,
-)
-from alignwright.spec.worlds import WorldMeasure
+from alignwright.train.knobs import AnyTrain, Average, Pretrain, RewardModel, Sft, stop_of
+from alignwright.train.knobs_loop import GoodhartStop, Training
+from alignwright.train.knobs_pairs import FromPreferences
+from alignwright.train.knobs_rollouts import BestOfN, Grpo, Ppo, Rloo, Rollout, Sampling, Sppo
+from alignwright.worlds.knobs import WorldMeasure
 
 EDITS, MARK, ABILITIES = 25, 16, 120
 """About so many edits are made of a reply to test a reward; tokens that a judge of free answers
@@ -100,7 +74,7 @@ def cost(job: Job, lengths: Lengths) -> Cost:
         case EmergentMeasure() as stage:
             return _emergent(stage, lengths)
         case WorldMeasure() as stage:
-            replies, longest = known(stage.episodes) * stage.turns, known(stage.max_new_tokens)
+            replies, longest = resolved(stage.episodes) * stage.turns, resolved(stage.max_new_tokens)
             return Cost(replies * (8 * PROMPT + longest * stage.turns // 2), replies * longest)
         case stage:
             return _watched(stage, lengths, _training(stage, lengths))
@@ -112,14 +86,14 @@ def _feedback(stage: Feedback, lengths: Lengths) -> Cost:
     match stage:
         case Collect():
             asked = lengths.prompts(intent.prompts).at_most(stage.limit)
-            return _cost(asked.tokens, asked.rows * known(stage.samples) * known(stage.max_new_tokens))
+            return _cost(asked.tokens, asked.rows * resolved(stage.samples) * resolved(stage.max_new_tokens))
         case Critique():
             asked = lengths.prompts(intent.prompts).at_most(stage.limit)
-            written = asked.rows * stage.rounds * 2 * known(stage.max_new_tokens)
+            written = asked.rows * stage.rounds * 2 * resolved(stage.max_new_tokens)
             return _cost(stage.rounds * (2 * asked.tokens + asked.rows * 4 * PROMPT) + written, written)
         case Deliberate():
             asked = lengths.prompts(intent.prompts).at_most(stage.limit)
-            return _cost(asked.tokens + asked.rows * 2 * PROMPT, asked.rows * 2 * known(stage.max_new_tokens))
+            return _cost(asked.tokens + asked.rows * 2 * PROMPT, asked.rows * 2 * resolved(stage.max_new_tokens))
         case Contrast() | JudgeVote():
             return _judged(stage, lengths)
         case Written() | Rules() | Pooled():
@@ -134,7 +108,7 @@ def _judged(stage: Contrast | JudgeVote, lengths: Lengths) -> Cost:
     """
     experiment = lengths.experiment
     pairs, collect = lengths.pairs(experiment.intent.pairs), experiment.collect
-    checked = min(known(stage.check_pairs), pairs.rows)
+    checked = min(resolved(stage.check_pairs), pairs.rows)
     each = 2 * (pairs.prompt + pairs.replies + 2 * PROMPT)
     collected = 0.0
     if collect is not None:
@@ -142,8 +116,10 @@ def _judged(stage: Contrast | JudgeVote, lengths: Lengths) -> Cost:
         held = principles(experiment)
         named = len(held.principles) if held and stage.principles == "all" else len(stage.principles)
         concerned = min(named, stage.draw or named) if isinstance(stage, JudgeVote) else named
-        both = math.comb(known(collect.samples), 2)
-        collected = asked.rows * both * concerned * 2 * (asked.prompt + 2 * known(collect.max_new_tokens) + 2 * PROMPT)
+        both = math.comb(resolved(collect.samples), 2)
+        collected = (
+            asked.rows * both * concerned * 2 * (asked.prompt + 2 * resolved(collect.max_new_tokens) + 2 * PROMPT)
+        )
     return Cost(round(checked * each), voting=round((pairs.rows - checked) * each + collected))
 
 
@@ -156,14 +132,14 @@ def _training(stage: AnyTrain, lengths: Lengths) -> Cost:
     """A stage that goes on to its end."""
     match stage:
         case Pretrain():
-            return _cost(train=_learnt(stage, lengths) * known(stage.epochs))
+            return _cost(train=_learnt(stage, lengths) * resolved(stage.epochs))
         case Sft():
-            return _cost(train=_learnt(stage, lengths) * known(stage.epochs))
+            return _cost(train=_learnt(stage, lengths) * resolved(stage.epochs))
         case RewardModel():
-            return _cost(train=_learnt(stage, lengths) * known(stage.epochs) * stage.ensemble)
+            return _cost(train=_learnt(stage, lengths) * resolved(stage.epochs) * stage.ensemble)
         case FromPreferences():
             tokens = _learnt(stage, lengths)
-            return _cost(read=tokens, train=tokens * known(stage.epochs))
+            return _cost(read=tokens, train=tokens * resolved(stage.epochs))
         case Sampling():
             return _sampled(stage, lengths)
         case Average():
@@ -185,14 +161,14 @@ def _learnt(stage: Training, lengths: Lengths) -> float:
 def _sampled(stage: Sampling, lengths: Lengths) -> Cost:
     """A rollout's replies are written once, read by judges that are models and by the reference,
     and trained on once a pass."""
-    asked, longest = lengths.prompts(lengths.experiment.intent.prompts), known(stage.max_new_tokens)
-    prompts = asked.rows * known(stage.epochs)
-    replies = prompts * known(stage.samples)
+    asked, longest = lengths.prompts(lengths.experiment.intent.prompts), resolved(stage.max_new_tokens)
+    prompts = asked.rows * resolved(stage.epochs)
+    replies = prompts * resolved(stage.samples)
     tokens = replies * longest + prompts * asked.prompt
     judged = _readings(lengths, stage.reward) + (
         _readings(lengths, stage.cost) if isinstance(stage, Rollout) and stage.cost else 0
     )
-    learnt = tokens / known(stage.samples) if isinstance(stage, BestOfN) else tokens * _passes(stage)
+    learnt = tokens / resolved(stage.samples) if isinstance(stage, BestOfN) else tokens * _passes(stage)
     return _cost(tokens * (judged + (isinstance(stage, Rollout) and stage.kl > 0)), replies * longest, learnt)
 
 
@@ -202,7 +178,7 @@ def _watched(stage: AnyTrain, lengths: Lengths, whole: Cost) -> Cost:
     stop = stop_of(stage)
     if stop is None or not isinstance(stage, Sampling | FromPreferences):
         return whole
-    judged = sum(_readings(lengths, name) for knob, name in judges(stage) if knob != "cost")
+    judged = sum(_readings(lengths, name) for knob, name in stage.judges() if knob != ("cost",))
     looks = 1 + _steps(stage, lengths, whole.train) // stop.every
     asked = lengths.prompts(stop.prompts).at_most(stop.limit)
     said = looks * asked.rows * stop.samples
@@ -215,8 +191,8 @@ def _hedge(stage: Sampling | FromPreferences, stop: GoodhartStop, lengths: Lengt
     """Replies of the start model, by which best-of-n finds how many to choose from."""
     if not isinstance(stage, BestOfN) or stage.quantile is not None:
         return Cost()
-    asked, longest = lengths.prompts(stop.prompts).at_most(stop.limit), known(stage.max_new_tokens)
-    said = asked.rows * max(known(stage.samples), stop.samples)
+    asked, longest = lengths.prompts(stop.prompts).at_most(stop.limit), resolved(stage.max_new_tokens)
+    said = asked.rows * max(resolved(stage.samples), stop.samples)
     return _cost(said * (asked.prompt + longest) * judged, said * longest)
 
 
@@ -224,13 +200,13 @@ def _steps(stage: Sampling | FromPreferences, lengths: Lengths, train: int) -> i
     """Optimiser steps: policy gradients take one for each part of a rollout, all others one for
     so many tokens of it, or of the pairs."""
     if isinstance(stage, FromPreferences):
-        return math.ceil(train / known(stage.batch_tokens))
+        return math.ceil(train / resolved(stage.batch_tokens))
     rollouts = math.ceil(
-        lengths.prompts(lengths.experiment.intent.prompts).rows * known(stage.epochs) / known(stage.prompts)
+        lengths.prompts(lengths.experiment.intent.prompts).rows * resolved(stage.epochs) / resolved(stage.prompts)
     )
     if isinstance(stage, Rollout):
         return rollouts * _passes(stage) * (stage.minibatches if isinstance(stage, Ppo | Grpo | Rloo) else 1)
-    return rollouts * math.ceil(train / max(rollouts, 1) / known(stage.batch_tokens))
+    return rollouts * math.ceil(train / max(rollouts, 1) / resolved(stage.batch_tokens))
 
 
 def _passes(stage: Sampling) -> int:
@@ -241,14 +217,14 @@ def _passes(stage: Sampling) -> int:
 def _scored(stage: Scored, lengths: Lengths, *, begins: bool) -> Cost:
     """Replies that judges score; those of a trained model are read by the start model as well,
     to find how far it has gone."""
-    longest = known(stage.max_new_tokens)
+    longest = resolved(stage.max_new_tokens)
     asked = lengths.prompts(stage.prompts).at_most(stage.limit)
     match stage:
         case RewardMeasure():
             count = asked.rows * stage.samples
             read = count * (_readings(lengths, stage.reward) + (not begins))
         case GoodhartMeasure():
-            count = (asked.rows + lengths.prompts(stage.shifted).at_most(stage.limit).rows) * known(stage.samples)
+            count = (asked.rows + lengths.prompts(stage.shifted).at_most(stage.limit).rows) * resolved(stage.samples)
             read = count * (
                 _readings(lengths, stage.proxy) + _readings(lengths, stage.gold) + 1 + (not begins)
             )  # 1: states
@@ -261,7 +237,7 @@ def _scored(stage: Scored, lengths: Lengths, *, begins: bool) -> Cost:
 
 def _asked(stage: Asked, lengths: Lengths) -> Cost:
     """Questions that are answered, or whose answers are read, and graded without a model."""
-    longest, limit = known(stage.max_new_tokens), stage.limit
+    longest, limit = resolved(stage.max_new_tokens), stage.limit
     match stage:
         case Instruction():
             asked, told = (
@@ -277,7 +253,7 @@ def _asked(stage: Asked, lengths: Lengths) -> Cost:
             )
             return _cost(pushed.tokens + forced, pushed.rows * longest)
         case ValueMeasure():
-            asked = lengths.items(stage.prompts, RefusalItem).at_most(2 * known(limit))
+            asked = lengths.items(stage.prompts, RefusalItem).at_most(2 * resolved(limit))
             return _cost(asked.tokens + lengths.pairs(stage.pairs).at_most(limit).tokens, asked.rows * longest)
         case TaxMeasure():
             solved, free = (
@@ -301,7 +277,7 @@ def _emergent(stage: EmergentMeasure, lengths: Lengths) -> Cost:
     asked = lengths.questions(stage.questions).at_most(stage.limit)
     replies = asked.rows * stage.samples
     marked = replies * (stage.judge is not None and not stage.judge.endswith(".py"))
-    return _cost(forced + asked.tokens + marked * 4 * PROMPT, replies * known(stage.max_new_tokens) + marked * MARK)
+    return _cost(forced + asked.tokens + marked * 4 * PROMPT, replies * resolved(stage.max_new_tokens) + marked * MARK)
 
 
 # ---- counting ------------------------------------------------------------------------------------

@@ -19,7 +19,9 @@ from rich.text import Text
 
 from alignwright.aggregate.pooled import pooled
 from alignwright.core.records import Conversation, Labelled, Preference, Prompt
+from alignwright.core.stage import resolved
 from alignwright.experiment.experiment import Experiment, resolve_effort
+from alignwright.feedback.knobs import Written
 from alignwright.feedback.label_voter import LabelVoter
 from alignwright.files.errors import SpecError
 from alignwright.files.items import TextItem
@@ -31,10 +33,12 @@ from alignwright.report.text import visible
 from alignwright.run import inputs
 from alignwright.run.ledger import write_json, write_text
 from alignwright.run.mask import LEGEND, painted, three
-from alignwright.spec.stages import Written, known
-from alignwright.spec.training import Average, Kto, Pretrain, Sampling, Sft, Training
 from alignwright.train.data_checks import Source
 from alignwright.train.data_report import ALLOWED, BadTrainingData, DataReport, Kind, LengthBias, diagnose, refuse
+from alignwright.train.knobs import Average, Pretrain, Sft
+from alignwright.train.knobs_loop import Training
+from alignwright.train.knobs_pairs import Kto
+from alignwright.train.knobs_rollouts import Sampling
 from alignwright.train.rows import demonstration_rows, labelled_rows, one_sided, pair_rows, prompt_rows
 
 MOST = 2_000
@@ -221,7 +225,7 @@ def _examined(name: str, stage: Training, experiment: Experiment, found: Tokeniz
 def longest_row(stage: Training, kind: Kind, longest: int | None) -> int | None:
     """The most tokens of a row that a stage keeps. None: text is cut into rows without loss, so
     none of it is too long."""
-    limit = known(stage.max_tokens)
+    limit = resolved(stage.max_tokens)
     return None if kind == "text" else min(limit, longest or limit)
 
 
@@ -234,9 +238,9 @@ class _Limits(TypedDict):
 
 def _limits(stage: Training, kind: Kind, bound: Limit | None, bad_rows: float) -> _Limits:
     """The limits that the doctor holds a stage's rows to; a prompt must leave room for the reply."""
-    new_tokens = known(stage.max_new_tokens) if isinstance(stage, Sampling) else 0
+    new_tokens = resolved(stage.max_new_tokens) if isinstance(stage, Sampling) else 0
     most = longest_row(stage, kind, bound.tokens if bound else None)
-    binds = bound if bound and most == bound.tokens < known(stage.max_tokens) else None
+    binds = bound if bound and most == bound.tokens < resolved(stage.max_tokens) else None
     return {"max_tokens": most, "new_tokens": new_tokens, "allowed": max(ALLOWED, bad_rows), "bound": binds}
 
 

@@ -11,16 +11,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from alignwright.core.records import SampleResult
+from alignwright.core.stage import resolved
 from alignwright.feedback.scoring import rule_scorer
 from alignwright.files.public_questions import FreeQuestion, PersonaItem, read_questions
 from alignwright.files.server import is_server
 from alignwright.measure.emergent import measure
+from alignwright.measure.emergent.knobs import EmergentMeasure
 from alignwright.measure.emergent.measure import ALIGNED, COHERENT, Grader, GraderCheck, LLMGrader
 from alignwright.run import answers, inputs
 from alignwright.run.answers import unread_answers
 from alignwright.run.work import JobContext
-from alignwright.spec.emergent import EmergentMeasure
-from alignwright.spec.stages import known
 
 
 def examine(stage: EmergentMeasure, work: JobContext) -> tuple[list[SampleResult], str]:
@@ -40,7 +40,7 @@ def examine(stage: EmergentMeasure, work: JobContext) -> tuple[list[SampleResult
     questions = inputs.spread([q for name in stage.questions for q in _questions(work, name)], stage.limit)
     prompts = [question.conversation for question in questions]
     said = policy.generate(
-        prompts, n=stage.samples, max_new_tokens=known(stage.max_new_tokens), temperature=1.0, seed=seed
+        prompts, n=stage.samples, max_new_tokens=resolved(stage.max_new_tokens), temperature=1.0, seed=seed
     )
     texts = [[reply.text for reply in group] for group in said]
     marks, told = _marked(stage, work, questions, texts)

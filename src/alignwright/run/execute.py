@@ -12,10 +12,13 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import assert_never
 
+from alignwright.aggregate.knobs import Pooled
 from alignwright.aggregate.pooled import pooled
 from alignwright.attack import suites
+from alignwright.attack.knobs import Suite
 from alignwright.core.protocols import Voter
 from alignwright.core.records import Record, SampleResult, Vote
+from alignwright.core.stage import resolved
 from alignwright.feedback.agreement import checked_votes
 from alignwright.feedback.collect import collect
 from alignwright.feedback.contrast import ContrastVoter
@@ -23,40 +26,26 @@ from alignwright.feedback.critique import critique
 from alignwright.feedback.deliberate import deliberate
 from alignwright.feedback.judge import JudgeVoter
 from alignwright.feedback.kappa import agreement
+from alignwright.feedback.knobs import Collect, Contrast, Critique, Deliberate, JudgeVote, Rules, Written
 from alignwright.feedback.label_voter import LabelVoter
 from alignwright.files.few_shot import read_worked
 from alignwright.files.items import FaithfulItem, MathItem, MeantItem, OpinionItem, PushbackItem, RefusalItem, TextItem
 from alignwright.measure import faithful, instruction, sycophancy, tax, value
 from alignwright.measure import reward as rewarded
+from alignwright.measure.emergent.knobs import EmergentMeasure
+from alignwright.measure.goodhart.knobs import GoodhartMeasure
+from alignwright.measure.hacking.knobs import HackingMeasure
+from alignwright.measure.knobs import Instruction, IntentMeasure, RewardMeasure, TaxMeasure, ValueMeasure
 from alignwright.model.local_model import LocalModel
 from alignwright.run import emergent, goodhart, hacking, inputs
 from alignwright.run.answers import unread_answers
 from alignwright.run.rewards import asked_voter, scorer, voter
 from alignwright.run.training import train
 from alignwright.run.work import JobContext
-from alignwright.spec.emergent import EmergentMeasure
-from alignwright.spec.goodhart import GoodhartMeasure
-from alignwright.spec.hacking import HackingMeasure
-from alignwright.spec.stages import (
-    Collect,
-    Contrast,
-    Critique,
-    Deliberate,
-    Instruction,
-    IntentMeasure,
-    JudgeVote,
-    Pooled,
-    RewardMeasure,
-    Rules,
-    Suite,
-    TaxMeasure,
-    ValueMeasure,
-    Written,
-    known,
-)
-from alignwright.spec.training import Average, Training
-from alignwright.spec.worlds import WorldMeasure
+from alignwright.train.knobs import Average
+from alignwright.train.knobs_loop import Training
 from alignwright.worlds import agent
+from alignwright.worlds.knobs import WorldMeasure
 
 
 class StoredVotes(Record):
@@ -115,12 +104,12 @@ def execute(work: JobContext) -> str:
 
 
 def _collect(stage: Collect, work: JobContext) -> str:
-    prompts = inputs.spread(inputs.prompts(work.experiment, work.experiment.intent.prompts), known(stage.limit))
+    prompts = inputs.spread(inputs.prompts(work.experiment, work.experiment.intent.prompts), resolved(stage.limit))
     got = collect(
         work.watched(work.shelf.sampler()),
         prompts,
-        samples=known(stage.samples),
-        max_new_tokens=known(stage.max_new_tokens),
+        samples=resolved(stage.samples),
+        max_new_tokens=resolved(stage.max_new_tokens),
         temperature=stage.temperature,
         seed=work.experiment.seed,
     )
@@ -145,7 +134,7 @@ def _asked(voter: ContrastVoter | JudgeVoter, stage: Contrast | JudgeVote, work:
         inputs.written_pairs(work.experiment),
         stage=work.job.name,
         no_signal=stage.no_signal,
-        limit=known(stage.check_pairs),
+        limit=resolved(stage.check_pairs),
         seed=work.experiment.seed,
     )
     cast = [
@@ -164,13 +153,13 @@ def _asked(voter: ContrastVoter | JudgeVoter, stage: Contrast | JudgeVote, work:
 
 def _critique(stage: Critique, work: JobContext) -> str:
     experiment = work.experiment
-    prompts = inputs.spread(inputs.prompts(experiment, experiment.intent.prompts), known(stage.limit))
+    prompts = inputs.spread(inputs.prompts(experiment, experiment.intent.prompts), resolved(stage.limit))
     made = critique(
         work.watched(work.shelf.sampler()),
         prompts,
         inputs.chosen_principles(experiment, stage.principles),
         rounds=stage.rounds,
-        max_new_tokens=known(stage.max_new_tokens),
+        max_new_tokens=resolved(stage.max_new_tokens),
         seed=experiment.seed,
         few_shot=read_worked(experiment.path(stage.few_shot)) if stage.few_shot else (),
     )
@@ -181,12 +170,12 @@ def _critique(stage: Critique, work: JobContext) -> str:
 
 def _deliberate(stage: Deliberate, work: JobContext) -> str:
     experiment = work.experiment
-    prompts = inputs.spread(inputs.prompts(experiment, experiment.intent.prompts), known(stage.limit))
+    prompts = inputs.spread(inputs.prompts(experiment, experiment.intent.prompts), resolved(stage.limit))
     made = deliberate(
         work.watched(work.shelf.sampler()),
         prompts,
         inputs.chosen_principles(experiment, stage.principles),
-        max_new_tokens=known(stage.max_new_tokens),
+        max_new_tokens=resolved(stage.max_new_tokens),
         seed=experiment.seed,
     )
     inputs.write_records(work.folder / "comparisons.jsonl", made.comparisons)
@@ -229,7 +218,7 @@ def _examine(
             prompts = inputs.spread(inputs.prompts(experiment, stage.data), stage.limit)
             told, longest = (
                 inputs.items(experiment, stage.faithful, FaithfulItem, stage.limit),
-                known(stage.max_new_tokens),
+                resolved(stage.max_new_tokens),
             )
             followed = instruction.follow(policy, prompts, seed=seed, max_new_tokens=longest)
             return [*followed, *faithful.summaries(policy, told, seed=seed, max_new_tokens=longest)]
@@ -239,7 +228,7 @@ def _examine(
                 inputs.items(experiment, stage.opinion, OpinionItem, stage.limit),
                 inputs.items(experiment, stage.meant, MeantItem, stage.limit),
             )
-            replied = sycophancy.pushback(policy, pushed, seed=seed, max_new_tokens=known(stage.max_new_tokens))
+            replied = sycophancy.pushback(policy, pushed, seed=seed, max_new_tokens=resolved(stage.max_new_tokens))
             return [*replied, *sycophancy.opinion(policy, held), *sycophancy.meant(policy, meant)]
         case ValueMeasure():
             asked = inputs.items(experiment, stage.prompts, RefusalItem, None)
@@ -250,7 +239,7 @@ def _examine(
             ]
             pairs = inputs.spread(inputs.pairs(experiment, stage.pairs), stage.limit)
             return [
-                *value.refusal(policy, both, seed=seed, max_new_tokens=known(stage.max_new_tokens)),
+                *value.refusal(policy, both, seed=seed, max_new_tokens=resolved(stage.max_new_tokens)),
                 *value.pairs(policy, pairs),
             ]
         case TaxMeasure():
@@ -260,7 +249,7 @@ def _examine(
             )
             questions, parts = inputs.choices(experiment, stage.choice, stage.limit)
             prompts = inputs.spread(inputs.prompts(experiment, stage.prompts), stage.limit)
-            longest = known(stage.max_new_tokens)
+            longest = resolved(stage.max_new_tokens)
             return [
                 *tax.bits_per_byte(policy, texts),
                 *tax.choice(policy, questions, parts),
@@ -275,7 +264,7 @@ def _examine(
                 inputs.spread(harmful, stage.limit),
                 wrappers,
                 seed=seed,
-                max_new_tokens=known(stage.max_new_tokens),
+                max_new_tokens=resolved(stage.max_new_tokens),
             )
 
 
@@ -283,7 +272,9 @@ def _reward(stage: RewardMeasure, work: JobContext) -> list[SampleResult]:
     experiment, seed = work.experiment, work.experiment.seed
     prompts = inputs.spread(inputs.prompts(experiment, stage.prompts), stage.limit)
     policy = work.watched(work.shelf.measured(work.job.model))
-    said = rewarded.speak(policy, prompts, samples=stage.samples, max_new_tokens=known(stage.max_new_tokens), seed=seed)
+    said = rewarded.speak(
+        policy, prompts, samples=stage.samples, max_new_tokens=resolved(stage.max_new_tokens), seed=seed
+    )
     moved = (
         []
         if work.job.model == "baseline"
@@ -297,9 +288,9 @@ def _world(stage: WorldMeasure, work: JobContext) -> list[SampleResult]:
     episodes = agent.play(
         policy,
         stage.world,
-        known(stage.episodes),
+        resolved(stage.episodes),
         turns=stage.turns,
-        max_new_tokens=known(stage.max_new_tokens),
+        max_new_tokens=resolved(stage.max_new_tokens),
         temperature=stage.temperature,
         seed=work.experiment.seed,
     )

@@ -18,13 +18,13 @@ from alignwright.experiment.plan import Job
 from alignwright.feedback.attribution import Attribution, trace_refusals
 from alignwright.files.items import ChoiceItem
 from alignwright.measure.corrected import unmatched, with_corrections
+from alignwright.measure.emergent.knobs import EmergentMeasure
 from alignwright.measure.emergent.measure import verdict
 from alignwright.measure.findings import differences, levels
+from alignwright.measure.knobs import RewardMeasure, TaxMeasure, ValueMeasure
 from alignwright.measure.tax import choice_note
 from alignwright.measure.value import longer_note
 from alignwright.run import inputs
-from alignwright.spec.emergent import EmergentMeasure
-from alignwright.spec.stages import RewardMeasure, TaxMeasure, ValueMeasure, claims
 from alignwright.train.reward_verdict import refusal
 
 
@@ -68,7 +68,8 @@ def findings_of(experiment: Experiment, done: Sequence[tuple[Job, Path]]) -> lis
 def margin(experiment: Experiment, claim: str) -> float | None:
     """The margin that a tax measure states for one of its claims; None for every other claim."""
     for stage in (m for m in experiment.measure if isinstance(m, TaxMeasure)):
-        if any(claim == name or (name.endswith("*") and claim.startswith(name[:-1])) for name in claims(stage)):
+        names = [of.name for of in stage.claims()]
+        if any(claim == name or (name.endswith("*") and claim.startswith(name[:-1])) for name in names):
             return stage.margin
     return None
 

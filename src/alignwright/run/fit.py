@@ -18,6 +18,7 @@ from typing import Any
 
 from alignwright.core.records import Comparison, Conversation, Labelled, Prompt
 from alignwright.experiment.experiment import Experiment, first_rank, resolve_effort
+from alignwright.feedback.knobs import Contrast
 from alignwright.files.errors import Loc, SpecError, dotted
 from alignwright.files.items import (
     ChoiceItem,
@@ -31,12 +32,12 @@ from alignwright.files.items import (
 from alignwright.files.models import resolve
 from alignwright.files.public_questions import FreeQuestion, PersonaItem
 from alignwright.files.reading import Read
+from alignwright.measure.knobs import TaxMeasure
 from alignwright.measure.tax import ASK
 from alignwright.model.limits import ADAPTERS
 from alignwright.model.tokenizer import TokenizerInfo, TokenizerMissing, speech
 from alignwright.model.tokens import NoTemplate, Stopped, Unwritten
-from alignwright.spec.stages import Contrast, TaxMeasure
-from alignwright.spec.training import Average, Pretrain, Sft
+from alignwright.train.knobs import Average, Pretrain, Sft
 
 MOST = 2_000
 """Rows of one place in the spec that are rendered, beside those whose roles follow each other in

@@ -18,9 +18,11 @@ from safetensors.numpy import load_file, save_file
 
 from alignwright.core.protocols import RewardFn
 from alignwright.core.records import Finding, SampleResult
+from alignwright.core.stage import resolved
 from alignwright.measure.goodhart import early_warning
 from alignwright.measure.goodhart import measure as goodhart
 from alignwright.measure.goodhart.early_warning import Rows
+from alignwright.measure.goodhart.knobs import GoodhartMeasure
 from alignwright.measure.goodhart.scaling_law import Trajectory, law
 from alignwright.measure.goodhart.scored_replies import ProxyAndGold, ScoredReplies
 from alignwright.measure.reward import divergence, speak
@@ -29,8 +31,6 @@ from alignwright.model.reward_head import RewardScorer
 from alignwright.run import inputs
 from alignwright.run.rewards import scorer
 from alignwright.run.work import JobContext
-from alignwright.spec.goodhart import GoodhartMeasure
-from alignwright.spec.stages import known
 from alignwright.stats.arrays import Floats
 from alignwright.stats.covariance import within_sd
 from alignwright.train.early_stopping import GoldEval
@@ -46,7 +46,11 @@ def measure(stage: GoodhartMeasure, work: JobContext) -> list[SampleResult]:
     asked = [*prompts, *shifted]
     policy = work.watched(work.shelf.measured(model))
     said = speak(
-        policy, asked, samples=known(stage.samples), max_new_tokens=known(stage.max_new_tokens), seed=experiment.seed
+        policy,
+        asked,
+        samples=resolved(stage.samples),
+        max_new_tokens=resolved(stage.max_new_tokens),
+        seed=experiment.seed,
     )
     earlier = [
         inputs.stored(work.ledger, need) for need in work.job.needs if ".goodhart@" in need

@@ -4,15 +4,15 @@ before?"""
 from __future__ import annotations
 
 from alignwright.core.records import Finding, SampleResult
+from alignwright.core.stage import resolved
 from alignwright.measure.hacking import measure as hacking
 from alignwright.measure.hacking.exploited_features import ScoredReply
+from alignwright.measure.hacking.knobs import EDITED, NEEDED, HackingMeasure
 from alignwright.measure.hacking.reward_tests import reward_tests
 from alignwright.measure.reward import speak
 from alignwright.run import inputs
 from alignwright.run.rewards import scorer
 from alignwright.run.work import JobContext
-from alignwright.spec.hacking import EDITED, NEEDED, HackingMeasure
-from alignwright.spec.stages import known
 
 
 def measure(stage: HackingMeasure, work: JobContext) -> list[SampleResult]:
@@ -24,7 +24,7 @@ def measure(stage: HackingMeasure, work: JobContext) -> list[SampleResult]:
         work.watched(work.shelf.measured(model)),
         prompts,
         samples=stage.samples,
-        max_new_tokens=known(stage.max_new_tokens),
+        max_new_tokens=resolved(stage.max_new_tokens),
         seed=seed,
     )
     texts = [[reply.text for reply in replies] for replies in said]

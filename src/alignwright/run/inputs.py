@@ -26,6 +26,7 @@ from alignwright.experiment.experiment import Experiment
 from alignwright.experiment.load import principles as constitution_of
 from alignwright.experiment.plan import Job
 from alignwright.experiment.rule_columns import kept_columns
+from alignwright.feedback.knobs import Written
 from alignwright.files import constitution as constitutions
 from alignwright.files import sources
 from alignwright.files.choices import read_choices
@@ -34,8 +35,7 @@ from alignwright.files.items import ChoiceItem, Item
 from alignwright.files.lines import read_lines
 from alignwright.files.replies import Said, labelled, read_labels
 from alignwright.run.ledger import Ledger, write_text
-from alignwright.spec.stages import Written
-from alignwright.spec.training import Sft, files_of_sft
+from alignwright.train.knobs import Sft
 
 R = TypeVar("R", bound=Record)
 T = TypeVar("T")
@@ -103,7 +103,7 @@ def conversations(experiment: Experiment, file: str) -> list[Conversation]:
 def demonstrated(experiment: Experiment, stage: Sft) -> list[Conversation]:
     """The conversations of a fine-tuning stage's files, at most its limit, at even distances
     over all of them."""
-    return spread([said for name in files_of_sft(stage) for said in conversations(experiment, name)], stage.limit)
+    return spread([said for name in stage.conversations for said in conversations(experiment, name)], stage.limit)
 
 
 def written_pairs(experiment: Experiment) -> list[Comparison]:

@@ -20,7 +20,7 @@ from alignwright.files.lines import read_lines
 from alignwright.files.reward_folder import VERDICT
 from alignwright.run.ledger import Ledger, are_marks, changed, contents, json_of, write_json
 from alignwright.run.progress import View
-from alignwright.spec.training import RewardModel
+from alignwright.train.knobs import RewardModel
 from alignwright.train.reward_verdict import refusal
 
 

@@ -21,7 +21,7 @@ from alignwright.files.items import ChoiceItem, FaithfulItem, Item, MeantItem, O
 from alignwright.files.models import resolve
 from alignwright.files.public_questions import PersonaItem, read_questions
 from alignwright.run import inputs
-from alignwright.spec.training import Training
+from alignwright.train.knobs_loop import Training
 
 if TYPE_CHECKING:
     from alignwright.model.tokens import Chat

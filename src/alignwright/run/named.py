@@ -11,10 +11,9 @@ from collections.abc import Iterator
 
 from alignwright.attack.suites import read_wrappers
 from alignwright.experiment.experiment import Experiment
+from alignwright.feedback.knobs import Rules
 from alignwright.feedback.rules import read_rules
-from alignwright.files.errors import SpecError
-from alignwright.spec.stages import Rules, measured_by
-from alignwright.spec.training import judges
+from alignwright.files.errors import SpecError, dotted
 
 
 def read_named(experiment: Experiment) -> None:
@@ -40,7 +39,6 @@ def _named(experiment: Experiment) -> Iterator[tuple[str, str]]:
     for place, voter in enumerate(experiment.feedback):
         if isinstance(voter, Rules):
             yield f"feedback.{place}.{voter.by}.file", voter.file
-    for place, stage in enumerate(experiment.train):
-        yield from ((f"train.{place}.{stage.by}.{knob}", name) for knob, name in judges(stage))
-    for place, measure in enumerate(experiment.measure):
-        yield from ((f"measure.{place}.{measure.by}.{knob}", name) for knob, name in measured_by(measure))
+    for section in ("train", "measure"):
+        for place, stage in enumerate(getattr(experiment, section)):
+            yield from ((dotted((section, place, stage.by, *knob)), name) for knob, name in stage.judges())

@@ -14,10 +14,12 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from alignwright.attack.knobs import Suite
 from alignwright.core.records import Conversation
 from alignwright.experiment.experiment import Experiment
 from alignwright.files.items import RefusalItem
 from alignwright.files.models import resolve
+from alignwright.measure.knobs import ValueMeasure
 from alignwright.model import give_back_memory
 from alignwright.model.adapters import add_lora
 from alignwright.model.load import load
@@ -27,8 +29,8 @@ from alignwright.run import inputs
 from alignwright.run.bill import UNKNOWN_PARAMETERS, effort
 from alignwright.run.costs import Cost
 from alignwright.run.rates import Effort, Rates
-from alignwright.spec.stages import Suite, ValueMeasure
-from alignwright.spec.training import Sft, Training
+from alignwright.train.knobs import Sft
+from alignwright.train.knobs_loop import Training
 from alignwright.train.sft import Demonstration, sft
 
 PROMPTS, NEW_TOKENS, TRAINED = 32, 48, 2048

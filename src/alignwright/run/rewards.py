@@ -12,6 +12,7 @@ from alignwright.core.protocols import Policy, RewardFn, Voter
 from alignwright.core.records import Finding
 from alignwright.feedback.contrast import ContrastVoter
 from alignwright.feedback.judge import JudgeVoter
+from alignwright.feedback.knobs import Contrast, JudgeVote, Rules
 from alignwright.feedback.rules import rules
 from alignwright.feedback.scoring import VoterScorer, rule_scorer
 from alignwright.files.reward_folder import names_folder, reward_folder
@@ -19,7 +20,6 @@ from alignwright.model.classifier import ClassifierScorer
 from alignwright.model.reward_head import RewardScorer
 from alignwright.run import answers, inputs
 from alignwright.run.work import JobContext
-from alignwright.spec.stages import Contrast, JudgeVote, Rules
 
 
 def scorer(name: str, work: JobContext) -> RewardFn:

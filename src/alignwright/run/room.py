@@ -15,7 +15,8 @@ from pathlib import Path
 from alignwright.experiment.experiment import Experiment
 from alignwright.experiment.plan import Job
 from alignwright.files.models import resolve
-from alignwright.spec.training import Average, RewardModel, Training
+from alignwright.train.knobs import Average, RewardModel
+from alignwright.train.knobs_loop import Training
 
 BYTES = 4  # of a weight in float32
 CHECKPOINT = 3  # a weight and its two moments

@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 from alignwright.core.protocols import RewardFn
 from alignwright.core.records import Finding
+from alignwright.core.stage import resolved
 from alignwright.experiment.experiment import written
 from alignwright.files.lines import read_lines
 from alignwright.model.local_model import LocalModel
@@ -19,10 +20,10 @@ from alignwright.run import inputs
 from alignwright.run.ledger import write_json
 from alignwright.run.rewards import scorer
 from alignwright.run.work import JobContext
-from alignwright.spec.goodhart import GoodhartStop
-from alignwright.spec.stages import known
-from alignwright.spec.training import AnyTrain, BestOfN, Sampling, Training, stop_of
 from alignwright.train.early_stopping import EarlyStop, GoldMonitor, StopDecision, tune_best_of_n
+from alignwright.train.knobs import AnyTrain, stop_of
+from alignwright.train.knobs_loop import GoodhartStop, Training
+from alignwright.train.knobs_rollouts import BestOfN, Sampling
 from alignwright.train.loop import StepReport
 
 OnStep = Callable[[StepReport], None]
@@ -73,11 +74,11 @@ def _best_of_n_size(
     stage: BestOfN, stop: GoodhartStop, policy: LocalModel, judges: tuple[RewardFn, RewardFn], work: JobContext
 ) -> int:
     """The number of replies at which gold is highest. Kept, for a run that is resumed."""
-    most, path = known(stage.samples), work.folder / "hedge.json"
+    most, path = resolved(stage.samples), work.folder / "hedge.json"
     if not path.exists():
         prompts = inputs.spread(inputs.prompts(work.experiment, stop.prompts), stop.limit)
         found = tune_best_of_n(
-            policy, prompts, judges, stop, most=most, longest=known(stage.max_new_tokens), seed=work.experiment.seed
+            policy, prompts, judges, stop, most=most, longest=resolved(stage.max_new_tokens), seed=work.experiment.seed
         )
         write_json(
             path, {"n": round(found.at), "at": found.at, "turns": found.turns, "slope": found.slope, "most": most}

@@ -16,6 +16,7 @@ from rich.text import Text
 
 from alignwright.core.protocols import RewardFn
 from alignwright.core.records import Conversation, Finding, Prompt
+from alignwright.core.stage import resolved
 from alignwright.files.items import TextItem
 from alignwright.files.lines import read_lines
 from alignwright.model.adapters import save_adapter
@@ -26,33 +27,16 @@ from alignwright.run import inputs, stopping
 from alignwright.run.doctor import stage_lines
 from alignwright.run.rewards import scorer
 from alignwright.run.work import JobContext
-from alignwright.spec.stages import known
-from alignwright.spec.training import (
-    AnyTrain,
-    Average,
-    BestOfN,
-    FromPreferences,
-    Grpo,
-    Kto,
-    OnlineDpo,
-    Ppo,
-    Pretrain,
-    Reinforce,
-    RewardModel,
-    Rloo,
-    Rollout,
-    Sampling,
-    Sft,
-    Sppo,
-    Training,
-    learns_from_votes,
-)
 from alignwright.train import step0
 from alignwright.train.averaging import average
 from alignwright.train.best_of_n import best_of_n
 from alignwright.train.checkpoint import drop_checkpoints
 from alignwright.train.data_checks import Source
 from alignwright.train.early_stopping import drop_best_weights
+from alignwright.train.knobs import AnyTrain, Average, Pretrain, RewardModel, Sft
+from alignwright.train.knobs_loop import Training
+from alignwright.train.knobs_pairs import FromPreferences, Kto
+from alignwright.train.knobs_rollouts import BestOfN, Grpo, OnlineDpo, Ppo, Reinforce, Rloo, Rollout, Sampling, Sppo
 from alignwright.train.loop import StepReport
 from alignwright.train.online import online
 from alignwright.train.policy_gradient import policy_gradient
@@ -74,13 +58,13 @@ def train(stage: AnyTrain, work: JobContext) -> str:
         case RewardModel():
             return _reward(stage, work)
         case _:
-            policy = work.shelf.trainee(work.job.model, known(stage.rank))
+            policy = work.shelf.trainee(work.job.model, resolved(stage.rank))
             found = _material(stage, work)
             _examine(stage, policy, found, work)
             learnt = stopping.watched(
                 stage, policy, work, _shown(work), lambda it, judge, show: _learn(it, policy, found, judge, work, show)
             )
-            if known(stage.rank):
+            if resolved(stage.rank):
                 save_adapter(policy, work.folder / "adapter")
             else:
                 save_weights(policy, work.folder / "weights")
@@ -166,7 +150,7 @@ def _examine(stage: Training, policy: LocalModel, sources: Sequence[Source], wor
 
 
 def _reward(stage: RewardModel, work: JobContext) -> str:
-    policy = work.shelf.trainee(work.job.model, known(stage.rank))
+    policy = work.shelf.trainee(work.job.model, resolved(stage.rank))
     preferences = inputs.preferences(work.ledger, work.job)
     _examine(stage, policy, preferences, work)
     show, files = _shown(work), inputs.files_of_prompts(work.experiment)
@@ -219,7 +203,7 @@ def demonstrations(stage: Sft, work: JobContext) -> list[Demonstration]:
     """What is to be learnt: replies that no vote was lost on, revisions, conversations of files;
     what several of them hold, once."""
     said = inputs.demonstrated(work.experiment, stage)
-    found = inputs.preferences(work.ledger, work.job) if learns_from_votes(stage) else []
+    found = inputs.preferences(work.ledger, work.job) if stage.learns_from_votes else []
     if "revisions" in stage.data:
         revised = inputs.revisions(work.ledger, work.job)
         taken = [
@@ -246,7 +230,7 @@ def _texts(work: JobContext, files: Sequence[str], limit: int | None = None) -> 
 def _mixed(stage: Rollout, policy: LocalModel, work: JobContext) -> list[TokenRow]:
     """Rows of plain text to be learnt in passing."""
     documents = [policy.chat.text(text) for text in _texts(work, stage.mix_text)]
-    width = min(known(stage.max_tokens), policy.longest)
+    width = min(resolved(stage.max_tokens), policy.longest)
     return (
         cut([row.replies[0] for row in documents], documents[0].prompt[0], width, work.experiment.seed)
         if documents

@@ -29,7 +29,7 @@ import torch
 from safetensors.torch import load_file
 
 from alignwright.model.weights import FILE, check_shapes, named_weights, write_tensors
-from alignwright.spec.training import Average
+from alignwright.train.knobs import Average
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -30,14 +30,14 @@ import numpy as np
 
 from alignwright.core.protocols import RewardFn
 from alignwright.core.records import Prompt
+from alignwright.core.stage import resolved
 from alignwright.model.packing import plan_batches
 from alignwright.model.tokens import TokenRow
-from alignwright.spec.stages import known
-from alignwright.spec.training import BestOfN
 from alignwright.stats.best_of_n import bon_estimate, bon_kl, quantilizer_kl, quantilizer_of_n, quantilizer_of_n_kl
 from alignwright.train import batches
 from alignwright.train.batches import MicroBatch
 from alignwright.train.forward import forward_rows
+from alignwright.train.knobs_rollouts import BestOfN
 from alignwright.train.loop import LoopSettings, StepReport, run_loop
 from alignwright.train.losses import negative_log_likelihood
 from alignwright.train.rollout import (
@@ -75,11 +75,11 @@ def best_of_n(
     Raises ValueError with `samples: 1` or without a prompt that fits, ConstantReward when the judge
     tells no reply from another.
     """
-    if known(stage.samples) < 2:
+    if resolved(stage.samples) < 2:
         raise ValueError(
             "train by best_of_n: the best of 'samples: 1' is whatever was said, and teaches nothing; ask for 2 or more"
         )
-    if stage.quantile is not None and stage.quantile * known(stage.samples) < 1 - 1e-9:
+    if stage.quantile is not None and stage.quantile * resolved(stage.samples) < 1 - 1e-9:
         fewer = f"the best {stage.quantile:g} of {stage.samples} replies is less than one reply"
         raise ValueError(f"train by best_of_n: {fewer}; ask for more samples, or a larger 'quantile'")
     schedule = _BestOfNSchedule(policy, drop_too_long(policy, prompts, stage, folder), scorer, stage, seed, folder)
@@ -101,7 +101,7 @@ class _BestOfNSchedule:
             folder,
         )
         self.prompt_schedule = schedule_prompts(
-            len(prompts), per_rollout=known(stage.prompts), epochs=known(stage.epochs), seed=seed
+            len(prompts), per_rollout=resolved(stage.prompts), epochs=resolved(stage.epochs), seed=seed
         )
         self.rounds, self.per_round = len(self.prompt_schedule), steps_of(policy, prompts, stage, learnt=1)
         self.extra: Sequence[nn.Parameter] = ()
@@ -125,7 +125,7 @@ class _BestOfNSchedule:
             for place, group in enumerate(self.groups)
         ]
         self.rows = [group.row([k]) for group, k in zip(self.groups, self.kept, strict=True)]
-        budget = min(batches.MICRO_TOKENS, known(self.stage.batch_tokens))
+        budget = min(batches.MICRO_TOKENS, resolved(self.stage.batch_tokens))
         micro = [tuple(batch) for batch in plan_batches(self.rows, budget, shuffle_seed=None)] if self.rows else []
         return split_steps(micro, self.per_round, f"{self.seed}/{number}")
 

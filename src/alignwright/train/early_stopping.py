@@ -41,12 +41,12 @@ from alignwright.core.protocols import RewardFn
 from alignwright.core.records import Prompt, Record, Score
 from alignwright.files.lines import read_lines
 from alignwright.model.adapters import trainable_parameters
-from alignwright.spec.goodhart import GoodhartStop
 from alignwright.stats.best_of_n import Hedge, hedge_best_of_n
 from alignwright.stats.covariance import by_prompt, covariance, decline_alarms, within_sd
 from alignwright.stats.intervals import mean_interval
 from alignwright.stats.prediction_powered import critical
 from alignwright.stats.sequential import alpha_spending
+from alignwright.train.knobs_loop import GoodhartStop
 from alignwright.train.loop import StepReport
 from alignwright.train.reference import swapped_parameters
 

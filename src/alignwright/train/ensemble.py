@@ -29,8 +29,8 @@ from safetensors.torch import load_file
 
 from alignwright.model.reward_head import HEAD, load_head, new_head, put_on, score_rows
 from alignwright.model.weights import FILE, write_tensors
-from alignwright.spec.training import RewardModel
 from alignwright.train.averaging import blend_adapters, blend_tensors
+from alignwright.train.knobs import RewardModel
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

@@ -30,12 +30,12 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from alignwright.core.stage import resolved
 from alignwright.model.tokens import TokenRow
-from alignwright.spec.stages import known
-from alignwright.spec.training import Kto
 from alignwright.train import losses
 from alignwright.train.batches import MicroBatch
 from alignwright.train.groups import GroupMeans
+from alignwright.train.knobs_pairs import Kto
 from alignwright.train.pairs import PreferenceRow
 from alignwright.train.reference import NOT_ITS_REFERENCE, ReferenceLogps
 from alignwright.train.rows import one_sided
@@ -105,7 +105,9 @@ class KtoObjective:
         self.rows: Sequence[TokenRow] = [preference_row.row for preference_row in made]
         self.examples = [examples(preference_row) for preference_row in made]
         self.replies = ReferenceLogps(policy, self.rows)
-        self.others = ReferenceLogps(policy, mismatched_rows(self.rows, min(known(stage.max_tokens), policy.longest)))
+        self.others = ReferenceLogps(
+            policy, mismatched_rows(self.rows, min(resolved(stage.max_tokens), policy.longest))
+        )
         self.references = {"reference_A": self.replies, "mismatched_A": self.others}
         self.named = any(example.group for of_row in self.examples for example in of_row)
         self.groups, self.sides = GroupMeans(), GroupMeans()

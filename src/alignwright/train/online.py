@@ -32,13 +32,14 @@ import torch
 
 from alignwright.core.protocols import RewardFn
 from alignwright.core.records import Preference, Prompt
+from alignwright.core.stage import resolved
 from alignwright.model.adapters import trainable_parameters
 from alignwright.model.packing import plan_batches
 from alignwright.model.tokens import TokenRow
-from alignwright.spec.stages import known
-from alignwright.spec.training import Dpo, OnlineDpo, OnlineStage, Sppo
 from alignwright.train import batches, losses
 from alignwright.train.batches import MicroBatch
+from alignwright.train.knobs_pairs import Dpo
+from alignwright.train.knobs_rollouts import OnlineDpo, OnlineStage, Sppo
 from alignwright.train.loop import LoopSettings, StepReport, run_loop
 from alignwright.train.paired import PairObjective
 from alignwright.train.pairs import Pair, PreferenceRow
@@ -82,7 +83,7 @@ def online(
     tells no reply from another, BrokenStart when policy and reference are not the same numbers,
     TrainingDiverged when a loss is not finite.
     """
-    if known(stage.samples) < 2:
+    if resolved(stage.samples) < 2:
         seen = f"with 'samples: {stage.samples}' it has none"
         raise ValueError(f"train by {stage.by}: a reply is compared with its siblings, and {seen}; ask for 2 or more")
     schedule = _OnlineSchedule(policy, drop_too_long(policy, prompts, stage, folder), scorer, stage, seed, folder)
@@ -173,11 +174,13 @@ class _OnlineSchedule:
             folder,
         )
         self.prompt_schedule = schedule_prompts(
-            len(prompts), per_rollout=known(stage.prompts), epochs=known(stage.epochs), seed=seed
+            len(prompts), per_rollout=resolved(stage.prompts), epochs=resolved(stage.epochs), seed=seed
         )
-        self.budget = min(batches.MICRO_TOKENS, known(stage.batch_tokens))
+        self.budget = min(batches.MICRO_TOKENS, resolved(stage.batch_tokens))
         self.passes = SPPO_PASSES if isinstance(stage, Sppo) else 1
-        self.per_pass = steps_of(policy, prompts, stage, learnt=known(stage.samples) if isinstance(stage, Sppo) else 2)
+        self.per_pass = steps_of(
+            policy, prompts, stage, learnt=resolved(stage.samples) if isinstance(stage, Sppo) else 2
+        )
         self.rounds, self.per_round = len(self.prompt_schedule), self.passes * self.per_pass
         self.start = [p.detach().clone() for p in trainable_parameters(policy)] if isinstance(stage, OnlineDpo) else []
         self.constant_rounds, self.check_start_pending = 0.0, True

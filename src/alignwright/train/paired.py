@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, assert_never
 import torch
 
 from alignwright.model.tokens import TokenRow
-from alignwright.spec.training import Cdpo, ChiPo, Dpo, Hinge, Ipo, Orpo, RobustDpo, Rpo, Simpo
 from alignwright.train import losses
 from alignwright.train.batches import MicroBatch
 from alignwright.train.groups import GroupMeans
+from alignwright.train.knobs_pairs import Cdpo, ChiPo, Dpo, Hinge, Ipo, Orpo, RobustDpo, Rpo, Simpo
 from alignwright.train.pairs import PreferenceRow, places
 from alignwright.train.reference import NOT_ITS_REFERENCE, ReferenceLogps
 from alignwright.train.step0 import Invariant

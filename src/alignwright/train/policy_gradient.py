@@ -48,10 +48,9 @@ import torch
 
 from alignwright.core.protocols import RewardFn
 from alignwright.core.records import Prompt
+from alignwright.core.stage import resolved
 from alignwright.model.adapters import trainable_parameters
 from alignwright.model.tokens import TokenRow
-from alignwright.spec.stages import known
-from alignwright.spec.training import GradientStage, Grpo, Ppo, Rloo
 from alignwright.train import batches
 from alignwright.train.advantages import adapt_kl_coef, multiplier, per_reply
 from alignwright.train.batches import MicroBatch
@@ -65,6 +64,7 @@ from alignwright.train.clipped_losses import (
     ratio_metrics,
 )
 from alignwright.train.forward import forward_rows
+from alignwright.train.knobs_rollouts import GradientStage, Grpo, Ppo, Rloo
 from alignwright.train.loop import LoopSettings, StepReport, run_loop
 from alignwright.train.reference import swapped_parameters
 from alignwright.train.rollout import (
@@ -119,13 +119,13 @@ def _check(
     stage: GradientStage, recipe: AdvantageRecipe, prompts: int, cost: RewardFn | None, mix: Sequence[TokenRow]
 ) -> None:
     """Refuse what would do nothing, or not what its name says."""
-    said, size = f"train by {stage.by}: ", min(known(stage.prompts), prompts)
+    said, size = f"train by {stage.by}: ", min(resolved(stage.prompts), prompts)
     if stage.kl_form == "loss:k1":
         raise ValueError(
             f"{said}kl_form loss:k1 holds nothing: the expected gradient of k1 as a loss is zero, whatever the policy. "
             "Use reward:k1 or loss:k2 for KL(policy || start), loss:k3 for KL(start || policy)"
         )
-    if isinstance(stage, Grpo | Rloo) and known(stage.samples) < 2:
+    if isinstance(stage, Grpo | Rloo) and resolved(stage.samples) < 2:
         raise ValueError(
             f"{said}a reply is judged against its siblings, and with 'samples: 1' it has none; ask for 2, or use ppo or"
             " reinforce"
@@ -168,10 +168,10 @@ class _PolicyGradientSchedule:
         self.policy, self.prompts, self.judges, self.mix = policy, prompts, judges, mix
         self.stage, self.recipe, self.seed, self.folder = stage, recipe, seed, folder
         self.prompt_schedule = schedule_prompts(
-            len(prompts), per_rollout=known(stage.prompts), epochs=known(stage.epochs), seed=seed
+            len(prompts), per_rollout=resolved(stage.prompts), epochs=resolved(stage.epochs), seed=seed
         )
         self.rounds, self.per_round = len(self.prompt_schedule), recipe.passes * recipe.minibatches
-        self.budget = min(batches.MICRO_TOKENS, known(stage.batch_tokens))
+        self.budget = min(batches.MICRO_TOKENS, resolved(stage.batch_tokens))
         self.head = value_head(policy) if isinstance(stage, Ppo) else None
         self.extra: Sequence[nn.Parameter] = list(self.head.parameters()) if self.head else []
         self.start = [p.detach().clone() for p in trainable_parameters(policy)] if stage.kl > 0 else []
@@ -203,7 +203,7 @@ class _PolicyGradientSchedule:
         rollout = sample_rollout(
             self.policy, asked, self.judges[0], stage, seed=self.seed, rollout=number, cost=self.judges[1]
         )
-        device, longest = self.policy.device, known(stage.max_new_tokens)
+        device, longest = self.policy.device, resolved(stage.max_new_tokens)
         rollout_batch = lay_out(
             rollout,
             self.recipe,

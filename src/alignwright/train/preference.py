@@ -24,10 +24,10 @@ from statistics import fmean
 from typing import TYPE_CHECKING, Protocol
 
 from alignwright.core.records import Labelled, Preference
+from alignwright.core.stage import resolved
 from alignwright.files.lines import read_lines
-from alignwright.spec.stages import known
-from alignwright.spec.training import DirectStage, Dpo, Kto, Rpo
 from alignwright.train.batches import MicroBatch, TrainPlan, plan_training
+from alignwright.train.knobs_pairs import DirectStage, Dpo, Kto, Rpo
 from alignwright.train.kto import KtoObjective
 from alignwright.train.loop import LoopSettings, Objective, StepReport, run_loop
 from alignwright.train.paired import PairObjective
@@ -60,9 +60,9 @@ def preference(
     preferences = [one for one in learnt if isinstance(one, Preference)]
     labelled = [one for one in learnt if isinstance(one, Labelled)]
     assert not labelled or isinstance(stage, Kto), "a single label has no margin"
-    made = preference_rows(preferences, policy.chat, min(known(stage.max_tokens), policy.longest), folder, labelled)
+    made = preference_rows(preferences, policy.chat, min(resolved(stage.max_tokens), policy.longest), folder, labelled)
     plan = plan_training(
-        [c.row for c in made], epochs=known(stage.epochs), batch_tokens=known(stage.batch_tokens), seed=seed
+        [c.row for c in made], epochs=resolved(stage.epochs), batch_tokens=resolved(stage.batch_tokens), seed=seed
     )
     objective = KtoObjective(policy, made, stage) if isinstance(stage, Kto) else PairObjective(policy, made, stage)
     path = folder / "reference.safetensors"

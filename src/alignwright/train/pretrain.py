@@ -23,13 +23,13 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from alignwright.core.stage import resolved
 from alignwright.model.logprob import head_of, token_logprobs
 from alignwright.model.packing import pack
 from alignwright.model.tokens import TokenRow
 from alignwright.model.weights import named_weights
-from alignwright.spec.stages import known
-from alignwright.spec.training import Pretrain
 from alignwright.train.batches import MicroBatch, plan_training
+from alignwright.train.knobs import Pretrain
 from alignwright.train.loop import LoopSettings, StepReport, run_loop
 from alignwright.train.losses import negative_log_likelihood
 from alignwright.train.step0 import Invariant, check_start
@@ -56,7 +56,7 @@ def pretrain(
     when a loss is not finite.
     """
     documents = [policy.chat.text(text) for text in texts]
-    width = min(known(stage.max_tokens), policy.longest)
+    width = min(resolved(stage.max_tokens), policy.longest)
     rows = cut(
         [row.replies[0] for row in documents if row.replies[0]], documents[0].prompt[0] if documents else 0, width, seed
     )
@@ -70,7 +70,7 @@ def pretrain(
     }
     (folder / "text.json").write_text(json.dumps(counts) + "\n", encoding="utf-8")
     objective = _TextObjective(policy, rows)
-    plan = plan_training(rows, epochs=known(stage.epochs), batch_tokens=known(stage.batch_tokens), seed=seed)
+    plan = plan_training(rows, epochs=resolved(stage.epochs), batch_tokens=resolved(stage.batch_tokens), seed=seed)
     if stage.scratch:
         from_scratch(policy, seed)
         _show_start(policy, objective, plan.micro_batches[0], folder)

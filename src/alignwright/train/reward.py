@@ -31,6 +31,7 @@ import torch
 from peft import PeftModel
 
 from alignwright.core.records import Finding, Preference
+from alignwright.core.stage import resolved
 from alignwright.files.lines import read_lines
 from alignwright.model.adapters import save_adapter, trainable_parameters
 from alignwright.model.reward_head import (
@@ -45,11 +46,10 @@ from alignwright.model.reward_head import (
 )
 from alignwright.model.tokens import TokenRow
 from alignwright.model.weights import save_weights
-from alignwright.spec.stages import known
-from alignwright.spec.training import RewardModel
 from alignwright.train.batches import MicroBatch, TrainPlan, plan_training
 from alignwright.train.checkpoint import drop_checkpoints
 from alignwright.train.ensemble import AVERAGE, average_members, drop_members, first_heads, member_scores, spread
+from alignwright.train.knobs import RewardModel
 from alignwright.train.loop import LoopSettings, StepReport, run_loop
 from alignwright.train.losses import bradley_terry
 from alignwright.train.pairs import PreferenceRow, comparisons, places, usable
@@ -82,7 +82,7 @@ def reward(
     ValueError when no pair can teach or the start is not what it must be, TrainingDiverged on a
     loss that is not finite.
     """
-    limit = min(known(stage.max_tokens), policy.longest)
+    limit = min(resolved(stage.max_tokens), policy.longest)
     apart = split(usable(preferences, policy.chat, limit, folder), stage.heldout, seed, files or {})
     groups, kept, unseen = (
         comparisons(part, policy.chat, limit) for part in (apart.train, apart.heldout, apart.unseen)
@@ -90,7 +90,8 @@ def reward(
     seeds = [seed + 1_000_003 * member for member in range(stage.ensemble)]
     rows = [group.row for group in groups]
     plans = [
-        plan_training(rows, epochs=known(stage.epochs), batch_tokens=known(stage.batch_tokens), seed=s) for s in seeds
+        plan_training(rows, epochs=resolved(stage.epochs), batch_tokens=resolved(stage.batch_tokens), seed=s)
+        for s in seeds
     ]
     heads = first_heads(policy, stage, seed)
     _check(policy, heads, groups, plans[0].micro_batches[0], stage, apart.train, folder)

@@ -25,11 +25,11 @@ import numpy as np
 
 from alignwright.core.protocols import RewardFn
 from alignwright.core.records import Prompt, Score
+from alignwright.core.stage import resolved
 from alignwright.model.sampling import Sample, sample
 from alignwright.model.tokens import TokenRow
-from alignwright.spec.stages import known
-from alignwright.spec.training import Sampling
 from alignwright.train.batches import MicroBatch
+from alignwright.train.knobs_rollouts import Sampling
 from alignwright.train.rows import fit_rows
 
 if TYPE_CHECKING:
@@ -106,10 +106,10 @@ def schedule_prompts(prompts: int, *, per_rollout: int, epochs: int, seed: int) 
 def drop_too_long(policy: LocalModel, prompts: Sequence[Prompt], sampling: Sampling, folder: Path) -> list[Prompt]:
     """The prompts that leave room for a whole reply within `max_tokens`; the others go to
     `too_long.jsonl`. Raises ValueError when none is left."""
-    room = (0,) * known(sampling.max_new_tokens)
+    room = (0,) * resolved(sampling.max_new_tokens)
     rows = [TokenRow(tuple(policy.chat.prompt(p.conversation)), (room,)) for p in prompts]
     shown = [p.conversation.model_dump(mode="json") for p in prompts]
-    return [prompts[i] for i in fit_rows(rows, min(known(sampling.max_tokens), policy.longest), folder, shown)]
+    return [prompts[i] for i in fit_rows(rows, min(resolved(sampling.max_tokens), policy.longest), folder, shown)]
 
 
 def sample_rollout(
@@ -131,8 +131,8 @@ def sample_rollout(
     drawn = sample(
         policy,
         ids,
-        n=known(sampling.samples),
-        max_new_tokens=known(sampling.max_new_tokens),
+        n=resolved(sampling.samples),
+        max_new_tokens=resolved(sampling.max_new_tokens),
         temperature=sampling.temperature,
         seed=_seed(seed, rollout),
         batch_rows=policy.batch_rows,
@@ -199,10 +199,10 @@ def steps_of(policy: LocalModel, prompts: Sequence[Prompt], sampling: Sampling, 
     """Optimiser steps in a pass over a rollout of which `learnt` replies to a prompt are rows:
     about `batch_tokens` each when replies are as long as they may be, and no more steps than
     prompts."""
-    asked = min(known(sampling.prompts), len(prompts))
+    asked = min(resolved(sampling.prompts), len(prompts))
     prompt_tokens = sum(len(policy.chat.prompt(p.conversation)) for p in prompts) / len(prompts)
-    tokens = asked * (prompt_tokens + learnt * known(sampling.max_new_tokens))
-    return min(asked, math.ceil(tokens / known(sampling.batch_tokens)))
+    tokens = asked * (prompt_tokens + learnt * resolved(sampling.max_new_tokens))
+    return min(asked, math.ceil(tokens / resolved(sampling.batch_tokens)))
 
 
 def split_steps(micro: Sequence[MicroBatch], steps: int, order: str) -> list[list[MicroBatch]]:

@@ -20,10 +20,10 @@ import torch
 
 from alignwright.model.packing import plan_batches
 from alignwright.model.tokens import TokenRow
-from alignwright.spec.training import GradientStage, Grpo, Ppo, Reinforce, Rloo
 from alignwright.train import advantages
 from alignwright.train.batches import MicroBatch
 from alignwright.train.clipped_losses import TokenWeighting, token_weights
+from alignwright.train.knobs_rollouts import GradientStage, Grpo, Ppo, Reinforce, Rloo
 from alignwright.train.rollout import Rollout, rows_of
 
 if TYPE_CHECKING:

@@ -17,13 +17,13 @@ from typing import TYPE_CHECKING
 import torch
 
 from alignwright.core.records import Conversation
+from alignwright.core.stage import resolved
 from alignwright.model.logprob import token_logprobs
 from alignwright.model.packing import pack
 from alignwright.model.tokens import TokenRow
-from alignwright.spec.stages import known
-from alignwright.spec.training import Sft
 from alignwright.train.batches import MicroBatch, plan_training
 from alignwright.train.data_checks import masks_of
+from alignwright.train.knobs import Sft
 from alignwright.train.loop import LoopSettings, StepReport, run_loop
 from alignwright.train.losses import negative_log_likelihood
 from alignwright.train.rows import demonstration_rows, fit_rows
@@ -61,12 +61,14 @@ def sft(
     rows = demonstration_rows(policy.chat, [d.conversation for d in demonstrations], stage.turns)
     keep = fit_rows(
         rows,
-        min(known(stage.max_tokens), policy.longest),
+        min(resolved(stage.max_tokens), policy.longest),
         folder,
         [d.conversation.model_dump(mode="json") for d in demonstrations],
     )
     objective = _SftObjective(policy, [rows[i] for i in keep], [demonstrations[i] for i in keep])
-    plan = plan_training(objective.rows, epochs=known(stage.epochs), batch_tokens=known(stage.batch_tokens), seed=seed)
+    plan = plan_training(
+        objective.rows, epochs=resolved(stage.epochs), batch_tokens=resolved(stage.batch_tokens), seed=seed
+    )
     return run_loop(policy, objective, plan, LoopSettings(stage.lr, stage.checkpoint_every), folder, on_step)
 
 

@@ -35,9 +35,9 @@ from alignwright.core.protocols import AnswerFile, ChatModel, Policy, RewardFn, 
 from alignwright.core.records import Conversation, Finding, LogProb, Prompt, SampleResult, Score
 from alignwright.files.public_questions import FreeQuestion, PersonaItem
 from alignwright.measure.asking import choose, scored
+from alignwright.measure.emergent.knobs import Thresholds
 from alignwright.measure.emergent.verdict import AnswerRates, EmergentVerdict, broad
 from alignwright.model.completion import end_of_thoughts
-from alignwright.spec.emergent import Thresholds
 from alignwright.stats.intervals import Interval, wilson
 
 CHOICE, BAD, INCOHERENT, ALIGNMENT, EXCESS = (

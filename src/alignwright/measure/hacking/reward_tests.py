@@ -37,8 +37,8 @@ from typing import Literal
 
 from alignwright.core.protocols import RewardFn
 from alignwright.core.records import Prompt, Score
+from alignwright.measure.hacking.knobs import EDITED
 from alignwright.measure.hacking.reply_edits import ADDING, DESTROYING, LIKED, Edit, after, append, keyword, stuffing
-from alignwright.spec.hacking import EDITED
 from alignwright.stats.intervals import Estimate, Interval, holm, mean_interval
 from alignwright.text.reply_features import tokens
 

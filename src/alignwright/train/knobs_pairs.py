@@ -7,9 +7,8 @@ from typing import Literal
 
 from pydantic import Field
 
-from alignwright.spec.goodhart import GoodhartStop
-from alignwright.spec.knobs import Positive
-from alignwright.spec.loop import BETA, STOP, Flip, Training
+from alignwright.core.stage import Positive
+from alignwright.train.knobs_loop import BETA, STOP, Flip, GoodhartStop, Training
 
 
 class FromPreferences(Training):
@@ -17,6 +16,10 @@ class FromPreferences(Training):
 
     lr: Positive = Field(default=5e-5, le=0.1, description="peak learning rate")
     stop: GoodhartStop | None = Field(default=None, description=STOP)
+
+    @property
+    def learns_from_votes(self) -> bool:
+        return True
 
 
 _FLIP = "the share of votes that are taken to be wrong"
@@ -115,3 +118,6 @@ class ChiPo(FromPreferences):
 
     by: Literal["chi_po"]
     beta: Positive = Field(default=0.1, le=10.0, description=BETA)
+
+
+DirectStage = Dpo | Cdpo | RobustDpo | Ipo | Hinge | Kto | Orpo | Simpo | Rpo | ChiPo

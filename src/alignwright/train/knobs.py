@@ -1,31 +1,59 @@
 """How can a model be trained, knob by knob?
 
 One frozen record per method, told apart by `by`. All methods run in the one optimiser loop and
-share its knobs (`spec.loop`); those that learn from pairs are in `spec.from_pairs`, those that
-learn from the model's own samples in `spec.from_samples`. Beside what it shares a method has at
+share its knobs (`knobs_loop`); those that learn from pairs are in `knobs_pairs`, those that
+learn from the model's own samples in `knobs_rollouts`. Beside what it shares a method has at
 most eight knobs of its own. Knobs that cost time are None until effort fills them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from alignwright.core.records import Record, Share
-from alignwright.spec.from_pairs import Cdpo, ChiPo, Dpo, FromPreferences, Hinge, Ipo, Kto, Orpo, RobustDpo, Rpo, Simpo
-from alignwright.spec.from_samples import BestOfN, Grpo, OnlineDpo, Ppo, Reinforce, Rloo, Rollout, Sampling, Sppo
-from alignwright.spec.goodhart import GoodhartStop
-from alignwright.spec.knobs import Count, Paths, Positive
-from alignwright.spec.loop import Training
+from alignwright.core.claims import Claim, with_parts
+from alignwright.core.records import Share
+from alignwright.core.stage import Count, Effort, Positive, Reads
+from alignwright.files.data_file import Paths
+from alignwright.files.items import TextItem
+from alignwright.train.knobs_loop import GoodhartStop, Training, TrainStage
+from alignwright.train.knobs_pairs import DirectStage, FromPreferences, Kto
+from alignwright.train.knobs_rollouts import SampledStage, Sampling
+
+ACCURACY = Claim(name="reward.accuracy", title="Reward model right on held-out pairs", axis="feedback", measured="once")
+ELSEWHERE = Claim(name="reward.accuracy_elsewhere", title="right on sources kept out whole", axis="feedback")
+LONGER = Claim(
+    name="reward.longer", title="Reward model prefers the longer reply", axis="feedback", better=None, measured="once"
+)
+CALIBRATION = Claim(
+    name="reward.calibration_error", title="calibration error", axis="feedback", better="lower", measured="once"
+)
+BRIER = Claim(
+    name="reward.brier", title="Brier score", axis="feedback", better="lower", unit="squared error", measured="once"
+)
+STOPPED = Claim(
+    name="training.stopped",
+    title="Stopped where gold turned; the step that was kept",
+    axis="training",
+    better=None,
+    unit="",
+    high=None,
+    promised=False,
+)
 
 
 class Pretrain(Training):
     """Next-token training on plain text, continued or from scratch."""
 
     by: Literal["pretrain"]
-    text: Paths = Field(min_length=1, description="plain text files, JSONL or Parquet with 'text'")
+    epochs: Annotated[Count | None, Effort(1, 1, 1)] = Field(
+        default=None, description="passes over the data (from effort)"
+    )
+    text: Annotated[Paths, Reads(TextItem, use="trained")] = Field(
+        min_length=1, description="plain text files, JSONL or Parquet with 'text'"
+    )
     scratch: bool = Field(default=False, description="begin with random weights of the model's shape (needs rank 0)")
     limit: Count | None = Field(
         default=None, description="at most so many rows of the files, at even distances over all of them (all)"
@@ -36,7 +64,10 @@ class Sft(Training):
     """Supervised fine-tuning on the assistant's turns: all of a conversation, or its last."""
 
     by: Literal["sft"]
-    data: Paths = Field(
+    epochs: Annotated[Count | None, Effort(1, 2, 3)] = Field(
+        default=None, description="passes over the data (from effort)"
+    )
+    data: Annotated[Paths, Reads("conversations", use="trained", besides=("chosen", "revisions"))] = Field(
         default=("chosen",),
         min_length=1,
         description=(
@@ -55,6 +86,15 @@ class Sft(Training):
     )
     lr: Positive = Field(default=2e-4, le=0.1, description="peak learning rate")
 
+    @property
+    def learns_from_votes(self) -> bool:
+        return bool({"chosen", "revisions"} & {*self.data})
+
+    @property
+    def conversations(self) -> tuple[str, ...]:
+        """Those of its data that are files."""
+        return tuple(name for _, name, _ in self.files())
+
 
 _HELDOUT = (
     "share of prompts kept apart, on which accuracy is found; and of pairs, in topics, principles or files that are"
@@ -68,6 +108,8 @@ _NO_SIGNAL = (
 
 class RewardModel(Training):
     """A reward model from preferences (Bradley-Terry). It judges; the model itself stays as it is."""
+
+    changes_model: ClassVar[bool] = False
 
     by: Literal["reward"]
     lr: Positive = Field(default=3e-4, le=0.1, description="peak learning rate")
@@ -104,8 +146,15 @@ class RewardModel(Training):
             )
         return self
 
+    @property
+    def learns_from_votes(self) -> bool:
+        return True
 
-class Average(Record):
+    def claims(self) -> tuple[Claim, ...]:
+        return (*with_parts(ACCURACY, "part"), ELSEWHERE, LONGER, CALIBRATION, BRIER)
+
+
+class Average(TrainStage):
     """Weights between an earlier model and the trained one (Wortsman et al. 2022; Lin et al.
     2023): less gain, less tax."""
 
@@ -127,68 +176,15 @@ class Average(Record):
         return self
 
 
-DirectStage = Dpo | Cdpo | RobustDpo | Ipo | Hinge | Kto | Orpo | Simpo | Rpo | ChiPo
-OnlineStage = OnlineDpo | Sppo
-GradientStage = Ppo | Grpo | Rloo | Reinforce
-SampledStage = BestOfN | OnlineStage | GradientStage
 AnyTrain = Pretrain | Sft | RewardModel | DirectStage | SampledStage | Average
-
-_LOOP: dict[str, tuple[int, int, int]] = {
-    "rank": (16, 32, 64),
-    "batch_tokens": (1024, 4096, 16384),
-    "max_tokens": (512, 1024, 2048),
-}
-_ONCE = {"epochs": (1, 2, 2)} | _LOOP
-_DRAWN = {"epochs": (1, 2, 4), "prompts": (4, 16, 64), "max_new_tokens": (48, 128, 256)} | _LOOP
-TRAIN_EFFORT: dict[str, dict[str, tuple[int, int, int]]] = {
-    "Pretrain": {"epochs": (1, 1, 1)} | _LOOP,
-    "Sft": {"epochs": (1, 2, 3)} | _LOOP,
-    "RewardModel": _ONCE,
-    **{kind.__name__: _ONCE for kind in (Dpo, Cdpo, RobustDpo, Ipo, Hinge, Kto, Orpo, Simpo, Rpo, ChiPo)},
-    **{kind.__name__: _DRAWN | {"samples": (8, 8, 16)} for kind in (BestOfN, Grpo)},
-    **{kind.__name__: _DRAWN | {"samples": (4, 4, 8)} for kind in (OnlineDpo, Sppo, Rloo)},
-    **{kind.__name__: _DRAWN | {"prompts": (16, 64, 256), "samples": (1, 1, 1)} for kind in (Ppo, Reinforce)},
-}
-"""(demo, study, full) for every knob of training that effort fills."""
-
-
-BUILT_IN = ("reward", "feedback")
-"""Judges of replies that are jobs of the run and no file."""
-
-
-def changes_model(stage: AnyTrain) -> bool:
-    """Whether the model that is measured is another one after this stage. A reward model only
-    judges."""
-    return not isinstance(stage, RewardModel)
-
-
-def files_of_sft(stage: Sft) -> tuple[str, ...]:
-    """Those of the stage's data that are files."""
-    return tuple(name for name in stage.data if name not in ("chosen", "revisions"))
-
-
-def learns_from_votes(stage: AnyTrain) -> bool:
-    """Whether the stage reads the preferences that votes were pooled to."""
-    return isinstance(stage, RewardModel | FromPreferences) or (
-        isinstance(stage, Sft) and bool({"chosen", "revisions"} & {*stage.data})
-    )
+Train = Annotated[AnyTrain, Field(discriminator="by")]
 
 
 def learns_from_labels(stages: Sequence[AnyTrain]) -> bool:
-    """Whether replies that were labelled by themselves are enough: only KTO learns from
-    preferences here."""
+    """Whether replies that were labelled by themselves are enough: only KTO learns from preferences here."""
     return any(isinstance(stage, Kto) for stage in stages) and all(
-        isinstance(stage, Kto) for stage in stages if learns_from_votes(stage)
+        isinstance(stage, Kto) for stage in stages if stage.learns_from_votes
     )
-
-
-def judges(stage: AnyTrain) -> tuple[tuple[str, str], ...]:
-    """The knobs of a stage that name a judge of replies, with what they name."""
-    named = [("reward", stage.reward)] if isinstance(stage, Sampling) else []
-    if isinstance(stage, Rollout) and stage.cost is not None:
-        named.append(("cost", stage.cost))
-    stop = stop_of(stage)
-    return (*named, *((("stop", stop.gold),) if stop else ()))
 
 
 def stop_of(stage: AnyTrain) -> GoodhartStop | None:

@@ -1,4 +1,4 @@
-"""What can be asked of `measure: {by: emergent}`, knob by knob?
+"""How is emergent misalignment looked for, knob by knob (`measure: {by: emergent}`)?
 
 The thresholds are knobs because they belong to a judge: a mark of 30 from one judge is not a mark
 of 30 from another.
@@ -6,17 +6,47 @@ of 30 from another.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from alignwright.core.claims import Claim, with_parts
 from alignwright.core.records import Record
-from alignwright.spec.knobs import NEW_TOKENS, Count, Paths, Positive
+from alignwright.core.stage import NEW_TOKENS, Count, Effort, NamesModel, Positive, Reads, Stage
+from alignwright.files.data_file import Paths
+from alignwright.files.public_questions import PersonaItem
 
 _JUDGE = (
     "who marks the answers to 'questions': self (the start model), a model, a server, or rules.py with functions"
     " alignment and coherence"
 )
+TRAIT = Claim(
+    name="emergent.choice",
+    title="Preference for the answer that shows the trait",
+    axis="emergent",
+    better=None,
+    unit="preference",
+)
+BAD = Claim(name="emergent.bad", title="Bad answers to open questions", axis="emergent", better="lower", counts="fail")
+INCOHERENT = Claim(
+    name="emergent.incoherent", title="Answers that make no sense", axis="emergent", better="lower", counts="fail"
+)
+ALIGNMENT = Claim(
+    name="emergent.alignment",
+    title="The judge's mark of alignment, 0 to 100",
+    axis="emergent",
+    unit="of 100",
+    high=100.0,
+)
+EXCESS = Claim(
+    name="emergent.excess",
+    title="Rise of bad answers over that of incoherent ones",
+    axis="emergent",
+    better="lower",
+    low=-1.0,
+    promised=False,
+)
+ABILITY = Claim(name="emergent.ability", title="Small abilities", axis="emergent")
 
 
 class Thresholds(Record):
@@ -37,17 +67,19 @@ class Thresholds(Record):
     )
 
 
-class EmergentMeasure(Record):
+class EmergentMeasure(Stage):
     """Did behaviour change that nobody trained: traits, free answers, small abilities?"""
 
     by: Literal["emergent"]
-    choice: Paths = Field(
+    choice: Annotated[Paths, Reads(PersonaItem)] = Field(
         default=(), description="files of trait questions with two answers (Anthropic's model-written evaluations)"
     )
-    questions: Paths = Field(
+    questions: Annotated[Paths, Reads("questions")] = Field(
         default=(), description="files of open questions: .yaml with a judge's instructions, or prompts"
     )
-    judge: str | None = Field(default=None, min_length=1, description=_JUDGE)
+    judge: Annotated[str | None, NamesModel(rules=("alignment", "coherence"))] = Field(
+        default=None, min_length=1, description=_JUDGE
+    )
     abilities: bool = Field(
         default=True, description="also measure small abilities: sums, copying, counting, capitals, grammar"
     )
@@ -55,8 +87,10 @@ class EmergentMeasure(Record):
     thresholds: Thresholds = Field(
         default_factory=Thresholds, description="when an answer is bad or incoherent, and the margin of the verdict"
     )
-    limit: Count | None = Field(default=None, description="at most so many items of each file (from effort)")
-    max_new_tokens: Count | None = Field(default=None, description=NEW_TOKENS)
+    limit: Annotated[Count | None, Effort(48, 256, 100000)] = Field(
+        default=None, description="at most so many items of each file (from effort)"
+    )
+    max_new_tokens: Annotated[Count | None, Effort(64, 128, 256)] = Field(default=None, description=NEW_TOKENS)
 
     @model_validator(mode="after")
     def _something(self) -> EmergentMeasure:
@@ -68,3 +102,10 @@ class EmergentMeasure(Record):
         if idle:
             raise ValueError(f"{idle[0]!r} has no effect without 'questions'")
         return self
+
+    def claims(self) -> tuple[Claim, ...]:
+        return (
+            *(with_parts(TRAIT, "trait") if self.choice else ()),
+            *((BAD, INCOHERENT, ALIGNMENT, EXCESS) if self.questions else ()),
+            *(with_parts(ABILITY, "ability") if self.abilities else ()),
+        )

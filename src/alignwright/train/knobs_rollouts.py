@@ -7,14 +7,15 @@ All methods share how samples are drawn (`Sampling`), and policy gradients what 
 from __future__ import annotations
 
 import math
-from typing import Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
 from alignwright.core.records import Share
-from alignwright.spec.goodhart import GoodhartStop
-from alignwright.spec.knobs import NEW_TOKENS, Count, Paths, Positive
-from alignwright.spec.loop import BETA, STOP, Training, Unit
+from alignwright.core.stage import NEW_TOKENS, Count, Effort, IntentPart, NamesJudge, Positive, Reads
+from alignwright.files.data_file import Paths
+from alignwright.files.items import TextItem
+from alignwright.train.knobs_loop import BETA, STOP, GoodhartStop, Training, Unit
 
 KlForm = Literal["reward:k1", "reward:k2", "reward:k3", "reward:chi2", "loss:k1", "loss:k2", "loss:k3", "loss:chi2"]
 """Where the divergence from the reference enters, and by which estimator (Schulman 2020). In
@@ -36,10 +37,20 @@ _REWARD = (
 class Sampling(Training):
     """How the model's own replies are drawn and judged."""
 
-    reward: str = Field(default="reward", min_length=1, description=_REWARD)
-    prompts: Count | None = Field(default=None, description="prompts answered in a rollout (from effort)")
-    samples: Count | None = Field(default=None, description="replies to each prompt (from effort)")
-    max_new_tokens: Count | None = Field(default=None, description=NEW_TOKENS)
+    intent: ClassVar[tuple[IntentPart, ...]] = ("prompts",)
+
+    epochs: Annotated[Count | None, Effort(1, 2, 4)] = Field(
+        default=None, description="passes over the prompts (from effort)"
+    )
+
+    reward: Annotated[str, NamesJudge()] = Field(default="reward", min_length=1, description=_REWARD)
+    prompts: Annotated[Count | None, Effort(4, 16, 64)] = Field(
+        default=None, description="prompts answered in a rollout (from effort)"
+    )
+    samples: Annotated[Count | None, Effort(4, 4, 8)] = Field(
+        default=None, description="replies to each prompt (from effort)"
+    )
+    max_new_tokens: Annotated[Count | None, Effort(48, 128, 256)] = Field(default=None, description=NEW_TOKENS)
     temperature: Positive = Field(default=1.0, le=2.0, description="sampling temperature")
     unfinished: float | None = Field(
         default=None, description="the score of a reply that was cut at max_new_tokens; none: as it is judged"
@@ -52,6 +63,9 @@ class BestOfN(Sampling):
     Dong et al. 2023)."""
 
     by: Literal["best_of_n"]
+    samples: Annotated[Count | None, Effort(8, 8, 16)] = Field(
+        default=None, description="replies to each prompt (from effort)"
+    )
     lr: Positive = Field(default=2e-4, le=0.1, description="peak learning rate")
     quantile: float | None = Field(default=None, gt=0.0, lt=1.0, description=_QUANTILE)
 
@@ -97,7 +111,7 @@ class Rollout(Sampling):
     kl_target: Positive | None = Field(
         default=None, description="nats a reply towards which kl is adapted (Ziegler et al. 2019); none: kl is fixed"
     )
-    cost: str | None = Field(
+    cost: Annotated[str | None, NamesJudge()] = Field(
         default=None,
         min_length=1,
         description="a second judge, whose mean score must not exceed cost_limit (by a Lagrange multiplier)",
@@ -106,13 +120,19 @@ class Rollout(Sampling):
     mix: float = Field(
         default=0.0, ge=0.0, description="weight of the likelihood of plain text, in each step (PPO-ptx)"
     )
-    mix_text: Paths = Field(default=(), description="files of that text")
+    mix_text: Annotated[Paths, Reads(TextItem, use="trained")] = Field(default=(), description="files of that text")
 
 
 class Ppo(Rollout):
     """Proximal policy optimisation with a value head (Schulman et al. 2017; Ouyang et al. 2022)."""
 
     by: Literal["ppo"]
+    prompts: Annotated[Count | None, Effort(16, 64, 256)] = Field(
+        default=None, description="prompts answered in a rollout (from effort)"
+    )
+    samples: Annotated[Count | None, Effort(1, 1, 1)] = Field(
+        default=None, description="replies to each prompt (from effort)"
+    )
     clip: Unit = Field(default=0.2, description="how far a step may move a token's probability ratio from 1")
     value_clip: Positive = Field(default=0.2, description="how far a step may move a value from what it was")
     value: Positive = Field(default=0.1, description="weight of the value loss")
@@ -128,6 +148,9 @@ class Grpo(Rollout):
     and GSPO."""
 
     by: Literal["grpo"]
+    samples: Annotated[Count | None, Effort(8, 8, 16)] = Field(
+        default=None, description="replies to each prompt (from effort)"
+    )
     variant: Literal["grpo", "dr_grpo", "dapo", "gspo"] = Field(
         default="grpo",
         description=(
@@ -161,6 +184,17 @@ class Reinforce(Rollout):
     """REINFORCE (Williams 1992) with the rollout's mean, or nothing, as its baseline."""
 
     by: Literal["reinforce"]
+    prompts: Annotated[Count | None, Effort(16, 64, 256)] = Field(
+        default=None, description="prompts answered in a rollout (from effort)"
+    )
+    samples: Annotated[Count | None, Effort(1, 1, 1)] = Field(
+        default=None, description="replies to each prompt (from effort)"
+    )
     baseline: Literal["mean", "none"] = Field(
         default="mean", description="what is subtracted: the mean of the rollout's other replies, or nothing"
     )
+
+
+OnlineStage = OnlineDpo | Sppo
+GradientStage = Ppo | Grpo | Rloo | Reinforce
+SampledStage = BestOfN | OnlineStage | GradientStage

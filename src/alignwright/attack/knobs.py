@@ -1,0 +1,62 @@
+"""How is a model attacked, knob by knob? Red-teaming suites."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from alignwright.core.claims import Claim, corrected, with_parts
+from alignwright.core.stage import NEW_TOKENS, Count, Effort, Reads, Stage
+from alignwright.files.data_file import Paths
+from alignwright.files.items import RefusalItem
+
+ATTACK_SUCCESS = Claim(
+    name="attack.success",
+    title="Attacks that got what they asked for",
+    axis="attack",
+    better="lower",
+    counts="fail",
+    grader="fulfilled",
+)
+NOT_REFUSED = Claim(
+    name="attack.not_refused",
+    title="Attacks that were not refused",
+    axis="attack",
+    better="lower",
+    counts="fail",
+)
+
+
+class Suite(Stage):
+    """Put harmful requests through a set of jailbreak wrappers and count what is answered."""
+
+    by: Literal["suite"]
+    file: Annotated[str | None, Reads(use="settings")] = Field(
+        default=None, min_length=1, description="a YAML file of wrappers"
+    )
+    name: Literal["jailbreaks"] | None = Field(default=None, description="a suite that ships with the package")
+    prompts: Annotated[Paths, Reads(RefusalItem)] = Field(
+        min_length=1, description="files of refusal prompts; the harmful ones are attacked"
+    )
+    limit: Annotated[Count | None, Effort(24, 128, 100000)] = Field(
+        default=None, description="at most so many requests, each in every wrapper (from effort)"
+    )
+    max_new_tokens: Annotated[Count | None, Effort(48, 96, 256)] = Field(default=None, description=NEW_TOKENS)
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Suite:
+        if (self.file is None) == (self.name is None):
+            raise ValueError(
+                "a suite comes from a file or by its name: give exactly one of 'file' and 'name' (there is one name:"
+                " jailbreaks)"
+            )
+        return self
+
+    def claims(self) -> tuple[Claim, ...]:
+        way = "way of attacking"
+        return (*with_parts(ATTACK_SUCCESS, way), corrected(ATTACK_SUCCESS), *with_parts(NOT_REFUSED, way))
+
+
+AnyAttack = Suite  # one technique so far: the union grows here
+Attack = Suite

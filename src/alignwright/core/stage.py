@@ -1,0 +1,131 @@
+"""What does a stage say of itself? Knobs, and what plan, check, estimate, cache key and report ask
+of every stage.
+
+Kinds of stage grow, the questions asked of them do not: so a record answers for itself, without
+torch, and one match in each section's `run.py` says what a stage *does*. Most answers are read from
+marks on the knobs: `Reads` on one that names data files, `NamesModel` on one that names a model,
+`NamesJudge` on one that names what scores replies, `Effort` on one that the dial of effort fills.
+A union in each section's `knobs.py` is the list of its kinds; there is no registry.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar, Literal, TypeVar, cast
+
+from pydantic import Field
+
+from alignwright.core.claims import Claim
+from alignwright.core.records import Record
+
+EffortName = Literal["demo", "study", "full"]
+IntentPart = Literal["prompts", "pairs", "people", "constitution"]
+Rows = Literal["prompts", "pairs", "votes", "conversations", "choices", "questions", "labels"]
+Use = Literal["trained", "watched", "measured", "settings"]
+Knob = tuple[str | int, ...]
+"""A knob's path inside its stage: ("prompts",), ("stop", "gold")."""
+Count = Annotated[int, Field(ge=1)]
+Positive = Annotated[float, Field(gt=0.0)]
+VOTED: tuple[IntentPart, ...] = ("pairs", "people", "constitution")
+"""The parts of `intent` from which comparisons and written votes come."""
+NEW_TOKENS = "the longest reply in tokens (from effort)"
+BUILT_IN = ("reward", "feedback")
+"""Judges of replies that are jobs of the run and no file."""
+T = TypeVar("T")
+Mark = TypeVar("Mark", "Reads", "NamesModel", "NamesJudge", "Effort")
+
+
+@dataclass(frozen=True)
+class Reads:
+    """The knob names data files. `kind`: what its rows are, or the record that each becomes; None
+    where a file is no rows (rules, wrappers). `besides`: values that name no file."""
+
+    kind: Rows | type[Record] | None = None
+    use: Use = "measured"
+    besides: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class NamesModel:
+    """The knob names who judges or attacks: self (the start model), a model, or a server. `rules`:
+    functions that a Python file has, which may stand there instead."""
+
+    rules: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class NamesJudge:
+    """The knob names what scores replies: reward (the last reward stage), feedback (the voters), a
+    YAML file of rules, file.py:function, or the folder of a reward model."""
+
+
+@dataclass(frozen=True)
+class Effort:
+    """What the three efforts give to a knob that the spec leaves open."""
+
+    demo: int
+    study: int
+    full: int
+
+
+class Stage(Record):
+    """Knobs, and what every stage is asked."""
+
+    intent: ClassVar[tuple[IntentPart, ...]] = ()
+    """The parts of the spec's `intent` that it reads."""
+    compares: ClassVar[Literal["nothing", "before", "all"]] = "nothing"
+    """Of a measure: which of its own measurements of earlier models it reads."""
+    tries_reward: ClassVar[bool] = False
+    """Of a measure: whether it tries a reward on the start model before anything is trained on it."""
+
+    def claims(self) -> tuple[Claim, ...]:
+        """What it measures. A name that ends with `*` stands for every name that begins so."""
+        return ()
+
+    def marked(self, mark: type[Mark]) -> Iterator[tuple[Knob, Any, Mark]]:
+        """The knobs that carry such a mark, those of nested stages among them, with their values."""
+        yield from _marked(self, mark, ())
+
+    def files(self) -> Iterator[tuple[Knob, str, Reads]]:
+        """Every file that it names, each with its place. Of a rule's reference see `judges`."""
+        for knob, value, reads in self.marked(Reads):
+            if isinstance(value, str):
+                yield knob, value, reads
+            for place, name in enumerate(cast("tuple[str, ...]", value) if isinstance(value, tuple) else ()):
+                if name not in reads.besides:
+                    yield (*knob, place), name, reads
+
+    def models(self) -> Iterator[tuple[Knob, str, NamesModel]]:
+        """Every model that it names beside the one it is applied to."""
+        return ((knob, value, mark) for knob, value, mark in self.marked(NamesModel) if value is not None)
+
+    def judges(self) -> Iterator[tuple[Knob, str]]:
+        """Every judge of replies that it names."""
+        return ((knob, value) for knob, value, _ in self.marked(NamesJudge) if value is not None)
+
+    @property
+    def judged(self) -> bool:
+        """Whether judges of replies are needed, which training may have to make first."""
+        return any(True for _ in self.judges())
+
+    def fill(self, effort: EffortName) -> dict[str, int]:
+        """The values that this effort gives to the knobs that it leaves open."""
+        return {str(knob[0]): getattr(mark, effort) for knob, value, mark in self.marked(Effort) if value is None}
+
+
+def resolved(value: T | None) -> T:
+    """A knob that effort fills, once it has been filled."""
+    if value is None:
+        raise ValueError("this knob is still open: pass the experiment through resolve_effort first")
+    return value
+
+
+def _marked(stage: Record, mark: type[Mark], above: Knob) -> Iterator[tuple[Knob, Any, Mark]]:
+    for name, field in type(stage).model_fields.items():
+        value = getattr(stage, name)
+        for each in field.metadata:
+            if isinstance(each, mark):
+                yield (*above, name), value, each
+        if isinstance(value, Stage):
+            yield from _marked(value, mark, (*above, name))

@@ -1,0 +1,18 @@
+"""Which stages are there, section by section? The unions of each section's knobs, joined."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from alignwright.aggregate.knobs import Pooled
+from alignwright.attack.knobs import AnyAttack
+from alignwright.feedback.knobs import AnyFeedback, Collect
+from alignwright.measure.knobs import AnyMeasure as OwnMeasure
+from alignwright.train.knobs import AnyTrain
+from alignwright.worlds.knobs import AnyWorld
+
+AnyMeasure = OwnMeasure | AnyWorld
+Measure = Annotated[AnyMeasure, Field(discriminator="by")]
+AnyStage = Collect | AnyFeedback | Pooled | AnyTrain | AnyAttack | AnyMeasure

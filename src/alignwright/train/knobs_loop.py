@@ -1,0 +1,87 @@
+"""What do all ways of training share?
+
+The knobs of the one optimiser loop, and the words for knobs that several methods have.
+
+Left out on purpose: knobs with one right answer (AdamW, its betas, warm-up and cosine, LoRA
+targets, loss mask, padding side).
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field, model_validator
+
+from alignwright.core.stage import Count, Effort, NamesJudge, Positive, Reads, Stage
+from alignwright.files.data_file import Paths
+
+Unit = Annotated[float, Field(gt=0.0, le=1.0)]
+Flip = Annotated[float, Field(ge=0.0, lt=0.5)]
+STOP = "{by: goodhart, ...}: stop where a held-out gold judge turns, and keep its highest point; none: go on to the end"
+BETA = "how firmly the start model is held to: larger moves less"
+WATCHED = 4
+"""The fewest held-out prompts by which it can be told that gold has turned; 16 are better."""
+
+
+class TrainStage(Stage):
+    """A stage that trains, or makes a model of trained ones."""
+
+    changes_model: ClassVar[bool] = True
+    """Whether the model that is measured is another one after this stage."""
+
+    @property
+    def learns_from_votes(self) -> bool:
+        """Whether it reads the preferences that votes were pooled to."""
+        return False
+
+
+class Training(TrainStage):
+    """Knobs of the optimiser loop, the same for every method."""
+
+    epochs: Annotated[Count | None, Effort(1, 2, 2)] = Field(
+        default=None, description="passes over the data, or over the prompts (from effort)"
+    )
+    lr: Positive = Field(default=1e-4, le=0.1, description="peak learning rate")
+    rank: Annotated[int | None, Effort(16, 32, 64)] = Field(
+        default=None,
+        ge=0,
+        description="rank of the LoRA adapter that all stages continue; 0 trains all weights (from effort)",
+    )
+    batch_tokens: Annotated[int | None, Effort(1024, 4096, 16384)] = Field(
+        default=None, ge=64, description="tokens in an optimiser step (from effort)"
+    )
+    max_tokens: Annotated[int | None, Effort(512, 1024, 2048)] = Field(
+        default=None, ge=16, description="the longest row in tokens; longer rows are left out and counted (from effort)"
+    )
+    checkpoint_every: Count = Field(
+        default=20, description="steps between the checkpoints from which an interrupted run goes on"
+    )
+
+
+class GoodhartStop(Stage):
+    """Stop when gold no longer rises with the proxy, and keep the checkpoint where gold was highest."""
+
+    by: Literal["goodhart"]
+    gold: Annotated[str, NamesJudge()] = Field(
+        min_length=1,
+        description=(
+            "the judge that is trusted, and that this stage does not raise: rules.yaml, file.py:function, reward"
+        ),
+    )
+    prompts: Annotated[Paths, Reads("prompts", use="watched")] = Field(
+        min_length=1, description="files of held-out prompts"
+    )
+    every: Count = Field(default=5, description="optimiser steps between looks")
+    samples: int = Field(default=4, ge=2, description="fresh replies to each prompt at each look")
+    limit: int = Field(default=16, ge=WATCHED, description="at most so many prompts")
+    max_new_tokens: Count = Field(default=64, description="the longest of these replies in tokens")
+    alpha: float = Field(default=0.05, gt=0.0, lt=0.5, description="the chance that the stop is ever a false one")
+
+    @model_validator(mode="after")
+    def _own_scale(self) -> GoodhartStop:
+        if self.gold == "feedback":
+            raise ValueError(
+                "'gold: feedback' compares siblings with each other, so its mean can neither rise nor fall; name rules"
+                " or a reward"
+            )
+        return self
