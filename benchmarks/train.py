@@ -323,7 +323,7 @@ def _products(dtype: Any) -> float:
 
 def _parameters(policy: Any) -> tuple[float, float, float]:
     """Parameters of the blocks, of the head, and the share of tokens that reach the head."""
-    from alignwright.model.blocks import trunk
+    from alignwright.model.llama_blocks import trunk
 
     blocks = sum(
         p.numel() for name, p in trunk(policy.model).named_parameters() if "layers" in name and "lora_" not in name

@@ -14,7 +14,7 @@ from tiny import make_tiny
 
 from alignwright.files.models import ModelError, resolve
 from alignwright.model.load import load
-from alignwright.model.tokenizer import speech
+from alignwright.model.tokenizer import load_tokenizer
 
 CURES = ("fetch", "git lfs pull", "needs config.json", "is not a model folder", "holds it as a file")
 
@@ -29,7 +29,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def words(place: Path) -> str | None:
     """What is said of a folder, at the check or where it is opened; None where it opens.
     Whatever else is raised is a fault."""
-    for opened in (lambda: speech(resolve(str(place))), lambda: load(str(place))):
+    for opened in (lambda: load_tokenizer(resolve(str(place))), lambda: load(str(place))):
         try:
             opened()
         except ValueError as error:  # ModelError, or a template's own fault

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from transformers.models.llama.modeling_llama import apply_rotary_pos_emb
 
-from alignwright.model.elementwise import rms_norm, rotate, signed, swiglu
+from alignwright.model.elementwise import apply_rotary, rms_norm, signed_sine, swiglu
 
 ANGLE = torch.linspace(0.1, 3.0, 12).view(3, 4).repeat(1, 2)
 
@@ -24,7 +24,7 @@ def turned(x: Tensor) -> Tensor:
 PAIRS: dict[str, tuple[Callable[..., Tensor], Callable[..., Tensor], list[tuple[int, ...]]]] = {
     "rms_norm": (lambda x, w: rms_norm(x, w, 1e-5), lambda x, w: F.rms_norm(x, (16,), w, 1e-5), [(3, 16), (16,)]),
     "swiglu": (swiglu, lambda gate, up: F.silu(gate) * up, [(3, 16), (3, 16)]),
-    "rotate": (lambda x: rotate(x, ANGLE.cos(), signed(ANGLE.sin())), turned, [(3, 16)]),
+    "rotate": (lambda x: apply_rotary(x, ANGLE.cos(), signed_sine(ANGLE.sin())), turned, [(3, 16)]),
 }
 
 
@@ -53,7 +53,7 @@ def test_nothing_handed_in_is_changed(name: str) -> None:
 
 def test_the_check_can_fail_sines_without_their_sign() -> None:
     x = torch.randn(3, 16)
-    assert (rotate(x, ANGLE.cos(), ANGLE.sin()) - turned(x)).abs().max() > 1e-2
+    assert (apply_rotary(x, ANGLE.cos(), ANGLE.sin()) - turned(x)).abs().max() > 1e-2
 
 
 def test_half_precision_is_rounded_once() -> None:

@@ -15,16 +15,16 @@ from torch import Tensor
 
 from alignwright.model import kernels as module
 from alignwright.model.adapters import add_lora, trainable_parameters
-from alignwright.model.elementwise import rms_norm, rotate, signed, swiglu
-from alignwright.model.kernels import kernels, missing
+from alignwright.model.elementwise import apply_rotary, rms_norm, signed_sine, swiglu
+from alignwright.model.kernels import kernels, why_no_kernels
 from alignwright.model.load import load
 from alignwright.model.logprob import head_logprobs, token_logprobs
 from alignwright.model.packing import pack
 from alignwright.model.sampling import draw, sample
-from alignwright.model.shared_prompt_attention import attend, grid
+from alignwright.model.shared_prompt_attention import attend, shared_prompt_mask
 from alignwright.model.tokens import TokenRow
 
-pytestmark = pytest.mark.skipif(missing() is not None, reason=f"no compiled kernels here: {missing()}")
+pytestmark = pytest.mark.skipif(why_no_kernels() is not None, reason=f"no compiled kernels here: {why_no_kernels()}")
 
 DTYPES = (torch.float32, torch.bfloat16)
 ANGLE = torch.linspace(0.1, 3.0, 37)[:, None] * torch.tensor([1.0, 0.1, 0.01, 0.003]).repeat(2)
@@ -36,7 +36,7 @@ def attended(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
         query,
         key,
         value,
-        grid(LENGTHS, heads=2, group=3, size=key.shape[1] // 2, dtype=query.dtype, device=query.device),
+        shared_prompt_mask(LENGTHS, heads=2, group=3, size=key.shape[1] // 2, dtype=query.dtype, device=query.device),
     )
 
 
@@ -45,7 +45,7 @@ CASES: dict[str, tuple[Callable[..., Tensor], list[tuple[int, ...]]]] = {
     "rms_norm": (lambda x: rms_norm(x, torch.linspace(0.5, 2.0, 50).to(x.dtype), 1e-5), [(37, 50)]),
     "rms_norm, many": (lambda x: rms_norm(x, torch.linspace(0.5, 2.0, 50).to(x.dtype), 1e-5), [(1500, 50)]),
     "swiglu": (lambda gate, up: swiglu(3 * gate, up), [(37, 50), (37, 50)]),
-    "rotate": (lambda x: rotate(x, ANGLE.cos().to(x.dtype), signed(ANGLE.sin()).to(x.dtype)), [(37, 24)]),
+    "rotate": (lambda x: apply_rotary(x, ANGLE.cos().to(x.dtype), signed_sine(ANGLE.sin()).to(x.dtype)), [(37, 24)]),
     "attend": (attended, [(TOKENS, 48), (TOKENS, 16), (TOKENS, 16)]),
     "attend, heads of 64": (
         lambda query, key, value: attended(query / 8, key, value),
@@ -66,11 +66,11 @@ def without() -> Iterator[Callable[[], None]]:
 
     def stop() -> None:
         patch.setenv("ALIGNWRIGHT_KERNELS", "off")
-        module._built.cache_clear()
+        module._compiled_kernels.cache_clear()
 
     with pytest.MonkeyPatch.context() as patch:
         yield stop
-    module._built.cache_clear()
+    module._compiled_kernels.cache_clear()
 
 
 def value_and_slopes(name: str, dtype: torch.dtype) -> list[Tensor]:
@@ -142,13 +142,13 @@ def test_bfloat16_is_rounded_as_torch_rounds_it() -> None:
         torch.ones(16).bfloat16(),
         torch.empty(16).bfloat16(),
     )
-    native.rotate(padded, ones, torch.zeros(16).bfloat16(), out, 1, 1, 16, 1.0)
+    native.apply_rotary(padded, ones, torch.zeros(16).bfloat16(), out, 1, 1, 16, 1.0)
     assert torch.equal(out[:7], values[:7])
     assert out[7].isnan()
     source = torch.linspace(-4, 4, 4096)
     scaled = torch.empty(4096, dtype=torch.bfloat16)
     third = torch.full((4096,), 1 / 3).bfloat16()
-    native.rotate(source.bfloat16(), third, torch.zeros(4096, dtype=torch.bfloat16), scaled, 1, 1, 4096, 1.0)
+    native.apply_rotary(source.bfloat16(), third, torch.zeros(4096, dtype=torch.bfloat16), scaled, 1, 1, 4096, 1.0)
     assert torch.equal(scaled, (source.bfloat16().float() * third.float()).bfloat16())
 
 
@@ -157,11 +157,11 @@ def test_the_exponential_is_right_to_the_last_digits() -> None:
     assert native
     logits = -torch.cat([torch.zeros(1), torch.linspace(0, 86, 99_999)])[None]
     mass, top, total = torch.empty_like(logits), torch.empty(1), torch.empty(1)
-    native.masses(logits, mass, top, total, 1, logits.shape[1], 1.0)
+    native.unnormalised_probs(logits, mass, top, total, 1, logits.shape[1], 1.0)
     exact = logits.double().exp()
     assert float(((mass.double() - exact) / exact).abs().max()) < 2e-7
     assert float(total) == pytest.approx(float(exact.sum()), rel=2e-7)
-    native.masses(torch.tensor([[0.0, -1e4, -3.4e38]]), mass[:, :3].contiguous(), top, total, 1, 3, 1.0)
+    native.unnormalised_probs(torch.tensor([[0.0, -1e4, -3.4e38]]), mass[:, :3].contiguous(), top, total, 1, 3, 1.0)
     assert float(total) == 1.0
 
 
@@ -192,7 +192,7 @@ def test_no_bit_of_an_answer_depends_on_other_rows_or_on_threads(dtype: torch.dt
     alone = slice(
         LENGTHS[0][0] + sum(LENGTHS[0][1]), LENGTHS[0][0] + sum(LENGTHS[0][1]) + 49
     )  # the second row, by itself
-    at = grid(LENGTHS[1:2], heads=2, group=3, size=64, dtype=dtype, device=query.device)
+    at = shared_prompt_mask(LENGTHS[1:2], heads=2, group=3, size=64, dtype=dtype, device=query.device)
     byitself, prompt = attend(query[alone] / 8, key[alone], value[alone], at), LENGTHS[1][0]
     assert torch.equal(byitself[:prompt], whole[alone][:prompt])
     torch.testing.assert_close(
@@ -235,10 +235,10 @@ def test_a_whole_model_speaks_and_learns_the_same(tmp_path: Path, dtype: str, wi
 
 
 def test_the_check_can_fail_a_rotation_the_wrong_way(without: Callable[[], None]) -> None:
-    x, cos, sin = torch.randn(37, 24), ANGLE.cos(), signed(ANGLE.sin())
-    wrong = rotate(x, cos, -sin)
+    x, cos, sin = torch.randn(37, 24), ANGLE.cos(), signed_sine(ANGLE.sin())
+    wrong = apply_rotary(x, cos, -sin)
     without()
-    assert apart([wrong], [rotate(x, cos, sin)]) > 0.1
+    assert apart([wrong], [apply_rotary(x, cos, sin)]) > 0.1
 
 
 def test_a_drawn_token_is_the_same(without: Callable[[], None]) -> None:
@@ -259,7 +259,7 @@ def test_tensors_of_two_precisions_are_left_to_torch() -> None:
 # ---- where they come from ------------------------------------------------------------------------
 def elsewhere(tmp_path: Path, **environment: str) -> str:
     """What a fresh process says of its kernels."""
-    code = "import alignwright.model.kernels as k; print(k.missing() or 'compiled')"
+    code = "import alignwright.model.kernels as k; print(k.why_no_kernels() or 'compiled')"
     path = {
         "XDG_CACHE_HOME": str(tmp_path),
         "PATH": "/usr/bin:/bin",

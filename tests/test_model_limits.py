@@ -24,11 +24,11 @@ from transformers import (
 
 from alignwright.files.models import resolve
 from alignwright.model.adapters import add_lora, merged, trainable_parameters
+from alignwright.model.legacy_config import legacy_rope_keys
 from alignwright.model.limits import Limit, limit, no_adapter
 from alignwright.model.load import load
 from alignwright.model.local_model import windows
-from alignwright.model.saved import rope_at_the_top
-from alignwright.model.tokenizer import speech
+from alignwright.model.tokenizer import load_tokenizer
 from alignwright.model.tokens import TokenRow
 from alignwright.train.data_checks import rows_lost
 
@@ -84,7 +84,7 @@ def test_rows_beyond_a_window_are_not_told_to_raise_max_tokens() -> None:
 
 def test_a_model_says_which_limit_it_is(tmp_path: Path) -> None:
     folder = make_tiny(tmp_path / "tiny", max_position_embeddings=40)
-    policy, alone = load(folder), speech(resolve(str(folder)))
+    policy, alone = load(folder), load_tokenizer(resolve(str(folder)))
     assert policy.limit == alone.limit == Limit(40, False, 40)
     with pytest.raises(
         ValueError,
@@ -95,7 +95,7 @@ def test_a_model_says_which_limit_it_is(tmp_path: Path) -> None:
 
 def test_a_model_with_biased_attention_is_refused_in_a_line(tmp_path: Path) -> None:
     folder = kept(BloomForCausalLM(BloomConfig(hidden_size=32, n_layer=2, n_head=4, **ENDS)), tmp_path / "bloom")
-    for opening in (load, lambda name: speech(resolve(str(name)))):
+    for opening in (load, lambda name: load_tokenizer(resolve(str(name)))):
         with pytest.raises(ValueError, match=r"this model \(bloom\) tells positions by a bias on attention"):
             opening(folder)
 
@@ -123,7 +123,7 @@ def test_an_adapter_over_layers_of_another_kind_is_refused_before_training(
     tmp_path: Path, make: Any, kind: str
 ) -> None:
     folder = make(tmp_path / "model")
-    assert speech(resolve(str(folder))).no_adapter is not None
+    assert load_tokenizer(resolve(str(folder))).no_adapter is not None
     policy = load(folder)
     before = {name: weight.clone() for name, weight in policy.model.state_dict().items()}
     with pytest.raises(ValueError, match=f"layers of kind .*{kind}.*rank: 0"):
@@ -136,7 +136,7 @@ def test_an_adapter_over_layers_of_another_kind_is_refused_before_training(
 
 def test_a_plain_model_takes_an_adapter(tmp_path: Path) -> None:
     folder = make_tiny(tmp_path / "tiny")
-    assert speech(resolve(str(folder))).no_adapter is None
+    assert load_tokenizer(resolve(str(folder))).no_adapter is None
     assert no_adapter({"model_type": "llama", "num_experts": None, "num_local_experts": 1}) is None
     add_lora(load(folder), rank=2, seed=0)
 
@@ -208,7 +208,7 @@ def test_rope_of_several_kinds_of_layers_is_written_under_its_old_names() -> Non
         "full_attention": {"rope_type": "default", "rope_theta": 1e6},
         "sliding_attention": {"rope_type": "default", "rope_theta": 1e4},
     }
-    assert rope_at_the_top({"rope_parameters": rope}) == {"rope_theta": 1e6, "rope_local_base_freq": 1e4}
+    assert legacy_rope_keys({"rope_parameters": rope}) == {"rope_theta": 1e6, "rope_local_base_freq": 1e4}
     partial = {"rope_theta": 5.0, "partial_rotary_factor": 0.5}
-    assert rope_at_the_top({"rope_parameters": partial, "rope_theta": 5.0}) == {"partial_rotary_factor": 0.5}
-    assert rope_at_the_top({"n_positions": 5}) == {}
+    assert legacy_rope_keys({"rope_parameters": partial, "rope_theta": 5.0}) == {"partial_rotary_factor": 0.5}
+    assert legacy_rope_keys({"n_positions": 5}) == {}

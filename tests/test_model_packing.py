@@ -11,15 +11,15 @@ import pytest
 import torch
 from tiny import make_tiny
 
-from alignwright.model import blocks
+from alignwright.model import llama_blocks
 from alignwright.model.adapters import add_lora, linears, trainable_parameters
 from alignwright.model.attention import attention
-from alignwright.model.blocks import is_plain, trunk
+from alignwright.model.llama_blocks import is_llama, trunk
 from alignwright.model.load import load
 from alignwright.model.local_model import LocalModel
 from alignwright.model.logprob import reply_logprobs, token_logprobs
 from alignwright.model.packing import PackedBatch, additive, pack, plan_batches
-from alignwright.model.shared_prompt_attention import whole
+from alignwright.model.shared_prompt_attention import attention_kernels
 from alignwright.model.tokens import TokenRow
 
 ROWS = [
@@ -106,7 +106,7 @@ def test_a_long_row_learns_like_the_models_own_forward(tmp_path: Path) -> None:
     torch.testing.assert_close(ours[0], theirs[0], atol=2e-5, rtol=1e-5)
     assert float((ours[1] - theirs[1]).norm() / theirs[1].norm()) < 1e-4
     body = trunk(policy.model)
-    if whole(torch.float32, torch.device("cpu"), 16):
+    if attention_kernels(torch.float32, torch.device("cpu"), 16):
         assert not torch.equal(ours[1], theirs[1]), "both went the same way, so nothing was compared"
     assert body.layers[0].self_attn.head_dim == 16
 
@@ -135,7 +135,7 @@ def test_inputs_that_can_be_made_again_are_not_kept(policy: LocalModel, monkeypa
 
     assert wide() == 2 * config.num_hidden_layers
     before = scores(policy, batch)
-    monkeypatch.setattr(blocks, "linears", lambda x, *layers, made=None: linears(x, *layers))
+    monkeypatch.setattr(llama_blocks, "linears", lambda x, *layers, made=None: linears(x, *layers))
     assert wide() == 3 * config.num_hidden_layers, "so the check can fail"
     assert all(torch.equal(a, b) for a, b in zip(scores(policy, batch), before, strict=True)), (
         "what is made again is the same to the bit"
@@ -144,17 +144,17 @@ def test_inputs_that_can_be_made_again_are_not_kept(policy: LocalModel, monkeypa
 
 def test_a_model_of_another_kind_runs_its_own_forward(policy: LocalModel) -> None:
     body = trunk(policy.model)
-    assert is_plain(body)
+    assert is_llama(body)
     with padded(policy):
-        assert not is_plain(body), "a subclass may do anything, so it is not ours"
+        assert not is_llama(body), "a subclass may do anything, so it is not ours"
     body.config.hidden_act = "gelu"
-    assert not is_plain(body)
+    assert not is_llama(body)
     body.config.hidden_act = "silu"
 
 
 @contextlib.contextmanager
 def padded(policy: LocalModel) -> Iterator[None]:
-    """Through transformers' own forward over padded rows, as models run that `blocks` does not know."""
+    """Through transformers' own forward over padded rows, as models run that `llama_blocks` does not know."""
     body = trunk(policy.model)
     kind = type(body)
     body.__class__ = type("Other", (kind,), {})

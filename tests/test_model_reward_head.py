@@ -25,8 +25,8 @@ from alignwright.model.reward_head import (
     end_positions,
     end_scores,
     in_float32,
+    load_member,
     new_head,
-    put_on,
     save_head,
     score_rows,
 )
@@ -133,7 +133,7 @@ def test_members_share_a_trunk_and_keep_their_own_scores(tiny: Path, tmp_path: P
     torch.testing.assert_close(scorer.members(rows(scorer.policy)), together, atol=0, rtol=0)
     for m in range(3):
         alone = load(tiny)
-        put_on(alone, tmp_path / f"member-{m}")
+        load_member(alone, tmp_path / f"member-{m}")
         torch.testing.assert_close(
             together[m], score_rows(alone, new_head(alone, 100 + m), rows(alone)), atol=1e-5, rtol=0
         )
@@ -240,4 +240,4 @@ def test_errors_point(tiny: Path, tmp_path: Path) -> None:
     policy = load(tiny)
     add_lora(policy, rank=3, seed=0)
     with pytest.raises(ValueError, match="does not fit"):
-        put_on(policy, tmp_path / "member-0")
+        load_member(policy, tmp_path / "member-0")

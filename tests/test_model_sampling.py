@@ -10,12 +10,12 @@ from tiny import make_tiny
 
 from alignwright.core.records import Conversation
 from alignwright.model.adapters import adapter_off, add_lora, merged, trainable_parameters
-from alignwright.model.blocks import trunk
-from alignwright.model.cache import AnyDecoder
 from alignwright.model.decoder import decoding
+from alignwright.model.kv_cache import TransformersDecoder
+from alignwright.model.llama_blocks import trunk
 from alignwright.model.load import load
 from alignwright.model.local_model import LocalModel
-from alignwright.model.prepack import prepacked
+from alignwright.model.packed_linear import packed_linears
 from alignwright.model.sampling import Sample, draw, sample
 from alignwright.model.tokens import TokenRow
 
@@ -116,11 +116,11 @@ def test_what_the_model_cannot_attend_to_is_refused(policy: LocalModel) -> None:
         speak(policy, temperature=-1.0)
 
 
-def test_rearranged_weights_give_the_same_numbers_and_are_put_away(policy: LocalModel) -> None:
+def test_packed_weights_give_the_same_numbers_and_are_put_away(policy: LocalModel) -> None:
     ids = torch.tensor(PROMPTS[:1])
     with torch.inference_mode():
         plain = policy.model(input_ids=ids).logits
-        with prepacked(policy.model, 4):
+        with packed_linears(policy.model, 4):
             torch.testing.assert_close(policy.model(input_ids=ids).logits, plain, atol=1e-5, rtol=1e-5)
     assert not any("forward" in vars(layer) for layer in policy.model.modules())
 
@@ -128,10 +128,10 @@ def test_rearranged_weights_give_the_same_numbers_and_are_put_away(policy: Local
 def test_a_decoder_of_our_own_and_transformers_speak_alike(policy: LocalModel) -> None:
     ours = speak(policy)
     kind = type(trunk(policy.model))
-    trunk(policy.model).__class__ = type("Other", (kind,), {})  # not a kind that `blocks` knows
+    trunk(policy.model).__class__ = type("Other", (kind,), {})  # not a kind that `llama_blocks` knows
     try:
         with decoding(policy, 4) as decoder:
-            assert isinstance(decoder, AnyDecoder)
+            assert isinstance(decoder, TransformersDecoder)
         theirs = speak(policy)
     finally:
         trunk(policy.model).__class__ = kind
@@ -152,7 +152,7 @@ def test_an_adapter_speaks_merged_and_the_model_is_what_it_was(tmp_path: Path) -
             [(s.ids, s.logprobs) for s in d] for d in ours
         ]
     with decoding(policy, 4) as decoder:
-        assert not isinstance(decoder, AnyDecoder)
+        assert not isinstance(decoder, TransformersDecoder)
     kind = type(trunk(policy.model))
     trunk(policy.model).__class__ = type("Other", (kind,), {})
     try:

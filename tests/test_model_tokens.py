@@ -7,7 +7,7 @@ import pytest
 from tiny import SPECIALS, TEMPLATE, make_tokenizer
 
 from alignwright.core.records import Conversation, Message
-from alignwright.model.tokens import Chat, Unwritten
+from alignwright.model.tokens import Chat, UnrenderedMessage
 
 TALK = Conversation(
     messages=tuple(
@@ -142,14 +142,14 @@ def test_a_message_that_the_template_leaves_out_is_an_error_that_names_it(role: 
     """Also where its text stands elsewhere: in the template's own words, or in another message."""
     chat = Chat(make_tokenizer(BRANCHES))
     talk = roles((role, text), ("user", "Hi there, a user"), ("assistant", "Yes!"), ("user", "Hi"))
-    with pytest.raises(Unwritten, match=f"leaves out or changes message 1 of 4, the {role}'s .*") as error:
+    with pytest.raises(UnrenderedMessage, match=f"leaves out or changes message 1 of 4, the {role}'s .*") as error:
         chat.prompt(talk)
     assert error.value.role == role
-    with pytest.raises(Unwritten, match=role):
+    with pytest.raises(UnrenderedMessage, match=role):
         chat.conversation(talk.then("assistant", "Yes."))
-    with pytest.raises(Unwritten, match=role):
+    with pytest.raises(UnrenderedMessage, match=role):
         chat.row(talk, ["Yes."])
-    with pytest.raises(Unwritten, match=role):
+    with pytest.raises(UnrenderedMessage, match=role):
         chat.whole(talk.then("assistant", "Yes."))
     chat.prompt(Conversation(messages=talk.messages[1:]))
 
@@ -188,7 +188,7 @@ def test_every_message_stands_in_templates_that_trim_move_quote_or_repeat(chat: 
 
 def test_a_text_that_the_template_changes_is_an_error() -> None:
     chat = Chat(make_tokenizer(TEMPLATE.replace("message['content']", "message['content'].replace('secret', '')")))
-    with pytest.raises(Unwritten, match="leaves out or changes message 1 of 1, the user's"):
+    with pytest.raises(UnrenderedMessage, match="leaves out or changes message 1 of 1, the user's"):
         chat.prompt(Conversation.user("a secret word"))
     chat.prompt(Conversation.user("a word"))
 
@@ -201,20 +201,23 @@ def test_thoughts_of_an_earlier_reply_may_be_cut_its_answer_may_not() -> None:
     chat = Chat(make_tokenizer(cut))
     chat.prompt(roles(("user", "a"), ("assistant", "<think>hm</think> Yes."), ("user", "b")))
     gone = Chat(make_tokenizer(cut.replace("[-1]", "[0]")))
-    with pytest.raises(Unwritten, match="the assistant's"):
+    with pytest.raises(UnrenderedMessage, match="the assistant's"):
         gone.prompt(roles(("user", "a"), ("assistant", "<think>hm</think> Yes."), ("user", "b")))
 
 
 def test_a_refused_role_is_named_with_what_helps() -> None:
     words = "refuses a conversation of system, user: System role not supported; write the system's text at the head"
-    with pytest.raises(Unwritten, match=words) as error:
+    with pytest.raises(UnrenderedMessage, match=words) as error:
         Chat(make_tokenizer(STRICT)).prompt(Conversation.user("Hi", system="Be brief."))
     assert error.value.role == "system"
-    with pytest.raises(Unwritten, match="Roles must alternate; a template may want roles that alternate") as error:
+    with pytest.raises(
+        UnrenderedMessage, match="Roles must alternate; a template may want roles that alternate"
+    ) as error:
         Chat(make_tokenizer(ALTERNATE)).prompt(roles(("user", "a"), ("user", "b")))
     assert error.value.role == ""
     with pytest.raises(
-        Unwritten, match="'now' is undefined; no conversation is plainer, so it is the template that must be mended"
+        UnrenderedMessage,
+        match="'now' is undefined; no conversation is plainer, so it is the template that must be mended",
     ):
         Chat(make_tokenizer(f"{{{{ now() }}}}{TEMPLATE}"))
 

@@ -19,7 +19,7 @@ from alignwright.core.records import Conversation, Preference, Prompt
 from alignwright.experiment.load import load
 from alignwright.files.models import ModelRef, resolve
 from alignwright.model.limits import Limit
-from alignwright.model.tokenizer import TokenizerMissing, dequantised_folder, speech
+from alignwright.model.tokenizer import TokenizerMissing, dequantised_folder, load_tokenizer
 from alignwright.model.tokens import Chat, TokenRow
 from alignwright.run.doctor import examine, first_lines, stage_lines, tell
 from alignwright.run.mask import CONTROL, MASKED, PROMPT, TRAINED, painted, three
@@ -265,7 +265,7 @@ def test_a_model_of_the_hub_that_is_not_here_is_said(spec: Path) -> None:
     assert [e.diagnosis for e in found] == [None, None]
     assert "nobody/nothing is not on this machine yet" in found[0].note
     with pytest.raises(TokenizerMissing):
-        speech(ModelRef("nobody/nothing", "hub", None, None))
+        load_tokenizer(ModelRef("nobody/nothing", "hub", None, None))
 
 
 # ---- the tokenizer without the model -------------------------------------------------------------
@@ -284,7 +284,7 @@ def test_the_tokenizer_alone_writes_what_the_opened_model_writes(spec: Path) -> 
     from alignwright.model.load import load as open_model
 
     folder = spec.parent / "model"
-    policy, alone = open_model(folder), speech(resolve(str(folder)))
+    policy, alone = open_model(folder), load_tokenizer(resolve(str(folder)))
     assert (alone.vocabulary, alone.longest) == (policy.model.get_input_embeddings().weight.shape[0], policy.longest)
     assert (alone.chat.stop_ids, alone.chat.end_ids, alone.chat.pad_id) == (
         policy.chat.stop_ids,
@@ -304,9 +304,9 @@ def test_the_bundled_models_tokenizer_is_the_same_before_and_after_it_was_dequan
     assert found.path is not None
     if not dequantised_folder(found.path).is_dir():
         pytest.skip("the bundled model has not been dequantised on this machine")
-    talk, kept = Conversation.user("Hi <|im_end|>\n\n  there"), speech(found)
+    talk, kept = Conversation.user("Hi <|im_end|>\n\n  there"), load_tokenizer(found)
     monkeypatch.setenv("ALIGNWRIGHT_CACHE", str(tmp_path))
-    fresh = speech(found)
+    fresh = load_tokenizer(found)
     assert fresh.chat.row(talk, ["Yes."]) == kept.chat.row(talk, ["Yes."])
     assert fresh.chat.stop_ids == kept.chat.stop_ids
     assert (kept.vocabulary, kept.longest, fresh.vocabulary) == (49152, 8192, None)

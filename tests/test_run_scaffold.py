@@ -45,9 +45,9 @@ def test_the_longer_reply_is_the_better_one_in_half_of_its_pairs(experiment: Exp
 @pytest.mark.model
 def test_the_doctor_has_nothing_to_say_of_them_but_would_of_biased_ones(experiment: Experiment) -> None:
     from alignwright.files.models import resolve
-    from alignwright.model.tokenizer import speech
+    from alignwright.model.tokenizer import load_tokenizer
 
-    chat: Chat = speech(resolve(experiment.model)).chat
+    chat: Chat = load_tokenizer(resolve(experiment.model)).chat
     pairs = preferences(inputs.written_pairs(experiment))
     biased = [pair.model_copy(update={"chosen": f"{pair.chosen} {pair.rejected}"}) for pair in pairs]
     names = [

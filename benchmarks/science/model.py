@@ -9,7 +9,7 @@ from pathlib import Path
 from alignwright.model.adapters import add_lora
 from alignwright.model.load import load
 from alignwright.model.local_model import LocalModel
-from alignwright.model.precision import training_dtype
+from alignwright.model.training_dtype import training_dtype
 
 MODEL = "smollm2-135m-instruct"
 

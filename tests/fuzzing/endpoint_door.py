@@ -9,8 +9,8 @@ from pathlib import Path
 
 import chat_server
 
-from alignwright.model import completion as completions
-from alignwright.model.completion import Completion, Malformed
+from alignwright.model import chat_completion as completions
+from alignwright.model.chat_completion import Completion, MalformedCompletion
 from fuzzing import mutations
 from fuzzing.trials import Fault
 
@@ -43,7 +43,7 @@ class Opened:
         said = body(rng, self.bodies)
         try:
             answer = completions.completion(said)
-        except Malformed as error:
+        except MalformedCompletion as error:
             if not str(error) or len(str(error)) > 1000:
                 raise Fault("unclear", f"{len(str(error))} characters are said of a body: {str(error)[:300]}") from None
             return "refused"

@@ -14,7 +14,7 @@ from tiny import make_tiny
 
 from alignwright.files.models import ModelError, gguf_facts, resolve
 from alignwright.model.load import load
-from alignwright.model.tokenizer import speech_without_torch
+from alignwright.model.tokenizer import load_tokenizer_without_torch
 from fuzzing import mutations
 from fuzzing.template_door import CHATML, PIECES
 from fuzzing.trials import refusal
@@ -40,7 +40,10 @@ class Opened:
             found = resolve(str(place))
         except ModelError as error:
             return refusal(error, place.name, kind=ModelError)
-        opened = (lambda: speech_without_torch(found), *([lambda: load(str(place))] if rng.random() < LOADED else []))
+        opened = (
+            lambda: load_tokenizer_without_torch(found),
+            *([lambda: load(str(place))] if rng.random() < LOADED else []),
+        )
         for open_it in opened:
             try:
                 open_it()

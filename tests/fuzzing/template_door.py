@@ -7,7 +7,7 @@ import random
 from pathlib import Path
 from typing import Any
 
-from alignwright.model.template import Beyond, Refused, Template
+from alignwright.model.chat_template import Template, TemplateOverBound, TemplateRefusal
 from fuzzing import mutations
 from fuzzing.trials import Fault
 
@@ -101,7 +101,7 @@ class Opened:
         messages: Any = [{"role": role, "content": content} for role, content in _said(rng)]
         try:
             text = template.render(messages, add_generation_prompt=rng.random() < 0.5)
-        except (Refused, Beyond) as error:
+        except (TemplateRefusal, TemplateOverBound) as error:
             if not str(error) or len(str(error)) > 3000:
                 raise Fault(
                     "unclear", f"{len(str(error))} characters are said of a template: {str(error)[:300]!r}"

@@ -33,7 +33,7 @@ from alignwright.core.protocols import ChatModel, Policy, ShortAnswer, ShortAnsw
 from alignwright.core.records import Comparison, Conversation, LogProb, Principle, Vote
 from alignwright.feedback.judge_cache import JudgeCache
 from alignwright.feedback.votes import Answer, draw_principles, pairs_of, principles_for, votes
-from alignwright.model.completion import end_of_thoughts
+from alignwright.model.chat_completion import end_of_thoughts
 from alignwright.stats.scalars import sigmoid
 
 REASONED = 0.1  # how far from 1/2 a reasoned vote may be, where nothing else is said

@@ -1,8 +1,8 @@
 """How do we run a language model here, and read its probabilities?
 
-Torch starts in this package. `load` opens a model, `LocalModel` speaks and scores, `Chat` is the
+Torch starts in this package. `load` opens a model, `LocalModel` generates and scores, `Chat` is the
 one door from text to token ids, `pack` lays out a prompt and its replies as one row,
-`token_logprobs` scores them, `sample` speaks, `adapters` holds LoRA.
+`token_logprobs` scores them, `sample` generates over a KV cache (`decoder`), `adapters` holds LoRA.
 
 On import glibc is told to keep freed memory, so that torch's large temporaries do not go back to
 the kernel after every operation: a few per cent of a training step. Only Linux with glibc has this

@@ -34,7 +34,7 @@ from torch import Tensor, nn
 from alignwright.files.models import BUNDLED, BUNDLED_FROM, HUB_ID
 from alignwright.model.limits import ADAPTERS
 from alignwright.model.loaded_model import LoadedModel
-from alignwright.model.products import all_there, arranged, back, linear, outer, total
+from alignwright.model.matmul import all_packed, input_gradient, linear, matmul_sum, outer, pack_weight
 
 
 def add_lora(
@@ -237,9 +237,9 @@ class _Fused(torch.autograd.Function):
         )
         outs = []
         for (weight_OI, bias_O, _, b_OR), low, scale in zip(parts, low_NR, scales, strict=True):
-            fast = arranged(weight_OI), arranged(b_OR * scale)
-            if all_there(fast):
-                out_NO = total(list(zip((x_NI, low), fast, strict=True)))
+            fast = pack_weight(weight_OI), pack_weight(b_OR * scale)
+            if all_packed(fast):
+                out_NO = matmul_sum(list(zip((x_NI, low), fast, strict=True)))
                 out_NO = out_NO if bias_O is None else out_NO.add_(bias_O)
             else:
                 out_NO = nn.functional.linear(x_NI, weight_OI, bias_O).addmm_(low, b_OR.T, alpha=scale)
@@ -256,7 +256,7 @@ class _Fused(torch.autograd.Function):
         backs, slopes = [], []
         for grad, (_, _, _, b_OR), low_NR, scale in zip(grads, parts, lows, ctx.scales, strict=True):
             grad_NO = grad.reshape(-1, grad.shape[-1])
-            backs.append(back([(grad_NO, b_OR * scale)]))
+            backs.append(input_gradient([(grad_NO, b_OR * scale)]))
             slopes.append(outer(low_NR, grad_NO).T.mul(scale))
         back_NR = torch.cat(backs, dim=1) if count > 1 else backs[0]
         grad_x = None
@@ -266,7 +266,7 @@ class _Fused(torch.autograd.Function):
                 for grad, (weight_OI, _, _, _) in zip(grads, parts, strict=True)
             ]
             ways.append((back_NR, torch.cat([a_RI for _, _, a_RI, _ in parts])))
-            grad_x = back(ways).view(ctx.shape)
+            grad_x = input_gradient(ways).view(ctx.shape)
         grad_a = outer(back_NR, x_NI).split([a_RI.shape[0] for _, _, a_RI, _ in parts])
         return grad_x, None, None, *(g for a, b in zip(grad_a, slopes, strict=True) for g in (None, None, a, b))
 
@@ -283,7 +283,7 @@ class _Plain(torch.autograd.Function):
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, None, Tensor | None, Tensor | None]:
         x_NI, (weight_OI,) = ctx.kept(ctx.saved_tensors)
         grad_NO = grads[0].reshape(-1, grads[0].shape[-1])
-        grad_x = back([(grad_NO, weight_OI)]).view(ctx.shape) if ctx.needs_input_grad[0] else None
+        grad_x = input_gradient([(grad_NO, weight_OI)]).view(ctx.shape) if ctx.needs_input_grad[0] else None
         grad_weight = grad_NO.T @ x_NI if ctx.needs_input_grad[2] else None
         return grad_x, None, grad_weight, grad_NO.sum(0) if ctx.needs_input_grad[3] else None
 

@@ -1,4 +1,4 @@
-"""How does a token look back?
+"""How does a token attend to those before it, in a model that transformers runs?
 
 In training, by plain matrix products and a float32 softmax under an additive mask: for rows below
 about a thousand tokens this is faster on a processor than the fused kernel, whose backward is slow.

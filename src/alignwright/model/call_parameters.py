@@ -40,7 +40,7 @@ class ChatCall:
 
 
 @dataclass(frozen=True)
-class Taken:
+class AcceptedParameters:
     """What a server takes: the name of the limit on tokens ("" for none), likeliest words (0 for
     none), and what is left out."""
 
@@ -50,13 +50,13 @@ class Taken:
 
 
 _GUESSES = (
-    Taken(top=0),
-    Taken(without=frozenset({"seed"})),
-    Taken(without=frozenset({"temperature"})),
-    Taken(limit="max_completion_tokens"),
-    Taken(limit=""),
-    Taken(limit="max_completion_tokens", top=0, without=frozenset({"seed", "temperature"})),
-    Taken(limit="", top=0, without=frozenset({"seed", "temperature"})),
+    AcceptedParameters(top=0),
+    AcceptedParameters(without=frozenset({"seed"})),
+    AcceptedParameters(without=frozenset({"temperature"})),
+    AcceptedParameters(limit="max_completion_tokens"),
+    AcceptedParameters(limit=""),
+    AcceptedParameters(limit="max_completion_tokens", top=0, without=frozenset({"seed", "temperature"})),
+    AcceptedParameters(limit="", top=0, without=frozenset({"seed", "temperature"})),
 )
 
 
@@ -66,7 +66,7 @@ class Parameters:
     answers need room."""
 
     tokens: int | None = None
-    taken: Taken = field(default_factory=Taken)
+    taken: AcceptedParameters = field(default_factory=AcceptedParameters)
     answered: bool = False
     thinks: bool = False
     room: int = ROOM
@@ -114,7 +114,7 @@ class Parameters:
                 self.taken = _GUESSES[self._guess]
                 self._guess += 1
                 return True
-            self.taken, self._guess = Taken(), 0
+            self.taken, self._guess = AcceptedParameters(), 0
             return False
 
     def less_room(self) -> bool:

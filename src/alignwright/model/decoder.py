@@ -1,12 +1,12 @@
-"""How does a model of the Llama family say one token more, at the least cost?
+"""How does a model of the Llama family decode one token more over a KV cache, at the least cost?
 
 A step is small products and many operations between them, so both are made few: queries, keys and
-values are one product, gate and up another, weights are rearranged once for all steps (`prepack`),
+values are one product, gate and up another, weights are packed once for all steps (`packed_linear`),
 keys and values are written in place. Where `kernels` can be had, three calls a layer do all that is
 not a product; elsewhere attention is two plain products: the library's fused kernel took longer
 than all the rest at 64 rows. The cache grows by whole blocks of columns, those not yet written
 masked: every new shape of a product costs a compilation, and a part of a wider cache would be
-copied by every product that reads it. Models of another kind go through `cache`.
+copied by every product that reads it. Models of another kind go through `kv_cache`.
 
 Shapes: R rows, M tokens of the prompts, W widest prompt, S columns of the cache, K key heads, G
 query heads to a key head, D head size, H hidden size, C = K * D, V vocabulary.
@@ -23,15 +23,15 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from alignwright.model.adapters import linear_under, merged, plain_weights
-from alignwright.model.blocks import flat_hidden, is_plain, normed, rotary, trunk
-from alignwright.model.cache import AnyDecoder
-from alignwright.model.elementwise import rotate, swiglu
+from alignwright.model.elementwise import apply_rotary, swiglu
 from alignwright.model.kernels import Kernels, kernels
+from alignwright.model.kv_cache import TransformersDecoder
+from alignwright.model.llama_blocks import flat_hidden, is_llama, normed, rotary, trunk
 from alignwright.model.loaded_model import LoadedModel
 from alignwright.model.logprob import head_of
+from alignwright.model.matmul import can_pack
+from alignwright.model.packed_linear import packed_linear, packed_linears
 from alignwright.model.packing import additive, pack
-from alignwright.model.prepack import packed, prepacked
-from alignwright.model.products import fits
 from alignwright.model.tokens import TokenRow
 
 _COLUMNS = 32
@@ -61,21 +61,21 @@ def decoding(policy: LoadedModel, rows: int) -> Iterator[Decoder]:
     """The decoder for this model, its adapter merged, and for about so many rows. The weights must
     not change while it lasts.
 
-    Where our own products take every weight, each is merged and arranged by itself and nothing else
-    is kept: the prompts are read by the same arranged weights. Elsewhere the whole model is merged
+    Where our own products take every weight, each is merged and packed by itself and nothing else
+    is kept: the prompts are read by the same packed weights. Elsewhere the whole model is merged
     for the while.
     """
     body = trunk(policy.model)
-    under = [linear_under(layer) for layer in _linear_layers(body)] if is_plain(body) else [None]
-    if all(base is not None and fits(base.weight) for base in under):
-        yield _PlainDecoder(policy, rows, alone=True)
+    under = [linear_under(layer) for layer in _linear_layers(body)] if is_llama(body) else [None]
+    if all(base is not None and can_pack(base.weight) for base in under):
+        yield _LlamaDecoder(policy, rows, alone=True)
         return
     with merged(policy):
-        if is_plain(body) and all(linear_under(layer) is not None for layer in _linear_layers(body)):
-            yield _PlainDecoder(policy, rows, alone=False)
+        if is_llama(body) and all(linear_under(layer) is not None for layer in _linear_layers(body)):
+            yield _LlamaDecoder(policy, rows, alone=False)
             return
-        with prepacked(policy.model, rows):
-            yield AnyDecoder(policy)
+        with packed_linears(policy.model, rows):
+            yield TransformersDecoder(policy)
 
 
 class _Layer(NamedTuple):
@@ -87,7 +87,7 @@ class _Layer(NamedTuple):
     down: Product
 
 
-class _Reading:
+class _PromptLayers:
     """A block's products while the prompts are read."""
 
     def __init__(self, layer: _Layer, parts: Sequence[int]) -> None:
@@ -108,8 +108,8 @@ class _Reading:
         return self.layer.down(swiglu(gate_MI, up_MI))
 
 
-class _PlainDecoder:
-    """`alone`: the arranged weights are all there are, so they read the prompts too."""
+class _LlamaDecoder:
+    """`alone`: the packed weights are all there are, so they read the prompts too."""
 
     def __init__(self, policy: LoadedModel, rows: int, *, alone: bool) -> None:
         self.policy, self.body = policy, trunk(policy.model)
@@ -132,9 +132,9 @@ class _PlainDecoder:
         )
         self.queries = self.body.config.num_attention_heads * self.size
         keys = self.heads * self.size
-        self.reading = [_Reading(layer, (self.queries, keys, keys)) for layer in self.layers] if alone else None
+        self.reading = [_PromptLayers(layer, (self.queries, keys, keys)) for layer in self.layers] if alone else None
         head = head_of(policy.model)
-        self.head = packed(head.weight, head.bias, rows)
+        self.head = packed_linear(head.weight, head.bias, rows)
         self.caches: list[Tensor] = []  # of each layer: keys and values, [2, R, K, S, D]
 
     def begin(self, prompts: Sequence[Sequence[int]], wanted: Sequence[int], room: int) -> Tensor:
@@ -186,7 +186,7 @@ class _PlainDecoder:
         mask_R11S = self._mask(self.caches[0].shape[3])
         for layer, cache in zip(self.layers, self.caches, strict=True):
             query_key, value_RC = layer.qkv(normed(layer.norm, x_RH)).tensor_split([-self.heads * self.size], dim=1)
-            x_RH = x_RH + layer.out(self._attend(rotate(query_key, cos_RD, sin_RD), value_RC, cache, mask_R11S))
+            x_RH = x_RH + layer.out(self._attend(apply_rotary(query_key, cos_RD, sin_RD), value_RC, cache, mask_R11S))
             gate_RI, up_RI = layer.gate_up(normed(layer.norm_after, x_RH)).chunk(2, dim=1)
             x_RH = x_RH + layer.down(swiglu(gate_RI, up_RI))
         return normed(self.body.norm, x_RH)
@@ -200,7 +200,7 @@ class _PlainDecoder:
         for layer, cache, norm_next in zip(self.layers, self.caches, norms[1:], strict=True):
             qkv, mixed_RA = layer.qkv(normed_RH), x_RH.new_empty(rows, self.queries)
             shape = rows, self.heads, self.queries // (self.heads * self.size), self.size, cache.shape[3]
-            native.speak(
+            native.attend_kv_cache(
                 qkv, cos_RD, sin_RD, cache[0], cache[1], self.first_R, mixed_RA, *shape, self.seen, self.scaling
             )
             native.add_rms_norm(
@@ -248,4 +248,4 @@ def _fused(rows: int, *layers: Any) -> Product:
     """One product for layers that share their input."""
     parts = [plain_weights(layer) for layer in layers]
     bias = torch.cat([b for _, b in parts if b is not None]) if parts[0][1] is not None else None
-    return packed(torch.cat([w.detach() for w, _ in parts]) if len(parts) > 1 else parts[0][0], bias, rows)
+    return packed_linear(torch.cat([w.detach() for w, _ in parts]) if len(parts) > 1 else parts[0][0], bias, rows)

@@ -1,7 +1,7 @@
-"""What does a block compute between its matrix products, and what is the gradient of it?
+"""What does a block compute between its matrix products (RMS norm, rotary positions, SwiGLU), and
+what is the gradient of it?
 
-Root-mean-square norm, rotary positions and the gated unit, each one node of the gradient with its
-derivative by hand. Left to the library they are some thirty operations a block, each a pass over
+Each is one node of the gradient with its derivative by hand. Left to the library they are some thirty operations a block, each a pass over
 memory, and most keep what they computed: a sixth of a training step on a processor, and half its
 memory. Here what is cheap is computed again in the backward pass, and sums are taken in float32.
 
@@ -36,10 +36,10 @@ def swiglu(gate_NI: Tensor, up_NI: Tensor) -> Tensor:
     return _SwiGlu.apply(gate_NI, up_NI)  # type: ignore[no-any-return]
 
 
-def rotate(x_NA: Tensor, cos_ND: Tensor, sin_ND: Tensor) -> Tensor:
+def apply_rotary(x_NA: Tensor, cos_ND: Tensor, sin_ND: Tensor) -> Tensor:
     """Rotary positions (Su et al. 2021, arXiv:2104.09864): every head's two halves are turned as
     pairs."""
-    return _Rotate.apply(x_NA, cos_ND, sin_ND)  # type: ignore[no-any-return]
+    return _Rotary.apply(x_NA, cos_ND, sin_ND)  # type: ignore[no-any-return]
 
 
 class _RmsNorm(torch.autograd.Function):
@@ -65,7 +65,7 @@ class _RmsNorm(torch.autograd.Function):
         native = kernels(x_NH, weight_H, grads[0])
         if native and not ctx.needs_input_grad[1]:
             out_NH = torch.empty_like(x_NH)
-            native.rms_norm_back(x_NH, weight_H, scale_N1, grads[0].contiguous(), out_NH, *x_NH.shape)
+            native.rms_norm_backward(x_NH, weight_H, scale_N1, grads[0].contiguous(), out_NH, *x_NH.shape)
             return out_NH, None, None
         unit_NH = torch.mul(x_NH.float(), scale_N1)
         grad_NH = grads[0].float()
@@ -92,31 +92,31 @@ class _SwiGlu(torch.autograd.Function):
         if native := kernels(gate_NI, up_NI, grads[0]):
             gate_NI, up_NI = gate_NI.contiguous(), up_NI.contiguous()
             grad_gate, grad_up = torch.empty_like(gate_NI), torch.empty_like(up_NI)
-            native.swiglu_back(gate_NI, up_NI, grads[0].contiguous(), grad_gate, grad_up, *gate_NI.shape)
+            native.swiglu_backward(gate_NI, up_NI, grads[0].contiguous(), grad_gate, grad_up, *gate_NI.shape)
             return grad_gate, grad_up
         grad_up = F.silu(gate_NI).mul_(grads[0])
         return torch.ops.aten.silu_backward(grads[0] * up_NI, gate_NI), grad_up
 
 
-class _Rotate(torch.autograd.Function):
+class _Rotary(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x_NA: Tensor, cos_ND: Tensor, sin_ND: Tensor) -> Tensor:
         ctx.save_for_backward(cos_ND, sin_ND)
-        return _turned(x_NA, cos_ND, sin_ND, 1.0)
+        return _rotate_pairs(x_NA, cos_ND, sin_ND, 1.0)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
         cos_ND, sin_ND = ctx.saved_tensors
-        return _turned(grads[0], cos_ND, sin_ND, -1.0), None, None  # a rotation's transpose is the rotation back
+        return _rotate_pairs(grads[0], cos_ND, sin_ND, -1.0), None, None  # a rotation's transpose is the rotation back
 
 
-def _turned(x_NA: Tensor, cos_ND: Tensor, sin_ND: Tensor, way: float) -> Tensor:
+def _rotate_pairs(x_NA: Tensor, cos_ND: Tensor, sin_ND: Tensor, way: float) -> Tensor:
     """(a, b) -> (a cos - b sin, b cos + a sin), where sin comes with the first half already
-    negated: see `signed`. `way` -1 turns back."""
+    negated: see `signed_sine`. `way` -1 turns back."""
     size = cos_ND.shape[-1]
     if native := kernels(x_NA, cos_ND, sin_ND):
         x_NA, out_NA = x_NA.contiguous(), torch.empty_like(x_NA, memory_format=torch.contiguous_format)
-        native.rotate(
+        native.apply_rotary(
             x_NA, cos_ND.contiguous(), sin_ND.contiguous(), out_NA, len(x_NA), x_NA.shape[1] // size, size, way
         )
         return out_NA
@@ -125,7 +125,7 @@ def _turned(x_NA: Tensor, cos_ND: Tensor, sin_ND: Tensor, way: float) -> Tensor:
     return torch.mul(x, cos_ND[:, None]).addcmul_(swapped, sin_ND[:, None], value=way).view(x_NA.shape)
 
 
-def signed(sin_ND: Tensor) -> Tensor:
-    """Sines as `rotate` takes them: the first half negated."""
+def signed_sine(sin_ND: Tensor) -> Tensor:
+    """Sines as `apply_rotary` takes them: the first half negated."""
     half = sin_ND.shape[-1] // 2
     return torch.cat((-sin_ND[..., :half], sin_ND[..., half:]), dim=-1)

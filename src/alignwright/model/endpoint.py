@@ -28,8 +28,8 @@ from alignwright.core.protocols import ShortAnswer
 from alignwright.core.records import Conversation, Reply, content_id
 from alignwright.files.server import KEY, why_no_server
 from alignwright.model.call_parameters import ChatCall, Parameters
-from alignwright.model.completion import Completion, option_logprobs
-from alignwright.model.server_session import ALONE, NOT_ASKED, Ask, Line, SampleResult, Session, Task, Usage
+from alignwright.model.chat_completion import Completion, option_logprobs
+from alignwright.model.server_session import ALONE, NOT_ASKED, Ask, Line, Session, Task, TaskResult, Usage
 
 T = TypeVar("T")
 SHORT = 16
@@ -166,7 +166,7 @@ class Endpoint:
             # where nothing at all was answered, it was no prompt's own fault
             raise EndpointError(self.name, failed if answered else failed | silent, answered, len(prompts))
 
-    def _all(self, tasks: Sequence[Task[T]]) -> Iterator[tuple[int, SampleResult[T]]]:
+    def _all(self, tasks: Sequence[Task[T]]) -> Iterator[tuple[int, TaskResult[T]]]:
         """Every task's place and outcome, as they come: the first alone, the rest several at a time."""
         session = Session(
             Line(self.url, self.model, _key(), self.timeout, self.retries, self.backoff), self.parameters, self.usage

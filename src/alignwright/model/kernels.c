@@ -85,7 +85,7 @@ void add_rms_norm(real *x, const real *more, const real *weight, real *y, long n
 }
 
 /* The gradient of x, given that of y. */
-void rms_norm_back(const real *x, const real *weight, const float *scale, const real *grad, real *out, long n, long h, int threads) {
+void rms_norm_backward(const real *x, const real *weight, const float *scale, const real *grad, real *out, long n, long h, int threads) {
     ROWS(n * h) for (long i = 0; i < n; i++) {
         const real *xi = x + i * h, *gi = grad + i * h;
         float s = scale[i], along = 0.0f;
@@ -103,7 +103,7 @@ void swiglu(const real *gate, const real *up, real *y, long n, long h, long apar
     }
 }
 
-void swiglu_back(const real *gate, const real *up, const real *grad, real *grad_gate, real *grad_up, long n, long h, int threads) {
+void swiglu_backward(const real *gate, const real *up, const real *grad, real *grad_gate, real *grad_up, long n, long h, int threads) {
     ROWS(n * h) for (long i = 0; i < n; i++) {
         SIMD for (long j = i * h; j < (i + 1) * h; j++) {
             float x = wide(gate[j]), s = logistic(x), back = wide(grad[j]);
@@ -119,7 +119,7 @@ static inline float turned(const real *x, const real *cosine, const real *sine, 
 
 /* Every head's two halves as pairs, turned: (a cos + b sin, b cos + a sin') with sines as `signed` gives them, times `sign`.
  * x, y: [n, heads, d]; cosine, sine: [n, d]. */
-void rotate(const real *x, const real *cosine, const real *sine, real *y, long n, long heads, long d, float sign, int threads) {
+void apply_rotary(const real *x, const real *cosine, const real *sine, real *y, long n, long heads, long d, float sign, int threads) {
     ROWS(n * heads * d) for (long i = 0; i < n; i++) {
         const real *c = cosine + i * d, *s = sine + i * d;
         for (long k = i * heads; k < (i + 1) * heads; k++) {
@@ -158,7 +158,7 @@ void masked_softmax(real *scores, const real *mask, long b, long heads, long q, 
 }
 
 /* The gradient of the scores from that of the weights, in place. grad, weight: [n, s]. */
-void softmax_back(real *grad, const real *weight, long n, long s, int threads) {
+void softmax_backward(real *grad, const real *weight, long n, long s, int threads) {
     ROWS(n * s) for (long i = 0; i < n; i++) {
         real *g = grad + i * s;
         const real *w = weight + i * s;
@@ -191,7 +191,7 @@ static inline float spread(const real *x, float *mass, long v, float top, float 
 }
 
 /* Logits [n, v] to mass = e^((logit - top) / temperature), with their top and total. */
-void masses(const real *logits, float *mass, float *top, float *total, long n, long v, float temperature, int threads) {
+void unnormalised_probs(const real *logits, float *mass, float *top, float *total, long n, long v, float temperature, int threads) {
     ROWS(n * v) for (long i = 0; i < n; i++) {
         top[i] = highest(logits + i * v, v);
         total[i] = spread(logits + i * v, mass + i * v, v, top[i], 1.0f / temperature);
@@ -252,7 +252,7 @@ static inline void speak_one(const real *query, const real *key, const real *val
     }
 }
 
-void speak(const real *qkv, const real *cosine, const real *sine, real *keys, real *values, const int64_t *first, real *out, long rows,
+void attend_kv_cache(const real *qkv, const real *cosine, const real *sine, real *keys, real *values, const int64_t *first, real *out, long rows,
            long heads, long group, long d, long columns, long seen, float scaling, int threads) {
     long queries = heads * group * d, wide_row = queries + 2 * heads * d;
 #pragma omp parallel num_threads(threads) if (rows * heads * group * seen * d > 32768)
@@ -272,5 +272,5 @@ void speak(const real *qkv, const real *cosine, const real *sine, real *keys, re
     }
 }
 
-#include "products.c"
-#include "attention.c"
+#include "matmul.c"
+#include "shared_prompt_attention.c"

@@ -1,17 +1,17 @@
-"""How does what stands between the matrix products cost one pass over memory, without a compiler of
-half a gigabyte?
+"""How do norms, rotary positions, SwiGLU and attention over the KV cache cost one pass over memory
+each? By C kernels, compiled at first use.
 
-By some hundred lines of C beside this file, compiled in seconds when a model first runs on a
-processor, for the very processor, and kept in the user's cache. A token spoken by 8 rows takes 1.4
-times as long without them, a training step 1.1 times: torch makes a dozen operations of a norm, a
-rotation or an attention over a cache, each a call and a pass. `kernels.c` holds what stands between
-the matrix products, `products.c` these (see `products`), `attention.c` attention with its gradient
-(see `shared`).
+Some hundred lines of C beside this file are compiled in seconds when a model first runs on a
+processor, for the very processor, and kept in the user's cache. A token generated in 8 rows takes
+1.4 times as long without them, a training step 1.1 times: torch makes a dozen operations of a norm,
+a rotation or an attention over a cache, each a call and a pass. `kernels.c` holds what stands
+between the matrix products, `matmul.c` these (see `matmul`), `shared_prompt_attention.c` attention
+with its gradient (see `shared_prompt_attention`).
 
 `kernels(x)` is None where they cannot be had: on a GPU, in another precision, on another system
 than Linux, without a C compiler (`cc`, or what CC names), without a cache to write to, or with
 ALIGNWRIGHT_KERNELS=off. Every caller has torch's operations beside them, with the same numbers up
-to rounding; tests compare the two. `missing` says why, and a run's provenance and first lines
+to rounding; tests compare the two. `why_no_kernels` says why, and a run's provenance and first lines
 repeat it.
 
 The threads are torch's own: the compiled file is bound to the OpenMP library that torch has loaded,
@@ -39,7 +39,7 @@ from torch import Tensor
 _SOURCE = Path(__file__).with_suffix(".c")
 _SOURCES = [
     _SOURCE,
-    *(_SOURCE.with_name(name) for name in ("products.c", "attention.c")),
+    *(_SOURCE.with_name(name) for name in ("matmul.c", "shared_prompt_attention.c")),
 ]  # the first includes the others
 _FLAGS = (
     "-O3", "-march=native", "-std=gnu11", "-fPIC", "-fopenmp",
@@ -50,22 +50,22 @@ _P, _L, _F = ctypes.c_void_p, ctypes.c_long, ctypes.c_float
 _ARGUMENTS: dict[str, list[Any]] = {
     "rms_norm": [_P, _P, _P, _P, _L, _L, _F],
     "add_rms_norm": [_P, _P, _P, _P, _L, _L, _F],
-    "rms_norm_back": [_P, _P, _P, _P, _P, _L, _L],
+    "rms_norm_backward": [_P, _P, _P, _P, _P, _L, _L],
     "swiglu": [_P, _P, _P, _L, _L, _L],
-    "swiglu_back": [_P, _P, _P, _P, _P, _L, _L],
-    "rotate": [_P, _P, _P, _P, _L, _L, _L, _F],
+    "swiglu_backward": [_P, _P, _P, _P, _P, _L, _L],
+    "apply_rotary": [_P, _P, _P, _P, _L, _L, _L, _F],
     "masked_softmax": [_P, _P, _L, _L, _L, _L],
-    "softmax_back": [_P, _P, _L, _L],
-    "masses": [_P, _P, _P, _P, _L, _L, _F],
+    "softmax_backward": [_P, _P, _L, _L],
+    "unnormalised_probs": [_P, _P, _P, _P, _L, _L, _F],
     "label_logprob": [_P, _P, _P, _P, _L, _L, ctypes.c_int],
-    "product": [_P, _P, _P, _L, _L, _L],
-    "products": [_P, _L, _P, _L, _L],
-    "arrange": [_P, _P, _L, _L],
-    "arrange_across": [_P, _P, _L, _L],
+    "matmul": [_P, _P, _P, _L, _L, _L],
+    "matmul_sum": [_P, _L, _P, _L, _L],
+    "pack_weight": [_P, _P, _L, _L],
+    "pack_weight_transposed": [_P, _P, _L, _L],
     "outer": [_P, _P, _P, _L, _L, _L, _L],
-    "look": [_P, _P, _P, _P, _P, _P, _P, _L, _L, _L, _L, _L],
-    "look_back": [_P, _P, _P, _P, _P, _P, _P, _P, _P, _P, _L, _L, _L, _L, _L],
-    "speak": [_P, _P, _P, _P, _P, _P, _P, _L, _L, _L, _L, _L, _L, _F],
+    "attend": [_P, _P, _P, _P, _P, _P, _P, _L, _L, _L, _L, _L],
+    "attend_backward": [_P, _P, _P, _P, _P, _P, _P, _P, _P, _P, _L, _L, _L, _L, _L],
+    "attend_kv_cache": [_P, _P, _P, _P, _P, _P, _P, _L, _L, _L, _L, _L, _L, _F],
 }
 
 
@@ -76,25 +76,25 @@ class Kernels:
     def __init__(self, library: ctypes.CDLL) -> None:
         self.rms_norm = _call(library, "rms_norm")
         self.add_rms_norm = _call(library, "add_rms_norm")
-        self.rms_norm_back = _call(library, "rms_norm_back")
+        self.rms_norm_backward = _call(library, "rms_norm_backward")
         self.swiglu = _call(library, "swiglu")
-        self.swiglu_back = _call(library, "swiglu_back")
-        self.rotate = _call(library, "rotate")
+        self.swiglu_backward = _call(library, "swiglu_backward")
+        self.apply_rotary = _call(library, "apply_rotary")
         self.masked_softmax = _call(library, "masked_softmax")
-        self.softmax_back = _call(library, "softmax_back")
-        self.masses = _call(library, "masses")
+        self.softmax_backward = _call(library, "softmax_backward")
+        self.unnormalised_probs = _call(library, "unnormalised_probs")
         self.label_logprob = _call(library, "label_logprob")
-        self.speak = _call(library, "speak")
-        self.multiplies = hasattr(library, "product")  # not every processor: see `products`
-        if self.multiplies:
-            self.product = _call(library, "product")
-            self.products = _call(library, "products")
-            self.arrange = _call(library, "arrange")
-            self.arrange_across = _call(library, "arrange_across")
+        self.attend_kv_cache = _call(library, "attend_kv_cache")
+        self.has_matmul = hasattr(library, "matmul")  # not every processor: see `matmul`
+        if self.has_matmul:
+            self.matmul = _call(library, "matmul")
+            self.matmul_sum = _call(library, "matmul_sum")
+            self.pack_weight = _call(library, "pack_weight")
+            self.pack_weight_transposed = _call(library, "pack_weight_transposed")
             self.outer = _call(library, "outer")
-            self.look = _call(library, "look")
-            self.look_back = _call(library, "look_back")
-            self.vector = int(library.vector())
+            self.attend = _call(library, "attend")
+            self.attend_backward = _call(library, "attend_backward")
+            self.vector_width = int(library.vector_width())
 
 
 def kernels(x: Tensor, *others: Tensor) -> Kernels | None:
@@ -102,14 +102,14 @@ def kernels(x: Tensor, *others: Tensor) -> Kernels | None:
     operations do it."""
     if x.device.type != "cpu" or x.dtype not in _PRECISION or any(other.dtype != x.dtype for other in others):
         return None
-    built = _built(x.dtype)
-    return built if isinstance(built, Kernels) else None
+    binary = _compiled_kernels(x.dtype)
+    return binary if isinstance(binary, Kernels) else None
 
 
-def missing() -> str | None:
+def why_no_kernels() -> str | None:
     """Why there are no kernels on this machine; None where there are."""
-    built = _built(torch.float32)
-    return built if isinstance(built, str) else None
+    binary = _compiled_kernels(torch.float32)
+    return binary if isinstance(binary, str) else None
 
 
 def _call(library: ctypes.CDLL, name: str) -> Callable[..., None]:
@@ -123,7 +123,7 @@ def _call(library: ctypes.CDLL, name: str) -> Callable[..., None]:
 
 
 @functools.cache
-def _built(dtype: torch.dtype) -> Kernels | str:
+def _compiled_kernels(dtype: torch.dtype) -> Kernels | str:
     """Compile, or take from the cache; why not, where that is not possible."""
     named = os.environ.get("CC", "cc")
     compiler, threads = shutil.which(named), _openmp()
@@ -137,28 +137,28 @@ def _built(dtype: torch.dtype) -> Kernels | str:
         return "torch is not built on GNU's OpenMP"
     name, flags = _PRECISION[dtype]
     try:
-        built = _folder() / f"{name}-{_key(compiler)}.so"
-        if not built.exists():
-            _compile(compiler, flags, built)
+        binary = _folder() / f"{name}-{_key(compiler)}.so"
+        if not binary.exists():
+            _compile(compiler, flags, binary)
         ctypes.CDLL(threads, mode=ctypes.RTLD_GLOBAL)
-        return Kernels(ctypes.CDLL(str(built)))
+        return Kernels(ctypes.CDLL(str(binary)))
     except subprocess.CalledProcessError as error:
         return f"{named} could not compile {_SOURCE.name}: {error.stderr.decode(errors='replace').strip()[:300]}"
     except (OSError, RuntimeError, subprocess.TimeoutExpired) as error:
         return str(error)
 
 
-def _compile(compiler: str, flags: tuple[str, ...], built: Path) -> None:
+def _compile(compiler: str, flags: tuple[str, ...], binary: Path) -> None:
     """Compiled aside and moved, so that no other process sees half a file. Not linked to OpenMP:
     that is torch's, loaded already."""
-    with tempfile.TemporaryDirectory(dir=built.parent) as aside:
+    with tempfile.TemporaryDirectory(dir=binary.parent) as aside:
         half, whole = Path(aside) / "kernels.o", Path(aside) / "kernels.so"
         for command in (
             [*_FLAGS, *flags, "-c", str(_SOURCE), "-o", str(half)],
             ["-shared", str(half), "-lm", "-o", str(whole)],
         ):
             subprocess.run([compiler, *command], check=True, capture_output=True, timeout=120)  # noqa: S603
-        whole.replace(built)
+        whole.replace(binary)
 
 
 def _key(compiler: str) -> str:

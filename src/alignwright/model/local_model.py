@@ -15,12 +15,12 @@ import torch
 
 from alignwright.core.records import TODAY, Conversation, LogProb, Reply
 from alignwright.model.adapters import merged
+from alignwright.model.legacy_config import write_legacy_config
 from alignwright.model.loaded_model import LoadedModel
 from alignwright.model.logprob import reply_logprobs, token_logprobs
 from alignwright.model.packing import pack, plan_batches
 from alignwright.model.progress_bars import without_progress_bars
 from alignwright.model.sampling import Sample, sample
-from alignwright.model.saved import write_for_older
 from alignwright.model.tokens import TokenRow
 
 
@@ -144,7 +144,7 @@ class LocalModel(LoadedModel):
             with without_progress_bars():
                 plain.save_pretrained(folder, state_dict=weights)
         self.tokenizer.save_pretrained(folder)
-        write_for_older(folder)
+        write_legacy_config(folder)
 
 
 def windows(row: TokenRow, longest: int) -> list[TokenRow]:

@@ -18,10 +18,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from alignwright.model.blocks import scored_hidden, trunk
 from alignwright.model.kernels import kernels
+from alignwright.model.llama_blocks import scored_hidden, trunk
+from alignwright.model.matmul import PackedWeight, matmul_sum, pack_weight, pack_weight_transposed
 from alignwright.model.packing import PackedBatch
-from alignwright.model.products import PackedWeight, arranged, arranged_across, total
 
 __all__ = ["head_logprobs", "head_of", "reply_logprobs", "scored_hidden", "token_logprobs", "trunk"]
 
@@ -62,13 +62,13 @@ class _Head(torch.autograd.Function):
         ctx.frozen = not (weight_VH.requires_grad or (bias_V is not None and bias_V.requires_grad))
         slope_NH = torch.empty_like(hidden_NH) if ctx.frozen and hidden_NH.requires_grad else None
         logp_N = torch.empty(len(label_N), dtype=torch.float32, device=hidden_NH.device)
-        there = _arranged(hidden_NH, weight_VH)
-        back = arranged_across(weight_VH) if slope_NH is not None and there else None
+        there = _packed_weight(hidden_NH, weight_VH)
+        back = pack_weight_transposed(weight_VH) if slope_NH is not None and there else None
         for part in _parts(len(label_N), chunk):
             logits_CV = _logits(hidden_NH[part], weight_VH, bias_V, there)
             logp_N[part], slope_CV = _read(logits_CV, label_N[part], 1.0 if slope_NH is not None else None)
             if slope_NH is not None:
-                slope_NH[part] = total([(slope_CV, back)]) if back else slope_CV @ weight_VH
+                slope_NH[part] = matmul_sum([(slope_CV, back)]) if back else slope_CV @ weight_VH
         if slope_NH is not None:
             ctx.save_for_backward(slope_NH)
         else:
@@ -85,7 +85,7 @@ class _Head(torch.autograd.Function):
         grad_hidden_NH = torch.empty_like(hidden_NH)
         grad_weight_VH = torch.zeros_like(weight_VH)
         grad_bias_V = torch.zeros_like(bias_V) if bias_V is not None else None
-        there = _arranged(hidden_NH, weight_VH)
+        there = _packed_weight(hidden_NH, weight_VH)
         for part in _parts(len(label_N), ctx.chunk):
             _, slope_CV = _read(_logits(hidden_NH[part], weight_VH, bias_V, there), label_N[part], grad_N[part])
             grad_hidden_NH[part] = slope_CV @ weight_VH
@@ -95,10 +95,10 @@ class _Head(torch.autograd.Function):
         return grad_hidden_NH, grad_weight_VH, grad_bias_V, None, None
 
 
-def _arranged(hidden_NH: Tensor, weight_VH: Tensor) -> PackedWeight | None:
+def _packed_weight(hidden_NH: Tensor, weight_VH: Tensor) -> PackedWeight | None:
     """In bfloat16 alone: in float32 torch is as fast here, and needs no two copies of the
     largest weight."""
-    return arranged(weight_VH) if hidden_NH.dtype == weight_VH.dtype == torch.bfloat16 else None
+    return pack_weight(weight_VH) if hidden_NH.dtype == weight_VH.dtype == torch.bfloat16 else None
 
 
 def _parts(count: int, chunk: int) -> list[slice]:
@@ -108,7 +108,7 @@ def _parts(count: int, chunk: int) -> list[slice]:
 def _logits(hidden_CH: Tensor, weight_VH: Tensor, bias_V: Tensor | None, there: PackedWeight | None) -> Tensor:
     if there is None:
         return nn.functional.linear(hidden_CH, weight_VH, bias_V)
-    logits_CV = total([(hidden_CH, there)])
+    logits_CV = matmul_sum([(hidden_CH, there)])
     return logits_CV if bias_V is None else logits_CV.add_(bias_V)
 
 

@@ -1,6 +1,6 @@
-"""How are a prompt and its replies laid out for the model?
+"""How are a prompt and its replies packed into one row, and under which attention mask?
 
-As one row: the prompt once, then every reply. A reply sees the prompt and itself, never a sibling
+One row holds the prompt once, then every reply. A reply sees the prompt and itself, never a sibling
 (block mask), and its positions restart after the prompt, so its probabilities are those of a row of
 its own while the prompt is computed once.
 

@@ -34,12 +34,12 @@ from transformers import AutoModelForSequenceClassification
 
 from alignwright.core.records import Conversation, Prompt, Score
 from alignwright.model.adapters import load_adapter, merge
-from alignwright.model.classifier import ending_with_the_turn
+from alignwright.model.legacy_config import write_legacy_config
 from alignwright.model.loaded_model import LoadedModel
 from alignwright.model.logprob import scored_hidden, trunk
 from alignwright.model.packing import PackedBatch, pack, plan_batches
 from alignwright.model.progress_bars import without_progress_bars
-from alignwright.model.saved import write_for_older
+from alignwright.model.sequence_classifier import ending_with_the_turn
 from alignwright.model.tokens import TokenRow
 from alignwright.model.weights import FILE, load_weights, write_tensors
 
@@ -101,7 +101,7 @@ class RewardScorer:
             None  # what `by_member` found last: who asks why need not ask again
         )
         self._worn = 0  # the member whose weights the trunk has
-        put_on(policy, folder / meta.members[0])
+        load_member(policy, folder / meta.members[0])
         if len(meta.members) == 1 and isinstance(policy.model, PeftModel):
             merge(policy)
 
@@ -152,7 +152,7 @@ class RewardScorer:
         scores: list[Tensor] = []
         for m, head in enumerate(self._heads):
             if m != self._worn:
-                put_on(self.policy, self.folder / self.meta.members[m])
+                load_member(self.policy, self.folder / self.meta.members[m])
                 self._worn = m
             scores.append(score_rows(self.policy, head, rows))
         return torch.stack(scores)
@@ -162,7 +162,7 @@ class RewardScorer:
         is not the end of a turn.
 
         What is scored there must end with the end-of-turn token, as `Chat.row` does. Some templates
-        write a line break after it; the one that is written here does not (`classifier`). Raises
+        write a line break after it; the one that is written here does not (`sequence_classifier`). Raises
         ValueError where the documented call would still read another row.
         """
         if len(self._heads) != 1:
@@ -194,7 +194,7 @@ class RewardScorer:
                 f" {shown[-60:]!r}"
             )
         tokenizer.save_pretrained(folder)
-        write_for_older(folder)
+        write_legacy_config(folder)
 
 
 # ---- the head ------------------------------------------------------------------------------------
@@ -295,7 +295,7 @@ def load_head(folder: Path, policy: LoadedModel) -> nn.Linear:
     return head.requires_grad_(False)
 
 
-def put_on(policy: LoadedModel, member: Path) -> None:
+def load_member(policy: LoadedModel, member: Path) -> None:
     """Give the trunk a member's weights, in place: whole ones, or an adapter into the one that
     is there (a new one where there is none)."""
     if (member / "weights" / FILE).is_file():

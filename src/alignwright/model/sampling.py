@@ -1,4 +1,4 @@
-"""How does the model speak?
+"""How does the model sample replies, at a temperature and from a seed?
 
 Prompts of like length are prefilled together, once for all replies to them; the cache is then
 copied to one row a reply, and rows that have finished leave the batch. Every token's
@@ -107,18 +107,18 @@ def _decode(
 
 def draw(logits_RV: Tensor, uniform_R: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
     """Draw a token a row at a temperature; its log-probability is at temperature 1."""
-    mass_RV, top_R, total_R = _masses(logits_RV, 1.0)
-    drawn_RV = mass_RV if temperature in (0, 1) else _masses(logits_RV, temperature)[0]
+    mass_RV, top_R, total_R = _unnormalised_probs(logits_RV, 1.0)
+    drawn_RV = mass_RV if temperature in (0, 1) else _unnormalised_probs(logits_RV, temperature)[0]
     token_R = logits_RV.argmax(1) if temperature == 0 else _invert(drawn_RV, uniform_R)
     return token_R, logits_RV.gather(1, token_R[:, None])[:, 0].float() - top_R - total_R.log()
 
 
-def _masses(logits_RV: Tensor, temperature: float) -> tuple[Tensor, Tensor, Tensor]:
+def _unnormalised_probs(logits_RV: Tensor, temperature: float) -> tuple[Tensor, Tensor, Tensor]:
     """exp((logit - top) / temperature) in float32, the top, and the sum."""
     if native := kernels(logits_RV):
         mass_RV = torch.empty(logits_RV.shape)
         top_R, total_R = torch.empty(len(mass_RV)), torch.empty(len(mass_RV))
-        native.masses(logits_RV.contiguous(), mass_RV, top_R, total_R, *mass_RV.shape, temperature)
+        native.unnormalised_probs(logits_RV.contiguous(), mass_RV, top_R, total_R, *mass_RV.shape, temperature)
         return mass_RV, top_R, total_R
     wide_RV = logits_RV.float()
     top_R = wide_RV.amax(1)

@@ -17,7 +17,7 @@ from http import HTTPStatus
 from typing import Any, Literal, cast
 
 from alignwright.files.server import KEY
-from alignwright.model.completion import Malformed, parsed
+from alignwright.model.chat_completion import MalformedCompletion, parsed
 from alignwright.model.http_call import CallError, Response
 
 OPTIONAL = ("top_logprobs", "logprobs", "max_completion_tokens", "max_tokens", "temperature", "seed")
@@ -25,7 +25,7 @@ OPTIONAL = ("top_logprobs", "logprobs", "max_completion_tokens", "max_tokens", "
 
 
 @dataclass(eq=False)
-class Trouble(Exception):
+class CallFailure(Exception):
     """Why a call has no answer. `parameter`: the one that was rejected; `wait`: seconds the
     server asks for; `too_long`: more tokens than the model reads; `unexplained`: it may be any
     parameter of the call."""
@@ -46,22 +46,22 @@ class Trouble(Exception):
         return f"{self.came}. {self.advice}"
 
 
-def of_call(error: CallError) -> Trouble:
+def of_call(error: CallError) -> CallFailure:
     """A call that brought no response."""
     if error.timed_out:
-        return Trouble("again", str(error), _SLOW, timed_out=True)
+        return CallFailure("again", str(error), _SLOW, timed_out=True)
     kind = "again" if error.again else "server" if error.unreachable else "prompt"
     advice = "Is the server running, and is this its address?" if error.unreachable else "See the server's own log"
-    return Trouble(kind, str(error), advice, unreachable=error.unreachable)
+    return CallFailure(kind, str(error), advice, unreachable=error.unreachable)
 
 
-def of_body(error: Malformed) -> Trouble:
+def of_body(error: MalformedCompletion) -> CallFailure:
     """A response that says "fine" and is no chat completion."""
     advice = "Is this a server of OpenAI's chat completions, and does its address end as its manual says (/v1)?"
-    return Trouble("again", str(error), advice, malformed=True)
+    return CallFailure("again", str(error), advice, malformed=True)
 
 
-def of_response(response: Response, body: Mapping[str, Any]) -> Trouble | None:
+def of_response(response: Response, body: Mapping[str, Any]) -> CallFailure | None:
     """The trouble that a response tells of; None where it tells of none. `body` is what was asked."""
     status, text, named = response.status, *_error(response.data)
     if 200 <= status < 300:
@@ -73,30 +73,30 @@ def of_response(response: Response, body: Mapping[str, Any]) -> Trouble | None:
     return _sorted(status, text, came, body, _named(response.data), wait)
 
 
-def _sorted(status: int, text: str, came: str, body: Mapping[str, Any], field: str, wait: float) -> Trouble:
+def _sorted(status: int, text: str, came: str, body: Mapping[str, Any], field: str, wait: float) -> CallFailure:
     if 300 <= status < 400:
-        return Trouble(
+        return CallFailure(
             "server", came, "The server has moved, and nobody follows with a key: write its new address", status
         )
     if _CREDIT.search(text) or status == 402:
-        return Trouble(
+        return CallFailure(
             "server", came, "The account behind the key has no credit left: top it up, or use another key", status
         )
     if status == 401 or _KEY.search(text):
-        return Trouble("server", came, f"Look at the key in the environment variable {KEY}", status)
+        return CallFailure("server", came, f"Look at the key in the environment variable {KEY}", status)
     if _FILTER.search(text) and status != 429:
-        return Trouble("prompt", came, "The server's content filter withheld the answer", status)
+        return CallFailure("prompt", came, "The server's content filter withheld the answer", status)
     if status not in (408, 409, 425, 429) and _LONG.search(text):
-        return Trouble("prompt", came, "The prompt is longer than this model reads", status, too_long=True)
+        return CallFailure("prompt", came, "The prompt is longer than this model reads", status, too_long=True)
     if status not in (408, 409, 425, 429, 502, 503, 504) and (name := rejected(body, text, field)):
-        return Trouble("parameter", came, f"It takes no {name}", status, name)
+        return CallFailure("parameter", came, f"It takes no {name}", status, name)
     if status in (404, 405, 410):
         models = (
             "the address (most end with /v1) and the model's name after '#'; the server lists its models under /models"
         )
-        return Trouble("server", came, f"Look at {models}", status)
+        return CallFailure("server", came, f"Look at {models}", status)
     if status in (403, 407):
-        return Trouble(
+        return CallFailure(
             "server",
             came,
             f"Look at the key in {KEY}, and whether it may use this model",
@@ -104,15 +104,15 @@ def _sorted(status: int, text: str, came: str, body: Mapping[str, Any], field: s
             unexplained=status == 403,
         )
     if status == 429:
-        return Trouble(
+        return CallFailure(
             "again", came, "It wants fewer calls: lower 'server: {calls: ...}', or come back later", status, wait=wait
         )
     if status in (408, 409, 425) or (status >= 500 and status != 501):
-        return Trouble(
+        return CallFailure(
             "again", came, "See the server's own log; run the same command again once it is well", status, wait=wait
         )
     refuses = "This server refuses the call as it is; its own words are all that is known"
-    return Trouble("prompt", came, refuses, status, unexplained=status in (400, 422, 501))
+    return CallFailure("prompt", came, refuses, status, unexplained=status in (400, 422, 501))
 
 
 def rejected(body: Mapping[str, Any], text: str, field: str = "") -> str:
@@ -135,7 +135,7 @@ def _error(data: bytes) -> tuple[str, int | None]:
     """The words of an error and the code it gives; (text, None) where a body holds no error."""
     try:
         body = parsed(data)
-    except Malformed:
+    except MalformedCompletion:
         return data[:2000].decode("utf-8", "replace"), None
     error = body.get("error")
     if error in (None, "", [], {}) or ("choices" in body and not isinstance(error, dict | str)):
@@ -167,7 +167,7 @@ def _named(data: bytes) -> str:
     """The field that an error says it is about, such as `param`."""
     try:
         error = parsed(data).get("error")
-    except Malformed:
+    except MalformedCompletion:
         return ""
     field = cast("dict[str, Any]", error).get("param") if isinstance(error, dict) else None
     return field.rpartition(".")[2] if isinstance(field, str) else ""

@@ -19,9 +19,9 @@ from threading import Event
 from typing import Any, Generic, TypeVar
 
 from alignwright.model.call_parameters import ChatCall, Parameters
-from alignwright.model.completion import Completion, Malformed, completion, option_logprobs
+from alignwright.model.chat_completion import Completion, MalformedCompletion, completion, option_logprobs
 from alignwright.model.http_call import CallError, Calls
-from alignwright.model.server_errors import Trouble, clipped, of_body, of_call, of_response
+from alignwright.model.server_errors import CallFailure, clipped, of_body, of_call, of_response
 
 T = TypeVar("T")
 ALONE = 3
@@ -61,7 +61,7 @@ Task = Callable[[Ask], T]
 
 
 @dataclass
-class SampleResult(Generic[T]):
+class TaskResult(Generic[T]):
     """What came of a task: its value, or why there is none. `of_prompt`: the server answers others."""
 
     value: T | None = None
@@ -82,9 +82,9 @@ class Session:
         self.over.set()
         self.calls.end()
 
-    def several(self, tasks: Sequence[tuple[int, Task[T]]], at_once: int) -> Iterator[tuple[int, SampleResult[T]]]:
+    def several(self, tasks: Sequence[tuple[int, Task[T]]], at_once: int) -> Iterator[tuple[int, TaskResult[T]]]:
         """Outcomes in the order in which they come."""
-        done: queue.SimpleQueue[tuple[int, SampleResult[T] | BaseException]] = queue.SimpleQueue()
+        done: queue.SimpleQueue[tuple[int, TaskResult[T] | BaseException]] = queue.SimpleQueue()
 
         def work(place: int, task: Task[T]) -> None:
             try:
@@ -105,12 +105,12 @@ class Session:
                 self.end()
                 raise
 
-    def perform(self, task: Task[T], *, alone: bool = False) -> SampleResult[T]:
+    def perform(self, task: Task[T], *, alone: bool = False) -> TaskResult[T]:
         """One task, its troubles told."""
         if self.over.is_set():
-            return SampleResult(error=NOT_ASKED)
+            return TaskResult(error=NOT_ASKED)
         try:
-            outcome = SampleResult(task(lambda call: self.ask(call, alone=alone)))
+            outcome = TaskResult(task(lambda call: self.ask(call, alone=alone)))
             self._exhausted = 0
             return outcome
         except _NoAnswer as trouble:
@@ -120,8 +120,8 @@ class Session:
                 self._exhausted += 1
                 if self._exhausted >= ALONE:
                     self.over.set()
-                    return SampleResult(error=str(trouble))
-            return SampleResult(error=str(trouble), of_prompt=trouble.kind in ("again", "prompt"))
+                    return TaskResult(error=str(trouble))
+            return TaskResult(error=str(trouble), of_prompt=trouble.kind in ("again", "prompt"))
 
     def ask(self, call: ChatCall, *, alone: bool) -> Completion:
         """One call until it works, cannot work, or has been tried enough. Raises _NoAnswer."""
@@ -139,13 +139,13 @@ class Session:
 
     def _tried(self, call: ChatCall, *, alone: bool, room: bool = False) -> tuple[Completion, Mapping[str, Any]]:
         line, attempts, timeouts, malformed = self.line, 0, 0, 0
-        first: Trouble | None = None
+        first: CallFailure | None = None
         while not self.over.is_set():
             body = self.parameters.body(line.model, call, room=room)
             self._count(requests=1)
             try:
                 answer = self._once(body)
-            except Trouble as trouble:
+            except CallFailure as trouble:
                 if self._learnt(trouble, body, alone=alone):
                     first = first or trouble
                     continue
@@ -183,11 +183,11 @@ class Session:
             raise trouble
         try:
             return completion(response.data)
-        except Malformed as error:
+        except MalformedCompletion as error:
             self._count(answer=Completion(None, None))  # what it cost is not known
             raise of_body(error) from None
 
-    def _learnt(self, trouble: Trouble, body: Mapping[str, Any], *, alone: bool) -> bool:
+    def _learnt(self, trouble: CallFailure, body: Mapping[str, Any], *, alone: bool) -> bool:
         """Is the call worth putting otherwise, at once?"""
         if trouble.kind == "parameter":
             self.parameters.reject(trouble.parameter, body)

@@ -1,4 +1,4 @@
-"""How do replies look back at the prompt that they share?
+"""How do replies attend to the prompt that they share (shared-prefix attention)?
 
 In two products: the prompts' tokens at their prompt, and the replies' tokens at [their prompt,
 themselves]. What the block mask of `pack` forbids (a sibling reply, another row) is never computed:
@@ -62,13 +62,13 @@ class SharedPromptMask:
     key_X: Tensor  # [M, heads]: which place of [prompts, replies] holds the token's key
 
 
-def whole(dtype: torch.dtype, device: torch.device, size: int) -> Kernels | None:
+def attention_kernels(dtype: torch.dtype, device: torch.device, size: int) -> Kernels | None:
     """The kernels, where they have attention for heads of this size."""
     native = kernels(torch.empty(0, dtype=dtype, device=device))
-    return native if native and native.multiplies and size % native.vector == 0 else None
+    return native if native and native.has_matmul and size % native.vector_width == 0 else None
 
 
-def grid(
+def shared_prompt_mask(
     lengths: Sequence[tuple[int, Sequence[int]]],
     *,
     heads: int,
@@ -90,7 +90,7 @@ def grid(
     past_PP, past_LL = np.tri(width, dtype=bool), np.tri(depth, dtype=bool)
     key_BKS = np.concatenate([np.repeat(prompt_BP[:, None], replies, axis=1), reply_BKL], axis=2)
     reply_may = np.concatenate([np.ones((depth, width), dtype=bool), past_LL], axis=1) & (key_BKS >= 0)[:, :, None]
-    native, gap_B2 = whole(dtype, device, size), np.array([(head, width) for head, _ in lengths])
+    native, gap_B2 = attention_kernels(dtype, device, size), np.array([(head, width) for head, _ in lengths])
     part = width if native else _PART
     parts = [slice(begin, min(begin + part, width)) for begin in range(0, width, part)]
     laid = [
@@ -152,10 +152,12 @@ class _Attend(torch.autograd.Function):
             q, k, v = _on_grid(block, at.heads, query, key, value)
             here = out[block.slots].view(q.shape)
             if block.mask is None:
-                native = whole(q.dtype, q.device, size)
+                native = attention_kernels(q.dtype, q.device, size)
                 assert native
                 kept.append(q.new_empty(q.shape[:2], dtype=torch.float32))
-                native.look(q, k, v, block.seen, block.gap, kept[-1] if keep else None, here, *_sizes(block, at, q, k))
+                native.attend(
+                    q, k, v, block.seen, block.gap, kept[-1] if keep else None, here, *_sizes(block, at, q, k)
+                )
             elif keep:
                 kept.append(_weights(q, k, block.mask))
                 torch.bmm(kept[-1], v, out=here)
@@ -179,10 +181,12 @@ class _Attend(torch.autograd.Function):
             q, k, v = _on_grid(block, at.heads, query, key, value)
             back, turn = grad_out[block.slots].view(q.shape), grad_query[block.slots].view(q.shape)
             if block.mask is None:
-                native = whole(q.dtype, q.device, size)
+                native = attention_kernels(q.dtype, q.device, size)
                 assert native
                 found = torch.empty_like(k), torch.empty_like(v)
-                native.look_back(q, k, v, block.seen, block.gap, each, back, turn, *found, *_sizes(block, at, q, k))
+                native.attend_backward(
+                    q, k, v, block.seen, block.gap, each, back, turn, *found, *_sizes(block, at, q, k)
+                )
             else:
                 found = _products_back(q, k, v, each, back, turn)
             grad_key.append(found[0])
@@ -212,7 +216,7 @@ def _products_back(
     """Gradients of keys and values; that of the queries goes to `turn`."""
     slope = torch.bmm(back, value.transpose(1, 2))
     if native := kernels(slope, weight):
-        native.softmax_back(slope, weight, slope.numel() // slope.shape[-1], slope.shape[-1])
+        native.softmax_backward(slope, weight, slope.numel() // slope.shape[-1], slope.shape[-1])
     else:
         slope = torch.ops.aten._softmax_backward_data(slope, weight, -1, weight.dtype)
     torch.bmm(slope, key, out=turn)

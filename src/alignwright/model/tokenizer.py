@@ -52,7 +52,7 @@ class TokenizerInfo:
         return self.limit.tokens if self.limit else None
 
 
-def speech(found: ModelRef, date: str = TODAY) -> TokenizerInfo:
+def load_tokenizer(found: ModelRef, date: str = TODAY) -> TokenizerInfo:
     """Raises NotHere for a model that is not on this machine, ValueError for a template that
     cannot be trained with."""
     if found.kind == "hub":
@@ -64,8 +64,8 @@ def speech(found: ModelRef, date: str = TODAY) -> TokenizerInfo:
     return _in_folder(folder, date) if folder.is_dir() else _in_gguf(found.path, date)
 
 
-def speech_without_torch(found: ModelRef, date: str = TODAY) -> TokenizerInfo | None:
-    """`speech`, where the model's tokenizer is on this machine and is nothing but a
+def load_tokenizer_without_torch(found: ModelRef, date: str = TODAY) -> TokenizerInfo | None:
+    """`load_tokenizer`, where the model's tokenizer is on this machine and is nothing but a
     `tokenizer.json`; None elsewhere."""
     if found.kind == "hub":
         try:

@@ -8,7 +8,7 @@ alone, so a padding token that equals the end token (SmolLM2) changes nothing.
 
 Text of messages never becomes a control token: "<|im_end|>" typed by a user is encoded as the
 letters it is made of. And none of it is lost: a template that leaves a message out, or refuses its
-role, is an error that names the message (`Unwritten`); only the thoughts that a template cuts from
+role, is an error that names the message (`UnrenderedMessage`); only the thoughts that a template cuts from
 an earlier reply, up to `</think>`, may go.
 
 Left out on purpose: tools, images and reasoning traces. A template with a reasoning switch is used
@@ -23,8 +23,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from alignwright.core.records import TODAY, Conversation, Message
-from alignwright.model.standing import lost, stand_ins
-from alignwright.model.template import Beyond, Refused, Template
+from alignwright.model.chat_template import Template, TemplateOverBound, TemplateRefusal
+from alignwright.model.dropped_messages import first_dropped, placeholders
 
 _MARK = (  # a private-use character: stands for a control token's text inside a message while the template is rendered
     "\ue000"
@@ -43,7 +43,7 @@ class TokenRow:
         return len(self.prompt) + sum(map(len, self.replies))
 
 
-class Unwritten(ValueError):
+class UnrenderedMessage(ValueError):
     """A conversation that the chat template does not write: it leaves out `role`'s text, or
     refuses it. `cure` says what helps."""
 
@@ -68,7 +68,7 @@ class NoTemplate(ValueError):
         )
 
 
-class Stopped(ValueError):
+class TemplateStopped(ValueError):
     """The chat template was over a bound as it wrote a conversation."""
 
 
@@ -167,7 +167,7 @@ class Chat:
         """The ids of the tokens that speak with the template's voice."""
         return frozenset(int(i) for i, token in self.tokenizer.added_tokens_decoder.items() if token.special)
 
-    def spelled(self, text: str) -> list[str]:
+    def control_tokens_in(self, text: str) -> list[str]:
         """The control tokens whose names stand in a text; each is encoded as the letters it is made of."""
         return [name for name in self._control_pattern.findall(text) if name != _MARK]
 
@@ -199,23 +199,26 @@ class Chat:
         roles, texts = [m.role for m in messages], [self._escape(m.content) for m in messages]
         try:
             rendered = self._write(roles, texts, header)
-        except Beyond as error:
-            raise Stopped(
+        except TemplateOverBound as error:
+            raise TemplateStopped(
                 f"the model's chat template was stopped as it wrote a conversation: {error}; use another"
                 " chat_template.jinja"
             ) from None
-        except Refused as error:
+        except TemplateRefusal as error:
             role = self._refused_role(roles, texts)
-            raise Unwritten(
+            raise UnrenderedMessage(
                 f"the model's chat template refuses a conversation of {_listed(roles)}: {error}",
                 role,
                 _cure(role, roles),
             ) from None
-        if whole and (place := lost(roles, texts, rendered, self._own_words(roles, header=header))) is not None:
+        if (
+            whole
+            and (place := first_dropped(roles, texts, rendered, self._own_words(roles, header=header))) is not None
+        ):
             said = (
                 f"message {place + 1} of {len(roles)}, the {roles[place]}'s ({messages[place].content.strip()[:60]!r})"
             )
-            raise Unwritten(
+            raise UnrenderedMessage(
                 f"the model's chat template leaves out or changes {said}", roles[place], _cure(roles[place])
             )
         return rendered
@@ -232,8 +235,8 @@ class Chat:
         pattern = (*roles, *["header"] * header)  # the header for a reply holds words, too
         if pattern not in self._patterns:
             try:
-                self._patterns[pattern] = self._write(roles, stand_ins(len(roles)), header=header)
-            except (Refused, Beyond):
+                self._patterns[pattern] = self._write(roles, placeholders(len(roles)), header=header)
+            except (TemplateRefusal, TemplateOverBound):
                 self._patterns[pattern] = None
         return self._patterns[pattern]
 
@@ -243,7 +246,7 @@ class Chat:
             kept = [i for i, r in enumerate(roles) if r != role]
             try:
                 self._write([roles[i] for i in kept], [texts[i] for i in kept], header=True)
-            except (Refused, Beyond):
+            except (TemplateRefusal, TemplateOverBound):
                 continue
             return role
         return ""

@@ -198,7 +198,7 @@ def _run_jobs(
 def _write_spec(experiment: Experiment, request: Request, folder: Path, threads: int) -> str | None:
     """What was asked and where it runs, on disk; why the compiled kernels are missing, where
     they are."""
-    from alignwright.model.kernels import missing
+    from alignwright.model.kernels import why_no_kernels
     from alignwright.run.provenance import provenance
 
     place = folder / "spec"
@@ -210,7 +210,7 @@ def _write_spec(experiment: Experiment, request: Request, folder: Path, threads:
         )
     write_json(place / "resolved.json", experiment.model_dump(mode="json"))
     weights = model_fingerprint(resolve(experiment.model, experiment.folder))
-    without = missing()
+    without = why_no_kernels()
     write_json(
         place / "provenance.json",
         provenance(request.spec.resolve().parent, experiment.seed, threads, weights, without or "compiled"),

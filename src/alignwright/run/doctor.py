@@ -27,7 +27,7 @@ from alignwright.files.errors import SpecError
 from alignwright.files.items import TextItem
 from alignwright.files.models import resolve
 from alignwright.model.limits import Limit
-from alignwright.model.tokenizer import TokenizerInfo, TokenizerMissing, speech
+from alignwright.model.tokenizer import TokenizerInfo, TokenizerMissing, load_tokenizer
 from alignwright.model.tokens import Chat, TokenRow
 from alignwright.report.text import visible
 from alignwright.run import inputs
@@ -72,7 +72,7 @@ def examine(experiment: Experiment) -> list[Examination]:
     if not stages:
         return []
     try:
-        found = speech(resolve(experiment.model, experiment.folder), experiment.date)
+        found = load_tokenizer(resolve(experiment.model, experiment.folder), experiment.date)
     except TokenizerMissing as reason:
         return [Examination(name, None, f"not examined: {reason}") for name, _ in stages]
     return [_examined(name, stage, experiment, found) for name, stage in stages]

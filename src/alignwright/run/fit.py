@@ -35,8 +35,8 @@ from alignwright.files.reading import Read
 from alignwright.measure.knobs import TaxMeasure
 from alignwright.measure.tax import ASK
 from alignwright.model.limits import ADAPTERS
-from alignwright.model.tokenizer import TokenizerInfo, TokenizerMissing, speech
-from alignwright.model.tokens import NoTemplate, Stopped, Unwritten
+from alignwright.model.tokenizer import TokenizerInfo, TokenizerMissing, load_tokenizer
+from alignwright.model.tokens import NoTemplate, TemplateStopped, UnrenderedMessage
 from alignwright.train.knobs import Average, Pretrain, Sft
 
 MOST = 2_000
@@ -71,7 +71,7 @@ def fit(experiment: Experiment, files: Sequence[tuple[Loc, Read[Any]]]) -> str:
     """Raises SpecError with all that does not fit; returns what could not be looked at, if anything."""
     experiment = resolve_effort(experiment)
     try:
-        found = speech(resolve(experiment.model, experiment.folder), experiment.date)
+        found = load_tokenizer(resolve(experiment.model, experiment.folder), experiment.date)
     except TokenizerMissing as reason:
         return f"not looked at by the model's chat template: {reason}"
     problems = [*_adapter(experiment, found)]
@@ -104,7 +104,7 @@ def _contrast(experiment: Experiment, found: TokenizerInfo) -> Iterator[str]:
         if isinstance(stage, Contrast) and stage.judge == "self":
             try:
                 found.chat.prompt(Conversation.user("Which of these?", system="Follow this principle."))
-            except Unwritten as error:
+            except UnrenderedMessage as error:
                 why = f"it puts the principle into a system message, and {error.what}"
                 yield f"feedback.{at}.contrast: {why}; use {{by: judge}}, or a model whose template has a place for it"
 
@@ -154,7 +154,7 @@ def _unwritten(rows: Sequence[_Row], found: TokenizerInfo, stage: Any) -> Iterat
             fails[roles] = fails.get(roles, False) or said is not None
             if said:
                 failed.setdefault((row.file, said[0]), []).append((row, said[1]))
-            if said and said[0] == Stopped.__name__:
+            if said and said[0] == TemplateStopped.__name__:
                 break  # each would take as long
     for (file, _), those in failed.items():
         total = sum(row.file == file for row in rows)
@@ -169,7 +169,7 @@ def _said(row: _Row, found: TokenizerInfo, stage: Any) -> tuple[str, str] | None
                 found.chat.conversation(conversation if stage.turns == "all" else conversation.only_last())
             else:
                 found.chat.prompt(conversation)
-    except Unwritten as error:
+    except UnrenderedMessage as error:
         return error.role, str(error)
     except ValueError as error:
         return type(error).__name__, str(error)

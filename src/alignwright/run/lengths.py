@@ -185,9 +185,9 @@ class Lengths:
 
 def lengths_of(experiment: Experiment) -> Lengths:
     """With the model's tokenizer where it can be had without torch."""
-    from alignwright.model.tokenizer import speech_without_torch
+    from alignwright.model.tokenizer import load_tokenizer_without_torch
 
-    found = speech_without_torch(resolve(experiment.model, experiment.folder), experiment.date)
+    found = load_tokenizer_without_torch(resolve(experiment.model, experiment.folder), experiment.date)
     return Lengths(experiment, found.chat, found.longest) if found else Lengths(experiment)
 
 

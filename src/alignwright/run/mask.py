@@ -78,6 +78,6 @@ def _text(text: str, chat: Chat) -> str:
 
 def _shown(text: str, chat: Chat) -> str:
     safe = visible(text).translate(_OURS)
-    for name in sorted(set(chat.spelled(safe)), key=len, reverse=True):
+    for name in sorted(set(chat.control_tokens_in(safe)), key=len, reverse=True):
         safe = safe.replace(name, f"⟨{name}⟩")
     return safe.replace("\t", "⇥").replace("\n", "↵\n")

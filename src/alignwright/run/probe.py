@@ -24,7 +24,7 @@ from alignwright.model import give_back_memory
 from alignwright.model.adapters import add_lora
 from alignwright.model.load import load
 from alignwright.model.local_model import LocalModel
-from alignwright.model.precision import training_dtype
+from alignwright.model.training_dtype import training_dtype
 from alignwright.run import inputs
 from alignwright.run.bill import UNKNOWN_PARAMETERS, effort
 from alignwright.run.costs import Cost

@@ -17,7 +17,7 @@ from alignwright.model import give_back_memory
 from alignwright.model.adapters import add_lora, load_adapter, merge
 from alignwright.model.load import load
 from alignwright.model.local_model import LocalModel
-from alignwright.model.precision import training_dtype
+from alignwright.model.training_dtype import training_dtype
 from alignwright.model.weights import load_weights
 from alignwright.run.ledger import Ledger
 

@@ -201,7 +201,7 @@ def unlike_template(rows: Sequence[TokenRow], sources: Sequence[Source], chat: C
 
 def _plain(conversation: Conversation, chat: Chat) -> bool:
     return conversation.last.content == conversation.last.content.strip() != "" and not any(
-        chat.spelled(m.content) for m in conversation.messages
+        chat.control_tokens_in(m.content) for m in conversation.messages
     )
 
 
@@ -232,7 +232,9 @@ def texts(sources: Sequence[Source], chat: Chat, allowed: float) -> Iterator[Dat
     """What is wrong with the texts, whatever became of them as tokens."""
     yield from _repeated(sources, allowed)
     yield from _contradictions([source for source in sources if isinstance(source, Preference)])
-    spelled = Counter(name for source in sources for text in _texts(source) for name in set(chat.spelled(text)))
+    spelled = Counter(
+        name for source in sources for text in _texts(source) for name in set(chat.control_tokens_in(text))
+    )
     if spelled:
         names = ", ".join(f"{name} in {count}" for name, count in spelled.most_common(4))
         why = (

@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING
 import torch
 from safetensors.torch import load_file
 
-from alignwright.model.reward_head import HEAD, load_head, new_head, put_on, score_rows
+from alignwright.model.reward_head import HEAD, load_head, load_member, new_head, score_rows
 from alignwright.model.weights import FILE, write_tensors
 from alignwright.train.averaging import blend_adapters, blend_tensors
 from alignwright.train.knobs import RewardModel
@@ -82,7 +82,7 @@ def member_scores(policy: LocalModel, member: Path, rows: Sequence[TokenRow]) ->
     head = load_head(member, policy)
     adapter = member / "adapter"
     if member.name != AVERAGE or not adapter.is_dir():
-        put_on(policy, member)
+        load_member(policy, member)
         return score_rows(policy, head, rows)
     policy.model.load_adapter(
         str(adapter), AVERAGE, is_trainable=False, autocast_adapter_dtype=False

@@ -37,7 +37,7 @@ from alignwright.files.public_questions import FreeQuestion, PersonaItem
 from alignwright.measure.asking import choose, scored
 from alignwright.measure.emergent.knobs import Thresholds
 from alignwright.measure.emergent.verdict import AnswerRates, EmergentVerdict, broad
-from alignwright.model.completion import end_of_thoughts
+from alignwright.model.chat_completion import end_of_thoughts
 from alignwright.stats.intervals import Interval, wilson
 
 CHOICE, BAD, INCOHERENT, ALIGNMENT, EXCESS = (

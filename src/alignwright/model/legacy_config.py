@@ -1,4 +1,5 @@
-"""Does a saved model say the same to those who read it with an older transformers?
+"""Does a saved model's config.json (rotary base, RoPE scaling) say the same to those who read it
+with transformers 4?
 
 transformers 5 keeps what rotary positions need in `rope_parameters`; 4 looks for `rope_theta`,
 `rope_scaling`, `partial_rotary_factor` and `rope_local_base_freq` at the top of `config.json`, and
@@ -17,13 +18,13 @@ from typing import Any
 _CLASSES = {"TokenizersBackend": "PreTrainedTokenizerFast"}
 
 
-def write_for_older(folder: Path) -> None:
+def write_legacy_config(folder: Path) -> None:
     """Add to a saved folder what transformers 4 reads."""
-    _change(folder / "config.json", rope_at_the_top)
+    _change(folder / "config.json", legacy_rope_keys)
     _change(folder / "tokenizer_config.json", _named)
 
 
-def rope_at_the_top(config: Mapping[str, Any]) -> dict[str, Any]:
+def legacy_rope_keys(config: Mapping[str, Any]) -> dict[str, Any]:
     """What of a configuration's `rope_parameters` is missing at its top."""
     found = config.get("rope_parameters")
     if not isinstance(found, dict) or not found:

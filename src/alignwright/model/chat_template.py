@@ -1,6 +1,6 @@
 """How is a conversation written by a model's own chat template, which somebody else wrote?
 
-In a process of its own (`template_child`), one for all templates, that lives as long as this one: a
+In a process of its own (`chat_template_process`), one for all templates, that lives as long as this one: a
 template is a program, and no reading of it tells whether it ends, how much it writes, or how long
 one of its expressions takes. The kernel bounds the child's memory and its seconds of the processor,
 this side bounds what it may answer and how long it is waited for, and a child that is over a bound
@@ -31,14 +31,14 @@ SECONDS, WAIT = 5, 120.0
 """Seconds of the processor for one rendering, and of waiting for it."""
 MOST = 1_000_000
 """Characters that a template may write, beside four for each of the conversation's own."""
-_CHILD = Path(__file__).with_name("template_child.py")
+_CHILD = Path(__file__).with_name("chat_template_process.py")
 
 
-class Refused(ValueError):
+class TemplateRefusal(ValueError):
     """The template raised an error: its author's own refusal, or a fault in it."""
 
 
-class Beyond(ValueError):
+class TemplateOverBound(ValueError):
     """The template is over a bound of time, memory or length."""
 
 
@@ -62,9 +62,9 @@ class Template:
             8 * most + 10_000,
         )
         if "beyond" in answer:
-            raise Beyond(answer["beyond"])
+            raise TemplateOverBound(answer["beyond"])
         if "refused" in answer:
-            raise Refused(answer["refused"])
+            raise TemplateRefusal(answer["refused"])
         return answer["text"]
 
 
@@ -87,13 +87,13 @@ class _Child:
                 until = time.monotonic() + WAIT
                 size = int.from_bytes(self._read(process, 8, until), "big")
                 if size > most:
-                    raise Beyond(f"it writes more than {most:,} bytes")
+                    raise TemplateOverBound(f"it writes more than {most:,} bytes")
                 answer = json.loads(self._read(process, size, until))
             except BaseException as error:
                 self.end()
                 if not isinstance(error, BrokenPipeError | EOFError):
                     raise
-                raise Beyond(_why(process.returncode, request["seconds"])) from None
+                raise TemplateOverBound(_why(process.returncode, request["seconds"])) from None
         return answer
 
     def _alive(self) -> subprocess.Popen[bytes]:
@@ -117,7 +117,7 @@ class _Child:
         waiting.register(handle, select.POLLIN | select.POLLHUP)
         while len(parts) < size:
             if not waiting.poll(max(0.0, until - time.monotonic()) * 1000):
-                raise Beyond(f"it is not done after {WAIT:.0f} seconds")
+                raise TemplateOverBound(f"it is not done after {WAIT:.0f} seconds")
             piece = os.read(handle, min(size - len(parts), 2**20))
             if not piece:
                 raise EOFError

@@ -1,4 +1,4 @@
-/* Matrix products, with the sums in registers. A weight is read in the order in which it is used: `arrange`d as [o / WIDTH, i, WIDTH], in
+/* Matrix products, with the sums in registers. A weight is read in the order in which it is used: packed (`pack_weight`) as [o / WIDTH, i, WIDTH], in
  * bfloat16 as [o / WIDTH, i / 2, WIDTH, 2]; the last panel may be half as wide.
  *
  * Only where the processor has the instructions and nothing better: a matrix unit (AMX) is oneDNN's.
@@ -19,7 +19,7 @@ typedef __m512 vec;
 typedef uint32_t unit;
 typedef __m512bh vecs;
 #define more(sum, w, x) _mm512_dpbf16_ps(sum, w, x)
-#define read_arranged(p) ((__m512bh)_mm512_loadu_si512(p))
+#define read_packed(p) ((__m512bh)_mm512_loadu_si512(p))
 #define write_rounded(p, sum) _mm256_storeu_si256((__m256i *)(p), (__m256i)_mm512_cvtneps_pbh(sum))
 
 static inline vecs one(const real *x) {
@@ -39,7 +39,7 @@ static inline vecs read_rows(const real *first, const real *second, int rows) {
 typedef float unit;
 typedef __m512 vecs;
 #define more(sum, w, x) _mm512_fmadd_ps(w, x, sum)
-#define read_arranged(p) _mm512_loadu_ps(p)
+#define read_packed(p) _mm512_loadu_ps(p)
 #define read_rows(first, second, rows) _mm512_loadu_ps(first)
 #define write_rounded(p, sum) _mm512_storeu_ps(p, sum)
 #define one(x) _mm512_set1_ps(*(x))
@@ -59,7 +59,7 @@ typedef __m256 vec;
 typedef float unit;
 typedef __m256 vecs;
 #define more(sum, w, x) _mm256_fmadd_ps(w, x, sum)
-#define read_arranged(p) _mm256_loadu_ps(p)
+#define read_packed(p) _mm256_loadu_ps(p)
 #define read_rows(first, second, rows) _mm256_loadu_ps(first)
 #define write_rounded(p, sum) _mm256_storeu_ps(p, sum)
 #define one(x) _mm256_broadcast_ss(x)
@@ -69,9 +69,9 @@ typedef __m256 vecs;
 #define WIDTH (2 * VEC)
 #define INLINE static inline __attribute__((always_inline))
 
-long vector(void) { return VEC; }
+long vector_width(void) { return VEC; }
 
-/* A term of a tile: x[r * across + k * along] times row k of w, for k of n. Rows of an arranged w lie one after the other, of another
+/* A term of a tile: x[r * across + k * along] times row k of w, for k of n. Rows of an packed w lie one after the other, of another
  * `apart` from one another. In bfloat16 two k are one step, and an odd last one is multiplied by the pair of x whose second is 0. */
 typedef struct {
     const real *x, *w;
@@ -95,8 +95,8 @@ INLINE void tile_of(const term *terms, long count, enum kind kind, void *y, long
         const real *x = terms->x, *w = terms->w;
         long across = terms->across, along = terms->along, apart = terms->apart, down = loose ? STEP * apart : wide * VEC * STEP;
         for (long k = terms->n / STEP; k--; x += along, w += down) {
-            vecs left = loose ? read_rows(w, w + apart, 2) : read_arranged(w), right = left;
-            if (wide == 2) right = loose ? read_rows(w + VEC, w + apart + VEC, 2) : read_arranged(w + VEC * STEP);
+            vecs left = loose ? read_rows(w, w + apart, 2) : read_packed(w), right = left;
+            if (wide == 2) right = loose ? read_rows(w + VEC, w + apart + VEC, 2) : read_packed(w + VEC * STEP);
             EVERY(r) {
                 vecs here = one(x + r * across);
                 low[r] = more(low[r], left, here);
@@ -133,8 +133,8 @@ INLINE void tile_of(const term *terms, long count, enum kind kind, void *y, long
         const int loose = loose_, wide = wide_;                                                                          \
         switch (rows) { CASE(1) CASE(2) CASE(3) CASE(4) CASE(5) MORE_CASES default: TILE(TALL); }                        \
     }
-TILES(tile_arranged, 0, 2)
-TILES(tile_arranged_half, 0, 1)
+TILES(tile_packed, 0, 2)
+TILES(tile_packed_half, 0, 1)
 TILES(tile_loose, 1, 2)
 TILES(tile_loose_half, 1, 1)
 
@@ -143,12 +143,12 @@ static inline long width(long column, long o) { return o - column < WIDTH ? VEC 
 
 static inline long least(long a, long b) { return a < b ? a : b; }
 
-/* rows of a panel of x w, with w [n, o] not arranged. y: from the panel's first column on. */
+/* rows of a panel of x w, with w [n, o] not packed. y: from the panel's first column on. */
 static inline void loose(term t, long column, enum kind kind, void *y, long o, long rows) {
     (width(column, o) == WIDTH ? tile_loose : tile_loose_half)(&t, 1, kind, y, o, rows);
 }
 
-/* Of a sum of products x w'. x: [rows, i] with rows `apart` elements apart. Every w is arranged. */
+/* Of a sum of products x w'. x: [rows, i] with rows `apart` elements apart. Every w is packed. */
 typedef struct {
     const real *x, *w;
     long i, apart;
@@ -176,13 +176,13 @@ static void passes(const part *parts, long count, long inputs, enum kind kind, v
             for (long p = 0; p < count; p++)
                 terms[p] = (term){parts[p].x + r * parts[p].apart, parts[p].w + column * parts[p].whole + across * parts[p].from, parts[p].i,
                                   parts[p].apart, STEP, 0};
-            (across == WIDTH ? tile_arranged : tile_arranged_half)(terms, count, kind, to, o, least(TALL, end - r));
+            (across == WIDTH ? tile_packed : tile_packed_half)(terms, count, kind, to, o, least(TALL, end - r));
         }
     }
 }
 
 /* y: [rows, o], of at most PARTS parts. */
-void products(const addend *addends, long count, real *y, long rows, long o, int threads) {
+void matmul_sum(const addend *addends, long count, real *y, long rows, long o, int threads) {
     part parts[PARTS];
     long inputs = 0, span = NEAR / (FEW * (long)sizeof(real)) / STEP * STEP;
     for (long p = 0; p < count; p++) {
@@ -205,9 +205,9 @@ void products(const addend *addends, long count, real *y, long rows, long o, int
     free(wide);
 }
 
-void product(const real *x, const real *w, real *y, long rows, long o, long i, int threads) {
+void matmul(const real *x, const real *w, real *y, long rows, long o, long i, int threads) {
     addend only = {x, w, i, i};
-    products(&only, 1, y, rows, o, threads);
+    matmul_sum(&only, 1, y, rows, o, threads);
 }
 
 /* Two rows of x [n, r], number by number: [n / 2, r, 2], with a last row of 0 where n is odd. In float32 x itself. */
@@ -295,7 +295,7 @@ static inline void turn(const unit *from, long apart, unit *to, long wide) {
 #endif
 
 /* Rows of w [o, i], `apart` from one another, of one panel that begins at `column`; rows that are not there are 0. */
-static void arrange_panel(const real *w, real *out, long column, long wide, long o, long i, long apart) {
+static void pack_panel(const real *w, real *out, long column, long wide, long o, long i, long apart) {
     const unit *from = (const unit *)(w + column * apart);
     unit *to = (unit *)out;
     long units = i / STEP, down = apart / STEP, k = 0;
@@ -306,13 +306,13 @@ static void arrange_panel(const real *w, real *out, long column, long wide, long
         for (long j = 0; j < wide; j++) to[k * wide + j] = column + j < o ? from[j * down + k] : (unit)0;
 }
 
-/* w: [o, i], arranged for x w'. */
-void arrange(const real *w, real *out, long o, long i, int threads) {
-    ROWS(o * i) for (long column = 0; column < o; column += WIDTH) arrange_panel(w, out + column * i, column, width(column, o), o, i, i);
+/* w: [o, i], packed for x w'. */
+void pack_weight(const real *w, real *out, long o, long i, int threads) {
+    ROWS(o * i) for (long column = 0; column < o; column += WIDTH) pack_panel(w, out + column * i, column, width(column, o), o, i, i);
 }
 
-/* w: [i, o], arranged for x w. */
-void arrange_across(const real *w, real *out, long o, long i, int threads) {
+/* w: [i, o], packed for x w. */
+void pack_weight_transposed(const real *w, real *out, long o, long i, int threads) {
     ROWS(o * i) for (long column = 0; column < o; column += WIDTH) {
         real *to = out + column * i;
         long wide = width(column, o);

@@ -1,6 +1,6 @@
 """What does a server's chat completion say?
 
-The body is read as if its writer were hostile: another shape is a `Malformed` with the place, never
+The body is read as if its writer were hostile: another shape is a `MalformedCompletion` with the place, never
 a traceback. The answer is the text without the model's thoughts, which come in a field of their own
 (`reasoning_content`, `reasoning`), as a part of the content, or inside `<think>`; some templates
 open the thoughts themselves, so that only the closing mark is seen. Log-probabilities that are no
@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 
-class Malformed(Exception):
+class MalformedCompletion(Exception):
     """A body that is no chat completion; it may be better next time."""
 
 
@@ -52,11 +52,11 @@ def completion(data: bytes) -> Completion:
     body = parsed(data)
     choices = body.get("choices")
     if not isinstance(choices, list) or not choices:
-        raise Malformed(f"no chat completion: 'choices' is {_shown(choices)}")
+        raise MalformedCompletion(f"no chat completion: 'choices' is {_shown(choices)}")
     choice = cast("list[Any]", choices)[0]
     message = choice.get("message") if isinstance(choice, dict) else None
     if not isinstance(choice, dict) or not isinstance(message, dict):
-        raise Malformed(f"no chat completion: the first choice is {_shown(choice)}")
+        raise MalformedCompletion(f"no chat completion: the first choice is {_shown(choice)}")
     text, apart = _content(message.get("content"))
     thoughts = apart or any(
         message.get(name) not in (None, "", [], {}) for name in ("reasoning_content", "reasoning", "thinking")
@@ -81,9 +81,9 @@ def parsed(data: bytes) -> dict[str, Any]:
     try:
         body: object = json.loads(data)
     except (ValueError, RecursionError):
-        raise Malformed(f"no JSON: {data[:120]!r}") from None
+        raise MalformedCompletion(f"no JSON: {data[:120]!r}") from None
     if not isinstance(body, dict):
-        raise Malformed(f"no chat completion: {_shown(body)}")
+        raise MalformedCompletion(f"no chat completion: {_shown(body)}")
     return cast("dict[str, Any]", body)
 
 
@@ -152,7 +152,7 @@ def _content(content: Any) -> tuple[str | None, bool]:
         elif isinstance(part, dict) and part.get("type") in ("thinking", "reasoning", "redacted_thinking"):
             thoughts = True
         else:
-            raise Malformed(f"no chat completion: a part of the content is {_shown(part)}")
+            raise MalformedCompletion(f"no chat completion: a part of the content is {_shown(part)}")
     return ("".join(texts) if texts else None), thoughts
 
 

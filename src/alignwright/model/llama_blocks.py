@@ -1,9 +1,9 @@
-"""What does the trunk of a model compute, from tokens to hidden states?
+"""What does the trunk of a model compute, the transformer blocks from tokens to hidden states?
 
-Models of the Llama family (Llama, Mistral, Qwen2: norm, attention, norm, gated unit) run here, over
-flat tokens without padding: each prompt once, attention by blocks (`shared`), everything between
-the products fused (`elementwise`), the last block's second half at the scored tokens alone. All
-other models run transformers' own forward over the padded rows of `pack` under their block mask.
+Models of the Llama family (Llama, Mistral, Qwen2: RMS norm, attention with rotary positions, norm,
+SwiGLU) run here, over flat tokens without padding: each prompt once, attention by blocks
+(`shared_prompt_attention`), everything between the products fused (`elementwise`), the last block's
+second half at the scored tokens alone. All other models run transformers' own forward over the padded rows of `pack` under their block mask.
 The numbers are the same up to rounding, and `_check_engine` compares them with the model's own at
 loading.
 
@@ -24,9 +24,9 @@ from transformers.models.mistral.modeling_mistral import MistralModel
 from transformers.models.qwen2.modeling_qwen2 import Qwen2Model
 
 from alignwright.model.adapters import Recompute, linears
-from alignwright.model.elementwise import rms_norm, rotate, signed, swiglu
+from alignwright.model.elementwise import apply_rotary, rms_norm, signed_sine, swiglu
 from alignwright.model.packing import PackedBatch
-from alignwright.model.shared_prompt_attention import attend, grid, whole
+from alignwright.model.shared_prompt_attention import attend, attention_kernels, shared_prompt_mask
 
 _LONG = 1024  # where torch makes attention, a longer prompt or reply would keep too many weights for the backward pass
 
@@ -37,7 +37,7 @@ def trunk(model: Any) -> Any:
     return plain.base_model
 
 
-def is_plain(body: Any) -> bool:
+def is_llama(body: Any) -> bool:
     """Whether these blocks are the ones that this module computes."""
     return (
         type(body) in (LlamaModel, MistralModel, Qwen2Model) and body.config.hidden_act == "silu" and not body.training
@@ -49,7 +49,7 @@ def scored_hidden(model: Any, batch: PackedBatch) -> Tensor:
     `batch.label_N`: [N, H]. Differentiable."""
     batch = batch.to(next(model.parameters()).device)
     body = trunk(model)
-    if is_plain(body) and (torch.is_inference_mode_enabled() or batch.longest <= _LONG or _keeps_no_weights(body)):
+    if is_llama(body) and (torch.is_inference_mode_enabled() or batch.longest <= _LONG or _keeps_no_weights(body)):
         return flat_hidden(body, batch, batch.target_N)
     hidden_BTH = body(
         input_ids=batch.input_ids_BT,
@@ -85,15 +85,15 @@ def flat_hidden(
     heads = config.num_key_value_heads
     x_MH = F.embedding(batch.input_ids_BT.flatten().index_select(0, batch.token_M), body.embed_tokens.weight)
     group, size = config.num_attention_heads // heads, body.layers[0].self_attn.head_dim
-    at = grid(batch.lengths, heads=heads, group=group, size=size, dtype=x_MH.dtype, device=x_MH.device)
+    at = shared_prompt_mask(batch.lengths, heads=heads, group=group, size=size, dtype=x_MH.dtype, device=x_MH.device)
     cos_MD, sin_MD = rotary(body, x_MH, batch.position_ids_BT.flatten().index_select(0, batch.token_M))
     scored_N = torch.searchsorted(batch.token_M, target_N)
     scaling = body.layers[0].self_attn.scaling
-    own: Sequence[Layers] = layers or [_Own(block) for block in body.layers]
+    own: Sequence[Layers] = layers or [_ModelLayers(block) for block in body.layers]
     for layer in own:
         query_MA, key_MC, value_MC = layer.qkv(x_MH)
-        query_MA = rotate(query_MA, cos_MD * scaling, sin_MD * scaling)
-        key_MC = rotate(key_MC, cos_MD, sin_MD)
+        query_MA = apply_rotary(query_MA, cos_MD * scaling, sin_MD * scaling)
+        key_MC = apply_rotary(key_MC, cos_MD, sin_MD)
         if keep:
             keep(key_MC, value_MC)
         mixed_MA = attend(query_MA, key_MC, value_MC, at)
@@ -105,9 +105,9 @@ def flat_hidden(
 
 
 def rotary(body: Any, x_MH: Tensor, position_M: Tensor) -> tuple[Tensor, Tensor]:
-    """Cosines and signed sines of the positions, as `rotate` takes them."""
+    """Cosines and signed sines of the positions, as `apply_rotary` takes them."""
     cos_1MD, sin_1MD = body.rotary_emb(x_MH[None], position_M[None])
-    return cos_1MD[0], signed(sin_1MD[0])
+    return cos_1MD[0], signed_sine(sin_1MD[0])
 
 
 def normed(norm: Any, x_MH: Tensor) -> Tensor:
@@ -115,7 +115,7 @@ def normed(norm: Any, x_MH: Tensor) -> Tensor:
     return rms_norm(x_MH, norm.weight, norm.variance_epsilon)
 
 
-class _Own:
+class _ModelLayers:
     """A block's products by the model's own layers, adapters included."""
 
     def __init__(self, block: Any) -> None:
@@ -138,7 +138,7 @@ class _Own:
 
 def _keeps_no_weights(body: Any) -> bool:
     weight = body.embed_tokens.weight
-    return whole(weight.dtype, weight.device, body.layers[0].self_attn.head_dim) is not None
+    return attention_kernels(weight.dtype, weight.device, body.layers[0].self_attn.head_dim) is not None
 
 
 def _of_normed(norm: Any, x_MH: Tensor, *layers: Any) -> tuple[Tensor, ...]:

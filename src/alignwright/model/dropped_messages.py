@@ -1,6 +1,6 @@
-"""Does the text of every message stand in what the chat template wrote?
+"""Does the chat template drop a message: does the text of each stand in what it rendered?
 
-Twice asked. Of the roles: conversations of the same roles are rendered with a sign instead of each
+Twice asked. Of the roles: conversations of the same roles are rendered with a placeholder instead of each
 text, which shows a message that the template leaves out for its role or its place, and what the
 template writes of its own. Of the texts: each must stand in the rendering as often as it is said by
 the messages and by the template itself, so that a "yes" which is lost is not found in another's
@@ -19,12 +19,12 @@ _OPEN, _CLOSE, _DIGIT = "\ue0fd", "\ue0fe", 0xE100  # private-use characters, wh
 _SHORT = 400  # characters: a longer text stands in no other by chance
 
 
-def stand_ins(count: int) -> list[str]:
+def placeholders(count: int) -> list[str]:
     """A text for each message that stands in no other and that no template knows."""
     return [_sign(place) for place in range(count)]
 
 
-def lost(roles: Sequence[str], texts: Sequence[str], rendered: str, own: str | None) -> int | None:
+def first_dropped(roles: Sequence[str], texts: Sequence[str], rendered: str, own: str | None) -> int | None:
     """The place of the first message whose text does not stand in the rendering; None where all
     do. `own` is the rendering of stand-ins."""
     said = [text.strip() for text in texts]

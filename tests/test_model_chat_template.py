@@ -11,8 +11,8 @@ import pytest
 from tiny import TEMPLATE, make_tokenizer
 
 from alignwright.core.records import TODAY, Conversation
-from alignwright.model import template as rendering
-from alignwright.model.template import Beyond, Refused, Template
+from alignwright.model import chat_template as rendering
+from alignwright.model.chat_template import Template, TemplateOverBound, TemplateRefusal
 from alignwright.model.tokens import Chat
 
 TALK = [
@@ -81,7 +81,7 @@ def test_what_is_drawn_at_random_is_drawn_alike_each_time() -> None:
     ],
 )
 def test_a_template_without_end_is_stopped_and_the_next_is_written(source: str, words: str) -> None:
-    with pytest.raises(Beyond, match=words):
+    with pytest.raises(TemplateOverBound, match=words):
         made(source, seconds=1, most=5_000).render([])
     assert made(TEMPLATE).render(TALK).startswith("<|im_start|>system")
 
@@ -97,7 +97,7 @@ def test_a_child_that_was_killed_is_made_anew() -> None:
 def test_the_length_that_is_allowed_grows_with_the_conversation() -> None:
     long = [{"role": "user", "content": "x" * 3_000}]
     assert len(made("{{ messages[0].content * 3 }}", most=100).render(long)) == 9_000
-    with pytest.raises(Beyond):
+    with pytest.raises(TemplateOverBound):
         made("{{ messages[0].content * 5 }}", most=100).render(long)
 
 
@@ -112,5 +112,5 @@ def test_the_length_that_is_allowed_grows_with_the_conversation() -> None:
     ],
 )
 def test_what_a_template_refuses_is_said(source: str, words: str) -> None:
-    with pytest.raises(Refused, match=words):
+    with pytest.raises(TemplateRefusal, match=words):
         made(source).render(TALK)

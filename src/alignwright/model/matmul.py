@@ -1,13 +1,15 @@
-"""How is a product with a weight that does not change made as fast as the processor multiplies?
+"""How is a matrix product (matmul, GEMM) with a weight that does not change made as fast as the
+processor multiplies?
 
-By reading the weight in the order in which it is used. `arranged` puts it into that order, which
-costs less than a product of eight rows and is kept where a model speaks; `total` sums several
-products into one result, so that an adapter is added while the sum is still in the registers. On a
+By packing: the weight is read in the order in which it is used. `pack_weight` puts it into that
+order, which costs less than a product of eight rows and is kept where a model generates;
+`matmul_sum` sums several products into one result, so that an adapter is added while the sum is
+still in the registers. On a
 processor with AVX-512 and bfloat16 (measured on AMD Zen 4) a thousand rows run at 97 % of what the
 unit can do (oneDNN: 80 to 90), and eight at the speed of memory, 1.5 times oneDNN's; with AVX2 in
 float32 (Zen 3) at 93 % (torch: 89).
 
-`arranged` is None where `kernels` has no products: without AVX2, for bfloat16 without AVX-512's
+`pack_weight` is None where `kernels` has no products: without AVX2, for bfloat16 without AVX-512's
 instructions for it, on a processor with a matrix unit (AMX), which oneDNN drives better, and for
 sizes that do not fit (outputs not a multiple of the 8 or 16 numbers of a register, an odd number of
 inputs). Then torch multiplies.
@@ -27,12 +29,12 @@ from torch import Tensor
 
 from alignwright.model.kernels import Kernels, kernels
 
-_PARTS = 8  # as many as `products.c` has room for
+_PARTS = 8  # as many as `matmul.c` has room for
 
 
 @dataclass(frozen=True)
 class PackedWeight:
-    """A weight in the order in which `products.c` reads it."""
+    """A weight in the order in which `matmul.c` reads it."""
 
     data: Tensor
     inputs: int
@@ -40,29 +42,29 @@ class PackedWeight:
     native: Kernels
 
 
-def arranged(weight_OI: Tensor) -> PackedWeight | None:
+def pack_weight(weight_OI: Tensor) -> PackedWeight | None:
     """For x W'."""
-    return _arrange(weight_OI, weight_OI.shape[1], weight_OI.shape[0], across=False)
+    return _pack(weight_OI, weight_OI.shape[1], weight_OI.shape[0], across=False)
 
 
-def arranged_across(weight_IO: Tensor) -> PackedWeight | None:
+def pack_weight_transposed(weight_IO: Tensor) -> PackedWeight | None:
     """For x W: the way back through a layer."""
-    return _arrange(weight_IO, *weight_IO.shape, across=True)
+    return _pack(weight_IO, *weight_IO.shape, across=True)
 
 
-def fits(weight_OI: Tensor) -> bool:
-    """Whether a weight of this size can be arranged."""
-    return _native(weight_OI, weight_OI.shape[1], weight_OI.shape[0]) is not None
+def can_pack(weight_OI: Tensor) -> bool:
+    """Whether a weight of this size can be packed."""
+    return _kernels_for(weight_OI, weight_OI.shape[1], weight_OI.shape[0]) is not None
 
 
-def total(parts: Sequence[tuple[Tensor, PackedWeight]]) -> Tensor:
+def matmul_sum(parts: Sequence[tuple[Tensor, PackedWeight]]) -> Tensor:
     """The sum of the products of x [N, I] and its weight, rounded once; at most eight of them.
     [N, O]."""
     assert 0 < len(parts) <= _PARTS, f"{len(parts)} products at once"
     x_NI, first = parts[0]
     out_NO = x_NI.new_empty(len(x_NI), first.outputs)
     if len(parts) == 1 and x_NI.is_contiguous():
-        first.native.product(x_NI, first.data, out_NO, *out_NO.shape, first.inputs)
+        first.native.matmul(x_NI, first.data, out_NO, *out_NO.shape, first.inputs)
         return out_NO
     rows = [x if x.stride(1) == 1 else x.contiguous() for x, _ in parts]
     table = (_Part * len(parts))(
@@ -71,15 +73,15 @@ def total(parts: Sequence[tuple[Tensor, PackedWeight]]) -> Tensor:
             for x, (_, each) in zip(rows, parts, strict=True)
         )
     )
-    first.native.products(table, len(parts), out_NO, *out_NO.shape)
+    first.native.matmul_sum(table, len(parts), out_NO, *out_NO.shape)
     return out_NO
 
 
 def outer(left_NR: Tensor, right_NO: Tensor) -> Tensor:
-    """left' right, the sum of the outer products of their rows: how a low-rank matrix learns;
+    """left' right, the sum of the outer products of their rows: the gradient of a low-rank matrix;
     from R = 200 on torch is faster. [R, O]."""
     native = kernels(left_NR, right_NO)
-    if native is None or not native.multiplies or right_NO.shape[1] % native.vector:
+    if native is None or not native.has_matmul or right_NO.shape[1] % native.vector_width:
         return left_NR.T @ right_NO
     left_NR = left_NR if left_NR.stride(1) == 1 else left_NR.contiguous()
     (rows, wide), out_RO = left_NR.shape, right_NO.new_empty(left_NR.shape[1], right_NO.shape[1])
@@ -89,27 +91,27 @@ def outer(left_NR: Tensor, right_NO: Tensor) -> Tensor:
 
 def linear(x_NI: Tensor, weight_OI: Tensor, bias_O: Tensor | None) -> Tensor:
     """torch's linear layer, without a gradient."""
-    weight = arranged(weight_OI) if x_NI.dtype == weight_OI.dtype else None
+    weight = pack_weight(weight_OI) if x_NI.dtype == weight_OI.dtype else None
     if weight is None:
         return torch.nn.functional.linear(x_NI, weight_OI, bias_O)
-    out_NO = total([(x_NI, weight)])
+    out_NO = matmul_sum([(x_NI, weight)])
     return out_NO if bias_O is None else out_NO.add_(bias_O)
 
 
-def back(ways: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
+def input_gradient(ways: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
     """The sum of g W over several (g [N, O], W [O, I]): how the gradient comes back through
     layers of one input. [N, I]."""
-    fast = [arranged_across(weight_OI) for _, weight_OI in ways]
-    if all_there(fast):
-        return total([(grad_NO, each) for (grad_NO, _), each in zip(ways, fast, strict=True)])
+    fast = [pack_weight_transposed(weight_OI) for _, weight_OI in ways]
+    if all_packed(fast):
+        return matmul_sum([(grad_NO, each) for (grad_NO, _), each in zip(ways, fast, strict=True)])
     grad_NI = ways[0][0] @ ways[0][1]
     for grad_NO, weight_OI in ways[1:]:
         grad_NI.addmm_(grad_NO, weight_OI)
     return grad_NI
 
 
-def all_there(weights: Sequence[PackedWeight | None]) -> TypeGuard[Sequence[PackedWeight]]:
-    """Whether every one could be arranged."""
+def all_packed(weights: Sequence[PackedWeight | None]) -> TypeGuard[Sequence[PackedWeight]]:
+    """Whether every one could be packed."""
     return all(weight is not None for weight in weights)
 
 
@@ -117,15 +119,17 @@ class _Part(ctypes.Structure):
     _fields_ = (("x", ctypes.c_void_p), ("w", ctypes.c_void_p), ("i", ctypes.c_long), ("apart", ctypes.c_long))
 
 
-def _arrange(weight: Tensor, inputs: int, outputs: int, *, across: bool) -> PackedWeight | None:
-    native = _native(weight, inputs, outputs)
+def _pack(weight: Tensor, inputs: int, outputs: int, *, across: bool) -> PackedWeight | None:
+    native = _kernels_for(weight, inputs, outputs)
     if native is None:
         return None
     weight, data = weight.detach().contiguous(), torch.empty_like(weight, memory_format=torch.contiguous_format)
-    (native.arrange_across if across else native.arrange)(weight, data, outputs, inputs)
+    (native.pack_weight_transposed if across else native.pack_weight)(weight, data, outputs, inputs)
     return PackedWeight(data, inputs, outputs, native)
 
 
-def _native(weight: Tensor, inputs: int, outputs: int) -> Kernels | None:
+def _kernels_for(weight: Tensor, inputs: int, outputs: int) -> Kernels | None:
     native, step = kernels(weight), 2 if weight.dtype == torch.bfloat16 else 1
-    return native if native and native.multiplies and outputs % native.vector == 0 and inputs % step == 0 else None
+    return (
+        native if native and native.has_matmul and outputs % native.vector_width == 0 and inputs % step == 0 else None
+    )

@@ -1,4 +1,4 @@
-"""In which precision should this machine train?"""
+"""In which precision should this machine train, bfloat16 or float32?"""
 
 from __future__ import annotations
 

@@ -20,11 +20,11 @@ static inline long most(const int64_t *seen, long n) {
     return last;
 }
 
-/* x y' of some rows, up to column `last` at least. turned: y arranged, `columns` of them. */
+/* x y' of some rows, up to column `last` at least. turned: y packed, `columns` of them. */
 static inline void scores(const real *x, const real *turned, float *to, long apart, long columns, long last, long rows, long d) {
     for (long column = 0; column < last; column += WIDTH) {
         term t = {x, turned + column * d, d, d, STEP, 0};
-        (width(column, columns) == WIDTH ? tile_arranged : tile_arranged_half)(&t, 1, WIDE, to + column, apart, rows);
+        (width(column, columns) == WIDTH ? tile_packed : tile_packed_half)(&t, 1, WIDE, to + column, apart, rows);
     }
 }
 
@@ -34,7 +34,7 @@ static inline void mixed(const real *w, const real *y, real *to, long n, long ap
 }
 
 static inline void turn_all(const real *x, real *turned, long columns, long s, long d) {
-    for (long column = 0; column < columns; column += WIDTH) arrange_panel(x, turned + column * d, column, width(column, columns), s, d, d);
+    for (long column = 0; column < columns; column += WIDTH) pack_panel(x, turned + column * d, column, width(column, columns), s, d, d);
 }
 
 static inline void close_gap(float *x, const int64_t *gap, long n) {
@@ -47,7 +47,7 @@ static inline void write_row(real *w, const float *x, long n, float factor, long
 }
 
 /* out = softmax(query key') value. `mass` may be null. */
-void look(const real *query, const real *key, const real *value, const int64_t *seen, const int64_t *gap, float *mass, real *out, long b, long heads,
+void attend(const real *query, const real *key, const real *value, const int64_t *seen, const int64_t *gap, float *mass, real *out, long b, long heads,
           long q, long s, long d, int threads) {
     long columns = (s + VEC - 1) / VEC * VEC, apart = columns + LANES;
 #pragma omp parallel num_threads(threads) if (b * heads * q * s > 4096)
@@ -91,7 +91,7 @@ static inline void gathered(const real *left, long pad, const real *right, const
     }
 }
 
-void look_back(const real *query, const real *key, const real *value, const int64_t *seen, const int64_t *gap, const float *mass, const real *grad,
+void attend_backward(const real *query, const real *key, const real *value, const int64_t *seen, const int64_t *gap, const float *mass, const real *grad,
                real *grad_query, real *grad_key, real *grad_value, long b, long heads, long q, long s, long d, int threads) {
     long columns = (s + VEC - 1) / VEC * VEC, apart = columns + LANES, pad = odd(columns);
 #pragma omp parallel num_threads(threads) if (b * heads * q * s > 4096)

@@ -1,4 +1,4 @@
-"""Products with arranged weights are torch's products, and no bit of a row depends on the rows
+"""Products with packed weights are torch's products, and no bit of a row depends on the rows
 beside it."""
 
 from __future__ import annotations
@@ -13,20 +13,28 @@ from torch.nn import functional as F
 from alignwright.model import kernels as module
 from alignwright.model.adapters import _Fused, _Plain
 from alignwright.model.kernels import kernels
-from alignwright.model.prepack import packed
-from alignwright.model.products import PackedWeight, arranged, arranged_across, back, linear, outer, total
+from alignwright.model.matmul import (
+    PackedWeight,
+    input_gradient,
+    linear,
+    matmul_sum,
+    outer,
+    pack_weight,
+    pack_weight_transposed,
+)
+from alignwright.model.packed_linear import packed_linear
 
 
-def multiplies(dtype: torch.dtype) -> bool:
+def has_matmul(dtype: torch.dtype) -> bool:
     native = kernels(torch.zeros(1, dtype=dtype))
-    return native is not None and native.multiplies
+    return native is not None and native.has_matmul
 
 
 DTYPES = (torch.float32, torch.bfloat16)
 NONE = "this processor has no products of ours in this precision"
-needed = pytest.mark.skipif(not multiplies(torch.float32), reason=NONE)
+needed = pytest.mark.skipif(not has_matmul(torch.float32), reason=NONE)
 OURS = [
-    pytest.param(dtype, marks=pytest.mark.skipif(not multiplies(dtype), reason=NONE), id=str(dtype)) for dtype in DTYPES
+    pytest.param(dtype, marks=pytest.mark.skipif(not has_matmul(dtype), reason=NONE), id=str(dtype)) for dtype in DTYPES
 ]
 NEAR = {torch.float32: 1e-6, torch.bfloat16: 5e-3}
 
@@ -47,9 +55,9 @@ def apart(got: Tensor, want: Tensor) -> float:
 @pytest.fixture
 def off(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv("ALIGNWRIGHT_KERNELS", "off")
-    module._built.cache_clear()
+    module._compiled_kernels.cache_clear()
     yield
-    module._built.cache_clear()
+    module._compiled_kernels.cache_clear()
 
 
 @pytest.mark.parametrize("dtype", OURS)
@@ -57,10 +65,10 @@ def off(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 @pytest.mark.parametrize(("inputs", "outputs"), [(32, 32), (34, 96), (100, 64), (576, 192), (64, 16), (70, 48)])
 def test_forth_and_back(dtype: torch.dtype, rows: int, inputs: int, outputs: int) -> None:
     x, weight = some(rows, inputs, dtype=dtype), some(outputs, inputs, dtype=dtype, seed=1)
-    forth = total([(x, there(arranged(weight)))])
+    forth = matmul_sum([(x, there(pack_weight(weight)))])
     assert forth.dtype == dtype
     assert forth.shape == (rows, outputs)
-    across = total([(x, there(arranged_across(weight.T.contiguous())))])
+    across = matmul_sum([(x, there(pack_weight_transposed(weight.T.contiguous())))])
     assert torch.equal(forth, across)  # the same weights in the same order
     if rows:
         assert apart(forth, x.double() @ weight.double().T) < NEAR[dtype]
@@ -71,10 +79,10 @@ def test_forth_and_back(dtype: torch.dtype, rows: int, inputs: int, outputs: int
 def test_many_inputs_are_summed_slice_by_slice_to_the_same_bits(dtype: torch.dtype) -> None:
     """Fifty rows are too many to lie near with so many inputs, ten are not; a vocabulary has 50,000."""
     parts = [
-        (some(50, wide, dtype=dtype, seed=wide), there(arranged(some(48, wide, dtype=dtype, seed=wide + 1))))
+        (some(50, wide, dtype=dtype, seed=wide), there(pack_weight(some(48, wide, dtype=dtype, seed=wide + 1))))
         for wide in (17_002, 34)
     ]
-    got, few = total(parts), total([(x[20:30], weight) for x, weight in parts])
+    got, few = matmul_sum(parts), matmul_sum([(x[20:30], weight) for x, weight in parts])
     exact = sum(
         some(50, wide, dtype=dtype, seed=wide).double() @ some(48, wide, dtype=dtype, seed=wide + 1).double().T
         for wide in (17_002, 34)
@@ -91,7 +99,7 @@ def test_several_products_are_summed_before_they_are_rounded(dtype: torch.dtype)
         (wide[:, :32], some(64, 32, dtype=dtype, seed=1)),
         (wide[:, 40:56], some(64, 16, dtype=dtype, seed=2)),
     ]  # slices of one tensor
-    got = total([(x, there(arranged(weight))) for x, weight in parts])
+    got = matmul_sum([(x, there(pack_weight(weight))) for x, weight in parts])
     exact = sum(x.double() @ weight.double().T for x, weight in parts)
     assert isinstance(exact, Tensor)
     assert apart(got, exact) < NEAR[dtype]
@@ -103,13 +111,13 @@ def test_several_products_are_summed_before_they_are_rounded(dtype: torch.dtype)
 
 @pytest.mark.parametrize("dtype", OURS)
 def test_no_bit_of_a_row_depends_on_other_rows_or_on_threads(dtype: torch.dtype) -> None:
-    x, weight = some(200, 576, dtype=dtype), there(arranged(some(608, 576, dtype=dtype, seed=1)))
-    whole, threads = total([(x, weight)]), torch.get_num_threads()
+    x, weight = some(200, 576, dtype=dtype), there(pack_weight(some(608, 576, dtype=dtype, seed=1)))
+    whole, threads = matmul_sum([(x, weight)]), torch.get_num_threads()
     for begin, end in ((0, 1), (3, 10), (50, 113)):
-        assert torch.equal(total([(x[begin:end], weight)]), whole[begin:end])
+        assert torch.equal(matmul_sum([(x[begin:end], weight)]), whole[begin:end])
     try:
         torch.set_num_threads(3)
-        assert torch.equal(total([(x, weight)]), whole)
+        assert torch.equal(matmul_sum([(x, weight)]), whole)
     finally:
         torch.set_num_threads(threads)
 
@@ -142,10 +150,10 @@ def test_no_bit_of_an_outer_product_depends_on_threads(dtype: torch.dtype) -> No
 
 @needed
 def test_what_does_not_fit_is_left_to_torch() -> None:
-    assert arranged(some(33, 32)) is None  # outputs
-    assert arranged(some(32, 33, dtype=torch.bfloat16)) is None  # an odd number of inputs, or no products at all
-    assert arranged(some(32, 33)) is not None
-    assert arranged(some(32, 32).double()) is None
+    assert pack_weight(some(33, 32)) is None  # outputs
+    assert pack_weight(some(32, 33, dtype=torch.bfloat16)) is None  # an odd number of inputs, or no products at all
+    assert pack_weight(some(32, 33)) is not None
+    assert pack_weight(some(32, 32).double()) is None
     x, weight, bias = some(5, 33), some(33, 33), some(33)
     assert torch.equal(linear(x, weight, bias), F.linear(x, weight, bias))
     mixed = some(5, 32, dtype=torch.bfloat16), some(32, 32)
@@ -155,17 +163,17 @@ def test_what_does_not_fit_is_left_to_torch() -> None:
 
 def test_without_kernels_torch_multiplies(off: None) -> None:
     x, weight, bias = some(5, 32), some(64, 32, seed=1), some(64, seed=2)
-    assert arranged(weight) is None
+    assert pack_weight(weight) is None
     assert torch.equal(linear(x, weight, bias), F.linear(x, weight, bias))
     g = some(5, 64, seed=3)
-    torch.testing.assert_close(back([(g, weight), (g, weight)]), 2 * (g @ weight))
+    torch.testing.assert_close(input_gradient([(g, weight), (g, weight)]), 2 * (g @ weight))
 
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 def test_a_packed_layer_is_the_layer(dtype: torch.dtype) -> None:
     layer = nn.Linear(64, 96).to(dtype)
     x = some(3, 4, 64, dtype=dtype)
-    got = packed(layer.weight, layer.bias, 12)(x)
+    got = packed_linear(layer.weight, layer.bias, 12)(x)
     assert got.shape == (3, 4, 96)
     assert apart(got.detach(), layer(x).detach()) < NEAR[dtype]
 
@@ -181,7 +189,7 @@ def test_a_plain_layer_has_torchs_gradients(bias: bool) -> None:
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 def test_adapted_layers_have_the_gradients_of_what_they_stand_for(dtype: torch.dtype) -> None:
-    """x W' + b + s (x A') B' of three layers with one input, of sizes that are arranged and of
+    """x W' + b + s (x A') B' of three layers with one input, of sizes that are packed and of
     one that is not."""
     x, scales = some(17, 64, dtype=dtype).requires_grad_(), (2.0, 2.0, 0.5)
     flat: list[Tensor] = []

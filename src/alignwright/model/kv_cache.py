@@ -1,9 +1,9 @@
-"""How does a model of any kind say one token more? By transformers' own forward, over a cache with
-room.
+"""How does a model of any kind generate one token more? By transformers' own forward, over a
+preallocated KV cache.
 
 Prompts lie left-padded and are computed once; every row gets a copy of its prompt's keys and
-values, and a step writes one column of them instead of copying everything. The models that `blocks`
-knows do not come here: see `decoder`.
+values, and a step writes one column of them instead of copying everything. The models that
+`llama_blocks` knows do not come here: see `decoder`.
 
 Shapes: P prompts, R rows, L prompt length, S tokens seen and to come, V vocabulary.
 """
@@ -17,14 +17,14 @@ import torch
 from torch import Tensor
 from transformers.cache_utils import Cache, CacheLayerMixin
 
-from alignwright.model.blocks import trunk
+from alignwright.model.llama_blocks import trunk
 from alignwright.model.loaded_model import LoadedModel
 from alignwright.model.logprob import head_of
 from alignwright.model.packing import additive
 
 
-class AnyDecoder:
-    """The rows under way of a model of any kind."""
+class TransformersDecoder:
+    """The rows under way of a model of any kind: prefill, then one token a step."""
 
     def __init__(self, policy: LoadedModel) -> None:
         self.policy, self.body, self.head = policy, trunk(policy.model), head_of(policy.model)
@@ -43,7 +43,7 @@ class AnyDecoder:
         past_LL = torch.ones(width, width, dtype=torch.bool).tril()
         allowed_PLL = (past_LL & real_PL[:, None, :]) | torch.eye(width, dtype=torch.bool)
         position_PL = (torch.arange(width)[None] - (width - length_P)[:, None]).clamp(min=0)
-        self.cache = _RoomyCache(room)
+        self.cache = _PreallocatedCache(room)
         hidden_PLH = self.body(
             input_ids=ids_PL.to(device),
             position_ids=position_PL.to(device),
@@ -75,12 +75,12 @@ class AnyDecoder:
         self.mask_RS, self.position_R = self.mask_RS[row_R], self.position_R[row_R]
 
 
-class _RoomyCache(Cache):
+class _PreallocatedCache(Cache):
     """Keys and values with room for the whole reply, so that a step writes one column instead of
     copying everything."""
 
     def __init__(self, room: int) -> None:
-        self.rooms: list[_RoomyLayer] = []
+        self.rooms: list[_PreallocatedLayer] = []
         super().__init__(layers=self.rooms)  # type: ignore[arg-type]
         self.room = room
 
@@ -88,7 +88,7 @@ class _RoomyCache(Cache):
         self, key_states: Tensor, value_states: Tensor, layer_idx: int, *_: Any, **__: Any
     ) -> tuple[Tensor, Tensor]:
         while len(self.rooms) <= layer_idx:
-            self.rooms.append(_RoomyLayer(self.room))
+            self.rooms.append(_PreallocatedLayer(self.room))
         return self.rooms[layer_idx].update(key_states, value_states)
 
     @property
@@ -101,7 +101,7 @@ class _RoomyCache(Cache):
             layer.keep(row_R)
 
 
-class _RoomyLayer(CacheLayerMixin):
+class _PreallocatedLayer(CacheLayerMixin):
     keys: Any
     values: Any
 
