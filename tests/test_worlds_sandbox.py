@@ -21,7 +21,8 @@ def test_an_honest_program_hands_back_its_answer():
 
 def test_the_library_is_there_and_the_folder_may_be_written():
     program = """
-import collections, dataclasses, decimal, functools, itertools, json, math, random, re, string, traceback, typing, unittest
+import collections, dataclasses, decimal, functools, itertools, json, math, random, re, string
+import traceback, typing, unittest
 Point = collections.namedtuple("Point", "x y", defaults=(1,))
 open("note", "w").write("kept")
 try:

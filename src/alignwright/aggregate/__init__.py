@@ -1,1 +1,1 @@
-"""How do many votes become one preference?"""
+"""How do many votes become one preference? Preference aggregation, a question of social choice."""

@@ -1,4 +1,5 @@
-"""What do all votes together prefer, when every vote counts alike?
+"""What do all votes together prefer, when every vote counts alike? One Bradley-Terry model of the
+pooled votes.
 
 All votes of all voters on a comparison go into one pot: a vote of strength s for i over j adds s to
 i's wins over j and 1 - s to j's. Bradley-Terry utilities are fitted to the pot by maximum
@@ -79,11 +80,13 @@ def _wins(replies: int, votes: Sequence[Vote], prior: float) -> Floats:
 def bradley_terry(wins_KK: Floats) -> Floats:
     """Maximum-likelihood utilities for `wins_KK[i, j]`, the (fractional) wins of i over j.
     Raises ValueError where they are not finite."""
+    # 1. Without a chain of wins from every reply to every other the likelihood has no maximum.
     if not _connected(wins_KK):
         raise ValueError(
             "no finite Bradley-Terry utilities: some replies never lost to the others, or never met them; use a prior"
             " above 0"
         )
+    # 2. Newton's method: the log-likelihood is concave, so it has one maximum up to a constant.
     games_KK, utility_K = wins_KK + wins_KK.T, np.zeros(len(wins_KK))
     gradient_K = _gradient(wins_KK, games_KK, utility_K)
     for _ in range(200):
@@ -96,6 +99,7 @@ def bradley_terry(wins_KK: Floats) -> Floats:
         # a Newton step longer than this can overshoot where the likelihood is flat
         utility_K = utility_K + step_K * min(1.0, 2.0 / max(float(np.abs(step_K).max()), 1e-300))
         gradient_K = _gradient(wins_KK, games_KK, utility_K)
+    # 3. The constant is free: utilities sum to 0.
     return utility_K - utility_K.mean()
 
 
@@ -111,10 +115,13 @@ def _newton_step(hessian_KK: Floats, gradient_K: Floats) -> Floats:
 
 
 def _of_comparison(comparison: Comparison, prior: float, min_strength: float, by_group: bool) -> list[Preference]:
+    # 1. One pot, or one for each group, whose preferences then stay apart.
     pots: dict[str, list[Vote]] = {}
     for vote in comparison.votes:
         pots.setdefault(vote.group if by_group else "", []).append(vote)
+    # 2. Each pot has utilities of its own and the pairs that it is sure enough of.
     pairs_of = [(votes, _sure_pairs(len(comparison.replies), votes, prior, min_strength)) for votes in pots.values()]
+    # 3. A weight of 1 for the comparison: shared by the groups, and in a group by its pairs.
     sure = [(votes, pairs) for votes, pairs in pairs_of if pairs]
     return [
         preference

@@ -1,1 +1,1 @@
-"""What does it take to make the model do what it should refuse?"""
+"""What does it take to make the model do what it should refuse? Red teaming."""

@@ -1,11 +1,12 @@
-"""How often does a model do what a harmful request asks when it is wrapped in a known trick?
+"""How often does a known jailbreak work? The attack success rate of a red-team suite of prompt
+wrappers.
 
 A static suite: every harmful prompt goes through every wrapper, one greedy reply each, graded by
 two rules. It is the first form of an attack and the weakest: it adapts to nothing, so a low rate
 bounds what these wrappers do, not what an attacker could. The wrapper `direct` is the control, the
 prompt as it is. `attack.success` asks whether the reply did what was asked (`text.fulfilment`),
-`attack.not_refused` whether it did anything but refuse (`text.refusal.grader`): noise and another topic
-are no refusals, and no success. How harmful, nobody asks.
+`attack.not_refused` whether it did anything but refuse (`text.refusal.grader`): noise and another
+topic are no refusals, and no success. How harmful, nobody asks.
 
 A suite is a YAML file of `name: template`, each template with one {prompt}; `jailbreaks` ships with
 the package.

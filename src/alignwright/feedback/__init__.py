@@ -1,2 +1,2 @@
-"""Where do votes come from? Written pairs, rules, principles read by a model, critiques; and the
-check of every voter that is a model."""
+"""Where do votes come from? Labelled pairs, verifiable rules, an LLM as a judge, self-critique; and
+the check of every voter that is a model."""

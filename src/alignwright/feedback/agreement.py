@@ -1,4 +1,5 @@
-"""Does this voter know anything? Nobody's votes are used before that is answered.
+"""Is an LLM judge better than chance on labelled pairs, and is it more than length bias or position
+bias? No voter's votes are used before that is answered.
 
 A voter that is a model is first asked about written pairs, whose better reply is known. It **has
 signal** when both hold:
@@ -102,10 +103,12 @@ def check_voter(
 ) -> VoterCheck:
     """Ask the voter about written pairs (at most `limit`, drawn by `seed`) and say whether it
     has signal."""
+    # 1. Pairs that some principle of the voter is about, ordered by hash: a limit does not depend on the file's order.
     concerned = sorted(
         (pair for pair in pairs if principles_for(pair.prompt, voter.principles)),
         key=lambda pair: content_id(seed, pair.key),
     )[:limit]
+    # 2. What could not be read is counted and shown, and scores neither for nor against the voter.
     every = voter.answers(concerned)
     unreadable = [text for answers in every for answer in answers for text in answer.unreadable]
     scored_pairs = [
@@ -115,6 +118,7 @@ def check_voter(
     ]
     if not scored_pairs:
         return _unanswered(voter.name, stage, len(concerned), unreadable)
+    # 3. The verdict, from those that could be.
     signal, reason = _verdict(scored_pairs)
     reason += f"; {len(unreadable)} answers could not be read, such as {_short(unreadable[-1])}" if unreadable else ""
     return VoterCheck(
@@ -158,8 +162,8 @@ def _verdict(pairs: Sequence[CheckedPair]) -> tuple[bool, str]:
         return (
             False,
             (
-                f"{summary}; the good replies are all longer, or all shorter, than the bad ones, so knowing cannot be told"
-                " from measuring length"
+                f"{summary}; the good replies are all longer, or all shorter, than the bad ones, so knowing cannot be"
+                " told from measuring length"
             ),
         )
     if balanced[1] <= 0.5:

@@ -1,4 +1,5 @@
-"""Which principle taught the model to say this?
+"""Which principle taught the model to say this? Attribution of a reply to the training pairs
+nearest to it.
 
 Every preference is a lesson: a prompt, the reply that was chosen, and the principles whose votes
 chose it. What the aligned model says is traced to the lessons nearest to it: those on the most
@@ -88,14 +89,17 @@ class Attribution:
     def near(self, prompt: str, *, refuses: bool) -> list[tuple[float, TrainedPair]]:
         """The nearest lessons of this kind with their cosines, at most `NEAREST`, none below
         `NEAR`; of equally near ones the earlier."""
+        # 1. Cosines by the inverted index: only prompts that share a word are looked at.
         cosine: dict[str, float] = defaultdict(float)
         candidates: set[str] = set()
         for term, weight in self._vector(_terms(prompt)).items():
             holding = self._holding.get(term, ())
             for other, other_weight in holding:
                 cosine[other] += weight * other_weight
+            # 2. A common word makes no candidate: two prompts that share only small talk are not near.
             if len(holding) <= max(2, DISTINCTIVE * len(self._of)):
                 candidates.update(other for other, _ in holding)
+        # 3. Of the candidates the nearest of this kind; minus the cosine, so that ties go to the earlier lesson.
         near = [(-cosine[other], place) for other in candidates if cosine[other] >= NEAR for place in self._of[other]]
         kind = sorted((value, place) for value, place in near if self.all[place].refuses == refuses)
         return [(-value, self.all[place]) for value, place in kind[:NEAREST]]

@@ -1,4 +1,5 @@
-"""What does the model say, so that its own replies can be compared?
+"""Which replies are compared? Several samples of the model's own to each prompt, as pairs for
+preference data.
 
 Several replies to each prompt, sampled; equal replies are merged, because a reply cannot be
 compared with itself. A prompt that is left with fewer than two different replies gives no

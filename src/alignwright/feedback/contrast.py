@@ -1,4 +1,5 @@
-"""Which reply is more of the principle's making?
+"""Which reply does the principle make likelier? Contrastive prompts as a self-reward, no judge's
+words needed.
 
 A reply is scored by the log-likelihood ratio between a model told to follow the principle and the
 same model told to do its opposite; the reply with the higher ratio wins. The idea is that of
@@ -29,8 +30,8 @@ class ContrastVoter:
     """Principles vote by contrast, each on the comparisons that name it and on those that name
     none. A vote's reason is the slug.
 
-    `num_asked` and `num_reused` count the replies scored so far, once for each principle, and those whose
-    score `store` knew.
+    `num_asked` and `num_reused` count the replies scored so far, once for each principle, and those
+    whose score `store` knew.
     """
 
     policy: Policy

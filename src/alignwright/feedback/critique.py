@@ -1,4 +1,4 @@
-"""Can a model improve its own reply by a principle?
+"""Can a model improve its own reply by a principle? Constitutional AI's critique and revision.
 
 Critique and revision of Constitutional AI (Bai et al. 2022, arXiv 2212.08073, section 3): the model
 replies, is asked how its reply falls short of a principle, and is asked to rewrite it; the last
@@ -14,8 +14,8 @@ temperature of 1, at which a small model loses its thread.
 
 A revision that is empty, that says the same again, that was cut off at the token limit, or that
 repeats a worked example is skipped and counted: the reply it would have replaced stays.
-`Reply.parent` of a revision is the reply it revises, and a `RevisionChain` keeps every reply on the way and
-every critique.
+`Reply.parent` of a revision is the reply it revises, and a `RevisionChain` keeps every reply on the
+way and every critique.
 """
 
 from __future__ import annotations
@@ -78,6 +78,7 @@ def critique(
     revision was skipped gives no comparison."""
     if not principles:
         raise ValueError("critique: there is no principle to critique by; give at least one")
+    # 1. The originals. An empty one has nothing to be criticised for, and no revision of it could be compared.
     examples = _turns(few_shot, principles)
     groups = speaker.generate(
         [p.conversation for p in prompts], n=1, max_new_tokens=max_new_tokens, temperature=temperature, seed=seed
@@ -87,6 +88,7 @@ def critique(
         _Draft(prompt, [original]) for prompt, original in zip(prompts, originals, strict=True) if original.text.strip()
     ]
     skipped: Counter[str] = Counter({"empty original": len(prompts) - len(drafts)})
+    # 2. Rounds of critique and revision, each of the reply before it; a revision that is unfit leaves that reply.
     for number in range(rounds):
         chosen = [draw_principle(draft.prompt, principles, seed, number) for draft in drafts]
         revisions = _revise(speaker, examples, drafts, chosen, max_new_tokens, temperature, seed + 1 + 2 * number)
@@ -97,6 +99,7 @@ def critique(
             draft.replies.append(child(revision, draft.replies[-1].id, f"{VOTER}:{principle.slug}"))
             draft.critiques.append(fault)
             draft.slugs.append(principle.slug)
+    # 3. The last revision against the original. A chain that came back to its own words has no winner.
     revised = [draft for draft in drafts if draft.slugs]
     comparisons = tuple(_comparison(draft) for draft in revised if not same(draft.replies[-1], draft.replies[0]))
     chains = tuple(
@@ -219,7 +222,8 @@ Look at your last reply again. Here is a principle that it should follow:
 
 Where does the reply fall short of this principle? Name the weak places in two or three sentences."""
 REVISION = """\
-Now write your reply to my earlier message anew, so that it follows the principle and stays helpful. Give the new reply alone, without comment."""
+Now write your reply to my earlier message anew, so that it follows the principle and stays helpful. Give the new \
+reply alone, without comment."""
 ASK_ALONE = "Look at your last reply again. Where does it fall short? Name the weak places in two or three sentences."
 REVISE_ALONE = """\
 Now write your reply to my earlier message anew, without these faults. Give the new reply alone, without comment."""

@@ -1,4 +1,5 @@
-"""Does a model answer better with the principle before its eyes, and can it learn to without?
+"""Does a model answer better with the principle in its prompt, and can it learn to without?
+Deliberative alignment and context distillation.
 
 The model answers each prompt twice, plainly and with a principle in view; the second answer beats
 the first, as an answer to the bare prompt. Training on it moves what the principle did into the

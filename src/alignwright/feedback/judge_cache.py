@@ -1,4 +1,5 @@
-"""What has this judge been asked before, and what did it say?
+"""What has this judge been asked before, and what did it answer? The cache of an LLM judge's raw
+answers.
 
 Principles live in the constitution and are edited there. Asking is what feedback costs, so every
 raw answer is kept under a key of its question: edit one principle, run again, and only the
@@ -95,7 +96,8 @@ class JudgeCache:
                 count += value is not None
         except RuntimeError as error:
             error.args = (
-                f"{error}. {count} answers came and are kept: run the same command again, and only the others are asked",
+                f"{error}. {count} answers came and are kept: run the same command again, and only the others are"
+                " asked",
             )
             raise
         return [self._values.get(key) for key in keys], len(missing)

@@ -1,4 +1,5 @@
-"""Do the voters agree with one another, beyond what chance would give?
+"""Do the voters agree with one another, beyond what chance would give? Inter-rater agreement by
+Cohen's kappa.
 
 Cohen's kappa for every two voters over the pairs of replies on which both voted. Which reply is
 listed first means nothing, so each pair is counted in both directions; chance agreement is then

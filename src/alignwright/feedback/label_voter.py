@@ -1,4 +1,4 @@
-"""What did somebody write down as good and as bad?
+"""Which reply did a person label as good and which as bad? Labelled preference pairs as votes.
 
 A written pair is a vote: the good reply over the bad one, certain, in the name of the pair's
 principle. The examples of a constitution are such pairs as well (`files.constitution.pairs`).

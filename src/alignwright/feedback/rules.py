@@ -1,4 +1,5 @@
-"""Which reply does better by what a program can verify?
+"""Which reply does better by what a program can verify? Rule-based feedback (verifiable
+instructions, a Python function).
 
 A rule scores a prompt and a reply; between two replies with different scores the higher one gets a
 certain vote, and a tie gets none. Rules come from three places: a YAML list of checks

@@ -1,5 +1,5 @@
-"""How good is a reply, as far as the constitution and the rules can tell, with no reward model
-between?
+"""How good is a reply by AI feedback or by verifiable rules alone (RLAIF, RLVR), with no reward
+model between?
 
 `VoterScorer` puts the replies to a prompt to the spec's voters, two by two, and scores each by how
 often it wins: the mean, over its siblings, of the probability that it is preferred, less 1/2. All
@@ -96,10 +96,12 @@ def _scores(group: Sequence[str], texts: Sequence[str], votes: Sequence[Vote]) -
         return [None] * len(group)
     if len(texts) == 1:
         return [Score(value=0.0, reason="all replies are the same") for _ in group]
+    # 1. Every vote says two things: how often its winner beats its loser, and how often the other way.
     chances: dict[tuple[int, int], list[float]] = defaultdict(list)
     for vote in votes:
         chances[vote.prefers, vote.over].append(vote.strength)
         chances[vote.over, vote.prefers].append(1.0 - vote.strength)
+    # 2. A reply that no vote speaks of has no score; a text that was sampled twice counts twice as a sibling.
     compared_replies = {i for pair in chances for i in pair}
     times = {i: count for text, count in Counter(group).items() if (i := texts.index(text)) in compared_replies}
     score_of = {texts[i]: Score(value=_win_rate(i, chances, times), reason=_reason(i, votes)) for i in compared_replies}

@@ -1,4 +1,5 @@
-"""What does every voter have to agree on?
+"""What does every voter of pairwise comparisons have to agree on? Both orders are asked and
+averaged against position bias.
 
 A voter that is asked which of two replies is better is asked twice, with the replies in either
 order. An `Answer` keeps both raw answers, so that position bias can be measured later; its `p` is

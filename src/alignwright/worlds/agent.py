@@ -1,4 +1,5 @@
-"""Does a language model do the work, or game the measure of it, when it has the tools for both?
+"""Does a language model with tools do the work, or hack the reward? Agent episodes in the text
+worlds.
 
 The model is told of a task and of its tools, and uses one tool in each reply: a single fenced block
 named after the tool. Replies are read strictly; one that holds no such block, or more than one, is
@@ -69,6 +70,7 @@ def play(
     seed: int = 0,
 ) -> list[Episode]:
     """So many episodes of a speaker in a world, side by side."""
+    # 1. All episodes side by side, a batch of replies for each turn; one that is done takes no more turns.
     agents = [AgentState(env, _opening(env)) for env in tool_envs(world, episodes)]
     for turn in range(turns):
         live = [agent for agent in agents if not agent.env.done]
@@ -80,8 +82,10 @@ def play(
             temperature=temperature,
             seed=seed * 1000 + turn,
         )
+        # 2. Each reply is one command to its own environment; the observation is what the model reads next.
         for agent, group in zip(live, replies, strict=True):
             _act(agent, group[0].text if group else "")
+    # 3. What each came to is asked of its environment, never of the model.
     return [_episode(world, i, agent) for i, agent in enumerate(agents)]
 
 

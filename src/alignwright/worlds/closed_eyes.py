@@ -1,4 +1,5 @@
-"""What if disorder is punished only where it is seen, and one may shut one's eyes?
+"""What if dirt is punished only where it is seen, and the robot may shut its eyes? Reward hacking
+by blinding the sensor.
 
 The cleaning robot of "Concrete Problems in AI Safety" (Amodei et al. 2016, arXiv 1606.06565,
 section 4), in the manner of the bucket in the `tomato_watering` of AI Safety Gridworlds (arXiv

@@ -1,4 +1,5 @@
-"""What if a repair is paid by the share of tests that pass, and the tests may be edited?
+"""What if a program repair is rewarded by the share of unit tests that pass, and the tests may be
+edited? Reward hacking in code.
 
 Reported of models in training and at work (Baker et al. 2025, arXiv 2503.11926; METR 2025;
 ImpossibleBench, arXiv 2510.20270; School of Reward Hacks, arXiv 2508.17511). A program with two

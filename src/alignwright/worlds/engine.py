@@ -1,4 +1,4 @@
-"""Which move does a small but sound chess engine choose?
+"""Which move does a small but sound chess engine choose? Negamax with alpha-beta pruning.
 
 Negamax with alpha-beta pruning to a fixed depth, then captures until the position is quiet; a
 position is worth its material in pawns, a little for mobility, and a little for driving a lone king

@@ -1,4 +1,4 @@
-"""Under which names does gymnasium know the worlds?"""
+"""Under which names are the worlds registered as gymnasium environments?"""
 
 from __future__ import annotations
 

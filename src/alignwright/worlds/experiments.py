@@ -1,5 +1,5 @@
-"""In each world: what do the reference, the hacker and the agent that was held back get, of the
-proxy and of what was meant?
+"""In each world of specification gaming: what proxy reward and what true reward do the reference,
+the reward hacker and the four remedies get?
 
 A hack is what Laidlaw et al. (arXiv 2403.03185) call one: at least as much proxy as the reference,
 and less truth. Learners are run from several seeds and each is evaluated exactly, on the world's
@@ -107,7 +107,8 @@ def build(name: str) -> World:
             return World(
                 name, "Tampered chess", "points a game", "the moves are replayed", tampered_chess.table(),
                 tampered_chess.table(True),
-                tampered_chess.reference(), lambda seed, check: _learn_arm(tampered_chess.table(check), seed), _identity,
+                tampered_chess.reference(), lambda seed, check: _learn_arm(tampered_chess.table(check), seed),
+                _identity,
             )  # fmt: skip
         case _:
             raise LookupError(f"no world is called {name!r}; there are {', '.join(NAMES)}")

@@ -1,4 +1,4 @@
-"""What does it look like, when a measure is met and its purpose is not?
+"""What does specification gaming look like? One drawing a world.
 
 One drawing for each world, honest conduct beside the hack, as plain SVG: lines, boxes, numbers and
 fixed words, never a model's text.

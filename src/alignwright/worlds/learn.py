@@ -1,4 +1,5 @@
-"""Does plain reinforcement learning find the hack, and what does it find when it is held back?
+"""Does plain reinforcement learning (Q-learning, REINFORCE) find the reward hack, and what does it
+find when it is regularised?
 
 Nothing here knows what a hack is. Learners see the proxy alone: tabular Q-learning (Watkins 1989)
 in a world that is stepped through, and REINFORCE (Williams 1992) with a running baseline in a world
@@ -184,11 +185,14 @@ class AngleStop:
 def stop_by_angle(table: Table, reference_SA: Floats) -> AngleStop:
     """Follow the proxy from the reference and stop before a step that could lower a reward as
     far from the proxy as the truth is."""
+    # 1. The path: softmax policies of the proxy around the reference, ever colder.
     spread = proxy_correlation(table, reference_SA).proxy_spread
     policies = [reference_SA, *(_soft(table, reference_SA, t * spread) for t in TEMPERATURES)]
+    # 2. The angle counts only directions in which an occupancy can move.
     project = occupancies.feasible(table.next_SAN, table.gamma)
     toward, true = (project @ reward_SA.ravel() for reward_SA in (table.proxy_SA, table.true_SA))
     theta = occupancies.angle(toward, true)
+    # 3. Stop before the first step that a reward at this angle could lose by.
     at = occupancies.stop([occupancy(table, policy_SA).ravel() for policy_SA in policies], toward, theta)
     return AngleStop(policies[at], at, len(TEMPERATURES), float(np.degrees(theta)))
 
@@ -197,13 +201,14 @@ def regularised_policy(table: Table, reference_SA: Floats, weight: float) -> Flo
     """The policy that maximises J(proxy) - weight * sqrt(chi2), a concave programme over
     occupancies (SLSQP); where it never goes, the reference."""
     states, actions = table.proxy_SA.shape
+    # 1. The reference must reach every pair: chi-squared to what it never does is infinite.
     base_SA = occupancy(table, reference_SA)
     if base_SA.min() <= 0:
         problem = f"the reference never takes {int((base_SA <= 0).sum())} of its actions"
         raise ValueError(
             f"{table.name}: {problem}, so no distance to it is finite there; give it a share of random actions"
         )
-    # flow: what leaves a state is what the start and all others bring
+    # 2. Occupancies are a polytope: flow, what leaves a state is what the start and all others bring
     flow = np.kron(np.eye(states), np.ones(actions)) - table.gamma * table.next_SAN.reshape(states * actions, states).T
     base, reward = base_SA.ravel(), table.proxy_SA.ravel()
 
@@ -212,6 +217,7 @@ def regularised_policy(table: Table, reference_SA: Floats, weight: float) -> Flo
         root = float(np.sqrt((gap * (x - base)).sum() + 1e-16))
         return -float(reward @ x) + weight * root, -reward + weight * gap / root
 
+    # 3. Minus the objective and its gradient. The start is off the reference, where the root has a kink.
     start = 0.9 * base + 0.1 * occupancy(table, np.full((states, actions), 1.0 / actions)).ravel()
     rules = [{"type": "eq", "fun": lambda x: flow @ x - (1 - table.gamma) * table.start_S, "jac": lambda _: flow}]
     solution = minimize(
@@ -225,8 +231,10 @@ def regularised_policy(table: Table, reference_SA: Floats, weight: float) -> Flo
     )
     if not solution.success:
         raise RuntimeError(
-            f"{table.name}: the regularised policy was not found ({solution.message}); try another weight than {weight:g}"
+            f"{table.name}: the regularised policy was not found ({solution.message}); try another weight than"
+            f" {weight:g}"
         )
+    # 4. From occupancy back to a policy; where it never goes it does as the reference does.
     mass_SA = np.maximum(solution.x, 0.0).reshape(states, actions)
     visits_S = mass_SA.sum(-1, keepdims=True)
     return np.where(visits_S > 1e-9, mass_SA / np.maximum(visits_S, 1e-12), reference_SA)

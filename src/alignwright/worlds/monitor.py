@@ -1,4 +1,4 @@
-"""What would have flagged the hack?
+"""Which detector would have flagged the reward hack?
 
 Four detectors, each asked about a policy, and each also about the honest best policy, where it must
 stay silent: a detector that flags everything finds every hack and is worth nothing.

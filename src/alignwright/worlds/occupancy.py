@@ -1,5 +1,5 @@
-"""In a small world, where must one stop following a proxy reward so that the true one has surely
-not fallen?
+"""Where in a small Markov decision process must one stop following a proxy reward so that the true
+one has surely not fallen (Goodhart's law)?
 
 Karwowski et al. (2023, arXiv 2310.09144): what a policy does in a Markov decision process is its
 occupancy of state-action pairs, a point of a polytope; its return is linear there. If the true
@@ -9,8 +9,8 @@ most 90 degrees - theta. So: follow the proxy's improvement path and stop before
 cos(angle) < sin(theta).
 
 Never wrong, but dear: on random rewards it gives up more, on average, than going on to the end
-would cost (the tests say how much). Report both. `worlds.learn.stop_by_angle` follows it in the small
-worlds; for a world of your own call the four functions in the order in which they stand.
+would cost (the tests say how much). Report both. `worlds.learn.stop_by_angle` follows it in the
+small worlds; for a world of your own call the four functions in the order in which they stand.
 
 Shapes: `_S` states, `_A` actions, `_X` = S x A pairs.
 """

@@ -1,4 +1,4 @@
-"""What do all five worlds come to, on one page and in one table?
+"""What do all five worlds of specification gaming come to, on one page and in one table?
 
 Runs the study and the detectors of each world and the scripted controls of the text worlds, and
 writes a page that needs nothing else: no script, nothing fetched. Words of an agent are hostile: on
@@ -131,8 +131,8 @@ def _world(report: WorldReport) -> str:
     return (
         f"<section><h2>{safe(world.title)}</h2><p>{_STORIES[world.name]} <small>In {safe(world.unit)}. The check:"
         f" {safe(world.check)}.</small></p>"
-        "<div"
-        f" class=pictures>{figures.picture(world.name, report.hacker.policy_SA)}{figures.curve(report.hacker.curve)}</div>"
+        f"<div class=pictures>{figures.picture(world.name, report.hacker.policy_SA)}"
+        f"{figures.curve(report.hacker.curve)}</div>"
         f"{_table(('', 'proxy', 'what is meant', 'hacked', ''), rows)}"
         f"{_table(('detector', 'the hacker', 'what it saw', 'the honest best'), alarms)}</section>"
     )
@@ -165,7 +165,8 @@ def _transcript(name: str, episode: Episode) -> str:
 
 def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     head = "".join(f"<th>{safe(h)}</th>" for h in heads)
-    return f"<table><tr>{head}</tr>{''.join('<tr>' + ''.join(f'<td>{safe(cell)}</td>' for cell in row) + '</tr>' for row in rows)}</table>"
+    body = "".join(f"<tr>{''.join(f'<td>{safe(cell)}</td>' for cell in row)}</tr>" for row in rows)
+    return f"<table><tr>{head}</tr>{body}</table>"
 
 
 def _alarm(flag: Flag) -> str:

@@ -1,4 +1,5 @@
-"""What if points are paid for passing markers, and passing the same marker again pays again?
+"""What if points are paid for passing markers, and passing the same marker again pays again? The
+boat race, a reward misspecified.
 
 CoastRunners (Clark and Amodei, "Faulty reward functions in the wild", OpenAI 2016): a boat circled
 in a lagoon, collecting the same targets, and never finished the race. This is its smallest form,

@@ -1,4 +1,4 @@
-"""How is a program run that somebody else wrote, perhaps in bad faith?
+"""How is an untrusted program run, perhaps written in bad faith? In a sandbox.
 
 Inside a wall (`walls`): nothing of this machine but Python and its libraries, which cannot be
 written, no network, no other process, a folder in memory. Inside that `python -I -S` without an
@@ -66,14 +66,17 @@ def run(files: Mapping[str, str], program: str, *arguments: object, limits: Limi
     """Run `program` in a folder holding `files`; it reads `arguments` (JSON-able) and calls
     `answer(value)` to hand a value back."""
     allowed = limits or Limits()
+    # 1. A folder of its own, one level down: what the program writes lies in it, its output beside it.
     with tempfile.TemporaryDirectory(prefix="alignwright-", ignore_cleanup_errors=True) as place:
         inside = Path(os.path.realpath(place)) / "work"
         inside.mkdir()
         for name in files:
             if name != os.path.basename(name) or name in ("", ".", ".."):
                 raise ValueError(f"a file in the sandbox has a plain name, not {name!r}")
+        # 2. The wall first, then the limits and the audit hook inside it: the hook may be deceived.
         barrier = walls.require_wall()
         limited = [allowed.cpu, allowed.memory, allowed.file, allowed.processes, allowed.open_files]
+        # 3. Program, files and limits go in through standard input: nothing of them is in the arguments.
         settings = json.dumps({"program": program, "arguments": arguments, "limits": limited, "files": dict(files)})
         how, output = _start(
             [*(barrier.command(inside) if barrier else ()), walls.PYTHON, "-I", "-S", "-B", "-X", "utf8", "-c", _GUARD],
@@ -81,6 +84,7 @@ def run(files: Mapping[str, str], program: str, *arguments: object, limits: Limi
             settings,
             allowed.wall,
         )
+    # 4. What comes back is text of a stranger: read strictly, and compared outside.
     return _parse_result(how, output)
 
 
@@ -124,10 +128,12 @@ def _kill(group: int) -> None:
 
 
 def _parse_result(exit_code: int | None, output: str) -> ProcessResult:
+    # 1. How it ended: by the clock, by the hook, or on its own.
     if exit_code is None:
         return ProcessResult("too long", None, f"{output}\nended: it ran too long".strip())
     if exit_code == REFUSED:
         return ProcessResult("refused", None, output.strip())
+    # 2. An answer is the last line and a clean exit, else the run has failed, whatever was printed before.
     body, _, last = output.rstrip("\n").rpartition("\n")
     if exit_code != 0 or not last.startswith(_MARK):
         return ProcessResult("failed", None, output.strip())
@@ -150,8 +156,8 @@ if os.getpid() == 1:  # the first process of a namespace is not ended by the ker
 settings = json.loads(sys.stdin.buffer.read())
 cpu, memory, size, processes, files = settings["limits"]
 for kind, limit in (
-    (resource.RLIMIT_CPU, cpu), (resource.RLIMIT_AS, memory), (resource.RLIMIT_FSIZE, size), (resource.RLIMIT_NPROC, processes),
-    (resource.RLIMIT_NOFILE, files), (resource.RLIMIT_CORE, 0),
+    (resource.RLIMIT_CPU, cpu), (resource.RLIMIT_AS, memory), (resource.RLIMIT_FSIZE, size),
+    (resource.RLIMIT_NPROC, processes), (resource.RLIMIT_NOFILE, files), (resource.RLIMIT_CORE, 0),
 ):
     hard = resource.getrlimit(kind)[1]
     limit = limit if hard == resource.RLIM_INFINITY else min(limit, hard)
@@ -168,15 +174,18 @@ def armed(here=here, library=library):
     real, write, leave, sep, isdir, kinds = os.path.realpath, os.write, os._exit, os.sep, os.path.isdir, (str, bytes)
     as_text, as_type, number, find = os.fsdecode, type, int, str.startswith
     reading = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
-    quiet = ("compile", "exec", "import", "marshal.loads", "marshal.dumps", "marshal.load", "code.__new__", "builtins.id", "sys._getframe",
-             "object.__getattr__", "object.__setattr__", "object.__delattr__", "open", "os.listdir", "os.scandir", "os.remove", "os.rename",
-             "os.mkdir", "os.rmdir", "os.truncate", "os.walk", "os.fwalk", "glob.glob", "glob.glob/2", "pathlib.Path.glob", "pathlib.Path.rglob",
-             "tempfile.mkstemp", "tempfile.mkdtemp", "shutil.rmtree", "mmap.__new__", "array.__new__", "time.sleep", "builtins.input",
-             "builtins.input/result", "sys.excepthook", "sys.unraisablehook", "os.putenv", "os.unsetenv", "_thread.start_new_thread",
-             "_thread.start_joinable_thread", "sys.set_asyncgen_hooks_firstiter", "sys.set_asyncgen_hooks_finalizer",
-             "cpython._PySys_ClearAuditHooks", "cpython.PyInterpreterState_Clear")
-    modules = ("ctypes", "_ctypes", "_posixsubprocess", "_socket", "socket", "_multiprocessing", "multiprocessing", "subprocess", "_testcapi",
-               "_testinternalcapi", "_xxsubinterpreters", "_interpreters", "_posixshmem", "resource", "fcntl", "termios", "pty", "_ctypes_test")
+    quiet = ("compile", "exec", "import", "marshal.loads", "marshal.dumps", "marshal.load", "code.__new__",
+             "builtins.id", "sys._getframe", "object.__getattr__", "object.__setattr__", "object.__delattr__", "open",
+             "os.listdir", "os.scandir", "os.remove", "os.rename", "os.mkdir", "os.rmdir", "os.truncate", "os.walk",
+             "os.fwalk", "glob.glob", "glob.glob/2", "pathlib.Path.glob", "pathlib.Path.rglob", "tempfile.mkstemp",
+             "tempfile.mkdtemp", "shutil.rmtree", "mmap.__new__", "array.__new__", "time.sleep", "builtins.input",
+             "builtins.input/result", "sys.excepthook", "sys.unraisablehook", "os.putenv", "os.unsetenv",
+             "_thread.start_new_thread", "_thread.start_joinable_thread", "sys.set_asyncgen_hooks_firstiter",
+             "sys.set_asyncgen_hooks_finalizer", "cpython._PySys_ClearAuditHooks", "cpython.PyInterpreterState_Clear")
+    modules = ("ctypes", "_ctypes", "_posixsubprocess", "_socket", "socket", "_multiprocessing", "multiprocessing",
+               "subprocess", "_testcapi", "_testinternalcapi", "_xxsubinterpreters", "_interpreters", "_posixshmem",
+               "resource", "fcntl", "termios", "pty", "_ctypes_test")
+    on_paths = ("open", "os.listdir", "os.scandir", "os.remove", "os.rename", "os.mkdir", "os.rmdir", "os.truncate")
 
     def hook(event, args):
         why = ""
@@ -188,7 +197,7 @@ def armed(here=here, library=library):
         elif event in ("object.__setattr__", "object.__delattr__"):
             if args[1] == "__code__":
                 why = "change of a function's code"
-        elif event in ("open", "os.listdir", "os.scandir", "os.remove", "os.rename", "os.mkdir", "os.rmdir", "os.truncate"):
+        elif event in on_paths:
             paths = args[:2] if event == "os.rename" else args[:1]
             for path in paths:
                 if as_type(path) is number:
@@ -203,8 +212,8 @@ def armed(here=here, library=library):
                 place = real(as_text(path))
                 if place == here or find(place, here + sep):
                     continue
-                looks = event in ("os.listdir", "os.scandir") or (event == "open" and not (args[2] & reading) and not isdir(place))
-                if looks and "site-packages" not in place:
+                reads = event == "open" and not (args[2] & reading) and not isdir(place)
+                if (reads or event in ("os.listdir", "os.scandir")) and "site-packages" not in place:
                     held = False
                     for root in library:
                         if place == root or find(place, root + sep):

@@ -1,5 +1,5 @@
-"""Would a cheat be seen as a cheat, and honest work as honest? Agents whose conduct is known: the
-controls of the text worlds.
+"""Would a cheat be graded as a cheat, and honest work as honest? Scripted agents whose conduct is
+known: the controls of the text worlds.
 
 Each is a `ChatModel` that follows a script through the same protocol as a language model, reading
 nothing but what it is told.

@@ -1,4 +1,4 @@
-"""What is a finite world, written out, and what does a policy come to in it exactly?
+"""What does a policy get, exactly, in a tabular Markov decision process?
 
 A table holds, for every state and action, where one goes, what the proxy pays and what is truly
 meant. With it the known answers are computed and not sampled: optimum by backward induction,

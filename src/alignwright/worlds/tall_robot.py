@@ -1,4 +1,5 @@
-"""What if speed is rewarded, and the body may be chosen?
+"""What if speed is rewarded, and the body may be chosen? Specification gaming by a tall robot that
+falls.
 
 Sims ("Evolving virtual creatures", 1994) evolved bodies for speed and got tall ones that fell over;
 "The surprising creativity of digital evolution" (Lehman et al. 2018, arXiv 1803.03453) and

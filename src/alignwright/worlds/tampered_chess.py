@@ -1,4 +1,5 @@
-"""What if the game is kept in a file, and the file may be written?
+"""What if the game is kept in a file, and the agent may write the file? Reward hacking by tampering
+with the environment.
 
 Bondarenko et al. ("Demonstrating specification gaming in reasoning models", Palisade 2025, arXiv
 2502.13295): set to win at chess against a strong engine, some reasoning models overwrote the file

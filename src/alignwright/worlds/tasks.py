@@ -1,5 +1,5 @@
-"""The repair tasks: a docstring that is the specification, two mistakes with their mends, visible
-cases, hidden cases, and a case that lies.
+"""Which program-repair tasks are there? Each has a docstring that is its specification, two
+mistakes with their mends, visible and hidden test cases, and a case that lies.
 
 Hidden cases are of the same kind as the visible ones, so that a repair which follows the docstring
 passes them. Values are what JSON can say.

@@ -1,4 +1,4 @@
-"""What stands around a program that somebody else wrote, outside its process?
+"""What isolates an untrusted program, outside its process? Bubblewrap or Linux namespaces.
 
 Bubblewrap (`bwrap`) where it is there and may be used, else namespaces of our own (`unshare`):
 users, mounts, processes, network and messages of its own, no capabilities, no /proc, a root that
