@@ -19,9 +19,6 @@ NOT_YET = {
     "model",
     "report",
     "run",
-    "spec",
-    "stats",
-    "text",
     "train",
 }
 
