@@ -13,7 +13,7 @@ PREFERENCE_LOSS: dict[str, Any] = {
     "aim": 2,
     "edits": [
         {
-            "path": "spec/from_pairs.py",
+            "path": "train/knobs_pairs.py",
             "anchor": "class Kto(FromPreferences):",
             "instead": True,
             "text": '''class Discopop(FromPreferences):
@@ -26,9 +26,7 @@ PREFERENCE_LOSS: dict[str, Any] = {
 
 class Kto(FromPreferences):''',
         },
-        {"path": "spec/training.py", "anchor": "import Cdpo, ChiPo, ", "text": "Discopop, "},
-        {"path": "spec/training.py", "anchor": "DirectStage = Dpo", "text": " | Discopop"},
-        {"path": "spec/training.py", "anchor": "for kind in (Dpo, ", "text": "Discopop, "},
+        {"path": "train/knobs_pairs.py", "anchor": "DirectStage = Dpo", "text": " | Discopop"},
         {
             "path": "train/losses.py",
             "anchor": "def rpo(",
@@ -45,23 +43,17 @@ class Kto(FromPreferences):''',
 
 def rpo(''',
         },
-        {"path": "train/paired.py", "anchor": "import Cdpo, ChiPo, ", "text": "Discopop, "},
-        {"path": "train/paired.py", "anchor": "PairStage = Dpo", "text": " | Discopop"},
+        {"path": "train/losses.py", "anchor": "import Cdpo, ChiPo, ", "text": "Discopop, "},
+        {"path": "train/losses.py", "anchor": "PairStage = Dpo", "text": " | Discopop"},
         {
-            "path": "train/paired.py",
-            "anchor": "    match stage:\n        case Dpo():\n            return losses.rpo(",
+            "path": "train/losses.py",
+            "anchor": "        case Hinge():\n",
             "instead": True,
-            "text": """    match stage:
-        case Discopop():
-            knobs = {"beta": stage.beta, "temperature": stage.temperature}
-            return losses.discopop(margin_P, **knobs, strength_P=strength_P), margin_P
-        case Dpo():
-            return losses.rpo(""",
-        },
-        {
-            "path": "train/paired.py",
-            "anchor": "        case Hinge():\n            return 1.0\n",
-            "text": "        case Discopop():\n            return (math.log(2) + 1) / 2\n",
+            "text": """        case Discopop():
+            knobs = {"beta": s.beta, "temperature": s.temperature}
+            return PairLoss(lambda p: discopop(p.margin_P, **knobs, strength_P=p.strength_P))
+        case Hinge():
+""",
         },
         {"path": "report/names.py", "anchor": '"hinge": "hinge", ', "text": '"discopop": "DiscoPOP", '},
     ],

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from alignwright.train import losses
+from alignwright.train.knobs_pairs import Cdpo, ChiPo, Dpo, Hinge, Ipo, Orpo, RobustDpo, Rpo, Simpo
 
 F64 = torch.float64
 BETA, TAU, FLIP = 0.5, 0.4, 0.2
@@ -411,3 +412,40 @@ def test_online_dpo_on_a_cycle_converges_to_uniform_and_on_a_ladder_to_the_top()
 def test_likelihood_counts_each_token_by_its_weight(weight: torch.Tensor | None) -> None:
     logp_N = torch.tensor([-1.0, -2.0, -3.0])
     assert float(losses.negative_log_likelihood(logp_N, weight).sum()) == (6.0 if weight is None else 7.0)
+
+
+# ---- the choice of the loss of pairs --------------------------------------------------------------
+PAIR_STAGES: list[tuple[losses.PairStage, float]] = [
+    (Dpo(by="dpo", beta=BETA, nll=0.25), math.log(2) + 0.25 * 1.5),
+    (Cdpo(by="cdpo", beta=BETA, flip=FLIP), math.log(2)),
+    (RobustDpo(by="robust_dpo", beta=BETA, flip=FLIP), math.log(2)),
+    (Ipo(by="ipo", tau=TAU), (1 / (2 * TAU)) ** 2),
+    (Hinge(by="hinge", beta=BETA), 1.0),
+    (Rpo(by="rpo", beta=BETA, alpha=0.5), math.log(2) + 0.5 * 1.5),
+    (ChiPo(by="chi_po", beta=BETA), math.log(2)),
+]
+WITHOUT_REFERENCE: list[losses.PairStage] = [Simpo(by="simpo"), Orpo(by="orpo")]
+
+
+def pair_logps(logratio: float) -> losses.PairLogps:
+    """Three pairs, whose replies have these log-ratios to the reference."""
+    at_P = torch.full((3,), logratio, dtype=F64)
+    mean_P = torch.full((3,), -1.5, dtype=F64)
+    return losses.PairLogps(at_P, at_P.clone(), mean_P, mean_P - 1, torch.tensor([1.0, 0.7, 0.5], dtype=F64))
+
+
+@pytest.mark.parametrize(("stage", "at_start"), PAIR_STAGES, ids=lambda value: getattr(value, "by", ""))
+def test_a_stage_costs_at_its_reference_what_its_paper_says(stage: losses.PairStage, at_start: float) -> None:
+    method = losses.pair_loss(stage)
+    assert not method.reference_free
+    assert method.loss(pair_logps(0.0)).tolist() == pytest.approx([at_start] * 3, abs=1e-12)
+    assert method.margin(pair_logps(0.0)).tolist() == [0.0] * 3
+
+
+@pytest.mark.parametrize("stage", [*(stage for stage, _ in PAIR_STAGES), *WITHOUT_REFERENCE], ids=lambda s: s.by)
+def test_only_a_method_without_a_reference_reads_none(stage: losses.PairStage) -> None:
+    """A log-ratio that is no number must reach every loss that has a reference, and no other."""
+    method = losses.pair_loss(stage)
+    finite = bool(method.loss(pair_logps(math.nan)).isfinite().all())
+    assert finite == method.reference_free == (stage in WITHOUT_REFERENCE)
+    assert bool(method.margin(pair_logps(math.nan)).isfinite().all()) == finite

@@ -26,7 +26,7 @@ from alignwright.model.reward_head import in_float32
 from alignwright.stats.intervals import clustered, paired, wilson
 from alignwright.train import losses
 from alignwright.train.knobs_pairs import Cdpo, Dpo, RobustDpo
-from alignwright.train.paired import PairStage
+from alignwright.train.losses import PairStage
 from alignwright.train.preference import preference
 from science.log import Facts, Line, Log
 from science.model import adapted, start

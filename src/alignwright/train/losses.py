@@ -12,6 +12,10 @@ chosen reply is the better one, is in all of them the expectation over a vote th
 f(margin) + (1 - s) f(-margin). Conservative and robust DPO are DPO at another strength, the one the
 inverse of the other. Terms of likelihood belong to the chosen reply alone.
 
+`pair_loss` is where a stage's loss is chosen, with the margin it is a function of and whether it
+needs reference log-probabilities: a new preference loss is a record among the knobs, a function
+here, and a case there.
+
 Left out on purpose: losses that need whole distributions (AOT, exact f-divergences), and label
 smoothing by another name (cDPO is it). Shapes: `_N` scored tokens, `_P` pairs, `_R` replies.
 """
@@ -20,13 +24,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, assert_never
 
 import torch
 from torch.nn import functional as F
 
+from alignwright.train.knobs_pairs import Cdpo, ChiPo, Dpo, Hinge, Ipo, Orpo, RobustDpo, Rpo, Simpo
+
 if TYPE_CHECKING:
     from torch import Tensor
+
+PairStage = Dpo | Cdpo | RobustDpo | Ipo | Hinge | Orpo | Simpo | Rpo | ChiPo
 
 CHI_CLIP = 20.0
 """Log-ratio beyond which chi-PO's density ratio grows no more (its logarithm still does):
@@ -46,6 +55,76 @@ def bradley_terry(gap_P: Tensor, *, strength_P: Tensor, margin_P: Tensor | None 
     for both outcomes of the vote.
     """
     return dpo(gap_P if margin_P is None else gap_P - margin_P, beta=1.0, strength_P=strength_P)
+
+
+# ---- the choice of the loss of pairs --------------------------------------------------------------
+@dataclass(frozen=True)
+class PairLogps:
+    """Of each pair of a micro-batch, all [P]: ln pi/ref of both replies (0 without a reference), the
+    mean log-probability of their tokens, and the strength of the vote."""
+
+    chosen_logratio_P: Tensor
+    rejected_logratio_P: Tensor
+    chosen_mean_P: Tensor
+    rejected_mean_P: Tensor
+    strength_P: Tensor
+
+    @property
+    def margin_P(self) -> Tensor:
+        """DPO's margin: how much more likely the chosen reply became than the rejected one, in nats."""
+        return self.chosen_logratio_P - self.rejected_logratio_P
+
+
+@dataclass(frozen=True)
+class PairLoss:
+    """A direct method: the loss of each pair, the margin that is logged of it, and whether it does
+    without reference log-probabilities."""
+
+    loss: Callable[[PairLogps], Tensor]
+    margin: Callable[[PairLogps], Tensor] = lambda p: p.margin_P
+    reference_free: bool = False
+
+
+def pair_loss(stage: PairStage) -> PairLoss:
+    """The loss of a stage that learns from pairs."""
+    s = stage
+    match s:
+        case Dpo():
+            return PairLoss(
+                lambda p: rpo(p.margin_P, -p.chosen_mean_P, beta=s.beta, alpha=s.nll, strength_P=p.strength_P)
+            )
+        case Cdpo():
+            return PairLoss(lambda p: cdpo(p.margin_P, beta=s.beta, flip=s.flip, strength_P=p.strength_P))
+        case RobustDpo():
+            return PairLoss(lambda p: robust_dpo(p.margin_P, beta=s.beta, flip=s.flip, strength_P=p.strength_P))
+        case Ipo():
+            return PairLoss(lambda p: ipo(p.margin_P, tau=s.tau, strength_P=p.strength_P))
+        case Hinge():
+            return PairLoss(lambda p: hinge(p.margin_P, beta=s.beta, strength_P=p.strength_P))
+        case Rpo():
+            return PairLoss(
+                lambda p: rpo(p.margin_P, -p.chosen_mean_P, beta=s.beta, alpha=s.alpha, strength_P=p.strength_P)
+            )
+        case ChiPo():
+            return PairLoss(
+                lambda p: chi_po(p.chosen_logratio_P, p.rejected_logratio_P, beta=s.beta, strength_P=p.strength_P)
+            )
+        case Simpo():
+            return PairLoss(
+                lambda p: simpo(
+                    p.chosen_mean_P, p.rejected_mean_P, beta=s.beta, gamma=s.gamma, strength_P=p.strength_P
+                ),
+                margin=lambda p: p.chosen_mean_P - p.rejected_mean_P,
+                reference_free=True,
+            )
+        case Orpo():
+            return PairLoss(
+                lambda p: orpo(p.chosen_mean_P, p.rejected_mean_P, weight=s.weight, strength_P=p.strength_P),
+                margin=lambda p: log_odds(p.chosen_mean_P) - log_odds(p.rejected_mean_P),
+                reference_free=True,
+            )
+        case _ as never:
+            assert_never(never)
 
 
 # ---- links of a margin in ln pi/ref --------------------------------------------------------------
