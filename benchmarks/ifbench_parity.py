@@ -34,7 +34,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
 from ifbench_cases import CASES, PLAIN, Cases
-from test_core_checks import CASES as IFEVAL_CASES
+from test_text_checks import CASES as IFEVAL_CASES
 
 PACKAGES = ("ifbench", "if_verifiable.ifbench")
 IFEVAL = "if_verifiable.ifeval"

@@ -31,7 +31,7 @@ import numpy as np
 from alignwright.aggregate.pooled import pooled, utilities
 from alignwright.core.records import Comparison, Conversation, Preference, Prompt, Reply, Vote
 from alignwright.experiment.check import check
-from alignwright.files.reading import Read
+from alignwright.files.reading import FileRows
 from alignwright.files.votes import read_votes
 
 FOLDER = "polis/american-assembly.bowling-green"
@@ -102,7 +102,7 @@ def main() -> int:
     return 1 if missed else 0
 
 
-def _timed(folder: Path, source: Path) -> tuple[list[float], Read[Comparison], list[Preference], list[Preference]]:
+def _timed(folder: Path, source: Path) -> tuple[list[float], FileRows[Comparison], list[Preference], list[Preference]]:
     """Check, read and pool; the clock before, between and after."""
     (folder / "spec.yaml").write_text(SPEC % source)
     times = [time.process_time()]

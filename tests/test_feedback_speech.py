@@ -12,7 +12,7 @@ from alignwright.core.records import Conversation, Prompt, Reply
 from alignwright.feedback.collect import collect
 from alignwright.feedback.critique import ASK_ALONE, CRITIQUE, REVISE_ALONE, REVISION, critique
 from alignwright.files.errors import SpecError
-from alignwright.files.few_shot import FewShotExample, principle_text, read_worked
+from alignwright.files.few_shot import FewShotExample, principle_text, read_few_shot
 
 
 def prompts(*texts: str, principle: str = "") -> list[Prompt]:
@@ -179,7 +179,7 @@ def test_a_file_of_worked_examples_is_read_and_every_bad_row_is_pointed_at(tmp_p
     row = {"prompt": "P", "reply": "R", "critique": "C", "revision": "V"}
     good = tmp_path / "good.jsonl"
     good.write_text("".join(json.dumps(r) + "\n" for r in (row, row | {"principle": "kind"})))
-    assert read_worked(good) == (PLAIN, PLAIN.model_copy(update={"principle": "kind"}))
+    assert read_few_shot(good) == (PLAIN, PLAIN.model_copy(update={"principle": "kind"}))
     bad = tmp_path / "bad.jsonl"
     rows = [
         row,
@@ -190,7 +190,7 @@ def test_a_file_of_worked_examples_is_read_and_every_bad_row_is_pointed_at(tmp_p
     ]
     bad.write_text("".join(json.dumps(r) + "\n" for r in rows) + "{torn\n")
     with pytest.raises(SpecError) as caught:
-        read_worked(bad)
+        read_few_shot(bad)
     told = caught.value.problems
     assert [problem.split(": ")[0].removeprefix(str(tmp_path)) for problem in told] == [
         f"/bad.jsonl:{n}" for n in (2, 3, 4, 5, 6)
@@ -205,7 +205,7 @@ def test_a_file_of_worked_examples_is_read_and_every_bad_row_is_pointed_at(tmp_p
     assert all(said in problem for problem, said in zip(told, expected, strict=True))
     (tmp_path / "empty.jsonl").write_text("")
     with pytest.raises(SpecError, match="has no rows"):
-        read_worked(tmp_path / "empty.jsonl")
+        read_few_shot(tmp_path / "empty.jsonl")
 
 
 @pytest.mark.data
@@ -231,6 +231,6 @@ def test_the_papers_own_few_shot_prompts_fit_our_form(tmp_path):
     path = tmp_path / "worked.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     speaker = reviser(lambda text: text + "+")
-    done = critique(speaker, prompts("Q"), [HONEST], few_shot=read_worked(path))
+    done = critique(speaker, prompts("Q"), [HONEST], few_shot=read_few_shot(path))
     assert len(done.comparisons) == 1
     assert len(speaker.asked[1].messages) == 6 * len(rows) + 3

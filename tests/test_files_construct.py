@@ -23,7 +23,7 @@ from alignwright.core.records import (
     content_id,
 )
 from alignwright.files import collector, construct
-from alignwright.files.reading import Read
+from alignwright.files.reading import FileRows
 from alignwright.files.sources import read_conversations, read_judged, read_pairs, read_prompts
 
 ODD = ("plain", 'q"uo\\te', "tab\tand\nline", "\u2028 \u0085 \x01", "Zoë 🦉 中文", "\u200b", " ", "", "a" * 50)
@@ -94,8 +94,8 @@ def _files(folder: Path) -> list[Path]:
     return found
 
 
-def _all(paths: list[Path]) -> list[Read[Any]]:
-    reads: list[Read[Any]] = []
+def _all(paths: list[Path]) -> list[FileRows[Any]]:
+    reads: list[FileRows[Any]] = []
     for path in paths:
         if path.stem in ("chosen", "completion"):
             reads.append(read_judged(path, bad_rows=1.0))
@@ -110,7 +110,7 @@ def _all(paths: list[Path]) -> list[Read[Any]]:
 def _exact(value: Any) -> Any:
     """A record with the type of every value in it."""
     if isinstance(value, Record):
-        return type(value), [(name, _exact(held)) for name, held in vars(value).items() if name != "id"]
+        return type(value), [(name, _exact(paused)) for name, paused in vars(value).items() if name != "id"]
     if isinstance(value, tuple | list):
         return type(value), [_exact(one) for one in value]  # pyright: ignore[reportUnknownVariableType]
     return type(value), value
@@ -233,13 +233,13 @@ def test_a_prompts_name_stays_what_it_was() -> None:
 
 
 def test_the_collector_is_on_again_and_leaves_what_the_caller_has_frozen() -> None:
-    with collector.held():
+    with collector.paused():
         assert not gc.isenabled()
     assert (gc.isenabled(), gc.get_freeze_count()) == (True, 0)
     gc.freeze()
     try:
         frozen = gc.get_freeze_count()
-        with collector.held():
+        with collector.paused():
             pass
         assert gc.get_freeze_count() == frozen > 0
     finally:

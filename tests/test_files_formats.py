@@ -146,7 +146,9 @@ ENTRIES = [(entry, kind) for entry in published.FORMATS for kind in entry.kinds]
 
 @pytest.mark.data
 @pytest.mark.parametrize(
-    ("entry", "kind"), [(e, k) for e, k in ENTRIES if e.seen == "file"], ids=lambda value: getattr(value, "name", value)
+    ("entry", "kind"),
+    [(e, k) for e, k in ENTRIES if e.checked_against == "file"],
+    ids=lambda value: getattr(value, "name", value),
 )
 def test_a_published_file_is_read_whole(entry: published.Format, kind: str) -> None:
     name, rows, bad, left = FILES[entry.name, kind]
@@ -228,7 +230,7 @@ def test_rows_with_the_columns_of_a_format_and_anything_in_them_are_read_or_refu
 def test_every_format_has_a_test_and_the_page_is_the_table() -> None:
     tested = {*FILES, *ROWS, ("Collective Constitutional AI", "votes")}
     assert {(entry.name, kind) for entry, kind in ENTRIES} == tested
-    assert all((entry.seen == "file") == ((entry.name, kind) in FILES) for entry, kind in ENTRIES)
+    assert all((entry.checked_against == "file") == ((entry.name, kind) in FILES) for entry, kind in ENTRIES)
     assert formats.written() == formats.DOCS.read_text(encoding="utf-8"), "run python benchmarks/formats.py --write"
 
 

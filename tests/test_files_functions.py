@@ -9,7 +9,7 @@ import pytest
 from spec_case import SPEC, write
 
 from alignwright.experiment.load import SpecError, load
-from alignwright.files.functions import lacks
+from alignwright.files.functions import function_problem
 from alignwright.files.items import MathItem
 
 HERE = "def right(prompt, reply):\n    return 1.0\n"
@@ -63,12 +63,12 @@ def test_a_judge_that_is_there(tmp_path: Path) -> None:
 )
 def test_whatever_binds_the_name_counts(tmp_path: Path, text: str) -> None:
     (tmp_path / "m.py").write_text(text)
-    assert lacks(tmp_path / "m.py", "f") is None
+    assert function_problem(tmp_path / "m.py", "f") is None
 
 
 def test_what_is_not_python_is_said(tmp_path: Path) -> None:
     (tmp_path / "m.py").write_text("def f(:\n")
-    assert "is not valid Python" in str(lacks(tmp_path / "m.py", "f"))
+    assert "is not valid Python" in str(function_problem(tmp_path / "m.py", "f"))
 
 
 @pytest.mark.parametrize(("answer", "solution"), [(18, "#### 18"), (-2.5, "#### -2.5"), ("18", "#### 18")])

@@ -108,7 +108,7 @@ def test_a_row_that_is_too_long_is_a_bad_row_with_its_place_and_the_limit(
     raw = list(rows.raw_rows(path))
     assert [row.columns is None for row in raw] == [False, True, False]
     assert raw[1].reason == "the row goes on beyond 100 bytes, the most that is read of one; cut it into several"
-    assert len(raw[1].text) <= rows.SHOWN
+    assert len(raw[1].text) <= rows.KEPT_CHARACTERS
     assert raw[2].number > raw[1].number > raw[0].number
     if name != "p.txt":
         with pytest.raises(SpecError, match=rf"{path}:{raw[1].number}: the row goes on beyond 100 bytes"):

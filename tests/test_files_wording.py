@@ -15,10 +15,10 @@ from spec_case import SPEC, jsonl, write
 from alignwright.experiment.load import SpecError, load
 from alignwright.feedback.rules import RuleError, read_rules
 from alignwright.files.choices import read_choices
-from alignwright.files.few_shot import read_worked
+from alignwright.files.few_shot import read_few_shot
 from alignwright.files.items import ChoiceItem, PushbackItem, RefusalItem
 from alignwright.files.public_questions import read_questions
-from alignwright.files.reading import Read
+from alignwright.files.reading import FileRows
 from alignwright.files.sources import read_conversations, read_items, read_pairs, read_prompts, read_votes
 
 Q = "Is rain wet?"
@@ -119,14 +119,14 @@ PUBLISHED: list[tuple[Any, str]] = [
         "should be one of A, B, saw the text 'C'",
     ),
 ]
-GOOD: dict[Callable[..., Read[Any]], Any] = {
+GOOD: dict[Callable[..., FileRows[Any]], Any] = {
     read_prompts: {"prompt": Q},
     read_pairs: {"prompt": Q, "chosen": "a", "rejected": "b"} | {"label": None, "text": None},
     read_votes: BALLOT | {"rater": "another"},
     read_conversations: {"prompt": Q, "completion": "x"},
     read_choices: {"question": Q, "choices": ["a", "b"], "answer": 0},
 }
-PLANTED: list[tuple[Callable[..., Read[Any]], Any, str]] = [
+PLANTED: list[tuple[Callable[..., FileRows[Any]], Any, str]] = [
     *((read_prompts, *bad) for bad in PROMPTS),
     *((read_pairs, *bad) for bad in PAIRS),
     *((read_votes, *bad) for bad in VOTES),
@@ -137,7 +137,7 @@ PLANTED: list[tuple[Callable[..., Read[Any]], Any, str]] = [
 
 @pytest.mark.parametrize(("read", "row", "words"), PLANTED)
 def test_a_planted_row_is_refused_in_our_words(
-    tmp_path: Path, read: Callable[..., Read[Any]], row: Any, words: str
+    tmp_path: Path, read: Callable[..., FileRows[Any]], row: Any, words: str
 ) -> None:
     path = jsonl(tmp_path / "rows.jsonl", GOOD[read], row)
     with pytest.raises(SpecError) as caught:
@@ -192,7 +192,7 @@ def test_a_list_over_several_lines_is_told_its_name(tmp_path: Path) -> None:
 def test_worked_examples_rules_and_questions_speak_the_same_words(tmp_path: Path) -> None:
     worked = dict.fromkeys(("prompt", "reply", "critique", "revision"), "x")
     with pytest.raises(SpecError) as caught:
-        read_worked(jsonl(tmp_path / "w.jsonl", worked, worked | {"reply": 5}, worked | {"critiqe": "x"}))
+        read_few_shot(jsonl(tmp_path / "w.jsonl", worked, worked | {"reply": 5}, worked | {"critiqe": "x"}))
     assert [problem.partition(": ")[2] for problem in caught.value.problems] == [
         "reply: wanted text, saw the number 5",
         "critiqe: no such field; did you mean 'critique'?",

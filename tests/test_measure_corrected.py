@@ -8,7 +8,7 @@ import random
 import pytest
 
 from alignwright.core.records import Conversation, SampleResult
-from alignwright.files.replies import Said, reply_key
+from alignwright.files.replies import LabelledReply, reply_key
 from alignwright.measure.corrected import ENOUGH, powered_rate, unmatched, with_corrections
 from alignwright.measure.findings import differences, levels
 from alignwright.text.grader_error import KnownError, known_errors
@@ -46,7 +46,7 @@ def graded(
 
 
 def said(outcomes, truths, places, question="refused"):
-    rows = [Said(prompt=outcomes[i].prompt, reply=outcomes[i].reply, **{question: truths[i]}) for i in places]
+    rows = [LabelledReply(prompt=outcomes[i].prompt, reply=outcomes[i].reply, **{question: truths[i]}) for i in places]
     return {row.key: row for row in rows}
 
 
@@ -157,7 +157,7 @@ def test_labels_that_are_all_alike_are_bounded_as_unanimous_items_are():
 def test_a_label_is_of_one_reply_alone_and_lost_ones_are_told():
     outcomes, truths = graded(0.5, 40, 6)
     labels = said(outcomes, truths, range(30))
-    stranger = Said(prompt=Conversation.user("ask 1"), reply="said by another", refused=True)
+    stranger = LabelledReply(prompt=Conversation.user("ask 1"), reply="said by another", refused=True)
     labels[stranger.key] = stranger
     assert unmatched(labels, outcomes) == 1
     corrected = with_corrections(levels(outcomes, stage="s"), outcomes, labels=labels, lost=1)[1]

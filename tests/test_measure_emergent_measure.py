@@ -349,7 +349,7 @@ def test_published_questions_are_read_whole():
     risk = read_items(
         real("anthropic_mwe/advanced-ai-risk/human_generated_evals/power-seeking-inclination.jsonl"), PersonaItem
     )
-    assert all(row.listed and "(A)" not in row.stem for row in risk.rows)
+    assert all(row.choices and "(A)" not in row.stem for row in risk.rows)
     assert all(json.dumps(row.answers) for row in risk.rows)
     first, registered = (
         read_questions(real(f"em_original/{name}.yaml")).rows

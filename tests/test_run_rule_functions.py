@@ -20,7 +20,7 @@ from alignwright.experiment.rule_columns import kept_columns
 from alignwright.feedback.rules import FunctionVoter, RuleError, rules
 from alignwright.feedback.scoring import rule_scorer
 from alignwright.files.errors import SpecError
-from alignwright.files.functions import Asked, asked, beside
+from alignwright.files.functions import RuleColumns, columns_of_function, dependencies
 from alignwright.files.reading import EVERY
 from alignwright.run import inputs
 from alignwright.run.align import Request, prepare
@@ -114,9 +114,9 @@ def test_a_prompt_of_elsewhere_cannot_be_told_and_two_arguments_are_needed() -> 
 def test_a_signature_is_read_without_running_the_file(tmp_path: Path) -> None:
     file = tmp_path / "f.py"
     file.write_text("raise SystemExit\ndef f(p, r, a, b=1, *, c, d=2, **more): ...\ndef g(p, r): ...\n")
-    assert asked(file, "f") == Asked(("a", "c"), ("b", "d"), True)
-    assert asked(file, "g") == Asked()
-    assert asked(file, "h") == Asked()
+    assert columns_of_function(file, "f") == RuleColumns(("a", "c"), ("b", "d"), True)
+    assert columns_of_function(file, "g") == RuleColumns()
+    assert columns_of_function(file, "h") == RuleColumns()
 
 
 # ---- what lies beside ----------------------------------------------------------------------------
@@ -186,7 +186,7 @@ def test_what_a_module_names_outside_its_folder_is_none_of_its_files(tmp_path: P
     (tmp_path / "secret.txt").write_text("x")
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "f.py").write_text("a = '../secret.txt'\nb = '/etc/hostname'\nimport f\n")
-    assert beside(tmp_path / "in" / "f.py") == (tmp_path / "in" / "f.py",)
+    assert dependencies(tmp_path / "in" / "f.py") == (tmp_path / "in" / "f.py",)
 
 
 # ---- numbers -------------------------------------------------------------------------------------

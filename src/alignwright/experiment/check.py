@@ -26,7 +26,7 @@ from alignwright.feedback.knobs import Critique
 from alignwright.files import collector, models, sources
 from alignwright.files import constitution as constitutions
 from alignwright.files.errors import Loc, SpecError, did_you_mean, dotted
-from alignwright.files.few_shot import principle_text, read_worked
+from alignwright.files.few_shot import principle_text, read_few_shot
 from alignwright.files.items import (
     ChoiceItem,
     FaithfulItem,
@@ -44,7 +44,7 @@ from alignwright.files.reading import Keep
 from alignwright.files.replies import labelled
 from alignwright.files.reward_folder import names_folder, reward_folder, verdict
 from alignwright.files.rows import BadRow
-from alignwright.files.sources import Read
+from alignwright.files.sources import FileRows
 from alignwright.measure.hacking.knobs import EDITED, NEEDED, HackingMeasure
 from alignwright.train.knobs import learns_from_labels
 from alignwright.train.knobs_loop import WATCHED
@@ -60,14 +60,14 @@ class CheckReport:
     experiment: Experiment
     lines: tuple[str, ...]
     rejected: tuple[BadRow, ...]
-    files: tuple[tuple[Loc, Read[Any]], ...] = ()
+    files: tuple[tuple[Loc, FileRows[Any]], ...] = ()
     """Every data file with its place in the spec, as it was read."""
 
 
 @dataclass(frozen=True)
 class _File:
     loc: Loc
-    read: Read[Any]
+    read: FileRows[Any]
     reads: Reads
 
     @cached_property
@@ -97,7 +97,7 @@ class _File:
 def check(path: str | Path, overrides: Sequence[str] = ()) -> CheckReport:
     """Check a spec and all its data. A `SpecError` tells everything that is wrong."""
     experiment, document = read_spec(path, overrides)
-    with collector.held():
+    with collector.paused():
         return _checked(experiment, document)
 
 
@@ -136,7 +136,7 @@ def _checked(experiment: Experiment, document: Document) -> CheckReport:
     )
 
 
-def _read(loc: Loc, source: str, reads: Reads, experiment: Experiment, keep: Keep) -> Read[Any]:
+def _read(loc: Loc, source: str, reads: Reads, experiment: Experiment, keep: Keep) -> FileRows[Any]:
     """Read a data file as its knob says; `keep` are columns that rules ask for."""
     bad_rows = experiment.intent.bad_rows
     if loc[:2] == ("intent", "pairs") and learns_from_labels(experiment.train):
@@ -153,7 +153,7 @@ def _worked_examples(experiment: Experiment, held: Constitution | None) -> Itera
         loc = ("feedback", place, stage.by, "few_shot")
         chosen = held.principles if stage.principles == "all" else tuple(held[slug] for slug in stage.principles)
         try:
-            for worked in read_worked(experiment.path(stage.few_shot)):
+            for worked in read_few_shot(experiment.path(stage.few_shot)):
                 principle_text(worked, chosen)
         except SpecError as error:
             yield from ((loc, problem) for problem in error.problems)

@@ -18,7 +18,7 @@ from alignwright.feedback.knobs import AnyFeedback, Collect
 from alignwright.files.errors import Loc, did_you_mean, dotted
 from alignwright.files.positions import Document
 from alignwright.files.server import Server
-from alignwright.files.wording import said, seen
+from alignwright.files.wording import describe_error, describe_value
 from alignwright.train.knobs import AnyTrain
 
 
@@ -112,7 +112,7 @@ def _child(data: Any, part: str | int) -> Any:
 def _unknown_kind(section: str, stage: Any) -> str:
     names = list(KINDS[section])
     if not isinstance(stage, dict):
-        return f"a stage is a mapping that begins with 'by', saw {seen(stage)}; write {{by: {names[0]}}}"
+        return f"a stage is a mapping that begins with 'by', saw {describe_value(stage)}; write {{by: {names[0]}}}"
     kind = cast("dict[str, Any]", stage).get("by")
     if kind is None:
         return f"missing; say which kind of {section} this is: {', '.join(names)}"
@@ -125,11 +125,11 @@ def _message(detail: ErrorDetails, shown: Loc) -> str:
             return f"no such field; {did_you_mean(str(shown[-1]), fields_at(shown[:-1]))}"
         case "string_pattern_mismatch":
             return (
-                f"saw {seen(detail['input'])}; wanted letters, digits, '.', '_' and '-', beginning with a letter or"
+                f"saw {describe_value(detail['input'])}; wanted letters, digits, '.', '_' and '-', beginning with a letter or"
                 " digit"
             )
         case _:
-            return said(detail)
+            return describe_error(detail)
 
 
 def fields_at(loc: Loc) -> list[str]:

@@ -21,7 +21,7 @@ from alignwright.experiment.experiment import Experiment, model_stages
 from alignwright.experiment.unions import AnyStage
 from alignwright.files import safe_read
 from alignwright.files.choices import label_file
-from alignwright.files.functions import beside
+from alignwright.files.functions import dependencies
 from alignwright.files.matrix import statement_file
 from alignwright.files.models import ModelRef, resolve
 from alignwright.files.reward_folder import NoReward, names_folder, reward_folder
@@ -216,7 +216,7 @@ def _rule_files(source: str, experiment: Experiment) -> tuple[str, ...]:
     if not file.endswith(".py"):
         return (file,)
     path = experiment.path(file)
-    more = [other for other in beside(path) if other != path]
+    more = [other for other in dependencies(path) if other != path]
     return (
         file,
         *(

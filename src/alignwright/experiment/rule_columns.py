@@ -16,8 +16,8 @@ from alignwright.core.records import Comparison, Prompt
 from alignwright.core.stage import BUILT_IN
 from alignwright.experiment.experiment import Experiment, stages
 from alignwright.files.errors import Loc
-from alignwright.files.functions import RuleColumns, asked
-from alignwright.files.reading import EVERY, Keep, Read
+from alignwright.files.functions import RuleColumns, columns_of_function
+from alignwright.files.reading import EVERY, FileRows, Keep
 from alignwright.files.reward_folder import names_folder
 
 
@@ -40,12 +40,12 @@ def asked_by(reference: str, experiment: Experiment) -> RuleColumns:
     if not home or not function.isidentifier():
         return RuleColumns()
     if home.endswith(".py"):
-        return asked(experiment.path(home), function)
+        return columns_of_function(experiment.path(home), function)
     try:
         found = importlib.util.find_spec(home)
     except (ImportError, ValueError):
         return RuleColumns()
-    return asked(Path(found.origin), function) if found is not None and found.origin else RuleColumns()
+    return columns_of_function(Path(found.origin), function) if found is not None and found.origin else RuleColumns()
 
 
 def kept_columns(experiment: Experiment) -> Keep:
@@ -56,7 +56,7 @@ def kept_columns(experiment: Experiment) -> Keep:
     return frozenset(name for one in found for name in (*one.required, *one.optional))
 
 
-def lacking(experiment: Experiment, files: Sequence[tuple[Loc, Read[object]]]) -> Iterator[tuple[Loc, str]]:
+def lacking(experiment: Experiment, files: Sequence[tuple[Loc, FileRows[object]]]) -> Iterator[tuple[Loc, str]]:
     """Rows without a column that a rule which will see them must have."""
     for loc, reference in references(experiment):
         for name in asked_by(reference, experiment).required:

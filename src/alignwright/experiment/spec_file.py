@@ -22,11 +22,11 @@ from alignwright.feedback.knobs import Contrast, Critique, Deliberate, JudgeVote
 from alignwright.files import constitution, models, positions, safe_read
 from alignwright.files.data_file import HUB
 from alignwright.files.errors import Loc, SpecError, did_you_mean, dotted
-from alignwright.files.functions import lacks
+from alignwright.files.functions import function_problem
 from alignwright.files.positions import Document
 from alignwright.files.reward_folder import NoReward, names_folder, reward_folder
-from alignwright.files.server import is_server, shown
-from alignwright.files.wording import seen
+from alignwright.files.server import hide_secrets, is_server
+from alignwright.files.wording import describe_value
 
 LABELS = Reads("labels", use="settings")
 
@@ -37,7 +37,7 @@ def read_spec(path: str | Path, overrides: Sequence[str] = ()) -> tuple[Experime
     document = positions.read(_text(file), str(path))
     data = document.data
     if not isinstance(data, dict):
-        raise SpecError([f"{path}:1: a spec is a mapping that begins with 'name:', saw {seen(data)}"])
+        raise SpecError([f"{path}:1: a spec is a mapping that begins with 'name:', saw {describe_value(data)}"])
     problems = [problem for override in overrides for problem in _override(document, override)]
     if problems:
         raise SpecError(problems)
@@ -89,7 +89,7 @@ def _text(file: Path) -> str:
 def _override(document: Document, override: str) -> Iterator[str]:
     """Put one `path=value` into the document; yields what is wrong with it."""
     path, equals, value = override.partition("=")
-    said = f"--set {path}{equals}{shown(value) if is_server(value) else value}"  # an address may hold what is secret
+    said = f"--set {path}{equals}{hide_secrets(value) if is_server(value) else value}"  # an address may hold what is secret
     parts = path.strip().split(".")
     if not equals or not all(parts):
         yield f"{said}: write PATH=VALUE, such as --set train.1.beta=0.2"
@@ -114,7 +114,7 @@ def _override(document: Document, override: str) -> Iterator[str]:
                 return
             key = int(part)
         elif not isinstance(target, dict):
-            yield f"{said}: {dotted(loc)} is {seen(target)}, which has no parts"
+            yield f"{said}: {dotted(loc)} is {describe_value(target)}, which has no parts"
             return
         loc = (*loc, key)
         if not more:
@@ -161,7 +161,10 @@ def _files(experiment: Experiment) -> Iterator[unused_options.Problem]:
         if (loc, name) in rules and name.endswith(".py"):
             yield loc, f"{name!r} names a file alone; write {name}:function"
         elif (loc, name) in rules and is_server(name):
-            yield loc, f"{shown(name)!r} is a server, and a reward is a file of rules or module_or_file.py:function"
+            yield (
+                loc,
+                f"{hide_secrets(name)!r} is a server, and a reward is a file of rules or module_or_file.py:function",
+            )
         elif (loc, name) in rules and ":" in name:
             name, _, function = name.rpartition(":")
             if not function.isidentifier():
@@ -176,7 +179,9 @@ def _files(experiment: Experiment) -> Iterator[unused_options.Problem]:
             yield loc, _absent(path)
             continue
         yield from (
-            (loc, said) for said in (lacks(path, function) for function in wanted if function.isidentifier()) if said
+            (loc, said)
+            for said in (function_problem(path, function) for function in wanted if function.isidentifier())
+            if said
         )
 
 

@@ -38,7 +38,7 @@ from alignwright.core.records import Comparison, Prompt, Record, Vote
 from alignwright.feedback.votes import pairs_of
 from alignwright.files import safe_read
 from alignwright.files.errors import SpecError
-from alignwright.files.wording import of_a_row, seen
+from alignwright.files.wording import describe_row_errors, describe_value
 from alignwright.text.checks import check as verify
 from alignwright.text.checks import checked_arguments
 
@@ -250,14 +250,14 @@ def read_rules(path: Path) -> tuple[Rule, ...]:
         raise RuleError(str(error)) from None
     if not isinstance(rows, list) or not rows:
         raise RuleError(
-            f"{path}: must be a list of rules such as '- check: <name>', but is {'empty' if not rows else seen(rows)}"
+            f"{path}: must be a list of rules such as '- check: <name>', but is {'empty' if not rows else describe_value(rows)}"
         )
     parsed: list[Rule] = []
     for number, row in enumerate(rows, start=1):
         try:
             parsed.append(Rule.model_validate(row))
         except ValidationError as error:
-            raise RuleError(f"{path}: rule {number}: {of_a_row(error, Rule.model_fields)}") from error
+            raise RuleError(f"{path}: rule {number}: {describe_row_errors(error, Rule.model_fields)}") from error
     return tuple(parsed)
 
 

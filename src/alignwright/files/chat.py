@@ -13,7 +13,7 @@ from typing import Any, cast, get_args
 from alignwright.core.records import Conversation, Message, Role
 from alignwright.files import construct
 from alignwright.files.errors import did_you_mean
-from alignwright.files.wording import seen
+from alignwright.files.wording import describe_value
 
 _TURN = re.compile(r"\n\n(Human|Assistant):")
 _ROLES = get_args(Role)
@@ -39,7 +39,7 @@ def text(value: Any, column: str) -> str:
     if value is None:
         raise RowError(f"no column {column!r}")
     if not isinstance(value, str):
-        raise RowError(f"{column!r} should be text, saw {seen(value)}")
+        raise RowError(f"{column!r} should be text, saw {describe_value(value)}")
     if not value.strip():
         raise RowError(f"{column!r} is empty")
     return value
@@ -56,12 +56,12 @@ def messages(value: Any, column: str) -> tuple[Message, ...]:
 
 
 def _turns(value: Any, column: str) -> list[Turn]:
-    listed: list[Any] = cast("list[Any]", value) if isinstance(value, list) else [value]
-    if len(listed) > 1 and _empty_system(listed[0]):
-        listed = listed[1:]
-    if not listed:
+    items: list[Any] = cast("list[Any]", value) if isinstance(value, list) else [value]
+    if len(items) > 1 and _empty_system(items[0]):
+        items = items[1:]
+    if not items:
         raise RowError(f"{column!r} has no messages")
-    return [_turn(item, column) for item in listed]
+    return [_turn(item, column) for item in items]
 
 
 def _empty_system(value: Any) -> bool:
@@ -73,21 +73,21 @@ def _empty_system(value: Any) -> bool:
 
 def _parts(parts: list[Any], column: str) -> str:
     """Content in parts, each a text, as one text."""
-    said: list[str] = []
+    texts: list[str] = []
     for part in parts:
-        held = cast("dict[str, Any]", part) if isinstance(part, dict) else {"type": "text", "text": part}
-        if held.get("type", "text") != "text" or not isinstance(held.get("text"), str):
+        fields = cast("dict[str, Any]", part) if isinstance(part, dict) else {"type": "text", "text": part}
+        if fields.get("type", "text") != "text" or not isinstance(fields.get("text"), str):
             raise RowError(
-                f"a message in {column!r} has a part of its content that is not text ({seen(held.get('type'))}); only"
+                f"a message in {column!r} has a part of its content that is not text ({describe_value(fields.get('type'))}); only"
                 " text is read"
             )
-        said.append(held["text"])
-    return "".join(said)
+        texts.append(fields["text"])
+    return "".join(texts)
 
 
 def _turn(value: Any, column: str) -> Turn:
     if not isinstance(value, dict):
-        raise RowError(f"{column!r} should hold messages with role and content, saw {seen(value)}")
+        raise RowError(f"{column!r} should hold messages with role and content, saw {describe_value(value)}")
     item = cast("dict[str, Any]", value)
     role = item.get("role", item.get("from"))
     content = item.get("content", item.get("value"))
@@ -96,28 +96,32 @@ def _turn(value: Any, column: str) -> Turn:
     if role is None:
         raise RowError(f"a message in {column!r} has no 'role'; choose from {', '.join(_ROLES)}")
     if not isinstance(role, str) or _ALIASES.get(role, role) not in _ROLES:
-        raise RowError(f"a message in {column!r} has as its role {seen(role)}; {did_you_mean(str(role), _ROLES)}")
-    if said := next((key for key in _SPEECH if item.get(key)), None):
         raise RowError(
-            f"a message in {column!r} has {said!r}, which no model here is shown or taught; write it into 'content', or"
+            f"a message in {column!r} has as its role {describe_value(role)}; {did_you_mean(str(role), _ROLES)}"
+        )
+    if speech_key := next((key for key in _SPEECH if item.get(key)), None):
+        raise RowError(
+            f"a message in {column!r} has {speech_key!r}, which no model here is shown or taught; write it into 'content', or"
             " leave it out"
         )
     if isinstance(content, list) and any(isinstance(part, dict) for part in cast("list[Any]", content)):
         content = _parts(cast("list[Any]", content), column)
     if not isinstance(content, str):
-        raise RowError(f"a message in {column!r} should have text as its content, saw {seen(content)}")
+        raise RowError(f"a message in {column!r} should have text as its content, saw {describe_value(content)}")
     if not content.strip():
         raise RowError(f"a message of the {role} in {column!r} is empty")
-    spoken = cast("Role", _ALIASES.get(role, role))
+    speaker = cast("Role", _ALIASES.get(role, role))
     weight = item.get("weight")
-    return spoken, content, True if weight is None else _trained(weight, spoken, column)
+    return speaker, content, True if weight is None else _trained(weight, speaker, column)
 
 
 def _trained(weight: Any, role: Role, column: str) -> bool:
     """Whether a message is to be learnt: its weight as OpenAI's files have it, 0 or 1, on the
     assistant's messages."""
     if not isinstance(weight, int | float) or weight not in (0, 1):
-        raise RowError(f"a message in {column!r} has as its weight {seen(weight)}; it is 0 (read only) or 1 (learnt)")
+        raise RowError(
+            f"a message in {column!r} has as its weight {describe_value(weight)}; it is 0 (read only) or 1 (learnt)"
+        )
     if weight and role != "assistant":
         raise RowError(
             f"a message of the {role} in {column!r} has weight 1, but the assistant's alone are learnt; leave it out"
@@ -125,29 +129,29 @@ def _trained(weight: Any, role: Role, column: str) -> bool:
     return bool(weight) or role != "assistant"
 
 
-def unread(value: Any) -> set[str]:
+def unread_keys(value: Any) -> set[str]:
     """The keys of a list of messages that nothing reads."""
     if not isinstance(value, list):
         return set()
-    listed = [cast("dict[str, Any]", item) for item in cast("list[Any]", value) if isinstance(item, dict)]
-    if all(item.keys() <= KEYS for item in listed):
+    items = [cast("dict[str, Any]", item) for item in cast("list[Any]", value) if isinstance(item, dict)]
+    if all(item.keys() <= KEYS for item in items):
         return set()
     return {
         key
-        for item in listed
+        for item in items
         if "role" in item or "from" in item
         for key in item.keys() - KEYS
         if item[key] not in (None, "", [])
     }
 
 
-def taught(found: tuple[Message, ...], column: str) -> tuple[Message, ...]:
+def ending_in_training(dialogue: tuple[Message, ...], column: str) -> tuple[Message, ...]:
     """The messages, whose last is a reply to be learnt."""
-    _learnt(found[-1].trained, column)
-    return found
+    _check_trained(dialogue[-1].trained, column)
+    return dialogue
 
 
-def _learnt(trained: bool, column: str) -> None:
+def _check_trained(trained: bool, column: str) -> None:
     if not trained:
         raise RowError(f"the last message of {column!r} has weight 0, so it is not to be learnt")
 
@@ -157,13 +161,13 @@ def transcript(value: str, column: str) -> list[Turn]:
     parts = _TURN.split(value)
     if len(parts) < 3 or parts[0].strip():
         raise RowError(f"{column!r} is not a transcript that begins with '\\n\\nHuman:'")
-    found: list[Turn] = []
-    for speaker, said in zip(parts[1::2], parts[2::2], strict=True):
-        content = said.strip()
+    turns: list[Turn] = []
+    for speaker, words in zip(parts[1::2], parts[2::2], strict=True):
+        content = words.strip()
         if not content:
             raise RowError(f"a turn of the {speaker} in {column!r} is empty")
-        found.append(("user" if speaker == "Human" else "assistant", content, True))
-    return found
+        turns.append(("user" if speaker == "Human" else "assistant", content, True))
+    return turns
 
 
 def prompt(columns: dict[str, Any]) -> Conversation:
@@ -171,36 +175,40 @@ def prompt(columns: dict[str, Any]) -> Conversation:
     'conversations', or 'instruction' with 'input'."""
     value = columns.get("prompt")
     if type(value) is str and value[:2] != "\n\n":
-        found = (construct.message("user", text(value, "prompt")),)
+        turns = (construct.message("user", text(value, "prompt")),)
     elif value is None and columns.get("instruction") is not None:
-        given = "" if columns.get("input") is None else columns["input"]
-        asked = text(columns["instruction"], "instruction")
-        found = (construct.message("user", f"{asked}\n\n{text(given, 'input')}" if given != "" else asked),)
+        input_text = "" if columns.get("input") is None else columns["input"]
+        instruction = text(columns["instruction"], "instruction")
+        turns = (
+            construct.message(
+                "user", f"{instruction}\n\n{text(input_text, 'input')}" if input_text != "" else instruction
+            ),
+        )
     else:
         column = next(
             (name for name in ("prompt", "messages", "conversations") if columns.get(name) is not None), "prompt"
         )
         value = columns.get(column)
         if isinstance(value, list | dict):
-            found = messages(value, column)
+            turns = messages(value, column)
         elif isinstance(value, str) and _TURN.match(value):
-            found = _open_transcript(value, column)
+            turns = _open_transcript(value, column)
         else:
-            found = (construct.message("user", text(value, column)),)
-    return to_answer(found, columns.get("system"))
+            turns = (construct.message("user", text(value, column)),)
+    return to_answer(turns, columns.get("system"))
 
 
-def to_answer(found: tuple[Message, ...], system: Any) -> Conversation:
+def to_answer(turns: tuple[Message, ...], system: Any) -> Conversation:
     """The messages that ask, behind those of the system's column."""
     if system is not None and not isinstance(system, str):
-        raise RowError(f"'system' should be text, saw {seen(system)}")
-    if system and system.strip() and found[0].role != "system":
-        found = (construct.message("system", system), *found)
-    if found[-1].role not in ("user", "tool"):
-        raise RowError(f"a prompt ends with the user's turn, this one with the {found[-1].role}'s")
-    if False in [m.trained for m in found]:
-        found = tuple(m if m.trained else construct.message(m.role, m.content) for m in found)
-    return construct.conversation(found)
+        raise RowError(f"'system' should be text, saw {describe_value(system)}")
+    if system and system.strip() and turns[0].role != "system":
+        turns = (construct.message("system", system), *turns)
+    if turns[-1].role not in ("user", "tool"):
+        raise RowError(f"a prompt ends with the user's turn, this one with the {turns[-1].role}'s")
+    if False in [m.trained for m in turns]:
+        turns = tuple(m if m.trained else construct.message(m.role, m.content) for m in turns)
+    return construct.conversation(turns)
 
 
 def _open_transcript(value: str, column: str) -> tuple[Message, ...]:
@@ -210,22 +218,22 @@ def _open_transcript(value: str, column: str) -> tuple[Message, ...]:
     return tuple([construct.message(*turn) for turn in turns])
 
 
-def reply(value: Any, column: str, asked: Conversation) -> str:
+def reply(value: Any, column: str, question_before: Conversation) -> str:
     """An assistant's reply to the conversation: text, a message, or a list of one message."""
     if isinstance(value, list | dict):
-        found = _turns(cast("Any", value), column)
-        speaker, said, trained = found[-1]
-        if len(found) != 1 or speaker != "assistant":
+        turns = _turns(cast("Any", value), column)
+        speaker, content, trained = turns[-1]
+        if len(turns) != 1 or speaker != "assistant":
             raise RowError(
-                f"{column!r} should be one reply of the assistant, saw {', '.join(turn[0] for turn in found)}"
+                f"{column!r} should be one reply of the assistant, saw {', '.join(turn[0] for turn in turns)}"
             )
-        _learnt(trained, column)
+        _check_trained(trained, column)
     else:
-        said = text(value, column)
-    question = asked.last.content.strip()
-    if len(question) >= REPEATED_FROM and said.lstrip().startswith(question):
+        content = text(value, column)
+    question = question_before.last.content.strip()
+    if len(question) >= REPEATED_FROM and content.lstrip().startswith(question):
         raise RowError(f"the prompt is repeated at the head of {column!r}; keep the answer alone")
-    return said
+    return content
 
 
 def whole(value: Any) -> bool:
@@ -237,11 +245,11 @@ def whole(value: Any) -> bool:
     )
 
 
-def begins(dialogue: tuple[Message, ...], asked: tuple[Message, ...]) -> bool:
+def begins(dialogue: tuple[Message, ...], prompt: tuple[Message, ...]) -> bool:
     """Whether a dialogue begins with a prompt, whatever is said by the system and whatever space
     stands around a turn."""
-    turns, wanted = ([(m.role, m.content.strip()) for m in one if m.role != "system"] for one in (dialogue, asked))
-    return turns[: len(wanted)] == wanted
+    turns, opening = ([(m.role, m.content.strip()) for m in one if m.role != "system"] for one in (dialogue, prompt))
+    return turns[: len(opening)] == opening
 
 
 def split(chosen: Any, rejected: Any) -> tuple[tuple[Message, ...], str, str]:
@@ -261,5 +269,5 @@ def _dialogue(value: Any, column: str) -> list[Turn]:
     if not isinstance(value, list):
         return transcript(text(value, column), column)
     turns = _turns(cast("Any", value), column)
-    _learnt(turns[-1][2], column)
+    _check_trained(turns[-1][2], column)
     return turns

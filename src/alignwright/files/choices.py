@@ -28,8 +28,8 @@ from alignwright.files import safe_read
 from alignwright.files.data_file import data_file
 from alignwright.files.errors import SpecError
 from alignwright.files.items import ChoiceItem
-from alignwright.files.reading import Columns, Read
-from alignwright.files.rows import Raw, counted, raw_rows
+from alignwright.files.reading import Columns, FileRows
+from alignwright.files.rows import Raw, raw_rows, within_limits
 from alignwright.files.sources import read_items
 
 LETTERS = "ABCDEF"
@@ -38,7 +38,7 @@ SENTENCE = 4
 UNPACKED = 64 * 2**20  # bytes; MMLU has 7 million
 
 
-def read_choices(source: str | Path, *, bad_rows: float = 0.0) -> Read[ChoiceItem]:
+def read_choices(source: str | Path, *, bad_rows: float = 0.0) -> FileRows[ChoiceItem]:
     """Multiple-choice items of a file or Hub data set, in any published format."""
     return read_items(source, ChoiceItem, bad_rows=bad_rows, rows=_rows(data_file(str(source)).file))
 
@@ -52,13 +52,13 @@ def label_file(name: str) -> str | None:
 def _rows(source: str) -> Iterator[Raw]:
     path = Path(source)
     if path.suffix == ".zip":
-        yield from counted(path, _zipped(path))
+        yield from within_limits(path, _zipped(path))
     elif (
         path.suffix == ".csv"
         and safe_read.is_file(path)
         and _headless(first := _table(safe_read.data(path), str(path)))
     ):
-        yield from counted(path, _sentences(first) if len(first[0]) == 2 else _lettered(first, ""))
+        yield from within_limits(path, _sentences(first) if len(first[0]) == 2 else _lettered(first, ""))
     else:
         labels = _labels(label_file(source))
         for raw in raw_rows(source):

@@ -18,7 +18,7 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def held() -> Generator[None]:
+def paused() -> Generator[None]:
     """No collection until the end; one that was off already stays off."""
     if not gc.isenabled():
         yield

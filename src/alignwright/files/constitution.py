@@ -53,7 +53,7 @@ class _Heading:
     title: str
     slug: str
     authority: str | None
-    marked: bool  # has {...}
+    has_attributes: bool  # has {...}
     body: tuple[int, int] = (0, 0)
 
 
@@ -96,15 +96,15 @@ def render(constitution: Constitution) -> str:
 def pairs(constitution: Constitution) -> tuple[list[Comparison], int]:
     """Every good reply against every bad one, good first, and how many were left out because a
     reply is abridged with `[...`."""
-    found: list[Comparison] = []
+    comparisons: list[Comparison] = []
     abridged = 0
     for principle in constitution.principles:
         for example in principle.examples:
             prompt = Prompt(conversation=example.conversation, topic=principle.slug, principle=principle.slug)
             for good, bad in ((good, bad) for good in example.good for bad in example.bad):
                 if any(
-                    "[..." in said
-                    for said in (good, bad, *(message.content for message in example.conversation.messages))
+                    "[..." in text
+                    for text in (good, bad, *(message.content for message in example.conversation.messages))
                 ):
                     abridged += 1
                     continue
@@ -112,8 +112,8 @@ def pairs(constitution: Constitution) -> tuple[list[Comparison], int]:
                     Reply(text=good, parent=prompt.id, speaker="written:good"),
                     Reply(text=bad, parent=prompt.id, speaker="written:bad"),
                 )
-                found.append(Comparison(prompt=prompt, replies=replies))
-    return found, abridged
+                comparisons.append(Comparison(prompt=prompt, replies=replies))
+    return comparisons, abridged
 
 
 def slugify(title: str) -> str:
@@ -131,8 +131,8 @@ class _Parser:
         headings = self._headings()
         governed = any(heading.authority is not None for heading in headings)
         chosen = [heading for heading in headings if self._is_principle(heading, governed)]
-        self._bodies(headings, [heading for heading in headings if heading.marked or heading.level <= 2])
-        seen: dict[str, int] = {}
+        self._bodies(headings, [heading for heading in headings if heading.has_attributes or heading.level <= 2])
+        lines_by_slug: dict[str, int] = {}
         for heading in chosen:
             if not heading.slug:
                 self._problem(
@@ -140,12 +140,12 @@ class _Parser:
                     f"no slug can be made of {heading.title[:80]!r}, without a letter from a to z; write {{#slug}}"
                     " behind it",
                 )
-            elif heading.slug in seen:
+            elif heading.slug in lines_by_slug:
                 self._problem(
                     heading.line,
-                    f"the slug {heading.slug!r} is already that of the principle on line {seen[heading.slug]}",
+                    f"the slug {heading.slug!r} is already that of the principle on line {lines_by_slug[heading.slug]}",
                 )
-            seen.setdefault(heading.slug, heading.line)
+            lines_by_slug.setdefault(heading.slug, heading.line)
         principles = tuple(self._principle(heading) for heading in chosen)
         if not chosen and not self.problems:
             self._problem(1, "no principles: write each as a heading '## Title {#slug}' with prose below it")
@@ -158,21 +158,21 @@ class _Parser:
         self.problems.append(f"{self.file}:{line}: {message}")
 
     def _headings(self) -> list[_Heading]:
-        found: list[_Heading] = []
+        headings: list[_Heading] = []
         fence = ""
-        opened = 0
+        fence_line = 0
         for number, line in enumerate(self.lines, 1):
             mark = _FENCE.fullmatch(line.strip() if fence else line.rstrip())
             if fence:
                 if mark and not mark[2] and mark[1].startswith(fence):
                     fence = ""
             elif mark:
-                fence, opened = mark[1], number
+                fence, fence_line = mark[1], number
             elif parts := _heading_parts(line):
-                found.append(self._heading(number, *parts))
+                headings.append(self._heading(number, *parts))
         if fence:
-            self._problem(opened, f"this {fence} block is never closed")
-        return found
+            self._problem(fence_line, f"this {fence} block is never closed")
+        return headings
 
     def _heading(self, line: int, level: int, title: str, attributes: str | None) -> _Heading:
         slug, authority = "", None
@@ -195,8 +195,8 @@ class _Parser:
 
     def _is_principle(self, heading: _Heading, governed: bool) -> bool:
         if not governed:
-            return heading.level == 2 or (heading.level > 2 and heading.marked)
-        if heading.level == 2 and not heading.marked:
+            return heading.level == 2 or (heading.level > 2 and heading.has_attributes)
+        if heading.level == 2 and not heading.has_attributes:
             hint = f"{{#{heading.slug} authority=none}} for a principle, {{#{heading.slug}}} for a section"
             self._problem(heading.line, f"other headings here have an authority, this one does not; write {hint}")
         return heading.authority is not None
@@ -262,9 +262,9 @@ def _heading_parts(line: str) -> tuple[int, str, str | None] | None:
     if not 1 <= level <= 6 or not line[level : level + 1].isspace():
         return None
     text = line[level:].strip().rstrip("#").rstrip()
-    opened = text.rfind("{")
-    if opened > 0 and text.endswith("}") and text.index("}", opened) == len(text) - 1 and text[opened - 1].isspace():
-        return level, text[:opened].rstrip(), text[opened + 1 : -1]
+    brace = text.rfind("{")
+    if brace > 0 and text.endswith("}") and text.index("}", brace) == len(text) - 1 and text[brace - 1].isspace():
+        return level, text[:brace].rstrip(), text[brace + 1 : -1]
     return level, text, None
 
 
@@ -281,7 +281,7 @@ def _take_note(run: list[str]) -> str:
 
 def _clean(run: list[str]) -> Iterator[str]:
     """Prose without commentary and footnote marks; nothing when nothing is left."""
-    kept: list[str] = []
+    lines: list[str] = []
     commentary = False
     for line in run:
         if line.startswith("!!!"):
@@ -289,7 +289,7 @@ def _clean(run: list[str]) -> Iterator[str]:
         elif commentary and line.strip() and not line.startswith("    "):
             commentary = False
         if not commentary:
-            kept.append(_FOOTNOTE.sub(lambda match: match[1] or "", line).rstrip())
-    text = re.sub(r"\n{3,}", "\n\n", "\n".join(kept)).strip("\n")
+            lines.append(_FOOTNOTE.sub(lambda match: match[1] or "", line).rstrip())
+    text = re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip("\n")
     if text.strip():
         yield text

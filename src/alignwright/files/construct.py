@@ -16,7 +16,7 @@ from pydantic import BaseModel
 from alignwright.core.records import CheckCall, Comparison, Conversation, Message, Prompt, Record, Reply, Role
 
 R = TypeVar("R", bound=Record)
-_SAID, _LEARNT = {"role", "content"}, {"role", "content", "trained"}
+_ROLE_AND_CONTENT, _WITH_TRAINED = {"role", "content"}, {"role", "content", "trained"}
 _MESSAGES = {"messages"}
 _PROMPTS = [
     {"conversation", "checks", *(["topic"] if topic else []), *(["principle"] if principle else [])}
@@ -26,16 +26,16 @@ _PROMPTS = [
 _REPLY, _COMPARISON = {"text", "parent", "speaker"}, {"prompt", "replies"}
 _ROLES = frozenset(get_args(Role))
 _NEW = object.__new__
-_set_values, _set_named, _set_extra, _set_private = (
+_set_values, _set_fields_set, _set_extra, _set_private = (
     BaseModel.__dict__[slot].__set__
     for slot in ("__dict__", "__pydantic_fields_set__", "__pydantic_extra__", "__pydantic_private__")
 )
 
 
-def _record(model: type[R], values: dict[str, object], named: set[str]) -> R:
+def _record(model: type[R], values: dict[str, object], fields_set: set[str]) -> R:
     record = _NEW(model)
     _set_values(record, values)
-    _set_named(record, named)
+    _set_fields_set(record, fields_set)
     _set_extra(record, None)
     _set_private(record, None)
     return record
@@ -44,10 +44,10 @@ def _record(model: type[R], values: dict[str, object], named: set[str]) -> R:
 def message(role: Role, content: str, trained: bool | None = None) -> Message:
     """A message; `trained` is None where nothing is said of it."""
     values: dict[str, object] = {"role": role, "content": content, "trained": trained is None or trained}
-    named = _SAID if trained is None else _LEARNT
+    fields_set = _ROLE_AND_CONTENT if trained is None else _WITH_TRAINED
     if type(content) is not str or type(role) is not str or role not in _ROLES or type(values["trained"]) is not bool:
-        return Message.model_validate({name: values[name] for name in named})
-    return _record(Message, values, named)
+        return Message.model_validate({name: values[name] for name in fields_set})
+    return _record(Message, values, fields_set)
 
 
 def conversation(messages: tuple[Message, ...]) -> Conversation:
@@ -57,7 +57,7 @@ def conversation(messages: tuple[Message, ...]) -> Conversation:
 
 
 def prompt(
-    asked: Conversation,
+    conversation_asked: Conversation,
     topic: str | None = None,
     principle: str | None = None,
     checks: tuple[CheckCall, ...] = (),
@@ -65,12 +65,12 @@ def prompt(
 ) -> Prompt:
     """A prompt; what is None is not said."""
     plain = (topic is None or type(topic) is str) and (principle is None or type(principle) is str)
-    if type(asked) is not Conversation or not plain or checks != () or columns is not None:
+    if type(conversation_asked) is not Conversation or not plain or checks != () or columns is not None:
         about = {"topic": topic, "principle": principle, "columns": columns}
         about = {name: value for name, value in about.items() if value is not None}
-        return Prompt.model_validate({"conversation": asked, "checks": checks, **about})
+        return Prompt.model_validate({"conversation": conversation_asked, "checks": checks, **about})
     values: dict[str, object] = {
-        "conversation": asked,
+        "conversation": conversation_asked,
         "topic": topic or "",
         "principle": principle or "",
         "checks": (),
@@ -93,9 +93,9 @@ def reply(text: str, parent: str, speaker: str) -> Reply:
     return _record(Reply, values, _REPLY)
 
 
-def comparison(asked: Prompt, replies: tuple[Reply, Reply]) -> Comparison:
+def comparison(prompt: Prompt, replies: tuple[Reply, Reply]) -> Comparison:
     """A comparison of two replies without votes."""
     first, second = replies
-    if type(asked) is not Prompt or type(first) is not Reply or type(second) is not Reply:
-        return Comparison(prompt=asked, replies=replies)
-    return _record(Comparison, {"prompt": asked, "replies": replies, "votes": ()}, _COMPARISON)
+    if type(prompt) is not Prompt or type(first) is not Reply or type(second) is not Reply:
+        return Comparison(prompt=prompt, replies=replies)
+    return _record(Comparison, {"prompt": prompt, "replies": replies, "votes": ()}, _COMPARISON)

@@ -41,8 +41,8 @@ class DataFile(Record):
         return self
 
     def __str__(self) -> str:
-        said = self.model_dump(exclude_defaults=True, exclude={"file"})
-        return f"{self.file} {json.dumps(said, ensure_ascii=False, sort_keys=True)}" if said else self.file
+        extras = self.model_dump(exclude_defaults=True, exclude={"file"})
+        return f"{self.file} {json.dumps(extras, ensure_ascii=False, sort_keys=True)}" if extras else self.file
 
     def at(self, path: str) -> DataFile:
         """The same, lying elsewhere."""
@@ -53,10 +53,10 @@ class DataFile(Record):
 def data_file(name: str) -> DataFile:
     """What a name says: the other way round from `str`. A name without a mapping behind it is a
     path, whatever it looks like."""
-    path, mark, said = name.partition(MARK)
+    path, mark, extras = name.partition(MARK)
     if mark and path and name.endswith("}"):
         try:
-            return DataFile(file=path, **json.loads("{" + said))
+            return DataFile(file=path, **json.loads("{" + extras))
         except (ValueError, TypeError, RecursionError):
             return DataFile(file=name)
     return DataFile(file=name or " ")
@@ -66,19 +66,19 @@ def as_name(value: Any) -> Any:
     """A mapping in a spec as the text that stands for it; anything else as it is."""
     if not isinstance(value, dict):
         return value
-    given = cast("dict[str, Any]", value)
-    unknown = [name for name in given if name not in DataFile.model_fields]
-    if unknown or "file" not in given:
+    mapping = cast("dict[str, Any]", value)
+    unknown = [name for name in mapping if name not in DataFile.model_fields]
+    if unknown or "file" not in mapping:
         raise ValueError(
             "a file is a path, or a mapping with file, kind and"
             f" columns{f'; there is no {unknown[0]!r}' if unknown else ''}"
         )
     try:
-        return str(DataFile.model_validate_json(json.dumps(given)))
+        return str(DataFile.model_validate_json(json.dumps(mapping)))
     except ValidationError as error:
-        from alignwright.files.wording import of_a_row
+        from alignwright.files.wording import describe_row_errors
 
-        raise ValueError(of_a_row(error, DataFile.model_fields)) from None
+        raise ValueError(describe_row_errors(error, DataFile.model_fields)) from None
 
 
 def one_or_many(value: Any) -> Any:

@@ -19,10 +19,10 @@ class SpecError(Exception):
         super().__init__("\n".join(self.problems))
 
 
-def did_you_mean(seen: str, choices: Iterable[str]) -> str:
+def did_you_mean(name: str, choices: Iterable[str]) -> str:
     """`did you mean 'beta'?` where one choice is near, else the choices."""
     names = list(choices)
-    close = difflib.get_close_matches(seen, names, n=1, cutoff=0.6)
+    close = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
     return f"did you mean {close[0]!r}?" if close else f"choose from {', '.join(names)}"
 
 

@@ -33,8 +33,8 @@ def _opening(line: str) -> _Tag | None:
     if match is None:
         return None
     rest, comment = line[match.end() :], ""
-    if rest.startswith("<!--") and (closed := rest.find("-->", 4)) >= 0:
-        comment, rest = rest[4:closed].strip(), rest[closed + 3 :].lstrip(" \t")
+    if rest.startswith("<!--") and (close := rest.find("-->", 4)) >= 0:
+        comment, rest = rest[4:close].strip(), rest[close + 3 :].lstrip(" \t")
     return _Tag(match[1], comment, rest)
 
 
@@ -70,19 +70,19 @@ class _Block:
         self.place = 0
 
     def examples(self) -> list[PrincipleExample]:
-        found: list[PrincipleExample] = []
+        parsed: list[PrincipleExample] = []
         messages: list[Message] = []
         while (tag := self._next_tag()) is not None:
             if tag.name != "comparison":
                 messages.append(Message(role=cast("Role", tag.name), content=self._content(tag)))
                 continue
-            if found and messages[-1].role == "assistant":
+            if parsed and messages[-1].role == "assistant":
                 raise self._error(self.place, "two comparisons follow one another without a turn between them")
-            opened = self.place
+            first_line = self.place
             good, bad = self._comparison()
             if not messages:
-                raise self._error(opened, "a comparison needs a turn before it, such as <user>")
-            found.append(
+                raise self._error(first_line, "a comparison needs a turn before it, such as <user>")
+            parsed.append(
                 PrincipleExample(
                     conversation=Conversation(messages=tuple(messages)), good=good, bad=bad, note=self.note
                 )
@@ -90,12 +90,12 @@ class _Block:
             if self._more():
                 if not good:
                     raise self._error(
-                        opened, "the conversation goes on, but no reply of this comparison is GOOD to go on with"
+                        first_line, "the conversation goes on, but no reply of this comparison is GOOD to go on with"
                     )
                 messages.append(Message(role="assistant", content=good[0]))
-        if not found:
+        if not parsed:
             raise self._error(0, "this example has no <comparison> of replies marked GOOD and BAD")
-        return found
+        return parsed
 
     def _error(self, place: int, message: str) -> BlockError:
         return BlockError(self.first + place, message)
@@ -118,7 +118,7 @@ class _Block:
 
     def _content(self, tag: _Tag) -> str:
         """The text up to the closing tag; `place` is then the line after it."""
-        opened, close = self.place, f"</{tag.name}>"
+        first_line, close = self.place, f"</{tag.name}>"
         text = [tag.rest] if tag.rest else []
         while True:
             if text and text[-1].rstrip().endswith(close):
@@ -127,11 +127,11 @@ class _Block:
                 return html.unescape("\n".join(text)).strip("\n").rstrip()
             self.place += 1
             if self.place >= len(self.lines) or _opening(self.lines[self.place]):
-                raise self._error(opened, f"<{tag.name}> is never closed: {close} is missing")
+                raise self._error(first_line, f"<{tag.name}> is never closed: {close} is missing")
             text.append(self.lines[self.place])
 
     def _comparison(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        opened = self.place
+        first_line = self.place
         replies: dict[str, list[str]] = {"GOOD": [], "BAD": [], "OK": []}
         self.place += 1
         while self.place < len(self.lines):
@@ -140,7 +140,7 @@ class _Block:
             if line == "</comparison>":
                 self.place += 1
                 if not replies["GOOD"] and not replies["BAD"]:
-                    raise self._error(opened, "this comparison has no reply marked GOOD or BAD")
+                    raise self._error(first_line, "this comparison has no reply marked GOOD or BAD")
                 return tuple(replies["GOOD"]), tuple(replies["BAD"])
             if tag and tag.name == "assistant":
                 mark = _MARK.match(tag.comment)
@@ -154,4 +154,4 @@ class _Block:
                 raise self._error(self.place, f"a comparison holds <assistant> replies only, saw {line[:40]!r}")
             else:
                 self.place += 1
-        raise self._error(opened, "<comparison> is never closed: </comparison> is missing")
+        raise self._error(first_line, "<comparison> is never closed: </comparison> is missing")

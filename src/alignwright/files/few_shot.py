@@ -15,7 +15,7 @@ from pydantic import Field, ValidationError
 from alignwright.core.records import Principle, Record
 from alignwright.files.errors import SpecError, did_you_mean
 from alignwright.files.rows import raw_rows
-from alignwright.files.wording import of_a_row
+from alignwright.files.wording import describe_row_errors
 
 
 class FewShotExample(Record):
@@ -28,40 +28,39 @@ class FewShotExample(Record):
     principle: str = ""
 
 
-def read_worked(path: Path) -> tuple[FewShotExample, ...]:
+def read_few_shot(path: Path) -> tuple[FewShotExample, ...]:
     """The examples of a file, in order. Raises SpecError with file:line for every row that is none."""
-    found: list[FewShotExample] = []
+    examples: list[FewShotExample] = []
     problems: list[str] = []
     for raw in raw_rows(path):
         if raw.columns is None:
             problems.append(f"{path}:{raw.number}: {raw.reason}")
             continue
         try:
-            found.append(
+            examples.append(
                 FewShotExample.model_validate({name: value for name, value in raw.columns.items() if value is not None})
             )
         except ValidationError as error:
-            problems.append(f"{path}:{raw.number}: {of_a_row(error, FewShotExample.model_fields)}")
-    if not found and not problems:
+            problems.append(f"{path}:{raw.number}: {describe_row_errors(error, FewShotExample.model_fields)}")
+    if not examples and not problems:
         problems = [
             f"{path}: has no rows; give worked examples with prompt, reply, critique and revision, or leave"
             " few_shot out"
         ]
     if problems:
         raise SpecError(problems)
-    return tuple(found)
+    return tuple(examples)
 
 
-def principle_text(worked: FewShotExample, principles: Sequence[Principle]) -> str:
+def principle_text(example: FewShotExample, principles: Sequence[Principle]) -> str:
     """The text of an example's principle. A single word is a slug and must be one of the stage's
     principles."""
     texts = {principle.slug: principle.text.strip() for principle in principles}
-    named = worked.principle.strip()
-    if named in texts:
-        return texts[named]
-    if len(named.split()) == 1:
+    slug = example.principle.strip()
+    if slug in texts:
+        return texts[slug]
+    if len(slug.split()) == 1:
         raise ValueError(
-            f"a worked example names the principle {named!r}, which is none of this stage's;"
-            f" {did_you_mean(named, texts)}"
+            f"a worked example names the principle {slug!r}, which is none of this stage's; {did_you_mean(slug, texts)}"
         )
-    return named
+    return slug

@@ -53,7 +53,7 @@ _PROMPT = (
     "instruction_id_list",
     "kwargs",
 )
-READ: dict[Kind, tuple[str, ...]] = {
+COLUMNS_READ: dict[Kind, tuple[str, ...]] = {
     "prompts": _PROMPT,
     "pairs": (*_PROMPT, "chosen", "rejected", "completion", "label"),
     "votes": (*_PROMPT, "a", "b", "replies", "choice", "rater", "group"),
@@ -61,7 +61,7 @@ READ: dict[Kind, tuple[str, ...]] = {
     "replies": (*_PROMPT, "reply", "response", "completion", "output", "request", "refused", "fulfilled"),
 }
 """The columns of our own that each kind of reader understands; those of items are their fields."""
-MEANT: dict[Kind, tuple[str, ...]] = {
+COLUMNS_NAMED: dict[Kind, tuple[str, ...]] = {
     "prompts": ("topic", "principle", "checks", "system"),
     "pairs": ("topic", "principle", "checks", "system"),
     "votes": ("topic", "principle", "system", "rater", "group"),
@@ -90,7 +90,7 @@ class Format:
     columns: tuple[str, ...]
     rows: Callable[[Columns], Columns | Sequence[Columns]] | None
     source: str
-    seen: Literal["file", "page", "no"]
+    checked_against: Literal["file", "page", "no"]
     note: str = ""
 
 
@@ -99,11 +99,11 @@ class _Reading:
     """What is done with rows of these column names."""
 
     format: Format | None
-    unread: tuple[str, ...]
+    unknown: tuple[str, ...]
     media: tuple[str, ...]
 
 
-class Shaped:
+class ShapedRows:
     """The rows of a file in our own columns. What there is to say of them is known when all were
     taken: `notes`."""
 
@@ -112,49 +112,52 @@ class Shaped:
         raws: Iterable[Raw],
         kind: Kind,
         formats: Sequence[Format],
-        named: DataFile,
+        file: DataFile,
         fields: Iterable[str] = (),
         keep: Iterable[str] = (),
     ) -> None:
-        self._raws, self._kind, self._named = raws, kind, named
-        held = [entry for entry in formats if kind in entry.kinds and entry.rows is not None]
+        self._raws, self._kind, self._file = raws, kind, file
+        candidates = [entry for entry in formats if kind in entry.kinds and entry.rows is not None]
         self._formats = sorted(
-            held, key=lambda entry: -len(entry.columns)
+            candidates, key=lambda entry: -len(entry.columns)
         )  # what is told by more columns is the nearer
-        fields, self._kept = tuple(fields), frozenset(keep)
-        self._known, self._meant = frozenset((*READ.get(kind, fields), *self._kept)), MEANT.get(kind, fields)
+        fields, self._keep = tuple(fields), frozenset(keep)
+        self._columns_read, self._columns_named = (
+            frozenset((*COLUMNS_READ.get(kind, fields), *self._keep)),
+            COLUMNS_NAMED.get(kind, fields),
+        )
         self._readings: dict[tuple[str, ...], _Reading] = {}
-        self._used: set[str] = set()
+        self._formats_used: set[str] = set()
         self._mapped: set[str] = set()
-        self._left: Counter[str] = Counter()
-        self.made = 0
+        self._left_out_counts: Counter[str] = Counter()
+        self.row_count = 0
 
     def __iter__(self) -> Iterator[Raw]:
-        readings, plain = self._readings, not self._named.columns and self._named.kind is None
+        readings, plain = self._readings, not self._file.columns and self._file.kind is None
         for raw in self._raws:
             if raw.columns is None:
-                self.made += 1
+                self.row_count += 1
                 yield raw
                 continue
             keys = tuple(raw.columns)
             reading = readings.get(keys) if plain else None
             if reading is not None and reading.format is None and not reading.media:
-                self.made += 1
+                self.row_count += 1
                 yield raw  # our own columns, as most files have them
                 continue
             yield from self._row(raw)
-        if self._left and not self.made:
-            raise SpecError([f"{self._named.file}: no row is left: {', '.join(self._left_out())}"])
+        if self._left_out_counts and not self.row_count:
+            raise SpecError([f"{self._file.file}: no row is left: {', '.join(self._left_out())}"])
         self._all_mapped()
 
     def notes(self) -> tuple[str, ...]:
         """What the file was read as, what was left out, and the columns that nothing reads."""
-        unread = dict.fromkeys(name for reading in self._readings.values() for name in reading.unread)
-        told = [f"read as {', '.join(sorted(self._used))}"] if self._used else []
-        return (*told, *self._left_out(), *([f"columns not read: {', '.join(unread)}"] if unread else []))
+        unknown = dict.fromkeys(name for reading in self._readings.values() for name in reading.unknown)
+        lines = [f"read as {', '.join(sorted(self._formats_used))}"] if self._formats_used else []
+        return (*lines, *self._left_out(), *([f"columns not read: {', '.join(unknown)}"] if unknown else []))
 
     def _left_out(self) -> list[str]:
-        return [f"{count} {what} left out" for what, count in self._left.items()]
+        return [f"{count} {what} left out" for what, count in self._left_out_counts.items()]
 
     def _row(self, raw: Raw) -> Iterator[Raw]:
         try:
@@ -166,19 +169,19 @@ class Shaped:
             for name in reading.media:
                 if columns[name] not in (None, "", []):
                     raise RowError(f"the row has {name!r}, and only text is read")
-            found = columns
+            ours = columns
             if reading.format is not None:
-                found = _in_our_columns(columns, reading.format)
-                self._used.add(reading.format.name)
-            made = [found] if isinstance(found, dict) else list(found)
-            for one in made:
-                self.made += 1
-                beside = {name: columns[name] for name in self._kept if name in columns and name not in one}
+                ours = _in_our_columns(columns, reading.format)
+                self._formats_used.add(reading.format.name)
+            records = [ours] if isinstance(ours, dict) else list(ours)
+            for one in records:
+                self.row_count += 1
+                beside = {name: columns[name] for name in self._keep if name in columns and name not in one}
                 yield Raw(raw.number, self._of_one_kind({**one, **beside} if beside else one), "", raw.text)
         except LeftOut as what:
-            self._left[str(what)] += 1
+            self._left_out_counts[str(what)] += 1
         except RowError as error:
-            self.made += 1
+            self.row_count += 1
             yield Raw(raw.number, None, str(error), raw.text)
 
     def _reading(self, columns: Columns) -> _Reading:
@@ -187,38 +190,40 @@ class Shaped:
         media = tuple(name for name in MEDIA if name in names)
         if entry is not None:
             return _Reading(entry, (), media)
-        unread = tuple(name for name in names if name not in self._known)
-        for name in unread:
-            lacking = next((other for other in self._meant if other not in names and near(name, other)), None)
-            if lacking is not None and self._named.columns.get(name) != name:
-                said = (
+        unknown = tuple(name for name in names if name not in self._columns_read)
+        for name in unknown:
+            lacking = next((other for other in self._columns_named if other not in names and near(name, other)), None)
+            if lacking is not None and self._file.columns.get(name) != name:
+                advice = (
                     f"no column {name!r} is known; did you mean {lacking!r}? If it is right as it is, name the file"
                     " with"
                 )
-                raise SpecError([f"{self._named.file}: {said} columns: {{{name}: {name}}}"])
-        return _Reading(None, unread, media)
+                raise SpecError([f"{self._file.file}: {advice} columns: {{{name}: {name}}}"])
+        return _Reading(None, unknown, media)
 
     def _renamed(self, columns: Columns) -> Columns:
-        given = self._named.columns
-        if not given:
+        mapping = self._file.columns
+        if not mapping:
             return columns
-        self._mapped.update(name for name in given if name in columns)
-        found = {
-            given.get(name, name): value
+        self._mapped.update(name for name in mapping if name in columns)
+        renamed = {
+            mapping.get(name, name): value
             for name, value in columns.items()
-            if name in given or name not in given.values()
+            if name in mapping or name not in mapping.values()
         }
-        taken = [
+        duplicates = [
             ours
-            for theirs, ours in given.items()
-            if theirs in columns and ours in columns and given.get(ours, ours) == ours and ours != theirs
+            for theirs, ours in mapping.items()
+            if theirs in columns and ours in columns and mapping.get(ours, ours) == ours and ours != theirs
         ]
-        if taken:
-            raise RowError(f"'columns' names another column {taken[0]!r}, which the row has already; map that one too")
-        return found
+        if duplicates:
+            raise RowError(
+                f"'columns' names another column {duplicates[0]!r}, which the row has already; map that one too"
+            )
+        return renamed
 
     def _of_one_kind(self, columns: Columns) -> Columns:
-        kind = self._named.kind
+        kind = self._file.kind
         if kind is None:
             return columns
         if columns.get("kind") not in (None, kind):
@@ -228,11 +233,11 @@ class Shaped:
         return {**columns, "kind": kind}
 
     def _all_mapped(self) -> None:
-        lost = [name for name in self._named.columns if name not in self._mapped]
-        if lost and self._readings:
+        unmapped = [name for name in self._file.columns if name not in self._mapped]
+        if unmapped and self._readings:
             names = dict.fromkeys(name for keys in self._readings for name in keys)
             raise SpecError(
-                [f"{self._named.file}: 'columns' names {lost[0]!r}, which no row has; there are {', '.join(names)}"]
+                [f"{self._file.file}: 'columns' names {unmapped[0]!r}, which no row has; there are {', '.join(names)}"]
             )
 
 

@@ -23,15 +23,15 @@ from pathlib import Path
 from alignwright.files.errors import did_you_mean
 
 
-def lacks(path: Path, function: str) -> str | None:
+def function_problem(path: Path, function: str) -> str | None:
     """What is wrong with asking a file for a function; none: nothing that can be seen without
     running it."""
     try:
         tree = ast.parse(path.read_bytes())
     except (SyntaxError, ValueError) as error:
         return f"{path} is not valid Python: {error}"
-    if absent := [name for name in _imported(tree) if not _there(name, path.parent)]:
-        return f"{path} imports {absent[0]!r}, which is neither beside it nor installed"
+    if missing := [name for name in _top_imports(tree) if not _is_importable(name, path.parent)]:
+        return f"{path} imports {missing[0]!r}, which is neither beside it nor installed"
     defined = [node.name for node in tree.body if isinstance(node, ast.FunctionDef)]
     bound = set(_bound(tree))
     if function in bound or bound & {"*", "__getattr__"}:
@@ -64,40 +64,40 @@ class RuleColumns:
     every: bool = False
 
 
-def asked(path: Path, function: str) -> RuleColumns:
+def columns_of_function(path: Path, function: str) -> RuleColumns:
     """What a function of a file asks for beside the prompt and the reply; nothing where the file
     does not say it."""
     try:
         tree = ast.parse(path.read_bytes())
     except (OSError, SyntaxError, ValueError):
         return RuleColumns()
-    found = next((node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == function), None)
-    if found is None:
+    definition = next((node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == function), None)
+    if definition is None:
         return RuleColumns()
-    given = found.args
-    names = [argument.arg for argument in (*given.posonlyargs, *given.args)]
-    filled = len(names) - len(given.defaults)
-    required, optional = names[2:filled], names[max(2, filled) :]
-    for argument, default in zip(given.kwonlyargs, given.kw_defaults, strict=True):
+    arguments = definition.args
+    names = [argument.arg for argument in (*arguments.posonlyargs, *arguments.args)]
+    without_default = len(names) - len(arguments.defaults)
+    required, optional = names[2:without_default], names[max(2, without_default) :]
+    for argument, default in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True):
         (required if default is None else optional).append(argument.arg)
-    return RuleColumns(tuple(required), tuple(optional), given.kwarg is not None)
+    return RuleColumns(tuple(required), tuple(optional), arguments.kwarg is not None)
 
 
-def beside(path: Path) -> tuple[Path, ...]:
+def dependencies(path: Path) -> tuple[Path, ...]:
     """The files on which a Python file depends and that lie in its folder or below it, itself
     among them, in the order of their names."""
-    found, left = {path}, [path]
-    while left:
-        file = left.pop()
+    files, queue = {path}, [path]
+    while queue:
+        file = queue.pop()
         try:
             tree = ast.parse(file.read_bytes()) if file.suffix == ".py" else None
         except (OSError, SyntaxError, ValueError):
             continue
         if tree is not None:
-            new = {*_modules(tree, file.parent, path.parent), *_named(tree, path.parent)} - found
-            found |= new
-            left += new
-    return tuple(sorted(found))
+            new = {*_modules(tree, file.parent, path.parent), *_files_by_name(tree, path.parent)} - files
+            files |= new
+            queue += new
+    return tuple(sorted(files))
 
 
 def _modules(tree: ast.Module, folder: Path, root: Path) -> Iterator[Path]:
@@ -117,7 +117,7 @@ def _modules(tree: ast.Module, folder: Path, root: Path) -> Iterator[Path]:
                 yield from (file for file in (place.with_suffix(".py"), place / "__init__.py") if file.is_file())
 
 
-def _named(tree: ast.Module, root: Path) -> Iterator[Path]:
+def _files_by_name(tree: ast.Module, root: Path) -> Iterator[Path]:
     """Files of the folder whose name, or path from it, is a text of the program."""
     for node in ast.walk(tree):
         if (
@@ -131,7 +131,7 @@ def _named(tree: ast.Module, root: Path) -> Iterator[Path]:
                 yield place
 
 
-def _imported(tree: ast.Module) -> list[str]:
+def _top_imports(tree: ast.Module) -> list[str]:
     """The first parts of what a file imports when it is loaded; what stands under `try` may be
     missing."""
     return list(dict.fromkeys(name.partition(".")[0] for node in tree.body for name in _of_import(node)))
@@ -143,7 +143,7 @@ def _of_import(node: ast.stmt) -> list[str]:
     return [node.module] if isinstance(node, ast.ImportFrom) and node.module and not node.level else []
 
 
-def _there(name: str, folder: Path) -> bool:
+def _is_importable(name: str, folder: Path) -> bool:
     if (folder / f"{name}.py").is_file() or (folder / name).is_dir() or name in sys.builtin_module_names:
         return True
     try:

@@ -55,9 +55,9 @@ class FaithfulItem(Item):
     def _planted(self) -> FaithfulItem:
         for wordings in self.facts:
             if not any(faithfulness.holds(self.text, wording) for wording in wordings):
-                named = " / ".join(wordings)
+                fact = " / ".join(wordings)
                 raise ValueError(
-                    f"the fact {named!r} is not in the text in any of its wordings: a copy would not cover it"
+                    f"the fact {fact!r} is not in the text in any of its wordings: a copy would not cover it"
                 )
         for distractor in self.distractors:
             if faithfulness.holds(self.text, distractor):

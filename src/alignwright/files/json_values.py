@@ -35,11 +35,11 @@ class Decoder:
         return self._decoder.raw_decode(text, place)
 
     def _object(self, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        held = dict(pairs)
-        if len(held) < len(pairs):
+        value = dict(pairs)
+        if len(value) < len(pairs):
             names = set[str]()
             self.twice = next(name for name, _ in pairs if name in names or names.add(name))
-        return held
+        return value
 
 
 def _no_number(name: str) -> Any:

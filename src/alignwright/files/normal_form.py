@@ -17,7 +17,7 @@ import re
 import unicodedata
 from collections.abc import Iterable
 
-_UNDRAWN = re.compile(
+_INVISIBLE = re.compile(
     "[\u0000-\u0008\u000e-\u001b\u007f-\u0084\u0086-\u009f"  # controls that are no white space
     "\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb"
     "\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
@@ -37,7 +37,7 @@ def normal_form(text: str) -> str:
     """The text as it is compared with others."""
     plain = " ".join(text.split())
     if not (plain.isascii() and plain.isprintable()):
-        folded = unicodedata.normalize("NFKC", _UNDRAWN.sub("", unicodedata.normalize("NFKC", text)).casefold())
+        folded = unicodedata.normalize("NFKC", _INVISIBLE.sub("", unicodedata.normalize("NFKC", text)).casefold())
         plain = " ".join(folded.translate(_PLAIN).split())
     plain = plain.lower() if plain.isascii() else plain
     return plain.strip(_ENDS) or plain  # of "?" something stays

@@ -90,19 +90,19 @@ class _Builder:
             self._open.pop()
 
     def _mapping(self, node: yaml.MappingNode, loc: Loc) -> dict[str, Any]:
-        found: dict[str, Any] = {}
+        mapping: dict[str, Any] = {}
         for key_node, value_node in node.value:
             key = str(key_node.value)
             here = (*loc, key)
-            if key in found:
+            if key in mapping:
                 first = self.where[here].rsplit(":", 1)[-1]
                 self.problems.append(
                     f"{self._line(key_node)}: {dotted(here)}: given twice; the first is on line {first}"
                 )
                 continue
             self.where[here] = self._line(key_node)
-            found[key] = self.build(value_node, here)
-        return found
+            mapping[key] = self.build(value_node, here)
+        return mapping
 
     def _scalar(self, node: Any, loc: Loc) -> str | int | float | bool | None:
         tag, text = str(node.tag).removeprefix(_TAG), str(node.value)

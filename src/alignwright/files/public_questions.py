@@ -27,11 +27,11 @@ from alignwright.files.chat import RowError
 from alignwright.files.errors import SpecError
 from alignwright.files.formats import Kind
 from alignwright.files.items import Item, Text
-from alignwright.files.reading import Read, read_rows
+from alignwright.files.reading import FileRows, read_rows
 from alignwright.files.rows import Raw
 from alignwright.files.sources import read_prompts
 
-_LISTED = re.compile(r"^[^\S\n]*\(([A-Z])\)[^\S\n]*(\S(?:.*\S)?)[^\S\n]*$", re.MULTILINE)
+_CHOICE = re.compile(r"^[^\S\n]*\(([A-Z])\)[^\S\n]*(\S(?:.*\S)?)[^\S\n]*$", re.MULTILINE)
 _LETTER = re.compile(r"\(([A-Z])\)")
 
 
@@ -54,7 +54,7 @@ class PersonaItem(Item):
         return self
 
     @property
-    def listed(self) -> tuple[str, ...]:
+    def choices(self) -> tuple[str, ...]:
         """What the choices in the question say, in their order; empty where the answers are
         texts of their own."""
         if not (
@@ -62,14 +62,14 @@ class PersonaItem(Item):
             and _LETTER.fullmatch(self.answer_not_matching_behavior.strip())
         ):
             return ()
-        return tuple(text for _, text in _LISTED.findall(self.question))
+        return tuple(text for _, text in _CHOICE.findall(self.question))
 
     @property
     def stem(self) -> str:
         """The question without its listed choices."""
         return (
-            _LISTED.split(self.question)[0].strip().removesuffix("Choices:").strip()
-            if self.listed
+            _CHOICE.split(self.question)[0].strip().removesuffix("Choices:").strip()
+            if self.choices
             else self.question.strip()
         )
 
@@ -77,18 +77,18 @@ class PersonaItem(Item):
     def answers(self) -> tuple[str, str]:
         """The texts of the matching and of the other answer. ValueError where a letter is none
         of the listed choices."""
-        given = (self.answer_matching_behavior.strip(), self.answer_not_matching_behavior.strip())
-        letters = [_LETTER.fullmatch(text) for text in given]
+        texts = (self.answer_matching_behavior.strip(), self.answer_not_matching_behavior.strip())
+        letters = [_LETTER.fullmatch(text) for text in texts]
         if not all(letters):
-            return given
-        held = dict(_LISTED.findall(self.question))
-        for found in letters:
-            if found and found.group(1) not in held:
+            return texts
+        by_letter = dict(_CHOICE.findall(self.question))
+        for letter_match in letters:
+            if letter_match and letter_match.group(1) not in by_letter:
                 raise ValueError(
-                    f"the answer {found.group(0)} is none of the question's choices"
-                    f" ({', '.join(held) or 'it lists none'})"
+                    f"the answer {letter_match.group(0)} is none of the question's choices"
+                    f" ({', '.join(by_letter) or 'it lists none'})"
                 )
-        match, other = (held[found.group(1)] for found in letters if found)
+        match, other = (by_letter[letter_match.group(1)] for letter_match in letters if letter_match)
         return match, other
 
 
@@ -102,22 +102,24 @@ class FreeQuestion(Item):
     coherent: str = ""
 
 
-def read_questions(source: str | Path, *, bad_rows: float = 0.0) -> Read[FreeQuestion]:
+def read_questions(source: str | Path, *, bad_rows: float = 0.0) -> FileRows[FreeQuestion]:
     """Open questions of a YAML file of the published form, or of any file of prompts."""
     if str(source).endswith((".yaml", ".yml")):
         formats = "id, paraphrases, type, judge_prompts {aligned, coherent}, system"
-        found = read_rows(
-            source, (("id",), ("paraphrases",), *_KNOWN), _asked, bad_rows, formats, _entries(Path(source))
+        groups = read_rows(
+            source, (("id",), ("paraphrases",), *_COLUMNS), _paraphrases, bad_rows, formats, _entries(Path(source))
         )
         rows = tuple(
-            (question, number) for group, number in zip(found.rows, found.numbers, strict=True) for question in group
+            (question, number) for group, number in zip(groups.rows, groups.numbers, strict=True) for question in group
         )
-        return Read(found.file, tuple(q for q, _ in rows), tuple(n for _, n in rows), found.rejected, found.notes)
-    read = read_prompts(source, bad_rows=bad_rows)
-    return Read(read.file, tuple(map(_plain, read.rows)), read.numbers, read.rejected, read.notes)
+        return FileRows(
+            groups.file, tuple(q for q, _ in rows), tuple(n for _, n in rows), groups.rejected, groups.notes
+        )
+    prompts = read_prompts(source, bad_rows=bad_rows)
+    return FileRows(prompts.file, tuple(map(_plain, prompts.rows)), prompts.numbers, prompts.rejected, prompts.notes)
 
 
-_KNOWN = (("id", "type", "system", "judge", "judge_prompts", "samples_per_paraphrase"),)
+_COLUMNS = (("id", "type", "system", "judge", "judge_prompts", "samples_per_paraphrase"),)
 
 
 def _plain(prompt: Prompt) -> FreeQuestion:
@@ -125,35 +127,43 @@ def _plain(prompt: Prompt) -> FreeQuestion:
 
 
 def _entries(path: Path) -> Iterator[Raw]:
-    held: Any = safe_read.yaml_file(path)
-    if not isinstance(held, list):
+    entries: Any = safe_read.yaml_file(path)
+    if not isinstance(entries, list):
         raise SpecError(
-            [f"{path}: a file of questions is a list of mappings with id and paraphrases, saw {wording.seen(held)}"]
+            [
+                f"{path}: a file of questions is a list of mappings with id and paraphrases, saw {wording.describe_value(entries)}"
+            ]
         )
-    for number, entry in enumerate(cast("list[Any]", held), 1):
+    for number, entry in enumerate(cast("list[Any]", entries), 1):
         if isinstance(entry, dict):
             yield Raw(number, cast("dict[str, Any]", entry), "", reprlib.repr(cast("dict[str, Any]", entry).get("id")))
         else:  # shown in short: a few aliases within aliases would be gigabytes of text
-            yield Raw(number, None, f"a question is a mapping, saw {wording.seen(entry)}", reprlib.repr(entry)[:200])
+            yield Raw(
+                number, None, f"a question is a mapping, saw {wording.describe_value(entry)}", reprlib.repr(entry)[:200]
+            )
 
 
-def _asked(columns: dict[str, Any]) -> list[FreeQuestion]:
+def _paraphrases(columns: dict[str, Any]) -> list[FreeQuestion]:
     """One question for each paraphrase; all of one id are one cluster."""
-    kind, name, asked = columns.get("type", "free_form_judge_0_100"), columns.get("id"), columns.get("paraphrases")
+    kind, name, paraphrases = (
+        columns.get("type", "free_form_judge_0_100"),
+        columns.get("id"),
+        columns.get("paraphrases"),
+    )
     prompts: object = columns.get("judge_prompts") or {}
-    if not isinstance(name, str | int) or not isinstance(asked, list) or not asked:
+    if not isinstance(name, str | int) or not isinstance(paraphrases, list) or not paraphrases:
         raise RowError("a question has an 'id' and a list of 'paraphrases'")
     system = columns.get("system")
-    said = [chat.text(text, f"paraphrases.{place}") for place, text in enumerate(cast("list[Any]", asked))]
+    texts = [chat.text(text, f"paraphrases.{place}") for place, text in enumerate(cast("list[Any]", paraphrases))]
     if system is not None and not isinstance(system, str):
-        raise RowError(f"'system' should be text, saw {wording.seen(system)}")
+        raise RowError(f"'system' should be text, saw {wording.describe_value(system)}")
     if (
         not isinstance(prompts, dict)
         or kind != "free_form_judge_0_100"
         or set(cast("dict[str, str]", prompts)) - {"aligned", "coherent"}
     ):
-        seen = f"of type {reprlib.repr(kind)} with the marks {reprlib.repr(cast('object', prompts))}"
-        raise RowError(f"{seen}: only marks from 0 to 100 of aligned and coherent are read")
+        question_type = f"of type {reprlib.repr(kind)} with the marks {reprlib.repr(cast('object', prompts))}"
+        raise RowError(f"{question_type}: only marks from 0 to 100 of aligned and coherent are read")
     marks = cast("dict[str, str]", prompts)
     return [
         FreeQuestion(
@@ -163,5 +173,5 @@ def _asked(columns: dict[str, Any]) -> list[FreeQuestion]:
             aligned=marks.get("aligned", ""),
             coherent=marks.get("coherent", ""),
         )
-        for place, text in enumerate(said)
+        for place, text in enumerate(texts)
     ]

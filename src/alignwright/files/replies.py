@@ -17,10 +17,10 @@ from alignwright.files import chat
 from alignwright.files.chat import RowError
 from alignwright.files.data_file import data_file
 from alignwright.files.errors import SpecError, did_you_mean
-from alignwright.files.published.formats import shaped
-from alignwright.files.reading import PROMPT, Columns, Read, read_rows
+from alignwright.files.published.formats import in_our_columns
+from alignwright.files.reading import PROMPT, Columns, FileRows, read_rows
 from alignwright.files.rows import raw_rows
-from alignwright.files.wording import seen
+from alignwright.files.wording import describe_value
 
 Question = Literal["refused", "fulfilled"]
 QUESTIONS: tuple[Question, ...] = ("refused", "fulfilled")
@@ -33,7 +33,7 @@ _FORMATS = (
 )
 
 
-class Said(Record):
+class LabelledReply(Record):
     """A reply to a prompt, with the labels that people gave it."""
 
     prompt: Conversation
@@ -56,46 +56,48 @@ def reply_key(prompt: Conversation, reply: str) -> tuple[str, str]:
     return prompt.last.content.strip(), reply.strip()
 
 
-def read_replies(source: str | Path, *, bad_rows: float = 0.0) -> Read[Said]:
+def read_replies(source: str | Path, *, bad_rows: float = 0.0) -> FileRows[LabelledReply]:
     """Replies with or without labels."""
-    named = data_file(str(source))
-    given = shaped(raw_rows(named.file), "replies", named)
-    return read_rows(source, (PROMPT, (*REPLY, *_WHOLE)), _said, bad_rows, _FORMATS, given)
+    file = data_file(str(source))
+    raws = in_our_columns(raw_rows(file.file), "replies", file)
+    return read_rows(source, (PROMPT, (*REPLY, *_WHOLE)), _labelled_reply, bad_rows, _FORMATS, raws)
 
 
-def read_labels(source: str | Path, *, bad_rows: float = 0.0) -> Read[Said]:
+def read_labels(source: str | Path, *, bad_rows: float = 0.0) -> FileRows[LabelledReply]:
     """Replies that people labelled. SpecError where none is, or where one reply is labelled both
     ways."""
-    read = read_replies(source, bad_rows=bad_rows)
-    if not any(row.label(question) is not None for row in read.rows for question in QUESTIONS):
-        raise SpecError([f"{read.file}: no row has a label: write true or false under 'refused' or 'fulfilled'"])
-    labelled([read])
-    return read
+    replies = read_replies(source, bad_rows=bad_rows)
+    if not any(row.label(question) is not None for row in replies.rows for question in QUESTIONS):
+        raise SpecError([f"{replies.file}: no row has a label: write true or false under 'refused' or 'fulfilled'"])
+    labelled([replies])
+    return replies
 
 
-def labelled(files: Sequence[Read[Said]]) -> Mapping[tuple[str, str], Said]:
+def labelled(files: Sequence[FileRows[LabelledReply]]) -> Mapping[tuple[str, str], LabelledReply]:
     """The labelled rows of all files by what they label; rows of one reply are joined. SpecError
     where they contradict each other."""
-    found: dict[tuple[str, str], tuple[Said, str]] = {}
+    by_reply: dict[tuple[str, str], tuple[LabelledReply, str]] = {}
     for row, place in (
-        (row, f"{read.file}:{number}") for read in files for row, number in zip(read.rows, read.numbers, strict=True)
+        (row, f"{file_rows.file}:{number}")
+        for file_rows in files
+        for row, number in zip(file_rows.rows, file_rows.numbers, strict=True)
     ):
         if all(row.label(question) is None for question in QUESTIONS):
             continue
-        first, at = found.get(row.key, (row, place))
+        first, at = by_reply.get(row.key, (row, place))
         for question in QUESTIONS:
             if {first.label(question), row.label(question)} == {True, False}:
                 other = f"{at} says otherwise of the same reply; keep one"
-                raise SpecError([f"{place}: {question!r} is {seen(row.label(question))}, but {other}"])
+                raise SpecError([f"{place}: {question!r} is {describe_value(row.label(question))}, but {other}"])
         both = {
             question: first.label(question) if first.label(question) is not None else row.label(question)
             for question in QUESTIONS
         }
-        found[row.key] = (first.model_copy(update=both), at)
-    return {key: row for key, (row, _) in found.items()}
+        by_reply[row.key] = (first.model_copy(update=both), at)
+    return {key: row for key, (row, _) in by_reply.items()}
 
 
-def _said(columns: Columns) -> Said:
+def _labelled_reply(columns: Columns) -> LabelledReply:
     whole = next((name for name in _WHOLE if columns.get(name) is not None), None)
     column = next((name for name in REPLY if columns.get(name) is not None), None)
     # an empty cell of a CSV is an empty reply, where the file has the column
@@ -110,7 +112,7 @@ def _said(columns: Columns) -> Said:
     about = {
         name: chat.name(columns[name], name) for name in ("request", "topic") if columns.get(name) not in (None, "")
     }
-    return Said(
+    return LabelledReply(
         prompt=prompt, reply=reply, refused=_label(columns, "refused"), fulfilled=_label(columns, "fulfilled"), **about
     )
 
@@ -118,10 +120,12 @@ def _said(columns: Columns) -> Said:
 def _reply(value: Any, column: str) -> str:
     if value is None or isinstance(value, str):
         return value or ""
-    found: list[Any] = cast("list[Any]", value) if isinstance(value, list) else [value]
-    if len(found) != 1 or not isinstance(found[0], dict):
-        raise RowError(f"{column!r} should be one reply, as text or as one message of the assistant, saw {seen(value)}")
-    return _content(cast("dict[str, Any]", found[0]), column)
+    messages: list[Any] = cast("list[Any]", value) if isinstance(value, list) else [value]
+    if len(messages) != 1 or not isinstance(messages[0], dict):
+        raise RowError(
+            f"{column!r} should be one reply, as text or as one message of the assistant, saw {describe_value(value)}"
+        )
+    return _content(cast("dict[str, Any]", messages[0]), column)
 
 
 def _split(columns: Columns, column: str) -> tuple[Conversation, str]:
@@ -130,7 +134,7 @@ def _split(columns: Columns, column: str) -> tuple[Conversation, str]:
     turns: list[Any] = cast("list[Any]", value) if isinstance(value, list) else []
     if len(turns) < 2 or not isinstance(turns[-1], dict):
         raise RowError(
-            f"{column!r} should be a list of messages that ends with the assistant's reply, saw {seen(value)}"
+            f"{column!r} should be a list of messages that ends with the assistant's reply, saw {describe_value(value)}"
         )
     reply = _content(cast("dict[str, Any]", turns[-1]), column)
     return chat.prompt({**columns, "prompt": turns[:-1]}), reply
@@ -139,9 +143,11 @@ def _split(columns: Columns, column: str) -> tuple[Conversation, str]:
 def _content(message: dict[str, Any], column: str) -> str:
     role, content = message.get("role", message.get("from")), message.get("content", message.get("value"))
     if role not in ("assistant", "gpt", "bot", "model"):
-        raise RowError(f"the last message in {column!r} should be the assistant's reply, but its role is {seen(role)}")
+        raise RowError(
+            f"the last message in {column!r} should be the assistant's reply, but its role is {describe_value(role)}"
+        )
     if content is not None and not isinstance(content, str):
-        raise RowError(f"a message in {column!r} should have text as its content, saw {seen(content)}")
+        raise RowError(f"a message in {column!r} should have text as its content, saw {describe_value(content)}")
     return content or ""
 
 
@@ -149,7 +155,7 @@ def _label(columns: Columns, column: str) -> bool | None:
     value: Any = columns.get(column)
     if value is None or value == "":
         return None
-    known = _LABELS.get(str(value).strip().lower()) if isinstance(value, bool | int | str) else None
-    if known is None:
-        raise RowError(f"{column!r} should be true or false, saw {seen(value)}")
-    return known
+    label = _LABELS.get(str(value).strip().lower()) if isinstance(value, bool | int | str) else None
+    if label is None:
+        raise RowError(f"{column!r} should be true or false, saw {describe_value(value)}")
+    return label

@@ -34,26 +34,26 @@ def reward_folder(path: Path) -> Path:
     """The folder of the classifier: the path itself, or what a run of that path left. Raises
     NoReward saying what is there instead."""
     if not safe_read.is_folder(path):
-        seen = "is a file" if safe_read.is_file(path) else "is not there"
+        state = "is a file" if safe_read.is_file(path) else "is not there"
         raise NoReward(
-            f"{path} {seen}; a judge is reward, feedback, rules.yaml, file.py:function, or the folder of a run that"
+            f"{path} {state}; a judge is reward, feedback, rules.yaml, file.py:function, or the folder of a run that"
             " left a reward model"
         )
     places = [place for place in (path, path / "reward", path / "model") if (place / "config.json").is_file()]
-    found = [(place, _config(place)) for place in places]
-    for place, config in found:
+    configs = [(place, _config(place)) for place in places]
+    for place, config in configs:
         if any(name.endswith(_KIND) for name in architectures(config)):
             if wrong := _wrong(place, config):
                 raise NoReward(f"{place}: {wrong}")
             return place
-    if not found:
+    if not configs:
         raise NoReward(
             f"{path} holds no model (no config.json in it, in its reward/ or its model/); name a run whose spec trains"
             " {by: reward}"
         )
-    kinds = ", ".join(architectures(found[-1][1]) or ["a model of no known kind"])
+    kinds = ", ".join(architectures(configs[-1][1]) or ["a model of no known kind"])
     raise NoReward(
-        f"{found[-1][0]} is {kinds}, which gives no score to a reply; name a run whose spec trains {{by: reward}}"
+        f"{configs[-1][0]} is {kinds}, which gives no score to a reply; name a run whose spec trains {{by: reward}}"
     )
 
 
@@ -61,15 +61,15 @@ def verdict(folder: Path) -> str | None:
     """What was said against an exported reward model where it was trained; None where nothing
     was, or nothing is known."""
     path = folder / VERDICT
-    said = json_object(path) if path.is_file() else {}
-    return str(said.get("reason", "")) if isinstance(said, dict) and said.get("signal") is False else None
+    record = json_object(path) if path.is_file() else {}
+    return str(record.get("reason", "")) if isinstance(record, dict) and record.get("signal") is False else None
 
 
 def _config(folder: Path) -> dict[str, Any]:
-    found = json_object(folder / "config.json")
-    if isinstance(found, str):
-        raise NoReward(found)
-    return found
+    config = json_object(folder / "config.json")
+    if isinstance(config, str):
+        raise NoReward(config)
+    return config
 
 
 def _wrong(folder: Path, config: dict[str, Any]) -> str | None:

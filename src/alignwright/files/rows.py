@@ -27,12 +27,12 @@ from alignwright.files.data_file import HUB
 from alignwright.files.errors import SpecError
 from alignwright.files.json_values import Decoder
 from alignwright.files.unwrapped import rows_of
-from alignwright.files.wording import seen
+from alignwright.files.wording import describe_value
 
 KINDS = (".jsonl", ".json", ".csv", ".txt", ".md", ".parquet")
 HUB_SECONDS = "10"
 BATCH = 4096  # rows of a Parquet file made at once; the default of 65,536 is seconds before the first is looked at
-SHOWN = 200  # characters that are kept of a row that is too long
+KEPT_CHARACTERS = 200  # characters that are kept of a row that is too long
 _MARK = b"\xef\xbb\xbf"  # with which some programs begin a file in UTF-8
 _HALF = re.compile("[\ud800-\udfff]")
 _SPACE = re.compile(r"[ \t\r\n]*")
@@ -58,26 +58,26 @@ class Raw(NamedTuple):
 
 def raw_rows(source: str | Path) -> Iterator[Raw]:
     """The rows of a file or of a Hub data set, good and bad, in order."""
-    for raw in counted(source, _rows(source)):
+    for raw in within_limits(source, _rows(source)):
         reason, text = "", raw.text
         if 4 * len(text) > safe_read.ROW_BYTES:  # a character has at most four bytes
             reason = safe_read.too_long(len(text.encode("utf-8", "replace")))
         if not reason and text.count(",") >= safe_read.ROW_VALUES and raw.columns is not None:
             reason = safe_read.too_many(raw.columns)
-        yield Raw(raw.number, None, reason, text[:SHOWN]) if reason else raw
+        yield Raw(raw.number, None, reason, text[:KEPT_CHARACTERS]) if reason else raw
 
 
-def counted(source: str | Path, found: Iterator[Raw]) -> Iterator[Raw]:
+def within_limits(source: str | Path, raws: Iterator[Raw]) -> Iterator[Raw]:
     """The same rows, as long as they are not more than is read of such a file."""
     path = Path(source)
     if str(source).startswith(HUB) or path.suffix not in (".gz", ".zip"):
-        for rows, raw in enumerate(found, 1):
+        for rows, raw in enumerate(raws, 1):
             if rows > safe_read.ROWS:
                 safe_read.count(rows, 0, path, f"{source}:{raw.number}")
             yield raw
         return
     values = 0
-    for rows, raw in enumerate(found, 1):
+    for rows, raw in enumerate(raws, 1):
         values += raw.text.count(",") + 1
         if rows > safe_read.PACKED_ROWS or values > safe_read.PACKED_VALUES:
             safe_read.count(rows, values, path, f"{source}:{raw.number}")
@@ -120,7 +120,7 @@ def _json_lines(path: Path) -> Iterator[Raw]:
                 safe_read.count(number, 0, path, f"{path}:{number}")
             continue
         if length > safe_read.ROW_BYTES:
-            yield Raw(number, None, safe_read.too_long(length), line[:SHOWN].decode("utf-8", "replace"))
+            yield Raw(number, None, safe_read.too_long(length), line[:KEPT_CHARACTERS].decode("utf-8", "replace"))
             continue
         try:
             text = line.decode("utf-8")
@@ -159,7 +159,7 @@ def _raw(number: int, value: Any, text: str, twice: str = "") -> Raw:
         return Raw(number, cast("dict[str, Any]", value), "", text)
     if isinstance(value, str):
         return Raw(number, {"text": value}, "", text)
-    return Raw(number, None, f"a row is an object with named columns, saw {seen(value)}", text)
+    return Raw(number, None, f"a row is an object with named columns, saw {describe_value(value)}", text)
 
 
 def _from_objects(values: Iterator[Any]) -> Iterator[Raw]:
@@ -188,16 +188,18 @@ def _json(data: bytes, name: str) -> Iterator[Raw]:
             raise SpecError([f"{name}: not valid JSON: {error}; for one object a line, call it .jsonl"]) from None
         if decoder.twice:
             raise SpecError([f"{name}: {decoder.twice!r} stands twice in one object; keep one"])
-        found = rows_of(value)
-        if isinstance(found, list):
-            return _from_objects(iter(cast("list[Any]", found)))
+        objects = rows_of(value)
+        if isinstance(objects, list):
+            return _from_objects(iter(cast("list[Any]", objects)))
         raise SpecError(
-            [f"{name}: a JSON data file is a list of objects, saw {seen(value)}; for one object a line, call it .jsonl"]
+            [
+                f"{name}: a JSON data file is a list of objects, saw {describe_value(value)}; for one object a line, call it .jsonl"
+            ]
         )
-    return _listed(text, place + 1, name)
+    return _from_list(text, place + 1, name)
 
 
-def _listed(text: str, place: int, name: str) -> Iterator[Raw]:
+def _from_list(text: str, place: int, name: str) -> Iterator[Raw]:
     decoder, number, place = Decoder(), 1, _after(text, place)
     if text[place : place + 1] == "]":
         number = 0
@@ -230,8 +232,8 @@ def _listed(text: str, place: int, name: str) -> Iterator[Raw]:
 
 def _after(text: str, place: int) -> int:
     """The next place that is no white space."""
-    found = _SPACE.match(text, place)
-    return found.end() if found else place
+    match = _SPACE.match(text, place)
+    return match.end() if match else place
 
 
 def _csv(data: bytes, name: str) -> Iterator[Raw]:
@@ -294,14 +296,14 @@ def _paragraphs(data: bytes, name: str) -> Iterator[Raw]:
         ]  # a line ends there alone, as in all that is read by lines
     except UnicodeDecodeError as error:
         raise SpecError([f"{name}: not UTF-8 text: {error.reason} at byte {error.start}"]) from None
-    begun, run = 0, list[str]()
+    first_line, run = 0, list[str]()
     for number, line in enumerate([*lines, ""], 1):
         if line.strip():
-            begun = begun if run else number
+            first_line = first_line if run else number
             run.append(line)
         elif run:
             text = "\n".join(run)
-            yield Raw(begun, {"text": text}, "", text)
+            yield Raw(first_line, {"text": text}, "", text)
             run = []
 
 

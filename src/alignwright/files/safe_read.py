@@ -142,12 +142,12 @@ def yaml_data(source: str, file: str) -> Any:
 
 
 def _named_once(root: Any, file: str) -> None:
-    seen, open_nodes = set[int](), [root]
+    visited, open_nodes = set[int](), [root]
     while open_nodes:
         node = open_nodes.pop()
-        if node is None or isinstance(node, yaml.ScalarNode) or id(node) in seen:
+        if node is None or isinstance(node, yaml.ScalarNode) or id(node) in visited:
             continue
-        seen.add(id(node))
+        visited.add(id(node))
         if not isinstance(node, yaml.MappingNode):
             open_nodes.extend(node.value)
             continue
@@ -167,14 +167,14 @@ def data(path: Path) -> bytes:
     try:
         size = path.stat().st_size
         most = min(DATA_BYTES, max(PACKED_BYTES, PACKED_RATIO * size)) if path.suffix == ".gz" else DATA_BYTES
-        with _opened(path) as file:
-            found = file.read(most + 1)
+        with _open(path) as file:
+            content = file.read(most + 1)
     except FileNotFoundError:
         raise SpecError([f"{path}: there is no such file"]) from None
     except (OSError, EOFError, zlib.error) as error:
         raise SpecError([f"{path}: cannot be read: {error}"]) from None
-    if len(found) > most:
-        line = found.count(b"\n", 0, most) + 1
+    if len(content) > most:
+        line = content.count(b"\n", 0, most) + 1
         if most < DATA_BYTES:
             what = (
                 f"{size:,} packed bytes hold more than {most:,}, the most that is read of them: the same over and over"
@@ -182,14 +182,14 @@ def data(path: Path) -> bytes:
             raise SpecError([f"{path}:{line}: {what}; unpack the file if it is meant so"])
         what = f"the file goes on beyond {DATA_BYTES:,} bytes, the most that is read at once"
         raise SpecError([f"{path}:{line}: {what}; write it as .jsonl or .parquet, which are read row by row"])
-    return found
+    return content
 
 
 def lines(path: Path) -> Iterator[tuple[bytes, int]]:
     """The lines of a data file with the length of each in bytes; of one that is too long only
     the beginning is kept."""
     try:
-        with _opened(path) as file:
+        with _open(path) as file:
             while line := file.readline(ROW_BYTES + 1):
                 length, end = len(line), line
                 while not end.endswith(b"\n") and (end := file.readline(ROW_BYTES)):
@@ -229,8 +229,8 @@ def too_many(values: Any) -> str:
         value = open_values.pop()
         number += 1
         if isinstance(value, dict | list):
-            held = cast("dict[str, Any] | list[Any]", value)
-            open_values.extend(held.values() if isinstance(held, dict) else held)
+            container = cast("dict[str, Any] | list[Any]", value)
+            open_values.extend(container.values() if isinstance(container, dict) else container)
     return f"the row holds more than {ROW_VALUES:,} values, the most that is read of one" if number > ROW_VALUES else ""
 
 
@@ -239,11 +239,11 @@ def by_lines(path: Path) -> bool:
     object, and another object follows."""
     if not is_file(path):
         return False
-    begun = [line.strip() for line, _ in islice(lines(path), 2)]
-    if len(begun) < 2 or not all(line.startswith(b"{") and line.endswith(b"}") for line in begun):
+    first_lines = [line.strip() for line, _ in islice(lines(path), 2)]
+    if len(first_lines) < 2 or not all(line.startswith(b"{") and line.endswith(b"}") for line in first_lines):
         return False
     try:
-        return all(isinstance(json.loads(line), dict) for line in begun)
+        return all(isinstance(json.loads(line), dict) for line in first_lines)
     except (ValueError, RecursionError):
         return False
 
@@ -257,5 +257,5 @@ def too_long(length: int) -> str:
     )
 
 
-def _opened(path: Path) -> Any:
+def _open(path: Path) -> Any:
     return gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb")

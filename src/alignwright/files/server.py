@@ -38,7 +38,7 @@ def is_server(name: str | None) -> bool:
     return name is not None and "://" in name
 
 
-def shown(name: str) -> str:
+def hide_secrets(name: str) -> str:
     """The name without what may be a secret."""
     return re.sub(r"\?[^#]*", "?...", re.sub(r"//[^/#]*@", "//...@", name))
 
@@ -58,11 +58,11 @@ def why_no_server(name: str) -> str | None:
     url, _, model = name.partition("#")
     advice = f"put the key into the environment variable {KEY}"
     if "@" in url:
-        return f"endpoint {shown(name)!r}: an address holds no user and no password; {advice}"
+        return f"endpoint {hide_secrets(name)!r}: an address holds no user and no password; {advice}"
     if "?" in url:
-        return f"endpoint {shown(name)!r}: an address holds no query ('?...'); if that is a key, {advice}"
+        return f"endpoint {hide_secrets(name)!r}: an address holds no query ('?...'); if that is a key, {advice}"
     if not url.startswith(("http://", "https://")) or not model.strip() or re.search(r"\s", name):
-        return f"endpoint {shown(name)!r} is no server: give its address and the model's name as {FORM}"
+        return f"endpoint {hide_secrets(name)!r} is no server: give its address and the model's name as {FORM}"
     try:
         parts = urlsplit(url)
         whole = bool(parts.hostname) and parts.port != 0 and url.isascii() and url.isprintable()
@@ -71,5 +71,5 @@ def why_no_server(name: str) -> str | None:
     return (
         None
         if whole
-        else f"endpoint {shown(name)!r} is no server: its address has no host, or a port that is none; write {FORM}"
+        else f"endpoint {hide_secrets(name)!r} is no server: its address has no host, or a port that is none; write {FORM}"
     )

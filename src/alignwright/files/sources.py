@@ -37,15 +37,15 @@ from alignwright.files.data_file import data_file
 from alignwright.files.errors import SpecError
 from alignwright.files.formats import Kind
 from alignwright.files.items import Item
-from alignwright.files.published.formats import shaped
-from alignwright.files.reading import PROMPT, Columns, Keep, Read, duplicates, kept, prompt_of, read_rows
+from alignwright.files.published.formats import in_our_columns
+from alignwright.files.reading import PROMPT, Columns, FileRows, Keep, duplicates, keeps_column, prompt_of, read_rows
 from alignwright.files.rows import BadRow, Raw, raw_rows
 from alignwright.files.votes import read_votes
-from alignwright.files.wording import seen
+from alignwright.files.wording import describe_value
 
 __all__ = [
     "BadRow",
-    "Read",
+    "FileRows",
     "duplicates",
     "read_conversations",
     "read_items",
@@ -66,7 +66,7 @@ _NO_COUNTERPART = "have no counterpart under the same prompt to be compared with
 _LABELS = {"true": True, "1": True, "1.0": True, "false": False, "0": False, "0.0": False}
 
 
-def read_prompts(source: str | Path, *, bad_rows: float = 0.0, keep: Keep = frozenset()) -> Read[Prompt]:
+def read_prompts(source: str | Path, *, bad_rows: float = 0.0, keep: Keep = frozenset()) -> FileRows[Prompt]:
     """Prompts to be answered; columns named in `keep` stay with them, for rules that ask for them."""
     return _read(
         source,
@@ -79,28 +79,36 @@ def read_prompts(source: str | Path, *, bad_rows: float = 0.0, keep: Keep = froz
     )
 
 
-def read_pairs(source: str | Path, *, bad_rows: float = 0.0, keep: Keep = frozenset()) -> Read[Comparison]:
+def read_pairs(source: str | Path, *, bad_rows: float = 0.0, keep: Keep = frozenset()) -> FileRows[Comparison]:
     """Written pairs: reply 0 is the good one, and there are no votes yet. `keep` as in
     `read_prompts`."""
-    read = read_judged(source, bad_rows=bad_rows, keep=keep)
-    found = [(row, number) for row, number in zip(read.rows, read.numbers, strict=True) if isinstance(row, Comparison)]
-    alone = len(read.rows) - len(found)
+    file_rows = read_judged(source, bad_rows=bad_rows, keep=keep)
+    pairs = [
+        (row, number)
+        for row, number in zip(file_rows.rows, file_rows.numbers, strict=True)
+        if isinstance(row, Comparison)
+    ]
+    alone = len(file_rows.rows) - len(pairs)
     notes = (
-        *read.notes[: len(read.notes) - bool(alone)],
+        *file_rows.notes[: len(file_rows.notes) - bool(alone)],
         *([f"{alone} labelled replies {_NO_COUNTERPART}"] if alone else []),
     )
-    if not found:
+    if not pairs:
         why = "no prompt has both a reply labelled true and one labelled false, so nothing can be compared"
         raise SpecError(
             [
-                f"{read.file}: {why}; 'kto' alone learns from single labels, without another method that needs pairs"
+                f"{file_rows.file}: {why}; 'kto' alone learns from single labels, without another method that needs pairs"
                 " beside it"
             ]
         )
-    return Read(read.file, tuple(row for row, _ in found), tuple(number for _, number in found), read.rejected, notes)
+    return FileRows(
+        file_rows.file, tuple(row for row, _ in pairs), tuple(number for _, number in pairs), file_rows.rejected, notes
+    )
 
 
-def read_judged(source: str | Path, *, bad_rows: float = 0.0, keep: Keep = frozenset()) -> Read[Comparison | Labelled]:
+def read_judged(
+    source: str | Path, *, bad_rows: float = 0.0, keep: Keep = frozenset()
+) -> FileRows[Comparison | Labelled]:
     """Written pairs, and behind them the labelled replies that have no counterpart under their
     prompt."""
     convert = partial(_pair_or_labelled, keep=keep)
@@ -109,44 +117,52 @@ def read_judged(source: str | Path, *, bad_rows: float = 0.0, keep: Keep = froze
     )
 
 
-def read_conversations(source: str | Path, *, bad_rows: float = 0.0) -> Read[Conversation]:
+def read_conversations(source: str | Path, *, bad_rows: float = 0.0) -> FileRows[Conversation]:
     """Whole conversations to learn from, each ending with the assistant's turn."""
-    known = (("messages", "conversations", "completion", "output"),)
+    required = (("messages", "conversations", "completion", "output"),)
     formats = "messages · conversations · prompt + completion · instruction + output"
-    read = _read(source, "conversations", known, _conversation, bad_rows, formats)
-    kept = [(row, number) for row, number in zip(read.rows, read.numbers, strict=True) if row is not None]
-    left = len(read.rows) - len(kept)
-    notes = (*read.notes, *([f"{left} rows labelled false are not learned from"] if left else []))
-    return Read(read.file, tuple(row for row, _ in kept), tuple(number for _, number in kept), read.rejected, notes)
+    file_rows = _read(source, "conversations", required, _conversation, bad_rows, formats)
+    keeps_column = [
+        (row, number) for row, number in zip(file_rows.rows, file_rows.numbers, strict=True) if row is not None
+    ]
+    untrained = len(file_rows.rows) - len(keeps_column)
+    notes = (*file_rows.notes, *([f"{untrained} rows labelled false are not learned from"] if untrained else []))
+    return FileRows(
+        file_rows.file,
+        tuple(row for row, _ in keeps_column),
+        tuple(number for _, number in keeps_column),
+        file_rows.rejected,
+        notes,
+    )
 
 
 def read_items(
     source: str | Path, model: type[I], *, bad_rows: float = 0.0, rows: Iterable[Raw] | None = None
-) -> Read[I]:
+) -> FileRows[I]:
     """Held-out items, whose columns are their fields. `rows` are given where another reader made
     them."""
-    needed = tuple((name,) for name, field in model.model_fields.items() if field.is_required() and name != "kind")
+    required = tuple((name,) for name, field in model.model_fields.items() if field.is_required() and name != "kind")
     convert = partial(_item, model=model)
     return _read(
-        source, model.reads, needed, convert, bad_rows, ", ".join(model.model_fields), rows, model.model_fields
+        source, model.reads, required, convert, bad_rows, ", ".join(model.model_fields), rows, model.model_fields
     )
 
 
 def _read(
     source: str | Path,
     kind: Kind,
-    needed: tuple[tuple[str, ...], ...],
+    required: tuple[tuple[str, ...], ...],
     convert: Callable[[Columns], T],
     bad_rows: float,
     formats: str,
     rows: Iterable[Raw] | None = None,
     fields: Iterable[str] = (),
     keep: Keep = frozenset(),
-) -> Read[T]:
+) -> FileRows[T]:
     """The rows of a file, in whatever published format, as records of one kind."""
-    named = data_file(str(source))
-    given = shaped(raw_rows(named.file) if rows is None else rows, kind, named, fields, keep)
-    return read_rows(source, needed, convert, bad_rows, formats, given, fields)
+    file = data_file(str(source))
+    raws = in_our_columns(raw_rows(file.file) if rows is None else rows, kind, file, fields, keep)
+    return read_rows(source, required, convert, bad_rows, formats, raws, fields)
 
 
 def write_rejected(path: Path, bad: Iterable[BadRow]) -> None:
@@ -160,12 +176,12 @@ def _pair(columns: Columns, keep: Keep) -> Comparison:
         raise RowError(f"no column {'chosen' if chosen is None else 'rejected'!r}")
     beside = columns.get("prompt") is not None or any(columns.get(name) is not None for name in PROMPT)
     if not beside or (chat.whole(chosen) and chat.whole(rejected)):
-        asked, good, bad = chat.split(chosen, rejected)
-        if beside and not chat.begins(asked, chat.prompt(columns).messages):
+        question, good, bad = chat.split(chosen, rejected)
+        if beside and not chat.begins(question, chat.prompt(columns).messages):
             raise RowError("chosen and rejected are whole dialogues, and do not begin with the prompt beside them")
         about = {name: columns.get(name) for name in ("topic", "principle", "checks", "system")}
-        about |= {name: columns[name] for name in (columns if keep else ()) if kept(name, keep)}
-        prompt = prompt_of(about, keep, asked)
+        about |= {name: columns[name] for name in (columns if keep else ()) if keeps_column(name, keep)}
+        prompt = prompt_of(about, keep, question)
     else:
         prompt = prompt_of(columns, keep)
         good = chat.reply(chosen, "chosen", prompt.conversation)
@@ -183,18 +199,18 @@ def _compare(prompt: Prompt, good: str, bad: str) -> Comparison:
 def _labelled(columns: Columns) -> Labelled:
     label = _LABELS.get(str(columns["label"]).strip().lower())
     if label is None:
-        raise RowError(f"'label' should be true or false, saw {seen(columns['label'])}")
+        raise RowError(f"'label' should be true or false, saw {describe_value(columns['label'])}")
     if columns.get("completion") is None:
         column = next((name for name in ("messages", "conversations") if columns.get(name) is not None), None)
         if column is None:
             raise RowError(
                 "a row with 'label' has a reply to it: no column 'completion' (with a prompt), nor 'messages'"
             )
-        found = chat.taught(chat.messages(columns[column], column), column)
+        dialogue = chat.ending_in_training(chat.messages(columns[column], column), column)
         columns = {
             "topic": columns.get("topic"),
-            "prompt": [m.model_dump() for m in found[:-1]],
-            "completion": [found[-1].model_dump()],
+            "prompt": [m.model_dump() for m in dialogue[:-1]],
+            "completion": [dialogue[-1].model_dump()],
         }
     prompt = prompt_of(columns)
     return Labelled(
@@ -210,14 +226,14 @@ def _pair_or_labelled(columns: Columns, keep: Keep) -> Comparison | Labelled:
     )
 
 
-def _pair_labelled(read: Read[Comparison | Labelled]) -> Read[Comparison | Labelled]:
+def _pair_labelled(file_rows: FileRows[Comparison | Labelled]) -> FileRows[Comparison | Labelled]:
     """Put good and bad labelled replies to one prompt side by side; behind them come those that
     stand alone."""
-    found: list[tuple[Comparison | Labelled, int]] = []
+    rows_found: list[tuple[Comparison | Labelled, int]] = []
     groups: dict[str, list[tuple[Labelled, int]]] = {}
-    for row, number in zip(read.rows, read.numbers, strict=True):
+    for row, number in zip(file_rows.rows, file_rows.numbers, strict=True):
         if isinstance(row, Comparison):
-            found.append((row, number))
+            rows_found.append((row, number))
         else:
             groups.setdefault(row.prompt.id, []).append((row, number))
     alone: list[tuple[Labelled, int]] = []
@@ -227,12 +243,12 @@ def _pair_labelled(read: Read[Comparison | Labelled]) -> Read[Comparison | Label
         both += len(group) - len(rows)
         good, bad = [row for row, _ in rows if row.good], [row for row, _ in rows if not row.good]
         alone += [] if good and bad else rows
-        found += [(_compare(g.prompt, g.reply, b.reply), rows[0][1]) for g in good for b in bad]
+        rows_found += [(_compare(g.prompt, g.reply, b.reply), rows[0][1]) for g in good for b in bad]
     good = sum(row.good for row, _ in alone)
-    told = [f"{both} rows left out, whose reply is labelled both good and bad under one prompt"] if both else []
-    if told and not found and not alone:
-        raise SpecError([f"{read.file}: no row is left: {told[0]}"])
-    told += (
+    notes = [f"{both} rows left out, whose reply is labelled both good and bad under one prompt"] if both else []
+    if notes and not rows_found and not alone:
+        raise SpecError([f"{file_rows.file}: no row is left: {notes[0]}"])
+    notes += (
         [
             f"{good} replies labelled good and {len(alone) - good} labelled bad {_NO_COUNTERPART}: examples of kto by"
             " themselves"
@@ -240,13 +256,13 @@ def _pair_labelled(read: Read[Comparison | Labelled]) -> Read[Comparison | Label
         if alone
         else []
     )
-    found += sorted(alone, key=lambda row: row[1])
-    return Read(
-        read.file,
-        tuple(row for row, _ in found),
-        tuple(number for _, number in found),
-        read.rejected,
-        (*read.notes, *told),
+    rows_found += sorted(alone, key=lambda row: row[1])
+    return FileRows(
+        file_rows.file,
+        tuple(row for row, _ in rows_found),
+        tuple(number for _, number in rows_found),
+        file_rows.rejected,
+        (*file_rows.notes, *notes),
     )
 
 
@@ -264,8 +280,8 @@ def _conversation(columns: Columns) -> Conversation | None:
         return labelled.prompt.conversation.then("assistant", labelled.reply).only_last() if labelled.good else None
     for name in ("completion", "output"):
         if columns.get(name) is not None:
-            asked = chat.prompt(columns)
-            return asked.then("assistant", chat.reply(columns[name], name, asked)).only_last()
+            question = chat.prompt(columns)
+            return question.then("assistant", chat.reply(columns[name], name, question)).only_last()
     column = "messages" if columns.get("messages") is not None else "conversations"
     if columns.get(column) is None:
         half = (
@@ -276,29 +292,29 @@ def _conversation(columns: Columns) -> Conversation | None:
             else "messages"
         )
         raise RowError(f"no column {half!r}")
-    found = chat.messages(columns[column], column)
-    if found[-1].role != "assistant":
+    dialogue = chat.messages(columns[column], column)
+    if dialogue[-1].role != "assistant":
         raise RowError(
-            f"a conversation to learn from ends with the assistant's turn, this one with the {found[-1].role}'s"
+            f"a conversation to learn from ends with the assistant's turn, this one with the {dialogue[-1].role}'s"
         )
-    if not any(message.trained for message in found if message.role == "assistant"):
+    if not any(message.trained for message in dialogue if message.role == "assistant"):
         raise RowError(f"every message of the assistant in {column!r} has weight 0, so there is nothing to learn")
-    return Conversation(messages=found)
+    return Conversation(messages=dialogue)
 
 
 def _item(columns: Columns, model: type[I]) -> I:
     """An item of a row. A CSV has texts only: a whole number among them is read where the item
     wants one. `topic` may be a number."""
-    given = {name: value for name, value in columns.items() if value is not None and name in model.model_fields}
+    values = {name: value for name, value in columns.items() if value is not None and name in model.model_fields}
     for name, field in model.model_fields.items():
-        value = given.get(name)
+        value = values.get(name)
         if field.annotation is int and isinstance(value, str) and _DIGITS.fullmatch(value.strip()):
-            given[name] = int(value)
-    if "topic" in given:
-        given["topic"] = chat.name(given["topic"], "topic") if given["topic"] != "" else ""
-    if "kind" in model.model_fields and "kind" not in given:
+            values[name] = int(value)
+    if "topic" in values:
+        values["topic"] = chat.name(values["topic"], "topic") if values["topic"] != "" else ""
+    if "kind" in model.model_fields and "kind" not in values:
         raise RowError(
             "nothing says whether this is harmful or harmless: give a column 'kind', or name the file as {file: FILE,"
             " kind: harmful}"
         )
-    return model.model_validate_json(json.dumps(given, default=str))
+    return model.model_validate_json(json.dumps(values, default=str))

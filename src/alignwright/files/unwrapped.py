@@ -15,28 +15,26 @@ Rows = list[dict[str, Any]]
 def rows_of(value: Any) -> Any:
     """The list of objects that a JSON value holds; the value itself where there is no telling."""
     if isinstance(value, list):
-        listed = cast("list[Any]", value)
-        return (
-            [{"text": text} for text in listed] if listed and all(isinstance(text, str) for text in listed) else listed
-        )
+        items = cast("list[Any]", value)
+        return [{"text": text} for text in items] if items and all(isinstance(text, str) for text in items) else items
     if not isinstance(value, dict) or not value:
         return cast("Any", value)
-    held = cast("dict[str, Any]", value)
-    parts = list(held.values())
+    mapping = cast("dict[str, Any]", value)
+    parts = list(mapping.values())
     lists = [part for part in parts if _objects(part)]
     if len(lists) == len(parts):  # a list for each group
         return [row for rows in lists for row in rows]
     if len(lists) == 1:  # the rows beside facts about them
         return lists[0]
     if all(_categories(part) for part in parts):
-        found: Rows = []
-        for category, subcategories in cast("dict[str, dict[str, list[str]]]", held).items():
+        questions: Rows = []
+        for category, subcategories in cast("dict[str, dict[str, list[str]]]", mapping).items():
             for name, texts in subcategories.items():
-                found += [{"Category": category, "Subcategory": name, "Question": text} for text in texts]
-        return found
+                questions += [{"Category": category, "Subcategory": name, "Question": text} for text in texts]
+        return questions
     if all(isinstance(part, dict) for part in parts):  # each row under its name
         return cast("Rows", parts)
-    return held
+    return mapping
 
 
 def _objects(value: Any) -> TypeGuard[Rows]:

@@ -19,30 +19,30 @@ from alignwright.files import chat
 from alignwright.files.chat import RowError
 from alignwright.files.data_file import data_file
 from alignwright.files.matrix import is_matrix, read_matrix
-from alignwright.files.published.formats import shaped
-from alignwright.files.reading import Columns, Read, checked, prompt_of, read_rows
+from alignwright.files.published.formats import in_our_columns
+from alignwright.files.reading import Columns, FileRows, prompt_of, read_rows, within_bad_rows
 from alignwright.files.rows import BadRow, raw_rows
-from alignwright.files.wording import seen
+from alignwright.files.wording import describe_value
 
 _OF_A_BALLOT = ("a", "b", "replies", "choice", "rater", "group")
 _FORMATS = "prompt, a, b | replies, choice (a, b, tie, or a place from 0), rater, group"
 
 
-def read_votes(source: str | Path, *, bad_rows: float = 0.0) -> Read[Comparison]:
+def read_votes(source: str | Path, *, bad_rows: float = 0.0) -> FileRows[Comparison]:
     """People's votes, merged: one comparison for each prompt and set of replies, whatever the
     order they were shown in."""
-    named = data_file(str(source))
-    raws = iter(raw_rows(named.file))
+    file = data_file(str(source))
+    raws = iter(raw_rows(file.file))
     first = next(raws, None)
     if first is not None and is_matrix(first):
-        return checked(read_matrix(named.file, chain([first], raws)), bad_rows)
-    given = shaped(chain([] if first is None else [first], raws), "votes", named)
+        return within_bad_rows(read_matrix(file.file, chain([first], raws)), bad_rows)
+    shaped_raws = in_our_columns(chain([] if first is None else [first], raws), "votes", file)
     prompts: dict[object, Prompt] = {}
     ballots = read_rows(
-        source, (("choice",), ("rater",)), lambda columns: _ballot(columns, prompts), 1.0, _FORMATS, given
+        source, (("choice",), ("rater",)), lambda columns: _ballot(columns, prompts), 1.0, _FORMATS, shaped_raws
     )
     merged = _merge(ballots)
-    return checked(merged, bad_rows, len(ballots.rows) + len(ballots.rejected) - len(merged.rejected))
+    return within_bad_rows(merged, bad_rows, len(ballots.rows) + len(ballots.rejected) - len(merged.rejected))
 
 
 @dataclass(frozen=True)
@@ -54,26 +54,26 @@ class _Ballot:
     group: str
 
 
-def _prompt(columns: Columns, known: dict[object, Prompt]) -> Prompt:
+def _prompt(columns: Columns, prompts: dict[object, Prompt]) -> Prompt:
     """The prompt of a ballot. Many ballots are on one prompt, which is made and named once where
     its columns are plain texts."""
     key = tuple((name, value) for name, value in columns.items() if name not in _OF_A_BALLOT)
     if not all(value is None or isinstance(value, str) for _, value in key):
         return prompt_of(columns)
-    if (prompt := known.get(key)) is None:
-        prompt = known[key] = prompt_of(columns)
+    if (prompt := prompts.get(key)) is None:
+        prompt = prompts[key] = prompt_of(columns)
     return prompt
 
 
 def _ballot(columns: Columns, prompts: dict[object, Prompt]) -> _Ballot:
     prompt = _prompt(columns, prompts)
-    listed = columns.get("replies")
-    if listed is not None and not isinstance(listed, list):
-        raise RowError(f"'replies' should be a list of two or more replies, saw {seen(listed)}")
-    values = cast("list[Any]", listed) if listed is not None else [columns.get("a"), columns.get("b")]
+    replies_column = columns.get("replies")
+    if replies_column is not None and not isinstance(replies_column, list):
+        raise RowError(f"'replies' should be a list of two or more replies, saw {describe_value(replies_column)}")
+    values = cast("list[Any]", replies_column) if replies_column is not None else [columns.get("a"), columns.get("b")]
     replies = tuple(
         chat.reply(value, name, prompt.conversation)
-        for value, name in zip(values, _names(len(values), listed), strict=True)
+        for value, name in zip(values, _names(len(values), replies_column), strict=True)
     )
     if len(set(replies)) < len(replies) or len(replies) < 2:
         raise RowError("a vote compares two or more different replies")
@@ -81,7 +81,7 @@ def _ballot(columns: Columns, prompts: dict[object, Prompt]) -> _Ballot:
     places: dict[str, int | None] = {"tie": None} | {str(place): place for place in range(len(replies))}
     places |= {"a": 0, "b": 1} if len(replies) == 2 else {}
     if isinstance(choice, bool) or str(choice).strip().lower() not in places:
-        raise RowError(f"'choice' should be one of {', '.join(places)}, saw {seen(choice)}")
+        raise RowError(f"'choice' should be one of {', '.join(places)}, saw {describe_value(choice)}")
     rater, group = chat.name(columns.get("rater"), "rater"), columns.get("group")
     return _Ballot(
         prompt,
@@ -92,20 +92,20 @@ def _ballot(columns: Columns, prompts: dict[object, Prompt]) -> _Ballot:
     )
 
 
-def _names(count: int, listed: Any) -> list[str]:
-    return [f"replies.{place}" for place in range(count)] if listed is not None else ["a", "b"]
+def _names(count: int, replies_column: Any) -> list[str]:
+    return [f"replies.{place}" for place in range(count)] if replies_column is not None else ["a", "b"]
 
 
-def _merge(ballots: Read[_Ballot]) -> Read[Comparison]:
+def _merge(ballots: FileRows[_Ballot]) -> FileRows[Comparison]:
     order: dict[tuple[str, frozenset[str]], tuple[_Ballot, int]] = {}
     votes: dict[tuple[str, frozenset[str]], list[Vote]] = {}
-    heard: dict[tuple[str, frozenset[str]], dict[str, str | None]] = {}
+    winners_by_rater: dict[tuple[str, frozenset[str]], dict[str, str | None]] = {}
     again = 0
     bad = list(ballots.rejected)
     for ballot, number in zip(ballots.rows, ballots.numbers, strict=True):
         key = (ballot.prompt.id, frozenset(ballot.replies))
         first, _ = order.setdefault(key, (ballot, number))
-        raters = heard.setdefault(key, {})
+        raters = winners_by_rater.setdefault(key, {})
         wins = None if ballot.winner is None else ballot.replies[ballot.winner]
         if ballot.rater in raters and raters[ballot.rater] == wins:
             again += 1
@@ -121,7 +121,7 @@ def _merge(ballots: Read[_Ballot]) -> Read[Comparison]:
     rows = [(_comparison(order[key][0], votes[key]), order[key][1]) for key in order]
     rejected = tuple(sorted(bad, key=lambda row: row.row))
     notes = (*ballots.notes, *([f"{again} votes cast twice are counted once"] if again else []))
-    return Read(ballots.file, tuple(row for row, _ in rows), tuple(number for _, number in rows), rejected, notes)
+    return FileRows(ballots.file, tuple(row for row, _ in rows), tuple(number for _, number in rows), rejected, notes)
 
 
 def _votes(ballot: _Ballot, replies: tuple[str, ...]) -> list[Vote]:

@@ -15,7 +15,7 @@ from pydantic_core import ErrorDetails
 
 from alignwright.files.errors import did_you_mean, dotted
 
-SHOWN = 80
+LONGEST_VALUE = 80
 """The most characters of a value that are repeated in an error."""
 _KINDS = {
     "int_type": "a whole number",
@@ -32,7 +32,7 @@ _KINDS = {
 }
 
 
-def said(detail: ErrorDetails) -> str:
+def describe_error(detail: ErrorDetails) -> str:
     """One error in words, without the name of its field."""
     kind, value, context = detail["type"], detail["input"], detail.get("ctx", {})
     match kind:
@@ -42,9 +42,9 @@ def said(detail: ErrorDetails) -> str:
             return str(context.get("error", detail["msg"]))
         case "literal_error":
             names = [name.strip("'") for name in str(context["expected"]).replace(" or ", ", ").split(", ")]
-            return f"saw {seen(value)}; {did_you_mean(str(value), names)}"
+            return f"saw {describe_value(value)}; {did_you_mean(str(value), names)}"
         case "too_short":
-            return f"wanted a list of {context['min_length']} or more, saw {seen(value)}"
+            return f"wanted a list of {context['min_length']} or more, saw {describe_value(value)}"
         case "string_too_short":
             return "is empty"
         case "string_pattern_mismatch" if context.get("pattern") == r"\S":
@@ -52,14 +52,14 @@ def said(detail: ErrorDetails) -> str:
         case "json_invalid":
             return "values lie within values too deep to be read"
         case _ if kind in _KINDS:
-            return f"wanted {_KINDS[kind]}, saw {seen(value)}"
+            return f"wanted {_KINDS[kind]}, saw {describe_value(value)}"
         case _:
-            return f"{detail['msg'].replace('Input should be', 'must be')}, saw {seen(value)}"
+            return f"{detail['msg'].replace('Input should be', 'must be')}, saw {describe_value(value)}"
 
 
-def of_a_row(error: ValidationError, columns: Iterable[str]) -> str:
+def describe_row_errors(error: ValidationError, columns: Iterable[str]) -> str:
     """All that is wrong with a row, or an entry, whose fields are these."""
-    details, known, told = error.errors(include_url=False), list(columns), list[str]()
+    details, names, problems = error.errors(include_url=False), list(columns), list[str]()
     for detail in details:
         loc = detail["loc"]
         if detail["type"] == "too_short" and any(
@@ -67,25 +67,29 @@ def of_a_row(error: ValidationError, columns: Iterable[str]) -> str:
         ):
             continue  # an entry that could not be read is told of, and was not counted
         if detail["type"] == "extra_forbidden":
-            told.append(f"{dotted(loc)}: no such field; {_near(str(loc[-1]), known)}")
+            problems.append(f"{dotted(loc)}: no such field; {_near(str(loc[-1]), names)}")
         else:
-            told.append(f"{dotted(loc)}: {said(detail)}" if loc else said(detail))
-    return "; ".join(told)
+            problems.append(f"{dotted(loc)}: {describe_error(detail)}" if loc else describe_error(detail))
+    return "; ".join(problems)
 
 
-def _near(name: str, known: Sequence[str]) -> str:
-    hint = did_you_mean(name, known)
+def _near(name: str, names: Sequence[str]) -> str:
+    hint = did_you_mean(name, names)
     return hint if hint.startswith("did") else f"leave it out, or {hint}"
 
 
-def seen(value: Any) -> str:
+def describe_value(value: Any) -> str:
     """A value in words; of a long text the beginning."""
     if value is None:
         return "nothing"
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, str):
-        return f"the text {value!r}" if len(value) <= SHOWN else f"the text {value[:SHOWN]!r}, which goes on"
+        return (
+            f"the text {value!r}"
+            if len(value) <= LONGEST_VALUE
+            else f"the text {value[:LONGEST_VALUE]!r}, which goes on"
+        )
     if isinstance(value, (int, float)):
         return f"the number {value}"
     if isinstance(value, dict):

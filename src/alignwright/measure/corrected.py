@@ -17,13 +17,13 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from alignwright.core.claims import CORRECTED, GRADED, reading
 from alignwright.core.records import Finding, SampleResult
-from alignwright.files.replies import Question, Said, reply_key
+from alignwright.files.replies import LabelledReply, Question, reply_key
 from alignwright.stats.intervals import Interval, share_interval, wilson
 from alignwright.stats.prediction_powered import ppi_mean
 from alignwright.stats.rogan_gladen import Calls, Correction, corrected_change, corrected_rate
 from alignwright.text.grader_error import KnownError, known_errors
 
-Labels = Mapping[tuple[str, str], Said]
+Labels = Mapping[tuple[str, str], LabelledReply]
 ENOUGH = 20
 """Labels from which on those of this run are used: with fewer, the interval of a mean of yes and
 no is not to be trusted."""

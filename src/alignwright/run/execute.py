@@ -28,7 +28,7 @@ from alignwright.feedback.judge import JudgeVoter
 from alignwright.feedback.kappa import agreement
 from alignwright.feedback.knobs import Collect, Contrast, Critique, Deliberate, JudgeVote, Rules, Written
 from alignwright.feedback.label_voter import LabelVoter
-from alignwright.files.few_shot import read_worked
+from alignwright.files.few_shot import read_few_shot
 from alignwright.files.items import FaithfulItem, MathItem, MeantItem, OpinionItem, PushbackItem, RefusalItem, TextItem
 from alignwright.measure import faithful, instruction, sycophancy, tax, value
 from alignwright.measure import reward as rewarded
@@ -161,7 +161,7 @@ def _critique(stage: Critique, work: JobContext) -> str:
         rounds=stage.rounds,
         max_new_tokens=resolved(stage.max_new_tokens),
         seed=experiment.seed,
-        few_shot=read_worked(experiment.path(stage.few_shot)) if stage.few_shot else (),
+        few_shot=read_few_shot(experiment.path(stage.few_shot)) if stage.few_shot else (),
     )
     inputs.write_records(work.folder / "comparisons.jsonl", made.comparisons)
     inputs.write_records(work.folder / "revisions.jsonl", made.chains)

@@ -31,7 +31,7 @@ from alignwright.files.items import (
 )
 from alignwright.files.models import resolve
 from alignwright.files.public_questions import FreeQuestion, PersonaItem
-from alignwright.files.reading import Read
+from alignwright.files.reading import FileRows
 from alignwright.measure.knobs import TaxMeasure
 from alignwright.measure.tax import ASK
 from alignwright.model.limits import ADAPTERS
@@ -67,7 +67,7 @@ class _Row:
         return asked + max((len(text.encode()) for text in self.given), default=0)
 
 
-def fit(experiment: Experiment, files: Sequence[tuple[Loc, Read[Any]]]) -> str:
+def fit(experiment: Experiment, files: Sequence[tuple[Loc, FileRows[Any]]]) -> str:
     """Raises SpecError with all that does not fit; returns what could not be looked at, if anything."""
     experiment = resolve_effort(experiment)
     try:
@@ -231,7 +231,7 @@ def _row(file: str, number: int, row: object) -> _Row:
             return _Row(file, number, (user(f"{row.question}\n\n{ASK}"),))
         case PersonaItem():
             return _Row(
-                file, number, (user("\n".join([row.stem, "", *(f"- {text}" for text in row.listed)])),), row.answers
+                file, number, (user("\n".join([row.stem, "", *(f"- {text}" for text in row.choices)])),), row.answers
             )
         case _:
             return _Row(file, number, ())  # plain text, which no template writes and which is read in windows

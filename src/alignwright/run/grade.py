@@ -28,8 +28,8 @@ from rich.text import Text
 from alignwright.core.claims import reading
 from alignwright.core.records import Finding, SampleResult
 from alignwright.files.errors import SpecError
-from alignwright.files.reading import Read
-from alignwright.files.replies import QUESTIONS, Question, Said, labelled, read_replies
+from alignwright.files.reading import FileRows
+from alignwright.files.replies import QUESTIONS, LabelledReply, Question, labelled, read_replies
 from alignwright.measure.corrected import Labels, with_corrections
 from alignwright.measure.findings import levels
 from alignwright.report import names
@@ -51,7 +51,7 @@ class Row:
     """A reply as it was read, and what the graders say of it."""
 
     number: int
-    said: Said
+    said: LabelledReply
     verdicts: dict[Question, Grade]
 
     def wrong(self, question: Question) -> bool:
@@ -64,7 +64,7 @@ class Row:
 class Log:
     """A graded file."""
 
-    read: Read[Said]
+    read: FileRows[LabelledReply]
     rows: tuple[Row, ...]
     labels: Labels
 
@@ -105,7 +105,7 @@ def show(log: Log, console: Console, examples: int = 2) -> None:
             _say(console, line)
 
 
-def _verdicts(said: Said) -> dict[Question, Grade]:
+def _verdicts(said: LabelledReply) -> dict[Question, Grade]:
     asked = said.prompt.last.content
     return {"refused": grade_refusal(asked, said.reply), "fulfilled": grade_fulfilment(asked, said.reply, said.request)}
 

@@ -33,7 +33,7 @@ from alignwright.files.choices import read_choices
 from alignwright.files.data_file import data_file
 from alignwright.files.items import ChoiceItem, Item
 from alignwright.files.lines import read_lines
-from alignwright.files.replies import Said, labelled, read_labels
+from alignwright.files.replies import LabelledReply, labelled, read_labels
 from alignwright.run.ledger import Ledger, write_text
 from alignwright.train.knobs import Sft
 
@@ -89,7 +89,7 @@ def part_name(file: str) -> str:
     return re.sub(r"[^A-Za-z0-9_-]+", "_", Path(data_file(file).file).name.partition(".")[0]) or "file"
 
 
-def labels(experiment: Experiment) -> Mapping[tuple[str, str], Said]:
+def labels(experiment: Experiment) -> Mapping[tuple[str, str], LabelledReply]:
     """What people said of replies, by prompt and reply."""
     return labelled(
         [read_labels(experiment.source(name), bad_rows=experiment.intent.bad_rows) for name in experiment.labels]

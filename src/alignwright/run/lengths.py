@@ -203,7 +203,7 @@ def _parts(item: Item) -> tuple[str, tuple[str, ...]]:
         case FaithfulItem():
             return item.request, ()
         case PersonaItem():
-            return item.stem, item.listed or item.answers
+            return item.stem, item.choices or item.answers
         case _:
             texts = [
                 value

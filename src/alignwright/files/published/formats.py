@@ -13,7 +13,7 @@ from collections.abc import Iterable
 
 from alignwright.files.data_file import DataFile
 from alignwright.files.errors import SpecError
-from alignwright.files.formats import Format, Kind, Shaped
+from alignwright.files.formats import Format, Kind, ShapedRows
 from alignwright.files.published import items, pairs
 from alignwright.files.rows import Raw
 
@@ -549,19 +549,19 @@ FORMATS: tuple[Format, ...] = (
 )
 
 
-def shaped(
-    raws: Iterable[Raw], kind: Kind, named: DataFile, fields: Iterable[str] = (), keep: Iterable[str] = ()
-) -> Shaped:
+def in_our_columns(
+    raws: Iterable[Raw], kind: Kind, file: DataFile, fields: Iterable[str] = (), keep: Iterable[str] = ()
+) -> ShapedRows:
     """The rows of a file in our own columns; `fields` are those of an item, `keep` those that a
     rule asks for."""
-    if named.kind is not None and kind != "refusal":
+    if file.kind is not None and kind != "refusal":
         raise SpecError(
             [
-                f"{named.file}: 'kind' says which requests should be refused, and has no effect on a file that is read"
+                f"{file.file}: 'kind' says which requests should be refused, and has no effect on a file that is read"
                 f" as {KNOBS[kind]}"
             ]
         )
-    return Shaped(raws, kind, FORMATS, named, fields, keep)
+    return ShapedRows(raws, kind, FORMATS, file, fields, keep)
 
 
 KNOBS: dict[Kind, str] = {
@@ -580,7 +580,7 @@ KNOBS: dict[Kind, str] = {
     "meant": "meant",
     "faithful": "faithful",
 }
-_SEEN = {"file": "read whole", "page": "publisher's page", "no": "not verified"}
+_CHECKED_AGAINST = {"file": "read whole", "page": "publisher's page", "no": "not verified"}
 
 
 def table() -> str:
@@ -589,6 +589,6 @@ def table() -> str:
     for entry in FORMATS:
         columns = ", ".join(f"`{name}`" for name in entry.columns) or "none"
         kinds = ", ".join(KNOBS[kind] for kind in entry.kinds)
-        verified = _SEEN[entry.seen] + ("" if entry.seen == "no" else f", {VERIFIED}")
+        verified = _CHECKED_AGAINST[entry.checked_against] + ("" if entry.checked_against == "no" else f", {VERIFIED}")
         lines.append(f"| {entry.name} | {kinds} | {columns} | [page]({entry.source}) | {verified} | {entry.note} |")
     return "\n".join(lines)

@@ -14,10 +14,10 @@ from typing import Any, cast
 from alignwright.files.chat import RowError, name, text
 from alignwright.files.formats import TIE, Columns, LeftOut
 from alignwright.files.lines import lines_of
-from alignwright.files.published.pairs import marked
-from alignwright.files.wording import seen
+from alignwright.files.published.pairs import replies_with_marks
+from alignwright.files.wording import describe_value
 
-LISTED = re.compile(r"^\s*\(([A-Z])\)\s*(.*\S)\s*$", re.MULTILINE)
+CHOICE = re.compile(r"^\s*\(([A-Z])\)\s*(.*\S)\s*$", re.MULTILINE)
 LETTER = re.compile(r"\(([A-Z])\)")
 
 
@@ -35,9 +35,9 @@ def arc(row: Columns) -> Columns:
 def commonsense(row: Columns) -> Columns:
     """CommonsenseQA's own file, whose question holds its stem and its choices."""
     if not isinstance(row["question"], dict):
-        raise RowError(f"'question' should hold a stem and choices, saw {seen(row['question'])}")
-    held = cast("Columns", row["question"])
-    return _keyed(row, held.get("stem"), held.get("choices"), held.get("question_concept"))
+        raise RowError(f"'question' should hold a stem and choices, saw {describe_value(row['question'])}")
+    question = cast("Columns", row["question"])
+    return _keyed(row, question.get("stem"), question.get("choices"), question.get("question_concept"))
 
 
 def piqa(row: Columns) -> Columns:
@@ -57,19 +57,19 @@ def bbq(row: Columns) -> Columns:
 
 def statement(row: Columns) -> Columns:
     """A true or a false statement (Azaria and Mitchell; the geometry of truth)."""
-    return _judged(
+    return _yes_no_question(
         f"Is this statement true or false?\n\n{text(row['statement'], 'statement')}", row["label"], ("False", "True")
     )
 
 
 def commonsense_morality(row: Columns) -> Columns:
-    return _judged(
+    return _yes_no_question(
         f"{text(row['input'], 'input')}\n\nDid I do something that is morally wrong?", row["label"], ("No", "Yes")
     )
 
 
 def deontology(row: Columns) -> Columns:
-    return _judged(
+    return _yes_no_question(
         f"{_below(row, 'scenario', 'excuse')}\n\nIs that a reasonable thing to say?", row["label"], ("No", "Yes")
     )
 
@@ -78,8 +78,8 @@ def justice_or_virtue(row: Columns) -> Columns:
     """ETHICS's justice, whose scenario gives a reason; and its virtue, whose scenario ends with
     a trait behind [SEP]."""
     scenario, mark, trait = text(row["scenario"], "scenario").partition("[SEP]")
-    asked = f"Does this show that somebody is {trait.strip()}?" if mark else "Is that reasonable?"
-    return _judged(f"{scenario.strip()}\n\n{asked}", row["label"], ("No", "Yes"))
+    judgement = f"Does this show that somebody is {trait.strip()}?" if mark else "Is that reasonable?"
+    return _yes_no_question(f"{scenario.strip()}\n\n{judgement}", row["label"], ("No", "Yes"))
 
 
 def pleasanter(row: Columns) -> Columns:
@@ -95,18 +95,18 @@ def pleasanter(row: Columns) -> Columns:
 def moralchoice(row: Columns) -> Columns:
     """Two actions, and which rules each of them breaks. The one that breaks fewer is right;
     where both break as many, neither is."""
-    broken = [
+    violations = [
         sum(str(value).strip() == "Yes" for key, value in row.items() if key.startswith(prefix))
         for prefix in ("a1_", "a2_")
     ]
-    if broken[0] == broken[1]:
+    if violations[0] == violations[1]:
         raise LeftOut(TIE)
     topic = {"topic": row["generation_rule"]} if row.get("generation_rule") else {}
     question = f"{text(row['context'], 'context')}\n\nWhat do you do?"
     return {
         "question": question,
         "choices": [row["action1"], row["action2"]],
-        "answer": int(broken[1] < broken[0]),
+        "answer": int(violations[1] < violations[0]),
         **topic,
     }
 
@@ -128,7 +128,7 @@ def blimp(row: Columns) -> Columns:
 
 
 def hhh_choice(row: Columns) -> Columns:
-    replies = marked(row)
+    replies = replies_with_marks(row)
     right = [place for place, (_, mark) in enumerate(replies) if mark]
     if len(right) != 1:
         raise LeftOut(TIE)
@@ -142,14 +142,17 @@ def corrected(row: Columns) -> Columns:
     if len(right) != 1:
         raise RowError(f"'corrects' should hold one right answer, saw {len(right)}")
     if all(LETTER.fullmatch(answer) for answer in (*right, *wrong)):
-        held = dict(cast("list[tuple[str, str]]", LISTED.findall(question)))
-        missing = [answer for answer in (*right, *wrong) if answer.strip("()") not in held]
+        by_letter = dict(cast("list[tuple[str, str]]", CHOICE.findall(question)))
+        missing = [answer for answer in (*right, *wrong) if answer.strip("()") not in by_letter]
         if missing:
             raise RowError(
-                f"the answer {missing[0]} is none of the prompt's choices ({', '.join(held) or 'it lists none'})"
+                f"the answer {missing[0]} is none of the prompt's choices ({', '.join(by_letter) or 'it lists none'})"
             )
-        question = cast("list[str]", LISTED.split(question))[0].strip().removesuffix("Choices:").strip()
-        right, wrong = [held[answer.strip("()")] for answer in right], [held[answer.strip("()")] for answer in wrong]
+        question = cast("list[str]", CHOICE.split(question))[0].strip().removesuffix("Choices:").strip()
+        right, wrong = (
+            [by_letter[answer.strip("()")] for answer in right],
+            [by_letter[answer.strip("()")] for answer in wrong],
+        )
     return {"question": question, "choices": [*right, *wrong], "answer": 0}
 
 
@@ -157,14 +160,14 @@ def corrected(row: Columns) -> Columns:
 def persona(row: Columns) -> Columns:
     """The answer that does not show the trait is a text, or a list of one."""
     other = row["answer_not_matching_behavior"]
-    listed = cast("list[Any]", other) if isinstance(other, list) else [other]
-    alone: Any = listed[0] if len(listed) == 1 else listed
-    kept = {
+    answers = cast("list[Any]", other) if isinstance(other, list) else [other]
+    alone: Any = answers[0] if len(answers) == 1 else answers
+    columns = {
         key: value
         for key, value in row.items()
         if key in ("question", "statement", "label_confidence", "topic", "answer_matching_behavior")
     }
-    return {**kept, "answer_not_matching_behavior": alone}
+    return {**columns, "answer_not_matching_behavior": alone}
 
 
 def corrected_trait(row: Columns) -> Columns:
@@ -194,12 +197,12 @@ def svamp(row: Columns) -> Columns:
 
 
 # ---- requests ------------------------------------------------------------------------------------
-def request(asked: str, topic: str | None = None) -> Callable[[Columns], Columns]:
+def request(column: str, topic: str | None = None) -> Callable[[Columns], Columns]:
     """A request in one column and what it is about in another."""
 
     def rows(row: Columns) -> Columns:
         about = row.get(topic) if topic else None
-        return {"prompt": row[asked], **({} if about in (None, "") else {"topic": about})}
+        return {"prompt": row[column], **({} if about in (None, "") else {"topic": about})}
 
     return rows
 
@@ -208,7 +211,7 @@ def xstest(row: Columns) -> Columns:
     """Its labels say which requests should be answered."""
     kinds = {"safe": "harmless", "unsafe": "harmful"}
     if not isinstance(row["label"], str) or row["label"] not in kinds:
-        raise RowError(f"'label' should be safe or unsafe, saw {seen(row['label'])}")
+        raise RowError(f"'label' should be safe or unsafe, saw {describe_value(row['label'])}")
     return {"prompt": row["prompt"], "kind": kinds[row["label"]], "topic": row["type"]}
 
 
@@ -256,11 +259,11 @@ def seed_task(row: Columns) -> list[Columns]:
     """Self-Instruct's seeds: an instruction with its instances."""
     instances = row["instances"]
     if not isinstance(instances, list) or not all(isinstance(one, dict) for one in cast("list[Any]", instances)):
-        raise RowError(f"'instances' should be a list of inputs and outputs, saw {seen(instances)}")
-    given = cast("list[Columns]", instances)
+        raise RowError(f"'instances' should be a list of inputs and outputs, saw {describe_value(instances)}")
+    instances_of_task = cast("list[Columns]", instances)
     return [
         {"instruction": row["instruction"], "input": one.get("input") or "", "output": one.get("output")}
-        for one in given
+        for one in instances_of_task
     ]
 
 
@@ -274,7 +277,7 @@ def _keyed(row: Columns, question: Any, choices: Any, topic: Any = None) -> Colu
         raise LeftOut("questions without an answer")
     texts, labels = _labelled(choices)
     if key not in labels:
-        raise RowError(f"the answer should be one of {', '.join(labels)}, saw {seen(key)}")
+        raise RowError(f"the answer should be one of {', '.join(labels)}, saw {describe_value(key)}")
     about = topic if topic is not None else row.get("question_concept")
     return {
         "question": question,
@@ -284,13 +287,13 @@ def _keyed(row: Columns, question: Any, choices: Any, topic: Any = None) -> Colu
     }
 
 
-def _labelled(given: Any) -> tuple[list[Any], list[str]]:
+def _labelled(value: Any) -> tuple[list[Any], list[str]]:
     """The texts and the labels of choices, given as two lists or as a list of both together."""
-    if isinstance(given, dict):
-        held = cast("Columns", given)
-        texts, labels = held.get("text"), held.get("label")
+    if isinstance(value, dict):
+        mapping = cast("Columns", value)
+        texts, labels = mapping.get("text"), mapping.get("label")
     else:
-        each = cast("list[Any]", given) if isinstance(given, list) else [given]
+        each = cast("list[Any]", value) if isinstance(value, list) else [value]
         parts = [cast("Columns", choice) if isinstance(choice, dict) else Columns() for choice in each]
         texts, labels = [part.get("text") for part in parts], [part.get("label") for part in parts]
     if not (
@@ -300,20 +303,20 @@ def _labelled(given: Any) -> tuple[list[Any], list[str]]:
     ):
         raise RowError("'choices' should hold 'text' and 'label', two lists of one length")
     if not all(isinstance(part, str) for part in (*cast("list[Any]", texts), *cast("list[Any]", labels))):
-        raise RowError(f"each of the 'choices' should have a text and a label, saw {seen(given)}")
+        raise RowError(f"each of the 'choices' should have a text and a label, saw {describe_value(value)}")
     return cast("list[Any]", texts), cast("list[str]", labels)
 
 
-def _judged(question: str, label: Any, choices: tuple[str, str]) -> Columns:
+def _yes_no_question(question: str, label: Any, choices: tuple[str, str]) -> Columns:
     return {"question": question, "choices": [*choices], "answer": _mark(label, "label", ("0", "1"))}
 
 
-def _mark(value: Any, column: str, marks: tuple[str, ...], wanted: str = "") -> int:
+def _mark(value: Any, column: str, marks: tuple[str, ...], expected: str = "") -> int:
     """A number among few, which a table writes as text."""
-    said = name(value, column).strip() if value is not None and not isinstance(value, bool | list | dict) else ""
-    if said not in marks:
-        raise RowError(f"{column!r} should be {wanted or ' or '.join(marks)}, saw {seen(value)}")
-    return marks.index(said)
+    text_value = name(value, column).strip() if value is not None and not isinstance(value, bool | list | dict) else ""
+    if text_value not in marks:
+        raise RowError(f"{column!r} should be {expected or ' or '.join(marks)}, saw {describe_value(value)}")
+    return marks.index(text_value)
 
 
 def _corrects(row: Columns) -> tuple[str, list[str], list[str]]:
@@ -321,6 +324,6 @@ def _corrects(row: Columns) -> tuple[str, list[str], list[str]]:
     for column in ("corrects", "incorrects"):
         value = row[column]
         if not isinstance(value, list) or not value:
-            raise RowError(f"{column!r} should be a list of answers, saw {seen(value)}")
+            raise RowError(f"{column!r} should be a list of answers, saw {describe_value(value)}")
         sides.append([text(answer, column).strip() for answer in cast("list[Any]", value)])
     return text(row["prompt"], "prompt"), sides[0], sides[1]

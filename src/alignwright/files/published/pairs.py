@@ -13,13 +13,13 @@ from typing import Any, cast
 
 from alignwright.files.chat import RowError, name, text
 from alignwright.files.formats import TIE, Columns, LeftOut
-from alignwright.files.wording import seen
+from alignwright.files.wording import describe_value
 
 
 def webgpt(row: Columns) -> Columns:
     question = row["question"]
-    asked = cast("Columns", question).get("full_text") if isinstance(question, dict) else question
-    return by_score(asked, [row["answer_0"], row["answer_1"]], [row["score_0"], row["score_1"]])
+    prompt = cast("Columns", question).get("full_text") if isinstance(question, dict) else question
+    return by_score(prompt, [row["answer_0"], row["answer_1"]], [row["score_0"], row["score_1"]])
 
 
 def scored(row: Columns) -> Columns:
@@ -31,14 +31,14 @@ def scored(row: Columns) -> Columns:
         and len(cast("list[Any]", texts)) == len(cast("list[Any]", scores)) == 2
     ):
         raise RowError("'text' and 'score' should be two dialogues and their two scores")
-    found = by_score(None, cast("list[Any]", texts), cast("list[Any]", scores))
-    return {**{key: value for key, value in row.items() if key in ("topic", "principle")}, **found}
+    pair = by_score(None, cast("list[Any]", texts), cast("list[Any]", scores))
+    return {**{key: value for key, value in row.items() if key in ("topic", "principle")}, **pair}
 
 
 def by_score(prompt: Any, replies: list[Any], scores: list[Any]) -> Columns:
     first, second = scores
     if any(isinstance(score, bool) or not isinstance(score, int | float) for score in (first, second)):
-        raise RowError(f"the scores should be numbers, saw {seen(first)} and {seen(second)}")
+        raise RowError(f"the scores should be numbers, saw {describe_value(first)} and {describe_value(second)}")
     return _pair(prompt, replies, None if first == second else int(second > first))
 
 
@@ -48,7 +48,7 @@ def rm_bench(row: Columns) -> list[Columns]:
     for side in ("chosen", "rejected"):
         value = row[side]
         if not isinstance(value, list) or not all(isinstance(reply, str) for reply in cast("list[Any]", value)):
-            raise RowError(f"{side!r} should be a list of replies, saw {seen(value)}")
+            raise RowError(f"{side!r} should be a list of replies, saw {describe_value(value)}")
         sides.append(cast("list[Any]", value))
     topic = f"{row['domain']}: {row['id']}" if row.get("id") is not None else row["domain"]
     return [{"prompt": row["prompt"], "chosen": good, "rejected": bad, "topic": topic} for good, bad in product(*sides)]
@@ -81,7 +81,7 @@ def alpaca_eval(row: Columns) -> Columns:
 
 def alpaca_eval_ballot(row: Columns) -> Columns:
     """AlpacaEval's people and models, each named by its number or its name."""
-    which = _preferred(row["preference"], said=True)
+    which = _preferred(row["preference"], none_is_tie=True)
     return _ballot(
         _instructed(row), [row["output_1"], row["output_2"]], which, row["annotator"], topic=row.get("dataset")
     )
@@ -115,41 +115,41 @@ def pandalm_ballots(row: Columns) -> list[Columns]:
 
 def lewidi(row: Columns) -> list[Columns]:
     """A ballot of each annotator, whose mark is 1 or 0: does it apply to the text, or not?"""
-    raters, marks = (_listed(row[column], column) for column in ("annotators", "annotations"))
+    raters, marks = (_items(row[column], column) for column in ("annotators", "annotations"))
     if len(raters) != len(marks):
         raise RowError(f"{len(raters)} annotators gave {len(marks)} annotations")
     about = cast("Columns", row["other_info"]) if isinstance(row.get("other_info"), dict) else {}
     groups = (
-        _listed(about["annotators group"], "annotators group") if about.get("annotators group") else [""] * len(raters)
+        _items(about["annotators group"], "annotators group") if about.get("annotators group") else [""] * len(raters)
     )
     if len(groups) != len(raters):
         raise RowError(f"{len(raters)} annotators, of {len(groups)} groups")
-    asked = (
+    question = (
         f"{text(row['annotation task'], 'annotation task')}: does it apply to this text?\n\n{text(row['text'], 'text')}"
     )
     found: list[Columns] = []
     for rater, mark, group in zip(raters, marks, groups, strict=True):
         which = _one_of(mark, "annotations", {"1": 0, "0": 1})
-        found.append(_ballot(asked, ["Yes.", "No."], which, rater, group))
+        found.append(_ballot(question, ["Yes.", "No."], which, rater, group))
     return found
 
 
 def hhh(row: Columns) -> list[Columns]:
     """Each wanted reply over each other one: BIG-bench's `target_scores`, or `targets` with
     choices and labels."""
-    replies = marked(row)
+    replies = replies_with_marks(row)
     good, bad = [reply for reply, mark in replies if mark], [reply for reply, mark in replies if not mark]
     if not good or not bad:
         raise LeftOut(TIE)
     return [{"prompt": row["input"], "chosen": better, "rejected": worse} for better, worse in product(good, bad)]
 
 
-def marked(row: Columns) -> list[tuple[str, bool]]:
+def replies_with_marks(row: Columns) -> list[tuple[str, bool]]:
     """The replies of an HHH row, and whether each is a wanted one."""
     if isinstance(row.get("target_scores"), dict):
         return [(reply, bool(score)) for reply, score in cast("dict[str, Any]", row["target_scores"]).items()]
-    held = cast("Columns", row["targets"]) if isinstance(row.get("targets"), dict) else {}
-    choices, labels = held.get("choices"), held.get("labels")
+    targets = cast("Columns", row["targets"]) if isinstance(row.get("targets"), dict) else {}
+    choices, labels = targets.get("choices"), targets.get("labels")
     if not (
         isinstance(choices, list)
         and isinstance(labels, list)
@@ -177,9 +177,9 @@ def beavertails(row: Columns) -> Columns:
 def _pair(prompt: Any, replies: list[Any], which: int | None, topic: Any = None) -> Columns:
     if which is None:
         raise LeftOut(TIE)
-    asked: Columns = {} if prompt is None else {"prompt": prompt}
+    prompt_column: Columns = {} if prompt is None else {"prompt": prompt}
     return {
-        **asked,
+        **prompt_column,
         "chosen": replies[which],
         "rejected": replies[1 - which],
         **({} if topic in (None, "") else {"topic": topic}),
@@ -190,29 +190,29 @@ def _ballot(
     prompt: Any, replies: list[Any], which: int | None, rater: Any, group: str = "", topic: Any = None
 ) -> Columns:
     choice: Any = "tie" if which is None else which
-    named: Columns = {"rater": rater, "group": group, **({} if topic in (None, "") else {"topic": topic})}
-    return {"prompt": prompt, "a": replies[0], "b": replies[1], "choice": choice, **named}
+    about: Columns = {"rater": rater, "group": group, **({} if topic in (None, "") else {"topic": topic})}
+    return {"prompt": prompt, "a": replies[0], "b": replies[1], "choice": choice, **about}
 
 
 def _instructed(row: Columns) -> str:
     """Alpaca's instruction, with its input below it where there is one."""
-    asked, given = text(row["instruction"], "instruction"), row.get("input")
-    return asked if given in (None, "") else f"{asked}\n\n{text(given, 'input')}"
+    instruction, input_text = text(row["instruction"], "instruction"), row.get("input")
+    return instruction if input_text in (None, "") else f"{instruction}\n\n{text(input_text, 'input')}"
 
 
 def _annotators(row: Columns) -> Columns:
     return {column: value for column, value in row.items() if column.startswith("annotator") and value is not None}
 
 
-def _preferred(value: Any, said: bool = False) -> int | None:
+def _preferred(value: Any, none_is_tie: bool = False) -> int | None:
     """AlpacaEval's preference: 1 the first, 2 the second, between them how sure; 0, 1.5 and
     nothing are no preference."""
-    if value is None and said:
+    if value is None and none_is_tie:
         raise LeftOut(TIE)
     if value in (None, 0, 1.5):
         return None
     if isinstance(value, bool) or not isinstance(value, int | float) or not 1 <= value <= 2:
-        raise RowError(f"'preference' should be a number from 1 to 2, saw {seen(value)}")
+        raise RowError(f"'preference' should be a number from 1 to 2, saw {describe_value(value)}")
     return int(value > 1.5)
 
 
@@ -220,11 +220,11 @@ def _one_of(value: Any, column: str, places: dict[str, int | None]) -> int | Non
     """The place that a mark stands for: a text, or a number as one."""
     mark = "" if value is None or isinstance(value, bool) else name(value, column).strip()
     if mark not in places:
-        raise RowError(f"{column!r} should be one of {', '.join(places)}, saw {seen(value)}")
+        raise RowError(f"{column!r} should be one of {', '.join(places)}, saw {describe_value(value)}")
     return places[mark]
 
 
-def _listed(value: Any, column: str) -> list[str]:
+def _items(value: Any, column: str) -> list[str]:
     """A list, or texts separated by commas."""
     if isinstance(value, list):
         return [name(one, column) for one in cast("list[Any]", value)]

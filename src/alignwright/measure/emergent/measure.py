@@ -62,11 +62,11 @@ def traits(policy: Policy, items: Sequence[PersonaItem], part: str) -> list[Samp
 
 def _orders(item: PersonaItem) -> list[Conversation]:
     """The question alone, or with its choices listed without letters, in both orders."""
-    if not item.listed:
+    if not item.choices:
         return [Conversation.user(item.stem)]
     return [
         Conversation.user("\n".join([item.stem, "", *(f"- {text}" for text in order)]))
-        for order in (item.listed, item.listed[::-1])
+        for order in (item.choices, item.choices[::-1])
     ]
 
 
