@@ -101,7 +101,7 @@ def test_no_reply_is_ever_invented(trouble, why, calls):
     with server(answer) as (name, seen), pytest.raises(EndpointError, match=said) as caught:
         Endpoint(name, backoff=0.001, retries=2).generate(asks(4))
     assert set(caught.value.failed) == {2}
-    assert {number: reply.text for number, reply in caught.value.answered.items()} == {0: "fine", 1: "fine", 3: "fine"}
+    assert {number: reply.text for number, reply in caught.value.answers.items()} == {0: "fine", 1: "fine", 3: "fine"}
     assert sum(last(body) == "prompt 2" for body in seen) == calls
 
 

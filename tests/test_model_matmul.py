@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from alignwright.model import kernels as module
-from alignwright.model.adapters import _Fused, _Plain
 from alignwright.model.kernels import kernels
+from alignwright.model.lora_linear import _Fused, _Plain
 from alignwright.model.matmul import (
     PackedWeight,
     input_gradient,

@@ -12,12 +12,13 @@ import torch
 from tiny import make_tiny
 
 from alignwright.model import llama_blocks
-from alignwright.model.adapters import add_lora, linears, trainable_parameters
+from alignwright.model.adapters import add_lora, trainable_parameters
 from alignwright.model.attention import attention
 from alignwright.model.llama_blocks import is_llama, trunk
 from alignwright.model.load import load
 from alignwright.model.local_model import LocalModel
 from alignwright.model.logprob import reply_logprobs, token_logprobs
+from alignwright.model.lora_linear import linears
 from alignwright.model.packing import PackedBatch, additive, pack, plan_batches
 from alignwright.model.shared_prompt_attention import attention_kernels
 from alignwright.model.tokens import TokenRow
@@ -135,7 +136,7 @@ def test_inputs_that_can_be_made_again_are_not_kept(policy: LocalModel, monkeypa
 
     assert wide() == 2 * config.num_hidden_layers
     before = scores(policy, batch)
-    monkeypatch.setattr(llama_blocks, "linears", lambda x, *layers, made=None: linears(x, *layers))
+    monkeypatch.setattr(llama_blocks, "linears", lambda x, *layers, recompute=None: linears(x, *layers))
     assert wide() == 3 * config.num_hidden_layers, "so the check can fail"
     assert all(torch.equal(a, b) for a, b in zip(scores(policy, batch), before, strict=True)), (
         "what is made again is the same to the bit"

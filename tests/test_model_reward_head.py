@@ -18,8 +18,6 @@ from alignwright.model.local_model import LocalModel
 from alignwright.model.logprob import scored_hidden, trunk
 from alignwright.model.packing import pack
 from alignwright.model.reward_head import (
-    RewardMeta,
-    RewardScorer,
     apply_head,
     end_hidden,
     end_positions,
@@ -30,6 +28,7 @@ from alignwright.model.reward_head import (
     save_head,
     score_rows,
 )
+from alignwright.model.reward_model import RewardMeta, RewardScorer
 from alignwright.model.tokens import TokenRow
 from alignwright.model.weights import save_weights
 

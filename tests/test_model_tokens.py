@@ -7,7 +7,8 @@ import pytest
 from tiny import SPECIALS, TEMPLATE, make_tokenizer
 
 from alignwright.core.records import Conversation, Message
-from alignwright.model.tokens import Chat, UnrenderedMessage
+from alignwright.model.template_errors import UnrenderedMessage
+from alignwright.model.tokens import Chat
 
 TALK = Conversation(
     messages=tuple(

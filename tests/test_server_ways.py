@@ -347,7 +347,7 @@ def test_a_server_that_breaks_midway_leaves_what_came(tmp_path, broken, kind):
             JudgeVoter(
                 Endpoint(name, backoff=0.001, retries=1, concurrency=4), (HONEST,), store=JudgeCache(store, name)
             )(PAIRS)
-        assert len(caught.value.answered) == 20
+        assert len(caught.value.answers) == 20
         assert len(seen) < 20 + 20
     assert len(JudgeCache(store, name)) == 20
     with server(judging(WAYS["plain"])) as (mended, seen):

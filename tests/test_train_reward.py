@@ -16,7 +16,8 @@ from alignwright.core.records import Conversation, Finding, Preference, Prompt
 from alignwright.model.adapters import add_lora, save_adapter, trainable_parameters
 from alignwright.model.load import load
 from alignwright.model.local_model import LocalModel
-from alignwright.model.reward_head import RewardMeta, RewardScorer, end_scores, new_head, save_head, score_rows
+from alignwright.model.reward_head import end_scores, new_head, save_head, score_rows
+from alignwright.model.reward_model import RewardMeta, RewardScorer
 from alignwright.model.weights import save_weights
 from alignwright.train import batches
 from alignwright.train.ensemble import average_members, first_heads, member_scores

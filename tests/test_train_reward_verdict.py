@@ -23,7 +23,7 @@ from alignwright.experiment.plan import keys
 from alignwright.files.errors import SpecError
 from alignwright.files.reward_folder import NoReward, reward_folder
 from alignwright.model.load import load
-from alignwright.model.reward_head import RewardScorer
+from alignwright.model.reward_model import RewardScorer
 from alignwright.model.sequence_classifier import ClassifierScorer, ending_with_the_turn
 from alignwright.run.align import Request, align, prepare
 from alignwright.run.progress import View

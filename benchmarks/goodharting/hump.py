@@ -31,7 +31,7 @@ import torch
 from torch import Tensor, nn
 
 from alignwright.measure.goodhart.overoptimisation import Law, fit, forecast
-from alignwright.model.reward_head import Combine, RewardMeta
+from alignwright.model.reward_model import Combine, RewardMeta
 from alignwright.stats.arrays import Floats
 from alignwright.stats.best_of_n import bon_estimate, bon_kl
 from alignwright.train.losses import bradley_terry

@@ -32,7 +32,8 @@ from alignwright.files.lines import lines_of
 from alignwright.files.sources import read_pairs
 from alignwright.model.load import load
 from alignwright.model.packing import plan_batches
-from alignwright.model.reward_head import RewardScorer, end_hidden
+from alignwright.model.reward_head import end_hidden
+from alignwright.model.reward_model import RewardScorer
 from alignwright.stats.intervals import wilson
 from alignwright.train.knobs import RewardModel
 from alignwright.train.losses import bradley_terry

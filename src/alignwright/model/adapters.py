@@ -1,4 +1,4 @@
-"""How is a model changed without losing what it was?
+"""How is a model fine-tuned by LoRA adapters without losing what it was?
 
 Low-rank adapters (LoRA, Hu et al. 2021, arXiv:2106.09685) over frozen weights, by peft: the
 reference model is the same model with its adapter off. Adapters have the model's dtype; the
@@ -6,13 +6,8 @@ training loop keeps float32 masters, so nothing is lost in small steps.
 
 To sample and to measure, the adapter is merged for the while: one product a layer instead of three.
 The base weights are set aside whole and put back, never subtracted back, so restoration is exact to
-the bit; and what is measured is what `save` writes.
-
-In training peft's forward makes five large temporaries a layer (product, scaling, sum, and their
-gradients). `_Fused` is the same function with its gradient by hand, for all layers of one input at
-once: their A matrices are one product, and the gradient of the input is summed inside the products.
-An input that is cheaply `Recompute` of what is kept anyway is not kept itself: a third of what a block
-would keep. Shapes: N tokens, I inputs, O outputs, R rank.
+the bit; and what is measured is what `save` writes. In training its layers run as those of
+`lora_linear`.
 """
 
 from __future__ import annotations
@@ -20,21 +15,19 @@ from __future__ import annotations
 import contextlib
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from functools import partial
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
-from peft.tuners.lora import Linear as LoraLinear
 from peft.tuners.lora import LoraLayer
 from torch import Tensor, nn
 
 from alignwright.files.models import BUNDLED, BUNDLED_FROM, HUB_ID
 from alignwright.model.limits import ADAPTERS
 from alignwright.model.loaded_model import LoadedModel
-from alignwright.model.matmul import all_packed, input_gradient, linear, matmul_sum, outer, pack_weight
+from alignwright.model.lora_linear import fuse_lora
 
 
 def add_lora(
@@ -64,11 +57,11 @@ def add_lora(
         model = get_peft_model(policy.model, config, autocast_adapter_dtype=False).eval()
     if why := _unfit(model):
         policy.model = model.unload()
-        for parameter, learnt in zip(policy.model.parameters(), free, strict=True):
-            parameter.requires_grad_(learnt)
+        for parameter, requires_grad in zip(policy.model.parameters(), free, strict=True):
+            parameter.requires_grad_(requires_grad)
         raise ValueError(f"an adapter of rank {rank} cannot be put over {policy.name}: {why}")
     policy.model = model
-    _fuse(policy.model)
+    fuse_lora(policy.model)
 
 
 def _unfit(model: Any) -> str | None:
@@ -146,7 +139,7 @@ def load_adapter(policy: LoadedModel, folder: Path, trainable: bool = False) -> 
         policy.model = model.unload()
         raise ValueError(f"the adapter of {folder} cannot be put over {policy.name}: {why}")
     policy.model = model
-    _fuse(policy.model)
+    fuse_lora(policy.model)
 
 
 def merge(policy: LoadedModel) -> None:
@@ -194,7 +187,7 @@ def linear_under(layer: Any) -> nn.Linear | None:
 
 
 def plain_weights(layer: Any) -> tuple[Tensor, Tensor | None]:
-    """Weight and bias of a layer with a `linear_under` it, as it speaks: its adapter made part
+    """Weight and bias of a layer with a `linear_under` it, as it generates: its adapter made part
     of a copy, where it has one."""
     base = linear_under(layer)
     assert base is not None
@@ -214,141 +207,6 @@ def _with_adapter(layer: Any, weight: Tensor) -> Tensor:
     for name in layer.active_adapters:
         whole.addmm_(layer.lora_B[name].weight.float(), layer.lora_A[name].weight.float(), alpha=layer.scaling[name])
     return whole.to(weight.dtype)
-
-
-class Recompute(NamedTuple):
-    """How the input of a layer is made again for its gradient, with the same bits."""
-
-    by: Callable[..., Tensor]
-    of: tuple[Tensor, ...]
-
-
-class _Fused(torch.autograd.Function):
-    """Of several linear layers with one input: x W' + b + scale * (x A') B' of each, W and b
-    frozen. `flat` is (W, b, A, B) of each."""
-
-    @staticmethod
-    def forward(
-        ctx: Any, x: Tensor, made: Recompute | None, scales: tuple[float, ...], *flat: Any
-    ) -> tuple[Tensor, ...]:
-        x_NI, parts = x.reshape(-1, x.shape[-1]), _fours(flat)
-        low_NR = linear(x_NI, torch.cat([a_RI for _, _, a_RI, _ in parts]), None).split(
-            [a_RI.shape[0] for _, _, a_RI, _ in parts], dim=1
-        )
-        outs = []
-        for (weight_OI, bias_O, _, b_OR), low, scale in zip(parts, low_NR, scales, strict=True):
-            fast = pack_weight(weight_OI), pack_weight(b_OR * scale)
-            if all_packed(fast):
-                out_NO = matmul_sum(list(zip((x_NI, low), fast, strict=True)))
-                out_NO = out_NO if bias_O is None else out_NO.add_(bias_O)
-            else:
-                out_NO = nn.functional.linear(x_NI, weight_OI, bias_O).addmm_(low, b_OR.T, alpha=scale)
-            outs.append(out_NO.view(*x.shape[:-1], -1))
-        ctx.kept = _keep(ctx, x, made, *low_NR, *flat)
-        ctx.scales, ctx.shape = scales, x.shape
-        return tuple(outs)
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Any, ...]:
-        count = len(ctx.scales)
-        x_NI, rest = ctx.kept(ctx.saved_tensors)
-        lows, parts = rest[:count], _fours(rest[count:])
-        backs, slopes = [], []
-        for grad, (_, _, _, b_OR), low_NR, scale in zip(grads, parts, lows, ctx.scales, strict=True):
-            grad_NO = grad.reshape(-1, grad.shape[-1])
-            backs.append(input_gradient([(grad_NO, b_OR * scale)]))
-            slopes.append(outer(low_NR, grad_NO).T.mul(scale))
-        back_NR = torch.cat(backs, dim=1) if count > 1 else backs[0]
-        grad_x = None
-        if ctx.needs_input_grad[0]:
-            ways = [
-                (grad.reshape(-1, grad.shape[-1]), weight_OI)
-                for grad, (weight_OI, _, _, _) in zip(grads, parts, strict=True)
-            ]
-            ways.append((back_NR, torch.cat([a_RI for _, _, a_RI, _ in parts])))
-            grad_x = input_gradient(ways).view(ctx.shape)
-        grad_a = outer(back_NR, x_NI).split([a_RI.shape[0] for _, _, a_RI, _ in parts])
-        return grad_x, None, None, *(g for a, b in zip(grad_a, slopes, strict=True) for g in (None, None, a, b))
-
-
-class _Plain(torch.autograd.Function):
-    """x W' + b, of a layer without an adapter."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, made: Recompute | None, weight_OI: Tensor, bias_O: Tensor | None) -> Tensor:
-        ctx.kept, ctx.shape = _keep(ctx, x, made, weight_OI), x.shape
-        return linear(x.reshape(-1, x.shape[-1]), weight_OI, bias_O).view(*x.shape[:-1], -1)
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, None, Tensor | None, Tensor | None]:
-        x_NI, (weight_OI,) = ctx.kept(ctx.saved_tensors)
-        grad_NO = grads[0].reshape(-1, grads[0].shape[-1])
-        grad_x = input_gradient([(grad_NO, weight_OI)]).view(ctx.shape) if ctx.needs_input_grad[0] else None
-        grad_weight = grad_NO.T @ x_NI if ctx.needs_input_grad[2] else None
-        return grad_x, None, grad_weight, grad_NO.sum(0) if ctx.needs_input_grad[3] else None
-
-
-def _keep(
-    ctx: Any, x: Tensor, made: Recompute | None, *others: Any
-) -> Callable[[Sequence[Any]], tuple[Tensor, Sequence[Any]]]:
-    """Keep an input, or what it is made of, and others for the way back; who takes them out
-    again gets (x as rows, others)."""
-    by, of = made or (None, (x,))
-    ctx.save_for_backward(*of, *others)
-    count = len(of)
-    del x, made, of  # what is kept is autograd's to free
-
-    def taken(kept: Sequence[Any]) -> tuple[Tensor, Sequence[Any]]:
-        again = by(*kept[:count]) if by else kept[0]
-        return again.reshape(-1, again.shape[-1]), kept[count:]
-
-    return taken
-
-
-def _fours(flat: Sequence[Any]) -> list[Any]:
-    return [flat[i : i + 4] for i in range(0, len(flat), 4)]
-
-
-def linears(x: Tensor, *layers: Any, made: Recompute | None = None) -> tuple[Tensor, ...]:
-    """What each of several layers makes of one input, at once where all are linear layers with
-    an adapter over them."""
-    if not all(
-        isinstance(layer, LoraLinear) and "forward" in vars(layer) and not layer.disable_adapters for layer in layers
-    ):
-        return tuple(_plain(layer, x, made) for layer in layers)
-    flat: list[Any] = []
-    scales: list[float] = []
-    for layer in layers:
-        (name,) = layer.active_adapters
-        base = layer.get_base_layer()
-        flat += base.weight, base.bias, layer.lora_A[name].weight, layer.lora_B[name].weight
-        scales.append(layer.scaling[name])
-    if not torch.is_grad_enabled() and not any(
-        b_OR.any() for _, _, _, b_OR in _fours(flat)
-    ):  # a new adapter adds zeros: many a reference
-        return tuple(_Plain.apply(x, made, weight_OI, bias_O) for weight_OI, bias_O, _, _ in _fours(flat))
-    return _Fused.apply(x, made, tuple(scales), *flat)  # type: ignore[no-any-return]
-
-
-def _plain(layer: Any, x: Tensor, made: Recompute | None) -> Tensor:
-    """One layer by itself; without its adapter where that is off or merged."""
-    off = isinstance(layer, LoraLinear) and "forward" in vars(layer) and layer.disable_adapters
-    base: Any = layer.get_base_layer() if off else layer
-    if type(base) is not nn.Linear or "forward" in vars(base):
-        return layer(x)
-    return _Plain.apply(x, made, base.weight, base.bias)  # type: ignore[no-any-return]
-
-
-def _fuse(model: Any) -> None:
-    """Let plain LoRA layers (one adapter over a linear layer, no dropout) run as `_Fused`;
-    others stay peft's own."""
-    for layer in model.modules():
-        if isinstance(layer, LoraLinear) and not layer.lora_variant and type(layer.get_base_layer()) is nn.Linear:
-            layer.forward = partial(_forward, layer)  # type: ignore[method-assign]
-
-
-def _forward(layer: Any, x: Tensor) -> Tensor:
-    return layer.get_base_layer()(x) if layer.disable_adapters else linears(x, layer)[0]
 
 
 @contextlib.contextmanager

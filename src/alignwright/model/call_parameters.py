@@ -1,5 +1,5 @@
-"""Which optional parameters does this server take? It is learnt from what it rejects, once for all
-calls.
+"""Which optional parameters of a chat completion (max_tokens, logprobs, seed) does this server
+take? It is learnt from what it rejects, once for all calls.
 
 `max_tokens` is renamed to `max_completion_tokens` before it is left out, twenty likeliest words
 become five before log-probabilities are left out, and temperature and seed are left out. Where a
@@ -62,12 +62,12 @@ _GUESSES = (
 
 @dataclass
 class Parameters:
-    """What is known of one server. `answered`: it has answered at least once; `thinks`: its
+    """What is known of one server. `has_answered`: it has answered at least once; `thinks`: its
     answers need room."""
 
     tokens: int | None = None
-    taken: AcceptedParameters = field(default_factory=AcceptedParameters)
-    answered: bool = False
+    accepted: AcceptedParameters = field(default_factory=AcceptedParameters)
+    has_answered: bool = False
     thinks: bool = False
     room: int = ROOM
     _room_tried: bool = False
@@ -77,44 +77,44 @@ class Parameters:
     def body(self, model: str, call: ChatCall, *, room: bool = False) -> dict[str, Any]:
         """The request's body. `room`: whatever is known, with room to think."""
         with self._lock:
-            taken, most = self.taken, call.tokens
+            accepted, most = self.accepted, call.tokens
             if self.tokens is not None:
                 most = max(most, self.tokens)
             elif self.thinks or room:
                 most += self.room
         parts: dict[str, Any] = {"model": model, "messages": [dict(message) for message in call.messages]}
-        if taken.limit:
-            parts[taken.limit] = most
-        if "temperature" not in taken.without:
+        if accepted.limit:
+            parts[accepted.limit] = most
+        if "temperature" not in accepted.without:
             parts["temperature"] = call.temperature
-        if call.seed is not None and "seed" not in taken.without:
+        if call.seed is not None and "seed" not in accepted.without:
             parts["seed"] = call.seed
-        if call.options and taken.top:
-            parts |= {"logprobs": True, "top_logprobs": taken.top}
+        if call.options and accepted.top:
+            parts |= {"logprobs": True, "top_logprobs": accepted.top}
         return parts
 
     def reject(self, name: str, body: Mapping[str, Any]) -> None:
         """The server does not take `name` as it stood in `body`; what another call has learnt
         already is not learnt twice."""
         with self._lock:
-            now = self.taken
+            now = self.accepted
             if name == now.limit:
-                tried = name == "max_completion_tokens"
-                self.taken = replace(now, limit="" if tried else "max_completion_tokens")
+                is_new_name = name == "max_completion_tokens"
+                self.accepted = replace(now, limit="" if is_new_name else "max_completion_tokens")
             elif name in ("logprobs", "top_logprobs") and now.top == body.get("top_logprobs"):
-                self.taken = replace(now, top=FEWER_TOP if name == "top_logprobs" and now.top == TOP else 0)
+                self.accepted = replace(now, top=FEWER_TOP if name == "top_logprobs" and now.top == TOP else 0)
             elif name in ("temperature", "seed"):
-                self.taken = replace(now, without=now.without | {name})
+                self.accepted = replace(now, without=now.without | {name})
 
     def guess(self, *, only_logprobs: bool = False) -> bool:
         """Leave something else out, after a rejection that named nothing. False: all was tried;
         what is known is as before."""
         with self._lock:
             if self._guess < (1 if only_logprobs else len(_GUESSES)):
-                self.taken = _GUESSES[self._guess]
+                self.accepted = _GUESSES[self._guess]
                 self._guess += 1
                 return True
-            self.taken, self._guess = AcceptedParameters(), 0
+            self.accepted, self._guess = AcceptedParameters(), 0
             return False
 
     def less_room(self) -> bool:
@@ -128,25 +128,26 @@ class Parameters:
     def roomy(self, call: ChatCall, body: Mapping[str, Any]) -> bool:
         """Did the request leave room to think?"""
         return (
-            max(body.get("max_tokens", 0), body.get("max_completion_tokens", 0)) > call.tokens or not self.taken.limit
+            max(body.get("max_tokens", 0), body.get("max_completion_tokens", 0)) > call.tokens
+            or not self.accepted.limit
         )
 
     def try_room(self) -> bool:
         """Should an answer that was cut be asked for with room to think? Tried once for a
         server, unless it is known to think."""
         with self._lock:
-            wanted = self.tokens is None and (self.thinks or not self._room_tried)
+            worth_a_try = self.tokens is None and (self.thinks or not self._room_tried)
             self._room_tried = True
-            return wanted
+            return worth_a_try
 
-    def heard(self, *, thinks: bool = False) -> None:
+    def note_answer(self, *, thinks: bool = False) -> None:
         with self._lock:
-            self.answered, self.thinks = True, self.thinks or thinks
+            self.has_answered, self.thinks = True, self.thinks or thinks
 
     @property
     def left_out(self) -> tuple[str, ...]:
         """What this server was found not to take, for people to read."""
         renamed = {"": ("max_tokens",), "max_completion_tokens": ("max_tokens (but max_completion_tokens)",)}.get(
-            self.taken.limit, ()
+            self.accepted.limit, ()
         )
-        return (*renamed, *(("logprobs",) if not self.taken.top else ()), *sorted(self.taken.without))
+        return (*renamed, *(("logprobs",) if not self.accepted.top else ()), *sorted(self.accepted.without))

@@ -1,10 +1,10 @@
 """What does a server's chat completion say?
 
-The body is read as if its writer were hostile: another shape is a `MalformedCompletion` with the place, never
-a traceback. The answer is the text without the model's thoughts, which come in a field of their own
-(`reasoning_content`, `reasoning`), as a part of the content, or inside `<think>`; some templates
-open the thoughts themselves, so that only the closing mark is seen. Log-probabilities that are no
-numbers are none.
+The body is read as if its writer were hostile: another shape is a `MalformedCompletion` with the
+place, never a traceback. The answer is the text without the model's thoughts, which come in a field
+of their own (`reasoning_content`, `reasoning`), as a part of the content, or inside `<think>`; some
+templates open the thoughts themselves, so that only the closing mark is seen. Log-probabilities
+that are no numbers are none.
 """
 
 from __future__ import annotations
@@ -52,11 +52,11 @@ def completion(data: bytes) -> Completion:
     body = parsed(data)
     choices = body.get("choices")
     if not isinstance(choices, list) or not choices:
-        raise MalformedCompletion(f"no chat completion: 'choices' is {_shown(choices)}")
+        raise MalformedCompletion(f"no chat completion: 'choices' is {_excerpt(choices)}")
     choice = cast("list[Any]", choices)[0]
     message = choice.get("message") if isinstance(choice, dict) else None
     if not isinstance(choice, dict) or not isinstance(message, dict):
-        raise MalformedCompletion(f"no chat completion: the first choice is {_shown(choice)}")
+        raise MalformedCompletion(f"no chat completion: the first choice is {_excerpt(choice)}")
     text, apart = _content(message.get("content"))
     thoughts = apart or any(
         message.get(name) not in (None, "", [], {}) for name in ("reasoning_content", "reasoning", "thinking")
@@ -83,7 +83,7 @@ def parsed(data: bytes) -> dict[str, Any]:
     except (ValueError, RecursionError):
         raise MalformedCompletion(f"no JSON: {data[:120]!r}") from None
     if not isinstance(body, dict):
-        raise MalformedCompletion(f"no chat completion: {_shown(body)}")
+        raise MalformedCompletion(f"no chat completion: {_excerpt(body)}")
     return cast("dict[str, Any]", body)
 
 
@@ -108,11 +108,11 @@ def option_logprobs(answer: Completion, options: Sequence[str]) -> dict[str, flo
     top = [*token.top]
     if token.logprob is not None and token.text not in [text for text, _ in top]:
         top.append((token.text, token.logprob))
-    held = {option: [logprob for text, logprob in top if _word(text) == option] for option in options}
-    if not held[_word(token.text)] or len(top) < 2:
+    logprobs_of = {option: [logprob for text, logprob in top if _word(text) == option] for option in options}
+    if not logprobs_of[_word(token.text)] or len(top) < 2:
         return None
     least = min(logprob for _, logprob in top)
-    return {option: _log_sum(logprobs) if logprobs else least for option, logprobs in held.items()}
+    return {option: _log_sum(logprobs) if logprobs else least for option, logprobs in logprobs_of.items()}
 
 
 def _naming(tokens: Sequence[Token], options: Sequence[str]) -> Token | None:
@@ -152,7 +152,7 @@ def _content(content: Any) -> tuple[str | None, bool]:
         elif isinstance(part, dict) and part.get("type") in ("thinking", "reasoning", "redacted_thinking"):
             thoughts = True
         else:
-            raise MalformedCompletion(f"no chat completion: a part of the content is {_shown(part)}")
+            raise MalformedCompletion(f"no chat completion: a part of the content is {_excerpt(part)}")
     return ("".join(texts) if texts else None), thoughts
 
 
@@ -195,7 +195,7 @@ def _log_sum(values: Sequence[float]) -> float:
     return most + math.log(math.fsum(math.exp(value - most) for value in values))
 
 
-def _shown(value: object) -> str:
+def _excerpt(value: object) -> str:
     text = repr(value)
     return text if len(text) <= 120 else f"{text[:117]}..."
 

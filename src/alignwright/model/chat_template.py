@@ -1,10 +1,10 @@
 """How is a conversation written by a model's own chat template, which somebody else wrote?
 
-In a process of its own (`chat_template_process`), one for all templates, that lives as long as this one: a
-template is a program, and no reading of it tells whether it ends, how much it writes, or how long
-one of its expressions takes. The kernel bounds the child's memory and its seconds of the processor,
-this side bounds what it may answer and how long it is waited for, and a child that is over a bound
-is ended and made anew.
+In a process of its own (`chat_template_process`), one for all templates, that lives as long as this
+one: a template is a program, and no reading of it tells whether it ends, how much it writes, or how
+long one of its expressions takes. The kernel bounds the child's memory and its seconds of the
+processor, this side bounds what it may answer and how long it is waited for, and a child that is
+over a bound is ended and made anew.
 
 Today is a fixed date: many templates write the date, and a prompt must be the same before and after
 training, and tomorrow.
@@ -77,12 +77,12 @@ class _Child:
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def ask(self, request: Mapping[str, Any], most: int) -> dict[str, str]:
-        said = json.dumps(request).encode()
+        message = json.dumps(request).encode()
         with self.lock:
             process = self._alive()
             assert process.stdin is not None
             try:
-                process.stdin.write(len(said).to_bytes(8, "big") + said)
+                process.stdin.write(len(message).to_bytes(8, "big") + message)
                 process.stdin.flush()
                 until = time.monotonic() + WAIT
                 size = int.from_bytes(self._read(process, 8, until), "big")

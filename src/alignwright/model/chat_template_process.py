@@ -44,20 +44,20 @@ class _Generation(Extension):
     def parse(self, parser: Parser) -> nodes.Node:
         line = next(parser.stream).lineno
         body = parser.parse_statements(("name:endgeneration",), drop_needle=True)
-        return nodes.CallBlock(self.call_method("_written"), [], [], body).set_lineno(line)
+        return nodes.CallBlock(self.call_method("_render_block"), [], [], body).set_lineno(line)
 
-    def _written(self, caller: Macro) -> str:
+    def _render_block(self, caller: Macro) -> str:
         return caller()
 
 
 class _Namespace(Namespace):
     """Jinja's namespace without names that reach into Python."""
 
-    def __init__(*args: Any, **given: Any) -> None:  # so that a template may set `self`
+    def __init__(*args: Any, **values: Any) -> None:  # so that a template may set `self`
         self, *rest = args
-        for name in dict(*rest, **given):
+        for name in dict(*rest, **values):
             _check_name(name)
-        Namespace.__init__(self, *rest, **given)
+        Namespace.__init__(self, *rest, **values)
 
     def __setitem__(self, name: str, value: Any) -> None:
         _check_name(name)
@@ -88,16 +88,16 @@ def _compiled(source: str, today: str) -> Template:
     return world.from_string(source)
 
 
-def _answer(asked: dict[str, Any]) -> dict[str, str]:
+def _answer(request: dict[str, Any]) -> dict[str, str]:
     """The text, or why there is none: `refused` by the template itself, or `beyond` its bounds."""
-    _allow(asked["seconds"])
+    _allow(request["seconds"])
     random.seed(0)
-    written, most = 0, asked["most"]
+    length, most = 0, request["most"]
     pieces: list[str] = []
     try:
-        for piece in _compiled(asked["source"], asked["date"]).generate(**asked["values"]):
-            written += len(piece)
-            if written > most:
+        for piece in _compiled(request["source"], request["date"]).generate(**request["values"]):
+            length += len(piece)
+            if length > most:
                 return {"beyond": f"it writes more than {most:,} characters"}
             pieces.append(piece)
         return {"text": "".join(pieces)}
@@ -111,9 +111,9 @@ def _allow(seconds: int) -> None:
     """So many more seconds of the processor; then the kernel ends this process, whatever it is
     doing."""
     if resource is not None:
-        used = resource.getrusage(resource.RUSAGE_SELF)
+        usage = resource.getrusage(resource.RUSAGE_SELF)
         resource.setrlimit(
-            resource.RLIMIT_CPU, (int(used.ru_utime + used.ru_stime) + 1 + seconds, resource.RLIM_INFINITY)
+            resource.RLIMIT_CPU, (int(usage.ru_utime + usage.ru_stime) + 1 + seconds, resource.RLIM_INFINITY)
         )
 
 
@@ -125,8 +125,8 @@ def main() -> None:
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     source, sink = sys.stdin.buffer, sys.stdout.buffer
     while len(head := source.read(8)) == 8:
-        said = json.dumps(_answer(json.loads(source.read(int.from_bytes(head, "big"))))).encode()
-        sink.write(len(said).to_bytes(8, "big") + said)
+        answer = json.dumps(_answer(json.loads(source.read(int.from_bytes(head, "big"))))).encode()
+        sink.write(len(answer).to_bytes(8, "big") + answer)
         sink.flush()
 
 

@@ -1,12 +1,12 @@
 """How does a model of the Llama family decode one token more over a KV cache, at the least cost?
 
 A step is small products and many operations between them, so both are made few: queries, keys and
-values are one product, gate and up another, weights are packed once for all steps (`packed_linear`),
-keys and values are written in place. Where `kernels` can be had, three calls a layer do all that is
-not a product; elsewhere attention is two plain products: the library's fused kernel took longer
-than all the rest at 64 rows. The cache grows by whole blocks of columns, those not yet written
-masked: every new shape of a product costs a compilation, and a part of a wider cache would be
-copied by every product that reads it. Models of another kind go through `kv_cache`.
+values are one product, gate and up another, weights are packed once for all steps
+(`packed_linear`), keys and values are written in place. Where `kernels` can be had, three calls a
+layer do all that is not a product; elsewhere attention is two plain products: the library's fused
+kernel took longer than all the rest at 64 rows. The cache grows by whole blocks of columns, those
+not yet written masked: every new shape of a product costs a compilation, and a part of a wider
+cache would be copied by every product that reads it. Models of another kind go through `kv_cache`.
 
 Shapes: R rows, M tokens of the prompts, W widest prompt, S columns of the cache, K key heads, G
 query heads to a key head, D head size, H hidden size, C = K * D, V vocabulary.
@@ -42,8 +42,8 @@ Product = Callable[[Tensor], Tensor]
 class Decoder(Protocol):
     """Rows under way."""
 
-    def begin(self, prompts: Sequence[Sequence[int]], wanted: Sequence[int], room: int) -> Tensor:
-        """One row for each prompt index in `wanted`, with room for so many tokens; the logits of
+    def begin(self, prompts: Sequence[Sequence[int]], prompt_of_row: Sequence[int], room: int) -> Tensor:
+        """One row for each prompt index in `prompt_of_row`, with room for so many tokens; the logits of
         what comes next."""
         ...
 
@@ -137,44 +137,52 @@ class _LlamaDecoder:
         self.head = packed_linear(head.weight, head.bias, rows)
         self.caches: list[Tensor] = []  # of each layer: keys and values, [2, R, K, S, D]
 
-    def begin(self, prompts: Sequence[Sequence[int]], wanted: Sequence[int], room: int) -> Tensor:
-        device, order = self.policy.device, list(dict.fromkeys(wanted))
+    def begin(self, prompts: Sequence[Sequence[int]], prompt_of_row: Sequence[int], room: int) -> Tensor:
+        # 1. Each prompt once, aligned at its end, so that every row writes its next token to the same column.
+        device, order = self.policy.device, list(dict.fromkeys(prompt_of_row))
         width = max(len(prompts[p]) for p in order)
         token_PW = torch.full((len(order), width), -1)
         start = 0
         for i, p in enumerate(order):
             token_PW[i, width - len(prompts[p]) :] = torch.arange(start, start + len(prompts[p]))
             start += len(prompts[p])
-        token_RW = token_PW[[order.index(p) for p in wanted]]
+        token_RW = token_PW[[order.index(p) for p in prompt_of_row]]
+        # 2. Columns come in blocks, of which those not yet written are masked: a new shape of a product at every step
+        #    would be compiled anew.
         columns = -(-(width + 1) // _COLUMNS) * _COLUMNS
-        may_RS = torch.cat([token_RW >= 0, torch.ones(len(wanted), room + _COLUMNS, dtype=torch.bool)], dim=1)
+        may_RS = torch.cat([token_RW >= 0, torch.ones(len(prompt_of_row), room + _COLUMNS, dtype=torch.bool)], dim=1)
         self.mask_RS = additive(may_RS, self.policy.dtype).to(device)
-        self.position_R, self.seen = (token_RW >= 0).sum(1).to(device), width
+        self.position_R, self.length = (token_RW >= 0).sum(1).to(device), width
         self.first_R = width - self.position_R  # the column where each prompt begins
         self.caches = []
+        # 3. As each layer is read its keys and values are copied to the rows at once, and the flat ones are free again.
         index = token_RW.clamp(min=0).to(device)
 
         def keep(*key_value: Tensor) -> None:
-            cache = key_value[0].new_zeros(2, len(wanted), self.heads, columns, self.size)
+            cache = key_value[0].new_zeros(2, len(prompt_of_row), self.heads, columns, self.size)
             for place, flat_MC in zip(cache, key_value, strict=True):
                 place[:, :, :width] = flat_MC.view(-1, self.heads, self.size)[index].transpose(1, 2)
             self.caches.append(cache)
 
+        # 4. Prefill runs over flat tokens without padding; only the last state of each prompt is asked for.
         batch = pack(
             [TokenRow(tuple(prompts[p]), ()) for p in order], self.policy.chat.pad_id, dtype=self.policy.dtype
         ).to(device)
         last_P = token_PW[:, -1].to(device)
         hidden_PH = flat_hidden(self.body, batch, batch.token_M[last_P], keep, self.reading)
-        return self.head(hidden_PH[[order.index(p) for p in wanted]])
+        return self.head(hidden_PH[[order.index(p) for p in prompt_of_row]])
 
     def step(self, token_R: Tensor) -> Tensor:
+        # 1. A row has its own position, though all rows write one column: prompts differ in length.
         x_RH = F.embedding(token_R, self.body.embed_tokens.weight)
         cos_RD, sin_RD = rotary(self.body, x_RH, self.position_R)
-        if self.seen == self.caches[0].shape[3]:
+        # 2. The cache grows by a block of columns only when the last one is full.
+        if self.length == self.caches[0].shape[3]:
             self.caches = [F.pad(cache, (0, 0, 0, _COLUMNS)) for cache in self.caches]
+        # 3. The kernels where they can be had; torch's operations give the same up to rounding.
         native = kernels(x_RH, self.body.norm.weight)
         hidden_RH = self._fused_layers(native, x_RH, cos_RD, sin_RD) if native else self._layers(x_RH, cos_RD, sin_RD)
-        self.seen += 1
+        self.length += 1
         self.position_R = self.position_R + 1
         return self.head(hidden_RH)
 
@@ -193,15 +201,18 @@ class _LlamaDecoder:
 
     def _fused_layers(self, native: Kernels, x_RH: Tensor, cos_RD: Tensor, sin_RD: Tensor) -> Tensor:
         """The same in three calls a layer between its products."""
+        # 1. A norm belongs to the sum before it: the kernel adds and norms in one pass, so each layer is given the norm
+        #    that comes after it.
         rows, hidden = x_RH.shape
         norms = [layer.norm for layer in self.layers] + [self.body.norm]
         normed_RH = normed(norms[0], x_RH)
         cos_RD, sin_RD = cos_RD.contiguous(), sin_RD.contiguous()
         for layer, cache, norm_next in zip(self.layers, self.caches, norms[1:], strict=True):
+            # 2. Rotation, the new column of the cache and attention over it, in one call.
             qkv, mixed_RA = layer.qkv(normed_RH), x_RH.new_empty(rows, self.queries)
             shape = rows, self.heads, self.queries // (self.heads * self.size), self.size, cache.shape[3]
             native.attend_kv_cache(
-                qkv, cos_RD, sin_RD, cache[0], cache[1], self.first_R, mixed_RA, *shape, self.seen, self.scaling
+                qkv, cos_RD, sin_RD, cache[0], cache[1], self.first_R, mixed_RA, *shape, self.length, self.scaling
             )
             native.add_rms_norm(
                 x_RH,
@@ -212,6 +223,7 @@ class _LlamaDecoder:
                 hidden,
                 layer.norm_after.variance_epsilon,
             )
+            # 3. Gate and up are one product, read in place: neither half is copied.
             gate_up = layer.gate_up(normed_RH)
             inner = gate_up.shape[1] // 2
             gated_RI = x_RH.new_empty(rows, inner)
@@ -224,14 +236,14 @@ class _LlamaDecoder:
     def _mask(self, upto: int) -> Tensor:
         """Nothing before the prompt, nothing after this token."""
         mask_RS = self.mask_RS[:, :upto].clone()
-        mask_RS[:, self.seen + 1 :] = torch.finfo(mask_RS.dtype).min
+        mask_RS[:, self.length + 1 :] = torch.finfo(mask_RS.dtype).min
         return mask_RS[:, None, None]
 
     def _attend(self, query_key: Tensor, value_RC: Tensor, cache: Tensor, mask_R11S: Tensor) -> Tensor:
         rows, upto = mask_R11S.shape[0], mask_R11S.shape[-1]
         query_RA, key_RC = query_key[:, : -self.heads * self.size], query_key[:, -self.heads * self.size :]
-        cache[0, :, :, self.seen] = key_RC.view(rows, self.heads, self.size)
-        cache[1, :, :, self.seen] = value_RC.view(rows, self.heads, self.size)
+        cache[0, :, :, self.length] = key_RC.view(rows, self.heads, self.size)
+        cache[1, :, :, self.length] = value_RC.view(rows, self.heads, self.size)
         keys, values = (each.view(-1, upto, self.size) for each in cache)
         scores = torch.bmm(query_RA.reshape(rows * self.heads, -1, self.size), keys.transpose(1, 2)).view(
             rows, self.heads, -1, upto

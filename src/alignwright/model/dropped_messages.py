@@ -1,10 +1,10 @@
 """Does the chat template drop a message: does the text of each stand in what it rendered?
 
-Twice asked. Of the roles: conversations of the same roles are rendered with a placeholder instead of each
-text, which shows a message that the template leaves out for its role or its place, and what the
-template writes of its own. Of the texts: each must stand in the rendering as often as it is said by
-the messages and by the template itself, so that a "yes" which is lost is not found in another's
-"yes, of course".
+Twice asked. Of the roles: conversations of the same roles are rendered with a placeholder instead
+of each text, which shows a message that the template leaves out for its role or its place, and what
+the template writes of its own. Of the texts: each must stand in the rendering as often as it is
+said by the messages and by the template itself, so that a "yes" which is lost is not found in
+another's "yes, of course".
 
 A text may be trimmed, and written as JSON. Of an earlier reply what was thought before `</think>`
 may be cut, as templates do by design.
@@ -27,23 +27,25 @@ def placeholders(count: int) -> list[str]:
 def first_dropped(roles: Sequence[str], texts: Sequence[str], rendered: str, own: str | None) -> int | None:
     """The place of the first message whose text does not stand in the rendering; None where all
     do. `own` is the rendering of stand-ins."""
-    said = [text.strip() for text in texts]
-    for place, text in enumerate(said):
+    stripped = [text.strip() for text in texts]
+    for place, text in enumerate(stripped):
         if not text:
             continue
         if own is not None and _sign(place) not in own:
             return place
-        if not any(_stands(form, said, rendered, own or "") for form in _forms(text, roles[place])):
+        if not any(_stands(form, stripped, rendered, own or "") for form in _forms(text, roles[place])):
             return place
     return None
 
 
-def _stands(text: str, said: Sequence[str], rendered: str, own: str) -> bool:
+def _stands(text: str, texts: Sequence[str], rendered: str, own: str) -> bool:
     if len(text) > _SHORT:
         return text in rendered
     if text not in rendered:
         return False
-    return rendered.count(text) >= own.count(text) + sum(other.count(text) for other in said if len(other) >= len(text))
+    return rendered.count(text) >= own.count(text) + sum(
+        other.count(text) for other in texts if len(other) >= len(text)
+    )
 
 
 def _forms(text: str, role: str) -> Iterator[str]:

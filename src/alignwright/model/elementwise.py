@@ -1,9 +1,10 @@
 """What does a block compute between its matrix products (RMS norm, rotary positions, SwiGLU), and
 what is the gradient of it?
 
-Each is one node of the gradient with its derivative by hand. Left to the library they are some thirty operations a block, each a pass over
-memory, and most keep what they computed: a sixth of a training step on a processor, and half its
-memory. Here what is cheap is computed again in the backward pass, and sums are taken in float32.
+Each is one node of the gradient with its derivative by hand. Left to the library they are some
+thirty operations a block, each a pass over memory, and most keep what they computed: a sixth of a
+training step on a processor, and half its memory. Here what is cheap is computed again in the
+backward pass, and sums are taken in float32.
 
 On a processor each is one pass over memory where `kernels` can be had, and a few of torch's
 operations elsewhere.

@@ -1,4 +1,4 @@
-"""How does a model speak that lives behind a server?
+"""How does a model generate that lives behind an OpenAI-compatible server?
 
 A client of any server with OpenAI's chat completions (vLLM, SGLang, llama.cpp, a vendor), named
 `http://host:port/v1#model`. The first call goes alone: by it is learnt what the server takes
@@ -37,11 +37,11 @@ SHORT = 16
 
 
 class EndpointError(RuntimeError):
-    """Some prompts got no answer. `failed` says why, by the prompt's index; `answered` holds
+    """Some prompts got no answer. `failed` says why, by the prompt's index; `answers` holds
     what did arrive."""
 
-    def __init__(self, name: str, failed: Mapping[int, str], answered: Mapping[int, Any], of: int) -> None:
-        self.failed, self.answered = dict(failed), dict(answered)
+    def __init__(self, name: str, failed: Mapping[int, str], answers: Mapping[int, Any], of: int) -> None:
+        self.failed, self.answers = dict(failed), dict(answers)
         first = min(failed, key=lambda place: (failed[place].startswith(NOT_ASKED), place))
         super().__init__(
             f"{name}: {len(failed)} of {of} prompts got no answer; the first is prompt {first} (counted from 0):"
@@ -115,7 +115,7 @@ class Endpoint:
         (None: not known). A withheld answer is ""."""
         answers = dict(self.short_answers(prompts, options=options))
         return [
-            (answers[i].text or "", None if (held := answers[i].logprobs) is None else dict(held))
+            (answers[i].text or "", None if (logprobs := answers[i].logprobs) is None else dict(logprobs))
             for i in range(len(prompts))
         ]
 
@@ -142,20 +142,22 @@ class Endpoint:
                     first = ask(ChatCall(_messages(prompt), thoughts, 0.0, _seed_or_none(seed, prompt), short=False))
                     if not (first.text or "").strip():
                         return ShortAnswer(None, why="it wrote no thoughts")
-                    asked = follow(prompt, first.text or "")
+                    question = follow(prompt, first.text or "")
                 else:
-                    asked = prompt
-                answer = ask(ChatCall(_messages(asked), SHORT, 0.0, _seed_or_none(seed, asked), options=tuple(options)))
+                    question = prompt
+                answer = ask(
+                    ChatCall(_messages(question), SHORT, 0.0, _seed_or_none(seed, question), options=tuple(options))
+                )
                 return ShortAnswer(answer.text, option_logprobs(answer, options) if options else None)
 
             return work
 
         failed: dict[int, str] = {}
         silent: dict[int, str] = {}
-        answered: dict[int, ShortAnswer] = {}
+        answers: dict[int, ShortAnswer] = {}
         for place, outcome in self._all([task(prompt) for prompt in prompts]):
             if outcome.value is not None:
-                answered[place] = outcome.value
+                answers[place] = outcome.value
                 yield place, outcome.value
             elif outcome.of_prompt:
                 silent[place] = outcome.error
@@ -164,7 +166,7 @@ class Endpoint:
                 failed[place] = outcome.error
         if failed:
             # where nothing at all was answered, it was no prompt's own fault
-            raise EndpointError(self.name, failed if answered else failed | silent, answered, len(prompts))
+            raise EndpointError(self.name, failed if answers else failed | silent, answers, len(prompts))
 
     def _all(self, tasks: Sequence[Task[T]]) -> Iterator[tuple[int, TaskResult[T]]]:
         """Every task's place and outcome, as they come: the first alone, the rest several at a time."""
@@ -175,7 +177,7 @@ class Endpoint:
         try:
             while (
                 waiting
-                and not self.parameters.answered
+                and not self.parameters.has_answered
                 and len(tasks) - len(waiting) < ALONE
                 and not session.over.is_set()
             ):

@@ -32,10 +32,12 @@ def reply_states(
 ) -> list[NDArray[np.float32]]:
     """For each prompt the mean states of its replies, [replies, H] in float32. Raises ValueError
     for a row that is longer than the model reads."""
-    cut = [(i, said[at : at + _TOGETHER]) for i, said in enumerate(replies) for at in range(0, len(said), _TOGETHER)]
-    rows = [policy.chat.row(prompts[i].conversation, part) for i, part in cut]
+    parts = [
+        (i, texts[at : at + _TOGETHER]) for i, texts in enumerate(replies) for at in range(0, len(texts), _TOGETHER)
+    ]
+    rows = [policy.chat.row(prompts[i].conversation, part) for i, part in parts]
     policy.check_lengths([len(row.prompt) + max(map(len, row.replies)) for row in rows])
-    found: list[list[NDArray[np.float32]]] = [[] for _ in rows]
+    states: list[list[NDArray[np.float32]]] = [[] for _ in rows]
     with merged(policy):
         for batch in plan_batches(rows, policy.token_budget, shuffle_seed=None):
             packed = pack([rows[i] for i in batch], policy.chat.pad_id, dtype=policy.dtype)
@@ -44,9 +46,9 @@ def reply_states(
             sum_RH = hidden_NH.new_zeros(packed.reply_count, hidden_NH.shape[1]).index_add(0, reply_N, hidden_NH)
             mean_RH = sum_RH / torch.bincount(reply_N, minlength=packed.reply_count)[:, None]
             for state_H, b in zip(mean_RH.cpu().numpy(), packed.row_of_R.tolist(), strict=True):
-                found[batch[b]].append(state_H)
+                states[batch[b]].append(state_H)
     blank = np.zeros((0, int(policy.model.config.get_text_config().hidden_size)), dtype=np.float32)
     return [
-        np.concatenate([blank, *(np.stack(found[k]) for k, (j, _) in enumerate(cut) if j == i)])
+        np.concatenate([blank, *(np.stack(states[k]) for k, (j, _) in enumerate(parts) if j == i)])
         for i in range(len(prompts))
     ]

@@ -50,13 +50,13 @@ class Calls:
 
     def __init__(self) -> None:
         self._open: dict[http.client.HTTPConnection, socket.socket | None] = {}
-        self._ended = False
+        self._closed = False
         self._lock = threading.Lock()
 
     def end(self) -> None:
         """Cut every open connection; calls that begin later end at once."""
         with self._lock:
-            self._ended = True
+            self._closed = True
             for connection in self._open:
                 self._cut(connection)
 
@@ -65,16 +65,16 @@ class Calls:
     ) -> Response:
         """Send `body` and read the whole response within `timeout` seconds, or raise CallError."""
         connection, target, more = _connection(url, timeout)
-        done, expired = threading.Event(), threading.Event()
+        finished, expired = threading.Event(), threading.Event()
 
         def watch() -> None:
-            if not done.wait(timeout):
+            if not finished.wait(timeout):
                 expired.set()
-                while not done.wait(0.1):  # a connection that is only just made has to be cut as well
+                while not finished.wait(0.1):  # a connection that is only just made has to be cut as well
                     self._cut(connection)
 
         with self._lock:
-            if self._ended:
+            if self._closed:
                 raise CallError("the call was ended, because nobody waits for it", again=False)
             self._open[connection] = None
         threading.Thread(target=watch, daemon=True).start()
@@ -97,15 +97,15 @@ class Calls:
                 raise CallError(f"no whole answer within {timeout:g} s", timed_out=True) from None
             raise _understood(error) from None
         finally:
-            done.set()
+            finished.set()
             with self._lock:
                 self._open.pop(connection, None)
             connection.close()
 
     def _cut(self, connection: http.client.HTTPConnection) -> None:
-        if (held := self._open.get(connection) or connection.sock) is not None:
+        if (sock := self._open.get(connection) or connection.sock) is not None:
             try:
-                socket.socket.shutdown(held, socket.SHUT_RDWR)  # past TLS, which would wait for the other side
+                socket.socket.shutdown(sock, socket.SHUT_RDWR)  # past TLS, which would wait for the other side
             except OSError:
                 return
 
@@ -140,10 +140,10 @@ def _connection(url: str, timeout: float) -> tuple[http.client.HTTPConnection, s
     parts = urlsplit(url)
     host, port = parts.hostname or "", parts.port
     target = parts.path or "/"
-    given = "" if urllib.request.proxy_bypass(host) else urllib.request.getproxies().get(parts.scheme, "")
-    if not given:
+    proxy_url = "" if urllib.request.proxy_bypass(host) else urllib.request.getproxies().get(parts.scheme, "")
+    if not proxy_url:
         return _plain(parts.scheme, host, port, timeout), target, {}
-    proxy = urlsplit(given if "://" in given else f"http://{given}")
+    proxy = urlsplit(proxy_url if "://" in proxy_url else f"http://{proxy_url}")
     login = f"{unquote(proxy.username)}:{unquote(proxy.password or '')}" if proxy.username else ""
     allowed = {"Proxy-Authorization": f"Basic {base64.b64encode(login.encode()).decode()}"} if login else {}
     if parts.scheme == "http":

@@ -11,8 +11,8 @@ with its gradient (see `shared_prompt_attention`).
 `kernels(x)` is None where they cannot be had: on a GPU, in another precision, on another system
 than Linux, without a C compiler (`cc`, or what CC names), without a cache to write to, or with
 ALIGNWRIGHT_KERNELS=off. Every caller has torch's operations beside them, with the same numbers up
-to rounding; tests compare the two. `why_no_kernels` says why, and a run's provenance and first lines
-repeat it.
+to rounding; tests compare the two. `why_no_kernels` says why, and a run's provenance and first
+lines repeat it.
 
 The threads are torch's own: the compiled file is bound to the OpenMP library that torch has loaded,
 never to a second one.
@@ -125,14 +125,14 @@ def _call(library: ctypes.CDLL, name: str) -> Callable[..., None]:
 @functools.cache
 def _compiled_kernels(dtype: torch.dtype) -> Kernels | str:
     """Compile, or take from the cache; why not, where that is not possible."""
-    named = os.environ.get("CC", "cc")
-    compiler, threads = shutil.which(named), _openmp()
+    compiler_name = os.environ.get("CC", "cc")
+    compiler, threads = shutil.which(compiler_name), _openmp()
     if os.environ.get("ALIGNWRIGHT_KERNELS") == "off":
         return "ALIGNWRIGHT_KERNELS is off"
     if sys.platform != "linux":
         return "they are made on Linux alone"
     if compiler is None:
-        return f"there is no C compiler {named!r}; install one, or name one in CC"
+        return f"there is no C compiler {compiler_name!r}; install one, or name one in CC"
     if threads is None:
         return "torch is not built on GNU's OpenMP"
     name, flags = _PRECISION[dtype]
@@ -143,7 +143,9 @@ def _compiled_kernels(dtype: torch.dtype) -> Kernels | str:
         ctypes.CDLL(threads, mode=ctypes.RTLD_GLOBAL)
         return Kernels(ctypes.CDLL(str(binary)))
     except subprocess.CalledProcessError as error:
-        return f"{named} could not compile {_SOURCE.name}: {error.stderr.decode(errors='replace').strip()[:300]}"
+        return (
+            f"{compiler_name} could not compile {_SOURCE.name}: {error.stderr.decode(errors='replace').strip()[:300]}"
+        )
     except (OSError, RuntimeError, subprocess.TimeoutExpired) as error:
         return str(error)
 

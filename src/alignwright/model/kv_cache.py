@@ -29,11 +29,11 @@ class TransformersDecoder:
     def __init__(self, policy: LoadedModel) -> None:
         self.policy, self.body, self.head = policy, trunk(policy.model), head_of(policy.model)
 
-    def begin(self, prompts: Sequence[Sequence[int]], wanted: Sequence[int], room: int) -> Tensor:
-        """One row for each prompt index in `wanted`, with room for so many tokens; the logits of
+    def begin(self, prompts: Sequence[Sequence[int]], prompt_of_row: Sequence[int], room: int) -> Tensor:
+        """One row for each prompt index in `prompt_of_row`, with room for so many tokens; the logits of
         what comes next."""
         policy = self.policy
-        order = list(dict.fromkeys(wanted))
+        order = list(dict.fromkeys(prompt_of_row))
         width, device = max(len(prompts[p]) for p in order), policy.device
         ids_PL = torch.full((len(order), width), policy.chat.pad_id, dtype=torch.int64)
         length_P = torch.tensor([len(prompts[p]) for p in order])
@@ -51,7 +51,7 @@ class TransformersDecoder:
             past_key_values=self.cache,
             use_cache=True,
         ).last_hidden_state
-        row_R = torch.tensor([order.index(p) for p in wanted])
+        row_R = torch.tensor([order.index(p) for p in prompt_of_row])
         self.cache.keep(row_R.to(device))
         may_RS = torch.cat([real_PL[row_R], torch.ones(len(row_R), room, dtype=torch.bool)], dim=1)
         self.mask_RS, self.position_R = additive(may_RS, policy.dtype).to(device), length_P[row_R].to(device)
@@ -93,7 +93,7 @@ class _PreallocatedCache(Cache):
 
     @property
     def length(self) -> int:
-        return self.rooms[0].seen
+        return self.rooms[0].length
 
     def keep(self, row_R: Tensor) -> None:
         """Only these rows, in this order; a row may be asked for more than once."""
@@ -107,7 +107,7 @@ class _PreallocatedLayer(CacheLayerMixin):
 
     def __init__(self, room: int) -> None:
         super().__init__()
-        self.room, self.seen = room, 0
+        self.room, self.length = room, 0
 
     def lazy_initialization(self, key_states: Tensor, value_states: Tensor) -> None:
         rows, heads, length, size = key_states.shape
@@ -118,20 +118,20 @@ class _PreallocatedLayer(CacheLayerMixin):
     def update(self, key_states: Tensor, value_states: Tensor, *_: Any, **__: Any) -> tuple[Tensor, Tensor]:
         if not self.is_initialized:
             self.lazy_initialization(key_states, value_states)
-        upto = self.seen + key_states.shape[2]
-        self.keys[:, :, self.seen : upto] = key_states
-        self.values[:, :, self.seen : upto] = value_states
-        self.seen = upto
+        upto = self.length + key_states.shape[2]
+        self.keys[:, :, self.length : upto] = key_states
+        self.values[:, :, self.length : upto] = value_states
+        self.length = upto
         return self.keys[:, :, :upto], self.values[:, :, :upto]
 
     def keep(self, row_R: Tensor) -> None:
         self.keys, self.values = self.keys[row_R], self.values[row_R]
 
     def get_mask_sizes(self, query_length: int) -> tuple[int, int]:
-        return self.seen + query_length, 0
+        return self.length + query_length, 0
 
     def get_seq_length(self) -> int:
-        return self.seen
+        return self.length
 
     def get_max_length(self) -> int:
         return -1

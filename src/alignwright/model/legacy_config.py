@@ -21,33 +21,33 @@ _CLASSES = {"TokenizersBackend": "PreTrainedTokenizerFast"}
 def write_legacy_config(folder: Path) -> None:
     """Add to a saved folder what transformers 4 reads."""
     _change(folder / "config.json", legacy_rope_keys)
-    _change(folder / "tokenizer_config.json", _named)
+    _change(folder / "tokenizer_config.json", _legacy_tokenizer_class)
 
 
 def legacy_rope_keys(config: Mapping[str, Any]) -> dict[str, Any]:
     """What of a configuration's `rope_parameters` is missing at its top."""
-    found = config.get("rope_parameters")
-    if not isinstance(found, dict) or not found:
+    rope = config.get("rope_parameters")
+    if not isinstance(rope, dict) or not rope:
         return {}
     if any(
-        isinstance(value, dict) for value in found.values()
+        isinstance(value, dict) for value in rope.values()
     ):  # of each kind of layer: 4 reads those of full attention, and of others the base
-        local = found.get("sliding_attention") or {}
+        local = rope.get("sliding_attention") or {}
         extra = {"rope_local_base_freq": local["rope_theta"]} if "rope_theta" in local else {}
         return {
             name: value
-            for name, value in (_flat(found.get("full_attention") or {}) | extra).items()
+            for name, value in (_flat(rope.get("full_attention") or {}) | extra).items()
             if name not in config
         }
-    return {name: value for name, value in _flat(found).items() if name not in config}
+    return {name: value for name, value in _flat(rope).items() if name not in config}
 
 
 def _flat(parameters: Mapping[str, Any]) -> dict[str, Any]:
-    found = {name: parameters[name] for name in ("rope_theta", "partial_rotary_factor") if name in parameters}
-    return found | ({"rope_scaling": dict(parameters)} if parameters.get("rope_type", "default") != "default" else {})
+    legacy = {name: parameters[name] for name in ("rope_theta", "partial_rotary_factor") if name in parameters}
+    return legacy | ({"rope_scaling": dict(parameters)} if parameters.get("rope_type", "default") != "default" else {})
 
 
-def _named(config: Mapping[str, Any]) -> dict[str, Any]:
+def _legacy_tokenizer_class(config: Mapping[str, Any]) -> dict[str, Any]:
     name = config.get("tokenizer_class")
     return {"tokenizer_class": _CLASSES[name]} if name in _CLASSES else {}
 

@@ -1,4 +1,4 @@
-"""What can a model not do, as its own configuration says?
+"""What can a model not do (context length, LoRA, kinds of layers), as its own configuration says?
 
 How long a row may be and what bounds it, whether an adapter can be put over it, whether it can be
 opened at all: read from `config.json` before any weight is loaded, and again from the model that

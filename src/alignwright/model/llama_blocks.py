@@ -3,9 +3,9 @@
 Models of the Llama family (Llama, Mistral, Qwen2: RMS norm, attention with rotary positions, norm,
 SwiGLU) run here, over flat tokens without padding: each prompt once, attention by blocks
 (`shared_prompt_attention`), everything between the products fused (`elementwise`), the last block's
-second half at the scored tokens alone. All other models run transformers' own forward over the padded rows of `pack` under their block mask.
-The numbers are the same up to rounding, and `_check_engine` compares them with the model's own at
-loading.
+second half at the scored tokens alone. All other models run transformers' own forward over the
+padded rows of `pack` under their block mask. The numbers are the same up to rounding, and
+`_check_engine` compares them with the model's own at loading.
 
 Shapes: M tokens of a batch, N scored tokens, H hidden size, A query heads * D, C key heads * D.
 """
@@ -23,8 +23,8 @@ from transformers.models.llama.modeling_llama import LlamaModel
 from transformers.models.mistral.modeling_mistral import MistralModel
 from transformers.models.qwen2.modeling_qwen2 import Qwen2Model
 
-from alignwright.model.adapters import Recompute, linears
 from alignwright.model.elementwise import apply_rotary, rms_norm, signed_sine, swiglu
+from alignwright.model.lora_linear import Recompute, linears
 from alignwright.model.packing import PackedBatch
 from alignwright.model.shared_prompt_attention import attend, attention_kernels, shared_prompt_mask
 
@@ -89,14 +89,17 @@ def flat_hidden(
     cos_MD, sin_MD = rotary(body, x_MH, batch.position_ids_BT.flatten().index_select(0, batch.token_M))
     scored_N = torch.searchsorted(batch.token_M, target_N)
     scaling = body.layers[0].self_attn.scaling
+    # 1. The scale of the scores goes into the rotation of the queries: a pass over memory less.
     own: Sequence[Layers] = layers or [_ModelLayers(block) for block in body.layers]
     for layer in own:
         query_MA, key_MC, value_MC = layer.qkv(x_MH)
         query_MA = apply_rotary(query_MA, cos_MD * scaling, sin_MD * scaling)
         key_MC = apply_rotary(key_MC, cos_MD, sin_MD)
+        # 2. A cache is given keys that are rotated already: a decoding step rotates its own token alone.
         if keep:
             keep(key_MC, value_MC)
         mixed_MA = attend(query_MA, key_MC, value_MC, at)
+        # 3. After the last attention no token reads another: only states that are asked for go on.
         if layer is own[-1]:
             x_MH, mixed_MA = x_MH.index_select(0, scored_N), mixed_MA.index_select(0, scored_N)
         x_MH = x_MH + layer.out(mixed_MA)
@@ -133,7 +136,7 @@ class _ModelLayers:
         return _of_normed(self.block.post_attention_layernorm, x_MH, self.mlp.gate_proj, self.mlp.up_proj)
 
     def down(self, gate_MI: Tensor, up_MI: Tensor) -> Tensor:
-        return linears(swiglu(gate_MI, up_MI), self.mlp.down_proj, made=Recompute(swiglu, (gate_MI, up_MI)))[0]
+        return linears(swiglu(gate_MI, up_MI), self.mlp.down_proj, recompute=Recompute(swiglu, (gate_MI, up_MI)))[0]
 
 
 def _keeps_no_weights(body: Any) -> bool:
@@ -143,4 +146,4 @@ def _keeps_no_weights(body: Any) -> bool:
 
 def _of_normed(norm: Any, x_MH: Tensor, *layers: Any) -> tuple[Tensor, ...]:
     again = Recompute(partial(rms_norm, eps=norm.variance_epsilon), (x_MH, norm.weight))
-    return linears(normed(norm, x_MH), *layers, made=again)
+    return linears(normed(norm, x_MH), *layers, recompute=again)

@@ -1,4 +1,4 @@
-"""How does a name become a model that runs?
+"""How does a name (Hub id, folder, GGUF file) become a model that runs?
 
 A folder, a Hub id, a GGUF file, or the bundled model: all end as a transformers folder with
 safetensors, opened in float32 or bfloat16. A GGUF file is dequantised once, into a cache folder
@@ -50,12 +50,12 @@ def load(
     `date` is the day that its chat template takes for today, where it writes one."""
     if dtype not in DTYPES:
         raise ValueError(f"dtype {dtype!r} is not known; use one of {', '.join(DTYPES)}")
-    found = resolve(str(name))
-    place = _place(found)
-    local_only = found.kind != "hub"
+    ref = resolve(str(name))
+    place = _place(ref)
+    local_only = ref.kind != "hub"
     with without_progress_bars(), readable(str(name), place):
         tokenizer = AutoTokenizer.from_pretrained(place, local_files_only=local_only, trust_remote_code=False)
-        model, read = cast("Any", AutoModelForCausalLM).from_pretrained(
+        model, loading_info = cast("Any", AutoModelForCausalLM).from_pretrained(
             place,
             dtype=DTYPES[dtype],
             local_files_only=local_only,
@@ -64,43 +64,43 @@ def load(
             attn_implementation=NAME,
             output_loading_info=True,
         )
-        _whole(str(name), place, read)
+        _whole(str(name), place, loading_info)
     with readable(str(name), place, ours=ValueError):
-        policy = LocalModel(_shown(found), _placed(model, device), tokenizer, date=date)
+        policy = LocalModel(_record_name(ref), _to_device(model, device), tokenizer, date=date)
     if adapter is not None:
         load_adapter(policy, adapter)
     return policy
 
 
-def _whole(name: str, place: str | Path, read: Mapping[str, Any]) -> None:
+def _whole(name: str, place: str | Path, loading_info: Mapping[str, Any]) -> None:
     """Weights that are not there would be random numbers, and nothing would say so."""
-    lost = sorted(map(str, (*read["missing_keys"], *(key[0] for key in read["mismatched_keys"]))))
-    if lost:
+    missing = sorted(map(str, (*loading_info["missing_keys"], *(key[0] for key in loading_info["mismatched_keys"]))))
+    if missing:
         raise ModelError(
-            f"model {name!r}: the weights in {place} lack {len(lost)} that its config.json asks for, such as {lost[0]};"
-            f" {AGAIN}"
+            f"model {name!r}: the weights in {place} lack {len(missing)} that its config.json asks for, such as"
+            f" {missing[0]}; {AGAIN}"
         )
 
 
-def _placed(model: Any, device: str | None) -> Any:
+def _to_device(model: Any, device: str | None) -> Any:
     return model.to(device or ("cuda" if torch.cuda.is_available() else "cpu"))
 
 
-def _shown(found: ModelRef) -> str:
+def _record_name(ref: ModelRef) -> str:
     """What records call it: a folder's or file's own name, so that the same model is named alike
     on every machine."""
     return (
-        found.path.resolve().name.removesuffix(".gguf")
-        if found.kind in ("folder", "gguf") and found.path is not None
-        else found.name
+        ref.path.resolve().name.removesuffix(".gguf")
+        if ref.kind in ("folder", "gguf") and ref.path is not None
+        else ref.name
     )
 
 
-def _place(found: ModelRef) -> str | Path:
+def _place(ref: ModelRef) -> str | Path:
     """The folder or Hub id that transformers opens."""
-    if found.path is None:
-        return found.name
-    return found.path if found.kind == "folder" else dequantised(found.path)
+    if ref.path is None:
+        return ref.name
+    return ref.path if ref.kind == "folder" else dequantised(ref.path)
 
 
 def dequantised(gguf: Path) -> Path:
@@ -143,7 +143,7 @@ def _dequantise(gguf: Path, folder: Path) -> None:
 
 def _sweep(cache: Path) -> None:
     """Remove what a killed process left a day ago."""
-    for left in cache.glob(".making-*"):
+    for leftover in cache.glob(".making-*"):
         with contextlib.suppress(OSError):
-            if time.time() - left.stat().st_mtime > _STALE_AFTER:
-                shutil.rmtree(left, ignore_errors=True)
+            if time.time() - leftover.stat().st_mtime > _STALE_AFTER:
+                shutil.rmtree(leftover, ignore_errors=True)

@@ -1,8 +1,9 @@
 """What can a model on this machine be asked?
 
-To reply, to score replies, to score plain text, and to be saved. Rows are batched by length within
-a fixed budget of tokens, so the same call has the same layout and, on one machine, the same
-numbers. An adapter is merged while the model speaks or is scored.
+To generate replies, to give the log-probability of replies and of plain text (perplexity), and to
+be saved. Rows are batched by length within a fixed budget of tokens, so the same call has the same
+layout and, on one machine, the same numbers. An adapter is merged while the model generates or is
+scored.
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ class LocalModel(LoadedModel):
     ) -> list[list[Reply]]:
         """`n` sampled replies to each prompt, with the policy's log-probability of what it said."""
         ids = [self.chat.prompt(prompt) for prompt in prompts]
-        samples = sample(
+        samples_P = sample(
             self,
             ids,
             n=n,
@@ -60,7 +61,9 @@ class LocalModel(LoadedModel):
             seed=seed,
             batch_rows=self.batch_rows,
         )
-        return [[self._record(s, prompt) for s in drawn] for prompt, drawn in zip(prompts, samples, strict=True)]
+        return [
+            [self._record(s, prompt) for s in samples_K] for prompt, samples_K in zip(prompts, samples_P, strict=True)
+        ]
 
     def logprobs(
         self, prompts: Sequence[Conversation], replies: Sequence[Sequence[str]], *, prefix: str = "", end: bool = True
@@ -70,14 +73,14 @@ class LocalModel(LoadedModel):
         if len(prompts) != len(replies):
             raise ValueError(f"{len(prompts)} prompts but replies to {len(replies)}")
         rows = [
-            self.chat.row(prompt, given, prefix=prefix, end=end) for prompt, given in zip(prompts, replies, strict=True)
+            self.chat.row(prompt, texts, prefix=prefix, end=end) for prompt, texts in zip(prompts, replies, strict=True)
         ]
         return [
             [
                 LogProb(total=total, tokens=tokens, bytes=len(text.encode()))
-                for (total, tokens), text in zip(scored, given, strict=True)
+                for (total, tokens), text in zip(scored, texts, strict=True)
             ]
-            for scored, given in zip(self.score(rows), replies, strict=True)
+            for scored, texts in zip(self.score(rows), replies, strict=True)
         ]
 
     def text_logprobs(self, texts: Sequence[str]) -> list[LogProb]:
@@ -107,27 +110,27 @@ class LocalModel(LoadedModel):
             [len(row.prompt) + max(map(len, row.replies), default=0) for row in rows]
         )  # no reply sees another
         results: list[list[tuple[float, int]]] = [[] for _ in rows]
-        done = 0
+        count_scored = 0
         with merged(self):
             for batch in plan_batches(rows, self.token_budget, shuffle_seed=None):
                 packed = pack([rows[i] for i in batch], self.chat.pad_id, dtype=self.dtype)
                 sum_R, count_R = reply_logprobs(token_logprobs(self.model, packed), packed)
                 for total, count, b in zip(sum_R.tolist(), count_R.tolist(), packed.row_of_R.tolist(), strict=True):
                     results[batch[b]].append((total, count))
-                done += len(batch)
+                count_scored += len(batch)
                 if self.progress:
-                    self.progress(done, len(rows))
+                    self.progress(count_scored, len(rows))
         return results
 
-    def _record(self, drawn: Sample, prompt: Conversation) -> Reply:
-        text, logprob = self.chat.decode(drawn.ids), sum(drawn.logprobs)
+    def _record(self, sampled: Sample, prompt: Conversation) -> Reply:
+        text, logprob = self.chat.decode(sampled.ids), sum(sampled.logprobs)
         return Reply(
             text=text,
             parent=prompt.id,
             speaker=self.name,
             logprob=logprob,
-            tokens=len(drawn.ids),
-            finished=drawn.finished,
+            tokens=len(sampled.ids),
+            finished=sampled.finished,
         )
 
     def save(self, folder: Path) -> None:
@@ -157,11 +160,11 @@ def windows(row: TokenRow, longest: int) -> list[TokenRow]:
     if longest < 4:
         raise ValueError(f"a text cannot be read in windows of {longest} tokens")
     stride, room = longest // 2, longest - 1
-    found = [TokenRow((start,), (ids[:room],))]
+    rows = [TokenRow((start,), (ids[:room],))]
     for at in range(room, len(ids), stride):
-        seen = room - stride
-        found.append(TokenRow((start, *ids[at - seen : at]), (ids[at : at + stride],)))
-    return found
+        context_length = room - stride
+        rows.append(TokenRow((start, *ids[at - context_length : at]), (ids[at : at + stride],)))
+    return rows
 
 
 @torch.inference_mode()

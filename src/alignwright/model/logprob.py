@@ -1,4 +1,4 @@
-"""How likely are the scored tokens?
+"""What is the log-probability of each scored token, without the logits of all?
 
 The trunk gives one hidden state a token; the head (hidden x vocabulary) is applied only where a
 scored token is predicted, in chunks, so that [tokens x vocabulary] never exists whole. The product
@@ -60,15 +60,19 @@ class _Head(torch.autograd.Function):
     ) -> Tensor:
         ctx.chunk = chunk
         ctx.frozen = not (weight_VH.requires_grad or (bias_V is not None and bias_V.requires_grad))
+        # 1. With a frozen head the derivative by the hidden state needs one factor a token from upstream, so it is made
+        #    here, while a chunk's logits are at hand: backward makes no logits.
         slope_NH = torch.empty_like(hidden_NH) if ctx.frozen and hidden_NH.requires_grad else None
         logp_N = torch.empty(len(label_N), dtype=torch.float32, device=hidden_NH.device)
         there = _packed_weight(hidden_NH, weight_VH)
         back = pack_weight_transposed(weight_VH) if slope_NH is not None and there else None
+        # 2. A chunk of tokens at a time: [tokens x vocabulary] never exists whole.
         for part in _parts(len(label_N), chunk):
             logits_CV = _logits(hidden_NH[part], weight_VH, bias_V, there)
             logp_N[part], slope_CV = _read(logits_CV, label_N[part], 1.0 if slope_NH is not None else None)
             if slope_NH is not None:
                 slope_NH[part] = matmul_sum([(slope_CV, back)]) if back else slope_CV @ weight_VH
+        # 3. A trained head needs its input for its own gradient, so it keeps that and computes the logits once more.
         if slope_NH is not None:
             ctx.save_for_backward(slope_NH)
         else:

@@ -4,10 +4,9 @@ processor multiplies?
 By packing: the weight is read in the order in which it is used. `pack_weight` puts it into that
 order, which costs less than a product of eight rows and is kept where a model generates;
 `matmul_sum` sums several products into one result, so that an adapter is added while the sum is
-still in the registers. On a
-processor with AVX-512 and bfloat16 (measured on AMD Zen 4) a thousand rows run at 97 % of what the
-unit can do (oneDNN: 80 to 90), and eight at the speed of memory, 1.5 times oneDNN's; with AVX2 in
-float32 (Zen 3) at 93 % (torch: 89).
+still in the registers. On a processor with AVX-512 and bfloat16 (measured on AMD Zen 4) a thousand
+rows run at 97 % of what the unit can do (oneDNN: 80 to 90), and eight at the speed of memory, 1.5
+times oneDNN's; with AVX2 in float32 (Zen 3) at 93 % (torch: 89).
 
 `pack_weight` is None where `kernels` has no products: without AVX2, for bfloat16 without AVX-512's
 instructions for it, on a processor with a matrix unit (AMX), which oneDNN drives better, and for

@@ -57,8 +57,8 @@ def _product(weight: Tensor, bias_O: Tensor | None, x: Tensor) -> Any:
 
 
 def _possible(weight: Tensor) -> bool:
-    known = hasattr(torch.ops.mkldnn, "_reorder_linear_weight") and hasattr(torch.ops.mkldnn, "_linear_pointwise")
-    if not known or not torch.backends.mkldnn.is_available() or weight.device.type != "cpu":
+    available = hasattr(torch.ops.mkldnn, "_reorder_linear_weight") and hasattr(torch.ops.mkldnn, "_linear_pointwise")
+    if not available or not torch.backends.mkldnn.is_available() or weight.device.type != "cpu":
         return False
     half = weight.dtype == torch.bfloat16 and torch.ops.mkldnn._is_mkldnn_bf16_supported()  # not on every processor
     return weight.dtype == torch.float32 or bool(half)

@@ -52,8 +52,8 @@ class PackedBatch:
 
     def to(self, device: torch.device | str) -> PackedBatch:
         """This batch on another device."""
-        moved = {name: value.to(device) for name, value in vars(self).items() if isinstance(value, Tensor)}
-        return replace(self, **moved)
+        tensors = {name: value.to(device) for name, value in vars(self).items() if isinstance(value, Tensor)}
+        return replace(self, **tensors)
 
 
 def pack(
@@ -63,6 +63,7 @@ def pack(
     numbers, for checks)."""
     if not rows:
         raise ValueError("cannot pack a batch of no rows")
+    # 1. A line of the batch is a row, or one reply of it where nothing is to be shared.
     lines = list(rows) if shared else [single for row in rows for single in _split(row)]
     if not all(line.prompt for line in lines):
         raise ValueError("a row has an empty prompt, so nothing can predict the first token of its replies")
@@ -73,6 +74,7 @@ def pack(
     labels: list[np.ndarray] = []
     tokens: list[np.ndarray] = []
     counts: list[int] = []
+    # 2. Ids, positions and segments go where the line lies; the rest stays padding, which no segment may look at.
     for b, line in enumerate(lines):
         start = width - len(line) if pad_left else 0
         segments, positions, before, scored = _layout(line)
@@ -80,6 +82,8 @@ def pack(
         ids_BT[b, here] = [*line.prompt, *(token for reply in line.replies for token in reply)]
         positions_BT[b, here], segments_BT[b, here] = positions, segments
         tokens.append(np.arange(b * width + start, b * width + start + len(line)))
+        # 3. Reply by reply, so that scored tokens lie in the order of the replies and `reply_N` is counts alone.
+        #    The state that predicts a token is the one before it: for a reply's first token, the prompt's last.
         for segment in range(1, len(line.replies) + 1):
             chosen = np.flatnonzero(scored & (segments == segment))
             targets.append(before[chosen] + start + b * width)

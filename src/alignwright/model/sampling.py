@@ -86,17 +86,24 @@ def _decode(
     stops: Tensor,
 ) -> None:
     """Fill in the samples of one batch."""
+    # 1. A uniform number for every token that may come, by (seed, prompt, sample, step) alone: a reply is the same in
+    #    whatever batch it is sampled.
     uniform_RS = np.stack([np.random.default_rng((seed, p, k)).random(max_new_tokens) for p, k in places])
+    # 2. Prefill: each prompt once, however many replies it gets.
     logits_RV = decoder.begin(prompts, [p for p, _ in places], max_new_tokens)
     alive = list(range(len(places)))  # which sample each row of the batch fills
     done_R = torch.zeros(len(places), dtype=torch.bool, device=stops.device)
     for step in range(max_new_tokens):
+        # 3. One token a row, with its log-probability at temperature 1 while the logits are at hand.
         token_R, logp_R = draw(logits_RV, torch.from_numpy(uniform_RS[alive, step]).to(stops.device), temperature)
         ended_R = torch.isin(token_R, stops)
         _note(samples, alive, token_R, logp_R, done_R, ended_R)
         done_R |= ended_R
+        # 4. Nothing is computed for a token that nobody reads.
         if step + 1 == max_new_tokens or bool(done_R.all()):
             return
+        # 5. Finished rows go by the eighth of the batch: each time the KV cache is copied, which costs more than to
+        #    carry a few along.
         if float(done_R.float().mean()) >= _DROP_AT:
             keep = (~done_R).nonzero()[:, 0]
             decoder.keep(keep)
@@ -129,17 +136,21 @@ def _unnormalised_probs(logits_RV: Tensor, temperature: float) -> tuple[Tensor, 
 def _invert(mass_RV: Tensor, uniform_R: Tensor) -> Tensor:
     """The first token at which the summed mass exceeds the uniform number's share of the total."""
     rows, vocabulary = mass_RV.shape
+    # 1. Sums of blocks, in float64: a running sum in float32 over a whole vocabulary would lose the rarest tokens.
     whole = vocabulary // _BLOCK * _BLOCK
     block_RB = mass_RV[:, :whole].view(rows, -1, _BLOCK).sum(2)
     block_RB = torch.cat([block_RB, mass_RV[:, whole:].sum(1, keepdim=True)], dim=1).double()
     upto_RB = block_RB.cumsum(1)
+    # 2. The block in which the sum reaches the goal, and how much of the goal is left within it.
     goal_R1 = (uniform_R.double() * upto_RB[:, -1])[:, None]
     block_R1 = torch.searchsorted(upto_RB, goal_R1, right=True).clamp_(max=block_RB.shape[1] - 1)
     rest_R1 = goal_R1 - (upto_RB.gather(1, block_R1) - block_RB.gather(1, block_R1))
+    # 3. The same search in that block alone, so that only one block is summed token by token.
     index_RC = block_R1 * _BLOCK + torch.arange(_BLOCK, device=mass_RV.device)
     inside_RC = mass_RV.gather(1, index_RC.clamp(max=vocabulary - 1)).double().masked_fill_(index_RC >= vocabulary, 0.0)
     place_R1 = torch.searchsorted(inside_RC.cumsum(1), rest_R1, right=True).clamp_(max=_BLOCK - 1)
-    impossible_R1 = inside_RC.gather(1, place_R1) <= 0  # rounding at a block's end: take its likeliest token
+    # 4. Rounding at a block's end may point at a token of no probability: the block's likeliest is taken instead.
+    impossible_R1 = inside_RC.gather(1, place_R1) <= 0
     place_R1 = torch.where(impossible_R1, inside_RC.argmax(1, keepdim=True), place_R1)
     return (block_R1 * _BLOCK + place_R1)[:, 0]
 
@@ -147,10 +158,10 @@ def _invert(mass_RV: Tensor, uniform_R: Tensor) -> Tensor:
 def _note(
     samples: Sequence[Sample], alive: Sequence[int], token_R: Tensor, logp_R: Tensor, done_R: Tensor, ended_R: Tensor
 ) -> None:
-    for i, token, logp, done, ended in zip(
+    for i, token, logp, is_done, is_end in zip(
         alive, token_R.tolist(), logp_R.tolist(), done_R.tolist(), ended_R.tolist(), strict=True
     ):
-        if not done:
+        if not is_done:
             samples[i].ids.append(token)
             samples[i].logprobs.append(logp)
-            samples[i].finished = ended
+            samples[i].finished = is_end

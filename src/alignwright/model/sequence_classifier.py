@@ -39,8 +39,8 @@ class ClassifierScorer:
     def __init__(self, name: str, model: Any, tokenizer: Any, *, date: str = TODAY) -> None:
         self.name, self.model, self.tokenizer = name, model.eval(), tokenizer
         self.chat = Chat(tokenizer, date=date)
-        found = limit(model.config.get_text_config().to_dict())
-        self.longest = found.tokens if found else tokenizer.model_max_length
+        scores = limit(model.config.get_text_config().to_dict())
+        self.longest = scores.tokens if scores else tokenizer.model_max_length
 
     @classmethod
     def load(cls, folder: Path, *, date: str = TODAY) -> ClassifierScorer:
@@ -61,13 +61,13 @@ class ClassifierScorer:
         """A score for each reply to each prompt; None for a reply too long to be read to its end."""
         if len(prompts) != len(replies):
             raise ValueError(f"{len(prompts)} prompts but replies to {len(replies)}")
-        rows = [self.chat.row(prompt.conversation, given) for prompt, given in zip(prompts, replies, strict=True)]
+        rows = [self.chat.row(prompt.conversation, texts) for prompt, texts in zip(prompts, replies, strict=True)]
         lines = {(p, k): [*row.prompt, *reply] for p, row in enumerate(rows) for k, reply in enumerate(row.replies)}
-        found: list[list[Score | None]] = [[None] * len(given) for given in replies]
+        scores: list[list[Score | None]] = [[None] * len(texts) for texts in replies]
         for batch in _batches({place: line for place, line in lines.items() if len(line) <= self.longest}):
             for (p, k), value in zip(batch, self._scores([lines[place] for place in batch]), strict=True):
-                found[p][k] = Score(value=value)
-        return found
+                scores[p][k] = Score(value=value)
+        return scores
 
     @torch.inference_mode()
     def _scores(self, lines: Sequence[Sequence[int]]) -> list[float]:
@@ -85,21 +85,21 @@ def ending_with_the_turn(template: str, end: str) -> str:
     """A chat template that writes nothing behind the last end of a turn, unless the header of
     another is asked for."""
     mark = "".join(f"\\x{ord(c):02x}" if ord(c) < 128 else c for c in end)
-    cut = "{{ alignwright_written.rpartition(alignwright_end)[0] + alignwright_end }}"
+    clipped = "{{ alignwright_written.rpartition(alignwright_end)[0] + alignwright_end }}"
     whole = "{{ alignwright_written }}"
     closed = (
-        f"{{% if not add_generation_prompt and alignwright_end in alignwright_written %}}{cut}{{% else %}}{whole}{{%"
-        " endif %}"
+        f"{{% if not add_generation_prompt and alignwright_end in alignwright_written %}}{clipped}{{% else %}}{whole}"
+        "{% endif %}"
     )
     return f'{{% set alignwright_end = "{mark}" %}}{{% set alignwright_written %}}{template}{{% endset %}}{closed}'
 
 
 def _batches(lines: dict[tuple[int, int], list[int]]) -> list[list[tuple[int, int]]]:
     """Places of rows, alike in length, of at most so many tokens with their padding."""
-    made: list[list[tuple[int, int]]] = []
+    batches: list[list[tuple[int, int]]] = []
     for place in sorted(lines, key=lambda place: len(lines[place])):
-        if made and (len(made[-1]) + 1) * len(lines[place]) <= _TOKENS:
-            made[-1].append(place)
+        if batches and (len(batches[-1]) + 1) * len(lines[place]) <= _TOKENS:
+            batches[-1].append(place)
         else:
-            made.append([place])
-    return made
+            batches.append([place])
+    return batches

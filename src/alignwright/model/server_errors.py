@@ -1,4 +1,5 @@
-"""What does a server's refusal mean, and what is to be done?
+"""What does a server's error mean (HTTP status, rate limit, content filter), and what is to be
+done?
 
 Servers agree on little: the same fault has another status and other words at each. Four kinds are
 told apart: a *parameter* that this server does not take (it is left out from then on), trouble that
@@ -31,7 +32,7 @@ class CallFailure(Exception):
     parameter of the call."""
 
     kind: Literal["parameter", "again", "prompt", "server"]
-    came: str
+    answer: str
     advice: str
     status: int = 0
     parameter: str = ""
@@ -43,7 +44,7 @@ class CallFailure(Exception):
     unexplained: bool = False
 
     def __str__(self) -> str:
-        return f"{self.came}. {self.advice}"
+        return f"{self.answer}. {self.advice}"
 
 
 def of_call(error: CallError) -> CallFailure:
@@ -63,65 +64,65 @@ def of_body(error: MalformedCompletion) -> CallFailure:
 
 def of_response(response: Response, body: Mapping[str, Any]) -> CallFailure | None:
     """The trouble that a response tells of; None where it tells of none. `body` is what was asked."""
-    status, text, named = response.status, *_error(response.data)
+    status, text, code = response.status, *_error(response.data)
     if 200 <= status < 300:
-        if named is None:
+        if code is None:
             return None
-        status = named if 400 <= named < 600 else 500  # some servers put their errors into a response that says "fine"
-    came = f"HTTP {status} ({_phrase(status)}){': ' + clipped(text) if text else ''}"
+        status = code if 400 <= code < 600 else 500  # some servers put their errors into a response that says "fine"
+    answer = f"HTTP {status} ({_phrase(status)}){': ' + clipped(text) if text else ''}"
     wait = _seconds(response.headers.get("retry-after"))
-    return _sorted(status, text, came, body, _named(response.data), wait)
+    return _classify(status, text, answer, body, _error_field(response.data), wait)
 
 
-def _sorted(status: int, text: str, came: str, body: Mapping[str, Any], field: str, wait: float) -> CallFailure:
+def _classify(status: int, text: str, answer: str, body: Mapping[str, Any], field: str, wait: float) -> CallFailure:
     if 300 <= status < 400:
         return CallFailure(
-            "server", came, "The server has moved, and nobody follows with a key: write its new address", status
+            "server", answer, "The server has moved, and nobody follows with a key: write its new address", status
         )
     if _CREDIT.search(text) or status == 402:
         return CallFailure(
-            "server", came, "The account behind the key has no credit left: top it up, or use another key", status
+            "server", answer, "The account behind the key has no credit left: top it up, or use another key", status
         )
     if status == 401 or _KEY.search(text):
-        return CallFailure("server", came, f"Look at the key in the environment variable {KEY}", status)
+        return CallFailure("server", answer, f"Look at the key in the environment variable {KEY}", status)
     if _FILTER.search(text) and status != 429:
-        return CallFailure("prompt", came, "The server's content filter withheld the answer", status)
+        return CallFailure("prompt", answer, "The server's content filter withheld the answer", status)
     if status not in (408, 409, 425, 429) and _LONG.search(text):
-        return CallFailure("prompt", came, "The prompt is longer than this model reads", status, too_long=True)
+        return CallFailure("prompt", answer, "The prompt is longer than this model reads", status, too_long=True)
     if status not in (408, 409, 425, 429, 502, 503, 504) and (name := rejected(body, text, field)):
-        return CallFailure("parameter", came, f"It takes no {name}", status, name)
+        return CallFailure("parameter", answer, f"It takes no {name}", status, name)
     if status in (404, 405, 410):
         models = (
             "the address (most end with /v1) and the model's name after '#'; the server lists its models under /models"
         )
-        return CallFailure("server", came, f"Look at {models}", status)
+        return CallFailure("server", answer, f"Look at {models}", status)
     if status in (403, 407):
         return CallFailure(
             "server",
-            came,
+            answer,
             f"Look at the key in {KEY}, and whether it may use this model",
             status,
             unexplained=status == 403,
         )
     if status == 429:
         return CallFailure(
-            "again", came, "It wants fewer calls: lower 'server: {calls: ...}', or come back later", status, wait=wait
+            "again", answer, "It wants fewer calls: lower 'server: {calls: ...}', or come back later", status, wait=wait
         )
     if status in (408, 409, 425) or (status >= 500 and status != 501):
         return CallFailure(
-            "again", came, "See the server's own log; run the same command again once it is well", status, wait=wait
+            "again", answer, "See the server's own log; run the same command again once it is well", status, wait=wait
         )
     refuses = "This server refuses the call as it is; its own words are all that is known"
-    return CallFailure("prompt", came, refuses, status, unexplained=status in (400, 422, 501))
+    return CallFailure("prompt", answer, refuses, status, unexplained=status in (400, 422, 501))
 
 
 def rejected(body: Mapping[str, Any], text: str, field: str = "") -> str:
     """The optional parameter of `body` that an error names: in its field, or the first in its
     words. "" where it names none."""
-    sent = [name for name in OPTIONAL if name in body]
-    if field in sent:
+    names = [name for name in OPTIONAL if name in body]
+    if field in names:
         return field
-    places = {name: match.start() for name in sent if (match := re.search(rf"(?<!\w){name}(?!\w)", text))}
+    places = {name: match.start() for name in names if (match := re.search(rf"(?<!\w){name}(?!\w)", text))}
     return min(places, key=places.__getitem__) if places else ""
 
 
@@ -163,7 +164,7 @@ def _words(error: object) -> str:
         return ""
 
 
-def _named(data: bytes) -> str:
+def _error_field(data: bytes) -> str:
     """The field that an error says it is about, such as `param`."""
     try:
         error = parsed(data).get("error")

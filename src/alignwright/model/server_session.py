@@ -1,4 +1,4 @@
-"""What becomes of a batch of calls to a server: tried again, put otherwise, given up?
+"""What becomes of a batch of calls to a server: retried, put otherwise, given up?
 
 Each task makes one call or several, one after another. Trouble that may pass is waited out, ever
 longer; a parameter that the server rejects is put otherwise at once, for all calls; a short answer
@@ -84,20 +84,20 @@ class Session:
 
     def several(self, tasks: Sequence[tuple[int, Task[T]]], at_once: int) -> Iterator[tuple[int, TaskResult[T]]]:
         """Outcomes in the order in which they come."""
-        done: queue.SimpleQueue[tuple[int, TaskResult[T] | BaseException]] = queue.SimpleQueue()
+        results: queue.SimpleQueue[tuple[int, TaskResult[T] | BaseException]] = queue.SimpleQueue()
 
         def work(place: int, task: Task[T]) -> None:
             try:
-                done.put((place, self.perform(task)))
+                results.put((place, self.perform(task)))
             except BaseException as fault:
-                done.put((place, fault))
+                results.put((place, fault))
 
         with ThreadPoolExecutor(max(1, min(at_once, len(tasks)))) as pool:
             try:
                 for place, task in tasks:
                     pool.submit(work, place, task)
                 for _ in tasks:
-                    place, outcome = done.get()
+                    place, outcome = results.get()
                     if isinstance(outcome, BaseException):
                         raise outcome
                     yield place, outcome
@@ -125,19 +125,21 @@ class Session:
 
     def ask(self, call: ChatCall, *, alone: bool) -> Completion:
         """One call until it works, cannot work, or has been tried enough. Raises _NoAnswer."""
-        answer, body = self._tried(call, alone=alone)
-        lost = not (answer.text or "").strip() or (call.short and option_logprobs(answer, call.options) is None)
-        if answer.cut and lost and not self.parameters.roomy(call, body) and self.parameters.try_room():
+        answer, body = self._call_until_answered(call, alone=alone)
+        no_answer = not (answer.text or "").strip() or (call.short and option_logprobs(answer, call.options) is None)
+        if answer.cut and no_answer and not self.parameters.roomy(call, body) and self.parameters.try_room():
             # the limit cut off a model that was still thinking, or talking its way to the answer
-            longer, body = self._tried(call, alone=alone, room=True)
+            longer, body = self._call_until_answered(call, alone=alone, room=True)
             if longer.thoughts or not longer.cut:
-                self.parameters.heard(thinks=True)
+                self.parameters.note_answer(thinks=True)
                 answer = longer
         if why := _silent(answer, short=call.short):
-            raise _NoAnswer("prompt", self._told(body, why, ""))
+            raise _NoAnswer("prompt", self._describe(body, why, ""))
         return answer
 
-    def _tried(self, call: ChatCall, *, alone: bool, room: bool = False) -> tuple[Completion, Mapping[str, Any]]:
+    def _call_until_answered(
+        self, call: ChatCall, *, alone: bool, room: bool = False
+    ) -> tuple[Completion, Mapping[str, Any]]:
         line, attempts, timeouts, malformed = self.line, 0, 0, 0
         first: CallFailure | None = None
         while not self.over.is_set():
@@ -146,7 +148,7 @@ class Session:
             try:
                 answer = self._once(body)
             except CallFailure as trouble:
-                if self._learnt(trouble, body, alone=alone):
+                if self._adjust(trouble, body, alone=alone):
                     first = first or trouble
                     continue
                 attempts, timeouts, malformed = (
@@ -155,10 +157,10 @@ class Session:
                     malformed + trouble.malformed,
                 )
                 if trouble.kind != "again" or attempts > line.retries or timeouts > TIMEOUTS or malformed > MALFORMED:
-                    lost = trouble.unreachable or (trouble.timed_out and not self.parameters.answered)
-                    shown = first if first is not None and first.unexplained and trouble.unexplained else trouble
+                    unreachable = trouble.unreachable or (trouble.timed_out and not self.parameters.has_answered)
+                    cause = first if first is not None and first.unexplained and trouble.unexplained else trouble
                     raise _NoAnswer(
-                        "server" if lost else trouble.kind, self._told(body, shown.came, shown.advice)
+                        "server" if unreachable else trouble.kind, self._describe(body, cause.answer, cause.advice)
                     ) from None
                 self._count(retries=1)
                 # a server's own word on how long to wait is heeded up to a minute; jitter keeps the
@@ -166,7 +168,7 @@ class Session:
                 pause = line.backoff * 2 ** (attempts - 1) * random.uniform(0.5, 1.0)  # noqa: S311 - no secret
                 self.over.wait(max(pause, min(trouble.wait, 60.0)))
             else:
-                self.parameters.heard()
+                self.parameters.note_answer()
                 self._count(answer=answer)
                 return answer, body
         raise _NoAnswer("unasked", NOT_ASKED)
@@ -187,7 +189,7 @@ class Session:
             self._count(answer=Completion(None, None))  # what it cost is not known
             raise of_body(error) from None
 
-    def _learnt(self, trouble: CallFailure, body: Mapping[str, Any], *, alone: bool) -> bool:
+    def _adjust(self, trouble: CallFailure, body: Mapping[str, Any], *, alone: bool) -> bool:
         """Is the call worth putting otherwise, at once?"""
         if trouble.kind == "parameter":
             self.parameters.reject(trouble.parameter, body)
@@ -197,7 +199,7 @@ class Session:
             and max(body.get("max_tokens", 0), body.get("max_completion_tokens", 0)) > self.parameters.room
         ):
             return self.parameters.less_room()
-        if trouble.unexplained and alone and not self.parameters.answered:
+        if trouble.unexplained and alone and not self.parameters.has_answered:
             return self.parameters.guess(only_logprobs=trouble.status == 403)
         return False
 
@@ -212,11 +214,11 @@ class Session:
                 self.usage.prompt_tokens += answer.usage[0]
                 self.usage.completion_tokens += answer.usage[1]
 
-    def _told(self, body: Mapping[str, Any], came: str, advice: str) -> str:
+    def _describe(self, body: Mapping[str, Any], answer: str, advice: str) -> str:
         """What was asked, what came, what to do; without the key."""
         knobs = ", ".join(f"{name} {value}" for name, value in body.items() if name not in ("messages", "model"))
-        asked = f"asked POST {self.line.url} ({knobs or 'nothing but the messages'})"
-        text = "; ".join(part for part in (asked, f"came {came}", advice) if part)
+        request = f"asked POST {self.line.url} ({knobs or 'nothing but the messages'})"
+        text = "; ".join(part for part in (request, f"came {answer}", advice) if part)
         return text.replace(self.line.key, "[key]") if self.line.key else text
 
 
@@ -236,10 +238,10 @@ def _silent(answer: Completion, *, short: bool) -> str:
     if answer.refusal and not answer.text:
         return f"the model refused, and the answer holds no text: {clipped(answer.refusal)}"
     if answer.text is None or (not answer.text and (short or answer.thoughts)):
-        told = (
+        text = (
             "thoughts alone, and it holds no text: raise 'server: {tokens: ...}'"
             if answer.thoughts
             else "an answer that holds no text"
         )
-        return f"{told} (finish reason {clipped(repr(answer.finish), 40)})"
+        return f"{text} (finish reason {clipped(repr(answer.finish), 40)})"
     return ""

@@ -40,7 +40,7 @@ class Block:
 
     query_X: Tensor  # [rows, heads, queries], of M * heads: 0 where there is no token
     key_X: Tensor  # [rows, heads, S]
-    seen: Tensor  # [rows, queries * G]: how many columns there are up to the last that a query may look at
+    columns: Tensor  # [rows, queries * G]: how many columns there are up to the last that a query may look at
     gap: Tensor  # [rows, 2]: columns from and to that none of them may look at
     mask: Tensor | None  # [rows, 1, queries * G, S], additive, for torch's products
     slots: slice  # where its answers lie among those of all blocks
@@ -79,6 +79,7 @@ def shared_prompt_mask(
 ) -> SharedPromptMask:
     """The grid of rows of (prompt length, reply lengths), whose tokens lie flat one after the
     other, prompt first. `size` of a head."""
+    # 1. The index of each token by its place: a square of prompts, a cube of replies, -1 where there is no token.
     rows, replies = len(lengths), max(len(each) for _, each in lengths)
     width, depth = max(head for head, _ in lengths), max((n for _, each in lengths for n in each), default=0)
     prompt_BP, reply_BKL = np.full((rows, width), -1), np.full((rows, replies, depth), -1)
@@ -87,13 +88,17 @@ def shared_prompt_mask(
         for place, n in ((prompt_BP[b], head), *zip(reply_BKL[b], each, strict=False)):
             place[:n] = np.arange(token, token + n)
             token += n
+    # 2. Who may look at whom: back only, a reply at its prompt and at itself. A sibling has no column, so nothing has
+    #    to mask it.
     past_PP, past_LL = np.tri(width, dtype=bool), np.tri(depth, dtype=bool)
     key_BKS = np.concatenate([np.repeat(prompt_BP[:, None], replies, axis=1), reply_BKL], axis=2)
     reply_may = np.concatenate([np.ones((depth, width), dtype=bool), past_LL], axis=1) & (key_BKS >= 0)[:, :, None]
+    # 3. torch keeps the weights of every query for the gradient, so it gets a long prompt in parts, each of which ends
+    #    its columns at its own end; the kernels keep none and take it whole.
     native, gap_B2 = attention_kernels(dtype, device, size), np.array([(head, width) for head, _ in lengths])
     part = width if native else _PART
     parts = [slice(begin, min(begin + part, width)) for begin in range(0, width, part)]
-    laid = [
+    layouts = [
         (
             prompt_BP[:, part],
             prompt_BP[:, : part.stop],
@@ -102,29 +107,31 @@ def shared_prompt_mask(
         for part in parts
     ]
     if reply_BKL.size:
-        laid.append((reply_BKL, key_BKS, reply_may))
+        layouts.append((reply_BKL, key_BKS, reply_may))
 
     def block(query: np.ndarray, key: np.ndarray, may: np.ndarray, begin: int) -> Block:
         flat = torch.from_numpy(may.reshape(int(np.prod(may.shape[:-2])), 1, *may.shape[-2:]))
         mask = None if native else additive(flat, dtype).repeat_interleave(group, dim=2).to(device)
         at = [torch.from_numpy(np.maximum(_by_head(place, heads), 0)).to(device) for place in (query, key)]
         last = np.where(may.any(-1), may.shape[-1] - may[..., ::-1].argmax(-1), 0)
-        seen = torch.from_numpy(last.reshape(len(flat), -1)).repeat_interleave(group, dim=1)
+        columns = torch.from_numpy(last.reshape(len(flat), -1)).repeat_interleave(group, dim=1)
         gap = torch.from_numpy(np.repeat(gap_B2, len(flat) // rows, axis=0)).to(device)
         return Block(
-            at[0], at[1], seen.to(device), gap, mask, slice(begin, begin + query.size * heads), query.ndim == 3
+            at[0], at[1], columns.to(device), gap, mask, slice(begin, begin + query.size * heads), query.ndim == 3
         )
 
-    begins = np.cumsum([0, *(query.size * heads for query, _, _ in laid)]).tolist()
-    blocks = tuple(block(*each, begin) for each, begin in zip(laid, begins, strict=False))
-    of_query = _places([_by_head(query, heads) for query, _, _ in laid], token * heads).to(device)
+    # 4. Answers of all blocks lie one after the other, so that one gather brings them back to the flat tokens, and one
+    #    more brings the gradients of the keys.
+    begins = np.cumsum([0, *(query.size * heads for query, _, _ in layouts)]).tolist()
+    blocks = tuple(block(*each, begin) for each, begin in zip(layouts, begins, strict=False))
+    of_query = _places([_by_head(query, heads) for query, _, _ in layouts], token * heads).to(device)
     of_key = _places([_by_head(place, heads) for place in (prompt_BP, reply_BKL)], token * heads).to(device)
     return SharedPromptMask(rows, replies, heads, width, blocks, begins[-1], of_query, of_key)
 
 
-def _places(laid: Sequence[np.ndarray], count: int) -> Tensor:
+def _places(layouts: Sequence[np.ndarray], count: int) -> Tensor:
     """Where in these arrays, one after the other, each of `count` indices is."""
-    slots, where = np.concatenate(laid), np.empty(count, dtype=np.int64)
+    slots, where = np.concatenate(layouts), np.empty(count, dtype=np.int64)
     where[slots[slots >= 0]] = np.flatnonzero(slots >= 0)
     return torch.from_numpy(where)
 
@@ -147,59 +154,67 @@ class _Attend(torch.autograd.Function):
         wide, size = query_MA.shape[1] // at.heads, key_MC.shape[1] // at.heads
         query, key, value = query_MA.view(-1, wide), key_MC.view(-1, size), value_MC.view(-1, size)
         out, keep = query.new_empty(at.slots, wide), not torch.is_inference_mode_enabled()
-        kept = []
+        softmax_state = []
         for block in at.blocks:
             q, k, v = _on_grid(block, at.heads, query, key, value)
             here = out[block.slots].view(q.shape)
             if block.mask is None:
                 native = attention_kernels(q.dtype, q.device, size)
                 assert native
-                kept.append(q.new_empty(q.shape[:2], dtype=torch.float32))
+                softmax_state.append(q.new_empty(q.shape[:2], dtype=torch.float32))
                 native.attend(
-                    q, k, v, block.seen, block.gap, kept[-1] if keep else None, here, *_sizes(block, at, q, k)
+                    q,
+                    k,
+                    v,
+                    block.columns,
+                    block.gap,
+                    softmax_state[-1] if keep else None,
+                    here,
+                    *_sizes(block, at, q, k),
                 )
             elif keep:
-                kept.append(_weights(q, k, block.mask))
-                torch.bmm(kept[-1], v, out=here)
+                softmax_state.append(_weights(q, k, block.mask))
+                torch.bmm(softmax_state[-1], v, out=here)
             else:
                 heads = [x.view(block.mask.shape[0], at.heads, -1, size) for x in (q, k, v)]
                 here.copy_(F.scaled_dot_product_attention(*heads, attn_mask=block.mask, scale=1.0).view(here.shape))
         ctx.at = at
-        ctx.save_for_backward(query_MA, key_MC, value_MC, *kept)
+        ctx.save_for_backward(query_MA, key_MC, value_MC, *softmax_state)
         return out.index_select(0, at.query_X).view(query_MA.shape)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
         at: SharedPromptMask = ctx.at
-        query_MA, key_MC, value_MC, *kept = ctx.saved_tensors
+        query_MA, key_MC, value_MC, *softmax_state = ctx.saved_tensors
         wide, size = query_MA.shape[1] // at.heads, key_MC.shape[1] // at.heads
         query, key, value = query_MA.view(-1, wide), key_MC.view(-1, size), value_MC.view(-1, size)
         grad_out = query.new_zeros(at.slots, wide).index_copy_(0, at.query_X, grads[0].reshape(-1, wide))
         grad_query = torch.empty_like(grad_out)
         grad_key, grad_value = [], []
-        for each, block in zip(kept, at.blocks, strict=True):
+        for each, block in zip(softmax_state, at.blocks, strict=True):
             q, k, v = _on_grid(block, at.heads, query, key, value)
             back, turn = grad_out[block.slots].view(q.shape), grad_query[block.slots].view(q.shape)
             if block.mask is None:
                 native = attention_kernels(q.dtype, q.device, size)
                 assert native
-                found = torch.empty_like(k), torch.empty_like(v)
+                key_value_grads = torch.empty_like(k), torch.empty_like(v)
                 native.attend_backward(
-                    q, k, v, block.seen, block.gap, each, back, turn, *found, *_sizes(block, at, q, k)
+                    q, k, v, block.columns, block.gap, each, back, turn, *key_value_grads, *_sizes(block, at, q, k)
                 )
             else:
-                found = _products_back(q, k, v, each, back, turn)
-            grad_key.append(found[0])
-            grad_value.append(found[1])
+                key_value_grads = _products_back(q, k, v, each, back, turn)
+            grad_key.append(key_value_grads[0])
+            grad_value.append(key_value_grads[1])
         back_key, back_value = (
-            _collected(parts, at, size).index_select(0, at.key_X).view(key_MC.shape) for parts in (grad_key, grad_value)
+            _sum_key_gradients(parts, at, size).index_select(0, at.key_X).view(key_MC.shape)
+            for parts in (grad_key, grad_value)
         )
         return grad_query.index_select(0, at.query_X).view(query_MA.shape), back_key, back_value, None
 
 
 def _on_grid(block: Block, heads: int, query: Tensor, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """[rows of a block * key heads, queries (each with its group) or keys, D] of each."""
-    groups, size = len(block.seen) * heads, key.shape[1]
+    groups, size = len(block.columns) * heads, key.shape[1]
     at_query, at_key = block.query_X, block.key_X
     return tuple(
         x.index_select(0, at).view(groups, -1, size) for x, at in ((query, at_query), (key, at_key), (value, at_key))
@@ -207,7 +222,7 @@ def _on_grid(block: Block, heads: int, query: Tensor, key: Tensor, value: Tensor
 
 
 def _sizes(block: Block, at: SharedPromptMask, query: Tensor, key: Tensor) -> tuple[int, ...]:
-    return len(block.seen), at.heads, query.shape[1], *key.shape[1:]
+    return len(block.columns), at.heads, query.shape[1], *key.shape[1:]
 
 
 def _products_back(
@@ -232,7 +247,7 @@ def _weights(query: Tensor, key: Tensor, mask: Tensor) -> Tensor:
     return torch.softmax(by_row, dim=-1, out=by_row).view(scores.shape)
 
 
-def _collected(parts: Sequence[Tensor], at: SharedPromptMask, size: int) -> Tensor:
+def _sum_key_gradients(parts: Sequence[Tensor], at: SharedPromptMask, size: int) -> Tensor:
     """Gradients of the keys by place: a prompt's keys are looked at by the parts of the prompt
     from theirs on, and by each of its replies."""
     ofprompt = [part for part, block in zip(parts, at.blocks, strict=True) if not block.ofreply]

@@ -1,4 +1,4 @@
-"""Can text be turned into a model's ids without opening the model?
+"""Can text be tokenized as a model would, without opening the model?
 
 `check` looks at training data as the model will see it, and weights would cost it seconds and
 gigabytes. A tokenizer is found in the model's folder, in the cache where a GGUF file was
@@ -52,29 +52,29 @@ class TokenizerInfo:
         return self.limit.tokens if self.limit else None
 
 
-def load_tokenizer(found: ModelRef, date: str = TODAY) -> TokenizerInfo:
-    """Raises NotHere for a model that is not on this machine, ValueError for a template that
+def load_tokenizer(ref: ModelRef, date: str = TODAY) -> TokenizerInfo:
+    """Raises TokenizerMissing for a model that is not on this machine, ValueError for a template that
     cannot be trained with."""
-    if found.kind == "hub":
-        return _in_folder(_hub_folder(found.name), date)
-    assert found.path is not None
-    if found.kind == "folder":
-        return _in_folder(found.path, date)
-    folder = dequantised_folder(found.path)
-    return _in_folder(folder, date) if folder.is_dir() else _in_gguf(found.path, date)
+    if ref.kind == "hub":
+        return _in_folder(_hub_folder(ref.name), date)
+    assert ref.path is not None
+    if ref.kind == "folder":
+        return _in_folder(ref.path, date)
+    folder = dequantised_folder(ref.path)
+    return _in_folder(folder, date) if folder.is_dir() else _in_gguf(ref.path, date)
 
 
-def load_tokenizer_without_torch(found: ModelRef, date: str = TODAY) -> TokenizerInfo | None:
+def load_tokenizer_without_torch(ref: ModelRef, date: str = TODAY) -> TokenizerInfo | None:
     """`load_tokenizer`, where the model's tokenizer is on this machine and is nothing but a
     `tokenizer.json`; None elsewhere."""
-    if found.kind == "hub":
+    if ref.kind == "hub":
         try:
-            folder = _hub_folder(found.name)
+            folder = _hub_folder(ref.name)
         except TokenizerMissing:
             return None
     else:
-        assert found.path is not None
-        folder = found.path if found.kind == "folder" else dequantised_folder(found.path)
+        assert ref.path is not None
+        folder = ref.path if ref.kind == "folder" else dequantised_folder(ref.path)
     return _in_folder(folder, date) if folder.is_dir() and _is_plain(folder) else None
 
 
@@ -97,9 +97,9 @@ def readable(name: str, place: str | Path, *, ours: type[Exception] = ModelError
 
 def _unreadable(name: str, place: str | Path, error: BaseException) -> ModelError:
     lines = [line for line in str(error).splitlines() if line.strip()] or [""]
-    told = f"{type(error).__name__}: {lines[0][:300]}"
+    message = f"{type(error).__name__}: {lines[0][:300]}"
     return ModelError(
-        f"model {name!r}: {place} cannot be opened ({told}); a file in it is damaged or of a form that is not known:"
+        f"model {name!r}: {place} cannot be opened ({message}); a file in it is damaged or of a form that is not known:"
         " fetch it again"
     )
 
@@ -158,19 +158,19 @@ def _in_gguf(path: Path, date: str) -> TokenizerInfo:
 def _hub_folder(name: str) -> Path:
     from huggingface_hub import try_to_load_from_cache
 
-    found = [try_to_load_from_cache(name, file) for file in ("config.json", "tokenizer_config.json")]
-    if not all(isinstance(path, str) for path in found):
+    paths = [try_to_load_from_cache(name, file) for file in ("config.json", "tokenizer_config.json")]
+    if not all(isinstance(path, str) for path in paths):
         raise TokenizerMissing(f"{name} is not on this machine yet; it is fetched when the run begins")
-    return Path(str(found[0])).parent
+    return Path(str(paths[0])).parent
 
 
 def _eos_ids(config: dict[str, Any], generation: dict[str, Any]) -> set[int]:
     """Every id at which the model is said to stop, by its configuration and its generation
     configuration."""
-    told = [found.get("eos_token_id") for found in (config, generation)]
+    values = [source.get("eos_token_id") for source in (config, generation)]
     return {
         int(eos)
-        for ids in told
+        for ids in values
         if ids is not None
         for eos in (cast("list[int]", ids) if isinstance(ids, list) else [ids])
     }

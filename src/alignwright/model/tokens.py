@@ -1,4 +1,4 @@
-"""How does text become token ids, and which of them are scored?
+"""How does text become token ids by the chat template, and which of them are scored (loss mask)?
 
 `Chat` is the only door. A prompt is the tokenizer's own chat template rendered up to the
 assistant's header; a reply is its text and the end-of-turn token. Both are checked against the
@@ -8,8 +8,8 @@ alone, so a padding token that equals the end token (SmolLM2) changes nothing.
 
 Text of messages never becomes a control token: "<|im_end|>" typed by a user is encoded as the
 letters it is made of. And none of it is lost: a template that leaves a message out, or refuses its
-role, is an error that names the message (`UnrenderedMessage`); only the thoughts that a template cuts from
-an earlier reply, up to `</think>`, may go.
+role, is an error that names the message (`UnrenderedMessage`); only the thoughts that a template
+cuts from an earlier reply, up to `</think>`, may go.
 
 Left out on purpose: tools, images and reasoning traces. A template with a reasoning switch is used
 with reasoning off.
@@ -25,6 +25,7 @@ from typing import Any
 from alignwright.core.records import TODAY, Conversation, Message
 from alignwright.model.chat_template import Template, TemplateOverBound, TemplateRefusal
 from alignwright.model.dropped_messages import first_dropped, placeholders
+from alignwright.model.template_errors import NoTemplate, TemplateStopped, UnrenderedMessage, cure_for, roles_text
 
 _MARK = (  # a private-use character: stands for a control token's text inside a message while the template is rendered
     "\ue000"
@@ -41,35 +42,6 @@ class TokenRow:
 
     def __len__(self) -> int:
         return len(self.prompt) + sum(map(len, self.replies))
-
-
-class UnrenderedMessage(ValueError):
-    """A conversation that the chat template does not write: it leaves out `role`'s text, or
-    refuses it. `cure` says what helps."""
-
-    def __init__(self, what: str, role: str, cure: str) -> None:
-        super().__init__(f"{what}; {cure}")
-        self.what, self.role, self.cure = what, role, cure
-
-
-class NoTemplate(ValueError):
-    """A conversation is to be written for a model without a chat template."""
-
-    def __init__(self) -> None:
-        why = "this model has no chat template, so there is no telling how a conversation is written for it"
-        way = "with save_pretrained of AutoModelForCausalLM and AutoTokenizer"
-        cure = (
-            "put a chat_template.jinja into the model's folder (a GGUF file, or a model of the Hub, is to be saved as"
-            f" a folder first, {way})"
-        )
-        super().__init__(
-            f"{why}; use an instruction-tuned model, or {cure}. Plain text needs none: {{by: pretrain}}, and 'text' of"
-            " {by: tax}"
-        )
-
-
-class TemplateStopped(ValueError):
-    """The chat template was over a bound as it wrote a conversation."""
 
 
 class Chat:
@@ -135,23 +107,23 @@ class Chat:
                 f"conversation {conversation.id} has no assistant message to be learnt, so there is nothing to learn"
                 " from it"
             )
-        seen = head = self._render(conversation.messages[:first], header=True)
+        rendered_so_far = head = self._render(conversation.messages[:first], header=True)
         ids: list[int] = []
         mask: list[bool] = []
         for turn in (turn for turn in turns if turn >= first):
             # what stood in a rendering stands in the next, which begins with it: the last is looked at
             before = self._render(conversation.messages[:turn], header=True, whole=turn == turns[-1])
-            if not before.startswith(seen):
+            if not before.startswith(rendered_so_far):
                 raise ValueError(
                     f"the chat template rewrites earlier turns of conversation {conversation.id}: before message {turn}"
                     " it does not show them as they were written; learn the last turn alone (turns: last), split the"
                     " conversation, or use a model whose template keeps them"
                 )
-            said = conversation.messages[turn].content.strip() if self.trims else conversation.messages[turn].content
-            between, spoken = self._encode(before[len(seen) :]), self.reply(said)
-            ids += between + spoken
-            mask += [False] * len(between) + [conversation.messages[turn].trained] * len(spoken)
-            seen = before + self._escape(said) + self.end_text
+            text = conversation.messages[turn].content.strip() if self.trims else conversation.messages[turn].content
+            between, reply_ids = self._encode(before[len(rendered_so_far) :]), self.reply(text)
+            ids += between + reply_ids
+            mask += [False] * len(between) + [conversation.messages[turn].trained] * len(reply_ids)
+            rendered_so_far = before + self._escape(text) + self.end_text
         return TokenRow(tuple(self._encode(head)), (tuple(ids),), None if all(mask) else (tuple(mask),))
 
     def text(self, text: str) -> TokenRow:
@@ -191,10 +163,10 @@ class Chat:
 
     def _escape(self, text: str) -> str:
         names = [*self._controls, _MARK]
-        return self._control_pattern.sub(lambda found: f"{_MARK}{names.index(found.group())};", text)
+        return self._control_pattern.sub(lambda match: f"{_MARK}{names.index(match.group())};", text)
 
     def _render(self, messages: Sequence[Message], *, header: bool, whole: bool = True) -> str:
-        """What the template writes. Raises Unwritten where it refuses, or where `whole` and a
+        """What the template writes. Raises UnrenderedMessage where it refuses, or where `whole` and a
         message's text does not stand in it."""
         roles, texts = [m.role for m in messages], [self._escape(m.content) for m in messages]
         try:
@@ -207,27 +179,27 @@ class Chat:
         except TemplateRefusal as error:
             role = self._refused_role(roles, texts)
             raise UnrenderedMessage(
-                f"the model's chat template refuses a conversation of {_listed(roles)}: {error}",
+                f"the model's chat template refuses a conversation of {roles_text(roles)}: {error}",
                 role,
-                _cure(role, roles),
+                cure_for(role, roles),
             ) from None
         if (
             whole
             and (place := first_dropped(roles, texts, rendered, self._own_words(roles, header=header))) is not None
         ):
-            said = (
+            message = (
                 f"message {place + 1} of {len(roles)}, the {roles[place]}'s ({messages[place].content.strip()[:60]!r})"
             )
             raise UnrenderedMessage(
-                f"the model's chat template leaves out or changes {said}", roles[place], _cure(roles[place])
+                f"the model's chat template leaves out or changes {message}", roles[place], cure_for(roles[place])
             )
         return rendered
 
     def _write(self, roles: Sequence[str], texts: Sequence[str], header: bool) -> str:
         if self._template is None:
             raise NoTemplate
-        shown = [{"role": role, "content": text} for role, text in zip(roles, texts, strict=True)]
-        return self._template.render(shown, add_generation_prompt=header, **self._options)
+        messages = [{"role": role, "content": text} for role, text in zip(roles, texts, strict=True)]
+        return self._template.render(messages, add_generation_prompt=header, **self._options)
 
     def _own_words(self, roles: Sequence[str], *, header: bool) -> str | None:
         """What the template writes around messages of these roles, with a sign for each; None
@@ -243,9 +215,9 @@ class Chat:
     def _refused_role(self, roles: Sequence[str], texts: Sequence[str]) -> str:
         """The role without whose messages the template writes the rest; none where that is not it."""
         for role in dict.fromkeys(role for role in roles if role not in ("user", "assistant")):
-            kept = [i for i, r in enumerate(roles) if r != role]
+            places = [i for i, r in enumerate(roles) if r != role]
             try:
-                self._write([roles[i] for i in kept], [texts[i] for i in kept], header=True)
+                self._write([roles[i] for i in places], [texts[i] for i in places], header=True)
             except (TemplateRefusal, TemplateOverBound):
                 continue
             return role
@@ -267,24 +239,24 @@ class Chat:
         """What ends an assistant's turn: everything after the reply up to the first control token."""
         whole = self._render([_user(_PROBE), _assistant(_PROBE_REPLY)], header=False)
         tail = whole[len(self._render([_user(_PROBE)], header=True) + _PROBE_REPLY) :]
-        found = re.compile("|".join(map(re.escape, self._controls))).search(tail) if self._controls else None
-        if found is None:
+        match = re.compile("|".join(map(re.escape, self._controls))).search(tail) if self._controls else None
+        if match is None:
             raise ValueError(
                 f"the chat template ends an assistant's turn with {tail!r}, in which there is no control token: a model"
                 " trained on it never learns to stop; use a template that writes the end-of-turn token after each"
                 " assistant message"
             )
-        return tail[: found.end()], tuple(self.tokenizer.encode(tail[: found.end()], add_special_tokens=False))
+        return tail[: match.end()], tuple(self.tokenizer.encode(tail[: match.end()], add_special_tokens=False))
 
     def _find_stops(self, eos_ids: Iterable[int] | None) -> frozenset[int]:
-        known = frozenset(eos_ids) if eos_ids is not None else frozenset()
-        if eos_ids is not None and self.end_ids[-1] not in known:
+        ids = frozenset(eos_ids) if eos_ids is not None else frozenset()
+        if eos_ids is not None and self.end_ids[-1] not in ids:
             raise ValueError(
                 f"the chat template ends an assistant's turn with {self.end_text!r} (id {self.end_ids[-1]}), but the"
-                f" model stops at {sorted(known)}: its replies would never end; set eos_token_id in the model's"
+                f" model stops at {sorted(ids)}: its replies would never end; set eos_token_id in the model's"
                 f" generation_config.json to {self.end_ids[-1]}"
             )
-        return known | {self.end_ids[-1]}
+        return ids | {self.end_ids[-1]}
 
     def _find_start(self) -> int:
         """The start of a plain text: bos, unless bos opens a turn of the template; then the end
@@ -320,35 +292,6 @@ def _template(tokenizer: Any, date: str) -> Template:
     return Template(
         tokenizer.get_chat_template(), {name: str(token) for name, token in tokenizer.special_tokens_map.items()}, date
     )
-
-
-def _cure(role: str, roles: Sequence[str] = ()) -> str:
-    match role:
-        case "system" | "developer":
-            other = " as 'system', or" if role == "developer" else ""
-            return (
-                f"write the {role}'s text{other} at the head of the first user message, or use a model whose template"
-                " has a place for it"
-            )
-        case "tool":
-            return "write the tool's text into a user message, or use a model whose template has a place for it"
-        case "" if roles and all(name == ("assistant" if place % 2 else "user") for place, name in enumerate(roles)):
-            return (
-                "no conversation is plainer, so it is the template that must be mended (chat_template.jinja), or use"
-                " another model"
-            )
-        case "":
-            return (
-                "a template may want roles that alternate and begin with the user's; bring the conversation into that"
-                " form, or use another model"
-            )
-        case _:
-            return "write it so that the template keeps it, or use a model whose template does"
-
-
-def _listed(roles: Sequence[str]) -> str:
-    shown = ", ".join(roles[:8])
-    return shown if len(roles) <= 8 else f"{shown} ... ({len(roles)} messages)"
 
 
 def _user(text: str) -> Message:

@@ -1,4 +1,4 @@
-"""Where are the weights of a model that was trained whole?
+"""Where are the weights of a model that was trained whole (full fine-tuning)?
 
 In one safetensors file, under the names that the model gives them: a tied embedding once, an
 adapter's matrices never (they are peft's business, see `adapters`). They are put back in place,
@@ -43,8 +43,8 @@ def load_weights(policy: LoadedModel, folder: Path) -> None:
             f"{folder} holds no {FILE}, so it is not a model that was trained whole; write one with save_weights"
         )
     with safe_open(path, framework="pt") as file:
-        found = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118 - not a dict
-        check_shapes(path, found, {name: tuple(tensor.shape) for name, tensor in own.items()}, policy.name)
+        shapes = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118 - not a dict
+        check_shapes(path, shapes, {name: tuple(tensor.shape) for name, tensor in own.items()}, policy.name)
         with torch.no_grad():
             for name, tensor in own.items():
                 tensor.copy_(file.get_tensor(name))
@@ -60,9 +60,11 @@ def named_weights(policy: LoadedModel) -> dict[str, torch.nn.Parameter]:
     return dict(policy.model.named_parameters())
 
 
-def check_shapes(path: Path, found: dict[str, tuple[int, ...]], wanted: dict[str, tuple[int, ...]], model: str) -> None:
+def check_shapes(
+    path: Path, shapes: dict[str, tuple[int, ...]], own_shapes: dict[str, tuple[int, ...]], model: str
+) -> None:
     """Refuse weights of another model, with the first names that differ."""
-    missing, unknown = sorted(wanted.keys() - found.keys()), sorted(found.keys() - wanted.keys())
+    missing, unknown = sorted(own_shapes.keys() - shapes.keys()), sorted(shapes.keys() - own_shapes.keys())
     if missing or unknown:
         gaps = [
             f"{len(names)} are {how}, such as {names[0]}"
@@ -72,11 +74,11 @@ def check_shapes(path: Path, found: dict[str, tuple[int, ...]], wanted: dict[str
         raise ValueError(
             f"{path} does not hold the weights of {model}: {'; '.join(gaps)}. Were they trained from another model?"
         )
-    if wrong := [name for name in wanted if found[name] != wanted[name]]:
-        seen = f"{wrong[0]} is {list(found[wrong[0]])} there and {list(wanted[wrong[0]])} in the model"
+    if wrong := [name for name in own_shapes if shapes[name] != own_shapes[name]]:
+        example = f"{wrong[0]} is {list(shapes[wrong[0]])} there and {list(own_shapes[wrong[0]])} in the model"
         raise ValueError(
-            f"{path} does not hold the weights of {model}: {seen} ({len(wrong)} shapes differ). Were they trained from"
-            " another model?"
+            f"{path} does not hold the weights of {model}: {example} ({len(wrong)} shapes differ). Were they"
+            " trained from another model?"
         )
 
 

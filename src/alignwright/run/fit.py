@@ -35,8 +35,8 @@ from alignwright.files.reading import FileRows
 from alignwright.measure.knobs import TaxMeasure
 from alignwright.measure.tax import ASK
 from alignwright.model.limits import ADAPTERS
+from alignwright.model.template_errors import NoTemplate, TemplateStopped, UnrenderedMessage
 from alignwright.model.tokenizer import TokenizerInfo, TokenizerMissing, load_tokenizer
-from alignwright.model.tokens import NoTemplate, TemplateStopped, UnrenderedMessage
 from alignwright.train.knobs import Average, Pretrain, Sft
 
 MOST = 2_000

@@ -27,7 +27,7 @@ from alignwright.measure.goodhart.scaling_law import Trajectory, law
 from alignwright.measure.goodhart.scored_replies import ProxyAndGold, ScoredReplies
 from alignwright.measure.reward import divergence, speak
 from alignwright.model.hidden_states import reply_states
-from alignwright.model.reward_head import RewardScorer
+from alignwright.model.reward_model import RewardScorer
 from alignwright.run import inputs
 from alignwright.run.rewards import scorer
 from alignwright.run.work import JobContext
@@ -108,9 +108,9 @@ def _strange(
 def _members(proxy: RewardFn, sheets: Sequence[ScoredReplies]) -> list[Floats]:
     """The ensemble's scores of each sheet's replies, [replies, members], as the proxy has just
     found them; empty where it is no ensemble."""
-    if not isinstance(proxy, RewardScorer) or proxy.heard is None or len(proxy.heard[1]) < 2:
+    if not isinstance(proxy, RewardScorer) or proxy.last_scores is None or len(proxy.last_scores[1]) < 2:
         return []
-    places, score_MR = proxy.heard
+    places, score_MR = proxy.last_scores
     found = [np.full((len(sheet.replies), len(score_MR)), np.nan) for sheet in sheets]
     for (i, k), score_M in zip(places, score_MR.T.tolist(), strict=True):
         found[i][k] = score_M

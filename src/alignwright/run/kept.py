@@ -97,7 +97,7 @@ def _save(experiment: Experiment, ledger: Ledger, name: str, folder: Path) -> No
 
 
 def _export(experiment: Experiment, ledger: Ledger, name: str, folder: Path) -> None:
-    from alignwright.model.reward_head import RewardScorer
+    from alignwright.model.reward_model import RewardScorer
     from alignwright.run.shelf import ModelStore
 
     shelf = ModelStore(experiment, ledger)

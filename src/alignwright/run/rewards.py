@@ -16,7 +16,7 @@ from alignwright.feedback.knobs import Contrast, JudgeVote, Rules
 from alignwright.feedback.rules import rules
 from alignwright.feedback.scoring import VoterScorer, rule_scorer
 from alignwright.files.reward_folder import names_folder, reward_folder
-from alignwright.model.reward_head import RewardScorer
+from alignwright.model.reward_model import RewardScorer
 from alignwright.model.sequence_classifier import ClassifierScorer
 from alignwright.run import answers, inputs
 from alignwright.run.work import JobContext

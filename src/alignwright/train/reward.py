@@ -34,16 +34,8 @@ from alignwright.core.records import Finding, Preference
 from alignwright.core.stage import resolved
 from alignwright.files.lines import read_lines
 from alignwright.model.adapters import save_adapter, trainable_parameters
-from alignwright.model.reward_head import (
-    HEAD,
-    RewardMeta,
-    apply_head,
-    end_hidden,
-    end_scores,
-    in_float32,
-    new_head,
-    save_head,
-)
+from alignwright.model.reward_head import HEAD, apply_head, end_hidden, end_scores, in_float32, new_head, save_head
+from alignwright.model.reward_model import RewardMeta
 from alignwright.model.tokens import TokenRow
 from alignwright.model.weights import save_weights
 from alignwright.train.batches import MicroBatch, TrainPlan, plan_training
