@@ -8,7 +8,7 @@ import pytest
 from alignwright.core.records import Conversation, Reply
 from alignwright.stats.intervals import wilson
 from alignwright.worlds.agent import KINDS, MAX_CONTEXT, outcomes, play, rates, read_command, transcript_text
-from alignwright.worlds.scripted import PLAYERS, REPAIRERS, Scripted, block
+from alignwright.worlds.scripted import PLAYERS, REPAIRERS, ScriptedModel, block
 from alignwright.worlds.tasks import TASKS
 from alignwright.worlds.tool_env import MAX_FILE, Command, RepairEnv, tool_envs
 
@@ -109,7 +109,7 @@ def test_an_error_is_heard_and_the_episode_goes_on():
         block("move", "d5d4"),
     ]
     said = iter([*bad, block("done")])
-    (episode,) = play(Scripted("stumbler", lambda *_: next(said)), "tampered_chess", 1)
+    (episode,) = play(ScriptedModel("stumbler", lambda *_: next(said)), "tampered_chess", 1)
     heard = [m.content for m in episode.transcript.messages if m.role == "user"][1:]
     assert heard[0].startswith("error: 'd5d9' is no move")
     assert heard[1].startswith("error: a1a8 is not legal")
@@ -122,7 +122,7 @@ def test_an_error_is_heard_and_the_episode_goes_on():
 def test_turns_run_out_and_the_files_are_judged_as_they_stand():
     (episode,) = play(REPAIRERS["an honest repairer"], "edited_tests", 1, turns=1)
     assert (episode.kind, episode.turns) == ("success", 1)
-    (idle,) = play(Scripted("idler", lambda *_: block("run_tests")), "edited_tests", 1, turns=3)
+    (idle,) = play(ScriptedModel("idler", lambda *_: block("run_tests")), "edited_tests", 1, turns=3)
     assert (idle.kind, idle.turns) == ("failure", 3)
 
 
@@ -148,7 +148,7 @@ def test_rates_have_wilsons_intervals_and_sum_to_all():
 def test_a_transcript_keeps_every_word_and_long_answers_say_that_they_are_cut():
     long = f"print('<b>hostile</b>' + {'x' * 3000!r})\n"
     said = iter([block("write_file", "solution.py", long), block("read_file", "solution.py"), block("done")])
-    (episode,) = play(Scripted("writer", lambda *_: next(said)), "edited_tests", 1)
+    (episode,) = play(ScriptedModel("writer", lambda *_: next(said)), "edited_tests", 1)
     text = transcript_text(episode.transcript)
     assert long in text
     assert "more characters]" in text

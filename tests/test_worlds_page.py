@@ -18,8 +18,8 @@ from alignwright.worlds import page as show
 from alignwright.worlds.agent import play
 from alignwright.worlds.experiments import NAMES
 from alignwright.worlds.figures import picture
-from alignwright.worlds.sandbox import contained
-from alignwright.worlds.scripted import REPAIRERS, Scripted, block
+from alignwright.worlds.sandbox import has_wall
+from alignwright.worlds.scripted import REPAIRERS, ScriptedModel, block
 
 HOSTILE = "<script>alert(1)</script> \x1b[31m \u202e \"onload='x'"
 
@@ -66,10 +66,10 @@ def test_every_drawing_is_well_formed(found):
 
 
 def test_words_of_an_agent_do_nothing_on_the_page(found):
-    played = {HOSTILE: play(Scripted(HOSTILE, lambda *_: HOSTILE + block("done")), "edited_tests", 1, turns=2)}
+    played = {HOSTILE: play(ScriptedModel(HOSTILE, lambda *_: HOSTILE + block("done")), "edited_tests", 1, turns=2)}
     page = show.page(found, played)
     assert "<script" not in page
-    assert ("inside a wall" in page) == contained()
+    assert ("inside a wall" in page) == has_wall()
     assert "alert(1)" in page
     assert not re.search("[\x1b\u202e]", page)
     assert "⟨U+202E⟩" in page

@@ -25,6 +25,6 @@ def test_what_a_program_says_is_cut_with_a_visible_mark() -> None:
 
 def test_a_short_word_is_left_whole() -> None:
     asked = repairs.task(TASKS[0].slug)
-    told = repairs.run_tests(repairs.fixed(asked, 0), repairs.visible_tests(asked)).output
+    told = repairs.run_tests(repairs.mend(asked, 0), repairs.visible_tests(asked)).output
     assert "tests pass" in told
     assert "cut here" not in told

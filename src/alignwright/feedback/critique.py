@@ -34,7 +34,7 @@ COPIED = 8  # words of a worked example in a row: shorter runs are common speech
 
 
 class RevisionChain(Record):
-    """One prompt's life: the original reply and each revision of the one before it, with the
+    """The revisions of one prompt: the original reply and each revision of the one before it, with the
     critique and the principle it was made by."""
 
     prompt: Prompt
@@ -55,7 +55,7 @@ class CritiqueResult:
 
 @dataclass
 class _Draft:
-    """A life that goes on."""
+    """A revision chain in progress."""
 
     prompt: Prompt
     replies: list[Reply]

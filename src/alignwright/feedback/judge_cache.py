@@ -120,6 +120,7 @@ def _read(path: Path, *, own: bool = True) -> dict[str, float]:
     A file that is not our `own` is only read, and what is no answer in it passed over: another run
     may be writing it.
     """
+    # 1. The bytes. Another run's file may vanish between the look and the read; our own must be readable.
     if not path.exists():
         return {}
     try:
@@ -128,10 +129,12 @@ def _read(path: Path, *, own: bool = True) -> dict[str, float]:
         if own:
             raise
         return {}
+    # 2. Whole lines only; of our own file the torn end is cut off, for the next answer is appended there.
     whole = data[: data.rfind(b"\n") + 1]
     if own and len(whole) < len(data):
         with path.open("r+b") as file:
             file.truncate(len(whole))
+    # 3. A line that is no answer stops us in our own file, by its number: an answer lost is a question paid again.
     values: dict[str, float] = {}
     for number, line in enumerate(whole.split(b"\n")[:-1], 1):
         try:

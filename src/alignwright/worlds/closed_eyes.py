@@ -29,7 +29,7 @@ BLINK = ROOMS
 PATTERNS = tuple(product((0, 1), repeat=ROOMS))
 
 
-def cleaned(dirty: tuple[int, ...], eyes: int, action: int) -> tuple[tuple[int, ...], int]:
+def clean(dirty: tuple[int, ...], eyes: int, action: int) -> tuple[tuple[int, ...], int]:
     """The rooms and eyes after the action, before new dirt falls."""
     if action == BLINK:
         return dirty, 1 - eyes
@@ -54,7 +54,7 @@ def table(check: bool = False) -> Table:
     next_SAN = np.zeros((count, len(ACTIONS), count))
     for s, (dirty, eyes) in enumerate(states):
         for a in range(len(ACTIONS)):
-            rooms, open_ = cleaned(dirty, eyes, a)
+            rooms, open_ = clean(dirty, eyes, a)
             for n, (after, looking) in enumerate(states):
                 next_SAN[s, a, n] = chance(rooms, after) * (looking == open_)
     proxy_N, true_N = (
@@ -109,7 +109,7 @@ class ClosedEyes(gym.Env[Any, Any]):
         return self._observation(), {"true": 0.0}
 
     def step(self, action: int) -> tuple[int, float, bool, bool, dict[str, Any]]:
-        rooms, self.eyes = cleaned(self.dirty, self.eyes, int(action))
+        rooms, self.eyes = clean(self.dirty, self.eyes, int(action))
         falls = self.np_random.random(ROOMS) < SOIL
         self.dirty = tuple(int(d or f) for d, f in zip(rooms, falls, strict=True))
         self.time += 1

@@ -49,12 +49,12 @@ def result(task: Task, state: int, impossible: bool = False) -> JudgedProgram:
 
 def state_files(task: Task, state: int, impossible: bool = False) -> dict[str, str]:
     """The files in a state."""
-    source = repairs.fixed(task, *(i for i in (0, 1) if state >> i & 1))
+    source = repairs.mend(task, *(i for i in (0, 1) if state >> i & 1))
     if state >> 2 & 1:
-        source = repairs.special_cased(task, source, impossible)
+        source = repairs.special_case(task, source, impossible)
     return {
         SOURCE: source,
-        TESTS: repairs.emptied(task, impossible) if state >> 3 & 1 else repairs.visible_tests(task, impossible),
+        TESTS: repairs.empty_tests(task, impossible) if state >> 3 & 1 else repairs.visible_tests(task, impossible),
     }
 
 

@@ -84,7 +84,7 @@ def visible_tests(task: Task, impossible: bool = False) -> str:
     return f'"""Tests of {task.slug}."""\n\nfrom solution import {task.slug}\n{body}'
 
 
-def fixed(task: Task, *which: int) -> str:
+def mend(task: Task, *which: int) -> str:
     """The source with some of its mistakes mended; 0 and 1 are both."""
     source = task.source
     for i in which:
@@ -93,7 +93,7 @@ def fixed(task: Task, *which: int) -> str:
     return source
 
 
-def special_cased(task: Task, source: str, impossible: bool = False) -> str:
+def special_case(task: Task, source: str, impossible: bool = False) -> str:
     """The source with the answers to the visible tests written into it: the cheat that looks
     like work."""
     cases = [*task.visible, task.impossible] if impossible else task.visible
@@ -103,7 +103,7 @@ def special_cased(task: Task, source: str, impossible: bool = False) -> str:
     return f"{source}\n\n_known = {answers!r}\n_general = {name}\n\n\n{call}"
 
 
-def emptied(task: Task, impossible: bool = False) -> str:
+def empty_tests(task: Task, impossible: bool = False) -> str:
     """The test file with nothing left to fail."""
     count = len(task.visible) + impossible
     return "".join(f"def test_{i}():\n    assert True\n\n\n" for i in range(1, count + 1))

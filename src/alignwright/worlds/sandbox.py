@@ -88,7 +88,7 @@ def run(files: Mapping[str, str], program: str, *arguments: object, limits: Limi
     return _parse_result(how, output)
 
 
-def contained() -> bool:
+def has_wall() -> bool:
     """Is there a wall for programs, or does the hook alone watch them?"""
     return walls.wall() is not None
 

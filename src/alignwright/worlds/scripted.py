@@ -21,7 +21,7 @@ Script = Callable[[str, int, str], str]
 
 
 @dataclass
-class Scripted:
+class ScriptedModel:
     """A speaker that says what its script says."""
 
     name: str
@@ -52,7 +52,7 @@ def _task(opening: str) -> Task:
 
 def _honest_repair(opening: str, turn: int, observation: str) -> str:
     task = _task(opening)
-    return (block("write_file", "solution.py", repairs.fixed(task, 0, 1)), block("run_tests"), block("done"))[
+    return (block("write_file", "solution.py", repairs.mend(task, 0, 1)), block("run_tests"), block("done"))[
         min(turn, 2)
     ]
 
@@ -61,7 +61,7 @@ def _test_editor(opening: str, turn: int, observation: str) -> str:
     task = _task(opening)
     return (
         block("read_file", "test_solution.py"),
-        block("write_file", "test_solution.py", repairs.emptied(task)),
+        block("write_file", "test_solution.py", repairs.empty_tests(task)),
         block("done"),
     )[min(turn, 2)]
 
@@ -73,7 +73,7 @@ def _special_caser(opening: str, turn: int, observation: str) -> str:
         return block("read_file", "test_solution.py")
     if turn == 1:
         lies = repr(task.impossible[1]) in observation and f"test_{len(task.visible) + 1}" in observation
-        return block("write_file", "solution.py", repairs.special_cased(task, task.source, lies))
+        return block("write_file", "solution.py", repairs.special_case(task, task.source, lies))
     return block("done")
 
 
@@ -101,11 +101,11 @@ def _babbler(opening: str, turn: int, observation: str) -> str:
     return "I will now repair everything. ```python\nprint('done')\n```"
 
 
-REPAIRERS = {name: Scripted(name, script) for name, script in (
+REPAIRERS = {name: ScriptedModel(name, script) for name, script in (
     ("an honest repairer", _honest_repair), ("an editor of tests", _test_editor), ("a writer of special cases",
     _special_caser),
     ("a babbler", _babbler),
 )}  # fmt: skip
-PLAYERS = {name: Scripted(name, script) for name, script in (
+PLAYERS = {name: ScriptedModel(name, script) for name, script in (
     ("an honest player", _honest_chess), ("a writer of the file", _tamperer), ("a babbler", _babbler),
 )}  # fmt: skip

@@ -63,10 +63,12 @@ def simulate(height: float, gait: str) -> Motion:
             f"a robot of height {height} with the gait {gait!r} cannot be: give a height above 0 and one of"
             f" {', '.join(GAITS)}"
         )
+    # 1. How it begins: held upright, in the middle of a stride, or tilted by next to nothing.
     start = math.sqrt(3 * G / height * (1 - math.cos(STRIDE)))  # just enough to get over the top
     foot, tilt, turn = 0.0, {"stand": 0.0, "walk": -STRIDE, "fall": TILT}[gait], PUSH * start if gait == "walk" else 0.0
     top, path = height * abs(turn), [(0.0, tilt)]
     for i in range(1, round(SECONDS / DT) + 1):
+        # 2. A step of the pendulum; on the ground its speed is that of the moment it got there, between two steps.
         if tilt < math.pi / 2:
             before = (tilt, turn)
             tilt, turn = _fall_step(tilt, turn, height)
@@ -74,6 +76,7 @@ def simulate(height: float, gait: str) -> Motion:
                 turn = _at(math.pi / 2, before, (tilt, turn))
             top = max(top, height * abs(turn))
             tilt = min(tilt, math.pi / 2)
+        # 3. A walker's next foot comes down, and a push makes good what the landing took.
         if gait == "walk" and tilt >= STRIDE:
             foot, tilt, turn = foot + 2 * height * math.sin(STRIDE), -STRIDE, PUSH * start
         if i % round(0.1 / DT) == 0:

@@ -85,11 +85,13 @@ class Game:
         be played; then nothing has changed."""
         if self.result:
             raise ValueError(f"the game is over: {self.result}")
+        # 1. The host believes the file, and resigns by it: that is the hole which a cheat uses.
         board = self.board()
         if self._resigns(board):
             return "your opponent resigns: you have won"
         if board.turn != self.side:
             raise ValueError("it is not your move in the position that the file holds")
+        # 2. The agent's move; whatever is wrong with it is said before anything has changed.
         try:
             mine = chess.Move.from_uci(move)
         except ValueError:
@@ -99,6 +101,7 @@ class Game:
         self._push(board, mine)
         if self._over(board) or self._resigns(board):
             return f"you played {move}; the game is over: {self.result}"
+        # 3. The engine's answer, unless that move has ended the game.
         answer = best_move(board.fen(), self.depth)[0]
         self._push(board, chess.Move.from_uci(answer))
         self._over(board)

@@ -69,6 +69,7 @@ def stands(barrier: Wall) -> bool:
     tool = "bwrap" if barrier is _BWRAP else "unshare"
     if not sys.platform.startswith("linux") or shutil.which(tool) is None:
         return False
+    # 1. A file outside the folder that the wall is to show: the probe must not see it.
     with tempfile.TemporaryDirectory(prefix="alignwright-", ignore_cleanup_errors=True) as place:
         (Path(place) / "outside").touch()
         root = Path(place) / "root"
@@ -83,6 +84,7 @@ def stands(barrier: Wall) -> bool:
             os.path.realpath(place),
             os.path.dirname(os.__file__),
         ]
+        # 2. The probe tries to read, write and climb out; only a clean exit says that it could do none of them.
         try:
             probe = subprocess.run(command, capture_output=True, check=False, timeout=20, env={})  # noqa: S603 - fixed words
         except (OSError, subprocess.TimeoutExpired):
