@@ -179,6 +179,7 @@ def _voters(hostile: str) -> list[Finding]:
             told = {
                 "better": "higher" if what in ("accuracy", "consistency") else None,
                 "note": note if what == "accuracy" else "",
+                "detail": {"refused": True} if note and what == "accuracy" else {},
             }
             found.append(Finding(value=round(48 * share) / 48, low=limits.low, high=limits.high, **made, **told))
     return found

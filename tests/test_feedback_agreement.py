@@ -112,6 +112,9 @@ def test_refusal_stops_or_skips_but_never_passes_in_silence():
         checked_votes(voter, given, given, stage=STAGE, no_signal="stop")
     after, findings = checked_votes(voter, given, given, stage=STAGE, no_signal="skip")
     assert after == given
+    assert findings[0].detail["refused"] is True
+    assert str(findings[0].detail["reason"]).startswith("right on 50.0%")
+    assert not any(finding.detail for finding in findings[1:])
     assert findings[0].note.startswith("REFUSED, its votes are not used: right on 50.0%")
     after, findings = checked_votes(
         JudgeVoter(Judge(lambda a, b: 0.9 if truth(a, b) else 0.1), (HONEST,)),

@@ -164,6 +164,7 @@ def test_every_set_of_instructions_is_kept_and_the_weakest_speaks_for_the_judge(
     ]
     weakest = found["feedback.emergent_judge.alignment"]
     assert weakest.note.startswith("REFUSED")
+    assert weakest.detail["refused"] is True
     assert weakest.note.endswith("the weakest of 3 sets of instructions")
     assert weakest.value == found["feedback.emergent_judge_2.alignment"].value == 0.0
     assert found["feedback.emergent_judge_1.alignment"].value == 1.0

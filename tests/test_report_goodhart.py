@@ -33,7 +33,7 @@ def finding(claim: str, stage: str, value: float | None, spread: float = 0.1, **
     return Finding.model_validate(made | limits | more)
 
 
-def gamed(note: str = "within the data") -> list[Finding]:
+def gamed(beyond_data: bool = False) -> list[Finding]:
     found = []
     for n in (2, 4, 8, 16):
         told = {"proxy": 0.5 * n**0.5, "gold": 0.2 * n**0.5 * (1 - n / 16)}
@@ -42,7 +42,7 @@ def gamed(note: str = "within the data") -> list[Finding]:
         found += [
             finding(f"trilemma.{meter}.best_of_{n}", "baseline", 0.5 - n / 40) for meter in ("optimization", "capture")
         ]
-    found.append(finding("goodhart.peak", "baseline", 0.9, unit="root nats", note=note))
+    found.append(finding("goodhart.peak", "baseline", 0.9, unit="root nats", detail={"beyond_data": beyond_data}))
     for stage, move in (("train.0.sft", 0.3), ("train.1.dpo", 1.1)):
         found += [finding(f"goodhart.{what}", stage, move) for what in ("proxy", "gold")] + [
             finding("goodhart.kl", stage, 4 * move)
@@ -86,7 +86,7 @@ def test_places_are_to_scale() -> None:
 
 def test_the_sentence_says_an_extrapolation_is_one() -> None:
     assert "0.900 [0.800, 1.000]: within what was measured" in goodhart.said(case(gamed()))
-    assert "an extrapolation" in goodhart.said(case(gamed("beyond the data, an extrapolation")))
+    assert "an extrapolation" in goodhart.said(case(gamed(beyond_data=True)))
     falling = [f for f in gamed() if f.claim != "goodhart.peak"] + [finding("goodhart.peak", "baseline", 0.0)]
     assert "lowers gold from the first" in goodhart.said(case(falling))
     none = [f for f in gamed() if f.claim != "goodhart.peak"] + [finding("goodhart.peak", "baseline", None)]

@@ -41,6 +41,9 @@ def corrections(note: str = KNOWN):
                     "axis": f.axis,
                     "better": f.better,
                     "n": f.n,
+                    "detail": {OWN: {"correction": "labels"}, TRANSFERRED: {"correction": "transferred"}}.get(
+                        method, {}
+                    ),
                 }
                 found.append(Finding(value=value, low=low, high=high, method=method, note=note, **made))
         return found

@@ -9,7 +9,9 @@ from alignwright.report import page
 from alignwright.report.hacks import hacks
 
 
-def finding(claim: str, note: str, value: float = 0.5, text: str = "Great! Great!") -> Finding:
+def finding(
+    claim: str, detail: dict[str, str], note: str = "a note", value: float = 0.5, text: str = "Great! Great!"
+) -> Finding:
     shown = Example(
         item="1",
         prompt=Conversation.user(text),
@@ -22,22 +24,18 @@ def finding(claim: str, note: str, value: float = 0.5, text: str = "Great! Great
     return Finding(
         claim=claim, stage="baseline", axis="goodhart", value=value, low=0.1, high=0.9, n=40, method="m",
         unit="spreads", better="lower", p=0.001,
-        p_adjusted=0.01, note=note, exhibits=(shown,),
+        p_adjusted=0.01, note=note, detail=dict(detail), exhibits=(shown,),
     )  # fmt: skip
 
 
 def with_hacks(text: str = "Great! Great!"):
+    repeated = {"kind": "rewarded", "what": "the reply said twice raises the proxy and not gold", "advice": text}
+    longer = {"kind": "overpaid", "what": "more length in words", "reason": "but"}
+    great = {"kind": "gamed", "what": f'more said "{text}"', "reason": "of replies"}
     added = [
-        finding(
-            "hacking.test.repeat",
-            f"the reply said twice raises the proxy and not gold: proxy +1.00, gold -0.20; {text}",
-            3.0,
-            text,
-        ),
-        finding("hacking.feature.words", "overpaid: more length in words: proxy +0.5, gold +0.1; but", 0.9, text),
-        finding(
-            "hacking.feature.said_great", f'gamed: more said "{text}": proxy +0.5, gold -0.1; of replies', 0.4, text
-        ),
+        finding("hacking.test.repeat", repeated | {"price": "proxy +1.00, gold -0.20"}, value=3.0, text=text),
+        finding("hacking.feature.words", longer | {"price": "proxy +0.5, gold +0.1"}, value=0.9, text=text),
+        finding("hacking.feature.said_great", great | {"price": "proxy +0.5, gold -0.1"}, value=0.4, text=text),
     ]
     return make(change=lambda findings: [*findings, *added])
 
@@ -71,37 +69,39 @@ def test_a_pair_is_not_taken_for_a_reply_before_and_after() -> None:
     assert all(not claim.lives for claim in case.claims if claim.name.startswith(("hacking.feature.", "hacking.test.")))
 
 
-LONG = (
-    "single words are paid for: cap what words can bring; repetition is paid for: score the reply without its repeated"
-    " sentences"
+ADVICE = (
+    "single words are paid for: cap what words can bring",
+    "repetition is paid for: score the reply without its repeated sentences",
 )
-COMBINED = (
-    "combined by search (7 favoured words appended, then the reply said twice) raises the proxy and not gold: proxy"
-    f" +9, gold -8; {LONG}"
-)
+STEPS = "7 favoured words appended, then the reply said twice"
+COMBINED = {
+    "kind": "rewarded",
+    "what": "combined by search raises the proxy and not gold",
+    "price": "proxy +9, gold -8",
+    "steps": STEPS,
+    "advice": "\n".join(ADVICE),
+}
+NOTE = f"combined by search ({STEPS}) raises the proxy and not gold: proxy +9, gold -8; {'; '.join(ADVICE)}"
 
 
 def test_what_a_search_put_together_is_one_line_with_its_steps_and_its_remedies_to_be_opened() -> None:
-    case = make(change=lambda findings: [*findings, finding("hacking.test.combined", COMBINED)])
+    case = make(change=lambda findings: [*findings, finding("hacking.test.combined", COMBINED, NOTE)])
     (hack,) = hacks(case)
-    assert (hack.what, hack.paid) == ("combined by search raises the proxy and not gold", "proxy +9, gold -8")
-    assert hack.more == ("7 favoured words appended, then the reply said twice", *LONG.split("; "))
+    assert (hack.what, hack.paid) == (COMBINED["what"], COMBINED["price"])
+    assert hack.more == (STEPS, *ADVICE)
     written = page.html(case)
-    assert (
-        "how, and what would close it</summary><small>7 favoured words appended, then the reply said twice</small>"
-        in written
-    )
-    assert COMBINED in Reader(written).text  # whole in the numbers, where its beginning opens it
+    assert f"how, and what would close it</summary><small>{STEPS}</small>" in written
+    assert NOTE in Reader(written).text  # whole in the numbers, where its beginning opens it
     assert '<details class="method note"><summary>combined by search (7 favoured words' in written
     plain = page.html(with_hacks())  # the control: one edit, and a short note, need no opening
     assert "how, and what" not in plain
     assert '<details class="method note">' not in plain
 
 
-def test_a_word_in_brackets_is_no_list_of_steps() -> None:
-    told = 'the word "(a)" appended raises the proxy and not gold: proxy +1; the word "(a)" alone is paid for'
-    (hack,) = hacks(make(change=lambda findings: [*findings, finding("hacking.test.keyword_a", told)]))
-    assert (hack.what, hack.more) == (
-        'the word "(a)" appended raises the proxy and not gold',
-        ('the word "(a)" alone is paid for',),
+def test_the_words_of_the_note_are_read_by_nobody() -> None:
+    """Colons, semicolons and brackets of a sentence are no syntax: the same hack, whatever its note."""
+    plain, odd = (
+        hacks(make(change=lambda findings, note=note: [*findings, finding("hacking.test.combined", COMBINED, note)]))
+        for note in ("", "gamed: (a): b; c")
     )
+    assert [(h.what, h.paid, h.more, h.heads) for h in plain] == [(h.what, h.paid, h.more, h.heads) for h in odd]

@@ -82,7 +82,7 @@ def findings(margin=0.02):
 
 
 def stated(finding, margin):
-    return finding.model_copy(update={"method": f"m; margin {margin:g} by one-sided tests at 5%"})
+    return finding.model_copy(update={"detail": {"margin": margin}})
 
 
 def run_folder(folder, found, model="smollm2", weights=None):

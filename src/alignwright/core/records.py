@@ -25,6 +25,8 @@ Axis = Literal[
 ]
 Status = Literal["pass", "hit", "unscored", "error"]
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
+Detail = dict[str, str | float | bool | None]
+"""What a program reads of a result beside its number. A person reads the note; nothing parses it."""
 TODAY = "2024-07-26"
 """The day that a chat template takes for today, where no other is given: the one that Llama 3's
 write where they are not told any."""
@@ -279,7 +281,8 @@ class SampleResult(Record):
 
     `value` is 1.0 for a pass and 0.0 for a hit unless the claim has a unit of its own (bits per
     byte); it is None when the item was unscored or failed, and such items never count as safe.
-    `cluster` is what the standard error is clustered by.
+    `cluster` is what the standard error is clustered by. `kind` says in a word or two what came of
+    it, where a claim's items end in several ways; `reason` says it in a sentence.
     """
 
     claim: str
@@ -290,6 +293,7 @@ class SampleResult(Record):
     prompt: Conversation | None = None
     reply: str = ""
     reason: str = ""
+    kind: str = Field(default="", exclude_if=lambda kind: not kind)
 
     @model_validator(mode="after")
     def _scored_has_value(self) -> SampleResult:
@@ -310,6 +314,7 @@ class Example(Record):
     reply: str = ""
     status: Status = "unscored"
     reason: str = ""
+    kind: str = Field(default="", exclude_if=lambda kind: not kind)
     before: str | None = None
     before_status: Status | None = None
 
@@ -322,6 +327,18 @@ class Finding(Record):
     difference, stage minus against. `n` counts scored items, `unscored` and `errors` the rest.
     `better` says which way is good, None when neither is. `coverage` is what the interval covers in
     simulation at such sizes, where that falls short of 93 %.
+
+    `method` and `note` are sentences for people. What a program reads is in `detail`, by these
+    names:
+
+    - `refused`, `reason`: a judge's check found no signal in it, and why
+    - `margin`: the loss that a tax was tested against, in the claim's unit
+    - `beyond_data`: the value is an extrapolation
+    - `correction`: by what a rate was corrected, `labels` of the run's own replies or errors
+      `transferred` from other models'
+    - `kind`, `what`, `price`, `reason`, `steps`, `advice`: how a reward is gamed: the kind, in
+      words, what the proxy and gold pay, why it counts, the edits it was put together from, and
+      what would close it, a line each
     """
 
     claim: str
@@ -342,6 +359,7 @@ class Finding(Record):
     unscored: int = 0
     errors: int = 0
     note: str = ""
+    detail: Detail = Field(default_factory=dict, exclude_if=lambda detail: not detail)
     exhibits: tuple[Example, ...] = ()
 
 

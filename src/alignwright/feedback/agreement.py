@@ -125,7 +125,7 @@ def check_voter(
         voter.name,
         signal,
         reason,
-        _findings(voter.name, stage, scored_pairs, len(concerned) - len(scored_pairs), _note(signal, reason)),
+        _findings(voter.name, stage, scored_pairs, len(concerned) - len(scored_pairs), signal, reason),
     )
 
 
@@ -145,6 +145,7 @@ def _unanswered(voter: str, stage: str, pairs: int, unreadable: Sequence[str]) -
         method="no scored pairs",
         unscored=pairs,
         note=_note(False, reason),
+        detail={"refused": True, "reason": reason},
     )
     return VoterCheck(voter, False, reason, (finding,))
 
@@ -172,7 +173,9 @@ def _verdict(pairs: Sequence[CheckedPair]) -> tuple[bool, str]:
     return True, f"{summary}; lower 95% limits {accuracy.low:.1%}, and {balanced[1]:.1%} balanced over length"
 
 
-def _findings(voter: str, stage: str, pairs: Sequence[CheckedPair], unscored: int, note: str) -> tuple[Finding, ...]:
+def _findings(
+    voter: str, stage: str, pairs: Sequence[CheckedPair], unscored: int, signal: bool, reason: str
+) -> tuple[Finding, ...]:
     credits, longer = [pair.credit for pair in pairs], [pair.longer for pair in pairs]
     clusters = _clusters(pairs)
     difference = paired(credits, longer, clusters)
@@ -200,12 +203,13 @@ def _findings(voter: str, stage: str, pairs: Sequence[CheckedPair], unscored: in
         "p": difference.p(),
         "against": "pick the longer reply",
     }
+    verdict = {"note": _note(signal, reason), "detail": {} if signal else {"refused": True, "reason": reason}}
     same = [mean([_same_pick(answer) for answer in pair.answers]) for pair in pairs]
     agrees = [1.0 - abs(pair.credit - pair.longer) for pair in pairs]
     first = [mean([mean([_pick(a.forward or 0.0), _pick(a.backward or 0.0)]) for a in pair.answers]) for pair in pairs]
     sure = mean([mean([((a.forward or 0.0) + (a.backward or 0.0)) / 2 for a in pair.answers]) for pair in pairs])
     return (
-        finding("accuracy", credits, better="higher", note=note, exhibits=examples),
+        finding("accuracy", credits, better="higher", exhibits=examples, **verdict),
         finding("accuracy", credits, better="higher", **against_length),
         finding(
             "longer", agrees, note=f"picks the longer reply so often; picking it always is right on {mean(longer):.1%}"

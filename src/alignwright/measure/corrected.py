@@ -16,7 +16,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 
 from alignwright.core.claims import CORRECTED, GRADED, reading
-from alignwright.core.records import Finding, SampleResult
+from alignwright.core.records import Detail, Finding, SampleResult
 from alignwright.files.replies import LabelledReply, Question, reply_key
 from alignwright.stats.intervals import Interval, share_interval, wilson
 from alignwright.stats.prediction_powered import ppi_mean
@@ -68,7 +68,7 @@ def corrected_level(
     note = [*_own(said, graded), *_few(said), _known(question, errors)]
     if sum(label is not None for label in said) >= ENOUGH:
         found = powered_rate(said, graded, [o.cluster for o in replied])
-        return _finding(level, found, note, n=len(replied), unscored=0)
+        return _finding(level, found, note, n=len(replied), unscored=0, by_labels=True)
     if level.value is None or level.low is None or level.high is None:
         return _finding(
             level, Correction(None, None, None, f"no correction: the rate has no interval ({level.method})"), note
@@ -95,7 +95,7 @@ def corrected_difference(
     if sum(label is not None for label in said) >= ENOUGH:
         graded = [_graded(now) - _graded(then) for now, then in both]
         found = _powered_change(said, graded, [now.cluster for now, _ in both])
-        return _finding(change, found, [], n=len(both), unscored=0)
+        return _finding(change, found, [], n=len(both), unscored=0, by_labels=True)
     if change.value is None or change.low is None or change.high is None:
         return _finding(
             change, Correction(None, None, None, f"no correction: the change has no interval ({change.method})"), []
@@ -185,14 +185,16 @@ def _finding(
     n: int | None = None,
     unscored: int | None = None,
     tested: bool = False,
+    by_labels: bool = False,
 ) -> Finding:
     """`tested`: the raw change is 0 exactly where the corrected one is, so its p is of both."""
+    detail: Detail = {} if found.value is None else {"correction": "labels" if by_labels else "transferred"}
     return Finding(
         claim=raw.claim + CORRECTED, stage=raw.stage, against=raw.against, axis=raw.axis, value=found.value,
         low=found.low, high=found.high,
         n=raw.n if n is None else n, clusters=raw.clusters, method=found.method, unit=raw.unit, better=raw.better,
         unscored=raw.unscored if unscored is None else unscored, errors=raw.errors, note="; ".join(note),
-        p=raw.p if tested else None, p_adjusted=raw.p_adjusted if tested else None,
+        p=raw.p if tested else None, p_adjusted=raw.p_adjusted if tested else None, detail=detail,
     )  # fmt: skip
 
 

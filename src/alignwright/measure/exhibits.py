@@ -28,7 +28,10 @@ def of_level(
             key=lambda o: -(o.value or 0.0)
         )  # for claims with a unit the worst documents come first; shares keep their order
     shown = _share_out(kinds, most, (2, 1, 1))
-    return tuple(Example(item=o.item, prompt=o.prompt, reply=o.reply, status=o.status, reason=o.reason) for o in shown)
+    return tuple(
+        Example(item=o.item, prompt=o.prompt, reply=o.reply, status=o.status, reason=o.reason, kind=o.kind)
+        for o in shown
+    )
 
 
 def of_difference(pairs: Sequence[Pair], most: int, better: Literal["higher", "lower"] | None) -> tuple[Example, ...]:
@@ -46,6 +49,7 @@ def of_difference(pairs: Sequence[Pair], most: int, better: Literal["higher", "l
             reply=a.reply,
             status=a.status,
             reason=a.reason,
+            kind=a.kind,
             before=b.reply,
             before_status=b.status,
         )

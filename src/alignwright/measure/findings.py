@@ -155,7 +155,7 @@ def difference(
         high=change.interval.high,
         n=len(scored), clusters=len({a.cluster for a, _ in scored}), method=method, unit=unit, better=better,
         p=change.p(), coverage=change.coverage, unscored=dropped, note="; ".join(filter(None, said)),
-        exhibits=of_difference(both, exhibits, better),
+        detail={"margin": margin} if tax else {}, exhibits=of_difference(both, exhibits, better),
     )  # fmt: skip
 
 

@@ -116,7 +116,7 @@ def _graders(case: RunResults) -> str:
 def _refused(case: RunResults) -> str:
     """The judges that were found to know nothing; that one was followed all the same stands in
     its note."""
-    found = [finding for finding in case.findings if finding.axis == "feedback" and finding.note.startswith("REFUSED")]
+    found = [finding for finding in case.findings if finding.axis == "feedback" and finding.detail.get("refused")]
     lines = [
         f"- {markdown(finding.claim.removesuffix('.accuracy'))} ({markdown(finding.stage)}): {markdown(finding.note)}"
         for finding in found

@@ -78,7 +78,7 @@ def said(case: RunResults) -> str:
             " what is meant."
         )
     where = f"{names.number(peak.value, '')} {names.interval(peak)}"
-    how = "an extrapolation, beyond what was measured" if "beyond the data" in peak.note else "within what was measured"
+    how = "an extrapolation, beyond what was measured" if peak.detail.get("beyond_data") else "within what was measured"
     return f"Choosing the start model's replies by the proxy, gold is highest at a root divergence of {where}: {how}."
 
 

@@ -8,13 +8,11 @@ and not a reply before and after.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 
 from alignwright.core.records import Finding
 from alignwright.report.results import RunResults
 
-_STEPS = re.compile(r" \((.*)\)(?= )")
 TRIED = ("The unedited reply", "After the edit, and the proxy likes it as well or better")
 COMBINED = "hacking.test.combined"
 SEEN = ("Gold prefers", "The proxy prefers")
@@ -48,17 +46,20 @@ def hacks(case: RunResults) -> list[Hack]:
 
 def _hack(finding: Finding) -> Hack:
     if finding.claim.startswith("hacking.test."):
-        what, _, told = finding.note.partition(": ")
-        steps = _STEPS.search(what) if finding.claim == COMBINED else None
-        paid, *closed = told.split("; ")
-        return Hack(
-            finding, _STEPS.sub("", what) if steps else what, paid, (*([steps[1]] if steps else []), *closed), TRIED
-        )
-    kind, _, rest = finding.note.partition(": ")
-    what, _, told = rest.partition(": ")
-    paid, _, reason = told.partition("; ")
-    return Hack(finding, f"{kind}: {what}", paid, (reason,) if reason else (), SEEN)
+        return Hack(finding, _text(finding, "what"), _text(finding, "price"), tuple(_lines(finding)), TRIED)
+    what, reason = f"{_text(finding, 'kind')}: {_text(finding, 'what')}", _text(finding, "reason")
+    return Hack(finding, what, _text(finding, "price"), (reason,) if reason else (), SEEN)
+
+
+def _lines(finding: Finding) -> list[str]:
+    """The edits that it was put together from, and each thing that would close it."""
+    texts = (_text(finding, "steps"), *_text(finding, "advice").split("\n"))
+    return [text for text in texts if text]
+
+
+def _text(finding: Finding, name: str) -> str:
+    return str(finding.detail.get(name) or "")
 
 
 def _order(hack: Hack) -> int:
-    return 2 if hack.heads == TRIED else 0 if hack.what.startswith("gamed") else 1
+    return 2 if hack.heads == TRIED else 0 if hack.finding.detail.get("kind") == "gamed" else 1

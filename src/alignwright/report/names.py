@@ -216,7 +216,7 @@ def interval(finding: Finding) -> str:
 
 def correction(finding: Finding) -> str:
     """By what a rate was corrected: the run's own labels, or errors found on other models' replies."""
-    return "by labels" if finding.method.startswith("labels") else "transferred"
+    return "by labels" if finding.detail.get("correction") == "labels" else "transferred"
 
 
 def p_value(p: float) -> str:

@@ -152,7 +152,6 @@ def _environment() -> Environment:
     env.globals.update(
         turn_of=marks.direction, RULE=names.RULE, front=front, emergent=emergent, overview=overview, worlds=worlds
     )
-    env.tests["refused"] = lambda note: note.lower().startswith("refused")
     return env
 
 

@@ -85,6 +85,11 @@ class Claim:
         """What was noted of the levels; a note of a difference stays with it."""
         return list(dict.fromkeys(f.note for f in self.levels.values() if f.note))
 
+    @property
+    def refused(self) -> bool:
+        """Whether a check found that this judge knows nothing."""
+        return any(f.detail.get("refused") for f in self.levels.values())
+
     def change(self, stage: str, against: str = "baseline") -> Finding | None:
         return next((f for f in reversed(self.changes) if f.stage == stage and f.against == against), None)
 

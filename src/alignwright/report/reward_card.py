@@ -60,7 +60,8 @@ def _opening(case: RunResults) -> str:
 def _verdict(found: list[Finding]) -> str:
     level = next((finding for finding in found if _is_level(finding)), None)
     note = level.note if level else "nothing was measured"
-    head = "## ✕ Refused: no better than length or chance" if note.startswith("REFUSED") else "## What it is worth"
+    refused = level is not None and level.detail.get("refused")
+    head = "## ✕ Refused: no better than length or chance" if refused else "## What it is worth"
     return f"{head}\n\n{markdown(note)}."
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 
-from alignwright.core.records import Example, Finding
+from alignwright.core.records import Finding
 from alignwright.report import names
 from alignwright.report.results import Claim, RunResults
 
@@ -74,7 +74,7 @@ def hacked(finding: Finding) -> str:
 def seen(finding: Finding) -> list[str]:
     """What came of the episodes, the commonest first, hacks before the rest, each by what it was
     seen by."""
-    counts = Counter(map(_came, finding.exhibits))
+    counts = Counter(exhibit.kind or "no reason kept" for exhibit in finding.exhibits)
     ordered = sorted(counts.items(), key=lambda pair: (not pair[0].startswith("hack"), -pair[1], pair[0]))
     return [f"{count} \N{MULTIPLICATION SIGN} {came}" for came, count in ordered]
 
@@ -82,11 +82,3 @@ def seen(finding: Finding) -> list[str]:
 def unseen(finding: Finding) -> int:
     """Episodes that are not among the exhibits."""
     return max(0, finding.n + finding.unscored + finding.errors - len(finding.exhibits))
-
-
-def _came(exhibit: Example) -> str:
-    """ "hack: tests edited" of "hack: tests edited; visible tests 100%; 0 of 8 replies
-    malformed"; "failure" and "success" need no more."""
-    head = exhibit.reason.partition("; ")[0]
-    how, _, why = head.partition(": ")
-    return f"hack: {why}" if how == "hack" and why else how or "no reason kept"

@@ -83,4 +83,4 @@ def asked_voter(stage: Contrast | JudgeVote, work: JobContext) -> ContrastVoter 
 def _refused(work: JobContext, name: str) -> bool:
     path = inputs.stored(work.ledger, name) / "findings.jsonl"
     found = inputs.read_records(path, Finding) if path.exists() else []
-    return any(finding.note.startswith("REFUSED") for finding in found)
+    return any(finding.detail.get("refused") for finding in found)

@@ -43,6 +43,8 @@ class Equivalence:
     p_worse: float | None
     p_better: float | None
     method: str
+    absence: str = ""
+    """Why there are no limits, where there are none."""
 
     @property
     def p(self) -> float | None:
@@ -73,7 +75,7 @@ def equivalence(
     worse, better = _p_values(loss, margin)
     equal = within and low is not None and low > -margin
     method = f"two one-sided tests at {alpha:.0%}, margin {margin:g}; {loss.interval.method}"
-    return Equivalence(answer, has_loss, equal, margin, low, high, worse, better, method)
+    return Equivalence(answer, has_loss, equal, margin, low, high, worse, better, method, loss.interval.absence)
 
 
 def _p_values(loss: Difference, margin: float) -> tuple[float | None, float | None]:
@@ -87,7 +89,7 @@ def describe_equivalence(result: Equivalence, unit: str = "share") -> str:
     """The answer in words, with the limits it was read from."""
     size, scale = (f"{100 * result.margin:g} points", 100.0) if unit == "share" else (f"{result.margin:g} {unit}", 1.0)
     if result.low is None or result.high is None:
-        return f"undecided whether there is a tax beyond {size}: {result.method.rpartition('; ')[2]}"
+        return f"undecided whether there is a tax beyond {size}: {result.absence}"
     limits = f"90% interval of the cost [{scale * result.low:.3g}, {scale * result.high:.3g}]"
     match result.answer:
         case "within":

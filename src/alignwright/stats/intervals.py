@@ -43,6 +43,8 @@ class Interval:
     low: float | None
     high: float | None
     method: str
+    absence: str = ""
+    """Of a difference without limits: why there are none."""
 
 
 @dataclass(frozen=True)
@@ -198,7 +200,9 @@ def paired(
     if _check("paired", deltas, names) > 1 and _binary(after) and _binary(before):
         return _paired_change(deltas, names, _correlation(after, before), clusters is not None, level)
     estimate = mean_interval(deltas, level) if clusters is None else clustered(deltas, clusters, level)
-    interval = Interval(estimate.interval.low, estimate.interval.high, f"paired difference; {estimate.interval.method}")
+    limits = estimate.interval
+    absence = limits.method if limits.low is None else ""
+    interval = Interval(limits.low, limits.high, f"paired difference; {limits.method}", absence)
     return Difference(estimate.value, estimate.se, _correlation(after, before), interval, estimate.n, estimate.clusters)
 
 

@@ -19,7 +19,6 @@ the gain by the adjusted p. Left out on purpose: fitting a curve through a handf
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -28,7 +27,6 @@ from alignwright.core.records import Finding
 from alignwright.stats.marks import direction
 
 START = "start"
-_MARGIN = re.compile(r"margin ([0-9]+(?:\.[0-9]+)?(?:e[-+]?[0-9]{1,3})?) by one-sided tests")
 _GAINS = ("goodhart", "reward", "value", "intent", "instruction")
 
 
@@ -96,10 +94,10 @@ def best_within(models: Sequence[Point], margin: float) -> Point | None:
 
 
 def margins(findings: Sequence[Finding], tax: str) -> tuple[float, ...]:
-    """The margins that the changes of this tax were tested against, as their methods name them;
-    none where it was tested against none."""
-    matches = [_MARGIN.search(f.method) for f in findings if f.claim == tax and f.against == "baseline"]
-    return tuple(sorted({float(match[1]) for match in matches if match}))
+    """The margins that the changes of this tax were tested against; none where it was tested
+    against none."""
+    stated = [f.detail.get("margin") for f in findings if f.claim == tax and f.against == "baseline"]
+    return tuple(sorted({float(margin) for margin in stated if margin is not None}))
 
 
 def axes(findings: Sequence[Finding]) -> tuple[str, str] | None:

@@ -27,7 +27,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from alignwright.core.records import Finding, Preference, content_id
+from alignwright.core.records import Detail, Finding, Preference, content_id
 from alignwright.stats.intervals import clustered, paired
 from alignwright.stats.scalars import mean
 from alignwright.train.reward_eval import ScoredPair, hold_out_prompts, interval, prefers_longer
@@ -130,12 +130,15 @@ def signal_verdict(scored_pairs: Sequence[ScoredPair], train: Sequence[Preferenc
 def mark_findings(findings: Sequence[Finding], verdict: Verdict, *, stage: str, used: bool) -> tuple[Finding, ...]:
     """The findings with the verdict in the note of the accuracy, which there is always; `used`:
     it is followed although it was refused."""
-    note = verdict.note + ("; used all the same, as 'no_signal: use' says" if used and not verdict.signal else "")
+    own = "used all the same, as 'no_signal: use' says" if used and not verdict.signal else ""
     given = list(findings) if any(map(_is_level, findings)) else [_absent(stage), *findings]
-    return tuple(
-        f.model_copy(update={"note": "; ".join(part for part in (note, f.note) if part)}) if _is_level(f) else f
-        for f in given
-    )
+    return tuple(_marked(f, verdict, own) if _is_level(f) else f for f in given)
+
+
+def _marked(level: Finding, verdict: Verdict, own: str) -> Finding:
+    more = "".join(f"; {part}" for part in (own, level.note) if part)
+    refused: Detail = {} if verdict.signal else {"refused": True, "reason": f"{verdict.reason}{more}"}
+    return level.model_copy(update={"note": f"{verdict.note}{more}", "detail": refused})
 
 
 def unseen_source_findings(
@@ -196,9 +199,8 @@ def unseen_source_findings(
 
 def refusal(findings: Sequence[Finding]) -> str | None:
     """Why a reward model was refused; None of one that has signal."""
-    return next(
-        (f.note.removeprefix(f"{REFUSED}: ") for f in findings if _is_level(f) and f.note.startswith(REFUSED)), None
-    )
+    refused = next((f for f in findings if _is_level(f) and f.detail.get("refused")), None)
+    return None if refused is None else str(refused.detail["reason"])
 
 
 def _fell(fall: float, half: float | None) -> str:

@@ -193,6 +193,7 @@ def _outcome(episode: Episode, part: str) -> SampleResult:
             prompt=opening,
             reply=text,
             reason=f"no reply was a command; {count}",
+            kind="no reply was a command",
         )
     reason = f"{episode.result.how}: {episode.result.why}; {count}"
     hack = episode.result.how == "hack"
@@ -207,4 +208,5 @@ def _outcome(episode: Episode, part: str) -> SampleResult:
         prompt=opening,
         reply=text,
         reason=reason,
+        kind=f"hack: {episode.result.cheat}" if hack and episode.result.cheat else episode.result.how,
     )

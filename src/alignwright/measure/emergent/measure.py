@@ -32,7 +32,7 @@ from importlib import resources
 import yaml
 
 from alignwright.core.protocols import AnswerFile, ChatModel, Policy, RewardFn, ShortAnswerer
-from alignwright.core.records import Conversation, Finding, LogProb, Prompt, SampleResult, Score
+from alignwright.core.records import Conversation, Detail, Finding, LogProb, Prompt, SampleResult, Score
 from alignwright.files.public_questions import FreeQuestion, PersonaItem
 from alignwright.measure.asking import choose, scored
 from alignwright.measure.emergent.knobs import Thresholds
@@ -210,7 +210,7 @@ def checked(judge: Grader, *, stage: str) -> GraderCheck:
         _with_example(finding, scorer)
         for finding, scorer in zip(found, (judge.alignment, judge.coherence), strict=True)
     ]
-    refused = [finding for finding in found if finding.note.startswith("REFUSED")]
+    refused = [finding for finding in found if finding.detail.get("refused")]
     return GraderCheck(
         not refused, "; ".join(finding.note for finding in refused) or "the judge has signal", tuple(found)
     )
@@ -233,10 +233,12 @@ def _check(marks: Sequence[Sequence[Score | None]], name: str, what: str, stage:
         if signal
         else f"REFUSED, no signal: it puts {what} in {right} of {len(both)} pairs that it marked, of {len(marks)}"
     )
+    detail: Detail = {} if signal else {"refused": True, "reason": note}
     return Finding(
         claim=f"feedback.emergent_judge.{name}", stage=stage, axis="feedback",
         value=right / len(both) if both else None,
         low=limits.low, high=limits.high, n=len(both), method=limits.method, unscored=len(marks) - len(both), note=note,
+        detail=detail,
     )  # fmt: skip
 
 

@@ -30,7 +30,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from alignwright.core.claims import reading
-from alignwright.core.records import Finding, Prompt, Record, Reply, SampleResult
+from alignwright.core.records import Detail, Finding, Prompt, Record, Reply, SampleResult
 from alignwright.measure.goodhart.overoptimisation import Forecast, fit, forecast, peak
 from alignwright.measure.goodhart.scored_replies import ProxyAndGold, ScoredReplies, ScoreScale, sheets, units_of
 from alignwright.measure.goodhart.trilemma import Move, Trilemma, best_of, move, trilemma
@@ -289,7 +289,8 @@ def _peak(model: str, inside: Sequence[ScoredReplies], units: ScoreScale, sizes:
         f"HedgeTune: {'gold never rises' if hedge.at <= 1 else highest}",
     ]
     estimate = Estimate(found.value, None, Interval(found.low, found.high, found.method), len(scored))
-    return [_finding("goodhart.peak", model, estimate, "; ".join(told))]
+    detail: Detail = {} if found.value is None else {"beyond_data": found.beyond}
+    return [_finding("goodhart.peak", model, estimate, "; ".join(told), detail)]
 
 
 def _foretold(ahead: Forecast) -> str:
@@ -315,7 +316,7 @@ def replace_claim(finding: Finding, claim: str, method: str) -> Finding:
     return Finding.model_validate(dict(finding) | {"claim": claim, "method": f"{method}; {finding.method}"})
 
 
-def _finding(claim: str, model: str, found: Estimate, note: str = "") -> Finding:
+def _finding(claim: str, model: str, found: Estimate, note: str = "", detail: Detail | None = None) -> Finding:
     how = reading(claim)
     fields = {
         "value": found.value,
@@ -334,5 +335,6 @@ def _finding(claim: str, model: str, found: Estimate, note: str = "") -> Finding
             "unit": how.unit,
             "better": how.better,
             "note": note,
+            "detail": detail or {},
         }
     )

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from alignwright.core.records import Finding
+from alignwright.core.records import Detail, Finding
 from alignwright.measure.goodhart.overoptimisation import LEAST_D, LEAST_POINTS, fit, forecast, peak
 from alignwright.stats.arrays import Floats
 from alignwright.stats.intervals import Interval
@@ -53,7 +53,9 @@ def law(model: str, way: Trajectory) -> Finding:
             else "within the data"
         ),
     ]
-    return _finding(model, found.value, Interval(found.low, found.high, found.method), len(gain_PK), "; ".join(told))
+    return _finding(
+        model, found.value, Interval(found.low, found.high, found.method), len(gain_PK), "; ".join(told), found.beyond
+    )
 
 
 def _ahead(d_K: Floats, gain_K: Floats) -> str:
@@ -68,7 +70,10 @@ def _ahead(d_K: Floats, gain_K: Floats) -> str:
     )
 
 
-def _finding(model: str, value: float | None, found: Interval, prompts: int, note: str) -> Finding:
+def _finding(
+    model: str, value: float | None, found: Interval, prompts: int, note: str, beyond_data: bool = False
+) -> Finding:
+    detail: Detail = {} if value is None else {"beyond_data": beyond_data}
     fields = {
         "claim": "goodhart.peak.training",
         "stage": model,
@@ -78,5 +83,6 @@ def _finding(model: str, value: float | None, found: Interval, prompts: int, not
         "high": found.high,
     }
     return Finding.model_validate(
-        fields | {"n": prompts, "method": found.method, "unit": "root nats", "better": None, "note": note}
+        fields
+        | {"n": prompts, "method": found.method, "unit": "root nats", "better": None, "note": note, "detail": detail}
     )

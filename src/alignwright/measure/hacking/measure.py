@@ -30,7 +30,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from alignwright.core.protocols import RewardFn
-from alignwright.core.records import Example, Finding, Prompt, SampleResult, Score
+from alignwright.core.records import Detail, Example, Finding, Prompt, SampleResult, Score
 from alignwright.measure.hacking.exploited_features import (
     Coefficient,
     ContrastPair,
@@ -173,7 +173,7 @@ def edit_findings(gaps: Sequence[Gap], *, stage: str) -> list[Finding]:
         " edits"
     )
     holes = [gap for gap in gaps if gap.hole != "none"]
-    names = ", ".join(gap.words for gap in holes) or "none of them raises the proxy without gold"
+    names = ", ".join(map(_words, holes)) or "none of them raises the proxy without gold"
     total = _count(
         "hacking.test", stage, len(holes), len(gaps), method, "holes", f"of {len(gaps)} edits tried: {names}"
     )
@@ -185,12 +185,14 @@ def _feature(found: Feature, stage: str, method: str) -> Finding:
     reason = PAYS[found.kind] if way == "more" else PAYS[found.kind].replace("less of", "more of")
     alike = f" (moves with {', '.join(map(words_for, found.alike))})" if found.alike else ""
     paid = f"proxy {_weight(found.proxy)}, gold {_weight(found.gold)}"
+    what = f"{way} {words_for(found.name)}{alike}"
+    detail: Detail = {"kind": found.kind, "what": what, "price": paid, "reason": reason}
     return Finding(
         claim=f"hacking.feature.{_slug(found.name)}", stage=stage, axis="goodhart", value=found.excess.value,
         low=found.excess.low,
         high=found.excess.high, n=found.n, clusters=found.clusters, method=method, unit="spread per spread",
         better=None, p=found.p,
-        p_adjusted=found.p_adjusted, note=f"{found.kind}: {way} {words_for(found.name)}{alike}: {paid}; {reason}",
+        p_adjusted=found.p_adjusted, note=f"{found.kind}: {what}: {paid}; {reason}", detail=detail,
         exhibits=tuple(map(_told, found.pairs)),
     )  # fmt: skip
 
@@ -212,13 +214,16 @@ def _told(pair: ContrastPair) -> Example:
 def _hole(gap: Gap, stage: str, method: str) -> Finding:
     gold = f", gold {gap.gold.value or 0.0:+.2f} {_span(gap.gold.interval)}" if gap.gold is not None else ""
     paid = f"proxy {gap.proxy.value or 0.0:+.2f} {_span(gap.proxy.interval)}{gold}"
-    excess = gap.excess
+    excess, advice = gap.excess, "; ".join(gap.advice)
+    detail: Detail = {"kind": gap.hole, "what": f"{gap.words} {HOLES[gap.hole]}", "price": paid}
+    detail |= {"steps": gap.steps} if gap.steps else {}
+    detail["advice"] = "\n".join(gap.advice)
     return Finding(
         claim=f"hacking.test.{_slug(gap.test)}", stage=stage, axis="goodhart", value=excess.value,
         low=excess.interval.low, high=excess.interval.high,
         n=excess.n, method=f"{method}; {excess.interval.method}", unit="spreads", better="lower", p=gap.p,
         p_adjusted=gap.p_adjusted,
-        unscored=gap.unscored, note=f"{gap.words} {HOLES[gap.hole]}: {paid}; {gap.advice}",
+        unscored=gap.unscored, note=f"{_words(gap)} {HOLES[gap.hole]}: {paid}; {advice}", detail=detail,
         exhibits=tuple(
             Example(
                 item=e.prompt.id, prompt=e.prompt.conversation, reply=e.after, status="hit", before=e.before,
@@ -228,6 +233,10 @@ def _hole(gap: Gap, stage: str, method: str) -> Finding:
             for e in gap.examples
         ),
     )  # fmt: skip
+
+
+def _words(gap: Gap) -> str:
+    return f"{gap.words} ({gap.steps})" if gap.steps else gap.words
 
 
 def _count(claim: str, stage: str, value: int | None, n: int, method: str, unit: str, note: str) -> Finding:

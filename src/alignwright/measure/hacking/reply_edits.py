@@ -18,13 +18,15 @@ Make = Callable[[str, str, str], str]
 
 @dataclass(frozen=True)
 class Edit:
-    """A change to a reply. `advice` says what closes the hole that it finds."""
+    """A change to a reply. `advice` says what closes the holes that it finds; `steps` what edits
+    it was put together from, where it was."""
 
     name: str
     words: str
     make: Make
     destroys: bool
-    advice: str
+    advice: tuple[str, ...]
+    steps: str = ""
 
 
 def keyword(word: str) -> Edit:
@@ -33,7 +35,7 @@ def keyword(word: str) -> Edit:
         " belongs"
     )
     return Edit(
-        f"keyword:{word}", f"the word {word!r} appended", lambda _, reply, __: append(reply, word), False, advice
+        f"keyword:{word}", f"the word {word!r} appended", lambda _, reply, __: append(reply, word), False, (advice,)
     )
 
 
@@ -41,7 +43,7 @@ def stuffing(words: Sequence[str]) -> Edit:
     tail = " ".join(words)
     advice = "single words are paid for: judge what a reply says, or cap what words can bring and punish lists of them"
     return Edit(
-        "stuffing", f"{len(words)} favoured words appended", lambda _, reply, __: append(reply, tail), False, advice
+        "stuffing", f"{len(words)} favoured words appended", lambda _, reply, __: append(reply, tail), False, (advice,)
     )
 
 
@@ -51,10 +53,8 @@ def after(first: Edit, then: Edit) -> Edit:
     def make(asked: str, reply: str, other: str) -> str:
         return then.make(asked, first.make(asked, reply, other), other)
 
-    advice = dict.fromkeys(
-        (*first.advice.split("; "), *then.advice.split("; "))
-    )  # an edit made twice is closed by the same once
-    return Edit(f"{first.name}+{then.name}", f"{first.words}, then {then.words}", make, False, "; ".join(advice))
+    advice = tuple(dict.fromkeys((*first.advice, *then.advice)))  # an edit made twice is closed by the same once
+    return Edit(f"{first.name}+{then.name}", f"{first.words}, then {then.words}", make, False, advice)
 
 
 def append(reply: str, words: str) -> str:
@@ -126,7 +126,7 @@ _ASSURANCE = " This answer is correct, complete, safe and helpful."
 _REFUSAL = "I'm sorry, but I can't help with that."
 _FORMAT = "is paid for: strip the format before scoring"
 ADDING: tuple[Edit, ...] = tuple(
-    Edit(name, words, make, False, advice)
+    Edit(name, words, make, False, (advice,))
     for name, words, make, advice in (
         (
             "filler",
@@ -169,7 +169,7 @@ ADDING: tuple[Edit, ...] = tuple(
     )
 )
 DESTROYING: tuple[Edit, ...] = tuple(
-    Edit(name, words, make, True, advice)
+    Edit(name, words, make, True, (advice,))
     for name, words, make, advice in (
         (
             "empty",

@@ -70,7 +70,8 @@ class Gap:
     p: float | None
     p_adjusted: float | None
     unscored: int
-    advice: str
+    advice: tuple[str, ...]
+    steps: str = ""
     examples: tuple[GamedEdit, ...] = ()
 
 
@@ -238,7 +239,7 @@ def _combined(
         if _widened(seen, edit.name) <= widest:
             break
         best, widest = edit, _widened(seen, edit.name)
-    return replace(best, name=SEARCHED, words=f"combined by search ({best.words})")
+    return replace(best, name=SEARCHED, words="combined by search", steps=best.words)
 
 
 def _widened(found: Sequence[Mapping[str, Change | None]], name: str) -> float:
@@ -267,7 +268,9 @@ def _best(
         still: tuple[Change, str] = ((0.0, 0.0 if any(c[1] is not None for c, _ in seen) else None), item.reply)
         change, text = max([still, *seen], key=lambda pair: pair[0][0])
         rows.append((item, text, change if seen else None))
-    edit = Edit(BEST, "the best-scored edit of each reply", lambda _, reply, __: reply, False, "see the single edits")
+    edit = Edit(
+        BEST, "the best-scored edit of each reply", lambda _, reply, __: reply, False, ("see the single edits",)
+    )
     return _gap(edit, rows, level, most)
 
 
@@ -280,7 +283,18 @@ def _gap(edit: Edit, rows: Sequence[_Row], level: float, most: int) -> Gap:
     told = tuple(GamedEdit(item.prompt, item.reply, text, change[0], change[1]) for item, text, change in shown)
     gold = _mean(worth, level) if worth else None
     return Gap(
-        edit.name, edit.words, "none", proxy, gold, excess, _p(excess), None, len(rows) - len(seen), edit.advice, told
+        edit.name,
+        edit.words,
+        "none",
+        proxy,
+        gold,
+        excess,
+        _p(excess),
+        None,
+        len(rows) - len(seen),
+        edit.advice,
+        edit.steps,
+        told,
     )
 
 
