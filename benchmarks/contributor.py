@@ -2,12 +2,12 @@
 
 `python benchmarks/contributor.py [--count]` writes each contribution below, a real technique of the literature that the
 package has not, into a copy of the tree of its own and counts the files of `src` that were changed or created. Then it
-writes all of them into one copy, adds their stages to the tiny example, runs it there, and looks for what each must have
-left behind. It prints one JSON line and exits with 1 where a count is above its aim or something is missing. `--count`
-runs nothing.
+writes all of them into one copy, adds their stages to the tiny example, runs it there, and looks for what each must
+have left behind. It prints one JSON line and exits with 1 where a count is above its aim or something is missing.
+`--count` runs nothing.
 
-A contribution is new files and edits; an edit stands at an anchor, a piece of text that its file has exactly once. Where
-an anchor is gone the code has moved on, and the contribution is to be written anew, by the way that `AGENTS.md` tells.
+A contribution is new files and edits; an edit stands at an anchor, a piece of text that its file has exactly once.
+Where an anchor is gone the code has moved on, and the contribution is to be written anew, by the way that `AGENTS.md` tells.
 Tests and docs are not counted: they come with any change.
 """
 

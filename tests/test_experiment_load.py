@@ -258,8 +258,8 @@ def test_claims_match_by_prefix_only_where_declared(tmp_path: Path) -> None:
 def test_the_package_is_light() -> None:
     heavy = "torch transformers datasets pyarrow scipy matplotlib numpy huggingface_hub"
     code = (
-        f"import sys, alignwright.experiment.check, alignwright.experiment.schema; print([name for name in {heavy.split()!r} if"
-        " name in sys.modules])"
+        f"import sys, alignwright.experiment.check, alignwright.experiment.schema; print("
+        f"[name for name in {heavy.split()!r} if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

@@ -43,7 +43,7 @@ def sheets(
     return made
 
 
-def raised(**change: object) -> dict[str, bool]:
+def is_raised(**change: object) -> dict[str, bool]:
     found = signs("train.0.dpo", sheets(1), sheets(2, **change))  # type: ignore[arg-type]
     assert all("of 400 resamples of the start model's own replies raise it" in f.method for f in found)
     assert all(f.better is None and "not whether they are worse" in f.note for f in found)
@@ -52,11 +52,11 @@ def raised(**change: object) -> dict[str, bool]:
 
 
 def test_what_was_planted_is_seen_and_nothing_else() -> None:
-    assert raised() == {"outliers": False, "length": False, "repetition": False}
-    assert raised(longer=2.5)["length"]
-    assert raised(loops=True)["repetition"]
-    assert raised(shout=True)["outliers"]
-    assert not raised(shout=True)["repetition"]
+    assert is_raised() == {"outliers": False, "length": False, "repetition": False}
+    assert is_raised(longer=2.5)["length"]
+    assert is_raised(loops=True)["repetition"]
+    assert is_raised(shout=True)["outliers"]
+    assert not is_raised(shout=True)["repetition"]
 
 
 def test_without_enough_replies_there_is_no_sign() -> None:

@@ -32,7 +32,8 @@ WAYS = """{%- macro shown(m) %}{{ m.role | upper }}: {{ m['content'] | trim }}{%
     {% generation %}{{ shown(m) }}{% endgeneration %}
 {{ m | tojson }} {{ m.content.split(' ')[-1] }} {{ loop.index0 }} {{ bos_token }} {{ dict(a=1).items() | list }}
   {% endfor %}
-{%- if add_generation_prompt %}{{ 'assistant ' ~ ns.count }}{% endif %}{% if tools is not none %}tools{% endif %}{{ documents is defined }}
+{%- if add_generation_prompt %}{{ 'assistant ' ~ ns.count }}{% endif %}\
+{% if tools is not none %}tools{% endif %}{{ documents is defined }}
 """
 
 

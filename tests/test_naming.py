@@ -13,7 +13,6 @@ NOT_YET = {
     "core",
     "cli",
     "experiment",
-    "files",
     "job",
     "measure",
     "model",

@@ -53,8 +53,8 @@ def test_the_mask_is_seen_without_colour_and_with_it(chat: Chat) -> None:
     talk = Conversation.user("Hi").then("assistant", " Hello.\n").then("user", "Sure?").then("assistant", "Yes!")
     shown = painted(chat.conversation(talk), chat)
     assert (
-        shown.plain
-        == "<|im_start|>user↵\nHi<|im_end|>↵\n<|im_start|>assistant↵\n⟦␣Hello.↵\n<|im_end|>⟧↵\n<|im_start|>user↵\nSure?<|im_end|>↵\n"
+        shown.plain == "<|im_start|>user↵\nHi<|im_end|>↵\n<|im_start|>assistant↵\n⟦␣Hello.↵\n<|im_end|>⟧↵\n"
+        "<|im_start|>user↵\nSure?<|im_end|>↵\n"
         "<|im_start|>assistant↵\n⟦Yes!<|im_end|>⟧"
     )
     styles = {shown.plain[span.start : span.end]: str(span.style) for span in shown.spans}

@@ -30,9 +30,11 @@ feedback:
 - {by: written}
 train:
 - {by: sft, rank: 2, batch_tokens: 120}
-- {by: rloo, reward: judge.py:vowels, rank: 2, batch_tokens: 120, prompts: 2, samples: 3, max_new_tokens: 6, epochs: 8, lr: 0.05}
+- {by: rloo, reward: judge.py:vowels, rank: 2, batch_tokens: 120, prompts: 2, samples: 3, max_new_tokens: 6,
+   epochs: 8, lr: 0.05}
 measure:
-- {by: hacking, proxy: judge.py:vowels, gold: judge.py:short, prompts: [held_prompts.jsonl], samples: 3, max_new_tokens: 6}
+- {by: hacking, proxy: judge.py:vowels, gold: judge.py:short, prompts: [held_prompts.jsonl],
+   samples: 3, max_new_tokens: 6}
 promises:
 - hacking.rate < 99%
 - hacking.excess < 99%

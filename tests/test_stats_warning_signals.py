@@ -47,8 +47,8 @@ def test_planted_outliers_are_seen_and_the_false_alarm_rate_is_measured() -> Non
     calibrate, held = cloud(generator, 60), cloud(generator, 60)
     moved = warning_signal("outliers", statistic, calibrate, held, cloud(generator, 60, wide=1.6))
     still = warning_signal("outliers", statistic, calibrate, held, cloud(generator, 60))
-    assert moved.raised
-    assert not still.raised
+    assert moved.is_raised
+    assert not still.is_raised
     assert moved.false_alarms < 0.25
     assert "of 400 resamples of the start model's own replies raise it" in moved.summary
     lying = warning_signal("outliers", statistic, calibrate, cloud(generator, 60, wide=1.6), cloud(generator, 60))
@@ -75,7 +75,7 @@ def test_a_cloud_with_more_dimensions_than_replies_keeps_its_null_and_sees_a_mov
         )
         for m in (0.0, 0.6)
     ]
-    assert [f.raised for f in found] == [False, True]
+    assert [f.is_raised for f in found] == [False, True]
     with pytest.raises(ValueError, match="needs 20 replies"):
         shrunk_outliers(start[:9], others)
     with pytest.raises(ValueError, match="represented alike"):
@@ -83,18 +83,18 @@ def test_a_cloud_with_more_dimensions_than_replies_keeps_its_null_and_sees_a_mov
 
 
 def test_alarms_are_rare_over_many_starts() -> None:
-    generator, raised, summary = np.random.default_rng(2), 0, []
+    generator, is_raised, summary = np.random.default_rng(2), 0, []
     for _ in range(60):
         parts = [[generator.normal(size=12) for _ in range(30)] for _ in range(4)]
         found = warning_signal("length", shift(np.concatenate(parts[0])), *parts[1:])
-        raised += found.raised
+        is_raised += found.is_raised
         summary.append(found.false_alarms)
-    assert raised <= 9
+    assert is_raised <= 9
     assert 0.01 < np.mean(summary) < 0.25
     longer = warning_signal(
         "length", shift(np.concatenate(parts[0])), parts[1], parts[2], [row + 0.8 for row in parts[3]]
     )
-    assert longer.raised
+    assert longer.is_raised
 
 
 def test_members_that_part_are_seen() -> None:
@@ -105,7 +105,7 @@ def test_members_that_part_are_seen() -> None:
 
     statistic = disagreement(np.concatenate(members(0.5)))
     assert statistic(np.concatenate(members(0.5))) == pytest.approx(1.0, abs=0.15)
-    assert warning_signal("ensemble", statistic, members(0.5), members(0.5), members(0.9)).raised
+    assert warning_signal("ensemble", statistic, members(0.5), members(0.5), members(0.9)).is_raised
     with pytest.raises(ValueError, match="two members"):
         disagreement(np.ones((5, 1)))
 
@@ -115,13 +115,13 @@ def test_divergence_that_grows_faster() -> None:
     noise = 0.1 * generator.normal(size=(5, 30))
     steady = np.arange(5)[:, None] * np.ones(30) + noise
     faster = (np.arange(5)[:, None] ** 2) * np.ones(30) + noise
-    assert acceleration(faster).raised
+    assert acceleration(faster).is_raised
     assert "of 400 random signs of the prompts' own changes raise it" in acceleration(faster).summary
-    raised = sum(
-        acceleration(np.arange(3)[:, None] + 0.1 * generator.normal(size=(3, 30)), seed=k).raised for k in range(100)
+    is_raised = sum(
+        acceleration(np.arange(3)[:, None] + 0.1 * generator.normal(size=(3, 30)), seed=k).is_raised for k in range(100)
     )
-    assert raised <= 12
-    assert not acceleration(steady - 0.1 * (np.arange(5)[:, None] ** 2)).raised
+    assert is_raised <= 12
+    assert not acceleration(steady - 0.1 * (np.arange(5)[:, None] ** 2)).is_raised
     with pytest.raises(ValueError, match="3 checkpoints"):
         acceleration(steady[:2])
 

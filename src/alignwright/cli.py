@@ -21,8 +21,9 @@ import typer
 from alignwright import __version__
 from alignwright.run.plain import settle_output
 
-CODES = """Exit codes of align, audit and report: 0 every promise kept, 1 one broken, 3 none broken but one untested. Of every command: 2 the input is
-wrong, 4 the program failed or ran out of memory or disk (the line says where the traceback lies), 130 interrupted."""
+CODES = """Exit codes of align, audit and report: 0 every promise kept, 1 one broken, 3 none broken but one untested.
+Of every command: 2 the input is wrong, 4 the program failed or ran out of memory or disk (the line says where the
+traceback lies), 130 interrupted."""
 app = typer.Typer(
     help="Align a language model to what you meant, and find out whether it worked.",
     epilog=CODES,

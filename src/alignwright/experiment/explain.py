@@ -1,4 +1,4 @@
-"""What did the validator mean?
+"""Which field of the spec failed validation, on which line?
 
 pydantic's errors, put into one line each: where, which field, what was seen and what is wanted.
 """
@@ -125,8 +125,8 @@ def _message(detail: ErrorDetails, shown: Loc) -> str:
             return f"no such field; {did_you_mean(str(shown[-1]), fields_at(shown[:-1]))}"
         case "string_pattern_mismatch":
             return (
-                f"saw {describe_value(detail['input'])}; wanted letters, digits, '.', '_' and '-', beginning with a letter or"
-                " digit"
+                f"saw {describe_value(detail['input'])}; wanted letters, digits, '.', '_' and '-', beginning with a"
+                " letter or digit"
             )
         case _:
             return describe_error(detail)

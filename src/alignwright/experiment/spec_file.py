@@ -89,7 +89,8 @@ def _text(file: Path) -> str:
 def _override(document: Document, override: str) -> Iterator[str]:
     """Put one `path=value` into the document; yields what is wrong with it."""
     path, equals, value = override.partition("=")
-    said = f"--set {path}{equals}{hide_secrets(value) if is_server(value) else value}"  # an address may hold what is secret
+    # an address may hold what is secret
+    said = f"--set {path}{equals}{hide_secrets(value) if is_server(value) else value}"
     parts = path.strip().split(".")
     if not equals or not all(parts):
         yield f"{said}: write PATH=VALUE, such as --set train.1.beta=0.2"

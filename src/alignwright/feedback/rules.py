@@ -250,7 +250,8 @@ def read_rules(path: Path) -> tuple[Rule, ...]:
         raise RuleError(str(error)) from None
     if not isinstance(rows, list) or not rows:
         raise RuleError(
-            f"{path}: must be a list of rules such as '- check: <name>', but is {'empty' if not rows else describe_value(rows)}"
+            f"{path}: must be a list of rules such as '- check: <name>', but is"
+            f" {'empty' if not rows else describe_value(rows)}"
         )
     parsed: list[Rule] = []
     for number, row in enumerate(rows, start=1):

@@ -1,4 +1,4 @@
-"""Which conversation do these columns hold?
+"""Which conversation (chat messages, ShareGPT, transcripts) do these columns hold?
 
 Prompts, messages and replies as they are written in public data: plain text, lists of `{role,
 content}`, ShareGPT's `{from, value}`, and Anthropic's transcripts `\\n\\nHuman: … \\n\\nAssistant:
@@ -78,8 +78,8 @@ def _parts(parts: list[Any], column: str) -> str:
         fields = cast("dict[str, Any]", part) if isinstance(part, dict) else {"type": "text", "text": part}
         if fields.get("type", "text") != "text" or not isinstance(fields.get("text"), str):
             raise RowError(
-                f"a message in {column!r} has a part of its content that is not text ({describe_value(fields.get('type'))}); only"
-                " text is read"
+                f"a message in {column!r} has a part of its content that is not text"
+                f" ({describe_value(fields.get('type'))}); only text is read"
             )
         texts.append(fields["text"])
     return "".join(texts)
@@ -101,8 +101,8 @@ def _turn(value: Any, column: str) -> Turn:
         )
     if speech_key := next((key for key in _SPEECH if item.get(key)), None):
         raise RowError(
-            f"a message in {column!r} has {speech_key!r}, which no model here is shown or taught; write it into 'content', or"
-            " leave it out"
+            f"a message in {column!r} has {speech_key!r}, which no model here is shown or taught; write it into"
+            " 'content', or leave it out"
         )
     if isinstance(content, list) and any(isinstance(part, dict) for part in cast("list[Any]", content)):
         content = _parts(cast("list[Any]", content), column)

@@ -1,4 +1,4 @@
-"""Why is the collector of cycles held while rows are read?
+"""Why is the garbage collector (of cycles) paused while rows are read?
 
 Python's collector walks over everything that lives each time enough was made. Rows are records
 without cycles, which it can never free, and a file of 100,000 rows makes a million objects: half of

@@ -1,4 +1,4 @@
-"""Which principles, with which examples, does a Markdown constitution hold?
+"""Which principles, with which examples, does a Markdown constitution (OpenAI Model Spec) hold?
 
 The dialect is that of the OpenAI Model Spec: `## Title {#slug authority=user}`, prose, and after
 `**Example**: what it shows` a `~~~xml` block of turns that ends in a `<comparison>` of replies

@@ -1,4 +1,4 @@
-"""Which file does a spec name, and what does it say of its columns?
+"""Which data file does a spec name, with which column mapping?
 
 A file is named by its path alone, or by a mapping: `{file: advbench.csv, kind: harmful}` where a
 file of requests holds one kind, and `{file: pairs.csv, columns: {question: prompt, response_a:
@@ -95,8 +95,8 @@ def all_or_many(value: Any) -> Any:
 
 def as_names(value: Any) -> Any:
     """Files by their paths, or by mappings that say more of them, each as one text."""
-    listed = one_or_many([value] if isinstance(value, dict) else value)
-    return tuple(as_name(each) for each in cast("tuple[Any, ...]", listed)) if isinstance(listed, tuple) else listed
+    items = one_or_many([value] if isinstance(value, dict) else value)
+    return tuple(as_name(each) for each in cast("tuple[Any, ...]", items)) if isinstance(items, tuple) else items
 
 
 Paths = Annotated[

@@ -1,4 +1,4 @@
-"""What is said when a spec, a constitution or a data file is wrong?
+"""Which error says that a spec, a constitution or a data file is wrong? `SpecError`.
 
 All that is wrong, one problem a line, each beginning with where it stands.
 """

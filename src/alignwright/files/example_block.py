@@ -1,4 +1,4 @@
-"""What is said in one example block of a constitution?
+"""How is one example block of a constitution parsed: turns, and comparisons of GOOD and BAD replies?
 
 Turns (`<system>`, `<developer>`, `<user>`, `<assistant>`, `<tool>`) and comparisons of marked
 replies, a tag a line, content between, `<`, `>` and `&` escaped as in HTML. Other tags inside a

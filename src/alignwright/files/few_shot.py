@@ -1,4 +1,4 @@
-"""What does a good critique look like? Worked examples, read from a file.
+"""Which few-shot examples of critique and revision are in a file?
 
 A row of JSONL has `prompt`, `reply`, `critique` and `revision`, and may have `principle`: the slug
 of one of the principles that the stage revises by, or the text of another. Examples are written by

@@ -1,4 +1,4 @@
-"""What is asked when faithfulness, intent, value and tax are measured?
+"""Which held-out evaluation items are there: faithfulness, intent, refusal, reasoning, text?
 
 One record per kind of held-out item. `topic` is what the standard error is clustered by. An item
 that could not tell one outcome from the other (right answer equal to the wrong one) is refused when

@@ -1,4 +1,4 @@
-"""Which value does a JSON text hold, and does an object in it name something twice?
+"""How is JSON decoded strictly: duplicate keys are told of, NaN is refused?
 
 Python's own decoder keeps the last of two values under one name and says nothing. Here the value is
 decoded to its end, so that a list can be read on, and the name is kept to be told of. NaN and

@@ -1,4 +1,4 @@
-"""Where does a line end? At a line feed, and a carriage return before it belongs to the end;
+"""Where does a line of JSON Lines end? At a line feed, and a carriage return before it belongs to the end;
 nowhere else.
 
 Records are written one a line, and a text in one may hold what Python's `splitlines` takes for an

@@ -1,4 +1,4 @@
-"""What did people vote for in a matrix: a row a participant, a column a statement (Polis,
+"""What did people vote for in a vote matrix: a row a participant, a column a statement (Polis,
 Collective Constitutional AI)?
 
 Each cell is 1 (agrees), -1 (disagrees), 0 (passes) or empty (was not shown it). Each statement

@@ -1,4 +1,5 @@
-"""Is this folder a whole model, as far as its files tell without being loaded?
+"""Is this folder a whole model (config.json, safetensors headers), as far as its files tell without
+being loaded?
 
 The configuration is JSON of the right form and fits the weights; each safetensors file is as long
 as its header says, and every tensor lies within it. What a cut download, a Git LFS pointer or an

@@ -1,4 +1,4 @@
-"""Which model does a name mean?
+"""Which model does a name mean: the bundled one, a folder, a GGUF file or a Hub id?
 
 Four kinds: the bundled model by its name, a folder in transformers' format, a `.gguf` file, or a
 Hub id `owner/name`. Only files are looked at, so a spec can be checked and a run planned without
@@ -51,8 +51,8 @@ def resolve(name: str, folder: Path | None = None) -> ModelRef:
         return _bundled()
     if is_server(name):
         raise ModelError(
-            f"model {hide_secrets(name)!r} is a server, which can judge but be neither trained nor measured: name a model"
-            " whose weights are here"
+            f"model {hide_secrets(name)!r} is a server, which can judge but be neither trained nor measured: name a"
+            " model whose weights are here"
         )
     try:
         place = (folder or Path()) / Path(name).expanduser()

@@ -1,4 +1,4 @@
-"""When do two texts ask the same?
+"""When are two texts duplicates (deduplication, contamination)? Where their normal forms are equal.
 
 Contamination and duplicates are looked for in a normal form of what is said, so that a copy is not
 taken for another text because of what a reader cannot see or would not count as a difference:

@@ -1,4 +1,4 @@
-"""Which trait questions and open questions do public files hold?
+"""Which trait questions (persona evaluations) and open-ended questions do public files hold?
 
 - `PersonaItem`: a question with an answer that shows a trait and one that does not, as in
   Anthropic's model-written evaluations (Perez et al. 2022, arXiv 2212.09251):
@@ -131,7 +131,8 @@ def _entries(path: Path) -> Iterator[Raw]:
     if not isinstance(entries, list):
         raise SpecError(
             [
-                f"{path}: a file of questions is a list of mappings with id and paraphrases, saw {wording.describe_value(entries)}"
+                f"{path}: a file of questions is a list of mappings with id and paraphrases,"
+                f" saw {wording.describe_value(entries)}"
             ]
         )
     for number, entry in enumerate(cast("list[Any]", entries), 1):

@@ -1,4 +1,4 @@
-"""Which replies, to which prompts, and what did people say of them?
+"""Which replies to which prompts are in a log, and which human labels (refused, fulfilled) have they?
 
 Logs of any model, one reply a row: a prompt (text or messages) with `reply`, `response`,
 `completion` or `output`; or `messages` that end with the assistant's turn. `request` is the bare

@@ -1,4 +1,4 @@
-"""Is a judge's name a reward model in a folder, and can it score?
+"""Is a judge's name a reward model in a folder (a sequence classifier with one label), and can it score?
 
 `reward: ./runs/NAME` names a run that left a reward model, or a folder that holds one: a sequence
 classifier with one label, as transformers opens it, in safetensors, with a chat template. Only

@@ -1,4 +1,4 @@
-"""What rows does a data file hold?
+"""Which rows does a data file hold (CSV, JSON, JSON Lines, Parquet, plain text, the Hub)?
 
 CSV, JSON (a list of objects), JSON Lines, Parquet, plain text (a row for each paragraph), any of
 them gzipped but Parquet, and `hf://owner/name[:split]` from the Hugging Face Hub. A row that cannot
@@ -193,7 +193,8 @@ def _json(data: bytes, name: str) -> Iterator[Raw]:
             return _from_objects(iter(cast("list[Any]", objects)))
         raise SpecError(
             [
-                f"{name}: a JSON data file is a list of objects, saw {describe_value(value)}; for one object a line, call it .jsonl"
+                f"{name}: a JSON data file is a list of objects, saw {describe_value(value)};"
+                " for one object a line, call it .jsonl"
             ]
         )
     return _from_list(text, place + 1, name)

@@ -1,4 +1,4 @@
-"""How much is read of a file that somebody else may have written?
+"""How much is read of an untrusted file? Limits on size, rows, YAML aliases and decompression bombs.
 
 What is written by hand (a spec, a constitution, rules, questions) is small, so a large one is a
 mistake or an attack, and is refused before it is in memory. Data are read row by row and may be

@@ -71,5 +71,6 @@ def why_no_server(name: str) -> str | None:
     return (
         None
         if whole
-        else f"endpoint {hide_secrets(name)!r} is no server: its address has no host, or a port that is none; write {FORM}"
+        else f"endpoint {hide_secrets(name)!r} is no server: its address has no host, or a port that is none;"
+        f" write {FORM}"
     )

@@ -1,4 +1,4 @@
-"""Which records do public data files hold?
+"""Which records do public data files hold: prompts, preference pairs, votes, conversations, items?
 
 Five readers, each from CSV, JSON, JSONL (also gzipped), Parquet or `hf://owner/name[:split]`; the
 format is told from the columns. Beside our own columns, below, each reads the published formats of
@@ -97,8 +97,8 @@ def read_pairs(source: str | Path, *, bad_rows: float = 0.0, keep: Keep = frozen
         why = "no prompt has both a reply labelled true and one labelled false, so nothing can be compared"
         raise SpecError(
             [
-                f"{file_rows.file}: {why}; 'kto' alone learns from single labels, without another method that needs pairs"
-                " beside it"
+                f"{file_rows.file}: {why}; 'kto' alone learns from single labels, without another method that needs"
+                " pairs beside it"
             ]
         )
     return FileRows(

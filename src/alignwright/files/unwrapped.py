@@ -1,4 +1,4 @@
-"""Where are the rows of a JSON file that is not simply a list of objects?
+"""Where are the rows of a nested JSON file, which is not simply a list of objects?
 
 Published files put them in one of a few ways: under one key beside facts about the file, under the
 name of each row, in a list for each group, as bare texts, or as texts under category and

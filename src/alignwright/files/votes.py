@@ -1,4 +1,4 @@
-"""What did people vote for?
+"""Which human preference votes (ballots of raters) does a file hold?
 
 A row is a ballot: a prompt, the replies as they were shown, the rater's choice. Ballots on the same
 prompt and replies become one comparison, whatever the order in which the replies were shown, with a

@@ -1,8 +1,8 @@
-"""What did the validator mean?
+"""How is a pydantic validation error said in plain words?
 
 pydantic speaks of tuples, patterns and arrays; whoever wrote the file knows lists, texts and
 numbers. Here its errors become what was wanted and what was seen, for the spec (`explain`) and for
-the rows of data files (`reading`, `worked`) alike.
+the rows of data files (`reading`, `few_shot`) alike.
 """
 
 from __future__ import annotations

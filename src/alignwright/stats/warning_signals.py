@@ -56,7 +56,7 @@ class WarningSignal:
     null: str = "resamples of the start model's own replies"
 
     @property
-    def raised(self) -> bool:
+    def is_raised(self) -> bool:
         return self.value > self.alarm
 
     @property
@@ -64,7 +64,7 @@ class WarningSignal:
         """Never the alarm alone."""
         limits = f"[{self.interval.low or 0:.1%}, {self.interval.high or 0:.1%}]"
         rate = f"{self.false_alarms:.1%} {limits} of {self.trials} {self.null} raise it (aimed at {self.nominal:.0%})"
-        return f"{'raised' if self.raised else 'not raised'} (alarm above {self.alarm:.3g}); {rate}"
+        return f"{'raised' if self.is_raised else 'not raised'} (alarm above {self.alarm:.3g}); {rate}"
 
 
 def warning_signal(

@@ -127,11 +127,11 @@ def lewidi(row: Columns) -> list[Columns]:
     question = (
         f"{text(row['annotation task'], 'annotation task')}: does it apply to this text?\n\n{text(row['text'], 'text')}"
     )
-    found: list[Columns] = []
+    ballots: list[Columns] = []
     for rater, mark, group in zip(raters, marks, groups, strict=True):
         which = _one_of(mark, "annotations", {"1": 0, "0": 1})
-        found.append(_ballot(question, ["Yes.", "No."], which, rater, group))
-    return found
+        ballots.append(_ballot(question, ["Yes.", "No."], which, rater, group))
+    return ballots
 
 
 def hhh(row: Columns) -> list[Columns]:
