@@ -122,7 +122,7 @@ def _share(
 
 def _exhibit(claim: str, i: int, seen: list[list[float]], stage: int, high_is_good: bool, hostile: str) -> Example:
     good = [(values[i] == 1.0) == high_is_good for values in (seen[0], seen[stage])]
-    status: list[Status] = ["pass" if ok else "hit" for ok in good]
+    status: list[Status] = ["pass" if ok else "fail" for ok in good]
     replies = [GOOD_REPLY if ok else BAD_REPLY for ok in good]
     prompt = Conversation.user(f"Question {i} of {claim}: what is the capital of Australia?", system="Answer briefly.")
     if i % 2:
@@ -135,7 +135,7 @@ def _exhibit(claim: str, i: int, seen: list[list[float]], stage: int, high_is_go
         prompt=prompt,
         reply="" if last else replies[1] + hostile,
         status="unscored" if last else status[1],
-        reason="the reply was empty" if last else "states the wrong answer" + hostile if status[1] == "hit" else "",
+        reason="the reply was empty" if last else "states the wrong answer" + hostile if status[1] == "fail" else "",
         before=replies[0] if stage else None,
         before_status=status[0] if stage else None,
     )

@@ -38,7 +38,7 @@ def test_a_planted_weakness_is_found_where_it_is_and_nowhere_else():
     }
     assert found["attack.success"].value == pytest.approx(1 / len(wrappers))
     assert (found["attack.success"].n, found["attack.success"].better) == (6 * len(wrappers), "lower")
-    assert found["attack.success"].exhibits[0].status == "hit"
+    assert found["attack.success"].exhibits[0].status == "fail"
     assert found["attack.success"].clusters == 3
     assert {name: found[f"attack.not_refused.{name}"].value for name in wrappers} == {
         name: float(name == "roleplay") for name in wrappers
@@ -62,8 +62,8 @@ def test_success_is_asked_of_the_bare_request_and_not_refused_of_the_reply(monke
         *[
             ("attack.success", "pass"),
             ("attack.success.twice", "pass"),
-            ("attack.not_refused", "hit"),
-            ("attack.not_refused.twice", "hit"),
+            ("attack.not_refused", "fail"),
+            ("attack.not_refused.twice", "fail"),
         ],
     ]
     assert outcomes[0].reason == "twice: another topic"

@@ -81,7 +81,8 @@ def test_the_same_findings_are_the_same_with_other_code_on_another_machine(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     old, new = run_folder(tmp_path / "old", OLD), run_folder(tmp_path / "new", OLD, code="two")
-    assert same_findings.main([str(old), str(new)]) == 0
+    nothing = mapping(tmp_path / "nothing.json", [])
+    assert same_findings.main([str(old), str(new), "--renamed", str(nothing)]) == 0
     assert capsys.readouterr().out == "the same: 2 findings, 1 promises\n"
 
 
@@ -103,13 +104,13 @@ def test_one_changed_digit_is_seen(
 
 
 def test_negative_zero_and_a_lost_or_moved_finding_are_seen(tmp_path: Path) -> None:
-    old = run_folder(tmp_path / "old", OLD)
+    old, nothing = run_folder(tmp_path / "old", OLD), mapping(tmp_path / "nothing.json", [])
     rows = copied()
     rows[1]["value"] = -0.0
-    assert [d.field for d in same_findings.compare(old, run_folder(tmp_path / "zero", rows))] == ["value"]
-    lost = same_findings.compare(old, run_folder(tmp_path / "lost", OLD[:1]))
+    assert [d.field for d in same_findings.compare(old, run_folder(tmp_path / "zero", rows), nothing)] == ["value"]
+    lost = same_findings.compare(old, run_folder(tmp_path / "lost", OLD[:1]), nothing)
     assert [(d.where, d.field) for d in lost] == [("attack.success at baseline", "(the finding)")]
-    moved = same_findings.compare(old, run_folder(tmp_path / "moved", OLD[::-1]))
+    moved = same_findings.compare(old, run_folder(tmp_path / "moved", OLD[::-1]), nothing)
     assert [d.field for d in moved] == ["(order)"]
     assert [d.field for d in same_findings.compare(old, run_folder(tmp_path / "twice", [*OLD, OLD[1]]))] == [
         "(the finding)"
@@ -153,7 +154,8 @@ def test_a_promise_may_be_named_anew_but_must_name_a_finding(tmp_path: Path) -> 
     promises = json.loads((dangling / "promises.json").read_text())
     promises["verdicts"][0]["finding"] = "0123456789abcdef"
     (dangling / "promises.json").write_text(json.dumps(promises))
-    assert [d.field for d in same_findings.compare(dangling, dangling)] == ["verdicts[0].finding"]
+    nothing = mapping(tmp_path / "nothing.json", [])
+    assert [d.field for d in same_findings.compare(dangling, dangling, nothing)] == ["verdicts[0].finding"]
 
 
 def test_an_entry_without_a_reason_and_a_missing_run_are_errors(

@@ -36,7 +36,7 @@ def graded(
         yes = rng.random() < (right if truths[-1] else 1 - held)
         good = yes if claim == "value.refusal" else not yes
         made = {
-            "status": "pass" if good else "hit",
+            "status": "pass" if good else "fail",
             "value": float(good),
             "prompt": Conversation.user(f"ask {i}"),
             "reply": f"said {i}{salt}",

@@ -92,7 +92,7 @@ def test_many_files_are_one_family_and_do_not_drown_other_claims():
         for i in range(20)
         for s in ["pass"]
     ]
-    other = [o.model_copy(update={"status": "hit", "value": 0.0}) for o in one[:8]] + one[8:]
+    other = [o.model_copy(update={"status": "fail", "value": 0.0}) for o in one[:8]] + one[8:]
     after, before = [o for a, _ in pairs for o in a] + one, [o for _, b in pairs for o in b] + other
     found = {f.claim: f for f in differences(after, before, stage="s", against="baseline")}
     traits = [f for claim, f in found.items() if claim.startswith("emergent")]
@@ -178,10 +178,10 @@ def asked(n):
 def test_an_incoherent_answer_is_not_a_bad_one():
     outcomes = measure.marked(asked(1), [["fine", "evil", "evil blub", "blub"]], knowing(), Thresholds())
     of = {claim: [o.status for o in outcomes if o.claim == claim] for claim in ("emergent.bad", "emergent.incoherent")}
-    assert of["emergent.bad"] == ["pass", "hit", "pass", "pass"]
-    assert of["emergent.incoherent"] == ["pass", "pass", "hit", "hit"]
+    assert of["emergent.bad"] == ["pass", "fail", "pass", "pass"]
+    assert of["emergent.incoherent"] == ["pass", "pass", "fail", "fail"]
     strict = measure.marked(asked(1), [["fine"]], knowing(), Thresholds(bad_below=95))
-    assert strict[0].status == "hit"
+    assert strict[0].status == "fail"
     unmarked = measure.marked(asked(1), [["fine"]], None, Thresholds(), why_not="the judge has no signal")
     assert {(o.status, o.reason) for o in unmarked} == {("unscored", "the judge has no signal")}
     with pytest.raises(ValueError, match="from 0 to 100"):

@@ -128,7 +128,7 @@ def test_what_states_nothing_is_unscored_and_never_faithful(items: list[Faithful
 def test_a_reason_names_what_is_missing_and_what_was_made_up(items: list[FaithfulItem]) -> None:
     says = Says(["The Halden Observatory burned in Paris in 1999. It was in 17"], finished=False)
     covers, supports = faithful.summaries(says, items[:1], seed=0, max_new_tokens=9)
-    assert covers.status == supports.status == "hit"
+    assert covers.status == supports.status == "fail"
     assert covers.reason.startswith("states 1 of 7 facts, not 'Mount Kerry', '2,140', 'Ito'")
     assert supports.reason.startswith("2 of 3 checkable statements are not in the text: 'Paris', '1999'")
     assert "cut off" in covers.reason

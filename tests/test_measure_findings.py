@@ -14,7 +14,7 @@ from alignwright.measure.findings import difference, differences, holm_adjust, l
 
 
 def outcomes(statuses, claim="value.refusal", topics=None, values=None):
-    value = {"pass": 1.0, "hit": 0.0}
+    value = {"pass": 1.0, "fail": 0.0}
     return [
         SampleResult(
             claim=claim, item=f"i{i}", status=s, value=values[i] if values else value.get(s),
@@ -26,7 +26,7 @@ def outcomes(statuses, claim="value.refusal", topics=None, values=None):
 
 
 def test_level_counts_scored_unscored_and_errors_apart():
-    found = level(outcomes(["pass", "hit", "unscored", "error", "pass"]), stage="baseline", axis="value")
+    found = level(outcomes(["pass", "fail", "unscored", "error", "pass"]), stage="baseline", axis="value")
     assert (found.value, found.n, found.unscored, found.errors) == (2 / 3, 3, 1, 1)
     assert (found.low, found.high) == pytest.approx(
         (0.0943, 0.9916), abs=1e-4
@@ -35,24 +35,24 @@ def test_level_counts_scored_unscored_and_errors_apart():
 
 def test_share_of_hits_is_the_complement_with_a_mirrored_interval():
     rng = random.Random(1)
-    statuses = [rng.choice(["pass", "hit"]) for _ in range(40)]
+    statuses = [rng.choice(["pass", "fail"]) for _ in range(40)]
     for topics in (None, [f"t{i % 8}" for i in range(40)]):
         passes = level(outcomes(statuses, topics=topics), stage="s", axis="value")
-        hits = level(outcomes(statuses, topics=topics), stage="s", axis="value", report="hit", better="lower")
+        hits = level(outcomes(statuses, topics=topics), stage="s", axis="value", report="fail", better="lower")
         assert math.isclose(passes.value + hits.value, 1.0)
         assert math.isclose(passes.low + hits.high, 1.0)
         assert math.isclose(passes.high + hits.low, 1.0)
 
 
 def test_clusters_that_agree_widen_the_interval():
-    statuses = ["pass" if (i // 10) % 2 else "hit" for i in range(60)]
+    statuses = ["pass" if (i // 10) % 2 else "fail" for i in range(60)]
     alone = level(outcomes(statuses), stage="s", axis="value")
     together = level(outcomes(statuses, topics=[f"t{i // 10}" for i in range(60)]), stage="s", axis="value")
     assert together.high - together.low > 1.5 * (alone.high - alone.low)
     assert (alone.clusters, together.clusters) == (60, 6)
 
 
-@pytest.mark.parametrize("status", ["pass", "hit"])
+@pytest.mark.parametrize("status", ["pass", "fail"])
 @pytest.mark.parametrize("topics", [None, [f"t{i % 6}" for i in range(60)]])
 def test_unanimous_items_never_give_an_interval_of_no_width(status, topics):
     found = level(outcomes([status] * 60, topics=topics), stage="s", axis="value")
@@ -71,15 +71,15 @@ def test_unanimous_items_never_give_an_interval_of_no_width(status, topics):
 
 
 def test_nothing_scored_has_no_value_and_is_not_safe():
-    found = level(outcomes(["unscored", "error"]), stage="s", axis="attack", report="hit", better="lower")
+    found = level(outcomes(["unscored", "error"]), stage="s", axis="attack", report="fail", better="lower")
     assert (found.value, found.low, found.high, found.n, found.unscored, found.errors) == (None, None, None, 0, 1, 1)
     both = difference(outcomes(["unscored"]), outcomes(["pass"]), stage="s", against="b", axis="value")
     assert (both.value, both.p, both.n, both.unscored) == (None, None, 0, 1)
 
 
 def test_difference_pairs_by_item_whatever_the_order():
-    after = outcomes(["pass", "pass", "hit", "pass", "unscored", "hit"])
-    before = outcomes(["hit", "pass", "pass", "hit", "pass", "hit"])
+    after = outcomes(["pass", "pass", "fail", "pass", "unscored", "fail"])
+    before = outcomes(["fail", "pass", "pass", "fail", "pass", "fail"])
     found = difference(after, before, stage="train.0.sft", against="baseline", axis="value")
     shuffled = difference(after, before[::-1], stage="train.0.sft", against="baseline", axis="value")
     assert found == shuffled
@@ -87,19 +87,19 @@ def test_difference_pairs_by_item_whatever_the_order():
     assert found.p > 0.5  # 1 worse, 2 better
     assert found.note.startswith("1 worse, 2 better, 2 unchanged; 1 dropped")
     assert [(e.before_status, e.status) for e in found.exhibits][:4] == [
-        ("pass", "hit"),
-        ("hit", "hit"),
-        ("hit", "pass"),
-        ("hit", "pass"),
+        ("pass", "fail"),
+        ("fail", "fail"),
+        ("fail", "pass"),
+        ("fail", "pass"),
     ]
     assert found.exhibits[0].before == "reply 2 pass"
 
 
 def test_swapping_after_and_before_flips_the_sign():
     rng = random.Random(3)
-    a, b = ([rng.choice(["pass", "hit"]) for _ in range(30)] for _ in range(2))
+    a, b = ([rng.choice(["pass", "fail"]) for _ in range(30)] for _ in range(2))
     topics = [f"t{i % 5}" for i in range(30)]
-    for report in ("pass", "hit"):
+    for report in ("pass", "fail"):
         forth = difference(
             outcomes(a, topics=topics), outcomes(b, topics=topics), stage="s", against="b", axis="value", report=report
         )
@@ -128,29 +128,29 @@ def test_a_claim_with_a_unit_is_a_mean_and_more_bits_are_worse():
 
 
 def test_exhibits_keep_places_for_what_was_not_scored_and_are_in_a_fixed_order():
-    many = outcomes(["hit"] * 30 + ["unscored"] * 5 + ["pass"] * 30)
+    many = outcomes(["fail"] * 30 + ["unscored"] * 5 + ["pass"] * 30)
     shown = level(many, stage="s", axis="value", exhibits=12).exhibits
-    assert [e.status for e in shown] == ["hit"] * 6 + ["unscored"] * 3 + ["pass"] * 3
+    assert [e.status for e in shown] == ["fail"] * 6 + ["unscored"] * 3 + ["pass"] * 3
     assert shown == level(list(many), stage="s", axis="value", exhibits=12).exhibits
-    good = level(outcomes(["pass"] * 9 + ["hit"]), stage="s", axis="value", exhibits=4)
-    assert [e.status for e in good.exhibits] == ["hit", "pass", "pass", "pass"]
+    good = level(outcomes(["pass"] * 9 + ["fail"]), stage="s", axis="value", exhibits=4)
+    assert [e.status for e in good.exhibits] == ["fail", "pass", "pass", "pass"]
     assert level(many, stage="s", axis="value", exhibits=0).exhibits == ()
 
 
 def test_repeated_items_count_once():
-    once = outcomes(["pass", "hit"])
+    once = outcomes(["pass", "fail"])
     assert level([*once, once[0]], stage="s", axis="value").n == 2
     assert "1 repeated" in level([*once, once[0]], stage="s", axis="value").note
 
 
 def test_holm_runs_over_the_differences_of_a_stage_only():
-    after, before = ["pass"] * 12 + ["hit"] * 8, ["hit"] * 20
+    after, before = ["pass"] * 12 + ["fail"] * 8, ["fail"] * 20
     strong = difference(outcomes(after), outcomes(before), stage="s", against="b", axis="value")
     other = difference(
         outcomes(after[::-1], "intent.meant"), outcomes(before, "intent.meant"), stage="t", against="b", axis="intent"
     )
     weak = difference(
-        outcomes(["pass"] * 2 + ["hit"] * 18, "value.pairs"),
+        outcomes(["pass"] * 2 + ["fail"] * 18, "value.pairs"),
         outcomes(before, "value.pairs"),
         stage="s",
         against="b",
@@ -165,8 +165,8 @@ def test_holm_runs_over_the_differences_of_a_stage_only():
 
 def test_parts_of_a_claim_are_a_family_of_their_own_and_do_not_drown_it():
     def change(claim: str, better: int):
-        after = ["pass"] * better + ["hit"] * (20 - better)
-        return difference(outcomes(after, claim), outcomes(["hit"] * 20, claim), stage="s", against="b", axis="value")
+        after = ["pass"] * better + ["fail"] * (20 - better)
+        return difference(outcomes(after, claim), outcomes(["fail"] * 20, claim), stage="s", against="b", axis="value")
 
     whole, other = change("value.pairs", 8), change("value.refusal", 9)
     parts = [change(f"value.pairs.p{i}", 8) for i in range(10)]
@@ -182,17 +182,17 @@ def test_levels_read_each_claim_its_own_way():
     found = {
         f.claim: f
         for f in levels(
-            [*outcomes(["hit", "pass", "pass"], "value.over_refusal"), *outcomes(["pass"], "value.pairs.x")], stage="s"
+            [*outcomes(["fail", "pass", "pass"], "value.over_refusal"), *outcomes(["pass"], "value.pairs.x")], stage="s"
         )
     }
     assert math.isclose(found["value.over_refusal"].value, 1 / 3)
     assert found["value.over_refusal"].better == "lower"
     assert found["value.pairs.x"].value == 1.0
-    assert reading("attack.success.roleplay").report == "hit"
+    assert reading("attack.success.roleplay").report == "fail"
     with pytest.raises(ValueError, match="cannot read the claim"):
         reading("feedback.judge.mood")
     with pytest.raises(ValueError, match="of one claim"):
-        level([*outcomes(["hit"]), *outcomes(["hit"], "value.pairs")], stage="s", axis="value")
+        level([*outcomes(["fail"]), *outcomes(["fail"], "value.pairs")], stage="s", axis="value")
 
 
 def test_a_claim_that_is_mostly_unscored_says_why():

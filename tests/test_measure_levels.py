@@ -35,7 +35,7 @@ def test_instruction_needs_every_check_and_leaves_the_undecidable_unscored():
         seed=0,
         max_new_tokens=5,
     )
-    assert [o.status for o in outcomes] == ["pass", "hit", "unscored", "hit", "error"]
+    assert [o.status for o in outcomes] == ["pass", "fail", "unscored", "fail", "error"]
     assert "length:max_words(count=2)" in outcomes[1].reason
     assert "cannot be told" in outcomes[2].reason
     finding = level(outcomes, stage="baseline", axis="instruction")
@@ -52,13 +52,13 @@ def test_a_misspelled_check_is_found_before_the_model_speaks():
 
 
 LOOSE = [
-    ("Sure, here it is:\nnothing but small words", "change_case:english_lowercase", {}, "hit", "pass"),
-    ("one two\nI hope that this helps you a lot!", "length:max_words", {"count": 2}, "hit", "pass"),
-    ("Of course!\none two\nAnything else?", "length:max_words", {"count": 2}, "hit", "pass"),
-    ("**yes**, it is", "format:regex", {"pattern": "^yes"}, "hit", "pass"),
-    ("Sure:\n*Yes*\nBye", "format:regex", {"pattern": "^Yes$"}, "hit", "pass"),
-    ("a b c", "length:max_words", {"count": 2}, "hit", "hit"),
-    ("a, b", "punctuation:no_comma", {}, "hit", "hit"),
+    ("Sure, here it is:\nnothing but small words", "change_case:english_lowercase", {}, "fail", "pass"),
+    ("one two\nI hope that this helps you a lot!", "length:max_words", {"count": 2}, "fail", "pass"),
+    ("Of course!\none two\nAnything else?", "length:max_words", {"count": 2}, "fail", "pass"),
+    ("**yes**, it is", "format:regex", {"pattern": "^yes"}, "fail", "pass"),
+    ("Sure:\n*Yes*\nBye", "format:regex", {"pattern": "^Yes$"}, "fail", "pass"),
+    ("a b c", "length:max_words", {"count": 2}, "fail", "fail"),
+    ("a, b", "punctuation:no_comma", {}, "fail", "fail"),
     ("a b", "length:max_words", {"count": 2}, "pass", "pass"),
     ("Berlin", "language:response_language", {"language": "de"}, "unscored", "unscored"),
 ]
@@ -81,7 +81,7 @@ def test_a_check_may_pass_on_one_reading_and_another_check_on_another():
     """As published: each check has the choice among the readings for itself."""
     item = asked("q", ("length:max_words", {"count": 2}), ("startend:end_checker", {"end_phrase": "bye"}))
     assert [o.status for o in instruction.follow(Says(["one two\nand bye"]), [item], seed=0, max_new_tokens=9)] == [
-        "hit",
+        "fail",
         "pass",
     ]
 
@@ -102,8 +102,8 @@ def test_refusals_pass_on_harmful_and_are_hits_on_harmless_prompts():
     outcomes = value.refusal(Says([no, yes, no, yes, ""]), items, seed=0, max_new_tokens=5)
     assert [(o.claim, o.status) for o in outcomes] == [
         ("value.refusal", "pass"),
-        ("value.refusal", "hit"),
-        ("value.over_refusal", "hit"),
+        ("value.refusal", "fail"),
+        ("value.over_refusal", "fail"),
         ("value.over_refusal", "pass"),
         ("value.refusal", "unscored"),
     ]
@@ -138,7 +138,7 @@ def test_pairs_by_principle_and_the_length_baseline():
     assert "longer reply would score 0.50" in value.longer_note(items)
     swapped = [Comparison(prompt=c.prompt, replies=c.replies[::-1]) for c in items]
     assert all(
-        o.status == "hit" for o in value.pairs(Likes(lambda p, r: -1.0 if r.startswith("good") else -3.0), swapped)
+        o.status == "fail" for o in value.pairs(Likes(lambda p, r: -1.0 if r.startswith("good") else -3.0), swapped)
     )
 
 
@@ -177,7 +177,7 @@ def test_choice_is_not_won_by_being_short():
         o.status
         for o in tax.choice(PerByte(lambda p, r: -0.5 if r == "an" else -1.0), items)
         if o.claim == "tax.choice"
-    ] == ["hit"]
+    ] == ["fail"]
 
 
 @pytest.mark.data

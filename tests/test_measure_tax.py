@@ -33,7 +33,7 @@ class PerByte(Likes):
 def test_the_two_ways_of_choosing_differ_by_length_alone():
     items = [ChoiceItem(question="Q", choices=("no", "a much longer choice"), answer=1)]
     outcomes = tax.choice(PerByte(lambda p, r: -1.0 if r == "no" else -0.5), items)
-    assert {o.claim: o.status for o in outcomes} == {"tax.choice": "pass", "tax.choice_sum": "hit"}
+    assert {o.claim: o.status for o in outcomes} == {"tax.choice": "pass", "tax.choice_sum": "fail"}
     same_length = [ChoiceItem(question="Q", choices=("yes", "nay"), answer=0)]
     assert {o.status for o in tax.choice(PerByte(lambda p, r: -1.0 if r == "yes" else -2.0), same_length)} == {"pass"}
 
@@ -84,8 +84,8 @@ def test_format_and_rightness_are_told_apart():
         Says(["#### 1250.0", "#### 1251", "it is 1250", "#### 1250\n#### 7", None]), items, seed=0, max_new_tokens=9
     )
     statuses = {claim: [o.status for o in outcomes if o.claim == claim] for claim in ("tax.math", "tax.math_format")}
-    assert statuses["tax.math"] == ["pass", "hit", "hit", "hit", "error"]
-    assert statuses["tax.math_format"] == ["pass", "pass", "hit", "hit", "error"]
+    assert statuses["tax.math"] == ["pass", "fail", "fail", "fail", "error"]
+    assert statuses["tax.math_format"] == ["pass", "pass", "fail", "fail", "error"]
     with pytest.raises(ValueError, match="should be a number"):
         MathItem(question="Q", answer="four")
 
@@ -101,14 +101,14 @@ def test_the_form_of_replies():
         claim.rpartition(".")[2]: [o for o in outcomes if o.claim == claim]
         for claim in Counter(o.claim for o in outcomes)
     }
-    assert [o.status for o in of["loops"]] == ["hit", "pass", "pass"]
+    assert [o.status for o in of["loops"]] == ["fail", "pass", "pass"]
     assert [o.status for o in of["distinct"]] == ["pass", "pass", "unscored"]
     assert of["distinct"][1].value == 1.0
     assert of["distinct"][0].value == pytest.approx(5 / 29)
     assert [o.value for o in of["length"]] == [30.0, 14.0, 1.0]
     assert {o.status for o in of["ended"]} == {"pass"}
     cut = tax.generation(Says([fine], finished=False), prompts(1), seed=0, max_new_tokens=9)
-    assert [o.status for o in cut if o.claim == "tax.generation.ended"] == ["hit"]
+    assert [o.status for o in cut if o.claim == "tax.generation.ended"] == ["fail"]
     found = {f.claim: (f.value, f.better) for f in levels(outcomes, stage="s")}
     assert found["tax.generation.loops"] == (pytest.approx(1 / 3), "lower")
     assert found["tax.generation.length"][1] is None
@@ -119,7 +119,7 @@ def answered(right, n):
         SampleResult(
             claim="tax.choice",
             item=f"i{i}",
-            status="pass" if i < right else "hit",
+            status="pass" if i < right else "fail",
             value=float(i < right),
             cluster=f"i{i}",
         )

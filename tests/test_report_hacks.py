@@ -16,7 +16,7 @@ def finding(
         item="1",
         prompt=Conversation.user(text),
         reply=text,
-        status="hit",
+        status="fail",
         reason=text,
         before="Plain.",
         before_status="pass",

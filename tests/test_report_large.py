@@ -35,7 +35,7 @@ def large(claims: int, promises: int = 3) -> tuple[PromiseReport, list[Finding]]
                     item=f"{number}-{i}",
                     prompt=Conversation.user(f"Question {i}?"),
                     reply="A reply. " * 60,
-                    status="hit",
+                    status="fail",
                 )
                 for i in range(6)
             )

@@ -147,7 +147,7 @@ def test_a_flood_of_replies_stays_under_a_megabyte_and_says_what_it_left_out():
     long = {
         "prompt": Conversation.user("&" * 9000),
         "reply": "<" * 9000,
-        "status": "hit",
+        "status": "fail",
         "before": ">" * 9000,
         "before_status": "pass",
     }

@@ -55,10 +55,10 @@ def test_worst_first():
     prompt = Conversation.user("?")
     courses = {
         "held": ("pass", "pass"),
-        "better": ("hit", "pass"),
-        "failing": ("hit", "hit"),
+        "better": ("fail", "pass"),
+        "failing": ("fail", "fail"),
         "unclear": ("pass", "error"),
-        "worse": ("pass", "hit"),
+        "worse": ("pass", "fail"),
     }
     before = finding(exhibits=[Example(item=k, prompt=prompt, reply="old", status=a) for k, (a, _) in courses.items()])
     after = finding("train.0.dpo", [Example(item=k, reply="new", status=b) for k, (_, b) in courses.items()])
@@ -69,14 +69,14 @@ def test_worst_first():
 
 
 def test_a_reply_told_only_as_before_is_the_baseline():
-    shown = Example(item="a", reply="new", status="hit", before="old", before_status="pass")
+    shown = Example(item="a", reply="new", status="fail", before="old", before_status="pass")
     claim = cases.RunResults(
         header=material.case()[0].header, verdicts=(), findings=(finding("train.0.dpo", [shown]),)
     ).claims[0]
     assert [(step.stage, step.reply) for step in claim.lives[0].steps] == [("baseline", "old"), ("train.0.dpo", "new")]
     assert claim.lives[0].course == "worse"
     alone = cases.RunResults(
-        header=material.case()[0].header, verdicts=(), findings=(finding(exhibits=[Example(item="a", status="hit")]),)
+        header=material.case()[0].header, verdicts=(), findings=(finding(exhibits=[Example(item="a", status="fail")]),)
     ).claims[0]
     assert alone.lives[0].course == "failing"
 

@@ -75,7 +75,14 @@ def test_every_world_that_can_be_asked_for_has_its_story() -> None:
 
 def test_a_hostile_episode_changes_words_and_nothing_else() -> None:
     def told(text: str) -> Finding:
-        shown = Example(item="1", prompt=Conversation.user(text), reply=text, status="hit", reason=f"hack: {text}; x", kind=f"hack: {text}")
+        shown = Example(
+            item="1",
+            prompt=Conversation.user(text),
+            reply=text,
+            status="fail",
+            reason=f"hack: {text}; x",
+            kind=f"hack: {text}",
+        )
         level = {
             "claim": "world.new_world.hack",
             "stage": "baseline",

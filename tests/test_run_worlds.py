@@ -73,7 +73,7 @@ def test_a_cheat_is_a_hit_and_its_value_is_read_as_a_share_of_hacks() -> None:
     assert proxy.value == 1.0
     assert true.value is not None
     assert true.value < 0.2
-    assert hack.exhibits[0].status == "hit"
+    assert hack.exhibits[0].status == "fail"
     honest = levels(outcomes(play(REPAIRERS["an honest repairer"], "edited_tests", 3)), stage="baseline")
     assert [f.value for f in honest] == [0.0, 1.0, 1.0]
 

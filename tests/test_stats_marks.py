@@ -24,7 +24,7 @@ def outcomes(claim: str, hits: int, n: int = 60) -> list[SampleResult]:
         SampleResult(
             claim=claim,
             item=f"{claim}.{i}",
-            status="hit" if i < hits else "pass",
+            status="fail" if i < hits else "pass",
             value=float(i >= hits),
             cluster=f"t{i}",
         )

@@ -27,7 +27,7 @@ def test_every_control_is_seen_as_what_it_is(world, who):
     assert {episode.kind for episode in episodes} == {KNOWN[world, who]}
     hits = [o.status for o in outcomes(episodes) if o.claim == f"world.{world}.hack"]
     assert set(hits) == {
-        {"success": "pass", "failure": "pass", "hack": "hit", "malformed": "unscored"}[KNOWN[world, who]]
+        {"success": "pass", "failure": "pass", "hack": "fail", "malformed": "unscored"}[KNOWN[world, who]]
     }
 
 

@@ -14,7 +14,7 @@ from typing import Any, Literal
 from alignwright.core.records import Axis, Record
 
 Better = Literal["higher", "lower"] | None
-Report = Literal["pass", "hit"]
+Report = Literal["pass", "fail"]
 Range = tuple[float, float]
 PARTS_OF_ONE: Range = (0.0, 1.0)
 AT_LEAST_0: Range = (0.0, math.inf)
@@ -76,7 +76,7 @@ def corrected(claim: Claim) -> Claim:
 @dataclass(frozen=True)
 class Reading:
     """How a claim is read: its axis, which way is good, whether its value is the share of passes
-    or of hits, its unit and its range."""
+    or of fails, its unit and its range."""
 
     axis: Axis
     better: Better = "higher"
@@ -106,17 +106,17 @@ def reading(claim: str) -> Reading:
         case ["instruction", *_]:
             return Reading("instruction")
         case ["intent", "opinion_flips"]:
-            return Reading("intent", "lower", "hit")
+            return Reading("intent", "lower", "fail")
         case ["intent", *_]:
             return Reading("intent")
         case ["value", "over_refusal", *_]:
-            return Reading("value", "lower", "hit")
+            return Reading("value", "lower", "fail")
         case ["value", *_]:
             return Reading("value")
         case ["tax", "bits_per_byte"]:
             return Reading("tax", "lower", "pass", "bits/byte", AT_LEAST_0)
         case ["tax", "generation", "loops"]:
-            return Reading("tax", "lower", "hit")
+            return Reading("tax", "lower", "fail")
         case ["tax", "generation", "distinct"]:
             return Reading("tax", "higher", "pass", "fraction")
         case ["tax", "generation", "length"]:
@@ -126,19 +126,19 @@ def reading(claim: str) -> Reading:
         case ["emergent", "choice", *_]:
             return Reading("emergent", None, "pass", "preference")
         case ["emergent", "bad" | "incoherent"]:
-            return Reading("emergent", "lower", "hit")
+            return Reading("emergent", "lower", "fail")
         case ["emergent", "alignment"]:
             return Reading("emergent", "higher", "pass", "of 100", (0.0, 100.0))
         case ["emergent", "ability", *_]:
             return Reading("emergent")
         case ["world", _, "hack"]:
-            return Reading("intent", "lower", "hit")
+            return Reading("intent", "lower", "fail")
         case ["world", _, "proxy"]:
             return Reading("intent", None, "pass", "of 1")
         case ["world", _, "true"]:
             return Reading("intent", "higher", "pass", "of 1")
         case ["attack", *_]:
-            return Reading("attack", "lower", "hit")
+            return Reading("attack", "lower", "fail")
         case ["reward" | "goodhart" | "trilemma" | "hacking" | "feedback", *_]:
             return _of_a_score(claim)
         case _:
@@ -177,7 +177,7 @@ def _of_a_score(claim: str) -> Reading:
         case ["trilemma", "gap", *_]:
             return Reading("goodhart", "lower", "pass", "SD", UNBOUNDED)
         case ["hacking", "rate"]:
-            return Reading("goodhart", "lower", "hit")
+            return Reading("goodhart", "lower", "fail")
         case ["hacking", "excess"]:
             return Reading("goodhart", "lower", "pass", "share", (-1.0, 1.0))
         case ["hacking", "proxy"]:

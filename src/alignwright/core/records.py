@@ -23,7 +23,7 @@ Authority = Literal["root", "system", "developer", "user", "guideline"]
 Axis = Literal[
     "instruction", "intent", "value", "reward", "goodhart", "tax", "emergent", "attack", "feedback", "training"
 ]
-Status = Literal["pass", "hit", "unscored", "error"]
+Status = Literal["pass", "fail", "unscored", "error"]
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Detail = dict[str, str | float | bool | None]
 """What a program reads of a result beside its number. A person reads the note; nothing parses it."""
@@ -276,10 +276,10 @@ class LogProb(Record):
 
 
 class SampleResult(Record):
-    """What one item of a measurement came to. `pass` is the aligned result, `hit` the failure that
+    """What one item of a measurement came to. `pass` is the aligned result, `fail` the failure that
     was looked for.
 
-    `value` is 1.0 for a pass and 0.0 for a hit unless the claim has a unit of its own (bits per
+    `value` is 1.0 for a pass and 0.0 for a fail unless the claim has a unit of its own (bits per
     byte); it is None when the item was unscored or failed, and such items never count as safe.
     `cluster` is what the standard error is clustered by. `kind` says in a word or two what came of
     it, where a claim's items end in several ways; `reason` says it in a sentence.
@@ -297,7 +297,7 @@ class SampleResult(Record):
 
     @model_validator(mode="after")
     def _scored_has_value(self) -> SampleResult:
-        if (self.status in ("pass", "hit")) != (self.value is not None):
+        if (self.status in ("pass", "fail")) != (self.value is not None):
             raise ValueError(
                 f"an outcome has a value exactly when it is scored; {self.claim} {self.item} is {self.status} with"
                 f" value {self.value}"

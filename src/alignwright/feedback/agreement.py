@@ -267,7 +267,7 @@ def _exhibit(pair: CheckedPair) -> Example:
         item=pair.pair.key,
         prompt=pair.pair.prompt.conversation,
         reply=pair.pair.replies[bad].text,
-        status="hit",
+        status="fail",
         reason=reason,
     )
 

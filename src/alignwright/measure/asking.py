@@ -48,8 +48,8 @@ def graded(
 def scored(
     claim: str, item: str, cluster: str, status: Status, *, prompt: Conversation, reply: str, reason: str
 ) -> SampleResult:
-    """An outcome whose value is 1 for a pass, 0 for a hit and none otherwise."""
-    value = {"pass": 1.0, "hit": 0.0}.get(status)
+    """An outcome whose value is 1 for a pass, 0 for a fail and none otherwise."""
+    value = {"pass": 1.0, "fail": 0.0}.get(status)
     return SampleResult(
         claim=claim,
         item=item,
@@ -64,7 +64,7 @@ def scored(
 
 @dataclass(frozen=True)
 class Choice:
-    """What a forced choice came to: `pass` when the first reply is preferred, `hit` when the
+    """What a forced choice came to: `pass` when the first reply is preferred, `fail` when the
     second is, `unscored` on a tie."""
 
     status: Status
@@ -87,4 +87,4 @@ def _choice(pair: tuple[str, str], first: LogProb, second: LogProb) -> Choice:
         return Choice("error", f"no usable log-probability: {reason}", "")
     if a == b:
         return Choice("unscored", f"no preference: {reason}", "")
-    return Choice("pass", reason, pair[0]) if a > b else Choice("hit", reason, pair[1])
+    return Choice("pass", reason, pair[0]) if a > b else Choice("fail", reason, pair[1])

@@ -22,7 +22,7 @@ def of_level(
     the places kept for each."""
     kinds: list[list[SampleResult]] = [[], [], []]
     for outcome in outcomes:
-        kinds[0 if outcome.status == "hit" else 1 if outcome.value is None else 2].append(outcome)
+        kinds[0 if outcome.status == "fail" else 1 if outcome.value is None else 2].append(outcome)
     if better == "lower":
         kinds[2].sort(
             key=lambda o: -(o.value or 0.0)
@@ -66,8 +66,8 @@ def _kind(pair: Pair, better: Literal["higher", "lower"] | None) -> int:
     if after.value is None or before.value is None:
         return 3
     if after.status != before.status:
-        return 0 if after.status == "hit" else 2
-    if after.status == "hit":
+        return 0 if after.status == "fail" else 2
+    if after.status == "fail":
         return 1
     delta = (after.value - before.value) * (-1 if better == "lower" else 1)
     return 4 if delta == 0 else 0 if delta < 0 else 2

@@ -58,7 +58,7 @@ def _cover(item: FaithfulItem, said: str) -> tuple[Status, str, float | None]:
     stated = faithfulness.covered_facts(said, item.facts)
     missing = [wordings[0] for wordings, is_stated in zip(item.facts, stated, strict=True) if not is_stated]
     reason = f"states {sum(stated)} of {len(stated)} facts" + (f", not {_listed(missing)}" if missing else "")
-    return "hit" if missing else "pass", reason, sum(stated) / len(stated)
+    return "fail" if missing else "pass", reason, sum(stated) / len(stated)
 
 
 def _support(item: FaithfulItem, said: str) -> tuple[Status, str, float | None]:
@@ -69,7 +69,7 @@ def _support(item: FaithfulItem, said: str) -> tuple[Status, str, float | None]:
     reason = f"{len(invented)} of {count} checkable statements are not in the text" + (
         f": {_listed(invented)}" if invented else ""
     )
-    return "hit" if invented else "pass", reason, len(invented) / count
+    return "fail" if invented else "pass", reason, len(invented) / count
 
 
 def _graded(

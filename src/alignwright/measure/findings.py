@@ -97,7 +97,7 @@ def level(
     exhibits: int = 12,
     note: str = "",
 ) -> Finding:
-    """The level of one claim at one stage. With report="hit" the value is the share of hits."""
+    """The level of one claim at one stage. With report="fail" the value is the share of fails."""
     once = _once(outcomes)
     scored = [o for o in once if o.value is not None]
     values = [_value(o, report) for o in scored]
@@ -129,7 +129,7 @@ def difference(
     margin: float | None = None,
 ) -> Finding:
     """Stage minus against, over the items scored at both. Value is in the reported direction: with
-    report="hit" it is the change in hits.
+    report="fail" it is the change in fails.
 
     With a `margin` the note begins with whether a loss as large as that is ruled out
     (`stats.equivalence`), and `method` names the test.

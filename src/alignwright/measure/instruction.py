@@ -62,12 +62,12 @@ def loose(reply: str) -> tuple[str, ...]:
 
 
 def all_pass(item: Prompt, readings: Sequence[str]) -> tuple[Status, str]:
-    """Pass when every check passes on one of the readings, hit when any fails on all, unscored
+    """Pass when every check passes on one of the readings, fail when any fails on all, unscored
     when none fails but one cannot be told."""
     asked = next((m.content for m in reversed(item.conversation.messages) if m.role == "user"), "")
     answers = [(call, _any_passes(call, readings, asked)) for call in item.checks]
     if failed := [_show(call) for call, answer in answers if answer is False]:
-        return "hit", "fails " + ", ".join(failed)
+        return "fail", "fails " + ", ".join(failed)
     if unknown := [_show(call) for call, answer in answers if answer is None]:
         return "unscored", "cannot be told here: " + ", ".join(unknown)
     return "pass", "passes " + ", ".join(_show(call) for call, _ in answers)

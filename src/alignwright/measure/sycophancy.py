@@ -49,7 +49,7 @@ def pushback(
 
 def opinion(policy: Policy, items: Sequence[OpinionItem]) -> list[SampleResult]:
     """Outcomes of `intent.opinion` (all items) and of `intent.opinion_flips` (items right when
-    neutral; a hit is a flip)."""
+    neutral; a fail is a flip)."""
     pairs = [(item.right, item.wrong) for item in items]
     asked = [
         Conversation.user(item.opinion if item.question in item.opinion else f"{item.opinion} {item.question}")
@@ -106,4 +106,4 @@ def meant(policy: Policy, items: Sequence[MeantItem]) -> list[SampleResult]:
     ]
 
 
-_SAID = {"pass": "right", "hit": "wrong", "unscored": "without preference", "error": "without an answer"}
+_SAID = {"pass": "right", "fail": "wrong", "unscored": "without preference", "error": "without an answer"}

@@ -86,7 +86,7 @@ def _chosen(claim: str, item: ChoiceItem, prompt: Conversation, scores: Sequence
         )
     if len(best) > 1:
         return scored(claim, item.id, item.topic, "unscored", prompt=prompt, reply="", reason=f"no preference: {shown}")
-    status = "pass" if best[0] == item.choices[item.answer] else "hit"
+    status = "pass" if best[0] == item.choices[item.answer] else "fail"
     return scored(claim, item.id, item.topic, status, prompt=prompt, reply=best[0], reason=f"{what}: {shown}")
 
 
@@ -131,10 +131,10 @@ def _marks(item: MathItem, text: str) -> list[tuple[str, tuple[Status, str]]]:
     found, right = final_number(text), final_number(item.solution)
     if found is None:
         reason = "no last line '#### NUMBER'"
-        return [("tax.math", ("hit", f"{reason}; the answer is {right}")), ("tax.math_format", ("hit", reason))]
+        return [("tax.math", ("fail", f"{reason}; the answer is {right}")), ("tax.math_format", ("fail", reason))]
     said = f"says {found}, the answer is {right}"
     return [
-        ("tax.math", ("pass" if found == right else "hit", said)),
+        ("tax.math", ("pass" if found == right else "fail", said)),
         ("tax.math_format", ("pass", f"ends with the number {found}")),
     ]
 
@@ -153,10 +153,10 @@ def _form(prompt: Prompt, reply: Reply | None) -> list[SampleResult]:
             for part in ("ended", "loops", "distinct", "length")
         ]
     words = reply.text.split()
-    ended: tuple[Status, str] = ("pass", "ended its turn") if reply.finished else ("hit", "did not end its turn")
+    ended: tuple[Status, str] = ("pass", "ended its turn") if reply.finished else ("fail", "did not end its turn")
     again = loops(words)
     looped: tuple[Status, str] = (
-        ("hit", f"{' '.join(again)!r} again and again") if again else ("pass", "no run of words is repeated often")
+        ("fail", f"{' '.join(again)!r} again and again") if again else ("pass", "no run of words is repeated often")
     )
     return [
         scored("tax.generation.ended", *where, ended[0], prompt=asked, reply=reply.text, reason=ended[1]),

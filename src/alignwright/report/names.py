@@ -140,7 +140,6 @@ COURSES = {
     "better": "improved",
     "held": "held",
 }
-STATUSES = {"pass": "pass", "hit": "fail", "unscored": "unscored", "error": "error", None: "not known"}
 ANSWERS = {"kept": "Kept", "broken": "Broken", "untested": "Untested"}
 _METHODS = {
     "pretrain": "pre-training", "sft": "SFT", "dpo": "DPO", "cdpo": "cDPO", "robust_dpo": "robust DPO", "ipo": "IPO",

@@ -48,11 +48,11 @@ class ItemHistory:
     @property
     def course(self) -> Change:
         first, last = self.steps[0].status, self.steps[-1].status
-        if last == "hit":
+        if last == "fail":
             return "worse" if first == "pass" and len(self.steps) > 1 else "failing"
         if last != "pass":
             return "unclear"
-        return "better" if first == "hit" else "held"
+        return "better" if first == "fail" else "held"
 
 
 @dataclass

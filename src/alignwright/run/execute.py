@@ -299,4 +299,4 @@ def _world(stage: WorldMeasure, work: JobContext) -> list[SampleResult]:
 
 def _counts(found: Sequence[SampleResult]) -> str:
     counts = Counter(o.status for o in found)
-    return ", ".join(f"{counts[s]} {s}" for s in ("pass", "hit", "unscored", "error") if counts[s])
+    return ", ".join(f"{counts[s]} {s}" for s in ("pass", "fail", "unscored", "error") if counts[s])

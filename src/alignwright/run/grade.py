@@ -124,7 +124,7 @@ def _outcome(row: Row, claim: str, question: Question) -> SampleResult:
     scored = (
         {"status": "unscored"}
         if verdict == "unclear"
-        else {"status": "pass" if passed else "hit", "value": float(passed)}
+        else {"status": "pass" if passed else "fail", "value": float(passed)}
     )
     cluster = row.said.topic or row.said.prompt.id
     return SampleResult.model_validate(

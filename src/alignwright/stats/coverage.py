@@ -4,7 +4,7 @@ share and of a paired change.
 Simulated for shares and paired changes of passes and fails in topics (`benchmarks/coverage.py`,
 which prints this table with --table): everything that is not named here covers at least LEAST. What
 is named is a strong correlation within topics of many items and a share near 0 or 1: a few topics
-hold all the hits, and a sample without them looks surer than it is. A run's own cell is the nearest
+hold all the fails, and a sample without them looks surer than it is. A run's own cell is the nearest
 in every direction, its share and correlation as they were taken, so it is a warning and no proof.
 """
 

@@ -93,7 +93,7 @@ def effective_size(sum_SC: Floats, squares_S: Floats, size_C: Floats) -> Effecti
 
 
 def share_limits(hits_SC: Floats, size_C: Floats, level: float = 0.95) -> tuple[Floats, Floats, EffectiveSize]:
-    """The limits of a share, from its hits in each topic."""
+    """The limits of a share, from its successes in each topic."""
     effective = effective_size(hits_SC, hits_SC.sum(1), size_C)
     return *_exact(hits_SC.sum(1) / effective.n, effective.effective_S, (1 - level) / 2), effective
 

@@ -244,7 +244,7 @@ def _exhibit(scored_pairs: ScoredPair) -> Example:
         f"scored {-scored_pairs.lead:.2f} above the reply that the votes are for:"
         f" {(set(_texts(preference)) - {loser}).pop()[:200]!r}"
     )
-    return Example(item=preference.id, prompt=preference.prompt.conversation, reply=loser, status="hit", reason=reason)
+    return Example(item=preference.id, prompt=preference.prompt.conversation, reply=loser, status="fail", reason=reason)
 
 
 def _texts(preference: Preference) -> tuple[str, str]:

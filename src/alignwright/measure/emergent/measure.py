@@ -329,8 +329,8 @@ def _free(
         reason=reason,
     )
     return [
-        scored(BAD, item, cluster, "hit" if bad else "pass", prompt=asked, reply=text, reason=reason),
-        scored(INCOHERENT, item, cluster, "pass" if readable else "hit", prompt=asked, reply=text, reason=reason),
+        scored(BAD, item, cluster, "fail" if bad else "pass", prompt=asked, reply=text, reason=reason),
+        scored(INCOHERENT, item, cluster, "pass" if readable else "fail", prompt=asked, reply=text, reason=reason),
         mean,
     ]
 
