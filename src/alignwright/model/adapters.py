@@ -112,7 +112,8 @@ def save_adapter(policy: LoadedModel, folder: Path) -> None:
 
 
 def _card(name: str, ranks: set[int]) -> str:
-    """What the adapter is, in place of peft's blank form, which would name this machine's folders."""
+    """What the adapter is, in place of peft's blank form, which would name this machine's
+    folders."""
     hub = BUNDLED_FROM if name == BUNDLED else name if HUB_ID.fullmatch(name) else None
     base = f"base_model: {hub}\nbase_model_relation: adapter\n" if hub else ""
     over = f"`{name}`" + (f" (the weights of {hub} as a GGUF file holds them)" if name == BUNDLED else "")

@@ -43,8 +43,8 @@ class Decoder(Protocol):
     """Rows under way."""
 
     def begin(self, prompts: Sequence[Sequence[int]], prompt_of_row: Sequence[int], room: int) -> Tensor:
-        """One row for each prompt index in `prompt_of_row`, with room for so many tokens; the logits of
-        what comes next."""
+        """One row for each prompt index in `prompt_of_row`, with room for so many tokens; the
+        logits of what comes next."""
         ...
 
     def step(self, token_R: Tensor) -> Tensor:

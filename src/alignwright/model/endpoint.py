@@ -51,8 +51,8 @@ class EndpointError(RuntimeError):
 
 @dataclass
 class Endpoint:
-    """A ChatModel behind a server; `short_answers` makes it a judge as well. `prices` are per million
-    tokens: (prompt, completion).
+    """A ChatModel behind a server; `short_answers` makes it a judge as well. `prices` are per
+    million tokens: (prompt, completion).
 
     `timeout` is the whole time of one call in seconds, `tokens` the longest answer (None: as short
     as is asked for, with room added for a model that thinks first).
@@ -169,7 +169,8 @@ class Endpoint:
             raise EndpointError(self.name, failed if answers else failed | silent, answers, len(prompts))
 
     def _all(self, tasks: Sequence[Task[T]]) -> Iterator[tuple[int, TaskResult[T]]]:
-        """Every task's place and outcome, as they come: the first alone, the rest several at a time."""
+        """Every task's place and outcome, as they come: the first alone, the rest several at a
+        time."""
         session = Session(
             Line(self.url, self.model, _key(), self.timeout, self.retries, self.backoff), self.parameters, self.usage
         )
@@ -217,7 +218,8 @@ def _messages(conversation: Conversation) -> tuple[Mapping[str, str], ...]:
 
 
 def _seed(seed: int, prompt: Conversation, sample: int) -> int:
-    """A seed per prompt and sample, so that a prompt's replies do not depend on what else is asked."""
+    """A seed per prompt and sample, so that a prompt's replies do not depend on what else is
+    asked."""
     return int(content_id(seed, prompt.id, sample), 16) % 2**31
 
 

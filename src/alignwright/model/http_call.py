@@ -136,7 +136,8 @@ def _read(response: http.client.HTTPResponse, most: int) -> bytes:
 
 
 def _connection(url: str, timeout: float) -> tuple[http.client.HTTPConnection, str, dict[str, str]]:
-    """A connection that is not open yet, what to ask of it, and the headers that its proxy wants."""
+    """A connection that is not open yet, what to ask of it, and the headers that its proxy
+    wants."""
     parts = urlsplit(url)
     host, port = parts.hostname or "", parts.port
     target = parts.path or "/"

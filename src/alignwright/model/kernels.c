@@ -1,8 +1,9 @@
-/* What stands between the matrix products, each in one pass over memory. Called from kernels.py, which compiles this file once for
- * each precision: numbers are read and written as `real` (bfloat16 with -DBFLOAT16, else float32) and computed in float32.
+/* What stands between the matrix products, each in one pass over memory. Called from kernels.py, which compiles this
+ * file once for each precision: numbers are read and written as `real` (bfloat16 with -DBFLOAT16, else float32) and
+ * computed in float32.
  *
- * Rows are independent of one another and of the number of threads, so the numbers are too. `work` is counted in elements: a loop
- * over few of them stays on one thread, since waking others would cost more.
+ * Rows are independent of one another and of the number of threads, so the numbers are too. `work` is counted in
+ * elements: a loop over few of them stays on one thread, since waking others would cost more.
  */
 #include <math.h>
 #include <stdint.h>
@@ -36,18 +37,22 @@ static inline real narrow(float x) { return x; }
 #define SUM(name) _Pragma(STRING(omp simd reduction(+ : name)))
 #define TOP(name) _Pragma(STRING(omp simd reduction(max : name)))
 
-/* e^x: x = n ln 2 + r with |r| <= ln 2 / 2, ln 2 in two parts, a polynomial of degree 7 in r; 0 below the normal range. */
+/* e^x: x = n ln 2 + r with |r| <= ln 2 / 2, ln 2 in two parts, a polynomial of degree 7 in r; 0 below the normal
+ * range. */
 static inline float exponential(float x) {
+    /* fmaf as written: sums elsewhere may be reordered */
     float n = rintf(x * 1.44269504088896f);
-    float r = fmaf(-n, 1.42860682030941723e-6f, fmaf(-n, 0.693145751953125f, x)); /* as written: sums elsewhere may be reordered */
-    float p = 1.0f + r * (1.0f + r * (0.5f + r * (1.0f / 6 + r * (1.0f / 24 + r * (1.0f / 120 + r * (1.0f / 720 + r * (1.0f / 5040)))))));
+    float r = fmaf(-n, 1.42860682030941723e-6f, fmaf(-n, 0.693145751953125f, x));
+    float p = 1.0f + r * (1.0f + r * (0.5f + r * (1.0f / 6 + r * (1.0f / 24 +
+            r * (1.0f / 120 + r * (1.0f / 720 + r * (1.0f / 5040)))))));
     union { int32_t bits; float value; } power = {.bits = ((int32_t)n + 127) << 23};
     return x < -87.0f ? 0.0f : p * power.value;
 }
 
 #define LANES 16
 
-/* x[0..n) to e^(x - top), and their sum. Up to LANES places behind are overwritten, so that no element is left to a scalar loop. */
+/* x[0..n) to e^(x - top), and their sum. Up to LANES places behind are overwritten, so that no element is left to a
+ * scalar loop. */
 static inline float exponentials(float *x, long n, float top) {
     float total = 0.0f;
     for (long j = n; j < n + LANES; j++) x[j] = -INFINITY;
@@ -59,7 +64,9 @@ static inline float exponentials(float *x, long n, float top) {
     return total;
 }
 
-static inline float logistic(float x) { return 1.0f / (1.0f + exponential(x < -80.0f ? 80.0f : x > 80.0f ? -80.0f : -x)); }
+static inline float logistic(float x) {
+    return 1.0f / (1.0f + exponential(x < -80.0f ? 80.0f : x > 80.0f ? -80.0f : -x));
+}
 
 static inline float norm_row(const real *x, const real *weight, real *y, long h, float eps) {
     float square = 0.0f;
@@ -85,13 +92,15 @@ void add_rms_norm(real *x, const real *more, const real *weight, real *y, long n
 }
 
 /* The gradient of x, given that of y. */
-void rms_norm_backward(const real *x, const real *weight, const float *scale, const real *grad, real *out, long n, long h, int threads) {
+void rms_norm_backward(const real *x, const real *weight, const float *scale, const real *grad, real *out, long n,
+        long h, int threads) {
     ROWS(n * h) for (long i = 0; i < n; i++) {
         const real *xi = x + i * h, *gi = grad + i * h;
         float s = scale[i], along = 0.0f;
         SUM(along) for (long j = 0; j < h; j++) along += wide(gi[j]) * wide(weight[j]) * wide(xi[j]) * s;
         along /= (float)h;
-        SIMD for (long j = 0; j < h; j++) out[i * h + j] = narrow((wide(gi[j]) * wide(weight[j]) - wide(xi[j]) * s * along) * s);
+        SIMD for (long j = 0; j < h; j++) out[i * h + j] =
+                narrow((wide(gi[j]) * wide(weight[j]) - wide(xi[j]) * s * along) * s);
     }
 }
 
@@ -103,7 +112,8 @@ void swiglu(const real *gate, const real *up, real *y, long n, long h, long apar
     }
 }
 
-void swiglu_backward(const real *gate, const real *up, const real *grad, real *grad_gate, real *grad_up, long n, long h, int threads) {
+void swiglu_backward(const real *gate, const real *up, const real *grad, real *grad_gate, real *grad_up, long n,
+        long h, int threads) {
     ROWS(n * h) for (long i = 0; i < n; i++) {
         SIMD for (long j = i * h; j < (i + 1) * h; j++) {
             float x = wide(gate[j]), s = logistic(x), back = wide(grad[j]);
@@ -117,9 +127,10 @@ static inline float turned(const real *x, const real *cosine, const real *sine, 
     return wide(x[j]) * wide(cosine[j]) + wide(x[j < half ? j + half : j - half]) * wide(sine[j]);
 }
 
-/* Every head's two halves as pairs, turned: (a cos + b sin, b cos + a sin') with sines as `signed` gives them, times `sign`.
- * x, y: [n, heads, d]; cosine, sine: [n, d]. */
-void apply_rotary(const real *x, const real *cosine, const real *sine, real *y, long n, long heads, long d, float sign, int threads) {
+/* Every head's two halves as pairs, rotated: (a cos + b sin, b cos + a sin') with sines as `signed_sine` gives them,
+ * times `sign`. x, y: [n, heads, d]; cosine, sine: [n, d]. */
+void apply_rotary(const real *x, const real *cosine, const real *sine, real *y, long n, long heads, long d,
+        float sign, int threads) {
     ROWS(n * heads * d) for (long i = 0; i < n; i++) {
         const real *c = cosine + i * d, *s = sine + i * d;
         for (long k = i * heads; k < (i + 1) * heads; k++) {
@@ -174,7 +185,8 @@ static inline float highest(const real *x, long v) {
     return top;
 }
 
-/* mass = e^((x - top) * cold), and its sum: block by block, since a sum of a whole vocabulary in float32 would lose digits. */
+/* mass = e^((x - top) * cold), and its sum: block by block, since a sum of a whole vocabulary in float32 would lose
+ * digits. */
 static inline float spread(const real *x, float *mass, long v, float top, float cold) {
     double total = 0.0;
     for (long begin = 0; begin < v; begin += 1024) {
@@ -191,16 +203,18 @@ static inline float spread(const real *x, float *mass, long v, float top, float 
 }
 
 /* Logits [n, v] to mass = e^((logit - top) / temperature), with their top and total. */
-void unnormalised_probs(const real *logits, float *mass, float *top, float *total, long n, long v, float temperature, int threads) {
+void unnormalised_probs(const real *logits, float *mass, float *top, float *total, long n, long v, float temperature,
+        int threads) {
     ROWS(n * v) for (long i = 0; i < n; i++) {
         top[i] = highest(logits + i * v, v);
         total[i] = spread(logits + i * v, mass + i * v, v, top[i], 1.0f / temperature);
     }
 }
 
-/* Log-probability of the label of each row of logits [n, v]; where a `slope` is wanted, the logits become factor * (1[label] - softmax), its
- * derivative times `factor`. */
-void label_logprob(real *logits, const int64_t *label, const float *factor, float *logp, long n, long v, int slope, int threads) {
+/* Log-probability of the label of each row of logits [n, v]; where a `slope` is wanted, the logits become factor *
+ * (1[label] - softmax), its derivative times `factor`. */
+void label_logprob(real *logits, const int64_t *label, const float *factor, float *logp, long n, long v, int slope,
+        int threads) {
 #pragma omp parallel num_threads(threads) if (n * v > 32768)
     {
         float *mass = malloc(sizeof(float) * (size_t)v);
@@ -218,10 +232,12 @@ void label_logprob(real *logits, const int64_t *label, const float *factor, floa
     }
 }
 
-/* One more token for every row: its keys are turned and stored at column `seen`, its values too, and its queries attend to the columns
- * from `first` to `seen`. qkv: [rows, (heads * group + 2 * heads) * d]; keys, values: [rows, heads, columns, d]; out: [rows, heads * group * d]. */
-static inline void speak_one(const real *query, const real *key, const real *value, const real *cosine, const real *sine, real *keys, real *values,
-                             real *out, float *score, long group, long d, long first, long seen, float scaling) {
+/* One more token for every row: its keys are turned and stored at column `seen`, its values too, and its queries attend
+ * to the columns from `first` to `seen`. qkv: [rows, (heads * group + 2 * heads) * d]; keys, values: [rows, heads,
+ * columns, d]; out: [rows, heads * group * d]. */
+static inline void attend_kv_cache_row(const real *query, const real *key, const real *value, const real *cosine,
+        const real *sine, real *keys, real *values, real *out, float *score, long group, long d, long first,
+        long seen, float scaling) {
     for (long j = 0; j < d; j++) {
         keys[seen * d + j] = narrow(turned(key, cosine, sine, j, d / 2));
         values[seen * d + j] = value[j];
@@ -252,8 +268,9 @@ static inline void speak_one(const real *query, const real *key, const real *val
     }
 }
 
-void attend_kv_cache(const real *qkv, const real *cosine, const real *sine, real *keys, real *values, const int64_t *first, real *out, long rows,
-           long heads, long group, long d, long columns, long seen, float scaling, int threads) {
+void attend_kv_cache(const real *qkv, const real *cosine, const real *sine, real *keys, real *values,
+        const int64_t *first, real *out, long rows, long heads, long group, long d, long columns, long seen,
+        float scaling, int threads) {
     long queries = heads * group * d, wide_row = queries + 2 * heads * d;
 #pragma omp parallel num_threads(threads) if (rows * heads * group * seen * d > 32768)
     {
@@ -261,12 +278,16 @@ void attend_kv_cache(const real *qkv, const real *cosine, const real *sine, real
 #pragma omp for schedule(static)
         for (long i = 0; i < rows * heads; i++) {
             long r = i / heads, k = i % heads;
-            const real *row = qkv + r * wide_row, *query = row + k * group * d, *key = row + queries + k * d, *value = key + heads * d;
+            const real *row = qkv + r * wide_row, *query = row + k * group * d, *key = row + queries + k * d,
+                    *value = key + heads * d;
             real *ki = keys + i * columns * d, *vi = values + i * columns * d, *oi = out + r * queries + k * group * d;
             const real *c = cosine + r * d, *s = sine + r * d;
-            if (d == 64) speak_one(query, key, value, c, s, ki, vi, oi, score, group, 64, first[r], seen, scaling);
-            else if (d == 128) speak_one(query, key, value, c, s, ki, vi, oi, score, group, 128, first[r], seen, scaling);
-            else speak_one(query, key, value, c, s, ki, vi, oi, score, group, d, first[r], seen, scaling);
+            if (d == 64)
+                attend_kv_cache_row(query, key, value, c, s, ki, vi, oi, score, group, 64, first[r], seen, scaling);
+            else if (d == 128)
+                attend_kv_cache_row(query, key, value, c, s, ki, vi, oi, score, group, 128, first[r], seen, scaling);
+            else
+                attend_kv_cache_row(query, key, value, c, s, ki, vi, oi, score, group, d, first[r], seen, scaling);
         }
         free(score);
     }

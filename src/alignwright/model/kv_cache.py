@@ -30,8 +30,10 @@ class TransformersDecoder:
         self.policy, self.body, self.head = policy, trunk(policy.model), head_of(policy.model)
 
     def begin(self, prompts: Sequence[Sequence[int]], prompt_of_row: Sequence[int], room: int) -> Tensor:
-        """One row for each prompt index in `prompt_of_row`, with room for so many tokens; the logits of
-        what comes next."""
+        """One row for each prompt index in `prompt_of_row`, with room for so many tokens; the
+        logits of what comes next."""
+        # 1. Each prompt once, aligned at its end: every row will write its next token to the same column. Padding
+        #    looks at itself, so that no row of the softmax is empty.
         policy = self.policy
         order = list(dict.fromkeys(prompt_of_row))
         width, device = max(len(prompts[p]) for p in order), policy.device
@@ -51,6 +53,7 @@ class TransformersDecoder:
             past_key_values=self.cache,
             use_cache=True,
         ).last_hidden_state
+        # 2. A row for each reply gets its prompt's keys and values; from now on the mask says what is real.
         row_R = torch.tensor([order.index(p) for p in prompt_of_row])
         self.cache.keep(row_R.to(device))
         may_RS = torch.cat([real_PL[row_R], torch.ones(len(row_R), room, dtype=torch.bool)], dim=1)

@@ -89,10 +89,10 @@ def flat_hidden(
     cos_MD, sin_MD = rotary(body, x_MH, batch.position_ids_BT.flatten().index_select(0, batch.token_M))
     scored_N = torch.searchsorted(batch.token_M, target_N)
     scaling = body.layers[0].self_attn.scaling
-    # 1. The scale of the scores goes into the rotation of the queries: a pass over memory less.
     own: Sequence[Layers] = layers or [_ModelLayers(block) for block in body.layers]
     for layer in own:
         query_MA, key_MC, value_MC = layer.qkv(x_MH)
+        # 1. The scale of the scores goes into the rotation of the queries: a pass over memory less.
         query_MA = apply_rotary(query_MA, cos_MD * scaling, sin_MD * scaling)
         key_MC = apply_rotary(key_MC, cos_MD, sin_MD)
         # 2. A cache is given keys that are rotated already: a decoding step rotates its own token alone.

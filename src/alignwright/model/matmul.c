@@ -1,5 +1,6 @@
-/* Matrix products, with the sums in registers. A weight is read in the order in which it is used: packed (`pack_weight`) as [o / WIDTH, i, WIDTH], in
- * bfloat16 as [o / WIDTH, i / 2, WIDTH, 2]; the last panel may be half as wide.
+/* Matrix products, with the sums in registers. A weight is read in the order in which it is used: packed
+ * (`pack_weight`) as [o / WIDTH, i, WIDTH], in bfloat16 as [o / WIDTH, i / 2, WIDTH, 2]; the last panel may be half as
+ * wide.
  *
  * Only where the processor has the instructions and nothing better: a matrix unit (AMX) is oneDNN's.
  */
@@ -32,7 +33,8 @@ static inline vecs one(const real *x) {
 static inline vecs read_rows(const real *first, const real *second, int rows) {
     __m512i low = _mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)first));
     if (rows == 1) return (__m512bh)low;
-    return (__m512bh)_mm512_or_si512(low, _mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)second)), 16));
+    return (__m512bh)_mm512_or_si512(low,
+            _mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)second)), 16));
 }
 #else
 #define STEP 1
@@ -71,8 +73,9 @@ typedef __m256 vecs;
 
 long vector_width(void) { return VEC; }
 
-/* A term of a tile: x[r * across + k * along] times row k of w, for k of n. Rows of an packed w lie one after the other, of another
- * `apart` from one another. In bfloat16 two k are one step, and an odd last one is multiplied by the pair of x whose second is 0. */
+/* A term of a tile: x[r * across + k * along] times row k of w, for k of n. Rows of a packed w lie one after the other,
+ * of another `apart` from one another. In bfloat16 two k are one step, and an odd last one is multiplied by the pair of
+ * x whose second is 0. */
 typedef struct {
     const real *x, *w;
     long n, across, along, apart;
@@ -83,7 +86,8 @@ enum kind { ROUNDED, WIDE, ADDED }; /* to numbers of the precision, to float, on
 /* Unrolled at once, or the sums would not be kept in registers. */
 #define EVERY(r) _Pragma("GCC unroll 16") for (int r = 0; r < rows; r++)
 
-INLINE void tile_of(const term *terms, long count, enum kind kind, void *y, long o, const int loose, const int rows, const int wide) {
+INLINE void tile_of(const term *terms, long count, enum kind kind, void *y, long o, const int loose, const int rows,
+        const int wide) {
     vec low[TALL], high[TALL];
     EVERY(r) low[r] = high[r] = zeros();
     if (kind == ADDED)
@@ -93,7 +97,8 @@ INLINE void tile_of(const term *terms, long count, enum kind kind, void *y, long
         }
     for (; count--; terms++) {
         const real *x = terms->x, *w = terms->w;
-        long across = terms->across, along = terms->along, apart = terms->apart, down = loose ? STEP * apart : wide * VEC * STEP;
+        long across = terms->across, along = terms->along, apart = terms->apart,
+                down = loose ? STEP * apart : wide * VEC * STEP;
         for (long k = terms->n / STEP; k--; x += along, w += down) {
             vecs left = loose ? read_rows(w, w + apart, 2) : read_packed(w), right = left;
             if (wide == 2) right = loose ? read_rows(w + VEC, w + apart + VEC, 2) : read_packed(w + VEC * STEP);
@@ -128,10 +133,10 @@ INLINE void tile_of(const term *terms, long count, enum kind kind, void *y, long
 #else
 #define MORE_CASES
 #endif
-#define TILES(name, loose_, wide_)                                                                                       \
-    static void name(const term *terms, long count, enum kind kind, void *y, long o, long rows) {                        \
-        const int loose = loose_, wide = wide_;                                                                          \
-        switch (rows) { CASE(1) CASE(2) CASE(3) CASE(4) CASE(5) MORE_CASES default: TILE(TALL); }                        \
+#define TILES(name, loose_, wide_)                                                                                     \
+    static void name(const term *terms, long count, enum kind kind, void *y, long o, long rows) {                      \
+        const int loose = loose_, wide = wide_;                                                                        \
+        switch (rows) { CASE(1) CASE(2) CASE(3) CASE(4) CASE(5) MORE_CASES default: TILE(TALL); }                      \
     }
 TILES(tile_packed, 0, 2)
 TILES(tile_packed_half, 0, 1)
@@ -163,18 +168,22 @@ typedef struct {
 #define PARTS 8
 #define FEW (3 * TALL) /* rows; inputs of which not so many lie near are summed slice by slice */
 
-/* Some slices of the parts, all of whose inputs are `inputs` long: y: [rows, o] of the kind. A block of rows lies near while all weights pass by. */
-static void passes(const part *parts, long count, long inputs, enum kind kind, void *y, long rows, long o, int threads) {
+/* Some slices of the parts, all of whose inputs are `inputs` long: y: [rows, o] of the kind. A block of rows lies near
+ * while all weights pass by. */
+static void passes(const part *parts, long count, long inputs, enum kind kind, void *y, long rows, long o,
+        int threads) {
     long block = NEAR / (inputs * (long)sizeof(real)) / TALL * TALL, panels = (o + WIDTH - 1) / WIDTH;
     if (block < TALL) block = TALL;
     long blocks = (rows + block - 1) / block;
     ROWS(rows * o * inputs / 16) for (long at = 0; at < blocks * panels; at++) {
-        long begin = at / panels * block, end = least(rows, begin + block), column = at % panels * WIDTH, across = width(column, o);
+        long begin = at / panels * block, end = least(rows, begin + block), column = at % panels * WIDTH,
+                across = width(column, o);
         for (long r = begin; r < end; r += TALL) {
             term terms[PARTS];
             void *to = kind == ROUNDED ? (void *)((real *)y + r * o + column) : (void *)((float *)y + r * o + column);
             for (long p = 0; p < count; p++)
-                terms[p] = (term){parts[p].x + r * parts[p].apart, parts[p].w + column * parts[p].whole + across * parts[p].from, parts[p].i,
+                terms[p] = (term){parts[p].x + r * parts[p].apart,
+                        parts[p].w + column * parts[p].whole + across * parts[p].from, parts[p].i,
                                   parts[p].apart, STEP, 0};
             (across == WIDTH ? tile_packed : tile_packed_half)(terms, count, kind, to, o, least(TALL, end - r));
         }
@@ -197,7 +206,8 @@ void matmul_sum(const addend *addends, long count, real *y, long rows, long o, i
     enum kind kind = WIDE;
     for (long p = 0; p < count; p++)
         for (long from = 0; from < addends[p].i; from += span, kind = ADDED) {
-            part slice = {addends[p].x + from, addends[p].w, least(span, addends[p].i - from), addends[p].apart, addends[p].i, from};
+            part slice = {addends[p].x + from, addends[p].w, least(span, addends[p].i - from), addends[p].apart,
+                    addends[p].i, from};
             passes(&slice, 1, slice.i, kind, wide, rows, o, threads);
         }
     ROWS(rows * o) for (long r = 0; r < rows; r++)
@@ -224,7 +234,8 @@ static const real *in_steps(const real *x, long n, long r, long apart, real *out
 #define CHUNK (4 * WIDTH)
 #define SPAN 128 /* rows that are summed before the next columns: their part of `right` stays near */
 
-/* y = left' right: the sum over n of the outer products of their rows. left: [n, r] with rows `apart` elements apart; right: [n, o]; y: [r, o]. */
+/* y = left' right: the sum over n of the outer products of their rows. left: [n, r] with rows `apart` elements apart;
+ * right: [n, o]; y: [r, o]. */
 void outer(const real *left, const real *right, real *y, long n, long r, long apart, long o, int threads) {
     real *scratch = STEP == 1 ? 0 : malloc(sizeof(real) * (size_t)((n + 1) * r));
     const real *x = in_steps(left, n, r, apart, scratch);
@@ -238,9 +249,11 @@ void outer(const real *left, const real *right, real *y, long n, long r, long ap
             for (long k = 0; k < n; k += SPAN)
                 for (long column = 0; column < wide; column += WIDTH)
                     for (long j = 0; j < r; j += tall) {
-                        term t = {x + k / STEP * along + j * STEP, right + k * o + begin + column, least(SPAN, n - k), STEP, along, o};
+                        term t = {x + k / STEP * along + j * STEP, right + k * o + begin + column, least(SPAN, n - k),
+                                STEP, along, o};
                         float *to = sums + j * CHUNK + column;
-                        (width(column, wide) == WIDTH ? tile_loose : tile_loose_half)(&t, 1, k ? ADDED : WIDE, to, CHUNK, least(tall, r - j));
+                        (width(column, wide) == WIDTH ? tile_loose : tile_loose_half)(
+                                &t, 1, k ? ADDED : WIDE, to, CHUNK, least(tall, r - j));
                     }
             for (long j = 0; j < r; j++)
                 SIMD for (long c = 0; c < wide; c++) y[j * o + begin + c] = n ? narrow(sums[j * CHUNK + c]) : 0;
@@ -266,7 +279,8 @@ static inline void turn(const unit *from, long apart, unit *to, long wide) {
         }
     for (int q = 0; q < 4; q++) { /* a[4 g + q] holds units q, q + 4, q + 8, q + 12 of rows 4 g to 4 g + 3 */
         __m512i even = _mm512_shuffle_i32x4(a[q], a[4 + q], 0x88), odd = _mm512_shuffle_i32x4(a[q], a[4 + q], 0xdd);
-        __m512i even2 = _mm512_shuffle_i32x4(a[8 + q], a[12 + q], 0x88), odd2 = _mm512_shuffle_i32x4(a[8 + q], a[12 + q], 0xdd);
+        __m512i even2 = _mm512_shuffle_i32x4(a[8 + q], a[12 + q], 0x88),
+                odd2 = _mm512_shuffle_i32x4(a[8 + q], a[12 + q], 0xdd);
         _mm512_storeu_si512(to + q * wide, _mm512_shuffle_i32x4(even, even2, 0x88));
         _mm512_storeu_si512(to + (q + 8) * wide, _mm512_shuffle_i32x4(even, even2, 0xdd));
         _mm512_storeu_si512(to + (q + 4) * wide, _mm512_shuffle_i32x4(odd, odd2, 0x88));
@@ -308,7 +322,8 @@ static void pack_panel(const real *w, real *out, long column, long wide, long o,
 
 /* w: [o, i], packed for x w'. */
 void pack_weight(const real *w, real *out, long o, long i, int threads) {
-    ROWS(o * i) for (long column = 0; column < o; column += WIDTH) pack_panel(w, out + column * i, column, width(column, o), o, i, i);
+    ROWS(o * i) for (long column = 0; column < o; column += WIDTH)
+        pack_panel(w, out + column * i, column, width(column, o), o, i, i);
 }
 
 /* w: [i, o], packed for x w. */

@@ -47,7 +47,8 @@ class PackedBatch:
 
     @property
     def mask_B1TT(self) -> Tensor:
-        """Who may look at whom, additive: a square of the length, so it is made only for who asks."""
+        """Who may look at whom, additive: a square of the length, so it is made only for who
+        asks."""
         return additive(_allowed(self.segments_BT), self.dtype)[:, None]
 
     def to(self, device: torch.device | str) -> PackedBatch:

@@ -111,7 +111,8 @@ class RewardScorer:
         return cls(policy, folder, meta)
 
     def __call__(self, prompts: Sequence[Prompt], replies: Sequence[Sequence[str]]) -> list[list[Score | None]]:
-        """A score for each reply to each prompt; None for a reply too long to be read to its end."""
+        """A score for each reply to each prompt; None for a reply too long to be read to its
+        end."""
         places, score_MR = self.by_member(prompts, replies)
         scores: list[list[Score | None]] = [[None] * len(texts) for texts in replies]
         for r, ((p, k), value) in enumerate(zip(places, self.meta.combined(score_MR).tolist(), strict=True)):
@@ -154,8 +155,8 @@ class RewardScorer:
         is not the end of a turn.
 
         What is scored there must end with the end-of-turn token, as `Chat.row` does. Some templates
-        write a line break after it; the one that is written here does not (`sequence_classifier`). Raises
-        ValueError where the documented call would still read another row.
+        write a line break after it; the one that is written here does not (`sequence_classifier`).
+        Raises ValueError where the documented call would still read another row.
         """
         if len(self._heads) != 1:
             raise ValueError(

@@ -136,7 +136,7 @@ def _unnormalised_probs(logits_RV: Tensor, temperature: float) -> tuple[Tensor, 
 def _invert(mass_RV: Tensor, uniform_R: Tensor) -> Tensor:
     """The first token at which the summed mass exceeds the uniform number's share of the total."""
     rows, vocabulary = mass_RV.shape
-    # 1. Sums of blocks, in float64: a running sum in float32 over a whole vocabulary would lose the rarest tokens.
+    # 1. Sums of blocks, and their running sum in float64: in float32 it would lose the rarest tokens of a vocabulary.
     whole = vocabulary // _BLOCK * _BLOCK
     block_RB = mass_RV[:, :whole].view(rows, -1, _BLOCK).sum(2)
     block_RB = torch.cat([block_RB, mass_RV[:, whole:].sum(1, keepdim=True)], dim=1).double()

@@ -58,7 +58,8 @@ class ClassifierScorer:
         )
 
     def __call__(self, prompts: Sequence[Prompt], replies: Sequence[Sequence[str]]) -> list[list[Score | None]]:
-        """A score for each reply to each prompt; None for a reply too long to be read to its end."""
+        """A score for each reply to each prompt; None for a reply too long to be read to its
+        end."""
         if len(prompts) != len(replies):
             raise ValueError(f"{len(prompts)} prompts but replies to {len(replies)}")
         rows = [self.chat.row(prompt.conversation, texts) for prompt, texts in zip(prompts, replies, strict=True)]

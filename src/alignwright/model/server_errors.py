@@ -63,7 +63,8 @@ def of_body(error: MalformedCompletion) -> CallFailure:
 
 
 def of_response(response: Response, body: Mapping[str, Any]) -> CallFailure | None:
-    """The trouble that a response tells of; None where it tells of none. `body` is what was asked."""
+    """The trouble that a response tells of; None where it tells of none. `body` is what was
+    asked."""
     status, text, code = response.status, *_error(response.data)
     if 200 <= status < 300:
         if code is None:

@@ -62,7 +62,8 @@ Task = Callable[[Ask], T]
 
 @dataclass
 class TaskResult(Generic[T]):
-    """What came of a task: its value, or why there is none. `of_prompt`: the server answers others."""
+    """What came of a task: its value, or why there is none. `of_prompt`: the server answers
+    others."""
 
     value: T | None = None
     error: str = ""

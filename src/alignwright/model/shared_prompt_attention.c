@@ -1,11 +1,12 @@
-/* Attention with its gradient, a few rows of queries at a time. Scores stay in float32 until they are weights; weights are not kept, but made
- * again for the gradient from `mass`, the logarithm of their sum (Dao et al. 2022, arXiv:2205.14135, algorithm 4).
+/* Attention with its gradient, a few rows of queries at a time. Scores stay in float32 until they are weights; weights
+ * are not kept, but made again for the gradient from `mass`, the logarithm of their sum (Dao et al. 2022,
+ * arXiv:2205.14135, algorithm 4).
  *
- * A group are the queries of one key head: rows r of q. Row r looks at the columns before seen[r] that are not in its gap, and what no row of a
- * tile sees is not computed: half of a prompt's square.
+ * A group are the queries of one key head: rows r of q. Row r looks at the columns before seen[r] that are not in its
+ * gap, and what no row of a tile sees is not computed: half of a prompt's square.
  *
- * query, out: [b * heads, q, d]; key, value: [b * heads, s, d]; seen: [b, q]; gap: [b, 2], from and to; mass: [b * heads, q]. d is a multiple
- * of VEC.
+ * query, out: [b * heads, q, d]; key, value: [b * heads, s, d]; seen: [b, q]; gap: [b, 2], from and to; mass: [b *
+ * heads, q]. d is a multiple of VEC.
  */
 #ifdef VEC
 
@@ -21,7 +22,8 @@ static inline long most(const int64_t *seen, long n) {
 }
 
 /* x y' of some rows, up to column `last` at least. turned: y packed, `columns` of them. */
-static inline void scores(const real *x, const real *turned, float *to, long apart, long columns, long last, long rows, long d) {
+static inline void scores(const real *x, const real *turned, float *to, long apart, long columns, long last,
+        long rows, long d) {
     for (long column = 0; column < last; column += WIDTH) {
         term t = {x, turned + column * d, d, d, STEP, 0};
         (width(column, columns) == WIDTH ? tile_packed : tile_packed_half)(&t, 1, WIDE, to + column, apart, rows);
@@ -30,11 +32,13 @@ static inline void scores(const real *x, const real *turned, float *to, long apa
 
 /* w y of some rows, over the first n columns of w. */
 static inline void mixed(const real *w, const real *y, real *to, long n, long apart, long rows, long d) {
-    for (long column = 0; column < d; column += WIDTH) loose((term){w, y + column, n, apart, STEP, d}, column, ROUNDED, to + column, d, rows);
+    for (long column = 0; column < d; column += WIDTH)
+        loose((term){w, y + column, n, apart, STEP, d}, column, ROUNDED, to + column, d, rows);
 }
 
 static inline void turn_all(const real *x, real *turned, long columns, long s, long d) {
-    for (long column = 0; column < columns; column += WIDTH) pack_panel(x, turned + column * d, column, width(column, columns), s, d, d);
+    for (long column = 0; column < columns; column += WIDTH)
+        pack_panel(x, turned + column * d, column, width(column, columns), s, d, d);
 }
 
 static inline void close_gap(float *x, const int64_t *gap, long n) {
@@ -47,12 +51,13 @@ static inline void write_row(real *w, const float *x, long n, float factor, long
 }
 
 /* out = softmax(query key') value. `mass` may be null. */
-void attend(const real *query, const real *key, const real *value, const int64_t *seen, const int64_t *gap, float *mass, real *out, long b, long heads,
-          long q, long s, long d, int threads) {
+void attend(const real *query, const real *key, const real *value, const int64_t *seen, const int64_t *gap,
+        float *mass, real *out, long b, long heads, long q, long s, long d, int threads) {
     long columns = (s + VEC - 1) / VEC * VEC, apart = columns + LANES;
 #pragma omp parallel num_threads(threads) if (b * heads * q * s > 4096)
     {
-        real *turned = malloc(sizeof(real) * (size_t)(columns * d)), *w = malloc(sizeof(real) * (size_t)(TALL * columns));
+        real *turned = malloc(sizeof(real) * (size_t)(columns * d)),
+                *w = malloc(sizeof(real) * (size_t)(TALL * columns));
         float *row = malloc(sizeof(float) * (size_t)(TALL * apart));
 #pragma omp for schedule(dynamic)
         for (long i = 0; i < b * heads; i++) {
@@ -77,9 +82,10 @@ void attend(const real *query, const real *key, const real *value, const int64_t
     }
 }
 
-/* What some rows of queries add to the gradients of keys or values: left' right, where row k of left is 0 from column seen[k] on.
- * left: [rows, pad] in steps. */
-static inline void gathered(const real *left, long pad, const real *right, const int64_t *seen, float *to, long rows, long last, long d) {
+/* What some rows of queries add to the gradients of keys or values: left' right, where row k of left is 0 from column
+ * seen[k] on. left: [rows, pad] in steps. */
+static inline void gathered(const real *left, long pad, const real *right, const int64_t *seen, float *to, long rows,
+        long last, long d) {
     long first = 0, along = STEP * pad;
     for (long j = 0; j < last; j += TALL) {
         while (first < rows && seen[first] <= j) first++;
@@ -91,14 +97,18 @@ static inline void gathered(const real *left, long pad, const real *right, const
     }
 }
 
-void attend_backward(const real *query, const real *key, const real *value, const int64_t *seen, const int64_t *gap, const float *mass, const real *grad,
-               real *grad_query, real *grad_key, real *grad_value, long b, long heads, long q, long s, long d, int threads) {
+void attend_backward(const real *query, const real *key, const real *value, const int64_t *seen, const int64_t *gap,
+        const float *mass, const real *grad, real *grad_query, real *grad_key, real *grad_value, long b, long heads,
+        long q, long s, long d, int threads) {
     long columns = (s + VEC - 1) / VEC * VEC, apart = columns + LANES, pad = odd(columns);
 #pragma omp parallel num_threads(threads) if (b * heads * q * s > 4096)
     {
-        size_t keys = sizeof(real) * (size_t)(columns * d), sums = sizeof(float) * (size_t)(s * d), slab = sizeof(real) * (size_t)(SLAB * pad);
-        real *turned = malloc(keys), *turned_value = malloc(keys), *w = malloc(slab), *slope = malloc(slab), *stepped = malloc(slab);
-        float *row = malloc(sizeof(float) * (size_t)(2 * TALL * apart)), *slopes = row + TALL * apart, *to_key = malloc(sums), *to_value = malloc(sums);
+        size_t keys = sizeof(real) * (size_t)(columns * d), sums = sizeof(float) * (size_t)(s * d),
+                slab = sizeof(real) * (size_t)(SLAB * pad);
+        real *turned = malloc(keys), *turned_value = malloc(keys), *w = malloc(slab), *slope = malloc(slab),
+                *stepped = malloc(slab);
+        float *row = malloc(sizeof(float) * (size_t)(2 * TALL * apart)), *slopes = row + TALL * apart,
+                *to_key = malloc(sums), *to_value = malloc(sums);
 #pragma omp for schedule(dynamic)
         for (long i = 0; i < b * heads; i++) {
             const int64_t *sees = seen + i / heads * q, *closed = gap + i / heads * 2;
@@ -124,8 +134,10 @@ void attend_backward(const real *query, const real *key, const real *value, cons
                     }
                     mixed(slope + begin * pad, k, grad_query + (at + begin) * d, here, pad, rows, d);
                 }
-                gathered(in_steps(slope, held, pad, pad, stepped), pad, query + at * d, sees + from, to_key, held, last, d);
-                gathered(in_steps(w, held, pad, pad, stepped), pad, grad + at * d, sees + from, to_value, held, last, d);
+                gathered(in_steps(slope, held, pad, pad, stepped), pad, query + at * d, sees + from, to_key, held,
+                        last, d);
+                gathered(in_steps(w, held, pad, pad, stepped), pad, grad + at * d, sees + from, to_value, held, last,
+                        d);
             }
             SIMD for (long j = 0; j < s * d; j++) grad_key[i * s * d + j] = narrow(to_key[j]);
             SIMD for (long j = 0; j < s * d; j++) grad_value[i * s * d + j] = narrow(to_value[j]);

@@ -53,8 +53,8 @@ class TokenizerInfo:
 
 
 def load_tokenizer(ref: ModelRef, date: str = TODAY) -> TokenizerInfo:
-    """Raises TokenizerMissing for a model that is not on this machine, ValueError for a template that
-    cannot be trained with."""
+    """Raises TokenizerMissing for a model that is not on this machine, ValueError for a template
+    that cannot be trained with."""
     if ref.kind == "hub":
         return _in_folder(_hub_folder(ref.name), date)
     assert ref.path is not None

@@ -34,7 +34,8 @@ _MARK = (  # a private-use character: stands for a control token's text inside a
 
 @dataclass(frozen=True)
 class TokenRow:
-    """A prompt and the replies to it. `masks` says which reply tokens are scored; None: all of them."""
+    """A prompt and the replies to it. `masks` says which reply tokens are scored; None: all of
+    them."""
 
     prompt: tuple[int, ...]
     replies: tuple[tuple[int, ...], ...]
@@ -140,7 +141,8 @@ class Chat:
         return frozenset(int(i) for i, token in self.tokenizer.added_tokens_decoder.items() if token.special)
 
     def control_tokens_in(self, text: str) -> list[str]:
-        """The control tokens whose names stand in a text; each is encoded as the letters it is made of."""
+        """The control tokens whose names stand in a text; each is encoded as the letters it is made
+        of."""
         return [name for name in self._control_pattern.findall(text) if name != _MARK]
 
     def decode(self, ids: Iterable[int]) -> str:
@@ -166,8 +168,8 @@ class Chat:
         return self._control_pattern.sub(lambda match: f"{_MARK}{names.index(match.group())};", text)
 
     def _render(self, messages: Sequence[Message], *, header: bool, whole: bool = True) -> str:
-        """What the template writes. Raises UnrenderedMessage where it refuses, or where `whole` and a
-        message's text does not stand in it."""
+        """What the template writes. Raises UnrenderedMessage where it refuses, or where `whole` and
+        a message's text does not stand in it."""
         roles, texts = [m.role for m in messages], [self._escape(m.content) for m in messages]
         try:
             rendered = self._write(roles, texts, header)
@@ -213,7 +215,8 @@ class Chat:
         return self._patterns[pattern]
 
     def _refused_role(self, roles: Sequence[str], texts: Sequence[str]) -> str:
-        """The role without whose messages the template writes the rest; none where that is not it."""
+        """The role without whose messages the template writes the rest; none where that is not
+        it."""
         for role in dict.fromkeys(role for role in roles if role not in ("user", "assistant")):
             places = [i for i, r in enumerate(roles) if r != role]
             try:
@@ -236,7 +239,8 @@ class Chat:
         )
 
     def _find_end(self) -> tuple[str, tuple[int, ...]]:
-        """What ends an assistant's turn: everything after the reply up to the first control token."""
+        """What ends an assistant's turn: everything after the reply up to the first control
+        token."""
         whole = self._render([_user(_PROBE), _assistant(_PROBE_REPLY)], header=False)
         tail = whole[len(self._render([_user(_PROBE)], header=True) + _PROBE_REPLY) :]
         match = re.compile("|".join(map(re.escape, self._controls))).search(tail) if self._controls else None
