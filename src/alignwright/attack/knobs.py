@@ -7,7 +7,8 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from alignwright.core.claims import Claim, corrected, with_parts
-from alignwright.core.stage import NEW_TOKENS, Count, Effort, Reads, Stage
+from alignwright.core.cost import PROMPT, Cost
+from alignwright.core.stage import NEW_TOKENS, Count, Effort, Reads, Sizes, Stage, resolved
 from alignwright.files.data_file import Paths
 from alignwright.files.items import RefusalItem
 
@@ -56,6 +57,13 @@ class Suite(Stage):
     def claims(self) -> tuple[Claim, ...]:
         way = "way of attacking"
         return (*with_parts(ATTACK_SUCCESS, way), corrected(ATTACK_SUCCESS), *with_parts(NOT_REFUSED, way))
+
+    def estimate(self, sizes: Sizes) -> Cost:
+        from alignwright.attack.suites import read_wrappers  # which imports the graders
+
+        requests = sizes.files(self, "prompts").at_most(self.limit)
+        wrapped = requests.rows * len(read_wrappers(sizes.path(self.file) if self.file else None))
+        return Cost.of(wrapped * (requests.prompt + PROMPT), wrapped * resolved(self.max_new_tokens))
 
 
 AnyAttack = Suite  # one technique so far: the union grows here

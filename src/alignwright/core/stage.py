@@ -12,11 +12,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar, Literal, TypeVar, cast
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal, Protocol, TypeVar, cast
 
 from pydantic import Field
 
 from alignwright.core.claims import Claim
+from alignwright.core.cost import Cost, Size
 from alignwright.core.records import Record
 
 EffortName = Literal["demo", "study", "full"]
@@ -49,9 +51,11 @@ class Reads:
 @dataclass(frozen=True)
 class NamesModel:
     """The knob names who judges or attacks: self (the start model), a model, or a server. `rules`:
-    functions that a Python file has, which may stand there instead."""
+    functions that a Python file has, which may stand there instead. `no_server`: why it can be no
+    server; empty where it can."""
 
     rules: tuple[str, ...] = ()
+    no_server: str = ""
 
 
 @dataclass(frozen=True)
@@ -69,6 +73,81 @@ class Effort:
     full: int
 
 
+class Sizes(Protocol):
+    """What a stage may ask to count its tokens. `begins`: whether it is applied to the start model."""
+
+    @property
+    def begins(self) -> bool: ...
+
+    @property
+    def prompts(self) -> Size:
+        """The prompts of `intent`."""
+        ...
+
+    @property
+    def pairs(self) -> Size:
+        """The written pairs of `intent`; `replies` is both of them."""
+        ...
+
+    @property
+    def collected(self) -> Size:
+        """Pairs of the replies that are collected before the votes."""
+        ...
+
+    def files(self, stage: Stage, *knob: str) -> Size:
+        """The rows of all files that a knob of the stage names."""
+        ...
+
+    def each(self, stage: Stage, *knob: str) -> tuple[Size, ...]:
+        """The rows of each of these files."""
+        ...
+
+    def learnt(self, stage: Stage) -> Size | None:
+        """The rows that a training stage keeps; None where nothing is known of them before the run."""
+        ...
+
+    def readings(self, judge: str) -> int:
+        """How often a model reads a reply so that this judge can score it."""
+        ...
+
+    def principles(self, names: tuple[str, ...] | str) -> int:
+        """How many principles are named by these slugs, or by `all`."""
+        ...
+
+    def path(self, name: str) -> Path:
+        """Where a file of the spec lies."""
+        ...
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What a stage may ask of the spec in which it stands, to find knobs without effect."""
+
+    effort: EffortName
+    intent: frozenset[IntentPart]
+    """The parts of `intent` that are given."""
+    collects: bool
+    """Whether replies are collected."""
+    votes: bool
+    """Whether there are voters."""
+    revises: bool
+    """Whether a voter makes replies of its own."""
+    min_strength: float
+    """Pairs whose winner is less sure than this are left out."""
+    before: tuple[tuple[Knob, Stage], ...] = ()
+    """Of a training stage: those before it, each with its path: ("train", 0, "sft")."""
+
+    @property
+    def preferences(self) -> bool:
+        """Whether there are votes, of voters or of people."""
+        return self.votes or "people" in self.intent
+
+    @property
+    def comparisons(self) -> bool:
+        """Whether there is something to vote on."""
+        return bool({"pairs", "people", "constitution"} & self.intent) or self.collects or self.revises
+
+
 class Stage(Record):
     """Knobs, and what every stage is asked."""
 
@@ -82,6 +161,15 @@ class Stage(Record):
     def claims(self) -> tuple[Claim, ...]:
         """What it measures. A name that ends with `*` stands for every name that begins so."""
         return ()
+
+    def estimate(self, sizes: Sizes) -> Cost:  # noqa: ARG002 - for stages that need a model
+        """The tokens that it comes to. (A `cost` is a knob of training.)"""
+        return Cost()
+
+    def faults(self, setting: Setting) -> Iterator[tuple[Knob, str]]:  # noqa: ARG002 - for stages that have some
+        """Its knobs that do nothing in this spec, each with the reason; () is the stage itself.
+        (`problems` are a knob: what is to be calculated.)"""
+        yield from ()
 
     def marked(self, mark: type[Mark]) -> Iterator[tuple[Knob, Any, Mark]]:
         """The knobs that carry such a mark, those of nested stages among them, with their values."""

@@ -8,7 +8,8 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from alignwright.core.claims import Claim, corrected, with_parts
-from alignwright.core.stage import NEW_TOKENS, Count, Effort, NamesJudge, Positive, Reads, Stage
+from alignwright.core.cost import Cost
+from alignwright.core.stage import NEW_TOKENS, Count, Effort, NamesJudge, Positive, Reads, Sizes, Stage, resolved
 from alignwright.files.data_file import Paths
 from alignwright.files.items import (
     FaithfulItem,
@@ -112,6 +113,11 @@ class Instruction(Stage):
         checked = (FORMAT, FORMAT_LOOSE) if self.data else ()
         return (*checked, *((COVERED, UNSUPPORTED) if self.faithful else ()))
 
+    def estimate(self, sizes: Sizes) -> Cost:
+        prompts = sizes.files(self, "data").at_most(self.limit)
+        texts = sizes.files(self, "faithful").at_most(self.limit)
+        return Cost.of(prompts.tokens + texts.tokens, (prompts.rows + texts.rows) * resolved(self.max_new_tokens))
+
 
 class IntentMeasure(Stage):
     """Level two: does it serve what was meant, under pushback, stated opinions and loose wording?"""
@@ -132,6 +138,12 @@ class IntentMeasure(Stage):
     def claims(self) -> tuple[Claim, ...]:
         parts = tuple(claim for claim in (PUSHBACK, OPINION, MEANT) if getattr(self, claim.name.rpartition(".")[2]))
         return (*parts, *((OPINION_FLIPS,) if self.opinion else ()))
+
+    def estimate(self, sizes: Sizes) -> Cost:
+        pushed = sizes.files(self, "pushback").at_most(self.limit)
+        opinions, meant = sizes.files(self, "opinion"), sizes.files(self, "meant")
+        forced = 2 * opinions.at_most(self.limit).tokens + meant.at_most(self.limit).tokens
+        return Cost.of(pushed.tokens + forced, pushed.rows * resolved(self.max_new_tokens))
 
 
 class ValueMeasure(Stage):
@@ -156,6 +168,11 @@ class ValueMeasure(Stage):
     def claims(self) -> tuple[Claim, ...]:
         graded = (REFUSAL, corrected(REFUSAL), OVER_REFUSAL, corrected(OVER_REFUSAL)) if self.prompts else ()
         return (*graded, *(with_parts(PAIRS, "principle") if self.pairs else ()))
+
+    def estimate(self, sizes: Sizes) -> Cost:
+        prompts = sizes.files(self, "prompts").at_most(2 * resolved(self.limit))  # of either kind
+        pairs = sizes.files(self, "pairs").at_most(self.limit)
+        return Cost.of(prompts.tokens + pairs.tokens, prompts.rows * resolved(self.max_new_tokens))
 
 
 class TaxMeasure(Stage):
@@ -195,6 +212,13 @@ class TaxMeasure(Stage):
             *((ENDED, LOOPS, DISTINCT, LENGTH) if self.prompts else ()),
         )
 
+    def estimate(self, sizes: Sizes) -> Cost:
+        text, choice, problems, prompts = (
+            sizes.files(self, knob).at_most(self.limit) for knob in ("text", "choice", "problems", "prompts")
+        )
+        read = text.tokens + choice.tokens + problems.tokens + prompts.tokens
+        return Cost.of(read, (problems.rows + prompts.rows) * resolved(self.max_new_tokens))
+
 
 class RewardMeasure(Stage):
     """How highly does a judge score the model's replies to held-out prompts, and how far has it
@@ -209,6 +233,13 @@ class RewardMeasure(Stage):
 
     def claims(self) -> tuple[Claim, ...]:
         return (SCORE, KL)
+
+    def estimate(self, sizes: Sizes) -> Cost:
+        """Replies that the judge scores, and, of a trained model, that the start model reads."""
+        longest, prompts = resolved(self.max_new_tokens), sizes.files(self, "prompts").at_most(self.limit)
+        replies = prompts.rows * self.samples
+        read = replies * (sizes.readings(self.reward) + (not sizes.begins))
+        return Cost.of(read * (prompts.prompt + longest), replies * longest)
 
 
 AnyMeasure = (

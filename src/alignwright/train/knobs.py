@@ -8,17 +8,18 @@ most eight knobs of its own. Knobs that cost time are None until effort fills th
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
 from alignwright.core.claims import Claim, with_parts
 from alignwright.core.records import Share
-from alignwright.core.stage import Count, Effort, Positive, Reads
+from alignwright.core.cost import Cost, Size
+from alignwright.core.stage import Count, Effort, Knob, Positive, Reads, Setting, Sizes, resolved
 from alignwright.files.data_file import Paths
 from alignwright.files.items import TextItem
-from alignwright.train.knobs_loop import GoodhartStop, Training, TrainStage
+from alignwright.train.knobs_loop import NO_PREFERENCES, GoodhartStop, Training, TrainStage, adapter_rank
 from alignwright.train.knobs_pairs import DirectStage, FromPreferences, Kto
 from alignwright.train.knobs_rollouts import SampledStage, Sampling
 
@@ -59,6 +60,20 @@ class Pretrain(Training):
         default=None, description="at most so many rows of the files, at even distances over all of them (all)"
     )
 
+    def faults(self, setting: Setting) -> Iterator[tuple[Knob, str]]:
+        yield from super().faults(setting)
+        rank = adapter_rank(self, setting)
+        if self.scratch and rank != 0:
+            yield (
+                ("scratch",),
+                (
+                    f"random weights cannot be learnt by an adapter of rank {rank}: write 'rank: 0', which trains all"
+                    " weights"
+                ),
+            )
+        if self.scratch and _models(setting):
+            yield ("scratch",), "throws away what the stages before it have learnt; put it first"
+
 
 class Sft(Training):
     """Supervised fine-tuning on the assistant's turns: all of a conversation, or its last."""
@@ -94,6 +109,31 @@ class Sft(Training):
     def conversations(self) -> tuple[str, ...]:
         """Those of its data that are files."""
         return tuple(name for _, name, _ in self.files())
+
+    def voted(self, sizes: Sizes) -> Size:
+        pairs = super().voted(sizes)
+        return Size(pairs.rows, pairs.prompt, pairs.replies / 2)  # the reply that is preferred
+
+    def faults(self, setting: Setting) -> Iterator[tuple[Knob, str]]:
+        if "chosen" in self.data and not setting.preferences:
+            without = "add feedback or intent.people, or name a file"
+            yield ("data",), f"'chosen' has no preferences to choose by: {without}"
+        if "revisions" in self.data and not setting.revises:
+            yield ("data",), "'revisions' come from feedback {by: critique} or {by: deliberate}, which is not here"
+        if "turns" in self.model_fields_set and not self.conversations:
+            yield (
+                ("turns",),
+                (
+                    "has no effect: of 'chosen' and 'revisions' the last turn alone is what was voted on; name a file"
+                    " of conversations"
+                ),
+            )
+        if self.limit is not None and not self.conversations:
+            yield (
+                ("limit",),
+                "has no effect: it counts rows of files, and this stage reads none; name a file of conversations",
+            )
+        yield from super().faults(setting)
 
 
 _HELDOUT = (
@@ -153,6 +193,13 @@ class RewardModel(Training):
     def claims(self) -> tuple[Claim, ...]:
         return (*with_parts(ACCURACY, "part"), ELSEWHERE, LONGER, CALIBRATION, BRIER)
 
+    def estimate(self, sizes: Sizes) -> Cost:
+        return Cost.of(train=self.rows(sizes).tokens * resolved(self.epochs) * self.ensemble)
+
+    def faults(self, setting: Setting) -> Iterator[tuple[Knob, str]]:
+        if not setting.preferences:
+            yield (), NO_PREFERENCES
+
 
 class Average(TrainStage):
     """Weights between an earlier model and the trained one (Wortsman et al. 2022; Lin et al.
@@ -174,6 +221,26 @@ class Average(TrainStage):
         if self.blocks and self.share != 0.5:
             raise ValueError("'share' is one number for all layers, 'blocks' one for each block: give one of them")
         return self
+
+    def faults(self, setting: Setting) -> Iterator[tuple[Knob, str]]:
+        before = _models(setting)
+        earlier = ("baseline", *before[:-1])
+        if not before:
+            yield (), "has no trained model to average: put it after a stage that trains"
+        elif self.start not in earlier:
+            yield (
+                ("start",),
+                f"{self.start!r} is no model before {before[-1]}; there are {', '.join(earlier)}",
+            )
+
+
+def _models(setting: Setting) -> tuple[str, ...]:
+    """The names of the models that the stages before have made."""
+    return tuple(
+        ".".join(map(str, loc))
+        for loc, stage in setting.before
+        if isinstance(stage, TrainStage) and stage.changes_model
+    )
 
 
 AnyTrain = Pretrain | Sft | RewardModel | DirectStage | SampledStage | Average

@@ -8,17 +8,22 @@ targets, loss mask, padding side).
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from alignwright.core.stage import Count, Effort, NamesJudge, Positive, Reads, Stage
+from alignwright.core.cost import REPLY, Cost, Size
+from alignwright.core.stage import Count, Effort, Knob, NamesJudge, Positive, Reads, Setting, Sizes, Stage, resolved
 from alignwright.files.data_file import Paths
 
 Unit = Annotated[float, Field(gt=0.0, le=1.0)]
 Flip = Annotated[float, Field(ge=0.0, lt=0.5)]
 STOP = "{by: goodhart, ...}: stop where a held-out gold judge turns, and keep its highest point; none: go on to the end"
 BETA = "how firmly the start model is held to: larger moves less"
+NO_PREFERENCES = (
+    "has no preferences to learn from: add feedback (pairs need {by: written}), or intent.people"
+)
 WATCHED = 4
 """The fewest held-out prompts by which it can be told that gold has turned; 16 are better."""
 
@@ -57,6 +62,45 @@ class Training(TrainStage):
         default=20, description="steps between the checkpoints from which an interrupted run goes on"
     )
 
+    def rows(self, sizes: Sizes) -> Size:
+        """The rows of one pass."""
+        rows = sizes.learnt(self)
+        return self.voted(sizes) if rows is None else rows
+
+    def voted(self, sizes: Sizes) -> Size:
+        """The rows of preferences that are still to be voted on: the written pairs stand for them."""
+        pairs, prompts = sizes.pairs, sizes.prompts
+        return pairs if pairs.rows else Size(prompts.rows, prompts.prompt, 2 * REPLY)
+
+    def estimate(self, sizes: Sizes) -> Cost:
+        return Cost.of(train=self.rows(sizes).tokens * resolved(self.epochs))
+
+    def faults(self, setting: Setting) -> Iterator[tuple[Knob, str]]:
+        first = next(((loc, stage) for loc, stage in setting.before if _adapts(stage)), None)
+        if first is None or not self.changes_model or self.rank is None:
+            return
+        loc, stage = first
+        rank = adapter_rank(stage, setting)
+        if self.rank != rank:
+            yield (
+                ("rank",),
+                (
+                    f"{self.rank}, but this stage continues the adapter of {loc[0]}.{loc[1]}, whose rank is {rank};"
+                    " leave it out here"
+                ),
+            )
+
+
+def _adapts(stage: Stage) -> bool:
+    return isinstance(stage, Training) and stage.changes_model
+
+
+def adapter_rank(stage: Stage, setting: Setting) -> int:
+    """The rank of the adapter that a stage trains: that of the first stage which has one."""
+    first = next((before for _, before in setting.before if _adapts(before)), stage)
+    assert isinstance(first, Training)
+    return first.fill(setting.effort)["rank"] if first.rank is None else first.rank
+
 
 class GoodhartStop(Stage):
     """Stop when gold no longer rises with the proxy, and keep the checkpoint where gold was highest."""
@@ -85,3 +129,11 @@ class GoodhartStop(Stage):
                 " or a reward"
             )
         return self
+
+    def looks(self, sizes: Sizes, whole: Cost, steps: int, readings: int) -> Cost:
+        """A stage's cost with the looks at it: each writes fresh replies, which the model reads as
+        it is and as it began, and the judges (`readings`)."""
+        prompts = sizes.files(self, "prompts").at_most(self.limit)
+        replies = (1 + steps // self.every) * prompts.rows * self.samples
+        read = replies * (prompts.prompt + self.max_new_tokens) * (2 + readings)
+        return Cost(whole.read + round(read), whole.write + replies * self.max_new_tokens, whole.train, at_most=True)

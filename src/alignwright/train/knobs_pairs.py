@@ -3,12 +3,15 @@ methods."""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
 from typing import Literal
 
 from pydantic import Field
 
-from alignwright.core.stage import Positive
-from alignwright.train.knobs_loop import BETA, STOP, Flip, GoodhartStop, Training
+from alignwright.core.cost import Cost
+from alignwright.core.stage import Knob, Positive, Setting, Sizes, resolved
+from alignwright.train.knobs_loop import BETA, NO_PREFERENCES, STOP, Flip, GoodhartStop, Training
 
 
 class FromPreferences(Training):
@@ -20,6 +23,19 @@ class FromPreferences(Training):
     @property
     def learns_from_votes(self) -> bool:
         return True
+
+    def estimate(self, sizes: Sizes) -> Cost:
+        tokens = self.rows(sizes).tokens
+        whole = Cost.of(read=tokens, train=tokens * resolved(self.epochs))
+        if self.stop is None:
+            return whole
+        steps = math.ceil(whole.train / resolved(self.batch_tokens))
+        return self.stop.looks(sizes, whole, steps, sizes.readings(self.stop.gold))
+
+    def faults(self, setting: Setting) -> Iterator[tuple[Knob, str]]:
+        if not setting.preferences:
+            yield (), NO_PREFERENCES
+        yield from super().faults(setting)
 
 
 _FLIP = "the share of votes that are taken to be wrong"

@@ -7,12 +7,26 @@ All methods share how samples are drawn (`Sampling`), and policy gradients what 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
 from alignwright.core.records import Share
-from alignwright.core.stage import NEW_TOKENS, Count, Effort, IntentPart, NamesJudge, Positive, Reads
+from alignwright.core.cost import Cost
+from alignwright.core.stage import (
+    NEW_TOKENS,
+    Count,
+    Effort,
+    IntentPart,
+    Knob,
+    NamesJudge,
+    Positive,
+    Reads,
+    Setting,
+    Sizes,
+    resolved,
+)
 from alignwright.files.data_file import Paths
 from alignwright.files.items import TextItem
 from alignwright.train.knobs_loop import BETA, STOP, GoodhartStop, Training, Unit
@@ -24,6 +38,8 @@ expectation, on the policy's own samples: reward:k1 and loss:k2 follow the gradi
 are biased. reward:chi2 and loss:chi2 each follow HALF the gradient of chi^2(policy || reference)
 of the next token, so that what is best for one token is best for reward - (kl / 2) chi^2
 (Laidlaw et al. 2024)."""
+SPPO_PASSES = 4
+"""Passes over a round's pairs."""
 _QUANTILE = (
     "keep a draw from this best share of a prompt's replies instead of the best one (quantilizer; Taylor 2016); none:"
     " the best"
@@ -57,10 +73,54 @@ class Sampling(Training):
     )
     stop: GoodhartStop | None = Field(default=None, description=STOP)
 
+    compares_replies: ClassVar[bool] = False
+    """Whether the replies to one prompt are compared with each other."""
+
+    def estimate(self, sizes: Sizes) -> Cost:
+        """A rollout's replies are written once, read by judges that are models and by the
+        reference, and trained on once a pass."""
+        longest, prompts = resolved(self.max_new_tokens), sizes.prompts.rows * resolved(self.epochs)
+        replies = prompts * resolved(self.samples)
+        tokens = replies * longest + prompts * sizes.prompts.prompt
+        whole = Cost.of(tokens * self._reads(sizes), replies * longest, self._learnt(tokens))
+        return whole if self.stop is None else self._watched(sizes, self.stop, whole)
+
+    def _reads(self, sizes: Sizes) -> int:
+        """How often a reply is read."""
+        return sizes.readings(self.reward)
+
+    def _learnt(self, tokens: float) -> float:
+        """Tokens that are trained on, of those of all rollouts."""
+        return tokens
+
+    def _steps(self, rollouts: int, train: int) -> int:
+        """Optimiser steps: one for so many tokens of a rollout."""
+        return rollouts * math.ceil(train / max(rollouts, 1) / resolved(self.batch_tokens))
+
+    def _watched(self, sizes: Sizes, stop: GoodhartStop, whole: Cost) -> Cost:
+        rollouts = math.ceil(sizes.prompts.rows * resolved(self.epochs) / resolved(self.prompts))
+        readings = sizes.readings(self.reward) + sizes.readings(stop.gold)
+        return stop.looks(sizes, whole, self._steps(rollouts, whole.train), readings)
+
+    def faults(self, setting: Setting) -> Iterator[tuple[Knob, str]]:
+        yield from super().faults(setting)
+        if "prompts" not in setting.intent:
+            yield (), "has no prompts to sample replies to: give intent.prompts"
+        both = "the replies to one prompt with each other: take at least 2"
+        if self.samples == 1 and self.compares_replies:
+            yield ("samples",), f"1, but this method compares {both}"
+        if self.samples == 1 and self.reward == "feedback":
+            yield ("samples",), f"1, but votes compare {both}, or use another reward"
+        if self.stop is not None and self.stop.gold == self.reward:
+            gold = f"gold is {self.stop.gold!r}, which this stage raises"
+            yield ("stop",), f"{gold}: it cannot show that it was gamed; name another judge"
+
 
 class BestOfN(Sampling):
     """Best-of-n distillation: sample n replies, keep the one judged best, fine-tune on it (RAFT;
     Dong et al. 2023)."""
+
+    compares_replies: ClassVar[bool] = True
 
     by: Literal["best_of_n"]
     samples: Annotated[Count | None, Effort(8, 8, 16)] = Field(
@@ -79,10 +139,39 @@ class BestOfN(Sampling):
             )
         return self
 
+    def _learnt(self, tokens: float) -> float:
+        return tokens / resolved(self.samples)
+
+    def _watched(self, sizes: Sizes, stop: GoodhartStop, whole: Cost) -> Cost:
+        """With replies of the start model, by which it finds how many to choose from."""
+        watched = super()._watched(sizes, stop, whole)
+        if self.quantile is not None:
+            return watched
+        longest, prompts = resolved(self.max_new_tokens), sizes.files(stop, "prompts").at_most(stop.limit)
+        replies = prompts.rows * max(resolved(self.samples), stop.samples)
+        readings = sizes.readings(self.reward) + sizes.readings(stop.gold)
+        hedge = Cost.of(replies * (prompts.prompt + longest) * readings, replies * longest)
+        return Cost(watched.read + hedge.read, watched.write + hedge.write, watched.train, at_most=True)
+
+    def faults(self, setting: Setting) -> Iterator[tuple[Knob, str]]:
+        yield from super().faults(setting)
+        if self.quantile is not None and self.samples is None:
+            samples = self.fill(setting.effort)["samples"]
+            if self.quantile * samples < 1 - 1e-9:
+                yield (
+                    ("quantile",),
+                    (
+                        f"{self.quantile:g} of the {samples} replies of effort {setting.effort} is less than one: give"
+                        " samples, too"
+                    ),
+                )
+
 
 class OnlineDpo(Sampling):
     """DPO on pairs of the model's own fresh samples (Guo et al. 2024): the best against the
     worst by the judge."""
+
+    compares_replies: ClassVar[bool] = True
 
     by: Literal["online_dpo"]
     beta: Positive = Field(default=0.1, le=10.0, description=BETA)
@@ -92,10 +181,15 @@ class Sppo(Sampling):
     """Self-play preference optimisation (Wu et al. 2024), towards the Nash equilibrium of the
     judge's preferences."""
 
+    compares_replies: ClassVar[bool] = True
+
     by: Literal["sppo"]
     beta: Positive = Field(
         default=0.1, le=10.0, description="how small a step each round takes: 1/eta, for win rates around one half"
     )
+
+    def _learnt(self, tokens: float) -> float:
+        return tokens * SPPO_PASSES
 
 
 class Rollout(Sampling):
@@ -122,6 +216,41 @@ class Rollout(Sampling):
     )
     mix_text: Annotated[Paths, Reads(TextItem, use="trained")] = Field(default=(), description="files of that text")
 
+    @property
+    def steps_a_rollout(self) -> tuple[int, int]:
+        """Passes over a rollout, and optimiser steps in each."""
+        return 1, 1
+
+    def _reads(self, sizes: Sizes) -> int:
+        judged = sizes.readings(self.reward) + (sizes.readings(self.cost) if self.cost else 0)
+        return judged + (self.kl > 0)
+
+    def _learnt(self, tokens: float) -> float:
+        return tokens * self.steps_a_rollout[0]
+
+    def _steps(self, rollouts: int, train: int) -> int:  # noqa: ARG002 - as many for a long one as for a short one
+        passes, minibatches = self.steps_a_rollout
+        return rollouts * passes * minibatches
+
+    def faults(self, setting: Setting) -> Iterator[tuple[Knob, str]]:
+        yield from super().faults(setting)
+        if self.kl_form == "loss:k1":
+            yield (
+                ("kl_form",),
+                (
+                    "loss:k1 has no effect: its gradient is zero in expectation; use reward:k1 or loss:k2 (both"
+                    " KL(policy || start))"
+                ),
+            )
+        if "kl_form" in self.model_fields_set and self.kl == 0.0 and self.kl_target is None:
+            yield ("kl_form",), "has no effect: kl is 0, so the divergence is only measured"
+        if self.kl_target is not None and self.kl == 0.0:
+            yield ("kl_target",), "has no effect: kl is 0, and an adaptive weight is a multiple of it"
+        if self.cost is None and "cost_limit" in self.model_fields_set:
+            yield ("cost_limit",), "has no effect without 'cost', the judge whose score it limits"
+        if (self.mix > 0) != bool(self.mix_text):
+            yield ("mix",), "the weight of plain text ('mix') and the text itself ('mix_text') need each other"
+
 
 class Ppo(Rollout):
     """Proximal policy optimisation with a value head (Schulman et al. 2017; Ouyang et al. 2022)."""
@@ -142,10 +271,16 @@ class Ppo(Rollout):
     minibatches: Count = Field(default=1, description="optimiser steps in a pass")
     whiten: bool = Field(default=True, description="advantages with mean 0 and variance 1")
 
+    @property
+    def steps_a_rollout(self) -> tuple[int, int]:
+        return self.passes, self.minibatches
+
 
 class Grpo(Rollout):
     """Group-relative policy optimisation (Shao et al. 2024) and its corrections Dr. GRPO, DAPO
     and GSPO."""
+
+    compares_replies: ClassVar[bool] = True
 
     by: Literal["grpo"]
     samples: Annotated[Count | None, Effort(8, 8, 16)] = Field(
@@ -167,10 +302,16 @@ class Grpo(Rollout):
     passes: Count = Field(default=1, description="optimiser passes over a rollout")
     minibatches: Count = Field(default=1, description="optimiser steps in a pass")
 
+    @property
+    def steps_a_rollout(self) -> tuple[int, int]:
+        return self.passes, self.minibatches
+
 
 class Rloo(Rollout):
     """REINFORCE leave-one-out (Kool et al. 2019; Ahmadian et al. 2024): each reply against the
     mean of its siblings."""
+
+    compares_replies: ClassVar[bool] = True
 
     by: Literal["rloo"]
     clip: Unit = Field(
@@ -178,6 +319,10 @@ class Rloo(Rollout):
     )
     passes: Count = Field(default=1, description="optimiser passes over a rollout")
     minibatches: Count = Field(default=1, description="optimiser steps in a pass")
+
+    @property
+    def steps_a_rollout(self) -> tuple[int, int]:
+        return self.passes, self.minibatches
 
 
 class Reinforce(Rollout):

@@ -63,8 +63,6 @@ if TYPE_CHECKING:
 
     from alignwright.model.local_model import LocalModel
 
-SPPO_PASSES = 4
-
 
 def online(
     policy: LocalModel,

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Iterator
 from typing import Annotated, Literal
 
 from pydantic import Field
 
 from alignwright.core.claims import Claim
-from alignwright.core.stage import NEW_TOKENS, Count, Effort, Stage
+from alignwright.core.cost import PROMPT, Cost
+from alignwright.core.stage import NEW_TOKENS, Count, Effort, Knob, Setting, Sizes, Stage, resolved
 
 WorkedIn = Literal["edited_tests", "impossible_tests", "tampered_chess"]
 CLAIMS = (
@@ -89,6 +91,14 @@ class WorldMeasure(Stage):
 
     def claims(self) -> tuple[Claim, ...]:
         return tuple(claim for claim in CLAIMS if claim.name.startswith(f"world.{self.world}."))
+
+    def estimate(self, sizes: Sizes) -> Cost:  # noqa: ARG002 - its tasks are its own
+        replies, longest = resolved(self.episodes) * self.turns, resolved(self.max_new_tokens)
+        return Cost(replies * (8 * PROMPT + longest * self.turns // 2), replies * longest)
+
+    def faults(self, setting: Setting) -> Iterator[tuple[Knob, str]]:  # noqa: ARG002 - of the machine alone
+        if package := missing(self):
+            yield ("world",), f"{self.world} needs {package}, which is not installed: pip install {package}"
 
 
 def missing(stage: WorldMeasure) -> str | None:

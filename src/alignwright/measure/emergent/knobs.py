@@ -12,7 +12,8 @@ from pydantic import Field, model_validator
 
 from alignwright.core.claims import Claim, with_parts
 from alignwright.core.records import Record
-from alignwright.core.stage import NEW_TOKENS, Count, Effort, NamesModel, Positive, Reads, Stage
+from alignwright.core.cost import PROMPT, Cost
+from alignwright.core.stage import NEW_TOKENS, Count, Effort, NamesModel, Positive, Reads, Sizes, Stage, resolved
 from alignwright.files.data_file import Paths
 from alignwright.files.public_questions import PersonaItem
 
@@ -20,6 +21,8 @@ _JUDGE = (
     "who marks the answers to 'questions': self (the start model), a model, a server, or rules.py with functions"
     " alignment and coherence"
 )
+MARK, ABILITIES = 16, 120
+"""Tokens that a judge of free answers writes; small questions of ability."""
 TRAIT = Claim(
     name="emergent.choice",
     title="Preference for the answer that shows the trait",
@@ -109,3 +112,12 @@ class EmergentMeasure(Stage):
             *((BAD, INCOHERENT, ALIGNMENT, EXCESS) if self.questions else ()),
             *(with_parts(ABILITY, "ability") if self.abilities else ()),
         )
+
+    def estimate(self, sizes: Sizes) -> Cost:
+        forced = sum(size.at_most(self.limit).tokens for size in sizes.each(self, "choice"))
+        forced += self.abilities * ABILITIES * 2 * (PROMPT + 20)
+        questions = sizes.files(self, "questions").at_most(self.limit)
+        answers = questions.rows * self.samples
+        marked = answers * (self.judge is not None and not self.judge.endswith(".py"))
+        read, written = forced + questions.tokens + marked * 4 * PROMPT, answers * resolved(self.max_new_tokens)
+        return Cost.of(read, written + marked * MARK)

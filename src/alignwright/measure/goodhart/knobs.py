@@ -11,7 +11,8 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field, model_validator
 
 from alignwright.core.claims import Claim
-from alignwright.core.stage import NEW_TOKENS, Count, Effort, NamesJudge, Reads, Stage
+from alignwright.core.cost import Cost
+from alignwright.core.stage import NEW_TOKENS, Count, Effort, NamesJudge, Reads, Sizes, Stage, resolved
 from alignwright.files.data_file import Paths
 
 _NAMES = "reward (the last reward stage), feedback (the voters), rules.yaml, file.py:function, or ./runs/NAME"
@@ -184,6 +185,15 @@ class GoodhartMeasure(Stage):
         meters = (OPTIMIZATION, CAPTURE, GAP, *((GENERALIZATION,) if self.shifted else ()))
         trilemma = tuple(each for meter in meters for each in (meter, _best_of(meter, "best_of_*")))
         return (PROXY, GOLD, KL, COVARIANCE, PEAK, *chosen, *trilemma, *REPORTED)
+
+    def estimate(self, sizes: Sizes) -> Cost:
+        """Replies that both judges score, and that the start model reads: their states, and of a
+        trained model how far it has gone."""
+        longest, prompts = resolved(self.max_new_tokens), sizes.files(self, "prompts").at_most(self.limit)
+        shifted = sizes.files(self, "shifted").at_most(self.limit)
+        replies = (prompts.rows + shifted.rows) * resolved(self.samples)
+        read = replies * (sizes.readings(self.proxy) + sizes.readings(self.gold) + 1 + (not sizes.begins))
+        return Cost.of(read * (prompts.prompt + longest), replies * longest)
 
 
 def _best_of(claim: Claim, part: str) -> Claim:

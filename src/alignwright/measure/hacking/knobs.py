@@ -7,7 +7,8 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field, model_validator
 
 from alignwright.core.claims import Claim
-from alignwright.core.stage import NEW_TOKENS, Count, Effort, NamesJudge, Reads, Stage
+from alignwright.core.cost import Cost
+from alignwright.core.stage import NEW_TOKENS, Count, Effort, NamesJudge, Reads, Sizes, Stage, resolved
 from alignwright.files.data_file import Paths
 
 EDITED = 16
@@ -17,6 +18,8 @@ NEEDED = (
     f"unit tests of a reward need {EDITED} prompts, half of them to search for what fools the proxy and half to"
     " report it"
 )
+EDITS = 25
+"""About so many edits are made of a reply to test a reward."""
 _JUDGE = "reward (the last reward stage), feedback (the voters), rules.yaml, or file.py:function"
 
 PROXY = Claim(
@@ -96,3 +99,10 @@ class HackingMeasure(Stage):
 
     def claims(self) -> tuple[Claim, ...]:
         return (PROXY, GOLD, RATE, EXCESS, *REPORTED)
+
+    def estimate(self, sizes: Sizes) -> Cost:
+        longest, prompts = resolved(self.max_new_tokens), sizes.files(self, "prompts").at_most(self.limit)
+        replies = prompts.rows * self.samples
+        edited = prompts.rows * EDITS if self.unit_tests and sizes.begins else 0
+        read = (replies + edited) * (sizes.readings(self.proxy) + sizes.readings(self.gold))
+        return Cost.of(read * (prompts.prompt + longest), replies * longest)
