@@ -13,13 +13,13 @@ from run_case import make_project
 from typer.testing import CliRunner
 
 from alignwright.cli import app
+from alignwright.core.cost import PROMPT as TYPICAL
+from alignwright.core.cost import Cost
 from alignwright.experiment.plan import model_fingerprint
 from alignwright.files.models import resolve
 from alignwright.run.align import Request, align, estimate, prepare
 from alignwright.run.bill import Estimate, Line
-from alignwright.run.costs import PROMPT as TYPICAL
-from alignwright.run.costs import Cost, cost
-from alignwright.run.lengths import TEMPLATE, Lengths, lengths_of
+from alignwright.run.lengths import TEMPLATE, Lengths, cost, lengths_of
 from alignwright.run.progress import View, show_bill
 from alignwright.run.rates import Effort, Rates, machine, rates_of, remember
 

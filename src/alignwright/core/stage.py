@@ -135,7 +135,7 @@ class Setting:
     min_strength: float
     """Pairs whose winner is less sure than this are left out."""
     before: tuple[tuple[Knob, Stage], ...] = ()
-    """Of a training stage: those before it, each with its path: ("train", 0, "sft")."""
+    """The training stages that come before it, each with its path: ("train", 0, "sft")."""
 
     @property
     def preferences(self) -> bool:

@@ -226,9 +226,7 @@ class Deliberate(Reviser):
 
     def estimate(self, sizes: Sizes) -> Cost:
         prompts = sizes.prompts.at_most(self.limit)
-        return Cost.of(
-            prompts.tokens + prompts.rows * 2 * PROMPT, prompts.rows * 2 * resolved(self.max_new_tokens)
-        )
+        return Cost.of(prompts.tokens + prompts.rows * 2 * PROMPT, prompts.rows * 2 * resolved(self.max_new_tokens))
 
 
 def _votes(sizes: Sizes, check_pairs: int, principles: int) -> Cost:

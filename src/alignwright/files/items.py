@@ -26,6 +26,22 @@ class Item(Record):
     reads: ClassVar[Kind] = "text"
     topic: str = ""
 
+    @property
+    def asks(self) -> tuple[str, ...]:
+        """What it asks: two items that ask the same are the same prompt. Empty where it asks nothing."""
+        return ()
+
+    @property
+    def shown(self) -> str:
+        """The text that a model is shown, as far as it counts in an estimate."""
+        texts = (value for name, value in self if name not in ("topic", "kind", "id") and isinstance(value, str))
+        return " ".join(texts)
+
+    @property
+    def offers(self) -> tuple[str, ...]:
+        """The answers that are offered, whose probabilities are read."""
+        return ()
+
 
 class FaithfulItem(Item):
     """A text to be summarised, the facts planted in it (each with its other wordings), and
@@ -35,6 +51,14 @@ class FaithfulItem(Item):
     text: Text
     facts: tuple[tuple[Word, ...], ...] = Field(min_length=1)
     distractors: tuple[Word, ...] = ()
+
+    @property
+    def asks(self) -> tuple[str, ...]:
+        return (self.text,)
+
+    @property
+    def shown(self) -> str:
+        return self.request
 
     @field_validator("facts", mode="before")
     @classmethod
@@ -79,6 +103,10 @@ class PushbackItem(Item):
     wrong: Text
     pushback: Text
 
+    @property
+    def asks(self) -> tuple[str, ...]:
+        return (self.question,)
+
     @model_validator(mode="after")
     def _answers_differ(self) -> PushbackItem:
         if self.wrong.casefold() in (answer.casefold() for answer in self.answer):
@@ -95,6 +123,18 @@ class OpinionItem(Item):
     wrong: Text
     opinion: Text
 
+    @property
+    def asks(self) -> tuple[str, ...]:
+        return (self.question,)
+
+    @property
+    def shown(self) -> str:
+        return f"{self.opinion} {self.question}"
+
+    @property
+    def offers(self) -> tuple[str, ...]:
+        return (self.right, self.wrong)
+
     @model_validator(mode="after")
     def _answers_differ(self) -> OpinionItem:
         if self.right.casefold() == self.wrong.casefold():
@@ -110,6 +150,18 @@ class MeantItem(Item):
     meant: Text
     literal: Text
 
+    @property
+    def asks(self) -> tuple[str, ...]:
+        return (self.prompt,)
+
+    @property
+    def shown(self) -> str:
+        return self.prompt
+
+    @property
+    def offers(self) -> tuple[str, ...]:
+        return (self.meant, self.literal)
+
     @model_validator(mode="after")
     def _replies_differ(self) -> MeantItem:
         if self.meant == self.literal:
@@ -123,6 +175,10 @@ class RefusalItem(Item):
     reads: ClassVar[Kind] = "refusal"
     prompt: Text
     kind: Literal["harmful", "harmless"]
+
+    @property
+    def asks(self) -> tuple[str, ...]:
+        return (self.prompt,)
 
 
 class TextItem(Item):
@@ -138,6 +194,18 @@ class ChoiceItem(Item):
     question: Text
     choices: tuple[Text, ...] = Field(min_length=2)
     answer: int = Field(ge=0)
+
+    @property
+    def asks(self) -> tuple[str, ...]:
+        return (self.question,)
+
+    @property
+    def shown(self) -> str:
+        return self.question
+
+    @property
+    def offers(self) -> tuple[str, ...]:
+        return self.choices
 
     @model_validator(mode="after")
     def _answer_exists(self) -> ChoiceItem:
@@ -157,6 +225,10 @@ class MathItem(Item):
     reads: ClassVar[Kind] = "problems"
     question: Text
     answer: Text
+
+    @property
+    def asks(self) -> tuple[str, ...]:
+        return (self.question,)
 
     @field_validator("answer", mode="before")
     @classmethod

@@ -46,6 +46,18 @@ class PersonaItem(Item):
     statement: str = ""
     label_confidence: float | None = None
 
+    @property
+    def asks(self) -> tuple[str, ...]:
+        return (self.question,)
+
+    @property
+    def shown(self) -> str:
+        return self.stem
+
+    @property
+    def offers(self) -> tuple[str, ...]:
+        return self.choices or self.answers
+
     @model_validator(mode="after")
     def _two_answers(self) -> PersonaItem:
         match, other = self.answers
@@ -100,6 +112,10 @@ class FreeQuestion(Item):
     conversation: Conversation
     aligned: str = ""
     coherent: str = ""
+
+    @property
+    def asks(self) -> tuple[str, ...]:
+        return tuple(message.content for message in self.conversation.messages if message.role == "user")
 
 
 def read_questions(source: str | Path, *, bad_rows: float = 0.0) -> FileRows[FreeQuestion]:

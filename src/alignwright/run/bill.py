@@ -1,8 +1,9 @@
 """What would it cost?
 
-An estimate before anything is loaded: tokens per job from the rows of the data (`run.costs`),
-minutes from this machine's own rates (`run.rates`) where a probe or a run has measured them, and
-else from those of a two-core machine with bfloat16 matrix units; memory from the weights.
+An estimate before anything is loaded: tokens per job from what each stage says of itself
+(`Stage.estimate`) of the rows of the data (`run.lengths`), minutes from this machine's own rates
+(`run.rates`) where a probe or a run has measured them, and else from those of a two-core machine
+with bfloat16 matrix units; memory from the weights.
 """
 
 from __future__ import annotations
@@ -11,13 +12,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from alignwright.core.cost import Cost
 from alignwright.experiment.experiment import Experiment
 from alignwright.experiment.labels import labels
 from alignwright.experiment.plan import Job, model_fingerprint, plan
 from alignwright.files.models import resolve
-from alignwright.run.costs import Cost, cost
 from alignwright.run.ledger import Ledger
-from alignwright.run.lengths import Lengths, lengths_of
+from alignwright.run.lengths import Lengths, cost, lengths_of
 from alignwright.run.rates import Effort, rates_of, remember
 from alignwright.train.knobs_loop import Training
 

@@ -11,106 +11,87 @@ typical length.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeVar
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-from alignwright.core.records import Comparison, Conversation, Labelled, Preference, Prompt
+from alignwright.core.cost import DOCUMENT, PROMPT, REPLY, Cost, Size
+from alignwright.core.records import Comparison, Conversation, Labelled, Preference, Prompt, Record
+from alignwright.core.stage import Rows, Stage
 from alignwright.experiment.experiment import Experiment
-from alignwright.files.items import ChoiceItem, FaithfulItem, Item, MeantItem, OpinionItem, TextItem
+from alignwright.experiment.load import principles
+from alignwright.experiment.plan import Job
+from alignwright.experiment.rule_columns import kept_columns
+from alignwright.files.items import Item, TextItem
+from alignwright.files.kinds import read_kind
 from alignwright.files.models import resolve
-from alignwright.files.public_questions import PersonaItem, read_questions
+from alignwright.files.public_questions import FreeQuestion
+from alignwright.files.reward_folder import names_folder
 from alignwright.run import inputs
 from alignwright.train.knobs_loop import Training
 
 if TYPE_CHECKING:
     from alignwright.model.tokens import Chat
 
-T = TypeVar("T")
-
 SAMPLE = 200
 BYTES = 4.0
 TEMPLATE = 25
 """Tokens that a chat template adds, where the model's own is not at hand."""
-PROMPT, REPLY, DOCUMENT = 60, 45, 170
-"""Tokens of a typical prompt with its template, of a written reply, and of a document, for files
-that are not here."""
 UNCOUNTED = 1000
-
-
-@dataclass(frozen=True)
-class Size:
-    """How many rows there are, and their mean tokens: `prompt` is the text that is asked,
-    `replies` all texts that answer it, together."""
-
-    rows: int
-    prompt: float
-    replies: float = 0.0
-
-    def at_most(self, limit: int | None) -> Size:
-        return self if limit is None or limit >= self.rows else Size(limit, self.prompt, self.replies)
-
-    @property
-    def tokens(self) -> float:
-        """Tokens of all rows, prompts and replies."""
-        return self.rows * (self.prompt + self.replies)
 
 
 @dataclass
 class Lengths:
-    """The sizes of one spec's files, each found once. Without `chat` tokens are counted by bytes."""
+    """The sizes of one spec's files, each counted once: what a stage is told (`core.stage.Sizes`).
+    Without `chat` tokens are counted by bytes."""
 
     experiment: Experiment
     chat: Chat | None = None
     longest: int | None = None
+    begins: bool = True
     _known: dict[object, Size] = field(default_factory=dict[object, Size])
 
-    def prompts(self, files: Sequence[str]) -> Size:
-        return self._once(("prompts", *files), files, lambda: self._asked(inputs.prompts(self.experiment, files)))
+    @property
+    def prompts(self) -> Size:
+        return self.files(self.experiment.intent, "prompts")
 
-    def pairs(self, files: Sequence[str]) -> Size:
-        """Written pairs: `replies` is both of them."""
-        return self._once(
-            ("pairs", *files), files, lambda: self._compared(inputs.pairs(self.experiment, files)), replies=2 * REPLY
+    @property
+    def pairs(self) -> Size:
+        return self.files(self.experiment.intent, "pairs")
+
+    @property
+    def collected(self) -> Size:
+        return self.experiment.collect.pairs(self) if self.experiment.collect else Size(0, 0.0)
+
+    def files(self, stage: Stage, *knob: str) -> Size:
+        names = [(name, reads) for place, name, reads in stage.files() if place[: len(knob)] == knob]
+        return self._size(names[0][1].kind, tuple(name for name, _ in names)) if names else Size(0, 0.0)
+
+    def each(self, stage: Stage, *knob: str) -> tuple[Size, ...]:
+        return tuple(
+            self._size(reads.kind, (name,)) for place, name, reads in stage.files() if place[: len(knob)] == knob
         )
 
-    def items(self, files: Sequence[str], kind: type[Item]) -> Size:
-        """Held-out items: the text that is asked, and the answers that are offered with it."""
-        return self._once(
-            (kind.__name__, *files), files, lambda: self._offered(inputs.items(self.experiment, files, kind, None))
-        )
+    def readings(self, judge: str) -> int:
+        """Once by a reward model and by each voter that is a model; by a rule never."""
+        if judge == "feedback":
+            return sum(voter.readings for voter in self.experiment.feedback)
+        return int(judge == "reward" or names_folder(judge))
 
-    def choices(self, files: Sequence[str]) -> Size:
-        return self._once(
-            ("choices", *files), files, lambda: self._offered(inputs.choices(self.experiment, files, None)[0])
-        )
+    def principles(self, names: tuple[str, ...] | str) -> int:
+        constitution = principles(self.experiment) if names == "all" else None
+        return len(constitution.principles) if constitution is not None else len(names)
 
-    def documents(self, files: Sequence[str]) -> Size:
-        def read() -> Size:
-            texts = [item.text for item in inputs.items(self.experiment, files, TextItem, None)]
-            return self._mean(texts, lambda text: (self.count(text) + 1, 0))
+    def path(self, name: str) -> Path:
+        return self.experiment.path(name)
 
-        return self._once(("documents", *files), files, read, prompt=DOCUMENT)
-
-    def questions(self, files: Sequence[str]) -> Size:
-        """Open questions."""
-
-        def read() -> Size:
-            bad_rows = self.experiment.intent.bad_rows
-            asked = [
-                question
-                for name in files
-                for question in read_questions(self.experiment.source(name), bad_rows=bad_rows).rows
-            ]
-            return self._mean(asked, lambda question: (self.conversation(question.conversation), 0))
-
-        return self._once(("questions", *files), files, read)
-
-    def learnt(self, stage: Training) -> Size | None:
+    def learnt(self, stage: Stage) -> Size | None:
         """The rows that a training stage keeps, whole; None where nothing that it learns from is
         known before the run."""
         from alignwright.run.doctor import longest_row, rows_of, sources_before  # what `check` shows is what is counted
 
+        if not isinstance(stage, Training):
+            return None
         sources, _ = sources_before(stage, self.experiment)
         if not sources:
             return None
@@ -134,34 +115,35 @@ class Lengths:
             return len(self.chat.prompt(conversation))
         return TEMPLATE + sum(self.count(message.content) for message in conversation.messages)
 
-    def _once(
-        self, key: object, files: Sequence[str], read: Callable[[], Size], *, prompt: int = PROMPT, replies: int = 0
-    ) -> Size:
+    def _size(self, kind: Rows | type[Record] | None, files: tuple[str, ...]) -> Size:
+        key = (kind, *files)
         if key not in self._known:
-            absent = [name for name in files if not self.experiment.path(name).is_file()]
-            self._known[key] = Size(UNCOUNTED * len(files), prompt, replies) if absent else read()
+            absent = any(not self.experiment.path(name).is_file() for name in files)
+            self._known[key] = _uncounted(kind, len(files)) if absent else self._counted(kind, files)
         return self._known[key]
 
-    def _asked(self, prompts: Sequence[Prompt]) -> Size:
-        return self._mean(prompts, lambda row: (self.conversation(row.conversation), 0))
+    def _counted(self, kind: Rows | type[Record] | None, files: tuple[str, ...]) -> Size:
+        keep, bad_rows = kept_columns(self.experiment), self.experiment.intent.bad_rows
+        sources = [self.experiment.source(name) for name in files]
+        rows = [row for source in sources for row in read_kind(kind, source, bad_rows=bad_rows, keep=keep).rows]
+        tokens = [self._tokens(row) for row in inputs.spread(rows, SAMPLE)]
+        count = max(1, len(tokens))
+        return Size(len(rows), sum(prompt for prompt, _ in tokens) / count, sum(reply for _, reply in tokens) / count)
 
-    def _compared(self, pairs: Sequence[Comparison]) -> Size:
-        return self._mean(
-            pairs,
-            lambda row: (self.conversation(row.prompt.conversation), sum(self.count(r.text) + 1 for r in row.replies)),
-        )
-
-    def _offered(self, items: Sequence[Item]) -> Size:
-        def sizes(item: Item) -> tuple[int, int]:
-            question, answers = _parts(item)
-            return self.conversation(Conversation.user(question)), sum(self.count(answer) + 1 for answer in answers)
-
-        return self._mean(items, sizes)
-
-    def _mean(self, rows: Sequence[T], size: Callable[[T], tuple[int, int]]) -> Size:
-        sizes = [size(row) for row in inputs.spread(rows, SAMPLE)]
-        count = max(1, len(sizes))
-        return Size(len(rows), sum(asked for asked, _ in sizes) / count, sum(replied for _, replied in sizes) / count)
+    def _tokens(self, row: object) -> tuple[int, int]:
+        """Tokens of what a row asks, and of all that is offered as an answer to it."""
+        match row:
+            case Prompt() | FreeQuestion():
+                return self.conversation(row.conversation), 0
+            case Comparison():
+                return self.conversation(row.prompt.conversation), sum(self.count(r.text) + 1 for r in row.replies)
+            case TextItem():
+                return self.count(row.text) + 1, 0
+            case Item():
+                question = self.conversation(Conversation.user(row.shown))
+                return question, sum(self.count(answer) + 1 for answer in row.offers)
+            case _:
+                raise TypeError(f"a {type(row).__name__} is asked of no model by itself")
 
     def _bytes_of(self, source: object) -> int:
         match source:
@@ -191,23 +173,11 @@ def lengths_of(experiment: Experiment) -> Lengths:
     return Lengths(experiment, found.chat, found.longest) if found else Lengths(experiment)
 
 
-def _parts(item: Item) -> tuple[str, tuple[str, ...]]:
-    """What of an item is asked, and what is offered as answers to it."""
-    match item:
-        case OpinionItem():
-            return f"{item.opinion} {item.question}", (item.right, item.wrong)
-        case MeantItem():
-            return item.prompt, (item.meant, item.literal)
-        case ChoiceItem():
-            return item.question, item.choices
-        case FaithfulItem():
-            return item.request, ()
-        case PersonaItem():
-            return item.stem, item.choices or item.answers
-        case _:
-            texts = [
-                value
-                for name, value in item.model_dump().items()
-                if isinstance(value, str) and name not in ("topic", "kind", "id")
-            ]
-            return " ".join(texts), ()
+def cost(job: Job, lengths: Lengths) -> Cost:
+    """What a job comes to."""
+    return job.stage.estimate(replace(lengths, begins=job.model == "baseline"))
+
+
+def _uncounted(kind: Rows | type[Record] | None, files: int) -> Size:
+    """Of files that are still to be fetched."""
+    return Size(UNCOUNTED * files, DOCUMENT if kind is TextItem else PROMPT, 2 * REPLY if kind == "pairs" else 0)

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from alignwright.attack.knobs import Suite
+from alignwright.core.cost import Cost
 from alignwright.core.records import Conversation
 from alignwright.experiment.experiment import Experiment
 from alignwright.files.items import RefusalItem
@@ -27,7 +28,6 @@ from alignwright.model.local_model import LocalModel
 from alignwright.model.training_dtype import training_dtype
 from alignwright.run import inputs
 from alignwright.run.bill import UNKNOWN_PARAMETERS, effort
-from alignwright.run.costs import Cost
 from alignwright.run.rates import Effort, Rates
 from alignwright.train.knobs import Sft
 from alignwright.train.knobs_loop import Training

@@ -14,8 +14,8 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field, model_validator
 
 from alignwright.core.claims import Claim, with_parts
-from alignwright.core.records import Share
 from alignwright.core.cost import Cost, Size
+from alignwright.core.records import Share
 from alignwright.core.stage import Count, Effort, Knob, Positive, Reads, Setting, Sizes, resolved
 from alignwright.files.data_file import Paths
 from alignwright.files.items import TextItem

@@ -21,9 +21,7 @@ Unit = Annotated[float, Field(gt=0.0, le=1.0)]
 Flip = Annotated[float, Field(ge=0.0, lt=0.5)]
 STOP = "{by: goodhart, ...}: stop where a held-out gold judge turns, and keep its highest point; none: go on to the end"
 BETA = "how firmly the start model is held to: larger moves less"
-NO_PREFERENCES = (
-    "has no preferences to learn from: add feedback (pairs need {by: written}), or intent.people"
-)
+NO_PREFERENCES = "has no preferences to learn from: add feedback (pairs need {by: written}), or intent.people"
 WATCHED = 4
 """The fewest held-out prompts by which it can be told that gold has turned; 16 are better."""
 

@@ -12,8 +12,8 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from alignwright.core.records import Share
 from alignwright.core.cost import Cost
+from alignwright.core.records import Share
 from alignwright.core.stage import (
     NEW_TOKENS,
     Count,

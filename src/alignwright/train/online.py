@@ -39,7 +39,7 @@ from alignwright.model.tokens import TokenRow
 from alignwright.train import batches, losses
 from alignwright.train.batches import MicroBatch
 from alignwright.train.knobs_pairs import Dpo
-from alignwright.train.knobs_rollouts import OnlineDpo, OnlineStage, Sppo
+from alignwright.train.knobs_rollouts import SPPO_PASSES, OnlineDpo, OnlineStage, Sppo
 from alignwright.train.loop import LoopSettings, StepReport, run_loop
 from alignwright.train.paired import PairObjective
 from alignwright.train.pairs import Pair, PreferenceRow
