@@ -1,6 +1,6 @@
 """Does the chat template drop a message: does the text of each stand in what it rendered?
 
-Twice asked. Of the roles: conversations of the same roles are rendered with a placeholder instead
+Asked twice. Of the roles: conversations of the same roles are rendered with a placeholder instead
 of each text, which shows a message that the template leaves out for its role or its place, and what
 the template writes of its own. Of the texts: each must stand in the rendering as often as it is
 said by the messages and by the template itself, so that a "yes" which is lost is not found in

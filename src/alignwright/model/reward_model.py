@@ -83,7 +83,7 @@ class RewardMeta:
 
 
 class RewardScorer:
-    """A trained reward model as a `core` Scorer: load it with `RewardScorer.load`."""
+    """A trained reward model as a `core` RewardFn: load it with `RewardScorer.load`."""
 
     def __init__(self, policy: LoadedModel, folder: Path, meta: RewardMeta) -> None:
         self.name = "reward"

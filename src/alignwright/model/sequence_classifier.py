@@ -34,7 +34,7 @@ _TOKENS = 4096
 
 
 class ClassifierScorer:
-    """A saved reward model as a `core` Scorer."""
+    """A saved reward model as a `core` RewardFn."""
 
     def __init__(self, name: str, model: Any, tokenizer: Any, *, date: str = TODAY) -> None:
         self.name, self.model, self.tokenizer = name, model.eval(), tokenizer
