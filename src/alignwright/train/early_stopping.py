@@ -161,7 +161,8 @@ class GoldMonitor:
         if self.path.exists():
             self.gold_evals = [GoldEval.model_validate_json(line) for line in read_lines(self.path)]
         if self.gold_evals and not self._weights(_best(self.gold_evals)).exists():
-            self.gold_evals = []  # killed when all was cleared away, checkpoints first: the stage begins again, and so do the looks
+            # killed when all was cleared away, checkpoints first: the stage begins again, and so do the looks
+            self.gold_evals = []
         self._evaluate_gold(0)
 
     def __call__(self, report: StepReport) -> None:
