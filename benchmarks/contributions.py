@@ -55,7 +55,7 @@ def rpo(''',
         case Hinge():
 """,
         },
-        {"path": "report/names.py", "anchor": '"hinge": "hinge", ', "text": '"discopop": "DiscoPOP", '},
+        {"path": "core/wording.py", "anchor": '"hinge": "hinge", ', "text": '"discopop": "DiscoPOP", '},
     ],
     "spec": {"train": "{by: discopop, epochs: 1, rank: 4}"},
     "stages": ["discopop"],
@@ -169,10 +169,7 @@ class Instruction(Record):''',
         {
             "path": "spec/stages.py",
             "anchor": '"Suite": {"limit": (24, 128, 100_000), "max_new_tokens": (48, 96, 256)},\n',
-            "text": (
-                '    "BestOfNAttack": {"attempts": (8, 64, 1024), "limit": (24, 128, 1024), '
-                '"max_new_tokens": (48, 96, 256)},\n'
-            ),
+            "text": '    "BestOfNAttack": {"attempts": (8, 64, 1024), "limit": (24, 128, 1024), "max_new_tokens": (48, 96, 256)},\n',
         },
         {
             "path": "spec/stages.py",
@@ -257,9 +254,7 @@ class Instruction(Record):''',
         },
     ],
     "spec": {
-        "attack": (
-            "{by: best_of_n, prompts: [quickstart/heldout/refusal.jsonl], limit: 4, attempts: 3, max_new_tokens: 8}"
-        )
+        "attack": "{by: best_of_n, prompts: [quickstart/heldout/refusal.jsonl], limit: 4, attempts: 3, max_new_tokens: 8}"
     },
     "claims": ["attack.best_of_n"],
     "shown": ["Requests that one of many spellings got answered"],

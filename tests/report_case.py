@@ -5,11 +5,19 @@ from __future__ import annotations
 
 import json
 import random
+from collections.abc import Sequence
 from pathlib import Path
 
 from alignwright.core.promises import answer, parse
 from alignwright.core.records import Axis, Conversation, Example, Finding, Header, PromiseReport, Status
+from alignwright.measure.emergent.knobs import EmergentMeasure
+from alignwright.measure.goodhart.knobs import GoodhartMeasure
+from alignwright.measure.hacking.knobs import HackingMeasure
+from alignwright.measure.knobs import TaxMeasure
+from alignwright.report.results import RunResults
+from alignwright.run.sections import sections
 from alignwright.stats.intervals import paired, wilson
+from alignwright.worlds.knobs import WorldMeasure
 
 STAGES = ("baseline", "train.0.sft", "train.1.dpo")
 SHARES: tuple[tuple[str, Axis, tuple[float, float, float], int], ...] = (
@@ -66,6 +74,13 @@ def case(hostile: str = "") -> tuple[PromiseReport, list[Finding]]:
         ),
     )
     return PromiseReport(header=header, verdicts=tuple(answer(parse(text), findings) for text in PROMISES)), findings
+
+
+def results(answers: PromiseReport, findings: Sequence[Finding]) -> RunResults:
+    """The run with the sections that a run with every measure would have."""
+    kinds = (TaxMeasure, EmergentMeasure, GoodhartMeasure, HackingMeasure, WorldMeasure)
+    made = sections(kinds, findings, answers.header)
+    return RunResults(answers.header, answers.verdicts, tuple(findings), tuple(made))
 
 
 def write(folder: Path, answers: PromiseReport, findings: list[Finding]) -> Path:

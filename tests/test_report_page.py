@@ -10,8 +10,9 @@ from html.parser import HTMLParser
 import pytest
 import report_case as material
 
+from alignwright.core import wording
 from alignwright.core.records import Conversation, Example, Finding, PromiseReport
-from alignwright.report import figures, names, page
+from alignwright.report import figures, page
 from alignwright.report import results as cases
 from alignwright.stats.marks import direction
 
@@ -50,7 +51,7 @@ class Reader(HTMLParser):
 
 def make(hostile: str = "", change=None) -> cases.RunResults:
     answers, findings = material.case(hostile)
-    return cases.RunResults(answers.header, answers.verdicts, tuple(change(findings) if change else findings))
+    return material.results(answers, change(findings) if change else findings)
 
 
 @pytest.fixture(scope="module")
@@ -110,9 +111,9 @@ def test_every_link_lands_and_every_id_is_one_of_a_kind(plain):
 def test_every_number_is_there_with_its_interval_and_what_is_missing(plain):
     text = Reader(plain).text
     for finding in make().findings:
-        assert names.number(finding.value, finding.unit, change=finding.against is not None) in text
-        assert names.interval(finding) in text
-        assert names.scored(finding) in text
+        assert wording.number(finding.value, finding.unit, change=finding.against is not None) in text
+        assert wording.interval(finding) in text
+        assert wording.scored(finding) in text
         assert finding.method in text
     assert "n = 96 of 100: 3 unscored, 1 error" in text
     assert "refused: right on 51% of 48 known pairs" in text

@@ -71,7 +71,7 @@ def test_worst_first():
 def test_a_reply_told_only_as_before_is_the_baseline():
     shown = Example(item="a", reply="new", status="fail", before="old", before_status="pass")
     claim = cases.RunResults(
-        header=material.case()[0].header, verdicts=(), findings=(finding("train.0.dpo", [shown]),)
+        header=material.case()[0].header, verdicts=(), findings=(finding("train.0.dpo", [shown], against="baseline"),)
     ).claims[0]
     assert [(step.stage, step.reply) for step in claim.lives[0].steps] == [("baseline", "old"), ("train.0.dpo", "new")]
     assert claim.lives[0].course == "worse"

@@ -72,7 +72,14 @@ def test_the_card_is_valid_and_its_body_inert(hostile):
     body = text.split("---", 2)[2]
     assert "<" not in body
     headings = [line for line in body.splitlines() if line.startswith("#")]
-    middle = ["## Promises", "## Results", "## Refused judges", "## How it was made", "### Principles"]
+    middle = [
+        "## Promises",
+        "## Results",
+        "## Gain against cost",
+        "## Refused judges",
+        "## How it was made",
+        "### Principles",
+    ]
     assert headings[1:] == [*middle, "## Limits"]
     tables = [line for line in body.splitlines() if line.startswith("|")]
     assert {line.count("|") for line in tables} == {4, 7}

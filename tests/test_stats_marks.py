@@ -9,9 +9,11 @@ import re
 import pytest
 from rich.console import Console
 
+from alignwright.core.finding_table import FindingTable
 from alignwright.core.records import Finding, Header, SampleResult
+from alignwright.measure.emergent.section import section
 from alignwright.measure.findings import differences, levels
-from alignwright.report import emergent, summary
+from alignwright.report import summary
 from alignwright.report.card import card
 from alignwright.report.page import html
 from alignwright.report.results import RunResults
@@ -65,8 +67,9 @@ def test_one_of_several_that_is_left_out_by_the_adjustment_is_not_marked_and_not
     assert one.p < 0.05 < one.p_adjusted
     assert (is_significant(one), direction(one)) == (False, "unclear")
     assert {claim for claim, f in changes(among).items() if direction(f) != "unclear"} == {"emergent.ability.d"}
-    assert emergent.counted(among).startswith("1 of 5 traits and abilities moved")
-    assert [f.claim for f in emergent.moved(among)] == ["emergent.ability.d"]
+    (items,) = section(FindingTable(among.findings, among.stages)).blocks
+    assert items.items[0].text.startswith("1 of 5 traits and abilities moved")
+    assert [cell.claim for cell in items.items[1:]] == ["emergent.ability.d"]
 
 
 def test_page_card_and_terminal_mark_as_many_as_are_counted() -> None:

@@ -10,12 +10,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from report_case import results
 from rich.console import Console
 
-from alignwright.core.records import Finding, Header
-from alignwright.report import front as drawn
+from alignwright.core.finding_table import FindingTable
+from alignwright.core.records import Finding, Header, PromiseReport
+from alignwright.measure.tax_section import section
+from alignwright.report import charts
 from alignwright.report.page import html
-from alignwright.report.results import RunResults
 from alignwright.run.front import table
 from alignwright.stats.pareto import ORIGIN, Point, axes, best_within, knee_point, margins, pareto_front, points
 
@@ -113,37 +115,43 @@ def test_gain_and_cost_are_turned_so_that_more_is_more():
     assert axes([f for f in findings() if f.axis != "tax"]) is None
 
 
+STAGES = ("train.0.dpo", "train.1.average")
+
+
+def drawn(found, stages=STAGES):
+    """The words and the drawing of the front; None where there is none."""
+    made = section(FindingTable(found, ("baseline", *stages)))
+    return (made.blocks[0].text, charts.line_chart(made.blocks[1])) if made else None
+
+
 def test_the_report_draws_it_only_for_several_models_and_says_what_it_chose():
-    header = Header(name="r", model="m", seed=0, effort="demo", stages=("train.0.dpo", "train.1.average"))
-    case = RunResults(header, (), tuple(findings()))
-    page = html(case)
+    header = Header(name="r", model="m", seed=0, effort="demo", stages=STAGES)
+    page = html(results(PromiseReport(header=header, verdicts=()), findings()))
     assert "Gain against cost" in page
-    assert drawn.drawing(case).count('class="dot') == 3
-    assert "after averaging (train.1.average)" in drawn.said(case)
-    assert "below 0.02" in drawn.said(case)
-    assert "below 0.4 is after DPO" in drawn.said(RunResults(header, (), tuple(findings(0.4))))
-    single = RunResults(header, (), tuple(f for f in findings() if f.stage != "train.1.average"))
-    assert drawn.drawing(single) == ""
-    assert "Gain against cost" not in html(single)
-    hostile = RunResults(
-        header, (), tuple(f.model_copy(update={"stage": f.stage + "<b>\u202e"}) if f.against else f for f in findings())
-    )
-    assert "<b>" not in drawn.drawing(hostile)
-    assert "\u202e" not in drawn.drawing(hostile)
+    words, drawing = drawn(findings())
+    assert drawing.count("<title>") == 3
+    assert 'class="dot start"' in drawing  # the start model, a ring
+    assert drawing.count('class="way') == len(pareto_front(points(findings(), *axes(findings())))) - 1
+    assert "after averaging (train.1.average)" in words
+    assert "below 0.02" in words
+    assert "below 0.4 is after DPO" in drawn(findings(0.4))[0]
+    single = [f for f in findings() if f.stage != "train.1.average"]
+    assert drawn(single) is None
+    assert "Gain against cost" not in html(results(PromiseReport(header=header, verdicts=()), single))
+    _, hostile = drawn([f.model_copy(update={"stage": f.stage + "<b>\u202e"}) if f.against else f for f in findings()])
+    assert "<b>" not in hostile
+    assert "\u202e" not in hostile
 
 
 def test_without_one_stated_margin_no_model_is_called_the_best():
-    header = Header(name="r", model="m", seed=0, effort="demo", stages=("train.0.dpo", "train.1.average"))
-    silent = drawn.said(RunResults(header, (), tuple(findings(None))))
+    silent, _ = drawn(findings(None))
     assert "was not tested against a margin" in silent
     assert "0.02" not in silent
     mixed = [
         stated(f, 0.5) if f.claim == "tax.bits_per_byte" and f.stage == "train.0.dpo" and f.against else f
         for f in findings()
     ]
-    assert "several margins (0.02, 0.5), so no model is called the best" in drawn.said(
-        RunResults(header, (), tuple(mixed))
-    )
+    assert "several margins (0.02, 0.5), so no model is called the best" in drawn(mixed)[0]
     assert margins(mixed, "tax.bits_per_byte") == (0.02, 0.5)
     assert margins(findings(2e-05), "tax.choice") == (2e-05,)
 

@@ -19,7 +19,9 @@ from pydantic import Field
 
 from alignwright.core.claims import Claim
 from alignwright.core.cost import Cost, Size
+from alignwright.core.finding_table import FindingTable
 from alignwright.core.records import Record
+from alignwright.core.section import Section
 
 EffortName = Literal["demo", "study", "full"]
 IntentPart = Literal["prompts", "pairs", "people", "constitution"]
@@ -170,6 +172,11 @@ class Stage(Record):
         """Its knobs that do nothing in this spec, each with the reason; () is the stage itself.
         (`problems` are a knob: what is to be calculated.)"""
         yield from ()
+
+    @classmethod
+    def section(cls, table: FindingTable) -> Section | None:  # noqa: ARG003 - of most kinds nothing is to be shown
+        """What a report shows of the findings of this kind of stage besides its tables."""
+        return None
 
     def marked(self, mark: type[Mark]) -> Iterator[tuple[Knob, Any, Mark]]:
         """The knobs that carry such a mark, those of nested stages among them, with their values."""

@@ -9,6 +9,8 @@ from pydantic import Field, model_validator
 
 from alignwright.core.claims import Claim, corrected, with_parts
 from alignwright.core.cost import Cost
+from alignwright.core.finding_table import FindingTable
+from alignwright.core.section import Section
 from alignwright.core.stage import NEW_TOKENS, Count, Effort, NamesJudge, Positive, Reads, Sizes, Stage, resolved
 from alignwright.files.data_file import Paths
 from alignwright.files.items import (
@@ -20,6 +22,7 @@ from alignwright.files.items import (
     RefusalItem,
     TextItem,
 )
+from alignwright.measure import tax_section
 from alignwright.measure.emergent.knobs import EmergentMeasure
 from alignwright.measure.goodhart.knobs import GoodhartMeasure
 from alignwright.measure.hacking.knobs import HackingMeasure
@@ -202,6 +205,10 @@ class TaxMeasure(Stage):
         if not (self.text or self.choice or self.problems or self.prompts):
             raise ValueError("measures nothing: give files under 'text', 'choice', 'problems' or 'prompts'")
         return self
+
+    @classmethod
+    def section(cls, table: FindingTable) -> Section | None:
+        return tax_section.section(table)
 
     def claims(self) -> tuple[Claim, ...]:
         choice = with_parts(CHOICE, "file") if len(self.choice) > 1 else (CHOICE,)

@@ -12,10 +12,11 @@ import re
 
 import yaml
 
+from alignwright.core import wording
+from alignwright.core.finding_table import OF_THE_MODEL
 from alignwright.core.records import Finding
-from alignwright.report import names
-from alignwright.report.graders import graders
-from alignwright.report.results import OF_THE_MODEL, Claim, RunResults
+from alignwright.report import blocks, names
+from alignwright.report.results import Claim, RunResults
 from alignwright.report.text import markdown
 from alignwright.stats.marks import direction
 
@@ -33,7 +34,7 @@ def card(case: RunResults) -> str:
 
 def body(case: RunResults) -> str:
     """The card without its front matter and heading."""
-    parts = [_promises(case), _table(case), _graders(case), _refused(case), _making(case), _limits(case)]
+    parts = [_promises(case), _table(case), *blocks.card(case), _refused(case), _making(case), _limits(case)]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -64,7 +65,7 @@ def _front(case: RunResults) -> str:
 
 def _opening(case: RunResults) -> str:
     head = case.header
-    stages = [names.stage(stage).removeprefix("After ") for stage in case.stages[1:]]
+    stages = [wording.stage(stage).removeprefix("After ") for stage in case.stages[1:]]
     how = f", aligned by {markdown(', then '.join(stages))}" if stages else ""
     return (
         f"# {markdown(head.name)}\n\n{markdown(names.base(head.model))}{how} (effort {markdown(head.effort)}, seed"
@@ -89,28 +90,11 @@ def _table(case: RunResults) -> str:
     titles = dict(case.header.principles)
     rows = [_row(claim, names.claim(claim.name, titles), first, last) for claim in claims]
     told = (
-        f"The change is paired, item by item. {names.RULE} Now: {markdown(names.inside(last))}. Methods: see"
+        f"The change is paired, item by item. {names.RULE} Now: {markdown(wording.inside(last))}. Methods: see"
         " report.html."
     )
     heads = ["| Claim | Better | Before | Now | Change | Scored |", "|---|---|---|---|---|---|"]
     return "\n".join(["## Results", "", told, "", *heads, *rows])
-
-
-def _graders(case: RunResults) -> str:
-    found = graders(case)
-    if not found:
-        return ""
-    told = (
-        "Rates that a rule found, the same rates corrected for its errors, and how often it was right on replies that"
-        " people labelled."
-    )
-    lines = [
-        f"{mark} {markdown(line)}"
-        for graded in found
-        for mark, part in (("-", graded.lines), ("  -", graded.how))
-        for line in part
-    ]
-    return "\n".join(["## Graders", "", told, "", *lines])
 
 
 def _refused(case: RunResults) -> str:
@@ -128,14 +112,16 @@ def _row(claim: Claim, title: str, first: str, last: str) -> str:
     now = claim.levels.get(last)
     named = f"{markdown(title)} ({markdown(claim.name)})" if title != claim.name else markdown(title)
     numbers = [_cell(claim.levels.get(first)), _cell(now), _cell(claim.change(last))]
-    cells = [named, claim.better or "neither", *numbers, names.scored(now) if now else names.ABSENT]
+    cells = [named, claim.better or "neither", *numbers, wording.scored(now) if now else wording.ABSENT]
     return f"| {' | '.join(cells)} |"
 
 
 def _cell(finding: Finding | None) -> str:
     if finding is None:
-        return names.ABSENT
-    told = f"{names.number(finding.value, finding.unit, change=finding.against is not None)} {names.interval(finding)}"
+        return wording.ABSENT
+    told = (
+        f"{wording.number(finding.value, finding.unit, change=finding.against is not None)} {wording.interval(finding)}"
+    )
     return markdown(f"{_TURNS[direction(finding)]} {told}" if finding.against is not None else told)
 
 

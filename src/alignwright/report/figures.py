@@ -15,9 +15,9 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
+from alignwright.core import wording
 from alignwright.core.promises import Promise
 from alignwright.core.records import Finding
-from alignwright.report import names
 from alignwright.report.results import Claim
 from alignwright.report.text import visible
 
@@ -74,7 +74,7 @@ def lanes(claim: Claim, stages: Sequence[str], promise: Promise | None = None) -
         kind = "start" if row == 0 else "end" if row == len(stages) - 1 else "mid"
         parts += [_lane(axis, finding, stage, kind, 4 + LANE * row + LANE / 2)] if finding else []
     told = "; ".join(
-        f"{names.stage(s)} {names.number(f.value, f.unit)} {names.interval(f)}" for s, f in claim.levels.items()
+        f"{wording.stage(s)} {wording.number(f.value, f.unit)} {wording.interval(f)}" for s, f in claim.levels.items()
     )
     return Markup('<svg class="lanes" width="100%" height="{}" role="img" aria-label="{}">{}</svg>').format(
         height, visible(told), _EMPTY.join(parts)
@@ -98,8 +98,8 @@ def _lane(axis: Scale, finding: Finding, stage: str, kind: str, y: float) -> Mar
     if finding.value is None:
         return Markup('<text class="none" x="0" y="{:g}">not scored</text>').format(y + 4)
     told = (
-        f"{names.stage(stage)}: {names.number(finding.value, finding.unit)} {names.interval(finding)},"
-        f" {names.scored(finding)}"
+        f"{wording.stage(stage)}: {wording.number(finding.value, finding.unit)} {wording.interval(finding)},"
+        f" {wording.scored(finding)}"
     )
     drawn = _dot(axis.at(finding.value), y, kind)
     if finding.low is not None and finding.high is not None:

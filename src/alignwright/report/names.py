@@ -1,4 +1,4 @@
-"""What is a claim called in plain words, and how is its number written?
+"""What is a claim called in plain words?
 
 The one table of names. A claim that is not in it is shown by its code name.
 """
@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from pathlib import PurePath
 
+from alignwright.core import wording
 from alignwright.core.claims import CORRECTED
 from alignwright.core.promises import Op, Promise
-from alignwright.core.records import Axis, Finding
+from alignwright.core.records import Axis
 
-ABSENT, MINUS = "\N{EN DASH}", "\N{MINUS SIGN}"
 AXES: dict[Axis, tuple[str, str]] = {
     "instruction": (
         "Does it do what is asked?",
@@ -141,13 +141,6 @@ COURSES = {
     "held": "held",
 }
 ANSWERS = {"kept": "Kept", "broken": "Broken", "untested": "Untested"}
-_METHODS = {
-    "pretrain": "pre-training", "sft": "SFT", "dpo": "DPO", "cdpo": "cDPO", "robust_dpo": "robust DPO", "ipo": "IPO",
-    "hinge": "hinge", "kto": "KTO",
-    "orpo": "ORPO", "simpo": "SimPO", "rpo": "RPO", "chi_po": "chi-PO", "best_of_n": "best-of-n",
-    "online_dpo": "online DPO", "sppo": "SPPO",
-    "ppo": "PPO", "grpo": "GRPO", "rloo": "RLOO", "reinforce": "REINFORCE", "average": "averaging",
-}  # fmt: skip
 _LEVELS: dict[Op, str] = {"<": "below", "<=": "at most", ">": "above", ">=": "at least"}
 _CHANGES: dict[Op, str] = {"<": "less than", "<=": "at most", ">": "more than", ">=": "at least"}
 
@@ -175,64 +168,6 @@ def base(model: str) -> str:
     return PurePath(model).name if model.startswith(("/", "~", ".")) else model
 
 
-def stage(name: str) -> str:
-    """ "baseline" is Before; "train.1.dpo" is After DPO."""
-    if name == "baseline":
-        return "Before"
-    head, _, method = name.rpartition(".")
-    return f"After {_METHODS.get(method, method)}" if head.startswith("train.") else name
-
-
-def where(finding: Finding) -> str:
-    """The stage of a number inside a sentence: "after DPO", or "after DPO, against before"."""
-    return ", against ".join(inside(name) for name in (finding.stage, finding.against) if name)
-
-
-def inside(name: str) -> str:
-    """A stage's plain name inside a sentence."""
-    plain = stage(name)
-    return f"{plain[:1].lower()}{plain[1:]}"
-
-
-def number(value: float | None, unit: str, *, change: bool = False) -> str:
-    """A share in per cent, a change of shares in points, any other unit as it is; None is a dash."""
-    if value is None:
-        return ABSENT
-    sign = "+" if change else ""
-    if unit == "share":
-        return _minus(f"{100 * value:{sign}.1f}{' pts' if change else '%'}")
-    return _minus(f"{value:{sign}.3f} {unit}" if unit else f"{value:{sign}.3f}")
-
-
-def interval(finding: Finding) -> str:
-    """The limits in brackets, without repeating the unit."""
-    if finding.low is None or finding.high is None:
-        return "no interval"
-    change, scale, places = finding.against is not None, *((100, 1) if finding.unit == "share" else (1, 3))
-    low, high = (f"{scale * limit:{'+' if change else ''}.{places}f}" for limit in (finding.low, finding.high))
-    return _minus(f"[{low}, {high}]")
-
-
-def correction(finding: Finding) -> str:
-    """By what a rate was corrected: the run's own labels, or errors found on other models' replies."""
-    return "by labels" if finding.detail.get("correction") == "labels" else "transferred"
-
-
-def p_value(p: float) -> str:
-    return "p < 0.001" if p < 0.001 else f"p = {p:.2g}" if p < 0.1 else f"p = {p:.2f}"
-
-
-def scored(finding: Finding) -> str:
-    """How many items are behind a number, and how many could not be scored: always said."""
-    total = finding.n + finding.unscored + finding.errors
-    if total == finding.n:
-        return f"n = {finding.n}, all scored"
-    gone = [f"{finding.unscored} unscored"] * bool(finding.unscored) + [
-        f"{finding.errors} error{'s' * (finding.errors != 1)}"
-    ] * bool(finding.errors)
-    return f"n = {finding.n} of {total}: {', '.join(gone)}"
-
-
 def promised(promise: Promise, axis: Axis | None, unit: str, title: str) -> str:
     """A promise in plain words."""
     points = promise.gain or axis == "tax"
@@ -246,8 +181,4 @@ def promised(promise: Promise, axis: Axis | None, unit: str, title: str) -> str:
         if points
         else _LEVELS[promise.op]
     )
-    return f"{title}: {words} {_minus(amount)}"
-
-
-def _minus(text: str) -> str:
-    return text.replace("-", MINUS)
+    return f"{title}: {words} {wording.minus(amount)}"

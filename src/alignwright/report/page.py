@@ -16,15 +16,20 @@ import re
 from collections.abc import Iterable, Sequence
 from functools import cache, partial
 from importlib import resources
+from itertools import accumulate
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from alignwright.core import wording
+from alignwright.core.finding_table import OF_THE_MODEL
 from alignwright.core.promises import Promise, parse
 from alignwright.core.records import Axis, Finding, Verdict
-from alignwright.report import emergent, figures, front, goodhart, hacks, names, text, worlds
-from alignwright.report.results import AXES, COURSES, OF_THE_MODEL, Claim, ItemHistory, RunResults
+from alignwright.core.section import Cell, Section
+from alignwright.report import charts, figures, names, text
+from alignwright.report.blocks import shown_in
+from alignwright.report.results import AXES, COURSES, Claim, ItemHistory, RunResults
 from alignwright.stats import marks
 
 LIMIT = 950_000  # bytes
@@ -32,12 +37,6 @@ LONGEST, LONGEST_NAME = 2_000, 200
 """Characters of any text on the page (a title, a note, a promise; replies have a limit of their
 own), and of a name that is an anchor."""
 FEW = 12  # claims; where so few do not fit, there are too many promises
-DETAILS = (
-    *("goodhart.sign.", "goodhart.kl", "goodhart.peak", "goodhart.covariance", "trilemma."),
-    *("hacking.feature", "hacking.test", "hacking.transition"),
-)
-"""Claims that a drawing or a table of their own tells of: in the overview they stand only where
-something was promised about them."""
 SIZES = (
     (16, 1600),
     (12, 800),
@@ -83,13 +82,23 @@ def _part(case: RunResults, claims: int, verdicts: int) -> RunResults:
         case.header,
         tuple(case.verdicts[place] for place in sorted(told)),
         tuple(f for f in case.findings if f.claim in kept),
+        _that_fit(case.sections),
     )
+
+
+def _that_fit(sections: Sequence[Section]) -> tuple[Section, ...]:
+    """The first sections that take an eighth of the page together, without their replies."""
+    sizes = list(
+        accumulate(len(section.model_dump_json(exclude={"blocks": {"__all__": {"examples"}}})) for section in sections)
+    )
+    return tuple(section for section, size in zip(sections, sizes, strict=True) if size < LIMIT / 8)
 
 
 def _left_out(case: RunResults, less: RunResults) -> str:
     counts = [
         (len(case.claims) - len(less.claims), "claims", "findings.jsonl"),
         (len(case.verdicts) - len(less.verdicts), "promises", "promises.json"),
+        (len(case.sections) - len(less.sections), "sections", "sections.jsonl"),
     ]
     return "; ".join(f"{count} more {what} are in {file}" for count, what, file in counts if count)
 
@@ -105,10 +114,12 @@ def anchor(kind: str, name: str) -> str:
 
 
 def overview(case: RunResults, axis: Axis) -> tuple[list[Claim], int]:
-    """The claims of an axis that are seen at a glance, and how many more stand in the tables alone."""
+    """The claims of an axis that are seen at a glance, and how many more stand in the tables
+    alone: those that a section tells of, where nothing was promised about them."""
     promised = {promise.claim for promise in filter(None, map(_parse, case.verdicts))}
     broad = [claim for claim in case.broad(axis) if claim.levels]
-    kept = [claim for claim in broad if claim.name in promised or not claim.name.startswith(DETAILS)]
+    told = tuple(start for section in case.sections for start in section.tells)
+    kept = [claim for claim in broad if claim.name in promised or not claim.name.startswith(told)]
     return (kept, len(broad) - len(kept)) if kept else (broad, 0)
 
 
@@ -123,10 +134,11 @@ def _render(case: RunResults, shown: int, characters: int, left_out: str = "") -
         "style": style,
         "policy": f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'",
         "title": partial(names.claim, principles=titles),
-        "label": partial(_label, stages=case.stages),
+        "label": case.label,
         "clip": partial(text.clip, limit=characters),
         "promises": [_promise(case, verdict, titles) for verdict in case.verdicts],
         "marks": _marks(case),
+        "sections": shown_in(case.sections, "page"),
         "axes": [axis for axis in AXES if axis in OF_THE_MODEL and case.of(axis)],
         "voters": _voters(case.of("feedback")),
         "shown": shown,
@@ -146,12 +158,8 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    env.globals.update(
-        names=names, figures=figures, goodhart=goodhart, hacks=hacks, anchor=anchor, AXES=AXES, COURSES=COURSES
-    )
-    env.globals.update(
-        turn_of=marks.direction, RULE=names.RULE, front=front, emergent=emergent, overview=overview, worlds=worlds
-    )
+    env.globals.update(names=names, wording=wording, figures=figures, charts=charts, anchor=anchor, overview=overview)
+    env.globals.update(turn_of=marks.direction, RULE=names.RULE, AXES=AXES, COURSES=COURSES, EMPTY=Cell())
     return env
 
 
@@ -163,12 +171,6 @@ def _finalize(value: object) -> object:
         if isinstance(value, str) and not isinstance(value, Markup)
         else value
     )
-
-
-def _label(stage: str, stages: Sequence[str]) -> str:
-    """A stage's plain name, with its code name where two stages would be called the same."""
-    plain = names.stage(stage)
-    return f"{plain} ({stage})" if sum(names.stage(other) == plain for other in stages) > 1 else plain
 
 
 def _parse(verdict: Verdict) -> Promise | None:
@@ -199,8 +201,10 @@ def _promise(case: RunResults, verdict: Verdict, titles: dict[str, str]) -> dict
 def _measured(promise: Promise | None, claim: Claim | None, finding: Finding | None) -> str:
     if promise is None or claim is None or finding is None:
         return ""
-    value = f"{names.number(finding.value, finding.unit, change=finding.against is not None)} {names.interval(finding)}"
-    return f"{value} {names.where(finding)}; {names.scored(finding)}"
+    value = (
+        f"{wording.number(finding.value, finding.unit, change=finding.against is not None)} {wording.interval(finding)}"
+    )
+    return f"{value} {wording.where(finding)}; {wording.scored(finding)}"
 
 
 def _marks(case: RunResults) -> dict[str, Promise]:

@@ -16,15 +16,16 @@ from typing import Literal, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
 
-from alignwright.core import promises
+from alignwright.core import promises, wording
 from alignwright.core.claims import CORRECTED
+from alignwright.core.finding_table import measured_stages
 from alignwright.core.records import Axis, Conversation, Finding, Header, PromiseReport, Status, Verdict
+from alignwright.core.section import Section, Transcript
 
 T = TypeVar("T", bound=BaseModel)
 Change = Literal["worse", "failing", "unclear", "better", "held"]
 COURSES: tuple[Change, ...] = get_args(Change)  # worst first
 AXES: tuple[Axis, ...] = get_args(Axis)
-OF_THE_MODEL: tuple[Axis, ...] = ("instruction", "intent", "value", "reward", "goodhart", "tax", "emergent", "attack")
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,8 @@ class Claim:
 
     name: str
     axis: Axis
+    transcribed: bool = False
+    """Whether a section shows its replies."""
     levels: dict[str, Finding] = field(default_factory=dict[str, Finding])
     changes: list[Finding] = field(default_factory=list[Finding])
 
@@ -97,8 +100,8 @@ class Claim:
     def lives(self) -> list[ItemHistory]:
         """The items shown last for this claim, worst first, each with its replies at every stage
         where one is known."""
-        if self.name.startswith(("hacking.feature.", "hacking.test.")):
-            return []  # pairs of siblings, not one item through the stages: see `report.hacks`
+        if self.transcribed:
+            return []
         last = next((f for f in reversed([*self.levels.values(), *self.changes]) if f.exhibits), None)
         found: dict[str, dict[str, Step]] = {exhibit.item: {} for exhibit in (last.exhibits if last else ())}
         prompts: dict[str, Conversation] = {}
@@ -106,8 +109,7 @@ class Claim:
             found[exhibit.item].setdefault(
                 finding.stage, Step(finding.stage, exhibit.reply, exhibit.status, exhibit.reason)
             )
-            if exhibit.before is not None:
-                earlier = finding.against or "baseline"
+            if exhibit.before is not None and (earlier := finding.against):
                 found[exhibit.item].setdefault(earlier, Step(earlier, exhibit.before, exhibit.before_status))
             if exhibit.prompt is not None:
                 prompts.setdefault(exhibit.item, exhibit.prompt)
@@ -130,13 +132,16 @@ class RunResults:
     header: Header
     verdicts: tuple[Verdict, ...]
     findings: tuple[Finding, ...]
+    sections: tuple[Section, ...] = ()
 
     @cached_property
     def claims(self) -> list[Claim]:
         """All claims, in the order in which they were first found."""
         claims: dict[str, Claim] = {}
+        blocks = [block for section in self.sections for block in section.blocks]
+        transcribed = {block.claim for block in blocks if isinstance(block, Transcript)}
         for finding in self.findings:
-            claim = claims.setdefault(finding.claim, Claim(finding.claim, finding.axis))
+            claim = claims.setdefault(finding.claim, Claim(finding.claim, finding.axis, finding.claim in transcribed))
             if finding.against is None:
                 claim.levels[finding.stage] = finding
             else:
@@ -172,9 +177,12 @@ class RunResults:
     @cached_property
     def stages(self) -> list[str]:
         """The stages at which the model was measured, in order."""
-        measured = dict.fromkeys(stage for claim in self.of(*OF_THE_MODEL) for stage in claim.levels)
-        told = [stage for stage in ("baseline", *self.header.stages) if stage in measured]
-        return list(dict.fromkeys((*told, *measured)))
+        return measured_stages(self.findings, self.header.stages)
+
+    def label(self, stage: str) -> str:
+        """A stage's plain name, with its code name where two stages would be called the same."""
+        plain = wording.stage(stage)
+        return f"{plain} ({stage})" if sum(wording.stage(other) == plain for other in self.stages) > 1 else plain
 
     def count(self, answer: str) -> int:
         return sum(verdict.answer == answer for verdict in self.verdicts)
@@ -182,14 +190,18 @@ class RunResults:
 
 def read(folder: Path) -> RunResults:
     """The case of a finished run; errors name the file and line that cannot be read."""
-    found = tuple(findings_in(folder / "findings.jsonl"))
+    findings = tuple(findings_in(folder / "findings.jsonl"))
     answers = _record(PromiseReport, _text(folder / "promises.json"), str(folder / "promises.json"))
-    return RunResults(answers.header, answers.verdicts, found)
+    sections = folder / "sections.jsonl"
+    # a run of a version that stored none is shown without
+    return RunResults(
+        answers.header, answers.verdicts, findings, tuple(_records(Section, sections)) if sections.exists() else ()
+    )
 
 
 def findings_in(path: Path) -> list[Finding]:
     """The findings of a file, one a line."""
-    return [_record(Finding, text, f"{path}:{number}") for number, text in _lines(path)]
+    return _records(Finding, path)
 
 
 def exit_code(case: RunResults) -> int:
@@ -209,6 +221,10 @@ def _text(path: Path) -> str:
         raise FileNotFoundError(f"{path}: no such file; {need}") from None
     except UnicodeDecodeError as error:
         raise ValueError(f"{path}: not UTF-8 text ({error.reason} at byte {error.start})") from None
+
+
+def _records(kind: type[T], path: Path) -> list[T]:
+    return [_record(kind, text, f"{path}:{number}") for number, text in _lines(path)]
 
 
 def _lines(path: Path) -> Iterator[tuple[int, str]]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import yaml
 
+from alignwright.core import wording
 from alignwright.core.records import Finding
 from alignwright.report import names
 from alignwright.report.card import front_matter
@@ -76,10 +77,10 @@ def _table(found: list[Finding]) -> str:
         what = finding.claim.removeprefix("reward.").replace("_", " ") + (
             f", against: {finding.against}" if finding.against else ""
         )
-        value = names.number(finding.value, finding.unit, change=finding.against is not None)
+        value = wording.number(finding.value, finding.unit, change=finding.against is not None)
         note = "" if _is_level(finding) else finding.note
         lines.append(
-            f"| {markdown(what)} | {markdown(value)} | {markdown(names.interval(finding))} | {finding.n} |"
+            f"| {markdown(what)} | {markdown(value)} | {markdown(wording.interval(finding))} | {finding.n} |"
             f" {markdown(note)} |"
         )
     return "\n".join(lines)

@@ -11,14 +11,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console, ConsoleOptions, RenderResult
-from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from alignwright.core import wording
+from alignwright.core.finding_table import OF_THE_MODEL
 from alignwright.core.records import Finding
-from alignwright.report import names
-from alignwright.report.graders import graders
-from alignwright.report.results import OF_THE_MODEL, Claim, RunResults
+from alignwright.report import blocks, names
+from alignwright.report.blocks import shown_in
+from alignwright.report.results import Claim, RunResults
 from alignwright.report.text import LONGEST, one_line, shortened
 from alignwright.stats.marks import direction
 
@@ -37,8 +38,8 @@ _PLAIN = str.maketrans(
         "▼": "v",
         "◆": "*",
         "≈": "~",
-        names.ABSENT: "-",
-        names.MINUS: "-",
+        wording.ABSENT: "-",
+        wording.MINUS: "-",
         "·": "-",
         "→": ">",
     }
@@ -63,13 +64,11 @@ class Summary:
             yield table
             if any(claim.changes for claim in case.of(*OF_THE_MODEL)):
                 yield _plain(console, Text(names.RULE, style="dim"))
-        for graded in graders(case):
+        for section in shown_in(case.sections, "terminal"):
             yield Text()
-            yield from (_plain(console, Text(one_line(line), overflow="fold")) for line in graded.lines)
-            for line in graded.how:
-                yield Padding(
-                    _plain(console, Text(one_line(line), style="dim", overflow="fold")), (0, 0, 0, 2), expand=False
-                )
+            yield from (
+                _plain(console, text) if isinstance(text, Text) else text for text in blocks.terminal(case, section)
+            )
         files = (
             [(self.folder / name, what) for name, what in _FILES if (self.folder / name).exists()]
             if self.folder
@@ -137,20 +136,22 @@ def _name(case: RunResults, claim: Claim) -> Text:
 
 
 def _level(finding: Finding | None) -> Text:
-    return Text(names.number(finding.value, "share" if finding.unit == "share" else "") if finding else names.ABSENT)
+    return Text(
+        wording.number(finding.value, "share" if finding.unit == "share" else "") if finding else wording.ABSENT
+    )
 
 
 def _change(finding: Finding | None) -> Text:
     if finding is None:
-        return Text(names.ABSENT, style="dim")
+        return Text(wording.ABSENT, style="dim")
     sign, style = _TURNS[direction(finding)]
-    value = names.number(finding.value, "share" if finding.unit == "share" else "", change=True).removesuffix(" pts")
-    return Text.assemble((f"{sign} {value}", style), (f" {names.interval(finding)}", "dim"))
+    value = wording.number(finding.value, "share" if finding.unit == "share" else "", change=True).removesuffix(" pts")
+    return Text.assemble((f"{sign} {value}", style), (f" {wording.interval(finding)}", "dim"))
 
 
 def _count(finding: Finding | None) -> Text:
     if finding is None:
-        return Text(names.ABSENT)
+        return Text(wording.ABSENT)
     total = finding.n + finding.unscored + finding.errors
     return Text(str(finding.n)) if total == finding.n else Text(f"{finding.n}/{total}", style="yellow")
 

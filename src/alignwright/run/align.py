@@ -128,6 +128,7 @@ def conclude(experiment: Experiment, jobs: Sequence[Job], folder: Path, ledger: 
     from alignwright.core.promises import answer, parse
     from alignwright.report import render
     from alignwright.run.findings import findings_of
+    from alignwright.run.sections import sections_of
 
     findings = findings_of(experiment, [(job, folder / ledger.entries[job.name].folder) for job in jobs])
     if whole:
@@ -141,10 +142,12 @@ def conclude(experiment: Experiment, jobs: Sequence[Job], folder: Path, ledger: 
         for stage in model_stages(experiment)
         if stage == "baseline" or not whole or any(job.name == stage for job in jobs)
     ]
+    header = _header(experiment, folder, made)
     write_text(
-        folder / "promises.json",
-        PromiseReport(header=_header(experiment, folder, made), verdicts=verdicts).model_dump_json(indent=1) + "\n",
+        folder / "promises.json", PromiseReport(header=header, verdicts=verdicts).model_dump_json(indent=1) + "\n"
     )
+    sections = sections_of(experiment, findings, header)
+    write_text(folder / "sections.jsonl", "".join(section.model_dump_json() + "\n" for section in sections))
     render(folder)
 
 

@@ -25,6 +25,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from alignwright.core import wording
 from alignwright.core.claims import reading
 from alignwright.core.records import Finding, SampleResult
 from alignwright.files.errors import SpecError
@@ -32,8 +33,6 @@ from alignwright.files.reading import FileRows
 from alignwright.files.replies import QUESTIONS, LabelledReply, Question, labelled, read_replies
 from alignwright.measure.corrected import Labels, with_corrections
 from alignwright.measure.findings import levels
-from alignwright.report import names
-from alignwright.report.graders import told
 from alignwright.report.text import one_line
 from alignwright.run.ledger import write_text
 from alignwright.text.fulfilment import grade_fulfilment
@@ -146,8 +145,10 @@ def _counts(log: Log, found: dict[Question, tuple[Finding, Finding]]) -> Table:
         table.add_column(heading, justify="right", no_wrap=True)
     for question, (raw, corrected) in found.items():
         seen = Counter(row.verdicts[question].verdict for row in log.rows)
-        rate = told(raw) if raw.value is not None else names.ABSENT
-        table.add_row(question, *(str(seen[verdict]) for verdict in ("yes", "no", "unclear")), rate, told(corrected))
+        rate = wording.rate(raw) if raw.value is not None else wording.ABSENT
+        table.add_row(
+            question, *(str(seen[verdict]) for verdict in ("yes", "no", "unclear")), rate, wording.rate(corrected)
+        )
     return table
 
 

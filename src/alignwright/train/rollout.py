@@ -253,26 +253,16 @@ def write_samples(folder: Path, rollout: Rollout, advantage_R: Sequence[float] |
 
 def append_round(path: Path, number: int, lines: Sequence[Mapping[str, object]]) -> None:
     """Add the lines of a round to a file, in the place of what an interrupted run may have left
-    of this round and of later ones. (Those of the rounds before are what the checkpoint says.)"""
-    kept: list[bytes] = []
+    of this round and of later ones."""
+    kept: list[str] = []
     if path.exists():
-        with path.open("rb") as file:  # by its newlines alone: hostile text may hold other separators
+        with path.open(encoding="utf-8") as file:  # by its newlines alone: hostile text may hold other separators
             for line in file:
-                if _round_of(line) not in range(number):
+                if not line.endswith("\n") or json.loads(line)["rollout"] >= number:
                     break
                 kept.append(line)
     fresh = [json.dumps({"rollout": number, **line}, ensure_ascii=False) + "\n" for line in lines]
-    partial = path.with_suffix(".partial")
-    partial.write_bytes(b"".join([*kept, *(line.encode("utf-8") for line in fresh)]))
-    partial.replace(path)
-
-
-def _round_of(line: bytes) -> object:
-    """The round of a line; None where it was not written to its end."""
-    try:
-        return json.loads(line)["rollout"] if line.endswith(b"\n") else None
-    except (ValueError, KeyError, TypeError, RecursionError):
-        return None
+    path.write_text("".join(kept + fresh), encoding="utf-8")
 
 
 def _judge(scorer: RewardFn, prompts: Sequence[Prompt], texts: Sequence[Sequence[str]]) -> list[list[Score | None]]:

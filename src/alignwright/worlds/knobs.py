@@ -10,7 +10,10 @@ from pydantic import Field
 
 from alignwright.core.claims import Claim
 from alignwright.core.cost import PROMPT, Cost
+from alignwright.core.finding_table import FindingTable
+from alignwright.core.section import Section
 from alignwright.core.stage import NEW_TOKENS, Count, Effort, Knob, Setting, Sizes, Stage, resolved
+from alignwright.worlds import section
 
 WorkedIn = Literal["edited_tests", "impossible_tests", "tampered_chess"]
 CLAIMS = (
@@ -88,6 +91,10 @@ class WorldMeasure(Stage):
         le=2.0,
         description="sampling temperature; 0 is greedy, and the same task then goes the same way",
     )
+
+    @classmethod
+    def section(cls, table: FindingTable) -> Section | None:
+        return section.section(table)
 
     def claims(self) -> tuple[Claim, ...]:
         return tuple(claim for claim in CLAIMS if claim.name.startswith(f"world.{self.world}."))

@@ -12,10 +12,13 @@ from pydantic import Field, model_validator
 
 from alignwright.core.claims import Claim, with_parts
 from alignwright.core.cost import PROMPT, Cost
+from alignwright.core.finding_table import FindingTable
 from alignwright.core.records import Record
+from alignwright.core.section import Section
 from alignwright.core.stage import NEW_TOKENS, Count, Effort, NamesModel, Positive, Reads, Sizes, Stage, resolved
 from alignwright.files.data_file import Paths
 from alignwright.files.public_questions import PersonaItem
+from alignwright.measure.emergent import section
 
 _JUDGE = (
     "who marks the answers to 'questions': self (the start model), a model, a server, or rules.py with functions"
@@ -105,6 +108,10 @@ class EmergentMeasure(Stage):
         if idle:
             raise ValueError(f"{idle[0]!r} has no effect without 'questions'")
         return self
+
+    @classmethod
+    def section(cls, table: FindingTable) -> Section | None:
+        return section.section(table)
 
     def claims(self) -> tuple[Claim, ...]:
         return (

@@ -12,8 +12,11 @@ from pydantic import Field, model_validator
 
 from alignwright.core.claims import Claim
 from alignwright.core.cost import Cost
+from alignwright.core.finding_table import FindingTable
+from alignwright.core.section import Section
 from alignwright.core.stage import NEW_TOKENS, Count, Effort, NamesJudge, Reads, Sizes, Stage, resolved
 from alignwright.files.data_file import Paths
+from alignwright.measure.goodhart import section
 
 _NAMES = "reward (the last reward stage), feedback (the voters), rules.yaml, file.py:function, or ./runs/NAME"
 
@@ -179,6 +182,10 @@ class GoodhartMeasure(Stage):
                 " shorten best_of"
             )
         return self
+
+    @classmethod
+    def section(cls, table: FindingTable) -> Section | None:
+        return section.section(table)
 
     def claims(self) -> tuple[Claim, ...]:
         chosen = tuple(_best_of(claim, f"best_of_{n}") for claim in (PROXY, GOLD, KL) for n in self.best_of if n > 1)

@@ -8,8 +8,11 @@ from pydantic import Field, model_validator
 
 from alignwright.core.claims import Claim
 from alignwright.core.cost import Cost
+from alignwright.core.finding_table import FindingTable
+from alignwright.core.section import Section
 from alignwright.core.stage import NEW_TOKENS, Count, Effort, NamesJudge, Reads, Sizes, Stage, resolved
 from alignwright.files.data_file import Paths
+from alignwright.measure.hacking import section
 
 EDITED = 16
 """The fewest prompts whose replies are edited: half of them are searched for what fools the
@@ -96,6 +99,10 @@ class HackingMeasure(Stage):
         if self.unit_tests and self.limit is not None and self.limit < EDITED:
             raise ValueError(f"limit: {self.limit}, but {NEEDED}; raise it, or write 'unit_tests: false'")
         return self
+
+    @classmethod
+    def section(cls, table: FindingTable) -> Section | None:
+        return section.section(table)
 
     def claims(self) -> tuple[Claim, ...]:
         return (PROXY, GOLD, RATE, EXCESS, *REPORTED)

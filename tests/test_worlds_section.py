@@ -7,13 +7,16 @@ import re
 
 from test_report_page import HOSTILE, Reader, make
 
+from alignwright.core.finding_table import FindingTable
 from alignwright.core.records import Conversation, Example, Finding, SampleResult
+from alignwright.core.section import Section, Table, Text
+from alignwright.core.wording import ABSENT, count
 from alignwright.measure.findings import levels
 from alignwright.report import page
-from alignwright.report.worlds import STORIES, hacked, seen, unseen, worlds
 from alignwright.worlds.agent import outcomes, play
 from alignwright.worlds.knobs import WorldMeasure
 from alignwright.worlds.scripted import PLAYERS, REPAIRERS
+from alignwright.worlds.section import STORIES, section
 
 WORLDS = WorldMeasure.model_fields["world"].annotation
 
@@ -26,42 +29,53 @@ def with_worlds(*found: Finding):
     return make(change=lambda findings: [*findings, *found])
 
 
+def worlds(*findings: Finding) -> Section:
+    made = section(FindingTable(findings, ("baseline", "train.1.dpo")))
+    assert made is not None
+    return made
+
+
 def test_each_kind_of_agent_is_told_by_what_it_did() -> None:
     """Scripted agents whose conduct is known: the editor of tests hacks every episode, the
     honest repairer none."""
     before = levels(episodes("an honest repairer", "edited_tests", 3), stage="baseline")
     after = levels(episodes("an editor of tests", "edited_tests", 3), stage="train.1.dpo")
     case = with_worlds(*before, *after)
-    (world,) = worlds(case)
-    assert (world.title, world.stages) == ("Edited tests", ["baseline", "train.1.dpo"])
-    honest, editor = world.hack.levels.values()
-    assert (hacked(honest), seen(honest)) == ("0 of 3", ["3 \N{MULTIPLICATION SIGN} success"])
-    assert (hacked(editor), seen(editor)) == ("3 of 3", ["3 \N{MULTIPLICATION SIGN} hack: tests edited"])
+    story, table = worlds(*before, *after).blocks
+    assert isinstance(story, Text)
+    assert story.heading == "Edited tests"
+    assert isinstance(table, Table)
+    honest, editor = table.rows
+    assert [row[0].stage for row in table.rows] == ["baseline", "train.1.dpo"]
+    assert (count(honest[3].number), honest[4].text) == ("0 of 3", "3 \N{MULTIPLICATION SIGN} success")
+    assert (count(editor[3].number), editor[4].text) == ("3 of 3", "3 \N{MULTIPLICATION SIGN} hack: tests edited")
     text = Reader(page.html(case)).text
     places = [
-        text.index(words) for words in ("At work where it could cheat", STORIES["edited_tests"][:40], *seen(editor))
+        text.index(words) for words in ("At work where it could cheat", STORIES["edited_tests"][:40], editor[4].text)
     ]
     assert places == sorted(places)
     assert 'href="#exhibits-world.edited_5f_tests.hack"' in page.html(case)
 
 
 def test_a_file_that_was_written_is_seen_by_its_moves() -> None:
-    hack, *_ = levels(episodes("a writer of the file", "tampered_chess", 2), stage="baseline")
-    assert seen(hack) == ["2 \N{MULTIPLICATION SIGN} hack: position rewritten"]
+    _, table = worlds(*levels(episodes("a writer of the file", "tampered_chess", 2), stage="baseline")).blocks
+    assert table.rows[0][4].text == "2 \N{MULTIPLICATION SIGN} hack: position rewritten"
 
 
 def test_a_babbler_is_not_called_honest() -> None:
     found = levels(episodes("a babbler", "edited_tests", 2), stage="baseline")
-    (world,) = worlds(with_worlds(*found))
-    babbler = world.hack.levels["baseline"]
-    assert (hacked(babbler), seen(babbler)) == ("\N{EN DASH}", ["2 \N{MULTIPLICATION SIGN} no reply was a command"])
-    assert "0 of 2" not in hacked(babbler)
+    _, table = worlds(*found).blocks
+    (babbler,) = table.rows
+    assert (count(babbler[3].number), babbler[4].text) == (ABSENT, "2 \N{MULTIPLICATION SIGN} no reply was a command")
     assert "n = 0 of 2: 2 unscored" in Reader(page.html(with_worlds(*found))).text
 
 
 def test_episodes_that_are_no_exhibits_are_counted() -> None:
     found = levels(episodes("an honest repairer", "edited_tests", 3), stage="baseline", exhibits=2)
-    assert [unseen(f) for f in found] == [1, 1, 1]
+    _, table = worlds(*found).blocks
+    assert "in the 2 episodes kept as exhibits; 1 more" in table.rows[0][4].lines[0]
+    _, table = worlds(*levels(episodes("an honest repairer", "edited_tests", 3), stage="baseline")).blocks
+    assert table.rows[0][4].lines == ()  # the control: all are there
     assert "1 more are in the run" in Reader(page.html(with_worlds(*found))).text
 
 

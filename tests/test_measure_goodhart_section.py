@@ -3,14 +3,16 @@ nothing where nothing was measured?"""
 
 from __future__ import annotations
 
-import re
 from xml.etree import ElementTree
 
 import pytest
 import report_case as material
 
+from alignwright.core.finding_table import FindingTable, measured_stages
 from alignwright.core.records import Finding, Header, Verdict
-from alignwright.report import goodhart, page
+from alignwright.core.section import Intervals, LineChart, Section, Text
+from alignwright.measure.goodhart.section import TELLS, section
+from alignwright.report import charts, page
 from alignwright.report.results import RunResults
 from alignwright.stats.best_of_n import bon_kl
 
@@ -57,7 +59,24 @@ def gamed(beyond_data: bool = False) -> list[Finding]:
 
 def case(found: list[Finding], hostile: str = "") -> RunResults:
     answers, others = material.case(hostile)
-    return RunResults(answers.header, answers.verdicts, (*others, *found))
+    return material.results(answers, (*others, *found))
+
+
+def gamed_section(found: list[Finding]) -> Section:
+    made = section(FindingTable(found, measured_stages(found, material.STAGES)))
+    assert made is not None
+    return made
+
+
+def curve(found: list[Finding]) -> str:
+    chart = next(block for block in gamed_section(found).blocks if isinstance(block, LineChart))
+    return charts.line_chart(chart)
+
+
+def peak(found: list[Finding]) -> str:
+    first = gamed_section(found).blocks[0]
+    assert isinstance(first, Text)
+    return first.text
 
 
 def parsed(drawing: str) -> ElementTree.Element:
@@ -65,37 +84,42 @@ def parsed(drawing: str) -> ElementTree.Element:
 
 
 def test_every_policy_is_drawn_with_both_its_gains() -> None:
-    drawing = parsed(goodhart.curve(case(gamed())))
+    drawing = parsed(curve(gamed()))
     titles = [title.text or "" for title in drawing.iter("title")]
     assert len(titles) == 2 * (4 + 2)
     assert any("best of 16: gold +0.000 SD" in title for title in titles)
     assert any("after DPO: proxy +1.100 SD" in title for title in titles)
-    gold = [line for line in drawing.iter("line") if line.get("class") == "way gold"]
+    gold = [line for line in drawing.iter("line") if line.get("class") == "way end"]
     assert len(gold) == 4  # from the start through every n
     assert len([line for line in drawing.iter("line") if line.get("class") == "bound"]) == 1
 
 
 def test_places_are_to_scale() -> None:
-    drawing = parsed(goodhart.curve(case(gamed())))
-    x = [float((dot.get("cx") or "").rstrip("%")) for dot in drawing.iter("circle") if dot.get("class") == "at gold"]
+    drawing = parsed(curve(gamed()))
+    x = [float((dot.get("cx") or "").rstrip("%")) for dot in drawing.iter("circle") if dot.get("class") == "at end"]
     roots = [bon_kl(n) ** 0.5 for n in (2, 4, 8, 16)]
     assert [a / x[0] for a in x] == pytest.approx([r / roots[0] for r in roots], rel=2e-3)
-    y = [float(dot.get("cy") or 0) for dot in drawing.iter("circle") if dot.get("class") == "at proxy"]
+    y = [float(dot.get("cy") or 0) for dot in drawing.iter("circle") if dot.get("class") == "at start"]
     assert y == sorted(y, reverse=True)  # a higher gain stands higher
 
 
 def test_the_sentence_says_an_extrapolation_is_one() -> None:
-    assert "0.900 [0.800, 1.000]: within what was measured" in goodhart.said(case(gamed()))
-    assert "an extrapolation" in goodhart.said(case(gamed(beyond_data=True)))
+    assert "0.900 [0.800, 1.000]: within what was measured" in peak(gamed())
+    assert "an extrapolation" in peak(gamed(beyond_data=True))
     falling = [f for f in gamed() if f.claim != "goodhart.peak"] + [finding("goodhart.peak", "baseline", 0.0)]
-    assert "lowers gold from the first" in goodhart.said(case(falling))
+    assert "lowers gold from the first" in peak(falling)
     none = [f for f in gamed() if f.claim != "goodhart.peak"] + [finding("goodhart.peak", "baseline", None)]
-    assert "raises gold throughout" in goodhart.said(case(none))
-    assert goodhart.said(case([])) == ""
+    assert "raises gold throughout" in peak(none)
+    silent = [f for f in gamed() if f.claim != "goodhart.peak"]
+    assert (
+        peak(silent)
+        == "Gains in standard deviations of the start model's replies, over the root of the divergence from it."
+    )
 
 
 def test_the_path_has_a_drawing_for_each_meter_and_a_dash_where_none_can_be_told() -> None:
-    drawn = dict(goodhart.path(case(gamed())))
+    meters = next(block for block in gamed_section(gamed()).blocks if isinstance(block, Intervals))
+    drawn = {panel.claim: charts.panel(panel) for panel in meters.panels}
     assert list(drawn) == ["trilemma.optimization", "trilemma.capture"]  # no shifted prompts, no third meter
     texts = [text.text for text in parsed(drawn["trilemma.capture"]).iter("text")]
     assert texts.count("\N{EN DASH}") == 2
@@ -107,7 +131,7 @@ def test_the_page_has_it_all_and_nothing_where_nothing_was_measured() -> None:
     assert "Proxy and gold" in whole
     assert "Three meters" in whole
     assert "Proxy and gold" not in page.html(case([]))
-    assert goodhart.curve(case([])) == ""
+    assert section(FindingTable([], material.STAGES)) is None
 
 
 def test_hostile_names_are_words() -> None:
@@ -118,7 +142,8 @@ def test_hostile_names_are_words() -> None:
     whole = page.html(case(found, HOSTILE))
     assert "<script" not in whole
     assert "\u202e" not in whole
-    assert not re.search(r"\b49\b", goodhart.curve(case(found, HOSTILE)))
+    assert "{{ 7*7 }}" in curve(found)
+    assert "<script" not in curve(found)
 
 
 def test_the_overview_is_short_and_loses_nothing() -> None:
@@ -135,18 +160,19 @@ def test_the_overview_is_short_and_loses_nothing() -> None:
     ]
     header = Header(name="r", model="m", seed=0, effort="demo", stages=("train.0.rloo",))
     found = tuple(Finding.model_validate(made | {"claim": claim}) for claim in claims)
-    kept, more = page.overview(RunResults(header, (), found), "goodhart")
+    sections = (Section(name="gamed", title="t", blocks=(), tells=TELLS),)
+    kept, more = page.overview(RunResults(header, (), found, sections), "goodhart")
     assert ([claim.name for claim in kept], more) == (["goodhart.gold", "hacking.excess"], 4)
     promised = (Verdict(promise="trilemma.capture > 0", answer="kept", reason="r"),)
-    kept, more = page.overview(RunResults(header, promised, found), "goodhart")
+    kept, more = page.overview(RunResults(header, promised, found, sections), "goodhart")
     assert ([claim.name for claim in kept], more) == (["goodhart.gold", "hacking.excess", "trilemma.capture"], 3)
-    whole = page.html(RunResults(header, promised, found))
+    whole = page.html(RunResults(header, promised, found, sections))
     assert "3 more measured" in whole
     assert all(whole.count(f"<code>{claim}</code>") == 1 for claim in claims)  # each is in the table of numbers
-    kept, more = page.overview(
-        RunResults(header, (), found[2:]), "goodhart"
-    )  # nothing else was measured: then they are all there is
-    assert (len(kept), more) == (4, 0)
+    # where nothing else was measured, or no section tells of them, they are all there is
+    for case in (RunResults(header, (), found[2:], sections), RunResults(header, (), found[2:])):
+        kept, more = page.overview(case, "goodhart")
+        assert (len(kept), more) == (4, 0)
 
 
 def test_every_row_of_shares_has_its_scale_and_no_sign_stands_for_no_change() -> None:

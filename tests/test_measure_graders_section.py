@@ -8,9 +8,9 @@ from test_report_page import HOSTILE, Reader, make
 from test_report_terminal import printed
 
 from alignwright.core.records import Finding
+from alignwright.core.wording import rate
 from alignwright.report import page
 from alignwright.report.card import card
-from alignwright.report.graders import told
 
 TRANSFERRED = (
     "Rogan-Gladen 95%, transferred: sensitivity from 2 and specificity from 2 sources of other models' replies"
@@ -69,7 +69,7 @@ def test_the_page_shows_the_corrected_rate_in_the_cell_of_the_rate_and_the_known
 
 def test_the_terminal_and_the_card_name_the_graders_once_for_all_rates_they_found():
     case = make(change=corrections())
-    refusal, attack = (told(case.find(name).levels["train.1.dpo"]) for name in ("value.refusal", "attack.success"))
+    refusal, attack = (rate(case.find(name).levels["train.1.dpo"]) for name in ("value.refusal", "attack.success"))
     for text in (" ".join(printed(case, width=500).split()), card(case).replace("\\", "")):
         assert f"value.refusal: {refusal} as graded, 51.2% [40.1, 62.3] corrected, by labels" in text
         assert "18.7% [2.0, 44.4] corrected, transferred" in text

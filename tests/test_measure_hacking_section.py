@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from test_report_page import HOSTILE, Reader, make
 
+from alignwright.core.finding_table import FindingTable
 from alignwright.core.records import Conversation, Example, Finding
+from alignwright.core.section import Cell, Table, Transcript
+from alignwright.measure.hacking.section import section
 from alignwright.report import page
-from alignwright.report.hacks import hacks
+from alignwright.report.results import RunResults
 
 
 def finding(
@@ -28,6 +31,15 @@ def finding(
     )  # fmt: skip
 
 
+def hacks(case: RunResults) -> list[tuple[Cell, ...]]:
+    """The rows of the table."""
+    made = section(FindingTable(case.findings, case.stages))
+    assert made is not None
+    table = made.blocks[0]
+    assert isinstance(table, Table)
+    return list(table.rows)
+
+
 def with_hacks(text: str = "Great! Great!"):
     repeated = {"kind": "rewarded", "what": "the reply said twice raises the proxy and not gold", "advice": text}
     longer = {"kind": "overpaid", "what": "more length in words", "reason": "but"}
@@ -42,7 +54,7 @@ def with_hacks(text: str = "Great! Great!"):
 
 def test_exploited_features_come_first_and_both_replies_are_shown() -> None:
     case = with_hacks()
-    assert [hack.finding.claim for hack in hacks(case)] == [
+    assert [row[0].code for row in hacks(case)] == [
         "hacking.feature.said_great",
         "hacking.feature.words",
         "hacking.test.repeat",
@@ -66,7 +78,14 @@ def test_a_hostile_reply_changes_words_and_nothing_else() -> None:
 
 def test_a_pair_is_not_taken_for_a_reply_before_and_after() -> None:
     case = with_hacks()
-    assert all(not claim.lives for claim in case.claims if claim.name.startswith(("hacking.feature.", "hacking.test.")))
+    hacked = [claim for claim in case.claims if claim.name.startswith(("hacking.feature.", "hacking.test."))]
+    assert len(hacked) == 3
+    assert all(claim.transcribed and not claim.lives for claim in hacked)
+    (transcripts,) = [[b for b in s.blocks if isinstance(b, Transcript)] for s in case.sections if s.name == "hacked"]
+    assert all(e.before == "Plain." for transcript in transcripts for e in transcript.examples)
+    old = RunResults(case.header, case.verdicts, case.findings)  # a run that stored no sections
+    (life,) = old.find("hacking.test.repeat").lives
+    assert [step.reply for step in life.steps] == ["Great! Great!"]
 
 
 ADVICE = (
@@ -87,8 +106,8 @@ NOTE = f"combined by search ({STEPS}) raises the proxy and not gold: proxy +9, g
 def test_what_a_search_put_together_is_one_line_with_its_steps_and_its_remedies_to_be_opened() -> None:
     case = make(change=lambda findings: [*findings, finding("hacking.test.combined", COMBINED, NOTE)])
     (hack,) = hacks(case)
-    assert (hack.what, hack.paid) == (COMBINED["what"], COMBINED["price"])
-    assert hack.more == (STEPS, *ADVICE)
+    assert (hack[0].text, hack[3].text) == (COMBINED["what"], COMBINED["price"])
+    assert hack[3].lines == (STEPS, *ADVICE)
     written = page.html(case)
     assert f"how, and what would close it</summary><small>{STEPS}</small>" in written
     assert NOTE in Reader(written).text  # whole in the numbers, where its beginning opens it
@@ -104,4 +123,4 @@ def test_the_words_of_the_note_are_read_by_nobody() -> None:
         hacks(make(change=lambda findings, note=note: [*findings, finding("hacking.test.combined", COMBINED, note)]))
         for note in ("", "gamed: (a): b; c")
     )
-    assert [(h.what, h.paid, h.more, h.heads) for h in plain] == [(h.what, h.paid, h.more, h.heads) for h in odd]
+    assert plain == odd

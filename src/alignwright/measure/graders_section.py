@@ -1,0 +1,53 @@
+"""How far is a rate to be believed that a grader found: the same rate corrected for the grader's
+errors, as a section of the report?
+
+Beside each such rate: the rate corrected, how it was corrected, and how often the grader was right
+on replies that people labelled. Rates of which the last two are the same stand together, so that
+nothing is read twice. The page shows the corrected rate in the cell of the rate; the card and the
+terminal have this section.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from alignwright.core.claims import CORRECTED
+from alignwright.core.finding_table import FindingTable
+from alignwright.core.records import Finding
+from alignwright.core.section import Cell, Items, Section
+from alignwright.core.wording import correction, rate
+
+INTRO = (
+    "Rates that a rule found, the same rates corrected for its errors, and how often it was right on replies that people"
+    " labelled."
+)
+Rates = list[tuple[Finding, Finding]]
+"""Each as graded, and corrected."""
+
+
+def section(table: FindingTable) -> Section | None:
+    """What is known of the graders of the last model's rates; None where no rate was corrected."""
+    last = table.stages[-1] if table.stages else ""
+    groups: dict[tuple[str, str], Rates] = {}
+    for claim in table.claims:
+        graded, corrected = table.level(claim, last), table.level(f"{claim}{CORRECTED}", last)
+        if graded and corrected:
+            groups.setdefault((corrected.method, corrected.note), []).append((graded, corrected))
+    if not groups:
+        return None
+    items = tuple(item for how, rates in groups.items() for item in _group(rates, how))
+    blocks = (Items(items=items),)
+    return Section(name="graders", title="Graders", intro=INTRO, blocks=blocks, media=("card", "terminal"))
+
+
+def _group(rates: Rates, how: Sequence[str]) -> list[Cell]:
+    """A line for each rate; beneath the last, how all were corrected and what is known of the
+    grader."""
+    beneath = tuple(filter(None, how))
+    last = len(rates) - 1
+    return [Cell(text=_line(*pair), lines=beneath if i == last else ()) for i, pair in enumerate(rates)]
+
+
+def _line(graded: Finding, corrected: Finding) -> str:
+    after = f" corrected, {correction(corrected)}" if corrected.value is not None else ""
+    return f"{graded.claim}: {rate(graded)} as graded, {rate(corrected)}{after}"

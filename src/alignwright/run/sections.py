@@ -1,0 +1,30 @@
+"""Which sections of its report does a run have? Each kind of stage that it has is asked for its own.
+
+A pure function of findings; the run stores the sections beside them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from alignwright.core.finding_table import FindingTable, measured_stages
+from alignwright.core.records import Finding, Header
+from alignwright.core.section import Section
+from alignwright.core.stage import Stage
+from alignwright.experiment.experiment import Experiment, stages
+from alignwright.measure import graders_section
+from alignwright.report import names
+
+
+def sections_of(experiment: Experiment, findings: Sequence[Finding], header: Header) -> list[Section]:
+    """In the order of the stages."""
+    return sections({type(stage): None for _, stage in stages(experiment)}, findings, header)
+
+
+def sections(kinds: Iterable[type[Stage]], findings: Sequence[Finding], header: Header) -> list[Section]:
+    """What each kind of stage shows; what is known of the graders, whichever stage asked them, comes
+    last."""
+    titles = {finding.claim: names.claim(finding.claim, dict(header.principles)) for finding in findings}
+    table = FindingTable(findings, measured_stages(findings, header.stages), titles)
+    made = (*(kind.section(table) for kind in kinds), graders_section.section(table))
+    return [section for section in made if section is not None]
