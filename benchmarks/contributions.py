@@ -169,7 +169,10 @@ class Instruction(Record):''',
         {
             "path": "spec/stages.py",
             "anchor": '"Suite": {"limit": (24, 128, 100_000), "max_new_tokens": (48, 96, 256)},\n',
-            "text": '    "BestOfNAttack": {"attempts": (8, 64, 1024), "limit": (24, 128, 1024), "max_new_tokens": (48, 96, 256)},\n',
+            "text": (
+                '    "BestOfNAttack": {"attempts": (8, 64, 1024), "limit": (24, 128, 1024), '
+                '"max_new_tokens": (48, 96, 256)},\n'
+            ),
         },
         {
             "path": "spec/stages.py",
@@ -254,7 +257,9 @@ class Instruction(Record):''',
         },
     ],
     "spec": {
-        "attack": "{by: best_of_n, prompts: [quickstart/heldout/refusal.jsonl], limit: 4, attempts: 3, max_new_tokens: 8}"
+        "attack": (
+            "{by: best_of_n, prompts: [quickstart/heldout/refusal.jsonl], limit: 4, attempts: 3, max_new_tokens: 8}"
+        )
     },
     "claims": ["attack.best_of_n"],
     "shown": ["Requests that one of many spellings got answered"],

@@ -7,8 +7,8 @@ have left behind. It prints one JSON line and exits with 1 where a count is abov
 `--count` runs nothing.
 
 A contribution is new files and edits; an edit stands at an anchor, a piece of text that its file has exactly once.
-Where an anchor is gone the code has moved on, and the contribution is to be written anew, by the way that `AGENTS.md` tells.
-Tests and docs are not counted: they come with any change.
+Where an anchor is gone the code has moved on, and the contribution is to be written anew, by the way that
+`AGENTS.md` tells. Tests and docs are not counted: they come with any change.
 """
 
 from __future__ import annotations

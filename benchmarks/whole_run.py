@@ -37,7 +37,8 @@ import same_findings
 TOP = Path(__file__).parents[1]
 DATA = ("examples", "benchmarks/specs")
 AIMS = {"tiny": 0.60, "quickstart": 1.00}
-"""At most this share of the CPU-seconds of `ccebb6e`, by the spec's name in `benchmarks/specs/`; else no more than before."""
+"""At most this share of the CPU-seconds of `ccebb6e`, by the spec's name in `benchmarks/specs/`; else no more than
+before."""
 VERDICTS = (0, 1, 3)
 """Exit codes of `align` that speak of the model's promises, not of a failure."""
 TINY_MODEL = "./tiny-model"

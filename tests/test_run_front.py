@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 from alignwright.cli import app
 from alignwright.experiment.plan import model_fingerprint
 from alignwright.experiment.spec_file import read_spec
+from alignwright.files.contents import contents
 from alignwright.files.models import resolve
 from alignwright.report import read
 from alignwright.report.page import html
@@ -24,7 +25,6 @@ from alignwright.run.chat import the_date
 from alignwright.run.compare import read_findings
 from alignwright.run.front import table
 from alignwright.run.kept import stale
-from alignwright.run.ledger import contents
 from alignwright.run.progress import View
 from alignwright.stats.pareto import axes, points
 

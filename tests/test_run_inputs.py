@@ -14,6 +14,7 @@ from run_case import make_project
 from alignwright.core.records import Conversation, Prompt, Record, SampleResult
 from alignwright.experiment.load import check, load
 from alignwright.experiment.plan import keys, plan
+from alignwright.files.contents import records
 from alignwright.files.errors import SpecError
 from alignwright.files.lines import lines_of
 from alignwright.run import inputs
@@ -59,7 +60,7 @@ def test_a_line_of_a_file_of_records_ends_at_its_line_feed(tmp_path: Path) -> No
     said = Prompt(conversation=Conversation.user(f"a{ENDS}b\r\nc\rd"))
     inputs.write_records(tmp_path / "r.jsonl", [said, said])
     assert len((tmp_path / "r.jsonl").read_text(encoding="utf-8").splitlines()) > 2  # why it matters
-    assert inputs.read_records(tmp_path / "r.jsonl", Prompt) == [said, said]
+    assert records(tmp_path / "r.jsonl", Prompt) == [said, said]
     assert lines_of("a\r\nb\n\nc") == ["a", "b", "", "c"]
     assert lines_of("") == []
 
@@ -92,11 +93,7 @@ def test_a_run_whose_texts_hold_every_end_of_a_line_comes_to_its_end(tmp_path: P
     assert (again, (again / "findings.jsonl").read_bytes()) == (folder, kept)
     assert "cached" in told
     assert compare(folder, again).row_count > 0
-    held = [
-        outcome
-        for path in sorted(folder.rglob("outcomes.jsonl"))
-        for outcome in inputs.read_records(path, SampleResult)
-    ]
+    held = [outcome for path in sorted(folder.rglob("outcomes.jsonl")) for outcome in records(path, SampleResult)]
     assert any(ENDS in outcome.prompt.last.content for outcome in held if outcome.prompt)  # the texts were those
     (chosen,) = folder.rglob("preferences.jsonl")
     assert ENDS[:3] in chosen.read_text(encoding="utf-8")

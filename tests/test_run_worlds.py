@@ -14,11 +14,11 @@ from alignwright.core.claims import reading
 from alignwright.core.records import Finding, SampleResult
 from alignwright.experiment.load import check
 from alignwright.experiment.plan import keys
+from alignwright.files.contents import records
 from alignwright.files.errors import SpecError
 from alignwright.measure.findings import levels
 from alignwright.report import names
 from alignwright.run.align import Request, align, prepare
-from alignwright.run.inputs import read_records
 from alignwright.run.progress import View
 from alignwright.worlds.agent import outcomes, play
 from alignwright.worlds.knobs import WorldMeasure
@@ -42,14 +42,14 @@ def project(folder: Path) -> Path:
 
 def test_a_random_model_gives_no_command_and_is_called_nothing_else(tmp_path: Path) -> None:
     run = align(Request(project(tmp_path / "project"), (), None, tmp_path / "runs"), View())
-    found = {f.claim: f for f in read_records(run / "findings.jsonl", Finding)}
+    found = {f.claim: f for f in records(run / "findings.jsonl", Finding)}
     assert set(found) == {f"world.{world}.{part}" for world in WORLDS for part in ("hack", "proxy", "true")}
     for finding in found.values():
         assert (finding.value, finding.n, finding.unscored) == (None, 0, 2)
     told = (run / "promises.json").read_text()
     assert '"untested"' in told
     (folder,) = (run / "stages").glob("*measure.0.world@baseline")
-    kept = read_records(folder / "outcomes.jsonl", SampleResult)
+    kept = records(folder / "outcomes.jsonl", SampleResult)
     assert len(kept) == 6
     assert all("--- the model" in o.reply for o in kept)
     assert "Repairs that gamed the tests" in (run / "report.html").read_text()

@@ -23,13 +23,14 @@ from rich.console import Console
 from alignwright.core.records import Comparison, Labelled, Record
 from alignwright.files import sources
 from alignwright.files.choices import read_choices
+from alignwright.files.contents import records
 from alignwright.files.errors import SpecError
 from alignwright.files.items import MathItem, MeantItem, OpinionItem, PushbackItem, RefusalItem, TextItem
 from alignwright.files.public_questions import PersonaItem, read_questions
 from alignwright.files.replies import read_labels, read_replies
 from alignwright.files.rows import raw_rows
 from alignwright.run.grade import grade, show
-from alignwright.run.inputs import read_records, write_records
+from alignwright.run.inputs import write_records
 from fuzzing import mutations
 from fuzzing.trials import Fault, refusal
 
@@ -310,8 +311,8 @@ def _can_be_kept(read: Any, path: Path) -> None:
         by_kind.setdefault(type(row), []).append(row)
     for kind, held in by_kind.items():
         write_records(path, held)
-        if read_records(path, kind) != held:
+        if records(path, kind) != held:
             raise Fault("lost", f"records of {kind.__name__} are others when they are read again")
     sources.write_rejected(path, read.rejected)
-    if len(read_records(path, type(read.rejected[0]) if read.rejected else Record)) != len(read.rejected):
+    if len(records(path, type(read.rejected[0]) if read.rejected else Record)) != len(read.rejected):
         raise Fault("lost", "bad rows that are set aside are not those that are read again")

@@ -161,19 +161,24 @@ class ShapedRows:
 
     def _row(self, raw: Raw) -> Iterator[Raw]:
         try:
+            # 1. The spec's own mapping of columns comes first: what a user says of a file outranks what it looks like.
             columns = self._renamed(raw.columns or {})
+            # 2. The format is told from the column names alone, once for all rows that have the same.
             keys = tuple(columns)
             reading = self._readings.get(keys)
             if reading is None:
                 reading = self._readings[keys] = self._reading(columns)
+            # 3. A row with an image or a sound is refused rather than read without it.
             for name in reading.media:
                 if columns[name] not in (None, "", []):
                     raise RowError(f"the row has {name!r}, and only text is read")
+            # 4. One published row may be several of ours (three replies are three pairs), or none (a tie: `LeftOut`).
             ours = columns
             if reading.format is not None:
                 ours = _in_our_columns(columns, reading.format)
                 self._formats_used.add(reading.format.name)
             records = [ours] if isinstance(ours, dict) else list(ours)
+            # 5. Columns that a rule asks for go with each, unless the format uses their names.
             for one in records:
                 self.row_count += 1
                 beside = {name: columns[name] for name in self._keep if name in columns and name not in one}

@@ -105,7 +105,8 @@ _NEGATED_AFTER = re.compile(
 )
 _ATTRIBUTES = re.compile(
     r"\b(?:you(?:'ve| have| had)?"
-    r" (?:said|say|think|thought|mention(?:ed)?|claim(?:ed)?|believed?|suggest(?:ed)?|feel|heard|learned|mean|meant|told)"
+    r" (?:said|say|think|thought|mention(?:ed)?|claim(?:ed)?|believed?"
+    r"|suggest(?:ed)?|feel|heard|learned|mean|meant|told)"
     r"|your (?:claim|answer|suggestion|belief|view|opinion|idea)|if (?:you|it|the)"
     r"|(?:people|some|many|others) (?:may |might |often |wrongly |mistakenly )?(?:say|think|believe|claim)"
     r"|i (?:had )?(?:previously |incorrectly |mistakenly |wrongly |initially |earlier"

@@ -19,7 +19,6 @@ from pathlib import Path
 
 import torch
 from peft import PeftModel
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from alignwright.model.adapters import load_adapter
@@ -27,7 +26,7 @@ from alignwright.model.loaded_model import LoadedModel
 from alignwright.model.logprob import scored_hidden
 from alignwright.model.packing import PackedBatch, pack, plan_batches
 from alignwright.model.tokens import TokenRow
-from alignwright.model.weights import FILE, load_weights, write_tensors
+from alignwright.model.weights import FILE, load_tensors, load_weights, write_tensors
 
 HEAD = "head.safetensors"
 
@@ -119,7 +118,7 @@ def save_head(head: nn.Linear, folder: Path) -> None:
 def load_head(folder: Path, policy: LoadedModel) -> nn.Linear:
     """The head of a member, frozen, on the policy's device."""
     head = new_head(policy, None)
-    weight = load_file(folder / HEAD)["weight"]
+    weight = load_tensors(folder / HEAD).get("weight", torch.empty(0))
     if weight.shape != head.weight.shape:
         shape = f"{folder / HEAD} has a head of {list(weight.shape)}"
         raise ValueError(
@@ -138,7 +137,7 @@ def load_member(policy: LoadedModel, member: Path) -> None:
     elif not isinstance(policy.model, PeftModel):
         load_adapter(policy, member / "adapter")
     else:
-        tensors = load_file(member / "adapter" / "adapter_model.safetensors")
+        tensors = load_tensors(member / "adapter" / "adapter_model.safetensors")
         own = {name.replace(".default.", "."): p for name, p in policy.model.named_parameters() if ".lora_" in name}
         wrong = [
             name

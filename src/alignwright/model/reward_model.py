@@ -26,6 +26,7 @@ from torch import Tensor
 from transformers import AutoModelForSequenceClassification
 
 from alignwright.core.records import Conversation, Prompt, Score
+from alignwright.files.contents import json_object
 from alignwright.model.adapters import merge
 from alignwright.model.legacy_config import write_legacy_config
 from alignwright.model.loaded_model import LoadedModel
@@ -60,7 +61,9 @@ class RewardMeta:
             raise FileNotFoundError(
                 f"{folder} holds no {META}, so it is not a reward model that was trained to its end"
             )
-        fields: dict[str, Any] = json.loads((folder / META).read_text(encoding="utf-8"))
+        fields = json_object(
+            folder / META, model=str, members=list, combine=str, penalty=(int, float), means=list, sds=list
+        )
         members, means, sds = (tuple(fields[name]) for name in ("members", "means", "sds"))
         return cls(fields["model"], members, fields["combine"], fields["penalty"], means, sds)
 

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING
 
 import torch
 from peft import PeftModel
-from safetensors import safe_open
-from safetensors.torch import save_file
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save_file
 
+from alignwright.files.contents import DamagedFile
 from alignwright.model.loaded_model import LoadedModel
 
 if TYPE_CHECKING:
@@ -48,6 +49,17 @@ def load_weights(policy: LoadedModel, folder: Path) -> None:
         with torch.no_grad():
             for name, tensor in own.items():
                 tensor.copy_(file.get_tensor(name))
+
+
+def load_tensors(path: Path) -> dict[str, Tensor]:
+    """The tensors of a file that a run wrote for itself. Raises DamagedFile where it is cut short
+    or none."""
+    try:
+        return load_file(path)
+    except FileNotFoundError:
+        raise DamagedFile(path, "it is missing") from None
+    except (SafetensorError, OSError, ValueError, KeyError) as error:
+        raise DamagedFile(path, f"it is no whole safetensors file ({' '.join(str(error).split())})") from None
 
 
 def named_weights(policy: LoadedModel) -> dict[str, torch.nn.Parameter]:

@@ -18,9 +18,11 @@ from rich.console import Console
 from alignwright.core.protocols import ChatModel
 from alignwright.core.records import TODAY, Conversation, Message, Preference
 from alignwright.feedback.attribution import Attribution, PrincipleShare, no_trace_note, user_text
+from alignwright.files.contents import records
 from alignwright.report.text import clip, one_line, visible
 from alignwright.run.compare import resolved
-from alignwright.run.inputs import read_records
+from alignwright.run.inputs import intact
+from alignwright.run.ledger import Ledger
 from alignwright.text.refusal.grader import grade_refusal
 
 EXAMPLE = 70  # characters of a lesson's prompt
@@ -58,8 +60,11 @@ def the_date(run: Path) -> str:
 
 def lessons_of(run: Path) -> Attribution:
     """What the run's aggregation decided; no lessons where it is no run, or nothing was preferred."""
-    files = sorted(run.glob("stages/*aggregate*/preferences.jsonl"))
-    return Attribution(preference for file in files for preference in read_records(file, Preference))
+    files, ledger = sorted(run.glob("stages/*aggregate*/preferences.jsonl")), Ledger(run)
+    for name in ledger.entries:
+        if "aggregate" in name:
+            intact(ledger, name)
+    return Attribution(preference for file in files for preference in records(file, Preference))
 
 
 def converse(

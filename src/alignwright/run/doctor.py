@@ -213,9 +213,8 @@ def _examined(name: str, stage: Training, experiment: Experiment, found: Tokeniz
     if len(seen) < len(sources):
         note = f"{len(seen):,} of {len(sources):,} rows looked at; {note}".removesuffix("; ")
     if found.limit and found.limit.window:
-        note = f"{note}; rows may have as many tokens as {found.limit}, less than its context of {found.limit.context}".removeprefix(
-            "; "
-        )
+        window = f"rows may have as many tokens as {found.limit}, less than its context of {found.limit.context}"
+        note = f"{note}; {window}" if note else window
     rows, kind = rows_of(stage, seen, found.chat)
     limits = _limits(stage, kind, found.limit, experiment.intent.bad_rows)
     diagnosis = diagnose(rows, found.chat, sources=seen, kind=kind, vocabulary=found.vocabulary, **limits)

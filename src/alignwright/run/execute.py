@@ -28,6 +28,7 @@ from alignwright.feedback.judge import JudgeVoter
 from alignwright.feedback.kappa import agreement
 from alignwright.feedback.knobs import Collect, Contrast, Critique, Deliberate, JudgeVote, Rules, Written
 from alignwright.feedback.label_voter import LabelVoter
+from alignwright.files.contents import records
 from alignwright.files.few_shot import read_few_shot
 from alignwright.files.items import FaithfulItem, MathItem, MeantItem, OpinionItem, PushbackItem, RefusalItem, TextItem
 from alignwright.measure import faithful, instruction, sycophancy, tax, value
@@ -190,7 +191,7 @@ def _aggregate(stage: Pooled, work: JobContext) -> str:
     votes: dict[str, list[Vote]] = {}
     for name in work.job.needs:
         path = inputs.stored(work.ledger, name) / "votes.jsonl"
-        for cast in inputs.read_records(path, StoredVotes) if path.exists() else ():
+        for cast in records(path, StoredVotes) if path.exists() else ():
             votes.setdefault(cast.key, []).extend(cast.votes)
     found = [
         c.with_votes(tuple(votes.get(c.key, ()))) for c in inputs.comparisons(work.experiment, work.job, work.ledger)

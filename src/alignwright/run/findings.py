@@ -16,6 +16,7 @@ from alignwright.core.records import Finding, Preference, SampleResult
 from alignwright.experiment.experiment import Experiment
 from alignwright.experiment.plan import Job
 from alignwright.feedback.attribution import Attribution, trace_refusals
+from alignwright.files.contents import records
 from alignwright.files.items import ChoiceItem
 from alignwright.measure.corrected import unmatched, with_corrections
 from alignwright.measure.emergent.knobs import EmergentMeasure
@@ -43,11 +44,11 @@ def findings_of(experiment: Experiment, done: Sequence[tuple[Job, Path]]) -> lis
     lessons: list[Preference] = []
     for job, folder in done:
         if (folder / "findings.jsonl").exists():
-            found += inputs.read_records(folder / "findings.jsonl", Finding)
+            found += records(folder / "findings.jsonl", Finding)
         if job.name.startswith(("measure.", "attack.")):
             measured.setdefault(job.model, []).extend(inputs.outcomes(folder))
         if (folder / "preferences.jsonl").exists():
-            lessons += inputs.read_records(folder / "preferences.jsonl", Preference)
+            lessons += records(folder / "preferences.jsonl", Preference)
     if any(isinstance(m, RewardMeasure) and m.reward == "reward" for m in experiment.measure) and (
         why := refusal(found)
     ):

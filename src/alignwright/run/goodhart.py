@@ -19,6 +19,7 @@ from safetensors.numpy import load_file, save_file
 from alignwright.core.protocols import RewardFn
 from alignwright.core.records import Finding, SampleResult
 from alignwright.core.stage import resolved
+from alignwright.files.contents import records
 from alignwright.measure.goodhart import early_warning
 from alignwright.measure.goodhart import measure as goodhart
 from alignwright.measure.goodhart.early_warning import Rows
@@ -58,7 +59,7 @@ def measure(stage: GoodhartMeasure, work: JobContext) -> list[SampleResult]:
     start, moved = None, list[SampleResult]()
     begun = work.watched(work.shelf.measured("baseline"))
     if earlier:
-        start = inputs.read_records(earlier[0] / "sheets.jsonl", ScoredReplies)
+        start = records(earlier[0] / "sheets.jsonl", ScoredReplies)
         moved = divergence(begun, prompts, said[: len(prompts)], claim="goodhart.kl")
     states = reply_states(begun, asked, [[reply.text for reply in replies] for replies in said])
     judges = ProxyAndGold(
@@ -133,7 +134,7 @@ def _looks(trained: Path, model: str) -> Trajectory | None:
     """The looks of the stage that made this model, from where that stage began; None where it
     was not watched, or only seen to begin."""
     path = trained / "gold_evals.jsonl"
-    looks = [look for look in inputs.read_records(path, GoldEval) if look.nats] if path.exists() else []
+    looks = [look for look in records(path, GoldEval) if look.nats] if path.exists() else []
     whole = [i for i in range(len(looks[0].gold)) if all(look.gold[i] for look in looks)] if looks else []
     spread = (
         within_sd([v for i in whole for v in looks[0].gold[i]], [i for i in whole for _ in looks[0].gold[i]])

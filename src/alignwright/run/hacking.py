@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from alignwright.core.records import Finding, SampleResult
 from alignwright.core.stage import resolved
+from alignwright.files.contents import records
 from alignwright.measure.hacking import measure as hacking
 from alignwright.measure.hacking.exploited_features import ScoredReply
 from alignwright.measure.hacking.knobs import EDITED, NEEDED, HackingMeasure
@@ -34,7 +35,7 @@ def measure(stage: HackingMeasure, work: JobContext) -> list[SampleResult]:
     outcomes, findings = hacking.scores(judged, prompts), list[Finding]()
     earlier = next((need for need in work.job.needs if ".hacking@" in need), None)
     if earlier is not None:
-        before = inputs.read_records(inputs.stored(work.ledger, earlier) / "judged.jsonl", ScoredReply)
+        before = records(inputs.stored(work.ledger, earlier) / "judged.jsonl", ScoredReply)
         outcomes += hacking.rate(before, judged)
         findings += hacking.step_findings(hacking.step(before, judged), stage=model, against=earlier.rpartition("@")[2])
         judged = [*before, *judged]

@@ -30,9 +30,9 @@ from alignwright.feedback.knobs import Written
 from alignwright.files import constitution as constitutions
 from alignwright.files import sources
 from alignwright.files.choices import read_choices
+from alignwright.files.contents import changed, records
 from alignwright.files.data_file import data_file
 from alignwright.files.items import ChoiceItem, Item
-from alignwright.files.lines import read_lines
 from alignwright.files.replies import LabelledReply, labelled, read_labels
 from alignwright.run.ledger import Ledger, write_text
 from alignwright.train.knobs import Sft
@@ -172,7 +172,7 @@ def comparisons(experiment: Experiment, job: Job, ledger: Ledger) -> list[Compar
     found = [*written_pairs(experiment), *people(experiment)]
     for name in job.needs:
         if name == "collect" or name.endswith((".critique", ".deliberate")):
-            found += read_records(stored(ledger, name) / "comparisons.jsonl", Comparison)
+            found += records(stored(ledger, name) / "comparisons.jsonl", Comparison)
     return _once(found)
 
 
@@ -218,19 +218,24 @@ def write_records(path: Path, records: Iterable[Record]) -> None:
     write_text(path, "".join(record.model_dump_json() + "\n" for record in records))
 
 
-def read_records(path: Path, kind: type[R]) -> list[R]:
-    return [kind.model_validate_json(line) for line in read_lines(path)]
+def intact(ledger: Ledger, name: str) -> Path:
+    """The folder of a finished job, whose files are what the job left: for commands that look at
+    a run without doing what is missing. Raises ValueError where they are not."""
+    folder = stored(ledger, name)
+    if damage := changed(ledger.entries[name].files, folder):
+        raise ValueError(f"{folder}: {damage}; run the same spec again, which does the stage again")
+    return folder
 
 
 def outcomes(folder: Path) -> list[SampleResult]:
-    return read_records(folder / "outcomes.jsonl", SampleResult)
+    return records(folder / "outcomes.jsonl", SampleResult)
 
 
 def preferences(ledger: Ledger, job: Job, *, needed: bool = True) -> list[Preference]:
     """The preferences that aggregation stored for this training job; there must be some, where
     they are `needed`."""
     (name,) = [need for need in job.needs if need.startswith("aggregate.")]
-    found = read_records(stored(ledger, name) / "preferences.jsonl", Preference)
+    found = records(stored(ledger, name) / "preferences.jsonl", Preference)
     if needed and not found:
         raise ValueError(
             f"{job.name}: no pair of replies is preferred firmly enough to learn from; lower aggregate.min_strength, or"
@@ -251,7 +256,7 @@ def revisions(ledger: Ledger, job: Job) -> set[tuple[str, str]]:
     """The replies that a critique or a principle in view made, each as (id of the conversation
     it answers, text)."""
     (name,) = [need for need in job.needs if need.startswith("aggregate.")]
-    found = read_records(stored(ledger, name) / "comparisons.jsonl", Comparison)
+    found = records(stored(ledger, name) / "comparisons.jsonl", Comparison)
     return {
         (c.prompt.conversation.id, reply.text)
         for c in found

@@ -16,9 +16,10 @@ from typing import Any, cast
 from alignwright.core.records import Finding
 from alignwright.experiment.experiment import Experiment, model_stages
 from alignwright.experiment.plan import Job
+from alignwright.files.contents import are_marks, changed, contents
 from alignwright.files.lines import read_lines
 from alignwright.files.reward_folder import VERDICT
-from alignwright.run.ledger import Ledger, are_marks, changed, contents, json_of, write_json
+from alignwright.run.ledger import Ledger, json_of, write_json
 from alignwright.run.progress import View
 from alignwright.train.knobs import RewardModel
 from alignwright.train.reward_verdict import refusal

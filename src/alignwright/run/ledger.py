@@ -17,7 +17,6 @@ and a folder is one name under `stages`.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
@@ -25,7 +24,9 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any, TypeGuard, cast
+from typing import Any, cast
+
+from alignwright.files.contents import are_marks, changed, contents
 
 LARGEST = 64 * 2**20
 """Bytes of a ledger that are read. Ours have a few hundred for each file of a run."""
@@ -160,31 +161,6 @@ class Ledger:
         write_json(self.path, {n: asdict(e) for n, e in self.entries.items()})
 
 
-def contents(folder: Path) -> dict[str, str]:
-    """Size and hash of every file under a folder, by its path there. Names that begin with a dot
-    are no part of a result."""
-    return {name: f"{path.stat().st_size}:{_hash(path)}" for name, path in _files(folder).items()}
-
-
-def changed(files: Mapping[str, str], folder: Path, *, more: bool = False) -> str | None:
-    """What in a folder is not as it was left, in words; None where everything is. `more`: files
-    may have been added."""
-    there = _files(folder)
-    if not there:
-        return "its files are gone"
-    if lost := sorted(files.keys() - there.keys()):
-        return f"{lost[0]} is missing"
-    if not more and (new := sorted(there.keys() - files.keys())):
-        return f"{new[0]} was not left by the stage"
-    for name, mark in files.items():
-        size, digest, now = *mark.split(":"), there[name].stat().st_size
-        if str(now) != size:
-            return f"{name} has {now} bytes, the stage left {size}"
-        if _hash(there[name]) != digest:
-            return f"{name} is not what the stage left (same size, other content)"
-    return None
-
-
 def write_json(path: Path, value: Mapping[str, object]) -> None:
     """Write JSON so that a kill leaves the old file or the new one, never half of it."""
     write_text(path, json.dumps(value, indent=1, ensure_ascii=False) + "\n")
@@ -208,18 +184,6 @@ def only_one(run: Path) -> Iterator[None]:
         except OSError:
             raise RuntimeError(f"another alignwright works in {run} now; wait for it, or stop it first") from None
         yield
-
-
-def _files(folder: Path) -> dict[str, Path]:
-    found = {path.relative_to(folder): path for path in sorted(folder.rglob("*")) if path.is_file()}
-    return {
-        name.as_posix(): path for name, path in found.items() if not any(part.startswith(".") for part in name.parts)
-    }
-
-
-def _hash(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()[:32]
 
 
 def json_of(path: Path) -> object:
@@ -256,13 +220,6 @@ def _entry(name: str, value: object) -> Entry | None:
     if home != "stages" or not slash or folder.partition("-")[2] != name or set(folder) & {"/", "\\", "\0"}:
         return None
     return Entry(**said)
-
-
-def are_marks(value: object) -> TypeGuard[dict[str, str]]:
-    """Whether these are files with the size and hash of each, as `contents` notes them."""
-    if not isinstance(value, dict) or not value:
-        return False
-    return all(isinstance(mark, str) and mark.count(":") == 1 for mark in cast("dict[str, object]", value).values())
 
 
 def _link_or_copy(source: str, target: str) -> None:

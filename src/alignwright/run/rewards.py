@@ -15,6 +15,7 @@ from alignwright.feedback.judge import JudgeVoter
 from alignwright.feedback.knobs import Contrast, JudgeVote, Rules
 from alignwright.feedback.rules import rules
 from alignwright.feedback.scoring import VoterScorer, rule_scorer
+from alignwright.files.contents import records
 from alignwright.files.reward_folder import names_folder, reward_folder
 from alignwright.model.reward_model import RewardScorer
 from alignwright.model.sequence_classifier import ClassifierScorer
@@ -82,5 +83,5 @@ def asked_voter(stage: Contrast | JudgeVote, work: JobContext) -> ContrastVoter 
 
 def _refused(work: JobContext, name: str) -> bool:
     path = inputs.stored(work.ledger, name) / "findings.jsonl"
-    found = inputs.read_records(path, Finding) if path.exists() else []
+    found = records(path, Finding) if path.exists() else []
     return any(finding.detail.get("refused") for finding in found)

@@ -50,10 +50,13 @@ def draw(run: Path, out: Path, *, each: int, claim: str | None = None, stage: st
 
 
 def _outcomes(run: Path, claim: str, stage: str) -> Iterator[SampleResult]:
-    for name, entry in Ledger(run).entries.items():
+    ledger = Ledger(run)
+    for name, entry in ledger.entries.items():
         path = run / entry.folder / "outcomes.jsonl"
         if name.endswith(f"@{stage}") and name.startswith(("measure.", "attack.")) and path.exists():
-            yield from (o for o in inputs.outcomes(path.parent) if o.claim == claim and o.status != "error")
+            yield from (
+                o for o in inputs.outcomes(inputs.intact(ledger, name)) if o.claim == claim and o.status != "error"
+            )
 
 
 def _row(outcome: SampleResult, claim: str, stage: str) -> dict[str, object]:

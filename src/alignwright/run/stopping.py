@@ -7,13 +7,13 @@ how hard to choose. What was decided stands in the stage's `stopped.json` and in
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 
 from alignwright.core.protocols import RewardFn
 from alignwright.core.records import Finding
 from alignwright.core.stage import resolved
 from alignwright.experiment.experiment import written
+from alignwright.files.contents import DamagedFile, json_object
 from alignwright.files.lines import read_lines
 from alignwright.model.local_model import LocalModel
 from alignwright.run import inputs
@@ -83,7 +83,10 @@ def _best_of_n_size(
         write_json(
             path, {"n": round(found.at), "at": found.at, "turns": found.turns, "slope": found.slope, "most": most}
         )
-    return int(json.loads(path.read_text(encoding="utf-8"))["n"])
+    n: int = json_object(path, n=int, at=(int, float), most=int)["n"]
+    if not 1 <= n <= most:
+        raise DamagedFile(path, f"'n' is {n}, and at most {most} replies are drawn")
+    return n
 
 
 def _finding(decision: StopDecision, work: JobContext) -> Finding:

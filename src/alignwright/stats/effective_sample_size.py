@@ -68,24 +68,29 @@ def tally(topics: Iterable[Hashable], rows: Iterable[tuple[float, ...]]) -> Tall
 
 def effective_size(sum_SC: Floats, squares_S: Floats, size_C: Floats) -> EffectiveSize:
     """From the sums of the items' values in each topic, and the sums of their squares over all."""
+    # 1. Sizes: m is the mean size of an *item's* topic, which weighs large topics by their items.
     n, topics = float(size_C.sum()), len(size_C)
     size = float((size_C**2).sum()) / n
     inside = n - topics
+    # 2. Analysis of variance: what differs between topics, and what is left within them.
     mean_S = sum_SC.sum(1) / n
     total_S = squares_S - n * mean_S**2
     between_S = ((sum_SC - mean_S[:, None] * size_C) ** 2 / size_C).sum(1)
-    known_S = total_S > 1e-9
+    varies_S = total_S > 1e-9
+    # 3. Correlation within topics from the two mean squares; none where all items are alike or no topic has two.
     if inside > 0 and topics > 1:
         common = (n - float((size_C**2).sum()) / n) / (topics - 1)
         over_S, under_S = between_S / (topics - 1), np.maximum(total_S - between_S, 0.0) / inside
         bottom_S = over_S + (common - 1) * under_S
-        estimated_S = np.where(known_S, (over_S - under_S) / np.where(bottom_S > 0, bottom_S, 1.0), np.nan)
+        estimated_S = np.where(varies_S, (over_S - under_S) / np.where(bottom_S > 0, bottom_S, 1.0), np.nan)
     else:
         estimated_S = np.full(len(mean_S), np.nan)
-    said_S = np.where(known_S, min(topics - 1, inside), 0.0)
+    # 4. Few topics often say 0 by chance: an assumption of PRIOR is averaged in, worth PRIOR_TOPICS topics.
+    evidence_S = np.where(varies_S, min(topics - 1, inside), 0.0)
     correlation_S = np.clip(
-        (said_S * np.nan_to_num(estimated_S) + PRIOR_TOPICS * PRIOR) / (said_S + PRIOR_TOPICS), 0.0, 1.0
+        (evidence_S * np.nan_to_num(estimated_S) + PRIOR_TOPICS * PRIOR) / (evidence_S + PRIOR_TOPICS), 0.0, 1.0
     )
+    # 5. Design effect 1 + (m - 1) r, and Korn and Graubard's factor for the few topics that r was estimated from.
     shrunk = 1.0 if n < 3 else (_critical(n - 1) / _critical(min(topics - 1 + PRIOR_TOPICS * (inside > 0), n - 1))) ** 2
     return EffectiveSize(
         n, size, estimated_S, correlation_S, np.maximum(shrunk * n / (1 + (size - 1) * correlation_S), 1.0)

@@ -254,6 +254,7 @@ def bca(
         )
     import numpy as np
 
+    # 1. Whole clusters are drawn again, because items of one cluster are not independent.
     measure = statistic or _mean
     parts: list[Floats] = [np.asarray(part, dtype=np.float64) for part in _grouped(values, clusters)]
     estimate = float(measure(np.concatenate(parts)))
@@ -264,9 +265,11 @@ def bca(
             for _ in range(resamples)
         ]
     )
+    # 2. The jackknife leaves out a cluster at a time: its skewness is the acceleration.
     jackknife = np.array(
         [float(measure(np.concatenate([part for j, part in enumerate(parts) if j != i]))) for i in range(count)]
     )
+    # 3. Bias: how much of the bootstrap lies below the estimate, ties counted by half.
     below = (float(np.sum(draws < estimate)) + float(np.sum(draws <= estimate))) / (2 * resamples)
     if draws[0] == draws[-1] or not 0.0 < below < 1.0:
         return Interval(None, None, "no interval: the bootstrap saw no spread on both sides of the estimate")
@@ -274,6 +277,7 @@ def bca(
     pull = float(jackknife.mean()) - jackknife
     spread = float(np.sum(pull**2)) ** 1.5
     skew = float(np.sum(pull**3)) / (6 * spread) if spread > 0 else 0.0
+    # 4. The percentiles moved by bias and acceleration (Efron 1987).
     tails = [bias + _NORMAL.inv_cdf(q) for q in ((1 - level) / 2, (1 + level) / 2)]
     low, high = (float(np.quantile(draws, _NORMAL.cdf(bias + tail / (1 - skew * tail)))) for tail in tails)
     return Interval(low, high, f"BCa bootstrap {level:.0%}, {resamples} resamples of {count} clusters")

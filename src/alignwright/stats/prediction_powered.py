@@ -75,17 +75,22 @@ def ppi_mean(
         raise ValueError(
             f"a mean with an interval needs at least 2 labels; there are {len(label_L)} of {len(labels)} items"
         )
+    # 1. The labelled mean, and each cluster's part of its error.
     place_N, count = _places(clusters, len(labels))
     own_C = _sums(label_L - label_L.mean(), place_N[known_N], count) / len(label_L)
     value, weight = float(label_L.mean()), 0.0
     if predicted is not None and not known_N.all():
+        # 2. Each cluster's part of the error of (labelled - unlabelled) mean prediction, which is 0 in expectation:
+        #    subtracting any multiple of it keeps the estimate unbiased.
         guess_N = np.asarray(predicted, dtype=np.float64)
         guess_L, guess_U = guess_N[known_N], guess_N[~known_N]
         help_C = _sums(guess_L - guess_L.mean(), place_N[known_N], count) / len(guess_L)
         help_C -= _sums(guess_U - guess_U.mean(), place_N[~known_N], count) / len(guess_U)
+        # 3. The multiple that makes the clustered variance least (PPI++ power tuning).
         weight = power if power is not None else _best(own_C, help_C)
         own_C = own_C - weight * help_C
         value += weight * float(guess_U.mean() - guess_L.mean())
+    # 4. Degrees of freedom from the clusters that hold a label: the others say nothing of the labels' spread.
     groups = len(np.unique(place_N[known_N]))
     return _estimate(value, own_C, weight, level, groups, (len(label_L), len(labels)), independent=clusters is None)
 

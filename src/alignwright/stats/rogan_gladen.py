@@ -131,22 +131,26 @@ class _Lattice:
 def _lattice(
     rate: Limits, sensitivity: Sequence[Calls], specificity: Sequence[Calls], level: float
 ) -> Correction | _Lattice:
+    # 1. Sources without replies of a kind say nothing of it; without any there is nothing to correct by.
     sources = [[calls for calls in calls_of if calls.of] for calls_of in (sensitivity, specificity)]
     for name, calls_of in zip(("sensitivity", "specificity"), sources, strict=True):
         if not calls_of:
             return Correction(None, None, None, f"no correction: the grader's {name} was not measured")
     np = _numpy()
     normal_quantile: Any = importlib.import_module("scipy.special").ndtri
+    # 2. One even lattice over three doubts: the rate, the sensitivity and the specificity of a new source.
     one_L, two_L, three_L = ((0.5 + np.arange(POINTS) * step) % 1.0 for step in _STEPS)
     at_right, at_held = (
         new_source_quantiles(calls_of, np.append(place_L, 0.5))
         for calls_of, place_L in zip(sources, (two_L, three_L), strict=True)
     )
     right_L, wrong_L, right, specific = at_right[:-1], 1 - at_held[:-1], at_right[-1], at_held[-1]
+    # 3. Where s + c - 1 may be 0 the correction divides by it: then there is none.
     doubt = float(np.mean(right_L <= wrong_L))
     if doubt > (1 - level) / 2:
         why = "on replies of a model that nobody labelled, sensitivity + specificity - 1 is not clearly above 0"
         return Correction(None, None, None, f"no correction: {why} (chance of it: {1 - doubt:.1%})")
+    # 4. The rate's own interval as half a normal to either side, because it need not be symmetric.
     value, low, high = rate
     z_L = normal_quantile(one_L)
     rate_L = value + z_L / normal_quantile((1 + level) / 2) * np.where(z_L > 0, high - value, value - low)

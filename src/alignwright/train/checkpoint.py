@@ -3,7 +3,8 @@
 A checkpoint is a folder `checkpoint-STEP` with the float32 master weights and the optimiser's
 moments (safetensors), the step count and what the method itself keeps, such as an adaptive weight
 (JSON). It is written beside its final name and renamed when complete, so a kill at any moment
-leaves the last whole one.
+leaves the last whole one. It also holds the size and hash of each file of lines that the stage
+writes as it goes (metrics, samples, looks): whoever goes on from it adds to just those.
 """
 
 from __future__ import annotations
@@ -12,10 +13,13 @@ import json
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
+
+from alignwright.files.contents import DamagedFile, begins_as, json_object, prefix
+from alignwright.model.weights import load_tensors
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -42,9 +46,9 @@ def save_checkpoint(
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir()
     save_file(tensors, partial / "state.safetensors")
-    (partial / "state.json").write_text(
-        json.dumps({"step": step, "parameters": len(masters), "state": dict(state or {})}), encoding="utf-8"
-    )
+    lines = {path.name: prefix(path) for path in sorted(folder.glob("*.jsonl"))}
+    meta = {"step": step, "parameters": len(masters), "state": dict(state or {}), "lines": lines}
+    (partial / "state.json").write_text(json.dumps(meta), encoding="utf-8")
     partial.rename(target)
     for old in sorted(folder.glob("checkpoint-*"))[:-1]:
         shutil.rmtree(old)
@@ -56,25 +60,46 @@ def load_checkpoint(
     """Restore the newest checkpoint in `folder` in place; returns its step and the method's
     numbers, (0, {}) when there is none.
 
-    Raises ValueError when the checkpoint belongs to another set of parameters.
+    Raises DamagedFile, a ValueError, when the checkpoint belongs to another set of parameters, or
+    when it or a file of lines beside it is not as it was left.
     """
     found = sorted(folder.glob("checkpoint-*"))
     if not found:
         return 0, {}
-    meta = json.loads((found[-1] / "state.json").read_text(encoding="utf-8"))
-    if meta["parameters"] != len(masters):
-        raise ValueError(
-            f"{found[-1]} holds {meta['parameters']} parameters, this model trains {len(masters)}; remove the folder to"
-            " start over"
-        )
-    tensors = load_file(found[-1] / "state.safetensors")
+    meta, path = _meta(found[-1], folder, len(masters)), found[-1] / "state.safetensors"
+    tensors = load_tensors(path)
+    wrong = [i for i, master in enumerate(masters) if not _fits(tensors, i, master)]
+    if wrong:
+        raise DamagedFile(path, f"it lacks the parameter {wrong[0]}, or its moments, in the model's shape")
     for i, master in enumerate(masters):
         with torch.no_grad():
             master.copy_(tensors[f"master.{i}"])
         if f"step.{i}" in tensors:
             moments = {name: tensors[f"{name}.{i}"].to(master.device, copy=True) for name in ("exp_avg", "exp_avg_sq")}
             optimiser.state[master] = {"step": tensors[f"step.{i}"].clone(), **moments}
-    return int(meta["step"]), meta["state"]
+    return meta["step"], meta["state"]
+
+
+def _meta(checkpoint: Path, folder: Path, parameters: int) -> dict[str, Any]:
+    """What a checkpoint says of itself, where that is so."""
+    path = checkpoint / "state.json"
+    meta = json_object(path, step=int, parameters=int, state=dict, lines=dict)
+    if meta["parameters"] != parameters:
+        raise DamagedFile(path, f"it holds {meta['parameters']} parameters, and this model trains {parameters}")
+    if checkpoint.name != f"checkpoint-{meta['step']:06d}":
+        raise DamagedFile(path, f"it is of step {meta['step']}")
+    if not all(isinstance(value, int | float) for value in meta["state"].values()):
+        raise DamagedFile(path, "'state' holds what is no number")
+    for name, mark in meta["lines"].items():
+        if not begins_as(folder / name, mark):
+            raise DamagedFile(folder / name, f"it does not begin with the lines that it had at step {meta['step']}")
+    return meta
+
+
+def _fits(tensors: Mapping[str, Tensor], i: int, master: Tensor) -> bool:
+    moments = [name for name in ("step", "exp_avg", "exp_avg_sq") if f"{name}.{i}" in tensors]
+    shaped = [f"{name}.{i}" for name in ("master", *moments) if name != "step"]
+    return len(moments) in (0, 3) and all(name in tensors and tensors[name].shape == master.shape for name in shaped)
 
 
 def drop_checkpoints(folder: Path) -> None:

@@ -35,12 +35,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 
 from alignwright.core.protocols import RewardFn
 from alignwright.core.records import Prompt, Record, Score
-from alignwright.files.lines import read_lines
+from alignwright.files.contents import DamagedFile, records
 from alignwright.model.adapters import trainable_parameters
+from alignwright.model.weights import load_tensors
 from alignwright.stats.best_of_n import Hedge, hedge_best_of_n
 from alignwright.stats.covariance import by_prompt, covariance, decline_alarms, within_sd
 from alignwright.stats.intervals import mean_interval
@@ -159,9 +160,10 @@ class GoldMonitor:
         self.path = folder / "gold_evals.jsonl"
         self.gold_evals: list[GoldEval] = []
         if self.path.exists():
-            self.gold_evals = [GoldEval.model_validate_json(line) for line in read_lines(self.path)]
+            self.gold_evals = records(self.path, GoldEval)
         if self.gold_evals and not self._weights(_best(self.gold_evals)).exists():
-            self.gold_evals = []  # killed when all was cleared away, checkpoints first: the stage begins again, and so do the looks
+            # killed when all was cleared away, checkpoints first: the stage begins again, and so do the looks
+            self.gold_evals = []
         self._evaluate_gold(0)
 
     def __call__(self, report: StepReport) -> None:
@@ -176,9 +178,14 @@ class GoldMonitor:
 
     def restore_best(self, decision: StopDecision) -> None:
         """Give the policy the kept weights, and write down what was decided."""
-        weights = load_file(self._weights(decision.best_step))
+        path, own = self._weights(decision.best_step), trainable_parameters(self.policy)
+        weights = load_tensors(path)
+        if any(
+            f"parameter.{i}" not in weights or weights[f"parameter.{i}"].shape != p.shape for i, p in enumerate(own)
+        ):
+            raise DamagedFile(path, "it does not hold the weights of this model")
         with torch.no_grad():
-            for i, parameter in enumerate(trainable_parameters(self.policy)):
+            for i, parameter in enumerate(own):
                 parameter.copy_(weights[f"parameter.{i}"])
         told = {"step": decision.step, "kept": decision.best_step, "why": decision.why, "alpha": self.stop.alpha}
         (self.folder / "stopped.json").write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")

@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING
 import torch
 from safetensors.torch import load_file
 
+from alignwright.files.contents import seal
 from alignwright.model.reward_head import HEAD, load_head, load_member, new_head, score_rows
 from alignwright.model.weights import FILE, write_tensors
 from alignwright.train.averaging import blend_adapters, blend_tensors
@@ -67,11 +68,13 @@ def average_members(members: Sequence[Path], target: Path) -> None:
         blend_adapters([(member / "adapter", lambda _: share) for member in members], target / "adapter")
     heads = [load_file(member / HEAD) for member in members]
     write_tensors(blend_tensors([(head, lambda _: share) for head in heads]), target / HEAD)
+    seal(target)
 
 
 def drop_members(members: Sequence[Path]) -> None:
     """Remove the weights of members that live on in their average; their metrics stay."""
     for member in members:
+        seal(member, without=("adapter", "weights"))
         for part in ("adapter", "weights"):
             shutil.rmtree(member / part, ignore_errors=True)
 

@@ -32,7 +32,7 @@ from typing import TYPE_CHECKING, NoReturn, Protocol
 
 import torch
 
-from alignwright.files.lines import read_lines
+from alignwright.files.contents import DamagedFile
 from alignwright.model.adapters import trainable_parameters
 from alignwright.model.tokens import TokenRow
 from alignwright.train.batches import MicroBatch, TrainPlan
@@ -151,7 +151,11 @@ def run_loop(
     first, state = load_checkpoint(folder, optimizer_state.masters, optimizer_state.optimiser)
     if first:
         _copy_masters(optimizer_state.masters, optimizer_state.parameters)
-        schedule.restore(state)
+        try:
+            schedule.restore(state)
+        except (KeyError, TypeError, ValueError) as error:
+            where = folder / f"checkpoint-{first:06d}" / "state.json"
+            raise DamagedFile(where, f"'state' is not what this method keeps ({error!r})") from None
     _truncate_metrics(folder / "metrics.jsonl", first)
     reports: list[StepReport] = []
     saved = first
@@ -335,7 +339,9 @@ def _truncate_metrics(path: Path, first: int) -> None:
     """Drop the lines of steps that will be run again, and a half-written last line."""
     if not path.exists():
         return
-    path.write_text("".join(line + "\n" for line in read_lines(path)[:first]), encoding="utf-8")
+    partial = path.with_suffix(".partial")
+    partial.write_bytes(b"".join(line + b"\n" for line in path.read_bytes().split(b"\n")[:first]))
+    partial.replace(path)
 
 
 def _keep_batch(folder: Path, step: int, batches: Sequence[MicroBatch], objective: Objective) -> Path:

@@ -20,12 +20,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 
+from alignwright.files.contents import DamagedFile
 from alignwright.model.adapters import trainable_parameters
 from alignwright.model.logprob import reply_logprobs, token_logprobs
 from alignwright.model.packing import pack
 from alignwright.model.tokens import TokenRow
+from alignwright.model.weights import load_tensors
 from alignwright.train.batches import MicroBatch
 
 if TYPE_CHECKING:
@@ -75,12 +77,11 @@ def load_reference(replies: Mapping[str, ReferenceLogps], path: Path) -> bool:
     where they are of other rows."""
     if not path.exists():
         return False
-    kept = load_file(path)
+    kept = load_tensors(path)
     for name, these in replies.items():
         if name not in kept or len(kept[name]) != these.first[-1]:
-            raise ValueError(
-                f"{path} holds no {name!r} of {these.first[-1]} replies: it was made from other data; remove the folder"
-                " to start over"
+            raise DamagedFile(
+                path, f"it holds no {name!r} of {these.first[-1]} replies, as if it were made from other data"
             )
         these.reference_A = kept[name].to(these.policy.device)
     return True

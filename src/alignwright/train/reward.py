@@ -32,9 +32,10 @@ from peft import PeftModel
 
 from alignwright.core.records import Finding, Preference
 from alignwright.core.stage import resolved
+from alignwright.files.contents import seal, sealed
 from alignwright.files.lines import read_lines
 from alignwright.model.adapters import save_adapter, trainable_parameters
-from alignwright.model.reward_head import HEAD, apply_head, end_hidden, end_scores, in_float32, new_head, save_head
+from alignwright.model.reward_head import apply_head, end_hidden, end_scores, in_float32, new_head, save_head
 from alignwright.model.reward_model import RewardMeta
 from alignwright.model.tokens import TokenRow
 from alignwright.model.weights import save_weights
@@ -156,7 +157,7 @@ def _train_member(
     on_step: Callable[[StepReport], None] | None,
 ) -> list[StepReport]:
     """Train one member to its end and keep it; nothing is done where that was done before."""
-    if (member / HEAD).exists():
+    if sealed(member):
         return []
     member.mkdir(exist_ok=True)
     show = None if on_step is None else lambda report: on_step(_shifted(report, number, plans))
@@ -178,6 +179,7 @@ def _train_member(
         save_weights(policy, member / "weights")
     save_head(head, member)
     drop_checkpoints(member)
+    seal(member)
     return [_shifted(report, number, plans) for report in reports]
 
 
@@ -193,7 +195,7 @@ def _combine(
     """The members' common scale, found on held-out replies (on those of training where none are
     held out), and what they say of the held-out ones and of those of sources kept out whole."""
     if stage.combine == "weights":
-        if not (folder / AVERAGE / HEAD).exists():
+        if not sealed(folder / AVERAGE):
             average_members(members, folder / AVERAGE)
         members = [folder / AVERAGE]
     asked = [group.row for group in heldout or groups]

@@ -253,16 +253,26 @@ def write_samples(folder: Path, rollout: Rollout, advantage_R: Sequence[float] |
 
 def append_round(path: Path, number: int, lines: Sequence[Mapping[str, object]]) -> None:
     """Add the lines of a round to a file, in the place of what an interrupted run may have left
-    of this round and of later ones."""
-    kept: list[str] = []
+    of this round and of later ones. (Those of the rounds before are what the checkpoint says.)"""
+    kept: list[bytes] = []
     if path.exists():
-        with path.open(encoding="utf-8") as file:  # by its newlines alone: hostile text may hold other separators
+        with path.open("rb") as file:  # by its newlines alone: hostile text may hold other separators
             for line in file:
-                if not line.endswith("\n") or json.loads(line)["rollout"] >= number:
+                if _round_of(line) not in range(number):
                     break
                 kept.append(line)
     fresh = [json.dumps({"rollout": number, **line}, ensure_ascii=False) + "\n" for line in lines]
-    path.write_text("".join(kept + fresh), encoding="utf-8")
+    partial = path.with_suffix(".partial")
+    partial.write_bytes(b"".join([*kept, *(line.encode("utf-8") for line in fresh)]))
+    partial.replace(path)
+
+
+def _round_of(line: bytes) -> object:
+    """The round of a line; None where it was not written to its end."""
+    try:
+        return json.loads(line)["rollout"] if line.endswith(b"\n") else None
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None
 
 
 def _judge(scorer: RewardFn, prompts: Sequence[Prompt], texts: Sequence[Sequence[str]]) -> list[list[Score | None]]:

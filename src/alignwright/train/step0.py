@@ -15,6 +15,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from alignwright.files.contents import DamagedFile
+
 
 @dataclass(frozen=True)
 class Invariant:
@@ -53,11 +55,15 @@ def check_start(invariants: Sequence[Invariant], folder: Path) -> None:
 def start_lines(folder: Path) -> list[str]:
     """The invariants that were kept, a line each; nothing before they were checked."""
     path = folder / "start.json"
-    found: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
-    return [
-        f"at the start {i['name'].rstrip(',')}: {i['value']:.4g} {_beside(i['expected'], i['tolerance'])}"
-        for i in found
-    ]
+    try:
+        found: list[dict[str, Any]] = json.loads(path.read_bytes()) if path.exists() else []
+        return [_line(invariant) for invariant in found]
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        raise DamagedFile(path, "it does not hold the invariants that were checked") from None
+
+
+def _line(i: dict[str, Any]) -> str:
+    return f"at the start {i['name'].rstrip(',')}: {i['value']:.4g} {_beside(i['expected'], i['tolerance'])}"
 
 
 def _beside(expected: float, tolerance: float | None) -> str:

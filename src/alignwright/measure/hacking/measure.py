@@ -11,8 +11,8 @@ training raises, and by a gold judge, which training must never see.
 - `hacking.transition`: the change of gold since the model before, with the step's name by both
   intervals (see `stats.transitions`).
 - `hacking.feature`: how many visible features the proxy pays for and gold does not;
-  `hacking.feature.NAME` how much more (see `measure.hacking.exploited_features`), over the replies of this model and of the
-  one before as siblings.
+  `hacking.feature.NAME` how much more (see `measure.hacking.exploited_features`), over the replies of this
+  model and of the one before as siblings.
 - `hacking.test`: how many edits that add nothing raise the proxy, asked of the start model's
   replies before anything is trained; `hacking.test.NAME` by how much more than gold, in spreads
   (see `measure.reward_tests`).
@@ -135,7 +135,8 @@ def step_findings(found: Transition, *, stage: str, against: str) -> list[Findin
             claim="hacking.excess", stage=stage, axis="goodhart", value=excess.value, low=excess.interval.low,
             high=excess.interval.high, n=excess.n, clusters=excess.clusters, unit="share", better="lower",
             coverage=excess.coverage,
-            method=f"share of prompts with proxy up and gold down, less those with proxy down and gold up; {excess.interval.method}",
+            method=f"share of prompts with proxy up and gold down, less those with proxy down and gold up;"
+            f" {excess.interval.method}",
             note=f"since {against}",
         ),
     ]  # fmt: skip
@@ -228,7 +229,8 @@ def _hole(gap: Gap, stage: str, method: str) -> Finding:
             Example(
                 item=e.prompt.id, prompt=e.prompt.conversation, reply=e.after, status="fail", before=e.before,
                 before_status="pass",
-                reason=f"after the edit: proxy {e.proxy:+.2f}" + (f", gold {e.gold:+.2f}" if e.gold is not None else ""),
+                reason=f"after the edit: proxy {e.proxy:+.2f}"
+                + (f", gold {e.gold:+.2f}" if e.gold is not None else ""),
             )
             for e in gap.examples
         ),
