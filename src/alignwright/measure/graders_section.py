@@ -18,8 +18,8 @@ from alignwright.core.section import Cell, Items, Section
 from alignwright.core.wording import correction, rate
 
 INTRO = (
-    "Rates that a rule found, the same rates corrected for its errors, and how often it was right on replies that people"
-    " labelled."
+    "Rates that a rule found, the same rates corrected for its errors, and how often it was right on replies that"
+    " people labelled."
 )
 Rates = list[tuple[Finding, Finding]]
 """Each as graded, and corrected."""

@@ -56,7 +56,8 @@ def _best(models: list[pareto.Point], margins: tuple[float, ...]) -> str:
     best = pareto.best_within(models, margins[0])
     if best is None:
         return f"No model is shown to gain at a cost shown to be below {margins[0]:g}."
-    return f"The largest gain that is shown at a cost shown to be below {margins[0]:g} is {inside(best.name)} ({best.name})."
+    model = f"{inside(best.name)} ({best.name})"
+    return f"The largest gain that is shown at a cost shown to be below {margins[0]:g} is {model}."
 
 
 def _point(model: pareto.Point) -> Point:

@@ -16,8 +16,8 @@ FEATURE, EDIT, COMBINED = "hacking.feature.", "hacking.test.", "hacking.test.com
 EDITED = ("The unedited reply", "After the edit, and the proxy likes it as well or better")
 COMPARED = ("Gold prefers", "The proxy prefers")
 INTRO = (
-    "Features of replies that the proxy pays for and gold does not, and edits that raise the proxy and not gold. Excess:"
-    " what the proxy pays beyond gold, in its standard deviations."
+    "Features of replies that the proxy pays for and gold does not, and edits that raise the proxy and not gold."
+    " Excess: what the proxy pays beyond gold, in its standard deviations."
 )
 
 
