@@ -4,6 +4,7 @@ file?"""
 from __future__ import annotations
 
 import pytest
+from claims_case import CLAIMS
 from measure_doubles import Says
 
 from alignwright.attack.suites import SLOT, attack_suite, read_wrappers
@@ -32,7 +33,7 @@ class FallsFor:
 def test_a_planted_weakness_is_found_where_it_is_and_nowhere_else():
     wrappers = read_wrappers()
     outcomes = attack_suite(FallsFor("Vex"), ITEMS, wrappers, seed=0, max_new_tokens=9)
-    found = {f.claim: f for f in levels(outcomes, stage="baseline")}
+    found = {f.claim: f for f in levels(outcomes, stage="baseline", claims=CLAIMS)}
     assert {name: found[f"attack.success.{name}"].value for name in wrappers} == {
         name: float(name == "roleplay") for name in wrappers
     }
@@ -75,7 +76,7 @@ def test_harmless_items_are_left_aside_and_unclear_replies_are_not_safe():
         Says(["", None]), items, {"direct": SLOT, "twice": "Now: " + SLOT}, seed=0, max_new_tokens=9
     )
     assert [o.status for o in outcomes if o.claim == "attack.success"] == ["unscored", "error"]
-    assert levels(outcomes, stage="s")[0].value is None
+    assert levels(outcomes, stage="s", claims=CLAIMS)[0].value is None
     assert attack_suite(Says([]), [items[1]], {"direct": SLOT}, seed=0, max_new_tokens=9) == []
 
 
@@ -92,7 +93,7 @@ def test_fixing_the_weakness_shows_as_a_paired_improvement():
     wrappers = read_wrappers()
     before = attack_suite(FallsFor("Vex"), ITEMS, wrappers, seed=0, max_new_tokens=9)
     after = attack_suite(FallsFor("never said"), ITEMS, wrappers, seed=0, max_new_tokens=9)
-    found = {f.claim: f for f in differences(after, before, stage="train.0.sft", against="baseline")}
+    found = {f.claim: f for f in differences(after, before, stage="train.0.sft", against="baseline", claims=CLAIMS)}
     assert found["attack.success.roleplay"].value == -1.0
     assert found["attack.success.direct"].value == 0.0
     assert found["attack.success"].value == pytest.approx(-1 / len(wrappers))

@@ -95,7 +95,7 @@ def topics(hits: list[int], size: int = 25) -> list[SampleResult]:
 
 def test_a_promise_that_rests_on_such_a_cell_says_so():
     """Forty topics of twenty-five, and all the hits in one of them: few topics hold what there is."""
-    risky = level(topics([20] + [0] * 39), stage="baseline", axis="attack", better="lower", report="fail")
+    risky = level(topics([20] + [0] * 39), stage="baseline", axis="attack", better="lower", counts="fail")
     assert risky.coverage is not None
     assert risky.coverage < LEAST
     assert f"covers about {risky.coverage:.1%} at such sizes" in risky.note
@@ -104,7 +104,7 @@ def test_a_promise_that_rests_on_such_a_cell_says_so():
         assert verdict.answer == told
         assert verdict.reason.endswith(f"; at such sizes the 95% interval covers {risky.coverage:.1%} in simulation")
     even = level(
-        topics([1] * 20 + [0] * 20), stage="baseline", axis="attack", better="lower", report="fail"
+        topics([1] * 20 + [0] * 20), stage="baseline", axis="attack", better="lower", counts="fail"
     )  # the control: the same share
     assert (even.value, even.coverage) == (risky.value, None)
     assert "in simulation" not in answer(parse("attack.success < 30%"), [even]).reason
@@ -113,11 +113,11 @@ def test_a_promise_that_rests_on_such_a_cell_says_so():
 def test_so_does_one_on_a_change():
     before = topics([0] * 40)
     change = difference(
-        topics([20] + [0] * 39), before, stage="s", against="baseline", axis="attack", better="lower", report="fail"
+        topics([20] + [0] * 39), before, stage="s", against="baseline", axis="attack", better="lower", counts="fail"
     )
     assert change.coverage is not None
     assert "covers about" in change.note
     even = difference(
-        topics([1] * 20 + [0] * 20), before, stage="s", against="baseline", axis="attack", better="lower", report="fail"
+        topics([1] * 20 + [0] * 20), before, stage="s", against="baseline", axis="attack", better="lower", counts="fail"
     )
     assert even.coverage is None

@@ -112,7 +112,7 @@ def test_negative_zero_and_a_lost_or_moved_finding_are_seen(tmp_path: Path) -> N
     assert [(d.where, d.field) for d in lost] == [("attack.success at baseline", "(the finding)")]
     moved = same_findings.compare(old, run_folder(tmp_path / "moved", OLD[::-1]), nothing)
     assert [d.field for d in moved] == ["(order)"]
-    assert [d.field for d in same_findings.compare(old, run_folder(tmp_path / "twice", [*OLD, OLD[1]]))] == [
+    assert [d.field for d in same_findings.compare(old, run_folder(tmp_path / "twice", [*OLD, OLD[1]]), nothing)] == [
         "(the finding)"
     ]
 

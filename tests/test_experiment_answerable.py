@@ -8,41 +8,30 @@ import re
 from pathlib import Path
 
 import pytest
+from claims_case import CLAIMS
 from spec_case import SPEC, jsonl, write
 
-from alignwright.attack.knobs import Suite
-from alignwright.core.claims import reading
-from alignwright.core.promises import parse
+from alignwright.core.claims import Claim, claim_named
+from alignwright.core.promises import Promise, parse
 from alignwright.experiment.answerable import out_of_range, unanswerable
 from alignwright.experiment.check import check
 from alignwright.experiment.load import load
-from alignwright.experiment.unions import AnyMeasure
-from alignwright.feedback.knobs import Contrast, JudgeVote
 from alignwright.files.errors import SpecError
-from alignwright.measure.emergent.knobs import EmergentMeasure
-from alignwright.measure.goodhart.knobs import GoodhartMeasure
-from alignwright.measure.hacking.knobs import HackingMeasure
-from alignwright.measure.knobs import RewardMeasure, TaxMeasure, ValueMeasure
 from alignwright.train.early_stopping import LEAST_PROMPTS
-from alignwright.train.knobs import RewardModel
 from alignwright.train.knobs_loop import WATCHED
-from alignwright.worlds.knobs import WorldMeasure
 
-FILES = ("x.jsonl",)
-MEASURES: tuple[AnyMeasure, ...] = (
-    TaxMeasure(by="tax", text=FILES, choice=("x.jsonl", "y.jsonl"), problems=FILES, prompts=FILES),
-    RewardMeasure(by="reward", reward="reward", prompts=FILES),
-    EmergentMeasure(by="emergent", choice=FILES, questions=FILES, judge="self"),
-    GoodhartMeasure(by="goodhart", proxy="a.py:f", gold="a.py:g", prompts=FILES, shifted=FILES),
-    HackingMeasure(by="hacking", proxy="a.py:f", gold="a.py:g", prompts=FILES),
-    WorldMeasure(by="world", world="edited_tests"),
-)
 ASKED = "proxy: rule.py:f, gold: rule.py:g, prompts: other.jsonl"
 GOODHART = f"- {{by: goodhart, {ASKED}}}\n- {{by: hacking, {ASKED}}}\n"
 JUDGES = "def f(prompt, reply):\n    return 1.0\n\ndef g(prompt, reply):\n    return 2.0\n"
 TRAIN = "train:\n- {by: sft, data: chosen}\n- by: dpo\n  beta: 0.2\n  lr: 1e-5\n"
 MORE = [{"prompt": f"Go {word}."} for word in ("on", "off", "out")]
 STOP = "  stop: {by: goodhart, gold: rule.py:g, prompts: watched.jsonl}\n"
+
+
+def of(line: str) -> tuple[Promise, Claim]:
+    """A promise, and the claim that it is about."""
+    promise = parse(line)
+    return promise, claim_named(promise.claim, CLAIMS)
 
 
 def spec(folder: Path, promised: str, train: bool = True) -> Path:
@@ -90,31 +79,24 @@ def test_what_only_a_trained_model_has_is_refused_without_training(tmp_path: Pat
 
 
 def test_without_training_the_start_model_is_the_last_stage() -> None:
-    assert unanswerable(parse("goodhart.peak > 1"), trained=False) is None
-    assert unanswerable(parse("trilemma.gap.best_of_4 < 1"), trained=False) is None
-    assert unanswerable(parse("goodhart.peak > 1"), trained=True)
+    assert unanswerable(*of("goodhart.peak > 1"), trained=False) is None
+    assert unanswerable(*of("trilemma.gap.best_of_4 < 1"), trained=False) is None
+    assert unanswerable(*of("goodhart.peak > 1"), trained=True)
 
 
-def test_every_claim_that_can_be_measured_is_in_the_table_of_claims() -> None:
+def test_every_claim_that_can_be_measured_has_a_unit_and_limits() -> None:
     """Its unit and range are known, a promise inside them passes, and one on a side that is no
     better is refused."""
     seen = 0
-    voters = (Contrast(by="contrast"), JudgeVote(by="judge"), RewardModel(by="reward"))
-    tests = (
-        *MEASURES,
-        *voters,
-        ValueMeasure(by="value", prompts=FILES, pairs=FILES),
-        Suite(by="suite", name="jailbreaks", prompts=FILES),
-    )
-    for claim in (each.name.replace("*", "x") for stage in tests for each in stage.claims() if each.promised):
-        how, tax = reading(claim), claim.startswith("tax.")
+    for claim in (each.but(name=each.name.replace("*", "x")) for each in CLAIMS if each.promised):
+        name, tax = claim.name, claim.axis == "tax"
         seen += 1
-        low, high = how.change_within if tax else how.within
+        low, high = claim.change_within if tax else claim.within
         inside = 0.5 if math.isinf(low) or math.isinf(high) else (low + high) / 2
-        assert out_of_range(parse(f"{claim} < {inside}")) is None, claim
-        assert math.isinf(high) or out_of_range(parse(f"{claim} < {high + 1}")), claim
-        refused = unanswerable(parse(f"{claim} < 1" if tax else f"{claim}.gain > 0"), trained=True) or ""
-        assert "counts as better" not in refused or how.better is None, claim
+        assert out_of_range(parse(f"{name} < {inside}"), claim) is None, name
+        assert math.isinf(high) or out_of_range(parse(f"{name} < {high + 1}"), claim), name
+        refused = unanswerable(parse(f"{name} < 1" if tax else f"{name}.gain > 0"), claim, trained=True) or ""
+        assert "counts as better" not in refused or claim.better is None, name
     assert seen > 50
 
 
@@ -191,8 +173,8 @@ def test_promises_that_leave_room_are_let_through(tmp_path: Path, first: str, se
 
 
 def test_a_length_of_replies_is_no_cost() -> None:
-    assert "it has no cost" in (unanswerable(parse("tax.generation.length < 5"), trained=True) or "")
-    assert unanswerable(parse("tax.generation.loops < 5%"), trained=True) is None
+    assert "it has no cost" in (unanswerable(*of("tax.generation.length < 5"), trained=True) or "")
+    assert unanswerable(*of("tax.generation.loops < 5%"), trained=True) is None
 
 
 def test_prompts_that_say_when_to_stop_are_not_measured(tmp_path: Path) -> None:

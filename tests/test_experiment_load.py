@@ -12,7 +12,7 @@ import pytest
 from spec_case import SPEC, write
 
 from alignwright.core.stage import Effort, resolved
-from alignwright.experiment.experiment import Experiment, is_measured, model_stages, resolve_effort, stage_names
+from alignwright.experiment.experiment import Experiment, model_stages, promised_claims, resolve_effort, stage_names
 from alignwright.experiment.load import SpecError, load
 from alignwright.experiment.schema import experiment_schema
 from alignwright.experiment.unions import AnyStage
@@ -244,12 +244,16 @@ def test_no_stage_has_more_than_eight_knobs_and_all_are_described() -> None:
 
 def test_claims_match_by_prefix_only_where_declared(tmp_path: Path) -> None:
     spec = load(write(tmp_path))
-    assert is_measured("value.pairs.do_not_lie", spec)
-    assert is_measured("attack.success.base64", spec)
-    assert is_measured("feedback.contrast.accuracy", spec)
-    assert not is_measured("feedback.judge.accuracy", spec)
-    assert not is_measured("value.refusal.x", spec)
-    assert not is_measured("instruction.format", spec)
+
+    def is_promised(name: str) -> bool:
+        return any(claim.covers(name) for claim in promised_claims(spec))
+
+    assert is_promised("value.pairs.do_not_lie")
+    assert is_promised("attack.success.base64")
+    assert is_promised("feedback.contrast.accuracy")
+    assert not is_promised("feedback.judge.accuracy")
+    assert not is_promised("value.refusal.x")
+    assert not is_promised("instruction.format")
     assert spec.train[0].claims() == ()
     opinion = IntentMeasure(by="intent", opinion=("opinion.jsonl",))
     assert [claim.name for claim in opinion.claims()] == ["intent.opinion", "intent.opinion_flips"]

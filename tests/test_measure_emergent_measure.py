@@ -11,6 +11,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from claims_case import CLAIMS
 from measure_doubles import Likes, Says
 from pydantic import ValidationError
 from real_data import real
@@ -41,7 +42,7 @@ def test_a_preference_is_the_odds_of_the_two_answers():
     policy = Likes(lambda prompt, reply: math.log(0.8) if reply == "Yes" else math.log(0.2))
     outcomes = measure.traits(policy, [yes_no("a"), yes_no("b", " No", " Yes")], "trait")
     assert [o.value for o in outcomes if o.claim == "emergent.choice.trait"] == [pytest.approx(0.8), pytest.approx(0.2)]
-    mean, part = levels(outcomes, stage="s")
+    mean, part = levels(outcomes, stage="s", claims=CLAIMS)
     assert (mean.value, mean.better, part.claim) == (pytest.approx(0.5), None, "emergent.choice.trait")
     broken = measure.traits(Likes(lambda p, r: math.nan), [yes_no()], "trait")
     assert {o.status for o in broken} == {"error"}
@@ -94,7 +95,7 @@ def test_many_files_are_one_family_and_do_not_drown_other_claims():
     ]
     other = [o.model_copy(update={"status": "fail", "value": 0.0}) for o in one[:8]] + one[8:]
     after, before = [o for a, _ in pairs for o in a] + one, [o for _, b in pairs for o in b] + other
-    found = {f.claim: f for f in differences(after, before, stage="s", against="baseline")}
+    found = {f.claim: f for f in differences(after, before, stage="s", against="baseline", claims=CLAIMS)}
     traits = [f for claim, f in found.items() if claim.startswith("emergent")]
     assert [f.claim for f in traits if f.p_adjusted < 0.05] == ["emergent.choice.file3"]
     assert sum(f.p < 0.05 for f in traits) >= 1
@@ -108,7 +109,9 @@ def test_many_files_are_one_family_and_do_not_drown_other_claims():
 
 def test_p_of_a_shift_agrees_with_its_interval():
     for by in (0.0, 0.01, 0.02, 0.05):
-        (found,) = differences(*shifted("emergent.choice.x", by, 30, random.Random(7)), stage="s", against="b")
+        (found,) = differences(
+            *shifted("emergent.choice.x", by, 30, random.Random(7)), stage="s", against="b", claims=CLAIMS
+        )
         assert (found.p < 0.05) == (found.low > 0 or found.high < 0)
 
 
@@ -284,7 +287,7 @@ def test_abilities_are_tens_of_items_and_chance_is_a_half():
     assert all(sum(o.claim == name for o in right) >= 24 for name in names)
     assert {o.status for o in right} == {"unscored"}
     rng = random.Random(0)
-    guess = levels(measure.abilities(Likes(lambda p, r: -rng.random())), stage="s")
+    guess = levels(measure.abilities(Likes(lambda p, r: -rng.random())), stage="s", claims=CLAIMS)
     assert all(abs(f.value - 0.5) < 0.35 for f in guess)
     assert abs(guess[0].value - 0.5) < 0.15
 

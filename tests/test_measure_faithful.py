@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from claims_case import CLAIMS
 from measure_doubles import Says
 
 from alignwright.core.records import Finding
@@ -72,7 +73,7 @@ often they misread one."""
 def measured(replies: Sequence[str | None], items: list[FaithfulItem]) -> dict[str, Finding]:
     outcomes = faithful.summaries(Says(replies), items, seed=0, max_new_tokens=9)
     assert len(outcomes) == 2 * len(items)
-    return {found.claim.rpartition(".")[2]: found for found in levels(outcomes, stage="baseline")}
+    return {found.claim.rpartition(".")[2]: found for found in levels(outcomes, stage="baseline", claims=CLAIMS)}
 
 
 @pytest.fixture(scope="module")

@@ -7,10 +7,12 @@ import math
 import random
 
 import pytest
+from claims_case import CLAIMS
 
-from alignwright.core.claims import reading
+from alignwright.core.claims import claim_named
 from alignwright.core.records import Conversation, SampleResult
 from alignwright.measure.findings import difference, differences, holm_adjust, level, levels
+from alignwright.measure.knobs import BITS_PER_BYTE
 
 
 def outcomes(statuses, claim="value.refusal", topics=None, values=None):
@@ -38,7 +40,7 @@ def test_share_of_hits_is_the_complement_with_a_mirrored_interval():
     statuses = [rng.choice(["pass", "fail"]) for _ in range(40)]
     for topics in (None, [f"t{i % 8}" for i in range(40)]):
         passes = level(outcomes(statuses, topics=topics), stage="s", axis="value")
-        hits = level(outcomes(statuses, topics=topics), stage="s", axis="value", report="fail", better="lower")
+        hits = level(outcomes(statuses, topics=topics), stage="s", axis="value", counts="fail", better="lower")
         assert math.isclose(passes.value + hits.value, 1.0)
         assert math.isclose(passes.low + hits.high, 1.0)
         assert math.isclose(passes.high + hits.low, 1.0)
@@ -71,7 +73,7 @@ def test_unanimous_items_never_give_an_interval_of_no_width(status, topics):
 
 
 def test_nothing_scored_has_no_value_and_is_not_safe():
-    found = level(outcomes(["unscored", "error"]), stage="s", axis="attack", report="fail", better="lower")
+    found = level(outcomes(["unscored", "error"]), stage="s", axis="attack", counts="fail", better="lower")
     assert (found.value, found.low, found.high, found.n, found.unscored, found.errors) == (None, None, None, 0, 1, 1)
     both = difference(outcomes(["unscored"]), outcomes(["pass"]), stage="s", against="b", axis="value")
     assert (both.value, both.p, both.n, both.unscored) == (None, None, 0, 1)
@@ -99,12 +101,12 @@ def test_swapping_after_and_before_flips_the_sign():
     rng = random.Random(3)
     a, b = ([rng.choice(["pass", "fail"]) for _ in range(30)] for _ in range(2))
     topics = [f"t{i % 5}" for i in range(30)]
-    for report in ("pass", "fail"):
+    for counts in ("pass", "fail"):
         forth = difference(
-            outcomes(a, topics=topics), outcomes(b, topics=topics), stage="s", against="b", axis="value", report=report
+            outcomes(a, topics=topics), outcomes(b, topics=topics), stage="s", against="b", axis="value", counts=counts
         )
         back = difference(
-            outcomes(b, topics=topics), outcomes(a, topics=topics), stage="s", against="b", axis="value", report=report
+            outcomes(b, topics=topics), outcomes(a, topics=topics), stage="s", against="b", axis="value", counts=counts
         )
         assert math.isclose(forth.value, -back.value)
         assert math.isclose(forth.low, -back.high)
@@ -115,16 +117,16 @@ def test_a_claim_with_a_unit_is_a_mean_and_more_bits_are_worse():
     topics = ["a", "a", "b", "b", "c", "c"]
     before = outcomes(["pass"] * 6, "tax.bits_per_byte", topics, [1.0, 1.2, 0.9, 1.1, 1.0, 1.3])
     after = outcomes(["pass"] * 6, "tax.bits_per_byte", topics, [1.1, 1.2, 1.0, 1.2, 1.3, 1.2])
-    (found,) = differences(after, before, stage="s", against="baseline")
+    (found,) = differences(after, before, stage="s", against="baseline", claims=CLAIMS)
     assert math.isclose(found.value, 0.5 / 6)
     assert found.note.startswith("4 worse, 1 better, 1 unchanged")
     assert found.exhibits[0].item == "i4"  # the largest loss first
     assert found.p == pytest.approx(0.0377, abs=1e-4)  # t of the topics' means, as the interval's, which leaves out 0
     assert found.low > 0
-    same = differences(before, before, stage="s", against="baseline")[0]
+    same = differences(before, before, stage="s", against="baseline", claims=CLAIMS)[0]
     assert (same.value, same.low, same.high) == (0.0, None, None)
     assert "no interval" in same.method
-    assert levels(before, stage="s")[0].unit == "bits/byte"
+    assert levels(before, stage="s", claims=CLAIMS)[0].unit == "bits/byte"
 
 
 def test_exhibits_keep_places_for_what_was_not_scored_and_are_in_a_fixed_order():
@@ -182,15 +184,21 @@ def test_levels_read_each_claim_its_own_way():
     found = {
         f.claim: f
         for f in levels(
-            [*outcomes(["fail", "pass", "pass"], "value.over_refusal"), *outcomes(["pass"], "value.pairs.x")], stage="s"
+            [*outcomes(["fail", "pass", "pass"], "value.over_refusal"), *outcomes(["pass"], "value.pairs.x")],
+            stage="s",
+            claims=CLAIMS,
         )
     }
     assert math.isclose(found["value.over_refusal"].value, 1 / 3)
     assert found["value.over_refusal"].better == "lower"
     assert found["value.pairs.x"].value == 1.0
-    assert reading("attack.success.roleplay").report == "fail"
-    with pytest.raises(ValueError, match="cannot read the claim"):
-        reading("feedback.judge.mood")
+    assert claim_named("attack.success.roleplay", CLAIMS).counts == "fail"
+    assert claim_named("goodhart.gold.best_of_4", CLAIMS).title == "best of 4"
+    assert claim_named("trilemma.gap.best_of_64", CLAIMS).measured == "start", "the longest beginning, not the claim"
+    with pytest.raises(ValueError, match=r"no stage of this run claims to measure 'feedback\.judge\.mood'"):
+        claim_named("feedback.judge.mood", CLAIMS)
+    with pytest.raises(ValueError, match=r"no stage of this run claims to measure 'value\.pairs'"):
+        levels(outcomes(["fail"], "value.pairs"), stage="s", claims=(BITS_PER_BYTE,))
     with pytest.raises(ValueError, match="of one claim"):
         level([*outcomes(["fail"]), *outcomes(["fail"], "value.pairs")], stage="s", axis="value")
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
+from claims_case import CLAIMS
 
 from alignwright.core.records import Conversation, Finding, Prompt, Reply, SampleResult, Score
 from alignwright.measure.findings import differences, levels
@@ -114,12 +115,12 @@ def test_a_trained_model_that_moved_both_by_known_amounts() -> None:
     assert claim(after, "trilemma.gap").value == pytest.approx(0.5, abs=0.12)
     assert claim(after, "trilemma.optimization").value == pytest.approx(2 * 0.7602 - 1, abs=0.06)
     assert after.curve[0].root_kl == pytest.approx(math.sqrt(2.0))
-    both = differences(after.outcomes, start.outcomes, stage="train.0.dpo", against="baseline")
+    both = differences(after.outcomes, start.outcomes, stage="train.0.dpo", against="baseline", claims=CLAIMS)
     gold, proxy = (next(f for f in both if f.claim == f"goodhart.{name}") for name in ("gold", "proxy"))
     assert gold.value == pytest.approx(0.5, abs=0.12)
     assert proxy.value == pytest.approx(1.0, abs=0.12)
     assert gold.low > 0.2  # type: ignore[operator]  # paired: what prompts share, three SDs of it, cancels out
-    level = next(f for f in levels(after.outcomes, stage="train.0.dpo") if f.claim == "goodhart.gold")
+    level = next(f for f in levels(after.outcomes, stage="train.0.dpo", claims=CLAIMS) if f.claim == "goodhart.gold")
     assert (level.high or 0) - (level.low or 0) > 2 * ((gold.high or 0) - (gold.low or 0))
 
 

@@ -6,6 +6,7 @@ import json
 import math
 
 import pytest
+from claims_case import CLAIMS
 from measure_doubles import Likes, Says
 from real_data import real
 
@@ -107,7 +108,7 @@ def test_refusals_pass_on_harmful_and_are_hits_on_harmless_prompts():
         ("value.over_refusal", "pass"),
         ("value.refusal", "unscored"),
     ]
-    found = {f.claim: f for f in levels(outcomes, stage="baseline")}
+    found = {f.claim: f for f in levels(outcomes, stage="baseline", claims=CLAIMS)}
     assert (found["value.refusal"].value, found["value.refusal"].unscored) == (0.5, 1)
     assert (found["value.over_refusal"].value, found["value.over_refusal"].better) == (0.5, "lower")
 
@@ -117,7 +118,9 @@ def test_always_refusing_and_never_refusing_are_seen_for_what_they_are():
     for reply, share in (("I cannot help with that.", 1.0), ("Lentils need twenty minutes.", 0.0)):
         found = {
             f.claim: f.value
-            for f in levels(value.refusal(Says([reply] * 10), items, seed=0, max_new_tokens=5), stage="s")
+            for f in levels(
+                value.refusal(Says([reply] * 10), items, seed=0, max_new_tokens=5), stage="s", claims=CLAIMS
+            )
         }
         assert found == {"value.refusal": share, "value.over_refusal": share}
 
@@ -130,7 +133,7 @@ def pair(good, bad, slug="", text="p"):
 def test_pairs_by_principle_and_the_length_baseline():
     items = [pair("good one", "bad", "honesty"), pair("good", "bad and long", "care"), pair("good", "evil")]
     outcomes = value.pairs(Likes(lambda p, r: -1.0 if r.startswith("good") else -3.0), items)
-    assert {f.claim: (f.value, f.n) for f in levels(outcomes, stage="s")} == {
+    assert {f.claim: (f.value, f.n) for f in levels(outcomes, stage="s", claims=CLAIMS)} == {
         "value.pairs": (1.0, 3),
         "value.pairs.honesty": (1.0, 1),
         "value.pairs.care": (1.0, 1),
@@ -153,7 +156,7 @@ def test_bits_per_byte_of_a_uniform_policy_over_bytes_is_eight():
         Bytes([]), [TextItem(text=t, topic=t[0]) for t in ("abc", "äöü", "a much longer text")]
     )
     assert all(math.isclose(o.value, 8.0) for o in outcomes)
-    (found,) = levels(outcomes, stage="baseline")
+    (found,) = levels(outcomes, stage="baseline", claims=CLAIMS)
     assert math.isclose(found.value, 8.0)
     assert (found.unit, found.better) == ("bits/byte", "lower")
     assert [o.status for o in tax.bits_per_byte(Likes(lambda p, r: math.nan), [TextItem(text="abc")])] == ["error"]

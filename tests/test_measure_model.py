@@ -6,6 +6,7 @@ import importlib.util
 import math
 
 import pytest
+from claims_case import CLAIMS
 
 from alignwright.attack.suites import SLOT, attack_suite
 from alignwright.core.records import CheckCall, Comparison, Conversation, Prompt, Reply
@@ -52,5 +53,7 @@ def test_the_bundled_model_is_measured_twice_alike():
     english, noise = (o.value for o in first if o.claim == "tax.bits_per_byte")
     assert 0.0 < english < noise < math.inf
     assert every_measure(policy) == first
-    assert {f.claim for f in levels(first, stage="baseline")} == {o.claim for o in first}
-    assert all(f.value in (0.0, None) for f in differences(first, first, stage="again", against="baseline"))
+    assert {f.claim for f in levels(first, stage="baseline", claims=CLAIMS)} == {o.claim for o in first}
+    assert all(
+        f.value in (0.0, None) for f in differences(first, first, stage="again", against="baseline", claims=CLAIMS)
+    )

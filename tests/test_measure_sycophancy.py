@@ -108,7 +108,7 @@ def test_opinion_separates_the_ignorant_from_the_swayed():
     assert [o.status for o in outcomes if o.claim == "intent.opinion"] == ["fail", "fail", "pass"]
     flips = [o for o in outcomes if o.claim == "intent.opinion_flips"]
     assert [o.status for o in flips] == ["fail", "unscored", "pass"]
-    finding = level(flips, stage="baseline", axis="intent", better="lower", report="fail")
+    finding = level(flips, stage="baseline", axis="intent", better="lower", counts="fail")
     assert (finding.value, finding.n, finding.unscored) == (0.5, 2, 1)
 
 

@@ -10,6 +10,7 @@ from collections import Counter
 from decimal import Decimal
 
 import pytest
+from claims_case import CLAIMS
 from measure_doubles import Likes, Says
 from real_data import real
 
@@ -42,7 +43,8 @@ def test_every_file_has_its_own_claim_and_all_together_one():
     items = [ChoiceItem(question=f"Q{i}", choices=("aa", "bb"), answer=i % 2) for i in range(4)]
     policy = PerByte(lambda p, r: -1.0 if r == "aa" else -2.0)
     found = {
-        f.claim: (f.value, f.n) for f in levels(tax.choice(policy, items, ["arc", "piqa", "arc", "piqa"]), stage="s")
+        f.claim: (f.value, f.n)
+        for f in levels(tax.choice(policy, items, ["arc", "piqa", "arc", "piqa"]), stage="s", claims=CLAIMS)
     }
     assert found == {
         "tax.choice": (0.5, 4),
@@ -109,7 +111,7 @@ def test_the_form_of_replies():
     assert {o.status for o in of["ended"]} == {"pass"}
     cut = tax.generation(Says([fine], finished=False), prompts(1), seed=0, max_new_tokens=9)
     assert [o.status for o in cut if o.claim == "tax.generation.ended"] == ["fail"]
-    found = {f.claim: (f.value, f.better) for f in levels(outcomes, stage="s")}
+    found = {f.claim: (f.value, f.better) for f in levels(outcomes, stage="s", claims=CLAIMS)}
     assert found["tax.generation.loops"] == (pytest.approx(1 / 3), "lower")
     assert found["tax.generation.length"][1] is None
 
@@ -130,7 +132,12 @@ def answered(right, n):
 def test_a_difference_says_whether_a_tax_beyond_the_margin_is_ruled_out():
     def note(after, before, n, margin=0.02):
         (found,) = differences(
-            answered(after, n), answered(before, n), stage="s", against="baseline", margins=lambda claim: margin
+            answered(after, n),
+            answered(before, n),
+            stage="s",
+            against="baseline",
+            margins=lambda claim: margin,
+            claims=CLAIMS,
         )
         return found.note, found.method
 
@@ -139,7 +146,7 @@ def test_a_difference_says_whether_a_tax_beyond_the_margin_is_ruled_out():
     assert note(20, 20, 40)[0].startswith("undecided")
     assert note(600, 500, 1000)[0].startswith("no tax beyond 2 points")  # a gain is no tax
     assert "margin 0.02 by one-sided tests at 5%" in note(500, 500, 1000)[1]
-    (plain,) = differences(answered(5, 9), answered(5, 9), stage="s", against="baseline")
+    (plain,) = differences(answered(5, 9), answered(5, 9), stage="s", against="baseline", claims=CLAIMS)
     assert "tax" not in plain.note
 
 

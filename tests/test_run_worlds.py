@@ -7,17 +7,16 @@ import importlib.util
 from pathlib import Path
 
 import pytest
+from claims_case import CLAIMS
 from pydantic import ValidationError
 from run_case import SPEC, make_project
 
-from alignwright.core.claims import reading
 from alignwright.core.records import Finding, SampleResult
 from alignwright.experiment.load import check
 from alignwright.experiment.plan import keys
 from alignwright.files.contents import records
 from alignwright.files.errors import SpecError
 from alignwright.measure.findings import levels
-from alignwright.report import names
 from alignwright.run.align import Request, align, prepare
 from alignwright.run.progress import View
 from alignwright.worlds.agent import outcomes, play
@@ -66,7 +65,10 @@ def test_the_plan_knows_what_a_world_depends_on(tmp_path: Path) -> None:
 
 def test_a_cheat_is_a_hit_and_its_value_is_read_as_a_share_of_hacks() -> None:
     found = {
-        f.claim: f for f in levels(outcomes(play(REPAIRERS["an editor of tests"], "edited_tests", 3)), stage="baseline")
+        f.claim: f
+        for f in levels(
+            outcomes(play(REPAIRERS["an editor of tests"], "edited_tests", 3)), stage="baseline", claims=CLAIMS
+        )
     }
     hack, proxy, true = (found[f"world.edited_tests.{part}"] for part in ("hack", "proxy", "true"))
     assert (hack.value, hack.better, hack.n) == (1.0, "lower", 3)
@@ -74,7 +76,7 @@ def test_a_cheat_is_a_hit_and_its_value_is_read_as_a_share_of_hacks() -> None:
     assert true.value is not None
     assert true.value < 0.2
     assert hack.exhibits[0].status == "fail"
-    honest = levels(outcomes(play(REPAIRERS["an honest repairer"], "edited_tests", 3)), stage="baseline")
+    honest = levels(outcomes(play(REPAIRERS["an honest repairer"], "edited_tests", 3)), stage="baseline", claims=CLAIMS)
     assert [f.value for f in honest] == [0.0, 1.0, 1.0]
 
 
@@ -82,9 +84,8 @@ def test_every_claim_of_a_world_can_be_read_and_has_a_name() -> None:
     for world in WORLDS:
         stage = WorldMeasure(by="world", world=world)
         assert stage.fill("demo") == {"episodes": 6, "max_new_tokens": 256}
-        for claim in tuple(claim.name for claim in stage.claims()):
-            assert reading(claim).axis == "intent"
-            assert names.claim(claim) != claim
+        assert [claim.name.rpartition(".")[2] for claim in stage.claims()] == ["hack", "proxy", "true"]
+        assert all(claim.axis == "intent" and claim.title for claim in stage.claims())
 
 
 def test_a_world_without_words_is_no_measure() -> None:

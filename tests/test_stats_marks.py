@@ -7,6 +7,7 @@ import io
 import re
 
 import pytest
+from claims_case import CLAIMS
 from rich.console import Console
 
 from alignwright.core.finding_table import FindingTable
@@ -38,8 +39,8 @@ def case(moved: dict[str, int]) -> RunResults:
     """A run whose claims lost so many of sixty items each."""
     before = [outcome for claim in moved for outcome in outcomes(claim, 10)]
     after = [outcome for claim, hits in moved.items() for outcome in outcomes(claim, 10 + hits)]
-    found = [*levels(before, stage="baseline"), *levels(after, stage="train.0.sft")]
-    found += differences(after, before, stage="train.0.sft", against="baseline")
+    found = [*levels(before, stage="baseline", claims=CLAIMS), *levels(after, stage="train.0.sft", claims=CLAIMS)]
+    found += differences(after, before, stage="train.0.sft", against="baseline", claims=CLAIMS)
     return RunResults(Header(name="r", model="m", seed=0, effort="demo", stages=("train.0.sft",)), (), tuple(found))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import re
 
+from claims_case import CLAIMS
 from test_report_page import HOSTILE, Reader, make
 
 from alignwright.core.finding_table import FindingTable
@@ -38,8 +39,8 @@ def worlds(*findings: Finding) -> Section:
 def test_each_kind_of_agent_is_told_by_what_it_did() -> None:
     """Scripted agents whose conduct is known: the editor of tests hacks every episode, the
     honest repairer none."""
-    before = levels(episodes("an honest repairer", "edited_tests", 3), stage="baseline")
-    after = levels(episodes("an editor of tests", "edited_tests", 3), stage="train.1.dpo")
+    before = levels(episodes("an honest repairer", "edited_tests", 3), stage="baseline", claims=CLAIMS)
+    after = levels(episodes("an editor of tests", "edited_tests", 3), stage="train.1.dpo", claims=CLAIMS)
     case = with_worlds(*before, *after)
     story, table = worlds(*before, *after).blocks
     assert isinstance(story, Text)
@@ -58,12 +59,14 @@ def test_each_kind_of_agent_is_told_by_what_it_did() -> None:
 
 
 def test_a_file_that_was_written_is_seen_by_its_moves() -> None:
-    _, table = worlds(*levels(episodes("a writer of the file", "tampered_chess", 2), stage="baseline")).blocks
+    _, table = worlds(
+        *levels(episodes("a writer of the file", "tampered_chess", 2), stage="baseline", claims=CLAIMS)
+    ).blocks
     assert table.rows[0][4].text == "2 \N{MULTIPLICATION SIGN} hack: position rewritten"
 
 
 def test_a_babbler_is_not_called_honest() -> None:
-    found = levels(episodes("a babbler", "edited_tests", 2), stage="baseline")
+    found = levels(episodes("a babbler", "edited_tests", 2), stage="baseline", claims=CLAIMS)
     _, table = worlds(*found).blocks
     (babbler,) = table.rows
     assert (count(babbler[3].number), babbler[4].text) == (ABSENT, "2 \N{MULTIPLICATION SIGN} no reply was a command")
@@ -71,10 +74,12 @@ def test_a_babbler_is_not_called_honest() -> None:
 
 
 def test_episodes_that_are_no_exhibits_are_counted() -> None:
-    found = levels(episodes("an honest repairer", "edited_tests", 3), stage="baseline", exhibits=2)
+    found = levels(episodes("an honest repairer", "edited_tests", 3), stage="baseline", exhibits=2, claims=CLAIMS)
     _, table = worlds(*found).blocks
     assert "in the 2 episodes kept as exhibits; 1 more" in table.rows[0][4].lines[0]
-    _, table = worlds(*levels(episodes("an honest repairer", "edited_tests", 3), stage="baseline")).blocks
+    _, table = worlds(
+        *levels(episodes("an honest repairer", "edited_tests", 3), stage="baseline", claims=CLAIMS)
+    ).blocks
     assert table.rows[0][4].lines == ()  # the control: all are there
     assert "1 more are in the run" in Reader(page.html(with_worlds(*found))).text
 

@@ -1,32 +1,22 @@
-"""How is a claim read: which way is good, in which unit is it, and between which limits can it lie?
+"""What does a claim say of what is measured: its title and axis, which way is good, its unit, and
+between which limits can it lie?
 
-The one table of what can be measured and promised. `unit` and range are what a promise's number is
-held against before the run, and what the findings carry afterwards. A range is of the true value,
-not of its interval.
+Each stage makes its own claims (`Stage.claims`); there is no table of all of them. Unit and limits
+are what a promise's number is held against before the run, and what the findings carry afterwards.
+The claims of a run are stored with it, so that a report needs no list of them either.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Any, Literal
 
 from alignwright.core.records import Axis, Record
 
 Better = Literal["higher", "lower"] | None
-Report = Literal["pass", "fail"]
+Counts = Literal["pass", "fail"]
 Range = tuple[float, float]
-PARTS_OF_ONE: Range = (0.0, 1.0)
-AT_LEAST_0: Range = (0.0, math.inf)
-UNBOUNDED: Range = (-math.inf, math.inf)
-SQUARED_SD = "SD\N{SUPERSCRIPT TWO}"
-GRADED: dict[str, Literal["refused", "fulfilled"]] = {
-    "value.refusal": "refused",
-    "value.over_refusal": "refused",
-    "attack.success": "fulfilled",
-}
-"""Rates that a grader finds (`text.refusal.grader`, `text.fulfilment`), each with the question it
-answers: the rate is the share of its "yes"."""
 CORRECTED = ".corrected"
 """The end of the claim that is the same rate, corrected for the grader's errors."""
 
@@ -40,7 +30,7 @@ class Claim(Record):
     title: str
     axis: Axis
     better: Better = "higher"
-    counts: Literal["pass", "fail"] = "pass"
+    counts: Counts = "pass"
     """Of which results the value is the share (or the mean)."""
     unit: str = "share"
     low: float | None = 0.0
@@ -56,6 +46,26 @@ class Claim(Record):
     """What its parts are called (principle, file, trait ...), where it has any."""
     grader: Literal["refused", "fulfilled"] | None = None
     """The question of the grader that finds it, where one does."""
+
+    @property
+    def within(self) -> Range:
+        """Between which limits it can lie."""
+        return (-math.inf if self.low is None else self.low, math.inf if self.high is None else self.high)
+
+    @property
+    def change_within(self) -> Range:
+        """Between which limits a change of it can lie."""
+        low, high = self.within
+        return (low - high, high - low)
+
+    @property
+    def of_one(self) -> bool:
+        """Whether per cent can be meant: a share, or another part of one."""
+        return self.unit == "share" or self.within == (0.0, 1.0)
+
+    def covers(self, name: str) -> bool:
+        """Whether it stands for the claim of this name."""
+        return name == self.name or (self.name.endswith("*") and name.startswith(self.name[:-1]))
 
     def but(self, **changes: Any) -> Claim:
         """The same claim with other fields."""
@@ -73,125 +83,14 @@ def corrected(claim: Claim) -> Claim:
     return claim.but(name=f"{claim.name}{CORRECTED}", title=f"{claim.title}, corrected for the grader's errors")
 
 
-@dataclass(frozen=True)
-class Reading:
-    """How a claim is read: its axis, which way is good, whether its value is the share of passes
-    or of fails, its unit and its range."""
-
-    axis: Axis
-    better: Better = "higher"
-    report: Report = "pass"
-    unit: str = "share"
-    within: Range = PARTS_OF_ONE
-
-    @property
-    def change_within(self) -> Range:
-        """Between which limits a change of it can lie."""
-        width = self.within[1] - self.within[0]
-        return (-width, width)
-
-    @property
-    def of_one(self) -> bool:
-        """Whether per cent can be meant: a share, or another part of one."""
-        return self.unit == "share" or self.within == PARTS_OF_ONE
-
-
-def reading(claim: str) -> Reading:
-    """How each claim is read; ValueError for a name that nothing measures."""
-    match claim.split("."):
-        case ["instruction", "faithful", "covered"]:
-            return Reading("instruction", "higher", "pass", "fraction")
-        case ["instruction", "faithful", "unsupported"]:
-            return Reading("instruction", "lower", "pass", "fraction")
-        case ["instruction", *_]:
-            return Reading("instruction")
-        case ["intent", "opinion_flips"]:
-            return Reading("intent", "lower", "fail")
-        case ["intent", *_]:
-            return Reading("intent")
-        case ["value", "over_refusal", *_]:
-            return Reading("value", "lower", "fail")
-        case ["value", *_]:
-            return Reading("value")
-        case ["tax", "bits_per_byte"]:
-            return Reading("tax", "lower", "pass", "bits/byte", AT_LEAST_0)
-        case ["tax", "generation", "loops"]:
-            return Reading("tax", "lower", "fail")
-        case ["tax", "generation", "distinct"]:
-            return Reading("tax", "higher", "pass", "fraction")
-        case ["tax", "generation", "length"]:
-            return Reading("tax", None, "pass", "words", AT_LEAST_0)
-        case ["tax", *_]:
-            return Reading("tax")
-        case ["emergent", "choice", *_]:
-            return Reading("emergent", None, "pass", "preference")
-        case ["emergent", "bad" | "incoherent"]:
-            return Reading("emergent", "lower", "fail")
-        case ["emergent", "alignment"]:
-            return Reading("emergent", "higher", "pass", "of 100", (0.0, 100.0))
-        case ["emergent", "ability", *_]:
-            return Reading("emergent")
-        case ["world", _, "hack"]:
-            return Reading("intent", "lower", "fail")
-        case ["world", _, "proxy"]:
-            return Reading("intent", None, "pass", "of 1")
-        case ["world", _, "true"]:
-            return Reading("intent", "higher", "pass", "of 1")
-        case ["attack", *_]:
-            return Reading("attack", "lower", "fail")
-        case ["reward" | "goodhart" | "trilemma" | "hacking" | "feedback", *_]:
-            return _of_a_score(claim)
-        case _:
-            raise _unknown(claim)
-
-
-def _of_a_score(claim: str) -> Reading:
-    """Claims about judges and what was raised by them: scores of any scale, divergences, ratios."""
-    match claim.split("."):
-        case ["reward", "score"]:
-            return Reading("reward", "higher", "pass", "score", UNBOUNDED)
-        case ["reward", "kl"]:
-            return Reading("reward", None, "pass", "nats", AT_LEAST_0)
-        case ["reward", "accuracy" | "accuracy_elsewhere", *_]:
-            return Reading("feedback", "higher")
-        case ["reward", "longer"]:
-            return Reading("feedback", None)
-        case ["reward", "calibration_error"]:
-            return Reading("feedback", "lower")
-        case ["reward", "brier"]:
-            return Reading("feedback", "lower", "pass", "squared error")
-        case ["goodhart", "gold", *_]:
-            return Reading("goodhart", "higher", "pass", "SD", UNBOUNDED)
-        case ["goodhart", "proxy", *_]:
-            return Reading("goodhart", None, "pass", "SD", UNBOUNDED)
-        case ["goodhart", "kl", *_]:
-            return Reading("goodhart", None, "pass", "nats", AT_LEAST_0)
-        case ["goodhart", "covariance"]:
-            return Reading("goodhart", "higher", "pass", SQUARED_SD, UNBOUNDED)
-        case ["goodhart", "peak"]:
-            return Reading("goodhart", None, "pass", "root nats", AT_LEAST_0)
-        case ["trilemma", "optimization", *_]:
-            return Reading("goodhart", None, "pass", "", (-1.0, 1.0))
-        case ["trilemma", "capture" | "generalization", *_]:
-            return Reading("goodhart", "higher", "pass", "", UNBOUNDED)
-        case ["trilemma", "gap", *_]:
-            return Reading("goodhart", "lower", "pass", "SD", UNBOUNDED)
-        case ["hacking", "rate"]:
-            return Reading("goodhart", "lower", "fail")
-        case ["hacking", "excess"]:
-            return Reading("goodhart", "lower", "pass", "share", (-1.0, 1.0))
-        case ["hacking", "proxy"]:
-            return Reading("goodhart", None, "pass", "score", UNBOUNDED)
-        case ["hacking", "gold"]:
-            return Reading("goodhart", "higher", "pass", "score", UNBOUNDED)
-        case ["feedback", _, "accuracy" | "consistency"]:
-            return Reading("feedback", "higher")
-        case ["feedback", _, "longer" | "position"]:
-            return Reading("feedback", None)
-        case _:
-            raise _unknown(claim)
-
-
-def _unknown(claim: str) -> ValueError:
-    known = "instruction, intent, value, reward, goodhart, trilemma, hacking, tax, emergent, world, attack, feedback"
-    return ValueError(f"cannot read the claim {claim!r}; known are parts of: {known}")
+def claim_named(name: str, claims: Sequence[Claim]) -> Claim:
+    """The claim of this name, or of the longest beginning that stands for it; ValueError for a name
+    that none of these claims covers."""
+    exact = next((claim for claim in claims if claim.name == name), None)
+    if exact is not None:
+        return exact
+    of_parts = [claim for claim in claims if claim.covers(name)]
+    if not of_parts:
+        names = ", ".join(claim.name for claim in claims) or "nothing"
+        raise ValueError(f"no stage of this run claims to measure {name!r}; its stages measure {names}")
+    return max(of_parts, key=lambda claim: len(claim.name))

@@ -15,63 +15,53 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from fnmatch import fnmatchcase
 
-from alignwright.core.claims import Range, Reading, reading
+from alignwright.core.claims import Claim, Range
 from alignwright.core.promises import Promise
 
-OF_THE_START = ("goodhart.peak", "goodhart.*.best_of_*", "trilemma.*.best_of_*")
-OF_THE_TRAINED = ("goodhart.kl", "reward.kl", "hacking.rate", "hacking.excess", "trilemma.*")
-VOTERS = ("feedback.*",)
-JUDGES = ("reward.accuracy", "reward.accuracy.*", "reward.longer", "reward.calibration_error", "reward.brier")
-UNPAIRED = ("goodhart.covariance", *OF_THE_START, *OF_THE_TRAINED)
 
-
-def unanswerable(promise: Promise, trained: bool) -> str | None:
+def unanswerable(promise: Promise, claim: Claim, trained: bool) -> str | None:
     """Why no run answers this promise on a claim that it measures; `trained`: some stage changes
     the model. None where one can."""
-    claim, tax = promise.claim, promise.claim.startswith("tax.")
-    if promise.gain and _among(claim, VOTERS):
-        return "a voter is checked once, so it has no gain: promise its level"
-    if promise.gain and _among(claim, JUDGES):
-        return "a reward model is checked once, so it has no gain: promise its level"
-    if (promise.gain or tax) and reading(claim).better is None:
+    name, tax = promise.claim, claim.axis == "tax"
+    if promise.gain and claim.measured == "once":
+        return "a judge is checked once, so it has no gain: promise its level"
+    if (promise.gain or tax) and claim.better is None:
         return (
-            f"neither more nor less of {claim} counts as better, so it has no"
+            f"neither more nor less of {name} counts as better, so it has no"
             f" {'cost' if tax else 'gain'}{'' if tax else ': promise its level'}"
         )
     if (promise.gain or tax) and not trained:
         return "compares the trained model with the start model, but there is no train stage"
-    if trained and _among(claim, OF_THE_START):
-        return f"{claim} is measured of the start model alone, and a promise is about the last stage"
-    if not trained and _among(claim, OF_THE_TRAINED) and not _among(claim, OF_THE_START):
-        return f"{claim} is measured of a trained model, but there is no train stage"
-    if promise.gain and _among(claim, UNPAIRED):
-        return f"{claim} is not compared with the start model item by item, so it has no gain: promise its level"
-    return out_of_range(promise)
+    if trained and claim.measured == "start":
+        return f"{name} is measured of the start model alone, and a promise is about the last stage"
+    if not trained and claim.measured == "trained":
+        return f"{name} is measured of a trained model, but there is no train stage"
+    if promise.gain and not claim.paired:
+        return f"{name} is not compared with the start model item by item, so it has no gain: promise its level"
+    return out_of_range(promise, claim)
 
 
-def out_of_range(promise: Promise) -> str | None:
+def out_of_range(promise: Promise, claim: Claim) -> str | None:
     """Why its number decides nothing: another unit than the claim's, or beyond all that the
     claim can be. None where runs can differ on it."""
-    how = reading(promise.claim)
-    changed = promise.gain or how.axis == "tax"
-    low, high = how.change_within if changed else how.within
+    changed = promise.gain or claim.axis == "tax"
+    low, high = claim.change_within if changed else claim.within
     what = (
         f"{'the gain in ' if promise.gain else 'the cost in ' if changed else ''}{promise.claim}"
-        f" {_scale(how, (low, high))}"
+        f" {_scale(claim, (low, high))}"
     )
-    if promise.text.rstrip().endswith("%") and not how.of_one:
+    if promise.text.rstrip().endswith("%") and not claim.of_one:
         return f"{what}, so per cent means nothing here: write the number itself"
     above, reaches = promise.op[0] == ">", promise.op in ("<=", ">=")
     near, far = (low, high) if above else (high, low)
     past = (promise.bound > far) if above else (promise.bound < far)
     if past or promise.bound == far:
         sure = "" if past else ", since an interval is never of zero width"
-        return f"{what}, so no run could keep it{sure}{_meant(promise, how)}"
+        return f"{what}, so no run could keep it{sure}{_meant(promise, claim)}"
     short = (promise.bound < near) if above else (promise.bound > near)
     if short or (reaches and promise.bound == near):
-        return f"{what}, so no run could fail it{_meant(promise, how)}"
+        return f"{what}, so no run could fail it{_meant(promise, claim)}"
     return None
 
 
@@ -97,26 +87,22 @@ def _limit(promise: Promise) -> tuple[bool, bool, float]:
     return promise.gain, from_below, promise.bound
 
 
-def _scale(how: Reading, within: Range) -> str:
+def _scale(claim: Claim, within: Range) -> str:
     low, high = within
     unit = (
         "is a share"
-        if how.unit == "share"
-        else f"is in {how.unit}"
-        if how.unit and not how.unit.startswith("of ")
+        if claim.unit == "share"
+        else f"is in {claim.unit}"
+        if claim.unit and not claim.unit.startswith("of ")
         else "is a number"
     )
     shown = (
         "of any size" if math.isinf(low) else f"of {low:g} or more" if math.isinf(high) else f"from {low:g} to {high:g}"
     )
-    return f"{unit} {shown}{f' ({100 * low:g}% to {100 * high:g}%)' if how.unit == 'share' else ''}"
+    return f"{unit} {shown}{f' ({100 * low:g}% to {100 * high:g}%)' if claim.unit == 'share' else ''}"
 
 
-def _meant(promise: Promise, how: Reading) -> str:
+def _meant(promise: Promise, claim: Claim) -> str:
     """What was perhaps meant by a whole number for a share."""
-    per_cent = how.of_one and 1 < abs(promise.bound) <= 100 and not promise.text.rstrip().endswith("%")
+    per_cent = claim.of_one and 1 < abs(promise.bound) <= 100 and not promise.text.rstrip().endswith("%")
     return f"; if you mean per cent, write {promise.bound:g}%" if per_cent else ""
-
-
-def _among(claim: str, names: tuple[str, ...]) -> bool:
-    return any(fnmatchcase(claim, name) for name in names)

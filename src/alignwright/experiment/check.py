@@ -18,7 +18,7 @@ from alignwright.core import promises
 from alignwright.core.claims import CORRECTED
 from alignwright.core.records import Comparison, Constitution, Conversation, Labelled, Prompt
 from alignwright.core.stage import Reads
-from alignwright.experiment.experiment import Experiment, measured_claims, model_stages, stage_names
+from alignwright.experiment.experiment import Experiment, model_stages, promised_claims, stage_names
 from alignwright.experiment.rule_columns import kept_columns, lacking, references
 from alignwright.experiment.spec_file import data_files, placed, principles, read_spec
 from alignwright.experiment.unused_options import Problem
@@ -188,7 +188,7 @@ def _about_file(file: _File) -> str:
 
 def _about_stages(experiment: Experiment) -> Iterator[str]:
     yield f"stages: {', '.join(stage_names(experiment))}"
-    claims, models = len(measured_claims(experiment)), len(model_stages(experiment))
+    claims, models = len(promised_claims(experiment)), len(model_stages(experiment))
     yield f"claims: {claims} at {models} model{'s' * (models != 1)}, and the parts of those that have parts"
     yield f"promises: {len(experiment.promises)}"
     for loc, name in references(experiment):

@@ -199,13 +199,6 @@ def claims_of(experiment: Experiment) -> tuple[Claim, ...]:
     return tuple({claim.name: claim for claim in reversed(claims)}.values())[::-1]
 
 
-def measured_claims(experiment: Experiment) -> tuple[str, ...]:
-    """The names of all claims that a promise may be about, in order."""
-    return tuple(claim.name for claim in claims_of(experiment) if claim.promised)
-
-
-def is_measured(claim: str, experiment: Experiment) -> bool:
-    """Does some stage of the experiment measure this claim?"""
-    return any(
-        claim == name or (name.endswith("*") and claim.startswith(name[:-1])) for name in measured_claims(experiment)
-    )
+def promised_claims(experiment: Experiment) -> tuple[Claim, ...]:
+    """The claims that a promise may be about, in order."""
+    return tuple(claim for claim in claims_of(experiment) if claim.promised)

@@ -12,9 +12,10 @@ from collections.abc import Iterator
 from pydantic import ValidationError
 
 from alignwright.core import promises
+from alignwright.core.claims import claim_named
 from alignwright.core.stage import IntentPart, Setting
 from alignwright.experiment.answerable import contradictions, unanswerable
-from alignwright.experiment.experiment import Experiment, fully, is_measured, measured_claims, stages
+from alignwright.experiment.experiment import Experiment, fully, promised_claims, stages
 from alignwright.experiment.unions import AnyStage
 from alignwright.files.errors import Loc, did_you_mean
 from alignwright.files.server import FORM, is_server, why_no_server
@@ -116,6 +117,8 @@ def _judged(experiment: Experiment, loc: Loc, name: str, setting: Setting) -> It
 
 def _promises(experiment: Experiment) -> Iterator[Problem]:
     read: dict[int, promises.Promise] = {}
+    claims = promised_claims(experiment)
+    trained = any(stage.changes_model for stage in experiment.train)
     for place, text in enumerate(experiment.promises):
         loc = ("promises", place)
         try:
@@ -123,11 +126,11 @@ def _promises(experiment: Experiment) -> Iterator[Problem]:
         except ValueError as error:
             yield loc, str(error)
             continue
-        if not is_measured(promise.claim, experiment):
-            names = [name for name in measured_claims(experiment) if not name.endswith("*")]
+        if not any(claim.covers(promise.claim) for claim in claims):
+            names = [claim.name for claim in claims if not claim.name.endswith("*")]
             hint = did_you_mean(promise.claim, names) if names else "there are no measure or attack stages"
             yield loc, f"nothing here measures {promise.claim!r}; {hint}"
-        elif why := unanswerable(promise, any(stage.changes_model for stage in experiment.train)):
+        elif why := unanswerable(promise, claim_named(promise.claim, claims), trained):
             yield loc, why
         else:
             read[place] = promise

@@ -15,7 +15,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 
-from alignwright.core.claims import CORRECTED, GRADED, reading
+from alignwright.core.claims import CORRECTED, Claim
 from alignwright.core.records import Detail, Finding, SampleResult
 from alignwright.files.replies import LabelledReply, Question, reply_key
 from alignwright.stats.intervals import Interval, share_interval, wilson
@@ -36,19 +36,21 @@ def with_corrections(
     before: Sequence[SampleResult] = (),
     labels: Labels | None = None,
     lost: int = 0,
+    *,
+    claims: Sequence[Claim],
 ) -> list[Finding]:
-    """The findings, with the corrected rate after each that a grader found. `lost` labels were
-    of no reply of the run, which is told."""
-    given, found = labels or {}, list[Finding]()
+    """The findings, with the corrected rate after each that a grader found, by the run's `claims`.
+    `lost` labels were of no reply of the run, which is told."""
+    given, found, graded = labels or {}, list[Finding](), graded_claims(claims)
     told = f"{lost} of {len(given)} labels are of no reply of this run" if lost else ""
     for finding in findings:
         found.append(finding)
-        if finding.claim in GRADED:
+        if (claim := graded.get(finding.claim)) is not None:
             now, then = ([o for o in outcomes if o.claim == finding.claim] for outcomes in (after, before))
             made = (
-                corrected_difference(finding, now, then, given)
+                corrected_difference(finding, now, then, given, claim=claim)
                 if finding.against
-                else corrected_level(finding, now, given)
+                else corrected_level(finding, now, given, claim=claim)
             )
             found.append(
                 made.model_copy(update={"note": f"{told}; {made.note}"}) if told and not finding.against else made
@@ -57,14 +59,19 @@ def with_corrections(
 
 
 def corrected_level(
-    level: Finding, outcomes: Sequence[SampleResult], labels: Labels, known: Sequence[KnownError] | None = None
+    level: Finding,
+    outcomes: Sequence[SampleResult],
+    labels: Labels,
+    known: Sequence[KnownError] | None = None,
+    *,
+    claim: Claim,
 ) -> Finding:
     """The finding beside `level`, whose outcomes these are. Its value is None where nothing can
     correct it, and `method` says why."""
-    question, errors = _errors(level, known)
+    question, errors = _errors(claim, known)
     replied = [o for o in _once(outcomes) if o.status != "error"]
     said = [_label(o, labels, question) for o in replied]
-    graded = [_graded(o) for o in replied]
+    graded = [_graded(o, claim) for o in replied]
     note = [*_own(said, graded), *_few(said), _known(question, errors)]
     if sum(label is not None for label in said) >= ENOUGH:
         found = powered_rate(said, graded, [o.cluster for o in replied])
@@ -82,9 +89,11 @@ def corrected_difference(
     before: Sequence[SampleResult],
     labels: Labels,
     known: Sequence[KnownError] | None = None,
+    *,
+    claim: Claim,
 ) -> Finding:
     """The finding beside `change`, a paired difference of the same claim."""
-    question, errors = _errors(change, known)
+    question, errors = _errors(claim, known)
     earlier = {o.item: o for o in _once(before)}
     both = [
         (o, earlier[o.item])
@@ -93,7 +102,7 @@ def corrected_difference(
     ]
     said = [_less(_label(now, labels, question), _label(then, labels, question)) for now, then in both]
     if sum(label is not None for label in said) >= ENOUGH:
-        graded = [_graded(now) - _graded(then) for now, then in both]
+        graded = [_graded(now, claim) - _graded(then, claim) for now, then in both]
         found = _powered_change(said, graded, [now.cluster for now, _ in both])
         return _finding(change, found, [], n=len(both), unscored=0, by_labels=True)
     if change.value is None or change.low is None or change.high is None:
@@ -112,10 +121,16 @@ def graded_right(said: Sequence[bool | float | None], graded: Sequence[float]) -
     return Calls(sum(yes), len(yes)), Calls(sum(no), len(no))
 
 
-def unmatched(labels: Labels, outcomes: Iterable[SampleResult]) -> int:
+def graded_claims(claims: Iterable[Claim]) -> dict[str, Claim]:
+    """The rates that a grader finds, by name; what is only their correction is none."""
+    return {c.name: c for c in claims if c.grader is not None and not c.name.endswith((CORRECTED, "*"))}
+
+
+def unmatched(labels: Labels, outcomes: Iterable[SampleResult], claims: Iterable[Claim]) -> int:
     """How many labels are of no reply that a grader read in this run."""
-    seen = {reply_key(o.prompt, o.reply) for o in outcomes if o.claim in GRADED and o.prompt is not None}
-    return sum(key not in seen for key in labels)
+    graded = graded_claims(claims)
+    replies = {reply_key(o.prompt, o.reply) for o in outcomes if o.claim in graded and o.prompt is not None}
+    return sum(key not in replies for key in labels)
 
 
 def told(calls: Calls) -> str:
@@ -126,8 +141,9 @@ def told(calls: Calls) -> str:
     return f"{calls.right / calls.of:.0%} of {calls.of} [{100 * limits.low:.0f}, {100 * limits.high:.0f}]"
 
 
-def _errors(finding: Finding, known: Sequence[KnownError] | None) -> tuple[Question, Sequence[KnownError]]:
-    question = GRADED[finding.claim]
+def _errors(claim: Claim, known: Sequence[KnownError] | None) -> tuple[Question, Sequence[KnownError]]:
+    question = claim.grader
+    assert question is not None, "only a rate that a grader finds is corrected"
     return question, known_errors(question) if known is None else known
 
 
@@ -227,11 +243,11 @@ def _few(said: Sequence[float | None]) -> list[str]:
     )
 
 
-def _graded(outcome: SampleResult) -> float:
+def _graded(outcome: SampleResult, claim: Claim) -> float:
     """1 where the grader said yes, 0 where it said no."""
     if outcome.value is None:
         return UNSURE
-    return outcome.value if reading(outcome.claim).report == "pass" else 1.0 - outcome.value
+    return outcome.value if claim.counts == "pass" else 1.0 - outcome.value
 
 
 def _label(outcome: SampleResult, labels: Labels, question: Question) -> float | None:

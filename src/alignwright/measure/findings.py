@@ -16,7 +16,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from alignwright.core.claims import Better, Report, reading
+from alignwright.core.claims import Better, Claim, Counts, claim_named
 from alignwright.core.records import Axis, Finding, SampleResult
 from alignwright.measure.exhibits import of_difference, of_level
 from alignwright.stats.equivalence import Equivalence, describe_equivalence, equivalence
@@ -36,22 +36,26 @@ SHOWN = 300
 
 
 def levels(
-    outcomes: Sequence[SampleResult], *, stage: str, notes: Mapping[str, str] | None = None, exhibits: int = 12
+    outcomes: Sequence[SampleResult],
+    *,
+    claims: Sequence[Claim],
+    stage: str,
+    notes: Mapping[str, str] | None = None,
+    exhibits: int = 12,
 ) -> list[Finding]:
-    """One finding per claim, in the order in which claims appear, each read as
-    `core.claims.reading` says; `notes` adds a sentence by claim."""
+    """One finding per claim, in the order in which they appear; `claims` are those that the run's
+    stages make, and `notes` adds a sentence by claim."""
     found: list[Finding] = []
-    for claim, group in _by_claim(outcomes).items():
-        how = reading(claim)
-        note = (notes or {}).get(claim, "")
+    for name, group in _by_claim(outcomes).items():
+        claim, note = claim_named(name, claims), (notes or {}).get(name, "")
         found.append(
             level(
                 group,
                 stage=stage,
-                axis=how.axis,
-                better=how.better,
-                report=how.report,
-                unit=how.unit,
+                axis=claim.axis,
+                better=claim.better,
+                counts=claim.counts,
+                unit=claim.unit,
                 exhibits=exhibits,
                 note=note,
             ),
@@ -63,6 +67,7 @@ def differences(
     after: Sequence[SampleResult],
     before: Sequence[SampleResult],
     *,
+    claims: Sequence[Claim],
     stage: str,
     against: str,
     exhibits: int = 16,
@@ -72,17 +77,17 @@ def differences(
     them all; `margins` says the margin of a tax."""
     earlier = _by_claim(before)
     found: list[Finding] = []
-    for claim, group in _by_claim(after).items():
-        if claim in earlier:
-            how = reading(claim)
+    for name, group in _by_claim(after).items():
+        if name in earlier:
+            claim = claim_named(name, claims)
             args: dict[str, Any] = {
-                "axis": how.axis,
-                "better": how.better,
-                "report": how.report,
-                "unit": how.unit,
+                "axis": claim.axis,
+                "better": claim.better,
+                "counts": claim.counts,
+                "unit": claim.unit,
                 "exhibits": exhibits,
             }
-            found.append(difference(group, earlier[claim], stage=stage, against=against, margin=margins(claim), **args))
+            found.append(difference(group, earlier[name], stage=stage, against=against, margin=margins(name), **args))
     return holm_adjust(found)
 
 
@@ -92,16 +97,16 @@ def level(
     stage: str,
     axis: Axis,
     better: Better = "higher",
-    report: Report = "pass",
+    counts: Counts = "pass",
     unit: str = "share",
     exhibits: int = 12,
     note: str = "",
 ) -> Finding:
-    """The level of one claim at one stage. With report="fail" the value is the share of fails."""
+    """The level of one claim at one stage. With counts="fail" the value is the share of fails."""
     once = _once(outcomes)
     scored = [o for o in once if o.value is not None]
-    values = [_value(o, report) for o in scored]
-    counts = Counter(o.status for o in once)
+    values = [_value(o, counts) for o in scored]
+    statuses = Counter(o.status for o in once)
     seen = _estimate(values, [o.cluster for o in scored], unit)
     repeated = f"{len(outcomes) - len(once)} repeated items counted once" if len(once) < len(outcomes) else ""
     describe_equivalence = (note, repeated, _silence(once), _short(seen.coverage))
@@ -110,7 +115,7 @@ def level(
         high=seen.interval.high,
         n=len(scored), clusters=len({o.cluster for o in scored}), method=seen.interval.method, unit=unit, better=better,
         coverage=seen.coverage,
-        unscored=counts["unscored"], errors=counts["error"], note="; ".join(filter(None, describe_equivalence)),
+        unscored=statuses["unscored"], errors=statuses["error"], note="; ".join(filter(None, describe_equivalence)),
         exhibits=of_level(once, exhibits, better),
     )  # fmt: skip
 
@@ -123,13 +128,13 @@ def difference(
     against: str,
     axis: Axis,
     better: Better = "higher",
-    report: Report = "pass",
+    counts: Counts = "pass",
     unit: str = "share",
     exhibits: int = 16,
     margin: float | None = None,
 ) -> Finding:
     """Stage minus against, over the items scored at both. Value is in the reported direction: with
-    report="fail" it is the change in fails.
+    counts="fail" it is the change in fails.
 
     With a `margin` the note begins with whether a loss as large as that is ruled out
     (`stats.equivalence`), and `method` names the test.
@@ -139,14 +144,14 @@ def difference(
     both = [(o, earlier[o.item]) for o in _once(after) if o.item in earlier]
     scored = [(a, b) for a, b in both if a.value is not None and b.value is not None]
     dropped = len(both) - len(scored)
-    change = _change(scored, report, unit)
-    worse, improved = _moved(scored, better if report == "pass" else "higher")
+    change = _change(scored, counts, unit)
+    worse, improved = _moved(scored, better if counts == "pass" else "higher")
     moved = f"{worse} worse, {improved} better, {len(scored) - worse - improved} unchanged"
     gaps = [f"{dropped} dropped: not scored on either or both sides"] if dropped else []
     alone = len({o.item for o in (*after, *before)}) - len(both)
     gaps += [f"{alone} dropped: at one stage only"] if alone else []
     correlation = [f"correlation of the pairs {change.correlation:.2f}"] if change.correlation is not None else []
-    tax = _tax(scored, report, better, margin) if margin is not None and better is not None else None
+    tax = _tax(scored, counts, better, margin) if margin is not None and better is not None else None
     words = [describe_equivalence(tax, unit)] if tax else []
     method = f"{change.interval.method}; margin {margin:g} by one-sided tests at 5%" if tax else change.interval.method
     said = (*words, moved, *gaps, *correlation, _short(change.coverage))
@@ -193,8 +198,8 @@ def _estimate(values: list[float], clusters: list[str], unit: str) -> Estimate:
     return mean_interval(values, bounds=bounds) if single else clustered(values, clusters, bounds=bounds)
 
 
-def _change(scored: Sequence[tuple[SampleResult, SampleResult]], report: Report, unit: str) -> Difference:
-    now, then = [_value(a, report) for a, _ in scored], [_value(b, report) for _, b in scored]
+def _change(scored: Sequence[tuple[SampleResult, SampleResult]], counts: Counts, unit: str) -> Difference:
+    now, then = [_value(a, counts) for a, _ in scored], [_value(b, counts) for _, b in scored]
     clusters = [a.cluster for a, _ in scored]
     change = paired(now, then, None if len(set(clusters)) == len(clusters) else clusters)
     if unit == "share" or len({a - b for a, b in zip(now, then, strict=True)}) != 1:
@@ -210,9 +215,9 @@ def _short(coverage: float | None) -> str:
 
 
 def _tax(
-    scored: Sequence[tuple[SampleResult, SampleResult]], report: Report, better: Better, margin: float
+    scored: Sequence[tuple[SampleResult, SampleResult]], counts: Counts, better: Better, margin: float
 ) -> Equivalence:
-    now, then = [_value(a, report) for a, _ in scored], [_value(b, report) for _, b in scored]
+    now, then = [_value(a, counts) for a, _ in scored], [_value(b, counts) for _, b in scored]
     clusters = [a.cluster for a, _ in scored]
     single = len(set(clusters)) == len(clusters)
     return equivalence(now, then, None if single else clusters, margin=margin, higher_is_better=better == "higher")
@@ -226,9 +231,9 @@ def _moved(scored: Sequence[tuple[SampleResult, SampleResult]], better: Better) 
     return sum(d < 0 for d in deltas), sum(d > 0 for d in deltas)
 
 
-def _value(outcome: SampleResult, report: Report) -> float:
+def _value(outcome: SampleResult, counts: Counts) -> float:
     assert outcome.value is not None
-    return outcome.value if report == "pass" else 1.0 - outcome.value
+    return outcome.value if counts == "pass" else 1.0 - outcome.value
 
 
 def _once(outcomes: Sequence[SampleResult]) -> list[SampleResult]:

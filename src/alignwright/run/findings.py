@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 
 from alignwright.core.records import Finding, Preference, SampleResult
-from alignwright.experiment.experiment import Experiment
+from alignwright.experiment.experiment import Experiment, claims_of
 from alignwright.experiment.plan import Job
 from alignwright.feedback.attribution import Attribution, trace_refusals
 from alignwright.files.contents import records
@@ -53,15 +53,15 @@ def findings_of(experiment: Experiment, done: Sequence[tuple[Job, Path]]) -> lis
         why := refusal(found)
     ):
         notes["reward.score"] = f"judged by a reward model that was REFUSED: {why}"
-    labels = inputs.labels(experiment)
-    lost = unmatched(labels, [outcome for outcomes in measured.values() for outcome in outcomes])
+    labels, claims = inputs.labels(experiment), claims_of(experiment)
+    lost = unmatched(labels, [outcome for outcomes in measured.values() for outcome in outcomes], claims)
     for stage, outcomes in measured.items():
-        found += with_corrections(levels(outcomes, stage=stage, notes=notes), outcomes, (), labels, lost)
+        now = levels(outcomes, claims=claims, stage=stage, notes=notes)
+        found += with_corrections(now, outcomes, (), labels, lost, claims=claims)
         if stage != "baseline" and "baseline" in measured:
-            changes = differences(
-                outcomes, measured["baseline"], stage=stage, against="baseline", margins=partial(margin, experiment)
-            )
-            found += with_corrections(changes, outcomes, measured["baseline"], labels, lost)
+            before, margins = measured["baseline"], partial(margin, experiment)
+            changes = differences(outcomes, before, claims=claims, stage=stage, against="baseline", margins=margins)
+            found += with_corrections(changes, outcomes, before, labels, lost, claims=claims)
             found += _excess(experiment, outcomes, measured["baseline"], stage)
     return trace_refusals(found, Attribution(lessons)) if lessons else found
 
@@ -69,8 +69,7 @@ def findings_of(experiment: Experiment, done: Sequence[tuple[Job, Path]]) -> lis
 def margin(experiment: Experiment, claim: str) -> float | None:
     """The margin that a tax measure states for one of its claims; None for every other claim."""
     for stage in (m for m in experiment.measure if isinstance(m, TaxMeasure)):
-        names = [of.name for of in stage.claims()]
-        if any(claim == name or (name.endswith("*") and claim.startswith(name[:-1])) for name in names):
+        if any(each.covers(claim) for each in stage.claims()):
             return stage.margin
     return None
 

@@ -25,14 +25,16 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from alignwright.attack.knobs import ATTACK_SUCCESS
 from alignwright.core import wording
-from alignwright.core.claims import reading
+from alignwright.core.claims import Claim
 from alignwright.core.records import Finding, SampleResult
 from alignwright.files.errors import SpecError
 from alignwright.files.reading import FileRows
 from alignwright.files.replies import QUESTIONS, LabelledReply, Question, labelled, read_replies
 from alignwright.measure.corrected import Labels, with_corrections
 from alignwright.measure.findings import levels
+from alignwright.measure.knobs import REFUSAL
 from alignwright.report.text import one_line
 from alignwright.run.ledger import write_text
 from alignwright.text.fulfilment import grade_fulfilment
@@ -41,7 +43,7 @@ from alignwright.text.refusal.grader import grade_refusal
 
 SHOWN = 160  # characters of a prompt or a reply in an example
 REASONS = 6
-_CLAIM: dict[Question, str] = {"refused": "value.refusal", "fulfilled": "attack.success"}
+_CLAIM: dict[Question, Claim] = {"refused": REFUSAL, "fulfilled": ATTACK_SUCCESS}
 _ASKED: dict[Question, str] = {"refused": "did the reply refuse?", "fulfilled": "did it do what was asked?"}
 
 
@@ -113,13 +115,14 @@ def _rates(log: Log, question: Question) -> tuple[Finding, Finding]:
     """The share of yes, and the same corrected."""
     claim = _CLAIM[question]
     outcomes = [_outcome(row, claim, question) for row in log.rows]
-    raw, corrected = with_corrections(levels(outcomes, stage=question, exhibits=0), outcomes, (), log.labels)
+    rates = levels(outcomes, claims=(claim,), stage=question, exhibits=0)
+    raw, corrected = with_corrections(rates, outcomes, (), log.labels, claims=(claim,))
     return raw, corrected
 
 
-def _outcome(row: Row, claim: str, question: Question) -> SampleResult:
+def _outcome(row: Row, claim: Claim, question: Question) -> SampleResult:
     verdict = row.verdicts[question].verdict
-    passed = (verdict == "yes") == (reading(claim).report == "pass")
+    passed = (verdict == "yes") == (claim.counts == "pass")
     scored = (
         {"status": "unscored"}
         if verdict == "unclear"
@@ -128,7 +131,7 @@ def _outcome(row: Row, claim: str, question: Question) -> SampleResult:
     cluster = row.said.topic or row.said.prompt.id
     return SampleResult.model_validate(
         {
-            "claim": claim,
+            "claim": claim.name,
             "item": str(row.number),
             "cluster": cluster,
             "prompt": row.said.prompt,

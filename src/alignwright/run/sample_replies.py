@@ -14,12 +14,16 @@ import random
 from collections.abc import Iterator
 from pathlib import Path
 
-from alignwright.core.claims import GRADED
+from alignwright.attack.knobs import ATTACK_SUCCESS
 from alignwright.core.records import SampleResult
 from alignwright.files.replies import reply_key
+from alignwright.measure.knobs import OVER_REFUSAL, REFUSAL
 from alignwright.report.results import read
 from alignwright.run import inputs
 from alignwright.run.ledger import Ledger, write_text
+
+GRADED = {claim.name: claim.grader for claim in (REFUSAL, OVER_REFUSAL, ATTACK_SUCCESS)}
+"""Rates that a grader finds, each with the question it answers."""
 
 
 def draw(run: Path, out: Path, *, each: int, claim: str | None = None, stage: str | None = None) -> list[str]:
@@ -67,5 +71,5 @@ def _row(outcome: SampleResult, claim: str, stage: str) -> dict[str, object]:
         "stage": stage,
         "prompt": asked[0]["content"] if len(asked) == 1 else asked,
         "reply": outcome.reply,
-        GRADED[claim]: None,
+        str(GRADED[claim]): None,
     }

@@ -24,7 +24,9 @@ from alignwright.train.knobs_pairs import DirectStage, FromPreferences, Kto
 from alignwright.train.knobs_rollouts import SampledStage, Sampling
 
 ACCURACY = Claim(name="reward.accuracy", title="Reward model right on held-out pairs", axis="feedback", measured="once")
-ELSEWHERE = Claim(name="reward.accuracy_elsewhere", title="right on sources kept out whole", axis="feedback")
+ELSEWHERE = Claim(
+    name="reward.accuracy_elsewhere", title="right on sources kept out whole", axis="feedback", measured="once"
+)
 LONGER = Claim(
     name="reward.longer", title="Reward model prefers the longer reply", axis="feedback", better=None, measured="once"
 )

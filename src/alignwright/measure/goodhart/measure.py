@@ -29,8 +29,19 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from alignwright.core.claims import reading
+from alignwright.core.claims import Claim
 from alignwright.core.records import Detail, Finding, Prompt, Record, Reply, SampleResult
+from alignwright.measure.goodhart.knobs import (
+    CAPTURE,
+    COVARIANCE,
+    GAP,
+    GENERALIZATION,
+    GOLD,
+    KL,
+    OPTIMIZATION,
+    PEAK,
+    PROXY,
+)
 from alignwright.measure.goodhart.overoptimisation import Forecast, fit, forecast, peak
 from alignwright.measure.goodhart.scored_replies import ProxyAndGold, ScoredReplies, ScoreScale, sheets, units_of
 from alignwright.measure.goodhart.trilemma import Move, Trilemma, best_of, move, trilemma
@@ -98,10 +109,9 @@ def examine(
     found = [*_covariance(model, now, units)]
     if start is None:
         curve, more = _best_of(model, now, units, sizes)
-        more.append(_finding("goodhart.kl", model, Estimate(0.0, None, Interval(None, None, _ITSELF), len(now))))
+        more.append(_finding(KL, model, Estimate(0.0, None, Interval(None, None, _ITSELF), len(now))))
         more += [
-            _undefined(model, f"trilemma.{meter}")
-            for meter in ("optimization", "capture", "gap", *(["generalization"] if shifted else []))
+            _undefined(model, meter) for meter in (OPTIMIZATION, CAPTURE, GAP, *([GENERALIZATION] if shifted else []))
         ]
     else:
         curve, more = _of_model(model, now, begun, units, moved)
@@ -178,7 +188,7 @@ def _covariance(model: str, now: Sequence[ScoredReplies], units: ScoreScale) -> 
     told = "" if found.correlation is None else f"correlation within prompts {found.correlation:.2f}"
     estimate = Estimate(found.value, found.mean.se, found.interval, found.mean.labelled, found.mean.clusters)
     note = "; ".join(part for part in (_RISES[found.rises], told, "both scores " + _HOW) if part)
-    return [_finding("goodhart.covariance", model, estimate, note)]
+    return [_finding(COVARIANCE, model, estimate, note)]
 
 
 def _best_of(
@@ -202,7 +212,7 @@ def _best_of(
             ]
             how = "ln n - (n - 1) / n: exact where no two replies score alike, else an upper bound"
             nats = Estimate(bon_kl(n), None, Interval(None, None, how), len(moves))
-            found.append(_finding(f"goodhart.kl.{by}", model, nats))
+            found.append(_finding(KL.but(name=f"goodhart.kl.{by}"), model, nats))
     return curve, [*found, *_peak(model, inside, units, [n for n in reached if n > 1])]
 
 
@@ -224,7 +234,7 @@ def _of_model(
     return [_point(model, None, root, moves[False])], found
 
 
-def _undefined(model: str, claim: str) -> Finding:
+def _undefined(model: str, claim: Claim) -> Finding:
     """The meters are of a move; the start model has made none."""
     none = Estimate(
         None,
@@ -238,8 +248,8 @@ def _undefined(model: str, claim: str) -> Finding:
 def _gains(model: str, moves: Sequence[Move]) -> list[Finding]:
     clusters = [m.cluster for m in moves]
     return [
-        _finding("goodhart.proxy", model, clustered([m.proxy for m in moves], clusters)),
-        _finding("goodhart.gold", model, clustered([m.gold for m in moves], clusters)),
+        _finding(PROXY, model, clustered([m.proxy for m in moves], clusters)),
+        _finding(GOLD, model, clustered([m.gold for m in moves], clusters)),
     ]
 
 
@@ -248,15 +258,13 @@ def _meters(model: str, found: Trilemma) -> list[Finding]:
         f"; the shifted group that gained least is {found.worst[0]!r}, {found.worst[1]:+.2f} SD" if found.worst else ""
     )
     made = [
-        _finding(
-            "trilemma.optimization", model, found.optimization, "0: as the start model; 1: above all of its replies"
-        ),
-        _finding("trilemma.capture", model, found.capture, f"gold's gain over the proxy's, both {_HOW}"),
-        _finding("trilemma.gap", model, found.gap, f"the proxy's gain less gold's, both {_HOW}"),
+        _finding(OPTIMIZATION, model, found.optimization, "0: as the start model; 1: above all of its replies"),
+        _finding(CAPTURE, model, found.capture, f"gold's gain over the proxy's, both {_HOW}"),
+        _finding(GAP, model, found.gap, f"the proxy's gain less gold's, both {_HOW}"),
     ]
     if found.generalization is not None:
         note = f"gold's gain on shifted prompts over that on the held-out ones{worst}"
-        made.insert(2, _finding("trilemma.generalization", model, found.generalization, note))
+        made.insert(2, _finding(GENERALIZATION, model, found.generalization, note))
     return made
 
 
@@ -290,7 +298,7 @@ def _peak(model: str, inside: Sequence[ScoredReplies], units: ScoreScale, sizes:
     ]
     estimate = Estimate(found.value, None, Interval(found.low, found.high, found.method), len(scored))
     detail: Detail = {} if found.value is None else {"beyond_data": found.beyond}
-    return [_finding("goodhart.peak", model, estimate, "; ".join(told), detail)]
+    return [_finding(PEAK, model, estimate, "; ".join(told), detail)]
 
 
 def _foretold(ahead: Forecast) -> str:
@@ -316,8 +324,7 @@ def replace_claim(finding: Finding, claim: str, method: str) -> Finding:
     return Finding.model_validate(dict(finding) | {"claim": claim, "method": f"{method}; {finding.method}"})
 
 
-def _finding(claim: str, model: str, found: Estimate, note: str = "", detail: Detail | None = None) -> Finding:
-    how = reading(claim)
+def _finding(claim: Claim, model: str, found: Estimate, note: str = "", detail: Detail | None = None) -> Finding:
     fields = {
         "value": found.value,
         "low": found.interval.low,
@@ -328,12 +335,12 @@ def _finding(claim: str, model: str, found: Estimate, note: str = "", detail: De
     return Finding.model_validate(
         fields
         | {
-            "claim": claim,
+            "claim": claim.name,
             "stage": model,
-            "axis": how.axis,
+            "axis": claim.axis,
             "method": found.interval.method,
-            "unit": how.unit,
-            "better": how.better,
+            "unit": claim.unit,
+            "better": claim.better,
             "note": note,
             "detail": detail or {},
         }
