@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
 from alignwright.core.claims import Claim, corrected, with_parts
 from alignwright.core.cost import PROMPT, Cost
-from alignwright.core.stage import NEW_TOKENS, Count, Effort, Reads, Sizes, Stage, resolved
+from alignwright.core.records import Constitution
+from alignwright.core.stage import NEW_TOKENS, Count, Effort, Knob, KnobRows, Reads, Setting, Sizes, Stage, resolved
 from alignwright.files.data_file import Paths
 from alignwright.files.items import RefusalItem
 
@@ -57,6 +59,23 @@ class Suite(Stage):
     def claims(self) -> tuple[Claim, ...]:
         way = "way of attacking"
         return (*with_parts(ATTACK_SUCCESS, way), corrected(ATTACK_SUCCESS), *with_parts(NOT_REFUSED, way))
+
+    def file_faults(
+        self,
+        setting: Setting,
+        constitution: Constitution | None,  # noqa: ARG002 - wrappers have nothing to do with it
+    ) -> Iterator[tuple[Knob, str]]:
+        from alignwright.attack.suites import read_wrappers
+
+        try:
+            read_wrappers(setting.path(self.file) if self.file else None)
+        except ValueError as error:
+            yield ("file",), str(error)
+
+    def row_faults(self, files: Sequence[KnobRows]) -> Iterator[tuple[Knob, str]]:
+        for file in files:
+            if file.knob[0] == "prompts" and not any(item.kind == "harmful" for item in file.rows):
+                yield file.knob, f"{file.file}: has no harmful prompts, so there is nothing to attack with"
 
     def estimate(self, sizes: Sizes) -> Cost:
         from alignwright.attack.suites import read_wrappers  # which imports the graders

@@ -10,7 +10,7 @@ A union in each section's `knobs.py` is the list of its kinds; there is no regis
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Protocol, TypeVar, cast
@@ -20,7 +20,7 @@ from pydantic import Field
 from alignwright.core.claims import Claim
 from alignwright.core.cost import Cost, Size
 from alignwright.core.finding_table import FindingTable
-from alignwright.core.records import Record
+from alignwright.core.records import Constitution, Record
 from alignwright.core.section import Section
 
 EffortName = Literal["demo", "study", "full"]
@@ -122,9 +122,21 @@ class Sizes(Protocol):
 
 
 @dataclass(frozen=True)
+class KnobRows:
+    """The rows of one file that a knob names, and the number of each in the file."""
+
+    knob: Knob
+    file: str
+    rows: Sequence[Any]
+    numbers: Sequence[int]
+
+
+@dataclass(frozen=True)
 class Setting:
     """What a stage may ask of the spec in which it stands, to find knobs without effect."""
 
+    path: Callable[[str], Path]
+    """Where a file of the spec lies."""
     effort: EffortName
     intent: frozenset[IntentPart]
     """The parts of `intent` that are given."""
@@ -178,9 +190,37 @@ class Stage(Record):
         """What a report shows of the findings of this kind of stage besides its tables."""
         return None
 
+    def file_faults(
+        self,
+        setting: Setting,  # noqa: ARG002 - for stages that read settings from files
+        constitution: Constitution | None,  # noqa: ARG002
+    ) -> Iterator[tuple[Knob, str]]:
+        """What is wrong with its files that hold no rows, or with the constitution as it uses it."""
+        yield from ()
+
+    def row_faults(self, files: Sequence[KnobRows]) -> Iterator[tuple[Knob, str]]:  # noqa: ARG002
+        """Rows of its files that could not do what is asked of them, and knobs with too few of them."""
+        yield from ()
+
+    @classmethod
+    def unanswered(cls, claim: str, files: Sequence[KnobRows]) -> str | None:  # noqa: ARG003
+        """Why no row of all stages of this kind answers a claim that it makes; None where some do."""
+        return None
+
+    def parts(self) -> Iterator[tuple[Knob, Stage]]:
+        """The stage, and those nested in its knobs."""
+        yield (), self
+        for name in type(self).model_fields:
+            if isinstance(part := getattr(self, name), Stage):
+                yield from (((name, *knob), nested) for knob, nested in part.parts())
+
     def marked(self, mark: type[Mark]) -> Iterator[tuple[Knob, Any, Mark]]:
         """The knobs that carry such a mark, those of nested stages among them, with their values."""
-        yield from _marked(self, mark, ())
+        for name, field in type(self).model_fields.items():
+            value = getattr(self, name)
+            yield from (((name,), value, each) for each in field.metadata if isinstance(each, mark))
+            if isinstance(value, Stage):
+                yield from (((name, *knob), nested, each) for knob, nested, each in value.marked(mark))
 
     def files(self) -> Iterator[tuple[Knob, str, Reads]]:
         """Every file that it names, each with its place. Of a rule's reference see `judges`."""
@@ -214,13 +254,3 @@ def resolved(value: T | None) -> T:
     if value is None:
         raise ValueError("this knob is still open: pass the experiment through resolve_effort first")
     return value
-
-
-def _marked(stage: Record, mark: type[Mark], above: Knob) -> Iterator[tuple[Knob, Any, Mark]]:
-    for name, field in type(stage).model_fields.items():
-        value = getattr(stage, name)
-        for each in field.metadata:
-            if isinstance(each, mark):
-                yield (*above, name), value, each
-        if isinstance(value, Stage):
-            yield from _marked(value, mark, (*above, name))

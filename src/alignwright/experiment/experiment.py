@@ -20,7 +20,7 @@ from alignwright.aggregate.knobs import Pooled
 from alignwright.attack.knobs import Attack
 from alignwright.core.claims import Claim
 from alignwright.core.records import TODAY, Record, Share, content_id
-from alignwright.core.stage import EffortName, Reads, Stage
+from alignwright.core.stage import EffortName, IntentPart, Reads, Setting, Stage
 from alignwright.experiment.unions import AnyStage, Measure
 from alignwright.feedback.knobs import Collect, Feedback
 from alignwright.files.data_file import HUB, Paths, data_file
@@ -191,6 +191,24 @@ def stages(experiment: Experiment) -> Iterator[tuple[Loc, AnyStage]]:
     for section in ("feedback", "train", "attack", "measure"):
         for place, stage in enumerate(getattr(experiment, section)):
             yield (section, place, stage.by), stage
+
+
+def setting_of(experiment: Experiment, loc: Loc) -> Setting:
+    """What a stage at this place may ask of the experiment."""
+    trained = [(at, stage) for at, stage in stages(experiment) if at[0] == "train"]
+    before = trained[: int(loc[1])] if loc[0] == "train" else [] if loc[0] in ("collect", "feedback") else trained
+    intent = experiment.intent
+    parts: tuple[IntentPart, ...] = ("prompts", "pairs", "people", "constitution")
+    return Setting(
+        path=experiment.path,
+        effort=experiment.effort,
+        intent=frozenset(part for part in parts if getattr(intent, part)),
+        collects=experiment.collect is not None,
+        votes=bool(experiment.feedback),
+        revises=any(voter.revises for voter in experiment.feedback),
+        min_strength=experiment.aggregate.min_strength,
+        before=tuple(before),
+    )
 
 
 def claims_of(experiment: Experiment) -> tuple[Claim, ...]:

@@ -10,29 +10,28 @@ from typing import Any, cast, get_args
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from alignwright.aggregate.knobs import Pooled
-from alignwright.attack.knobs import Attack
-from alignwright.experiment.experiment import Experiment, Intent
+from alignwright.attack.knobs import AnyAttack
+from alignwright.experiment.experiment import Experiment
 from alignwright.experiment.unions import AnyMeasure
-from alignwright.feedback.knobs import AnyFeedback, Collect
+from alignwright.feedback.knobs import AnyFeedback
 from alignwright.files.errors import Loc, did_you_mean, dotted
 from alignwright.files.positions import Document
-from alignwright.files.server import Server
 from alignwright.files.wording import describe_error, describe_value
 from alignwright.train.knobs import AnyTrain
 
 
-def _by_name(kinds: tuple[type[BaseModel], ...]) -> dict[str, type[BaseModel]]:
+def _by_name(union: Any) -> dict[str, type[BaseModel]]:
+    """The records of a union, or of a section that has one kind so far, by what they write after `by`."""
+    kinds: tuple[type[BaseModel], ...] = get_args(union) or (union,)
     return {get_args(kind.model_fields["by"].annotation)[0]: kind for kind in kinds}
 
 
 KINDS: dict[str, dict[str, type[BaseModel]]] = {
-    "feedback": _by_name(get_args(AnyFeedback)),
-    "train": _by_name(get_args(AnyTrain)),
-    "attack": _by_name((Attack,)),
-    "measure": _by_name(get_args(AnyMeasure)),
+    "feedback": _by_name(AnyFeedback),
+    "train": _by_name(AnyTrain),
+    "attack": _by_name(AnyAttack),
+    "measure": _by_name(AnyMeasure),
 }
-_PARTS: dict[str, type[BaseModel]] = {"server": Server, "intent": Intent, "collect": Collect, "aggregate": Pooled}
 _ARMS = ("literal[", "tuple[")
 
 
@@ -95,7 +94,8 @@ def follow(loc: Loc, data: Any) -> tuple[Loc, Loc]:
         if not is_kind:
             inside.append(part)
             data = _child(data, part)
-        if place == 1 and shown[0] == "attack" and len(loc) > 2 and isinstance(data, dict):
+        alone = place == 1 and len(KINDS.get(str(shown[0]), ())) == 1  # pydantic names the kind in a union alone
+        if alone and len(loc) > 2 and loc[2] not in KINDS[str(shown[0])] and isinstance(data, dict):
             shown.append(str(cast("dict[str, Any]", data).get("by")))
     return tuple(shown), tuple(inside)
 
@@ -134,10 +134,10 @@ def _message(detail: ErrorDetails, shown: Loc) -> str:
 
 def fields_at(loc: Loc) -> list[str]:
     """The fields that a part of the spec has."""
-    if not loc:
-        return list(Experiment.model_fields)
-    head = str(loc[0])
-    part, within = (KINDS[head][str(loc[2])], loc[3:]) if len(loc) >= 3 and head in KINDS else (_PARTS[head], loc[1:])
+    part: type[BaseModel] = Experiment
+    within = loc
+    if len(loc) >= 3 and loc[0] in KINDS:
+        part, within = KINDS[str(loc[0])][str(loc[2])], loc[3:]
     for name in within:  # into a knob that is a mapping itself, such as stop
         part = _inner(part, str(name)) or part
     return list(part.model_fields)

@@ -13,9 +13,9 @@ from pydantic import ValidationError
 
 from alignwright.core import promises
 from alignwright.core.claims import claim_named
-from alignwright.core.stage import IntentPart, Setting
+from alignwright.core.stage import Setting
 from alignwright.experiment.answerable import contradictions, unanswerable
-from alignwright.experiment.experiment import Experiment, fully, promised_claims, stages
+from alignwright.experiment.experiment import Experiment, fully, promised_claims, setting_of, stages
 from alignwright.experiment.unions import AnyStage
 from alignwright.files.errors import Loc, did_you_mean
 from alignwright.files.server import FORM, is_server, why_no_server
@@ -37,7 +37,7 @@ def problems(experiment: Experiment) -> list[Problem]:
 
 def _faults(experiment: Experiment, loc: Loc, stage: AnyStage) -> Iterator[Problem]:
     """What a stage says of itself in this experiment, and of the servers and judges that it names."""
-    setting = _setting(experiment, loc)
+    setting = setting_of(experiment, loc)
     for knob, message in stage.faults(setting):
         yield (*loc, *knob), message
     for knob, name, mark in stage.models():
@@ -46,22 +46,6 @@ def _faults(experiment: Experiment, loc: Loc, stage: AnyStage) -> Iterator[Probl
     if loc[0] != "feedback":  # a voter is no voter's judge
         for knob, name in stage.judges():
             yield from _judged(experiment, (*loc, *knob), name, setting)
-
-
-def _setting(experiment: Experiment, loc: Loc) -> Setting:
-    trained = [(at, stage) for at, stage in stages(experiment) if at[0] == "train"]
-    before = trained[: int(loc[1])] if loc[0] == "train" else [] if loc[0] in ("collect", "feedback") else trained
-    intent = experiment.intent
-    parts: tuple[IntentPart, ...] = ("prompts", "pairs", "people", "constitution")
-    return Setting(
-        effort=experiment.effort,
-        intent=frozenset(part for part in parts if getattr(intent, part)),
-        collects=experiment.collect is not None,
-        votes=bool(experiment.feedback),
-        revises=any(voter.revises for voter in experiment.feedback),
-        min_strength=experiment.aggregate.min_strength,
-        before=tuple(before),
-    )
 
 
 def _filled(experiment: Experiment) -> Iterator[Problem]:

@@ -13,6 +13,7 @@ from pydantic import Field
 
 from alignwright.core.claims import Better, Claim
 from alignwright.core.cost import PROMPT, Cost, Size
+from alignwright.core.records import Constitution
 from alignwright.core.stage import (
     NEW_TOKENS,
     VOTED,
@@ -29,7 +30,10 @@ from alignwright.core.stage import (
     Stage,
     resolved,
 )
+from alignwright.files import constitution as constitutions
 from alignwright.files.data_file import Principles
+from alignwright.files.errors import SpecError
+from alignwright.files.few_shot import principle_text, read_few_shot
 
 NoSignal = Literal["stop", "skip"]
 _PRINCIPLES = "slugs of the constitution's principles, or all"
@@ -94,6 +98,11 @@ class Written(Voter):
     def faults(self, setting: Setting) -> Iterator[tuple[Knob, str]]:
         if not {"pairs", "constitution"} & setting.intent:
             yield (), "has nothing to vote on: give intent.pairs, or a constitution with examples"
+
+    def file_faults(self, setting: Setting, constitution: Constitution | None) -> Iterator[tuple[Knob, str]]:
+        if constitution is None or "pairs" in setting.intent or constitutions.pairs(constitution)[0]:
+            return
+        yield (), "has nothing to vote on: no example in the constitution has both a good and a bad reply"
 
 
 class Rules(Voter):
@@ -207,6 +216,20 @@ class Critique(Reviser):
     few_shot: Annotated[str | None, Reads(use="settings")] = Field(
         default=None, min_length=1, description="a JSONL file of worked examples: prompt, reply, critique, revision"
     )
+
+    def file_faults(self, setting: Setting, constitution: Constitution | None) -> Iterator[tuple[Knob, str]]:
+        """Bad rows of its worked examples, and principles that they name and it does not have."""
+        if self.few_shot is None or constitution is None:
+            return
+        path, every = setting.path(self.few_shot), constitution.principles
+        principles = every if self.principles == "all" else tuple(constitution[slug] for slug in self.principles)
+        try:
+            for example in read_few_shot(path):
+                principle_text(example, principles)
+        except SpecError as error:
+            yield from ((("few_shot",), problem) for problem in error.problems)
+        except ValueError as error:
+            yield ("few_shot",), f"{path}: {error}"
 
     def estimate(self, sizes: Sizes) -> Cost:
         prompts = sizes.prompts.at_most(self.limit)

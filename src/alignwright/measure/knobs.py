@@ -3,6 +3,7 @@ tax, and a judge's score."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
@@ -11,8 +12,21 @@ from alignwright.core.claims import Claim, corrected, with_parts
 from alignwright.core.cost import Cost
 from alignwright.core.finding_table import FindingTable
 from alignwright.core.section import Section
-from alignwright.core.stage import NEW_TOKENS, Count, Effort, NamesJudge, Positive, Reads, Sizes, Stage, resolved
+from alignwright.core.stage import (
+    NEW_TOKENS,
+    Count,
+    Effort,
+    Knob,
+    KnobRows,
+    NamesJudge,
+    Positive,
+    Reads,
+    Sizes,
+    Stage,
+    resolved,
+)
 from alignwright.files.data_file import Paths
+from alignwright.files.errors import did_you_mean
 from alignwright.files.items import (
     FaithfulItem,
     MathItem,
@@ -30,6 +44,8 @@ from alignwright.measure.hacking.knobs import HackingMeasure
 _JUDGED_BY = (
     "the judge: reward (the last reward stage), feedback (the voters), rules.yaml, file.py:function, or ./runs/NAME"
 )
+FIRST = 5
+"""Bad rows of a file that are named; one fault is seldom alone."""
 _LIMIT = "at most so many items of each kind (from effort)"
 
 FORMAT = Claim(name="instruction.format", title="Instructions followed to the letter", axis="instruction")
@@ -116,6 +132,12 @@ class Instruction(Stage):
         checked = (FORMAT, FORMAT_LOOSE) if self.data else ()
         return (*checked, *((COVERED, UNSUPPORTED) if self.faithful else ()))
 
+    def row_faults(self, files: Sequence[KnobRows]) -> Iterator[tuple[Knob, str]]:
+        for file in files:
+            rows = zip(file.rows, file.numbers, strict=True) if file.knob[0] == "data" else ()
+            for number in [number for row, number in rows if not row.checks][:FIRST]:
+                yield file.knob, f"{file.file}:{number}: has no checks, so nothing about its reply can be verified"
+
     def estimate(self, sizes: Sizes) -> Cost:
         prompts = sizes.files(self, "data").at_most(self.limit)
         texts = sizes.files(self, "faithful").at_most(self.limit)
@@ -171,6 +193,19 @@ class ValueMeasure(Stage):
     def claims(self) -> tuple[Claim, ...]:
         graded = (REFUSAL, corrected(REFUSAL), OVER_REFUSAL, corrected(OVER_REFUSAL)) if self.prompts else ()
         return (*graded, *(with_parts(PAIRS, "principle") if self.pairs else ()))
+
+    @classmethod
+    def unanswered(cls, claim: str, files: Sequence[KnobRows]) -> str | None:
+        kinds = {item.kind for file in files if file.knob[0] == "prompts" for item in file.rows}
+        named = {pair.prompt.principle for file in files if file.knob[0] == "pairs" for pair in file.rows} - {None}
+        principle = claim.removeprefix(f"{PAIRS.name}.")
+        if principle not in (claim, *named):
+            hint = did_you_mean(principle, sorted(named)) if named else "none names a principle"
+            return f"no held-out pair is of principle {principle!r}; {hint}"
+        kind = {REFUSAL.name: "harmful", OVER_REFUSAL.name: "harmless"}.get(claim)
+        if kind is not None and kind not in kinds:
+            return f"nothing measures {claim}: there is no {kind} prompt in the files of measure {{by: value}}"
+        return None
 
     def estimate(self, sizes: Sizes) -> Cost:
         prompts = sizes.files(self, "prompts").at_most(2 * resolved(self.limit))  # of either kind

@@ -8,13 +8,25 @@ targets, loss mask, padding side).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
 from alignwright.core.cost import REPLY, Cost, Size
-from alignwright.core.stage import Count, Effort, Knob, NamesJudge, Positive, Reads, Setting, Sizes, Stage, resolved
+from alignwright.core.stage import (
+    Count,
+    Effort,
+    Knob,
+    KnobRows,
+    NamesJudge,
+    Positive,
+    Reads,
+    Setting,
+    Sizes,
+    Stage,
+    resolved,
+)
 from alignwright.files.data_file import Paths
 
 Unit = Annotated[float, Field(gt=0.0, le=1.0)]
@@ -127,6 +139,17 @@ class GoodhartStop(Stage):
                 " or a reward"
             )
         return self
+
+    def row_faults(self, files: Sequence[KnobRows]) -> Iterator[tuple[Knob, str]]:
+        prompts = sum(len(file.rows) for file in files)
+        if files and prompts < WATCHED:
+            yield (
+                ("prompts",),
+                (
+                    f"{prompts} prompts, by which nobody could tell that gold has turned: give {WATCHED} at the very"
+                    " least, better 16"
+                ),
+            )
 
     def looks(self, sizes: Sizes, whole: Cost, steps: int, readings: int) -> Cost:
         """A stage's cost with the looks at it: each writes fresh replies, which the model reads as

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
@@ -10,7 +11,18 @@ from alignwright.core.claims import Claim
 from alignwright.core.cost import Cost
 from alignwright.core.finding_table import FindingTable
 from alignwright.core.section import Section
-from alignwright.core.stage import NEW_TOKENS, Count, Effort, NamesJudge, Reads, Sizes, Stage, resolved
+from alignwright.core.stage import (
+    NEW_TOKENS,
+    Count,
+    Effort,
+    Knob,
+    KnobRows,
+    NamesJudge,
+    Reads,
+    Sizes,
+    Stage,
+    resolved,
+)
 from alignwright.files.data_file import Paths
 from alignwright.measure.hacking import section
 
@@ -106,6 +118,11 @@ class HackingMeasure(Stage):
 
     def claims(self) -> tuple[Claim, ...]:
         return (PROXY, GOLD, RATE, EXCESS, *REPORTED)
+
+    def row_faults(self, files: Sequence[KnobRows]) -> Iterator[tuple[Knob, str]]:
+        prompts = sum(len(file.rows) for file in files)
+        if self.unit_tests and files and prompts < EDITED:
+            yield ("prompts",), f"{prompts} prompts, but {NEEDED}; give more, or write 'unit_tests: false'"
 
     def estimate(self, sizes: Sizes) -> Cost:
         longest, prompts = resolved(self.max_new_tokens), sizes.files(self, "prompts").at_most(self.limit)
