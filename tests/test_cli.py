@@ -327,7 +327,7 @@ def test_a_file_of_wrappers_or_rules_is_read_before_anything_runs(name, monkeypa
         for command in commands:
             code, _, err = run(monkeypatch, capsys, *command)
             assert code == 2, (content, err)
-            assert err.startswith("attack.0.suite.file: " if name == "wrappers.yaml" else "feedback.0.rules.file: "), (
-                err
-            )
+            place = "attack.0.suite.file: " if name == "wrappers.yaml" else "feedback.0.rules.file: "
+            line = f"{tmp_path / 's.yaml'}:6: " if name == "wrappers.yaml" and command[0] == "check" else ""
+            assert err.startswith(line + place), err
             assert str(tmp_path / name) in err
