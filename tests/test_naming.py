@@ -18,7 +18,6 @@ NOT_YET = {
     "model",
     "report",
     "run",
-    "train",
 }
 
 

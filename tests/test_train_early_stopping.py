@@ -67,7 +67,7 @@ def train(
         if report.step == die_at:
             raise KeyboardInterrupt
 
-    watch = GoldMonitor(policy, HELD, gold, Vowels(), STOP, longest=6, seed=3, folder=folder, then=die)
+    watch = GoldMonitor(policy, HELD, gold, Vowels(), STOP, longest=6, seed=3, folder=folder, on_step=die)
     decision = None
     try:
         policy_gradient(policy, PROMPTS, Vowels(), it, seed=1, folder=folder, on_step=watch)

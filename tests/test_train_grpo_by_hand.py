@@ -36,8 +36,8 @@ def grpo(
     beta: float = BETA,
     scale: float = 1.0,
 ) -> tuple[list[tuple[float, float]], list[torch.Tensor]]:
-    """One rollout and an optimiser step for each learning rate: each one's loss and norm, and the last one's
-    gradient."""
+    """One rollout and an optimiser step for each learning rate: each one's loss and norm, and the last
+    one's gradient."""
     chats = [[{"role": "user", "content": prompt}] for prompt in prompts]
     encoded = [tokenizer.apply_chat_template(chat, add_generation_prompt=True)["input_ids"] for chat in chats]
     # 1. sample a group of replies to every prompt

@@ -92,7 +92,7 @@ def test_the_loss_of_single_labels_is_the_papers(tiny: Path, tmp_path: Path) -> 
         for parameter in trainable_parameters(policy):
             parameter.add_(0.3 * torch.randn(parameter.shape, generator=generator))
     ratios = [logprob(policy, one) - logprob(start, one) for one in given]
-    others = [policy.chat.decode(row.replies[0]) for row in found.others.rows]
+    others = [policy.chat.decode(row.replies[0]) for row in found.mismatched.rows]
     assert all(other != one.reply for other, one in zip(others, given, strict=True)), (
         "the reference point is from replies to other prompts"
     )

@@ -104,12 +104,12 @@ def test_false_alarms_are_rare() -> None:
 
 def test_the_verdict_stands_in_the_note_and_can_be_read_back() -> None:
     verdict = signal_verdict(scored_pairs(600, 0, 0.68, follows=0.93), [pair(0, "longer", "short")])
-    (absent,) = mark_findings((), verdict, stage="s", used=False)
+    (absent,) = mark_findings((), verdict, stage="s", use_anyway=False)
     assert absent.note.startswith("REFUSED: right on")
     assert refusal([absent]) == verdict.reason
-    (used,) = mark_findings((absent.model_copy(update={"note": "before"}),), verdict, stage="s", used=True)
+    (used,) = mark_findings((absent.model_copy(update={"note": "before"}),), verdict, stage="s", use_anyway=True)
     assert used.note.endswith("used all the same, as 'no_signal: use' says; before")
-    (good,) = mark_findings((absent,), signal_verdict(scored_pairs(600, 0.9, 0.5), []), stage="s", used=True)
+    (good,) = mark_findings((absent,), signal_verdict(scored_pairs(600, 0.9, 0.5), []), stage="s", use_anyway=True)
     assert good.note.startswith("has signal: ")
     assert refusal([good]) is None
 
@@ -119,13 +119,13 @@ def test_whole_topics_are_kept_out_and_none_of_their_prompts_is_trained_on() -> 
     given = [pair(i, "yes", "no", topic=f"topic {i % 8}") for i in range(80)]
     found = split(given, 0.15, 3, {})
     assert found.kind == "topic"
-    assert len(found.unseen) == 20, "whole topics of ten until a share of .15 is reached"
-    assert {p.prompt.topic for p in found.unseen} == set(found.names)
+    assert len(found.unseen_pairs) == 20, "whole topics of ten until a share of .15 is reached"
+    assert {p.prompt.topic for p in found.unseen_pairs} == set(found.names)
     assert not {p.prompt.topic for p in (*found.train, *found.heldout)} & set(found.names)
     assert len(found.heldout) == 9
-    assert len(found.train) + len(found.heldout) + len(found.unseen) == 80
+    assert len(found.train) + len(found.heldout) + len(found.unseen_pairs) == 80
     assert split(given[::-1], 0.15, 3, {}).names == found.names, "by name, whatever the order"
-    assert not split(given, 0.0, 3, {}).unseen
+    assert not split(given, 0.0, 3, {}).unseen_pairs
 
 
 def test_principles_and_files_stand_in_for_topics() -> None:
@@ -134,7 +134,7 @@ def test_principles_and_files_stand_in_for_topics() -> None:
     plain = [pair(i, "yes", "no") for i in range(60)]
     files = {p.prompt.conversation.id: "one.jsonl" if i < 45 else "two.jsonl" for i, p in enumerate(plain)}
     found = split(plain, 0.1, 0, files)
-    assert (found.kind, found.names, len(found.unseen)) == (
+    assert (found.kind, found.names, len(found.unseen_pairs)) == (
         "file",
         ("two.jsonl",),
         15,

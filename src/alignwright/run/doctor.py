@@ -95,7 +95,7 @@ def first_lines(
     """What a training stage says of its rows before its first step, kept as `doctor.json` in
     `folder`, with three of them in `rows.txt`.
 
-    Raises SickData, after the diagnosis was kept, when something is refused.
+    Raises BadTrainingData, after the diagnosis was kept, when something is refused.
     """
     limits = _Limits(bound=bound, max_tokens=max_tokens, new_tokens=new_tokens, allowed=allowed)
     diagnosis = diagnose(rows, chat, sources=sources, kind=kind, vocabulary=vocabulary, **limits)
@@ -183,7 +183,7 @@ def _told_length(length: LengthBias) -> str:
 
 
 def tell(found: Sequence[Examination], console: Console) -> None:
-    """Print the examinations. Raises SickData when something in them is refused."""
+    """Print the examinations. Raises BadTrainingData when something in them is refused."""
     for examination in found:
         console.print(Text(f"\n{examination.stage}", style="bold"), Text(examination.note), soft_wrap=True)
         if examination.diagnosis is not None:

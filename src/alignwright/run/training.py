@@ -132,7 +132,7 @@ def _material(stage: Training, work: JobContext) -> Sequence[Source]:
 
 
 def _examine(stage: Training, policy: LocalModel, sources: Sequence[Source], work: JobContext) -> None:
-    """The data doctor's word on the rows, before the first step. Raises SickData when they would
+    """The data doctor's word on the rows, before the first step. Raises BadTrainingData when they would
     not teach what was meant."""
     work.bar.say(
         stage_lines(

@@ -1,4 +1,4 @@
-"""Which token deserves what? Credit for the methods that learn from the policy's own samples.
+"""Which token deserves what? Advantages (GAE, leave-one-out, group-relative) for policy gradients.
 
 A judge says how good a whole reply is; a policy gradient needs, for every token, how much better
 things went than was to be expected. Every such rule is here, as a pure function of rewards: what

@@ -1,5 +1,5 @@
-"""How much of what was learnt is worth its tax? Weights on the line between an earlier model and
-the trained one.
+"""How much of what was learnt is worth its tax? Weight averaging (WiSE-FT): weights on the line
+between an earlier model and the trained one.
 
 (1 - a) earlier + a trained, weight by weight: of all simple remedies the best front of reward
 against lost abilities (Lin et al. 2023, arXiv 2309.06256; WiSE-FT, Wortsman et al. 2022, arXiv
@@ -73,23 +73,26 @@ def average(policy: LocalModel, start: Path | None, trained: Path, stage: Averag
 def blend_adapters(parts: Sequence[tuple[Path, ShareOf]], target: Path) -> Path:
     """One adapter that changes each layer by the sum of the parts' changes, each times its share
     of that layer."""
-    read = [_read_adapter(path) for path, _ in parts]
-    names = _same_layers([path for path, _ in parts], [tensors for tensors, _ in read])
+    # 1. parts must change the same layers; one part as it is needs no arithmetic and keeps its bits
+    adapters = [_read_adapter(path) for path, _ in parts]
+    names = _same_layers([path for path, _ in parts], [tensors for tensors, _ in adapters])
     scaled = any(share(name) != 1.0 for _, share in parts for name in names)
     if len(parts) == 1 and not scaled:
         shutil.copytree(parts[0][0], target, dirs_exist_ok=True)
         return target
+    # 2. s B A of each part: A below A, B beside B, the share and the scale inside B, so that the product is the sum
     blended: dict[str, Tensor] = {}
     for name in names:
-        downs = [tensors[f"{name}.lora_A.weight"].float() for tensors, _ in read]
+        downs = [tensors[f"{name}.lora_A.weight"].float() for tensors, _ in adapters]
         ups = [
             tensors[f"{name}.lora_B.weight"].float() * (share(name) * _scale(config))
-            for (_, share), (tensors, config) in zip(parts, read, strict=True)
+            for (_, share), (tensors, config) in zip(parts, adapters, strict=True)
         ]
         blended[f"{name}.lora_A.weight"] = torch.cat(downs, dim=0).contiguous()
         blended[f"{name}.lora_B.weight"] = torch.cat(ups, dim=1).contiguous()
-    rank = sum(int(config["r"]) for _, config in read)
-    config = read[-1][1] | {"r": rank, "lora_alpha": rank, "inference_mode": True}  # scale 1: it is inside the B
+    # 3. the rank is that of all parts together
+    rank = sum(int(config["r"]) for _, config in adapters)
+    config = adapters[-1][1] | {"r": rank, "lora_alpha": rank, "inference_mode": True}  # scale 1: it is inside the B
     target.mkdir(parents=True, exist_ok=True)
     (target / "adapter_config.json").write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
     write_tensors(blended, target / "adapter_model.safetensors")
@@ -101,12 +104,12 @@ def blend_tensors(parts: Sequence[tuple[dict[str, Tensor], ShareOf]]) -> dict[st
     gives its own tensor."""
     blended: dict[str, Tensor] = {}
     for name in parts[0][0]:
-        given = [(tensors[name], share(name)) for tensors, share in parts if share(name) != 0.0]
-        if len(given) == 1 and given[0][1] == 1.0:
-            blended[name] = given[0][0].contiguous()
+        terms = [(tensors[name], share(name)) for tensors, share in parts if share(name) != 0.0]
+        if len(terms) == 1 and terms[0][1] == 1.0:
+            blended[name] = terms[0][0].contiguous()
             continue
         total = torch.zeros_like(parts[0][0][name], dtype=torch.float32)
-        for tensor, share in given:
+        for tensor, share in terms:
             total.add_(tensor.float(), alpha=share)
         blended[name] = total
     return blended
@@ -124,10 +127,10 @@ def layer_shares(shares: Sequence[float], layers: int, names: Sequence[str]) -> 
     before = set(names[:first])
 
     def share_of(name: str) -> float:
-        found = _LAYER.search(name)
-        if found is None:
+        layer = _LAYER.search(name)
+        if layer is None:
             return shares[0] if name in before else shares[-1]
-        return shares[int(found.group(1)) * len(shares) // layers]
+        return shares[int(layer.group(1)) * len(shares) // layers]
 
     return share_of
 

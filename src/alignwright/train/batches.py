@@ -1,4 +1,4 @@
-"""Which rows go together, in which order?
+"""Which rows go together, in which order? Micro-batches and optimiser steps of a fixed data set.
 
 Rows are put into micro-batches once, by length, within a token budget that bounds memory. An
 optimiser step is a run of micro-batches whose tokens reach `batch_tokens`; every epoch shuffles the

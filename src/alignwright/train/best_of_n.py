@@ -87,7 +87,7 @@ def best_of_n(
 
 
 class _BestOfNSchedule:
-    """Objective and course in one: a round is a pass over the best reply to each of its prompts."""
+    """Objective and schedule in one: a round is a pass over the best reply to each of its prompts."""
 
     def __init__(
         self, policy: LocalModel, prompts: Sequence[Prompt], scorer: RewardFn, stage: BestOfN, seed: int, folder: Path
@@ -103,28 +103,28 @@ class _BestOfNSchedule:
         self.prompt_schedule = schedule_prompts(
             len(prompts), per_rollout=resolved(stage.prompts), epochs=resolved(stage.epochs), seed=seed
         )
-        self.rounds, self.per_round = len(self.prompt_schedule), steps_of(policy, prompts, stage, learnt=1)
+        self.rounds, self.per_round = len(self.prompt_schedule), steps_of(policy, prompts, stage, trained_replies=1)
         self.extra: Sequence[nn.Parameter] = ()
         self.rows: Sequence[TokenRow] = []
         self.groups: list[Group] = []
-        self.kept: list[int] = []
+        self.choices: list[int] = []
         self.constant_rounds = 0.0
 
     def epoch(self, number: int) -> int:
         return sum(map(len, self.prompt_schedule[:number])) // len(self.prompts)
 
     def begin(self, number: int) -> list[list[MicroBatch]]:
-        asked = [self.prompts[i] for i in self.prompt_schedule[number]]
-        self.rollout = sample_rollout(self.policy, asked, self.scorer, self.stage, seed=self.seed, rollout=number)
+        prompts = [self.prompts[i] for i in self.prompt_schedule[number]]
+        self.rollout = sample_rollout(self.policy, prompts, self.scorer, self.stage, seed=self.seed, rollout=number)
         write_samples(self.folder, self.rollout)
         append_round(self.folder / "curve.jsonl", number, curve(self.rollout, self.stage.quantile))
         self.constant_rounds = count_constant_rounds(self.rollout, self.constant_rounds, self.rounds)
         self.groups = [group for group in self.rollout.groups if not group.equal]
-        self.kept = [
+        self.choices = [
             choose(group, self.stage.quantile, f"{self.seed}/{number}/{place}")
             for place, group in enumerate(self.groups)
         ]
-        self.rows = [group.row([k]) for group, k in zip(self.groups, self.kept, strict=True)]
+        self.rows = [group.row([k]) for group, k in zip(self.groups, self.choices, strict=True)]
         budget = min(batches.MICRO_TOKENS, resolved(self.stage.batch_tokens))
         micro = [tuple(batch) for batch in plan_batches(self.rows, budget, shuffle_seed=None)] if self.rows else []
         return split_steps(micro, self.per_round, f"{self.seed}/{number}")
@@ -135,7 +135,7 @@ class _BestOfNSchedule:
             facts["best"] = float(np.mean([max(group.scores) for group in self.groups]))
             if self.stage.quantile is not None:
                 facts["kept"] = float(
-                    np.mean([group.scores[k] for group, k in zip(self.groups, self.kept, strict=True)])
+                    np.mean([group.scores[k] for group, k in zip(self.groups, self.choices, strict=True)])
                 )
         return facts
 
@@ -156,7 +156,7 @@ class _BestOfNSchedule:
         group = self.groups[index]
         return {
             "prompt": [m.model_dump() for m in group.prompt.conversation.messages],
-            "reply": group.texts[self.kept[index]],
+            "reply": group.texts[self.choices[index]],
         }
 
 
@@ -195,11 +195,11 @@ def curve(rollout: Rollout, quantile: float | None = None) -> list[dict[str, obj
     ]
     if quantile is not None:
         mean = float(np.mean([quantilizer_of_n(most, quantile) @ np.sort(g.scores) for g in whole]))
-        told = {
+        line = {
             "kl": quantilizer_of_n_kl(most, quantile),
             "kl_most": quantilizer_kl(quantile),
             "proxy": mean,
             "prompts": len(whole),
         }
-        lines.append({"n": most, "quantile": quantile} | told)
+        lines.append({"n": most, "quantile": quantile} | line)
     return lines

@@ -1,4 +1,4 @@
-"""Where was training when it was killed?
+"""Where was training when it was killed? Checkpoints for an exact resume.
 
 A checkpoint is a folder `checkpoint-STEP` with the float32 master weights and the optimiser's
 moments (safetensors), the step count and what the method itself keeps, such as an adaptive weight
@@ -50,8 +50,8 @@ def save_checkpoint(
     meta = {"step": step, "parameters": len(masters), "state": dict(state or {}), "lines": lines}
     (partial / "state.json").write_text(json.dumps(meta), encoding="utf-8")
     partial.rename(target)
-    for old in sorted(folder.glob("checkpoint-*"))[:-1]:
-        shutil.rmtree(old)
+    for outdated in sorted(folder.glob("checkpoint-*"))[:-1]:
+        shutil.rmtree(outdated)
 
 
 def load_checkpoint(
@@ -63,10 +63,10 @@ def load_checkpoint(
     Raises DamagedFile, a ValueError, when the checkpoint belongs to another set of parameters, or
     when it or a file of lines beside it is not as it was left.
     """
-    found = sorted(folder.glob("checkpoint-*"))
-    if not found:
+    checkpoints = sorted(folder.glob("checkpoint-*"))
+    if not checkpoints:
         return 0, {}
-    meta, path = _meta(found[-1], folder, len(masters)), found[-1] / "state.safetensors"
+    meta, path = _meta(checkpoints[-1], folder, len(masters)), checkpoints[-1] / "state.safetensors"
     tensors = load_tensors(path)
     wrong = [i for i, master in enumerate(masters) if not _fits(tensors, i, master)]
     if wrong:

@@ -1,8 +1,9 @@
-"""What is minimised when a policy learns from its own samples?
+"""What is minimised when a policy learns from its own samples? PPO's clipped surrogate of the
+importance ratio, GSPO's of a whole reply, and KL divergence from the reference as a penalty.
 
 Pure functions from log-probabilities and advantages to a loss per token (or reply), unreduced:
-`token_weights` says how much each counts and by what the loop divides, once a step, over the tokens or
-replies that are really there.
+`token_weights` says how much each counts and by what the loop divides, once a step, over the tokens
+or replies that are really there.
 
 The divergence from the reference has three estimators (Schulman 2020, "Approximating KL
 divergence"), with ratio = reference / policy of a token drawn from the policy: k1 = -ln ratio, k2 =

@@ -1,8 +1,9 @@
-"""Which traps lie in these rows, and in the texts they came from?
+"""Which traps lie in these training rows (loss masks, end-of-turn tokens, chat templates,
+duplicates)?
 
-Each function looks for one or two of them and yields what it found as a `DataIssue` with its name.
-What they share and when a trouble is refused is said in `doctor`. The traps are those that users of
-other trainers met: threads of TRL, verl, open-instruct, NeMo-RL.
+Each function looks for one or two of them, in rows or in the texts they came from, and yields a
+`DataIssue` with its name. What they share and when an issue is refused is said in `data_report`.
+The traps are those that users of other trainers met: threads of TRL, verl, open-instruct, NeMo-RL.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ class DataIssue:
 # ---- in the rows ---------------------------------------------------------------------------------
 def rows_lost(
     rows: Sequence[TokenRow],
-    kept: Sequence[TokenRow],
+    fitting_rows: Sequence[TokenRow],
     max_tokens: int | None,
     new_tokens: int,
     allowed: float,
@@ -51,22 +52,24 @@ def rows_lost(
 ) -> Iterator[DataIssue]:
     """Rows that are too long. A few may go; a large part may not, unless the user said so.
     `bound`: the limit is the model's own."""
-    lost = len(rows) - len(kept)
-    if lost:
+    num_lost = len(rows) - len(fitting_rows)
+    if num_lost:
         lengths = sorted(len(row) + new_tokens for row in rows)
         most = lengths[math.ceil(0.95 * len(lengths)) - 1]
         limit = str(bound) if bound else f"max_tokens = {max_tokens}"
-        seen = f"{share_of(lost, len(rows))} rows have more than {limit} and are left out whole (none is cut)"
+        observation = (
+            f"{share_of(num_lost, len(rows))} rows have more than {limit} and are left out whole (none is cut)"
+        )
         hint = f"raise max_tokens to {lengths[-1]} to keep all, or to {most} to keep 95%"
         if bound:
             hint = f"the longest has {lengths[-1]:,}; {bound.help}"
-        refused = lost > allowed * len(rows)
+        refused = num_lost > allowed * len(rows)
         if refused:
-            share = math.ceil(100 * lost / len(rows)) / 100
+            share = math.ceil(100 * num_lost / len(rows)) / 100
             hint += (
                 f"; a set that lost more than {allowed:.0%} is another set. To allow it, set intent.bad_rows to {share}"
             )
-        yield DataIssue("rows_lost", lost, len(rows), refused, f"{seen}: {hint}")
+        yield DataIssue("rows_lost", num_lost, len(rows), refused, f"{observation}: {hint}")
 
 
 def vocabulary_lacks(rows: Sequence[TokenRow], chat: Chat, vocabulary: int | None) -> Iterator[DataIssue]:
@@ -76,14 +79,14 @@ def vocabulary_lacks(rows: Sequence[TokenRow], chat: Chat, vocabulary: int | Non
     beyond = sum(max(map(max, filter(None, (row.prompt, *row.replies))), default=0) >= vocabulary for row in rows)
     ends = [i for i in (*chat.end_ids, *chat.stop_ids) if i >= vocabulary]
     if beyond or ends:
-        seen = (
+        observation = (
             f"{share_of(beyond, len(rows))} rows hold tokens"
             if beyond
             else f"the end-of-turn token {chat.end_text!r} (id {ends[0]}) is one"
         )
         why = (
-            f"{seen} for which the model has no embedding: the tokenizer is not this model's, or tokens were added to"
-            " it and not to the model"
+            f"{observation} for which the model has no embedding: the tokenizer is not this model's, or tokens were"
+            " added to it and not to the model"
         )
         yield DataIssue(
             "vocabulary",
@@ -93,11 +96,11 @@ def vocabulary_lacks(rows: Sequence[TokenRow], chat: Chat, vocabulary: int | Non
             f"{why} ({vocabulary} rows); use the model's own tokenizer files",
         )
     elif len(chat.tokenizer) > vocabulary:
-        seen = (
+        observation = (
             f"the tokenizer has {len(chat.tokenizer)} tokens, the model's embedding {vocabulary} rows; no row here uses"
             " one of the others"
         )
-        yield DataIssue("vocabulary", len(chat.tokenizer) - vocabulary, len(chat.tokenizer), False, seen)
+        yield DataIssue("vocabulary", len(chat.tokenizer) - vocabulary, len(chat.tokenizer), False, observation)
 
 
 def masks(rows: Sequence[TokenRow], chat: Chat) -> Iterator[DataIssue]:
@@ -109,7 +112,7 @@ def masks(rows: Sequence[TokenRow], chat: Chat) -> Iterator[DataIssue]:
     )
     total = sum(len(row.replies) for row in rows)
     if wrong:
-        seen = (
+        observation = (
             f"{share_of(wrong, total)} replies have another turn among their trained tokens, so the system's or user's"
             " words are trained"
         )
@@ -118,7 +121,7 @@ def masks(rows: Sequence[TokenRow], chat: Chat) -> Iterator[DataIssue]:
             wrong,
             total,
             True,
-            f"{seen}; make rows with Chat.row or Chat.conversation, which score the assistant alone",
+            f"{observation}; make rows with Chat.row or Chat.conversation, which score the assistant alone",
         )
     silent = sum(not any(mask) for row in rows for mask in masks_of(row))
     if silent:
@@ -140,7 +143,7 @@ def ends(rows: Sequence[TokenRow], chat: Chat) -> Iterator[DataIssue]:
     endless = sum(not has_end(reply, mask, chat) for row in rows for reply, mask in replies_of(row) if any(mask))
     total = sum(len(row.replies) for row in rows)
     if endless:
-        seen = (
+        observation = (
             f"{share_of(endless, total)} replies do not close with a trained end-of-turn token ({chat.end_text!r}):"
             " they were cut, or it is masked"
         )
@@ -149,7 +152,7 @@ def ends(rows: Sequence[TokenRow], chat: Chat) -> Iterator[DataIssue]:
             endless,
             total,
             True,
-            f"{seen}. Such a model never stops; leave rows that are too long out, whole",
+            f"{observation}. Such a model never stops; leave rows that are too long out, whole",
         )
 
 
@@ -161,16 +164,16 @@ def has_end(reply: Sequence[int], mask: Sequence[bool], chat: Chat) -> bool:
 
 def empty(rows: Sequence[TokenRow], chat: Chat) -> Iterator[DataIssue]:
     """Only short stretches are decoded: spaces are few tokens."""
-    said = [ids for row in rows for both in replies_of(row) for ids in _stretches(*both)]
-    empty = sum(len(ids) <= len(chat.end_ids) + 16 and not chat.decode(ids).strip() for ids in said)
+    stretches = [ids for row in rows for both in replies_of(row) for ids in _stretches(*both)]
+    empty = sum(len(ids) <= len(chat.end_ids) + 16 and not chat.decode(ids).strip() for ids in stretches)
     if empty:
         why = "a model trained on them learns to say nothing, or that saying nothing is worse than anything"
         yield DataIssue(
             "empty_reply",
             empty,
-            len(said),
+            len(stretches),
             True,
-            f"{share_of(empty, len(said))} replies are empty: {why}; remove these rows",
+            f"{share_of(empty, len(stretches))} replies are empty: {why}; remove these rows",
         )
 
 
@@ -182,20 +185,22 @@ def unlike_template(rows: Sequence[TokenRow], sources: Sequence[Source], chat: C
     template may trim, and texts that spell control tokens, whose letters are split elsewhere: there
     the row is right, being what the model is sampled with.
     """
-    known = {hash((*row.prompt, *reply)) for row in rows for reply in row.replies}
-    whole = [c for source in _spread(sources, _SAMPLE) for c in _conversations(source) if _plain(c, chat)]
-    unlike = sum(hash(_to_last_end(chat.whole(conversation), chat)) not in known for conversation in whole)
-    if unlike:
-        seen = (
-            f"{share_of(unlike, len(whole))} conversations looked at do not begin as their row does when the chat"
-            " template writes them whole"
+    row_hashes = {hash((*row.prompt, *reply)) for row in rows for reply in row.replies}
+    conversations = [c for source in _spread(sources, _SAMPLE) for c in _conversations(source) if _plain(c, chat)]
+    mismatches = sum(
+        hash(_to_last_end(chat.whole(conversation), chat)) not in row_hashes for conversation in conversations
+    )
+    if mismatches:
+        observation = (
+            f"{share_of(mismatches, len(conversations))} conversations looked at do not begin as their row does"
+            " when the chat template writes them whole"
         )
         yield DataIssue(
             "template",
-            unlike,
-            len(whole),
+            mismatches,
+            len(conversations),
             True,
-            f"{seen}: the model would be trained on tokens it never sees; make rows with Chat.row",
+            f"{observation}: the model would be trained on tokens it never sees; make rows with Chat.row",
         )
 
 
@@ -215,16 +220,16 @@ def identical(rows: Sequence[TokenRow]) -> Iterator[DataIssue]:
     paired = [row for row in rows if len(row.replies) > 1]
     same = sum(len(set(row.replies)) < len(row.replies) for row in paired)
     if same:
-        seen = f"{share_of(same, len(paired))} pairs compare a reply with itself, from which nothing is learnt"
-        yield DataIssue("identical_pair", same, len(paired), True, f"{seen}; remove these rows")
+        observation = f"{share_of(same, len(paired))} pairs compare a reply with itself, from which nothing is learnt"
+        yield DataIssue("identical_pair", same, len(paired), True, f"{observation}; remove these rows")
 
 
 def duplicates(rows: Sequence[TokenRow]) -> Iterator[DataIssue]:
     """Rows that say what an earlier row said."""
-    twice = len(rows) - len({hash((row.prompt, row.replies)) for row in rows})
-    if twice:
-        seen = f"{share_of(twice, len(rows))} rows say what an earlier one said, and count that much more"
-        yield DataIssue("duplicate", twice, len(rows), False, seen)
+    num_copies = len(rows) - len({hash((row.prompt, row.replies)) for row in rows})
+    if num_copies:
+        observation = f"{share_of(num_copies, len(rows))} rows say what an earlier one said, and count that much more"
+        yield DataIssue("duplicate", num_copies, len(rows), False, observation)
 
 
 # ---- in the texts they came from -----------------------------------------------------------------
@@ -232,18 +237,18 @@ def texts(sources: Sequence[Source], chat: Chat, allowed: float) -> Iterator[Dat
     """What is wrong with the texts, whatever became of them as tokens."""
     yield from _repeated(sources, allowed)
     yield from _contradictions([source for source in sources if isinstance(source, Preference)])
-    spelled = Counter(
+    control_texts = Counter(
         name for source in sources for text in _texts(source) for name in set(chat.control_tokens_in(text))
     )
-    if spelled:
-        names = ", ".join(f"{name} in {count}" for name, count in spelled.most_common(4))
+    if control_texts:
+        names = ", ".join(f"{name} in {count}" for name, count in control_texts.most_common(4))
         why = (
             "they stay letters and never become the tokens, so no text speaks with the template's voice; if the data"
             " was rendered before, undo it"
         )
         yield DataIssue(
             "control_text",
-            spelled.total(),
+            control_texts.total(),
             len(sources),
             False,
             f"control tokens are spelled out in texts ({names}): {why}",
@@ -252,34 +257,34 @@ def texts(sources: Sequence[Source], chat: Chat, allowed: float) -> Iterator[Dat
 
 def _repeated(sources: Sequence[Source], allowed: float) -> Iterator[DataIssue]:
     last = [_conversations(source)[0] for source in sources if isinstance(source, Preference | Labelled | Conversation)]
-    found = sum(_repeats(conversation) for conversation in last)
-    if found:
-        seen = (
-            f"{share_of(found, len(last))} answers to be learnt begin with the prompt's words or with the header of a"
-            " turn, such as 'user:'"
+    num_repeats = sum(_repeats(conversation) for conversation in last)
+    if num_repeats:
+        observation = (
+            f"{share_of(num_repeats, len(last))} answers to be learnt begin with the prompt's words or with the header"
+            " of a turn, such as 'user:'"
         )
-        refused = found > allowed * len(last)
+        refused = num_repeats > allowed * len(last)
         rule = (
             "; a model trained on them speaks as the user. Keep the answer alone in 'chosen', without the dialogue"
             " before it"
             if refused
             else ""
         )
-        yield DataIssue("prompt_repeated", found, len(last), refused, f"{seen}{rule}")
+        yield DataIssue("prompt_repeated", num_repeats, len(last), refused, f"{observation}{rule}")
 
 
 def _repeats(conversation: Conversation) -> bool:
-    said = conversation.last.content
-    asked = next((m.content.strip() for m in reversed(conversation.messages[:-1]) if m.role == "user"), "")
-    return _HEADER.match(said) is not None or (len(asked) >= REPEATED_FROM and said.lstrip().startswith(asked))
+    reply = conversation.last.content
+    request = next((m.content.strip() for m in reversed(conversation.messages[:-1]) if m.role == "user"), "")
+    return _HEADER.match(reply) is not None or (len(request) >= REPEATED_FROM and reply.lstrip().startswith(request))
 
 
 def _contradictions(pairs: Sequence[Preference]) -> Iterator[DataIssue]:
     """Within one group of voters. Groups may well disagree, and their preferences carry their names."""
-    held = {(p.prompt.conversation.id, p.chosen, p.rejected, p.group) for p in pairs}
-    both = sum((prompt, rejected, chosen, group) in held for prompt, chosen, rejected, group in held) // 2
+    keys = {(p.prompt.conversation.id, p.chosen, p.rejected, p.group) for p in pairs}
+    both = sum((prompt, rejected, chosen, group) in keys for prompt, chosen, rejected, group in keys) // 2
     if both:
-        seen = (
+        observation = (
             f"{share_of(both, len(pairs))} pairs are also there the other way round: a beats b and b beats a for the"
             " same prompt"
         )
@@ -288,7 +293,7 @@ def _contradictions(pairs: Sequence[Preference]) -> Iterator[DataIssue]:
             both,
             len(pairs),
             False,
-            f"{seen}. They cancel out; pooling the votes first would weigh them",
+            f"{observation}. They cancel out; pooling the votes first would weigh them",
         )
 
 

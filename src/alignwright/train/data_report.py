@@ -1,4 +1,4 @@
-"""Would these rows teach what their author meant?
+"""Would these rows teach what their author meant? Data validation before training.
 
 Most training that goes wrong goes wrong before the first step, and silently: the user's words are
 trained, the end of the turn is not, rows vanish, answers are cut, the score is read one token too
@@ -11,9 +11,9 @@ the rows, `ALLOWED`, and then refused: a broken conversion breaks every row. Wha
 mistake (duplicates, voters who disagree, a bias of length) is only told.
 
 The traps are those that users of other trainers met: issues of TRL, verl, open-instruct and
-NeMo-RL, found in `traps`. Two traps are looked for where they would spring: a score that is read
-before the end of its reply (`model.reward_head`), and a reward that is the same for every reply
-(`rollout.flat_rounds`). Left out on purpose: judging what the data say. No torch.
+NeMo-RL, looked for in `data_checks`. Two traps are looked for where they would spring: a score that
+is read before the end of its reply (`model.reward_head`), and a reward that is the same for every
+reply (`rollout.count_constant_rounds`). Left out on purpose: judging what the data say. No torch.
 """
 
 from __future__ import annotations
@@ -103,35 +103,39 @@ def diagnose(
     no knob.
     """
     limit = math.inf if max_tokens is None else max_tokens - new_tokens
-    kept = [row for row in rows if len(row) <= limit]
-    found = [
-        *data_checks.rows_lost(rows, kept, max_tokens, new_tokens, allowed, bound),
-        *data_checks.vocabulary_lacks(kept, chat, vocabulary),
+    fitting_rows = [row for row in rows if len(row) <= limit]
+    issues = [
+        *data_checks.rows_lost(rows, fitting_rows, max_tokens, new_tokens, allowed, bound),
+        *data_checks.vocabulary_lacks(fitting_rows, chat, vocabulary),
     ]
     if kind == "replies":
-        found += [
-            *data_checks.masks(kept, chat),
-            *data_checks.ends(kept, chat),
-            *data_checks.empty(kept, chat),
+        issues += [
+            *data_checks.masks(fitting_rows, chat),
+            *data_checks.ends(fitting_rows, chat),
+            *data_checks.empty(fitting_rows, chat),
             *data_checks.unlike_template(rows, sources, chat),
         ]
-    found += [*data_checks.identical(kept), *data_checks.duplicates(kept), *data_checks.texts(sources, chat, allowed)]
+    issues += [
+        *data_checks.identical(fitting_rows),
+        *data_checks.duplicates(fitting_rows),
+        *data_checks.texts(sources, chat, allowed),
+    ]
     pairs = [source for source in sources if isinstance(source, Preference)]
     length = _length(pairs) if pairs else None
-    lost = [row for row in rows if len(row) > limit]
-    trained = sum(sum(mask) for row in kept for mask in masks_of(row))
-    replies = sum(len(reply) for row in kept for reply in row.replies)
+    long_rows = [row for row in rows if len(row) > limit]
+    trained = sum(sum(mask) for row in fitting_rows for mask in masks_of(row))
+    replies = sum(len(reply) for row in fitting_rows for reply in row.replies)
     return DataReport(
-        rows=len(kept),
-        left_out=len(lost),
-        left_out_tokens=sum(map(len, lost)),
-        prompt_tokens=sum(len(row.prompt) for row in kept),
+        rows=len(fitting_rows),
+        left_out=len(long_rows),
+        left_out_tokens=sum(map(len, long_rows)),
+        prompt_tokens=sum(len(row.prompt) for row in fitting_rows),
         trained_tokens=trained,
         masked_tokens=replies - trained,
-        replies=sum(len(row.replies) for row in kept),
-        ended=sum(has_end(reply, mask, chat) for row in kept for reply, mask in replies_of(row)),
+        replies=sum(len(row.replies) for row in fitting_rows),
+        ended=sum(has_end(reply, mask, chat) for row in fitting_rows for reply, mask in replies_of(row)),
         kind=kind,
-        issues=(*found, *_bias(length)),
+        issues=(*issues, *_bias(length)),
         length=length,
         turns=sum(
             m.role == "assistant" for source in sources if isinstance(source, Conversation) for m in source.messages
@@ -141,7 +145,7 @@ def diagnose(
 
 
 def refuse(stage: str, diagnosis: DataReport) -> None:
-    """Raises SickData with everything that is refused."""
+    """Raises BadTrainingData with everything that is refused."""
     if diagnosis.refused:
         raise BadTrainingData("\n".join(f"{stage}: {issue.name}: {issue.message}" for issue in diagnosis.refused))
 
@@ -160,9 +164,11 @@ def _bias(length: LengthBias | None) -> Iterator[DataIssue]:
         return
     if length.low > _BIASED[1] or length.high < _BIASED[0]:
         way, right = ("longer", length.accuracy) if length.accuracy > 0.5 else ("shorter", 1 - length.accuracy)
-        seen = (
+        observation = (
             f"picking the {way} reply is right in {right:.0%} of {length.pairs} pairs, so a judge that counts letters"
             " does as well"
         )
         hint = "balance the pairs by length, or compare what is learnt with that rule"
-        yield DataIssue("length_bias", round(length.longer * length.pairs), length.pairs, False, f"{seen}; {hint}")
+        yield DataIssue(
+            "length_bias", round(length.longer * length.pairs), length.pairs, False, f"{observation}; {hint}"
+        )

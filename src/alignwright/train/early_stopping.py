@@ -1,14 +1,15 @@
-"""When does more of the proxy become less of gold, and which checkpoint is to be kept then?
+"""When does reward over-optimisation begin, and which checkpoint is kept? Early stopping on a gold
+reward model, where more of the proxy becomes less of gold.
 
-A watch over the one loop, from outside any method: it is called after each optimiser step, and at
+A monitor of the one loop, from outside any method: it is called after each optimiser step, and at
 every few of them it looks. A look draws fresh replies to held-out prompts and scores them by a gold
 judge that training does not see, and by the proxy that training raises. Where there is no proxy
 (training from pairs) ln pi / pi_start of the reply takes its place: by Price's equation gold rises
 along the way gone so far, continued, by its covariance with that.
 
 Training stops when any of three tests says so, each with a third of `alpha`:
-- a bettor refutes that gold has risen with the proxy at every look so far (`stats.covariance.turned`:
-  valid at any time);
+- a bettor refutes that gold has risen with the proxy at every look so far
+  (`stats.covariance.decline_alarms`: valid at any time);
 - the covariance's upper bound at this look is below 0, at a level that is spent over the looks
   (`stats.sequential.alpha_spending`);
 - gold is lower than at an earlier look, paired by prompt, at the same level shared among the
@@ -20,8 +21,8 @@ Looks and the best weights are kept in the stage's folder. A look is a pure func
 step, so a run that was killed and resumed makes the same ones, or reads them, and stops at the same
 step with the same weights.
 
-For best-of-n `tune_best_of_n` finds n beforehand: the one at which gold is highest among the start model's
-own replies (HedgeTune).
+For best-of-n `tune_best_of_n` finds n beforehand: the one at which gold is highest among the start
+model's own replies (HedgeTune).
 """
 
 from __future__ import annotations
@@ -74,8 +75,8 @@ class GoldEval(Record):
 
     @property
     def mean(self) -> float:
-        known = [math.fsum(g) / len(g) for g in self.gold if g]
-        return math.fsum(known) / len(known)
+        means = [math.fsum(g) / len(g) for g in self.gold if g]
+        return math.fsum(means) / len(means)
 
 
 @dataclass(frozen=True)
@@ -149,26 +150,26 @@ class GoldMonitor:
         longest: int,
         seed: int,
         folder: Path,
-        then: Callable[[StepReport], None] | None = None,
+        on_step: Callable[[StepReport], None] | None = None,
     ) -> None:
         if len(prompts) < LEAST_PROMPTS:
             few = f"{len(prompts)} held-out prompts cannot tell anything"
             raise ValueError(f"stop by goodhart: {few}; give {LEAST_PROMPTS} at the very least, better 16")
         self.policy, self.prompts, self.gold, self.proxy, self.stop = policy, prompts, gold, proxy, stop
-        self.longest, self.seed, self.folder, self.then = longest, seed, folder, then
+        self.longest, self.seed, self.folder, self.on_step = longest, seed, folder, on_step
         self.start = [p.detach().clone() for p in trainable_parameters(policy)]
         self.path = folder / "gold_evals.jsonl"
         self.gold_evals: list[GoldEval] = []
         if self.path.exists():
             self.gold_evals = records(self.path, GoldEval)
         if self.gold_evals and not self._weights(_best(self.gold_evals)).exists():
-            # killed when all was cleared away, checkpoints first: the stage begins again, and so do the looks
+            # killed when all was cleared away, checkpoints first: the stage begins again, and so do its evaluations
             self.gold_evals = []
         self._evaluate_gold(0)
 
     def __call__(self, report: StepReport) -> None:
-        if self.then:
-            self.then(report)
+        if self.on_step:
+            self.on_step(report)
         step = report.step + 1
         if step % self.stop.every == 0 and step < report.steps:
             self._evaluate_gold(step)
@@ -187,15 +188,17 @@ class GoldMonitor:
         with torch.no_grad():
             for i, parameter in enumerate(own):
                 parameter.copy_(weights[f"parameter.{i}"])
-        told = {"step": decision.step, "kept": decision.best_step, "why": decision.why, "alpha": self.stop.alpha}
-        (self.folder / "stopped.json").write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+        record = {"step": decision.step, "kept": decision.best_step, "why": decision.why, "alpha": self.stop.alpha}
+        (self.folder / "stopped.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
 
     def _evaluate_gold(self, step: int) -> None:
         if any(gold_eval.step == step for gold_eval in self.gold_evals):
             return  # seen before the run was killed
+        # 1. fresh replies, from a seed of this step alone: a resumed run evaluates the same ones
         texts = _sample_replies(
             self.policy, self.prompts, self.stop.samples, self.longest, self.seed + 1_000_003 * (step + 1)
         )
+        # 2. both scores of each reply; a prompt counts only where both judges could score all its replies
         gold = _scored(self.gold(self.prompts, texts))
         ratios = self._ratios(texts)
         proxy = _scored(self.proxy(self.prompts, texts)) if self.proxy else ratios
@@ -207,6 +210,7 @@ class GoldMonitor:
             )
         nats = tuple(math.fsum(part) / len(part) for part in ratios)
         gold_eval = GoldEval(step=step, gold=tuple(g for g, _ in both), proxy=tuple(p for _, p in both), nats=nats)
+        # 3. weights before the record of them: a kill in between leaves weights that nothing names
         if all(gold_eval.mean > other.mean for other in self.gold_evals):
             self._save_weights(step)
         self.gold_evals.append(gold_eval)
@@ -215,6 +219,7 @@ class GoldMonitor:
             "".join(gold_eval.model_dump_json() + "\n" for gold_eval in self.gold_evals), encoding="utf-8"
         )
         partial.replace(self.path)
+        # 4. only the best weights stay on disk
         best = _best(self.gold_evals)
         for path in self.folder.glob("gold-peak-*.safetensors"):
             if path != self._weights(best):
@@ -233,13 +238,13 @@ class GoldMonitor:
 
     def _ratios(self, texts: Sequence[Sequence[str]]) -> Scores:
         """ln pi / pi_start of each reply."""
-        asked = [prompt.conversation for prompt in self.prompts]
-        now = self.policy.logprobs(asked, texts)
+        conversations = [prompt.conversation for prompt in self.prompts]
+        logps = self.policy.logprobs(conversations, texts)
         with swapped_parameters(self.policy, self.start):
-            begun = self.policy.logprobs(asked, texts)
+            start_logps = self.policy.logprobs(conversations, texts)
         return tuple(
             tuple(a.total - b.total for a, b in zip(one, other, strict=True))
-            for one, other in zip(now, begun, strict=True)
+            for one, other in zip(logps, start_logps, strict=True)
         )
 
 
@@ -258,28 +263,36 @@ def _best(gold_evals: Sequence[GoldEval]) -> int:
 def _sample_replies(
     policy: LocalModel, prompts: Sequence[Prompt], samples: int, longest: int, seed: int
 ) -> list[list[str]]:
-    said = policy.generate(
+    groups = policy.generate(
         [p.conversation for p in prompts], n=samples, max_new_tokens=longest, temperature=1.0, seed=seed
     )
-    return [[reply.text for reply in replies] for replies in said]
+    return [[reply.text for reply in replies] for replies in groups]
 
 
-def _scored(judged: Sequence[Sequence[Score | None]]) -> Scores:
+def _scored(scores_by_prompt: Sequence[Sequence[Score | None]]) -> Scores:
     """The scores by prompt; empty where one reply could not be scored."""
-    values = [[score.value for score in got if score is not None and math.isfinite(score.value)] for got in judged]
-    return tuple(tuple(value) if len(value) == len(got) else () for value, got in zip(values, judged, strict=True))
+    values = [
+        [score.value for score in scores if score is not None and math.isfinite(score.value)]
+        for scores in scores_by_prompt
+    ]
+    return tuple(
+        tuple(value) if len(value) == len(scores) else ()
+        for value, scores in zip(values, scores_by_prompt, strict=True)
+    )
 
 
 def _refuted(gold_evals: Sequence[GoldEval], alpha: float) -> str:
     """The bettor. A look is put in the spreads of the look before it, which were known when its
     replies were drawn."""
-    told = list[list[float]]()
+    covariances = list[list[float]]()
     for before, now in pairwise(gold_evals):
         spread = _spread(before.gold), _spread(before.proxy)
         unit = spread[0] * spread[1] if spread[0] and spread[1] else None
-        told.append([c / unit for c in by_prompt(now.gold, now.proxy)] if unit else [])
+        covariances.append([c / unit for c in by_prompt(now.gold, now.proxy)] if unit else [])
     return (
-        "a bettor refutes that gold has risen with the proxy so far" if decline_alarms(told, BOUND, alpha)[-1] else ""
+        "a bettor refutes that gold has risen with the proxy so far"
+        if decline_alarms(covariances, BOUND, alpha)[-1]
+        else ""
     )
 
 
@@ -291,8 +304,8 @@ def _falls(gold_eval: GoldEval, alpha: float) -> str:
     ]
     if len({i for _, _, i in pairs}) < LEAST_PROMPTS:
         return ""
-    found = covariance([g for g, _, _ in pairs], [p for _, p, _ in pairs], [i for _, _, i in pairs])
-    upper = found.upper(1 - alpha)
+    estimate = covariance([g for g, _, _ in pairs], [p for _, p, _ in pairs], [i for _, _, i in pairs])
+    upper = estimate.upper(1 - alpha)
     return (
         f"the covariance of gold and proxy is below 0 (at most {upper:.3g})" if upper is not None and upper < 0 else ""
     )

@@ -1,5 +1,5 @@
-"""How do several reward models become one? They disagree most where none of them knows, which is
-where a policy would exploit one alone.
+"""How do several reward models become one? Ensembles (mean, worst case, uncertainty penalty, WARM).
+They disagree most where none of them knows, which is where a policy would exploit one alone.
 
 Members start from the same weights and see the data in other orders. Those whose scores are
 combined also start from heads of their own, because their disagreement is what is wanted; those

@@ -1,5 +1,5 @@
-"""What do the weights say of these rows? The forward pass that all methods on the policy's own
-samples share.
+"""Which log-probabilities do the weights give these rows? The forward pass that all methods on the
+policy's own samples share.
 
 Log-probabilities are those at the temperature of sampling, so that the policy that is trained is
 the one that spoke; values come with them where there is a head. A policy, the policy that spoke and

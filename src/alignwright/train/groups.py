@@ -1,4 +1,4 @@
-"""How does each group of voters fare in a step?
+"""How does each group of voters fare in a step? Loss and accuracy per annotator group.
 
 The mean loss over all pairs hides whom it was won from: two groups that want opposite things may
 each be at chance. So what a step logs, it logs of each group too, weighted as the loss is.

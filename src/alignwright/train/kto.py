@@ -100,30 +100,30 @@ def _partner(rows: Sequence[TokenRow], i: int, longest: int) -> TokenRow:
 class KtoObjective:
     """A unit is an example, times its weight."""
 
-    def __init__(self, policy: LocalModel, made: Sequence[PreferenceRow], stage: Kto) -> None:
-        self.stage, self.preference_rows = stage, made
-        self.rows: Sequence[TokenRow] = [preference_row.row for preference_row in made]
-        self.examples = [examples(preference_row) for preference_row in made]
+    def __init__(self, policy: LocalModel, preference_rows: Sequence[PreferenceRow], stage: Kto) -> None:
+        self.stage, self.preference_rows = stage, preference_rows
+        self.rows: Sequence[TokenRow] = [preference_row.row for preference_row in preference_rows]
+        self.examples = [examples(preference_row) for preference_row in preference_rows]
         self.replies = ReferenceLogps(policy, self.rows)
-        self.others = ReferenceLogps(
+        self.mismatched = ReferenceLogps(
             policy, mismatched_rows(self.rows, min(resolved(stage.max_tokens), policy.longest))
         )
-        self.references = {"reference_A": self.replies, "mismatched_A": self.others}
-        self.named = any(example.group for of_row in self.examples for example in of_row)
+        self.references = {"reference_A": self.replies, "mismatched_A": self.mismatched}
+        self.has_groups = any(example.group for of_row in self.examples for example in of_row)
         self.groups, self.sides = GroupMeans(), GroupMeans()
-        every = [example for of_row in self.examples for example in of_row]
+        all_examples = [example for of_row in self.examples for example in of_row]
         self.weights = tuple(
-            sum(e.weight * side for e, side in ((e, e.good if good else 1 - e.good) for e in every))
+            sum(e.weight * side for e, side in ((e, e.good if good else 1 - e.good) for e in all_examples))
             for good in (True, False)
         )
         if not all(self.weights):
-            raise ValueError(one_sided(len(every), good=bool(self.weights[0])))
+            raise ValueError(one_sided(len(all_examples), good=bool(self.weights[0])))
         self.kl = torch.zeros((), device=policy.device)
 
     @torch.no_grad()
     def begin(self, batches: Sequence[MicroBatch]) -> None:
         self.groups, self.sides = GroupMeans(), GroupMeans()
-        ratios = [self.others.logratio(batch, self.others.logprobs(batch)[0]) for batch in batches]
+        ratios = [self.mismatched.logratio(batch, self.mismatched.logprobs(batch)[0]) for batch in batches]
         self.kl = torch.cat(ratios).mean()
 
     def summary(self) -> dict[str, float]:
@@ -138,14 +138,14 @@ class KtoObjective:
 
     def loss(self, batch: MicroBatch) -> tuple[Tensor, dict[str, float]]:
         loss_E, ratio_E = self.costs(batch)
-        shown = [example for i in batch for example in self.examples[i]]
-        weight_E = torch.tensor([e.weight for e in shown], device=loss_E.device)
-        good_E = torch.tensor([e.good for e in shown], device=loss_E.device)
-        if self.named:
-            self.groups.add([e.group for e in shown], weight_E, {"loss": loss_E})
+        examples = [example for i in batch for example in self.examples[i]]
+        weight_E = torch.tensor([e.weight for e in examples], device=loss_E.device)
+        good_E = torch.tensor([e.good for e in examples], device=loss_E.device)
+        if self.has_groups:
+            self.groups.add([e.group for e in examples], weight_E, {"loss": loss_E})
         for side, share_E in (("chosen_logratio", good_E), ("rejected_logratio", 1 - good_E)):
             if bool(share_E.any()):
-                self.sides.add([side] * len(shown), weight_E * share_E, {"ratio": ratio_E.detach()})
+                self.sides.add([side] * len(examples), weight_E * share_E, {"ratio": ratio_E.detach()})
         return (weight_E * loss_E).sum(), {}
 
     def costs(self, batch: MicroBatch) -> tuple[Tensor, Tensor]:

@@ -1,18 +1,20 @@
-"""How does a model move? The one optimiser loop of the system.
+"""How does a model move? The one optimiser loop of the system: gradient accumulation, AdamW,
+learning-rate schedule, checkpoints.
 
-A method brings an `Objective`: rows, how many units (tokens, pairs) a micro-batch holds, and the
-summed loss of a micro-batch. The loop does the rest: accumulation normalised over the whole step,
+A method brings an `Objective`: rows, `num_units` of a micro-batch (scored tokens, pairs; what other
+trainers call global valid tokens), and the summed loss of a micro-batch. The loop does the rest:
+gradient accumulation normalised by the units of the whole step, not of a micro-batch,
 float32 master weights under whatever precision the parameters have, a guard that stops at the first
 number that is not finite and keeps the batch that made it, checkpoints, exact resume.
 
 Which rows are in which step is said by a `TrainPlan`, when all rows are there from the start, or by
-a `RolloutSchedule`, when rounds of them are made on the way (samples of the policy as it is at the start of
-a round).
+a `RolloutSchedule`, when rounds of them are made on the way (samples of the policy as it is at the
+start of a round).
 
 A resumed run gives the same losses to the last bit on one machine with one thread count: the plan
 is a pure function of its arguments, a round one of its number and the weights, nothing is random
 inside the loop (no dropout), and the checkpoint, taken only between rounds, holds the whole state
-of optimiser and course.
+of optimiser and schedule.
 
 Left out on purpose: mixed-precision scalers (bfloat16 needs none) and callbacks (a generator of
 steps would be one more concept).
@@ -158,7 +160,7 @@ def run_loop(
             raise DamagedFile(where, f"'state' is not what this method keeps ({error!r})") from None
     _truncate_metrics(folder / "metrics.jsonl", first)
     reports: list[StepReport] = []
-    saved = first
+    last_checkpoint = first
     with (folder / "metrics.jsonl").open("a", encoding="utf-8") as log:
         for number in range(first // schedule.per_round, schedule.rounds):
             for report in optimizer_state.round(number):
@@ -167,10 +169,15 @@ def run_loop(
                 reports.append(report)
                 if on_step:
                     on_step(report)
-            done = (number + 1) * schedule.per_round
-            if done // settings.checkpoint_every > saved // settings.checkpoint_every and number + 1 < schedule.rounds:
-                save_checkpoint(folder, done, optimizer_state.masters, optimizer_state.optimiser, schedule.state())
-                saved = done
+            steps_taken = (number + 1) * schedule.per_round
+            if (
+                steps_taken // settings.checkpoint_every > last_checkpoint // settings.checkpoint_every
+                and number + 1 < schedule.rounds
+            ):
+                save_checkpoint(
+                    folder, steps_taken, optimizer_state.masters, optimizer_state.optimiser, schedule.state()
+                )
+                last_checkpoint = steps_taken
     return reports
 
 
@@ -184,7 +191,7 @@ def learning_rate(step: int, steps: int, settings: LoopSettings) -> float:
 
 
 class _FixedSchedule:
-    """A plan as a course: each step is a round of its own, and there is nothing to make."""
+    """A plan as a schedule: each step is a round of its own, and there is nothing to make."""
 
     per_round = 1
 
@@ -238,7 +245,7 @@ class _OptimizerState:
 
     def round(self, number: int) -> Iterator[StepReport]:
         """Make a round's rows and take its steps."""
-        per_round, steps, started = (
+        per_round, steps, start_time = (
             self.schedule.per_round,
             self.schedule.rounds * self.schedule.per_round,
             time.perf_counter(),
@@ -259,10 +266,10 @@ class _OptimizerState:
                 norm,
                 rate,
                 tokens,
-                time.perf_counter() - started,
+                time.perf_counter() - start_time,
                 metrics,
             )
-            started = time.perf_counter()
+            start_time = time.perf_counter()
 
     def step(self, step: int, batches: Sequence[MicroBatch], rate: float) -> tuple[float, float, dict[str, float]]:
         """One optimiser step: its loss per unit, the norm of its gradient, and what the
@@ -271,6 +278,7 @@ class _OptimizerState:
         loss, metrics = 0.0, dict[str, float]()
         if num_units == 0:
             return loss, 0.0, metrics
+        # 1. accumulate: each micro-batch is divided by the units of the whole step, so that the cut does not count
         self.optimiser.zero_grad(set_to_none=False)
         for batch in batches:
             total, sums = self.objective.loss(batch)
@@ -281,6 +289,7 @@ class _OptimizerState:
             loss += float(total.detach()) / num_units
             for name, value in sums.items():
                 metrics[name] = metrics.get(name, 0.0) + value / num_units
+        # 2. clip, each group by its own norm; refuse what is not finite while the weights are still the old ones
         norm, *rest = [
             float(torch.nn.utils.clip_grad_norm_(group, self.settings.clip)) for group in self.clipped if group
         ]
@@ -294,6 +303,7 @@ class _OptimizerState:
                 step,
                 batches,
             )
+        # 3. step the float32 masters, and round them to the parameters' precision last
         for group in self.optimiser.param_groups:
             group["lr"] = rate
         self.optimiser.step()

@@ -1,4 +1,4 @@
-"""What is minimised?
+"""What is minimised? DPO and its kin, reward-model and SFT losses, one function each.
 
 Every loss here is a pure function from log-probabilities to one number per unit (a token, a pair, a
 reply), in nats and unreduced: the loop divides by the number of units of the whole optimiser step,

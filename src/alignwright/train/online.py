@@ -78,12 +78,14 @@ def online(
     must be resolved: no knob is None.
 
     `folder` gets metrics.jsonl, samples.jsonl and start.json. Raises ConstantReward when the judge
-    tells no reply from another, BrokenStart when policy and reference are not the same numbers,
+    tells no reply from another, Step0Error when policy and reference are not the same numbers,
     TrainingDiverged when a loss is not finite.
     """
     if resolved(stage.samples) < 2:
-        seen = f"with 'samples: {stage.samples}' it has none"
-        raise ValueError(f"train by {stage.by}: a reply is compared with its siblings, and {seen}; ask for 2 or more")
+        siblings = f"with 'samples: {stage.samples}' it has none"
+        raise ValueError(
+            f"train by {stage.by}: a reply is compared with its siblings, and {siblings}; ask for 2 or more"
+        )
     schedule = _OnlineSchedule(policy, drop_too_long(policy, prompts, stage, folder), scorer, stage, seed, folder)
     return run_loop(policy, schedule, schedule, LoopSettings(stage.lr, stage.checkpoint_every), folder, on_step)
 
@@ -94,8 +96,8 @@ def best_and_worst(group: Group) -> PreferenceRow | None:
     if group.equal:
         return None
     best, worst = (group.scores.index(pick(group.scores)) for pick in (max, min))
-    found = Preference(prompt=group.prompt, chosen=group.texts[best], rejected=group.texts[worst])
-    return PreferenceRow(group.row([best, worst]), (Pair(0, 1, found),))
+    preference = Preference(prompt=group.prompt, chosen=group.texts[best], rejected=group.texts[worst])
+    return PreferenceRow(group.row([best, worst]), (Pair(0, 1, preference),))
 
 
 def win_rates(scores: Sequence[float]) -> list[float]:
@@ -110,8 +112,8 @@ class SppoObjective:
     """The replies of a round, each with its win rate. A unit is a reply."""
 
     def __init__(self, policy: LocalModel, groups: Sequence[Group], beta: float, budget: int) -> None:
-        laid = rows_of(groups, budget)
-        self.rows, self.places = [row for row, _ in laid], [places for _, places in laid]
+        packed_rows = rows_of(groups, budget)
+        self.rows, self.places = [row for row, _ in packed_rows], [places for _, places in packed_rows]
         self.win_A = [win for group in groups for win in win_rates(group.scores)]
         self.beta, self.replies = beta, ReferenceLogps(policy, self.rows)
 
@@ -131,13 +133,13 @@ class SppoObjective:
     @torch.no_grad()
     def invariants(self, batch: MicroBatch) -> list[Invariant]:
         """What must hold of a micro-batch before the first step."""
-        loss, logged = self.loss(batch)
+        loss, metrics = self.loss(batch)
         num_units = self.num_units(batch)
         wins = [self.win_A[a] for i in batch for a in self.places[i]]
         expected = sum(((win - 0.5) / self.beta) ** 2 for win in wins) / num_units
         meaning = "at log-ratio 0 the loss of sppo is the mean square of (win rate - 1/2) / beta"
         return [
-            Invariant("log-ratio", logged["moved"] / num_units, 0.0, 1e-4, NOT_ITS_REFERENCE),
+            Invariant("log-ratio", metrics["moved"] / num_units, 0.0, 1e-4, NOT_ITS_REFERENCE),
             Invariant("loss", float(loss) / num_units, expected, 1e-4 * (1 + expected), meaning),
         ]
 
@@ -150,7 +152,7 @@ class SppoObjective:
 
 
 class _OnlineSchedule:
-    """Objective and course in one: a round's own objective, made from its samples."""
+    """Objective and schedule in one: a round's own objective, made from its samples."""
 
     extra: Sequence[nn.Parameter] = ()
 
@@ -177,16 +179,16 @@ class _OnlineSchedule:
         self.budget = min(batches.MICRO_TOKENS, resolved(stage.batch_tokens))
         self.passes = SPPO_PASSES if isinstance(stage, Sppo) else 1
         self.per_pass = steps_of(
-            policy, prompts, stage, learnt=resolved(stage.samples) if isinstance(stage, Sppo) else 2
+            policy, prompts, stage, trained_replies=resolved(stage.samples) if isinstance(stage, Sppo) else 2
         )
         self.rounds, self.per_round = len(self.prompt_schedule), self.passes * self.per_pass
         self.start = [p.detach().clone() for p in trainable_parameters(policy)] if isinstance(stage, OnlineDpo) else []
         self.constant_rounds, self.check_start_pending = 0.0, True
-        self.now: PairObjective | SppoObjective | None = None
+        self.objective: PairObjective | SppoObjective | None = None
         self.rows: Sequence[TokenRow] = ()
         self.facts: dict[str, float] = {}
 
-    # ---- course ----------------------------------------------------------------------------------
+    # ---- schedule --------------------------------------------------------------------------------
     def epoch(self, number: int) -> int:
         return sum(map(len, self.prompt_schedule[:number])) // len(self.prompts)
 
@@ -197,20 +199,20 @@ class _OnlineSchedule:
         self.constant_rounds, self.check_start_pending = state["flat"], bool(state["unmoved"])
 
     def begin(self, number: int) -> list[list[MicroBatch]]:
-        asked = [self.prompts[i] for i in self.prompt_schedule[number]]
-        rollout = sample_rollout(self.policy, asked, self.scorer, self.stage, seed=self.seed, rollout=number)
+        prompts = [self.prompts[i] for i in self.prompt_schedule[number]]
+        rollout = sample_rollout(self.policy, prompts, self.scorer, self.stage, seed=self.seed, rollout=number)
         self.facts = rollout.facts()
         self._keep(rollout)
         self.constant_rounds = count_constant_rounds(rollout, self.constant_rounds, self.rounds)
-        self.now = self._objective([group for group in rollout.groups if len(group.scores) > 1])
-        self.rows = self.now.rows if self.now else ()
-        if self.now is None:
+        self.objective = self._objective([group for group in rollout.groups if len(group.scores) > 1])
+        self.rows = self.objective.rows if self.objective else ()
+        if self.objective is None:
             return [[] for _ in range(self.per_round)]
         micro = [tuple(batch) for batch in plan_batches(self.rows, self.budget, shuffle_seed=None)]
         with swapped_parameters(self.policy, self.start) if self.start else contextlib.nullcontext():
-            self.now.replies.compute_reference(micro)
+            self.objective.replies.compute_reference(micro)
         if self.check_start_pending:
-            check_start(self.now.invariants(micro[0]), self.folder)
+            check_start(self.objective.invariants(micro[0]), self.folder)
             self.check_start_pending = False
         return [
             step for k in range(self.passes) for step in split_steps(micro, self.per_pass, f"{self.seed}/{number}/{k}")
@@ -231,14 +233,18 @@ class _OnlineSchedule:
 
     @property
     def _current(self) -> PairObjective | SppoObjective:
-        assert self.now is not None, "a round without rows has no micro-batches"
-        return self.now
+        assert self.objective is not None, "a round without rows has no micro-batches"
+        return self.objective
 
     def _objective(self, groups: Sequence[Group]) -> PairObjective | SppoObjective | None:
         if isinstance(self.stage, Sppo):
             return SppoObjective(self.policy, groups, self.stage.beta, self.budget) if groups else None
-        made = [preference_row for group in groups if (preference_row := best_and_worst(group))]
-        return PairObjective(self.policy, made, Dpo(by="dpo", beta=self.stage.beta)) if made else None
+        preference_rows = [preference_row for group in groups if (preference_row := best_and_worst(group))]
+        return (
+            PairObjective(self.policy, preference_rows, Dpo(by="dpo", beta=self.stage.beta))
+            if preference_rows
+            else None
+        )
 
     def _keep(self, rollout: Rollout) -> None:
         if isinstance(self.stage, Sppo):

@@ -1,4 +1,4 @@
-"""Which replies meet which, and in which row?
+"""Which replies meet which? Preference pairs packed into rows with a shared prompt.
 
 Preferences on one prompt become one row: the prompt once, each distinct reply once, and the pairs
 between them. A comparison of K replies has K (K - 1) / 2 pairs, so that a row each would compute a
@@ -74,13 +74,13 @@ def preference_rows(
     Raises ValueError on an empty reply, on a pair of equal replies, and when no pair with a weight
     is left, nor any label.
     """
-    rows, kept = _fitting(preferences, chat, max_tokens, folder, labelled)
-    pairs = [(row, one) for row, one in zip(rows, kept, strict=True) if isinstance(one, Preference)]
-    made = _together(
+    rows, sources = _fitting(preferences, chat, max_tokens, folder, labelled)
+    pairs = [(row, one) for row, one in zip(rows, sources, strict=True) if isinstance(one, Preference)]
+    paired_rows = _together(
         [row for row, _ in pairs], [Pair(0, 1, one) for _, one in pairs], [row.prompt for row, _ in pairs], max_tokens
     )
-    return made + [
-        PreferenceRow(row, (), (one,)) for row, one in zip(rows, kept, strict=True) if isinstance(one, Labelled)
+    return paired_rows + [
+        PreferenceRow(row, (), (one,)) for row, one in zip(rows, sources, strict=True) if isinstance(one, Labelled)
     ]
 
 
@@ -98,16 +98,16 @@ def comparisons(preferences: Sequence[Preference], chat: Chat, max_tokens: int) 
     return _together(_rows(preferences, chat), pairs, names, max_tokens)
 
 
-def places(made: Sequence[PreferenceRow], device: torch.device) -> tuple[Tensor, Tensor]:
+def places(preference_rows: Sequence[PreferenceRow], device: torch.device) -> tuple[Tensor, Tensor]:
     """Where the chosen and the rejected reply of each pair are among all replies of these rows,
     in order. Both [P]."""
-    starts = accumulate((len(preference_row.row.replies) for preference_row in made[:-1]), initial=0)
-    found = [
+    starts = accumulate((len(preference_row.row.replies) for preference_row in preference_rows[:-1]), initial=0)
+    positions = [
         (start + pair.chosen, start + pair.rejected)
-        for start, preference_row in zip(starts, made, strict=True)
+        for start, preference_row in zip(starts, preference_rows, strict=True)
         for pair in preference_row.pairs
     ]
-    chosen_P, rejected_P = torch.tensor(found, device=device).T
+    chosen_P, rejected_P = torch.tensor(positions, device=device).T
     return chosen_P, rejected_P
 
 
@@ -118,16 +118,16 @@ def _fitting(
         _check(preference)
     for one in labelled:
         if not one.reply.strip():
-            asked = one.prompt.conversation.last.content[:60]
+            prompt = one.prompt.conversation.last.content[:60]
             raise ValueError(
-                f"a labelled reply is empty, which no training can tell from silence; leave it out: {asked!r}"
+                f"a labelled reply is empty, which no training can tell from silence; leave it out: {prompt!r}"
             )
-    weighed = [preference for preference in preferences if preference.weight > 0]
-    if not weighed and not labelled:
+    weighted = [preference for preference in preferences if preference.weight > 0]
+    if not weighted and not labelled:
         raise ValueError(f"none of {len(preferences)} preferences has a weight above 0, so there is nothing to learn")
-    rows, learnt = _rows(weighed, chat) + labelled_rows(chat, labelled), [*weighed, *labelled]
-    keep = fit_rows(rows, max_tokens, folder, [one.row() for one in learnt])
-    return [rows[i] for i in keep], [learnt[i] for i in keep]
+    rows, sources = _rows(weighted, chat) + labelled_rows(chat, labelled), [*weighted, *labelled]
+    fitting = fit_rows(rows, max_tokens, folder, [one.row() for one in sources])
+    return [rows[i] for i in fitting], [sources[i] for i in fitting]
 
 
 def _check(preference: Preference) -> None:
@@ -182,20 +182,20 @@ def _together(
 
 
 def _share(rows: Sequence[TokenRow], pairs: Sequence[Pair], max_tokens: int) -> list[PreferenceRow]:
-    made: list[PreferenceRow] = []
+    shared_rows: list[PreferenceRow] = []
     places: dict[tuple[int, ...], int] = {}
-    placed: list[Pair] = []
+    row_pairs: list[Pair] = []
 
     def close() -> None:
-        made.append(PreferenceRow(TokenRow(rows[0].prompt, tuple(places)), tuple(placed)))
+        shared_rows.append(PreferenceRow(TokenRow(rows[0].prompt, tuple(places)), tuple(row_pairs)))
         places.clear()
-        placed.clear()
+        row_pairs.clear()
 
     for row, pair in zip(rows, pairs, strict=True):
         together = dict.fromkeys((*places, *row.replies))
-        if placed and len(row.prompt) + sum(map(len, together)) > max_tokens:
+        if row_pairs and len(row.prompt) + sum(map(len, together)) > max_tokens:
             close()
         chosen, rejected = (places.setdefault(reply, len(places)) for reply in row.replies)
-        placed.append(replace(pair, chosen=chosen, rejected=rejected))
+        row_pairs.append(replace(pair, chosen=chosen, rejected=rejected))
     close()
-    return made
+    return shared_rows

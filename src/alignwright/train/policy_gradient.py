@@ -1,11 +1,12 @@
 """How does a model learn from how well it did? Policy gradients: PPO, GRPO and its corrections,
 RLOO, REINFORCE.
 
-All are one thing: draw replies, have them judged, give every token its credit (`credit`), and
-follow a clipped surrogate (`policy_losses`) in the one optimiser loop. A method is a row of a table
-(`rollout_batch.recipe_of`): which credit, weight of a token, clip.
+All are one thing: sample replies, score them, give every token its advantage (`advantages`), and
+follow a clipped surrogate of the importance ratio (`clipped_losses`) in the one optimiser loop. A
+method is a row of a table (`rollout_batch.recipe_of`): which advantage, weight of a token, clip.
 
-`tests/test_train_grpo_by_hand.py` is GRPO flat on one screen, in plain torch, with the same numbers.
+`tests/test_train_grpo_by_hand.py` is GRPO flat on one screen, in plain torch, with the same
+numbers.
 
 - PPO (Schulman et al. 2017; Ouyang et al. 2022): a value for every token, generalised advantages,
   whitened, clipped ratios and values.
@@ -21,8 +22,9 @@ continue the same adapter, so that "adapter off" would be another model: a copy 
 parameters is kept, and swapped in for one pass a rollout.
 
 Passes are saved where they are not needed: no reference without `kl`; the log-probabilities of the
-policy that spoke are those of the first step's own forward pass. Where the credit needs them before
-it, or a rollout has several minibatches, the micro-batch that is learnt from first is heard last,
+policy that spoke (the old log-probabilities of the ratio) are those of the first step's own forward
+pass. Where advantages need them before it, or a rollout has several minibatches, the micro-batch
+that is trained on first is run last,
 and its graph is kept for its gradient: a rollout of one micro-batch is read once less. All are
 computed in the very rows and micro-batches of training, so ratio and divergence at the start are
 exactly 1 and 0; `check_start` refuses anything else.
@@ -104,7 +106,7 @@ def policy_gradient(
     `mix` are rows of plain text whose likelihood is held up. `stage` must be resolved: no knob is
     None. `folder` gets metrics.jsonl, samples.jsonl and start.json. Raises ValueError for knobs
     that cannot work together, ConstantReward when the judge tells no reply from another,
-    BrokenStart when policy and reference are not the same numbers, TrainingDiverged when a loss is
+    Step0Error when policy and reference are not the same numbers, TrainingDiverged when a loss is
     not finite.
     """
     recipe = recipe_of(stage)
@@ -119,40 +121,40 @@ def _check(
     stage: GradientStage, recipe: AdvantageRecipe, prompts: int, cost: RewardFn | None, mix: Sequence[TokenRow]
 ) -> None:
     """Refuse what would do nothing, or not what its name says."""
-    said, size = f"train by {stage.by}: ", min(resolved(stage.prompts), prompts)
+    where, size = f"train by {stage.by}: ", min(resolved(stage.prompts), prompts)
     if stage.kl_form == "loss:k1":
         raise ValueError(
-            f"{said}kl_form loss:k1 holds nothing: the expected gradient of k1 as a loss is zero, whatever the policy. "
-            "Use reward:k1 or loss:k2 for KL(policy || start), loss:k3 for KL(start || policy)"
+            f"{where}kl_form loss:k1 holds nothing: the expected gradient of k1 as a loss is zero, whatever the policy."
+            " Use reward:k1 or loss:k2 for KL(policy || start), loss:k3 for KL(start || policy)"
         )
     if isinstance(stage, Grpo | Rloo) and resolved(stage.samples) < 2:
         raise ValueError(
-            f"{said}a reply is judged against its siblings, and with 'samples: 1' it has none; ask for 2, or use ppo or"
-            " reinforce"
+            f"{where}a reply is judged against its siblings, and with 'samples: 1' it has none; ask for 2, or use"
+            " ppo or reinforce"
         )
     if stage.kl_target is not None and stage.kl == 0:
         raise ValueError(
-            f"{said}kl_target adapts a weight that starts at 'kl: 0' and stays there; give kl a positive start"
+            f"{where}kl_target adapts a weight that starts at 'kl: 0' and stays there; give kl a positive start"
         )
     if (cost is None) != (stage.cost is None):
-        given = "none" if cost is None else cost.name
+        named_cost = "none" if cost is None else cost.name
         raise ValueError(
-            f"{said}the stage names {stage.cost!r} as its cost, and the cost that was given is {given}; give both or"
-            " neither"
+            f"{where}the stage names {stage.cost!r} as its cost, and the cost that was given is {named_cost}; give both"
+            " or neither"
         )
     if (stage.mix > 0) != bool(mix):
         raise ValueError(
-            f"{said}'mix: {stage.mix:g}' with {len(mix)} rows of plain text; the weight and the text need each other"
+            f"{where}'mix: {stage.mix:g}' with {len(mix)} rows of plain text; the weight and the text need each other"
         )
     if recipe.minibatches > size:
         raise ValueError(
-            f"{said}{recipe.minibatches} minibatches of {size} prompts leave some empty; ask for fewer, or for more"
+            f"{where}{recipe.minibatches} minibatches of {size} prompts leave some empty; ask for fewer, or for more"
             " prompts"
         )
 
 
 class _PolicyGradientSchedule:
-    """Objective and course in one: the rows of a round, and the loss of its micro-batches."""
+    """Objective and schedule in one: the rows of a round, and the loss of its micro-batches."""
 
     def __init__(
         self,
@@ -188,7 +190,7 @@ class _PolicyGradientSchedule:
             None  # the first micro-batch to learn from, read already
         )
 
-    # ---- as a course -----------------------------------------------------------------------------
+    # ---- as a schedule ---------------------------------------------------------------------------
     def epoch(self, number: int) -> int:
         return sum(map(len, self.prompt_schedule[:number])) // len(self.prompts)
 
@@ -199,9 +201,10 @@ class _PolicyGradientSchedule:
         self.kl, self.multiplier, self.constant_rounds = state["kl"], state["multiplier"], state["flat"]
 
     def begin(self, number: int) -> list[list[MicroBatch]]:
-        stage, asked = self.stage, [self.prompts[i] for i in self.prompt_schedule[number]]
+        # 1. sample and score: nothing of the round depends on anything but weights, seed and number
+        stage, prompts = self.stage, [self.prompts[i] for i in self.prompt_schedule[number]]
         rollout = sample_rollout(
-            self.policy, asked, self.judges[0], stage, seed=self.seed, rollout=number, cost=self.judges[1]
+            self.policy, prompts, self.judges[0], stage, seed=self.seed, rollout=number, cost=self.judges[1]
         )
         device, longest = self.policy.device, resolved(stage.max_new_tokens)
         rollout_batch = lay_out(
@@ -214,7 +217,9 @@ class _PolicyGradientSchedule:
             device=device,
         )
         self.rollout_batch, self.rows, self.mixed = rollout_batch, rollout_batch.rows, {}
+        # 2. the passes that advantages need: reference, policy that spoke, values
         self._prepare_logps()
+        # 3. advantages, with the divergence taken from the reward where `kl_form` says so
         penalty_N = torch.zeros_like(rollout_batch.old_N)
         if self.kl > 0 and self.in_reward:
             penalty_N = self.kl * divergence(self.estimator, rollout_batch.old_N, rollout_batch.reference_N)
@@ -256,30 +261,36 @@ class _PolicyGradientSchedule:
         if batch[0] in self.mixed:
             return self._mix_loss(batch)
         rollout_batch = self.rollout_batch
+        # 1. log-probabilities now: the pass that was made for advantages already, where this is its micro-batch
         reply_R = rollout_batch.replies(batch)
         at_N, length_R = rollout_batch.tokens(reply_R), rollout_batch.length_R[reply_R]
         if self.cached_forward and self.cached_forward[0] == batch:
             (logp_N, value_N), self.cached_forward = self.cached_forward[1], None
         else:
             logp_N, value_N = self._forward(batch, self.head)
+        # 2. the policy that spoke is this one before its first step: the ratio is 1 and its pass is saved
         if self.reuse_first_forward and self.first_step:
             rollout_batch.old_N[at_N] = logp_N.detach()
         if self.check_start_pending:
             self._check_start(at_N, logp_N.detach())
-        loss_N, logged = self._token_losses(at_N, length_R, logp_N, value_N)
+        # 3. the loss of each token, times what the method lets it weigh
+        loss_N, metrics = self._token_losses(at_N, length_R, logp_N, value_N)
         even_N = torch.repeat_interleave(
             rollout_batch.unit_R[reply_R] / length_R, length_R
         )  # sums to the units: what is logged is a plain mean
         total = (torch.repeat_interleave(rollout_batch.weight_R[reply_R], length_R) * loss_N).sum()
-        return total, {name: float((even_N * x_N).sum()) for name, x_N in logged.items()}
+        return total, {name: float((even_N * x_N).sum()) for name, x_N in metrics.items()}
 
     def describe(self, index: int) -> dict[str, object]:
         if index in self.mixed:
             return {"text": self.policy.chat.decode(self.rows[index].replies[0])}
         replies = [(group, k) for group in self.rollout_batch.rollout.groups for k in range(len(group.texts))]
-        shown = [replies[r] for r in self.rollout_batch.places[index]]
-        prompt = [m.model_dump() for m in shown[0][0].prompt.conversation.messages]
-        return {"prompt": prompt, "replies": [{"text": group.texts[k], "score": group.scores[k]} for group, k in shown]}
+        samples = [replies[r] for r in self.rollout_batch.places[index]]
+        prompt = [m.model_dump() for m in samples[0][0].prompt.conversation.messages]
+        return {
+            "prompt": prompt,
+            "replies": [{"text": group.texts[k], "score": group.scores[k]} for group, k in samples],
+        }
 
     # ---- inside ----------------------------------------------------------------------------------
     def _forward(self, batch: MicroBatch, head: ValueHead | None = None) -> tuple[Tensor, Tensor]:
@@ -303,9 +314,9 @@ class _PolicyGradientSchedule:
             return
         for batch, at_N in reversed(places.items()):  # what is learnt from first comes last, and keeps its graph
             with torch.set_grad_enabled(batch == rollout_batch.micro_batches[0]):
-                read = self._forward(batch, self.head)
-            rollout_batch.old_N[at_N], rollout_batch.value_N[at_N] = read[0].detach(), read[1].detach()
-            self.cached_forward = (batch, read)
+                forward_pass = self._forward(batch, self.head)
+            rollout_batch.old_N[at_N], rollout_batch.value_N[at_N] = forward_pass[0].detach(), forward_pass[1].detach()
+            self.cached_forward = (batch, forward_pass)
 
     def _token_losses(
         self, at_N: Tensor, length_R: Tensor, logp_N: Tensor, value_N: Tensor
@@ -317,7 +328,7 @@ class _PolicyGradientSchedule:
             loss_N = gspo_loss(logp_N, old_N, advantage_N, length_R, low=recipe.low, high=recipe.high)
         else:
             loss_N = ppo_loss(logp_N, old_N, advantage_N, low=recipe.low, high=recipe.high)
-        logged = ratio_metrics(
+        metrics = ratio_metrics(
             logp_N.detach(), old_N, length_R if recipe.by_reply else None, low=recipe.low, high=recipe.high
         )
         if self.kl > 0 and not self.in_reward:
@@ -327,8 +338,8 @@ class _PolicyGradientSchedule:
                 value_N, rollout_batch.value_N[at_N], rollout_batch.return_N[at_N], clip=stage.value_clip
             )
             loss_N = loss_N + stage.value * value_loss_N
-            logged["value_loss"] = value_loss_N.detach()
-        return loss_N, logged
+            metrics["value_loss"] = value_loss_N.detach()
+        return loss_N, metrics
 
     def _facts(self) -> dict[str, float]:
         """What is logged of a round beside its rollout: measured on the policy that spoke, over
@@ -380,21 +391,25 @@ class _PolicyGradientSchedule:
     def _check_start(self, at_N: Tensor, logp_N: Tensor) -> None:
         """On the first micro-batch of the stage, before anything has moved."""
         rollout_batch, strict = self.rollout_batch, self.policy.dtype == torch.float32
-        gap = float((logp_N - rollout_batch.old_N[at_N]).abs().max())
-        found = [
-            Invariant("the ratio to the policy that spoke, at its furthest from 1,", math.exp(gap), 1.0, 1e-5, _RATIO)
+        ratio_gap = float((logp_N - rollout_batch.old_N[at_N]).abs().max())
+        invariants = [
+            Invariant(
+                "the ratio to the policy that spoke, at its furthest from 1,", math.exp(ratio_gap), 1.0, 1e-5, _RATIO
+            )
         ]
         if self.kl > 0:
             furthest = float((logp_N - rollout_batch.reference_N[at_N]).abs().max())
-            found.append(
+            invariants.append(
                 Invariant("the log-ratio to the reference, at its furthest from 0,", furthest, 0.0, 1e-5, _REFERENCE)
             )
         if self.stage.temperature == 1:
-            drawn = [logp for group in rollout_batch.rollout.groups for s in group.samples for logp in s.logprobs]
-            apart = float((logp_N - torch.tensor(drawn, device=logp_N.device)[at_N]).abs().mean())
+            sampled_logps = [
+                logp for group in rollout_batch.rollout.groups for s in group.samples for logp in s.logprobs
+            ]
+            gap_to_sampler = float((logp_N - torch.tensor(sampled_logps, device=logp_N.device)[at_N]).abs().mean())
             name = "the mean gap between the sampler's and the trainer's log-probabilities"
-            found.append(Invariant(name, apart, 0.0, 1e-3 if strict else None, _GAP))
-        check_start(found, self.folder)
+            invariants.append(Invariant(name, gap_to_sampler, 0.0, 1e-3 if strict else None, _GAP))
+        check_start(invariants, self.folder)
         self.check_start_pending = False
 
 

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
 def preference(
     policy: LocalModel,
-    learnt: Sequence[Preference | Labelled],
+    data: Sequence[Preference | Labelled],
     stage: DirectStage,
     *,
     seed: int,
@@ -53,25 +53,25 @@ def preference(
     """Train `policy` in place by the stage's method, against itself as it is now. `stage` must be
     resolved: no knob is None.
 
-    Of `learnt` only KTO takes replies that are labelled by themselves. Raises ValueError on pairs
-    that teach nothing or do not fit, BrokenStart when the start is not at margin 0,
+    Of `data` only KTO takes replies that are labelled by themselves. Raises ValueError on pairs
+    that teach nothing or do not fit, Step0Error when the start is not at margin 0,
     TrainingDiverged on a loss that is not finite.
     """
-    preferences = [one for one in learnt if isinstance(one, Preference)]
-    labelled = [one for one in learnt if isinstance(one, Labelled)]
+    preferences = [one for one in data if isinstance(one, Preference)]
+    labelled = [one for one in data if isinstance(one, Labelled)]
     assert not labelled or isinstance(stage, Kto), "a single label has no margin"
-    made = preference_rows(preferences, policy.chat, min(resolved(stage.max_tokens), policy.longest), folder, labelled)
+    rows = preference_rows(preferences, policy.chat, min(resolved(stage.max_tokens), policy.longest), folder, labelled)
     plan = plan_training(
-        [c.row for c in made], epochs=resolved(stage.epochs), batch_tokens=resolved(stage.batch_tokens), seed=seed
+        [c.row for c in rows], epochs=resolved(stage.epochs), batch_tokens=resolved(stage.batch_tokens), seed=seed
     )
-    objective = KtoObjective(policy, made, stage) if isinstance(stage, Kto) else PairObjective(policy, made, stage)
+    objective = KtoObjective(policy, rows, stage) if isinstance(stage, Kto) else PairObjective(policy, rows, stage)
     path = folder / "reference.safetensors"
-    kept = load_reference(objective.references, path)
-    if not kept:
+    reference_loaded = load_reference(objective.references, path)
+    if not reference_loaded:
         for replies in objective.references.values():
             replies.compute_reference(plan.micro_batches)
     check_start(objective.invariants(plan.micro_batches[0]), folder)
-    if not kept and objective.references:
+    if not reference_loaded and objective.references:
         save_reference(objective.references, path)
     reports = run_loop(
         policy, objective, StepLogger(plan, objective), LoopSettings(stage.lr, stage.checkpoint_every), folder, on_step
@@ -94,7 +94,7 @@ class StepObjective(Objective, Protocol):
 
 
 class StepLogger:
-    """A fixed plan as a course for the loop, whose objective sees each step begin and end."""
+    """A fixed plan as a schedule for the loop, whose objective sees each step begin and end."""
 
     per_round = 1
     extra: Sequence[nn.Parameter] = ()
@@ -131,11 +131,15 @@ def likelihood_displacement(path: Path, stage: DirectStage) -> str | None:
     quarter = max(1, len(steps) // 4)
     if len(steps) < 4:
         return None
-    grown, risen = (
+    margin_gain, chosen_gain = (
         fmean(s[key] for s in steps[-quarter:]) - fmean(s[key] for s in steps[:quarter])
         for key in ("margin", "chosen_logratio")
     )
-    if grown <= 0 or risen > -0.1 * grown or fmean(s["chosen_logratio"] for s in steps[-quarter:]) >= 0:
+    if (
+        margin_gain <= 0
+        or chosen_gain > -0.1 * margin_gain
+        or fmean(s["chosen_logratio"] for s in steps[-quarter:]) >= 0
+    ):
         return None
     match stage:
         case Dpo():
@@ -145,6 +149,7 @@ def likelihood_displacement(path: Path, stage: DirectStage) -> str | None:
         case _:
             advice = "use rpo, or dpo with 'nll', which hold the chosen reply up"
     return (
-        f"both replies sink: while the margin grew by {grown:.2g} nats, the chosen reply became {-risen:.2g} nats less"
-        f" likely than it was. The model learns what not to say more than what to say; {advice}, or take fewer steps."
+        f"both replies sink: while the margin grew by {margin_gain:.2g} nats, the chosen reply became"
+        f" {-chosen_gain:.2g} nats less likely than it was. The model learns what not to say more"
+        f" than what to say; {advice}, or take fewer steps."
     )

@@ -97,18 +97,20 @@ def cut(documents: Sequence[Sequence[int]], start: int, width: int, seed: int) -
     masks: list[tuple[bool, ...]] = []
     room = width - 1
     for i in order:
-        done, ids = 0, tuple(documents[i])
-        while done < len(ids):
-            before = ids[done - 1 : done] if done else ()
-            if room <= len(before):  # not one token of it fits
+        start_at, ids = 0, tuple(documents[i])
+        while start_at < len(ids):
+            before = ids[start_at - 1 : start_at] if start_at else ()
+            # 1. where not one token of it fits, the row is full
+            if room <= len(before):
                 rows.append(TokenRow((start,), tuple(pieces), tuple(masks)))
                 pieces, masks, room = [], [], width - 1
                 continue
-            piece = ids[done : done + room - len(before)]
+            # 2. as much of the document as fits, behind the token before it, which is read and not trained
+            piece = ids[start_at : start_at + room - len(before)]
             pieces.append(before + piece)
             masks.append((False,) * len(before) + (True,) * len(piece))
             room -= len(pieces[-1])
-            done += len(piece)
+            start_at += len(piece)
     return [*rows, TokenRow((start,), tuple(pieces), tuple(masks))] if pieces else rows
 
 
@@ -135,9 +137,9 @@ class _TextObjective:
 @torch.no_grad()
 def _show_start(policy: LocalModel, objective: _TextObjective, batch: MicroBatch, folder: Path) -> None:
     vocabulary = head_of(policy.model).weight.shape[0]
-    seen = float(objective.loss(batch)[0]) / objective.num_units(batch)
+    loss = float(objective.loss(batch)[0]) / objective.num_units(batch)
     meaning = (
         "a model of small random weights holds every token equally likely, so it begins near the logarithm of the"
         " vocabulary's size"
     )
-    check_start([Invariant("loss per token of the random model", seen, math.log(vocabulary), None, meaning)], folder)
+    check_start([Invariant("loss per token of the random model", loss, math.log(vocabulary), None, meaning)], folder)

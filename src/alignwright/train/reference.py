@@ -1,12 +1,12 @@
-"""How likely was each reply before training, and how likely is it now?
+"""How likely was each reply before training? Reference log-probabilities, and log-ratios to them.
 
 The start model's log-probabilities are computed once, before the first step, with the weights that
 training starts from and in the very micro-batches it will use: a row always meets the same
 neighbours, so the log-ratio at the start is 0 to the last bit in any precision. They are kept in
 `reference.safetensors` beside the checkpoints, for a run that goes on after a kill.
 
-Where the policy has moved since (online methods, which meet new replies every round), `swapped_parameters`
-puts the start's parameters in its place for the while.
+Where the policy has moved since (online methods, which meet new replies every round),
+`swapped_parameters` puts the start's parameters in its place for the while.
 
 Shapes: `_R` the replies of a micro-batch, row by row; `_A` all replies of all rows.
 """
@@ -77,13 +77,13 @@ def load_reference(replies: Mapping[str, ReferenceLogps], path: Path) -> bool:
     where they are of other rows."""
     if not path.exists():
         return False
-    kept = load_tensors(path)
+    reference = load_tensors(path)
     for name, these in replies.items():
-        if name not in kept or len(kept[name]) != these.first[-1]:
+        if name not in reference or len(reference[name]) != these.first[-1]:
             raise DamagedFile(
                 path, f"it holds no {name!r} of {these.first[-1]} replies, as if it were made from other data"
             )
-        these.reference_A = kept[name].to(these.policy.device)
+        these.reference_A = reference[name].to(these.policy.device)
     return True
 
 

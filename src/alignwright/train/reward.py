@@ -75,10 +75,12 @@ def reward(
     ValueError when no pair can teach or the start is not what it must be, TrainingDiverged on a
     loss that is not finite.
     """
+    # 1. pairs to train on, of prompts held out, of sources held out whole: rows of each
     limit = min(resolved(stage.max_tokens), policy.longest)
-    apart = split(usable(preferences, policy.chat, limit, folder), stage.heldout, seed, files or {})
-    groups, kept, unseen = (
-        comparisons(part, policy.chat, limit) for part in (apart.train, apart.heldout, apart.unseen)
+    split_pairs = split(usable(preferences, policy.chat, limit, folder), stage.heldout, seed, files or {})
+    groups, heldout, unseen_rows = (
+        comparisons(part, policy.chat, limit)
+        for part in (split_pairs.train, split_pairs.heldout, split_pairs.unseen_pairs)
     )
     seeds = [seed + 1_000_003 * member for member in range(stage.ensemble)]
     rows = [group.row for group in groups]
@@ -87,35 +89,43 @@ def reward(
         for s in seeds
     ]
     heads = first_heads(policy, stage, seed)
-    _check(policy, heads, groups, plans[0].micro_batches[0], stage, apart.train, folder)
+    _check(policy, heads, groups, plans[0].micro_batches[0], stage, split_pairs.train, folder)
+    # 2. each member from the policy's own weights, in its own order of the data
     members = [folder / f"member-{m}" for m in range(stage.ensemble)]
-    with _lent(policy) as start:
+    with _borrowed_weights(policy) as start:
         reports = []
         for m, member in enumerate(members):
             start()
             reports += _train_member(policy, heads[m], groups, plans, m, stage, member, on_step)
         _join_metrics(folder, members, plans)
-        meta, said, elsewhere = _combine(policy, members, stage, groups, kept, unseen, folder)
-    scored_pairs = _score_pairs(meta.combined(said), kept)
+        meta, heldout_scores, unseen_scores = _combine(policy, members, stage, groups, heldout, unseen_rows, folder)
+    # 3. what the members say together of the pairs that were held out, as findings with a verdict
+    scored_pairs = _score_pairs(meta.combined(heldout_scores), heldout)
     meta.write(folder)
     if stage.combine == "weights":
         drop_members(members)
-    each = [_accuracy(_score_pairs(row_R, kept)) for row_R in said] if kept and len(said) > 1 else []
+    each = (
+        [_accuracy(_score_pairs(row_R, heldout)) for row_R in heldout_scores]
+        if heldout and len(heldout_scores) > 1
+        else []
+    )
     note = "members by themselves " + ", ".join(f"{share:.1%}" for share in each) if each else ""
-    found = heldout_findings(scored_pairs, stage=name, labels=stage.labels, note=note)
-    marks = mark_findings(found, signal_verdict(scored_pairs, apart.train), stage=name, used=stage.no_signal == "use")
-    far = _score_pairs(meta.combined(elsewhere), unseen) if unseen else []
-    return reports, (*marks, *unseen_source_findings(far, scored_pairs, apart, stage=name))
+    findings = heldout_findings(scored_pairs, stage=name, labels=stage.labels, note=note)
+    marks = mark_findings(
+        findings, signal_verdict(scored_pairs, split_pairs.train), stage=name, use_anyway=stage.no_signal == "use"
+    )
+    unseen_pairs = _score_pairs(meta.combined(unseen_scores), unseen_rows) if unseen_rows else []
+    return reports, (*marks, *unseen_source_findings(unseen_pairs, scored_pairs, split_pairs, stage=name))
 
 
 def pair_losses(
-    score_R: Tensor, made: Sequence[PreferenceRow], stage: RewardModel
+    score_R: Tensor, preference_rows: Sequence[PreferenceRow], stage: RewardModel
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Of each pair of these rows, whose replies were scored in order: its loss, its gap, the sum
     of its two scores, and its weight. Shape [P]."""
-    pairs = [pair for preference_row in made for pair in preference_row.pairs]
+    pairs = [pair for preference_row in preference_rows for pair in preference_row.pairs]
     on = score_R.device
-    chosen_P, rejected_P = (score_R[place_P] for place_P in places(made, on))
+    chosen_P, rejected_P = (score_R[place_P] for place_P in places(preference_rows, on))
     strength_P = torch.tensor([pair.preference.strength for pair in pairs], device=on)
     label_P = strength_P if stage.labels == "soft" else ((strength_P - 0.5).sign() + 1) / 2  # a tie stays one
     margin_P = stage.margin * (2 * strength_P - 1) if stage.margin else None
@@ -137,9 +147,9 @@ class _RewardObjective:
     def loss(self, batch: MicroBatch) -> tuple[Tensor, dict[str, float]]:
         score_R = end_scores(self.policy, self.head, [self.rows[i] for i in batch])
         loss_P, gap_P, sum_P, weight_P = pair_losses(score_R, [self.groups[i] for i in batch], self.stage)
-        logged = {"accuracy": (gap_P > 0).float() + (gap_P == 0).float() / 2, "gap": gap_P, "score": sum_P / 2}
+        metrics = {"accuracy": (gap_P > 0).float() + (gap_P == 0).float() / 2, "gap": gap_P, "score": sum_P / 2}
         return (weight_P * loss_P).sum(), {
-            name: float((weight_P * value.detach()).sum()) for name, value in logged.items()
+            name: float((weight_P * value.detach()).sum()) for name, value in metrics.items()
         }
 
     def describe(self, index: int) -> dict[str, object]:
@@ -160,7 +170,7 @@ def _train_member(
     if sealed(member):
         return []
     member.mkdir(exist_ok=True)
-    show = None if on_step is None else lambda report: on_step(_shifted(report, number, plans))
+    show = None if on_step is None else lambda report: on_step(_as_stage_step(report, number, plans))
     policy.model.add_module(_ATTACHED, head)  # so that the loop finds it among what it trains
     try:
         reports = run_loop(
@@ -180,7 +190,7 @@ def _train_member(
     save_head(head, member)
     drop_checkpoints(member)
     seal(member)
-    return [_shifted(report, number, plans) for report in reports]
+    return [_as_stage_step(report, number, plans) for report in reports]
 
 
 def _combine(
@@ -189,7 +199,7 @@ def _combine(
     stage: RewardModel,
     groups: Sequence[PreferenceRow],
     heldout: Sequence[PreferenceRow],
-    unseen: Sequence[PreferenceRow],
+    unseen_rows: Sequence[PreferenceRow],
     folder: Path,
 ) -> tuple[RewardMeta, Tensor, Tensor]:
     """The members' common scale, found on held-out replies (on those of training where none are
@@ -198,11 +208,11 @@ def _combine(
         if not sealed(folder / AVERAGE):
             average_members(members, folder / AVERAGE)
         members = [folder / AVERAGE]
-    asked = [group.row for group in heldout or groups]
-    count = sum(len(row.replies) for row in asked)
+    scored_rows = [group.row for group in heldout or groups]
+    count = sum(len(row.replies) for row in scored_rows)
     with in_float32(policy):
         every_MR = torch.stack(
-            [member_scores(policy, member, [*asked, *(group.row for group in unseen)]) for member in members]
+            [member_scores(policy, member, [*scored_rows, *(group.row for group in unseen_rows)]) for member in members]
         )
     score_MR, away_MR = every_MR[:, :count], every_MR[:, count:]
     means, sds = zip(*map(spread, score_MR), strict=True)
@@ -214,15 +224,15 @@ def _combine(
 
 
 @contextlib.contextmanager
-def _lent(policy: LocalModel) -> Iterator[Callable[[], None]]:
+def _borrowed_weights(policy: LocalModel) -> Iterator[Callable[[], None]]:
     """The policy's trainable weights are put back at the end, and whenever what is yielded is
     called."""
     parameters = trainable_parameters(policy)
-    kept = [p.detach().clone() for p in parameters]
+    start_values = [p.detach().clone() for p in parameters]
 
     @torch.no_grad()
     def restore() -> None:
-        for p, before in zip(parameters, kept, strict=True):
+        for p, before in zip(parameters, start_values, strict=True):
             p.copy_(before)
 
     try:
@@ -284,12 +294,12 @@ def _check(
 
 
 def _score_pairs(score_R: Tensor, groups: Sequence[PreferenceRow]) -> list[ScoredPair]:
-    found: list[ScoredPair] = []
+    scored_pairs: list[ScoredPair] = []
     scores = score_R.tolist()
     for group in groups:
         own, scores = scores[: len(group.row.replies)], scores[len(group.row.replies) :]
-        found += [ScoredPair(pair.preference, own[pair.chosen] - own[pair.rejected]) for pair in group.pairs]
-    return found
+        scored_pairs += [ScoredPair(pair.preference, own[pair.chosen] - own[pair.rejected]) for pair in group.pairs]
+    return scored_pairs
 
 
 def _accuracy(scored_pairs: Sequence[ScoredPair]) -> float:
@@ -297,7 +307,7 @@ def _accuracy(scored_pairs: Sequence[ScoredPair]) -> float:
     return math.fsum(credits) / max(1, len(credits))
 
 
-def _shifted(report: StepReport, member: int, plans: Sequence[TrainPlan]) -> StepReport:
+def _as_stage_step(report: StepReport, member: int, plans: Sequence[TrainPlan]) -> StepReport:
     """A member's step as a step of the whole stage."""
     lengths = [len(plan.steps) for plan in plans]
     return replace(report, step=report.step + sum(lengths[:member]), steps=sum(lengths))
@@ -307,7 +317,7 @@ def _join_metrics(folder: Path, members: Sequence[Path], plans: Sequence[TrainPl
     """One `metrics.jsonl` of the stage, member after member."""
     lines: list[str] = []
     for m, member in enumerate(members):
-        shift = partial(_shifted, member=m, plans=plans)
+        shift = partial(_as_stage_step, member=m, plans=plans)
         for line in read_lines(member / "metrics.jsonl"):
             report = shift(StepReport(**json.loads(line)))
             lines.append(json.dumps(vars(report) | {"member": m}) + "\n")

@@ -63,18 +63,18 @@ def hold_out_prompts(
     )
     count = min(len(prompts) - 1, max(1, round(share * len(prompts)))) if share else 0
     apart = set(prompts[:count])
-    train, held = (
+    train, heldout = (
         [p for p in preferences if p.prompt.conversation.id not in apart],
         [p for p in preferences if p.prompt.conversation.id in apart],
     )
-    return train, held
+    return train, heldout
 
 
 def heldout_findings(
     scored_pairs: Sequence[ScoredPair], *, stage: str, labels: Literal["soft", "hard"], note: str = ""
 ) -> tuple[Finding, ...]:
     """What the kept-apart pairs say of the reward model."""
-    scored = [h for h in scored_pairs if h.preference.strength != 0.5]
+    scored = [pair for pair in scored_pairs if pair.preference.strength != 0.5]
     ties = len(scored_pairs) - len(scored)
     if not scored:
         nothing = Finding(
@@ -88,19 +88,19 @@ def heldout_findings(
             note=note,
         )
         return (nothing,) if scored_pairs else ()
-    found = [
-        _share("accuracy", scored, lambda h: h.credit, stage, "higher", note, ties, _mistakes(scored)),
+    findings = [
+        _share("accuracy", scored, lambda pair: pair.credit, stage, "higher", note, ties, _mistakes(scored)),
         _against_length(scored, stage, ties),
     ]
-    uneven = [h for h in scored if _length(h) != 0]
+    uneven = [pair for pair in scored if _length(pair) != 0]
     if uneven:
         says = "of two replies of unequal length it prefers the longer one so often"
-        votes = f"the votes do in {mean([h.longer_wins for h in uneven]):.1%}"
-        found.append(
+        votes = f"the votes do in {mean([pair.longer_wins for pair in uneven]):.1%}"
+        findings.append(
             _share(
                 "longer",
                 uneven,
-                lambda h: _half(h.gap * _length(h)),
+                lambda pair: _half(pair.gap * _length(pair)),
                 stage,
                 None,
                 f"{says}; {votes}",
@@ -108,13 +108,15 @@ def heldout_findings(
                 (),
             )
         )
-    found += _calibration(scored, stage, labels, ties)
-    groups = sorted({h.preference.group for h in scored})
+    findings += _calibration(scored, stage, labels, ties)
+    groups = sorted({pair.preference.group for pair in scored})
     if len(groups) > 1:
         for group in groups:
-            own = [h for h in scored if h.preference.group == group]
-            found.append(_share(f"accuracy.{group or 'no-group'}", own, lambda h: h.credit, stage, "higher", "", 0, ()))
-    return tuple(found)
+            own = [pair for pair in scored if pair.preference.group == group]
+            findings.append(
+                _share(f"accuracy.{group or 'no-group'}", own, lambda pair: pair.credit, stage, "higher", "", 0, ())
+            )
+    return tuple(findings)
 
 
 def longer_chosen(preferences: Sequence[Preference]) -> float:
@@ -144,12 +146,12 @@ def calibration_gaps(confidence: Sequence[float], right: Sequence[float]) -> tup
 def _calibration(scored: Sequence[ScoredPair], stage: str, labels: Literal["soft", "hard"], ties: int) -> list[Finding]:
     """The model's pick with its confidence, against the probability that a voter agrees with the
     pick."""
-    votes = [h.preference.strength if labels == "soft" else float(h.preference.strength > 0.5) for h in scored]
-    sure = [sigmoid(abs(h.gap)) for h in scored]
-    right = [vote if h.gap >= 0 else 1.0 - vote for h, vote in zip(scored, votes, strict=True)]
+    votes = [pair.preference.strength if labels == "soft" else float(pair.preference.strength > 0.5) for pair in scored]
+    sure = [sigmoid(abs(pair.gap)) for pair in scored]
+    right = [vote if pair.gap >= 0 else 1.0 - vote for pair, vote in zip(scored, votes, strict=True)]
     brier = [r * (1 - c) ** 2 + (1 - r) * c**2 for c, r in zip(sure, right, strict=True)]
     gaps, bins = calibration_gaps(sure, right)
-    clusters = [h.cluster for h in scored]
+    clusters = [pair.cluster for pair in scored]
     error, spread = interval(gaps, clusters, share=False), interval(brier, clusters, share=False)
     averages = f"mean confidence {mean(sure):.2f}, mean agreement {mean(right):.2f}"
     method = f"{bins} bins of equal count, the side each errs on taken as given; {error.method}"
@@ -192,7 +194,7 @@ def _share(
     unscored: int,
     exhibits: tuple[Example, ...],
 ) -> Finding:
-    values, clusters = [value(h) for h in scored_pairs], [h.cluster for h in scored_pairs]
+    values, clusters = [value(pair) for pair in scored_pairs], [pair.cluster for pair in scored_pairs]
     limits = interval(values, clusters, share=True)
     return Finding(
         claim=f"reward.{name}", stage=stage, axis="feedback", value=mean(values), low=limits.low, high=limits.high,
@@ -203,9 +205,11 @@ def _share(
 
 
 def _against_length(scored: Sequence[ScoredPair], stage: str, ties: int) -> Finding:
-    clusters = [h.cluster for h in scored]
+    clusters = [pair.cluster for pair in scored]
     alone = len(set(clusters)) == len(clusters)
-    difference = paired([h.credit for h in scored], [h.longer_wins for h in scored], None if alone else clusters)
+    difference = paired(
+        [pair.credit for pair in scored], [pair.longer_wins for pair in scored], None if alone else clusters
+    )
     return Finding(
         claim="reward.accuracy", stage=stage, axis="feedback", against="pick the longer reply", value=difference.value,
         low=difference.interval.low, high=difference.interval.high, n=difference.n, clusters=len(set(clusters)),
@@ -233,8 +237,8 @@ def interval(values: Sequence[float], clusters: Sequence[str], *, share: bool) -
 
 def _mistakes(scored: Sequence[ScoredPair]) -> tuple[Example, ...]:
     """The pairs it is most surely wrong about."""
-    wrong = sorted((h for h in scored if h.lead < 0), key=lambda h: h.lead)[:6]
-    return tuple(_exhibit(h) for h in wrong)
+    wrong = sorted((pair for pair in scored if pair.lead < 0), key=lambda pair: pair.lead)[:6]
+    return tuple(_exhibit(pair) for pair in wrong)
 
 
 def _exhibit(scored_pairs: ScoredPair) -> Example:

@@ -56,7 +56,7 @@ class HeldoutSplit:
 
     train: list[Preference]
     heldout: list[Preference]
-    unseen: list[Preference]
+    unseen_pairs: list[Preference]
     kind: str = ""
     names: tuple[str, ...] = ()
 
@@ -81,40 +81,44 @@ def split(preferences: Sequence[Preference], share: float, seed: int, files: Map
     several of. A prompt of a source that is kept out is trained on nowhere. No source is kept out
     where none is small enough.
     """
-    kind, named = _sources(preferences, files)
-    drawn = sorted(set(named.values()), key=lambda name: content_id("source kept out", seed, name)) if share else []
+    kind, source_of = _sources(preferences, files)
+    shuffled = (
+        sorted(set(source_of.values()), key=lambda name: content_id("source kept out", seed, name)) if share else []
+    )
     out: list[str] = []
-    sizes = Counter(named[p.prompt.conversation.id] for p in preferences if p.prompt.conversation.id in named)
-    for name in drawn:
-        taken = sum(sizes[other] for other in out)
-        if taken < share * len(preferences) and taken + sizes[name] <= LARGEST * len(preferences):
+    sizes = Counter(source_of[p.prompt.conversation.id] for p in preferences if p.prompt.conversation.id in source_of)
+    for name in shuffled:
+        num_kept_out = sum(sizes[other] for other in out)
+        if num_kept_out < share * len(preferences) and num_kept_out + sizes[name] <= LARGEST * len(preferences):
             out.append(name)
-    unseen = [p for p in preferences if named.get(p.prompt.conversation.id) in out]
-    rest = [p for p in preferences if named.get(p.prompt.conversation.id) not in out]
+    unseen_pairs = [p for p in preferences if source_of.get(p.prompt.conversation.id) in out]
+    rest = [p for p in preferences if source_of.get(p.prompt.conversation.id) not in out]
     train, heldout = hold_out_prompts(rest, share, seed)
-    return HeldoutSplit(train, heldout, unseen, kind if out else "", tuple(out))
+    return HeldoutSplit(train, heldout, unseen_pairs, kind if out else "", tuple(out))
 
 
 def signal_verdict(scored_pairs: Sequence[ScoredPair], train: Sequence[Preference]) -> Verdict:
     """The verdict of the pairs that were kept apart."""
-    scored = [h for h in scored_pairs if h.preference.strength != 0.5]
+    scored = [pair for pair in scored_pairs if pair.preference.strength != 0.5]
     if not scored:
         return Verdict(False, "no pair with a vote was kept apart, so nothing is known of it; give 'heldout' a share")
     shorter = _longer_wins(train) < 0.5
-    rule = [1.0 - h.longer_wins if shorter else h.longer_wins for h in scored]
-    credits, clusters = [h.credit for h in scored], [h.cluster for h in scored]
+    rule = [1.0 - pair.longer_wins if shorter else pair.longer_wins for pair in scored]
+    credits, clusters = [pair.credit for pair in scored], [pair.cluster for pair in scored]
     accuracy = interval(credits, clusters, share=True)
     gain = paired(credits, rule, None if len(set(clusters)) == len(clusters) else clusters)
-    uneven = [h for h in scored if prefers_longer(h) is not None]
-    longer = f"; it prefers the longer one in {mean([prefers_longer(h) or 0.0 for h in uneven]):.1%}" if uneven else ""
+    uneven = [pair for pair in scored if prefers_longer(pair) is not None]
+    longer = (
+        f"; it prefers the longer one in {mean([prefers_longer(pair) or 0.0 for pair in uneven]):.1%}" if uneven else ""
+    )
     picks = f"picking the {'shorter' if shorter else 'longer'} reply is right on {mean(rule):.1%}"
-    seen = f"right on {mean(credits):.1%} of {len(scored)} held-out pairs, {picks}{longer}"
+    evidence = f"right on {mean(credits):.1%} of {len(scored)} held-out pairs, {picks}{longer}"
     if accuracy.low is None or accuracy.low <= 0.5:
         why = accuracy.method if accuracy.low is None else f"its lower 95% limit is {accuracy.low:.1%}"
-        return Verdict(False, f"{seen}; no better than chance: {why}")
+        return Verdict(False, f"{evidence}; no better than chance: {why}")
     if not uneven:
         return Verdict(
-            True, f"{seen}; lower 95% limit {accuracy.low:.1%}, and the replies of each pair are of one length"
+            True, f"{evidence}; lower 95% limit {accuracy.low:.1%}, and the replies of each pair are of one length"
         )
     low = gain.interval.low
     if low is None or low <= 0.0:
@@ -123,63 +127,69 @@ def signal_verdict(scored_pairs: Sequence[ScoredPair], train: Sequence[Preferenc
             if low is None
             else f"{100 * (gain.value or 0.0):+.1f} points, lower 95% limit {100 * low:+.1f}"
         )
-        return Verdict(False, f"{seen}; no better than length: {why}")
-    return Verdict(True, f"{seen}; lower 95% limits {accuracy.low:.1%}, and {100 * low:+.1f} points beyond length")
+        return Verdict(False, f"{evidence}; no better than length: {why}")
+    return Verdict(True, f"{evidence}; lower 95% limits {accuracy.low:.1%}, and {100 * low:+.1f} points beyond length")
 
 
-def mark_findings(findings: Sequence[Finding], verdict: Verdict, *, stage: str, used: bool) -> tuple[Finding, ...]:
-    """The findings with the verdict in the note of the accuracy, which there is always; `used`:
+def mark_findings(
+    findings: Sequence[Finding], verdict: Verdict, *, stage: str, use_anyway: bool
+) -> tuple[Finding, ...]:
+    """The findings with the verdict in the note of the accuracy, which there is always; `use_anyway`:
     it is followed although it was refused."""
-    own = "used all the same, as 'no_signal: use' says" if used and not verdict.signal else ""
-    given = list(findings) if any(map(_is_level, findings)) else [_absent(stage), *findings]
-    return tuple(_marked(f, verdict, own) if _is_level(f) else f for f in given)
+    own = "used all the same, as 'no_signal: use' says" if use_anyway and not verdict.signal else ""
+    findings_with_accuracy = list(findings) if any(map(_is_level, findings)) else [_absent(stage), *findings]
+    return tuple(_with_verdict(f, verdict, own) if _is_level(f) else f for f in findings_with_accuracy)
 
 
-def _marked(level: Finding, verdict: Verdict, own: str) -> Finding:
+def _with_verdict(level: Finding, verdict: Verdict, own: str) -> Finding:
     more = "".join(f"; {part}" for part in (own, level.note) if part)
     refused: Detail = {} if verdict.signal else {"refused": True, "reason": f"{verdict.reason}{more}"}
     return level.model_copy(update={"note": f"{verdict.note}{more}", "detail": refused})
 
 
 def unseen_source_findings(
-    unseen: Sequence[ScoredPair], heldout: Sequence[ScoredPair], apart: HeldoutSplit, *, stage: str
+    unseen_pairs: Sequence[ScoredPair], heldout_pairs: Sequence[ScoredPair], apart: HeldoutSplit, *, stage: str
 ) -> tuple[Finding, ...]:
     """Accuracy on sources that were kept out whole, and its difference from that on prompts of
     the sources that were trained on."""
-    there, here = ([h for h in scored_pairs if h.preference.strength != 0.5] for scored_pairs in (unseen, heldout))
-    if not there:
+    unseen_scored = [pair for pair in unseen_pairs if pair.preference.strength != 0.5]
+    heldout_scored = [pair for pair in heldout_pairs if pair.preference.strength != 0.5]
+    if not unseen_scored:
         return ()
     names = ", ".join(apart.names[:4]) + (f" and {len(apart.names) - 4} more" if len(apart.names) > 4 else "")
-    kept = f"{'topics' if apart.kind == 'topic' else f'{apart.kind}s'} kept out whole: {names}"
-    credits, prompts = [h.credit for h in there], [h.preference.prompt.conversation.id for h in there]
+    note = f"{'topics' if apart.kind == 'topic' else f'{apart.kind}s'} kept out whole: {names}"
+    credits, prompts = (
+        [pair.credit for pair in unseen_scored],
+        [pair.preference.prompt.conversation.id for pair in unseen_scored],
+    )
     limits = interval(credits, prompts, share=True)
     common = {"claim": "reward.accuracy_elsewhere", "stage": stage, "axis": "feedback", "clusters": len(set(prompts))}
-    common["unscored"] = len(unseen) - len(there)
+    common["unscored"] = len(unseen_pairs) - len(unseen_scored)
     level = Finding.model_validate(
         common
         | {
             "value": mean(credits),
             "low": limits.low,
             "high": limits.high,
-            "n": len(there),
+            "n": len(unseen_scored),
             "method": limits.method,
-            "note": kept,
+            "note": note,
         }
     )
-    if not here:
+    if not heldout_scored:
         return (level,)
     errors = [
         clustered(
-            [h.credit for h in scored_pairs],
-            [h.preference.prompt.conversation.id for h in scored_pairs],
+            [pair.credit for pair in scored_pairs],
+            [pair.preference.prompt.conversation.id for pair in scored_pairs],
             bounds=(0.0, 1.0),
         ).se
-        for scored_pairs in (there, here)
+        for scored_pairs in (unseen_scored, heldout_scored)
     ]
-    fall = mean(credits) - mean([h.credit for h in here])
+    fall = mean(credits) - mean([pair.credit for pair in heldout_scored])
     change: dict[str, object] = {
         "value": fall,
-        "n": len(there),
+        "n": len(unseen_scored),
         "against": "prompts of known sources",
         "note": _fell(fall, None),
     }
@@ -218,14 +228,16 @@ def _sources(preferences: Sequence[Preference], files: Mapping[str, str]) -> tup
         ("file", 2, lambda p: files.get(p.prompt.conversation.id, "")),
     )
     for kind, fewest, source in ways:
-        found: dict[str, set[str]] = {}
+        sources_of: dict[str, set[str]] = {}
         for p in preferences:
-            found.setdefault(p.prompt.conversation.id, set()).add(source(p))
-        named = {
-            prompt: next(iter(sources)) for prompt, sources in found.items() if len(sources) == 1 and "" not in sources
+            sources_of.setdefault(p.prompt.conversation.id, set()).add(source(p))
+        source_of = {
+            prompt: next(iter(sources))
+            for prompt, sources in sources_of.items()
+            if len(sources) == 1 and "" not in sources
         }
-        if fewest <= len(set(named.values())) < len(named):  # a source of one prompt each would be a prompt
-            return kind, named
+        if fewest <= len(set(source_of.values())) < len(source_of):  # a source of one prompt each would be a prompt
+            return kind, source_of
     return "", {}
 
 

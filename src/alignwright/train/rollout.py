@@ -1,4 +1,4 @@
-"""What does the model say now, and how good is that?
+"""What does the model say now, and how good is that? Rollouts: sampled replies with their rewards.
 
 The rollout of every method that learns from the model's own samples. Which prompts are in which
 rollout is a pure function of the seed; the samples are one of seed, rollout number and weights, so
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from alignwright.model.local_model import LocalModel
 
 _FLAT = 3  # so many rollouts may pass at the start without a difference between replies
-_SHOWN = 2  # so many best and so many worst replies of a rollout go to samples.jsonl
+_NUM_EXTREMES = 2  # so many best and so many worst replies of a rollout go to samples.jsonl
 
 
 @dataclass(frozen=True)
@@ -76,18 +76,18 @@ class Rollout:
         """What is logged of any rollout: the judge's scores, lengths in tokens, the share that
         ended by itself, groups without spread."""
         score_R = np.array([score for group in self.groups for score in group.scores])
-        drawn = [s for group in self.groups for s in group.samples]
+        samples = [s for group in self.groups for s in group.samples]
         cost_R = [cost for group in self.groups for cost in group.costs]
         facts = {
             "reward": float(score_R.mean()),
             "reward_sd": float(score_R.std()),
-            "length": float(np.mean([len(s.ids) for s in drawn])),
-            "finished": float(np.mean([s.finished for s in drawn])),
+            "length": float(np.mean([len(s.ids) for s in samples])),
+            "finished": float(np.mean([s.finished for s in samples])),
             "unscored": float(self.unscored),
         }
-        several = [group for group in self.groups if len(group.scores) > 1]
-        if several:
-            facts["no_spread"] = float(np.mean([group.equal for group in several]))
+        comparable = [group for group in self.groups if len(group.scores) > 1]
+        if comparable:
+            facts["no_spread"] = float(np.mean([group.equal for group in comparable]))
         return facts | ({"cost": float(np.mean(cost_R))} if cost_R else {})
 
 
@@ -108,8 +108,10 @@ def drop_too_long(policy: LocalModel, prompts: Sequence[Prompt], sampling: Sampl
     `too_long.jsonl`. Raises ValueError when none is left."""
     room = (0,) * resolved(sampling.max_new_tokens)
     rows = [TokenRow(tuple(policy.chat.prompt(p.conversation)), (room,)) for p in prompts]
-    shown = [p.conversation.model_dump(mode="json") for p in prompts]
-    return [prompts[i] for i in fit_rows(rows, min(resolved(sampling.max_tokens), policy.longest), folder, shown)]
+    conversations = [p.conversation.model_dump(mode="json") for p in prompts]
+    return [
+        prompts[i] for i in fit_rows(rows, min(resolved(sampling.max_tokens), policy.longest), folder, conversations)
+    ]
 
 
 def sample_rollout(
@@ -128,7 +130,7 @@ def sample_rollout(
     Raises ValueError when not one reply could be scored.
     """
     ids = [tuple(policy.chat.prompt(p.conversation)) for p in prompts]
-    drawn = sample(
+    sample_groups = sample(
         policy,
         ids,
         n=resolved(sampling.samples),
@@ -137,10 +139,10 @@ def sample_rollout(
         seed=_seed(seed, rollout),
         batch_rows=policy.batch_rows,
     )
-    texts = [[policy.chat.decode(s.ids) for s in group] for group in drawn]
+    texts = [[policy.chat.decode(s.ids) for s in group] for group in sample_groups]
     scores = [
         _with_unfinished(scored, group, sampling.unfinished)
-        for scored, group in zip(_judge(scorer, prompts, texts), drawn, strict=True)
+        for scored, group in zip(_judge(scorer, prompts, texts), sample_groups, strict=True)
     ]
     costs = _judge(cost, prompts, texts) if cost else None
     groups: list[Group] = []
@@ -149,25 +151,25 @@ def sample_rollout(
             k for k, score in enumerate(scores[i]) if score is not None and (costs is None or costs[i][k] is not None)
         ]
         if keep:
-            paid = () if costs is None else _values(costs[i], keep)
+            reply_costs = () if costs is None else _values(costs[i], keep)
             groups.append(
                 Group(
                     prompt,
                     ids[i],
-                    tuple(drawn[i][k] for k in keep),
+                    tuple(sample_groups[i][k] for k in keep),
                     tuple(texts[i][k] for k in keep),
                     _values(scores[i], keep),
-                    paid,
+                    reply_costs,
                 )
             )
-    total, kept = sum(map(len, drawn)), sum(len(group.scores) for group in groups)
+    total, num_scored = sum(map(len, sample_groups)), sum(len(group.scores) for group in groups)
     if not groups:
-        named = scorer.name if cost is None else f"{scorer.name} and {cost.name}"
+        judges = scorer.name if cost is None else f"{scorer.name} and {cost.name}"
         raise ValueError(
-            f"rollout {rollout}: of {total} replies to {len(prompts)} prompts {named} could score none, so there is"
+            f"rollout {rollout}: of {total} replies to {len(prompts)} prompts {judges} could score none, so there is"
             " nothing to learn from; look at what the judge says of such replies, or name another one under 'reward'"
         )
-    return Rollout(rollout, tuple(groups), total - kept)
+    return Rollout(rollout, tuple(groups), total - num_scored)
 
 
 def count_constant_rounds(rollout: Rollout, before: float, rounds: int) -> float:
@@ -176,9 +178,9 @@ def count_constant_rounds(rollout: Rollout, before: float, rounds: int) -> float
 
     Raises ConstantReward after three of them, or all `rounds` where these are fewer.
     """
-    several = [group for group in rollout.groups if len(group.scores) > 1]
+    comparable = [group for group in rollout.groups if len(group.scores) > 1]
     scores = {score for group in rollout.groups for score in group.scores}
-    flat = all(group.equal for group in several) if several else len(scores) == 1
+    flat = all(group.equal for group in comparable) if comparable else len(scores) == 1
     if before < 0 or not flat:
         return -1.0
     if before + 1 >= min(_FLAT, rounds):
@@ -195,14 +197,14 @@ def count_constant_rounds(rollout: Rollout, before: float, rounds: int) -> float
     return before + 1
 
 
-def steps_of(policy: LocalModel, prompts: Sequence[Prompt], sampling: Sampling, *, learnt: int) -> int:
-    """Optimiser steps in a pass over a rollout of which `learnt` replies to a prompt are rows:
+def steps_of(policy: LocalModel, prompts: Sequence[Prompt], sampling: Sampling, *, trained_replies: int) -> int:
+    """Optimiser steps in a pass over a rollout of which `trained_replies` replies to a prompt are rows:
     about `batch_tokens` each when replies are as long as they may be, and no more steps than
     prompts."""
-    asked = min(resolved(sampling.prompts), len(prompts))
+    num_prompts = min(resolved(sampling.prompts), len(prompts))
     prompt_tokens = sum(len(policy.chat.prompt(p.conversation)) for p in prompts) / len(prompts)
-    tokens = asked * (prompt_tokens + learnt * resolved(sampling.max_new_tokens))
-    return min(asked, math.ceil(tokens / resolved(sampling.batch_tokens)))
+    tokens = num_prompts * (prompt_tokens + trained_replies * resolved(sampling.max_new_tokens))
+    return min(num_prompts, math.ceil(tokens / resolved(sampling.batch_tokens)))
 
 
 def split_steps(micro: Sequence[MicroBatch], steps: int, order: str) -> list[list[MicroBatch]]:
@@ -233,7 +235,7 @@ def write_samples(folder: Path, rollout: Rollout, advantage_R: Sequence[float] |
     """Add the best and the worst replies of a rollout to `samples.jsonl`."""
     places = [(i, k) for i, group in enumerate(rollout.groups) for k in range(len(group.scores))]
     order = sorted(range(len(places)), key=lambda r: -rollout.groups[places[r][0]].scores[places[r][1]])
-    chosen = order if len(order) <= 2 * _SHOWN else order[:_SHOWN] + order[-_SHOWN:]
+    chosen = order if len(order) <= 2 * _NUM_EXTREMES else order[:_NUM_EXTREMES] + order[-_NUM_EXTREMES:]
     lines: list[dict[str, object]] = []
     for r in chosen:
         group, k = rollout.groups[places[r][0]], places[r][1]
@@ -254,16 +256,16 @@ def write_samples(folder: Path, rollout: Rollout, advantage_R: Sequence[float] |
 def append_round(path: Path, number: int, lines: Sequence[Mapping[str, object]]) -> None:
     """Add the lines of a round to a file, in the place of what an interrupted run may have left
     of this round and of later ones. (Those of the rounds before are what the checkpoint says.)"""
-    kept: list[bytes] = []
+    earlier_lines: list[bytes] = []
     if path.exists():
         with path.open("rb") as file:  # by its newlines alone: hostile text may hold other separators
             for line in file:
                 if _round_of(line) not in range(number):
                     break
-                kept.append(line)
-    fresh = [json.dumps({"rollout": number, **line}, ensure_ascii=False) + "\n" for line in lines]
+                earlier_lines.append(line)
+    new_lines = [json.dumps({"rollout": number, **line}, ensure_ascii=False) + "\n" for line in lines]
     partial = path.with_suffix(".partial")
-    partial.write_bytes(b"".join([*kept, *(line.encode("utf-8") for line in fresh)]))
+    partial.write_bytes(b"".join([*earlier_lines, *(line.encode("utf-8") for line in new_lines)]))
     partial.replace(path)
 
 
@@ -286,13 +288,13 @@ def _judge(scorer: RewardFn, prompts: Sequence[Prompt], texts: Sequence[Sequence
 
 
 def _with_unfinished(
-    scores: Sequence[Score | None], drawn: Sequence[Sample], unfinished: float | None
+    scores: Sequence[Score | None], samples: Sequence[Sample], unfinished: float | None
 ) -> list[Score | None]:
     """A reply that was cut gets the score that the stage gives it, where it gives one."""
     if unfinished is None:
         return list(scores)
-    cut = Score(value=float(unfinished), reason="cut at max_new_tokens")
-    return [score if s.finished else cut for score, s in zip(scores, drawn, strict=True)]
+    unfinished_score = Score(value=float(unfinished), reason="cut at max_new_tokens")
+    return [score if s.finished else unfinished_score for score, s in zip(scores, samples, strict=True)]
 
 
 def _values(scores: Sequence[Score | None], keep: Sequence[int]) -> tuple[float, ...]:

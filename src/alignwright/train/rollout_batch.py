@@ -1,10 +1,10 @@
 """What does a rollout teach? Its replies as tensors, laid out in rows, steps and micro-batches, and
-the credit of every token.
+the advantage of every token.
 
-A method of the policy-gradient family is a `AdvantageRecipe`: which credit, what a token weighs, which clip,
-how many passes. Rows of a rollout are dealt to minibatches at random, whole rows at a time, and
-keep their micro-batch in every pass: log-probabilities that were computed once in that layout are
-comparable to the last bit.
+A method of the policy-gradient family is an `AdvantageRecipe`: which advantage, what a token
+weighs, which clip, how many passes. Rows of a rollout are dealt to minibatches at random, whole
+rows at a time, and keep their micro-batch in every pass: log-probabilities that were computed once
+in that layout are comparable to the last bit.
 
 Shapes: `_R` replies of the rollout, `_N` their tokens, one reply after another.
 """
@@ -78,7 +78,7 @@ def _grpo(stage: Grpo) -> AdvantageRecipe:
 @dataclass
 class RolloutBatch:
     """A rollout on its way to gradients. `old_N` (who spoke), `value_N` and `reference_N` are
-    filled in by forward passes, then `assign_advantages`ed credit."""
+    filled in by forward passes, then then given advantages (`assign_advantages`)."""
 
     rollout: Rollout
     rows: list[TokenRow]
@@ -129,6 +129,7 @@ def lay_out(
     device: torch.device,
 ) -> RolloutBatch:
     """Rows, steps and scores (reward - multiplier * cost) of a rollout; `longest` is max_new_tokens."""
+    # 1. replies one after another, the reward less its cost: float64, for groups differ by little
     length_R = torch.tensor([len(s.ids) for group in rollout.groups for s in group.samples], device=device)
     group_R = torch.tensor([g for g, group in enumerate(rollout.groups) for _ in group.samples], device=device)
     score_R = torch.tensor(
@@ -138,12 +139,14 @@ def lay_out(
         score_R -= multiplier * torch.tensor(
             [cost for group in rollout.groups for cost in group.costs], dtype=torch.float64, device=device
         )
-    laid = rows_of(rollout.groups, budget)
+    # 2. rows; DAPO drops groups of equal rewards before its penalty of length would make them unequal
+    packed_rows = rows_of(rollout.groups, budget)
     if recipe.dapo:
         equal_R = advantages.rewards_equal(score_R, group_R).tolist()
-        laid = [(row, places) for row, places in laid if not equal_R[places[0]]]
+        packed_rows = [(row, places) for row, places in packed_rows if not equal_R[places[0]]]
         score_R = score_R + advantages.overlong(length_R, limit=longest, cushion=max(1, round(_CUSHION * longest)))
-    rows, places = [row for row, _ in laid], [places for _, places in laid]
+    rows, places = [row for row, _ in packed_rows], [places for _, places in packed_rows]
+    # 3. what a token weighs and how many units a reply adds to the divisor of its step
     weight_R, unit_R = token_weights(recipe.weighting, length_R, longest=longest)
     blank = [torch.zeros(int(length_R.sum()), device=device) for _ in range(5)]
     steps = plan_round(rows, recipe, budget, random.Random(f"{seed}/{rollout.number}"))  # noqa: S311

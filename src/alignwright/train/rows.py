@@ -1,4 +1,4 @@
-"""Which rows does a training stage learn from, and does every row fit?
+"""Which token rows does a training stage learn from, and does every one fit in `max_tokens`?
 
 A demonstration is a conversation of which the assistant's turns are learnt, all or the last alone;
 a preference is a prompt and two replies, the chosen one first. Rows over the length limit are set
@@ -33,14 +33,14 @@ def demonstration_rows(
     last alone, with all before it as its prompt."""
     for conversation in conversations:
         if conversation.last.role != "assistant" or len(conversation.messages) < 2:
-            said = f"{conversation.last.role!r}: {conversation.last.content[:80]!r}"
+            ending = f"{conversation.last.role!r}: {conversation.last.content[:80]!r}"
             raise ValueError(
-                f"a demonstration is a prompt and must end with the assistant's turn; this one ends with {said}"
+                f"a demonstration is a prompt and must end with the assistant's turn; this one ends with {ending}"
             )
-    if turns == "last" and (untaught := next((c for c in conversations if not c.last.trained), None)):
-        said = untaught.last.content[:80]
+    if turns == "last" and (untrained := next((c for c in conversations if not c.last.trained), None)):
+        ending = untrained.last.content[:80]
         raise ValueError(
-            f"with 'turns: last' the last turn is what is learnt, and one has weight 0: {said!r}; write 'turns: all',"
+            f"with 'turns: last' the last turn is what is learnt, and one has weight 0: {ending!r}; write 'turns: all',"
             " or leave it out"
         )
     return [chat.conversation(c if turns == "all" else c.only_last()) for c in conversations]
@@ -51,7 +51,7 @@ def prompt_rows(chat: Chat, prompts: Sequence[Prompt]) -> list[TokenRow]:
     return [TokenRow(tuple(chat.prompt(p.conversation)), ()) for p in prompts]
 
 
-def fit_rows(rows: Sequence[TokenRow], max_tokens: int, folder: Path, shown: Sequence[object]) -> list[int]:
+def fit_rows(rows: Sequence[TokenRow], max_tokens: int, folder: Path, data: Sequence[object]) -> list[int]:
     """The indices of rows of at most `max_tokens` tokens; the others go to `too_long.jsonl` in
     `folder`.
 
@@ -59,19 +59,19 @@ def fit_rows(rows: Sequence[TokenRow], max_tokens: int, folder: Path, shown: Seq
     endless replies, so rows are dropped whole. How many may be lost without a word from the user is
     the doctor's rule (`train.data_report`).
     """
-    keep = [i for i, row in enumerate(rows) if len(row) <= max_tokens]
-    dropped = sorted(set(range(len(rows))) - set(keep))
-    if dropped:
+    fitting = [i for i, row in enumerate(rows) if len(row) <= max_tokens]
+    too_long = sorted(set(range(len(rows))) - set(fitting))
+    if too_long:
         lines = [
-            json.dumps({"row": i, "tokens": len(rows[i]), "limit": max_tokens, "data": shown[i]}, ensure_ascii=False)
-            for i in dropped
+            json.dumps({"row": i, "tokens": len(rows[i]), "limit": max_tokens, "data": data[i]}, ensure_ascii=False)
+            for i in too_long
         ]
         (folder / "too_long.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    if not keep:
+    if not fitting:
         longest = max(map(len, rows), default=0)
-        seen = f"none of {len(rows)} training rows fits in {max_tokens} tokens (the longest has {longest})"
-        raise ValueError(f"{seen}; raise max_tokens as far as the model reads, or shorten them")
-    return keep
+        too_few = f"none of {len(rows)} training rows fits in {max_tokens} tokens (the longest has {longest})"
+        raise ValueError(f"{too_few}; raise max_tokens as far as the model reads, or shorten them")
+    return fitting
 
 
 def one_sided(number: int, *, good: bool) -> str:

@@ -1,4 +1,4 @@
-"""Does training begin where it must? Invariants that hold before the first step, whatever the data.
+"""Does training begin where it must? Invariants before step 0 (KL 0, ratio 1, DPO loss ln 2).
 
 A policy that has not moved is its own reference: KL 0, ratio 1, DPO loss ln 2. When that fails, the
 policy and its reference are not the same weights, or the sampler and the trainer do not compute the
@@ -39,25 +39,25 @@ class Step0Error(ValueError):
 
 
 def check_start(invariants: Sequence[Invariant], folder: Path) -> None:
-    """Keep the invariants in `start.json`. Raises BrokenStart, naming each that fails and what
+    """Keep the invariants in `start.json`. Raises Step0Error, naming each that fails and what
     it means."""
     lines = [asdict(invariant) | {"holds": invariant.holds} for invariant in invariants]
     (folder / "start.json").write_text(json.dumps(lines, indent=1) + "\n", encoding="utf-8")
-    broken = [
+    failures = [
         f"{i.name} is {i.value:.6g} where it must be {i.expected:.6g} {_within(i.tolerance)}: {i.meaning}"
         for i in invariants
         if not i.holds
     ]
-    if broken:
-        raise Step0Error("before the first step " + "; ".join(broken))
+    if failures:
+        raise Step0Error("before the first step " + "; ".join(failures))
 
 
 def start_lines(folder: Path) -> list[str]:
     """The invariants that were kept, a line each; nothing before they were checked."""
     path = folder / "start.json"
     try:
-        found: list[dict[str, Any]] = json.loads(path.read_bytes()) if path.exists() else []
-        return [_line(invariant) for invariant in found]
+        rows: list[dict[str, Any]] = json.loads(path.read_bytes()) if path.exists() else []
+        return [_line(invariant) for invariant in rows]
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise DamagedFile(path, "it does not hold the invariants that were checked") from None
 

@@ -1,5 +1,5 @@
-"""How good is it from here on? A value for every token, read from the policy's own last hidden
-states.
+"""How good is it from here on? PPO's value function (critic): a value for every token, read from
+the policy's own last hidden states.
 
 One linear layer over the states that the head of the vocabulary reads too, so that a value costs no
 second forward pass and no second trunk. It starts at zero: every value is 0, the first advantages
