@@ -230,7 +230,7 @@ def test_kto_is_that_of_plain_forward_passes(tiny: Path, tmp_path: Path) -> None
     with torch.no_grad():
         for mine, theirs in zip(trainable_parameters(found.replies.policy), trainable_parameters(now), strict=True):
             mine.copy_(theirs)
-    other = [(given[2 * i].prompt.conversation, found.others.rows[i].replies[0]) for i in range(3)]
+    other = [(given[2 * i].prompt.conversation, found.mismatched.rows[i].replies[0]) for i in range(3)]
     z = max(0.0, float(np.mean([ratio(prompt, start.chat.decode(reply)) for prompt, reply in other])))
     total = weight = 0.0
     for p in given:

@@ -42,7 +42,15 @@ def watched(stage: AnyTrain, policy: LocalModel, work: JobContext, show: OnStep,
     prompts = inputs.spread(inputs.prompts(experiment, stop.prompts), stop.limit)
     gold = scorer(stop.gold, work)
     watch = GoldMonitor(
-        policy, prompts, gold, judge, stop, longest=stop.max_new_tokens, seed=experiment.seed, folder=folder, on_step=show
+        policy,
+        prompts,
+        gold,
+        judge,
+        stop,
+        longest=stop.max_new_tokens,
+        seed=experiment.seed,
+        folder=folder,
+        on_step=show,
     )
     told, decision, chosen = "", None, stage
     if isinstance(stage, BestOfN) and stage.quantile is None and judge is not None:
