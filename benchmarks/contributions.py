@@ -19,6 +19,7 @@ PREFERENCE_LOSS: dict[str, Any] = {
             "text": '''class Discopop(FromPreferences):
     """DiscoPOP (Lu et al. 2024): the logistic loss where a pair is behind, the exponential one where it is ahead."""
 
+    title: ClassVar[str] = "DiscoPOP"
     by: Literal["discopop"]
     beta: Positive = Field(default=0.1, le=10.0, description=BETA)
     temperature: Positive = Field(default=0.05, le=10.0, description="how gradually the one goes over into the other")
@@ -55,7 +56,6 @@ def rpo(''',
         case Hinge():
 """,
         },
-        {"path": "core/wording.py", "anchor": '"hinge": "hinge", ', "text": '"discopop": "DiscoPOP", '},
     ],
     "spec": {"train": "{by: discopop, epochs: 1, rank: 4}"},
     "stages": ["discopop"],
@@ -249,11 +249,6 @@ class Instruction(Record):''',
             return best_of_n(policy, chosen, attempts=known(stage.attempts), seed=seed, max_new_tokens=longest)
         case Suite():
             harmful =""",
-        },
-        {
-            "path": "report/names.py",
-            "anchor": '    "attack.not_refused": "Attacks that were not refused",\n',
-            "text": '    "attack.best_of_n": "Requests that one of many spellings got answered",\n',
         },
     ],
     "spec": {

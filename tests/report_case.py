@@ -8,8 +8,10 @@ import random
 from collections.abc import Sequence
 from pathlib import Path
 
-from alignwright.core.promises import answer, parse
-from alignwright.core.records import Axis, Conversation, Example, Finding, Header, PromiseReport, Status
+from claims_case import CLAIMS
+
+from alignwright.core.promises import PromiseReport, answer, parse
+from alignwright.core.records import Axis, Conversation, Example, Finding, Header, Status
 from alignwright.measure.emergent.knobs import EmergentMeasure
 from alignwright.measure.goodhart.knobs import GoodhartMeasure
 from alignwright.measure.hacking.knobs import HackingMeasure
@@ -72,15 +74,17 @@ def case(hostile: str = "") -> tuple[PromiseReport, list[Finding]]:
             ("avoid_sycophancy", "Do not flatter"),
             ("be_kind", "Be kind"),
         ),
+        titles={"train.0.sft": "SFT", "train.1.dpo": "DPO", "train.2.dpo": "DPO"},
     )
-    return PromiseReport(header=header, verdicts=tuple(answer(parse(text), findings) for text in PROMISES)), findings
+    verdicts = tuple(answer(parse(text), findings) for text in PROMISES)
+    return PromiseReport(header=header, verdicts=verdicts, claims=CLAIMS), findings
 
 
 def results(answers: PromiseReport, findings: Sequence[Finding]) -> RunResults:
     """The run with the sections that a run with every measure would have."""
     kinds = (TaxMeasure, EmergentMeasure, GoodhartMeasure, HackingMeasure, WorldMeasure)
-    made = sections(kinds, findings, answers.header)
-    return RunResults(answers.header, answers.verdicts, tuple(findings), tuple(made))
+    made = sections(kinds, findings, answers.header, answers.claims)
+    return RunResults(answers.header, answers.verdicts, tuple(findings), tuple(made), answers.claims)
 
 
 def write(folder: Path, answers: PromiseReport, findings: list[Finding]) -> Path:

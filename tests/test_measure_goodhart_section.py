@@ -62,8 +62,11 @@ def case(found: list[Finding], hostile: str = "") -> RunResults:
     return material.results(answers, (*others, *found))
 
 
+TITLES = {"train.0.sft": "SFT", "train.1.dpo": "DPO"}
+
+
 def gamed_section(found: list[Finding]) -> Section:
-    made = section(FindingTable(found, measured_stages(found, material.STAGES)))
+    made = section(FindingTable(found, measured_stages(found, material.STAGES), {}, TITLES))
     assert made is not None
     return made
 

@@ -11,7 +11,8 @@ import pytest
 import report_case as material
 
 from alignwright.core import wording
-from alignwright.core.records import Conversation, Example, Finding, PromiseReport
+from alignwright.core.promises import PromiseReport
+from alignwright.core.records import Conversation, Example, Finding
 from alignwright.report import figures, page
 from alignwright.report import results as cases
 from alignwright.stats.marks import direction
@@ -161,7 +162,7 @@ def test_a_flood_of_replies_stays_under_a_megabyte_and_says_what_it_left_out():
 
 def test_dots_are_where_the_numbers_are():
     claim = make().find("value.refusal")
-    drawing = figures.lanes(claim, material.STAGES)
+    drawing = figures.lanes(claim, make())
     for level in claim.levels.values():
         assert f'="{100 * level.value:.2f}%"' in drawing
         assert f'x1="{100 * level.low:.2f}%"' in drawing

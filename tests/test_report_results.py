@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import report_case as material
 
+from alignwright.core.claims import Claim, corrected
+from alignwright.core.promises import PromiseReport
 from alignwright.core.records import Conversation, Example, Finding
 from alignwright.report import exit_code, read, render
 from alignwright.report import results as cases
@@ -133,3 +136,26 @@ def test_rendering_writes_two_files_the_same_every_time_and_without_torch(tmp_pa
     )
     assert subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=False).returncode == 0
     assert [(tmp_path / name).read_bytes() for name in ("report.html", "README.md")] == first
+
+
+def test_a_claim_and_a_stage_are_called_what_the_run_stored_of_them(tmp_path: Path) -> None:
+    """The report has no list: a claim and a method that nobody has heard of get their own titles, and a run that
+    stored none shows code names."""
+    claims = (
+        Claim(name="taste.tea", title="Tea preferred", axis="value", part="leaf"),
+        Claim(name="taste.tea.*", title="Tea preferred", axis="value"),
+        corrected(Claim(name="taste.tea", title="Tea preferred", axis="value")),
+    )
+    header = material.case()[0].header.model_copy(update={"titles": {"train.0.brewing": "steeping"}})
+    for stored in (claims, ()):
+        report = PromiseReport(header=header if stored else material.case()[0].header, verdicts=(), claims=stored)
+        case = cases.read(material.write(tmp_path / str(len(stored)), report, [finding(claim="taste.tea")]))
+        names = ("taste.tea", "taste.tea.earl_grey", "taste.tea.be_kind", "taste.tea.corrected", "taste.coffee")
+        titles = [case.title(name) for name in names]
+        if stored:
+            fair = "Tea preferred, corrected for the grader's errors"
+            assert titles == ["Tea preferred", "earl grey", "Be kind", fair, "taste.coffee"]
+            assert (case.part("taste.tea"), case.stage("train.0.brewing")) == ("leaf", "After steeping")
+        else:
+            assert titles == list(names)
+            assert (case.part("taste.tea"), case.stage("train.0.brewing")) == ("part", "After brewing")

@@ -15,7 +15,8 @@ from pathlib import Path
 import pytest
 from run_case import make_project
 
-from alignwright.core.records import Finding, PromiseReport
+from alignwright.core.promises import PromiseReport
+from alignwright.core.records import Finding
 
 SCRIPT = Path(sys.executable).parent / "alignwright"
 

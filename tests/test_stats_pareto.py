@@ -14,7 +14,8 @@ from report_case import results
 from rich.console import Console
 
 from alignwright.core.finding_table import FindingTable
-from alignwright.core.records import Finding, Header, PromiseReport
+from alignwright.core.promises import PromiseReport
+from alignwright.core.records import Finding, Header
 from alignwright.measure.tax_section import section
 from alignwright.report import charts
 from alignwright.report.page import html
@@ -120,7 +121,7 @@ STAGES = ("train.0.dpo", "train.1.average")
 
 def drawn(found, stages=STAGES):
     """The words and the drawing of the front; None where there is none."""
-    made = section(FindingTable(found, ("baseline", *stages)))
+    made = section(FindingTable(found, ("baseline", *stages), {}, {"train.1.average": "averaging"}))
     return (made.blocks[0].text, charts.line_chart(made.blocks[1])) if made else None
 
 

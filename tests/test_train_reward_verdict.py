@@ -17,7 +17,8 @@ from spec_case import jsonl
 from tiny import make_tiny
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
-from alignwright.core.records import Conversation, Finding, Preference, PromiseReport, Prompt
+from alignwright.core.promises import PromiseReport
+from alignwright.core.records import Conversation, Finding, Preference, Prompt
 from alignwright.experiment.check import check
 from alignwright.experiment.plan import keys
 from alignwright.files.errors import SpecError

@@ -9,7 +9,7 @@ The claims of a run are stored with it, so that a report needs no list of them e
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from alignwright.core.records import Axis, Record
@@ -94,3 +94,14 @@ def claim_named(name: str, claims: Sequence[Claim]) -> Claim:
         names = ", ".join(claim.name for claim in claims) or "nothing"
         raise ValueError(f"no stage of this run claims to measure {name!r}; its stages measure {names}")
     return max(of_parts, key=lambda claim: len(claim.name))
+
+
+def claim_title(name: str, claims: Mapping[str, Claim], principles: Mapping[str, str]) -> str:
+    """What a claim is called, by the claims of its run; a part by itself, by its principle's title
+    where there is one. Of a claim that no stage made the name itself."""
+    if name in claims:
+        return claims[name].title
+    whole, _, part = name.rpartition(".")
+    if whole in claims and claims[whole].part:
+        return principles.get(part, part.replace("_", " "))
+    return name

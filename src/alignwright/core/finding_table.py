@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
+from alignwright.core import wording
 from alignwright.core.records import Axis, Finding
 
 OF_THE_MODEL: tuple[Axis, ...] = ("instruction", "intent", "value", "reward", "goodhart", "tax", "emergent", "attack")
@@ -22,11 +23,12 @@ def measured_stages(findings: Iterable[Finding], stages: Sequence[str]) -> list[
 @dataclass(frozen=True)
 class FindingTable:
     """Findings by claim. `stages`: at which the model was measured, in order; `titles`: what
-    claims are called."""
+    claims are called; `stage_titles`: what training stages are called."""
 
     findings: Sequence[Finding]
     stages: Sequence[str]
     titles: Mapping[str, str] = field(default_factory=dict[str, str])
+    stage_titles: Mapping[str, str] = field(default_factory=dict[str, str])
 
     @cached_property
     def _levels(self) -> dict[str, dict[str, Finding]]:
@@ -43,6 +45,14 @@ class FindingTable:
 
     def title(self, claim: str) -> str:
         return self.titles.get(claim, claim)
+
+    def stage(self, name: str) -> str:
+        """A stage's plain name."""
+        return wording.stage(name, self.stage_titles)
+
+    def inside(self, name: str) -> str:
+        """A stage's plain name inside a sentence."""
+        return wording.inside(name, self.stage_titles)
 
     def levels(self, claim: str) -> dict[str, Finding]:
         """Stage -> level."""

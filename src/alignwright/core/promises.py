@@ -24,8 +24,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from alignwright.core.claims import CORRECTED
-from alignwright.core.records import Finding, Verdict
+from alignwright.core.claims import CORRECTED, Claim
+from alignwright.core.records import Finding, Header, Record, Verdict
 
 Op = Literal["<", "<=", ">", ">="]
 
@@ -40,6 +40,15 @@ _LONGEST = 1_000  # characters of a promise
 _LINE = re.compile(r"^(?P<claim>[^\s<>=!]*)\s*(?P<op>[<>=!~]*)\s*(?P<number>.*)$", re.DOTALL)
 _CLAIM = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)+")
 _NUMBER = re.compile(r"(?P<value>[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?)\s*(?P<percent>%?)")
+
+
+class PromiseReport(Record):
+    """The whole of `promises.json`: the run's header, a verdict per promise, and the claims that its
+    stages made, by which a report names and sorts the findings."""
+
+    header: Header
+    verdicts: tuple[Verdict, ...]
+    claims: tuple[Claim, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -382,13 +382,8 @@ class Header(Record):
     stages: tuple[str, ...] = ()
     facts: dict[str, str] = Field(default_factory=dict)
     principles: tuple[tuple[str, str], ...] = ()
-
-
-class PromiseReport(Record):
-    """The whole of `promises.json`: the run's header and a verdict per promise."""
-
-    header: Header
-    verdicts: tuple[Verdict, ...]
+    titles: dict[str, str] = Field(default_factory=dict, exclude_if=lambda titles: not titles)
+    """What the training stages are called in plain words, by stage."""
 
 
 Prompt.model_rebuild()

@@ -5,35 +5,30 @@ The one place where a finding becomes text for a person, on the page, in the car
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from alignwright.core.records import Finding
 
 ABSENT, MINUS = "\N{EN DASH}", "\N{MINUS SIGN}"
-_METHODS = {
-    "pretrain": "pre-training", "sft": "SFT", "dpo": "DPO", "cdpo": "cDPO", "robust_dpo": "robust DPO", "ipo": "IPO",
-    "hinge": "hinge", "kto": "KTO",
-    "orpo": "ORPO", "simpo": "SimPO", "rpo": "RPO", "chi_po": "chi-PO", "best_of_n": "best-of-n",
-    "online_dpo": "online DPO", "sppo": "SPPO",
-    "ppo": "PPO", "grpo": "GRPO", "rloo": "RLOO", "reinforce": "REINFORCE", "average": "averaging",
-}  # fmt: skip
 
 
-def stage(name: str) -> str:
-    """ "baseline" is Before; "train.1.dpo" is After DPO."""
+def stage(name: str, titles: Mapping[str, str]) -> str:
+    """ "baseline" is Before; "train.1.dpo" is After DPO, by the titles of the run's stages."""
     if name == "baseline":
         return "Before"
     head, _, method = name.rpartition(".")
-    return f"After {_METHODS.get(method, method)}" if head.startswith("train.") else name
+    return f"After {titles.get(name, method)}" if head.startswith("train.") else name
 
 
-def where(finding: Finding) -> str:
-    """The stage of a number inside a sentence: "after DPO", or "after DPO, against before"."""
-    return ", against ".join(inside(name) for name in (finding.stage, finding.against) if name)
-
-
-def inside(name: str) -> str:
+def inside(name: str, titles: Mapping[str, str]) -> str:
     """A stage's plain name inside a sentence."""
-    plain = stage(name)
+    plain = stage(name, titles)
     return f"{plain[:1].lower()}{plain[1:]}"
+
+
+def where(finding: Finding, titles: Mapping[str, str]) -> str:
+    """The stage of a number inside a sentence: "after DPO", or "after DPO, against before"."""
+    return ", against ".join(inside(name, titles) for name in (finding.stage, finding.against) if name)
 
 
 def number(value: float | None, unit: str, *, change: bool = False) -> str:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from alignwright.core.finding_table import FindingTable
 from alignwright.core.section import LineChart, Note, Point, Section, Series, Text
-from alignwright.core.wording import inside
 from alignwright.stats import pareto
 
 HOW = (
@@ -28,22 +27,22 @@ def section(table: FindingTable) -> Section | None:
         series=(
             Series(colour="start", line=tuple((p.tax, p.gain) for p in pareto.pareto_front(models))),
             Series(colour="start", points=(Point(words="before", x=0.0, y=0.0, shape="ring"),)),
-            Series(colour="mid", points=tuple(_point(p) for p in models if p.name != table.stages[-1])),
-            Series(colour="end", points=tuple(_point(p) for p in models if p.name == table.stages[-1])),
+            Series(colour="mid", points=tuple(_point(p, table) for p in models if p.name != table.stages[-1])),
+            Series(colour="end", points=tuple(_point(p, table) for p in models if p.name == table.stages[-1])),
         )
     )
-    words = f"Gain: {table.title(claims[0])}. Cost: {table.title(claims[1])}. {_knee(models)}"
-    best = _best(models, pareto.margins(table.findings, claims[1]))
+    words = f"Gain: {table.title(claims[0])}. Cost: {table.title(claims[1])}. {_knee(models, table)}"
+    best = _best(models, pareto.margins(table.findings, claims[1]), table)
     blocks = (Text(text=f"{words} {best}"), chart, Note(text=HOW))
     return Section(name="trade", title="Gain against cost", blocks=blocks, media=("page", "card", "terminal"))
 
 
-def _knee(models: list[pareto.Point]) -> str:
+def _knee(models: list[pareto.Point], table: FindingTable) -> str:
     knee = pareto.knee_point(models)
-    return f"The front bends {inside(knee.name)} ({knee.name})." if knee else "The front has no knee."
+    return f"The front bends {table.inside(knee.name)} ({knee.name})." if knee else "The front has no knee."
 
 
-def _best(models: list[pareto.Point], margins: tuple[float, ...]) -> str:
+def _best(models: list[pareto.Point], margins: tuple[float, ...], table: FindingTable) -> str:
     """The best model within the margin that the cost was tested against; without one margin,
     that none can be named."""
     if len(margins) != 1:
@@ -56,15 +55,15 @@ def _best(models: list[pareto.Point], margins: tuple[float, ...]) -> str:
     best = pareto.best_within(models, margins[0])
     if best is None:
         return f"No model is shown to gain at a cost shown to be below {margins[0]:g}."
-    model = f"{inside(best.name)} ({best.name})"
+    model = f"{table.inside(best.name)} ({best.name})"
     return f"The largest gain that is shown at a cost shown to be below {margins[0]:g} is {model}."
 
 
-def _point(model: pareto.Point) -> Point:
+def _point(model: pareto.Point, table: FindingTable) -> Point:
     gain = f"gain {model.gain:.3g} {_limits(model.gain_low, model.gain_high)}"
     cost = f"cost {model.tax:.3g} {_limits(model.tax_low, model.tax_high)}"
     return Point(
-        words=f"{inside(model.name)} ({model.name}): {gain}, {cost}", name=model.name.removeprefix("train."),
+        words=f"{table.inside(model.name)} ({model.name}): {gain}, {cost}", name=model.name.removeprefix("train."),
         x=model.tax, x_low=model.tax_low, x_high=model.tax_high,
         y=model.gain, y_low=model.gain_low, y_high=model.gain_high, shape="diamond",
     )  # fmt: skip

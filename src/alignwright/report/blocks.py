@@ -28,7 +28,6 @@ from alignwright.core.section import (
     Text,
     Transcript,
 )
-from alignwright.report import names
 from alignwright.report.results import RunResults
 from alignwright.report.text import LONGEST, markdown, one_line, shortened
 from alignwright.stats.marks import direction
@@ -92,7 +91,7 @@ def _block(case: RunResults, block: Block) -> Iterator[str]:
         case LineChart():
             yield _list([(point.words, ()) for series in block.series for point in series.points])
         case Intervals():
-            yield _list([(names_of(case, p.claim), tuple(mark.words for mark in p.marks)) for p in block.panels])
+            yield _list([(case.title(p.claim), tuple(mark.words for mark in p.marks)) for p in block.panels])
         case Transcript():
             pass
 
@@ -125,10 +124,6 @@ def _line(text: str) -> str:
     return one_line(shortened(text, LONGEST))
 
 
-def names_of(case: RunResults, claim: str) -> str:
-    return names.claim(claim, dict(case.header.principles))
-
-
 def _with_lines(case: RunResults, cell: Cell) -> str:
     code = f" ({cell.code})" if cell.code else ""
     return "; ".join((_told(case, cell) + code, *cell.lines))
@@ -138,11 +133,11 @@ def _told(case: RunResults, cell: Cell, *, brief: bool = False) -> str:
     """A cell in words; `brief`: without how many items are behind a number."""
     if cell == Cell():
         return "not measured"
-    of = (case.label(cell.stage) if cell.stage else "", names_of(case, cell.claim) if cell.claim else "")
-    return ": ".join(filter(None, (*of, cell.text, _number(cell, brief=brief))))
+    of = (case.label(cell.stage) if cell.stage else "", case.title(cell.claim) if cell.claim else "")
+    return ": ".join(filter(None, (*of, cell.text, _number(case, cell, brief=brief))))
 
 
-def _number(cell: Cell, *, brief: bool) -> str:
+def _number(case: RunResults, cell: Cell, *, brief: bool) -> str:
     finding = cell.number
     if finding is None:
         return ""
@@ -150,5 +145,5 @@ def _number(cell: Cell, *, brief: bool) -> str:
     value = wording.count(finding) if cell.counted else wording.number(finding.value, finding.unit, change=change)
     words = f"{TURNS[direction(finding)]} " * change + f"{value} {wording.interval(finding)}"
     p = wording.p_value(finding.p) if finding.p is not None else ""
-    beneath = (wording.where(finding) if change else "", wording.scored(finding), p)
+    beneath = (case.where(finding) if change else "", wording.scored(finding), p)
     return ", ".join((words, *filter(None, beneath))) if cell.scored and not brief else words

@@ -65,7 +65,7 @@ def _front(case: RunResults) -> str:
 
 def _opening(case: RunResults) -> str:
     head = case.header
-    stages = [wording.stage(stage).removeprefix("After ") for stage in case.stages[1:]]
+    stages = [case.stage(stage).removeprefix("After ") for stage in case.stages[1:]]
     how = f", aligned by {markdown(', then '.join(stages))}" if stages else ""
     return (
         f"# {markdown(head.name)}\n\n{markdown(names.base(head.model))}{how} (effort {markdown(head.effort)}, seed"
@@ -87,10 +87,9 @@ def _table(case: RunResults) -> str:
     if not claims:
         return "## Results\n\nNothing was measured."
     first, last = case.stages[0], case.stages[-1]
-    titles = dict(case.header.principles)
-    rows = [_row(claim, names.claim(claim.name, titles), first, last) for claim in claims]
+    rows = [_row(claim, case.title(claim.name), first, last) for claim in claims]
     told = (
-        f"The change is paired, item by item. {names.RULE} Now: {markdown(wording.inside(last))}. Methods: see"
+        f"The change is paired, item by item. {names.RULE} Now: {markdown(case.inside(last))}. Methods: see"
         " report.html."
     )
     heads = ["| Claim | Better | Before | Now | Change | Scored |", "|---|---|---|---|---|---|"]

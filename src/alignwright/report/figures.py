@@ -18,7 +18,7 @@ from markupsafe import Markup
 from alignwright.core import wording
 from alignwright.core.promises import Promise
 from alignwright.core.records import Finding
-from alignwright.report.results import Claim
+from alignwright.report.results import Claim, RunResults
 from alignwright.report.text import visible
 
 LANE = 15
@@ -62,19 +62,19 @@ def around(seen: Sequence[float]) -> Scale:
     )
 
 
-def lanes(claim: Claim, stages: Sequence[str], promise: Promise | None = None) -> Markup:
+def lanes(claim: Claim, case: RunResults, promise: Promise | None = None) -> Markup:
     """The drawing of one claim; a promise about its level is a dashed line, with the promised
     side shaded."""
-    axis = scale(claim)
+    axis, stages = scale(claim), case.stages
     height = LANE * len(stages) + 8
     parts = [_line(axis.at(tick), 0, axis.at(tick), height, "tick") for tick in axis.ticks]
     parts += _bound(axis, promise, height) if promise else []
     for row, stage in enumerate(stages):
         finding = claim.levels.get(stage)
         kind = "start" if row == 0 else "end" if row == len(stages) - 1 else "mid"
-        parts += [_lane(axis, finding, stage, kind, 4 + LANE * row + LANE / 2)] if finding else []
+        parts += [_lane(axis, finding, case.stage(stage), kind, 4 + LANE * row + LANE / 2)] if finding else []
     told = "; ".join(
-        f"{wording.stage(s)} {wording.number(f.value, f.unit)} {wording.interval(f)}" for s, f in claim.levels.items()
+        f"{case.stage(s)} {wording.number(f.value, f.unit)} {wording.interval(f)}" for s, f in claim.levels.items()
     )
     return Markup('<svg class="lanes" width="100%" height="{}" role="img" aria-label="{}">{}</svg>').format(
         height, visible(told), _EMPTY.join(parts)
@@ -98,8 +98,7 @@ def _lane(axis: Scale, finding: Finding, stage: str, kind: str, y: float) -> Mar
     if finding.value is None:
         return Markup('<text class="none" x="0" y="{:g}">not scored</text>').format(y + 4)
     told = (
-        f"{wording.stage(stage)}: {wording.number(finding.value, finding.unit)} {wording.interval(finding)},"
-        f" {wording.scored(finding)}"
+        f"{stage}: {wording.number(finding.value, finding.unit)} {wording.interval(finding)}, {wording.scored(finding)}"
     )
     drawn = _dot(axis.at(finding.value), y, kind)
     if finding.low is not None and finding.high is not None:

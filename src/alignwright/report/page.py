@@ -83,6 +83,7 @@ def _part(case: RunResults, claims: int, verdicts: int) -> RunResults:
         tuple(case.verdicts[place] for place in sorted(told)),
         tuple(f for f in case.findings if f.claim in kept),
         _that_fit(case.sections),
+        case.claim_records,
     )
 
 
@@ -127,16 +128,15 @@ def _render(case: RunResults, shown: int, characters: int, left_out: str = "") -
     sheet = resources.files("alignwright.report").joinpath("templates/page.css").read_text(encoding="utf-8")
     style = Markup(sheet)  # noqa: S704 - our own file, which must reach the page as it is hashed
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
-    titles = dict(case.header.principles)
     view: dict[str, Any] = {
         "case": case,
         "header": case.header,
         "style": style,
         "policy": f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'",
-        "title": partial(names.claim, principles=titles),
+        "title": case.title,
         "label": case.label,
         "clip": partial(text.clip, limit=characters),
-        "promises": [_promise(case, verdict, titles) for verdict in case.verdicts],
+        "promises": [_promise(case, verdict) for verdict in case.verdicts],
         "marks": _marks(case),
         "sections": shown_in(case.sections, "page"),
         "axes": [axis for axis in AXES if axis in OF_THE_MODEL and case.of(axis)],
@@ -180,11 +180,11 @@ def _parse(verdict: Verdict) -> Promise | None:
         return None  # a stored promise in a grammar of another version is still shown, by its text alone
 
 
-def _promise(case: RunResults, verdict: Verdict, titles: dict[str, str]) -> dict[str, Any]:
+def _promise(case: RunResults, verdict: Verdict) -> dict[str, Any]:
     promise = _parse(verdict)
     claim = case.find(promise.claim) if promise else None
     words = (
-        names.promised(promise, claim.axis, claim.unit, names.claim(claim.name, titles))
+        names.promised(promise, claim.axis, claim.unit, case.title(claim.name))
         if promise and claim
         else verdict.promise
     )
@@ -193,18 +193,18 @@ def _promise(case: RunResults, verdict: Verdict, titles: dict[str, str]) -> dict
         "verdict": verdict,
         "words": words,
         "claim": claim,
-        "measured": _measured(promise, claim, finding),
+        "measured": _measured(case, promise, claim, finding),
         "finding": finding,
     }
 
 
-def _measured(promise: Promise | None, claim: Claim | None, finding: Finding | None) -> str:
+def _measured(case: RunResults, promise: Promise | None, claim: Claim | None, finding: Finding | None) -> str:
     if promise is None or claim is None or finding is None:
         return ""
     value = (
         f"{wording.number(finding.value, finding.unit, change=finding.against is not None)} {wording.interval(finding)}"
     )
-    return f"{value} {wording.where(finding)}; {wording.scored(finding)}"
+    return f"{value} {case.where(finding)}; {wording.scored(finding)}"
 
 
 def _marks(case: RunResults) -> dict[str, Promise]:

@@ -17,9 +17,11 @@ from typing import Literal, TypeVar, get_args
 from pydantic import BaseModel, ValidationError
 
 from alignwright.core import promises, wording
-from alignwright.core.claims import CORRECTED
+from alignwright.core.claims import CORRECTED, claim_title
+from alignwright.core.claims import Claim as ClaimRecord
 from alignwright.core.finding_table import measured_stages
-from alignwright.core.records import Axis, Conversation, Finding, Header, PromiseReport, Status, Verdict
+from alignwright.core.promises import PromiseReport
+from alignwright.core.records import Axis, Conversation, Finding, Header, Status, Verdict
 from alignwright.core.section import Section, Transcript
 
 T = TypeVar("T", bound=BaseModel)
@@ -133,6 +135,8 @@ class RunResults:
     verdicts: tuple[Verdict, ...]
     findings: tuple[Finding, ...]
     sections: tuple[Section, ...] = ()
+    claim_records: tuple[ClaimRecord, ...] = ()
+    """What the run's stages say of their claims; a run of a version that stored none shows code names."""
 
     @cached_property
     def claims(self) -> list[Claim]:
@@ -153,6 +157,24 @@ class RunResults:
 
     def find(self, name: str) -> Claim | None:
         return self._named.get(name)
+
+    @cached_property
+    def _records(self) -> dict[str, ClaimRecord]:
+        return {claim.name: claim for claim in self.claim_records}
+
+    def title(self, name: str) -> str:
+        """A claim in plain words."""
+        return claim_title(name, self._records, dict(self.header.principles))
+
+    def part(self, name: str) -> str:
+        """What the parts of a claim are called."""
+        record = self._records.get(name)
+        return record.part if record and record.part else "part"
+
+    def of_voter(self, name: str, otherwise: str) -> str:
+        """A claim about a voter, beneath the voter's name; `otherwise` where no stage made it."""
+        record = self._records.get(name)
+        return record.title if record else otherwise
 
     @cached_property
     def _named(self) -> dict[str, Claim]:
@@ -179,10 +201,22 @@ class RunResults:
         """The stages at which the model was measured, in order."""
         return measured_stages(self.findings, self.header.stages)
 
+    def stage(self, name: str) -> str:
+        """A stage's plain name."""
+        return wording.stage(name, self.header.titles)
+
+    def inside(self, name: str) -> str:
+        """A stage's plain name inside a sentence."""
+        return wording.inside(name, self.header.titles)
+
+    def where(self, finding: Finding) -> str:
+        """The stage of a number inside a sentence."""
+        return wording.where(finding, self.header.titles)
+
     def label(self, stage: str) -> str:
         """A stage's plain name, with its code name where two stages would be called the same."""
-        plain = wording.stage(stage)
-        return f"{plain} ({stage})" if sum(wording.stage(other) == plain for other in self.stages) > 1 else plain
+        plain = self.stage(stage)
+        return f"{plain} ({stage})" if sum(self.stage(other) == plain for other in self.stages) > 1 else plain
 
     def count(self, answer: str) -> int:
         return sum(verdict.answer == answer for verdict in self.verdicts)
@@ -194,9 +228,8 @@ def read(folder: Path) -> RunResults:
     answers = _record(PromiseReport, _text(folder / "promises.json"), str(folder / "promises.json"))
     sections = folder / "sections.jsonl"
     # a run of a version that stored none is shown without
-    return RunResults(
-        answers.header, answers.verdicts, findings, tuple(_records(Section, sections)) if sections.exists() else ()
-    )
+    stored = tuple(_records(Section, sections)) if sections.exists() else ()
+    return RunResults(answers.header, answers.verdicts, findings, stored, answers.claims)
 
 
 def findings_in(path: Path) -> list[Finding]:

@@ -14,9 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from alignwright.core.records import Header, PromiseReport, Verdict, content_id
+from alignwright.core.promises import PromiseReport
+from alignwright.core.records import Header, Verdict, content_id
 from alignwright.experiment.check import CheckReport, check
-from alignwright.experiment.experiment import Experiment, model_stages, resolve_effort, written
+from alignwright.experiment.experiment import Experiment, claims_of, model_stages, resolve_effort, written
 from alignwright.experiment.labels import labels
 from alignwright.experiment.load import load, principles
 from alignwright.experiment.plan import Job, keys, model_fingerprint, plan
@@ -143,9 +144,8 @@ def conclude(experiment: Experiment, jobs: Sequence[Job], folder: Path, ledger: 
         if stage == "baseline" or not whole or any(job.name == stage for job in jobs)
     ]
     header = _header(experiment, folder, made)
-    write_text(
-        folder / "promises.json", PromiseReport(header=header, verdicts=verdicts).model_dump_json(indent=1) + "\n"
-    )
+    report = PromiseReport(header=header, verdicts=verdicts, claims=claims_of(experiment))
+    write_text(folder / "promises.json", report.model_dump_json(indent=1) + "\n")
     sections = sections_of(experiment, findings, header)
     write_text(folder / "sections.jsonl", "".join(section.model_dump_json() + "\n" for section in sections))
     render(folder)
@@ -254,6 +254,7 @@ def _header(experiment: Experiment, folder: Path, stages: Sequence[str]) -> Head
         stages=tuple(stages),
         facts=shown,
         principles=tuple((p.slug, p.title) for p in held.principles) if held else (),
+        titles={f"train.{place}.{stage.by}": stage.title for place, stage in enumerate(experiment.train)},
     )
 
 

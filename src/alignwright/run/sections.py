@@ -7,24 +7,28 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from alignwright.core.claims import Claim, claim_title
 from alignwright.core.finding_table import FindingTable, measured_stages
 from alignwright.core.records import Finding, Header
 from alignwright.core.section import Section
 from alignwright.core.stage import Stage
-from alignwright.experiment.experiment import Experiment, stages
+from alignwright.experiment.experiment import Experiment, claims_of, stages
 from alignwright.measure import graders_section
-from alignwright.report import names
 
 
 def sections_of(experiment: Experiment, findings: Sequence[Finding], header: Header) -> list[Section]:
     """In the order of the stages."""
-    return sections({type(stage): None for _, stage in stages(experiment)}, findings, header)
+    kinds = {type(stage): None for _, stage in stages(experiment)}
+    return sections(kinds, findings, header, claims_of(experiment))
 
 
-def sections(kinds: Iterable[type[Stage]], findings: Sequence[Finding], header: Header) -> list[Section]:
+def sections(
+    kinds: Iterable[type[Stage]], findings: Sequence[Finding], header: Header, claims: Sequence[Claim]
+) -> list[Section]:
     """What each kind of stage shows; what is known of the graders, whichever stage asked them, comes
     last."""
-    titles = {finding.claim: names.claim(finding.claim, dict(header.principles)) for finding in findings}
-    table = FindingTable(findings, measured_stages(findings, header.stages), titles)
+    named, principles = {claim.name: claim for claim in claims}, dict(header.principles)
+    titles = {finding.claim: claim_title(finding.claim, named, principles) for finding in findings}
+    table = FindingTable(findings, measured_stages(findings, header.stages), titles, header.titles)
     made = (*(kind.section(table) for kind in kinds), graders_section.section(table))
     return [section for section in made if section is not None]

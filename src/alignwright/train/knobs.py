@@ -50,6 +50,7 @@ STOPPED = Claim(
 class Pretrain(Training):
     """Next-token training on plain text, continued or from scratch."""
 
+    title: ClassVar[str] = "pre-training"
     by: Literal["pretrain"]
     epochs: Annotated[Count | None, Effort(1, 1, 1)] = Field(
         default=None, description="passes over the data (from effort)"
@@ -80,6 +81,7 @@ class Pretrain(Training):
 class Sft(Training):
     """Supervised fine-tuning on the assistant's turns: all of a conversation, or its last."""
 
+    title: ClassVar[str] = "SFT"
     by: Literal["sft"]
     epochs: Annotated[Count | None, Effort(1, 2, 3)] = Field(
         default=None, description="passes over the data (from effort)"
@@ -153,6 +155,7 @@ class RewardModel(Training):
 
     changes_model: ClassVar[bool] = False
 
+    title: ClassVar[str] = "reward model"
     by: Literal["reward"]
     lr: Positive = Field(default=3e-4, le=0.1, description="peak learning rate")
     margin: float = Field(
@@ -207,6 +210,7 @@ class Average(TrainStage):
     """Weights between an earlier model and the trained one (Wortsman et al. 2022; Lin et al.
     2023): less gain, less tax."""
 
+    title: ClassVar[str] = "averaging"
     by: Literal["average"]
     share: Share = Field(default=0.5, description="0 is the earlier model, 1 the trained one")
     blocks: tuple[Share, ...] = Field(

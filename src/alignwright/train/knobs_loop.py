@@ -43,6 +43,8 @@ class TrainStage(Stage):
 
     changes_model: ClassVar[bool] = True
     """Whether the model that is measured is another one after this stage."""
+    title: ClassVar[str]
+    """What a report calls the method."""
 
     @property
     def learns_from_votes(self) -> bool:

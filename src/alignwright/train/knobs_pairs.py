@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
@@ -45,6 +45,7 @@ class Dpo(FromPreferences):
     """Direct preference optimisation (Rafailov et al. 2023), with an optional likelihood term on
     the chosen reply."""
 
+    title: ClassVar[str] = "DPO"
     by: Literal["dpo"]
     beta: Positive = Field(default=0.1, le=10.0, description=BETA)
     nll: float = Field(
@@ -59,6 +60,7 @@ class Cdpo(FromPreferences):
     """Conservative DPO (Mitchell 2023): votes are taken to be wrong at a known rate, so no
     margin grows for ever."""
 
+    title: ClassVar[str] = "cDPO"
     by: Literal["cdpo"]
     beta: Positive = Field(default=0.1, le=10.0, description=BETA)
     flip: Flip = Field(default=0.1, description=_FLIP)
@@ -68,6 +70,7 @@ class RobustDpo(FromPreferences):
     """Robust DPO (Chowdhury et al. 2024): an unbiased estimate of the loss on clean votes from
     votes flipped at a known rate."""
 
+    title: ClassVar[str] = "robust DPO"
     by: Literal["robust_dpo"]
     beta: Positive = Field(default=0.1, le=10.0, description=BETA)
     flip: Flip = Field(default=0.1, description=_FLIP)
@@ -76,6 +79,7 @@ class RobustDpo(FromPreferences):
 class Ipo(FromPreferences):
     """Identity preference optimisation (Azar et al. 2023): a finite margin, 1/(2 tau), is aimed at."""
 
+    title: ClassVar[str] = "IPO"
     by: Literal["ipo"]
     tau: Positive = Field(
         default=0.1, le=10.0, description="how firmly the start model is held to: the aim is a margin of 1/(2 tau) nats"
@@ -86,6 +90,7 @@ class Hinge(FromPreferences):
     """Hinge loss (SLiC-HF; Zhao et al. 2023) on DPO's margin: pairs beyond 1/beta nats teach
     nothing more."""
 
+    title: ClassVar[str] = "hinge"
     by: Literal["hinge"]
     beta: Positive = Field(default=0.1, le=10.0, description=BETA)
 
@@ -94,6 +99,7 @@ class Kto(FromPreferences):
     """Kahneman-Tversky optimisation (Ethayarajh et al. 2024): good and bad replies by
     themselves, not in pairs."""
 
+    title: ClassVar[str] = "KTO"
     by: Literal["kto"]
     beta: Positive = Field(default=0.1, le=10.0, description=BETA)
     desirable: Positive = Field(default=1.0, description="weight of good replies")
@@ -104,6 +110,7 @@ class Orpo(FromPreferences):
     """Odds-ratio preference optimisation (Hong et al. 2024): likelihood of the chosen reply plus
     its odds over the rejected; no reference."""
 
+    title: ClassVar[str] = "ORPO"
     by: Literal["orpo"]
     weight: Positive = Field(default=0.1, le=10.0, description="weight of the odds ratio beside the likelihood")
 
@@ -112,6 +119,7 @@ class Simpo(FromPreferences):
     """SimPO (Meng et al. 2024): the mean log-probability per token is the reward, and must win
     by a margin; no reference."""
 
+    title: ClassVar[str] = "SimPO"
     by: Literal["simpo"]
     beta: Positive = Field(default=2.0, le=100.0, description="scale of the length-mean log-probability")
     gamma: float = Field(default=1.0, ge=0.0, description="the margin by which the chosen reply must win")
@@ -121,6 +129,7 @@ class Rpo(FromPreferences):
     """DPO plus likelihood (Liu et al. 2024; Pang et al. 2024): the chosen reply is held up while
     the margin grows."""
 
+    title: ClassVar[str] = "RPO"
     by: Literal["rpo"]
     beta: Positive = Field(default=0.1, le=10.0, description=BETA)
     alpha: Positive = Field(
@@ -132,6 +141,7 @@ class ChiPo(FromPreferences):
     """Chi-PO (Huang et al. 2024): the link z + ln z of the density ratio z, which is held by
     chi-squared as well as by KL."""
 
+    title: ClassVar[str] = "chi-PO"
     by: Literal["chi_po"]
     beta: Positive = Field(default=0.1, le=10.0, description=BETA)
 

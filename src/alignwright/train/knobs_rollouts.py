@@ -122,6 +122,7 @@ class BestOfN(Sampling):
 
     compares_replies: ClassVar[bool] = True
 
+    title: ClassVar[str] = "best-of-n"
     by: Literal["best_of_n"]
     samples: Annotated[Count | None, Effort(8, 8, 16)] = Field(
         default=None, description="replies to each prompt (from effort)"
@@ -173,6 +174,7 @@ class OnlineDpo(Sampling):
 
     compares_replies: ClassVar[bool] = True
 
+    title: ClassVar[str] = "online DPO"
     by: Literal["online_dpo"]
     beta: Positive = Field(default=0.1, le=10.0, description=BETA)
 
@@ -183,6 +185,7 @@ class Sppo(Sampling):
 
     compares_replies: ClassVar[bool] = True
 
+    title: ClassVar[str] = "SPPO"
     by: Literal["sppo"]
     beta: Positive = Field(
         default=0.1, le=10.0, description="how small a step each round takes: 1/eta, for win rates around one half"
@@ -255,6 +258,7 @@ class Rollout(Sampling):
 class Ppo(Rollout):
     """Proximal policy optimisation with a value head (Schulman et al. 2017; Ouyang et al. 2022)."""
 
+    title: ClassVar[str] = "PPO"
     by: Literal["ppo"]
     prompts: Annotated[Count | None, Effort(16, 64, 256)] = Field(
         default=None, description="prompts answered in a rollout (from effort)"
@@ -282,6 +286,7 @@ class Grpo(Rollout):
 
     compares_replies: ClassVar[bool] = True
 
+    title: ClassVar[str] = "GRPO"
     by: Literal["grpo"]
     samples: Annotated[Count | None, Effort(8, 8, 16)] = Field(
         default=None, description="replies to each prompt (from effort)"
@@ -313,6 +318,7 @@ class Rloo(Rollout):
 
     compares_replies: ClassVar[bool] = True
 
+    title: ClassVar[str] = "RLOO"
     by: Literal["rloo"]
     clip: Unit = Field(
         default=0.2, description="how far a ratio may move from 1 (without effect at one pass of one step)"
@@ -328,6 +334,7 @@ class Rloo(Rollout):
 class Reinforce(Rollout):
     """REINFORCE (Williams 1992) with the rollout's mean, or nothing, as its baseline."""
 
+    title: ClassVar[str] = "REINFORCE"
     by: Literal["reinforce"]
     prompts: Annotated[Count | None, Effort(16, 64, 256)] = Field(
         default=None, description="prompts answered in a rollout (from effort)"

@@ -116,7 +116,7 @@ class EmergentMeasure(Stage):
     def claims(self) -> tuple[Claim, ...]:
         return (
             *(with_parts(TRAIT, "trait") if self.choice else ()),
-            *((BAD, INCOHERENT, ALIGNMENT, EXCESS) if self.questions else ()),
+            *((BAD, INCOHERENT, ALIGNMENT, EXCESS, *judge_claims(len(self.questions))) if self.questions else ()),
             *(with_parts(ABILITY, "ability") if self.abilities else ()),
         )
 
@@ -128,3 +128,14 @@ class EmergentMeasure(Stage):
         marked = answers * (self.judge is not None and not self.judge.endswith(".py"))
         read, written = forced + questions.tokens + marked * 4 * PROMPT, answers * resolved(self.max_new_tokens)
         return Cost.of(read, written + marked * MARK)
+
+
+def judge_claims(files: int) -> tuple[Claim, ...]:
+    """What is found of the judge before it marks: by itself, and with the instructions of each of
+    several files of questions."""
+    judges = ("emergent_judge", *(f"emergent_judge_{place}" for place in range(1, files + 1) if files > 1))
+    return tuple(
+        Claim(name=f"feedback.{judge}.{part}", title=title, axis="feedback", measured="once", promised=False)
+        for judge in judges
+        for part, title in (("alignment", "well-meant above ill-meant"), ("coherence", "sense above disorder"))
+    )

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from alignwright.core.finding_table import FindingTable
 from alignwright.core.records import Finding
 from alignwright.core.section import Band, Block, Intervals, LineChart, Mark, Note, Panel, Point, Section, Series, Text
-from alignwright.core.wording import inside, interval, number, stage
+from alignwright.core.wording import interval, number
 
 METERS = {"optimization": (0.0, 1.0), "capture": (-0.5, 1.5), "generalization": (-0.5, 1.5)}
 TELLS = ("goodhart.sign.", "goodhart.kl", "goodhart.peak", "goodhart.covariance", "trilemma.")
@@ -63,7 +63,7 @@ def _trained(table: FindingTable) -> Iterator[Gains]:
     """Each trained model, with its paired changes from the start."""
     for name in table.stages:
         changes = (table.change(f"goodhart.{what}", name) for what in ("proxy", "gold"))
-        yield from _gains(inside(name), table.level("goodhart.kl", name), *changes)
+        yield from _gains(table.inside(name), table.level("goodhart.kl", name), *changes)
 
 
 def _gains(name: str, nats: Finding | None, proxy: Finding | None, gold: Finding | None) -> Iterator[Gains]:
@@ -124,7 +124,7 @@ def _panel(table: FindingTable, meter: str) -> Panel | None:
         for n in _sizes(table)
     ]
     marks += [
-        _mark("\N{BLACK DIAMOND}", stage(name), table.level(claim, name), trained=True)
+        _mark("\N{BLACK DIAMOND}", table.stage(name), table.level(claim, name), trained=True)
         for name in table.stages
         if name != "baseline"
     ]
