@@ -82,7 +82,7 @@ def test_a_measurement_that_is_not_as_it_was_left_is_done_again_and_said(finishe
     project, folder = finished
     before = {name: (folder / name).read_bytes() for name in ("findings.jsonl", "promises.json")}
     said = damage(stage(folder, LAST))
-    assert any(said in line for line in estimate(Request(project, runs=folder.parent)).told)
+    assert any(said in line for line in estimate(Request(project, runs=folder.parent)).notes)
     _, lines = run(project, folder.parent)
     assert redone(lines) == ["measure tax, after dpo"]
     assert any(said in line and "done again" in line and LAST in line for line in lines)

@@ -92,7 +92,7 @@ class Sizes(Protocol):
         ...
 
     @property
-    def collected(self) -> Size:
+    def reply_pairs(self) -> Size:
         """Pairs of the replies that are collected before the votes."""
         ...
 
@@ -104,7 +104,7 @@ class Sizes(Protocol):
         """The rows of each of these files."""
         ...
 
-    def learnt(self, stage: Stage) -> Size | None:
+    def training_rows(self, stage: Stage) -> Size | None:
         """The rows that a training stage keeps; None where nothing is known of them before the run."""
         ...
 

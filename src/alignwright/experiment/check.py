@@ -26,7 +26,7 @@ from alignwright.experiment.experiment import (
     stages,
 )
 from alignwright.experiment.rule_columns import kept_columns, lacking, references
-from alignwright.experiment.spec_file import data_files, placed, principles, read_spec
+from alignwright.experiment.spec_file import data_files, place_problems, principles, read_spec
 from alignwright.experiment.unused_options import Problem
 from alignwright.files import collector, models, sources
 from alignwright.files import constitution as constitutions
@@ -40,7 +40,6 @@ from alignwright.files.rows import BadRow
 from alignwright.files.sources import FileRows
 from alignwright.train.knobs import learns_from_labels
 
-_SHOWN = 5
 _SPEAKERS = ("user", "assistant", "tool")
 
 
@@ -72,28 +71,32 @@ def _checked(experiment: Experiment, document: Document) -> CheckReport:
         except SpecError as error:
             problems += [(loc, problem) for problem in error.problems]
     try:
-        labelled([file.read for file in files if file.loc[0] == "labels"])
+        labelled([file.data for file in files if file.loc[0] == "labels"])
     except SpecError as error:
         problems += [(("labels",), problem) for problem in error.problems]
-    held = principles(experiment)
-    problems += _stage_faults(files, held, experiment)
-    problems += [*overlaps(files, held, experiment), *both_kinds(files), *_unknown_principles(files, held, experiment)]
-    problems += lacking(experiment, [(file.loc, file.read) for file in files])
+    constitution = principles(experiment)
+    problems += _stage_faults(files, constitution, experiment)
+    problems += [
+        *overlaps(files, constitution, experiment),
+        *both_kinds(files),
+        *_unknown_principles(files, constitution, experiment),
+    ]
+    problems += lacking(experiment, [(file.loc, file.data) for file in files])
     if not problems:
         problems += _unanswered(files, experiment)
     if problems:
-        raise SpecError(placed(problems, document))
+        raise SpecError(place_problems(problems, document))
     lines = (
         _about_model(experiment),
-        *_about_constitution(held, experiment),
+        *_about_constitution(constitution, experiment),
         *map(_about_file, files),
         *_about_stages(experiment),
     )
     return CheckReport(
         experiment,
         lines,
-        tuple(bad for file in files for bad in file.read.rejected),
-        tuple((file.loc, file.read) for file in files),
+        tuple(bad for file in files for bad in file.data.rejected),
+        tuple((file.loc, file.data) for file in files),
     )
 
 
@@ -111,23 +114,23 @@ def _about_model(experiment: Experiment) -> str:
     return f"model: {model.name} ({model.kind}{size})"
 
 
-def _about_constitution(held: Constitution | None, experiment: Experiment) -> Iterator[str]:
-    if held is not None:
-        found, abridged = constitutions.pairs(held)
-        left = f", {abridged} abridged ones left out" if abridged else ""
+def _about_constitution(constitution: Constitution | None, experiment: Experiment) -> Iterator[str]:
+    if constitution is not None:
+        examples, abridged = constitutions.pairs(constitution)
+        note = f", {abridged} abridged ones left out" if abridged else ""
         yield (
-            f"intent.constitution: {experiment.intent.constitution}: {len(held.principles)} principles, {len(found)}"
-            f" example pairs{left}"
+            f"intent.constitution: {experiment.intent.constitution}: {len(constitution.principles)} principles,"
+            f" {len(examples)} example pairs{note}"
         )
 
 
 def _about_file(file: SpecFile) -> str:
-    counts = [f"{len(file.read.rows)} rows"]
+    counts = [f"{len(file.data.rows)} rows"]
     if twice := file.duplicates:
         counts.append(f"{twice} duplicates")
-    if file.read.rejected:
-        counts.append(f"{len(file.read.rejected)} bad rows set aside")
-    return f"{dotted(file.loc)}: {file.read.file}: {', '.join([*counts, *file.read.notes])}"
+    if file.data.rejected:
+        counts.append(f"{len(file.data.rejected)} bad rows set aside")
+    return f"{dotted(file.loc)}: {file.data.file}: {', '.join([*counts, *file.data.notes])}"
 
 
 def _about_stages(experiment: Experiment) -> Iterator[str]:
@@ -140,10 +143,12 @@ def _about_stages(experiment: Experiment) -> Iterator[str]:
             yield f"{dotted(loc)}: {name} was refused where it was trained: {why}"
 
 
-def _stage_faults(files: list[SpecFile], held: Constitution | None, experiment: Experiment) -> Iterator[Problem]:
+def _stage_faults(
+    files: list[SpecFile], constitution: Constitution | None, experiment: Experiment
+) -> Iterator[Problem]:
     """What each stage says of its rows, of its files of settings and of the constitution."""
     for loc, stage in stages(experiment):
-        for knob, message in stage.file_faults(setting_of(experiment, loc), held):
+        for knob, message in stage.file_faults(setting_of(experiment, loc), constitution):
             yield (*loc, *knob), message
         for knob, part in stage.parts():
             for place, message in part.row_faults(_rows_of(files, (*loc, *knob))):
@@ -154,22 +159,24 @@ def _rows_of(files: Sequence[SpecFile], loc: Loc) -> list[KnobRows]:
     """The rows of the files that the knobs at this place name."""
     at = len(loc)
     return [
-        KnobRows(file.loc[at:], file.read.file, file.read.rows, file.read.numbers)
+        KnobRows(file.loc[at:], file.data.file, file.data.rows, file.data.numbers)
         for file in files
         if file.loc[:at] == loc
     ]
 
 
-def _unknown_principles(files: list[SpecFile], held: Constitution | None, experiment: Experiment) -> Iterator[Problem]:
+def _unknown_principles(
+    files: list[SpecFile], constitution: Constitution | None, experiment: Experiment
+) -> Iterator[Problem]:
     """Rows of a principle that the constitution does not have, but for a slip of the pen."""
-    slugs = [principle.slug for principle in held.principles] if held is not None else []
+    slugs = [principle.slug for principle in constitution.principles] if constitution is not None else []
     for file in files if slugs else ():
-        rows = reversed(list(zip(file.read.rows, file.read.numbers, strict=True)))
-        named = {row.prompt.principle: number for row, number in rows if isinstance(row, Comparison | Labelled)}
-        for slug in sorted(name for name in named if name and name not in slugs):
+        rows = reversed(list(zip(file.data.rows, file.data.numbers, strict=True)))
+        numbers = {row.prompt.principle: number for row, number in rows if isinstance(row, Comparison | Labelled)}
+        for slug in sorted(name for name in numbers if name and name not in slugs):
             hint = did_you_mean(slug, slugs)
             if hint.startswith("did"):
-                row = f"{file.read.file}:{named[slug]}"
+                row = f"{file.data.file}:{numbers[slug]}"
                 yield file.loc, f"{row}: no principle {slug!r} in {experiment.intent.constitution}; {hint}"
 
 

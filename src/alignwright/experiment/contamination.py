@@ -35,20 +35,20 @@ class SpecFile:
     """A data file as it was read, with its place in the spec."""
 
     loc: Loc
-    read: FileRows[Any]
+    data: FileRows[Any]
     reads: Reads
 
     @cached_property
-    def asked(self) -> tuple[str, ...]:
+    def prompts(self) -> tuple[str, ...]:
         """What each row asks."""
-        return tuple(map(_asked, self.read.rows))
+        return tuple(map(prompt_of, self.data.rows))
 
     @property
     def duplicates(self) -> int:
         """Rows that say what an earlier one said. Those that ask what no other asks need no second look."""
-        times = Counter(self.asked)
+        times = Counter(self.prompts)
         return sources.duplicates(
-            row for row, asked in zip(self.read.rows, self.asked, strict=True) if not asked or times[asked] > 1
+            row for row, prompt in zip(self.data.rows, self.prompts, strict=True) if not prompt or times[prompt] > 1
         )
 
     @property
@@ -56,40 +56,40 @@ class SpecFile:
         return self.reads.use == "trained"
 
     @property
-    def watched(self) -> bool:
+    def is_watched(self) -> bool:
         """Its prompts decide where a training stage stops and which weights are kept: seen by
         training, though not learnt from."""
         return self.reads.use == "watched"
 
 
-def overlaps(files: list[SpecFile], held: Constitution | None, experiment: Experiment) -> Iterator[Problem]:
+def overlaps(files: list[SpecFile], constitution: Constitution | None, experiment: Experiment) -> Iterator[Problem]:
     """Prompts that are both trained on and measured, or that decide where training stops and are
     measured: a line for each two files."""
     if all(file.trained for file in files):
         return
     trained = _uses([file for file in files if file.trained], "trained on")
-    for example in constitutions.pairs(held)[0] if held is not None else ():
+    for example in constitutions.pairs(constitution)[0] if constitution is not None else ():
         name = str(experiment.intent.constitution)
         trained.setdefault(
-            _asked(example), _Use("trained on", name, f"an example of {example.prompt.principle!r} in {name}")
+            prompt_of(example), _Use("trained on", name, f"an example of {example.prompt.principle!r} in {name}")
         )
     trained.pop("", None)
-    used = _uses([file for file in files if file.watched], "used to say when to stop") | trained
+    training_uses = _uses([file for file in files if file.is_watched], "used to say when to stop") | trained
     shared: dict[tuple[str, str, str, str], list[tuple[SpecFile, int, _Use]]] = {}
     for file in files:
-        known, what = (trained, "watched") if file.watched else (used, "measured")
-        for asked, number in zip(file.asked, file.read.numbers, strict=True) if known and not file.trained else ():
-            if use := known.get(asked):
-                shared.setdefault((file.read.file, what, use.verb, use.file), []).append((file, number, use))
-    for (name, what, verb, other), found in shared.items():
-        file, number, use = found[0]
+        uses, what = (trained, "watched") if file.is_watched else (training_uses, "measured")
+        for prompt, number in zip(file.prompts, file.data.numbers, strict=True) if uses and not file.trained else ():
+            if use := uses.get(prompt):
+                shared.setdefault((file.data.file, what, use.verb, use.file), []).append((file, number, use))
+    for (name, what, verb, other), matches in shared.items():
+        file, number, use = matches[0]
         rows, also = (
-            len({number for _, number, _ in found}),
-            dict.fromkeys(dotted(again.loc) for again, _, _ in found if again.loc != file.loc),
+            len({number for _, number, _ in matches}),
+            dict.fromkeys(dotted(again.loc) for again, _, _ in matches if again.loc != file.loc),
         )
         one = f"{name}:{number} is {what}, but the same prompt is {verb}: {use.place}"
         many = (
-            f"{name}: {rows} of {len(file.read.rows)} rows are {what}, but the same prompts are {verb} in {other}; the"
+            f"{name}: {rows} of {len(file.data.rows)} rows are {what}, but the same prompts are {verb} in {other}; the"
             " first is "
         )
         yield (
@@ -109,13 +109,13 @@ class _Use(NamedTuple):
 
 def _uses(files: Sequence[SpecFile], verb: str) -> dict[str, _Use]:
     """What is done with each prompt of these files, and where it stands first."""
-    found: dict[str, _Use] = {}
+    uses: dict[str, _Use] = {}
     for file in files:
-        for asked, number in zip(file.asked, file.read.numbers, strict=True):
-            if asked not in found:
-                found[asked] = _Use(verb, file.read.file, f"{file.read.file}:{number}")
-    found.pop("", None)
-    return found
+        for prompt, number in zip(file.prompts, file.data.numbers, strict=True):
+            if prompt not in uses:
+                uses[prompt] = _Use(verb, file.data.file, f"{file.data.file}:{number}")
+    uses.pop("", None)
+    return uses
 
 
 def both_kinds(files: Sequence[SpecFile]) -> Iterator[Problem]:
@@ -128,30 +128,30 @@ def both_kinds(files: Sequence[SpecFile]) -> Iterator[Problem]:
 
 def _both_kinds(file: SpecFile, kinds: dict[str, tuple[str, str]]) -> Iterator[str]:
     """Those of one file. `kinds` grows with each file."""
-    told = 0
-    for row, asked, number in zip(file.read.rows, file.asked, file.read.numbers, strict=True):
-        place = f"{file.read.file}:{number}"
-        kind, first = kinds.setdefault(asked, (row.kind, place))
+    count = 0
+    for row, prompt, number in zip(file.data.rows, file.prompts, file.data.numbers, strict=True):
+        place = f"{file.data.file}:{number}"
+        kind, first = kinds.setdefault(prompt, (row.kind, place))
         if kind != row.kind:
-            told += 1
-            if told <= FIRST:
+            count += 1
+            if count <= FIRST:
                 yield f"{place}: this prompt is {row.kind}, but the same prompt is {kind}: {first}; keep one of them"
-    if told > FIRST:
-        yield f"{file.read.file}: and {told - FIRST} more prompts that are both harmful and harmless"
+    if count > FIRST:
+        yield f"{file.data.file}: and {count - FIRST} more prompts that are both harmful and harmless"
 
 
-def _asked(row: Any) -> str:
+def prompt_of(row: Any) -> str:
     """What is asked, without system messages, in its normal form: two rows that ask the same are
     the same prompt."""
     match row:
         case Comparison() | Labelled():
-            said = [message.content for message in row.prompt.conversation.messages if message.role in _SPEAKERS]
+            texts = [message.content for message in row.prompt.conversation.messages if message.role in _SPEAKERS]
         case Prompt(conversation=conversation):
-            said = [message.content for message in conversation.messages if message.role in _SPEAKERS]
+            texts = [message.content for message in conversation.messages if message.role in _SPEAKERS]
         case Conversation(messages=messages):
-            said = [message.content for message in messages[:-1] if message.role in _SPEAKERS]
+            texts = [message.content for message in messages[:-1] if message.role in _SPEAKERS]
         case Item():
-            said = list(row.asks)
+            texts = list(row.asks)
         case _:
-            said = []
-    return normal_forms(said)
+            texts = []
+    return normal_forms(texts)

@@ -102,9 +102,9 @@ class Experiment(Record):
 
     def at(self, folder: Path) -> Experiment:
         """The same experiment, with its paths read from another folder."""
-        moved = self.model_copy()
-        moved._folder = folder
-        return moved
+        copy = self.model_copy()
+        copy._folder = folder
+        return copy
 
     def path(self, name: str) -> Path:
         """Where a path of the spec lies, whatever else is said of the file."""
@@ -127,7 +127,7 @@ def resolve_effort(experiment: Experiment) -> Experiment:
     def filled(stage: AnyStage) -> AnyStage:
         return fully(stage, experiment.effort)
 
-    parts = written(experiment)
+    parts = written_knobs(experiment)
     if (rank := first_rank(experiment)) is not None:
         parts["train"] = tuple(_ranked(stage, rank) for stage in experiment.train)
     for part in ("feedback", "train", "attack", "measure"):
@@ -138,7 +138,7 @@ def resolve_effort(experiment: Experiment) -> Experiment:
     return Experiment.model_validate(parts).at(experiment.folder)
 
 
-def written(record: Record) -> dict[str, Any]:
+def written_knobs(record: Record) -> dict[str, Any]:
     """What was written of a record. Its defaults are left out: given again they would count as
     written, and as options without effect."""
     return {name: getattr(record, name) for name in record.model_fields_set}
@@ -147,7 +147,7 @@ def written(record: Record) -> dict[str, Any]:
 def fully(stage: AnyStage, effort: EffortName) -> AnyStage:
     """The stage with its open knobs filled. Raises ValidationError where what effort gives does
     not go with what was written."""
-    return type(stage).model_validate(written(stage) | stage.fill(effort))
+    return type(stage).model_validate(written_knobs(stage) | stage.fill(effort))
 
 
 def first_rank(experiment: Experiment) -> int | None:
@@ -162,7 +162,7 @@ def first_rank(experiment: Experiment) -> int | None:
 def _ranked(stage: AnyTrain, rank: int) -> AnyTrain:
     if not isinstance(stage, Training) or stage.rank is not None:
         return stage
-    return type(stage).model_validate(written(stage) | {"rank": rank})
+    return type(stage).model_validate(written_knobs(stage) | {"rank": rank})
 
 
 def model_stages(experiment: Experiment) -> tuple[str, ...]:

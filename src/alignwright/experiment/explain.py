@@ -38,11 +38,11 @@ _ARMS = ("literal[", "tuple[")
 def explain(error: ValidationError, document: Document) -> list[str]:
     """All problems of the document, each once, in the order of the file."""
     details = error.errors(include_url=False)
-    lost = {cut for cut in map(_lost_stage, details) if cut is not None}
+    unknown = {stage for stage in map(_lost_stage, details) if stage is not None}
     lines: list[str] = []
     for detail in details:
         loc = detail["loc"]
-        if any(loc[: len(stage)] == stage and _lost_stage(detail) is None for stage in lost):
+        if any(loc[: len(stage)] == stage and _lost_stage(detail) is None for stage in unknown):
             continue  # a stage of unknown kind says so once, and nothing else
         if detail["type"] == "literal_error" and str(loc[-1]).startswith("literal["):
             continue  # one arm of a union; the other arm says what is wanted
@@ -65,39 +65,39 @@ def _lost_stage(detail: ErrorDetails) -> Loc | None:
 
 
 def _line(detail: ErrorDetails, document: Document) -> str:
-    shown, inside = follow(detail["loc"], document.data)
+    display, inside = follow(detail["loc"], document.data)
     stage = _lost_stage(detail)
     if stage is not None:
-        shown, inside = (*stage, "by"), (*stage, "by")
+        display, inside = (*stage, "by"), (*stage, "by")
         message = _unknown_kind(str(stage[0]), document.data[stage[0]][stage[1]])
     else:
-        message = _message(detail, shown)
-    path = dotted(shown)
+        message = _message(detail, display)
+    path = dotted(display)
     return f"{document.place(inside)}: {path}: {message}" if path else f"{document.place(inside)}: {message}"
 
 
 def follow(loc: Loc, data: Any) -> tuple[Loc, Loc]:
     """The path as shown, with the kind of a stage in it (train.0.dpo.beta), and as it is in the
     data (train.0.beta)."""
-    shown: list[str | int] = []
+    display: list[str | int] = []
     inside: list[str | int] = []
     for place, part in enumerate(loc):
         if isinstance(part, str) and part.startswith(_ARMS) and place > 2:
             continue  # pydantic's name for an arm of a union
-        shown.append(part)
+        display.append(part)
         is_kind = (
             place == 2
-            and shown[0] in KINDS
+            and display[0] in KINDS
             and isinstance(data, dict)
             and cast("dict[str, Any]", data).get("by") == part
         )
         if not is_kind:
             inside.append(part)
             data = _child(data, part)
-        alone = place == 1 and len(KINDS.get(str(shown[0]), ())) == 1  # pydantic names the kind in a union alone
-        if alone and len(loc) > 2 and loc[2] not in KINDS[str(shown[0])] and isinstance(data, dict):
-            shown.append(str(cast("dict[str, Any]", data).get("by")))
-    return tuple(shown), tuple(inside)
+        alone = place == 1 and len(KINDS.get(str(display[0]), ())) == 1  # pydantic names the kind in a union alone
+        if alone and len(loc) > 2 and loc[2] not in KINDS[str(display[0])] and isinstance(data, dict):
+            display.append(str(cast("dict[str, Any]", data).get("by")))
+    return tuple(display), tuple(inside)
 
 
 def _child(data: Any, part: str | int) -> Any:
@@ -119,10 +119,10 @@ def _unknown_kind(section: str, stage: Any) -> str:
     return f"there is no {section} {kind!r}; {did_you_mean(str(kind), names)}"
 
 
-def _message(detail: ErrorDetails, shown: Loc) -> str:
+def _message(detail: ErrorDetails, display: Loc) -> str:
     match detail["type"]:
         case "extra_forbidden":
-            return f"no such field; {did_you_mean(str(shown[-1]), fields_at(shown[:-1]))}"
+            return f"no such field; {did_you_mean(str(display[-1]), fields_at(display[:-1]))}"
         case "string_pattern_mismatch":
             return (
                 f"saw {describe_value(detail['input'])}; wanted letters, digits, '.', '_' and '-', beginning with a"

@@ -24,19 +24,19 @@ def labels(jobs: Sequence[Job]) -> dict[str, str]:
     kinds: dict[str, list[str]] = {}
     for name in stages:
         kinds.setdefault(_words(name), []).append(name)
-    called = {"baseline": "start model"}
+    titles = {"baseline": "start model"}
     for words, names in kinds.items():
         marks = _apart([stages[name] for name in names])
-        called |= {name: f"{words} {mark}".strip() for name, mark in zip(names, marks, strict=True)}
-    return {job.name: _label(job.name, called) for job in jobs}
+        titles |= {name: f"{words} {mark}".strip() for name, mark in zip(names, marks, strict=True)}
+    return {job.name: _label(job.name, titles) for job in jobs}
 
 
-def _label(name: str, called: dict[str, str]) -> str:
+def _label(name: str, titles: dict[str, str]) -> str:
     stage, _, model = name.partition("@")
     if not model:
-        return called[stage]
+        return titles[stage]
     return (
-        f"{called[stage]}, {called[model] if model == 'baseline' else 'after ' + called[model].removeprefix('train ')}"
+        f"{titles[stage]}, {titles[model] if model == 'baseline' else 'after ' + titles[model].removeprefix('train ')}"
     )
 
 

@@ -42,26 +42,26 @@ def asked_by(reference: str, experiment: Experiment) -> RuleColumns:
     if home.endswith(".py"):
         return columns_of_function(experiment.path(home), function)
     try:
-        found = importlib.util.find_spec(home)
+        module = importlib.util.find_spec(home)
     except (ImportError, ValueError):
         return RuleColumns()
-    return columns_of_function(Path(found.origin), function) if found is not None and found.origin else RuleColumns()
+    return columns_of_function(Path(module.origin), function) if module is not None and module.origin else RuleColumns()
 
 
 def kept_columns(experiment: Experiment) -> Keep:
     """The columns that stay with the prompts of the spec's files."""
-    found = [asked_by(name, experiment) for _, name in references(experiment)]
-    if any(one.every for one in found):
+    columns = [asked_by(name, experiment) for _, name in references(experiment)]
+    if any(one.every for one in columns):
         return EVERY
-    return frozenset(name for one in found for name in (*one.required, *one.optional))
+    return frozenset(name for one in columns for name in (*one.required, *one.optional))
 
 
 def lacking(experiment: Experiment, files: Sequence[tuple[Loc, FileRows[object]]]) -> Iterator[tuple[Loc, str]]:
     """Rows without a column that a rule which will see them must have."""
     for loc, reference in references(experiment):
         for name in asked_by(reference, experiment).required:
-            for _, read in (file for file in files if _seen_by(loc, file[0])):
-                rows = [(_columns(row), number) for row, number in zip(read.rows, read.numbers, strict=True)]
+            for _, data in (file for file in files if _seen_by(loc, file[0])):
+                rows = [(_columns(row), number) for row, number in zip(data.rows, data.numbers, strict=True)]
                 absent = [number for columns, number in rows if columns is not None and name not in columns]
                 if absent:
                     count = "no row has" if len(absent) == len(rows) else f"{len(absent)} of {len(rows)} rows have not"
@@ -69,7 +69,7 @@ def lacking(experiment: Experiment, files: Sequence[tuple[Loc, FileRows[object]]
                         loc,
                         (
                             f"{reference} asks for the column {name!r}, which {count}; the first is"
-                            f" {read.file}:{absent[0]}"
+                            f" {data.file}:{absent[0]}"
                         ),
                     )
 

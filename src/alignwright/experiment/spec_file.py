@@ -18,8 +18,9 @@ from alignwright.core.stage import Reads
 from alignwright.experiment import explain, unused_options
 from alignwright.experiment.experiment import Experiment, stages
 from alignwright.experiment.rule_columns import references
-from alignwright.feedback.knobs import Contrast, Critique, Deliberate, JudgeVote
-from alignwright.files import constitution, models, positions, safe_read
+from alignwright.feedback.knobs import Principled
+from alignwright.files import constitution as constitutions
+from alignwright.files import models, positions, safe_read
 from alignwright.files.data_file import HUB
 from alignwright.files.errors import Loc, SpecError, did_you_mean, dotted
 from alignwright.files.functions import function_problem
@@ -46,16 +47,16 @@ def read_spec(path: str | Path, overrides: Sequence[str] = ()) -> tuple[Experime
         experiment = Experiment.model_validate_json(json.dumps(document.data)).at(file.parent)
     except ValidationError as error:
         raise SpecError(explain.explain(error, document)) from None
-    found = [*unused_options.problems(experiment), *_files(experiment), *_models(experiment), *_slugs(experiment)]
-    if found:
-        raise SpecError(placed(found, document))
+    faults = [*unused_options.problems(experiment), *_files(experiment), *_models(experiment), *_slugs(experiment)]
+    if faults:
+        raise SpecError(place_problems(faults, document))
     return experiment, document
 
 
 def principles(experiment: Experiment) -> Constitution | None:
     """The experiment's constitution, read; None where there is none."""
     name = experiment.intent.constitution
-    return None if name is None else constitution.read(experiment.path(name))
+    return None if name is None else constitutions.read(experiment.path(name))
 
 
 def data_files(experiment: Experiment) -> list[tuple[Loc, str, Reads]]:
@@ -90,10 +91,10 @@ def _override(document: Document, override: str) -> Iterator[str]:
     """Put one `path=value` into the document; yields what is wrong with it."""
     path, equals, value = override.partition("=")
     # an address may hold what is secret
-    said = f"--set {path}{equals}{hide_secrets(value) if is_server(value) else value}"
+    option = f"--set {path}{equals}{hide_secrets(value) if is_server(value) else value}"
     parts = path.strip().split(".")
     if not equals or not all(parts):
-        yield f"{said}: write PATH=VALUE, such as --set train.1.beta=0.2"
+        yield f"{option}: write PATH=VALUE, such as --set train.1.beta=0.2"
         return
     target: Any = document.data
     loc: Loc = ()
@@ -111,54 +112,57 @@ def _override(document: Document, override: str) -> Iterator[str]:
         if isinstance(target, list):
             count = len(cast("list[Any]", target))
             if not (part.isascii() and part.isdigit() and len(part) < 10) or int(part) >= count:
-                yield f"{said}: {dotted(loc)} has {count} entries, counted from 0; there is no {part!r}"
+                yield f"{option}: {dotted(loc)} has {count} entries, counted from 0; there is no {part!r}"
                 return
             key = int(part)
         elif not isinstance(target, dict):
-            yield f"{said}: {dotted(loc)} is {describe_value(target)}, which has no parts"
+            yield f"{option}: {dotted(loc)} is {describe_value(target)}, which has no parts"
             return
         loc = (*loc, key)
         if not more:
-            _put(document, target, loc, positions.read(value, said).data, said)
+            _put(document, target, loc, positions.read(value, option).data, option)
         else:
             if isinstance(target, dict) and cast("dict[str | int, Any]", target).get(key) is None:
                 target[key] = {}
             target = cast("dict[str | int, Any]", target)[key]
 
 
-def _put(document: Document, target: Any, loc: Loc, value: Any, said: str) -> None:
+def _put(document: Document, target: Any, loc: Loc, value: Any, option: str) -> None:
     target[loc[-1]] = value
-    document.where = {known: place for known, place in document.where.items() if known[: len(loc)] != loc} | {loc: said}
+    document.where = {other: place for other, place in document.where.items() if other[: len(loc)] != loc} | {
+        loc: option
+    }
 
 
-def placed(found: Sequence[unused_options.Problem], document: Document) -> list[str]:
+def place_problems(problems: Sequence[unused_options.Problem], document: Document) -> list[str]:
     """Problems as lines, each with its place in the file, in the order of the file."""
     lines = [
-        f"{document.place(explain.follow(loc, document.data)[1])}: {dotted(loc)}: {message}" for loc, message in found
+        f"{document.place(explain.follow(loc, document.data)[1])}: {dotted(loc)}: {message}"
+        for loc, message in problems
     ]
     return sorted(dict.fromkeys(lines), key=explain.line_number)
 
 
 def _files(experiment: Experiment) -> Iterator[unused_options.Problem]:
-    named = [(loc, name) for loc, name, _ in data_files(experiment)]
+    files = [(loc, name) for loc, name, _ in data_files(experiment)]
     settings = [(("intent", *knob), name) for knob, name, reads in experiment.intent.files() if not reads.kind]
-    wanted_of: dict[Loc, tuple[str, ...]] = {}
+    functions_of: dict[Loc, tuple[str, ...]] = {}
     for loc, stage in stages(experiment):
         settings += [((*loc, *knob), name) for knob, name, reads in stage.files() if not reads.kind]
         for knob, name, mark in stage.models():
             if mark.rules and name.endswith(".py"):
                 settings.append(((*loc, *knob), name))
-                wanted_of[(*loc, *knob)] = mark.rules
-    named += settings
+                functions_of[(*loc, *knob)] = mark.rules
+    files += settings
     rules = references(experiment)
-    for loc, name in [*(pair for pair in named if pair not in rules), *rules]:
+    for loc, name in [*(pair for pair in files if pair not in rules), *rules]:
         if (loc, name) in rules and loc[0] != "feedback" and names_folder(name):
             try:
                 reward_folder(experiment.path(name))
             except NoReward as error:
                 yield loc, str(error)
             continue
-        wanted = wanted_of.get(loc, ())
+        functions = functions_of.get(loc, ())
         if (loc, name) in rules and name.endswith(".py"):
             yield loc, f"{name!r} names a file alone; write {name}:function"
         elif (loc, name) in rules and is_server(name):
@@ -170,7 +174,7 @@ def _files(experiment: Experiment) -> Iterator[unused_options.Problem]:
             name, _, function = name.rpartition(":")
             if not function.isidentifier():
                 yield loc, f"{function!r} is no function's name; write module_or_file.py:function"
-            wanted = (function,)
+            functions = (function,)
             if not name.endswith(".py"):
                 continue  # a module is imported when the run begins
         if name.startswith(HUB):
@@ -180,9 +184,9 @@ def _files(experiment: Experiment) -> Iterator[unused_options.Problem]:
             yield loc, _absent(path)
             continue
         yield from (
-            (loc, said)
-            for said in (function_problem(path, function) for function in wanted if function.isidentifier())
-            if said
+            (loc, problem)
+            for problem in (function_problem(path, function) for function in functions if function.isidentifier())
+            if problem
         )
 
 
@@ -199,12 +203,12 @@ def _absent(path: Path) -> str:
 
 
 def _models(experiment: Experiment) -> Iterator[unused_options.Problem]:
-    named: list[tuple[Loc, str]] = [(("model",), experiment.model)]
+    model_names: list[tuple[Loc, str]] = [(("model",), experiment.model)]
     for loc, stage in stages(experiment):
         for knob, name, mark in stage.models():
             if name != "self" and not is_server(name) and not (mark.rules and name.endswith(".py")):
-                named.append(((*loc, *knob), name))
-    for loc, name in named:
+                model_names.append(((*loc, *knob), name))
+    for loc, name in model_names:
         try:
             models.resolve(name, experiment.folder)
         except models.ModelError as error:
@@ -215,10 +219,10 @@ def _slugs(experiment: Experiment) -> Iterator[unused_options.Problem]:
     name = experiment.intent.constitution
     if name is None or not safe_read.is_file(experiment.path(name)):
         return  # said elsewhere
-    held = principles(experiment)
-    slugs = [principle.slug for principle in held.principles] if held is not None else []
+    constitution = principles(experiment)
+    slugs = [principle.slug for principle in constitution.principles] if constitution is not None else []
     for place, stage in enumerate(experiment.feedback):
-        if isinstance(stage, Contrast | JudgeVote | Critique | Deliberate) and stage.principles != "all":
+        if isinstance(stage, Principled) and stage.principles != "all":
             for at, slug in enumerate(stage.principles):
                 if slug not in slugs:
                     yield (

@@ -45,7 +45,7 @@ def _faults(experiment: Experiment, loc: Loc, stage: AnyStage) -> Iterator[Probl
             yield (*loc, *knob), why
     if loc[0] != "feedback":  # a voter is no voter's judge
         for knob, name in stage.judges():
-            yield from _judged(experiment, (*loc, *knob), name, setting)
+            yield from _missing_judge(experiment, (*loc, *knob), name, setting)
 
 
 def _filled(experiment: Experiment) -> Iterator[Problem]:
@@ -54,10 +54,13 @@ def _filled(experiment: Experiment) -> Iterator[Problem]:
         try:
             fully(stage, experiment.effort)
         except ValidationError as error:
-            given = ", ".join(f"{knob} {value}" for knob, value in stage.fill(experiment.effort).items())
-            for found in error.errors(include_url=False):
-                why = found["msg"].removeprefix("Value error, ")
-                yield (*loc, *found["loc"]), f"{why} (effort {experiment.effort} gives {given}: write the knob itself)"
+            from_effort = ", ".join(f"{knob} {value}" for knob, value in stage.fill(experiment.effort).items())
+            for fault in error.errors(include_url=False):
+                why = fault["msg"].removeprefix("Value error, ")
+                yield (
+                    (*loc, *fault["loc"]),
+                    f"{why} (effort {experiment.effort} gives {from_effort}: write the knob itself)",
+                )
 
 
 def _intent(experiment: Experiment) -> Iterator[Problem]:
@@ -79,7 +82,7 @@ def _intent(experiment: Experiment) -> Iterator[Problem]:
         yield ("aggregate",), "has no effect: there are no votes; add feedback or intent.people"
 
 
-def _judged(experiment: Experiment, loc: Loc, name: str, setting: Setting) -> Iterator[Problem]:
+def _missing_judge(experiment: Experiment, loc: Loc, name: str, setting: Setting) -> Iterator[Problem]:
     """Is there a judge of that name?"""
     if name == "reward" and not any(isinstance(stage, RewardModel) for _, stage in setting.before):
         yield (
@@ -100,7 +103,7 @@ def _judged(experiment: Experiment, loc: Loc, name: str, setting: Setting) -> It
 
 
 def _promises(experiment: Experiment) -> Iterator[Problem]:
-    read: dict[int, promises.Promise] = {}
+    parsed: dict[int, promises.Promise] = {}
     claims = promised_claims(experiment)
     trained = any(stage.changes_model for stage in experiment.train)
     for place, text in enumerate(experiment.promises):
@@ -117,9 +120,9 @@ def _promises(experiment: Experiment) -> Iterator[Problem]:
         elif why := unanswerable(promise, claim_named(promise.claim, claims), trained):
             yield loc, why
         else:
-            read[place] = promise
-    places = list(read)
-    for at, why in contradictions(list(read.values())):
+            parsed[place] = promise
+    places = list(parsed)
+    for at, why in contradictions(list(parsed.values())):
         yield ("promises", places[at]), why
 
 

@@ -233,8 +233,8 @@ class Critique(Reviser):
 
     def estimate(self, sizes: Sizes) -> Cost:
         prompts = sizes.prompts.at_most(self.limit)
-        written = prompts.rows * self.rounds * 2 * resolved(self.max_new_tokens)
-        return Cost.of(self.rounds * (2 * prompts.tokens + prompts.rows * 4 * PROMPT) + written, written)
+        replies = prompts.rows * self.rounds * 2 * resolved(self.max_new_tokens)
+        return Cost.of(self.rounds * (2 * prompts.tokens + prompts.rows * 4 * PROMPT) + replies, replies)
 
 
 class Deliberate(Reviser):
@@ -258,10 +258,10 @@ def _votes(sizes: Sizes, check_pairs: int, principles: int) -> Cost:
     A written pair concerns one principle, a collected one all; a judge reads each question in both
     orders, a contrast a reply under two texts.
     """
-    pairs, collected = sizes.pairs, sizes.collected
+    pairs, replies = sizes.pairs, sizes.reply_pairs
     checked = min(check_pairs, pairs.rows)
     each = 2 * (pairs.prompt + pairs.replies + 2 * PROMPT)
-    voting = collected.rows * principles * 2 * (collected.prompt + collected.replies + 2 * PROMPT)
+    voting = replies.rows * principles * 2 * (replies.prompt + replies.replies + 2 * PROMPT)
     return Cost(round(checked * each), voting=round((pairs.rows - checked) * each + voting))
 
 

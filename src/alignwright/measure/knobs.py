@@ -45,7 +45,7 @@ _JUDGED_BY = (
     "the judge: reward (the last reward stage), feedback (the voters), rules.yaml, file.py:function, or ./runs/NAME"
 )
 FIRST = 5
-"""Bad rows of a file that are named; one fault is seldom alone."""
+"""Bad rows of a file that are principles; one fault is seldom alone."""
 _LIMIT = "at most so many items of each kind (from effort)"
 
 FORMAT = Claim(name="instruction.format", title="Instructions followed to the letter", axis="instruction")
@@ -166,8 +166,8 @@ class IntentMeasure(Stage):
 
     def estimate(self, sizes: Sizes) -> Cost:
         pushed = sizes.files(self, "pushback").at_most(self.limit)
-        opinions, meant = sizes.files(self, "opinion"), sizes.files(self, "meant")
-        forced = 2 * opinions.at_most(self.limit).tokens + meant.at_most(self.limit).tokens
+        opinions, letters = sizes.files(self, "opinion"), sizes.files(self, "meant")
+        forced = 2 * opinions.at_most(self.limit).tokens + letters.at_most(self.limit).tokens
         return Cost.of(pushed.tokens + forced, pushed.rows * resolved(self.max_new_tokens))
 
 
@@ -197,10 +197,10 @@ class ValueMeasure(Stage):
     @classmethod
     def unanswered(cls, claim: str, files: Sequence[KnobRows]) -> str | None:
         kinds = {item.kind for file in files if file.knob[0] == "prompts" for item in file.rows}
-        named = {pair.prompt.principle for file in files if file.knob[0] == "pairs" for pair in file.rows} - {None}
+        principles = {pair.prompt.principle for file in files if file.knob[0] == "pairs" for pair in file.rows} - {None}
         principle = claim.removeprefix(f"{PAIRS.name}.")
-        if principle not in (claim, *named):
-            hint = did_you_mean(principle, sorted(named)) if named else "none names a principle"
+        if principle not in (claim, *principles):
+            hint = did_you_mean(principle, sorted(principles)) if principles else "none names a principle"
             return f"no held-out pair is of principle {principle!r}; {hint}"
         kind = {REFUSAL.name: "harmful", OVER_REFUSAL.name: "harmless"}.get(claim)
         if kind is not None and kind not in kinds:

@@ -17,7 +17,7 @@ from typing import Any
 from alignwright.core.promises import PromiseReport
 from alignwright.core.records import Header, Verdict, content_id
 from alignwright.experiment.check import CheckReport, check
-from alignwright.experiment.experiment import Experiment, claims_of, model_stages, resolve_effort, written
+from alignwright.experiment.experiment import Experiment, claims_of, model_stages, resolve_effort, written_knobs
 from alignwright.experiment.labels import labels
 from alignwright.experiment.load import load, principles
 from alignwright.experiment.plan import Job, keys, model_fingerprint, plan
@@ -286,7 +286,7 @@ def _only_audit(experiment: Experiment, model: str) -> Experiment:
     path = Path(model).expanduser()
     name = str(path.resolve()) if path.exists() else model
     resolve(name)
-    parts: dict[str, Any] = written(experiment) | {
+    parts: dict[str, Any] = written_knobs(experiment) | {
         "name": f"{experiment.name[:50]}-audit-{content_id(name)[:6]}",
         "model": name,
     }

@@ -55,11 +55,11 @@ class Estimate:
     lines: tuple[Line, ...]
     memory_gb: float
     parameters: int | None
-    told: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
     """What the ledger has to say of damage."""
     measured: bool = False
     """Whether the minutes are this machine's own, from a probe or from earlier runs of this model."""
-    counted: bool = True
+    tokenized: bool = True
     """Whether rows were counted with the model's own tokenizer."""
 
     @property
@@ -83,39 +83,40 @@ def bill(
     """Estimate every job. Reads the data files, no model."""
     ref = resolve(experiment.model, experiment.folder)
     size, rates = ref.parameters or UNKNOWN_PARAMETERS, rates_of(model_fingerprint(ref))
-    lines, called = list[Line](), labels(plan(experiment))
+    lines, titles = list[Line](), labels(plan(experiment))
     for job in jobs:
-        found = cost(job, lengths)
-        known, kind = ledger.knows(job.name, keys[job.name]), kind_of(job)
+        job_cost = cost(job, lengths)
+        cached, kind = ledger.knows(job.name, keys[job.name]), kind_of(job)
         minutes, voting = (
-            rates.seconds(kind, work) / 60 for work in (effort(found, size), effort(Cost(read=found.voting), size))
+            rates.seconds(kind, work) / 60
+            for work in (effort(job_cost, size), effort(Cost(read=job_cost.voting), size))
         )
-        lines.append(Line(job.name, called[job.name], known, found.tokens, minutes, found.at_most, voting))
+        lines.append(Line(job.name, titles[job.name], cached, job_cost.tokens, minutes, job_cost.at_most, voting))
     memory = (4 * size + (TRAIN_BYTES if experiment.train else MEASURE_BYTES)) / 1e9
     return Estimate(
         ledger.run, tuple(lines), memory, ref.parameters, tuple(ledger.told), rates.measured, lengths.chat is not None
     )
 
 
-def learn_rates(experiment: Experiment, taken: Sequence[tuple[Job, float]]) -> None:
-    """Remember what finished jobs took beside what they were estimated at. `taken` is in seconds."""
+def learn_rates(experiment: Experiment, durations: Sequence[tuple[Job, float]]) -> None:
+    """Remember what finished jobs took beside what they were estimated at. `durations` is in seconds."""
     ref = resolve(experiment.model, experiment.folder)
     model, lengths = model_fingerprint(ref), lengths_of(experiment)
     rates = rates_of(model)
-    for job, seconds in taken:
-        counted = cost(job, lengths)
-        if not counted.voting and not counted.at_most:  # else nobody knows here how much of it was done
-            rates = rates.after(kind_of(job), effort(counted, ref.parameters or UNKNOWN_PARAMETERS), seconds)
+    for job, seconds in durations:
+        job_cost = cost(job, lengths)
+        if not job_cost.voting and not job_cost.at_most:  # else nobody knows here how much of it was done
+            rates = rates.after(kind_of(job), effort(job_cost, ref.parameters or UNKNOWN_PARAMETERS), seconds)
     remember(model, rates)
 
 
-def effort(found: Cost, parameters: int) -> Effort:
+def effort(job_cost: Cost, parameters: int) -> Effort:
     """Nominal seconds: two operations for each parameter and token, and twice as many again for
     the gradient of adapters."""
     return Effort(
-        2 * parameters * found.read / READ_FLOPS,
-        2 * parameters * found.write / WRITE_FLOPS,
-        4 * parameters * found.train / TRAIN_FLOPS,
+        2 * parameters * job_cost.read / READ_FLOPS,
+        2 * parameters * job_cost.write / WRITE_FLOPS,
+        4 * parameters * job_cost.train / TRAIN_FLOPS,
     )
 
 

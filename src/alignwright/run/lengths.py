@@ -49,7 +49,7 @@ class Lengths:
     chat: Chat | None = None
     longest: int | None = None
     begins: bool = True
-    _known: dict[object, Size] = field(default_factory=dict[object, Size])
+    _sizes: dict[object, Size] = field(default_factory=dict[object, Size])
 
     @property
     def prompts(self) -> Size:
@@ -60,7 +60,7 @@ class Lengths:
         return self.files(self.experiment.intent, "pairs")
 
     @property
-    def collected(self) -> Size:
+    def reply_pairs(self) -> Size:
         return self.experiment.collect.pairs(self) if self.experiment.collect else Size(0, 0.0)
 
     def files(self, stage: Stage, *knob: str) -> Size:
@@ -85,7 +85,7 @@ class Lengths:
     def path(self, name: str) -> Path:
         return self.experiment.path(name)
 
-    def learnt(self, stage: Stage) -> Size | None:
+    def training_rows(self, stage: Stage) -> Size | None:
         """The rows that a training stage keeps, whole; None where nothing that it learns from is
         known before the run."""
         from alignwright.run.doctor import longest_row, rows_of, sources_before  # what `check` shows is what is counted
@@ -102,8 +102,12 @@ class Lengths:
         else:
             rows, kind = rows_of(stage, sample, self.chat)
             lengths, limit = [len(row) for row in rows], longest_row(stage, kind, self.longest)
-        kept = [length for length in lengths if limit is None or length <= limit]
-        return Size(round(len(sources) * len(kept) / len(lengths)), sum(kept) / len(kept)) if kept else Size(0, 0.0)
+        fitting = [length for length in lengths if limit is None or length <= limit]
+        return (
+            Size(round(len(sources) * len(fitting) / len(lengths)), sum(fitting) / len(fitting))
+            if fitting
+            else Size(0, 0.0)
+        )
 
     def count(self, text: str) -> int:
         """Tokens of a text as it is."""
@@ -117,12 +121,12 @@ class Lengths:
 
     def _size(self, kind: Rows | type[Record] | None, files: tuple[str, ...]) -> Size:
         key = (kind, *files)
-        if key not in self._known:
+        if key not in self._sizes:
             absent = any(not self.experiment.path(name).is_file() for name in files)
-            self._known[key] = _uncounted(kind, len(files)) if absent else self._counted(kind, files)
-        return self._known[key]
+            self._sizes[key] = _uncounted(kind, len(files)) if absent else self._count_files(kind, files)
+        return self._sizes[key]
 
-    def _counted(self, kind: Rows | type[Record] | None, files: tuple[str, ...]) -> Size:
+    def _count_files(self, kind: Rows | type[Record] | None, files: tuple[str, ...]) -> Size:
         keep, bad_rows = kept_columns(self.experiment), self.experiment.intent.bad_rows
         sources = [self.experiment.source(name) for name in files]
         rows = [row for source in sources for row in read_kind(kind, source, bad_rows=bad_rows, keep=keep).rows]
@@ -169,8 +173,8 @@ def lengths_of(experiment: Experiment) -> Lengths:
     """With the model's tokenizer where it can be had without torch."""
     from alignwright.model.tokenizer import load_tokenizer_without_torch
 
-    found = load_tokenizer_without_torch(resolve(experiment.model, experiment.folder), experiment.date)
-    return Lengths(experiment, found.chat, found.longest) if found else Lengths(experiment)
+    tokenizer = load_tokenizer_without_torch(resolve(experiment.model, experiment.folder), experiment.date)
+    return Lengths(experiment, tokenizer.chat, tokenizer.longest) if tokenizer else Lengths(experiment)
 
 
 def cost(job: Job, lengths: Lengths) -> Cost:

@@ -14,13 +14,11 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from alignwright.attack.knobs import Suite
 from alignwright.core.cost import Cost
 from alignwright.core.records import Conversation
 from alignwright.experiment.experiment import Experiment
 from alignwright.files.items import RefusalItem
 from alignwright.files.models import resolve
-from alignwright.measure.knobs import ValueMeasure
 from alignwright.model import give_back_memory
 from alignwright.model.adapters import add_lora
 from alignwright.model.load import load
@@ -39,36 +37,36 @@ on."""
 RANK = 16
 
 
-def probe(experiment: Experiment, known: Rates) -> Rates:
+def probe(experiment: Experiment, rates: Rates) -> Rates:
     """The rates with factors of reading, writing and training measured anew. Takes the memory of
     a run."""
-    policy = _opened(experiment, "float32")[0]
+    policy = _open(experiment, "float32")[0]
     size = resolve(experiment.model, experiment.folder).parameters or UNKNOWN_PARAMETERS
-    asked = _prompts(experiment)
+    prompts = _prompts(experiment)
     policy.generate(
-        asked[:2], max_new_tokens=4, temperature=0.0
+        prompts[:2], max_new_tokens=4, temperature=0.0
     )  # what is compiled or arranged at first use is not the pace
     started = time.perf_counter()
-    said = policy.generate(asked, max_new_tokens=NEW_TOKENS, temperature=0.0, seed=experiment.seed)
+    groups = policy.generate(prompts, max_new_tokens=NEW_TOKENS, temperature=0.0, seed=experiment.seed)
     wrote = time.perf_counter() - started
-    replies = [group[0].text or "." for group in said]
+    replies = [group[0].text or "." for group in groups]
     started = time.perf_counter()
-    policy.logprobs(asked, [[text] for text in replies])
-    read = time.perf_counter() - started
-    prompts = sum(len(policy.chat.prompt(prompt)) for prompt in asked)
-    scored = prompts + sum(len(policy.chat.reply(text)) for text in replies)
-    reading = read / effort(Cost(read=scored), size).seconds
-    written = effort(Cost(read=prompts, write=len(asked) * NEW_TOKENS), size)
+    policy.logprobs(prompts, [[text] for text in replies])
+    read_seconds = time.perf_counter() - started
+    prompt_tokens = sum(len(policy.chat.prompt(prompt)) for prompt in prompts)
+    scored = prompt_tokens + sum(len(policy.chat.reply(text)) for text in replies)
+    reading = read_seconds / effort(Cost(read=scored), size).seconds
+    nominal = effort(Cost(read=prompt_tokens, write=len(prompts) * NEW_TOKENS), size)
     writing = (
-        max(wrote - written.read * reading, 0.1 * wrote) / written.write
+        max(wrote - nominal.read * reading, 0.1 * wrote) / nominal.write
     )  # the prompts are read before replies are written
     del policy
     give_back_memory()
-    training, opened = _training(experiment, asked, size)
-    return Rates(Effort(reading, writing, training), opened, known.runs)
+    training, load_seconds = _training(experiment, prompts, size)
+    return Rates(Effort(reading, writing, training), load_seconds, rates.runs)
 
 
-def _opened(experiment: Experiment, dtype: str) -> tuple[LocalModel, float]:
+def _open(experiment: Experiment, dtype: str) -> tuple[LocalModel, float]:
     """The start model, and the seconds it took to open; the very first time a GGUF file is
     unpacked as well."""
     started = time.perf_counter()
@@ -76,55 +74,52 @@ def _opened(experiment: Experiment, dtype: str) -> tuple[LocalModel, float]:
     return load(name, dtype=dtype), time.perf_counter() - started
 
 
-def _training(experiment: Experiment, asked: Sequence[Conversation], size: int) -> tuple[float, float]:
+def _training(experiment: Experiment, prompts: Sequence[Conversation], size: int) -> tuple[float, float]:
     """The factor of training, from optimiser steps on replies of a usual length; and the seconds
     to open the model."""
     stage = next((stage for stage in experiment.train if isinstance(stage, Training)), None)
     rank = RANK if stage is None or stage.rank is None else stage.rank
-    policy, opened = _opened(experiment, training_dtype())
+    policy, load_seconds = _open(experiment, training_dtype())
     if rank:
         add_lora(policy, rank=rank, seed=experiment.seed)
-    shown = [Demonstration(prompt.then("assistant", _REPLY)) for prompt in asked]
-    tokens = sum(_length(policy, d) for d in shown)
-    shown = (shown * (TRAINED // max(1, tokens) + 1))[: max(2, len(shown) * TRAINED // max(1, tokens))]
-    tokens = sum(_length(policy, d) for d in shown)
+    examples = [Demonstration(prompt.then("assistant", _REPLY)) for prompt in prompts]
+    tokens = sum(_length(policy, d) for d in examples)
+    examples = (examples * (TRAINED // max(1, tokens) + 1))[: max(2, len(examples) * TRAINED // max(1, tokens))]
+    tokens = sum(_length(policy, d) for d in examples)
     settings = Sft(by="sft", epochs=1, rank=rank, batch_tokens=512, max_tokens=2048, lr=1e-9)
     ends: list[float] = []
     with tempfile.TemporaryDirectory() as folder:
         reports = sft(
             policy,
-            shown,
+            examples,
             settings,
             seed=experiment.seed,
             folder=Path(folder),
             on_step=lambda _: ends.append(time.perf_counter()),
         )
     give_back_memory()
-    taken, counted = ends[-1] - ends[0], sum(report.tokens for report in reports[1:])  # the first step compiles
-    if not counted:
-        taken, counted = sum(report.seconds for report in reports), tokens
-    return taken / effort(Cost(train=counted), size).seconds, opened
+    seconds, trained_tokens = (
+        ends[-1] - ends[0],
+        sum(report.tokens for report in reports[1:]),
+    )  # the first step compiles
+    if not trained_tokens:
+        seconds, trained_tokens = sum(report.seconds for report in reports), tokens
+    return seconds / effort(Cost(train=trained_tokens), size).seconds, load_seconds
 
 
-def _length(policy: LocalModel, shown: Demonstration) -> int:
-    return len(policy.chat.conversation(shown.conversation))
+def _length(policy: LocalModel, example: Demonstration) -> int:
+    return len(policy.chat.conversation(example.conversation))
 
 
 def _prompts(experiment: Experiment) -> list[Conversation]:
     """Prompts of the spec, wherever it has some: what is to be answered, else what is held out."""
-    files = [
-        (stage.prompts, stage.limit)
-        for stage in (*experiment.measure, *experiment.attack)
-        if isinstance(stage, ValueMeasure | Suite)
-    ]
-    found = [
-        prompt.conversation
-        for prompt in inputs.prompts(experiment, [n for n in experiment.intent.prompts if experiment.path(n).is_file()])
-    ]
-    for names, _ in files:
-        here = [name for name in names if experiment.path(name).is_file()]
-        found += [Conversation.user(item.prompt) for item in inputs.items(experiment, here, RefusalItem, None)]
-    return inputs.spread(found, PROMPTS) or [
+    names = [name for name in experiment.intent.prompts if experiment.path(name).is_file()]
+    conversations = [prompt.conversation for prompt in inputs.prompts(experiment, names)]
+    for stage in (*experiment.measure, *experiment.attack):
+        names = [name for _, name, reads in stage.files() if reads.kind is RefusalItem]
+        names = [name for name in names if experiment.path(name).is_file()]
+        conversations += [Conversation.user(item.prompt) for item in inputs.items(experiment, names, RefusalItem, None)]
+    return inputs.spread(conversations, PROMPTS) or [
         Conversation.user(f"Tell me about the number {n}.") for n in range(PROMPTS)
     ]
 

@@ -160,7 +160,7 @@ def _span(seconds: float) -> str:
 
 def show_bill(estimated: Estimate, console: Console) -> None:
     """Print the estimate of a dry run."""
-    for line in estimated.told:
+    for line in estimated.notes:
         console.print(visible(line), highlight=False, markup=False)
     table = Table(box=None, pad_edge=False)
     table.add_column("stage")
@@ -198,7 +198,7 @@ def show_bill(estimated: Estimate, console: Console) -> None:
         console.print(
             f"and about {estimated.voting:.0f} minutes more if every judge passes its check and votes", highlight=False
         )
-    if not estimated.counted:
+    if not estimated.tokenized:
         console.print(
             "tokens: four bytes each, as the model's own tokenizer is not at hand without loading it", highlight=False
         )

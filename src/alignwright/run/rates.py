@@ -19,7 +19,7 @@ from typing import Any, cast
 
 from alignwright.run.ledger import write_json
 
-KEPT = 4
+RUNS = 4
 """Runs of a kind of stage that are remembered; older ones may have been of other code."""
 
 
@@ -38,7 +38,7 @@ class Effort:
 
 @dataclass(frozen=True)
 class Rates:
-    """What is known of one model on one machine. `runs` holds pairs of (nominal, taken) seconds
+    """What is known of one model on one machine. `runs` holds pairs of (nominal, measured) seconds
     by kind; `load` is seconds to open the model."""
 
     probe: Effort | None = None
@@ -60,23 +60,23 @@ class Rates:
             return self.load + nominal.read * probe.read + nominal.write * probe.write + nominal.train * probe.train
         return nominal.seconds * (_ratio(self.runs) if self.runs else 1.0)
 
-    def after(self, kind: str, nominal: Effort, taken: float) -> Rates:
+    def after(self, kind: str, nominal: Effort, seconds: float) -> Rates:
         """With one more finished job."""
         if nominal.seconds == 0:
             return self
         return Rates(
             self.probe,
             self.load,
-            self.runs | {kind: [*self.runs.get(kind, ()), (round(nominal.seconds, 4), round(taken, 4))][-KEPT:]},
+            self.runs | {kind: [*self.runs.get(kind, ()), (round(nominal.seconds, 4), round(seconds, 4))][-RUNS:]},
         )
 
 
 def rates_of(model: str) -> Rates:
     """What is remembered of a model (by its fingerprint) on this machine; nothing where the file
     is missing or is none of ours."""
-    found = _entries().get(machine() + " | " + model)
+    entry = _entries().get(machine() + " | " + model)
     try:
-        return _rates(cast("Mapping[str, Any]", found)) if isinstance(found, dict) else Rates()
+        return _rates(cast("Mapping[str, Any]", entry)) if isinstance(entry, dict) else Rates()
     except (AttributeError, KeyError, TypeError, ValueError, OverflowError):
         return Rates()
 
@@ -99,21 +99,22 @@ def machine() -> str:
     return f"{processor() or platform.machine()}, {settle_threads()} threads"
 
 
-def _rates(found: Mapping[str, Any]) -> Rates:
-    probe = Effort(**{name: float(value) for name, value in found["probe"].items()}) if found["probe"] else None
+def _rates(entry: Mapping[str, Any]) -> Rates:
+    probe = Effort(**{name: float(value) for name, value in entry["probe"].items()}) if entry["probe"] else None
     runs = {
-        str(kind): [(float(nominal), float(taken)) for nominal, taken in pairs] for kind, pairs in found["runs"].items()
+        str(kind): [(float(nominal), float(seconds)) for nominal, seconds in pairs]
+        for kind, pairs in entry["runs"].items()
     }
     return Rates(
         probe,
-        float(found["load"]),
+        float(entry["load"]),
         {kind: pairs for kind, pairs in runs.items() if pairs and sum(nominal for nominal, _ in pairs) > 0},
     )
 
 
 def _ratio(runs: Mapping[str, list[tuple[float, float]]]) -> float:
     pairs = [pair for kind in runs.values() for pair in kind]
-    return sum(taken for _, taken in pairs) / sum(nominal for nominal, _ in pairs)
+    return sum(seconds for _, seconds in pairs) / sum(nominal for nominal, _ in pairs)
 
 
 def _path() -> Path:
@@ -124,7 +125,7 @@ def _path() -> Path:
 
 def _entries() -> dict[str, object]:
     try:
-        found: object = json.loads(_path().read_text(encoding="utf-8"))
+        entries: object = json.loads(_path().read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
         return {}
-    return cast("dict[str, object]", found) if isinstance(found, dict) else {}
+    return cast("dict[str, object]", entries) if isinstance(entries, dict) else {}

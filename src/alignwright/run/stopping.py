@@ -12,7 +12,7 @@ from collections.abc import Callable
 from alignwright.core.protocols import RewardFn
 from alignwright.core.records import Finding
 from alignwright.core.stage import resolved
-from alignwright.experiment.experiment import written
+from alignwright.experiment.experiment import written_knobs
 from alignwright.files.contents import DamagedFile, json_object
 from alignwright.files.lines import read_lines
 from alignwright.model.local_model import LocalModel
@@ -56,7 +56,7 @@ def watched(stage: AnyTrain, policy: LocalModel, work: JobContext, show: OnStep,
     if isinstance(stage, BestOfN) and stage.quantile is None and judge is not None:
         n = _best_of_n_size(stage, stop, policy, (gold, judge), work)
         told = f"the best of {n}, hedged on gold (at most {stage.samples})"
-        chosen = BestOfN.model_validate(written(stage) | {"samples": max(2, n)})
+        chosen = BestOfN.model_validate(written_knobs(stage) | {"samples": max(2, n)})
         decision = (
             StopDecision(0, 0, "gold does not rise when replies are chosen by the proxy, so nothing was learnt")
             if n < 2

@@ -76,7 +76,7 @@ class Training(TrainStage):
 
     def rows(self, sizes: Sizes) -> Size:
         """The rows of one pass."""
-        rows = sizes.learnt(self)
+        rows = sizes.training_rows(self)
         return self.voted(sizes) if rows is None else rows
 
     def voted(self, sizes: Sizes) -> Size:

@@ -82,14 +82,14 @@ class Sampling(Training):
         longest, prompts = resolved(self.max_new_tokens), sizes.prompts.rows * resolved(self.epochs)
         replies = prompts * resolved(self.samples)
         tokens = replies * longest + prompts * sizes.prompts.prompt
-        whole = Cost.of(tokens * self._reads(sizes), replies * longest, self._learnt(tokens))
-        return whole if self.stop is None else self._watched(sizes, self.stop, whole)
+        whole = Cost.of(tokens * self._reads(sizes), replies * longest, self._trained_tokens(tokens))
+        return whole if self.stop is None else self._with_looks(sizes, self.stop, whole)
 
     def _reads(self, sizes: Sizes) -> int:
         """How often a reply is read."""
         return sizes.readings(self.reward)
 
-    def _learnt(self, tokens: float) -> float:
+    def _trained_tokens(self, tokens: float) -> float:
         """Tokens that are trained on, of those of all rollouts."""
         return tokens
 
@@ -97,7 +97,7 @@ class Sampling(Training):
         """Optimiser steps: one for so many tokens of a rollout."""
         return rollouts * math.ceil(train / max(rollouts, 1) / resolved(self.batch_tokens))
 
-    def _watched(self, sizes: Sizes, stop: GoodhartStop, whole: Cost) -> Cost:
+    def _with_looks(self, sizes: Sizes, stop: GoodhartStop, whole: Cost) -> Cost:
         rollouts = math.ceil(sizes.prompts.rows * resolved(self.epochs) / resolved(self.prompts))
         readings = sizes.readings(self.reward) + sizes.readings(stop.gold)
         return stop.looks(sizes, whole, self._steps(rollouts, whole.train), readings)
@@ -140,19 +140,19 @@ class BestOfN(Sampling):
             )
         return self
 
-    def _learnt(self, tokens: float) -> float:
+    def _trained_tokens(self, tokens: float) -> float:
         return tokens / resolved(self.samples)
 
-    def _watched(self, sizes: Sizes, stop: GoodhartStop, whole: Cost) -> Cost:
+    def _with_looks(self, sizes: Sizes, stop: GoodhartStop, whole: Cost) -> Cost:
         """With replies of the start model, by which it finds how many to choose from."""
-        watched = super()._watched(sizes, stop, whole)
+        cost = super()._with_looks(sizes, stop, whole)
         if self.quantile is not None:
-            return watched
+            return cost
         longest, prompts = resolved(self.max_new_tokens), sizes.files(stop, "prompts").at_most(stop.limit)
         replies = prompts.rows * max(resolved(self.samples), stop.samples)
         readings = sizes.readings(self.reward) + sizes.readings(stop.gold)
         hedge = Cost.of(replies * (prompts.prompt + longest) * readings, replies * longest)
-        return Cost(watched.read + hedge.read, watched.write + hedge.write, watched.train, at_most=True)
+        return Cost(cost.read + hedge.read, cost.write + hedge.write, cost.train, at_most=True)
 
     def faults(self, setting: Setting) -> Iterator[tuple[Knob, str]]:
         yield from super().faults(setting)
@@ -191,7 +191,7 @@ class Sppo(Sampling):
         default=0.1, le=10.0, description="how small a step each round takes: 1/eta, for win rates around one half"
     )
 
-    def _learnt(self, tokens: float) -> float:
+    def _trained_tokens(self, tokens: float) -> float:
         return tokens * SPPO_PASSES
 
 
@@ -225,10 +225,10 @@ class Rollout(Sampling):
         return 1, 1
 
     def _reads(self, sizes: Sizes) -> int:
-        judged = sizes.readings(self.reward) + (sizes.readings(self.cost) if self.cost else 0)
-        return judged + (self.kl > 0)
+        readings = sizes.readings(self.reward) + (sizes.readings(self.cost) if self.cost else 0)
+        return readings + (self.kl > 0)
 
-    def _learnt(self, tokens: float) -> float:
+    def _trained_tokens(self, tokens: float) -> float:
         return tokens * self.steps_a_rollout[0]
 
     def _steps(self, rollouts: int, train: int) -> int:  # noqa: ARG002 - as many for a long one as for a short one

@@ -103,7 +103,7 @@ class EmergentMeasure(Stage):
         if not (self.choice or self.questions or self.abilities):
             raise ValueError("measures nothing: give files under 'choice' or 'questions', or leave 'abilities' on")
         if bool(self.questions) != (self.judge is not None):
-            raise ValueError("'questions' are answered freely and marked by a 'judge': they need each other")
+            raise ValueError("'questions' are answered freely and marks by a 'judge': they need each other")
         idle = [name for name in ("samples", "thresholds") if name in self.model_fields_set and not self.questions]
         if idle:
             raise ValueError(f"{idle[0]!r} has no effect without 'questions'")
@@ -125,9 +125,9 @@ class EmergentMeasure(Stage):
         forced += self.abilities * ABILITIES * 2 * (PROMPT + 20)
         questions = sizes.files(self, "questions").at_most(self.limit)
         answers = questions.rows * self.samples
-        marked = answers * (self.judge is not None and not self.judge.endswith(".py"))
-        read, written = forced + questions.tokens + marked * 4 * PROMPT, answers * resolved(self.max_new_tokens)
-        return Cost.of(read, written + marked * MARK)
+        marks = answers * (self.judge is not None and not self.judge.endswith(".py"))
+        read, write = forced + questions.tokens + marks * 4 * PROMPT, answers * resolved(self.max_new_tokens)
+        return Cost.of(read, write + marks * MARK)
 
 
 def judge_claims(files: int) -> tuple[Claim, ...]:

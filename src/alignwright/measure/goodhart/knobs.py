@@ -197,8 +197,8 @@ class GoodhartMeasure(Stage):
         """Replies that both judges score, and that the start model reads: their states, and of a
         trained model how far it has gone."""
         longest, prompts = resolved(self.max_new_tokens), sizes.files(self, "prompts").at_most(self.limit)
-        shifted = sizes.files(self, "shifted").at_most(self.limit)
-        replies = (prompts.rows + shifted.rows) * resolved(self.samples)
+        elsewhere = sizes.files(self, "shifted").at_most(self.limit)
+        replies = (prompts.rows + elsewhere.rows) * resolved(self.samples)
         read = replies * (sizes.readings(self.proxy) + sizes.readings(self.gold) + 1 + (not sizes.begins))
         return Cost.of(read * (prompts.prompt + longest), replies * longest)
 
