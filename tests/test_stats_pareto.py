@@ -121,7 +121,9 @@ STAGES = ("train.0.dpo", "train.1.average")
 
 def drawn(found, stages=STAGES):
     """The words and the drawing of the front; None where there is none."""
-    made = section(FindingTable(found, ("baseline", *stages), {}, {"train.1.average": "averaging"}))
+    made = section(
+        FindingTable(found, ("baseline", *stages), {}, {"train.0.dpo": "DPO", "train.1.average": "averaging"})
+    )
     return (made.blocks[0].text, charts.line_chart(made.blocks[1])) if made else None
 
 
