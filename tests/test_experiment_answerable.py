@@ -88,7 +88,7 @@ def test_every_claim_that_can_be_measured_has_a_unit_and_limits() -> None:
     """Its unit and range are known, a promise inside them passes, and one on a side that is no
     better is refused."""
     seen = 0
-    for claim in (each.but(name=each.name.replace("*", "x")) for each in CLAIMS if each.promised):
+    for claim in (each.but(name=each.name.replace("*", "x")) for each in CLAIMS if each.promisable):
         name, tax = claim.name, claim.axis == "tax"
         seen += 1
         low, high = claim.change_within if tax else claim.within

@@ -172,7 +172,7 @@ def test_a_label_is_of_one_reply_alone_and_lost_ones_are_told():
     labels[stranger.key] = stranger
     assert unmatched(labels, outcomes, claims=CLAIMS) == 1
     corrected = with_corrections(
-        levels(outcomes, stage="s", claims=CLAIMS), outcomes, labels=labels, lost=1, claims=CLAIMS
+        levels(outcomes, stage="s", claims=CLAIMS), outcomes, labels=labels, num_unmatched=1, claims=CLAIMS
     )[1]
     assert corrected.note.startswith("1 of 31 labels are of no reply of this run; ")
     assert "30 labels of 40 items" in corrected.method

@@ -40,7 +40,7 @@ class Claim(Record):
     """Of every model, of trained ones, of the start model alone, or once (a judge's own check)."""
     paired: bool = True
     """Whether it is compared with the start model item by item, so that it has a gain."""
-    promised: bool = True
+    promisable: bool = True
     """Whether a promise may be about it; what is not is only reported."""
     part: str = ""
     """What its parts are called (principle, file, trait ...), where it has any."""

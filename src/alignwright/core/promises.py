@@ -69,27 +69,27 @@ class Promise:
 def parse(text: str) -> Promise:
     """Read one promise; a ValueError points at the part that cannot be read."""
     line = text.strip()
-    found = _LINE.match(line)
-    if not line or found is None:
+    match = _LINE.match(line)
+    if not line or match is None:
         raise ValueError("an empty promise; write for example: value.refusal > 0.3")
     if len(line) > _LONGEST:
         raise ValueError(
             f"promise {line[:60]!r} goes on for {len(line):,} characters; write for example: value.refusal > 0.3"
         )
-    claim, op, number = found["claim"], found["op"], found["number"]
+    claim, op, number = match["claim"], match["op"], match["number"]
     if not _CLAIM.fullmatch(claim):
         raise _wrong(
             line, 0, f"{claim!r} is not a claim's name; write dotted names such as value.refusal or tax.bits_per_byte"
         )
     if op not in _TRUE:
-        seen = repr(op) if op else repr(line[found.start("op") :][:12])
-        raise _wrong(line, found.start("op"), f"{seen} is not a comparison; write one of < <= > >=")
+        sign = repr(op) if op else repr(line[match.start("op") :][:12])
+        raise _wrong(line, match.start("op"), f"{sign} is not a comparison; write one of < <= > >=")
     value = _NUMBER.fullmatch(number)
     if value is None:
-        raise _wrong(line, found.start("number"), f"{number!r} is not a number; write for example 0.3 or 30%")
+        raise _wrong(line, match.start("number"), f"{number!r} is not a number; write for example 0.3 or 30%")
     bound = float(value["value"]) / (100 if value["percent"] else 1)
     if not math.isfinite(bound):
-        raise _wrong(line, found.start("number"), f"{number!r} is too large a number")
+        raise _wrong(line, match.start("number"), f"{number!r} is too large a number")
     gain = claim.endswith(".gain")
     if gain and not _CLAIM.fullmatch(claim.removesuffix(".gain")):
         raise _wrong(line, 0, f"{claim!r} names no claim before .gain; write for example value.refusal.gain")

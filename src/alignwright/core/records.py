@@ -113,8 +113,8 @@ class Prompt(Record):
             ]
         )
         about = f'"principle":{text(self.principle)},"topic":{text(self.topic)}'
-        found = f'["{type(self).__name__}",{{"checks":[],"conversation":{{"messages":[{messages}]}},{about}}}]'
-        return hashlib.sha256(found.encode()).hexdigest()[:16]
+        canonical = f'["{type(self).__name__}",{{"checks":[],"conversation":{{"messages":[{messages}]}},{about}}}]'
+        return hashlib.sha256(canonical.encode()).hexdigest()[:16]
 
 
 class CheckCall(Record):

@@ -76,10 +76,10 @@ def scored(finding: Finding) -> str:
     total = finding.n + finding.unscored + finding.errors
     if total == finding.n:
         return f"n = {finding.n}, all scored"
-    gone = [f"{finding.unscored} unscored"] * bool(finding.unscored) + [
+    missing = [f"{finding.unscored} unscored"] * bool(finding.unscored) + [
         f"{finding.errors} error{'s' * (finding.errors != 1)}"
     ] * bool(finding.errors)
-    return f"n = {finding.n} of {total}: {', '.join(gone)}"
+    return f"n = {finding.n} of {total}: {', '.join(missing)}"
 
 
 def minus(text: str) -> str:

@@ -45,10 +45,10 @@ def unanswerable(promise: Promise, claim: Claim, trained: bool) -> str | None:
 def out_of_range(promise: Promise, claim: Claim) -> str | None:
     """Why its number decides nothing: another unit than the claim's, or beyond all that the
     claim can be. None where runs can differ on it."""
-    changed = promise.gain or claim.axis == "tax"
-    low, high = claim.change_within if changed else claim.within
+    of_change = promise.gain or claim.axis == "tax"
+    low, high = claim.change_within if of_change else claim.within
     what = (
-        f"{'the gain in ' if promise.gain else 'the cost in ' if changed else ''}{promise.claim}"
+        f"{'the gain in ' if promise.gain else 'the cost in ' if of_change else ''}{promise.claim}"
         f" {_scale(claim, (low, high))}"
     )
     if promise.text.rstrip().endswith("%") and not claim.of_one:
@@ -58,10 +58,10 @@ def out_of_range(promise: Promise, claim: Claim) -> str | None:
     past = (promise.bound > far) if above else (promise.bound < far)
     if past or promise.bound == far:
         sure = "" if past else ", since an interval is never of zero width"
-        return f"{what}, so no run could keep it{sure}{_meant(promise, claim)}"
+        return f"{what}, so no run could keep it{sure}{_per_cent_hint(promise, claim)}"
     short = (promise.bound < near) if above else (promise.bound > near)
     if short or (reaches and promise.bound == near):
-        return f"{what}, so no run could fail it{_meant(promise, claim)}"
+        return f"{what}, so no run could fail it{_per_cent_hint(promise, claim)}"
     return None
 
 
@@ -96,13 +96,13 @@ def _scale(claim: Claim, within: Range) -> str:
         if claim.unit and not claim.unit.startswith("of ")
         else "is a number"
     )
-    shown = (
+    size = (
         "of any size" if math.isinf(low) else f"of {low:g} or more" if math.isinf(high) else f"from {low:g} to {high:g}"
     )
-    return f"{unit} {shown}{f' ({100 * low:g}% to {100 * high:g}%)' if claim.unit == 'share' else ''}"
+    return f"{unit} {size}{f' ({100 * low:g}% to {100 * high:g}%)' if claim.unit == 'share' else ''}"
 
 
-def _meant(promise: Promise, claim: Claim) -> str:
+def _per_cent_hint(promise: Promise, claim: Claim) -> str:
     """What was perhaps meant by a whole number for a share."""
     per_cent = claim.of_one and 1 < abs(promise.bound) <= 100 and not promise.text.rstrip().endswith("%")
     return f"; if you mean per cent, write {promise.bound:g}%" if per_cent else ""

@@ -219,4 +219,4 @@ def claims_of(experiment: Experiment) -> tuple[Claim, ...]:
 
 def promised_claims(experiment: Experiment) -> tuple[Claim, ...]:
     """The claims that a promise may be about, in order."""
-    return tuple(claim for claim in claims_of(experiment) if claim.promised)
+    return tuple(claim for claim in claims_of(experiment) if claim.promisable)

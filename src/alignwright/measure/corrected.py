@@ -35,47 +35,47 @@ def with_corrections(
     after: Sequence[SampleResult],
     before: Sequence[SampleResult] = (),
     labels: Labels | None = None,
-    lost: int = 0,
+    num_unmatched: int = 0,
     *,
     claims: Sequence[Claim],
 ) -> list[Finding]:
     """The findings, with the corrected rate after each that a grader found, by the run's `claims`.
     `lost` labels were of no reply of the run, which is told."""
-    given, found, graded = labels or {}, list[Finding](), graded_claims(claims)
-    told = f"{lost} of {len(given)} labels are of no reply of this run" if lost else ""
+    labels_by_key, results, graded = labels or {}, list[Finding](), graded_claims(claims)
+    notice = f"{num_unmatched} of {len(labels_by_key)} labels are of no reply of this run" if num_unmatched else ""
     for finding in findings:
-        found.append(finding)
+        results.append(finding)
         if (claim := graded.get(finding.claim)) is not None:
             now, then = ([o for o in outcomes if o.claim == finding.claim] for outcomes in (after, before))
-            made = (
-                corrected_difference(finding, now, then, given, claim=claim)
+            twin = (
+                corrected_difference(finding, now, then, labels_by_key, claim=claim)
                 if finding.against
-                else corrected_level(finding, now, given, claim=claim)
+                else corrected_level(finding, now, labels_by_key, claim=claim)
             )
-            found.append(
-                made.model_copy(update={"note": f"{told}; {made.note}"}) if told and not finding.against else made
+            results.append(
+                twin.model_copy(update={"note": f"{notice}; {twin.note}"}) if notice and not finding.against else twin
             )
-    return found
+    return results
 
 
 def corrected_level(
     level: Finding,
     outcomes: Sequence[SampleResult],
     labels: Labels,
-    known: Sequence[KnownError] | None = None,
+    known_error: Sequence[KnownError] | None = None,
     *,
     claim: Claim,
 ) -> Finding:
     """The finding beside `level`, whose outcomes these are. Its value is None where nothing can
     correct it, and `method` says why."""
-    question, errors = _errors(claim, known)
-    replied = [o for o in _once(outcomes) if o.status != "error"]
-    said = [_label(o, labels, question) for o in replied]
-    graded = [_graded(o, claim) for o in replied]
-    note = [*_own(said, graded), *_few(said), _known(question, errors)]
-    if sum(label is not None for label in said) >= ENOUGH:
-        found = powered_rate(said, graded, [o.cluster for o in replied])
-        return _finding(level, found, note, n=len(replied), unscored=0, by_labels=True)
+    question, errors = _errors(claim, known_error)
+    outcomes_once = [o for o in _once(outcomes) if o.status != "error"]
+    row_labels = [_label(o, labels, question) for o in outcomes_once]
+    graded = [_graded(o, claim) for o in outcomes_once]
+    note = [*_own(row_labels, graded), *_few(row_labels), _describe_errors(question, errors)]
+    if sum(label is not None for label in row_labels) >= ENOUGH:
+        correction = powered_rate(row_labels, graded, [o.cluster for o in outcomes_once])
+        return _finding(level, correction, note, n=len(outcomes_once), unscored=0, by_labels=True)
     if level.value is None or level.low is None or level.high is None:
         return _finding(
             level, Correction(None, None, None, f"no correction: the rate has no interval ({level.method})"), note
@@ -88,36 +88,36 @@ def corrected_difference(
     after: Sequence[SampleResult],
     before: Sequence[SampleResult],
     labels: Labels,
-    known: Sequence[KnownError] | None = None,
+    known_error: Sequence[KnownError] | None = None,
     *,
     claim: Claim,
 ) -> Finding:
     """The finding beside `change`, a paired difference of the same claim."""
-    question, errors = _errors(claim, known)
+    question, errors = _errors(claim, known_error)
     earlier = {o.item: o for o in _once(before)}
     both = [
         (o, earlier[o.item])
         for o in _once(after)
         if o.item in earlier and "error" not in (o.status, earlier[o.item].status)
     ]
-    said = [_less(_label(now, labels, question), _label(then, labels, question)) for now, then in both]
-    if sum(label is not None for label in said) >= ENOUGH:
+    row_labels = [_less(_label(now, labels, question), _label(then, labels, question)) for now, then in both]
+    if sum(label is not None for label in row_labels) >= ENOUGH:
         graded = [_graded(now, claim) - _graded(then, claim) for now, then in both]
-        found = _powered_change(said, graded, [now.cluster for now, _ in both])
-        return _finding(change, found, [], n=len(both), unscored=0, by_labels=True)
+        correction = _powered_change(row_labels, graded, [now.cluster for now, _ in both])
+        return _finding(change, correction, [], n=len(both), unscored=0, by_labels=True)
     if change.value is None or change.low is None or change.high is None:
         return _finding(
             change, Correction(None, None, None, f"no correction: the change has no interval ({change.method})"), []
         )
-    found = corrected_change((change.value, change.low, change.high), *known_calls(errors))
-    return _finding(change, found, ["errors taken as alike at both stages"], tested=True)
+    correction = corrected_change((change.value, change.low, change.high), *known_calls(errors))
+    return _finding(change, correction, ["errors taken as alike at both stages"], tested=True)
 
 
-def graded_right(said: Sequence[bool | float | None], graded: Sequence[float]) -> tuple[Calls, Calls]:
+def graded_right(row_labels: Sequence[bool | float | None], graded: Sequence[float]) -> tuple[Calls, Calls]:
     """(sensitivity, specificity) of a grader on labelled replies; one that it could not grade is
     a miss in both."""
-    yes = [guess == 1.0 for label, guess in zip(said, graded, strict=True) if label is not None and label]
-    no = [guess == 0.0 for label, guess in zip(said, graded, strict=True) if label is not None and not label]
+    yes = [guess == 1.0 for label, guess in zip(row_labels, graded, strict=True) if label is not None and label]
+    no = [guess == 0.0 for label, guess in zip(row_labels, graded, strict=True) if label is not None and not label]
     return Calls(sum(yes), len(yes)), Calls(sum(no), len(no))
 
 
@@ -133,7 +133,7 @@ def unmatched(labels: Labels, outcomes: Iterable[SampleResult], claims: Iterable
     return sum(key not in replies for key in labels)
 
 
-def told(calls: Calls) -> str:
+def describe_calls(calls: Calls) -> str:
     """The share of right calls with its interval."""
     limits = wilson(calls.right, calls.of)
     if limits.low is None or limits.high is None:
@@ -141,10 +141,10 @@ def told(calls: Calls) -> str:
     return f"{calls.right / calls.of:.0%} of {calls.of} [{100 * limits.low:.0f}, {100 * limits.high:.0f}]"
 
 
-def _errors(claim: Claim, known: Sequence[KnownError] | None) -> tuple[Question, Sequence[KnownError]]:
+def _errors(claim: Claim, known_error: Sequence[KnownError] | None) -> tuple[Question, Sequence[KnownError]]:
     question = claim.grader
     assert question is not None, "only a rate that a grader finds is corrected"
-    return question, known_errors(question) if known is None else known
+    return question, known_errors(question) if known_error is None else known_error
 
 
 def known_calls(errors: Sequence[KnownError]) -> tuple[list[Calls], list[Calls]]:
@@ -159,22 +159,22 @@ def _of_graded(right: float, unclear: float, of: int) -> Calls:
     return Calls(min(round(right * of), graded), graded)
 
 
-def powered_rate(said: Sequence[float | None], graded: Sequence[float], clusters: Sequence[str]) -> Correction:
+def powered_rate(row_labels: Sequence[float | None], graded: Sequence[float], clusters: Sequence[str]) -> Correction:
     """The share of all replies that truly is, by labels of some of them and the grader's word on
     all."""
-    found = ppi_mean(said, graded, None if len(set(clusters)) == len(clusters) else clusters)
-    limits = found.interval
+    estimate = ppi_mean(row_labels, graded, None if len(set(clusters)) == len(clusters) else clusters)
+    limits = estimate.interval
     if limits.low is None:  # labels that are all alike: what they alone can bound
-        kept = [(label, cluster) for label, cluster in zip(said, clusters, strict=True) if label is not None]
-        limits = share_interval([label for label, _ in kept], [cluster for _, cluster in kept]).interval
-    elif 0.0 < found.value < 1.0:
-        limits = _on_the_logit_scale(found.value, limits)
-    return _by_labels(found.value, limits, (0.0, 1.0))
+        pairs = [(label, cluster) for label, cluster in zip(row_labels, clusters, strict=True) if label is not None]
+        limits = share_interval([label for label, _ in pairs], [cluster for _, cluster in pairs]).interval
+    elif 0.0 < estimate.value < 1.0:
+        limits = _on_the_logit_scale(estimate.value, limits)
+    return _by_labels(estimate.value, limits, (0.0, 1.0))
 
 
-def _powered_change(said: Sequence[float | None], graded: Sequence[float], clusters: Sequence[str]) -> Correction:
-    found = ppi_mean(said, graded, None if len(set(clusters)) == len(clusters) else clusters)
-    return _by_labels(found.value, found.interval, (-1.0, 1.0))
+def _powered_change(row_labels: Sequence[float | None], graded: Sequence[float], clusters: Sequence[str]) -> Correction:
+    estimate = ppi_mean(row_labels, graded, None if len(set(clusters)) == len(clusters) else clusters)
+    return _by_labels(estimate.value, estimate.interval, (-1.0, 1.0))
 
 
 def _by_labels(value: float, limits: Interval, bounds: tuple[float, float]) -> Correction:
@@ -195,7 +195,7 @@ def _on_the_logit_scale(value: float, limits: Interval) -> Interval:
 
 def _finding(
     raw: Finding,
-    found: Correction,
+    correction: Correction,
     note: Sequence[str],
     *,
     n: int | None = None,
@@ -204,17 +204,17 @@ def _finding(
     by_labels: bool = False,
 ) -> Finding:
     """`tested`: the raw change is 0 exactly where the corrected one is, so its p is of both."""
-    detail: Detail = {} if found.value is None else {"correction": "labels" if by_labels else "transferred"}
+    detail: Detail = {} if correction.value is None else {"correction": "labels" if by_labels else "transferred"}
     return Finding(
-        claim=raw.claim + CORRECTED, stage=raw.stage, against=raw.against, axis=raw.axis, value=found.value,
-        low=found.low, high=found.high,
-        n=raw.n if n is None else n, clusters=raw.clusters, method=found.method, unit=raw.unit, better=raw.better,
+        claim=raw.claim + CORRECTED, stage=raw.stage, against=raw.against, axis=raw.axis, value=correction.value,
+        low=correction.low, high=correction.high,
+        n=raw.n if n is None else n, clusters=raw.clusters, method=correction.method, unit=raw.unit, better=raw.better,
         unscored=raw.unscored if unscored is None else unscored, errors=raw.errors, note="; ".join(note),
         p=raw.p if tested else None, p_adjusted=raw.p_adjusted if tested else None, detail=detail,
     )  # fmt: skip
 
 
-def _known(question: Question, errors: Sequence[KnownError]) -> str:
+def _describe_errors(question: Question, errors: Sequence[KnownError]) -> str:
     parts = [
         f"{e.source}: sensitivity {e.sensitivity:.0%} of {e.positives}, specificity {e.specificity:.0%} of"
         f" {e.negatives}"
@@ -226,18 +226,18 @@ def _known(question: Question, errors: Sequence[KnownError]) -> str:
     )
 
 
-def _own(said: Sequence[float | None], graded: Sequence[float]) -> list[str]:
-    if all(label is None for label in said):
+def _own(row_labels: Sequence[float | None], graded: Sequence[float]) -> list[str]:
+    if all(label is None for label in row_labels):
         return []
-    sensitivity, specificity = graded_right(said, graded)
-    right = f"sensitivity {told(sensitivity)}, specificity {told(specificity)}"
+    sensitivity, specificity = graded_right(row_labels, graded)
+    right = f"sensitivity {describe_calls(sensitivity)}, specificity {describe_calls(specificity)}"
     return [f"the grader against the labels of these very replies (unclear is a miss): {right}"]
 
 
-def _few(said: Sequence[float | None]) -> list[str]:
-    count = sum(label is not None for label in said)
+def _few(row_labels: Sequence[float | None]) -> list[str]:
+    count = sum(label is not None for label in row_labels)
     return (
-        [f"{count} of {len(said)} replies labelled; from {ENOUGH} on, labels correct the rate"]
+        [f"{count} of {len(row_labels)} replies labelled; from {ENOUGH} on, labels correct the rate"]
         if 0 < count < ENOUGH
         else []
     )
@@ -251,8 +251,8 @@ def _graded(outcome: SampleResult, claim: Claim) -> float:
 
 
 def _label(outcome: SampleResult, labels: Labels, question: Question) -> float | None:
-    said = labels.get(reply_key(outcome.prompt, outcome.reply)) if outcome.prompt is not None else None
-    label = said.label(question) if said else None
+    labelled_reply = labels.get(reply_key(outcome.prompt, outcome.reply)) if outcome.prompt is not None else None
+    label = labelled_reply.label(question) if labelled_reply else None
     return None if label is None else float(label)
 
 

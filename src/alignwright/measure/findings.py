@@ -31,7 +31,7 @@ from alignwright.stats.intervals import (
     share_interval,
 )
 
-SHOWN = 300
+REASON_LENGTH = 300
 """The most characters of a reason that a note repeats."""
 
 
@@ -45,10 +45,10 @@ def levels(
 ) -> list[Finding]:
     """One finding per claim, in the order in which they appear; `claims` are those that the run's
     stages make, and `notes` adds a sentence by claim."""
-    found: list[Finding] = []
+    findings: list[Finding] = []
     for name, group in _by_claim(outcomes).items():
         claim, note = claim_named(name, claims), (notes or {}).get(name, "")
-        found.append(
+        findings.append(
             level(
                 group,
                 stage=stage,
@@ -60,7 +60,7 @@ def levels(
                 note=note,
             ),
         )
-    return found
+    return findings
 
 
 def differences(
@@ -76,7 +76,7 @@ def differences(
     """One paired difference per claim measured at both stages, with Holm's adjustment across
     them all; `margins` says the margin of a tax."""
     earlier = _by_claim(before)
-    found: list[Finding] = []
+    findings: list[Finding] = []
     for name, group in _by_claim(after).items():
         if name in earlier:
             claim = claim_named(name, claims)
@@ -87,8 +87,9 @@ def differences(
                 "unit": claim.unit,
                 "exhibits": exhibits,
             }
-            found.append(difference(group, earlier[name], stage=stage, against=against, margin=margins(name), **args))
-    return holm_adjust(found)
+            change = difference(group, earlier[name], stage=stage, against=against, margin=margins(name), **args)
+            findings.append(change)
+    return holm_adjust(findings)
 
 
 def level(
@@ -107,15 +108,15 @@ def level(
     scored = [o for o in once if o.value is not None]
     values = [_value(o, counts) for o in scored]
     statuses = Counter(o.status for o in once)
-    seen = _estimate(values, [o.cluster for o in scored], unit)
+    estimate = _estimate(values, [o.cluster for o in scored], unit)
     repeated = f"{len(outcomes) - len(once)} repeated items counted once" if len(once) < len(outcomes) else ""
-    describe_equivalence = (note, repeated, _silence(once), _short(seen.coverage))
+    notes = (note, repeated, _silence(once), _short(estimate.coverage))
     return Finding(
-        claim=_the_claim(outcomes, "level"), stage=stage, axis=axis, value=seen.value, low=seen.interval.low,
-        high=seen.interval.high,
-        n=len(scored), clusters=len({o.cluster for o in scored}), method=seen.interval.method, unit=unit, better=better,
-        coverage=seen.coverage,
-        unscored=statuses["unscored"], errors=statuses["error"], note="; ".join(filter(None, describe_equivalence)),
+        claim=_the_claim(outcomes, "level"), stage=stage, axis=axis, value=estimate.value, low=estimate.interval.low,
+        high=estimate.interval.high,
+        n=len(scored), clusters=len({o.cluster for o in scored}), method=estimate.interval.method, unit=unit,
+        better=better, coverage=estimate.coverage,
+        unscored=statuses["unscored"], errors=statuses["error"], note="; ".join(filter(None, notes)),
         exhibits=of_level(once, exhibits, better),
     )  # fmt: skip
 
@@ -145,8 +146,8 @@ def difference(
     scored = [(a, b) for a, b in both if a.value is not None and b.value is not None]
     dropped = len(both) - len(scored)
     change = _change(scored, counts, unit)
-    worse, improved = _moved(scored, better if counts == "pass" else "higher")
-    moved = f"{worse} worse, {improved} better, {len(scored) - worse - improved} unchanged"
+    worse, improved = _count_moves(scored, better if counts == "pass" else "higher")
+    movement = f"{worse} worse, {improved} better, {len(scored) - worse - improved} unchanged"
     gaps = [f"{dropped} dropped: not scored on either or both sides"] if dropped else []
     alone = len({o.item for o in (*after, *before)}) - len(both)
     gaps += [f"{alone} dropped: at one stage only"] if alone else []
@@ -154,12 +155,12 @@ def difference(
     tax = _tax(scored, counts, better, margin) if margin is not None and better is not None else None
     words = [describe_equivalence(tax, unit)] if tax else []
     method = f"{change.interval.method}; margin {margin:g} by one-sided tests at 5%" if tax else change.interval.method
-    said = (*words, moved, *gaps, *correlation, _short(change.coverage))
+    sentences = (*words, movement, *gaps, *correlation, _short(change.coverage))
     return Finding(
         claim=claim, stage=stage, against=against, axis=axis, value=change.value, low=change.interval.low,
         high=change.interval.high,
         n=len(scored), clusters=len({a.cluster for a, _ in scored}), method=method, unit=unit, better=better,
-        p=change.p(), coverage=change.coverage, unscored=dropped, note="; ".join(filter(None, said)),
+        p=change.p(), coverage=change.coverage, unscored=dropped, note="; ".join(filter(None, sentences)),
         detail={"margin": margin} if tax else {}, exhibits=of_difference(both, exhibits, better),
     )  # fmt: skip
 
@@ -223,7 +224,7 @@ def _tax(
     return equivalence(now, then, None if single else clusters, margin=margin, higher_is_better=better == "higher")
 
 
-def _moved(scored: Sequence[tuple[SampleResult, SampleResult]], better: Better) -> tuple[int, int]:
+def _count_moves(scored: Sequence[tuple[SampleResult, SampleResult]], better: Better) -> tuple[int, int]:
     """How many items became worse and how many better, by the outcomes' own values (for shares a
     pass is always the good one)."""
     sign = -1 if better == "lower" else 1
@@ -244,16 +245,13 @@ def _once(outcomes: Sequence[SampleResult]) -> list[SampleResult]:
 def _silence(once: Sequence[SampleResult]) -> str:
     """Why items could not be scored, where that is half of them or more: the reason that most of
     them share."""
-    lost = Counter(o.reason for o in once if o.value is None)
-    if not lost or 2 * lost.total() < len(once):
+    reasons = Counter(o.reason for o in once if o.value is None)
+    if not reasons or 2 * reasons.total() < len(once):
         return ""
-    reason, count = lost.most_common(1)[0]
-    shown = reason if len(reason) <= SHOWN else f"{reason[:SHOWN]} …"
-    return (
-        f"{lost.total()} of {len(once)} not scored{'' if count == lost.total() else f', {count} of them'}: {shown}"
-        if reason
-        else ""
-    )
+    reason, count = reasons.most_common(1)[0]
+    excerpt = reason if len(reason) <= REASON_LENGTH else f"{reason[:REASON_LENGTH]} …"
+    part = "" if count == reasons.total() else f", {count} of them"
+    return f"{reasons.total()} of {len(once)} not scored{part}: {excerpt}" if reason else ""
 
 
 def _by_claim(outcomes: Sequence[SampleResult]) -> dict[str, list[SampleResult]]:
@@ -263,9 +261,9 @@ def _by_claim(outcomes: Sequence[SampleResult]) -> dict[str, list[SampleResult]]
     return groups
 
 
-def _the_claim(outcomes: Sequence[SampleResult], asked: str) -> str:
+def _the_claim(outcomes: Sequence[SampleResult], what: str) -> str:
     claims = {o.claim for o in outcomes}
     if len(claims) != 1:
-        seen = ", ".join(sorted(claims)) or "no outcomes"
-        raise ValueError(f"a {asked} is of one claim, but was given {seen}; use levels() or differences() for several")
+        names = ", ".join(sorted(claims)) or "no outcomes"
+        raise ValueError(f"a {what} is of one claim, but was given {names}; use levels() or differences() for several")
     return claims.pop()

@@ -27,7 +27,7 @@ def render(folder: Path) -> None:
     from alignwright.report import card, page, reward_card
 
     case = read(folder)
-    stage = reward_card.judged(case)
+    stage = reward_card.reward_stage(case)
     exported = next((folder / name for name in ("reward", "model") if (folder / name / "verdict.json").is_file()), None)
     try:
         whole = reward_card.reward_card(case, stage) if stage and exported else ""
@@ -43,6 +43,6 @@ def render(folder: Path) -> None:
 
 def summary(case: RunResults, folder: Path | None = None) -> Summary:
     """The last screen of a run, for a rich console to print."""
-    from alignwright.report.terminal import summary as made
+    from alignwright.report.terminal import summary as terminal_summary
 
-    return made(case, folder)
+    return terminal_summary(case, folder)

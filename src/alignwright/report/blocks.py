@@ -33,7 +33,7 @@ from alignwright.report.text import LONGEST, markdown, one_line, shortened
 from alignwright.stats.marks import direction
 
 TURNS = {"better": "▲", "worse": "▼", "changed": "◆", "unclear": "≈"}
-Listed = list[tuple[str, tuple[str, ...]]]
+Lines = list[tuple[str, tuple[str, ...]]]
 """Lines, each with what is said beneath it."""
 
 
@@ -58,7 +58,7 @@ def terminal(case: RunResults, section: Section) -> Iterator[RenderableType]:
             case Text():
                 yield Line(_line(block.heading or block.text), overflow="fold")
             case Items():
-                yield from _lines([(_told(case, cell), cell.lines) for cell in block.items if cell.number is None])
+                yield from _lines([(_words(case, cell), cell.lines) for cell in block.items if cell.number is None])
             case Table():
                 yield _grid(case, block)
             case Note() | LineChart() | Intervals() | Transcript():
@@ -87,7 +87,7 @@ def _block(case: RunResults, block: Block) -> Iterator[str]:
             rows = [list(map(markdown, block.columns)), ["---"] * len(block.columns), *rows]
             yield "\n".join(f"| {' | '.join(row)} |" for row in rows)
         case Items():
-            yield _list([(_told(case, cell), cell.lines) for cell in block.items])
+            yield _list([(_words(case, cell), cell.lines) for cell in block.items])
         case LineChart():
             yield _list([(point.words, ()) for series in block.series for point in series.points])
         case Intervals():
@@ -96,7 +96,7 @@ def _block(case: RunResults, block: Block) -> Iterator[str]:
             pass
 
 
-def _list(lines: Listed) -> str:
+def _list(lines: Lines) -> str:
     return "\n".join(
         f"{sign} {markdown(text)}"
         for line, beneath in lines
@@ -104,7 +104,7 @@ def _list(lines: Listed) -> str:
     )
 
 
-def _lines(lines: Listed) -> Iterator[RenderableType]:
+def _lines(lines: Lines) -> Iterator[RenderableType]:
     for line, beneath in lines:
         yield Line(_line(line), overflow="fold")
         for text in beneath:
@@ -116,7 +116,7 @@ def _grid(case: RunResults, table: Table) -> Grid:
     for column in table.columns:
         grid.add_column(Line(_line(column)), overflow="fold")
     for row in table.rows:
-        grid.add_row(*(Line(_line(_told(case, cell, brief=True))) for cell in row))
+        grid.add_row(*(Line(_line(_words(case, cell, brief=True))) for cell in row))
     return grid
 
 
@@ -126,10 +126,10 @@ def _line(text: str) -> str:
 
 def _with_lines(case: RunResults, cell: Cell) -> str:
     code = f" ({cell.code})" if cell.code else ""
-    return "; ".join((_told(case, cell) + code, *cell.lines))
+    return "; ".join((_words(case, cell) + code, *cell.lines))
 
 
-def _told(case: RunResults, cell: Cell, *, brief: bool = False) -> str:
+def _words(case: RunResults, cell: Cell, *, brief: bool = False) -> str:
     """A cell in words; `brief`: without how many items are behind a number."""
     if cell == Cell():
         return "not measured"

@@ -78,8 +78,8 @@ def _promises(case: RunResults) -> str:
         return "No promise was made before the run, so none was tested."
     ranked = sorted(case.verdicts, key=lambda verdict: list(_SIGNS).index(verdict.answer))
     rows = [f"| {_SIGNS[v.answer]} | {markdown(v.promise)} | {markdown(v.reason)} |" for v in ranked]
-    told = "Written before the run; kept or broken only when the whole 95% interval says so, otherwise untested."
-    return "\n".join(["## Promises", "", told, "", "| | Promise | Reason |", "|---|---|---|", *rows])
+    intro = "Written before the run; kept or broken only when the whole 95% interval says so, otherwise untested."
+    return "\n".join(["## Promises", "", intro, "", "| | Promise | Reason |", "|---|---|---|", *rows])
 
 
 def _table(case: RunResults) -> str:
@@ -88,40 +88,40 @@ def _table(case: RunResults) -> str:
         return "## Results\n\nNothing was measured."
     first, last = case.stages[0], case.stages[-1]
     rows = [_row(claim, case.title(claim.name), first, last) for claim in claims]
-    told = (
+    intro = (
         f"The change is paired, item by item. {names.RULE} Now: {markdown(case.inside(last))}. Methods: see"
         " report.html."
     )
     heads = ["| Claim | Better | Before | Now | Change | Scored |", "|---|---|---|---|---|---|"]
-    return "\n".join(["## Results", "", told, "", *heads, *rows])
+    return "\n".join(["## Results", "", intro, "", *heads, *rows])
 
 
 def _refused(case: RunResults) -> str:
     """The judges that were found to know nothing; that one was followed all the same stands in
     its note."""
-    found = [finding for finding in case.findings if finding.axis == "feedback" and finding.detail.get("refused")]
+    refusals = [finding for finding in case.findings if finding.axis == "feedback" and finding.detail.get("refused")]
     lines = [
         f"- {markdown(finding.claim.removesuffix('.accuracy'))} ({markdown(finding.stage)}): {markdown(finding.note)}"
-        for finding in found
+        for finding in refusals
     ]
     return "\n".join(["## Refused judges", "", *lines]) if lines else ""
 
 
 def _row(claim: Claim, title: str, first: str, last: str) -> str:
     now = claim.levels.get(last)
-    named = f"{markdown(title)} ({markdown(claim.name)})" if title != claim.name else markdown(title)
+    name = f"{markdown(title)} ({markdown(claim.name)})" if title != claim.name else markdown(title)
     numbers = [_cell(claim.levels.get(first)), _cell(now), _cell(claim.change(last))]
-    cells = [named, claim.better or "neither", *numbers, wording.scored(now) if now else wording.ABSENT]
+    cells = [name, claim.better or "neither", *numbers, wording.scored(now) if now else wording.ABSENT]
     return f"| {' | '.join(cells)} |"
 
 
 def _cell(finding: Finding | None) -> str:
     if finding is None:
         return wording.ABSENT
-    told = (
+    words = (
         f"{wording.number(finding.value, finding.unit, change=finding.against is not None)} {wording.interval(finding)}"
     )
-    return markdown(f"{_TURNS[direction(finding)]} {told}" if finding.against is not None else told)
+    return markdown(f"{_TURNS[direction(finding)]} {words}" if finding.against is not None else words)
 
 
 def _making(case: RunResults) -> str:

@@ -48,9 +48,9 @@ def scale(claim: Claim) -> Scale:
     return around([v for f in claim.levels.values() for v in (f.low, f.value, f.high) if v is not None])
 
 
-def around(seen: Sequence[float]) -> Scale:
+def around(values: Sequence[float]) -> Scale:
     """A scale with round ends over what was seen."""
-    low, high = min(seen, default=0.0), max(seen, default=1.0)
+    low, high = min(values, default=0.0), max(values, default=1.0)
     span = (high - low) or abs(high) or 1.0
     step = 10.0 ** math.floor(math.log10(span))
     step = next(s for s in (step / 5, step / 2, step, 2 * step) if span / s <= 5)
@@ -73,11 +73,11 @@ def lanes(claim: Claim, case: RunResults, promise: Promise | None = None) -> Mar
         finding = claim.levels.get(stage)
         kind = "start" if row == 0 else "end" if row == len(stages) - 1 else "mid"
         parts += [_lane(axis, finding, case.stage(stage), kind, 4 + LANE * row + LANE / 2)] if finding else []
-    told = "; ".join(
+    words = "; ".join(
         f"{case.stage(s)} {wording.number(f.value, f.unit)} {wording.interval(f)}" for s, f in claim.levels.items()
     )
     return Markup('<svg class="lanes" width="100%" height="{}" role="img" aria-label="{}">{}</svg>').format(
-        height, visible(told), _EMPTY.join(parts)
+        height, visible(words), _EMPTY.join(parts)
     )
 
 
@@ -97,13 +97,13 @@ def mark(kind: str) -> Markup:
 def _lane(axis: Scale, finding: Finding, stage: str, kind: str, y: float) -> Markup:
     if finding.value is None:
         return Markup('<text class="none" x="0" y="{:g}">not scored</text>').format(y + 4)
-    told = (
+    words = (
         f"{stage}: {wording.number(finding.value, finding.unit)} {wording.interval(finding)}, {wording.scored(finding)}"
     )
-    drawn = _dot(axis.at(finding.value), y, kind)
+    drawing = _dot(axis.at(finding.value), y, kind)
     if finding.low is not None and finding.high is not None:
-        drawn = _line(axis.at(finding.low), y, axis.at(finding.high), y, f"span {kind}") + drawn
-    return Markup("<g><title>{}</title>{}</g>").format(visible(told), drawn)
+        drawing = _line(axis.at(finding.low), y, axis.at(finding.high), y, f"span {kind}") + drawing
+    return Markup("<g><title>{}</title>{}</g>").format(visible(words), drawing)
 
 
 def _bound(axis: Scale, promise: Promise, height: int) -> list[Markup]:

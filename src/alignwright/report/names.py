@@ -68,7 +68,7 @@ def base(model: str) -> str:
     return PurePath(model).name if model.startswith(("/", "~", ".")) else model
 
 
-def promised(promise: Promise, axis: Axis | None, unit: str, title: str) -> str:
+def describe_promise(promise: Promise, axis: Axis | None, unit: str, title: str) -> str:
     """A promise in plain words."""
     points = promise.gain or axis == "tax"
     amount = (

@@ -51,8 +51,8 @@ SIZES = (
 def html(case: RunResults) -> str:
     """The whole report as one HTML page."""
     bare = _render(case, *SIZES[-1])
-    for shown, characters in SIZES if _bytes(bare) <= LIMIT else ():
-        page = _render(case, shown, characters)
+    for examples, characters in SIZES if _bytes(bare) <= LIMIT else ():
+        page = _render(case, examples, characters)
         if _bytes(page) <= LIMIT:
             return page
     page, claims, verdicts = bare, len(case.claims), len(case.verdicts)
@@ -71,17 +71,17 @@ def _bytes(page: str) -> int:
 def _part(case: RunResults, claims: int, verdicts: int) -> RunResults:
     """So many claims, those promised about first, broad ones before their parts; and so many
     promises, the kept ones last."""
-    promised = {promise.claim for promise in filter(None, map(_parse, case.verdicts))}
-    ranked = sorted(case.claims, key=lambda claim: (claim.name not in promised, claim.name.count(".")))
-    kept = {claim.name for claim in ranked[:claims]}
+    claims_of_promises = {promise.claim for promise in filter(None, map(_parse, case.verdicts))}
+    ranked = sorted(case.claims, key=lambda claim: (claim.name not in claims_of_promises, claim.name.count(".")))
+    kept_claims = {claim.name for claim in ranked[:claims]}
     order = ("broken", "untested", "kept")
-    told = sorted(range(len(case.verdicts)), key=lambda place: (order.index(case.verdicts[place].answer), place))[
+    places = sorted(range(len(case.verdicts)), key=lambda place: (order.index(case.verdicts[place].answer), place))[
         :verdicts
     ]
     return RunResults(
         case.header,
-        tuple(case.verdicts[place] for place in sorted(told)),
-        tuple(f for f in case.findings if f.claim in kept),
+        tuple(case.verdicts[place] for place in sorted(places)),
+        tuple(f for f in case.findings if f.claim in kept_claims),
         _that_fit(case.sections),
         case.claim_records,
     )
@@ -117,14 +117,14 @@ def anchor(kind: str, name: str) -> str:
 def overview(case: RunResults, axis: Axis) -> tuple[list[Claim], int]:
     """The claims of an axis that are seen at a glance, and how many more stand in the tables
     alone: those that a section tells of, where nothing was promised about them."""
-    promised = {promise.claim for promise in filter(None, map(_parse, case.verdicts))}
+    claims_of_promises = {promise.claim for promise in filter(None, map(_parse, case.verdicts))}
     broad = [claim for claim in case.broad(axis) if claim.levels]
-    told = tuple(start for section in case.sections for start in section.tells)
-    kept = [claim for claim in broad if claim.name in promised or not claim.name.startswith(told)]
-    return (kept, len(broad) - len(kept)) if kept else (broad, 0)
+    starts = tuple(start for section in case.sections for start in section.tells)
+    glance = [claim for claim in broad if claim.name in claims_of_promises or not claim.name.startswith(starts)]
+    return (glance, len(broad) - len(glance)) if glance else (broad, 0)
 
 
-def _render(case: RunResults, shown: int, characters: int, left_out: str = "") -> str:
+def _render(case: RunResults, examples: int, characters: int, left_out: str = "") -> str:
     sheet = resources.files("alignwright.report").joinpath("templates/page.css").read_text(encoding="utf-8")
     style = Markup(sheet)  # noqa: S704 - our own file, which must reach the page as it is hashed
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
@@ -141,9 +141,9 @@ def _render(case: RunResults, shown: int, characters: int, left_out: str = "") -
         "sections": shown_in(case.sections, "page"),
         "axes": [axis for axis in AXES if axis in OF_THE_MODEL and case.of(axis)],
         "voters": _voters(case.of("feedback")),
-        "shown": shown,
+        "shown": examples,
         "left_out": left_out,
-        "first": _first(case) if shown else None,
+        "first": _first(case) if examples else None,
     }
     return _environment().get_template("page.html.j2").render(view)
 
@@ -184,7 +184,7 @@ def _promise(case: RunResults, verdict: Verdict) -> dict[str, Any]:
     promise = _parse(verdict)
     claim = case.find(promise.claim) if promise else None
     words = (
-        names.promised(promise, claim.axis, claim.unit, case.title(claim.name))
+        names.describe_promise(promise, claim.axis, claim.unit, case.title(claim.name))
         if promise and claim
         else verdict.promise
     )
@@ -232,7 +232,7 @@ def _voters(claims: Iterable[Claim]) -> dict[str, dict[str, Claim]]:
 def _first(case: RunResults) -> tuple[Claim, ItemHistory] | None:
     """The one example to look at first: the worst, and among those the shortest, of the claims
     that carry a promise not kept, or of all."""
-    unkept = {p.claim for v in case.verdicts if v.answer != "kept" and (p := _parse(v))}
+    open_claims = {p.claim for v in case.verdicts if v.answer != "kept" and (p := _parse(v))}
     axes: tuple[Axis, ...] = OF_THE_MODEL
     lives = [
         (claim, life)
@@ -242,7 +242,7 @@ def _first(case: RunResults) -> tuple[Claim, ItemHistory] | None:
     ]
     return min(
         lives,
-        key=lambda pair: (pair[0].name not in unkept, COURSES.index(pair[1].course), _length(pair[1])),
+        key=lambda pair: (pair[0].name not in open_claims, COURSES.index(pair[1].course), _length(pair[1])),
         default=None,
     )
 

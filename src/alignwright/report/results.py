@@ -105,20 +105,20 @@ class Claim:
         if self.transcribed:
             return []
         last = next((f for f in reversed([*self.levels.values(), *self.changes]) if f.exhibits), None)
-        found: dict[str, dict[str, Step]] = {exhibit.item: {} for exhibit in (last.exhibits if last else ())}
+        steps: dict[str, dict[str, Step]] = {exhibit.item: {} for exhibit in (last.exhibits if last else ())}
         prompts: dict[str, Conversation] = {}
-        for finding, exhibit in ((f, e) for f in self.findings for e in f.exhibits if e.item in found):
-            found[exhibit.item].setdefault(
+        for finding, exhibit in ((f, e) for f in self.findings for e in f.exhibits if e.item in steps):
+            steps[exhibit.item].setdefault(
                 finding.stage, Step(finding.stage, exhibit.reply, exhibit.status, exhibit.reason)
             )
             if exhibit.before is not None and (earlier := finding.against):
-                found[exhibit.item].setdefault(earlier, Step(earlier, exhibit.before, exhibit.before_status))
+                steps[exhibit.item].setdefault(earlier, Step(earlier, exhibit.before, exhibit.before_status))
             if exhibit.prompt is not None:
                 prompts.setdefault(exhibit.item, exhibit.prompt)
         order = ["baseline", *self.levels, *(f.stage for f in self.changes)]
         lives = [
             ItemHistory(i, prompts.get(i), tuple(sorted(s.values(), key=lambda step: _place(order, step.stage))))
-            for i, s in found.items()
+            for i, s in steps.items()
         ]
         return sorted(lives, key=lambda life: COURSES.index(life.course))
 
@@ -156,7 +156,7 @@ class RunResults:
         return [claim for claim in self.claims if claim.axis in axes]
 
     def find(self, name: str) -> Claim | None:
-        return self._named.get(name)
+        return self._by_name.get(name)
 
     @cached_property
     def _records(self) -> dict[str, ClaimRecord]:
@@ -177,7 +177,7 @@ class RunResults:
         return record.title if record else otherwise
 
     @cached_property
-    def _named(self) -> dict[str, Claim]:
+    def _by_name(self) -> dict[str, Claim]:
         return {claim.name: claim for claim in self.claims}
 
     def parent(self, claim: Claim) -> Claim | None:

@@ -27,7 +27,7 @@ score = model(**inputs).logits[0, 0]
 ```"""
 
 
-def judged(case: RunResults) -> str | None:
+def reward_stage(case: RunResults) -> str | None:
     """The last stage that trained a reward model; None where there is none."""
     stages = [finding.stage for finding in case.findings if _is_level(finding)]
     return stages[-1] if stages else None
@@ -35,12 +35,12 @@ def judged(case: RunResults) -> str | None:
 
 def reward_card(case: RunResults, stage: str) -> str:
     """The card of the reward model that a stage trained."""
-    found = [
+    findings = [
         finding
         for finding in case.findings
         if finding.stage == stage and finding.claim.startswith("reward.") and finding.axis == "feedback"
     ]
-    return "\n\n".join([_front(case), _opening(case), _verdict(found), _table(found), _use(), _limits()]) + "\n"
+    return "\n\n".join([_front(case), _opening(case), _verdict(findings), _table(findings), _use(), _limits()]) + "\n"
 
 
 def _front(case: RunResults) -> str:
@@ -51,29 +51,29 @@ def _front(case: RunResults) -> str:
 def _opening(case: RunResults) -> str:
     head = case.header
     over = f"{markdown(names.base(head.model))} (effort {markdown(head.effort)}, seed {head.seed})"
-    told = f"A reward model over {over}: it scores a reply to a conversation"
+    words = f"A reward model over {over}: it scores a reply to a conversation"
     return (
-        f"# {markdown(head.name)}, reward model\n\n{told}; a difference of two scores is the log-odds that the first"
+        f"# {markdown(head.name)}, reward model\n\n{words}; a difference of two scores is the log-odds that the first"
         " reply is preferred."
     )
 
 
-def _verdict(found: list[Finding]) -> str:
-    level = next((finding for finding in found if _is_level(finding)), None)
+def _verdict(findings: list[Finding]) -> str:
+    level = next((finding for finding in findings if _is_level(finding)), None)
     note = level.note if level else "nothing was measured"
     refused = level is not None and level.detail.get("refused")
     head = "## ✕ Refused: no better than length or chance" if refused else "## What it is worth"
     return f"{head}\n\n{markdown(note)}."
 
 
-def _table(found: list[Finding]) -> str:
+def _table(findings: list[Finding]) -> str:
     lines = [
         "## Measured on pairs kept apart",
         "",
         "| What | Value | 95% interval | Pairs | Note |",
         "|---|---|---|---|---|",
     ]
-    for finding in found:
+    for finding in findings:
         what = finding.claim.removeprefix("reward.").replace("_", " ") + (
             f", against: {finding.against}" if finding.against else ""
         )

@@ -86,12 +86,12 @@ def summary(case: RunResults, folder: Path | None = None) -> Summary:
 
 
 def _headline(case: RunResults) -> Text:
-    told = Text(_line(case.header.name), style="bold")
+    line = Text(_line(case.header.name), style="bold")
     if not case.verdicts:
-        return told.append("  no promise was made", style="dim")
+        return line.append("  no promise was made", style="dim")
     for answer, (_, style) in reversed(_SIGNS.items()):
-        told.append("  ").append(f"{case.count(answer)} {answer}", style=style if case.count(answer) else "dim")
-    return told
+        line.append("  ").append(f"{case.count(answer)} {answer}", style=style if case.count(answer) else "dim")
+    return line
 
 
 def _entry(screen: Console, answer: str, promise: str, reason: str) -> Table:

@@ -29,7 +29,7 @@ def visible(text: str) -> str:
     ⟨U+202E⟩; line ends and tabs stay."""
     if text.isascii() and text.isprintable():
         return text
-    return "".join(map(_seen, text.replace("\r\n", "\n")))
+    return "".join(map(_written_out, text.replace("\r\n", "\n")))
 
 
 def one_line(text: str) -> str:
@@ -56,7 +56,7 @@ def clip(text: str, limit: int) -> tuple[str, int]:
     return (text, 0) if len(text) <= limit else (text[:limit], len(text) - limit)
 
 
-def _seen(sign: str) -> str:
+def _written_out(sign: str) -> str:
     if sign in "\n\t" or sign in _JOINERS or unicodedata.category(sign) not in _HIDDEN:
         return sign
     return f"⟨U+{ord(sign):04X}⟩"

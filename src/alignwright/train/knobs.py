@@ -43,7 +43,7 @@ STOPPED = Claim(
     better=None,
     unit="",
     high=None,
-    promised=False,
+    promisable=False,
 )
 
 

@@ -50,7 +50,7 @@ EXCESS = Claim(
     axis="emergent",
     better="lower",
     low=-1.0,
-    promised=False,
+    promisable=False,
 )
 ABILITY = Claim(name="emergent.ability", title="Small abilities", axis="emergent")
 
@@ -135,7 +135,7 @@ def judge_claims(files: int) -> tuple[Claim, ...]:
     several files of questions."""
     judges = ("emergent_judge", *(f"emergent_judge_{place}" for place in range(1, files + 1) if files > 1))
     return tuple(
-        Claim(name=f"feedback.{judge}.{part}", title=title, axis="feedback", measured="once", promised=False)
+        Claim(name=f"feedback.{judge}.{part}", title=title, axis="feedback", measured="once", promisable=False)
         for judge in judges
         for part, title in (("alignment", "well-meant above ill-meant"), ("coherence", "sense above disorder"))
     )

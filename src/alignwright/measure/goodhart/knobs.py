@@ -116,7 +116,7 @@ GAP = Claim(
     part="best of n",
 )
 REPORTED = tuple(
-    Claim(name=name, title=title, axis="goodhart", better=None, unit="", low=None, high=None, promised=False)
+    Claim(name=name, title=title, axis="goodhart", better=None, unit="", low=None, high=None, promisable=False)
     for name, title in (
         ("goodhart.peak.training", "Where gold would be highest along training"),
         ("goodhart.sign.states", "Sign: replies unlike the start's, by hidden states"),

@@ -68,7 +68,9 @@ EXCESS = Claim(
     paired=False,
 )
 REPORTED = tuple(
-    Claim(name=name, title=title, axis="goodhart", better=None, unit="", low=None, high=None, promised=False, part=part)
+    Claim(
+        name=name, title=title, axis="goodhart", better=None, unit="", low=None, high=None, promisable=False, part=part
+    )
     for name, title, part in (
         ("hacking.transition", "Gold's change over the step", ""),
         ("hacking.feature", "Visible features that game the proxy", "feature"),
