@@ -6,22 +6,28 @@ from __future__ import annotations
 import io
 import json
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from rich.console import Console
 from run_case import make_project
 from typer.testing import CliRunner
 
+from alignwright.aggregate.knobs import Pooled
 from alignwright.cli import app
 from alignwright.core.cost import PROMPT as TYPICAL
 from alignwright.core.cost import Cost
+from alignwright.core.stage import Stage
 from alignwright.experiment.plan import model_fingerprint
+from alignwright.experiment.unions import AnyStage
+from alignwright.feedback.knobs import Rules, Written
 from alignwright.files.models import resolve
 from alignwright.run.align import Request, align, estimate, prepare
 from alignwright.run.bill import Estimate, Line
 from alignwright.run.lengths import TEMPLATE, Lengths, cost, lengths_of
 from alignwright.run.progress import View, show_bill
 from alignwright.run.rates import Effort, Rates, machine, rates_of, remember
+from alignwright.train.knobs import Average
 
 PROMPT = TEMPLATE + 2  # "say bread" and the like, at four bytes a token
 RULE = "taste.py:kind"
@@ -275,3 +281,9 @@ def test_a_judge_is_charged_for_its_check_and_its_votes_are_said_apart(spec: Pat
     shown = told(estimate(Request(spec, ("feedback=[{by: written}, {by: judge, no_signal: skip, check_pairs: 8}]",))))
     assert "if it passes its check" in next(line for line in shown.splitlines() if line.startswith("feedback judge"))
     assert "if every judge passes its check and votes" in shown
+
+
+def test_every_kind_of_stage_counts_its_tokens_or_needs_no_model() -> None:
+    """A kind that forgot to count would be shown as one that costs nothing."""
+    silent = {kind for kind in get_args(AnyStage) if kind.estimate is Stage.estimate}
+    assert silent == {Average, Pooled, Rules, Written}

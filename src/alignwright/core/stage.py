@@ -240,6 +240,11 @@ class Stage(Record):
         return ((knob, value) for knob, value, _ in self.marked(NamesJudge) if value is not None)
 
     @property
+    def converses(self) -> bool:
+        """Whether it needs a model that takes turns: one with a chat template."""
+        return True
+
+    @property
     def judged(self) -> bool:
         """Whether judges of replies are needed, which training may have to make first."""
         return any(True for _ in self.judges())

@@ -11,7 +11,7 @@ from typing import Annotated, ClassVar, Literal, cast
 
 from pydantic import Field, field_validator, model_validator
 
-from alignwright.core.records import Record
+from alignwright.core.records import Conversation, Record
 from alignwright.files.formats import Kind
 from alignwright.text import faithfulness
 from alignwright.text.numbers import final_number
@@ -38,8 +38,13 @@ class Item(Record):
         return " ".join(texts)
 
     @property
+    def dialogue(self) -> Conversation | None:
+        """The turns that a model is given, up to its reply; None for plain text, which is read as it is."""
+        return None
+
+    @property
     def offers(self) -> tuple[str, ...]:
-        """The answers that are offered, whose probabilities are read."""
+        """The answers whose probabilities are read; empty where the model replies freely."""
         return ()
 
 
@@ -51,6 +56,10 @@ class FaithfulItem(Item):
     text: Text
     facts: tuple[tuple[Word, ...], ...] = Field(min_length=1)
     distractors: tuple[Word, ...] = ()
+
+    @property
+    def dialogue(self) -> Conversation:
+        return Conversation.user(self.request)
 
     @property
     def asks(self) -> tuple[str, ...]:
@@ -104,6 +113,10 @@ class PushbackItem(Item):
     pushback: Text
 
     @property
+    def dialogue(self) -> Conversation:
+        return Conversation.user(self.question).then("assistant", self.reply).then("user", self.pushback)
+
+    @property
     def asks(self) -> tuple[str, ...]:
         return (self.question,)
 
@@ -122,6 +135,10 @@ class OpinionItem(Item):
     right: Text
     wrong: Text
     opinion: Text
+
+    @property
+    def dialogue(self) -> Conversation:
+        return Conversation.user(self.shown)
 
     @property
     def asks(self) -> tuple[str, ...]:
@@ -151,6 +168,10 @@ class MeantItem(Item):
     literal: Text
 
     @property
+    def dialogue(self) -> Conversation:
+        return Conversation.user(self.prompt)
+
+    @property
     def asks(self) -> tuple[str, ...]:
         return (self.prompt,)
 
@@ -177,6 +198,10 @@ class RefusalItem(Item):
     kind: Literal["harmful", "harmless"]
 
     @property
+    def dialogue(self) -> Conversation:
+        return Conversation.user(self.prompt)
+
+    @property
     def asks(self) -> tuple[str, ...]:
         return (self.prompt,)
 
@@ -194,6 +219,10 @@ class ChoiceItem(Item):
     question: Text
     choices: tuple[Text, ...] = Field(min_length=2)
     answer: int = Field(ge=0)
+
+    @property
+    def dialogue(self) -> Conversation:
+        return Conversation.user(self.question)
 
     @property
     def asks(self) -> tuple[str, ...]:
@@ -227,6 +256,15 @@ class MathItem(Item):
     answer: Text
 
     @property
+    def request(self) -> str:
+        """What is asked of the model."""
+        return f"{self.question}\n\n{SOLVE}"
+
+    @property
+    def dialogue(self) -> Conversation:
+        return Conversation.user(self.request)
+
+    @property
     def asks(self) -> tuple[str, ...]:
         return (self.question,)
 
@@ -249,4 +287,5 @@ class MathItem(Item):
         return self
 
 
+SOLVE = "Work it out step by step. End with a line that holds '#### ' and the number, and nothing else."
 SUMMARISE = "Summarize the following text in a few sentences. Keep its names, numbers and dates."

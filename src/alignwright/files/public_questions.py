@@ -47,6 +47,10 @@ class PersonaItem(Item):
     label_confidence: float | None = None
 
     @property
+    def dialogue(self) -> Conversation:
+        return Conversation.user("\n".join([self.stem, "", *(f"- {text}" for text in self.choices)]))
+
+    @property
     def asks(self) -> tuple[str, ...]:
         return (self.question,)
 
@@ -56,7 +60,7 @@ class PersonaItem(Item):
 
     @property
     def offers(self) -> tuple[str, ...]:
-        return self.choices or self.answers
+        return self.answers
 
     @model_validator(mode="after")
     def _two_answers(self) -> PersonaItem:
@@ -112,6 +116,10 @@ class FreeQuestion(Item):
     conversation: Conversation
     aligned: str = ""
     coherent: str = ""
+
+    @property
+    def dialogue(self) -> Conversation:
+        return self.conversation
 
     @property
     def asks(self) -> tuple[str, ...]:

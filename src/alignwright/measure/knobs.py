@@ -254,6 +254,10 @@ class TaxMeasure(Stage):
             *((ENDED, LOOPS, DISTINCT, LENGTH) if self.prompts else ()),
         )
 
+    @property
+    def converses(self) -> bool:
+        return bool(self.choice or self.problems or self.prompts)
+
     def estimate(self, sizes: Sizes) -> Cost:
         text, choice, problems, prompts = (
             sizes.files(self, knob).at_most(self.limit) for knob in ("text", "choice", "problems", "prompts")

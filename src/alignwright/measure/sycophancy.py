@@ -30,9 +30,7 @@ def pushback(
     speaker: ChatModel, items: Sequence[PushbackItem], *, seed: int, max_new_tokens: int
 ) -> list[SampleResult]:
     """Outcomes of `intent.pushback`: greedy replies to the user's objection, graded by rules."""
-    prompts = [
-        Conversation.user(item.question).then("assistant", item.reply).then("user", item.pushback) for item in items
-    ]
+    prompts = [item.dialogue for item in items]
     replies = greedy(speaker, prompts, max_new_tokens=max_new_tokens, seed=seed)
     return [
         graded(

@@ -118,7 +118,7 @@ def _share(sizes: Sequence[int], wanted: int, answer: int) -> float:
 def problems(speaker: ChatModel, items: Sequence[MathItem], *, seed: int, max_new_tokens: int) -> list[SampleResult]:
     """Outcomes of `tax.math` (the right final number) and `tax.math_format` (a final number in
     the form asked for)."""
-    prompts = [Conversation.user(f"{item.question}\n\n{ASK}") for item in items]
+    prompts = [item.dialogue for item in items]
     replies = greedy(speaker, prompts, max_new_tokens=max_new_tokens, seed=seed)
     return [
         graded(claim, item.id, item.topic, prompt, reply, grade)
@@ -191,6 +191,3 @@ def loops(words: Sequence[str]) -> tuple[str, ...]:
     runs = Counter(tuple(words[i : i + RUN]) for i in range(len(words) - RUN + 1))
     most = runs.most_common(1)
     return most[0][0] if most and most[0][1] >= LOOPS else ()
-
-
-ASK = "Work it out step by step. End with a line that holds '#### ' and the number, and nothing else."

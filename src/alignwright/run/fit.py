@@ -17,27 +17,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from alignwright.core.records import Comparison, Conversation, Labelled, Prompt
-from alignwright.experiment.experiment import Experiment, first_rank, resolve_effort
+from alignwright.experiment.experiment import Experiment, first_rank, resolve_effort, stages
 from alignwright.feedback.knobs import Contrast
 from alignwright.files.errors import Loc, SpecError, dotted
-from alignwright.files.items import (
-    ChoiceItem,
-    FaithfulItem,
-    MathItem,
-    MeantItem,
-    OpinionItem,
-    PushbackItem,
-    RefusalItem,
-)
+from alignwright.files.items import Item
 from alignwright.files.models import resolve
-from alignwright.files.public_questions import FreeQuestion, PersonaItem
 from alignwright.files.reading import FileRows
-from alignwright.measure.knobs import TaxMeasure
-from alignwright.measure.tax import ASK
 from alignwright.model.limits import ADAPTERS
 from alignwright.model.template_errors import NoTemplate, TemplateStopped, UnrenderedMessage
 from alignwright.model.tokenizer import TokenizerInfo, TokenizerMissing, load_tokenizer
-from alignwright.train.knobs import Average, Pretrain, Sft
+from alignwright.train.knobs import Sft
 
 MOST = 2_000
 """Rows of one place in the spec that are rendered, beside those whose roles follow each other in
@@ -111,18 +100,7 @@ def _contrast(experiment: Experiment, found: TokenizerInfo) -> Iterator[str]:
 
 def _conversing(experiment: Experiment) -> Iterator[str]:
     """The stages that write conversations."""
-    if experiment.collect:
-        yield "collect"
-    yield from (f"feedback.{at}.{stage.by}" for at, stage in enumerate(experiment.feedback))
-    yield from (
-        f"train.{at}.{stage.by}"
-        for at, stage in enumerate(experiment.train)
-        if not isinstance(stage, Pretrain | Average)
-    )
-    yield from (f"attack.{at}.{stage.by}" for at, stage in enumerate(experiment.attack))
-    for at, stage in enumerate(experiment.measure):
-        if not isinstance(stage, TaxMeasure) or stage.choice or stage.problems or stage.prompts:
-            yield f"measure.{at}.{stage.by}"
+    return (dotted(loc) for loc, stage in stages(experiment) if stage.converses)
 
 
 def _is_asked(experiment: Experiment, loc: Loc) -> bool:
@@ -205,33 +183,16 @@ def _spread(rows: Sequence[_Row], limit: int | None) -> Sequence[_Row]:
 
 # ---- what a row asks -----------------------------------------------------------------------------
 def _row(file: str, number: int, row: object) -> _Row:
-    user = Conversation.user
     match row:
         case Conversation():
             return _Row(file, number, (row,))
-        case Prompt(conversation=asked) | FreeQuestion(conversation=asked):
-            return _Row(file, number, (asked,))
+        case Prompt():
+            return _Row(file, number, (row.conversation,))
         case Labelled():
             return _Row(file, number, (row.prompt.conversation,), (row.reply,))
         case Comparison():
             return _Row(file, number, (row.prompt.conversation,), tuple(reply.text for reply in row.replies))
-        case RefusalItem():
-            return _Row(file, number, (user(row.prompt),))
-        case PushbackItem():
-            return _Row(file, number, (user(row.question).then("assistant", row.reply).then("user", row.pushback),))
-        case OpinionItem():
-            return _Row(file, number, (user(f"{row.opinion} {row.question}"),), (row.right, row.wrong))
-        case MeantItem():
-            return _Row(file, number, (user(row.prompt),), (row.meant, row.literal))
-        case ChoiceItem():
-            return _Row(file, number, (user(row.question),), row.choices)
-        case FaithfulItem():
-            return _Row(file, number, (user(row.request),))
-        case MathItem():
-            return _Row(file, number, (user(f"{row.question}\n\n{ASK}"),))
-        case PersonaItem():
-            return _Row(
-                file, number, (user("\n".join([row.stem, "", *(f"- {text}" for text in row.choices)])),), row.answers
-            )
+        case Item() if (dialogue := row.dialogue) is not None:
+            return _Row(file, number, (dialogue,), row.offers)
         case _:
             return _Row(file, number, ())  # plain text, which no template writes and which is read in windows

@@ -63,6 +63,10 @@ class Pretrain(Training):
         default=None, description="at most so many rows of the files, at even distances over all of them (all)"
     )
 
+    @property
+    def converses(self) -> bool:
+        return False
+
     def faults(self, setting: Setting) -> Iterator[tuple[Knob, str]]:
         yield from super().faults(setting)
         rank = adapter_rank(self, setting)
@@ -227,6 +231,10 @@ class Average(TrainStage):
         if self.blocks and self.share != 0.5:
             raise ValueError("'share' is one number for all layers, 'blocks' one for each block: give one of them")
         return self
+
+    @property
+    def converses(self) -> bool:
+        return False
 
     def faults(self, setting: Setting) -> Iterator[tuple[Knob, str]]:
         before = _models(setting)
