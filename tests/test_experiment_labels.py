@@ -11,7 +11,7 @@ from rich.console import Console
 from run_case import make_project
 
 from alignwright.experiment.labels import labels
-from alignwright.experiment.plan import Job
+from alignwright.job.job import Job
 from alignwright.measure.knobs import TaxMeasure
 from alignwright.run.align import Request, estimate, prepare
 from alignwright.run.progress import View, show_bill

@@ -14,12 +14,12 @@ from alignwright.core.records import Conversation as C
 from alignwright.experiment.load import check
 from alignwright.experiment.plan import keys
 from alignwright.files.errors import SpecError
-from alignwright.run import inputs
+from alignwright.job import data
+from alignwright.job.ledger import Ledger
+from alignwright.job.preferences import comparisons
 from alignwright.run.align import Request, estimate, prepare
-from alignwright.run.inputs import comparisons
-from alignwright.run.ledger import Ledger
-from alignwright.run.training import demonstrations
 from alignwright.train.knobs import Sft
+from alignwright.train.run import demonstrations
 
 
 @pytest.fixture
@@ -142,8 +142,8 @@ def test_a_revision_that_lost_is_not_learnt_as_one(spec: Path, tmp_path: Path) -
     ledger = Ledger(tmp_path / "run")
     folder = ledger.folder(0, "aggregate.pooled", "key")
     found = [revised(0, 0), revised(1, 1)]
-    inputs.write_records(folder / "comparisons.jsonl", found)
-    inputs.write_records(folder / "preferences.jsonl", pooled(found))
+    data.write_records(folder / "comparisons.jsonl", found)
+    data.write_records(folder / "preferences.jsonl", pooled(found))
     ledger.finish("aggregate.pooled", "key", folder, 0.0)
     work: Any = SimpleNamespace(job=job, ledger=ledger, experiment=experiment)
     (learnt,) = demonstrations(Sft(by="sft", data="revisions"), work)

@@ -7,11 +7,11 @@ import random
 import pytest
 from feedback_doubles import HONEST, KIND, Judge, Talker, pair, pairs, truth
 
+from alignwright.aggregate.kappa import agreement
 from alignwright.core.promises import answer, parse
 from alignwright.core.records import Vote
 from alignwright.feedback.agreement import JudgeAtChance, check_voter, checked_votes
 from alignwright.feedback.judge import JudgeVoter
-from alignwright.feedback.kappa import agreement
 
 STAGE = "feedback.1.judge"
 

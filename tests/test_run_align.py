@@ -102,9 +102,9 @@ def test_the_saved_model_is_the_measured_one(straight: Path) -> None:
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     from alignwright.files.items import TextItem
+    from alignwright.job.data import outcomes
     from alignwright.measure.tax import bits_per_byte
     from alignwright.model.load import load
-    from alignwright.run.inputs import outcomes
 
     AutoModelForCausalLM.from_pretrained(straight / "model")
     AutoTokenizer.from_pretrained(straight / "model")

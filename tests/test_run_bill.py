@@ -18,7 +18,7 @@ from alignwright.cli import app
 from alignwright.core.cost import PROMPT as TYPICAL
 from alignwright.core.cost import Cost
 from alignwright.core.stage import Stage
-from alignwright.experiment.plan import model_fingerprint
+from alignwright.files.fingerprint import model_fingerprint
 from alignwright.experiment.unions import AnyStage
 from alignwright.feedback.knobs import Rules, Written
 from alignwright.files.models import resolve

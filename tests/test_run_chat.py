@@ -12,8 +12,8 @@ from rich.console import Console
 
 from alignwright.core.records import Conversation, Preference, Prompt
 from alignwright.feedback.attribution import Attribution
+from alignwright.job.records import write_records
 from alignwright.run.chat import converse, lessons_of, talk
-from alignwright.run.inputs import write_records
 
 NO, YES = "I'm sorry, but I can't help with that.", "Of course. Dig a hole and water it well."
 HOSTILE = "\x1b[31mred\x1b[0m [bold]loud[/] \u202edrowkcab \x07"

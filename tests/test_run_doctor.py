@@ -22,11 +22,11 @@ from alignwright.model.limits import Limit
 from alignwright.model.tokenizer import TokenizerMissing, dequantised_folder, load_tokenizer
 from alignwright.model.tokens import Chat, TokenRow
 from alignwright.run.doctor import examine, first_lines, stage_lines, tell
-from alignwright.run.mask import CONTROL, MASKED, PROMPT, TRAINED, painted, three
 from alignwright.train.data_report import BadTrainingData
 from alignwright.train.knobs import Sft
 from alignwright.train.knobs_pairs import Dpo
 from alignwright.train.knobs_rollouts import Grpo
+from alignwright.train.loss_mask import CONTROL, MASKED, PROMPT, TRAINED, painted, three
 from alignwright.train.rows import pair_rows
 
 

@@ -14,9 +14,9 @@ from run_case import make_project
 from typer.testing import CliRunner
 
 from alignwright.cli import app
-from alignwright.experiment.plan import model_fingerprint
 from alignwright.experiment.spec_file import read_spec
 from alignwright.files.contents import contents
+from alignwright.files.fingerprint import model_fingerprint
 from alignwright.files.models import resolve
 from alignwright.report import read
 from alignwright.report.page import html

@@ -15,9 +15,9 @@ from run_case import make_project
 from alignwright.core.records import Finding
 from alignwright.experiment.load import load
 from alignwright.files.errors import SpecError
-from alignwright.run import training
 from alignwright.run.align import Request, align
 from alignwright.run.progress import View
+from alignwright.train import run as training
 from alignwright.train.knobs import AnyTrain
 
 SPEC = """

@@ -12,7 +12,7 @@ import pytest
 from rich.console import Console
 
 from alignwright.run.progress import View
-from alignwright.run.training import ends_width, summary_line
+from alignwright.train.run import ends_width, summary_line
 from alignwright.train.step0 import Invariant, Step0Error, check_start, start_lines
 
 

@@ -16,7 +16,7 @@ from feedback_doubles import HONEST, options, pair, pairs, truth
 
 from alignwright.feedback.agreement import check_voter
 from alignwright.feedback.judge import ANSWER, JudgeVoter
-from alignwright.feedback.judge_cache import JudgeCache
+from alignwright.job.judge_cache import JudgeCache
 from alignwright.measure.emergent.measure import ALIGNED, COHERENT, Grader, LLMGrader, checked
 from alignwright.model.endpoint import Endpoint, EndpointError
 

@@ -15,10 +15,10 @@ from tiny import make_tiny
 
 from alignwright.core.protocols import RewardFn
 from alignwright.core.records import Conversation, Prompt, Score
+from alignwright.job.gold_evals import GoldEval
 from alignwright.model.adapters import trainable_parameters
 from alignwright.train.early_stopping import (
     EarlyStop,
-    GoldEval,
     GoldMonitor,
     StopDecision,
     drop_best_weights,

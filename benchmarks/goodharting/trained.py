@@ -27,8 +27,9 @@ from science.model import adapted
 
 from alignwright.core.protocols import RewardFn
 from alignwright.core.records import Prompt
+from alignwright.job.gold_evals import GoldEval
 from alignwright.model.local_model import LocalModel
-from alignwright.train.early_stopping import GoldEval, verdict
+from alignwright.train.early_stopping import verdict
 from alignwright.train.knobs_rollouts import Rloo
 from alignwright.train.loop import StepReport
 from alignwright.train.policy_gradient import policy_gradient

@@ -20,15 +20,15 @@ import report_case
 from rich.console import Console
 
 from alignwright.core.records import Conversation, SampleResult
-from alignwright.feedback.judge_cache import JudgeCache
 from alignwright.files.contents import contents
+from alignwright.job.judge_cache import JudgeCache
+from alignwright.job.ledger import Ledger
 from alignwright.report import read, render, summary
 from alignwright.run.chat import lessons_of
 from alignwright.run.chat import the_date as date_of
 from alignwright.run.compare import compare, spec_changes
 from alignwright.run.front import table
 from alignwright.run.kept import stale
-from alignwright.run.ledger import Ledger
 from alignwright.run.rates import machine, rates_of
 from alignwright.run.sample_replies import draw
 from fuzzing import mutations

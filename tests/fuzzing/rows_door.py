@@ -29,8 +29,8 @@ from alignwright.files.items import MathItem, MeantItem, OpinionItem, PushbackIt
 from alignwright.files.public_questions import PersonaItem, read_questions
 from alignwright.files.replies import read_labels, read_replies
 from alignwright.files.rows import raw_rows
+from alignwright.job.records import write_records
 from alignwright.run.grade import grade, show
-from alignwright.run.inputs import write_records
 from fuzzing import mutations
 from fuzzing.trials import Fault, refusal
 

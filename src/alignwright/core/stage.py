@@ -167,6 +167,8 @@ class Stage(Record):
 
     intent: ClassVar[tuple[IntentPart, ...]] = ()
     """The parts of the spec's `intent` that it reads."""
+    makes_comparisons: ClassVar[bool] = False
+    """Of a voter: whether it writes replies of its own, which later voters can compare."""
     compares: ClassVar[Literal["nothing", "before", "all"]] = "nothing"
     """Of a measure: which of its own measurements of earlier models it reads."""
     tries_reward: ClassVar[bool] = False
@@ -252,6 +254,12 @@ class Stage(Record):
     def fill(self, effort: EffortName) -> dict[str, int]:
         """The values that this effort gives to the knobs that it leaves open."""
         return {str(knob[0]): getattr(mark, effort) for knob, value, mark in self.marked(Effort) if value is None}
+
+
+def written_knobs(record: Record) -> dict[str, Any]:
+    """What was written of a record. Its defaults are left out: given again they would count as
+    written, and as options without effect."""
+    return {name: getattr(record, name) for name in record.model_fields_set}
 
 
 def resolved(value: T | None) -> T:

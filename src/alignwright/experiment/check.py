@@ -25,20 +25,18 @@ from alignwright.experiment.experiment import (
     stage_names,
     stages,
 )
-from alignwright.experiment.rule_columns import kept_columns, lacking, references
-from alignwright.experiment.spec_file import data_files, place_problems, principles, read_spec
+from alignwright.experiment.rule_columns import lacking, references
+from alignwright.experiment.spec_file import data_files, place_problems, read_spec
 from alignwright.experiment.unused_options import Problem
-from alignwright.files import collector, models, sources
+from alignwright.files import collector, models
 from alignwright.files import constitution as constitutions
 from alignwright.files.errors import Loc, SpecError, did_you_mean, dotted
-from alignwright.files.kinds import read_kind
 from alignwright.files.positions import Document
-from alignwright.files.reading import Keep
 from alignwright.files.replies import labelled
 from alignwright.files.reward_folder import names_folder, reward_folder, verdict
 from alignwright.files.rows import BadRow
 from alignwright.files.sources import FileRows
-from alignwright.train.knobs import learns_from_labels
+from alignwright.job.data import Data
 
 _SPEAKERS = ("user", "assistant", "tool")
 
@@ -64,17 +62,16 @@ def check(path: str | Path, overrides: Sequence[str] = ()) -> CheckReport:
 def _checked(experiment: Experiment, document: Document) -> CheckReport:
     files: list[SpecFile] = []
     problems: list[Problem] = []
-    keep = kept_columns(experiment)
     for loc, name, reads in data_files(experiment):
         try:
-            files.append(SpecFile(loc, _read(loc, experiment.source(name), reads, experiment, keep), reads))
+            files.append(SpecFile(loc, _read(loc, name, reads, experiment.data), reads))
         except SpecError as error:
             problems += [(loc, problem) for problem in error.problems]
     try:
         labelled([file.data for file in files if file.loc[0] == "labels"])
     except SpecError as error:
         problems += [(("labels",), problem) for problem in error.problems]
-    constitution = principles(experiment)
+    constitution = experiment.data.constitution
     problems += _stage_faults(files, constitution, experiment)
     problems += [
         *overlaps(files, constitution, experiment),
@@ -100,12 +97,9 @@ def _checked(experiment: Experiment, document: Document) -> CheckReport:
     )
 
 
-def _read(loc: Loc, source: str, reads: Reads, experiment: Experiment, keep: Keep) -> FileRows[Any]:
-    """Read a data file as its knob says; `keep` are columns that rules ask for."""
-    bad_rows = experiment.intent.bad_rows
-    if loc[:2] == ("intent", "pairs") and learns_from_labels(experiment.train):
-        return sources.read_judged(source, bad_rows=bad_rows, keep=keep)
-    return read_kind(reads.kind, source, bad_rows=bad_rows, keep=keep)
+def _read(loc: Loc, name: str, reads: Reads, data: Data) -> FileRows[Any]:
+    """Read a data file as its knob says."""
+    return data.written(name) if loc[:2] == ("intent", "pairs") else data.read(name, reads.kind)
 
 
 def _about_model(experiment: Experiment) -> str:

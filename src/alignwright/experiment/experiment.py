@@ -12,42 +12,25 @@ from collections.abc import Iterator
 from datetime import date as Day
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any
 
 from pydantic import Field, PrivateAttr, field_validator
 
 from alignwright.aggregate.knobs import Pooled
 from alignwright.attack.knobs import Attack
 from alignwright.core.claims import Claim
-from alignwright.core.records import TODAY, Record, Share, content_id
-from alignwright.core.stage import EffortName, IntentPart, Reads, Setting, Stage
+from alignwright.core.records import TODAY, Record, content_id
+from alignwright.core.stage import EffortName, IntentPart, Setting, written_knobs
 from alignwright.experiment.unions import AnyStage, Measure
-from alignwright.feedback.knobs import Collect, Feedback
-from alignwright.files.data_file import HUB, Paths, data_file
+from alignwright.feedback.knobs import Collect, Feedback, Written
+from alignwright.files.data_file import Paths
 from alignwright.files.errors import Loc
+from alignwright.files.intent import Intent
 from alignwright.files.server import Server
-from alignwright.train.knobs import AnyTrain, Train
+from alignwright.job.data import Data
+from alignwright.train.knobs import AnyTrain, Train, learns_from_labels
 from alignwright.train.knobs_loop import Training
 
 _MODEL = "smollm2-135m-instruct, a folder, a .gguf file, or a Hub id owner/name"
-
-
-class Intent(Stage):
-    """What is meant: principles, prompts, written pairs and people's votes."""
-
-    constitution: Annotated[str | None, Reads(use="settings")] = Field(
-        default=None, min_length=1, description="a Markdown file of principles with examples"
-    )
-    prompts: Annotated[Paths, Reads("prompts", use="trained")] = Field(
-        default=(), description="files of training prompts"
-    )
-    pairs: Annotated[Paths, Reads("pairs", use="trained")] = Field(
-        default=(), description="files of written pairs, a good and a bad reply to each prompt"
-    )
-    people: Annotated[Paths, Reads("votes", use="trained")] = Field(default=(), description="files of people's votes")
-    bad_rows: Share = Field(
-        default=0.0, description="the share of bad rows in a data file that may be set aside; more is an error"
-    )
 
 
 class Experiment(Record):
@@ -80,6 +63,7 @@ class Experiment(Record):
     )
 
     _folder: Path = PrivateAttr(default_factory=Path)
+    _data: Data | None = PrivateAttr(default=None)
 
     @field_validator("date")
     @classmethod
@@ -100,24 +84,36 @@ class Experiment(Record):
         """The folder of the spec file, which its paths are relative to."""
         return self._folder
 
-    def at(self, folder: Path) -> Experiment:
-        """The same experiment, with its paths read from another folder."""
+    @property
+    def data(self) -> Data:
+        """The spec's data files, each read once however often it is asked for."""
+        if self._data is None:
+            from alignwright.experiment.rule_columns import kept_columns
+
+            self._data = Data(
+                self._folder,
+                self.intent,
+                keep=lambda: kept_columns(self),
+                one_sided=learns_from_labels(self.train),
+                hears_pairs=any(isinstance(voter, Written) for voter in self.feedback),
+                label_files=self.labels,
+            )
+        return self._data
+
+    def at(self, folder: Path, data: Data | None = None) -> Experiment:
+        """The same experiment, with its paths read from another folder; `data`: what was read of
+        its files before, where they are the same."""
         copy = self.model_copy()
-        copy._folder = folder
+        copy._folder, copy._data = folder, data
         return copy
 
     def path(self, name: str) -> Path:
         """Where a path of the spec lies, whatever else is said of the file."""
-        file = data_file(name).file
-        try:
-            return self._folder / Path(file).expanduser()
-        except RuntimeError:  # ~someone who is not here
-            return self._folder / file
+        return self.data.path(name)
 
     def source(self, name: str) -> str:
-        """What a reader of `files.sources` is given for a data file of the spec: its path, or its
-        name on the Hub as it is, and what is said of it."""
-        return name if name.startswith(HUB) else str(data_file(name).at(str(self.path(name))))
+        """What a reader of `files.sources` is given for a data file of the spec."""
+        return self.data.source(name)
 
 
 def resolve_effort(experiment: Experiment) -> Experiment:
@@ -135,13 +131,7 @@ def resolve_effort(experiment: Experiment) -> Experiment:
             parts[part] = tuple(filled(stage) for stage in parts[part])
     if experiment.collect is not None:
         parts["collect"] = filled(experiment.collect)
-    return Experiment.model_validate(parts).at(experiment.folder)
-
-
-def written_knobs(record: Record) -> dict[str, Any]:
-    """What was written of a record. Its defaults are left out: given again they would count as
-    written, and as options without effect."""
-    return {name: getattr(record, name) for name in record.model_fields_set}
+    return Experiment.model_validate(parts).at(experiment.folder, experiment.data)
 
 
 def fully(stage: AnyStage, effort: EffortName) -> AnyStage:

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import cast
 
-from alignwright.experiment.plan import Job
-from alignwright.experiment.unions import AnyStage
+from alignwright.core.stage import Stage
+from alignwright.job.job import BASELINE, Job
 
 LONGEST = 24
 """The longest word, in characters, that a stage is called by; its lines should fit a terminal."""
@@ -20,31 +20,26 @@ LONGEST = 24
 def labels(jobs: Sequence[Job]) -> dict[str, str]:
     """What each job is called, by its name. Give all jobs of the experiment, so that places are
     counted over all of them."""
-    stages = {job.name.partition("@")[0]: job.stage for job in jobs}
-    kinds: dict[str, list[str]] = {}
-    for name in stages:
-        kinds.setdefault(_words(name), []).append(name)
-    titles = {"baseline": "start model"}
-    for words, names in kinds.items():
-        marks = _apart([stages[name] for name in names])
-        titles |= {name: f"{words} {mark}".strip() for name, mark in zip(names, marks, strict=True)}
-    return {job.name: _label(job.name, titles) for job in jobs}
+    stages = {job.stage_name: job for job in jobs}
+    kinds: dict[str, list[Job]] = {}
+    for job in stages.values():
+        kinds.setdefault(f"{job.section} {job.by}".strip(), []).append(job)
+    words = {BASELINE: "start model"}
+    for kind, alike in kinds.items():
+        marks = _apart([job.stage for job in alike])
+        words |= {job.stage_name: f"{kind} {mark}".strip() for job, mark in zip(alike, marks, strict=True)}
+    return {job.name: _label(job, words) for job in jobs}
 
 
-def _label(name: str, titles: dict[str, str]) -> str:
-    stage, _, model = name.partition("@")
-    if not model:
-        return titles[stage]
-    return (
-        f"{titles[stage]}, {titles[model] if model == 'baseline' else 'after ' + titles[model].removeprefix('train ')}"
-    )
+def _label(job: Job, words: dict[str, str]) -> str:
+    stage = words[job.stage_name]
+    if not job.probes:
+        return stage
+    model = words[job.model]
+    return f"{stage}, {model if job.model == BASELINE else 'after ' + model.removeprefix('train ')}"
 
 
-def _words(name: str) -> str:
-    return " ".join(part for part in name.split(".") if not part.isdigit())
-
-
-def _apart(stages: Sequence[AnyStage]) -> list[str]:
+def _apart(stages: Sequence[Stage]) -> list[str]:
     """What tells stages of one kind apart: a mark for each; no mark for a stage that is alone."""
     if len(stages) == 1:
         return [""]

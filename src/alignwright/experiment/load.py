@@ -12,10 +12,10 @@ from pathlib import Path
 
 from alignwright.experiment.check import CheckReport, check
 from alignwright.experiment.experiment import Experiment
-from alignwright.experiment.spec_file import principles, read_spec
+from alignwright.experiment.spec_file import read_spec
 from alignwright.files.errors import SpecError
 
-__all__ = ["CheckReport", "SpecError", "check", "load", "principles"]
+__all__ = ["CheckReport", "SpecError", "check", "load"]
 
 
 def load(path: str | Path, overrides: Sequence[str] = ()) -> Experiment:

@@ -13,13 +13,11 @@ from typing import Any, cast
 
 from pydantic import ValidationError
 
-from alignwright.core.records import Constitution
 from alignwright.core.stage import Reads
 from alignwright.experiment import explain, unused_options
 from alignwright.experiment.experiment import Experiment, stages
 from alignwright.experiment.rule_columns import references
 from alignwright.feedback.knobs import Principled
-from alignwright.files import constitution as constitutions
 from alignwright.files import models, positions, safe_read
 from alignwright.files.data_file import HUB
 from alignwright.files.errors import Loc, SpecError, did_you_mean, dotted
@@ -51,12 +49,6 @@ def read_spec(path: str | Path, overrides: Sequence[str] = ()) -> tuple[Experime
     if faults:
         raise SpecError(place_problems(faults, document))
     return experiment, document
-
-
-def principles(experiment: Experiment) -> Constitution | None:
-    """The experiment's constitution, read; None where there is none."""
-    name = experiment.intent.constitution
-    return None if name is None else constitutions.read(experiment.path(name))
 
 
 def data_files(experiment: Experiment) -> list[tuple[Loc, str, Reads]]:
@@ -219,7 +211,7 @@ def _slugs(experiment: Experiment) -> Iterator[unused_options.Problem]:
     name = experiment.intent.constitution
     if name is None or not safe_read.is_file(experiment.path(name)):
         return  # said elsewhere
-    constitution = principles(experiment)
+    constitution = experiment.data.constitution
     slugs = [principle.slug for principle in constitution.principles] if constitution is not None else []
     for place, stage in enumerate(experiment.feedback):
         if isinstance(stage, Principled) and stage.principles != "all":

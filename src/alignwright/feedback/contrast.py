@@ -20,8 +20,8 @@ from dataclasses import dataclass, field
 
 from alignwright.core.protocols import Policy
 from alignwright.core.records import Comparison, Conversation, Message, Principle, Vote
-from alignwright.feedback.judge_cache import JudgeCache
 from alignwright.feedback.votes import Answer, pairs_of, principles_for, votes
+from alignwright.job.judge_cache import JudgeCache
 from alignwright.stats.scalars import sigmoid
 
 

@@ -32,8 +32,8 @@ from dataclasses import dataclass, field
 
 from alignwright.core.protocols import ChatModel, Policy, ShortAnswer, ShortAnswerer
 from alignwright.core.records import Comparison, Conversation, LogProb, Principle, Vote
-from alignwright.feedback.judge_cache import JudgeCache
 from alignwright.feedback.votes import Answer, draw_principles, pairs_of, principles_for, votes
+from alignwright.job.judge_cache import JudgeCache
 from alignwright.model.chat_completion import end_of_thoughts
 from alignwright.stats.scalars import sigmoid
 

@@ -207,6 +207,8 @@ class Critique(Reviser):
     """Critique a reply by a principle, revise it, and let the revision beat the original (Bai et
     al. 2022)."""
 
+    makes_comparisons: ClassVar[bool] = True
+
     by: Literal["critique"]
     rounds: int = Field(default=1, ge=1, le=8, description="critique-and-revise rounds, one principle each")
     max_new_tokens: Annotated[Count | None, Effort(64, 128, 256)] = Field(default=None, description=NEW_TOKENS)
@@ -240,6 +242,8 @@ class Critique(Reviser):
 class Deliberate(Reviser):
     """Answer with the principle in view; the answer, without the principle, beats the plain one
     (deliberative alignment; Guan et al. 2024)."""
+
+    makes_comparisons: ClassVar[bool] = True
 
     by: Literal["deliberate"]
     max_new_tokens: Annotated[Count | None, Effort(64, 128, 256)] = Field(default=None, description=NEW_TOKENS)

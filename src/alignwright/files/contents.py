@@ -1,7 +1,7 @@
 """Is a folder, or a file of a run's own, still what was left there?
 
 A finished stage is held against the size and the SHA-256 of each file that it left, which the
-ledger keeps (`run.ledger`); a part of a stage that is whole by itself has the same in a file of its
+ledger keeps (`job.ledger`); a part of a stage that is whole by itself has the same in a file of its
 own, its seal. What an interrupted stage left for the next try (a checkpoint, a number that was
 found) is in no ledger: whoever reads it raises `DamagedFile` where it cannot be gone on from, which
 names the file, what is wrong with it, and what to delete.

@@ -16,18 +16,22 @@ from typing import Any
 
 from alignwright.core.promises import PromiseReport
 from alignwright.core.records import Header, Verdict, content_id
+from alignwright.core.stage import written_knobs
+from alignwright.experiment.cache_key import cache_keys
 from alignwright.experiment.check import CheckReport, check
-from alignwright.experiment.experiment import Experiment, claims_of, model_stages, resolve_effort, written_knobs
+from alignwright.experiment.experiment import Experiment, claims_of, model_stages, resolve_effort
 from alignwright.experiment.labels import labels
-from alignwright.experiment.load import load, principles
-from alignwright.experiment.plan import Job, keys, model_fingerprint, plan
+from alignwright.experiment.load import load
+from alignwright.experiment.plan import plan
+from alignwright.files.fingerprint import model_fingerprint
 from alignwright.files.models import gguf_facts, resolve
 from alignwright.files.sources import write_rejected
+from alignwright.job.job import Job
+from alignwright.job.ledger import Ledger, only_one, write_json, write_text
 from alignwright.run import room
 from alignwright.run.bill import Estimate, bill, learn_rates
 from alignwright.run.crash import within
 from alignwright.run.kept import keep_models, left_out
-from alignwright.run.ledger import Ledger, only_one, write_json, write_text
 from alignwright.run.lengths import lengths_of
 from alignwright.run.named import read_named
 from alignwright.run.progress import View
@@ -47,9 +51,10 @@ class Request:
     """Only measure and attack this model; train nothing."""
 
 
-def prepare(request: Request) -> tuple[Experiment, tuple[Job, ...], Path]:
-    """The resolved experiment, its jobs up to `until`, and its run folder. Imports no torch."""
-    experiment = load(request.spec, request.overrides)
+def prepare(request: Request, experiment: Experiment | None = None) -> tuple[Experiment, tuple[Job, ...], Path]:
+    """The resolved experiment, its jobs up to `until`, and its run folder. Imports no torch.
+    `experiment`: the spec as it was read before."""
+    experiment = experiment or load(request.spec, request.overrides)
     read_named(experiment)
     if request.audit is not None:
         experiment = _only_audit(experiment, request.audit)
@@ -70,14 +75,14 @@ def estimate(request: Request, *, probed: bool = False) -> Estimate:
 
         model = model_fingerprint(resolve(experiment.model, experiment.folder))
         remember(model, probe(experiment, rates_of(model)))
-    return bill(experiment, jobs, keys(experiment, jobs), Ledger(folder), lengths_of(experiment))
+    return bill(experiment, jobs, cache_keys(experiment, jobs), Ledger(folder), lengths_of(experiment))
 
 
 def align(request: Request, view: View) -> Path:
     """Run what has to be run and write the report; returns the run folder."""
     threads = settle_threads()
     checked = check(request.spec, request.overrides)
-    experiment, jobs, folder = prepare(request)
+    experiment, jobs, folder = prepare(request, checked.experiment)
     with only_one(folder), within(folder):
         view.say(f"{experiment.name}: {len(jobs)} stages into {folder} ({threads} thread{'s' * (threads != 1)})")
         without = _write_spec(experiment, request, folder, threads)
@@ -92,7 +97,6 @@ def align(request: Request, view: View) -> Path:
             )
         if not (folder / "promises.json").exists():
             _fits(experiment, checked, view)
-        checked = None  # the rows are read again by who needs them
         ledger = Ledger(folder)
         try:
             taken, dropped = _run_jobs(experiment, jobs, ledger, view)
@@ -156,13 +160,13 @@ def _run_jobs(
 ) -> tuple[list[tuple[Job, float]], set[str]]:
     """Do what is not done; returns the jobs that were done from their beginning, with their
     seconds, and those that were left out."""
-    known, called = keys(experiment, tuple(jobs)), labels(plan(experiment))
+    keys, called = cache_keys(experiment, tuple(jobs)), labels(plan(experiment))
     view.column = max(map(len, called.values()), default=view.column)
     todo: list[tuple[int, Job]] = []
     taken: list[tuple[Job, float]] = []
     dropped: set[str] = set()
     for number, job in enumerate(jobs):
-        there = ledger.done(job.name, known[job.name])
+        there = ledger.done(job.name, keys[job.name])
         while ledger.told:
             view.say(ledger.told.pop(0))
         if there:
@@ -172,29 +176,28 @@ def _run_jobs(
     if todo:
         if tight := room.short(experiment, [job for _, job in todo], ledger.run):
             view.say(tight)
+        from alignwright.run.context import job_context, model_store
         from alignwright.run.execute import (  # torch starts here, only when something has to be computed
-            JobContext,
             execute,
         )
-        from alignwright.run.shelf import ModelStore
 
-        shelf = ModelStore(experiment, ledger)
+        models, by_name = model_store(experiment, ledger), {job.name: job for job in plan(experiment)}
         for number, job in todo:
             if refused := left_out(job, jobs, ledger, dropped):
                 dropped.add(job.name)
                 view.say(f"- {called[job.name]}: left out, {refused}")
                 continue
-            folder = ledger.folder(number, job.name, known[job.name])
+            folder = ledger.folder(number, job.name, keys[job.name])
             fresh = [path.name for path in folder.iterdir()] == ["key"]
             started = time.perf_counter()
             with view.job(called[job.name]) as bar:
-                note = execute(JobContext(job, experiment, shelf, ledger, folder, bar))
+                note = execute(job_context(job, by_name, experiment, models, folder, bar))
             seconds = time.perf_counter() - started
-            ledger.finish(job.name, known[job.name], folder, seconds, bar.tokens)
+            ledger.finish(job.name, keys[job.name], folder, seconds, bar.tokens)
             view.done(called[job.name], seconds, note, doubted=bar.doubted)
             taken += [(job, seconds)] if fresh else []
-        shelf.drop()
-    keep_models(experiment, [job for job in jobs if job.name not in dropped], known, ledger, view)
+        models.drop(judge=True)
+    keep_models(experiment, [job for job in jobs if job.name not in dropped], keys, ledger, view)
     return taken, dropped
 
 
@@ -245,7 +248,7 @@ def _header(experiment: Experiment, folder: Path, stages: Sequence[str]) -> Head
         "measured in": "float32, greedy replies, fixed batch layout",
     }
     shown |= _terms(experiment)
-    held = principles(experiment)
+    constitution = experiment.data.constitution
     return Header(
         name=experiment.name,
         model=experiment.model,
@@ -253,7 +256,7 @@ def _header(experiment: Experiment, folder: Path, stages: Sequence[str]) -> Head
         effort=experiment.effort,
         stages=tuple(stages),
         facts=shown,
-        principles=tuple((p.slug, p.title) for p in held.principles) if held else (),
+        principles=tuple((p.slug, p.title) for p in constitution.principles) if constitution else (),
         titles={f"train.{place}.{stage.by}": stage.title for place, stage in enumerate(experiment.train)},
     )
 
@@ -297,12 +300,12 @@ def _only_audit(experiment: Experiment, model: str) -> Experiment:
 def _until(jobs: tuple[Job, ...], stage: str) -> tuple[Job, ...]:
     """The jobs up to and including those of `stage`, such as train.0.sft, train.0, aggregate or
     baseline."""
-    last = [
-        i
-        for i, job in enumerate(jobs)
-        if any(name == stage or name.startswith(f"{stage}.") for name in (job.name, *job.name.split("@")))
-    ]
-    if not last:
-        known = dict.fromkeys(job.name.partition("@")[0] for job in jobs)
-        raise ValueError(f"--until {stage}: no such stage; there are baseline, {', '.join(known)}")
-    return jobs[: last[-1] + 1]
+
+    def of_stage(name: str) -> bool:
+        return name == stage or name.startswith(f"{stage}.")
+
+    places = [place for place, job in enumerate(jobs) if any(map(of_stage, (job.name, job.stage_name, job.model)))]
+    if not places:
+        stages = dict.fromkeys(job.stage_name for job in jobs)
+        raise ValueError(f"--until {stage}: no such stage; there are baseline, {', '.join(stages)}")
+    return jobs[: places[-1] + 1]

@@ -15,9 +15,11 @@ from pathlib import Path
 from alignwright.core.cost import Cost
 from alignwright.experiment.experiment import Experiment
 from alignwright.experiment.labels import labels
-from alignwright.experiment.plan import Job, model_fingerprint, plan
+from alignwright.experiment.plan import plan
+from alignwright.files.fingerprint import model_fingerprint
 from alignwright.files.models import resolve
-from alignwright.run.ledger import Ledger
+from alignwright.job.job import Job
+from alignwright.job.ledger import Ledger
 from alignwright.run.lengths import Lengths, cost, lengths_of
 from alignwright.run.rates import Effort, rates_of, remember
 from alignwright.train.knobs_loop import Training

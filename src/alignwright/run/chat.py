@@ -19,10 +19,9 @@ from alignwright.core.protocols import ChatModel
 from alignwright.core.records import TODAY, Conversation, Message, Preference
 from alignwright.feedback.attribution import Attribution, PrincipleShare, no_trace_note, user_text
 from alignwright.files.contents import records
+from alignwright.job.ledger import Ledger
 from alignwright.report.text import clip, one_line, visible
 from alignwright.run.compare import resolved
-from alignwright.run.inputs import intact
-from alignwright.run.ledger import Ledger
 from alignwright.text.refusal.grader import grade_refusal
 
 EXAMPLE = 70  # characters of a lesson's prompt
@@ -63,7 +62,7 @@ def lessons_of(run: Path) -> Attribution:
     files, ledger = sorted(run.glob("stages/*aggregate*/preferences.jsonl")), Ledger(run)
     for name in ledger.entries:
         if "aggregate" in name:
-            intact(ledger, name)
+            ledger.intact(name)
     return Attribution(preference for file in files for preference in records(file, Preference))
 
 

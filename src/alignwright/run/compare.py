@@ -19,9 +19,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from alignwright.core.records import Finding
+from alignwright.job.ledger import json_of
 from alignwright.report.results import findings_in
 from alignwright.report.text import one_line
-from alignwright.run.ledger import json_of
 from alignwright.stats.intervals import holm
 from alignwright.stats.marks import LEVEL
 

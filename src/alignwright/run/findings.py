@@ -14,10 +14,12 @@ from pathlib import Path
 
 from alignwright.core.records import Finding, Preference, SampleResult
 from alignwright.experiment.experiment import Experiment, claims_of
-from alignwright.experiment.plan import Job
 from alignwright.feedback.attribution import Attribution, trace_refusals
 from alignwright.files.contents import records
 from alignwright.files.items import ChoiceItem
+from alignwright.job.data import subsample_evenly
+from alignwright.job.job import Job
+from alignwright.job.records import read_samples
 from alignwright.measure.corrected import unmatched, with_corrections
 from alignwright.measure.emergent.knobs import EmergentMeasure
 from alignwright.measure.emergent.measure import verdict
@@ -25,35 +27,34 @@ from alignwright.measure.findings import differences, levels
 from alignwright.measure.knobs import RewardMeasure, TaxMeasure, ValueMeasure
 from alignwright.measure.tax import choice_note
 from alignwright.measure.value import longer_note
-from alignwright.run import inputs
 from alignwright.train.reward_verdict import refusal
 
 
 def findings_of(experiment: Experiment, done: Sequence[tuple[Job, Path]]) -> list[Finding]:
     """All findings of the finished jobs, in the order in which the jobs ran."""
     held = [
-        inputs.spread(inputs.pairs(experiment, m.pairs), m.limit)
+        subsample_evenly(experiment.data.pairs(m.pairs), m.limit)
         for m in experiment.measure
         if isinstance(m, ValueMeasure)
     ]
     notes = {"value.pairs": longer_note([pair for pairs in held for pair in pairs])}
     for stage in (m for m in experiment.measure if isinstance(m, TaxMeasure)):
-        notes |= _choice_notes(*inputs.choices(experiment, stage.choice, stage.limit))
+        notes |= _choice_notes(*experiment.data.choices(stage.choice, stage.limit))
     found: list[Finding] = []
     measured: dict[str, list[SampleResult]] = {}
     lessons: list[Preference] = []
     for job, folder in done:
         if (folder / "findings.jsonl").exists():
             found += records(folder / "findings.jsonl", Finding)
-        if job.name.startswith(("measure.", "attack.")):
-            measured.setdefault(job.model, []).extend(inputs.outcomes(folder))
+        if job.probes:
+            measured.setdefault(job.model, []).extend(read_samples(folder))
         if (folder / "preferences.jsonl").exists():
             lessons += records(folder / "preferences.jsonl", Preference)
     if any(isinstance(m, RewardMeasure) and m.reward == "reward" for m in experiment.measure) and (
         why := refusal(found)
     ):
         notes["reward.score"] = f"judged by a reward model that was REFUSED: {why}"
-    labels, claims = inputs.labels(experiment), claims_of(experiment)
+    labels, claims = experiment.data.labels(), claims_of(experiment)
     lost = unmatched(labels, [outcome for outcomes in measured.values() for outcome in outcomes], claims)
     for stage, outcomes in measured.items():
         now = levels(outcomes, claims=claims, stage=stage, notes=notes)

@@ -177,7 +177,7 @@ def _tokens(row: _Row, found: TokenizerInfo, room: int) -> int:
 
 
 def _spread(rows: Sequence[_Row], limit: int | None) -> Sequence[_Row]:
-    """The rows that are taken where at most so many are, as `inputs.spread` takes them."""
+    """The rows that are taken where at most so many are, as `subsample_evenly` takes them."""
     return rows if limit is None or len(rows) <= limit else [rows[i * len(rows) // limit] for i in range(limit)]
 
 

@@ -32,11 +32,11 @@ from alignwright.core.records import Finding, SampleResult
 from alignwright.files.errors import SpecError
 from alignwright.files.reading import FileRows
 from alignwright.files.replies import QUESTIONS, LabelledReply, Question, labelled, read_replies
+from alignwright.job.ledger import write_text
 from alignwright.measure.corrected import Labels, with_corrections
 from alignwright.measure.findings import levels
 from alignwright.measure.knobs import REFUSAL
 from alignwright.report.text import one_line
-from alignwright.run.ledger import write_text
 from alignwright.text.fulfilment import grade_fulfilment
 from alignwright.text.grading import Grade
 from alignwright.text.refusal.grader import grade_refusal

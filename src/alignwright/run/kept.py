@@ -15,11 +15,11 @@ from typing import Any, cast
 
 from alignwright.core.records import Finding
 from alignwright.experiment.experiment import Experiment, model_stages
-from alignwright.experiment.plan import Job
 from alignwright.files.contents import are_marks, changed, contents
 from alignwright.files.lines import read_lines
 from alignwright.files.reward_folder import VERDICT
-from alignwright.run.ledger import Ledger, json_of, write_json
+from alignwright.job.job import Job
+from alignwright.job.ledger import Ledger, json_of, write_json
 from alignwright.run.progress import View
 from alignwright.train.knobs import RewardModel
 from alignwright.train.reward_verdict import refusal
@@ -58,9 +58,9 @@ def keep_models(
 def left_out(job: Job, jobs: Sequence[Job], ledger: Ledger, dropped: Collection[str]) -> str | None:
     """Why a job is not done: a reward model that would judge in it was refused and is skipped,
     or what it builds on was left out."""
-    if gone := next((need for need in (*job.needs, job.model) if need in dropped), None):
+    if gone := next((need for need in (*job.builds_on, job.model) if need in dropped), None):
         return f"as {gone} was"
-    for need in (other for other in jobs if other.name in job.needs):
+    for need in (other for other in jobs if other.name in job.builds_on):
         if (
             isinstance(need.stage, RewardModel)
             and need.stage.no_signal == "skip"
@@ -92,17 +92,17 @@ def _keep(what: str, target: Path, key: str, write: Callable[[Path], None], view
 
 
 def _save(experiment: Experiment, ledger: Ledger, name: str, folder: Path) -> None:
-    from alignwright.run.shelf import ModelStore
+    from alignwright.run.context import model_store
 
-    ModelStore(experiment, ledger).measured(name).save(folder)
+    model_store(experiment, ledger).for_eval(name).save(folder)
 
 
 def _export(experiment: Experiment, ledger: Ledger, name: str, folder: Path) -> None:
     from alignwright.model.reward_model import RewardScorer
-    from alignwright.run.shelf import ModelStore
+    from alignwright.run.context import model_store
 
-    shelf = ModelStore(experiment, ledger)
-    RewardScorer.load(lambda: shelf.start("float32"), shelf.result(name)).export(folder)
+    models = model_store(experiment, ledger)
+    RewardScorer.load(lambda: models.start("float32"), models.result(name)).export(folder)
     why = _refused(ledger, name)
     write_json(folder / VERDICT, {"signal": why is None, "reason": why or "", "run": experiment.name})
 

@@ -19,15 +19,12 @@ from alignwright.core.cost import DOCUMENT, PROMPT, REPLY, Cost, Size
 from alignwright.core.records import Comparison, Conversation, Labelled, Preference, Prompt, Record
 from alignwright.core.stage import Rows, Stage
 from alignwright.experiment.experiment import Experiment
-from alignwright.experiment.load import principles
-from alignwright.experiment.plan import Job
-from alignwright.experiment.rule_columns import kept_columns
 from alignwright.files.items import Item, TextItem
-from alignwright.files.kinds import read_kind
 from alignwright.files.models import resolve
 from alignwright.files.public_questions import FreeQuestion
 from alignwright.files.reward_folder import names_folder
-from alignwright.run import inputs
+from alignwright.job.data import subsample_evenly
+from alignwright.job.job import Job
 from alignwright.train.knobs_loop import Training
 
 if TYPE_CHECKING:
@@ -79,7 +76,7 @@ class Lengths:
         return int(judge == "reward" or names_folder(judge))
 
     def principles(self, names: tuple[str, ...] | str) -> int:
-        constitution = principles(self.experiment) if names == "all" else None
+        constitution = self.experiment.data.constitution if names == "all" else None
         return len(constitution.principles) if constitution is not None else len(names)
 
     def path(self, name: str) -> Path:
@@ -88,14 +85,15 @@ class Lengths:
     def training_rows(self, stage: Stage) -> Size | None:
         """The rows that a training stage keeps, whole; None where nothing that it learns from is
         known before the run."""
-        from alignwright.run.doctor import longest_row, rows_of, sources_before  # what `check` shows is what is counted
+        from alignwright.run.doctor import sources_before  # what `check` shows is what is counted
+        from alignwright.train.doctor import longest_row, rows_of
 
         if not isinstance(stage, Training):
             return None
         sources, _ = sources_before(stage, self.experiment)
         if not sources:
             return None
-        sample = inputs.spread(sources, SAMPLE)
+        sample = subsample_evenly(sources, SAMPLE)
         if self.chat is None:
             lengths = [self._bytes_of(source) for source in sample]
             limit = None
@@ -127,10 +125,8 @@ class Lengths:
         return self._sizes[key]
 
     def _count_files(self, kind: Rows | type[Record] | None, files: tuple[str, ...]) -> Size:
-        keep, bad_rows = kept_columns(self.experiment), self.experiment.intent.bad_rows
-        sources = [self.experiment.source(name) for name in files]
-        rows = [row for source in sources for row in read_kind(kind, source, bad_rows=bad_rows, keep=keep).rows]
-        tokens = [self._tokens(row) for row in inputs.spread(rows, SAMPLE)]
+        rows = [row for name in files for row in self.experiment.data.read(name, kind).rows]
+        tokens = [self._tokens(row) for row in subsample_evenly(rows, SAMPLE)]
         count = max(1, len(tokens))
         return Size(len(rows), sum(prompt for prompt, _ in tokens) / count, sum(reply for _, reply in tokens) / count)
 

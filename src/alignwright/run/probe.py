@@ -19,12 +19,12 @@ from alignwright.core.records import Conversation
 from alignwright.experiment.experiment import Experiment
 from alignwright.files.items import RefusalItem
 from alignwright.files.models import resolve
+from alignwright.job.data import subsample_evenly
 from alignwright.model import give_back_memory
 from alignwright.model.adapters import add_lora
 from alignwright.model.load import load
 from alignwright.model.local_model import LocalModel
 from alignwright.model.training_dtype import training_dtype
-from alignwright.run import inputs
 from alignwright.run.bill import UNKNOWN_PARAMETERS, effort
 from alignwright.run.rates import Effort, Rates
 from alignwright.train.knobs import Sft
@@ -114,12 +114,12 @@ def _length(policy: LocalModel, example: Demonstration) -> int:
 def _prompts(experiment: Experiment) -> list[Conversation]:
     """Prompts of the spec, wherever it has some: what is to be answered, else what is held out."""
     names = [name for name in experiment.intent.prompts if experiment.path(name).is_file()]
-    conversations = [prompt.conversation for prompt in inputs.prompts(experiment, names)]
+    conversations = [prompt.conversation for prompt in experiment.data.prompts(names)]
     for stage in (*experiment.measure, *experiment.attack):
         names = [name for _, name, reads in stage.files() if reads.kind is RefusalItem]
         names = [name for name in names if experiment.path(name).is_file()]
-        conversations += [Conversation.user(item.prompt) for item in inputs.items(experiment, names, RefusalItem, None)]
-    return inputs.spread(conversations, PROMPTS) or [
+        conversations += [Conversation.user(item.prompt) for item in experiment.data.items(names, RefusalItem, None)]
+    return subsample_evenly(conversations, PROMPTS) or [
         Conversation.user(f"Tell me about the number {n}.") for n in range(PROMPTS)
     ]
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 
@@ -20,7 +20,6 @@ from rich.progress import (
     BarColumn,
     Progress,
     SpinnerColumn,
-    TaskID,
     TaskProgressColumn,
     TextColumn,
     TimeElapsedColumn,
@@ -29,64 +28,9 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
+from alignwright.job.bar import Bar, span
 from alignwright.report.text import one_line, visible
 from alignwright.run.bill import Estimate
-
-
-@dataclass
-class Bar:
-    """The moving part of one job."""
-
-    progress: Progress
-    task: TaskID
-    tokens: int = 0
-    done: int = 0
-    total: int = 0
-    note: str = ""
-    unit: str = ""
-    since: tuple[float, int] = (0.0, 0)
-    doubted: bool = False
-    """The job is done, and what it made was refused: it gets no tick."""
-
-    def __call__(self, done: int, total: int, note: str = "", tokens: int = 0) -> None:
-        """Show that `done` of `total` is done; `tokens` are added to the job's count."""
-        self.tokens += tokens
-        if (
-            done < self.done or total != self.total
-        ):  # a first call, or another round of the same job: the pace is counted from here
-            self.since = (time.perf_counter(), done)
-        self.done, self.total, self.note = done, total, note
-        elapsed = self.progress.tasks[0].elapsed or 0.0
-        rate = f"{self.tokens / elapsed:,.0f} tok/s" if self.tokens and elapsed > 1 else ""
-        self.progress.update(self.task, completed=done, total=total, note=one_line(f"{note} {rate}"))
-
-    def line(self) -> str:
-        """Where the job is, in words: how much is done, what was noted (a loss), and the time
-        left at the pace so far."""
-        if not self.total:
-            return "at work"
-        began, first = self.since
-        left = (
-            (time.perf_counter() - began) * (self.total - self.done) / (self.done - first)
-            if self.done > first
-            else None
-        )
-        parts = (
-            f"{self.unit} {self.done} of {self.total}".strip(),
-            self.note,
-            "" if left is None else f"{_span(left)} left",
-        )
-        return ", ".join(part for part in parts if part)
-
-    def say(self, lines: Sequence[Text]) -> None:
-        """Print lines above the bar."""
-        for line in lines:
-            self.progress.console.print(Padding(line, (0, 0, 0, 2), expand=False))
-
-    @property
-    def watched(self) -> bool:
-        """Whether somebody looks on, or the lines go to a file."""
-        return self.progress.console.is_terminal
 
 
 @dataclass
@@ -124,7 +68,7 @@ class View:
 
         def tell() -> None:
             while not ended.wait(self.pulse):
-                self.say(f"  {label}: {bar.line()}, {_span(time.perf_counter() - started)} so far")
+                self.say(f"  {label}: {bar.line()}, {span(time.perf_counter() - started)} so far")
 
         teller = threading.Thread(target=tell, name="progress", daemon=True)
         teller.start()
@@ -148,14 +92,6 @@ class View:
 
     def say(self, text: str) -> None:
         self.console.print(visible(text), highlight=False, markup=False)
-
-
-def _span(seconds: float) -> str:
-    """A length of time as people say it: 45 s, 3 min, 2 h 5 min."""
-    minutes = round(seconds / 60)
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
 
 
 def show_bill(estimated: Estimate, console: Console) -> None:

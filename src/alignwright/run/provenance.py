@@ -14,7 +14,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from alignwright import __version__
-from alignwright.experiment.plan import code_version
+from alignwright.files.code_hash import code_hash
 
 PACKAGES = ("torch", "transformers", "peft", "tokenizers", "safetensors", "numpy", "scipy", "pydantic")
 MAX_DIFF = 200_000
@@ -25,7 +25,7 @@ def provenance(folder: Path, seed: int, threads: int, weights: str, kernels: str
     values; None for what is not known."""
     return {
         "alignwright": __version__,
-        "code": code_version(),
+        "code": code_hash("run"),
         "python": sys.version.split()[0],
         "packages": {name: _version(name) for name in PACKAGES},
         "platform": platform.platform(),

@@ -17,7 +17,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
-from alignwright.run.ledger import write_json
+from alignwright.job.ledger import write_json
 
 RUNS = 4
 """Runs of a kind of stage that are remembered; older ones may have been of other code."""

@@ -13,8 +13,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from alignwright.experiment.experiment import Experiment
-from alignwright.experiment.plan import Job
 from alignwright.files.models import resolve
+from alignwright.job.job import Job
 from alignwright.train.knobs import Average, RewardModel
 from alignwright.train.knobs_loop import Training
 

@@ -17,10 +17,10 @@ from pathlib import Path
 from alignwright.attack.knobs import ATTACK_SUCCESS
 from alignwright.core.records import SampleResult
 from alignwright.files.replies import reply_key
+from alignwright.job.ledger import Ledger, write_text
+from alignwright.job.records import read_samples
 from alignwright.measure.knobs import OVER_REFUSAL, REFUSAL
 from alignwright.report.results import read
-from alignwright.run import inputs
-from alignwright.run.ledger import Ledger, write_text
 
 GRADED = {claim.name: claim.grader for claim in (REFUSAL, OVER_REFUSAL, ATTACK_SUCCESS)}
 """Rates that a grader finds, each with the question it answers."""
@@ -58,9 +58,7 @@ def _outcomes(run: Path, claim: str, stage: str) -> Iterator[SampleResult]:
     for name, entry in ledger.entries.items():
         path = run / entry.folder / "outcomes.jsonl"
         if name.endswith(f"@{stage}") and name.startswith(("measure.", "attack.")) and path.exists():
-            yield from (
-                o for o in inputs.outcomes(inputs.intact(ledger, name)) if o.claim == claim and o.status != "error"
-            )
+            yield from (o for o in read_samples(ledger.intact(name)) if o.claim == claim and o.status != "error")
 
 
 def _row(outcome: SampleResult, claim: str, stage: str) -> dict[str, object]:

@@ -39,8 +39,9 @@ import torch
 from safetensors.torch import save_file
 
 from alignwright.core.protocols import RewardFn
-from alignwright.core.records import Prompt, Record, Score
+from alignwright.core.records import Prompt, Score
 from alignwright.files.contents import DamagedFile, records
+from alignwright.job.gold_evals import GoldEval, Scores
 from alignwright.model.adapters import trainable_parameters
 from alignwright.model.weights import load_tensors
 from alignwright.stats.best_of_n import Hedge, hedge_best_of_n
@@ -57,26 +58,6 @@ if TYPE_CHECKING:
 
 BOUND = 4.0  # a prompt's covariance, in the look before's SDs, is winsorised here for the bettor
 LEAST_PROMPTS = 4
-
-Scores = tuple[tuple[float, ...], ...]
-
-
-class GoldEval(Record):
-    """What was seen after so many steps: by prompt, the scores of its replies by both judges; empty
-    where one of them could not say.
-
-    `nats` are the replies' mean ln pi / pi_start by prompt: how far this stage has gone.
-    """
-
-    step: int
-    gold: Scores
-    proxy: Scores
-    nats: tuple[float, ...] = ()
-
-    @property
-    def mean(self) -> float:
-        means = [math.fsum(g) / len(g) for g in self.gold if g]
-        return math.fsum(means) / len(means)
 
 
 @dataclass(frozen=True)

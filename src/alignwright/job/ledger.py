@@ -64,6 +64,14 @@ class Ledger:
         """Whether the job would be found done. Nothing is taken over from a sibling yet."""
         return (self._own(name, key) or self._sibling(name, key)) is not None
 
+    def intact(self, name: str) -> Path:
+        """The folder of a finished job, whose files are what the job left: for commands that look at
+        a run without doing what is missing. Raises ValueError where they are not."""
+        folder = self.run / self.entries[name].folder
+        if damage := changed(self.entries[name].files, folder):
+            raise ValueError(f"{folder}: {damage}; run the same spec again, which does the stage again")
+        return folder
+
     def folder(self, number: int, name: str, key: str) -> Path:
         """The working folder of a job about to run: what an interrupted try with the same key
         left, or an empty one."""

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from test_run_goodhart import DRAW, LOOP, STOP, run, stopping
 
-from alignwright.run import stopping as watching
-from alignwright.run import training
+from alignwright.train import run as training
+from alignwright.train import stopping as watching
 from alignwright.train.early_stopping import GoldMonitor
 
 RLOO = f"{{by: rloo, {DRAW}, kl: 0.0, {STOP}}}"

@@ -8,32 +8,41 @@ bfloat16 where the machine multiplies it faster.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar, cast
 
 from alignwright.core.protocols import ChatModel
-from alignwright.experiment.experiment import Experiment
 from alignwright.files.server import Server
+from alignwright.job.data import Data
+from alignwright.job.ledger import Ledger
 from alignwright.model import give_back_memory
 from alignwright.model.adapters import add_lora, load_adapter, merge
 from alignwright.model.load import load
 from alignwright.model.local_model import LocalModel
 from alignwright.model.training_dtype import training_dtype
 from alignwright.model.weights import load_weights
-from alignwright.run.ledger import Ledger
+
+J = TypeVar("J")
 
 
 class ModelStore:
-    """The models of one run."""
+    """The models of one run: `start` is the start model's name, `data` knows where paths of the
+    spec lie, `server` how a server that judges is asked."""
 
-    def __init__(self, experiment: Experiment, ledger: Ledger) -> None:
-        self.experiment, self.ledger = experiment, ledger
+    def __init__(
+        self, start: str, data: Data, ledger: Ledger, *, seed: int, date: str, server: Server | None = None
+    ) -> None:
+        self.start_name, self.data, self.ledger = start, data, ledger
+        self.seed, self.date, self.server = seed, date, server or Server()
         self._held: tuple[tuple[str, str], LocalModel] | None = None
+        self._judge: tuple[str, object] | None = None
 
-    def measured(self, model: str) -> LocalModel:
+    def for_eval(self, model: str) -> LocalModel:
         """The model of a stage ("baseline" or a training stage), as it is measured and saved."""
         return self._get(model, "float32")
 
-    def sampler(self) -> LocalModel:
+    def for_sampling(self) -> LocalModel:
         """The start model in the training precision."""
         return self._get("baseline", training_dtype())
 
@@ -41,28 +50,28 @@ class ModelStore:
         """Who judges: "self" (the start model), another local model, or an endpoint
         `http://host/v1#model`."""
         if name == "self":
-            return self.sampler()
+            return self.for_sampling()
         if name.startswith(("http://", "https://")):
             from alignwright.model.endpoint import Endpoint
 
-            asked = self.experiment.server or Server()
-            return Endpoint(name, concurrency=asked.calls, timeout=asked.timeout, tokens=asked.tokens)
+            server = self.server
+            return Endpoint(name, concurrency=server.calls, timeout=server.timeout, tokens=server.tokens)
         self.drop()
         return load(
-            self.experiment.source(name) if self.experiment.path(name).exists() else name,
+            self.data.source(name) if self.data.path(name).exists() else name,
             dtype=training_dtype(),
-            date=self.experiment.date,
+            date=self.date,
         )
 
-    def trainee(self, before: str, rank: int) -> LocalModel:
+    def for_training(self, before: str, rank: int) -> LocalModel:
         """The model of the stage before, to be trained: under the adapter it has (or a new one),
         or with rank 0 all of its weights."""
-        self.drop()
+        self.drop(judge=True)
         policy = self._load(training_dtype())
         if before != "baseline":
             self._put_on(policy, before, trainable=True)
         elif rank:
-            add_lora(policy, rank=rank, seed=self.experiment.seed)
+            add_lora(policy, rank=rank, seed=self.seed)
         return policy
 
     def start(self, dtype: str | None = None) -> LocalModel:
@@ -73,8 +82,18 @@ class ModelStore:
         """The folder in which a training stage left its `adapter`, or its whole `weights`."""
         return self.ledger.run / self.ledger.entries[model].folder
 
-    def drop(self) -> None:
-        """Forget the model in memory before another is loaded."""
+    def keep_judge(self, name: str, load: Callable[[], J]) -> J:
+        """A judge of replies that is a model, loaded once for all jobs that follow one another; it
+        goes when a model is trained."""
+        if self._judge is None or self._judge[0] != name:
+            self._judge = None
+            self._judge = (name, load())
+        return cast("J", self._judge[1])
+
+    def drop(self, *, judge: bool = False) -> None:
+        """Forget the model in memory before another is loaded; with `judge` the judge too."""
+        if judge:
+            self._judge = None
         self._held = None
         give_back_memory()
 
@@ -88,9 +107,8 @@ class ModelStore:
         return self._held[1]
 
     def _load(self, dtype: str) -> LocalModel:
-        name = self.experiment.model
-        local = self.experiment.path(name)
-        return load(str(local) if local.exists() else name, dtype=dtype, date=self.experiment.date)
+        local = self.data.path(self.start_name)
+        return load(str(local) if local.exists() else self.start_name, dtype=dtype, date=self.date)
 
     def _put_on(self, policy: LocalModel, model: str, *, trainable: bool = False) -> None:
         """Make the start model that of a training stage."""

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from alignwright.run.ledger import Ledger, only_one
+from alignwright.job.ledger import Ledger, only_one
 
 
 def finished(run: Path, name: str, key: str, text: str) -> Ledger:

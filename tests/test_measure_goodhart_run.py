@@ -18,12 +18,12 @@ from alignwright.experiment.experiment import resolve_effort
 from alignwright.experiment.load import load
 from alignwright.experiment.plan import keys, plan
 from alignwright.files.errors import SpecError
+from alignwright.job.ledger import Ledger
 from alignwright.measure.goodhart.measure import Point
 from alignwright.report import read
 from alignwright.report.page import html
 from alignwright.run.align import Request, align
 from alignwright.run.bill import bill
-from alignwright.run.ledger import Ledger
 from alignwright.run.lengths import Lengths
 from alignwright.run.progress import View
 from alignwright.train.early_stopping import GoldMonitor

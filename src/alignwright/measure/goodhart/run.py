@@ -20,6 +20,11 @@ from alignwright.core.protocols import RewardFn
 from alignwright.core.records import Finding, SampleResult
 from alignwright.core.stage import resolved
 from alignwright.files.contents import records
+from alignwright.job.context import JobContext
+from alignwright.job.data import subsample_evenly
+from alignwright.job.gold_evals import GoldEval
+from alignwright.job.job import Result, count_statuses
+from alignwright.job.records import read_samples
 from alignwright.measure.goodhart import early_warning
 from alignwright.measure.goodhart import measure as goodhart
 from alignwright.measure.goodhart.early_warning import Rows
@@ -29,80 +34,90 @@ from alignwright.measure.goodhart.scored_replies import ProxyAndGold, ScoredRepl
 from alignwright.measure.reward import divergence, speak
 from alignwright.model.hidden_states import reply_states
 from alignwright.model.reward_model import RewardScorer
-from alignwright.run import inputs
-from alignwright.run.rewards import scorer
-from alignwright.run.work import JobContext
 from alignwright.stats.arrays import Floats
 from alignwright.stats.covariance import within_sd
-from alignwright.train.early_stopping import GoldEval
+
+SHEETS, STATES = "sheets.jsonl", "seen.safetensors"
 
 
-def measure(stage: GoodhartMeasure, work: JobContext) -> list[SampleResult]:
-    """Score this model's replies by both judges, beside the start model's. Writes sheets.jsonl,
-    curve.jsonl, findings.jsonl, seen.safetensors."""
-    experiment, model = work.experiment, work.job.model
+def measure_goodhart(stage: GoodhartMeasure, job: JobContext) -> Result:
+    """Score this model's replies by both judges, beside the start model's. Leaves sheets.jsonl,
+    curve.jsonl and, of the start model, seen.safetensors."""
     prompts, shifted = (
-        inputs.spread(inputs.prompts(experiment, files), stage.limit) for files in (stage.prompts, stage.shifted)
+        subsample_evenly(job.data.prompts(files), stage.limit) for files in (stage.prompts, stage.shifted)
     )
-    asked = [*prompts, *shifted]
-    policy = work.watched(work.shelf.measured(model))
-    said = speak(
-        policy,
-        asked,
+    questions = [*prompts, *shifted]
+    # 1. what the model replies, and where the start model's replies lie
+    replies = speak(
+        job.target(),
+        questions,
         samples=resolved(stage.samples),
         max_new_tokens=resolved(stage.max_new_tokens),
-        seed=experiment.seed,
+        seed=job.seed,
     )
-    earlier = [
-        inputs.stored(work.ledger, need) for need in work.job.needs if ".goodhart@" in need
-    ]  # the start model's, then each trained one's
-    start, moved = None, list[SampleResult]()
-    begun = work.watched(work.shelf.measured("baseline"))
+    earlier = [job.folder_of(name) for name in job.needed("earlier")]  # the start model's, then each trained one's
+    before, distance = None, list[SampleResult]()
+    start = job.start()
     if earlier:
-        start = records(earlier[0] / "sheets.jsonl", ScoredReplies)
-        moved = divergence(begun, prompts, said[: len(prompts)], claim="goodhart.kl")
-    states = reply_states(begun, asked, [[reply.text for reply in replies] for replies in said])
+        before = records(earlier[0] / SHEETS, ScoredReplies)
+        distance = divergence(start, prompts, replies[: len(prompts)], claim="goodhart.kl")
+    states = reply_states(start, questions, [[reply.text for reply in group] for group in replies])
+    # 2. what both judges make of them
     judges = ProxyAndGold(
-        scorer(stage.proxy, work), scorer(stage.gold, work), stage.proxy == "feedback", stage.gold == "feedback"
+        job.scorer(stage.proxy), job.scorer(stage.gold), stage.proxy == "feedback", stage.gold == "feedback"
     )
-    found = goodhart.examine(
-        model, prompts, shifted, said, judges, labels=stage.best_of[-1], sizes=stage.best_of, start=start, moved=moved
+    scored = goodhart.examine(
+        job.model,
+        prompts,
+        shifted,
+        replies,
+        judges,
+        labels=stage.best_of[-1],
+        sizes=stage.best_of,
+        start=before,
+        moved=distance,
     )
-    inputs.write_records(work.folder / "sheets.jsonl", found.sheets)
-    inputs.write_records(work.folder / "curve.jsonl", found.curve)
-    members = _members(judges.proxy, found.sheets)
-    strange = list[Finding]()
-    if start is None:
-        _keep(work.folder / "seen.safetensors", states=states, members=members)
+    # 3. warning signals: replies unlike the start's, and how the way went
+    members = _members(judges.proxy, scored.sheets)
+    signals = list[Finding]()
+    if before is None:
+        _keep(job.folder / STATES, states=states, members=members)
     else:
-        strange = _strange(
-            model, start, found.sheets, earlier[0] / "seen.safetensors", states, members, experiment.seed
-        )
-        way = _looks(inputs.stored(work.ledger, model), model) or _models(earlier, found.outcomes)
-        strange += [law(model, way), *early_warning.accelerating(model, way, seed=experiment.seed)] if way else []
-    inputs.write_records(work.folder / "findings.jsonl", [*found.findings, *strange])
-    return list(found.outcomes)
+        signals = _signals(job.model, before, scored.sheets, earlier[0] / STATES, states, members, job.seed)
+        way = _gold_evals(job.folder_of(job.model), job.model) or _models(earlier, scored.outcomes)
+        signals += [law(job.model, way), *early_warning.accelerating(job.model, way, seed=job.seed)] if way else []
+    return Result(
+        count_statuses(scored.outcomes),
+        list(scored.outcomes),
+        [*scored.findings, *signals],
+        {SHEETS: scored.sheets, "curve.jsonl": scored.curve},
+    )
 
 
 # ---- signs ---------------------------------------------------------------------------------------
-def _strange(
+def _signals(
     model: str,
     start: Sequence[ScoredReplies],
     now: Sequence[ScoredReplies],
-    kept: Path,
+    path: Path,
     states: Sequence[NDArray[np.float32]],
     members: Rows,
     seed: int,
 ) -> list[Finding]:
-    seen = load_file(kept)
+    arrays = load_file(path)
     before = {
-        of: [seen[f"{of}.{i}"].astype(np.float64) for i in range(len(start))]
+        of: [arrays[f"{of}.{i}"].astype(np.float64) for i in range(len(start))]
         for of in ("states", "members")
-        if f"{of}.0" in seen
+        if f"{of}.0" in arrays
     }
-    parted = (before["members"], members) if "members" in before and members else None
+    disagreement = (before["members"], members) if "members" in before and members else None
     return early_warning.signs(
-        model, start, now, members=parted, states=(before["states"], [s.astype(np.float64) for s in states]), seed=seed
+        model,
+        start,
+        now,
+        members=disagreement,
+        states=(before["states"], [s.astype(np.float64) for s in states]),
+        seed=seed,
     )
 
 
@@ -130,7 +145,7 @@ def _keep(path: Path, **rows: Sequence[NDArray[Any]]) -> None:
 
 
 # ---- the way of training -------------------------------------------------------------------------
-def _looks(trained: Path, model: str) -> Trajectory | None:
+def _gold_evals(trained: Path, model: str) -> Trajectory | None:
     """The looks of the stage that made this model, from where that stage began; None where it
     was not watched, or only seen to begin."""
     path = trained / "gold_evals.jsonl"
@@ -154,7 +169,7 @@ def _looks(trained: Path, model: str) -> Trajectory | None:
 def _models(earlier: Sequence[Path], now: Sequence[SampleResult]) -> Trajectory | None:
     """The models that were trained up to this one, from the start model; None where no prompt
     was scored for all of them."""
-    of_models = [*map(inputs.outcomes, earlier), now]
+    of_models = [*map(read_samples, earlier), now]
     gold, nats = (
         [{o.item: o.value for o in of if o.claim == claim and o.value is not None} for of in of_models]
         for claim in ("goodhart.gold", "goodhart.kl")

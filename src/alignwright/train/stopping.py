@@ -11,15 +11,13 @@ from collections.abc import Callable
 
 from alignwright.core.protocols import RewardFn
 from alignwright.core.records import Finding
-from alignwright.core.stage import resolved
-from alignwright.experiment.experiment import written_knobs
+from alignwright.core.stage import resolved, written_knobs
 from alignwright.files.contents import DamagedFile, json_object
 from alignwright.files.lines import read_lines
+from alignwright.job.context import JobContext
+from alignwright.job.data import subsample_evenly
+from alignwright.job.ledger import write_json
 from alignwright.model.local_model import LocalModel
-from alignwright.run import inputs
-from alignwright.run.ledger import write_json
-from alignwright.run.rewards import scorer
-from alignwright.run.work import JobContext
 from alignwright.train.early_stopping import EarlyStop, GoldMonitor, StopDecision, tune_best_of_n
 from alignwright.train.knobs import AnyTrain, stop_of
 from alignwright.train.knobs_loop import GoodhartStop, Training
@@ -30,33 +28,27 @@ OnStep = Callable[[StepReport], None]
 Learn = Callable[[Training, RewardFn | None, OnStep], None]
 
 
-def watched(stage: AnyTrain, policy: LocalModel, work: JobContext, show: OnStep, learn: Learn) -> str:
-    """Let the stage learn, under a watch where it names one; returns what the watch came to."""
+def train_until_stopped(
+    stage: AnyTrain, policy: LocalModel, job: JobContext, show: OnStep, learn: Learn
+) -> tuple[str, list[Finding] | None]:
+    """Let the stage learn, under a monitor where it names one; returns what that came to, and the
+    finding of a stop."""
     assert isinstance(stage, Training)
-    judge = scorer(stage.reward, work) if isinstance(stage, Sampling) else None
+    proxy = job.scorer(stage.reward) if isinstance(stage, Sampling) else None
     stop = stop_of(stage)
     if stop is None:
-        learn(stage, judge, show)
-        return ""
-    experiment, folder = work.experiment, work.folder
-    prompts = inputs.spread(inputs.prompts(experiment, stop.prompts), stop.limit)
-    gold = scorer(stop.gold, work)
-    watch = GoldMonitor(
-        policy,
-        prompts,
-        gold,
-        judge,
-        stop,
-        longest=stop.max_new_tokens,
-        seed=experiment.seed,
-        folder=folder,
-        on_step=show,
+        learn(stage, proxy, show)
+        return "", None
+    prompts = subsample_evenly(job.data.prompts(stop.prompts), stop.limit)
+    gold = job.scorer(stop.gold)
+    monitor = GoldMonitor(
+        policy, prompts, gold, proxy, stop, longest=stop.max_new_tokens, seed=job.seed, folder=job.folder, on_step=show
     )
-    told, decision, chosen = "", None, stage
-    if isinstance(stage, BestOfN) and stage.quantile is None and judge is not None:
-        n = _best_of_n_size(stage, stop, policy, (gold, judge), work)
-        told = f"the best of {n}, hedged on gold (at most {stage.samples})"
-        chosen = BestOfN.model_validate(written_knobs(stage) | {"samples": max(2, n)})
+    note, decision, settled = "", None, stage
+    if isinstance(stage, BestOfN) and stage.quantile is None and proxy is not None:
+        n = _best_of_n_size(stage, stop, policy, (gold, proxy), job)
+        note = f"the best of {n}, hedged on gold (at most {stage.samples})"
+        settled = BestOfN.model_validate(written_knobs(stage) | {"samples": max(2, n)})
         decision = (
             StopDecision(0, 0, "gold does not rise when replies are chosen by the proxy, so nothing was learnt")
             if n < 2
@@ -64,29 +56,25 @@ def watched(stage: AnyTrain, policy: LocalModel, work: JobContext, show: OnStep,
         )
     try:
         if decision is None:
-            learn(chosen, judge, watch)
-    except EarlyStop as found:
-        decision = found.decision
-    if decision is not None:
-        watch.restore_best(decision)
-        inputs.write_records(folder / "findings.jsonl", [_finding(decision, work)])
-        told = "; ".join(
-            part
-            for part in (told, f"stopped after step {decision.step}, kept step {decision.best_step}: {decision.why}")
-            if part
-        )
-    return told
+            learn(settled, proxy, monitor)
+    except EarlyStop as stopped:
+        decision = stopped.decision
+    if decision is None:
+        return note, None
+    monitor.restore_best(decision)
+    why = f"stopped after step {decision.step}, kept step {decision.best_step}: {decision.why}"
+    return "; ".join(part for part in (note, why) if part), [_finding(decision, job)]
 
 
 def _best_of_n_size(
-    stage: BestOfN, stop: GoodhartStop, policy: LocalModel, judges: tuple[RewardFn, RewardFn], work: JobContext
+    stage: BestOfN, stop: GoodhartStop, policy: LocalModel, judges: tuple[RewardFn, RewardFn], job: JobContext
 ) -> int:
     """The number of replies at which gold is highest. Kept, for a run that is resumed."""
-    most, path = resolved(stage.samples), work.folder / "hedge.json"
+    most, path = resolved(stage.samples), job.folder / "hedge.json"
     if not path.exists():
-        prompts = inputs.spread(inputs.prompts(work.experiment, stop.prompts), stop.limit)
+        prompts = subsample_evenly(job.data.prompts(stop.prompts), stop.limit)
         found = tune_best_of_n(
-            policy, prompts, judges, stop, most=most, longest=resolved(stage.max_new_tokens), seed=work.experiment.seed
+            policy, prompts, judges, stop, most=most, longest=resolved(stage.max_new_tokens), seed=job.seed
         )
         write_json(
             path, {"n": round(found.at), "at": found.at, "turns": found.turns, "slope": found.slope, "most": most}
@@ -97,14 +85,14 @@ def _best_of_n_size(
     return n
 
 
-def _finding(decision: StopDecision, work: JobContext) -> Finding:
-    gold_evals = len(read_lines(work.folder / "gold_evals.jsonl"))
+def _finding(decision: StopDecision, job: JobContext) -> Finding:
+    gold_evals = len(read_lines(job.folder / "gold_evals.jsonl"))
     method = (
         f"stopped after step {decision.step}: {decision.why}; the highest mean of gold among {gold_evals} looks is kept"
     )
     made = {
         "claim": "training.stopped",
-        "stage": work.job.name,
+        "stage": job.name,
         "axis": "training",
         "value": float(decision.best_step),
         "n": gold_evals,

@@ -17,7 +17,7 @@ from alignwright.experiment.plan import keys, plan
 from alignwright.files.contents import records
 from alignwright.files.errors import SpecError
 from alignwright.files.lines import lines_of
-from alignwright.run import inputs
+from alignwright.job import data
 from alignwright.run.align import Request, align
 from alignwright.run.compare import compare
 from alignwright.run.doctor import sources_before
@@ -58,7 +58,7 @@ def talk(folder: Path, name: str, rows: range) -> None:
 
 def test_a_line_of_a_file_of_records_ends_at_its_line_feed(tmp_path: Path) -> None:
     said = Prompt(conversation=Conversation.user(f"a{ENDS}b\r\nc\rd"))
-    inputs.write_records(tmp_path / "r.jsonl", [said, said])
+    data.write_records(tmp_path / "r.jsonl", [said, said])
     assert len((tmp_path / "r.jsonl").read_text(encoding="utf-8").splitlines()) > 2  # why it matters
     assert records(tmp_path / "r.jsonl", Prompt) == [said, said]
     assert lines_of("a\r\nb\n\nc") == ["a", "b", "", "c"]
@@ -117,12 +117,12 @@ def test_a_stage_takes_at_most_its_limit_spread_over_its_files(tmp_path: Path) -
     experiment = load(path)
     stage = experiment.train[0]
     assert isinstance(stage, Sft)
-    said = [conversation.messages[0].content for conversation in inputs.demonstrated(experiment, stage)]
+    said = [conversation.messages[0].content for conversation in data.demonstrated(experiment, stage)]
     assert said == [f"say {10 * n}" for n in range(10)]
     sources, _ = sources_before(stage, experiment)
     assert len(sources) == 10  # what is shown before the run is what is trained on
     whole = load(path, ["train.0.limit=1000"])
-    assert len(inputs.demonstrated(whole, whole.train[0])) == 100  # type: ignore[arg-type]
+    assert len(data.demonstrated(whole, whole.train[0])) == 100  # type: ignore[arg-type]
     texts = load(limited(tmp_path, "{by: pretrain, text: [text.jsonl], limit: 3}"))
     pretrain = texts.train[0]
     assert isinstance(pretrain, Pretrain)
@@ -147,4 +147,4 @@ def test_a_limit_without_files_is_told(tmp_path: Path) -> None:
 
 def test_rows_are_spread_over_all_that_there_are() -> None:
     rows = [Record() for _ in range(7)]
-    assert [next(i for i, row in enumerate(rows) if row is kept) for kept in inputs.spread(rows, 3)] == [0, 2, 4]
+    assert [next(i for i, row in enumerate(rows) if row is kept) for kept in data.spread(rows, 3)] == [0, 2, 4]

@@ -12,8 +12,8 @@ from tiny import make_tiny
 from alignwright.core.records import Comparison, Conversation, Principle, Prompt, Reply
 from alignwright.feedback.contrast import ContrastVoter
 from alignwright.feedback.judge import ANSWER, JudgeVoter
-from alignwright.feedback.judge_cache import BATCH, JudgeCache
 from alignwright.feedback.votes import Answer
+from alignwright.job.judge_cache import BATCH, JudgeCache
 from alignwright.model.load import load
 
 BRIEF = Principle(slug="brief", title="Brevity", text="Be brief.")

@@ -19,19 +19,19 @@ from alignwright.core.records import Conversation, Finding, Prompt
 from alignwright.core.stage import resolved
 from alignwright.files.items import TextItem
 from alignwright.files.lines import read_lines
+from alignwright.job.context import JobContext
+from alignwright.job.job import BASELINE, Result
+from alignwright.job.preferences import preferences, revisions, undefeated_replies
 from alignwright.model.adapters import save_adapter
 from alignwright.model.local_model import LocalModel
 from alignwright.model.tokens import TokenRow
 from alignwright.model.weights import save_weights
-from alignwright.run import inputs, stopping
-from alignwright.run.doctor import stage_lines
-from alignwright.run.rewards import scorer
-from alignwright.run.work import JobContext
 from alignwright.train import step0
 from alignwright.train.averaging import average
 from alignwright.train.best_of_n import best_of_n
 from alignwright.train.checkpoint import drop_checkpoints
 from alignwright.train.data_checks import Source
+from alignwright.train.doctor import stage_lines
 from alignwright.train.early_stopping import drop_best_weights
 from alignwright.train.knobs import AnyTrain, Average, Pretrain, RewardModel, Sft
 from alignwright.train.knobs_loop import Training
@@ -45,136 +45,140 @@ from alignwright.train.pretrain import cut, from_scratch, pretrain
 from alignwright.train.reward import reward
 from alignwright.train.reward_verdict import RewardRefused, refusal
 from alignwright.train.sft import Demonstration, sft
+from alignwright.train.stopping import train_until_stopped
 
 OnStep = Callable[[StepReport], None]
 _SHOWN = ("reward", "kl", "accuracy", "margin")  # what of a step's metrics a user watches beside the loss
 
 
-def train(stage: AnyTrain, work: JobContext) -> str:
-    """Do a training job; returns a line for the terminal."""
+def run(stage: AnyTrain, job: JobContext) -> Result:
+    """Do a training job."""
     match stage:
         case Average():
-            return _average(stage, work)
+            return _average(stage, job)
         case RewardModel():
-            return _reward(stage, work)
+            return _reward(stage, job)
         case _:
-            policy = work.shelf.trainee(work.job.model, resolved(stage.rank))
-            found = _material(stage, work)
-            _examine(stage, policy, found, work)
-            learnt = stopping.watched(
-                stage, policy, work, _shown(work), lambda it, judge, show: _learn(it, policy, found, judge, work, show)
+            policy = job.models.for_training(job.model, resolved(stage.rank))
+            sources = _sources(stage, job)
+            _examine(stage, policy, sources, job)
+            note, findings = train_until_stopped(
+                stage,
+                policy,
+                job,
+                _shown(job),
+                lambda settled, judge, show: _learn(settled, policy, sources, judge, job, show),
             )
             if resolved(stage.rank):
-                save_adapter(policy, work.folder / "adapter")
+                save_adapter(policy, job.folder / "adapter")
             else:
-                save_weights(policy, work.folder / "weights")
-            drop_checkpoints(work.folder)
-            drop_best_weights(
-                work.folder
-            )  # last: whoever finds no kept weights begins again, and must find no checkpoint
-            return "; ".join(part for part in (summary_line(work.folder), learnt) if part)
+                save_weights(policy, job.folder / "weights")
+            drop_checkpoints(job.folder)
+            # last: whoever finds no kept weights begins again, and must find no checkpoint
+            drop_best_weights(job.folder)
+            return Result("; ".join(part for part in (summary_line(job.folder), note) if part), findings=findings)
 
 
 def _learn(
-    stage: Training, policy: LocalModel, found: Sequence[Any], judge: RewardFn | None, work: JobContext, show: OnStep
+    stage: Training, policy: LocalModel, sources: Sequence[Any], judge: RewardFn | None, job: JobContext, show: OnStep
 ) -> None:
     """Train by the stage's method; `judge` is what a stage that samples is to raise."""
-    seed, folder = work.experiment.seed, work.folder
+    seed, folder = job.seed, job.folder
     match stage:
         case Pretrain():
             if stage.scratch:
                 from_scratch(policy, seed)
-            pretrain(policy, found, stage, seed=seed, folder=folder, on_step=show)
+            pretrain(policy, sources, stage, seed=seed, folder=folder, on_step=show)
         case Sft():
-            sft(policy, [Demonstration(said) for said in found], stage, seed=seed, folder=folder, on_step=show)
+            sft(
+                policy,
+                [Demonstration(conversation) for conversation in sources],
+                stage,
+                seed=seed,
+                folder=folder,
+                on_step=show,
+            )
         case FromPreferences():
-            preference(policy, found, stage, seed=seed, folder=folder, on_step=show)  # type: ignore[arg-type]
+            preference(policy, sources, stage, seed=seed, folder=folder, on_step=show)  # type: ignore[arg-type]
         case BestOfN():
-            best_of_n(policy, found, _given(judge), stage, seed=seed, folder=folder, on_step=show)
+            best_of_n(policy, sources, _judge_of(judge), stage, seed=seed, folder=folder, on_step=show)
         case OnlineDpo() | Sppo():
-            online(policy, found, _given(judge), stage, seed=seed, folder=folder, on_step=show)
+            online(policy, sources, _judge_of(judge), stage, seed=seed, folder=folder, on_step=show)
         case Ppo() | Grpo() | Rloo() | Reinforce():
             policy_gradient(
                 policy,
-                found,
-                _given(judge),
+                sources,
+                _judge_of(judge),
                 stage,
-                cost=None if stage.cost is None else scorer(stage.cost, work),
-                mix=_mixed(stage, policy, work),
+                cost=None if stage.cost is None else job.scorer(stage.cost),
+                mix=_mixed(stage, policy, job),
                 seed=seed,
                 folder=folder,
                 on_step=show,
             )
         case _:
-            raise ValueError(f"{work.job.name}: {type(stage).__name__} is no method that trains")
+            raise ValueError(f"{job.name}: {type(stage).__name__} is no method that trains")
 
 
-def _given(judge: RewardFn | None) -> RewardFn:
+def _judge_of(judge: RewardFn | None) -> RewardFn:
     assert judge is not None, "a stage that samples was not given its judge"
     return judge
 
 
-def _material(stage: Training, work: JobContext) -> Sequence[Source]:
+def _sources(stage: Training, job: JobContext) -> Sequence[Source]:
     """What the stage learns from: texts, conversations, prompts to be answered, or preferences.
     Read once, for the doctor and for training."""
     match stage:
         case Pretrain():
-            return _texts(work, stage.text, stage.limit)
+            return _texts(job, stage.text, stage.limit)
         case Sft():
-            return [demonstration.conversation for demonstration in demonstrations(stage, work)]
+            return [demonstration.conversation for demonstration in demonstrations(stage, job)]
         case Sampling():
-            return _prompts(work)
+            return _prompts(job)
         case Kto():
-            alone = inputs.alone(work.experiment)
-            return [*inputs.preferences(work.ledger, work.job, needed=not alone), *alone]
+            labelled = job.data.labelled_alone()
+            return [*preferences(job, required=not labelled), *labelled]
         case _:
-            return inputs.preferences(work.ledger, work.job)
+            return preferences(job)
 
 
-def _examine(stage: Training, policy: LocalModel, sources: Sequence[Source], work: JobContext) -> None:
+def _examine(stage: Training, policy: LocalModel, sources: Sequence[Source], job: JobContext) -> None:
     """The data doctor's word on the rows, before the first step. Raises BadTrainingData when they would
     not teach what was meant."""
-    work.bar.say(
+    job.bar.say(
         stage_lines(
-            work.job.name,
+            job.name,
             stage,
             sources,
             policy.chat,
             limit=policy.limit,
             vocabulary=int(policy.model.config.get_text_config().vocab_size),
-            bad_rows=work.experiment.intent.bad_rows,
-            folder=work.folder,
-            pictures=work.bar.watched,
+            bad_rows=job.data.intent.bad_rows,
+            folder=job.folder,
+            pictures=job.bar.watched,
         )
     )
 
 
-def _reward(stage: RewardModel, work: JobContext) -> str:
-    policy = work.shelf.trainee(work.job.model, resolved(stage.rank))
-    preferences = inputs.preferences(work.ledger, work.job)
-    _examine(stage, policy, preferences, work)
-    show, files = _shown(work), inputs.files_of_prompts(work.experiment)
+def _reward(stage: RewardModel, job: JobContext) -> Result:
+    policy = job.models.for_training(job.model, resolved(stage.rank))
+    pairs = preferences(job)
+    _examine(stage, policy, pairs, job)
     _, findings = reward(
         policy,
-        preferences,
+        pairs,
         stage,
-        seed=work.experiment.seed,
-        folder=work.folder,
-        on_step=show,
-        name=work.job.name,
-        files=files,
+        seed=job.seed,
+        folder=job.folder,
+        on_step=_shown(job),
+        name=job.name,
+        files=job.data.files_of_prompts(),
     )
-    inputs.write_records(work.folder / "findings.jsonl", findings)
-    work.bar.doubted = (why := refusal(findings)) is not None
-    if why is not None and stage.no_signal == "stop":
-        raise RewardRefused(work.job.name, why)
-    told = next(f.note for f in findings if f.claim == "reward.accuracy" and f.against is None)
-    return "; ".join(
-        [
-            told,
-            *map(_elsewhere, (f for f in findings if f.claim == "reward.accuracy_elsewhere" and f.value is not None)),
-        ]
-    )
+    job.bar.doubted = (why := refusal(findings)) is not None
+    refused = RewardRefused(job.name, why) if why is not None and stage.no_signal == "stop" else None
+    note = next(f.note for f in findings if f.claim == "reward.accuracy" and f.against is None)
+    elsewhere = [f for f in findings if f.claim == "reward.accuracy_elsewhere" and f.value is not None]
+    return Result("; ".join([note, *map(_elsewhere, elsewhere)]), findings=findings, refusal=refused)
 
 
 def _elsewhere(finding: Finding) -> str:
@@ -186,68 +190,65 @@ def _elsewhere(finding: Finding) -> str:
     return f"{value:+.1f} points{span} beside prompts of known sources: {finding.note}"
 
 
-def _average(stage: Average, work: JobContext) -> str:
-    trained = _result(work, work.job.model)
-    begun = None if stage.start == "baseline" else _result(work, stage.start)
-    average(work.shelf.trainee("baseline", 0), begun, trained, stage, folder=work.folder)
+def _average(stage: Average, job: JobContext) -> Result:
+    start = None if stage.start == BASELINE else _weights_of(job, stage.start)
+    average(job.models.for_training(BASELINE, 0), start, _weights_of(job, job.model), stage, folder=job.folder)
     shares = ", ".join(f"{share:g}" for share in stage.blocks or (stage.share,))
-    return f"{shares} of the way from {stage.start} to {work.job.model}"
+    return Result(f"{shares} of the way from {stage.start} to {job.model}")
 
 
-def _result(work: JobContext, model: str) -> Path:
-    folder = work.shelf.result(model)
+def _weights_of(job: JobContext, model: str) -> Path:
+    folder = job.models.result(model)
     return folder / ("weights" if (folder / "weights").is_dir() else "adapter")
 
 
-def demonstrations(stage: Sft, work: JobContext) -> list[Demonstration]:
+def demonstrations(stage: Sft, job: JobContext) -> list[Demonstration]:
     """What is to be learnt: replies that no vote was lost on, revisions, conversations of files;
     what several of them hold, once."""
-    said = inputs.demonstrated(work.experiment, stage)
-    found = inputs.preferences(work.ledger, work.job) if stage.learns_from_votes else []
+    conversations = job.data.conversations(stage.conversations, stage.limit)
+    pairs = preferences(job) if stage.learns_from_votes else []
     if "revisions" in stage.data:
-        revised = inputs.revisions(work.ledger, work.job)
-        taken = [
-            c for c in inputs.unbeaten(found) if (Conversation(messages=c.messages[:-1]).id, c.last.content) in revised
+        revised = revisions(job)
+        winners = [
+            winner
+            for winner in undefeated_replies(pairs)
+            if (Conversation(messages=winner.messages[:-1]).id, winner.last.content) in revised
         ]
-        if not taken:
+        if not winners:
             raise ValueError(
                 "train by sft on revisions: no revision was preferred to its original, so there is nothing to learn"
             )
-        said += [revised.only_last() for revised in taken]
+        conversations += [winner.only_last() for winner in winners]
     if "chosen" in stage.data:
-        said += [chosen.only_last() for chosen in inputs.unbeaten(found)]
-    return [Demonstration(conversation) for conversation in dict.fromkeys(said)]
+        conversations += [winner.only_last() for winner in undefeated_replies(pairs)]
+    return [Demonstration(conversation) for conversation in dict.fromkeys(conversations)]
 
 
-def _prompts(work: JobContext) -> list[Prompt]:
-    return inputs.prompts(work.experiment, work.experiment.intent.prompts)
+def _prompts(job: JobContext) -> list[Prompt]:
+    return job.data.prompts(job.data.intent.prompts)
 
 
-def _texts(work: JobContext, files: Sequence[str], limit: int | None = None) -> list[str]:
-    return [item.text for item in inputs.items(work.experiment, files, TextItem, limit)]
+def _texts(job: JobContext, files: Sequence[str], limit: int | None = None) -> list[str]:
+    return [item.text for item in job.data.items(files, TextItem, limit)]
 
 
-def _mixed(stage: Rollout, policy: LocalModel, work: JobContext) -> list[TokenRow]:
+def _mixed(stage: Rollout, policy: LocalModel, job: JobContext) -> list[TokenRow]:
     """Rows of plain text to be learnt in passing."""
-    documents = [policy.chat.text(text) for text in _texts(work, stage.mix_text)]
+    documents = [policy.chat.text(text) for text in _texts(job, stage.mix_text)]
     width = min(resolved(stage.max_tokens), policy.longest)
-    return (
-        cut([row.replies[0] for row in documents], documents[0].prompt[0], width, work.experiment.seed)
-        if documents
-        else []
-    )
+    return cut([row.replies[0] for row in documents], documents[0].prompt[0], width, job.seed) if documents else []
 
 
-def _shown(work: JobContext) -> OnStep:
+def _shown(job: JobContext) -> OnStep:
     told = False
 
     def show(step: StepReport) -> None:
         nonlocal told
         if not told:
-            work.bar.say([Text(line, style="dim") for line in step0.start_lines(work.folder)])
-            told, work.bar.unit = True, "step"
+            job.bar.say([Text(line, style="dim") for line in step0.start_lines(job.folder)])
+            told, job.bar.unit = True, "step"
         seen = [f"{name} {step.metrics[name]:.3f}" for name in _SHOWN if name in step.metrics]
-        work.bar(step.step + 1, step.steps, ", ".join([f"loss {step.loss:.3f}", *seen[:2]]), step.tokens)
+        job.bar(step.step + 1, step.steps, ", ".join([f"loss {step.loss:.3f}", *seen[:2]]), step.tokens)
 
     return show
 

@@ -26,6 +26,10 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from alignwright.core.records import content_id
+from alignwright.files.code_hash import code_hash
+from alignwright.files.fingerprint import model_fingerprint
+from alignwright.files.models import resolve
+from alignwright.files.server import is_server
 
 BATCH = 256  # questions between two writes: enough to fill the judge's batches, little enough to lose
 
@@ -161,3 +165,22 @@ def _answer(line: bytes) -> tuple[str, float | None]:
 
 
 _MEND = "delete this line, and its question is asked again"
+
+
+def judge_cache(judge: str, start: str, folder: Path, run: Path) -> JudgeCache:
+    """The answers of the judge that a stage names: self (the start model), another model, or a
+    server. `folder` is the spec's, `run` the run's.
+
+    They lie in `answers/` of the run, outside the folders of jobs, which are emptied when a job is
+    done anew. So after one principle was edited only the questions that it is part of are asked
+    again, and after a knob was changed, which makes another run's folder, none: what the runs beside
+    this one know of the same judge is taken over.
+    """
+    name = judge if is_server(judge) else model_fingerprint(resolve(start if judge == "self" else judge, folder))
+    answers = run / "answers"
+    answers.mkdir(exist_ok=True)
+    # what a local model answers is computed by our code; a server's answers are its own, and paid for
+    by = "server" if is_server(judge) else code_hash("model", "feedback")
+    file = f"{content_id(name)}.jsonl"
+    siblings = [path for path in sorted(run.parent.glob(f"*/answers/{file}")) if path.parent != answers]
+    return JudgeCache(answers / file, content_id(name, by), siblings)

@@ -1,0 +1,35 @@
+"""What does each aggregation do? Votes become preferences. One match over its stages."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from alignwright.aggregate.kappa import agreement
+from alignwright.aggregate.knobs import Pooled
+from alignwright.aggregate.pooled import pooled
+from alignwright.core.records import Vote
+from alignwright.files.contents import records
+from alignwright.job.context import JobContext
+from alignwright.job.job import Result
+from alignwright.job.preferences import StoredVotes, comparisons
+
+
+def run(stage: Pooled, job: JobContext) -> Result:
+    """Do an aggregation job: one technique so far."""
+    votes: dict[str, list[Vote]] = {}
+    for name in job.needed("votes"):
+        path = job.folder_of(name) / "votes.jsonl"
+        for ballot in records(path, StoredVotes) if path.exists() else ():
+            votes.setdefault(ballot.key, []).extend(ballot.votes)
+    ballots = [comparison.with_votes(tuple(votes.get(comparison.key, ()))) for comparison in comparisons(job)]
+    preferences = pooled(ballots, prior=stage.prior, min_strength=stage.min_strength, by_group=stage.by_group)
+    voters = Counter(voter for preference in preferences for voter in preference.voters).most_common()
+    names = [f"{voter} {count}" for voter, count in voters[:4]] + (
+        [f"{len(voters) - 4} more voters"] if len(voters) > 4 else []
+    )
+    return Result(
+        f"{len(preferences)} preferences from {sum(bool(c.votes) for c in ballots)} comparisons"
+        f" ({', '.join(names) or 'no votes'})",
+        findings=agreement(ballots, stage=job.name),
+        records={"comparisons.jsonl": ballots, "preferences.jsonl": preferences},
+    )

@@ -1,0 +1,134 @@
+"""What can change a job's result? Its cache key.
+
+A job's key is a hash of everything that can change its result: the stage's knobs, the contents of
+the files it reads, in their order, the seed, the start model, the judge, the code of its section and
+of all that it imports, and the keys of the jobs it builds on. Equal key, equal result: that is all
+the ledger needs to know.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+from alignwright.core.records import content_id
+from alignwright.core.stage import BUILT_IN, Stage
+from alignwright.experiment.experiment import Experiment
+from alignwright.files import safe_read
+from alignwright.files.choices import label_file
+from alignwright.files.code_hash import code_hash
+from alignwright.files.fingerprint import file_hash, folder_hash, model_fingerprint
+from alignwright.files.functions import dependencies
+from alignwright.files.matrix import statement_file
+from alignwright.files.models import resolve
+from alignwright.files.reward_folder import NoReward, names_folder, reward_folder
+from alignwright.files.server import is_server
+from alignwright.job.job import Job
+
+JUDGES = "run.judges"
+"""The module that finds what scores replies by name; part of the code of every stage that asks it."""
+
+
+def cache_keys(experiment: Experiment, jobs: tuple[Job, ...]) -> dict[str, str]:
+    """The cache key of every job, by its name."""
+    common = content_id(
+        experiment.seed, experiment.date, model_fingerprint(resolve(experiment.model, experiment.folder))
+    )
+    keys: dict[str, str] = {}
+    for job in jobs:
+        keys[job.name] = content_id(common, cache_key(job, experiment), [keys[name] for name in job.builds_on])
+    return keys
+
+
+def cache_key(job: Job, experiment: Experiment) -> str:
+    """What the job itself adds to its key: its code, its knobs, the files that it reads, its judge."""
+    stage = job.stage
+    files = [(name, _content(experiment.path(name))) for name in files_of(stage, experiment)]
+    knobs = stage.model_dump(mode="json")
+    return content_id(code_of(job), type(stage).__name__, knobs, files, _judge_fingerprint(stage, experiment))
+
+
+def code_of(job: Job) -> str:
+    """The hash of the code that computes a job's result."""
+    return code_hash(*code_parts(job))
+
+
+def code_parts(job: Job) -> tuple[str, ...]:
+    """The parts of the package whose code, with all that it imports, computes a job's result."""
+    asks = job.stage.judged or any(True for _ in job.stage.models())
+    return (job.folder, *((JUDGES,) if asks else ()))
+
+
+def files_of(stage: Stage, experiment: Experiment) -> tuple[str, ...]:
+    """The files, as the spec names them and in its order, whose contents this stage reads. `hf://`
+    names are among them, and what lies beside a file and belongs to it."""
+    intent = experiment.intent
+    files = [name for knob, name, _ in intent.files() if knob[0] in stage.intent]
+    beside_votes = [statement_file(name) for name in (intent.people if "people" in stage.intent else ())]
+    choices = [name for _, name, reads in stage.files() if reads.kind == "choices"]
+    besides = [file for file in (*beside_votes, *map(label_file, choices)) if file]
+    files += [name for _, name, _ in stage.files()]
+    files += [file for file in besides if safe_read.is_file(experiment.path(file))]
+    for _, name, mark in stage.models():
+        files += _rule_files(name, experiment) if mark.rules and name.endswith(".py") else ()
+    for _, name in stage.judges():
+        files += _files_of_judge(name, experiment) if name not in BUILT_IN else ()
+    return tuple(files)
+
+
+def _content(path: Path) -> str | None:
+    """The hash of a file, or of a reward model's folder; None for what is on the Hub, which only
+    its name stands for."""
+    if path.is_dir():
+        try:
+            return folder_hash(reward_folder(path))
+        except NoReward:
+            return None
+    return file_hash(path) if path.is_file() else None
+
+
+def _files_of_judge(name: str, experiment: Experiment) -> tuple[str, ...]:
+    """The files of a rule; of a reward model its folder, which stands for all that it holds."""
+    return (name,) if names_folder(name) else _rule_files(name, experiment)
+
+
+def _rule_files(source: str, experiment: Experiment) -> tuple[str, ...]:
+    """The file that holds a rule, and, where that is a Python file, those beside it on which it
+    depends."""
+    file = _rule_file(source)
+    if not file.endswith(".py"):
+        return (file,)
+    path = experiment.path(file)
+    more = [other for other in dependencies(path) if other != path]
+    return (
+        file,
+        *(
+            str(other.relative_to(experiment.folder)) if other.is_relative_to(experiment.folder) else str(other)
+            for other in more
+        ),
+    )
+
+
+def _rule_file(source: str) -> str:
+    """The file that holds a rule: a YAML file, a Python file, or the source of an installed module."""
+    home = source.rpartition(":")[0] or source
+    if home.endswith((".py", ".yaml", ".yml")):
+        return home
+    try:
+        found = importlib.util.find_spec(home)
+    except ImportError:
+        found = None
+    if found is None or found.origin is None:
+        raise ValueError(f"{source}: there is no module {home!r}; install it, or name a file as ./rules.py:function")
+    return found.origin
+
+
+def _judge_fingerprint(stage: Stage, experiment: Experiment) -> str | None:
+    """The weights of a judge that is a model of its own. A server is known by its name alone, and
+    by the length of answers that it is allowed."""
+    for _, name, mark in stage.models():
+        if is_server(name):
+            return str(experiment.server.tokens) if experiment.server and experiment.server.tokens else None
+        if name != "self" and not (mark.rules and name.endswith(".py")):
+            return model_fingerprint(resolve(name, experiment.folder))
+    return None

@@ -1,0 +1,66 @@
+"""Which code computes a result? The modules that a part of the package imports, and their hash.
+
+A result must not outlive the code that made it, and an edit elsewhere must not throw it away. So the
+code of a stage is its section's folder and whatever that imports, found by following the imports,
+those inside of functions too; there is no list to keep.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from functools import cache
+from pathlib import Path
+
+from alignwright.core.records import content_id
+from alignwright.files.fingerprint import file_hash
+
+PACKAGE = Path(__file__).parents[1]
+BESIDE = (".c", ".yaml", ".json")
+"""Files that lie beside modules and are read by them."""
+_IMPORT = re.compile(r"^[ \t]*from alignwright((?:\.\w+)*) import (\([^)]*\)|[^\n]*)", re.M)
+_NAME = re.compile(r"\w+")
+
+
+def code_hash(*parts: str, package: Path = PACKAGE) -> str:
+    """A hash of the source of these parts (sections such as "train", modules such as "run.judges")
+    and of all that they import."""
+    files = sorted(code_files(parts, package))
+    return content_id([[str(file.relative_to(package)), file_hash(file)] for file in files])
+
+
+def code_files(parts: Sequence[str], package: Path = PACKAGE) -> set[Path]:
+    """The source files of these parts and of all that they import, with what lies beside them."""
+    waiting = [file for part in parts for file in _modules(package, part)]
+    modules: set[Path] = set()
+    while waiting:
+        module = waiting.pop()
+        if module not in modules:
+            modules.add(module)
+            waiting += _imports(module, package)
+    folders = {module.parent for module in modules}
+    return modules | {file for folder in folders for file in folder.rglob("*") if file.suffix in BESIDE}
+
+
+def _modules(package: Path, part: str) -> Iterator[Path]:
+    """The files of a part: of a folder all its modules, of a module its file."""
+    path = package.joinpath(*part.split("."))
+    if path.with_suffix(".py").is_file():
+        yield path.with_suffix(".py")
+    yield from path.rglob("*.py")
+
+
+def _imports(module: Path, package: Path) -> list[Path]:
+    """The modules of the package that a module imports."""
+    files: list[Path] = []
+    for parent, names in _import_lines(module, module.stat().st_mtime_ns):
+        home = package.joinpath(*parent)
+        candidates = [home.with_suffix(".py"), home / "__init__.py", *(home / f"{name}.py" for name in names)]
+        files += [file for file in candidates if file.is_file()]
+    return files
+
+
+@cache
+def _import_lines(module: Path, changed: int) -> tuple[tuple[tuple[str, ...], tuple[str, ...]], ...]:  # noqa: ARG001
+    text = module.read_text(encoding="utf-8")
+    return tuple((tuple(parent.split(".")[1:]), tuple(_NAME.findall(names))) for parent, names in _IMPORT.findall(text))

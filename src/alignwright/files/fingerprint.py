@@ -1,0 +1,40 @@
+"""What names the content of a file or of a model's weights?"""
+
+from __future__ import annotations
+
+import hashlib
+from functools import cache
+from pathlib import Path
+
+from alignwright.core.records import content_id
+from alignwright.files.models import ModelRef
+
+MODEL_FILES = (".safetensors", ".json", ".jinja", ".model", ".txt")
+"""What a model folder's result depends on: weights, configurations, the chat template, the
+tokenizer's tables."""
+
+
+def file_hash(path: Path) -> str:
+    """Sixteen hex digits of the SHA-256 of a file, which is read once while it is unchanged."""
+    status = path.stat()
+    return _hash(path, status.st_size, status.st_mtime_ns)
+
+
+def folder_hash(folder: Path) -> str:
+    """The hash of a model's folder: names and contents of the files that its result depends on."""
+    files = sorted(file for file in folder.iterdir() if file.suffix in MODEL_FILES)
+    return content_id([[file.name, file_hash(file)] for file in files])
+
+
+def model_fingerprint(ref: ModelRef) -> str:
+    """What names a model's weights: the hash of its files, or the Hub id where there are none yet."""
+    if ref.path is None:
+        return ref.name
+    path = Path(ref.path)
+    return folder_hash(path) if path.is_dir() else content_id([[path.name, file_hash(path)]])
+
+
+@cache
+def _hash(path: Path, size: int, changed: int) -> str:  # noqa: ARG001 - size and time are the cache's key
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:16]

@@ -1,0 +1,77 @@
+"""How does a job say how far it is? A progress bar, its rate and the time left."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rich.padding import Padding
+from rich.progress import Progress, TaskID
+from rich.text import Text
+
+from alignwright.report.text import one_line
+
+
+@dataclass
+class Bar:
+    """The moving part of one job."""
+
+    progress: Progress
+    task: TaskID
+    tokens: int = 0
+    done: int = 0
+    total: int = 0
+    note: str = ""
+    unit: str = ""
+    since: tuple[float, int] = (0.0, 0)
+    doubted: bool = False
+    """The job is done, and what it made was refused: it gets no tick."""
+
+    def __call__(self, done: int, total: int, note: str = "", tokens: int = 0) -> None:
+        """Show that `done` of `total` is done; `tokens` are added to the job's count."""
+        self.tokens += tokens
+        if (
+            done < self.done or total != self.total
+        ):  # a first call, or another round of the same job: the pace is counted from here
+            self.since = (time.perf_counter(), done)
+        self.done, self.total, self.note = done, total, note
+        elapsed = self.progress.tasks[0].elapsed or 0.0
+        rate = f"{self.tokens / elapsed:,.0f} tok/s" if self.tokens and elapsed > 1 else ""
+        self.progress.update(self.task, completed=done, total=total, note=one_line(f"{note} {rate}"))
+
+    def line(self) -> str:
+        """Where the job is, in words: how much is done, what was noted (a loss), and the time
+        left at the pace so far."""
+        if not self.total:
+            return "at work"
+        began, first = self.since
+        left = (
+            (time.perf_counter() - began) * (self.total - self.done) / (self.done - first)
+            if self.done > first
+            else None
+        )
+        parts = (
+            f"{self.unit} {self.done} of {self.total}".strip(),
+            self.note,
+            "" if left is None else f"{span(left)} left",
+        )
+        return ", ".join(part for part in parts if part)
+
+    def say(self, lines: Sequence[Text]) -> None:
+        """Print lines above the bar."""
+        for line in lines:
+            self.progress.console.print(Padding(line, (0, 0, 0, 2), expand=False))
+
+    @property
+    def watched(self) -> bool:
+        """Whether somebody looks on, or the lines go to a file."""
+        return self.progress.console.is_terminal
+
+
+def span(seconds: float) -> str:
+    """A length of time as people say it: 45 s, 3 min, 2 h 5 min."""
+    minutes = round(seconds / 60)
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"

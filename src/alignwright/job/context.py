@@ -1,0 +1,85 @@
+"""What may a technique touch while its job runs? Its stage, the data, the models, its folder, and
+judges by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from alignwright.core.protocols import ChatModel, RewardFn
+from alignwright.core.stage import Stage
+from alignwright.job.bar import Bar
+from alignwright.job.data import Data
+from alignwright.job.job import BASELINE, Job, Role
+from alignwright.job.judge_cache import JudgeCache, judge_cache
+from alignwright.job.ledger import Ledger
+from alignwright.job.model_store import ModelStore
+from alignwright.model.local_model import LocalModel
+
+
+@dataclass(frozen=True)
+class JobContext:
+    """A job at work. `judge` gives what scores replies by the name that a knob holds: reward,
+    feedback, a file of rules, a function, or the folder of a reward model."""
+
+    job: Job
+    jobs: Mapping[str, Job]
+    """All jobs of the run, by name."""
+    seed: int
+    data: Data
+    models: ModelStore
+    ledger: Ledger
+    folder: Path
+    bar: Bar
+    judge: Callable[[str, JobContext], RewardFn]
+
+    @property
+    def name(self) -> str:
+        return self.job.name
+
+    @property
+    def model(self) -> str:
+        """The model that the stage is applied to: "baseline", or a training job's name."""
+        return self.job.model
+
+    def needed(self, role: Role) -> tuple[str, ...]:
+        """The jobs that it needs in this role."""
+        return self.job.needed(role)
+
+    def folder_of(self, name: str) -> Path:
+        """The folder of a finished job."""
+        return self.ledger.run / self.ledger.entries[name].folder
+
+    def stage_of(self, name: str) -> Stage:
+        return self.jobs[name].stage
+
+    def scorer(self, name: str) -> RewardFn:
+        """What scores replies, by the name that a knob holds."""
+        return self.judge(name, self)
+
+    def target(self) -> LocalModel:
+        """The model that is measured or attacked, in float32, reporting its progress."""
+        return self.with_progress(self.models.for_eval(self.model))
+
+    def start(self) -> LocalModel:
+        """The start model as it is measured, in float32, reporting its progress."""
+        return self.with_progress(self.models.for_eval(BASELINE))
+
+    def sampler(self) -> LocalModel:
+        """The start model in the training precision, reporting its progress."""
+        return self.with_progress(self.models.for_sampling())
+
+    def judge_model(self, name: str) -> ChatModel:
+        """The model that a knob names to judge, reporting its progress where it can."""
+        speaker = self.models.judge(name)
+        return self.with_progress(speaker) if isinstance(speaker, LocalModel) else speaker
+
+    def answers(self, judge: str) -> JudgeCache:
+        """What the judge that a knob names was asked before, in this run and in those beside it."""
+        return judge_cache(judge, self.models.start_name, self.data.folder, self.ledger.run)
+
+    def with_progress(self, model: LocalModel) -> LocalModel:
+        """The model, reporting its progress to this job's bar."""
+        model.progress = self.bar
+        return model

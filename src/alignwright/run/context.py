@@ -1,0 +1,43 @@
+"""What is a job given to work with? The models of the run, its data, and judges by name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from alignwright.experiment.experiment import Experiment
+from alignwright.job.bar import Bar
+from alignwright.job.context import JobContext
+from alignwright.job.job import Job
+from alignwright.job.ledger import Ledger
+from alignwright.job.model_store import ModelStore
+from alignwright.run.judges import judge
+
+
+def model_store(experiment: Experiment, ledger: Ledger) -> ModelStore:
+    """The models of a run."""
+    return ModelStore(
+        experiment.model,
+        experiment.data,
+        ledger,
+        seed=experiment.seed,
+        date=experiment.date,
+        server=experiment.server,
+    )
+
+
+def job_context(
+    job: Job, jobs: Mapping[str, Job], experiment: Experiment, models: ModelStore, folder: Path, bar: Bar
+) -> JobContext:
+    """All that a job may touch."""
+    return JobContext(
+        job=job,
+        jobs=jobs,
+        seed=experiment.seed,
+        data=experiment.data,
+        models=models,
+        ledger=models.ledger,
+        folder=folder,
+        bar=bar,
+        judge=judge,
+    )

@@ -1,0 +1,56 @@
+"""Who scores the model's replies, when a spec says `reward: NAME`?
+
+`reward` is the reward model that a stage before this one trained; `feedback` are the spec's own
+voters, without those whose check found no signal; a folder is a reward model that another run left;
+anything else is a rule of a file. So a constitution, a rule and a reward model are all one thing to
+a policy gradient.
+"""
+
+from __future__ import annotations
+
+from alignwright.core.protocols import RewardFn, Voter
+from alignwright.core.records import Finding
+from alignwright.feedback.knobs import Contrast, JudgeVote, Rules
+from alignwright.feedback.run import voter
+from alignwright.feedback.scoring import VoterScorer, rule_scorer
+from alignwright.files.contents import records
+from alignwright.files.reward_folder import names_folder, reward_folder
+from alignwright.job.context import JobContext
+from alignwright.job.records import FINDINGS
+from alignwright.model.reward_model import RewardScorer
+from alignwright.model.sequence_classifier import ClassifierScorer
+
+
+def judge(name: str, job: JobContext) -> RewardFn:
+    """What `name` stands for in this job. A reward model that was loaded for the job before is
+    taken again."""
+    if name == "reward":
+        (folder,) = (job.folder_of(trained) for trained in job.needed("reward"))
+        return job.models.keep_judge(str(folder), lambda: RewardScorer.load(job.models.start, folder))
+    if names_folder(name):
+        folder = reward_folder(job.data.path(name))
+        return job.models.keep_judge(str(folder), lambda: ClassifierScorer.load(folder, date=job.models.date))
+    if name == "feedback":
+        return VoterScorer(tuple(voters(job)))
+    return rule_scorer(name, job.data.folder)
+
+
+def voters(job: JobContext) -> list[Voter]:
+    """The voters that can judge a new reply. Raises ValueError when each of them was refused."""
+    stages = {name: job.stage_of(name) for name in job.needed("votes")}
+    able = {name: stage for name, stage in stages.items() if isinstance(stage, Rules | JudgeVote | Contrast)}
+    refused = [name for name in able if _refused(job, name)]
+    accepted = [voter(stage, job) for name, stage in able.items() if name not in refused]
+    if not accepted:
+        raise ValueError(
+            f"{job.name}: 'feedback' is the reward, but every voter that could judge a reply was refused by its"
+            f" check ({', '.join(refused)}): there is nothing to raise. Use a stronger judge, rules, or a reward model"
+            " of written pairs"
+        )
+    return accepted
+
+
+def _refused(job: JobContext, name: str) -> bool:
+    path = job.folder_of(name) / FINDINGS
+    findings = records(path, Finding) if path.exists() else []
+    return any(finding.detail.get("refused") for finding in findings)
