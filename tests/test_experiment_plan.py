@@ -11,12 +11,12 @@ from run_case import make_project
 
 from alignwright.core.records import Comparison, Prompt, Reply, Vote
 from alignwright.core.records import Conversation as C
+from alignwright.experiment.cache_key import cache_keys
 from alignwright.experiment.load import check
-from alignwright.experiment.plan import keys
 from alignwright.files.errors import SpecError
-from alignwright.job import data
 from alignwright.job.ledger import Ledger
 from alignwright.job.preferences import comparisons
+from alignwright.job.records import write_records
 from alignwright.run.align import Request, estimate, prepare
 from alignwright.train.knobs import Sft
 from alignwright.train.run import demonstrations
@@ -29,7 +29,7 @@ def spec(tmp_path: Path) -> Path:
 
 def known(spec: Path, *overrides: str) -> dict[str, str]:
     experiment, jobs, _ = prepare(Request(spec, overrides))
-    return keys(experiment, jobs)
+    return cache_keys(experiment, jobs)
 
 
 def changed(before: dict[str, str], after: dict[str, str]) -> set[str]:
@@ -142,8 +142,8 @@ def test_a_revision_that_lost_is_not_learnt_as_one(spec: Path, tmp_path: Path) -
     ledger = Ledger(tmp_path / "run")
     folder = ledger.folder(0, "aggregate.pooled", "key")
     found = [revised(0, 0), revised(1, 1)]
-    data.write_records(folder / "comparisons.jsonl", found)
-    data.write_records(folder / "preferences.jsonl", pooled(found))
+    write_records(folder / "comparisons.jsonl", found)
+    write_records(folder / "preferences.jsonl", pooled(found))
     ledger.finish("aggregate.pooled", "key", folder, 0.0)
     work: Any = SimpleNamespace(job=job, ledger=ledger, experiment=experiment)
     (learnt,) = demonstrations(Sft(by="sft", data="revisions"), work)
@@ -154,7 +154,7 @@ def test_an_estimate_touches_nothing(spec: Path, tmp_path: Path) -> None:
     runs = tmp_path / "runs"
     experiment, jobs, _ = prepare(Request(spec, runs=runs))
     lender = Ledger(runs / "lender")
-    lender.finish("collect", keys(experiment, jobs)["collect"], lender.folder(0, "collect", "key"), 0.0)
+    lender.finish("collect", cache_keys(experiment, jobs)["collect"], lender.folder(0, "collect", "key"), 0.0)
     lines = estimate(Request(spec, runs=runs)).lines
     assert [line.name for line in lines if line.cached] == ["collect"]
     assert [path.name for path in runs.iterdir()] == ["lender"]

@@ -13,10 +13,11 @@ from safetensors.torch import save_file
 from spec_case import SPEC, jsonl, write
 
 from alignwright.core.records import Conversation
+from alignwright.experiment.cache_key import cache_keys
 from alignwright.experiment.check import check
 from alignwright.experiment.experiment import resolve_effort
 from alignwright.experiment.load import load
-from alignwright.experiment.plan import keys, plan
+from alignwright.experiment.plan import plan
 from alignwright.files import data_file
 from alignwright.files.data_file import DataFile
 from alignwright.files.errors import SpecError
@@ -159,7 +160,7 @@ def test_what_is_said_of_a_file_and_what_is_read_beside_it_are_part_of_a_jobs_ke
 
     def key() -> str:
         experiment = resolve_effort(load(path))
-        return keys(experiment, plan(experiment))["feedback.0.written"]
+        return cache_keys(experiment, plan(experiment))["feedback.0.written"]
 
     first = key()
     assert key() == first

@@ -12,12 +12,14 @@ from rich.console import Console
 from run_case import make_project
 
 from alignwright.core.records import Conversation, Prompt, Record, SampleResult
+from alignwright.experiment.cache_key import cache_keys
 from alignwright.experiment.load import check, load
-from alignwright.experiment.plan import keys, plan
+from alignwright.experiment.plan import plan
 from alignwright.files.contents import records
 from alignwright.files.errors import SpecError
 from alignwright.files.lines import lines_of
-from alignwright.job import data
+from alignwright.job.data import subsample_evenly
+from alignwright.job.records import write_records
 from alignwright.run.align import Request, align
 from alignwright.run.compare import compare
 from alignwright.run.doctor import sources_before
@@ -58,7 +60,7 @@ def talk(folder: Path, name: str, rows: range) -> None:
 
 def test_a_line_of_a_file_of_records_ends_at_its_line_feed(tmp_path: Path) -> None:
     said = Prompt(conversation=Conversation.user(f"a{ENDS}b\r\nc\rd"))
-    data.write_records(tmp_path / "r.jsonl", [said, said])
+    write_records(tmp_path / "r.jsonl", [said, said])
     assert len((tmp_path / "r.jsonl").read_text(encoding="utf-8").splitlines()) > 2  # why it matters
     assert records(tmp_path / "r.jsonl", Prompt) == [said, said]
     assert lines_of("a\r\nb\n\nc") == ["a", "b", "", "c"]
@@ -117,12 +119,15 @@ def test_a_stage_takes_at_most_its_limit_spread_over_its_files(tmp_path: Path) -
     experiment = load(path)
     stage = experiment.train[0]
     assert isinstance(stage, Sft)
-    said = [conversation.messages[0].content for conversation in data.demonstrated(experiment, stage)]
+    said = [
+        conversation.messages[0].content
+        for conversation in experiment.data.conversations(stage.conversations, stage.limit)
+    ]
     assert said == [f"say {10 * n}" for n in range(10)]
     sources, _ = sources_before(stage, experiment)
     assert len(sources) == 10  # what is shown before the run is what is trained on
     whole = load(path, ["train.0.limit=1000"])
-    assert len(data.demonstrated(whole, whole.train[0])) == 100  # type: ignore[arg-type]
+    assert len(whole.data.conversations(whole.train[0].conversations, whole.train[0].limit)) == 100  # type: ignore[arg-type]
     texts = load(limited(tmp_path, "{by: pretrain, text: [text.jsonl], limit: 3}"))
     pretrain = texts.train[0]
     assert isinstance(pretrain, Pretrain)
@@ -134,7 +139,7 @@ def test_the_limit_is_part_of_the_key_of_its_stage(tmp_path: Path) -> None:
 
     def key(*overrides: str) -> str:
         experiment = load(path, overrides)
-        return keys(experiment, plan(experiment))["train.0.sft"]
+        return cache_keys(experiment, plan(experiment))["train.0.sft"]
 
     assert key() == key("train.0.limit=10")
     assert len({key(), key("train.0.limit=11"), key("train.0.limit=null")}) == 3
@@ -147,4 +152,4 @@ def test_a_limit_without_files_is_told(tmp_path: Path) -> None:
 
 def test_rows_are_spread_over_all_that_there_are() -> None:
     rows = [Record() for _ in range(7)]
-    assert [next(i for i, row in enumerate(rows) if row is kept) for kept in data.spread(rows, 3)] == [0, 2, 4]
+    assert [next(i for i, row in enumerate(rows) if row is kept) for kept in subsample_evenly(rows, 3)] == [0, 2, 4]

@@ -13,10 +13,11 @@ from rich.console import Console
 from run_case import make_project
 
 from alignwright.core.records import Finding
+from alignwright.experiment.cache_key import cache_keys
 from alignwright.experiment.check import check
 from alignwright.experiment.experiment import resolve_effort
 from alignwright.experiment.load import load
-from alignwright.experiment.plan import keys, plan
+from alignwright.experiment.plan import plan
 from alignwright.files.errors import SpecError
 from alignwright.job.ledger import Ledger
 from alignwright.measure.goodhart.measure import Point
@@ -123,12 +124,12 @@ def test_a_measure_whose_judge_is_trained_waits_for_it(project: Path) -> None:
     after = next(job for job in jobs if job.name == "measure.0.goodhart@train.1.rloo")
     assert set(after.needs) == {"train.0.reward", "train.1.rloo", "measure.0.goodhart@baseline"}
     assert names.index("measure.0.goodhart@baseline") > names.index("train.0.reward")
-    estimate = bill(experiment, jobs, keys(experiment, jobs), Ledger(project / "nothing"), Lengths(experiment))
+    estimate = bill(experiment, jobs, cache_keys(experiment, jobs), Ledger(project / "nothing"), Lengths(experiment))
     lines = {line.name: line.tokens for line in estimate.lines}
     assert lines["measure.0.goodhart@baseline"] > 0
-    before = keys(experiment, jobs)[after.name]
+    before = cache_keys(experiment, jobs)[after.name]
     (project / "rule.py").write_text(RULE + "# another gold\n")
-    assert keys(experiment, jobs)[after.name] != before
+    assert cache_keys(experiment, jobs)[after.name] != before
     (project / "rule.py").write_text(RULE)
 
 
@@ -292,7 +293,7 @@ def test_looks_are_on_the_bill(tmp_path: Path) -> None:
     for spec_file in (path, bare):
         experiment = resolve_effort(load(spec_file))
         jobs = plan(experiment)
-        lines = bill(experiment, jobs, keys(experiment, jobs), Ledger(tmp_path / "no"), Lengths(experiment)).lines
+        lines = bill(experiment, jobs, cache_keys(experiment, jobs), Ledger(tmp_path / "no"), Lengths(experiment)).lines
         tokens.append(next(line.tokens for line in lines if line.name == "train.0.rloo"))
     assert tokens[0] > tokens[1] > 0
 

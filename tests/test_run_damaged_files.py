@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 from test_cli import run as command
-from test_run_goodhart import DRAW, LOOP, STOP, stopping
+from test_measure_goodhart_run import DRAW, LOOP, STOP, stopping
 from test_run_methods import METHODS
 from test_run_methods import project as methods
 from test_run_stopping import Killed, dies_at

@@ -21,8 +21,9 @@ from alignwright.files.models import ModelRef, resolve
 from alignwright.model.limits import Limit
 from alignwright.model.tokenizer import TokenizerMissing, dequantised_folder, load_tokenizer
 from alignwright.model.tokens import Chat, TokenRow
-from alignwright.run.doctor import examine, first_lines, stage_lines, tell
+from alignwright.run.doctor import examine, tell
 from alignwright.train.data_report import BadTrainingData
+from alignwright.train.doctor import first_lines, stage_lines
 from alignwright.train.knobs import Sft
 from alignwright.train.knobs_pairs import Dpo
 from alignwright.train.knobs_rollouts import Grpo

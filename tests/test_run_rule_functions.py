@@ -14,16 +14,14 @@ import torch
 from run_case import make_project
 
 from alignwright.core.records import Comparison, Conversation, Prompt, Reply
-from alignwright.experiment.cache_key import files_of
+from alignwright.experiment.cache_key import cache_keys, files_of
 from alignwright.experiment.check import check
-from alignwright.experiment.plan import keys
 from alignwright.experiment.rule_columns import kept_columns
 from alignwright.feedback.rules import FunctionVoter, RuleError, rules
 from alignwright.feedback.scoring import rule_scorer
 from alignwright.files.errors import SpecError
 from alignwright.files.functions import RuleColumns, columns_of_function, dependencies
 from alignwright.files.reading import EVERY
-from alignwright.job import data
 from alignwright.run.align import Request, prepare
 
 ANSWER = "def score(prompt, reply, answer):\n    return float(str(answer) in reply)\n"
@@ -64,7 +62,7 @@ def test_the_rows_own_columns_come_by_name(spec: Path) -> None:
     prompts(spec, {"answer": "sun", "other": 1}, {"answer": 7})
     check(spec, knobs)
     experiment, _, _ = prepare(Request(spec, knobs))
-    found = data.prompts(experiment, experiment.intent.prompts)
+    found = experiment.data.prompts(experiment.intent.prompts)
     assert [prompt.columns for prompt in found] == [(("answer", '"sun"'),), (("answer", "7"),)]
     scores = rule_scorer("rule.py:score", experiment.folder)(found, [["the sun", "rain"], ["7", "8"]])
     assert [[score.value for score in group if score] for group in scores] == [[1.0, 0.0], [1.0, 0.0]]
@@ -89,7 +87,7 @@ def test_columns_that_nobody_asks_for_leave_a_prompt_as_it_was(spec: Path) -> No
     knobs = rule(spec, "def score(prompt, reply):\n    return 1.0\n")
     prompts(spec, {"answer": "sun"})
     experiment, _, _ = prepare(Request(spec, knobs))
-    (prompt,) = data.prompts(experiment, experiment.intent.prompts)
+    (prompt,) = experiment.data.prompts(experiment.intent.prompts)
     assert prompt.id == Prompt(conversation=Conversation.user("say 0?")).id
     assert "columns" not in prompt.model_dump(mode="json")
 
@@ -99,7 +97,7 @@ def test_every_column_is_handed_to_who_takes_whatever_there_is(spec: Path) -> No
     prompts(spec, {"answer": "sun", "level": [1, 2], "topic": "t"})
     experiment, _, _ = prepare(Request(spec, knobs))
     assert kept_columns(experiment) == EVERY
-    (prompt,) = data.prompts(experiment, experiment.intent.prompts)
+    (prompt,) = experiment.data.prompts(experiment.intent.prompts)
     voter = rules("rule.py:score", experiment.folder)
     assert isinstance(voter, FunctionVoter)
     assert voter.score(prompt, "x") == (2.0, "rule.py:score")  # answer and level; the topic is the statistics' own
@@ -146,7 +144,7 @@ def test_a_module_beside_and_a_file_that_it_names_are_in_the_key(spec: Path) -> 
 
     def key() -> str:
         experiment, jobs, _ = prepare(Request(spec, knobs))
-        return keys(experiment, jobs)["train.0.rloo"]
+        return cache_keys(experiment, jobs)["train.0.rloo"]
 
     before = key()
     (folder / "unread.py").write_text("x = 1")

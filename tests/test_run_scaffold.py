@@ -10,7 +10,6 @@ from alignwright.core.records import Comparison, Preference
 from alignwright.experiment.check import check
 from alignwright.experiment.experiment import Experiment
 from alignwright.experiment.load import load
-from alignwright.job import data
 from alignwright.model.tokens import Chat
 from alignwright.run.scaffold import scaffold
 from alignwright.train.data_report import diagnose
@@ -34,8 +33,8 @@ def test_a_new_project_is_whole(experiment: Experiment) -> None:
 def test_the_longer_reply_is_the_better_one_in_half_of_its_pairs(experiment: Experiment) -> None:
     """Trained and held-out pairs alike, and of nearly one length: a judge of them that counts
     letters is a coin."""
-    held = data.pairs(experiment, ("heldout/pairs.jsonl",))
-    for found in (preferences(data.written_pairs(experiment)), preferences(held)):
+    held = experiment.data.pairs(("heldout/pairs.jsonl",))
+    for found in (preferences(experiment.data.written_pairs()), preferences(held)):
         longer = sum(len(pair.chosen) > len(pair.rejected) for pair in found)
         assert 2 * longer == len(found)
         letters = [sum(len(getattr(pair, side)) for pair in found) for side in ("chosen", "rejected")]
@@ -48,7 +47,7 @@ def test_the_doctor_has_nothing_to_say_of_them_but_would_of_biased_ones(experime
     from alignwright.model.tokenizer import load_tokenizer
 
     chat: Chat = load_tokenizer(resolve(experiment.model)).chat
-    pairs = preferences(data.written_pairs(experiment))
+    pairs = preferences(experiment.data.written_pairs())
     biased = [pair.model_copy(update={"chosen": f"{pair.chosen} {pair.rejected}"}) for pair in pairs]
     names = [
         [trouble.name for trouble in diagnose(pair_rows(chat, found), chat, sources=found).issues]

@@ -12,8 +12,8 @@ from pydantic import ValidationError
 from run_case import SPEC, make_project
 
 from alignwright.core.records import Finding, SampleResult
+from alignwright.experiment.cache_key import cache_keys
 from alignwright.experiment.load import check
-from alignwright.experiment.plan import keys
 from alignwright.files.contents import records
 from alignwright.files.errors import SpecError
 from alignwright.measure.findings import levels
@@ -58,7 +58,7 @@ def test_the_plan_knows_what_a_world_depends_on(tmp_path: Path) -> None:
     spec = project(tmp_path / "project")
     experiment, jobs, _ = prepare(Request(spec))
     other, others, _ = prepare(Request(spec, ("measure.0.turns=2",)))
-    before, after = keys(experiment, jobs), keys(other, others)
+    before, after = cache_keys(experiment, jobs), cache_keys(other, others)
     assert {name for name in before if before[name] != after[name]} == {"measure.0.world@baseline"}
     check(spec)
 

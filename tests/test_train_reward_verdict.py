@@ -19,8 +19,8 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from alignwright.core.promises import PromiseReport
 from alignwright.core.records import Conversation, Finding, Preference, Prompt
+from alignwright.experiment.cache_key import cache_keys
 from alignwright.experiment.check import check
-from alignwright.experiment.plan import keys
 from alignwright.files.errors import SpecError
 from alignwright.files.reward_folder import NoReward, reward_folder
 from alignwright.model.load import load
@@ -327,7 +327,7 @@ def test_another_spec_names_the_run(trained: Path, tmp_path: Path) -> None:
     path = other(tmp_path, str(trained))
     check(path)
     experiment, jobs, _ = prepare(Request(path, runs=tmp_path / "runs"))
-    before = keys(experiment, jobs)
+    before = cache_keys(experiment, jobs)
     folder, _ = run(path)
     assert [f.stage for f in findings(folder) if f.claim == "reward.score" and f.against is None] == [
         "baseline",
@@ -337,7 +337,7 @@ def test_another_spec_names_the_run(trained: Path, tmp_path: Path) -> None:
     text = config.read_text()
     try:
         config.write_text(json.dumps(json.loads(text) | {"note": "another"}))
-        after = keys(experiment, jobs)
+        after = cache_keys(experiment, jobs)
     finally:
         config.write_text(text)
     assert {name for name in before if before[name] != after[name]} == {job.name for job in jobs}, (

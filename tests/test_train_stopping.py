@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from test_run_goodhart import DRAW, LOOP, STOP, run, stopping
+from test_measure_goodhart_run import DRAW, LOOP, STOP, run, stopping
 
 from alignwright.train import run as training
 from alignwright.train import stopping as watching
