@@ -23,13 +23,13 @@ from test_cli import run as command
 from test_measure_goodhart_run import DRAW, LOOP, STOP, stopping
 from test_run_methods import METHODS
 from test_run_methods import project as methods
-from test_run_stopping import Killed, dies_at
+from test_train_stopping import Killed, dies_at
 
 from alignwright.run import align as run_align
-from alignwright.run import stopping as watching
 from alignwright.run.align import Request, align
 from alignwright.run.progress import View
 from alignwright.train import ensemble, loop
+from alignwright.train import stopping as watching
 
 OFTEN = LOOP.replace("checkpoint_every: 3", "checkpoint_every: 1")
 SAVED = (loop, "save_checkpoint")
