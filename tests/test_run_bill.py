@@ -18,9 +18,9 @@ from alignwright.cli import app
 from alignwright.core.cost import PROMPT as TYPICAL
 from alignwright.core.cost import Cost
 from alignwright.core.stage import Stage
-from alignwright.files.fingerprint import model_fingerprint
 from alignwright.experiment.unions import AnyStage
 from alignwright.feedback.knobs import Rules, Written
+from alignwright.files.fingerprint import model_fingerprint
 from alignwright.files.models import resolve
 from alignwright.run.align import Request, align, estimate, prepare
 from alignwright.run.bill import Estimate, Line
