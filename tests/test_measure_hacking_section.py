@@ -80,12 +80,12 @@ def test_a_pair_is_not_taken_for_a_reply_before_and_after() -> None:
     case = with_hacks()
     hacked = [claim for claim in case.claims if claim.name.startswith(("hacking.feature.", "hacking.test."))]
     assert len(hacked) == 3
-    assert all(claim.transcribed and not claim.lives for claim in hacked)
+    assert all(claim.transcribed and not claim.histories for claim in hacked)
     (transcripts,) = [[b for b in s.blocks if isinstance(b, Transcript)] for s in case.sections if s.name == "hacked"]
     assert all(e.before == "Plain." for transcript in transcripts for e in transcript.examples)
     old = RunResults(case.header, case.verdicts, case.findings)  # a run that stored no sections
-    (life,) = old.find("hacking.test.repeat").lives
-    assert [step.reply for step in life.steps] == ["Great! Great!"]
+    (history,) = old.find("hacking.test.repeat").histories
+    assert [step.reply for step in history.steps] == ["Great! Great!"]
 
 
 ADVICE = (

@@ -56,19 +56,26 @@ def test_parts_belong_to_their_claim(tmp_path):
 
 def test_worst_first():
     prompt = Conversation.user("?")
-    courses = {
+    tally = {
         "held": ("pass", "pass"),
         "better": ("fail", "pass"),
         "failing": ("fail", "fail"),
         "unclear": ("pass", "error"),
         "worse": ("pass", "fail"),
     }
-    before = finding(exhibits=[Example(item=k, prompt=prompt, reply="old", status=a) for k, (a, _) in courses.items()])
-    after = finding("train.0.dpo", [Example(item=k, reply="new", status=b) for k, (_, b) in courses.items()])
+    before = finding(exhibits=[Example(item=k, prompt=prompt, reply="old", status=a) for k, (a, _) in tally.items()])
+    after = finding("train.0.dpo", [Example(item=k, reply="new", status=b) for k, (_, b) in tally.items()])
     claim = cases.RunResults(header=material.case()[0].header, verdicts=(), findings=(before, after)).claims[0]
-    assert [life.item for life in claim.lives] == [life.course for life in claim.lives] == list(cases.COURSES)
-    assert claim.courses == dict.fromkeys(cases.COURSES, 1)
-    assert all([step.reply for step in life.steps] == ["old", "new"] and life.prompt == prompt for life in claim.lives)
+    assert (
+        [history.item for history in claim.histories]
+        == [history.change for history in claim.histories]
+        == list(cases.CHANGES)
+    )
+    assert claim.tally == dict.fromkeys(cases.CHANGES, 1)
+    assert all(
+        [step.reply for step in history.steps] == ["old", "new"] and history.prompt == prompt
+        for history in claim.histories
+    )
 
 
 def test_a_reply_told_only_as_before_is_the_baseline():
@@ -76,12 +83,15 @@ def test_a_reply_told_only_as_before_is_the_baseline():
     claim = cases.RunResults(
         header=material.case()[0].header, verdicts=(), findings=(finding("train.0.dpo", [shown], against="baseline"),)
     ).claims[0]
-    assert [(step.stage, step.reply) for step in claim.lives[0].steps] == [("baseline", "old"), ("train.0.dpo", "new")]
-    assert claim.lives[0].course == "worse"
+    assert [(step.stage, step.reply) for step in claim.histories[0].steps] == [
+        ("baseline", "old"),
+        ("train.0.dpo", "new"),
+    ]
+    assert claim.histories[0].change == "worse"
     alone = cases.RunResults(
         header=material.case()[0].header, verdicts=(), findings=(finding(exhibits=[Example(item="a", status="fail")]),)
     ).claims[0]
-    assert alone.lives[0].course == "failing"
+    assert alone.histories[0].change == "failing"
 
 
 def test_only_the_items_shown_last_are_shown_with_every_stage_known():
@@ -93,7 +103,7 @@ def test_only_the_items_shown_last_are_shown_with_every_stage_known():
         against="train.0.sft",
     )
     claim = cases.RunResults(header=material.case()[0].header, verdicts=(), findings=(change, middle, old)).claims[0]
-    seen = {life.item: [(step.stage, step.reply) for step in life.steps] for life in claim.lives}
+    seen = {history.item: [(step.stage, step.reply) for step in history.steps] for history in claim.histories}
     assert seen == {
         "a": [("baseline", "1"), ("train.0.sft", "2"), ("train.1.dpo", "3")],
         "b": [("train.0.sft", "8"), ("train.1.dpo", "9")],

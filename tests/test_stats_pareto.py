@@ -117,6 +117,7 @@ def test_gain_and_cost_are_turned_so_that_more_is_more():
 
 
 STAGES = ("train.0.dpo", "train.1.average")
+TITLES = {"train.0.dpo": "DPO", "train.1.average": "averaging"}
 
 
 def drawn(found, stages=STAGES):

@@ -1,7 +1,7 @@
 """What does a run come to, for a person to read?
 
-Everything here is a pure function of a run's `findings.jsonl` and `promises.json`: the page, the
-model card, the terminal's summary.
+Everything here is a pure function of a run's `findings.jsonl`, `promises.json` and `sections.jsonl`:
+the page, the model card, the terminal's summary.
 """
 
 from __future__ import annotations
@@ -43,6 +43,6 @@ def render(folder: Path) -> None:
 
 def summary(case: RunResults, folder: Path | None = None) -> Summary:
     """The last screen of a run, for a rich console to print."""
-    from alignwright.report.terminal import summary as terminal_summary
+    from alignwright.report.terminal import Summary as Screen
 
-    return terminal_summary(case, folder)
+    return Screen(case, folder)

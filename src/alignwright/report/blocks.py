@@ -28,11 +28,11 @@ from alignwright.core.section import (
     Text,
     Transcript,
 )
+from alignwright.report import names
 from alignwright.report.results import RunResults
 from alignwright.report.text import LONGEST, markdown, one_line, shortened
 from alignwright.stats.marks import direction
 
-TURNS = {"better": "▲", "worse": "▼", "changed": "◆", "unclear": "≈"}
 Lines = list[tuple[str, tuple[str, ...]]]
 """Lines, each with what is said beneath it."""
 
@@ -143,7 +143,7 @@ def _number(case: RunResults, cell: Cell, *, brief: bool) -> str:
         return ""
     change = finding.against is not None
     value = wording.count(finding) if cell.counted else wording.number(finding.value, finding.unit, change=change)
-    words = f"{TURNS[direction(finding)]} " * change + f"{value} {wording.interval(finding)}"
+    words = f"{names.SIGNS[direction(finding)]} " * change + f"{value} {wording.interval(finding)}"
     p = wording.p_value(finding.p) if finding.p is not None else ""
     beneath = (case.where(finding) if change else "", wording.scored(finding), p)
     return ", ".join((words, *filter(None, beneath))) if cell.scored and not brief else words

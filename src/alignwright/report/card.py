@@ -22,7 +22,6 @@ from alignwright.stats.marks import direction
 
 _BUNDLED = {"smollm2-135m-instruct": ("HuggingFaceTB/SmolLM2-135M-Instruct", "apache-2.0")}
 _HUB = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
-_TURNS = {"better": "▲", "worse": "▼", "changed": "◆", "unclear": "≈"}
 _SIGNS = {"broken": "✕ broken", "untested": "? untested", "kept": "✓ kept"}
 
 
@@ -121,7 +120,7 @@ def _cell(finding: Finding | None) -> str:
     words = (
         f"{wording.number(finding.value, finding.unit, change=finding.against is not None)} {wording.interval(finding)}"
     )
-    return markdown(f"{_TURNS[direction(finding)]} {words}" if finding.against is not None else words)
+    return markdown(f"{names.SIGNS[direction(finding)]} {words}" if finding.against is not None else words)
 
 
 def _making(case: RunResults) -> str:

@@ -86,9 +86,9 @@ def _across(points: Sequence[Point], band: Band | None) -> Scale:
 def _band(across: Scale, band: Band) -> list[Markup]:
     if band.value > across.high:
         return []
-    left, right = (float(across.at(v).rstrip("%")) for v in (band.low, across.high if band.high is None else band.high))
+    start, end = (float(across.at(v).rstrip("%")) for v in (band.low, across.high if band.high is None else band.high))
     shade = Markup('<rect class="promised" x="{:.2f}%" y="0" width="{:.2f}%" height="{}"/>').format(
-        left, max(0.0, right - left), HEIGHT
+        start, max(0.0, end - start), HEIGHT
     )
     return [shade, _line("bound", across.at(band.value), 0, across.at(band.value), HEIGHT)]
 

@@ -49,7 +49,7 @@ def scale(claim: Claim) -> Scale:
 
 
 def around(values: Sequence[float]) -> Scale:
-    """A scale with round ends over what was seen."""
+    """A scale with round ends over these values."""
     low, high = min(values, default=0.0), max(values, default=1.0)
     span = (high - low) or abs(high) or 1.0
     step = 10.0 ** math.floor(math.log10(span))
@@ -108,9 +108,9 @@ def _lane(axis: Scale, finding: Finding, stage: str, kind: str, y: float) -> Mar
 
 def _bound(axis: Scale, promise: Promise, height: int) -> list[Markup]:
     at = float(axis.at(promise.bound).rstrip("%"))
-    left, width = (0.0, at) if promise.op in ("<", "<=") else (at, 100 - at)
-    shade = Markup('<rect class="promised" x="{:.2f}%" y="0" width="{:.2f}%" height="{}"/>').format(left, width, height)
-    return [shade, _line(f"{at:.2f}%", 0, f"{at:.2f}%", height, "bound")]
+    start, width = (0.0, at) if promise.op in ("<", "<=") else (at, 100 - at)
+    rect = Markup('<rect class="promised" x="{:.2f}%" y="0" width="{:.2f}%" height="{}"/>')
+    return [rect.format(start, width, height), _line(f"{at:.2f}%", 0, f"{at:.2f}%", height, "bound")]
 
 
 def _dot(x: str, y: float, kind: str) -> Markup:

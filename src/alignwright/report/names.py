@@ -10,6 +10,7 @@ from pathlib import PurePath
 from alignwright.core import wording
 from alignwright.core.promises import Op, Promise
 from alignwright.core.records import Axis
+from alignwright.stats.marks import Direction
 
 AXES: dict[Axis, tuple[str, str]] = {
     "instruction": (
@@ -50,7 +51,8 @@ RULE = (
     " correction; promises are answered by these."
 )
 """What marks follow, and what brackets are: said wherever both are shown."""
-COURSES = {
+SIGNS: dict[Direction, str] = {"better": "▲", "worse": "▼", "changed": "◆", "unclear": "≈"}
+CHANGES = {
     "worse": "got worse",
     "failing": "still failing",
     "unclear": "not scored",

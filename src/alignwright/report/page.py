@@ -29,7 +29,7 @@ from alignwright.core.records import Axis, Finding, Verdict
 from alignwright.core.section import Cell, Section
 from alignwright.report import charts, figures, names, text
 from alignwright.report.blocks import shown_in
-from alignwright.report.results import AXES, COURSES, Claim, ItemHistory, RunResults
+from alignwright.report.results import AXES, CHANGES, Claim, ItemHistory, RunResults
 from alignwright.stats import marks
 
 LIMIT = 950_000  # bytes
@@ -141,7 +141,7 @@ def _render(case: RunResults, examples: int, characters: int, left_out: str = ""
         "sections": shown_in(case.sections, "page"),
         "axes": [axis for axis in AXES if axis in OF_THE_MODEL and case.of(axis)],
         "voters": _voters(case.of("feedback")),
-        "shown": examples,
+        "per_claim": examples,
         "left_out": left_out,
         "first": _first(case) if examples else None,
     }
@@ -159,7 +159,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     env.globals.update(names=names, wording=wording, figures=figures, charts=charts, anchor=anchor, overview=overview)
-    env.globals.update(turn_of=marks.direction, RULE=names.RULE, AXES=AXES, COURSES=COURSES, EMPTY=Cell())
+    env.globals.update(turn_of=marks.direction, RULE=names.RULE, AXES=AXES, CHANGES=CHANGES, EMPTY=Cell())
     return env
 
 
@@ -234,20 +234,20 @@ def _first(case: RunResults) -> tuple[Claim, ItemHistory] | None:
     that carry a promise not kept, or of all."""
     open_claims = {p.claim for v in case.verdicts if v.answer != "kept" and (p := _parse(v))}
     axes: tuple[Axis, ...] = OF_THE_MODEL
-    lives = [
-        (claim, life)
+    histories = [
+        (claim, history)
         for claim in case.of(*axes)
-        for life in claim.lives
-        if life.course in ("worse", "failing") and life.prompt
+        for history in claim.histories
+        if history.change in ("worse", "failing") and history.prompt
     ]
     return min(
-        lives,
-        key=lambda pair: (pair[0].name not in open_claims, COURSES.index(pair[1].course), _length(pair[1])),
+        histories,
+        key=lambda pair: (pair[0].name not in open_claims, CHANGES.index(pair[1].change), _length(pair[1])),
         default=None,
     )
 
 
-def _length(life: ItemHistory) -> int:
-    return sum(len(step.reply) for step in life.steps) + sum(
-        len(m.content) for m in (life.prompt.messages if life.prompt else ())
+def _length(history: ItemHistory) -> int:
+    return sum(len(step.reply) for step in history.steps) + sum(
+        len(m.content) for m in (history.prompt.messages if history.prompt else ())
     )

@@ -1,6 +1,6 @@
-"""What was found, about which claim, at which stage, and what do the replies behind it look like?
+"""What was steps, about which claim, at which stage, and what do the replies behind it look like?
 
-Reads the two files a report is made of and groups the findings by axis and claim. Replies to one
+Reads the files a report is made of and groups the findings by axis and claim. Replies to one
 item are joined over the stages into one `ItemHistory`, so that the same prompt can be read before and
 after, worst first.
 """
@@ -26,7 +26,7 @@ from alignwright.core.section import Section, Transcript
 
 T = TypeVar("T", bound=BaseModel)
 Change = Literal["worse", "failing", "unclear", "better", "held"]
-COURSES: tuple[Change, ...] = get_args(Change)  # worst first
+CHANGES: tuple[Change, ...] = get_args(Change)  # worst first
 AXES: tuple[Axis, ...] = get_args(Axis)
 
 
@@ -49,7 +49,7 @@ class ItemHistory:
     steps: tuple[Step, ...]
 
     @property
-    def course(self) -> Change:
+    def change(self) -> Change:
         first, last = self.steps[0].status, self.steps[-1].status
         if last == "fail":
             return "worse" if first == "pass" and len(self.steps) > 1 else "failing"
@@ -92,14 +92,14 @@ class Claim:
 
     @property
     def refused(self) -> bool:
-        """Whether a check found that this judge knows nothing."""
+        """Whether a check steps that this judge knows nothing."""
         return any(f.detail.get("refused") for f in self.levels.values())
 
     def change(self, stage: str, against: str = "baseline") -> Finding | None:
         return next((f for f in reversed(self.changes) if f.stage == stage and f.against == against), None)
 
     @cached_property
-    def lives(self) -> list[ItemHistory]:
+    def histories(self) -> list[ItemHistory]:
         """The items shown last for this claim, worst first, each with its replies at every stage
         where one is known."""
         if self.transcribed:
@@ -116,17 +116,17 @@ class Claim:
             if exhibit.prompt is not None:
                 prompts.setdefault(exhibit.item, exhibit.prompt)
         order = ["baseline", *self.levels, *(f.stage for f in self.changes)]
-        lives = [
+        histories = [
             ItemHistory(i, prompts.get(i), tuple(sorted(s.values(), key=lambda step: _place(order, step.stage))))
             for i, s in steps.items()
         ]
-        return sorted(lives, key=lambda life: COURSES.index(life.course))
+        return sorted(histories, key=lambda history: CHANGES.index(history.change))
 
     @property
-    def courses(self) -> dict[Change, int]:
-        """How many of the items shown took which course, worst first; courses that none took are
+    def tally(self) -> dict[Change, int]:
+        """How many of the items shown changed in which way, worst first; ways of none are
         left out."""
-        return dict(Counter(life.course for life in self.lives))
+        return dict(Counter(history.change for history in self.histories))
 
 
 @dataclass(frozen=True)
@@ -140,7 +140,7 @@ class RunResults:
 
     @cached_property
     def claims(self) -> list[Claim]:
-        """All claims, in the order in which they were first found."""
+        """All claims, in the order in which they were first steps."""
         claims: dict[str, Claim] = {}
         blocks = [block for section in self.sections for block in section.blocks]
         transcribed = {block.claim for block in blocks if isinstance(block, Transcript)}
@@ -193,7 +193,7 @@ class RunResults:
         return [other for other in self.claims if self.parent(other) is claim and not other.name.endswith(CORRECTED)]
 
     def corrected(self, claim: Claim) -> Claim | None:
-        """The rate corrected for the errors of the grader that found it."""
+        """The rate corrected for the errors of the grader that steps it."""
         return self.find(claim.name + CORRECTED)
 
     @cached_property
@@ -223,7 +223,7 @@ class RunResults:
 
 
 def read(folder: Path) -> RunResults:
-    """The case of a finished run; errors name the file and line that cannot be read."""
+    """The results of a finished run; errors name the file and line that cannot be read."""
     findings = tuple(findings_in(folder / "findings.jsonl"))
     answers = _record(PromiseReport, _text(folder / "promises.json"), str(folder / "promises.json"))
     sections = folder / "sections.jsonl"

@@ -29,7 +29,7 @@ _FILES = (
     ("findings.jsonl", "every number"),
 )
 _SIGNS = {"broken": ("✕", "bold red"), "untested": ("?", "bold yellow"), "kept": ("✓", "bold green")}
-_TURNS = {"better": ("▲", "green"), "worse": ("▼", "red"), "changed": ("◆", "yellow"), "unclear": ("≈", "dim")}
+_COLOURS = {"better": "green", "worse": "red", "changed": "yellow", "unclear": "dim"}
 _PLAIN = str.maketrans(
     {
         "✕": "x",
@@ -78,11 +78,6 @@ class Summary:
             yield Text()
         for path, what in files:
             yield Text.assemble(one_line(str(path)), (f"  {what}", "dim"), no_wrap=True, overflow="ignore")
-
-
-def summary(case: RunResults, folder: Path | None = None) -> Summary:
-    """The last screen of a run, for a rich console to print; `folder` is where its files are."""
-    return Summary(case, folder)
 
 
 def _headline(case: RunResults) -> Text:
@@ -144,9 +139,9 @@ def _level(finding: Finding | None) -> Text:
 def _change(finding: Finding | None) -> Text:
     if finding is None:
         return Text(wording.ABSENT, style="dim")
-    sign, style = _TURNS[direction(finding)]
+    way = direction(finding)
     value = wording.number(finding.value, "share" if finding.unit == "share" else "", change=True).removesuffix(" pts")
-    return Text.assemble((f"{sign} {value}", style), (f" {wording.interval(finding)}", "dim"))
+    return Text.assemble((f"{names.SIGNS[way]} {value}", _COLOURS[way]), (f" {wording.interval(finding)}", "dim"))
 
 
 def _count(finding: Finding | None) -> Text:

@@ -40,15 +40,15 @@ def one_line(text: str) -> str:
 
 def shortened(text: str, limit: int) -> str:
     """The text, or its beginning and how much more there is."""
-    kept, more = clip(text, limit)
-    return f"{kept} … {more:,} more characters" if more else kept
+    head, more = clip(text, limit)
+    return f"{head} … {more:,} more characters" if more else head
 
 
 def markdown(text: str) -> str:
     """One line of text that Markdown and HTML leave as it is; of a very long one its beginning,
     and how much more there is."""
-    escaped = _MARKDOWN.sub(lambda sign: "\\" + sign[0], _ENTITIES.sub("\0\\g<0>", one_line(shortened(text, LONGEST))))
-    return re.sub("\0(.)", lambda sign: f"&#{ord(sign[1])};", escaped)
+    inert = _MARKDOWN.sub(lambda sign: "\\" + sign[0], _ENTITIES.sub("\0\\g<0>", one_line(shortened(text, LONGEST))))
+    return re.sub("\0(.)", lambda sign: f"&#{ord(sign[1])};", inert)
 
 
 def clip(text: str, limit: int) -> tuple[str, int]:

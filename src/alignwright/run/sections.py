@@ -27,8 +27,8 @@ def sections(
 ) -> list[Section]:
     """What each kind of stage shows; what is known of the graders, whichever stage asked them, comes
     last."""
-    named, principles = {claim.name: claim for claim in claims}, dict(header.principles)
-    titles = {finding.claim: claim_title(finding.claim, named, principles) for finding in findings}
+    records, principles = {claim.name: claim for claim in claims}, dict(header.principles)
+    titles = {finding.claim: claim_title(finding.claim, records, principles) for finding in findings}
     table = FindingTable(findings, measured_stages(findings, header.stages), titles, header.titles)
-    made = (*(kind.section(table) for kind in kinds), graders_section.section(table))
-    return [section for section in made if section is not None]
+    every = (*(kind.section(table) for kind in kinds), graders_section.section(table))
+    return [section for section in every if section is not None]
