@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from test_report_page import HOSTILE, Reader, make
 
-from alignwright.core.finding_table import FindingTable
 from alignwright.core.records import Conversation, Example, Finding
-from alignwright.core.section import Cell, Table, Transcript
+from alignwright.core.section import Cell, FindingTable, Table, Transcript
 from alignwright.measure.hacking.section import section
 from alignwright.report import page
 from alignwright.report.results import RunResults

@@ -10,8 +10,8 @@ import pytest
 from claims_case import CLAIMS
 from rich.console import Console
 
-from alignwright.core.finding_table import FindingTable
 from alignwright.core.records import Finding, Header, SampleResult
+from alignwright.core.section import FindingTable
 from alignwright.measure.emergent.section import section
 from alignwright.measure.findings import differences, levels
 from alignwright.report import summary

@@ -13,9 +13,9 @@ import pytest
 from report_case import results
 from rich.console import Console
 
-from alignwright.core.finding_table import FindingTable
 from alignwright.core.promises import PromiseReport
 from alignwright.core.records import Finding, Header
+from alignwright.core.section import FindingTable
 from alignwright.measure.tax_section import section
 from alignwright.report import charts
 from alignwright.report.page import html

@@ -8,9 +8,8 @@ import re
 from claims_case import CLAIMS
 from test_report_page import HOSTILE, Reader, make
 
-from alignwright.core.finding_table import FindingTable
 from alignwright.core.records import Conversation, Example, Finding, SampleResult
-from alignwright.core.section import Section, Table, Text
+from alignwright.core.section import FindingTable, Section, Table, Text
 from alignwright.core.wording import ABSENT, count
 from alignwright.measure.findings import levels
 from alignwright.report import page

@@ -19,9 +19,8 @@ from pydantic import Field
 
 from alignwright.core.claims import Claim
 from alignwright.core.cost import Cost, Size
-from alignwright.core.finding_table import FindingTable
 from alignwright.core.records import Constitution, Record
-from alignwright.core.section import Section
+from alignwright.core.section import FindingTable, Section
 
 EffortName = Literal["demo", "study", "full"]
 IntentPart = Literal["prompts", "pairs", "people", "constitution"]

@@ -2,7 +2,8 @@
 
 A result must not outlive the code that made it, and an edit elsewhere must not throw it away. So the
 code of a stage is its section's folder and whatever that imports, found by following the imports,
-those inside of functions too; there is no list to keep.
+those inside of functions too; there is no list to keep. Sections of a report (`section.py`) say how
+findings are shown: they compute no result, and a change of their words throws none away.
 """
 
 from __future__ import annotations
@@ -22,24 +23,29 @@ _IMPORT = re.compile(r"^[ \t]*from alignwright((?:\.\w+)*) import (\([^)]*\)|[^\
 _NAME = re.compile(r"\w+")
 
 
-def code_hash(*parts: str, package: Path = PACKAGE) -> str:
+def code_hash(*parts: str, package: Path = PACKAGE, shown: bool = False) -> str:
     """A hash of the source of these parts (sections such as "train", modules such as "run.judges")
-    and of all that they import."""
-    files = sorted(code_files(parts, package))
+    and of all that they import; `shown`: sections of a report among them."""
+    files = sorted(code_files(parts, package, shown=shown))
     return content_id([[str(file.relative_to(package)), file_hash(file)] for file in files])
 
 
-def code_files(parts: Sequence[str], package: Path = PACKAGE) -> set[Path]:
+def code_files(parts: Sequence[str], package: Path = PACKAGE, *, shown: bool = False) -> set[Path]:
     """The source files of these parts and of all that they import, with what lies beside them."""
     waiting = [file for part in parts for file in _modules(package, part)]
     modules: set[Path] = set()
     while waiting:
         module = waiting.pop()
-        if module not in modules:
+        if module not in modules and (shown or not _shows(module)):
             modules.add(module)
             waiting += _imports(module, package)
     folders = {module.parent for module in modules}
     return modules | {file for folder in folders for file in folder.rglob("*") if file.suffix in BESIDE}
+
+
+def _shows(module: Path) -> bool:
+    """Whether it makes a section of a report. Only knobs and the run import such a module."""
+    return module.stem == "section" or module.stem.endswith("_section")
 
 
 def _modules(package: Path, part: str) -> Iterator[Path]:

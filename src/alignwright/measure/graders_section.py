@@ -12,9 +12,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from alignwright.core.claims import CORRECTED
-from alignwright.core.finding_table import FindingTable
 from alignwright.core.records import Finding
-from alignwright.core.section import Cell, Items, Section
+from alignwright.core.section import Cell, FindingTable, Items, Section
 from alignwright.core.wording import correction, rate
 
 INTRO = (

@@ -7,8 +7,7 @@ beats (`stats.pareto`).
 
 from __future__ import annotations
 
-from alignwright.core.finding_table import FindingTable
-from alignwright.core.section import LineChart, Note, Point, Section, Series, Text
+from alignwright.core.section import FindingTable, LineChart, Note, Point, Section, Series, Text
 from alignwright.stats import pareto
 
 HOW = (

@@ -13,8 +13,8 @@ import re
 import yaml
 
 from alignwright.core import wording
-from alignwright.core.finding_table import OF_THE_MODEL
 from alignwright.core.records import Finding
+from alignwright.core.section import OF_THE_MODEL
 from alignwright.report import blocks, names
 from alignwright.report.results import Claim, RunResults
 from alignwright.report.text import markdown

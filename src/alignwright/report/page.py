@@ -23,10 +23,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from alignwright.core import wording
-from alignwright.core.finding_table import OF_THE_MODEL
 from alignwright.core.promises import Promise, parse
 from alignwright.core.records import Axis, Finding, Verdict
-from alignwright.core.section import Cell, Section
+from alignwright.core.section import OF_THE_MODEL, Cell, Section
 from alignwright.report import charts, figures, names, text
 from alignwright.report.blocks import shown_in
 from alignwright.report.results import AXES, CHANGES, Claim, ItemHistory, RunResults

@@ -19,10 +19,9 @@ from pydantic import BaseModel, ValidationError
 from alignwright.core import promises, wording
 from alignwright.core.claims import CORRECTED, claim_title
 from alignwright.core.claims import Claim as ClaimRecord
-from alignwright.core.finding_table import measured_stages
 from alignwright.core.promises import PromiseReport
 from alignwright.core.records import Axis, Conversation, Finding, Header, Status, Verdict
-from alignwright.core.section import Section, Transcript
+from alignwright.core.section import Section, Transcript, measured_stages
 
 T = TypeVar("T", bound=BaseModel)
 Change = Literal["worse", "failing", "unclear", "better", "held"]

@@ -15,8 +15,8 @@ from rich.table import Table
 from rich.text import Text
 
 from alignwright.core import wording
-from alignwright.core.finding_table import OF_THE_MODEL
 from alignwright.core.records import Finding
+from alignwright.core.section import OF_THE_MODEL
 from alignwright.report import blocks, names
 from alignwright.report.blocks import shown_in
 from alignwright.report.results import Claim, RunResults

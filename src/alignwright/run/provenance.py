@@ -25,7 +25,7 @@ def provenance(folder: Path, seed: int, threads: int, weights: str, kernels: str
     values; None for what is not known."""
     return {
         "alignwright": __version__,
-        "code": code_hash("run"),
+        "code": code_hash("run", shown=True),
         "python": sys.version.split()[0],
         "packages": {name: _version(name) for name in PACKAGES},
         "platform": platform.platform(),

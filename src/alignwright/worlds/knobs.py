@@ -10,8 +10,7 @@ from pydantic import Field
 
 from alignwright.core.claims import Claim
 from alignwright.core.cost import PROMPT, Cost
-from alignwright.core.finding_table import FindingTable
-from alignwright.core.section import Section
+from alignwright.core.section import FindingTable, Section
 from alignwright.core.stage import NEW_TOKENS, Count, Effort, Knob, Setting, Sizes, Stage, resolved
 from alignwright.worlds import section
 

@@ -9,9 +9,8 @@ from __future__ import annotations
 
 from collections import Counter
 
-from alignwright.core.finding_table import FindingTable
 from alignwright.core.records import Finding
-from alignwright.core.section import Block, Cell, Section, Table, Text, number
+from alignwright.core.section import Block, Cell, FindingTable, Section, Table, Text, number
 from alignwright.core.wording import ABSENT
 
 STORIES = {

@@ -12,9 +12,8 @@ from pydantic import Field, model_validator
 
 from alignwright.core.claims import Claim, with_parts
 from alignwright.core.cost import PROMPT, Cost
-from alignwright.core.finding_table import FindingTable
 from alignwright.core.records import Record
-from alignwright.core.section import Section
+from alignwright.core.section import FindingTable, Section
 from alignwright.core.stage import NEW_TOKENS, Count, Effort, NamesModel, Positive, Reads, Sizes, Stage, resolved
 from alignwright.files.data_file import Paths
 from alignwright.files.public_questions import PersonaItem

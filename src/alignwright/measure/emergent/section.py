@@ -7,9 +7,8 @@ the tables.
 
 from __future__ import annotations
 
-from alignwright.core.finding_table import FindingTable
 from alignwright.core.records import Finding
-from alignwright.core.section import Cell, Items, Section
+from alignwright.core.section import Cell, FindingTable, Items, Section
 from alignwright.stats.marks import LEVEL, is_significant
 
 SHOWN = 8

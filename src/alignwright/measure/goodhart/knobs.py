@@ -12,8 +12,7 @@ from pydantic import Field, model_validator
 
 from alignwright.core.claims import Claim
 from alignwright.core.cost import Cost
-from alignwright.core.finding_table import FindingTable
-from alignwright.core.section import Section
+from alignwright.core.section import FindingTable, Section
 from alignwright.core.stage import NEW_TOKENS, Count, Effort, NamesJudge, Reads, Sizes, Stage, resolved
 from alignwright.files.data_file import Paths
 from alignwright.measure.goodhart import section

@@ -12,9 +12,21 @@ import math
 import re
 from collections.abc import Iterator
 
-from alignwright.core.finding_table import FindingTable
 from alignwright.core.records import Finding
-from alignwright.core.section import Band, Block, Intervals, LineChart, Mark, Note, Panel, Point, Section, Series, Text
+from alignwright.core.section import (
+    Band,
+    Block,
+    FindingTable,
+    Intervals,
+    LineChart,
+    Mark,
+    Note,
+    Panel,
+    Point,
+    Section,
+    Series,
+    Text,
+)
 from alignwright.core.wording import interval, number
 
 METERS = {"optimization": (0.0, 1.0), "capture": (-0.5, 1.5), "generalization": (-0.5, 1.5)}

@@ -9,8 +9,7 @@ from pydantic import Field, model_validator
 
 from alignwright.core.claims import Claim
 from alignwright.core.cost import Cost
-from alignwright.core.finding_table import FindingTable
-from alignwright.core.section import Section
+from alignwright.core.section import FindingTable, Section
 from alignwright.core.stage import (
     NEW_TOKENS,
     Count,

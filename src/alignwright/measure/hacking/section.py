@@ -8,9 +8,8 @@ before and after.
 
 from __future__ import annotations
 
-from alignwright.core.finding_table import FindingTable
 from alignwright.core.records import Finding
-from alignwright.core.section import Block, Cell, Section, Table, Transcript, number
+from alignwright.core.section import Block, Cell, FindingTable, Section, Table, Transcript, number
 
 FEATURE, EDIT, COMBINED = "hacking.feature.", "hacking.test.", "hacking.test.combined"
 EDITED = ("The unedited reply", "After the edit, and the proxy likes it as well or better")
