@@ -75,9 +75,9 @@ def lacking(experiment: Experiment, files: Sequence[tuple[Loc, FileRows[object]]
 
 
 def _seen_by(rule: Loc, file: Loc) -> bool:
-    """Whether replies to a file's prompts come before a rule: those of a measure or a stop
-    before its own, all that is compared before the others."""
-    if rule[0] == "measure":
+    """Whether replies to a file's prompts come before a rule: those of a measure, an attack or a
+    stop before its own, all that is compared before the others."""
+    if rule[0] not in ("feedback", "train"):
         return file[:3] == rule[:3]
     if rule[3:4] == ("stop",) or "stop" in rule:
         return file[:2] == rule[:2] and "stop" in file
