@@ -101,3 +101,19 @@ def test_a_circle_is_found_through_a_type_import_and_a_function(tmp_path: Path) 
     assert circles(graph) == [["house.door", "house.room.stone", "house.room.wall"]]
     (package / "door.py").write_text("")
     assert circles(import_graph(tmp_path, package)) == []
+
+
+def test_the_spec_imports_of_a_section_its_knobs_alone() -> None:
+    graph = import_graph(ROOT / "src", ROOT / "src" / "alignwright")
+    sections = tuple(
+        f"alignwright.{name}." for name in ("feedback", "aggregate", "train", "attack", "measure", "worlds")
+    )
+    edges = [
+        (module, other)
+        for module, others in graph.items()
+        if module.startswith("alignwright.experiment.")
+        for other in others
+        if other.startswith(sections)
+    ]
+    assert len(edges) > 5  # the control: there are such imports at all
+    assert [edge for edge in edges if not edge[1].rpartition(".")[2].startswith("knobs")] == []

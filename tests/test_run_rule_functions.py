@@ -16,7 +16,6 @@ from run_case import make_project
 from alignwright.core.records import Comparison, Conversation, Prompt, Reply
 from alignwright.experiment.cache_key import cache_keys, files_of
 from alignwright.experiment.check import check
-from alignwright.experiment.rule_columns import kept_columns
 from alignwright.feedback.rules import FunctionVoter, RuleError, rules
 from alignwright.feedback.scoring import rule_scorer
 from alignwright.files.errors import SpecError
@@ -96,7 +95,7 @@ def test_every_column_is_handed_to_who_takes_whatever_there_is(spec: Path) -> No
     knobs = rule(spec, "def score(prompt, reply, **columns):\n    return len(columns)\n")
     prompts(spec, {"answer": "sun", "level": [1, 2], "topic": "t"})
     experiment, _, _ = prepare(Request(spec, knobs))
-    assert kept_columns(experiment) == EVERY
+    assert experiment.data._keep == EVERY
     (prompt,) = experiment.data.prompts(experiment.intent.prompts)
     voter = rules("rule.py:score", experiment.folder)
     assert isinstance(voter, FunctionVoter)

@@ -19,7 +19,7 @@ from alignwright.aggregate.knobs import Pooled
 from alignwright.attack.knobs import Attack
 from alignwright.core.claims import Claim
 from alignwright.core.records import TODAY, Record, content_id
-from alignwright.core.stage import EffortName, IntentPart, Setting, written_knobs
+from alignwright.core.stage import BUILT_IN, EffortName, IntentPart, Setting, written_knobs
 from alignwright.experiment.unions import AnyStage, Measure
 from alignwright.feedback.knobs import Collect, Feedback, Written
 from alignwright.files.data_file import Paths
@@ -88,12 +88,10 @@ class Experiment(Record):
     def data(self) -> Data:
         """The spec's data files, each read once however often it is asked for."""
         if self._data is None:
-            from alignwright.experiment.rule_columns import kept_columns
-
             self._data = Data(
                 self._folder,
                 self.intent,
-                keep=lambda: kept_columns(self),
+                rules=tuple(name for _, name in judges_of(self) if name not in BUILT_IN),
                 one_sided=learns_from_labels(self.train),
                 hears_pairs=any(isinstance(voter, Written) for voter in self.feedback),
                 label_files=self.labels,
@@ -199,6 +197,11 @@ def setting_of(experiment: Experiment, loc: Loc) -> Setting:
         min_strength=experiment.aggregate.min_strength,
         before=tuple(before),
     )
+
+
+def judges_of(experiment: Experiment) -> Iterator[tuple[Loc, str]]:
+    """Every judge of replies that some stage names, with its place in the spec."""
+    return (((*loc, *knob), name) for loc, stage in stages(experiment) for knob, name in stage.judges())
 
 
 def claims_of(experiment: Experiment) -> tuple[Claim, ...]:

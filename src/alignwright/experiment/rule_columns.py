@@ -2,64 +2,32 @@
 them?
 
 A rule that is a Python function may ask for columns by name: `def score(prompt, reply, answer)`.
-They stay with the prompts of the spec's files, and `check` compares the function's signature with
-the rows of the files whose replies it will score.
+They stay with the prompts of the spec's files (`files.rule_references`), and `check` compares the
+function's signature with the rows of the files whose replies it will score.
 """
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 from alignwright.core.records import Comparison, Prompt
 from alignwright.core.stage import BUILT_IN
-from alignwright.experiment.experiment import Experiment, stages
+from alignwright.experiment.experiment import Experiment, judges_of
 from alignwright.files.errors import Loc
-from alignwright.files.functions import RuleColumns, columns_of_function
-from alignwright.files.reading import EVERY, FileRows, Keep
-from alignwright.files.reward_folder import names_folder
+from alignwright.files.reading import FileRows
+from alignwright.files.rule_references import columns_of_rule
 
 
 def references(experiment: Experiment) -> list[tuple[Loc, str]]:
     """Every rule that the spec names, with its place: a YAML file of checks, or
     `module_or_file.py:function`."""
-    return [
-        ((*loc, *knob), name)
-        for loc, stage in stages(experiment)
-        for knob, name in stage.judges()
-        if name not in BUILT_IN
-    ]
-
-
-def asked_by(reference: str, experiment: Experiment) -> RuleColumns:
-    """The columns that a rule asks for; nothing where it is no Python function."""
-    if names_folder(reference):
-        return RuleColumns()
-    home, _, function = reference.rpartition(":")
-    if not home or not function.isidentifier():
-        return RuleColumns()
-    if home.endswith(".py"):
-        return columns_of_function(experiment.path(home), function)
-    try:
-        module = importlib.util.find_spec(home)
-    except (ImportError, ValueError):
-        return RuleColumns()
-    return columns_of_function(Path(module.origin), function) if module is not None and module.origin else RuleColumns()
-
-
-def kept_columns(experiment: Experiment) -> Keep:
-    """The columns that stay with the prompts of the spec's files."""
-    columns = [asked_by(name, experiment) for _, name in references(experiment)]
-    if any(one.every for one in columns):
-        return EVERY
-    return frozenset(name for one in columns for name in (*one.required, *one.optional))
+    return [(loc, name) for loc, name in judges_of(experiment) if name not in BUILT_IN]
 
 
 def lacking(experiment: Experiment, files: Sequence[tuple[Loc, FileRows[object]]]) -> Iterator[tuple[Loc, str]]:
     """Rows without a column that a rule which will see them must have."""
     for loc, reference in references(experiment):
-        for name in asked_by(reference, experiment).required:
+        for name in columns_of_rule(reference, experiment.path).required:
             for _, data in (file for file in files if _seen_by(loc, file[0])):
                 rows = [(_columns(row), number) for row, number in zip(data.rows, data.numbers, strict=True)]
                 absent = [number for columns, number in rows if columns is not None and name not in columns]

@@ -25,6 +25,7 @@ from alignwright.files.kinds import read_kind
 from alignwright.files.public_questions import FreeQuestion
 from alignwright.files.reading import FileRows, Keep
 from alignwright.files.replies import LabelledReply, labelled
+from alignwright.files.rule_references import kept_columns
 
 T = TypeVar("T")
 I = TypeVar("I", bound=Item)  # noqa: E741 - an item
@@ -33,13 +34,13 @@ Kind = Rows | type[Record] | None
 
 @dataclass
 class Data:
-    """The data files of one spec. `keep`: columns that rules ask for, found when they are first
-    needed. `one_sided`: written pairs may be replies labelled by themselves, which KTO learns from;
+    """The data files of one spec. `rules`: judges that may be Python functions, whose columns
+    stay with prompts. `one_sided`: written pairs may be replies labelled by themselves, which KTO learns from;
     `hears_pairs`: something votes on written pairs."""
 
     folder: Path
     intent: Intent
-    keep: Callable[[], Keep] = frozenset
+    rules: tuple[str, ...] = ()
     one_sided: bool = False
     hears_pairs: bool = True
     label_files: tuple[str, ...] = ()
@@ -76,7 +77,7 @@ class Data:
 
     @cached_property
     def _keep(self) -> Keep:
-        return self.keep()
+        return kept_columns(self.rules, self.path)
 
     def _once(self, how: object, name: str, read: Callable[[], T]) -> T:
         path = self.path(name)
