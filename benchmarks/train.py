@@ -225,9 +225,9 @@ def _train(policy: Any, what: str, rows: list[Any], replies: int, rank: int, ste
         knobs["batch_tokens"] = 10**6  # a rollout is a step
         prompts = [p.prompt for p in rows[: steps * (1 if what == "grpo" else BATCH)]]
         if what == "grpo":
-            stage: Any = Grpo(by="grpo", prompts=1, kl=0.04, kl_form="loss:k3", **knobs, **drawn)
+            stage: Any = Grpo(by="grpo", prompts=1, kl_coef=0.04, kl_form="loss:k3", **knobs, **drawn)
         else:
-            stage = Ppo(by="ppo", prompts=BATCH, passes=1, **knobs, **drawn)
+            stage = Ppo(by="ppo", prompts=BATCH, num_iterations=1, **knobs, **drawn)
         reports = policy_gradient(policy, prompts, _Words(), stage, **every)
         return replies * (1 if what == "grpo" else BATCH)
     return len(rows) / len(reports)

@@ -54,10 +54,10 @@ TOGETHER: dict[str, dict[str, Any]] = {
     "sft.limit": {"data": "talks.jsonl"},
     "reward.combine": {"ensemble": 2},
     "reward.penalty": {"ensemble": 2, "combine": "uncertainty"},
-    "mix": {"mix_text": "plain.jsonl"},
-    "mix_text": {"mix": 0.1},
+    "ptx_coef": {"ptx_text": "plain.jsonl"},
+    "ptx_text": {"ptx_coef": 0.1},
     "cost_limit": {"cost": "rules.yaml"},
-    "kl_target": {"kl": 0.1},
+    "kl_target": {"kl_coef": 0.1},
 }
 """Options that do something only beside others."""
 SPECIAL: dict[str, list[Any]] = {
@@ -87,7 +87,7 @@ SPECIAL: dict[str, list[Any]] = {
     "scratch": [True],
 }
 PATHS = {
-    "prompts": "held.jsonl", "pairs": "held_pairs.jsonl", "text": "text.jsonl", "mix_text": "plain.jsonl",
+    "prompts": "held.jsonl", "pairs": "held_pairs.jsonl", "text": "text.jsonl", "ptx_text": "plain.jsonl",
     "choice": "choice.jsonl",
     "emergent.choice": "persona.jsonl", "problems": "problems.jsonl", "pushback": "pushback.jsonl",
     "opinion": "opinion.jsonl",
@@ -251,7 +251,7 @@ def _row(kind: str, field: str, mark: str, i: int) -> dict[str, Any]:
             }
         case ("sft", _):
             return {"prompt": f"Say {mark}?", "completion": f"It is {i}."}
-        case (_, "text" | "mix_text"):
+        case (_, "text" | "ptx_text"):
             return {"text": f"The {mark} lies in the sun and waits.", "topic": f"t{i % 5}"}
         case ("instruction", "faithful"):
             return {"text": f"The {mark} has {i} legs.", "facts": [str(i)], "topic": f"t{i % 5}"}

@@ -13,12 +13,13 @@ from spec_case import SPEC, write
 
 from alignwright.core.stage import Effort, resolved
 from alignwright.experiment.experiment import Experiment, model_stages, promised_claims, resolve_effort, stage_names
+from alignwright.experiment.explain import KINDS, RENAMED_KNOBS
 from alignwright.experiment.load import SpecError, load
 from alignwright.experiment.schema import experiment_schema
 from alignwright.experiment.unions import AnyStage
 from alignwright.measure.knobs import IntentMeasure
 from alignwright.train.knobs import Sft
-from alignwright.train.knobs_loop import Training
+from alignwright.train.knobs_loop import Training, TrainStage
 from alignwright.train.knobs_pairs import Dpo
 from alignwright.train.knobs_rollouts import Rollout, Sampling
 
@@ -49,6 +50,14 @@ def test_a_right_spec_is_read(tmp_path: Path) -> None:
     )
 
 
+RENAMED_IN = (
+    *((by, "flip") for by in ("cdpo", "robust_dpo")),
+    *((by, old) for by in ("ppo", "grpo", "rloo", "reinforce") for old in ("kl", "mix", "mix_text")),
+    *((by, old) for by in ("ppo", "grpo", "rloo") for old in ("clip", "passes", "minibatches")),
+    ("grpo", "clip_high"),
+    ("ppo", "value_clip"),
+    ("ppo", "value"),
+)
 MEASURES = "instruction, intent, value, tax, reward, emergent, goodhart, hacking, world"
 
 
@@ -60,6 +69,23 @@ MEASURES = "instruction, intent, value, tax, reward, emergent, goodhart, hacking
             "  beta: 0.2",
             "  stop: {by: goodhart, gold: r.yaml, prompts: held.jsonl, alfa: 0.2}",
             "14: train.1.dpo.stop.alfa: no such field; did you mean 'alpha'?",
+        ),
+        *(
+            (
+                "by: dpo\n  beta: 0.2",
+                f"by: {by}\n  {old}: 0.2",
+                f"14: train.1.{by}.{old}: is now called {RENAMED_KNOBS[old]!r}",
+            )
+            for by, old in RENAMED_IN
+        ),
+        # a knob of that name was never here, so nothing is said of a renaming
+        (
+            "  beta: 0.2",
+            "  clip: 0.2",
+            (
+                "14: train.1.dpo.clip: no such field; choose from epochs, lr, rank, batch_tokens, max_tokens,"
+                " checkpoint_every, stop, by, beta, nll"
+            ),
         ),
         ("seed: 7", "sede: 7", "2: sede: no such field; did you mean 'seed'?"),
         ("seed: 7", "seed: '7'", "2: seed: wanted a whole number, saw the text '7'"),
@@ -113,6 +139,13 @@ def test_an_error_points(tmp_path: Path, old: str, new: str, line: str) -> None:
     assert f"spec.yaml:{line}" in problems(tmp_path, changed(old, new))
 
 
+def test_every_old_name_is_tried_here_and_is_a_knob_of_nothing() -> None:
+    assert {old for _, old in RENAMED_IN} == set(RENAMED_KNOBS)
+    kinds = [kind for section in KINDS.values() for kind in section.values() if issubclass(kind, TrainStage)]
+    assert not set(RENAMED_KNOBS) & {knob for kind in kinds for knob in kind.model_fields}
+    assert set(RENAMED_KNOBS.values()) <= {knob for kind in kinds for knob in kind.model_fields}
+
+
 def test_all_errors_are_told_at_once_in_the_order_of_the_file(tmp_path: Path) -> None:
     wrong = changed("seed: 7", "seed: x").replace("beta: 0.2", "beta: x").replace("samples: 2", "samples: 1")
     found = problems(tmp_path, wrong)
@@ -147,6 +180,9 @@ def test_overrides_win_and_their_errors_name_them(tmp_path: Path) -> None:
     assert spec.at(Path()) != load(path).at(Path())
     assert problems(tmp_path, SPEC, "train.1.betta=1") == (
         "--set train.1.betta=1: train.1.dpo.betta: no such field; did you mean 'beta'?",
+    )
+    assert problems(tmp_path, SPEC, "train=[{by: cdpo}]", "train.0.flip=0.1") == (
+        "--set train.0.flip=0.1: train.0.cdpo.flip: is now called 'label_smoothing'",
     )
     assert problems(tmp_path, SPEC, "train.7.beta=1") == (
         "--set train.7.beta=1: train has 2 entries, counted from 0; there is no '7'",

@@ -241,7 +241,7 @@ def weights(folder: Path) -> bytes:
 def test_policy_gradients_stop_keep_the_peak_and_do_the_same_after_a_kill(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = stopping(tmp_path, f"{{by: rloo, {DRAW}, kl: 0.0, {STOP}}}")
+    path = stopping(tmp_path, f"{{by: rloo, {DRAW}, kl_coef: 0.0, {STOP}}}")
     straight = run(path)
     told = json.loads((trained(straight) / "stopped.json").read_text())
     steps = len((trained(straight) / "metrics.jsonl").read_text().splitlines())

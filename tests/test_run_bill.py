@@ -47,7 +47,7 @@ def costs(spec: Path, *overrides: str) -> dict[str, Cost]:
 
 
 def rloo(reward: str, more: str = "") -> str:
-    knobs = "kl: 0, rank: 2, epochs: 1, prompts: 2, samples: 2, max_new_tokens: 10"
+    knobs = "kl_coef: 0, rank: 2, epochs: 1, prompts: 2, samples: 2, max_new_tokens: 10"
     return f"train=[{{by: reward, rank: 2}}, {{by: rloo, reward: '{reward}', {knobs}{more}}}]"
 
 
@@ -127,7 +127,7 @@ def test_a_watched_stage_is_charged_to_its_end_with_every_look(spec: Path) -> No
     plain, watched = (costs(spec, rloo(RULE, stop), NO_PROMISES, "measure=[]")["train.1.rloo"] for stop in ("", STOP))
     assert watched == Cost(plain.read + 3 * 8 * (PROMPT + 10) * 2, plain.write + 3 * 8 * 10, plain.train, at_most=True)
     assert not plain.at_most
-    more = costs(spec, rloo(RULE, STOP + ", minibatches: 2"), NO_PROMISES, "measure=[]")["train.1.rloo"]
+    more = costs(spec, rloo(RULE, STOP + ", num_mini_batches: 2"), NO_PROMISES, "measure=[]")["train.1.rloo"]
     assert more.write - plain.write == 5 * 8 * 10  # two steps in each rollout
 
 

@@ -35,7 +35,7 @@ OFTEN = LOOP.replace("checkpoint_every: 3", "checkpoint_every: 1")
 SAVED = (loop, "save_checkpoint")
 CASES: dict[str, tuple[Callable[[Path, Any], Path], Any, tuple[Any, str], int]] = {
     "dpo, watched": (stopping, f"{{by: dpo, {OFTEN}, epochs: 4, {STOP}}}", SAVED, 2),
-    "rloo, watched": (stopping, f"{{by: rloo, {DRAW.replace(LOOP, OFTEN)}, kl: 0.0, {STOP}}}", SAVED, 1),
+    "rloo, watched": (stopping, f"{{by: rloo, {DRAW.replace(LOOP, OFTEN)}, kl_coef: 0.0, {STOP}}}", SAVED, 1),
     "best of n, hedged": (
         stopping,
         f"{{by: best_of_n, {DRAW.replace('epochs: 10', 'epochs: 2')}, {STOP}}}",

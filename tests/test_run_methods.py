@@ -55,7 +55,7 @@ METHODS = {
     },
     "ppo": [
         f"{{by: reward, no_signal: use, {LOOP}}}",
-        f"{{by: ppo, reward: reward, passes: 2, minibatches: 2, {DRAW}}}",
+        f"{{by: ppo, reward: reward, num_iterations: 2, num_mini_batches: 2, {DRAW}}}",
     ],
     "average": [f"{{by: sft, {LOOP}}}", "{by: average, share: 0.5}"],
 }
@@ -194,11 +194,11 @@ def test_all_weights_are_trained_and_saved_with_rank_0(tmp_path: Path) -> None:
         (["{by: rloo, reward: rule.py:score, samples: 2, kl_form: 'loss:k1'}"], "its gradient is zero in expectation"),
         (["{by: rloo, reward: rule.py:score, samples: 2, cost_limit: 1.0}"], "has no effect without 'cost'"),
         (
-            ["{by: rloo, reward: rule.py:score, samples: 2, kl: 0, kl_form: reward:k2}"],
+            ["{by: rloo, reward: rule.py:score, samples: 2, kl_coef: 0, kl_form: reward:k2}"],
             "kl_form: has no effect: kl is 0",
         ),
         (["{by: rloo, reward: nowhere.py:score, samples: 2}"], "there is no file"),
-        (["{by: rloo, reward: rule.py:score, samples: 2, mix: 0.1}"], "need each other"),
+        (["{by: rloo, reward: rule.py:score, samples: 2, ptx_coef: 0.1}"], "need each other"),
         (["{by: best_of_n, reward: rule.py:score, quantile: 0.01}"], "is less than one: give samples, too"),
         (["{by: best_of_n, reward: rule.py:score, quantile: 0.1, samples: 4}"], "ask for 10 samples"),
         (["{by: pretrain, text: [text.jsonl], scratch: true}"], "write 'rank: 0'"),

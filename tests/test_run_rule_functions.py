@@ -34,8 +34,8 @@ def spec(tmp_path: Path) -> Path:
 def rule(spec: Path, text: str, reward: str = "rule.py:score") -> tuple[str, ...]:
     (spec.parent / "rule.py").write_text(text)
     train = (
-        f"train=[{{by: rloo, reward: '{reward}', kl: 0, rank: 2, epochs: 1, prompts: 2, samples: 2, max_new_tokens:"
-        " 4}]"
+        f"train=[{{by: rloo, reward: '{reward}', kl_coef: 0, rank: 2, epochs: 1, prompts: 2, samples: 2,"
+        " max_new_tokens: 4}]"
     )
     return (
         train,

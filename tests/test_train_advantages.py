@@ -189,8 +189,8 @@ def test_each_variant_has_its_clip_and_weight() -> None:
         "dapo": "token",
         "gspo": "reply_mean",
     }
-    assert recipe_of(Grpo(by="grpo", clip=0.1, **COMMON)).high == 0.1
-    assert recipe_of(Ppo(by="ppo", clip=0.3, **COMMON)).low == 0.3
+    assert recipe_of(Grpo(by="grpo", cliprange=0.1, **COMMON)).high == 0.1
+    assert recipe_of(Ppo(by="ppo", cliprange=0.3, **COMMON)).low == 0.3
 
 
 # ---- from rollout to rollout ---------------------------------------------------------------------

@@ -232,7 +232,7 @@ def test_what_a_short_and_a_long_reply_weigh_in_a_step(how: str, expected: list[
 def test_a_value_learns_its_return_and_stops_at_the_clip() -> None:
     value_N = torch.tensor([0.1, 0.5, -0.5], dtype=torch.float64, requires_grad=True)
     old_N, return_N = torch.zeros(3, dtype=torch.float64), torch.ones(3, dtype=torch.float64)
-    loss_N = clipped_value_loss(value_N, old_N, return_N, clip=0.2)
+    loss_N = clipped_value_loss(value_N, old_N, return_N, cliprange_value=0.2)
     assert loss_N.tolist() == pytest.approx([0.5 * 0.9**2, 0.5 * 0.8**2, 0.5 * 1.5**2])
     assert gradient(loss_N.sum(), value_N).tolist() == pytest.approx(
         [-0.9, 0.0, -1.5]
@@ -267,7 +267,7 @@ def learn_bandit(
             return_R = old_value_R
         for _ in range(4):
             loss = ppo_loss(logit_A.log_softmax(0)[action_R], old_R, advantage_R, low=0.2, high=0.2).mean()
-            loss = loss + 0.5 * clipped_value_loss(value.expand(512), old_value_R, return_R, clip=0.2).mean()
+            loss = loss + 0.5 * clipped_value_loss(value.expand(512), old_value_R, return_R, cliprange_value=0.2).mean()
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()

@@ -61,7 +61,7 @@ def train(
     """Ten steps of RLOO on vowels, watched; the turn (None: it ran to its end) and the weights
     that are left."""
     folder.mkdir(exist_ok=True)
-    policy, it = trainee(tiny), stage("rloo", epochs=10, checkpoint_every=3, kl=0.0)
+    policy, it = trainee(tiny), stage("rloo", epochs=10, checkpoint_every=3, kl_coef=0.0)
 
     def die(report: StepReport) -> None:
         if report.step == die_at:
@@ -102,7 +102,12 @@ def test_a_proxy_that_is_gold_runs_to_its_end(tiny: Path, tmp_path: Path) -> Non
     plain = trainee(tiny)
     (tmp_path / "b").mkdir()
     policy_gradient(
-        plain, PROMPTS, Vowels(), stage("rloo", epochs=10, checkpoint_every=3, kl=0.0), seed=1, folder=tmp_path / "b"
+        plain,
+        PROMPTS,
+        Vowels(),
+        stage("rloo", epochs=10, checkpoint_every=3, kl_coef=0.0),
+        seed=1,
+        folder=tmp_path / "b",
     )
     assert all(
         torch.equal(a, b) for a, b in zip(left, trainable_parameters(plain), strict=True)
@@ -137,7 +142,7 @@ def test_without_a_proxy_the_way_gone_so_far_takes_its_place(tiny: Path, tmp_pat
                 policy,
                 PROMPTS,
                 Vowels(),
-                stage("rloo", epochs=10, checkpoint_every=3, kl=0.0),
+                stage("rloo", epochs=10, checkpoint_every=3, kl_coef=0.0),
                 seed=seed,
                 folder=folder,
                 on_step=watch,

@@ -104,7 +104,14 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def library(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Any], list[torch.Tensor]]:
     """The steps that the library reports of one rollout over all weights, and the gradient of its last."""
-    knobs = {"passes": ITERATIONS, "clip": EPSILON, "kl": BETA, "kl_form": "loss:k3", "lr": 0.001, "rank": 0}
+    knobs = {
+        "num_iterations": ITERATIONS,
+        "cliprange": EPSILON,
+        "kl_coef": BETA,
+        "kl_form": "loss:k3",
+        "lr": 0.001,
+        "rank": 0,
+    }
     policy = trainee(tiny, rank=0)
     reports = run(
         policy, tmp_path_factory.mktemp("run"), stage("grpo", **knobs, samples=GENERATIONS, max_new_tokens=LENGTH)

@@ -18,8 +18,8 @@ F64 = torch.float64
 BETA, TAU, FLIP = 0.5, 0.4, 0.2
 LINKS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "dpo": lambda m, s: losses.dpo(m, beta=BETA, strength_P=s),
-    "cdpo": lambda m, s: losses.cdpo(m, beta=BETA, flip=FLIP, strength_P=s),
-    "robust_dpo": lambda m, s: losses.robust_dpo(m, beta=BETA, flip=FLIP, strength_P=s),
+    "cdpo": lambda m, s: losses.cdpo(m, beta=BETA, label_smoothing=FLIP, strength_P=s),
+    "robust_dpo": lambda m, s: losses.robust_dpo(m, beta=BETA, label_smoothing=FLIP, strength_P=s),
     "ipo": lambda m, s: losses.ipo(m, tau=TAU, strength_P=s),
     "hinge": lambda m, s: losses.hinge(m, beta=BETA, strength_P=s),
     "bradley_terry": lambda m, s: losses.bradley_terry(m, strength_P=s),
@@ -209,7 +209,7 @@ def test_gradient_is_model_minus_vote() -> None:
 def test_robust_loss_over_flips_is_the_clean_loss_and_undoes_the_conservative_one() -> None:
     margin_P, one = random(30), torch.ones(30, dtype=F64)
     robust = [
-        losses.robust_dpo(sign * margin_P, beta=BETA, flip=FLIP, strength_P=one) for sign in (1, -1)
+        losses.robust_dpo(sign * margin_P, beta=BETA, label_smoothing=FLIP, strength_P=one) for sign in (1, -1)
     ]  # the vote as cast, and flipped
     clean = losses.dpo(margin_P, beta=BETA, strength_P=one)
     assert torch.allclose((1 - FLIP) * robust[0] + FLIP * robust[1], clean, atol=1e-13)
@@ -218,7 +218,9 @@ def test_robust_loss_over_flips_is_the_clean_loss_and_undoes_the_conservative_on
         ((1 - FLIP) * noisy[0] + FLIP * noisy[1]) - clean
     ).abs().max() > 0.05  # control: plain DPO's expectation is another loss
     smoothed = one * (1 - 2 * FLIP) + FLIP  # cDPO is DPO at this strength; robust DPO there is DPO on the certain vote
-    assert torch.allclose(losses.robust_dpo(margin_P, beta=BETA, flip=FLIP, strength_P=smoothed), clean, atol=1e-13)
+    assert torch.allclose(
+        losses.robust_dpo(margin_P, beta=BETA, label_smoothing=FLIP, strength_P=smoothed), clean, atol=1e-13
+    )
 
 
 def test_conservative_minimum_is_at_a_finite_margin() -> None:
@@ -331,7 +333,7 @@ def test_robust_dpo_finds_the_clean_optimum_from_flipped_votes() -> None:
 
         return minimise(mean, REFERENCE).softmax(0)
 
-    assert (optimum(losses.robust_dpo, flip=FLIP) - expected).abs().max() < 1e-6
+    assert (optimum(losses.robust_dpo, label_smoothing=FLIP) - expected).abs().max() < 1e-6
     assert (optimum(losses.dpo) - expected).abs().max() > 0.02  # control: DPO takes the flips for weak preferences
 
 
@@ -417,8 +419,8 @@ def test_likelihood_counts_each_token_by_its_weight(weight: torch.Tensor | None)
 # ---- the choice of the loss of pairs --------------------------------------------------------------
 PAIR_STAGES: list[tuple[losses.PairStage, float]] = [
     (Dpo(by="dpo", beta=BETA, nll=0.25), math.log(2) + 0.25 * 1.5),
-    (Cdpo(by="cdpo", beta=BETA, flip=FLIP), math.log(2)),
-    (RobustDpo(by="robust_dpo", beta=BETA, flip=FLIP), math.log(2)),
+    (Cdpo(by="cdpo", beta=BETA, label_smoothing=FLIP), math.log(2)),
+    (RobustDpo(by="robust_dpo", beta=BETA, label_smoothing=FLIP), math.log(2)),
     (Ipo(by="ipo", tau=TAU), (1 / (2 * TAU)) ** 2),
     (Hinge(by="hinge", beta=BETA), 1.0),
     (Rpo(by="rpo", beta=BETA, alpha=0.5), math.log(2) + 0.5 * 1.5),

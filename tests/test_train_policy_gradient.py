@@ -53,7 +53,7 @@ def test_the_first_step_has_ratio_1_and_divergence_0_from_where_the_stage_starts
     tiny: Path, tmp_path: Path, name: str, dtype: str
 ) -> None:
     policy = moved(trainee(tiny, dtype=dtype))
-    first = run(policy, tmp_path / "run", stage(name, passes=2))[0]
+    first = run(policy, tmp_path / "run", stage(name, num_iterations=2))[0]
     assert first.metrics["ratio"] == 1.0
     assert first.metrics["clipfrac"] == first.metrics["approx_kl"] == first.metrics["kl"] == 0.0
     assert abs(first.loss) < 1e-7 or name == "ppo"
@@ -69,15 +69,15 @@ def test_the_first_step_has_ratio_1_and_divergence_0_from_where_the_stage_starts
 
 
 def test_ppo_after_whitening_starts_without_policy_loss(tiny: Path, tmp_path: Path) -> None:
-    first = run(trainee(tiny), tmp_path / "run", stage("ppo", passes=1))[0]
+    first = run(trainee(tiny), tmp_path / "run", stage("ppo", num_iterations=1))[0]
     assert abs(first.loss - 0.1 * first.metrics["value_loss"]) < 1e-7
     assert first.metrics["explained_variance"] == pytest.approx(0.0, abs=1e-6)  # all values are 0
 
 
 def test_ppo_with_lambda_1_and_no_values_is_reinforce(tiny: Path, tmp_path: Path) -> None:
     """Per token of the step, where REINFORCE is per reply."""
-    ppo = run(trainee(tiny), tmp_path / "ppo", stage("ppo", passes=1, lam=1.0, whiten=False, kl=0.0))[0]
-    plain = run(trainee(tiny), tmp_path / "plain", stage("reinforce", baseline="none", kl=0.0))[0]
+    ppo = run(trainee(tiny), tmp_path / "ppo", stage("ppo", num_iterations=1, lam=1.0, whiten=False, kl_coef=0.0))[0]
+    plain = run(trainee(tiny), tmp_path / "plain", stage("reinforce", baseline="none", kl_coef=0.0))[0]
     assert ppo.grad_norm * ppo.metrics["length"] == pytest.approx(plain.grad_norm, rel=1e-4)
     assert ppo.grad_norm > 1e-3
 
@@ -104,8 +104,8 @@ def test_a_step_does_not_depend_on_its_micro_batches(
     for tokens in (10_000, 40):
         monkeypatch.setattr(batches, "MICRO_TOKENS", tokens)
         policy = trainee(tiny)
-        more = {"mix": rows(policy)}
-        seen.append(run(policy, tmp_path / str(tokens), stage(name, kl_form="loss:k2", mix=0.3), **more)[0])
+        more = {"ptx_rows": rows(policy)}
+        seen.append(run(policy, tmp_path / str(tokens), stage(name, kl_form="loss:k2", ptx_coef=0.3), **more)[0])
     assert seen[0].loss == pytest.approx(seen[1].loss, rel=1e-5, abs=1e-7)
     assert seen[0].grad_norm == pytest.approx(seen[1].grad_norm, rel=1e-4)
     assert seen[0].metrics == pytest.approx(seen[1].metrics, rel=1e-5, abs=1e-6)
@@ -113,12 +113,19 @@ def test_a_step_does_not_depend_on_its_micro_batches(
 
 # ---- resume --------------------------------------------------------------------------------------
 RESUMED: dict[str, dict[str, Any]] = {
-    "ppo": {"passes": 2, "minibatches": 2, "kl_target": 0.01, "cost": "noise", "cost_limit": 0.3, "mix": 0.1},
+    "ppo": {
+        "num_iterations": 2,
+        "num_mini_batches": 2,
+        "kl_target": 0.01,
+        "cost": "noise",
+        "cost_limit": 0.3,
+        "ptx_coef": 0.1,
+    },
     "grpo": {"kl_form": "loss:k3", "kl_target": 0.01},
-    "dr_grpo": {"kl": 0.0, "passes": 2},
-    "dapo": {"kl": 0.0},
-    "gspo": {"passes": 2, "kl_form": "loss:k2"},
-    "rloo": {"passes": 2, "cost": "noise", "cost_limit": 0.3},
+    "dr_grpo": {"kl_coef": 0.0, "num_iterations": 2},
+    "dapo": {"kl_coef": 0.0},
+    "gspo": {"num_iterations": 2, "kl_form": "loss:k2"},
+    "rloo": {"num_iterations": 2, "cost": "noise", "cost_limit": 0.3},
     "reinforce": {"temperature": 0.8},
 }
 
@@ -147,7 +154,7 @@ def test_what_is_learnt_from_first_is_read_once_for_who_spoke_and_for_its_gradie
                 property(lambda self: None, lambda self, value: None),
                 raising=False,
             )
-        rounds = len(run(policy, tmp_path / folder, stage("ppo", passes=1)))
+        rounds = len(run(policy, tmp_path / folder, stage("ppo", num_iterations=1)))
         return weights(policy), len(read), rounds
 
     kept, passes, rounds = after("kept", forget=False)
@@ -165,7 +172,7 @@ def test_a_killed_run_goes_on_to_the_same_bits(tiny: Path, tmp_path: Path, name:
 
     def whole(folder: Path, die_at: int | None = None) -> list[torch.Tensor]:
         policy = trainee(tiny)
-        more = {"mix": rows(policy)} if it.mix else {}
+        more = {"ptx_rows": rows(policy)} if it.ptx_coef else {}
         run(policy, folder, it, die_at=die_at, cost=Noise() if it.cost else None, **more)
         return weights(policy)
 
@@ -196,7 +203,7 @@ def test_a_constant_reward_stops_after_three_rollouts(tiny: Path, tmp_path: Path
         run(
             trainee(tiny),
             tmp_path / "run",
-            stage(name, epochs=9, **({"passes": 1} if name == "ppo" else {})),
+            stage(name, epochs=9, **({"num_iterations": 1} if name == "ppo" else {})),
             Constant(),
         )
     assert len((tmp_path / "run" / "metrics.jsonl").read_text().splitlines()) == 2
@@ -206,7 +213,7 @@ def test_a_constant_reward_stops_after_three_rollouts(tiny: Path, tmp_path: Path
 
 def test_dapo_drops_equal_groups_and_counts_the_rest_alone(tiny: Path, tmp_path: Path) -> None:
     policy = trainee(tiny)
-    it = stage("dapo", kl=0.0)
+    it = stage("dapo", kl_coef=0.0)
     rollout = sample_rollout(policy, FIRST, _Some(), it, seed=1, rollout=0)
     rollout_batch = lay_out(
         rollout, recipe_of(it), multiplier=0.0, budget=1024, longest=6, seed=1, device=policy.device
@@ -250,10 +257,10 @@ def test_knobs_that_cannot_work_together_are_refused(tiny: Path, tmp_path: Path)
     for changes, said in (
         ({"kl_form": "loss:k1"}, "loss:k1 holds nothing"),
         ({"samples": 1}, "it has none"),
-        ({"kl": 0.0, "kl_target": 1.0}, "give kl a positive start"),
+        ({"kl_coef": 0.0, "kl_target": 1.0}, "give kl_coef a positive start"),
         ({"cost": "reward"}, "give both or neither"),
-        ({"mix": 0.1}, "need each other"),
-        ({"minibatches": 5}, "5 minibatches of 4 prompts"),
+        ({"ptx_coef": 0.1}, "need each other"),
+        ({"num_mini_batches": 5}, "5 mini-batches of 4 prompts"),
     ):
         with pytest.raises(ValueError, match=said):
             run(policy, tmp_path / "run", stage("rloo", **changes))

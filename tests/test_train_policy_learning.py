@@ -27,7 +27,7 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_a_planted_reward_rises_and_the_divergence_holds_it_back(tiny: Path, tmp_path: Path) -> None:
     knobs = {"epochs": 18, "samples": 8, "lr": 0.05}
-    free, held = (run(trainee(tiny), tmp_path / f"{kl}", stage("grpo", kl=kl, **knobs)) for kl in (0.001, 1.0))
+    free, held = (run(trainee(tiny), tmp_path / f"{kl}", stage("grpo", kl_coef=kl, **knobs)) for kl in (0.001, 1.0))
     first, last = (sum(r.metrics["reward"] for r in part) / 3 for part in (free[:3], free[-3:]))
     assert last > first + 0.2
     assert sum(r.metrics["reward"] for r in held[-3:]) / 3 < first + 0.1
@@ -35,7 +35,7 @@ def test_a_planted_reward_rises_and_the_divergence_holds_it_back(tiny: Path, tmp
 
 
 def test_without_its_weight_no_divergence_is_computed_or_claimed(tiny: Path, tmp_path: Path) -> None:
-    first = run(trainee(tiny), tmp_path / "run", stage("ppo", kl=0.0))[0]
+    first = run(trainee(tiny), tmp_path / "run", stage("ppo", kl_coef=0.0))[0]
     assert not {"kl", "kl_coef"} & set(first.metrics)
 
 
@@ -71,14 +71,14 @@ def test_one_token_replies_go_to_the_optimum_of_the_divergence_that_was_asked_fo
         lambda nu: float((weight * start_V.exp() / (nu - reward_V)).sum()) - 1, float(reward_V.max()) + 1e-9, 99.0
     )
     other_V = weight * start_V.exp() / (nu - reward_V)
-    more = {"passes": 2, "whiten": False} if name == "ppo" else {}
+    more = {"num_iterations": 2, "whiten": False} if name == "ppo" else {}
     it = stage(
         name,
         epochs=60,
         samples=128,
         max_new_tokens=1,
         lr=0.01,
-        kl=weight,
+        kl_coef=weight,
         kl_form=form,
         rank=0,
         checkpoint_every=999,
@@ -110,14 +110,14 @@ class _ByLength:
 def test_a_reward_of_noise_raises_nothing(tiny: Path, tmp_path: Path) -> None:
     """Control: the vowels that rise above do so because they are rewarded."""
     policy = trainee(tiny)
-    run(policy, tmp_path / "run", stage("rloo", epochs=18, samples=8, kl=0.0), judge=Noise())
+    run(policy, tmp_path / "run", stage("rloo", epochs=18, samples=8, kl_coef=0.0), judge=Noise())
     facts = sample_rollout(policy, PROMPTS, Vowels(), stage("rloo", samples=16), seed=9, rollout=0).facts()
     assert facts["reward"] < 0.2
 
 
 def test_all_weights_learn_without_an_adapter_and_are_held_by_their_own_start(tiny: Path, tmp_path: Path) -> None:
     reports = run(
-        trainee(tiny, rank=0), tmp_path / "run", stage("rloo", epochs=12, samples=8, lr=0.01, kl=0.01, rank=0)
+        trainee(tiny, rank=0), tmp_path / "run", stage("rloo", epochs=12, samples=8, lr=0.01, kl_coef=0.01, rank=0)
     )
     assert reports[0].metrics["kl"] == 0.0
     assert reports[-1].metrics["kl"] > 0.1
@@ -127,7 +127,7 @@ def test_all_weights_learn_without_an_adapter_and_are_held_by_their_own_start(ti
 def test_a_cost_over_its_limit_is_paid_for_until_it_is_not(tiny: Path, tmp_path: Path) -> None:
     """The vowels are the cost here, and the reward too: unbounded they rise, with a limit they
     are brought back to it."""
-    it = stage("rloo", epochs=18, samples=8, kl=0.0, cost="vowels", cost_limit=-5.0)
+    it = stage("rloo", epochs=18, samples=8, kl_coef=0.0, cost="vowels", cost_limit=-5.0)
     reports = run(trainee(tiny), tmp_path / "run", it, cost=Vowels())
     price = [r.metrics["multiplier"] for r in reports]
     assert price[0] == 0.0
@@ -138,16 +138,21 @@ def test_a_cost_over_its_limit_is_paid_for_until_it_is_not(tiny: Path, tmp_path:
     assert free[-1].metrics["cost"] > free[0].metrics["cost"] + 0.1
 
 
-def test_plain_text_is_held_up_by_the_mix(tiny: Path, tmp_path: Path) -> None:
-    def likelihood(mix: float) -> float:
+def test_plain_text_is_held_up_by_ptx(tiny: Path, tmp_path: Path) -> None:
+    def likelihood(coef: float) -> float:
         policy = trainee(tiny)
         text = [policy.chat.text("the model says that this is what it was asked")]
-        run(policy, tmp_path / f"{mix}", stage("rloo", epochs=10, kl=0.0, mix=mix), mix=text if mix else ())
+        run(
+            policy,
+            tmp_path / f"{coef}",
+            stage("rloo", epochs=10, kl_coef=0.0, ptx_coef=coef),
+            ptx_rows=text if coef else (),
+        )
         return policy.text_logprobs(["the model says that this is what it was asked"])[0].total
 
     assert likelihood(1.0) > likelihood(0.0) + 10
     lines = (tmp_path / "1.0" / "metrics.jsonl").read_text().splitlines()
-    nll = [json.loads(line)["metrics"]["mix_nll"] for line in lines]
+    nll = [json.loads(line)["metrics"]["ptx_nll"] for line in lines]
     assert nll[-1] < nll[0] - 1
 
 
@@ -158,7 +163,7 @@ def test_a_value_head_learns_what_to_expect(tiny: Path, tmp_path: Path) -> None:
     prompts = [Prompt(conversation=Conversation.user(text)) for text in ("a", "zzzz")]
     policy = trainee(tiny)
     (tmp_path / "run").mkdir()
-    it = stage("ppo", epochs=20, prompts=2, passes=2, kl=0.0, value=1.0)
+    it = stage("ppo", epochs=20, prompts=2, num_iterations=2, kl_coef=0.0, vf_coef=1.0)
     reports = policy_gradient(policy, prompts, judge, it, seed=1, folder=tmp_path / "run")
     assert reports[0].metrics["explained_variance"] == pytest.approx(0.0, abs=1e-6)
     assert reports[-1].metrics["explained_variance"] > 0.5

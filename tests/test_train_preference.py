@@ -28,8 +28,8 @@ from alignwright.train.step0 import Step0Error
 KNOBS = {"epochs": 2, "rank": 4, "lr": 0.01, "batch_tokens": 120, "max_tokens": 300, "checkpoint_every": 2}
 STAGES: dict[str, DirectStage] = {
     "dpo": Dpo(by="dpo", beta=0.5, nll=0.1, **KNOBS),
-    "cdpo": Cdpo(by="cdpo", beta=0.5, flip=0.2, **KNOBS),
-    "robust_dpo": RobustDpo(by="robust_dpo", beta=0.5, flip=0.2, **KNOBS),
+    "cdpo": Cdpo(by="cdpo", beta=0.5, label_smoothing=0.2, **KNOBS),
+    "robust_dpo": RobustDpo(by="robust_dpo", beta=0.5, label_smoothing=0.2, **KNOBS),
     "ipo": Ipo(by="ipo", tau=0.3, **KNOBS),
     "hinge": Hinge(by="hinge", beta=0.5, **KNOBS),
     "kto": Kto(by="kto", beta=0.5, desirable=1.0, undesirable=1.5, **KNOBS),
@@ -167,14 +167,14 @@ def as_published(
         case Dpo():
             return mean(lambda v: -math.log(sigma(v * stage.beta * delta))) - stage.nll * w
         case Cdpo():
-            e = stage.flip
+            e = stage.label_smoothing
             return mean(
                 lambda v: (
                     -(1 - e) * math.log(sigma(v * stage.beta * delta)) - e * math.log(sigma(-v * stage.beta * delta))
                 )
             )
         case RobustDpo():
-            e = stage.flip
+            e = stage.label_smoothing
             return mean(
                 lambda v: (
                     (-(1 - e) * math.log(sigma(v * stage.beta * delta)) + e * math.log(sigma(-v * stage.beta * delta)))

@@ -14,7 +14,7 @@ from alignwright.train import run as training
 from alignwright.train import stopping as watching
 from alignwright.train.early_stopping import GoldMonitor
 
-RLOO = f"{{by: rloo, {DRAW}, kl: 0.0, {STOP}}}"
+RLOO = f"{{by: rloo, {DRAW}, kl_coef: 0.0, {STOP}}}"
 DPO = f"{{by: dpo, {LOOP}, epochs: 4, {STOP}}}"
 BEST = f"{{by: best_of_n, {DRAW.replace('epochs: 10', 'epochs: 3')}, {STOP}}}"
 KEPT, LOOKED = (GoldMonitor, "_save_weights", 1, True), (GoldMonitor, "_evaluate_gold", 2, True)

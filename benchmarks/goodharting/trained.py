@@ -40,7 +40,7 @@ from goodharting.pressure import PAIRS, Case, halves
 TAUGHT, WATCHED, TRUE = 24, 16, 24  # prompts: 64 of the 72 things
 SAMPLES, TRUE_SAMPLES, TOKENS, ALPHA = 8, 4, 16, 0.05
 STAGE = Rloo(
-    by="rloo", reward="feedback", prompts=8, samples=4, epochs=3, lr=2e-3, kl=0.005, rank=8, batch_tokens=4096,
+    by="rloo", reward="feedback", prompts=8, samples=4, epochs=3, lr=2e-3, kl_coef=0.005, rank=8, batch_tokens=4096,
     max_tokens=256, max_new_tokens=TOKENS,
     checkpoint_every=1000,
 )  # fmt: skip

@@ -2,7 +2,7 @@
 clean and with 30 % of the labels flipped.
 
 The library's direct stages on the bundled model's adapter, on the shortest pairs, because a
-processor must do; `flip: 0.3` is told to the losses that ask. Held-out prompts keep their clean
+processor must do; `label_smoothing: 0.3` is told to the losses that ask. Held-out prompts keep their clean
 labels. Far too few pairs to tell the losses apart by accuracy: that is asked in `noise`, of a
 policy that is linear in hidden states. Measured on held-out pairs: accuracy of the implicit
 reward's order, and the DPO loss on the clean label, paired by seed and item with plain DPO.
@@ -39,8 +39,8 @@ Pair = tuple[Preference, bool]
 
 STAGES: dict[str, Any] = {
     "dpo": Dpo(by="dpo", beta=BETA),
-    "cdpo": Cdpo(by="cdpo", beta=BETA, flip=FLIP),
-    "robust_dpo": RobustDpo(by="robust_dpo", beta=BETA, flip=FLIP),
+    "cdpo": Cdpo(by="cdpo", beta=BETA, label_smoothing=FLIP),
+    "robust_dpo": RobustDpo(by="robust_dpo", beta=BETA, label_smoothing=FLIP),
 }
 
 

@@ -271,9 +271,9 @@ def _loss(name: str, margin_AK: Tensor, strength_AK: Tensor, told_K: Any) -> Ten
         case "dpo":
             return losses.dpo(margin_AK, beta=1.0, strength_P=strength_AK)
         case "cdpo":
-            return losses.cdpo(margin_AK, beta=1.0, flip=told_K, strength_P=strength_AK)
+            return losses.cdpo(margin_AK, beta=1.0, label_smoothing=told_K, strength_P=strength_AK)
         case "robust_dpo":
-            return losses.robust_dpo(margin_AK, beta=1.0, flip=told_K, strength_P=strength_AK)
+            return losses.robust_dpo(margin_AK, beta=1.0, label_smoothing=told_K, strength_P=strength_AK)
         case "ipo":
             return losses.ipo(margin_AK, tau=1.0, strength_P=strength_AK)
         case _:

@@ -12,7 +12,7 @@ turns too, and accuracy falls. Robust DPO is unbiased for w* (Chowdhury et al. 2
 2403.00409), at the price of variance: it is the best of many votes and the worst of few.
 Conservative DPO smooths what is smoothed already, and cannot undo a flip.
 
-Controls: the same losses on votes that were not flipped (then `flip: 0.3` is wrong, and must cost),
+Controls: the same losses on votes that were not flipped (then `label_smoothing: 0.3` is wrong, and must cost),
 and votes that are all noise.
 
 Shapes: W worlds, A votes, D features, T test pairs.
@@ -38,8 +38,8 @@ Kind = Literal["even", "uneven"]
 Loss = Callable[[Tensor, Tensor], Tensor]
 LOSSES: dict[str, Loss] = {
     "dpo": lambda m, s: losses.dpo(m, beta=1.0, strength_P=s),
-    "cdpo": lambda m, s: losses.cdpo(m, beta=1.0, flip=FLIP, strength_P=s),
-    "robust_dpo": lambda m, s: losses.robust_dpo(m, beta=1.0, flip=FLIP, strength_P=s),
+    "cdpo": lambda m, s: losses.cdpo(m, beta=1.0, label_smoothing=FLIP, strength_P=s),
+    "robust_dpo": lambda m, s: losses.robust_dpo(m, beta=1.0, label_smoothing=FLIP, strength_P=s),
     "ipo": lambda m, s: losses.ipo(m, tau=0.25, strength_P=s),
     "hinge": lambda m, s: losses.hinge(m, beta=1.0, strength_P=s),
 }

@@ -58,7 +58,9 @@ def run(log: Log, seed: int) -> None:
         "start": lambda: begin(size, seed),
         "sft": lambda: offline("sft", Sft(by="sft", lr=LR, batch_tokens=512, **shared), size, seed),
         "dpo": lambda: offline("dpo", Dpo(by="dpo", beta=0.1, lr=LR, batch_tokens=512, **shared), size, seed),
-        "ppo": lambda: online("ppo", Ppo(by="ppo", passes=2, kl=0.05, **sampling(size)), size, seed, Lexicon()),
+        "ppo": lambda: online(
+            "ppo", Ppo(by="ppo", num_iterations=2, kl_coef=0.05, **sampling(size)), size, seed, Lexicon()
+        ),
     }
     for name, job in jobs.items():
         log.job(f"sentiment_frontier.{name}", seed, size.told(), job)
@@ -72,8 +74,12 @@ def controls(log: Log, seed: int) -> None:
             "dpo_shuffled", Dpo(by="dpo", beta=0.1, lr=LR, batch_tokens=512, **shared), size, seed
         ),
         "dpo_firm": lambda: offline("dpo_firm", Dpo(by="dpo", beta=0.5, lr=LR, batch_tokens=512, **shared), size, seed),
-        "rloo": lambda: online("rloo", Rloo(by="rloo", passes=2, kl=0.05, **sampling(size)), size, seed, Lexicon()),
-        "ppo_hash": lambda: online("ppo_hash", Ppo(by="ppo", passes=2, kl=0.05, **sampling(size)), size, seed, Hash()),
+        "rloo": lambda: online(
+            "rloo", Rloo(by="rloo", num_iterations=2, kl_coef=0.05, **sampling(size)), size, seed, Lexicon()
+        ),
+        "ppo_hash": lambda: online(
+            "ppo_hash", Ppo(by="ppo", num_iterations=2, kl_coef=0.05, **sampling(size)), size, seed, Hash()
+        ),
     }
     for name, job in jobs.items():
         log.job(f"sentiment_frontier.{name}", seed, size.told(), job)

@@ -269,7 +269,10 @@ def descend(world: World, kl: float, method: Method, steps: int, seed: int, away
             total = loss_N.sum() / len(drawn.score_S)
             if method == "ppo":
                 total = (
-                    total + clipped_losses.clipped_value_loss(_values(value, drawn), value_N, return_N, clip=1e9).mean()
+                    total
+                    + clipped_losses.clipped_value_loss(
+                        _values(value, drawn), value_N, return_N, cliprange_value=1e9
+                    ).mean()
                 )
             total.backward()
             optimiser.step()

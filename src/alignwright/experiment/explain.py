@@ -33,6 +33,19 @@ KINDS: dict[str, dict[str, type[BaseModel]]] = {
     "measure": _by_name(AnyMeasure),
 }
 _ARMS = ("literal[", "tuple[")
+RENAMED_KNOBS = {
+    "clip": "cliprange",
+    "clip_high": "cliprange_high",
+    "flip": "label_smoothing",
+    "kl": "kl_coef",
+    "minibatches": "num_mini_batches",
+    "mix": "ptx_coef",
+    "mix_text": "ptx_text",
+    "passes": "num_iterations",
+    "value": "vf_coef",
+    "value_clip": "cliprange_value",
+}
+"""What knobs were called once, and are now: read for an error alone, which says the new name."""
 
 
 def explain(error: ValidationError, document: Document) -> list[str]:
@@ -122,7 +135,10 @@ def _unknown_kind(section: str, stage: Any) -> str:
 def _message(detail: ErrorDetails, display: Loc) -> str:
     match detail["type"]:
         case "extra_forbidden":
-            return f"no such field; {did_you_mean(str(display[-1]), fields_at(display[:-1]))}"
+            name, fields = str(display[-1]), fields_at(display[:-1])
+            if (new_name := RENAMED_KNOBS.get(name)) in fields:
+                return f"is now called {new_name!r}"
+            return f"no such field; {did_you_mean(name, fields)}"
         case "string_pattern_mismatch":
             return (
                 f"saw {describe_value(detail['input'])}; wanted letters, digits, '.', '_' and '-', beginning with a"

@@ -66,10 +66,10 @@ def reply_mean(x_N: Tensor, length_R: Tensor) -> Tensor:
     return (sum_R / length_R)[reply_N]
 
 
-def clipped_value_loss(value_N: Tensor, old_N: Tensor, return_N: Tensor, *, clip: float) -> Tensor:
-    """Half the squared error of a value, the worse of it as it is and as it is within `clip` of
-    what it was (PPO2's value clipping)."""
-    near_N = old_N + (value_N - old_N).clamp(-clip, clip)
+def clipped_value_loss(value_N: Tensor, old_N: Tensor, return_N: Tensor, *, cliprange_value: float) -> Tensor:
+    """Half the squared error of a value, the worse of it as it is and as it is within
+    `cliprange_value` of what it was (PPO2's value clipping)."""
+    near_N = old_N + (value_N - old_N).clamp(-cliprange_value, cliprange_value)
     return 0.5 * torch.maximum((value_N - return_N).square(), (near_N - return_N).square())
 
 

@@ -30,7 +30,7 @@ from alignwright.core.stage import (
 from alignwright.files.data_file import Paths
 
 Unit = Annotated[float, Field(gt=0.0, le=1.0)]
-Flip = Annotated[float, Field(ge=0.0, lt=0.5)]
+LabelSmoothing = Annotated[float, Field(ge=0.0, lt=0.5)]
 STOP = "{by: goodhart, ...}: stop where a held-out gold judge turns, and keep its highest point; none: go on to the end"
 BETA = "how firmly the start model is held to: larger moves less"
 NO_PREFERENCES = "has no preferences to learn from: add feedback (pairs need {by: written}), or intent.people"

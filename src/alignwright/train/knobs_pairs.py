@@ -11,7 +11,7 @@ from pydantic import Field
 
 from alignwright.core.cost import Cost
 from alignwright.core.stage import Knob, Positive, Setting, Sizes, resolved
-from alignwright.train.knobs_loop import BETA, NO_PREFERENCES, STOP, Flip, GoodhartStop, Training
+from alignwright.train.knobs_loop import BETA, NO_PREFERENCES, STOP, GoodhartStop, LabelSmoothing, Training
 
 
 class FromPreferences(Training):
@@ -38,7 +38,7 @@ class FromPreferences(Training):
         yield from super().faults(setting)
 
 
-_FLIP = "the share of votes that are taken to be wrong"
+_LABEL_SMOOTHING = "the share of votes that are taken to be wrong"
 
 
 class Dpo(FromPreferences):
@@ -63,7 +63,7 @@ class Cdpo(FromPreferences):
     title: ClassVar[str] = "cDPO"
     by: Literal["cdpo"]
     beta: Positive = Field(default=0.1, le=10.0, description=BETA)
-    flip: Flip = Field(default=0.1, description=_FLIP)
+    label_smoothing: LabelSmoothing = Field(default=0.1, description=_LABEL_SMOOTHING)
 
 
 class RobustDpo(FromPreferences):
@@ -73,7 +73,7 @@ class RobustDpo(FromPreferences):
     title: ClassVar[str] = "robust DPO"
     by: Literal["robust_dpo"]
     beta: Positive = Field(default=0.1, le=10.0, description=BETA)
-    flip: Flip = Field(default=0.1, description=_FLIP)
+    label_smoothing: LabelSmoothing = Field(default=0.1, description=_LABEL_SMOOTHING)
 
 
 class Ipo(FromPreferences):

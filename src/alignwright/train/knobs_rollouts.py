@@ -36,7 +36,7 @@ KlForm = Literal["reward:k1", "reward:k2", "reward:k3", "reward:chi2", "loss:k1"
 expectation, on the policy's own samples: reward:k1 and loss:k2 follow the gradient of KL(policy
 || reference); loss:k3 that of KL(reference || policy); loss:k1 is zero; reward:k2 and reward:k3
 are biased. reward:chi2 and loss:chi2 each follow HALF the gradient of chi^2(policy || reference)
-of the next token, so that what is best for one token is best for reward - (kl / 2) chi^2
+of the next token, so that what is best for one token is best for reward - (kl_coef / 2) chi^2
 (Laidlaw et al. 2024)."""
 SPPO_PASSES = 4
 """Passes over a round's pairs."""
@@ -198,7 +198,7 @@ class Sppo(Sampling):
 class Rollout(Sampling):
     """What holds a policy gradient: the reference, a safety constraint, a share of plain text."""
 
-    kl: float = Field(
+    kl_coef: float = Field(
         default=0.05, ge=0.0, description="weight of the divergence from the model that this stage started from"
     )
     kl_form: KlForm = Field(
@@ -206,7 +206,8 @@ class Rollout(Sampling):
         description="where the divergence enters (reward or loss) and its estimator (k1, k2, k3; chi2)",
     )
     kl_target: Positive | None = Field(
-        default=None, description="nats a reply towards which kl is adapted (Ziegler et al. 2019); none: kl is fixed"
+        default=None,
+        description="nats a reply towards which kl_coef is adapted (Ziegler et al. 2019); none: it is fixed",
     )
     cost: Annotated[str | None, NamesJudge()] = Field(
         default=None,
@@ -214,10 +215,10 @@ class Rollout(Sampling):
         description="a second judge, whose mean score must not exceed cost_limit (by a Lagrange multiplier)",
     )
     cost_limit: float = Field(default=0.0, description="the mean cost that is allowed")
-    mix: float = Field(
+    ptx_coef: float = Field(
         default=0.0, ge=0.0, description="weight of the likelihood of plain text, in each step (PPO-ptx)"
     )
-    mix_text: Annotated[Paths, Reads(TextItem, use="trained")] = Field(default=(), description="files of that text")
+    ptx_text: Annotated[Paths, Reads(TextItem, use="trained")] = Field(default=(), description="files of that text")
 
     @property
     def steps_a_rollout(self) -> tuple[int, int]:
@@ -226,14 +227,14 @@ class Rollout(Sampling):
 
     def _reads(self, sizes: Sizes) -> int:
         readings = sizes.readings(self.reward) + (sizes.readings(self.cost) if self.cost else 0)
-        return readings + (self.kl > 0)
+        return readings + (self.kl_coef > 0)
 
     def _trained_tokens(self, tokens: float) -> float:
         return tokens * self.steps_a_rollout[0]
 
     def _steps(self, rollouts: int, train: int) -> int:  # noqa: ARG002 - as many for a long one as for a short one
-        passes, minibatches = self.steps_a_rollout
-        return rollouts * passes * minibatches
+        iterations, mini_batches = self.steps_a_rollout
+        return rollouts * iterations * mini_batches
 
     def faults(self, setting: Setting) -> Iterator[tuple[Knob, str]]:
         yield from super().faults(setting)
@@ -245,14 +246,17 @@ class Rollout(Sampling):
                     " KL(policy || start))"
                 ),
             )
-        if "kl_form" in self.model_fields_set and self.kl == 0.0 and self.kl_target is None:
-            yield ("kl_form",), "has no effect: kl is 0, so the divergence is only measured"
-        if self.kl_target is not None and self.kl == 0.0:
-            yield ("kl_target",), "has no effect: kl is 0, and an adaptive weight is a multiple of it"
+        if "kl_form" in self.model_fields_set and self.kl_coef == 0.0 and self.kl_target is None:
+            yield ("kl_form",), "has no effect: kl_coef is 0, so the divergence is only measured"
+        if self.kl_target is not None and self.kl_coef == 0.0:
+            yield ("kl_target",), "has no effect: kl_coef is 0, and an adaptive weight is a multiple of it"
         if self.cost is None and "cost_limit" in self.model_fields_set:
             yield ("cost_limit",), "has no effect without 'cost', the judge whose score it limits"
-        if (self.mix > 0) != bool(self.mix_text):
-            yield ("mix",), "the weight of plain text ('mix') and the text itself ('mix_text') need each other"
+        if (self.ptx_coef > 0) != bool(self.ptx_text):
+            yield (
+                ("ptx_coef",),
+                "the weight of plain text ('ptx_coef') and the text itself ('ptx_text') need each other",
+            )
 
 
 class Ppo(Rollout):
@@ -266,18 +270,18 @@ class Ppo(Rollout):
     samples: Annotated[Count | None, Effort(1, 1, 1)] = Field(
         default=None, description="replies to each prompt (from effort)"
     )
-    clip: Unit = Field(default=0.2, description="how far a step may move a token's probability ratio from 1")
-    value_clip: Positive = Field(default=0.2, description="how far a step may move a value from what it was")
-    value: Positive = Field(default=0.1, description="weight of the value loss")
+    cliprange: Unit = Field(default=0.2, description="how far a step may move a token's probability ratio from 1")
+    cliprange_value: Positive = Field(default=0.2, description="how far a step may move a value from what it was")
+    vf_coef: Positive = Field(default=0.1, description="weight of the value loss")
     lam: Share = Field(default=0.95, description="lambda of generalised advantage estimation")
     gamma: Unit = Field(default=1.0, description="discount per token")
-    passes: Count = Field(default=4, description="optimiser passes over a rollout")
-    minibatches: Count = Field(default=1, description="optimiser steps in a pass")
+    num_iterations: Count = Field(default=4, description="optimiser passes over a rollout")
+    num_mini_batches: Count = Field(default=1, description="optimiser steps in a pass")
     whiten: bool = Field(default=True, description="advantages with mean 0 and variance 1")
 
     @property
     def steps_a_rollout(self) -> tuple[int, int]:
-        return self.passes, self.minibatches
+        return self.num_iterations, self.num_mini_batches
 
 
 class Grpo(Rollout):
@@ -298,18 +302,19 @@ class Grpo(Rollout):
             " sequence ratio"
         ),
     )
-    clip: Unit | None = Field(
+    cliprange: Unit | None = Field(
         default=None, description="how far a ratio may fall below 1 (from variant: 0.2; gspo 0.0003)"
     )
-    clip_high: Positive | None = Field(
-        default=None, description="how far a ratio may rise above 1 (from variant: as clip; dapo 0.28; gspo 0.0004)"
+    cliprange_high: Positive | None = Field(
+        default=None,
+        description="how far a ratio may rise above 1 (from variant: as cliprange; dapo 0.28; gspo 0.0004)",
     )
-    passes: Count = Field(default=1, description="optimiser passes over a rollout")
-    minibatches: Count = Field(default=1, description="optimiser steps in a pass")
+    num_iterations: Count = Field(default=1, description="optimiser passes over a rollout")
+    num_mini_batches: Count = Field(default=1, description="optimiser steps in a pass")
 
     @property
     def steps_a_rollout(self) -> tuple[int, int]:
-        return self.passes, self.minibatches
+        return self.num_iterations, self.num_mini_batches
 
 
 class Rloo(Rollout):
@@ -320,15 +325,15 @@ class Rloo(Rollout):
 
     title: ClassVar[str] = "RLOO"
     by: Literal["rloo"]
-    clip: Unit = Field(
+    cliprange: Unit = Field(
         default=0.2, description="how far a ratio may move from 1 (without effect at one pass of one step)"
     )
-    passes: Count = Field(default=1, description="optimiser passes over a rollout")
-    minibatches: Count = Field(default=1, description="optimiser steps in a pass")
+    num_iterations: Count = Field(default=1, description="optimiser passes over a rollout")
+    num_mini_batches: Count = Field(default=1, description="optimiser steps in a pass")
 
     @property
     def steps_a_rollout(self) -> tuple[int, int]:
-        return self.passes, self.minibatches
+        return self.num_iterations, self.num_mini_batches
 
 
 class Reinforce(Rollout):

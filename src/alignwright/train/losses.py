@@ -94,9 +94,15 @@ def pair_loss(stage: PairStage) -> PairLoss:
                 lambda p: rpo(p.margin_P, -p.chosen_mean_P, beta=s.beta, alpha=s.nll, strength_P=p.strength_P)
             )
         case Cdpo():
-            return PairLoss(lambda p: cdpo(p.margin_P, beta=s.beta, flip=s.flip, strength_P=p.strength_P))
+            return PairLoss(
+                lambda p: cdpo(p.margin_P, beta=s.beta, label_smoothing=s.label_smoothing, strength_P=p.strength_P)
+            )
         case RobustDpo():
-            return PairLoss(lambda p: robust_dpo(p.margin_P, beta=s.beta, flip=s.flip, strength_P=p.strength_P))
+            return PairLoss(
+                lambda p: robust_dpo(
+                    p.margin_P, beta=s.beta, label_smoothing=s.label_smoothing, strength_P=p.strength_P
+                )
+            )
         case Ipo():
             return PairLoss(lambda p: ipo(p.margin_P, tau=s.tau, strength_P=p.strength_P))
         case Hinge():
@@ -140,21 +146,21 @@ def dpo(margin_P: Tensor, *, beta: float, strength_P: Tensor) -> Tensor:
     return _expected(lambda margin: -F.logsigmoid(beta * margin), margin_P, strength_P)
 
 
-def cdpo(margin_P: Tensor, *, beta: float, flip: float, strength_P: Tensor) -> Tensor:
+def cdpo(margin_P: Tensor, *, beta: float, label_smoothing: float, strength_P: Tensor) -> Tensor:
     """Conservative DPO (Mitchell 2023): DPO on votes that are each taken to be flipped with
-    probability `flip`."""
-    return dpo(margin_P, beta=beta, strength_P=strength_P * (1 - 2 * flip) + flip)
+    probability `label_smoothing`."""
+    return dpo(margin_P, beta=beta, strength_P=strength_P * (1 - 2 * label_smoothing) + label_smoothing)
 
 
-def robust_dpo(margin_P: Tensor, *, beta: float, flip: float, strength_P: Tensor) -> Tensor:
+def robust_dpo(margin_P: Tensor, *, beta: float, label_smoothing: float, strength_P: Tensor) -> Tensor:
     """Robust DPO (Chowdhury, Kini and Natarajan 2024, arXiv 2403.00409): [(1 - e) f(margin) - e
     f(-margin)] / (1 - 2 e).
 
-    Its expectation over votes that are flipped with probability e = `flip` is the DPO loss of the
-    unflipped ones, exactly. For a certain vote it is not bounded below: the margin is held by the
-    votes that say the opposite, or by early stopping.
+    Its expectation over votes that are flipped with probability e = `label_smoothing` is the DPO
+    loss of the unflipped ones, exactly. For a certain vote it is not bounded below: the margin is
+    held by the votes that say the opposite, or by early stopping.
     """
-    return dpo(margin_P, beta=beta, strength_P=(strength_P - flip) / (1 - 2 * flip))
+    return dpo(margin_P, beta=beta, strength_P=(strength_P - label_smoothing) / (1 - 2 * label_smoothing))
 
 
 def ipo(margin_P: Tensor, *, tau: float, strength_P: Tensor) -> Tensor:

@@ -21,13 +21,13 @@ What holds the policy is its divergence from the model at the START of this stag
 continue the same adapter, so that "adapter off" would be another model: a copy of the trainable
 parameters is kept, and swapped in for one pass a rollout.
 
-Passes are saved where they are not needed: no reference without `kl`; the log-probabilities of the
-policy that spoke (the old log-probabilities of the ratio) are those of the first step's own forward
-pass. Where advantages need them before it, or a rollout has several minibatches, the micro-batch
-that is trained on first is run last,
-and its graph is kept for its gradient: a rollout of one micro-batch is read once less. All are
-computed in the very rows and micro-batches of training, so ratio and divergence at the start are
-exactly 1 and 0; `check_start` refuses anything else.
+Passes are saved where they are not needed: no reference without `kl_coef`; the log-probabilities
+of the policy that spoke (the old log-probabilities of the ratio) are those of the first step's own
+forward pass. Where advantages need them before it, or a rollout has several mini-batches, the
+micro-batch that is trained on first is run last, and its graph is kept for its gradient: a rollout
+of one micro-batch is read once less. All are computed in the very rows and micro-batches of
+training, so ratio and divergence at the start are exactly 1 and 0; `check_start` refuses anything
+else.
 
 The displayed loss of a policy gradient is near 0 at every healthy step and says nothing; `reward`
 and `kl` in the metrics do. `kl` is in nats a reply, by k3 whatever `kl_form`: as a value it is as
@@ -95,7 +95,7 @@ def policy_gradient(
     stage: GradientStage,
     *,
     cost: RewardFn | None = None,
-    mix: Sequence[TokenRow] = (),
+    ptx_rows: Sequence[TokenRow] = (),
     seed: int,
     folder: Path,
     on_step: Callable[[StepReport], None] | None = None,
@@ -103,22 +103,22 @@ def policy_gradient(
     """Train `policy` in place to raise `scorer`, whose mean `cost` (where given) must not exceed
     the stage's limit.
 
-    `mix` are rows of plain text whose likelihood is held up. `stage` must be resolved: no knob is
-    None. `folder` gets metrics.jsonl, samples.jsonl and start.json. Raises ValueError for knobs
+    `ptx_rows` are rows of plain text whose likelihood is held up. `stage` must be resolved: no knob
+    is None. `folder` gets metrics.jsonl, samples.jsonl and start.json. Raises ValueError for knobs
     that cannot work together, ConstantReward when the judge tells no reply from another,
     Step0Error when policy and reference are not the same numbers, TrainingDiverged when a loss is
     not finite.
     """
     recipe = recipe_of(stage)
     fit = drop_too_long(policy, prompts, stage, folder)
-    _check(stage, recipe, len(fit), cost, mix)
-    policy.check_lengths([len(row) for row in mix])
-    schedule = _PolicyGradientSchedule(policy, fit, (scorer, cost), mix, stage, recipe, seed, folder)
+    _check(stage, recipe, len(fit), cost, ptx_rows)
+    policy.check_lengths([len(row) for row in ptx_rows])
+    schedule = _PolicyGradientSchedule(policy, fit, (scorer, cost), ptx_rows, stage, recipe, seed, folder)
     return run_loop(policy, schedule, schedule, LoopSettings(stage.lr, stage.checkpoint_every), folder, on_step)
 
 
 def _check(
-    stage: GradientStage, recipe: AdvantageRecipe, prompts: int, cost: RewardFn | None, mix: Sequence[TokenRow]
+    stage: GradientStage, recipe: AdvantageRecipe, prompts: int, cost: RewardFn | None, ptx_rows: Sequence[TokenRow]
 ) -> None:
     """Refuse what would do nothing, or not what its name says."""
     where, size = f"train by {stage.by}: ", min(resolved(stage.prompts), prompts)
@@ -132,9 +132,10 @@ def _check(
             f"{where}a reply is judged against its siblings, and with 'samples: 1' it has none; ask for 2, or use"
             " ppo or reinforce"
         )
-    if stage.kl_target is not None and stage.kl == 0:
+    if stage.kl_target is not None and stage.kl_coef == 0:
         raise ValueError(
-            f"{where}kl_target adapts a weight that starts at 'kl: 0' and stays there; give kl a positive start"
+            f"{where}kl_target adapts a weight that starts at 'kl_coef: 0' and stays there; give kl_coef a positive"
+            " start"
         )
     if (cost is None) != (stage.cost is None):
         named_cost = "none" if cost is None else cost.name
@@ -142,14 +143,15 @@ def _check(
             f"{where}the stage names {stage.cost!r} as its cost, and the cost that was given is {named_cost}; give both"
             " or neither"
         )
-    if (stage.mix > 0) != bool(mix):
+    if (stage.ptx_coef > 0) != bool(ptx_rows):
         raise ValueError(
-            f"{where}'mix: {stage.mix:g}' with {len(mix)} rows of plain text; the weight and the text need each other"
+            f"{where}'ptx_coef: {stage.ptx_coef:g}' with {len(ptx_rows)} rows of plain text; the weight and the text"
+            " need each other"
         )
-    if recipe.minibatches > size:
+    if recipe.num_mini_batches > size:
         raise ValueError(
-            f"{where}{recipe.minibatches} minibatches of {size} prompts leave some empty; ask for fewer, or for more"
-            " prompts"
+            f"{where}{recipe.num_mini_batches} mini-batches of {size} prompts leave some empty; ask for fewer, or for"
+            " more prompts"
         )
 
 
@@ -161,30 +163,30 @@ class _PolicyGradientSchedule:
         policy: LocalModel,
         prompts: Sequence[Prompt],
         judges: tuple[RewardFn, RewardFn | None],
-        mix: Sequence[TokenRow],
+        ptx_rows: Sequence[TokenRow],
         stage: GradientStage,
         recipe: AdvantageRecipe,
         seed: int,
         folder: Path,
     ) -> None:
-        self.policy, self.prompts, self.judges, self.mix = policy, prompts, judges, mix
+        self.policy, self.prompts, self.judges, self.ptx_rows = policy, prompts, judges, ptx_rows
         self.stage, self.recipe, self.seed, self.folder = stage, recipe, seed, folder
         self.prompt_schedule = schedule_prompts(
             len(prompts), per_rollout=resolved(stage.prompts), epochs=resolved(stage.epochs), seed=seed
         )
-        self.rounds, self.per_round = len(self.prompt_schedule), recipe.passes * recipe.minibatches
+        self.rounds, self.per_round = len(self.prompt_schedule), recipe.num_iterations * recipe.num_mini_batches
         self.budget = min(batches.MICRO_TOKENS, resolved(stage.batch_tokens))
         self.head = value_head(policy) if isinstance(stage, Ppo) else None
         self.extra: Sequence[nn.Parameter] = list(self.head.parameters()) if self.head else []
-        self.start = [p.detach().clone() for p in trainable_parameters(policy)] if stage.kl > 0 else []
+        self.start = [p.detach().clone() for p in trainable_parameters(policy)] if stage.kl_coef > 0 else []
         self.in_reward = stage.kl_form.startswith("reward:")
         self.estimator: Estimator = cast("Estimator", stage.kl_form.partition(":")[2])
         self.reuse_first_forward = (
-            self.head is None and recipe.minibatches == 1 and not (stage.kl > 0 and self.in_reward)
+            self.head is None and recipe.num_mini_batches == 1 and not (stage.kl_coef > 0 and self.in_reward)
         )
-        self.kl, self.multiplier, self.constant_rounds = stage.kl, 0.0, 0.0
+        self.kl_coef, self.multiplier, self.constant_rounds = stage.kl_coef, 0.0, 0.0
         self.rows: Sequence[TokenRow] = []
-        self.mixed: dict[int, float] = {}  # the weight of a row of plain text
+        self.ptx_weight: dict[int, float] = {}  # the weight of a row of plain text
         self.check_start_pending = self.first_step = False
         self.cached_forward: tuple[MicroBatch, tuple[Tensor, Tensor]] | None = (
             None  # the first micro-batch to learn from, read already
@@ -195,10 +197,10 @@ class _PolicyGradientSchedule:
         return sum(map(len, self.prompt_schedule[:number])) // len(self.prompts)
 
     def state(self) -> dict[str, float]:
-        return {"kl": self.kl, "multiplier": self.multiplier, "flat": self.constant_rounds}
+        return {"kl_coef": self.kl_coef, "multiplier": self.multiplier, "flat": self.constant_rounds}
 
     def restore(self, state: Mapping[str, float]) -> None:
-        self.kl, self.multiplier, self.constant_rounds = state["kl"], state["multiplier"], state["flat"]
+        self.kl_coef, self.multiplier, self.constant_rounds = state["kl_coef"], state["multiplier"], state["flat"]
 
     def begin(self, number: int) -> list[list[MicroBatch]]:
         # 1. sample and score: nothing of the round depends on anything but weights, seed and number
@@ -216,13 +218,13 @@ class _PolicyGradientSchedule:
             seed=self.seed,
             device=device,
         )
-        self.rollout_batch, self.rows, self.mixed = rollout_batch, rollout_batch.rows, {}
+        self.rollout_batch, self.rows, self.ptx_weight = rollout_batch, rollout_batch.rows, {}
         # 2. the passes that advantages need: reference, policy that spoke, values
         self._prepare_logps()
         # 3. advantages, with the divergence taken from the reward where `kl_form` says so
         penalty_N = torch.zeros_like(rollout_batch.old_N)
-        if self.kl > 0 and self.in_reward:
-            penalty_N = self.kl * divergence(self.estimator, rollout_batch.old_N, rollout_batch.reference_N)
+        if self.kl_coef > 0 and self.in_reward:
+            penalty_N = self.kl_coef * divergence(self.estimator, rollout_batch.old_N, rollout_batch.reference_N)
         if isinstance(stage, Ppo):
             assign_advantages(
                 rollout_batch, self.recipe, penalty_N, gamma=stage.gamma, lam=stage.lam, whiten=stage.whiten
@@ -244,7 +246,7 @@ class _PolicyGradientSchedule:
         facts = self.rollout_batch.rollout.facts() | self._facts()
         if step + 1 == self.per_round:
             if self.stage.kl_target is not None and "kl" in facts:
-                self.kl = adapt_kl_coef(self.kl, observed=facts["kl"], target=self.stage.kl_target)
+                self.kl_coef = adapt_kl_coef(self.kl_coef, observed=facts["kl"], target=self.stage.kl_target)
             if "cost" in facts:
                 self.multiplier = multiplier(
                     self.multiplier, cost=facts["cost"], limit=self.stage.cost_limit, rate=_MULTIPLIER_RATE
@@ -254,11 +256,13 @@ class _PolicyGradientSchedule:
     # ---- as an objective -------------------------------------------------------------------------
     def num_units(self, batch: MicroBatch) -> float:
         return (
-            0.0 if batch[0] in self.mixed else float(self.rollout_batch.unit_R[self.rollout_batch.replies(batch)].sum())
+            0.0
+            if batch[0] in self.ptx_weight
+            else float(self.rollout_batch.unit_R[self.rollout_batch.replies(batch)].sum())
         )
 
     def loss(self, batch: MicroBatch) -> tuple[Tensor, dict[str, float]]:
-        if batch[0] in self.mixed:
+        if batch[0] in self.ptx_weight:
             return self._mix_loss(batch)
         rollout_batch = self.rollout_batch
         # 1. log-probabilities now: the pass that was made for advantages already, where this is its micro-batch
@@ -282,7 +286,7 @@ class _PolicyGradientSchedule:
         return total, {name: float((even_N * x_N).sum()) for name, x_N in metrics.items()}
 
     def describe(self, index: int) -> dict[str, object]:
-        if index in self.mixed:
+        if index in self.ptx_weight:
             return {"text": self.policy.chat.decode(self.rows[index].replies[0])}
         replies = [(group, k) for group in self.rollout_batch.rollout.groups for k in range(len(group.texts))]
         samples = [replies[r] for r in self.rollout_batch.places[index]]
@@ -306,7 +310,7 @@ class _PolicyGradientSchedule:
                 for batch in self.rollout_batch.micro_batches
             },
         )
-        if self.kl > 0:
+        if self.kl_coef > 0:
             with swapped_parameters(self.policy, self.start), torch.no_grad():
                 for batch, at_N in places.items():
                     rollout_batch.reference_N[at_N] = self._forward(batch)[0]
@@ -331,13 +335,18 @@ class _PolicyGradientSchedule:
         metrics = ratio_metrics(
             logp_N.detach(), old_N, length_R if recipe.by_reply else None, low=recipe.low, high=recipe.high
         )
-        if self.kl > 0 and not self.in_reward:
-            loss_N = loss_N + self.kl * divergence_loss(self.estimator, logp_N, rollout_batch.reference_N[at_N], old_N)
+        if self.kl_coef > 0 and not self.in_reward:
+            loss_N = loss_N + self.kl_coef * divergence_loss(
+                self.estimator, logp_N, rollout_batch.reference_N[at_N], old_N
+            )
         if isinstance(stage, Ppo):
             value_loss_N = clipped_value_loss(
-                value_N, rollout_batch.value_N[at_N], rollout_batch.return_N[at_N], clip=stage.value_clip
+                value_N,
+                rollout_batch.value_N[at_N],
+                rollout_batch.return_N[at_N],
+                cliprange_value=stage.cliprange_value,
             )
-            loss_N = loss_N + stage.value * value_loss_N
+            loss_N = loss_N + stage.vf_coef * value_loss_N
             metrics["value_loss"] = value_loss_N.detach()
         return loss_N, metrics
 
@@ -345,7 +354,7 @@ class _PolicyGradientSchedule:
         """What is logged of a round beside its rollout: measured on the policy that spoke, over
         the replies that teach."""
         rollout_batch = self.rollout_batch
-        facts = {"kl_coef": self.kl} if self.kl > 0 else {}
+        facts = {"kl_coef": self.kl_coef} if self.kl_coef > 0 else {}
         if self.judges[1]:
             facts["multiplier"] = self.multiplier
         trained_R = rollout_batch.trained_R
@@ -355,7 +364,7 @@ class _PolicyGradientSchedule:
             return facts
         at_N = rollout_batch.tokens(trained_R)
         facts["entropy"] = -float(rollout_batch.old_N[at_N].mean())
-        if self.kl > 0:
+        if self.kl_coef > 0:
             facts["kl"] = float(
                 divergence("k3", rollout_batch.old_N[at_N], rollout_batch.reference_N[at_N]).sum()
             ) / len(trained_R)  # never below 0
@@ -370,23 +379,23 @@ class _PolicyGradientSchedule:
         """The step and a micro-batch of plain text, weighted so that the loop's division by the
         step's units makes it a mean over tokens."""
         num_units = sum(self.num_units(batch) for batch in step)
-        if not self.mix or num_units == 0:
+        if not self.ptx_rows or num_units == 0:
             return step
         chosen: list[TokenRow] = []
-        for i in order.sample(range(len(self.mix)), len(self.mix)):
-            if chosen and max(map(len, [*chosen, self.mix[i]])) * (len(chosen) + 1) > self.budget:
+        for i in order.sample(range(len(self.ptx_rows)), len(self.ptx_rows)):
+            if chosen and max(map(len, [*chosen, self.ptx_rows[i]])) * (len(chosen) + 1) > self.budget:
                 break
-            chosen.append(self.mix[i])
+            chosen.append(self.ptx_rows[i])
         scored = sum(sum(map(len, row.replies)) if row.masks is None else sum(map(sum, row.masks)) for row in chosen)
         batch = tuple(range(len(self.rows), len(self.rows) + len(chosen)))
         self.rows = [*self.rows, *chosen]
-        self.mixed |= dict.fromkeys(batch, self.stage.mix * num_units / scored)
+        self.ptx_weight |= dict.fromkeys(batch, self.stage.ptx_coef * num_units / scored)
         return [*step, batch]
 
     def _mix_loss(self, batch: MicroBatch) -> tuple[Tensor, dict[str, float]]:
         nll = -forward_rows(self.policy, [self.rows[i] for i in batch])[0].sum()
-        weight = self.mixed[batch[0]]
-        return weight * nll, {"mix_nll": weight / self.stage.mix * float(nll.detach())}
+        weight = self.ptx_weight[batch[0]]
+        return weight * nll, {"ptx_nll": weight / self.stage.ptx_coef * float(nll.detach())}
 
     def _check_start(self, at_N: Tensor, logp_N: Tensor) -> None:
         """On the first micro-batch of the stage, before anything has moved."""
@@ -397,7 +406,7 @@ class _PolicyGradientSchedule:
                 "the ratio to the policy that spoke, at its furthest from 1,", math.exp(ratio_gap), 1.0, 1e-5, _RATIO
             )
         ]
-        if self.kl > 0:
+        if self.kl_coef > 0:
             furthest = float((logp_N - rollout_batch.reference_N[at_N]).abs().max())
             invariants.append(
                 Invariant("the log-ratio to the reference, at its furthest from 0,", furthest, 0.0, 1e-5, _REFERENCE)

@@ -41,8 +41,8 @@ class AdvantageRecipe:
     weighting: TokenWeighting
     low: float
     high: float
-    passes: int = 1
-    minibatches: int = 1
+    num_iterations: int = 1
+    num_mini_batches: int = 1
     by_reply: bool = False
     dapo: bool = False
 
@@ -51,19 +51,23 @@ def recipe_of(stage: GradientStage) -> AdvantageRecipe:
     """The row of each stage in the family's table."""
     match stage:
         case Ppo():
-            return AdvantageRecipe("gae", "token", stage.clip, stage.clip, stage.passes, stage.minibatches)
+            return AdvantageRecipe(
+                "gae", "token", stage.cliprange, stage.cliprange, stage.num_iterations, stage.num_mini_batches
+            )
         case Grpo():
             return _grpo(stage)
         case Rloo():
-            return AdvantageRecipe("rloo", "reply_sum", stage.clip, stage.clip, stage.passes, stage.minibatches)
+            return AdvantageRecipe(
+                "rloo", "reply_sum", stage.cliprange, stage.cliprange, stage.num_iterations, stage.num_mini_batches
+            )
         case Reinforce():  # one pass of one step: the ratio is 1 and no clip is ever met
             return AdvantageRecipe("batch_mean" if stage.baseline == "mean" else "none", "reply_sum", 1.0, 1.0)
 
 
 def _grpo(stage: Grpo) -> AdvantageRecipe:
-    clip = stage.clip or (3e-4 if stage.variant == "gspo" else 0.2)
-    high = stage.clip_high or {"dapo": 0.28, "gspo": 4e-4}.get(stage.variant, clip)
-    knobs = (clip, high, stage.passes, stage.minibatches)
+    clip = stage.cliprange or (3e-4 if stage.variant == "gspo" else 0.2)
+    high = stage.cliprange_high or {"dapo": 0.28, "gspo": 4e-4}.get(stage.variant, clip)
+    knobs = (clip, high, stage.num_iterations, stage.num_mini_batches)
     match stage.variant:
         case "grpo":
             return AdvantageRecipe("group_norm", "reply_mean", *knobs)
@@ -159,13 +163,13 @@ def plan_round(
     """The micro-batches of each step of a round: in every pass each row once, in the same
     minibatch and micro-batch, minibatches in a new order."""
     shuffled_rows = order.sample(range(len(rows)), len(rows))
-    parts = [sorted(shuffled_rows[k :: recipe.minibatches]) for k in range(recipe.minibatches)]
+    parts = [sorted(shuffled_rows[k :: recipe.num_mini_batches]) for k in range(recipe.num_mini_batches)]
     minibatches: list[list[MicroBatch]] = []
     for part in parts:
         planned = plan_batches([rows[i] for i in part], budget, shuffle_seed=None) if part else []
         minibatches.append([tuple(part[j] for j in batch) for batch in planned])
     return minibatches + [
-        step for _ in range(recipe.passes - 1) for step in order.sample(minibatches, len(minibatches))
+        step for _ in range(recipe.num_iterations - 1) for step in order.sample(minibatches, len(minibatches))
     ]
 
 

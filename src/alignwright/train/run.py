@@ -111,7 +111,7 @@ def _learn(
                 _judge_of(judge),
                 stage,
                 cost=None if stage.cost is None else job.scorer(stage.cost),
-                mix=_mixed(stage, policy, job),
+                ptx_rows=_ptx_rows(stage, policy, job),
                 seed=seed,
                 folder=folder,
                 on_step=show,
@@ -232,9 +232,9 @@ def _texts(job: JobContext, files: Sequence[str], limit: int | None = None) -> l
     return [item.text for item in job.data.items(files, TextItem, limit)]
 
 
-def _mixed(stage: Rollout, policy: LocalModel, job: JobContext) -> list[TokenRow]:
+def _ptx_rows(stage: Rollout, policy: LocalModel, job: JobContext) -> list[TokenRow]:
     """Rows of plain text to be learnt in passing."""
-    documents = [policy.chat.text(text) for text in _texts(job, stage.mix_text)]
+    documents = [policy.chat.text(text) for text in _texts(job, stage.ptx_text)]
     width = min(resolved(stage.max_tokens), policy.longest)
     return cut([row.replies[0] for row in documents], documents[0].prompt[0], width, job.seed) if documents else []
 
