@@ -3,8 +3,8 @@
 `python benchmarks/contributor.py [--count]` writes each contribution below, a real technique of the literature that the
 package has not, into a copy of the tree of its own and counts the files of `src` that were changed or created. Then it
 writes all of them into one copy, adds their stages to the tiny example, runs it there, and looks for what each must
-have left behind. It prints one JSON line and exits with 1 where a count is above its aim or something is missing.
-`--count` runs nothing.
+have left behind: its numbers, its claims and titles, its section of the report, the answer to its promise. It prints
+one JSON line and exits with 1 where a count is above its aim or something is missing. `--count` runs nothing.
 
 A contribution is new files and edits; an edit stands at an anchor, a piece of text that its file has exactly once.
 Where an anchor is gone the code has moved on, and the contribution is to be written anew, by the way that
@@ -14,24 +14,29 @@ Where an anchor is gone the code has moved on, and the contribution is to be wri
 from __future__ import annotations
 
 import argparse
+import html
 import json
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from contributions import ATTACK, PREFERENCE_LOSS
+import yaml
+from contributions import ATTACK, MEASURE, PREFERENCE_LOSS
 
 TOP = Path(__file__).parents[1]
 SOURCE = Path("src/alignwright")
 COPIED = ("src", "examples", "tests/tiny.py")
 VERDICTS = (0, 1, 3)
+"""How a run may exit: its promises are kept, broken, or untested."""
 ALIGN = "import sys; from alignwright.cli import main; sys.exit(main())"
+NEEDED = ("name", "seed", "effort", "model")
+"""What of the tiny example is left where the contributions run alone, with its written pairs and their votes."""
 
 
 class Outdated(Exception):
@@ -50,26 +55,28 @@ class Edit:
 
 @dataclass(frozen=True)
 class Contribution:
-    """What is written, what is added to the spec (section to line), and what a run must show for it."""
+    """What is written, what is added to the spec (a stage by section), and what a run must show for it."""
 
     name: str
     aim: int
     edits: tuple[Edit, ...]
     files: Mapping[str, str] = field(default_factory=dict)
-    spec: Mapping[str, str] = field(default_factory=dict)
-    stages: tuple[str, ...] = ()
-    """Stages that findings must speak of: the beginning of their names, and the end."""
+    spec: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    promise: str = ""
     claims: tuple[str, ...] = ()
-    shown: tuple[str, ...] = ()
-    """Words that the report must hold."""
+    """Claims that must be counted at every model, and stored with the run."""
+    titles: tuple[str, ...] = ()
+    """Titles of claims and training stages that must be stored with the run, and stand in the report."""
+    section: str = ""
+    """The title of its section of the report."""
 
 
 def contributions() -> list[Contribution]:
-    return [from_mapping(written) for written in (ATTACK, PREFERENCE_LOSS)]
+    return [from_mapping(text) for text in (ATTACK, MEASURE, PREFERENCE_LOSS)]
 
 
-def from_mapping(written: Mapping[str, Any]) -> Contribution:
-    return Contribution(**{**written, "edits": tuple(Edit(**edit) for edit in written["edits"])})
+def from_mapping(text: Mapping[str, Any]) -> Contribution:
+    return Contribution(**{**text, "edits": tuple(Edit(**edit) for edit in text["edits"])})
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -100,11 +107,10 @@ def count(contribution: Contribution, top: Path = TOP) -> list[str]:
 
 
 def copy_tree(top: Path, folder: Path) -> Path:
+    skip = shutil.ignore_patterns("__pycache__", "tiny-model", "runs")
     for name in COPIED:
         if (top / name).is_dir():
-            shutil.copytree(
-                top / name, folder / name, ignore=shutil.ignore_patterns("__pycache__", "tiny-model", "runs")
-            )
+            shutil.copytree(top / name, folder / name, ignore=skip)
         elif (top / name).exists():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(top / name, folder / name)
@@ -138,46 +144,96 @@ def changed(top: Path, tree: Path) -> list[str]:
     return sorted(name for name in names if _bytes(top / SOURCE / name) != _bytes(tree / SOURCE / name))
 
 
-def run_all(chosen: Sequence[Contribution], top: Path = TOP) -> list[str]:
-    """All contributions in one tree, one run of the tiny example; what is missing of what they must leave behind."""
+def run_all(chosen: Sequence[Contribution], top: Path = TOP, *, alone: bool = False) -> list[str]:
+    """All contributions in one tree, one run of the tiny example; what is missing of what they must leave behind.
+    `alone`: of the example only what they need is run."""
     with tempfile.TemporaryDirectory() as folder:
         tree = copy_tree(top, Path(folder))
         for each in chosen:
             write(each, tree)
         spec = tree / "examples" / "tiny.yaml"
-        spec.write_text(with_stages(spec.read_text(encoding="utf-8"), chosen), encoding="utf-8")
+        example = yaml.safe_load(spec.read_text(encoding="utf-8"))
+        spec.write_text(json.dumps(with_stages(example, chosen, alone=alone)), encoding="utf-8")
         _run(tree, [str(tree / "examples/make_tiny_model.py"), str(tree / "examples/tiny-model")])
         _run(tree, ["-c", ALIGN, "align", str(spec), "--runs", str(tree / "runs")], VERDICTS)
         (run_folder,) = (tree / "runs").iterdir()
         return [lack for each in chosen for lack in lacks(each, run_folder)]
 
 
-def with_stages(spec: str, chosen: Sequence[Contribution]) -> str:
-    """The spec with each contribution's stages at the end of their sections."""
-    for section, line in [item for each in chosen for item in each.spec.items()]:
-        head, found, rest = spec.partition(f"\n{section}:\n")
-        if not found:
-            raise Outdated(f"the spec has no section {section!r} that is written as a list")
-        body, gap, after = rest.rstrip("\n").partition("\n\n")
-        spec = f"{head}{found}{body}\n- {line}{gap}{after}\n"
-    return spec
+def with_stages(spec: Mapping[str, Any], chosen: Sequence[Contribution], *, alone: bool = False) -> dict[str, Any]:
+    """The spec with each contribution's stages at the end of their sections, and its promise."""
+    pairs = {"intent": {"pairs": spec.get("intent", {}).get("pairs", [])}, "feedback": [{"by": "written"}]}
+    base = {name: spec[name] for name in NEEDED} | pairs if alone else spec
+    longer = {name: list(value) if isinstance(value, list) else value for name, value in base.items()}
+    for each in chosen:
+        for section, stage in each.spec.items():
+            longer.setdefault(section, []).append(dict(stage))
+        if each.promise:
+            longer.setdefault("promises", []).append(each.promise)
+    return longer
 
 
 def lacks(contribution: Contribution, run_folder: Path) -> list[str]:
     """What a run does not show of a contribution."""
-    lines = (run_folder / "findings.jsonl").read_text(encoding="utf-8").split("\n")
-    findings = [json.loads(line) for line in lines if line]
-    report = (run_folder / "report.html").read_text(encoding="utf-8")
-    valued = [finding for finding in findings if finding["value"] is not None]
+    run = RunFolder(run_folder)
     return [
-        *(f"no number of {claim}" for claim in contribution.claims if claim not in {f["claim"] for f in valued}),
-        *(
-            f"no number at {stage}"
-            for stage in contribution.stages
-            if not any(f["stage"].startswith("train.") and f["stage"].endswith(f".{stage}") for f in valued)
-        ),
-        *(f"not in the report: {words}" for words in contribution.shown if words not in report),
+        *_missing_stages(contribution, run),
+        *_missing_claims(contribution, run),
+        *_missing_words(contribution, run),
     ]
+
+
+class RunFolder:
+    """What the files of a finished run hold."""
+
+    def __init__(self, folder: Path) -> None:
+        self.jobs = list(json.loads((folder / "ledger.json").read_text(encoding="utf-8")))
+        self.findings = _lines(folder / "findings.jsonl")
+        self.sections = {section["title"] for section in _lines(folder / "sections.jsonl")}
+        self.page = html.unescape((folder / "report.html").read_text(encoding="utf-8"))
+        answers = json.loads((folder / "promises.json").read_text(encoding="utf-8"))
+        self.verdicts = {verdict["promise"]: verdict for verdict in answers["verdicts"]}
+        self.claims = {claim["name"]: claim["title"] for claim in answers["claims"]}
+        self.models, self.titles = answers["header"]["stages"], answers["header"]["titles"]
+
+
+def _missing_stages(contribution: Contribution, run: RunFolder) -> Iterator[str]:
+    """Jobs that did not run, and trained models of which nothing was measured."""
+    measured = {finding["stage"] for finding in run.findings if finding["axis"] != "feedback"}
+    for section, stage in contribution.spec.items():
+        if not any(job.startswith(f"{section}.") and f".{stage['by']}" in job for job in run.jobs):
+            yield f"no job of {section} {stage['by']}"
+        if section == "train" and not any(model.endswith(f".{stage['by']}") for model in measured):
+            yield f"nothing was measured after {stage['by']}"
+
+
+def _missing_claims(contribution: Contribution, run: RunFolder) -> Iterator[str]:
+    """Claims that were not counted at a model, or have no number anywhere, or are not stored with the run."""
+    for claim in contribution.claims:
+        levels = {f["stage"]: f for f in run.findings if f["claim"] == claim and f["against"] is None}
+        empty = [m for m in run.models if m not in levels or not levels[m]["n"] + levels[m]["unscored"]]
+        yield from (f"nothing counted for {claim} at {model}" for model in empty)
+        if all(level["value"] is None for level in levels.values()):
+            yield f"no number of {claim}"
+        if claim not in run.claims:
+            yield f"not among the claims of the run: {claim}"
+
+
+def _missing_words(contribution: Contribution, run: RunFolder) -> Iterator[str]:
+    """Titles, the section and the promise, where the run stores them and where the report shows them."""
+    for title in contribution.titles:
+        if title not in (*run.claims.values(), *run.titles.values()):
+            yield f"not stored with the run: {title}"
+    if contribution.section and contribution.section not in run.sections:
+        yield f"no section: {contribution.section}"
+    if contribution.promise and contribution.promise not in run.verdicts:
+        yield f"no answer to the promise: {contribution.promise}"
+    words = (*contribution.titles, contribution.section, contribution.promise)
+    yield from (f"not in the report: {each}" for each in words if each and each not in run.page)
+
+
+def _lines(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line] if path.exists() else []
 
 
 def _run(tree: Path, arguments: list[str], verdicts: tuple[int, ...] = (0,)) -> None:

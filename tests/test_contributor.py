@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import sys
 from pathlib import Path
@@ -13,7 +12,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 import contributor
 from contributor import Contribution, Edit, Outdated
 
-SPEC = "name: x\n\ntrain:\n- {by: sft}\n\nmeasure:\n- {by: tax}\n"
+SPEC = {"name": "x", "train": [{"by": "sft"}], "measure": [{"by": "tax"}], "promises": ["tax.choice < 1%"]}
 
 
 @pytest.fixture
@@ -27,10 +26,24 @@ def tree(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def run_folder(tmp_path: Path) -> Path:
-    rows = [("tax.choice", "train.0.sft", 0.5), ("attack.new", "baseline", None)]
-    lines = [json.dumps({"claim": claim, "stage": stage, "value": value}) for claim, stage, value in rows]
-    (tmp_path / "findings.jsonl").write_text("\n".join(lines) + "\n")
-    (tmp_path / "report.html").write_text("<h2>Tax</h2>")
+    rows = [
+        ("tax.choice", "baseline", 0.5, 8),
+        ("tax.choice", "train.0.sft", 0.5, 8),
+        ("attack.new", "baseline", None, 0),
+    ]
+    findings = [
+        {"claim": claim, "stage": stage, "axis": "tax", "value": value, "n": n, "unscored": 0, "against": None}
+        for claim, stage, value, n in rows
+    ]
+    (tmp_path / "findings.jsonl").write_text("".join(json.dumps(finding) + "\n" for finding in findings))
+    (tmp_path / "sections.jsonl").write_text(json.dumps({"title": "What it cost"}) + "\n")
+    (tmp_path / "ledger.json").write_text(json.dumps({"train.0.sft": {}, "measure.0.tax@train.0.sft": {}}))
+    header = {"stages": ["baseline", "train.0.sft"], "titles": {"train.0.sft": "fine-tuning"}}
+    claims = [{"name": "tax.choice", "title": "Questions right"}]
+    answers = {"header": header, "verdicts": [{"promise": "tax.choice < 1%"}], "claims": claims}
+    (tmp_path / "promises.json").write_text(json.dumps(answers))
+    page = "<h2>What it cost</h2> Questions right, after fine-tuning: tax.choice &lt; 1%"
+    (tmp_path / "report.html").write_text(page)
     return tmp_path
 
 
@@ -45,7 +58,7 @@ def test_changed_and_new_files_are_counted_once_and_the_tree_stays(tree: Path) -
 
 
 @pytest.mark.parametrize(
-    ("edits", "files", "told"),
+    ("edits", "files", "message"),
     [
         ((Edit("a.py", "nine", "x"),), {}, "a.py holds 'nine' 0 times"),
         ((Edit("a.py", "o", "x"),), {}, "a.py holds 'o' 2 times"),
@@ -54,30 +67,77 @@ def test_changed_and_new_files_are_counted_once_and_the_tree_stays(tree: Path) -
     ],
 )
 def test_a_contribution_that_fits_no_more_is_an_error(
-    tree: Path, edits: tuple[Edit, ...], files: dict[str, str], told: str
+    tree: Path, edits: tuple[Edit, ...], files: dict[str, str], message: str
 ) -> None:
-    with pytest.raises(Outdated, match=told):
+    with pytest.raises(Outdated, match=message):
         contributor.count(Contribution("x", 1, edits, files=files), tree)
 
 
 def test_stages_go_to_the_end_of_their_sections() -> None:
-    each = Contribution("x", 1, (), spec={"train": "{by: new}", "measure": "{by: other}"})
+    stages = {"train": {"by": "new"}, "measure": {"by": "other"}, "attack": {"by": "third"}}
+    each = Contribution("x", 1, (), spec=stages, promise="new > 0")
     spec = contributor.with_stages(SPEC, [each])
-    assert spec == "name: x\n\ntrain:\n- {by: sft}\n- {by: new}\n\nmeasure:\n- {by: tax}\n- {by: other}\n"
-    with pytest.raises(Outdated, match="no section 'attack'"):
-        contributor.with_stages(SPEC, [dataclasses.replace(each, spec={"attack": "{by: new}"})])
+    assert spec == {
+        "name": "x",
+        "train": [{"by": "sft"}, {"by": "new"}],
+        "measure": [{"by": "tax"}, {"by": "other"}],
+        "promises": ["tax.choice < 1%", "new > 0"],
+        "attack": [{"by": "third"}],
+    }
+    assert SPEC["train"] == [{"by": "sft"}]
+
+
+def test_alone_nothing_else_of_the_example_runs() -> None:
+    example = {**SPEC, "seed": 1, "effort": "demo", "model": "m", "intent": {"pairs": ["p"], "prompts": ["q"]}}
+    spec = contributor.with_stages(example, [Contribution("x", 1, (), spec={"train": {"by": "new"}})], alone=True)
+    alone = {"intent": {"pairs": ["p"]}, "feedback": [{"by": "written"}], "train": [{"by": "new"}]}
+    assert spec == {"name": "x", "seed": 1, "effort": "demo", "model": "m", **alone}
 
 
 def test_what_a_run_does_not_show_is_missing(run_folder: Path) -> None:
-    shown = Contribution("x", 1, (), stages=("sft",), claims=("tax.choice",), shown=("Tax",))
+    shown = Contribution(
+        "x",
+        1,
+        (),
+        spec={"train": {"by": "sft"}, "measure": {"by": "tax"}},
+        promise="tax.choice < 1%",
+        claims=("tax.choice",),
+        titles=("Questions right", "fine-tuning"),
+        section="What it cost",
+    )
     assert contributor.lacks(shown, run_folder) == []
-    absent = Contribution("x", 1, (), stages=("dpo",), claims=("attack.new",), shown=("Queries",))
+    absent = Contribution(
+        "x",
+        1,
+        (),
+        spec={"train": {"by": "dpo"}, "attack": {"by": "tax"}},
+        promise="new > 0",
+        claims=("attack.new",),
+        titles=("Queries",),
+        section="Attempts",
+    )
     assert contributor.lacks(absent, run_folder) == [
-        "no number of attack.new",  # it is there, without a value
-        "no number at dpo",
+        "no job of train dpo",
+        "nothing was measured after dpo",
+        "no job of attack tax",
+        "nothing counted for attack.new at baseline",
+        "nothing counted for attack.new at train.0.sft",
+        "no number of attack.new",
+        "not among the claims of the run: attack.new",
+        "not stored with the run: Queries",
+        "no section: Attempts",
+        "no answer to the promise: new > 0",
         "not in the report: Queries",
+        "not in the report: Attempts",
+        "not in the report: new > 0",
     ]
 
 
-def test_real_techniques_run_in_the_tiny_example() -> None:
-    assert contributor.run_all(contributor.contributions()) == []
+def test_an_attack_takes_three_source_files_a_measure_four_and_a_preference_loss_two() -> None:
+    touched = {each.name: contributor.count(each) for each in contributor.contributions()}
+    assert {name: len(files) for name, files in touched.items()} == {"attack": 3, "measure": 4, "preference_loss": 2}
+    assert touched["attack"] == ["attack/best_of_n.py", "attack/knobs.py", "attack/run.py"]
+
+
+def test_all_three_run_in_the_tiny_example_and_are_reported() -> None:
+    assert contributor.run_all(contributor.contributions(), alone=True) == []
