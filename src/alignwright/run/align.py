@@ -52,13 +52,14 @@ class Request:
 
 
 def prepare(request: Request, experiment: Experiment | None = None) -> tuple[Experiment, tuple[Job, ...], Path]:
-    """The resolved experiment, its jobs up to `until`, and its run folder. Imports no torch.
-    `experiment`: the spec as it was read before."""
+    """The resolved experiment, its jobs up to `until`, and its run folder. Imports no torch,
+    and settles how many threads it will take. `experiment`: the spec as it was read before."""
     experiment = experiment or load(request.spec, request.overrides)
     read_named(experiment)
     if request.audit is not None:
         experiment = _only_audit(experiment, request.audit)
     experiment = resolve_effort(experiment)
+    settle_threads(experiment)
     jobs = plan(experiment)
     if request.until is not None:
         jobs = _until(jobs, request.until)
@@ -70,7 +71,6 @@ def estimate(request: Request, *, probed: bool = False) -> Estimate:
     measured first, which loads the model."""
     experiment, jobs, folder = prepare(request)
     if probed:
-        settle_threads()
         from alignwright.run.probe import probe
 
         model = model_fingerprint(resolve(experiment.model, experiment.folder))
@@ -80,9 +80,9 @@ def estimate(request: Request, *, probed: bool = False) -> Estimate:
 
 def align(request: Request, view: View) -> Path:
     """Run what has to be run and write the report; returns the run folder."""
-    threads = settle_threads()
     checked = check(request.spec, request.overrides)
     experiment, jobs, folder = prepare(request, checked.experiment)
+    threads = settle_threads()
     with only_one(folder), within(folder):
         view.say(f"{experiment.name}: {len(jobs)} stages into {folder} ({threads} thread{'s' * (threads != 1)})")
         without = _write_spec(experiment, request, folder, threads)
