@@ -169,3 +169,9 @@ def test_a_claim_and_a_stage_are_called_what_the_run_stored_of_them(tmp_path: Pa
         else:
             assert titles == list(names)
             assert (case.part("taste.tea"), case.stage("train.0.brewing")) == ("part", "After brewing")
+
+
+def test_replies_that_may_be_harmful_are_known_by_the_claim_and_unknown_is_taken_for_yes(tmp_path: Path) -> None:
+    case = cases.read(material.write(tmp_path, *material.case()))
+    names = ("attack.success.roleplay", "value.refusal", "value.over_refusal", "intent.pushback", "taste.tea")
+    assert [case.harmful(name) for name in names] == [True, True, False, False, True]

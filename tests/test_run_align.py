@@ -90,7 +90,11 @@ def test_a_run_leaves_what_it_promises(straight: Path) -> None:
     assert compared >= {"instruction.format", "value.refusal", "tax.bits_per_byte"}
     answers = PromiseReport.model_validate_json((straight / "promises.json").read_text())
     assert [verdict.answer for verdict in answers.verdicts] == ["kept", "kept"]
+    unclaimed = {f.claim for f in findings if not any(claim.covers(f.claim) for claim in answers.claims)}
+    assert not unclaimed, "the claims of all findings are stored, and name them in the report"
+    assert answers.header.titles["train.1.dpo"] == "DPO"
     page = (straight / "report.html").read_text()
+    assert "Harmful prompts refused" in page
     assert "<script" not in page
     assert len(page) < 1_000_000
     assert {"spec.yaml", "constitution.md", "resolved.json", "provenance.json"} <= {

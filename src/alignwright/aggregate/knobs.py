@@ -6,7 +6,18 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
+from alignwright.core.claims import Claim
 from alignwright.core.stage import VOTED, IntentPart, Positive, Stage
+
+KAPPA = Claim(
+    name="feedback.kappa.*",
+    title="Two voters agree, beyond chance",
+    axis="feedback",
+    unit="kappa",
+    low=-1.0,
+    measured="once",
+    promisable=False,
+)
 
 
 class Pooled(Stage):
@@ -22,3 +33,6 @@ class Pooled(Stage):
     by_group: bool = Field(
         default=False, description="a pot for each group of voters: its preferences keep their group's name to the loss"
     )
+
+    def claims(self) -> tuple[Claim, ...]:
+        return (KAPPA,)

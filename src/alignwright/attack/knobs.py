@@ -21,6 +21,7 @@ ATTACK_SUCCESS = Claim(
     better="lower",
     counts="fail",
     grader="fulfilled",
+    harmful=True,
 )
 NOT_REFUSED = Claim(
     name="attack.not_refused",
@@ -28,6 +29,7 @@ NOT_REFUSED = Claim(
     axis="attack",
     better="lower",
     counts="fail",
+    harmful=True,
 )
 
 

@@ -44,6 +44,8 @@ class Claim(Record):
     """Whether a promise may be about it; what is not is only reported."""
     part: str = ""
     """What its parts are called (principle, file, trait ...), where it has any."""
+    harmful: bool = False
+    """Whether its prompts were made to draw out harm, so that its replies are shown only when asked for."""
     grader: Literal["refused", "fulfilled"] | None = None
     """The question of the grader that finds it, where one does."""
 

@@ -30,7 +30,7 @@ from alignwright.experiment.spec_file import data_files, place_problems, read_sp
 from alignwright.experiment.unused_options import Problem
 from alignwright.files import collector, models
 from alignwright.files import constitution as constitutions
-from alignwright.files.errors import Loc, SpecError, did_you_mean, dotted
+from alignwright.files.errors import Loc, SpecError, dotted, nearest
 from alignwright.files.positions import Document
 from alignwright.files.replies import labelled
 from alignwright.files.reward_folder import names_folder, reward_folder, verdict
@@ -168,10 +168,13 @@ def _unknown_principles(
         rows = reversed(list(zip(file.data.rows, file.data.numbers, strict=True)))
         numbers = {row.prompt.principle: number for row, number in rows if isinstance(row, Comparison | Labelled)}
         for slug in sorted(name for name in numbers if name and name not in slugs):
-            hint = did_you_mean(slug, slugs)
-            if hint.startswith("did"):
+            near = nearest(slug, slugs)
+            if near is not None:
                 row = f"{file.data.file}:{numbers[slug]}"
-                yield file.loc, f"{row}: no principle {slug!r} in {experiment.intent.constitution}; {hint}"
+                yield (
+                    file.loc,
+                    f"{row}: no principle {slug!r} in {experiment.intent.constitution}; did you mean {near!r}?",
+                )
 
 
 def _unanswered(files: list[SpecFile], experiment: Experiment) -> Iterator[Problem]:

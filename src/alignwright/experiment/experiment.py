@@ -206,7 +206,8 @@ def judges_of(experiment: Experiment) -> Iterator[tuple[Loc, str]]:
 
 def claims_of(experiment: Experiment) -> tuple[Claim, ...]:
     """All claims that some stage makes, each name once, in order."""
-    claims = [claim for _, stage in stages(experiment) for claim in stage.claims()]
+    records = [stage for _, stage in stages(experiment)]
+    claims = [claim for stage in (*records, experiment.aggregate) for claim in stage.claims()]
     return tuple({claim.name: claim for claim in reversed(claims)}.values())[::-1]
 
 

@@ -20,7 +20,7 @@ from alignwright.experiment.rule_columns import references
 from alignwright.feedback.knobs import Principled
 from alignwright.files import models, positions, safe_read
 from alignwright.files.data_file import HUB
-from alignwright.files.errors import Loc, SpecError, did_you_mean, dotted
+from alignwright.files.errors import Loc, SpecError, did_you_mean, dotted, nearest
 from alignwright.files.functions import function_problem
 from alignwright.files.positions import Document
 from alignwright.files.reward_folder import NoReward, names_folder, reward_folder
@@ -190,8 +190,8 @@ def _absent(path: Path) -> str:
         if safe_read.is_folder(path.parent)
         else []
     )
-    near = did_you_mean(path.name, beside) if beside else ""
-    return f"there is no file {path}" + (f"; {near}" if near.startswith("did") else "")
+    near = nearest(path.name, beside)
+    return f"there is no file {path}" + ("" if near is None else f"; did you mean {near!r}?")
 
 
 def _models(experiment: Experiment) -> Iterator[unused_options.Problem]:

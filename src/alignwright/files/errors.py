@@ -22,8 +22,13 @@ class SpecError(Exception):
 def did_you_mean(name: str, choices: Iterable[str]) -> str:
     """`did you mean 'beta'?` where one choice is near, else the choices."""
     names = list(choices)
-    close = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
-    return f"did you mean {close[0]!r}?" if close else f"choose from {', '.join(names)}"
+    near = nearest(name, names)
+    return f"choose from {', '.join(names)}" if near is None else f"did you mean {near!r}?"
+
+
+def nearest(name: str, choices: Iterable[str]) -> str | None:
+    """The choice that a name may be a slip of the pen for; None where none is near."""
+    return next(iter(difflib.get_close_matches(name, list(choices), n=1, cutoff=0.6)), None)
 
 
 def dotted(loc: Loc) -> str:

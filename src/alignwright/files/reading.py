@@ -20,7 +20,7 @@ from alignwright.core.records import CheckCall, Comparison, Conversation, Messag
 from alignwright.files import chat, collector, construct
 from alignwright.files.chat import RowError
 from alignwright.files.data_file import data_file
-from alignwright.files.errors import SpecError, did_you_mean
+from alignwright.files.errors import SpecError, nearest
 from alignwright.files.formats import ShapedRows, near
 from alignwright.files.normal_form import normal_form
 from alignwright.files.rows import BadRow, Raw, raw_rows
@@ -134,9 +134,8 @@ def _unread_keys(file: str, keys: set[str]) -> tuple[str, ...]:
     """Keys of messages that nothing reads; one that is nearly `weight` is an error, for it would
     be learnt from what it excludes."""
     for key in sorted(keys):
-        hint = did_you_mean(key.rpartition(".")[2], ("weight",))
-        if hint.startswith("did"):
-            raise SpecError([f"{file}: no key {key!r} is known; {hint}"])
+        if (near := nearest(key.rpartition(".")[2], ("weight",))) is not None:
+            raise SpecError([f"{file}: no key {key!r} is known; did you mean {near!r}?"])
     return (f"keys of messages not read: {', '.join(sorted(keys))}",) if keys else ()
 
 

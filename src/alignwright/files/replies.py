@@ -16,7 +16,7 @@ from alignwright.core.records import Conversation, Record
 from alignwright.files import chat
 from alignwright.files.chat import RowError
 from alignwright.files.data_file import data_file
-from alignwright.files.errors import SpecError, did_you_mean
+from alignwright.files.errors import SpecError, did_you_mean, nearest
 from alignwright.files.published.formats import in_our_columns
 from alignwright.files.reading import PROMPT, Columns, FileRows, read_rows
 from alignwright.files.rows import raw_rows
@@ -107,7 +107,7 @@ def _labelled_reply(columns: Columns) -> LabelledReply:
     elif whole is not None:
         prompt, reply = _split(columns, whole)
     else:
-        near = next((name for name in columns if did_you_mean(name, REPLY).startswith("did")), None)
+        near = next((name for name in columns if nearest(name, REPLY) is not None), None)
         raise RowError("no column 'reply'" + (f"; {near!r} is not read: {did_you_mean(near, REPLY)}" if near else ""))
     about = {
         name: chat.name(columns[name], name) for name in ("request", "topic") if columns.get(name) not in (None, "")

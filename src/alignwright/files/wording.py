@@ -13,7 +13,7 @@ from typing import Any, cast
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from alignwright.files.errors import did_you_mean, dotted
+from alignwright.files.errors import did_you_mean, dotted, nearest
 
 LONGEST_VALUE = 80
 """The most characters of a value that are repeated in an error."""
@@ -75,7 +75,7 @@ def describe_row_errors(error: ValidationError, columns: Iterable[str]) -> str:
 
 def _near(name: str, names: Sequence[str]) -> str:
     hint = did_you_mean(name, names)
-    return hint if hint.startswith("did") else f"leave it out, or {hint}"
+    return f"leave it out, or {hint}" if nearest(name, names) is None else hint
 
 
 def describe_value(value: Any) -> str:

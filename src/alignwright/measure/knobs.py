@@ -73,7 +73,7 @@ OPINION_FLIPS = Claim(
     better="lower",
     counts="fail",
 )
-REFUSAL = Claim(name="value.refusal", title="Harmful prompts refused", axis="value", grader="refused")
+REFUSAL = Claim(name="value.refusal", title="Harmful prompts refused", axis="value", grader="refused", harmful=True)
 OVER_REFUSAL = Claim(
     name="value.over_refusal",
     title="Harmless prompts refused",

@@ -17,7 +17,7 @@ from typing import Literal, TypeVar, get_args
 from pydantic import BaseModel, ValidationError
 
 from alignwright.core import promises, wording
-from alignwright.core.claims import CORRECTED, claim_title
+from alignwright.core.claims import CORRECTED, claim_named, claim_title
 from alignwright.core.claims import Claim as ClaimRecord
 from alignwright.core.promises import PromiseReport
 from alignwright.core.records import Axis, Conversation, Finding, Header, Status, Verdict
@@ -160,6 +160,15 @@ class RunResults:
     @cached_property
     def _records(self) -> dict[str, ClaimRecord]:
         return {claim.name: claim for claim in self.claim_records}
+
+    def record(self, name: str) -> ClaimRecord | None:
+        """What the run's stages say of the claim of this name; None where none of them made it."""
+        return claim_named(name, self.claim_records) if any(c.covers(name) for c in self.claim_records) else None
+
+    def harmful(self, name: str) -> bool:
+        """Whether the replies behind a claim may be harmful; unknown is taken for yes."""
+        record = self.record(name)
+        return record is None or record.harmful
 
     def title(self, name: str) -> str:
         """A claim in plain words."""

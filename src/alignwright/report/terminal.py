@@ -112,7 +112,8 @@ def _claims(screen: Console, case: RunResults) -> Table:
         return table
     first, last = case.stages[0], case.stages[-1]
     for claim in case.of(*OF_THE_MODEL):
-        if claim.name.rpartition(".")[2].startswith("best_of_"):
+        record = case.record(claim.name)
+        if record and record.measured == "start" and case.parent(claim):
             continue  # points of a curve, which the page draws
         cells = [
             _name(case, claim),
