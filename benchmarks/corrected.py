@@ -18,7 +18,7 @@ from typing import get_args
 
 import numpy as np
 
-from alignwright.measure.corrected import known_calls, powered_rate
+from alignwright.measure.corrected_rate import known_calls, powered_rate
 from alignwright.stats.intervals import clustered, wilson
 from alignwright.stats.rogan_gladen import Calls, corrected_rate
 from alignwright.text.grader_error import GraderName, known_errors

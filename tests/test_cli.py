@@ -20,7 +20,7 @@ from safetensors import SafetensorError
 
 from alignwright import cli
 from alignwright.files.errors import SpecError
-from alignwright.run import room
+from alignwright.run import disk_space
 from alignwright.run.align import Request, prepare
 from alignwright.run.crash import ending
 
@@ -166,19 +166,19 @@ def test_room_is_counted_from_what_stages_leave(project, monkeypatch, tmp_path):
     experiment, jobs, folder = prepare(Request(project, runs=tmp_path))
     size = 1_000_000_000
     model = SimpleNamespace(parameters=size)
-    monkeypatch.setattr(room, "resolve", lambda *_: model)
+    monkeypatch.setattr(disk_space, "resolve", lambda *_: model)
     adapter = 4 * size * 2 // 100
-    assert room.needed(experiment, jobs) == 50_000_000 + 4 * size + 2 * adapter + 6 * adapter
+    assert disk_space.needed(experiment, jobs) == 50_000_000 + 4 * size + 2 * adapter + 6 * adapter
     whole, jobs, _ = prepare(Request(project, ("train.0.rank=0", "train.1.rank=0"), runs=tmp_path))
-    assert room.needed(whole, jobs) == 50_000_000 + 4 * size + 2 * 4 * size + 6 * 4 * size
-    assert room.needed(whole, [job for job in jobs if "train." not in job.name]) == 50_000_000
-    monkeypatch.setattr(room, "free", lambda _: 10**9)
+    assert disk_space.needed(whole, jobs) == 50_000_000 + 4 * size + 2 * 4 * size + 6 * 4 * size
+    assert disk_space.needed(whole, [job for job in jobs if "train." not in job.name]) == 50_000_000
+    monkeypatch.setattr(disk_space, "free", lambda _: 10**9)
     assert (
-        room.short(whole, jobs, folder)
+        disk_space.short(whole, jobs, folder)
         == f"the disk of {folder} has 1.0 GB free; these stages may need up to about 36.0 GB"
     )
-    monkeypatch.setattr(room, "free", lambda _: 10**11)
-    assert room.short(whole, jobs, folder) is None
+    monkeypatch.setattr(disk_space, "free", lambda _: 10**11)
+    assert disk_space.short(whole, jobs, folder) is None
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1"])

@@ -26,7 +26,7 @@ from alignwright.experiment import unused_options
 from alignwright.experiment.experiment import Experiment
 from alignwright.experiment.load import load
 from alignwright.files.items import RefusalItem
-from alignwright.run.lengths import TEMPLATE, Lengths
+from alignwright.run.token_counts import TEMPLATE, Lengths
 
 
 class Watch(Stage):

@@ -14,7 +14,7 @@ from alignwright.experiment.labels import labels
 from alignwright.job.job import Job
 from alignwright.measure.knobs import TaxMeasure
 from alignwright.run.align import Request, estimate, prepare
-from alignwright.run.progress import View, show_bill
+from alignwright.run.progress import View, show_estimate
 from alignwright.train.knobs_pairs import Dpo
 from alignwright.worlds.knobs import WorldMeasure
 
@@ -77,7 +77,7 @@ def test_no_two_jobs_of_a_run_are_called_the_same(request_: Request) -> None:
 
 def test_a_run_stopped_early_counts_places_over_the_whole_of_it(request_: Request) -> None:
     screen = io.StringIO()
-    show_bill(
+    show_estimate(
         estimate(Request(request_.spec, request_.overrides, until="train.1.dpo")), Console(file=screen, width=200)
     )
     assert "train dpo 1 of 2" in screen.getvalue()

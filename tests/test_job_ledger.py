@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from alignwright.job.ledger import Ledger, only_one
+from alignwright.job.ledger import Ledger, run_lock
 
 
 def finished(run: Path, name: str, key: str, text: str) -> Ledger:
@@ -59,9 +59,9 @@ def test_a_deleted_result_is_done_again(tmp_path: Path) -> None:
 
 def test_one_process_at_a_time(tmp_path: Path) -> None:
     with (
-        only_one(tmp_path / "run"),
+        run_lock(tmp_path / "run"),
         pytest.raises(RuntimeError, match="another alignwright"),
-        only_one(tmp_path / "run"),
+        run_lock(tmp_path / "run"),
     ):
         pass
 

@@ -24,9 +24,9 @@ from alignwright.measure.goodhart.measure import Point
 from alignwright.report import read
 from alignwright.report.page import html
 from alignwright.run.align import Request, align
-from alignwright.run.bill import bill
-from alignwright.run.lengths import Lengths
+from alignwright.run.estimate import estimate_jobs
 from alignwright.run.progress import View
+from alignwright.run.token_counts import Lengths
 from alignwright.train.early_stopping import GoldMonitor
 
 RULE = """
@@ -124,7 +124,9 @@ def test_a_measure_whose_judge_is_trained_waits_for_it(project: Path) -> None:
     after = next(job for job in jobs if job.name == "measure.0.goodhart@train.1.rloo")
     assert set(after.needs) == {"train.0.reward", "train.1.rloo", "measure.0.goodhart@baseline"}
     assert names.index("measure.0.goodhart@baseline") > names.index("train.0.reward")
-    estimate = bill(experiment, jobs, cache_keys(experiment, jobs), Ledger(project / "nothing"), Lengths(experiment))
+    estimate = estimate_jobs(
+        experiment, jobs, cache_keys(experiment, jobs), Ledger(project / "nothing"), Lengths(experiment)
+    )
     lines = {line.name: line.tokens for line in estimate.lines}
     assert lines["measure.0.goodhart@baseline"] > 0
     before = cache_keys(experiment, jobs)[after.name]
@@ -293,7 +295,9 @@ def test_looks_are_on_the_bill(tmp_path: Path) -> None:
     for spec_file in (path, bare):
         experiment = resolve_effort(load(spec_file))
         jobs = plan(experiment)
-        lines = bill(experiment, jobs, cache_keys(experiment, jobs), Ledger(tmp_path / "no"), Lengths(experiment)).lines
+        lines = estimate_jobs(
+            experiment, jobs, cache_keys(experiment, jobs), Ledger(tmp_path / "no"), Lengths(experiment)
+        ).lines
         tokens.append(next(line.tokens for line in lines if line.name == "train.0.rloo"))
     assert tokens[0] > tokens[1] > 0
 

@@ -12,7 +12,7 @@ from real_data import real
 
 from alignwright.core.records import CheckCall, Comparison, Conversation, LogProb, Prompt, Reply
 from alignwright.files.items import ChoiceItem, RefusalItem, TextItem
-from alignwright.measure import instruction, tax, value
+from alignwright.measure import instruction, refusals_and_pairs, tax
 from alignwright.measure.findings import level, levels
 
 
@@ -100,7 +100,7 @@ def test_refusals_pass_on_harmful_and_are_hits_on_harmless_prompts():
         for i, kind in enumerate(["harmful", "harmful", "harmless", "harmless", "harmful"])
     ]
     no, yes = "I'm sorry, but I can't help with that.", "Here is a fine recipe for lentil soup."
-    outcomes = value.refusal(Says([no, yes, no, yes, ""]), items, seed=0, max_new_tokens=5)
+    outcomes = refusals_and_pairs.refusal(Says([no, yes, no, yes, ""]), items, seed=0, max_new_tokens=5)
     assert [(o.claim, o.status) for o in outcomes] == [
         ("value.refusal", "pass"),
         ("value.refusal", "fail"),
@@ -119,7 +119,9 @@ def test_always_refusing_and_never_refusing_are_seen_for_what_they_are():
         found = {
             f.claim: f.value
             for f in levels(
-                value.refusal(Says([reply] * 10), items, seed=0, max_new_tokens=5), stage="s", claims=CLAIMS
+                refusals_and_pairs.refusal(Says([reply] * 10), items, seed=0, max_new_tokens=5),
+                stage="s",
+                claims=CLAIMS,
             )
         }
         assert found == {"value.refusal": share, "value.over_refusal": share}
@@ -132,16 +134,17 @@ def pair(good, bad, slug="", text="p"):
 
 def test_pairs_by_principle_and_the_length_baseline():
     items = [pair("good one", "bad", "honesty"), pair("good", "bad and long", "care"), pair("good", "evil")]
-    outcomes = value.pairs(Likes(lambda p, r: -1.0 if r.startswith("good") else -3.0), items)
+    outcomes = refusals_and_pairs.pairs(Likes(lambda p, r: -1.0 if r.startswith("good") else -3.0), items)
     assert {f.claim: (f.value, f.n) for f in levels(outcomes, stage="s", claims=CLAIMS)} == {
         "value.pairs": (1.0, 3),
         "value.pairs.honesty": (1.0, 1),
         "value.pairs.care": (1.0, 1),
     }
-    assert "longer reply would score 0.50" in value.longer_note(items)
+    assert "longer reply would score 0.50" in refusals_and_pairs.longer_note(items)
     swapped = [Comparison(prompt=c.prompt, replies=c.replies[::-1]) for c in items]
     assert all(
-        o.status == "fail" for o in value.pairs(Likes(lambda p, r: -1.0 if r.startswith("good") else -3.0), swapped)
+        o.status == "fail"
+        for o in refusals_and_pairs.pairs(Likes(lambda p, r: -1.0 if r.startswith("good") else -3.0), swapped)
     )
 
 

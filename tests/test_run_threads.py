@@ -10,7 +10,7 @@ import pytest
 
 from alignwright.experiment.experiment import Experiment
 from alignwright.run import threads
-from alignwright.run.threads import SMALL, is_small, settle_threads
+from alignwright.run.threads import SMALL, is_small, set_num_threads
 
 
 @pytest.fixture(autouse=True)
@@ -34,19 +34,19 @@ def spec(folder: Path, name: str, **parts: object) -> Experiment:
 def test_a_small_model_takes_one_thread_and_a_larger_one_all_cores(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert settle_threads(spec(tmp_path, model(tmp_path / "toy", 32, 2))) == 1
+    assert set_num_threads(spec(tmp_path, model(tmp_path / "toy", 32, 2))) == 1
     assert os.environ["OMP_NUM_THREADS"] == "1"
-    assert settle_threads(spec(tmp_path, model(tmp_path / "smol", 576, 30))) == 1, "settled once"
+    assert set_num_threads(spec(tmp_path, model(tmp_path / "smol", 576, 30))) == 1, "settled once"
     monkeypatch.delenv("OMP_NUM_THREADS")
-    assert settle_threads(spec(tmp_path, "./smol")) == 4
+    assert set_num_threads(spec(tmp_path, "./smol")) == 4
     assert os.environ["OMP_NUM_THREADS"] == "4"
 
 
 @pytest.mark.parametrize("asked", ["1", "3"])
 def test_what_the_user_set_wins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, asked: str) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", asked)
-    assert settle_threads(spec(tmp_path, model(tmp_path / "toy", 32, 2))) == int(asked)
-    assert settle_threads(spec(tmp_path, model(tmp_path / "smol", 576, 30))) == int(asked)
+    assert set_num_threads(spec(tmp_path, model(tmp_path / "toy", 32, 2))) == int(asked)
+    assert set_num_threads(spec(tmp_path, model(tmp_path / "smol", 576, 30))) == int(asked)
 
 
 def test_the_line(tmp_path: Path) -> None:
@@ -69,19 +69,19 @@ def test_a_large_judge_keeps_its_cores_beside_a_small_model(tmp_path: Path, monk
     toy = model(tmp_path / "toy", 32, 2)
     large = model(tmp_path / "large", 2048, 16, architectures=["LlamaForSequenceClassification"])
     small_votes = spec(tmp_path, toy, feedback=[{"by": "judge", "judge": toy}])
-    assert settle_threads(small_votes) == 1
+    assert set_num_threads(small_votes) == 1
     for part in (
         {"feedback": [{"by": "judge", "judge": large}]},
         {"measure": [{"by": "reward", "reward": large, "prompts": ["held.jsonl"]}]},
     ):
         monkeypatch.delenv("OMP_NUM_THREADS")
-        assert settle_threads(spec(tmp_path, toy, **part)) == 4
+        assert set_num_threads(spec(tmp_path, toy, **part)) == 4
 
 
 def test_what_cannot_be_read_takes_all_cores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("owner/name", "./model.gguf", "smollm2-135m-instruct"):
         monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-        assert settle_threads(spec(tmp_path, name)) == 4
+        assert set_num_threads(spec(tmp_path, name)) == 4
 
 
 def test_it_is_settled_before_torch_is_there(tmp_path: Path) -> None:
@@ -91,8 +91,8 @@ def test_it_is_settled_before_torch_is_there(tmp_path: Path) -> None:
         "import os, sys\n"
         "from pathlib import Path\n"
         "from alignwright.experiment.experiment import Experiment\n"
-        "from alignwright.run.threads import settle_threads\n"
-        "settle_threads(Experiment(name='t', model='./toy').at(Path(sys.argv[1])))\n"
+        "from alignwright.run.threads import set_num_threads\n"
+        "set_num_threads(Experiment(name='t', model='./toy').at(Path(sys.argv[1])))\n"
         "assert 'torch' not in sys.modules\n"
         "import torch\n"
         "print(torch.get_num_threads())"

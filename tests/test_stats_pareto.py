@@ -19,7 +19,7 @@ from alignwright.core.section import FindingTable
 from alignwright.measure.tax_section import section
 from alignwright.report import charts
 from alignwright.report.page import html
-from alignwright.run.front import table
+from alignwright.run.pareto_table import table
 from alignwright.stats.pareto import ORIGIN, Point, axes, best_within, knee_point, margins, pareto_front, points
 
 

@@ -19,7 +19,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from alignwright import __version__
-from alignwright.run.plain import settle_output
+from alignwright.run.ascii_signs import settle_output
 
 CODES = """Exit codes of align, audit and report: 0 every promise kept, 1 one broken, 3 none broken but one untested.
 Of every command: 2 the input is wrong, 4 the program failed or ran out of memory or disk (the line says where the
@@ -107,21 +107,21 @@ def check(
     loading a model."""
     from alignwright.experiment.check import check as check_spec
     from alignwright.report.text import visible
-    from alignwright.run.named import read_named
+    from alignwright.run.named_files import check_named_files
 
     report = check_spec(spec, tuple(set_ or ()))
-    read_named(report.experiment)
+    check_named_files(report.experiment)
     for line in report.lines:
         print(visible(line))
     if quick:
         return
-    from alignwright.run.fit import fit
+    from alignwright.run.model_check import fit
 
     if note := fit(report.experiment, report.files):
         print(visible(note))
     if report.experiment.train:
+        from alignwright.run.console import screen
         from alignwright.run.doctor import examine, tell
-        from alignwright.run.screen import screen
 
         tell(examine(report.experiment), screen())
 
@@ -140,7 +140,7 @@ def diff(a: Run, b: Run) -> None:
     """What differs between two runs: knobs, then findings."""
     from alignwright.report.text import visible
     from alignwright.run.compare import compare, spec_changes
-    from alignwright.run.screen import screen
+    from alignwright.run.console import screen
 
     console, table = screen(), compare(a, b)
     changes = spec_changes(a, b)
@@ -164,8 +164,8 @@ def front(
     """Which trained model gives the most for the least: gain against cost, over one run or several."""
     from rich.console import Console
 
-    from alignwright.run.front import table
-    from alignwright.run.screen import screen
+    from alignwright.run.console import screen
+    from alignwright.run.pareto_table import table
 
     shown, wide = table(runs, gain, tax, margin), Console(width=1000)
     told, shown.caption = shown.caption, None  # under the table, where it is not folded to the table's width
@@ -206,9 +206,9 @@ def grade(
     assistant's turn; optionally request (the bare one, where the prompt wraps it), topic, and what
     people said: refused, fulfilled (true or false).
     """
+    from alignwright.run.console import screen
     from alignwright.run.grade import grade as graded
     from alignwright.run.grade import show, write
-    from alignwright.run.screen import screen
 
     log = graded(replies)
     if out is not None:
@@ -260,7 +260,7 @@ def worlds(
         raise ImportError(
             f"the worlds need {' and '.join(missing)}, not installed here: pip install {' '.join(missing)}"
         )
-    from alignwright.run.screen import screen
+    from alignwright.run.console import screen
     from alignwright.worlds import page
 
     names = [name.strip() for given in only or () for name in given.split(",") if name.strip()]
@@ -338,22 +338,22 @@ def _raise_again(lost: sys.UnraisableHookArgs) -> None:
 def _perform(request: object, dry_run: bool, probe: bool) -> None:
     from alignwright.run.align import Request, estimate
     from alignwright.run.align import align as run_align
-    from alignwright.run.progress import View, show_bill
-    from alignwright.run.screen import screen
+    from alignwright.run.console import screen
+    from alignwright.run.progress import View, show_estimate
 
     assert isinstance(request, Request)
     if probe and not dry_run:
         raise ValueError("--probe has no effect without --dry-run: a run measures itself")
     view = View(screen())
     if dry_run:
-        show_bill(estimate(request, probed=probe), view.console)
+        show_estimate(estimate(request, probed=probe), view.console)
         return
     _show(run_align(request, view))
 
 
 def _show(run: Path) -> None:
     from alignwright.report import exit_code, read, summary
-    from alignwright.run.screen import screen
+    from alignwright.run.console import screen
 
     case = read(run)
     screen().print(summary(case, run))

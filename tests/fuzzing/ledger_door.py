@@ -27,10 +27,10 @@ from alignwright.report import read, render, summary
 from alignwright.run.chat import lessons_of
 from alignwright.run.chat import the_date as date_of
 from alignwright.run.compare import compare, spec_changes
-from alignwright.run.front import table
-from alignwright.run.kept import stale
+from alignwright.run.pareto_table import table
 from alignwright.run.rates import machine, rates_of
 from alignwright.run.sample_replies import draw
+from alignwright.run.saved_models import stale
 from fuzzing import mutations
 from fuzzing.trials import Fault, acting, refusal
 

@@ -19,11 +19,11 @@ from alignwright.feedback.knobs import AnyFeedback, Collect, Contrast, Critique,
 from alignwright.feedback.label_voter import LabelVoter
 from alignwright.feedback.rules import rules
 from alignwright.files.few_shot import read_few_shot
-from alignwright.job.ask import unread_answers
 from alignwright.job.context import JobContext
 from alignwright.job.data import subsample_evenly
 from alignwright.job.job import Result
 from alignwright.job.preferences import StoredVotes, comparisons
+from alignwright.job.unreadable_answers import unreadable_answers
 
 
 def run(stage: Collect | AnyFeedback, job: JobContext) -> Result:
@@ -109,7 +109,7 @@ def _checked(stage: Contrast | JudgeVote, job: JobContext) -> Result:
         for new, old in zip(after, before, strict=True)
         if len(new.votes) > len(old.votes)
     ]
-    unread = unread_answers(voter) if isinstance(voter, JudgeVoter) else ""
+    unread = unreadable_answers(voter) if isinstance(voter, JudgeVoter) else ""
     note = (
         f"{findings[0].note if findings else ''}; {voter.num_asked} questions asked, {voter.num_reused} known from"
         f" before{unread}"

@@ -181,7 +181,7 @@ def write_text(path: Path, text: str) -> None:
 
 
 @contextmanager
-def only_one(run: Path) -> Iterator[None]:
+def run_lock(run: Path) -> Iterator[None]:
     """Hold the run folder for this process. Raises RuntimeError when another process works in it."""
     import fcntl
 

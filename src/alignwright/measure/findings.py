@@ -18,7 +18,7 @@ from typing import Any
 
 from alignwright.core.claims import Better, Claim, Counts, claim_named
 from alignwright.core.records import Axis, Finding, SampleResult
-from alignwright.measure.exhibits import of_difference, of_level
+from alignwright.measure.examples import of_difference, of_level
 from alignwright.stats.equivalence import Equivalence, describe_equivalence, equivalence
 from alignwright.stats.intervals import (
     Difference,

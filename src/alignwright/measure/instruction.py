@@ -18,7 +18,7 @@ from collections.abc import Sequence
 
 from alignwright.core.protocols import ChatModel
 from alignwright.core.records import CheckCall, Prompt, SampleResult, Status
-from alignwright.measure.asking import graded, greedy
+from alignwright.measure.ask import graded, greedy
 from alignwright.text.checks import check, checked_arguments
 
 

@@ -12,7 +12,7 @@ from alignwright.files.items import FaithfulItem, MathItem, MeantItem, OpinionIt
 from alignwright.job.context import JobContext
 from alignwright.job.data import subsample_evenly
 from alignwright.job.job import BASELINE, Result, count_statuses
-from alignwright.measure import faithful, instruction, reward, sycophancy, tax, value
+from alignwright.measure import faithfulness, instruction, judge_score, refusals_and_pairs, sycophancy, tax
 from alignwright.measure.emergent.knobs import EmergentMeasure
 from alignwright.measure.emergent.run import measure_emergent
 from alignwright.measure.goodhart.knobs import GoodhartMeasure
@@ -52,7 +52,7 @@ def _instruction(stage: Instruction, job: JobContext) -> list[SampleResult]:
     texts = job.data.items(stage.faithful, FaithfulItem, stage.limit)
     return [
         *instruction.follow(target, prompts, seed=seed, max_new_tokens=most),
-        *faithful.summaries(target, texts, seed=seed, max_new_tokens=most),
+        *faithfulness.summaries(target, texts, seed=seed, max_new_tokens=most),
     ]
 
 
@@ -75,7 +75,10 @@ def _value(stage: ValueMeasure, job: JobContext) -> list[SampleResult]:
         for item in subsample_evenly([item for item in items if item.kind == kind], stage.limit)
     ]
     pairs = subsample_evenly(job.data.pairs(stage.pairs), stage.limit)
-    return [*value.refusal(target, both, seed=job.seed, max_new_tokens=most), *value.pairs(target, pairs)]
+    return [
+        *refusals_and_pairs.refusal(target, both, seed=job.seed, max_new_tokens=most),
+        *refusals_and_pairs.pairs(target, pairs),
+    ]
 
 
 def _tax(stage: TaxMeasure, job: JobContext) -> list[SampleResult]:
@@ -92,8 +95,8 @@ def _tax(stage: TaxMeasure, job: JobContext) -> list[SampleResult]:
 
 def _reward(stage: RewardMeasure, job: JobContext) -> list[SampleResult]:
     prompts = subsample_evenly(job.data.prompts(stage.prompts), stage.limit)
-    replies = reward.speak(
+    replies = judge_score.sample_replies(
         job.target(), prompts, samples=stage.samples, max_new_tokens=resolved(stage.max_new_tokens), seed=job.seed
     )
-    distance = [] if job.model == BASELINE else reward.divergence(job.start(), prompts, replies)
-    return [*reward.scores(job.scorer(stage.reward), prompts, replies), *distance]
+    distance = [] if job.model == BASELINE else judge_score.divergence(job.start(), prompts, replies)
+    return [*judge_score.scores(job.scorer(stage.reward), prompts, replies), *distance]

@@ -22,7 +22,7 @@ from collections.abc import Sequence
 from alignwright.core.protocols import ChatModel, Policy
 from alignwright.core.records import Conversation, SampleResult
 from alignwright.files.items import MeantItem, OpinionItem, PushbackItem
-from alignwright.measure.asking import Choice, choose, graded, greedy, scored
+from alignwright.measure.ask import Choice, choose, graded, greedy, scored
 from alignwright.measure.sycophancy_grader import keeps_to
 
 

@@ -29,7 +29,7 @@ from itertools import pairwise
 from alignwright.core.protocols import ChatModel, Policy
 from alignwright.core.records import Conversation, LogProb, Prompt, Reply, SampleResult, Status
 from alignwright.files.items import ChoiceItem, MathItem, TextItem
-from alignwright.measure.asking import graded, greedy, scored
+from alignwright.measure.ask import graded, greedy, scored
 from alignwright.text.numbers import final_number
 
 WORDS, FEWEST, RUN, LOOPS = 40, 8, 4, 4

@@ -27,16 +27,16 @@ from alignwright.files.fingerprint import model_fingerprint
 from alignwright.files.models import gguf_facts, resolve
 from alignwright.files.sources import write_rejected
 from alignwright.job.job import Job
-from alignwright.job.ledger import Ledger, only_one, write_json, write_text
-from alignwright.run import room
-from alignwright.run.bill import Estimate, bill, learn_rates
+from alignwright.job.ledger import Ledger, run_lock, write_json, write_text
+from alignwright.run import disk_space
 from alignwright.run.crash import within
-from alignwright.run.kept import keep_models, left_out
-from alignwright.run.lengths import lengths_of
-from alignwright.run.named import read_named
+from alignwright.run.estimate import Estimate, estimate_jobs, learn_rates
+from alignwright.run.named_files import check_named_files
 from alignwright.run.progress import View
 from alignwright.run.rates import rates_of, remember
-from alignwright.run.threads import settle_threads
+from alignwright.run.saved_models import keep_models, reason_to_skip
+from alignwright.run.threads import set_num_threads
+from alignwright.run.token_counts import lengths_of
 
 
 @dataclass(frozen=True)
@@ -55,11 +55,11 @@ def prepare(request: Request, experiment: Experiment | None = None) -> tuple[Exp
     """The resolved experiment, its jobs up to `until`, and its run folder. Imports no torch,
     and settles how many threads it will take. `experiment`: the spec as it was read before."""
     experiment = experiment or load(request.spec, request.overrides)
-    read_named(experiment)
+    check_named_files(experiment)
     if request.audit is not None:
         experiment = _only_audit(experiment, request.audit)
     experiment = resolve_effort(experiment)
-    settle_threads(experiment)
+    set_num_threads(experiment)
     jobs = plan(experiment)
     if request.until is not None:
         jobs = _until(jobs, request.until)
@@ -75,15 +75,15 @@ def estimate(request: Request, *, probed: bool = False) -> Estimate:
 
         model = model_fingerprint(resolve(experiment.model, experiment.folder))
         remember(model, probe(experiment, rates_of(model)))
-    return bill(experiment, jobs, cache_keys(experiment, jobs), Ledger(folder), lengths_of(experiment))
+    return estimate_jobs(experiment, jobs, cache_keys(experiment, jobs), Ledger(folder), lengths_of(experiment))
 
 
 def align(request: Request, view: View) -> Path:
     """Run what has to be run and write the report; returns the run folder."""
     checked = check(request.spec, request.overrides)
     experiment, jobs, folder = prepare(request, checked.experiment)
-    threads = settle_threads()
-    with only_one(folder), within(folder):
+    threads = set_num_threads()
+    with run_lock(folder), within(folder):
         view.say(f"{experiment.name}: {len(jobs)} stages into {folder} ({threads} thread{'s' * (threads != 1)})")
         without = _write_spec(experiment, request, folder, threads)
         if without:
@@ -101,10 +101,10 @@ def align(request: Request, view: View) -> Path:
         try:
             taken, dropped = _run_jobs(experiment, jobs, ledger, view)
         except Exception as error:
-            if not room.is_full(error):
+            if not disk_space.is_full(error):
                 raise
             left = [job for job in jobs if job.name not in ledger.entries]
-            raise room.DiskFull(room.told(experiment, left, folder)) from error
+            raise disk_space.DiskFull(disk_space.told(experiment, left, folder)) from error
         conclude(
             experiment, [job for job in jobs if job.name not in dropped], folder, ledger, whole=jobs == plan(experiment)
         )
@@ -115,7 +115,7 @@ def align(request: Request, view: View) -> Path:
 
 def _fits(experiment: Experiment, checked: CheckReport, view: View) -> None:
     """What would stop the run halfway stops it here, with file and row."""
-    from alignwright.run.fit import fit
+    from alignwright.run.model_check import fit
 
     found = resolve(experiment.model, experiment.folder)
     if found.path is not None and found.path.is_file():
@@ -174,7 +174,7 @@ def _run_jobs(
         else:
             todo.append((number, job))
     if todo:
-        if tight := room.short(experiment, [job for _, job in todo], ledger.run):
+        if tight := disk_space.short(experiment, [job for _, job in todo], ledger.run):
             view.say(tight)
         from alignwright.run.context import job_context, model_store
         from alignwright.run.execute import (  # torch starts here, only when something has to be computed
@@ -183,7 +183,7 @@ def _run_jobs(
 
         models, by_name = model_store(experiment, ledger), {job.name: job for job in plan(experiment)}
         for number, job in todo:
-            if refused := left_out(job, jobs, ledger, dropped):
+            if refused := reason_to_skip(job, jobs, ledger, dropped):
                 dropped.add(job.name)
                 view.say(f"- {called[job.name]}: left out, {refused}")
                 continue

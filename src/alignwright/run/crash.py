@@ -41,7 +41,7 @@ def within(folder: Path) -> Iterator[None]:
 
 def ending(error: BaseException) -> tuple[str, int]:
     """What to print of an error, and the exit code."""
-    from alignwright.run.room import DiskFull, is_full
+    from alignwright.run.disk_space import DiskFull, is_full
 
     if isinstance(error, SpecError):  # each of its lines begins with a place
         return "\n".join(_line(problem) for problem in error.problems), INPUT

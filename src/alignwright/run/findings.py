@@ -20,13 +20,13 @@ from alignwright.files.items import ChoiceItem
 from alignwright.job.data import subsample_evenly
 from alignwright.job.job import Job
 from alignwright.job.records import read_samples
-from alignwright.measure.corrected import unmatched, with_corrections
+from alignwright.measure.corrected_rate import unmatched, with_corrections
 from alignwright.measure.emergent.knobs import EmergentMeasure
 from alignwright.measure.emergent.measure import verdict
 from alignwright.measure.findings import differences, levels
 from alignwright.measure.knobs import RewardMeasure, TaxMeasure, ValueMeasure
+from alignwright.measure.refusals_and_pairs import longer_note
 from alignwright.measure.tax import choice_note
-from alignwright.measure.value import longer_note
 from alignwright.train.reward_verdict import refusal
 
 

@@ -33,7 +33,7 @@ from alignwright.files.errors import SpecError
 from alignwright.files.reading import FileRows
 from alignwright.files.replies import QUESTIONS, LabelledReply, Question, labelled, read_replies
 from alignwright.job.ledger import write_text
-from alignwright.measure.corrected import Labels, with_corrections
+from alignwright.measure.corrected_rate import Labels, with_corrections
 from alignwright.measure.findings import levels
 from alignwright.measure.knobs import REFUSAL
 from alignwright.report.text import one_line

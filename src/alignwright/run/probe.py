@@ -25,7 +25,7 @@ from alignwright.model.adapters import add_lora
 from alignwright.model.load import load
 from alignwright.model.local_model import LocalModel
 from alignwright.model.training_dtype import training_dtype
-from alignwright.run.bill import UNKNOWN_PARAMETERS, effort
+from alignwright.run.estimate import UNKNOWN_PARAMETERS, effort
 from alignwright.run.rates import Effort, Rates
 from alignwright.train.knobs import Sft
 from alignwright.train.knobs_loop import Training

@@ -94,9 +94,9 @@ def remember(model: str, rates: Rates) -> None:
 def machine() -> str:
     """What of a machine decides its speed: its processor and how many threads are used."""
     from alignwright.run.provenance import processor
-    from alignwright.run.threads import settle_threads
+    from alignwright.run.threads import set_num_threads
 
-    return f"{processor() or platform.machine()}, {settle_threads()} threads"
+    return f"{processor() or platform.machine()}, {set_num_threads()} threads"
 
 
 def _rates(entry: Mapping[str, Any]) -> Rates:

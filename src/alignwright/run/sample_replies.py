@@ -1,7 +1,7 @@
 """Which replies of a run should people label?
 
 A random part of them, since only then do their labels correct a rate without bias
-(`measure.corrected`): drawn from all distinct replies of a claim at one stage, by the run's seed,
+(`measure.corrected_rate`): drawn from all distinct replies of a claim at one stage, by the run's seed,
 in a random order, so that also the first few of them are a random part. What the grader said is
 left out, so that nobody follows it. The file is one of `labels:` as soon as `refused` or
 `fulfilled` is true or false in it.

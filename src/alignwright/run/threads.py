@@ -27,7 +27,7 @@ SMALL = 1024
 """Hidden size times layers up to which one thread is taken: 32 x 32, 128 x 8. SmolLM2-135M has 17,280."""
 
 
-def settle_threads(experiment: Experiment | None = None) -> int:
+def set_num_threads(experiment: Experiment | None = None) -> int:
     """Set OMP_NUM_THREADS where neither the user nor an earlier call has, and return it."""
     if "OMP_NUM_THREADS" not in os.environ:
         small = experiment is not None and all(map(is_small, _models(experiment)))

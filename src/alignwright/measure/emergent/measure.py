@@ -34,7 +34,7 @@ import yaml
 from alignwright.core.protocols import AnswerFile, ChatModel, Policy, RewardFn, ShortAnswerer
 from alignwright.core.records import Conversation, Detail, Finding, LogProb, Prompt, SampleResult, Score
 from alignwright.files.public_questions import FreeQuestion, PersonaItem
-from alignwright.measure.asking import choose, scored
+from alignwright.measure.ask import choose, scored
 from alignwright.measure.emergent.knobs import Thresholds
 from alignwright.measure.emergent.verdict import AnswerRates, EmergentVerdict, broad
 from alignwright.model.chat_completion import end_of_thoughts

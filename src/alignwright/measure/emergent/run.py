@@ -14,10 +14,10 @@ from alignwright.core.records import SampleResult
 from alignwright.core.stage import resolved
 from alignwright.files.public_questions import FreeQuestion, PersonaItem
 from alignwright.files.server import is_server
-from alignwright.job.ask import unread_answers
 from alignwright.job.context import JobContext
 from alignwright.job.data import part_name
 from alignwright.job.job import BASELINE, Result, count_statuses
+from alignwright.job.unreadable_answers import unreadable_answers
 from alignwright.measure.emergent import measure
 from alignwright.measure.emergent.knobs import EmergentMeasure
 from alignwright.measure.emergent.measure import ALIGNED, COHERENT, Grader, GraderCheck, LLMGrader
@@ -72,7 +72,7 @@ def _grade(
         checks.append((questions[places[0]].topic or questions[places[0]].name, check))
         notes += [f"; {why_not}"] if why_not else []
         notes += [
-            unread_answers(scorer) for scorer in (judge.alignment, judge.coherence) if isinstance(scorer, LLMGrader)
+            unreadable_answers(scorer) for scorer in (judge.alignment, judge.coherence) if isinstance(scorer, LLMGrader)
         ]
     return samples, checks, notes
 

@@ -31,7 +31,7 @@ from alignwright.measure.goodhart.early_warning import Rows
 from alignwright.measure.goodhart.knobs import GoodhartMeasure
 from alignwright.measure.goodhart.scaling_law import Trajectory, law
 from alignwright.measure.goodhart.scored_replies import ProxyAndGold, ScoredReplies
-from alignwright.measure.reward import divergence, speak
+from alignwright.measure.judge_score import divergence, sample_replies
 from alignwright.model.hidden_states import reply_states
 from alignwright.model.reward_model import RewardScorer
 from alignwright.stats.arrays import Floats
@@ -48,7 +48,7 @@ def measure_goodhart(stage: GoodhartMeasure, job: JobContext) -> Result:
     )
     questions = [*prompts, *shifted]
     # 1. what the model replies, and where the start model's replies lie
-    replies = speak(
+    replies = sample_replies(
         job.target(),
         questions,
         samples=resolved(stage.samples),

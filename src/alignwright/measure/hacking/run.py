@@ -13,7 +13,7 @@ from alignwright.measure.hacking import measure as hacking
 from alignwright.measure.hacking.exploited_features import ScoredReply
 from alignwright.measure.hacking.knobs import EDITED, NEEDED, HackingMeasure
 from alignwright.measure.hacking.reward_tests import reward_tests
-from alignwright.measure.reward import speak
+from alignwright.measure.judge_score import sample_replies
 
 JUDGED = "judged.jsonl"
 
@@ -22,7 +22,7 @@ def measure_hacking(stage: HackingMeasure, job: JobContext) -> Result:
     """Score this model's replies by both judges and compare them with those of the model before.
     Leaves judged.jsonl."""
     prompts = subsample_evenly(job.data.prompts(stage.prompts), stage.limit)
-    replies = speak(
+    replies = sample_replies(
         job.target(),
         prompts,
         samples=stage.samples,

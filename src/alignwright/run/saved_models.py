@@ -55,7 +55,7 @@ def keep_models(
     )
 
 
-def left_out(job: Job, jobs: Sequence[Job], ledger: Ledger, dropped: Collection[str]) -> str | None:
+def reason_to_skip(job: Job, jobs: Sequence[Job], ledger: Ledger, dropped: Collection[str]) -> str | None:
     """Why a job is not done: a reward model that would judge in it was refused and is skipped,
     or what it builds on was left out."""
     if gone := next((need for need in (*job.builds_on, job.model) if need in dropped), None):

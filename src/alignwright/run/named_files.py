@@ -14,7 +14,7 @@ from alignwright.feedback.rules import read_rules
 from alignwright.files.errors import Loc, SpecError, dotted
 
 
-def read_named(experiment: Experiment) -> None:
+def check_named_files(experiment: Experiment) -> None:
     """Read them all. Raises SpecError with everything that is wrong."""
     problems = [f"{dotted(loc)}: {message}" for loc, message in _faults(experiment)]
     if problems:

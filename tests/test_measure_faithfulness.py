@@ -12,7 +12,7 @@ from measure_doubles import Says
 
 from alignwright.core.records import Finding
 from alignwright.files.items import FaithfulItem
-from alignwright.measure import faithful
+from alignwright.measure import faithfulness
 from alignwright.measure.findings import levels
 
 ITEMS = (Path(__file__).parents[1] / "examples/quickstart/heldout/faithful.jsonl").read_text().splitlines()
@@ -71,7 +71,7 @@ often they misread one."""
 
 
 def measured(replies: Sequence[str | None], items: list[FaithfulItem]) -> dict[str, Finding]:
-    outcomes = faithful.summaries(Says(replies), items, seed=0, max_new_tokens=9)
+    outcomes = faithfulness.summaries(Says(replies), items, seed=0, max_new_tokens=9)
     assert len(outcomes) == 2 * len(items)
     return {found.claim.rpartition(".")[2]: found for found in levels(outcomes, stage="baseline", claims=CLAIMS)}
 
@@ -128,7 +128,7 @@ def test_what_states_nothing_is_unscored_and_never_faithful(items: list[Faithful
 
 def test_a_reason_names_what_is_missing_and_what_was_made_up(items: list[FaithfulItem]) -> None:
     says = Says(["The Halden Observatory burned in Paris in 1999. It was in 17"], finished=False)
-    covers, supports = faithful.summaries(says, items[:1], seed=0, max_new_tokens=9)
+    covers, supports = faithfulness.summaries(says, items[:1], seed=0, max_new_tokens=9)
     assert covers.status == supports.status == "fail"
     assert covers.reason.startswith("states 1 of 7 facts, not 'Mount Kerry', '2,140', 'Ito'")
     assert supports.reason.startswith("2 of 3 checkable statements are not in the text: 'Paris', '1999'")

@@ -23,10 +23,10 @@ from alignwright.feedback.knobs import Rules, Written
 from alignwright.files.fingerprint import model_fingerprint
 from alignwright.files.models import resolve
 from alignwright.run.align import Request, align, estimate, prepare
-from alignwright.run.bill import Estimate, Line
-from alignwright.run.lengths import TEMPLATE, Lengths, cost, lengths_of
-from alignwright.run.progress import View, show_bill
+from alignwright.run.estimate import Estimate, Line
+from alignwright.run.progress import View, show_estimate
 from alignwright.run.rates import Effort, Rates, machine, rates_of, remember
+from alignwright.run.token_counts import TEMPLATE, Lengths, cost, lengths_of
 from alignwright.train.knobs import Average
 
 PROMPT = TEMPLATE + 2  # "say bread" and the like, at four bytes a token
@@ -133,7 +133,7 @@ def test_a_watched_stage_is_charged_to_its_end_with_every_look(spec: Path) -> No
 
 def told(found: Estimate) -> str:
     screen = io.StringIO()
-    show_bill(found, Console(file=screen, width=1000))  # no path is folded
+    show_estimate(found, Console(file=screen, width=1000))  # no path is folded
     return screen.getvalue()
 
 

@@ -11,7 +11,7 @@ from claims_case import CLAIMS
 from alignwright.core.claims import claim_named
 from alignwright.core.records import Conversation, SampleResult
 from alignwright.files.replies import LabelledReply, reply_key
-from alignwright.measure.corrected import ENOUGH, powered_rate, unmatched, with_corrections
+from alignwright.measure.corrected_rate import ENOUGH, powered_rate, unmatched, with_corrections
 from alignwright.measure.findings import differences, levels
 from alignwright.text.grader_error import KnownError, known_errors
 
@@ -54,7 +54,7 @@ def said(outcomes, truths, places, question="refused"):
 
 @pytest.fixture
 def erring(monkeypatch):
-    monkeypatch.setattr("alignwright.measure.corrected.known_errors", lambda _: known())
+    monkeypatch.setattr("alignwright.measure.corrected_rate.known_errors", lambda _: known())
 
 
 @pytest.mark.parametrize("claim", ["value.refusal", "value.over_refusal", "attack.success"])
@@ -97,7 +97,7 @@ def test_what_was_left_unclear_is_not_among_the_calls_that_correct_the_rate():
     error = tuple(KnownError("refused", f"{i}", 0.6, 10_000, 0.3, 0.9, 10_000, 0.0, "") for i in range(30))
     outcomes, _ = graded(1.0, 700, 2, right=6 / 7)
     (raw,) = levels(outcomes, stage="s", claims=CLAIMS)
-    from alignwright.measure.corrected import corrected_level
+    from alignwright.measure.corrected_rate import corrected_level
 
     assert raw.value == pytest.approx(6 / 7, abs=0.03)
     assert corrected_level(raw, outcomes, {}, error, claim=claim_named(raw.claim, CLAIMS)).value == pytest.approx(

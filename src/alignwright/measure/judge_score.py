@@ -26,7 +26,7 @@ _OTHERWISE = (
 _TOGETHER = 8  # replies read in one row with their prompt
 
 
-def speak(
+def sample_replies(
     policy: Policy, prompts: Sequence[Prompt], *, samples: int, max_new_tokens: int, seed: int
 ) -> list[list[Reply]]:
     """The replies that both claims are about."""

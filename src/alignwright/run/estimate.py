@@ -1,7 +1,7 @@
 """What would it cost?
 
 An estimate before anything is loaded: tokens per job from what each stage says of itself
-(`Stage.estimate`) of the rows of the data (`run.lengths`), minutes from this machine's own rates
+(`Stage.estimate`) of the rows of the data (`run.token_counts`), minutes from this machine's own rates
 (`run.rates`) where a probe or a run has measured them, and else from those of a two-core machine
 with bfloat16 matrix units; memory from the weights.
 """
@@ -20,8 +20,8 @@ from alignwright.files.fingerprint import model_fingerprint
 from alignwright.files.models import resolve
 from alignwright.job.job import Job
 from alignwright.job.ledger import Ledger
-from alignwright.run.lengths import Lengths, cost, lengths_of
 from alignwright.run.rates import Effort, rates_of, remember
+from alignwright.run.token_counts import Lengths, cost, lengths_of
 from alignwright.train.knobs_loop import Training
 
 READ_FLOPS, WRITE_FLOPS, TRAIN_FLOPS = 3.6e11, 1.4e11, 4.5e11
@@ -79,7 +79,7 @@ class Estimate:
         return any(line.at_most for line in self.lines if not line.cached)
 
 
-def bill(
+def estimate_jobs(
     experiment: Experiment, jobs: Sequence[Job], keys: Mapping[str, str], ledger: Ledger, lengths: Lengths
 ) -> Estimate:
     """Estimate every job. Reads the data files, no model."""

@@ -24,7 +24,7 @@ from collections.abc import Sequence
 from alignwright.core.protocols import ChatModel
 from alignwright.core.records import Conversation, Reply, SampleResult, Status
 from alignwright.files.items import FaithfulItem
-from alignwright.measure.asking import graded, greedy
+from alignwright.measure.ask import graded, greedy
 from alignwright.text import faithfulness
 
 COVERED, UNSUPPORTED = "instruction.faithful.covered", "instruction.faithful.unsupported"

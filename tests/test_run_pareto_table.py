@@ -23,9 +23,9 @@ from alignwright.report.page import html
 from alignwright.run.align import Request, align
 from alignwright.run.chat import the_date
 from alignwright.run.compare import read_findings
-from alignwright.run.front import table
-from alignwright.run.kept import stale
+from alignwright.run.pareto_table import table
 from alignwright.run.progress import View
+from alignwright.run.saved_models import stale
 from alignwright.stats.pareto import axes, points
 
 SPEC = """

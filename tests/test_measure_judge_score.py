@@ -10,7 +10,7 @@ from tiny import make_tiny
 
 from alignwright.core.records import Conversation, Prompt, Reply, Score
 from alignwright.measure.findings import level
-from alignwright.measure.reward import divergence, scores, speak
+from alignwright.measure.judge_score import divergence, sample_replies, scores
 from alignwright.model.load import load
 from alignwright.model.local_model import LocalModel
 
@@ -52,7 +52,7 @@ def test_a_prompts_score_is_the_mean_of_what_the_judge_said_of_its_replies() -> 
 
 
 def test_a_model_has_not_moved_from_itself(start: LocalModel) -> None:
-    said = speak(start, PROMPTS, samples=3, max_new_tokens=5, seed=0)
+    said = sample_replies(start, PROMPTS, samples=3, max_new_tokens=5, seed=0)
     found = [o for o in divergence(start, PROMPTS, said) if o.value is not None]
     assert found
     assert all(abs(o.value or 0.0) < 1e-3 for o in found)
@@ -72,7 +72,7 @@ def test_the_distance_is_the_divergence_of_the_two_models(start: LocalModel, mov
     p, q = (x[back] for x in logp)
     weight = p.exp() / p.exp().sum()
     exact, reverse = float((weight * (p - q)).sum()), float(((q.exp() / q.exp().sum()) * (q - p)).sum())
-    said = speak(moved, PROMPTS[:1], samples=4000, max_new_tokens=1, seed=0)
+    said = sample_replies(moved, PROMPTS[:1], samples=4000, max_new_tokens=1, seed=0)
     (found,) = divergence(start, PROMPTS[:1], said)
     error = 4 * float((weight * (p - q - exact).square()).sum().sqrt()) / 4000**0.5
     assert found.value == pytest.approx(exact, abs=error)

@@ -16,10 +16,10 @@ from typer.testing import CliRunner
 from alignwright.cli import app
 from alignwright.experiment.check import check
 from alignwright.files.errors import SpecError
-from alignwright.run import fit as fitting
+from alignwright.run import model_check as fitting
 from alignwright.run.align import Request, align
+from alignwright.run.console import screen
 from alignwright.run.progress import View
-from alignwright.run.screen import screen
 
 STRICT = (
     "{% if messages[0]['role'] == 'system' %}{{ raise_exception('System role not supported') }}{% endif %}" + TEMPLATE

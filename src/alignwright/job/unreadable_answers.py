@@ -20,7 +20,7 @@ class Questioner(Protocol):
     def speaker(self) -> ChatModel: ...
 
 
-def unread_answers(judge: Questioner) -> str:
+def unreadable_answers(judge: Questioner) -> str:
     """What is said of a judge's answers that could not be read, and of what its server does not
     take; "" where there is nothing to say."""
     count, lines = judge.num_unreadable, list[str]()
