@@ -227,8 +227,7 @@ def _result(claim: str, prompt: Prompt, replies: Sequence[Reply]) -> SampleResul
 
 from __future__ import annotations
 
-from alignwright.core.finding_table import FindingTable
-from alignwright.core.section import Cell, Section, Table, number
+from alignwright.core.section import Cell, FindingTable, Section, Table, number
 
 CLAIMS = ("diversity.within", "diversity.across")
 INTRO = "Distinct word pairs among all word pairs of sampled replies: to one prompt, and to several prompts."
