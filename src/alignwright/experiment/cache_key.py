@@ -34,23 +34,20 @@ def cache_keys(experiment: Experiment, jobs: tuple[Job, ...]) -> dict[str, str]:
     common = content_id(
         experiment.seed, experiment.date, model_fingerprint(resolve(experiment.model, experiment.folder))
     )
+    codes = {parts: code_hash(*parts) for parts in dict.fromkeys(map(code_parts, jobs))}
     keys: dict[str, str] = {}
     for job in jobs:
-        keys[job.name] = content_id(common, cache_key(job, experiment), [keys[name] for name in job.builds_on])
+        own = cache_key(job, experiment, codes[code_parts(job)])
+        keys[job.name] = content_id(common, own, [keys[name] for name in job.builds_on])
     return keys
 
 
-def cache_key(job: Job, experiment: Experiment) -> str:
+def cache_key(job: Job, experiment: Experiment, code: str) -> str:
     """What the job itself adds to its key: its code, its knobs, the files that it reads, its judge."""
     stage = job.stage
     files = [(name, _content(experiment.path(name))) for name in files_of(stage, experiment)]
     knobs = stage.model_dump(mode="json")
-    return content_id(code_of(job), type(stage).__name__, knobs, files, _judge_fingerprint(stage, experiment))
-
-
-def code_of(job: Job) -> str:
-    """The hash of the code that computes a job's result."""
-    return code_hash(*code_parts(job))
+    return content_id(code, type(stage).__name__, knobs, files, _judge_fingerprint(stage, experiment))
 
 
 def code_parts(job: Job) -> tuple[str, ...]:

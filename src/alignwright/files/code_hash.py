@@ -2,8 +2,9 @@
 
 A result must not outlive the code that made it, and an edit elsewhere must not throw it away. So the
 code of a stage is its section's folder and whatever that imports, found by following the imports,
-those inside of functions too; there is no list to keep. Sections of a report (`section.py`) say how
-findings are shown: they compute no result, and a change of their words throws none away.
+those inside of functions too; there is no list to keep. Sections of a report (`section.py`) and
+the report itself say how findings and replies are shown: they compute no result, and a change of
+their words throws none away. Nor does another version's number.
 """
 
 from __future__ import annotations
@@ -36,16 +37,18 @@ def code_files(parts: Sequence[str], package: Path = PACKAGE, *, shown: bool = F
     modules: set[Path] = set()
     while waiting:
         module = waiting.pop()
-        if module not in modules and (shown or not _shows(module)):
+        if module not in modules and (shown or not _shows(module, package)):
             modules.add(module)
             waiting += _imports(module, package)
     folders = {module.parent for module in modules}
     return modules | {file for folder in folders for file in folder.rglob("*") if file.suffix in BESIDE}
 
 
-def _shows(module: Path) -> bool:
-    """Whether it makes a section of a report. Only knobs and the run import such a module."""
-    return module.stem == "section" or module.stem.endswith("_section")
+def _shows(module: Path, package: Path) -> bool:
+    """Whether it belongs to a report, or makes a section of one, which knobs and the run alone
+    import."""
+    in_report = module.is_relative_to(package / "report")
+    return in_report or module.stem == "section" or module.stem.endswith("_section")
 
 
 def _modules(package: Path, part: str) -> Iterator[Path]:
@@ -57,12 +60,14 @@ def _modules(package: Path, part: str) -> Iterator[Path]:
 
 
 def _imports(module: Path, package: Path) -> list[Path]:
-    """The modules of the package that a module imports."""
+    """The modules of the package that a module imports, with the folders' own code that runs first."""
     files: list[Path] = []
     for parent, names in _import_lines(module, module.stat().st_mtime_ns):
         home = package.joinpath(*parent)
-        candidates = [home.with_suffix(".py"), home / "__init__.py", *(home / f"{name}.py" for name in names)]
-        files += [file for file in candidates if file.is_file()]
+        folders = [package.joinpath(*parent[: depth + 1], "__init__.py") for depth in range(len(parent))]
+        folders += [home / name / "__init__.py" for name in names]
+        modules = [home.with_suffix(".py"), *(home / f"{name}.py" for name in names)]
+        files += [file for file in (*folders, *modules) if file.is_file()]
     return files
 
 
