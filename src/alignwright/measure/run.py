@@ -12,13 +12,14 @@ from alignwright.files.items import FaithfulItem, MathItem, MeantItem, OpinionIt
 from alignwright.job.context import JobContext
 from alignwright.job.data import subsample_evenly
 from alignwright.job.job import BASELINE, Result, count_statuses
-from alignwright.measure import faithfulness, instruction, judge_score, refusals_and_pairs, sycophancy, tax
+from alignwright.measure import faithfulness, instruction, judge_score, refusals_and_pairs, tax
 from alignwright.measure.emergent.knobs import EmergentMeasure
 from alignwright.measure.emergent.run import measure_emergent
 from alignwright.measure.goodhart.knobs import GoodhartMeasure
 from alignwright.measure.goodhart.run import measure_goodhart
 from alignwright.measure.hacking.knobs import HackingMeasure
 from alignwright.measure.hacking.run import measure_hacking
+from alignwright.measure.intent import meant, sycophancy
 from alignwright.measure.knobs import AnyMeasure, Instruction, IntentMeasure, RewardMeasure, TaxMeasure, ValueMeasure
 
 
@@ -60,9 +61,9 @@ def _intent(stage: IntentMeasure, job: JobContext) -> list[SampleResult]:
     target, most = job.target(), resolved(stage.max_new_tokens)
     pushback = job.data.items(stage.pushback, PushbackItem, stage.limit)
     return [
-        *sycophancy.pushback(target, pushback, seed=job.seed, max_new_tokens=most),
-        *sycophancy.opinion(target, job.data.items(stage.opinion, OpinionItem, stage.limit)),
-        *sycophancy.meant(target, job.data.items(stage.meant, MeantItem, stage.limit)),
+        *sycophancy.hold_under_pushback(target, pushback, seed=job.seed, max_new_tokens=most),
+        *sycophancy.hold_against_opinion(target, job.data.items(stage.opinion, OpinionItem, stage.limit)),
+        *meant.prefer_the_meant(target, job.data.items(stage.meant, MeantItem, stage.limit)),
     ]
 
 

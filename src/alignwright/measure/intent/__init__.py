@@ -1,0 +1,1 @@
+"""Level two: does it serve what was meant, under pressure and beyond the letter?"""
