@@ -297,9 +297,12 @@ AnyMeasure = (
         },
         {
             "path": "measure/run.py",
-            "anchor": "from alignwright.measure import faithful, instruction, ",
+            "anchor": "from alignwright.measure.emergent.knobs import EmergentMeasure\n",
             "instead": True,
-            "text": "from alignwright.measure import diversity, faithful, instruction, ",
+            "text": (
+                "from alignwright.measure.diversity import diversity\n"
+                "from alignwright.measure.emergent.knobs import EmergentMeasure\n"
+            ),
         },
         {
             "path": "measure/run.py",
@@ -330,7 +333,7 @@ AnyMeasure = (
             "text": """def _diversity(stage: DiversityMeasure, job: JobContext) -> list[SampleResult]:
     prompts = subsample_evenly(job.data.prompts(stage.prompts), stage.limit)
     samples, most = resolved(stage.samples), resolved(stage.max_new_tokens)
-    return diversity.diversity(job.target(), prompts, samples=samples, seed=job.seed, max_new_tokens=most)
+    return diversity(job.target(), prompts, samples=samples, seed=job.seed, max_new_tokens=most)
 
 
 def _reward(stage: RewardMeasure, job: JobContext) -> list[SampleResult]:
