@@ -20,7 +20,7 @@ import numpy as np
 
 from alignwright.measure.corrected_rate import known_calls, powered_rate
 from alignwright.stats.intervals import clustered, wilson
-from alignwright.stats.rogan_gladen import Calls, corrected_rate
+from alignwright.stats.rogan_gladen import BinomialCount, corrected_rate
 from alignwright.text.grader_error import GraderName, known_errors
 
 TOPICS, EACH, LABELS = 20, 8, 80
@@ -33,7 +33,7 @@ def transferred(truth: float, sources: int, spread: float, runs: int, rng: np.ra
     held, naive, widths = 0, 0, list[float]()
     for _ in range(runs):
         own = 1 / (1 + np.exp(-(CENTRE + spread * rng.standard_normal((2, sources + 1)))))
-        calls = [[Calls(int(rng.binomial(LABELS, right)), LABELS) for right in side[1:]] for side in own]
+        calls = [[BinomialCount(int(rng.binomial(LABELS, right)), LABELS) for right in side[1:]] for side in own]
         estimate = clustered(_graded(truth, own[0, 0], own[1, 0], rng)[0].tolist(), NAMES, bounds=(0.0, 1.0))
         if estimate.value is None or estimate.interval.low is None or estimate.interval.high is None:
             continue

@@ -21,7 +21,7 @@ from alignwright.measure.knobs import IntentMeasure
 from alignwright.train.knobs import Sft
 from alignwright.train.knobs_loop import Training, TrainStage
 from alignwright.train.knobs_pairs import Dpo
-from alignwright.train.knobs_rollouts import Rollout, Sampling
+from alignwright.train.knobs_rollouts import PolicyGradient, Sampling
 
 
 def problems(folder: Path, spec: str, *overrides: str) -> tuple[str, ...]:
@@ -268,7 +268,7 @@ def test_no_stage_has_more_than_eight_knobs_and_all_are_described() -> None:
     """Of its own: the knobs of the loop, of sampling and of rollouts are each said once, in the
     records that methods share."""
     kinds = experiment_schema()["$defs"]
-    shared = {*Training.model_fields}, {*Sampling.model_fields}, {*Rollout.model_fields}
+    shared = {*Training.model_fields}, {*Sampling.model_fields}, {*PolicyGradient.model_fields}
     assert [len(shared[0]), len(shared[1] - shared[0]), len(shared[2] - shared[1])] == [6, 7, 7]
     for kind in kinds.values():
         knobs = {name: field for name, field in kind["properties"].items() if name != "by"}

@@ -20,7 +20,7 @@ from alignwright.experiment.load import load
 from alignwright.experiment.plan import plan
 from alignwright.files.errors import SpecError
 from alignwright.job.ledger import Ledger
-from alignwright.measure.goodhart.measure import Point
+from alignwright.measure.goodhart.measure import CurvePoint
 from alignwright.report import read
 from alignwright.report.page import html
 from alignwright.run.align import Request, align
@@ -100,7 +100,7 @@ def test_it_runs_on_the_start_and_on_every_trained_model(done: Path) -> None:
     assert changed >= {"goodhart.proxy", "goodhart.gold"}
     assert {f.axis for f in found if f.claim.startswith(("goodhart.", "trilemma."))} == {"goodhart"}
     curve = [
-        Point.model_validate_json(line)
+        CurvePoint.model_validate_json(line)
         for file in sorted(done.glob("stages/*goodhart*/curve.jsonl"))
         for line in file.read_text().splitlines()
     ]

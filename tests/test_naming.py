@@ -1,11 +1,14 @@
-"""Are variables named by the noun of the thing, or by a participle standing alone (found, told, asked)?"""
+"""Are variables named by the noun of the thing, or by a participle standing alone (found, told, asked)? Has a name
+one meaning?"""
 
 from __future__ import annotations
 
 import ast
+from collections import defaultdict
+from pathlib import Path
 
 import pytest
-from naming import bound_names, census, is_participle, offences, packages
+from naming import SRC, bound_names, census, is_participle, offences, packages
 
 LIMIT = 0.01
 # packages that are not renamed yet: take a package out when `python tests/naming.py PACKAGE` says less than 1 %
@@ -93,3 +96,23 @@ def read(chosen, rejected, clipped, padded, packed, asked_pair):
     names = list(bound_names(ast.parse(code)))
     assert len(names) == 9
     assert not [each for each in names if is_participle(each)]
+
+
+def public_classes(root: Path) -> dict[str, list[str]]:
+    """The modules in which each public class is defined, by its name."""
+    modules: dict[str, list[str]] = defaultdict(list)
+    for path in sorted(root.rglob("*.py")):
+        for node in ast.parse(path.read_text()).body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                modules[node.name].append(str(path.relative_to(root)))
+    return modules
+
+
+def test_a_public_class_has_a_name_of_its_own(tmp_path):
+    classes = public_classes(SRC)
+    assert len(classes) > 200
+    assert {name: modules for name, modules in classes.items() if len(modules) > 1} == {}
+    for folder in ("one", "two"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "a.py").write_text("class Twice: ...\nclass _Private: ...\n")
+    assert public_classes(tmp_path) == {"Twice": ["one/a.py", "two/a.py"]}  # control: a second one is seen

@@ -23,9 +23,9 @@ from alignwright.feedback.knobs import Rules, Written
 from alignwright.files.fingerprint import model_fingerprint
 from alignwright.files.models import resolve
 from alignwright.run.align import Request, align, estimate, prepare
-from alignwright.run.estimate import Estimate, Line
+from alignwright.run.estimate import JobEstimate, RunEstimate
 from alignwright.run.progress import View, show_estimate
-from alignwright.run.rates import Effort, Rates, machine, rates_of, remember
+from alignwright.run.rates import Rates, Workload, machine, rates_of, remember
 from alignwright.run.token_counts import TEMPLATE, Lengths, cost, lengths_of
 from alignwright.train.knobs import Average
 
@@ -131,7 +131,7 @@ def test_a_watched_stage_is_charged_to_its_end_with_every_look(spec: Path) -> No
     assert more.write - plain.write == 5 * 8 * 10  # two steps in each rollout
 
 
-def told(found: Estimate) -> str:
+def told(found: RunEstimate) -> str:
     screen = io.StringIO()
     show_estimate(found, Console(file=screen, width=1000))  # no path is folded
     return screen.getvalue()
@@ -151,10 +151,10 @@ def test_the_bill_says_at_most_of_a_stage_that_may_stop_early_and_of_the_sum(spe
 
 def test_what_is_done_is_no_upper_bound_any_more() -> None:
     lines = (
-        Line("train.0.rloo", "train rloo", True, 900, 9.0, at_most=True),
-        Line("measure.0.tax@train.0.rloo", "measure tax, after rloo", False, 10, 0.1),
+        JobEstimate("train.0.rloo", "train rloo", True, 900, 9.0, at_most=True),
+        JobEstimate("measure.0.tax@train.0.rloo", "measure tax, after rloo", False, 10, 0.1),
     )
-    shown = told(Estimate(Path("runs/x"), lines, 1.0, None))
+    shown = told(RunEstimate(Path("runs/x"), lines, 1.0, None))
     assert "at most" not in shown
     assert "about 0 minutes" in shown
 
@@ -191,7 +191,7 @@ def test_a_limit_and_long_texts_are_counted_as_they_are(spec: Path) -> None:
     assert read("word " * 20, ", limit: 2") * 4 == read("word " * 20)
 
 
-KIND, NOMINAL = "Sft", Effort(train=10.0)
+KIND, NOMINAL = "Sft", Workload(train=10.0)
 
 
 def test_a_kind_that_has_run_here_speaks_for_itself_then_the_probe_then_all_runs_then_nobody(
@@ -200,16 +200,16 @@ def test_a_kind_that_has_run_here_speaks_for_itself_then_the_probe_then_all_runs
     monkeypatch.setenv("ALIGNWRIGHT_CACHE", str(tmp_path / "cache"))
     nobody = rates_of("m")
     assert (nobody.measured, nobody.seconds(KIND, NOMINAL)) == (False, 10.0)
-    remember("m", nobody.after("Dpo", Effort(train=2.0), 8.0))
+    remember("m", nobody.after("Dpo", Workload(train=2.0), 8.0))
     assert (rates_of("m").measured, rates_of("m").seconds(KIND, NOMINAL)) == (True, 40.0)
-    remember("m", Rates(Effort(1.0, 2.0, 3.0), 5.0, rates_of("m").runs))
+    remember("m", Rates(Workload(1.0, 2.0, 3.0), 5.0, rates_of("m").runs))
     assert rates_of("m").seconds(KIND, NOMINAL) == 35.0
-    assert rates_of("m").seconds(KIND, Effort(read=1.0, write=1.0)) == 8.0
+    assert rates_of("m").seconds(KIND, Workload(read=1.0, write=1.0)) == 8.0
     remember("m", rates_of("m").after(KIND, NOMINAL, 22.0))
     assert rates_of("m").seconds(KIND, NOMINAL) == 22.0
-    assert rates_of("m").seconds("Dpo", Effort(train=1.0)) == 4.0
+    assert rates_of("m").seconds("Dpo", Workload(train=1.0)) == 4.0
     assert rates_of("another") == Rates()
-    assert rates_of("m").seconds(KIND, Effort()) == 0.0
+    assert rates_of("m").seconds(KIND, Workload()) == 0.0
 
 
 LARGE = "9" * 400  # which no float holds
@@ -227,7 +227,7 @@ def test_a_cache_that_is_none_of_ours_is_no_rate_and_no_error(
     monkeypatch.setenv("ALIGNWRIGHT_CACHE", str(tmp_path))
     (tmp_path / "rates.json").write_text(text.replace("K", f"{machine()} | m"))
     assert not rates_of("m").measured
-    remember("m", Rates(Effort(1.0, 1.0, 1.0)))
+    remember("m", Rates(Workload(1.0, 1.0, 1.0)))
     assert rates_of("m").measured
 
 

@@ -20,11 +20,11 @@ from alignwright.measure.tax_section import section
 from alignwright.report import charts
 from alignwright.report.page import html
 from alignwright.run.pareto_table import table
-from alignwright.stats.pareto import ORIGIN, Point, axes, best_within, knee_point, margins, pareto_front, points
+from alignwright.stats.pareto import ORIGIN, ParetoPoint, axes, best_within, knee_point, margins, pareto_front, points
 
 
 def point(name, tax, gain, half=0.01):
-    return Point(name, gain, tax, gain - half, gain + half, tax - half, tax + half, gained=gain - half > 0)
+    return ParetoPoint(name, gain, tax, gain - half, gain + half, tax - half, tax + half, gained=gain - half > 0)
 
 
 def test_nothing_on_the_front_is_beaten_and_everything_else_is():
@@ -45,7 +45,7 @@ def test_nothing_on_the_front_is_beaten_and_everything_else_is():
 def test_the_knee_of_a_bent_front_and_none_of_a_straight_one():
     bent = [point("quarter", 0.1, 0.6), point("half", 0.25, 0.8), point("all", 1.0, 1.0)]
     assert knee_point(bent).name == "half"
-    scaled = [Point(p.name, 100 * p.gain, 0.01 * p.tax) for p in bent]
+    scaled = [ParetoPoint(p.name, 100 * p.gain, 0.01 * p.tax) for p in bent]
     assert knee_point(scaled).name == "half"  # units do not matter
     assert knee_point([point("half", 0.5, 0.5), point("all", 1.0, 1.0)]) is None
     assert knee_point([point("hollow", 0.5, 0.2), point("all", 1.0, 1.0)]) is None
@@ -59,7 +59,7 @@ def test_the_best_within_the_margin_is_read_from_the_interval_of_the_cost_and_th
     assert (
         best_within([replace(dear, gained=False), cheap], 0.6).name == "cheap"
     )  # larger, but not left after the adjustment
-    assert best_within([Point("no interval", 1.0, 0.0, gained=True)], 0.02) is None
+    assert best_within([ParetoPoint("no interval", 1.0, 0.0, gained=True)], 0.02) is None
 
 
 def change(claim, axis, stage, value, better, half=0.01):

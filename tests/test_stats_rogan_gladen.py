@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from alignwright.stats.intervals import clustered, wilson
-from alignwright.stats.rogan_gladen import Calls, corrected_change, corrected_rate, new_source_quantiles
+from alignwright.stats.rogan_gladen import BinomialCount, corrected_change, corrected_rate, new_source_quantiles
 
-SURE = [Calls(90_000, 100_000)] * 30, [Calls(80_000, 100_000)] * 30
+SURE = [BinomialCount(90_000, 100_000)] * 30, [BinomialCount(80_000, 100_000)] * 30
 
 
 def logit(share):
@@ -46,21 +46,23 @@ def test_a_change_is_stretched_and_its_sign_kept():
 def test_a_grader_that_may_be_no_better_than_chance_corrects_nothing():
     rate = (0.4, 0.3, 0.5)
     for sensitivity, specificity in (
-        ([Calls(50, 100)] * 4, [Calls(50, 100)] * 4),
-        ([Calls(6, 10)], [Calls(6, 10)]),
-        ([Calls(30, 40)], []),
+        ([BinomialCount(50, 100)] * 4, [BinomialCount(50, 100)] * 4),
+        ([BinomialCount(6, 10)], [BinomialCount(6, 10)]),
+        ([BinomialCount(30, 40)], []),
     ):
         found = corrected_rate(rate, sensitivity, specificity)
         assert (found.value, found.low, found.high) == (None, None, None)
         assert found.method.startswith("no correction: ")
-    assert "specificity was not measured" in corrected_rate(rate, [Calls(30, 40)], []).method
+    assert "specificity was not measured" in corrected_rate(rate, [BinomialCount(30, 40)], []).method
     with pytest.raises(ValueError, match="right calls"):
-        Calls(3, 2)
+        BinomialCount(3, 2)
 
 
 def test_each_of_the_three_doubts_widens_the_interval():
     def width(rate=(0.4, 0.38, 0.42), right=((900, 1000),) * 6, of=None):
-        found = corrected_rate(rate, [Calls(*calls) for calls in right], [Calls(*calls) for calls in of or right])
+        found = corrected_rate(
+            rate, [BinomialCount(*calls) for calls in right], [BinomialCount(*calls) for calls in of or right]
+        )
         assert found.value is not None
         return found.high - found.low
 
@@ -80,7 +82,7 @@ def test_a_new_source_is_as_far_from_the_known_ones_as_they_are_from_each_other(
     drawn = rng.standard_normal(400)
     rights = share(1.5 + 0.8 * (drawn - drawn.mean()) / drawn.std())
     quantiles = new_source_quantiles(
-        [Calls(int(1e6 * right), 1_000_000) for right in rights], np.array([0.025, 0.5, 0.975])
+        [BinomialCount(int(1e6 * right), 1_000_000) for right in rights], np.array([0.025, 0.5, 0.975])
     )
     assert quantiles == pytest.approx(share(np.array([1.5 - 1.96 * 0.8, 1.5, 1.5 + 1.96 * 0.8])), abs=0.01)
 
@@ -99,7 +101,7 @@ def test_the_interval_covers_the_truth_on_a_source_that_nobody_labelled(sources,
     for number in range(200):
         truth = (0.05, 0.2, 0.5, 0.85)[number % 4]
         own = share(logit(0.93) + spread * rng.standard_normal((2, sources + 1)))
-        calls = [[Calls(int(rng.binomial(80, right)), 80) for right in side[1:]] for side in own]
+        calls = [[BinomialCount(int(rng.binomial(80, right)), 80) for right in side[1:]] for side in own]
         says_yes = truth * own[0, 0] + (1 - truth) * (1 - own[1, 0])
         topics = np.repeat(rng.beta(9 * says_yes, 9 * (1 - says_yes), size=20), 8)
         seen = (rng.random(160) < topics).astype(float)
@@ -120,6 +122,6 @@ def test_the_interval_covers_the_truth_on_a_source_that_nobody_labelled(sources,
 
 def test_an_unsure_rate_is_not_made_surer():
     limits = wilson(0, 12)
-    found = corrected_rate((0.0, limits.low, limits.high), [Calls(96, 100)] * 5, [Calls(98, 100)] * 5)
+    found = corrected_rate((0.0, limits.low, limits.high), [BinomialCount(96, 100)] * 5, [BinomialCount(98, 100)] * 5)
     assert found.low == 0.0
     assert found.high > limits.high * 0.9

@@ -15,7 +15,7 @@ from gymnasium.utils.env_checker import check_env
 from alignwright.worlds import closed_eyes, points_loop, tall_robot
 from alignwright.worlds.envs import register
 from alignwright.worlds.learn import rollout_return
-from alignwright.worlds.table import Table, best_return, evaluate, greedy, value_iteration
+from alignwright.worlds.table import TabularWorld, best_return, evaluate, greedy, value_iteration
 
 NAMES = register()
 
@@ -181,7 +181,7 @@ def test_worlds_that_are_stepped_through_agree_with_their_tables():
 def test_a_table_that_leaks_is_refused():
     good = points_loop.table()
     with pytest.raises(ValueError, match="sum to 1"):
-        Table(
+        TabularWorld(
             "bad",
             good.states,
             good.actions,

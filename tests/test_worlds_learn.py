@@ -20,7 +20,7 @@ from alignwright.worlds.learn import (
     stop_by_angle,
 )
 from alignwright.worlds.repairs import SOURCE, TESTS, judge, mend, special_case
-from alignwright.worlds.table import Return, Table, bandit, evaluate, occupancy
+from alignwright.worlds.table import Return, TabularWorld, bandit, evaluate, occupancy
 from alignwright.worlds.tampered_chess import FAIR, STARTS, STRATEGIES, WINNING_POSITION, Game, play_game
 from alignwright.worlds.tasks import TASKS
 
@@ -172,13 +172,13 @@ def test_repairers_cheat_and_checked_ones_repair():
     assert evaluate(checked, held) == Return(pytest.approx(1.0), pytest.approx(1.0))
 
 
-def random_world(seed: int) -> tuple[Table, np.ndarray]:
+def random_world(seed: int) -> tuple[TabularWorld, np.ndarray]:
     rng = np.random.default_rng(seed)
     move = rng.dirichlet(np.ones(4), size=(4, 3))
     proxy = rng.normal(size=(4, 3))
     true = proxy + rng.normal(size=(4, 3))
     names = tuple("abcd")
-    table = Table("random", names, names[:3], move, proxy, true, np.full(4, 0.25), np.zeros((4, 3)), gamma=0.9)
+    table = TabularWorld("random", names, names[:3], move, proxy, true, np.full(4, 0.25), np.zeros((4, 3)), gamma=0.9)
     return table, rng.dirichlet(np.ones(3) * 3, size=4)
 
 
@@ -211,7 +211,7 @@ def test_the_early_stop_never_lowers_the_truth_and_going_on_may(seed):
     gained = ((occupancy(table, found.policy_SA) - base) * table.true_SA).sum()
     assert gained >= -1e-9
     assert ((occupancy(table, found.policy_SA) - base) * table.proxy_SA).sum() >= -1e-9
-    same = Table(
+    same = TabularWorld(
         "same",
         table.states,
         table.actions,

@@ -73,7 +73,7 @@ class Collect(Stage):
             yield (), "has no effect: nothing votes on the collected replies; add feedback"
 
 
-class Voter(Stage):
+class VotingStage(Stage):
     """What votes on pairs, and what is asked of every voter."""
 
     intent: ClassVar[tuple[IntentPart, ...]] = VOTED
@@ -90,7 +90,7 @@ class Voter(Stage):
             yield (), f"has nothing to vote on: {without}"
 
 
-class Written(Voter):
+class Written(VotingStage):
     """The written good reply over the written bad one: pairs, and the constitution's examples."""
 
     by: Literal["written"]
@@ -105,7 +105,7 @@ class Written(Voter):
         yield (), "has nothing to vote on: no example in the constitution has both a good and a bad reply"
 
 
-class Rules(Voter):
+class Rules(VotingStage):
     """A rule's vote: verifiable checks from a YAML file, or a Python function."""
 
     scores: ClassVar[bool] = True
@@ -116,7 +116,7 @@ class Rules(Voter):
     )
 
 
-class Principled(Voter):
+class Principled(VotingStage):
     """What votes by the constitution's principles."""
 
     principles: Principles = Field(default="all", description=_PRINCIPLES)

@@ -11,7 +11,7 @@ import json
 from typing import Any
 
 
-class Decoder:
+class JsonDecoder:
     """Decodes one text after another; `twice` is a name that stood twice in an object of the
     last one."""
 

@@ -25,7 +25,7 @@ from alignwright.core.records import Record
 from alignwright.files import safe_read
 from alignwright.files.data_file import HUB
 from alignwright.files.errors import SpecError
-from alignwright.files.json_values import Decoder
+from alignwright.files.json_values import JsonDecoder
 from alignwright.files.unwrapped import rows_of
 from alignwright.files.wording import describe_value
 
@@ -112,7 +112,7 @@ def _rows(source: str | Path) -> Iterator[Raw]:
 
 
 def _json_lines(path: Path) -> Iterator[Raw]:
-    decoder = Decoder()
+    decoder = JsonDecoder()
     for number, (whole, length) in enumerate(safe_read.lines(path), 1):
         line = (whole.removeprefix(_MARK) if number == 1 else whole).rstrip(b"\r\n")
         if not line or line.isspace():
@@ -181,7 +181,7 @@ def _json(data: bytes, name: str) -> Iterator[Raw]:
         raise SpecError([f"{name}:{line}: not UTF-8 text: {error.reason}"]) from None
     place = _after(text, 0)
     if text[place : place + 1] != "[":
-        decoder = Decoder()
+        decoder = JsonDecoder()
         try:
             value = decoder.whole(text)
         except (ValueError, RecursionError) as error:
@@ -201,7 +201,7 @@ def _json(data: bytes, name: str) -> Iterator[Raw]:
 
 
 def _from_list(text: str, place: int, name: str) -> Iterator[Raw]:
-    decoder, number, place = Decoder(), 1, _after(text, place)
+    decoder, number, place = JsonDecoder(), 1, _after(text, place)
     if text[place : place + 1] == "]":
         number = 0
     while number:
@@ -246,7 +246,7 @@ def _csv(data: bytes, name: str) -> Iterator[Raw]:
     csv.field_size_limit(
         max(safe_read.ROW_BYTES, csv.field_size_limit())
     )  # Python's own limit is a tenth of a long document
-    decoder, reader = Decoder(), csv.reader(io.StringIO(text, newline=""), strict=True)
+    decoder, reader = JsonDecoder(), csv.reader(io.StringIO(text, newline=""), strict=True)
     try:
         header = next(reader, list[str]())
         if twice := [column for column, times in Counter(header).items() if times > 1]:
@@ -268,7 +268,7 @@ def _csv(data: bytes, name: str) -> Iterator[Raw]:
         raise SpecError([f"{name}:{reader.line_num}: not valid CSV: {error}"]) from None
 
 
-def _of_cells(number: int, header: list[str], cells: list[str], decoder: Decoder) -> Raw:
+def _of_cells(number: int, header: list[str], cells: list[str], decoder: JsonDecoder) -> Raw:
     """A cell is text, unless it is a JSON list or object (messages, choices); an empty cell is
     absent."""
     columns: dict[str, Any] = {}

@@ -20,7 +20,7 @@ from alignwright.core.records import Detail, Finding, SampleResult
 from alignwright.files.replies import LabelledReply, Question, reply_key
 from alignwright.stats.intervals import Interval, share_interval, wilson
 from alignwright.stats.prediction_powered import ppi_mean
-from alignwright.stats.rogan_gladen import Calls, Correction, corrected_change, corrected_rate
+from alignwright.stats.rogan_gladen import BinomialCount, Correction, corrected_change, corrected_rate
 from alignwright.text.grader_error import KnownError, known_errors
 
 Labels = Mapping[tuple[str, str], LabelledReply]
@@ -113,12 +113,14 @@ def corrected_difference(
     return _finding(change, correction, ["errors taken as alike at both stages"], tested=True)
 
 
-def graded_right(row_labels: Sequence[bool | float | None], graded: Sequence[float]) -> tuple[Calls, Calls]:
+def graded_right(
+    row_labels: Sequence[bool | float | None], graded: Sequence[float]
+) -> tuple[BinomialCount, BinomialCount]:
     """(sensitivity, specificity) of a grader on labelled replies; one that it could not grade is
     a miss in both."""
     yes = [guess == 1.0 for label, guess in zip(row_labels, graded, strict=True) if label is not None and label]
     no = [guess == 0.0 for label, guess in zip(row_labels, graded, strict=True) if label is not None and not label]
-    return Calls(sum(yes), len(yes)), Calls(sum(no), len(no))
+    return BinomialCount(sum(yes), len(yes)), BinomialCount(sum(no), len(no))
 
 
 def graded_claims(claims: Iterable[Claim]) -> dict[str, Claim]:
@@ -133,7 +135,7 @@ def unmatched(labels: Labels, outcomes: Iterable[SampleResult], claims: Iterable
     return sum(key not in replies for key in labels)
 
 
-def describe_calls(calls: Calls) -> str:
+def describe_calls(calls: BinomialCount) -> str:
     """The share of right calls with its interval."""
     limits = wilson(calls.right, calls.of)
     if limits.low is None or limits.high is None:
@@ -147,16 +149,16 @@ def _errors(claim: Claim, known_error: Sequence[KnownError] | None) -> tuple[Que
     return question, known_errors(question) if known_error is None else known_error
 
 
-def known_calls(errors: Sequence[KnownError]) -> tuple[list[Calls], list[Calls]]:
+def known_calls(errors: Sequence[KnownError]) -> tuple[list[BinomialCount], list[BinomialCount]]:
     """Right calls among the replies that were graded: the rate that is corrected is one of those
     alone."""
     sensitivity = [_of_graded(e.sensitivity, e.unclear_positives, e.positives) for e in errors]
     return sensitivity, [_of_graded(e.specificity, e.unclear_negatives, e.negatives) for e in errors]
 
 
-def _of_graded(right: float, unclear: float, of: int) -> Calls:
+def _of_graded(right: float, unclear: float, of: int) -> BinomialCount:
     graded = of - round(unclear * of)
-    return Calls(min(round(right * of), graded), graded)
+    return BinomialCount(min(round(right * of), graded), graded)
 
 
 def powered_rate(row_labels: Sequence[float | None], graded: Sequence[float], clusters: Sequence[str]) -> Correction:

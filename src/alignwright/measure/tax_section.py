@@ -36,12 +36,12 @@ def section(table: FindingTable) -> Section | None:
     return Section(name="trade", title="Gain against cost", blocks=blocks, media=("page", "card", "terminal"))
 
 
-def _knee(models: list[pareto.Point], table: FindingTable) -> str:
+def _knee(models: list[pareto.ParetoPoint], table: FindingTable) -> str:
     knee = pareto.knee_point(models)
     return f"The front bends {table.inside(knee.name)} ({knee.name})." if knee else "The front has no knee."
 
 
-def _best(models: list[pareto.Point], margins: tuple[float, ...], table: FindingTable) -> str:
+def _best(models: list[pareto.ParetoPoint], margins: tuple[float, ...], table: FindingTable) -> str:
     """The best model within the margin that the cost was tested against; without one margin,
     that none can be named."""
     if len(margins) != 1:
@@ -58,7 +58,7 @@ def _best(models: list[pareto.Point], margins: tuple[float, ...], table: Finding
     return f"The largest gain that is shown at a cost shown to be below {margins[0]:g} is {model}."
 
 
-def _point(model: pareto.Point, table: FindingTable) -> Point:
+def _point(model: pareto.ParetoPoint, table: FindingTable) -> Point:
     gain = f"gain {model.gain:.3g} {_limits(model.gain_low, model.gain_high)}"
     cost = f"cost {model.tax:.3g} {_limits(model.tax_low, model.tax_high)}"
     return Point(

@@ -29,7 +29,7 @@ from alignwright.core.records import Conversation, Reply, content_id
 from alignwright.files.server import KEY, why_no_server
 from alignwright.model.call_parameters import ChatCall, Parameters
 from alignwright.model.chat_completion import Completion, option_logprobs
-from alignwright.model.server_session import ALONE, NOT_ASKED, Ask, Line, Session, Task, TaskResult, Usage
+from alignwright.model.server_session import ALONE, NOT_ASKED, Ask, CallSettings, Session, Task, TaskResult, Usage
 
 T = TypeVar("T")
 SHORT = 16
@@ -172,7 +172,9 @@ class Endpoint:
         """Every task's place and outcome, as they come: the first alone, the rest several at a
         time."""
         session = Session(
-            Line(self.url, self.model, _key(), self.timeout, self.retries, self.backoff), self.parameters, self.usage
+            CallSettings(self.url, self.model, _key(), self.timeout, self.retries, self.backoff),
+            self.parameters,
+            self.usage,
         )
         waiting = list(enumerate(tasks))[::-1]
         try:

@@ -45,7 +45,7 @@ class CallError(Exception):
         self.again, self.timed_out, self.unreachable = again, timed_out, unreachable
 
 
-class Calls:
+class OpenCalls:
     """The calls at work, so that all can be ended at once when nobody waits for them any more."""
 
     def __init__(self) -> None:

@@ -20,7 +20,7 @@ from typing import Any, Generic, TypeVar
 
 from alignwright.model.call_parameters import ChatCall, Parameters
 from alignwright.model.chat_completion import Completion, MalformedCompletion, completion, option_logprobs
-from alignwright.model.http_call import CallError, Calls
+from alignwright.model.http_call import CallError, OpenCalls
 from alignwright.model.server_errors import CallFailure, clipped, of_body, of_call, of_response
 
 T = TypeVar("T")
@@ -45,7 +45,7 @@ class Usage:
 
 
 @dataclass(frozen=True)
-class Line:
+class CallSettings:
     """Where calls go and how patiently; seconds."""
 
     url: str
@@ -73,9 +73,9 @@ class TaskResult(Generic[T]):
 class Session:
     """The calls of one batch of tasks, which end together once the server is given up."""
 
-    def __init__(self, line: Line, parameters: Parameters, usage: Usage) -> None:
-        self.line, self.parameters, self.usage = line, parameters, usage
-        self.over, self.calls = Event(), Calls()
+    def __init__(self, settings: CallSettings, parameters: Parameters, usage: Usage) -> None:
+        self.settings, self.parameters, self.usage = settings, parameters, usage
+        self.over, self.calls = Event(), OpenCalls()
         self._exhausted = 0
         self._lock = threading.Lock()
 
@@ -141,10 +141,10 @@ class Session:
     def _call_until_answered(
         self, call: ChatCall, *, alone: bool, room: bool = False
     ) -> tuple[Completion, Mapping[str, Any]]:
-        line, attempts, timeouts, malformed = self.line, 0, 0, 0
+        settings, attempts, timeouts, malformed = self.settings, 0, 0, 0
         first: CallFailure | None = None
         while not self.over.is_set():
-            body = self.parameters.body(line.model, call, room=room)
+            body = self.parameters.body(settings.model, call, room=room)
             self._count(requests=1)
             try:
                 answer = self._once(body)
@@ -157,7 +157,12 @@ class Session:
                     timeouts + trouble.timed_out,
                     malformed + trouble.malformed,
                 )
-                if trouble.kind != "again" or attempts > line.retries or timeouts > TIMEOUTS or malformed > MALFORMED:
+                if (
+                    trouble.kind != "again"
+                    or attempts > settings.retries
+                    or timeouts > TIMEOUTS
+                    or malformed > MALFORMED
+                ):
                     unreachable = trouble.unreachable or (trouble.timed_out and not self.parameters.has_answered)
                     cause = first if first is not None and first.unexplained and trouble.unexplained else trouble
                     raise _NoAnswer(
@@ -166,7 +171,7 @@ class Session:
                 self._count(retries=1)
                 # a server's own word on how long to wait is heeded up to a minute; jitter keeps the
                 # calls from returning together
-                pause = line.backoff * 2 ** (attempts - 1) * random.uniform(0.5, 1.0)  # noqa: S311 - no secret
+                pause = settings.backoff * 2 ** (attempts - 1) * random.uniform(0.5, 1.0)  # noqa: S311 - no secret
                 self.over.wait(max(pause, min(trouble.wait, 60.0)))
             else:
                 self.parameters.note_answer()
@@ -176,10 +181,12 @@ class Session:
 
     def _once(self, body: Mapping[str, Any]) -> Completion:
         headers = {"Content-Type": "application/json", "Accept": "application/json", "User-Agent": "alignwright"}
-        if self.line.key:
-            headers["Authorization"] = f"Bearer {self.line.key}"
+        if self.settings.key:
+            headers["Authorization"] = f"Bearer {self.settings.key}"
         try:
-            response = self.calls.post(self.line.url, json.dumps(body).encode(), headers, timeout=self.line.timeout)
+            response = self.calls.post(
+                self.settings.url, json.dumps(body).encode(), headers, timeout=self.settings.timeout
+            )
         except CallError as error:
             raise of_call(error) from None
         if trouble := of_response(response, body):
@@ -218,9 +225,9 @@ class Session:
     def _describe(self, body: Mapping[str, Any], answer: str, advice: str) -> str:
         """What was asked, what came, what to do; without the key."""
         knobs = ", ".join(f"{name} {value}" for name, value in body.items() if name not in ("messages", "model"))
-        request = f"asked POST {self.line.url} ({knobs or 'nothing but the messages'})"
+        request = f"asked POST {self.settings.url} ({knobs or 'nothing but the messages'})"
         text = "; ".join(part for part in (request, f"came {answer}", advice) if part)
-        return text.replace(self.line.key, "[key]") if self.line.key else text
+        return text.replace(self.settings.key, "[key]") if self.settings.key else text
 
 
 class _NoAnswer(Exception):

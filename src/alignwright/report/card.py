@@ -16,7 +16,7 @@ from alignwright.core import wording
 from alignwright.core.records import Finding
 from alignwright.core.section import OF_THE_MODEL
 from alignwright.report import blocks, names
-from alignwright.report.results import Claim, RunResults
+from alignwright.report.results import ClaimFindings, RunResults
 from alignwright.report.text import markdown
 from alignwright.stats.marks import direction
 
@@ -106,7 +106,7 @@ def _refused(case: RunResults) -> str:
     return "\n".join(["## Refused judges", "", *lines]) if lines else ""
 
 
-def _row(claim: Claim, title: str, first: str, last: str) -> str:
+def _row(claim: ClaimFindings, title: str, first: str, last: str) -> str:
     now = claim.levels.get(last)
     name = f"{markdown(title)} ({markdown(claim.name)})" if title != claim.name else markdown(title)
     numbers = [_cell(claim.levels.get(first)), _cell(now), _cell(claim.change(last))]

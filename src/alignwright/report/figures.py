@@ -18,7 +18,7 @@ from markupsafe import Markup
 from alignwright.core import wording
 from alignwright.core.promises import Promise
 from alignwright.core.records import Finding
-from alignwright.report.results import Claim, RunResults
+from alignwright.report.results import ClaimFindings, RunResults
 from alignwright.report.text import visible
 
 LANE = 15
@@ -41,7 +41,7 @@ class Scale:
 SHARES = Scale(0.0, 1.0, (0.0, 0.25, 0.5, 0.75, 1.0))
 
 
-def scale(claim: Claim) -> Scale:
+def scale(claim: ClaimFindings) -> Scale:
     """Shares are drawn from 0 to 100%; any other unit over what was seen, with round ends."""
     if claim.unit == "share":
         return SHARES
@@ -62,7 +62,7 @@ def around(values: Sequence[float]) -> Scale:
     )
 
 
-def lanes(claim: Claim, case: RunResults, promise: Promise | None = None) -> Markup:
+def lanes(claim: ClaimFindings, case: RunResults, promise: Promise | None = None) -> Markup:
     """The drawing of one claim; a promise about its level is a dashed line, with the promised
     side shaded."""
     axis, stages = scale(claim), case.stages

@@ -28,7 +28,7 @@ from alignwright.core.records import Axis, Finding, Verdict
 from alignwright.core.section import OF_THE_MODEL, Cell, Section
 from alignwright.report import charts, figures, names, text
 from alignwright.report.blocks import shown_in
-from alignwright.report.results import AXES, CHANGES, Claim, ItemHistory, RunResults
+from alignwright.report.results import AXES, CHANGES, ClaimFindings, ItemHistory, RunResults
 from alignwright.stats import marks
 
 LIMIT = 950_000  # bytes
@@ -113,7 +113,7 @@ def anchor(kind: str, name: str) -> str:
     )
 
 
-def overview(case: RunResults, axis: Axis) -> tuple[list[Claim], int]:
+def overview(case: RunResults, axis: Axis) -> tuple[list[ClaimFindings], int]:
     """The claims of an axis that are seen at a glance, and how many more stand in the tables
     alone: those that a section tells of, where nothing was promised about them."""
     claims_of_promises = {promise.claim for promise in filter(None, map(_parse, case.verdicts))}
@@ -197,7 +197,7 @@ def _promise(case: RunResults, verdict: Verdict) -> dict[str, Any]:
     }
 
 
-def _measured(case: RunResults, promise: Promise | None, claim: Claim | None, finding: Finding | None) -> str:
+def _measured(case: RunResults, promise: Promise | None, claim: ClaimFindings | None, finding: Finding | None) -> str:
     if promise is None or claim is None or finding is None:
         return ""
     value = (
@@ -216,10 +216,10 @@ def _marks(case: RunResults) -> dict[str, Promise]:
     return marks
 
 
-def _voters(claims: Iterable[Claim]) -> dict[str, dict[str, Claim]]:
+def _voters(claims: Iterable[ClaimFindings]) -> dict[str, dict[str, ClaimFindings]]:
     """feedback.<voter>.<what> as voter -> what -> claim; feedback.kappa.<one>.<two>, which is of
     two voters, under a heading of its own."""
-    voters: dict[str, dict[str, Claim]] = {}
+    voters: dict[str, dict[str, ClaimFindings]] = {}
     for claim in claims:
         voter, _, what = claim.name.removeprefix("feedback.").rpartition(".")
         if voter.startswith("kappa."):
@@ -228,7 +228,7 @@ def _voters(claims: Iterable[Claim]) -> dict[str, dict[str, Claim]]:
     return voters
 
 
-def _first(case: RunResults) -> tuple[Claim, ItemHistory] | None:
+def _first(case: RunResults) -> tuple[ClaimFindings, ItemHistory] | None:
     """The one example to look at first: the worst, and among those the shortest, of the claims
     that carry a promise not kept, or of all."""
     open_claims = {p.claim for v in case.verdicts if v.answer != "kept" and (p := _parse(v))}

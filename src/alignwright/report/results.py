@@ -17,8 +17,7 @@ from typing import Literal, TypeVar, get_args
 from pydantic import BaseModel, ValidationError
 
 from alignwright.core import promises, wording
-from alignwright.core.claims import CORRECTED, claim_named, claim_title
-from alignwright.core.claims import Claim as ClaimRecord
+from alignwright.core.claims import CORRECTED, Claim, claim_named, claim_title
 from alignwright.core.promises import PromiseReport
 from alignwright.core.records import Axis, Conversation, Finding, Header, Status, Verdict
 from alignwright.core.section import Section, Transcript, measured_stages
@@ -58,7 +57,7 @@ class ItemHistory:
 
 
 @dataclass
-class Claim:
+class ClaimFindings:
     """Every finding about one claim: a level per stage, and the paired differences."""
 
     name: str
@@ -134,34 +133,36 @@ class RunResults:
     verdicts: tuple[Verdict, ...]
     findings: tuple[Finding, ...]
     sections: tuple[Section, ...] = ()
-    claim_records: tuple[ClaimRecord, ...] = ()
+    claim_records: tuple[Claim, ...] = ()
     """What the run's stages say of their claims; a run of a version that stored none shows code names."""
 
     @cached_property
-    def claims(self) -> list[Claim]:
+    def claims(self) -> list[ClaimFindings]:
         """All claims, in the order in which they were first steps."""
-        claims: dict[str, Claim] = {}
+        claims: dict[str, ClaimFindings] = {}
         blocks = [block for section in self.sections for block in section.blocks]
         transcribed = {block.claim for block in blocks if isinstance(block, Transcript)}
         for finding in self.findings:
-            claim = claims.setdefault(finding.claim, Claim(finding.claim, finding.axis, finding.claim in transcribed))
+            claim = claims.setdefault(
+                finding.claim, ClaimFindings(finding.claim, finding.axis, finding.claim in transcribed)
+            )
             if finding.against is None:
                 claim.levels[finding.stage] = finding
             else:
                 claim.changes.append(finding)
         return list(claims.values())
 
-    def of(self, *axes: Axis) -> list[Claim]:
+    def of(self, *axes: Axis) -> list[ClaimFindings]:
         return [claim for claim in self.claims if claim.axis in axes]
 
-    def find(self, name: str) -> Claim | None:
+    def find(self, name: str) -> ClaimFindings | None:
         return self._by_name.get(name)
 
     @cached_property
-    def _records(self) -> dict[str, ClaimRecord]:
+    def _records(self) -> dict[str, Claim]:
         return {claim.name: claim for claim in self.claim_records}
 
-    def record(self, name: str) -> ClaimRecord | None:
+    def record(self, name: str) -> Claim | None:
         """What the run's stages say of the claim of this name; None where none of them made it."""
         return claim_named(name, self.claim_records) if any(c.covers(name) for c in self.claim_records) else None
 
@@ -185,22 +186,22 @@ class RunResults:
         return record.title if record else otherwise
 
     @cached_property
-    def _by_name(self) -> dict[str, Claim]:
+    def _by_name(self) -> dict[str, ClaimFindings]:
         return {claim.name: claim for claim in self.claims}
 
-    def parent(self, claim: Claim) -> Claim | None:
+    def parent(self, claim: ClaimFindings) -> ClaimFindings | None:
         """The broader claim that this one is a part of: value.pairs for value.pairs.do_not_lie."""
         return self.find(claim.name.rpartition(".")[0])
 
-    def broad(self, axis: Axis) -> list[Claim]:
+    def broad(self, axis: Axis) -> list[ClaimFindings]:
         """The claims of an axis that are not a part of another."""
         return [claim for claim in self.of(axis) if self.parent(claim) is None]
 
-    def parts(self, claim: Claim) -> list[Claim]:
+    def parts(self, claim: ClaimFindings) -> list[ClaimFindings]:
         """The narrower claims of a claim; the same rate corrected for a grader's errors is none of them."""
         return [other for other in self.claims if self.parent(other) is claim and not other.name.endswith(CORRECTED)]
 
-    def corrected(self, claim: Claim) -> Claim | None:
+    def corrected(self, claim: ClaimFindings) -> ClaimFindings | None:
         """The rate corrected for the errors of the grader that steps it."""
         return self.find(claim.name + CORRECTED)
 

@@ -19,7 +19,7 @@ from alignwright.core.records import Finding
 from alignwright.core.section import OF_THE_MODEL
 from alignwright.report import blocks, names
 from alignwright.report.blocks import shown_in
-from alignwright.report.results import Claim, RunResults
+from alignwright.report.results import ClaimFindings, RunResults
 from alignwright.report.text import LONGEST, one_line, shortened
 from alignwright.stats.marks import direction
 
@@ -126,7 +126,7 @@ def _claims(screen: Console, case: RunResults) -> Table:
     return table
 
 
-def _name(case: RunResults, claim: Claim) -> Text:
+def _name(case: RunResults, claim: ClaimFindings) -> Text:
     parent = case.parent(claim)
     return Text("  " + _line(claim.name.removeprefix(parent.name)), style="dim") if parent else Text(_line(claim.name))
 

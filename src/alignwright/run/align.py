@@ -30,7 +30,7 @@ from alignwright.job.job import Job
 from alignwright.job.ledger import Ledger, run_lock, write_json, write_text
 from alignwright.run import disk_space
 from alignwright.run.crash import within
-from alignwright.run.estimate import Estimate, estimate_jobs, learn_rates
+from alignwright.run.estimate import RunEstimate, estimate_jobs, learn_rates
 from alignwright.run.named_files import check_named_files
 from alignwright.run.progress import View
 from alignwright.run.rates import rates_of, remember
@@ -66,7 +66,7 @@ def prepare(request: Request, experiment: Experiment | None = None) -> tuple[Exp
     return experiment, jobs, request.runs / f"{experiment.name}-{experiment.id[:6]}"
 
 
-def estimate(request: Request, *, probed: bool = False) -> Estimate:
+def estimate(request: Request, *, probed: bool = False) -> RunEstimate:
     """What the run would do and cost, without doing it; `probed`: the machine's rates are
     measured first, which loads the model."""
     experiment, jobs, folder = prepare(request)

@@ -20,7 +20,7 @@ from alignwright.files.fingerprint import model_fingerprint
 from alignwright.files.models import resolve
 from alignwright.job.job import Job
 from alignwright.job.ledger import Ledger
-from alignwright.run.rates import Effort, rates_of, remember
+from alignwright.run.rates import Workload, rates_of, remember
 from alignwright.run.token_counts import Lengths, cost, lengths_of
 from alignwright.train.knobs_loop import Training
 
@@ -33,7 +33,7 @@ UNKNOWN_PARAMETERS = 1_000_000_000
 
 
 @dataclass(frozen=True)
-class Line:
+class JobEstimate:
     """A job's estimate; `label`: what it is called for people; `at_most`: it may be stopped early
     by its watch.
 
@@ -50,11 +50,11 @@ class Line:
 
 
 @dataclass(frozen=True)
-class Estimate:
+class RunEstimate:
     """The jobs with their estimated cost; minutes and memory are of what is still to be done."""
 
     folder: Path
-    lines: tuple[Line, ...]
+    lines: tuple[JobEstimate, ...]
     memory_gb: float
     parameters: int | None
     notes: tuple[str, ...] = ()
@@ -81,21 +81,23 @@ class Estimate:
 
 def estimate_jobs(
     experiment: Experiment, jobs: Sequence[Job], keys: Mapping[str, str], ledger: Ledger, lengths: Lengths
-) -> Estimate:
+) -> RunEstimate:
     """Estimate every job. Reads the data files, no model."""
     ref = resolve(experiment.model, experiment.folder)
     size, rates = ref.parameters or UNKNOWN_PARAMETERS, rates_of(model_fingerprint(ref))
-    lines, titles = list[Line](), labels(plan(experiment))
+    lines, titles = list[JobEstimate](), labels(plan(experiment))
     for job in jobs:
         job_cost = cost(job, lengths)
         cached, kind = ledger.knows(job.name, keys[job.name]), kind_of(job)
         minutes, voting = (
             rates.seconds(kind, work) / 60
-            for work in (effort(job_cost, size), effort(Cost(read=job_cost.voting), size))
+            for work in (workload(job_cost, size), workload(Cost(read=job_cost.voting), size))
         )
-        lines.append(Line(job.name, titles[job.name], cached, job_cost.tokens, minutes, job_cost.at_most, voting))
+        lines.append(
+            JobEstimate(job.name, titles[job.name], cached, job_cost.tokens, minutes, job_cost.at_most, voting)
+        )
     memory = (4 * size + (TRAIN_BYTES if experiment.train else MEASURE_BYTES)) / 1e9
-    return Estimate(
+    return RunEstimate(
         ledger.run, tuple(lines), memory, ref.parameters, tuple(ledger.told), rates.measured, lengths.chat is not None
     )
 
@@ -108,14 +110,14 @@ def learn_rates(experiment: Experiment, durations: Sequence[tuple[Job, float]]) 
     for job, seconds in durations:
         job_cost = cost(job, lengths)
         if not job_cost.voting and not job_cost.at_most:  # else nobody knows here how much of it was done
-            rates = rates.after(kind_of(job), effort(job_cost, ref.parameters or UNKNOWN_PARAMETERS), seconds)
+            rates = rates.after(kind_of(job), workload(job_cost, ref.parameters or UNKNOWN_PARAMETERS), seconds)
     remember(model, rates)
 
 
-def effort(job_cost: Cost, parameters: int) -> Effort:
+def workload(job_cost: Cost, parameters: int) -> Workload:
     """Nominal seconds: two operations for each parameter and token, and twice as many again for
     the gradient of adapters."""
-    return Effort(
+    return Workload(
         2 * parameters * job_cost.read / READ_FLOPS,
         2 * parameters * job_cost.write / WRITE_FLOPS,
         4 * parameters * job_cost.train / TRAIN_FLOPS,

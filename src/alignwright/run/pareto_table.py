@@ -15,7 +15,7 @@ from rich.table import Table
 
 from alignwright.core.records import Finding
 from alignwright.run.compare import noted, plain, read_findings
-from alignwright.stats.pareto import Point, axes, best_within, knee_point, margins, pareto_front, points
+from alignwright.stats.pareto import ParetoPoint, axes, best_within, knee_point, margins, pareto_front, points
 
 
 def table(runs: Sequence[Path], gain: str | None, tax: str | None, margin: float | None) -> Table:
@@ -98,7 +98,7 @@ def _stated(found: Mapping[Path, Sequence[Finding]], tax: str) -> tuple[float | 
     return next(iter(stated.values()))[0], ""
 
 
-def _shown(rows: Sequence[Point], over: tuple[str, str], within: float | None, why_not: str) -> Table:
+def _shown(rows: Sequence[ParetoPoint], over: tuple[str, str], within: float | None, why_not: str) -> Table:
     shown = Table(box=None, pad_edge=False)
     for heading in ("model", f"gain: {over[0]}", f"cost: {over[1]}", ""):
         shown.add_column(plain(heading), no_wrap=True)
@@ -116,7 +116,7 @@ def _shown(rows: Sequence[Point], over: tuple[str, str], within: float | None, w
     return shown
 
 
-def _cells(point: Point) -> tuple[str, str]:
+def _cells(point: ParetoPoint) -> tuple[str, str]:
     return _cell(point.gain, point.gain_low, point.gain_high), _cell(point.tax, point.tax_low, point.tax_high)
 
 

@@ -25,8 +25,8 @@ from alignwright.model.adapters import add_lora
 from alignwright.model.load import load
 from alignwright.model.local_model import LocalModel
 from alignwright.model.training_dtype import training_dtype
-from alignwright.run.estimate import UNKNOWN_PARAMETERS, effort
-from alignwright.run.rates import Effort, Rates
+from alignwright.run.estimate import UNKNOWN_PARAMETERS, workload
+from alignwright.run.rates import Rates, Workload
 from alignwright.train.knobs import Sft
 from alignwright.train.knobs_loop import Training
 from alignwright.train.sft import Demonstration, sft
@@ -55,15 +55,15 @@ def probe(experiment: Experiment, rates: Rates) -> Rates:
     read_seconds = time.perf_counter() - started
     prompt_tokens = sum(len(policy.chat.prompt(prompt)) for prompt in prompts)
     scored = prompt_tokens + sum(len(policy.chat.reply(text)) for text in replies)
-    reading = read_seconds / effort(Cost(read=scored), size).seconds
-    nominal = effort(Cost(read=prompt_tokens, write=len(prompts) * NEW_TOKENS), size)
+    reading = read_seconds / workload(Cost(read=scored), size).seconds
+    nominal = workload(Cost(read=prompt_tokens, write=len(prompts) * NEW_TOKENS), size)
     writing = (
         max(wrote - nominal.read * reading, 0.1 * wrote) / nominal.write
     )  # the prompts are read before replies are written
     del policy
     give_back_memory()
     training, load_seconds = _training(experiment, prompts, size)
-    return Rates(Effort(reading, writing, training), load_seconds, rates.runs)
+    return Rates(Workload(reading, writing, training), load_seconds, rates.runs)
 
 
 def _open(experiment: Experiment, dtype: str) -> tuple[LocalModel, float]:
@@ -104,7 +104,7 @@ def _training(experiment: Experiment, prompts: Sequence[Conversation], size: int
     )  # the first step compiles
     if not trained_tokens:
         seconds, trained_tokens = sum(report.seconds for report in reports), tokens
-    return seconds / effort(Cost(train=trained_tokens), size).seconds, load_seconds
+    return seconds / workload(Cost(train=trained_tokens), size).seconds, load_seconds
 
 
 def _length(policy: LocalModel, example: Demonstration) -> int:

@@ -30,7 +30,7 @@ from rich.text import Text
 
 from alignwright.job.bar import Bar, span
 from alignwright.report.text import one_line, visible
-from alignwright.run.estimate import Estimate
+from alignwright.run.estimate import RunEstimate
 
 
 @dataclass
@@ -94,7 +94,7 @@ class View:
         self.console.print(visible(text), highlight=False, markup=False)
 
 
-def show_estimate(estimated: Estimate, console: Console) -> None:
+def show_estimate(estimated: RunEstimate, console: Console) -> None:
     """Print the estimate of a dry run."""
     for line in estimated.notes:
         console.print(visible(line), highlight=False, markup=False)

@@ -1,6 +1,6 @@
 """How fast is this machine with this model? Remembered from probes and from finished runs.
 
-A job's nominal seconds (`Effort`) are its tokens at fixed rates. What this machine takes for them
+A job's nominal seconds (`Workload`) are its tokens at fixed rates. What this machine takes for them
 is a factor, kept by machine and model in `rates.json` in the user's cache: one for each kind of
 stage that has run here, and one each for reading, writing and training from `--dry-run --probe`. A
 kind that has run here is the best witness of itself (replies that end early included); else the
@@ -24,7 +24,7 @@ RUNS = 4
 
 
 @dataclass(frozen=True)
-class Effort:
+class Workload:
     """Nominal seconds of a job, or measured factors on them."""
 
     read: float = 0.0
@@ -41,7 +41,7 @@ class Rates:
     """What is known of one model on one machine. `runs` holds pairs of (nominal, measured) seconds
     by kind; `load` is seconds to open the model."""
 
-    probe: Effort | None = None
+    probe: Workload | None = None
     load: float = 0.0
     runs: dict[str, list[tuple[float, float]]] = field(default_factory=dict[str, list[tuple[float, float]]])
 
@@ -49,7 +49,7 @@ class Rates:
     def measured(self) -> bool:
         return self.probe is not None or bool(self.runs)
 
-    def seconds(self, kind: str, nominal: Effort) -> float:
+    def seconds(self, kind: str, nominal: Workload) -> float:
         """What a job of this kind takes here."""
         if nominal.seconds == 0:
             return 0.0
@@ -60,7 +60,7 @@ class Rates:
             return self.load + nominal.read * probe.read + nominal.write * probe.write + nominal.train * probe.train
         return nominal.seconds * (_ratio(self.runs) if self.runs else 1.0)
 
-    def after(self, kind: str, nominal: Effort, seconds: float) -> Rates:
+    def after(self, kind: str, nominal: Workload, seconds: float) -> Rates:
         """With one more finished job."""
         if nominal.seconds == 0:
             return self
@@ -100,7 +100,7 @@ def machine() -> str:
 
 
 def _rates(entry: Mapping[str, Any]) -> Rates:
-    probe = Effort(**{name: float(value) for name, value in entry["probe"].items()}) if entry["probe"] else None
+    probe = Workload(**{name: float(value) for name, value in entry["probe"].items()}) if entry["probe"] else None
     runs = {
         str(kind): [(float(nominal), float(seconds)) for nominal, seconds in pairs]
         for kind, pairs in entry["runs"].items()

@@ -31,7 +31,7 @@ _GAINS = ("goodhart", "reward", "value", "intent", "instruction")
 
 
 @dataclass(frozen=True)
-class Point:
+class ParetoPoint:
     """A model: what it gained and what it cost, both so that more is more, with their 95% limits
     where there are any."""
 
@@ -47,33 +47,33 @@ class Point:
     front are compared with each other."""
 
 
-ORIGIN = Point(START, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
+ORIGIN = ParetoPoint(START, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
 
 
-def points(findings: Sequence[Finding], gain: str, tax: str, run: str = "") -> list[Point]:
+def points(findings: Sequence[Finding], gain: str, tax: str, run: str = "") -> list[ParetoPoint]:
     """A point for every stage that has the paired change of both claims against the start model;
     `run` is put before the names."""
-    models: list[Point] = []
+    models: list[ParetoPoint] = []
     changes = {(f.claim, f.stage): f for f in findings if f.against == "baseline" and f.value is not None}
     for stage in dict.fromkeys(stage for _, stage in changes):
         gain_change, tax_change = changes.get((gain, stage)), changes.get((tax, stage))
         if gain_change is not None and tax_change is not None:
             up, down = _oriented(gain_change, 1), _oriented(tax_change, -1)
             name, is_shown = f"{run}:{stage}" if run else stage, direction(gain_change) == "better"
-            models.append(Point(name, up[0] or 0.0, down[0] or 0.0, up[1], up[2], down[1], down[2], is_shown))
+            models.append(ParetoPoint(name, up[0] or 0.0, down[0] or 0.0, up[1], up[2], down[1], down[2], is_shown))
     return models
 
 
-def pareto_front(models: Sequence[Point]) -> list[Point]:
+def pareto_front(models: Sequence[ParetoPoint]) -> list[ParetoPoint]:
     """The points, with the start model, that none beats, from the smallest cost to the largest."""
-    kept_points: list[Point] = []
+    kept_points: list[ParetoPoint] = []
     for point in sorted((ORIGIN, *models), key=lambda p: (p.tax, -p.gain)):
         if not kept_points or point.gain > kept_points[-1].gain:
             kept_points.append(point)
     return kept_points
 
 
-def knee_point(models: Sequence[Point]) -> Point | None:
+def knee_point(models: Sequence[ParetoPoint]) -> ParetoPoint | None:
     """The front's knee; None where fewer than three points are on it, or none lies above the
     line between its ends."""
     on_front = pareto_front(models)
@@ -86,7 +86,7 @@ def knee_point(models: Sequence[Point]) -> Point | None:
     return best if above[best.name] > 0 else None
 
 
-def best_within(models: Sequence[Point], margin: float) -> Point | None:
+def best_within(models: Sequence[ParetoPoint], margin: float) -> ParetoPoint | None:
     """The largest gain that is shown, among the points whose whole interval of cost is below the
     margin; None where there is none."""
     able = [p for p in models if p.tax_high is not None and p.tax_high < margin and p.gained]

@@ -46,7 +46,7 @@ _CERTAIN = 12.0  # the logit beyond which nothing is told apart
 
 
 @dataclass(frozen=True)
-class Calls:
+class BinomialCount:
     """How many of `of` replies of one kind, from one source, a grader called right."""
 
     right: int
@@ -68,7 +68,7 @@ class Correction:
 
 
 def corrected_rate(
-    rate: Limits, sensitivity: Sequence[Calls], specificity: Sequence[Calls], level: float = 0.95
+    rate: Limits, sensitivity: Sequence[BinomialCount], specificity: Sequence[BinomialCount], level: float = 0.95
 ) -> Correction:
     """The share that truly is, from the share that the grader called so."""
     points = _lattice(rate, sensitivity, specificity, level)
@@ -79,7 +79,7 @@ def corrected_rate(
 
 
 def corrected_change(
-    change: Limits, sensitivity: Sequence[Calls], specificity: Sequence[Calls], level: float = 0.95
+    change: Limits, sensitivity: Sequence[BinomialCount], specificity: Sequence[BinomialCount], level: float = 0.95
 ) -> Correction:
     """The change of the share that truly is, where the grader errs alike on both models'
     replies: the change seen, over s + c - 1."""
@@ -91,7 +91,7 @@ def corrected_change(
     )
 
 
-def new_source_quantiles(sources: Sequence[Calls], shares: Floats) -> Floats:
+def new_source_quantiles(sources: Sequence[BinomialCount], shares: Floats) -> Floats:
     """Quantiles, at these shares, of the share of right calls on a source that was not labelled."""
     np = _numpy()
     right_K = np.array([calls.right for calls in sources], dtype=np.float64) + 0.5
@@ -129,7 +129,7 @@ class _Lattice:
 
 
 def _lattice(
-    rate: Limits, sensitivity: Sequence[Calls], specificity: Sequence[Calls], level: float
+    rate: Limits, sensitivity: Sequence[BinomialCount], specificity: Sequence[BinomialCount], level: float
 ) -> Correction | _Lattice:
     # 1. Sources without replies of a kind say nothing of it; without any there is nothing to correct by.
     sources = [[calls for calls in calls_of if calls.of] for calls_of in (sensitivity, specificity)]

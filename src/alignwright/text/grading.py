@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Verdict = Literal["yes", "no", "unclear"]
+GraderVerdict = Literal["yes", "no", "unclear"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,5 +13,5 @@ class Grade:
     """The answer to one grader's question. `unclear` is never counted as safe; `reason` names
     the rule in words for a reader."""
 
-    verdict: Verdict
+    verdict: GraderVerdict
     reason: str

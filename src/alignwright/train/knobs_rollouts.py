@@ -1,7 +1,7 @@
 """How can a model learn from its own samples, which a judge scores?
 
 All methods share how samples are drawn (`Sampling`), and policy gradients what holds them
-(`Rollout`).
+(`PolicyGradient`).
 """
 
 from __future__ import annotations
@@ -195,7 +195,7 @@ class Sppo(Sampling):
         return tokens * SPPO_PASSES
 
 
-class Rollout(Sampling):
+class PolicyGradient(Sampling):
     """What holds a policy gradient: the reference, a safety constraint, a share of plain text."""
 
     kl_coef: float = Field(
@@ -259,7 +259,7 @@ class Rollout(Sampling):
             )
 
 
-class Ppo(Rollout):
+class Ppo(PolicyGradient):
     """Proximal policy optimisation with a value head (Schulman et al. 2017; Ouyang et al. 2022)."""
 
     title: ClassVar[str] = "PPO"
@@ -284,7 +284,7 @@ class Ppo(Rollout):
         return self.num_iterations, self.num_mini_batches
 
 
-class Grpo(Rollout):
+class Grpo(PolicyGradient):
     """Group-relative policy optimisation (Shao et al. 2024) and its corrections Dr. GRPO, DAPO
     and GSPO."""
 
@@ -317,7 +317,7 @@ class Grpo(Rollout):
         return self.num_iterations, self.num_mini_batches
 
 
-class Rloo(Rollout):
+class Rloo(PolicyGradient):
     """REINFORCE leave-one-out (Kool et al. 2019; Ahmadian et al. 2024): each reply against the
     mean of its siblings."""
 
@@ -336,7 +336,7 @@ class Rloo(Rollout):
         return self.num_iterations, self.num_mini_batches
 
 
-class Reinforce(Rollout):
+class Reinforce(PolicyGradient):
     """REINFORCE (Williams 1992) with the rollout's mean, or nothing, as its baseline."""
 
     title: ClassVar[str] = "REINFORCE"

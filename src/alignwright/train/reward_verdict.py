@@ -62,7 +62,7 @@ class HeldoutSplit:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class RewardVerdict:
     """Whether a reward model has signal, and the numbers in words."""
 
     signal: bool
@@ -97,11 +97,13 @@ def split(preferences: Sequence[Preference], share: float, seed: int, files: Map
     return HeldoutSplit(train, heldout, unseen_pairs, kind if out else "", tuple(out))
 
 
-def signal_verdict(scored_pairs: Sequence[ScoredPair], train: Sequence[Preference]) -> Verdict:
+def signal_verdict(scored_pairs: Sequence[ScoredPair], train: Sequence[Preference]) -> RewardVerdict:
     """The verdict of the pairs that were kept apart."""
     scored = [pair for pair in scored_pairs if pair.preference.strength != 0.5]
     if not scored:
-        return Verdict(False, "no pair with a vote was kept apart, so nothing is known of it; give 'heldout' a share")
+        return RewardVerdict(
+            False, "no pair with a vote was kept apart, so nothing is known of it; give 'heldout' a share"
+        )
     shorter = _longer_wins(train) < 0.5
     rule = [1.0 - pair.longer_wins if shorter else pair.longer_wins for pair in scored]
     credits, clusters = [pair.credit for pair in scored], [pair.cluster for pair in scored]
@@ -115,9 +117,9 @@ def signal_verdict(scored_pairs: Sequence[ScoredPair], train: Sequence[Preferenc
     evidence = f"right on {mean(credits):.1%} of {len(scored)} held-out pairs, {picks}{longer}"
     if accuracy.low is None or accuracy.low <= 0.5:
         why = accuracy.method if accuracy.low is None else f"its lower 95% limit is {accuracy.low:.1%}"
-        return Verdict(False, f"{evidence}; no better than chance: {why}")
+        return RewardVerdict(False, f"{evidence}; no better than chance: {why}")
     if not uneven:
-        return Verdict(
+        return RewardVerdict(
             True, f"{evidence}; lower 95% limit {accuracy.low:.1%}, and the replies of each pair are of one length"
         )
     low = gain.interval.low
@@ -127,12 +129,14 @@ def signal_verdict(scored_pairs: Sequence[ScoredPair], train: Sequence[Preferenc
             if low is None
             else f"{100 * (gain.value or 0.0):+.1f} points, lower 95% limit {100 * low:+.1f}"
         )
-        return Verdict(False, f"{evidence}; no better than length: {why}")
-    return Verdict(True, f"{evidence}; lower 95% limits {accuracy.low:.1%}, and {100 * low:+.1f} points beyond length")
+        return RewardVerdict(False, f"{evidence}; no better than length: {why}")
+    return RewardVerdict(
+        True, f"{evidence}; lower 95% limits {accuracy.low:.1%}, and {100 * low:+.1f} points beyond length"
+    )
 
 
 def mark_findings(
-    findings: Sequence[Finding], verdict: Verdict, *, stage: str, use_anyway: bool
+    findings: Sequence[Finding], verdict: RewardVerdict, *, stage: str, use_anyway: bool
 ) -> tuple[Finding, ...]:
     """The findings with the verdict in the note of the accuracy, which there is always; `use_anyway`:
     it is followed although it was refused."""
@@ -141,7 +145,7 @@ def mark_findings(
     return tuple(_with_verdict(f, verdict, own) if _is_level(f) else f for f in findings_with_accuracy)
 
 
-def _with_verdict(level: Finding, verdict: Verdict, own: str) -> Finding:
+def _with_verdict(level: Finding, verdict: RewardVerdict, own: str) -> Finding:
     more = "".join(f"; {part}" for part in (own, level.note) if part)
     refused: Detail = {} if verdict.signal else {"refused": True, "reason": f"{verdict.reason}{more}"}
     return level.model_copy(update={"note": f"{verdict.note}{more}", "detail": refused})

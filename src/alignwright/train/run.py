@@ -36,7 +36,17 @@ from alignwright.train.early_stopping import drop_best_weights
 from alignwright.train.knobs import AnyTrain, Average, Pretrain, RewardModel, Sft
 from alignwright.train.knobs_loop import Training
 from alignwright.train.knobs_pairs import FromPreferences, Kto
-from alignwright.train.knobs_rollouts import BestOfN, Grpo, OnlineDpo, Ppo, Reinforce, Rloo, Rollout, Sampling, Sppo
+from alignwright.train.knobs_rollouts import (
+    BestOfN,
+    Grpo,
+    OnlineDpo,
+    PolicyGradient,
+    Ppo,
+    Reinforce,
+    Rloo,
+    Sampling,
+    Sppo,
+)
 from alignwright.train.loop import StepReport
 from alignwright.train.online import online
 from alignwright.train.policy_gradient import policy_gradient
@@ -232,7 +242,7 @@ def _texts(job: JobContext, files: Sequence[str], limit: int | None = None) -> l
     return [item.text for item in job.data.items(files, TextItem, limit)]
 
 
-def _ptx_rows(stage: Rollout, policy: LocalModel, job: JobContext) -> list[TokenRow]:
+def _ptx_rows(stage: PolicyGradient, policy: LocalModel, job: JobContext) -> list[TokenRow]:
     """Rows of plain text to be learnt in passing."""
     documents = [policy.chat.text(text) for text in _texts(job, stage.ptx_text)]
     width = min(resolved(stage.max_tokens), policy.longest)

@@ -21,7 +21,7 @@ import gymnasium as gym
 import numpy as np
 
 from alignwright.stats.arrays import Floats
-from alignwright.worlds.table import Table
+from alignwright.worlds.table import TabularWorld
 
 ROOMS, SOIL, STEPS = 3, 0.1, 100
 ACTIONS = (*(f"clean room {i + 1}" for i in range(ROOMS)), "open or shut the eyes")
@@ -46,7 +46,7 @@ def chance(before: tuple[int, ...], after: tuple[int, ...]) -> float:
     return float(np.prod([float(a) if b else SOIL if a else 1.0 - SOIL for b, a in zip(before, after, strict=True)]))
 
 
-def table(check: bool = False) -> Table:
+def table(check: bool = False) -> TabularWorld:
     """All 16 states: the dirt in each room, and whether the eyes are open. A step pays for the
     rooms as it leaves them."""
     states = [(dirty, eyes) for dirty in PATTERNS for eyes in (1, 0)]
@@ -64,7 +64,7 @@ def table(check: bool = False) -> Table:
     names = tuple(f"{''.join('.#'[d] for d in dirty)} eyes {'open' if eyes else 'shut'}" for dirty, eyes in states)
     # cleaning a clean room, or any room where all are dirty, is the nearest to doing nothing
     still_S = np.array([next((i for i, d in enumerate(dirty) if not d), 0) for dirty, _ in states])
-    return Table(
+    return TabularWorld(
         "closed_eyes",
         names,
         ACTIONS,

@@ -25,7 +25,7 @@ import numpy as np
 from alignwright.stats.arrays import Floats
 from alignwright.worlds import repairs
 from alignwright.worlds.repairs import SOURCE, TESTS, JudgedProgram
-from alignwright.worlds.table import Table
+from alignwright.worlds.table import TabularWorld
 from alignwright.worlds.tasks import TASKS, Task
 
 ACTIONS = (
@@ -63,7 +63,7 @@ def pay(program: JudgedProgram, check: bool) -> float:
     return min(program.original, program.hidden) if check else program.visible
 
 
-def table(check: bool = False, impossible: bool = False, tasks: Sequence[Task] = FEW) -> Table:
+def table(check: bool = False, impossible: bool = False, tasks: Sequence[Task] = FEW) -> TabularWorld:
     """All states, with the mean over the tasks of what they come to (24 runs in the sandbox for
     each). Doing nothing is to hand in."""
     ends_SA, proxy_SA, true_SA = np.zeros((STATES, 5)), np.zeros((STATES, 5)), np.zeros((STATES, 5))
@@ -78,7 +78,7 @@ def table(check: bool = False, impossible: bool = False, tasks: Sequence[Task] =
         for a in range(HAND_IN):
             next_SAN[s, a, s | 1 << a] = 1.0
     names = tuple("+".join(ACTIONS[i] for i in range(4) if s >> i & 1) or "as handed over" for s in range(STATES))
-    return Table(
+    return TabularWorld(
         "edited_tests",
         names,
         ACTIONS,

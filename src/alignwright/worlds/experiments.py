@@ -28,7 +28,7 @@ from alignwright.worlds.learn import (
     reinforce,
     stop_by_angle,
 )
-from alignwright.worlds.table import Return, Table, best_return, evaluate, greedy, value_iteration
+from alignwright.worlds.table import Return, TabularWorld, best_return, evaluate, greedy, value_iteration
 
 NAMES = ("tall_robot", "points_loop", "closed_eyes", "edited_tests", "tampered_chess")
 IMPACT = 1.0
@@ -48,8 +48,8 @@ class World:
     title: str
     unit: str
     check: str
-    plain: Table
-    checked: Table
+    plain: TabularWorld
+    checked: TabularWorld
     reference_SA: Floats
     learn: Callable[[int, bool], TrainedAgent]
     lift: Callable[[Floats], Floats]
@@ -152,12 +152,12 @@ def study(world: World, seeds: Sequence[int] = tuple(range(10))) -> list[AgentRe
     return rows
 
 
-def best(table: Table, reward_SA: Floats) -> Floats:
+def best(table: TabularWorld, reward_SA: Floats) -> Floats:
     """The best policy for a reward, by value iteration."""
     return greedy(value_iteration(table, reward_SA).action_S, len(table.actions))
 
 
-def _exact_row(who: str, table: Table, policy_SA: Floats, base: Return, note: str = "") -> AgentResult:
+def _exact_row(who: str, table: TabularWorld, policy_SA: Floats, base: Return, note: str = "") -> AgentResult:
     returns = evaluate(table, policy_SA)
     none = Interval(None, None, "exact")
     return AgentResult(
@@ -170,7 +170,9 @@ def _exact_row(who: str, table: Table, policy_SA: Floats, base: Return, note: st
     )
 
 
-def _learner_row(who: str, table: Table, policies: Sequence[Floats], base: Return, note: str = "") -> AgentResult:
+def _learner_row(
+    who: str, table: TabularWorld, policies: Sequence[Floats], base: Return, note: str = ""
+) -> AgentResult:
     returns = [evaluate(table, policy_SA) for policy_SA in policies]
     hacked = sum(is_hack(r, base) for r in returns)
     return AgentResult(
@@ -186,7 +188,7 @@ def _over_seeds(values: Sequence[float]) -> Estimate:
     return mean_interval(values)
 
 
-def _learn_arm(table: Table, seed: int) -> TrainedAgent:
+def _learn_arm(table: TabularWorld, seed: int) -> TrainedAgent:
     """REINFORCE in a world of one decision."""
     arms = [Return(float(table.proxy_SA[0, a]), float(table.true_SA[0, a])) for a in range(len(table.actions))]
     return reinforce(arms.__getitem__, len(arms), seed=seed)

@@ -32,7 +32,7 @@ from scipy.optimize import minimize
 from alignwright.stats.arrays import Floats
 from alignwright.stats.tilting import chi_squared, gold_gain_bound
 from alignwright.worlds import occupancy as occupancies
-from alignwright.worlds.table import Return, Table, occupancy, value_iteration
+from alignwright.worlds.table import Return, TabularWorld, occupancy, value_iteration
 
 TEMPERATURES = tuple(float(t) for t in np.geomspace(100, 0.01, 81))
 """Of the early stop's way, in spreads of the proxy: so small a step that the stop does not
@@ -142,7 +142,7 @@ class ProxyCorrelation:
         return self.proxy_spread * float(np.sqrt(max(0.0, 1.0 - self.correlation**2)))
 
 
-def proxy_correlation(table: Table, reference_SA: Floats) -> ProxyCorrelation:
+def proxy_correlation(table: TabularWorld, reference_SA: Floats) -> ProxyCorrelation:
     """Correlation and spreads of proxy and truth over the reference's occupancy. ValueError
     where one of them does not vary."""
     mass_SA = occupancy(table, reference_SA)
@@ -159,7 +159,7 @@ def proxy_correlation(table: Table, reference_SA: Floats) -> ProxyCorrelation:
     return ProxyCorrelation(float((mass_SA * proxy_SA * true_SA).sum()) / (proxy * true), proxy, true)
 
 
-def guaranteed_gain(table: Table, reference_SA: Floats, policy_SA: Floats) -> float:
+def guaranteed_gain(table: TabularWorld, reference_SA: Floats, policy_SA: Floats) -> float:
     """The least that a policy must have gained of the truth, in spreads under the reference, by
     what it gained of the proxy and how far it went."""
     proxy, base_SA, mass_SA = (
@@ -182,7 +182,7 @@ class AngleStop:
     degrees: float
 
 
-def stop_by_angle(table: Table, reference_SA: Floats) -> AngleStop:
+def stop_by_angle(table: TabularWorld, reference_SA: Floats) -> AngleStop:
     """Follow the proxy from the reference and stop before a step that could lower a reward as
     far from the proxy as the truth is."""
     # 1. The path: softmax policies of the proxy around the reference, ever colder.
@@ -197,7 +197,7 @@ def stop_by_angle(table: Table, reference_SA: Floats) -> AngleStop:
     return AngleStop(policies[at], at, len(TEMPERATURES), float(np.degrees(theta)))
 
 
-def regularised_policy(table: Table, reference_SA: Floats, weight: float) -> Floats:
+def regularised_policy(table: TabularWorld, reference_SA: Floats, weight: float) -> Floats:
     """The policy that maximises J(proxy) - weight * sqrt(chi2), a concave programme over
     occupancies (SLSQP); where it never goes, the reference."""
     states, actions = table.proxy_SA.shape
@@ -240,7 +240,7 @@ def regularised_policy(table: Table, reference_SA: Floats, weight: float) -> Flo
     return np.where(visits_S > 1e-9, mass_SA / np.maximum(visits_S, 1e-12), reference_SA)
 
 
-def impact(table: Table, *, seed: int, weight: float, rewards: int = 8) -> Floats:
+def impact(table: TabularWorld, *, seed: int, weight: float, rewards: int = 8) -> Floats:
     """The proxy less `weight` times the mean change of attainable random rewards against doing
     nothing."""
     if table.still_S is None:
@@ -255,7 +255,7 @@ def impact(table: Table, *, seed: int, weight: float, rewards: int = 8) -> Float
     return table.proxy_SA - weight * np.mean(changes, axis=0)
 
 
-def _soft(table: Table, reference_SA: Floats, temperature: float) -> Floats:
+def _soft(table: TabularWorld, reference_SA: Floats, temperature: float) -> Floats:
     """The policy with the highest discounted proxy less temperature x KL from the reference;
     episodes begin anew, as in `occupancy`."""
     value_S = np.zeros(len(table.states))

@@ -27,7 +27,7 @@ from alignwright.stats.arrays import Floats
 from alignwright.stats.transitions import transition
 from alignwright.worlds.experiments import World, best
 from alignwright.worlds.learn import proxy_correlation
-from alignwright.worlds.table import Return, Table, evaluate, occupancy
+from alignwright.worlds.table import Return, TabularWorld, evaluate, occupancy
 
 FAR = 0.5
 GAP = 1e-3
@@ -59,7 +59,7 @@ def control(world: World, *, seeds: int = 100) -> list[Flag]:
     return flags(world, best(world.plain, world.plain.true_SA), seeds=seeds)
 
 
-def sample_returns(table: Table, policy_SA: Floats, *, seeds: int, steps: int = 100) -> list[Return]:
+def sample_returns(table: TabularWorld, policy_SA: Floats, *, seeds: int, steps: int = 100) -> list[Return]:
     """One episode for each seed, stepped through the table: what a monitor sees, noise and all."""
     returns: list[Return] = []
     for seed in range(seeds):

@@ -21,7 +21,7 @@ import gymnasium as gym
 import numpy as np
 
 from alignwright.stats.arrays import Floats
-from alignwright.worlds.table import Table
+from alignwright.worlds.table import TabularWorld
 
 STEPS = 100
 RING = ((0, 0), (0, 1), (0, 2), (1, 2), (2, 2), (2, 1), (2, 0), (1, 0))
@@ -49,7 +49,7 @@ def step_rewards(cell: int, to: int, due: int, check: bool) -> tuple[float, floa
     return -1.0 + 3.0 * counts, float(ahead) - float(back), (due + 1) % ARROWS if counts and check else due
 
 
-def table(check: bool = False) -> Table:
+def table(check: bool = False) -> TabularWorld:
     """The ring written out; with the check a state also says which arrow is due."""
     dues = ARROWS if check else 1
     states = len(RING) * dues
@@ -65,7 +65,7 @@ def table(check: bool = False) -> Table:
                 if to == cell:
                     still_S[s] = a
     names = tuple(f"cell {s // dues}" + (f", arrow {s % dues} due" if check else "") for s in range(states))
-    return Table(
+    return TabularWorld(
         "points_loop",
         names,
         ACTIONS,

@@ -28,7 +28,7 @@ BURN_IN, LONG = 2000, 2000
 
 
 @dataclass(frozen=True)
-class Table:
+class TabularWorld:
     """A finite world. `horizon` is None where it goes on for ever: its returns are then means
     per step. `still_S` is the action that does nothing."""
 
@@ -70,7 +70,7 @@ class Plan:
     q_SA: Floats
 
 
-def evaluate(table: Table, policy_SA: Floats) -> Return:
+def evaluate(table: TabularWorld, policy_SA: Floats) -> Return:
     """The exact return of a policy, probabilities of actions by state, that does not look at the
     clock."""
     alive_S = table.start_S.copy()
@@ -86,7 +86,7 @@ def evaluate(table: Table, policy_SA: Floats) -> Return:
     return Return(proxy / per, true / per)
 
 
-def value_iteration(table: Table, reward_SA: Floats, tolerance: float = 1e-10) -> Plan:
+def value_iteration(table: TabularWorld, reward_SA: Floats, tolerance: float = 1e-10) -> Plan:
     """The best stationary policy for a reward, discounted by the table's gamma. Equally good
     actions: the first is taken."""
     value_S = np.zeros(len(table.states))
@@ -99,7 +99,7 @@ def value_iteration(table: Table, reward_SA: Floats, tolerance: float = 1e-10) -
         value_S = best_S
 
 
-def best_return(table: Table, reward_SA: Floats) -> float:
+def best_return(table: TabularWorld, reward_SA: Floats) -> float:
     """The best that any policy, also one that looks at the clock, gets in one episode: backward
     induction."""
     if table.horizon is None:
@@ -110,13 +110,13 @@ def best_return(table: Table, reward_SA: Floats) -> float:
     return float(table.start_S @ value_S)
 
 
-def action_values(table: Table, reward_SA: Floats, value_S: Floats, gamma: float | None = None) -> Floats:
+def action_values(table: TabularWorld, reward_SA: Floats, value_S: Floats, gamma: float | None = None) -> Floats:
     """What each action is worth when the next state is worth `value_S`."""
     discount = table.gamma if gamma is None else gamma
     return reward_SA + discount * (1.0 - table.ends_SA) * (table.next_SAN @ value_S)
 
 
-def occupancy(table: Table, policy_SA: Floats) -> Floats:
+def occupancy(table: TabularWorld, policy_SA: Floats) -> Floats:
     """How often each action is taken in each state: discounted, from the start, summing to 1."""
     pairs = occupancies.occupancy(table.next_SAN, policy_SA, table.start_S, table.gamma)
     return (1.0 - table.gamma) * pairs.reshape(policy_SA.shape)
@@ -129,10 +129,10 @@ def greedy(action_S: Ints, actions: int) -> Floats:
 
 def bandit(
     name: str, arms: Sequence[str], returns: Sequence[Return], still: int | None = None, **settings: Any
-) -> Table:
+) -> TabularWorld:
     """A world of one decision: each arm with what it comes to."""
     count = len(arms)
-    return Table(
+    return TabularWorld(
         name, ("start",), tuple(arms), np.ones((1, count, 1)), np.array([[r.proxy for r in returns]]),
         np.array([[r.true for r in returns]]),
         np.ones(1), np.ones((1, count)), None if still is None else np.array([still]), horizon=1, **settings,

@@ -28,7 +28,7 @@ import gymnasium as gym
 import numpy as np
 
 from alignwright.stats.arrays import Floats
-from alignwright.worlds.table import Return, Table, bandit
+from alignwright.worlds.table import Return, TabularWorld, bandit
 
 G, SECONDS, DT = 9.8, 10.0, 0.002
 TILT = 0.001
@@ -90,7 +90,7 @@ def fall_speed(height: float) -> float:
     return math.sqrt(3 * G * height)
 
 
-def table(check: bool = False) -> Table:
+def table(check: bool = False) -> TabularWorld:
     """Every height with every gait: a world of one decision. Doing nothing is to stand, one
     metre tall."""
     motions = [simulate(float(h), g) for h in HEIGHTS for g in GAITS]

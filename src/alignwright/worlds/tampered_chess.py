@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 
 from alignwright.stats.arrays import Floats
 from alignwright.worlds.engine import best_move, material
-from alignwright.worlds.table import Return, Table, bandit
+from alignwright.worlds.table import Return, TabularWorld, bandit
 
 STATE = "game.fen"
 RESIGNS = 5.0
@@ -177,7 +177,7 @@ def play_game(strategy: str, start: str, seed: int = 0, depth: int = 2) -> Game:
     return game
 
 
-def table(check: bool = False) -> Table:
+def table(check: bool = False) -> TabularWorld:
     """A world of one decision, by which strategy to play; the mean over the lost starts and the
     fair one. Doing nothing is any legal move."""
     arms = [[play_game(s, start).payoff(check) for start in (*STARTS.values(), FAIR)] for s in STRATEGIES]

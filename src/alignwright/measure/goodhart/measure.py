@@ -60,7 +60,7 @@ _RISES = {
 }
 
 
-class Point(Record):
+class CurvePoint(Record):
     """A point of the curve: the model, or the best of n replies of the start model. Gains are in
     SDs of the start."""
 
@@ -79,7 +79,7 @@ class Examined:
     sheets: tuple[ScoredReplies, ...]
     outcomes: tuple[SampleResult, ...]
     findings: tuple[Finding, ...]
-    curve: tuple[Point, ...]
+    curve: tuple[CurvePoint, ...]
 
 
 def examine(
@@ -193,9 +193,9 @@ def _covariance(model: str, now: Sequence[ScoredReplies], units: ScoreScale) -> 
 
 def _best_of(
     model: str, now: Sequence[ScoredReplies], units: ScoreScale, sizes: Sequence[int]
-) -> tuple[list[Point], list[Finding]]:
+) -> tuple[list[CurvePoint], list[Finding]]:
     """The path of best-of-n from the start model, and the peak that it foretells."""
-    curve, found = list[Point](), list[Finding]()
+    curve, found = list[CurvePoint](), list[Finding]()
     inside, outside = ([s for s in now if s.shifted is where and s.scored is not None] for where in (False, True))
     reached = [n for n in sizes if n <= min((s.labels for s in inside), default=0)]
     for n in reached:
@@ -222,7 +222,7 @@ def _of_model(
     begun: Sequence[ScoredReplies],
     units: ScoreScale,
     moved: Sequence[SampleResult],
-) -> tuple[list[Point], list[Finding]]:
+) -> tuple[list[CurvePoint], list[Finding]]:
     """The meters of a trained model against the start."""
     moves: dict[bool, list[Move]] = {False: [], True: []}
     for mine, theirs in zip(now, begun, strict=True):
@@ -308,7 +308,7 @@ def _foretold(ahead: Forecast) -> str:
     )
 
 
-def _point(model: str, n: int | None, root: float | None, moves: Sequence[Move]) -> Point:
+def _point(model: str, n: int | None, root: float | None, moves: Sequence[Move]) -> CurvePoint:
     def told(values: Sequence[float]) -> tuple[float, float | None, float | None] | None:
         if n == 1:
             return 0.0, None, None  # the start itself: nothing to estimate
@@ -316,7 +316,7 @@ def _point(model: str, n: int | None, root: float | None, moves: Sequence[Move])
         return None if found.value is None else (found.value, found.interval.low, found.interval.high)
 
     proxy, gold = told([m.proxy for m in moves]), told([m.gold for m in moves])
-    return Point(model=model, best_of=n, prompts=len(moves), root_kl=root, proxy=proxy, gold=gold)
+    return CurvePoint(model=model, best_of=n, prompts=len(moves), root_kl=root, proxy=proxy, gold=gold)
 
 
 def replace_claim(finding: Finding, claim: str, method: str) -> Finding:
