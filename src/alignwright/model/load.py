@@ -30,7 +30,7 @@ from alignwright.model.adapters import load_adapter
 from alignwright.model.attention import NAME
 from alignwright.model.local_model import LocalModel
 from alignwright.model.progress_bars import without_progress_bars
-from alignwright.model.tokenizer import dequantised_folder, readable
+from alignwright.model.tokenizer import dequantised_folder, open_tokenizer, readable
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 _STALE_AFTER = 24 * 3600.0
@@ -54,7 +54,7 @@ def load(
     place = _place(ref)
     local_only = ref.kind != "hub"
     with without_progress_bars(), readable(str(name), place):
-        tokenizer = AutoTokenizer.from_pretrained(place, local_files_only=local_only, trust_remote_code=False)
+        tokenizer = open_tokenizer(place) if isinstance(place, Path) else _hub_tokenizer(place)
         model, loading_info = cast("Any", AutoModelForCausalLM).from_pretrained(
             place,
             dtype=DTYPES[dtype],
@@ -70,6 +70,10 @@ def load(
     if adapter is not None:
         load_adapter(policy, adapter)
     return policy
+
+
+def _hub_tokenizer(name: str) -> Any:
+    return AutoTokenizer.from_pretrained(name, trust_remote_code=False)
 
 
 def _whole(name: str, place: str | Path, loading_info: Mapping[str, Any]) -> None:

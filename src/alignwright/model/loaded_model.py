@@ -14,7 +14,7 @@ import torch
 
 from alignwright.core.records import TODAY
 from alignwright.model.limits import Limit, limit
-from alignwright.model.tokens import Chat
+from alignwright.model.tokens import chat_of
 
 
 class LoadedModel:
@@ -34,7 +34,7 @@ class LoadedModel:
         self.name = name
         self.model = model.eval()
         self.tokenizer = tokenizer
-        self.chat = Chat(tokenizer, eos_ids=_eos_ids(model), date=date)
+        self.chat = chat_of(tokenizer, frozenset(_eos_ids(model)), date)
         self.token_budget = token_budget
         self.batch_rows = batch_rows
         self.progress: Callable[[int, int], None] | None = None

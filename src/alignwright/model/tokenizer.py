@@ -19,17 +19,20 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, cast
 
 from alignwright.core.records import TODAY
 from alignwright.files.models import ModelError, ModelRef
 from alignwright.model.limits import Limit, limit, no_adapter
-from alignwright.model.tokens import Chat
+from alignwright.model.tokens import Chat, chat_of
 
 _PLAIN = ("PreTrainedTokenizerFast", "TokenizersBackend")
 """Tokenizers that are nothing but their `tokenizer.json`: transformers gives the same object
 with torch or without."""
+_FILES = (".json", ".jinja", ".model", ".txt", ".jsonl")
+"""What a tokenizer may be made from."""
 
 
 class TokenizerMissing(LookupError):
@@ -118,18 +121,15 @@ def dequantised_folder(gguf: Path) -> Path:
     return cache_folder() / f"{gguf.stem}-{digest[:16]}"
 
 
-def _in_folder(folder: Path, date: str) -> TokenizerInfo:
-    with readable(folder.name, folder):
-        config, generation = _json(folder / "config.json"), _json(folder / "generation_config.json")
-        tokenizer, eos_ids, bound = _tokenizer(folder), _eos_ids(config, generation), limit(config)
-    with readable(folder.name, folder, ours=ValueError):
-        chat = Chat(tokenizer, eos_ids=eos_ids, date=date)
-    return TokenizerInfo(
-        chat, int(config["vocab_size"]) if config.get("vocab_size") else None, bound, no_adapter(config)
-    )
+def open_tokenizer(folder: Path) -> Any:
+    """The tokenizer of a model's folder, opened once for as long as no file that it may be made
+    from changes."""
+    files = sorted(file for file in folder.iterdir() if file.suffix in _FILES)
+    return _open(folder, tuple((file.name, (status := file.stat()).st_size, status.st_mtime_ns) for file in files))
 
 
-def _tokenizer(folder: Path) -> Any:
+@lru_cache(maxsize=2)
+def _open(folder: Path, files: tuple[tuple[str, int, int], ...]) -> Any:  # noqa: ARG001 - sizes and times are the cache's key
     if _is_plain(folder):
         from transformers import PreTrainedTokenizerFast
 
@@ -137,6 +137,17 @@ def _tokenizer(folder: Path) -> Any:
     from transformers import AutoTokenizer
 
     return AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+
+
+def _in_folder(folder: Path, date: str) -> TokenizerInfo:
+    with readable(folder.name, folder):
+        config, generation = _json(folder / "config.json"), _json(folder / "generation_config.json")
+        tokenizer, eos_ids, bound = open_tokenizer(folder), _eos_ids(config, generation), limit(config)
+    with readable(folder.name, folder, ours=ValueError):
+        chat = chat_of(tokenizer, frozenset(eos_ids), date)
+    return TokenizerInfo(
+        chat, int(config["vocab_size"]) if config.get("vocab_size") else None, bound, no_adapter(config)
+    )
 
 
 def _is_plain(folder: Path) -> bool:

@@ -20,12 +20,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from alignwright.core.records import TODAY, Conversation, Message
 from alignwright.model.chat_template import Template, TemplateOverBound, TemplateRefusal
 from alignwright.model.dropped_messages import first_dropped, placeholders
 from alignwright.model.template_errors import NoTemplate, TemplateStopped, UnrenderedMessage, cure_for, roles_text
+from alignwright.model.text_encoder import Memory, TextEncoder
 
 _MARK = (  # a private-use character: stands for a control token's text inside a message while the template is rendered
     "\ue000"
@@ -51,6 +53,8 @@ class Chat:
 
     def __init__(self, tokenizer: Any, eos_ids: Iterable[int] | None = None, date: str = TODAY) -> None:
         self.tokenizer = tokenizer
+        self._encoder = TextEncoder(tokenizer)
+        self._rendered: Memory[str] = Memory()
         self.writes = bool(getattr(tokenizer, "chat_template", None))
         """Whether there is a chat template. Without one plain text can be read and learnt, and
         nothing else."""
@@ -150,7 +154,7 @@ class Chat:
         return str(self.tokenizer.decode(list(ids), skip_special_tokens=True, clean_up_tokenization_spaces=False))
 
     def _plain(self, text: str) -> list[int]:
-        return list(self.tokenizer.encode(text, add_special_tokens=False, split_special_tokens=True)) if text else []
+        return self._encoder.ids(text, split=True) if text else []
 
     def _encode(self, rendered: str) -> list[int]:
         """Ids of rendered text: control tokens that the template wrote are control tokens,
@@ -160,7 +164,7 @@ class Chat:
             if place % 2:
                 ids += self._plain([*self._controls, _MARK][int(piece)])
             elif piece:
-                ids += self.tokenizer.encode(piece, add_special_tokens=False)
+                ids += self._encoder.ids(piece)
         return ids
 
     def _escape(self, text: str) -> str:
@@ -170,6 +174,14 @@ class Chat:
     def _render(self, messages: Sequence[Message], *, header: bool, whole: bool = True) -> str:
         """What the template writes. Raises UnrenderedMessage where it refuses, or where `whole` and
         a message's text does not stand in it."""
+        key = (tuple((m.role, m.content) for m in messages), header, whole, *self._options.items())
+        return self._rendered.get(
+            key,
+            sum(len(m.content) for m in messages),
+            lambda: self._render_anew(messages, header=header, whole=whole),
+        )
+
+    def _render_anew(self, messages: Sequence[Message], *, header: bool, whole: bool) -> str:
         roles, texts = [m.role for m in messages], [self._escape(m.content) for m in messages]
         try:
             rendered = self._write(roles, texts, header)
@@ -250,7 +262,7 @@ class Chat:
                 " trained on it never learns to stop; use a template that writes the end-of-turn token after each"
                 " assistant message"
             )
-        return tail[: match.end()], tuple(self.tokenizer.encode(tail[: match.end()], add_special_tokens=False))
+        return tail[: match.end()], tuple(self._encoder.ids(tail[: match.end()]))
 
     def _find_stops(self, eos_ids: Iterable[int] | None) -> frozenset[int]:
         ids = frozenset(eos_ids) if eos_ids is not None else frozenset()
@@ -282,6 +294,13 @@ class Chat:
                     f" {self.tokenizer.decode(ours[place:])!r}, but the template gives"
                     f" {self.tokenizer.decode(whole[place:])!r}; the model would be trained on tokens it never sees"
                 )
+
+
+@lru_cache(maxsize=2)
+def chat_of(tokenizer: Any, eos_ids: frozenset[int], date: str) -> Chat:
+    """The same `Chat` for the same tokenizer, however often a model is opened: its template is
+    tried once, and what it has tokenized is not tokenized again."""
+    return Chat(tokenizer, eos_ids, date)
 
 
 def _template(tokenizer: Any, date: str) -> Template:
