@@ -7,17 +7,23 @@ import json
 from pathlib import Path
 
 import pytest
+from rich.progress import Progress, TaskID
 from run_case import make_project
 
 from alignwright.core.records import Comparison, Prompt, Reply, Vote
 from alignwright.core.records import Conversation as C
 from alignwright.experiment.cache_key import cache_keys
+from alignwright.experiment.experiment import Experiment
 from alignwright.experiment.load import check
 from alignwright.files.errors import SpecError
+from alignwright.job.bar import Bar
+from alignwright.job.context import JobContext
+from alignwright.job.job import Job
 from alignwright.job.ledger import Ledger
 from alignwright.job.preferences import comparisons
 from alignwright.job.records import write_records
 from alignwright.run.align import Request, estimate, prepare
+from alignwright.run.context import job_context, model_store
 from alignwright.train.knobs import Sft
 from alignwright.train.run import demonstrations
 
@@ -30,6 +36,12 @@ def spec(tmp_path: Path) -> Path:
 def known(spec: Path, *overrides: str) -> dict[str, str]:
     experiment, jobs, _ = prepare(Request(spec, overrides))
     return cache_keys(experiment, jobs)
+
+
+def context(experiment: Experiment, jobs: tuple[Job, ...], name: str, folder: Path) -> JobContext:
+    """What a job of this name is given to work with, in a run folder of its own."""
+    by_name, models = {job.name: job for job in jobs}, model_store(experiment, Ledger(folder / "run"))
+    return job_context(by_name[name], by_name, experiment, models, folder, Bar(Progress(), TaskID(0)))
 
 
 def changed(before: dict[str, str], after: dict[str, str]) -> set[str]:
@@ -114,18 +126,16 @@ def test_votes_of_people_alone_are_aggregated_and_none_is_lost(spec: Path, tmp_p
     people(spec.parent, "three.jsonl", "anna", swapped=False)
     experiment, jobs, _ = prepare(Request(spec, tuple(PEOPLE)))
     (job,) = [job for job in jobs if job.name == "aggregate.pooled"]
-    assert all(job.name in other.needs for other in jobs if other.name in ("train.0.sft", "train.1.dpo"))
-    (found,) = comparisons(experiment, job, Ledger(tmp_path / "run"))
-    assert [(vote.voter, found.replies[vote.prefers].text) for vote in found.votes] == [
+    learning = [other for other in jobs if other.name in ("train.0.sft", "train.1.dpo")]
+    assert [other.needed("preferences") for other in learning] == [(job.name,), (job.name,)]
+    (comparison,) = comparisons(context(experiment, jobs, job.name, tmp_path))
+    assert [(vote.voter, comparison.replies[vote.prefers].text) for vote in comparison.votes] == [
         ("anna", "kind"),
         ("ben", "kind"),
     ]
 
 
 def test_a_revision_that_lost_is_not_learnt_as_one(spec: Path, tmp_path: Path) -> None:
-    from types import SimpleNamespace
-    from typing import Any
-
     from alignwright.aggregate.pooled import pooled
 
     def revised(i: int, winner: int) -> Comparison:
@@ -138,15 +148,13 @@ def test_a_revision_that_lost_is_not_learnt_as_one(spec: Path, tmp_path: Path) -
         return Comparison(prompt=prompt, replies=replies, votes=votes)
 
     experiment, jobs, _ = prepare(Request(spec))
-    job = next(job for job in jobs if job.name == "train.1.dpo")
-    ledger = Ledger(tmp_path / "run")
-    folder = ledger.folder(0, "aggregate.pooled", "key")
-    found = [revised(0, 0), revised(1, 1)]
-    write_records(folder / "comparisons.jsonl", found)
-    write_records(folder / "preferences.jsonl", pooled(found))
-    ledger.finish("aggregate.pooled", "key", folder, 0.0)
-    work: Any = SimpleNamespace(job=job, ledger=ledger, experiment=experiment)
-    (learnt,) = demonstrations(Sft(by="sft", data="revisions"), work)
+    job = context(experiment, jobs, "train.1.dpo", tmp_path)
+    folder = job.ledger.folder(0, "aggregate.pooled", "key")
+    revisions = [revised(0, 0), revised(1, 1)]
+    write_records(folder / "comparisons.jsonl", revisions)
+    write_records(folder / "preferences.jsonl", pooled(revisions))
+    job.ledger.finish("aggregate.pooled", "key", folder, 0.0)
+    (learnt,) = demonstrations(Sft(by="sft", data="revisions"), job)
     assert [message.content for message in learnt.conversation.messages] == ["prompt 0", "revised"]
 
 
@@ -176,7 +184,7 @@ def test_a_judge_that_is_no_server_is_found_before_the_run(spec: Path, judge: st
         check(spec, [f"feedback.2.judge={judge}"])
 
 
-def test_fine_tuning_learns_revisions_and_helpfulness_data_in_one_stage(spec: Path) -> None:
+def test_fine_tuning_learns_revisions_and_helpfulness_data_in_one_stage(spec: Path, tmp_path: Path) -> None:
     """What is in two of its sources is learnt once; the files of the mix are part of the key."""
     (spec.parent / "said.jsonl").write_text(
         '{"prompt": "hello?", "completion": "hello"}\n{"prompt": "hello?", "completion": "hello"}\n'
@@ -185,9 +193,9 @@ def test_fine_tuning_learns_revisions_and_helpfulness_data_in_one_stage(spec: Pa
     (spec.parent / "said.jsonl").write_text('{"prompt": "hello?", "completion": "good day"}\n')
     assert "train.0.sft" in changed(mixed, known(spec, "train.0.data=[chosen, said.jsonl]"))
     stage = Sft(by="sft", data=("said.jsonl", "said.jsonl"))
-    experiment = prepare(Request(spec))[0]
-    work = type("Work", (), {"experiment": experiment})()
-    assert [d.conversation.last.content for d in demonstrations(stage, work)] == ["good day"]
+    experiment, jobs, _ = prepare(Request(spec))
+    job = context(experiment, jobs, "train.0.sft", tmp_path)
+    assert [d.conversation.last.content for d in demonstrations(stage, job)] == ["good day"]
 
 
 def test_a_clamped_judge_whose_votes_could_never_count_is_refused(spec: Path) -> None:
