@@ -195,7 +195,7 @@ def test_all_weights_are_trained_and_saved_with_rank_0(tmp_path: Path) -> None:
         (["{by: rloo, reward: rule.py:score, samples: 2, cost_limit: 1.0}"], "has no effect without 'cost'"),
         (
             ["{by: rloo, reward: rule.py:score, samples: 2, kl_coef: 0, kl_form: reward:k2}"],
-            "kl_form: has no effect: kl is 0",
+            "kl_form: has no effect: kl_coef is 0",
         ),
         (["{by: rloo, reward: nowhere.py:score, samples: 2}"], "there is no file"),
         (["{by: rloo, reward: rule.py:score, samples: 2, ptx_coef: 0.1}"], "need each other"),
