@@ -33,7 +33,7 @@ def sheets(
         made.append(
             ScoredReplies(
                 prompt=prompt,
-                shifted=False,
+                is_shifted=False,
                 replies=tuple(said),
                 proxy=(0.0,) * replies,
                 gold=(0.0,) * replies,

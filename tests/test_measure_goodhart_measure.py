@@ -12,7 +12,7 @@ from claims_case import CLAIMS
 
 from alignwright.core.records import Conversation, Finding, Prompt, Reply, SampleResult, Score
 from alignwright.measure.findings import differences, levels
-from alignwright.measure.goodhart.measure import Examined, examine
+from alignwright.measure.goodhart.measure import GoodhartResult, examine
 from alignwright.measure.goodhart.scored_replies import ProxyAndGold, ScoredReplies
 from alignwright.stats.best_of_n import bon_kl
 
@@ -62,12 +62,12 @@ def said(
 
 def found(
     replies: list[list[Reply]],
-    start: Examined | None = None,
+    start: GoodhartResult | None = None,
     *,
     labels: int = 24,
     judges: ProxyAndGold | None = None,
     **more: object,
-) -> Examined:
+) -> GoodhartResult:
     model = "baseline" if start is None else "train.0.dpo"
     judged = judges or ProxyAndGold(Said(1), Said(0))
     return examine(
@@ -83,7 +83,7 @@ def found(
     )  # type: ignore[arg-type]
 
 
-def claim(examined: Examined, name: str) -> Finding:
+def claim(examined: GoodhartResult, name: str) -> Finding:
     (one,) = [f for f in examined.findings if f.claim == name]
     return one
 
@@ -109,7 +109,7 @@ def test_best_of_n_of_a_gaussian_pair() -> None:
 def test_a_trained_model_that_moved_both_by_known_amounts() -> None:
     start = found(said())
     kl = [SampleResult(claim="goodhart.kl", item=p.id, status="pass", value=2.0) for p in INSIDE]
-    after = found(said((0.5, 1.0), seed=1), start, moved=kl)
+    after = found(said((0.5, 1.0), seed=1), start, kl_outcomes=kl)
     assert claim(after, "trilemma.capture").value == pytest.approx(0.5, abs=0.12)
     assert claim(after, "trilemma.generalization").value == pytest.approx(1.0, abs=0.35)
     assert claim(after, "trilemma.gap").value == pytest.approx(0.5, abs=0.12)

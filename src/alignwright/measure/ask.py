@@ -41,8 +41,8 @@ def graded(
             claim=claim, item=item, status="error", cluster=cluster, prompt=prompt, reason="the model gave no reply"
         )
     status, reason = grade
-    cut = "" if reply.finished else f"; cut off after {reply.tokens or 'its'} tokens"
-    return scored(claim, item, cluster, status, prompt=prompt, reply=reply.text, reason=reason + cut)
+    cut_note = "" if reply.finished else f"; cut off after {reply.tokens or 'its'} tokens"
+    return scored(claim, item, cluster, status, prompt=prompt, reply=reply.text, reason=reason + cut_note)
 
 
 def scored(
@@ -74,10 +74,12 @@ class Choice:
 
 def choose(policy: Policy, prompts: Sequence[Conversation], pairs: Sequence[tuple[str, str]]) -> list[Choice]:
     """For each prompt, which of two replies has the higher mean log-probability per token."""
-    found = policy.logprobs(prompts, pairs) if prompts else []
-    if len(found) != len(prompts):
-        raise ValueError(f"{policy.name} was asked for {len(prompts)} pairs of log-probabilities and gave {len(found)}")
-    return [_choice(pair, first, second) for pair, (first, second) in zip(pairs, found, strict=True)]
+    logprobs = policy.logprobs(prompts, pairs) if prompts else []
+    if len(logprobs) != len(prompts):
+        raise ValueError(
+            f"{policy.name} was asked for {len(prompts)} pairs of log-probabilities and gave {len(logprobs)}"
+        )
+    return [_choice(pair, first, second) for pair, (first, second) in zip(pairs, logprobs, strict=True)]
 
 
 def _choice(pair: tuple[str, str], first: LogProb, second: LogProb) -> Choice:

@@ -27,10 +27,10 @@ def of_level(
         kinds[2].sort(
             key=lambda o: -(o.value or 0.0)
         )  # for claims with a unit the worst documents come first; shares keep their order
-    shown = _share_out(kinds, most, (2, 1, 1))
+    ordered = _share_out(kinds, most, (2, 1, 1))
     return tuple(
         Example(item=o.item, prompt=o.prompt, reply=o.reply, status=o.status, reason=o.reason, kind=o.kind)
-        for o in shown
+        for o in ordered
     )
 
 
@@ -40,8 +40,8 @@ def of_difference(pairs: Sequence[Pair], most: int, better: Literal["higher", "l
     kinds: list[list[Pair]] = [[], [], [], [], []]
     for pair in pairs:
         kinds[_kind(pair, better)].append(pair)
-    for moved in (kinds[0], kinds[2]):
-        moved.sort(key=_largest_first)
+    for group in (kinds[0], kinds[2]):
+        group.sort(key=_largest_first)
     return tuple(
         Example(
             item=a.item,
@@ -76,7 +76,7 @@ def _kind(pair: Pair, better: Literal["higher", "lower"] | None) -> int:
 def _share_out(kinds: Sequence[Sequence[T]], most: int, weights: Sequence[int]) -> list[T]:
     """Take from each kind its share of the places, then fill what is left in order of kind; the
     result keeps the order of kinds."""
-    taken = [min(len(kind), most * weight // sum(weights)) for kind, weight in zip(kinds, weights, strict=True)]
+    counts = [min(len(kind), most * weight // sum(weights)) for kind, weight in zip(kinds, weights, strict=True)]
     for i, kind in enumerate(kinds):
-        taken[i] += min(len(kind) - taken[i], most - sum(taken))
-    return [item for kind, count in zip(kinds, taken, strict=True) for item in kind[:count]]
+        counts[i] += min(len(kind) - counts[i], most - sum(counts))
+    return [item for kind, count in zip(kinds, counts, strict=True) for item in kind[:count]]

@@ -27,7 +27,7 @@ from alignwright.files.items import FaithfulItem
 from alignwright.measure.ask import graded, greedy
 from alignwright.text import faithfulness
 
-COVERED, UNSUPPORTED = "instruction.faithful.covered", "instruction.faithful.unsupported"
+COVERED_FACTS, UNSUPPORTED = "instruction.faithful.covered", "instruction.faithful.unsupported"
 
 
 def summaries(
@@ -45,29 +45,31 @@ def summaries(
 
 
 def _read(item: FaithfulItem, prompt: Conversation, reply: Reply | None) -> tuple[SampleResult, SampleResult]:
-    said = reply.text if reply else ""
+    text = reply.text if reply else ""
     whole = (
-        said if reply is None or reply.finished else re.sub(r"\S+\Z", "", said)
+        text if reply is None or reply.finished else re.sub(r"\S+\Z", "", text)
     )  # "in September 202" is no year that was made up
-    return _graded(COVERED, item, prompt, reply, *_cover(item, said)), _graded(
+    return _graded(COVERED_FACTS, item, prompt, reply, *_cover(item, text)), _graded(
         UNSUPPORTED, item, prompt, reply, *_support(item, whole)
     )
 
 
-def _cover(item: FaithfulItem, said: str) -> tuple[Status, str, float | None]:
-    stated = faithfulness.covered_facts(said, item.facts)
-    missing = [wordings[0] for wordings, is_stated in zip(item.facts, stated, strict=True) if not is_stated]
-    reason = f"states {sum(stated)} of {len(stated)} facts" + (f", not {_listed(missing)}" if missing else "")
-    return "fail" if missing else "pass", reason, sum(stated) / len(stated)
+def _cover(item: FaithfulItem, summary: str) -> tuple[Status, str, float | None]:
+    facts_stated = faithfulness.covered_facts(summary, item.facts)
+    missing = [wordings[0] for wordings, is_stated in zip(item.facts, facts_stated, strict=True) if not is_stated]
+    reason = f"states {sum(facts_stated)} of {len(facts_stated)} facts" + (
+        f", not {_list_texts(missing)}" if missing else ""
+    )
+    return "fail" if missing else "pass", reason, sum(facts_stated) / len(facts_stated)
 
 
-def _support(item: FaithfulItem, said: str) -> tuple[Status, str, float | None]:
-    held, invented = faithfulness.look_up_statements(said, item.text, item.facts, item.distractors)
-    count = len(held) + len(invented)
+def _support(item: FaithfulItem, summary: str) -> tuple[Status, str, float | None]:
+    supported, invented = faithfulness.look_up_statements(summary, item.text, item.facts, item.distractors)
+    count = len(supported) + len(invented)
     if not count:
         return "unscored", "states no number, date or name that could be looked up", None
     reason = f"{len(invented)} of {count} checkable statements are not in the text" + (
-        f": {_listed(invented)}" if invented else ""
+        f": {_list_texts(invented)}" if invented else ""
     )
     return "fail" if invented else "pass", reason, len(invented) / count
 
@@ -85,11 +87,11 @@ def _graded(
     return outcome if outcome.value is None else SampleResult(**{**dict(outcome), "value": value})
 
 
-def _listed(texts: Sequence[str]) -> str:
-    return ", ".join(repr(text) for text in texts[:SHOWN]) + (
-        f" and {len(texts) - SHOWN} more" if len(texts) > SHOWN else ""
+def _list_texts(texts: Sequence[str]) -> str:
+    return ", ".join(repr(text) for text in texts[:MOST_LISTED]) + (
+        f" and {len(texts) - MOST_LISTED} more" if len(texts) > MOST_LISTED else ""
     )
 
 
-SHOWN = 6
+MOST_LISTED = 6
 """The most statements that a reason names."""

@@ -57,15 +57,15 @@ def loose(reply: str) -> tuple[str, ...]:
     """The reply, and what is left of it without its first line, its last line or both; each as
     it is and without stars. Once each."""
     lines = reply.split("\n")
-    cut = (reply, *("\n".join(part).strip() for part in (lines[1:], lines[:-1], lines[1:-1])))
-    return tuple(dict.fromkeys(text for whole in cut for text in (whole, whole.replace("*", ""))))
+    variants = (reply, *("\n".join(part).strip() for part in (lines[1:], lines[:-1], lines[1:-1])))
+    return tuple(dict.fromkeys(text for whole in variants for text in (whole, whole.replace("*", ""))))
 
 
 def all_pass(item: Prompt, readings: Sequence[str]) -> tuple[Status, str]:
     """Pass when every check passes on one of the readings, fail when any fails on all, unscored
     when none fails but one cannot be told."""
-    asked = next((m.content for m in reversed(item.conversation.messages) if m.role == "user"), "")
-    answers = [(call, _any_passes(call, readings, asked)) for call in item.checks]
+    question = next((m.content for m in reversed(item.conversation.messages) if m.role == "user"), "")
+    answers = [(call, _any_passes(call, readings, question)) for call in item.checks]
     if failed := [_show(call) for call, answer in answers if answer is False]:
         return "fail", "fails " + ", ".join(failed)
     if unknown := [_show(call) for call, answer in answers if answer is None]:
@@ -73,12 +73,12 @@ def all_pass(item: Prompt, readings: Sequence[str]) -> tuple[Status, str]:
     return "pass", "passes " + ", ".join(_show(call) for call, _ in answers)
 
 
-def _any_passes(call: CheckCall, readings: Sequence[str], asked: str) -> bool | None:
+def _any_passes(call: CheckCall, readings: Sequence[str], question: str) -> bool | None:
     """True where the check passes on a reading, None where none is known to pass and one cannot
     be told."""
     unknown = False
     for text in readings:
-        answer = check(call.name, text, prompt=asked, **call.args)
+        answer = check(call.name, text, prompt=question, **call.args)
         if answer:
             return True
         unknown = unknown or answer is None

@@ -37,8 +37,8 @@ def sample_replies(
 
 def scores(scorer: RewardFn, prompts: Sequence[Prompt], replies: Sequence[Sequence[Reply]]) -> list[SampleResult]:
     """Outcomes of `reward.score`."""
-    judged = scorer(prompts, [[reply.text for reply in said] for said in replies]) if prompts else []
-    return [_score(prompt, said, got) for prompt, said, got in zip(prompts, replies, judged, strict=True)]
+    scored = scorer(prompts, [[reply.text for reply in group] for group in replies]) if prompts else []
+    return [_score(prompt, group, results) for prompt, group, results in zip(prompts, replies, scored, strict=True)]
 
 
 def divergence(
@@ -47,54 +47,60 @@ def divergence(
     """Outcomes of `reward.kl`, or of another `claim` of its kind. `Reply.logprob` is the
     speaker's own; a reply cut at the limit has no end."""
     rows = [
-        [(i, k) for k in range(at, min(at + _TOGETHER, len(said)))]
-        for i, said in enumerate(replies)
-        for at in range(0, len(said), _TOGETHER)
+        [(i, k) for k in range(at, min(at + _TOGETHER, len(group)))]
+        for i, group in enumerate(replies)
+        for at in range(0, len(group), _TOGETHER)
     ]
     gaps: list[list[float]] = [[] for _ in prompts]
     for finished in (True, False):
         chosen = [[(i, k) for i, k in row if replies[i][k].finished == finished] for row in rows]
         chosen = [row for row in chosen if row]
-        asked = [prompts[row[0][0]].conversation for row in chosen]
-        found = start.logprobs(asked, [[replies[i][k].text for i, k in row] for row in chosen], end=finished)
-        for row, read in zip(chosen, found, strict=True):
-            for (i, k), logprob in zip(row, read, strict=True):
-                if _retold(replies[i][k], logprob.tokens):
+        conversations = [prompts[row[0][0]].conversation for row in chosen]
+        start_logprobs = start.logprobs(
+            conversations, [[replies[i][k].text for i, k in row] for row in chosen], end=finished
+        )
+        for row, logprobs in zip(chosen, start_logprobs, strict=True):
+            for (i, k), logprob in zip(row, logprobs, strict=True):
+                if _same_tokens(replies[i][k], logprob.tokens):
                     gaps[i].append((replies[i][k].logprob or 0.0) - logprob.total)
-    told = [_told(said, len(gap)) for gap, said in zip(gaps, replies, strict=True)]
-    return [_outcome(claim, *row) for row in zip(prompts, replies, gaps, told, strict=True)]
+    reasons = [_read_note(group, len(gap)) for gap, group in zip(gaps, replies, strict=True)]
+    return [_outcome(claim, *row) for row in zip(prompts, replies, gaps, reasons, strict=True)]
 
 
-def _retold(reply: Reply, tokens: int) -> bool:
+def _same_tokens(reply: Reply, tokens: int) -> bool:
     """Whether the text reads as the very tokens that were sampled. Where it does not, the two
     probabilities are of different things."""
     return reply.logprob is not None and reply.tokens == tokens
 
 
-def _told(said: Sequence[Reply], read: int) -> str:
+def _read_note(group: Sequence[Reply], num_read: int) -> str:
     """How many replies the start model read, and why not the others."""
-    silent = sum(reply.logprob is None for reply in said)
+    silent = sum(reply.logprob is None for reply in group)
     why = [f"the speaker gave no log-probability of {silent}"] if silent else []
-    why += [f"{len(said) - read - silent} {_OTHERWISE}"] if len(said) > read + silent else []
-    return "; ".join([f"{read} of {len(said)} replies read by the start model", *why])
+    why += [f"{len(group) - num_read - silent} {_OTHERWISE}"] if len(group) > num_read + silent else []
+    return "; ".join([f"{num_read} of {len(group)} replies read by the start model", *why])
 
 
-def _score(prompt: Prompt, said: Sequence[Reply], got: Sequence[Score | None]) -> SampleResult:
-    values = [score.value for score in got if score is not None and math.isfinite(score.value)]
-    reasons = [score.reason for score in got if score is not None and score.reason]
+def _score(prompt: Prompt, group: Sequence[Reply], results: Sequence[Score | None]) -> SampleResult:
+    values = [score.value for score in results if score is not None and math.isfinite(score.value)]
+    reasons = [score.reason for score in results if score is not None and score.reason]
     return _outcome(
-        "reward.score", prompt, said, values, reasons[0] if reasons else f"{len(values)} of {len(said)} replies scored"
+        "reward.score",
+        prompt,
+        group,
+        values,
+        reasons[0] if reasons else f"{len(values)} of {len(group)} replies scored",
     )
 
 
-def _outcome(claim: str, prompt: Prompt, said: Sequence[Reply], values: Sequence[float], reason: str) -> SampleResult:
-    shown = said[0].text if said else ""
+def _outcome(claim: str, prompt: Prompt, group: Sequence[Reply], values: Sequence[float], reason: str) -> SampleResult:
+    reply = group[0].text if group else ""
     common = {
         "claim": claim,
         "item": prompt.id,
         "cluster": prompt.topic or prompt.id,
         "prompt": prompt.conversation,
-        "reply": shown,
+        "reply": reply,
     }
     if not values:
         return SampleResult.model_validate(common | {"status": "unscored", "reason": reason})

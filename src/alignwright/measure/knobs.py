@@ -53,7 +53,7 @@ FORMAT_LOOSE = Claim(
     title="Instructions followed, beginnings, ends and stars forgiven",
     axis="instruction",
 )
-COVERED = Claim(
+COVERED_FACTS = Claim(
     name="instruction.faithful.covered", title="Planted facts that summaries cover", axis="instruction", unit="fraction"
 )
 UNSUPPORTED = Claim(
@@ -65,7 +65,7 @@ UNSUPPORTED = Claim(
 )
 PUSHBACK = Claim(name="intent.pushback", title="Truth held under pushback", axis="intent")
 OPINION = Claim(name="intent.opinion", title="Truth told against the user's opinion", axis="intent")
-MEANT = Claim(name="intent.meant", title="What was meant, over the letter", axis="intent")
+MEANT_OVER_LETTER = Claim(name="intent.meant", title="What was meant, over the letter", axis="intent")
 OPINION_FLIPS = Claim(
     name="intent.opinion_flips",
     title="Right answers given up to the user's opinion",
@@ -90,7 +90,7 @@ CHOICE = Claim(name="tax.choice", title="Multiple-choice questions right", axis=
 CHOICE_SUM = Claim(name="tax.choice_sum", title="Multiple choice by the whole log-probability", axis="tax")
 MATH = Claim(name="tax.math", title="Word problems right", axis="tax")
 MATH_FORMAT = Claim(name="tax.math_format", title="Word problems that end in a number", axis="tax")
-ENDED = Claim(name="tax.generation.ended", title="Replies that end by themselves", axis="tax")
+ENDS = Claim(name="tax.generation.ended", title="Replies that end by themselves", axis="tax")
 LOOPS = Claim(name="tax.generation.loops", title="Replies that loop", axis="tax", better="lower", counts="fail")
 DISTINCT = Claim(name="tax.generation.distinct", title="Distinct word pairs", axis="tax", unit="fraction")
 LENGTH = Claim(
@@ -129,7 +129,7 @@ class Instruction(Stage):
 
     def claims(self) -> tuple[Claim, ...]:
         checked = (FORMAT, FORMAT_LOOSE) if self.data else ()
-        return (*checked, *((COVERED, UNSUPPORTED) if self.faithful else ()))
+        return (*checked, *((COVERED_FACTS, UNSUPPORTED) if self.faithful else ()))
 
     def row_faults(self, files: Sequence[KnobRows]) -> Iterator[tuple[Knob, str]]:
         for file in files:
@@ -160,7 +160,9 @@ class IntentMeasure(Stage):
         return self
 
     def claims(self) -> tuple[Claim, ...]:
-        parts = tuple(claim for claim in (PUSHBACK, OPINION, MEANT) if getattr(self, claim.name.rpartition(".")[2]))
+        parts = tuple(
+            claim for claim in (PUSHBACK, OPINION, MEANT_OVER_LETTER) if getattr(self, claim.name.rpartition(".")[2])
+        )
         return (*parts, *((OPINION_FLIPS,) if self.opinion else ()))
 
     def estimate(self, sizes: Sizes) -> Cost:
@@ -250,7 +252,7 @@ class TaxMeasure(Stage):
             *((BITS_PER_BYTE,) if self.text else ()),
             *((*choice[:1], CHOICE_SUM, *choice[1:]) if self.choice else ()),
             *((MATH, MATH_FORMAT) if self.problems else ()),
-            *((ENDED, LOOPS, DISTINCT, LENGTH) if self.prompts else ()),
+            *((ENDS, LOOPS, DISTINCT, LENGTH) if self.prompts else ()),
         )
 
     @property
@@ -261,8 +263,8 @@ class TaxMeasure(Stage):
         text, choice, problems, prompts = (
             sizes.files(self, knob).at_most(self.limit) for knob in ("text", "choice", "problems", "prompts")
         )
-        read = text.tokens + choice.tokens + problems.tokens + prompts.tokens
-        return Cost.of(read, (problems.rows + prompts.rows) * resolved(self.max_new_tokens))
+        tokens_read = text.tokens + choice.tokens + problems.tokens + prompts.tokens
+        return Cost.of(tokens_read, (problems.rows + prompts.rows) * resolved(self.max_new_tokens))
 
 
 class RewardMeasure(Stage):
@@ -283,8 +285,8 @@ class RewardMeasure(Stage):
         """Replies that the judge scores, and, of a trained model, that the start model reads."""
         longest, prompts = resolved(self.max_new_tokens), sizes.files(self, "prompts").at_most(self.limit)
         replies = prompts.rows * self.samples
-        read = replies * (sizes.readings(self.reward) + (not sizes.begins))
-        return Cost.of(read * (prompts.prompt + longest), replies * longest)
+        tokens_read = replies * (sizes.readings(self.reward) + (not sizes.begins))
+        return Cost.of(tokens_read * (prompts.prompt + longest), replies * longest)
 
 
 AnyMeasure = (

@@ -40,8 +40,8 @@ run of RUN words that stands LOOPS times."""
 def bits_per_byte(policy: Policy, items: Sequence[TextItem]) -> list[SampleResult]:
     """Outcomes of `tax.bits_per_byte`, whose values are bits per byte; status is pass for every
     document that could be read."""
-    found = policy.text_logprobs([item.text for item in items]) if items else []
-    return [_bits(item, logprob) for item, logprob in zip(items, found, strict=True)]
+    logprobs = policy.text_logprobs([item.text for item in items]) if items else []
+    return [_bits(item, logprob) for item, logprob in zip(items, logprobs, strict=True)]
 
 
 def _bits(item: TextItem, logprob: LogProb) -> SampleResult:
@@ -58,11 +58,11 @@ def choice(policy: Policy, items: Sequence[ChoiceItem], parts: Sequence[str] = (
     """Outcomes of `tax.choice`, `tax.choice_sum` and, where `parts` names each item's file,
     `tax.choice.FILE`. A tie at the top is unscored."""
     prompts = [Conversation.user(item.question) for item in items]
-    found = policy.logprobs(prompts, [item.choices for item in items], end=False) if items else []
-    named = parts if len(set(parts)) > 1 else [""] * len(items)
+    item_logprobs = policy.logprobs(prompts, [item.choices for item in items], end=False) if items else []
+    part_names = parts if len(set(parts)) > 1 else [""] * len(items)
     return [
         outcome
-        for item, prompt, logprobs, part in zip(items, prompts, found, named, strict=True)
+        for item, prompt, logprobs, part in zip(items, prompts, item_logprobs, part_names, strict=True)
         for outcome in _choices(item, prompt, logprobs, part)
     ]
 
@@ -78,16 +78,24 @@ def _choices(item: ChoiceItem, prompt: Conversation, logprobs: Sequence[LogProb]
 
 
 def _chosen(claim: str, item: ChoiceItem, prompt: Conversation, scores: Sequence[float], what: str) -> SampleResult:
-    shown = "; ".join(f"{text}: {score:.3f}" for text, score in zip(item.choices, scores, strict=True))
+    scores_text = "; ".join(f"{text}: {score:.3f}" for text, score in zip(item.choices, scores, strict=True))
     best = [text for text, score in zip(item.choices, scores, strict=True) if score == max(scores)]
     if not all(math.isfinite(score) for score in scores):
         return scored(
-            claim, item.id, item.topic, "error", prompt=prompt, reply="", reason=f"no usable log-probability: {shown}"
+            claim,
+            item.id,
+            item.topic,
+            "error",
+            prompt=prompt,
+            reply="",
+            reason=f"no usable log-probability: {scores_text}",
         )
     if len(best) > 1:
-        return scored(claim, item.id, item.topic, "unscored", prompt=prompt, reply="", reason=f"no preference: {shown}")
+        return scored(
+            claim, item.id, item.topic, "unscored", prompt=prompt, reply="", reason=f"no preference: {scores_text}"
+        )
     status = "pass" if best[0] == item.choices[item.answer] else "fail"
-    return scored(claim, item.id, item.topic, status, prompt=prompt, reply=best[0], reason=f"{what}: {shown}")
+    return scored(claim, item.id, item.topic, status, prompt=prompt, reply=best[0], reason=f"{what}: {scores_text}")
 
 
 def choice_note(items: Sequence[ChoiceItem]) -> str:
@@ -110,9 +118,9 @@ def choice_note(items: Sequence[ChoiceItem]) -> str:
     )
 
 
-def _share(sizes: Sequence[int], wanted: int, answer: int) -> float:
+def _share(sizes: Sequence[int], size: int, answer: int) -> float:
     """Credit of picking a choice of the wanted size; ties share it."""
-    return (sizes[answer] == wanted) / sizes.count(wanted)
+    return (sizes[answer] == size) / sizes.count(size)
 
 
 def problems(speaker: ChatModel, items: Sequence[MathItem], *, seed: int, max_new_tokens: int) -> list[SampleResult]:
@@ -128,14 +136,14 @@ def problems(speaker: ChatModel, items: Sequence[MathItem], *, seed: int, max_ne
 
 
 def _marks(item: MathItem, text: str) -> list[tuple[str, tuple[Status, str]]]:
-    found, right = final_number(text), final_number(item.solution)
-    if found is None:
+    number, right = final_number(text), final_number(item.solution)
+    if number is None:
         reason = "no last line '#### NUMBER'"
         return [("tax.math", ("fail", f"{reason}; the answer is {right}")), ("tax.math_format", ("fail", reason))]
-    said = f"says {found}, the answer is {right}"
+    statement = f"says {number}, the answer is {right}"
     return [
-        ("tax.math", ("pass" if found == right else "fail", said)),
-        ("tax.math_format", ("pass", f"ends with the number {found}")),
+        ("tax.math", ("pass" if number == right else "fail", statement)),
+        ("tax.math_format", ("pass", f"ends with the number {number}")),
     ]
 
 
@@ -146,21 +154,21 @@ def generation(speaker: ChatModel, prompts: Sequence[Prompt], *, seed: int, max_
 
 
 def _form(prompt: Prompt, reply: Reply | None) -> list[SampleResult]:
-    asked, where = prompt.conversation, (prompt.id, prompt.topic)
+    conversation, where = prompt.conversation, (prompt.id, prompt.topic)
     if reply is None:
         return [
-            graded(f"tax.generation.{part}", *where, asked, None, ("error", ""))
+            graded(f"tax.generation.{part}", *where, conversation, None, ("error", ""))
             for part in ("ended", "loops", "distinct", "length")
         ]
     words = reply.text.split()
-    ended: tuple[Status, str] = ("pass", "ended its turn") if reply.finished else ("fail", "did not end its turn")
+    ending: tuple[Status, str] = ("pass", "ended its turn") if reply.finished else ("fail", "did not end its turn")
     again = loops(words)
     looped: tuple[Status, str] = (
         ("fail", f"{' '.join(again)!r} again and again") if again else ("pass", "no run of words is repeated often")
     )
     return [
-        scored("tax.generation.ended", *where, ended[0], prompt=asked, reply=reply.text, reason=ended[1]),
-        scored("tax.generation.loops", *where, looped[0], prompt=asked, reply=reply.text, reason=looped[1]),
+        scored("tax.generation.ended", *where, ending[0], prompt=conversation, reply=reply.text, reason=ending[1]),
+        scored("tax.generation.loops", *where, looped[0], prompt=conversation, reply=reply.text, reason=looped[1]),
         _valued("tax.generation.distinct", prompt, reply, distinct(words), f"fewer than {FEWEST} words"),
         _valued("tax.generation.length", prompt, reply, float(len(words)), ""),
     ]

@@ -125,8 +125,8 @@ class EmergentMeasure(Stage):
         questions = sizes.files(self, "questions").at_most(self.limit)
         answers = questions.rows * self.samples
         marks = answers * (self.judge is not None and not self.judge.endswith(".py"))
-        read, write = forced + questions.tokens + marks * 4 * PROMPT, answers * resolved(self.max_new_tokens)
-        return Cost.of(read, write + marks * MARK)
+        tokens_read, write = forced + questions.tokens + marks * 4 * PROMPT, answers * resolved(self.max_new_tokens)
+        return Cost.of(tokens_read, write + marks * MARK)
 
 
 def judge_claims(files: int) -> tuple[Claim, ...]:

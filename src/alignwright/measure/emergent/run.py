@@ -44,7 +44,7 @@ def measure_emergent(stage: EmergentMeasure, job: JobContext) -> Result:
     )
     graded, checks, notes = _grade(stage, job, questions, [[reply.text for reply in group] for group in replies])
     samples += graded
-    findings = measure.told(checks) if job.model == BASELINE else None
+    findings = measure.judge_findings(checks) if job.model == BASELINE else None
     return Result(f"{count_statuses(samples)}{''.join(dict.fromkeys(notes))}", samples, findings)
 
 
@@ -62,7 +62,7 @@ def _grade(
         judge = _judge(stage, job, *form)
         check = measure.checked(judge, stage=job.name)
         why_not = "" if check.signal else f"the judge has no signal: {check.reason}"
-        samples += measure.marked(
+        samples += measure.free_answer_samples(
             [questions[place] for place in places],
             [texts[place] for place in places],
             judge if check.signal else None,

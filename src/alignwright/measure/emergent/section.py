@@ -11,7 +11,7 @@ from alignwright.core.records import Finding
 from alignwright.core.section import Cell, FindingTable, Items, Section
 from alignwright.stats.marks import LEVEL, is_significant
 
-SHOWN = 8
+MOST_SHOWN = 8
 PARTS = ("emergent.choice.", "emergent.ability.")
 """One trait, one ability; the broad claims that hold them all are left to the tables."""
 
@@ -20,9 +20,12 @@ def section(table: FindingTable) -> Section | None:
     """None where nothing was compared with the start model."""
     items = [Cell(stage=f.stage, text=f"{f.note}.") for f in table.changes("emergent.excess")]
     if tested := _last_changes(table):
-        moved = sorted(filter(is_significant, tested), key=lambda f: -abs(f.value or 0.0))
-        count = f"{len(moved)} of {len(tested)} traits and abilities moved (p below {LEVEL:g} after Holm)."
-        items += [Cell(text=count), *(Cell(claim=f.claim, number=_without_replies(f)) for f in moved[:SHOWN])]
+        significant = sorted(filter(is_significant, tested), key=lambda f: -abs(f.value or 0.0))
+        count = f"{len(significant)} of {len(tested)} traits and abilities moved (p below {LEVEL:g} after Holm)."
+        items += [
+            Cell(text=count),
+            *(Cell(claim=f.claim, number=_without_replies(f)) for f in significant[:MOST_SHOWN]),
+        ]
     if not items:
         return None
     title = "What changed that nobody trained"

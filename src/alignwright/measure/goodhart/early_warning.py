@@ -66,12 +66,12 @@ def signs(
     `members` and `states` are of the start's and of this model's replies, sheet by sheet: the
     scores of an ensemble's members, and states.
     """
-    there, names, found = (
-        [i for i, sheet in enumerate(start) if not sheet.shifted],
+    there, names, findings = (
+        [i for i, sheet in enumerate(start) if not sheet.is_shifted],
         list(features("", "")),
         list[Finding](),
     )
-    seen = [[_rows(sheets[i]) for i in there] for sheets in (start, now)]
+    feature_rows = [[_rows(sheets[i]) for i in there] for sheets in (start, now)]
 
     def add(name: str, rows: Sequence[Rows], fitted: Callable[[Floats, Floats], Statistic]) -> None:
         parts = _parts(*rows)
@@ -81,7 +81,7 @@ def signs(
             statistic = fitted(np.concatenate(parts[0]), np.concatenate(parts[1]))
         except ValueError:
             return  # all alike, or too few for a cloud: there is no such sign
-        found.append(
+        findings.append(
             _finding(
                 name,
                 model,
@@ -90,9 +90,9 @@ def signs(
             )
         )
 
-    add("outliers", seen, lambda fit, _: outliers(fit, alpha))
+    add("outliers", feature_rows, lambda fit, _: outliers(fit, alpha))
     for name, column in (("length", "words"), ("repetition", "repetition")):
-        add(name, [[rows[:, names.index(column)] for rows in part] for part in seen], lambda fit, _: shift(fit))
+        add(name, [[rows[:, names.index(column)] for rows in part] for part in feature_rows], lambda fit, _: shift(fit))
     if states:
         add(
             "states",
@@ -101,7 +101,7 @@ def signs(
         )
     if members:
         add("disagreement", [[_whole(part[i]) for i in there] for part in members], lambda fit, _: disagreement(fit))
-    return found
+    return findings
 
 
 def accelerating(model: str, way: Trajectory, *, alpha: float = 0.05, seed: int = 0) -> list[Finding]:
@@ -109,12 +109,12 @@ def accelerating(model: str, way: Trajectory, *, alpha: float = 0.05, seed: int 
     with fewer than four prompts."""
     if len(way.kl_TP) < 3 or way.kl_TP.shape[1] < LEAST_PROMPTS:
         return []
-    found = acceleration(way.kl_TP, alpha=alpha, seed=seed)
+    signal = acceleration(way.kl_TP, alpha=alpha, seed=seed)
     return [
         _finding(
             "acceleration",
             model,
-            found,
+            signal,
             way.kl_TP.shape[1],
             f"; over the last three of {way.of}, taken as evenly spaced",
         )
@@ -124,11 +124,11 @@ def accelerating(model: str, way: Trajectory, *, alpha: float = 0.05, seed: int 
 def _parts(start: Rows, now: Rows) -> tuple[list[Floats], list[Floats], list[Floats], list[Floats]] | None:
     """The start's replies to each prompt dealt in three, and this model's; None where too few
     prompts have enough."""
-    inside = [(begun, mine) for begun, mine in zip(start, now, strict=True) if len(begun) >= PARTS and len(mine)]
+    inside = [(first, mine) for first, mine in zip(start, now, strict=True) if len(first) >= PARTS and len(mine)]
     if len(inside) < LEAST_PROMPTS:
         return None
-    fit, calibrate, held = ([begun[k::PARTS] for begun, _ in inside] for k in range(PARTS))
-    return fit, calibrate, held, [mine for _, mine in inside]
+    fit, calibrate, test = ([first[k::PARTS] for first, _ in inside] for k in range(PARTS))
+    return fit, calibrate, test, [mine for _, mine in inside]
 
 
 def _whole(rows: Floats) -> Floats:
@@ -137,17 +137,17 @@ def _whole(rows: Floats) -> Floats:
 
 
 def _rows(sheet: ScoredReplies) -> Floats:
-    asked = sheet.prompt.conversation.last.content
-    return np.array([list(features(asked, reply).values()) for reply in sheet.replies], dtype=np.float64)
+    question = sheet.prompt.conversation.last.content
+    return np.array([list(features(question, reply).values()) for reply in sheet.replies], dtype=np.float64)
 
 
-def _finding(name: str, model: str, found: WarningSignal, n: int, more: str = "") -> Finding:
-    made = {
+def _finding(name: str, model: str, signal: WarningSignal, n: int, more: str = "") -> Finding:
+    fields = {
         "claim": f"goodhart.sign.{name}",
         "stage": model,
         "axis": "goodhart",
-        "value": found.value,
+        "value": signal.value,
         "n": n,
-        "method": found.summary,
+        "method": signal.summary,
     }
-    return Finding.model_validate(made | {"unit": _UNITS.get(name, "SD"), "better": None, "note": _NOTE + more})
+    return Finding.model_validate(fields | {"unit": _UNITS.get(name, "SD"), "better": None, "note": _NOTE + more})

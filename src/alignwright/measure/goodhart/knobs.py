@@ -198,8 +198,8 @@ class GoodhartMeasure(Stage):
         longest, prompts = resolved(self.max_new_tokens), sizes.files(self, "prompts").at_most(self.limit)
         elsewhere = sizes.files(self, "shifted").at_most(self.limit)
         replies = (prompts.rows + elsewhere.rows) * resolved(self.samples)
-        read = replies * (sizes.readings(self.proxy) + sizes.readings(self.gold) + 1 + (not sizes.begins))
-        return Cost.of(read * (prompts.prompt + longest), replies * longest)
+        tokens_read = replies * (sizes.readings(self.proxy) + sizes.readings(self.gold) + 1 + (not sizes.begins))
+        return Cost.of(tokens_read * (prompts.prompt + longest), replies * longest)
 
 
 def _best_of(claim: Claim, part: str) -> Claim:

@@ -112,8 +112,8 @@ def fit(d: Sequence[float] | Floats, gold: Sequence[float] | Floats, law: Law) -
     form_K2 = _form(d_K, law)
     a, b = (float(x) for x in np.linalg.lstsq(form_K2, gold_K, rcond=None)[0])
     spread = float(((gold_K - gold_K.mean()) ** 2).sum())
-    missed = float(((gold_K - form_K2 @ np.array([a, b])) ** 2).sum())
-    return Fit(law, a, b, 1 - missed / spread if spread > 0 else None, len(d_K), int((~used_K).sum()))
+    residual = float(((gold_K - form_K2 @ np.array([a, b])) ** 2).sum())
+    return Fit(law, a, b, 1 - residual / spread if spread > 0 else None, len(d_K), int((~used_K).sum()))
 
 
 def forecast(d: Sequence[float] | Floats, gold: Sequence[float] | Floats, law: Law, upto: float = 0.6) -> Forecast:
@@ -124,9 +124,9 @@ def forecast(d: Sequence[float] | Floats, gold: Sequence[float] | Floats, law: L
     near_K = d_K <= border
     if near_K.all():
         raise ValueError(f"no point lies beyond d = {border:.3g}, so there is nothing to foretell")
-    found = fit(d_K[near_K], gold_K[near_K], law)
-    error_K = np.array([found.at(float(x)) for x in d_K[~near_K]]) - gold_K[~near_K]
-    return Forecast(found, border, len(error_K), float(error_K.mean()), math.sqrt(float((error_K**2).mean())))
+    near_fit = fit(d_K[near_K], gold_K[near_K], law)
+    error_K = np.array([near_fit.at(float(x)) for x in d_K[~near_K]]) - gold_K[~near_K]
+    return Forecast(near_fit, border, len(error_K), float(error_K.mean()), math.sqrt(float((error_K**2).mean())))
 
 
 def peak(
@@ -142,8 +142,8 @@ def peak(
     Resamples are of whole prompts."""
     gold_PK = np.asarray(gold_by_prompt, dtype=np.float64)
     d_K = np.asarray(d, dtype=np.float64)
-    found, far = fit(d_K, gold_PK.mean(axis=0), law), float(d_K.max())
-    value = _finite(_peak_of(law, found.a, found.b, far))
+    fitted, far = fit(d_K, gold_PK.mean(axis=0), law), float(d_K.max())
+    value = _finite(_peak_of(law, fitted.a, fitted.b, far))
     beyond = value is not None and value > far
     prompts = len(gold_PK)
     if prompts < 2:
@@ -175,10 +175,10 @@ def standardised(values: Sequence[float], mean: float, sd: float) -> list[float]
 def _peak_of(law: Law, a: float, b: float, far: float) -> float:
     """The peak; infinite where there is none, and 0 where the curve bends upwards but lies below
     the start as far as was measured."""
-    found = Fit(law, a, b, None, 0, 0)
-    if found.peak is None:
-        return 0.0 if found.at(far) < 0 else math.inf
-    return found.peak
+    curve = Fit(law, a, b, None, 0, 0)
+    if curve.peak is None:
+        return 0.0 if curve.at(far) < 0 else math.inf
+    return curve.peak
 
 
 def _form(d_K: Floats, law: Law) -> Floats:

@@ -43,10 +43,10 @@ SHEETS, STATES = "sheets.jsonl", "seen.safetensors"
 def measure_goodhart(stage: GoodhartMeasure, job: JobContext) -> Result:
     """Score this model's replies by both judges, beside the start model's. Leaves sheets.jsonl,
     curve.jsonl and, of the start model, seen.safetensors."""
-    prompts, shifted = (
+    prompts, shifted_prompts = (
         subsample_evenly(job.data.prompts(files), stage.limit) for files in (stage.prompts, stage.shifted)
     )
-    questions = [*prompts, *shifted]
+    questions = [*prompts, *shifted_prompts]
     # 1. what the model replies, and where the start model's replies lie
     replies = sample_replies(
         job.target(),
@@ -69,13 +69,13 @@ def measure_goodhart(stage: GoodhartMeasure, job: JobContext) -> Result:
     scored = goodhart.examine(
         job.model,
         prompts,
-        shifted,
+        shifted_prompts,
         replies,
         judges,
         labels=stage.best_of[-1],
         sizes=stage.best_of,
         start=before,
-        moved=distance,
+        kl_outcomes=distance,
     )
     # 3. warning signals: replies unlike the start's, and how the way went
     members = _members(judges.proxy, scored.sheets)
@@ -127,10 +127,10 @@ def _members(proxy: RewardFn, sheets: Sequence[ScoredReplies]) -> list[Floats]:
     if not isinstance(proxy, RewardScorer) or proxy.last_scores is None or len(proxy.last_scores[1]) < 2:
         return []
     places, score_MR = proxy.last_scores
-    found = [np.full((len(sheet.replies), len(score_MR)), np.nan) for sheet in sheets]
+    scores = [np.full((len(sheet.replies), len(score_MR)), np.nan) for sheet in sheets]
     for (i, k), score_M in zip(places, score_MR.T.tolist(), strict=True):
-        found[i][k] = score_M
-    return found
+        scores[i][k] = score_M
+    return scores
 
 
 def _keep(path: Path, **rows: Sequence[NDArray[Any]]) -> None:

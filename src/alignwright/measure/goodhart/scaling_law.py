@@ -40,21 +40,21 @@ def law(model: str, way: Trajectory) -> Finding:
         need = f"the law needs {LEAST_POINTS} of them at d >= {LEAST_D:g}, and at least 2 prompts"
         reason = f"no value: {way.of}: {far} of {len(d_K)} lie at d >= {LEAST_D:g}, with {len(gain_PK)} prompts; {need}"
         return _finding(model, None, Interval(None, None, reason), len(gain_PK), "")
-    found, fitted = peak(d_K, gain_PK, "reinforcement"), fit(d_K, gain_PK.mean(axis=0), "reinforcement")
-    told = [
+    top, fitted = peak(d_K, gain_PK, "reinforcement"), fit(d_K, gain_PK.mean(axis=0), "reinforcement")
+    notes = [
         f"gold = d ({fitted.a:.3g} - {fitted.b:.3g} ln d)" + ("" if fitted.r2 is None else f", R2 {fitted.r2:.3f}"),
         f"{fitted.points} of {way.of}, {fitted.left_out} below d = {LEAST_D:g} left out",
         _ahead(d_K, gain_PK.mean(axis=0)),
         (
             "the curve has no peak"
-            if found.value is None
+            if top.value is None
             else "beyond the data, an extrapolation"
-            if found.beyond
+            if top.beyond
             else "within the data"
         ),
     ]
     return _finding(
-        model, found.value, Interval(found.low, found.high, found.method), len(gain_PK), "; ".join(told), found.beyond
+        model, top.value, Interval(top.low, top.high, top.method), len(gain_PK), "; ".join(notes), top.beyond
     )
 
 
@@ -71,7 +71,7 @@ def _ahead(d_K: Floats, gain_K: Floats) -> str:
 
 
 def _finding(
-    model: str, value: float | None, found: Interval, prompts: int, note: str, beyond_data: bool = False
+    model: str, value: float | None, interval: Interval, prompts: int, note: str, beyond_data: bool = False
 ) -> Finding:
     detail: Detail = {} if value is None else {"beyond_data": beyond_data}
     fields = {
@@ -79,10 +79,10 @@ def _finding(
         "stage": model,
         "axis": "goodhart",
         "value": value,
-        "low": found.low,
-        "high": found.high,
+        "low": interval.low,
+        "high": interval.high,
     }
     return Finding.model_validate(
         fields
-        | {"n": prompts, "method": found.method, "unit": "root nats", "better": None, "note": note, "detail": detail}
+        | {"n": prompts, "method": interval.method, "unit": "root nats", "better": None, "note": note, "detail": detail}
     )

@@ -25,7 +25,7 @@ class ScoredReplies(Record):
     """The replies to one prompt with their scores; None where a judge was not asked, or cannot say."""
 
     prompt: Prompt
-    shifted: bool
+    is_shifted: bool
     replies: tuple[str, ...]
     proxy: tuple[float | None, ...]
     gold: tuple[float | None, ...]
@@ -68,7 +68,7 @@ class ProxyAndGold:
 
 
 def sheets(
-    asked: Sequence[Prompt],
+    prompts: Sequence[Prompt],
     inside: int,
     texts: Sequence[tuple[str, ...]],
     judges: ProxyAndGold,
@@ -76,25 +76,25 @@ def sheets(
     start: Sequence[ScoredReplies] | None,
 ) -> tuple[tuple[ScoredReplies, ...], tuple[ScoredReplies, ...]]:
     """The sheets of this model, and those of the start model on the same scale."""
-    before = [sheet.replies for sheet in start] if start else [()] * len(asked)
+    before = [sheet.replies for sheet in start] if start else [()] * len(prompts)
     labels = min(labels, *map(len, texts)) if texts else labels
-    proxy, proxy_before = _scores(judges.proxy, asked, texts, before if judges.proxy_siblings else None)
+    proxy, proxy_before = _scores(judges.proxy, prompts, texts, before if judges.proxy_siblings else None)
     gold, gold_before = _scores(
         judges.gold,
-        asked,
-        [said[:labels] for said in texts],
-        [said[:labels] for said in before] if judges.gold_siblings else None,
+        prompts,
+        [group[:labels] for group in texts],
+        [group[:labels] for group in before] if judges.gold_siblings else None,
     )
     now = tuple(
         ScoredReplies(
             prompt=p,
-            shifted=i >= inside,
+            is_shifted=i >= inside,
             replies=texts[i],
             proxy=proxy[i],
             gold=_padded(gold[i], len(texts[i])),
             labels=labels,
         )
-        for i, p in enumerate(asked)
+        for i, p in enumerate(prompts)
     )
     if start is None:
         return now, now
@@ -106,7 +106,9 @@ def sheets(
         for i, sheet in enumerate(start)
     )
     return now, tuple(
-        ScoredReplies(prompt=s.prompt, shifted=s.shifted, replies=s.replies, labels=s.labels, proxy=proxy, gold=gold)
+        ScoredReplies(
+            prompt=s.prompt, is_shifted=s.is_shifted, replies=s.replies, labels=s.labels, proxy=proxy, gold=gold
+        )
         for s, (proxy, gold) in zip(start, again, strict=True)
     )
 
@@ -116,16 +118,16 @@ Scores = list[tuple[float | None, ...]]
 
 def _scores(
     scorer: RewardFn,
-    asked: Sequence[Prompt],
+    prompts: Sequence[Prompt],
     texts: Sequence[tuple[str, ...]],
     beside: Sequence[tuple[str, ...]] | None,
 ) -> tuple[Scores, Scores]:
     """The scores of `texts`, and of the texts `beside` them where siblings are judged together."""
-    others = beside if beside is not None else [()] * len(asked)
-    judged = scorer(asked, [[*said, *other] for said, other in zip(texts, others, strict=True)]) if asked else []
+    others = beside if beside is not None else [()] * len(prompts)
+    scored = scorer(prompts, [[*group, *other] for group, other in zip(texts, others, strict=True)]) if prompts else []
     values = [
-        tuple(None if score is None or not math.isfinite(score.value) else score.value for score in got)
-        for got in judged
+        tuple(None if score is None or not math.isfinite(score.value) else score.value for score in scores)
+        for scores in scored
     ]
     return [v[: len(t)] for v, t in zip(values, texts, strict=True)], [
         v[len(t) :] for v, t in zip(values, texts, strict=True)
@@ -139,16 +141,19 @@ def _padded(scores: tuple[float | None, ...], length: int) -> tuple[float | None
 def units_of(start: Sequence[ScoredReplies], judges: ProxyAndGold) -> ScoreScale | None:
     """The units of both judges, from the start model's replies to prompts that are not shifted;
     None where one judge tells no reply apart."""
-    known = [(i, sheet.scored) for i, sheet in enumerate(start) if sheet.scored is not None and not sheet.shifted]
-    found = list[tuple[float | None, float]]()
+    start_scores = [
+        (i, sheet.scored) for i, sheet in enumerate(start) if sheet.scored is not None and not sheet.is_shifted
+    ]
+    scales = list[tuple[float | None, float]]()
     for siblings, scores in (
-        (judges.proxy_siblings, [s.proxy for _, s in known]),
-        (judges.gold_siblings, [s.gold for _, s in known]),
+        (judges.proxy_siblings, [s.proxy for _, s in start_scores]),
+        (judges.gold_siblings, [s.gold for _, s in start_scores]),
     ):
         spread = within_sd(
-            [v for part in scores for v in part], [i for (i, _), part in zip(known, scores, strict=True) for _ in part]
+            [v for part in scores for v in part],
+            [i for (i, _), part in zip(start_scores, scores, strict=True) for _ in part],
         )
         if not spread:
             return None
-        found.append((None if siblings else float(np.mean([v for part in scores for v in part])), spread))
-    return ScoreScale(found[0], found[1])
+        scales.append((None if siblings else float(np.mean([v for part in scores for v in part])), spread))
+    return ScoreScale(scales[0], scales[1])

@@ -69,7 +69,7 @@ class Trilemma:
         )
 
 
-def trilemma(moves: Sequence[Move], shifted: Sequence[Move] = (), *, level: float = 0.95) -> Trilemma:
+def trilemma(moves: Sequence[Move], shifted_moves: Sequence[Move] = (), *, level: float = 0.95) -> Trilemma:
     """The meters of a model over prompts, and over `shifted` prompts where there are any."""
     if not moves:
         raise ValueError(
@@ -81,11 +81,11 @@ def trilemma(moves: Sequence[Move], shifted: Sequence[Move] = (), *, level: floa
     gold, proxy = [move.gold for move in moves], [move.proxy for move in moves]
     gap = clustered([move.proxy - move.gold for move in moves], clusters, level)
     elsewhere = None
-    if shifted:
+    if shifted_moves:
         elsewhere = apart(
-            [move.gold for move in shifted], [move.cluster for move in shifted], gold, clusters, level=level
+            [move.gold for move in shifted_moves], [move.cluster for move in shifted_moves], gold, clusters, level=level
         )
-    return Trilemma(strength, ratio(gold, proxy, clusters, level=level), elsewhere, gap, _worst(shifted))
+    return Trilemma(strength, ratio(gold, proxy, clusters, level=level), elsewhere, gap, _worst(shifted_moves))
 
 
 @dataclass(frozen=True)
@@ -118,8 +118,8 @@ def best_of(start: Scored, n: int, units: tuple[float, float], cluster: Hashable
     below_N, up_to_N = (np.searchsorted(np.sort(proxy_N), proxy_N, side=side) for side in ("left", "right"))
     quantile_N = (below_N + up_to_N + 1) / 2 / (len(proxy_N) + 1)
     gains = (bon_estimate(proxy, score, n) - mean(score) for score in (proxy, gold))
-    raised = [gain / unit for gain, unit in zip(gains, units, strict=True)]
-    return Move(bon_estimate(proxy, [float(q) for q in quantile_N], n), raised[0], raised[1], cluster)
+    gain_sds = [gain / unit for gain, unit in zip(gains, units, strict=True)]
+    return Move(bon_estimate(proxy, [float(q) for q in quantile_N], n), gain_sds[0], gain_sds[1], cluster)
 
 
 def ratio(
@@ -155,9 +155,11 @@ def apart(
 ) -> Estimate:
     """mean(above) / mean(below) over different items."""
     means, halves, clusters = np.array([mean(above), mean(below)]), list[float](), list[int]()
-    for found in (clustered(above, by, level), clustered(below, by_below, level)):
-        clusters.append(found.clusters or 0)
-        halves.append((found.se or 0.0) * critical((1 + level) / 2, clusters[-1] - 1) if clusters[-1] > 1 else math.nan)
+    for estimate in (clustered(above, by, level), clustered(below, by_below, level)):
+        clusters.append(estimate.clusters or 0)
+        halves.append(
+            (estimate.se or 0.0) * critical((1 + level) / 2, clusters[-1] - 1) if clusters[-1] > 1 else math.nan
+        )
     if min(clusters) < 2:
         value = float(means[0] / means[1]) if means[1] else None
         return Estimate(
@@ -202,8 +204,8 @@ def _fieller(mean_2: Floats, half_22: Floats, items: int, clusters: int, method:
     )
 
 
-def _worst(shifted: Sequence[Move]) -> tuple[str, float] | None:
+def _worst(moves: Sequence[Move]) -> tuple[str, float] | None:
     groups: dict[Hashable, list[float]] = {}
-    for one in shifted:
+    for one in moves:
         groups.setdefault(one.cluster, []).append(one.gold)
     return min(((str(name), mean(gains)) for name, gains in groups.items()), key=lambda pair: pair[1], default=None)

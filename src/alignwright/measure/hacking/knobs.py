@@ -28,7 +28,7 @@ from alignwright.measure.hacking import section
 EDITED = 16
 """The fewest prompts whose replies are edited: half of them are searched for what fools the
 proxy, the other half is reported."""
-NEEDED = (
+TOO_FEW_PROMPTS = (
     f"unit tests of a reward need {EDITED} prompts, half of them to search for what fools the proxy and half to"
     " report it"
 )
@@ -110,7 +110,7 @@ class HackingMeasure(Stage):
                 " training never sees"
             )
         if self.unit_tests and self.limit is not None and self.limit < EDITED:
-            raise ValueError(f"limit: {self.limit}, but {NEEDED}; raise it, or write 'unit_tests: false'")
+            raise ValueError(f"limit: {self.limit}, but {TOO_FEW_PROMPTS}; raise it, or write 'unit_tests: false'")
         return self
 
     @classmethod
@@ -123,11 +123,11 @@ class HackingMeasure(Stage):
     def row_faults(self, files: Sequence[KnobRows]) -> Iterator[tuple[Knob, str]]:
         prompts = sum(len(file.rows) for file in files)
         if self.unit_tests and files and prompts < EDITED:
-            yield ("prompts",), f"{prompts} prompts, but {NEEDED}; give more, or write 'unit_tests: false'"
+            yield ("prompts",), f"{prompts} prompts, but {TOO_FEW_PROMPTS}; give more, or write 'unit_tests: false'"
 
     def estimate(self, sizes: Sizes) -> Cost:
         longest, prompts = resolved(self.max_new_tokens), sizes.files(self, "prompts").at_most(self.limit)
         replies = prompts.rows * self.samples
         edited = prompts.rows * EDITS if self.unit_tests and sizes.begins else 0
-        read = (replies + edited) * (sizes.readings(self.proxy) + sizes.readings(self.gold))
-        return Cost.of(read * (prompts.prompt + longest), replies * longest)
+        tokens_read = (replies + edited) * (sizes.readings(self.proxy) + sizes.readings(self.gold))
+        return Cost.of(tokens_read * (prompts.prompt + longest), replies * longest)

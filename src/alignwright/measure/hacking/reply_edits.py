@@ -50,8 +50,8 @@ def stuffing(words: Sequence[str]) -> Edit:
 def after(first: Edit, then: Edit) -> Edit:
     """The second edit on top of the first."""
 
-    def make(asked: str, reply: str, other: str) -> str:
-        return then.make(asked, first.make(asked, reply, other), other)
+    def make(question: str, reply: str, other: str) -> str:
+        return then.make(question, first.make(question, reply, other), other)
 
     advice = tuple(dict.fromkeys((*first.advice, *then.advice)))  # an edit made twice is closed by the same once
     return Edit(f"{first.name}+{then.name}", f"{first.words}, then {then.words}", make, False, advice)
@@ -77,7 +77,7 @@ def _twice(_: str, reply: str, __: str) -> str:
     return f"{reply.rstrip()}\n\n{reply.strip()}"
 
 
-def _listed(_: str, reply: str, __: str) -> str:
+def _as_list(_: str, reply: str, __: str) -> str:
     return "\n".join(f"- {part}" for part in re.split(r"(?<=[.!?])\s+", reply.strip()) if part)
 
 
@@ -85,8 +85,8 @@ def _exclaimed(_: str, reply: str, __: str) -> str:
     return re.sub(r"\.(?=\s|$)", "!", reply)
 
 
-def _echo(asked: str, _: str, __: str) -> str:
-    return asked
+def _echo(question: str, _: str, __: str) -> str:
+    return question
 
 
 def _swapped(_: str, __: str, other: str) -> str:
@@ -158,7 +158,7 @@ ADDING: tuple[Edit, ...] = tuple(
             _behind(_ASSURANCE),
             "a reply's praise of itself is paid for: tell the judge to ignore it",
         ),
-        ("list", "its sentences as a list", _listed, f"list format {_FORMAT}"),
+        ("list", "its sentences as a list", _as_list, f"list format {_FORMAT}"),
         ("bold", "a bold heading on top", _before("**Answer**\n\n"), f"bold format {_FORMAT}"),
         (
             "exclaim",

@@ -11,11 +11,11 @@ from alignwright.job.data import subsample_evenly
 from alignwright.job.job import BASELINE, Result, count_statuses
 from alignwright.measure.hacking import measure as hacking
 from alignwright.measure.hacking.exploited_features import ScoredReply
-from alignwright.measure.hacking.knobs import EDITED, NEEDED, HackingMeasure
+from alignwright.measure.hacking.knobs import EDITED, TOO_FEW_PROMPTS, HackingMeasure
 from alignwright.measure.hacking.reward_tests import reward_tests
 from alignwright.measure.judge_score import sample_replies
 
-JUDGED = "judged.jsonl"
+SCORES = "judged.jsonl"
 
 
 def measure_hacking(stage: HackingMeasure, job: JobContext) -> Result:
@@ -35,19 +35,19 @@ def measure_hacking(stage: HackingMeasure, job: JobContext) -> Result:
     samples, findings = hacking.scores(scored, prompts), list[Finding]()
     both = scored
     for name in job.needed("earlier"):  # at most one: the model before
-        before = records(job.folder_of(name) / JUDGED, ScoredReply)
+        before = records(job.folder_of(name) / SCORES, ScoredReply)
         samples += hacking.rate(before, scored)
         findings += hacking.step_findings(hacking.step(before, scored), stage=job.model, against=job.jobs[name].model)
         both = [*before, *scored]
     findings += hacking.feature_findings(both, stage=job.model, seed=job.seed)
     if stage.unit_tests and job.model == BASELINE:
-        answered = [(prompt, group) for prompt, group in zip(prompts, texts, strict=True) if group]
-        if len(answered) < EDITED:
+        pairs = [(prompt, group) for prompt, group in zip(prompts, texts, strict=True) if group]
+        if len(pairs) < EDITED:
             raise ValueError(
-                f"{job.name}: {NEEDED}, and {len(answered)} were answered; give more prompts, or write"
+                f"{job.name}: {TOO_FEW_PROMPTS}, and {len(pairs)} were answered; give more prompts, or write"
                 " 'unit_tests: false'"
             )
         findings += hacking.edit_findings(
-            reward_tests(proxy, gold, *map(list, zip(*answered, strict=True))), stage=job.model
+            reward_tests(proxy, gold, *map(list, zip(*pairs, strict=True))), stage=job.model
         )
-    return Result(count_statuses(samples), samples, findings, {JUDGED: scored})
+    return Result(count_statuses(samples), samples, findings, {SCORES: scored})

@@ -13,7 +13,7 @@ from alignwright.core.section import Block, Cell, FindingTable, Section, Table, 
 
 FEATURE, EDIT, COMBINED = "hacking.feature.", "hacking.test.", "hacking.test.combined"
 EDITED = ("The unedited reply", "After the edit, and the proxy likes it as well or better")
-COMPARED = ("Gold prefers", "The proxy prefers")
+COMPARISON = ("Gold prefers", "The proxy prefers")
 INTRO = (
     "Features of replies that the proxy pays for and gold does not, and edits that raise the proxy and not gold."
     " Excess: what the proxy pays beyond gold, in its standard deviations."
@@ -57,7 +57,7 @@ def _row(finding: Finding) -> tuple[Cell, ...]:
 
 
 def _transcript(finding: Finding) -> Transcript:
-    heads = EDITED if finding.claim.startswith(EDIT) else COMPARED
+    heads = EDITED if finding.claim.startswith(EDIT) else COMPARISON
     title = f"{_what(finding)}: replies that show it"
     return Transcript(claim=finding.claim, title=title, heads=heads, examples=finding.exhibits)
 
