@@ -12,6 +12,7 @@ from alignwright.files.contents import records
 from alignwright.job.context import JobContext
 from alignwright.job.job import Result
 from alignwright.job.preferences import StoredVotes, comparisons
+from alignwright.job.records import PREFERENCES
 
 
 def run(stage: Pooled, job: JobContext) -> Result:
@@ -31,5 +32,5 @@ def run(stage: Pooled, job: JobContext) -> Result:
         f"{len(preferences)} preferences from {sum(bool(c.votes) for c in ballots)} comparisons"
         f" ({', '.join(names) or 'no votes'})",
         findings=agreement(ballots, stage=job.name),
-        records={"comparisons.jsonl": ballots, "preferences.jsonl": preferences},
+        records={"comparisons.jsonl": ballots, PREFERENCES: preferences},
     )

@@ -23,6 +23,10 @@ Role = Literal["comparisons", "votes", "preferences", "reward", "model", "start"
 as the model it is applied to, as the model an average begins from, as its own earlier measurement."""
 
 
+PROBES: tuple[Section, ...] = ("measure", "attack")
+"""The sections whose stages are applied to every model, and leave samples."""
+
+
 @dataclass(frozen=True)
 class Job:
     """A stage applied to a model. `model` is "baseline" or the name of the training stage whose
@@ -47,18 +51,18 @@ class Job:
     @property
     def stage_name(self) -> str:
         """Its stage's stable name: collect, feedback.0.judge, train.1.dpo, measure.2.tax."""
-        return ".".join(str(part) for part in (self.section, self.place, self.by) if part not in (None, ""))
+        return stage_name(self.section, self.place, self.by)
 
     @property
     def probes(self) -> bool:
         """Whether it measures or attacks a model, and leaves samples."""
-        return self.section in ("attack", "measure")
+        return self.section in PROBES
 
     @property
     def name(self) -> str:
         """Its stable name: that of its stage, and of a measure or an attack the model's too
         (measure.2.tax@train.1.dpo)."""
-        return f"{self.stage_name}@{self.model}" if self.probes else self.stage_name
+        return probe_name(self.stage_name, self.model) if self.probes else self.stage_name
 
     @property
     def builds_on(self) -> tuple[str, ...]:
@@ -67,6 +71,16 @@ class Job:
 
     def needed(self, role: Role) -> tuple[str, ...]:
         return self.needs.get(role, ())
+
+
+def stage_name(section: Section, place: int | None, by: str) -> str:
+    """The stable name of a stage."""
+    return ".".join(str(part) for part in (section, place, by) if part not in (None, ""))
+
+
+def probe_name(stage: str, model: str) -> str:
+    """The stable name of the job that measures or attacks a model with a stage."""
+    return f"{stage}@{model}"
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from alignwright.core.records import Comparison, Conversation, Preference, Recor
 from alignwright.files.contents import records
 from alignwright.job.context import JobContext
 from alignwright.job.data import merge_comparisons
+from alignwright.job.records import PREFERENCES
 
 
 class StoredVotes(Record):
@@ -30,7 +31,7 @@ def preferences(job: JobContext, *, required: bool = True) -> list[Preference]:
     """The preferences that aggregation stored for this training job; there must be some, where
     they are `required`."""
     (name,) = job.needed("preferences")
-    rows = records(job.folder_of(name) / "preferences.jsonl", Preference)
+    rows = records(job.folder_of(name) / PREFERENCES, Preference)
     if required and not rows:
         raise ValueError(
             f"{job.name}: no pair of replies is preferred firmly enough to learn from; lower aggregate.min_strength, or"

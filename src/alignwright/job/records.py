@@ -10,7 +10,7 @@ from alignwright.files.contents import records
 from alignwright.job.job import Result
 from alignwright.job.ledger import write_text
 
-SAMPLES, FINDINGS = "outcomes.jsonl", "findings.jsonl"
+SAMPLES, FINDINGS, PREFERENCES = "outcomes.jsonl", "findings.jsonl", "preferences.jsonl"
 
 
 def write_records(path: Path, records: Iterable[Record]) -> None:

@@ -26,7 +26,7 @@ from alignwright.experiment.plan import plan
 from alignwright.files.fingerprint import model_fingerprint
 from alignwright.files.models import gguf_facts, resolve
 from alignwright.files.sources import write_rejected
-from alignwright.job.job import Job
+from alignwright.job.job import Job, stage_name
 from alignwright.job.ledger import Ledger, run_lock, write_json, write_text
 from alignwright.run import disk_space
 from alignwright.run.crash import within
@@ -299,12 +299,9 @@ def _only_audit(experiment: Experiment, model: str) -> Experiment:
 
 def _until(jobs: tuple[Job, ...], stage: str) -> tuple[Job, ...]:
     """The jobs up to and including those of `stage`, such as train.0.sft, train.0, aggregate or
-    baseline."""
-
-    def of_stage(name: str) -> bool:
-        return name == stage or name.startswith(f"{stage}.")
-
-    places = [place for place, job in enumerate(jobs) if any(map(of_stage, (job.name, job.stage_name, job.model)))]
+    baseline; what is measured of a training stage's model is among them."""
+    called = {job.name: {job.section, stage_name(job.section, job.place, ""), job.stage_name, job.name} for job in jobs}
+    places = [place for place, job in enumerate(jobs) if stage in called[job.name] | called.get(job.model, {job.model})]
     if not places:
         stages = dict.fromkeys(job.stage_name for job in jobs)
         raise ValueError(f"--until {stage}: no such stage; there are baseline, {', '.join(stages)}")

@@ -20,6 +20,7 @@ from alignwright.core.records import TODAY, Conversation, Message, Preference
 from alignwright.feedback.attribution import Attribution, PrincipleShare, no_trace_note, user_text
 from alignwright.files.contents import records
 from alignwright.job.ledger import Ledger
+from alignwright.job.records import PREFERENCES
 from alignwright.report.text import clip, one_line, visible
 from alignwright.run.compare import resolved
 from alignwright.text.refusal.grader import grade_refusal
@@ -59,9 +60,9 @@ def the_date(run: Path) -> str:
 
 def lessons_of(run: Path) -> Attribution:
     """What the run's aggregation decided; no lessons where it is no run, or nothing was preferred."""
-    files, ledger = sorted(run.glob("stages/*aggregate*/preferences.jsonl")), Ledger(run)
-    for name in ledger.entries:
-        if "aggregate" in name:
+    files, ledger = sorted(run.glob(f"stages/*/{PREFERENCES}")), Ledger(run)
+    for name, entry in ledger.entries.items():
+        if PREFERENCES in entry.files or (run / entry.folder / PREFERENCES).exists():
             ledger.intact(name)
     return Attribution(preference for file in files for preference in records(file, Preference))
 

@@ -13,17 +13,17 @@ import json
 import random
 from collections.abc import Iterator
 from pathlib import Path
+from typing import cast
 
-from alignwright.attack.knobs import ATTACK_SUCCESS
+from alignwright.core.claims import Claim
 from alignwright.core.records import SampleResult
 from alignwright.files.replies import reply_key
+from alignwright.job.job import PROBES, probe_name, stage_name
 from alignwright.job.ledger import Ledger, write_text
-from alignwright.job.records import read_samples
-from alignwright.measure.knobs import OVER_REFUSAL, REFUSAL
+from alignwright.job.records import SAMPLES, read_samples
+from alignwright.measure.corrected_rate import graded_claims
 from alignwright.report.results import read
-
-GRADED = {claim.name: claim.grader for claim in (REFUSAL, OVER_REFUSAL, ATTACK_SUCCESS)}
-"""Rates that a grader finds, each with the question it answers."""
+from alignwright.run.compare import resolved
 
 
 def draw(run: Path, out: Path, *, each: int, claim: str | None = None, stage: str | None = None) -> list[str]:
@@ -35,15 +35,16 @@ def draw(run: Path, out: Path, *, each: int, claim: str | None = None, stage: st
     if not case.stages or (stage is not None and stage not in case.stages):
         raise ValueError(f"{run}: nothing was measured at stage {stage}; there are {', '.join(case.stages) or 'none'}")
     at, lines, told = stage or case.stages[-1], list[str](), list[str]()
-    for name in GRADED if claim is None else (claim,):
-        if name not in GRADED:
-            raise ValueError(f"{name!r} is not found by a grader; choose from {', '.join(GRADED)}")
+    graded = graded_claims(case.claim_records)
+    for name in graded if claim is None else (claim,):
+        if name not in graded:
+            raise ValueError(f"{name!r} is not found by a grader; choose from {', '.join(graded) or 'none'}")
         found = list(
             {reply_key(o.prompt, o.reply): o for o in _outcomes(run, name, at) if o.prompt is not None}.values()
         )
         by_seed = random.Random(f"{case.header.seed} {at} {name}")  # noqa: S311 - a sample that can be drawn again, no secret
         drawn = by_seed.sample(found, min(each, len(found)))
-        lines += [json.dumps(_row(o, name, at), ensure_ascii=False) for o in drawn]
+        lines += [json.dumps(_row(o, graded[name], at), ensure_ascii=False) for o in drawn]
         told += [f"{name} at {at}: {len(drawn)} of {len(found)} replies"] if found else []
     if not lines:
         raise ValueError(
@@ -55,19 +56,28 @@ def draw(run: Path, out: Path, *, each: int, claim: str | None = None, stage: st
 
 def _outcomes(run: Path, claim: str, stage: str) -> Iterator[SampleResult]:
     ledger = Ledger(run)
-    for name, entry in ledger.entries.items():
-        path = run / entry.folder / "outcomes.jsonl"
-        if name.endswith(f"@{stage}") and name.startswith(("measure.", "attack.")) and path.exists():
+    for name in _probes(run, stage):
+        if name in ledger.entries and (run / ledger.entries[name].folder / SAMPLES).exists():
             yield from (o for o in read_samples(ledger.intact(name)) if o.claim == claim and o.status != "error")
 
 
-def _row(outcome: SampleResult, claim: str, stage: str) -> dict[str, object]:
+def _probes(run: Path, model: str) -> Iterator[str]:
+    """The names of the jobs that measured or attacked a model, by the stages of the run's spec."""
+    spec = resolved(run)
+    for section in PROBES:
+        stages = spec.get(section)
+        for place, stage in enumerate(cast("list[object]", stages) if isinstance(stages, list) else ()):
+            by = cast("dict[str, object]", stage).get("by") if isinstance(stage, dict) else None
+            yield probe_name(stage_name(section, place, str(by)), model)
+
+
+def _row(outcome: SampleResult, claim: Claim, stage: str) -> dict[str, object]:
     assert outcome.prompt is not None
     asked = [message.model_dump() for message in outcome.prompt.messages]
     return {
-        "claim": claim,
+        "claim": claim.name,
         "stage": stage,
         "prompt": asked[0]["content"] if len(asked) == 1 else asked,
         "reply": outcome.reply,
-        str(GRADED[claim]): None,
+        str(claim.grader): None,
     }
