@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import json
 import random
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -244,6 +245,33 @@ def test_the_collector_is_on_again_and_leaves_what_the_caller_has_frozen() -> No
         assert gc.get_freeze_count() == frozen > 0
     finally:
         gc.unfreeze()
+
+
+def test_what_is_set_aside_is_not_looked_through_and_what_comes_later_is() -> None:
+    class Ring:
+        def __init__(self) -> None:
+            self.itself = self
+
+    def ring() -> weakref.ref[Ring]:
+        return weakref.ref(Ring())
+
+    gc.disable()
+    try:
+        before = ring()
+        assert before() is not None, "a ring goes by a collection alone"
+        with collector.set_aside():
+            assert before() is None, "what was garbage is not kept to the end"
+            count = gc.get_freeze_count()
+            assert count > 10_000
+            assert len(gc.get_objects()) < count / 10
+            later = ring()
+            with collector.set_aside():
+                assert gc.get_freeze_count() <= count
+            gc.collect()
+            assert later() is None
+        assert gc.get_freeze_count() == 0
+    finally:
+        gc.enable()
 
 
 def test_pairs_of_either_shape_are_the_same_pairs(tmp_path: Path) -> None:

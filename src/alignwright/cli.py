@@ -75,9 +75,7 @@ def align(
     runs: Runs = Path("runs"),
 ) -> None:
     """Align the model, measure it before and after, and answer the promises. Run it again to resume."""
-    from alignwright.run.align import Request
-
-    _perform(Request(spec, tuple(set_ or ()), until, runs), dry_run, probe)
+    _perform(spec, set_, until, runs, None, dry_run, probe)
 
 
 @app.command()
@@ -90,9 +88,7 @@ def audit(
     runs: Runs = Path("runs"),
 ) -> None:
     """Measure and attack another model with the spec's questions; train nothing."""
-    from alignwright.run.align import Request
-
-    _perform(Request(spec, tuple(set_ or ()), None, runs, audit=model), dry_run, probe)
+    _perform(spec, set_, None, runs, model, dry_run, probe)
 
 
 @app.command()
@@ -335,16 +331,20 @@ def _raise_again(lost: sys.UnraisableHookArgs) -> None:
         sys.__unraisablehook__(lost)
 
 
-def _perform(request: object, dry_run: bool, probe: bool) -> None:
-    from alignwright.run.align import Request, estimate
-    from alignwright.run.align import align as run_align
-    from alignwright.run.console import screen
-    from alignwright.run.progress import View, show_estimate
+def _perform(
+    spec: Path, set_: list[str] | None, until: str | None, runs: Path, audit: str | None, dry_run: bool, probe: bool
+) -> None:
+    from alignwright.files import collector
 
-    assert isinstance(request, Request)
+    with collector.paused():
+        from alignwright.run.align import Request, estimate
+        from alignwright.run.align import align as run_align
+        from alignwright.run.console import screen
+        from alignwright.run.progress import View, show_estimate
+
     if probe and not dry_run:
         raise ValueError("--probe has no effect without --dry-run: a run measures itself")
-    view = View(screen())
+    request, view = Request(spec, tuple(set_ or ()), until, runs, audit), View(screen())
     if dry_run:
         show_estimate(estimate(request, probed=probe), view.console)
         return

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from alignwright.experiment.experiment import Experiment, claims_of, model_stage
 from alignwright.experiment.labels import labels
 from alignwright.experiment.load import load
 from alignwright.experiment.plan import plan
+from alignwright.files import collector
 from alignwright.files.fingerprint import model_fingerprint
 from alignwright.files.models import gguf_facts, resolve
 from alignwright.files.sources import write_rejected
@@ -80,8 +82,9 @@ def estimate(request: Request, *, probed: bool = False) -> RunEstimate:
 
 def align(request: Request, view: View) -> Path:
     """Run what has to be run and write the report; returns the run folder."""
-    checked = check(request.spec, request.overrides)
-    experiment, jobs, folder = prepare(request, checked.experiment)
+    with collector.paused():
+        checked = check(request.spec, request.overrides)
+        experiment, jobs, folder = prepare(request, checked.experiment)
     threads = set_num_threads()
     with run_lock(folder), within(folder):
         view.say(f"{experiment.name}: {len(jobs)} stages into {folder} ({threads} thread{'s' * (threads != 1)})")
@@ -96,7 +99,8 @@ def align(request: Request, view: View) -> Path:
                 f"{len(checked.rejected)} bad rows set aside in {folder / 'rejected.jsonl'}, as intent.bad_rows allows"
             )
         if not (folder / "promises.json").exists():
-            _fits(experiment, checked, view)
+            with collector.paused():
+                _fits(experiment, checked, view)
         ledger = Ledger(folder)
         try:
             taken, dropped = _run_jobs(experiment, jobs, ledger, view)
@@ -173,31 +177,32 @@ def _run_jobs(
             view.done(called[job.name], 0.0, cached=True)
         else:
             todo.append((number, job))
-    if todo:
-        if tight := disk_space.short(experiment, [job for _, job in todo], ledger.run):
-            view.say(tight)
-        from alignwright.run.context import job_context, model_store
-        from alignwright.run.execute import (  # torch starts here, only when something has to be computed
-            execute,
-        )
+    with ExitStack() as engine:
+        if todo:
+            if tight := disk_space.short(experiment, [job for _, job in todo], ledger.run):
+                view.say(tight)
+            with collector.paused():  # torch starts here, only when something has to be computed
+                from alignwright.run.context import job_context, model_store
+                from alignwright.run.execute import execute
 
-        models, by_name = model_store(experiment, ledger), {job.name: job for job in plan(experiment)}
-        for number, job in todo:
-            if refused := reason_to_skip(job, jobs, ledger, dropped):
-                dropped.add(job.name)
-                view.say(f"- {called[job.name]}: left out, {refused}")
-                continue
-            folder = ledger.folder(number, job.name, keys[job.name])
-            fresh = [path.name for path in folder.iterdir()] == ["key"]
-            started = time.perf_counter()
-            with view.job(called[job.name]) as bar:
-                note = execute(job_context(job, by_name, experiment, models, folder, bar))
-            seconds = time.perf_counter() - started
-            ledger.finish(job.name, keys[job.name], folder, seconds, bar.tokens)
-            view.done(called[job.name], seconds, note, doubted=bar.doubted)
-            taken += [(job, seconds)] if fresh else []
-        models.drop(judge=True)
-    keep_models(experiment, [job for job in jobs if job.name not in dropped], keys, ledger, view)
+            engine.enter_context(collector.set_aside())
+            models, by_name = model_store(experiment, ledger), {job.name: job for job in plan(experiment)}
+            for number, job in todo:
+                if refused := reason_to_skip(job, jobs, ledger, dropped):
+                    dropped.add(job.name)
+                    view.say(f"- {called[job.name]}: left out, {refused}")
+                    continue
+                folder = ledger.folder(number, job.name, keys[job.name])
+                fresh = [path.name for path in folder.iterdir()] == ["key"]
+                started = time.perf_counter()
+                with view.job(called[job.name]) as bar:
+                    note = execute(job_context(job, by_name, experiment, models, folder, bar))
+                seconds = time.perf_counter() - started
+                ledger.finish(job.name, keys[job.name], folder, seconds, bar.tokens)
+                view.done(called[job.name], seconds, note, doubted=bar.doubted)
+                taken += [(job, seconds)] if fresh else []
+            models.drop(judge=True)
+        keep_models(experiment, [job for job in jobs if job.name not in dropped], keys, ledger, view)
     return taken, dropped
 
 
