@@ -170,7 +170,8 @@ def _finished(run: Path) -> None:
         (run / name).mkdir(parents=True)
     answers, findings = report_case.case()
     report_case.write(run, answers, [finding for finding in findings if finding.claim in CLAIMS])
-    spec = {"name": "one", "model": "m", "date": "2024-07-26", "train": [{"by": "dpo", "beta": 0.1}]}
+    stages = {"train": [{"by": "dpo", "beta": 0.1}], "measure": [{"by": "value"}]}
+    spec = {"name": "one", "model": "m", "date": "2024-07-26", **stages}
     (run / "spec" / "resolved.json").write_text(json.dumps(spec))
     (run / "spec" / "provenance.json").write_text(json.dumps({"weights": "abc", "packages": {"torch": "2"}}))
     ledger = Ledger(run)
