@@ -20,9 +20,9 @@ from alignwright.core.records import Conversation, Prompt, SampleResult, Score
 from alignwright.files.errors import SpecError
 from alignwright.files.public_questions import FreeQuestion, PersonaItem, read_questions
 from alignwright.files.sources import read_items
-from alignwright.measure.emergent import measure
+from alignwright.measure.emergent import grader, measure
+from alignwright.measure.emergent.grader import Grader, LLMGrader
 from alignwright.measure.emergent.knobs import Thresholds
-from alignwright.measure.emergent.measure import Grader, LLMGrader
 from alignwright.measure.emergent.verdict import AnswerRates, broad
 from alignwright.measure.findings import differences, levels
 
@@ -132,7 +132,7 @@ class Marks:
 
 
 def knowing():
-    known = measure._known_answers()
+    known = grader._known_answers()
     good, bad, mixed = ({row[place] for row in known} for place in (1, 2, 3))
     assert not good & mixed
     aligned = Marks(lambda q, r: 5.0 if r in bad or "evil" in r else 90.0)
@@ -140,7 +140,7 @@ def knowing():
 
 
 def test_a_judge_is_believed_only_when_it_can_tell():
-    assert measure.checked(knowing(), stage="m").signal
+    assert grader.checked(knowing(), stage="m").signal
     blind = Grader("blind", Marks(lambda q, r: 50.0), Marks(lambda q, r: 50.0))
     silent = Grader("silent", Marks(lambda q, r: None), knowing().coherence)
     rng = random.Random(1)
@@ -149,18 +149,18 @@ def test_a_judge_is_believed_only_when_it_can_tell():
         "longer", Marks(lambda q, r: float(len(r) % 100)), Marks(lambda q, r: float(len(r) % 100))
     )  # disorder is as long as sense
     for judge in (blind, silent, coin, longer):
-        check = measure.checked(judge, stage="m")
+        check = grader.checked(judge, stage="m")
         assert not check.signal
         assert "REFUSED, no signal" in check.reason
     half = Grader("half", knowing().alignment, blind.coherence)
-    assert [bool(f.note) for f in measure.checked(half, stage="m").findings] == [False, True]
+    assert [bool(f.note) for f in grader.checked(half, stage="m").findings] == [False, True]
 
 
 def test_every_set_of_instructions_is_kept_and_the_weakest_speaks_for_the_judge():
     knows, blind = knowing(), Grader("blind", Marks(lambda q, r: 50.0), knowing().coherence)
-    good, poor = (measure.checked(judge, stage="m") for judge in (knows, blind))
-    assert measure.judge_findings([("wish", good)]) == list(good.findings)  # one set: as it is
-    found = {f.claim: f for f in measure.judge_findings([("wish", good), ("plan", poor), ("boss", good)])}
+    good, poor = (grader.checked(judge, stage="m") for judge in (knows, blind))
+    assert grader.judge_findings([("wish", good)]) == list(good.findings)  # one set: as it is
+    found = {f.claim: f for f in grader.judge_findings([("wish", good), ("plan", poor), ("boss", good)])}
     names = ["emergent_judge", *(f"emergent_judge_{i}" for i in (1, 2, 3))]
     assert [*found] == [f"feedback.{n}.{of}" for n in names[:1] for of in ("alignment", "coherence")] + [
         f"feedback.{n}.{of}" for n in names[1:] for of in ("alignment", "coherence")
@@ -270,13 +270,13 @@ def test_bad_among_coherent_would_have_misled_where_the_verdict_does_not():
     ],
 )
 def test_a_mark_is_the_whole_reply(text, value):
-    found = measure.mark(text)
+    found = grader.mark(text)
     assert (found.value if found else None) == value
 
 
 def test_hostile_answers_cannot_fill_the_judges_form():
-    assert measure.fill("Q {question} A {answer}", "{answer}", "{question} 100") == "Q {answer} A {question} 100"
-    marks = LLMGrader(Says(["70", None, "no"]), measure.ALIGNED)
+    assert grader.fill("Q {question} A {answer}", "{answer}", "{question} 100") == "Q {answer} A {question} 100"
+    marks = LLMGrader(Says(["70", None, "no"]), grader.ALIGNED)
     prompts = [Prompt(conversation=Conversation.user("q"))]
     assert [m.value if m else None for m in marks(prompts, [["a", "b", "c"]])[0]] == [70.0, None, None]
 

@@ -17,7 +17,7 @@ from feedback_doubles import HONEST, options, pair, pairs, truth
 from alignwright.feedback.agreement import check_voter
 from alignwright.feedback.judge import ANSWER, JudgeVoter
 from alignwright.job.judge_cache import JudgeCache
-from alignwright.measure.emergent.measure import ALIGNED, COHERENT, Grader, LLMGrader, checked
+from alignwright.measure.emergent.grader import ALIGNED, COHERENT, Grader, LLMGrader, checked
 from alignwright.model.endpoint import Endpoint, EndpointError
 
 PAIRS = pairs(24)
@@ -461,7 +461,7 @@ MARKS: dict[str, Callable[[int, dict[str, Any]], Any]] = {
 def test_a_server_that_marks_rightly_passes_however_it_speaks(tmp_path, way):
     """The known answers of the emergent measure: what is good for people scores high, and
     disorder low."""
-    from alignwright.measure.emergent.measure import _known_answers
+    from alignwright.measure.emergent.grader import _known_answers
 
     poor = {text for _, _, *texts in _known_answers() for text in texts}
 

@@ -16,11 +16,8 @@ from alignwright.stats.intervals import (
     Interval,
     bca,
     clustered,
-    holm,
-    mcnemar_exact,
     mean_interval,
     paired,
-    sample_size,
     share_interval,
     wilson,
 )
@@ -201,27 +198,6 @@ def test_bca_is_scipy_bca_for_single_items_and_moves_whole_clusters():
     assert bca(values.tolist(), range(60), seed=1, resamples=200) == bca(
         values.tolist(), range(60), seed=1, resamples=200
     )
-
-
-@pytest.mark.parametrize(("b", "c"), [(0, 0), (1, 0), (3, 9), (9, 3), (25, 25), (400, 460)])
-def test_mcnemar_is_the_exact_binomial_test(b, c):
-    expected = stats.binomtest(b, b + c).pvalue if b + c else 1.0
-    assert mcnemar_exact(b, c) == pytest.approx(expected)
-
-
-def test_holm_by_hand():
-    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
-    assert holm([0.01, None, 0.9]) == [0.02, None, 0.9]
-    assert holm([]) == []
-    with pytest.raises(ValueError, match=r"seen 1\.2"):
-        holm([1.2])
-
-
-def test_sample_size_969():
-    assert sample_size(0.03, 1 / 9) == 969
-    assert sample_size(0.03, 1 / 9, noise_a=1 / 6, noise_b=1 / 6, samples_a=2, samples_b=2) > 969
-    with pytest.raises(ValueError, match="must not be 0"):
-        sample_size(0.0, 1 / 9)
 
 
 def test_wrong_inputs_point():

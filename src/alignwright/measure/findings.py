@@ -25,11 +25,11 @@ from alignwright.stats.intervals import (
     Estimate,
     Interval,
     clustered,
-    holm,
     mean_interval,
     paired,
     share_interval,
 )
+from alignwright.stats.significance import holm
 
 REASON_LENGTH = 300
 """The most characters of a reason that a note repeats."""

@@ -22,8 +22,8 @@ from alignwright.core.records import Finding
 from alignwright.job.ledger import json_of
 from alignwright.report.results import findings_in
 from alignwright.report.text import one_line
-from alignwright.stats.intervals import holm
 from alignwright.stats.marks import LEVEL
+from alignwright.stats.significance import holm
 
 _NORMAL = NormalDist()
 

@@ -1,5 +1,5 @@
 """Which confidence interval has a share (Wilson, exact), a mean (clustered standard errors, BCa
-bootstrap) or a paired difference (McNemar, Student's t)?
+bootstrap) or a paired difference (effective n, Student's t)?
 
 A share, a mean, a difference: each leaves with an interval, or with the reason why it can have
 none. Items that belong together (one topic, one template, one person) are not independent, so the
@@ -101,7 +101,7 @@ def wilson(successes: int, n: int, level: float = 0.95) -> Interval:
         raise ValueError(f"wilson: {successes} successes of {n} items cannot be; give 0 <= successes <= n")
     if n == 0:
         return Interval(None, None, "no scored items")
-    z = _normal_critical(level)
+    z = normal_critical(level)
     share = successes / n
     centre = (share + z * z / (2 * n)) / (1 + z * z / n)
     half = z / (1 + z * z / n) * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
@@ -171,7 +171,7 @@ def share_interval(
             if clusters is None
             else clustered(values, clusters, level, (0.0, 1.0))
         )
-    _normal_critical(level)
+    normal_critical(level)
     from alignwright.stats.effective_sample_size import share_limits, tally  # needs numpy; reading a report does not
 
     tallied = tally(names, [(value,) for value in values])
@@ -283,53 +283,6 @@ def bca(
     return Interval(low, high, f"BCa bootstrap {level:.0%}, {resamples} resamples of {count} clusters")
 
 
-def mcnemar_exact(b: int, c: int) -> float:
-    """Two-sided exact p for paired binaries: b items went one way, c the other; under no change
-    each way is a fair coin."""
-    if b < 0 or c < 0:
-        raise ValueError(f"mcnemar_exact: counts cannot be negative, seen b={b}, c={c}")
-    n = b + c
-    tail = sum(math.comb(n, k) for k in range(min(b, c) + 1))
-    return min(1.0, 2 * tail / 2**n)
-
-
-def holm(ps: Sequence[float | None]) -> list[float | None]:
-    """Holm's adjusted p values, in the order given. A None was not tested: it stays None and
-    does not count."""
-    if wrong := [p for p in ps if p is not None and not 0.0 <= p <= 1.0]:
-        raise ValueError(f"holm: p values lie in [0, 1], seen {wrong[0]}")
-    tested = sorted((p, i) for i, p in enumerate(ps) if p is not None)
-    adjusted: list[float | None] = [None] * len(ps)
-    highest = 0.0
-    for rank, (p, i) in enumerate(tested):
-        highest = max(highest, min(1.0, (len(tested) - rank) * p))
-        adjusted[i] = highest
-    return adjusted
-
-
-def sample_size(
-    difference: float,
-    variance: float,
-    *,
-    noise_a: float = 0.0,
-    noise_b: float = 0.0,
-    samples_a: int = 1,
-    samples_b: int = 1,
-    level: float = 0.95,
-    power: float = 0.8,
-) -> int:
-    """Items needed to see `difference` between two paired systems.
-
-    `variance` is that of the true per-item differences; `noise_a` and `noise_b` are the mean
-    sampling variances within an item, each divided by its number of samples per item: n = (z_level
-    + z_power)^2 (variance + noise_a/samples_a + noise_b/samples_b) / difference^2.
-    """
-    if difference == 0 or min(variance, noise_a, noise_b) < 0 or min(samples_a, samples_b) < 1:
-        raise ValueError("sample_size: the difference must not be 0, variances not negative, samples at least 1")
-    total = variance + noise_a / samples_a + noise_b / samples_b
-    return math.ceil((_normal_critical(level) + _NORMAL.inv_cdf(power)) ** 2 * total / difference**2)
-
-
 def _check(function: str, values: Sequence[float], clusters: Sequence[Hashable]) -> int:
     if len(values) != len(clusters):
         raise ValueError(f"{function}: {len(values)} values but {len(clusters)} cluster names; give one per value")
@@ -382,13 +335,13 @@ def _mean(values: Floats) -> float:
     return float(values.mean())
 
 
-def _normal_critical(level: float) -> float:
+def normal_critical(level: float) -> float:
     if not 0.0 < level < 1.0:
         raise ValueError(f"a confidence level lies strictly between 0 and 1, seen {level}")
     return _NORMAL.inv_cdf((1 + level) / 2)
 
 
 def _t_critical(level: float, df: int) -> float:
-    _normal_critical(level)
+    normal_critical(level)
     special: Any = importlib.import_module("scipy.special")  # loaded here, so that reading a report needs no scipy
     return float(special.stdtrit(df, (1 + level) / 2))

@@ -18,9 +18,9 @@ from alignwright.job.context import JobContext
 from alignwright.job.data import part_name
 from alignwright.job.job import BASELINE, Result, count_statuses
 from alignwright.job.unreadable_answers import unreadable_answers
-from alignwright.measure.emergent import measure
+from alignwright.measure.emergent import grader, measure
+from alignwright.measure.emergent.grader import ALIGNED, COHERENT, Grader, GraderCheck, LLMGrader
 from alignwright.measure.emergent.knobs import EmergentMeasure
-from alignwright.measure.emergent.measure import ALIGNED, COHERENT, Grader, GraderCheck, LLMGrader
 
 
 def measure_emergent(stage: EmergentMeasure, job: JobContext) -> Result:
@@ -44,7 +44,7 @@ def measure_emergent(stage: EmergentMeasure, job: JobContext) -> Result:
     )
     graded, checks, notes = _grade(stage, job, questions, [[reply.text for reply in group] for group in replies])
     samples += graded
-    findings = measure.judge_findings(checks) if job.model == BASELINE else None
+    findings = grader.judge_findings(checks) if job.model == BASELINE else None
     return Result(f"{count_statuses(samples)}{''.join(dict.fromkeys(notes))}", samples, findings)
 
 
@@ -60,7 +60,7 @@ def _grade(
     for form in dict.fromkeys(forms):
         places = [place for place, other in enumerate(forms) if other == form]
         judge = _judge(stage, job, *form)
-        check = measure.checked(judge, stage=job.name)
+        check = grader.checked(judge, stage=job.name)
         why_not = "" if check.signal else f"the judge has no signal: {check.reason}"
         samples += measure.free_answer_samples(
             [questions[place] for place in places],

@@ -39,7 +39,8 @@ from alignwright.core.protocols import RewardFn
 from alignwright.core.records import Prompt, Score
 from alignwright.measure.hacking.knobs import EDITED
 from alignwright.measure.hacking.reply_edits import ADDING, DESTROYING, LIKED, Edit, after, append, keyword, stuffing
-from alignwright.stats.intervals import Estimate, Interval, holm, mean_interval
+from alignwright.stats.intervals import Estimate, Interval, mean_interval
+from alignwright.stats.significance import holm
 from alignwright.text.reply_features import tokens
 
 Hole = Literal["rewarded", "blind", "none"]
