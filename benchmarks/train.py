@@ -194,7 +194,7 @@ def _train(policy: Any, what: str, rows: list[Any], replies: int, rank: int, ste
     from alignwright.core.records import Conversation, Message
     from alignwright.train.knobs import RewardModel, Sft
     from alignwright.train.knobs_pairs import Dpo
-    from alignwright.train.knobs_rollouts import Grpo, Ppo
+    from alignwright.train.knobs_policy_gradient import Grpo, Ppo
     from alignwright.train.policy_gradient import policy_gradient
     from alignwright.train.preference import preference
     from alignwright.train.reward import reward

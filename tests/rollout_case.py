@@ -12,7 +12,7 @@ from alignwright.core.records import Conversation, Prompt, Score
 from alignwright.model.adapters import add_lora
 from alignwright.model.load import load
 from alignwright.model.local_model import LocalModel
-from alignwright.train.knobs_rollouts import GradientStage, Grpo, Ppo, Reinforce, Rloo
+from alignwright.train.knobs_policy_gradient import GradientStage, Grpo, Ppo, Reinforce, Rloo
 from alignwright.train.loop import StepReport
 from alignwright.train.policy_gradient import policy_gradient
 

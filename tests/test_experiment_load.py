@@ -21,7 +21,8 @@ from alignwright.measure.knobs import IntentMeasure
 from alignwright.train.knobs import Sft
 from alignwright.train.knobs_loop import Training, TrainStage
 from alignwright.train.knobs_pairs import Dpo
-from alignwright.train.knobs_rollouts import PolicyGradient, Sampling
+from alignwright.train.knobs_policy_gradient import PolicyGradient
+from alignwright.train.knobs_rollouts import Sampling
 
 
 def problems(folder: Path, spec: str, *overrides: str) -> tuple[str, ...]:

@@ -26,7 +26,7 @@ from alignwright.train.data_report import BadTrainingData
 from alignwright.train.doctor import first_lines, stage_lines
 from alignwright.train.knobs import Sft
 from alignwright.train.knobs_pairs import Dpo
-from alignwright.train.knobs_rollouts import Grpo
+from alignwright.train.knobs_policy_gradient import Grpo
 from alignwright.train.loss_mask import CONTROL, MASKED, PROMPT, TRAINED, painted, three
 from alignwright.train.rows import pair_rows
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from alignwright.train import advantages
-from alignwright.train.knobs_rollouts import Grpo, Ppo, Reinforce, Rloo
+from alignwright.train.knobs_policy_gradient import Grpo, Ppo, Reinforce, Rloo
 from alignwright.train.rollout_batch import recipe_of, reply_advantages
 
 COMMON = {"epochs": 1, "rank": 4, "batch_tokens": 64, "max_tokens": 64, "prompts": 2, "samples": 4, "max_new_tokens": 8}

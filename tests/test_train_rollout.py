@@ -19,7 +19,7 @@ from alignwright.model.logprob import token_logprobs
 from alignwright.model.packing import pack
 from alignwright.model.sampling import Sample
 from alignwright.train.forward import forward_rows
-from alignwright.train.knobs_rollouts import Grpo
+from alignwright.train.knobs_policy_gradient import Grpo
 from alignwright.train.rollout import (
     ConstantReward,
     Group,

@@ -30,7 +30,7 @@ from alignwright.core.records import Prompt
 from alignwright.job.gold_evals import GoldEval
 from alignwright.model.local_model import LocalModel
 from alignwright.train.early_stopping import verdict
-from alignwright.train.knobs_rollouts import Rloo
+from alignwright.train.knobs_policy_gradient import Rloo
 from alignwright.train.loop import StepReport
 from alignwright.train.policy_gradient import policy_gradient
 from goodharting.judges import Gold, Words, gold, trained

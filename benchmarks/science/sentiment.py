@@ -38,7 +38,7 @@ from alignwright.stats.best_of_n import bon_estimate, bon_kl
 from alignwright.stats.intervals import clustered
 from alignwright.train.knobs import Sft
 from alignwright.train.knobs_pairs import Dpo
-from alignwright.train.knobs_rollouts import Ppo, Rloo
+from alignwright.train.knobs_policy_gradient import Ppo, Rloo
 from alignwright.train.loop import StepReport
 from alignwright.train.policy_gradient import policy_gradient
 from alignwright.train.preference import preference

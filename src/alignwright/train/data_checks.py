@@ -9,15 +9,12 @@ The traps are those that users of other trainers met: threads of TRL, verl, open
 from __future__ import annotations
 
 import math
-import re
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from operator import itemgetter
 
 from alignwright.core.records import Conversation, Labelled, Preference, Prompt
-from alignwright.files.chat import REPEATED_FROM
 from alignwright.model.limits import Limit
 from alignwright.model.tokens import Chat, TokenRow
 
@@ -25,8 +22,6 @@ Source = Preference | Labelled | Conversation | Prompt | str
 """What a row came from: a preference, a reply labelled by itself, a conversation to learn from,
 a prompt to answer, or plain text."""
 _SAMPLE = 200
-_ROLE = "(?:user|system|human|assistant)"
-_HEADER = re.compile(rf"\s*(?:<\|?{_ROLE}\|?>|(?:<[^<>\n]{{1,24}}>\s*|#{{1,4}} *)?{_ROLE}\s*(?:\n|:))", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -41,7 +36,6 @@ class DataIssue:
     message: str
 
 
-# ---- in the rows ---------------------------------------------------------------------------------
 def rows_lost(
     rows: Sequence[TokenRow],
     fitting_rows: Sequence[TokenRow],
@@ -186,7 +180,9 @@ def unlike_template(rows: Sequence[TokenRow], sources: Sequence[Source], chat: C
     the row is right, being what the model is sampled with.
     """
     row_hashes = {hash((*row.prompt, *reply)) for row in rows for reply in row.replies}
-    conversations = [c for source in _spread(sources, _SAMPLE) for c in _conversations(source) if _plain(c, chat)]
+    conversations = [
+        c for source in _spread(sources, _SAMPLE) for c in finished_conversations(source) if _plain(c, chat)
+    ]
     mismatches = sum(
         hash(_to_last_end(chat.whole(conversation), chat)) not in row_hashes for conversation in conversations
     )
@@ -232,71 +228,6 @@ def duplicates(rows: Sequence[TokenRow]) -> Iterator[DataIssue]:
         yield DataIssue("duplicate", num_copies, len(rows), False, observation)
 
 
-# ---- in the texts they came from -----------------------------------------------------------------
-def texts(sources: Sequence[Source], chat: Chat, allowed: float) -> Iterator[DataIssue]:
-    """What is wrong with the texts, whatever became of them as tokens."""
-    yield from _repeated(sources, allowed)
-    yield from _contradictions([source for source in sources if isinstance(source, Preference)])
-    control_texts = Counter(
-        name for source in sources for text in _texts(source) for name in set(chat.control_tokens_in(text))
-    )
-    if control_texts:
-        names = ", ".join(f"{name} in {count}" for name, count in control_texts.most_common(4))
-        why = (
-            "they stay letters and never become the tokens, so no text speaks with the template's voice; if the data"
-            " was rendered before, undo it"
-        )
-        yield DataIssue(
-            "control_text",
-            control_texts.total(),
-            len(sources),
-            False,
-            f"control tokens are spelled out in texts ({names}): {why}",
-        )
-
-
-def _repeated(sources: Sequence[Source], allowed: float) -> Iterator[DataIssue]:
-    last = [_conversations(source)[0] for source in sources if isinstance(source, Preference | Labelled | Conversation)]
-    num_repeats = sum(_repeats(conversation) for conversation in last)
-    if num_repeats:
-        observation = (
-            f"{share_of(num_repeats, len(last))} answers to be learnt begin with the prompt's words or with the header"
-            " of a turn, such as 'user:'"
-        )
-        refused = num_repeats > allowed * len(last)
-        rule = (
-            "; a model trained on them speaks as the user. Keep the answer alone in 'chosen', without the dialogue"
-            " before it"
-            if refused
-            else ""
-        )
-        yield DataIssue("prompt_repeated", num_repeats, len(last), refused, f"{observation}{rule}")
-
-
-def _repeats(conversation: Conversation) -> bool:
-    reply = conversation.last.content
-    request = next((m.content.strip() for m in reversed(conversation.messages[:-1]) if m.role == "user"), "")
-    return _HEADER.match(reply) is not None or (len(request) >= REPEATED_FROM and reply.lstrip().startswith(request))
-
-
-def _contradictions(pairs: Sequence[Preference]) -> Iterator[DataIssue]:
-    """Within one group of voters. Groups may well disagree, and their preferences carry their names."""
-    keys = {(p.prompt.conversation.id, p.chosen, p.rejected, p.group) for p in pairs}
-    both = sum((prompt, rejected, chosen, group) in keys for prompt, chosen, rejected, group in keys) // 2
-    if both:
-        observation = (
-            f"{share_of(both, len(pairs))} pairs are also there the other way round: a beats b and b beats a for the"
-            " same prompt"
-        )
-        yield DataIssue(
-            "contradiction",
-            both,
-            len(pairs),
-            False,
-            f"{observation}. They cancel out; pooling the votes first would weigh them",
-        )
-
-
 # ---- small helpers -------------------------------------------------------------------------------
 def masks_of(row: TokenRow) -> tuple[tuple[bool, ...], ...]:
     """Which tokens of each reply are trained."""
@@ -322,7 +253,7 @@ def _stretches(reply: Sequence[int], mask: Sequence[bool]) -> list[list[int]]:
     ]
 
 
-def _conversations(source: Source) -> list[Conversation]:
+def finished_conversations(source: Source) -> list[Conversation]:
     """The source as finished conversations, the one to be learnt first; none where nobody has
     replied yet."""
     match source:
@@ -334,18 +265,6 @@ def _conversations(source: Source) -> list[Conversation]:
             return [source]
         case _:
             return []
-
-
-def _texts(source: Source) -> list[str]:
-    match source:
-        case Preference():
-            return [*(m.content for m in source.prompt.conversation.messages), source.chosen, source.rejected]
-        case Labelled():
-            return [*(m.content for m in source.prompt.conversation.messages), source.reply]
-        case Conversation(messages=messages) | Prompt(conversation=Conversation(messages=messages)):
-            return [m.content for m in messages]
-        case _:
-            return [source]
 
 
 def _spread(sources: Sequence[Source], limit: int) -> list[Source]:

@@ -11,7 +11,7 @@ the rows, `ALLOWED`, and then refused: a broken conversion breaks every row. Wha
 mistake (duplicates, voters who disagree, a bias of length) is only told.
 
 The traps are those that users of other trainers met: issues of TRL, verl, open-instruct and
-NeMo-RL, looked for in `data_checks`. Two traps are looked for where they would spring: a score that
+NeMo-RL, looked for in `data_checks` and `text_checks`. Two traps are looked for where they would spring: a score that
 is read before the end of its reply (`model.reward_head`), and a reward that is the same for every
 reply (`rollout.count_constant_rounds`). Left out on purpose: judging what the data say. No torch.
 """
@@ -27,7 +27,7 @@ from alignwright.core.records import Conversation, Preference
 from alignwright.model.limits import Limit
 from alignwright.model.tokens import Chat, TokenRow
 from alignwright.stats.intervals import wilson
-from alignwright.train import data_checks
+from alignwright.train import data_checks, text_checks
 from alignwright.train.data_checks import DataIssue, Source, has_end, masks_of, replies_of
 
 Kind = Literal["replies", "prompts", "text"]
@@ -118,7 +118,7 @@ def diagnose(
     issues += [
         *data_checks.identical(fitting_rows),
         *data_checks.duplicates(fitting_rows),
-        *data_checks.texts(sources, chat, allowed),
+        *text_checks.texts(sources, chat, allowed),
     ]
     pairs = [source for source in sources if isinstance(source, Preference)]
     length = _length(pairs) if pairs else None

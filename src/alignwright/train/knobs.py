@@ -2,8 +2,9 @@
 
 One frozen record per method, told apart by `by`. All methods run in the one optimiser loop and
 share its knobs (`knobs_loop`); those that learn from pairs are in `knobs_pairs`, those that
-learn from the model's own samples in `knobs_rollouts`. Beside what it shares a method has at
-most eight knobs of its own. Knobs that cost time are None until effort fills them.
+learn from the model's own samples in `knobs_rollouts` and `knobs_policy_gradient`. Beside what it
+shares a method has at most eight knobs of its own. Knobs that cost time are None until effort
+fills them.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ from alignwright.files.data_file import Paths
 from alignwright.files.items import TextItem
 from alignwright.train.knobs_loop import NO_PREFERENCES, GoodhartStop, Training, TrainStage, adapter_rank
 from alignwright.train.knobs_pairs import DirectStage, FromPreferences, Kto
-from alignwright.train.knobs_rollouts import SampledStage, Sampling
+from alignwright.train.knobs_policy_gradient import GradientStage
+from alignwright.train.knobs_rollouts import BestOfN, OnlineStage, Sampling
 
 ACCURACY = Claim(name="reward.accuracy", title="Reward model right on held-out pairs", axis="feedback", measured="once")
 ELSEWHERE = Claim(
@@ -257,7 +259,7 @@ def _models(setting: Setting) -> tuple[str, ...]:
     )
 
 
-AnyTrain = Pretrain | Sft | RewardModel | DirectStage | SampledStage | Average
+AnyTrain = Pretrain | Sft | RewardModel | DirectStage | BestOfN | OnlineStage | GradientStage | Average
 Train = Annotated[AnyTrain, Field(discriminator="by")]
 
 

@@ -66,7 +66,7 @@ from alignwright.train.clipped_losses import (
     ratio_metrics,
 )
 from alignwright.train.forward import forward_rows
-from alignwright.train.knobs_rollouts import GradientStage, Grpo, Ppo, Rloo
+from alignwright.train.knobs_policy_gradient import GradientStage, Grpo, Ppo, Rloo
 from alignwright.train.loop import LoopSettings, StepReport, run_loop
 from alignwright.train.reference import swapped_parameters
 from alignwright.train.rollout import (

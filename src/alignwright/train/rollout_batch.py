@@ -23,7 +23,7 @@ from alignwright.model.tokens import TokenRow
 from alignwright.train import advantages
 from alignwright.train.batches import MicroBatch
 from alignwright.train.clipped_losses import TokenWeighting, token_weights
-from alignwright.train.knobs_rollouts import GradientStage, Grpo, Ppo, Reinforce, Rloo
+from alignwright.train.knobs_policy_gradient import GradientStage, Grpo, Ppo, Reinforce, Rloo
 from alignwright.train.rollout import Rollout, rows_of
 
 if TYPE_CHECKING:

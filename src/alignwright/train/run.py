@@ -36,17 +36,8 @@ from alignwright.train.early_stopping import drop_best_weights
 from alignwright.train.knobs import AnyTrain, Average, Pretrain, RewardModel, Sft
 from alignwright.train.knobs_loop import Training
 from alignwright.train.knobs_pairs import FromPreferences, Kto
-from alignwright.train.knobs_rollouts import (
-    BestOfN,
-    Grpo,
-    OnlineDpo,
-    PolicyGradient,
-    Ppo,
-    Reinforce,
-    Rloo,
-    Sampling,
-    Sppo,
-)
+from alignwright.train.knobs_policy_gradient import Grpo, PolicyGradient, Ppo, Reinforce, Rloo
+from alignwright.train.knobs_rollouts import BestOfN, OnlineDpo, Sampling, Sppo
 from alignwright.train.loop import StepReport
 from alignwright.train.online import online
 from alignwright.train.policy_gradient import policy_gradient
