@@ -9,6 +9,7 @@ same spec has the same id on every machine.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import date as Day
 from functools import cached_property
 from pathlib import Path
@@ -31,6 +32,19 @@ from alignwright.train.knobs import AnyTrain, Train, learns_from_labels
 from alignwright.train.knobs_loop import Training
 
 _MODEL = "smollm2-135m-instruct, a folder, a .gguf file, or a Hub id owner/name"
+
+
+@dataclass(eq=False)
+class _DataFiles:
+    """What was read of an experiment's files. It is no part of what the experiment is: two that ask
+    for the same are equal, whatever was read of them."""
+
+    data: Data | None = None
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _DataFiles)
+
+    __hash__ = None  # type: ignore[assignment]
 
 
 class Experiment(Record):
@@ -63,7 +77,7 @@ class Experiment(Record):
     )
 
     _folder: Path = PrivateAttr(default_factory=Path)
-    _data: Data | None = PrivateAttr(default=None)
+    _files: _DataFiles = PrivateAttr(default_factory=lambda: _DataFiles())
 
     @field_validator("date")
     @classmethod
@@ -87,8 +101,8 @@ class Experiment(Record):
     @property
     def data(self) -> Data:
         """The spec's data files, each read once however often it is asked for."""
-        if self._data is None:
-            self._data = Data(
+        if self._files.data is None:
+            self._files.data = Data(
                 self._folder,
                 self.intent,
                 rules=tuple(name for _, name in judges_of(self) if name not in BUILT_IN),
@@ -96,13 +110,13 @@ class Experiment(Record):
                 hears_pairs=any(isinstance(voter, Written) for voter in self.feedback),
                 label_files=self.labels,
             )
-        return self._data
+        return self._files.data
 
     def at(self, folder: Path, data: Data | None = None) -> Experiment:
         """The same experiment, with its paths read from another folder; `data`: what was read of
         its files before, where they are the same."""
         copy = self.model_copy()
-        copy._folder, copy._data = folder, data
+        copy._folder, copy._files = folder, _DataFiles(data)
         return copy
 
     def path(self, name: str) -> Path:
