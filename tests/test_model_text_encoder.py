@@ -9,7 +9,7 @@ from transformers import PreTrainedTokenizerFast
 
 from alignwright.core.records import Conversation
 from alignwright.model.load import load
-from alignwright.model.text_encoder import Memory, TextEncoder
+from alignwright.model.text_encoder import TextEncoder
 from alignwright.model.tokenizer import open_tokenizer
 
 TEXTS = (
@@ -63,23 +63,6 @@ def test_a_tokenizer_with_an_encoding_of_its_own_is_asked_itself() -> None:
     tokenizer = Shouting(tokenizer_object=plain.backend_tokenizer, eos_token="<|im_end|>")
     assert TextEncoder(tokenizer).ids("what") == plain.encode("WHAT", add_special_tokens=False)
     assert TextEncoder(tokenizer).ids("what") != plain.encode("what", add_special_tokens=False)
-
-
-def test_what_is_kept_is_bounded_and_the_oldest_goes_first() -> None:
-    made: list[str] = []
-    memory: Memory[str] = Memory(most=1000)
-
-    def ask(key: str) -> str:
-        return memory.get(key, 200, lambda: made.append(key) or key.upper())
-
-    assert [ask(key) for key in "abcab"] == list("ABCAB")
-    assert made == list("abc")
-    ask("d")  # a is given up: three entries of 200 characters, and what an entry weighs itself
-    assert len(memory) == 3
-    assert ask("b") == "B"
-    assert made == list("abcd")
-    ask("a")
-    assert made == list("abcda")
 
 
 def test_what_a_reader_does_to_the_ids_stays_its_own() -> None:

@@ -27,10 +27,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from alignwright.model.bounded_cache import BoundedCache
 from alignwright.model.kernels import Kernels, kernels
 from alignwright.model.packing import additive
 
 _PART = 128  # queries of a prompt at once: shorter parts save scores, and make more and smaller products
+
+
+_KEPT = 32 * 2**20  # bytes of masks: a batch is met again by the reference, each epoch and each model that is measured
 
 
 @dataclass(frozen=True)
@@ -62,6 +66,9 @@ class SharedPromptMask:
     key_X: Tensor  # [M, heads]: which place of [prompts, replies] holds the token's key
 
 
+_masks: BoundedCache[SharedPromptMask] = BoundedCache(_KEPT)
+
+
 def attention_kernels(dtype: torch.dtype, device: torch.device, size: int) -> Kernels | None:
     """The kernels, where they have attention for heads of this size."""
     native = kernels(torch.empty(0, dtype=dtype, device=device))
@@ -79,6 +86,20 @@ def shared_prompt_mask(
 ) -> SharedPromptMask:
     """The grid of rows of (prompt length, reply lengths), whose tokens lie flat one after the
     other, prompt first. `size` of a head."""
+    native = attention_kernels(dtype, device, size) is not None
+    key = (tuple((head, tuple(each)) for head, each in lengths), heads, group, dtype, device, native)
+    with torch.inference_mode(False):  # training may ask for what a measurement made
+        return _masks.get(key, _bytes, lambda: _make_mask(*key))
+
+
+def _make_mask(
+    lengths: tuple[tuple[int, tuple[int, ...]], ...],
+    heads: int,
+    group: int,
+    dtype: torch.dtype,
+    device: torch.device,
+    native: bool,
+) -> SharedPromptMask:
     # 1. The index of each token by its place: a square of prompts, a cube of replies, -1 where there is no token.
     rows, replies = len(lengths), max(len(each) for _, each in lengths)
     width, depth = max(head for head, _ in lengths), max((n for _, each in lengths for n in each), default=0)
@@ -95,7 +116,7 @@ def shared_prompt_mask(
     reply_may = np.concatenate([np.ones((depth, width), dtype=bool), past_LL], axis=1) & (key_BKS >= 0)[:, :, None]
     # 3. torch keeps the weights of every query for the gradient, so it gets a long prompt in parts, each of which ends
     #    its columns at its own end; the kernels keep none and take it whole.
-    native, gap_B2 = attention_kernels(dtype, device, size), np.array([(head, width) for head, _ in lengths])
+    gap_B2 = np.array([(head, width) for head, _ in lengths])
     part = width if native else _PART
     parts = [slice(begin, min(begin + part, width)) for begin in range(0, width, part)]
     layouts = [
@@ -127,6 +148,11 @@ def shared_prompt_mask(
     of_query = _places([_by_head(query, heads) for query, _, _ in layouts], token * heads).to(device)
     of_key = _places([_by_head(place, heads) for place in (prompt_BP, reply_BKL)], token * heads).to(device)
     return SharedPromptMask(rows, replies, heads, width, blocks, begins[-1], of_query, of_key)
+
+
+def _bytes(mask: SharedPromptMask) -> int:
+    tensors = [value for part in (mask, *mask.blocks) for value in vars(part).values() if isinstance(value, Tensor)]
+    return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
 
 
 def _places(layouts: Sequence[np.ndarray], count: int) -> Tensor:

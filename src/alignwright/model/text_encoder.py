@@ -2,7 +2,7 @@
 
 The ids of a text depend on the tokenizer and the text alone, and a run needs those of the same
 prompts and replies for its estimate, its check, the data doctor, training and every measure. What
-was made before is kept, up to a number of characters (`Memory`), and where the tokenizer is nothing
+was made before is kept, up to a number of characters, and where the tokenizer is nothing
 but transformers' class over a Rust one, the Rust one is asked directly: the wrapper around it takes
 most of the time of a short text.
 """
@@ -10,38 +10,13 @@ most of the time of a short text.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Hashable
-from typing import Any, Generic, TypeVar
+from collections.abc import Callable
+from typing import Any
 
-T = TypeVar("T")
+from alignwright.model.bounded_cache import BoundedCache
+
 CHARACTERS = 4_000_000
 """Of the texts whose ids are kept, by one tokenizer."""
-_ENTRY = 100
-"""What an entry weighs beside its text."""
-
-
-class Memory(Generic[T]):
-    """Results by key, the oldest given up when those that are kept weigh more than `most`."""
-
-    def __init__(self, most: int = CHARACTERS) -> None:
-        self.most = most
-        self._weight = 0
-        self._results: dict[Hashable, tuple[int, T]] = {}
-
-    def get(self, key: Hashable, weight: int, make: Callable[[], T]) -> T:
-        """What is kept under the key, or what `make` returns; `weight`: the characters it stands
-        for."""
-        if (entry := self._results.get(key)) is not None:
-            return entry[1]
-        result, weight = make(), weight + _ENTRY
-        self._results[key] = (weight, result)
-        self._weight += weight
-        while self._weight > self.most:
-            self._weight -= self._results.pop(next(iter(self._results)))[0]
-        return result
-
-    def __len__(self) -> int:
-        return len(self._results)
 
 
 class TextEncoder:
@@ -49,12 +24,12 @@ class TextEncoder:
 
     def __init__(self, tokenizer: Any) -> None:
         self._encode = _encoder(tokenizer)
-        self._kept: Memory[array[int]] = Memory()
+        self._ids: BoundedCache[array[int]] = BoundedCache(CHARACTERS)
 
     def ids(self, text: str, *, split: bool | None = None) -> list[int]:
         """`split`: the names of control tokens are the letters they are made of (None: as the
         tokenizer is set)."""
-        return self._kept.get((text, split), len(text), lambda: array("i", self._encode(text, split))).tolist()
+        return self._ids.get((text, split), len(text), lambda: array("i", self._encode(text, split))).tolist()
 
 
 def _encoder(tokenizer: Any) -> Callable[[str, bool | None], list[int]]:

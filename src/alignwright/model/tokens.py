@@ -24,10 +24,11 @@ from functools import lru_cache
 from typing import Any
 
 from alignwright.core.records import TODAY, Conversation, Message
+from alignwright.model.bounded_cache import BoundedCache
 from alignwright.model.chat_template import Template, TemplateOverBound, TemplateRefusal
 from alignwright.model.dropped_messages import first_dropped, placeholders
 from alignwright.model.template_errors import NoTemplate, TemplateStopped, UnrenderedMessage, cure_for, roles_text
-from alignwright.model.text_encoder import Memory, TextEncoder
+from alignwright.model.text_encoder import CHARACTERS, TextEncoder
 
 _MARK = (  # a private-use character: stands for a control token's text inside a message while the template is rendered
     "\ue000"
@@ -54,7 +55,7 @@ class Chat:
     def __init__(self, tokenizer: Any, eos_ids: Iterable[int] | None = None, date: str = TODAY) -> None:
         self.tokenizer = tokenizer
         self._encoder = TextEncoder(tokenizer)
-        self._rendered: Memory[str] = Memory()
+        self._rendered: BoundedCache[str] = BoundedCache(CHARACTERS)
         self.writes = bool(getattr(tokenizer, "chat_template", None))
         """Whether there is a chat template. Without one plain text can be read and learnt, and
         nothing else."""
