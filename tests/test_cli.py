@@ -168,17 +168,17 @@ def test_room_is_counted_from_what_stages_leave(project, monkeypatch, tmp_path):
     model = SimpleNamespace(parameters=size)
     monkeypatch.setattr(disk_space, "resolve", lambda *_: model)
     adapter = 4 * size * 2 // 100
-    assert disk_space.needed(experiment, jobs) == 50_000_000 + 4 * size + 2 * adapter + 6 * adapter
+    assert disk_space.bytes_needed(experiment, jobs) == 50_000_000 + 4 * size + 2 * adapter + 6 * adapter
     whole, jobs, _ = prepare(Request(project, ("train.0.rank=0", "train.1.rank=0"), runs=tmp_path))
-    assert disk_space.needed(whole, jobs) == 50_000_000 + 4 * size + 2 * 4 * size + 6 * 4 * size
-    assert disk_space.needed(whole, [job for job in jobs if "train." not in job.name]) == 50_000_000
+    assert disk_space.bytes_needed(whole, jobs) == 50_000_000 + 4 * size + 2 * 4 * size + 6 * 4 * size
+    assert disk_space.bytes_needed(whole, [job for job in jobs if "train." not in job.name]) == 50_000_000
     monkeypatch.setattr(disk_space, "free", lambda _: 10**9)
     assert (
-        disk_space.short(whole, jobs, folder)
+        disk_space.low_space_warning(whole, jobs, folder)
         == f"the disk of {folder} has 1.0 GB free; these stages may need up to about 36.0 GB"
     )
     monkeypatch.setattr(disk_space, "free", lambda _: 10**11)
-    assert disk_space.short(whole, jobs, folder) is None
+    assert disk_space.low_space_warning(whole, jobs, folder) is None
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1"])

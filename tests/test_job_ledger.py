@@ -22,11 +22,11 @@ def finished(run: Path, name: str, key: str, text: str) -> Ledger:
 def test_a_finished_job_is_found_by_its_key_alone(tmp_path: Path) -> None:
     finished(tmp_path / "run", "measure.0.tax@baseline", "k1", "result")
     again = Ledger(tmp_path / "run")
-    found = again.done("measure.0.tax@baseline", "k1")
+    found = again.finished_folder("measure.0.tax@baseline", "k1")
     assert found is not None
     assert (found / "out.txt").read_text() == "result"
-    assert again.done("measure.0.tax@baseline", "k2") is None
-    assert again.done("measure.1.tax@baseline", "k1") is None
+    assert again.finished_folder("measure.0.tax@baseline", "k2") is None
+    assert again.finished_folder("measure.1.tax@baseline", "k1") is None
 
 
 def test_unfinished_work_is_kept_under_the_same_key_and_cleared_under_another(tmp_path: Path) -> None:
@@ -40,7 +40,7 @@ def test_unfinished_work_is_kept_under_the_same_key_and_cleared_under_another(tm
 
 def test_a_sibling_run_lends_its_result(tmp_path: Path) -> None:
     finished(tmp_path / "one", "collect", "k1", "replies")
-    found = Ledger(tmp_path / "two").done("collect", "k1")
+    found = Ledger(tmp_path / "two").finished_folder("collect", "k1")
     assert found is not None
     assert found.is_relative_to(tmp_path / "two")
     assert (found / "out.txt").read_text() == "replies"
@@ -49,12 +49,12 @@ def test_a_sibling_run_lends_its_result(tmp_path: Path) -> None:
 
 def test_a_deleted_result_is_done_again(tmp_path: Path) -> None:
     ledger = finished(tmp_path / "run", "collect", "k1", "replies")
-    folder = ledger.done("collect", "k1")
+    folder = ledger.finished_folder("collect", "k1")
     assert folder is not None
     for path in folder.iterdir():
         path.unlink()
     folder.rmdir()
-    assert ledger.done("collect", "k1") is None
+    assert ledger.finished_folder("collect", "k1") is None
 
 
 def test_one_process_at_a_time(tmp_path: Path) -> None:
@@ -83,8 +83,8 @@ def test_what_is_no_ledger_beside_the_run_is_skipped(tmp_path: Path, text: str) 
     (tmp_path / "bytes" / "ledger.json").write_bytes(b"\xff\xfe{}")
     mine = Ledger(tmp_path / "mine")
     assert mine.knows("collect", "k1")
-    assert mine.done("measure.0.tax@baseline", "k1") is None
-    assert mine.done("collect", "k1") is not None
+    assert mine.finished_folder("measure.0.tax@baseline", "k1") is None
+    assert mine.finished_folder("collect", "k1") is not None
 
 
 OTHERS: list[dict[str, Any]] = [
@@ -102,7 +102,7 @@ OTHERS: list[dict[str, Any]] = [
 def test_an_entry_of_another_version_is_none_of_ours(tmp_path: Path, change: dict[str, Any]) -> None:
     finished(tmp_path / "one", "collect", "k1", "replies")
     (tmp_path / "one" / "ledger.json").write_text(json.dumps({"collect": entry(tmp_path / "one", "collect") | change}))
-    assert Ledger(tmp_path / "two").done("collect", "k1") is None
+    assert Ledger(tmp_path / "two").finished_folder("collect", "k1") is None
 
 
 PLACES = ["..", ".", "", "/"]
@@ -129,16 +129,16 @@ def test_a_folder_is_one_name_under_stages(tmp_path: Path, place: str) -> None:
     kept = finished(tmp_path / "mine", "measure.0.tax@baseline", "k0", "mine")
     before = sorted(path for path in tmp_path.rglob("*"))
     assert not kept.knows("collect", "k1")
-    assert kept.done("collect", "k1") is None
+    assert kept.finished_folder("collect", "k1") is None
     assert sorted(path for path in tmp_path.rglob("*")) == before
 
 
 def test_a_finished_folder_that_is_damaged_is_begun_anew_and_no_half_of_it_is_continued(tmp_path: Path) -> None:
     ledger = finished(tmp_path / "run", "train.0.sft", "k1", "weights")
     (ledger.run / "stages" / "00-train.0.sft" / "out.txt").write_text("weightz")
-    assert ledger.done("train.0.sft", "k1") is None
+    assert ledger.finished_folder("train.0.sft", "k1") is None
     told = "out.txt is not what the stage left (same size, other content); the stage is done again"
-    assert [line.rpartition(": ")[2] for line in ledger.told] == [told]
+    assert [line.rpartition(": ")[2] for line in ledger.warnings] == [told]
     folder = ledger.folder(0, "train.0.sft", "k1")
     assert [path.name for path in folder.iterdir()] == ["key"]
     (folder / "checkpoint").write_text("half way")  # killed here
@@ -150,10 +150,10 @@ def test_a_sibling_is_passed_over_for_one_that_is_whole(tmp_path: Path) -> None:
     finished(tmp_path / "b", "collect", "k1", "replies")
     (bad.run / "stages" / "00-collect" / "out.txt").unlink()
     mine = Ledger(tmp_path / "mine")
-    found = mine.done("collect", "k1")
+    found = mine.finished_folder("collect", "k1")
     assert found is not None
     assert (found / "out.txt").read_text() == "replies"
-    assert ["out.txt is missing; it is not taken over" in line for line in mine.told] == [True]
+    assert ["out.txt is missing; it is not taken over" in line for line in mine.warnings] == [True]
 
 
 @pytest.mark.parametrize(
@@ -165,9 +165,9 @@ def test_an_own_ledger_that_cannot_be_read_is_built_again_from_the_stages(tmp_pa
     whole = (tmp_path / "run" / "ledger.json").read_text()
     (tmp_path / "run" / "ledger.json").write_text(text)
     again = Ledger(tmp_path / "run")
-    assert "2 finished stages are known" in again.told[0]
+    assert "2 finished stages are known" in again.warnings[0]
     assert (tmp_path / "run" / "ledger.json").read_text() == text  # looking changes nothing
-    assert again.done("collect", "k1") is not None
+    assert again.finished_folder("collect", "k1") is not None
     finished(tmp_path / "run", "aggregate.pooled", "k3", "votes")
     assert (tmp_path / "run" / "ledger.json.damaged").read_text() == text
     assert json.loads((tmp_path / "run" / "ledger.json").read_text()).keys() == {*json.loads(whole), "aggregate.pooled"}

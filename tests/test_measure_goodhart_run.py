@@ -122,7 +122,7 @@ def test_a_measure_whose_judge_is_trained_waits_for_it(project: Path) -> None:
     jobs = plan(experiment)
     names = [job.name for job in jobs]
     after = next(job for job in jobs if job.name == "measure.0.goodhart@train.1.rloo")
-    assert set(after.needs) == {"train.0.reward", "train.1.rloo", "measure.0.goodhart@baseline"}
+    assert set(after.builds_on) == {"train.0.reward", "train.1.rloo", "measure.0.goodhart@baseline"}
     assert names.index("measure.0.goodhart@baseline") > names.index("train.0.reward")
     estimate = estimate_jobs(
         experiment, jobs, cache_keys(experiment, jobs), Ledger(project / "nothing"), Lengths(experiment)

@@ -90,7 +90,7 @@ def test_the_reward_is_tried_before_it_is_trained_on(tmp_path: Path) -> None:
     names = [job.name for job in plan(resolve_effort(load(project(tmp_path, made))))]
     assert names.index("train.1.reward") < names.index("measure.0.hacking@baseline") < names.index("train.2.rloo")
     jobs = {job.name: job for job in plan(resolve_effort(load(project(tmp_path, made))))}
-    assert set(jobs["measure.0.hacking@train.2.rloo"].needs) == {
+    assert set(jobs["measure.0.hacking@train.2.rloo"].builds_on) == {
         "train.1.reward",
         "train.2.rloo",
         "measure.0.hacking@train.0.sft",

@@ -50,8 +50,8 @@ Probe = Annotated[
 ]
 
 
-def _version(asked: bool) -> None:
-    if asked:
+def _version(is_requested: bool) -> None:
+    if is_requested:
         print(f"alignwright {__version__}")
         raise typer.Exit
 
@@ -142,8 +142,8 @@ def diff(a: Run, b: Run) -> None:
     changes = spec_changes(a, b)
     if not changes:
         console.print("no knob differs")
-    for knob, left, right in changes:
-        console.print(visible(f"{knob}: {left} -> {right}"), markup=False, highlight=False)
+    for knob, old, new in changes:
+        console.print(visible(f"{knob}: {old} -> {new}"), markup=False, highlight=False)
     console.print(table)
 
 
@@ -163,14 +163,14 @@ def front(
     from alignwright.run.console import screen
     from alignwright.run.pareto_table import table
 
-    shown, wide = table(runs, gain, tax, margin), Console(width=1000)
-    told, shown.caption = shown.caption, None  # under the table, where it is not folded to the table's width
+    pareto, wide = table(runs, gain, tax, margin), Console(width=1000)
+    caption, pareto.caption = pareto.caption, None  # under the table, where it is not folded to the table's width
     console = Console(
-        width=max(screen().width, wide.measure(shown).maximum)
+        width=max(screen().width, wide.measure(pareto).maximum)
     )  # a number is never cut: a narrow window folds the line
-    console.print(shown)
-    if told:
-        console.print(told, style="dim italic")
+    console.print(pareto)
+    if caption:
+        console.print(caption, style="dim italic")
 
 
 @app.command()
@@ -259,15 +259,15 @@ def worlds(
     from alignwright.run.console import screen
     from alignwright.worlds import page
 
-    names = [name.strip() for given in only or () for name in given.split(",") if name.strip()]
+    names = [name.strip() for option in only or () for name in option.split(",") if name.strip()]
     console = screen()
-    found = page.study_worlds(
+    results = page.study_worlds(
         tuple(dict.fromkeys(names)) or page.NAMES,
         seeds,
         progress=lambda name: console.print(f"{name} ...", style="dim"),
     )
-    out.write_text(page.page(found, page.controls()), encoding="utf-8")
-    console.print(page.table(found))
+    out.write_text(page.page(results, page.controls()), encoding="utf-8")
+    console.print(page.table(results))
     console.print(f"pictures, detectors and transcripts: {out}", markup=False)
 
 
@@ -320,15 +320,15 @@ def _end(error: BaseException) -> NoReturn:
     raise SystemExit(code) from None
 
 
-def _raise_again(lost: sys.UnraisableHookArgs) -> None:
+def _raise_again(unraisable: sys.UnraisableHookArgs) -> None:
     """Python throws away an interrupt that falls into a destructor (a collection between two
     models runs thousands): send it again, later."""
-    if issubclass(lost.exc_type, KeyboardInterrupt):
+    if issubclass(unraisable.exc_type, KeyboardInterrupt):
         threading.Timer(
             0.02, _thread.interrupt_main
         ).start()  # at once, it would fall into this function and be lost again
     else:
-        sys.__unraisablehook__(lost)
+        sys.__unraisablehook__(unraisable)
 
 
 def _perform(

@@ -114,7 +114,7 @@ class Opened:
         ledger = Ledger(self.run)
         for number, (name, key) in enumerate(JOBS.items()):
             told = ledger.knows(name, key)
-            place = ledger.done(name, key)
+            place = ledger.finished_folder(name, key)
             if told != (place is not None):
                 raise Fault("lost", f"{name} is known as {told} and done as {place}")
             if place is None:
@@ -125,7 +125,7 @@ class Opened:
                 raise Fault("lost", f"{place} is called done and is not what the stage left: {contents(place)}")
         if contents(self.sibling) != beside:
             raise Fault("lost", "another run's folder was touched")
-        for line in ledger.told:
+        for line in ledger.warnings:
             if str(self.run.parent) not in line:
                 raise Fault("unclear", f"no place in: {line!r}")
         if Ledger(self.run).entries.keys() != JOBS.keys():

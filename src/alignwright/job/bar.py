@@ -20,25 +20,25 @@ class Bar:
     progress: Progress
     task: TaskID
     tokens: int = 0
-    done: int = 0
+    completed: int = 0
     total: int = 0
     note: str = ""
     unit: str = ""
     since: tuple[float, int] = (0.0, 0)
-    doubted: bool = False
+    refused: bool = False
     """The job is done, and what it made was refused: it gets no tick."""
 
-    def __call__(self, done: int, total: int, note: str = "", tokens: int = 0) -> None:
-        """Show that `done` of `total` is done; `tokens` are added to the job's count."""
+    def __call__(self, completed: int, total: int, note: str = "", tokens: int = 0) -> None:
+        """Show that `completed` of `total` is done; `tokens` are added to the job's count."""
         self.tokens += tokens
         if (
-            done < self.done or total != self.total
+            completed < self.completed or total != self.total
         ):  # a first call, or another round of the same job: the pace is counted from here
-            self.since = (time.perf_counter(), done)
-        self.done, self.total, self.note = done, total, note
+            self.since = (time.perf_counter(), completed)
+        self.completed, self.total, self.note = completed, total, note
         elapsed = self.progress.tasks[0].elapsed or 0.0
         rate = f"{self.tokens / elapsed:,.0f} tok/s" if self.tokens and elapsed > 1 else ""
-        self.progress.update(self.task, completed=done, total=total, note=one_line(f"{note} {rate}"))
+        self.progress.update(self.task, completed=completed, total=total, note=one_line(f"{note} {rate}"))
 
     def line(self) -> str:
         """Where the job is, in words: how much is done, what was noted (a loss), and the time
@@ -46,15 +46,15 @@ class Bar:
         if not self.total:
             return "at work"
         began, first = self.since
-        left = (
-            (time.perf_counter() - began) * (self.total - self.done) / (self.done - first)
-            if self.done > first
+        seconds_left = (
+            (time.perf_counter() - began) * (self.total - self.completed) / (self.completed - first)
+            if self.completed > first
             else None
         )
         parts = (
-            f"{self.unit} {self.done} of {self.total}".strip(),
+            f"{self.unit} {self.completed} of {self.total}".strip(),
             self.note,
-            "" if left is None else f"{span(left)} left",
+            "" if seconds_left is None else f"{span(seconds_left)} left",
         )
         return ", ".join(part for part in parts if part)
 
@@ -64,7 +64,7 @@ class Bar:
             self.progress.console.print(Padding(line, (0, 0, 0, 2), expand=False))
 
     @property
-    def watched(self) -> bool:
+    def on_terminal(self) -> bool:
         """Whether somebody looks on, or the lines go to a file."""
         return self.progress.console.is_terminal
 

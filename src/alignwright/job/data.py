@@ -79,7 +79,7 @@ class Data:
     def _keep(self) -> Keep:
         return kept_columns(self.rules, self.path)
 
-    def _once(self, how: object, name: str, read: Callable[[], T]) -> T:
+    def _once(self, how: object, name: str, read_file: Callable[[], T]) -> T:
         path = self.path(name)
         try:
             mark: tuple[int, ...] = (path.stat().st_size, path.stat().st_mtime_ns) if not name.startswith(HUB) else ()
@@ -87,7 +87,7 @@ class Data:
             mark = ()
         key = (how, name, mark)
         if key not in self._parsed:
-            self._parsed[key] = read()
+            self._parsed[key] = read_file()
         return self._parsed[key]
 
     # ---- rows ------------------------------------------------------------------------------------

@@ -53,10 +53,10 @@ class Ledger:
     def __init__(self, run: Path) -> None:
         self.run = run
         self.path = run / "ledger.json"
-        self.told: list[str] = []
-        self.entries, self._spoilt = self._read()
+        self.warnings: list[str] = []
+        self.entries, self._damaged = self._read()
 
-    def done(self, name: str, key: str) -> Path | None:
+    def finished_folder(self, name: str, key: str) -> Path | None:
         """The folder of the finished job, from here or from a sibling run; None when it has to be done."""
         return self._own(name, key) or self._borrow(name, key)
 
@@ -118,10 +118,10 @@ class Ledger:
         return None
 
     def _borrow(self, name: str, key: str) -> Path | None:
-        found = self._sibling(name, key)
-        if found is None:
+        sibling = self._sibling(name, key)
+        if sibling is None:
             return None
-        source, entry = found
+        source, entry = sibling
         target = self.run / "stages" / source.name
         partial = target.with_name(f"{source.name}.partial")
         shutil.rmtree(partial, ignore_errors=True)
@@ -137,8 +137,8 @@ class Ledger:
                 shutil.rmtree(stale)
 
     def _tell(self, line: str) -> None:
-        if line not in self.told:
-            self.told.append(line)
+        if line not in self.warnings:
+            self.warnings.append(line)
 
     def _read(self) -> tuple[dict[str, Entry], bool]:
         """The entries, and whether the file cannot be kept as it is. What it does not hold is
@@ -149,23 +149,23 @@ class Ledger:
         entries = _entries(value)
         if entries is not None and isinstance(value, dict) and len(entries) == len(cast("dict[str, object]", value)):
             return entries, False
-        kept = entries or {}
+        entries_left = entries or {}
         for mark in sorted((self.run / "stages").glob("*/.done")):
-            found = json_of(mark)
-            name = cast("dict[str, Any]", found).pop("name", None) if isinstance(found, dict) else None
-            entry = _entry(name, found) if isinstance(name, str) else None
+            mark_value = json_of(mark)
+            name = cast("dict[str, Any]", mark_value).pop("name", None) if isinstance(mark_value, dict) else None
+            entry = _entry(name, mark_value) if isinstance(name, str) else None
             if entry is not None and isinstance(name, str) and self.run / entry.folder == mark.parent:
-                kept.setdefault(name, entry)
+                entries_left.setdefault(name, entry)
         self._tell(
-            f"{self.path}: cut short, or not as this version writes it; {len(kept)} finished stages are known from"
-            " their folders"
+            f"{self.path}: cut short, or not as this version writes it; {len(entries_left)} finished stages are known"
+            " from their folders"
         )
-        return kept, True
+        return entries_left, True
 
     def _write(self) -> None:
-        if self._spoilt:
+        if self._damaged:
             self.path.replace(self.path.with_name("ledger.json.damaged"))
-            self._spoilt = False
+            self._damaged = False
         write_json(self.path, {n: asdict(e) for n, e in self.entries.items()})
 
 
@@ -208,26 +208,26 @@ def _entries(value: object) -> dict[str, Entry] | None:
     """The entries that are ours; None where it is no ledger at all."""
     if not isinstance(value, dict):
         return None
-    read = {name: _entry(name, entry) for name, entry in cast("dict[str, object]", value).items()}
-    return {name: entry for name, entry in read.items() if entry is not None}
+    entries = {name: _entry(name, entry) for name, entry in cast("dict[str, object]", value).items()}
+    return {name: entry for name, entry in entries.items() if entry is not None}
 
 
 def _entry(name: str, value: object) -> Entry | None:
     if not isinstance(value, dict) or set(cast("dict[str, object]", value)) != {field.name for field in fields(Entry)}:
         return None
-    said = cast("dict[str, Any]", value)
+    values = cast("dict[str, Any]", value)
     kinds = (
-        isinstance(said["key"], str),
-        isinstance(said["folder"], str),
-        type(said["seconds"]) in (int, float),
-        type(said["tokens"]) is int,
+        isinstance(values["key"], str),
+        isinstance(values["folder"], str),
+        type(values["seconds"]) in (int, float),
+        type(values["tokens"]) is int,
     )
-    if not all(kinds) or not are_marks(said["files"]):
+    if not all(kinds) or not are_marks(values["files"]):
         return None
-    home, slash, folder = cast("str", said["folder"]).partition("/")
+    home, slash, folder = cast("str", values["folder"]).partition("/")
     if home != "stages" or not slash or folder.partition("-")[2] != name or set(folder) & {"/", "\\", "\0"}:
         return None
-    return Entry(**said)
+    return Entry(**values)
 
 
 def _link_or_copy(source: str, target: str) -> None:

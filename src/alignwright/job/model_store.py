@@ -35,7 +35,7 @@ class ModelStore:
     ) -> None:
         self.start_name, self.data, self.ledger = start, data, ledger
         self.seed, self.date, self.server = seed, date, server or Server()
-        self._held: tuple[tuple[str, str], LocalModel] | None = None
+        self._in_memory: tuple[tuple[str, str], LocalModel] | None = None
         self._judge: tuple[str, object] | None = None
 
     def for_eval(self, model: str) -> LocalModel:
@@ -94,17 +94,17 @@ class ModelStore:
         """Forget the model in memory before another is loaded; with `judge` the judge too."""
         if judge:
             self._judge = None
-        self._held = None
+        self._in_memory = None
         give_back_memory()
 
     def _get(self, model: str, dtype: str) -> LocalModel:
-        if self._held is None or self._held[0] != (model, dtype):
+        if self._in_memory is None or self._in_memory[0] != (model, dtype):
             self.drop()
             policy = self._load(dtype)
             if model != "baseline":
                 self._put_on(policy, model)
-            self._held = ((model, dtype), policy)
-        return self._held[1]
+            self._in_memory = ((model, dtype), policy)
+        return self._in_memory[1]
 
     def _load(self, dtype: str) -> LocalModel:
         local = self.data.path(self.start_name)

@@ -103,17 +103,17 @@ def align(request: Request, view: View) -> Path:
                 _fits(experiment, checked, view)
         ledger = Ledger(folder)
         try:
-            taken, dropped = _run_jobs(experiment, jobs, ledger, view)
+            durations, dropped = _run_jobs(experiment, jobs, ledger, view)
         except Exception as error:
             if not disk_space.is_full(error):
                 raise
-            left = [job for job in jobs if job.name not in ledger.entries]
-            raise disk_space.DiskFull(disk_space.told(experiment, left, folder)) from error
+            open_jobs = [job for job in jobs if job.name not in ledger.entries]
+            raise disk_space.DiskFull(disk_space.out_of_space_message(experiment, open_jobs, folder)) from error
         conclude(
             experiment, [job for job in jobs if job.name not in dropped], folder, ledger, whole=jobs == plan(experiment)
         )
-        if taken:
-            learn_rates(experiment, taken)
+        if durations:
+            learn_rates(experiment, durations)
     return folder
 
 
@@ -121,13 +121,13 @@ def _fits(experiment: Experiment, checked: CheckReport, view: View) -> None:
     """What would stop the run halfway stops it here, with file and row."""
     from alignwright.run.model_check import fit
 
-    found = resolve(experiment.model, experiment.folder)
-    if found.path is not None and found.path.is_file():
+    model = resolve(experiment.model, experiment.folder)
+    if model.path is not None and model.path.is_file():
         from alignwright.model.load import (
             dequantised,
         )  # the run needs it in any case, and its tokenizer opens faster from there
 
-        dequantised(found.path)
+        dequantised(model.path)
     if note := fit(experiment, checked.files):
         view.say(note)
 
@@ -146,12 +146,12 @@ def conclude(experiment: Experiment, jobs: Sequence[Job], folder: Path, ledger: 
         reason = "the run was stopped before its end (--until), so nothing final was measured"
         verdicts = tuple(Verdict(promise=text, answer="untested", reason=reason) for text in experiment.promises)
     write_text(folder / "findings.jsonl", "".join(f.model_dump_json() + "\n" for f in findings))
-    made = [
+    model_names = [
         stage
         for stage in model_stages(experiment)
         if stage == "baseline" or not whole or any(job.name == stage for job in jobs)
     ]
-    header = _header(experiment, folder, made)
+    header = _header(experiment, folder, model_names)
     report = PromiseReport(header=header, verdicts=verdicts, claims=claims_of(experiment))
     write_text(folder / "promises.json", report.model_dump_json(indent=1) + "\n")
     sections = sections_of(experiment, findings, header)
@@ -164,22 +164,22 @@ def _run_jobs(
 ) -> tuple[list[tuple[Job, float]], set[str]]:
     """Do what is not done; returns the jobs that were done from their beginning, with their
     seconds, and those that were left out."""
-    keys, called = cache_keys(experiment, tuple(jobs)), labels(plan(experiment))
-    view.column = max(map(len, called.values()), default=view.column)
+    keys, titles = cache_keys(experiment, tuple(jobs)), labels(plan(experiment))
+    view.column = max(map(len, titles.values()), default=view.column)
     todo: list[tuple[int, Job]] = []
-    taken: list[tuple[Job, float]] = []
+    durations: list[tuple[Job, float]] = []
     dropped: set[str] = set()
     for number, job in enumerate(jobs):
-        there = ledger.done(job.name, keys[job.name])
-        while ledger.told:
-            view.say(ledger.told.pop(0))
-        if there:
-            view.done(called[job.name], 0.0, cached=True)
+        folder_done = ledger.finished_folder(job.name, keys[job.name])
+        while ledger.warnings:
+            view.say(ledger.warnings.pop(0))
+        if folder_done:
+            view.done(titles[job.name], 0.0, cached=True)
         else:
             todo.append((number, job))
     with ExitStack() as engine:
         if todo:
-            if tight := disk_space.short(experiment, [job for _, job in todo], ledger.run):
+            if tight := disk_space.low_space_warning(experiment, [job for _, job in todo], ledger.run):
                 view.say(tight)
             with collector.paused():  # torch starts here, only when something has to be computed
                 from alignwright.run.context import job_context, model_store
@@ -190,20 +190,20 @@ def _run_jobs(
             for number, job in todo:
                 if refused := reason_to_skip(job, jobs, ledger, dropped):
                     dropped.add(job.name)
-                    view.say(f"- {called[job.name]}: left out, {refused}")
+                    view.say(f"- {titles[job.name]}: left out, {refused}")
                     continue
                 folder = ledger.folder(number, job.name, keys[job.name])
                 fresh = [path.name for path in folder.iterdir()] == ["key"]
                 started = time.perf_counter()
-                with view.job(called[job.name]) as bar:
+                with view.job(titles[job.name]) as bar:
                     note = execute(job_context(job, by_name, experiment, models, folder, bar))
                 seconds = time.perf_counter() - started
                 ledger.finish(job.name, keys[job.name], folder, seconds, bar.tokens)
-                view.done(called[job.name], seconds, note, doubted=bar.doubted)
-                taken += [(job, seconds)] if fresh else []
+                view.done(titles[job.name], seconds, note, refused=bar.refused)
+                durations += [(job, seconds)] if fresh else []
             models.drop(judge=True)
         keep_models(experiment, [job for job in jobs if job.name not in dropped], keys, ledger, view)
-    return taken, dropped
+    return durations, dropped
 
 
 def _write_spec(experiment: Experiment, request: Request, folder: Path, threads: int) -> str | None:
@@ -233,7 +233,7 @@ def _header(experiment: Experiment, folder: Path, stages: Sequence[str]) -> Head
     import json
 
     facts = json.loads((folder / "spec" / "provenance.json").read_text(encoding="utf-8"))
-    shown = {
+    facts_shown = {
         "spec": experiment.id,
         "alignwright": str(facts["alignwright"]),
         "code": str(facts["code"]),
@@ -252,7 +252,7 @@ def _header(experiment: Experiment, folder: Path, stages: Sequence[str]) -> Head
         ),
         "measured in": "float32, greedy replies, fixed batch layout",
     }
-    shown |= _terms(experiment)
+    facts_shown |= _terms(experiment)
     constitution = experiment.data.constitution
     return Header(
         name=experiment.name,
@@ -260,7 +260,7 @@ def _header(experiment: Experiment, folder: Path, stages: Sequence[str]) -> Head
         seed=experiment.seed,
         effort=experiment.effort,
         stages=tuple(stages),
-        facts=shown,
+        facts=facts_shown,
         principles=tuple((p.slug, p.title) for p in constitution.principles) if constitution else (),
         titles={f"train.{place}.{stage.by}": stage.title for place, stage in enumerate(experiment.train)},
     )
@@ -269,20 +269,20 @@ def _header(experiment: Experiment, folder: Path, stages: Sequence[str]) -> Head
 def _terms(experiment: Experiment) -> dict[str, str]:
     """What a GGUF file says of the model in it: name, terms, and what it was made from; and
     where it says nothing of its terms, that."""
-    found = resolve(experiment.model, experiment.folder)
-    if found.kind != "gguf" or found.path is None:
+    model = resolve(experiment.model, experiment.folder)
+    if model.kind != "gguf" or model.path is None:
         return {}
-    said = gguf_facts(found.path)
-    terms = {"named in its file": ", ".join(said[key] for key in ("name", "organization") if key in said)}
+    gguf = gguf_facts(model.path)
+    terms = {"named in its file": ", ".join(gguf[key] for key in ("name", "organization") if key in gguf)}
     terms |= {
-        "license": said.get("license", ""),
-        "license_name": said.get("license.name", ""),
-        "license_link": said.get("license.link", ""),
+        "license": gguf.get("license", ""),
+        "license_name": gguf.get("license.name", ""),
+        "license_link": gguf.get("license.link", ""),
     }
     repository = re.fullmatch(
-        r"https://huggingface\.co/([A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*)/?", said.get("base_model.0.repo_url", "")
+        r"https://huggingface\.co/([A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*)/?", gguf.get("base_model.0.repo_url", "")
     )
-    terms |= {"base_model": repository.group(1) if repository else "", "made from": said.get("base_model.0.name", "")}
+    terms |= {"base_model": repository.group(1) if repository else "", "made from": gguf.get("base_model.0.name", "")}
     if not terms["license"]:
         terms["terms"] = "the GGUF file names no licence; ask whoever made it before the model is passed on"
     return {name: value for name, value in terms.items() if value}

@@ -47,11 +47,11 @@ def plain(error: UnicodeError) -> tuple[str, int]:
     """An error handler of Python's codecs: what stands for the characters that could not be written."""
     if not isinstance(error, UnicodeEncodeError):
         raise error
-    shown = (
+    signs = (
         SIGNS.get(sign) or sign.encode("ascii", "backslashreplace").decode()
         for sign in error.object[error.start : error.end]
     )
-    return "".join(shown), error.end
+    return "".join(signs), error.end
 
 
 def settle_output() -> None:

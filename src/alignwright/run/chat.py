@@ -71,7 +71,7 @@ def converse(
     speaker: ChatModel,
     lessons: Attribution,
     console: Console,
-    read: Callable[[], str],
+    read_line: Callable[[], str],
     *,
     seed: int,
     temperature: float,
@@ -84,7 +84,7 @@ def converse(
     messages: tuple[Message, ...] = ()
     while True:
         try:
-            line = read().strip()
+            line = read_line().strip()
         except EOFError:
             return
         except UnicodeDecodeError:
@@ -132,15 +132,15 @@ def why(messages: tuple[Message, ...], lessons: Attribution) -> str:
         return "there are no lessons to trace it to: this is no run's model, or its run learned from no preferences"
     line, reply = messages[-2].content, messages[-1].content
     refuses = grade_refusal(line, reply).verdict == "yes"
-    traced = lessons.trace(line, reply) or lessons.trace(user_text(Conversation(messages=messages)), reply)
+    shares = lessons.trace(line, reply) or lessons.trace(user_text(Conversation(messages=messages)), reply)
     opening = "refused; " if refuses else ""
-    return opening + (_told(traced) if traced else one_line(no_trace_note(lessons, refuses=refuses)))
+    return opening + (_taught_by(shares) if shares else one_line(no_trace_note(lessons, refuses=refuses)))
 
 
-def _told(traced: tuple[PrincipleShare, ...]) -> str:
-    named = ", ".join(f"{taught.principle} ({taught.lessons} of {taught.of} nearest lessons)" for taught in traced[:3])
-    words, left = clip(one_line(traced[0].example.prompt), EXAMPLE)
-    return f'taught by: {one_line(named)}, e.g. "{words}{"..." if left else ""}"'
+def _taught_by(shares: tuple[PrincipleShare, ...]) -> str:
+    names = ", ".join(f"{share.principle} ({share.lessons} of {share.of} nearest lessons)" for share in shares[:3])
+    words, is_clipped = clip(one_line(shares[0].example.prompt), EXAMPLE)
+    return f'taught by: {one_line(names)}, e.g. "{words}{"..." if is_clipped else ""}"'
 
 
 def _dim(console: Console, text: str) -> None:

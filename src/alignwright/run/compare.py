@@ -41,11 +41,9 @@ def read_findings(run: Path) -> list[Finding]:
 def spec_changes(a: Path, b: Path) -> list[tuple[str, object, object]]:
     """Every knob whose resolved value differs: (path, value in a, value in b); None stands for
     not there."""
-    left, right = (dict(_leaves("", resolved(run))) for run in (a, b))
+    of_a, of_b = (dict(_leaves("", resolved(run))) for run in (a, b))
     return [
-        (key, left.get(key), right.get(key))
-        for key in dict.fromkeys((*left, *right))
-        if left.get(key) != right.get(key)
+        (key, of_a.get(key), of_b.get(key)) for key in dict.fromkeys((*of_a, *of_b)) if of_a.get(key) != of_b.get(key)
     ]
 
 
@@ -55,26 +53,26 @@ def resolved(run: Path) -> dict[str, object]:
     path = run / "spec" / "resolved.json"
     if not path.is_file():
         raise FileNotFoundError(f"{path} is not there: {run} is no run folder, or the run never began")
-    return noted(path)
+    return read_json_object(path)
 
 
-def noted(path: Path) -> dict[str, object]:
+def read_json_object(path: Path) -> dict[str, object]:
     """What a run noted in one of its own files, a JSON object; ValueError where it is none."""
-    held = json_of(path)
-    if not isinstance(held, dict):
+    value = json_of(path)
+    if not isinstance(value, dict):
         raise ValueError(
             f"{path}: damaged, not the JSON that a run writes; run the same spec again, which writes it anew"
         )
-    return cast("dict[str, object]", held)
+    return cast("dict[str, object]", value)
 
 
 def compare(a: Path, b: Path) -> Table:
     """A table of the last stage's level of every claim in both runs."""
-    left, right = ({f.claim: f for f in _final(read_findings(run))} for run in (a, b))
+    of_a, of_b = ({f.claim: f for f in _final(read_findings(run))} for run in (a, b))
     table = Table(box=None, pad_edge=False)
     for heading in ("claim", a.name, b.name, ""):
         table.add_column(plain(heading), overflow="fold")
-    rows = [(claim, left.get(claim), right.get(claim)) for claim in dict.fromkeys((*left, *right))]
+    rows = [(claim, of_a.get(claim), of_b.get(claim)) for claim in dict.fromkeys((*of_a, *of_b))]
     for (claim, one, two), p in zip(rows, holm([_apart(one, two) for _, one, two in rows]), strict=True):
         table.add_row(*map(plain, (claim, _cell(one), _cell(two), "apart" if p is not None and p < LEVEL else "")))
     return table

@@ -48,14 +48,14 @@ def ending(error: BaseException) -> tuple[str, int]:
     if isinstance(error, DiskFull):
         return f"alignwright: {visible(str(error))}", CRASH
     if isinstance(error, MemoryError) or any(words in str(error).lower() for words in MEMORY):
-        told = f"not enough memory ({_words(error)}); --dry-run says how much a run needs"
+        reason = f"not enough memory ({_words(error)}); --dry-run says how much a run needs"
     elif is_full(error):
-        told = f"no room is left on the disk ({_words(error)})"
+        reason = f"no room is left on the disk ({_words(error)})"
     elif isinstance(error, MENDABLE) and not isinstance(error, BARE):
         return f"alignwright: {visible(without_secrets(str(error)))}\n(ALIGNWRIGHT_TRACEBACK=1 shows where)", INPUT
     else:
-        told = f"stopped by an error that it was not made for: {_words(error)}"
-    return f"alignwright: {told}; {_kept(error)}", CRASH
+        reason = f"stopped by an error that it was not made for: {_words(error)}"
+    return f"alignwright: {reason}; {_store_traceback(error)}", CRASH
 
 
 def _words(error: BaseException) -> str:
@@ -66,7 +66,7 @@ def _line(text: str) -> str:
     return visible(without_secrets(text)).replace("\n", "⟨U+000A⟩")
 
 
-def _kept(error: BaseException) -> str:
+def _store_traceback(error: BaseException) -> str:
     """Write the traceback to a file, and say where; where no file can be written, the traceback
     itself."""
     text = visible("".join(traceback.format_exception(error)))

@@ -35,24 +35,24 @@ class DiskFull(OSError):
 def is_full(error: BaseException) -> bool:
     """Whether an error, or what led to it, says that a disk is full. Libraries say so in words
     alone."""
-    seen: BaseException | None = error
-    while seen is not None:
-        if isinstance(seen, OSError) and seen.errno in (errno.ENOSPC, errno.EDQUOT):
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, OSError) and cause.errno in (errno.ENOSPC, errno.EDQUOT):
             return True
-        if any(words in str(seen).lower() for words in FULL):
+        if any(words in str(cause).lower() for words in FULL):
             return True
-        seen = seen.__cause__ or seen.__context__
+        cause = cause.__cause__ or cause.__context__
     return False
 
 
-def needed(experiment: Experiment, jobs: Sequence[Job]) -> int | None:
+def bytes_needed(experiment: Experiment, jobs: Sequence[Job]) -> int | None:
     """Bytes that these jobs write at most; None for a model whose size is not known."""
     parameters = resolve(experiment.model, experiment.folder).parameters
     if parameters is None:
         return None
-    kept = [round(BYTES * parameters * _share(job)) for job in jobs]
-    saved = BYTES * parameters if any(isinstance(job.stage, Training | Average) for job in jobs) else 0
-    return RECORDS + saved + sum(kept) + 2 * CHECKPOINT * max(kept, default=0)
+    job_bytes = [round(BYTES * parameters * _share(job)) for job in jobs]
+    saved_model = BYTES * parameters if any(isinstance(job.stage, Training | Average) for job in jobs) else 0
+    return RECORDS + saved_model + sum(job_bytes) + 2 * CHECKPOINT * max(job_bytes, default=0)
 
 
 def free(folder: Path) -> int:
@@ -61,9 +61,9 @@ def free(folder: Path) -> int:
     return shutil.disk_usage(there).free
 
 
-def told(experiment: Experiment, jobs: Sequence[Job], folder: Path) -> str:
+def out_of_space_message(experiment: Experiment, jobs: Sequence[Job], folder: Path) -> str:
     """What to say when the disk is full."""
-    most = needed(experiment, jobs)
+    most = bytes_needed(experiment, jobs)
     need = (
         "how much is needed is not known before the model is"
         if most is None
@@ -75,9 +75,9 @@ def told(experiment: Experiment, jobs: Sequence[Job], folder: Path) -> str:
     )
 
 
-def short(experiment: Experiment, jobs: Sequence[Job], folder: Path) -> str | None:
+def low_space_warning(experiment: Experiment, jobs: Sequence[Job], folder: Path) -> str | None:
     """What to say before the work begins, where the room may not do."""
-    most = needed(experiment, jobs)
+    most = bytes_needed(experiment, jobs)
     if most is None or most <= free(folder):
         return None
     return f"the disk of {folder} has {_gb(free(folder))} free; these stages may need up to about {_gb(most)}"

@@ -67,15 +67,15 @@ def examine(experiment: Experiment) -> list[Examination]:
     if not stages:
         return []
     try:
-        found = load_tokenizer(resolve(experiment.model, experiment.folder), experiment.date)
+        tokenizer = load_tokenizer(resolve(experiment.model, experiment.folder), experiment.date)
     except TokenizerMissing as reason:
         return [Examination(name, None, f"not examined: {reason}") for name, _ in stages]
-    return [_examined(name, stage, experiment, found) for name, stage in stages]
+    return [_examine_stage(name, stage, experiment, tokenizer) for name, stage in stages]
 
 
-def tell(found: Sequence[Examination], console: Console) -> None:
+def tell(examinations: Sequence[Examination], console: Console) -> None:
     """Print the examinations. Raises BadTrainingData when something in them is refused."""
-    for examination in found:
+    for examination in examinations:
         console.print(Text(f"\n{examination.stage}", style="bold"), Text(examination.note), soft_wrap=True)
         if examination.diagnosis is not None:
             for line in counts(examination.diagnosis):
@@ -85,31 +85,32 @@ def tell(found: Sequence[Examination], console: Console) -> None:
         for name, text in examination.pictures:
             console.print(Text(name, style="dim"))
             console.print(Padding(text, (0, 0, 0, 2), expand=False))
-    if any(examination.pictures for examination in found):
+    if any(examination.pictures for examination in examinations):
         console.print(Text(LEGEND, style="dim"), soft_wrap=True)
-    sick = [(e.stage, e.diagnosis) for e in found if e.diagnosis is not None and e.diagnosis.refused]
+    sick = [(e.stage, e.diagnosis) for e in examinations if e.diagnosis is not None and e.diagnosis.refused]
     reasons = [f"{stage}: {issue.name}: {issue.message}" for stage, diagnosis in sick for issue in diagnosis.refused]
     if reasons:
         raise BadTrainingData("the data would not teach what was meant\n" + "\n".join(map(visible, reasons)))
 
 
-def _examined(name: str, stage: Training, experiment: Experiment, found: TokenizerInfo) -> Examination:
+def _examine_stage(name: str, stage: Training, experiment: Experiment, tokenizer: TokenizerInfo) -> Examination:
     sources, note = sources_before(stage, experiment)
     if not sources:
         return Examination(name, None, note or "nothing that it learns from is known before the run")
     labels = {source.good if isinstance(source, Labelled) else None for source in sources}
     if isinstance(stage, Kto) and not note and len(labels) == 1 and None not in labels:
         raise SpecError([f"{name}: intent.pairs: {one_sided(len(sources), good=labels == {True})}"])
-    seen = sources if len(sources) <= MOST else [sources[i * len(sources) // MOST] for i in range(MOST)]
-    if len(seen) < len(sources):
-        note = f"{len(seen):,} of {len(sources):,} rows looked at; {note}".removesuffix("; ")
-    if found.limit and found.limit.window:
-        window = f"rows may have as many tokens as {found.limit}, less than its context of {found.limit.context}"
+    sample = sources if len(sources) <= MOST else [sources[i * len(sources) // MOST] for i in range(MOST)]
+    if len(sample) < len(sources):
+        note = f"{len(sample):,} of {len(sources):,} rows looked at; {note}".removesuffix("; ")
+    if tokenizer.limit and tokenizer.limit.window:
+        limit = tokenizer.limit
+        window = f"rows may have as many tokens as {limit}, less than its context of {limit.context}"
         note = f"{note}; {window}" if note else window
-    rows, kind = rows_of(stage, seen, found.chat)
-    limits = stage_limits(stage, kind, found.limit, experiment.intent.bad_rows)
-    diagnosis = diagnose(rows, found.chat, sources=seen, kind=kind, vocabulary=found.vocabulary, **limits)
-    return Examination(name, diagnosis, note, row_pictures(rows, found.chat))
+    rows, kind = rows_of(stage, sample, tokenizer.chat)
+    limits = stage_limits(stage, kind, tokenizer.limit, experiment.intent.bad_rows)
+    diagnosis = diagnose(rows, tokenizer.chat, sources=sample, kind=kind, vocabulary=tokenizer.vocabulary, **limits)
+    return Examination(name, diagnosis, note, row_pictures(rows, tokenizer.chat))
 
 
 def sources_before(stage: Training, experiment: Experiment) -> tuple[list[Source], str]:
@@ -134,25 +135,25 @@ def sources_before(stage: Training, experiment: Experiment) -> tuple[list[Source
 
 def _demonstrated(stage: Sft, experiment: Experiment) -> tuple[list[Source], str]:
     """What fine-tuning is shown, as far as it is known."""
-    said = experiment.data.conversations(stage.conversations, stage.limit)
+    conversations = experiment.data.conversations(stage.conversations, stage.limit)
     notes = ["revisions are still to be written; examined when the stage begins"] if "revisions" in stage.data else []
     if "chosen" in stage.data:
         pairs, note = _preferred(experiment)
-        said += [chosen.only_last() for chosen in undefeated_replies(pairs)]
+        conversations += [chosen.only_last() for chosen in undefeated_replies(pairs)]
         notes += [note] if note else []
-    return list(said), "; ".join(notes)
+    return list(conversations), "; ".join(notes)
 
 
 def _preferred(experiment: Experiment) -> tuple[list[Preference], str]:
     """The preferences of those who have already voted."""
-    compared = experiment.data.comparisons()
+    comparisons = experiment.data.comparisons()
     if any(isinstance(voter, Written) for voter in experiment.feedback):
-        compared = [c.with_votes(votes) for c, votes in zip(compared, LabelVoter()(compared), strict=True)]
+        comparisons = [c.with_votes(votes) for c, votes in zip(comparisons, LabelVoter()(comparisons), strict=True)]
     how = experiment.aggregate
     grouped = how.by_group and any(
-        vote.group for comparison in compared for vote in comparison.votes
+        vote.group for comparison in comparisons for vote in comparison.votes
     )  # groups may be named by later votes alone
-    pairs = pooled(compared, prior=how.prior, min_strength=how.min_strength, by_group=grouped)
+    pairs = pooled(comparisons, prior=how.prior, min_strength=how.min_strength, by_group=grouped)
     later = [voter.by for voter in experiment.feedback if not isinstance(voter, Written)]
     note = (
         f"without the votes of {', '.join(later)}, which are still to be cast; examined again when the stage begins"

@@ -98,7 +98,13 @@ def estimate_jobs(
         )
     memory = (4 * size + (TRAIN_BYTES if experiment.train else MEASURE_BYTES)) / 1e9
     return RunEstimate(
-        ledger.run, tuple(lines), memory, ref.parameters, tuple(ledger.told), rates.measured, lengths.chat is not None
+        ledger.run,
+        tuple(lines),
+        memory,
+        ref.parameters,
+        tuple(ledger.warnings),
+        rates.measured,
+        lengths.chat is not None,
     )
 
 

@@ -30,41 +30,41 @@ from alignwright.measure.tax import choice_note
 from alignwright.train.reward_verdict import refusal
 
 
-def findings_of(experiment: Experiment, done: Sequence[tuple[Job, Path]]) -> list[Finding]:
+def findings_of(experiment: Experiment, jobs: Sequence[tuple[Job, Path]]) -> list[Finding]:
     """All findings of the finished jobs, in the order in which the jobs ran."""
-    held = [
+    pair_files = [
         subsample_evenly(experiment.data.pairs(m.pairs), m.limit)
         for m in experiment.measure
         if isinstance(m, ValueMeasure)
     ]
-    notes = {"value.pairs": longer_note([pair for pairs in held for pair in pairs])}
+    notes = {"value.pairs": longer_note([pair for pairs in pair_files for pair in pairs])}
     for stage in (m for m in experiment.measure if isinstance(m, TaxMeasure)):
         notes |= _choice_notes(*experiment.data.choices(stage.choice, stage.limit))
-    found: list[Finding] = []
+    findings: list[Finding] = []
     measured: dict[str, list[SampleResult]] = {}
     lessons: list[Preference] = []
-    for job, folder in done:
+    for job, folder in jobs:
         if (folder / "findings.jsonl").exists():
-            found += records(folder / "findings.jsonl", Finding)
+            findings += records(folder / "findings.jsonl", Finding)
         if job.probes:
             measured.setdefault(job.model, []).extend(read_samples(folder))
         if (folder / "preferences.jsonl").exists():
             lessons += records(folder / "preferences.jsonl", Preference)
     if any(isinstance(m, RewardMeasure) and m.reward == "reward" for m in experiment.measure) and (
-        why := refusal(found)
+        why := refusal(findings)
     ):
         notes["reward.score"] = f"judged by a reward model that was REFUSED: {why}"
     labels, claims = experiment.data.labels(), claims_of(experiment)
-    lost = unmatched(labels, [outcome for outcomes in measured.values() for outcome in outcomes], claims)
+    unmatched_labels = unmatched(labels, [outcome for outcomes in measured.values() for outcome in outcomes], claims)
     for stage, outcomes in measured.items():
         now = levels(outcomes, claims=claims, stage=stage, notes=notes)
-        found += with_corrections(now, outcomes, (), labels, lost, claims=claims)
+        findings += with_corrections(now, outcomes, (), labels, unmatched_labels, claims=claims)
         if stage != "baseline" and "baseline" in measured:
             before, margins = measured["baseline"], partial(margin, experiment)
             changes = differences(outcomes, before, claims=claims, stage=stage, against="baseline", margins=margins)
-            found += with_corrections(changes, outcomes, before, labels, lost, claims=claims)
-            found += _excess(experiment, outcomes, measured["baseline"], stage)
-    return trace_refusals(found, Attribution(lessons)) if lessons else found
+            findings += with_corrections(changes, outcomes, before, labels, unmatched_labels, claims=claims)
+            findings += _excess(experiment, outcomes, measured["baseline"], stage)
+    return trace_refusals(findings, Attribution(lessons)) if lessons else findings
 
 
 def margin(experiment: Experiment, claim: str) -> float | None:
@@ -79,9 +79,11 @@ def _excess(
     experiment: Experiment, after: Sequence[SampleResult], before: Sequence[SampleResult], stage: str
 ) -> list[Finding]:
     """The verdict on free answers, where they were asked for."""
-    asked = next((m for m in experiment.measure if isinstance(m, EmergentMeasure) and m.questions), None)
-    found = verdict(after, before, stage=stage, against="baseline", margin=asked.thresholds.margin) if asked else None
-    return [found] if found else []
+    measure = next((m for m in experiment.measure if isinstance(m, EmergentMeasure) and m.questions), None)
+    if measure is None:
+        return []
+    excess = verdict(after, before, stage=stage, against="baseline", margin=measure.thresholds.margin)
+    return [excess] if excess else []
 
 
 def _choice_notes(items: Sequence[ChoiceItem], parts: Sequence[str]) -> dict[str, str]:

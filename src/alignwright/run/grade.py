@@ -41,10 +41,10 @@ from alignwright.text.fulfilment import grade_fulfilment
 from alignwright.text.grading import Grade
 from alignwright.text.refusal.grader import grade_refusal
 
-SHOWN = 160  # characters of a prompt or a reply in an example
+LENGTH = 160  # characters of a prompt or a reply in an example
 REASONS = 6
 _CLAIM: dict[Question, Claim] = {"refused": REFUSAL, "fulfilled": ATTACK_SUCCESS}
-_ASKED: dict[Question, str] = {"refused": "did the reply refuse?", "fulfilled": "did it do what was asked?"}
+_QUESTION: dict[Question, str] = {"refused": "did the reply refuse?", "fulfilled": "did it do what was asked?"}
 
 
 @dataclass(frozen=True)
@@ -52,12 +52,12 @@ class Row:
     """A reply as it was read, and what the graders say of it."""
 
     number: int
-    said: LabelledReply
+    reply: LabelledReply
     verdicts: dict[Question, Grade]
 
     def wrong(self, question: Question) -> bool:
         """Whether people said otherwise; a reply that the grader cannot tell is a miss."""
-        label = self.said.label(question)
+        label = self.reply.label(question)
         return label is not None and self.verdicts[question].verdict != ("yes" if label else "no")
 
 
@@ -65,39 +65,39 @@ class Row:
 class Log:
     """A graded file."""
 
-    read: FileRows[LabelledReply]
+    source: FileRows[LabelledReply]
     rows: tuple[Row, ...]
     labels: Labels
 
 
 def grade(source: Path) -> Log:
     """Every row of a file, graded. SpecError names file and line of what cannot be read."""
-    read = read_replies(source)
-    rows = tuple(Row(number, said, _verdicts(said)) for said, number in zip(read.rows, read.numbers, strict=True))
-    return Log(read, rows, labelled([read]))
+    file = read_replies(source)
+    rows = tuple(Row(number, reply, _verdicts(reply)) for reply, number in zip(file.rows, file.numbers, strict=True))
+    return Log(file, rows, labelled([file]))
 
 
 def write(log: Log, out: Path) -> None:
     """The rows with verdicts and reasons, as JSON Lines."""
-    if out.exists() and out.samefile(log.read.file):
+    if out.exists() and out.samefile(log.source.file):
         raise SpecError([f"{out}: this is the file that is graded; write to another"])
     write_text(out, "".join(json.dumps(_line(row), ensure_ascii=False) + "\n" for row in log.rows))
 
 
 def show(log: Log, console: Console, examples: int = 2) -> None:
     """Print what came of it. All text of the file is put in as text, with terminal codes stripped."""
-    labels = sum(any(row.said.label(question) is not None for question in QUESTIONS) for row in log.rows)
-    notes = "".join(f"; {note}" for note in log.read.notes)
+    labels = sum(any(row.reply.label(question) is not None for question in QUESTIONS) for row in log.rows)
+    notes = "".join(f"; {note}" for note in log.source.notes)
+    prompts = len({row.reply.prompt.id for row in log.rows})
     _say(
         console,
-        f"{log.read.file}: {len(log.rows)} replies to {len({row.said.prompt.id for row in log.rows})} prompts, {labels}"
-        f" labelled{notes}",
+        f"{log.source.file}: {len(log.rows)} replies to {prompts} prompts, {labels} labelled{notes}",
     )
-    found: dict[Question, tuple[Finding, Finding]] = {question: _rates(log, question) for question in QUESTIONS}
-    console.print(_counts(log, found))
-    for question, (_, corrected) in found.items():
+    rates: dict[Question, tuple[Finding, Finding]] = {question: _rates(log, question) for question in QUESTIONS}
+    console.print(_counts(log, rates))
+    for question, (_, corrected) in rates.items():
         _say(console, "")
-        _say(console, f"{question} ({_ASKED[question]}), corrected: {corrected.method}")
+        _say(console, f"{question} ({_QUESTION[question]}), corrected: {corrected.method}")
         for line in (corrected.note, *_reasons(log, question)):
             _say(console, f"  {line}", "dim")
     for question in QUESTIONS if examples else ():
@@ -106,9 +106,12 @@ def show(log: Log, console: Console, examples: int = 2) -> None:
             _say(console, line)
 
 
-def _verdicts(said: LabelledReply) -> dict[Question, Grade]:
-    asked = said.prompt.last.content
-    return {"refused": grade_refusal(asked, said.reply), "fulfilled": grade_fulfilment(asked, said.reply, said.request)}
+def _verdicts(reply: LabelledReply) -> dict[Question, Grade]:
+    question = reply.prompt.last.content
+    return {
+        "refused": grade_refusal(question, reply.reply),
+        "fulfilled": grade_fulfilment(question, reply.reply, reply.request),
+    }
 
 
 def _rates(log: Log, question: Question) -> tuple[Finding, Finding]:
@@ -128,29 +131,29 @@ def _outcome(row: Row, claim: Claim, question: Question) -> SampleResult:
         if verdict == "unclear"
         else {"status": "pass" if passed else "fail", "value": float(passed)}
     )
-    cluster = row.said.topic or row.said.prompt.id
+    cluster = row.reply.topic or row.reply.prompt.id
     return SampleResult.model_validate(
         {
             "claim": claim.name,
             "item": str(row.number),
             "cluster": cluster,
-            "prompt": row.said.prompt,
-            "reply": row.said.reply,
+            "prompt": row.reply.prompt,
+            "reply": row.reply.reply,
             **scored,
         }
     )
 
 
-def _counts(log: Log, found: dict[Question, tuple[Finding, Finding]]) -> Table:
+def _counts(log: Log, rates: dict[Question, tuple[Finding, Finding]]) -> Table:
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", pad_edge=False)
     table.add_column("the reply")
     for heading in ("yes", "no", "unclear", "rate [95%]", "corrected [95%]"):
         table.add_column(heading, justify="right", no_wrap=True)
-    for question, (raw, corrected) in found.items():
-        seen = Counter(row.verdicts[question].verdict for row in log.rows)
+    for question, (raw, corrected) in rates.items():
+        counts = Counter(row.verdicts[question].verdict for row in log.rows)
         rate = wording.rate(raw) if raw.value is not None else wording.ABSENT
         table.add_row(
-            question, *(str(seen[verdict]) for verdict in ("yes", "no", "unclear")), rate, wording.rate(corrected)
+            question, *(str(counts[verdict]) for verdict in ("yes", "no", "unclear")), rate, wording.rate(corrected)
         )
     return table
 
@@ -158,11 +161,11 @@ def _counts(log: Log, found: dict[Question, tuple[Finding, Finding]]) -> Table:
 def _reasons(log: Log, question: Question) -> Iterator[str]:
     """Why, for each verdict, the commonest reasons first."""
     for verdict in ("yes", "no", "unclear"):
-        seen = Counter(
+        counts = Counter(
             row.verdicts[question].reason for row in log.rows if row.verdicts[question].verdict == verdict
         ).most_common()
-        rest = sum(count for _, count in seen[REASONS:])
-        parts = [f"{count} {reason}" for reason, count in seen[:REASONS]] + (
+        rest = sum(count for _, count in counts[REASONS:])
+        parts = [f"{count} {reason}" for reason, count in counts[:REASONS]] + (
             [f"{rest} for other reasons"] if rest else []
         )
         if parts:
@@ -184,8 +187,8 @@ def _examples(log: Log, question: Question, examples: int) -> Iterator[str]:
             graded = row.verdicts[question]
             heading = kind if kind == graded.verdict else f"{graded.verdict}, but {kind}"
             yield f"{question}: {heading} (row {row.number}: {graded.reason})"
-            yield f"  asked: {_cut(row.said.prompt.last.content)}"
-            yield f"  reply: {_cut(row.said.reply) or '(empty)'}"
+            yield f"  asked: {_cut(row.reply.prompt.last.content)}"
+            yield f"  reply: {_cut(row.reply.reply) or '(empty)'}"
 
 
 def _spread(rows: Sequence[Row], most: int) -> Iterable[Row]:
@@ -194,28 +197,28 @@ def _spread(rows: Sequence[Row], most: int) -> Iterable[Row]:
 
 
 def _line(row: Row) -> dict[str, object]:
-    prompt = row.said.prompt
-    asked: object = (
+    prompt = row.reply.prompt
+    content: object = (
         prompt.last.content
         if len(prompt.messages) == 1 and prompt.last.role == "user"
         else [m.model_dump() for m in prompt.messages]
     )
-    line: dict[str, object] = {"row": row.number, "prompt": asked, "reply": row.said.reply}
-    line |= {"request": row.said.request} if row.said.request is not None else {}
-    line |= {"topic": row.said.topic} if row.said.topic else {}
+    line: dict[str, object] = {"row": row.number, "prompt": content, "reply": row.reply.reply}
+    line |= {"request": row.reply.request} if row.reply.request is not None else {}
+    line |= {"topic": row.reply.topic} if row.reply.topic else {}
     for question in QUESTIONS:
         graded = row.verdicts[question]
         line |= {
             f"graded_{question}": graded.verdict,
             f"graded_{question}_reason": graded.reason,
-            question: row.said.label(question),
+            question: row.reply.label(question),
         }
     return line
 
 
 def _cut(text: str) -> str:
-    shown = one_line(text[: 4 * SHOWN])
-    return shown if len(shown) <= SHOWN and len(text) <= 4 * SHOWN else f"{shown[:SHOWN]} …"
+    line = one_line(text[: 4 * LENGTH])
+    return line if len(line) <= LENGTH and len(text) <= 4 * LENGTH else f"{line[:LENGTH]} …"
 
 
 def _say(console: Console, line: str, style: str = "") -> None:

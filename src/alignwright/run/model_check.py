@@ -40,8 +40,8 @@ class _Row:
 
     file: str
     number: int
-    asked: tuple[Conversation, ...]
-    given: tuple[str, ...] = ()
+    conversations: tuple[Conversation, ...]
+    replies: tuple[str, ...] = ()
 
     @property
     def where(self) -> str:
@@ -50,49 +50,49 @@ class _Row:
     @property
     def size(self) -> int:
         """More than its tokens: no token is less than a byte."""
-        asked = max(
-            sum(len(m.content.encode()) + _AROUND for m in conversation.messages) for conversation in self.asked
+        prompt_bytes = max(
+            sum(len(m.content.encode()) + _AROUND for m in conversation.messages) for conversation in self.conversations
         )
-        return asked + max((len(text.encode()) for text in self.given), default=0)
+        return prompt_bytes + max((len(text.encode()) for text in self.replies), default=0)
 
 
 def fit(experiment: Experiment, files: Sequence[tuple[Loc, FileRows[Any]]]) -> str:
     """Raises SpecError with all that does not fit; returns what could not be looked at, if anything."""
     experiment = resolve_effort(experiment)
     try:
-        found = load_tokenizer(resolve(experiment.model, experiment.folder), experiment.date)
+        tokenizer = load_tokenizer(resolve(experiment.model, experiment.folder), experiment.date)
     except TokenizerMissing as reason:
         return f"not looked at by the model's chat template: {reason}"
-    problems = [*_adapter(experiment, found)]
-    if not found.chat.writes:
+    problems = [*_adapter(experiment, tokenizer)]
+    if not tokenizer.chat.writes:
         if needs := next(_conversing(experiment), None):
             raise SpecError([*problems, f"{needs}: {NoTemplate()}"])
         return ""
-    problems += _contrast(experiment, found)
+    problems += _contrast(experiment, tokenizer)
     fields: dict[Loc, list[_Row]] = {}
-    for loc, read in (file for file in files if _is_asked(experiment, file[0])):
-        rows = [_row(read.file, number, row) for row, number in zip(read.rows, read.numbers, strict=True)]
-        fields.setdefault(loc[:-1], []).extend(row for row in rows if row.asked)
+    for loc, file in (each for each in files if _is_asked(experiment, each[0])):
+        rows = [_row(file.file, number, row) for row, number in zip(file.rows, file.numbers, strict=True)]
+        fields.setdefault(loc[:-1], []).extend(row for row in rows if row.conversations)
     for loc, rows in fields.items():
         stage = _stage(experiment, loc)
-        written = list(_unwritten(rows, found, stage))
-        problems += [f"{dotted(loc)}: {problem}" for problem in written or _too_long(rows, found, stage, loc)]
+        lines = list(_template_problems(rows, tokenizer, stage)) or _too_long(rows, tokenizer, stage, loc)
+        problems += [f"{dotted(loc)}: {line}" for line in lines]
     if problems:
         raise SpecError(problems)
     return ""
 
 
-def _adapter(experiment: Experiment, found: TokenizerInfo) -> Iterator[str]:
-    if found.no_adapter and (rank := first_rank(experiment)):
-        yield f"train: an adapter of rank {rank} cannot be put over this model: {found.no_adapter}; {ADAPTERS}"
+def _adapter(experiment: Experiment, tokenizer: TokenizerInfo) -> Iterator[str]:
+    if tokenizer.no_adapter and (rank := first_rank(experiment)):
+        yield f"train: an adapter of rank {rank} cannot be put over this model: {tokenizer.no_adapter}; {ADAPTERS}"
 
 
-def _contrast(experiment: Experiment, found: TokenizerInfo) -> Iterator[str]:
+def _contrast(experiment: Experiment, tokenizer: TokenizerInfo) -> Iterator[str]:
     """A contrast tells the model its principle as the system does."""
     for at, stage in enumerate(experiment.feedback):
         if isinstance(stage, Contrast) and stage.judge == "self":
             try:
-                found.chat.prompt(Conversation.user("Which of these?", system="Follow this principle."))
+                tokenizer.chat.prompt(Conversation.user("Which of these?", system="Follow this principle."))
             except UnrenderedMessage as error:
                 why = f"it puts the principle into a system message, and {error.what}"
                 yield f"feedback.{at}.contrast: {why}; use {{by: judge}}, or a model whose template has a place for it"
@@ -120,33 +120,33 @@ def _stage(experiment: Experiment, loc: Loc) -> Any:
 
 
 # ---- does the template write it? -----------------------------------------------------------------
-def _unwritten(rows: Sequence[_Row], found: TokenizerInfo, stage: Any) -> Iterator[str]:
+def _template_problems(rows: Sequence[_Row], tokenizer: TokenizerInfo, stage: Any) -> Iterator[str]:
     """A line for each file and each way in which the template fails, with the first row."""
     fails = dict[tuple[str, ...], bool]()  # of each order of roles that was met: has a row failed?
-    looked = {id(row) for row in _spread(rows, MOST)}
+    sample = {id(row) for row in _spread(rows, MOST)}
     failed: dict[tuple[str, str], list[tuple[_Row, str]]] = {}
     for row in rows:
-        roles = tuple(message.role for conversation in row.asked for message in conversation.messages)
-        if fails.get(roles, True) or id(row) in looked:
-            said = _said(row, found, stage)
-            fails[roles] = fails.get(roles, False) or said is not None
-            if said:
-                failed.setdefault((row.file, said[0]), []).append((row, said[1]))
-            if said and said[0] == TemplateStopped.__name__:
+        roles = tuple(message.role for conversation in row.conversations for message in conversation.messages)
+        if fails.get(roles, True) or id(row) in sample:
+            failure = _template_failure(row, tokenizer, stage)
+            fails[roles] = fails.get(roles, False) or failure is not None
+            if failure:
+                failed.setdefault((row.file, failure[0]), []).append((row, failure[1]))
+            if failure and failure[0] == TemplateStopped.__name__:
                 break  # each would take as long
     for (file, _), those in failed.items():
         total = sum(row.file == file for row in rows)
         yield f"{those[0][0].where}: {those[0][1]} ({len(those):,} of {total:,} rows)"
 
 
-def _said(row: _Row, found: TokenizerInfo, stage: Any) -> tuple[str, str] | None:
+def _template_failure(row: _Row, tokenizer: TokenizerInfo, stage: Any) -> tuple[str, str] | None:
     """How the template fails on a row: a name for the way, and the words. None where it writes it."""
     try:
-        for conversation in row.asked:
+        for conversation in row.conversations:
             if isinstance(stage, Sft):
-                found.chat.conversation(conversation if stage.turns == "all" else conversation.only_last())
+                tokenizer.chat.conversation(conversation if stage.turns == "all" else conversation.only_last())
             else:
-                found.chat.prompt(conversation)
+                tokenizer.chat.prompt(conversation)
     except UnrenderedMessage as error:
         return error.role, str(error)
     except ValueError as error:
@@ -155,25 +155,25 @@ def _said(row: _Row, found: TokenizerInfo, stage: Any) -> tuple[str, str] | None
 
 
 # ---- does the reply fit behind it? ---------------------------------------------------------------
-def _too_long(rows: Sequence[_Row], found: TokenizerInfo, stage: Any, loc: Loc) -> Iterator[str]:
+def _too_long(rows: Sequence[_Row], tokenizer: TokenizerInfo, stage: Any, loc: Loc) -> Iterator[str]:
     """Of what a measure or a watch asks; rows to train on are the doctor's, and are left out whole."""
-    if found.limit is None or stage is None or (loc[0] == "train" and loc[3:4] != ("stop",)):
+    if tokenizer.limit is None or stage is None or (loc[0] == "train" and loc[3:4] != ("stop",)):
         return
-    limit, room = found.limit, int(getattr(stage, "max_new_tokens", None) or 0)
+    limit, room = tokenizer.limit, int(getattr(stage, "max_new_tokens", None) or 0)
     long: dict[str, list[tuple[_Row, int]]] = {}
     for row in _spread(rows, getattr(stage, "limit", None) if loc[0] != "attack" else None):
-        if row.size + room > limit.tokens and (tokens := _tokens(row, found, room)) > limit.tokens:
+        if row.size + room > limit.tokens and (tokens := _tokens(row, tokenizer, room)) > limit.tokens:
             long.setdefault(row.file, []).append((row, tokens))
     for file, those in long.items():
         total = sum(row.file == file for row in rows)
-        reply = f" with its reply of up to {room}" if not those[0][0].given else ""
-        seen = f"its prompt{reply} has {those[0][1]:,} tokens, more than {limit}"
-        yield f"{those[0][0].where}: {seen} ({len(those):,} of {total:,} rows); {limit.help}"
+        reply = f" with its reply of up to {room}" if not those[0][0].replies else ""
+        excess = f"its prompt{reply} has {those[0][1]:,} tokens, more than {limit}"
+        yield f"{those[0][0].where}: {excess} ({len(those):,} of {total:,} rows); {limit.help}"
 
 
-def _tokens(row: _Row, found: TokenizerInfo, room: int) -> int:
-    asked = max(len(found.chat.prompt(conversation)) for conversation in row.asked)
-    return asked + (max(len(found.chat.reply(text)) for text in row.given) if row.given else room)
+def _tokens(row: _Row, tokenizer: TokenizerInfo, room: int) -> int:
+    prompt_tokens = max(len(tokenizer.chat.prompt(conversation)) for conversation in row.conversations)
+    return prompt_tokens + (max(len(tokenizer.chat.reply(text)) for text in row.replies) if row.replies else room)
 
 
 def _spread(rows: Sequence[_Row], limit: int | None) -> Sequence[_Row]:

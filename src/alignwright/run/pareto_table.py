@@ -14,49 +14,49 @@ from pathlib import Path
 from rich.table import Table
 
 from alignwright.core.records import Finding
-from alignwright.run.compare import noted, plain, read_findings
+from alignwright.run.compare import plain, read_findings, read_json_object
 from alignwright.stats.pareto import ParetoPoint, axes, best_within, knee_point, margins, pareto_front, points
 
 
 def table(runs: Sequence[Path], gain: str | None, tax: str | None, margin: float | None) -> Table:
     """Every trained model with its gain and cost against its run's start model, and what marks
     it. ValueError where nothing can be compared."""
-    found = {run: read_findings(run) for run in runs}
-    if len(found) > 1:
-        _one_start(list(found))
-    seen = [finding for findings in found.values() for finding in findings]
-    default = axes(seen)
+    findings_by_run = {run: read_findings(run) for run in runs}
+    if len(findings_by_run) > 1:
+        _one_start(list(findings_by_run))
+    all_findings = [finding for findings in findings_by_run.values() for finding in findings]
+    default = axes(all_findings)
     over = (gain or (default[0] if default else ""), tax or (default[1] if default else ""))
     rows = [
         point
-        for run, findings in found.items()
+        for run, findings in findings_by_run.items()
         for point in points(findings, *over, run=run.name if len(runs) > 1 else "")
     ]
     if not rows:
-        compared = sorted({f.claim for f in seen if f.against == "baseline"})
-        asked = (
+        claims = sorted({f.claim for f in all_findings if f.against == "baseline"})
+        message = (
             f"no trained model has a change of both {over[0] or 'a gain'!r} and {over[1] or 'a tax'!r} against the"
             " start model"
         )
         raise ValueError(
-            f"{asked}; there are changes of {', '.join(compared) or 'nothing'}: name two of them with --gain and --tax"
+            f"{message}; there are changes of {', '.join(claims) or 'nothing'}: name two of them with --gain and --tax"
         )
-    within, why_not = (margin, "") if margin is not None else _stated(found, over[1])
-    return _shown(rows, over, within, why_not)
+    within, why_not = (margin, "") if margin is not None else _common_margin(findings_by_run, over[1])
+    return _render(rows, over, within, why_not)
 
 
 def _one_start(runs: Sequence[Path]) -> None:
     """Raise ValueError where the runs began from different models: by their weights, or by name
     where a run did not note its weights."""
-    begun = {run: _start(run) for run in runs}
-    names, weights = ({of[i] for of in begun.values()} for i in (0, 1))
+    starts = {run: _start(run) for run in runs}
+    names, weights = ({of[i] for of in starts.values()} for i in (0, 1))
     if len(weights - {None}) > 1 or (None in weights and len(names) > 1):
-        told = "; ".join(
-            f"{run} from {called}" + (f" ({mine[:8]})" if mine else "") for run, (called, mine) in begun.items()
+        names_text = "; ".join(
+            f"{run} from {name}" + (f" ({mine[:8]})" if mine else "") for run, (name, mine) in starts.items()
         )
         raise ValueError(
-            f"the runs did not begin from one start model: {told}. Gains and costs are changes from it, so they cannot"
-            " be put on one front; compare the runs of one start model at a time"
+            f"the runs did not begin from one start model: {names_text}. Gains and costs are changes from it, so they"
+            " cannot be put on one front; compare the runs of one start model at a time"
         )
 
 
@@ -67,7 +67,8 @@ def _start(run: Path) -> tuple[str, str | None]:
         raise FileNotFoundError(
             f"{run} has no spec/resolved.json, so it cannot be told which model it began from; give whole run folders"
         )
-    model, weights = noted(spec).get("model"), noted(facts).get("weights") if facts.exists() else None
+    model = read_json_object(spec).get("model")
+    weights = read_json_object(facts).get("weights") if facts.exists() else None
     if not isinstance(model, str) or not isinstance(weights, str | None):
         raise ValueError(
             f"{spec if not isinstance(model, str) else facts}: names no model that the run began from; run the same"
@@ -76,14 +77,14 @@ def _start(run: Path) -> tuple[str, str | None]:
     return model, weights
 
 
-def _stated(found: Mapping[Path, Sequence[Finding]], tax: str) -> tuple[float | None, str]:
+def _common_margin(findings_by_run: Mapping[Path, Sequence[Finding]], tax: str) -> tuple[float | None, str]:
     """The one margin that every run which measured this tax states, or why there is none."""
-    stated = {
+    margins_by_run = {
         run: margins(findings, tax)
-        for run, findings in found.items()
+        for run, findings in findings_by_run.items()
         if any(f.claim == tax and f.against for f in findings)
     }
-    silent = [run.name for run, of in stated.items() if not of]
+    silent = [run.name for run, of in margins_by_run.items() if not of]
     if silent:
         return (
             None,
@@ -92,28 +93,28 @@ def _stated(found: Mapping[Path, Sequence[Finding]], tax: str) -> tuple[float | 
                 " --margin"
             ),
         )
-    if len(set(stated.values())) > 1 or any(len(of) > 1 for of in stated.values()):
-        told = ", ".join(f"{run.name} {' and '.join(f'{m:g}' for m in of)}" for run, of in stated.items())
-        return None, f"no model is called the best: the margins of {tax} differ ({told}); give one with --margin"
-    return next(iter(stated.values()))[0], ""
+    if len(set(margins_by_run.values())) > 1 or any(len(of) > 1 for of in margins_by_run.values()):
+        differing = ", ".join(f"{run.name} {' and '.join(f'{m:g}' for m in of)}" for run, of in margins_by_run.items())
+        return None, f"no model is called the best: the margins of {tax} differ ({differing}); give one with --margin"
+    return next(iter(margins_by_run.values()))[0], ""
 
 
-def _shown(rows: Sequence[ParetoPoint], over: tuple[str, str], within: float | None, why_not: str) -> Table:
-    shown = Table(box=None, pad_edge=False)
+def _render(rows: Sequence[ParetoPoint], over: tuple[str, str], within: float | None, why_not: str) -> Table:
+    output = Table(box=None, pad_edge=False)
     for heading in ("model", f"gain: {over[0]}", f"cost: {over[1]}", ""):
-        shown.add_column(plain(heading), no_wrap=True)
+        output.add_column(plain(heading), no_wrap=True)
     best = None if within is None else best_within(rows, within)
-    on, bent = {p.name for p in pareto_front(rows)}, knee_point(rows)
+    on, knee = {p.name for p in pareto_front(rows)}, knee_point(rows)
     for point in sorted(rows, key=lambda p: p.tax):
-        said = (
+        labels = (
             ["front"] * (point.name in on)
-            + ["knee"] * (point == bent)
+            + ["knee"] * (point == knee)
             + ([f"best below {within:g}"] if point == best else [])
         )
-        shown.add_row(*map(plain, (point.name, *_cells(point), ", ".join(said))))
+        output.add_row(*map(plain, (point.name, *_cells(point), ", ".join(labels))))
     if best is None:
-        shown.caption = plain(why_not or f"no model is shown to gain at a cost shown to be below {within:g}")
-    return shown
+        output.caption = plain(why_not or f"no model is shown to gain at a cost shown to be below {within:g}")
+    return output
 
 
 def _cells(point: ParetoPoint) -> tuple[str, str]:

@@ -64,10 +64,10 @@ class View:
     def _pulsing(self, label: str, bar: Bar) -> Iterator[None]:
         """A thread that prints a line about the job each `pulse` seconds: also a single step may
         take longer than that."""
-        ended, started = threading.Event(), time.perf_counter()
+        stop, started = threading.Event(), time.perf_counter()
 
         def tell() -> None:
-            while not ended.wait(self.pulse):
+            while not stop.wait(self.pulse):
                 self.say(f"  {label}: {bar.line()}, {span(time.perf_counter() - started)} so far")
 
         teller = threading.Thread(target=tell, name="progress", daemon=True)
@@ -75,13 +75,13 @@ class View:
         try:
             yield
         finally:
-            ended.set()
+            stop.set()
             teller.join()
 
-    def done(self, label: str, seconds: float, note: str = "", *, cached: bool = False, doubted: bool = False) -> None:
+    def done(self, label: str, seconds: float, note: str = "", *, cached: bool = False, refused: bool = False) -> None:
         label, note = one_line(label), one_line(note)
         mark, cost = (
-            ("[dim]·[/]", "cached") if cached else ("[red]✕[/]" if doubted else "[green]✓[/]", f"{seconds:.1f} s")
+            ("[dim]·[/]", "cached") if cached else ("[red]✕[/]" if refused else "[green]✓[/]", f"{seconds:.1f} s")
         )
         line = Text.from_markup(f"{mark} {escape(f'{label:<{self.column}}')} {cost:>9}")
         if line.cell_len + 2 + len(note) <= self.console.width:

@@ -34,24 +34,24 @@ def draw(run: Path, out: Path, *, each: int, claim: str | None = None, stage: st
     case = read(run)
     if not case.stages or (stage is not None and stage not in case.stages):
         raise ValueError(f"{run}: nothing was measured at stage {stage}; there are {', '.join(case.stages) or 'none'}")
-    at, lines, told = stage or case.stages[-1], list[str](), list[str]()
+    at, lines, messages = stage or case.stages[-1], list[str](), list[str]()
     graded = graded_claims(case.claim_records)
     for name in graded if claim is None else (claim,):
         if name not in graded:
             raise ValueError(f"{name!r} is not found by a grader; choose from {', '.join(graded) or 'none'}")
-        found = list(
+        replies = list(
             {reply_key(o.prompt, o.reply): o for o in _outcomes(run, name, at) if o.prompt is not None}.values()
         )
         by_seed = random.Random(f"{case.header.seed} {at} {name}")  # noqa: S311 - a sample that can be drawn again, no secret
-        drawn = by_seed.sample(found, min(each, len(found)))
-        lines += [json.dumps(_row(o, graded[name], at), ensure_ascii=False) for o in drawn]
-        told += [f"{name} at {at}: {len(drawn)} of {len(found)} replies"] if found else []
+        sample = by_seed.sample(replies, min(each, len(replies)))
+        lines += [json.dumps(_row(o, graded[name], at), ensure_ascii=False) for o in sample]
+        messages += [f"{name} at {at}: {len(sample)} of {len(replies)} replies"] if replies else []
     if not lines:
         raise ValueError(
             f"{run}: no reply was graded at {at}; measure {{by: value, prompts: ...}} or attack {{by: suite, ...}}"
         )
     write_text(out, "\n".join(lines) + "\n")
-    return told
+    return messages
 
 
 def _outcomes(run: Path, claim: str, stage: str) -> Iterator[SampleResult]:
@@ -73,11 +73,11 @@ def _probes(run: Path, model: str) -> Iterator[str]:
 
 def _row(outcome: SampleResult, claim: Claim, stage: str) -> dict[str, object]:
     assert outcome.prompt is not None
-    asked = [message.model_dump() for message in outcome.prompt.messages]
+    messages = [message.model_dump() for message in outcome.prompt.messages]
     return {
         "claim": claim.name,
         "stage": stage,
-        "prompt": asked[0]["content"] if len(asked) == 1 else asked,
+        "prompt": messages[0]["content"] if len(messages) == 1 else messages,
         "reply": outcome.reply,
         str(claim.grader): None,
     }

@@ -26,7 +26,7 @@ from alignwright.train.reward_verdict import refusal
 
 
 def keep_models(
-    experiment: Experiment, jobs: Sequence[Job], known: Mapping[str, str], ledger: Ledger, view: View
+    experiment: Experiment, jobs: Sequence[Job], keys: Mapping[str, str], ledger: Ledger, view: View
 ) -> None:
     """Write the last trained model, exactly as it was measured, and the last reward model:
     folders that transformers opens."""
@@ -36,7 +36,7 @@ def keep_models(
         _keep(
             "the model",
             ledger.run / "model",
-            known[trained[-1]],
+            keys[trained[-1]],
             lambda folder: _save(experiment, ledger, trained[-1], folder),
             view,
         )
@@ -51,15 +51,15 @@ def keep_models(
         )
         return
     _keep(
-        "the reward model", target, known[job.name], lambda folder: _export(experiment, ledger, job.name, folder), view
+        "the reward model", target, keys[job.name], lambda folder: _export(experiment, ledger, job.name, folder), view
     )
 
 
 def reason_to_skip(job: Job, jobs: Sequence[Job], ledger: Ledger, dropped: Collection[str]) -> str | None:
     """Why a job is not done: a reward model that would judge in it was refused and is skipped,
     or what it builds on was left out."""
-    if gone := next((need for need in (*job.builds_on, job.model) if need in dropped), None):
-        return f"as {gone} was"
+    if absent := next((need for need in (*job.builds_on, job.model) if need in dropped), None):
+        return f"as {absent} was"
     for need in (other for other in jobs if other.name in job.builds_on):
         if (
             isinstance(need.stage, RewardModel)

@@ -156,7 +156,7 @@ def _examine(stage: Training, policy: LocalModel, sources: Sequence[Source], job
             vocabulary=int(policy.model.config.get_text_config().vocab_size),
             bad_rows=job.data.intent.bad_rows,
             folder=job.folder,
-            pictures=job.bar.watched,
+            pictures=job.bar.on_terminal,
         )
     )
 
@@ -175,7 +175,7 @@ def _reward(stage: RewardModel, job: JobContext) -> Result:
         name=job.name,
         files=job.data.files_of_prompts(),
     )
-    job.bar.doubted = (why := refusal(findings)) is not None
+    job.bar.refused = (why := refusal(findings)) is not None
     refused = RewardRefused(job.name, why) if why is not None and stage.no_signal == "stop" else None
     note = next(f.note for f in findings if f.claim == "reward.accuracy" and f.against is None)
     elsewhere = [f for f in findings if f.claim == "reward.accuracy_elsewhere" and f.value is not None]
