@@ -5,6 +5,8 @@ from __future__ import annotations
 import gc
 import json
 import random
+import subprocess
+import sys
 import weakref
 from pathlib import Path
 from typing import Any
@@ -272,6 +274,18 @@ def test_what_is_set_aside_is_not_looked_through_and_what_comes_later_is() -> No
         assert gc.get_freeze_count() == 0
     finally:
         gc.enable()
+
+
+def test_at_exit_nothing_is_looked_through_and_all_that_is_registered_runs() -> None:
+    program = (
+        "import atexit, gc\n"
+        "from alignwright.files.collector import nothing_at_exit\n"
+        "atexit.register(lambda: print('last', gc.get_freeze_count() > 1000))\n"
+        "nothing_at_exit()\n"
+        "print('main', gc.get_freeze_count())"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["main", "0", "last", "True"]
 
 
 def test_pairs_of_either_shape_are_the_same_pairs(tmp_path: Path) -> None:

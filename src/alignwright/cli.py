@@ -19,6 +19,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from alignwright import __version__
+from alignwright.files.collector import nothing_at_exit, paused
 from alignwright.run.ascii_signs import settle_output
 
 CODES = """Exit codes of align, audit and report: 0 every promise kept, 1 one broken, 3 none broken but one untested.
@@ -294,6 +295,7 @@ def main() -> None:
     """Run the command line; whatever goes wrong is one message with its exit code, not a traceback."""
     sys.unraisablehook = _raise_again
     settle_output()
+    nothing_at_exit()
     try:
         app()
     except SystemExit as stop:
@@ -334,9 +336,7 @@ def _raise_again(unraisable: sys.UnraisableHookArgs) -> None:
 def _perform(
     spec: Path, set_: list[str] | None, until: str | None, runs: Path, audit: str | None, dry_run: bool, probe: bool
 ) -> None:
-    from alignwright.files import collector
-
-    with collector.paused():
+    with paused():
         from alignwright.run.align import Request, estimate
         from alignwright.run.align import align as run_align
         from alignwright.run.console import screen

@@ -109,9 +109,9 @@ def align(request: Request, view: View) -> Path:
                 raise
             open_jobs = [job for job in jobs if job.name not in ledger.entries]
             raise disk_space.DiskFull(disk_space.out_of_space_message(experiment, open_jobs, folder)) from error
-        conclude(
-            experiment, [job for job in jobs if job.name not in dropped], folder, ledger, whole=jobs == plan(experiment)
-        )
+        finished = [job for job in jobs if job.name not in dropped]
+        with collector.paused():
+            conclude(experiment, finished, folder, ledger, whole=jobs == plan(experiment))
         if durations:
             learn_rates(experiment, durations)
     return folder
