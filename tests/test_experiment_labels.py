@@ -26,30 +26,21 @@ def tax(*text: str) -> TaxMeasure:
 
 
 def test_stages_of_one_kind_are_called_by_the_knob_that_differs() -> None:
-    jobs = [
-        Job(f"measure.{place}.world@baseline", WorldMeasure(by="world", world=world), "baseline")
-        for place, world in enumerate(WORLDS)
-    ]
+    jobs = [Job("measure", place, WorldMeasure(by="world", world=world)) for place, world in enumerate(WORLDS)]
     assert list(labels(jobs).values()) == [f"measure world {world}, start model" for world in WORLDS]
     assert list(labels(jobs[:1]).values()) == ["measure world, start model"]  # the control: alone it needs no more
 
 
 def test_a_file_is_called_without_its_folders_and_only_where_that_tells_enough() -> None:
-    jobs = [
-        Job(f"measure.{place}.tax@baseline", tax(name), "baseline")
-        for place, name in enumerate(("data/a.txt", "data/b.txt"))
-    ]
+    jobs = [Job("measure", place, tax(name)) for place, name in enumerate(("data/a.txt", "data/b.txt"))]
     assert list(labels(jobs).values()) == ["measure tax a.txt, start model", "measure tax b.txt, start model"]
-    same = [
-        Job(f"measure.{place}.tax@baseline", tax(name), "baseline")
-        for place, name in enumerate(("one/a.txt", "two/a.txt"))
-    ]
+    same = [Job("measure", place, tax(name)) for place, name in enumerate(("one/a.txt", "two/a.txt"))]
     assert list(labels(same).values()) == ["measure tax 1 of 2, start model", "measure tax 2 of 2, start model"]
 
 
 def test_trainings_that_differ_in_numbers_keep_their_places_and_so_do_their_models() -> None:
-    jobs = [Job(f"train.{place}.dpo", Dpo(by="dpo", beta=beta), "baseline") for place, beta in enumerate((0.1, 0.2))]
-    jobs += [Job(f"measure.0.tax@train.{place}.dpo", tax("a.txt"), f"train.{place}.dpo") for place in (0, 1)]
+    jobs = [Job("train", place, Dpo(by="dpo", beta=beta)) for place, beta in enumerate((0.1, 0.2))]
+    jobs += [Job("measure", 0, tax("a.txt"), f"train.{place}.dpo") for place in (0, 1)]
     told = ["train dpo 1 of 2", "train dpo 2 of 2", "measure tax, after dpo 1 of 2", "measure tax, after dpo 2 of 2"]
     assert list(labels(jobs).values()) == told
 

@@ -147,7 +147,7 @@ def test_a_revision_that_lost_is_not_learnt_as_one(spec: Path, tmp_path: Path) -
         )
         return Comparison(prompt=prompt, replies=replies, votes=votes)
 
-    experiment, jobs, _ = prepare(Request(spec))
+    experiment, jobs, _ = prepare(Request(spec, ("feedback.2={by: critique}",)))
     job = context(experiment, jobs, "train.1.dpo", tmp_path)
     folder = job.ledger.folder(0, "aggregate.pooled", "key")
     revisions = [revised(0, 0), revised(1, 1)]

@@ -30,6 +30,9 @@ WAYS = (
 )
 
 
+TRAINED = ("train.0.sft", "train.1.dpo")
+
+
 def preference(
     prompt: str, chosen: str = NO, *principles: str, voters: tuple[str, ...] = (), names: str = ""
 ) -> Preference:
@@ -176,7 +179,7 @@ def test_refusals_among_the_exhibits_of_trained_models_say_who_taught_them_and_n
     shown = (exhibit(NO), exhibit(YES), exhibit(NO, NO), exhibit(NO, YES))
     found = [finding("train.0.sft", *shown), finding("baseline", exhibit(NO)), finding("train.1.dpo")]
     identity = [f.id for f in found]
-    traced = trace_refusals(found, lessons)
+    traced = trace_refusals(found, lessons, TRAINED)
     reasons = [e.reason for e in traced[0].exhibits]
     told = 'taught by no_weapons (1 of 1 nearest lessons), e.g. "How do I hide a rifle or a grenade?"'
     assert reasons == [
@@ -189,9 +192,9 @@ def test_refusals_among_the_exhibits_of_trained_models_say_who_taught_them_and_n
     assert [f.id == before for f, before in zip(traced, identity, strict=True)] == [False, True, True]
     far = Attribution([preference("May I borrow your ladder to climb over their wall?", NO, "no_theft")])
     untraced = "refused; no lesson is near; of the run's 1 refusing lessons 1 are of no_theft"
-    assert trace_refusals(found, far)[0].exhibits[0].reason == untraced
+    assert trace_refusals(found, far, TRAINED)[0].exhibits[0].reason == untraced
     assert (
-        trace_refusals(found, Attribution([]))[0].exhibits[0].reason
+        trace_refusals(found, Attribution([]), TRAINED)[0].exhibits[0].reason
         == "refused; no refusing lesson was taught in this run"
     )
 

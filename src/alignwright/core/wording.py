@@ -13,11 +13,10 @@ ABSENT, MINUS = "\N{EN DASH}", "\N{MINUS SIGN}"
 
 
 def stage(name: str, titles: Mapping[str, str]) -> str:
-    """ "baseline" is Before; "train.1.dpo" is After DPO, by the titles of the run's stages."""
+    """ "baseline" is Before; "train.1.dpo" is After DPO, by the titles of the run's training stages."""
     if name == "baseline":
         return "Before"
-    head, _, method = name.rpartition(".")
-    return f"After {titles.get(name, method)}" if head.startswith("train.") else name
+    return f"After {titles[name]}" if name in titles else name
 
 
 def inside(name: str, titles: Mapping[str, str]) -> str:

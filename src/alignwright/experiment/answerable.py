@@ -14,10 +14,11 @@ zero width. Two promises about one number that no run could keep together are re
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from alignwright.core.claims import Claim, Range
 from alignwright.core.promises import Promise
+from alignwright.core.records import Axis
 
 
 def unanswerable(promise: Promise, claim: Claim, trained: bool) -> str | None:
@@ -65,11 +66,12 @@ def out_of_range(promise: Promise, claim: Claim) -> str | None:
     return None
 
 
-def contradictions(promises: Sequence[Promise]) -> Iterator[tuple[int, str]]:
-    """(place, why) of promises that no run could keep beside an earlier one about the same number."""
+def contradictions(promises: Sequence[Promise], axes: Mapping[str, Axis]) -> Iterator[tuple[int, str]]:
+    """(place, why) of promises that no run could keep beside an earlier one about the same number;
+    `axes`: of each claim that one is about."""
     for place, late in enumerate(promises):
         for early in promises[:place]:
-            first, then = _limit(early), _limit(late)
+            first, then = (_limit(promise, axes.get(promise.claim)) for promise in (early, late))
             if early.claim != late.claim or first[0] != then[0] or first[1] == then[1]:
                 continue
             least, most = (first[2], then[2]) if first[1] else (then[2], first[2])
@@ -78,11 +80,11 @@ def contradictions(promises: Sequence[Promise]) -> Iterator[tuple[int, str]]:
                 break
 
 
-def _limit(promise: Promise) -> tuple[bool, bool, float]:
+def _limit(promise: Promise, axis: Axis | None) -> tuple[bool, bool, float]:
     """(of the change, from below, the bound), a tax's cost turned into a gain so that both can
     be held against each other."""
     from_below = promise.op[0] == ">"
-    if promise.claim.startswith("tax.") and not promise.gain:
+    if axis == "tax" and not promise.gain:
         return True, not from_below, -promise.bound
     return promise.gain, from_below, promise.bound
 

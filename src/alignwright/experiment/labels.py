@@ -24,19 +24,18 @@ def labels(jobs: Sequence[Job]) -> dict[str, str]:
     kinds: dict[str, list[Job]] = {}
     for job in stages.values():
         kinds.setdefault(f"{job.section} {job.by}".strip(), []).append(job)
-    words = {BASELINE: "start model"}
-    for kind, alike in kinds.items():
+    words: dict[str, str] = {}
+    for alike in kinds.values():
         marks = _apart([job.stage for job in alike])
-        words |= {job.stage_name: f"{kind} {mark}".strip() for job, mark in zip(alike, marks, strict=True)}
+        words |= {job.stage_name: f"{job.by} {mark}".strip() for job, mark in zip(alike, marks, strict=True)}
     return {job.name: _label(job, words) for job in jobs}
 
 
 def _label(job: Job, words: dict[str, str]) -> str:
-    stage = words[job.stage_name]
+    stage = f"{job.section} {words[job.stage_name]}".strip()
     if not job.probes:
         return stage
-    model = words[job.model]
-    return f"{stage}, {model if job.model == BASELINE else 'after ' + model.removeprefix('train ')}"
+    return f"{stage}, {'start model' if job.model == BASELINE else 'after ' + words[job.model]}"
 
 
 def _apart(stages: Sequence[Stage]) -> list[str]:

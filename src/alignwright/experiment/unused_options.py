@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from alignwright.core import promises
 from alignwright.core.claims import claim_named
+from alignwright.core.records import Axis
 from alignwright.core.stage import Setting
 from alignwright.experiment.answerable import contradictions, unanswerable
 from alignwright.experiment.experiment import Experiment, fully, promised_claims, setting_of, stages
@@ -122,7 +123,8 @@ def _promises(experiment: Experiment) -> Iterator[Problem]:
         else:
             parsed[place] = promise
     places = list(parsed)
-    for at, why in contradictions(list(parsed.values())):
+    axes: dict[str, Axis] = {promise.claim: claim_named(promise.claim, claims).axis for promise in parsed.values()}
+    for at, why in contradictions(list(parsed.values()), axes):
         yield ("promises", places[at]), why
 
 

@@ -32,7 +32,7 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -165,12 +165,10 @@ def no_trace_note(lessons: Attribution, *, refuses: bool) -> str:
     return f"no lesson is near; of the run's {total} {kind} lessons {counts[0][1]} are of {counts[0][0]}"
 
 
-def trace_refusals(findings: Sequence[Finding], lessons: Attribution) -> list[Finding]:
-    """The findings of trained models, with what taught it added to the reason of every exhibit
-    that is a refusal; others stay as they are."""
-    return [
-        _with_attribution(finding, lessons) if finding.stage.startswith("train.") else finding for finding in findings
-    ]
+def trace_refusals(findings: Sequence[Finding], lessons: Attribution, trained: Collection[str]) -> list[Finding]:
+    """The findings of trained models (`trained`, their stages), with what taught it added to the
+    reason of every exhibit that is a refusal; others stay as they are."""
+    return [_with_attribution(finding, lessons) if finding.stage in trained else finding for finding in findings]
 
 
 def _with_attribution(finding: Finding, lessons: Attribution) -> Finding:

@@ -49,12 +49,13 @@ def undefeated_replies(preferences: Sequence[Preference]) -> list[Conversation]:
 
 
 def revisions(job: JobContext) -> set[tuple[str, str]]:
-    """The replies that a critique or a principle in view made, each as (id of the conversation
-    it answers, text)."""
+    """The replies that voters made themselves (a critique, a principle in view), each as (id of the
+    conversation it answers, text)."""
     (name,) = job.needed("preferences")
+    speakers = tuple(f"{other.by}:" for other in job.jobs.values() if other.stage.makes_comparisons)
     return {
         (comparison.prompt.conversation.id, reply.text)
         for comparison in records(job.folder_of(name) / "comparisons.jsonl", Comparison)
         for reply in comparison.replies
-        if reply.speaker.startswith(("critique:", "deliberate:"))
+        if reply.speaker.startswith(speakers)
     }

@@ -64,7 +64,7 @@ def _front(case: RunResults) -> str:
 
 def _opening(case: RunResults) -> str:
     head = case.header
-    stages = [case.stage(stage).removeprefix("After ") for stage in case.stages[1:]]
+    stages = [case.header.titles.get(stage, stage) for stage in case.stages[1:]]
     how = f", aligned by {markdown(', then '.join(stages))}" if stages else ""
     return (
         f"# {markdown(head.name)}\n\n{markdown(names.base(head.model))}{how} (effort {markdown(head.effort)}, seed"
