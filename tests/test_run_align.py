@@ -56,6 +56,39 @@ cli.main()
 """A command that is interrupted while Python runs a destructor."""
 
 
+COUNTED = """
+import collections, json, sys
+from pathlib import Path
+from alignwright.files import constitution
+from alignwright.job import data
+
+calls = collections.Counter()
+
+def counted(function, what):
+    def call(*args, **options):
+        calls[what(args)] += 1
+        return function(*args, **options)
+    return call
+
+def kind_of(args):
+    return f"{Path(args[1]).name} as {getattr(args[0], '__name__', args[0])}"
+
+data.read_kind = counted(data.read_kind, kind_of)
+constitution.read = counted(constitution.read, lambda args: "constitution")
+opened = collections.Counter()
+sys.addaudithook(lambda event, args: opened.update([str(args[0])]) if event == "open" else None)
+
+from alignwright.cli import main
+try:
+    main()
+finally:
+    folder = Path(sys.argv[-1]).parent
+    ours = {Path(name).name: n for name, n in opened.items() if Path(name).resolve().parent == folder.resolve()}
+    (folder / "calls.json").write_text(json.dumps([calls, ours]))
+"""
+"""Run a command, and write down how often each file of the spec was parsed, and how often opened."""
+
+
 def alignwright(*arguments: object, check: bool = True) -> subprocess.CompletedProcess[str]:
     done = subprocess.run(
         [SCRIPT, *map(str, arguments)],
@@ -76,7 +109,13 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def straight(project: Path) -> Path:
     """A run that nobody disturbed."""
-    done = alignwright("align", project, "--runs", project.parent / "straight")
+    done = subprocess.run(
+        [sys.executable, "-c", COUNTED, "align", str(project), "--runs", str(project.parent / "straight")],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        timeout=300,
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     (run,) = (project.parent / "straight").iterdir()
     return run
@@ -100,6 +139,24 @@ def test_a_run_leaves_what_it_promises(straight: Path) -> None:
     assert {"spec.yaml", "constitution.md", "resolved.json", "provenance.json"} <= {
         path.name for path in (straight / "spec").iterdir()
     }
+
+
+def test_a_run_parses_each_file_of_its_spec_once(project: Path, straight: Path) -> None:
+    parsed, opened = json.loads((project.parent / "calls.json").read_text(encoding="utf-8"))
+    assert straight.is_dir()
+    assert parsed == {
+        "constitution": 1,
+        "pairs.jsonl as pairs": 1,
+        "prompts.jsonl as prompts": 1,
+        "refusal.jsonl as RefusalItem": 1,
+        "instruction.jsonl as prompts": 1,
+        "held.jsonl as pairs": 1,
+        "text.jsonl as TextItem": 1,
+    }
+    # to parse it, and to hash it for the keys of what is kept
+    data = {name: count for name, count in opened.items() if name.endswith(".jsonl")}
+    assert data == dict.fromkeys((name.split()[0] for name in parsed if name != "constitution"), 2)
+    assert opened["constitution.md"] == 3, "and to keep a copy with the run"
 
 
 def test_the_saved_model_is_the_measured_one(straight: Path) -> None:
