@@ -11,23 +11,12 @@ import pytest
 from naming import SRC, bound_names, census, is_participle, offences, packages
 
 LIMIT = 0.01
-# packages that are not renamed yet: take a package out when `python tests/naming.py PACKAGE` says less than 1 %
-NOT_YET = {
-    "core",
-    "cli",
-    "experiment",
-    "job",
-    "measure",
-    "model",
-    "report",
-    "run",
-}
 
 
 @pytest.mark.parametrize("package", packages())
 def test_names_are_nouns(package):
     offenders, total = census(packages()[package])
-    assert len(offenders) <= (0.2 if package in NOT_YET else LIMIT) * total, offences(offenders)
+    assert len(offenders) <= LIMIT * total, offences(offenders)
 
 
 def test_the_whole_package_is_counted():
