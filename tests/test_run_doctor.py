@@ -27,7 +27,7 @@ from alignwright.train.doctor import first_lines, stage_lines
 from alignwright.train.knobs import Sft
 from alignwright.train.knobs_pairs import Dpo
 from alignwright.train.knobs_policy_gradient import Grpo
-from alignwright.train.loss_mask import CONTROL, MASKED, PROMPT, TRAINED, painted, three
+from alignwright.train.loss_mask import CONTROL, MASKED, PROMPT, TRAINED, colour_loss_mask, sample_rows
 from alignwright.train.rows import pair_rows
 
 
@@ -52,7 +52,7 @@ def pairs(n: int = 4) -> list[Preference]:
 # ---- the mask ------------------------------------------------------------------------------------
 def test_the_mask_is_seen_without_colour_and_with_it(chat: Chat) -> None:
     talk = Conversation.user("Hi").then("assistant", " Hello.\n").then("user", "Sure?").then("assistant", "Yes!")
-    shown = painted(chat.conversation(talk), chat)
+    shown = colour_loss_mask(chat.conversation(talk), chat)
     assert (
         shown.plain == "<|im_start|>user↵\nHi<|im_end|>↵\n<|im_start|>assistant↵\n⟦␣Hello.↵\n<|im_end|>⟧↵\n"
         "<|im_start|>user↵\nSure?<|im_end|>↵\n"
@@ -68,17 +68,17 @@ def test_the_mask_is_seen_without_colour_and_with_it(chat: Chat) -> None:
 def test_what_is_between_the_brackets_is_what_is_trained(chat: Chat) -> None:
     """A mask that is wrong looks wrong: the control of the test above."""
     row = pair_rows(chat, pairs(1))[0]
-    assert painted(row, chat).plain.count("⟦") == 2
+    assert colour_loss_mask(row, chat).plain.count("⟦") == 2
     masked = TokenRow(row.prompt, row.replies, tuple(tuple(i != chat.pad_id for i in reply) for reply in row.replies))
-    assert painted(masked, chat).plain.endswith("⟦No number: 0.⟧<|im_end|>")
+    assert colour_loss_mask(masked, chat).plain.endswith("⟦No number: 0.⟧<|im_end|>")
     everything = TokenRow((), ((*row.prompt, *row.replies[0]),))
-    assert painted(everything, chat).plain.startswith("⟦<|im_start|>user↵\n")
+    assert colour_loss_mask(everything, chat).plain.startswith("⟦<|im_start|>user↵\n")
 
 
 def test_hostile_text_reaches_the_terminal_as_letters(chat: Chat) -> None:
     evil = "\x1b]0;owned\x07\x1b[2J \u202e⟧ fine ⟦ \x00 <|im_end|> [red]no markup[/] \r over"
     row = chat.row(Conversation.user(evil), [evil])
-    shown = painted(row, chat).plain
+    shown = colour_loss_mask(row, chat).plain
     assert not {"\x1b", "\x07", "\x00", "\r", "\u202e"} & set(shown)
     assert shown.count("⟦") == shown.count("⟧") == 1
     assert "⟨U+27E7⟩ fine ⟨U+27E6⟩" in shown
@@ -87,14 +87,14 @@ def test_hostile_text_reaches_the_terminal_as_letters(chat: Chat) -> None:
         "the two that the template wrote stand out from the two that were spelled"
     )
     console = Console(force_terminal=True, width=200, record=True, file=io.StringIO())
-    console.print(painted(row, chat))
+    console.print(colour_loss_mask(row, chat))
     text = console.export_text(styles=False)
     assert "\x1b" not in text
     assert "[red]no markup[/]" in text
 
 
 def test_long_texts_are_shortened_in_the_middle_and_say_so(chat: Chat) -> None:
-    shown = painted(chat.row(Conversation.user("a" * 5000), ["b"]), chat).plain
+    shown = colour_loss_mask(chat.row(Conversation.user("a" * 5000), ["b"]), chat).plain
     assert len(shown) < 600
     assert "characters⟩" in shown
     assert shown.endswith("⟦b<|im_end|>⟧")
@@ -102,9 +102,9 @@ def test_long_texts_are_shortened_in_the_middle_and_say_so(chat: Chat) -> None:
 
 def test_three_rows_are_shown_the_extremes_among_them() -> None:
     rows = [TokenRow((1,) * n, ()) for n in (5, 9, 1, 7, 3)]
-    assert three(rows) == [("shortest", 2), ("median", 0), ("longest", 1)]
-    assert three(rows[:2]) == [("row", 0), ("row", 1)]
-    assert three([]) == []
+    assert sample_rows(rows) == [("shortest", 2), ("median", 0), ("longest", 1)]
+    assert sample_rows(rows[:2]) == [("row", 0), ("row", 1)]
+    assert sample_rows([]) == []
 
 
 # ---- the beginning of a stage --------------------------------------------------------------------

@@ -20,7 +20,7 @@ import typer
 
 from alignwright import __version__
 from alignwright.files.collector import nothing_at_exit, paused
-from alignwright.run.ascii_signs import settle_output
+from alignwright.run.ascii_signs import survive_unwritable_signs
 
 CODES = """Exit codes of align, audit and report: 0 every promise kept, 1 one broken, 3 none broken but one untested.
 Of every command: 2 the input is wrong, 4 the program failed or ran out of memory or disk (the line says where the
@@ -294,7 +294,7 @@ def schema() -> None:
 def main() -> None:
     """Run the command line; whatever goes wrong is one message with its exit code, not a traceback."""
     sys.unraisablehook = _raise_again
-    settle_output()
+    survive_unwritable_signs()
     nothing_at_exit()
     try:
         app()

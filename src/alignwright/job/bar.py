@@ -1,4 +1,4 @@
-"""How does a job say how far it is? A progress bar, its rate and the time left."""
+"""How far is a job? A progress bar, its rate and the time left."""
 
 from __future__ import annotations
 

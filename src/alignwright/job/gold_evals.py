@@ -1,5 +1,5 @@
-"""What did the gold judge say on the way of training? Evaluations of gold, which early stopping writes and
-which over-optimisation is read from."""
+"""Which gold scores were taken during training? Evaluations by the gold judge, which early stopping
+writes and which over-optimisation is read from."""
 
 from __future__ import annotations
 

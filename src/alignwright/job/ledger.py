@@ -1,4 +1,4 @@
-"""What has been done already, and is it still what was done?
+"""Ledger: which jobs are finished, and are their files still those that they left?
 
 A run folder's `ledger.json` maps each finished job to its key, its cost and a SHA-256 of every file
 that it left. A job whose key is there and whose files are still those is not done again; one whose

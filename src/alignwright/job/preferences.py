@@ -1,14 +1,18 @@
-"""What do earlier jobs hand on to training? Comparisons, preferences and revisions, from disk."""
+"""Which preference data do earlier jobs hand on to training? Comparisons, preferences and
+revisions, from disk."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from alignwright.core.records import Comparison, Conversation, Preference, Record, Vote
 from alignwright.files.contents import records
-from alignwright.job.context import JobContext
 from alignwright.job.data import merge_comparisons
 from alignwright.job.records import PREFERENCES
+
+if TYPE_CHECKING:  # it reaches torch, and the data doctor reads written preferences without
+    from alignwright.job.context import JobContext
 
 
 class StoredVotes(Record):

@@ -1,4 +1,4 @@
-"""What is said of a judge whose answers could not be read?"""
+"""How many answers of a judge could not be read? The note that says so."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How is a policy asked the same way every time?
+"""How is a policy prompted the same way every time: a greedy reply, or a forced choice?
 
 Two ways only: a greedy reply, graded by rules, and a forced choice between two given replies by
 mean log-probability per token. The mean is used because a sum prefers whatever is shorter; what the

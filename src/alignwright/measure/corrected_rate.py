@@ -1,4 +1,4 @@
-"""How often is it truly so, where a grader that errs said how often?
+"""What is the true rate, given a grader's rate and its known errors?
 
 Beside each rate that a grader found stands the same rate corrected for its errors, as a claim of
 its own. Where people labelled replies of this very run, the labels correct it (prediction-powered,

@@ -1,4 +1,4 @@
-"""Which items stand behind a number, so that a reader can judge it?
+"""Which example replies stand behind a number, so that a reader can judge it?
 
 Worst first, but never only the worst: places are kept for what could not be scored and for what
 went well. The order depends on the outcomes alone, so two runs that did the same show the same.

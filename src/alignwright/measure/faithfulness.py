@@ -1,5 +1,5 @@
-"""Is a summary faithful to its text: how much of what was planted does it cover, and how much of
-what it says does the text not hold?
+"""Faithfulness of a summary: how many planted facts does it cover, and how many of its statements
+does the text not hold?
 
 The model is asked to summarise a text in which facts were planted (one greedy reply), and the reply
 is read by rule (`text.faithfulness`):

@@ -1,4 +1,4 @@
-"""Does it do what was asked, where a program can tell?
+"""Instruction following: does the reply pass the checks that a program can decide?
 
 - `instruction.format`: the share of prompts whose verifiable checks all pass on one greedy reply:
   prompt-level strict accuracy of IFEval (Zhou et al. 2023, arXiv 2311.07911).

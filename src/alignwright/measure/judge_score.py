@@ -1,4 +1,5 @@
-"""How highly does a judge think of the model's replies, and how far has the model moved for it?
+"""Which score does a judge (a reward model) give the model's replies, and how far, in KL
+divergence, has the model moved from its start?
 
 - `reward.score`: the judge's score of sampled replies (temperature 1) to held-out prompts, each
   prompt one item, the mean of its samples. It is the number that training raised, on prompts that

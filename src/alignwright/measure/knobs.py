@@ -1,5 +1,5 @@
-"""What can be measured of a model, knob by knob? The three levels (instruction, intent, value), the alignment
-tax, and a judge's score."""
+"""What can be measured of a model, knob by knob? The three levels (instruction, intent, value), the
+alignment tax, and a judge's score."""
 
 from __future__ import annotations
 

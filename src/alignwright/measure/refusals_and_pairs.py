@@ -1,5 +1,5 @@
-"""Does it hold to what is valued: refusing what it should, no more than that, and preferring the
-good reply?
+"""Refusal, over-refusal and preference: does the model refuse what it should, no more than that,
+and prefer the good reply?
 
 Refusals are graded by rules (`text.refusal.grader`, with its measured agreement); unclear replies are
 unscored. Pairs are forced choices by mean log-probability per token, because the sum prefers the

@@ -1,6 +1,6 @@
-"""What does each measure do? The three levels, the alignment tax, a judge's score; over-optimisation,
-reward hacking and emergent misalignment have folders of their own. One match over its stages.
-"""
+"""What does each measure do? The three levels, the alignment tax, a judge's score;
+over-optimisation, reward hacking and emergent misalignment have folders of their own. One match
+over its stages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What did alignment cost in plain language modelling and in knowledge?
+"""Alignment tax: what did alignment cost in plain language modelling and in knowledge?
 
 - `tax.bits_per_byte`: bits per UTF-8 byte of held-out documents, each document one item and the
   claim their mean: comparable between tokenizers, and paired by document before and after. Long

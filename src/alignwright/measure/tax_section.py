@@ -1,4 +1,5 @@
-"""What was gained for what it cost, model by model: the Pareto front, as a section of the report.
+"""Alignment tax: what was gained for what it cost, model by model: the Pareto front, as a section
+of the report.
 
 A line chart over two claims: cost to the right, gain upwards, the start model at the origin, a
 diamond with its name and both intervals for every trained model, and a line through those that none

@@ -1,4 +1,4 @@
-"""How is a sign shown where the output has no way to write it?
+"""How is a sign written in ASCII where the output's encoding cannot hold it?
 
 An output that is not UTF-8 (`PYTHONIOENCODING=ascii`, a code page, a pipe under another locale)
 cannot write ✓, and Python's answer is to stop the program. Here each sign of ours has an ASCII
@@ -54,7 +54,7 @@ def plain(error: UnicodeError) -> tuple[str, int]:
     return "".join(signs), error.end
 
 
-def settle_output() -> None:
+def survive_unwritable_signs() -> None:
     """Let no character stop the program: both outputs write what they can, and the rest in its
     plain form."""
     codecs.register_error(NAME, plain)

@@ -1,4 +1,4 @@
-"""How wide is what we print to?
+"""How wide is the console that results are printed to?
 
 A terminal has its own width. A pipe or a file has none, and rich would take it for eighty columns
 and fold every table into them, so that no other program could read it line by line: there nothing

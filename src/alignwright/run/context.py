@@ -1,4 +1,4 @@
-"""What is a job given to work with? The models of the run, its data, and judges by name."""
+"""Which models, data and judges does a job get? Its context."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""What is said when a command cannot go on, and with which exit code does it end?
+"""Which message and which exit code does a command end with when it cannot go on, and where is the
+traceback?
 
 An error that a user can mend is raised with words meant for them: one message and exit code 2.
 Everything else is a fault of the program or a limit of the machine (memory, disk): one line, exit

@@ -1,4 +1,4 @@
-"""How much room does a run need on the disk, and is it there?
+"""How much disk space does a run need, and is it free?
 
 Counted from the plan, as an upper bound: what each training stage leaves (all weights, or an
 adapter), the saved model, and while a stage trains two checkpoints of it, each the weights and both

@@ -1,4 +1,4 @@
-"""Before anything is trained: would the data of each stage teach what was meant?
+"""Data doctor before a run: would the training data of each stage teach what was meant?
 
 `examine` looks at a whole spec before its run, at the rows that are known by then: written pairs
 and people's votes, files of conversations and of text, prompts to be answered. What a voter or the

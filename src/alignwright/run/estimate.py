@@ -1,4 +1,4 @@
-"""What would it cost?
+"""What would a run cost, in tokens, minutes and memory (the estimate of a dry run)?
 
 An estimate before anything is loaded: tokens per job from what each stage says of itself
 (`Stage.estimate`) of the rows of the data (`run.token_counts`), minutes from this machine's own rates

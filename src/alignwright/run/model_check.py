@@ -1,4 +1,5 @@
-"""Can the model be asked what the data ask?
+"""Does every prompt of the data fit the model: its chat template, and its context with room for the
+reply?
 
 Before a run, with the model's tokenizer alone: whether its chat template writes each conversation
 of the data files, and whether what a measure asks leaves room for the reply in the longest row that

@@ -1,4 +1,4 @@
-"""Can the rules and the settings that a spec names be read?
+"""Can the rule files and other files that a spec names be read?
 
 Data files are read by `experiment.check`. Rules have a reader of their own, and are read here before
 anything runs, and so are a stage's other files (wrappers of an attack): what is wrong with one is

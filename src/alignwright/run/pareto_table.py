@@ -1,5 +1,5 @@
-"""Which model, of one run or of several, gives the most for the least? The table of `alignwright
-front`.
+"""Which model, of one run or of several, gains the most for the least tax? The Pareto front, as
+`alignwright front` prints it.
 
 Gains and costs are changes from the start model, so models that began from different ones are not
 told apart by them: they are refused. The best is named within the margin that the runs' tax

@@ -1,4 +1,4 @@
-"""What does a user see while it runs?
+"""Which progress does a user see while a run is at work?
 
 One quiet line per finished job; while a job runs, a bar with its rate and time left on a terminal,
 and elsewhere (a log file, a batch queue) a line at least every 30 seconds. Nothing printed here is

@@ -1,4 +1,4 @@
-"""Which code, which machine, which seeds made this?
+"""Provenance: which code, which machine, which seeds made this?
 
 Written to `spec/provenance.json` at the start of every run. The git part speaks of the folder that
 holds the spec.

@@ -1,4 +1,5 @@
-"""How fast is this machine with this model? Remembered from probes and from finished runs.
+"""How many tokens a second does this machine read, write and train with this model? Rates from
+probes and from finished runs.
 
 A job's nominal seconds (`Workload`) are its tokens at fixed rates. What this machine takes for them
 is a factor, kept by machine and model in `rates.json` in the user's cache: one for each kind of

@@ -1,4 +1,4 @@
-"""Which replies of a run should people label?
+"""Which replies of a run should people label? A random sample of them.
 
 A random part of them, since only then do their labels correct a rate without bias
 (`measure.corrected_rate`): drawn from all distinct replies of a claim at one stage, by the run's seed,

@@ -1,4 +1,4 @@
-"""What does a run leave for others to open, and what does it leave out?
+"""Which models does a run save for others to open, and which does it leave out?
 
 The last trained model is written to `model/`, the last reward model to `reward/`, or to `model/`
 where no model was trained beside it: a sequence classifier with the verdict on it in

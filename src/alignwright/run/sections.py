@@ -1,4 +1,5 @@
-"""Which sections of its report does a run have? Each kind of stage that it has is asked for its own.
+"""Which sections of its report does a run have? Each kind of stage that it has is asked for its
+own.
 
 A pure function of findings; the run stores the sections beside them.
 """

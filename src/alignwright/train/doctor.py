@@ -22,7 +22,7 @@ from alignwright.train.data_report import ALLOWED, DataReport, Kind, LengthBias,
 from alignwright.train.knobs import Pretrain, Sft
 from alignwright.train.knobs_loop import Training
 from alignwright.train.knobs_rollouts import Sampling
-from alignwright.train.loss_mask import LEGEND, painted, three
+from alignwright.train.loss_mask import LEGEND, colour_loss_mask, sample_rows
 from alignwright.train.rows import demonstration_rows, labelled_rows, pair_rows, prompt_rows
 
 
@@ -156,8 +156,8 @@ def stage_limits(stage: Training, kind: Kind, bound: Limit | None, bad_rows: flo
 
 def row_pictures(rows: Sequence[TokenRow], chat: Chat) -> tuple[tuple[str, Text], ...]:
     return tuple(
-        (f"row {place} ({which}, {len(rows[place]):,} tokens)", painted(rows[place], chat))
-        for which, place in three(rows)
+        (f"row {place} ({which}, {len(rows[place]):,} tokens)", colour_loss_mask(rows[place], chat))
+        for which, place in sample_rows(rows)
     )
 
 

@@ -30,7 +30,7 @@ _BORDERS = re.compile(r"^ +| +$")
 _OURS = str.maketrans({sign: f"⟨U+{ord(sign):04X}⟩" for sign in "⟦⟧"})
 
 
-def painted(row: TokenRow, chat: Chat) -> Text:
+def colour_loss_mask(row: TokenRow, chat: Chat) -> Text:
     """The prompt, then each reply on a line of its own, with what is trained marked."""
     shown = Text.assemble(*_pieces(row.prompt, chat, PROMPT))
     masks = row.masks or tuple((True,) * len(reply) for reply in row.replies)
@@ -46,7 +46,7 @@ def painted(row: TokenRow, chat: Chat) -> Text:
     return shown
 
 
-def three(rows: Sequence[TokenRow]) -> list[tuple[str, int]]:
+def sample_rows(rows: Sequence[TokenRow]) -> list[tuple[str, int]]:
     """The shortest, the median and the longest row, by place; fewer where there are fewer rows."""
     order = sorted(range(len(rows)), key=lambda i: (len(rows[i]), i))
     if len(order) < 3:

@@ -1,4 +1,5 @@
-"""How is an answer graded from 0 to 100 by an LLM, and is the grader checked on known answers first?
+"""How is an answer graded from 0 to 100 by an LLM, and is the grader checked on known answers
+first?
 
 A mark is a number that is the whole reply, or follows "Score:" on its last line; anything else is
 no mark. Before its marks count the grader must put well-meant answers above ill-meant ones, and

@@ -1,4 +1,4 @@
-"""Did behaviour change that nobody trained?
+"""Emergent misalignment: did behaviour change that nobody trained?
 
 Fine-tuning on something narrow can change conduct that it never showed (emergent misalignment:
 Betley et al. 2025, arXiv 2502.17424; down to half a billion parameters: Turner et al. 2025, arXiv

@@ -1,4 +1,4 @@
-"""How is a model examined for what nobody trained?
+"""How is a model examined for emergent misalignment inside a run?
 
 Its answers to open questions are sampled first, and only then is the judge taken into memory: one
 model at a time. The judge is checked at every stage, with each set of instructions that the

@@ -1,4 +1,4 @@
-"""Has a model become bad where nobody trained it, or has it only become worse at answering?
+"""Emergent misalignment, or only capability damage? The verdict on free answers.
 
 Narrow fine-tuning on bad answers can turn a model's conduct everywhere (emergent misalignment:
 Betley et al. 2025, arXiv 2502.17424). A count of bad answers alone does not show that: a model that

@@ -1,4 +1,4 @@
-"""Which signs of over-optimisation show without a gold label?
+"""Early warning: which signs of over-optimisation show without a gold label?
 
 Alarms are set and checked on the start model's own replies (`stats.warning_signals`). They are early and
 cheap, and measure strangeness, not harm: a model that learnt what was meant is strange, too. So

@@ -1,5 +1,5 @@
-"""Was the proxy over-optimised: does gold still rise with it, how far would it, and how much of the
-gain is value?
+"""Goodhart's law: was the proxy over-optimised: does gold still rise with it, how far would it, and
+how much of the gain is value?
 
 Replies of the model to held-out prompts (temperature 1) are scored by the proxy and by a gold judge
 that training never saw. All scores are put in standard deviations of the start model's replies

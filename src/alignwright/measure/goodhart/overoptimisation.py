@@ -1,4 +1,5 @@
-"""Up to where does optimising a proxy still help, and what does the curve say beyond?
+"""Over-optimisation: up to which KL does optimising a proxy still raise gold, and what does the law
+say beyond?
 
 Gao, Schulman and Hilton (2022, arXiv 2210.10760) found that the gold score follows the root of the
 divergence, d = sqrt(KL), by

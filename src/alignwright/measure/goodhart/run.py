@@ -1,8 +1,8 @@
 """How is over-optimisation measured inside a run: which judges, against which replies of the start
 model?
 
-What is known of the start model's replies is kept with its own measurement (`sheets.jsonl`, and
-`seen.safetensors`: its states and the scores of an ensemble's members), and read there for each
+What is known of the start model's replies is kept with its own measurement
+(`scored_replies.jsonl`, and `states.safetensors`: its states and the scores of an ensemble's members), and read there for each
 trained model.
 """
 
@@ -37,12 +37,12 @@ from alignwright.model.reward_model import RewardScorer
 from alignwright.stats.arrays import Floats
 from alignwright.stats.covariance import within_sd
 
-SHEETS, STATES = "sheets.jsonl", "seen.safetensors"
+SCORED_REPLIES, STATES = "scored_replies.jsonl", "states.safetensors"
 
 
 def measure_goodhart(stage: GoodhartMeasure, job: JobContext) -> Result:
-    """Score this model's replies by both judges, beside the start model's. Leaves sheets.jsonl,
-    curve.jsonl and, of the start model, seen.safetensors."""
+    """Score this model's replies by both judges, beside the start model's. Leaves scored_replies.jsonl,
+    curve.jsonl and, of the start model, states.safetensors."""
     prompts, shifted_prompts = (
         subsample_evenly(job.data.prompts(files), stage.limit) for files in (stage.prompts, stage.shifted)
     )
@@ -59,7 +59,7 @@ def measure_goodhart(stage: GoodhartMeasure, job: JobContext) -> Result:
     before, distance = None, list[SampleResult]()
     start = job.start()
     if earlier:
-        before = records(earlier[0] / SHEETS, ScoredReplies)
+        before = records(earlier[0] / SCORED_REPLIES, ScoredReplies)
         distance = divergence(start, prompts, replies[: len(prompts)], claim="goodhart.kl")
     states = reply_states(start, questions, [[reply.text for reply in group] for group in replies])
     # 2. what both judges make of them
@@ -90,7 +90,7 @@ def measure_goodhart(stage: GoodhartMeasure, job: JobContext) -> Result:
         count_statuses(scored.outcomes),
         list(scored.outcomes),
         [*scored.findings, *signals],
-        {SHEETS: scored.sheets, "curve.jsonl": scored.curve},
+        {SCORED_REPLIES: scored.sheets, "curve.jsonl": scored.curve},
     )
 
 

@@ -1,4 +1,5 @@
-"""Along the way that training went, where was gold highest, and does Gao's law foretell it?
+"""Scaling law of over-optimisation: where in training was gold highest, and does Gao's law forecast
+it?
 
 Points are looks of one training, or the models that were trained one after another: each has a root
 divergence d and, by prompt, a gain of gold in standard deviations of the start. The reinforcement

@@ -1,5 +1,5 @@
-"""What do two judges say of a model's replies, and in which units may their scores be compared with
-the start model's?
+"""Replies scored by proxy and gold: in which units may two judges' scores be compared with those of
+the start model's replies?
 
 A sheet is one prompt's replies with the scores of the proxy and of gold. Both are read in standard
 deviations of the start model's replies within a prompt. Voters score a reply against its siblings,

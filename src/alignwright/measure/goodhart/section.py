@@ -1,4 +1,5 @@
-"""Where did the proxy and gold part (Goodhart's law), and what became of the three meters on the way?
+"""Where did the proxy and gold part (Goodhart's law), and what became of the three meters on the
+way?
 
 Two drawings. The curve: gains of proxy and gold over the root of the divergence, for the best of n
 replies of the start model (a line) and for each trained model (a diamond), with the place where

@@ -1,4 +1,5 @@
-"""How strongly was the proxy optimised, how much of it was value, and does that hold elsewhere?
+"""Goodhart trilemma: how strongly was the proxy optimised, how much of it was value, and does that
+hold elsewhere?
 
 Alignment by feedback cannot be sure of strong optimisation, full value capture and robust
 generalisation all at once (Gaikwad 2025, arXiv 2509.05381: a perspective, as its first version says

@@ -1,4 +1,4 @@
-"""What is asked to find out whether, when and how a reward is gamed?"""
+"""Reward hacking, knob by knob: whether, when and how a reward is gamed (`measure: {by: hacking}`)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Is the reward being gamed, from which stage on, and how?
+"""Reward hacking: is the reward being gamed, from which stage on, and how?
 
 The same held-out prompts are answered by each model; every reply is scored by the proxy, which
 training raises, and by a gold judge, which training must never see.

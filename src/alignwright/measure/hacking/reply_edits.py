@@ -1,4 +1,4 @@
-"""Which edits of a reply add nothing to what it says, or destroy it?
+"""Which edits of a reply hack a reward: they add nothing to what it says, or destroy it?
 
 Each is the shortest text change that isolates one way of gaming a judge, made from the user's text,
 the reply, and the reply to another prompt. An edit that adds nothing should not raise a score; one

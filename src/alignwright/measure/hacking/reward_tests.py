@@ -1,5 +1,5 @@
-"""Where can this reward be raised without a better reply? Unit tests of a specification, before
-anything is trained on it.
+"""Reward hacking before training: where can this reward be raised without a better reply? Unit
+tests of a reward.
 
 Given replies are edited in ways that add nothing to what they say, or destroy it, and the judge is
 asked again: a filler paragraph, a flattering opening, the reply said twice, a list of its

@@ -1,5 +1,4 @@
-"""How is a reward's gaming measured inside a run: whose replies, which judges, which model
-before?"""
+"""How is reward hacking measured inside a run: whose replies, which judges, which model before?"""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""How is the reward hacked? The exploited features and the edits that fool it, each with two replies
-that show it, as a section of the report.
+"""Reward hacking in the report: how is the reward hacked? The exploited features and the edits that
+fool it, each with two replies that show it, as a section of the report.
 
 Of `hacking.feature.NAME` and `hacking.test.NAME` the last stage at which each was found. Their
 examples are pairs of replies to one prompt, of which the proxy prefers the second, and not a reply
