@@ -2,8 +2,8 @@
 model?
 
 What is known of the start model's replies is kept with its own measurement
-(`scored_replies.jsonl`, and `states.safetensors`: its states and the scores of an ensemble's members), and read there for each
-trained model.
+(`scored_replies.jsonl`, and `states.safetensors`: its states and the scores of an ensemble's
+members), and read there for each trained model.
 """
 
 from __future__ import annotations
