@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from alignwright.experiment.experiment import Experiment, model_stages
 from alignwright.job.job import BASELINE, Job, Role
-from alignwright.train.knobs import Average, RewardModel
+from alignwright.train.knobs import Average
 
 Needs = dict[Role, tuple[str, ...]]
 
@@ -72,7 +72,7 @@ def _trainings(experiment: Experiment, votes: tuple[str, ...], preferences: tupl
 def _tries_reward(experiment: Experiment, place: int, tried: set[int]) -> list[int]:
     """The measures that can try a reward before stage `place` trains on it: those whose judges
     no later stage makes anew."""
-    remade = any(isinstance(stage, RewardModel) for stage in experiment.train[place:])
+    remade = any(not stage.changes_model for stage in experiment.train[place:])
     return [
         at
         for at, measure in enumerate(experiment.measure)

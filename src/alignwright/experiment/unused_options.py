@@ -20,7 +20,7 @@ from alignwright.experiment.experiment import Experiment, fully, promised_claims
 from alignwright.experiment.unions import AnyStage
 from alignwright.files.errors import Loc, did_you_mean
 from alignwright.files.server import FORM, is_server, why_no_server
-from alignwright.train.knobs import RewardModel
+from alignwright.train.knobs_loop import TrainStage
 
 Problem = tuple[Loc, str]
 
@@ -85,7 +85,8 @@ def _intent(experiment: Experiment) -> Iterator[Problem]:
 
 def _missing_judge(experiment: Experiment, loc: Loc, name: str, setting: Setting) -> Iterator[Problem]:
     """Is there a judge of that name?"""
-    if name == "reward" and not any(isinstance(stage, RewardModel) for _, stage in setting.before):
+    judges = (stage for _, stage in setting.before if isinstance(stage, TrainStage) and not stage.changes_model)
+    if name == "reward" and not any(True for _ in judges):
         yield (
             loc,
             (

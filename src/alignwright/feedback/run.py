@@ -15,7 +15,17 @@ from alignwright.feedback.contrast import ContrastVoter
 from alignwright.feedback.critique import critique
 from alignwright.feedback.deliberate import deliberate
 from alignwright.feedback.judge import JudgeVoter
-from alignwright.feedback.knobs import AnyFeedback, Collect, Contrast, Critique, Deliberate, JudgeVote, Rules, Written
+from alignwright.feedback.knobs import (
+    AnyFeedback,
+    Collect,
+    Contrast,
+    Critique,
+    Deliberate,
+    JudgeVote,
+    Rules,
+    VotingStage,
+    Written,
+)
 from alignwright.feedback.label_voter import LabelVoter
 from alignwright.feedback.rules import rules
 from alignwright.files.few_shot import read_few_shot
@@ -45,9 +55,15 @@ def run(stage: Collect | AnyFeedback, job: JobContext) -> Result:
             assert_never(never)
 
 
-def voter(stage: Rules | Contrast | JudgeVote, job: JobContext) -> Voter:
-    """A voter that can be asked about any replies."""
-    return rules(stage.file, job.data.folder) if isinstance(stage, Rules) else model_voter(stage, job)
+def voter(stage: VotingStage, job: JobContext) -> Voter:
+    """A voter that can be asked about any replies: one of those that score them."""
+    match stage:
+        case Rules():
+            return rules(stage.file, job.data.folder)
+        case Contrast() | JudgeVote():
+            return model_voter(stage, job)
+        case _:
+            raise ValueError(f"{job.name}: {type(stage).__name__} votes on its own pairs, and cannot judge a new reply")
 
 
 def model_voter(stage: Contrast | JudgeVote, job: JobContext) -> ContrastVoter | JudgeVoter:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from alignwright.core.protocols import RewardFn, Voter
 from alignwright.core.records import Finding
-from alignwright.feedback.knobs import Contrast, JudgeVote, Rules
+from alignwright.feedback.knobs import VotingStage
 from alignwright.feedback.run import voter
 from alignwright.feedback.scoring import VoterScorer, rule_scorer
 from alignwright.files.contents import records
@@ -38,7 +38,7 @@ def judge(name: str, job: JobContext) -> RewardFn:
 def voters(job: JobContext) -> list[Voter]:
     """The voters that can judge a new reply. Raises ValueError when each of them was refused."""
     stages = {name: job.stage_of(name) for name in job.needed("votes")}
-    able = {name: stage for name, stage in stages.items() if isinstance(stage, Rules | JudgeVote | Contrast)}
+    able = {name: stage for name, stage in stages.items() if isinstance(stage, VotingStage) and stage.scores}
     refused = [name for name in able if _refused(job, name)]
     accepted = [voter(stage, job) for name, stage in able.items() if name not in refused]
     if not accepted:
