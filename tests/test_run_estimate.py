@@ -25,7 +25,7 @@ from alignwright.files.models import resolve
 from alignwright.run.align import Request, align, estimate, prepare
 from alignwright.run.estimate import JobEstimate, RunEstimate
 from alignwright.run.progress import View, show_estimate
-from alignwright.run.rates import Rates, Workload, machine, rates_of, remember
+from alignwright.run.rates import Rates, Workload, machine, rates_of, store_rates
 from alignwright.run.token_counts import TEMPLATE, Lengths, cost, lengths_of
 from alignwright.train.knobs import Average
 
@@ -200,12 +200,12 @@ def test_a_kind_that_has_run_here_speaks_for_itself_then_the_probe_then_all_runs
     monkeypatch.setenv("ALIGNWRIGHT_CACHE", str(tmp_path / "cache"))
     nobody = rates_of("m")
     assert (nobody.measured, nobody.seconds(KIND, NOMINAL)) == (False, 10.0)
-    remember("m", nobody.after("Dpo", Workload(train=2.0), 8.0))
+    store_rates("m", nobody.after("Dpo", Workload(train=2.0), 8.0))
     assert (rates_of("m").measured, rates_of("m").seconds(KIND, NOMINAL)) == (True, 40.0)
-    remember("m", Rates(Workload(1.0, 2.0, 3.0), 5.0, rates_of("m").runs))
+    store_rates("m", Rates(Workload(1.0, 2.0, 3.0), 5.0, rates_of("m").runs))
     assert rates_of("m").seconds(KIND, NOMINAL) == 35.0
     assert rates_of("m").seconds(KIND, Workload(read=1.0, write=1.0)) == 8.0
-    remember("m", rates_of("m").after(KIND, NOMINAL, 22.0))
+    store_rates("m", rates_of("m").after(KIND, NOMINAL, 22.0))
     assert rates_of("m").seconds(KIND, NOMINAL) == 22.0
     assert rates_of("m").seconds("Dpo", Workload(train=1.0)) == 4.0
     assert rates_of("another") == Rates()
@@ -227,7 +227,7 @@ def test_a_cache_that_is_none_of_ours_is_no_rate_and_no_error(
     monkeypatch.setenv("ALIGNWRIGHT_CACHE", str(tmp_path))
     (tmp_path / "rates.json").write_text(text.replace("K", f"{machine()} | m"))
     assert not rates_of("m").measured
-    remember("m", Rates(Workload(1.0, 1.0, 1.0)))
+    store_rates("m", Rates(Workload(1.0, 1.0, 1.0)))
     assert rates_of("m").measured
 
 

@@ -48,7 +48,7 @@ def write(spec: Path, name: str, found: list[dict[str, Any]]) -> None:
 def problems(spec: Path) -> list[str]:
     checked = check(spec)
     try:
-        fitting.fit(checked.experiment, checked.files)
+        fitting.check_fit(checked.experiment, checked.files)
     except SpecError as error:
         return [problem.replace(str(spec.parent), "") for problem in error.problems]
     return []

@@ -112,9 +112,9 @@ def check(
         print(visible(line))
     if quick:
         return
-    from alignwright.run.model_check import fit
+    from alignwright.run.model_check import check_fit
 
-    if note := fit(report.experiment, report.files):
+    if note := check_fit(report.experiment, report.files):
         print(visible(note))
     if report.experiment.train:
         from alignwright.run.console import screen

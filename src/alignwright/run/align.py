@@ -35,7 +35,7 @@ from alignwright.run.crash import within
 from alignwright.run.estimate import RunEstimate, estimate_jobs, learn_rates
 from alignwright.run.named_files import check_named_files
 from alignwright.run.progress import View
-from alignwright.run.rates import rates_of, remember
+from alignwright.run.rates import rates_of, store_rates
 from alignwright.run.saved_models import keep_models, reason_to_skip
 from alignwright.run.threads import set_num_threads
 from alignwright.run.token_counts import lengths_of
@@ -76,7 +76,7 @@ def estimate(request: Request, *, probed: bool = False) -> RunEstimate:
         from alignwright.run.probe import probe
 
         model = model_fingerprint(resolve(experiment.model, experiment.folder))
-        remember(model, probe(experiment, rates_of(model)))
+        store_rates(model, probe(experiment, rates_of(model)))
     return estimate_jobs(experiment, jobs, cache_keys(experiment, jobs), Ledger(folder), lengths_of(experiment))
 
 
@@ -119,7 +119,7 @@ def align(request: Request, view: View) -> Path:
 
 def _fits(experiment: Experiment, checked: CheckReport, view: View) -> None:
     """What would stop the run halfway stops it here, with file and row."""
-    from alignwright.run.model_check import fit
+    from alignwright.run.model_check import check_fit
 
     model = resolve(experiment.model, experiment.folder)
     if model.path is not None and model.path.is_file():
@@ -128,7 +128,7 @@ def _fits(experiment: Experiment, checked: CheckReport, view: View) -> None:
         )  # the run needs it in any case, and its tokenizer opens faster from there
 
         dequantised(model.path)
-    if note := fit(experiment, checked.files):
+    if note := check_fit(experiment, checked.files):
         view.say(note)
 
 

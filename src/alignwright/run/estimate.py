@@ -20,7 +20,7 @@ from alignwright.files.fingerprint import model_fingerprint
 from alignwright.files.models import resolve
 from alignwright.job.job import Job
 from alignwright.job.ledger import Ledger
-from alignwright.run.rates import Workload, rates_of, remember
+from alignwright.run.rates import Workload, rates_of, store_rates
 from alignwright.run.token_counts import Lengths, cost, lengths_of
 from alignwright.train.knobs_loop import Training
 
@@ -117,7 +117,7 @@ def learn_rates(experiment: Experiment, durations: Sequence[tuple[Job, float]]) 
         job_cost = cost(job, lengths)
         if not job_cost.voting and not job_cost.at_most:  # else nobody knows here how much of it was done
             rates = rates.after(kind_of(job), workload(job_cost, ref.parameters or UNKNOWN_PARAMETERS), seconds)
-    remember(model, rates)
+    store_rates(model, rates)
 
 
 def workload(job_cost: Cost, parameters: int) -> Workload:

@@ -57,7 +57,7 @@ class _Row:
         return prompt_bytes + max((len(text.encode()) for text in self.replies), default=0)
 
 
-def fit(experiment: Experiment, files: Sequence[tuple[Loc, FileRows[Any]]]) -> str:
+def check_fit(experiment: Experiment, files: Sequence[tuple[Loc, FileRows[Any]]]) -> str:
     """Raises SpecError with all that does not fit; returns what could not be looked at, if anything."""
     experiment = resolve_effort(experiment)
     try:

@@ -82,7 +82,7 @@ def rates_of(model: str) -> Rates:
         return Rates()
 
 
-def remember(model: str, rates: Rates) -> None:
+def store_rates(model: str, rates: Rates) -> None:
     """Keep what was measured. A cache that cannot be written is no reason to stop: the next
     estimate is nominal."""
     try:
