@@ -219,9 +219,9 @@ def judges_of(experiment: Experiment) -> Iterator[tuple[Loc, str]]:
 
 
 def claims_of(experiment: Experiment) -> tuple[Claim, ...]:
-    """All claims that some stage makes, each name once, in order."""
-    records = [stage for _, stage in stages(experiment)]
-    claims = [claim for stage in (*records, experiment.aggregate) for claim in stage.claims()]
+    """All claims that some stage makes, or a stage nested in its knobs, each name once, in order."""
+    records = (*(stage for _, stage in stages(experiment)), experiment.aggregate)
+    claims = [claim for stage in records for _, part in stage.parts() for claim in part.claims()]
     return tuple({claim.name: claim for claim in reversed(claims)}.values())[::-1]
 
 

@@ -38,15 +38,6 @@ CALIBRATION = Claim(
 BRIER = Claim(
     name="reward.brier", title="Brier score", axis="feedback", better="lower", unit="squared error", measured="once"
 )
-STOPPED = Claim(
-    name="training.stopped",
-    title="Stopped where gold turned; the step that was kept",
-    axis="training",
-    better=None,
-    unit="",
-    high=None,
-    promisable=False,
-)
 
 
 class Pretrain(Training):

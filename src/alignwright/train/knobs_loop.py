@@ -13,6 +13,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
+from alignwright.core.claims import Claim
 from alignwright.core.cost import REPLY, Cost, Size
 from alignwright.core.stage import (
     Count,
@@ -114,6 +115,17 @@ def adapter_rank(stage: Stage, setting: Setting) -> int:
     return first.fill(setting.effort)["rank"] if first.rank is None else first.rank
 
 
+STOPPED = Claim(
+    name="training.stopped",
+    title="Stopped where gold turned; the step that was kept",
+    axis="training",
+    better=None,
+    unit="",
+    high=None,
+    promisable=False,
+)
+
+
 class GoodhartStop(Stage):
     """Stop when gold no longer rises with the proxy, and keep the checkpoint where gold was highest."""
 
@@ -141,6 +153,9 @@ class GoodhartStop(Stage):
                 " or a reward"
             )
         return self
+
+    def claims(self) -> tuple[Claim, ...]:
+        return (STOPPED,)
 
     def row_faults(self, files: Sequence[KnobRows]) -> Iterator[tuple[Knob, str]]:
         prompts = sum(len(file.rows) for file in files)
