@@ -7,7 +7,7 @@ import random
 from collections.abc import Callable, Sequence
 
 from alignwright.core.records import Conversation, Prompt, Score
-from alignwright.measure.hacking.exploited_features import ScoredReply
+from alignwright.measure.hacking.feature_table import ScoredReply
 from alignwright.text.reply_features import tokens
 
 _WORDS = (

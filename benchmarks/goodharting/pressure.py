@@ -30,7 +30,8 @@ from statistics import fmean, pstdev
 import numpy as np
 
 from alignwright.core.records import Prompt
-from alignwright.measure.hacking.exploited_features import ScoredReply, exploited_features
+from alignwright.measure.hacking.exploited_features import exploited_features
+from alignwright.measure.hacking.feature_table import ScoredReply
 from alignwright.measure.hacking.reward_tests import reward_tests
 from alignwright.stats.best_of_n import bon_estimate, bon_kl
 from alignwright.stats.covariance import by_prompt, covariance, decline_alarms

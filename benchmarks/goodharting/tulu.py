@@ -36,7 +36,8 @@ from typing import Any
 from data_folder import data
 
 from alignwright.core.records import Conversation, Prompt
-from alignwright.measure.hacking.exploited_features import Feature, ScoredReply, exploited_features
+from alignwright.measure.hacking.exploited_features import Feature, exploited_features
+from alignwright.measure.hacking.feature_table import ScoredReply
 from alignwright.text.reply_features import tokens
 
 PLACES = 11  # those with a gold label

@@ -22,13 +22,11 @@ steps would be one more concept).
 
 from __future__ import annotations
 
-import contextlib
 import json
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, Protocol
 
@@ -39,6 +37,7 @@ from alignwright.model.adapters import trainable_parameters
 from alignwright.model.tokens import TokenRow
 from alignwright.train.batches import MicroBatch, TrainPlan
 from alignwright.train.checkpoint import load_checkpoint, save_checkpoint
+from alignwright.train.master_weights import copy_masters, gradients_to_masters
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -152,7 +151,7 @@ def run_loop(
     optimizer_state = _OptimizerState(policy, objective, schedule, settings, folder)
     first, state = load_checkpoint(folder, optimizer_state.masters, optimizer_state.optimiser)
     if first:
-        _copy_masters(optimizer_state.masters, optimizer_state.parameters)
+        copy_masters(optimizer_state.masters, optimizer_state.parameters)
         try:
             schedule.restore(state)
         except (KeyError, TypeError, ValueError) as error:
@@ -284,7 +283,7 @@ class _OptimizerState:
             total, sums = self.objective.loss(batch)
             if not torch.isfinite(total):
                 self.stop(f"the loss was {float(total.detach())}", step, batches)
-            with _gradients_to_masters(self.parameters, self.masters):
+            with gradients_to_masters(self.parameters, self.masters):
                 (total / num_units).backward()
             loss += float(total.detach()) / num_units
             for name, value in sums.items():
@@ -307,42 +306,11 @@ class _OptimizerState:
         for group in self.optimiser.param_groups:
             group["lr"] = rate
         self.optimiser.step()
-        _copy_masters(self.masters, self.parameters)
+        copy_masters(self.masters, self.parameters)
         return loss, norm, metrics
 
     def stop(self, what: str, step: int, batches: Sequence[MicroBatch]) -> NoReturn:
         raise TrainingDiverged(what, step, _keep_batch(self.folder, step, batches, self.objective))
-
-
-@contextlib.contextmanager
-def _gradients_to_masters(parameters: Sequence[Tensor], masters: Sequence[Tensor]) -> Iterator[None]:
-    """While this lasts a gradient is added to its float32 master's as soon as it is there:
-    accumulation never rounds to bfloat16, and no two copies of all gradients are there at once."""
-    pairs = [
-        (parameter, master) for parameter, master in zip(parameters, masters, strict=True) if parameter is not master
-    ]
-    hooks = [
-        parameter.register_post_accumulate_grad_hook(partial(_add_to_master, master)) for parameter, master in pairs
-    ]
-    try:
-        yield
-    finally:
-        for hook in hooks:
-            hook.remove()
-
-
-def _add_to_master(master: Tensor, parameter: Tensor) -> None:
-    assert master.grad is not None
-    assert parameter.grad is not None
-    master.grad += parameter.grad
-    parameter.grad = None
-
-
-@torch.no_grad()
-def _copy_masters(masters: Sequence[Tensor], parameters: Sequence[Tensor]) -> None:
-    for master, parameter in zip(masters, parameters, strict=True):
-        if parameter is not master:
-            parameter.copy_(master)
 
 
 def _truncate_metrics(path: Path, first: int) -> None:

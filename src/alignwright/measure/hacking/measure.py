@@ -35,9 +35,9 @@ from alignwright.measure.hacking.exploited_features import (
     Coefficient,
     ContrastPair,
     Feature,
-    ScoredReply,
     exploited_features,
 )
+from alignwright.measure.hacking.feature_table import ScoredReply
 from alignwright.measure.hacking.reward_tests import Gap
 from alignwright.stats.intervals import Interval
 from alignwright.stats.transitions import Level, Transition, classify_prompts, transition

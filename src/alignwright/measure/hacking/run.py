@@ -9,7 +9,7 @@ from alignwright.job.context import JobContext
 from alignwright.job.data import subsample_evenly
 from alignwright.job.job import BASELINE, Result, count_statuses
 from alignwright.measure.hacking import measure as hacking
-from alignwright.measure.hacking.exploited_features import ScoredReply
+from alignwright.measure.hacking.feature_table import ScoredReply
 from alignwright.measure.hacking.knobs import EDITED, TOO_FEW_PROMPTS, HackingMeasure
 from alignwright.measure.hacking.reward_tests import reward_tests
 from alignwright.measure.judge_score import sample_replies
