@@ -163,14 +163,14 @@ def test_the_saved_model_is_the_measured_one(straight: Path) -> None:
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     from alignwright.files.items import TextItem
-    from alignwright.job.data import outcomes
+    from alignwright.job.records import read_samples
     from alignwright.measure.tax import bits_per_byte
     from alignwright.model.load import load
 
     AutoModelForCausalLM.from_pretrained(straight / "model")
     AutoTokenizer.from_pretrained(straight / "model")
     (folder,) = (straight / "stages").glob("*-measure.2.tax@train.1.dpo")
-    stored = {o.item: o.value for o in outcomes(folder)}
+    stored = {o.item: o.value for o in read_samples(folder)}
     items = [TextItem(**json.loads(line)) for line in (straight.parent.parent / "text.jsonl").read_text().splitlines()]
     again = {o.item: o.value for o in bits_per_byte(load(straight / "model"), items)}
     assert again == pytest.approx(stored, abs=1e-6)
