@@ -136,6 +136,7 @@ def place_problems(problems: Sequence[unused_options.Problem], document: Documen
 
 
 def _files(experiment: Experiment) -> Iterator[unused_options.Problem]:
+    """Files that are not there, and judges by rules that are none."""
     files = [(loc, name) for loc, name, _ in data_files(experiment)]
     settings = [(("intent", *knob), name) for knob, name, reads in experiment.intent.files() if not reads.kind]
     functions_of: dict[Loc, tuple[str, ...]] = {}
@@ -145,41 +146,46 @@ def _files(experiment: Experiment) -> Iterator[unused_options.Problem]:
             if mark.rules and name.endswith(".py"):
                 settings.append(((*loc, *knob), name))
                 functions_of[(*loc, *knob)] = mark.rules
-    files += settings
     rules = references(experiment)
-    for loc, name in [*(pair for pair in files if pair not in rules), *rules]:
-        if (loc, name) in rules and loc[0] != "feedback" and names_folder(name):
-            try:
-                reward_folder(experiment.path(name))
-            except NoReward as error:
-                yield loc, str(error)
-            continue
-        functions = functions_of.get(loc, ())
-        if (loc, name) in rules and name.endswith(".py"):
-            yield loc, f"{name!r} names a file alone; write {name}:function"
-        elif (loc, name) in rules and is_server(name):
-            yield (
-                loc,
-                f"{hide_secrets(name)!r} is a server, and a reward is a file of rules or module_or_file.py:function",
-            )
-        elif (loc, name) in rules and ":" in name:
-            name, _, function = name.rpartition(":")
-            if not function.isidentifier():
-                yield loc, f"{function!r} is no function's name; write module_or_file.py:function"
-            functions = (function,)
-            if not name.endswith(".py"):
-                continue  # a module is imported when the run begins
-        if name.startswith(HUB):
-            continue
-        path = experiment.path(name)
-        if not safe_read.is_file(path):
-            yield loc, _absent(path)
-            continue
-        yield from (
-            (loc, problem)
-            for problem in (function_problem(path, function) for function in functions if function.isidentifier())
-            if problem
-        )
+    for loc, name in (pair for pair in (*files, *settings) if pair not in rules):
+        yield from ((loc, problem) for problem in _file_problems(experiment, name, functions_of.get(loc, ())))
+    for loc, name in rules:
+        yield from ((loc, problem) for problem in _rule_problems(experiment, loc, name, functions_of.get(loc, ())))
+
+
+def _rule_problems(experiment: Experiment, loc: Loc, name: str, functions: tuple[str, ...]) -> Iterator[str]:
+    """What is wrong with a judge of replies: the folder of a reward model, a file of rules, or a
+    function of a file or a module."""
+    if loc[0] != "feedback" and names_folder(name):
+        try:
+            reward_folder(experiment.path(name))
+        except NoReward as error:
+            yield str(error)
+        return
+    if name.endswith(".py"):
+        yield f"{name!r} names a file alone; write {name}:function"
+    elif is_server(name):
+        yield f"{hide_secrets(name)!r} is a server, and a reward is a file of rules or module_or_file.py:function"
+    elif ":" in name:
+        name, _, function = name.rpartition(":")
+        if not function.isidentifier():
+            yield f"{function!r} is no function's name; write module_or_file.py:function"
+        functions = (function,)
+        if not name.endswith(".py"):
+            return  # a module is imported when the run begins
+    yield from _file_problems(experiment, name, functions)
+
+
+def _file_problems(experiment: Experiment, name: str, functions: tuple[str, ...]) -> Iterator[str]:
+    """That a file is not there, or what it has not of these functions."""
+    if name.startswith(HUB):
+        return
+    path = experiment.path(name)
+    if not safe_read.is_file(path):
+        yield _absent(path)
+        return
+    problems = (function_problem(path, function) for function in functions if function.isidentifier())
+    yield from (problem for problem in problems if problem)
 
 
 def _absent(path: Path) -> str:
