@@ -40,7 +40,6 @@ Shapes: `_R` replies, `_N` their tokens.
 
 from __future__ import annotations
 
-import math
 import random
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -66,8 +65,9 @@ from alignwright.train.clipped_losses import (
     ratio_metrics,
 )
 from alignwright.train.forward import forward_rows
-from alignwright.train.knobs_policy_gradient import GradientStage, Grpo, Ppo, Rloo
+from alignwright.train.knobs_policy_gradient import GradientStage, Ppo
 from alignwright.train.loop import LoopSettings, StepReport, run_loop
+from alignwright.train.policy_gradient_checks import check_knobs, start_invariants
 from alignwright.train.reference import swapped_parameters
 from alignwright.train.rollout import (
     count_constant_rounds,
@@ -77,7 +77,7 @@ from alignwright.train.rollout import (
     write_samples,
 )
 from alignwright.train.rollout_batch import AdvantageRecipe, assign_advantages, lay_out, recipe_of
-from alignwright.train.step0 import Invariant, check_start
+from alignwright.train.step0 import check_start
 from alignwright.train.value_head import ValueHead, value_head
 
 if TYPE_CHECKING:
@@ -111,48 +111,10 @@ def policy_gradient(
     """
     recipe = recipe_of(stage)
     fit = drop_too_long(policy, prompts, stage, folder)
-    _check(stage, recipe, len(fit), cost, ptx_rows)
+    check_knobs(stage, recipe, len(fit), cost, ptx_rows)
     policy.check_lengths([len(row) for row in ptx_rows])
     schedule = _PolicyGradientSchedule(policy, fit, (scorer, cost), ptx_rows, stage, recipe, seed, folder)
     return run_loop(policy, schedule, schedule, LoopSettings(stage.lr, stage.checkpoint_every), folder, on_step)
-
-
-def _check(
-    stage: GradientStage, recipe: AdvantageRecipe, prompts: int, cost: RewardFn | None, ptx_rows: Sequence[TokenRow]
-) -> None:
-    """Refuse what would do nothing, or not what its name says."""
-    where, size = f"train by {stage.by}: ", min(resolved(stage.prompts), prompts)
-    if stage.kl_form == "loss:k1":
-        raise ValueError(
-            f"{where}kl_form loss:k1 holds nothing: the expected gradient of k1 as a loss is zero, whatever the policy."
-            " Use reward:k1 or loss:k2 for KL(policy || start), loss:k3 for KL(start || policy)"
-        )
-    if isinstance(stage, Grpo | Rloo) and resolved(stage.samples) < 2:
-        raise ValueError(
-            f"{where}a reply is judged against its siblings, and with 'samples: 1' it has none; ask for 2, or use"
-            " ppo or reinforce"
-        )
-    if stage.kl_target is not None and stage.kl_coef == 0:
-        raise ValueError(
-            f"{where}kl_target adapts a weight that starts at 'kl_coef: 0' and stays there; give kl_coef a positive"
-            " start"
-        )
-    if (cost is None) != (stage.cost is None):
-        named_cost = "none" if cost is None else cost.name
-        raise ValueError(
-            f"{where}the stage names {stage.cost!r} as its cost, and the cost that was given is {named_cost}; give both"
-            " or neither"
-        )
-    if (stage.ptx_coef > 0) != bool(ptx_rows):
-        raise ValueError(
-            f"{where}'ptx_coef: {stage.ptx_coef:g}' with {len(ptx_rows)} rows of plain text; the weight and the text"
-            " need each other"
-        )
-    if recipe.num_mini_batches > size:
-        raise ValueError(
-            f"{where}{recipe.num_mini_batches} mini-batches of {size} prompts leave some empty; ask for fewer, or for"
-            " more prompts"
-        )
 
 
 class _PolicyGradientSchedule:
@@ -399,38 +361,9 @@ class _PolicyGradientSchedule:
 
     def _check_start(self, at_N: Tensor, logp_N: Tensor) -> None:
         """On the first micro-batch of the stage, before anything has moved."""
-        rollout_batch, strict = self.rollout_batch, self.policy.dtype == torch.float32
-        ratio_gap = float((logp_N - rollout_batch.old_N[at_N]).abs().max())
-        invariants = [
-            Invariant(
-                "the ratio to the policy that spoke, at its furthest from 1,", math.exp(ratio_gap), 1.0, 1e-5, _RATIO
-            )
-        ]
-        if self.kl_coef > 0:
-            furthest = float((logp_N - rollout_batch.reference_N[at_N]).abs().max())
-            invariants.append(
-                Invariant("the log-ratio to the reference, at its furthest from 0,", furthest, 0.0, 1e-5, _REFERENCE)
-            )
-        if self.stage.temperature == 1:
-            sampled_logps = [
-                logp for group in rollout_batch.rollout.groups for s in group.samples for logp in s.logprobs
-            ]
-            gap_to_sampler = float((logp_N - torch.tensor(sampled_logps, device=logp_N.device)[at_N]).abs().mean())
-            name = "the mean gap between the sampler's and the trainer's log-probabilities"
-            invariants.append(Invariant(name, gap_to_sampler, 0.0, 1e-3 if strict else None, _GAP))
+        strict = self.policy.dtype == torch.float32
+        invariants = start_invariants(
+            self.rollout_batch, at_N, logp_N, kl_coef=self.kl_coef, temperature=self.stage.temperature, strict=strict
+        )
         check_start(invariants, self.folder)
         self.check_start_pending = False
-
-
-_RATIO = (
-    "the policy in training is not the one that drew the samples, or its forward pass is not repeatable; check the"
-    " adapter and the thread count"
-)
-_REFERENCE = (
-    "the reference is not the model that this stage starts from, and the divergence would hold the policy to another;"
-    " check what was loaded"
-)
-_GAP = (
-    "sampling and training do not compute the same model: a mask, a position, a merged adapter or an end token differs"
-    " between them"
-)
