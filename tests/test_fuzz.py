@@ -76,7 +76,8 @@ def test_what_no_door_may_do_is_seen(monkeypatch: pytest.MonkeyPatch, tmp_path: 
         "the process ended with -6",
     ):
         assert said in words
-    assert trials.run("bad", 4).faults == [fault for fault in tally.faults if fault["case"] < 4]
+    again = [(fault["case"], fault["kind"]) for fault in trials.run("bad", 4).faults]  # megabytes differ by one or two
+    assert again == [(fault["case"], fault["kind"]) for fault in tally.faults if fault["case"] < 4]
 
 
 def _source() -> str:
