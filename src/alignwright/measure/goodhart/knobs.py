@@ -91,29 +91,8 @@ CAPTURE = Claim(
     paired=False,
     part="best of n",
 )
-GENERALIZATION = Claim(
-    name="trilemma.generalization",
-    title="Generalisation",
-    axis="goodhart",
-    unit="",
-    low=None,
-    high=None,
-    measured="trained",
-    paired=False,
-    part="best of n",
-)
-GAP = Claim(
-    name="trilemma.gap",
-    title="Gap between proxy and gold",
-    axis="goodhart",
-    better="lower",
-    unit="SD",
-    low=None,
-    high=None,
-    measured="trained",
-    paired=False,
-    part="best of n",
-)
+GENERALIZATION = CAPTURE.but(name="trilemma.generalization", title="Generalisation")
+GAP = CAPTURE.but(name="trilemma.gap", title="Gap between proxy and gold", better="lower", unit="SD")
 REPORTED = tuple(
     Claim(name=name, title=title, axis="goodhart", better=None, unit="", low=None, high=None, promisable=False)
     for name, title in (
