@@ -26,7 +26,7 @@ from alignwright.model.adapters import linear_under, merged, plain_weights
 from alignwright.model.elementwise import apply_rotary, swiglu
 from alignwright.model.kernels import Kernels, kernels
 from alignwright.model.kv_cache import TransformersDecoder
-from alignwright.model.llama_blocks import flat_hidden, is_llama, normed, rotary, trunk
+from alignwright.model.llama_blocks import flat_hidden, has_fast_blocks, normed, rotary, trunk
 from alignwright.model.loaded_model import LoadedModel
 from alignwright.model.logprob import head_of
 from alignwright.model.matmul import can_pack
@@ -66,12 +66,12 @@ def decoding(policy: LoadedModel, rows: int) -> Iterator[Decoder]:
     for the while.
     """
     body = trunk(policy.model)
-    under = [linear_under(layer) for layer in _linear_layers(body)] if is_llama(body) else [None]
+    under = [linear_under(layer) for layer in _linear_layers(body)] if has_fast_blocks(body) else [None]
     if all(base is not None and can_pack(base.weight) for base in under):
         yield _LlamaDecoder(policy, rows, alone=True)
         return
     with merged(policy):
-        if is_llama(body) and all(linear_under(layer) is not None for layer in _linear_layers(body)):
+        if has_fast_blocks(body) and all(linear_under(layer) is not None for layer in _linear_layers(body)):
             yield _LlamaDecoder(policy, rows, alone=False)
             return
         with packed_linears(policy.model, rows):

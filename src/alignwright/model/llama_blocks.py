@@ -37,7 +37,7 @@ def trunk(model: Any) -> Any:
     return plain.base_model
 
 
-def is_llama(body: Any) -> bool:
+def has_fast_blocks(body: Any) -> bool:
     """Whether these blocks are the ones that this module computes."""
     return (
         type(body) in (LlamaModel, MistralModel, Qwen2Model) and body.config.hidden_act == "silu" and not body.training
@@ -49,7 +49,9 @@ def scored_hidden(model: Any, batch: PackedBatch) -> Tensor:
     `batch.label_N`: [N, H]. Differentiable."""
     batch = batch.to(next(model.parameters()).device)
     body = trunk(model)
-    if is_llama(body) and (torch.is_inference_mode_enabled() or batch.longest <= _LONG or _keeps_no_weights(body)):
+    if has_fast_blocks(body) and (
+        torch.is_inference_mode_enabled() or batch.longest <= _LONG or _keeps_no_weights(body)
+    ):
         return flat_hidden(body, batch, batch.target_N)
     hidden_BTH = body(
         input_ids=batch.input_ids_BT,
