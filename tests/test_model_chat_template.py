@@ -87,6 +87,20 @@ def test_a_template_without_end_is_stopped_and_the_next_is_written(source: str, 
     assert made(TEMPLATE).render(TALK).startswith("<|im_start|>system")
 
 
+@pytest.mark.parametrize("polls", [True, False])
+def test_a_template_is_waited_for_so_long_also_where_pipes_cannot_be_polled(
+    polls: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not polls:  # as on Windows
+        monkeypatch.delattr(rendering.select, "poll")
+    assert made(TEMPLATE).render(TALK).startswith("<|im_start|>system")
+    monkeypatch.setattr(rendering, "WAIT", 0.3)
+    with pytest.raises(TemplateOverBound, match="not done after 0 seconds"):
+        made(LOOPS, seconds=60).render([])
+    monkeypatch.setattr(rendering, "WAIT", 120.0)
+    assert made(TEMPLATE).render(TALK).startswith("<|im_start|>system")
+
+
 def test_a_child_that_was_killed_is_made_anew() -> None:
     made(TEMPLATE).render(TALK)
     assert rendering._child.process is not None

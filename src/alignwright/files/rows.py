@@ -13,7 +13,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
 import re
 from collections import Counter
 from collections.abc import Iterator
@@ -25,13 +24,13 @@ from alignwright.core.records import Record
 from alignwright.files import safe_read
 from alignwright.files.data_file import HUB
 from alignwright.files.errors import SpecError
+from alignwright.files.hub_rows import hub_rows
 from alignwright.files.json_values import JsonDecoder
+from alignwright.files.parquet_rows import parquet_rows
 from alignwright.files.unwrapped import rows_of
 from alignwright.files.wording import describe_value
 
 KINDS = (".jsonl", ".json", ".csv", ".txt", ".md", ".parquet")
-HUB_SECONDS = "10"
-BATCH = 4096  # rows of a Parquet file made at once; the default of 65,536 is seconds before the first is looked at
 KEPT_CHARACTERS = 200  # characters that are kept of a row that is too long
 _MARK = b"\xef\xbb\xbf"  # with which some programs begin a file in UTF-8
 _HALF = re.compile("[\ud800-\udfff]")
@@ -87,7 +86,7 @@ def within_limits(source: str | Path, raws: Iterator[Raw]) -> Iterator[Raw]:
 def _rows(source: str | Path) -> Iterator[Raw]:
     name = str(source)
     if name.startswith(HUB):
-        return _from_objects(_hub(name))
+        return _from_objects(hub_rows(name))
     path = Path(source)
     kind = path.with_suffix("").suffix if path.suffix == ".gz" else path.suffix
     if kind not in KINDS:
@@ -98,7 +97,7 @@ def _rows(source: str | Path) -> Iterator[Raw]:
             ]
         )
     if kind == ".parquet":
-        return _from_objects(_parquet(path))
+        return _from_objects(parquet_rows(path))
     if kind == ".jsonl" or (kind == ".json" and safe_read.by_lines(path)):
         return _json_lines(path)
     data = safe_read.data(path).removeprefix(_MARK)
@@ -306,55 +305,3 @@ def _paragraphs(data: bytes, name: str) -> Iterator[Raw]:
             text = "\n".join(run)
             yield Raw(first_line, {"text": text}, "", text)
             run = []
-
-
-def _parquet(path: Path) -> Iterator[Any]:
-    # pyarrow comes with `datasets`; read directly, since `datasets` would first copy the file into its cache
-    from pyarrow import parquet  # pyright: ignore[reportMissingTypeStubs]
-
-    try:
-        file: Any = cast("Any", parquet).ParquetFile(path)
-        names: list[str] = file.schema_arrow.names
-        if twice := [column for column, times in Counter(names).items() if times > 1]:
-            raise SpecError([f"{path}: the column {twice[0]!r} is there twice; name each column once"])
-        groups = [file.metadata.row_group(place) for place in range(file.metadata.num_row_groups)]
-        values = sum(group.column(place).num_values for group in groups for place in range(group.num_columns))
-        safe_read.count(file.metadata.num_rows, values, path, str(path))
-        for batch in file.iter_batches(batch_size=BATCH):
-            yield from batch.to_pylist()
-    except FileNotFoundError:
-        raise SpecError([f"{path}: there is no such file"]) from None
-    except (OSError, ValueError) as error:
-        raise SpecError([f"{path}: not a Parquet file: {' '.join(str(error).split())}"]) from None
-
-
-def _hub(name: str) -> Iterator[Any]:
-    """Rows of a Hub data set. Asks the Hub whether it exists first, with a short time limit, so
-    that a wrong name cannot hang."""
-    owner_name, _, split = name.removeprefix(HUB).partition(":")
-    for limit in ("HF_HUB_ETAG_TIMEOUT", "HF_HUB_DOWNLOAD_TIMEOUT"):
-        os.environ.setdefault(limit, HUB_SECONDS)  # read when huggingface_hub is imported
-    if owner_name.count("/") != 1:
-        raise SpecError([f"{name}: write {HUB}owner/name or {HUB}owner/name:split"])
-    import datasets  # pyright: ignore[reportMissingTypeStubs]
-    from huggingface_hub import HfApi, constants
-    from huggingface_hub.errors import RepositoryNotFoundError
-
-    try:
-        if not constants.HF_HUB_OFFLINE:
-            HfApi().dataset_info(owner_name, timeout=float(HUB_SECONDS))
-        loaded: Any = cast("Any", datasets).load_dataset(owner_name, split=split or "train")
-    except RepositoryNotFoundError:
-        raise SpecError(
-            [f"{name}: the Hub has no data set {owner_name!r}, or it is private and HF_TOKEN is not set"]
-        ) from None
-    except Exception as error:
-        # the Hub's client and `datasets` raise trees of errors of their own, which change between versions
-        raise SpecError(
-            [f"{name}: cannot be loaded: {_first_line(error)}; without a network, download it and name the file"]
-        ) from error
-    return iter(loaded)
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -20,7 +20,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -183,15 +183,27 @@ def write_text(path: Path, text: str) -> None:
 @contextmanager
 def run_lock(run: Path) -> Iterator[None]:
     """Hold the run folder for this process. Raises RuntimeError when another process works in it."""
-    import fcntl
-
     run.mkdir(parents=True, exist_ok=True)
     with (run / ".lock").open("w") as lock:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _take(lock.fileno())
         except OSError:
             raise RuntimeError(f"another alignwright works in {run} now; wait for it, or stop it first") from None
         yield
+
+
+def _take(lock: int) -> None:
+    """Lock an open file until it is closed or the process ends, by the call of this system. Raises
+    OSError where another holds it."""
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        import msvcrt
+
+        lock_byte: Callable[[int, int, int], None] = getattr(msvcrt, "locking")  # noqa: B009 - typed on Windows alone
+        lock_byte(lock, getattr(msvcrt, "LK_NBLCK"), 1)  # noqa: B009
+        return
+    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def json_of(path: Path) -> object:

@@ -22,7 +22,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -113,15 +113,14 @@ class _Child:
     def _read(self, process: subprocess.Popen[bytes], size: int, until: float) -> bytes:
         assert process.stdout is not None
         handle, parts = process.stdout.fileno(), bytearray()
-        waiting = select.poll()
-        waiting.register(handle, select.POLLIN | select.POLLHUP)
-        while len(parts) < size:
-            if not waiting.poll(max(0.0, until - time.monotonic()) * 1000):
-                raise TemplateOverBound(f"it is not done after {WAIT:.0f} seconds")
-            piece = os.read(handle, min(size - len(parts), 2**20))
-            if not piece:
-                raise EOFError
-            parts += piece
+        with _readable(process, handle, until) as wait:
+            while len(parts) < size:
+                piece = os.read(handle, min(size - len(parts), 2**20)) if wait() else b""
+                if not piece and time.monotonic() < until:
+                    raise EOFError
+                if not piece:
+                    raise TemplateOverBound(f"it is not done after {WAIT:.0f} seconds")
+                parts += piece
         return bytes(parts)
 
     def end(self) -> None:
@@ -137,6 +136,23 @@ class _Child:
         process.wait()
 
 
+@contextlib.contextmanager
+def _readable(process: subprocess.Popen[bytes], handle: int, until: float) -> Iterator[Callable[[], bool]]:
+    """Waits until there is something to read, and says whether there was before the time was up.
+    Windows cannot wait for a pipe: there the process is ended at that time, and its pipe with it."""
+    if hasattr(select, "poll"):
+        waiting = select.poll()
+        waiting.register(handle, select.POLLIN | select.POLLHUP)
+        yield lambda: bool(waiting.poll(max(0.0, until - time.monotonic()) * 1000))
+        return
+    timer = threading.Timer(max(0.0, until - time.monotonic()), process.kill)
+    timer.start()
+    try:
+        yield lambda: True
+    finally:
+        timer.cancel()
+
+
 def _dying(process: subprocess.Popen[bytes]) -> bool:
     """Whether it ends by itself within a moment: then its own exit status says why."""
     with contextlib.suppress(subprocess.TimeoutExpired):
@@ -145,7 +161,8 @@ def _dying(process: subprocess.Popen[bytes]) -> bool:
 
 
 def _why(status: int | None, seconds: int) -> str:
-    if status is not None and -status in (signal.SIGXCPU, signal.SIGKILL):
+    ended = [getattr(signal, name, None) for name in ("SIGXCPU", "SIGKILL")]  # Windows has neither
+    if status is not None and -status in ended:
         return f"it is not done after {seconds} seconds of the processor"
     return f"it ends the process that writes it (status {status}), most likely for want of memory"
 

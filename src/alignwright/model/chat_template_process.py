@@ -10,6 +10,7 @@ Jinja are imported.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import random
 import signal
@@ -122,7 +123,8 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # an interrupt at the terminal is the parent's
     if resource is not None:
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-        resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+        with contextlib.suppress(OSError, ValueError):  # macOS maps more than this before Python begins, and refuses
+            resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     source, sink = sys.stdin.buffer, sys.stdout.buffer
     while len(head := source.read(8)) == 8:
         answer = json.dumps(_answer(json.loads(source.read(int.from_bytes(head, "big"))))).encode()
