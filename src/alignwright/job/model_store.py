@@ -1,5 +1,5 @@
 """Which model is in memory? One at a time, so that memory is that of the largest stage and not of
-the sum.
+the sum; only a small start model (`SMALL`) stays beside the model that is compared with it.
 
 Findings are computed in float32 with the adapter merged: greedy replies in bfloat16 change with the
 composition of a batch. Training, and the samples and votes that only training uses, may use
@@ -8,13 +8,14 @@ bfloat16 where the machine multiplies it faster.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import TypeVar, cast
 
 from alignwright.core.protocols import ChatModel
 from alignwright.files.server import Server
 from alignwright.job.data import Data
+from alignwright.job.job import BASELINE
 from alignwright.job.ledger import Ledger
 from alignwright.model import give_back_memory
 from alignwright.model.adapters import add_lora, load_adapter, merge
@@ -24,6 +25,9 @@ from alignwright.model.training_dtype import training_dtype
 from alignwright.model.weights import load_weights
 
 J = TypeVar("J")
+SMALL = 1 << 30
+"""Bytes of weights up to which the start model stays in memory beside a model that is measured: less
+than what training either of them takes."""
 
 
 class ModelStore:
@@ -35,7 +39,8 @@ class ModelStore:
     ) -> None:
         self.start_name, self.data, self.ledger = start, data, ledger
         self.seed, self.date, self.server = seed, date, server or Server()
-        self._in_memory: tuple[tuple[str, str], LocalModel] | None = None
+        self._in_memory: dict[tuple[str, str], LocalModel] = {}
+        self._trainable: tuple[tuple[str, int], LocalModel] | None = None
         self._judge: tuple[str, object] | None = None
 
     def for_eval(self, model: str) -> LocalModel:
@@ -44,7 +49,7 @@ class ModelStore:
 
     def for_sampling(self) -> LocalModel:
         """The start model in the training precision."""
-        return self._get("baseline", training_dtype())
+        return self._get(BASELINE, training_dtype())
 
     def judge(self, name: str) -> ChatModel:
         """Who judges: "self" (the start model), another local model, or an endpoint
@@ -56,27 +61,41 @@ class ModelStore:
 
             server = self.server
             return Endpoint(name, concurrency=server.calls, timeout=server.timeout, tokens=server.tokens)
-        self.drop()
-        return load(
-            self.data.source(name) if self.data.path(name).exists() else name,
-            dtype=training_dtype(),
-            date=self.date,
-        )
+        source, dtype = self.data.source(name) if self.data.path(name).exists() else name, training_dtype()
+        key = (f"judge {source}", dtype)
+        if key not in self._in_memory:
+            self.drop()
+            self._in_memory[key] = load(source, dtype=dtype, date=self.date)
+        return self._in_memory[key]
 
     def for_training(self, before: str, rank: int) -> LocalModel:
         """The model of the stage before, to be trained: under the adapter it has (or a new one),
         or with rank 0 all of its weights."""
+        policy, unchanged = self._in_memory.get((BASELINE, training_dtype())), self._trainable
         self.drop(judge=True)
-        policy = self._load(training_dtype())
-        if before != "baseline":
+        if unchanged is not None and unchanged[0] == (before, rank):
+            return unchanged[1]
+        policy = policy or self._load(training_dtype())
+        if before != BASELINE:
             self._put_on(policy, before, trainable=True)
         elif rank:
             add_lora(policy, rank=rank, seed=self.seed)
         return policy
 
-    def start(self, dtype: str | None = None) -> LocalModel:
-        """Another copy of the start model, for a judge that is trained over it; whoever asks keeps it."""
-        return self._load(dtype or training_dtype())
+    def take_back(self, policy: LocalModel, before: str, rank: int) -> None:
+        """What `for_training` gave, as it was: for a next stage that trains the same model."""
+        self._trainable = ((before, rank), policy)
+
+    def start(self) -> LocalModel:
+        """Another copy of the start model in the training precision, for a judge that is trained over
+        it; whoever asks keeps it."""
+        return self._load(training_dtype())
+
+    def take_start(self) -> LocalModel:
+        """The start model in float32, from memory where it is there; whoever asks keeps it."""
+        policy = self._in_memory.pop((BASELINE, "float32"), None)
+        self.drop()
+        return policy or self._load("float32")
 
     def result(self, model: str) -> Path:
         """The folder in which a training stage left its `adapter`, or its whole `weights`."""
@@ -84,27 +103,40 @@ class ModelStore:
 
     def keep_judge(self, name: str, load: Callable[[], J]) -> J:
         """A judge of replies that is a model, loaded once for all jobs that follow one another; it
-        goes when a model is trained."""
+        goes when a model is trained, and when no job to come needs it (`forget_judge`)."""
         if self._judge is None or self._judge[0] != name:
             self._judge = None
             self._judge = (name, load())
         return cast("J", self._judge[1])
 
+    def forget_judge(self, needed: Collection[str] = ()) -> None:
+        """Let the judge go, unless it is among those still needed."""
+        if self._judge is not None and self._judge[0] not in needed:
+            self._judge = None
+            give_back_memory()
+
     def drop(self, *, judge: bool = False) -> None:
-        """Forget the model in memory before another is loaded; with `judge` the judge too."""
+        """Forget the models in memory before another is loaded; with `judge` the judge too."""
         if judge:
             self._judge = None
-        self._in_memory = None
+        self._in_memory, self._trainable = {}, None
         give_back_memory()
 
     def _get(self, model: str, dtype: str) -> LocalModel:
-        if self._in_memory is None or self._in_memory[0] != (model, dtype):
+        key = (model, dtype)
+        if key not in self._in_memory:
+            beside = {
+                other: policy
+                for other, policy in self._in_memory.items()
+                if other[1] == dtype and BASELINE in (model, other[0]) and _bytes(policy) <= SMALL
+            }
             self.drop()
+            self._in_memory = beside
             policy = self._load(dtype)
-            if model != "baseline":
+            if model != BASELINE:
                 self._put_on(policy, model)
-            self._in_memory = ((model, dtype), policy)
-        return self._in_memory[1]
+            self._in_memory[key] = policy
+        return self._in_memory[key]
 
     def _load(self, dtype: str) -> LocalModel:
         local = self.data.path(self.start_name)
@@ -119,3 +151,7 @@ class ModelStore:
         load_adapter(policy, folder / "adapter", trainable=trainable)
         if not trainable:
             merge(policy)
+
+
+def _bytes(policy: LocalModel) -> int:
+    return sum(weight.numel() * weight.element_size() for weight in policy.model.parameters())

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from alignwright.core.promises import PromiseReport
 from alignwright.core.records import Header, Verdict, content_id
@@ -39,6 +39,9 @@ from alignwright.run.rates import rates_of, store_rates
 from alignwright.run.saved_models import keep_models, reason_to_skip
 from alignwright.run.threads import set_num_threads
 from alignwright.run.token_counts import lengths_of
+
+if TYPE_CHECKING:
+    from alignwright.job.model_store import ModelStore
 
 
 @dataclass(frozen=True)
@@ -177,6 +180,7 @@ def _run_jobs(
             view.done(titles[job.name], 0.0, cached=True)
         else:
             todo.append((number, job))
+    models: ModelStore | None = None
     with ExitStack() as engine:
         if todo:
             if tight := disk_space.low_space_warning(experiment, [job for _, job in todo], ledger.run):
@@ -184,10 +188,11 @@ def _run_jobs(
             with collector.paused():  # torch starts here, only when something has to be computed
                 from alignwright.run.context import job_context, model_store
                 from alignwright.run.execute import execute
+                from alignwright.run.judges import judge_models
 
             engine.enter_context(collector.set_aside())
             models, by_name = model_store(experiment, ledger), {job.name: job for job in plan(experiment)}
-            for number, job in todo:
+            for at, (number, job) in enumerate(todo):
                 if refused := reason_to_skip(job, jobs, ledger, dropped):
                     dropped.add(job.name)
                     view.say(f"- {titles[job.name]}: left out, {refused}")
@@ -201,8 +206,8 @@ def _run_jobs(
                 ledger.finish(job.name, keys[job.name], folder, seconds, bar.tokens)
                 view.done(titles[job.name], seconds, note, refused=bar.refused)
                 durations += [(job, seconds)] if fresh else []
-            models.drop(judge=True)
-        keep_models(experiment, [job for job in jobs if job.name not in dropped], keys, ledger, view)
+                models.forget_judge(judge_models(later for _, later in todo[at + 1 :]))
+        keep_models(experiment, [job for job in jobs if job.name not in dropped], keys, ledger, view, models)
     return durations, dropped
 
 

@@ -8,6 +8,8 @@ a policy gradient.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from alignwright.core.protocols import RewardFn, Voter
 from alignwright.core.records import Finding
 from alignwright.feedback.knobs import VotingStage
@@ -16,6 +18,7 @@ from alignwright.feedback.scoring import VoterScorer, rule_scorer
 from alignwright.files.contents import records
 from alignwright.files.reward_folder import names_folder, reward_folder
 from alignwright.job.context import JobContext
+from alignwright.job.job import Job
 from alignwright.job.records import FINDINGS
 from alignwright.model.reward_model import RewardScorer
 from alignwright.model.sequence_classifier import ClassifierScorer
@@ -24,15 +27,28 @@ from alignwright.model.sequence_classifier import ClassifierScorer
 def judge(name: str, job: JobContext) -> RewardFn:
     """What `name` stands for in this job. A reward model that was loaded for the job before is
     taken again."""
-    if name == "reward":
-        (folder,) = (job.folder_of(trained) for trained in job.needed("reward"))
-        return job.models.keep_judge(str(folder), lambda: RewardScorer.load(job.models.start, folder))
+    key = judge_model(name, job.job)
+    if key is None:
+        return VoterScorer(tuple(voters(job))) if name == "feedback" else rule_scorer(name, job.data.folder)
     if names_folder(name):
         folder = reward_folder(job.data.path(name))
-        return job.models.keep_judge(str(folder), lambda: ClassifierScorer.load(folder, date=job.models.date))
-    if name == "feedback":
-        return VoterScorer(tuple(voters(job)))
-    return rule_scorer(name, job.data.folder)
+        return job.models.keep_judge(key, lambda: ClassifierScorer.load(folder, date=job.models.date))
+    return job.models.keep_judge(key, lambda: RewardScorer.load(job.models.start, job.folder_of(key)))
+
+
+def judge_model(name: str, job: Job) -> str | None:
+    """The reward model that `name` stands for in a job: the job that trained it, or the folder that
+    another run left; None where it stands for no model."""
+    if name == "reward":
+        (trained,) = job.needed("reward")
+        return trained
+    return name if names_folder(name) else None
+
+
+def judge_models(jobs: Iterable[Job]) -> set[str]:
+    """The reward models that these jobs ask."""
+    keys = (judge_model(name, job) for job in jobs for _, name in job.stage.judges())
+    return {key for key in keys if key is not None}
 
 
 def voters(job: JobContext) -> list[Voter]:

@@ -11,7 +11,7 @@ import shutil
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from alignwright.core.records import Finding
 from alignwright.experiment.experiment import Experiment, model_stages
@@ -24,12 +24,20 @@ from alignwright.run.progress import View
 from alignwright.train.knobs import RewardModel
 from alignwright.train.reward_verdict import refusal
 
+if TYPE_CHECKING:
+    from alignwright.job.model_store import ModelStore
+
 
 def keep_models(
-    experiment: Experiment, jobs: Sequence[Job], keys: Mapping[str, str], ledger: Ledger, view: View
+    experiment: Experiment,
+    jobs: Sequence[Job],
+    keys: Mapping[str, str],
+    ledger: Ledger,
+    view: View,
+    models: ModelStore | None = None,
 ) -> None:
     """Write the last trained model, exactly as it was measured, and the last reward model:
-    folders that transformers opens."""
+    folders that transformers opens. `models`: those of the run, where one has computed something."""
     trained = [job.name for job in jobs if job.name in model_stages(experiment)]
     rewards = [job for job in jobs if isinstance(job.stage, RewardModel)]
     if trained:
@@ -37,7 +45,7 @@ def keep_models(
             "the model",
             ledger.run / "model",
             keys[trained[-1]],
-            lambda folder: _save(experiment, ledger, trained[-1], folder),
+            lambda folder: _models(experiment, ledger, models).for_eval(trained[-1]).save(folder),
             view,
         )
     if not rewards:
@@ -51,7 +59,11 @@ def keep_models(
         )
         return
     _keep(
-        "the reward model", target, keys[job.name], lambda folder: _export(experiment, ledger, job.name, folder), view
+        "the reward model",
+        target,
+        keys[job.name],
+        lambda folder: _export(_models(experiment, ledger, models), job.name, folder, experiment.name),
+        view,
     )
 
 
@@ -91,20 +103,18 @@ def _keep(what: str, target: Path, key: str, write: Callable[[Path], None], view
     view.done(f"save {what}", time.perf_counter() - started, str(target))
 
 
-def _save(experiment: Experiment, ledger: Ledger, name: str, folder: Path) -> None:
+def _models(experiment: Experiment, ledger: Ledger, models: ModelStore | None) -> ModelStore:
     from alignwright.run.context import model_store
 
-    model_store(experiment, ledger).for_eval(name).save(folder)
+    return models or model_store(experiment, ledger)
 
 
-def _export(experiment: Experiment, ledger: Ledger, name: str, folder: Path) -> None:
+def _export(models: ModelStore, name: str, folder: Path, run: str) -> None:
     from alignwright.model.reward_model import RewardScorer
-    from alignwright.run.context import model_store
 
-    models = model_store(experiment, ledger)
-    RewardScorer.load(lambda: models.start("float32"), models.result(name)).export(folder)
-    why = _refused(ledger, name)
-    write_json(folder / VERDICT, {"signal": why is None, "reason": why or "", "run": experiment.name})
+    RewardScorer.load(models.take_start, models.result(name)).export(folder)
+    why = _refused(models.ledger, name)
+    write_json(folder / VERDICT, {"signal": why is None, "reason": why or "", "run": run})
 
 
 def stale(target: Path, key: str) -> str | None:

@@ -175,6 +175,7 @@ def _reward(stage: RewardModel, job: JobContext) -> Result:
         name=job.name,
         files=job.data.files_of_prompts(),
     )
+    job.models.take_back(policy, job.model, resolved(stage.rank))  # it is what it was: only its trunk was lent
     job.bar.refused = (why := refusal(findings)) is not None
     refused = RewardRefused(job.name, why) if why is not None and stage.no_signal == "stop" else None
     note = next(f.note for f in findings if f.claim == "reward.accuracy" and f.against is None)
