@@ -130,7 +130,7 @@ def test_a_decoder_of_our_own_and_transformers_speak_alike(policy: LocalModel) -
     kind = type(trunk(policy.model))
     trunk(policy.model).__class__ = type("Other", (kind,), {})  # not a kind that `llama_blocks` knows
     try:
-        with decoding(policy, 4) as decoder:
+        with decoding(policy, 4, longest=20) as decoder:
             assert isinstance(decoder, TransformersDecoder)
         theirs = speak(policy)
     finally:
@@ -151,7 +151,7 @@ def test_an_adapter_speaks_merged_and_the_model_is_what_it_was(tmp_path: Path) -
         assert [[(s.ids, s.logprobs) for s in d] for d in speak(policy)] == [
             [(s.ids, s.logprobs) for s in d] for d in ours
         ]
-    with decoding(policy, 4) as decoder:
+    with decoding(policy, 4, longest=20) as decoder:
         assert not isinstance(decoder, TransformersDecoder)
     kind = type(trunk(policy.model))
     trunk(policy.model).__class__ = type("Other", (kind,), {})

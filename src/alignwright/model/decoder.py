@@ -1,12 +1,14 @@
-"""How does a model of the Llama family decode one token more over a KV cache, at the least cost?
+"""How does a model with blocks of Llama's kind decode one token more over a KV cache, at the least
+cost?
 
 A step is small products and many operations between them, so both are made few: queries, keys and
 values are one product, gate and up another, weights are packed once for all steps
 (`packed_linear`), keys and values are written in place. Where `kernels` can be had, three calls a
-layer do all that is not a product; elsewhere attention is two plain products: the library's fused
-kernel took longer than all the rest at 64 rows. The cache grows by whole blocks of columns, those
-not yet written masked: every new shape of a product costs a compilation, and a part of a wider
-cache would be copied by every product that reads it. Models of another kind go through `kv_cache`.
+layer (five where queries and keys are normed) do all that is not a product; elsewhere attention is
+two plain products: the library's fused kernel took longer than all the rest at 64 rows. The cache
+grows by whole blocks of columns, those not yet written masked: every new shape of a product costs a
+compilation, and a part of a wider cache would be copied by every product that reads it. Models of
+another kind go through `kv_cache`.
 
 Shapes: R rows, M tokens of the prompts, W widest prompt, S columns of the cache, K key heads, G
 query heads to a key head, D head size, H hidden size, C = K * D, V vocabulary.
@@ -23,10 +25,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from alignwright.model.adapters import linear_under, merged, plain_weights
+from alignwright.model.block_parts import BlockParts, embed, normed, parts, rotary
 from alignwright.model.elementwise import apply_rotary, swiglu
 from alignwright.model.kernels import Kernels, kernels
 from alignwright.model.kv_cache import TransformersDecoder
-from alignwright.model.llama_blocks import flat_hidden, has_fast_blocks, normed, rotary, trunk
+from alignwright.model.llama_blocks import flat_hidden, has_fast_blocks, short_enough, trunk
 from alignwright.model.loaded_model import LoadedModel
 from alignwright.model.logprob import head_of
 from alignwright.model.matmul import can_pack
@@ -57,32 +60,32 @@ class Decoder(Protocol):
 
 
 @contextlib.contextmanager
-def decoding(policy: LoadedModel, rows: int) -> Iterator[Decoder]:
-    """The decoder for this model, its adapter merged, and for about so many rows. The weights must
-    not change while it lasts.
+def decoding(policy: LoadedModel, rows: int, *, longest: int) -> Iterator[Decoder]:
+    """The decoder for this model, its adapter merged, for about so many rows and for none longer
+    than `longest` tokens, the prompt included. The weights must not change while it lasts.
 
     Where our own products take every weight, each is merged and packed by itself and nothing else
     is kept: the prompts are read by the same packed weights. Elsewhere the whole model is merged
     for the while.
     """
     body = trunk(policy.model)
-    under = [linear_under(layer) for layer in _linear_layers(body)] if has_fast_blocks(body) else [None]
+    fast = has_fast_blocks(body) and short_enough(body, longest)
+    under = [linear_under(layer) for layer in _linear_layers(body)] if fast else [None]
     if all(base is not None and can_pack(base.weight) for base in under):
-        yield _LlamaDecoder(policy, rows, alone=True)
+        yield _FastDecoder(policy, rows, alone=True)
         return
     with merged(policy):
-        if has_fast_blocks(body) and all(linear_under(layer) is not None for layer in _linear_layers(body)):
-            yield _LlamaDecoder(policy, rows, alone=False)
+        if fast and all(linear_under(layer) is not None for layer in _linear_layers(body)):
+            yield _FastDecoder(policy, rows, alone=False)
             return
         with packed_linears(policy.model, rows):
             yield TransformersDecoder(policy)
 
 
 class _Layer(NamedTuple):
-    norm: Any
+    block: BlockParts
     qkv: Product
     out: Product
-    norm_after: Any
     gate_up: Product
     down: Product
 
@@ -90,39 +93,38 @@ class _Layer(NamedTuple):
 class _PromptLayers:
     """A block's products while the prompts are read."""
 
-    def __init__(self, layer: _Layer, parts: Sequence[int]) -> None:
-        self.layer, self.parts = layer, list(parts)
+    def __init__(self, layer: _Layer) -> None:
+        self.layer, self.block = layer, layer.block
 
     def qkv(self, x_MH: Tensor) -> tuple[Tensor, ...]:
-        return tuple(
-            part.contiguous() for part in self.layer.qkv(normed(self.layer.norm, x_MH)).split(self.parts, dim=1)
-        )
+        parts_of_qkv = self.layer.qkv(_input(self.block.norm, x_MH)).split(self.block.widths, dim=1)
+        query_MA, key_MC, value_MC = (part.contiguous() for part in parts_of_qkv)
+        return (*self.block.norm_heads(query_MA, key_MC), value_MC)
 
     def out(self, mixed_MA: Tensor) -> Tensor:
-        return self.layer.out(mixed_MA)
+        return self.block.addend(self.block.norm_out, self.layer.out(mixed_MA))
 
     def gate_up(self, x_MH: Tensor) -> tuple[Tensor, ...]:
-        return self.layer.gate_up(normed(self.layer.norm_after, x_MH)).chunk(2, dim=1)
+        return self.layer.gate_up(_input(self.block.norm_gate, x_MH)).chunk(2, dim=1)
 
     def down(self, gate_MI: Tensor, up_MI: Tensor) -> Tensor:
-        return self.layer.down(swiglu(gate_MI, up_MI))
+        return self.block.addend(self.block.norm_down, self.layer.down(swiglu(gate_MI, up_MI)))
 
 
-class _LlamaDecoder:
+class _FastDecoder:
     """`alone`: the packed weights are all there are, so they read the prompts too."""
 
     def __init__(self, policy: LoadedModel, rows: int, *, alone: bool) -> None:
         self.policy, self.body = policy, trunk(policy.model)
         self.layers = [
             _Layer(
-                block.input_layernorm,
-                _fused(rows, block.self_attn.q_proj, block.self_attn.k_proj, block.self_attn.v_proj),
-                _fused(rows, block.self_attn.o_proj),
-                block.post_attention_layernorm,
-                _fused(rows, block.mlp.gate_proj, block.mlp.up_proj),
-                _fused(rows, block.mlp.down_proj),
+                block,
+                _fused(rows, *block.qkv, order=block.row_order),
+                _fused(rows, block.out),
+                _fused(rows, *block.gate_up),
+                _fused(rows, block.down),
             )
-            for block in self.body.layers
+            for block in parts(self.body)
         ]
         attention = self.body.layers[0].self_attn
         self.heads, self.size, self.scaling = (
@@ -131,8 +133,7 @@ class _LlamaDecoder:
             attention.scaling,
         )
         self.queries = self.body.config.num_attention_heads * self.size
-        keys = self.heads * self.size
-        self.reading = [_PromptLayers(layer, (self.queries, keys, keys)) for layer in self.layers] if alone else None
+        self.reading = [_PromptLayers(layer) for layer in self.layers] if alone else None
         head = head_of(policy.model)
         self.head = packed_linear(head.weight, head.bias, rows)
         self.caches: list[Tensor] = []  # of each layer: keys and values, [2, R, K, S, D]
@@ -174,14 +175,14 @@ class _LlamaDecoder:
 
     def step(self, token_R: Tensor) -> Tensor:
         # 1. A row has its own position, though all rows write one column: prompts differ in length.
-        x_RH = F.embedding(token_R, self.body.embed_tokens.weight)
-        cos_RD, sin_RD = rotary(self.body, x_RH, self.position_R)
+        x_RH = embed(self.body, token_R)
+        angles = rotary(self.body, x_RH, self.position_R)
         # 2. The cache grows by a block of columns only when the last one is full.
         if self.length == self.caches[0].shape[3]:
             self.caches = [F.pad(cache, (0, 0, 0, _COLUMNS)) for cache in self.caches]
         # 3. The kernels where they can be had; torch's operations give the same up to rounding.
         native = kernels(x_RH, self.body.norm.weight)
-        hidden_RH = self._fused_layers(native, x_RH, cos_RD, sin_RD) if native else self._layers(x_RH, cos_RD, sin_RD)
+        hidden_RH = self._fused_layers(native, x_RH, angles) if native else self._layers(x_RH, angles)
         self.length += 1
         self.position_R = self.position_R + 1
         return self.head(hidden_RH)
@@ -190,48 +191,48 @@ class _LlamaDecoder:
         self.caches = [cache[:, row_R] for cache in self.caches]
         self.mask_RS, self.position_R, self.first_R = self.mask_RS[row_R], self.position_R[row_R], self.first_R[row_R]
 
-    def _layers(self, x_RH: Tensor, cos_RD: Tensor, sin_RD: Tensor) -> Tensor:
-        mask_R11S = self._mask(self.caches[0].shape[3])
-        for layer, cache in zip(self.layers, self.caches, strict=True):
-            query_key, value_RC = layer.qkv(normed(layer.norm, x_RH)).tensor_split([-self.heads * self.size], dim=1)
-            x_RH = x_RH + layer.out(self._attend(apply_rotary(query_key, cos_RD, sin_RD), value_RC, cache, mask_R11S))
-            gate_RI, up_RI = layer.gate_up(normed(layer.norm_after, x_RH)).chunk(2, dim=1)
-            x_RH = x_RH + layer.down(swiglu(gate_RI, up_RI))
+    def _layers(self, x_RH: Tensor, angles: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
+        mask_R11S, reading = self._mask(self.caches[0].shape[3]), [_PromptLayers(layer) for layer in self.layers]
+        for layer, cache, (cos_RD, sin_RD) in zip(reading, self.caches, angles, strict=True):
+            query_RA, key_RC, value_RC = layer.qkv(x_RH)
+            query_RA, key_RC = (apply_rotary(each, cos_RD, sin_RD) for each in (query_RA, key_RC))
+            x_RH = x_RH + layer.out(self._attend(query_RA, key_RC, value_RC, cache, mask_R11S))
+            x_RH = x_RH + layer.down(*layer.gate_up(x_RH))
         return normed(self.body.norm, x_RH)
 
-    def _fused_layers(self, native: Kernels, x_RH: Tensor, cos_RD: Tensor, sin_RD: Tensor) -> Tensor:
+    def _fused_layers(self, native: Kernels, x_RH: Tensor, angles: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
         """The same in three calls a layer between its products."""
         # 1. A norm belongs to the sum before it: the kernel adds and norms in one pass, so each layer is given the norm
         #    that comes after it.
-        rows, hidden = x_RH.shape
-        norms = [layer.norm for layer in self.layers] + [self.body.norm]
-        normed_RH = normed(norms[0], x_RH)
-        cos_RD, sin_RD = cos_RD.contiguous(), sin_RD.contiguous()
-        for layer, cache, norm_next in zip(self.layers, self.caches, norms[1:], strict=True):
+        rows = len(x_RH)
+        norms = [layer.block.norm for layer in self.layers] + [self.body.norm]
+        input_RH = _input(norms[0], x_RH)
+        for layer, cache, angle, norm_next in zip(self.layers, self.caches, angles, norms[1:], strict=True):
             # 2. Rotation, the new column of the cache and attention over it, in one call.
-            qkv, mixed_RA = layer.qkv(normed_RH), x_RH.new_empty(rows, self.queries)
+            block, qkv, mixed_RA = layer.block, layer.qkv(input_RH), x_RH.new_empty(rows, self.queries)
+            self._norm_heads(native, block, qkv)
             shape = rows, self.heads, self.queries // (self.heads * self.size), self.size, cache.shape[3]
+            cos_RD, sin_RD = (each.contiguous() for each in angle)
             native.attend_kv_cache(
                 qkv, cos_RD, sin_RD, cache[0], cache[1], self.first_R, mixed_RA, *shape, self.length, self.scaling
             )
-            native.add_rms_norm(
-                x_RH,
-                layer.out(mixed_RA),
-                layer.norm_after.weight,
-                normed_RH,
-                rows,
-                hidden,
-                layer.norm_after.variance_epsilon,
-            )
+            more_RH = block.addend(block.norm_out, layer.out(mixed_RA))
+            input_RH = _add(native, x_RH, more_RH, block.norm_gate)
             # 3. Gate and up are one product, read in place: neither half is copied.
-            gate_up = layer.gate_up(normed_RH)
+            gate_up = layer.gate_up(input_RH)
             inner = gate_up.shape[1] // 2
             gated_RI = x_RH.new_empty(rows, inner)
             native.swiglu(gate_up, gate_up[:, inner:], gated_RI, rows, inner, 2 * inner)
-            native.add_rms_norm(
-                x_RH, layer.down(gated_RI), norm_next.weight, normed_RH, rows, hidden, norm_next.variance_epsilon
-            )
-        return normed_RH
+            input_RH = _add(native, x_RH, block.addend(block.norm_down, layer.down(gated_RI)), norm_next)
+        return input_RH
+
+    def _norm_heads(self, native: Kernels, block: BlockParts, qkv: Tensor) -> None:
+        """Queries and keys by their norms, in place, where the block has these."""
+        (rows, wide), queries, keys = qkv.shape, block.widths[0], block.widths[1]
+        for norm, part, width in ((block.query_norm, qkv, queries), (block.key_norm, qkv[:, queries:], keys)):
+            if norm is not None:
+                size = len(norm.weight)
+                native.rms_norm_heads(part, norm.weight, rows, wide, width // size, size, norm.variance_epsilon)
 
     def _mask(self, upto: int) -> Tensor:
         """Nothing before the prompt, nothing after this token."""
@@ -239,9 +240,8 @@ class _LlamaDecoder:
         mask_RS[:, self.length + 1 :] = torch.finfo(mask_RS.dtype).min
         return mask_RS[:, None, None]
 
-    def _attend(self, query_key: Tensor, value_RC: Tensor, cache: Tensor, mask_R11S: Tensor) -> Tensor:
+    def _attend(self, query_RA: Tensor, key_RC: Tensor, value_RC: Tensor, cache: Tensor, mask_R11S: Tensor) -> Tensor:
         rows, upto = mask_R11S.shape[0], mask_R11S.shape[-1]
-        query_RA, key_RC = query_key[:, : -self.heads * self.size], query_key[:, -self.heads * self.size :]
         cache[0, :, :, self.length] = key_RC.view(rows, self.heads, self.size)
         cache[1, :, :, self.length] = value_RC.view(rows, self.heads, self.size)
         keys, values = (each.view(-1, upto, self.size) for each in cache)
@@ -256,8 +256,24 @@ def _linear_layers(body: Any) -> list[Any]:
     return [m for name, m in body.named_modules() if name.endswith("_proj")]
 
 
-def _fused(rows: int, *layers: Any) -> Product:
-    """One product for layers that share their input."""
-    parts = [plain_weights(layer) for layer in layers]
-    bias = torch.cat([b for _, b in parts if b is not None]) if parts[0][1] is not None else None
-    return packed_linear(torch.cat([w.detach() for w, _ in parts]) if len(parts) > 1 else parts[0][0], bias, rows)
+def _input(norm: Any | None, x_MH: Tensor) -> Tensor:
+    return x_MH if norm is None else normed(norm, x_MH)
+
+
+def _add(native: Kernels, x_RH: Tensor, more_RH: Tensor, norm: Any | None) -> Tensor:
+    """Add to the rows in place; what the next product reads: the norm of the sum, where it has one."""
+    if norm is None:
+        return x_RH.add_(more_RH)
+    input_RH = torch.empty_like(x_RH)
+    native.add_rms_norm(x_RH, more_RH, norm.weight, input_RH, *x_RH.shape, norm.variance_epsilon)
+    return input_RH
+
+
+def _fused(rows: int, *layers: Any, order: Tensor | None = None) -> Product:
+    """One product for layers that share their input; `order` of its outputs."""
+    each = [plain_weights(layer) for layer in layers]
+    weight_OI = torch.cat([weight.detach() for weight, _ in each]) if len(each) > 1 else each[0][0]
+    bias_O = torch.cat([bias for _, bias in each if bias is not None]) if each[0][1] is not None else None
+    if order is not None:
+        weight_OI, bias_O = weight_OI.detach()[order], None if bias_O is None else bias_O[order]
+    return packed_linear(weight_OI, bias_O, rows)

@@ -43,6 +43,13 @@ def apply_rotary(x_NA: Tensor, cos_ND: Tensor, sin_ND: Tensor) -> Tensor:
     return _Rotary.apply(x_NA, cos_ND, sin_ND)  # type: ignore[no-any-return]
 
 
+def pair_halves(x_NA: Tensor, size: int, rotary: int) -> Tensor:
+    """Where only the first `rotary` of a head's numbers turn: in the order in which `apply_rotary`
+    pairs them, each half of these before half of the others. A score is the same in any order that
+    queries and keys share."""
+    return _PairHalves.apply(x_NA, size, rotary)  # type: ignore[no-any-return]
+
+
 class _RmsNorm(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x_NH: Tensor, weight_H: Tensor, eps: float) -> Tensor:
@@ -109,6 +116,26 @@ class _Rotary(torch.autograd.Function):
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
         cos_ND, sin_ND = ctx.saved_tensors
         return _rotate_pairs(grads[0], cos_ND, sin_ND, -1.0), None, None  # a rotation's transpose is the rotation back
+
+
+class _PairHalves(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x_NA: Tensor, size: int, rotary: int) -> Tensor:
+        half, rest = rotary // 2, (size - rotary) // 2
+        ctx.sizes = size, half, rest
+        return _swap_inner(x_NA, size, half, half, rest)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
+        size, half, rest = ctx.sizes
+        return _swap_inner(grads[0].contiguous(), size, half, rest, half), None, None
+
+
+def _swap_inner(x_NA: Tensor, size: int, first: int, second: int, third: int) -> Tensor:
+    """Of each head's four parts the second and the third change places."""
+    x = x_NA.view(len(x_NA), -1, size)
+    parts = x.split([first, second, third, size - first - second - third], dim=2)
+    return torch.cat([parts[0], parts[2], parts[1], parts[3]], dim=2).view(x_NA.shape)
 
 
 def _rotate_pairs(x_NA: Tensor, cos_ND: Tensor, sin_ND: Tensor, way: float) -> Tensor:

@@ -81,6 +81,14 @@ void rms_norm(const real *x, const real *weight, real *y, float *scale, long n, 
     ROWS(n * h) for (long i = 0; i < n; i++) scale[i] = norm_row(x + i * h, weight, y + i * h, h, eps);
 }
 
+/* The same of every head, in place: x holds n rows `apart` elements apart, of which the first heads * h are heads. */
+void rms_norm_heads(real *x, const real *weight, long n, long apart, long heads, long h, float eps, int threads) {
+    ROWS(n * heads * h) for (long i = 0; i < n * heads; i++) {
+        real *xi = x + i / heads * apart + i % heads * h;
+        norm_row(xi, weight, xi, h, eps);
+    }
+}
+
 /* x += more, then the same norm of it. */
 void add_rms_norm(real *x, const real *more, const real *weight, real *y, long n, long h, float eps, int threads) {
     ROWS(n * h) for (long i = 0; i < n; i++) {

@@ -49,6 +49,7 @@ _PRECISION = {torch.bfloat16: ("bfloat16", ("-DBFLOAT16",)), torch.float32: ("fl
 _P, _L, _F = ctypes.c_void_p, ctypes.c_long, ctypes.c_float
 _ARGUMENTS: dict[str, list[Any]] = {
     "rms_norm": [_P, _P, _P, _P, _L, _L, _F],
+    "rms_norm_heads": [_P, _P, _L, _L, _L, _L, _F],
     "add_rms_norm": [_P, _P, _P, _P, _L, _L, _F],
     "rms_norm_backward": [_P, _P, _P, _P, _P, _L, _L],
     "swiglu": [_P, _P, _P, _L, _L, _L],
@@ -75,6 +76,7 @@ class Kernels:
 
     def __init__(self, library: ctypes.CDLL) -> None:
         self.rms_norm = _call(library, "rms_norm")
+        self.rms_norm_heads = _call(library, "rms_norm_heads")
         self.add_rms_norm = _call(library, "add_rms_norm")
         self.rms_norm_backward = _call(library, "rms_norm_backward")
         self.swiglu = _call(library, "swiglu")

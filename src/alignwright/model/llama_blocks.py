@@ -1,11 +1,12 @@
 """What does the trunk of a model compute, the transformer blocks from tokens to hidden states?
 
-Models of the Llama family (Llama, Mistral, Qwen2: RMS norm, attention with rotary positions, norm,
-SwiGLU) run here, over flat tokens without padding: each prompt once, attention by blocks
-(`shared_prompt_attention`), everything between the products fused (`elementwise`), the last block's
-second half at the scored tokens alone. All other models run transformers' own forward over the
-padded rows of `pack` under their block mask. The numbers are the same up to rounding, and
-`_check_engine` compares them with the model's own at loading.
+Models with blocks of Llama's kind (Llama, Mistral, Qwen2 and 3, SmolLM3, Phi-3, OLMo-2 and 3,
+Granite: see `block_parts` for what differs) run here, over flat tokens without padding: each prompt
+once, attention by blocks (`shared_prompt_attention`), everything between the products fused
+(`elementwise`), the last block's second half at the scored tokens alone. All other models, and rows
+beyond a sliding window, run transformers' own forward over the padded rows of `pack` under their
+block mask. The numbers are the same up to rounding, and `_check_engine` compares them with the
+model's own at loading.
 
 Shapes: M tokens of a batch, N scored tokens, H hidden size, A query heads * D, C key heads * D.
 """
@@ -18,12 +19,18 @@ from typing import Any, Protocol
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
-from transformers.models.llama.modeling_llama import LlamaModel
-from transformers.models.mistral.modeling_mistral import MistralModel
-from transformers.models.qwen2.modeling_qwen2 import Qwen2Model
 
-from alignwright.model.elementwise import apply_rotary, rms_norm, signed_sine, swiglu
+from alignwright.model.block_parts import (
+    FAMILIES,
+    BlockParts,
+    embed,
+    normed,
+    parts,
+    plain_length,
+    rotary,
+    rotary_size,
+)
+from alignwright.model.elementwise import apply_rotary, rms_norm, swiglu
 from alignwright.model.lora_linear import Recompute, linears
 from alignwright.model.packing import PackedBatch
 from alignwright.model.shared_prompt_attention import attend, attention_kernels, shared_prompt_mask
@@ -38,10 +45,17 @@ def trunk(model: Any) -> Any:
 
 
 def has_fast_blocks(body: Any) -> bool:
-    """Whether these blocks are the ones that this module computes."""
-    return (
-        type(body) in (LlamaModel, MistralModel, Qwen2Model) and body.config.hidden_act == "silu" and not body.training
-    )
+    """Whether these blocks are the ones that this module computes, for rows that are `short_enough`."""
+    if type(body) not in FAMILIES or body.config.hidden_act != "silu" or body.training:
+        return False
+    size = body.layers[0].self_attn.head_dim
+    return size % 2 == 0 and rotary_size(body.config, size) % 2 == 0
+
+
+def short_enough(body: Any, longest: int) -> bool:
+    """Whether these blocks compute rows of this length as the model does: none beyond its window."""
+    plain = plain_length(body.config)
+    return plain is None or longest <= plain
 
 
 def scored_hidden(model: Any, batch: PackedBatch) -> Tensor:
@@ -49,9 +63,8 @@ def scored_hidden(model: Any, batch: PackedBatch) -> Tensor:
     `batch.label_N`: [N, H]. Differentiable."""
     batch = batch.to(next(model.parameters()).device)
     body = trunk(model)
-    if has_fast_blocks(body) and (
-        torch.is_inference_mode_enabled() or batch.longest <= _LONG or _keeps_no_weights(body)
-    ):
+    few_weights = torch.is_inference_mode_enabled() or batch.longest <= _LONG or _keeps_no_weights(body)
+    if has_fast_blocks(body) and few_weights and short_enough(body, batch.longest):
         return flat_hidden(body, batch, batch.target_N)
     hidden_BTH = body(
         input_ids=batch.input_ids_BT,
@@ -63,7 +76,7 @@ def scored_hidden(model: Any, batch: PackedBatch) -> Tensor:
 
 
 class Layers(Protocol):
-    """The products of one block, with what is done to their input first."""
+    """The products of one block, with what is done to their input first and to their output then."""
 
     def qkv(self, x_MH: Tensor) -> tuple[Tensor, ...]: ...
 
@@ -85,14 +98,14 @@ def flat_hidden(
     and values of every block, for a cache. `layers` multiply instead of the model's own."""
     config = body.config
     heads = config.num_key_value_heads
-    x_MH = F.embedding(batch.input_ids_BT.flatten().index_select(0, batch.token_M), body.embed_tokens.weight)
+    x_MH = embed(body, batch.input_ids_BT.flatten().index_select(0, batch.token_M))
     group, size = config.num_attention_heads // heads, body.layers[0].self_attn.head_dim
     at = shared_prompt_mask(batch.lengths, heads=heads, group=group, size=size, dtype=x_MH.dtype, device=x_MH.device)
-    cos_MD, sin_MD = rotary(body, x_MH, batch.position_ids_BT.flatten().index_select(0, batch.token_M))
+    angles = rotary(body, x_MH, batch.position_ids_BT.flatten().index_select(0, batch.token_M))
     scored_N = torch.searchsorted(batch.token_M, target_N)
     scaling = body.layers[0].self_attn.scaling
-    own: Sequence[Layers] = layers or [_ModelLayers(block) for block in body.layers]
-    for layer in own:
+    own: Sequence[Layers] = layers or [_ModelLayers(block) for block in parts(body)]
+    for layer, (cos_MD, sin_MD) in zip(own, angles, strict=True):
         query_MA, key_MC, value_MC = layer.qkv(x_MH)
         # 1. The scale of the scores goes into the rotation of the queries: a pass over memory less.
         query_MA = apply_rotary(query_MA, cos_MD * scaling, sin_MD * scaling)
@@ -109,36 +122,27 @@ def flat_hidden(
     return normed(body.norm, x_MH)
 
 
-def rotary(body: Any, x_MH: Tensor, position_M: Tensor) -> tuple[Tensor, Tensor]:
-    """Cosines and signed sines of the positions, as `apply_rotary` takes them."""
-    cos_1MD, sin_1MD = body.rotary_emb(x_MH[None], position_M[None])
-    return cos_1MD[0], signed_sine(sin_1MD[0])
-
-
-def normed(norm: Any, x_MH: Tensor) -> Tensor:
-    """What the model's norm makes of hidden states."""
-    return rms_norm(x_MH, norm.weight, norm.variance_epsilon)
-
-
 class _ModelLayers:
     """A block's products by the model's own layers, adapters included."""
 
-    def __init__(self, block: Any) -> None:
-        self.block, self.attention, self.mlp = block, block.self_attn, block.mlp
+    def __init__(self, block: BlockParts) -> None:
+        self.block = block
 
     def qkv(self, x_MH: Tensor) -> tuple[Tensor, ...]:
-        return _of_normed(
-            self.block.input_layernorm, x_MH, self.attention.q_proj, self.attention.k_proj, self.attention.v_proj
-        )
+        return self.block.split_heads(_of_normed(self.block.norm, x_MH, *self.block.qkv))
 
     def out(self, mixed_MA: Tensor) -> Tensor:
-        return linears(mixed_MA, self.attention.o_proj)[0]
+        return self.block.addend(self.block.norm_out, linears(mixed_MA, self.block.out)[0])
 
     def gate_up(self, x_MH: Tensor) -> tuple[Tensor, ...]:
-        return _of_normed(self.block.post_attention_layernorm, x_MH, self.mlp.gate_proj, self.mlp.up_proj)
+        products = _of_normed(self.block.norm_gate, x_MH, *self.block.gate_up)
+        return products if len(products) == 2 else products[0].chunk(2, dim=1)
 
     def down(self, gate_MI: Tensor, up_MI: Tensor) -> Tensor:
-        return linears(swiglu(gate_MI, up_MI), self.mlp.down_proj, recompute=Recompute(swiglu, (gate_MI, up_MI)))[0]
+        again = Recompute(swiglu, (gate_MI, up_MI))
+        return self.block.addend(
+            self.block.norm_down, linears(swiglu(gate_MI, up_MI), self.block.down, recompute=again)[0]
+        )
 
 
 def _keeps_no_weights(body: Any) -> bool:
@@ -146,6 +150,8 @@ def _keeps_no_weights(body: Any) -> bool:
     return attention_kernels(weight.dtype, weight.device, body.layers[0].self_attn.head_dim) is not None
 
 
-def _of_normed(norm: Any, x_MH: Tensor, *layers: Any) -> tuple[Tensor, ...]:
+def _of_normed(norm: Any | None, x_MH: Tensor, *layers: Any) -> tuple[Tensor, ...]:
+    if norm is None:
+        return linears(x_MH, *layers)
     again = Recompute(partial(rms_norm, eps=norm.variance_epsilon), (x_MH, norm.weight))
     return linears(normed(norm, x_MH), *layers, recompute=again)

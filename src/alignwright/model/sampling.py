@@ -64,7 +64,8 @@ def sample(
     stops = torch.tensor(sorted(policy.chat.stop_ids if stop_ids is None else stop_ids), device=policy.device)
     results = [[Sample() for _ in range(n)] for _ in prompts]
     places = [(p, k) for p in sorted(range(len(prompts)), key=lambda p: (len(prompts[p]), p)) for k in range(n)]
-    with torch.inference_mode(), decoding(policy, min(batch_rows, len(places))) as decoder:
+    longest = max(map(len, prompts), default=0) + max_new_tokens
+    with torch.inference_mode(), decoding(policy, min(batch_rows, len(places)), longest=longest) as decoder:
         for start in range(0, len(places), batch_rows):
             batch = places[start : start + batch_rows]
             _decode(
