@@ -37,6 +37,7 @@ def main() -> None:
                 "execute_imports": len(imported_names(PACKAGE / "run" / "execute.py")),
                 "kinds": len(kinds()),
                 "kinds_named_outside": {name: each for name, each in named.items() if each},
+                "kinds_told_apart_outside": [place for path in outside() for place in kinds_told_apart(path)],
                 "matches_outside": [place for path in outside() for place in matches(path)],
                 "code_moves": code_moves(),
             }
@@ -72,6 +73,19 @@ def matches(path: Path) -> Iterator[str]:
             classes = {ast.unparse(part.cls) for part in patterns if isinstance(part, ast.MatchClass)}
             if len(classes & kinds()) > 1:
                 yield f"{path.relative_to(PACKAGE)}:{node.lineno}"
+
+
+def kinds_told_apart(path: Path) -> Iterator[str]:
+    """The places where a kind of stage is asked for by `isinstance` or by a case of a match."""
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.MatchClass):
+            classes = {ast.unparse(node.cls)}
+        elif isinstance(node, ast.Call) and ast.unparse(node.func) in ("isinstance", "issubclass"):
+            classes = {ast.unparse(part) for part in ast.walk(node.args[1])}
+        else:
+            continue
+        for kind in sorted(classes & kinds()):
+            yield f"{path.relative_to(PACKAGE)}:{node.lineno} {kind}"
 
 
 def code_moves(spec: Path = TINY) -> dict[str, list[int]]:

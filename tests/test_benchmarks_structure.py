@@ -13,8 +13,8 @@ import structure
 
 def test_the_spine_imports_little_and_no_match_over_kinds_is_added_outside_the_sections() -> None:
     assert len(structure.imported_names(structure.PACKAGE / "run/execute.py")) <= 15
-    places = [place.partition(":")[0] for path in structure.outside() for place in structure.matches(path)]
-    assert places in ([], ["run/doctor.py"])
+    assert not [place for path in structure.outside() for place in structure.matches(path)]
+    assert not [place for path in structure.outside() for place in structure.kinds_told_apart(path)]
     assert len(structure.kinds()) > 30
 
 
@@ -22,6 +22,8 @@ def test_a_match_over_kinds_is_seen_where_there_is_one() -> None:
     assert [*structure.matches(structure.PACKAGE / "measure/run.py")]
     assert {"TaxMeasure", "Instruction"} <= structure.kinds_imported(structure.PACKAGE / "measure/run.py")
     assert not [*structure.matches(structure.PACKAGE / "run/execute.py")]
+    apart = [*structure.kinds_told_apart(structure.PACKAGE / "train/run.py")]
+    assert {"Average", "RewardModel", "Ppo"} <= {place.split()[1] for place in apart}
 
 
 def test_an_edit_makes_the_jobs_of_its_section_anew(tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ from alignwright.job.records import write_records
 from alignwright.run.align import Request, estimate, prepare
 from alignwright.run.context import job_context, model_store
 from alignwright.train.knobs import Sft
-from alignwright.train.run import demonstrations
+from alignwright.train.training_data import JobData
 
 
 @pytest.fixture
@@ -154,8 +154,9 @@ def test_a_revision_that_lost_is_not_learnt_as_one(spec: Path, tmp_path: Path) -
     write_records(folder / "comparisons.jsonl", revisions)
     write_records(folder / "preferences.jsonl", pooled(revisions))
     job.ledger.finish("aggregate.pooled", "key", folder, 0.0)
-    (learnt,) = demonstrations(Sft(by="sft", data="revisions"), job)
-    assert [message.content for message in learnt.conversation.messages] == ["prompt 0", "revised"]
+    (learnt,) = Sft(by="sft", data="revisions").sources(JobData(job))
+    assert isinstance(learnt, C)
+    assert [message.content for message in learnt.messages] == ["prompt 0", "revised"]
 
 
 def test_an_estimate_touches_nothing(spec: Path, tmp_path: Path) -> None:
@@ -195,7 +196,7 @@ def test_fine_tuning_learns_revisions_and_helpfulness_data_in_one_stage(spec: Pa
     stage = Sft(by="sft", data=("said.jsonl", "said.jsonl"))
     experiment, jobs, _ = prepare(Request(spec))
     job = context(experiment, jobs, "train.0.sft", tmp_path)
-    assert [d.conversation.last.content for d in demonstrations(stage, job)] == ["good day"]
+    assert [said.last.content for said in stage.sources(JobData(job)) if isinstance(said, C)] == ["good day"]
 
 
 def test_a_clamped_judge_whose_votes_could_never_count_is_refused(spec: Path) -> None:

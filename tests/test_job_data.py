@@ -22,7 +22,7 @@ from alignwright.job.data import subsample_evenly
 from alignwright.job.records import write_records
 from alignwright.run.align import Request, align
 from alignwright.run.compare import compare
-from alignwright.run.doctor import sources_before
+from alignwright.run.doctor import KnownData
 from alignwright.run.progress import View
 from alignwright.train.knobs import Pretrain, Sft
 
@@ -124,14 +124,14 @@ def test_a_stage_takes_at_most_its_limit_spread_over_its_files(tmp_path: Path) -
         for conversation in experiment.data.conversations(stage.conversations, stage.limit)
     ]
     assert said == [f"say {10 * n}" for n in range(10)]
-    sources, _ = sources_before(stage, experiment)
+    sources, _ = KnownData(experiment).sources(stage)
     assert len(sources) == 10  # what is shown before the run is what is trained on
     whole = load(path, ["train.0.limit=1000"])
     assert len(whole.data.conversations(whole.train[0].conversations, whole.train[0].limit)) == 100  # type: ignore[arg-type]
     texts = load(limited(tmp_path, "{by: pretrain, text: [text.jsonl], limit: 3}"))
     pretrain = texts.train[0]
     assert isinstance(pretrain, Pretrain)
-    assert len(sources_before(pretrain, texts)[0]) == 3
+    assert len(KnownData(texts).sources(pretrain)[0]) == 3
 
 
 def test_the_limit_is_part_of_the_key_of_its_stage(tmp_path: Path) -> None:

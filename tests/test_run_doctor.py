@@ -21,6 +21,8 @@ from alignwright.files.models import ModelRef, resolve
 from alignwright.model.limits import Limit
 from alignwright.model.tokenizer import TokenizerMissing, dequantised_folder, load_tokenizer
 from alignwright.model.tokens import Chat, TokenRow
+from alignwright.run import doctor
+from alignwright.run.align import Request, estimate
 from alignwright.run.doctor import examine, tell
 from alignwright.train.data_report import BadTrainingData
 from alignwright.train.doctor import first_lines, stage_lines
@@ -47,6 +49,20 @@ def pairs(n: int = 4) -> list[Preference]:
         Preference(prompt=prompt, chosen=f"A number, {i}.", rejected=f"No number: {i}.")
         for i, prompt in enumerate(prompts)
     ]
+
+
+def test_votes_are_pooled_once_for_all_stages_that_learn_from_them(spec: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[int] = []
+    pool = doctor.pooled
+    monkeypatch.setattr(doctor, "pooled", lambda *args, **knobs: calls.append(1) or pool(*args, **knobs))
+    stages = "train=[{by: sft}, {by: dpo}, {by: reward}]"
+    examinations = examine(load(spec, [stages]))
+    assert [examination.diagnosis.rows for examination in examinations if examination.diagnosis] == [12, 12, 12]
+    assert calls == [1]
+    calls.clear()
+    cost_lines = estimate(Request(spec, (stages,))).lines
+    assert {"train.0.sft", "train.1.dpo", "train.2.reward"} <= {line.name for line in cost_lines}
+    assert calls == [1]
 
 
 # ---- the mask ------------------------------------------------------------------------------------

@@ -16,8 +16,8 @@ from tiny import TEMPLATE, make_tokenizer
 
 from alignwright.core.records import Conversation, Preference, Prompt
 from alignwright.model.tokens import Chat, TokenRow
-from alignwright.train.data_checks import Source
 from alignwright.train.data_report import BadTrainingData, DataReport, diagnose, refuse
+from alignwright.train.knobs_loop import Source
 from alignwright.train.rows import demonstration_rows, pair_rows
 
 ASKED, PARIS = "What is the capital of France, and why?", "Paris, since the 10th century."

@@ -22,7 +22,7 @@ from alignwright.core.claims import Claim
 from alignwright.core.records import TODAY, Record, content_id
 from alignwright.core.stage import BUILT_IN, EffortName, IntentPart, Setting, written_knobs
 from alignwright.experiment.unions import AnyStage, Measure
-from alignwright.feedback.knobs import Collect, Feedback, Written
+from alignwright.feedback.knobs import Collect, Feedback
 from alignwright.files.data_file import Paths
 from alignwright.files.errors import Loc
 from alignwright.files.intent import Intent
@@ -107,7 +107,7 @@ class Experiment(Record):
                 self.intent,
                 rules=tuple(name for _, name in judges_of(self) if name not in BUILT_IN),
                 one_sided=learns_from_labels(self.train),
-                hears_pairs=any(isinstance(voter, Written) for voter in self.feedback),
+                hears_pairs=any(voter.hears_pairs for voter in self.feedback),
                 label_files=self.labels,
             )
         return self._files.data

@@ -11,7 +11,6 @@ from collections.abc import Iterator
 
 from alignwright.experiment.experiment import Experiment, model_stages
 from alignwright.job.job import BASELINE, Job, Role
-from alignwright.train.knobs import Average
 
 Needs = dict[Role, tuple[str, ...]]
 
@@ -54,8 +53,8 @@ def _trainings(experiment: Experiment, votes: tuple[str, ...], preferences: tupl
             yield _judged(experiment, at, BASELINE, judges)
         needs: Needs = {"preferences": preferences} if stage.learns_from_votes else {}
         needs |= _judges_of([name for _, name in stage.judges()], judges)
-        if isinstance(stage, Average) and stage.start != BASELINE:
-            needs["start"] = (stage.start,)
+        if stage.other_model is not None:
+            needs["start"] = (stage.other_model,)
         job = Job("train", place, stage, model, needs | _of_model(model))
         yield job
         if stage.changes_model:

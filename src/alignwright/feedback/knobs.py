@@ -79,10 +79,17 @@ class VotingStage(Stage):
     intent: ClassVar[tuple[IntentPart, ...]] = VOTED
     revises: ClassVar[bool] = False
     """Whether it makes replies of its own, which it compares."""
+    hears_pairs: ClassVar[bool] = False
+    """Whether its votes are what the written pairs say, known before the run."""
     scores: ClassVar[bool] = False
     """Whether it can judge a reply that is new."""
     readings: ClassVar[int] = 0
     """How often a model reads a reply for its vote."""
+
+    @property
+    def instructs_model(self) -> bool:
+        """Whether it gives the run's own model a system message."""
+        return False
 
     def faults(self, setting: Setting) -> Iterator[tuple[Knob, str]]:
         if not setting.comparisons:
@@ -92,6 +99,8 @@ class VotingStage(Stage):
 
 class Written(VotingStage):
     """The written good reply over the written bad one: pairs, and the constitution's examples."""
+
+    hears_pairs: ClassVar[bool] = True
 
     by: Literal["written"]
 
@@ -144,6 +153,10 @@ class Contrast(Principled):
     )
     no_signal: NoSignal = Field(default="stop", description=_NO_SIGNAL)
     check_pairs: Annotated[int | None, Effort(48, 96, 256)] = Field(default=None, ge=8, description=_CHECK)
+
+    @property
+    def instructs_model(self) -> bool:
+        return self.judge == "self"
 
     def claims(self) -> tuple[Claim, ...]:
         return voter_claims(self.by)

@@ -15,14 +15,10 @@ from pathlib import Path
 from alignwright.experiment.experiment import Experiment
 from alignwright.files.models import resolve
 from alignwright.job.job import Job
-from alignwright.train.knobs import Average, RewardModel
-from alignwright.train.knobs_loop import Training
+from alignwright.train.knobs_loop import TrainStage
 
 BYTES = 4  # of a weight in float32
 CHECKPOINT = 3  # a weight and its two moments
-RANK = 100
-"""An adapter has at most about rank / 100 of the model's weights (of SmolLM2's 135 million it
-has rank / 440)."""
 RECORDS = 50_000_000
 FULL = ("no space left", "os error 28", "disk quota exceeded")
 
@@ -50,8 +46,9 @@ def bytes_needed(experiment: Experiment, jobs: Sequence[Job]) -> int | None:
     parameters = resolve(experiment.model, experiment.folder).parameters
     if parameters is None:
         return None
-    job_bytes = [round(BYTES * parameters * _share(job)) for job in jobs]
-    saved_model = BYTES * parameters if any(isinstance(job.stage, Training | Average) for job in jobs) else 0
+    stages = [job.stage for job in jobs if isinstance(job.stage, TrainStage)]
+    job_bytes = [round(BYTES * parameters * stage.weights_left) for stage in stages]
+    saved_model = BYTES * parameters if stages else 0
     return RECORDS + saved_model + sum(job_bytes) + 2 * CHECKPOINT * max(job_bytes, default=0)
 
 
@@ -81,15 +78,6 @@ def low_space_warning(experiment: Experiment, jobs: Sequence[Job], folder: Path)
     if most is None or most <= free(folder):
         return None
     return f"the disk of {folder} has {_gb(free(folder))} free; these stages may need up to about {_gb(most)}"
-
-
-def _share(job: Job) -> float:
-    """How much of the model's weights a job leaves: all of them, or those of adapters."""
-    stage = job.stage
-    if isinstance(stage, Training):
-        share = 1.0 if stage.rank == 0 else min(1.0, (stage.rank or RANK) / RANK)
-        return share * (stage.ensemble if isinstance(stage, RewardModel) else 1)
-    return 1.0 if isinstance(stage, Average) else 0.0
 
 
 def _gb(count: int) -> str:

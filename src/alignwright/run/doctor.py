@@ -10,15 +10,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from rich.console import Console
 from rich.padding import Padding
 from rich.text import Text
 
 from alignwright.aggregate.pooled import pooled
-from alignwright.core.records import Labelled, Preference
+from alignwright.core.records import Conversation, Labelled, Preference, Prompt
 from alignwright.experiment.experiment import Experiment, resolve_effort
-from alignwright.feedback.knobs import Written
 from alignwright.feedback.label_voter import LabelVoter
 from alignwright.files.errors import SpecError
 from alignwright.files.items import TextItem
@@ -26,13 +26,9 @@ from alignwright.files.models import resolve
 from alignwright.job.preferences import undefeated_replies
 from alignwright.model.tokenizer import TokenizerInfo, TokenizerMissing, load_tokenizer
 from alignwright.report.text import visible
-from alignwright.train.data_checks import Source
 from alignwright.train.data_report import BadTrainingData, DataReport, diagnose
 from alignwright.train.doctor import counts, row_pictures, rows_of, stage_limits, warning_lines
-from alignwright.train.knobs import Average, Pretrain, Sft
-from alignwright.train.knobs_loop import Training
-from alignwright.train.knobs_pairs import Kto
-from alignwright.train.knobs_rollouts import Sampling
+from alignwright.train.knobs_loop import Source, Training
 from alignwright.train.loss_mask import LEGEND
 from alignwright.train.rows import one_sided
 
@@ -62,7 +58,7 @@ def examine(experiment: Experiment) -> list[Examination]:
     stages = [
         (f"train.{place}.{stage.by}", stage)
         for place, stage in enumerate(experiment.train)
-        if not isinstance(stage, Average)
+        if isinstance(stage, Training)
     ]
     if not stages:
         return []
@@ -70,7 +66,8 @@ def examine(experiment: Experiment) -> list[Examination]:
         tokenizer = load_tokenizer(resolve(experiment.model, experiment.folder), experiment.date)
     except TokenizerMissing as reason:
         return [Examination(name, None, f"not examined: {reason}") for name, _ in stages]
-    return [_examine_stage(name, stage, experiment, tokenizer) for name, stage in stages]
+    known = KnownData(experiment)
+    return [_examine_stage(name, stage, known, tokenizer) for name, stage in stages]
 
 
 def tell(examinations: Sequence[Examination], console: Console) -> None:
@@ -93,12 +90,12 @@ def tell(examinations: Sequence[Examination], console: Console) -> None:
         raise BadTrainingData("the data would not teach what was meant\n" + "\n".join(map(visible, reasons)))
 
 
-def _examine_stage(name: str, stage: Training, experiment: Experiment, tokenizer: TokenizerInfo) -> Examination:
-    sources, note = sources_before(stage, experiment)
+def _examine_stage(name: str, stage: Training, known: KnownData, tokenizer: TokenizerInfo) -> Examination:
+    sources, note = known.sources(stage)
     if not sources:
         return Examination(name, None, note or "nothing that it learns from is known before the run")
     labels = {source.good if isinstance(source, Labelled) else None for source in sources}
-    if isinstance(stage, Kto) and not note and len(labels) == 1 and None not in labels:
+    if not note and len(labels) == 1 and None not in labels:
         raise SpecError([f"{name}: intent.pairs: {one_sided(len(sources), good=labels == {True})}"])
     sample = sources if len(sources) <= MOST else [sources[i * len(sources) // MOST] for i in range(MOST)]
     if len(sample) < len(sources):
@@ -108,56 +105,60 @@ def _examine_stage(name: str, stage: Training, experiment: Experiment, tokenizer
         window = f"rows may have as many tokens as {limit}, less than its context of {limit.context}"
         note = f"{note}; {window}" if note else window
     rows, kind = rows_of(stage, sample, tokenizer.chat)
-    limits = stage_limits(stage, kind, tokenizer.limit, experiment.intent.bad_rows)
+    limits = stage_limits(stage, kind, tokenizer.limit, known.experiment.intent.bad_rows)
     diagnosis = diagnose(rows, tokenizer.chat, sources=sample, kind=kind, vocabulary=tokenizer.vocabulary, **limits)
     return Examination(name, diagnosis, note, row_pictures(rows, tokenizer.chat))
 
 
-def sources_before(stage: Training, experiment: Experiment) -> tuple[list[Source], str]:
-    """What a stage is known to learn from before the run, and what is still to come."""
-    match stage:
-        case Pretrain():
-            return [item.text for item in experiment.data.items(stage.text, TextItem, stage.limit)], ""
-        case Sft():
-            return _demonstrated(stage, experiment)
-        case Sampling():
-            return (
-                list(experiment.data.prompts(experiment.intent.prompts)),
-                "prompts; the replies are still to be sampled",
-            )
-        case Kto():
-            pairs, note = _preferred(experiment)
-            return [*pairs, *experiment.data.labelled_alone()], note
-        case _:
-            pairs, note = _preferred(experiment)
-            return list(pairs), note
+class KnownData:
+    """The `TrainingData` that is known before a run: what files hold. `notes`: what of that which was
+    asked for is still to come."""
 
+    def __init__(self, experiment: Experiment) -> None:
+        self.experiment, self.data = experiment, experiment.data
+        self.notes: list[str] = []
 
-def _demonstrated(stage: Sft, experiment: Experiment) -> tuple[list[Source], str]:
-    """What fine-tuning is shown, as far as it is known."""
-    conversations = experiment.data.conversations(stage.conversations, stage.limit)
-    notes = ["revisions are still to be written; examined when the stage begins"] if "revisions" in stage.data else []
-    if "chosen" in stage.data:
-        pairs, note = _preferred(experiment)
-        conversations += [chosen.only_last() for chosen in undefeated_replies(pairs)]
-        notes += [note] if note else []
-    return list(conversations), "; ".join(notes)
+    def sources(self, stage: Training) -> tuple[Sequence[Source], str]:
+        """What a stage is known to learn from, and what is still to come."""
+        self.notes = []
+        sources = stage.sources(self)
+        return sources, "; ".join(dict.fromkeys(self.notes))
 
+    def texts(self, files: Sequence[str], limit: int | None) -> list[str]:
+        return [item.text for item in self.data.items(files, TextItem, limit)]
 
-def _preferred(experiment: Experiment) -> tuple[list[Preference], str]:
-    """The preferences of those who have already voted."""
-    comparisons = experiment.data.comparisons()
-    if any(isinstance(voter, Written) for voter in experiment.feedback):
-        comparisons = [c.with_votes(votes) for c, votes in zip(comparisons, LabelVoter()(comparisons), strict=True)]
-    how = experiment.aggregate
-    grouped = how.by_group and any(
-        vote.group for comparison in comparisons for vote in comparison.votes
-    )  # groups may be named by later votes alone
-    pairs = pooled(comparisons, prior=how.prior, min_strength=how.min_strength, by_group=grouped)
-    later = [voter.by for voter in experiment.feedback if not isinstance(voter, Written)]
-    note = (
-        f"without the votes of {', '.join(later)}, which are still to be cast; examined again when the stage begins"
-        if later
-        else ""
-    )
-    return list(pairs), note
+    def conversations(self, files: Sequence[str], limit: int | None) -> list[Conversation]:
+        return self.data.conversations(files, limit)
+
+    def prompts(self) -> list[Prompt]:
+        self.notes.append("prompts; the replies are still to be sampled")
+        return self.data.prompts(self.experiment.intent.prompts)
+
+    def preferences(self, *, required: bool = True) -> list[Preference]:  # noqa: ARG002 - there may be none yet
+        later = [voter.by for voter in self.experiment.feedback if not voter.hears_pairs]
+        if later:
+            votes = f"without the votes of {', '.join(later)}, which are still to be cast"
+            self.notes.append(f"{votes}; examined again when the stage begins")
+        return self._preferences
+
+    def labelled(self) -> list[Labelled]:
+        return self.data.labelled_alone()
+
+    def chosen(self) -> list[Conversation]:
+        return [winner.only_last() for winner in undefeated_replies(self.preferences())]
+
+    def revisions(self) -> list[Conversation]:
+        self.notes.append("revisions are still to be written; examined when the stage begins")
+        return []
+
+    @cached_property
+    def _preferences(self) -> list[Preference]:
+        """The preferences of those who have already voted, pooled once for all stages."""
+        comparisons = self.data.comparisons()
+        if self.data.hears_pairs:
+            comparisons = [c.with_votes(votes) for c, votes in zip(comparisons, LabelVoter()(comparisons), strict=True)]
+        how = self.experiment.aggregate
+        grouped = how.by_group and any(
+            vote.group for comparison in comparisons for vote in comparison.votes
+        )  # groups may be named by later votes alone
+        return pooled(comparisons, prior=how.prior, min_strength=how.min_strength, by_group=grouped)

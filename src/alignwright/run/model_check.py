@@ -19,7 +19,6 @@ from typing import Any
 
 from alignwright.core.records import Comparison, Conversation, Labelled, Prompt
 from alignwright.experiment.experiment import Experiment, first_rank, resolve_effort, stages
-from alignwright.feedback.knobs import Contrast
 from alignwright.files.errors import Loc, SpecError, dotted
 from alignwright.files.items import Item
 from alignwright.files.models import resolve
@@ -27,7 +26,7 @@ from alignwright.files.reading import FileRows
 from alignwright.model.limits import ADAPTERS
 from alignwright.model.template_errors import NoTemplate, TemplateStopped, UnrenderedMessage
 from alignwright.model.tokenizer import TokenizerInfo, TokenizerMissing, load_tokenizer
-from alignwright.train.knobs import Sft
+from alignwright.train.knobs_loop import TrainStage
 
 MOST = 2_000
 """Rows of one place in the spec that are rendered, beside those whose roles follow each other in
@@ -91,7 +90,7 @@ def _adapter(experiment: Experiment, tokenizer: TokenizerInfo) -> Iterator[str]:
 def _contrast(experiment: Experiment, tokenizer: TokenizerInfo) -> Iterator[str]:
     """A contrast tells the model its principle as the system does."""
     for at, stage in enumerate(experiment.feedback):
-        if isinstance(stage, Contrast) and stage.judge == "self":
+        if stage.instructs_model:
             try:
                 tokenizer.chat.prompt(Conversation.user("Which of these?", system="Follow this principle."))
             except UnrenderedMessage as error:
@@ -144,8 +143,8 @@ def _template_failure(row: _Row, tokenizer: TokenizerInfo, stage: Any) -> tuple[
     """How the template fails on a row: a name for the way, and the words. None where it writes it."""
     try:
         for conversation in row.conversations:
-            if isinstance(stage, Sft):
-                tokenizer.chat.conversation(conversation if stage.turns == "all" else conversation.only_last())
+            if isinstance(stage, TrainStage) and (learnt := stage.learnt(conversation)):
+                tokenizer.chat.conversation(learnt)
             else:
                 tokenizer.chat.prompt(conversation)
     except UnrenderedMessage as error:

@@ -21,7 +21,7 @@ from alignwright.files.reward_folder import VERDICT
 from alignwright.job.job import Job
 from alignwright.job.ledger import Ledger, json_of, write_json
 from alignwright.run.progress import View
-from alignwright.train.knobs import RewardModel
+from alignwright.train.knobs_loop import TrainStage
 from alignwright.train.reward_verdict import refusal
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def keep_models(
     """Write the last trained model, exactly as it was measured, and the last reward model:
     folders that transformers opens. `models`: those of the run, where one has computed something."""
     trained = [job.name for job in jobs if job.name in model_stages(experiment)]
-    rewards = [job for job in jobs if isinstance(job.stage, RewardModel)]
+    rewards = [(job, job.stage) for job in jobs if isinstance(job.stage, TrainStage) and not job.stage.changes_model]
     if trained:
         _keep(
             "the model",
@@ -50,11 +50,11 @@ def keep_models(
         )
     if not rewards:
         return
-    job, target = rewards[-1], ledger.run / ("reward" if trained else "model")
-    if isinstance(job.stage, RewardModel) and job.stage.ensemble > 1 and job.stage.combine != "weights":
+    (job, stage), target = rewards[-1], ledger.run / ("reward" if trained else "model")
+    if not stage.single_model:
         shutil.rmtree(target, ignore_errors=True)
         view.say(
-            f"{job.name}: {job.stage.ensemble} members are no single model, so there is no {target}; 'combine: weights'"
+            f"{job.name}: its members are no single model, so there is no {target}; 'combine: weights'"
             " makes one of them"
         )
         return
@@ -73,11 +73,7 @@ def reason_to_skip(job: Job, jobs: Sequence[Job], ledger: Ledger, dropped: Colle
     if absent := next((need for need in (*job.builds_on, job.model) if need in dropped), None):
         return f"as {absent} was"
     for need in (other for other in jobs if other.name in job.builds_on):
-        if (
-            isinstance(need.stage, RewardModel)
-            and need.stage.no_signal == "skip"
-            and (why := _refused(ledger, need.name))
-        ):
+        if isinstance(need.stage, TrainStage) and need.stage.skips_refused and (why := _refused(ledger, need.name)):
             return f"as {need.name} was refused: {why}"
     return None
 

@@ -11,7 +11,8 @@ typical length.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,6 +30,7 @@ from alignwright.train.knobs_loop import Training
 
 if TYPE_CHECKING:
     from alignwright.model.tokens import Chat
+    from alignwright.run.doctor import KnownData
 
 SAMPLE = 200
 BYTES = 4.0
@@ -85,12 +87,11 @@ class Lengths:
     def training_rows(self, stage: Stage) -> Size | None:
         """The rows that a training stage keeps, whole; None where nothing that it learns from is
         known before the run."""
-        from alignwright.run.doctor import sources_before  # what `check` shows is what is counted
         from alignwright.train.doctor import longest_row, rows_of
 
         if not isinstance(stage, Training):
             return None
-        sources, _ = sources_before(stage, self.experiment)
+        sources, _ = self._known.sources(stage)
         if not sources:
             return None
         sample = subsample_evenly(sources, SAMPLE)
@@ -106,6 +107,12 @@ class Lengths:
             if fitting
             else Size(0, 0.0)
         )
+
+    @cached_property
+    def _known(self) -> KnownData:
+        from alignwright.run.doctor import KnownData  # what `check` shows is what is counted
+
+        return KnownData(self.experiment)
 
     def count(self, text: str) -> int:
         """Tokens of a text as it is."""
@@ -175,7 +182,8 @@ def lengths_of(experiment: Experiment) -> Lengths:
 
 def cost(job: Job, lengths: Lengths) -> Cost:
     """What a job comes to."""
-    return job.stage.estimate(replace(lengths, begins=job.model == "baseline"))
+    lengths.begins = job.model == "baseline"
+    return job.stage.estimate(lengths)
 
 
 def _uncounted(kind: Rows | type[Record] | None, files: int) -> Size:

@@ -14,13 +14,11 @@ from dataclasses import dataclass
 from itertools import groupby
 from operator import itemgetter
 
-from alignwright.core.records import Conversation, Labelled, Preference, Prompt
+from alignwright.core.records import Conversation, Labelled, Preference
 from alignwright.model.limits import Limit
 from alignwright.model.tokens import Chat, TokenRow
+from alignwright.train.knobs_loop import Source
 
-Source = Preference | Labelled | Conversation | Prompt | str
-"""What a row came from: a preference, a reply labelled by itself, a conversation to learn from,
-a prompt to answer, or plain text."""
 _SAMPLE = 200
 
 

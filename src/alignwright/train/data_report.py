@@ -28,7 +28,8 @@ from alignwright.model.limits import Limit
 from alignwright.model.tokens import Chat, TokenRow
 from alignwright.stats.intervals import wilson
 from alignwright.train import data_checks, text_checks
-from alignwright.train.data_checks import DataIssue, Source, has_end, masks_of, replies_of
+from alignwright.train.data_checks import DataIssue, has_end, masks_of, replies_of
+from alignwright.train.knobs_loop import Source
 
 Kind = Literal["replies", "prompts", "text"]
 ALLOWED = 0.2

@@ -17,10 +17,9 @@ from alignwright.job.ledger import write_json, write_text
 from alignwright.model.limits import Limit
 from alignwright.model.tokens import Chat, TokenRow
 from alignwright.report.text import visible
-from alignwright.train.data_checks import Source
 from alignwright.train.data_report import ALLOWED, DataReport, Kind, LengthBias, diagnose, refuse
 from alignwright.train.knobs import Pretrain, Sft
-from alignwright.train.knobs_loop import Training
+from alignwright.train.knobs_loop import Source, Training
 from alignwright.train.knobs_rollouts import Sampling
 from alignwright.train.loss_mask import LEGEND, colour_loss_mask, sample_rows
 from alignwright.train.rows import demonstration_rows, labelled_rows, pair_rows, prompt_rows

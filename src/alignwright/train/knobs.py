@@ -16,11 +16,19 @@ from pydantic import Field, model_validator
 
 from alignwright.core.claims import Claim, with_parts
 from alignwright.core.cost import Cost, Size
-from alignwright.core.records import Share
+from alignwright.core.records import Conversation, Share
 from alignwright.core.stage import Count, Effort, Knob, Positive, Reads, Setting, Sizes, resolved
 from alignwright.files.data_file import Paths
 from alignwright.files.items import TextItem
-from alignwright.train.knobs_loop import NO_PREFERENCES, GoodhartStop, Training, TrainStage, adapter_rank
+from alignwright.train.knobs_loop import (
+    NO_PREFERENCES,
+    GoodhartStop,
+    Source,
+    Training,
+    TrainingData,
+    TrainStage,
+    adapter_rank,
+)
 from alignwright.train.knobs_pairs import DirectStage, FromPreferences, Kto
 from alignwright.train.knobs_policy_gradient import GradientStage
 from alignwright.train.knobs_rollouts import BestOfN, OnlineStage, Sampling
@@ -59,6 +67,9 @@ class Pretrain(Training):
     @property
     def converses(self) -> bool:
         return False
+
+    def sources(self, data: TrainingData) -> Sequence[Source]:
+        return data.texts(self.text, self.limit)
 
     def faults(self, setting: Setting) -> Iterator[tuple[Knob, str]]:
         yield from super().faults(setting)
@@ -110,6 +121,16 @@ class Sft(Training):
     def conversations(self) -> tuple[str, ...]:
         """Those of its data that are files."""
         return tuple(name for _, name, _ in self.files())
+
+    def learnt(self, conversation: Conversation) -> Conversation:
+        return conversation if self.turns == "all" else conversation.only_last()
+
+    def sources(self, data: TrainingData) -> Sequence[Source]:
+        """What several of its data hold, once."""
+        conversations = data.conversations(self.conversations, self.limit)
+        conversations += data.revisions() if "revisions" in self.data else []
+        conversations += data.chosen() if "chosen" in self.data else []
+        return list(dict.fromkeys(conversations))
 
     def voted(self, sizes: Sizes) -> Size:
         pairs = super().voted(sizes)
@@ -192,6 +213,18 @@ class RewardModel(Training):
     def learns_from_votes(self) -> bool:
         return True
 
+    @property
+    def weights_left(self) -> float:
+        return super().weights_left * self.ensemble
+
+    @property
+    def single_model(self) -> bool:
+        return self.ensemble == 1 or self.combine == "weights"
+
+    @property
+    def skips_refused(self) -> bool:
+        return self.no_signal == "skip"
+
     def claims(self) -> tuple[Claim, ...]:
         return (*with_parts(ACCURACY, "part"), ELSEWHERE, LONGER, CALIBRATION, BRIER)
 
@@ -228,6 +261,10 @@ class Average(TrainStage):
     @property
     def converses(self) -> bool:
         return False
+
+    @property
+    def other_model(self) -> str | None:
+        return None if self.start == "baseline" else self.start
 
     def faults(self, setting: Setting) -> Iterator[tuple[Knob, str]]:
         before = _models(setting)

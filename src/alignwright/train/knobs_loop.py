@@ -9,12 +9,13 @@ targets, loss mask, padding side).
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, Protocol
 
 from pydantic import Field, model_validator
 
 from alignwright.core.claims import Claim
 from alignwright.core.cost import REPLY, Cost, Size
+from alignwright.core.records import Conversation, Labelled, Preference, Prompt
 from alignwright.core.stage import (
     Count,
     Effort,
@@ -35,8 +36,43 @@ LabelSmoothing = Annotated[float, Field(ge=0.0, lt=0.5)]
 STOP = "{by: goodhart, ...}: stop where a held-out gold judge turns, and keep its highest point; none: go on to the end"
 BETA = "how firmly the start model is held to: larger moves less"
 NO_PREFERENCES = "has no preferences to learn from: add feedback (pairs need {by: written}), or intent.people"
+Source = Preference | Labelled | Conversation | Prompt | str
+"""What a row came from: a preference, a reply labelled by itself, a conversation to learn from,
+a prompt to answer, or plain text."""
+_RANK = 100
+"""An adapter has at most about rank / 100 of the model's weights (of SmolLM2's 135 million it
+has rank / 440)."""
 WATCHED = 4
 """The fewest held-out prompts by which it can be told that gold has turned; 16 are better."""
+
+
+class TrainingData(Protocol):
+    """What a stage may ask for to learn from. In a job all of it is there; before a run what no voter
+    and no model has still to make."""
+
+    def texts(self, files: Sequence[str], limit: int | None) -> list[str]: ...
+
+    def conversations(self, files: Sequence[str], limit: int | None) -> list[Conversation]: ...
+
+    def prompts(self) -> list[Prompt]:
+        """The prompts of `intent`, to be answered."""
+        ...
+
+    def preferences(self, *, required: bool = True) -> list[Preference]:
+        """What votes were pooled to; there must be some, where they are `required`."""
+        ...
+
+    def labelled(self) -> list[Labelled]:
+        """Replies that are labelled by themselves."""
+        ...
+
+    def chosen(self) -> list[Conversation]:
+        """Each prompt with each preferred reply on which no vote was lost."""
+        ...
+
+    def revisions(self) -> list[Conversation]:
+        """Those of them that a voter made itself."""
+        ...
 
 
 class TrainStage(Stage):
@@ -51,6 +87,30 @@ class TrainStage(Stage):
     def learns_from_votes(self) -> bool:
         """Whether it reads the preferences that votes were pooled to."""
         return False
+
+    @property
+    def other_model(self) -> str | None:
+        """A training stage whose model it needs beside the one before it."""
+        return None
+
+    @property
+    def weights_left(self) -> float:
+        """How many weights it leaves at most, as a multiple of the model's."""
+        return 1.0
+
+    @property
+    def single_model(self) -> bool:
+        """Whether what it leaves is one model, which can be saved for others to open."""
+        return True
+
+    @property
+    def skips_refused(self) -> bool:
+        """Whether what it would judge is left out where its own findings speak against it."""
+        return False
+
+    def learnt(self, conversation: Conversation) -> Conversation | None:  # noqa: ARG002 - of methods that read some
+        """What of a file's conversation is learnt; None where it is only asked."""
+        return None
 
 
 class Training(TrainStage):
@@ -74,6 +134,14 @@ class Training(TrainStage):
     checkpoint_every: Count = Field(
         default=20, description="steps between the checkpoints from which an interrupted run goes on"
     )
+
+    def sources(self, data: TrainingData) -> Sequence[Source]:
+        """What it learns from: preferences, where a method does not say otherwise."""
+        return data.preferences()
+
+    @property
+    def weights_left(self) -> float:
+        return 1.0 if self.rank == 0 else min(1.0, (self.rank or _RANK) / _RANK)
 
     def rows(self, sizes: Sizes) -> Size:
         """The rows of one pass."""

@@ -4,14 +4,23 @@ methods."""
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import ClassVar, Literal
 
 from pydantic import Field
 
 from alignwright.core.cost import Cost
 from alignwright.core.stage import Knob, Positive, Setting, Sizes, resolved
-from alignwright.train.knobs_loop import BETA, NO_PREFERENCES, STOP, GoodhartStop, LabelSmoothing, Training
+from alignwright.train.knobs_loop import (
+    BETA,
+    NO_PREFERENCES,
+    STOP,
+    GoodhartStop,
+    LabelSmoothing,
+    Source,
+    Training,
+    TrainingData,
+)
 
 
 class FromPreferences(Training):
@@ -104,6 +113,10 @@ class Kto(FromPreferences):
     beta: Positive = Field(default=0.1, le=10.0, description=BETA)
     desirable: Positive = Field(default=1.0, description="weight of good replies")
     undesirable: Positive = Field(default=1.0, description="weight of bad replies")
+
+    def sources(self, data: TrainingData) -> Sequence[Source]:
+        labelled = data.labelled()
+        return [*data.preferences(required=not labelled), *labelled]
 
 
 class Orpo(FromPreferences):

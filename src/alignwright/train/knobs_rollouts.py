@@ -7,7 +7,7 @@ learn from pairs of them; policy gradients are in `knobs_policy_gradient`.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
@@ -25,7 +25,7 @@ from alignwright.core.stage import (
     Sizes,
     resolved,
 )
-from alignwright.train.knobs_loop import BETA, STOP, GoodhartStop, Training
+from alignwright.train.knobs_loop import BETA, STOP, GoodhartStop, Source, Training, TrainingData
 
 SPPO_PASSES = 4
 """Passes over a round's pairs."""
@@ -64,6 +64,9 @@ class Sampling(Training):
 
     compares_replies: ClassVar[bool] = False
     """Whether the replies to one prompt are compared with each other."""
+
+    def sources(self, data: TrainingData) -> Sequence[Source]:
+        return data.prompts()
 
     def estimate(self, sizes: Sizes) -> Cost:
         """A rollout's replies are written once, read by judges that are models and by the

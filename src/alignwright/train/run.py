@@ -15,13 +15,11 @@ from typing import Any
 from rich.text import Text
 
 from alignwright.core.protocols import RewardFn
-from alignwright.core.records import Conversation, Finding, Prompt
+from alignwright.core.records import Finding
 from alignwright.core.stage import resolved
-from alignwright.files.items import TextItem
 from alignwright.files.lines import read_lines
 from alignwright.job.context import JobContext
 from alignwright.job.job import BASELINE, Result
-from alignwright.job.preferences import preferences, revisions, undefeated_replies
 from alignwright.model.adapters import save_adapter
 from alignwright.model.local_model import LocalModel
 from alignwright.model.tokens import TokenRow
@@ -30,14 +28,13 @@ from alignwright.train import step0
 from alignwright.train.averaging import average
 from alignwright.train.best_of_n import best_of_n
 from alignwright.train.checkpoint import drop_checkpoints
-from alignwright.train.data_checks import Source
 from alignwright.train.doctor import stage_lines
 from alignwright.train.early_stopping import drop_best_weights
 from alignwright.train.knobs import AnyTrain, Average, Pretrain, RewardModel, Sft
-from alignwright.train.knobs_loop import Training
-from alignwright.train.knobs_pairs import FromPreferences, Kto
+from alignwright.train.knobs_loop import Source, Training
+from alignwright.train.knobs_pairs import FromPreferences
 from alignwright.train.knobs_policy_gradient import Grpo, PolicyGradient, Ppo, Reinforce, Rloo
-from alignwright.train.knobs_rollouts import BestOfN, OnlineDpo, Sampling, Sppo
+from alignwright.train.knobs_rollouts import BestOfN, OnlineDpo, Sppo
 from alignwright.train.loop import StepReport
 from alignwright.train.online import online
 from alignwright.train.policy_gradient import policy_gradient
@@ -47,6 +44,7 @@ from alignwright.train.reward import reward
 from alignwright.train.reward_verdict import RewardRefused, refusal
 from alignwright.train.sft import Demonstration, sft
 from alignwright.train.stopping import train_until_stopped
+from alignwright.train.training_data import JobData
 
 OnStep = Callable[[StepReport], None]
 _SHOWN = ("reward", "kl", "accuracy", "margin")  # what of a step's metrics a user watches beside the loss
@@ -61,7 +59,7 @@ def run(stage: AnyTrain, job: JobContext) -> Result:
             return _reward(stage, job)
         case _:
             policy = job.models.for_training(job.model, resolved(stage.rank))
-            sources = _sources(stage, job)
+            sources = stage.sources(JobData(job))
             _examine(stage, policy, sources, job)
             note, findings = train_until_stopped(
                 stage,
@@ -126,23 +124,6 @@ def _judge_of(judge: RewardFn | None) -> RewardFn:
     return judge
 
 
-def _sources(stage: Training, job: JobContext) -> Sequence[Source]:
-    """What the stage learns from: texts, conversations, prompts to be answered, or preferences.
-    Read once, for the doctor and for training."""
-    match stage:
-        case Pretrain():
-            return _texts(job, stage.text, stage.limit)
-        case Sft():
-            return [demonstration.conversation for demonstration in demonstrations(stage, job)]
-        case Sampling():
-            return _prompts(job)
-        case Kto():
-            labelled = job.data.labelled_alone()
-            return [*preferences(job, required=not labelled), *labelled]
-        case _:
-            return preferences(job)
-
-
 def _examine(stage: Training, policy: LocalModel, sources: Sequence[Source], job: JobContext) -> None:
     """The data doctor's word on the rows, before the first step. Raises BadTrainingData when they would
     not teach what was meant."""
@@ -163,7 +144,7 @@ def _examine(stage: Training, policy: LocalModel, sources: Sequence[Source], job
 
 def _reward(stage: RewardModel, job: JobContext) -> Result:
     policy = job.models.for_training(job.model, resolved(stage.rank))
-    pairs = preferences(job)
+    pairs = JobData(job).preferences()
     _examine(stage, policy, pairs, job)
     _, findings = reward(
         policy,
@@ -204,39 +185,9 @@ def _weights_of(job: JobContext, model: str) -> Path:
     return folder / ("weights" if (folder / "weights").is_dir() else "adapter")
 
 
-def demonstrations(stage: Sft, job: JobContext) -> list[Demonstration]:
-    """What is to be learnt: replies that no vote was lost on, revisions, conversations of files;
-    what several of them hold, once."""
-    conversations = job.data.conversations(stage.conversations, stage.limit)
-    pairs = preferences(job) if stage.learns_from_votes else []
-    if "revisions" in stage.data:
-        revised = revisions(job)
-        winners = [
-            winner
-            for winner in undefeated_replies(pairs)
-            if (Conversation(messages=winner.messages[:-1]).id, winner.last.content) in revised
-        ]
-        if not winners:
-            raise ValueError(
-                "train by sft on revisions: no revision was preferred to its original, so there is nothing to learn"
-            )
-        conversations += [winner.only_last() for winner in winners]
-    if "chosen" in stage.data:
-        conversations += [winner.only_last() for winner in undefeated_replies(pairs)]
-    return [Demonstration(conversation) for conversation in dict.fromkeys(conversations)]
-
-
-def _prompts(job: JobContext) -> list[Prompt]:
-    return job.data.prompts(job.data.intent.prompts)
-
-
-def _texts(job: JobContext, files: Sequence[str], limit: int | None = None) -> list[str]:
-    return [item.text for item in job.data.items(files, TextItem, limit)]
-
-
 def _ptx_rows(stage: PolicyGradient, policy: LocalModel, job: JobContext) -> list[TokenRow]:
     """Rows of plain text to be learnt in passing."""
-    documents = [policy.chat.text(text) for text in _texts(job, stage.ptx_text)]
+    documents = [policy.chat.text(text) for text in JobData(job).texts(stage.ptx_text, None)]
     width = min(resolved(stage.max_tokens), policy.longest)
     return cut([row.replies[0] for row in documents], documents[0].prompt[0], width, job.seed) if documents else []
 

@@ -13,7 +13,8 @@ from collections.abc import Iterator, Sequence
 from alignwright.core.records import Conversation, Labelled, Preference, Prompt
 from alignwright.files.chat import REPEATED_FROM
 from alignwright.model.tokens import Chat
-from alignwright.train.data_checks import DataIssue, Source, finished_conversations, share_of
+from alignwright.train.data_checks import DataIssue, finished_conversations, share_of
+from alignwright.train.knobs_loop import Source
 
 _ROLE = "(?:user|system|human|assistant)"
 _HEADER = re.compile(rf"\s*(?:<\|?{_ROLE}\|?>|(?:<[^<>\n]{{1,24}}>\s*|#{{1,4}} *)?{_ROLE}\s*(?:\n|:))", re.IGNORECASE)
