@@ -21,10 +21,10 @@ from alignwright.files.models import resolve
 from alignwright.report import read
 from alignwright.report.page import html
 from alignwright.run.align import Request, align
-from alignwright.run.chat import the_date
 from alignwright.run.compare import read_findings
 from alignwright.run.pareto_table import table
 from alignwright.run.progress import View
+from alignwright.run.run_folder import run_date
 from alignwright.run.saved_models import stale
 from alignwright.stats.pareto import axes, points
 
@@ -82,7 +82,7 @@ def test_a_run_whose_own_notes_are_damaged_is_told_with_the_file(tmp_path: Path)
         (run / "spec" / "resolved.json").write_text('{"model": "m", "date": "2024-01-02"}')
         (run / "spec" / "provenance.json").write_text('{"weights": "w"}')
     assert table(runs, None, None, None).row_count == 4
-    assert the_date(runs[0]) == "2024-01-02"
+    assert run_date(runs[0]) == "2024-01-02"
     for name, damaged in (
         ("resolved", ("[]", "{", "{}", '{"model": 3}', "\xff")),
         ("provenance", ('"x"', '{"weights": []}', "")),
@@ -95,7 +95,7 @@ def test_a_run_whose_own_notes_are_damaged_is_told_with_the_file(tmp_path: Path)
                 table(runs, None, None, None)
             if name == "resolved" and "{}" not in content and "model" not in content:
                 with pytest.raises(ValueError, match=rf"^{path}: damaged"):
-                    the_date(runs[1])
+                    run_date(runs[1])
         path.write_text(right)
 
 

@@ -14,13 +14,16 @@ import sys
 import threading
 import traceback
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
-from alignwright import __version__
-from alignwright.files.collector import nothing_at_exit, paused
+from alignwright.core.version import __version__
+from alignwright.files.collector import nothing_at_exit
 from alignwright.run.ascii_signs import survive_unwritable_signs
+
+if TYPE_CHECKING:
+    from alignwright.run.run_folder import Run as FinishedRun
 
 CODES = """Exit codes of align, audit and report: 0 every promise kept, 1 one broken, 3 none broken but one untested.
 Of every command: 2 the input is wrong, 4 the program failed or ran out of memory or disk (the line says where the
@@ -102,34 +105,19 @@ def check(
 ) -> None:
     """Check a spec file, all the data it names and the rows that training would see, without
     loading a model."""
-    from alignwright.experiment.check import check as check_spec
-    from alignwright.report.text import visible
-    from alignwright.run.named_files import check_named_files
+    from alignwright.run import interface
 
-    report = check_spec(spec, tuple(set_ or ()))
-    check_named_files(report.experiment)
-    for line in report.lines:
-        print(visible(line))
-    if quick:
-        return
-    from alignwright.run.model_check import check_fit
-
-    if note := check_fit(report.experiment, report.files):
-        print(visible(note))
-    if report.experiment.train:
-        from alignwright.run.console import screen
-        from alignwright.run.doctor import examine, tell
-
-        tell(examine(report.experiment), screen())
+    interface.check(spec, overrides=set_ or (), quick=quick)
 
 
 @app.command()
 def report(run: Run) -> None:
     """Render a run's report again from its findings, and repeat its verdict."""
     from alignwright.report import render
+    from alignwright.run.run_folder import Run as FinishedRun
 
     render(run)
-    _show(run)
+    _show(FinishedRun(run))
 
 
 @app.command()
@@ -336,25 +324,22 @@ def _raise_again(unraisable: sys.UnraisableHookArgs) -> None:
 def _perform(
     spec: Path, set_: list[str] | None, until: str | None, runs: Path, audit: str | None, dry_run: bool, probe: bool
 ) -> None:
-    with paused():
-        from alignwright.run.align import Request, estimate
-        from alignwright.run.align import align as run_align
-        from alignwright.run.console import screen
-        from alignwright.run.progress import View, show_estimate
+    from alignwright.run import interface
 
     if probe and not dry_run:
         raise ValueError("--probe has no effect without --dry-run: a run measures itself")
-    request, view = Request(spec, tuple(set_ or ()), until, runs, audit), View(screen())
+    overrides = set_ or ()
     if dry_run:
-        show_estimate(estimate(request, probed=probe), view.console)
-        return
-    _show(run_align(request, view))
+        interface.estimate(spec, model=audit, overrides=overrides, until=until, runs=runs, probe=probe)
+    elif audit is not None:
+        _show(interface.audit(spec, model=audit, overrides=overrides, runs=runs))
+    else:
+        _show(interface.align(spec, overrides=overrides, until=until, runs=runs))
 
 
-def _show(run: Path) -> None:
-    from alignwright.report import exit_code, read, summary
+def _show(run: FinishedRun) -> None:
+    from alignwright.report import summary
     from alignwright.run.console import screen
 
-    case = read(run)
-    screen().print(summary(case, run))
-    raise typer.Exit(exit_code(case))
+    screen().print(summary(run.results, run.path))
+    raise typer.Exit(run.exit_code)

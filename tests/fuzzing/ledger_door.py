@@ -25,10 +25,10 @@ from alignwright.job.judge_cache import JudgeCache
 from alignwright.job.ledger import Ledger
 from alignwright.report import read, render, summary
 from alignwright.run.chat import lessons_of
-from alignwright.run.chat import the_date as date_of
 from alignwright.run.compare import compare, spec_changes
 from alignwright.run.pareto_table import table
 from alignwright.run.rates import machine, rates_of
+from alignwright.run.run_folder import run_date as date_of
 from alignwright.run.sample_replies import draw
 from alignwright.run.saved_models import stale
 from fuzzing import mutations

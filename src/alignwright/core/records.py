@@ -53,6 +53,8 @@ _CANONICAL = json.JSONEncoder(sort_keys=True, ensure_ascii=False, separators=(",
 
 
 class Message(Record):
+    """One turn of a conversation: who says it, what is said, and whether it is learnt from."""
+
     role: Role
     content: str
     trained: bool = Field(default=True, exclude_if=bool)

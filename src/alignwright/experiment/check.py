@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from alignwright.core import promises
@@ -27,6 +26,7 @@ from alignwright.experiment.experiment import (
 )
 from alignwright.experiment.rule_columns import lacking, references
 from alignwright.experiment.spec_file import data_files, place_problems, read_spec
+from alignwright.experiment.spec_source import SpecSource
 from alignwright.experiment.unused_options import Problem
 from alignwright.files import collector, models
 from alignwright.files import constitution as constitutions
@@ -52,9 +52,9 @@ class CheckReport:
     """Every data file with its place in the spec, as it was read."""
 
 
-def check(path: str | Path, overrides: Sequence[str] = ()) -> CheckReport:
+def check(spec: SpecSource, overrides: Sequence[str] = ()) -> CheckReport:
     """Check a spec and all its data. A `SpecError` tells everything that is wrong."""
-    experiment, document = read_spec(path, overrides)
+    experiment, document = read_spec(spec, overrides)
     with collector.paused():
         return _checked(experiment, document)
 

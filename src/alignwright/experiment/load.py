@@ -8,16 +8,16 @@ train.0.dpo.betta: no such field; did you mean 'beta'?`
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from alignwright.experiment.check import CheckReport, check
 from alignwright.experiment.experiment import Experiment
 from alignwright.experiment.spec_file import read_spec
+from alignwright.experiment.spec_source import SpecSource
 from alignwright.files.errors import SpecError
 
 __all__ = ["CheckReport", "SpecError", "check", "load"]
 
 
-def load(path: str | Path, overrides: Sequence[str] = ()) -> Experiment:
-    """Read a spec file. `overrides` are `train.1.beta=0.2` and the like; they win over the file."""
-    return read_spec(path, overrides)[0]
+def load(spec: SpecSource, overrides: Sequence[str] = ()) -> Experiment:
+    """Read a spec. `overrides` are `train.1.beta=0.2` and the like; they win over the file."""
+    return read_spec(spec, overrides)[0]

@@ -17,6 +17,7 @@ from alignwright.core.stage import Reads
 from alignwright.experiment import explain, unused_options
 from alignwright.experiment.experiment import Experiment, stages
 from alignwright.experiment.rule_columns import references
+from alignwright.experiment.spec_source import SpecSource, spec_document
 from alignwright.feedback.knobs import Principled
 from alignwright.files import models, positions, safe_read
 from alignwright.files.data_file import HUB
@@ -30,19 +31,15 @@ from alignwright.files.wording import describe_value
 LABELS = Reads("labels", use="settings")
 
 
-def read_spec(path: str | Path, overrides: Sequence[str] = ()) -> tuple[Experiment, Document]:
+def read_spec(spec: SpecSource, overrides: Sequence[str] = ()) -> tuple[Experiment, Document]:
     """The experiment, and where in the file each part of it stands. `overrides` win over the file."""
-    file = Path(path)
-    document = positions.read(_text(file), str(path))
-    data = document.data
-    if not isinstance(data, dict):
-        raise SpecError([f"{path}:1: a spec is a mapping that begins with 'name:', saw {describe_value(data)}"])
+    document, folder = spec_document(spec)
     problems = [problem for override in overrides for problem in _override(document, override)]
     if problems:
         raise SpecError(problems)
     try:
         # through JSON, so that strict validation reads lists as tuples and 1 as 1.0, but never a text as a number
-        experiment = Experiment.model_validate_json(json.dumps(document.data)).at(file.parent)
+        experiment = Experiment.model_validate_json(json.dumps(document.data)).at(folder)
     except ValidationError as error:
         raise SpecError(explain.explain(error, document)) from None
     faults = [*unused_options.problems(experiment), *_files(experiment), *_models(experiment), *_slugs(experiment)]
@@ -61,22 +58,6 @@ def data_files(experiment: Experiment) -> list[tuple[Loc, str, Reads]]:
     for loc, stage in stages(experiment):
         files += [((*loc, *knob), name, reads) for knob, name, reads in stage.files() if reads.kind]
     return files
-
-
-def _text(file: Path) -> str:
-    try:
-        return safe_read.text(file)
-    except FileNotFoundError:
-        raise SpecError([f"{file}: there is no such file; write one with 'alignwright new NAME'"]) from None
-    except IsADirectoryError:
-        raise SpecError([f"{file}: this is a folder; name the spec file in it"]) from None
-    except UnicodeDecodeError as error:
-        line = error.object[: error.start].count(b"\n") + 1
-        raise SpecError([f"{file}:{line}: not UTF-8 text: {error.reason}"]) from None
-    except (OSError, ValueError) as error:  # too long a name, a name with a null in it, no right to read
-        raise SpecError(
-            [f"{str(file)[:200]!r} cannot be read: {error.strerror if isinstance(error, OSError) else error}"]
-        ) from None
 
 
 def _override(document: Document, override: str) -> Iterator[str]:

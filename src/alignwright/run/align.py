@@ -24,6 +24,7 @@ from alignwright.experiment.experiment import Experiment, claims_of, model_stage
 from alignwright.experiment.labels import labels
 from alignwright.experiment.load import load
 from alignwright.experiment.plan import plan
+from alignwright.experiment.spec_source import SpecSource, spec_text
 from alignwright.files import collector
 from alignwright.files.fingerprint import model_fingerprint
 from alignwright.files.models import gguf_facts, resolve
@@ -46,9 +47,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Request:
-    """What was asked for on the command line."""
+    """What was asked for, on the command line or in a program."""
 
-    spec: Path
+    spec: SpecSource
     overrides: tuple[str, ...] = ()
     until: str | None = None
     runs: Path = Path("runs")
@@ -219,7 +220,7 @@ def _write_spec(experiment: Experiment, request: Request, folder: Path, threads:
 
     place = folder / "spec"
     place.mkdir(parents=True, exist_ok=True)
-    write_text(place / "spec.yaml", request.spec.read_text(encoding="utf-8"))
+    write_text(place / "spec.yaml", spec_text(request.spec))
     if experiment.intent.constitution:
         write_text(
             place / "constitution.md", experiment.path(experiment.intent.constitution).read_text(encoding="utf-8")
@@ -229,7 +230,7 @@ def _write_spec(experiment: Experiment, request: Request, folder: Path, threads:
     without = why_no_kernels()
     write_json(
         place / "provenance.json",
-        provenance(request.spec.resolve().parent, experiment.seed, threads, weights, without or "compiled"),
+        provenance(experiment.folder.resolve(), experiment.seed, threads, weights, without or "compiled"),
     )
     return without
 

@@ -16,13 +16,13 @@ from pathlib import Path
 from rich.console import Console
 
 from alignwright.core.protocols import ChatModel
-from alignwright.core.records import TODAY, Conversation, Message, Preference
+from alignwright.core.records import Conversation, Message, Preference
 from alignwright.feedback.attribution import Attribution, PrincipleShare, no_trace_note, user_text
 from alignwright.files.contents import records
 from alignwright.job.ledger import Ledger
 from alignwright.job.records import PREFERENCES
 from alignwright.report.text import clip, one_line, visible
-from alignwright.run.compare import resolved
+from alignwright.run.run_folder import load_model
 from alignwright.text.refusal.grader import grade_refusal
 
 EXAMPLE = 70  # characters of a lesson's prompt
@@ -30,19 +30,12 @@ EXAMPLE = 70  # characters of a lesson's prompt
 
 def talk(run: str, *, seed: int, temperature: float) -> None:
     """Read lines, answer them, until end of input."""
-    from alignwright.model.load import load
-
     console = Console()
     if isinstance(sys.stdin, TextIOWrapper):
         sys.stdin.reconfigure(
             errors="surrogateescape"
         )  # a line in another encoding is told of below, and none after it is lost
-    place = Path(run) / "model"
-    if Path(run).is_dir() and not place.is_dir() and not (Path(run) / "config.json").exists():
-        raise FileNotFoundError(
-            f"{run} has no model/ folder: the run has not trained to its end; resume it with alignwright align"
-        )
-    policy = load(str(place) if place.is_dir() else run, date=the_date(Path(run)))
+    policy = load_model(run)
     converse(
         policy,
         lessons_of(Path(run)),
@@ -51,11 +44,6 @@ def talk(run: str, *, seed: int, temperature: float) -> None:
         seed=seed,
         temperature=temperature,
     )
-
-
-def the_date(run: Path) -> str:
-    """The day that the run's prompts were written for."""
-    return str(resolved(run).get("date", TODAY)) if (run / "spec" / "resolved.json").is_file() else TODAY
 
 
 def lessons_of(run: Path) -> Attribution:

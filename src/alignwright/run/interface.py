@@ -1,0 +1,174 @@
+"""How do a program, a notebook and the command line ask for a check, a run, an audit or an estimate?
+
+By the same four functions: the commands of `alignwright.cli` are these with options, and `import
+alignwright` offers them by name. Each prints what the command prints unless it is told to be quiet,
+raises what is wrong in words for a person, never ends the process, and returns records. A spec is a
+path, or a mapping whose paths are read from the working directory. Torch is loaded when something
+has to be computed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from alignwright.experiment.spec_source import SpecSource
+from alignwright.files.collector import paused
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from alignwright.files.rows import BadRow
+    from alignwright.run.doctor import Examination
+    from alignwright.run.estimate import RunEstimate
+    from alignwright.run.run_folder import Run
+
+Overrides = Mapping[str, Any] | Sequence[str]
+"""Knobs that win over the spec: {"train.1.beta": 0.2}, or ["train.1.beta=0.2"] as on the command line."""
+
+
+@dataclass(frozen=True)
+class SpecCheck:
+    """A spec that holds together, and what the check has to say of it."""
+
+    lines: tuple[str, ...]
+    """The model, each data file with its rows, the stages, claims and promises, a line each."""
+    rejected: tuple[BadRow, ...]
+    """Bad rows that were set aside, as `intent.bad_rows` allows."""
+    examinations: tuple[Examination, ...] = ()
+    """What the data doctor says of each training stage; none with `quick`."""
+
+
+def check(spec: SpecSource, *, overrides: Overrides = (), quick: bool = False, quiet: bool = False) -> SpecCheck:
+    """Check a spec, all the data that it names, and the rows that training would see.
+
+    `quick` leaves out the rows of training, so that no tokenizer is loaded. Raises SpecError with
+    everything that is wrong, a problem a line, each with file and line; ModelError where the
+    model's name leads nowhere; ValueError where the data would not teach what was meant.
+    """
+    from alignwright.experiment.check import check as check_spec
+    from alignwright.run.named_files import check_named_files
+
+    report, console = check_spec(spec, _settings(overrides)), _console(quiet)
+    check_named_files(report.experiment)
+    _say(console, *report.lines)
+    if quick:
+        return SpecCheck(report.lines, report.rejected)
+    from alignwright.run.model_check import check_fit
+
+    if note := check_fit(report.experiment, report.files):
+        _say(console, note)
+    lines = (*report.lines, note) if note else report.lines
+    if not report.experiment.train:
+        return SpecCheck(lines, report.rejected)
+    from alignwright.run.doctor import examine, tell
+
+    examinations = examine(report.experiment)
+    tell(examinations, console)
+    return SpecCheck(lines, report.rejected, tuple(examinations))
+
+
+def align(
+    spec: SpecSource,
+    *,
+    overrides: Overrides = (),
+    until: str | None = None,
+    runs: str | os.PathLike[str] = "runs",
+    quiet: bool = False,
+) -> Run:
+    """Align the model, measure it before and after each stage, answer the promises, write the report.
+
+    What was done before, in this run or in another in `runs`, is not done again: the same call
+    resumes a run that was stopped. `until` ends it after a stage, such as "train.0.sft". Raises
+    SpecError where the spec or its data are wrong, RuntimeError where another process works in the
+    same run, and OSError where the disk is full.
+    """
+    return _perform(spec, overrides, until, runs, None, quiet)
+
+
+def audit(
+    spec: SpecSource,
+    *,
+    model: str | os.PathLike[str],
+    overrides: Overrides = (),
+    runs: str | os.PathLike[str] = "runs",
+    quiet: bool = False,
+) -> Run:
+    """Measure and attack another model with the spec's questions; train nothing.
+
+    `model` is a name as in a spec: a folder, a .gguf file, a Hub id or the bundled model. Only
+    levels can be answered: a promise on a gain is untested. Raises as `align`.
+    """
+    return _perform(spec, overrides, None, runs, os.fspath(model), quiet)
+
+
+def estimate(
+    spec: SpecSource,
+    *,
+    model: str | os.PathLike[str] | None = None,
+    overrides: Overrides = (),
+    until: str | None = None,
+    runs: str | os.PathLike[str] = "runs",
+    probe: bool = False,
+    quiet: bool = False,
+) -> RunEstimate:
+    """What a run (or, with `model`, an audit of it) would do, without doing it: stages, what is done
+    already, tokens, minutes, memory in GB.
+
+    `probe` measures this machine's speed with the model first, about a minute. Raises SpecError
+    where the spec is wrong.
+    """
+    with paused():
+        from alignwright.run.align import Request
+        from alignwright.run.align import estimate as estimate_run
+        from alignwright.run.progress import show_estimate
+
+    audited = None if model is None else os.fspath(model)
+    estimated = estimate_run(Request(spec, _settings(overrides), until, Path(runs), audited), probed=probe)
+    show_estimate(estimated, _console(quiet))
+    return estimated
+
+
+def _perform(
+    spec: SpecSource,
+    overrides: Overrides,
+    until: str | None,
+    runs: str | os.PathLike[str],
+    model: str | None,
+    quiet: bool,
+) -> Run:
+    with paused():
+        from alignwright.run.align import Request
+        from alignwright.run.align import align as run_align
+        from alignwright.run.progress import View
+        from alignwright.run.run_folder import Run
+
+    return Run(run_align(Request(spec, _settings(overrides), until, Path(runs), model), View(_console(quiet))))
+
+
+def _settings(overrides: Overrides) -> tuple[str, ...]:
+    """As the command line writes them: PATH=VALUE, the value as YAML."""
+    if isinstance(overrides, Mapping):
+        return tuple(f"{path}={json.dumps(value)}" for path, value in overrides.items())
+    if isinstance(overrides, str):
+        raise TypeError(f"overrides are a mapping or a list of PATH=VALUE, not the text {overrides!r}")
+    return tuple(overrides)
+
+
+def _console(quiet: bool) -> Console:
+    from alignwright.run.console import screen
+
+    console = screen()
+    console.quiet = quiet
+    return console
+
+
+def _say(console: Console, *lines: str) -> None:
+    from alignwright.report.text import visible
+
+    for line in lines:
+        console.print(visible(line), markup=False, highlight=False, soft_wrap=True)
