@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 # -qq: errors alone; pip warns of every place it was configured to look at and that is not there
 PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check
 
-.PHONY: align test lint clean setup
+.PHONY: align test lint wheel clean setup
 
 align: $(READY)
 	$(BIN)/alignwright align examples/quickstart/spec.yaml; status=$$?; [ $$status -eq 0 ] || [ $$status -eq 3 ] || exit $$status
@@ -19,6 +19,10 @@ lint: $(READY)
 	$(BIN)/ruff check src tests benchmarks examples
 	$(BIN)/pyright
 	$(BIN)/lint-imports
+
+# with the examples inside, so that it needs no clone: pip install dist/*.whl
+wheel: $(READY)
+	$(BIN)/python -m pip wheel -qq --disable-pip-version-check --no-deps --no-build-isolation --wheel-dir dist .
 
 setup: $(READY)
 

@@ -9,6 +9,7 @@ import sys
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -84,9 +85,9 @@ print(why_no_kernels())
 """
 
 
-def ran(code: str, *arguments: object) -> list[str]:
+def ran(code: str, *arguments: object, **options: Any) -> list[str]:
     command = [sys.executable, "-c", code, *map(str, arguments)]
-    process = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+    process = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300, **options)
     assert process.returncode == 0, process.stderr[-3000:]
     return process.stdout.splitlines()
 
@@ -129,7 +130,8 @@ def test_files_that_need_an_extra_say_which(tmp_path: Path) -> None:
     assert hub.endswith("are read by datasets, not installed here: pip install 'alignwright[hf]'")
 
 
-ALIGN = """
+COMMANDS = """
+import sys
 from alignwright import cli
 for command in sys.argv[1].split(";"):
     sys.argv = ["alignwright", *command.split()]
@@ -145,7 +147,7 @@ def test_a_core_install_checks_plans_and_aligns(tmp_path: Path) -> None:
 
     spec, runs = make_project(tmp_path), tmp_path / "runs"
     commands = f"check {spec};align {spec} --dry-run --runs {runs};align {spec} --runs {runs} --until train.0"
-    codes = [line for line in ran(f"BLOCKED = {EXTRAS}\n{BLOCK}\n{ALIGN}", commands) if line.startswith("exit ")]
+    codes = [line for line in ran(f"BLOCKED = {EXTRAS}\n{BLOCK}\n{COMMANDS}", commands) if line.startswith("exit ")]
     assert codes == ["exit 0", "exit 0", "exit 3"]  # untested, as it was stopped before its end
     assert list(runs.glob("*/report.html"))
 

@@ -261,12 +261,22 @@ def worlds(
 
 
 @app.command()
-def new(name: Annotated[str, typer.Argument(help="The folder to make.")]) -> None:
+def new(
+    name: Annotated[str, typer.Argument(help="The folder to make.")],
+    example: Annotated[
+        str | None,
+        typer.Option(
+            "--from",
+            help="An example to begin with: quickstart, rlhf, constitutional, dpo, tax_front, goodhart,"
+            " goodhart_stopped, or audit (trains nothing).",
+        ),
+    ] = None,
+) -> None:
     """Start a project of your own: a spec, a constitution and data files to edit."""
     from alignwright.report.text import visible
     from alignwright.run.scaffold import scaffold
 
-    print(visible(scaffold(Path(name))))
+    print(visible(scaffold(Path(name), example)))
 
 
 @app.command()
