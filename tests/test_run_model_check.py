@@ -200,7 +200,9 @@ def test_a_model_without_a_template_learns_and_reads_plain_text_alone(tmp_path: 
     spec.write_text(PLAIN + needs)
     if needs:
         (problem,) = problems(spec)
-        assert re.match(r"measure.1.(tax|world): this model has no chat template.*saved as a folder first", problem)
+        assert re.match(
+            r"measure.1.(tax|world): this is a base model: it has no chat template.*write 'chat: chatml'", problem
+        )
         return
     assert CliRunner().invoke(app, ["check", str(spec)]).exit_code == 0
     run = align(Request(spec, runs=tmp_path / "runs"), View(screen()))

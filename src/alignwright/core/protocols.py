@@ -49,6 +49,16 @@ class Policy(ChatModel, Protocol):
         ...
 
 
+class PlainReader(Protocol):
+    """Whose probabilities of plain text can be read, without a chat template."""
+
+    def continuation_logprobs(
+        self, texts: Sequence[str], continuations: Sequence[Sequence[str]]
+    ) -> list[list[LogProb]]:
+        """Log-probability of each continuation of each text."""
+        ...
+
+
 @dataclass(frozen=True)
 class ShortAnswer:
     """What came of one short question: a text without the model's thoughts, or `why` there is

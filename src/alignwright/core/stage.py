@@ -245,6 +245,11 @@ class Stage(Record):
         """Whether it needs a model that takes turns: one with a chat template."""
         return True
 
+    def why_converses(self) -> str | None:
+        """Why it cannot be done with plain text, where the spec says that its model reads nothing
+        else (`chat: none`); None where it can."""
+        return "it puts conversations to the model" if self.converses else None
+
     @property
     def judged(self) -> bool:
         """Whether judges of replies are needed, which training may have to make first."""

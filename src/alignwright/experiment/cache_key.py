@@ -31,8 +31,12 @@ JUDGES = "run.judges"
 
 def cache_keys(experiment: Experiment, jobs: tuple[Job, ...]) -> dict[str, str]:
     """The cache key of every job, by its name."""
+    given = experiment.chat_format
     common = content_id(
-        experiment.seed, experiment.date, model_fingerprint(resolve(experiment.model, experiment.folder))
+        experiment.seed,
+        experiment.date,
+        model_fingerprint(resolve(experiment.model, experiment.folder)),
+        *((given.template,) if given else ()),
     )
     codes = {parts: code_hash(*parts) for parts in dict.fromkeys(map(code_parts, jobs))}
     keys: dict[str, str] = {}

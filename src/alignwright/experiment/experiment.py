@@ -23,6 +23,7 @@ from alignwright.core.records import TODAY, Record, content_id
 from alignwright.core.stage import BUILT_IN, EffortName, IntentPart, Setting, written_knobs
 from alignwright.experiment.unions import AnyStage, Measure
 from alignwright.feedback.knobs import Collect, Feedback
+from alignwright.files.chat_format import ChatFormat, chat_format
 from alignwright.files.data_file import Paths
 from alignwright.files.errors import Loc
 from alignwright.files.intent import Intent
@@ -56,6 +57,11 @@ class Experiment(Record):
     seed: int = Field(default=0, ge=0, lt=2**63, description="the one seed of the whole run")
     effort: EffortName = Field(default="demo", description="fills every knob that is left open: demo, study or full")
     model: str = Field(default="smollm2-135m-instruct", min_length=1, description=_MODEL)
+    chat: str | None = Field(
+        default=None,
+        min_length=1,
+        description="the chat template that the model is given: chatml, llama3, ./template.jinja, or none (its own)",
+    )
     date: str = Field(
         default=TODAY, description="the day that a chat template which writes today's date takes for today"
     )
@@ -91,12 +97,18 @@ class Experiment(Record):
     def id(self) -> str:
         """Its name by content. Labels are no part of it: they are made of a finished run's
         replies, and its folder stays the same."""
-        return content_id(type(self).__name__, self.model_dump(mode="json", exclude={"labels"}))
+        left_out = {"labels"} if self.chat else {"labels", "chat"}
+        return content_id(type(self).__name__, self.model_dump(mode="json", exclude=left_out))
 
     @property
     def folder(self) -> Path:
         """The folder of the spec file, which its paths are relative to."""
         return self._folder
+
+    @property
+    def chat_format(self) -> ChatFormat | None:
+        """The chat template that the model is given; None where it keeps its own."""
+        return chat_format(self.chat, self.folder) if self.chat else None
 
     @property
     def data(self) -> Data:

@@ -43,6 +43,7 @@ def read_spec(spec: SpecSource, overrides: Sequence[str] = ()) -> tuple[Experime
     except ValidationError as error:
         raise SpecError(explain.explain(error, document)) from None
     faults = [*unused_options.problems(experiment), *_files(experiment), *_models(experiment), *_slugs(experiment)]
+    faults += _chat(experiment)
     if faults:
         raise SpecError(place_problems(faults, document))
     return experiment, document
@@ -192,6 +193,24 @@ def _models(experiment: Experiment) -> Iterator[unused_options.Problem]:
             models.resolve(name, experiment.folder)
         except models.ModelError as error:
             yield loc, str(error)
+
+
+def _chat(experiment: Experiment) -> Iterator[unused_options.Problem]:
+    """A chat template that is not there, and stages that need one where there is to be none."""
+    try:
+        chat = experiment.chat_format
+    except ValueError as error:
+        yield ("chat",), str(error)
+        return
+    if chat is None:
+        return
+    if is_server(experiment.model):
+        yield ("chat",), "has no effect on a server, which writes conversations itself"
+    if chat.template is None:
+        for loc, stage in stages(experiment):
+            if why := stage.why_converses():
+                cure = "leave this out, or give the model a template ('chat: chatml', 'llama3' or a file)"
+                yield loc, f"{why}, and 'chat: none' says that it reads plain text alone; {cure}"
 
 
 def _slugs(experiment: Experiment) -> Iterator[unused_options.Problem]:

@@ -77,7 +77,8 @@ class JobContext:
 
     def answers(self, judge: str) -> JudgeCache:
         """What the judge that a knob names was asked before, in this run and in those beside it."""
-        return judge_cache(judge, self.models.start_name, self.data.folder, self.ledger.run)
+        template = self.models.chat.template if self.models.chat else None
+        return judge_cache(judge, self.models.start_name, self.data.folder, self.ledger.run, template)
 
     def with_progress(self, model: LocalModel) -> LocalModel:
         """The model, reporting its progress to this job's bar."""

@@ -167,9 +167,10 @@ def _answer(line: bytes) -> tuple[str, float | None]:
 _MEND = "delete this line, and its question is asked again"
 
 
-def judge_cache(judge: str, start: str, folder: Path, run: Path) -> JudgeCache:
+def judge_cache(judge: str, start: str, folder: Path, run: Path, template: str | None = None) -> JudgeCache:
     """The answers of the judge that a stage names: self (the start model), another model, or a
-    server. `folder` is the spec's, `run` the run's.
+    server. `folder` is the spec's, `run` the run's, `template` the chat template that the start
+    model is given.
 
     They lie in `answers/` of the run, outside the folders of jobs, which are emptied when a job is
     done anew. So after one principle was edited only the questions that it is part of are asked
@@ -183,4 +184,6 @@ def judge_cache(judge: str, start: str, folder: Path, run: Path) -> JudgeCache:
     by = "server" if is_server(judge) else code_hash("model", "feedback")
     file = f"{content_id(name)}.jsonl"
     siblings = [path for path in sorted(run.parent.glob(f"*/answers/{file}")) if path.parent != answers]
-    return JudgeCache(answers / file, content_id(name, by), siblings)
+    return JudgeCache(
+        answers / file, content_id(name, by, *([template] if template and judge == "self" else [])), siblings
+    )

@@ -259,6 +259,12 @@ class TaxMeasure(Stage):
     def converses(self) -> bool:
         return bool(self.choice or self.problems or self.prompts)
 
+    def why_converses(self) -> str | None:
+        knobs = [f"'{name}'" for name in ("problems", "prompts") if getattr(self, name)]
+        return (
+            f"{' and '.join(knobs)} put conversations to the model ('text' and 'choice' need none)" if knobs else None
+        )
+
     def estimate(self, sizes: Sizes) -> Cost:
         text, choice, problems, prompts = (
             sizes.files(self, knob).at_most(self.limit) for knob in ("text", "choice", "problems", "prompts")

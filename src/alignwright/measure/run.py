@@ -88,7 +88,7 @@ def _tax(stage: TaxMeasure, job: JobContext) -> list[SampleResult]:
     prompts = subsample_evenly(job.data.prompts(stage.prompts), stage.limit)
     return [
         *tax.bits_per_byte(target, job.data.items(stage.text, TextItem, stage.limit)),
-        *tax.choice(target, *job.data.choices(stage.choice, stage.limit)),
+        *(tax.choice if target.chat.writes else tax.plain_choice)(target, *job.data.choices(stage.choice, stage.limit)),
         *tax.problems(target, problems, seed=seed, max_new_tokens=most),
         *tax.generation(target, prompts, seed=seed, max_new_tokens=most),
     ]

@@ -7,7 +7,8 @@
   as the reply to the question alone (`acc_norm` of lm-eval, in the chat template)? The choices are
   not listed and have no letters: a small model answers with the letter that it likes.
   `tax.choice_sum` is the same by the whole log-probability (`acc`), which short choices win. With
-  several files, one claim each.
+  several files, one claim each. A model without a chat template (`chat: none`) reads the question
+  as plain text, which its choices continue.
 - `tax.math`: the number that a greedy worked solution ends with, read strictly (`text.numbers`);
   `tax.math_format` is how often there is one at all, which a small model can lose, or gain, long
   before it can calculate.
@@ -26,7 +27,7 @@ from collections import Counter
 from collections.abc import Sequence
 from itertools import pairwise
 
-from alignwright.core.protocols import ChatModel, Policy
+from alignwright.core.protocols import ChatModel, PlainReader, Policy
 from alignwright.core.records import Conversation, LogProb, Prompt, Reply, SampleResult, Status
 from alignwright.files.items import ChoiceItem, MathItem, TextItem
 from alignwright.measure.ask import graded, greedy, scored
@@ -35,6 +36,9 @@ from alignwright.text.numbers import final_number
 WORDS, FEWEST, RUN, LOOPS = 40, 8, 4, 4
 """Distinct pairs are counted in the first WORDS words of replies of at least FEWEST; a loop is a
 run of RUN words that stands LOOPS times."""
+QUESTION = "Question: {}\nAnswer:"
+"""How a question is written without a chat template; a choice follows after a space (as in lm-eval's
+ARC and PIQA)."""
 
 
 def bits_per_byte(policy: Policy, items: Sequence[TextItem]) -> list[SampleResult]:
@@ -58,7 +62,23 @@ def choice(policy: Policy, items: Sequence[ChoiceItem], parts: Sequence[str] = (
     """Outcomes of `tax.choice`, `tax.choice_sum` and, where `parts` names each item's file,
     `tax.choice.FILE`. A tie at the top is unscored."""
     prompts = [Conversation.user(item.question) for item in items]
-    item_logprobs = policy.logprobs(prompts, [item.choices for item in items], end=False) if items else []
+    return _chosen_of(
+        items, policy.logprobs(prompts, [item.choices for item in items], end=False) if items else [], parts
+    )
+
+
+def plain_choice(reader: PlainReader, items: Sequence[ChoiceItem], parts: Sequence[str] = ()) -> list[SampleResult]:
+    """`choice` of a model without a chat template: each choice as the continuation of the question
+    in plain text."""
+    texts = [QUESTION.format(item.question.strip()) for item in items]
+    continuations = [[f" {choice}" for choice in item.choices] for item in items]
+    return _chosen_of(items, reader.continuation_logprobs(texts, continuations) if items else [], parts)
+
+
+def _chosen_of(
+    items: Sequence[ChoiceItem], item_logprobs: Sequence[Sequence[LogProb]], parts: Sequence[str]
+) -> list[SampleResult]:
+    prompts = [Conversation.user(item.question) for item in items]
     part_names = parts if len(set(parts)) > 1 else [""] * len(items)
     return [
         outcome

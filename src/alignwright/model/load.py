@@ -24,12 +24,15 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
 
 from alignwright.core.records import TODAY
+from alignwright.files.chat_format import ChatFormat
 from alignwright.files.model_folder import AGAIN
 from alignwright.files.models import ModelError, ModelRef, resolve
 from alignwright.model.adapters import load_adapter
 from alignwright.model.attention import NAME
+from alignwright.model.given_template import give_template
 from alignwright.model.local_model import LocalModel
 from alignwright.model.progress_bars import without_progress_bars
+from alignwright.model.token_embeddings import fit_to
 from alignwright.model.tokenizer import dequantised_folder, open_tokenizer, readable
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
@@ -43,11 +46,13 @@ def load(
     adapter: Path | None = None,
     device: str | None = None,
     date: str = TODAY,
+    chat: ChatFormat | None = None,
 ) -> LocalModel:
     """Open a model by name (bundled, ./folder, file.gguf, Hub id) in "float32" or "bfloat16", with
     a trained adapter if one is given.
 
-    `date` is the day that its chat template takes for today, where it writes one."""
+    `date` is the day that its chat template takes for today, where it writes one; `chat` the
+    template that it is given in place of its own."""
     if dtype not in DTYPES:
         raise ValueError(f"dtype {dtype!r} is not known; use one of {', '.join(DTYPES)}")
     ref = resolve(str(name))
@@ -66,6 +71,10 @@ def load(
         )
         _whole(str(name), place, loading_info)
     with readable(str(name), place, ours=ValueError):
+        given = give_template(tokenizer, chat) if chat else None
+        if given:
+            fit_to(model, given)
+            tokenizer = given.tokenizer
         policy = LocalModel(_record_name(ref), _to_device(model, device), tokenizer, date=date)
     if adapter is not None:
         load_adapter(policy, adapter)

@@ -14,6 +14,7 @@ import torch
 
 from alignwright.core.records import TODAY
 from alignwright.model.limits import Limit, limit
+from alignwright.model.token_embeddings import stop_ids
 from alignwright.model.tokens import chat_of
 
 
@@ -34,7 +35,7 @@ class LoadedModel:
         self.name = name
         self.model = model.eval()
         self.tokenizer = tokenizer
-        self.chat = chat_of(tokenizer, frozenset(_eos_ids(model)), date)
+        self.chat = chat_of(tokenizer, frozenset(stop_ids(model.config, model.generation_config)), date)
         self.token_budget = token_budget
         self.batch_rows = batch_rows
         self.progress: Callable[[int, int], None] | None = None
@@ -55,18 +56,6 @@ class LoadedModel:
             raise ValueError(
                 f"a row of {max(lengths)} tokens is longer than {self.limit} ({self.name}); {self.limit.help}"
             )
-
-
-def _eos_ids(model: Any) -> set[int]:
-    """Every id at which the model is said to stop, by its configuration and its generation
-    configuration."""
-    values = [getattr(config, "eos_token_id", None) for config in (model.config, model.generation_config)]
-    return {
-        int(eos)
-        for eos_ids in values
-        if eos_ids is not None
-        for eos in (eos_ids if isinstance(eos_ids, list) else [eos_ids])
-    }
 
 
 def _limit(config: Any) -> Limit:

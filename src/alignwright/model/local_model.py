@@ -83,6 +83,19 @@ class LocalModel(LoadedModel):
             for scored, texts in zip(self.score(rows), replies, strict=True)
         ]
 
+    def continuation_logprobs(
+        self, texts: Sequence[str], continuations: Sequence[Sequence[str]]
+    ) -> list[list[LogProb]]:
+        """Log-probability of each continuation of each plain text, without a chat template."""
+        rows = [self.chat.continuation(text, those) for text, those in zip(texts, continuations, strict=True)]
+        return [
+            [
+                LogProb(total=total, tokens=tokens, bytes=len(text.encode()))
+                for (total, tokens), text in zip(scored, those, strict=True)
+            ]
+            for scored, those in zip(self.score(rows), continuations, strict=True)
+        ]
+
     def text_logprobs(self, texts: Sequence[str]) -> list[LogProb]:
         """Log-probability of plain texts, without a chat template. Bytes are those of the text,
         whatever the tokens.

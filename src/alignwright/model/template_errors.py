@@ -18,16 +18,17 @@ class NoTemplate(ValueError):
     """A conversation is to be written for a model without a chat template."""
 
     def __init__(self) -> None:
-        why = "this model has no chat template, so there is no telling how a conversation is written for it"
-        way = "with save_pretrained of AutoModelForCausalLM and AutoTokenizer"
-        cure = (
-            "put a chat_template.jinja into the model's folder (a GGUF file, or a model of the Hub, is to be saved as"
-            f" a folder first, {way})"
-        )
-        super().__init__(
-            f"{why}; use an instruction-tuned model, or {cure}. Plain text needs none: {{by: pretrain}}, and 'text' of"
-            " {by: tax}"
-        )
+        super().__init__(f"{BASE_MODEL}; {GIVE_TEMPLATE}")
+
+
+BASE_MODEL = (
+    "this is a base model: it has no chat template, so there is no telling how a conversation is written for it"
+)
+GIVE_TEMPLATE = (
+    "write 'chat: chatml', 'chat: llama3' or 'chat: ./template.jinja' into the spec, which gives it one, or use an"
+    " instruction-tuned model. Plain text needs none: {by: pretrain} and 'text' of {by: tax}, and with 'chat: none' its"
+    " 'choice' too"
+)
 
 
 class TemplateStopped(ValueError):

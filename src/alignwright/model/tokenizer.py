@@ -24,7 +24,9 @@ from pathlib import Path
 from typing import Any, cast
 
 from alignwright.core.records import TODAY
+from alignwright.files.chat_format import ChatFormat
 from alignwright.files.models import ModelError, ModelRef
+from alignwright.model.given_template import GivenTemplate, give_template
 from alignwright.model.limits import Limit, limit, no_adapter
 from alignwright.model.tokens import Chat, chat_of
 
@@ -49,25 +51,31 @@ class TokenizerInfo:
     limit: Limit | None
     no_adapter: str | None = None
     """Why an adapter cannot be put over the model, where it cannot."""
+    given: GivenTemplate | None = None
+    """The template that the spec gives the model, where it gives one."""
 
     @property
     def longest(self) -> int | None:
         return self.limit.tokens if self.limit else None
 
 
-def load_tokenizer(ref: ModelRef, date: str = TODAY) -> TokenizerInfo:
-    """Raises TokenizerMissing for a model that is not on this machine, ValueError for a template
+def load_tokenizer(ref: ModelRef, date: str = TODAY, chat: ChatFormat | None = None) -> TokenizerInfo:
+    """`chat`: the template that the model is given in place of its own.
+
+    Raises TokenizerMissing for a model that is not on this machine, ValueError for a template
     that cannot be trained with."""
     if ref.kind == "hub":
-        return _in_folder(_hub_folder(ref.name), date)
+        return _in_folder(_hub_folder(ref.name), date, chat)
     assert ref.path is not None
     if ref.kind == "folder":
-        return _in_folder(ref.path, date)
+        return _in_folder(ref.path, date, chat)
     folder = dequantised_folder(ref.path)
-    return _in_folder(folder, date) if folder.is_dir() else _in_gguf(ref.path, date)
+    return _in_folder(folder, date, chat) if folder.is_dir() else _in_gguf(ref.path, date, chat)
 
 
-def load_tokenizer_without_torch(ref: ModelRef, date: str = TODAY) -> TokenizerInfo | None:
+def load_tokenizer_without_torch(
+    ref: ModelRef, date: str = TODAY, chat: ChatFormat | None = None
+) -> TokenizerInfo | None:
     """`load_tokenizer`, where the model's tokenizer is on this machine and is nothing but a
     `tokenizer.json`; None elsewhere."""
     if ref.kind == "hub":
@@ -78,7 +86,7 @@ def load_tokenizer_without_torch(ref: ModelRef, date: str = TODAY) -> TokenizerI
     else:
         assert ref.path is not None
         folder = ref.path if ref.kind == "folder" else dequantised_folder(ref.path)
-    return _in_folder(folder, date) if folder.is_dir() and _is_plain(folder) else None
+    return _in_folder(folder, date, chat) if folder.is_dir() and _is_plain(folder) else None
 
 
 @contextmanager
@@ -139,15 +147,23 @@ def _open(folder: Path, files: tuple[tuple[str, int, int], ...]) -> Any:  # noqa
     return AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
 
 
-def _in_folder(folder: Path, date: str) -> TokenizerInfo:
+def _in_folder(folder: Path, date: str, chat_format: ChatFormat | None) -> TokenizerInfo:
     with readable(folder.name, folder):
         config, generation = _json(folder / "config.json"), _json(folder / "generation_config.json")
         tokenizer, eos_ids, bound = open_tokenizer(folder), _eos_ids(config, generation), limit(config)
     with readable(folder.name, folder, ours=ValueError):
-        chat = chat_of(tokenizer, frozenset(eos_ids), date)
-    return TokenizerInfo(
-        chat, int(config["vocab_size"]) if config.get("vocab_size") else None, bound, no_adapter(config)
-    )
+        given = give_template(tokenizer, chat_format) if chat_format else None
+        chat = _chat(tokenizer, given, eos_ids, date)
+    vocabulary = int(config["vocab_size"]) if config.get("vocab_size") else None
+    if vocabulary and given and given.new_ids:
+        vocabulary = max(vocabulary, given.new_ids[-1] + 1)
+    return TokenizerInfo(chat, vocabulary, bound, no_adapter(config), given)
+
+
+def _chat(tokenizer: Any, given: GivenTemplate | None, eos_ids: set[int], date: str) -> Chat:
+    if given is None:
+        return chat_of(tokenizer, frozenset(eos_ids), date)
+    return chat_of(given.tokenizer, frozenset(eos_ids | ({given.end_id} if given.end_id is not None else set())), date)
 
 
 def _is_plain(folder: Path) -> bool:
@@ -156,14 +172,15 @@ def _is_plain(folder: Path) -> bool:
     ) in _PLAIN
 
 
-def _in_gguf(path: Path, date: str) -> TokenizerInfo:
+def _in_gguf(path: Path, date: str, chat_format: ChatFormat | None) -> TokenizerInfo:
     """A GGUF file's tokenizer. Its embedding has a row for each token by the file's own format."""
     from transformers import AutoTokenizer
 
     tokenizer: Any = AutoTokenizer.from_pretrained(
         path.parent, gguf_file=path.name, local_files_only=True, trust_remote_code=False
     )
-    return TokenizerInfo(Chat(tokenizer, eos_ids=[int(tokenizer.eos_token_id)], date=date), None, None)
+    given = give_template(tokenizer, chat_format) if chat_format else None
+    return TokenizerInfo(_chat(tokenizer, given, {int(tokenizer.eos_token_id)}, date), None, None, given=given)
 
 
 def _hub_folder(name: str) -> Path:

@@ -21,6 +21,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import takewhile
 from typing import Any
 
 from alignwright.core.records import TODAY, Conversation, Message
@@ -135,6 +136,14 @@ class Chat:
     def text(self, text: str) -> TokenRow:
         """Plain text without a template, after the token that starts a document."""
         return TokenRow((self._start_id,), (tuple(self._plain(text)),))
+
+    def continuation(self, text: str, continuations: Sequence[str]) -> TokenRow:
+        """Plain text and what may follow it, without a template. Where a token spans the two, it
+        is scored with what follows."""
+        wholes = [self._plain(text + continuation) for continuation in continuations]
+        same = takewhile(lambda ids: len(set(ids)) == 1, zip(self._plain(text), *wholes, strict=False))
+        shared = tuple(first for first, *_ in same)
+        return TokenRow((self._start_id, *shared), tuple(tuple(whole[len(shared) :]) for whole in wholes))
 
     def whole(self, conversation: Conversation) -> list[int]:
         """A finished conversation, as the template writes it from its first token to its last."""

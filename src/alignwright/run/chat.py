@@ -30,12 +30,16 @@ EXAMPLE = 70  # characters of a lesson's prompt
 
 def talk(run: str, *, seed: int, temperature: float) -> None:
     """Read lines, answer them, until end of input."""
+    from alignwright.model.template_errors import NoTemplate
+
     console = Console()
     if isinstance(sys.stdin, TextIOWrapper):
         sys.stdin.reconfigure(
             errors="surrogateescape"
         )  # a line in another encoding is told of below, and none after it is lost
     policy = load_model(run)
+    if not policy.chat.writes:
+        raise NoTemplate
     converse(
         policy,
         lessons_of(Path(run)),

@@ -23,6 +23,7 @@ def model_store(experiment: Experiment, ledger: Ledger) -> ModelStore:
         seed=experiment.seed,
         date=experiment.date,
         server=experiment.server,
+        chat=experiment.chat_format,
     )
 
 

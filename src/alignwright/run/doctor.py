@@ -63,7 +63,9 @@ def examine(experiment: Experiment) -> list[Examination]:
     if not stages:
         return []
     try:
-        tokenizer = load_tokenizer(resolve(experiment.model, experiment.folder), experiment.date)
+        tokenizer = load_tokenizer(
+            resolve(experiment.model, experiment.folder), experiment.date, experiment.chat_format
+        )
     except TokenizerMissing as reason:
         return [Examination(name, None, f"not examined: {reason}") for name, _ in stages]
     known = KnownData(experiment)

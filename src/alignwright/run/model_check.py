@@ -57,17 +57,22 @@ class _Row:
 
 
 def check_fit(experiment: Experiment, files: Sequence[tuple[Loc, FileRows[Any]]]) -> str:
-    """Raises SpecError with all that does not fit; returns what could not be looked at, if anything."""
+    """Raises SpecError with all that does not fit; returns what there is to tell, if
+    anything."""
     experiment = resolve_effort(experiment)
     try:
-        tokenizer = load_tokenizer(resolve(experiment.model, experiment.folder), experiment.date)
+        tokenizer = load_tokenizer(
+            resolve(experiment.model, experiment.folder), experiment.date, experiment.chat_format
+        )
     except TokenizerMissing as reason:
         return f"not looked at by the model's chat template: {reason}"
-    problems = [*_adapter(experiment, tokenizer)]
+    problems, about_chat = [*_adapter(experiment, tokenizer)], _about_chat(experiment, tokenizer)
     if not tokenizer.chat.writes:
-        if needs := next(_conversing(experiment), None):
-            raise SpecError([*problems, f"{needs}: {NoTemplate()}"])
-        return ""
+        if experiment.chat is None and (needs := [*_conversing(experiment)]):
+            raise SpecError([*problems, f"{', '.join(needs)}: {NoTemplate()}"])
+        if problems:
+            raise SpecError(problems)
+        return about_chat
     problems += _contrast(experiment, tokenizer)
     fields: dict[Loc, list[_Row]] = {}
     for loc, file in (each for each in files if _is_asked(experiment, each[0])):
@@ -79,7 +84,19 @@ def check_fit(experiment: Experiment, files: Sequence[tuple[Loc, FileRows[Any]]]
         problems += [f"{dotted(loc)}: {line}" for line in lines]
     if problems:
         raise SpecError(problems)
-    return ""
+    return about_chat
+
+
+def _about_chat(experiment: Experiment, tokenizer: TokenizerInfo) -> str:
+    """What the template that the spec gives the model changes; empty where it gives none."""
+    given = tokenizer.given
+    if given is None:
+        return ""
+    place = "in place of the model's own chat template" if given.overrides else "to a model without a chat template"
+    line = f"chat: {experiment.chat} is given {place}"
+    if names := given.new_names:
+        line += f"; new tokens, whose embeddings begin as the mean and are trained: {', '.join(names)}"
+    return line
 
 
 def _adapter(experiment: Experiment, tokenizer: TokenizerInfo) -> Iterator[str]:

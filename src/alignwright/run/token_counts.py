@@ -120,7 +120,7 @@ class Lengths:
 
     def conversation(self, conversation: Conversation) -> int:
         """Tokens of a conversation up to the assistant's header."""
-        if self.chat is not None:
+        if self.chat is not None and (self.chat.writes or not self.experiment.chat):
             return len(self.chat.prompt(conversation))
         return TEMPLATE + sum(self.count(message.content) for message in conversation.messages)
 
@@ -176,7 +176,9 @@ def lengths_of(experiment: Experiment) -> Lengths:
     """With the model's tokenizer where it can be had without torch."""
     from alignwright.model.tokenizer import load_tokenizer_without_torch
 
-    tokenizer = load_tokenizer_without_torch(resolve(experiment.model, experiment.folder), experiment.date)
+    tokenizer = load_tokenizer_without_torch(
+        resolve(experiment.model, experiment.folder), experiment.date, experiment.chat_format
+    )
     return Lengths(experiment, tokenizer.chat, tokenizer.longest) if tokenizer else Lengths(experiment)
 
 

@@ -1,0 +1,168 @@
+"""A base model goes the whole way: as plain text alone, or with the template that its spec gives it."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from run_case import SPEC, make_project
+from tiny import TEMPLATE, make_base
+from typer.testing import CliRunner
+
+from alignwright.cli import app
+from alignwright.core.records import Finding
+from alignwright.experiment.cache_key import cache_keys
+from alignwright.experiment.check import check
+from alignwright.experiment.experiment import resolve_effort
+from alignwright.experiment.plan import plan
+from alignwright.files.errors import SpecError
+from alignwright.model.template_errors import NoTemplate
+from alignwright.run.align import Request, align
+from alignwright.run.console import screen
+from alignwright.run.model_check import check_fit
+from alignwright.run.progress import View
+
+PLAIN = """\
+name: plain
+chat: none
+model: ./model
+train:
+- {by: pretrain, text: [train.jsonl], epochs: 1, rank: 2, batch_tokens: 200}
+measure:
+- {by: tax, text: [text.jsonl], choice: [choice.jsonl]}
+"""
+
+
+def project(folder: Path, text: str = SPEC) -> Path:
+    """The small project, with a base model in the place of its own."""
+    spec = make_project(folder)
+    for file in (folder / "model").iterdir():
+        file.unlink()
+    make_base(folder / "model")
+    rows = [{"text": f"A stone lies by the road {i}."} for i in range(12)]
+    (folder / "train.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    questions = [{"question": f"What is it, {i}?", "choices": ["a stone", "rain"], "answer": i % 2} for i in range(8)]
+    (folder / "choice.jsonl").write_text("".join(json.dumps(row) + "\n" for row in questions))
+    spec.write_text(text)
+    return spec
+
+
+def run(spec: Path, **options: str) -> Path:
+    return align(Request(spec, runs=spec.parent / "runs", **options), View(screen()))
+
+
+def findings(folder: Path) -> list[Finding]:
+    return [Finding.model_validate_json(line) for line in (folder / "findings.jsonl").read_text().splitlines()]
+
+
+def told(spec: Path, *overrides: str) -> str:
+    checked = check(spec, overrides)
+    return check_fit(checked.experiment, checked.files)
+
+
+def test_without_a_word_on_chat_the_error_says_what_to_write(tmp_path: Path) -> None:
+    spec = project(tmp_path)
+    with pytest.raises(SpecError) as caught:
+        told(spec)
+    (problem,) = caught.value.problems
+    assert problem.startswith("collect, feedback.0.written, ")
+    assert "train.0.sft" in problem
+    assert "measure.2.tax" not in problem, "its text needs no template"
+    assert "this is a base model: it has no chat template" in problem
+    assert "write 'chat: chatml', 'chat: llama3' or 'chat: ./template.jinja'" in problem
+
+
+def test_with_none_what_converses_is_an_error_stage_by_stage_with_its_line(tmp_path: Path) -> None:
+    spec = project(tmp_path, PLAIN + "- by: tax\n  choice: [choice.jsonl]\n  prompts: [prompts.jsonl]\n"
+                   "- {by: value, prompts: [refusal.jsonl], pairs: [held.jsonl]}\n")  # fmt: skip
+    with pytest.raises(SpecError) as caught:
+        check(spec)
+    lines = [line.removeprefix(f"{tmp_path}/") for line in caught.value.problems]
+    assert [re.match(r"spec.yaml:(\d+): ([\w.]+): ", line).groups() for line in lines] == [
+        ("8", "measure.1.tax"),
+        ("11", "measure.2.value"),
+    ]
+    assert "'prompts' put conversations to the model ('text' and 'choice' need none)" in lines[0]
+
+
+def test_plain_text_is_learnt_and_measured(tmp_path: Path) -> None:
+    """And the choices are scored as the continuations that they are."""
+    from alignwright.model.load import load
+
+    folder = run(project(tmp_path, PLAIN))
+    claims = {(f.claim, f.stage): f.value for f in findings(folder) if f.against is None}
+    assert {"tax.bits_per_byte", "tax.choice", "tax.choice_sum"} == {claim for claim, _ in claims}
+    policy = load(tmp_path / "model")
+    rows = [json.loads(line) for line in (tmp_path / "choice.jsonl").read_text().splitlines()]
+    right = 0
+    for row in rows:
+        texts = [f"Question: {row['question']}\nAnswer: {choice}" for choice in row["choices"]]
+        totals = [logprob.total for logprob in policy.text_logprobs(texts)]  # one prefix: totals differ by the choices
+        right += totals.index(max(totals)) == row["answer"]
+    assert claims["tax.choice_sum", "baseline"] == pytest.approx(right / len(rows))
+    talk = CliRunner().invoke(app, ["chat", str(folder)], input="Hi\n")
+    assert isinstance(talk.exception, NoTemplate)
+
+
+def test_with_a_template_everything_works_and_what_is_saved_has_it_inside(tmp_path: Path) -> None:
+    spec = project(tmp_path)
+    assert "new tokens, whose embeddings begin as the mean and are trained: <|im_start|>, <|im_end|>" in told(
+        spec, "chat=chatml"
+    )
+    folder = run(spec, overrides=("chat=chatml",))
+    assert {f.stage for f in findings(folder)} >= {"baseline", "train.0.sft", "train.1.dpo"}
+    assert "<|im_start|>" in (folder / "model" / "chat_template.jinja").read_text()
+    talk = CliRunner().invoke(app, ["chat", str(folder)], input="Hi\n")
+    assert talk.exit_code == 0, talk.output
+    audited = run(spec, audit=str(folder / "model"))
+    assert {f.stage for f in findings(audited)} == {"baseline"}
+
+
+def test_an_audit_gives_a_base_model_the_specs_template(tmp_path: Path) -> None:
+    spec = project(tmp_path)
+    other = make_base(tmp_path / "other", seed=3)
+    with pytest.raises(SpecError, match="chat: chatml"):
+        run(spec, audit=str(other), overrides=("measure.0.limit=2",))
+    folder = run(spec, audit=str(other), overrides=("chat=llama3",))
+    assert {"value.refusal", "tax.bits_per_byte"} <= {f.claim for f in findings(folder)}
+
+
+def test_a_template_of_its_own_is_overridden_and_that_is_told(tmp_path: Path) -> None:
+    spec = make_project(tmp_path)
+    assert told(spec) == ""
+    assert told(spec, "chat=llama3").startswith(
+        "chat: llama3 is given in place of the model's own chat template; new tokens"
+    )
+    assert told(spec, "chat=chatml") == "chat: chatml is given in place of the model's own chat template"
+
+
+def keys(spec: Path, *overrides: str) -> dict[str, str]:
+    experiment = resolve_effort(check(spec, overrides).experiment)
+    return cache_keys(experiment, plan(experiment))
+
+
+def test_the_words_of_the_template_are_in_every_key(tmp_path: Path) -> None:
+    spec = make_project(tmp_path)
+    (tmp_path / "t.jinja").write_text(TEMPLATE)
+    plain, given = keys(spec), keys(spec, "chat=./t.jinja")
+    assert not set(plain.values()) & set(given.values())
+    (tmp_path / "t.jinja").write_text(TEMPLATE + "{# edited #}")
+    assert not set(keys(spec, "chat=./t.jinja").values()) & set(given.values())
+    (tmp_path / "t.jinja").write_text(TEMPLATE)
+    assert keys(spec, "chat=./t.jinja") == given
+
+
+def test_a_wrong_name_has_its_line(tmp_path: Path) -> None:
+    spec = make_project(tmp_path)
+    spec.write_text(spec.read_text().replace("effort: demo\n", "effort: demo\nchat: chatlm\n"))
+    with pytest.raises(SpecError, match=r"spec.yaml:5: chat: no chat template 'chatlm'; did you mean 'chatml'"):
+        check(spec)
+
+
+def test_the_name_of_a_run_is_that_of_before_where_no_template_is_given(tmp_path: Path) -> None:
+    spec = make_project(tmp_path)
+    experiment = check(spec).experiment
+    assert experiment.id != check(spec, ["chat=chatml"]).experiment.id
+    assert "chat" not in experiment.model_fields_set
