@@ -76,7 +76,8 @@ def make_tiny(
     settings = {
         "vocab_size": len(tokenizer), "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2,
         "num_attention_heads": 4,
-        "num_key_value_heads": 2, "max_position_embeddings": 2048, "bos_token_id": tokenizer.bos_token_id, "eos_token_id": end,
+        "num_key_value_heads": 2, "max_position_embeddings": 2048, "bos_token_id": tokenizer.bos_token_id,
+        "eos_token_id": end,
         "pad_token_id": end,
         "tie_word_embeddings": True, "initializer_range": 0.2,
     }  # fmt: skip
