@@ -52,7 +52,7 @@ CASES: dict[str, tuple[str, int, int, int, list[str]]] = {
     "decode-64": ("decode", 60, 64, 16, []),
 }
 QUICK = ("dpo", "sft", "grpo-8", "decode-8")
-BATCH, NEW = 8, 48
+BATCH, NEW, MODEL = 8, 48, "smollm2-135m-instruct"
 
 
 def main() -> None:
@@ -63,9 +63,10 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--quick", action="store_true", help=f"{', '.join(QUICK)} in bf16, three steps")
     parser.add_argument("--ours", nargs=2, metavar=("CASE", "DTYPE"), help=argparse.SUPPRESS)
+    parser.add_argument("--model", default=MODEL, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.ours:
-        print(json.dumps(ours(*args.ours, args.steps, args.threads)), flush=True)
+        print(json.dumps(ours(*args.ours, args.steps, args.threads, args.model)), flush=True)
         return
     cases, dtypes, steps = (
         (QUICK, ["bf16"], 3) if args.quick else (args.cases.split(","), args.dtypes.split(","), args.steps)
@@ -75,7 +76,7 @@ def main() -> None:
     summary: dict[str, Any] = {}
     for case in cases:
         for dtype in dtypes:
-            own = _run(
+            own = run_json(
                 [
                     sys.executable,
                     __file__,
@@ -96,16 +97,17 @@ def main() -> None:
     print(json.dumps({"summary": summary}), flush=True)
 
 
-def trl(case: str, dtype: str, steps: int, threads: int) -> dict[str, Any]:
+def trl(case: str, dtype: str, steps: int, threads: int, cache: str | None = None) -> dict[str, Any]:
     """The peer on the same case: {units per CPU-second, peak memory}, or the reason why it was
-    skipped."""
+    skipped. `cache`: a folder with a model to take instead of the bundled one, in `fp32` and `bf16`."""
     script, *options = CASES[case][4]
     if not PEERS or not PYTHON:
         return {"lib": "trl", "skipped": "ALIGNWRIGHT_PEERS and ALIGNWRIGHT_PEERS_PYTHON are not both set"}
     if script == "ppo.py" and not os.environ.get("TRL_1_12"):
         return {"lib": "trl", "skipped": "TRL_1_12 is not set"}
     size = ["--pairs", str(BATCH * steps), "--steps", str(steps), "--threads", str(threads), "--dtype", dtype]
-    row = _run([PYTHON, str(Path(PEERS) / script), *options, *COMMON, *size], threads)
+    environment = {} if cache is None else {"BENCH_CACHE": cache}
+    row = run_json([PYTHON, str(Path(PEERS) / script), *options, *COMMON, *size], threads, **environment)
     if "skipped" in row:
         return {"lib": "trl", **row}
     unit = "pairs" if "pairs_per_cpu_s" in row else "samples"
@@ -118,11 +120,10 @@ def trl(case: str, dtype: str, steps: int, threads: int) -> dict[str, Any]:
     }
 
 
-def _run(command: list[str], threads: int) -> dict[str, Any]:
+def run_json(command: list[str], threads: int, **environment: str) -> dict[str, Any]:
     """The JSON object that a command prints last."""
-    done = subprocess.run(
-        command, capture_output=True, text=True, env=os.environ | {"OMP_NUM_THREADS": str(threads)}, check=False
-    )
+    variables = os.environ | {"OMP_NUM_THREADS": str(threads)} | environment
+    done = subprocess.run(command, capture_output=True, text=True, env=variables, check=False)
     lines = [line for line in done.stdout.splitlines() if line.startswith("{")]
     return (
         json.loads(lines[-1])
@@ -140,8 +141,8 @@ def _compared(own: dict[str, Any], peer: dict[str, Any]) -> dict[str, Any]:
 
 
 # ---- ours ----------------------------------------------------------------------------------------
-def ours(case: str, dtype: str, steps: int, threads: int) -> dict[str, Any]:
-    """One case in this process."""
+def ours(case: str, dtype: str, steps: int, threads: int, model: str = MODEL) -> dict[str, Any]:
+    """One case in this process, on the bundled model or on that of a folder."""
     import alignwright.model  # noqa: F401  # isort: skip  # sets up memory and threads before torch is there
     import torch
 
@@ -150,7 +151,7 @@ def ours(case: str, dtype: str, steps: int, threads: int) -> dict[str, Any]:
 
     torch.set_num_threads(threads)
     what, prompt_tokens, replies, rank, _ = CASES[case]
-    policy = load("smollm2-135m-instruct", dtype={"bf16": "bfloat16", "fp32": "float32"}[dtype])
+    policy = load(model, dtype={"bf16": "bfloat16", "fp32": "float32"}[dtype])
     if rank:
         add_lora(policy, rank=rank, seed=0)
     if what == "decode":

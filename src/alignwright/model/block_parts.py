@@ -94,10 +94,12 @@ class BlockParts:
 
 def parts(body: Any) -> list[BlockParts]:
     """The parts of every block."""
-    return [_parts(block, body.config) for block in body.layers]
+    size = rotary_size(body)
+    assert size is not None
+    return [_parts(block, body.config, size) for block in body.layers]
 
 
-def _parts(block: Any, config: Any) -> BlockParts:
+def _parts(block: Any, config: Any, rotary: int) -> BlockParts:
     attention, mlp = block.self_attn, block.mlp
     after = hasattr(block, "post_feedforward_layernorm")  # norms stand after a half, not before it
     size = attention.head_dim
@@ -116,7 +118,7 @@ def _parts(block: Any, config: Any) -> BlockParts:
         factor=float(getattr(block, "residual_multiplier", 1.0)),
         widths=(config.num_attention_heads * size, keys, keys),
         size=size,
-        rotary=rotary_size(config, size),
+        rotary=rotary,
     )
 
 
@@ -124,9 +126,10 @@ def _layers(module: Any, one: str, *several: str) -> tuple[Any, ...]:
     return (getattr(module, one),) if hasattr(module, one) else tuple(getattr(module, name) for name in several)
 
 
-def rotary_size(config: Any, size: int) -> int:
-    """How many numbers of a head of this size are turned by position."""
-    return int(size * (config.rope_parameters or {}).get("partial_rotary_factor", 1.0))
+def rotary_size(body: Any) -> int | None:
+    """How many of a head's numbers turn by position; None where kinds of blocks differ in it."""
+    sizes = {2 * len(each) for name, each in body.rotary_emb.named_buffers() if name.endswith("inv_freq")}
+    return sizes.pop() if len(sizes) == 1 else None
 
 
 def plain_length(config: Any) -> int | None:

@@ -48,8 +48,7 @@ def has_fast_blocks(body: Any) -> bool:
     """Whether these blocks are the ones that this module computes, for rows that are `short_enough`."""
     if type(body) not in FAMILIES or body.config.hidden_act != "silu" or body.training:
         return False
-    size = body.layers[0].self_attn.head_dim
-    return size % 2 == 0 and rotary_size(body.config, size) % 2 == 0
+    return body.layers[0].self_attn.head_dim % 2 == 0 and rotary_size(body) is not None
 
 
 def short_enough(body: Any, longest: int) -> bool:
