@@ -203,3 +203,39 @@ def test_a_clamped_judge_whose_votes_could_never_count_is_refused(spec: Path) ->
     with pytest.raises(SpecError, match=r"feedback\.2\.judge\.reasoning: its votes are at most 0\.6 sure"):
         check(spec, ["feedback.2.reasoning=true"])
     check(spec, ["feedback.2.reasoning=true", "aggregate={by: pooled, min_strength: 0.52}"])
+
+
+JUDGED = (
+    "train=[{by: sft}, {by: reward}, {by: rloo, reward: reward}, {by: dpo}]",
+    "measure=[{by: tax, text: [text.jsonl]}, {by: reward, reward: reward, prompts: [prompts.jsonl]}]",
+    "promises=[]",
+)
+
+
+@pytest.mark.parametrize(
+    ("stage", "does", "leaves"),
+    [
+        ("train.0.sft", {"measure.0.tax@train.0.sft"}, {"train.1.reward", "measure.1.reward@baseline"}),
+        ("train.0", {"measure.0.tax@train.0.sft"}, {"train.1.reward", "measure.1.reward@baseline"}),
+        ("baseline", {"measure.0.tax@baseline"}, {"collect", "measure.1.reward@baseline"}),
+        ("aggregate", {"collect", "feedback.0.written"}, {"train.0.sft", "measure.0.tax@train.0.sft"}),
+        ("train.1", {"measure.0.tax@train.0.sft"}, {"train.2.rloo", "measure.1.reward@train.0.sft"}),
+        (
+            "train.2.rloo",
+            {"measure.0.tax@train.2.rloo", "measure.1.reward@train.2.rloo"},
+            {"train.3.dpo", "measure.0.tax@train.3.dpo", "measure.1.reward@train.0.sft"},
+        ),
+        ("measure.1.reward@train.0.sft", {"train.1.reward"}, {"train.2.rloo", "measure.1.reward@train.2.rloo"}),
+        ("measure.1", {"measure.1.reward@train.3.dpo"}, set()),
+    ],
+)
+def test_until_a_stage_only_what_it_needs_is_done(spec: Path, stage: str, does: set[str], leaves: set[str]) -> None:
+    whole = [job.name for job in prepare(Request(spec, JUDGED))[1]]
+    _, jobs, _ = prepare(Request(spec, JUDGED, until=stage))
+    names = [job.name for job in jobs]
+    assert names == [name for name in whole if name in names]
+    assert does <= {*names}
+    assert leaves <= {*whole} - {*names}
+    assert stage == "baseline" or any(name.startswith(stage) for name in names)
+    for job in jobs:
+        assert {*job.builds_on} <= {*names}, job.name

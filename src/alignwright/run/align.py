@@ -23,13 +23,13 @@ from alignwright.experiment.check import CheckReport, check
 from alignwright.experiment.experiment import Experiment, claims_of, model_stages, resolve_effort
 from alignwright.experiment.labels import labels
 from alignwright.experiment.load import load
-from alignwright.experiment.plan import plan
+from alignwright.experiment.plan import jobs_until, plan
 from alignwright.experiment.spec_source import SpecSource, spec_text
 from alignwright.files import collector
 from alignwright.files.fingerprint import model_fingerprint
 from alignwright.files.models import gguf_facts, resolve
 from alignwright.files.sources import write_rejected
-from alignwright.job.job import Job, stage_name
+from alignwright.job.job import Job
 from alignwright.job.ledger import Ledger, run_lock, write_json, write_text
 from alignwright.run import disk_space
 from alignwright.run.crash import within
@@ -68,7 +68,7 @@ def prepare(request: Request, experiment: Experiment | None = None) -> tuple[Exp
     set_num_threads(experiment)
     jobs = plan(experiment)
     if request.until is not None:
-        jobs = _until(jobs, request.until)
+        jobs = jobs_until(jobs, request.until)
     return experiment, jobs, request.runs / f"{experiment.name}-{experiment.id[:6]}"
 
 
@@ -306,14 +306,3 @@ def _only_audit(experiment: Experiment, model: str) -> Experiment:
     }
     parts |= {"collect": None, "feedback": (), "train": ()}
     return Experiment(**parts).at(experiment.folder)
-
-
-def _until(jobs: tuple[Job, ...], stage: str) -> tuple[Job, ...]:
-    """The jobs up to and including those of `stage`, such as train.0.sft, train.0, aggregate or
-    baseline; what is measured of a training stage's model is among them."""
-    called = {job.name: {job.section, stage_name(job.section, job.place, ""), job.stage_name, job.name} for job in jobs}
-    places = [place for place, job in enumerate(jobs) if stage in called[job.name] | called.get(job.model, {job.model})]
-    if not places:
-        stages = dict.fromkeys(job.stage_name for job in jobs)
-        raise ValueError(f"--until {stage}: no such stage; there are baseline, {', '.join(stages)}")
-    return jobs[: places[-1] + 1]
