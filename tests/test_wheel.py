@@ -16,7 +16,7 @@ from alignwright import __version__
 from alignwright.run.scaffold import EXAMPLES, FOLDER, scaffold
 
 ROOT = Path(__file__).parents[1]
-OF_THE_REPOSITORY = {"tiny.yaml", "make_tiny_model.py", "notebook.py", "tiny-model", "runs"}
+OF_THE_REPOSITORY = {"tiny.yaml", "make_tiny_model.py", "notebook.py", "tiny-model", "runs", "__marimo__"}
 """What lies in examples/ and needs the repository: it is no project to begin with."""
 
 
