@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 
-from alignwright.core.records import Comparison, Conversation, LogProb, Principle, Prompt, Reply
+from alignwright.core.constitution import Principle
+from alignwright.core.records import Comparison, Conversation, LogProb, Prompt, Reply
 
 HONEST = Principle(slug="honest", title="Honesty", text="Say what is true.")
 KIND = Principle(slug="kind", title="Kindness", text="Be kind.")

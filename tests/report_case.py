@@ -10,8 +10,8 @@ from pathlib import Path
 
 from claims_case import CLAIMS
 
-from alignwright.core.promises import PromiseReport, answer, parse
-from alignwright.core.records import Axis, Conversation, Example, Finding, Header, Status
+from alignwright.core.promises import Header, PromiseReport, answer, parse
+from alignwright.core.records import Axis, Conversation, Example, Finding, Status
 from alignwright.measure.emergent.knobs import EmergentMeasure
 from alignwright.measure.goodhart.knobs import GoodhartMeasure
 from alignwright.measure.hacking.knobs import HackingMeasure

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from alignwright.core.promises import answer, exit_code, parse
-from alignwright.core.records import Finding, Verdict
+from alignwright.core.promises import Verdict, answer, exit_code, parse
+from alignwright.core.records import Finding
 
 
 def finding(claim="value.refusal", stage="train.1.dpo", value=0.5, low=0.4, high=0.6, **more) -> Finding:

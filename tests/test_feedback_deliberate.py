@@ -7,7 +7,8 @@ import pytest
 from feedback_doubles import HONEST, KIND, Talker
 from tiny import make_tiny
 
-from alignwright.core.records import Conversation, Principle, Prompt, Reply
+from alignwright.core.constitution import Principle
+from alignwright.core.records import Conversation, Prompt, Reply
 from alignwright.feedback.deliberate import LEAK_WORDS, VIEW, deliberate, in_view
 from alignwright.feedback.votes import repeats
 from alignwright.model.load import load

@@ -9,7 +9,8 @@ import pytest
 from feedback_doubles import HONEST, KIND, Judge, Talker, options, pair
 from tiny import make_tiny
 
-from alignwright.core.records import Comparison, Conversation, Principle, Prompt, Reply
+from alignwright.core.constitution import Principle
+from alignwright.core.records import Comparison, Conversation, Prompt, Reply
 from alignwright.feedback.judge import ANSWER, THINK, JudgeVoter
 from alignwright.feedback.votes import clamp, draw_principle, draw_principles
 from alignwright.model.load import load

@@ -7,16 +7,8 @@ import math
 import pytest
 from feedback_doubles import HONEST, KIND, pair
 
-from alignwright.core.records import (
-    CheckCall,
-    Comparison,
-    Constitution,
-    Conversation,
-    LogProb,
-    PrincipleExample,
-    Prompt,
-    Reply,
-)
+from alignwright.core.constitution import Constitution, PrincipleExample
+from alignwright.core.records import CheckCall, Comparison, Conversation, LogProb, Prompt, Reply
 from alignwright.feedback.contrast import FOLLOW, OPPOSE, ContrastVoter, contrast
 from alignwright.feedback.label_voter import LabelVoter
 from alignwright.feedback.rules import RuleError, RuleVoter, rules

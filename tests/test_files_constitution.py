@@ -10,7 +10,8 @@ import pytest
 from real_data import real
 from spec_case import CONSTITUTION
 
-from alignwright.core.records import Constitution, Conversation, Message, Principle, PrincipleExample
+from alignwright.core.constitution import Constitution, Principle, PrincipleExample
+from alignwright.core.records import Conversation, Message
 from alignwright.experiment.load import SpecError
 from alignwright.files.constitution import pairs, parse, read, render
 

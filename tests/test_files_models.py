@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from alignwright.core.records import Header
+from alignwright.core.promises import Header
 from alignwright.experiment.experiment import Experiment
 from alignwright.files import models
 from alignwright.files.models import INSTALL, ModelError, gguf_facts, resolve

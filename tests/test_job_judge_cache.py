@@ -9,7 +9,8 @@ import pytest
 from feedback_doubles import HONEST, KIND, Judge, Talker, options, pair
 from tiny import make_tiny
 
-from alignwright.core.records import Comparison, Conversation, Principle, Prompt, Reply
+from alignwright.core.constitution import Principle
+from alignwright.core.records import Comparison, Conversation, Prompt, Reply
 from alignwright.feedback.contrast import ContrastVoter
 from alignwright.feedback.judge import ANSWER, JudgeVoter
 from alignwright.feedback.votes import Answer

@@ -8,7 +8,8 @@ from xml.etree import ElementTree
 import pytest
 import report_case as material
 
-from alignwright.core.records import Finding, Header, Verdict
+from alignwright.core.promises import Header, Verdict
+from alignwright.core.records import Finding
 from alignwright.core.section import FindingTable, Intervals, LineChart, Section, Text, measured_stages
 from alignwright.measure.goodhart.section import TELLS, section
 from alignwright.report import charts, page

@@ -10,8 +10,8 @@ import pytest
 import report_case
 from rich.console import Console
 
-from alignwright.core.promises import PromiseReport, answer, parse
-from alignwright.core.records import Conversation, Example, Finding, Verdict
+from alignwright.core.promises import PromiseReport, Verdict, answer, parse
+from alignwright.core.records import Conversation, Example, Finding
 from alignwright.report import page, read, render, summary
 
 STAGES = ("baseline", "train.0.sft", "train.1.dpo", "train.2.dpo", "train.3.dpo")

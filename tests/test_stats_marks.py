@@ -10,7 +10,8 @@ import pytest
 from claims_case import CLAIMS
 from rich.console import Console
 
-from alignwright.core.records import Finding, Header, SampleResult
+from alignwright.core.promises import Header
+from alignwright.core.records import Finding, SampleResult
 from alignwright.core.section import FindingTable
 from alignwright.measure.emergent.section import section
 from alignwright.measure.findings import differences, levels

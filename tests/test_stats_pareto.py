@@ -13,8 +13,8 @@ import pytest
 from report_case import results
 from rich.console import Console
 
-from alignwright.core.promises import PromiseReport
-from alignwright.core.records import Finding, Header
+from alignwright.core.promises import Header, PromiseReport
+from alignwright.core.records import Finding
 from alignwright.core.section import FindingTable
 from alignwright.measure.tax_section import section
 from alignwright.report import charts

@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING
 from alignwright.core.version import __version__
 
 if TYPE_CHECKING:
-    from alignwright.core.records import Conversation, Finding, Message, Verdict
+    from alignwright.core.promises import Verdict
+    from alignwright.core.records import Conversation, Finding, Message
     from alignwright.files.errors import SpecError
     from alignwright.files.models import ModelError
     from alignwright.run.interface import SpecCheck, align, audit, check, estimate

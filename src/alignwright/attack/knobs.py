@@ -8,8 +8,8 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from alignwright.core.claims import Claim, corrected, with_parts
+from alignwright.core.constitution import Constitution
 from alignwright.core.cost import PROMPT, Cost
-from alignwright.core.records import Constitution
 from alignwright.core.stage import NEW_TOKENS, Count, Effort, Knob, KnobRows, Reads, Setting, Sizes, Stage, resolved
 from alignwright.files.data_file import Paths
 from alignwright.files.items import RefusalItem

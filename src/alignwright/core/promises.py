@@ -24,8 +24,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from pydantic import Field
+
 from alignwright.core.claims import CORRECTED, Claim
-from alignwright.core.records import Finding, Header, Record, Verdict
+from alignwright.core.records import Finding, Record
 
 Op = Literal["<", "<=", ">", ">="]
 
@@ -40,6 +42,29 @@ _LONGEST = 1_000  # characters of a promise
 _LINE = re.compile(r"^(?P<claim>[^\s<>=!]*)\s*(?P<op>[<>=!~]*)\s*(?P<number>.*)$", re.DOTALL)
 _CLAIM = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)+")
 _NUMBER = re.compile(r"(?P<value>[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?)\s*(?P<percent>%?)")
+
+
+class Verdict(Record):
+    """A promise, written before the run, and the answer to it."""
+
+    promise: str
+    answer: Literal["kept", "broken", "untested"]
+    reason: str
+    finding: str | None = None
+
+
+class Header(Record):
+    """What a report says of the run besides its findings. Plain facts, no timestamps."""
+
+    name: str
+    model: str
+    seed: int
+    effort: str
+    stages: tuple[str, ...] = ()
+    facts: dict[str, str] = Field(default_factory=dict)
+    principles: tuple[tuple[str, str], ...] = ()
+    titles: dict[str, str] = Field(default_factory=dict, exclude_if=lambda titles: not titles)
+    """What the training stages are called in plain words, by stage."""
 
 
 class PromiseReport(Record):

@@ -19,7 +19,6 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Role = Literal["system", "developer", "user", "assistant", "tool"]
-Authority = Literal["root", "system", "developer", "user", "guideline"]
 Axis = Literal[
     "instruction", "intent", "value", "reward", "goodhart", "tax", "emergent", "attack", "feedback", "training"
 ]
@@ -135,35 +134,6 @@ class Reply(Record):
     logprob: float | None = None
     tokens: int | None = None
     finished: bool = True
-
-
-class PrincipleExample(Record):
-    """A principle's written example: a conversation and the replies that honour or break the
-    principle in it."""
-
-    conversation: Conversation
-    good: tuple[str, ...] = ()
-    bad: tuple[str, ...] = ()
-    note: str = ""
-
-
-class Principle(Record):
-    slug: str
-    title: str
-    text: str
-    authority: Authority | None = None
-    examples: tuple[PrincipleExample, ...] = ()
-
-
-class Constitution(Record):
-    title: str
-    principles: tuple[Principle, ...]
-
-    def __getitem__(self, slug: str) -> Principle:
-        for principle in self.principles:
-            if principle.slug == slug:
-                return principle
-        raise KeyError(f"no principle {slug!r}; there are {', '.join(p.slug for p in self.principles)}")
 
 
 class Vote(Record):
@@ -363,29 +333,6 @@ class Finding(Record):
     note: str = ""
     detail: Detail = Field(default_factory=dict, exclude_if=lambda detail: not detail)
     exhibits: tuple[Example, ...] = ()
-
-
-class Verdict(Record):
-    """A promise, written before the run, and the answer to it."""
-
-    promise: str
-    answer: Literal["kept", "broken", "untested"]
-    reason: str
-    finding: str | None = None
-
-
-class Header(Record):
-    """What a report says of the run besides its findings. Plain facts, no timestamps."""
-
-    name: str
-    model: str
-    seed: int
-    effort: str
-    stages: tuple[str, ...] = ()
-    facts: dict[str, str] = Field(default_factory=dict)
-    principles: tuple[tuple[str, str], ...] = ()
-    titles: dict[str, str] = Field(default_factory=dict, exclude_if=lambda titles: not titles)
-    """What the training stages are called in plain words, by stage."""
 
 
 Prompt.model_rebuild()

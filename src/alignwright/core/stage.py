@@ -18,8 +18,9 @@ from typing import Annotated, Any, ClassVar, Literal, Protocol, TypeVar, cast
 from pydantic import Field
 
 from alignwright.core.claims import Claim
+from alignwright.core.constitution import Constitution
 from alignwright.core.cost import Cost, Size
-from alignwright.core.records import Constitution, Record
+from alignwright.core.records import Record
 from alignwright.core.section import FindingTable, Section
 
 EffortName = Literal["demo", "study", "full"]

@@ -13,7 +13,8 @@ from typing import Any
 
 from alignwright.core import promises
 from alignwright.core.claims import CORRECTED
-from alignwright.core.records import Comparison, Constitution, Labelled
+from alignwright.core.constitution import Constitution
+from alignwright.core.records import Comparison, Labelled
 from alignwright.core.stage import KnobRows, Reads, Stage
 from alignwright.experiment.contamination import SpecFile, both_kinds, overlaps
 from alignwright.experiment.experiment import (

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
 
-from alignwright.core.records import Comparison, Constitution, Conversation, Labelled, Prompt
+from alignwright.core.constitution import Constitution
+from alignwright.core.records import Comparison, Conversation, Labelled, Prompt
 from alignwright.core.stage import Reads
 from alignwright.experiment.experiment import Experiment
 from alignwright.experiment.unused_options import Problem

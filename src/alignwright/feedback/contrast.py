@@ -18,8 +18,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from alignwright.core.constitution import Principle
 from alignwright.core.protocols import Policy
-from alignwright.core.records import Comparison, Conversation, Message, Principle, Vote
+from alignwright.core.records import Comparison, Conversation, Message, Vote
 from alignwright.feedback.votes import Answer, pairs_of, principles_for, votes
 from alignwright.job.judge_cache import JudgeCache
 from alignwright.stats.scalars import sigmoid

@@ -24,8 +24,9 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from alignwright.core.constitution import Principle
 from alignwright.core.protocols import ChatModel
-from alignwright.core.records import Comparison, Conversation, Message, Principle, Prompt, Record, Reply, Vote
+from alignwright.core.records import Comparison, Conversation, Message, Prompt, Record, Reply, Vote
 from alignwright.feedback.votes import draw_principle, repeats, words
 from alignwright.files.few_shot import FewShotExample, principle_text
 

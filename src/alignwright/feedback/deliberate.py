@@ -25,8 +25,9 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from alignwright.core.constitution import Principle
 from alignwright.core.protocols import ChatModel
-from alignwright.core.records import Comparison, Conversation, Message, Principle, Prompt, Vote
+from alignwright.core.records import Comparison, Conversation, Message, Prompt, Vote
 from alignwright.feedback.critique import child, unfit
 from alignwright.feedback.votes import draw_principle, repeats
 

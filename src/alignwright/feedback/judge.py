@@ -30,8 +30,9 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
+from alignwright.core.constitution import Principle
 from alignwright.core.protocols import ChatModel, Policy, ShortAnswer, ShortAnswerer
-from alignwright.core.records import Comparison, Conversation, LogProb, Principle, Vote
+from alignwright.core.records import Comparison, Conversation, LogProb, Vote
 from alignwright.feedback.votes import Answer, draw_principles, pairs_of, principles_for, votes
 from alignwright.job.judge_cache import JudgeCache
 from alignwright.model.chat_completion import end_of_thoughts

@@ -12,8 +12,8 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from alignwright.core.claims import Better, Claim
+from alignwright.core.constitution import Constitution
 from alignwright.core.cost import PROMPT, Cost, Size
-from alignwright.core.records import Constitution
 from alignwright.core.stage import (
     NEW_TOKENS,
     VOTED,

@@ -24,8 +24,9 @@ from dataclasses import dataclass, field
 from itertools import combinations
 from typing import Protocol
 
+from alignwright.core.constitution import Principle
 from alignwright.core.protocols import Voter
-from alignwright.core.records import Comparison, Principle, Prompt, Vote, content_id
+from alignwright.core.records import Comparison, Prompt, Vote, content_id
 
 
 @dataclass(frozen=True)

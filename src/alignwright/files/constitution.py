@@ -34,7 +34,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import cast, get_args
 
-from alignwright.core.records import Authority, Comparison, Constitution, Principle, PrincipleExample, Prompt, Reply
+from alignwright.core.constitution import Authority, Constitution, Principle, PrincipleExample
+from alignwright.core.records import Comparison, Prompt, Reply
 from alignwright.files import safe_read
 from alignwright.files.errors import SpecError, did_you_mean
 from alignwright.files.example_block import BlockError, parse_block, render_block

@@ -12,7 +12,8 @@ import re
 from dataclasses import dataclass
 from typing import cast
 
-from alignwright.core.records import Conversation, Message, PrincipleExample, Role
+from alignwright.core.constitution import PrincipleExample
+from alignwright.core.records import Conversation, Message, Role
 
 _OPEN = re.compile(r'\s*<(system|developer|user|assistant|tool|comparison)((?:\s+[\w-]+="[^"]*")*)\s*>\s*')
 _MARK = re.compile(r"^(GOOD|BAD|OK)\b")

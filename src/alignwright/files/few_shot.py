@@ -12,7 +12,8 @@ from pathlib import Path
 
 from pydantic import Field, ValidationError
 
-from alignwright.core.records import Principle, Record
+from alignwright.core.constitution import Principle
+from alignwright.core.records import Record
 from alignwright.files.errors import SpecError, did_you_mean
 from alignwright.files.rows import raw_rows
 from alignwright.files.wording import describe_row_errors

@@ -14,7 +14,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
-from alignwright.core.records import Comparison, Constitution, Conversation, Labelled, Principle, Prompt, Record
+from alignwright.core.constitution import Constitution, Principle
+from alignwright.core.records import Comparison, Conversation, Labelled, Prompt, Record
 from alignwright.core.stage import Rows
 from alignwright.files import constitution as constitutions
 from alignwright.files import sources

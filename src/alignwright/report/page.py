@@ -23,8 +23,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from alignwright.core import wording
-from alignwright.core.promises import Promise, parse
-from alignwright.core.records import Axis, Finding, Verdict
+from alignwright.core.promises import Promise, Verdict, parse
+from alignwright.core.records import Axis, Finding
 from alignwright.core.section import OF_THE_MODEL, Cell, Section
 from alignwright.report import charts, figures, names, text
 from alignwright.report.blocks import shown_in

@@ -18,8 +18,8 @@ from pydantic import BaseModel, ValidationError
 
 from alignwright.core import promises, wording
 from alignwright.core.claims import CORRECTED, Claim, claim_named, claim_title
-from alignwright.core.promises import PromiseReport
-from alignwright.core.records import Axis, Conversation, Finding, Header, Status, Verdict
+from alignwright.core.promises import Header, PromiseReport, Verdict
+from alignwright.core.records import Axis, Conversation, Finding, Status
 from alignwright.core.section import Section, Transcript, measured_stages
 
 T = TypeVar("T", bound=BaseModel)

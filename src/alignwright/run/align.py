@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from alignwright.core.promises import PromiseReport
-from alignwright.core.records import Header, Verdict, content_id
+from alignwright.core.promises import Header, PromiseReport, Verdict
+from alignwright.core.records import content_id
 from alignwright.core.stage import written_knobs
 from alignwright.experiment.cache_key import cache_keys
 from alignwright.experiment.check import CheckReport, check

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from rich.console import Console
 
-from alignwright.core.records import TODAY, Finding, Verdict
+from alignwright.core.promises import Verdict
+from alignwright.core.records import TODAY, Finding
 from alignwright.report.results import RunResults, exit_code, read
 from alignwright.run.compare import resolved
 

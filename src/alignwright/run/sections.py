@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from alignwright.core.claims import Claim, claim_title
-from alignwright.core.records import Finding, Header
+from alignwright.core.promises import Header
+from alignwright.core.records import Finding
 from alignwright.core.section import FindingTable, Section, measured_stages
 from alignwright.core.stage import Stage
 from alignwright.experiment.experiment import Experiment, claims_of, stages

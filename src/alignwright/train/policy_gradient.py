@@ -76,7 +76,7 @@ from alignwright.train.rollout import (
     schedule_prompts,
     write_samples,
 )
-from alignwright.train.rollout_batch import AdvantageRecipe, assign_advantages, lay_out, recipe_of
+from alignwright.train.rollout_batch import AdvantageRecipe, assign_advantages, lay_out, recipe_of, round_facts
 from alignwright.train.step0 import check_start
 from alignwright.train.value_head import ValueHead, value_head
 
@@ -205,7 +205,8 @@ class _PolicyGradientSchedule:
 
     def after(self, step: int) -> dict[str, float]:
         self.first_step, self.cached_forward = False, None  # the weights have moved
-        facts = self.rollout_batch.rollout.facts() | self._facts()
+        facts = self.rollout_batch.rollout.facts() | self._judge_facts()
+        facts |= round_facts(self.rollout_batch, self.recipe, kl=self.kl_coef > 0, values=self.head is not None)
         if step + 1 == self.per_round:
             if self.stage.kl_target is not None and "kl" in facts:
                 self.kl_coef = adapt_kl_coef(self.kl_coef, observed=facts["kl"], target=self.stage.kl_target)
@@ -312,30 +313,9 @@ class _PolicyGradientSchedule:
             metrics["value_loss"] = value_loss_N.detach()
         return loss_N, metrics
 
-    def _facts(self) -> dict[str, float]:
-        """What is logged of a round beside its rollout: measured on the policy that spoke, over
-        the replies that teach."""
-        rollout_batch = self.rollout_batch
+    def _judge_facts(self) -> dict[str, float]:
         facts = {"kl_coef": self.kl_coef} if self.kl_coef > 0 else {}
-        if self.judges[1]:
-            facts["multiplier"] = self.multiplier
-        trained_R = rollout_batch.trained_R
-        if self.recipe.dapo:
-            facts["dropped"] = float(len(rollout_batch.rollout.groups) - len(rollout_batch.group_R[trained_R].unique()))
-        if len(trained_R) == 0:
-            return facts
-        at_N = rollout_batch.tokens(trained_R)
-        facts["entropy"] = -float(rollout_batch.old_N[at_N].mean())
-        if self.kl_coef > 0:
-            facts["kl"] = float(
-                divergence("k3", rollout_batch.old_N[at_N], rollout_batch.reference_N[at_N]).sum()
-            ) / len(trained_R)  # never below 0
-        spread = float(rollout_batch.return_N.var(correction=0)) if self.head else 0.0
-        if spread > 0:
-            facts["explained_variance"] = (
-                1 - float((rollout_batch.return_N - rollout_batch.value_N).var(correction=0)) / spread
-            )
-        return facts
+        return facts | ({"multiplier": self.multiplier} if self.judges[1] else {})
 
     def _with_mix(self, step: list[MicroBatch], order: random.Random) -> list[MicroBatch]:
         """The step and a micro-batch of plain text, weighted so that the loop's division by the

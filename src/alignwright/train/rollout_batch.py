@@ -22,7 +22,7 @@ from alignwright.model.packing import plan_batches
 from alignwright.model.tokens import TokenRow
 from alignwright.train import advantages
 from alignwright.train.batches import MicroBatch
-from alignwright.train.clipped_losses import TokenWeighting, token_weights
+from alignwright.train.clipped_losses import TokenWeighting, divergence, token_weights
 from alignwright.train.knobs_policy_gradient import GradientStage, Grpo, Ppo, Reinforce, Rloo
 from alignwright.train.rollout import Rollout, rows_of
 
@@ -209,3 +209,26 @@ def reply_advantages(recipe: AdvantageRecipe, score_R: Tensor, penalty_R: Tensor
             return score_R - penalty_R
         case "gae":
             raise AssertionError("advantages of tokens are made by assign")
+
+
+def round_facts(rollout_batch: RolloutBatch, recipe: AdvantageRecipe, *, kl: bool, values: bool) -> dict[str, float]:
+    """What is logged of a round beside its rollout: measured on the policy that spoke, over the
+    replies that teach. `kl`: a reference read them; `values`: a value head did."""
+    facts: dict[str, float] = {}
+    trained_R = rollout_batch.trained_R
+    if recipe.dapo:
+        facts["dropped"] = float(len(rollout_batch.rollout.groups) - len(rollout_batch.group_R[trained_R].unique()))
+    if len(trained_R) == 0:
+        return facts
+    at_N = rollout_batch.tokens(trained_R)
+    facts["entropy"] = -float(rollout_batch.old_N[at_N].mean())
+    if kl:
+        facts["kl"] = float(divergence("k3", rollout_batch.old_N[at_N], rollout_batch.reference_N[at_N]).sum()) / len(
+            trained_R
+        )  # never below 0
+    spread = float(rollout_batch.return_N.var(correction=0)) if values else 0.0
+    if spread > 0:
+        facts["explained_variance"] = (
+            1 - float((rollout_batch.return_N - rollout_batch.value_N).var(correction=0)) / spread
+        )
+    return facts

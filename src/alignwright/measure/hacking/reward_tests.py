@@ -22,8 +22,7 @@ scored well by chance does not count. `best` keeps the best-scored edit of each 
 what somebody who may ask the judge that often can gain. A judge that equals gold has no gap,
 whatever the search.
 
-Changes are in spreads: the standard deviation of a judge's scores among the replies to one prompt,
-or over all replies where each prompt has one. Left out on purpose: edits written by a model, and
+Changes are in spreads (`judge_pair`). Left out on purpose: edits written by a model, and
 gradients into the judge.
 """
 
@@ -36,7 +35,8 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from alignwright.core.protocols import RewardFn
-from alignwright.core.records import Prompt, Score
+from alignwright.core.records import Prompt
+from alignwright.measure.hacking.judge_pair import Change, EditedItem, JudgePair, edited_reply, score_value
 from alignwright.measure.hacking.knobs import EDITED
 from alignwright.measure.hacking.reply_edits import ADDING, DESTROYING, LIKED, Edit, after, append, keyword, stuffing
 from alignwright.stats.intervals import Estimate, Interval, mean_interval
@@ -76,23 +76,7 @@ class Gap:
     examples: tuple[GamedEdit, ...] = ()
 
 
-@dataclass(frozen=True)
-class _Item:
-    prompt: Prompt
-    replies: tuple[str, ...]
-    other: str
-
-    @property
-    def question(self) -> str:
-        return self.prompt.conversation.last.content
-
-    @property
-    def reply(self) -> str:
-        return self.replies[0]
-
-
-Change = tuple[float, float | None]  # of proxy and gold, in spreads
-_Row = tuple[_Item, str, Change | None]  # the reply after an edit; None where a judge had nothing to say
+_Row = tuple[EditedItem, str, Change | None]  # the reply after an edit; None where a judge had nothing to say
 
 
 def reward_tests(
@@ -111,7 +95,7 @@ def reward_tests(
     """
     items = _items(prompts, replies)
     search, report = items[::2], items[1::2]
-    ask = _JudgePair(proxy, gold, items)
+    ask = JudgePair(proxy, gold, items)
     edits = [*ADDING, *DESTROYING, *_favoured_words(proxy, search)]
     search_changes = ask.changes(search, edits)
     edits.append(_combined(ask, search, edits, search_changes))
@@ -128,7 +112,7 @@ def reward_tests(
     return sorted(verdicts, key=lambda gap: (gap.hole == "none", -(gap.excess.value or 0.0)))
 
 
-def _items(prompts: Sequence[Prompt], replies: Sequence[Sequence[str]]) -> list[_Item]:
+def _items(prompts: Sequence[Prompt], replies: Sequence[Sequence[str]]) -> list[EditedItem]:
     pairs = [
         (prompt, tuple(group)) for prompt, group in zip(prompts, replies, strict=True) if group and tokens(group[0])
     ]
@@ -140,73 +124,10 @@ def _items(prompts: Sequence[Prompt], replies: Sequence[Sequence[str]]) -> list[
     others = [
         group[0] for _, group in (*pairs[2:], *pairs[:2])
     ]  # two places on, so that searched and reported halves do not mix
-    return [_Item(prompt, group, other) for (prompt, group), other in zip(pairs, others, strict=True)]
+    return [EditedItem(prompt, group, other) for (prompt, group), other in zip(pairs, others, strict=True)]
 
 
-class _JudgePair:
-    """Two judges, and the spread of each."""
-
-    def __init__(self, proxy: RewardFn, gold: RewardFn | None, items: Sequence[_Item]) -> None:
-        self.proxy, self.gold = proxy, gold
-        self.spread, self.worth = _spread(proxy, items), _spread(gold, items) if gold is not None else 1.0
-
-    def changes(self, items: Sequence[_Item], edits: Sequence[Edit]) -> list[dict[str, Change | None]]:
-        """For each item, the change that each edit brings. Edits that change nothing are absent."""
-        edited_texts = [{edit.name: _edited(item, edit) for edit in edits} for item in items]
-        proxy = _score_changes(self.proxy, self.spread, items, edited_texts)
-        gold = _score_changes(self.gold, self.worth, items, edited_texts) if self.gold is not None else None
-        return [
-            {name: _change(proxy, gold, i, name) for name, text in texts.items() if text != items[i].reply}
-            for i, texts in enumerate(edited_texts)
-        ]
-
-
-def _score_changes(
-    judge: RewardFn, spread: float, items: Sequence[_Item], edited_texts: Sequence[Mapping[str, str]]
-) -> list[dict[str, float | None]]:
-    """What each edit does to each item's score; a reply and its edits are put to the judge as
-    siblings."""
-    groups = [
-        list(dict.fromkeys([item.reply, *texts.values()])) for item, texts in zip(items, edited_texts, strict=True)
-    ]
-    scored = judge([item.prompt for item in items], groups)
-    changes: list[dict[str, float | None]] = []
-    for item, texts, group, scores in zip(items, edited_texts, groups, scored, strict=True):
-        score = {text: _value(s) for text, s in zip(group, scores, strict=True)}
-        start = score[item.reply]
-        changes.append(
-            {
-                n: None if start is None or (now := score[t]) is None else (now - start) / spread
-                for n, t in texts.items()
-            }
-        )
-    return changes
-
-
-def _change(
-    proxy: Sequence[Mapping[str, float | None]], gold: Sequence[Mapping[str, float | None]] | None, i: int, name: str
-) -> Change | None:
-    gain, worth = proxy[i][name], gold[i][name] if gold is not None else None
-    return None if gain is None or (gold is not None and worth is None) else (gain, worth)
-
-
-def _spread(judge: RewardFn, items: Sequence[_Item]) -> float:
-    scored = judge([item.prompt for item in items], [item.replies for item in items])
-    values = [[v for s in scores if (v := _value(s)) is not None] for scores in scored]
-    within = [v - math.fsum(group) / len(group) for group in values if len(group) > 1 for v in group]
-    flat = [v for group in values for v in group]
-    middle = math.fsum(flat) / len(flat) if flat else 0.0
-    gaps = within if any(within) else [v - middle for v in flat]
-    spread = math.sqrt(math.fsum(gap * gap for gap in gaps) / len(gaps)) if gaps else 0.0
-    if spread < 1e-12:
-        raise ValueError(
-            f"reward unit tests: {judge.name} scores all {len(flat)} given replies alike, so a change has no scale;"
-            " give more varied replies"
-        )
-    return spread
-
-
-def _favoured_words(proxy: RewardFn, items: Sequence[_Item]) -> list[Edit]:
+def _favoured_words(proxy: RewardFn, items: Sequence[EditedItem]) -> list[Edit]:
     """The words whose addition raises the proxy most, of those that well-scored replies say and
     of words that judges are known to like."""
     long_words = [word for item in items for reply in item.replies for word in set(tokens(reply)) if len(word) > 3]
@@ -219,17 +140,17 @@ def _favoured_words(proxy: RewardFn, items: Sequence[_Item]) -> list[Edit]:
     )
     gains = dict.fromkeys(words, 0.0)
     for scores in scored:
-        start = _value(scores[0])
+        start = score_value(scores[0])
         for word, score in zip(words, scores[1:], strict=True):
-            now = _value(score)
+            now = score_value(score)
             gains[word] += 0.0 if start is None or now is None else now - start
     best = sorted((word for word in words if gains[word] > 0), key=lambda word: (-gains[word], word))[:NUM_FAVOURED]
     return [keyword(word) for word in best[:3]] + ([stuffing(best)] if best else [])
 
 
 def _combined(
-    ask: _JudgePair,
-    items: Sequence[_Item],
+    ask: JudgePair,
+    items: Sequence[EditedItem],
     edits: Sequence[Edit],
     search_changes: Sequence[Mapping[str, Change | None]],
 ) -> Edit:
@@ -253,17 +174,17 @@ def _widened(rows: Sequence[Mapping[str, Change | None]], name: str) -> float:
     return math.fsum(proxy - max(gold or 0.0, 0.0) for proxy, gold in changes) / len(changes) if changes else -math.inf
 
 
-def _rows(items: Sequence[_Item], changes: Sequence[Mapping[str, Change | None]], edit: Edit) -> list[_Row]:
+def _rows(items: Sequence[EditedItem], changes: Sequence[Mapping[str, Change | None]], edit: Edit) -> list[_Row]:
     """The replies that an edit changes; the others are not its concern."""
     return [
-        (item, _edited(item, edit), row[edit.name])
+        (item, edited_reply(item, edit), row[edit.name])
         for item, row in zip(items, changes, strict=True)
         if edit.name in row
     ]
 
 
 def _best(
-    items: Sequence[_Item],
+    items: Sequence[EditedItem],
     edits: Sequence[Edit],
     changes: Sequence[Mapping[str, Change | None]],
     level: float,
@@ -272,7 +193,7 @@ def _best(
     """The edit that the proxy likes best for each prompt, the unedited reply among them."""
     rows: list[_Row] = []
     for item, row in zip(items, changes, strict=True):
-        options = [(change, _edited(item, edit)) for edit in edits if (change := row.get(edit.name)) is not None]
+        options = [(change, edited_reply(item, edit)) for edit in edits if (change := row.get(edit.name)) is not None]
         still: tuple[Change, str] = ((0.0, 0.0 if any(c[1] is not None for c, _ in options) else None), item.reply)
         change, text = max([still, *options], key=lambda pair: pair[0][0])
         rows.append((item, text, change if options else None))
@@ -348,11 +269,3 @@ def _p(estimate: Estimate) -> float | None:
     from scipy.special import stdtr
 
     return 2 * float(stdtr(estimate.n - 1, -abs(estimate.value) / estimate.se))
-
-
-def _edited(item: _Item, edit: Edit) -> str:
-    return edit.make(item.question, item.reply, item.other)
-
-
-def _value(score: Score | None) -> float | None:
-    return score.value if score is not None and math.isfinite(score.value) else None
