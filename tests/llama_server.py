@@ -39,7 +39,7 @@ def llama_server() -> Generator[str]:
 
 
 @contextmanager
-def serving(model: Path, *, slots: int = SLOTS, context: int = CONTEXT, threads: int = 2) -> Generator[tuple[str, int]]:
+def serving(model: Path, *, slots: int = SLOTS, context: int = CONTEXT, threads: int = 1) -> Generator[tuple[str, int]]:
     """llama.cpp's server on a GGUF file. Yields its address without `/v1` and its process's id."""
     command = [sys.executable, "-c", _SERVE, str(model), str(slots), str(slots * context), str(threads)]
     pipe = subprocess.PIPE

@@ -135,19 +135,19 @@ class Run:
         return capture.get()
 
 
-def load_model(name: str | os.PathLike[str]) -> LocalModel:
+def load_model(name: str | os.PathLike[str], *, dtype: str = "float32") -> LocalModel:
     """A model by its name: a run's folder (the model that it trained), a folder in transformers'
     format, a .gguf file, a Hub id, or the bundled "smollm2-135m-instruct".
 
-    In float32, on a GPU where there is one. Raises FileNotFoundError where a run has left no model,
-    and ModelError, which is a ValueError, where the name leads nowhere.
+    `dtype` is "float32" or "bfloat16"; on a GPU where there is one. Raises FileNotFoundError where a
+    run has left no model, and ModelError, which is a ValueError, where the name leads nowhere.
     """
     run = Path(name)
     if run.is_dir() and not (run / "model").is_dir() and not (run / "config.json").exists():
         raise FileNotFoundError(_no_model(run))
     from alignwright.model.load import load
 
-    return load(run / "model" if (run / "model").is_dir() else os.fspath(name), date=run_date(run))
+    return load(run / "model" if (run / "model").is_dir() else os.fspath(name), dtype=dtype, date=run_date(run))
 
 
 def run_date(run: Path) -> str:
