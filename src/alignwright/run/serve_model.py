@@ -157,8 +157,8 @@ class ServedModel:
         generations = [
             Generation(
                 ids, events.put, n=request.n, max_new_tokens=self._room(request, len(ids)),
-                temperature=request.temperature, top_p=request.top_p, seed=request.seed, place=place, top=request.top or 0,
-                stop_ids=frozenset() if request.ignore_end else self.policy.chat.stop_ids,
+                temperature=request.temperature, top_p=request.top_p, seed=request.seed, place=place,
+                top=request.top or 0, stop_ids=frozenset() if request.ignore_end else self.policy.chat.stop_ids,
                 each=request.stream or bool(request.stop), scores_prompt=request.echo and request.top is not None,
             )
             for place, ids in enumerate([self._ids(prompt, request.prefill) for prompt in request.prompts])
