@@ -205,6 +205,7 @@ class _Handler(BaseHTTPRequestHandler):
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
         """What the library refuses by itself (a method, a malformed line), in OpenAI's form."""
         self.close_connection, self.has_begun = True, False
+        self.request_version = self.protocol_version  # else a line that was not understood is answered without a head
         if not hasattr(self, "_headers_buffer"):
             self._headers_buffer: list[bytes] = []
         self._error(code, message or explain or HTTPStatus(code).phrase, None, None)
