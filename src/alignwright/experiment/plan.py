@@ -25,28 +25,28 @@ def jobs_until(jobs: Sequence[Job], stage: str) -> tuple[Job, ...]:
     up to the last that it builds on, and its own; of a training stage also what is measured of its
     model, where that needs no judge that a later stage makes."""
     by_name = {job.name: job for job in jobs}
-    called = {job.name: {job.section, stage_name(job.section, job.place, ""), job.stage_name, job.name} for job in jobs}
-    own = {job.name for job in jobs if stage in called[job.name]}
+    names = {job.name: {job.section, stage_name(job.section, job.place, ""), job.stage_name, job.name} for job in jobs}
+    own = {job.name for job in jobs if stage in names[job.name]}
     if not own and stage != BASELINE:
         stages = dict.fromkeys(job.stage_name for job in jobs)
         raise ValueError(f"--until {stage}: no such stage; there are baseline, {', '.join(stages)}")
     # 1. what the stage builds on, and what that builds on
-    needed, open_names = set[str](), [*own]
+    requirements, open_names = set[str](), [*own]
     while open_names:
         name = open_names.pop()
-        if name not in needed:
-            needed.add(name)
+        if name not in requirements:
+            requirements.add(name)
             open_names += [other for other in _builds_on(by_name[name]) if other in by_name]
     # 2. what comes before the last of these that makes something, and is no step of another way
-    makes = [place for place, job in enumerate(jobs) if job.name in needed and not job.probes]
+    makes = [place for place, job in enumerate(jobs) if job.name in requirements and not job.probes]
     last = max(makes, default=-1)
-    kept: dict[str, Job] = {}
+    jobs_done: dict[str, Job] = {}
     for place, job in enumerate(jobs):
-        of_model = job.probes and stage in called.get(job.model, {job.model})
-        wanted = job.name in needed or place < last or of_model
-        if wanted and all(name in kept for name in _builds_on(job)):
-            kept[job.name] = job
-    return tuple(kept.values())
+        of_model = job.probes and stage in names.get(job.model, {job.model})
+        in_reach = job.name in requirements or place < last or of_model
+        if in_reach and all(name in jobs_done for name in _builds_on(job)):
+            jobs_done[job.name] = job
+    return tuple(jobs_done.values())
 
 
 def _builds_on(job: Job) -> tuple[str, ...]:
