@@ -17,7 +17,7 @@ from alignwright.experiment.experiment import Experiment
 from alignwright.files import safe_read
 from alignwright.files.choices import label_file
 from alignwright.files.code_hash import code_hash
-from alignwright.files.fingerprint import file_hash, folder_hash, model_fingerprint
+from alignwright.files.fingerprint import file_hash, folder_hash, in_bits, model_fingerprint
 from alignwright.files.functions import dependencies
 from alignwright.files.matrix import statement_file
 from alignwright.files.models import resolve
@@ -35,7 +35,7 @@ def cache_keys(experiment: Experiment, jobs: tuple[Job, ...]) -> dict[str, str]:
     common = content_id(
         experiment.seed,
         experiment.date,
-        model_fingerprint(resolve(experiment.model, experiment.folder)),
+        start_fingerprint(experiment),
         *((given.template,) if given else ()),
     )
     codes = {parts: code_hash(*parts) for parts in dict.fromkeys(map(code_parts, jobs))}
@@ -44,6 +44,12 @@ def cache_keys(experiment: Experiment, jobs: tuple[Job, ...]) -> dict[str, str]:
         own = cache_key(job, experiment, codes[code_parts(job)])
         keys[job.name] = content_id(common, own, [keys[name] for name in job.builds_on])
     return keys
+
+
+def start_fingerprint(experiment: Experiment) -> str:
+    """What names the start model: its weights, and in how few bits they are kept."""
+    weights = model_fingerprint(resolve(experiment.model, experiment.folder))
+    return in_bits(weights, experiment.quantization)
 
 
 def cache_key(job: Job, experiment: Experiment, code: str) -> str:

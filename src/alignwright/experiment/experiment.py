@@ -27,6 +27,7 @@ from alignwright.files.chat_format import ChatFormat, chat_format
 from alignwright.files.data_file import Paths
 from alignwright.files.errors import Loc
 from alignwright.files.intent import Intent
+from alignwright.files.quantization import Quantization
 from alignwright.files.server import Server
 from alignwright.job.data import Data
 from alignwright.train.knobs import AnyTrain, Train, learns_from_labels
@@ -61,6 +62,10 @@ class Experiment(Record):
         default=None,
         min_length=1,
         description="the chat template that the model is given: chatml, llama3, ./template.jinja, or none (its own)",
+    )
+    quantization: Quantization | None = Field(
+        default=None,
+        description="nf4: keep the linear layers of `model` in 4 bits, under adapters (QLoRA)",
     )
     date: str = Field(
         default=TODAY, description="the day that a chat template which writes today's date takes for today"

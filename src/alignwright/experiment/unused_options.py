@@ -19,8 +19,9 @@ from alignwright.experiment.answerable import contradictions, unanswerable
 from alignwright.experiment.experiment import Experiment, fully, promised_claims, setting_of, stages
 from alignwright.experiment.unions import AnyStage
 from alignwright.files.errors import Loc, did_you_mean
+from alignwright.files.quantization import NO_WHOLE, why_not_quantized
 from alignwright.files.server import FORM, is_server, why_no_server
-from alignwright.train.knobs_loop import TrainStage
+from alignwright.train.knobs_loop import Training, TrainStage
 
 Problem = tuple[Loc, str]
 
@@ -33,6 +34,7 @@ def problems(experiment: Experiment) -> list[Problem]:
         *_promises(experiment),
         *_twice(experiment),
         *_filled(experiment),
+        *_quantization(experiment),
     ]
 
 
@@ -47,6 +49,19 @@ def _faults(experiment: Experiment, loc: Loc, stage: AnyStage) -> Iterator[Probl
     if loc[0] != "feedback":  # a voter is no voter's judge
         for knob, name in stage.judges():
             yield from _missing_judge(experiment, (*loc, *knob), name, setting)
+
+
+def _quantization(experiment: Experiment) -> Iterator[Problem]:
+    """Why the start model cannot be kept in 4 bits, or not be trained so."""
+    if experiment.quantization is None:
+        return
+    if is_server(experiment.model):
+        yield ("quantization",), "has no effect: the model is a server, whose weights are its own"
+    elif why := why_not_quantized():
+        yield ("quantization",), why
+    for loc, stage in stages(experiment):
+        if isinstance(stage, Training) and stage.rank == 0:
+            yield (*loc, "rank"), f"0, with 'quantization: {experiment.quantization}': {NO_WHOLE}"
 
 
 def _filled(experiment: Experiment) -> Iterator[Problem]:

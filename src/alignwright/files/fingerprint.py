@@ -34,6 +34,11 @@ def model_fingerprint(ref: ModelRef) -> str:
     return folder_hash(path) if path.is_dir() else content_id([[path.name, file_hash(path)]])
 
 
+def in_bits(fingerprint: str, quantization: str | None) -> str:
+    """What names weights that are kept in so few bits; of whole ones their own fingerprint."""
+    return f"{fingerprint}-{quantization}" if quantization else fingerprint
+
+
 @cache
 def _hash(path: Path, size: int, changed: int) -> str:  # noqa: ARG001 - size and time are the cache's key
     with path.open("rb") as file:

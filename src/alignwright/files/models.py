@@ -140,8 +140,13 @@ _DEEPEST = 8  # arrays within arrays; no file has any
 
 def gguf_parameters(path: Path) -> int:
     """Count a GGUF file's parameters from its header, without its tensors."""
+    return sum(map(prod, gguf_shapes(path).values()))
+
+
+def gguf_shapes(path: Path) -> dict[str, tuple[int, ...]]:
+    """The shape of every tensor in a GGUF file, from its header."""
     with _gguf_header(path) as header:
-        return sum(_gguf_tensor_sizes(header))
+        return dict(_gguf_shapes(header))
 
 
 def gguf_facts(path: Path) -> dict[str, str]:
@@ -224,12 +229,11 @@ def _gguf_header(path: Path) -> Generator[_Header]:
             raise ModelError(f"{path} is not a whole GGUF file: {error}; {AGAIN}") from None
 
 
-def _gguf_tensor_sizes(header: _Header) -> Iterator[int]:
+def _gguf_shapes(header: _Header) -> Iterator[tuple[str, tuple[int, ...]]]:
     _, tensors, entries = header.read("<IQQ")
     for _ in range(entries):
         header.skip_string()
         header.skip_value(header.read("<I")[0])
-    for _ in range(tensors):
-        header.skip_string()
-        yield prod(header.shape())
+    for place in range(tensors):
+        yield header.text() or f"tensor {place}", header.shape()
         header.read("<IQ")

@@ -77,8 +77,11 @@ class JobContext:
 
     def answers(self, judge: str) -> JudgeCache:
         """What the judge that a knob names was asked before, in this run and in those beside it."""
-        template = self.models.chat.template if self.models.chat else None
-        return judge_cache(judge, self.models.start_name, self.data.folder, self.ledger.run, template)
+        models = self.models
+        template = models.chat.template if models.chat else None
+        return judge_cache(
+            judge, models.start_name, self.data.folder, self.ledger.run, template, quantization=models.quantization
+        )
 
     def with_progress(self, model: LocalModel) -> LocalModel:
         """The model, reporting its progress to this job's bar."""

@@ -27,8 +27,9 @@ from pathlib import Path
 
 from alignwright.core.records import content_id
 from alignwright.files.code_hash import code_hash
-from alignwright.files.fingerprint import model_fingerprint
+from alignwright.files.fingerprint import in_bits, model_fingerprint
 from alignwright.files.models import resolve
+from alignwright.files.quantization import Quantization
 from alignwright.files.server import is_server
 
 BATCH = 256  # questions between two writes: enough to fill the judge's batches, little enough to lose
@@ -167,17 +168,28 @@ def _answer(line: bytes) -> tuple[str, float | None]:
 _MEND = "delete this line, and its question is asked again"
 
 
-def judge_cache(judge: str, start: str, folder: Path, run: Path, template: str | None = None) -> JudgeCache:
+def judge_cache(
+    judge: str,
+    start: str,
+    folder: Path,
+    run: Path,
+    template: str | None = None,
+    *,
+    quantization: Quantization | None = None,
+) -> JudgeCache:
     """The answers of the judge that a stage names: self (the start model), another model, or a
     server. `folder` is the spec's, `run` the run's, `template` the chat template that the start
-    model is given.
+    model is given, `quantization` the bits in which it is kept.
 
     They lie in `answers/` of the run, outside the folders of jobs, which are emptied when a job is
     done anew. So after one principle was edited only the questions that it is part of are asked
     again, and after a knob was changed, which makes another run's folder, none: what the runs beside
     this one know of the same judge is taken over.
     """
-    name = judge if is_server(judge) else model_fingerprint(resolve(start if judge == "self" else judge, folder))
+    if judge == "self":
+        name = in_bits(model_fingerprint(resolve(start, folder)), quantization)
+    else:
+        name = judge if is_server(judge) else model_fingerprint(resolve(judge, folder))
     answers = run / "answers"
     answers.mkdir(exist_ok=True)
     # what a local model answers is computed by our code; a server's answers are its own, and paid for

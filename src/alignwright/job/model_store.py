@@ -14,6 +14,7 @@ from typing import TypeVar, cast
 
 from alignwright.core.protocols import ChatModel
 from alignwright.files.chat_format import ChatFormat
+from alignwright.files.quantization import Quantization
 from alignwright.files.server import Server
 from alignwright.job.data import Data
 from alignwright.job.job import BASELINE
@@ -32,8 +33,9 @@ than what training either of them takes."""
 
 
 class ModelStore:
-    """The models of one run: `start` is the start model's name, `data` knows where paths of the
-    spec lie, `server` how a server that judges is asked, `chat` the template that it is given."""
+    """The models of one run: `start` is the start model's name and `quantization` the bits in which
+    it is kept, `data` knows where paths of the spec lie, `server` how a server that judges is asked,
+    `chat` the template that it is given."""
 
     def __init__(
         self,
@@ -45,9 +47,11 @@ class ModelStore:
         date: str,
         server: Server | None = None,
         chat: ChatFormat | None = None,
+        quantization: Quantization | None = None,
     ) -> None:
         self.start_name, self.data, self.ledger = start, data, ledger
         self.seed, self.date, self.server, self.chat = seed, date, server or Server(), chat
+        self.quantization: Quantization | None = quantization
         self._in_memory: dict[tuple[str, str], LocalModel] = {}
         self._trainable: tuple[tuple[str, int], LocalModel] | None = None
         self._judge: tuple[str, object] | None = None
@@ -149,7 +153,8 @@ class ModelStore:
 
     def _load(self, dtype: str) -> LocalModel:
         local = self.data.path(self.start_name)
-        return load(str(local) if local.exists() else self.start_name, dtype=dtype, date=self.date, chat=self.chat)
+        name = str(local) if local.exists() else self.start_name
+        return load(name, dtype=dtype, date=self.date, chat=self.chat, quantization=self.quantization)
 
     def _put_on(self, policy: LocalModel, model: str, *, trainable: bool = False) -> None:
         """Make the start model that of a training stage."""

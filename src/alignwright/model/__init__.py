@@ -18,12 +18,17 @@ a busy process.
 oneDNN keeps a compiled kernel for each shape it has met, a thousand of them by default; batches of
 ever new shapes fill that with 0.5 GB within a minute. Sixty-four are enough for the layers of one
 batch, at the same speed.
+
+peft imports bitsandbytes wherever it is installed, and bitsandbytes, on a processor with bfloat16
+instructions, would fetch a kernel from the Hub and run it if the package `kernels` is there. Code
+of a repository is never run here, so that package is not there for whoever asks after this.
 """
 
 from __future__ import annotations
 
 import ctypes
 import gc
+import logging
 import os
 import sys
 
@@ -57,3 +62,6 @@ if "torch" not in sys.modules:
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 keep_freed_memory()
+if "bitsandbytes" not in sys.modules:
+    sys.modules.setdefault("kernels", None)  # type: ignore[arg-type]
+    logging.getLogger("bitsandbytes.backends.cpu.ops").setLevel(logging.ERROR)  # it would warn that this failed

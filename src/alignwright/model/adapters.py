@@ -7,7 +7,7 @@ training loop keeps float32 masters, so nothing is lost in small steps.
 To sample and to measure, the adapter is merged for the while: one product a layer instead of three.
 The base weights are set aside whole and put back, never subtracted back, so restoration is exact to
 the bit; and what is measured is what `save` writes. In training its layers run as those of
-`lora_linear`.
+`lora_linear`. Over a base in 4 bits nothing is merged (`quantization`).
 """
 
 from __future__ import annotations
@@ -25,9 +25,11 @@ from peft.tuners.lora import LoraLayer
 from torch import Tensor, nn
 
 from alignwright.files.models import BUNDLED, BUNDLED_FROM, HUB_ID
+from alignwright.files.quantization import NO_WHOLE
 from alignwright.model.limits import ADAPTERS
 from alignwright.model.loaded_model import LoadedModel
 from alignwright.model.lora_linear import fuse_lora
+from alignwright.model.quantization import has_quantized, is_quantized
 
 
 def add_lora(
@@ -51,7 +53,7 @@ def add_lora(
         bias="none",
         task_type="CAUSAL_LM",
     )
-    free = [parameter.requires_grad for parameter in policy.model.parameters()]
+    free, dtype = [parameter.requires_grad for parameter in policy.model.parameters()], policy.dtype
     with torch.random.fork_rng(devices=[]), _peft():
         torch.manual_seed(seed)
         model = get_peft_model(policy.model, config, autocast_adapter_dtype=False).eval()
@@ -61,7 +63,16 @@ def add_lora(
             parameter.requires_grad_(requires_grad)
         raise ValueError(f"an adapter of rank {rank} cannot be put over {policy.name}: {why}")
     policy.model = model
+    _adapters_in(policy, dtype)
     fuse_lora(policy.model)
+
+
+def _adapters_in(policy: LoadedModel, dtype: torch.dtype) -> None:
+    """Adapters have the model's dtype; peft gives them float32 where the weights below are in 4 bits."""
+    if has_quantized(policy.model):
+        for name, parameter in policy.model.named_parameters():
+            if ".lora_" in name:
+                parameter.data = parameter.data.to(dtype)
 
 
 def _unfit(model: Any) -> str | None:
@@ -93,7 +104,10 @@ def _unfit(model: Any) -> str | None:
 
 
 def trainable_parameters(policy: LoadedModel) -> list[nn.Parameter]:
-    """What training may move: the adapter where there is one, else the whole model."""
+    """What training may move: the adapter where there is one, else the whole model. Raises
+    ValueError where that is in 4 bits."""
+    if not isinstance(policy.model, PeftModel) and has_quantized(policy.model):
+        raise ValueError(f"{policy.name}: {NO_WHOLE}")
     return [parameter for parameter in policy.model.parameters() if parameter.requires_grad]
 
 
@@ -132,6 +146,7 @@ def load_adapter(policy: LoadedModel, folder: Path, trainable: bool = False) -> 
         raise FileNotFoundError(
             f"{folder} holds no adapter_config.json, so it is not an adapter; write one with save_adapter"
         )
+    dtype = policy.dtype
     with _peft():
         model = PeftModel.from_pretrained(
             policy.model, str(folder), is_trainable=trainable, autocast_adapter_dtype=False
@@ -140,13 +155,17 @@ def load_adapter(policy: LoadedModel, folder: Path, trainable: bool = False) -> 
         policy.model = model.unload()
         raise ValueError(f"the adapter of {folder} cannot be put over {policy.name}: {why}")
     policy.model = model
+    _adapters_in(policy, dtype)
     fuse_lora(policy.model)
 
 
 def merge(policy: LoadedModel) -> None:
     """Make the adapter part of the weights, for good. What was adapted is from now on the plain
-    model."""
+    model. Over a base in 4 bits, where the sum has no form, the adapter stays, and is frozen."""
     model = _adapted(policy)
+    if has_quantized(model):
+        model.requires_grad_(False)
+        return
     with merged(policy, restore=False):
         policy.model = model.unload().requires_grad_(True)
 
@@ -161,14 +180,18 @@ def adapter_off(policy: LoadedModel) -> Iterator[None]:
 @contextlib.contextmanager
 def merged(policy: LoadedModel, *, restore: bool = True) -> Iterator[None]:
     """The adapter inside the weights while this lasts; afterwards every base weight is what it
-    was, to the bit. Nothing without an adapter."""
-    layers = [layer for layer in policy.model.modules() if isinstance(layer, LoraLayer) and not layer.disable_adapters]
+    was, to the bit. Nothing without an adapter, and of a layer in 4 bits."""
+    layers = [
+        layer
+        for layer in policy.model.modules()
+        if isinstance(layer, LoraLayer) and not layer.disable_adapters and not is_quantized(layer.get_base_layer())
+    ]
     aside: list[tuple[Any, Tensor]] = []
     try:
         for layer in layers:
             weight: Any = layer.get_base_layer().weight
             aside.append((weight, weight.data))
-            weight.data = _with_adapter(layer, weight)
+            weight.data = with_adapter(layer, weight)
             layer._disable_adapters = True
         yield
     finally:
@@ -193,15 +216,13 @@ def plain_weights(layer: Any) -> tuple[Tensor, Tensor | None]:
     base = linear_under(layer)
     assert base is not None
     return (
-        _with_adapter(layer, base.weight)
-        if isinstance(layer, LoraLayer) and not layer.disable_adapters
-        else base.weight
+        with_adapter(layer, base.weight) if isinstance(layer, LoraLayer) and not layer.disable_adapters else base.weight
     ), base.bias
 
 
 @torch.no_grad()
-def _with_adapter(layer: Any, weight: Tensor) -> Tensor:
-    """W + scale * B A, summed in float32 and rounded once."""
+def with_adapter(layer: Any, weight: Tensor) -> Tensor:
+    """A layer's weight with its adapter in it: W + scale * B A, summed in float32 and rounded once."""
     whole = weight.detach().float()
     if whole.data_ptr() == weight.data_ptr():
         whole = whole.clone()

@@ -27,11 +27,13 @@ from alignwright.core.records import TODAY
 from alignwright.files.chat_format import ChatFormat
 from alignwright.files.model_folder import AGAIN
 from alignwright.files.models import ModelError, ModelRef, resolve
+from alignwright.files.quantization import Quantization, why_not_quantized
 from alignwright.model.adapters import load_adapter
 from alignwright.model.attention import NAME
 from alignwright.model.given_template import give_template
 from alignwright.model.local_model import LocalModel
 from alignwright.model.progress_bars import without_progress_bars
+from alignwright.model.quantization import has_quantized, loading_options, set_dtype
 from alignwright.model.token_embeddings import fit_to
 from alignwright.model.tokenizer import dequantised_folder, open_tokenizer, readable
 
@@ -47,35 +49,42 @@ def load(
     device: str | None = None,
     date: str = TODAY,
     chat: ChatFormat | None = None,
+    quantization: Quantization | None = None,
 ) -> LocalModel:
     """Open a model by name (bundled, ./folder, file.gguf, Hub id) in "float32" or "bfloat16", with
-    a trained adapter if one is given.
+    a trained adapter if one is given. `quantization`: its linear layers are kept in so few bits.
 
     `date` is the day that its chat template takes for today, where it writes one; `chat` the
     template that it is given in place of its own."""
     if dtype not in DTYPES:
         raise ValueError(f"dtype {dtype!r} is not known; use one of {', '.join(DTYPES)}")
     ref = resolve(str(name))
+    if quantization and (why := why_not_quantized()):
+        raise ModelError(f"model {str(name)!r}: {why}")
     place = _place(ref)
     local_only = ref.kind != "hub"
+    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     with without_progress_bars(), readable(str(name), place):
         tokenizer = open_tokenizer(place) if isinstance(place, Path) else _hub_tokenizer(place)
         model, loading_info = cast("Any", AutoModelForCausalLM).from_pretrained(
             place,
-            dtype=DTYPES[dtype],
+            dtype=DTYPES["float32" if quantization else dtype],
             local_files_only=local_only,
             trust_remote_code=False,
             use_safetensors=True,
             attn_implementation=NAME,
             output_loading_info=True,
+            **(loading_options(quantization, device) if quantization else {}),
         )
         _whole(str(name), place, loading_info)
+    if has_quantized(model):  # asked for here, or in the model's own configuration
+        set_dtype(model, DTYPES[dtype])
     with readable(str(name), place, ours=ValueError):
         given = give_template(tokenizer, chat) if chat else None
         if given:
             fit_to(model, given)
             tokenizer = given.tokenizer
-        policy = LocalModel(_record_name(ref), _to_device(model, device), tokenizer, date=date)
+        policy = LocalModel(_record_name(ref), model.to(device), tokenizer, date=date)
     if adapter is not None:
         load_adapter(policy, adapter)
     return policy
@@ -93,10 +102,6 @@ def _whole(name: str, place: str | Path, loading_info: Mapping[str, Any]) -> Non
             f"model {name!r}: the weights in {place} lack {len(missing)} that its config.json asks for, such as"
             f" {missing[0]}; {AGAIN}"
         )
-
-
-def _to_device(model: Any, device: str | None) -> Any:
-    return model.to(device or ("cuda" if torch.cuda.is_available() else "cpu"))
 
 
 def _record_name(ref: ModelRef) -> str:

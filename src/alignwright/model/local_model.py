@@ -20,7 +20,9 @@ from alignwright.model.legacy_config import write_legacy_config
 from alignwright.model.loaded_model import LoadedModel
 from alignwright.model.logprob import reply_logprobs, token_logprobs
 from alignwright.model.packing import pack, plan_batches
+from alignwright.model.plain_weights import save_plain
 from alignwright.model.progress_bars import without_progress_bars
+from alignwright.model.quantization import has_quantized
 from alignwright.model.sampling import Sample, sample
 from alignwright.model.tokens import TokenRow
 
@@ -147,9 +149,13 @@ class LocalModel(LoadedModel):
         )
 
     def save(self, folder: Path) -> None:
-        """Write a plain transformers folder, an adapter merged into the weights:
-        AutoModelForCausalLM and AutoTokenizer open it."""
+        """Write a plain transformers folder, an adapter merged into the weights, and weights in 4
+        bits dequantised: AutoModelForCausalLM and AutoTokenizer open it."""
         plain = self.model.get_base_model() if hasattr(self.model, "get_base_model") else self.model
+        if has_quantized(plain):
+            save_plain(plain, folder)
+            self._save_tokenizer(folder)
+            return
         with merged(self):
             # an adapted layer's weight is called `...base_layer.weight`; the adapters themselves are left behind
             weights = {
@@ -159,6 +165,9 @@ class LocalModel(LoadedModel):
             }
             with without_progress_bars():
                 plain.save_pretrained(folder, state_dict=weights)
+        self._save_tokenizer(folder)
+
+    def _save_tokenizer(self, folder: Path) -> None:
         self.tokenizer.save_pretrained(folder)
         write_legacy_config(folder)
 

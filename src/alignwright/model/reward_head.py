@@ -25,6 +25,7 @@ from alignwright.model.adapters import load_adapter
 from alignwright.model.loaded_model import LoadedModel
 from alignwright.model.logprob import scored_hidden
 from alignwright.model.packing import PackedBatch, pack, plan_batches
+from alignwright.model.quantization import set_compute_dtype
 from alignwright.model.tokens import TokenRow
 from alignwright.model.weights import FILE, load_tensors, load_weights, write_tensors
 
@@ -158,11 +159,14 @@ def load_member(policy: LoadedModel, member: Path) -> None:
 def in_float32(policy: LoadedModel) -> Iterator[None]:
     """The model in float32 while this lasts: what is found out is found in float32. Back in
     bfloat16 not a bit has changed."""
-    dtypes = [(p, p.dtype) for p in policy.model.parameters() if p.dtype != torch.float32]
+    dtype = policy.dtype
+    dtypes = [(p, p.dtype) for p in policy.model.parameters() if p.is_floating_point() and p.dtype != torch.float32]
+    set_compute_dtype(policy.model, torch.float32)
     for p, _ in dtypes:
         p.data = p.data.float()
     try:
         yield
     finally:
-        for p, dtype in dtypes:
-            p.data = p.data.to(dtype)
+        set_compute_dtype(policy.model, dtype)
+        for p, own in dtypes:
+            p.data = p.data.to(own)

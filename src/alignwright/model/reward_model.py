@@ -31,7 +31,9 @@ from alignwright.model.adapters import merge
 from alignwright.model.legacy_config import write_legacy_config
 from alignwright.model.loaded_model import LoadedModel
 from alignwright.model.logprob import trunk
+from alignwright.model.plain_weights import plain_config, plain_weights
 from alignwright.model.progress_bars import without_progress_bars
+from alignwright.model.quantization import has_quantized
 from alignwright.model.reward_head import load_head, load_member, score_rows
 from alignwright.model.sequence_classifier import ending_with_the_turn
 from alignwright.model.tokens import TokenRow
@@ -166,11 +168,11 @@ class RewardScorer:
                 f"{len(self._heads)} members cannot be one transformers model; train with 'combine: weights' for a"
                 " single one"
             )
-        config = copy.deepcopy(self.policy.model.config)
+        config = plain_config(self.policy.model.config)
         config.num_labels, config.pad_token_id, config._attn_implementation = 1, _padding(self.policy), None
         config.id2label, config.label2id = {0: "SCORE"}, {"SCORE": 0}
         plain: Any = AutoModelForSequenceClassification.from_config(config, dtype=self.policy.dtype)
-        getattr(plain, plain.base_model_prefix).load_state_dict(trunk(self.policy.model).state_dict())
+        getattr(plain, plain.base_model_prefix).load_state_dict(_plain_trunk(self.policy))
         with torch.no_grad():
             plain.score.weight.copy_(self._heads[0].weight)
         with without_progress_bars():
@@ -191,6 +193,12 @@ class RewardScorer:
             )
         tokenizer.save_pretrained(folder)
         write_legacy_config(folder)
+
+
+def _plain_trunk(policy: LoadedModel) -> dict[str, Tensor]:
+    """The weights of the trunk; of one in 4 bits dequantised, its adapter in them."""
+    body = trunk(policy.model)
+    return {name: make() for name, make in plain_weights(body)} if has_quantized(body) else body.state_dict()
 
 
 def _padding(policy: LoadedModel) -> int:

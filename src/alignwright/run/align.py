@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from alignwright.core.promises import Header, PromiseReport, Verdict
 from alignwright.core.records import content_id
 from alignwright.core.stage import written_knobs
-from alignwright.experiment.cache_key import cache_keys
+from alignwright.experiment.cache_key import cache_keys, start_fingerprint
 from alignwright.experiment.check import CheckReport, check
 from alignwright.experiment.experiment import Experiment, claims_of, model_stages, resolve_effort
 from alignwright.experiment.labels import labels
@@ -26,8 +26,8 @@ from alignwright.experiment.load import load
 from alignwright.experiment.plan import jobs_until, plan
 from alignwright.experiment.spec_source import SpecSource, spec_text
 from alignwright.files import collector
-from alignwright.files.fingerprint import model_fingerprint
 from alignwright.files.models import gguf_facts, resolve
+from alignwright.files.quantization import in_4_bits
 from alignwright.files.sources import write_rejected
 from alignwright.job.job import Job
 from alignwright.job.ledger import Ledger, run_lock, write_json, write_text
@@ -79,7 +79,7 @@ def estimate(request: Request, *, probed: bool = False) -> RunEstimate:
     if probed:
         from alignwright.run.probe import probe
 
-        model = model_fingerprint(resolve(experiment.model, experiment.folder))
+        model = start_fingerprint(experiment)
         store_rates(model, probe(experiment, rates_of(model)))
     return estimate_jobs(experiment, jobs, cache_keys(experiment, jobs), Ledger(folder), lengths_of(experiment))
 
@@ -226,7 +226,7 @@ def _write_spec(experiment: Experiment, request: Request, folder: Path, threads:
             place / "constitution.md", experiment.path(experiment.intent.constitution).read_text(encoding="utf-8")
         )
     write_json(place / "resolved.json", experiment.model_dump(mode="json"))
-    weights = model_fingerprint(resolve(experiment.model, experiment.folder))
+    weights = start_fingerprint(experiment)
     without = why_no_kernels()
     write_json(
         place / "provenance.json",
@@ -258,6 +258,8 @@ def _header(experiment: Experiment, folder: Path, stages: Sequence[str]) -> Head
         ),
         "measured in": "float32, greedy replies, fixed batch layout",
     }
+    if experiment.quantization:
+        facts_shown["base"] = in_4_bits(experiment.quantization)
     facts_shown |= _terms(experiment)
     constitution = experiment.data.constitution
     return Header(
@@ -304,5 +306,6 @@ def _only_audit(experiment: Experiment, model: str) -> Experiment:
         "name": f"{experiment.name[:50]}-audit-{content_id(name)[:6]}",
         "model": name,
     }
+    parts.pop("quantization", None)  # a property of the spec's own start model; this one is measured as it is
     parts |= {"collect": None, "feedback": (), "train": ()}
     return Experiment(**parts).at(experiment.folder)

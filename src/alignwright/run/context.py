@@ -24,6 +24,7 @@ def model_store(experiment: Experiment, ledger: Ledger) -> ModelStore:
         date=experiment.date,
         server=experiment.server,
         chat=experiment.chat_format,
+        quantization=experiment.quantization,
     )
 
 

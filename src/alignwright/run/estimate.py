@@ -13,11 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from alignwright.core.cost import Cost
+from alignwright.experiment.cache_key import start_fingerprint
 from alignwright.experiment.experiment import Experiment
 from alignwright.experiment.labels import labels
 from alignwright.experiment.plan import plan
-from alignwright.files.fingerprint import model_fingerprint
 from alignwright.files.models import resolve
+from alignwright.files.quantization import weight_bytes
 from alignwright.job.job import Job
 from alignwright.job.ledger import Ledger
 from alignwright.run.rates import Workload, rates_of, store_rates
@@ -84,7 +85,7 @@ def estimate_jobs(
 ) -> RunEstimate:
     """Estimate every job. Reads the data files, no model."""
     ref = resolve(experiment.model, experiment.folder)
-    size, rates = ref.parameters or UNKNOWN_PARAMETERS, rates_of(model_fingerprint(ref))
+    size, rates = ref.parameters or UNKNOWN_PARAMETERS, rates_of(start_fingerprint(experiment))
     lines, titles = list[JobEstimate](), labels(plan(experiment))
     for job in jobs:
         job_cost = cost(job, lengths)
@@ -96,7 +97,9 @@ def estimate_jobs(
         lines.append(
             JobEstimate(job.name, titles[job.name], cached, job_cost.tokens, minutes, job_cost.at_most, voting)
         )
-    memory = (4 * size + (TRAIN_BYTES if experiment.train else MEASURE_BYTES)) / 1e9
+    memory = (
+        weight_bytes(ref, size, experiment.quantization) + (TRAIN_BYTES if experiment.train else MEASURE_BYTES)
+    ) / 1e9
     return RunEstimate(
         ledger.run,
         tuple(lines),
@@ -111,7 +114,7 @@ def estimate_jobs(
 def learn_rates(experiment: Experiment, durations: Sequence[tuple[Job, float]]) -> None:
     """Remember what finished jobs took beside what they were estimated at. `durations` is in seconds."""
     ref = resolve(experiment.model, experiment.folder)
-    model, lengths = model_fingerprint(ref), lengths_of(experiment)
+    model, lengths = start_fingerprint(experiment), lengths_of(experiment)
     rates = rates_of(model)
     for job, seconds in durations:
         job_cost = cost(job, lengths)

@@ -71,7 +71,10 @@ def _open(experiment: Experiment, dtype: str) -> tuple[LocalModel, float]:
     unpacked as well."""
     started = time.perf_counter()
     name = experiment.source(experiment.model) if experiment.path(experiment.model).exists() else experiment.model
-    return load(name, dtype=dtype, date=experiment.date, chat=experiment.chat_format), time.perf_counter() - started
+    policy = load(
+        name, dtype=dtype, date=experiment.date, chat=experiment.chat_format, quantization=experiment.quantization
+    )
+    return policy, time.perf_counter() - started
 
 
 def _training(experiment: Experiment, prompts: Sequence[Conversation], size: int) -> tuple[float, float]:
