@@ -1,2 +1,2 @@
-"""The words of the system: records, protocols, intervals, checks and promises. No torch, no
-files, no clock."""
+"""The words of the system: records, protocols, stages, claims and promises. No torch, no files, no
+clock."""
