@@ -15,7 +15,7 @@ from transformers import AutoConfig, AutoModelForCausalLM
 
 from alignwright.model import kernels as kernels_module
 from alignwright.model import llama_blocks
-from alignwright.model.adapters import add_lora, trainable_parameters
+from alignwright.model.adapters import adapter_off, add_lora, trainable_parameters
 from alignwright.model.block_parts import BlockParts, pair_halves, parts, plain_length
 from alignwright.model.decoder import decoding
 from alignwright.model.kv_cache import TransformersDecoder
@@ -173,6 +173,26 @@ def test_an_adapter_learns_as_peft_over_transformers_does(
     weighed(ours).backward()
     weighed(theirs).backward()
     close(slopes(policy.model), slopes(other.model))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_policy_and_its_reference_round_alike(
+    family: str, dtype: str, engine: str, folders: Callable[[str], Path]
+) -> None:
+    """With a gradient and without one, a new adapter on and off: the first step's ratios are 1 to the last bit."""
+    policy = load(folders(family), dtype=dtype)
+    batch = pack(ROWS, 2, dtype=policy.dtype)
+    whole = token_logprobs(policy.model, batch)
+    add_lora(policy, rank=3, seed=1)
+    learning = token_logprobs(policy.model, batch)
+    with torch.no_grad():
+        assert torch.equal(token_logprobs(policy.model, batch), learning)
+        with adapter_off(policy):
+            assert torch.equal(token_logprobs(policy.model, batch), learning)
+    assert whole.requires_grad
+    assert learning.requires_grad
+    assert torch.equal(whole, learning)
 
 
 def spoken(policy: LocalModel, steps: int = 40) -> tuple[Tensor, Tensor]:

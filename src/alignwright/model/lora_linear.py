@@ -45,13 +45,14 @@ class _Fused(torch.autograd.Function):
         )
         outs = []
         for (weight_OI, bias_O, _, b_OR), low, scale in zip(parts, low_NR, scales, strict=True):
-            # 2. The adapter is added while the sum is in the registers, where weights can be packed; else by torch.
+            # 2. The adapter is added while the sum is in the registers, where weights can be packed; else to the very
+            #    product that the layer makes without its adapter: the reference must round alike.
             fast = pack_weight(weight_OI), pack_weight(b_OR * scale)
             if all_packed(fast):
                 out_NO = matmul_sum(list(zip((x_NI, low), fast, strict=True)))
                 out_NO = out_NO if bias_O is None else out_NO.add_(bias_O)
             else:
-                out_NO = nn.functional.linear(x_NI, weight_OI, bias_O).addmm_(low, b_OR.T, alpha=scale)
+                out_NO = linear(x_NI, weight_OI, bias_O).addmm_(low, b_OR.T, alpha=scale)
             outs.append(out_NO.view(*x.shape[:-1], -1))
         # 3. Activation checkpointing: what the input is made of is kept in its place, where that is kept anyway.
         ctx.restore_input = _keep(ctx, x, recompute, *low_NR, *flat)
