@@ -116,7 +116,8 @@ def test_a_file_of_bad_rows_is_read_no_further_than_it_takes_to_refuse_it(tmp_pa
         with pytest.raises(SpecError) as caught:
             read_items("big.parquet", TextItem, rows=rows(good))
         assert read == 1000 + good
-        assert caught.value.problems[0] == f"big.parquet:{good + 1}: text: wanted text, saw the number 5"
+        bad = f"big.parquet:{good + 1}: text: wanted text, saw the number 5 (1,000 rows: {good + 1}, {good + 2}, "
+        assert caught.value.problems[0].startswith(bad)
         assert f"1000 of the first {1000 + good} rows cannot be used" in caught.value.problems[-1]
     with pytest.raises(SpecError, match="9997 of 10000 rows cannot be used"):
         read_items("big.parquet", TextItem, rows=rows(3), bad_rows=0.5)
@@ -160,6 +161,23 @@ def test_a_bad_row_is_named_counted_and_kept(tmp_path: Path, row: dict[str, obje
     write_rejected(tmp_path / "rejected.jsonl", read.rejected)
     kept = json.loads((tmp_path / "rejected.jsonl").read_text())
     assert (kept["row"], json.loads(kept["text"])) == (2, row)
+
+
+def test_what_is_wrong_with_many_rows_alike_is_said_once(tmp_path: Path) -> None:
+    good, empty = PAIRS["plain"][0], {"prompt": Q, "chosen": GOOD, "rejected": " "}
+    path = jsonl(tmp_path / "p.jsonl", good, *[empty] * 8, BAD_ROWS[2][0], *[empty] * 2)
+    with pytest.raises(SpecError) as caught:
+        read_pairs(path)
+    first, second, count = caught.value.problems
+    assert first == f"{path}:2: 'rejected' is empty (10 rows: 2, 3, 4, 5, 6, ...)"
+    assert second.startswith(f"{path}:10: chosen and rejected are the same")
+    assert "rows" not in second
+    assert "11 of 12 rows cannot be used" in count
+    rows = [{**good, "checks": [{"name": f"no_{i}"}]} for i in range(12)]
+    with pytest.raises(SpecError) as caught:
+        read_pairs(jsonl(tmp_path / "q.jsonl", good, *rows))
+    assert len(caught.value.problems) == 12, "ten reasons, and how many more there are, and the share"
+    assert caught.value.problems[-2] == f"{tmp_path / 'q.jsonl'}: and 2 more"
 
 
 def test_bytes_that_are_no_text_and_text_that_is_no_json(tmp_path: Path) -> None:

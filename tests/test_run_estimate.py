@@ -143,7 +143,6 @@ def test_the_bill_says_at_most_of_a_stage_that_may_stop_early_and_of_the_sum(spe
     )
     (line,) = [line for line in watched.splitlines() if line.startswith("train rloo")]
     assert line.count("at most") == 2  # tokens and minutes
-    assert "at most about" in watched
     assert "'stop' may end before its last step" in watched
     assert "at most" not in next(line for line in watched.splitlines() if line.startswith("train reward"))
     assert "at most" not in plain
@@ -156,7 +155,43 @@ def test_what_is_done_is_no_upper_bound_any_more() -> None:
     )
     shown = told(RunEstimate(Path("runs/x"), lines, 1.0, None))
     assert "at most" not in shown
-    assert "about 0 minutes" in shown
+    assert "less than a minute" in shown
+
+
+def test_rows_that_are_all_too_long_are_told_and_small_numbers_are_not_nothing(spec: Path) -> None:
+    def line(*long: bool) -> str:
+        rows = [
+            {"prompt": f"tell {i}?", "chosen": "kind words " * (400 if is_long else 1), "rejected": "rude words"}
+            for i, is_long in enumerate(long)
+        ]
+        (spec.parent / "pairs.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+        lone = (
+            "measure=[]",
+            "attack=[]",
+            "feedback=[{by: written}]",
+            "collect=null",
+            "intent={pairs: [pairs.jsonl], bad_rows: 1.0}",
+        )
+        shown = told(estimate(Request(spec, (*lone, "train=[{by: dpo}]", NO_PROMISES))))
+        assert "less than a minute" in shown
+        assert "about 0 minutes" not in shown
+        return " ".join(next(text for text in shown.splitlines() if text.startswith("train dpo")).split())
+
+    assert line(True, True, True) == "train dpo 0 0.0 all 3 rows are too long: nothing is left to learn from"
+    assert line(False, False, True).endswith("<0.1 without 1 of 3 rows, which are too long")
+    assert line(False, False).endswith("<0.1")
+
+
+def test_minutes_are_said_as_people_say_them() -> None:
+    def minutes(count: float, *, at_most: bool = False) -> str:
+        lines = (JobEstimate("train.0.sft", "train sft", False, 9, count, at_most=at_most, voting=count),)
+        return told(RunEstimate(Path("runs/x"), lines, 1.0, None))
+
+    assert "runs/x, less than a minute on" in minutes(0.9, at_most=True)
+    assert "runs/x, about 1 minute on" in minutes(1.2)
+    assert "runs/x, at most about 12 minutes on" in minutes(12.3, at_most=True)
+    assert "and about 3 minutes more if every judge" in minutes(3.0)
+    assert "and less than a minute more if every judge" in minutes(0.01)
 
 
 def test_rows_are_counted_by_the_tokenizer_and_long_ones_that_are_left_out_are_not(spec: Path) -> None:

@@ -9,6 +9,8 @@ import difflib
 from collections.abc import Iterable, Sequence
 
 Loc = tuple[str | int, ...]
+_REASONS, _ROWS = 10, 5
+"""How many reasons are said of a file's bad rows, and how many rows of each are named."""
 
 
 class SpecError(Exception):
@@ -33,3 +35,21 @@ def nearest(name: str, choices: Iterable[str]) -> str | None:
 
 def dotted(loc: Loc) -> str:
     return ".".join(str(part) for part in loc)
+
+
+def bad_row_lines(file: str, bad_rows: Iterable[tuple[int, str]]) -> list[str]:
+    """What is wrong with rows of a file, (number, reason) each: a line for each reason at its first row,
+    with how many rows it is true of and the first few of them."""
+    numbers: dict[str, list[int]] = {}
+    for number, reason in bad_rows:
+        numbers.setdefault(reason, []).append(number)
+    lines = [f"{file}:{those[0]}: {reason}{_also(those)}" for reason, those in [*numbers.items()][:_REASONS]]
+    more = sum(map(len, [*numbers.values()][_REASONS:]))
+    return [*lines, f"{file}: and {more:,} more"] if more else lines
+
+
+def _also(numbers: Sequence[int]) -> str:
+    if len(numbers) == 1:
+        return ""
+    first = ", ".join(f"{number}" for number in numbers[:_ROWS])
+    return f" ({len(numbers):,} rows: {first}{', ...' if len(numbers) > _ROWS else ''})"

@@ -20,7 +20,7 @@ from alignwright.core.records import CheckCall, Comparison, Conversation, Messag
 from alignwright.files import chat, collector, construct
 from alignwright.files.chat import RowError
 from alignwright.files.data_file import data_file
-from alignwright.files.errors import SpecError, nearest
+from alignwright.files.errors import SpecError, bad_row_lines, nearest
 from alignwright.files.formats import ShapedRows, near
 from alignwright.files.normal_form import normal_form
 from alignwright.files.rows import BadRow, Raw, raw_rows
@@ -48,7 +48,6 @@ _COLUMNS = (
     *("a", "b", "replies", "choice", "rater", "group", "instruction_id_list", "kwargs"),
 )
 _ABOUT = ("topic", "principle", "checks", "system", "rater", "group")
-_FIRST_ERRORS = 10
 Keep = frozenset[str]
 """Names of columns that stay with their prompts; `EVERY` stands for all that no reader knows."""
 EVERY: Keep = frozenset({"*"})
@@ -144,8 +143,7 @@ def within_bad_rows(rows: FileRows[T], bad_rows: float, good: int | None = None)
     rows where several make one record."""
     bad = len(rows.rejected)
     total = bad + (len(rows.rows) if good is None else good)
-    lines = [f"{row.file}:{row.row}: {row.reason}" for row in rows.rejected[:_FIRST_ERRORS]]
-    lines += [f"{rows.file}: and {bad - _FIRST_ERRORS} more"] if bad > _FIRST_ERRORS else []
+    lines = bad_row_lines(rows.file, [(row.row, row.reason) for row in rows.rejected])
     if bad_rows == 0.0 and bad == ENOUGH:
         raise SpecError(
             [

@@ -25,7 +25,7 @@ from alignwright.core.stage import (
     resolved,
 )
 from alignwright.files.data_file import Paths
-from alignwright.files.errors import did_you_mean
+from alignwright.files.errors import bad_row_lines, did_you_mean
 from alignwright.files.items import (
     FaithfulItem,
     MathItem,
@@ -43,8 +43,7 @@ from alignwright.measure.hacking.knobs import HackingMeasure
 _JUDGED_BY = (
     "the judge: reward (the last reward stage), feedback (the voters), rules.yaml, file.py:function, or ./runs/NAME"
 )
-FIRST = 5
-"""Bad rows of a file that are principles; one fault is seldom alone."""
+_NO_CHECKS = "has no checks, so nothing about its reply can be verified"
 _LIMIT = "at most so many items of each kind (from effort)"
 
 FORMAT = Claim(name="instruction.format", title="Instructions followed to the letter", axis="instruction")
@@ -134,8 +133,8 @@ class Instruction(Stage):
     def row_faults(self, files: Sequence[KnobRows]) -> Iterator[tuple[Knob, str]]:
         for file in files:
             rows = zip(file.rows, file.numbers, strict=True) if file.knob[0] == "data" else ()
-            for number in [number for row, number in rows if not row.checks][:FIRST]:
-                yield file.knob, f"{file.file}:{number}: has no checks, so nothing about its reply can be verified"
+            bare = [(number, _NO_CHECKS) for row, number in rows if not row.checks]
+            yield from ((file.knob, line) for line in bad_row_lines(file.file, bare))
 
     def estimate(self, sizes: Sizes) -> Cost:
         prompts = sizes.files(self, "data").at_most(self.limit)

@@ -38,7 +38,8 @@ class JobEstimate:
     """A job's estimate; `label`: what it is called for people; `at_most`: it may be stopped early
     by its watch.
 
-    `voting`: further minutes of a judge that passes its check.
+    `voting`: further minutes of a judge that passes its check. `left_out`: rows that are not learnt
+    from, in words.
     """
 
     name: str
@@ -48,6 +49,7 @@ class JobEstimate:
     minutes: float
     at_most: bool = False
     voting: float = 0.0
+    left_out: str = ""
 
 
 @dataclass(frozen=True)
@@ -95,7 +97,16 @@ def estimate_jobs(
             for work in (workload(job_cost, size), workload(Cost(read=job_cost.voting), size))
         )
         lines.append(
-            JobEstimate(job.name, titles[job.name], cached, job_cost.tokens, minutes, job_cost.at_most, voting)
+            JobEstimate(
+                job.name,
+                titles[job.name],
+                cached,
+                job_cost.tokens,
+                minutes,
+                job_cost.at_most,
+                voting,
+                lengths.left_out(job.stage),
+            )
         )
     memory = (
         weight_bytes(ref, size, experiment.quantization) + (TRAIN_BYTES if experiment.train else MEASURE_BYTES)

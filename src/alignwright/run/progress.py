@@ -105,11 +105,11 @@ def show_estimate(estimated: RunEstimate, console: Console) -> None:
     table.add_column("")
     for line in estimated.lines:
         most = "at most " if line.at_most and not line.cached else ""
-        tokens = f"{most}{line.tokens:,}" if line.tokens else "-"
-        more = f" (+{line.voting:.1f} if it passes its check)" if line.voting and not line.cached else ""
-        table.add_row(
-            Text(one_line(line.label)), tokens, "cached" if line.cached else f"{most}{line.minutes:.1f}", more
-        )
+        tokens = f"{most}{line.tokens:,}" if line.tokens or line.left_out else "-"
+        voting = f"(+{_tenths(line.voting)} if it passes its check)" if line.voting and not line.cached else ""
+        minutes = "cached" if line.cached else f"{most}{_tenths(line.minutes)}"
+        more = "; ".join(part for part in (voting, line.left_out) if part)
+        table.add_row(Text(one_line(line.label)), tokens, minutes, f" {more}" if more else "")
     console.print(table)
     size = (
         f"{estimated.parameters / 1e6:,.0f} million parameters"
@@ -122,7 +122,7 @@ def show_estimate(estimated: RunEstimate, console: Console) -> None:
         if estimated.measured
         else "on two cores of a recent server; not measured here: --dry-run --probe does"
     )
-    minutes = f"{'at most about' if estimated.at_most else 'about'} {estimated.minutes:.0f} minutes {place}"
+    minutes = f"{_in_minutes(estimated.minutes, 'at most about' if estimated.at_most else 'about')} {place}"
     console.print(
         f"\n{todo} of {len(estimated.lines)} stages to do into {visible(str(estimated.folder))}, {minutes}",
         markup=False,
@@ -132,10 +132,23 @@ def show_estimate(estimated: RunEstimate, console: Console) -> None:
         console.print("at most: a stage with 'stop' may end before its last step", highlight=False)
     if estimated.voting:
         console.print(
-            f"and about {estimated.voting:.0f} minutes more if every judge passes its check and votes", highlight=False
+            f"and {_in_minutes(estimated.voting, 'about')} more if every judge passes its check and votes",
+            highlight=False,
         )
     if not estimated.tokenized:
         console.print(
             "tokens: four bytes each, as the model's own tokenizer is not at hand without loading it", highlight=False
         )
     console.print(f"model: {size}; memory: about {estimated.memory_gb:.1f} GB", highlight=False)
+
+
+def _tenths(minutes: float) -> str:
+    """Minutes to a tenth; what is less than that is not nothing."""
+    return "<0.1" if 0 < minutes < 0.05 else f"{minutes:.1f}"
+
+
+def _in_minutes(minutes: float, about: str) -> str:
+    """A length of time in whole minutes, as people say it."""
+    if minutes < 1:
+        return "less than a minute"
+    return f"{about} {minutes:.0f} minute{'' if round(minutes) == 1 else 's'}"

@@ -49,6 +49,7 @@ class Lengths:
     longest: int | None = None
     begins: bool = True
     _sizes: dict[object, Size] = field(default_factory=dict[object, Size])
+    _left_out: dict[str, tuple[int, int]] = field(default_factory=dict[str, tuple[int, int]])
 
     @property
     def prompts(self) -> Size:
@@ -102,6 +103,7 @@ class Lengths:
             rows, kind = rows_of(stage, sample, self.chat)
             lengths, limit = [len(row) for row in rows], longest_row(stage, kind, self.longest)
         fitting = [length for length in lengths if limit is None or length <= limit]
+        self._left_out[stage.id] = round(len(sources) * (1 - len(fitting) / len(lengths))), len(sources)
         return (
             Size(round(len(sources) * len(fitting) / len(lengths)), sum(fitting) / len(fitting))
             if fitting
@@ -113,6 +115,16 @@ class Lengths:
         from alignwright.run.doctor import KnownData  # what `check` shows is what is counted
 
         return KnownData(self.experiment)
+
+    def left_out(self, stage: Stage) -> str:
+        """How many rows of a training stage are longer than it reads, in words; nothing where none is."""
+        count, rows = self._left_out.get(stage.id, (0, 0))
+        if not count:
+            return ""
+        if count == rows:
+            return f"all {rows:,} rows are too long: nothing is left to learn from"
+        about = "about " if rows > SAMPLE else ""
+        return f"without {about}{count:,} of {rows:,} rows, which are too long"
 
     def count(self, text: str) -> int:
         """Tokens of a text as it is."""
