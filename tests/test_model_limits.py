@@ -20,12 +20,13 @@ from transformers import (
     LlamaForCausalLM,
     MixtralConfig,
     MixtralForCausalLM,
+    PreTrainedConfig,
 )
 
 from alignwright.files.models import resolve
 from alignwright.model.adapters import add_lora, merged, trainable_parameters
 from alignwright.model.legacy_config import legacy_rope_keys
-from alignwright.model.limits import Limit, limit, no_adapter
+from alignwright.model.limits import Limit, limit, no_adapter, unshared, window
 from alignwright.model.load import load
 from alignwright.model.local_model import windows
 from alignwright.model.tokenizer import load_tokenizer
@@ -45,39 +46,33 @@ def kept(model: Any, folder: Path) -> Path:
 @pytest.mark.parametrize(
     ("config", "found"),
     [
-        ({"max_position_embeddings": 2048}, Limit(2048, False, 2048)),
-        ({"max_position_embeddings": 2048, "sliding_window": 512}, Limit(512, True, 2048)),
-        ({"max_position_embeddings": 2048, "sliding_window": 4096}, Limit(2048, False, 2048)),
-        (
-            {"max_position_embeddings": 2048, "sliding_window": 512, "use_sliding_window": False},
-            Limit(2048, False, 2048),
-        ),
-        (
-            {"max_position_embeddings": 2048, "sliding_window": 512, "layer_types": ["full_attention"]},
-            Limit(2048, False, 2048),
-        ),
-        (
-            {
-                "max_position_embeddings": 2048,
-                "sliding_window": 512,
-                "layer_types": ["full_attention", "sliding_attention"],
-            },
-            Limit(512, True, 2048),
-        ),
-        ({"n_positions": 1024}, Limit(1024, False, 1024)),
+        ({"max_position_embeddings": 2048}, Limit(2048)),
+        ({"max_position_embeddings": 2048, "sliding_window": 512}, Limit(2048)),
+        ({"text_config": {"max_position_embeddings": 512}, "max_position_embeddings": 64}, Limit(512)),
+        ({"n_positions": 1024}, Limit(1024)),
         ({"vocab_size": 5}, None),
     ],
 )
-def test_the_limit_of_a_row_and_what_it_is(config: dict[str, Any], found: Limit | None) -> None:
+def test_the_limit_of_a_row_is_the_context(config: dict[str, Any], found: Limit | None) -> None:
     assert limit(config) == found
 
 
-def test_rows_beyond_a_window_are_not_told_to_raise_max_tokens() -> None:
+def test_a_window_is_where_a_layer_has_one() -> None:
+    kinds = {"layer_types": ["full_attention", "sliding_attention"]}
+    assert window(PreTrainedConfig(sliding_window=512)) == window(PreTrainedConfig(sliding_window=512, **kinds)) == 512
+    for none in ({}, {"sliding_window": 0}, {"layer_types": ["full_attention"]}, {"use_sliding_window": False}):
+        assert window(PreTrainedConfig(**({"sliding_window": 512} | none if none else {}))) is None
+
+
+def test_a_row_beyond_the_context_is_not_told_to_raise_max_tokens() -> None:
     rows = [TokenRow((1,), ((2,) * 600,)), TokenRow((1,), ((2,) * 9,))]
-    (window,) = rows_lost(rows, rows[1:], 512, 0, 0.2, Limit(512, True, 2048))
-    assert "more than the model's sliding window of 512 tokens" in window.message
-    assert "the longest has 601; rows beyond a sliding window are not supported" in window.message
-    assert "raise max_tokens" not in window.message
+    (context,) = rows_lost(rows, rows[1:], 512, 0, 0.2, Limit(512))
+    assert "more than the model's context of 512 tokens" in context.message
+    assert "the longest has 601; shorten or split them, or use a model with a longer context" in context.message
+    assert "raise max_tokens" not in context.message
+    (unstated,) = rows_lost(rows, rows[1:], 512, 0, 0.2, Limit(512, stated=False))
+    assert "a model whose configuration states no context" in unstated.message
+    assert "state the context in config.json" in unstated.message
     (knob,) = rows_lost(rows, rows[1:], 512, 0, 0.2)
     assert "raise max_tokens to 601" in knob.message
 
@@ -85,7 +80,7 @@ def test_rows_beyond_a_window_are_not_told_to_raise_max_tokens() -> None:
 def test_a_model_says_which_limit_it_is(tmp_path: Path) -> None:
     folder = make_tiny(tmp_path / "tiny", max_position_embeddings=40)
     policy, alone = load(folder), load_tokenizer(resolve(str(folder)))
-    assert policy.limit == alone.limit == Limit(40, False, 40)
+    assert policy.limit == alone.limit == Limit(40)
     with pytest.raises(
         ValueError,
         match=r"a row of 50 tokens is longer than the model's context of 40 tokens \(tiny\); shorten or split",
@@ -93,11 +88,27 @@ def test_a_model_says_which_limit_it_is(tmp_path: Path) -> None:
         policy.check_lengths([50])
 
 
-def test_a_model_with_biased_attention_is_refused_in_a_line(tmp_path: Path) -> None:
+def test_a_model_that_states_no_context_is_read_to_a_usual_one_and_says_so(tmp_path: Path) -> None:
     folder = kept(BloomForCausalLM(BloomConfig(hidden_size=32, n_layer=2, n_head=4, **ENDS)), tmp_path / "bloom")
-    for opening in (load, lambda name: load_tokenizer(resolve(str(name)))):
-        with pytest.raises(ValueError, match=r"this model \(bloom\) tells positions by a bias on attention"):
-            opening(folder)
+    policy, alone = load(folder), load_tokenizer(resolve(str(folder)))
+    assert (policy.limit, alone.limit) == (Limit(2048, stated=False), None)
+    with pytest.raises(ValueError, match=r"a row of 3000 tokens is longer than the 2,048 tokens .* states no context"):
+        policy.check_lengths([3000])
+    stated = json.loads((folder / "config.json").read_text()) | {"seq_length": 4096}
+    (folder / "config.json").write_text(json.dumps(stated))
+    assert load(folder).limit == load_tokenizer(resolve(str(folder))).limit == Limit(4096)
+
+
+def test_what_cannot_share_a_prompt_is_told_by_its_configuration() -> None:
+    assert unshared({"layer_types": ["full_attention", "sliding_attention"]}) is None
+    assert unshared({"model_type": "llama"}) is None
+    for config, words in (
+        ({"layer_types": ["full_attention", "conv"]}, "layers of kind conv"),
+        ({"text_config": {"layer_types": ["linear_attention"]}}, "layers of kind linear_attention"),
+        ({"model_type": "bloom"}, "ALiBi"),
+        ({"model_type": "falcon", "alibi": True}, "ALiBi"),
+    ):
+        assert words in (unshared(config) or "")
 
 
 # ---- adapters ------------------------------------------------------------------------------------
@@ -138,6 +149,8 @@ def test_a_plain_model_takes_an_adapter(tmp_path: Path) -> None:
     folder = make_tiny(tmp_path / "tiny")
     assert load_tokenizer(resolve(str(folder))).no_adapter is None
     assert no_adapter({"model_type": "llama", "num_experts": None, "num_local_experts": 1}) is None
+    assert no_adapter({"n_routed_experts": 8, "layers_block_type": ["mamba", "mlp"]}) is None
+    assert no_adapter({"n_routed_experts": 8, "layers_block_type": ["mamba", "moe"]}) is not None
     add_lora(load(folder), rank=2, seed=0)
 
 
@@ -160,10 +173,10 @@ def test_an_adapter_on_a_tied_head_is_refused_and_on_a_head_of_its_own_it_is_mer
 def test_windows_score_every_token_once_each_with_what_stands_before_it() -> None:
     ids = tuple(range(100, 157))
     found = windows(TokenRow((7,), (ids,)), 16)
-    assert [token for window in found for token in window.replies[0]] == list(ids)
-    assert all(len(window) <= 16 and window.prompt[0] == 7 for window in found)
-    for window in found[1:]:
-        context, scored = window.prompt[1:], window.replies[0]
+    assert [token for part in found for token in part.replies[0]] == list(ids)
+    assert all(len(part) <= 16 and part.prompt[0] == 7 for part in found)
+    for part in found[1:]:
+        context, scored = part.prompt[1:], part.replies[0]
         assert len(context) == 7
         assert [*context, *scored] == list(range(scored[0] - 7, scored[-1] + 1))
     assert windows(TokenRow((7,), (ids[:15],)), 16) == [TokenRow((7,), (ids[:15],))]

@@ -30,6 +30,8 @@ SIZES = (
     ),
     *("max_position_embeddings", "n_embd", "n_layer", "n_head", "n_positions", "sliding_window"),
 )
+BY_LAYER = ("intermediate_size", "num_attention_heads", "num_key_value_heads")
+"""Sizes that may be a list, one for each layer."""
 LARGEST = 2**31
 BITS = {
     "BOOL": 8,
@@ -172,7 +174,10 @@ def _odd(config: dict[str, Any], path: Path) -> str | None:
         return f"{path}: 'architectures' should be a list of names, saw {kinds!r}; {AGAIN}"
     for name in SIZES:
         value = config.get(name)
-        if value is not None and not (type(value) is int and 0 < value < LARGEST):
+        listed = isinstance(value, list) and name in BY_LAYER
+        several = cast("list[object]", value if listed else [value])
+        least = 0 if name == "sliding_window" else 1  # 0 is written for a window that is switched off
+        if value is not None and not all(type(each) is int and least <= each < LARGEST for each in several):
             return f"{path}: {name!r} should be a whole number above 0, saw {value!r}; {AGAIN}"
     return None
 

@@ -31,6 +31,8 @@ from alignwright.model.loaded_model import LoadedModel
 from alignwright.model.lora_linear import fuse_lora
 from alignwright.model.quantization import has_quantized, is_quantized
 
+_STATE_SPACE_WEIGHTS = ("x_proj", "dt_proj", "out_proj")
+
 
 def add_lora(
     policy: LoadedModel,
@@ -49,6 +51,7 @@ def add_lora(
         r=rank,
         lora_alpha=alpha if alpha is not None else 2 * rank,  # type: ignore[arg-type]
         target_modules=targets if isinstance(targets, str) else list(targets),
+        exclude_modules=_read_as_weights(policy.model) or None,
         lora_dropout=0.0,
         bias="none",
         task_type="CAUSAL_LM",
@@ -73,6 +76,17 @@ def _adapters_in(policy: LoadedModel, dtype: torch.dtype) -> None:
         for name, parameter in policy.model.named_parameters():
             if ".lora_" in name:
                 parameter.data = parameter.data.to(dtype)
+
+
+def _read_as_weights(model: Any) -> list[str]:
+    """Linear layers that a state-space mixer's fused kernel reads as weights alone: an adapter
+    beside them would not be there."""
+    mixers = [
+        (name, mixer)
+        for name, mixer in model.named_modules()
+        if hasattr(mixer, "conv1d") and {"A_log", "D"} <= dict(mixer.named_parameters(recurse=False)).keys()
+    ]
+    return [f"{name}.{part}" for name, mixer in mixers for part in _STATE_SPACE_WEIGHTS if hasattr(mixer, part)]
 
 
 def _unfit(model: Any) -> str | None:

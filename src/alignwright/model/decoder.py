@@ -33,6 +33,8 @@ from alignwright.model.llama_blocks import flat_hidden, has_fast_blocks, short_e
 from alignwright.model.loaded_model import LoadedModel
 from alignwright.model.logprob import head_of
 from alignwright.model.matmul import can_pack
+from alignwright.model.model_rows import plain_rows
+from alignwright.model.own_cache import OwnCacheDecoder
 from alignwright.model.packed_linear import packed_linear, packed_linears
 from alignwright.model.packing import additive, pack
 from alignwright.model.tokens import TokenRow
@@ -79,7 +81,8 @@ def decoding(policy: LoadedModel, rows: int, *, longest: int) -> Iterator[Decode
             yield _FastDecoder(policy, rows, alone=False)
             return
         with packed_linears(policy.model, rows):
-            yield TransformersDecoder(policy)
+            plain = plain_rows(body)
+            yield OwnCacheDecoder(policy, plain.decoding) if plain else TransformersDecoder(policy)
 
 
 class _Layer(NamedTuple):
@@ -134,8 +137,7 @@ class _FastDecoder:
         )
         self.queries = self.body.config.num_attention_heads * self.size
         self.reading = [_PromptLayers(layer) for layer in self.layers] if alone else None
-        head = head_of(policy.model)
-        self.head = packed_linear(head.weight, head.bias, rows)
+        self.head = head_of(policy.model).packed(rows)
         self.caches: list[Tensor] = []  # of each layer: keys and values, [2, R, K, S, D]
 
     def begin(self, prompts: Sequence[Sequence[int]], prompt_of_row: Sequence[int], room: int) -> Tensor:

@@ -2,8 +2,9 @@
 preallocated KV cache.
 
 Prompts lie left-padded and are computed once; every row gets a copy of its prompt's keys and
-values, and a step writes one column of them instead of copying everything. The models that
-`llama_blocks` knows do not come here: see `decoder`.
+values, and a step writes one column of them instead of copying everything. Layers with a sliding
+window keep all columns too, and get a mask of their own. The models that `llama_blocks` knows do
+not come here (see `decoder`), nor those that read plain rows (`own_cache`).
 
 Shapes: P prompts, R rows, L prompt length, S tokens seen and to come, V vocabulary.
 """
@@ -17,9 +18,11 @@ import torch
 from torch import Tensor
 from transformers.cache_utils import Cache, CacheLayerMixin
 
+from alignwright.model.limits import window
 from alignwright.model.llama_blocks import trunk
 from alignwright.model.loaded_model import LoadedModel
 from alignwright.model.logprob import head_of
+from alignwright.model.model_rows import masks_of_kinds
 from alignwright.model.packing import additive
 
 
@@ -44,12 +47,13 @@ class TransformersDecoder:
         real_PL = torch.arange(width)[None] >= (width - length_P)[:, None]
         past_LL = torch.ones(width, width, dtype=torch.bool).tril()
         allowed_PLL = (past_LL & real_PL[:, None, :]) | torch.eye(width, dtype=torch.bool)
+        full_P1LL = additive(allowed_PLL, policy.dtype)[:, None].to(device)
         position_PL = (torch.arange(width)[None] - (width - length_P)[:, None]).clamp(min=0)
         self.cache = _PreallocatedCache(room)
         hidden_PLH = self.body(
             input_ids=ids_PL.to(device),
             position_ids=position_PL.to(device),
-            attention_mask=additive(allowed_PLL, policy.dtype)[:, None].to(device),
+            attention_mask=self._masks(full_P1LL),
             past_key_values=self.cache,
             use_cache=True,
         ).last_hidden_state
@@ -65,12 +69,27 @@ class TransformersDecoder:
         hidden_R1H = self.body(
             input_ids=token_R[:, None],
             position_ids=self.position_R[:, None],
-            attention_mask=self.mask_RS[:, None, None, : self.cache.length + 1],
+            attention_mask=self._masks(self.mask_RS[:, None, None, : self.cache.length + 1]),
             past_key_values=self.cache,
             use_cache=True,
         ).last_hidden_state
         self.position_R = self.position_R + 1
         return self.head(hidden_R1H[:, 0])
+
+    def _masks(self, mask: Tensor) -> Tensor | dict[str, Tensor]:
+        """What each kind of layer may look at: a row's columns follow its positions, so a window
+        is counted in columns. Queries are the last columns; shape [R, 1, queries, S]."""
+        queries, columns = mask.shape[-2:]
+        reach = window(self.body.config)
+        if reach is None or columns <= reach:
+            return mask
+
+        def windowed() -> Tensor:
+            query = torch.arange(columns - queries, columns, device=mask.device)[:, None]
+            beyond = query - torch.arange(columns, device=mask.device) >= reach
+            return mask.masked_fill(beyond, torch.finfo(mask.dtype).min)
+
+        return masks_of_kinds(self.body.config, lambda: mask, windowed)
 
     def keep(self, row_R: Tensor) -> None:
         """Go on with these rows only, in this order."""

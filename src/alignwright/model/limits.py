@@ -1,8 +1,8 @@
-"""What can a model not do (context length, LoRA, kinds of layers), as its own configuration says?
+"""What can a model not do (context length, LoRA, shared prompts), as its own configuration says?
 
-How long a row may be and what bounds it, whether an adapter can be put over it, whether it can be
-opened at all: read from `config.json` before any weight is loaded, and again from the model that
-was loaded.
+How long a row may be, whether an adapter can be put over it, whether replies can share a row with
+their prompt: read from `config.json` before any weight is loaded, and again from the model that was
+loaded.
 """
 
 from __future__ import annotations
@@ -11,72 +11,91 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
-_LENGTHS = ("max_position_embeddings", "n_positions", "n_ctx", "max_seq_len")
-_ATTENTION = {"full_attention", "sliding_attention"}
-_BIASED = ("bloom", "mpt")
+_LENGTHS = ("max_position_embeddings", "n_positions", "n_ctx", "max_seq_len", "seq_length", "context_length")
+_UNSTATED = 2048
+_SHARING = {"full_attention", "sliding_attention", "mlp", "moe"}
+_ALIBI = "it tells positions by a bias on attention (ALiBi)"
+_UNSHARED = {
+    "bloom": _ALIBI,
+    "mpt": _ALIBI,
+    "rwkv": "it carries a state from token to token",
+    "gpt_neo": "it masks its local layers itself",
+}
 _TRANSPOSED = ("gpt2", "openai-gpt")
 _EXPERTS = ("num_local_experts", "num_experts", "n_routed_experts", "moe_num_experts")
 
 
 @dataclass(frozen=True)
 class Limit:
-    """The longest row of which every token still sees all before it. `window`: it is the model's
-    sliding window, shorter than its `context`."""
+    """The longest row that the model reads: its context. Not `stated`: its configuration gives
+    none (ALiBi, state-space layers: nothing in it is as long as the context)."""
 
     tokens: int
-    window: bool = False
-    context: int | None = None
+    stated: bool = True
 
     def __str__(self) -> str:
-        return f"the model's {'sliding window' if self.window else 'context'} of {self.tokens:,} tokens"
+        if self.stated:
+            return f"the model's context of {self.tokens:,} tokens"
+        return f"the {self.tokens:,} tokens that are read by a model whose configuration states no context"
 
     @property
     def help(self) -> str:
         """What helps with a row that is longer."""
-        if self.window:
-            return (
-                "rows beyond a sliding window are not supported: shorten or split them, or use a model without a"
-                " window, or with a longer one"
-            )
-        return "shorten or split them, or use a model with a longer context"
+        if self.stated:
+            return "shorten or split them, or use a model with a longer context"
+        return "shorten or split them, or state the context in config.json (max_position_embeddings)"
 
 
 def limit(config: Mapping[str, Any]) -> Limit | None:
-    """How long a row may be; None where the configuration does not say. Raises ValueError for a
-    model that cannot be used at all."""
-    if why := _unusable(config):
-        raise ValueError(why)
-    context = next((int(config[name]) for name in _LENGTHS if config.get(name)), None)
-    window = config.get("sliding_window") if config.get("use_sliding_window") is not False else None
-    layers = cast("list[str] | None", config.get("layer_types"))
-    if window and (not layers or "sliding_attention" in layers) and (context is None or int(window) < context):
-        return Limit(int(window), True, context)
-    return None if context is None else Limit(context, False, context)
+    """How long a row may be; None where the configuration does not say. Layers with a sliding
+    window read rows of any length."""
+    text = _of_text(config)
+    context = next((int(text[name]) for name in _LENGTHS if text.get(name)), None)
+    return None if context is None else Limit(context)
 
 
-def _unusable(config: Mapping[str, Any]) -> str | None:
-    kinds = set(cast("list[str]", config.get("layer_types") or ())) - _ATTENTION
+def limit_of_model(config: Mapping[str, Any]) -> Limit:
+    """How long a row may be, from the whole configuration of a model that was loaded. One that
+    states no context is read to 2,048 tokens, as such models were mostly trained."""
+    return limit(config) or Limit(_UNSTATED, stated=False)
+
+
+def unshared(config: Mapping[str, Any]) -> str | None:
+    """Why several replies cannot share one row with their prompt, as far as the configuration
+    tells; None where they can."""
+    text = _of_text(config)
+    kinds = set(cast("list[str]", text.get("layer_types") or ())) - _SHARING
     if kinds:
-        return (
-            f"this model has layers of kind {', '.join(sorted(kinds))}; only attention can share a prompt between"
-            " replies; use another model"
-        )
-    if config.get("model_type") in _BIASED or config.get("alibi") is True:
-        kind = config.get("model_type")
-        why = "tells positions by a bias on attention (ALiBi), which rows of several replies cannot carry"
-        return f"this model ({kind}) {why}; use a model with rotary positions"
-    return None
+        return f"it has layers of kind {', '.join(sorted(kinds))}"
+    return _ALIBI if text.get("alibi") is True else _UNSHARED.get(str(text.get("model_type")))
+
+
+def _of_text(config: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A model that sees too keeps what bounds its text under a name of its own."""
+    return cast("Mapping[str, Any]", config.get("text_config") or config)
+
+
+def window(config: Any) -> int | None:
+    """The sliding window of a loaded model's configuration: how many tokens back, itself
+    counted, a token sees in the layers that have one. None where no layer has."""
+    reach = getattr(config, "sliding_window", None)
+    kinds = getattr(config, "layer_types", None)
+    if not reach or getattr(config, "use_sliding_window", None) is False:
+        return None
+    return int(reach) if kinds is None or "sliding_attention" in kinds else None
 
 
 def no_adapter(config: Mapping[str, Any]) -> str | None:
     """Why an adapter cannot be put over the model; None where it can."""
-    experts = next(
-        (int(config[name]) for name in _EXPERTS if isinstance(config.get(name), int) and config[name] > 1), None
-    )
+    text = _of_text(config)
+    kinds = cast("list[str]", text.get("layer_types") or text.get("layers_block_type") or ())
+    if "mlp" in kinds and "moe" not in kinds:
+        return None  # no layer has the experts that the configuration could have
+    experts = next((int(text[name]) for name in _EXPERTS if isinstance(text.get(name), int) and text[name] > 1), None)
     if experts:
         return f"it is a mixture of {experts} experts whose weights are fused, not layers of their own"
-    if config.get("model_type") in _TRANSPOSED:
-        return f"its layers ({config['model_type']}) keep their weights the other way round (Conv1D)"
+    if text.get("model_type") in _TRANSPOSED:
+        return f"its layers ({text['model_type']}) keep their weights the other way round (Conv1D)"
     return None
 
 

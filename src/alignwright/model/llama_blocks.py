@@ -4,9 +4,8 @@ Models with blocks of Llama's kind (Llama, Mistral, Qwen2 and 3, SmolLM3, Phi-3,
 Granite: see `block_parts` for what differs) run here, over flat tokens without padding: each prompt
 once, attention by blocks (`shared_prompt_attention`), everything between the products fused
 (`elementwise`), the last block's second half at the scored tokens alone. All other models, and rows
-beyond a sliding window, run transformers' own forward over the padded rows of `pack` under their
-block mask. The numbers are the same up to rounding, and `_check_engine` compares them with the
-model's own at loading.
+beyond a sliding window, run transformers' own forward (`model_rows`). The numbers are the same up
+to rounding, and `engine_check` compares them with the model's own at loading.
 
 Shapes: M tokens of a batch, N scored tokens, H hidden size, A query heads * D, C key heads * D.
 """
@@ -32,6 +31,7 @@ from alignwright.model.block_parts import (
 )
 from alignwright.model.elementwise import apply_rotary, rms_norm, swiglu
 from alignwright.model.lora_linear import Recompute, linears
+from alignwright.model.model_rows import transformers_hidden
 from alignwright.model.packing import PackedBatch
 from alignwright.model.shared_prompt_attention import attend, attention_kernels, shared_prompt_mask
 
@@ -41,7 +41,7 @@ _LONG = 1024  # where torch makes attention, a longer prompt or reply would keep
 def trunk(model: Any) -> Any:
     """The model below its head, adapters included."""
     plain = model.get_base_model() if hasattr(model, "get_base_model") else model
-    return plain.base_model
+    return plain.base_model if plain.base_model is not plain else plain.model
 
 
 def has_fast_blocks(body: Any) -> bool:
@@ -65,13 +65,7 @@ def scored_hidden(model: Any, batch: PackedBatch) -> Tensor:
     few_weights = torch.is_inference_mode_enabled() or batch.longest <= _LONG or _keeps_no_weights(body)
     if has_fast_blocks(body) and few_weights and short_enough(body, batch.longest):
         return flat_hidden(body, batch, batch.target_N)
-    hidden_BTH = body(
-        input_ids=batch.input_ids_BT,
-        position_ids=batch.position_ids_BT,
-        attention_mask=batch.mask_B1TT,
-        use_cache=False,
-    ).last_hidden_state
-    return hidden_BTH.flatten(0, 1).index_select(0, batch.target_N)
+    return transformers_hidden(body, batch)
 
 
 class Layers(Protocol):

@@ -66,16 +66,8 @@ def load(
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     with without_progress_bars(), readable(str(name), place):
         tokenizer = open_tokenizer(place) if isinstance(place, Path) else _hub_tokenizer(place)
-        model, loading_info = cast("Any", AutoModelForCausalLM).from_pretrained(
-            place,
-            dtype=DTYPES["float32" if quantization else dtype],
-            local_files_only=local_only,
-            trust_remote_code=False,
-            use_safetensors=True,
-            attn_implementation=NAME,
-            output_loading_info=True,
-            **(loading_options(quantization, device) if quantization else {}),
-        )
+        options = loading_options(quantization, device) if quantization else {}
+        model, loading_info = _open(place, DTYPES["float32" if quantization else dtype], local_only, options)
         _whole(str(name), place, loading_info)
     if has_quantized(model):  # asked for here, or in the model's own configuration
         set_dtype(model, DTYPES[dtype])
@@ -88,6 +80,27 @@ def load(
     if adapter is not None:
         load_adapter(policy, adapter)
     return policy
+
+
+def _open(
+    place: str | Path, dtype: torch.dtype, local_only: bool, more: Mapping[str, Any]
+) -> tuple[Any, Mapping[str, Any]]:
+    """The model with our attention; with transformers' own where it can have no other."""
+    options = {
+        "dtype": dtype,
+        "local_files_only": local_only,
+        "trust_remote_code": False,
+        "use_safetensors": True,
+        "output_loading_info": True,
+        **more,
+    }
+    opening = cast("Any", AutoModelForCausalLM).from_pretrained
+    try:
+        return opening(place, attn_implementation=NAME, **options)
+    except KeyError as error:  # older families look their attention up in a table of their own
+        if error.args != (NAME,):
+            raise
+    return opening(place, attn_implementation="eager", **options)
 
 
 def _hub_tokenizer(name: str) -> Any:

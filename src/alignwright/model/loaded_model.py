@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from alignwright.core.records import TODAY
-from alignwright.model.limits import Limit, limit
+from alignwright.model.limits import limit_of_model
 from alignwright.model.token_embeddings import stop_ids
 from alignwright.model.tokens import chat_of
 
@@ -39,7 +39,7 @@ class LoadedModel:
         self.token_budget = token_budget
         self.batch_rows = batch_rows
         self.progress: Callable[[int, int], None] | None = None
-        self.limit = _limit(model.config)
+        self.limit = limit_of_model(model.config.get_text_config().to_dict())
         self.longest = self.limit.tokens
 
     @property
@@ -56,13 +56,3 @@ class LoadedModel:
             raise ValueError(
                 f"a row of {max(lengths)} tokens is longer than {self.limit} ({self.name}); {self.limit.help}"
             )
-
-
-def _limit(config: Any) -> Limit:
-    bound = limit(config.get_text_config().to_dict())
-    if bound is None:
-        raise ValueError(
-            f"this model ({config.model_type}) does not say how long a row it reads (max_position_embeddings); use"
-            " another model"
-        )
-    return bound

@@ -16,6 +16,7 @@ import torch
 
 from alignwright.core.records import TODAY, Conversation, LogProb, Reply
 from alignwright.model.adapters import merged
+from alignwright.model.engine_check import fit_rows
 from alignwright.model.legacy_config import write_legacy_config
 from alignwright.model.loaded_model import LoadedModel
 from alignwright.model.logprob import reply_logprobs, token_logprobs
@@ -41,7 +42,7 @@ class LocalModel(LoadedModel):
         date: str = TODAY,
     ) -> None:
         super().__init__(name, model, tokenizer, token_budget=token_budget, batch_rows=batch_rows, date=date)
-        _check_engine(self)
+        fit_rows(self)
 
     def generate(
         self,
@@ -187,21 +188,3 @@ def windows(row: TokenRow, longest: int) -> list[TokenRow]:
         context_length = room - stride
         rows.append(TokenRow((start, *ids[at - context_length : at]), (ids[at : at + stride],)))
     return rows
-
-
-@torch.inference_mode()
-def _check_engine(policy: LoadedModel) -> None:
-    """Our rows must give the model's own numbers: a head with a soft cap or a scale, or an
-    attention of another kind, would not."""
-    start, *words = policy.chat.text("A check of the engine.").replies[0]
-    replies = (tuple(words), tuple(reversed(words)))
-    ours = token_logprobs(policy.model, pack([TokenRow((start,), replies)], policy.chat.pad_id, dtype=policy.dtype))
-    ids_RT = torch.tensor([(start, *reply) for reply in replies], device=policy.device)
-    full_RTV = policy.model(input_ids=ids_RT, use_cache=False).logits[:, :-1].float().log_softmax(-1)
-    gap = float((ours - full_RTV.gather(2, ids_RT[:, 1:, None]).flatten()).abs().max())
-    if not gap <= (1e-3 if policy.dtype == torch.float32 else 0.5):
-        raise ValueError(
-            f"{policy.name} ({type(policy.model).__name__}) gives log-probabilities {gap:.2g} nats away from those of"
-            " its parts, trunk and head: it scales or caps its logits, or masks attention in its own way, and cannot"
-            " be scored in shared rows; use another model"
-        )

@@ -22,15 +22,36 @@ from alignwright.model.kernels import kernels
 from alignwright.model.llama_blocks import scored_hidden, trunk
 from alignwright.model.matmul import PackedWeight, matmul_sum, pack_weight, pack_weight_transposed
 from alignwright.model.packing import PackedBatch
+from alignwright.model.vocabulary_head import VocabularyHead, head_of
 
-__all__ = ["head_logprobs", "head_of", "reply_logprobs", "scored_hidden", "token_logprobs", "trunk"]
+__all__ = [
+    "head_logprobs",
+    "head_of",
+    "label_logprobs",
+    "reply_logprobs",
+    "scored_hidden",
+    "token_logprobs",
+    "trunk",
+]
 
 
 def token_logprobs(model: nn.Module, batch: PackedBatch, *, chunk: int = 128) -> Tensor:
     """Log-probability (nats, float32) of every scored token, in the order of `batch.label_N`.
     Differentiable."""
-    hidden_NH, head = scored_hidden(model, batch), head_of(model)
-    return head_logprobs(hidden_NH, head.weight, head.bias, batch.label_N.to(hidden_NH.device), chunk=chunk)
+    hidden_NH = scored_hidden(model, batch)
+    return label_logprobs(hidden_NH, head_of(model), batch.label_N, chunk=chunk)
+
+
+def label_logprobs(
+    hidden_NH: Tensor, head: VocabularyHead, label_N: Tensor, *, temperature: float = 1.0, chunk: int = 128
+) -> Tensor:
+    """Log-probability of the labels under the model's logits divided by a temperature. A scale of
+    the logits, and the temperature, are applied to the states and the bias: fewer numbers."""
+    bias_V, divisor = head.bias, temperature / head.scale
+    if divisor != 1:
+        hidden_NH, bias_V = hidden_NH / divisor, None if bias_V is None else bias_V / divisor
+    cap = None if head.cap is None else head.cap / temperature
+    return head_logprobs(hidden_NH, head.weight, bias_V, label_N.to(hidden_NH.device), cap=cap, chunk=chunk)
 
 
 def reply_logprobs(logp_N: Tensor, batch: PackedBatch) -> tuple[Tensor, Tensor]:
@@ -41,24 +62,31 @@ def reply_logprobs(logp_N: Tensor, batch: PackedBatch) -> tuple[Tensor, Tensor]:
 
 
 def head_logprobs(
-    hidden_NH: Tensor, weight_VH: Tensor, bias_V: Tensor | None, label_N: Tensor, *, chunk: int = 128
+    hidden_NH: Tensor,
+    weight_VH: Tensor,
+    bias_V: Tensor | None,
+    label_N: Tensor,
+    *,
+    cap: float | None = None,
+    chunk: int = 128,
 ) -> Tensor:
-    """Log-softmax of `hidden @ weight.T + bias` at the labels, a chunk of tokens at a time."""
-    return _Head.apply(hidden_NH, weight_VH, bias_V, label_N, chunk)  # type: ignore[no-any-return]
-
-
-def head_of(model: Any) -> Any:
-    """The linear layer from hidden states to the vocabulary."""
-    plain = model.get_base_model() if hasattr(model, "get_base_model") else model
-    return plain.get_output_embeddings()
+    """Log-softmax of `hidden @ weight.T + bias` at the labels, a chunk of tokens at a time. With a
+    soft cap the logits are `cap * tanh(logits / cap)`."""
+    return _Head.apply(hidden_NH, weight_VH, bias_V, label_N, cap, chunk)  # type: ignore[no-any-return]
 
 
 class _Head(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, hidden_NH: Tensor, weight_VH: Tensor, bias_V: Tensor | None, label_N: Tensor, chunk: int
+        ctx: Any,
+        hidden_NH: Tensor,
+        weight_VH: Tensor,
+        bias_V: Tensor | None,
+        label_N: Tensor,
+        cap: float | None,
+        chunk: int,
     ) -> Tensor:
-        ctx.chunk = chunk
+        ctx.cap, ctx.chunk = cap, chunk
         ctx.frozen = not (weight_VH.requires_grad or (bias_V is not None and bias_V.requires_grad))
         # 1. With a frozen head the derivative by the hidden state needs one factor a token from upstream, so it is made
         #    here, while a chunk's logits are at hand: backward makes no logits.
@@ -69,7 +97,7 @@ class _Head(torch.autograd.Function):
         # 2. A chunk of tokens at a time: [tokens x vocabulary] never exists whole.
         for part in _parts(len(label_N), chunk):
             logits_CV = _logits(hidden_NH[part], weight_VH, bias_V, there)
-            logp_N[part], slope_CV = _read(logits_CV, label_N[part], 1.0 if slope_NH is not None else None)
+            logp_N[part], slope_CV = _read(logits_CV, label_N[part], 1.0 if slope_NH is not None else None, cap)
             if slope_NH is not None:
                 slope_NH[part] = matmul_sum([(slope_CV, back)]) if back else slope_CV @ weight_VH
         # 3. A trained head needs its input for its own gradient, so it keeps that and computes the logits once more.
@@ -80,23 +108,24 @@ class _Head(torch.autograd.Function):
         return logp_N
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None, None, None]:
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None, None, None, None]:
         grad_N = grads[0]
         if ctx.frozen:
             (slope_NH,) = ctx.saved_tensors
-            return slope_NH * grad_N[:, None].to(slope_NH.dtype), None, None, None, None
+            return slope_NH * grad_N[:, None].to(slope_NH.dtype), None, None, None, None, None
         hidden_NH, weight_VH, bias_V, label_N = ctx.saved_tensors
         grad_hidden_NH = torch.empty_like(hidden_NH)
         grad_weight_VH = torch.zeros_like(weight_VH)
         grad_bias_V = torch.zeros_like(bias_V) if bias_V is not None else None
         there = _packed_weight(hidden_NH, weight_VH)
         for part in _parts(len(label_N), ctx.chunk):
-            _, slope_CV = _read(_logits(hidden_NH[part], weight_VH, bias_V, there), label_N[part], grad_N[part])
+            logits_CV = _logits(hidden_NH[part], weight_VH, bias_V, there)
+            _, slope_CV = _read(logits_CV, label_N[part], grad_N[part], ctx.cap)
             grad_hidden_NH[part] = slope_CV @ weight_VH
             grad_weight_VH.addmm_(slope_CV.T, hidden_NH[part])
             if grad_bias_V is not None:
                 grad_bias_V += slope_CV.sum(0)
-        return grad_hidden_NH, grad_weight_VH, grad_bias_V, None, None
+        return grad_hidden_NH, grad_weight_VH, grad_bias_V, None, None, None
 
 
 def _packed_weight(hidden_NH: Tensor, weight_VH: Tensor) -> PackedWeight | None:
@@ -116,9 +145,19 @@ def _logits(hidden_CH: Tensor, weight_VH: Tensor, bias_V: Tensor | None, there: 
     return logits_CV if bias_V is None else logits_CV.add_(bias_V)
 
 
-def _read(logits_CV: Tensor, label_C: Tensor, factor: Tensor | float | None) -> tuple[Tensor, Tensor]:
+def _read(
+    logits_CV: Tensor, label_C: Tensor, factor: Tensor | float | None, cap: float | None
+) -> tuple[Tensor, Tensor]:
     """The labels' log-probabilities, and their derivative by the logits times `factor`, in the
-    logits' dtype and place: nothing of use without a factor."""
+    logits' dtype and place: nothing of use without a factor. With a cap, by the logits before it."""
+    if cap is None:
+        return _read_logits(logits_CV, label_C, factor)
+    bent_CV = (logits_CV / cap).tanh_()
+    logp_C, slope_CV = _read_logits(bent_CV * cap, label_C, factor)
+    return logp_C, slope_CV if factor is None else slope_CV.mul_(bent_CV.square_().neg_().add_(1.0))
+
+
+def _read_logits(logits_CV: Tensor, label_C: Tensor, factor: Tensor | float | None) -> tuple[Tensor, Tensor]:
     if native := kernels(logits_CV):
         logp_C = torch.empty(len(label_C))
         factor_C = torch.ones_like(logp_C).mul_(0.0 if factor is None else factor)

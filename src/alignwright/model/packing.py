@@ -51,6 +51,12 @@ class PackedBatch:
         asks."""
         return additive(_allowed(self.segments_BT), self.dtype)[:, None]
 
+    def window_mask(self, reach: int) -> Tensor:
+        """The same under a sliding window: so many tokens back, itself counted, by position and
+        not by column, since a reply's row may hold its siblings before it. Shape [B, 1, T, T]."""
+        distance_BTT = self.position_ids_BT[:, :, None] - self.position_ids_BT[:, None, :]
+        return additive(_allowed(self.segments_BT) & (distance_BTT < reach), self.dtype)[:, None]
+
     def to(self, device: torch.device | str) -> PackedBatch:
         """This batch on another device."""
         tensors = {name: value.to(device) for name, value in vars(self).items() if isinstance(value, Tensor)}

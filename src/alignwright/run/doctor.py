@@ -102,10 +102,6 @@ def _examine_stage(name: str, stage: Training, known: KnownData, tokenizer: Toke
     sample = sources if len(sources) <= MOST else [sources[i * len(sources) // MOST] for i in range(MOST)]
     if len(sample) < len(sources):
         note = f"{len(sample):,} of {len(sources):,} rows looked at; {note}".removesuffix("; ")
-    if tokenizer.limit and tokenizer.limit.window:
-        limit = tokenizer.limit
-        window = f"rows may have as many tokens as {limit}, less than its context of {limit.context}"
-        note = f"{note}; {window}" if note else window
     rows, kind = rows_of(stage, sample, tokenizer.chat)
     limits = stage_limits(stage, kind, tokenizer.limit, known.experiment.intent.bad_rows)
     diagnosis = diagnose(rows, tokenizer.chat, sources=sample, kind=kind, vocabulary=tokenizer.vocabulary, **limits)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from alignwright.model.logprob import head_logprobs, head_of, scored_hidden
+from alignwright.model.logprob import head_of, label_logprobs, scored_hidden
 from alignwright.model.packing import pack
 from alignwright.model.tokens import TokenRow
 from alignwright.train.value_head import ValueHead
@@ -34,12 +34,5 @@ def forward_rows(
     without a head. Both [N]."""
     packed = pack(rows, policy.chat.pad_id, dtype=policy.dtype)
     hidden_NH = scored_hidden(policy.model, packed)
-    words = head_of(policy.model)
-    label_N = packed.label_N.to(hidden_NH.device)
-    if temperature == 1:
-        logp_N = head_logprobs(hidden_NH, words.weight, words.bias, label_N)
-    else:  # logits / temperature
-        logp_N = head_logprobs(
-            hidden_NH / temperature, words.weight, None if words.bias is None else words.bias / temperature, label_N
-        )
+    logp_N = label_logprobs(hidden_NH, head_of(policy.model), packed.label_N, temperature=temperature)
     return logp_N, torch.zeros_like(logp_N) if head is None else head(hidden_NH)
