@@ -46,7 +46,8 @@ __all__ = [
 ]
 
 _HOMES = {
-    "alignwright.core.records": ("Conversation", "Finding", "Message", "Verdict"),
+    "alignwright.core.promises": ("Verdict",),
+    "alignwright.core.records": ("Conversation", "Finding", "Message"),
     "alignwright.files.errors": ("SpecError",),
     "alignwright.files.models": ("ModelError",),
     "alignwright.run.interface": ("SpecCheck", "align", "audit", "check", "estimate"),
