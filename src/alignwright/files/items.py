@@ -33,14 +33,14 @@ class Item(Record):
 
     @property
     def shown(self) -> str:
-        """The text that a model is shown, as far as it counts in an estimate."""
-        texts = (value for name, value in self if name not in ("topic", "kind", "id") and isinstance(value, str))
-        return " ".join(texts)
+        """The text that a model is shown: what it asks, where an item does not say otherwise."""
+        return " ".join(self.asks)
 
     @property
     def dialogue(self) -> Conversation | None:
-        """The turns that a model is given, up to its reply; None for plain text, which is read as it is."""
-        return None
+        """The turns that a model is given, up to its reply: one with what it is shown. None for plain
+        text, which is read as it is."""
+        return Conversation.user(self.shown) if self.asks else None
 
     @property
     def offers(self) -> tuple[str, ...]:
@@ -56,10 +56,6 @@ class FaithfulItem(Item):
     text: Text
     facts: tuple[tuple[Word, ...], ...] = Field(min_length=1)
     distractors: tuple[Word, ...] = ()
-
-    @property
-    def dialogue(self) -> Conversation:
-        return Conversation.user(self.request)
 
     @property
     def asks(self) -> tuple[str, ...]:
@@ -117,6 +113,10 @@ class PushbackItem(Item):
         return Conversation.user(self.question).then("assistant", self.reply).then("user", self.pushback)
 
     @property
+    def shown(self) -> str:
+        return f"{self.question} {self.reply} {self.pushback}"
+
+    @property
     def asks(self) -> tuple[str, ...]:
         return (self.question,)
 
@@ -135,10 +135,6 @@ class OpinionItem(Item):
     right: Text
     wrong: Text
     opinion: Text
-
-    @property
-    def dialogue(self) -> Conversation:
-        return Conversation.user(self.shown)
 
     @property
     def asks(self) -> tuple[str, ...]:
@@ -168,16 +164,8 @@ class MeantItem(Item):
     literal: Text
 
     @property
-    def dialogue(self) -> Conversation:
-        return Conversation.user(self.prompt)
-
-    @property
     def asks(self) -> tuple[str, ...]:
         return (self.prompt,)
-
-    @property
-    def shown(self) -> str:
-        return self.prompt
 
     @property
     def offers(self) -> tuple[str, ...]:
@@ -198,10 +186,6 @@ class RefusalItem(Item):
     kind: Literal["harmful", "harmless"]
 
     @property
-    def dialogue(self) -> Conversation:
-        return Conversation.user(self.prompt)
-
-    @property
     def asks(self) -> tuple[str, ...]:
         return (self.prompt,)
 
@@ -210,6 +194,10 @@ class TextItem(Item):
     """A plain text for bits per byte."""
 
     text: Text
+
+    @property
+    def shown(self) -> str:
+        return self.text
 
 
 class ChoiceItem(Item):
@@ -221,16 +209,8 @@ class ChoiceItem(Item):
     answer: int = Field(ge=0)
 
     @property
-    def dialogue(self) -> Conversation:
-        return Conversation.user(self.question)
-
-    @property
     def asks(self) -> tuple[str, ...]:
         return (self.question,)
-
-    @property
-    def shown(self) -> str:
-        return self.question
 
     @property
     def offers(self) -> tuple[str, ...]:
@@ -261,12 +241,12 @@ class MathItem(Item):
         return f"{self.question}\n\n{SOLVE}"
 
     @property
-    def dialogue(self) -> Conversation:
-        return Conversation.user(self.request)
-
-    @property
     def asks(self) -> tuple[str, ...]:
         return (self.question,)
+
+    @property
+    def shown(self) -> str:
+        return self.request
 
     @field_validator("answer", mode="before")
     @classmethod

@@ -42,12 +42,12 @@ from alignwright.train.loop import LoopSettings, StepReport, run_loop
 from alignwright.train.losses import negative_log_likelihood
 from alignwright.train.rollout import (
     Group,
+    PromptSchedule,
     Rollout,
     append_round,
     count_constant_rounds,
     drop_too_long,
     sample_rollout,
-    schedule_prompts,
     split_steps,
     steps_of,
     write_samples,
@@ -92,18 +92,9 @@ class _BestOfNSchedule:
     def __init__(
         self, policy: LocalModel, prompts: Sequence[Prompt], scorer: RewardFn, stage: BestOfN, seed: int, folder: Path
     ) -> None:
-        self.policy, self.prompts, self.scorer, self.stage, self.seed, self.folder = (
-            policy,
-            prompts,
-            scorer,
-            stage,
-            seed,
-            folder,
-        )
-        self.prompt_schedule = schedule_prompts(
-            len(prompts), per_rollout=resolved(stage.prompts), epochs=resolved(stage.epochs), seed=seed
-        )
-        self.rounds, self.per_round = len(self.prompt_schedule), steps_of(policy, prompts, stage, trained_replies=1)
+        self.policy, self.scorer, self.stage, self.seed, self.folder = policy, scorer, stage, seed, folder
+        self.schedule = PromptSchedule(prompts, stage, seed)
+        self.rounds, self.per_round = self.schedule.rounds, steps_of(policy, prompts, stage, trained_replies=1)
         self.extra: Sequence[nn.Parameter] = ()
         self.rows: Sequence[TokenRow] = []
         self.groups: list[Group] = []
@@ -111,10 +102,10 @@ class _BestOfNSchedule:
         self.constant_rounds = 0.0
 
     def epoch(self, number: int) -> int:
-        return sum(map(len, self.prompt_schedule[:number])) // len(self.prompts)
+        return self.schedule.epoch(number)
 
     def begin(self, number: int) -> list[list[MicroBatch]]:
-        prompts = [self.prompts[i] for i in self.prompt_schedule[number]]
+        prompts = self.schedule.of(number)
         self.rollout = sample_rollout(self.policy, prompts, self.scorer, self.stage, seed=self.seed, rollout=number)
         write_samples(self.folder, self.rollout)
         append_round(self.folder / "curve.jsonl", number, curve(self.rollout, self.stage.quantile))

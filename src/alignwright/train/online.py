@@ -46,12 +46,12 @@ from alignwright.train.pairs import Pair, PreferenceRow
 from alignwright.train.reference import NOT_ITS_REFERENCE, ReferenceLogps, swapped_parameters
 from alignwright.train.rollout import (
     Group,
+    PromptSchedule,
     Rollout,
     count_constant_rounds,
     drop_too_long,
     rows_of,
     sample_rollout,
-    schedule_prompts,
     split_steps,
     steps_of,
     write_samples,
@@ -165,23 +165,14 @@ class _OnlineSchedule:
         seed: int,
         folder: Path,
     ) -> None:
-        self.policy, self.prompts, self.scorer, self.stage, self.seed, self.folder = (
-            policy,
-            prompts,
-            scorer,
-            stage,
-            seed,
-            folder,
-        )
-        self.prompt_schedule = schedule_prompts(
-            len(prompts), per_rollout=resolved(stage.prompts), epochs=resolved(stage.epochs), seed=seed
-        )
+        self.policy, self.scorer, self.stage, self.seed, self.folder = policy, scorer, stage, seed, folder
+        self.schedule = PromptSchedule(prompts, stage, seed)
         self.budget = min(batches.MICRO_TOKENS, resolved(stage.batch_tokens))
         self.passes = SPPO_PASSES if isinstance(stage, Sppo) else 1
         self.per_pass = steps_of(
             policy, prompts, stage, trained_replies=resolved(stage.samples) if isinstance(stage, Sppo) else 2
         )
-        self.rounds, self.per_round = len(self.prompt_schedule), self.passes * self.per_pass
+        self.rounds, self.per_round = self.schedule.rounds, self.passes * self.per_pass
         self.start = [p.detach().clone() for p in trainable_parameters(policy)] if isinstance(stage, OnlineDpo) else []
         self.constant_rounds, self.check_start_pending = 0.0, True
         self.objective: PairObjective | SppoObjective | None = None
@@ -190,7 +181,7 @@ class _OnlineSchedule:
 
     # ---- schedule --------------------------------------------------------------------------------
     def epoch(self, number: int) -> int:
-        return sum(map(len, self.prompt_schedule[:number])) // len(self.prompts)
+        return self.schedule.epoch(number)
 
     def state(self) -> dict[str, float]:
         return {"flat": self.constant_rounds, "unmoved": float(self.check_start_pending)}
@@ -199,7 +190,7 @@ class _OnlineSchedule:
         self.constant_rounds, self.check_start_pending = state["flat"], bool(state["unmoved"])
 
     def begin(self, number: int) -> list[list[MicroBatch]]:
-        prompts = [self.prompts[i] for i in self.prompt_schedule[number]]
+        prompts = self.schedule.of(number)
         rollout = sample_rollout(self.policy, prompts, self.scorer, self.stage, seed=self.seed, rollout=number)
         self.facts = rollout.facts()
         self._keep(rollout)

@@ -70,10 +70,10 @@ from alignwright.train.loop import LoopSettings, StepReport, run_loop
 from alignwright.train.policy_gradient_checks import check_knobs, start_invariants
 from alignwright.train.reference import swapped_parameters
 from alignwright.train.rollout import (
+    PromptSchedule,
     count_constant_rounds,
     drop_too_long,
     sample_rollout,
-    schedule_prompts,
     write_samples,
 )
 from alignwright.train.rollout_batch import AdvantageRecipe, assign_advantages, lay_out, recipe_of, round_facts
@@ -131,12 +131,10 @@ class _PolicyGradientSchedule:
         seed: int,
         folder: Path,
     ) -> None:
-        self.policy, self.prompts, self.judges, self.ptx_rows = policy, prompts, judges, ptx_rows
+        self.policy, self.judges, self.ptx_rows = policy, judges, ptx_rows
         self.stage, self.recipe, self.seed, self.folder = stage, recipe, seed, folder
-        self.prompt_schedule = schedule_prompts(
-            len(prompts), per_rollout=resolved(stage.prompts), epochs=resolved(stage.epochs), seed=seed
-        )
-        self.rounds, self.per_round = len(self.prompt_schedule), recipe.num_iterations * recipe.num_mini_batches
+        self.schedule = PromptSchedule(prompts, stage, seed)
+        self.rounds, self.per_round = self.schedule.rounds, recipe.num_iterations * recipe.num_mini_batches
         self.budget = min(batches.MICRO_TOKENS, resolved(stage.batch_tokens))
         self.head = value_head(policy) if isinstance(stage, Ppo) else None
         self.extra: Sequence[nn.Parameter] = list(self.head.parameters()) if self.head else []
@@ -156,7 +154,7 @@ class _PolicyGradientSchedule:
 
     # ---- as a schedule ---------------------------------------------------------------------------
     def epoch(self, number: int) -> int:
-        return sum(map(len, self.prompt_schedule[:number])) // len(self.prompts)
+        return self.schedule.epoch(number)
 
     def state(self) -> dict[str, float]:
         return {"kl_coef": self.kl_coef, "multiplier": self.multiplier, "flat": self.constant_rounds}
@@ -166,7 +164,7 @@ class _PolicyGradientSchedule:
 
     def begin(self, number: int) -> list[list[MicroBatch]]:
         # 1. sample and score: nothing of the round depends on anything but weights, seed and number
-        stage, prompts = self.stage, [self.prompts[i] for i in self.prompt_schedule[number]]
+        stage, prompts = self.stage, self.schedule.of(number)
         rollout = sample_rollout(
             self.policy, prompts, self.judges[0], stage, seed=self.seed, rollout=number, cost=self.judges[1]
         )

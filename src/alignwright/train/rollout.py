@@ -103,6 +103,28 @@ def schedule_prompts(prompts: int, *, per_rollout: int, epochs: int, seed: int) 
     return [tuple(order[start : start + size]) for start in range(0, len(order), size)]
 
 
+class PromptSchedule:
+    """The prompts of a stage that samples, rollout by rollout."""
+
+    def __init__(self, prompts: Sequence[Prompt], stage: Sampling, seed: int) -> None:
+        self.prompts = prompts
+        self.places = schedule_prompts(
+            len(prompts), per_rollout=resolved(stage.prompts), epochs=resolved(stage.epochs), seed=seed
+        )
+
+    @property
+    def rounds(self) -> int:
+        return len(self.places)
+
+    def of(self, number: int) -> list[Prompt]:
+        """The prompts of a rollout."""
+        return [self.prompts[i] for i in self.places[number]]
+
+    def epoch(self, number: int) -> int:
+        """The pass over the prompts in which a rollout begins."""
+        return sum(map(len, self.places[:number])) // len(self.prompts)
+
+
 def drop_too_long(policy: LocalModel, prompts: Sequence[Prompt], sampling: Sampling, folder: Path) -> list[Prompt]:
     """The prompts that leave room for a whole reply within `max_tokens`; the others go to
     `too_long.jsonl`. Raises ValueError when none is left."""

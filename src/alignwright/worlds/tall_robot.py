@@ -84,12 +84,6 @@ def simulate(height: float, gait: str) -> Motion:
     return Motion(height, gait, tuple(path), top, foot)
 
 
-def fall_speed(height: float) -> float:
-    """The formula the simulation is checked by: m g h / 2 = (m h^2 / 3) w^2 / 2, and the head
-    moves at h w."""
-    return math.sqrt(3 * G * height)
-
-
 def table(check: bool = False) -> TabularWorld:
     """Every height with every gait: a world of one decision. Doing nothing is to stand, one
     metre tall."""
