@@ -7,8 +7,11 @@ import re
 from pathlib import Path
 
 import pytest
+import torch
 from run_case import SPEC, make_project
+from safetensors.torch import load_file
 from tiny import TEMPLATE, make_base
+from transformers import AutoModelForSequenceClassification
 from typer.testing import CliRunner
 
 from alignwright.cli import app
@@ -118,6 +121,44 @@ def test_with_a_template_everything_works_and_what_is_saved_has_it_inside(tmp_pa
     assert talk.exit_code == 0, talk.output
     audited = run(spec, audit=str(folder / "model"))
     assert {f.stage for f in findings(audited)} == {"baseline"}
+
+
+STAGES = """\
+train:
+- {by: sft, data: chosen, epochs: 2, rank: 2, batch_tokens: 200, lr: 0.005}
+- {by: reward, epochs: 1, rank: 2, batch_tokens: 200, ensemble: 2, combine: weights, no_signal: use}
+- {by: dpo, epochs: 1, rank: 2, batch_tokens: 200, lr: 0.005}
+- {by: average, share: 0.5}
+measure:
+- {by: tax, text: [text.jsonl]}
+- {by: reward, reward: reward, prompts: [held_prompts.jsonl], max_new_tokens: 4}
+"""
+
+
+def test_new_tokens_go_through_every_kind_of_stage(tmp_path: Path) -> None:
+    """Trained, judged by a reward model over the trained trunk, averaged, saved: at each place the
+    rows are those that the stage before left."""
+    from alignwright.model.load import load
+
+    head, _, _ = SPEC.partition("train:")
+    spec = project(tmp_path, head.replace("model: ./model", "model: ./model\nchat: chatml") + STAGES)
+    (tmp_path / "held_prompts.jsonl").write_text('{"prompt": "sing of rain"}\n{"prompt": "sing of bread"}\n')
+    folder = run(spec)
+    saved = load(folder / "model")
+    rows = saved.model.get_input_embeddings().weight.detach()
+    mean = rows[:300].mean(0)
+    assert rows.shape == (302, 32)
+    assert (rows[300:] - mean).abs().max() > 1e-3
+    change = [load_file(file) for file in sorted(folder.glob("stages/*/adapter/token_embeddings.safetensors"))]
+    assert len(change) == 3, "of sft, dpo and their average"
+    name = "base_model.model.model.embed_tokens.weight"
+    torch.testing.assert_close(rows[300:], mean + change[2][name].float(), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(change[2][name].float(), change[1][name].float() / 2)
+    assert not torch.equal(change[0][name], change[1][name])
+    reward = AutoModelForSequenceClassification.from_pretrained(folder / "reward")
+    assert reward.get_input_embeddings().weight.shape == (302, 32)
+    sft_rows = mean + change[0][name].float()
+    torch.testing.assert_close(reward.get_input_embeddings().weight.detach()[300:], sft_rows, rtol=1e-2, atol=1e-2)
 
 
 def test_an_audit_gives_a_base_model_the_specs_template(tmp_path: Path) -> None:

@@ -4,6 +4,9 @@ Low-rank adapters (LoRA, Hu et al. 2021, arXiv:2106.09685) over frozen weights, 
 reference model is the same model with its adapter off. Adapters have the model's dtype; the
 training loop keeps float32 masters, so nothing is lost in small steps.
 
+Where a spec gave the model a chat template, the rows of the template's tokens learn beside the
+adapter (`token_embeddings`), in a file of their own.
+
 To sample and to measure, the adapter is merged for the while: one product a layer instead of three.
 The base weights are set aside whole and put back, never subtracted back, so restoration is exact to
 the bit; and what is measured is what `save` writes. In training its layers run as those of
@@ -30,6 +33,16 @@ from alignwright.model.limits import ADAPTERS
 from alignwright.model.loaded_model import LoadedModel
 from alignwright.model.lora_linear import fuse_lora
 from alignwright.model.quantization import has_quantized, is_quantized
+from alignwright.model.token_embeddings import (
+    ROWS_FILE,
+    add_token_delta,
+    delta_merged,
+    delta_off,
+    delta_tensors,
+    drop_token_delta,
+    load_delta,
+)
+from alignwright.model.weights import load_tensors, write_tensors
 
 _STATE_SPACE_WEIGHTS = ("x_proj", "dt_proj", "out_proj")
 
@@ -68,6 +81,8 @@ def add_lora(
     policy.model = model
     _adapters_in(policy, dtype)
     fuse_lora(policy.model)
+    if policy.template_tokens:
+        add_token_delta(policy.model, policy.template_tokens)
 
 
 def _adapters_in(policy: LoadedModel, dtype: torch.dtype) -> None:
@@ -134,12 +149,14 @@ def save_adapter(policy: LoadedModel, folder: Path) -> None:
         model.save_pretrained(
             str(folder), save_embedding_layers=False
         )  # otherwise peft asks the Hub about the base model
+    if rows := delta_tensors(policy.model):
+        write_tensors(rows, folder / ROWS_FILE)
     (folder / "README.md").write_text(
-        _card(policy.name, {config.r for config in model.peft_config.values()}), encoding="utf-8"
+        _card(policy.name, {config.r for config in model.peft_config.values()}, rows=bool(rows)), encoding="utf-8"
     )
 
 
-def _card(name: str, ranks: set[int]) -> str:
+def _card(name: str, ranks: set[int], *, rows: bool) -> str:
     """What the adapter is, in place of peft's blank form, which would name this machine's
     folders."""
     hub = BUNDLED_FROM if name == BUNDLED else name if HUB_ID.fullmatch(name) else None
@@ -149,8 +166,15 @@ def _card(name: str, ranks: set[int]) -> str:
         f"---\nlibrary_name: peft\n{base}tags:\n- alignwright\n- lora\n---\n\n# A low-rank adapter over {name}\n\nOne"
         f" training stage of an Alignwright run left it: rank {', '.join(map(str, sorted(ranks)))}, over {over}. It"
         " changes that model alone. What was promised, measured and found stands in the run's own README.md and"
-        " report.html; the adapter was not measured apart from them.\n"
+        f" report.html; the adapter was not measured apart from them.\n{_ROWS if rows else ''}"
     )
+
+
+_ROWS = (
+    f"\nIts chat template has tokens whose embeddings were learnt, too: `{ROWS_FILE}` holds what is added to their"
+    " rows, which begin as the mean of all rows where the base model lacks them. peft does not read that file; the"
+    " whole model is in the run's `model/`.\n"
+)
 
 
 def load_adapter(policy: LoadedModel, folder: Path, trainable: bool = False) -> None:
@@ -171,6 +195,14 @@ def load_adapter(policy: LoadedModel, folder: Path, trainable: bool = False) -> 
     policy.model = model
     _adapters_in(policy, dtype)
     fuse_lora(policy.model)
+    rows = Path(folder) / ROWS_FILE
+    if policy.template_tokens and (trainable or rows.is_file()):
+        add_token_delta(policy.model, policy.template_tokens, trainable=trainable)
+    if rows.is_file():
+        try:
+            load_delta(policy.model, load_tensors(rows))
+        except ValueError as error:
+            raise ValueError(f"{rows} does not fit {policy.name}: {error}") from None
 
 
 def merge(policy: LoadedModel) -> None:
@@ -182,12 +214,13 @@ def merge(policy: LoadedModel) -> None:
         return
     with merged(policy, restore=False):
         policy.model = model.unload().requires_grad_(True)
+    drop_token_delta(policy.model)
 
 
 @contextlib.contextmanager
 def adapter_off(policy: LoadedModel) -> Iterator[None]:
     """The reference: the same model as if its adapter had never been."""
-    with _adapted(policy).disable_adapter():
+    with _adapted(policy).disable_adapter(), delta_off(policy.model):
         yield
 
 
@@ -207,7 +240,8 @@ def merged(policy: LoadedModel, *, restore: bool = True) -> Iterator[None]:
             aside.append((weight, weight.data))
             weight.data = with_adapter(layer, weight)
             layer._disable_adapters = True
-        yield
+        with delta_merged(policy.model, restore=restore):
+            yield
     finally:
         for weight, data in aside if restore else ():
             weight.data = data

@@ -21,7 +21,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 from transformers.models.granite.modeling_granite import GraniteModel
 from transformers.models.llama.modeling_llama import LlamaModel
 from transformers.models.mistral.modeling_mistral import MistralModel
@@ -33,6 +32,7 @@ from transformers.models.qwen3.modeling_qwen3 import Qwen3Model
 from transformers.models.smollm3.modeling_smollm3 import SmolLM3Model
 
 from alignwright.model.elementwise import pair_halves, rms_norm, signed_sine
+from alignwright.model.token_embeddings import embed_tokens
 
 FAMILIES = (
     LlamaModel, MistralModel, Qwen2Model, Qwen3Model, SmolLM3Model, Phi3Model, Olmo2Model, Olmo3Model, GraniteModel,
@@ -146,7 +146,7 @@ def plain_length(config: Any) -> int | None:
 
 def embed(body: Any, token_M: Tensor) -> Tensor:
     """What goes into the first block: [M, H]."""
-    x_MH = F.embedding(token_M, body.embed_tokens.weight)
+    x_MH = embed_tokens(body.embed_tokens, token_M)
     factor = getattr(body, "embedding_multiplier", 1.0)
     return x_MH if factor == 1.0 else x_MH * factor
 

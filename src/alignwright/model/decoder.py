@@ -37,6 +37,7 @@ from alignwright.model.model_rows import plain_rows
 from alignwright.model.own_cache import OwnCacheDecoder
 from alignwright.model.packed_linear import packed_linear, packed_linears
 from alignwright.model.packing import additive, pack
+from alignwright.model.token_embeddings import delta_merged
 from alignwright.model.tokens import TokenRow
 
 _COLUMNS = 32
@@ -74,7 +75,8 @@ def decoding(policy: LoadedModel, rows: int, *, longest: int) -> Iterator[Decode
     fast = has_fast_blocks(body) and short_enough(body, longest)
     under = [linear_under(layer) for layer in _linear_layers(body)] if fast else [None]
     if all(base is not None and can_pack(base.weight) for base in under):
-        yield _FastDecoder(policy, rows, alone=True)
+        with delta_merged(policy.model):
+            yield _FastDecoder(policy, rows, alone=True)
         return
     with merged(policy):
         if fast and all(linear_under(layer) is not None for layer in _linear_layers(body)):

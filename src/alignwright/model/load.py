@@ -77,6 +77,7 @@ def load(
             fit_to(model, given)
             tokenizer = given.tokenizer
         policy = LocalModel(_record_name(ref), model.to(device), tokenizer, date=date)
+        policy.template_tokens = given.token_ids if given else ()
     if adapter is not None:
         load_adapter(policy, adapter)
     return policy

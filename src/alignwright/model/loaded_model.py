@@ -36,6 +36,8 @@ class LoadedModel:
         self.model = model.eval()
         self.tokenizer = tokenizer
         self.chat = chat_of(tokenizer, frozenset(stop_ids(model.config, model.generation_config)), date)
+        self.template_tokens: tuple[int, ...] = ()
+        """Tokens of a chat template that the spec gave, whose rows learn under an adapter, too."""
         self.token_budget = token_budget
         self.batch_rows = batch_rows
         self.progress: Callable[[int, int], None] | None = None

@@ -25,6 +25,7 @@ from alignwright.model.plain_weights import save_plain
 from alignwright.model.progress_bars import without_progress_bars
 from alignwright.model.quantization import has_quantized
 from alignwright.model.sampling import Sample, sample
+from alignwright.model.token_embeddings import DELTA, delta_merged
 from alignwright.model.tokens import TokenRow
 
 
@@ -154,7 +155,8 @@ class LocalModel(LoadedModel):
         bits dequantised: AutoModelForCausalLM and AutoTokenizer open it."""
         plain = self.model.get_base_model() if hasattr(self.model, "get_base_model") else self.model
         if has_quantized(plain):
-            save_plain(plain, folder)
+            with delta_merged(plain):
+                save_plain(plain, folder)
             self._save_tokenizer(folder)
             return
         with merged(self):
@@ -162,7 +164,7 @@ class LocalModel(LoadedModel):
             weights = {
                 name.replace(".base_layer.", "."): tensor
                 for name, tensor in plain.state_dict().items()
-                if ".lora_" not in name
+                if ".lora_" not in name and not name.endswith(DELTA)
             }
             with without_progress_bars():
                 plain.save_pretrained(folder, state_dict=weights)

@@ -8,7 +8,7 @@ d logp_n / d h_n = W[label_n] - softmax(W h_n) W needs nothing from upstream but
 So where the head is frozen (LoRA) it is made in the forward pass while the chunk is at hand, and
 backward is one multiplication. A trained head is recomputed.
 
-Shapes: N scored tokens, R replies, H hidden size, V vocabulary.
+Shapes: N scored tokens, R replies, H hidden size, V vocabulary, K tokens whose rows learn over a frozen head.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from alignwright.model.kernels import kernels
 from alignwright.model.llama_blocks import scored_hidden, trunk
 from alignwright.model.matmul import PackedWeight, matmul_sum, pack_weight, pack_weight_transposed
 from alignwright.model.packing import PackedBatch
+from alignwright.model.token_embeddings import TokenDelta, token_delta
 from alignwright.model.vocabulary_head import VocabularyHead, head_of
 
 __all__ = [
@@ -51,7 +52,8 @@ def label_logprobs(
     if divisor != 1:
         hidden_NH, bias_V = hidden_NH / divisor, None if bias_V is None else bias_V / divisor
     cap = None if head.cap is None else head.cap / temperature
-    return head_logprobs(hidden_NH, head.weight, bias_V, label_N.to(hidden_NH.device), cap=cap, chunk=chunk)
+    label_N, delta = label_N.to(hidden_NH.device), token_delta(head.layer)
+    return head_logprobs(hidden_NH, head.weight, bias_V, label_N, cap=cap, chunk=chunk, delta=delta)
 
 
 def reply_logprobs(logp_N: Tensor, batch: PackedBatch) -> tuple[Tensor, Tensor]:
@@ -69,10 +71,12 @@ def head_logprobs(
     *,
     cap: float | None = None,
     chunk: int = 128,
+    delta: TokenDelta | None = None,
 ) -> Tensor:
     """Log-softmax of `hidden @ weight.T + bias` at the labels, a chunk of tokens at a time. With a
-    soft cap the logits are `cap * tanh(logits / cap)`."""
-    return _Head.apply(hidden_NH, weight_VH, bias_V, label_N, cap, chunk)  # type: ignore[no-any-return]
+    soft cap the logits are `cap * tanh(logits / cap)`; `delta` changes some rows of a frozen weight."""
+    ids_K, delta_KH = delta or (None, None)
+    return _Head.apply(hidden_NH, weight_VH, bias_V, label_N, cap, chunk, ids_K, delta_KH)  # type: ignore[no-any-return]
 
 
 class _Head(torch.autograd.Function):
@@ -85,34 +89,46 @@ class _Head(torch.autograd.Function):
         label_N: Tensor,
         cap: float | None,
         chunk: int,
+        ids_K: Tensor | None,
+        delta_KH: Tensor | None,
     ) -> Tensor:
         ctx.cap, ctx.chunk = cap, chunk
         ctx.frozen = not (weight_VH.requires_grad or (bias_V is not None and bias_V.requires_grad))
         # 1. With a frozen head the derivative by the hidden state needs one factor a token from upstream, so it is made
         #    here, while a chunk's logits are at hand: backward makes no logits.
-        slope_NH = torch.empty_like(hidden_NH) if ctx.frozen and hidden_NH.requires_grad else None
+        changed = delta_KH is not None and delta_KH.requires_grad
+        slope_NH = torch.empty_like(hidden_NH) if ctx.frozen and (hidden_NH.requires_grad or changed) else None
+        slope_NK = hidden_NH.new_empty(len(label_N), len(ids_K)) if changed and ids_K is not None else None
         logp_N = torch.empty(len(label_N), dtype=torch.float32, device=hidden_NH.device)
         there = _packed_weight(hidden_NH, weight_VH)
         back = pack_weight_transposed(weight_VH) if slope_NH is not None and there else None
         # 2. A chunk of tokens at a time: [tokens x vocabulary] never exists whole.
         for part in _parts(len(label_N), chunk):
             logits_CV = _logits(hidden_NH[part], weight_VH, bias_V, there)
+            if ids_K is not None and delta_KH is not None:
+                logits_CV.index_add_(1, ids_K, hidden_NH[part] @ delta_KH.T)
             logp_N[part], slope_CV = _read(logits_CV, label_N[part], 1.0 if slope_NH is not None else None, cap)
             if slope_NH is not None:
                 slope_NH[part] = matmul_sum([(slope_CV, back)]) if back else slope_CV @ weight_VH
+                if ids_K is not None and delta_KH is not None:
+                    slope_NH[part] += slope_CV[:, ids_K] @ delta_KH
+                if slope_NK is not None:
+                    slope_NK[part] = slope_CV[:, ids_K]
         # 3. A trained head needs its input for its own gradient, so it keeps that and computes the logits once more.
         if slope_NH is not None:
-            ctx.save_for_backward(slope_NH)
+            ctx.save_for_backward(slope_NH, *((slope_NK, hidden_NH) if slope_NK is not None else ()))
         else:
             ctx.save_for_backward(hidden_NH, weight_VH, bias_V, label_N)
         return logp_N
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None, None, None, None]:
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         grad_N = grads[0]
         if ctx.frozen:
-            (slope_NH,) = ctx.saved_tensors
-            return slope_NH * grad_N[:, None].to(slope_NH.dtype), None, None, None, None, None
+            slope_NH, *of_delta = ctx.saved_tensors
+            factor_N1 = grad_N[:, None].to(slope_NH.dtype)
+            grad_delta_KH = (of_delta[0] * factor_N1).T @ of_delta[1] if of_delta else None
+            return slope_NH * factor_N1, None, None, None, None, None, None, grad_delta_KH
         hidden_NH, weight_VH, bias_V, label_N = ctx.saved_tensors
         grad_hidden_NH = torch.empty_like(hidden_NH)
         grad_weight_VH = torch.zeros_like(weight_VH)
@@ -125,7 +141,7 @@ class _Head(torch.autograd.Function):
             grad_weight_VH.addmm_(slope_CV.T, hidden_NH[part])
             if grad_bias_V is not None:
                 grad_bias_V += slope_CV.sum(0)
-        return grad_hidden_NH, grad_weight_VH, grad_bias_V, None, None, None
+        return grad_hidden_NH, grad_weight_VH, grad_bias_V, None, None, None, None, None
 
 
 def _packed_weight(hidden_NH: Tensor, weight_VH: Tensor) -> PackedWeight | None:

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from alignwright.model.adapters import with_adapter
 from alignwright.model.quantization import dequantized, is_quantized
+from alignwright.model.token_embeddings import DELTA
 from alignwright.model.weights import write_tensors
 
 SHARD = 2_000_000_000
@@ -38,7 +39,7 @@ def plain_weights(model: nn.Module) -> Iterator[tuple[str, Callable[[], Tensor]]
             name: tensor for name, tensor in module._buffers.items() if name not in module._non_persistent_buffers_set
         }
         for name, tensor in {**module._parameters, **persistent}.items():
-            if tensor is None or id(tensor) in met:
+            if tensor is None or id(tensor) in met or name == DELTA:
                 continue
             met.add(id(tensor))
             layer = adapted.get(id(module)) if name == "weight" else None

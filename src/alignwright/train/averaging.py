@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from safetensors.torch import load_file
 
+from alignwright.model.token_embeddings import IDS, ROWS_FILE
 from alignwright.model.weights import FILE, check_shapes, named_weights, write_tensors
 from alignwright.train.knobs import Average
 
@@ -76,7 +77,9 @@ def blend_adapters(parts: Sequence[tuple[Path, ShareOf]], target: Path) -> Path:
     # 1. parts must change the same layers; one part as it is needs no arithmetic and keeps its bits
     adapters = [_read_adapter(path) for path, _ in parts]
     names = _same_layers([path for path, _ in parts], [tensors for tensors, _ in adapters])
-    scaled = any(share(name) != 1.0 for _, share in parts for name in names)
+    rows = [load_file(file) if (file := path / ROWS_FILE).is_file() else {} for path, _ in parts]
+    weights = sorted({name for tensors in rows for name in tensors if name != IDS})
+    scaled = any(share(name) != 1.0 for _, share in parts for name in [*names, *map(_plain, weights)])
     if len(parts) == 1 and not scaled:
         shutil.copytree(parts[0][0], target, dirs_exist_ok=True)
         return target
@@ -90,7 +93,13 @@ def blend_adapters(parts: Sequence[tuple[Path, ShareOf]], target: Path) -> Path:
         ]
         blended[f"{name}.lora_A.weight"] = torch.cat(downs, dim=0).contiguous()
         blended[f"{name}.lora_B.weight"] = torch.cat(ups, dim=1).contiguous()
-    # 3. the rank is that of all parts together
+    # 3. rows of a chat template's tokens are changes as well, and sum as they are
+    if weights:
+        target.mkdir(parents=True, exist_ok=True)
+        write_tensors(
+            _blend_rows([(these, share) for these, (_, share) in zip(rows, parts, strict=True)]), target / ROWS_FILE
+        )
+    # 4. the rank is that of all parts together
     rank = sum(int(config["r"]) for _, config in adapters)
     config = adapters[-1][1] | {"r": rank, "lora_alpha": rank, "inference_mode": True}  # scale 1: it is inside the B
     target.mkdir(parents=True, exist_ok=True)
@@ -175,6 +184,24 @@ def _read_adapter(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
             " product s B A"
         )
     return tensors, config
+
+
+def _blend_rows(parts: Sequence[tuple[dict[str, Tensor], ShareOf]]) -> dict[str, Tensor]:
+    """The changes of the rows of a chat template's tokens, each times its share; a part without any
+    changes nothing."""
+    blended: dict[str, Tensor] = {}
+    for tensors, share in parts:
+        for name, change in tensors.items():
+            if name == IDS:
+                blended[name] = change
+            else:
+                blended[name] = blended.get(name, torch.zeros(1)) + change.float() * share(_plain(name))
+    return blended
+
+
+def _plain(name: str) -> str:
+    """A weight's name without an adapter over its model."""
+    return name.removeprefix("base_model.model.")
 
 
 def _scale(config: dict[str, Any]) -> float:

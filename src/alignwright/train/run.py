@@ -22,6 +22,7 @@ from alignwright.job.context import JobContext
 from alignwright.job.job import BASELINE, Result
 from alignwright.model.adapters import save_adapter
 from alignwright.model.local_model import LocalModel
+from alignwright.model.token_embeddings import delta_frozen
 from alignwright.model.tokens import TokenRow
 from alignwright.model.weights import save_weights
 from alignwright.train import step0
@@ -146,16 +147,17 @@ def _reward(stage: RewardModel, job: JobContext) -> Result:
     policy = job.models.for_training(job.model, resolved(stage.rank))
     pairs = JobData(job).preferences()
     _examine(stage, policy, pairs, job)
-    _, findings = reward(
-        policy,
-        pairs,
-        stage,
-        seed=job.seed,
-        folder=job.folder,
-        on_step=_shown(job),
-        name=job.name,
-        files=job.data.files_of_prompts(),
-    )
+    with delta_frozen(policy.model):
+        _, findings = reward(
+            policy,
+            pairs,
+            stage,
+            seed=job.seed,
+            folder=job.folder,
+            on_step=_shown(job),
+            name=job.name,
+            files=job.data.files_of_prompts(),
+        )
     job.models.take_back(policy, job.model, resolved(stage.rank))  # it is what it was: only its trunk was lent
     job.bar.refused = (why := refusal(findings)) is not None
     refused = RewardRefused(job.name, why) if why is not None and stage.no_signal == "stop" else None
