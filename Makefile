@@ -30,10 +30,10 @@ setup: $(READY)
 # asks a served model with it, and skips where it is not there
 inspect: $(VENV)-inspect/.ready
 
-$(VENV)-inspect/.ready:
+$(VENV)-inspect/.ready: constraints-inspect.txt
 	@echo "making $(VENV)-inspect"
-	@$(PYTHON) -m venv $(VENV)-inspect
-	@$(VENV)-inspect/bin/python -m pip install -qq --disable-pip-version-check inspect-ai==0.3.285 openai==3.57.0
+	@test -x $(VENV)-inspect/bin/python || $(PYTHON) -m venv $(VENV)-inspect
+	@$(VENV)-inspect/bin/python -m pip install -qq --disable-pip-version-check -c constraints-inspect.txt inspect-ai openai
 	@touch $@
 
 # torch comes first and pinned, so that a CPU build that is at hand is taken instead of the newest with its CUDA packages;
