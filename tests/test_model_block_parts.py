@@ -41,7 +41,12 @@ FAMILIES: dict[str, dict[str, Any]] = {
     "phi3": {"rope_parameters": {"rope_type": "default", "rope_theta": 1e4, "partial_rotary_factor": 0.75}},
     "olmo2": {},
     "olmo3": {"sliding_window": 64, "layer_types": ["sliding_attention", "full_attention", "sliding_attention"]},
-    "granite": {"embedding_multiplier": 3.0, "attention_multiplier": 0.4, "residual_multiplier": 0.6},
+    "granite": {
+        "embedding_multiplier": 3.0,
+        "attention_multiplier": 0.4,
+        "residual_multiplier": 0.6,
+        "logits_scaling": 1.5,
+    },
 }
 LONGROPE = {
     "rope_type": "longrope", "rope_theta": 1e4, "partial_rotary_factor": 0.75,

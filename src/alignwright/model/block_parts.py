@@ -21,22 +21,17 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from transformers.models.granite.modeling_granite import GraniteModel
-from transformers.models.llama.modeling_llama import LlamaModel
-from transformers.models.mistral.modeling_mistral import MistralModel
-from transformers.models.olmo2.modeling_olmo2 import Olmo2Model
-from transformers.models.olmo3.modeling_olmo3 import Olmo3Model
-from transformers.models.phi3.modeling_phi3 import Phi3Model
-from transformers.models.qwen2.modeling_qwen2 import Qwen2Model
-from transformers.models.qwen3.modeling_qwen3 import Qwen3Model
-from transformers.models.smollm3.modeling_smollm3 import SmolLM3Model
 
 from alignwright.model.elementwise import pair_halves, rms_norm, signed_sine
 from alignwright.model.token_embeddings import embed_tokens
 
-FAMILIES = (
-    LlamaModel, MistralModel, Qwen2Model, Qwen3Model, SmolLM3Model, Phi3Model, Olmo2Model, Olmo3Model, GraniteModel,
-)  # fmt: skip
+_FAMILIES = {
+    f"transformers.models.{family}.modeling_{family}": f"{name}Model"
+    for family, name in (
+        ("llama", "Llama"), ("mistral", "Mistral"), ("qwen2", "Qwen2"), ("qwen3", "Qwen3"), ("smollm3", "SmolLM3"),
+        ("phi3", "Phi3"), ("olmo2", "Olmo2"), ("olmo3", "Olmo3"), ("granite", "Granite"),
+    )
+}  # fmt: skip
 _UNTURNED = "none"
 
 
@@ -90,6 +85,12 @@ class BlockParts:
         query_key, value = self.widths[0] + self.widths[1], self.widths[2]
         paired = pair_halves(torch.arange(query_key)[None], self.size, self.rotary)[0]
         return torch.cat([paired, torch.arange(query_key, query_key + value)])
+
+
+def is_family(body: Any) -> bool:
+    """Whether these are blocks of a family that we know: of its very class, told by name, so that no
+    module of another family is imported; a subclass may do anything."""
+    return _FAMILIES.get(type(body).__module__) == type(body).__qualname__
 
 
 def parts(body: Any) -> list[BlockParts]:
@@ -163,8 +164,7 @@ def _rotation(body: Any, index: int, attention: Any) -> str | None:
     """What kind of turn a block makes, where a model has several."""
     if not getattr(attention, "use_rope", True):
         return _UNTURNED
-    config: Any = body.config
-    return config.layer_types[index] if type(body) is Olmo3Model else None
+    return body.config.layer_types[index] if isinstance(body.rotary_emb.rope_type, dict) else None
 
 
 def _angles(body: Any, kind: str | None, x_MH: Tensor, position_M: Tensor) -> tuple[Tensor, Tensor]:

@@ -20,9 +20,9 @@ import torch
 from torch import Tensor
 
 from alignwright.model.block_parts import (
-    FAMILIES,
     BlockParts,
     embed,
+    is_family,
     normed,
     parts,
     plain_length,
@@ -46,7 +46,7 @@ def trunk(model: Any) -> Any:
 
 def has_fast_blocks(body: Any) -> bool:
     """Whether these blocks are the ones that this module computes, for rows that are `short_enough`."""
-    if type(body) not in FAMILIES or body.config.hidden_act != "silu" or body.training:
+    if not is_family(body) or body.config.hidden_act != "silu" or body.training:
         return False
     return body.layers[0].self_attn.head_dim % 2 == 0 and rotary_size(body) is not None
 
