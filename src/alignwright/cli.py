@@ -267,7 +267,7 @@ def worlds(
 
     if missing := [name for name in ("gymnasium", "chess") if importlib.util.find_spec(name) is None]:
         raise ImportError(
-            f"the worlds need {' and '.join(missing)}, not installed here: pip install {' '.join(missing)}"
+            f"the worlds need {' and '.join(missing)}, not installed here: pip install 'alignwright[worlds]'"
         )
     from alignwright.run.console import screen
     from alignwright.worlds import page

@@ -100,8 +100,9 @@ def audit(
 ) -> Run:
     """Measure and attack another model with the spec's questions; train nothing.
 
-    `model` is a name as in a spec: a folder, a .gguf file, a Hub id or the bundled model. Only
-    levels can be answered: a promise on a gain is untested. Raises as `align`.
+    `model` is a name as in a spec: a folder, a .gguf file, a Hub id, the bundled model, or one behind
+    a server, https://host/v1#name. Only levels can be answered: a promise on a gain is untested, and
+    so is what a server does not give. Raises as `align`.
     """
     return _perform(spec, overrides, None, runs, os.fspath(model), quiet)
 

@@ -15,6 +15,7 @@ from rich.console import Console
 
 from alignwright.core.promises import Verdict
 from alignwright.core.records import TODAY, Finding
+from alignwright.files.server import hide_secrets
 from alignwright.report.results import RunResults, exit_code, read
 from alignwright.run.compare import resolved
 
@@ -158,5 +159,6 @@ def run_date(run: Path) -> str:
 def _no_model(run: Path) -> str:
     trained = resolved(run).get("train") if (run / "spec" / "resolved.json").is_file() else True
     if not trained:
-        return f"{run} has no model/ folder: it measured {resolved(run).get('model')} and trained nothing"
+        measured = hide_secrets(str(resolved(run).get("model")))
+        return f"{run} has no model/ folder: it measured {measured} and trained nothing"
     return f"{run} has no model/ folder: the run has not trained to its end; resume it with alignwright align"
