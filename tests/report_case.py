@@ -75,6 +75,7 @@ def case(hostile: str = "") -> tuple[PromiseReport, list[Finding]]:
             ("be_kind", "Be kind"),
         ),
         titles={"train.0.sft": "SFT", "train.1.dpo": "DPO", "train.2.dpo": "DPO"},
+        methods=("sft", "dpo", "dpo"),
     )
     verdicts = tuple(answer(parse(text), findings) for text in PROMISES)
     return PromiseReport(header=header, verdicts=verdicts, claims=CLAIMS), findings

@@ -11,12 +11,11 @@ from pathlib import Path
 import pytest
 
 from alignwright.core.promises import Header
-from alignwright.experiment.experiment import Experiment
 from alignwright.files import models
-from alignwright.files.models import INSTALL, ModelError, gguf_facts, resolve
+from alignwright.files.model_terms import model_terms
+from alignwright.files.models import INSTALL, ModelError, ModelRef, gguf_facts, resolve
 from alignwright.report.card import front_matter
 from alignwright.report.results import RunResults
-from alignwright.run.align import _terms
 
 
 def safetensors(path: Path, *shapes: list[int]) -> None:
@@ -85,16 +84,16 @@ def test_a_gguf_file_says_whose_it_is_and_a_card_says_it_too(tmp_path: Path) -> 
         gguf_facts(tmp_path / "m.gguf").items()
         >= {key: said[key] for key in ("name", "organization", "license", "license.link")}.items()
     )
-    terms = _terms(Experiment(name="a", model="m.gguf").at(tmp_path))
+    terms = model_terms(resolve("m.gguf", tmp_path))
     header = Header(name="a", model="m.gguf", seed=0, effort="demo", stages=("baseline",), facts=terms)
     front = front_matter(RunResults(header, (), ()))
     assert {name: front[name] for name in ("license", "license_link", "base_model")} == {
         "license": "gemma", "license_link": "https://example.org/terms", "base_model": "owner/small"
     }  # fmt: skip
     gguf(tmp_path / "m.gguf", (2, 3), facts={"base_model.0.repo_url": "https://example.org/owner/small"})
-    terms = _terms(Experiment(name="a", model="m.gguf").at(tmp_path))
+    terms = model_terms(resolve("m.gguf", tmp_path))
     assert terms == {"terms": "the GGUF file names no licence; ask whoever made it before the model is passed on"}
-    assert _terms(Experiment(name="a").at(tmp_path)) == {}
+    assert model_terms(ModelRef("owner/name", "hub", None, None)) == {}
 
 
 def test_a_gguf_file_counts_its_parameters(tmp_path: Path) -> None:

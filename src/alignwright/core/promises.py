@@ -65,6 +65,8 @@ class Header(Record):
     principles: tuple[tuple[str, str], ...] = ()
     titles: dict[str, str] = Field(default_factory=dict, exclude_if=lambda titles: not titles)
     """What the training stages are called in plain words, by stage."""
+    methods: tuple[str, ...] = Field(default=(), exclude_if=lambda methods: not methods)
+    """How the model was trained, by the name that each kind of stage has in a spec."""
 
 
 class PromiseReport(Record):

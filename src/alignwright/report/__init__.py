@@ -21,8 +21,8 @@ def render(folder: Path) -> None:
     """Write `README.md` (the model card) and `report.html` beside the findings they are made of;
     neither waits for the other.
 
-    Where the run left a reward model, its own card lies beside its weights; and begins the run's
-    where nothing else was trained.
+    The card lies in `model/` too, which is what gets passed on. Where the run left a reward model,
+    its own card lies beside its weights; and begins the run's where nothing else was trained.
     """
     from alignwright.report import card, page, reward_card
 
@@ -34,9 +34,10 @@ def render(folder: Path) -> None:
         if exported and whole:
             (exported / "README.md").write_text(whole, encoding="utf-8")
         alone = exported is not None and exported.name == "model" and whole
-        (folder / "README.md").write_text(
-            card.card(case) if not alone else f"{whole}\n{card.body(case)}", encoding="utf-8"
-        )
+        whole_run = f"{whole}\n{card.body(case)}" if alone else card.card(case)
+        (folder / "README.md").write_text(whole_run, encoding="utf-8")
+        if not alone and (folder / "model" / "config.json").is_file():
+            (folder / "model" / "README.md").write_text(whole_run, encoding="utf-8")
     finally:
         (folder / "report.html").write_text(page.html(case), encoding="utf-8")
 

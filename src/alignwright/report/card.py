@@ -16,6 +16,7 @@ from alignwright.core import wording
 from alignwright.core.records import Finding
 from alignwright.core.section import OF_THE_MODEL
 from alignwright.report import blocks, names
+from alignwright.report.licences import HUB_LICENCES
 from alignwright.report.results import ClaimFindings, RunResults
 from alignwright.report.text import markdown
 from alignwright.stats.marks import direction
@@ -33,7 +34,15 @@ def card(case: RunResults) -> str:
 
 def body(case: RunResults) -> str:
     """The card without its front matter and heading."""
-    parts = [_promises(case), _table(case), *blocks.card(case), _refused(case), _making(case), _limits(case)]
+    parts = [
+        _promises(case),
+        _table(case),
+        *blocks.card(case),
+        _refused(case),
+        _making(case),
+        _terms(case),
+        _limits(case),
+    ]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -42,20 +51,27 @@ def front_matter(case: RunResults) -> dict[str, object]:
     is its licence."""
     facts, model = case.header.facts, case.header.model
     base, licence = _BUNDLED.get(model, (model if _HUB.fullmatch(model) else None, "other"))
-    methods = [stage.rpartition(".")[2] for stage in case.header.stages if stage.startswith("train.")]
+    licence = facts.get("license", licence)
+    known = licence if licence in HUB_LICENCES else licence.lower() if licence.lower() in HUB_LICENCES else "other"
     front: dict[str, object] = {
-        "license": facts.get("license", licence),
+        "license": known,
         "library_name": facts.get("library_name", "transformers"),
         "pipeline_tag": "text-generation",
-        "tags": list(dict.fromkeys(["alignwright", "alignment", *methods])),
+        "tags": list(dict.fromkeys(["alignwright", "alignment", *case.header.methods])),
     }
     if base := facts.get("base_model", base):
         front |= {"base_model": base, "base_model_relation": facts.get("base_model_relation", "finetune")}
     if front["license"] == "other":
-        front["license_name"] = facts.get("license_name", "see-base-model")
+        own_name = "see-base-model" if licence == "other" else _slug(licence)
+        front["license_name"] = facts.get("license_name", own_name)
     if link := facts.get("license_link"):
         front["license_link"] = link
     return front
+
+
+def _slug(words: str) -> str:
+    """A licence's name in the form that the Hub takes."""
+    return re.sub(r"[^a-z0-9.]+", "-", words.lower()).strip("-")[:96] or "see-base-model"
 
 
 def _front(case: RunResults) -> str:
@@ -137,11 +153,27 @@ def _making(case: RunResults) -> str:
     return "\n".join(lines)
 
 
+def _terms(case: RunResults) -> str:
+    """Under which terms the base model came, as far as its own files say."""
+    facts = case.header.facts
+    said = [facts[name] for name in ("license", "license_name", "license_link") if facts.get(name)]
+    if not said and "terms" not in facts:
+        return ""
+    texts = f" Its text lies beside the model: {markdown(facts['licence text'])}." if "licence text" in facts else ""
+    words = (
+        f"The model that this one was made from comes under {markdown(', '.join(said))}, as its own files say; what it"
+        " asks of those who use, change or pass on that model holds for this one."
+        if said
+        else f"Not known: {markdown(facts['terms'])}."
+    )
+    return f"## Terms\n\n{words}{texts}"
+
+
 def _limits(case: RunResults) -> str:
     untested = [verdict.promise for verdict in case.verdicts if verdict.answer == "untested"]
     open_ends = f" Left open: {'; '.join(map(markdown, untested))}." if untested else ""
     return (
         "## Limits\n\nThe numbers hold for the prompts that were measured and the judges that were used, at this"
         f" effort; a kept promise is evidence, not a guarantee.{open_ends} Read the replies behind each number in"
-        " report.html."
+        " the run's report.html."
     )

@@ -7,7 +7,6 @@ resumes it, wherever it was killed.
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -26,10 +25,11 @@ from alignwright.experiment.load import load
 from alignwright.experiment.plan import jobs_until, plan
 from alignwright.experiment.spec_source import SpecSource, spec_text
 from alignwright.files import collector
-from alignwright.files.models import gguf_facts, resolve
+from alignwright.files.model_terms import model_terms
+from alignwright.files.models import resolve
 from alignwright.files.quantization import in_4_bits
 from alignwright.files.sources import write_rejected
-from alignwright.job.job import Job
+from alignwright.job.job import Job, stage_name
 from alignwright.job.ledger import Ledger, run_lock, write_json, write_text
 from alignwright.run import disk_space
 from alignwright.run.crash import within
@@ -260,7 +260,9 @@ def _header(experiment: Experiment, folder: Path, stages: Sequence[str]) -> Head
     }
     if experiment.quantization:
         facts_shown["base"] = in_4_bits(experiment.quantization)
-    facts_shown |= _terms(experiment)
+    if experiment.chat:
+        facts_shown["chat template"] = f"{experiment.chat}, given by the spec"
+    facts_shown |= model_terms(resolve(experiment.model, experiment.folder))
     constitution = experiment.data.constitution
     return Header(
         name=experiment.name,
@@ -271,29 +273,10 @@ def _header(experiment: Experiment, folder: Path, stages: Sequence[str]) -> Head
         facts=facts_shown,
         principles=tuple((p.slug, p.title) for p in constitution.principles) if constitution else (),
         titles={f"train.{place}.{stage.by}": stage.title for place, stage in enumerate(experiment.train)},
+        methods=tuple(
+            stage.by for place, stage in enumerate(experiment.train) if stage_name("train", place, stage.by) in stages
+        ),
     )
-
-
-def _terms(experiment: Experiment) -> dict[str, str]:
-    """What a GGUF file says of the model in it: name, terms, and what it was made from; and
-    where it says nothing of its terms, that."""
-    model = resolve(experiment.model, experiment.folder)
-    if model.kind != "gguf" or model.path is None:
-        return {}
-    gguf = gguf_facts(model.path)
-    terms = {"named in its file": ", ".join(gguf[key] for key in ("name", "organization") if key in gguf)}
-    terms |= {
-        "license": gguf.get("license", ""),
-        "license_name": gguf.get("license.name", ""),
-        "license_link": gguf.get("license.link", ""),
-    }
-    repository = re.fullmatch(
-        r"https://huggingface\.co/([A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*)/?", gguf.get("base_model.0.repo_url", "")
-    )
-    terms |= {"base_model": repository.group(1) if repository else "", "made from": gguf.get("base_model.0.name", "")}
-    if not terms["license"]:
-        terms["terms"] = "the GGUF file names no licence; ask whoever made it before the model is passed on"
-    return {name: value for name, value in terms.items() if value}
 
 
 def _only_audit(experiment: Experiment, model: str) -> Experiment:

@@ -17,6 +17,8 @@ from alignwright.core.records import Finding
 from alignwright.experiment.experiment import Experiment, model_stages
 from alignwright.files.contents import are_marks, changed, contents
 from alignwright.files.lines import read_lines
+from alignwright.files.model_terms import pass_on_licence
+from alignwright.files.models import resolve
 from alignwright.files.reward_folder import VERDICT
 from alignwright.job.job import Job
 from alignwright.job.ledger import Ledger, json_of, write_json
@@ -45,7 +47,7 @@ def keep_models(
             "the model",
             ledger.run / "model",
             keys[trained[-1]],
-            lambda folder: _models(experiment, ledger, models).for_eval(trained[-1]).save(folder),
+            lambda folder: _save(experiment, _models(experiment, ledger, models), trained[-1], folder),
             view,
         )
     if not rewards:
@@ -103,6 +105,11 @@ def _models(experiment: Experiment, ledger: Ledger, models: ModelStore | None) -
     from alignwright.run.context import model_store
 
     return models or model_store(experiment, ledger)
+
+
+def _save(experiment: Experiment, models: ModelStore, name: str, folder: Path) -> None:
+    models.for_eval(name).save(folder)
+    pass_on_licence(resolve(experiment.model, experiment.folder), folder)
 
 
 def _export(models: ModelStore, name: str, folder: Path, run: str) -> None:
