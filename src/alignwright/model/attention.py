@@ -7,7 +7,8 @@ whether a gradient is wanted: a policy and its reference must round alike, or th
 the first step is not zero.
 
 Soft caps of the scores (Gemma 2) and sinks, a learnt score a head to which no token belongs
-(gpt-oss), are made by the plain products alone, in parts where no gradient is wanted.
+(gpt-oss), are made by the plain products alone, in parts where no gradient is wanted. On a GPU whole
+rows come under a block mask, which has a kernel of its own (`flex_mask`).
 
 Query heads that share a key head (grouped-query attention) are taken together; transformers' eager
 attention would copy every key and value once for each. Shapes: B rows, Q queries, S keys, K key
@@ -20,8 +21,11 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.attention.flex_attention import BlockMask
 from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.masking_utils import eager_mask
+
+from alignwright.model.flex_mask import attend_blocks
 
 NAME = "alignwright"
 _LONG, _PART = 1024, 512
@@ -32,20 +36,23 @@ def attention(
     query: Tensor,
     key: Tensor,
     value: Tensor,
-    attention_mask: Tensor | None,
+    attention_mask: Tensor | BlockMask | None,
     scaling: float,
     dropout: float = 0.0,
     **extra: Any,
 ) -> tuple[Tensor, None]:
     """Attention as transformers calls it: query [B, K*G, Q, D]; key and value [B, K, S, D]; an
-    additive mask; output [B, Q, K*G, D]."""
+    additive mask, or on a GPU one of blocks; output [B, Q, K*G, D]."""
     if dropout:
         raise ValueError(f"{type(module).__name__} asks for dropout in attention, which a model in use does not have")
+    cap, sink = extra.get("softcap"), extra.get("s_aux")
+    if isinstance(attention_mask, BlockMask):
+        mixed = attend_blocks(query, key, value, attention_mask, scaling, cap=cap, sink=sink)
+        return mixed.transpose(1, 2).contiguous(), None
     if attention_mask is None or attention_mask.dtype == torch.bool:
         raise ValueError(
             "attention needs an additive mask: a boolean one would be added to the scores as 0 and 1, and mask nothing"
         )
-    cap, sink = extra.get("softcap"), extra.get("s_aux")
     if cap is not None or sink is not None:
         width = _PART if torch.is_inference_mode_enabled() else query.shape[2]
         mixed = torch.cat(

@@ -22,7 +22,7 @@ from alignwright.model.limits import window
 from alignwright.model.llama_blocks import trunk
 from alignwright.model.loaded_model import LoadedModel
 from alignwright.model.logprob import head_of
-from alignwright.model.model_rows import masks_of_kinds
+from alignwright.model.model_rows import Mask, masks_of_kinds
 from alignwright.model.packing import additive
 
 
@@ -76,7 +76,7 @@ class TransformersDecoder:
         self.position_R = self.position_R + 1
         return self.head(hidden_R1H[:, 0])
 
-    def _masks(self, mask: Tensor) -> Tensor | dict[str, Tensor]:
+    def _masks(self, mask: Tensor) -> Mask | dict[str, Mask]:
         """What each kind of layer may look at: a row's columns follow its positions, so a window
         is counted in columns. Queries are the last columns; shape [R, 1, queries, S]."""
         queries, columns = mask.shape[-2:]

@@ -24,10 +24,13 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.attention.flex_attention import BlockMask
 
+from alignwright.model import flex_mask
 from alignwright.model.limits import window
 from alignwright.model.packing import PackedBatch
 
+Mask = Tensor | BlockMask
 _MARK = "alignwright_plain_rows"
 _WASTE = 1.1  # a group of plain rows may have a tenth of padding
 _TOKENS = 16384  # and so many tokens
@@ -69,16 +72,21 @@ def transformers_hidden(body: Any, batch: PackedBatch) -> Tensor:
     return hidden_BTH.flatten(0, 1).index_select(0, batch.target_N)
 
 
-def _masks(config: Any, batch: PackedBatch) -> Tensor | dict[str, Tensor]:
+def _masks(config: Any, batch: PackedBatch) -> Mask | dict[str, Mask]:
     reach = window(config)
     if reach is None or batch.longest <= reach:
-        return batch.mask_B1TT
-    return masks_of_kinds(config, lambda: batch.mask_B1TT, lambda: batch.window_mask(reach))
+        return _mask(batch, None)
+    return masks_of_kinds(config, lambda: _mask(batch, None), lambda: _mask(batch, reach))
 
 
-def masks_of_kinds(
-    config: Any, full: Callable[[], Tensor], windowed: Callable[[], Tensor]
-) -> Tensor | dict[str, Tensor]:
+def _mask(batch: PackedBatch, reach: int | None) -> Mask:
+    """Who may look at whom, as the device reads it."""
+    if flex_mask.uses_blocks(batch.segments_BT.device):
+        return flex_mask.block_mask(batch.segments_BT, batch.position_ids_BT, reach)
+    return batch.mask_B1TT if reach is None else batch.window_mask(reach)
+
+
+def masks_of_kinds(config: Any, full: Callable[[], Mask], windowed: Callable[[], Mask]) -> Mask | dict[str, Mask]:
     """The masks of a model with a sliding window, one for each kind of layer; one alone where
     every layer has the window."""
     if getattr(config, "layer_types", None) is None:
