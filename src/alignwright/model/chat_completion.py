@@ -33,7 +33,8 @@ class Token:
 @dataclass(frozen=True)
 class Completion:
     """One answer. `text` is None where there is none; `thoughts`: the model thought before it
-    spoke; `usage`: prompt and completion tokens."""
+    spoke; `usage`: prompt and completion tokens; `model` and `fingerprint`: what the server calls
+    itself."""
 
     text: str | None
     finish: str | None
@@ -41,6 +42,8 @@ class Completion:
     refusal: str = ""
     tokens: tuple[Token, ...] = ()
     usage: tuple[int, int] | None = None
+    model: str = ""
+    fingerprint: str = ""
 
     @property
     def cut(self) -> bool:
@@ -73,6 +76,8 @@ def completion(data: bytes) -> Completion:
         refusal=message["refusal"] if isinstance(message.get("refusal"), str) else "",
         tokens=_tokens(choice.get("logprobs")),
         usage=_usage(body.get("usage")),
+        model=_named(body.get("model")),
+        fingerprint=_named(body.get("system_fingerprint")),
     )
 
 
@@ -182,6 +187,11 @@ def number(value: Any) -> float | None:
     if isinstance(value, bool) or not isinstance(value, int | float) or not value <= 0.01:
         return None
     return max(-9999.0, min(0.0, value))
+
+
+def _named(name: Any) -> str:
+    """A name that a server gives itself, on one line and not without end."""
+    return " ".join(name.split())[:200] if isinstance(name, str) else ""
 
 
 def _usage(usage: Any) -> tuple[int, int] | None:

@@ -7,9 +7,13 @@ A client of any server with OpenAI's chat completions (vLLM, SGLang, llama.cpp, 
 slowly; what every call would meet ends the work at once. A reply is never invented: withheld or
 missing text is a failure, so that it can never count as a safe answer.
 
-Answers are handed on as they come (`short_answers`), so whoever keeps them has paid for none twice,
-whatever becomes of the others. A prompt that stays without an answer says why and is nobody's vote;
-three in a row, and the server is given up.
+Answers are handed on as they come (`short_answers`, `replies`), so whoever keeps them has paid for
+none twice, whatever becomes of the others. A prompt that stays without an answer says why and is
+nobody's vote; three in a row, and the server is given up.
+
+Of a conversation that ends with the assistant's own words a server may continue these words, and
+some (llama.cpp) put them into the reply once more: there they are cut off. A server that begins
+anew instead cannot be told from one that goes on without repeating.
 
 The key is read from the environment variable OPENAI_API_KEY alone, is kept nowhere, and is cut out
 of every message. Tokens are counted as the server counts them, and costed at prices that the user
@@ -28,8 +32,19 @@ from alignwright.core.protocols import ShortAnswer
 from alignwright.core.records import Conversation, Reply, content_id
 from alignwright.files.server import KEY, why_no_server
 from alignwright.model.call_parameters import ChatCall, Parameters
-from alignwright.model.chat_completion import Completion, option_logprobs
-from alignwright.model.server_session import ALONE, NOT_ASKED, Ask, CallSettings, Session, Task, TaskResult, Usage
+from alignwright.model.chat_completion import option_logprobs
+from alignwright.model.server_session import (
+    ALONE,
+    NOT_ASKED,
+    Answered,
+    Ask,
+    CallSettings,
+    Counts,
+    Session,
+    Task,
+    TaskResult,
+    Usage,
+)
 
 T = TypeVar("T")
 SHORT = 16
@@ -47,6 +62,16 @@ class EndpointError(RuntimeError):
             f"{name}: {len(failed)} of {of} prompts got no answer; the first is prompt {first} (counted from 0):"
             f" {failed[first]}"
         )
+
+
+@dataclass(frozen=True)
+class ServedReply:
+    """A reply, what was counted for it (all calls together), and what the server calls itself."""
+
+    reply: Reply
+    spent: Counts
+    model: str
+    fingerprint: str
 
 
 @dataclass
@@ -92,21 +117,42 @@ class Endpoint:
     ) -> list[list[Reply]]:
         """`n` replies to each prompt, one call each. Seeds differ by prompt and sample; whether
         they are heeded is up to the server."""
-        calls = [
-            ChatCall(_messages(prompt), max_new_tokens, temperature, _seed(seed, prompt, sample), short=False)
-            for prompt in prompts
-            for sample in range(n)
-        ]
+        asked = [(prompt, sample) for prompt in prompts for sample in range(n)]
         replies: dict[int, Reply] = {}
         failed: dict[int, str] = {}
-        for place, outcome in self._all([_asking(call) for call in calls]):
+        for place, outcome in self.replies(asked, max_new_tokens=max_new_tokens, temperature=temperature, seed=seed):
             if outcome.value is None:
                 failed.setdefault(place // n, outcome.error)
             else:
-                replies[place] = self._reply(outcome.value, prompts[place // n].id)
+                replies[place] = outcome.value.reply
         if failed:
             raise EndpointError(self.name, failed, replies, len(prompts))
         return [[replies[i * n + sample] for sample in range(n)] for i in range(len(prompts))]
+
+    def replies(
+        self,
+        asked: Sequence[tuple[Conversation, int]],
+        *,
+        max_new_tokens: int,
+        temperature: float,
+        seed: int,
+        keep: Callable[[int, ServedReply], None] | None = None,
+    ) -> Iterator[tuple[int, TaskResult[ServedReply]]]:
+        """What comes of each prompt and number of the sample, as it comes. `keep` is given each
+        reply before its thread asks for another, so that a kill loses none that had come."""
+
+        def task(place: int, prompt: Conversation, sample: int) -> Task[ServedReply]:
+            call = ChatCall(_messages(prompt), max_new_tokens, temperature, _seed(seed, prompt, sample), short=False)
+
+            def work(ask: Ask) -> ServedReply:
+                reply = self._reply(ask(call), prompt)
+                if keep is not None:
+                    keep(place, reply)
+                return reply
+
+            return work
+
+        return self._all([task(place, prompt, sample) for place, (prompt, sample) in enumerate(asked)])
 
     def choose(
         self, prompts: Sequence[Conversation], options: Sequence[str]
@@ -139,7 +185,8 @@ class Endpoint:
         def task(prompt: Conversation) -> Task[ShortAnswer]:
             def work(ask: Ask) -> ShortAnswer:
                 if follow is not None:
-                    first = ask(ChatCall(_messages(prompt), thoughts, 0.0, _seed_or_none(seed, prompt), short=False))
+                    thinking = ChatCall(_messages(prompt), thoughts, 0.0, _seed_or_none(seed, prompt), short=False)
+                    first = ask(thinking).completion
                     if not (first.text or "").strip():
                         return ShortAnswer(None, why="it wrote no thoughts")
                     question = follow(prompt, first.text or "")
@@ -147,7 +194,7 @@ class Endpoint:
                     question = prompt
                 answer = ask(
                     ChatCall(_messages(question), SHORT, 0.0, _seed_or_none(seed, question), options=tuple(options))
-                )
+                ).completion
                 return ShortAnswer(answer.text, option_logprobs(answer, options) if options else None)
 
             return work
@@ -191,15 +238,14 @@ class Endpoint:
             # an interrupt, or a fault of ours, must not wait for the calls that are still in line
             session.end()
 
-    def _reply(self, answer: Completion, parent: str) -> Reply:
-        tokens = answer.usage[1] if answer.usage else None
-        return Reply(
-            text=answer.text or "", parent=parent, speaker=self.name, tokens=tokens, finished=answer.finish == "stop"
-        )
-
-
-def _asking(call: ChatCall) -> Task[Completion]:
-    return lambda ask: ask(call)
+    def _reply(self, answered: Answered, prompt: Conversation) -> ServedReply:
+        answer = answered.completion
+        text, tokens = answer.text or "", answer.usage[1] if answer.usage else None
+        if prompt.last.role == "assistant":
+            text = text.removeprefix(prompt.last.content)
+        finished = answer.finish == "stop"
+        reply = Reply(text=text, parent=prompt.id, speaker=self.name, tokens=tokens, finished=finished)
+        return ServedReply(reply, answered.spent, answer.model, answer.fingerprint)
 
 
 def _key() -> str:

@@ -33,6 +33,10 @@ whatever else may be."""
 NOT_ASKED = "not asked, because the server had refused another prompt or could not be reached"
 
 
+Counts = tuple[int, int] | None
+"""Prompt and completion tokens as the server counted them; None where it did not."""
+
+
 @dataclass
 class Usage:
     """What an endpoint has been asked so far. `uncounted` answers came without token counts."""
@@ -56,18 +60,27 @@ class CallSettings:
     backoff: float
 
 
-Ask = Callable[[ChatCall], Completion]
+@dataclass(frozen=True)
+class Answered:
+    """An answer, and what all calls that were made for it came to."""
+
+    completion: Completion
+    spent: Counts
+
+
+Ask = Callable[[ChatCall], Answered]
 Task = Callable[[Ask], T]
 
 
 @dataclass
 class TaskResult(Generic[T]):
     """What came of a task: its value, or why there is none. `of_prompt`: the server answers
-    others."""
+    others; `spent`: what was counted for it all the same."""
 
     value: T | None = None
     error: str = ""
     of_prompt: bool = False
+    spent: Counts = (0, 0)
 
 
 class Session:
@@ -121,16 +134,25 @@ class Session:
                 self._exhausted += 1
                 if self._exhausted >= ALONE:
                     self.over.set()
-                    return TaskResult(error=str(trouble))
-            return TaskResult(error=str(trouble), of_prompt=trouble.kind in ("again", "prompt"))
+                    return TaskResult(error=str(trouble), spent=trouble.spent)
+            of_prompt = trouble.kind in ("again", "prompt")
+            return TaskResult(error=str(trouble), of_prompt=of_prompt, spent=trouble.spent)
 
-    def ask(self, call: ChatCall, *, alone: bool) -> Completion:
+    def ask(self, call: ChatCall, *, alone: bool) -> Answered:
         """One call until it works, cannot work, or has been tried enough. Raises _NoAnswer."""
-        answer, body = self._call_until_answered(call, alone=alone)
+        spent = list[Counts]()
+        try:
+            return Answered(self._answer(call, spent, alone=alone), _total(spent))
+        except _NoAnswer as trouble:
+            trouble.spent = _total(spent)
+            raise
+
+    def _answer(self, call: ChatCall, spent: list[Counts], *, alone: bool) -> Completion:
+        answer, body = self._call_until_answered(call, spent, alone=alone)
         no_answer = not (answer.text or "").strip() or (call.short and option_logprobs(answer, call.options) is None)
         if answer.cut and no_answer and not self.parameters.roomy(call, body) and self.parameters.try_room():
             # the limit cut off a model that was still thinking, or talking its way to the answer
-            longer, body = self._call_until_answered(call, alone=alone, room=True)
+            longer, body = self._call_until_answered(call, spent, alone=alone, room=True)
             if longer.thoughts or not longer.cut:
                 self.parameters.note_answer(thinks=True)
                 answer = longer
@@ -139,7 +161,7 @@ class Session:
         return answer
 
     def _call_until_answered(
-        self, call: ChatCall, *, alone: bool, room: bool = False
+        self, call: ChatCall, spent: list[Counts], *, alone: bool, room: bool = False
     ) -> tuple[Completion, Mapping[str, Any]]:
         settings, attempts, timeouts, malformed = self.settings, 0, 0, 0
         first: CallFailure | None = None
@@ -149,6 +171,9 @@ class Session:
             try:
                 answer = self._once(body)
             except CallFailure as trouble:
+                if trouble.malformed:  # what it cost is not known
+                    spent.append(None)
+                    self._count(answer=Completion(None, None))
                 if self._adjust(trouble, body, alone=alone):
                     first = first or trouble
                     continue
@@ -176,6 +201,7 @@ class Session:
             else:
                 self.parameters.note_answer()
                 self._count(answer=answer)
+                spent.append(answer.usage)
                 return answer, body
         raise _NoAnswer("unasked", NOT_ASKED)
 
@@ -194,7 +220,6 @@ class Session:
         try:
             return completion(response.data)
         except MalformedCompletion as error:
-            self._count(answer=Completion(None, None))  # what it cost is not known
             raise of_body(error) from None
 
     def _adjust(self, trouble: CallFailure, body: Mapping[str, Any], *, alone: bool) -> bool:
@@ -236,6 +261,15 @@ class _NoAnswer(Exception):
     def __init__(self, kind: str, text: str) -> None:
         super().__init__(text)
         self.kind = kind
+        self.spent: Counts = (0, 0)
+
+
+def _total(spent: Sequence[Counts]) -> Counts:
+    """The sum, where all of it was counted."""
+    counted = [counts for counts in spent if counts is not None]
+    if len(counted) < len(spent):
+        return None
+    return sum(prompt for prompt, _ in counted), sum(completion for _, completion in counted)
 
 
 def _silent(answer: Completion, *, short: bool) -> str:
