@@ -111,9 +111,9 @@ def test_a_run_goes_on_where_its_server_broke_and_tells_what_was_not_answered(pr
         (
             "model: ./model",
             "model: 'http://me:s3cret@host/v1?key=s3cret#m'",
-            "3: model: model 'http://...@host/v1?...#m' is a server",
+            "3: model: endpoint 'http://...@host/v1?...#m': an address holds no user",
         ),
-        ("JUDGE", "self", "4: server: has no effect: no judge is a server"),
+        ("JUDGE", "self", "4: server: has no effect: neither the model nor a judge is a server"),
         ("calls: 2", "calls: 0", "4: server.calls: must be greater than or equal to 1"),
         ("timeout: 5", "tiemout: 5", "4: server.tiemout: no such field; did you mean 'timeout'?"),
     ],

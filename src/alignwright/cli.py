@@ -85,7 +85,12 @@ def align(
 @app.command()
 def audit(
     spec: Spec,
-    model: Annotated[str, typer.Option(help="The model to measure and attack: a name, folder, .gguf file or Hub id.")],
+    model: Annotated[
+        str,
+        typer.Option(
+            help="The model to measure and attack: a name, folder, .gguf file, Hub id or server https://host/v1#name."
+        ),
+    ],
     dry_run: DryRun = False,
     probe: Probe = False,
     set_: Set = None,

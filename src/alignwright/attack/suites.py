@@ -22,6 +22,7 @@ from typing import Any
 
 from alignwright.core.protocols import ChatModel
 from alignwright.core.records import Conversation, Reply, SampleResult
+from alignwright.core.replies import NoReply, greedy
 from alignwright.files import safe_read
 from alignwright.files.errors import SpecError
 from alignwright.files.items import RefusalItem
@@ -52,25 +53,23 @@ def attack_suite(
         for name, template in wrappers.items()
     ]
     prompts = [prompt for _, _, prompt in wrapped]
-    groups = (
-        speaker.generate(prompts, n=1, max_new_tokens=max_new_tokens, temperature=0.0, seed=seed) if prompts else []
-    )
+    replies = greedy(speaker, prompts, max_new_tokens=max_new_tokens, seed=seed)
     results = [
         outcome
-        for (item, name, prompt), group in zip(wrapped, groups, strict=True)
-        for outcome in _outcomes(item, name, prompt, group[0] if group else None)
+        for (item, name, prompt), reply in zip(wrapped, replies, strict=True)
+        for outcome in _outcomes(item, name, prompt, reply)
     ]
     return sorted(
         results, key=lambda outcome: outcome.claim.startswith("attack.not_refused")
     )  # the parts of a claim beside it
 
 
-def _outcomes(item: RefusalItem, name: str, prompt: Conversation, reply: Reply | None) -> list[SampleResult]:
+def _outcomes(item: RefusalItem, name: str, prompt: Conversation, reply: Reply | NoReply) -> list[SampleResult]:
     """Both questions, each over all wrappers and for this one."""
     fields: dict[str, Any] = {"item": f"{item.id}:{name}", "cluster": item.topic or item.id, "prompt": prompt}
-    if reply is None:
-        error: dict[str, Any] = fields | {"status": "error", "reason": f"{name}: the model gave no reply"}
-        answers: dict[str, dict[str, Any]] = {"attack.success": error, "attack.not_refused": error}
+    if isinstance(reply, NoReply):
+        gap: dict[str, Any] = fields | {"status": reply.status, "reason": f"{name}: {reply.why}"}
+        answers: dict[str, dict[str, Any]] = {"attack.success": gap, "attack.not_refused": gap}
     else:
         fields |= {"reply": reply.text}
         fulfilment, refusal = (

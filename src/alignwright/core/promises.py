@@ -132,6 +132,11 @@ def answer(promise: Promise, findings: Sequence[Finding], models: Sequence[str] 
     """
     mine = [finding for finding in findings if finding.claim == promise.claim]
     if not mine:
+        whole = next(
+            (f for f in findings if f.detail.get("untested") and promise.claim.startswith(f"{f.claim}.")), None
+        )
+        if whole is not None:
+            return _untested(promise, f"{whole.claim} was not measured: {whole.detail['untested']}", whole)
         return _untested(promise, _nothing(promise, findings))
     voters = mine[0].axis in _NOT_THE_MODEL
     last = models[-1] if models and not voters else last_stage(mine if voters else findings)
@@ -176,6 +181,8 @@ def last_stage(findings: Sequence[Finding]) -> str:
 
 
 def _judge(promise: Promise, finding: Finding, flip: bool, verb: str) -> Verdict:
+    if why := finding.detail.get("untested"):
+        return _untested(promise, f"it was not measured: {why}", finding)
     if finding.value is None or finding.low is None or finding.high is None:
         return _untested(promise, f"it was measured, but without an interval ({finding.method})", finding)
     value, low, high = (

@@ -305,6 +305,7 @@ class Finding(Record):
 
     - `refused`, `reason`: a judge's check found no signal in it, and why
     - `margin`: the loss that a tax was tested against, in the claim's unit
+    - `untested`: why nothing could be measured
     - `beyond_data`: the value is an extrapolation
     - `correction`: by what a rate was corrected, `labels` of the run's own replies or errors
       `transferred` from other models'

@@ -82,6 +82,11 @@ class Sizes(Protocol):
     def begins(self) -> bool: ...
 
     @property
+    def scores_texts(self) -> bool:
+        """Whether the model gives log-probabilities of given texts; one behind a server does not."""
+        ...
+
+    @property
     def prompts(self) -> Size:
         """The prompts of `intent`."""
         ...

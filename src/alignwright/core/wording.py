@@ -72,6 +72,8 @@ def p_value(p: float) -> str:
 
 def scored(finding: Finding) -> str:
     """How many items are behind a number, and how many could not be scored: always said."""
+    if why := finding.detail.get("untested"):
+        return f"untested: {why}"
     total = finding.n + finding.unscored + finding.errors
     if total == finding.n:
         return f"n = {finding.n}, all scored"

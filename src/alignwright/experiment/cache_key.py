@@ -32,11 +32,13 @@ JUDGES = "run.judges"
 def cache_keys(experiment: Experiment, jobs: tuple[Job, ...]) -> dict[str, str]:
     """The cache key of every job, by its name."""
     given = experiment.chat_format
+    longest = experiment.server.tokens if experiment.server and is_server(experiment.model) else None
     common = content_id(
         experiment.seed,
         experiment.date,
         start_fingerprint(experiment),
         *((given.template,) if given else ()),
+        *((longest,) if longest else ()),
     )
     codes = {parts: code_hash(*parts) for parts in dict.fromkeys(map(code_parts, jobs))}
     keys: dict[str, str] = {}

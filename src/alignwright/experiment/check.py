@@ -53,14 +53,15 @@ class CheckReport:
     """Every data file with its place in the spec, as it was read."""
 
 
-def check(spec: SpecSource, overrides: Sequence[str] = ()) -> CheckReport:
-    """Check a spec and all its data. A `SpecError` tells everything that is wrong."""
-    experiment, document = read_spec(spec, overrides)
+def check(spec: SpecSource, overrides: Sequence[str] = (), audited: str | None = None) -> CheckReport:
+    """Check a spec and all its data. A `SpecError` tells everything that is wrong. `audited`:
+    another model that is measured instead of the spec's."""
+    experiment, document = read_spec(spec, overrides, audited)
     with collector.paused():
-        return _checked(experiment, document)
+        return _checked(experiment, document, audited or experiment.model)
 
 
-def _checked(experiment: Experiment, document: Document) -> CheckReport:
+def _checked(experiment: Experiment, document: Document, model: str) -> CheckReport:
     files: list[SpecFile] = []
     problems: list[Problem] = []
     for loc, name, reads in data_files(experiment):
@@ -85,7 +86,7 @@ def _checked(experiment: Experiment, document: Document) -> CheckReport:
     if problems:
         raise SpecError(place_problems(problems, document))
     lines = (
-        _about_model(experiment),
+        _about_model(experiment, model),
         *_about_constitution(constitution, experiment),
         *map(_about_file, files),
         *_about_stages(experiment),
@@ -103,8 +104,8 @@ def _read(loc: Loc, name: str, reads: Reads, data: Data) -> FileRows[Any]:
     return data.written(name) if loc[:2] == ("intent", "pairs") else data.read(name, reads.kind)
 
 
-def _about_model(experiment: Experiment) -> str:
-    model = models.resolve(experiment.model, experiment.folder)
+def _about_model(experiment: Experiment, name: str) -> str:
+    model = models.resolve(name, experiment.folder)
     size = "" if model.parameters is None else f", {model.parameters / 1e6:.1f} M parameters"
     return f"model: {model.name} ({model.kind}{size})"
 

@@ -33,7 +33,10 @@ from alignwright.job.data import Data
 from alignwright.train.knobs import AnyTrain, Train, learns_from_labels
 from alignwright.train.knobs_loop import Training
 
-_MODEL = "smollm2-135m-instruct, a folder, a .gguf file, or a Hub id owner/name"
+_MODEL = (
+    "smollm2-135m-instruct, a folder, a .gguf file, a Hub id owner/name, or a server https://host/v1#name that is only"
+    " measured"
+)
 
 
 @dataclass(eq=False)
@@ -70,7 +73,7 @@ class Experiment(Record):
     date: str = Field(
         default=TODAY, description="the day that a chat template which writes today's date takes for today"
     )
-    server: Server | None = Field(default=None, description="how judges that are servers are asked")
+    server: Server | None = Field(default=None, description="how servers are asked, as judges or as the model")
     intent: Intent = Field(default_factory=Intent, description="what is meant")
     collect: Collect | None = Field(default=None, description="sample replies of the start model to compare")
     feedback: tuple[Feedback, ...] = Field(default=(), description="the voters, in order")

@@ -18,6 +18,7 @@ from alignwright.files.errors import SpecError
 __all__ = ["CheckReport", "SpecError", "check", "load"]
 
 
-def load(spec: SpecSource, overrides: Sequence[str] = ()) -> Experiment:
-    """Read a spec. `overrides` are `train.1.beta=0.2` and the like; they win over the file."""
-    return read_spec(spec, overrides)[0]
+def load(spec: SpecSource, overrides: Sequence[str] = (), audited: str | None = None) -> Experiment:
+    """Read a spec. `overrides` are `train.1.beta=0.2` and the like; they win over the file.
+    `audited`: another model that is measured instead of the spec's."""
+    return read_spec(spec, overrides, audited)[0]

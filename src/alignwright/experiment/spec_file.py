@@ -31,8 +31,11 @@ from alignwright.files.wording import describe_value
 LABELS = Reads("labels", use="settings")
 
 
-def read_spec(spec: SpecSource, overrides: Sequence[str] = ()) -> tuple[Experiment, Document]:
-    """The experiment, and where in the file each part of it stands. `overrides` win over the file."""
+def read_spec(
+    spec: SpecSource, overrides: Sequence[str] = (), audited: str | None = None
+) -> tuple[Experiment, Document]:
+    """The experiment, and where in the file each part of it stands. `overrides` win over the file;
+    `audited`: another model that is measured instead of the spec's."""
     document, folder = spec_document(spec)
     problems = [problem for override in overrides for problem in _override(document, override)]
     if problems:
@@ -42,7 +45,12 @@ def read_spec(spec: SpecSource, overrides: Sequence[str] = ()) -> tuple[Experime
         experiment = Experiment.model_validate_json(json.dumps(document.data)).at(folder)
     except ValidationError as error:
         raise SpecError(explain.explain(error, document)) from None
-    faults = [*unused_options.problems(experiment), *_files(experiment), *_models(experiment), *_slugs(experiment)]
+    faults = [
+        *unused_options.problems(experiment, audited),
+        *_files(experiment),
+        *_models(experiment, audited),
+        *_slugs(experiment),
+    ]
     faults += _chat(experiment)
     if faults:
         raise SpecError(place_problems(faults, document))
@@ -182,8 +190,8 @@ def _absent(path: Path) -> str:
     return f"there is no file {path}" + ("" if near is None else f"; did you mean {near!r}?")
 
 
-def _models(experiment: Experiment) -> Iterator[unused_options.Problem]:
-    model_names: list[tuple[Loc, str]] = [(("model",), experiment.model)]
+def _models(experiment: Experiment, audited: str | None) -> Iterator[unused_options.Problem]:
+    model_names: list[tuple[Loc, str]] = [] if audited else [(("model",), experiment.model)]
     for loc, stage in stages(experiment):
         for knob, name, mark in stage.models():
             if name != "self" and not is_server(name) and not (mark.rules and name.endswith(".py")):

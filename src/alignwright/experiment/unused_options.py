@@ -26,10 +26,13 @@ from alignwright.train.knobs_loop import Training, TrainStage
 Problem = tuple[Loc, str]
 
 
-def problems(experiment: Experiment) -> list[Problem]:
-    """All options without effect and all promises without an answer."""
+def problems(experiment: Experiment, audited: str | None = None) -> list[Problem]:
+    """All options without effect and all promises without an answer; `audited`: another model that
+    is measured instead."""
     return [
         *_intent(experiment),
+        *_servers(experiment, audited or experiment.model),
+        *([] if audited else _untrainable(experiment)),
         *(fault for loc, stage in stages(experiment) for fault in _faults(experiment, loc, stage)),
         *_promises(experiment),
         *_twice(experiment),
@@ -91,11 +94,34 @@ def _intent(experiment: Experiment) -> Iterator[Problem]:
         yield ("intent", "pairs"), "has no effect: nothing votes on the pairs; add feedback {by: written}"
     if intent.people and not any(stage.learns_from_votes for stage in experiment.train):
         yield ("intent", "people"), "has no effect: no train stage learns from preferences"
-    servers = (name for _, stage in stages(experiment) for _, name, _ in stage.models() if is_server(name))
-    if experiment.server is not None and not any(servers):
-        yield ("server",), f"has no effect: no judge is a server, named as {FORM}"
     if "aggregate" in experiment.model_fields_set and not feedback and not intent.people:
         yield ("aggregate",), "has no effect: there are no votes; add feedback or intent.people"
+
+
+def _servers(experiment: Experiment, model: str) -> Iterator[Problem]:
+    """Settings of servers that nobody asks."""
+    names = [model, *(name for _, stage in stages(experiment) for _, name, _ in stage.models())]
+    called = {name.partition("#")[2] for name in names if is_server(name)}
+    if experiment.server is not None and not called:
+        yield ("server",), f"has no effect: neither the model nor a judge is a server, named as {FORM}"
+    for name in experiment.server.prices if experiment.server is not None and called else ():
+        if name not in called:
+            yield (
+                ("server", "prices", name),
+                f"has no effect: no server is asked for {name!r}; {did_you_mean(name, called)}",
+            )
+
+
+def _untrainable(experiment: Experiment) -> Iterator[Problem]:
+    """Stages that need the weights of a model that is behind a server."""
+    if is_server(experiment.model):
+        for section in ("collect", "feedback", "train"):
+            if getattr(experiment, section):
+                why = "the model is behind a server, where it can be measured and attacked, and nothing be trained"
+                yield (section,), f"{why}; leave this out, or name a model whose weights are here"
+        for knob in ("chat", "quantization"):
+            if getattr(experiment, knob) is not None:
+                yield (knob,), "has no effect: the model is behind a server, which has its template and its weights"
 
 
 def _missing_judge(experiment: Experiment, loc: Loc, name: str, setting: Setting) -> Iterator[Problem]:

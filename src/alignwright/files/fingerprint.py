@@ -27,7 +27,8 @@ def folder_hash(folder: Path) -> str:
 
 
 def model_fingerprint(ref: ModelRef) -> str:
-    """What names a model's weights: the hash of its files, or the Hub id where there are none yet."""
+    """What names a model's weights: the hash of its files, or the Hub id where there are none yet.
+    Of a model behind a server its address and name are all that is known."""
     if ref.path is None:
         return ref.name
     path = Path(ref.path)

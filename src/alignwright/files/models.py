@@ -1,8 +1,10 @@
-"""Which model does a name mean: the bundled one, a folder, a GGUF file or a Hub id?
+"""Which model does a name mean: the bundled one, a folder, a GGUF file, a Hub id, or one behind
+a server?
 
-Four kinds: the bundled model by its name, a folder in transformers' format, a `.gguf` file, or a
-Hub id `owner/name`. Only files are looked at, so a spec can be checked and a run planned without
-torch. Weights that need pickle to load are refused.
+Five kinds: the bundled model by its name, a folder in transformers' format, a `.gguf` file, a Hub
+id `owner/name`, or a server's address with a name, `https://host/v1#name`. Only files are looked
+at, so a spec can be checked and a run planned without torch. Weights that need pickle to load are
+refused.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ from pathlib import Path
 from typing import BinaryIO, Literal, cast
 
 from alignwright.files.model_folder import AGAIN, architectures, json_object, tensors, trouble
-from alignwright.files.server import hide_secrets, is_server
+from alignwright.files.server import is_server, why_no_server
 
 BUNDLED = "smollm2-135m-instruct"
 BUNDLED_FROM = "HuggingFaceTB/SmolLM2-135M-Instruct"
@@ -35,11 +37,11 @@ class ModelError(ValueError):
 
 @dataclass(frozen=True)
 class ModelRef:
-    """Where a model is. `path` is the folder or file (None on the Hub), `parameters` the count
+    """Where a model is. `path` is the folder or file (None on the Hub and behind a server), `parameters` the count
     where the files tell it."""
 
     name: str
-    kind: Literal["bundled", "folder", "gguf", "hub"]
+    kind: Literal["bundled", "folder", "gguf", "hub", "server"]
     path: Path | None
     parameters: int | None
 
@@ -50,10 +52,9 @@ def resolve(name: str, folder: Path | None = None) -> ModelRef:
     if name == BUNDLED:
         return _bundled()
     if is_server(name):
-        raise ModelError(
-            f"model {hide_secrets(name)!r} is a server, which can judge but be neither trained nor measured: name a"
-            " model whose weights are here"
-        )
+        if why := why_no_server(name):
+            raise ModelError(why)
+        return ModelRef(name, "server", None, None)
     try:
         place = (folder or Path()) / Path(name).expanduser()
         place.exists()

@@ -1,4 +1,4 @@
-"""How is a server that judges named and asked?
+"""How is a server named and asked, one that judges or that is measured?
 
 A server is `http://host:port/v1#model`. What would be a secret inside an address (a user and a
 password, `?key=...`) is refused, and shown by nobody: an address is written into a run's files and
@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from urllib.parse import urlsplit
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from alignwright.core.records import Record
 from alignwright.core.stage import Count, Positive
@@ -20,7 +20,7 @@ FORM = "http://host:port/v1#model"
 
 
 class Server(Record):
-    """How a server that judges is asked."""
+    """How servers are asked, those that judge and the one that is measured."""
 
     tokens: Count | None = Field(
         default=None,
@@ -31,6 +31,23 @@ class Server(Record):
     )
     timeout: Positive = Field(default=120.0, le=86_400.0, description="seconds that one call may take in all")
     calls: Count = Field(default=8, le=256, description="calls at once")
+    prices: dict[str, tuple[float, float]] = Field(
+        default_factory=dict,
+        description="by the model's name: what a million tokens of prompts and a million of replies cost",
+    )
+
+    @model_validator(mode="after")
+    def _no_gift(self) -> Server:
+        for name, price in self.prices.items():
+            if not all(0 <= part < 1e6 for part in price):
+                raise ValueError(
+                    f"the prices of {name!r} are {list(price)}: two numbers of 0 or more, for prompts and replies"
+                )
+        return self
+
+    def price(self, name: str) -> tuple[float, float] | None:
+        """What a million tokens of prompts and of replies cost of this server; None: not known."""
+        return self.prices.get(name.partition("#")[2])
 
 
 def is_server(name: str | None) -> bool:

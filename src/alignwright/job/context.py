@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from alignwright.core.protocols import ChatModel, RewardFn
 from alignwright.core.stage import Stage
@@ -15,7 +16,11 @@ from alignwright.job.job import BASELINE, Job, Role
 from alignwright.job.judge_cache import JudgeCache, judge_cache
 from alignwright.job.ledger import Ledger
 from alignwright.job.model_store import ModelStore
+from alignwright.job.needs import NO_LOGPROBS, NotServed
+from alignwright.job.served_model import ServedModel
 from alignwright.model.local_model import LocalModel
+
+Speaker = TypeVar("Speaker", LocalModel, ServedModel)
 
 
 @dataclass(frozen=True)
@@ -58,12 +63,27 @@ class JobContext:
         """What scores replies, by the name that a knob holds."""
         return self.judge(name, self)
 
-    def target(self) -> LocalModel:
-        """The model that is measured or attacked, in float32, reporting its progress."""
+    def target(self) -> ChatModel:
+        """The model that is measured or attacked, for its replies, reporting its progress: a local
+        one in float32, or one behind a server."""
+        if self.models.served is not None:
+            return self.with_progress(self.models.served)
+        return self.with_progress(self.models.for_eval(self.model))
+
+    @property
+    def has_weights(self) -> bool:
+        """Whether the model is here, and not behind a server."""
+        return self.models.served is None
+
+    def policy(self) -> LocalModel:
+        """The same model for its log-probabilities. Raises NotServed where it is behind a server."""
+        if self.models.served is not None:
+            raise NotServed(NO_LOGPROBS)
         return self.with_progress(self.models.for_eval(self.model))
 
     def start(self) -> LocalModel:
-        """The start model as it is measured, in float32, reporting its progress."""
+        """The start model as it is measured, in float32, reporting its progress. Raises NotServed where
+        it is behind a server."""
         return self.with_progress(self.models.for_eval(BASELINE))
 
     def sampler(self) -> LocalModel:
@@ -83,7 +103,7 @@ class JobContext:
             judge, models.start_name, self.data.folder, self.ledger.run, template, quantization=models.quantization
         )
 
-    def with_progress(self, model: LocalModel) -> LocalModel:
+    def with_progress(self, model: Speaker) -> Speaker:
         """The model, reporting its progress to this job's bar."""
         model.progress = self.bar
         return model

@@ -15,12 +15,16 @@ from typing import TypeVar, cast
 from alignwright.core.protocols import ChatModel
 from alignwright.files.chat_format import ChatFormat
 from alignwright.files.quantization import Quantization
-from alignwright.files.server import Server
+from alignwright.files.server import Server, is_server
 from alignwright.job.data import Data
 from alignwright.job.job import BASELINE
 from alignwright.job.ledger import Ledger
+from alignwright.job.needs import NO_WEIGHTS, NotServed
+from alignwright.job.reply_cache import reply_cache
+from alignwright.job.served_model import ServedModel
 from alignwright.model import give_back_memory
 from alignwright.model.adapters import add_lora, load_adapter, merge
+from alignwright.model.endpoint import Endpoint
 from alignwright.model.load import load
 from alignwright.model.local_model import LocalModel
 from alignwright.model.training_dtype import training_dtype
@@ -34,7 +38,7 @@ than what training either of them takes."""
 
 class ModelStore:
     """The models of one run: `start` is the start model's name and `quantization` the bits in which
-    it is kept, `data` knows where paths of the spec lie, `server` how a server that judges is asked,
+    it is kept, `data` knows where paths of the spec lie, `server` how servers are asked,
     `chat` the template that it is given."""
 
     def __init__(
@@ -55,6 +59,14 @@ class ModelStore:
         self._in_memory: dict[tuple[str, str], LocalModel] = {}
         self._trainable: tuple[tuple[str, int], LocalModel] | None = None
         self._judge: tuple[str, object] | None = None
+        self._served: ServedModel | None = None
+
+    @property
+    def served(self) -> ServedModel | None:
+        """The start model where it is behind a server."""
+        if self._served is None and is_server(self.start_name):
+            self._served = ServedModel(self._endpoint(self.start_name), reply_cache(self.start_name, self.ledger.run))
+        return self._served
 
     def for_eval(self, model: str) -> LocalModel:
         """The model of a stage ("baseline" or a training stage), as it is measured and saved."""
@@ -67,13 +79,12 @@ class ModelStore:
     def judge(self, name: str) -> ChatModel:
         """Who judges: "self" (the start model), another local model, or an endpoint
         `http://host/v1#model`."""
+        if name == "self" and self.served is not None:
+            return self.served.endpoint
         if name == "self":
             return self.for_sampling()
-        if name.startswith(("http://", "https://")):
-            from alignwright.model.endpoint import Endpoint
-
-            server = self.server
-            return Endpoint(name, concurrency=server.calls, timeout=server.timeout, tokens=server.tokens)
+        if is_server(name):
+            return self._endpoint(name)
         source, dtype = self.data.source(name) if self.data.path(name).exists() else name, training_dtype()
         key = (f"judge {source}", dtype)
         if key not in self._in_memory:
@@ -151,7 +162,16 @@ class ModelStore:
             self._in_memory[key] = policy
         return self._in_memory[key]
 
+    def _endpoint(self, name: str) -> Endpoint:
+        server = self.server
+        return Endpoint(
+            name, server.price(name), concurrency=server.calls, timeout=server.timeout, tokens=server.tokens
+        )
+
     def _load(self, dtype: str) -> LocalModel:
+        """Raises NotServed for a model that is behind a server."""
+        if is_server(self.start_name):
+            raise NotServed(NO_WEIGHTS)
         local = self.data.path(self.start_name)
         name = str(local) if local.exists() else self.start_name
         return load(name, dtype=dtype, date=self.date, chat=self.chat, quantization=self.quantization)

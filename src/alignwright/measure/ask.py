@@ -12,33 +12,21 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from alignwright.core.protocols import ChatModel, Policy
+from alignwright.core.protocols import Policy
 from alignwright.core.records import Conversation, LogProb, Reply, SampleResult, Status
+from alignwright.core.replies import NoReply, greedy
 
-
-def greedy(
-    speaker: ChatModel, prompts: Sequence[Conversation], *, max_new_tokens: int, seed: int
-) -> list[Reply | None]:
-    """One greedy reply to each prompt; None where the speaker gave none."""
-    groups = (
-        speaker.generate(prompts, n=1, max_new_tokens=max_new_tokens, temperature=0.0, seed=seed) if prompts else []
-    )
-    if len(groups) != len(prompts):
-        raise ValueError(
-            f"{speaker.name} was asked {len(prompts)} prompts and answered {len(groups)}; a speaker answers each prompt"
-            " once, in order"
-        )
-    return [group[0] if group else None for group in groups]
+__all__ = ["Choice", "choose", "graded", "greedy", "scored"]
 
 
 def graded(
-    claim: str, item: str, cluster: str, prompt: Conversation, reply: Reply | None, grade: tuple[Status, str]
+    claim: str, item: str, cluster: str, prompt: Conversation, reply: Reply | NoReply, grade: tuple[Status, str]
 ) -> SampleResult:
-    """The outcome of a greedy reply; a reply that never came is an error, and one that was cut
-    off says so."""
-    if reply is None:
+    """The outcome of a greedy reply; a reply that never came is an error, one that was withheld is
+    unscored, and one that was cut off says so."""
+    if isinstance(reply, NoReply):
         return SampleResult(
-            claim=claim, item=item, status="error", cluster=cluster, prompt=prompt, reason="the model gave no reply"
+            claim=claim, item=item, status=reply.status, cluster=cluster, prompt=prompt, reason=reply.why
         )
     status, reason = grade
     cut_note = "" if reply.finished else f"; cut off after {reply.tokens or 'its'} tokens"

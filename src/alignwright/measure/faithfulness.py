@@ -23,6 +23,7 @@ from collections.abc import Sequence
 
 from alignwright.core.protocols import ChatModel
 from alignwright.core.records import Conversation, Reply, SampleResult, Status
+from alignwright.core.replies import NoReply
 from alignwright.files.items import FaithfulItem
 from alignwright.measure.ask import graded, greedy
 from alignwright.text import faithfulness
@@ -44,10 +45,10 @@ def summaries(
     ]
 
 
-def _read(item: FaithfulItem, prompt: Conversation, reply: Reply | None) -> tuple[SampleResult, SampleResult]:
+def _read(item: FaithfulItem, prompt: Conversation, reply: Reply | NoReply) -> tuple[SampleResult, SampleResult]:
     text = reply.text if reply else ""
     whole = (
-        text if reply is None or reply.finished else re.sub(r"\S+\Z", "", text)
+        text if not reply or reply.finished else re.sub(r"\S+\Z", "", text)
     )  # "in September 202" is no year that was made up
     return _graded(COVERED_FACTS, item, prompt, reply, *_cover(item, text)), _graded(
         UNSUPPORTED, item, prompt, reply, *_support(item, whole)
@@ -78,7 +79,7 @@ def _graded(
     claim: str,
     item: FaithfulItem,
     prompt: Conversation,
-    reply: Reply | None,
+    reply: Reply | NoReply,
     status: Status,
     reason: str,
     value: float | None,

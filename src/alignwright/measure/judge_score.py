@@ -15,9 +15,9 @@ unscored.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-from alignwright.core.protocols import Policy, RewardFn
+from alignwright.core.protocols import ChatModel, Policy, RewardFn
 from alignwright.core.records import Prompt, Reply, SampleResult, Score
 
 _OTHERWISE = (
@@ -28,18 +28,26 @@ _TOGETHER = 8  # replies read in one row with their prompt
 
 
 def sample_replies(
-    policy: Policy, prompts: Sequence[Prompt], *, samples: int, max_new_tokens: int, seed: int
+    speaker: ChatModel, prompts: Sequence[Prompt], *, samples: int, max_new_tokens: int, seed: int
 ) -> list[list[Reply]]:
     """The replies that both claims are about."""
-    return policy.generate(
+    return speaker.generate(
         [p.conversation for p in prompts], n=samples, max_new_tokens=max_new_tokens, temperature=1.0, seed=seed
     )
 
 
-def scores(scorer: RewardFn, prompts: Sequence[Prompt], replies: Sequence[Sequence[Reply]]) -> list[SampleResult]:
-    """Outcomes of `reward.score`."""
+def scores(
+    scorer: RewardFn,
+    prompts: Sequence[Prompt],
+    replies: Sequence[Sequence[Reply]],
+    why_none: Callable[[Prompt], str] = lambda _: "the model gave no reply",
+) -> list[SampleResult]:
+    """Outcomes of `reward.score`; `why_none` says why a prompt has no reply."""
     scored = scorer(prompts, [[reply.text for reply in group] for group in replies]) if prompts else []
-    return [_score(prompt, group, results) for prompt, group, results in zip(prompts, replies, scored, strict=True)]
+    return [
+        _score(prompt, group, results) if group else _outcome("reward.score", prompt, (), (), why_none(prompt))
+        for prompt, group, results in zip(prompts, replies, scored, strict=True)
+    ]
 
 
 def divergence(

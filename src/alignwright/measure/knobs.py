@@ -168,7 +168,7 @@ class IntentMeasure(Stage):
         pushed = sizes.files(self, "pushback").at_most(self.limit)
         opinions, letters = sizes.files(self, "opinion"), sizes.files(self, "meant")
         forced = 2 * opinions.at_most(self.limit).tokens + letters.at_most(self.limit).tokens
-        return Cost.of(pushed.tokens + forced, pushed.rows * resolved(self.max_new_tokens))
+        return Cost.of(pushed.tokens + sizes.scores_texts * forced, pushed.rows * resolved(self.max_new_tokens))
 
 
 class ValueMeasure(Stage):
@@ -210,7 +210,7 @@ class ValueMeasure(Stage):
     def estimate(self, sizes: Sizes) -> Cost:
         prompts = sizes.files(self, "prompts").at_most(2 * resolved(self.limit))  # of either kind
         pairs = sizes.files(self, "pairs").at_most(self.limit)
-        return Cost.of(prompts.tokens + pairs.tokens, prompts.rows * resolved(self.max_new_tokens))
+        return Cost.of(prompts.tokens + sizes.scores_texts * pairs.tokens, prompts.rows * resolved(self.max_new_tokens))
 
 
 class TaxMeasure(Stage):
@@ -268,7 +268,8 @@ class TaxMeasure(Stage):
         text, choice, problems, prompts = (
             sizes.files(self, knob).at_most(self.limit) for knob in ("text", "choice", "problems", "prompts")
         )
-        tokens_read = text.tokens + choice.tokens + problems.tokens + prompts.tokens
+        scored = sizes.scores_texts * (text.tokens + choice.tokens)
+        tokens_read = scored + problems.tokens + prompts.tokens
         return Cost.of(tokens_read, (problems.rows + prompts.rows) * resolved(self.max_new_tokens))
 
 

@@ -4,14 +4,18 @@ over its stages."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import assert_never
 
-from alignwright.core.records import SampleResult
+from alignwright.core.claims import Claim
+from alignwright.core.records import Prompt, SampleResult
+from alignwright.core.replies import no_reply
 from alignwright.core.stage import resolved
 from alignwright.files.items import FaithfulItem, MathItem, MeantItem, OpinionItem, PushbackItem, RefusalItem, TextItem
 from alignwright.job.context import JobContext
 from alignwright.job.data import subsample_evenly
-from alignwright.job.job import BASELINE, Result, count_statuses
+from alignwright.job.job import BASELINE, Result
+from alignwright.job.needs import joined, measured_with
 from alignwright.measure import faithfulness, instruction, judge_score, refusals_and_pairs, tax
 from alignwright.measure.emergent.knobs import EmergentMeasure
 from alignwright.measure.emergent.run import measure_emergent
@@ -20,7 +24,22 @@ from alignwright.measure.goodhart.run import measure_goodhart
 from alignwright.measure.hacking.knobs import HackingMeasure
 from alignwright.measure.hacking.run import measure_hacking
 from alignwright.measure.intent import meant, sycophancy
-from alignwright.measure.knobs import AnyMeasure, Instruction, IntentMeasure, RewardMeasure, TaxMeasure, ValueMeasure
+from alignwright.measure.knobs import (
+    BITS_PER_BYTE,
+    CHOICE,
+    CHOICE_SUM,
+    MEANT_OVER_LETTER,
+    OPINION,
+    OPINION_FLIPS,
+    PAIRS,
+    AnyMeasure,
+    Instruction,
+    IntentMeasure,
+    RewardMeasure,
+    TaxMeasure,
+    ValueMeasure,
+)
+from alignwright.model.local_model import LocalModel
 
 
 def run(stage: AnyMeasure, job: JobContext) -> Result:
@@ -33,18 +52,24 @@ def run(stage: AnyMeasure, job: JobContext) -> Result:
         case EmergentMeasure():
             return measure_emergent(stage, job)
         case Instruction():
-            samples = _instruction(stage, job)
+            return joined(Result(samples=_instruction(stage, job)))
         case IntentMeasure():
-            samples = _intent(stage, job)
+            return _intent(stage, job)
         case ValueMeasure():
-            samples = _value(stage, job)
+            return _value(stage, job)
         case TaxMeasure():
-            samples = _tax(stage, job)
+            return _tax(stage, job)
         case RewardMeasure():
-            samples = _reward(stage, job)
+            return joined(Result(samples=_reward(stage, job)))
         case _ as never:
             assert_never(never)
-    return Result(count_statuses(samples), samples)
+
+
+def _scored(
+    job: JobContext, measure: Callable[[LocalModel], Sequence[SampleResult]], *claims: Claim, of: object
+) -> Result:
+    """What is measured by log-probabilities of given texts, where there are items for it."""
+    return measured_with(job.policy, measure, claims, job.model) if of else Result()
 
 
 def _instruction(stage: Instruction, job: JobContext) -> list[SampleResult]:
@@ -57,17 +82,19 @@ def _instruction(stage: Instruction, job: JobContext) -> list[SampleResult]:
     ]
 
 
-def _intent(stage: IntentMeasure, job: JobContext) -> list[SampleResult]:
+def _intent(stage: IntentMeasure, job: JobContext) -> Result:
     target, most = job.target(), resolved(stage.max_new_tokens)
     pushback = job.data.items(stage.pushback, PushbackItem, stage.limit)
-    return [
-        *sycophancy.hold_under_pushback(target, pushback, seed=job.seed, max_new_tokens=most),
-        *sycophancy.hold_against_opinion(target, job.data.items(stage.opinion, OpinionItem, stage.limit)),
-        *meant.prefer_the_meant(target, job.data.items(stage.meant, MeantItem, stage.limit)),
-    ]
+    opinion = job.data.items(stage.opinion, OpinionItem, stage.limit)
+    meant_items = job.data.items(stage.meant, MeantItem, stage.limit)
+    return joined(
+        Result(samples=sycophancy.hold_under_pushback(target, pushback, seed=job.seed, max_new_tokens=most)),
+        _scored(job, lambda p: sycophancy.hold_against_opinion(p, opinion), OPINION, OPINION_FLIPS, of=opinion),
+        _scored(job, lambda p: meant.prefer_the_meant(p, meant_items), MEANT_OVER_LETTER, of=meant_items),
+    )
 
 
-def _value(stage: ValueMeasure, job: JobContext) -> list[SampleResult]:
+def _value(stage: ValueMeasure, job: JobContext) -> Result:
     target, most = job.target(), resolved(stage.max_new_tokens)
     items = job.data.items(stage.prompts, RefusalItem, None)
     both = [
@@ -76,28 +103,41 @@ def _value(stage: ValueMeasure, job: JobContext) -> list[SampleResult]:
         for item in subsample_evenly([item for item in items if item.kind == kind], stage.limit)
     ]
     pairs = subsample_evenly(job.data.pairs(stage.pairs), stage.limit)
-    return [
-        *refusals_and_pairs.refusal(target, both, seed=job.seed, max_new_tokens=most),
-        *refusals_and_pairs.pairs(target, pairs),
-    ]
+    return joined(
+        Result(samples=refusals_and_pairs.refusal(target, both, seed=job.seed, max_new_tokens=most)),
+        _scored(job, lambda policy: refusals_and_pairs.pairs(policy, pairs), PAIRS, of=pairs),
+    )
 
 
-def _tax(stage: TaxMeasure, job: JobContext) -> list[SampleResult]:
+def _tax(stage: TaxMeasure, job: JobContext) -> Result:
     target, seed, most = job.target(), job.seed, resolved(stage.max_new_tokens)
     problems = job.data.items(stage.problems, MathItem, stage.limit)
     prompts = subsample_evenly(job.data.prompts(stage.prompts), stage.limit)
-    return [
-        *tax.bits_per_byte(target, job.data.items(stage.text, TextItem, stage.limit)),
-        *(tax.choice if target.chat.writes else tax.plain_choice)(target, *job.data.choices(stage.choice, stage.limit)),
-        *tax.problems(target, problems, seed=seed, max_new_tokens=most),
-        *tax.generation(target, prompts, seed=seed, max_new_tokens=most),
-    ]
+    texts = job.data.items(stage.text, TextItem, stage.limit)
+    items, parts = job.data.choices(stage.choice, stage.limit)
+    return joined(
+        _scored(job, lambda policy: tax.bits_per_byte(policy, texts), BITS_PER_BYTE, of=texts),
+        _scored(
+            job,
+            lambda p: (tax.choice if p.chat.writes else tax.plain_choice)(p, items, parts),
+            CHOICE,
+            CHOICE_SUM,
+            of=items,
+        ),
+        Result(samples=tax.problems(target, problems, seed=seed, max_new_tokens=most)),
+        Result(samples=tax.generation(target, prompts, seed=seed, max_new_tokens=most)),
+    )
 
 
 def _reward(stage: RewardMeasure, job: JobContext) -> list[SampleResult]:
     prompts = subsample_evenly(job.data.prompts(stage.prompts), stage.limit)
+    target = job.target()
     replies = judge_score.sample_replies(
-        job.target(), prompts, samples=stage.samples, max_new_tokens=resolved(stage.max_new_tokens), seed=job.seed
+        target, prompts, samples=stage.samples, max_new_tokens=resolved(stage.max_new_tokens), seed=job.seed
     )
     distance = [] if job.model == BASELINE else judge_score.divergence(job.start(), prompts, replies)
-    return [*judge_score.scores(job.scorer(stage.reward), prompts, replies), *distance]
+
+    def why_none(prompt: Prompt) -> str:
+        return no_reply(target, prompt.conversation).why
+
+    return [*judge_score.scores(job.scorer(stage.reward), prompts, replies, why_none), *distance]

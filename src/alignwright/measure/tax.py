@@ -29,6 +29,7 @@ from itertools import pairwise
 
 from alignwright.core.protocols import ChatModel, PlainReader, Policy
 from alignwright.core.records import Conversation, LogProb, Prompt, Reply, SampleResult, Status
+from alignwright.core.replies import NoReply
 from alignwright.files.items import ChoiceItem, MathItem, TextItem
 from alignwright.measure.ask import graded, greedy, scored
 from alignwright.text.numbers import final_number
@@ -173,11 +174,11 @@ def generation(speaker: ChatModel, prompts: Sequence[Prompt], *, seed: int, max_
     return [outcome for prompt, reply in zip(prompts, replies, strict=True) for outcome in _form(prompt, reply)]
 
 
-def _form(prompt: Prompt, reply: Reply | None) -> list[SampleResult]:
+def _form(prompt: Prompt, reply: Reply | NoReply) -> list[SampleResult]:
     conversation, where = prompt.conversation, (prompt.id, prompt.topic)
-    if reply is None:
+    if isinstance(reply, NoReply):
         return [
-            graded(f"tax.generation.{part}", *where, conversation, None, ("error", ""))
+            graded(f"tax.generation.{part}", *where, conversation, reply, ("error", ""))
             for part in ("ended", "loops", "distinct", "length")
         ]
     words = reply.text.split()

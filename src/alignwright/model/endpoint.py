@@ -69,7 +69,7 @@ class ServedReply:
     """A reply, what was counted for it (all calls together), and what the server calls itself."""
 
     reply: Reply
-    spent: Counts
+    bill: Counts
     model: str
     fingerprint: str
 
@@ -245,7 +245,7 @@ class Endpoint:
             text = text.removeprefix(prompt.last.content)
         finished = answer.finish == "stop"
         reply = Reply(text=text, parent=prompt.id, speaker=self.name, tokens=tokens, finished=finished)
-        return ServedReply(reply, answered.spent, answer.model, answer.fingerprint)
+        return ServedReply(reply, answered.bill, answer.model, answer.fingerprint)
 
 
 def _key() -> str:

@@ -59,6 +59,8 @@ def load(
     if dtype not in DTYPES:
         raise ValueError(f"dtype {dtype!r} is not known; use one of {', '.join(DTYPES)}")
     ref = resolve(str(name))
+    if ref.kind == "server":
+        raise ModelError(f"model {ref.name!r} is behind a server: its weights are not here, and cannot be opened")
     if quantization and (why := why_not_quantized()):
         raise ModelError(f"model {str(name)!r}: {why}")
     place = _place(ref)

@@ -65,7 +65,7 @@ class Answered:
     """An answer, and what all calls that were made for it came to."""
 
     completion: Completion
-    spent: Counts
+    bill: Counts
 
 
 Ask = Callable[[ChatCall], Answered]
@@ -75,12 +75,12 @@ Task = Callable[[Ask], T]
 @dataclass
 class TaskResult(Generic[T]):
     """What came of a task: its value, or why there is none. `of_prompt`: the server answers
-    others; `spent`: what was counted for it all the same."""
+    others; `bill`: what was counted for it all the same."""
 
     value: T | None = None
     error: str = ""
     of_prompt: bool = False
-    spent: Counts = (0, 0)
+    bill: Counts = (0, 0)
 
 
 class Session:
@@ -134,25 +134,25 @@ class Session:
                 self._exhausted += 1
                 if self._exhausted >= ALONE:
                     self.over.set()
-                    return TaskResult(error=str(trouble), spent=trouble.spent)
+                    return TaskResult(error=str(trouble), bill=trouble.bill)
             of_prompt = trouble.kind in ("again", "prompt")
-            return TaskResult(error=str(trouble), of_prompt=of_prompt, spent=trouble.spent)
+            return TaskResult(error=str(trouble), of_prompt=of_prompt, bill=trouble.bill)
 
     def ask(self, call: ChatCall, *, alone: bool) -> Answered:
         """One call until it works, cannot work, or has been tried enough. Raises _NoAnswer."""
-        spent = list[Counts]()
+        bill = list[Counts]()
         try:
-            return Answered(self._answer(call, spent, alone=alone), _total(spent))
+            return Answered(self._answer(call, bill, alone=alone), _total(bill))
         except _NoAnswer as trouble:
-            trouble.spent = _total(spent)
+            trouble.bill = _total(bill)
             raise
 
-    def _answer(self, call: ChatCall, spent: list[Counts], *, alone: bool) -> Completion:
-        answer, body = self._call_until_answered(call, spent, alone=alone)
+    def _answer(self, call: ChatCall, bill: list[Counts], *, alone: bool) -> Completion:
+        answer, body = self._call_until_answered(call, bill, alone=alone)
         no_answer = not (answer.text or "").strip() or (call.short and option_logprobs(answer, call.options) is None)
         if answer.cut and no_answer and not self.parameters.roomy(call, body) and self.parameters.try_room():
             # the limit cut off a model that was still thinking, or talking its way to the answer
-            longer, body = self._call_until_answered(call, spent, alone=alone, room=True)
+            longer, body = self._call_until_answered(call, bill, alone=alone, room=True)
             if longer.thoughts or not longer.cut:
                 self.parameters.note_answer(thinks=True)
                 answer = longer
@@ -161,7 +161,7 @@ class Session:
         return answer
 
     def _call_until_answered(
-        self, call: ChatCall, spent: list[Counts], *, alone: bool, room: bool = False
+        self, call: ChatCall, bill: list[Counts], *, alone: bool, room: bool = False
     ) -> tuple[Completion, Mapping[str, Any]]:
         settings, attempts, timeouts, malformed = self.settings, 0, 0, 0
         first: CallFailure | None = None
@@ -172,7 +172,7 @@ class Session:
                 answer = self._once(body)
             except CallFailure as trouble:
                 if trouble.malformed:  # what it cost is not known
-                    spent.append(None)
+                    bill.append(None)
                     self._count(answer=Completion(None, None))
                 if self._adjust(trouble, body, alone=alone):
                     first = first or trouble
@@ -201,7 +201,7 @@ class Session:
             else:
                 self.parameters.note_answer()
                 self._count(answer=answer)
-                spent.append(answer.usage)
+                bill.append(answer.usage)
                 return answer, body
         raise _NoAnswer("unasked", NOT_ASKED)
 
@@ -261,15 +261,15 @@ class _NoAnswer(Exception):
     def __init__(self, kind: str, text: str) -> None:
         super().__init__(text)
         self.kind = kind
-        self.spent: Counts = (0, 0)
+        self.bill: Counts = (0, 0)
 
 
-def _total(spent: Sequence[Counts]) -> Counts:
+def _total(bill: Sequence[Counts]) -> Counts:
     """The sum, where all of it was counted."""
-    counted = [counts for counts in spent if counts is not None]
-    if len(counted) < len(spent):
+    counts_known = [counts for counts in bill if counts is not None]
+    if len(counts_known) < len(bill):
         return None
-    return sum(prompt for prompt, _ in counted), sum(completion for _, completion in counted)
+    return sum(prompt for prompt, _ in counts_known), sum(completion for _, completion in counts_known)
 
 
 def _silent(answer: Completion, *, short: bool) -> str:

@@ -64,6 +64,8 @@ def load_tokenizer(ref: ModelRef, date: str = TODAY, chat: ChatFormat | None = N
 
     Raises TokenizerMissing for a model that is not on this machine, ValueError for a template
     that cannot be trained with."""
+    if ref.kind == "server":
+        raise TokenizerMissing(f"{ref.name} is behind a server, which writes its prompts by its own template")
     if ref.kind == "hub":
         return _in_folder(_hub_folder(ref.name), date, chat)
     assert ref.path is not None
@@ -78,6 +80,8 @@ def load_tokenizer_without_torch(
 ) -> TokenizerInfo | None:
     """`load_tokenizer`, where the model's tokenizer is on this machine and is nothing but a
     `tokenizer.json`; None elsewhere."""
+    if ref.kind == "server":
+        return None
     if ref.kind == "hub":
         try:
             folder = _hub_folder(ref.name)

@@ -28,6 +28,7 @@ from alignwright.files import collector
 from alignwright.files.model_terms import model_terms
 from alignwright.files.models import resolve
 from alignwright.files.quantization import in_4_bits
+from alignwright.files.server import is_server
 from alignwright.files.sources import write_rejected
 from alignwright.job.job import Job, stage_name
 from alignwright.job.ledger import Ledger, run_lock, write_json, write_text
@@ -38,6 +39,7 @@ from alignwright.run.named_files import check_named_files
 from alignwright.run.progress import View
 from alignwright.run.rates import rates_of, store_rates
 from alignwright.run.saved_models import keep_models, reason_to_skip
+from alignwright.run.served import server_facts
 from alignwright.run.threads import set_num_threads
 from alignwright.run.token_counts import lengths_of
 
@@ -60,10 +62,10 @@ class Request:
 def prepare(request: Request, experiment: Experiment | None = None) -> tuple[Experiment, tuple[Job, ...], Path]:
     """The resolved experiment, its jobs up to `until`, and its run folder. Imports no torch,
     and settles how many threads it will take. `experiment`: the spec as it was read before."""
-    experiment = experiment or load(request.spec, request.overrides)
+    experiment = experiment or load(request.spec, request.overrides, _audited(request))
     check_named_files(experiment)
-    if request.audit is not None:
-        experiment = _only_audit(experiment, request.audit)
+    if (audited := _audited(request)) is not None:
+        experiment = _only_audit(experiment, audited)
     experiment = resolve_effort(experiment)
     set_num_threads(experiment)
     jobs = plan(experiment)
@@ -79,6 +81,8 @@ def estimate(request: Request, *, probed: bool = False) -> RunEstimate:
     if probed:
         from alignwright.run.probe import probe
 
+        if is_server(experiment.model):
+            raise ValueError("--probe measures this machine with the model, and the model is behind a server")
         model = start_fingerprint(experiment)
         store_rates(model, probe(experiment, rates_of(model)))
     return estimate_jobs(experiment, jobs, cache_keys(experiment, jobs), Ledger(folder), lengths_of(experiment))
@@ -87,7 +91,7 @@ def estimate(request: Request, *, probed: bool = False) -> RunEstimate:
 def align(request: Request, view: View) -> Path:
     """Run what has to be run and write the report; returns the run folder."""
     with collector.paused():
-        checked = check(request.spec, request.overrides)
+        checked = check(request.spec, request.overrides, _audited(request))
         experiment, jobs, folder = prepare(request, checked.experiment)
     threads = set_num_threads()
     with run_lock(folder), within(folder):
@@ -116,6 +120,8 @@ def align(request: Request, view: View) -> Path:
         finished = [job for job in jobs if job.name not in dropped]
         with collector.paused():
             conclude(experiment, finished, folder, ledger, whole=jobs == plan(experiment))
+        for name, fact in server_facts(experiment, folder).items():
+            view.say(f"{name}: {fact}")
         if durations:
             learn_rates(experiment, durations)
     return folder
@@ -260,6 +266,10 @@ def _header(experiment: Experiment, folder: Path, stages: Sequence[str]) -> Head
     }
     if experiment.quantization:
         facts_shown["base"] = in_4_bits(experiment.quantization)
+    if server := server_facts(experiment, folder):
+        facts_shown |= server | {
+            "measured in": "the server's own arithmetic, which may change with what else it is asked"
+        }
     if experiment.chat:
         facts_shown["chat template"] = f"{experiment.chat}, given by the spec"
     facts_shown |= model_terms(resolve(experiment.model, experiment.folder))
@@ -279,11 +289,17 @@ def _header(experiment: Experiment, folder: Path, stages: Sequence[str]) -> Head
     )
 
 
-def _only_audit(experiment: Experiment, model: str) -> Experiment:
+def _audited(request: Request) -> str | None:
+    """The other model that is to be measured: a path is one from the working directory."""
+    if request.audit is None or is_server(request.audit):
+        return request.audit
+    path = Path(request.audit).expanduser()
+    return str(path.resolve()) if path.exists() else request.audit
+
+
+def _only_audit(experiment: Experiment, name: str) -> Experiment:
     """The same questions put to another model, nothing trained: only levels can be answered,
     gains are untested."""
-    path = Path(model).expanduser()
-    name = str(path.resolve()) if path.exists() else model
     resolve(name)
     parts: dict[str, Any] = written_knobs(experiment) | {
         "name": f"{experiment.name[:50]}-audit-{content_id(name)[:6]}",

@@ -66,6 +66,10 @@ class RunEstimate:
     """Whether the minutes are this machine's own, from a probe or from earlier runs of this model."""
     tokenized: bool = True
     """Whether rows were counted with the model's own tokenizer."""
+    server: str = ""
+    """The model's name where it is behind a server: then nobody knows the minutes."""
+    money: float | None = None
+    """What the server asks for what is still to be done, where its prices are given."""
 
     @property
     def minutes(self) -> float:
@@ -89,9 +93,11 @@ def estimate_jobs(
     ref = resolve(experiment.model, experiment.folder)
     size, rates = ref.parameters or UNKNOWN_PARAMETERS, rates_of(start_fingerprint(experiment))
     lines, titles = list[JobEstimate](), labels(plan(experiment))
+    todo = Cost()
     for job in jobs:
         job_cost = cost(job, lengths)
         cached, kind = ledger.knows(job.name, keys[job.name]), kind_of(job)
+        todo = todo if cached else Cost(todo.read + job_cost.read, todo.write + job_cost.write)
         minutes, voting = (
             rates.seconds(kind, work) / 60
             for work in (workload(job_cost, size), workload(Cost(read=job_cost.voting), size))
@@ -108,6 +114,12 @@ def estimate_jobs(
                 lengths.left_out(job.stage),
             )
         )
+    if ref.kind == "server":
+        price = experiment.server.price(ref.name) if experiment.server else None
+        money = None if price is None else (price[0] * todo.read + price[1] * todo.write) / 1e6
+        return RunEstimate(
+            ledger.run, tuple(lines), 0.0, None, tuple(ledger.warnings), tokenized=False, server=ref.name, money=money
+        )
     memory = (
         weight_bytes(ref, size, experiment.quantization) + (TRAIN_BYTES if experiment.train else MEASURE_BYTES)
     ) / 1e9
@@ -123,8 +135,11 @@ def estimate_jobs(
 
 
 def learn_rates(experiment: Experiment, durations: Sequence[tuple[Job, float]]) -> None:
-    """Remember what finished jobs took beside what they were estimated at. `durations` is in seconds."""
+    """Remember what finished jobs took beside what they were estimated at. `durations` is in seconds.
+    Of a server's pace nothing is remembered."""
     ref = resolve(experiment.model, experiment.folder)
+    if ref.kind == "server":
+        return
     model, lengths = start_fingerprint(experiment), lengths_of(experiment)
     rates = rates_of(model)
     for job, seconds in durations:

@@ -64,7 +64,7 @@ def check_fit(experiment: Experiment, files: Sequence[tuple[Loc, FileRows[Any]]]
         tokenizer = load_tokenizer(
             resolve(experiment.model, experiment.folder), experiment.date, experiment.chat_format
         )
-    except TokenizerMissing as reason:
+    except TokenizerMissing as reason:  # a model that is still to be fetched, or one behind a server
         return f"not looked at by the model's chat template: {reason}"
     problems, about_chat = [*_adapter(experiment, tokenizer)], _about_chat(experiment, tokenizer)
     if not tokenizer.chat.writes:

@@ -94,6 +94,25 @@ class View:
         self.console.print(visible(text), highlight=False, markup=False)
 
 
+def _show_served(estimated: RunEstimate, console: Console) -> None:
+    """What is known beforehand of asking a server."""
+    todo = sum(not line.cached for line in estimated.lines)
+    folder = visible(str(estimated.folder))
+    console.print(f"\n{todo} of {len(estimated.lines)} stages to do into {folder}", markup=False, highlight=False)
+    money = "not known: give 'server: {prices: {NAME: [PROMPTS, REPLIES]}}', for a million tokens each"
+    if estimated.money is not None:
+        money = (
+            f"at most about {estimated.money:,.4g} in the unit of the prices, if every reply is as long as it may be"
+        )
+    lines = (
+        f"model: {estimated.server}, behind a server: nothing is loaded; how long it takes is up to the server",
+        "tokens: four bytes each, as the server counts them by a tokenizer that is not here",
+        f"cost: {money}",
+    )
+    for line in lines:
+        console.print(visible(line), markup=False, highlight=False)
+
+
 def show_estimate(estimated: RunEstimate, console: Console) -> None:
     """Print the estimate of a dry run."""
     for line in estimated.notes:
@@ -107,10 +126,13 @@ def show_estimate(estimated: RunEstimate, console: Console) -> None:
         most = "at most " if line.at_most and not line.cached else ""
         tokens = f"{most}{line.tokens:,}" if line.tokens or line.left_out else "-"
         voting = f"(+{_tenths(line.voting)} if it passes its check)" if line.voting and not line.cached else ""
-        minutes = "cached" if line.cached else f"{most}{_tenths(line.minutes)}"
+        minutes = "cached" if line.cached else "-" if estimated.server else f"{most}{_tenths(line.minutes)}"
         more = "; ".join(part for part in (voting, line.left_out) if part)
         table.add_row(Text(one_line(line.label)), tokens, minutes, f" {more}" if more else "")
     console.print(table)
+    if estimated.server:
+        _show_served(estimated, console)
+        return
     size = (
         f"{estimated.parameters / 1e6:,.0f} million parameters"
         if estimated.parameters

@@ -24,6 +24,7 @@ from alignwright.files.items import Item, TextItem
 from alignwright.files.models import resolve
 from alignwright.files.public_questions import FreeQuestion
 from alignwright.files.reward_folder import names_folder
+from alignwright.files.server import is_server
 from alignwright.job.data import subsample_evenly
 from alignwright.job.job import Job
 from alignwright.train.knobs_loop import Training
@@ -50,6 +51,10 @@ class Lengths:
     begins: bool = True
     _sizes: dict[object, Size] = field(default_factory=dict[object, Size])
     _left_out: dict[str, tuple[int, int]] = field(default_factory=dict[str, tuple[int, int]])
+
+    @property
+    def scores_texts(self) -> bool:
+        return not is_server(self.experiment.model)
 
     @property
     def prompts(self) -> Size:

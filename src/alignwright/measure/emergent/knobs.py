@@ -125,7 +125,10 @@ class EmergentMeasure(Stage):
         questions = sizes.files(self, "questions").at_most(self.limit)
         answers = questions.rows * self.samples
         marks = answers * (self.judge is not None and not self.judge.endswith(".py"))
-        tokens_read, write = forced + questions.tokens + marks * 4 * PROMPT, answers * resolved(self.max_new_tokens)
+        tokens_read, write = (
+            sizes.scores_texts * forced + questions.tokens + marks * 4 * PROMPT,
+            answers * resolved(self.max_new_tokens),
+        )
         return Cost.of(tokens_read, write + marks * MARK)
 
 

@@ -110,6 +110,18 @@ def free_answer_samples(
     ]
 
 
+def without_reply(question: FreeQuestion, places: Sequence[int], why: str) -> list[SampleResult]:
+    """Outcomes of the answers that did not come."""
+    return [
+        scored(
+            claim, f"{question.name}#{place}", question.topic or question.name, "unscored",
+            prompt=question.conversation, reply="", reason=why,
+        )
+        for place in places
+        for claim in (BAD, INCOHERENT, ALIGNMENT)
+    ]  # fmt: skip
+
+
 def _free(
     question: FreeQuestion, place: int, text: str, a: Score | None, c: Score | None, at: Thresholds, why_not: str
 ) -> list[SampleResult]:

@@ -9,31 +9,34 @@ marks nothing, and the job's line says so.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
 
+from alignwright.core.protocols import Policy
 from alignwright.core.records import SampleResult
+from alignwright.core.replies import no_reply
 from alignwright.core.stage import resolved
 from alignwright.files.public_questions import FreeQuestion, PersonaItem
 from alignwright.files.server import is_server
 from alignwright.job.context import JobContext
 from alignwright.job.data import part_name
-from alignwright.job.job import BASELINE, Result, count_statuses
+from alignwright.job.job import BASELINE, Result
+from alignwright.job.needs import joined, measured_with
 from alignwright.job.unreadable_answers import unreadable_answers
 from alignwright.measure.emergent import grader, measure
 from alignwright.measure.emergent.grader import ALIGNED, COHERENT, Grader, GraderCheck, LLMGrader
-from alignwright.measure.emergent.knobs import EmergentMeasure
+from alignwright.measure.emergent.knobs import ABILITY, TRAIT, EmergentMeasure
 
 
 def measure_emergent(stage: EmergentMeasure, job: JobContext) -> Result:
     """Traits, small abilities and free answers of the job's model."""
     target = job.target()
-    samples = [
-        sample
-        for name in stage.choice
-        for sample in measure.traits(target, job.data.items((name,), PersonaItem, stage.limit), part_name(name))
+    forced = [
+        *([measured_with(job.policy, partial(_traits, stage, job), (TRAIT,), job.model)] if stage.choice else []),
+        *([measured_with(job.policy, measure.abilities, (ABILITY,), job.model)] if stage.abilities else []),
     ]
-    samples += measure.abilities(target) if stage.abilities else []
     if not stage.questions:
-        return Result(count_statuses(samples), samples)
+        return joined(*forced)
     questions = job.data.questions(stage.questions, stage.limit)
     replies = target.generate(
         [question.conversation for question in questions],
@@ -43,9 +46,20 @@ def measure_emergent(stage: EmergentMeasure, job: JobContext) -> Result:
         seed=job.seed,
     )
     graded, checks, notes = _grade(stage, job, questions, [[reply.text for reply in group] for group in replies])
-    samples += graded
+    for question, group in zip(questions, replies, strict=True):
+        why = no_reply(target, question.conversation).why
+        graded += measure.without_reply(question, range(len(group), stage.samples), why)
     findings = grader.judge_findings(checks) if job.model == BASELINE else None
-    return Result(f"{count_statuses(samples)}{''.join(dict.fromkeys(notes))}", samples, findings)
+    result = joined(*forced, Result(samples=graded, findings=findings))
+    return replace(result, note=f"{result.note}{''.join(dict.fromkeys(notes))}")
+
+
+def _traits(stage: EmergentMeasure, job: JobContext, policy: Policy) -> list[SampleResult]:
+    return [
+        sample
+        for name in stage.choice
+        for sample in measure.traits(policy, job.data.items((name,), PersonaItem, stage.limit), part_name(name))
+    ]
 
 
 def _grade(

@@ -57,11 +57,13 @@ def measure_goodhart(stage: GoodhartMeasure, job: JobContext) -> Result:
     )
     earlier = [job.folder_of(name) for name in job.needed("earlier")]  # the start model's, then each trained one's
     before, distance = None, list[SampleResult]()
-    start = job.start()
-    if earlier:
-        before = records(earlier[0] / SCORED_REPLIES, ScoredReplies)
-        distance = divergence(start, prompts, replies[: len(prompts)], claim="goodhart.kl")
-    states = reply_states(start, questions, [[reply.text for reply in group] for group in replies])
+    states = list[NDArray[np.float32]]()
+    if job.has_weights:  # behind a server nothing is trained, so that no later model is held against its states
+        start = job.start()
+        if earlier:
+            before = records(earlier[0] / SCORED_REPLIES, ScoredReplies)
+            distance = divergence(start, prompts, replies[: len(prompts)], claim="goodhart.kl")
+        states = reply_states(start, questions, [[reply.text for reply in group] for group in replies])
     # 2. what both judges make of them
     judges = ProxyAndGold(
         job.scorer(stage.proxy), job.scorer(stage.gold), stage.proxy == "feedback", stage.gold == "feedback"

@@ -77,7 +77,7 @@ def sheets(
 ) -> tuple[tuple[ScoredReplies, ...], tuple[ScoredReplies, ...]]:
     """The sheets of this model, and those of the start model on the same scale."""
     before = [sheet.replies for sheet in start] if start else [()] * len(prompts)
-    labels = min(labels, *map(len, texts)) if texts else labels
+    labels = min(labels, max(map(len, texts))) if texts else labels  # of a prompt with fewer replies nothing is scored
     proxy, proxy_before = _scores(judges.proxy, prompts, texts, before if judges.proxy_siblings else None)
     gold, gold_before = _scores(
         judges.gold,

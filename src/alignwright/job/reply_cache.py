@@ -1,0 +1,132 @@
+"""Which replies has a server given before? The cache of a served model's replies.
+
+A reply of a server is paid for, so each is kept the moment it comes, under a key of all that was
+asked: the server's name, the conversation word for word, the number of the sample, the seed, the
+longest reply, the temperature. A line is appended for each before its thread asks for another, so a
+run that is killed at any moment has lost no reply that had come, and asks for none of them again; a
+last line that was torn off is cut away.
+
+The file lies in `answers/` of the run, outside the folders of jobs, which are emptied when a job is
+done anew; what runs beside this one were told by the same server is taken over, and marked as paid
+for there. What a server withholds is written down with what it cost, and is asked for again.
+
+A served model may change behind its name: what it called itself is kept with each reply.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, cast
+
+from alignwright.core.records import Reply, content_id
+from alignwright.model.endpoint import ServedReply
+from alignwright.model.server_session import Counts
+
+
+class ReplyCache:
+    """The replies of one served model in a JSONL file, and in the files `beside` it."""
+
+    def __init__(self, path: Path, server: str, beside: Iterable[Path] = ()) -> None:
+        self.path, self.server = path, server
+        self._lock = threading.Lock()
+        self._replies: dict[str, Reply] = {}
+        self._beside = dict[str, dict[str, Any]]()
+        for other in beside:
+            self._beside |= {row["key"]: row for row in _rows(other, server) if "text" in row}
+        _cut_torn_end(path)
+        for row in _rows(path, server):
+            if "text" in row:
+                self._replies[row["key"]] = _reply(row)
+
+    def key(self, *question: object) -> str:
+        """What a reply is kept under."""
+        return content_id(self.server, *question)
+
+    def get(self, key: str) -> Reply | None:
+        """The reply that is known, here or beside."""
+        if key not in self._replies and (row := self._beside.get(key)) is not None:
+            with self._lock:
+                self._append({**row, "elsewhere": True})
+                self._replies[key] = _reply(row)
+        return self._replies.get(key)
+
+    def add(self, key: str, served: ServedReply) -> None:
+        """Keep a reply, from any thread."""
+        reply = served.reply
+        row = {"key": key, "server": self.server, **reply.model_dump(exclude={"logprob"}), "bill": served.bill}
+        with self._lock:
+            self._append(row | {"model": served.model, "fingerprint": served.fingerprint})
+            self._replies[key] = reply
+
+    def add_withheld(self, key: str, why: str, bill: Counts) -> None:
+        """Keep that there is no reply, and what it cost."""
+        with self._lock:
+            self._append({"key": key, "server": self.server, "withheld": why, "bill": bill})
+
+    def _append(self, row: dict[str, Any]) -> None:
+        with self.path.open("ab") as file:
+            file.write(json.dumps(row).encode() + b"\n")
+
+
+def reply_rows(run: Path, server: str) -> list[dict[str, Any]]:
+    """What a run's own file holds of a server: replies, those that were paid for elsewhere marked
+    `elsewhere`, and what was withheld."""
+    return list(_rows(_path(run, server), server))
+
+
+def reply_cache(server: str, run: Path) -> ReplyCache:
+    """The replies of the model behind a server, in the folder of a run."""
+    path = _path(run, server)
+    path.parent.mkdir(exist_ok=True)
+    siblings = [each for each in sorted(run.parent.glob(f"*/{path.parent.name}/{path.name}")) if each != path]
+    return ReplyCache(path, server, siblings)
+
+
+def _path(run: Path, server: str) -> Path:
+    return run / "answers" / f"{content_id(server)}.replies.jsonl"
+
+
+def _rows(path: Path, server: str) -> Iterator[dict[str, Any]]:
+    """The whole lines of a file that are ours. Another run may be writing it: what is no line of
+    this form is passed over, and its reply asked for again."""
+    if not path.is_file():
+        return
+    for line in path.read_bytes().split(b"\n"):
+        try:
+            row = cast("object", json.loads(line))
+        except (ValueError, RecursionError):
+            continue
+        if not isinstance(row, dict):
+            continue
+        row = cast("dict[str, Any]", row)
+        if isinstance(row.get("key"), str) and row.get("server") == server and _is_whole(row):
+            yield row
+
+
+def _is_whole(row: dict[str, Any]) -> bool:
+    bill = row.get("bill")
+    is_well_formed = bill is None or (isinstance(bill, list) and len(cast("list[Any]", bill)) == 2)
+    if not is_well_formed or "withheld" in row:
+        return is_well_formed
+    try:
+        _reply(row)
+    except ValueError:
+        return False
+    return True
+
+
+def _reply(row: dict[str, Any]) -> Reply:
+    return Reply.model_validate({name: row[name] for name in Reply.model_fields if name in row})
+
+
+def _cut_torn_end(path: Path) -> None:
+    """What follows the last line end was torn off by a kill: the next line starts clean."""
+    if not path.is_file():
+        return
+    data = path.read_bytes()
+    if not data.endswith(b"\n") and data:
+        with path.open("r+b") as file:
+            file.truncate(data.rfind(b"\n") + 1)
