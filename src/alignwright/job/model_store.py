@@ -20,8 +20,8 @@ from alignwright.job.data import Data
 from alignwright.job.job import BASELINE
 from alignwright.job.ledger import Ledger
 from alignwright.job.needs import NO_WEIGHTS, NotServed
+from alignwright.job.remote_model import RemoteModel
 from alignwright.job.reply_cache import reply_cache
-from alignwright.job.served_model import ServedModel
 from alignwright.model import give_back_memory
 from alignwright.model.adapters import add_lora, load_adapter, merge
 from alignwright.model.endpoint import Endpoint
@@ -59,13 +59,13 @@ class ModelStore:
         self._in_memory: dict[tuple[str, str], LocalModel] = {}
         self._trainable: tuple[tuple[str, int], LocalModel] | None = None
         self._judge: tuple[str, object] | None = None
-        self._served: ServedModel | None = None
+        self._served: RemoteModel | None = None
 
     @property
-    def served(self) -> ServedModel | None:
+    def served(self) -> RemoteModel | None:
         """The start model where it is behind a server."""
         if self._served is None and is_server(self.start_name):
-            self._served = ServedModel(self._endpoint(self.start_name), reply_cache(self.start_name, self.ledger.run))
+            self._served = RemoteModel(self._endpoint(self.start_name), reply_cache(self.start_name, self.ledger.run))
         return self._served
 
     def for_eval(self, model: str) -> LocalModel:

@@ -191,6 +191,8 @@ class Lengths:
 
 def lengths_of(experiment: Experiment) -> Lengths:
     """With the model's tokenizer where it can be had without torch."""
+    if is_server(experiment.model):
+        return Lengths(experiment)
     from alignwright.model.tokenizer import load_tokenizer_without_torch
 
     tokenizer = load_tokenizer_without_torch(

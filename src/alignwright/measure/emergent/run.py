@@ -102,7 +102,8 @@ def _judge(stage: EmergentMeasure, job: JobContext, aligned: str, coherent: str)
     if stage.judge.endswith(".py"):
         return Grader(stage.judge, job.scorer(f"{stage.judge}:alignment"), job.scorer(f"{stage.judge}:coherence"))
     speaker = job.judge_model(stage.judge)
-    store = job.answers(stage.judge) if is_server(stage.judge) else None
+    remote = is_server(stage.judge) or (stage.judge == "self" and not job.has_weights)
+    store = job.answers(stage.judge) if remote else None
     return Grader(
         stage.judge,
         LLMGrader(speaker, aligned, job.seed, store=store),

@@ -18,7 +18,7 @@ from alignwright.job.reply_cache import ReplyCache
 from alignwright.model.endpoint import Endpoint, EndpointError, ServedReply
 
 
-class ServedModel:
+class RemoteModel:
     """The model behind an endpoint, whose replies are kept."""
 
     def __init__(self, endpoint: Endpoint, cache: ReplyCache) -> None:
