@@ -147,7 +147,7 @@ def _share(sizes: Sequence[int], size: int, answer: int) -> float:
 def problems(speaker: ChatModel, items: Sequence[MathItem], *, seed: int, max_new_tokens: int) -> list[SampleResult]:
     """Outcomes of `tax.math` (the right final number) and `tax.math_format` (a final number in
     the form asked for)."""
-    prompts = [item.dialogue for item in items]
+    prompts = [Conversation.user(item.shown) for item in items]
     replies = greedy(speaker, prompts, max_new_tokens=max_new_tokens, seed=seed)
     return [
         graded(claim, item.id, item.topic, prompt, reply, grade)
