@@ -20,6 +20,8 @@ from transformers import (
     LlamaForCausalLM,
     MixtralConfig,
     MixtralForCausalLM,
+    Phi3Config,
+    Phi3ForCausalLM,
     PreTrainedConfig,
 )
 
@@ -29,10 +31,13 @@ from alignwright.model.legacy_config import legacy_rope_keys
 from alignwright.model.limits import Limit, limit, no_adapter, unshared, window
 from alignwright.model.load import load
 from alignwright.model.local_model import windows
+from alignwright.model.logprob import token_logprobs
+from alignwright.model.packing import pack
 from alignwright.model.tokenizer import load_tokenizer
 from alignwright.model.tokens import TokenRow
 from alignwright.train.data_checks import rows_lost
 
+PHI, LONGROPE = {"max_position_embeddings": 131072}, {"rope_type": "longrope"}
 ENDS = {"bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 2, "vocab_size": 300}
 
 
@@ -51,10 +56,37 @@ def kept(model: Any, folder: Path) -> Path:
         ({"text_config": {"max_position_embeddings": 512}, "max_position_embeddings": 64}, Limit(512)),
         ({"n_positions": 1024}, Limit(1024)),
         ({"vocab_size": 5}, None),
+        ({**PHI, "rope_scaling": {"type": "longrope"}, "model_type": "phi3"}, Limit(4096, longrope=True)),
+        ({**PHI, "rope_scaling": {"type": "su"}, "original_max_position_embeddings": 64}, Limit(64, longrope=True)),
+        ({**PHI, "rope_parameters": {**LONGROPE, "original_max_position_embeddings": 64}}, Limit(64, longrope=True)),
+        ({**PHI, "rope_parameters": {**LONGROPE, "original_max_position_embeddings": 131072}}, Limit(131072)),
+        ({**PHI, "rope_parameters": {"rope_type": "yarn", "original_max_position_embeddings": 64}}, Limit(131072)),
     ],
 )
 def test_the_limit_of_a_row_is_the_context(config: dict[str, Any], found: Limit | None) -> None:
     assert limit(config) == found
+
+
+def test_beyond_longropes_limit_a_row_would_change_with_its_neighbours(tmp_path: Path) -> None:
+    """Why it is a limit: transformers chooses the frequencies of a whole batch by its longest row."""
+    rope = {
+        "rope_type": "longrope", "rope_theta": 1e4, "original_max_position_embeddings": 64,
+        "short_factor": [1.0] * 4, "long_factor": [9.0] * 4, "factor": 2.0,
+    }  # fmt: skip
+    sizes = {"hidden_size": 32, "intermediate_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4}
+    config = Phi3Config(
+        **ENDS, **sizes, rope_parameters=rope, original_max_position_embeddings=64, initializer_range=0.3
+    )
+    policy = load(kept(Phi3ForCausalLM(config), tmp_path / "phi"))
+    assert policy.limit == Limit(64, longrope=True)
+    short, long = TokenRow((1, 5, 9), ((20, 21, 2),)), TokenRow((1,) * 70, ((2,),))
+    with pytest.raises(ValueError, match="64 tokens beyond which the model's longrope turns the whole row another way"):
+        policy.score([short, long])
+    with torch.inference_mode():
+        alone, beside = (
+            token_logprobs(policy.model, pack(rows, 2, dtype=torch.float32)) for rows in ([short], [short, long])
+        )
+    assert float((alone - beside[:3]).abs().max()) > 1e-3
 
 
 def test_a_window_is_where_a_layer_has_one() -> None:

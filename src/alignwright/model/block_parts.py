@@ -23,6 +23,7 @@ import torch
 from torch import Tensor
 
 from alignwright.model.elementwise import pair_halves, rms_norm, signed_sine
+from alignwright.model.limits import window
 from alignwright.model.token_embeddings import embed_tokens
 
 _FAMILIES = {
@@ -136,10 +137,9 @@ def rotary_size(body: Any) -> int | None:
 def plain_length(config: Any) -> int | None:
     """The longest row in which every token sees all before it and turns by frequencies that no
     other row changes; None where any length will do."""
-    kinds, window = getattr(config, "layer_types", None), getattr(config, "sliding_window", None)
-    ropes = config.rope_parameters or {}
+    reach, ropes = window(config), config.rope_parameters or {}
     ropes = [rope for rope in ropes.values() if isinstance(rope, dict)] or [ropes]
-    lengths = [int(window)] if window and (not kinds or "sliding_attention" in kinds) else []
+    lengths = [] if reach is None else [reach]
     lengths += [rope["original_max_position_embeddings"] for rope in ropes if rope.get("rope_type") == "longrope"]
     lengths += [config.max_position_embeddings for rope in ropes if rope.get("rope_type") == "dynamic"]
     return min(lengths, default=None)

@@ -13,6 +13,8 @@ from typing import Any, cast
 
 _LENGTHS = ("max_position_embeddings", "n_positions", "n_ctx", "max_seq_len", "seq_length", "context_length")
 _UNSTATED = 2048
+_LONGROPE, _ORIGINAL_NAME = ("longrope", "su"), "original_max_position_embeddings"
+_ORIGINAL = 4096  # of a Phi-3 that does not say
 _SHARING = {"full_attention", "sliding_attention", "mlp", "moe"}
 _ALIBI = "it tells positions by a bias on attention (ALiBi)"
 _UNSHARED = {
@@ -28,12 +30,16 @@ _EXPERTS = ("num_local_experts", "num_experts", "n_routed_experts", "moe_num_exp
 @dataclass(frozen=True)
 class Limit:
     """The longest row that the model reads: its context. Not `stated`: its configuration gives
-    none (ALiBi, state-space layers: nothing in it is as long as the context)."""
+    none (ALiBi, state-space layers: nothing in it is as long as the context). `longrope`: its rows
+    turn by other frequencies beyond it."""
 
     tokens: int
     stated: bool = True
+    longrope: bool = False
 
     def __str__(self) -> str:
+        if self.longrope:
+            return f"the {self.tokens:,} tokens beyond which the model's longrope turns the whole row another way"
         if self.stated:
             return f"the model's context of {self.tokens:,} tokens"
         return f"the {self.tokens:,} tokens that are read by a model whose configuration states no context"
@@ -41,6 +47,10 @@ class Limit:
     @property
     def help(self) -> str:
         """What helps with a row that is longer."""
+        if self.longrope:
+            return (
+                "shorten or split them: a token's probability would change when the row grows, or a longer row is near"
+            )
         if self.stated:
             return "shorten or split them, or use a model with a longer context"
         return "shorten or split them, or state the context in config.json (max_position_embeddings)"
@@ -48,9 +58,16 @@ class Limit:
 
 def limit(config: Mapping[str, Any]) -> Limit | None:
     """How long a row may be; None where the configuration does not say. Layers with a sliding
-    window read rows of any length."""
+    window read rows of any length. With longrope it is the length at which the frequencies
+    change: of the whole batch, and of tokens that were drawn before."""
     text = _of_text(config)
     context = next((int(text[name]) for name in _LENGTHS if text.get(name)), None)
+    rope = cast("Mapping[str, Any]", text.get("rope_parameters") or text.get("rope_scaling") or {})
+    if (rope.get("rope_type") or rope.get("type")) in _LONGROPE:
+        stays = _ORIGINAL if text.get("model_type") == "phi3" else context
+        stays = rope.get(_ORIGINAL_NAME) or text.get(_ORIGINAL_NAME) or stays
+        if stays and (context is None or int(stays) < context):
+            return Limit(int(stays), longrope=True)
     return None if context is None else Limit(context)
 
 
