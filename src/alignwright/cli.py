@@ -8,19 +8,13 @@ or ran out of memory or disk (`run.crash`), 130 it was interrupted.
 
 from __future__ import annotations
 
-import _thread
-import os
-import sys
-import threading
-import traceback
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from alignwright.core.version import __version__
-from alignwright.files.collector import nothing_at_exit
-from alignwright.run.ascii_signs import survive_unwritable_signs
+from alignwright.run.exit_code import run_to_its_end
 
 if TYPE_CHECKING:
     from alignwright.run.run_folder import Run as FinishedRun
@@ -37,8 +31,6 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-INTERRUPTED = 130  # what typer makes of a KeyboardInterrupt
-PIPE = 141  # what a shell makes of a program whose reader has gone
 Spec = Annotated[Path, typer.Argument(help="The spec file (YAML).", exists=True, dir_okay=False)]
 Run = Annotated[Path, typer.Argument(help="A run folder.", exists=True, file_okay=False)]
 Set = Annotated[
@@ -268,25 +260,9 @@ def worlds(
 ) -> None:
     """Five small worlds whose reward can be gamed: what learners make of them, with pictures.
     About a minute."""
-    import importlib.util
+    from alignwright.run.worlds_study import study
 
-    if missing := [name for name in ("gymnasium", "chess") if importlib.util.find_spec(name) is None]:
-        raise ImportError(
-            f"the worlds need {' and '.join(missing)}, not installed here: pip install 'alignwright[worlds]'"
-        )
-    from alignwright.run.console import screen
-    from alignwright.worlds import page
-
-    names = [name.strip() for option in only or () for name in option.split(",") if name.strip()]
-    console = screen()
-    results = page.study_worlds(
-        tuple(dict.fromkeys(names)) or page.NAMES,
-        seeds,
-        progress=lambda name: console.print(f"{name} ...", style="dim"),
-    )
-    out.write_text(page.page(results, page.controls()), encoding="utf-8")
-    console.print(page.table(results))
-    console.print(f"pictures, detectors and transcripts: {out}", markup=False)
+    study(out, seeds, only or ())
 
 
 @app.command()
@@ -320,44 +296,7 @@ def schema() -> None:
 
 def main() -> None:
     """Run the command line; whatever goes wrong is one message with its exit code, not a traceback."""
-    sys.unraisablehook = _raise_again
-    survive_unwritable_signs()
-    nothing_at_exit()
-    try:
-        app()
-    except SystemExit as stop:
-        if stop.code == INTERRUPTED:
-            print("\nstopped; run the same command again to go on", file=sys.stderr)
-        if stop.code == 1 and isinstance(stop.__context__, OSError):
-            raise SystemExit(PIPE) from None  # typer's 1 for a reader that went away: no promise is broken by that
-        if stop.code == 1 and isinstance(stop.__context__, typer.Abort):
-            _end(stop.__context__.__cause__ or stop.__context__)
-        raise
-    except KeyboardInterrupt:
-        raise
-    except BaseException as error:  # the panic of a library in Rust is no Exception
-        _end(error)
-
-
-def _end(error: BaseException) -> NoReturn:
-    from alignwright.run.crash import ending
-
-    words, code = ending(error)
-    if os.environ.get("ALIGNWRIGHT_TRACEBACK"):
-        traceback.print_exception(error)
-    print(words, file=sys.stderr)
-    raise SystemExit(code) from None
-
-
-def _raise_again(unraisable: sys.UnraisableHookArgs) -> None:
-    """Python throws away an interrupt that falls into a destructor (a collection between two
-    models runs thousands): send it again, later."""
-    if issubclass(unraisable.exc_type, KeyboardInterrupt):
-        threading.Timer(
-            0.02, _thread.interrupt_main
-        ).start()  # at once, it would fall into this function and be lost again
-    else:
-        sys.__unraisablehook__(unraisable)
+    run_to_its_end(app)
 
 
 def _perform(
