@@ -54,7 +54,14 @@ def importing(quick: bool) -> dict[str, Any]:
     }
 
 
-SECTIONS: dict[str, Section] = {"import": importing, "serving": serving, "qwen3": qwen3}
+def endpoint(quick: bool) -> dict[str, Any]:
+    """What our client adds to a request of a server, two hundred at once."""
+    import endpoint_overhead
+
+    return endpoint_overhead.measure(1000 if quick else endpoint_overhead.REQUESTS)
+
+
+SECTIONS: dict[str, Section] = {"import": importing, "serving": serving, "qwen3": qwen3, "endpoint": endpoint}
 
 
 def _cpu_seconds(code: str) -> float:
