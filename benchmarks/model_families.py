@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoConfig, AutoModelForCausalLM
+from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForImageTextToText
 from transformers.utils import logging
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
@@ -82,15 +82,24 @@ FAMILIES: dict[str, dict[str, Any]] = {
         "embedding_multiplier": 3.0, "logits_scaling": 2.0, "residual_multiplier": 0.5, "attention_multiplier": 0.3,
     },
     "granitemoe": {"num_local_experts": 4, "num_experts_per_tok": 2, "logits_scaling": 2.0},
+    "granite_swa": _SLIDING,
     "granitemoehybrid": {
         **_MAMBA, "layer_types": ["linear_attention", "full_attention"], "num_local_experts": 4,
         "num_experts_per_tok": 2, "shared_intermediate_size": 24, "logits_scaling": 2.0, "attention_multiplier": 0.3,
+    },
+    "granitemoehybrid dense": {
+        **_MAMBA, "layer_types": ["full_attention"] * 2, "num_local_experts": 0, "num_experts_per_tok": 0,
+        "shared_intermediate_size": 48, "logits_scaling": 2.0,
     },
     "cohere": {"logit_scale": 0.25},
     "cohere2": {**_SLIDING, "logit_scale": 0.25},
     "lfm2": {"layer_types": ["conv", "full_attention"], "block_auto_adjust_ff_dim": False},
     "lfm2_moe": {
         **_EXPERTS, "layer_types": ["conv", "full_attention"], "num_experts": 4, "num_dense_layers": 1,
+    },
+    "lfm3": {
+        "num_hidden_layers": 3, "sliding_window": WINDOW,
+        "layer_types": ["conv", "sliding_attention", "full_attention"],
     },
     "falcon_h1": {
         **_MAMBA, "mamba_d_ssm": 64, "lm_head_multiplier": 0.5, "embedding_multiplier": 2.0, "key_multiplier": 0.7,
@@ -136,7 +145,20 @@ FAMILIES: dict[str, dict[str, Any]] = {
     "seed_oss": {},
     "hunyuan_v1_dense": {},
     "exaone4": _SLIDING,
+    "exaone_moe": {**_SLIDING, **_EXPERTS, "num_experts": 4},
     "ernie4_5": {},
+    "ernie4_5_moe": {**_EXPERTS, "moe_num_experts": 4, "moe_k": 2},
+    "dots1": {
+        **_EXPERTS, "n_routed_experts": 4, "n_shared_experts": 1, "first_k_dense_replace": 1, "n_group": 1,
+        "topk_group": 1,
+    },
+    "solar_open": {**_EXPERTS, "n_routed_experts": 4},
+    "longcat_flash": {
+        **_LATENT, "num_layers": 2, "ffn_hidden_size": 48, "expert_ffn_hidden_size": 24, "n_routed_experts": 4,
+        "moe_topk": 2, "zero_expert_num": 1,
+    },
+    "cwm": _SLIDING,
+    "hyperclovax": {},
     "apertus": {},
     "arcee": {},
     "helium": {},
@@ -170,22 +192,43 @@ FAMILIES: dict[str, dict[str, Any]] = {
     "mpt": {"d_model": 32, "n_heads": 4, "n_layers": 2, "max_seq_len": 128, "expansion_ratio": 2},
     "rwkv": {"context_length": 128, "attention_hidden_size": 32},
 }  # fmt: skip
+_SIGHT = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "patch_size": 4}
+SEEING: dict[str, dict[str, Any]] = {
+    "qwen3_5": {
+        "depth": 1, "hidden_size": 16, "intermediate_size": 16, "num_heads": 2, "out_hidden_size": 32, "patch_size": 4,
+        "num_position_embeddings": 16,
+    },
+    "gemma3": {**_SIGHT, "image_size": 8},
+    "gemma4": {**_SIGHT, "num_key_value_heads": 2, "head_dim": 8},
+}  # fmt: skip
+"""Models that see too, of which the text model is used: the configuration of what sees."""
+TINY = (*FAMILIES, *SEEING)
 
 
-def _settings(family: str) -> dict[str, Any]:
-    return {name: value for name, value in (_COMMON | FAMILIES[family]).items() if value is not None}
+def _settings(family: str, **size: Any) -> dict[str, Any]:
+    return {name: value for name, value in (_COMMON | FAMILIES[family] | size).items() if value is not None}
 
 
-def make(family: str, folder: Path) -> Path:
-    """Write the tiny model of a family and its tokenizer into `folder`."""
+def _model(family: str, **size: Any) -> Any:
+    if family not in SEEING:
+        config = AutoConfig.for_model(family.partition(" ")[0], **_settings(family, **size))
+        return AutoModelForCausalLM.from_config(config, dtype=torch.float32)
+    text = _settings(f"{family}_text") | {"model_type": f"{family}_text"}
+    ends = {name: text[name] for name in ("bos_token_id", "eos_token_id", "pad_token_id")}
+    sound = {"audio_config": None} if family == "gemma4" else {}
+    config = AutoConfig.for_model(family, text_config=text, vision_config=SEEING[family], **ends, **sound)
+    return AutoModelForImageTextToText.from_config(config, dtype=torch.float32)
+
+
+def make(family: str, folder: Path, **size: Any) -> Path:
+    """Write the tiny model of a family and its tokenizer into `folder`; `size` in place of tiny."""
     quiet = logging.get_verbosity()
     logging.set_verbosity_error()
     try:
         with torch.random.fork_rng(devices=[]), warnings.catch_warnings(), without_progress_bars():
             warnings.simplefilter("ignore")
             torch.manual_seed(0)
-            config = AutoConfig.for_model(family.partition(" ")[0], **_settings(family))
-            AutoModelForCausalLM.from_config(config, dtype=torch.float32).save_pretrained(folder)
+            _model(family, **size).save_pretrained(folder)
     finally:
         logging.set_verbosity(quiet)
     make_tokenizer().save_pretrained(folder)

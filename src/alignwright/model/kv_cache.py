@@ -80,7 +80,8 @@ class TransformersDecoder:
         """What each kind of layer may look at: a row's columns follow its positions, so a window
         is counted in columns. Queries are the last columns; shape [R, 1, queries, S]."""
         queries, columns = mask.shape[-2:]
-        reach = window(self.body.config)
+        config = self.body.config.get_text_config()
+        reach = window(config)
         if reach is None or columns <= reach:
             return mask
 
@@ -89,7 +90,7 @@ class TransformersDecoder:
             beyond = query - torch.arange(columns, device=mask.device) >= reach
             return mask.masked_fill(beyond, torch.finfo(mask.dtype).min)
 
-        return masks_of_kinds(self.body.config, lambda: mask, windowed)
+        return masks_of_kinds(config, lambda: mask, windowed)
 
     def keep(self, row_R: Tensor) -> None:
         """Go on with these rows only, in this order."""

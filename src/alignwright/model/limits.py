@@ -15,13 +15,20 @@ _LENGTHS = ("max_position_embeddings", "n_positions", "n_ctx", "max_seq_len", "s
 _UNSTATED = 2048
 _LONGROPE, _ORIGINAL_NAME = ("longrope", "su"), "original_max_position_embeddings"
 _ORIGINAL = 4096  # of a Phi-3 that does not say
-_SHARING = {"full_attention", "sliding_attention", "mlp", "moe"}
+_SHARING = {"attention", "full_attention", "sliding_attention", "mlp", "moe"}
 _ALIBI = "it tells positions by a bias on attention (ALiBi)"
+_STATES = "it has layers that carry a state from token to token"
 _UNSHARED = {
     "bloom": _ALIBI,
     "mpt": _ALIBI,
-    "rwkv": "it carries a state from token to token",
     "gpt_neo": "it masks its local layers itself",
+    **dict.fromkeys(
+        (
+            *("rwkv", "mamba", "mamba2", "falcon_mamba", "falcon_h1", "jamba", "bamba", "zamba2", "nemotron_h"),
+            *("recurrent_gemma", "kimi_linear"),
+        ),
+        _STATES,
+    ),
 }
 _TRANSPOSED = ("gpt2", "openai-gpt")
 _EXPERTS = ("num_local_experts", "num_experts", "n_routed_experts", "moe_num_experts")
@@ -84,7 +91,9 @@ def unshared(config: Mapping[str, Any]) -> str | None:
     kinds = set(cast("list[str]", text.get("layer_types") or ())) - _SHARING
     if kinds:
         return f"it has layers of kind {', '.join(sorted(kinds))}"
-    return _ALIBI if text.get("alibi") is True else _UNSHARED.get(str(text.get("model_type")))
+    if text.get("alibi") is True:
+        return _ALIBI
+    return None if text.get("layer_types") else _UNSHARED.get(str(text.get("model_type")))
 
 
 def _of_text(config: Mapping[str, Any]) -> Mapping[str, Any]:

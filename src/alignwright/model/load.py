@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, GgufConfig
 
 from alignwright.core.records import TODAY
 from alignwright.files.chat_format import ChatFormat
@@ -100,6 +100,14 @@ def _open(
     opening = cast("Any", AutoModelForCausalLM).from_pretrained
     try:
         return opening(place, attn_implementation=NAME, **options)
+    except ValueError as error:
+        if "Unrecognized configuration class" not in str(error):
+            raise
+        kind = AutoConfig.from_pretrained(place, local_files_only=local_only, trust_remote_code=False).model_type
+        raise ModelError(
+            f"model {str(place)!r}: transformers has no causal language model of the kind {kind!r}; use the text model"
+            " that it is made of, or another"
+        ) from error
     except KeyError as error:  # older families look their attention up in a table of their own
         if error.args != (NAME,):
             raise

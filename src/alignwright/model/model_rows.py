@@ -66,7 +66,7 @@ def transformers_hidden(body: Any, batch: PackedBatch) -> Tensor:
     hidden_BTH = body(
         input_ids=batch.input_ids_BT,
         position_ids=batch.position_ids_BT,
-        attention_mask=_masks(body.config, batch),
+        attention_mask=_masks(body.config.get_text_config(), batch),
         use_cache=False,
     ).last_hidden_state
     return hidden_BTH.flatten(0, 1).index_select(0, batch.target_N)

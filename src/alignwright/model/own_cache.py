@@ -96,7 +96,7 @@ class OwnCacheDecoder:
         if self.kind == "padded":
             if not begins:
                 batch.mask_RS = torch.cat([batch.mask_RS, batch.mask_RS.new_ones(len(batch.mask_RS), 1)], dim=1)
-            kinds = set(getattr(self.body.config, "layer_types", None) or ())
+            kinds = set(getattr(self.body.config.get_text_config(), "layer_types", None) or ())
             arguments["position_ids"] = (batch.mask_RS.cumsum(1) - 1).clamp(min=0)[:, -ids_RT.shape[1] :]
             if begins or not kinds or kinds - _STATES:
                 arguments["attention_mask"] = batch.mask_RS

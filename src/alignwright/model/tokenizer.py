@@ -27,7 +27,7 @@ from alignwright.core.records import TODAY
 from alignwright.files.chat_format import ChatFormat
 from alignwright.files.models import ModelError, ModelRef
 from alignwright.model.given_template import GivenTemplate, give_template
-from alignwright.model.limits import Limit, limit, no_adapter
+from alignwright.model.limits import Limit, limit, no_adapter, unshared
 from alignwright.model.tokens import Chat, chat_of
 
 _PLAIN = ("PreTrainedTokenizerFast", "TokenizersBackend")
@@ -53,6 +53,8 @@ class TokenizerInfo:
     """Why an adapter cannot be put over the model, where it cannot."""
     given: GivenTemplate | None = None
     """The template that the spec gives the model, where it gives one."""
+    unshared: str | None = None
+    """Why its replies are read in rows of their own, where they are and its files say so."""
 
     @property
     def longest(self) -> int | None:
@@ -158,10 +160,11 @@ def _in_folder(folder: Path, date: str, chat_format: ChatFormat | None) -> Token
     with readable(folder.name, folder, ours=ValueError):
         given = give_template(tokenizer, chat_format) if chat_format else None
         chat = _chat(tokenizer, given, eos_ids, date)
-    vocabulary = int(config["vocab_size"]) if config.get("vocab_size") else None
+    size = (config.get("text_config") or config).get("vocab_size")
+    vocabulary = int(size) if size else None
     if vocabulary and given and given.new_ids:
         vocabulary = max(vocabulary, given.new_ids[-1] + 1)
-    return TokenizerInfo(chat, vocabulary, bound, no_adapter(config), given)
+    return TokenizerInfo(chat, vocabulary, bound, no_adapter(config), given, unshared(config))
 
 
 def _chat(tokenizer: Any, given: GivenTemplate | None, eos_ids: set[int], date: str) -> Chat:

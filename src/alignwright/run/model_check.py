@@ -66,13 +66,13 @@ def check_fit(experiment: Experiment, files: Sequence[tuple[Loc, FileRows[Any]]]
         )
     except TokenizerMissing as reason:  # a model that is still to be fetched, or one behind a server
         return f"not looked at by the model's chat template: {reason}"
-    problems, about_chat = [*_adapter(experiment, tokenizer)], _about_chat(experiment, tokenizer)
+    problems, about = [*_adapter(experiment, tokenizer)], _about(experiment, tokenizer)
     if not tokenizer.chat.writes:
         if experiment.chat is None and (needs := [*_conversing(experiment)]):
             raise SpecError([*problems, f"{', '.join(needs)}: {NoTemplate()}"])
         if problems:
             raise SpecError(problems)
-        return about_chat
+        return about
     problems += _contrast(experiment, tokenizer)
     fields: dict[Loc, list[_Row]] = {}
     for loc, file in (each for each in files if _is_asked(experiment, each[0])):
@@ -84,7 +84,13 @@ def check_fit(experiment: Experiment, files: Sequence[tuple[Loc, FileRows[Any]]]
         problems += [f"{dotted(loc)}: {line}" for line in lines]
     if problems:
         raise SpecError(problems)
-    return about_chat
+    return about
+
+
+def _about(experiment: Experiment, tokenizer: TokenizerInfo) -> str:
+    """What of the model is to be known before it is used; empty where there is nothing."""
+    rows = f"replies are read in rows of their own, each with its prompt: {tokenizer.unshared} (docs/models.md)"
+    return "\n".join(filter(None, (_about_chat(experiment, tokenizer), rows if tokenizer.unshared else "")))
 
 
 def _about_chat(experiment: Experiment, tokenizer: TokenizerInfo) -> str:
