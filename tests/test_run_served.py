@@ -27,6 +27,7 @@ from alignwright.job.reply_cache import reply_cache, reply_rows
 from alignwright.model.endpoint import Endpoint, EndpointError
 from alignwright.report import read
 from alignwright.run.align import Request, align, estimate
+from alignwright.run.chat import talk
 from alignwright.run.progress import View, show_estimate
 
 SPEC = """
@@ -269,3 +270,24 @@ def test_a_served_model_is_named_and_never_opened() -> None:
     assert resolve("http://host/v1#m").kind == "server"
     with pytest.raises(ValueError, match="behind a server: its weights are not here"):
         open_model("http://host/v1#m")
+
+
+def test_one_can_talk_to_a_server(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    lines = iter(["hello", "and then?"])
+
+    def read(*_: object, **__: object) -> str:
+        try:
+            return next(lines)
+        except StopIteration:
+            raise EOFError from None
+
+    monkeypatch.setattr(Console, "input", read)
+
+    def answer(body, times):
+        return f"{len(body['messages'])} messages" if last(body) == "hello" else (400, {"error": {"message": "no"}})
+
+    with server(answer) as (name, _):
+        talk(name, seed=0, temperature=0.0)
+    shown = capsys.readouterr().out
+    assert "1 messages" in shown
+    assert "not answered" in shown

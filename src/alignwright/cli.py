@@ -161,7 +161,10 @@ def front(
 
 @app.command()
 def chat(
-    run: Annotated[str, typer.Argument(help="A run folder (its aligned model), or any model's name.")],
+    run: Annotated[
+        str,
+        typer.Argument(help="A run folder (its aligned model), any model's name, or a server https://host/v1#name."),
+    ],
     seed: Annotated[int, typer.Option(help="Seed of the replies.")] = 0,
     temperature: Annotated[float, typer.Option(help="0 is greedy.")] = 0.0,
 ) -> None:

@@ -19,6 +19,7 @@ from alignwright.core.protocols import ChatModel
 from alignwright.core.records import Conversation, Message, Preference
 from alignwright.feedback.attribution import Attribution, PrincipleShare, no_trace_note, user_text
 from alignwright.files.contents import records
+from alignwright.files.server import is_server
 from alignwright.job.ledger import Ledger
 from alignwright.job.records import PREFERENCES
 from alignwright.report.text import clip, one_line, visible
@@ -30,6 +31,7 @@ EXAMPLE = 70  # characters of a lesson's prompt
 
 def talk(run: str, *, seed: int, temperature: float) -> None:
     """Read lines, answer them, until end of input."""
+    from alignwright.model.endpoint import Endpoint
     from alignwright.model.template_errors import NoTemplate
 
     console = Console()
@@ -37,11 +39,15 @@ def talk(run: str, *, seed: int, temperature: float) -> None:
         sys.stdin.reconfigure(
             errors="surrogateescape"
         )  # a line in another encoding is told of below, and none after it is lost
-    policy = load_model(run)
-    if not policy.chat.writes:
-        raise NoTemplate
+    speaker: ChatModel
+    if is_server(run):
+        speaker = Endpoint(run)
+    else:
+        speaker = policy = load_model(run)
+        if not policy.chat.writes:
+            raise NoTemplate
     converse(
-        policy,
+        speaker,
         lessons_of(Path(run)),
         console,
         lambda: console.input("[bold]you[/] "),
@@ -73,6 +79,8 @@ def converse(
     console.print(
         "Write and press enter. /new starts over, /why tells who taught the last reply, Ctrl-D ends.", style="dim"
     )
+    from alignwright.model.endpoint import EndpointError
+
     messages: tuple[Message, ...] = ()
     while True:
         try:
@@ -93,7 +101,10 @@ def converse(
                 reply = speaker.generate(
                     [Conversation(messages=whole)], max_new_tokens=256, temperature=temperature, seed=seed
                 )[0][0].text
-            except ValueError as error:  # longer than the model reads, or a turn that its template refuses
+            except (
+                ValueError,
+                EndpointError,
+            ) as error:  # longer than the model reads, or a turn that its template refuses
                 _dim(
                     console,
                     f"not answered: {one_line(str(error))}; the conversation stands as before that line, /new starts"
