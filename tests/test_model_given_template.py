@@ -130,6 +130,18 @@ def test_padding_rows_are_used_first(tmp_path: Path) -> None:
     torch.testing.assert_close(weight[300:302], weight[:300].mean(0).expand(2, -1))
 
 
+def test_a_token_that_had_no_row_gets_one(tmp_path: Path) -> None:
+    """As those that a tokenizer's reader adds: no row is left to chance, and none such is in the mean."""
+    folder = make_base(tmp_path / "m")
+    tokenizer = make_base_tokenizer()
+    tokenizer.add_tokens(["<|extra|>"], special_tokens=True)
+    tokenizer.save_pretrained(folder)
+    policy = load(folder, chat=chat_format("chatml", tmp_path))
+    weight = policy.model.get_input_embeddings().weight
+    assert policy.template_tokens == (301, 302)
+    torch.testing.assert_close(weight[300:], weight[:300].mean(0).expand(3, -1))
+
+
 def test_what_is_saved_opens_in_transformers_with_the_same_numbers(tmp_path: Path) -> None:
     policy = load(make_base(tmp_path / "m"), chat=chat_format("chatml", tmp_path))
     policy.save(tmp_path / "saved")

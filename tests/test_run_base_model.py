@@ -8,14 +8,16 @@ from pathlib import Path
 
 import pytest
 import torch
+import yaml
 from run_case import SPEC, make_project
 from safetensors.torch import load_file
 from tiny import TEMPLATE, make_base
+from tiny_gguf import write_gguf
 from transformers import AutoModelForSequenceClassification
 from typer.testing import CliRunner
 
 from alignwright.cli import app
-from alignwright.core.records import Finding
+from alignwright.core.records import Conversation, Finding
 from alignwright.experiment.cache_key import cache_keys
 from alignwright.experiment.check import check
 from alignwright.experiment.experiment import resolve_effort
@@ -207,3 +209,38 @@ def test_the_name_of_a_run_is_that_of_before_where_no_template_is_given(tmp_path
     experiment = check(spec).experiment
     assert experiment.id != check(spec, ["chat=chatml"]).experiment.id
     assert "chat" not in experiment.model_fields_set
+
+
+def test_a_base_model_in_a_gguf_file_goes_the_same_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the folder that it was made of, to the number; and the card has the terms of its header."""
+    from alignwright.files.chat_format import chat_format
+    from alignwright.model.load import load
+
+    monkeypatch.setenv("ALIGNWRIGHT_CACHE", str(tmp_path / "cache"))
+    spec = project(tmp_path)
+    make_base(tmp_path / "model", "<|endoftext|>")  # which the reader of GGUF files adds where it is not
+    facts = {"name": "Small Base", "license": "llama3.2", "license__link": "https://example.org/terms"}
+    gguf = write_gguf(tmp_path / "model", tmp_path / "base.gguf", **facts)
+    spec.write_text(SPEC.replace("model: ./model", "model: ./base.gguf"))
+    with pytest.raises(SpecError, match="this is a base model"):
+        told(spec)
+    assert told(spec, "chat=chatml").endswith("<|im_start|>, <|im_end|>")
+    folder = run(spec, overrides=("chat=chatml",))
+    front = yaml.safe_load((folder / "model" / "README.md").read_text().split("---")[1])
+    assert (front["license"], front["license_link"]) == ("llama3.2", "https://example.org/terms")
+    packed, plain = (load(path, chat=chat_format("chatml", tmp_path)) for path in (gguf, tmp_path / "model"))
+    texts = ["What is the capital of France?", "No, I cannot help with that."]
+    ours, theirs = ([text.total for text in policy.text_logprobs(texts)] for policy in (packed, plain))
+    assert ours == pytest.approx(theirs, abs=1e-3)
+    assert packed.chat.prompt(Conversation.user("Hi")) == plain.chat.prompt(Conversation.user("Hi"))
+
+
+def test_a_base_model_of_the_hub_is_told_from_what_the_cache_holds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = project(tmp_path)
+    spec.write_text(SPEC.replace("model: ./model", "model: owner/name"))
+    monkeypatch.setattr("alignwright.model.tokenizer._hub_folder", lambda name: tmp_path / "model")
+    with pytest.raises(SpecError, match="this is a base model"):
+        told(spec)
+    assert told(spec, "chat=llama3").endswith("<|start_header_id|>, <|end_header_id|>, <|eot_id|>")

@@ -29,11 +29,13 @@ def fit_to(model: Any, given: GivenTemplate) -> None:
     """Give a transformers model a row for each new token, in its embeddings and its head, and let
     it stop where a turn ends."""
     if given.new_ids:
-        size, known = int(model.get_input_embeddings().weight.shape[0]), min(given.new_ids)
-        if max(given.new_ids) >= size:
-            model.resize_token_embeddings(max(given.new_ids) + 1, mean_resizing=False)
+        size, needed = int(model.get_input_embeddings().weight.shape[0]), max(given.new_ids) + 1
+        if needed > size:
+            model.resize_token_embeddings(needed, mean_resizing=False)
+        # a tokenizer may have had tokens without a row already: theirs are made as well
+        fresh, known = sorted({*given.new_ids, *range(size, needed)}), min(size, *given.new_ids)
         for weight in _vocabulary_weights(model):
-            weight.data[list(given.new_ids)] = weight.data[:known].mean(0, dtype=torch.float32).to(weight.dtype)
+            weight.data[fresh] = weight.data[:known].mean(0, dtype=torch.float32).to(weight.dtype)
     if given.end_id is not None:
         stops = [given.end_id, *sorted(stop_ids(model.config, model.generation_config) - {given.end_id})]
         model.generation_config.eos_token_id = stops
