@@ -10,10 +10,12 @@ from typing import Any
 import pytest
 import torch
 from peft import LoraConfig, get_peft_model
-from tiny import make_tiny
-from transformers import AutoModelForCausalLM, BitsAndBytesConfig
+from safetensors import safe_open
+from tiny import TEMPLATE, make_tiny, make_tokenizer
+from transformers import AutoModelForCausalLM, BitsAndBytesConfig, GPT2Config, Lfm2Config, Phi3Config
 
-from alignwright.core.records import Conversation
+from alignwright.core.records import Conversation, Prompt
+from alignwright.experiment.experiment import Experiment
 from alignwright.files.quantization import why_not_quantized
 from alignwright.model import plain_weights
 from alignwright.model.adapters import (
@@ -30,7 +32,10 @@ from alignwright.model.local_model import LocalModel
 from alignwright.model.logprob import token_logprobs
 from alignwright.model.packing import pack
 from alignwright.model.quantization import dequantized, has_quantized, quantized_layers
-from alignwright.model.reward_head import in_float32
+from alignwright.model.reward_head import in_float32, new_head, save_head
+from alignwright.model.reward_model import RewardMeta, RewardScorer
+from alignwright.model.sequence_classifier import ClassifierScorer
+from alignwright.model.token_embeddings import DELTA
 from alignwright.model.tokens import TokenRow
 
 pytestmark = pytest.mark.skipif(why_not_quantized() is not None, reason=f"{why_not_quantized()}")
@@ -184,6 +189,82 @@ def test_a_saved_model_is_plain_and_computes_what_was_measured(folder: Path, tmp
     plain = AutoModelForCausalLM.from_pretrained(tmp_path / "model")
     assert plain.dtype == torch.float32
     assert plain.num_parameters() == load(folder).model.num_parameters()
+
+
+@pytest.mark.parametrize("kind", [Phi3Config, GPT2Config, Lfm2Config])
+def test_other_families_are_theirs_too_and_saved_as_what_they_compute(kind: Any, tmp_path: Path) -> None:
+    """Layers that are several in one, weights that a layer keeps the other way round, convolutions."""
+    sizes: dict[str, Any] = {
+        "vocab_size": 300, "hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2, "pad_token_id": 2,
+        "num_attention_heads": 4, "num_key_value_heads": 2, "max_position_embeddings": 512, "eos_token_id": 2,
+        "bos_token_id": 1, "attn_pdrop": 0.0, "embd_pdrop": 0.0, "resid_pdrop": 0.0,
+    }  # fmt: skip
+    sizes |= {"layer_types": ["conv", "full_attention"]} if kind is Lfm2Config else {}
+    torch.manual_seed(0)
+    AutoModelForCausalLM.from_config(kind(**sizes)).save_pretrained(tmp_path / "base")
+    make_tokenizer().save_pretrained(tmp_path / "base")
+    torch.testing.assert_close(logp(opened(tmp_path / "base")), peer_logp(peers(tmp_path / "base")), atol=1e-5, rtol=0)
+    policy = trained(tmp_path / "base")
+    measured = policy.logprobs(PROMPTS, REPLIES)[0]
+    policy.save(tmp_path / "model")
+    again = load(tmp_path / "model").logprobs(PROMPTS, REPLIES)[0]
+    assert [p.total for p in again] == pytest.approx([p.total for p in measured], abs=2e-5)
+
+
+def test_new_tokens_of_a_given_template_are_trained_and_saved(tmp_path: Path) -> None:
+    made = make_tiny(tmp_path / "tiny", template=None, hidden_size=64, intermediate_size=128)
+    chat = Experiment(name="x", model=str(made), chat="llama3").chat_format
+    policy = load(made, chat=chat, quantization="nf4")
+    add_lora(policy, rank=2, seed=1)
+    torch.manual_seed(0)
+    for parameter in trainable_parameters(policy):
+        parameter.data += 0.05 * torch.randn_like(parameter)
+    assert any(name.endswith(DELTA) for name, p in policy.model.named_parameters() if p.requires_grad)
+    measured = policy.logprobs(PROMPTS, REPLIES)[0]
+    policy.save(tmp_path / "model")
+    again = load(tmp_path / "model").logprobs(PROMPTS, REPLIES)[0]
+    assert [p.total for p in again] == pytest.approx([p.total for p in measured], abs=2e-5)
+    with safe_open(tmp_path / "model" / "model.safetensors", "pt") as file:
+        assert set(file.keys()) == set(AutoModelForCausalLM.from_pretrained(made).state_dict()) - {"lm_head.weight"}
+
+
+@pytest.mark.parametrize("template", [None, "llama3"])
+def test_a_reward_model_over_4_bits_is_exported_as_what_it_scores(template: str | None, tmp_path: Path) -> None:
+    text = None if template else TEMPLATE
+    made = make_tiny(tmp_path / "tiny", template=text, hidden_size=64, intermediate_size=128)
+    chat = Experiment(name="x", model=str(made), chat=template).chat_format
+    policy = load(made, chat=chat, quantization="nf4")
+    add_lora(policy, rank=2, seed=1)
+    torch.manual_seed(0)
+    for parameter in trainable_parameters(policy):
+        parameter.data += 0.05 * torch.randn_like(parameter)
+    save_adapter(policy, tmp_path / "reward" / "member" / "adapter")
+    save_head(new_head(policy, 7), tmp_path / "reward" / "member")
+    meta = RewardMeta(policy.name, ("member",), "mean", 0.0, (0.0,), (1.0,))
+    meta.write(tmp_path / "reward")
+    scorer = RewardScorer.load(lambda: load(made, chat=chat, quantization="nf4"), tmp_path / "reward")
+    prompts = [Prompt(conversation=conversation) for conversation in PROMPTS]
+    ours = [score.value for row in scorer(prompts, REPLIES) for score in row if score]
+    scorer.export(tmp_path / "out")
+    theirs = [
+        score.value for row in ClassifierScorer.load(tmp_path / "out")(prompts, REPLIES) for score in row if score
+    ]
+    assert theirs == pytest.approx(ours, abs=2e-5)
+    assert len(set(ours)) == len(ours) == 3
+
+
+def test_a_folder_that_is_in_4_bits_already_opens_as_it_is(folder: Path, tmp_path: Path) -> None:
+    policy = opened(folder)
+    policy.model.save_pretrained(tmp_path / "packed")
+    policy.tokenizer.save_pretrained(tmp_path / "packed")
+    for dtype in ("float32", "bfloat16"):
+        again = load(tmp_path / "packed", dtype=dtype)
+        assert again.dtype == getattr(torch, dtype)
+        assert all(torch.equal(a, b) for a, b in zip(codes(policy.model), codes(again.model), strict=True))
+    again = load(tmp_path / "packed")
+    torch.testing.assert_close(logp(again), logp(policy), atol=0, rtol=0)
+    with pytest.raises(ValueError, match="cannot be trained themselves"):
+        trainable_parameters(again)
 
 
 def test_a_large_model_is_written_shard_by_shard(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,6 +17,7 @@ from typing import Any
 
 from peft.tuners.lora import LoraLayer
 from torch import Tensor, nn
+from transformers.pytorch_utils import Conv1D
 
 from alignwright.model.adapters import with_adapter
 from alignwright.model.quantization import dequantized, is_quantized
@@ -79,7 +80,9 @@ def plain_config(config: Any) -> Any:
 def _maker(module: Any, name: str, tensor: Tensor, layer: LoraLayer | None) -> Callable[[], Tensor]:
     def make() -> Tensor:
         weight = dequantized(module) if name == "weight" and is_quantized(module) else tensor
-        return with_adapter(layer, weight) if layer is not None and not layer.disable_adapters else weight
+        summed = with_adapter(layer, weight) if layer is not None and not layer.disable_adapters else weight
+        turned = name == "weight" and getattr(module, "source_cls", None) is Conv1D  # kept the other way round
+        return summed.T if turned else summed
 
     return make
 

@@ -36,6 +36,7 @@ from alignwright.model.progress_bars import without_progress_bars
 from alignwright.model.quantization import has_quantized
 from alignwright.model.reward_head import load_head, load_member, score_rows
 from alignwright.model.sequence_classifier import ending_with_the_turn
+from alignwright.model.token_embeddings import delta_merged
 from alignwright.model.tokens import TokenRow
 
 META = "reward.json"
@@ -198,7 +199,10 @@ class RewardScorer:
 def _plain_trunk(policy: LoadedModel) -> dict[str, Tensor]:
     """The weights of the trunk; of one in 4 bits dequantised, its adapter in them."""
     body = trunk(policy.model)
-    return {name: make() for name, make in plain_weights(body)} if has_quantized(body) else body.state_dict()
+    if not has_quantized(body):
+        return body.state_dict()
+    with delta_merged(policy.model):
+        return {name: make().detach().clone() for name, make in plain_weights(body)}
 
 
 def _padding(policy: LoadedModel) -> int:
