@@ -34,12 +34,12 @@ def code_hash(*parts: str, package: Path = PACKAGE, shown: bool = False) -> str:
 def code_files(parts: Sequence[str], package: Path = PACKAGE, *, shown: bool = False) -> set[Path]:
     """The source files of these parts and of all that they import, with what lies beside them."""
     waiting = [file for part in parts for file in _modules(package, part)]
-    modules: set[Path] = set()
+    modules, there = set[Path](), frozenset(package.rglob("*.py"))
     while waiting:
         module = waiting.pop()
         if module not in modules and (shown or not _shows(module, package)):
             modules.add(module)
-            waiting += _imports(module, package)
+            waiting += [file for file in _named(module, package, module.stat().st_mtime_ns) if file in there]
     folders = {module.parent for module in modules}
     return modules | {file for folder in folders for file in folder.rglob("*") if file.suffix in BESIDE}
 
@@ -59,19 +59,15 @@ def _modules(package: Path, part: str) -> Iterator[Path]:
     yield from path.rglob("*.py")
 
 
-def _imports(module: Path, package: Path) -> list[Path]:
-    """The modules of the package that a module imports, with the folders' own code that runs first."""
-    files: list[Path] = []
-    for parent, names in _import_lines(module, module.stat().st_mtime_ns):
+@cache
+def _named(module: Path, package: Path, changed: int) -> tuple[Path, ...]:  # noqa: ARG001 - a module that changed is read again
+    """What a module's imports may name, with the folders' own code that runs first; files or not."""
+    text = module.read_text(encoding="utf-8")
+    files: dict[Path, None] = {}
+    for dotted, names in _IMPORT.findall(text):
+        parent, inside = dotted.split(".")[1:], _NAME.findall(names)
         home = package.joinpath(*parent)
         folders = [package.joinpath(*parent[: depth + 1], "__init__.py") for depth in range(len(parent))]
-        folders += [home / name / "__init__.py" for name in names]
-        modules = [home.with_suffix(".py"), *(home / f"{name}.py" for name in names)]
-        files += [file for file in (*folders, *modules) if file.is_file()]
-    return files
-
-
-@cache
-def _import_lines(module: Path, changed: int) -> tuple[tuple[tuple[str, ...], tuple[str, ...]], ...]:  # noqa: ARG001
-    text = module.read_text(encoding="utf-8")
-    return tuple((tuple(parent.split(".")[1:]), tuple(_NAME.findall(names))) for parent, names in _IMPORT.findall(text))
+        folders += [home / name / "__init__.py" for name in inside]
+        files |= dict.fromkeys((*folders, home.with_suffix(".py"), *(home / f"{name}.py" for name in inside)))
+    return tuple(files)
