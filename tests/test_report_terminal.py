@@ -4,6 +4,7 @@ in them?"""
 from __future__ import annotations
 
 import io
+import re
 
 import huggingface_hub
 import pytest
@@ -37,6 +38,17 @@ def test_promises_then_numbers_then_files(tmp_path):
     )
     assert "96/100" in text
     assert "report.html" not in text  # it was not written, so it is not offered
+
+
+def test_of_one_model_alone_there_is_no_before_and_no_now():
+    answers, findings = material.case()
+    levels = [f for f in findings if f.stage == "baseline" and f.against is None]
+    text = printed(material.results(answers, levels))
+    row = next(line for line in text.splitlines() if line.startswith("value.refusal "))
+    assert re.search(r"value\.refusal +\d+\.\d% \[\d+\.\d, \d+\.\d\] +96", row)
+    assert "measured [95%]" in text
+    assert "before" not in text
+    assert "before" in printed(make())  # the control
 
 
 def test_eighty_columns_and_plain_when_piped():

@@ -104,9 +104,11 @@ def _line(text: str) -> str:
 
 
 def _claims(screen: Console, case: RunResults) -> Table:
+    """Each claim before, now and what changed; of one model alone, what was measured."""
+    alone = len(case.stages) == 1
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", pad_edge=False)
     table.add_column("claim", overflow="fold")
-    for heading in ("before", "now", "change [95%]", "n"):
+    for heading in ("measured [95%]", "n") if alone else ("before", "now", "change [95%]", "n"):
         table.add_column(heading, justify="right", no_wrap=True)
     if not case.stages:
         return table
@@ -115,14 +117,16 @@ def _claims(screen: Console, case: RunResults) -> Table:
         record = case.record(claim.name)
         if record and record.measured == "start" and case.parent(claim):
             continue  # points of a curve, which the page draws
-        cells = [
-            _name(case, claim),
-            _level(claim.levels.get(first)),
-            _level(claim.levels.get(last) if last != first else None),
-        ]
-        table.add_row(
-            *(_plain(screen, cell) for cell in (*cells, _change(claim.change(last)), _count(claim.levels.get(last))))
-        )
+        level = claim.levels.get(last)
+        if alone:
+            cells = [_level(level, interval=True)]
+        else:
+            cells = [
+                _level(claim.levels.get(first)),
+                _level(level),
+                _change(claim.change(last)),
+            ]
+        table.add_row(*(_plain(screen, cell) for cell in (_name(case, claim), *cells, _count(level))))
     return table
 
 
@@ -131,10 +135,11 @@ def _name(case: RunResults, claim: ClaimFindings) -> Text:
     return Text("  " + _line(claim.name.removeprefix(parent.name)), style="dim") if parent else Text(_line(claim.name))
 
 
-def _level(finding: Finding | None) -> Text:
-    return Text(
-        wording.number(finding.value, "share" if finding.unit == "share" else "") if finding else wording.ABSENT
-    )
+def _level(finding: Finding | None, *, interval: bool = False) -> Text:
+    if finding is None:
+        return Text(wording.ABSENT)
+    text = Text(wording.number(finding.value, "share" if finding.unit == "share" else ""))
+    return text.append(f" {wording.interval(finding)}", style="dim") if interval and finding.value is not None else text
 
 
 def _change(finding: Finding | None) -> Text:
