@@ -2,7 +2,7 @@
 sections, and whose code moves with an edit.
 
 `python benchmarks/structure.py` prints one JSON line: `execute_imports`, the names that `run/execute.py` imports;
-`kinds_named_outside`, the kinds of stage that a module outside the sections imports by name (to make one, or as a type),
+`kinds_named_outside`, the kinds of stage that a module outside the sections imports (to make one, or as a type),
 `kinds_told_apart_outside`, where it asks of which kind a stage is, and `matches_outside`, its matches over several of
 them; `code_moves`, of how many of the tiny example's jobs the code changes with one line
 in each part of the package (in a copy of it). Bases that no spec can name are no kinds.
