@@ -13,6 +13,7 @@ from tiny import make_tokenizer
 from torch import Tensor
 from transformers import AutoConfig, AutoModelForCausalLM
 
+from alignwright.model import decoder as decoder_module
 from alignwright.model import kernels as kernels_module
 from alignwright.model import llama_blocks
 from alignwright.model.adapters import adapter_off, add_lora, trainable_parameters
@@ -269,9 +270,11 @@ def test_the_checks_can_fail_a_block_that_lacks_a_part(
 ) -> None:
     policy, batch = load(folders(family)), pack(ROWS, 2, dtype=torch.float32)
     with torch.no_grad():
-        right = token_logprobs(policy.model, batch)
+        right, (_, logits_RSV) = token_logprobs(policy.model, batch), spoken(policy, steps=2)
         monkeypatch.setattr(llama_blocks, "parts", without(**changes))
         assert float((token_logprobs(policy.model, batch) - right).abs().max()) > 1e-2
+        monkeypatch.setattr(decoder_module, "parts", without(**changes))
+        assert float((spoken(policy, steps=2)[1] - logits_RSV).abs().max()) > 1e-2
 
 
 def test_where_a_block_does_not_turn_positions_do_not_matter(folders: Callable[[str], Path], tmp_path: Path) -> None:
