@@ -323,3 +323,24 @@ def test_an_audit_measures_another_model_and_trains_nothing(project: Path, strai
     done = alignwright("audit", project, "--model", straight / "model", "--runs", straight.parent)
     assert "train" not in [line.split()[1] for line in done.stdout.splitlines() if line.startswith(("✓", "·"))]
     assert done.returncode == 3
+
+
+def test_in_an_audit_what_asks_a_judge_that_training_makes_is_untested(project: Path, straight: Path) -> None:
+    """And all else is measured; the reason is told in the finding and in the promise's verdict."""
+    spec = project.parent / "judged.yaml"
+    text = project.read_text().replace("attack:", "- {by: reward, epochs: 1, no_signal: use}\nattack:")
+    asked = "".join(f"- {{by: reward, reward: {name}, prompts: [refusal.jsonl]}}\n" for name in ("reward", "feedback"))
+    spec.write_text(text.replace("promises:", f"{asked}promises:\n- reward.score > 0"))
+    runs = straight.parent / "judged"
+    done = alignwright("audit", spec, "--model", straight / "model", "--runs", runs)
+    assert done.returncode == 3, done.stderr
+    (folder,) = runs.iterdir()
+    findings = [json.loads(line) for line in (folder / "findings.jsonl").read_text().splitlines()]
+    (score,) = {f["detail"]["untested"] for f in findings if f["claim"] == "reward.score" and "'reward'" in f["note"]}
+    assert score.startswith("'reward' is the reward model that training makes, and an audit makes none")
+    assert all(f["value"] is None for f in findings if f["claim"].startswith("reward."))
+    assert any(f["value"] is not None for f in findings if f["claim"] == "tax.bits_per_byte")
+    verdicts = json.loads((folder / "promises.json").read_text())["verdicts"]
+    (verdict,) = (v for v in verdicts if v["promise"] == "reward.score > 0")
+    assert verdict["answer"] == "untested"
+    assert "an audit makes none" in verdict["reason"]
