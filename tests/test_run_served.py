@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from chat_server import completion, last, server
+from chat_server import completion, last, server, top
 from rich.console import Console
 from run_case import make_project
 
@@ -291,3 +291,51 @@ def test_one_can_talk_to_a_server(monkeypatch: pytest.MonkeyPatch, capsys: pytes
     shown = capsys.readouterr().out
     assert "1 messages" in shown
     assert "not answered" in shown
+
+
+CHOICES = """
+name: choices
+model: 'MODEL'
+measure: [{by: tax, choice: [one.jsonl, two.jsonl]}]
+promises: []
+"""
+
+
+def choices(project: Path, name: str) -> dict[str, Any]:
+    rows = [{"question": f"Which is {word}?", "choices": ["sun", word, "rain"], "answer": 1} for word in "abcdef"]
+    for file, part in (("one", rows[:4]), ("two", rows[4:])):
+        (project / f"{file}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in part))
+    run, _ = audited(written(project, name, "choices", CHOICES), project / "runs")
+    return {finding.claim: finding for finding in read(run).findings}
+
+
+def test_listed_choices_are_compared_by_the_server_s_own_log_probabilities(project: Path) -> None:
+    def answer(body, times):
+        asked = last(body)
+        assert "A. sun\nB. " in asked
+        assert asked.endswith("the letter of the right choice alone.")
+        if "is c?" in asked:  # no letter among what it says
+            return 200, completion("Well", logprobs=top("Well", Well=-0.1, Hm=-3.0))
+        right = "is a?" not in asked  # B is the likeliest though A is what it says
+        return 200, completion("A", logprobs=top("A", A=-2.0 if right else -0.1, B=-0.5, C=-5.0))
+
+    with server(answer) as (name, seen):
+        levels = choices(project, name)
+        first = len(seen)
+        choices(project, name)
+    assert len(seen) == first == 6
+    assert (levels["tax.choice"].value, levels["tax.choice"].n, levels["tax.choice"].unscored) == (0.8, 5, 1)
+    assert levels["tax.choice"].method.startswith("the choices were listed, and the server's own log-probabilities")
+    assert levels["tax.choice.two"].value == 1.0
+    assert levels["tax.choice.two"].method.startswith("the choices were listed")
+    assert "no log-probability of a text" in levels["tax.choice_sum"].detail["untested"]
+
+
+def test_without_log_probabilities_a_choice_is_untested_and_no_letter_is_guessed(project: Path) -> None:
+    def answer(body, times):
+        return (400, {"error": {"message": "no logprobs", "param": "logprobs"}}) if "logprobs" in body else "B"
+
+    with server(answer) as (name, _):
+        levels = choices(project, name)
+    assert levels["tax.choice"].value is None
+    assert "gave no log-probabilities of the letters" in levels["tax.choice"].detail["untested"]

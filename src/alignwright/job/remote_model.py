@@ -11,11 +11,15 @@ there when the same command is given again.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TypeVar
 
 from alignwright.core.records import Conversation, Reply
 from alignwright.job.reply_cache import ReplyCache
-from alignwright.model.endpoint import Endpoint, EndpointError, ServedReply
+from alignwright.model.endpoint import Endpoint, EndpointError, ServedLetters, ServedReply
+from alignwright.model.server_session import TaskResult
+
+T = TypeVar("T")
 
 
 class RemoteModel:
@@ -40,10 +44,10 @@ class RemoteModel:
         longest = self.endpoint.tokens
         keys = [self.cache.key(p.id, sample, seed, max_new_tokens, temperature, longest) for p, sample in requests]
         places = {key: place for place, key in reversed(list(enumerate(keys)))}  # of equal requests the first
-        todo = [place for key, place in places.items() if self.cache.get(key) is None][::-1]
+        todo = [place for key, place in places.items() if key not in self.cache][::-1]
         if todo:
             self._ask(requests, keys, todo, max_new_tokens=max_new_tokens, temperature=temperature, seed=seed)
-        replies = [self.cache.get(key) for key in keys]
+        replies = [self.cache.reply(key) for key in keys]
         groups = [replies[at : at + n] for at in range(0, len(replies), n)]
         return [[reply for reply in group if reply is not None] for group in groups]
 
@@ -65,8 +69,6 @@ class RemoteModel:
         def keep(at: int, served: ServedReply) -> None:
             self.cache.add(keys[todo[at]], served)
 
-        failed: dict[int, str] = {}
-        withheld: dict[int, str] = {}
         outcomes = self.endpoint.replies(
             [requests[place] for place in todo],
             max_new_tokens=max_new_tokens,
@@ -74,18 +76,42 @@ class RemoteModel:
             seed=seed,
             keep=keep,
         )
+        self._collect(outcomes, [keys[place] for place in todo], [requests[place][0] for place in todo])
+
+    def letter_logprobs(
+        self, questions: Sequence[tuple[Conversation, tuple[str, ...]]]
+    ) -> list[Mapping[str, float] | None]:
+        """The log-probability of each question's letters as the answer, by the server's own account;
+        None where it gave none or withheld its answer."""
+        keys = [self.cache.key("letters", prompt.id, options, self.endpoint.tokens) for prompt, options in questions]
+        todo = [place for place, key in enumerate(keys) if key not in self.cache and key not in keys[:place]]
+
+        def keep(at: int, served: ServedLetters) -> None:
+            self.cache.add_letters(keys[todo[at]], served)
+
+        if todo:
+            outcomes = self.endpoint.letters([questions[place] for place in todo], keep=keep)
+            self._collect(outcomes, [keys[place] for place in todo], [questions[place][0] for place in todo])
+        return [self.cache.letters(key) for key in keys]
+
+    def _collect(
+        self, outcomes: Iterator[tuple[int, TaskResult[T]]], keys: Sequence[str], prompts: Sequence[Conversation]
+    ) -> None:
+        """Note what was withheld, and end the run where the server is of no use."""
+        failed: dict[int, str] = {}
+        withheld: dict[int, str] = {}
         for count, (at, outcome) in enumerate(outcomes, 1):
-            prompt = requests[todo[at]][0]
+            prompt = prompts[at]
             if outcome.value is not None:
                 self._withheld.pop(prompt.id, None)
             elif outcome.of_prompt:
                 withheld[at] = self._withheld[prompt.id] = outcome.error
-                self.cache.add_withheld(keys[todo[at]], outcome.error, outcome.bill)
+                self.cache.add_withheld(keys[at], outcome.error, outcome.bill)
             else:
                 failed[at] = outcome.error
             if self.progress is not None:
-                self.progress(count, len(todo))
+                self.progress(count, len(keys))
         if failed or (withheld and not self.endpoint.parameters.has_answered):
             # a server that has answered nothing at all withholds nothing: it is of no use
-            num_replies = len(todo) - len(failed) - len(withheld)
-            raise EndpointError(self.name, failed or withheld, dict.fromkeys(range(num_replies)), len(todo))
+            num_kept = len(keys) - len(failed) - len(withheld)
+            raise EndpointError(self.name, failed or withheld, dict.fromkeys(range(num_kept)), len(keys))

@@ -17,12 +17,12 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, cast
 
 from alignwright.core.records import Reply, content_id
-from alignwright.model.endpoint import ServedReply
+from alignwright.model.endpoint import ServedLetters, ServedReply
 from alignwright.model.server_session import Counts
 
 
@@ -32,34 +32,52 @@ class ReplyCache:
     def __init__(self, path: Path, server: str, beside: Iterable[Path] = ()) -> None:
         self.path, self.server = path, server
         self._lock = threading.Lock()
-        self._replies: dict[str, Reply] = {}
         self._beside = dict[str, dict[str, Any]]()
         for other in beside:
-            self._beside |= {row["key"]: row for row in _rows(other, server) if "text" in row}
+            self._beside |= {row["key"]: row for row in _rows(other, server) if "withheld" not in row}
         _cut_torn_end(path)
-        for row in _rows(path, server):
-            if "text" in row:
-                self._replies[row["key"]] = _reply(row)
+        self._rows = {row["key"]: row for row in _rows(path, server) if "withheld" not in row}
 
     def key(self, *question: object) -> str:
         """What a reply is kept under."""
         return content_id(self.server, *question)
 
-    def get(self, key: str) -> Reply | None:
-        """The reply that is known, here or beside."""
-        if key not in self._replies and (row := self._beside.get(key)) is not None:
+    def __contains__(self, key: str) -> bool:
+        """Whether what came is known, here or beside."""
+        return self._row(key) is not None
+
+    def reply(self, key: str) -> Reply | None:
+        """The reply that is known."""
+        row = self._row(key)
+        return None if row is None else _reply(row)
+
+    def letters(self, key: str) -> Mapping[str, float] | None:
+        """The log-probabilities of letters that are known; None also where the server gave none."""
+        row = self._row(key)
+        return None if row is None else row["logprobs"]
+
+    def _row(self, key: str) -> dict[str, Any] | None:
+        if key not in self._rows and (row := self._beside.get(key)) is not None:
             with self._lock:
                 self._append({**row, "elsewhere": True})
-                self._replies[key] = _reply(row)
-        return self._replies.get(key)
+                self._rows[key] = row
+        return self._rows.get(key)
 
     def add(self, key: str, served: ServedReply) -> None:
         """Keep a reply, from any thread."""
         reply = served.reply
         row = {"key": key, "server": self.server, **reply.model_dump(exclude={"logprob"}), "bill": served.bill}
+        self._keep(key, row | {"model": served.model, "fingerprint": served.fingerprint})
+
+    def add_letters(self, key: str, served: ServedLetters) -> None:
+        """Keep the log-probabilities of letters, from any thread."""
+        logprobs = None if served.logprobs is None else dict(served.logprobs)
+        self._keep(key, {"key": key, "server": self.server, "logprobs": logprobs, "bill": served.bill})
+
+    def _keep(self, key: str, row: dict[str, Any]) -> None:
         with self._lock:
-            self._append(row | {"model": served.model, "fingerprint": served.fingerprint})
-            self._replies[key] = reply
+            self._append(row)
+            self._rows[key] = row
 
     def add_withheld(self, key: str, why: str, bill: Counts) -> None:
         """Keep that there is no reply, and what it cost."""
@@ -111,6 +129,10 @@ def _is_whole(row: dict[str, Any]) -> bool:
     is_well_formed = bill is None or (isinstance(bill, list) and len(cast("list[Any]", bill)) == 2)
     if not is_well_formed or "withheld" in row:
         return is_well_formed
+    if "logprobs" in row and "text" not in row:
+        letters = row["logprobs"]
+        values = cast("dict[str, Any]", letters).values() if isinstance(letters, dict) else ()
+        return letters is None or (isinstance(letters, dict) and all(isinstance(value, float) for value in values))
     try:
         _reply(row)
     except ValueError:

@@ -41,10 +41,12 @@ def levels(
     claims: Sequence[Claim],
     stage: str,
     notes: Mapping[str, str] | None = None,
+    methods: Mapping[str, str] | None = None,
     exhibits: int = 12,
 ) -> list[Finding]:
     """One finding per claim, in the order in which they appear; `claims` are those that the run's
-    stages make, and `notes` adds a sentence by claim."""
+    stages make, `notes` adds a sentence by claim, and `methods` how it was measured where that is
+    another way than usual."""
     findings: list[Finding] = []
     for name, group in _by_claim(outcomes).items():
         claim, note = claim_named(name, claims), (notes or {}).get(name, "")
@@ -58,6 +60,14 @@ def levels(
                 unit=claim.unit,
                 exhibits=exhibits,
                 note=note,
+                way=next(
+                    (
+                        way
+                        for claim, way in (methods or {}).items()
+                        if name in (claim, f"{claim}.{name.rpartition('.')[2]}")
+                    ),
+                    "",
+                ),
             ),
         )
     return findings
@@ -102,6 +112,7 @@ def level(
     unit: str = "share",
     exhibits: int = 12,
     note: str = "",
+    way: str = "",
 ) -> Finding:
     """The level of one claim at one stage. With counts="fail" the value is the share of fails."""
     once = _once(outcomes)
@@ -114,7 +125,8 @@ def level(
     return Finding(
         claim=_the_claim(outcomes, "level"), stage=stage, axis=axis, value=estimate.value, low=estimate.interval.low,
         high=estimate.interval.high,
-        n=len(scored), clusters=len({o.cluster for o in scored}), method=estimate.interval.method, unit=unit,
+        n=len(scored), clusters=len({o.cluster for o in scored}),
+        method="; ".join(filter(None, (way, estimate.interval.method))), unit=unit,
         better=better, coverage=estimate.coverage,
         unscored=statuses["unscored"], errors=statuses["error"], note="; ".join(filter(None, notes)),
         exhibits=of_level(once, exhibits, better),

@@ -44,6 +44,8 @@ _JUDGED_BY = (
     "the judge: reward (the last reward stage), feedback (the voters), rules.yaml, file.py:function, or ./runs/NAME"
 )
 _NO_CHECKS = "has no checks, so nothing about its reply can be verified"
+LETTER = 16
+"""Tokens that a server may write where it is asked for a letter."""
 _LIMIT = "at most so many items of each kind (from effort)"
 
 FORMAT = Claim(name="instruction.format", title="Instructions followed to the letter", axis="instruction")
@@ -268,9 +270,10 @@ class TaxMeasure(Stage):
         text, choice, problems, prompts = (
             sizes.files(self, knob).at_most(self.limit) for knob in ("text", "choice", "problems", "prompts")
         )
-        scored = sizes.scores_texts * (text.tokens + choice.tokens)
+        scored = sizes.scores_texts * text.tokens + choice.tokens
+        letters = (not sizes.scores_texts) * LETTER * choice.rows
         tokens_read = scored + problems.tokens + prompts.tokens
-        return Cost.of(tokens_read, (problems.rows + prompts.rows) * resolved(self.max_new_tokens))
+        return Cost.of(tokens_read, letters + (problems.rows + prompts.rows) * resolved(self.max_new_tokens))
 
 
 class RewardMeasure(Stage):

@@ -5,18 +5,28 @@ over its stages."""
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import assert_never
 
 from alignwright.core.claims import Claim
 from alignwright.core.records import Prompt, SampleResult
 from alignwright.core.replies import no_reply
 from alignwright.core.stage import resolved
-from alignwright.files.items import FaithfulItem, MathItem, MeantItem, OpinionItem, PushbackItem, RefusalItem, TextItem
+from alignwright.files.items import (
+    ChoiceItem,
+    FaithfulItem,
+    MathItem,
+    MeantItem,
+    OpinionItem,
+    PushbackItem,
+    RefusalItem,
+    TextItem,
+)
 from alignwright.job.context import JobContext
 from alignwright.job.data import subsample_evenly
 from alignwright.job.job import BASELINE, Result
-from alignwright.job.needs import joined, measured_with
-from alignwright.measure import faithfulness, instruction, judge_score, refusals_and_pairs, tax
+from alignwright.job.needs import NO_LOGPROBS, joined, measured_with, untested
+from alignwright.measure import faithfulness, instruction, judge_score, listed_choice, refusals_and_pairs, tax
 from alignwright.measure.emergent.knobs import EmergentMeasure
 from alignwright.measure.emergent.run import measure_emergent
 from alignwright.measure.goodhart.knobs import GoodhartMeasure
@@ -117,16 +127,28 @@ def _tax(stage: TaxMeasure, job: JobContext) -> Result:
     items, parts = job.data.choices(stage.choice, stage.limit)
     return joined(
         _scored(job, lambda policy: tax.bits_per_byte(policy, texts), BITS_PER_BYTE, of=texts),
-        _scored(
-            job,
-            lambda p: (tax.choice if p.chat.writes else tax.plain_choice)(p, items, parts),
-            CHOICE,
-            CHOICE_SUM,
-            of=items,
-        ),
+        *_choice(job, items, parts),
         Result(samples=tax.problems(target, problems, seed=seed, max_new_tokens=most)),
         Result(samples=tax.generation(target, prompts, seed=seed, max_new_tokens=most)),
     )
+
+
+def _choice(job: JobContext, items: Sequence[ChoiceItem], parts: Sequence[str]) -> list[Result]:
+    """Multiple choice by the log-probabilities of the choices, or, behind a server, of their letters."""
+    remote = job.models.served
+    if remote is None or not items:
+        by_text = partial(_by_text, items=items, parts=parts)
+        return [_scored(job, by_text, CHOICE, CHOICE_SUM, of=items)]
+    by_letter = partial(listed_choice.choose_by_letter, items, parts)
+    letters = partial(listed_choice.letter_logprobs, remote, items)
+    return [
+        measured_with(letters, by_letter, (CHOICE,), job.model),
+        Result(findings=[untested(CHOICE_SUM, job.model, NO_LOGPROBS)]),
+    ]
+
+
+def _by_text(policy: LocalModel, items: Sequence[ChoiceItem], parts: Sequence[str]) -> list[SampleResult]:
+    return (tax.choice if policy.chat.writes else tax.plain_choice)(policy, items, parts)
 
 
 def _reward(stage: RewardMeasure, job: JobContext) -> list[SampleResult]:

@@ -74,6 +74,15 @@ class ServedReply:
     fingerprint: str
 
 
+@dataclass(frozen=True)
+class ServedLetters:
+    """The log-probability of each letter as the answer (None: the server gave none), and what was
+    counted for it."""
+
+    logprobs: Mapping[str, float] | None
+    bill: Counts
+
+
 @dataclass
 class Endpoint:
     """A ChatModel behind a server; `short_answers` makes it a judge as well. `prices` are per
@@ -153,6 +162,27 @@ class Endpoint:
             return work
 
         return self._all([task(place, prompt, sample) for place, (prompt, sample) in enumerate(asked)])
+
+    def letters(
+        self,
+        questions: Sequence[tuple[Conversation, tuple[str, ...]]],
+        *,
+        keep: Callable[[int, ServedLetters], None] | None = None,
+    ) -> Iterator[tuple[int, TaskResult[ServedLetters]]]:
+        """What comes of each question with its letters, as it comes, each given to `keep` as replies
+        are: the log-probability of every letter as the answer's word."""
+
+        def task(place: int, prompt: Conversation, options: tuple[str, ...]) -> Task[ServedLetters]:
+            def work(ask: Ask) -> ServedLetters:
+                answered = ask(ChatCall(_messages(prompt), SHORT, options=options))
+                letters = ServedLetters(option_logprobs(answered.completion, options), answered.bill)
+                if keep is not None:
+                    keep(place, letters)
+                return letters
+
+            return work
+
+        return self._all([task(place, prompt, options) for place, (prompt, options) in enumerate(questions)])
 
     def choose(
         self, prompts: Sequence[Conversation], options: Sequence[str]

@@ -16,11 +16,13 @@ from alignwright.core.records import Finding, Preference, SampleResult
 from alignwright.experiment.experiment import Experiment, claims_of
 from alignwright.feedback.attribution import Attribution, trace_refusals
 from alignwright.files.contents import records
+from alignwright.files.server import is_server
 from alignwright.job.job import BASELINE, Job
 from alignwright.job.records import FINDINGS, PREFERENCES, read_samples
 from alignwright.measure.corrected_rate import unmatched, with_corrections
 from alignwright.measure.findings import differences, levels
-from alignwright.measure.knobs import SCORE
+from alignwright.measure.knobs import CHOICE, SCORE
+from alignwright.measure.listed_choice import METHOD
 from alignwright.measure.notes import level_notes, margin, verdicts
 from alignwright.train.reward_verdict import refusal
 
@@ -39,9 +41,10 @@ def findings_of(experiment: Experiment, finished: Sequence[tuple[Job, Path]]) ->
             lessons += records(folder / PREFERENCES, Preference)
     notes = level_notes(experiment.measure, experiment.data) | _refused_reward(experiment, findings)
     labels, claims, stages = experiment.data.labels(), claims_of(experiment), experiment.measure
+    methods = {CHOICE.name: METHOD} if is_server(experiment.model) else {}
     unmatched_labels = unmatched(labels, [result for results in samples.values() for result in results], claims)
     for model, after in samples.items():
-        now = levels(after, claims=claims, stage=model, notes=notes)
+        now = levels(after, claims=claims, stage=model, notes=notes, methods=methods)
         findings += with_corrections(now, after, (), labels, unmatched_labels, claims=claims)
         if model != BASELINE and BASELINE in samples:
             before, margins = samples[BASELINE], partial(margin, stages)
