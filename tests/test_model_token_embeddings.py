@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from tiny import make_base
+from tiny import make_base, make_base_tokenizer
 from torch.nn import functional as F
-from transformers import AutoModelForCausalLM
+from transformers import AutoConfig, AutoModelForCausalLM
 
 from alignwright.core.records import Conversation
 from alignwright.files.chat_format import chat_format
+from alignwright.files.quantization import why_not_quantized
 from alignwright.model.adapters import adapter_off, add_lora, load_adapter, merge, merged, save_adapter
 from alignwright.model.load import load
 from alignwright.model.local_model import LocalModel
@@ -250,3 +251,61 @@ def test_a_killed_training_goes_on_to_the_same_rows(tmp_path: Path) -> None:
     resumed = train(tmp_path / "killed", None)
     assert torch.equal(deltas(resumed)[0], deltas(whole)[0])
     assert bool(deltas(whole)[0].any())
+
+
+@pytest.mark.parametrize("kind", ["gemma3_text", "gpt_neox", "cohere2"])
+def test_families_that_scale_or_run_their_own_blocks_learn_the_same(tmp_path: Path, kind: str) -> None:
+    """Embeddings with a scale (Gemma), an untied head (NeoX), scaled logits (Cohere): the rows beside
+    the weights are the rows inside them, and their gradient is that of the whole matrix."""
+    place = tmp_path / "base"
+    tokenizer = make_base_tokenizer()
+    shape = {"num_hidden_layers": 2, "num_attention_heads": 4, "hidden_size": 32, "intermediate_size": 64}
+    ids = {"bos_token_id": 0, "eos_token_id": 1, "pad_token_id": 1, "vocab_size": len(tokenizer)}
+    heads = {} if kind == "gpt_neox" else {"num_key_value_heads": 2, "head_dim": 8, "sliding_window": 16}
+    config = AutoConfig.for_model(kind, **shape, **ids, **heads, initializer_range=0.2, max_position_embeddings=512)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        AutoModelForCausalLM.from_config(config).save_pretrained(place)
+    tokenizer.save_pretrained(place)
+
+    policy = load(place, chat=chat_format("chatml", tmp_path))
+    add_lora(policy, rank=2, seed=0)
+    with torch.no_grad():
+        for d in deltas(policy):
+            d.copy_(torch.randn(d.shape, generator=torch.Generator().manual_seed(1)) * 0.1)
+    packed = pack([row(policy)], policy.chat.pad_id, dtype=policy.dtype)
+    beside = token_logprobs(policy.model, packed)
+    with torch.no_grad(), merged(policy):
+        torch.testing.assert_close(token_logprobs(policy.model, packed), beside.detach(), rtol=1e-4, atol=1e-4)
+    beside.sum().backward()
+    ours = [d.grad.clone() for d in deltas(policy)]
+    assert all(float(grad.abs().max()) > 1e-3 for grad in ours)
+
+    policy.save(tmp_path / "merged")
+    whole = load(tmp_path / "merged")
+    whole.model.requires_grad_(True)
+    token_logprobs(whole.model, packed).sum().backward()
+    weights = {
+        id(w): w for w in (whole.model.get_input_embeddings().weight, whole.model.get_output_embeddings().weight)
+    }
+    for grad, weight in zip(ours, weights.values(), strict=True):
+        torch.testing.assert_close(grad, weight.grad[300:302], rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.skipif(why_not_quantized() is not None, reason=f"{why_not_quantized()}")
+def test_over_a_base_in_4_bits_the_rows_are_in_what_is_saved(tmp_path: Path) -> None:
+    make_base(tmp_path / "base", hidden_size=64, intermediate_size=128)
+    policy = load(tmp_path / "base", chat=chat_format("chatml", tmp_path), quantization="nf4")
+    before = policy.score([row(policy)])
+    add_lora(policy, rank=2, seed=0)
+    assert policy.score([row(policy)]) == before
+    with torch.no_grad():
+        for d in deltas(policy):
+            d.copy_(torch.randn(d.shape, generator=torch.Generator().manual_seed(1)) * 0.1)
+    scored = policy.score([row(policy)])
+    policy.save(tmp_path / "saved")
+    plain = load(tmp_path / "saved")
+    again = plain.score([row(policy)])
+    assert plain.model.get_input_embeddings().weight.shape == (302, 64)
+    assert [total for total, _ in again[0]] == pytest.approx([total for total, _ in scored[0]], abs=1e-3)
+    assert abs(scored[0][0][0] - before[0][0][0]) > 0.1, "a control: the rows count"
