@@ -210,3 +210,11 @@ def test_names_that_lead_nowhere(tmp_path: Path, name: str, words: str) -> None:
     (tmp_path / "latin.jinja").write_bytes("{{ 'é' }}".encode("latin-1"))
     with pytest.raises(ValueError, match=words):
         chat_format(name, tmp_path)
+
+
+def test_embeddings_in_every_layer_cannot_grow(tmp_path: Path) -> None:
+    """As Gemma 3n and 4 have them: said before a token without a row is met."""
+    folder = make_base(tmp_path / "m", vocab_size_per_layer_input=300)
+    with pytest.raises(ValueError, match=r"<\|im_start\|>.*in each layer, which cannot grow"):
+        load(folder, chat=chat_format("chatml", tmp_path))
+    assert load(folder, chat=chat_format("none", tmp_path)).text_logprobs(["Yes."])

@@ -122,6 +122,9 @@ def test_with_a_template_everything_works_and_what_is_saved_has_it_inside(tmp_pa
     talk = CliRunner().invoke(app, ["chat", str(folder)], input="Hi\n")
     assert talk.exit_code == 0, talk.output
     audited = run(spec, audit=str(folder / "model"))
+    measures = 'measure=[{"by": "value", "prompts": ["refusal.jsonl"]}]'
+    nothing = ("chat=chatml", "train=[]", "feedback=[]", "collect=null", "intent={}", "promises=[]", measures)
+    assert "begin as the mean and are trained by nothing here: <|im_start|>" in told(spec, *nothing)
     assert {f.stage for f in findings(audited)} == {"baseline"}
 
 
@@ -161,6 +164,20 @@ def test_new_tokens_go_through_every_kind_of_stage(tmp_path: Path) -> None:
     assert reward.get_input_embeddings().weight.shape == (302, 32)
     sft_rows = mean + change[0][name].float()
     torch.testing.assert_close(reward.get_input_embeddings().weight.detach()[300:], sft_rows, rtol=1e-2, atol=1e-2)
+
+
+def test_all_weights_are_trained_with_the_new_rows_among_them(tmp_path: Path) -> None:
+    from alignwright.model.load import load
+
+    stages = "train:\n- {by: sft, data: chosen, epochs: 2, rank: 0, batch_tokens: 200, lr: 0.001}\n"
+    head, _, _ = SPEC.partition("train:")
+    spec = project(tmp_path, head + stages + "measure:\n- {by: tax, text: [text.jsonl]}\n")
+    folder = run(spec, overrides=("chat=chatml",))
+    rows = load(folder / "model").model.get_input_embeddings().weight.detach()
+    start = load(tmp_path / "model").model.get_input_embeddings().weight.detach()
+    assert rows.shape == (302, 32)
+    assert (rows[300] - start.mean(0)).abs().max() > 1e-4
+    assert not torch.equal(rows[300], rows[301]), "two tokens that began as one mean are two"
 
 
 def test_an_audit_gives_a_base_model_the_specs_template(tmp_path: Path) -> None:

@@ -30,6 +30,13 @@ def fit_to(model: Any, given: GivenTemplate) -> None:
     it stop where a turn ends."""
     if given.new_ids:
         size, needed = int(model.get_input_embeddings().weight.shape[0]), max(given.new_ids) + 1
+        per_layer = getattr(model.config.get_text_config(), "vocab_size_per_layer_input", None)
+        if per_layer is not None and needed > per_layer:
+            raise ValueError(
+                f"the chat template writes tokens that the model lacks ({', '.join(given.new_names)}), and this model"
+                f" ({model.config.model_type}) has embeddings of each token in each layer, which cannot grow; give it a"
+                " template whose tokens it has ('chat: ./template.jinja')"
+            )
         if needed > size:
             model.resize_token_embeddings(needed, mean_resizing=False)
         # a tokenizer may have had tokens without a row already: theirs are made as well

@@ -101,7 +101,8 @@ def _about_chat(experiment: Experiment, tokenizer: TokenizerInfo) -> str:
     place = "in place of the model's own chat template" if given.overrides else "to a model without a chat template"
     line = f"chat: {experiment.chat} is given {place}"
     if names := given.new_names:
-        line += f"; new tokens, whose embeddings begin as the mean and are trained: {', '.join(names)}"
+        then = "are trained" if experiment.train else "are trained by nothing here"
+        line += f"; new tokens, whose embeddings begin as the mean and {then}: {', '.join(names)}"
     return line
 
 
