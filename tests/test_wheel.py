@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from test_platforms import COMMANDS, ran
 from tiny import make_tiny
 
-from alignwright import __version__
+from alignwright import Run, __version__
 from alignwright.run.scaffold import EXAMPLES, FOLDER, scaffold
 
 ROOT = Path(__file__).parents[1]
+SMALL = [
+    *("attack.0.limit=1", "measure.0.limit=2", "measure.0.faithful=[]", "measure.1.limit=2", "measure.2.limit=4"),
+    *("attack.0.max_new_tokens=4", "measure.0.max_new_tokens=4", "measure.1.max_new_tokens=4"),
+    *("measure.2.max_new_tokens=4", "measure.3.limit=4"),
+]
+"""So little of the audit that it is done in a second."""
 OF_THE_REPOSITORY = {"tiny.yaml", "make_tiny_model.py", "notebook.py", "tiny-model", "runs", "__marimo__"}
 """What lies in examples/ and needs the repository: it is no project to begin with."""
 
@@ -87,7 +96,8 @@ def test_a_project_made_of_an_example_asks_what_the_example_asks(example: str, t
 
 
 def test_the_first_hour_in_an_empty_folder(installed: dict[str, str], tmp_path: Path) -> None:
-    """`new` of each kind, `check`, `align` and `report`, with a tiny model in the bundled one's place."""
+    """`new` of each kind, `check`, `align`, `report`, and an audit of the aligned model behind a server,
+    with a tiny model in the bundled one's place."""
     make_tiny(tmp_path / "tiny")
     tiny, short = "--set model=../tiny", "--set train.0.epochs=1 --set train.0.rank=2"
     lines = ran(
@@ -109,6 +119,40 @@ def test_the_first_hour_in_an_empty_folder(installed: dict[str, str], tmp_path: 
     page.unlink()
     assert ran(COMMANDS, f"report {page.parent}", cwd=tmp_path, env=installed)[-1] == "exit 3"
     assert page.is_file()
+    small = " ".join(f"--set {knob}" for knob in SMALL)
+    with served(page.parent, installed) as address:
+        lines = ran(COMMANDS, f"audit audit/spec.yaml --model {address}#mine {small}", cwd=tmp_path, env=installed)
+    assert lines[-1] in ("exit 1", "exit 3")
+    (audited,) = tmp_path.glob("runs/audit-audit-*")
+    findings = Run(audited).findings
+    (refusal,) = findings.of("value.refusal")
+    assert refusal.n + refusal.unscored == 4  # what a random model says is hardly ever a refusal or an answer
+    assert refusal.exhibits
+    assert any(exhibit.reply for exhibit in refusal.exhibits)
+    (bits,) = findings.of("tax.bits_per_byte")
+    assert bits.value is None
+    assert "behind a server" in bits.note
+
+
+@contextmanager
+def served(run: Path, environment: dict[str, str]) -> Iterator[str]:
+    """The run's model behind a server, by the installed command; its address."""
+    code = f"import sys\n{COMMANDS}"
+    process = subprocess.Popen(
+        [sys.executable, "-u", "-c", code, f"serve {run} --port 0 --name mine --dtype float32"],
+        env=environment,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    try:
+        address = re.search(r"http://127\.0\.0\.1:\d+/v1", process.stdout.readline())
+        assert address is not None
+        yield address[0]
+    finally:
+        process.kill()
+        process.wait()
+        process.stdout.close()
 
 
 def test_an_example_that_there_is_not_is_told(tmp_path: Path) -> None:
