@@ -61,7 +61,22 @@ def endpoint(quick: bool) -> dict[str, Any]:
     return endpoint_overhead.measure(1000 if quick else endpoint_overhead.REQUESTS)
 
 
-SECTIONS: dict[str, Section] = {"import": importing, "serving": serving, "qwen3": qwen3, "endpoint": endpoint}
+def plain(quick: bool) -> dict[str, Any]:
+    """Plain rows beside transformers' own forward and backward."""
+    import plain_path
+
+    ratios = {family: round(plain_path.plain_path_ratio(quick, family), 3) for family in plain_path.FAMILIES_MEASURED}
+    aim = plain_path.TARGET
+    return {"targets": {f"plain_{family}": [ratio, aim, ratio <= aim] for family, ratio in ratios.items()}}
+
+
+SECTIONS: dict[str, Section] = {
+    "import": importing,
+    "serving": serving,
+    "qwen3": qwen3,
+    "endpoint": endpoint,
+    "plain": plain,
+}
 
 
 def _cpu_seconds(code: str) -> float:

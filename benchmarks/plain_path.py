@@ -35,7 +35,7 @@ from alignwright.model.packing import pack
 from alignwright.model.tokens import TokenRow
 
 TARGET = 1.15
-BLOCKS = ("lfm2", "qwen3_5_text")
+FAMILIES_MEASURED = ("lfm2", "qwen3_5_text")
 _SIZE = {
     "hidden_size": 256,
     "intermediate_size": 512,
@@ -47,7 +47,7 @@ _SIZE = {
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Measure plain rows against transformers' own forward and backward.")
-    parser.add_argument("families", nargs="*", default=BLOCKS, metavar="FAMILY")
+    parser.add_argument("families", nargs="*", default=FAMILIES_MEASURED, metavar="FAMILY")
     parser.add_argument("--quick", action="store_true", help="fewer rows and turns")
     given = parser.parse_args()
     for family in given.families:
@@ -55,7 +55,7 @@ def main() -> None:
         print(json.dumps({"family": family, "ratio": round(ratio, 3), "target": TARGET}), flush=True)
 
 
-def plain_path_ratio(quick: bool, family: str = BLOCKS[0]) -> float:
+def plain_path_ratio(quick: bool, family: str = FAMILIES_MEASURED[0]) -> float:
     """Our CPU-seconds for a batch's forward and backward, divided by transformers'."""
     logging.set_verbosity_error()
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():

@@ -28,6 +28,8 @@ from alignwright.model.sampling import Sample, sample
 from alignwright.model.token_embeddings import DELTA, delta_merged
 from alignwright.model.tokens import TokenRow
 
+_TEXT = 8192  # tokens of a text read at once: a mask is a square of them
+
 
 class LocalModel(LoadedModel):
     """A `core` Policy over a transformers model."""
@@ -104,10 +106,10 @@ class LocalModel(LoadedModel):
         """Log-probability of plain texts, without a chat template. Bytes are those of the text,
         whatever the tokens.
 
-        A text longer than a row may be is read in windows, each of which scores half a row of
-        tokens, with the half before them in view.
+        A text longer than a row may be, or than 8,192 tokens, is read in windows, each of which
+        scores half a row of tokens, with the half before them in view.
         """
-        rows = [windows(self.chat.text(text), self.longest) for text in texts]
+        rows = [windows(self.chat.text(text), min(self.longest, _TEXT)) for text in texts]
         scored = iter(self.score([window for row in rows for window in row]))
         parts = [[part for _ in row for part in next(scored)] for row in rows]
         return [

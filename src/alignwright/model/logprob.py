@@ -48,7 +48,7 @@ def label_logprobs(
 ) -> Tensor:
     """Log-probability of the labels under the model's logits divided by a temperature. A scale of
     the logits, and the temperature, are applied to the states and the bias: fewer numbers."""
-    bias_V, divisor = head.bias, temperature / head.scale
+    hidden_NH, bias_V, divisor = head.cast(hidden_NH), head.bias, temperature / head.scale
     if divisor != 1:
         hidden_NH, bias_V = hidden_NH / divisor, None if bias_V is None else bias_V / divisor
     cap = None if head.cap is None else head.cap / temperature

@@ -25,6 +25,7 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.attention.flex_attention import BlockMask
+from torch.utils.checkpoint import checkpoint
 
 from alignwright.model import flex_mask
 from alignwright.model.limits import window
@@ -33,7 +34,7 @@ from alignwright.model.packing import PackedBatch
 Mask = Tensor | BlockMask
 _MARK = "alignwright_plain_rows"
 _WASTE = 1.1  # a group of plain rows may have a tenth of padding
-_TOKENS = 16384  # and so many tokens
+_TOKENS = 8192  # and so many tokens
 
 
 Decoding = Literal["padded", "cached", "reread"]
@@ -101,11 +102,14 @@ def _plain_hidden(body: Any, batch: PackedBatch) -> Tensor:
     rows_asked = sorted(set(row_of_X[target_N].tolist()), key=lambda r: (len(rows[r]), r))
     # 2. Group by group, each state lands at the place of its token in B*T.
     states, places = [], []
+    many = torch.is_grad_enabled() and sum(len(rows[r]) for r in rows_asked) > _TOKENS
     for group in _groups(rows_asked, [len(row) for row in rows]):
         width = len(rows[group[-1]])
         index_GW = np.stack([np.pad(rows[r], (0, width - len(rows[r])), mode="edge") for r in group])
         ids_GW = batch.input_ids_BT.flatten()[torch.from_numpy(index_GW).to(batch.input_ids_BT.device)]
-        hidden_GWH = body(input_ids=ids_GW, use_cache=False).last_hidden_state
+        # A prompt stands in every row of its replies: of many tokens only one group's inner numbers are in memory, and
+        # are made again for the gradient.
+        hidden_GWH = checkpoint(_states, body, ids_GW, use_reentrant=False) if many else _states(body, ids_GW)
         number = {r: g for g, r in enumerate(group)}
         chosen = np.flatnonzero(np.isin(row_of_X[target_N], group))
         flat = [number[int(row_of_X[x])] * width + int(column_of_X[x]) for x in target_N[chosen]]
@@ -113,9 +117,13 @@ def _plain_hidden(body: Any, batch: PackedBatch) -> Tensor:
         places.append(chosen)
     # 3. And back into the order in which they were asked for.
     if not states:
-        return body(input_ids=batch.input_ids_BT[:1, :1], use_cache=False).last_hidden_state[0, :0]
+        return _states(body, batch.input_ids_BT[:1, :1])[0, :0]
     order = torch.from_numpy(np.argsort(np.concatenate(places), kind="stable")).to(states[0].device)
     return torch.cat(states).index_select(0, order)
+
+
+def _states(body: Any, ids_GW: Tensor) -> Tensor:
+    return body(input_ids=ids_GW, use_cache=False).last_hidden_state
 
 
 def _split(batch: PackedBatch) -> tuple[list[np.ndarray], np.ndarray, np.ndarray]:

@@ -40,12 +40,16 @@ class VocabularyHead:
 
     def __call__(self, hidden_NH: Tensor) -> Tensor:
         """The model's own logits. Shape [N, V]."""
-        return self._finished(self.layer(hidden_NH))
+        return self._finished(self.layer(self.cast(hidden_NH)))
+
+    def cast(self, hidden_NH: Tensor) -> Tensor:
+        """In the precision of the head: some trunks end in float32 whatever their weights are."""
+        return hidden_NH.to(self.weight.dtype) if self.weight.is_floating_point() else hidden_NH
 
     def packed(self, rows: int) -> Callable[[Tensor], Tensor]:
         """The same, the weight packed once, best for so many rows."""
         product = packed_linear(self.weight, self.bias, rows)
-        return lambda hidden_NH: self._finished(product(hidden_NH))
+        return lambda hidden_NH: self._finished(product(self.cast(hidden_NH)))
 
     def _finished(self, logits_NV: Tensor) -> Tensor:
         scaled_NV = logits_NV if self.scale == 1 else logits_NV * self.scale
