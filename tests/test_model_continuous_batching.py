@@ -6,13 +6,18 @@ from __future__ import annotations
 
 import math
 import queue
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
+from model_families import make
 from tiny import make_tiny, make_tokenizer
 from transformers import GPTNeoXConfig, GPTNeoXForCausalLM
 
@@ -49,6 +54,12 @@ def other(tmp_path_factory: pytest.TempPathFactory) -> LocalModel:
         GPTNeoXForCausalLM(config).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return load(folder)
+
+
+@pytest.fixture(scope="module", params=["lfm2", "gemma2"])
+def family(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> LocalModel:
+    """Models with a row a reply (convolutions), and with a cap on their logits."""
+    return load(make(request.param, tmp_path_factory.mktemp(request.param)))
 
 
 class Listener:
@@ -144,6 +155,29 @@ def test_its_logprobs_are_the_models_own_and_those_of_the_likeliest_come_with_th
         assert math.isclose(token.logprob or 0.0, float(own_V[token.id]), abs_tol=1e-4)
         assert [id for id, _ in token.top] == own_V.topk(3).indices.tolist()
         assert torch.allclose(torch.tensor([logp for _, logp in token.top]), own_V.topk(3).values, atol=1e-4)
+
+
+def test_rows_of_any_family_are_drawn_as_sample_draws_them(family: LocalModel):
+    prompts = [tuple(range(3, 22)), (5, 9, 11), tuple(range(30, 64))]
+    with running(family) as batching:
+        listeners: list[Listener] = []
+        for seed, prompt in enumerate(prompts):
+            listeners.append(Listener())
+            batching.submit([Generation(prompt, listeners[-1], n=2, max_new_tokens=12, seed=seed, each=True)])
+            assert listeners[-1].has_begun.wait(timeout=30)
+        together = [listener.replies(2) for listener in listeners]
+    for seed, (prompt, replies) in enumerate(zip(prompts, together, strict=True)):
+        alone = sample(family, [prompt], n=2, max_new_tokens=12, temperature=1.0, seed=seed, stop_ids=frozenset())[0]
+        assert replies == [one.ids for one in alone]
+
+
+@torch.inference_mode()
+def test_a_given_texts_logprobs_are_the_models_own_in_any_family(family: LocalModel):
+    ids = list(range(3, 60))
+    own_TV = family.model(torch.tensor([ids])).logits[0, :-1].float().log_softmax(-1)
+    own_T = own_TV.gather(1, torch.tensor(ids[1:])[:, None])[:, 0]
+    tokens = prompt_logprobs(family, ids, 1)[1:]
+    assert torch.allclose(torch.tensor([token.logprob for token in tokens]), own_T, atol=1e-4)
 
 
 @torch.inference_mode()

@@ -21,6 +21,7 @@ import torch
 from tiny import make_tiny
 
 from alignwright.core.records import Conversation
+from alignwright.model.endpoint import Endpoint
 from alignwright.model.load import load
 from alignwright.model.local_model import LocalModel
 from alignwright.model.sampling import sample
@@ -201,6 +202,15 @@ def test_parts_of_text_and_the_developers_role_are_read(client: openai.OpenAI):
     assert split.choices == plain.choices
 
 
+def test_our_own_client_takes_it_for_a_server_and_counts_the_same(server: ModelServer):
+    endpoint = Endpoint(f"{server.address}#small")
+    conversation = Conversation.user(QUESTION)
+    ((first, second),) = endpoint.generate([conversation], n=2, max_new_tokens=10, seed=4)
+    assert first.text != second.text
+    assert endpoint.usage.completion_tokens == (first.tokens or 0) + (second.tokens or 0)
+    assert endpoint.generate([conversation], n=2, max_new_tokens=10, seed=4)[0][0].text == first.text
+
+
 # ---- what it refuses ------------------------------------------------------------------------------
 BAD: list[tuple[dict[str, Any], str]] = [
     ({"temperature": -0.1}, "temperature"),
@@ -265,6 +275,23 @@ def test_another_model_and_a_conversation_beyond_the_context_have_openais_codes(
             chat(client, **change)
         assert too_long.value.code == "context_length_exceeded"
         assert "2048 tokens" in str(too_long.value)
+
+
+def test_a_base_model_completes_text_and_says_that_it_cannot_chat(tmp_path: Path):
+    base = load(make_tiny(tmp_path / "base", template=None))
+    with serving(base, ServeOptions(port=0)) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        try:
+            with openai.OpenAI(base_url=server.address, api_key="none", max_retries=0, timeout=30) as client:
+                with pytest.raises(openai.BadRequestError, match="no chat template"):
+                    chat(client, model=base.name)
+                text = client.completions.create(model=base.name, prompt=QUESTION, max_tokens=5, temperature=0)
+        finally:
+            server.shutdown()
+            thread.join()
+    ids = base.chat.text(QUESTION)
+    assert text.choices[0].text == base.chat.decode(greedy(base, [*ids.prompt, *ids.replies[0]], 5))
 
 
 # ---- what ends nothing ----------------------------------------------------------------------------
