@@ -39,6 +39,7 @@ from alignwright.model.training_dtype import training_dtype
 TOP = Path(__file__).parents[1]
 AIM_BESIDE_TRANSFORMERS, AIM_BESIDE_LLAMA = 2.0, 0.8
 CHATS, TOKENS = 16, 64
+LOOP_CHATS = 4  # of a loop, whose rate does not depend on how many wait
 _WORDS = "river stone window garden simple letter morning silver engine paper travel music winter yellow forest number"
 PROMPTS = [
     "Tell me a long story about " + " ".join(_WORDS.split()[(i * 7 + j * (i + 1)) % 16] for j in range(28))
@@ -60,7 +61,7 @@ def write(chats):
     for ids in chats:
         model.generate(ids, attention_mask=torch.ones_like(ids), do_sample=True, temperature=1.0, top_k=0,
                        min_new_tokens=tokens, max_new_tokens=tokens, pad_token_id=tokenizer.eos_token_id)
-write(chats[:2])
+write(chats[:1])
 for _ in range(turns):
     start = time.process_time()
     write(chats)
@@ -182,7 +183,7 @@ def transformers_server(folder: str, dtype: str, threads: int) -> Generator[tupl
 
 def generate_loop(folder: str, dtype: str, turns: int, threads: int) -> Rates | str:
     done = subprocess.run(
-        [sys.executable, "-c", GENERATE], input=json.dumps([folder, dtype, PROMPTS, TOKENS, turns]),
+        [sys.executable, "-c", GENERATE], input=json.dumps([folder, dtype, PROMPTS[:LOOP_CHATS], TOKENS, turns]),
         env=_environment(threads), capture_output=True, text=True, check=False,
     )  # fmt: skip
     if done.returncode:

@@ -190,7 +190,8 @@ class ContinuousBatching:
         self._batches = [batch for batch in self._batches if batch.rows]
 
     def _begin(self, decoder: Decoder) -> None:
-        new = [each for each in self._admitted() if not each.scores_prompt or self._read(each)]
+        admitted = list(self._admitted())  # the line is free again before anything is read
+        new = [each for each in admitted if not each.scores_prompt or self._read(each)]
         rows = [
             _row(generation, sample)
             for generation in new

@@ -15,6 +15,7 @@ import socket
 import sys
 import threading
 from collections.abc import Callable, Iterable
+from contextlib import closing
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, cast
@@ -117,11 +118,11 @@ class _Handler(BaseHTTPRequestHandler):
         if path not in _READERS:
             raise RequestError(f"there is nothing at POST {path[:80]}", status=404, code="not_found")
         replies = self.http.model.begin(_READERS[path](read_body(data)))
-        pieces = replies.pieces(self._is_there)
-        if replies.request.stream:
-            self._stream(chunks(replies, pieces, self.http.model.name))
-        else:
-            self._json(200, whole(replies, pieces, self.http.model.name))
+        with closing(replies.pieces(self._is_there)) as pieces:  # whatever happens, no row is left behind
+            if replies.request.stream:
+                self._stream(chunks(replies, pieces, self.http.model.name))
+            else:
+                self._json(200, whole(replies, pieces, self.http.model.name))
 
     def _answer(self, answer: Callable[[], None]) -> None:
         self.has_begun = False

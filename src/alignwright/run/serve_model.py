@@ -10,7 +10,7 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
 
 from alignwright.core.records import Conversation
@@ -69,7 +69,7 @@ class Replies:
         """Of all choices, each with the token that ended it."""
         return sum(choice.count for choice in self._choices)
 
-    def pieces(self, is_there: Callable[[], bool]) -> Iterator[Piece]:
+    def pieces(self, is_there: Callable[[], bool]) -> Generator[Piece]:
         """Everything until the last choice has ended. `is_there` is asked now and then; ClientGone
         where it is not. RuntimeError where the model failed."""
         try:
