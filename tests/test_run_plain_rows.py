@@ -28,14 +28,13 @@ INHERITS, DRAWS = (knobs.replace("rank: 2, ", "") for knobs in (LOOP, DRAW))
 
 
 def stages(rank: int) -> list[str]:
-    """Where all weights are trained, without the two that have a head of their own."""
     stages = [
         f"{{by: sft, {INHERITS}, rank: {rank}}}",
         f"{{by: dpo, {INHERITS}}}",
         f"{{by: rloo, reward: rule.py:score, {DRAWS}}}",
     ]
     heads = [f"{{by: reward, no_signal: use, {LOOP}}}", f"{{by: ppo, reward: reward, {DRAWS}}}"]
-    return [*stages, *heads] if rank else stages
+    return [*stages, *heads[: 2 if rank else 1]]
 
 
 def dies_in(stage: str, save: Callable[..., Any]) -> Callable[..., Any]:
@@ -63,6 +62,8 @@ def test_a_hybrid_model_learns_by_every_loop_and_goes_on_after_a_kill(
     screen = io.StringIO()
     straight = align(Request(spec, runs=tmp_path / "straight"), View(Console(file=screen, width=300)))
     assert screen.getvalue().count("rows of their own") == 1
+    assert (straight / "reward").is_dir() == ("no sequence classifier of the kind" not in screen.getvalue())
+    assert (straight / "reward").is_dir() == (family == "qwen3_5")
     with monkeypatch.context() as patched:
         patched.setattr(loop, "save_checkpoint", dies_in("rloo", loop.save_checkpoint))
         with pytest.raises(Killed):

@@ -24,6 +24,10 @@ class NoReward(ValueError):
     """A folder that holds no reward model."""
 
 
+class NoClassifier(ValueError):
+    """A reward model over a trunk for which transformers has no sequence classifier."""
+
+
 def names_folder(name: str) -> bool:
     """Whether a judge's name is that of a folder: no built-in judge, no rule of a file, no
     function of a module."""

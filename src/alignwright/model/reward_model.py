@@ -27,6 +27,7 @@ from transformers import AutoModelForSequenceClassification
 
 from alignwright.core.records import Conversation, Prompt, Score
 from alignwright.files.contents import json_object
+from alignwright.files.reward_folder import NoClassifier
 from alignwright.model.adapters import merge
 from alignwright.model.legacy_config import write_legacy_config
 from alignwright.model.loaded_model import LoadedModel
@@ -162,7 +163,8 @@ class RewardScorer:
 
         What is scored there must end with the end-of-turn token, as `Chat.row` does. Some templates
         write a line break after it; the one that is written here does not (`sequence_classifier`).
-        Raises ValueError where the documented call would still read another row.
+        Raises ValueError where the documented call would still read another row, NoClassifier
+        where the model's family has none.
         """
         if len(self._heads) != 1:
             raise ValueError(
@@ -172,7 +174,12 @@ class RewardScorer:
         config = plain_config(self.policy.model.config)
         config.num_labels, config.pad_token_id, config._attn_implementation = 1, _padding(self.policy), None
         config.id2label, config.label2id = {0: "SCORE"}, {"SCORE": 0}
-        plain: Any = AutoModelForSequenceClassification.from_config(config, dtype=self.policy.dtype)
+        try:
+            plain: Any = AutoModelForSequenceClassification.from_config(config, dtype=self.policy.dtype)
+        except ValueError as error:
+            if "Unrecognized configuration class" not in str(error):
+                raise
+            raise NoClassifier(f"transformers has no sequence classifier of the kind {config.model_type!r}") from error
         getattr(plain, plain.base_model_prefix).load_state_dict(_plain_trunk(self.policy))
         with torch.no_grad():
             plain.score.weight.copy_(self._heads[0].weight)

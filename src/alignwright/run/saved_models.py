@@ -19,7 +19,7 @@ from alignwright.files.contents import are_marks, changed, contents
 from alignwright.files.lines import read_lines
 from alignwright.files.model_terms import pass_on_licence
 from alignwright.files.models import resolve
-from alignwright.files.reward_folder import VERDICT
+from alignwright.files.reward_folder import VERDICT, NoClassifier
 from alignwright.job.job import Job
 from alignwright.job.ledger import Ledger, json_of, write_json
 from alignwright.run.progress import View
@@ -60,13 +60,16 @@ def keep_models(
             " makes one of them"
         )
         return
-    _keep(
-        "the reward model",
-        target,
-        keys[job.name],
-        lambda folder: _export(_models(experiment, ledger, models), job.name, folder, experiment.name),
-        view,
-    )
+    try:
+        _keep(
+            "the reward model",
+            target,
+            keys[job.name],
+            lambda folder: _export(_models(experiment, ledger, models), job.name, folder, experiment.name),
+            view,
+        )
+    except NoClassifier as reason:
+        view.say(f"{job.name}: {reason}, so there is no {target}; its scores are in the run")
 
 
 def reason_to_skip(job: Job, jobs: Sequence[Job], ledger: Ledger, dropped: Collection[str]) -> str | None:
