@@ -306,24 +306,14 @@ AnyMeasure = (
         },
         {
             "path": "measure/run.py",
-            "anchor": "import AnyMeasure, Instruction, IntentMeasure, RewardMeasure, TaxMeasure, ValueMeasure\n",
-            "instead": True,
-            "text": """import (
-    AnyMeasure,
-    DiversityMeasure,
-    Instruction,
-    IntentMeasure,
-    RewardMeasure,
-    TaxMeasure,
-    ValueMeasure,
-)
-""",
+            "anchor": "    AnyMeasure,\n",
+            "text": "    DiversityMeasure,\n",
         },
         {
             "path": "measure/run.py",
-            "anchor": "            samples = _reward(stage, job)\n",
+            "anchor": "            return joined(Result(samples=_reward(stage, job)))\n",
             "text": """        case DiversityMeasure():
-            samples = _diversity(stage, job)
+            return joined(Result(samples=_diversity(stage, job)))
 """,
         },
         {

@@ -44,7 +44,7 @@ def replies(*texts: str) -> list[Reply]:
 
 
 def test_a_prompts_score_is_the_mean_of_what_the_judge_said_of_its_replies() -> None:
-    found = scores(Vowels(), PROMPTS[:3], [replies("aaa", "b"), replies("12", "ae"), replies("3", "4")])
+    found = scores(Vowels(), PROMPTS[:3], [replies("aaa", "b"), replies("12", "ae"), replies("3", "4")], {})
     assert [o.value for o in found] == [1.5, 2.0, None]
     assert [o.status for o in found] == ["pass", "pass", "unscored"]
     finding = level(found, stage="baseline", axis="reward", unit="score")

@@ -15,7 +15,7 @@ unscored.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 
 from alignwright.core.protocols import ChatModel, Policy, RewardFn
 from alignwright.core.records import Prompt, Reply, SampleResult, Score
@@ -40,12 +40,12 @@ def scores(
     scorer: RewardFn,
     prompts: Sequence[Prompt],
     replies: Sequence[Sequence[Reply]],
-    why_none: Callable[[Prompt], str] = lambda _: "the model gave no reply",
+    reasons: Mapping[str, str],
 ) -> list[SampleResult]:
-    """Outcomes of `reward.score`; `why_none` says why a prompt has no reply."""
+    """Outcomes of `reward.score`; `reasons` says why a prompt has no reply, by its id."""
     scored = scorer(prompts, [[reply.text for reply in group] for group in replies]) if prompts else []
     return [
-        _score(prompt, group, results) if group else _outcome("reward.score", prompt, (), (), why_none(prompt))
+        _score(prompt, group, results) if group else _outcome("reward.score", prompt, (), (), reasons[prompt.id])
         for prompt, group, results in zip(prompts, replies, scored, strict=True)
     ]
 

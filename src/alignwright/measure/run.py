@@ -9,7 +9,7 @@ from functools import partial
 from typing import assert_never
 
 from alignwright.core.claims import Claim
-from alignwright.core.records import Prompt, SampleResult
+from alignwright.core.records import Prompt, Reply, SampleResult
 from alignwright.core.replies import no_reply
 from alignwright.core.stage import resolved
 from alignwright.files.items import (
@@ -153,13 +153,18 @@ def _by_text(policy: LocalModel, items: Sequence[ChoiceItem], parts: Sequence[st
 
 def _reward(stage: RewardMeasure, job: JobContext) -> list[SampleResult]:
     prompts = subsample_evenly(job.data.prompts(stage.prompts), stage.limit)
+    replies, reasons = _replies(stage, job, prompts)  # and the model may go before the start model is loaded
+    distance = [] if job.model == BASELINE else judge_score.divergence(job.start(), prompts, replies)
+    return [*judge_score.scores(job.scorer(stage.reward), prompts, replies, reasons), *distance]
+
+
+def _replies(
+    stage: RewardMeasure, job: JobContext, prompts: Sequence[Prompt]
+) -> tuple[list[list[Reply]], dict[str, str]]:
+    """What the model replies, and why it does not where it gives none, by prompt."""
     target = job.target()
     replies = judge_score.sample_replies(
         target, prompts, samples=stage.samples, max_new_tokens=resolved(stage.max_new_tokens), seed=job.seed
     )
-    distance = [] if job.model == BASELINE else judge_score.divergence(job.start(), prompts, replies)
-
-    def why_none(prompt: Prompt) -> str:
-        return no_reply(target, prompt.conversation).why
-
-    return [*judge_score.scores(job.scorer(stage.reward), prompts, replies, why_none), *distance]
+    silent = [prompt for prompt, group in zip(prompts, replies, strict=True) if not group]
+    return replies, {prompt.id: no_reply(target, prompt.conversation).why for prompt in silent}
