@@ -15,6 +15,7 @@ from transformers import AutoModelForCausalLM, LlamaForCausalLM
 
 from alignwright.core.protocols import Policy
 from alignwright.core.records import Conversation
+from alignwright.files.models import ModelError
 from alignwright.model import keep_freed_memory
 from alignwright.model import load as loading
 from alignwright.model.load import dequantised, load
@@ -81,6 +82,14 @@ def test_a_model_that_would_be_scored_wrongly_is_refused(
         )
         words = "would never end"
     with pytest.raises(ValueError, match=words):
+        load(folder)
+
+
+def test_a_kind_without_a_causal_language_model_is_named(tmp_path: Path) -> None:
+    folder = make_tiny(tmp_path / "tiny")
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"model_type": "mistral3", "architectures": None}))
+    with pytest.raises(ModelError, match="transformers has no causal language model of the kind 'mistral3'"):
         load(folder)
 
 
