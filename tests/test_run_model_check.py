@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 from alignwright.cli import app
 from alignwright.experiment.check import check
 from alignwright.files.errors import SpecError
+from alignwright.files.quantization import why_not_quantized
 from alignwright.run import model_check as fitting
 from alignwright.run.align import Request, align
 from alignwright.run.console import screen
@@ -141,11 +142,22 @@ def test_of_many_rows_every_order_of_roles_is_looked_at(spec: Path, monkeypatch:
     assert problem.endswith("(2 of 12 rows)")
 
 
+@pytest.mark.skipif(why_not_quantized() is not None, reason=f"{why_not_quantized()}")
+def test_over_4_bits_the_advice_is_not_what_would_be_refused_too(spec: Path) -> None:
+    path = spec.parent / "model" / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"num_local_experts": 4}))
+    spec.write_text(spec.read_text().replace("model: ./model", "model: ./model\nquantization: nf4"))
+    (problem,) = problems(spec)
+    assert "train all weights" not in problem
+    assert problem.endswith("only an adapter over them: use another model")
+
+
 def test_an_adapter_over_fused_experts_is_refused_by_check(spec: Path) -> None:
     path = spec.parent / "model" / "config.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"num_local_experts": 4}))
     (problem,) = problems(spec)
     assert problem.startswith("train: an adapter of rank 2 cannot be put over this model: it is a mixture of 4 experts")
+    assert "train all weights with 'rank: 0'" in problem
     spec.write_text(spec.read_text().replace("rank: 2", "rank: 0"))
     assert problems(spec) == []
 

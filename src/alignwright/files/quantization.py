@@ -31,7 +31,7 @@ def in_4_bits(quantization: Quantization) -> str:
     )
 
 
-NO_WHOLE = "weights in 4 bits cannot be trained themselves; train an adapter over them ('rank: 8' or more)"
+NO_WHOLE = "weights in 4 bits cannot be trained themselves, only an adapter over them"
 
 
 def why_not_quantized() -> str | None:

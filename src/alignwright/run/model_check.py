@@ -22,6 +22,7 @@ from alignwright.experiment.experiment import Experiment, first_rank, resolve_ef
 from alignwright.files.errors import Loc, SpecError, dotted
 from alignwright.files.items import Item
 from alignwright.files.models import resolve
+from alignwright.files.quantization import NO_WHOLE
 from alignwright.files.reading import FileRows
 from alignwright.model.limits import ADAPTERS
 from alignwright.model.template_errors import NoTemplate, TemplateStopped, UnrenderedMessage
@@ -108,7 +109,8 @@ def _about_chat(experiment: Experiment, tokenizer: TokenizerInfo) -> str:
 
 def _adapter(experiment: Experiment, tokenizer: TokenizerInfo) -> Iterator[str]:
     if tokenizer.no_adapter and (rank := first_rank(experiment)):
-        yield f"train: an adapter of rank {rank} cannot be put over this model: {tokenizer.no_adapter}; {ADAPTERS}"
+        advice = ADAPTERS if experiment.quantization is None else f"{NO_WHOLE}: use another model"
+        yield f"train: an adapter of rank {rank} cannot be put over this model: {tokenizer.no_adapter}; {advice}"
 
 
 def _contrast(experiment: Experiment, tokenizer: TokenizerInfo) -> Iterator[str]:
