@@ -14,7 +14,8 @@ from typing import TypeVar
 
 from alignwright.core.claims import Claim
 from alignwright.core.records import Finding, SampleResult
-from alignwright.job.job import Result, count_statuses
+from alignwright.core.stage import BUILT_IN
+from alignwright.job.job import Job, Result, Role, count_statuses
 
 M = TypeVar("M")
 NO_LOGPROBS = (
@@ -54,3 +55,28 @@ def joined(*results: Result) -> Result:
     left_out = [finding.claim for finding in findings if "untested" in finding.detail]
     notes = [count_statuses(samples), f"untested: {', '.join(left_out)}" if left_out else ""]
     return Result("; ".join(filter(None, notes)), samples, findings or None)
+
+
+def without_judge(job: Job) -> Result | None:
+    """That the claims of a measure are untested, where it asks a judge that a run makes and an audit,
+    which trains and votes on nothing, does not. None where it asks none, or has it."""
+    why = _no_judge(job)
+    if why is None:
+        return None
+    return joined(Result(findings=[untested(claim, job.model, why) for claim in job.stage.claims()]))
+
+
+_MADE_BY: dict[str, tuple[Role, str]] = {
+    "reward": ("reward", "the reward model that training makes"),
+    "feedback": ("votes", "the spec's voters"),
+}
+
+
+def _no_judge(job: Job) -> str | None:
+    for _, name in job.stage.judges() if job.probes else ():
+        if name in BUILT_IN and not job.needed(_MADE_BY[name][0]):
+            return (
+                f"'{name}' is {_MADE_BY[name][1]}, and an audit makes none; name rules, a function, or the saved folder"
+                " of a reward model"
+            )
+    return None

@@ -10,10 +10,9 @@ from __future__ import annotations
 
 from typing import Any, cast
 
-from alignwright.core.stage import BUILT_IN
 from alignwright.job.context import JobContext
-from alignwright.job.job import Job, Result, Role
-from alignwright.job.needs import joined, untested
+from alignwright.job.job import Result
+from alignwright.job.needs import without_judge
 from alignwright.job.records import write_result
 
 
@@ -29,8 +28,8 @@ def execute(job: JobContext) -> str:
 def run(job: JobContext) -> Result:
     """What a job comes to, by the section that its stage's knobs belong to."""
     stage = cast("Any", job.job.stage)
-    if why := _no_judge(job.job):
-        return joined(Result(findings=[untested(claim, job.job.model, why) for claim in stage.claims()]))
+    if (result := without_judge(job.job)) is not None:
+        return result
     match job.job.folder:
         case "feedback":
             from alignwright.feedback.run import run as run_feedback
@@ -58,21 +57,3 @@ def run(job: JobContext) -> Result:
             return run_worlds(stage, job)
         case other:
             raise AssertionError(f"{job.name}: no section is named {other!r}")
-
-
-_MADE_BY: dict[str, tuple[Role, str]] = {
-    "reward": ("reward", "the reward model that training makes"),
-    "feedback": ("votes", "the spec's voters"),
-}
-
-
-def _no_judge(job: Job) -> str | None:
-    """Why a measure cannot be done: it asks a judge that a run makes and an audit, which trains and
-    votes on nothing, does not. None where it asks none, or has it."""
-    for _, name in job.stage.judges() if job.probes else ():
-        if name in BUILT_IN and not job.needed(_MADE_BY[name][0]):
-            return (
-                f"'{name}' is {_MADE_BY[name][1]}, and an audit makes none; name rules, a function, or the saved folder"
-                " of a reward model"
-            )
-    return None
