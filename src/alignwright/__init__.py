@@ -24,8 +24,9 @@ if TYPE_CHECKING:
     from alignwright.core.records import Conversation, Finding, Message
     from alignwright.files.errors import SpecError
     from alignwright.files.models import ModelError
-    from alignwright.run.interface import SpecCheck, align, audit, check, estimate
+    from alignwright.run.interface import SpecCheck, align, audit, check, estimate, runs
     from alignwright.run.run_folder import Findings, Run, load_model
+    from alignwright.run.run_list import RunSummary
 
 __all__ = [
     "Conversation",
@@ -34,6 +35,7 @@ __all__ = [
     "Message",
     "ModelError",
     "Run",
+    "RunSummary",
     "SpecCheck",
     "SpecError",
     "Verdict",
@@ -43,6 +45,7 @@ __all__ = [
     "check",
     "estimate",
     "load_model",
+    "runs",
 ]
 
 _HOMES = {
@@ -50,8 +53,9 @@ _HOMES = {
     "alignwright.core.records": ("Conversation", "Finding", "Message"),
     "alignwright.files.errors": ("SpecError",),
     "alignwright.files.models": ("ModelError",),
-    "alignwright.run.interface": ("SpecCheck", "align", "audit", "check", "estimate"),
+    "alignwright.run.interface": ("SpecCheck", "align", "audit", "check", "estimate", "runs"),
     "alignwright.run.run_folder": ("Findings", "Run", "load_model"),
+    "alignwright.run.run_list": ("RunSummary",),
 }
 
 

@@ -117,6 +117,16 @@ def report(run: Run) -> None:
     _show(FinishedRun(run))
 
 
+@app.command("runs")
+def list_runs(
+    folder: Annotated[Path, typer.Argument(help="The folder that run folders go into, or one run.")] = Path("runs"),
+) -> None:
+    """Which runs there are: when each last wrote, how many stages are done, and what became of its promises."""
+    from alignwright.run import interface
+
+    interface.runs(folder)
+
+
 @app.command()
 def diff(a: Run, b: Run) -> None:
     """What differs between two runs: knobs, then findings."""

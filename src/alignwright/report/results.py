@@ -234,11 +234,16 @@ class RunResults:
 def read(folder: Path) -> RunResults:
     """The results of a finished run; errors name the file and line that cannot be read."""
     findings = tuple(findings_in(folder / "findings.jsonl"))
-    answers = _record(PromiseReport, _text(folder / "promises.json"), str(folder / "promises.json"))
+    answered = answers(folder)
     sections = folder / "sections.jsonl"
     # a run of a version that stored none is shown without
     stored = tuple(_records(Section, sections)) if sections.exists() else ()
-    return RunResults(answers.header, answers.verdicts, findings, stored, answers.claims)
+    return RunResults(answered.header, answered.verdicts, findings, stored, answered.claims)
+
+
+def answers(folder: Path) -> PromiseReport:
+    """What a finished run promised and what came of it, without its findings."""
+    return _record(PromiseReport, _text(folder / "promises.json"), str(folder / "promises.json"))
 
 
 def findings_in(path: Path) -> list[Finding]:

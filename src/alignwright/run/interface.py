@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from alignwright.run.doctor import Examination
     from alignwright.run.estimate import RunEstimate
     from alignwright.run.run_folder import Run
+    from alignwright.run.run_list import RunSummary
 
 Overrides = Mapping[str, Any] | Sequence[str]
 """Knobs that win over the spec: {"train.1.beta": 0.2}, or ["train.1.beta=0.2"] as on the command line."""
@@ -132,6 +133,16 @@ def estimate(
     estimated = estimate_run(Request(spec, _settings(overrides), until, Path(runs), audited), probed=probe)
     show_estimate(estimated, _console(quiet))
     return estimated
+
+
+def runs(folder: str | os.PathLike[str] = "runs", *, quiet: bool = False) -> list[RunSummary]:
+    """The runs in a folder, the newest first: how many stages each has done, and the answer to each
+    promise, or where it stands. Raises FileNotFoundError where there is no such folder."""
+    from alignwright.run.run_list import run_list, show_runs
+
+    summaries = run_list(Path(folder))
+    show_runs(summaries, Path(folder), _console(quiet))
+    return summaries
 
 
 def _perform(
