@@ -209,6 +209,20 @@ def serve(
 
 
 @app.command()
+def export(
+    run: Run,
+    to: Annotated[str, typer.Option(help="gguf:f16, gguf:bf16 or gguf:q8_0: the file that llama.cpp serves.")],
+    out: Annotated[Path | None, typer.Option(help="Where to write it; none: under the run's export/.")] = None,
+) -> None:
+    """Write a run's model in the form that others serve."""
+    from alignwright.report.text import visible
+    from alignwright.run.export import export as run_export
+
+    for line in run_export(run, to, out=out).lines:
+        print(visible(line))
+
+
+@app.command()
 def grade(
     replies: Annotated[
         Path, typer.Argument(help="A file of replies: JSONL, JSON, CSV or Parquet.", exists=True, dir_okay=False)

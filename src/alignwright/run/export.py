@@ -1,0 +1,55 @@
+"""How does a run's model leave in the form that others serve, and does it behave there as it did
+when it was measured?
+
+The model is the one in the run's `model/`, exactly as it was measured. Where it goes is one word:
+`gguf:f16`, `gguf:bf16` or `gguf:q8_0`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from alignwright.report import read
+from alignwright.report.card import front_matter
+from alignwright.report.results import RunResults
+
+TARGETS = ("gguf:f16", "gguf:bf16", "gguf:q8_0")
+
+
+@dataclass(frozen=True)
+class Export:
+    """What was written, and what there is to say of it, a line each."""
+
+    path: Path
+    lines: tuple[str, ...]
+
+
+def export(run: Path, to: str, *, out: Path | None = None) -> Export:
+    """Write the model of a run for `to`, into `out` or under the run's `export/`. Raises ValueError,
+    naming it, for what cannot be written so, and FileNotFoundError where the run has no model."""
+    form, _, kind = to.partition(":")
+    if form == "gguf" and kind:
+        path = _gguf(run, kind, out)
+        return Export(path, (f"{path}: {path.stat().st_size / 1e6:.1f} MB, matrices in {kind}",))
+    raise ValueError(f"--to {to!r} is not known; choose from {', '.join(TARGETS)}")
+
+
+def _gguf(run: Path, kind: str, out: Path | None) -> Path:
+    case = read(run)
+    path = out or run / "export" / f"{case.header.name}-{kind}.gguf"
+    if path.suffix != ".gguf":
+        raise ValueError(f"--out {path}: the file of a model for llama.cpp ends in .gguf")
+    from alignwright.model.gguf_file import write_gguf
+    from alignwright.run.run_folder import load_model
+
+    return write_gguf(load_model(run), path, kind, facts=_facts(case))
+
+
+def _facts(case: RunResults) -> dict[str, str]:
+    """What the card says of the model, under the card's own names."""
+    front = front_matter(case)
+    named = {
+        name: str(front[name]) for name in ("license", "license_name", "license_link", "base_model") if name in front
+    }
+    return {"name": case.header.name} | named

@@ -1,0 +1,86 @@
+"""Does the model of a run behave in llama.cpp as it did when it was measured?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import gguf
+import numpy as np
+import pytest
+from llama_server import ask, serving
+from run_case import make_project
+from typer.testing import CliRunner
+
+import alignwright as aw
+from alignwright.cli import app
+from alignwright.core.records import Conversation
+from alignwright.files.models import BUNDLED, ModelError, resolve
+from alignwright.model.gguf_file import write_gguf
+from alignwright.model.load import load
+from alignwright.model.local_model import LocalModel
+
+PROMPTS = ["What is the capital of France?", "Say no, 1234 times.", "Write a line about rain, please."]
+TEXTS = ["It's 12345 o'clock -- isn't it?", " two  spaces\n\n\ttabs", "Zoë naïve 北京 🙂", "<|im_end|>x", "a_b(c)"]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> aw.Run:
+    spec = make_project(tmp_path_factory.mktemp("project"))
+    return aw.align(spec, runs=spec.parent / "runs", quiet=True)
+
+
+def test_the_command_writes_a_file_that_is_the_run_s_model(run: aw.Run, tmp_path: Path) -> None:
+    done = CliRunner().invoke(app, ["export", str(run.path), "--to", "gguf:f16", "--out", str(tmp_path / "a.gguf")])
+    assert done.exit_code == 0, done.output
+    assert "a.gguf" in done.output
+    reader = gguf.GGUFReader(tmp_path / "a.gguf")
+    written = next(tensor.data for tensor in reader.tensors if tensor.name == "blk.0.ffn_down.weight")
+    start = load(run.path.parent.parent / "model")
+    measured, before = (
+        model.model.get_parameter("model.layers.0.mlp.down_proj.weight").detach().half().numpy()
+        for model in (run.model(), start)
+    )
+    assert np.array_equal(written, measured)
+    assert not np.array_equal(written, before)  # the control: it is not the model that training began with
+
+
+@pytest.mark.parametrize("to", ["gguf:q4_k_m", "gguf", "onnx"])
+def test_what_cannot_be_written_is_refused_by_name(run: aw.Run, to: str) -> None:
+    from alignwright.run.export import export
+
+    with pytest.raises(ValueError, match=to):
+        export(run.path, to)
+
+
+@pytest.mark.model
+def test_llama_cpp_reads_and_answers_as_the_measured_model(tmp_path: Path, run: aw.Run) -> None:
+    pytest.importorskip("xllamacpp", reason="llama.cpp's server is not installed: pip install xllamacpp")
+    _agree(run.model(), tmp_path, replies=3, tokens=8)
+
+
+@pytest.mark.model
+def test_the_bundled_model_too(tmp_path: Path) -> None:
+    pytest.importorskip("xllamacpp", reason="llama.cpp's server is not installed: pip install xllamacpp")
+    try:
+        resolve(BUNDLED)
+    except ModelError as error:
+        pytest.skip(str(error))
+    _agree(load(BUNDLED), tmp_path, replies=3, tokens=8)
+
+
+def _agree(measured: LocalModel, folder: Path, *, replies: int, tokens: int) -> None:
+    """llama.cpp on the file: the same ids, the same rendered prompt, the same greedy replies."""
+    path = write_gguf(measured, folder / "m.gguf", "f16", facts={"name": "m"})
+    with serving(path, slots=1) as (address, _):
+        for text in TEXTS:
+            _, answer = ask(f"{address}/tokenize", {"content": text, "parse_special": False})
+            assert answer["tokens"] == measured.chat.reply(text, end=False), text
+        for prompt in PROMPTS[:replies]:
+            messages = [{"role": "user", "content": prompt}]
+            _, rendered = ask(f"{address}/apply-template", {"messages": messages})
+            _, ids = ask(f"{address}/tokenize", {"content": rendered["prompt"], "parse_special": True})
+            assert ids["tokens"] == measured.chat.prompt(Conversation.user(prompt))
+            body = {"messages": messages, "max_tokens": tokens, "temperature": 0}
+            _, answer = ask(f"{address}/v1/chat/completions", body)
+            own = measured.generate([Conversation.user(prompt)], max_new_tokens=tokens, temperature=0.0)[0][0]
+            assert answer["choices"][0]["message"]["content"].strip() == own.text.strip()
