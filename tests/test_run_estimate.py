@@ -177,9 +177,9 @@ def test_rows_that_are_all_too_long_are_told_and_small_numbers_are_not_nothing(s
         assert "about 0 minutes" not in shown
         return " ".join(next(text for text in shown.splitlines() if text.startswith("train dpo")).split())
 
-    assert line(True, True, True) == "train dpo 0 0.0 all 3 rows are too long: nothing is left to learn from"
-    assert line(False, False, True).endswith("<0.1 without 1 of 3 rows, which are too long")
-    assert line(False, False).endswith("<0.1")
+    assert line(True, True, True) == "train dpo 0 0.0 all 3 rows are too long: nothing is left to learn from; never run"
+    assert line(False, False, True).endswith("<0.1 without 1 of 3 rows, which are too long; never run")
+    assert line(False, False).endswith("<0.1 never run")
 
 
 def test_minutes_are_said_as_people_say_them() -> None:

@@ -3,13 +3,17 @@
 A job's key is a hash of everything that can change its result: the stage's knobs, the contents of
 the files it reads, in their order, the seed, the start model, the judge, the code of its section and
 of all that it imports, and the keys of the jobs it builds on. Equal key, equal result: that is all
-the ledger needs to know.
+the ledger needs to know. Each part is also kept by itself as a hash under its name (`JobKey`), so
+that a person can be told which of them changed.
 """
 
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from alignwright.core.records import content_id
 from alignwright.core.stage import BUILT_IN, Stage
@@ -29,22 +33,43 @@ JUDGES = "run.judges"
 """The module that finds what scores replies by name; part of the code of every stage that asks it."""
 
 
+@dataclass(frozen=True)
+class JobKey:
+    """A job's key, and the hash of each thing that it is made of, by what that is: "seed", "code",
+    "knob beta", "file pairs.jsonl", "stage train.0.sft". Two keys differ where a part does."""
+
+    key: str
+    parts: Mapping[str, str]
+
+
 def cache_keys(experiment: Experiment, jobs: tuple[Job, ...]) -> dict[str, str]:
     """The cache key of every job, by its name."""
+    return {name: job.key for name, job in job_keys(experiment, jobs).items()}
+
+
+def job_keys(experiment: Experiment, jobs: tuple[Job, ...]) -> dict[str, JobKey]:
+    """The cache key of every job with its parts, by its name."""
     given = experiment.chat_format
     longest = experiment.server.tokens if experiment.server and is_server(experiment.model) else None
+    start = start_fingerprint(experiment)
     common = content_id(
         experiment.seed,
         experiment.date,
-        start_fingerprint(experiment),
+        start,
         *((given.template,) if given else ()),
         *((longest,) if longest else ()),
     )
+    common_parts = {"seed": experiment.seed, "date": experiment.date, "start model": start}
+    common_parts |= {"chat template": given.template} if given else {}
+    common_parts |= {"longest reply": longest} if longest else {}
     codes = {parts: code_hash(*parts) for parts in dict.fromkeys(map(code_parts, jobs))}
-    keys: dict[str, str] = {}
+    keys: dict[str, JobKey] = {}
     for job in jobs:
-        own = cache_key(job, experiment, codes[code_parts(job)])
-        keys[job.name] = content_id(common, own, [keys[name] for name in job.builds_on])
+        own = own_parts(job, experiment, codes[code_parts(job)])
+        before = {name: keys[name].key for name in job.builds_on}
+        parts = common_parts | _parts_by_name(own) | {f"stage {name}": key for name, key in before.items()}
+        hashes = {part: content_id(value) for part, value in parts.items()}
+        keys[job.name] = JobKey(content_id(common, content_id(*own), [*before.values()]), hashes)
     return keys
 
 
@@ -54,12 +79,24 @@ def start_fingerprint(experiment: Experiment) -> str:
     return in_bits(weights, experiment.quantization)
 
 
-def cache_key(job: Job, experiment: Experiment, code: str) -> str:
+OwnParts = tuple[str, str, dict[str, Any], list[tuple[str, str | None]], str | None]
+"""Code, kind of stage, knobs, files with their contents, judge."""
+
+
+def own_parts(job: Job, experiment: Experiment, code: str) -> OwnParts:
     """What the job itself adds to its key: its code, its knobs, the files that it reads, its judge."""
     stage = job.stage
     files = [(name, _content(experiment.path(name))) for name in files_of(stage, experiment)]
     knobs = stage.model_dump(mode="json")
-    return content_id(code, type(stage).__name__, knobs, files, _judge_fingerprint(stage, experiment))
+    return code, type(stage).__name__, knobs, files, _judge_fingerprint(stage, experiment)
+
+
+def _parts_by_name(own: OwnParts) -> dict[str, object]:
+    """The parts of a job's own by what they are; the order of its files is one of them."""
+    code, kind, knobs, files, judge = own
+    parts: dict[str, object] = {"code": code, "kind": kind, "judge": judge, "order of files": [n for n, _ in files]}
+    parts |= {f"knob {knob}": value for knob, value in knobs.items()}
+    return parts | {f"file {name}": content for name, content in files}
 
 
 def code_parts(job: Job) -> tuple[str, ...]:

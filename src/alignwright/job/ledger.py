@@ -9,7 +9,8 @@ continued when the key still fits and cleared when it does not.
 Sizes are compared first, then contents, always: a time stamp shows neither a flipped bit nor a file
 that was edited through a hard link from another run. A file is read once when its job ends and once
 by each later command, at about a gigabyte a second. The entry of a job also lies in the job's
-folder (`.done`), so that a ledger that was cut short is built again from what is there.
+folder (`.done`), so that a ledger that was cut short is built again from what is there; with it lie
+the hashes of what the key was made of, by name, for whoever asks why a job is to be done again.
 
 Whatever a ledger says is checked before it is believed: an entry of another form is none of ours,
 and a folder is one name under `stages`.
@@ -88,10 +89,19 @@ class Ledger:
             mark.write_text(key)
         return path
 
-    def finish(self, name: str, key: str, folder: Path, seconds: float, tokens: int = 0) -> None:
-        """Enter a job that is done, with a hash of everything it left."""
+    def finish(
+        self,
+        name: str,
+        key: str,
+        folder: Path,
+        seconds: float,
+        tokens: int = 0,
+        parts: Mapping[str, str] | None = None,
+    ) -> None:
+        """Enter a job that is done, with a hash of everything it left; `parts` are the hashes of what
+        its key is made of, which stay in its folder."""
         entry = Entry(key, folder.relative_to(self.run).as_posix(), round(seconds, 2), tokens, contents(folder))
-        write_json(folder / ".done", {"name": name, **asdict(entry)})
+        write_json(folder / ".done", {"name": name, "parts": dict(parts or {}), **asdict(entry)})
         self.entries[name] = entry
         self._write()
 
@@ -128,7 +138,7 @@ class Ledger:
         shutil.copytree(source, partial, copy_function=_link_or_copy)
         self._clear(name)
         partial.rename(target)
-        self.finish(name, key, target, entry.seconds, entry.tokens)
+        self.finish(name, key, target, entry.seconds, entry.tokens, key_parts(source.parents[1], entry))
         return target
 
     def _clear(self, name: str) -> None:
@@ -153,6 +163,7 @@ class Ledger:
         for mark in sorted((self.run / "stages").glob("*/.done")):
             mark_value = json_of(mark)
             name = cast("dict[str, Any]", mark_value).pop("name", None) if isinstance(mark_value, dict) else None
+            cast("dict[str, Any]", mark_value).pop("parts", None) if isinstance(mark_value, dict) else None
             entry = _entry(name, mark_value) if isinstance(name, str) else None
             if entry is not None and isinstance(name, str) and self.run / entry.folder == mark.parent:
                 entries_left.setdefault(name, entry)
@@ -167,6 +178,24 @@ class Ledger:
             self.path.replace(self.path.with_name("ledger.json.damaged"))
             self._damaged = False
         write_json(self.path, {n: asdict(e) for n, e in self.entries.items()})
+
+
+def entries_of(run: Path) -> dict[str, Entry]:
+    """The finished jobs of a run, as its ledger says; none where it cannot be read."""
+    return _entries(json_of(run / "ledger.json")) or {}
+
+
+def key_parts(run: Path, entry: Entry) -> dict[str, str]:
+    """The hashes of what a finished job's key was made of, by name; none where they were not kept."""
+    mark = json_of(run / entry.folder / ".done")
+    if not isinstance(mark, dict):
+        return {}
+    mark_values = cast("dict[str, object]", mark)
+    parts = mark_values.get("parts")
+    if mark_values.get("key") != entry.key or not isinstance(parts, dict):
+        return {}
+    kept = cast("dict[str, object]", parts)
+    return {name: value for name, value in kept.items() if isinstance(value, str)}
 
 
 def write_json(path: Path, value: Mapping[str, object]) -> None:

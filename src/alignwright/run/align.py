@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from alignwright.core.promises import Header, PromiseReport, Verdict
 from alignwright.core.records import content_id
 from alignwright.core.stage import written_knobs
-from alignwright.experiment.cache_key import cache_keys, start_fingerprint
+from alignwright.experiment.cache_key import job_keys, start_fingerprint
 from alignwright.experiment.check import CheckReport, check
 from alignwright.experiment.experiment import Experiment, claims_of, model_stages, resolve_effort
 from alignwright.experiment.labels import labels
@@ -85,7 +85,7 @@ def estimate(request: Request, *, probed: bool = False) -> RunEstimate:
             raise ValueError("--probe measures this machine with the model, and the model is behind a server")
         model = start_fingerprint(experiment)
         store_rates(model, probe(experiment, rates_of(model)))
-    return estimate_jobs(experiment, jobs, cache_keys(experiment, jobs), Ledger(folder), lengths_of(experiment))
+    return estimate_jobs(experiment, jobs, job_keys(experiment, jobs), Ledger(folder), lengths_of(experiment))
 
 
 def align(request: Request, view: View) -> Path:
@@ -174,7 +174,8 @@ def _run_jobs(
 ) -> tuple[list[tuple[Job, float]], set[str]]:
     """Do what is not done; returns the jobs that were done from their beginning, with their
     seconds, and those that were left out."""
-    keys, titles = cache_keys(experiment, tuple(jobs)), labels(plan(experiment))
+    key_of, titles = job_keys(experiment, tuple(jobs)), labels(plan(experiment))
+    keys = {name: job.key for name, job in key_of.items()}
     view.column = max(map(len, titles.values()), default=view.column)
     todo: list[tuple[int, Job]] = []
     durations: list[tuple[Job, float]] = []
@@ -210,7 +211,7 @@ def _run_jobs(
                 with view.job(titles[job.name]) as bar:
                     note = execute(job_context(job, by_name, experiment, models, folder, bar))
                 seconds = time.perf_counter() - started
-                ledger.finish(job.name, keys[job.name], folder, seconds, bar.tokens)
+                ledger.finish(job.name, keys[job.name], folder, seconds, bar.tokens, key_of[job.name].parts)
                 view.done(titles[job.name], seconds, note, refused=bar.refused)
                 durations += [(job, seconds)] if fresh else []
                 models.forget_judge(judge_models(later for _, later in todo[at + 1 :]))

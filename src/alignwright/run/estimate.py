@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from alignwright.core.cost import Cost
-from alignwright.experiment.cache_key import start_fingerprint
+from alignwright.experiment.cache_key import JobKey, start_fingerprint
 from alignwright.experiment.experiment import Experiment
 from alignwright.experiment.labels import labels
 from alignwright.experiment.plan import plan
@@ -23,6 +23,7 @@ from alignwright.job.job import Job
 from alignwright.job.ledger import Ledger
 from alignwright.run.rates import Workload, rates_of, store_rates
 from alignwright.run.token_counts import Lengths, cost, lengths_of
+from alignwright.run.why_stale import why_stale
 from alignwright.train.knobs_loop import Training
 
 READ_FLOPS, WRITE_FLOPS, TRAIN_FLOPS = 3.6e11, 1.4e11, 4.5e11
@@ -39,7 +40,7 @@ class JobEstimate:
     by its watch.
 
     `voting`: further minutes of a judge that passes its check. `left_out`: rows that are not learnt
-    from, in words.
+    from, in words. `why`: why it is to be done.
     """
 
     name: str
@@ -50,6 +51,7 @@ class JobEstimate:
     at_most: bool = False
     voting: float = 0.0
     left_out: str = ""
+    why: str = ""
 
 
 @dataclass(frozen=True)
@@ -87,16 +89,18 @@ class RunEstimate:
 
 
 def estimate_jobs(
-    experiment: Experiment, jobs: Sequence[Job], keys: Mapping[str, str], ledger: Ledger, lengths: Lengths
+    experiment: Experiment, jobs: Sequence[Job], keys: Mapping[str, JobKey], ledger: Ledger, lengths: Lengths
 ) -> RunEstimate:
     """Estimate every job. Reads the data files, no model."""
     ref = resolve(experiment.model, experiment.folder)
     size, rates = ref.parameters or UNKNOWN_PARAMETERS, rates_of(start_fingerprint(experiment))
     lines, titles = list[JobEstimate](), labels(plan(experiment))
     todo = Cost()
+    cached_jobs = {job.name for job in jobs if ledger.knows(job.name, keys[job.name].key)}
+    reasons = why_stale([job for job in jobs if job.name not in cached_jobs], keys, ledger, titles)
     for job in jobs:
         job_cost = cost(job, lengths)
-        cached, kind = ledger.knows(job.name, keys[job.name]), kind_of(job)
+        cached, kind = job.name in cached_jobs, kind_of(job)
         todo = todo if cached else Cost(todo.read + job_cost.read, todo.write + job_cost.write)
         minutes, voting = (
             rates.seconds(kind, work) / 60
@@ -112,6 +116,7 @@ def estimate_jobs(
                 job_cost.at_most,
                 voting,
                 lengths.left_out(job.stage),
+                reasons.get(job.name, ""),
             )
         )
     if ref.kind == "server":

@@ -127,7 +127,7 @@ def show_estimate(estimated: RunEstimate, console: Console) -> None:
         tokens = f"{most}{line.tokens:,}" if line.tokens or line.left_out else "-"
         voting = f"(+{_tenths(line.voting)} if it passes its check)" if line.voting and not line.cached else ""
         minutes = "cached" if line.cached else "-" if estimated.server else f"{most}{_tenths(line.minutes)}"
-        more = "; ".join(part for part in (voting, line.left_out) if part)
+        more = "; ".join(part for part in (voting, line.left_out, one_line(line.why)) if part)
         table.add_row(Text(one_line(line.label)), tokens, minutes, f" {more}" if more else "")
     console.print(table)
     if estimated.server:
