@@ -277,6 +277,21 @@ def label(
 
 
 @app.command()
+def rate(
+    source: Annotated[Path, typer.Argument(help="A run folder, or a file of pairs of replies.", exists=True)],
+    rater: Annotated[str, typer.Option(help="Who answers: a name or number.")],
+    group: Annotated[str, typer.Option(help="The rater's group.")] = "",
+    out: Annotated[Path, typer.Option(help="The file of votes.", dir_okay=False)] = Path("votes.jsonl"),
+    limit: Annotated[int | None, typer.Option(help="At most so many questions now.", min=1)] = None,
+    seed: Annotated[int, typer.Option(help="Seed of order and sides.")] = 0,
+) -> None:
+    """Which of two replies is better? Asks a person, blind and in random order; run it again to go on."""
+    from alignwright.run.rate import rate_in_terminal
+
+    rate_in_terminal(source, out, rater=rater, group=group, seed=seed, limit=limit)
+
+
+@app.command()
 def worlds(
     out: Annotated[Path, typer.Option(help="The page to write.", dir_okay=False)] = Path("worlds.html"),
     seeds: Annotated[int, typer.Option(help="Learners of each kind, at least 2.", min=2)] = 10,

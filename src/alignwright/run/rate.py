@@ -1,0 +1,140 @@
+"""Which of two replies is better? People are asked in the terminal, blind: no names, random order,
+balanced sides.
+
+One question at a time: 1 or 2 (the reply that is better), t (a tie), c (cannot say), each
+with a reason behind it if one is given; q, Ctrl-D or Ctrl-C stop, and the same command goes on. What is shown is
+text and never obeyed: markup and control characters are written out, and each line is indented.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from io import TextIOWrapper
+from pathlib import Path
+
+from rich.console import Console
+from rich.padding import Padding
+from rich.text import Text
+
+from alignwright.core.records import Prompt
+from alignwright.report.text import one_line, visible
+from alignwright.run.rate_pairs import Showing, pairs_of, showings
+from alignwright.run.ratings import Choice, Rating, Ratings, described
+
+_CHOICES: dict[str, Choice] = {
+    "1": "a",
+    "2": "b",
+    "t": "tie",
+    "tie": "tie",
+    "c": "cannot say",
+    "cannot say": "cannot say",
+}
+HELP = "1 or 2: that reply is better; t: a tie; c: cannot say; a reason may follow (1 it is true); q ends."
+
+
+def rate(
+    source: Path,
+    votes: Path,
+    console: Console,
+    read_line: Callable[[], str],
+    *,
+    rater: str,
+    group: str = "",
+    seed: int = 0,
+    limit: int | None = None,
+) -> Ratings:
+    """Ask a rater about the pairs until all, or `limit` of them, are answered or the input ends."""
+    rater = rater.strip()
+    if not rater:
+        raise ValueError("a vote is somebody's: give --rater a name")
+    pairs, ratings = pairs_of(source), Ratings(votes)
+    left = ratings.left_over(showings(pairs, rater=rater, seed=seed), rater)
+    _dim(console, f"{len(left)} questions left. {HELP}")
+    try:
+        for place, showing in enumerate(left[:limit], 1):
+            _show(console, showing, f"{place} of {len(left)}")
+            answer = _answer(console, read_line)
+            if answer is None:
+                break
+            choice, reason = answer
+            ratings.add(rating_of(showing, choice, rater=rater, group=group, reason=reason))
+    except KeyboardInterrupt:
+        _dim(console, "stopped; every answer so far is kept")
+    finally:
+        ratings.write_votes()
+    for line in described(ratings.agreement(rater)):
+        _dim(console, line)
+    return ratings
+
+
+def rate_in_terminal(source: Path, votes: Path, *, rater: str, group: str, seed: int, limit: int | None) -> None:
+    """Ask the person at the terminal, and say where the answers lie."""
+    console = Console()
+    if isinstance(sys.stdin, TextIOWrapper):
+        sys.stdin.reconfigure(errors="surrogateescape")  # a line in another encoding is asked for again
+    ratings = rate(
+        source, votes, console, lambda: console.input("> "), rater=rater, group=group, seed=seed, limit=limit
+    )
+    _dim(console, visible(f"every answer: {ratings.path}"))
+    if ratings.votes.exists():
+        _dim(console, visible(f"votes: {ratings.votes}; name it under 'intent: {{people: ...}}' in a spec"))
+
+
+def rating_of(showing: Showing, choice: Choice, *, rater: str, group: str, reason: str) -> Rating:
+    """The answer to what was shown."""
+    pair = showing.pair
+    return Rating(
+        pair=pair.key,
+        prompt=pair.prompt,
+        a=pair.replies[showing.left],
+        b=pair.replies[1 - showing.left],
+        choice=choice,
+        rater=rater,
+        group=group,
+        reason=reason,
+        again=showing.again,
+    )
+
+
+def _show(console: Console, showing: Showing, place: str) -> None:
+    pair = showing.pair
+    console.rule(place, style="dim")
+    _indented(console, _asked(pair.prompt))
+    for name, text in (("1", pair.replies[showing.left]), ("2", pair.replies[1 - showing.left])):
+        console.print(f"--- reply {name} ---", style="bold", markup=False, highlight=False)
+        _indented(console, text)
+
+
+def _indented(console: Console, text: str) -> None:
+    """Text of others: none of its lines can be taken for one of ours, which begin at the margin."""
+    console.print(Padding(Text(visible(text)), (0, 0, 0, 4)))
+
+
+def _asked(prompt: Prompt) -> str:
+    return "\n".join(f"{message.role}: {message.content}" for message in prompt.conversation.messages)
+
+
+def _answer(console: Console, read_line: Callable[[], str]) -> tuple[Choice, str] | None:
+    """What the rater says; None where they stop. Whatever is no answer is asked again."""
+    while True:
+        try:
+            line = read_line().strip()
+            line.encode()
+        except EOFError:
+            return None
+        except UnicodeError:
+            _dim(console, "that line is not UTF-8 text, so nothing was kept; write it again")
+            continue
+        word, _, reason = line.partition(" ")
+        if line.lower() == "q":
+            return None
+        if line.lower().startswith("cannot say"):
+            word, reason = "c", line[len("cannot say") :]
+        if (choice := _CHOICES.get(word.lower())) is not None:
+            return choice, reason.strip()
+        _dim(console, f"{one_line(line) or 'nothing'}: not understood. {HELP}")
+
+
+def _dim(console: Console, text: str) -> None:
+    console.print(text, style="dim", markup=False, highlight=False)
