@@ -2,8 +2,9 @@
 run's model or any other.
 
 With a run's model a refusal is followed by the principles that taught it, and `/why` traces any
-reply (`feedback.attribution`). Replies and lessons are shown as plain text: markup and control characters
-of a model's output never reach the terminal.
+reply (`feedback.attribution`). `/flag` keeps a conversation that went wrong (`run.flagged`). Replies
+and lessons are shown as plain text: markup and control characters of a model's output never reach
+the terminal.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from alignwright.files.server import is_server
 from alignwright.job.ledger import Ledger
 from alignwright.job.records import PREFERENCES
 from alignwright.report.text import clip, one_line, visible
+from alignwright.run.flagged import FLAGGED, flag
 from alignwright.run.run_folder import load_model
 from alignwright.text.refusal.grader import grade_refusal
 
@@ -73,11 +75,14 @@ def converse(
     *,
     seed: int,
     temperature: float,
+    flags: Path = Path(FLAGGED),
 ) -> None:
     """Answer what `read` gives until it raises EOFError. `/new` forgets the conversation, `/why`
-    traces the last reply."""
+    traces the last reply, `/flag` keeps the conversation in the file `flags`."""
     console.print(
-        "Write and press enter. /new starts over, /why tells who taught the last reply, Ctrl-D ends.", style="dim"
+        "Write and press enter. /new starts over, /why tells who taught the last reply, /flag REASON keeps a"
+        " conversation that went wrong (/flag harmless REASON: refused for no reason), Ctrl-D ends.",
+        style="dim",
     )
     from alignwright.model.endpoint import EndpointError
 
@@ -95,6 +100,8 @@ def converse(
             messages = ()
         elif line == "/why":
             _dim(console, why(messages, lessons))
+        elif line == "/flag" or line.startswith("/flag "):
+            _dim(console, one_line(flag(flags, messages, line.removeprefix("/flag"))))
         elif line:
             whole = (*messages, Message(role="user", content=line))
             try:

@@ -1,0 +1,52 @@
+"""How is a conversation that went wrong kept, so that an attack or a measure can ask it again?
+
+A line a conversation in `flagged.jsonl`, where chat was started: a refusal prompt (`prompt` is what
+was asked last, `kind` is harmful or harmless), as `{by: suite}` and `{by: value}` read them, with the
+reason, and the whole conversation for people to read. What was said before the last question is not
+replayed: these techniques ask one turn.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from alignwright.core.records import Message
+
+FLAGGED = "flagged.jsonl"
+_KINDS = ("harmful", "harmless")
+
+
+def flag(file: Path, messages: Sequence[Message], words: str) -> str:
+    """Append a conversation whose last reply is wrong; returns what to tell. `words` are the reason,
+    behind the kind of the request where it is not harmful."""
+    if not messages:
+        return "nothing has been said yet, so there is nothing to flag"
+    first, _, rest = words.strip().partition(" ")
+    kind, reason = (first, rest.strip()) if first in _KINDS else ("harmful", words.strip())
+    row = {
+        "prompt": messages[-2].content,
+        "kind": kind,
+        "reason": reason,
+        "conversation": [{"role": message.role, "content": message.content} for message in messages],
+    }
+    line = json.dumps(row, ensure_ascii=False).encode() + b"\n"
+    try:
+        with file.open("ab+") as flags:
+            if flags.tell() and not _ends_whole(file):
+                line = b"\n" + line
+            flags.write(line)
+            flags.flush()
+            os.fsync(flags.fileno())
+    except OSError as error:
+        return f"not kept: {file} cannot be written ({error.strerror}); make room or start chat elsewhere"
+    earlier = "; a suite asks the last question alone, without what came before" if len(messages) > 2 else ""
+    return f"flagged as {kind} in {file}: prompts: {file} under attack or measure asks it again{earlier}"
+
+
+def _ends_whole(file: Path) -> bool:
+    with file.open("rb") as flags:
+        flags.seek(-1, os.SEEK_END)
+        return flags.read(1) == b"\n"
