@@ -149,7 +149,8 @@ def conclude(experiment: Experiment, jobs: Sequence[Job], folder: Path, ledger: 
     from alignwright.run.findings import findings_of
     from alignwright.run.sections import sections_of
 
-    findings = findings_of(experiment, [(job, folder / ledger.entries[job.name].folder) for job in jobs])
+    folders = {job.name: folder / ledger.entries[job.name].folder for job in jobs}
+    findings = findings_of(experiment, [(job, folders[job.name]) for job in jobs])
     if whole:
         verdicts = tuple(answer(parse(text), findings, model_stages(experiment)) for text in experiment.promises)
     else:
@@ -164,7 +165,8 @@ def conclude(experiment: Experiment, jobs: Sequence[Job], folder: Path, ledger: 
     header = _header(experiment, folder, model_names)
     report = PromiseReport(header=header, verdicts=verdicts, claims=claims_of(experiment))
     write_text(folder / "promises.json", report.model_dump_json(indent=1) + "\n")
-    sections = sections_of(experiment, findings, header)
+    trained = [(job.name, folders[job.name]) for job in jobs if job.section == "train"]
+    sections = sections_of(experiment, findings, header, trained)
     write_text(folder / "sections.jsonl", "".join(section.model_dump_json() + "\n" for section in sections))
     render(folder)
 

@@ -1,12 +1,12 @@
 """Which sections of its report does a run have? Each kind of stage that it has is asked for its
-own.
-
-A pure function of findings; the run stores the sections beside them.
+own, of findings alone; the curves of training are read from what its stages logged. The run stores
+the sections beside the findings.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 from alignwright.core.claims import Claim, claim_title
 from alignwright.core.promises import Header
@@ -15,12 +15,17 @@ from alignwright.core.section import FindingTable, Section, measured_stages
 from alignwright.core.stage import Stage
 from alignwright.experiment.experiment import Experiment, claims_of, stages
 from alignwright.measure import graders_section
+from alignwright.train import curves_section
 
 
-def sections_of(experiment: Experiment, findings: Sequence[Finding], header: Header) -> list[Section]:
-    """In the order of the stages."""
+def sections_of(
+    experiment: Experiment, findings: Sequence[Finding], header: Header, trained: Sequence[tuple[str, Path]]
+) -> list[Section]:
+    """In the order of the stages; the curves of the training stages last. `trained`: their names, each
+    with its folder."""
     kinds = {type(stage): None for _, stage in stages(experiment)}
-    return sections(kinds, findings, header, claims_of(experiment))
+    curves = curves_section.section(trained, lambda name: header.titles.get(name, name))
+    return [*sections(kinds, findings, header, claims_of(experiment)), *([curves] if curves else [])]
 
 
 def sections(
