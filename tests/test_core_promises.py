@@ -227,3 +227,22 @@ def test_a_gain_in_what_should_fall_is_turned_before_it_is_compared():
     said = verdict("attack.success.gain > 0.2", change, after)
     assert (said.answer, "[0.1, 0.6]" in said.reason) == ("untested", True)
     assert verdict("attack.success.gain > 0.05", change, after).answer == "kept"
+
+
+def test_a_gain_where_nothing_was_trained_says_so_and_what_can_be_promised():
+    level = finding("value.pairs", stage="baseline")
+    gain = answer(parse("value.pairs.gain > 0"), [level], ["baseline"])
+    assert gain.answer == "untested"
+    assert gain.reason.startswith("no stage was trained")
+    assert "value.pairs > ..." in gain.reason
+    cost = answer(parse("tax.bits_per_byte < 0.05"), [finding("tax.bits_per_byte", stage="baseline")], ["baseline"])
+    assert (cost.answer, ".gain" in cost.reason) == ("untested", False)
+    trained = answer(parse("value.pairs.gain > 0"), [level], ["baseline", "train.0.sft"])
+    assert "no stage was trained" not in trained.reason
+
+
+def test_a_gain_of_what_could_not_be_measured_has_that_reason():
+    why = {"untested": "a server gives no log-probabilities"}
+    level = finding("value.pairs", stage="baseline", value=None, low=None, high=None, n=0, detail=why)
+    verdict = answer(parse("value.pairs.gain > 0"), [level], ["baseline"])
+    assert verdict.reason == "value.pairs was not measured: a server gives no log-probabilities"

@@ -8,7 +8,9 @@ from test_report_page import HOSTILE, Reader, make
 from test_report_terminal import printed
 
 from alignwright.core.records import Finding
+from alignwright.core.section import FindingTable
 from alignwright.core.wording import rate
+from alignwright.measure.graders_section import section
 from alignwright.report import page
 from alignwright.report.card import card
 
@@ -91,3 +93,12 @@ def test_a_hostile_name_of_a_source_acts_nowhere(show):
     assert "\u202e" not in text
     assert "<script>" not in card(make(change=corrections(KNOWN + HOSTILE)))
     assert "script" not in Reader(page.html(make(change=corrections(KNOWN + HOSTILE)))).tags
+
+
+def test_a_rate_of_no_scored_reply_is_said_to_be_none():
+    unscored = Finding(claim="value.refusal", stage="baseline", axis="value", value=None, n=0, method="none scored")
+    corrected = unscored.model_copy(update={"claim": "value.refusal.corrected"})
+    lines = section(FindingTable((unscored, corrected), ("baseline",)))
+    assert lines is not None
+    assert "value.refusal: no reply was scored" in str(lines.blocks)
+    assert "as graded" not in str(lines.blocks)

@@ -138,3 +138,15 @@ def test_a_reader_that_cannot_decode_a_line_goes_on_to_the_next():
 
     converse(Talker(lambda c, k: YES), LESSONS, Console(file=out, width=400), read, seed=0, temperature=0.0)
     assert out.getvalue().splitlines()[1:] == ["that line is not UTF-8 text, so nothing was asked; write it again", YES]
+
+
+@pytest.mark.parametrize("line", ["/help", "/quit", "/?"])
+def test_a_command_that_there_is_not_is_not_put_to_the_model(line: str):
+    shown, asked = chat([line], lambda c: YES)
+    assert f"{line} is no command" in shown
+    assert asked == []
+
+
+def test_a_line_that_only_begins_with_a_slash_is_put_to_the_model():
+    _, asked = chat(["/etc/hosts is what?", "/24 is which mask?"], lambda c: YES)
+    assert len(asked) == 2

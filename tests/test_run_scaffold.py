@@ -66,3 +66,18 @@ def test_the_doctor_has_nothing_to_say_of_them_but_would_of_biased_ones(experime
         for found in (pairs, biased)
     ]
     assert names == [[], ["length_bias"]]
+
+
+@pytest.mark.parametrize("example", [None, "dpo"])
+def test_two_projects_have_runs_of_their_own(example: str | None, tmp_path: Path) -> None:
+    """Equal words under one name are one run folder: what the first project left would be replaced."""
+    names = []
+    for folder in ("mine", "my other one", "2024"):
+        scaffold(tmp_path / folder, example)
+        names.append(load(tmp_path / folder / "spec.yaml").name)
+    assert names == ["mine", "my-other-one", "2024"]
+
+
+def test_a_folder_whose_letters_no_run_can_have_leaves_the_name(tmp_path: Path) -> None:
+    scaffold(tmp_path / "对齐")
+    assert load(tmp_path / "对齐" / "spec.yaml").name == "my-model"

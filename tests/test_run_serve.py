@@ -25,8 +25,8 @@ from alignwright.model.endpoint import Endpoint
 from alignwright.model.load import load
 from alignwright.model.local_model import LocalModel
 from alignwright.model.sampling import sample
-from alignwright.run.serve import ServeOptions, serving
-from alignwright.run.serve_http import LARGEST_BODY, ModelServer
+from alignwright.run.serve import ServeOptions, greeting, serve, serving
+from alignwright.run.serve_http import LARGEST_BODY, ModelServer, check_address
 from alignwright.run.serve_model import ServedModel
 
 QUESTION = "What is the capital of France?"
@@ -410,3 +410,18 @@ def test_the_command_serves_a_runs_model_under_its_name_until_it_is_interrupted(
 
 def greedy(policy: LocalModel, ids: list[int], count: int) -> list[int]:
     return sample(policy, [ids], n=1, max_new_tokens=count, temperature=0, seed=0)[0][0].ids
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "no-such-host.invalid"])
+def test_an_address_that_cannot_be_had_is_said_before_a_model_is_loaded(host: str, server: ModelServer, tmp_path: Path):
+    """No model lies in the folder, and it is not what the error is about."""
+    port = server.server_address[1]
+    with pytest.raises(ValueError, match=f"nothing can listen at {host} port {port}.*--port"):
+        serve(str(tmp_path), ServeOptions(host=host, port=port))
+    check_address("127.0.0.1", 0)
+
+
+def test_the_greeting_of_a_base_model_asks_for_a_completion(tmp_path: Path, server: ModelServer):
+    with serving(load(make_tiny(tmp_path / "base", template=None)), ServeOptions(port=0)) as base:
+        assert "/v1/completions" in greeting(base)
+    assert "/v1/chat/completions" in greeting(server)

@@ -185,6 +185,12 @@ def test_an_estimate_of_a_server_counts_no_text_that_it_will_not_score(project: 
         ("MODEL", "http://me:s3cret@host/v1#small", r"4: model: endpoint 'http://\.\.\.@host/v1#small': an address"),
         ("MODEL", "http://host/v1?key=s3cret#small", r"4: model: endpoint 'http://host/v1\?\.\.\.#small': an address"),
         ("MODEL", "http://host/v1", "4: model: endpoint 'http://host/v1' is no server"),
+        (
+            "MODEL",
+            "http://host/v1/chat/completions#small",
+            "4: model: .*'/chat/completions' is added here; give the address without it: http://host/v1#small",
+        ),
+        ("MODEL", "127.0.0.1:8000/v1#small", "model: .*a server is written with http://"),
         ("{small:", "{large:", "5: server.prices.large: has no effect: no server is asked for 'large'"),
         ("[1.0, 2.0]", "[-1.0, 2.0]", "5: server: the prices of 'small' are"),
     ],

@@ -115,7 +115,7 @@ def test_the_first_hour_in_an_empty_folder(installed: dict[str, str], tmp_path: 
         env=installed,
     )
     assert [line for line in lines if line.startswith("exit ")] == ["exit 0"] * (2 + 2 * len(EXAMPLES)) + ["exit 3"]
-    (page,) = tmp_path.glob("runs/my-model-*/report.html")
+    (page,) = tmp_path.glob("runs/mine-*/report.html")
     page.unlink()
     assert ran(COMMANDS, f"report {page.parent}", cwd=tmp_path, env=installed)[-1] == "exit 3"
     assert page.is_file()

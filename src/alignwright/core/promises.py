@@ -144,6 +144,12 @@ def answer(promise: Promise, findings: Sequence[Finding], models: Sequence[str] 
     against = "baseline" if promise.gain or tax else None
     finding = next((f for f in reversed(mine) if f.stage == last and f.against == against), None)
     what = f"the change of {promise.claim} from the baseline" if against else promise.claim
+    if finding is None and against and last == "baseline":
+        level = next((f for f in reversed(mine) if f.detail.get("untested")), None)
+        if level is not None:
+            return _untested(promise, f"{level.claim} was not measured: {level.detail['untested']}", level)
+        remedy = f"; a level can be promised, without '.gain': {promise.claim} > ..." if promise.gain else ""
+        return _untested(promise, f"no stage was trained, so there is no change of {promise.claim} to measure{remedy}")
     if finding is None:
         return _untested(promise, f"nothing measured {what} at the last stage, {last}")
     if against and finding.better is None:

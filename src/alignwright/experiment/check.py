@@ -106,8 +106,12 @@ def _read(loc: Loc, name: str, reads: Reads, data: Data) -> FileRows[Any]:
 
 def _about_model(experiment: Experiment, name: str) -> str:
     model = models.resolve(name, experiment.folder)
-    size = "" if model.parameters is None else f", {model.parameters / 1e6:.1f} M parameters"
+    size = "" if model.parameters is None else f", {_millions(model.parameters)} parameters"
     return f"model: {model.name} ({model.kind}{size})"
+
+
+def _millions(parameters: int) -> str:
+    return f"{parameters / 1e6:.1f} M" if parameters >= 1e5 else f"{parameters:,}"
 
 
 def _about_constitution(constitution: Constitution | None, experiment: Experiment) -> Iterator[str]:

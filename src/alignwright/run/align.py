@@ -95,7 +95,8 @@ def align(request: Request, view: View) -> Path:
         experiment, jobs, folder = prepare(request, checked.experiment)
     threads = set_num_threads()
     with run_lock(folder), within(folder):
-        view.say(f"{experiment.name}: {len(jobs)} stages into {folder} ({threads} thread{'s' * (threads != 1)})")
+        amount, hands = f"{len(jobs)} stage{'s' * (len(jobs) != 1)}", f"{threads} thread{'s' * (threads != 1)}"
+        view.say(f"{experiment.name}: {amount} into {folder} ({hands})")
         without = _write_spec(experiment, request, folder, threads)
         if without:
             view.say(

@@ -9,6 +9,7 @@ the terminal.
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable
 from io import TextIOWrapper
@@ -28,6 +29,7 @@ from alignwright.run.flagged import FLAGGED, flag
 from alignwright.run.run_folder import load_model
 from alignwright.text.refusal.grader import grade_refusal
 
+_COMMAND = re.compile(r"/[a-z?]+")
 EXAMPLE = 70  # characters of a lesson's prompt
 
 
@@ -102,6 +104,8 @@ def converse(
             _dim(console, why(messages, lessons))
         elif line == "/flag" or line.startswith("/flag "):
             _dim(console, one_line(flag(flags, messages, line.removeprefix("/flag"))))
+        elif _COMMAND.fullmatch(line):
+            _dim(console, f"{line} is no command, so nothing was asked: /new, /why, /flag and Ctrl-D are known")
         elif line:
             whole = (*messages, Message(role="user", content=line))
             try:

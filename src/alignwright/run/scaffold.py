@@ -33,6 +33,8 @@ EXAMPLES = {
     "audit": "audit.yaml",
 }
 """What `new --from` takes, and the spec of each."""
+_NAME_LINE, _NOT_IN_A_NAME = re.compile(r"(?m)^name:.*$"), re.compile(r"[^A-Za-z0-9._-]+")
+LONGEST_NAME = 50
 _DATA_FOLDER = re.compile(r"(?<![\w/])(?:quickstart|goodhart)/")
 """What stands before a file's name in an example's spec and not in a project's, which has one folder."""
 
@@ -53,11 +55,21 @@ def scaffold(folder: Path, example: str | None = None) -> str:
         _copy_example(example, folder)
         first = f"read {folder}/spec.yaml and what it names"
     spec = folder / "spec.yaml"
+    _name_after(folder, spec)
     last = f"audit {spec} --model NAME" if example == "audit" else f"align {spec}"
     steps = [first, f"alignwright check {spec}", f"alignwright {last}"]
     if not bundled_model_installed():
         steps.insert(1, f"{INSTALL} (the model that the spec names), or name another under 'model:'")
     return "\n".join((f"made {folder}", *(f"  {number}. {step}" for number, step in enumerate(steps, start=1))))
+
+
+def _name_after(folder: Path, spec: Path) -> None:
+    """Call the project's runs as its folder is called. Two projects with one name and equal words
+    would share a run folder, where the later run takes the earlier one's place."""
+    name = _NOT_IN_A_NAME.sub("-", folder.resolve().name).strip("-._")[:LONGEST_NAME]
+    if name:
+        line = yaml.safe_dump({"name": name}, allow_unicode=True).strip()  # quoted where it reads as a number
+        spec.write_text(_NAME_LINE.sub(lambda _: line, spec.read_text(encoding="utf-8"), count=1), encoding="utf-8")
 
 
 def _copy_example(example: str, folder: Path) -> None:

@@ -43,10 +43,13 @@ class ServeOptions:
 
 def serve(run: str, options: ServeOptions) -> None:
     """Serve until Ctrl-C or SIGTERM."""
+    from alignwright.run.serve_http import check_address
+
+    check_address(options.host, options.port)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         with serving(_open(run, options.dtype), options, _name(run)) as server:
-            print(visible(_greeting(server)), flush=True)
+            print(visible(greeting(server)), flush=True)
             server.serve_forever(poll_interval=0.1)
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)
@@ -89,8 +92,11 @@ def _name(run: str) -> str | None:
     return Path(run).resolve().name if (Path(run) / "model").is_dir() else None
 
 
-def _greeting(server: ModelServer) -> str:
+def greeting(server: ModelServer) -> str:
+    """Where the server is, what requests call its model, and a call to try."""
     name, dtype = server.model.name, str(server.model.policy.dtype).removeprefix("torch.")
-    example = '{"messages": [{"role": "user", "content": "Hello"}]}'
-    call = f"curl {server.address}/chat/completions -H 'content-type: application/json' -d '{example}'"
+    route, example = "chat/completions", '{"messages": [{"role": "user", "content": "Hello"}]}'
+    if not server.model.policy.chat.writes:  # a base model completes texts alone
+        route, example = "completions", '{"prompt": "Once upon a time"}'
+    call = f"curl {server.address}/{route} -H 'content-type: application/json' -d '{example}'"
     return f"{name} in {dtype} at {server.address} (Ctrl-C ends it); try: {call}"

@@ -10,6 +10,7 @@ through a name of its own), and no fault of one request ends the server.
 from __future__ import annotations
 
 import json
+import os
 import select
 import socket
 import sys
@@ -36,13 +37,32 @@ _READERS: dict[str, Callable[[dict[str, Any]], CompletionRequest]] = {
 }
 
 
+def check_address(host: str, port: int) -> None:
+    """Raise ValueError where nothing can listen there: said before a model is loaded, which takes
+    minutes."""
+    try:
+        with socket.socket(_family(host), socket.SOCK_STREAM) as trial:
+            if os.name == "posix":  # as the server itself: a port whose last connections linger is free
+                trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            trial.bind((host, port))
+    except OSError as error:
+        raise ValueError(
+            f"nothing can listen at {host} port {port}: {error.strerror}; name another with --port (0 is any free one)"
+            " or --host"
+        ) from error
+
+
+def _family(host: str) -> socket.AddressFamily:
+    return socket.AF_INET6 if ":" in host else socket.AF_INET
+
+
 class ModelServer(ThreadingHTTPServer):
     """The server of one model; port 0 is any free one."""
 
     daemon_threads, block_on_close, request_queue_size = True, False, 256
 
     def __init__(self, host: str, port: int, model: ServedModel) -> None:
-        self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        self.address_family = _family(host)
         self.model, self.host = model, host
         self.failure: BaseException | None = None
         self.places = threading.BoundedSemaphore(MOST_CONNECTIONS)

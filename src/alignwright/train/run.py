@@ -221,20 +221,19 @@ def summary_line(folder: Path) -> str:
         return "no step taken"
     long = folder / "too_long.jsonl"
     left_out = f", {len(read_lines(long))} rows too long" if long.exists() else ""
-    width = ends_width(len(steps))
+    taken, width = f"{len(steps)} step{'s' * (len(steps) != 1)}", ends_width(len(steps))
     over = f" (means of {width} steps)" if width > 1 else ""
     if "reward" in steps[0]["metrics"]:
         first, last = (
             sum(s["metrics"].get("reward", 0.0) for s in part) / width for part in (steps[:width], steps[-width:])
         )
         return (
-            f"{len(steps)} steps, reward {first:.3f} -> {last:.3f}{over}, kl"
-            f" {steps[-1]['metrics'].get('kl', 0.0):.2f}{left_out}"
+            f"{taken}, reward {first:.3f} -> {last:.3f}{over}, kl {steps[-1]['metrics'].get('kl', 0.0):.2f}{left_out}"
         )
     first, last = (_mean_loss(part) for part in (steps[:width], steps[-width:]))
     noted = folder / "notes.txt"
     note = f"; {noted.read_text(encoding='utf-8').strip()}" if noted.exists() else ""
-    return f"{len(steps)} steps, loss {first:.3f} -> {last:.3f}{over}{left_out}{note}"
+    return f"{taken}, loss {first:.3f} -> {last:.3f}{over}{left_out}{note}"
 
 
 def ends_width(steps: int) -> int:
