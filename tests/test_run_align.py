@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 from run_case import make_project
 
+import alignwright as aw
 from alignwright.core.promises import PromiseReport
 from alignwright.core.records import Finding
 
@@ -220,6 +221,12 @@ def test_an_edit_redoes_what_it_touches_and_nothing_else(project: Path, straight
     assert all("dpo" in line or "save the model" in line for line in redone)
     other = next(run for run in straight.parent.iterdir() if run != straight)
     assert "train.1.beta: 0.1 -> 0.4" in alignwright("diff", straight, other).stdout
+    compared = aw.compare(straight, other, quiet=True)
+    own = {f.claim: f.value for f in aw.Run(straight).findings if f.stage == "train.1.dpo" and f.against is None}
+    pairs = next(change for change in compared.changes if change.claim == "value.pairs")
+    assert pairs.a == pytest.approx(own["value.pairs"])
+    same = aw.compare(straight, straight, quiet=True).changes
+    assert all(change.value in (0.0, None) and not change.only_a for change in same)
 
 
 def test_the_report_is_made_again_without_torch(straight: Path) -> None:

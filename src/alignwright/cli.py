@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from alignwright.core.version import __version__
+from alignwright.run.compare_command import compare
 from alignwright.run.exit_code import run_to_its_end
 
 if TYPE_CHECKING:
@@ -79,9 +80,7 @@ def audit(
     spec: Spec,
     model: Annotated[
         str,
-        typer.Option(
-            help="The model to measure and attack: a name, folder, .gguf file, Hub id or server https://host/v1#name."
-        ),
+        typer.Option(help="The model to measure: a name, folder, .gguf file, Hub id or server https://host/v1#name."),
     ],
     dry_run: DryRun = False,
     probe: Probe = False,
@@ -130,17 +129,12 @@ def list_runs(
 @app.command()
 def diff(a: Run, b: Run) -> None:
     """What differs between two runs: knobs, then findings."""
-    from alignwright.report.text import visible
-    from alignwright.run.compare import compare, spec_changes
-    from alignwright.run.console import screen
+    from alignwright.run import compare
 
-    console, table = screen(), compare(a, b)
-    changes = spec_changes(a, b)
-    if not changes:
-        console.print("no knob differs")
-    for knob, old, new in changes:
-        console.print(visible(f"{knob}: {old} -> {new}"), markup=False, highlight=False)
-    console.print(table)
+    compare.show_changes(a, b)
+
+
+app.command()(compare)
 
 
 @app.command()
@@ -154,19 +148,9 @@ def front(
     ] = None,
 ) -> None:
     """Which trained model gives the most for the least: gain against cost, over one run or several."""
-    from rich.console import Console
+    from alignwright.run import pareto_table
 
-    from alignwright.run.console import screen
-    from alignwright.run.pareto_table import table
-
-    pareto, wide = table(runs, gain, tax, margin), Console(width=1000)
-    caption, pareto.caption = pareto.caption, None  # under the table, where it is not folded to the table's width
-    console = Console(
-        width=max(screen().width, wide.measure(pareto).maximum)
-    )  # a number is never cut: a narrow window folds the line
-    console.print(pareto)
-    if caption:
-        console.print(caption, style="dim italic")
+    pareto_table.show(runs, gain, tax, margin)
 
 
 @app.command()

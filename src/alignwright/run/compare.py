@@ -21,7 +21,8 @@ from rich.table import Table
 from alignwright.core.records import Finding
 from alignwright.job.ledger import json_of
 from alignwright.report.results import findings_in
-from alignwright.report.text import one_line
+from alignwright.report.text import one_line, visible
+from alignwright.run.console import screen
 from alignwright.stats.marks import LEVEL
 from alignwright.stats.significance import holm
 
@@ -64,6 +65,17 @@ def read_json_object(path: Path) -> dict[str, object]:
             f"{path}: damaged, not the JSON that a run writes; run the same spec again, which writes it anew"
         )
     return cast("dict[str, object]", value)
+
+
+def show_changes(a: Path, b: Path) -> None:
+    """Print the knobs that differ, then the findings of both."""
+    console, table = screen(), compare(a, b)
+    changes = spec_changes(a, b)
+    if not changes:
+        console.print("no knob differs")
+    for knob, old, new in changes:
+        console.print(visible(f"{knob}: {old} -> {new}"), markup=False, highlight=False)
+    console.print(table)
 
 
 def compare(a: Path, b: Path) -> Table:

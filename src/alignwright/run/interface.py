@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from alignwright.files.rows import BadRow
     from alignwright.run.doctor import Examination
     from alignwright.run.estimate import RunEstimate
+    from alignwright.run.paired_comparison import LogComparison
     from alignwright.run.run_folder import Run
     from alignwright.run.run_list import RunSummary
 
@@ -143,6 +144,34 @@ def runs(folder: str | os.PathLike[str] = "runs", *, quiet: bool = False) -> lis
     summaries = run_list(Path(folder))
     show_runs(summaries, Path(folder), _console(quiet))
     return summaries
+
+
+def compare(
+    a: str | os.PathLike[str],
+    b: str | os.PathLike[str],
+    *,
+    margin: float | None = None,
+    claims: Sequence[str] = (),
+    lower: Sequence[str] = (),
+    quiet: bool = False,
+) -> LogComparison:
+    """Compare two runs, two logs of Inspect or two of lm-eval's sample files, item by item.
+
+    Each claim's change, B minus A, has a paired interval, a p adjusted by Holm, and the items on
+    which B is worse. With a `margin`, in the claim's own unit, each claim's `answer` says whether a
+    fall beyond it is ruled out, and `exit_code` is 1, 3 or 0 as of promises. `claims` keeps these
+    alone; of `lower` less is better, where the log does not say so. Raises FileNotFoundError, or
+    ValueError with file and line where a log cannot be read or nothing is paired.
+    """
+    from alignwright.run.comparison_table import show
+    from alignwright.run.paired_comparison import compare_logs
+    from alignwright.run.score_logs import read_scores
+
+    with paused():
+        one, two = read_scores(Path(a)), read_scores(Path(b))
+        comparison = compare_logs(one, two, margin=margin, claims=claims, lower=lower)
+    show(comparison, _console(quiet))
+    return comparison
 
 
 def _perform(

@@ -11,11 +11,23 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from rich.console import Console
 from rich.table import Table
 
 from alignwright.core.records import Finding
 from alignwright.run.compare import plain, read_findings, read_json_object
+from alignwright.run.console import screen
 from alignwright.stats.pareto import ParetoPoint, axes, best_within, knee_point, margins, pareto_front, points
+
+
+def show(runs: Sequence[Path], gain: str | None, tax: str | None, margin: float | None) -> None:
+    """Print the table, and what is said of it beneath, where it is not folded to the table's width."""
+    pareto, wide = table(runs, gain, tax, margin), Console(width=1000)
+    caption, pareto.caption = pareto.caption, None
+    console = Console(width=max(screen().width, wide.measure(pareto).maximum))  # no number is cut: a window folds lines
+    console.print(pareto)
+    if caption:
+        console.print(caption, style="dim italic")
 
 
 def table(runs: Sequence[Path], gain: str | None, tax: str | None, margin: float | None) -> Table:

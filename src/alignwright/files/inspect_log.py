@@ -1,0 +1,190 @@
+"""What does a log of Inspect (`.eval`, or `.json`) say item by item?
+
+An `.eval` file is a zip of JSON, packed with Zstandard: a summary of every sample with its scores,
+and each sample whole in a file of its own, which is read only for the replies that are shown. Read
+here are the samples' own scores, and none of the log's means: `accuracy` is the mean of whatever
+the scorer wrote, so that it can exceed 1, and a grade that failed leaves its denominator. C, I, P
+and N are 1, 0, 0.5 and 0 as in Inspect; a text that Inspect would count as 0 because it cannot read
+it is unscored here, as is NaN, its sign for a failed grade.
+
+An item is its id with its input and target: the same id with another question is another item.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import zipfile
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, cast
+
+from alignwright.core.records import content_id
+from alignwright.files.errors import SpecError
+from alignwright.files.score_log import ItemScore, ScoredClaim, ScoreLog, unit_of
+from alignwright.files.zstd_zip import member
+
+WORDS = {"C": 1.0, "I": 0.0, "P": 0.5, "N": 0.0, "yes": 1.0, "true": 1.0, "no": 0.0, "false": 0.0}
+CLUSTERS = ("topic", "category", "subject", "cluster")
+"""Keys of a sample's metadata that say which samples belong together, the first that is there."""
+
+
+def read_inspect_log(path: Path) -> ScoreLog:
+    """The scores of a log; its claims are the scorers, or scorer/key where one writes several."""
+    if path.suffix == ".json":
+        log = _object(_json(path.read_bytes(), str(path)), str(path))
+        samples = [_object(sample, str(path)) for sample in _list(log.get("samples"))]
+        return _log(path, samples, [log], by_place=False)
+    try:
+        with zipfile.ZipFile(path) as file:
+            names = file.namelist()
+            header = _object(_read(file, path, "header.json"), str(path)) if "header.json" in names else {}
+            return _log(path, list(_summaries(file, path, names)), [header], by_place=True)
+    except zipfile.BadZipFile:
+        raise SpecError([f"{path}: no .eval log of Inspect: not a zip file, or cut short"]) from None
+
+
+def score_value(value: object) -> tuple[float | None, str]:
+    """A score as a number, or why it is none."""
+    if isinstance(value, str):
+        if value in WORDS or value.lower() in ("yes", "true", "no", "false"):
+            return WORDS[value if value in WORDS else value.lower()], ""
+        try:
+            value = float(value)
+        except ValueError:
+            return None, f"the score is the text {value[:60]!r}, which Inspect counts as 0"
+    if isinstance(value, int | float):
+        return (float(value), "") if math.isfinite(value) else (None, "unscored (NaN), left out of Inspect's mean")
+    return None, "no score"
+
+
+def _log(path: Path, samples: list[dict[str, Any]], heads: list[dict[str, Any]], *, by_place: bool) -> ScoreLog:
+    if not samples:
+        raise SpecError([f"{path}: the log holds no samples"])
+    scorers = list(dict.fromkeys(name for sample in samples for name in _scores(sample)))
+    claims: dict[str, list[ItemScore]] = {name: [] for name in scorers}
+    for sample in samples:
+        where, common = f"{sample.get('id')}_epoch_{sample.get('epoch', 1)}", _common(sample)
+        reply = "" if by_place else _reply(sample)
+        given = _scores(sample)
+        for name in scorers:
+            value, why = given.get(name, (None, f"no score: {_error(sample)}"))
+            claims[name].append(
+                ItemScore(*common[:2], value, *common[2:], reply, why, f"samples/{where}.json" if by_place else "")
+            )
+    return ScoreLog(
+        str(path),
+        "inspect",
+        tuple(ScoredClaim(name, scores, unit=unit_of([s.value for s in scores])) for name, scores in claims.items()),
+        tuple(_notes(path, samples, heads[0])),
+        (lambda place: _reply(_sample(path, place))) if by_place else None,
+    )
+
+
+def _summaries(file: zipfile.ZipFile, path: Path, names: list[str]) -> Iterator[dict[str, Any]]:
+    """A finished log has one file of summaries, one under way several; without any, the samples."""
+    journal = [name for name in names if name.startswith("_journal/summaries/")]
+    for name in ["summaries.json"] if "summaries.json" in names else journal:
+        yield from (_object(sample, str(path)) for sample in _list(_read(file, path, name)))
+    if "summaries.json" not in names and not journal:
+        yield from (_object(_read(file, path, name), str(path)) for name in names if name.startswith("samples/"))
+
+
+def _scores(sample: dict[str, Any]) -> dict[str, tuple[float | None, str]]:
+    """Each number that a sample was given, by scorer, or by scorer/key where one gave several."""
+    numbers: dict[str, tuple[float | None, str]] = {}
+    scores = sample.get("scores")
+    for scorer, score in cast("dict[str, Any]", scores).items() if isinstance(scores, dict) else ():
+        value = cast("dict[str, Any]", score).get("value") if isinstance(score, dict) else None
+        if isinstance(value, list):
+            value = {str(place): each for place, each in enumerate(cast("list[Any]", value))}
+        if isinstance(value, dict):
+            for key, each in cast("dict[str, Any]", value).items():
+                numbers[f"{scorer}/{key}"] = score_value(each)
+        else:
+            numbers[scorer] = score_value(value)
+    return numbers
+
+
+def _common(sample: dict[str, Any]) -> tuple[str, str, str, str]:
+    """Item, name, cluster and prompt."""
+    asked, metadata = sample.get("input"), sample.get("metadata")
+    prompt = asked if isinstance(asked, str) else _last_text(asked)
+    told = asked if isinstance(asked, str) else [[m.get("role"), _content(m)] for m in _messages(asked)]
+    known = cast("dict[str, Any]", metadata) if isinstance(metadata, dict) else {}
+    cluster = next((str(known[key]) for key in CLUSTERS if isinstance(known.get(key), str | int)), "")
+    name = str(sample.get("id"))
+    return f"{name} {content_id(told, sample.get('target'))}", name, cluster, prompt
+
+
+def _notes(path: Path, samples: list[dict[str, Any]], head: dict[str, Any]) -> Iterator[str]:
+    status = head.get("status", "not there: the log was not finished")
+    if status != "success":
+        yield f"{path.name}: the log's status is {status}: what was not answered is not in it"
+    errors = sum(bool(sample.get("error")) for sample in samples)
+    if errors:
+        yield f"{path.name}: {errors} samples ended with an error and are unscored"
+    epochs = Counter(sample.get("epoch", 1) for sample in samples)
+    if len(epochs) > 1:
+        yield f"{path.name}: {len(epochs)} epochs, averaged item by item"
+
+
+def _sample(path: Path, place: str) -> dict[str, Any]:
+    with zipfile.ZipFile(path) as file:
+        return _object(_read(file, path, place), str(path)) if place in file.namelist() else {}
+
+
+def _reply(sample: dict[str, Any]) -> str:
+    output = sample.get("output")
+    choices = _list(cast("dict[str, Any]", output).get("choices")) if isinstance(output, dict) else []
+    message = cast("dict[str, Any]", choices[0]).get("message") if choices and isinstance(choices[0], dict) else None
+    text = _content(cast("dict[str, Any]", message)) if isinstance(message, dict) else ""
+    attachments = sample.get("attachments")
+    if text.startswith("attachment://") and isinstance(attachments, dict):
+        return str(cast("dict[str, Any]", attachments).get(text.removeprefix("attachment://"), text))
+    return text
+
+
+def _error(sample: dict[str, Any]) -> str:
+    error = sample.get("error")
+    message = cast("dict[str, Any]", error).get("message") if isinstance(error, dict) else error
+    return str(message)[:200] if message else "the scorer wrote none"
+
+
+def _messages(asked: object) -> list[dict[str, Any]]:
+    return [cast("dict[str, Any]", m) for m in _list(asked) if isinstance(m, dict)]
+
+
+def _last_text(asked: object) -> str:
+    messages = _messages(asked)
+    return _content(messages[-1]) if messages else ""
+
+
+def _content(message: dict[str, Any]) -> str:
+    content = message.get("content")
+    if isinstance(content, str):
+        return content
+    parts = [cast("dict[str, Any]", part).get("text") for part in _list(content) if isinstance(part, dict)]
+    return "\n".join(part for part in parts if isinstance(part, str))
+
+
+def _read(file: zipfile.ZipFile, path: Path, name: str) -> object:
+    return _json(member(file, name, path), f"{path}/{name}")
+
+
+def _json(data: bytes, where: str) -> object:
+    try:
+        return json.loads(data)
+    except (ValueError, RecursionError):
+        raise SpecError([f"{where}: not JSON as Inspect writes it"]) from None
+
+
+def _object(value: object, where: str) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise SpecError([f"{where}: no log of Inspect: a JSON object was expected, seen {str(value)[:60]!r}"])
+    return cast("dict[str, Any]", value)
+
+
+def _list(value: object) -> list[Any]:
+    return cast("list[Any]", value) if isinstance(value, list) else []

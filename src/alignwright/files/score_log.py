@@ -1,0 +1,65 @@
+"""What does an evaluation's log say of each item: which claim, which score, which prompt and reply?
+
+One form for the logs of all tools that are read: a `ScoreLog` of claims, each with a score an item.
+A score that is missing, not a number or empty is None, with the reason: it is counted, and never
+taken for 0 as a mean over a log's own numbers may do. Items of two logs are the same where `item` is,
+which is made of what was asked and not of a place in a file alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+from alignwright.core.claims import Better
+
+Kind = Literal["run", "inspect", "lm_eval"]
+
+
+class ItemScore(NamedTuple):
+    """One item's score once: of several epochs there is one each."""
+
+    item: str
+    """By this an item is found in another log."""
+    name: str
+    """What a person finds it by."""
+    value: float | None
+    cluster: str = ""
+    prompt: str = ""
+    reply: str = ""
+    reason: str = ""
+    place: str = ""
+    """Where in the log the reply lies, when it is read only as it is shown."""
+
+
+@dataclass(frozen=True)
+class ScoredClaim:
+    """One thing that was scored, item by item."""
+
+    name: str
+    scores: Sequence[ItemScore]
+    better: Better = "higher"
+    unit: str = "score"
+    part: bool = False
+    """Whether it is a part of a broader claim of the same log."""
+
+
+@dataclass(frozen=True)
+class ScoreLog:
+    """All that a log says item by item. `notes` is what a reader should know of it."""
+
+    path: str
+    kind: Kind
+    claims: tuple[ScoredClaim, ...]
+    notes: tuple[str, ...] = ()
+    reply_at: Callable[[str], str] | None = None
+    """The reply that lies at a place in the log."""
+
+    def reply(self, score: ItemScore) -> str:
+        return self.reply_at(score.place) if score.place and self.reply_at else score.reply
+
+
+def unit_of(values: Sequence[float | None]) -> str:
+    """A share where every value is from 0 to 1."""
+    return "share" if all(value is None or 0 <= value <= 1 for value in values) else "score"

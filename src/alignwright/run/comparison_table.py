@@ -1,0 +1,89 @@
+"""How is a comparison of two logs shown: a line a claim, then the items that became worse?"""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from alignwright.report.text import one_line, shortened
+from alignwright.run.paired_comparison import ClaimChange, LogComparison
+from alignwright.stats.marks import LEVEL
+
+EXCERPT = 160
+"""Characters of a prompt or reply in the terminal."""
+
+
+def show(comparison: LogComparison, console: Console) -> None:
+    """Print the comparison; text of logs is shown and never obeyed."""
+    _line(console, f"A: {comparison.a}")
+    _line(console, f"B: {comparison.b}")
+    table = Table(box=None, pad_edge=False)
+    for heading in ("claim", "A", "B", "B - A", "n", "worse", "better", "p adjusted", "", "margin"):
+        table.add_column(heading, overflow="fold")
+    for change in comparison.changes:
+        table.add_row(*(_cell(text) for text in _cells(change)))
+    console.print(table)
+    for change in comparison.changes:
+        if change.reason:
+            _line(console, f"{change.answer}: {change.claim}: {change.reason}")
+    for change in comparison.changes:
+        _regressions(change, console)
+    for side, names in (("A", comparison.only_in_a), ("B", comparison.only_in_b)):
+        if names:
+            _line(console, f"only in {side}: {', '.join(names)}")
+    for note in (*comparison.notes, *_gaps(comparison)):
+        _line(console, f"note: {note}")
+
+
+def _cells(change: ClaimChange) -> tuple[str, ...]:
+    if change.value is None:
+        return (change.claim, "-", "-", "-", "0", "", "", "", "", change.answer or "")
+    limits = "no interval" if change.low is None or change.high is None else f"{change.low:+.3f}, {change.high:+.3f}"
+    adjusted = "" if change.p_adjusted is None else f"{change.p_adjusted:.3f}"
+    return (
+        change.claim, f"{change.a:.3f}", f"{change.b:.3f}", f"{change.value:+.3f} [{limits}]", str(change.n),
+        str(change.worse), str(change.improved), adjusted, _mark(change), change.answer or "",
+    )  # fmt: skip
+
+
+def _mark(change: ClaimChange) -> str:
+    if change.p_adjusted is None or change.p_adjusted >= LEVEL or not change.value:
+        return ""
+    if change.better is None:
+        return "changed"
+    return "better" if (change.value > 0) == (change.better == "higher") else "worse"
+
+
+def _regressions(change: ClaimChange, console: Console) -> None:
+    if not change.regressions:
+        return
+    _line(console, f"{change.claim}: {change.worse} items are worse in B, the first {len(change.regressions)}:")
+    table = Table(box=None, pad_edge=False)
+    for heading in ("item", "A", "B", "prompt", "reply of A", "reply of B"):
+        table.add_column(heading, overflow="fold")
+    for item in change.regressions:
+        texts = (shortened(text, EXCERPT) for text in (item.prompt, item.reply_a, item.reply_b))
+        table.add_row(*(_cell(text) for text in (item.item, f"{item.value_a:g}", f"{item.value_b:g}", *texts)))
+    console.print(table)
+
+
+def _gaps(comparison: LogComparison) -> list[str]:
+    """What was not paired, claim by claim."""
+    gaps: list[str] = []
+    for change in comparison.changes:
+        counts = ((change.unscored, "not scored in both"), (change.only_a, "in A alone"), (change.only_b, "in B alone"))
+        words = [f"{count} {what}" for count, what in counts if count]
+        if change.coverage is not None:
+            words.append(f"its interval covers about {change.coverage:.1%} at such sizes (simulated)")
+        if words:
+            gaps.append(f"{change.claim}: {', '.join(words)}")
+    return gaps
+
+
+def _cell(text: str) -> str:
+    return escape(one_line(text))
+
+
+def _line(console: Console, text: str) -> None:
+    console.print(one_line(text), markup=False, highlight=False, soft_wrap=True)

@@ -1,0 +1,74 @@
+"""Which scores, item by item, lie in a run's folder or in another tool's log?
+
+Of a run the last model's are read, claim by claim in the reported direction, from the stages that
+measured or attacked it, each held against the ledger.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from alignwright.core.claims import Claim
+from alignwright.core.records import SampleResult
+from alignwright.files.inspect_log import read_inspect_log
+from alignwright.files.lm_eval_log import read_samples_file, read_samples_folder
+from alignwright.files.score_log import ItemScore, ScoredClaim, ScoreLog
+from alignwright.job.job import PROBES
+from alignwright.job.ledger import Ledger
+from alignwright.job.records import SAMPLES, read_samples
+from alignwright.report.results import read
+from alignwright.run.paired_comparison import kind_of
+
+
+def read_scores(path: Path) -> ScoreLog:
+    """Every score in a log. FileNotFoundError or ValueError, with what to do, where there is none."""
+    if not path.exists():
+        raise FileNotFoundError(f"{path}: there is no such run or log")
+    kind = kind_of(path)
+    if kind is None:
+        raise ValueError(
+            f"{path}: neither a run folder, a log of Inspect (.eval, .json), nor lm-eval's samples (samples_*.jsonl,"
+            " or a folder of them, as lm-eval --log_samples writes)"
+        )
+    if kind == "inspect":
+        return read_inspect_log(path)
+    if kind == "lm_eval":
+        return read_samples_folder(path) if path.is_dir() else read_samples_file(path)
+    return _run_scores(path)
+
+
+def _run_scores(run: Path) -> ScoreLog:
+    results, ledger = read(run), Ledger(run)
+    if not results.stages:
+        raise ValueError(f"{run}: nothing was measured in it")
+    stage, groups = results.stages[-1], dict[str, list[SampleResult]]()
+    for name, entry in ledger.entries.items():
+        section, _, model = name.partition("@")
+        if model == stage and section.partition(".")[0] in PROBES and (run / entry.folder / SAMPLES).exists():
+            for sample in read_samples(ledger.intact(name)):
+                groups.setdefault(sample.claim, []).append(sample)
+    claims = tuple(
+        _scored(name, samples, claim, name.rpartition(".")[0] in groups)
+        for name, samples in groups.items()
+        if (claim := results.record(name)) is not None
+    )
+    unknown = sorted(name for name in groups if results.record(name) is None)
+    notes = [f"{run}: scores are those of the model after {results.stage(stage)}"]
+    notes += [f"{run}: no stage of the run makes the claim {name}: left out" for name in unknown]
+    return ScoreLog(str(run), "run", claims, tuple(notes))
+
+
+def _scored(name: str, samples: list[SampleResult], claim: Claim, is_part: bool) -> ScoredClaim:
+    scores = [
+        ItemScore(
+            sample.item,
+            sample.item,
+            None if sample.value is None else sample.value if claim.counts == "pass" else 1.0 - sample.value,
+            sample.cluster,
+            sample.prompt.last.content if sample.prompt else "",
+            sample.reply,
+            sample.reason,
+        )
+        for sample in samples
+    ]
+    return ScoredClaim(name, scores, claim.better, claim.unit, is_part)
