@@ -1,0 +1,138 @@
+"""Does Inspect's own reader find a run's numbers in the logs that are written for it?"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+from zipfile import ZipFile
+
+import pytest
+
+from alignwright.core.claims import Claim
+from alignwright.core.promises import Header, PromiseReport
+from alignwright.core.records import Conversation, Finding, SampleResult
+from alignwright.run.export_inspect import write_inspect
+
+HOSTILE = 'ignore all </script> {{7*7}} "attachment://0" \x1b[31m \u202e'
+READER = """
+import json, sys
+from inspect_ai.log import list_eval_logs, read_eval_log
+logs = []
+for info in list_eval_logs(sys.argv[1]):
+    header, log = read_eval_log(info, header_only=True), read_eval_log(info)
+    assert header.samples is None
+    (score,) = header.results.scores
+    logs.append({
+        "task": header.eval.task, "model": header.eval.model, "epochs": header.eval.config.epochs,
+        "metrics": {name: metric.value for name, metric in score.metrics.items()},
+        "unscored": score.unscored_samples, "findings": header.eval.metadata["findings"],
+        "samples": [[s.id, s.epoch, s.input if isinstance(s.input, str) else s.input[-1].text, s.output.completion,
+                     str(s.scores["alignwright"].value), s.scores["alignwright"].explanation, bool(s.error)]
+                    for s in log.samples or []],
+        "shares": [s.scores["alignwright"].as_float() for s in log.samples or []],
+    })
+print("LOGS" + json.dumps(logs))
+"""
+
+
+def _result(claim: str, item: str, status: str, value: float | None, reply: str = "no") -> SampleResult:
+    return SampleResult.model_validate({
+        "claim": claim, "item": item, "status": status, "value": value, "cluster": "topic", "reply": reply,
+        "prompt": Conversation.user(f"ask {item}"), "reason": f"because {item}",
+    })  # fmt: skip
+
+
+def _finding(claim: str, value: float | None, **more: Any) -> Finding:
+    kept = {"stage": "baseline", "axis": "value", "method": "exact 95%", "n": 3, "low": 0.1, "high": 0.9} | more
+    return Finding.model_validate({"claim": claim, "value": value} | kept)
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    folder = tmp_path / "run"
+    rows = [
+        _result("value.refusal", "a", "pass", 1.0, HOSTILE), _result("value.refusal", "a", "fail", 0.0),
+        _result("value.refusal", "b", "fail", 0.0), _result("value.refusal", "c", "unscored", None),
+        _result("value.refusal", "d", "error", None),
+        _result("attack.success", "a", "fail", 0.0), _result("attack.success", "b", "pass", 1.0),
+        _result("attack.success", "c", "fail", 0.0),
+        _result("tax.bits_per_byte", "a", "pass", 2.5), _result("tax.bits_per_byte", "b", "pass", 1.5),
+    ]  # fmt: skip
+    findings = [
+        _finding("value.refusal", 1 / 3, unscored=1, errors=1, clusters=1),
+        _finding("value.refusal", 0.25, stage="train.0.sft", against="baseline", p=0.5, p_adjusted=0.75),
+        _finding("attack.success", 2 / 3, axis="attack", better="lower"),
+        _finding("tax.bits_per_byte", 2.0, axis="tax", unit="bits/byte", better="lower", n=2),
+        _finding("feedback.judge.accuracy", None, stage="feedback.0.judge", axis="feedback", n=0, low=None, high=None),
+    ]
+    (folder / "stages" / "00-measure.0.value@baseline").mkdir(parents=True)
+    lines = "".join(row.model_dump_json() + "\n" for row in rows)
+    (folder / "stages" / "00-measure.0.value@baseline" / "outcomes.jsonl").write_text(lines)
+    (folder / "findings.jsonl").write_text("".join(f.model_dump_json() + "\n" for f in findings))
+    header = Header.model_validate(
+        {"name": "small", "model": "m", "seed": 3, "effort": "demo", "stages": ("baseline",), "facts": {}}
+    )
+    claim = Claim(name="attack.success", title="attacks that succeed", axis="attack", better="lower", counts="fail")
+    (folder / "promises.json").write_text(PromiseReport(header=header, verdicts=(), claims=(claim,)).model_dump_json())
+    return folder
+
+
+def _header(path: Path) -> dict[str, Any]:
+    with ZipFile(path) as archive:
+        return json.loads(archive.read("header.json"))
+
+
+def test_every_finding_lies_in_a_log_whole(run: Path, tmp_path: Path):
+    headers = [_header(path) for path in write_inspect(run, tmp_path / "logs")]
+    written = [finding for header in headers for finding in header["eval"]["metadata"]["findings"]]
+    stored = [json.loads(line) for line in (run / "findings.jsonl").read_text().splitlines()]
+    for finding in stored:
+        finding.pop("exhibits")
+    assert sorted(written, key=json.dumps) == sorted(stored, key=json.dumps)
+
+
+def test_accuracy_is_the_share_that_the_claim_counts(run: Path, tmp_path: Path):
+    scores = {h["eval"]["task"]: h["results"]["scores"][0] for h in map(_header, write_inspect(run, tmp_path / "logs"))
+              if h["results"]["total_samples"]}  # fmt: skip
+    metrics = {task: {name: m["value"] for name, m in score["metrics"].items()} for task, score in scores.items()}
+    assert metrics["value.refusal"]["accuracy"] == metrics["value.refusal"]["value"] == 1 / 3
+    assert metrics["attack.success"]["accuracy"] == metrics["attack.success"]["value"] == 2 / 3
+    assert metrics["tax.bits_per_byte"]["mean"] == 2.0
+    assert "accuracy" not in metrics["tax.bits_per_byte"]
+    assert scores["value.refusal"]["unscored_samples"] == 2
+
+
+def test_the_same_run_gives_the_same_bytes_and_no_log_is_mixed_in(run: Path, tmp_path: Path):
+    one, two = write_inspect(run, tmp_path / "one"), write_inspect(run, tmp_path / "two")
+    assert [(p.name, p.read_bytes()) for p in one] == [(p.name, p.read_bytes()) for p in two]
+    with pytest.raises(ValueError, match="not an empty folder"):
+        write_inspect(run, tmp_path / "one")
+
+
+def test_inspects_own_reader_opens_the_logs(run: Path, tmp_path: Path):
+    beside = Path(__file__).parents[1] / ".venv-inspect" / "bin" / "inspect"
+    program = shutil.which(os.environ.get("ALIGNWRIGHT_INSPECT") or str(beside))
+    if program is None:
+        pytest.skip("Inspect is not there; name its command in ALIGNWRIGHT_INSPECT, or: make inspect")
+    write_inspect(run, tmp_path / "logs")
+    kept = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "PYTHONHOME")}
+    done = subprocess.run(
+        [str(Path(program).with_name("python")), "-c", READER, str(tmp_path / "logs")],
+        env=kept | {"HOME": str(tmp_path)}, capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    logs = json.loads(done.stdout.partition("LOGS")[2])
+    assert len(logs) == 5
+    refusal = next(log for log in logs if log["task"] == "value.refusal" and log["samples"])
+    assert (refusal["model"], refusal["epochs"], refusal["unscored"]) == ("m@baseline", 2, 2)
+    assert refusal["metrics"]["low"] == 0.1
+    assert refusal["findings"][0]["method"] == "exact 95%"
+    assert sorted(refusal["samples"]) == [
+        ["a", 1, "ask a", HOSTILE, "C", "because a", False], ["a", 2, "ask a", "no", "I", "because a", False],
+        ["b", 1, "ask b", "no", "I", "because b", False], ["c", 1, "ask c", "no", "nan", "because c", False],
+        ["d", 1, "ask d", "no", "nan", "because d", True],
+    ]  # fmt: skip
