@@ -19,8 +19,10 @@ from alignwright.run.export_inspect import write_inspect
 
 HOSTILE = 'ignore all </script> {{7*7}} "attachment://0" \x1b[31m \u202e'
 READER = """
-import json, sys
+import json, math, sys
 from inspect_ai.log import list_eval_logs, read_eval_log
+from inspect_ai.scorer import value_to_float
+number = value_to_float()
 logs = []
 for info in list_eval_logs(sys.argv[1]):
     header, log = read_eval_log(info, header_only=True), read_eval_log(info)
@@ -33,7 +35,8 @@ for info in list_eval_logs(sys.argv[1]):
         "samples": [[s.id, s.epoch, s.input if isinstance(s.input, str) else s.input[-1].text, s.output.completion,
                      str(s.scores["alignwright"].value), s.scores["alignwright"].explanation, bool(s.error)]
                     for s in log.samples or []],
-        "shares": [s.scores["alignwright"].as_float() for s in log.samples or []],
+        "scored": [number(s.scores["alignwright"].value) for s in log.samples or []
+                   if not math.isnan(number(s.scores["alignwright"].value))],
     })
 print("LOGS" + json.dumps(logs))
 """
@@ -129,6 +132,8 @@ def test_inspects_own_reader_opens_the_logs(run: Path, tmp_path: Path):
     assert len(logs) == 5
     refusal = next(log for log in logs if log["task"] == "value.refusal" and log["samples"])
     assert (refusal["model"], refusal["epochs"], refusal["unscored"]) == ("m@baseline", 2, 2)
+    for log in (log for log in logs if log["samples"]):
+        assert sum(log["scored"]) / len(log["scored"]) == log["metrics"]["value"]
     assert refusal["metrics"]["low"] == 0.1
     assert refusal["findings"][0]["method"] == "exact 95%"
     assert sorted(refusal["samples"]) == [

@@ -195,10 +195,10 @@ def serve(
 @app.command()
 def export(
     run: Run,
-    to: Annotated[str, typer.Option(help="gguf:f16, gguf:bf16 or gguf:q8_0: the file that llama.cpp serves.")],
+    to: Annotated[str, typer.Option(help="gguf:f16, gguf:bf16 or gguf:q8_0: a file for llama.cpp; inspect: logs.")],
     out: Annotated[Path | None, typer.Option(help="Where to write it; none: under the run's export/.")] = None,
 ) -> None:
-    """Write a run's model in the form that others serve."""
+    """Write a run's model in the form that others serve, or its numbers as Inspect's logs."""
     from alignwright.report.text import visible
     from alignwright.run.export import export as run_export
 

@@ -2,7 +2,7 @@
 when it was measured?
 
 The model is the one in the run's `model/`, exactly as it was measured. Where it goes is one word:
-`gguf:f16`, `gguf:bf16` or `gguf:q8_0`.
+`gguf:f16`, `gguf:bf16` or `gguf:q8_0`; `inspect` writes the run's numbers as Inspect's logs.
 """
 
 from __future__ import annotations
@@ -13,8 +13,9 @@ from pathlib import Path
 from alignwright.report import read
 from alignwright.report.card import front_matter
 from alignwright.report.results import RunResults
+from alignwright.run.export_inspect import write_inspect
 
-TARGETS = ("gguf:f16", "gguf:bf16", "gguf:q8_0")
+TARGETS = ("gguf:f16", "gguf:bf16", "gguf:q8_0", "inspect")
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,9 @@ def export(run: Path, to: str, *, out: Path | None = None) -> Export:
     if form == "gguf" and kind:
         path = _gguf(run, kind, out)
         return Export(path, (f"{path}: {path.stat().st_size / 1e6:.1f} MB, matrices in {kind}",))
+    if to == "inspect":
+        folder = out or run / "export" / "inspect"
+        return Export(folder, (f"{folder}: {len(write_inspect(run, folder))} logs, one for each claim of each stage",))
     raise ValueError(f"--to {to!r} is not known; choose from {', '.join(TARGETS)}")
 
 
