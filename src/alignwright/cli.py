@@ -262,14 +262,14 @@ def label(
 
 @app.command()
 def rate(
-    source: Annotated[Path, typer.Argument(help="A run folder, or a file of pairs of replies.", exists=True)],
+    source: Annotated[Path, typer.Argument(help="A run folder, a file of pairs, or one of 'label'.", exists=True)],
     rater: Annotated[str, typer.Option(help="Who answers: a name or number.")],
     group: Annotated[str, typer.Option(help="The rater's group.")] = "",
-    out: Annotated[Path, typer.Option(help="The file of votes.", dir_okay=False)] = Path("votes.jsonl"),
+    out: Annotated[Path | None, typer.Option(help="The file of votes; none: votes.jsonl.", dir_okay=False)] = None,
     limit: Annotated[int | None, typer.Option(help="At most so many questions now.", min=1)] = None,
     seed: Annotated[int, typer.Option(help="Seed of order and sides.")] = 0,
 ) -> None:
-    """Which of two replies is better? Asks a person, blind and in random order; run it again to go on."""
+    """Which of two replies is better (or: which labels are missing)? Asks a person, blind; run it again to go on."""
     from alignwright.run.rate import rate_in_terminal
 
     rate_in_terminal(source, out, rater=rater, group=group, seed=seed, limit=limit)

@@ -14,13 +14,13 @@ from io import TextIOWrapper
 from pathlib import Path
 
 from rich.console import Console
-from rich.padding import Padding
-from rich.text import Text
 
 from alignwright.core.records import Prompt
 from alignwright.report.text import one_line, visible
+from alignwright.run.rate_labels import fill, is_to_be_labelled
 from alignwright.run.rate_pairs import Showing, pairs_of, showings
 from alignwright.run.ratings import Choice, Rating, Ratings, described
+from alignwright.run.show_replies import dim, indented
 
 _CHOICES: dict[str, Choice] = {
     "1": "a",
@@ -30,6 +30,7 @@ _CHOICES: dict[str, Choice] = {
     "c": "cannot say",
     "cannot say": "cannot say",
 }
+VOTES = "votes.jsonl"
 HELP = "1 or 2: that reply is better; t: a tie; c: cannot say; a reason may follow (1 it is true); q ends."
 
 
@@ -50,7 +51,7 @@ def rate(
         raise ValueError("a vote is somebody's: give --rater a name")
     pairs, ratings = pairs_of(source), Ratings(votes)
     left = ratings.left_over(showings(pairs, rater=rater, seed=seed), rater)
-    _dim(console, f"{len(left)} questions left. {HELP}")
+    dim(console, f"{len(left)} questions left. {HELP}")
     try:
         for place, showing in enumerate(left[:limit], 1):
             _show(console, showing, f"{place} of {len(left)}")
@@ -60,25 +61,34 @@ def rate(
             choice, reason = answer
             ratings.add(rating_of(showing, choice, rater=rater, group=group, reason=reason))
     except KeyboardInterrupt:
-        _dim(console, "stopped; every answer so far is kept")
+        dim(console, "stopped; every answer so far is kept")
     finally:
         ratings.write_votes()
     for line in described(ratings.agreement(rater)):
-        _dim(console, line)
+        dim(console, line)
     return ratings
 
 
 def rate_in_terminal(source: Path, votes: Path, *, rater: str, group: str, seed: int, limit: int | None) -> None:
-    """Ask the person at the terminal, and say where the answers lie."""
+    """Ask the person at the terminal, about pairs or for the labels that a file has places for, and say
+    where the answers lie."""
     console = Console()
     if isinstance(sys.stdin, TextIOWrapper):
         sys.stdin.reconfigure(errors="surrogateescape")  # a line in another encoding is asked for again
-    ratings = rate(
-        source, votes, console, lambda: console.input("> "), rater=rater, group=group, seed=seed, limit=limit
-    )
-    _dim(console, visible(f"every answer: {ratings.path}"))
+
+    def ask() -> str:
+        return console.input("> ")
+
+    if is_to_be_labelled(source):
+        if votes is not None:
+            raise ValueError(f"--out has no effect: the labels are written into {source} itself; leave it out")
+        left = fill(source, console, ask, rater=rater, group=group, limit=limit)
+        dim(console, visible(f"{left} labels left in {source}; name it under 'labels:' in the spec"))
+        return
+    ratings = rate(source, votes or Path(VOTES), console, ask, rater=rater, group=group, seed=seed, limit=limit)
+    dim(console, visible(f"every answer: {ratings.path}"))
     if ratings.votes.exists():
-        _dim(console, visible(f"votes: {ratings.votes}; name it under 'intent: {{people: ...}}' in a spec"))
+        dim(console, visible(f"votes: {ratings.votes}; name it under 'intent: {{people: ...}}' in a spec"))
 
 
 def rating_of(showing: Showing, choice: Choice, *, rater: str, group: str, reason: str) -> Rating:
@@ -100,15 +110,10 @@ def rating_of(showing: Showing, choice: Choice, *, rater: str, group: str, reaso
 def _show(console: Console, showing: Showing, place: str) -> None:
     pair = showing.pair
     console.rule(place, style="dim")
-    _indented(console, _asked(pair.prompt))
+    indented(console, _asked(pair.prompt))
     for name, text in (("1", pair.replies[showing.left]), ("2", pair.replies[1 - showing.left])):
         console.print(f"--- reply {name} ---", style="bold", markup=False, highlight=False)
-        _indented(console, text)
-
-
-def _indented(console: Console, text: str) -> None:
-    """Text of others: none of its lines can be taken for one of ours, which begin at the margin."""
-    console.print(Padding(Text(visible(text)), (0, 0, 0, 4)))
+        indented(console, text)
 
 
 def _asked(prompt: Prompt) -> str:
@@ -124,7 +129,7 @@ def _answer(console: Console, read_line: Callable[[], str]) -> tuple[Choice, str
         except EOFError:
             return None
         except UnicodeError:
-            _dim(console, "that line is not UTF-8 text, so nothing was kept; write it again")
+            dim(console, "that line is not UTF-8 text, so nothing was kept; write it again")
             continue
         word, _, reason = line.partition(" ")
         if line.lower() == "q":
@@ -133,8 +138,4 @@ def _answer(console: Console, read_line: Callable[[], str]) -> tuple[Choice, str
             word, reason = "c", line[len("cannot say") :]
         if (choice := _CHOICES.get(word.lower())) is not None:
             return choice, reason.strip()
-        _dim(console, f"{one_line(line) or 'nothing'}: not understood. {HELP}")
-
-
-def _dim(console: Console, text: str) -> None:
-    console.print(text, style="dim", markup=False, highlight=False)
+        dim(console, f"{one_line(line) or 'nothing'}: not understood. {HELP}")
