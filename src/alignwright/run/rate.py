@@ -69,7 +69,7 @@ def rate(
     return ratings
 
 
-def rate_in_terminal(source: Path, votes: Path, *, rater: str, group: str, seed: int, limit: int | None) -> None:
+def rate_in_terminal(source: Path, votes: Path | None, *, rater: str, group: str, seed: int, limit: int | None) -> None:
     """Ask the person at the terminal, about pairs or for the labels that a file has places for, and say
     where the answers lie."""
     console = Console()

@@ -67,11 +67,11 @@ def fill(
         (place, question) for place, line in enumerate(lines) for question in _missing(line)
     ]
     dim(console, f"{len(missing)} labels left. {HELP}")
-    given = 0
+    answers = 0
     try:
         for place, question in missing[:limit]:
             row = json.loads(lines[place])
-            console.rule(f"{given + 1} of {len(missing)}", style="dim")
+            console.rule(f"{answers + 1} of {len(missing)}", style="dim")
             _show(console, row, question)
             answer = _answer(console, read_line)
             if answer is None:
@@ -80,10 +80,10 @@ def fill(
             row |= {"rater": rater} | ({"group": group} if group else {})
             lines[place] = json.dumps(row, ensure_ascii=False)
             _replace(source, lines)
-            given += 1
+            answers += 1
     except KeyboardInterrupt:
         dim(console, "stopped; every answer so far is kept")
-    return len(missing) - given
+    return len(missing) - answers
 
 
 def _missing(line: str) -> list[Question]:
