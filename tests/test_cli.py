@@ -102,7 +102,7 @@ def test_a_crash_of_a_run_leaves_its_traceback_in_the_runs_folder(monkeypatch, c
     def fails(*_: object, **__: object) -> None:
         raise OverflowError(f"cannot convert {CODES}")
 
-    monkeypatch.setattr("alignwright.run.align._run_jobs", fails)
+    monkeypatch.setattr("alignwright.run.align.run_jobs", fails)
     code, _, err = run(monkeypatch, capsys, "align", project, "--runs", tmp_path / "runs")
     (kept,) = (tmp_path / "runs").glob("*/traceback-*.txt")
     assert code == 4

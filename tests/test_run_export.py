@@ -7,7 +7,9 @@ from pathlib import Path
 import gguf
 import numpy as np
 import pytest
-from llama_server import ask, serving
+import torch
+from llama_server import ask
+from rich.console import Console
 from run_case import make_project
 from typer.testing import CliRunner
 
@@ -18,6 +20,9 @@ from alignwright.files.models import BUNDLED, ModelError, resolve
 from alignwright.model.gguf_file import write_gguf
 from alignwright.model.load import load
 from alignwright.model.local_model import LocalModel
+from alignwright.run.llama_cpp import serving
+from alignwright.run.progress import View
+from alignwright.run.verify_export import verify
 
 PROMPTS = ["What is the capital of France?", "Say no, 1234 times.", "Write a line about rain, please."]
 TEXTS = ["It's 12345 o'clock -- isn't it?", " two  spaces\n\n\ttabs", "Zoë naïve 北京 🙂", "<|im_end|>x", "a_b(c)"]
@@ -30,7 +35,9 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> aw.Run:
 
 
 def test_the_command_writes_a_file_that_is_the_run_s_model(run: aw.Run, tmp_path: Path) -> None:
-    done = CliRunner().invoke(app, ["export", str(run.path), "--to", "gguf:f16", "--out", str(tmp_path / "a.gguf")])
+    done = CliRunner().invoke(
+        app, ["export", str(run.path), "--to", "gguf:f16", "--no-verify", "--out", str(tmp_path / "a.gguf")]
+    )
     assert done.exit_code == 0, done.output
     assert "a.gguf" in done.output
     reader = gguf.GGUFReader(tmp_path / "a.gguf")
@@ -46,10 +53,51 @@ def test_the_command_writes_a_file_that_is_the_run_s_model(run: aw.Run, tmp_path
 
 @pytest.mark.parametrize("to", ["gguf:q4_k_m", "gguf", "onnx"])
 def test_what_cannot_be_written_is_refused_by_name(run: aw.Run, to: str) -> None:
-    from alignwright.run.export import export
-
     with pytest.raises(ValueError, match=to):
-        export(run.path, to)
+        aw.export(run.path, to=to, quiet=True)
+
+
+def test_the_file_answers_the_promises_again_through_transformers(run: aw.Run, tmp_path: Path) -> None:
+    done = aw.export(run.path, to="gguf:f16", out=tmp_path / "a.gguf", engine="transformers", quiet=True)
+    assert done.verification is not None
+    assert [(p.before, p.now.answer, p.asked) for p in done.verification.promises] == [("kept", "kept", True)] * 2
+    pairs = next(f for f in done.verification.differences if f.claim == "value.pairs")
+    assert (pairs.value, pairs.n) == (pytest.approx(0.0, abs=0.1), 12)
+    bits = next(f for f in done.verification.differences if f.claim == "tax.bits_per_byte")
+    assert bits.value == pytest.approx(0.0, abs=0.01)
+    same, of = done.verification.same_replies
+    assert of >= 12
+    assert same > of / 2
+    assert done.exit_code == 0
+
+
+def test_a_file_of_another_model_changes_a_verdict_and_the_exit_code(run: aw.Run, tmp_path: Path) -> None:
+    """The control: a file whose weights are spoilt does not keep what the measured model kept."""
+    spoilt = run.model()
+    with torch.no_grad():
+        spoilt.model.get_input_embeddings().weight.mul_(30.0)
+    path = write_gguf(spoilt, tmp_path / "b.gguf", "f16", facts={})
+    verification = verify(run.path, path, View(Console(quiet=True)), engine="transformers")
+    answers = {p.promise: (p.before, p.now.answer) for p in verification.promises}
+    assert answers["tax.bits_per_byte < 9"] == ("kept", "broken")
+    assert verification.exit_code == 1
+    assert any(line.startswith("CHANGED: tax.bits_per_byte") for line in verification.lines())
+
+
+@pytest.mark.model
+def test_the_file_answers_in_llama_cpp_what_can_be_asked_there(run: aw.Run, tmp_path: Path) -> None:
+    pytest.importorskip("xllamacpp", reason="llama.cpp's server is not installed: pip install xllamacpp")
+    done = aw.export(run.path, to="gguf:f16", out=tmp_path / "a.gguf", engine="llama.cpp", quiet=True)
+    assert done.verification is not None
+    assert [(p.now.answer, p.asked) for p in done.verification.promises] == [("untested", False)] * 2
+    claims = {f.claim for f in done.verification.differences}
+    assert any(claim.startswith("instruction.") for claim in claims)
+    assert "attack.success" in claims
+    assert not claims & {"value.pairs", "tax.bits_per_byte"}
+    same, of = done.verification.same_replies
+    assert of >= 12
+    assert same > of / 2
+    assert done.exit_code == 3  # log-probabilities of given text cannot be asked of a server
 
 
 @pytest.mark.model
@@ -71,7 +119,7 @@ def test_the_bundled_model_too(tmp_path: Path) -> None:
 def _agree(measured: LocalModel, folder: Path, *, replies: int, tokens: int) -> None:
     """llama.cpp on the file: the same ids, the same rendered prompt, the same greedy replies."""
     path = write_gguf(measured, folder / "m.gguf", "f16", facts={"name": "m"})
-    with serving(path, slots=1) as (address, _):
+    with serving(path, slots=1, context=512, threads=1) as (address, _):
         for text in TEXTS:
             _, answer = ask(f"{address}/tokenize", {"content": text, "parse_special": False})
             assert answer["tokens"] == measured.chat.reply(text, end=False), text

@@ -197,13 +197,21 @@ def export(
     run: Run,
     to: Annotated[str, typer.Option(help="gguf:f16, gguf:bf16 or gguf:q8_0: a file for llama.cpp; inspect: logs.")],
     out: Annotated[Path | None, typer.Option(help="Where to write it; none: under the run's export/.")] = None,
+    verify: Annotated[bool, typer.Option(help="Answer the run's promises again on what was written.")] = True,
+    engine: Annotated[
+        str, typer.Option(help="What opens it for that: llama.cpp, transformers, or auto: llama.cpp where installed.")
+    ] = "auto",
+    spec_folder: Annotated[
+        Path | None, typer.Option(help="Where the spec's data lie, if they have moved.", exists=True, file_okay=False)
+    ] = None,
 ) -> None:
-    """Write a run's model in the form that others serve, or its numbers as Inspect's logs."""
-    from alignwright.report.text import visible
-    from alignwright.run.export import export as run_export
+    """Write a run's model in the form that others serve, or its numbers as Inspect's logs, and answer
+    its promises again there. Exit
+    code 1: a promise changed its verdict; 3: none did, but one cannot be asked of the engine."""
+    from alignwright.run import interface
 
-    for line in run_export(run, to, out=out).lines:
-        print(visible(line))
+    result = interface.export(run, to=to, out=out, verify=verify, engine=engine, spec_folder=spec_folder)
+    raise typer.Exit(result.exit_code)
 
 
 @app.command()

@@ -7,6 +7,7 @@ resumes it, wherever it was killed.
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -65,7 +66,7 @@ def prepare(request: Request, experiment: Experiment | None = None) -> tuple[Exp
     experiment = experiment or load(request.spec, request.overrides, _audited(request))
     check_named_files(experiment)
     if (audited := _audited(request)) is not None:
-        experiment = _only_audit(experiment, audited)
+        experiment = only_audit(experiment, audited)
     experiment = resolve_effort(experiment)
     set_num_threads(experiment)
     jobs = plan(experiment)
@@ -112,7 +113,7 @@ def align(request: Request, view: View) -> Path:
                 _fits(experiment, checked, view)
         ledger = Ledger(folder)
         try:
-            durations, dropped = _run_jobs(experiment, jobs, ledger, view)
+            durations, dropped = run_jobs(experiment, jobs, ledger, view)
         except Exception as error:
             if not disk_space.is_full(error):
                 raise
@@ -172,7 +173,7 @@ def conclude(experiment: Experiment, jobs: Sequence[Job], folder: Path, ledger: 
     render(folder)
 
 
-def _run_jobs(
+def run_jobs(
     experiment: Experiment, jobs: Sequence[Job], ledger: Ledger, view: View
 ) -> tuple[list[tuple[Job, float]], set[str]]:
     """Do what is not done; returns the jobs that were done from their beginning, with their
@@ -240,7 +241,8 @@ def _write_spec(experiment: Experiment, request: Request, folder: Path, threads:
     without = why_no_kernels()
     write_json(
         place / "provenance.json",
-        provenance(experiment.folder.resolve(), experiment.seed, threads, weights, without or "compiled"),
+        provenance(experiment.folder.resolve(), experiment.seed, threads, weights, without or "compiled")
+        | {"spec_folder": os.path.relpath(experiment.folder.resolve(), folder.resolve())},
     )
     return without
 
@@ -301,7 +303,7 @@ def _audited(request: Request) -> str | None:
     return str(path.resolve()) if path.exists() else request.audit
 
 
-def _only_audit(experiment: Experiment, name: str) -> Experiment:
+def only_audit(experiment: Experiment, name: str) -> Experiment:
     """The same questions put to another model, nothing trained: only levels can be answered,
     gains are untested."""
     resolve(name)

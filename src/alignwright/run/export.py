@@ -2,18 +2,25 @@
 when it was measured?
 
 The model is the one in the run's `model/`, exactly as it was measured. Where it goes is one word:
-`gguf:f16`, `gguf:bf16` or `gguf:q8_0`; `inspect` writes the run's numbers as Inspect's logs.
+`gguf:f16`, `gguf:bf16` or `gguf:q8_0`; `inspect` writes the run's numbers as Inspect's logs. A GGUF
+file is then opened again and answers the run's promises anew (`run.verify_export`).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from alignwright.report import read
 from alignwright.report.card import front_matter
 from alignwright.report.results import RunResults
 from alignwright.run.export_inspect import write_inspect
+
+if TYPE_CHECKING:
+    from alignwright.run.llama_cpp import Engine
+    from alignwright.run.progress import View
+    from alignwright.run.verify_export import Verification
 
 TARGETS = ("gguf:f16", "gguf:bf16", "gguf:q8_0", "inspect")
 
@@ -24,19 +31,44 @@ class Export:
 
     path: Path
     lines: tuple[str, ...]
+    verification: Verification | None = None
+    """What the file answers to the run's promises; None where it was not asked."""
+
+    @property
+    def exit_code(self) -> int:
+        return self.verification.exit_code if self.verification else 0
 
 
-def export(run: Path, to: str, *, out: Path | None = None) -> Export:
-    """Write the model of a run for `to`, into `out` or under the run's `export/`. Raises ValueError,
-    naming it, for what cannot be written so, and FileNotFoundError where the run has no model."""
-    form, _, kind = to.partition(":")
-    if form == "gguf" and kind:
-        path = _gguf(run, kind, out)
-        return Export(path, (f"{path}: {path.stat().st_size / 1e6:.1f} MB, matrices in {kind}",))
+def export(
+    run: Path,
+    to: str,
+    view: View,
+    *,
+    out: Path | None = None,
+    verify: bool = True,
+    engine: Engine = "auto",
+    spec_folder: Path | None = None,
+) -> Export:
+    """Write the model of a run for `to`, into `out` or under the run's `export/`, and (`verify`)
+    answer the run's promises again on what was written. `spec_folder`: where the spec's data lie,
+    where that is no longer the place that the run noted.
+
+    Raises ValueError, naming it, for what cannot be written so, and FileNotFoundError where the run
+    has no model."""
     if to == "inspect":
         folder = out or run / "export" / "inspect"
         return Export(folder, (f"{folder}: {len(write_inspect(run, folder))} logs, one for each claim of each stage",))
-    raise ValueError(f"--to {to!r} is not known; choose from {', '.join(TARGETS)}")
+    form, _, kind = to.partition(":")
+    if form != "gguf" or not kind:
+        raise ValueError(f"--to {to!r} is not known; choose from {', '.join(TARGETS)}")
+    path = _gguf(run, kind, out)
+    result = Export(path, (f"{path}: {path.stat().st_size / 1e6:.1f} MB, matrices in {kind}",))
+    if not verify:
+        return result
+    from alignwright.run.verify_export import verify as answer_again
+
+    verification = answer_again(run, path, view, spec_folder=spec_folder, engine=engine)
+    return replace(result, lines=(*result.lines, *verification.lines()), verification=verification)
 
 
 def _gguf(run: Path, kind: str, out: Path | None) -> Path:
@@ -53,7 +85,7 @@ def _gguf(run: Path, kind: str, out: Path | None) -> Path:
 def _facts(case: RunResults) -> dict[str, str]:
     """What the card says of the model, under the card's own names."""
     front = front_matter(case)
-    named = {
+    terms = {
         name: str(front[name]) for name in ("license", "license_name", "license_link", "base_model") if name in front
     }
-    return {"name": case.header.name} | named
+    return {"name": case.header.name} | terms

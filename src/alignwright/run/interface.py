@@ -14,7 +14,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from alignwright.experiment.spec_source import SpecSource
 from alignwright.files.collector import paused
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from alignwright.run.doctor import Examination
     from alignwright.run.estimate import RunEstimate
     from alignwright.run.paired_comparison import LogComparison
+    from alignwright.run.export import Export
+    from alignwright.run.llama_cpp import Engine
     from alignwright.run.run_folder import Run
     from alignwright.run.run_list import RunSummary
 
@@ -172,6 +174,37 @@ def compare(
         comparison = compare_logs(one, two, margin=margin, claims=claims, lower=lower)
     show(comparison, _console(quiet))
     return comparison
+
+
+def export(
+    run: str | os.PathLike[str],
+    *,
+    to: str,
+    out: str | os.PathLike[str] | None = None,
+    verify: bool = True,
+    engine: str = "auto",
+    spec_folder: str | os.PathLike[str] | None = None,
+    quiet: bool = False,
+) -> Export:
+    """Write a run's model in the form that others serve: "gguf:f16", "gguf:bf16" or "gguf:q8_0".
+
+    `verify` opens the file again (`engine`: "llama.cpp", "transformers", or "auto", which takes the
+    first that is installed) and answers the run's promises anew; `exit_code` of what is returned is 1
+    where one changed its verdict. Raises ValueError for what cannot be written so, and
+    FileNotFoundError where the run has no model.
+    """
+    with paused():
+        from alignwright.run.export import export as run_export
+        from alignwright.run.llama_cpp import ENGINES
+        from alignwright.run.progress import View
+
+    if engine not in ENGINES:
+        raise ValueError(f"engine {engine!r} is not known; choose from {', '.join(ENGINES)}")
+    console = _console(quiet)
+    places = {"out": Path(out) if out else None, "spec_folder": Path(spec_folder) if spec_folder else None}
+    result = run_export(Path(run), to, View(console), verify=verify, engine=cast("Engine", engine), **places)
+    _say(console, *result.lines)
+    return result
 
 
 def _perform(
