@@ -39,7 +39,7 @@ Set = Annotated[
 ]
 Runs = Annotated[Path, typer.Option(help="The folder that run folders go into.")]
 DryRun = Annotated[
-    bool, typer.Option("--dry-run", help="Print stages, what is cached, tokens, minutes and memory; do nothing.")
+    bool, typer.Option("--dry-run", help="Print stages, what is cached, tokens, time, memory; do nothing.")
 ]
 Probe = Annotated[
     bool,
@@ -198,16 +198,10 @@ def export(
     to: Annotated[str, typer.Option(help="gguf:f16, gguf:bf16 or gguf:q8_0: a file for llama.cpp; inspect: logs.")],
     out: Annotated[Path | None, typer.Option(help="Where to write it; none: under the run's export/.")] = None,
     verify: Annotated[bool, typer.Option(help="Answer the run's promises again on what was written.")] = True,
-    engine: Annotated[
-        str, typer.Option(help="What opens it for that: llama.cpp, transformers, or auto: llama.cpp where installed.")
-    ] = "auto",
-    spec_folder: Annotated[
-        Path | None, typer.Option(help="Where the spec's data lie, if they have moved.", exists=True, file_okay=False)
-    ] = None,
+    engine: Annotated[str, typer.Option(help="What opens it for that: llama.cpp, transformers or auto.")] = "auto",
+    spec_folder: Annotated[Path | None, typer.Option(help="Where the spec's data lie, if they have moved.")] = None,
 ) -> None:
-    """Write a run's model in the form that others serve, or its numbers as Inspect's logs, and answer
-    its promises again there. Exit
-    code 1: a promise changed its verdict; 3: none did, but one cannot be asked of the engine."""
+    """Write a run's model for others to serve, its promises answered again (1: one changed), or its numbers as logs."""
     from alignwright.run import interface
 
     result = interface.export(run, to=to, out=out, verify=verify, engine=engine, spec_folder=spec_folder)

@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from alignwright.files.rows import BadRow
     from alignwright.run.doctor import Examination
     from alignwright.run.estimate import RunEstimate
-    from alignwright.run.paired_comparison import LogComparison
     from alignwright.run.export import Export
     from alignwright.run.llama_cpp import Engine
+    from alignwright.run.paired_comparison import LogComparison
     from alignwright.run.run_folder import Run
     from alignwright.run.run_list import RunSummary
 
