@@ -114,4 +114,5 @@ class RemoteModel:
         if failed or (withheld and not self.endpoint.parameters.has_answered):
             # a server that has answered nothing at all withholds nothing: it is of no use
             num_kept = len(keys) - len(failed) - len(withheld)
-            raise EndpointError(self.name, failed or withheld, dict.fromkeys(range(num_kept)), len(keys))
+            answers = dict.fromkeys(range(num_kept))
+            raise EndpointError(self.name, failed or withheld, answers, len(keys), on_disk=num_kept > 0)

@@ -53,14 +53,17 @@ SHORT = 16
 
 class EndpointError(RuntimeError):
     """Some prompts got no answer. `failed` says why, by the prompt's index; `answers` holds
-    what did arrive."""
+    what did arrive, and `on_disk` says that it is kept for the next try."""
 
-    def __init__(self, name: str, failed: Mapping[int, str], answers: Mapping[int, Any], of: int) -> None:
+    def __init__(
+        self, name: str, failed: Mapping[int, str], answers: Mapping[int, Any], of: int, *, on_disk: bool = False
+    ) -> None:
         self.failed, self.answers = dict(failed), dict(answers)
         first = min(failed, key=lambda place: (failed[place].startswith(NOT_ASKED), place))
         super().__init__(
             f"{name}: {len(failed)} of {of} prompts got no answer; the first is prompt {first} (counted from 0):"
             f" {failed[first]}"
+            + (f"; the {len(answers)} that came are kept: the same command goes on from there" if on_disk else "")
         )
 
 
