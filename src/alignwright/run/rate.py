@@ -50,11 +50,11 @@ def rate(
     if not rater:
         raise ValueError("a vote is somebody's: give --rater a name")
     pairs, ratings = pairs_of(source), Ratings(votes)
-    left = ratings.left_over(showings(pairs, rater=rater, seed=seed), rater)
-    dim(console, f"{len(left)} questions left. {HELP}")
+    questions = ratings.left_over(showings(pairs, rater=rater, seed=seed), rater)
+    dim(console, f"{len(questions)} questions left. {HELP}")
     try:
-        for place, showing in enumerate(left[:limit], 1):
-            _show(console, showing, f"{place} of {len(left)}")
+        for place, showing in enumerate(questions[:limit], 1):
+            _show(console, showing, f"{place} of {len(questions)}")
             answer = _answer(console, read_line)
             if answer is None:
                 break
@@ -110,13 +110,13 @@ def rating_of(showing: Showing, choice: Choice, *, rater: str, group: str, reaso
 def _show(console: Console, showing: Showing, place: str) -> None:
     pair = showing.pair
     console.rule(place, style="dim")
-    indented(console, _asked(pair.prompt))
+    indented(console, _dialogue(pair.prompt))
     for name, text in (("1", pair.replies[showing.left]), ("2", pair.replies[1 - showing.left])):
         console.print(f"--- reply {name} ---", style="bold", markup=False, highlight=False)
         indented(console, text)
 
 
-def _asked(prompt: Prompt) -> str:
+def _dialogue(prompt: Prompt) -> str:
     return "\n".join(f"{message.role}: {message.content}" for message in prompt.conversation.messages)
 
 

@@ -25,7 +25,7 @@ from alignwright.files.rows import raw_rows
 from alignwright.report.text import one_line
 from alignwright.run.show_replies import dim, indented
 
-_ASKED: dict[Question, str] = {"refused": "did the reply refuse?", "fulfilled": "did it do what was asked?"}
+_QUESTIONS: dict[Question, str] = {"refused": "did the reply refuse?", "fulfilled": "did it do what was asked?"}
 _ANSWERS = {
     "y": True,
     "yes": True,
@@ -92,13 +92,17 @@ def _missing(line: str) -> list[Question]:
 
 
 def _show(console: Console, row: dict[str, object], question: Question) -> None:
-    asked = row.get("prompt", row.get("messages", row.get("instruction", "")))
-    turns = cast("list[dict[str, object]]", asked) if isinstance(asked, list) else [{"role": "user", "content": asked}]
+    content = row.get("prompt", row.get("messages", row.get("instruction", "")))
+    turns = (
+        cast("list[dict[str, object]]", content)
+        if isinstance(content, list)
+        else [{"role": "user", "content": content}]
+    )
     indented(console, "\n".join(f"{turn.get('role')}: {turn.get('content')}" for turn in turns))
     reply = next((row[name] for name in ("reply", "response", "completion", "output") if row.get(name) is not None), "")
     console.print("--- reply ---", style="bold", markup=False, highlight=False)
     indented(console, str(reply) or "(empty)")
-    console.print(_ASKED[question], style="bold", markup=False, highlight=False)
+    console.print(_QUESTIONS[question], style="bold", markup=False, highlight=False)
 
 
 def _answer(console: Console, read_line: Callable[[], str]) -> tuple[bool | None] | None:

@@ -74,13 +74,13 @@ def showings(pairs: Sequence[RatedPair], *, rater: str, seed: int) -> list[Showi
     lefts = [left for _ in range(0, len(order), 2) for left in by_rater.sample((0, 1), 2)]
     fresh = [Showing(pair, left) for pair, left in zip(order, lefts, strict=False)]
     blocks = [fresh[start : start + BLOCK] for start in range(0, len(fresh), BLOCK)]
-    asked, waiting = list[Showing](), list[Showing]()
+    questions, waiting = list[Showing](), list[Showing]()
     for block in blocks:  # a pair comes again among those of the next block, that of the last at the end
         places = [by_rater.randint(1, len(block)) for _ in waiting]
         repeated = by_rater.choice(block[:-1] or block)
-        asked += _inserted(block, places, waiting)
+        questions += _inserted(block, places, waiting)
         waiting = [Showing(repeated.pair, 1 - repeated.left, again=True)]
-    return [*asked, *waiting]
+    return [*questions, *waiting]
 
 
 def _inserted(block: list[Showing], places: list[int], waiting: list[Showing]) -> list[Showing]:

@@ -93,22 +93,22 @@ class Ratings:
         """What the rater has answered: each pair, for the first time or again."""
         return {(row.pair, row.again) for row in self.rows if row.rater == rater}
 
-    def left_over(self, asked: Sequence[Showing], rater: str) -> list[Showing]:
+    def left_over(self, questions: Sequence[Showing], rater: str) -> list[Showing]:
         """What is still to be asked; a pair comes again only where it was answered once."""
-        done = self.answered(rater)
-        return [showing for showing in asked if (showing.pair.key, showing.again) not in done]
+        answers = self.answered(rater)
+        return [showing for showing in questions if (showing.pair.key, showing.again) not in answers]
 
     def agreement(self, rater: str) -> SelfAgreement:
         """The rater with themselves."""
         rows = [row for row in self.rows if row.rater == rater]
         first = {row.pair: row for row in rows if not row.again}
         repeats = [(first[row.pair], row) for row in rows if row.again and row.pair in first]
-        said = [(one, two) for one, two in repeats if "cannot say" not in (one.choice, two.choice)]
+        clear = [(one, two) for one, two in repeats if "cannot say" not in (one.choice, two.choice)]
         sided = [row for row in rows if row.choice in ("a", "b")]
         return SelfAgreement(
-            sum(one.preferred == two.preferred for one, two in said),
-            len(said),
-            len(repeats) - len(said),
+            sum(one.preferred == two.preferred for one, two in clear),
+            len(clear),
+            len(repeats) - len(clear),
             sum(row.choice == "a" for row in sided),
             len(sided),
         )
