@@ -39,11 +39,10 @@ Set = Annotated[
 ]
 Runs = Annotated[Path, typer.Option(help="The folder that run folders go into.")]
 DryRun = Annotated[
-    bool, typer.Option("--dry-run", help="Print stages, what is cached, tokens, time, memory; do nothing.")
+    bool, typer.Option("--dry-run", help="Print stages, what is cached, tokens, minutes and memory; do nothing.")
 ]
 Probe = Annotated[
-    bool,
-    typer.Option("--probe", help="With --dry-run: measure this machine's speed with the model first (about a minute)."),
+    bool, typer.Option("--probe", help="With --dry-run: first measure this machine's speed with the model (a minute).")
 ]
 
 
