@@ -128,8 +128,8 @@ def _planned(run: Path) -> list[str]:
 def _under_way(run: Path, ledger: Ledger, names: Sequence[str]) -> str:
     """The stage that was begun and is not done; of a run that has not come to its end, else the
     first that is not done."""
-    begun = [path.parent.name.partition("-")[2] for path in sorted((run / "stages").glob("*/key"))]
-    open_names = [name for name in begun if name not in ledger.entries]
+    stages = [path.parent.name.partition("-")[2] for path in sorted((run / "stages").glob("*/key"))]
+    open_names = [name for name in stages if name not in ledger.entries]
     if not open_names and not (run / "promises.json").exists():
         open_names = [name for name in names if name not in ledger.entries]
     return open_names[0] if open_names else ""

@@ -98,13 +98,13 @@ def verify(
     experiment = _experiment(run, spec_folder)
     last = model_stages(experiment)[-1]
     work = file.with_name(f"{file.name}.verify")
-    with _opened(file, engine) as (name, spoken, served):
+    with _serving(file, engine) as (name, title, served):
         audited = _audit_of(experiment, name, served)
         with run_lock(work):
             ledger = Ledger(work)
             set_num_threads(audited)
             run_jobs(audited, plan(audited), ledger, view)
-    measured, answered = _samples(experiment, run, last), list[SampleResult]()
+    measured, samples = _samples(experiment, run, last), list[SampleResult]()
     finished: list[tuple[Job, Path]] = []
     own = Ledger(run)
     for job in plan(experiment):
@@ -112,16 +112,16 @@ def verify(
             folder = _answers(job, ledger, work, last, served=served)
             if folder is not None:
                 finished.append((job, folder))
-                answered += read_samples(folder)
+                samples += read_samples(folder)
         elif job.name in own.entries:
             finished.append((job, own.intact(job.name)))
     claims = claims_of(experiment)
     findings = findings_of(experiment, finished)
     verification = Verification(
-        spoken,
-        tuple(_reanswer(run, findings, experiment, last, answered)),
-        tuple(differences(answered, measured, claims=claims, stage=file.name, against=last)),
-        _same_replies(answered, measured),
+        title,
+        tuple(_reanswer(run, findings, experiment, last, samples)),
+        tuple(differences(samples, measured, claims=claims, stage=file.name, against=last)),
+        _same_replies(samples, measured),
     )
     write_json(work / "verification.json", _record(verification))
     return verification
@@ -153,7 +153,7 @@ def _files(experiment: Experiment) -> list[str]:
 
 
 @contextmanager
-def _opened(file: Path, engine: Engine) -> Iterator[tuple[str, str, bool]]:
+def _serving(file: Path, engine: Engine) -> Iterator[tuple[str, str, bool]]:
     """The file's name as a model, its engine in words, and whether that is a server."""
     if engine == "llama.cpp" and not has_llama_cpp():
         raise ImportError("llama.cpp is not installed here: pip install xllamacpp")
@@ -200,10 +200,10 @@ def _samples(experiment: Experiment, run: Path, model: str) -> list[SampleResult
 
 
 def _reanswer(
-    run: Path, findings: Sequence[Finding], experiment: Experiment, last: str, answered: Sequence[SampleResult]
+    run: Path, findings: Sequence[Finding], experiment: Experiment, last: str, samples: Sequence[SampleResult]
 ) -> Iterator[Reanswered]:
     before = {verdict.promise: verdict.answer for verdict in read(run).verdicts}
-    claims = {sample.claim for sample in answered}
+    claims = {sample.claim for sample in samples}
     for text in experiment.promises:
         promise = parse(text)
         now = answer(promise, findings, model_stages(experiment))
@@ -215,10 +215,10 @@ def _reanswer(
         yield Reanswered(text, before.get(text, "untested"), now, asked)
 
 
-def _same_replies(answered: Sequence[SampleResult], measured: Sequence[SampleResult]) -> tuple[int, int]:
+def _same_replies(samples: Sequence[SampleResult], measured: Sequence[SampleResult]) -> tuple[int, int]:
     """How many replies are word for word those of the measured model, of those that both gave."""
     earlier: Mapping[tuple[str, str], str] = {(s.claim, s.item): s.reply for s in measured if s.reply}
-    pairs = [(s.reply, earlier[s.claim, s.item]) for s in answered if s.reply and (s.claim, s.item) in earlier]
+    pairs = [(s.reply, earlier[s.claim, s.item]) for s in samples if s.reply and (s.claim, s.item) in earlier]
     return sum(now.strip() == then.strip() for now, then in pairs), len(pairs)
 
 

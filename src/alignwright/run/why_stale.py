@@ -58,10 +58,10 @@ def _why(
         then = key_parts(ledger.run, own)
         return "; ".join(differences(key.parts, then, stale, titles)) if then else _unknown("it was done last")
     there = [(run, key_parts(run, entries[name])) for run, entries in others if name in entries]
-    kept = [(run, parts) for run, parts in there if parts]
-    if not kept:
+    with_parts = [(run, parts) for run, parts in there if parts]
+    if not with_parts:
         return _unknown(there[0][0].name) if there else NEVER
-    run, then = min(kept, key=lambda one: len(_changed_parts(key.parts, one[1])))
+    run, then = min(with_parts, key=lambda one: len(_changed_parts(key.parts, one[1])))
     reasons = [*differences(key.parts, then, stale, titles)] or ["what it left there is not whole"]
     return "; ".join((f"never run here, but in {run.name}", *reasons))
 
