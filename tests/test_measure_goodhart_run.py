@@ -13,7 +13,7 @@ from rich.console import Console
 from run_case import make_project
 
 from alignwright.core.records import Finding
-from alignwright.experiment.cache_key import cache_keys
+from alignwright.experiment.cache_key import cache_keys, job_keys
 from alignwright.experiment.check import check
 from alignwright.experiment.experiment import resolve_effort
 from alignwright.experiment.load import load
@@ -125,7 +125,7 @@ def test_a_measure_whose_judge_is_trained_waits_for_it(project: Path) -> None:
     assert set(after.builds_on) == {"train.0.reward", "train.1.rloo", "measure.0.goodhart@baseline"}
     assert names.index("measure.0.goodhart@baseline") > names.index("train.0.reward")
     estimate = estimate_jobs(
-        experiment, jobs, cache_keys(experiment, jobs), Ledger(project / "nothing"), Lengths(experiment)
+        experiment, jobs, job_keys(experiment, jobs), Ledger(project / "nothing"), Lengths(experiment)
     )
     lines = {line.name: line.tokens for line in estimate.lines}
     assert lines["measure.0.goodhart@baseline"] > 0
@@ -296,7 +296,7 @@ def test_looks_are_on_the_bill(tmp_path: Path) -> None:
         experiment = resolve_effort(load(spec_file))
         jobs = plan(experiment)
         lines = estimate_jobs(
-            experiment, jobs, cache_keys(experiment, jobs), Ledger(tmp_path / "no"), Lengths(experiment)
+            experiment, jobs, job_keys(experiment, jobs), Ledger(tmp_path / "no"), Lengths(experiment)
         ).lines
         tokens.append(next(line.tokens for line in lines if line.name == "train.0.rloo"))
     assert tokens[0] > tokens[1] > 0
