@@ -241,6 +241,7 @@ COMMANDS = (
     ["check", "SPEC", "--quick"],
     ["align", "SPEC", "--dry-run"],
     ["diff", "RUN", "RUN"],
+    ["compare", "RUN", "RUN"],
     ["new", "NEW"],
     ["schema"],
 )
