@@ -19,6 +19,7 @@ from rich.console import Console
 from run_case import make_project
 
 from alignwright.core.records import Conversation
+from alignwright.experiment.check import check
 from alignwright.experiment.load import load
 from alignwright.files.errors import SpecError
 from alignwright.files.models import resolve
@@ -345,3 +346,24 @@ def test_without_log_probabilities_a_choice_is_untested_and_no_letter_is_guessed
         levels = choices(project, name)
     assert levels["tax.choice"].value is None
     assert "gave no log-probabilities of the letters" in levels["tax.choice"].detail["untested"]
+
+
+def test_a_chat_template_written_for_the_spec_s_own_model_is_said_to_be_unused_behind_a_server(project: Path) -> None:
+    spec = written(project, "./model", "template", SPEC.replace("server: {calls: 4", "chat: chatml\nserver: {calls: 4"))
+    with server(lambda body, times: kind(body)) as (name, _):
+        checked = check(spec, audited=name)
+        run, screen = audited(spec, project / "runs", audit=name)
+    unused = "'chat: chatml' is not used: the model is behind a server"
+    assert any(unused in line for line in checked.lines)
+    assert unused in screen.replace("\n", " ")
+    assert "chat template" not in read(run).header.facts  # the report said that the spec's was given
+    here = check(
+        written(project, "./model", "own", SPEC.replace("server: {calls: 4, timeout: 5, prices", "chat: chatml #"))
+    )
+    assert not any("is not used" in line for line in here.lines)  # a model that is here is given it
+
+
+def test_a_chat_template_of_a_served_model_is_one_error(project: Path) -> None:
+    with pytest.raises(SpecError) as refused:
+        load(written(project, "http://host/v1#small", "once", SPEC.replace("promises:", "chat: chatml\npromises:")))
+    assert str(refused.value).count("chat: has no effect") == 1

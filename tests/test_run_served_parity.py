@@ -44,6 +44,11 @@ measure:
 - {by: world, world: edited_tests, turns: 2, max_new_tokens: 8}
 """
 
+GREEDY = ("attack.", "instruction.", "value.", "tax.generation.", "intent.pushback")
+SAMPLED = ("reward.score", "hacking.proxy", "goodhart.gold", "emergent.bad", "world.edited_tests.")
+NOTHING_SCORED = {"intent.pushback", "goodhart.gold", "emergent.bad", "world.edited_tests."}
+"""What a random model's replies give no number of, here or there: no answer, no gain, no signal, no command."""
+
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -72,14 +77,16 @@ def levels(spec: Path, runs: Path, audit: str) -> dict[str, Finding]:
 def test_every_measure_finds_the_same_behind_a_server(project: Path, address: str) -> None:
     here = levels(project / "spec.yaml", project / "runs", str(project / "model"))
     there = levels(project / "spec.yaml", project / "runs", address)
-    for prefix in ("attack.", "instruction.", "value.", "tax.generation.", "intent.pushback"):
+    for prefix in GREEDY:
         claims = [claim for claim in here if claim.startswith(prefix)]
         assert claims  # greedy replies: the same words, so the same numbers
         assert [content(here[claim]) for claim in claims] == [content(there[claim]) for claim in claims]
-    for prefix in ("reward.score", "hacking.proxy", "goodhart.gold", "emergent.bad", "world.edited_tests."):
+    for prefix in SAMPLED:
         claims = [claim for claim in here if claim.startswith(prefix)]
         assert claims  # sampled replies: seeds are given otherwise to a server, as many are scored
         assert [sizes(here[claim]) for claim in claims] == [sizes(there[claim]) for claim in claims]
+    empty = {p for p in (*GREEDY, *SAMPLED) if not any(here[claim].n for claim in here if claim.startswith(p))}
+    assert empty == NOTHING_SCORED  # of these it is only seen that both sides say the same of why
     untested = {claim for claim, finding in there.items() if "untested" in finding.detail}
     assert untested == {"emergent.ability", "tax.bits_per_byte"}
     assert all(there[claim].value is None for claim in untested)

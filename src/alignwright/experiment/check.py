@@ -87,6 +87,7 @@ def _checked(experiment: Experiment, document: Document, model: str) -> CheckRep
         raise SpecError(place_problems(problems, document))
     lines = (
         _about_model(experiment, model),
+        *([unused_chat(experiment.chat)] if experiment.chat and models.is_server(model) else ()),
         *_about_constitution(constitution, experiment),
         *map(_about_file, files),
         *_about_stages(experiment),
@@ -108,6 +109,11 @@ def _about_model(experiment: Experiment, name: str) -> str:
     model = models.resolve(name, experiment.folder)
     size = "" if model.parameters is None else f", {_millions(model.parameters)} parameters"
     return f"model: {model.name} ({model.kind}{size})"
+
+
+def unused_chat(chat: str) -> str:
+    """What is said where a spec that gives its model a chat template is asked of a server instead."""
+    return f"'chat: {chat}' is not used: the model is behind a server, which writes conversations by its own template"
 
 
 def _millions(parameters: int) -> str:

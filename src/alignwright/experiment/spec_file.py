@@ -212,8 +212,6 @@ def _chat(experiment: Experiment) -> Iterator[unused_options.Problem]:
         return
     if chat is None:
         return
-    if is_server(experiment.model):
-        yield ("chat",), "has no effect on a server, which writes conversations itself"
     if chat.template is None:
         for loc, stage in stages(experiment):
             if why := stage.why_converses():

@@ -19,7 +19,7 @@ from alignwright.core.promises import Header, PromiseReport, Verdict
 from alignwright.core.records import content_id
 from alignwright.core.stage import written_knobs
 from alignwright.experiment.cache_key import job_keys, start_fingerprint
-from alignwright.experiment.check import CheckReport, check
+from alignwright.experiment.check import CheckReport, check, unused_chat
 from alignwright.experiment.experiment import Experiment, claims_of, model_stages, resolve_effort
 from alignwright.experiment.labels import labels
 from alignwright.experiment.load import load
@@ -98,6 +98,8 @@ def align(request: Request, view: View) -> Path:
     with run_lock(folder), within(folder):
         amount, hands = f"{len(jobs)} stage{'s' * (len(jobs) != 1)}", f"{threads} thread{'s' * (threads != 1)}"
         view.say(f"{experiment.name}: {amount} into {folder} ({hands})")
+        if is_server(experiment.model) and (chat := checked.experiment.chat):
+            view.say(unused_chat(chat))
         without = _write_spec(experiment, request, folder, threads)
         if without:
             view.say(
@@ -312,5 +314,7 @@ def only_audit(experiment: Experiment, name: str) -> Experiment:
         "model": name,
     }
     parts.pop("quantization", None)  # a property of the spec's own start model; this one is measured as it is
+    if is_server(name):
+        parts.pop("chat", None)  # the server writes conversations by its own, and the report must not say otherwise
     parts |= {"collect": None, "feedback": (), "train": ()}
     return Experiment(**parts).at(experiment.folder)
