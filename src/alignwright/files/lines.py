@@ -7,6 +7,7 @@ end (U+2028, U+0085, a form feed): what was written as one line must be read as 
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 
@@ -22,3 +23,21 @@ def lines_of(text: str) -> list[str]:
 def read_lines(path: Path) -> list[str]:
     """The lines of a file in UTF-8."""
     return lines_of(path.read_bytes().decode("utf-8"))
+
+
+def whole_lines(path: Path) -> list[bytes]:
+    """The lines of a file of ours that lines are added to. What follows the last line end was torn
+    off by a kill: it is cut away, so that the next line starts clean."""
+    *lines, torn = path.read_bytes().split(b"\n")
+    if torn:
+        with path.open("r+b") as file:
+            file.truncate(sum(len(line) + 1 for line in lines))
+    return lines
+
+
+def append_durably(path: Path, line: bytes) -> None:
+    """Add a line, on disk before this returns: not even a power cut loses it then."""
+    with path.open("ab") as file:
+        file.write(line + b"\n")
+        file.flush()
+        os.fsync(file.fileno())

@@ -28,10 +28,12 @@ from pathlib import Path
 from alignwright.core.records import content_id
 from alignwright.files.code_hash import code_hash
 from alignwright.files.fingerprint import in_bits, model_fingerprint
+from alignwright.files.lines import whole_lines
 from alignwright.files.models import resolve
 from alignwright.files.quantization import Quantization
 from alignwright.files.server import is_server
 
+ANSWERS = "answers"
 BATCH = 256  # questions between two writes: enough to fill the judge's batches, little enough to lose
 
 
@@ -119,29 +121,20 @@ class JudgeCache:
 
 
 def _read(path: Path, *, own: bool = True) -> dict[str, float]:
-    """The answers of a file. What follows the last line end was torn off by a kill: it is cut away,
-    so that the next line starts clean.
-
-    A file that is not our `own` is only read, and what is no answer in it passed over: another run
-    may be writing it.
-    """
-    # 1. The bytes. Another run's file may vanish between the look and the read; our own must be readable.
+    """The answers of a file. A file that is not our `own` is only read, and what is no answer in it
+    passed over: another run may be writing it."""
+    # 1. Whole lines. Another run's file may vanish between the look and the read; our own must be readable.
     if not path.exists():
         return {}
     try:
-        data = path.read_bytes()
+        lines = whole_lines(path) if own else path.read_bytes().split(b"\n")[:-1]
     except OSError:
         if own:
             raise
         return {}
-    # 2. Whole lines only; of our own file the torn end is cut off, for the next answer is appended there.
-    whole = data[: data.rfind(b"\n") + 1]
-    if own and len(whole) < len(data):
-        with path.open("r+b") as file:
-            file.truncate(len(whole))
-    # 3. A line that is no answer stops us in our own file, by its number: an answer lost is a question paid again.
+    # 2. A line that is no answer stops us in our own file, by its number: an answer lost is a question paid again.
     values: dict[str, float] = {}
-    for number, line in enumerate(whole.split(b"\n")[:-1], 1):
+    for number, line in enumerate(lines, 1):
         try:
             key, value = _answer(line)
         except ValueError as error:
@@ -190,12 +183,15 @@ def judge_cache(
         name = in_bits(model_fingerprint(resolve(start, folder)), quantization)
     else:
         name = judge if is_server(judge) else model_fingerprint(resolve(judge, folder))
-    answers = run / "answers"
-    answers.mkdir(exist_ok=True)
     # what a local model answers is computed by our code; a server's answers are its own, and paid for
     by = "server" if is_server(judge) else code_hash("model", "feedback")
-    file = f"{content_id(name)}.jsonl"
-    siblings = [path for path in sorted(run.parent.glob(f"*/answers/{file}")) if path.parent != answers]
-    return JudgeCache(
-        answers / file, content_id(name, by, *([template] if template and judge == "self" else [])), siblings
-    )
+    own, beside = answer_files(run, f"{content_id(name)}.jsonl")
+    return JudgeCache(own, content_id(name, by, *([template] if template and judge == "self" else [])), beside)
+
+
+def answer_files(run: Path, name: str) -> tuple[Path, list[Path]]:
+    """The file of this name in the `answers/` of a run, whose folder is made, and those of the runs
+    beside it."""
+    own = run / ANSWERS / name
+    own.parent.mkdir(exist_ok=True)
+    return own, [path for path in sorted(run.parent.glob(f"*/{ANSWERS}/{name}")) if path != own]

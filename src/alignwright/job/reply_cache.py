@@ -22,6 +22,8 @@ from pathlib import Path
 from typing import Any, cast
 
 from alignwright.core.records import Reply, content_id
+from alignwright.files.lines import whole_lines
+from alignwright.job.judge_cache import ANSWERS, answer_files
 from alignwright.model.endpoint import ServedLetters, ServedReply
 from alignwright.model.server_session import Counts
 
@@ -34,9 +36,8 @@ class ReplyCache:
         self._lock = threading.Lock()
         self._beside = dict[str, dict[str, Any]]()
         for other in beside:
-            self._beside |= {row["key"]: row for row in _rows(other, server) if "withheld" not in row}
-        _cut_torn_end(path)
-        self._rows = {row["key"]: row for row in _rows(path, server) if "withheld" not in row}
+            self._beside |= _by_key(_rows(_lines(other), server))
+        self._rows = _by_key(_rows(whole_lines(path) if path.is_file() else [], server))
 
     def key(self, *question: object) -> str:
         """What a reply is kept under."""
@@ -92,27 +93,33 @@ class ReplyCache:
 def reply_rows(run: Path, server: str) -> list[dict[str, Any]]:
     """What a run's own file holds of a server: replies, those that were paid for elsewhere marked
     `elsewhere`, and what was withheld."""
-    return list(_rows(_path(run, server), server))
+    return list(_rows(_lines(run / ANSWERS / _name(server)), server))
 
 
 def reply_cache(server: str, run: Path) -> ReplyCache:
     """The replies of the model behind a server, in the folder of a run."""
-    path = _path(run, server)
-    path.parent.mkdir(exist_ok=True)
-    siblings = [each for each in sorted(run.parent.glob(f"*/{path.parent.name}/{path.name}")) if each != path]
-    return ReplyCache(path, server, siblings)
+    own, beside = answer_files(run, _name(server))
+    return ReplyCache(own, server, beside)
 
 
-def _path(run: Path, server: str) -> Path:
-    return run / "answers" / f"{content_id(server)}.replies.jsonl"
+def _name(server: str) -> str:
+    return f"{content_id(server)}.replies.jsonl"
 
 
-def _rows(path: Path, server: str) -> Iterator[dict[str, Any]]:
-    """The whole lines of a file that are ours. Another run may be writing it: what is no line of
-    this form is passed over, and its reply asked for again."""
-    if not path.is_file():
-        return
-    for line in path.read_bytes().split(b"\n"):
+def _lines(path: Path) -> list[bytes]:
+    """The lines of a file that another run may be writing."""
+    return path.read_bytes().split(b"\n") if path.is_file() else []
+
+
+def _by_key(rows: Iterable[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """What was given, by what it is kept under; what was withheld is asked for again."""
+    return {row["key"]: row for row in rows if "withheld" not in row}
+
+
+def _rows(lines: Iterable[bytes], server: str) -> Iterator[dict[str, Any]]:
+    """The lines that are ours. What is no line of this form is passed over, and its reply asked for
+    again."""
+    for line in lines:
         try:
             row = cast("object", json.loads(line))
         except (ValueError, RecursionError):
@@ -142,13 +149,3 @@ def _is_whole(row: dict[str, Any]) -> bool:
 
 def _reply(row: dict[str, Any]) -> Reply:
     return Reply.model_validate({name: row[name] for name in Reply.model_fields if name in row})
-
-
-def _cut_torn_end(path: Path) -> None:
-    """What follows the last line end was torn off by a kill: the next line starts clean."""
-    if not path.is_file():
-        return
-    data = path.read_bytes()
-    if not data.endswith(b"\n") and data:
-        with path.open("r+b") as file:
-            file.truncate(data.rfind(b"\n") + 1)

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from alignwright.core.records import Message
+from alignwright.files.lines import append_durably
 
 FLAGGED = "flagged.jsonl"
 _KINDS = ("harmful", "harmless")
@@ -32,14 +33,9 @@ def flag(file: Path, messages: Sequence[Message], words: str) -> str:
         "reason": reason,
         "conversation": [{"role": message.role, "content": message.content} for message in messages],
     }
-    line = json.dumps(row, ensure_ascii=False).encode() + b"\n"
     try:
-        with file.open("ab+") as flags:
-            if flags.tell() and not _ends_whole(file):
-                line = b"\n" + line
-            flags.write(line)
-            flags.flush()
-            os.fsync(flags.fileno())
+        start = b"" if _ends_whole(file) else b"\n"
+        append_durably(file, start + json.dumps(row, ensure_ascii=False).encode())
     except OSError as error:
         return f"not kept: {file} cannot be written ({error.strerror}); make room or start chat elsewhere"
     earlier = "; a suite asks the last question alone, without what came before" if len(messages) > 2 else ""
@@ -47,6 +43,8 @@ def flag(file: Path, messages: Sequence[Message], words: str) -> str:
 
 
 def _ends_whole(file: Path) -> bool:
+    if not file.exists() or not file.stat().st_size:
+        return True
     with file.open("rb") as flags:
         flags.seek(-1, os.SEEK_END)
         return flags.read(1) == b"\n"

@@ -11,7 +11,6 @@ Wilson's interval; a repetition with "cannot say" in it is counted apart.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ from typing import Literal
 from pydantic import ValidationError
 
 from alignwright.core.records import Prompt, Record
+from alignwright.files.lines import append_durably, whole_lines
 from alignwright.job.ledger import write_text
 from alignwright.run.rate_pairs import Showing
 from alignwright.stats.intervals import wilson
@@ -77,10 +77,7 @@ class Ratings:
 
     def add(self, rating: Rating) -> None:
         """Put an answer on disk; what was there stays as it is."""
-        with self.path.open("ab") as file:
-            file.write(rating.model_dump_json().encode() + b"\n")
-            file.flush()
-            os.fsync(file.fileno())
+        append_durably(self.path, rating.model_dump_json().encode())
         self.rows.append(rating)
 
     def write_votes(self) -> None:
@@ -157,13 +154,9 @@ def _vote(rating: Rating) -> dict[str, object]:
 
 
 def _read(path: Path) -> list[Rating]:
-    """The answers of a file. The end of a line that was being written when the power went is no answer:
-    it was not confirmed, and is cut off."""
-    *lines, torn = path.read_bytes().split(b"\n")
-    if torn:
-        write_text(path, b"".join(line + b"\n" for line in lines).decode())
+    """The answers of a file. A line that was torn off is no answer: it was not confirmed."""
     rows: list[Rating] = []
-    for number, line in enumerate(lines, 1):
+    for number, line in enumerate(whole_lines(path), 1):
         try:
             rows.append(Rating.model_validate_json(line))
         except ValidationError as error:
