@@ -15,6 +15,7 @@ import pytest
 from alignwright.core.claims import Claim
 from alignwright.core.promises import Header, PromiseReport
 from alignwright.core.records import Conversation, Finding, SampleResult
+from alignwright.job.ledger import Ledger
 from alignwright.run.export_inspect import write_inspect
 
 HOSTILE = 'ignore all </script> {{7*7}} "attachment://0" \x1b[31m \u202e'
@@ -72,9 +73,12 @@ def run(tmp_path: Path) -> Path:
         _finding("tax.bits_per_byte", 2.0, axis="tax", unit="bits/byte", better="lower", n=2),
         _finding("feedback.judge.accuracy", None, stage="feedback.0.judge", axis="feedback", n=0, low=None, high=None),
     ]
-    (folder / "stages" / "00-measure.0.value@baseline").mkdir(parents=True)
-    lines = "".join(row.model_dump_json() + "\n" for row in rows)
-    (folder / "stages" / "00-measure.0.value@baseline" / "outcomes.jsonl").write_text(lines)
+    stage = folder / "stages" / "00-measure.0.value@baseline"
+    stage.mkdir(parents=True)
+    (stage / "outcomes.jsonl").write_text("".join(row.model_dump_json() + "\n" for row in rows))
+    (folder / "spec").mkdir()
+    (folder / "spec" / "resolved.json").write_text(json.dumps({"measure": [{"by": "value"}]}))
+    Ledger(folder).finish("measure.0.value@baseline", "key", stage, 0.0)
     (folder / "findings.jsonl").write_text("".join(f.model_dump_json() + "\n" for f in findings))
     header = Header.model_validate(
         {"name": "small", "model": "m", "seed": 3, "effort": "demo", "stages": ("baseline",), "facts": {}}

@@ -73,6 +73,11 @@ class Ledger:
             raise ValueError(f"{folder}: {damage}; run the same spec again, which does the stage again")
         return folder
 
+    def begun(self) -> list[tuple[str, str]]:
+        """Name and key of each job that has a folder, in the order of the plan, finished or not."""
+        marks = (mark for mark in sorted((self.run / "stages").glob("*/key")) if mark.is_file())
+        return [(mark.parent.name.partition("-")[2], mark.read_bytes().decode(errors="replace")) for mark in marks]
+
     def folder(self, number: int, name: str, key: str) -> Path:
         """The working folder of a job about to run: what an interrupted try with the same key
         left, or an empty one."""

@@ -22,9 +22,9 @@ from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
 from alignwright.core.records import Finding, Message, SampleResult, content_id
 from alignwright.core.version import __version__
-from alignwright.job.records import SAMPLES, read_samples
 from alignwright.report import read
 from alignwright.report.results import RunResults
+from alignwright.run.stored_samples import stored_samples
 
 Json = dict[str, Any]
 SCORER = "alignwright"
@@ -37,7 +37,11 @@ def write_inspect(run: Path, out: Path) -> list[Path]:
     run gives the same bytes. Raises ValueError where `out` holds files."""
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise ValueError(f"{out} is not an empty folder; name another, so that no log of another run lies among these")
-    results, samples = read(run), samples_of(run)
+    results = read(run)
+    samples: dict[tuple[str, str], list[SampleResult]] = {}
+    for stage in results.stages:
+        for sample in stored_samples(run, stage):
+            samples.setdefault((sample.claim, stage), []).append(sample)
     findings: dict[tuple[str, str], list[Finding]] = {key: [] for key in samples}
     for finding in results.findings:
         findings.setdefault((finding.claim, finding.stage), []).append(finding)
@@ -50,16 +54,6 @@ def write_inspect(run: Path, out: Path) -> list[Path]:
         paths.append(out / f"{created:%Y-%m-%dT%H-%M-%S}-00-00_{_plain(claim)}-{_plain(stage)}_{task_id}.eval")
         _write(paths[-1], entries)
     return paths
-
-
-def samples_of(run: Path) -> dict[tuple[str, str], list[SampleResult]]:
-    """The stored results of a run by claim and by the stage whose model was measured."""
-    samples: dict[tuple[str, str], list[SampleResult]] = {}
-    for file in sorted((run / "stages").glob(f"*@*/{SAMPLES}")):
-        stage = file.parent.name.rpartition("@")[2]
-        for result in read_samples(file.parent):
-            samples.setdefault((result.claim, stage), []).append(result)
-    return samples
 
 
 def _log(

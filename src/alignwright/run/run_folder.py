@@ -6,6 +6,7 @@ again. The model is opened only when it is asked for, and torch with it.
 
 from __future__ import annotations
 
+import json
 import os
 from io import StringIO
 from pathlib import Path
@@ -20,6 +21,7 @@ from alignwright.report.results import RunResults, exit_code, read
 from alignwright.run.compare import resolved
 
 if TYPE_CHECKING:
+    from alignwright.experiment.experiment import Experiment
     from alignwright.model.local_model import LocalModel
 
 WIDTH = 100
@@ -149,6 +151,14 @@ def load_model(name: str | os.PathLike[str], *, dtype: str = "float32") -> Local
     from alignwright.model.load import load
 
     return load(run / "model" if (run / "model").is_dir() else os.fspath(name), dtype=dtype, date=run_date(run))
+
+
+def resolved_experiment(run: Path) -> Experiment:
+    """The run's spec with every knob filled. Raises ValidationError, a ValueError, where this version
+    has other knobs."""
+    from alignwright.experiment.experiment import Experiment
+
+    return Experiment.model_validate_json(json.dumps(resolved(run)))
 
 
 def run_date(run: Path) -> str:

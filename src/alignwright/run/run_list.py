@@ -20,12 +20,11 @@ from rich.table import Table
 from rich.text import Text
 
 from alignwright.core.promises import Verdict
-from alignwright.experiment.experiment import Experiment
 from alignwright.experiment.plan import plan
 from alignwright.job.ledger import Ledger
 from alignwright.report.results import answers
 from alignwright.report.text import one_line
-from alignwright.run.compare import resolved
+from alignwright.run.run_folder import resolved_experiment
 
 MARKS = ("spec/resolved.json", "ledger.json", "promises.json")
 """Files of which a folder with one is taken for a run; they are written as it goes on."""
@@ -107,7 +106,7 @@ def _summary(run: Path) -> RunSummary:
     )
     try:
         ledger, names = Ledger(run), _planned(run)
-        at = _under_way(run, ledger, names)
+        at = _under_way(ledger, names)
         finished = (run / "promises.json").exists()
         done = len(ledger.entries.keys() & names) if names else len(ledger.entries)
         verdicts = answers(run).verdicts if finished else None
@@ -119,17 +118,15 @@ def _summary(run: Path) -> RunSummary:
 def _planned(run: Path) -> list[str]:
     """The stages of a run's spec, in order; none where it is of a version with other knobs."""
     try:
-        experiment = Experiment.model_validate(resolved(run), strict=False)
+        return [job.name for job in plan(resolved_experiment(run))]
     except ValidationError:
         return []
-    return [job.name for job in plan(experiment)]
 
 
-def _under_way(run: Path, ledger: Ledger, names: Sequence[str]) -> str:
+def _under_way(ledger: Ledger, names: Sequence[str]) -> str:
     """The stage that was begun and is not done; of a run that has not come to its end, else the
     first that is not done."""
-    stages = [path.parent.name.partition("-")[2] for path in sorted((run / "stages").glob("*/key"))]
-    open_names = [name for name in stages if name not in ledger.entries]
-    if not open_names and not (run / "promises.json").exists():
+    open_names = [name for name, _ in ledger.begun() if name not in ledger.entries]
+    if not open_names and not (ledger.run / "promises.json").exists():
         open_names = [name for name in names if name not in ledger.entries]
     return open_names[0] if open_names else ""

@@ -11,19 +11,15 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Iterator
 from pathlib import Path
-from typing import cast
 
 from alignwright.core.claims import Claim
 from alignwright.core.records import SampleResult
 from alignwright.files.replies import reply_key
-from alignwright.job.job import PROBES, probe_name, stage_name
-from alignwright.job.ledger import Ledger, write_text
-from alignwright.job.records import SAMPLES, read_samples
+from alignwright.job.ledger import write_text
 from alignwright.measure.corrected_rate import graded_claims
 from alignwright.report.results import read
-from alignwright.run.compare import resolved
+from alignwright.run.stored_samples import stored_samples
 
 
 def draw(run: Path, out: Path, *, each: int, claim: str | None = None, stage: str | None = None) -> list[str]:
@@ -35,12 +31,13 @@ def draw(run: Path, out: Path, *, each: int, claim: str | None = None, stage: st
     if not case.stages or (stage is not None and stage not in case.stages):
         raise ValueError(f"{run}: nothing was measured at stage {stage}; there are {', '.join(case.stages) or 'none'}")
     at, lines, messages = stage or case.stages[-1], list[str](), list[str]()
+    samples = [sample for sample in stored_samples(run, at) if sample.status != "error"]
     graded = graded_claims(case.claim_records)
     for name in graded if claim is None else (claim,):
         if name not in graded:
             raise ValueError(f"{name!r} is not found by a grader; choose from {', '.join(graded) or 'none'}")
         replies = list(
-            {reply_key(o.prompt, o.reply): o for o in _outcomes(run, name, at) if o.prompt is not None}.values()
+            {reply_key(o.prompt, o.reply): o for o in samples if o.claim == name and o.prompt is not None}.values()
         )
         by_seed = random.Random(f"{case.header.seed} {at} {name}")  # noqa: S311 - a sample that can be drawn again, no secret
         sample = by_seed.sample(replies, min(each, len(replies)))
@@ -52,23 +49,6 @@ def draw(run: Path, out: Path, *, each: int, claim: str | None = None, stage: st
         )
     write_text(out, "\n".join(lines) + "\n")
     return messages
-
-
-def _outcomes(run: Path, claim: str, stage: str) -> Iterator[SampleResult]:
-    ledger = Ledger(run)
-    for name in _probes(run, stage):
-        if name in ledger.entries and (run / ledger.entries[name].folder / SAMPLES).exists():
-            yield from (o for o in read_samples(ledger.intact(name)) if o.claim == claim and o.status != "error")
-
-
-def _probes(run: Path, model: str) -> Iterator[str]:
-    """The names of the jobs that measured or attacked a model, by the stages of the run's spec."""
-    spec = resolved(run)
-    for section in PROBES:
-        stages = spec.get(section)
-        for place, stage in enumerate(cast("list[object]", stages) if isinstance(stages, list) else ()):
-            by = cast("dict[str, object]", stage).get("by") if isinstance(stage, dict) else None
-            yield probe_name(stage_name(section, place, str(by)), model)
 
 
 def _row(outcome: SampleResult, claim: Claim, stage: str) -> dict[str, object]:

@@ -13,11 +13,9 @@ from alignwright.core.records import SampleResult
 from alignwright.files.inspect_log import read_inspect_log
 from alignwright.files.lm_eval_log import read_samples_file, read_samples_folder
 from alignwright.files.score_log import ItemScore, ScoredClaim, ScoreLog
-from alignwright.job.job import PROBES
-from alignwright.job.ledger import Ledger
-from alignwright.job.records import SAMPLES, read_samples
 from alignwright.report.results import read
 from alignwright.run.paired_comparison import kind_of
+from alignwright.run.stored_samples import stored_samples
 
 
 def read_scores(path: Path) -> ScoreLog:
@@ -38,15 +36,12 @@ def read_scores(path: Path) -> ScoreLog:
 
 
 def _run_scores(run: Path) -> ScoreLog:
-    results, ledger = read(run), Ledger(run)
+    results = read(run)
     if not results.stages:
         raise ValueError(f"{run}: nothing was measured in it")
     stage, groups = results.stages[-1], dict[str, list[SampleResult]]()
-    for name, entry in ledger.entries.items():
-        section, _, model = name.partition("@")
-        if model == stage and section.partition(".")[0] in PROBES and (run / entry.folder / SAMPLES).exists():
-            for sample in read_samples(ledger.intact(name)):
-                groups.setdefault(sample.claim, []).append(sample)
+    for sample in stored_samples(run, stage):
+        groups.setdefault(sample.claim, []).append(sample)
     claims = tuple(
         _scored(name, samples, claim, name.rpartition(".")[0] in groups)
         for name, samples in groups.items()

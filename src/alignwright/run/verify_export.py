@@ -35,10 +35,11 @@ from alignwright.measure.findings import differences
 from alignwright.measure.knobs import CHOICE
 from alignwright.report import read
 from alignwright.run.align import only_audit, run_jobs
-from alignwright.run.compare import resolved
 from alignwright.run.findings import findings_of
 from alignwright.run.llama_cpp import Engine, has_llama_cpp, serving
 from alignwright.run.progress import View
+from alignwright.run.run_folder import resolved_experiment
+from alignwright.run.stored_samples import stored_samples
 from alignwright.run.threads import set_num_threads
 
 CALLS, CONTEXT = 2, 4096
@@ -104,7 +105,7 @@ def verify(
             ledger = Ledger(work)
             set_num_threads(audited)
             run_jobs(audited, plan(audited), ledger, view)
-    measured, samples = _samples(experiment, run, last), list[SampleResult]()
+    measured, samples = stored_samples(run, last), list[SampleResult]()
     finished: list[tuple[Job, Path]] = []
     own = Ledger(run)
     for job in plan(experiment):
@@ -135,7 +136,7 @@ def _experiment(run: Path, spec_folder: Path | None) -> Experiment:
         if relative is None:
             raise ValueError(f"{run} does not say where its spec lay: name the folder of the spec with --spec-folder")
         spec_folder = run / str(relative)
-    experiment = Experiment.model_validate_json(json.dumps(resolved(run))).at(Path(os.path.normpath(spec_folder)))
+    experiment = resolved_experiment(run).at(Path(os.path.normpath(spec_folder)))
     missing = [name for name in _files(experiment) if not experiment.path(name).exists()]
     if missing:
         raise FileNotFoundError(
@@ -191,12 +192,6 @@ def _answers(job: Job, ledger: Ledger, work: Path, last: str, *, served: bool) -
         restaged = [f.model_copy(update={"stage": last}) for f in records(source / FINDINGS, Finding)]
         write_records(folder / FINDINGS, restaged)
     return folder
-
-
-def _samples(experiment: Experiment, run: Path, model: str) -> list[SampleResult]:
-    ledger = Ledger(run)
-    names = [job.name for job in plan(experiment) if job.probes and job.model == model and job.name in ledger.entries]
-    return [sample for name in names for sample in read_samples(ledger.intact(name))]
 
 
 def _reanswer(

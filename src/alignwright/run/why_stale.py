@@ -37,14 +37,15 @@ def why_stale(
     """For each of these jobs, none of which would be found done, why it is to be done, by its name.
     `titles`: what jobs are called."""
     others = [(run, entries_of(run)) for run in _runs_of_the_name(ledger.run)]
-    names = {job.name for job in stale}
-    return {name: _why(name, keys[name], ledger, others, names, titles) for name in names}
+    names, begun = {job.name for job in stale}, set(ledger.begun())
+    return {name: _why(name, keys[name], ledger, begun, others, names, titles) for name in names}
 
 
 def _why(
     name: str,
     key: JobKey,
     ledger: Ledger,
+    begun: Collection[tuple[str, str]],
     others: Sequence[tuple[Path, Mapping[str, Entry]]],
     stale: Collection[str],
     titles: Mapping[str, str],
@@ -52,7 +53,7 @@ def _why(
     own = ledger.entries.get(name)
     if own is not None and own.key == key.key:
         return changed(own.files, ledger.run / own.folder) or "a file that it left changed"
-    if _begun(ledger.run, name, key.key):
+    if (name, key.key) in begun:
         return "begun, not finished: it goes on"
     if own is not None:
         then = key_parts(ledger.run, own)
@@ -96,12 +97,6 @@ def _changed_parts(now: Mapping[str, str], then: Mapping[str, str]) -> list[str]
 
 def _unknown(since: str) -> str:
     return f"changed since {since}; what changed is not known, as no parts of its key were kept"
-
-
-def _begun(run: Path, name: str, key: str) -> bool:
-    """Whether an interrupted try with this key left its folder."""
-    marks = (path for path in (run / "stages").glob("*/key") if path.parent.name.partition("-")[2] == name)
-    return any(mark.is_file() and mark.read_bytes() == key.encode() for mark in marks)
 
 
 def _runs_of_the_name(run: Path) -> list[Path]:
