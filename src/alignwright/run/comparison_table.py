@@ -8,7 +8,7 @@ from rich.table import Table
 
 from alignwright.report.text import one_line, shortened
 from alignwright.run.paired_comparison import ClaimChange, LogComparison
-from alignwright.stats.marks import LEVEL
+from alignwright.stats.marks import direction
 
 EXCERPT = 160
 """Characters of a prompt or reply in the terminal."""
@@ -40,19 +40,12 @@ def _cells(change: ClaimChange) -> tuple[str, ...]:
     if change.value is None:
         return (change.claim, "-", "-", "-", "0", "", "", "", "", change.answer or "")
     limits = "no interval" if change.low is None or change.high is None else f"{change.low:+.3f}, {change.high:+.3f}"
+    way = direction(change)
     adjusted = "" if change.p_adjusted is None else f"{change.p_adjusted:.3f}"
     return (
         change.claim, f"{change.a:.3f}", f"{change.b:.3f}", f"{change.value:+.3f} [{limits}]", str(change.n),
-        str(change.worse), str(change.improved), adjusted, _mark(change), change.answer or "",
+        str(change.worse), str(change.improved), adjusted, "" if way == "unclear" else way, change.answer or "",
     )  # fmt: skip
-
-
-def _mark(change: ClaimChange) -> str:
-    if change.p_adjusted is None or change.p_adjusted >= LEVEL or not change.value:
-        return ""
-    if change.better is None:
-        return "changed"
-    return "better" if (change.value > 0) == (change.better == "higher") else "worse"
 
 
 def _regressions(change: ClaimChange, console: Console) -> None:

@@ -10,25 +10,41 @@ that claim's own interval, unadjusted.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Protocol
 
-from alignwright.core.records import Finding
+from alignwright.core.claims import Better
 
 LEVEL = 0.05
 Direction = Literal["better", "worse", "changed", "unclear"]
 
 
-def is_significant(finding: Finding) -> bool:
+class Change(Protocol):
+    """A difference that was tested: a finding, or one of two logs."""
+
+    @property
+    def value(self) -> float | None: ...
+
+    @property
+    def p(self) -> float | None: ...
+
+    @property
+    def p_adjusted(self) -> float | None: ...
+
+    @property
+    def better(self) -> Better: ...
+
+
+def is_significant(change: Change) -> bool:
     """Whether a change is left after the adjustment; a change that was tested alone has none,
     and one without a p never stands."""
-    p = finding.p if finding.p_adjusted is None else finding.p_adjusted
+    p = change.p if change.p_adjusted is None else change.p_adjusted
     return p is not None and p < LEVEL
 
 
-def direction(finding: Finding) -> Direction:
+def direction(change: Change) -> Direction:
     """Which way a difference went: better, worse, changed (neither is good) or unclear."""
-    if not is_significant(finding) or not finding.value:
+    if not is_significant(change) or not change.value:
         return "unclear"
-    if finding.better is None:
+    if change.better is None:
         return "changed"
-    return "better" if (finding.value > 0) == (finding.better == "higher") else "worse"
+    return "better" if (change.value > 0) == (change.better == "higher") else "worse"
