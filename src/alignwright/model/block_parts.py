@@ -74,7 +74,7 @@ class BlockParts:
 
     def addend(self, norm: Any | None, x_MH: Tensor) -> Tensor:
         """What half a block adds to what went in, of what its last product made."""
-        x_MH = x_MH if norm is None else normed(norm, x_MH)
+        x_MH = normed(norm, x_MH)
         return x_MH if self.factor == 1.0 else x_MH * self.factor
 
     @property
@@ -184,9 +184,9 @@ def _angles(body: Any, kind: str | None, x_MH: Tensor, position_M: Tensor) -> tu
     )  # type: ignore[return-value]
 
 
-def normed(norm: Any, x_MH: Tensor) -> Tensor:
-    """What the model's norm makes of hidden states."""
-    return rms_norm(x_MH, norm.weight, norm.variance_epsilon)
+def normed(norm: Any | None, x_MH: Tensor) -> Tensor:
+    """What the model's norm makes of hidden states; where there is none, these."""
+    return x_MH if norm is None else rms_norm(x_MH, norm.weight, norm.variance_epsilon)
 
 
 def _normed_heads(norm: Any, x_MA: Tensor) -> Tensor:

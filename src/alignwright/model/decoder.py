@@ -27,6 +27,7 @@ from torch.nn import functional as F
 from alignwright.model.adapters import linear_under, merged, plain_weights
 from alignwright.model.block_parts import BlockParts, embed, normed, parts, rotary
 from alignwright.model.elementwise import apply_rotary, swiglu
+from alignwright.model.joined_rows import COLUMNS, whole_blocks
 from alignwright.model.kernels import Kernels, kernels
 from alignwright.model.kv_cache import TransformersDecoder
 from alignwright.model.llama_blocks import flat_hidden, has_fast_blocks, short_enough, trunk
@@ -39,8 +40,6 @@ from alignwright.model.packed_linear import packed_linear, packed_linears
 from alignwright.model.packing import additive, pack
 from alignwright.model.token_embeddings import delta_merged
 from alignwright.model.tokens import TokenRow
-
-_COLUMNS = 32
 
 Product = Callable[[Tensor], Tensor]
 
@@ -96,13 +95,13 @@ class _Layer(NamedTuple):
 
 
 class _PromptLayers:
-    """A block's products while the prompts are read."""
+    """A block's products while the prompts are read, and at a step where there are no kernels."""
 
     def __init__(self, layer: _Layer) -> None:
         self.layer, self.block = layer, layer.block
 
     def qkv(self, x_MH: Tensor) -> tuple[Tensor, ...]:
-        parts_of_qkv = self.layer.qkv(_input(self.block.norm, x_MH)).split(self.block.widths, dim=1)
+        parts_of_qkv = self.layer.qkv(normed(self.block.norm, x_MH)).split(self.block.widths, dim=1)
         query_MA, key_MC, value_MC = (part.contiguous() for part in parts_of_qkv)
         return (*self.block.norm_heads(query_MA, key_MC), value_MC)
 
@@ -110,7 +109,7 @@ class _PromptLayers:
         return self.block.addend(self.block.norm_out, self.layer.out(mixed_MA))
 
     def gate_up(self, x_MH: Tensor) -> tuple[Tensor, ...]:
-        return self.layer.gate_up(_input(self.block.norm_gate, x_MH)).chunk(2, dim=1)
+        return self.layer.gate_up(normed(self.block.norm_gate, x_MH)).chunk(2, dim=1)
 
     def down(self, gate_MI: Tensor, up_MI: Tensor) -> Tensor:
         return self.block.addend(self.block.norm_down, self.layer.down(swiglu(gate_MI, up_MI)))
@@ -138,7 +137,8 @@ class _FastDecoder:
             attention.scaling,
         )
         self.queries = self.body.config.num_attention_heads * self.size
-        self.reading = [_PromptLayers(layer) for layer in self.layers] if alone else None
+        self.products = [_PromptLayers(layer) for layer in self.layers]
+        self.reading = self.products if alone else None
         self.head = head_of(policy.model).packed(rows)
         self.caches: list[Tensor] = []  # of each layer: keys and values, [2, R, K, S, D]
 
@@ -154,8 +154,8 @@ class _FastDecoder:
         token_RW = token_PW[[order.index(p) for p in prompt_of_row]]
         # 2. Columns come in blocks, of which those not yet written are masked: a new shape of a product at every step
         #    would be compiled anew.
-        columns = -(-(width + 1) // _COLUMNS) * _COLUMNS
-        may_RS = torch.cat([token_RW >= 0, torch.ones(len(prompt_of_row), room + _COLUMNS, dtype=torch.bool)], dim=1)
+        columns = whole_blocks(width + 1)
+        may_RS = torch.cat([token_RW >= 0, torch.ones(len(prompt_of_row), room + COLUMNS, dtype=torch.bool)], dim=1)
         self.mask_RS = additive(may_RS, self.policy.dtype).to(device)
         self.position_R, self.length = (token_RW >= 0).sum(1).to(device), width
         self.first_R = width - self.position_R  # the column where each prompt begins
@@ -183,7 +183,7 @@ class _FastDecoder:
         angles = rotary(self.body, x_RH, self.position_R)
         # 2. The cache grows by a block of columns only when the last one is full.
         if self.length == self.caches[0].shape[3]:
-            self.caches = [F.pad(cache, (0, 0, 0, _COLUMNS)) for cache in self.caches]
+            self.caches = [F.pad(cache, (0, 0, 0, COLUMNS)) for cache in self.caches]
         # 3. The kernels where they can be had; torch's operations give the same up to rounding.
         native = kernels(x_RH, self.body.norm.weight)
         hidden_RH = self._fused_layers(native, x_RH, angles) if native else self._layers(x_RH, angles)
@@ -196,8 +196,8 @@ class _FastDecoder:
         self.mask_RS, self.position_R, self.first_R = self.mask_RS[row_R], self.position_R[row_R], self.first_R[row_R]
 
     def _layers(self, x_RH: Tensor, angles: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
-        mask_R11S, reading = self._mask(self.caches[0].shape[3]), [_PromptLayers(layer) for layer in self.layers]
-        for layer, cache, (cos_RD, sin_RD) in zip(reading, self.caches, angles, strict=True):
+        mask_R11S = self._mask(self.caches[0].shape[3])
+        for layer, cache, (cos_RD, sin_RD) in zip(self.products, self.caches, angles, strict=True):
             query_RA, key_RC, value_RC = layer.qkv(x_RH)
             query_RA, key_RC = (apply_rotary(each, cos_RD, sin_RD) for each in (query_RA, key_RC))
             x_RH = x_RH + layer.out(self._attend(query_RA, key_RC, value_RC, cache, mask_R11S))
@@ -210,7 +210,7 @@ class _FastDecoder:
         #    that comes after it.
         rows = len(x_RH)
         norms = [layer.block.norm for layer in self.layers] + [self.body.norm]
-        input_RH = _input(norms[0], x_RH)
+        input_RH = normed(norms[0], x_RH)
         for layer, cache, angle, norm_next in zip(self.layers, self.caches, angles, norms[1:], strict=True):
             # 2. Rotation, the new column of the cache and attention over it, in one call.
             block, qkv, mixed_RA = layer.block, layer.qkv(input_RH), x_RH.new_empty(rows, self.queries)
@@ -258,10 +258,6 @@ class _FastDecoder:
 
 def _linear_layers(body: Any) -> list[Any]:
     return [m for name, m in body.named_modules() if name.endswith("_proj")]
-
-
-def _input(norm: Any | None, x_MH: Tensor) -> Tensor:
-    return x_MH if norm is None else normed(norm, x_MH)
 
 
 def _add(native: Kernels, x_RH: Tensor, more_RH: Tensor, norm: Any | None) -> Tensor:

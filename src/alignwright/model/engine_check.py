@@ -92,19 +92,17 @@ def _unlike(policy: LoadedModel) -> str | None:
     row = TokenRow((start,), (tuple(words), tuple(reversed(words))))
     reach = window(policy.model.config.get_text_config())
     shared = plain_rows(trunk(policy.model)) is None
-    if why := _gap(policy, row):
-        return why
-    if reach is None or not shared:
-        return None
     whole = _own_logprobs(policy, row)
+    if (why := _gap(policy, row, whole)) or reach is None or not shared:
+        return why
     with _narrow(policy.model.config.get_text_config()):
-        if len(words) > _NARROW and torch.equal(whole, _own_logprobs(policy, row)):
+        narrow = _own_logprobs(policy, row)
+        if len(words) > _NARROW and torch.equal(whole, narrow):
             return "its sliding window is not where its configuration says"
-        return _gap(policy, row)
+        return _gap(policy, row, narrow)
 
 
-def _gap(policy: LoadedModel, row: TokenRow) -> str | None:
-    own = _own_logprobs(policy, row)
+def _gap(policy: LoadedModel, row: TokenRow, own: Tensor) -> str | None:
     try:
         ours = token_logprobs(policy.model, pack([row], policy.chat.pad_id, dtype=policy.dtype))
     except _ERRORS as error:

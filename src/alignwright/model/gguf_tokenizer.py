@@ -15,6 +15,7 @@ from typing import Any, cast
 
 import gguf
 
+from alignwright.model.given_template import begins_texts
 from alignwright.model.tokens import Chat
 
 _GPT2 = {"type": "ByteLevel", "add_prefix_space": False, "use_regex": True}
@@ -56,8 +57,7 @@ def add_tokenizer(writer: gguf.GGUFWriter, chat: Chat, size: int) -> None:
     writer.add_token_types([_type(i, texts, added) for i in range(size)])
     writer.add_token_merges([pair if isinstance(pair, str) else " ".join(pair) for pair in parts["model"]["merges"]])
     _add_special_ids(writer, chat)
-    begins = tokenizer("a").input_ids[:1] == [tokenizer.bos_token_id]
-    writer.add_add_bos_token(begins)
+    writer.add_add_bos_token(begins_texts(tokenizer))
     if chat.writes:
         writer.add_chat_template(str(tokenizer.chat_template))
 

@@ -65,7 +65,7 @@ def give_template(tokenizer: Any, chat: ChatFormat) -> GivenTemplate:
     if chat.template is None:
         return GivenTemplate(given, overrides)
     # 1. The template, and before it what the tokenizer itself begins a text with.
-    given.chat_template = "{{ bos_token }}" * (chat.known and _begins_texts(given)) + chat.template
+    given.chat_template = "{{ bos_token }}" * (chat.known and begins_texts(given)) + chat.template
     # 2. Its control tokens: each is one token, and never what somebody types.
     texts = {given.bos_token_id, given.eos_token_id, given.pad_token_id}
     names, vocabulary = list(dict.fromkeys(_control_tokens(given))), given.get_vocab()
@@ -87,7 +87,7 @@ def give_template(tokenizer: Any, chat: ChatFormat) -> GivenTemplate:
     )
 
 
-def _begins_texts(tokenizer: Any) -> bool:
+def begins_texts(tokenizer: Any) -> bool:
     """Whether the tokenizer puts the token that begins a text before each."""
     return tokenizer.bos_token_id is not None and tokenizer("a").input_ids[:1] == [tokenizer.bos_token_id]
 

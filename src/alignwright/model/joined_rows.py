@@ -18,7 +18,8 @@ from torch import Tensor
 
 from alignwright.model.packing import additive
 
-_COLUMNS = 32  # the cache grows by blocks of so many
+COLUMNS = 32
+"""The cache grows by blocks of so many: every new shape of a product costs a compilation."""
 
 
 @runtime_checkable
@@ -34,13 +35,18 @@ class AlignedRows(Protocol):
     length: int
 
 
+def whole_blocks(columns: int) -> int:
+    """So many columns, and what fills the last block."""
+    return -(-columns // COLUMNS) * COLUMNS
+
+
 def join(running: AlignedRows, new: AlignedRows, room: int) -> None:
     """Put `new`'s rows behind those of `running`, all with room for so many tokens more."""
     both = (running, new)
     # 1. As many columns as the longest row has tokens, and where each row then begins.
     length = max(int(rows.position_R.max()) for rows in both)
     first_R = torch.cat([rows.first_R + (length - rows.length) for rows in both])
-    columns = -(-(length + 1) // _COLUMNS) * _COLUMNS
+    columns = whole_blocks(length + 1)
     # 2. Layer by layer, so that only one layer's cache is there twice.
     for place, (old, added) in enumerate(zip(running.caches, new.caches, strict=True)):
         two, _, heads, _, size = old.shape
@@ -55,7 +61,7 @@ def join(running: AlignedRows, new: AlignedRows, room: int) -> None:
         running.caches[place] = cache
         new.caches[place] = added.new_empty(0)
     # 3. What lies before a row's first column is another's, or nothing.
-    column_S = torch.arange(length + room + _COLUMNS, device=first_R.device)
+    column_S = torch.arange(length + room + COLUMNS, device=first_R.device)
     running.mask_RS = additive(column_S[None] >= first_R[:, None], running.mask_RS.dtype).to(first_R.device)
     running.position_R = torch.cat([rows.position_R for rows in both])
     running.first_R, running.length = first_R, length

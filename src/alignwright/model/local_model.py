@@ -81,25 +81,23 @@ class LocalModel(LoadedModel):
         rows = [
             self.chat.row(prompt, texts, prefix=prefix, end=end) for prompt, texts in zip(prompts, replies, strict=True)
         ]
-        return [
-            [
-                LogProb(total=total, tokens=tokens, bytes=len(text.encode()))
-                for (total, tokens), text in zip(scored, texts, strict=True)
-            ]
-            for scored, texts in zip(self.score(rows), replies, strict=True)
-        ]
+        return self._logprobs(rows, replies)
 
     def continuation_logprobs(
         self, texts: Sequence[str], continuations: Sequence[Sequence[str]]
     ) -> list[list[LogProb]]:
         """Log-probability of each continuation of each plain text, without a chat template."""
         rows = [self.chat.continuation(text, those) for text, those in zip(texts, continuations, strict=True)]
+        return self._logprobs(rows, continuations)
+
+    def _logprobs(self, rows: Sequence[TokenRow], texts: Sequence[Sequence[str]]) -> list[list[LogProb]]:
+        """What `score` makes of the texts that lie in these rows."""
         return [
             [
                 LogProb(total=total, tokens=tokens, bytes=len(text.encode()))
-                for (total, tokens), text in zip(scored, those, strict=True)
+                for (total, tokens), text in zip(scored, of_row, strict=True)
             ]
-            for scored, those in zip(self.score(rows), continuations, strict=True)
+            for scored, of_row in zip(self.score(rows), texts, strict=True)
         ]
 
     def text_logprobs(self, texts: Sequence[str]) -> list[LogProb]:

@@ -35,6 +35,10 @@ class OwnCacheDecoder:
     def __init__(self, policy: LoadedModel, kind: Decoding) -> None:
         self.policy, self.kind = policy, kind
         self.body, self.head = trunk(policy.model), head_of(policy.model)
+        # a forward is given what it has a name for
+        self.forward_names = frozenset(inspect.signature(self.body.forward).parameters)
+        kinds = set(getattr(self.body.config.get_text_config(), "layer_types", None) or ())
+        self.has_only_states = bool(kinds) and kinds <= _STATES
         self.batches: list[_Batch] = []
 
     def begin(self, prompts: Sequence[Sequence[int]], prompt_of_row: Sequence[int], room: int) -> Tensor:  # noqa: ARG002 - the cache grows
@@ -89,18 +93,16 @@ class OwnCacheDecoder:
         if batch.cache is None:
             batch.ids_RS = torch.cat([batch.ids_RS, ids_RT], dim=1)
             return self.head(self.body(input_ids=batch.ids_RS, use_cache=False).last_hidden_state[:, -1])
-        # 2. A forward is given what it has a name for. States are masked while prompts are read and never after.
-        names = inspect.signature(self.body.forward).parameters
+        # 2. States are masked while prompts are read and never after.
         arguments: dict[str, Any] = {"past_key_values": batch.cache, "cache_params": batch.cache}
         begins = ids_RT.shape[1] == batch.mask_RS.shape[1]
         if self.kind == "padded":
             if not begins:
                 batch.mask_RS = torch.cat([batch.mask_RS, batch.mask_RS.new_ones(len(batch.mask_RS), 1)], dim=1)
-            kinds = set(getattr(self.body.config.get_text_config(), "layer_types", None) or ())
             arguments["position_ids"] = (batch.mask_RS.cumsum(1) - 1).clamp(min=0)[:, -ids_RT.shape[1] :]
-            if begins or not kinds or kinds - _STATES:
+            if begins or not self.has_only_states:
                 arguments["attention_mask"] = batch.mask_RS
-        taken = {name: value for name, value in arguments.items() if name in names}
+        taken = {name: value for name, value in arguments.items() if name in self.forward_names}
         hidden_RTH = self.body(input_ids=ids_RT, use_cache=True, **taken).last_hidden_state
         return self.head(hidden_RTH[:, -1])
 

@@ -23,6 +23,7 @@ import torch
 from torch import Tensor, nn
 
 from alignwright.model.given_template import GivenTemplate
+from alignwright.model.tokens import ids_of
 
 
 def fit_to(model: Any, given: GivenTemplate) -> None:
@@ -52,8 +53,7 @@ def fit_to(model: Any, given: GivenTemplate) -> None:
 def stop_ids(*configs: Any) -> set[int]:
     """Every id at which a model is said to stop, by its configuration and its generation
     configuration."""
-    values = [getattr(config, "eos_token_id", None) for config in configs]
-    return {int(i) for ids in values if ids is not None for i in (ids if isinstance(ids, list) else [ids])}
+    return ids_of(*(getattr(config, "eos_token_id", None) for config in configs))
 
 
 def _vocabulary_weights(model: Any) -> Iterator[Any]:

@@ -21,14 +21,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from alignwright.core.records import TODAY
 from alignwright.files.chat_format import ChatFormat
 from alignwright.files.models import ModelError, ModelRef
 from alignwright.model.given_template import GivenTemplate, give_template
 from alignwright.model.limits import Limit, limit, no_adapter, unshared
-from alignwright.model.tokens import Chat, chat_of
+from alignwright.model.tokens import Chat, chat_of, ids_of
 
 _PLAIN = ("PreTrainedTokenizerFast", "TokenizersBackend")
 """Tokenizers that are nothing but their `tokenizer.json`: transformers gives the same object
@@ -202,13 +202,7 @@ def _hub_folder(name: str) -> Path:
 def _eos_ids(config: dict[str, Any], generation: dict[str, Any]) -> set[int]:
     """Every id at which the model is said to stop, by its configuration and its generation
     configuration."""
-    values = [source.get("eos_token_id") for source in (config, generation)]
-    return {
-        int(eos)
-        for ids in values
-        if ids is not None
-        for eos in (cast("list[int]", ids) if isinstance(ids, list) else [ids])
-    }
+    return ids_of(config.get("eos_token_id"), generation.get("eos_token_id"))
 
 
 def _json(path: Path) -> dict[str, Any]:

@@ -335,6 +335,11 @@ def _assistant(text: str) -> Message:
     return Message(role="assistant", content=text)
 
 
+def ids_of(*values: Any) -> set[int]:
+    """The ids in values of configurations, each of them one, several or none."""
+    return {int(i) for ids in values if ids is not None for i in (ids if isinstance(ids, list) else [ids])}
+
+
 _PROBE, _PROBE_REPLY = "What is the capital of France?", "It is Paris, on the Seine."
 _PROBES = (
     (_user(_PROBE),),

@@ -18,7 +18,7 @@ LEVEL = 0.05
 Direction = Literal["better", "worse", "changed", "unclear"]
 
 
-class Change(Protocol):
+class MarkedChange(Protocol):
     """A difference that was tested: a finding, or one of two logs."""
 
     @property
@@ -34,14 +34,14 @@ class Change(Protocol):
     def better(self) -> Better: ...
 
 
-def is_significant(change: Change) -> bool:
+def is_significant(change: MarkedChange) -> bool:
     """Whether a change is left after the adjustment; a change that was tested alone has none,
     and one without a p never stands."""
     p = change.p if change.p_adjusted is None else change.p_adjusted
     return p is not None and p < LEVEL
 
 
-def direction(change: Change) -> Direction:
+def direction(change: MarkedChange) -> Direction:
     """Which way a difference went: better, worse, changed (neither is good) or unclear."""
     if not is_significant(change) or not change.value:
         return "unclear"
