@@ -239,12 +239,12 @@ def test_the_collector_is_on_again_and_leaves_what_the_caller_has_frozen() -> No
     with collector.paused():
         assert not gc.isenabled()
     assert (gc.isenabled(), gc.get_freeze_count()) == (True, 0)
+    kept = [[] for _ in range(1000)]  # frozen objects may go by their count of references at any moment: not these
     gc.freeze()
     try:
-        frozen = gc.get_freeze_count()
         with collector.paused():
             pass
-        assert gc.get_freeze_count() == frozen > 0
+        assert gc.get_freeze_count() >= len(kept)
     finally:
         gc.unfreeze()
 

@@ -119,9 +119,8 @@ def _untrainable(experiment: Experiment) -> Iterator[Problem]:
             if getattr(experiment, section):
                 why = "the model is behind a server, where it can be measured and attacked, and nothing be trained"
                 yield (section,), f"{why}; leave this out, or name a model whose weights are here"
-        for knob in ("chat", "quantization"):
-            if getattr(experiment, knob) is not None:
-                yield (knob,), "has no effect: the model is behind a server, which has its template and its weights"
+        if experiment.chat is not None:
+            yield ("chat",), "has no effect: the model is behind a server, which has its own template"
 
 
 def _missing_judge(experiment: Experiment, loc: Loc, name: str, setting: Setting) -> Iterator[Problem]:

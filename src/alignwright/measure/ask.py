@@ -14,9 +14,7 @@ from dataclasses import dataclass
 
 from alignwright.core.protocols import Policy
 from alignwright.core.records import Conversation, LogProb, Reply, SampleResult, Status
-from alignwright.core.replies import NoReply, greedy
-
-__all__ = ["Choice", "choose", "graded", "greedy", "scored"]
+from alignwright.core.replies import NoReply
 
 
 def graded(

@@ -23,9 +23,9 @@ from collections.abc import Sequence
 
 from alignwright.core.protocols import ChatModel
 from alignwright.core.records import Conversation, Reply, SampleResult, Status
-from alignwright.core.replies import NoReply
+from alignwright.core.replies import NoReply, greedy
 from alignwright.files.items import FaithfulItem
-from alignwright.measure.ask import graded, greedy
+from alignwright.measure.ask import graded
 from alignwright.text import faithfulness
 
 COVERED_FACTS, UNSUPPORTED = "instruction.faithful.covered", "instruction.faithful.unsupported"

@@ -18,7 +18,8 @@ from collections.abc import Sequence
 
 from alignwright.core.protocols import ChatModel
 from alignwright.core.records import CheckCall, Prompt, SampleResult, Status
-from alignwright.measure.ask import graded, greedy
+from alignwright.core.replies import greedy
+from alignwright.measure.ask import graded
 from alignwright.text.checks import check, checked_arguments
 
 

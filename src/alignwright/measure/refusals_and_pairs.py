@@ -12,8 +12,9 @@ from collections.abc import Sequence
 
 from alignwright.core.protocols import ChatModel, Policy
 from alignwright.core.records import Comparison, Conversation, SampleResult, Status
+from alignwright.core.replies import greedy
 from alignwright.files.items import RefusalItem
-from alignwright.measure.ask import choose, graded, greedy, scored
+from alignwright.measure.ask import choose, graded, scored
 from alignwright.text.grading import Grade
 from alignwright.text.refusal.grader import grade_refusal
 

@@ -29,9 +29,9 @@ from itertools import pairwise
 
 from alignwright.core.protocols import ChatModel, PlainReader, Policy
 from alignwright.core.records import Conversation, LogProb, Prompt, Reply, SampleResult, Status
-from alignwright.core.replies import NoReply
+from alignwright.core.replies import NoReply, greedy
 from alignwright.files.items import ChoiceItem, MathItem, TextItem
-from alignwright.measure.ask import graded, greedy, scored
+from alignwright.measure.ask import graded, scored
 from alignwright.text.numbers import final_number
 
 WORDS, FEWEST, RUN, LOOPS = 40, 8, 4, 4

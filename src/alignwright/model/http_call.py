@@ -125,7 +125,7 @@ class OpenCalls:
                 if place is None:
                     return None
                 _, connection = self._idle.pop(place)
-            if connection.sock is not None and not _readable(connection.sock):
+            if connection.sock is not None and not readable(connection.sock):
                 return connection
             connection.close()  # something to read where nothing was asked: it was closed, or speaks out of turn
 
@@ -148,7 +148,7 @@ class _Secure(http.client.HTTPSConnection):
         self.sock.do_handshake()
 
 
-def _readable(sock: socket.socket) -> bool:
+def readable(sock: socket.socket) -> bool:
     """Whether there is something to read, or the end."""
     if hasattr(select, "poll"):  # select itself knows no more than 1,024 open files
         poll = select.poll()

@@ -16,11 +16,11 @@ from pathlib import Path
 from rich.console import Console
 
 from alignwright.core.records import Prompt
-from alignwright.report.text import one_line, visible
+from alignwright.report.text import visible
 from alignwright.run.rate_labels import fill, is_to_be_labelled
 from alignwright.run.rate_pairs import Showing, pairs_of, showings
 from alignwright.run.ratings import Choice, Rating, Ratings, described
-from alignwright.run.show_replies import dim, indented
+from alignwright.run.show_replies import ask, dim, indented
 
 _CHOICES: dict[str, Choice] = {
     "1": "a",
@@ -55,7 +55,7 @@ def rate(
     try:
         for place, showing in enumerate(questions[:limit], 1):
             _show(console, showing, f"{place} of {len(questions)}")
-            answer = _answer(console, read_line)
+            answer = ask(console, read_line, _meaning, HELP)
             if answer is None:
                 break
             choice, reason = answer
@@ -120,22 +120,10 @@ def _dialogue(prompt: Prompt) -> str:
     return "\n".join(f"{message.role}: {message.content}" for message in prompt.conversation.messages)
 
 
-def _answer(console: Console, read_line: Callable[[], str]) -> tuple[Choice, str] | None:
-    """What the rater says; None where they stop. Whatever is no answer is asked again."""
-    while True:
-        try:
-            line = read_line().strip()
-            line.encode()
-        except EOFError:
-            return None
-        except UnicodeError:
-            dim(console, "that line is not UTF-8 text, so nothing was kept; write it again")
-            continue
-        word, _, reason = line.partition(" ")
-        if line.lower() == "q":
-            return None
-        if line.lower().startswith("cannot say"):
-            word, reason = "c", line[len("cannot say") :]
-        if (choice := _CHOICES.get(word.lower())) is not None:
-            return choice, reason.strip()
-        dim(console, f"{one_line(line) or 'nothing'}: not understood. {HELP}")
+def _meaning(line: str) -> tuple[Choice, str] | None:
+    """The choice that a line makes, and the reason behind it."""
+    word, _, reason = line.partition(" ")
+    if line.lower().startswith("cannot say"):
+        word, reason = "c", line[len("cannot say") :]
+    choice = _CHOICES.get(word.lower())
+    return None if choice is None else (choice, reason.strip())

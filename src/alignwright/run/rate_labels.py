@@ -22,8 +22,7 @@ from rich.console import Console
 from alignwright.files.lines import read_lines
 from alignwright.files.replies import QUESTIONS, Question, read_replies
 from alignwright.files.rows import raw_rows
-from alignwright.report.text import one_line
-from alignwright.run.show_replies import dim, indented
+from alignwright.run.show_replies import ask, dim, indented
 
 _QUESTIONS: dict[Question, str] = {"refused": "did the reply refuse?", "fulfilled": "did it do what was asked?"}
 _ANSWERS = {
@@ -73,7 +72,7 @@ def fill(
             row = json.loads(lines[place])
             console.rule(f"{answers + 1} of {len(missing)}", style="dim")
             _show(console, row, question)
-            answer = _answer(console, read_line)
+            answer = ask(console, read_line, _meaning, HELP)
             if answer is None:
                 break
             row |= {question: answer[0]} if answer[0] is not None else {UNSAID: [*row.get(UNSAID, []), question]}
@@ -105,20 +104,9 @@ def _show(console: Console, row: dict[str, object], question: Question) -> None:
     console.print(_QUESTIONS[question], style="bold", markup=False, highlight=False)
 
 
-def _answer(console: Console, read_line: Callable[[], str]) -> tuple[bool | None] | None:
-    """What the rater says, alone in a tuple; None where they stop."""
-    while True:
-        try:
-            line = read_line().strip().lower()
-        except EOFError:
-            return None
-        except UnicodeDecodeError:
-            line = "\udcff"
-        if line == "q":
-            return None
-        if line in _ANSWERS:
-            return (_ANSWERS[line],)
-        dim(console, f"{one_line(line) or 'nothing'}: not understood. {HELP}")
+def _meaning(line: str) -> tuple[bool | None] | None:
+    """The label that a line gives, alone in a tuple: "cannot say" gives none."""
+    return (_ANSWERS[line.lower()],) if line.lower() in _ANSWERS else None
 
 
 def _replace(source: Path, lines: list[str]) -> None:

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import json
 import os
-import select
 import socket
 import sys
 import threading
@@ -22,6 +21,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, cast
 
 from alignwright import __version__
+from alignwright.model.http_call import readable
 from alignwright.report.text import one_line
 from alignwright.run.serve_answer import chunks, whole
 from alignwright.run.serve_model import ClientGone, ServedModel
@@ -174,9 +174,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _is_there(self) -> bool:
         try:
-            readable, _, _ = select.select([self.connection], [], [], 0)
-            return not readable or bool(self.connection.recv(1, socket.MSG_PEEK))
-        except (OSError, ValueError):  # ValueError: more files are open than select takes; writing will tell
+            return not readable(self.connection) or bool(self.connection.recv(1, socket.MSG_PEEK))
+        except (OSError, ValueError):  # ValueError: a connection that was closed
             return False
 
     # ---- what is written -------------------------------------------------------------------------

@@ -19,8 +19,9 @@ from collections.abc import Sequence
 
 from alignwright.core.protocols import ChatModel, Policy
 from alignwright.core.records import Conversation, SampleResult
+from alignwright.core.replies import greedy
 from alignwright.files.items import OpinionItem, PushbackItem
-from alignwright.measure.ask import Choice, choose, graded, greedy, scored
+from alignwright.measure.ask import Choice, choose, graded, scored
 from alignwright.measure.intent.sycophancy_grader import keeps_to
 
 
