@@ -1,0 +1,86 @@
+"""Which commands read what runs have left: reports, tables, comparisons, exports."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from alignwright.cli.options import RunFolder
+from alignwright.cli.verdict import show_verdict
+
+
+def report(run: RunFolder) -> None:
+    """Render a run's report again from its findings, and repeat its verdict."""
+    from alignwright.report import render
+    from alignwright.run.run_folder import Run as FinishedRun
+
+    render(run)
+    show_verdict(FinishedRun(run))
+
+
+def list_runs(
+    folder: Annotated[Path, typer.Argument(help="The folder that run folders go into, or one run.")] = Path("runs"),
+) -> None:
+    """Which runs there are: when each last wrote, how many stages are done, and what became of its promises."""
+    from alignwright.run import interface
+
+    interface.runs(folder)
+
+
+def diff(a: RunFolder, b: RunFolder) -> None:
+    """What differs between two runs: knobs, then findings."""
+    from alignwright.run import compare
+
+    compare.show_changes(a, b)
+
+
+def compare(
+    a: Annotated[Path, typer.Argument(help="A run folder, a log of Inspect (.eval, .json), or lm-eval's samples.")],
+    b: Annotated[Path, typer.Argument(help="Another of the same kind.")],
+    margin: Annotated[
+        float | None, typer.Option(help="A fall beyond this, in the claim's own unit, is held against B: 1, 3 or 0.")
+    ] = None,
+    claim: Annotated[list[str] | None, typer.Option(help="Only this claim; may be given more than once.")] = None,
+    lower: Annotated[list[str] | None, typer.Option(help="A claim of which less is better.")] = None,
+    json_: Annotated[bool, typer.Option("--json", help="Print the comparison as one JSON object.")] = False,
+) -> None:
+    """Is B worse than A on the same items, and on which? Paired, with intervals; with a margin it
+    ends with 0 (no fall beyond it), 1 (one is shown) or 3 (undecided)."""
+    from alignwright.run import interface
+
+    comparison = interface.compare(a, b, margin=margin, claims=claim or (), lower=lower or (), quiet=json_)
+    if json_:
+        print(comparison.model_dump_json())
+    raise typer.Exit(comparison.exit_code)
+
+
+def front(
+    runs: Annotated[list[Path], typer.Argument(help="Run folders.", exists=True, file_okay=False)],
+    gain: Annotated[str | None, typer.Option(help="The claim that was to be gained, such as value.pairs.")] = None,
+    tax: Annotated[str | None, typer.Option(help="The claim that was paid with, such as tax.bits_per_byte.")] = None,
+    margin: Annotated[
+        float | None,
+        typer.Option(help="The cost that is to be ruled out, in the tax's own unit; none: as the runs state it."),
+    ] = None,
+) -> None:
+    """Which trained model gives the most for the least: gain against cost, over one run or several."""
+    from alignwright.run import pareto_table
+
+    pareto_table.show(runs, gain, tax, margin)
+
+
+def export(
+    run: RunFolder,
+    to: Annotated[str, typer.Option(help="gguf:f16, gguf:bf16 or gguf:q8_0: a file for llama.cpp; inspect: logs.")],
+    out: Annotated[Path | None, typer.Option(help="Where to write it; none: under the run's export/.")] = None,
+    verify: Annotated[bool, typer.Option(help="Answer the run's promises again on what was written.")] = True,
+    engine: Annotated[str, typer.Option(help="What opens it for that: llama.cpp, transformers or auto.")] = "auto",
+    spec_folder: Annotated[Path | None, typer.Option(help="Where the spec's data lie, if they have moved.")] = None,
+) -> None:
+    """Write a run's model for others to serve, its promises answered again (1: one changed), or its numbers as logs."""
+    from alignwright.run import interface
+
+    result = interface.export(run, to=to, out=out, verify=verify, engine=engine, spec_folder=spec_folder)
+    raise typer.Exit(result.exit_code)
