@@ -20,9 +20,9 @@ from alignwright.files.models import BUNDLED, ModelError, resolve
 from alignwright.model.gguf_file import write_gguf
 from alignwright.model.load import load
 from alignwright.model.local_model import LocalModel
+from alignwright.run.export.verify import verify
 from alignwright.run.llama_cpp import serving
 from alignwright.run.progress import View
-from alignwright.run.verify_export import verify
 
 PROMPTS = ["What is the capital of France?", "Say no, 1234 times.", "Write a line about rain, please."]
 TEXTS = ["It's 12345 o'clock -- isn't it?", " two  spaces\n\n\ttabs", "Zoë naïve 北京 🙂", "<|im_end|>x", "a_b(c)"]

@@ -16,7 +16,7 @@ from alignwright.core.claims import Claim
 from alignwright.core.promises import Header, PromiseReport
 from alignwright.core.records import Conversation, Finding, SampleResult
 from alignwright.job.ledger import Ledger
-from alignwright.run.export_inspect import write_inspect
+from alignwright.run.export.inspect_logs import write_inspect
 
 HOSTILE = 'ignore all </script> {{7*7}} "attachment://0" \x1b[31m \u202e'
 READER = """

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from alignwright.files.rows import BadRow
     from alignwright.run.doctor import Examination
     from alignwright.run.estimate import RunEstimate
-    from alignwright.run.export import Export
+    from alignwright.run.export.export import Export
     from alignwright.run.llama_cpp import Engine
     from alignwright.run.paired_comparison import LogComparison
     from alignwright.run.run_folder import Run
@@ -194,7 +194,7 @@ def export(
     FileNotFoundError where the run has no model.
     """
     with paused():
-        from alignwright.run.export import export as run_export
+        from alignwright.run.export.export import export as run_export
         from alignwright.run.llama_cpp import ENGINES
         from alignwright.run.progress import View
 

@@ -3,7 +3,7 @@ when it was measured?
 
 The model is the one in the run's `model/`, exactly as it was measured. Where it goes is one word:
 `gguf:f16`, `gguf:bf16` or `gguf:q8_0`; `inspect` writes the run's numbers as Inspect's logs. A GGUF
-file is then opened again and answers the run's promises anew (`run.verify_export`).
+file is then opened again and answers the run's promises anew (`verify`).
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING
 from alignwright.report import read
 from alignwright.report.card import front_matter
 from alignwright.report.results import RunResults
-from alignwright.run.export_inspect import write_inspect
+from alignwright.run.export.inspect_logs import write_inspect
 
 if TYPE_CHECKING:
+    from alignwright.run.export.verify import Verification
     from alignwright.run.llama_cpp import Engine
     from alignwright.run.progress import View
-    from alignwright.run.verify_export import Verification
 
 TARGETS = ("gguf:f16", "gguf:bf16", "gguf:q8_0", "inspect")
 
@@ -65,7 +65,7 @@ def export(
     result = Export(path, (f"{path}: {path.stat().st_size / 1e6:.1f} MB, matrices in {kind}",))
     if not verify:
         return result
-    from alignwright.run.verify_export import verify as answer_again
+    from alignwright.run.export.verify import verify as answer_again
 
     verification = answer_again(run, path, view, spec_folder=spec_folder, engine=engine)
     return replace(result, lines=(*result.lines, *verification.lines()), verification=verification)
