@@ -41,6 +41,9 @@ def test_a_pipe_gets_every_row_as_one_line(runs: tuple[str, str], monkeypatch: p
     assert (
         len(lines("front", runs[0], "--gain", "value.refusal", "--tax", "tax.bits_per_byte")) == 3
     )  # heads, one model, why none is best
+    monkeypatch.setenv("FORCE_COLOR", "1")  # as CI sets it, for colours
+    assert any(LONG in line for line in lines("diff", *runs))
+    monkeypatch.delenv("FORCE_COLOR")
     monkeypatch.setenv("COLUMNS", "80")  # the control: a width that is asked for is kept
     assert all(len(line) <= 80 for line in lines("diff", *runs))
     assert not any(LONG in line for line in lines("diff", *runs))

@@ -5,15 +5,50 @@ from __future__ import annotations
 
 import io
 import json
+import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rich.console import Console
 
+from alignwright.job.bar import pace
 from alignwright.run.progress import View
 from alignwright.train.run import ends_width, summary_line
 from alignwright.train.step0 import Invariant, Step0Error, check_start, start_lines
+
+
+class FakeTime:
+    """Time that goes by when the test says so, for the run and for whoever waits."""
+
+    def __init__(self) -> None:
+        self.now, self.asleep_until, self.step = 0.0, -1.0, threading.Condition()
+
+    def clock(self) -> float:
+        return self.now
+
+    def waits(self, stop: threading.Event, seconds: float) -> bool:
+        with self.step:
+            self.asleep_until = self.now + seconds
+            while self.now < self.asleep_until and not stop.is_set():
+                self.step.wait(0.002)
+        return stop.is_set()
+
+    def pass_by(self, seconds: int) -> None:
+        """Second for second, each time until everybody who is due has woken and sleeps again."""
+        for _ in range(seconds):
+            with self.step:
+                self.now += 1.0
+                self.step.notify_all()
+            while self.asleep_until <= self.now:
+                time.sleep(0.0005)
+
+
+def watched(**console: Any) -> tuple[View, io.StringIO, FakeTime]:
+    screen, fake = io.StringIO(), FakeTime()
+    shown = View(Console(file=screen, width=200, **console), clock=fake.clock, waits=fake.waits)
+    return shown, screen, fake
 
 
 def view(pulse: float) -> tuple[View, io.StringIO]:
@@ -21,34 +56,82 @@ def view(pulse: float) -> tuple[View, io.StringIO]:
     return View(Console(file=screen, width=200), pulse=pulse), screen
 
 
-def test_a_long_job_says_its_step_loss_and_time_left_into_a_file() -> None:
-    shown, screen = view(0.02)
+def test_a_line_in_a_pipe_says_stage_step_loss_rate_and_time_left() -> None:
+    shown, screen, fake = watched()
     with shown.job("train sft") as bar:
         bar.unit = "step"
         bar(1, 34, "loss 1.900", 10)
-        time.sleep(0.01)
+        fake.pass_by(20)
         bar(3, 34, "loss 1.700", 10)
-        deadline = time.perf_counter() + 5
-        while "left" not in screen.getvalue() and time.perf_counter() < deadline:
-            time.sleep(0.01)
-    line = next(line for line in screen.getvalue().splitlines() if "left" in line)
-    assert line.startswith("  train sft: step 3 of 34, loss 1.700, ")
-    said = screen.getvalue()
-    time.sleep(0.1)
-    assert screen.getvalue() == said, "a job that has ended says no more"
+        fake.pass_by(9)
+        assert screen.getvalue() == ""
+        fake.pass_by(1)
+    assert screen.getvalue() == "  train sft: step 3 of 34, loss 1.700, 4 a minute, 8 min left, 30 s so far\n"
+    fake.now += 600
+    time.sleep(0.01)
+    assert screen.getvalue().count("\n") == 1, "a job that has ended says no more"
 
 
-def test_a_job_without_steps_says_that_it_is_at_work_and_a_short_one_says_nothing() -> None:
-    shown, screen = view(0.02)
-    with shown.job("aggregate votes"):
-        deadline = time.perf_counter() + 5
-        while not screen.getvalue() and time.perf_counter() < deadline:
-            time.sleep(0.01)
-    assert "aggregate votes: at work" in screen.getvalue()
-    shown, screen = view(30.0)
-    with shown.job("aggregate votes") as bar:
-        bar(1, 2)
-    assert screen.getvalue() == ""
+def test_thirty_seconds_never_go_by_without_a_line_whatever_the_run_is_at() -> None:
+    """Reading, then a long measure whose first batch alone takes minutes, with lines of others between."""
+    shown, screen, fake = watched()
+    lines_at: list[float] = []
+    seconds_of = lambda: lines_at.extend([fake.now] * (screen.getvalue().count("\n") - len(lines_at)))  # noqa: E731
+
+    def goes_on(seconds: int) -> None:
+        for _ in range(seconds):
+            fake.pass_by(1)
+            seconds_of()
+
+    with shown.job("reading the spec and its data"):
+        goes_on(25)
+    with shown.job("measure value on the start model") as bar:
+        goes_on(20)
+        for share in (0.1, 0.4, 0.9):
+            bar(64 * share, 128)
+            goes_on(50)
+        shown.say("a warning of somebody")
+        goes_on(40)
+        bar(64, 128)
+        goes_on(3)
+    seconds_of()
+    gaps = [after - before for before, after in zip([0.0, *lines_at], lines_at, strict=False)]
+    assert len(lines_at) == 8
+    assert max(gaps) == 30
+    lines = screen.getvalue().splitlines()
+    assert lines[0] == "  measure value on the start model: at work, 5 s so far"
+    assert lines[2] == "  measure value on the start model: 6 of 128, 65 s so far"
+    assert lines[3] == "  measure value on the start model: 25 of 128, 15 a minute, 7 min left, 2 min so far"
+
+
+@pytest.mark.parametrize("terminal", [{"force_terminal": True}, {}])
+def test_what_is_no_terminal_gets_plain_lines_and_nothing_drawn(
+    terminal: dict[str, bool], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """FORCE_COLOR, which CI sets, makes rich take a pipe for a terminal: its bars would fill the log."""
+    shown, screen, fake = watched(**terminal)
+    with shown.job("collect") as bar:
+        fake.pass_by(10)
+        bar(1, 9)
+        fake.pass_by(30)
+    assert not bar.on_terminal
+    assert screen.getvalue().count("\n") == 1
+    assert not {"\r", "\x1b"} & set(screen.getvalue())
+
+
+def test_a_terminal_is_drawn_on_and_a_dumb_one_is_told_in_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    screen = io.StringIO()
+    monkeypatch.setattr(screen, "isatty", lambda: True, raising=False)
+    for term, drawn in (("xterm", True), ("dumb", False)):
+        shown = View(Console(file=screen, width=200, force_terminal=True, _environ={"TERM": term}))
+        assert shown.drawn == drawn
+
+
+@pytest.mark.parametrize(
+    ("rate", "words"), [(250.0, "250 a second"), (3.21, "3.2 a second"), (0.2, "12 a minute"), (0.002, "7.2 an hour")]
+)
+def test_a_pace_is_said_in_the_unit_that_suits_it(rate: float, words: str) -> None:
+    assert pace(rate) == words
 
 
 def test_the_line_is_gone_from_the_job_also_when_the_job_fails() -> None:

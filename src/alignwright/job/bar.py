@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from rich.padding import Padding
@@ -20,41 +20,43 @@ class Bar:
     progress: Progress
     task: TaskID
     tokens: int = 0
-    completed: int = 0
+    completed: float = 0
     total: int = 0
     note: str = ""
     unit: str = ""
-    since: tuple[float, int] = (0.0, 0)
+    since: tuple[float, float] = (0.0, 0.0)
+    clock: Callable[[], float] = time.perf_counter
+    on_terminal: bool = True
+    """Whether somebody looks on, or the lines go to a file."""
     refused: bool = False
     """The job is done, and what it made was refused: it gets no tick."""
 
-    def __call__(self, completed: int, total: int, note: str = "", tokens: int = 0) -> None:
-        """Show that `completed` of `total` is done; `tokens` are added to the job's count."""
+    def __call__(self, completed: float, total: int, note: str = "", tokens: int = 0) -> None:
+        """Show that `completed` of `total` is done (a batch under way in part); `tokens` are added
+        to the job's count."""
         self.tokens += tokens
         if (
             completed < self.completed or total != self.total
         ):  # a first call, or another round of the same job: the pace is counted from here
-            self.since = (time.perf_counter(), completed)
+            self.since = (self.clock(), completed)
         self.completed, self.total, self.note = completed, total, note
         elapsed = self.progress.tasks[0].elapsed or 0.0
         rate = f"{self.tokens / elapsed:,.0f} tok/s" if self.tokens and elapsed > 1 else ""
         self.progress.update(self.task, completed=completed, total=total, note=one_line(f"{note} {rate}"))
 
     def line(self) -> str:
-        """Where the job is, in words: how much is done, what was noted (a loss), and the time
-        left at the pace so far."""
+        """Where the job is, in words: how much is done, what was noted (a loss), the pace so far, and
+        the time left at that pace."""
         if not self.total:
             return "at work"
         began, first = self.since
-        seconds_left = (
-            (time.perf_counter() - began) * (self.total - self.completed) / (self.completed - first)
-            if self.completed > first
-            else None
-        )
+        seconds, done = self.clock() - began, self.completed - first
+        paced = seconds > 0 and done > 0
         parts = (
-            f"{self.unit} {self.completed} of {self.total}".strip(),
+            f"{self.unit} {int(self.completed)} of {self.total}".strip(),
             self.note,
-            "" if seconds_left is None else f"{span(seconds_left)} left",
+            pace(done / seconds) if paced else "",
+            f"{span(seconds * (self.total - self.completed) / done)} left" if paced else "",
         )
         return ", ".join(part for part in parts if part)
 
@@ -63,10 +65,13 @@ class Bar:
         for line in lines:
             self.progress.console.print(Padding(line, (0, 0, 0, 2), expand=False))
 
-    @property
-    def on_terminal(self) -> bool:
-        """Whether somebody looks on, or the lines go to a file."""
-        return self.progress.console.is_terminal
+
+def pace(rate: float) -> str:
+    """How fast something goes, as people say it: 3.2 a second, 12 a minute, 5 an hour."""
+    for length, name in ((1, "a second"), (60, "a minute")):
+        if rate * length >= 1:
+            return f"{rate * length:.2g} {name}" if rate * length < 10 else f"{rate * length:,.0f} {name}"
+    return f"{rate * 3600:.2g} an hour"
 
 
 def span(seconds: float) -> str:

@@ -27,7 +27,7 @@ class RemoteModel:
 
     def __init__(self, endpoint: Endpoint, cache: ReplyCache) -> None:
         self.endpoint, self.cache, self.name = endpoint, cache, endpoint.name
-        self.progress: Callable[[int, int], None] | None = None
+        self.progress: Callable[[float, int], None] | None = None
         self._withheld: dict[str, str] = {}
 
     def generate(

@@ -40,7 +40,7 @@ class LoadedModel:
         """Tokens of a chat template that the spec gave, whose rows learn under an adapter, too."""
         self.token_budget = token_budget
         self.batch_rows = batch_rows
-        self.progress: Callable[[int, int], None] | None = None
+        self.progress: Callable[[float, int], None] | None = None
         self.limit = limit_of_model(model.config.get_text_config().to_dict())
         self.longest = self.limit.tokens
 

@@ -16,7 +16,7 @@ Shapes: P prompts, R rows (replies under way), S steps, B blocks of the vocabula
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -29,6 +29,8 @@ from alignwright.model.loaded_model import LoadedModel
 
 _BLOCK = 256  # the distribution function is summed block by block, then inside one block
 _DROP_AT = 0.125  # finished rows leave when they are this share of the batch: the cache is copied to close the gaps
+
+_SAID_EVERY = 8  # steps of a batch after which its progress is said
 
 
 @dataclass
@@ -68,9 +70,11 @@ def sample(
     with torch.inference_mode(), decoding(policy, min(batch_rows, len(places)), longest=longest) as decoder:
         for start in range(0, len(places), batch_rows):
             batch = places[start : start + batch_rows]
-            _decode(
+            for share in _decode(
                 decoder, prompts, batch, [results[p][k] for p, k in batch], max_new_tokens, temperature, seed, stops
-            )
+            ):
+                if policy.progress:
+                    policy.progress(start + share * len(batch), len(places))
             if policy.progress:
                 policy.progress(min(start + batch_rows, len(places)), len(places))
     return results
@@ -85,8 +89,9 @@ def _decode(
     temperature: float,
     seed: int,
     stops: Tensor,
-) -> None:
-    """Fill in the samples of one batch."""
+) -> Iterator[float]:
+    """Fill in the samples of one batch; yields now and then the share that is done, if every reply
+    is as long as it may be."""
     # 1. A uniform number for every token that may come, by (seed, prompt, sample, step) alone: a reply is the same in
     #    whatever batch it is sampled.
     uniform_RS = np.stack([np.random.default_rng((seed, p, k)).random(max_new_tokens) for p, k in places])
@@ -110,6 +115,8 @@ def _decode(
             decoder.keep(keep)
             alive = [alive[i] for i in keep.tolist()]
             token_R, done_R = token_R[keep], done_R[keep]
+        if step % _SAID_EVERY == 0:
+            yield (step + 1) / max_new_tokens
         logits_RV = decoder.step(token_R)
 
 

@@ -91,7 +91,7 @@ def estimate(request: Request, *, probed: bool = False) -> RunEstimate:
 
 def align(request: Request, view: View) -> Path:
     """Run what has to be run and write the report; returns the run folder."""
-    with collector.paused():
+    with collector.paused(), view.job("reading the spec and its data"):
         checked = check(request.spec, request.overrides, _audited(request))
         experiment, jobs, folder = prepare(request, checked.experiment)
     threads = set_num_threads()
@@ -111,7 +111,7 @@ def align(request: Request, view: View) -> Path:
                 f"{len(checked.rejected)} bad rows set aside in {folder / 'rejected.jsonl'}, as intent.bad_rows allows"
             )
         if not (folder / "promises.json").exists():
-            with collector.paused():
+            with collector.paused(), view.job("fitting the data to the model"):
                 _fits(experiment, checked, view)
         ledger = Ledger(folder)
         try:
@@ -122,7 +122,7 @@ def align(request: Request, view: View) -> Path:
             open_jobs = [job for job in jobs if job.name not in ledger.entries]
             raise disk_space.DiskFull(disk_space.out_of_space_message(experiment, open_jobs, folder)) from error
         finished = [job for job in jobs if job.name not in dropped]
-        with collector.paused():
+        with collector.paused(), view.job("findings, verdicts and report"):
             conclude(experiment, finished, folder, ledger, whole=jobs == plan(experiment))
         for name, fact in server_facts(experiment, folder).items():
             view.say(f"{name}: {fact}")
@@ -221,7 +221,8 @@ def run_jobs(
                 view.done(titles[job.name], seconds, note, refused=bar.refused)
                 durations += [(job, seconds)] if fresh else []
                 models.forget_judge(judge_models(later for _, later in todo[at + 1 :]))
-        keep_models(experiment, [job for job in jobs if job.name not in dropped], keys, ledger, view, models)
+        with view.job("saving the model"):
+            keep_models(experiment, [job for job in jobs if job.name not in dropped], keys, ledger, view, models)
     return durations, dropped
 
 

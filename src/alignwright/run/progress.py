@@ -1,15 +1,16 @@
 """Which progress does a user see while a run is at work?
 
 One quiet line per finished job; while a job runs, a bar with its rate and time left on a terminal,
-and elsewhere (a log file, a batch queue) a line at least every 30 seconds. Nothing printed here is
-evidence: the report is made from findings.
+and elsewhere (a pipe, a log file, a batch queue) a plain line after every 30 seconds in which none
+was printed. A terminal is what can be drawn on: a pipe under FORCE_COLOR is none, and neither is
+TERM=dumb. Nothing printed here is evidence: the report is made from findings.
 """
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 
@@ -33,14 +34,30 @@ from alignwright.report.text import one_line, visible
 from alignwright.run.estimate import RunEstimate
 
 
+def _waits(stop: threading.Event, seconds: float) -> bool:
+    return stop.wait(seconds)
+
+
 @dataclass
 class View:
     """The terminal of a run; `column` is the width of the labels. Where nobody sees a bar, a job
-    says every `pulse` seconds where it is."""
+    says where it is after `pulse` seconds without a line. `clock` and `waits` are the time that
+    goes by, which a test may have pass as it likes."""
 
     console: Console = field(default_factory=Console)
     column: int = 36
     pulse: float = 30.0
+    clock: Callable[[], float] = time.perf_counter
+    waits: Callable[[threading.Event, float], bool] = _waits
+
+    def __post_init__(self) -> None:
+        self._last_line = self.clock()
+
+    @property
+    def drawn(self) -> bool:
+        """Whether a bar can be drawn, and drawn again over itself."""
+        isatty = getattr(self.console.file, "isatty", None)
+        return self.console.is_interactive and isatty is not None and bool(isatty())
 
     @contextmanager
     def job(self, label: str) -> Iterator[Bar]:
@@ -55,20 +72,22 @@ class View:
             TextColumn("left"),
             TextColumn("{task.fields[note]}", markup=False),
         )
-        with Progress(*columns, console=self.console, transient=True, disable=not self.console.is_terminal) as progress:
-            bar = Bar(progress, progress.add_task(one_line(label), total=None, note=""))
-            with nullcontext() if self.console.is_terminal else self._pulsing(label, bar):
+        with Progress(*columns, console=self.console, transient=True, disable=not self.drawn) as progress:
+            task = progress.add_task(one_line(label), total=None, note="")
+            bar = Bar(progress, task, clock=self.clock, on_terminal=self.drawn)
+            with nullcontext() if self.drawn else self._pulsing(label, bar):
                 yield bar
 
     @contextmanager
     def _pulsing(self, label: str, bar: Bar) -> Iterator[None]:
-        """A thread that prints a line about the job each `pulse` seconds: also a single step may
-        take longer than that."""
-        stop, started = threading.Event(), time.perf_counter()
+        """A thread that prints a line about the job when none was printed for `pulse` seconds: also a
+        single step, or what comes before the first, may take longer than that."""
+        stop, started = threading.Event(), self.clock()
 
         def tell() -> None:
-            while not stop.wait(self.pulse):
-                self.say(f"  {label}: {bar.line()}, {span(time.perf_counter() - started)} so far")
+            while not self.waits(stop, max(0.0, self._last_line + self.pulse - self.clock())):
+                if self.clock() - self._last_line >= self.pulse:
+                    self.say(f"  {label}: {bar.line()}, {span(self.clock() - started)} so far")
 
         teller = threading.Thread(target=tell, name="progress", daemon=True)
         teller.start()
@@ -79,6 +98,7 @@ class View:
             teller.join()
 
     def done(self, label: str, seconds: float, note: str = "", *, cached: bool = False, refused: bool = False) -> None:
+        self._last_line = self.clock()
         label, note = one_line(label), one_line(note)
         mark, cost = (
             ("[dim]·[/]", "cached") if cached else ("[red]✕[/]" if refused else "[green]✓[/]", f"{seconds:.1f} s")
@@ -91,6 +111,7 @@ class View:
             self.console.print(Padding(Text(note, style="dim"), (0, 0, 0, 2), expand=False))
 
     def say(self, text: str) -> None:
+        self._last_line = self.clock()
         self.console.print(visible(text), highlight=False, markup=False)
 
 
