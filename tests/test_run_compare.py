@@ -28,9 +28,9 @@ from alignwright.files.errors import SpecError
 from alignwright.files.inspect_log import read_inspect_log, score_value
 from alignwright.files.lm_eval_log import read_samples_file
 from alignwright.files.score_log import ItemScore, ScoredClaim, ScoreLog
-from alignwright.run.comparison_table import show
-from alignwright.run.paired_comparison import compare_logs
-from alignwright.run.score_logs import read_scores
+from alignwright.run.comparison.paired import compare_logs
+from alignwright.run.comparison.score_logs import read_scores
+from alignwright.run.comparison.table import show
 from alignwright.stats.intervals import share_interval
 
 N = 400
@@ -173,6 +173,58 @@ def test_what_is_not_in_both_is_counted_and_epochs_are_averaged() -> None:
     assert (change.n, change.a, change.b, change.unscored, change.only_a, change.only_b) == (1, 0.5, 1.0, 1, 1, 1)
 
 
+def test_a_claim_that_b_lacks_leaves_the_comparison_undecided(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    a, _ = planted(0)
+    one = samples(tmp_path / "a.jsonl", a, ("strict-match", "flexible-extract"))
+    two = samples(tmp_path / "b.jsonl", a)
+    assert run_cli(monkeypatch, "compare", one, two, "--margin", "0.02") == 3
+    line = "untested: exact_match,flexible-extract: it is in A alone, so whether B falls there is not known"
+    assert line in capsys.readouterr().out
+    for options in ((), ("--margin", "0.02", "--claim", "exact_match,strict-match")):  # not asked for
+        assert run_cli(monkeypatch, "compare", one, two, *options) == 0
+    assert run_cli(monkeypatch, "compare", two, one, "--margin", "0.02") == 0  # a claim of B alone answers more
+    assert run_cli(monkeypatch, "compare", one, samples(tmp_path / "c.jsonl", planted(40)[1]), "--margin", "0.02") == 1
+
+
+@pytest.mark.parametrize(("silent", "answer"), [(0, "kept"), (2, "kept"), (40, "untested")])
+@pytest.mark.parametrize("lower", [False, True])
+def test_items_that_b_does_not_answer_may_all_be_lost(silent: int, answer: str, lower: bool) -> None:
+    """Silence on the items that A passes counts as it would if every one of them had failed."""
+    values = [float(i % 3 == 0) if lower else float(i % 3 != 0) for i in range(N)]
+    passed = [i for i in range(N) if values[i] != lower]
+    for gone in (False, True):  # without a score, or not there at all
+        kept = [(i, None if i in passed[:silent] else v) for i, v in enumerate(values)]
+        scores = [score(str(i), v) for i, v in kept if v is not None or not gone]
+        a, b = (
+            ScoreLog("log", "lm_eval", (ScoredClaim("m", of, "lower" if lower else "higher", "share", (0.0, 1.0)),))
+            for of in ([score(str(i), v) for i, v in enumerate(values)], scores)
+        )
+        (change,) = compare_logs(a, b, margin=0.03).changes
+        assert (change.answer, change.missing_in_b, change.n) == (answer, silent, N - silent)
+        if silent:
+            low = change.low if not lower else -change.high  # type: ignore[operator]
+            worst = ((N - silent) * low - silent) / N  # type: ignore[operator]
+            assert f"{worst:.3g}" in change.reason
+        assert compare_logs(b, a, margin=0.03).changes[0].answer == "kept"  # what A never scored, B cannot lose
+
+
+def test_a_score_without_a_worst_value_leaves_one_silent_item_undecided() -> None:
+    values = [float(i % 7) for i in range(N)]
+    a, b = log(values), log(values[:-1])
+    (change,) = compare_logs(a, b, margin=1.0).changes
+    assert change.answer == "untested"
+    assert "1 item scored in A has no score in B, and a score has no worst value" in change.reason
+    assert compare_logs(a, a, margin=1.0).exit_code == 0
+
+
+def test_a_fall_that_is_shown_stays_shown_whatever_b_left_out() -> None:
+    a, b = planted(40)
+    (change,) = compare_logs(log(a), log(b[:-20]), margin=0.02).changes
+    assert change.answer == "broken"
+
+
 def test_less_is_better_where_it_is_said() -> None:
     a, b = log([0.1 * (i % 9) for i in range(N)]), log([0.1 * (i % 9) + 0.5 + 0.01 * (i % 2) for i in range(N)])
     assert compare_logs(a, b, margin=0.1).exit_code == 0
@@ -291,7 +343,7 @@ def test_json_is_the_record(
     file = samples(tmp_path / "a.jsonl", planted(0)[0])
     assert run_cli(monkeypatch, "compare", file, file, "--json", "--margin", "0.02") == 0
     record = json.loads(capsys.readouterr().out)
-    assert record["version"] == 1
+    assert record["version"] == 2
     assert record["changes"][0]["answer"] == "kept"
     assert run_cli(monkeypatch, "compare", file, file, "--margin", "0") == 2
 

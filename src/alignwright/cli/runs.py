@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from alignwright.cli.options import RunFolder
+from alignwright.cli.options import RunFolder, Runs, Set
 from alignwright.cli.verdict import show_verdict
 
 
@@ -37,8 +37,15 @@ def diff(a: RunFolder, b: RunFolder) -> None:
 
 
 def compare(
-    a: Annotated[Path, typer.Argument(help="A run folder, a log of Inspect (.eval, .json), or lm-eval's samples.")],
-    b: Annotated[Path, typer.Argument(help="Another of the same kind.")],
+    a: Annotated[
+        str, typer.Argument(help="A run folder, a log of Inspect (.eval, .json), lm-eval's samples, or a model.")
+    ],
+    b: Annotated[str, typer.Argument(help="Another of the same kind.")],
+    spec: Annotated[
+        Path | None, typer.Option(help="Of models: the spec whose questions are put to both.", exists=True)
+    ] = None,
+    set_: Set = None,
+    runs: Runs = Path("runs"),
     margin: Annotated[
         float | None, typer.Option(help="A fall beyond this, in the claim's own unit, is held against B: 1, 3 or 0.")
     ] = None,
@@ -50,7 +57,10 @@ def compare(
     ends with 0 (no fall beyond it), 1 (one is shown) or 3 (undecided)."""
     from alignwright.run import interface
 
-    comparison = interface.compare(a, b, margin=margin, claims=claim or (), lower=lower or (), quiet=json_)
+    comparison = interface.compare(
+        a, b, spec=spec, overrides=set_ or (), runs=runs, margin=margin, claims=claim or (), lower=lower or (),
+        quiet=json_,
+    )  # fmt: skip
     if json_:
         print(comparison.model_dump_json())
     raise typer.Exit(comparison.exit_code)

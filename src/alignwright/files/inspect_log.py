@@ -22,7 +22,7 @@ from typing import Any, cast
 
 from alignwright.core.records import content_id
 from alignwright.files.errors import SpecError
-from alignwright.files.score_log import ItemScore, ScoredClaim, ScoreLog, unit_of
+from alignwright.files.score_log import ItemScore, ScoredClaim, ScoreLog, unit_and_range
 from alignwright.files.zstd_zip import member
 
 WORDS = {"C": 1.0, "I": 0.0, "P": 0.5, "N": 0.0, "yes": 1.0, "true": 1.0, "no": 0.0, "false": 0.0}
@@ -76,7 +76,10 @@ def _log(path: Path, samples: list[dict[str, Any]], heads: list[dict[str, Any]],
     return ScoreLog(
         str(path),
         "inspect",
-        tuple(ScoredClaim(name, scores, unit=unit_of([s.value for s in scores])) for name, scores in claims.items()),
+        tuple(
+            ScoredClaim(name, scores, "higher", *unit_and_range([s.value for s in scores]))
+            for name, scores in claims.items()
+        ),
         tuple(_notes(path, samples, heads[0])),
         (lambda place: _reply(_sample(path, place))) if by_place else None,
     )

@@ -23,7 +23,7 @@ from typing import Any, Literal, cast
 
 from alignwright.files.errors import SpecError
 from alignwright.files.safe_read import lines, too_long
-from alignwright.files.score_log import ItemScore, ScoredClaim, ScoreLog, unit_of
+from alignwright.files.score_log import ItemScore, ScoredClaim, ScoreLog, unit_and_range
 
 LOWER = frozenset({"perplexity", "word_perplexity", "byte_perplexity", "bits_per_byte", "brier_score", "ter", "wer"})
 """Metrics of which less is better."""
@@ -75,7 +75,10 @@ def _claims(path: Path, prefix: str) -> tuple[tuple[ScoredClaim, ...], tuple[str
     lower = _lower(path)
     claims = tuple(
         ScoredClaim(
-            f"{prefix}{metric},{name}", of_metric, _way(metric, lower), unit_of([score.value for score in of_metric])
+            f"{prefix}{metric},{name}",
+            of_metric,
+            _way(metric, lower),
+            *unit_and_range([score.value for score in of_metric]),
         )
         for (metric, name), of_metric in scores.items()
     )

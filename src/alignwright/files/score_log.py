@@ -8,11 +8,12 @@ which is made of what was asked and not of a place in a file alone.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-from alignwright.core.claims import Better
+from alignwright.core.claims import Better, Range
 
 Kind = Literal["run", "inspect", "lm_eval"]
 
@@ -41,6 +42,8 @@ class ScoredClaim:
     scores: Sequence[ItemScore]
     better: Better = "higher"
     unit: str = "score"
+    within: Range = (-math.inf, math.inf)
+    """Between which limits a score can lie."""
     part: bool = False
     """Whether it is a part of a broader claim of the same log."""
 
@@ -60,6 +63,7 @@ class ScoreLog:
         return self.reply_at(score.place) if score.place and self.reply_at else score.reply
 
 
-def unit_of(values: Sequence[float | None]) -> str:
-    """A share where every value is from 0 to 1."""
-    return "share" if all(value is None or 0 <= value <= 1 for value in values) else "score"
+def unit_and_range(values: Sequence[float | None]) -> tuple[str, Range]:
+    """The unit of a log's scores and their limits: a share where every value is from 0 to 1."""
+    is_share = all(value is None or 0 <= value <= 1 for value in values)
+    return ("share", (0.0, 1.0)) if is_share else ("score", (-math.inf, math.inf))

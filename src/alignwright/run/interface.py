@@ -23,11 +23,11 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from alignwright.files.rows import BadRow
+    from alignwright.run.comparison.log_comparison import LogComparison
     from alignwright.run.doctor import Examination
     from alignwright.run.estimate import RunEstimate
     from alignwright.run.export.export import Export
     from alignwright.run.llama_cpp import Engine
-    from alignwright.run.paired_comparison import LogComparison
     from alignwright.run.run_folder import Run
     from alignwright.run.run_list import RunSummary
 
@@ -152,27 +152,41 @@ def compare(
     a: str | os.PathLike[str],
     b: str | os.PathLike[str],
     *,
+    spec: SpecSource | None = None,
+    overrides: Overrides = (),
+    runs: str | os.PathLike[str] = "runs",
     margin: float | None = None,
     claims: Sequence[str] = (),
     lower: Sequence[str] = (),
     quiet: bool = False,
 ) -> LogComparison:
-    """Compare two runs, two logs of Inspect or two of lm-eval's sample files, item by item.
+    """Compare two models, two runs, two logs of Inspect or two of lm-eval's sample files, item by item.
+
+    A model is what `audit` takes; the questions of `spec` are put to it (`overrides` and `runs` as there),
+    and an audit that was done before is not done again.
 
     Each claim's change, B minus A, has a paired interval, a p adjusted by Holm, and the items on
     which B is worse. With a `margin`, in the claim's own unit, each claim's `answer` says whether a
     fall beyond it is ruled out, and `exit_code` is 1, 3 or 0 as of promises. `claims` keeps these
     alone; of `lower` less is better, where the log does not say so. Raises FileNotFoundError, or
-    ValueError with file and line where a log cannot be read or nothing is paired.
+    ValueError with file and line where a log cannot be read, nothing is paired, or a model comes
+    without a spec; and as `audit`.
     """
-    from alignwright.run.comparison_table import show
-    from alignwright.run.paired_comparison import compare_logs
-    from alignwright.run.score_logs import read_scores
-
     with paused():
-        one, two = read_scores(Path(a)), read_scores(Path(b))
+        from alignwright.run.comparison.paired import compare_logs, margin_of
+        from alignwright.run.comparison.sides import Questions, scores_of_both
+        from alignwright.run.comparison.table import show
+        from alignwright.run.progress import View
+
+    console = _console(quiet)
+    if spec is None and overrides:
+        raise ValueError("overrides have no effect without a spec: logs are compared as they are")
+    questions = None if spec is None else Questions(spec, _settings(overrides), Path(runs), View(console))
+    margin = margin_of(margin)  # before minutes of audits
+    one, two = scores_of_both(os.fspath(a), os.fspath(b), questions)
+    with paused():
         comparison = compare_logs(one, two, margin=margin, claims=claims, lower=lower)
-    show(comparison, _console(quiet))
+    show(comparison, console)
     return comparison
 
 

@@ -7,7 +7,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from alignwright.report.text import one_line, shortened
-from alignwright.run.paired_comparison import ClaimChange, LogComparison
+from alignwright.run.comparison.log_comparison import ClaimChange, LogComparison
 from alignwright.stats.marks import direction
 
 EXCERPT = 160
@@ -22,15 +22,21 @@ def show(comparison: LogComparison, console: Console) -> None:
     for heading in ("claim", "A", "B", "B - A", "n", "worse", "better", "p adjusted", "", "margin"):
         table.add_column(heading, overflow="fold")
     for change in comparison.changes:
+        if _unscored_part(change):
+            continue
         table.add_row(*(_cell(text) for text in _cells(change)))
     console.print(table)
     for change in comparison.changes:
         if change.reason:
             _line(console, f"{change.answer}: {change.claim}: {change.reason}")
+    for name in comparison.unanswered:
+        _line(console, f"untested: {name}: it is in A alone, so whether B falls there is not known")
+    whole = {change.claim for change in comparison.changes if not change.part}
     for change in comparison.changes:
-        _regressions(change, console)
+        if change.claim.rpartition(".")[0] not in whole:  # the items of a part are among those of its claim
+            _regressions(change, console)
     for side, names in (("A", comparison.only_in_a), ("B", comparison.only_in_b)):
-        if names:
+        if names := [name for name in names if name not in comparison.unanswered]:
             _line(console, f"only in {side}: {', '.join(names)}")
     for note in (*comparison.notes, *_gaps(comparison)):
         _line(console, f"note: {note}")
@@ -51,7 +57,9 @@ def _cells(change: ClaimChange) -> tuple[str, ...]:
 def _regressions(change: ClaimChange, console: Console) -> None:
     if not change.regressions:
         return
-    _line(console, f"{change.claim}: {change.worse} items are worse in B, the first {len(change.regressions)}:")
+    shown = len(change.regressions)
+    first = f", the first {shown}" if shown < change.worse else ""
+    _line(console, f"{change.claim}: {change.worse} item{'s are' if change.worse > 1 else ' is'} worse in B{first}:")
     table = Table(box=None, pad_edge=False)
     for heading in ("item", "A", "B", "prompt", "reply of A", "reply of B"):
         table.add_column(heading, overflow="fold")
@@ -64,7 +72,11 @@ def _regressions(change: ClaimChange, console: Console) -> None:
 def _gaps(comparison: LogComparison) -> list[str]:
     """What was not paired, claim by claim."""
     gaps: list[str] = []
+    if empty := [change.claim for change in comparison.changes if _unscored_part(change)]:
+        gaps.append(f"no item is scored in both of {len(empty)} parts: {', '.join(empty)}")
     for change in comparison.changes:
+        if _unscored_part(change):
+            continue
         counts = ((change.unscored, "not scored in both"), (change.only_a, "in A alone"), (change.only_b, "in B alone"))
         words = [f"{count} {what}" for count, what in counts if count]
         if change.coverage is not None:
@@ -72,6 +84,10 @@ def _gaps(comparison: LogComparison) -> list[str]:
         if words:
             gaps.append(f"{change.claim}: {', '.join(words)}")
     return gaps
+
+
+def _unscored_part(change: ClaimChange) -> bool:
+    return change.part and change.value is None
 
 
 def _cell(text: str) -> str:

@@ -14,7 +14,7 @@ from alignwright.files.inspect_log import read_inspect_log
 from alignwright.files.lm_eval_log import read_samples_file, read_samples_folder
 from alignwright.files.score_log import ItemScore, ScoredClaim, ScoreLog
 from alignwright.report.results import read
-from alignwright.run.paired_comparison import kind_of
+from alignwright.run.comparison.paired import kind_of
 from alignwright.run.stored_samples import stored_samples
 
 
@@ -50,6 +50,11 @@ def _run_scores(run: Path) -> ScoreLog:
     unknown = sorted(name for name in groups if results.record(name) is None)
     notes = [f"{run}: scores are those of the model after {results.stage(stage)}"]
     notes += [f"{run}: no stage of the run makes the claim {name}: left out" for name in unknown]
+    notes += [
+        f"{run}: {finding.claim} has no scores: {finding.detail['untested']}"
+        for finding in results.findings
+        if finding.stage == stage and "untested" in finding.detail
+    ]
     return ScoreLog(str(run), "run", claims, tuple(notes))
 
 
@@ -61,9 +66,9 @@ def _scored(name: str, samples: list[SampleResult], claim: Claim, is_part: bool)
             None if sample.value is None else sample.value if claim.counts == "pass" else 1.0 - sample.value,
             sample.cluster,
             sample.prompt.last.content if sample.prompt else "",
-            sample.reply,
+            sample.reply if sample.prompt else sample.reason,
             sample.reason,
         )
         for sample in samples
     ]
-    return ScoredClaim(name, scores, claim.better, claim.unit, is_part)
+    return ScoredClaim(name, scores, claim.better, claim.unit, claim.within, is_part)

@@ -6,11 +6,7 @@ is averaged first and counts once. Intervals are those of every difference here
 (`stats.intervals.paired`): clustered by topic where the log has one; p is adjusted by Holm over the
 claims, parts of claims by themselves.
 
-A margin is answered like a promise on the change, turned so that more is better: kept when the
-whole interval lies above minus the margin, broken when a fall beyond it is shown, untested
-otherwise. All must be kept for exit code 0, which needs no adjustment; one broken is enough for 1, so
-that is held against Holm's over the claims (p of "no fall beyond the margin", one-sided, below
-0.025: for a single claim its own 95% interval).
+The margin is answered in `margin`. A claim of A that B lacks is then unanswered, which is said and counts.
 """
 
 from __future__ import annotations
@@ -18,81 +14,17 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
-from alignwright.core.claims import Better
-from alignwright.core.records import Record
+from alignwright.core.claims import Better, Range
 from alignwright.files.score_log import ItemScore, Kind, ScoredClaim, ScoreLog
+from alignwright.run.comparison.log_comparison import Answer, ClaimChange, LogComparison, Regression
+from alignwright.run.comparison.margin import MarginTest
 from alignwright.stats.intervals import Difference, Interval, paired
-from alignwright.stats.marks import LEVEL
 from alignwright.stats.significance import holm
 
-Answer = Literal["kept", "broken", "untested"]
 TEXT = 2_000
 """Characters that the record keeps of a prompt or a reply."""
-
-
-class Regression(Record):
-    """An item on which B is worse than A."""
-
-    item: str
-    cluster: str
-    prompt: str
-    value_a: float
-    value_b: float
-    reply_a: str
-    reply_b: str
-
-
-class ClaimChange(Record):
-    """One claim in both logs: B minus A over the items scored in both. `a` and `b` are their means."""
-
-    claim: str
-    unit: str
-    better: Better
-    part: bool
-    n: int
-    clusters: int | None
-    a: float | None
-    b: float | None
-    value: float | None
-    low: float | None
-    high: float | None
-    method: str
-    p: float | None
-    p_adjusted: float | None
-    coverage: float | None
-    worse: int
-    improved: int
-    unscored: int
-    """Items in both, but scored in one at most."""
-    only_a: int
-    only_b: int
-    answer: Answer | None
-    """Whether a fall beyond the margin is ruled out; None where no margin was named or it does not apply."""
-    reason: str
-    regressions: tuple[Regression, ...]
-
-
-class LogComparison(Record):
-    """What `compare` says of two logs. `version` changes when a field's meaning does."""
-
-    version: Literal[1] = 1
-    a: str
-    b: str
-    kind: Kind
-    margin: float | None
-    changes: tuple[ClaimChange, ...]
-    only_in_a: tuple[str, ...]
-    """Claims that are in A alone."""
-    only_in_b: tuple[str, ...]
-    notes: tuple[str, ...]
-
-    @property
-    def exit_code(self) -> int:
-        """1 where a margin is broken, 3 where one is untested and none broken, else 0."""
-        answers = {change.answer for change in self.changes}
-        return 1 if "broken" in answers else 3 if "untested" in answers else 0
 
 
 class _Item(NamedTuple):
@@ -105,6 +37,8 @@ class _Pairing(NamedTuple):
     unscored: int
     only_a: int
     only_b: int
+    missing_in_b: list[float]
+    """A's values on the items that have no score in B."""
     other_prompts: int
     repeated: int
 
@@ -120,8 +54,7 @@ def compare_logs(
 ) -> LogComparison:
     """Both logs claim by claim; `claims` keeps these alone, of `lower` less is better. ValueError
     where nothing is paired."""
-    if margin is not None and not (math.isfinite(margin) and margin > 0):
-        raise ValueError(f"a margin is above 0, in the claim's own unit (0.02 of a share is 2 points), seen {margin}")
+    margin = margin_of(margin)
     if a.kind != b.kind:
         raise ValueError(
             f"{a.path} is of kind {a.kind} and {b.path} of {b.kind}: only the same kind has the same items"
@@ -138,24 +71,44 @@ def compare_logs(
     better: dict[str, Better] = {name: "lower" if name in lower else of_a[name].better for name in chosen}
     differences = {name: _difference(pairings[name].pairs) for name in chosen}
     families = [[name for name in chosen if of_a[name].part == part] for part in (False, True)]
-    adjusted, falls = dict[str, float | None](), dict[str, float | None]()
+    adjusted, answers = dict[str, float | None](), dict[str, tuple[Answer, str]]()
     for family in families:
         adjusted |= zip(family, holm([differences[name].p() for name in family]), strict=True)
     if margin is not None:
-        judged = [name for name in families[0] if better[name]]
-        tails = [_p_no_fall(differences[name], margin, better[name] == "lower") for name in judged]
-        falls |= zip(judged, holm(tails), strict=True)
+        tests = {
+            name: MarginTest(
+                differences[name], margin, better[name] == "lower", pairings[name].missing_in_b,
+                _within(of_a[name], of_b[name]),
+            )
+            for name in families[0]
+            if better[name]
+        }  # fmt: skip
+        falls = holm([test.p_no_fall() for test in tests.values()])
+        answers = {
+            name: test.answer(p_fall, len(tests)) for (name, test), p_fall in zip(tests.items(), falls, strict=True)
+        }
     changes = tuple(
-        _change(name, a, b, of_a[name], better[name], pairings[name], differences[name], adjusted[name], margin, falls,
-                regressions)
+        _change(name, a, b, of_a[name], better[name], pairings[name], differences[name], adjusted[name],
+                answers.get(name), regressions)
         for name in chosen
     )  # fmt: skip
+    only_in_a = tuple(name for name in of_a if name not in of_b)
     return LogComparison(
-        a=a.path, b=b.path, kind=a.kind, margin=margin, changes=changes,
-        only_in_a=tuple(name for name in of_a if name not in of_b),
+        a=a.path, b=b.path, kind=a.kind, margin=margin, changes=changes, only_in_a=only_in_a,
+        unanswered=tuple(
+            name for name in only_in_a
+            if margin is not None and not claims and of_a[name].better and not of_a[name].part
+        ),
         only_in_b=tuple(name for name in of_b if name not in of_a),
         notes=(*a.notes, *(note for note in b.notes if note not in a.notes), *_pair_notes(pairings)),
     )  # fmt: skip
+
+
+def margin_of(margin: float | None) -> float | None:
+    """The margin; ValueError where it is none."""
+    if margin is not None and not (math.isfinite(margin) and margin > 0):
+        raise ValueError(f"a margin is above 0, in the claim's own unit (0.02 of a share is 2 points), seen {margin}")
+    return margin
 
 
 def _check_names(shared: Sequence[str], named: Sequence[str], a: ScoreLog, b: ScoreLog) -> None:
@@ -176,7 +129,17 @@ def _pair(a: ScoredClaim, b: ScoredClaim) -> _Pairing:
     scored = [(one, two) for one, two in both if one.value is not None and two.value is not None]
     other = sum(one.first.prompt != two.first.prompt for one, two in scored)
     alone_a, alone_b = len(of_a) - len(both), len(of_b) - len(both)
-    return _Pairing(scored, len(both) - len(scored), alone_a, alone_b, other, repeated_a + repeated_b)
+    missing_in_b = [one.value for item, one in of_a.items() if one.value is not None and not _scored(of_b.get(item))]
+    return _Pairing(scored, len(both) - len(scored), alone_a, alone_b, missing_in_b, other, repeated_a + repeated_b)
+
+
+def _scored(item: _Item | None) -> bool:
+    return item is not None and item.value is not None
+
+
+def _within(a: ScoredClaim, b: ScoredClaim) -> Range:
+    """Between which limits scores of both logs lie."""
+    return min(a.within[0], b.within[0]), max(a.within[1], b.within[1])
 
 
 def _averaged(scores: Sequence[ItemScore]) -> tuple[dict[str, _Item], int]:
@@ -214,23 +177,15 @@ def _unchanged(change: Difference, values: Sequence[float], clusters: Sequence[s
     return Difference(0.0, None, None, Interval(spread * low, spread * high, method), len(values), none.clusters)
 
 
-def _p_no_fall(change: Difference, margin: float, lower: bool) -> float | None:
-    """One-sided p of "no fall beyond the margin"."""
-    tails = change.tails(margin if lower else -margin)
-    return None if tails is None else tails[1] if lower else tails[0]
-
-
 def _change(
     name: str, a: ScoreLog, b: ScoreLog, claim: ScoredClaim, better: Better,
-    pairing: _Pairing, change: Difference, p_adjusted: float | None, margin: float | None,
-    falls: dict[str, float | None], regressions: int,
+    pairing: _Pairing, change: Difference, p_adjusted: float | None, verdict: tuple[Answer, str] | None,
+    regressions: int,
 ) -> ClaimChange:  # fmt: skip
     pairs, sign = pairing.pairs, -1 if better == "lower" else 1
     deltas = [sign * ((two.value or 0.0) - (one.value or 0.0)) for one, two in pairs]
     worst = sorted((delta, place) for place, delta in enumerate(deltas) if delta < 0)[:regressions] if better else []
-    answer, reason = None, ""
-    if margin is not None and name in falls:
-        answer, reason = _answer(change, margin, better == "lower", falls[name], len(falls))
+    answer, reason = verdict or (None, "")
     n = len(pairs)
     return ClaimChange(
         claim=name, unit=claim.unit, better=better, part=claim.part, n=n, clusters=change.clusters,
@@ -239,28 +194,10 @@ def _change(
         value=change.value, low=change.interval.low, high=change.interval.high, method=change.interval.method,
         p=change.p(), p_adjusted=p_adjusted, coverage=change.coverage,
         worse=sum(delta < 0 for delta in deltas), improved=sum(delta > 0 for delta in deltas),
-        unscored=pairing.unscored, only_a=pairing.only_a, only_b=pairing.only_b, answer=answer, reason=reason,
+        unscored=pairing.unscored, only_a=pairing.only_a, only_b=pairing.only_b,
+        missing_in_b=len(pairing.missing_in_b), answer=answer, reason=reason,
         regressions=tuple(_regression(*pairs[place], a, b) for _, place in worst),
     )  # fmt: skip
-
-
-def _answer(change: Difference, margin: float, lower: bool, p_fall: float | None, tested: int) -> tuple[Answer, str]:
-    low, high = change.interval.low, change.interval.high
-    if low is None or high is None:
-        return "untested", change.interval.method
-    if lower:
-        low, high = -high, -low
-    limits = f"the interval of the gain is [{low:.3g}, {high:.3g}]"
-    if low > -margin:
-        return "kept", f"no fall beyond {margin:g}: {limits}"
-    if high < -margin:
-        if p_fall is None or p_fall < LEVEL / 2:
-            return "broken", f"a fall beyond {margin:g} is shown: {limits}"
-        return (
-            "untested",
-            f"a fall beyond {margin:g} by its own interval, not once adjusted for {tested} claims: {limits}",
-        )
-    return "untested", f"neither a fall beyond {margin:g} nor its absence is shown: {limits}"
 
 
 def _regression(one: _Item, two: _Item, a: ScoreLog, b: ScoreLog) -> Regression:
