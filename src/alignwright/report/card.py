@@ -9,6 +9,7 @@ facts) is escaped, so that it stays text.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
 import yaml
 
@@ -26,10 +27,11 @@ _HUB = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 _SIGNS = {"broken": "✕ broken", "untested": "? untested", "kept": "✓ kept"}
 
 
-def card(case: RunResults) -> str:
-    """The model card of a run."""
-    parts = [_front(case), _opening(case), body(case)]
-    return "\n\n".join(parts)
+def card(case: RunResults, *, front: Mapping[str, object] | None = None, lead: str = "") -> str:
+    """The model card of a run. `front`: its metadata, where it is not the run's own; `lead`: what
+    stands before its findings."""
+    parts = [_front(front or front_matter(case)), _opening(case), lead, body(case)]
+    return "\n\n".join(part for part in parts if part)
 
 
 def body(case: RunResults) -> str:
@@ -74,8 +76,8 @@ def _slug(words: str) -> str:
     return re.sub(r"[^a-z0-9.]+", "-", words.lower()).strip("-")[:96] or "see-base-model"
 
 
-def _front(case: RunResults) -> str:
-    return f"---\n{yaml.safe_dump(front_matter(case), sort_keys=False, allow_unicode=False)}---"
+def _front(front: Mapping[str, object]) -> str:
+    return f"---\n{yaml.safe_dump(dict(front), sort_keys=False, allow_unicode=False)}---"
 
 
 def _opening(case: RunResults) -> str:

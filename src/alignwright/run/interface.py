@@ -200,7 +200,8 @@ def export(
     spec_folder: str | os.PathLike[str] | None = None,
     quiet: bool = False,
 ) -> Export:
-    """Write a run's model in the form that others serve: "gguf:f16", "gguf:bf16" or "gguf:q8_0".
+    """Write a run's model in the form that others serve: "gguf:f16", "gguf:bf16" or "gguf:q8_0", or
+    "peft" for its adapter; or its numbers as Inspect's logs: "inspect".
 
     `verify` opens the file again (`engine`: "llama.cpp", "transformers", or "auto", which takes the
     first that is installed) and answers the run's promises anew; `exit_code` of what is returned is 1

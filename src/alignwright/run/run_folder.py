@@ -166,6 +166,13 @@ def run_date(run: Path) -> str:
     return str(resolved(run).get("date", TODAY)) if (run / "spec" / "resolved.json").is_file() else TODAY
 
 
+def model_folder(run: Path) -> Path:
+    """The folder of the model that a run trained. Raises FileNotFoundError where it has none."""
+    if not (run / "model").is_dir():
+        raise FileNotFoundError(_no_model(run))
+    return run / "model"
+
+
 def _no_model(run: Path) -> str:
     trained = resolved(run).get("train") if (run / "spec" / "resolved.json").is_file() else True
     if not trained:

@@ -2,8 +2,9 @@
 when it was measured?
 
 The model is the one in the run's `model/`, exactly as it was measured. Where it goes is one word:
-`gguf:f16`, `gguf:bf16` or `gguf:q8_0`; `inspect` writes the run's numbers as Inspect's logs. A GGUF
-file is then opened again and answers the run's promises anew (`verify`).
+`gguf:f16`, `gguf:bf16` or `gguf:q8_0`; `peft` writes the adapter that gives it over its base;
+`inspect` writes the run's numbers as Inspect's logs. A GGUF file is then opened again and answers the
+run's promises anew (`verify`).
 """
 
 from __future__ import annotations
@@ -16,13 +17,14 @@ from alignwright.report import read
 from alignwright.report.card import front_matter
 from alignwright.report.results import RunResults
 from alignwright.run.export.inspect_logs import write_inspect
+from alignwright.run.export.peft_adapter import write_peft
 
 if TYPE_CHECKING:
     from alignwright.run.export.verify import Verification
     from alignwright.run.llama_cpp import Engine
     from alignwright.run.progress import View
 
-TARGETS = ("gguf:f16", "gguf:bf16", "gguf:q8_0", "inspect")
+TARGETS = ("gguf:f16", "gguf:bf16", "gguf:q8_0", "peft", "inspect")
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,9 @@ def export(
     if to == "inspect":
         folder = out or run / "export" / "inspect"
         return Export(folder, (f"{folder}: {len(write_inspect(run, folder))} logs, one for each claim of each stage",))
+    if to == "peft":
+        folder, lines = write_peft(run, out)
+        return Export(folder, tuple(lines))
     form, _, kind = to.partition(":")
     if form != "gguf" or not kind:
         raise ValueError(f"--to {to!r} is not known; choose from {', '.join(TARGETS)}")
