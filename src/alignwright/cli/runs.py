@@ -84,15 +84,19 @@ def front(
 def export(
     run: RunFolder,
     to: Annotated[
-        str, typer.Option(help="gguf:f16, gguf:bf16, gguf:q8_0: for llama.cpp; peft: its adapter; inspect: logs.")
+        str, typer.Option(help="gguf:f16, gguf:bf16, gguf:q8_0: for llama.cpp; peft: its adapter; hub; inspect: logs.")
     ],
     out: Annotated[Path | None, typer.Option(help="Where to write it; none: under the run's export/.")] = None,
     verify: Annotated[bool, typer.Option(help="Answer the run's promises again on what was written.")] = True,
     engine: Annotated[str, typer.Option(help="What opens it for that: llama.cpp, transformers or auto.")] = "auto",
     spec_folder: Annotated[Path | None, typer.Option(help="Where the spec's data lie, if they have moved.")] = None,
+    repo: Annotated[str | None, typer.Option(help="With --to hub: the repository to upload to, owner/name.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="With --to hub: say what would be uploaded.")] = False,
 ) -> None:
     """Write a run's model for others to serve, its promises answered again (1: one changed), or its numbers as logs."""
     from alignwright.run import interface
 
-    result = interface.export(run, to=to, out=out, verify=verify, engine=engine, spec_folder=spec_folder)
+    result = interface.export(
+        run, to=to, out=out, verify=verify, engine=engine, spec_folder=spec_folder, repo=repo, dry_run=dry_run
+    )
     raise typer.Exit(result.exit_code)

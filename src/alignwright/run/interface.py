@@ -198,14 +198,17 @@ def export(
     verify: bool = True,
     engine: str = "auto",
     spec_folder: str | os.PathLike[str] | None = None,
+    repo: str | None = None,
+    dry_run: bool = False,
     quiet: bool = False,
 ) -> Export:
-    """Write a run's model in the form that others serve: "gguf:f16", "gguf:bf16" or "gguf:q8_0", or
-    "peft" for its adapter; or its numbers as Inspect's logs: "inspect".
+    """Write a run's model in the form that others serve: "gguf:f16", "gguf:bf16" or "gguf:q8_0",
+    "peft" for its adapter, "hub" for a repository's folder; or its numbers as Inspect's logs: "inspect".
 
     `verify` opens the file again (`engine`: "llama.cpp", "transformers", or "auto", which takes the
     first that is installed) and answers the run's promises anew; `exit_code` of what is returned is 1
-    where one changed its verdict. Raises ValueError for what cannot be written so, and
+    where one changed its verdict. "hub" uploads to `repo` where one is named, with the token of `hf auth
+    login`; `dry_run` says what would go. Raises ValueError for what cannot be written so, and
     FileNotFoundError where the run has no model.
     """
     with paused():
@@ -217,7 +220,9 @@ def export(
         raise ValueError(f"engine {engine!r} is not known; choose from {', '.join(ENGINES)}")
     console = _console(quiet)
     places = {"out": Path(out) if out else None, "spec_folder": Path(spec_folder) if spec_folder else None}
-    result = run_export(Path(run), to, View(console), verify=verify, engine=cast("Engine", engine), **places)
+    result = run_export(
+        Path(run), to, View(console), verify=verify, engine=cast("Engine", engine), repo=repo, dry_run=dry_run, **places
+    )
     _say(console, *result.lines)
     return result
 

@@ -2,9 +2,9 @@
 when it was measured?
 
 The model is the one in the run's `model/`, exactly as it was measured. Where it goes is one word:
-`gguf:f16`, `gguf:bf16` or `gguf:q8_0`; `peft` writes the adapter that gives it over its base;
-`inspect` writes the run's numbers as Inspect's logs. A GGUF file is then opened again and answers the
-run's promises anew (`verify`).
+`gguf:f16`, `gguf:bf16` or `gguf:q8_0`; `peft` writes the adapter that gives it over its base, `hub` a
+repository's folder; `inspect` writes the run's numbers as Inspect's logs. A GGUF file is then opened
+again and answers the run's promises anew (`verify`).
 """
 
 from __future__ import annotations
@@ -16,7 +16,9 @@ from typing import TYPE_CHECKING
 from alignwright.report import read
 from alignwright.report.card import front_matter
 from alignwright.report.results import RunResults
+from alignwright.run.export.hub_folder import write_hub
 from alignwright.run.export.inspect_logs import write_inspect
+from alignwright.run.export.new_folder import size
 from alignwright.run.export.peft_adapter import write_peft
 
 if TYPE_CHECKING:
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
     from alignwright.run.llama_cpp import Engine
     from alignwright.run.progress import View
 
-TARGETS = ("gguf:f16", "gguf:bf16", "gguf:q8_0", "peft", "inspect")
+TARGETS = ("gguf:f16", "gguf:bf16", "gguf:q8_0", "peft", "hub", "inspect")
 
 
 @dataclass(frozen=True)
@@ -50,30 +52,47 @@ def export(
     verify: bool = True,
     engine: Engine = "auto",
     spec_folder: Path | None = None,
+    repo: str | None = None,
+    dry_run: bool = False,
 ) -> Export:
     """Write the model of a run for `to`, into `out` or under the run's `export/`, and (`verify`)
-    answer the run's promises again on what was written. `spec_folder`: where the spec's data lie,
-    where that is no longer the place that the run noted.
+    answer the run's promises again on a file that changes it. `spec_folder`: where the spec's data
+    lie, where that is no longer the place that the run noted; `repo`: to which repository of the Hub
+    its folder is uploaded, and with `dry_run` what would be.
 
     Raises ValueError, naming it, for what cannot be written so, and FileNotFoundError where the run
     has no model."""
+    form, _, kind = to.partition(":")
+    _no_option_without_effect(to, engine=engine, spec_folder=spec_folder, repo=repo, dry_run=dry_run)
     if to == "inspect":
         folder = out or run / "export" / "inspect"
         return Export(folder, (f"{folder}: {len(write_inspect(run, folder))} logs, one for each claim of each stage",))
     if to == "peft":
         folder, lines = write_peft(run, out)
         return Export(folder, tuple(lines))
-    form, _, kind = to.partition(":")
+    if to == "hub":
+        folder, lines = write_hub(run, out, repo=repo, dry_run=dry_run)
+        return Export(folder, tuple(lines))
     if form != "gguf" or not kind:
         raise ValueError(f"--to {to!r} is not known; choose from {', '.join(TARGETS)}")
     path = _gguf(run, kind, out)
-    result = Export(path, (f"{path}: {path.stat().st_size / 1e6:.1f} MB, matrices in {kind}",))
+    result = Export(path, (f"{path}: {size(path)}, matrices in {kind}",))
     if not verify:
         return result
     from alignwright.run.export.verify import verify as answer_again
 
     verification = answer_again(run, path, view, spec_folder=spec_folder, engine=engine)
     return replace(result, lines=(*result.lines, *verification.lines()), verification=verification)
+
+
+def _no_option_without_effect(to: str, **options: object) -> None:
+    form = to.partition(":")[0]
+    unused = [name for name in ("repo", "dry_run") if options[name] and form != "hub"]
+    if form != "gguf":  # the others hold the measured weights, or no weights
+        unused += [name for name in ("engine", "spec_folder") if options[name] not in (None, "auto")]
+    if unused:
+        names = ", ".join(f"--{name.replace('_', '-')}" for name in unused)
+        raise ValueError(f"{names} has no effect with --to {to}; leave it out")
 
 
 def _gguf(run: Path, kind: str, out: Path | None) -> Path:

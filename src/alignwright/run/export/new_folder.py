@@ -47,3 +47,13 @@ def tokenizer_files(model: Path) -> list[Path]:
 def model_files(model: Path) -> list[Path]:
     """The files of a model's folder; what begins with a dot is the run's own note."""
     return [file for file in sorted(model.iterdir()) if file.is_file() and not file.name.startswith(".")]
+
+
+def size(*files: Path) -> str:
+    """What files hold together, as a person reads it."""
+    count = sum(file.stat().st_size for file in files)
+    scale, unit = next(((10**n, unit) for n, unit in _UNITS if count >= 10**n), (1, "bytes"))
+    return f"{count / scale:.1f} {unit}" if scale > 1 else f"{count} bytes"
+
+
+_UNITS = ((9, "GB"), (6, "MB"), (3, "kB"))

@@ -18,7 +18,7 @@ from alignwright.job.ledger import Ledger, write_json, write_text
 from alignwright.report import read
 from alignwright.report.card import card, front_matter
 from alignwright.run.export.base_model import BaseModel, base_model
-from alignwright.run.export.new_folder import copy_files, new_folder, tokenizer_files
+from alignwright.run.export.new_folder import copy_files, new_folder, size, tokenizer_files
 from alignwright.run.run_folder import model_folder, resolved_experiment
 
 if TYPE_CHECKING:
@@ -42,9 +42,7 @@ def write_peft(run: Path, out: Path | None) -> tuple[Path, list[str]]:
         copy_files(tokenizer_files(model), folder)
         rows = _write(adapter, model, folder, base.name)
         write_text(folder / "README.md", _card(run, base, rows))
-    lines = [
-        f"{place}: an adapter of {_megabytes(place / WEIGHTS)} over {base.name}; its README.md shows how to open it"
-    ]
+    lines = [f"{place}: an adapter of {size(place / WEIGHTS)} over {base.name}; its README.md shows how to open it"]
     return place, lines + [base.note] * bool(base.note)
 
 
@@ -57,7 +55,7 @@ def _adapter(run: Path, stage: str) -> Path:
     if not folder.is_dir():
         raise ValueError(
             f"{run}: {stage} trained all weights, so no adapter gives its model; export the whole model with --to"
-            " gguf:q8_0, or train with a 'rank' above 0"
+            " hub or gguf:q8_0, or train with a 'rank' above 0"
         )
     return folder
 
@@ -125,7 +123,3 @@ def _card(run: Path, base: BaseModel, rows: int) -> str:
         " not. The numbers below are of that model.",
     ]
     return card(case, front=front, lead="\n".join(lines))
-
-
-def _megabytes(file: Path) -> str:
-    return f"{file.stat().st_size / 1e6:.1f} MB"
