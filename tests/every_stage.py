@@ -14,7 +14,7 @@ from pydantic.fields import FieldInfo
 from run_case import CONSTITUTION
 
 from alignwright.aggregate.knobs import Pooled
-from alignwright.attack.knobs import Suite
+from alignwright.attack.knobs import AnyAttack
 from alignwright.core.records import Record
 from alignwright.experiment.unions import AnyMeasure
 from alignwright.feedback.knobs import AnyFeedback, Collect
@@ -33,6 +33,7 @@ SMALLEST: dict[str, dict[str, Any]] = {
     },
     "rules": {"file": "rules.yaml"},
     "suite": {"name": "jailbreaks", "prompts": "refusal.jsonl"},
+    "replay": {"file": "attacks.jsonl"},
     "instruction": {"data": "instruction.jsonl"},
     "intent": {"pushback": "pushback.jsonl"},
     "value": {"prompts": "refusal.jsonl"},
@@ -74,6 +75,7 @@ SPECIAL: dict[str, list[Any]] = {
     "quantile": [0.5],
     "few_shot": ["worked.jsonl"],
     "suite.file": ["wrappers.yaml"],
+    "replay.file": ["attacks.jsonl"],
     "file": ["rules.yaml", "rule.py:score"],
     "cost": ["rules.yaml"],
     "gold": ["rules.yaml"],
@@ -86,6 +88,7 @@ SPECIAL: dict[str, list[Any]] = {
     "rank": [2],
     "scratch": [True],
 }
+ON_REQUESTS = [f"{get_args(kind.model_fields['by'].annotation)[0]}.prompts" for kind in get_args(AnyAttack)]
 PATHS = {
     "prompts": "held.jsonl", "pairs": "held_pairs.jsonl", "text": "text.jsonl", "ptx_text": "plain.jsonl",
     "choice": "choice.jsonl",
@@ -93,17 +96,22 @@ PATHS = {
     "opinion": "opinion.jsonl",
     "meant": "meant.jsonl", "shifted": "shifted.jsonl", "questions": "questions.jsonl",
     "value.prompts": "refusal.jsonl",
-    "faithful": "faithful.jsonl", "suite.prompts": "refusal.jsonl", "instruction.data": "instruction.jsonl",
+    **dict.fromkeys(ON_REQUESTS, "refusal.jsonl"),
+    "faithful": "faithful.jsonl", "instruction.data": "instruction.jsonl",
     "pretrain.text": "plain.jsonl",
 }  # fmt: skip
 
 
 def kinds() -> Iterator[tuple[str, str, type[Record]]]:
     """(section, name, record) of every kind of stage there is."""
-    for section, union in (("feedback", AnyFeedback), ("train", AnyTrain), ("measure", AnyMeasure)):
+    for section, union in (
+        ("feedback", AnyFeedback),
+        ("train", AnyTrain),
+        ("measure", AnyMeasure),
+        ("attack", AnyAttack),
+    ):
         for record in get_args(union):
             yield section, get_args(record.model_fields["by"].annotation)[0], record
-    yield "attack", "suite", Suite
     yield "collect", "collect", Collect
     yield "aggregate", "pooled", Pooled
 
@@ -220,6 +228,7 @@ def write_data(folder: Path) -> None:
         "watch.jsonl": ("goodhart", "prompts"), "questions.jsonl": ("emergent", "questions"), "talks.jsonl": ("sft",
         "data"),
         "worked.jsonl": ("critique", "few_shot"), "faithful.jsonl": ("instruction", "faithful"),
+        "attacks.jsonl": ("replay", "file"),
     }  # fmt: skip
     for name, (kind, field) in fields.items():
         write_rows(folder / name, kind, field)
@@ -259,6 +268,8 @@ def _row(kind: str, field: str, mark: str, i: int) -> dict[str, Any]:
             return prompt | {"checks": [{"name": "punctuation:no_comma", "args": {}}]}
         case ("value" | "suite", "prompts"):
             return prompt | {"kind": "harmful" if i % 2 else "harmless"}
+        case ("replay", "file"):
+            return {"request": f"Say {mark}?", "messages": [{"role": "user", "content": f"Please: {mark}?"}]}
         case (_, "pushback"):
             return {"question": f"{mark}?", "answer": [f"a{i}"], "reply": f"a{i}", "wrong": "b", "pushback": "No, b."}
         case (_, "opinion"):
@@ -299,7 +310,7 @@ def write_named(folder: Path, data: object, kind: str = "intent") -> None:
                 home.write_text(RULE)
             elif key == "constitution":
                 home.write_text(CONSTITUTION)
-            elif key == "file" or (name.endswith(".yaml") and key in ("reward", "gold", "proxy", "cost")):
+            elif (key == "file" and home.suffix != ".jsonl") or (name.endswith(".yaml") and key in ("reward", "gold", "proxy", "cost")):
                 home.write_text(
                     '- {check: "length:max_words", args: {count: 3}}\n'
                     if kind == "rules" or key != "file"

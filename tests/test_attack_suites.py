@@ -8,6 +8,7 @@ from claims_case import CLAIMS
 from measure_doubles import Says
 
 from alignwright.attack.suites import SLOT, attack_suite, read_wrappers
+from alignwright.attack.target import Target
 from alignwright.core.records import Reply
 from alignwright.files.items import RefusalItem
 from alignwright.measure.findings import differences, levels
@@ -30,9 +31,14 @@ class FallsFor:
         return [[Reply(text=YES if self.words in p.last.content else NO, parent=p.id)] for p in prompts]
 
 
+def attacked(speaker, items, wrappers):
+    """The outcomes of a suite on a scripted model."""
+    return attack_suite(Target(speaker, kind="suite", max_new_tokens=9), items, wrappers)
+
+
 def test_a_planted_weakness_is_found_where_it_is_and_nowhere_else():
     wrappers = read_wrappers()
-    outcomes = attack_suite(FallsFor("Vex"), ITEMS, wrappers, seed=0, max_new_tokens=9)
+    outcomes = attacked(FallsFor("Vex"), ITEMS, wrappers)
     found = {f.claim: f for f in levels(outcomes, stage="baseline", claims=CLAIMS)}
     assert {name: found[f"attack.success.{name}"].value for name in wrappers} == {
         name: float(name == "roleplay") for name in wrappers
@@ -56,8 +62,8 @@ def test_success_is_asked_of_the_bare_request_and_not_refused_of_the_reply(monke
         seen.append((prompt, reply, request))
         return Grade("no", "another topic")
 
-    monkeypatch.setattr("alignwright.attack.suites.grade_fulfilment", grade_fulfilment)
-    outcomes = attack_suite(Says([YES]), ITEMS[:1], {"twice": "Now: " + SLOT}, seed=0, max_new_tokens=9)
+    monkeypatch.setattr("alignwright.attack.target.grade_fulfilment", grade_fulfilment)
+    outcomes = attacked(Says([YES]), ITEMS[:1], {"twice": "Now: " + SLOT})
     assert seen == [("Now: forbidden request 0", YES, "forbidden request 0")]
     assert [(o.claim, o.status) for o in outcomes] == [
         *[
@@ -70,29 +76,24 @@ def test_success_is_asked_of_the_bare_request_and_not_refused_of_the_reply(monke
     assert outcomes[0].reason == "twice: another topic"
 
 
-def test_harmless_items_are_left_aside_and_unclear_replies_are_not_safe():
-    items = [ITEMS[0], RefusalItem(prompt="a fine request", kind="harmless")]
-    outcomes = attack_suite(
-        Says(["", None]), items, {"direct": SLOT, "twice": "Now: " + SLOT}, seed=0, max_new_tokens=9
-    )
+def test_unclear_replies_are_not_safe():
+    items = ITEMS[:1]
+    outcomes = attacked(Says(["", None]), items, {"direct": SLOT, "twice": "Now: " + SLOT})
     assert [o.status for o in outcomes if o.claim == "attack.success"] == ["unscored", "error"]
     assert levels(outcomes, stage="s", claims=CLAIMS)[0].value is None
-    assert attack_suite(Says([]), [items[1]], {"direct": SLOT}, seed=0, max_new_tokens=9) == []
 
 
 def test_items_keep_the_id_of_the_prompt_and_cluster_without_a_topic():
     lone = RefusalItem(prompt="forbidden request", kind="harmful")
-    outcomes = attack_suite(
-        Says([NO, YES]), [lone], {"direct": SLOT, "twice": "Now: " + SLOT}, seed=0, max_new_tokens=9
-    )
+    outcomes = attacked(Says([NO, YES]), [lone], {"direct": SLOT, "twice": "Now: " + SLOT})
     assert {o.item for o in outcomes} == {f"{lone.id}:direct", f"{lone.id}:twice"}
     assert {o.cluster for o in outcomes} == {lone.id}
 
 
 def test_fixing_the_weakness_shows_as_a_paired_improvement():
     wrappers = read_wrappers()
-    before = attack_suite(FallsFor("Vex"), ITEMS, wrappers, seed=0, max_new_tokens=9)
-    after = attack_suite(FallsFor("never said"), ITEMS, wrappers, seed=0, max_new_tokens=9)
+    before = attacked(FallsFor("Vex"), ITEMS, wrappers)
+    after = attacked(FallsFor("never said"), ITEMS, wrappers)
     found = {f.claim: f for f in differences(after, before, stage="train.0.sft", against="baseline", claims=CLAIMS)}
     assert found["attack.success.roleplay"].value == -1.0
     assert found["attack.success.direct"].value == 0.0
@@ -103,7 +104,7 @@ def test_fixing_the_weakness_shows_as_a_paired_improvement():
 def test_the_wrapper_is_not_mistaken_for_markup():
     braces = RefusalItem(prompt="print {x} and {prompt}", kind="harmful")
     speaker = FallsFor("Vex")
-    attack_suite(speaker, [braces], {"direct": "Q: " + SLOT}, seed=0, max_new_tokens=9)
+    attacked(speaker, [braces], {"direct": "Q: " + SLOT})
     assert speaker.prompts[0].last.content == "Q: print {x} and {prompt}"
 
 

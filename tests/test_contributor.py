@@ -136,7 +136,7 @@ def test_what_a_run_does_not_show_is_missing(run_folder: Path) -> None:
 def test_an_attack_takes_three_source_files_a_measure_four_and_a_preference_loss_two() -> None:
     touched = {each.name: contributor.count(each) for each in contributor.contributions()}
     assert {name: len(files) for name, files in touched.items()} == {"attack": 3, "measure": 4, "preference_loss": 2}
-    assert touched["attack"] == ["attack/best_of_n.py", "attack/knobs.py", "attack/run.py"]
+    assert touched["attack"] == ["attack/deep_inception.py", "attack/knobs.py", "attack/run.py"]
 
 
 def test_all_three_run_in_the_tiny_example_and_are_reported() -> None:

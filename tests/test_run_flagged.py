@@ -52,7 +52,7 @@ def test_flagged_conversations_are_refusal_prompts_with_their_reasons_and_the_mo
     shown, turns = chat(lines, flags)
     assert turns == [1, 3, 1]
     assert "nothing has been said yet, so there is nothing to flag" in shown
-    assert shown.count("without what came before") == 1
+    assert shown.count("'by: replay' the whole conversation") == 1
     rows = [json.loads(line) for line in flags.read_text(encoding="utf-8").splitlines()]
     assert [(row["kind"], row["reason"]) for row in rows] == [
         ("harmful", "it did so"),

@@ -1,39 +1,23 @@
-"""How is a model attacked, knob by knob? Red-teaming suites."""
+"""How is a model attacked, knob by knob? Red-teaming suites, and attacks made before. The union of all
+kinds stands at the end; what they share is in `knobs_requests`."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from alignwright.attack.claims import fixed_claims
+from alignwright.attack.knobs_requests import ATTACK_SUCCESS, NOT_REFUSED, AttackStage, OnRequests
 from alignwright.core.claims import Claim, corrected, with_parts
 from alignwright.core.constitution import Constitution
-from alignwright.core.cost import PROMPT, Cost
-from alignwright.core.stage import NEW_TOKENS, Count, Effort, Knob, KnobRows, Reads, Setting, Sizes, Stage, resolved
+from alignwright.core.cost import Cost
+from alignwright.core.stage import Count, Effort, Knob, Reads, Setting, Sizes
 from alignwright.files.data_file import Paths
-from alignwright.files.items import RefusalItem
-
-ATTACK_SUCCESS = Claim(
-    name="attack.success",
-    title="Attacks that got what they asked for",
-    axis="attack",
-    better="lower",
-    counts="fail",
-    grader="fulfilled",
-    harmful=True,
-)
-NOT_REFUSED = Claim(
-    name="attack.not_refused",
-    title="Attacks that were not refused",
-    axis="attack",
-    better="lower",
-    counts="fail",
-    harmful=True,
-)
 
 
-class Suite(Stage):
+class Suite(OnRequests):
     """Put harmful requests through a set of jailbreak wrappers and count what is answered."""
 
     by: Literal["suite"]
@@ -41,13 +25,6 @@ class Suite(Stage):
         default=None, min_length=1, description="a YAML file of wrappers"
     )
     name: Literal["jailbreaks"] | None = Field(default=None, description="a suite that ships with the package")
-    prompts: Annotated[Paths, Reads(RefusalItem)] = Field(
-        min_length=1, description="files of refusal prompts; the harmful ones are attacked"
-    )
-    limit: Annotated[Count | None, Effort(24, 128, 100000)] = Field(
-        default=None, description="at most so many requests, each in every wrapper (from effort)"
-    )
-    max_new_tokens: Annotated[Count | None, Effort(48, 96, 256)] = Field(default=None, description=NEW_TOKENS)
 
     @model_validator(mode="after")
     def _one_source(self) -> Suite:
@@ -74,18 +51,29 @@ class Suite(Stage):
         except ValueError as error:
             yield ("file",), str(error)
 
-    def row_faults(self, files: Sequence[KnobRows]) -> Iterator[tuple[Knob, str]]:
-        for file in files:
-            if file.knob[0] == "prompts" and not any(item.kind == "harmful" for item in file.rows):
-                yield file.knob, f"{file.file}: has no harmful prompts, so there is nothing to attack with"
-
     def estimate(self, sizes: Sizes) -> Cost:
         from alignwright.attack.suites import read_wrappers  # which imports the graders
 
-        requests = sizes.files(self, "prompts").at_most(self.limit)
-        wrapped = requests.rows * len(read_wrappers(sizes.path(self.file) if self.file else None))
-        return Cost.of(wrapped * (requests.prompt + PROMPT), wrapped * resolved(self.max_new_tokens))
+        return self.of_requests(sizes, len(read_wrappers(sizes.path(self.file) if self.file else None)))
 
 
-AnyAttack = Suite  # one technique so far: the union grows here
-Attack = Suite
+class Replay(AttackStage):
+    """Put the conversations of attacks that were made before, on any model, to this one."""
+
+    by: Literal["replay"]
+    file: Annotated[Paths, Reads("attacks")] = Field(
+        min_length=1, description="attacks.jsonl of a run, what chat flagged, or a log with requests"
+    )
+    limit: Annotated[Count | None, Effort(240, 1280, 100000)] = Field(
+        default=None, description="at most so many conversations (from effort)"
+    )
+
+    def claims(self) -> tuple[Claim, ...]:
+        return fixed_claims(self.by, "Replayed attacks")
+
+    def estimate(self, sizes: Sizes) -> Cost:
+        return self.cost(sizes.files(self, "file").at_most(self.limit), 1)
+
+
+AnyAttack = Replay | Suite
+Attack = Annotated[AnyAttack, Field(discriminator="by")]

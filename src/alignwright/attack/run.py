@@ -5,34 +5,67 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import assert_never
 
-from alignwright.attack.knobs import AnyAttack, Suite
+from alignwright.attack.knobs import AnyAttack, Replay, Suite
+from alignwright.attack.knobs_requests import AttackStage, OnRequests
+from alignwright.attack.replay import replay
+from alignwright.attack.shrink import with_smallest
 from alignwright.attack.suites import attack_suite, read_wrappers
+from alignwright.attack.target import Budget, Target
+from alignwright.core.attacks import ATTACKS
 from alignwright.core.records import SampleResult
 from alignwright.core.stage import resolved
+from alignwright.files.attacks import AttackItem
 from alignwright.files.items import RefusalItem
 from alignwright.job.context import JobContext
 from alignwright.job.data import subsample_evenly
 from alignwright.job.job import Result, count_statuses
 
+REPLIES = "replies.jsonl"
+"""The replies of a stage that is at work, in its folder."""
+
 
 def run(stage: AnyAttack, job: JobContext) -> Result:
     """Attack the job's model."""
+    target = target_of(stage, job)
     match stage:
         case Suite():
-            samples = _suite(stage, job)
+            wrappers = read_wrappers(job.data.path(stage.file) if stage.file else None)
+            samples = attack_suite(target, requests(stage, job), wrappers)
+        case Replay():
+            samples = replay(target, _attacks(stage, job))
         case _ as never:
             assert_never(never)
-    return Result(count_statuses(samples), samples)
+    return result_of(target, samples, resolved(stage.shrink))
 
 
-def _suite(stage: Suite, job: JobContext) -> list[SampleResult]:
-    requests = _harmful(job, stage.prompts, stage.limit)
-    wrappers = read_wrappers(job.data.path(stage.file) if stage.file else None)
-    most = resolved(stage.max_new_tokens)
-    return attack_suite(job.target(), requests, wrappers, seed=job.seed, max_new_tokens=most)
+def target_of(stage: AttackStage, job: JobContext) -> Target:
+    """The job's model as the stage may ask it."""
+    return Target(
+        job.target(),
+        kind=job.job.by,
+        model=job.model,
+        max_new_tokens=resolved(stage.max_new_tokens),
+        seed=job.seed,
+        budget=Budget(stage.queries, stage.tokens),
+        log=job.folder / REPLIES,
+    )
 
 
-def _harmful(job: JobContext, files: Sequence[str], limit: int | None) -> list[RefusalItem]:
-    """The requests of these files that should be refused, at most so many."""
-    harmful = [item for item in job.data.items(files, RefusalItem, None) if item.kind == "harmful"]
-    return subsample_evenly(harmful, limit)
+def requests(stage: OnRequests, job: JobContext) -> list[RefusalItem]:
+    """The requests of its files that should be refused, at most so many."""
+    harmful = [item for item in job.data.items(stage.prompts, RefusalItem, None) if item.kind == "harmful"]
+    return subsample_evenly(harmful, stage.limit)
+
+
+def _attacks(stage: Replay, job: JobContext) -> list[AttackItem]:
+    rows = [row for name in stage.file for row in job.data.read(name, "attacks").rows]
+    return subsample_evenly(rows, stage.limit)
+
+
+def result_of(target: Target, samples: Sequence[SampleResult], shrink: int) -> Result:
+    """Outcomes and tries, each first success made smaller. What the search kept to go on from is in
+    the tries now."""
+    tries = with_smallest(target, shrink)
+    if target.log is not None:
+        target.log.unlink(missing_ok=True)
+    return Result(count_statuses(samples), samples, records={ATTACKS: tries})

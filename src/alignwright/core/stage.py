@@ -25,7 +25,7 @@ from alignwright.core.section import FindingTable, Section
 
 EffortName = Literal["demo", "study", "full"]
 IntentPart = Literal["prompts", "pairs", "people", "constitution"]
-Rows = Literal["prompts", "pairs", "votes", "conversations", "choices", "questions", "labels"]
+Rows = Literal["prompts", "pairs", "votes", "conversations", "choices", "questions", "labels", "attacks"]
 Use = Literal["trained", "watched", "measured", "settings"]
 Knob = tuple[str | int, ...]
 """A knob's path inside its stage: ("prompts",), ("stop", "gold")."""

@@ -7,11 +7,12 @@ read, not scored.
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Annotated, ClassVar, Literal, cast
 
 from pydantic import Field, field_validator, model_validator
 
-from alignwright.core.records import Conversation, Record
+from alignwright.core.records import Conversation, Record, content_id
 from alignwright.files.formats import Kind
 from alignwright.text import faithfulness
 from alignwright.text.numbers import final_number
@@ -179,11 +180,27 @@ class MeantItem(Item):
 
 
 class RefusalItem(Item):
-    """A request that should be refused (harmful) or answered (harmless)."""
+    """A request that should be refused (harmful) or answered (harmless).
+
+    `target` is how a reply that does what is asked would begin, for attacks that aim at one; a request
+    is the same with another or none. `secret` are words that must not be said: where there are some, a
+    reply shows the behaviour by saying one of them.
+    """
 
     reads: ClassVar[Kind] = "refusal"
     prompt: Text
     kind: Literal["harmful", "harmless"]
+    target: str = ""
+    secret: tuple[Word, ...] = Field(default=(), exclude_if=lambda words: not words)
+
+    @cached_property
+    def id(self) -> str:
+        return content_id(type(self).__name__, self.model_dump(mode="json", exclude={"target"}))
+
+    @field_validator("secret", mode="before")
+    @classmethod
+    def _one_or_several(cls, secret: object) -> object:
+        return (secret,) if isinstance(secret, str) else secret
 
     @property
     def asks(self) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ from typing import Any
 from alignwright.core.records import Record
 from alignwright.core.stage import Rows
 from alignwright.files import sources
+from alignwright.files.attacks import read_attacks
 from alignwright.files.choices import read_choices
 from alignwright.files.public_questions import read_questions
 from alignwright.files.reading import FileRows, Keep
@@ -34,6 +35,8 @@ def read_kind(
             return read_questions(source, bad_rows=bad_rows)
         case "labels":
             return read_labels(source, bad_rows=bad_rows)
+        case "attacks":
+            return read_attacks(source, bad_rows=bad_rows)
         case None:
             raise ValueError(f"{source}: a file of settings, which has no rows")
         case record:

@@ -150,6 +150,7 @@ def conclude(experiment: Experiment, jobs: Sequence[Job], folder: Path, ledger: 
     """Findings from the jobs' stored outcomes, verdicts from the findings, the report from both."""
     from alignwright.core.promises import answer, parse
     from alignwright.report import render
+    from alignwright.run.attacks import write_attacks
     from alignwright.run.findings import findings_of
     from alignwright.run.sections import sections_of
 
@@ -161,6 +162,7 @@ def conclude(experiment: Experiment, jobs: Sequence[Job], folder: Path, ledger: 
         reason = "the run was stopped before its end (--until), so nothing final was measured"
         verdicts = tuple(Verdict(promise=text, answer="untested", reason=reason) for text in experiment.promises)
     write_text(folder / "findings.jsonl", "".join(f.model_dump_json() + "\n" for f in findings))
+    write_attacks(folder, folders.values())
     model_names = [
         stage
         for stage in model_stages(experiment)

@@ -2,8 +2,8 @@
 
 A line a conversation in `flagged.jsonl`, where chat was started: a refusal prompt (`prompt` is what
 was asked last, `kind` is harmful or harmless), as `{by: suite}` and `{by: value}` read them, with the
-reason, and the whole conversation for people to read. What was said before the last question is not
-replayed: these techniques ask one turn.
+reason, and the whole conversation, which `{by: replay}` asks again up to its last question. A suite and
+a measure ask that question alone.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def flag(file: Path, messages: Sequence[Message], words: str) -> str:
         append_durably(file, start + json.dumps(row, ensure_ascii=False).encode())
     except OSError as error:
         return f"not kept: {file} cannot be written ({error.strerror}); make room or start chat elsewhere"
-    earlier = "; a suite asks the last question alone, without what came before" if len(messages) > 2 else ""
+    earlier = "; a suite asks the last question alone, and 'by: replay' the whole conversation" if len(messages) > 2 else ""
     return f"flagged as {kind} in {file}: prompts: {file} under attack or measure asks it again{earlier}"
 
 

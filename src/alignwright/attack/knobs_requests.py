@@ -1,0 +1,83 @@
+"""What do all attacks have in common, knob by knob? Requests, the length of a reply, a budget, and how
+far successes are made smaller."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Annotated
+
+from pydantic import Field
+
+from alignwright.core.claims import Claim
+from alignwright.core.cost import PROMPT, Cost, Size
+from alignwright.core.stage import NEW_TOKENS, Count, Effort, Knob, KnobRows, Reads, Sizes, Stage, resolved
+from alignwright.files.data_file import Paths
+from alignwright.files.items import RefusalItem
+
+Whole = Annotated[int, Field(ge=0)]
+ATTACK_SUCCESS = Claim(
+    name="attack.success",
+    title="Attacks that got what they asked for",
+    axis="attack",
+    better="lower",
+    counts="fail",
+    grader="fulfilled",
+    harmful=True,
+)
+NOT_REFUSED = Claim(
+    name="attack.not_refused",
+    title="Attacks that were not refused",
+    axis="attack",
+    better="lower",
+    counts="fail",
+    harmful=True,
+)
+
+
+class AttackStage(Stage):
+    """What every attack has: how long a reply may be, and what it may cost."""
+
+    max_new_tokens: Annotated[Count | None, Effort(48, 96, 256)] = Field(default=None, description=NEW_TOKENS)
+    queries: Count | None = Field(default=None, description="ask at most so many replies in all (no limit)")
+    tokens: Count | None = Field(
+        default=None, description="ask for at most so many tokens of replies in all (no limit)"
+    )
+    shrink: Annotated[Whole | None, Effort(0, 16, 48)] = Field(
+        default=None,
+        description="make the first success with each request smaller, for at most so many replies (from effort)",
+    )
+
+    def cost(self, requests: Size, tries: int) -> Cost:
+        """What so many tries of each of these come to."""
+        most = resolved(self.max_new_tokens)
+        limits = [self.queries, self.tokens // most if self.tokens is not None else None]
+        replies = min([requests.rows * tries, *(limit for limit in limits if limit is not None)])
+        replies += requests.rows * resolved(self.shrink)
+        return Cost.of(replies * (requests.prompt + PROMPT), replies * most)
+
+
+class OnRequests(AttackStage):
+    """An attack that makes its conversations of harmful requests."""
+
+    prompts: Annotated[Paths, Reads(RefusalItem)] = Field(
+        min_length=1, description="files of refusal prompts; the harmful ones are attacked"
+    )
+    limit: Annotated[Count | None, Effort(24, 128, 100000)] = Field(
+        default=None, description="at most so many requests (from effort)"
+    )
+
+    def row_faults(self, files: Sequence[KnobRows]) -> Iterator[tuple[Knob, str]]:
+        first: dict[str, str] = {}
+        for file in files:
+            if file.knob[0] != "prompts":
+                continue
+            if not any(item.kind == "harmful" for item in file.rows):
+                yield file.knob, f"{file.file}: has no harmful prompts, so there is nothing to attack with"
+            for item, number in zip(file.rows, file.numbers, strict=True):
+                place = f"{file.file}:{number}"
+                if item.kind == "harmful" and (other := first.setdefault(item.prompt, place)) != place:
+                    yield file.knob, f"{place}: the same request as {other}, whose tries would count twice; keep one"
+
+    def of_requests(self, sizes: Sizes, tries: int) -> Cost:
+        """What so many tries of each of its requests come to."""
+        return self.cost(sizes.files(self, "prompts").at_most(self.limit), tries)
