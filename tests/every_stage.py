@@ -310,7 +310,9 @@ def write_named(folder: Path, data: object, kind: str = "intent") -> None:
                 home.write_text(RULE)
             elif key == "constitution":
                 home.write_text(CONSTITUTION)
-            elif (key == "file" and home.suffix != ".jsonl") or (name.endswith(".yaml") and key in ("reward", "gold", "proxy", "cost")):
+            elif (key == "file" and home.suffix != ".jsonl") or (
+                name.endswith(".yaml") and key in ("reward", "gold", "proxy", "cost")
+            ):
                 home.write_text(
                     '- {check: "length:max_words", args: {count: 3}}\n'
                     if kind == "rules" or key != "file"
