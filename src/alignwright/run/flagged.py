@@ -38,7 +38,8 @@ def flag(file: Path, messages: Sequence[Message], words: str) -> str:
         append_durably(file, start + json.dumps(row, ensure_ascii=False).encode())
     except OSError as error:
         return f"not kept: {file} cannot be written ({error.strerror}); make room or start chat elsewhere"
-    earlier = "; a suite asks the last question alone, and 'by: replay' the whole conversation" if len(messages) > 2 else ""
+    ways = "; a suite asks the last question alone, and 'by: replay' the whole conversation"
+    earlier = ways if len(messages) > 2 else ""
     return f"flagged as {kind} in {file}: prompts: {file} under attack or measure asks it again{earlier}"
 
 
