@@ -16,7 +16,20 @@ import pytest
 ROOT = Path(__file__).parents[1]
 SRC = ROOT / "src"
 POSIX = ("fcntl", "resource", "pwd", "grp", "termios", "tty", "pty", "readline", "syslog")
-EXTRAS = ("datasets", "pyarrow", "pandas", "chess", "gymnasium", "openai", "marimo", "bitsandbytes", "xllamacpp")
+EXTRAS = (
+    "datasets",
+    "pyarrow",
+    "pandas",
+    "chess",
+    "gymnasium",
+    "openai",
+    "marimo",
+    "bitsandbytes",
+    "xllamacpp",
+    "tensorboard",
+    "trackio",
+    "wandb",
+)
 DISTRIBUTIONS = {"yaml": "pyyaml", "pydantic_core": "pydantic"}
 
 BLOCK = """

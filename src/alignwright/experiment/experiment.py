@@ -21,6 +21,7 @@ from alignwright.attack.knobs import Attack
 from alignwright.core.claims import Claim
 from alignwright.core.records import TODAY, Record, content_id
 from alignwright.core.stage import BUILT_IN, EffortName, IntentPart, Setting, written_knobs
+from alignwright.experiment.mirrors import MirrorName
 from alignwright.experiment.unions import AnyStage, Measure
 from alignwright.feedback.knobs import Collect, Feedback
 from alignwright.files.chat_format import ChatFormat, chat_format
@@ -90,6 +91,10 @@ class Experiment(Record):
         description="files of this run's own replies that people labelled: prompt, reply, refused, fulfilled",
     )
 
+    mirrors: tuple[MirrorName, ...] = Field(
+        default=(), description="where training curves are shown beside the report: tensorboard, trackio, wandb"
+    )
+
     _folder: Path = PrivateAttr(default_factory=Path)
     _files: _DataFiles = PrivateAttr(default_factory=lambda: _DataFiles())
 
@@ -104,8 +109,8 @@ class Experiment(Record):
     @cached_property
     def id(self) -> str:
         """Its name by content. Labels are no part of it: they are made of a finished run's
-        replies, and its folder stays the same."""
-        left_out = {"labels"} if self.chat else {"labels", "chat"}
+        replies, and its folder stays the same. Mirrors change nothing of what is done."""
+        left_out = {"labels", "mirrors"} if self.chat else {"labels", "mirrors", "chat"}
         return content_id(type(self).__name__, self.model_dump(mode="json", exclude=left_out))
 
     @property

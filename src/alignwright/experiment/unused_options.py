@@ -17,6 +17,7 @@ from alignwright.core.records import Axis
 from alignwright.core.stage import Setting
 from alignwright.experiment.answerable import contradictions, unanswerable
 from alignwright.experiment.experiment import Experiment, fully, promised_claims, setting_of, stages
+from alignwright.experiment.mirrors import mirror_problems
 from alignwright.experiment.unions import AnyStage
 from alignwright.files.errors import Loc, did_you_mean
 from alignwright.files.quantization import NO_WHOLE, why_not_quantized
@@ -38,6 +39,7 @@ def problems(experiment: Experiment, audited: str | None = None) -> list[Problem
         *_twice(experiment),
         *_filled(experiment),
         *_quantization(experiment),
+        *mirror_problems(experiment.mirrors, trains=bool(experiment.train or audited)),
     ]
 
 

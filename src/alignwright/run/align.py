@@ -36,6 +36,7 @@ from alignwright.job.ledger import Ledger, run_lock, write_json, write_text
 from alignwright.run import disk_space
 from alignwright.run.crash import within
 from alignwright.run.estimate import RunEstimate, estimate_jobs, learn_rates
+from alignwright.run.mirror.beside import mirrors
 from alignwright.run.named_files import check_named_files
 from alignwright.run.progress import View
 from alignwright.run.rates import rates_of, store_rates
@@ -115,7 +116,8 @@ def align(request: Request, view: View) -> Path:
                 _fits(experiment, checked, view)
         ledger = Ledger(folder)
         try:
-            durations, dropped = run_jobs(experiment, jobs, ledger, view)
+            with mirrors(experiment, folder, view):
+                durations, dropped = run_jobs(experiment, jobs, ledger, view)
         except Exception as error:
             if not disk_space.is_full(error):
                 raise
