@@ -54,7 +54,7 @@ QUESTION = " Those of the innermost layer talk about how one would do this, step
     "edits": [
         {
             "path": "attack/knobs.py",
-            "anchor": "from pydantic import Field, model_validator\n",
+            "anchor": "from __future__ import annotations\n",
             "text": """
 from alignwright.attack import curve_section
 from alignwright.attack.claims import search_claims

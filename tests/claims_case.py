@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from alignwright.attack.knobs import Replay, Suite
+from alignwright.attack.knobs import Mutate, Replay, Suite
 from alignwright.core.claims import Claim
 from alignwright.core.stage import Stage
 from alignwright.feedback.knobs import Contrast, JudgeVote
@@ -26,6 +26,7 @@ MEASURES: tuple[Stage, ...] = (
 )
 OTHERS: tuple[Stage, ...] = (
     Suite(by="suite", name="jailbreaks", prompts=FILES),
+    Mutate(by="mutate", prompts=FILES),
     Replay(by="replay", file=FILES),
     Contrast(by="contrast"),
     JudgeVote(by="judge"),

@@ -33,6 +33,7 @@ SMALLEST: dict[str, dict[str, Any]] = {
     },
     "rules": {"file": "rules.yaml"},
     "suite": {"name": "jailbreaks", "prompts": "refusal.jsonl"},
+    "mutate": {"prompts": "refusal.jsonl"},
     "replay": {"file": "attacks.jsonl"},
     "instruction": {"data": "instruction.jsonl"},
     "intent": {"pushback": "pushback.jsonl"},
@@ -51,6 +52,8 @@ TOGETHER: dict[str, dict[str, Any]] = {
     "emergent.questions": {"judge": "self"},
     "emergent.judge": {"questions": "questions.jsonl"},
     "emergent.abilities": {"choice": "persona.jsonl"},
+    "mutate.table": {"ways": ["table"]},
+    "mutate.shots": {"ways": ["many_shot+rot13"]},
     "sft.turns": {"data": "talks.jsonl"},
     "sft.limit": {"data": "talks.jsonl"},
     "reward.combine": {"ensemble": 2},
@@ -76,6 +79,9 @@ SPECIAL: dict[str, list[Any]] = {
     "few_shot": ["worked.jsonl"],
     "suite.file": ["wrappers.yaml"],
     "replay.file": ["attacks.jsonl"],
+    "ways": ["direct", ["past_tense+base64", "prefill"]],
+    "table": ["table.yaml"],
+    "shots": ["talks.jsonl"],
     "file": ["rules.yaml", "rule.py:score"],
     "cost": ["rules.yaml"],
     "gold": ["rules.yaml"],
@@ -214,6 +220,7 @@ def write_data(folder: Path) -> None:
     (folder / "constitution.md").write_text(CONSTITUTION)
     (folder / "rules.yaml").write_text('- {check: "length:max_words", args: {count: 3}}\n')
     (folder / "rule.py").write_text(RULE)
+    (folder / "table.yaml").write_text("say: dire\nthe: le\n")
     (folder / "wrappers.yaml").write_text('direct: "{prompt}"\nplease: "Please! {prompt}"\n')
     fields = {
         "prompts.jsonl": ("intent", "prompts"), "pairs.jsonl": ("intent", "pairs"), "people.jsonl": ("intent",

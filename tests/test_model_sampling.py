@@ -63,6 +63,19 @@ def test_seed_and_sample_index_change_what_is_said(policy: LocalModel) -> None:
     assert len({tuple(s.ids) for s in one[0]}) == 3
 
 
+def test_a_reply_that_was_begun_is_gone_on_with(policy: LocalModel) -> None:
+    """It stands behind the assistant's header, as a turn that is not over; what comes is the rest alone."""
+    question = Conversation.user("How are you?")
+    (begun,), (over,) = policy.generate(
+        [question.then("assistant", "Well, a"), question.then("assistant", "Well, a").then("user", "x")],
+        max_new_tokens=8, temperature=0.0,
+    )  # fmt: skip
+    ids = policy.chat.prompt(question, "Well, a")
+    ((rest,),) = sample(policy, [ids], n=1, max_new_tokens=8, temperature=0.0, seed=0)
+    assert begun.text == policy.chat.decode(rest.ids) != over.text
+    assert not begun.text.startswith("Well, a")
+
+
 def test_only_the_last_token_stops(policy: LocalModel) -> None:
     for drawn in speak(policy, n=8):
         for s in drawn:

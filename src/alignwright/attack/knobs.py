@@ -4,17 +4,19 @@ kinds stands at the end; what they share is in `knobs_requests`."""
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated, Literal
+from typing import Annotated, Literal, cast
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from alignwright.attack.claims import fixed_claims
 from alignwright.attack.knobs_requests import ATTACK_SUCCESS, NOT_REFUSED, AttackStage, OnRequests
+from alignwright.attack.mutation_names import NEEDS, NEEDS_WHAT, STANDARD, mutation_names, read_table
 from alignwright.core.claims import Claim, corrected, with_parts
 from alignwright.core.constitution import Constitution
 from alignwright.core.cost import Cost
 from alignwright.core.stage import Count, Effort, Knob, Reads, Setting, Sizes
 from alignwright.files.data_file import Paths
+from alignwright.files.errors import did_you_mean
 
 
 class Suite(OnRequests):
@@ -57,6 +59,71 @@ class Suite(OnRequests):
         return self.of_requests(sizes, len(read_wrappers(sizes.path(self.file) if self.file else None)))
 
 
+class Mutate(OnRequests):
+    """Put harmful requests through mutations that compose: wordings, roles, codes, forms of the conversation."""
+
+    by: Literal["mutate"]
+    ways: tuple[str, ...] = Field(
+        default=STANDARD, min_length=1, description="mutations, or chains of them such as past_tense+base64; or all"
+    )
+    table: Annotated[str | None, Reads(use="settings")] = Field(
+        default=None, min_length=1, description="a YAML file of words and their translations, for the mutation 'table'"
+    )
+    shots: Annotated[Paths, Reads("conversations")] = Field(
+        default=(), description="files of exchanges in which the model complied, for the mutation 'many_shot'"
+    )
+
+    @field_validator("ways", mode="before")
+    @classmethod
+    def _one_or_several(cls, ways: object) -> object:
+        return (
+            (ways,) if isinstance(ways, str) else tuple(cast("list[object]", ways)) if isinstance(ways, list) else ways
+        )
+
+    @model_validator(mode="after")
+    def _known_ways(self) -> Mutate:
+        names = mutation_names(table=self.table is not None, shots=bool(self.shots))
+        for way in self.ways if self.ways != ("all",) else ():
+            for name in way.split("+"):
+                if name in NEEDS and name not in names:
+                    raise ValueError(f"the mutation {name!r} needs '{NEEDS[name]}': {NEEDS_WHAT[name]}")
+                if name not in names:
+                    raise ValueError(f"there is no mutation {name!r}; {did_you_mean(name, names)}")
+        if len(set(self.ways)) < len(self.ways):
+            raise ValueError(f"'ways' names {next(w for w in self.ways if self.ways.count(w) > 1)!r} twice")
+        return self
+
+    def faults(self, setting: Setting) -> Iterator[tuple[Knob, str]]:  # noqa: ARG002
+        used = {name for way in self.ways for name in way.split("+")}
+        for name, knob in NEEDS.items():
+            if getattr(self, knob) and name not in used and self.ways != ("all",):
+                yield (knob,), f"'{knob}' has no effect: no way has the mutation '{name}'"
+
+    def file_faults(
+        self,
+        setting: Setting,
+        constitution: Constitution | None,  # noqa: ARG002
+    ) -> Iterator[tuple[Knob, str]]:
+        if self.table is not None:
+            try:
+                read_table(setting.path(self.table))
+            except ValueError as error:
+                yield ("table",), str(error)
+
+    @property
+    def chains(self) -> tuple[str, ...]:
+        """The ways, each named."""
+        if self.ways != ("all",):
+            return self.ways
+        return mutation_names(table=self.table is not None, shots=bool(self.shots))
+
+    def claims(self) -> tuple[Claim, ...]:
+        return fixed_claims(self.by, "Mutated requests")
+
+    def estimate(self, sizes: Sizes) -> Cost:
+        return self.of_requests(sizes, len(self.chains))
+
+
 class Replay(AttackStage):
     """Put the conversations of attacks that were made before, on any model, to this one."""
 
@@ -75,5 +142,5 @@ class Replay(AttackStage):
         return self.cost(sizes.files(self, "file").at_most(self.limit), 1)
 
 
-AnyAttack = Replay | Suite
+AnyAttack = Mutate | Replay | Suite
 Attack = Annotated[AnyAttack, Field(discriminator="by")]

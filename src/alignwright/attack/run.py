@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import assert_never
 
-from alignwright.attack.knobs import AnyAttack, Replay, Suite
+from alignwright.attack.knobs import AnyAttack, Mutate, Replay, Suite
 from alignwright.attack.knobs_requests import AttackStage, OnRequests
+from alignwright.attack.mutation_names import read_table
+from alignwright.attack.mutations import Mutation, mutate, mutations
 from alignwright.attack.replay import replay
 from alignwright.attack.shrink import with_smallest
 from alignwright.attack.suites import attack_suite, read_wrappers
@@ -31,6 +33,8 @@ def run(stage: AnyAttack, job: JobContext) -> Result:
         case Suite():
             wrappers = read_wrappers(job.data.path(stage.file) if stage.file else None)
             samples = attack_suite(target, requests(stage, job), wrappers)
+        case Mutate():
+            samples = mutate(target, requests(stage, job), stage.chains, _mutations(stage, job))
         case Replay():
             samples = replay(target, _attacks(stage, job))
         case _ as never:
@@ -55,6 +59,11 @@ def requests(stage: OnRequests, job: JobContext) -> list[RefusalItem]:
     """The requests of its files that should be refused, at most so many."""
     harmful = [item for item in job.data.items(stage.prompts, RefusalItem, None) if item.kind == "harmful"]
     return subsample_evenly(harmful, stage.limit)
+
+
+def _mutations(stage: Mutate, job: JobContext) -> Mapping[str, Mutation]:
+    table = read_table(job.data.path(stage.table)) if stage.table else None
+    return mutations(table, job.data.conversations(stage.shots, None))
 
 
 def _attacks(stage: Replay, job: JobContext) -> list[AttackItem]:

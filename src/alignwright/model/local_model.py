@@ -56,8 +56,9 @@ class LocalModel(LoadedModel):
         temperature: float = 1.0,
         seed: int = 0,
     ) -> list[list[Reply]]:
-        """`n` sampled replies to each prompt, with the policy's log-probability of what it said."""
-        ids = [self.chat.prompt(prompt) for prompt in prompts]
+        """`n` sampled replies to each prompt, with the policy's log-probability of what it said. A
+        prompt that ends with a message of the assistant is a reply begun: it is gone on with."""
+        ids = [self._prompt_ids(prompt) for prompt in prompts]
         samples_P = sample(
             self,
             ids,
@@ -70,6 +71,11 @@ class LocalModel(LoadedModel):
         return [
             [self._record(s, prompt) for s in samples_K] for prompt, samples_K in zip(prompts, samples_P, strict=True)
         ]
+
+    def _prompt_ids(self, prompt: Conversation) -> list[int]:
+        if prompt.last.role != "assistant" or len(prompt.messages) == 1:
+            return self.chat.prompt(prompt)
+        return self.chat.prompt(Conversation(messages=prompt.messages[:-1]), prompt.last.content)
 
     def logprobs(
         self, prompts: Sequence[Conversation], replies: Sequence[Sequence[str]], *, prefix: str = "", end: bool = True
