@@ -203,7 +203,8 @@ def export(
     quiet: bool = False,
 ) -> Export:
     """Write a run's model in the form that others serve: "gguf:f16", "gguf:bf16" or "gguf:q8_0",
-    "peft" for its adapter, "hub" for a repository's folder; or its numbers as Inspect's logs: "inspect".
+    "peft" for its adapter, "hub" for a repository's folder; or its numbers as Inspect's logs, "inspect", or
+    as records of Every Eval Ever, "eee".
 
     `verify` opens the file again (`engine`: "llama.cpp", "transformers", or "auto", which takes the
     first that is installed) and answers the run's promises anew; `exit_code` of what is returned is 1

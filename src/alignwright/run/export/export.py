@@ -3,8 +3,8 @@ when it was measured?
 
 The model is the one in the run's `model/`, exactly as it was measured. Where it goes is one word:
 `gguf:f16`, `gguf:bf16` or `gguf:q8_0`; `peft` writes the adapter that gives it over its base, `hub` a
-repository's folder; `inspect` writes the run's numbers as Inspect's logs. A GGUF file is then opened
-again and answers the run's promises anew (`verify`).
+repository's folder; `inspect` and `eee` write the run's numbers as Inspect's logs and as records of
+Every Eval Ever. A GGUF file is then opened again and answers the run's promises anew (`verify`).
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from alignwright.report import read
 from alignwright.report.card import front_matter
 from alignwright.report.results import RunResults
+from alignwright.run.export.every_eval_ever import write_every_eval_ever
 from alignwright.run.export.hub_folder import write_hub
 from alignwright.run.export.inspect_logs import write_inspect
 from alignwright.run.export.new_folder import size
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from alignwright.run.llama_cpp import Engine
     from alignwright.run.progress import View
 
-TARGETS = ("gguf:f16", "gguf:bf16", "gguf:q8_0", "peft", "hub", "inspect")
+TARGETS = ("gguf:f16", "gguf:bf16", "gguf:q8_0", "peft", "hub", "inspect", "eee")
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,9 @@ def export(
     if to == "inspect":
         folder = out or run / "export" / "inspect"
         return Export(folder, (f"{folder}: {len(write_inspect(run, folder))} logs, one for each claim of each stage",))
+    if to == "eee":
+        folder, lines = write_every_eval_ever(run, out)
+        return Export(folder, tuple(lines))
     if to == "peft":
         folder, lines = write_peft(run, out)
         return Export(folder, tuple(lines))
