@@ -31,7 +31,7 @@ def test_the_blocks_run_in_their_order_in_a_new_project(
     Path("spec.yaml").write_text(small)
     names: dict[str, Any] = {}
     blocks = re.findall(r"```python\n(.*?)```", PAGE, re.S)
-    assert len(blocks) == 7
+    assert len(blocks) == 8
     for block in blocks:
         exec(compile(block, "docs/python.md", "exec"), names)
     out = capsys.readouterr().out

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from alignwright.core.records import Conversation, Finding, Message
     from alignwright.files.errors import SpecError
     from alignwright.files.models import ModelError
-    from alignwright.run.interface import SpecCheck, align, audit, check, compare, estimate, export, runs
+    from alignwright.run.interface import SpecCheck, align, audit, check, check_data, compare, estimate, export, runs
     from alignwright.run.run_folder import Findings, Run, load_model
     from alignwright.run.run_list import RunSummary
 
@@ -43,6 +43,7 @@ __all__ = [
     "align",
     "audit",
     "check",
+    "check_data",
     "compare",
     "estimate",
     "export",
@@ -55,7 +56,17 @@ _HOMES = {
     "alignwright.core.records": ("Conversation", "Finding", "Message"),
     "alignwright.files.errors": ("SpecError",),
     "alignwright.files.models": ("ModelError",),
-    "alignwright.run.interface": ("SpecCheck", "align", "audit", "check", "compare", "estimate", "export", "runs"),
+    "alignwright.run.interface": (
+        "SpecCheck",
+        "align",
+        "audit",
+        "check",
+        "check_data",
+        "compare",
+        "estimate",
+        "export",
+        "runs",
+    ),
     "alignwright.run.run_folder": ("Findings", "Run", "load_model"),
     "alignwright.run.run_list": ("RunSummary",),
 }

@@ -116,13 +116,13 @@ def records(path: Path, kind: type[R]) -> list[R]:
         raise DamagedFile(path, "it is missing") from None
     except UnicodeDecodeError as error:
         raise DamagedFile(path, f"it is not UTF-8 text at byte {error.start}") from None
-    found: list[R] = []
+    rows: list[R] = []
     for number, line in enumerate(lines, 1):
         try:
-            found.append(kind.model_validate_json(line))
+            rows.append(kind.model_validate_json(line))
         except ValidationError:
             raise DamagedFile(path, f"line {number} is no {kind.__name__}") from None
-    return found
+    return rows
 
 
 def prefix(path: Path) -> str:
@@ -142,9 +142,9 @@ def begins_as(path: Path, mark: object) -> bool:
 
 
 def _files(folder: Path) -> dict[str, Path]:
-    found = {path.relative_to(folder): path for path in sorted(folder.rglob("*")) if path.is_file()}
+    paths = {path.relative_to(folder): path for path in sorted(folder.rglob("*")) if path.is_file()}
     return {
-        name.as_posix(): path for name, path in found.items() if not any(part.startswith(".") for part in name.parts)
+        name.as_posix(): path for name, path in paths.items() if not any(part.startswith(".") for part in name.parts)
     }
 
 

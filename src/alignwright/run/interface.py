@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from alignwright.files.rows import BadRow
     from alignwright.run.comparison.log_comparison import LogComparison
+    from alignwright.run.data_check import DataCheck
     from alignwright.run.doctor import Examination
     from alignwright.run.estimate import RunEstimate
     from alignwright.run.export.export import Export
@@ -74,6 +75,43 @@ def check(spec: SpecSource, *, overrides: Overrides = (), quick: bool = False, q
     examinations = examine(report.experiment)
     tell(examinations, console)
     return SpecCheck(lines, report.rejected, tuple(examinations))
+
+
+def check_data(
+    *files: str | os.PathLike[str] | Mapping[str, Any],
+    model: str | os.PathLike[str] | None = None,
+    kind: str | None = None,
+    columns: Mapping[str, str] | None = None,
+    quiet: bool = False,
+) -> tuple[DataCheck, ...]:
+    """Look at data files without a spec: the format that is found, bad rows, personal data and
+    secrets by line; with a `model` also the rows that training would see, and their tokens.
+
+    A file is a path, `hf://owner/name`, or a mapping as in a spec. `kind` says what all are read
+    as, `columns` what their columns are called here (theirs: ours). What is wrong with a file's rows
+    is in the result (`problems`); raises SpecError where a file cannot be read at all.
+    """
+    from alignwright.files.data_file import as_names, data_file
+    from alignwright.run.data_check import check_file, tell
+
+    if not files:
+        raise TypeError("check_data needs a file")
+    names = as_names([one if isinstance(one, Mapping) else os.fspath(one) for one in files])
+    sources = [data_file(name) for name in names]
+    if columns:
+        sources = [source.model_copy(update={"columns": {**source.columns, **columns}}) for source in sources]
+    tokenizer = None
+    if model is not None:
+        from alignwright.files.models import resolve
+        from alignwright.model.tokenizer import TokenizerMissing, load_tokenizer
+
+        try:
+            tokenizer = load_tokenizer(resolve(os.fspath(model)))
+        except TokenizerMissing as reason:
+            raise ValueError(f"--model: {reason}; without it format, rows and personal data are looked at") from None
+    checks = tuple(check_file(source, tokenizer, kind) for source in sources)
+    tell(checks, _console(quiet))
+    return checks
 
 
 def align(

@@ -1,5 +1,5 @@
 """Which traps lie in the texts that training rows come from (a prompt repeated in the answer, contradictory pairs,
-control tokens spelled out)?
+control tokens spelled out, personal data)?
 
 As in `data_checks`, whatever became of the texts as tokens.
 """
@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from alignwright.core.records import Conversation, Labelled, Preference, Prompt
 from alignwright.files.chat import REPEATED_FROM
 from alignwright.model.tokens import Chat
+from alignwright.text.personal_data import personal_data
 from alignwright.train.data_checks import DataIssue, finished_conversations, share_of
 from alignwright.train.knobs_loop import Source
 
@@ -40,6 +41,28 @@ def texts(sources: Sequence[Source], chat: Chat, allowed: float) -> Iterator[Dat
             False,
             f"control tokens are spelled out in texts ({names}): {why}",
         )
+    yield from _personal_data(sources)
+
+
+def _personal_data(sources: Sequence[Source]) -> Iterator[DataIssue]:
+    """Mail addresses, phone numbers, cards, accounts and keys; those that belong to nobody are not
+    counted."""
+    kinds: Counter[str] = Counter()
+    rows = 0
+    for source in sources:
+        kinds_here = {
+            one.issuer if one.kind == "key" else one.kind
+            for text in _texts(source)
+            for one in personal_data(text)
+            if not one.reserved
+        }
+        kinds.update(kinds_here)
+        rows += bool(kinds_here)
+    if rows:
+        counts = ", ".join(f"{kind} in {count:,}" for kind, count in kinds.most_common())
+        why = "a model repeats what it was trained on; 'alignwright check FILE' lists the lines"
+        observation = f"{share_of(rows, len(sources))} rows hold personal data or secrets ({counts}): {why}"
+        yield DataIssue("personal_data", rows, len(sources), False, observation)
 
 
 def _repeated(sources: Sequence[Source], allowed: float) -> Iterator[DataIssue]:
