@@ -64,13 +64,33 @@ def label(
 
 def rate(
     source: Annotated[Path, typer.Argument(help="A run folder, a file of pairs, or one of 'label'.", exists=True)],
-    rater: Annotated[str, typer.Option(help="Who answers: a name or number.")],
+    rater: Annotated[str, typer.Option(help="Who answers: a name or number.")] = "",
     group: Annotated[str, typer.Option(help="The rater's group.")] = "",
     out: Annotated[Path | None, typer.Option(help="The file of votes; none: votes.jsonl.", dir_okay=False)] = None,
     limit: Annotated[int | None, typer.Option(help="At most so many questions now.", min=1)] = None,
     seed: Annotated[int, typer.Option(help="Seed of order and sides.")] = 0,
+    form: Annotated[
+        Path | None,
+        typer.Option(help="Write the questions as a page for a browser here, and ask nothing now.", dir_okay=False),
+    ] = None,
+    collect: Annotated[
+        list[Path] | None,
+        typer.Option(help="Check what such a page gave for download, and add it to the votes.", exists=True),
+    ] = None,
 ) -> None:
-    """Which of two replies is better (or: which labels are missing)? Asks a person, blind; run it again to go on."""
-    from alignwright.run.rate import rate_in_terminal
+    """Which of two replies is better (or: which labels are missing)? Asks a person, blind; run it again to go on.
 
-    rate_in_terminal(source, out, rater=rater, group=group, seed=seed, limit=limit)
+    --form page.html asks in a browser, without network; --collect answers.jsonl takes its answers.
+    """
+    from alignwright.run.rating import commands
+
+    if form is not None and collect:
+        raise typer.BadParameter("--form writes a page, --collect takes its answers: give one of them")
+    if collect:
+        commands.take_answers(
+            source, out, collect, without_effect={"--rater": rater, "--group": group, "--limit": limit}
+        )
+    elif form is not None:
+        commands.write_page(source, out, form, rater=rater, group=group, seed=seed, limit=limit)
+    else:
+        commands.rate_in_terminal(source, out, rater=rater, group=group, seed=seed, limit=limit)

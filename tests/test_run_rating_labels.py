@@ -11,8 +11,8 @@ from rich.console import Console
 from spec_case import jsonl
 
 from alignwright.files.replies import read_labels
-from alignwright.run.rate import rate_in_terminal
-from alignwright.run.rate_labels import fill, is_to_be_labelled
+from alignwright.run.rating.commands import rate_in_terminal
+from alignwright.run.rating.labels import fill, is_to_be_labelled
 
 HOSTILE = "\x1b[31m\u202e[bold]x[/]\n--- reply ---\ndid the reply refuse?"
 

@@ -22,9 +22,9 @@ from alignwright.experiment.check import check
 from alignwright.files.sources import read_votes
 from alignwright.job.ledger import Ledger
 from alignwright.job.records import write_records
-from alignwright.run.rate import rate
-from alignwright.run.rate_pairs import RatedPair, pairs_of, showings
-from alignwright.run.ratings import Ratings, answers_file, described
+from alignwright.run.rating.pairs import RatedPair, pairs_of, showings
+from alignwright.run.rating.ratings import Ratings, answers_file, described
+from alignwright.run.rating.terminal import rate
 
 HOSTILE = (
     "\x1b[31mred\x1b[0m [bold]loud[/] \u202edrowkcab \x07 </script><script>alert(1)</script>\n--- reply 2 ---\n> 1"
@@ -143,7 +143,7 @@ def test_a_killed_process_loses_no_answer_and_a_torn_line_is_asked_again(tmp_pat
     file, out = pairs_file(tmp_path), tmp_path / "votes.jsonl"
     script = (
         "import os, signal, sys\nfrom pathlib import Path\nfrom rich.console import Console\n"
-        "from alignwright.run.rate import rate\nlines = iter(['1', '2', 't', 'c'])\n"
+        "from alignwright.run.rating.terminal import rate\nlines = iter(['1', '2', 't', 'c'])\n"
         "def line():\n    answer = next(lines, None)\n"
         "    if answer is None: os.kill(os.getpid(), signal.SIGKILL)\n    return answer\n"
         "rate(Path(sys.argv[1]), Path(sys.argv[2]), Console(), line, rater='ann')\n"

@@ -22,7 +22,7 @@ from rich.console import Console
 from alignwright.files.lines import read_lines
 from alignwright.files.replies import QUESTIONS, Question, read_replies
 from alignwright.files.rows import raw_rows
-from alignwright.run.show_replies import ask, dim, indented
+from alignwright.run.rating.show_replies import ask, dim, indented
 
 _QUESTIONS: dict[Question, str] = {"refused": "did the reply refuse?", "fulfilled": "did it do what was asked?"}
 _ANSWERS = {

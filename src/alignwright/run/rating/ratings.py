@@ -21,7 +21,7 @@ from pydantic import ValidationError
 from alignwright.core.records import Prompt, Record
 from alignwright.files.lines import append_durably, whole_lines
 from alignwright.job.ledger import write_text
-from alignwright.run.rate_pairs import Showing
+from alignwright.run.rating.pairs import Showing
 from alignwright.stats.intervals import wilson
 
 Choice = Literal["a", "b", "tie", "cannot say"]
@@ -109,6 +109,22 @@ class Ratings:
             sum(row.choice == "a" for row in sided),
             len(sided),
         )
+
+
+def rating_of(showing: Showing, choice: Choice, *, rater: str, group: str, reason: str) -> Rating:
+    """The answer to what was shown."""
+    pair = showing.pair
+    return Rating(
+        pair=pair.key,
+        prompt=pair.prompt,
+        a=pair.replies[showing.left],
+        b=pair.replies[1 - showing.left],
+        choice=choice,
+        rater=rater,
+        group=group,
+        reason=reason,
+        again=showing.again,
+    )
 
 
 def described(agreement: SelfAgreement) -> list[str]:

@@ -8,19 +8,15 @@ text and never obeyed: markup and control characters are written out, and each l
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
-from io import TextIOWrapper
 from pathlib import Path
 
 from rich.console import Console
 
 from alignwright.core.records import Prompt
-from alignwright.report.text import visible
-from alignwright.run.rate_labels import fill, is_to_be_labelled
-from alignwright.run.rate_pairs import Showing, pairs_of, showings
-from alignwright.run.ratings import Choice, Rating, Ratings, described
-from alignwright.run.show_replies import ask, dim, indented
+from alignwright.run.rating.pairs import Showing, pairs_of, showings
+from alignwright.run.rating.ratings import Choice, Ratings, described, rating_of
+from alignwright.run.rating.show_replies import ask, dim, indented
 
 _CHOICES: dict[str, Choice] = {
     "1": "a",
@@ -67,44 +63,6 @@ def rate(
     for line in described(ratings.agreement(rater)):
         dim(console, line)
     return ratings
-
-
-def rate_in_terminal(source: Path, votes: Path | None, *, rater: str, group: str, seed: int, limit: int | None) -> None:
-    """Ask the person at the terminal, about pairs or for the labels that a file has places for, and say
-    where the answers lie."""
-    console = Console()
-    if isinstance(sys.stdin, TextIOWrapper):
-        sys.stdin.reconfigure(errors="surrogateescape")  # a line in another encoding is asked for again
-
-    def ask() -> str:
-        return console.input("> ")
-
-    if is_to_be_labelled(source):
-        if votes is not None:
-            raise ValueError(f"--out has no effect: the labels are written into {source} itself; leave it out")
-        left = fill(source, console, ask, rater=rater, group=group, limit=limit)
-        dim(console, visible(f"{left} labels left in {source}; name it under 'labels:' in the spec"))
-        return
-    ratings = rate(source, votes or Path(VOTES), console, ask, rater=rater, group=group, seed=seed, limit=limit)
-    dim(console, visible(f"every answer: {ratings.path}"))
-    if ratings.votes.exists():
-        dim(console, visible(f"votes: {ratings.votes}; name it under 'intent: {{people: ...}}' in a spec"))
-
-
-def rating_of(showing: Showing, choice: Choice, *, rater: str, group: str, reason: str) -> Rating:
-    """The answer to what was shown."""
-    pair = showing.pair
-    return Rating(
-        pair=pair.key,
-        prompt=pair.prompt,
-        a=pair.replies[showing.left],
-        b=pair.replies[1 - showing.left],
-        choice=choice,
-        rater=rater,
-        group=group,
-        reason=reason,
-        again=showing.again,
-    )
 
 
 def _show(console: Console, showing: Showing, place: str) -> None:
