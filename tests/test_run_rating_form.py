@@ -142,7 +142,7 @@ def test_answers_of_a_page_become_the_same_votes_and_a_later_download_adds_only_
     ratings = Ratings(tmp_path / "votes.jsonl")
     first = collect(source, ratings, [jsonl(tmp_path / "1.jsonl", *rows[:12])])
     second = collect(source, ratings, [jsonl(tmp_path / "2.jsonl", *rows)])
-    assert (len(first.new), first.known, len(second.new), second.known) == (12, 0, 9, 12)
+    assert (len(first.new), first.duplicates, len(second.new), second.duplicates) == (12, 0, 9, 12)
     assert described(ratings.agreement("ann"))[0].startswith("agreement with yourself: 100%")
     votes = read_votes(tmp_path / "votes.jsonl").rows
     assert len(votes) == 20

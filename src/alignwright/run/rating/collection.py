@@ -2,7 +2,7 @@
 them, and then added to the votes.
 
 A line names its question by a hash of its texts, so an answer to a text that has changed since is an
-answer to nothing that is known here. Nothing is added unless every line is right, and every line
+answer to a question that is not asked here. Nothing is added unless every line is right, and every line
 that is not is named; an answer that was added before is counted and left alone, so that a later
 download of the same page may hold the earlier one. The checksum tells damage and edits by hand; it
 proves nothing against somebody who wants to cheat, who could as well have answered so.
@@ -52,7 +52,7 @@ class Collection:
     """What a download held: `new` answers, and how many were there already."""
 
     new: tuple[Rating, ...]
-    known: int
+    duplicates: int
 
     @property
     def raters(self) -> tuple[str, ...]:
@@ -69,7 +69,7 @@ def collect(source: Path, ratings: Ratings, downloads: Sequence[Path]) -> Collec
     showings: dict[str, dict[str, Showing]] = {}
     places: dict[tuple[str, str, bool], str] = {}
     earlier = {(row.rater, row.pair, row.again): row for row in ratings.rows}
-    new, problems, known = list[Rating](), list[str](), 0
+    new, problems, duplicates = list[Rating](), list[str](), 0
     for download in downloads:
         for number, line in enumerate(_lines(download), 1):
             where = f"{download}:{number}"
@@ -86,7 +86,7 @@ def collect(source: Path, ratings: Ratings, downloads: Sequence[Path]) -> Collec
                 continue
             places[key] = where
             if key in earlier:
-                known += 1
+                duplicates += 1
             else:
                 new.append(rating)
     if problems:
@@ -95,7 +95,7 @@ def collect(source: Path, ratings: Ratings, downloads: Sequence[Path]) -> Collec
     for rating in new:
         ratings.add(rating)
     ratings.write_votes()
-    return Collection(tuple(new), known)
+    return Collection(tuple(new), duplicates)
 
 
 def _lines(download: Path) -> list[str]:
@@ -132,12 +132,12 @@ def _showing(answer: _Answer, pairs: Sequence[RatedPair], showings: dict[str, di
             f"question {_short(answer.question)} of rater {_short(answer.rater)} is none of the source's: the page was"
             " made of another one, or its texts have changed since"
         )
-    shown = question(showing, answer.rater)
+    page_texts = question(showing, answer.rater)
     texts = {"prompt": [turn.model_dump() for turn in answer.prompt], "a": answer.a, "b": answer.b}
     for name, text in texts.items():
-        if text != shown[name]:
+        if text != page_texts[name]:
             raise ValueError(
-                f"{name!r} is not what was shown: {_short(str(text))} where {_short(str(shown[name]))} was"
+                f"{name!r} is not what was shown: {_short(str(text))} where {_short(str(page_texts[name]))} was"
             )
     return showing
 
@@ -147,12 +147,12 @@ def _only_once(rating: Rating, place: str | None, before: Rating | None) -> None
         raise ValueError(f"this question is answered in {place} already")
     if before is not None and (before.preferred, before.reason) != (rating.preferred, rating.reason):
         raise ValueError(
-            f"{_short(rating.rater)} has answered this question before, and otherwise: {_said(before)}, now"
-            f" {_said(rating)}; the first answer stands"
+            f"{_short(rating.rater)} has answered this question before, and otherwise: {_words(before)}, now"
+            f" {_words(rating)}; the first answer stands"
         )
 
 
-def _said(rating: Rating) -> str:
+def _words(rating: Rating) -> str:
     return _short(f"{rating.choice} {rating.reason}".strip())
 
 

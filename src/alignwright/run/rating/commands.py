@@ -33,7 +33,7 @@ def rate_in_terminal(source: Path, votes: Path | None, *, rater: str, group: str
     if is_to_be_labelled(source):
         if votes is not None:
             raise ValueError(f"--out has no effect: the labels are written into {source} itself; leave it out")
-        left = fill(source, console, ask, rater=_named(rater), group=group, limit=limit)
+        left = fill(source, console, ask, rater=_name(rater), group=group, limit=limit)
         dim(console, visible(f"{left} labels left in {source}; name it under 'labels:' in the spec"))
         return
     ratings = rate(source, votes or Path(VOTES), console, ask, rater=rater, group=group, seed=seed, limit=limit)
@@ -60,12 +60,12 @@ def take_answers(
     source: Path, votes: Path | None, downloads: Sequence[Path], *, without_effect: Mapping[str, object]
 ) -> None:
     """Add the answers of pages to the votes, and say how far their raters agree with themselves."""
-    given = [name for name, value in without_effect.items() if value not in ("", None)]
-    if given:
-        raise ValueError(f"{given[0]} has no effect with --collect: each line names its rater; leave it out")
+    options = [name for name, value in without_effect.items() if value not in ("", None)]
+    if options:
+        raise ValueError(f"{options[0]} has no effect with --collect: each line names its rater; leave it out")
     ratings, console = Ratings(votes or Path(VOTES)), Console()
     collection = collect(source, ratings, downloads)
-    already = f"; {collection.known} were there already" if collection.known else ""
+    already = f"; {collection.duplicates} were there already" if collection.duplicates else ""
     dim(console, f"{len(collection.new)} answers taken over{already}")
     for rater in collection.raters:
         for line in described(ratings.agreement(rater)):
@@ -73,7 +73,7 @@ def take_answers(
     _say_where(console, ratings)
 
 
-def _named(rater: str) -> str:
+def _name(rater: str) -> str:
     if not rater.strip():
         raise ValueError("a vote is somebody's: give --rater a name")
     return rater.strip()

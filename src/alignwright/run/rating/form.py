@@ -47,13 +47,13 @@ def write_form(
 
 def html(questions: Sequence[Showing], *, rater: str, group: str) -> str:
     """The page. What could be hidden in a text is written out, as in the terminal."""
-    asked = [question(showing, rater) for showing in questions]
+    rows = [question(showing, rater) for showing in questions]
     form = {
-        "form": content_id(rater, group, [row["id"] for row in asked]),
+        "form": content_id(rater, group, [row["id"] for row in rows]),
         "rater": rater,
         "group": group,
         "file": f"answers-{re.sub(r'[^A-Za-z0-9-]+', '-', rater).strip('-') or 'rater'}.jsonl",
-        "questions": asked,
+        "questions": rows,
     }
     style, script = _own("form.css"), _own("form.js")
     policy = (
