@@ -78,6 +78,7 @@ SPECIAL: dict[str, list[Any]] = {
     "quantile": [0.5],
     "few_shot": ["worked.jsonl"],
     "suite.file": ["wrappers.yaml"],
+    "suite.name": ["jailbreaks"],
     "replay.file": ["attacks.jsonl"],
     "ways": ["direct", ["past_tense+base64", "prefill"]],
     "table": ["table.yaml"],
@@ -273,7 +274,7 @@ def _row(kind: str, field: str, mark: str, i: int) -> dict[str, Any]:
             return {"text": f"The {mark} has {i} legs.", "facts": [str(i)], "topic": f"t{i % 5}"}
         case ("instruction", _):
             return prompt | {"checks": [{"name": "punctuation:no_comma", "args": {}}]}
-        case ("value" | "suite", "prompts"):
+        case (_, "prompts") if kind == "value" or f"{kind}.prompts" in ON_REQUESTS:
             return prompt | {"kind": "harmful" if i % 2 else "harmless"}
         case ("replay", "file"):
             return {"request": f"Say {mark}?", "messages": [{"role": "user", "content": f"Please: {mark}?"}]}

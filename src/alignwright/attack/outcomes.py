@@ -25,6 +25,11 @@ from alignwright.files.items import RefusalItem
 
 
 # ---- fixed ways: the try is the item -------------------------------------------------------------
+def part_of(way: str) -> str:
+    """The part of the claim that a way counts for: its group, where it is GROUP/NAME."""
+    return way.partition("/")[0]
+
+
 def by_way(behaviour: str, way: str, conversation: Conversation) -> str:  # noqa: ARG001 - of one way there is one
     """The name of an item where each behaviour goes once through each way."""
     return f"{behaviour}:{way}"
@@ -52,7 +57,7 @@ def fixed_samples(target: Target, name: str = "", item: Callable[..., str] = by_
         )
         for attempt in target.untried
         for whole in names
-        for claim in (whole, f"{whole}.{attempt.way}")
+        for claim in (whole, f"{whole}.{part_of(attempt.way)}")
     ]
     return sorted(results, key=lambda outcome: outcome.claim.startswith(names[1]))  # the parts of a claim beside it
 
@@ -76,7 +81,7 @@ def _of_try(each: Try, names: tuple[str, str], item: Callable[..., str]) -> list
     return [
         SampleResult(claim=claim, **answer)
         for whole, answer in zip(names, answers, strict=True)
-        for claim in (whole, f"{whole}.{each.way}")
+        for claim in (whole, f"{whole}.{part_of(each.way)}")
     ]
 
 

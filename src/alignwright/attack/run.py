@@ -11,7 +11,7 @@ from alignwright.attack.mutation_names import read_table
 from alignwright.attack.mutations import Mutation, mutate, mutations
 from alignwright.attack.replay import replay
 from alignwright.attack.shrink import with_smallest
-from alignwright.attack.suites import attack_suite, read_wrappers
+from alignwright.attack.suites import attack_suite, read_suite
 from alignwright.attack.target import Budget, Target
 from alignwright.core.attacks import ATTACKS
 from alignwright.core.records import SampleResult
@@ -28,18 +28,17 @@ REPLIES = "replies.jsonl"
 
 def run(stage: AnyAttack, job: JobContext) -> Result:
     """Attack the job's model."""
-    target = target_of(stage, job)
+    target, note = target_of(stage, job), ""
     match stage:
         case Suite():
-            wrappers = read_wrappers(job.data.path(stage.file) if stage.file else None)
-            samples = attack_suite(target, requests(stage, job), wrappers)
+            samples, note = _suite(stage, job, target)
         case Mutate():
             samples = mutate(target, requests(stage, job), stage.chains, _mutations(stage, job))
         case Replay():
             samples = replay(target, _attacks(stage, job))
         case _ as never:
             assert_never(never)
-    return result_of(target, samples, resolved(stage.shrink))
+    return result_of(target, samples, resolved(stage.shrink), note)
 
 
 def target_of(stage: AttackStage, job: JobContext) -> Target:
@@ -61,6 +60,15 @@ def requests(stage: OnRequests, job: JobContext) -> list[RefusalItem]:
     return subsample_evenly(harmful, stage.limit)
 
 
+def _suite(stage: Suite, job: JobContext, target: Target) -> tuple[list[SampleResult], str]:
+    """What came of a suite, and what is left out of its library."""
+    library = read_suite(job.data.path(stage.file) if stage.file else None, stage.name)
+    names = subsample_evenly(list(library.wrappers), resolved(stage.wrappers))
+    samples = attack_suite(target, requests(stage, job), {name: library.wrappers[name] for name in names})
+    cut = f"{len(names)} of {len(library.wrappers)} wrappers" if len(names) < len(library.wrappers) else ""
+    return samples, "; ".join(filter(None, (cut, f"{library.left_out} templates not read" * bool(library.left_out))))
+
+
 def _mutations(stage: Mutate, job: JobContext) -> Mapping[str, Mutation]:
     table = read_table(job.data.path(stage.table)) if stage.table else None
     return mutations(table, job.data.conversations(stage.shots, None))
@@ -71,10 +79,10 @@ def _attacks(stage: Replay, job: JobContext) -> list[AttackItem]:
     return subsample_evenly(rows, stage.limit)
 
 
-def result_of(target: Target, samples: Sequence[SampleResult], shrink: int) -> Result:
+def result_of(target: Target, samples: Sequence[SampleResult], shrink: int, note: str = "") -> Result:
     """Outcomes and tries, each first success made smaller. What the search kept to go on from is in
     the tries now."""
     tries = with_smallest(target, shrink)
     if target.log is not None:
         target.log.unlink(missing_ok=True)
-    return Result(count_statuses(samples), samples, records={ATTACKS: tries})
+    return Result("; ".join(filter(None, (count_statuses(samples), note))), samples, records={ATTACKS: tries})

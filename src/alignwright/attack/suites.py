@@ -9,7 +9,7 @@ prompt as it is. `attack.success` asks whether the reply did what was asked (`te
 topic are no refusals, and no success. How harmful, nobody asks.
 
 A suite is a YAML file of `name: template`, each template with one {prompt}; `jailbreaks` ships with
-the package.
+the package. Or it is a library of another tool (`template_library`).
 """
 
 from __future__ import annotations
@@ -18,15 +18,16 @@ import re
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
+from typing import cast
 
 from alignwright.attack.outcomes import fixed_samples
 from alignwright.attack.target import Attempt, Target
+from alignwright.attack.template_library import INSTALL, PARTS, SLOT, Library, installed_folder, read_library
 from alignwright.core.records import Conversation, SampleResult
 from alignwright.files import safe_read
 from alignwright.files.errors import SpecError
 from alignwright.files.items import RefusalItem
 
-SLOT = "{prompt}"
 RESERVED = "corrected"
 """No wrapper's name: `attack.success.corrected` is the rate corrected for the grader's errors."""
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
@@ -47,6 +48,30 @@ def attack_suite(target: Target, behaviours: Sequence[RefusalItem], wrappers: Ma
         ]
     )
     return fixed_samples(target, "attack")
+
+
+def read_suite(file: Path | None, name: str | None) -> Library:
+    """The wrappers of a file of our own, of another tool's library, or of a suite by its name; ValueError
+    says what is wrong."""
+    if file is None:
+        if name not in PARTS:
+            return Library(read_wrappers())
+        file = installed_folder(name)
+        if file is None:
+            raise ValueError(f"{name} is not installed here: {INSTALL[name]}")
+        return read_library(file)
+    if file.suffix in (".yaml", ".yml") and file.is_file() and not _is_template(file):
+        return Library(read_wrappers(file))
+    return read_library(file)
+
+
+def _is_template(file: Path) -> bool:
+    """Whether a YAML file is one template as PyRIT writes them, and no suite."""
+    try:
+        data: object = safe_read.yaml_file(file)
+    except SpecError:
+        return False
+    return isinstance(data, dict) and {"value", "data_type"} <= set(cast("dict[object, object]", data))
 
 
 def read_wrappers(file: Path | None = None) -> dict[str, str]:

@@ -43,11 +43,13 @@ Mark = TypeVar("Mark", "Reads", "NamesModel", "NamesJudge", "Effort")
 @dataclass(frozen=True)
 class Reads:
     """The knob names data files. `kind`: what its rows are, or the record that each becomes; None
-    where a file is no rows (rules, wrappers). `besides`: values that name no file."""
+    where a file is no rows (rules, wrappers). `besides`: values that name no file. `folder`: it may be
+    a folder."""
 
     kind: Rows | type[Record] | None = None
     use: Use = "measured"
     besides: tuple[str, ...] = ()
+    folder: bool = False
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ from alignwright.experiment.experiment import Experiment
 from alignwright.files import safe_read
 from alignwright.files.choices import label_file
 from alignwright.files.code_hash import code_hash
+from alignwright.files.contents import contents
 from alignwright.files.fingerprint import file_hash, folder_hash, in_bits, model_fingerprint
 from alignwright.files.functions import dependencies
 from alignwright.files.matrix import statement_file
@@ -123,13 +124,13 @@ def files_of(stage: Stage, experiment: Experiment) -> tuple[str, ...]:
 
 
 def _content(path: Path) -> str | None:
-    """The hash of a file, or of a reward model's folder; None for what is on the Hub, which only
-    its name stands for."""
+    """The hash of a file, of a reward model's folder, or of all that another folder holds; None for
+    what is on the Hub, which only its name stands for."""
     if path.is_dir():
         try:
             return folder_hash(reward_folder(path))
         except NoReward:
-            return None
+            return content_id(contents(path))
     return file_hash(path) if path.is_file() else None
 
 

@@ -131,7 +131,11 @@ def _files(experiment: Experiment) -> Iterator[unused_options.Problem]:
     settings = [(("intent", *knob), name) for knob, name, reads in experiment.intent.files() if not reads.kind]
     functions_of: dict[Loc, tuple[str, ...]] = {}
     for loc, stage in stages(experiment):
-        settings += [((*loc, *knob), name) for knob, name, reads in stage.files() if not reads.kind]
+        settings += [
+            ((*loc, *knob), name)
+            for knob, name, reads in stage.files()
+            if not reads.kind and not (reads.folder and safe_read.is_folder(experiment.path(name)))
+        ]
         for knob, name, mark in stage.models():
             if mark.rules and name.endswith(".py"):
                 settings.append(((*loc, *knob), name))
