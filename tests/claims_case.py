@@ -9,6 +9,7 @@ from alignwright.feedback.knobs import Contrast, JudgeVote
 from alignwright.measure.emergent.knobs import EmergentMeasure
 from alignwright.measure.goodhart.knobs import GoodhartMeasure
 from alignwright.measure.hacking.knobs import HackingMeasure
+from alignwright.measure.harness.knobs import LmEvalMeasure
 from alignwright.measure.knobs import Instruction, IntentMeasure, RewardMeasure, TaxMeasure, ValueMeasure
 from alignwright.train.knobs import RewardModel
 from alignwright.worlds.knobs import CLAIMS as OF_WORLDS
@@ -23,6 +24,7 @@ MEASURES: tuple[Stage, ...] = (
     EmergentMeasure(by="emergent", choice=FILES, questions=FILES, judge="self"),
     GoodhartMeasure(by="goodhart", proxy="a.py:f", gold="a.py:g", prompts=FILES, shifted=FILES),
     HackingMeasure(by="hacking", proxy="a.py:f", gold="a.py:g", prompts=FILES),
+    LmEvalMeasure(by="lm_eval", tasks=("arc_easy",)),
 )
 OTHERS: tuple[Stage, ...] = (
     Suite(by="suite", name="jailbreaks", prompts=FILES),

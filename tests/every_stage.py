@@ -25,6 +25,12 @@ RULE = (
     "def score(prompt, reply):\n    return float(len(reply))\n\n\ndef alignment(question, answer):\n    return"
     " 50.0\n\n\ncoherence = alignment\n"
 )
+TASK = {
+    "task": "every", "dataset_path": "json", "test_split": "test", "fewshot_split": "test",
+    "output_type": "multiple_choice",
+    "doc_to_text": "{{question}}", "doc_to_choice": "{{choices}}", "doc_to_target": "{{answer}}",
+    "metric_list": [{"metric": "acc"}, {"metric": "acc_norm"}],
+}  # fmt: skip
 SMALLEST: dict[str, dict[str, Any]] = {
     "pretrain": {"text": "plain.jsonl"},
     **{
@@ -44,6 +50,7 @@ SMALLEST: dict[str, dict[str, Any]] = {
     "goodhart": {"proxy": "rule.py:score", "gold": "rules.yaml", "prompts": "held.jsonl"},
     "hacking": {"proxy": "rule.py:score", "gold": "rules.yaml", "prompts": "held.jsonl"},
     "world": {"world": "edited_tests"},
+    "lm_eval": {"task_files": "task.yaml"},
 }
 """What a stage must be given beside its name; those that are not here need nothing."""
 TOGETHER: dict[str, dict[str, Any]] = {
@@ -94,6 +101,10 @@ SPECIAL: dict[str, list[Any]] = {
     "check_pairs": [8],
     "rank": [2],
     "scratch": [True],
+    "tasks": [["arc_easy"]],
+    "task_files": ["task.yaml", ["task.yaml"]],
+    "lower": [["every.acc"]],
+    "scores": [["every.acc_norm"]],
 }
 ON_REQUESTS = [f"{get_args(kind.model_fields['by'].annotation)[0]}.prompts" for kind in get_args(AnyAttack)]
 PATHS = {
@@ -240,6 +251,9 @@ def write_data(folder: Path) -> None:
     }  # fmt: skip
     for name, (kind, field) in fields.items():
         write_rows(folder / name, kind, field)
+    (folder / "task.yaml").write_text(yaml.safe_dump(TASK | {
+        "dataset_kwargs": {"data_files": {"test": str(folder / "choice.jsonl")}}
+    }))  # fmt: skip
 
 
 def write_rows(path: Path, kind: str, field: str) -> None:

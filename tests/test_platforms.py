@@ -29,6 +29,7 @@ EXTRAS = (
     "tensorboard",
     "trackio",
     "wandb",
+    "lm_eval",
 )
 DISTRIBUTIONS = {"yaml": "pyyaml", "pydantic_core": "pydantic"}
 

@@ -246,7 +246,7 @@ def test_lm_eval_filters_stay_apart_and_a_question_without_an_answer_is_unscored
     path.write_text("\n".join(map(json.dumps, lines)))
     (claim,), notes = read_samples_file(path).claims, read_samples_file(path).notes
     assert [s.value for s in claim.scores] == [1.0, None, None]
-    assert "all equal" in claim.scores[1].reason
+    assert "all choices are equal" in claim.scores[1].reason
     assert "NaN" in claim.scores[2].reason
     assert any("word_perplexity" in note for note in notes)
     assert any("unscored 2" in note for note in notes)

@@ -26,7 +26,7 @@ from alignwright.core.section import FindingTable, Section
 EffortName = Literal["demo", "study", "full"]
 IntentPart = Literal["prompts", "pairs", "people", "constitution"]
 Rows = Literal["prompts", "pairs", "votes", "conversations", "choices", "questions", "labels", "attacks"]
-Use = Literal["trained", "watched", "measured", "settings"]
+Use = Literal["trained", "watched", "measured", "settings", "tasks"]
 Knob = tuple[str | int, ...]
 """A knob's path inside its stage: ("prompts",), ("stop", "gold")."""
 Count = Annotated[int, Field(ge=1)]
@@ -178,6 +178,8 @@ class Stage(Record):
     """Of a voter: whether it writes replies of its own, which later voters can compare."""
     compares: ClassVar[Literal["nothing", "before", "all"]] = "nothing"
     """Of a measure: which of its own measurements of earlier models it reads."""
+    packages: ClassVar[tuple[str, ...]] = ()
+    """Installed packages whose version can change its result."""
     tries_reward: ClassVar[bool] = False
     """Of a measure: whether it tries a reward on the start model before anything is trained on it."""
 

@@ -10,8 +10,9 @@ that a person can be told which of them changed.
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from alignwright.files.matrix import statement_file
 from alignwright.files.models import resolve
 from alignwright.files.reward_folder import NoReward, names_folder, reward_folder
 from alignwright.files.server import is_server
+from alignwright.files.task_file import task_dependencies
 from alignwright.job.job import Job
 
 JUDGES = "run.judges"
@@ -88,7 +90,7 @@ def own_parts(job: Job, experiment: Experiment, code: str) -> OwnParts:
     """What the job itself adds to its key: its code, its knobs, the files that it reads, its judge."""
     stage = job.stage
     files = [(name, _content(experiment.path(name))) for name in files_of(stage, experiment)]
-    knobs = stage.model_dump(mode="json")
+    knobs = stage.model_dump(mode="json") | {f"package {name}": _version(name) for name in stage.packages}
     return code, type(stage).__name__, knobs, files, _judge_fingerprint(stage, experiment)
 
 
@@ -115,6 +117,8 @@ def files_of(stage: Stage, experiment: Experiment) -> tuple[str, ...]:
     choices = [name for _, name, reads in stage.files() if reads.kind == "choices"]
     besides = [file for file in (*beside_votes, *map(label_file, choices)) if file]
     files += [name for _, name, _ in stage.files()]
+    for _, name, reads in stage.files():
+        files += _as_named(task_dependencies(experiment.path(name)), experiment) if reads.use == "tasks" else ()
     files += [file for file in besides if safe_read.is_file(experiment.path(file))]
     for _, name, mark in stage.models():
         files += _rule_files(name, experiment) if mark.rules and name.endswith(".py") else ()
@@ -147,13 +151,21 @@ def _rule_files(source: str, experiment: Experiment) -> tuple[str, ...]:
         return (file,)
     path = experiment.path(file)
     more = [other for other in dependencies(path) if other != path]
-    return (
-        file,
-        *(
-            str(other.relative_to(experiment.folder)) if other.is_relative_to(experiment.folder) else str(other)
-            for other in more
-        ),
-    )
+    return (file, *_as_named(more, experiment))
+
+
+def _as_named(files: Iterable[Path], experiment: Experiment) -> tuple[str, ...]:
+    """Files as the spec would name them."""
+    folder = experiment.folder
+    return tuple(str(file.relative_to(folder)) if file.is_relative_to(folder) else str(file) for file in files)
+
+
+def _version(package: str) -> str | None:
+    """The installed version of a package; None where there is none."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
 
 
 def _rule_file(source: str) -> str:

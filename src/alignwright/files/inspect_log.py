@@ -22,12 +22,10 @@ from typing import Any, cast
 
 from alignwright.core.records import content_id
 from alignwright.files.errors import SpecError
-from alignwright.files.score_log import ItemScore, ScoredClaim, ScoreLog, unit_and_range
+from alignwright.files.score_log import ItemScore, ScoredClaim, ScoreLog, cluster_of, unit_and_range
 from alignwright.files.zstd_zip import member
 
 WORDS = {"C": 1.0, "I": 0.0, "P": 0.5, "N": 0.0, "yes": 1.0, "true": 1.0, "no": 0.0, "false": 0.0}
-CLUSTERS = ("topic", "category", "subject", "cluster")
-"""Keys of a sample's metadata that say which samples belong together, the first that is there."""
 
 
 def read_inspect_log(path: Path) -> ScoreLog:
@@ -115,10 +113,8 @@ def _common(sample: dict[str, Any]) -> tuple[str, str, str, str]:
     asked, metadata = sample.get("input"), sample.get("metadata")
     prompt = asked if isinstance(asked, str) else _last_text(asked)
     told = asked if isinstance(asked, str) else [[m.get("role"), _content(m)] for m in _messages(asked)]
-    known = cast("dict[str, Any]", metadata) if isinstance(metadata, dict) else {}
-    cluster = next((str(known[key]) for key in CLUSTERS if isinstance(known.get(key), str | int)), "")
     name = str(sample.get("id"))
-    return f"{name} {content_id(told, sample.get('target'))}", name, cluster, prompt
+    return f"{name} {content_id(told, sample.get('target'))}", name, cluster_of(metadata), prompt
 
 
 def _notes(path: Path, samples: list[dict[str, Any]], head: dict[str, Any]) -> Iterator[str]:

@@ -3,8 +3,9 @@
 Each line is one document under one filter, with a column a metric: a number is a score, a list is
 what an aggregate over all documents is made of (perplexity, BLEU) and is no item's score. Filters
 (`strict-match`, `flexible-extract`) are claims of their own. A multiple choice is answered with the
-choice of the highest log-probability, and where all are equal or one is NaN with the first, which
-is always right in TruthfulQA's MC1: such items are unscored here. An item is `doc_id` and
+choice of the highest log-probability, and where several share it, or one is NaN, with the first of
+them, which is always right in TruthfulQA's MC1: such items are unscored here. `perplexity` of a task of
+log-likelihoods (LAMBADA) is each item's log-likelihood, of which more is better. An item is `doc_id` and
 `doc_hash`, so that files made with other few-shot examples still pair.
 
 Which way is good stands in `results_TIME.json` beside the samples; without it in the names of
@@ -28,7 +29,8 @@ from alignwright.files.score_log import ItemScore, ScoredClaim, ScoreLog, unit_a
 LOWER = frozenset({"perplexity", "word_perplexity", "byte_perplexity", "bits_per_byte", "brier_score", "ter", "wer"})
 """Metrics of which less is better."""
 _NAME = re.compile(r"samples_(?P<task>.+?)(?:_(?P<time>\d{4}-\d\d-\d\dT[^/]*))?\.jsonl(?:\.gz)?")
-_NO_CHOICE = "the log-probabilities of the choices are {}: lm-eval answers such an item with its first choice"
+_NO_CHOICE = "{}: lm-eval answers such an item with the first of them"
+_PERPLEXITY, LOG_LIKELIHOOD = "perplexity", "log_likelihood"
 
 
 def read_samples_file(path: Path) -> ScoreLog:
@@ -60,16 +62,20 @@ def _claims(path: Path, prefix: str) -> tuple[tuple[ScoredClaim, ...], tuple[str
         if not isinstance(metrics, list) or "doc_id" not in row:
             raise SpecError([f"{place}: no sample of lm-eval: doc_id or metrics is not there (lm-eval --log_samples)"])
         item = f"{row['doc_id']} {row.get('doc_hash', '')}"
-        reason, prompt, reply = _no_choice(row.get("filtered_resps")), _prompt(row), _reply(row)
-        unclear += bool(reason)
+        prompt, reply = _prompt(row), _reply(row)
+        reasons = {
+            str(metric): no_choice(row.get("filtered_resps"), str(metric)) for metric in cast("list[Any]", metrics)
+        }
+        unclear += any(reasons.values())
         for metric in map(str, cast("list[Any]", metrics)):
             value = row.get(metric)
             if isinstance(value, list | dict | str):
                 aggregates[metric] += 1
                 continue
             number_ = float(value) if isinstance(value, int | float) and math.isfinite(value) else None
-            why = reason or ("" if number_ is not None else f"{metric} is {value}")
-            scores.setdefault((metric, filter_name), []).append(
+            why = reasons[metric] or ("" if number_ is not None else f"{metric} is {value}")
+            name = LOG_LIKELIHOOD if metric == _PERPLEXITY else metric
+            scores.setdefault((name, filter_name), []).append(
                 ItemScore(item, str(row["doc_id"]), None if why else number_, "", prompt, reply, why)
             )
     lower = _lower(path)
@@ -83,7 +89,13 @@ def _claims(path: Path, prefix: str) -> tuple[tuple[ScoredClaim, ...], tuple[str
         for (metric, name), of_metric in scores.items()
     )
     notes = [f"{path.name}: {m} is a part of an aggregate, no item's score: left out" for m in aggregates]
-    notes += [f"{path.name}: unscored {unclear}: {_NO_CHOICE.format('equal or NaN')}"] if unclear else []
+    notes += [f"{path.name}: unscored {unclear}: {_NO_CHOICE.format('several choices are the likeliest, or NaN')}"] * (
+        unclear > 0
+    )
+    if any(name == LOG_LIKELIHOOD for name, _ in scores):
+        notes.append(
+            f"{path.name}: perplexity is each item's log-likelihood there, read as {LOG_LIKELIHOOD}: more is better"
+        )
     return claims, tuple(notes)
 
 
@@ -102,20 +114,24 @@ def _rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
         yield number, cast("dict[str, Any]", row)
 
 
-def _no_choice(responses: object) -> str:
-    """Why the item of a multiple choice has no answer; empty where it has one, or is no choice."""
+def no_choice(responses: object, metric: str) -> str:
+    """Why a metric has no answer of a multiple choice; empty where it has one, or there is no choice.
+    Of equal ones only `acc` has none where they lie at the top: others divide by lengths first."""
     choices = cast("list[Any]", responses) if isinstance(responses, list) else []
-    if len(choices) < 2 or not all(
-        isinstance(choice, list) and len(cast("list[Any]", choice)) == 2 for choice in choices
-    ):
+    pairs = [cast("list[Any] | tuple[Any, ...]", choice) for choice in choices if isinstance(choice, list | tuple)]
+    if len(choices) < 2 or len(pairs) != len(choices) or any(len(pair) != 2 for pair in pairs):
         return ""
     try:
-        logprobs = [float(choice[0]) for choice in choices]
+        logprobs = [float(pair[0]) for pair in pairs]
     except (TypeError, ValueError):
         return ""
     if any(map(math.isnan, logprobs)):
-        return _NO_CHOICE.format("NaN")
-    return _NO_CHOICE.format("all equal") if len(set(logprobs)) == 1 else ""
+        return _NO_CHOICE.format("a choice's log-probability is NaN")
+    if len(set(logprobs)) == 1:
+        return _NO_CHOICE.format("the log-probabilities of all choices are equal")
+    if metric == "acc" and logprobs.count(max(logprobs)) > 1:
+        return _NO_CHOICE.format("several choices are the likeliest")
+    return ""
 
 
 def _prompt(row: dict[str, Any]) -> str:

@@ -11,11 +11,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, cast
 
 from alignwright.core.claims import Better, Range
 
 Kind = Literal["run", "inspect", "lm_eval"]
+CLUSTERS = ("topic", "category", "subject", "cluster")
+"""Keys of an item's metadata that say which items belong together, the first that is there."""
 
 
 class ItemScore(NamedTuple):
@@ -61,6 +63,12 @@ class ScoreLog:
 
     def reply(self, score: ItemScore) -> str:
         return self.reply_at(score.place) if score.place and self.reply_at else score.reply
+
+
+def cluster_of(metadata: object) -> str:
+    """Which items an item belongs to by its metadata; empty where they do not say."""
+    known = cast("dict[str, Any]", metadata) if isinstance(metadata, dict) else {}
+    return next((str(known[key]) for key in CLUSTERS if isinstance(known.get(key), str | int)), "")
 
 
 def unit_and_range(values: Sequence[float | None]) -> tuple[str, Range]:

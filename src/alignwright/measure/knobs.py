@@ -39,6 +39,7 @@ from alignwright.measure import tax_section
 from alignwright.measure.emergent.knobs import EmergentMeasure
 from alignwright.measure.goodhart.knobs import GoodhartMeasure
 from alignwright.measure.hacking.knobs import HackingMeasure
+from alignwright.measure.harness.knobs import LmEvalMeasure
 
 _JUDGED_BY = (
     "the judge: reward (the last reward stage), feedback (the voters), rules.yaml, file.py:function, or ./runs/NAME"
@@ -307,4 +308,5 @@ AnyMeasure = (
     | EmergentMeasure
     | GoodhartMeasure
     | HackingMeasure
+    | LmEvalMeasure
 )

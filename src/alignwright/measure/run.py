@@ -33,6 +33,8 @@ from alignwright.measure.goodhart.knobs import GoodhartMeasure
 from alignwright.measure.goodhart.run import measure_goodhart
 from alignwright.measure.hacking.knobs import HackingMeasure
 from alignwright.measure.hacking.run import measure_hacking
+from alignwright.measure.harness.knobs import LmEvalMeasure
+from alignwright.measure.harness.run import measure_lm_eval
 from alignwright.measure.intent import meant, sycophancy
 from alignwright.measure.knobs import (
     BITS_PER_BYTE,
@@ -61,6 +63,8 @@ def run(stage: AnyMeasure, job: JobContext) -> Result:
             return measure_hacking(stage, job)
         case EmergentMeasure():
             return measure_emergent(stage, job)
+        case LmEvalMeasure():
+            return measure_lm_eval(stage, job)
         case Instruction():
             return joined(Result(samples=_instruction(stage, job)))
         case IntentMeasure():
