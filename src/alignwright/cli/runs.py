@@ -84,7 +84,7 @@ def front(
 def export(
     run: RunFolder,
     to: Annotated[
-        str, typer.Option(help="gguf:f16, gguf:bf16 or gguf:q8_0 for llama.cpp; peft; hub; its numbers: inspect, eee.")
+        str, typer.Option(help="gguf:f16, gguf:bf16, gguf:q8_0, ollama, peft, hub; its numbers: inspect, eee.")
     ],
     out: Annotated[Path | None, typer.Option(help="Where to write it; none: under the run's export/.")] = None,
     verify: Annotated[bool, typer.Option(help="Answer the run's promises again on what was written.")] = True,

@@ -15,6 +15,7 @@ from typing import Any, cast
 
 import gguf
 
+from alignwright.core.records import Message
 from alignwright.model.given_template import begins_texts
 from alignwright.model.tokens import Chat
 
@@ -57,9 +58,17 @@ def add_tokenizer(writer: gguf.GGUFWriter, chat: Chat, size: int) -> None:
     writer.add_token_types([_type(i, texts, added) for i in range(size)])
     writer.add_token_merges([pair if isinstance(pair, str) else " ".join(pair) for pair in parts["model"]["merges"]])
     _add_special_ids(writer, chat)
-    writer.add_add_bos_token(begins_texts(tokenizer))
+    writer.add_add_bos_token(begins_prompts(chat))
     if chat.writes:
         writer.add_chat_template(str(tokenizer.chat_template))
+
+
+def begins_prompts(chat: Chat) -> bool:
+    """Whether llama.cpp is to put the token that begins a text before what it is asked: where the
+    tokenizer does, and the chat template does not leave it out. Of two it takes one away."""
+    if not begins_texts(chat.tokenizer):
+        return False
+    return not chat.writes or chat.words([Message(role="user", content="a")]).startswith(str(chat.tokenizer.bos_token))
 
 
 def _add_special_ids(writer: gguf.GGUFWriter, chat: Chat) -> None:

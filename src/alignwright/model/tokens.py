@@ -78,7 +78,7 @@ class Chat:
             return
         self._options = self._find_options()
         self.end_text, self.end_ids = self._find_end()
-        self.trims = f"{_PROBE_REPLY}  {self.end_text}" not in self._render(
+        self.trims = f"{_PROBE_REPLY}  {self.end_text}" not in self.words(
             [_user(_PROBE), _assistant(f"{_PROBE_REPLY}  ")], header=False
         )
         self.stop_ids = self._find_stops(eos_ids)
@@ -89,7 +89,7 @@ class Chat:
     def prompt(self, conversation: Conversation, prefix: str = "") -> list[int]:
         """The conversation up to and including the assistant's header, and then `prefix`, the
         start of the assistant's turn."""
-        return self._encode(self._render(conversation.messages, header=True) + self._escape(prefix))
+        return self._encode(self.words(conversation.messages, header=True) + self._escape(prefix))
 
     def reply(self, text: str, end: bool = True) -> list[int]:
         """The text as plain letters, and the end of the turn."""
@@ -114,12 +114,12 @@ class Chat:
                 f"conversation {conversation.id} has no assistant message to be learnt, so there is nothing to learn"
                 " from it"
             )
-        rendered_so_far = head = self._render(conversation.messages[:first], header=True)
+        rendered_so_far = head = self.words(conversation.messages[:first], header=True)
         ids: list[int] = []
         mask: list[bool] = []
         for turn in (turn for turn in turns if turn >= first):
             # what stood in a rendering stands in the next, which begins with it: the last is looked at
-            before = self._render(conversation.messages[:turn], header=True, whole=turn == turns[-1])
+            before = self.words(conversation.messages[:turn], header=True, whole=turn == turns[-1])
             if not before.startswith(rendered_so_far):
                 raise ValueError(
                     f"the chat template rewrites earlier turns of conversation {conversation.id}: before message {turn}"
@@ -147,7 +147,7 @@ class Chat:
 
     def whole(self, conversation: Conversation) -> list[int]:
         """A finished conversation, as the template writes it from its first token to its last."""
-        return self._encode(self._render(conversation.messages, header=False))
+        return self._encode(self.words(conversation.messages, header=False))
 
     @property
     def control_ids(self) -> frozenset[int]:
@@ -181,7 +181,7 @@ class Chat:
         names = [*self._controls, _MARK]
         return self._control_pattern.sub(lambda match: f"{_MARK}{names.index(match.group())};", text)
 
-    def _render(self, messages: Sequence[Message], *, header: bool, whole: bool = True) -> str:
+    def words(self, messages: Sequence[Message], header: bool = True, whole: bool = True) -> str:
         """What the template writes. Raises UnrenderedMessage where it refuses, or where `whole` and
         a message's text does not stand in it."""
         key = (tuple((m.role, m.content) for m in messages), header, whole, *self._options.items())
@@ -251,8 +251,8 @@ class Chat:
     # ---- what the template says, found when made -------------------------------------------------
     def _find_options(self) -> dict[str, bool]:
         for self._options in ({}, {"enable_thinking": False}):
-            whole = self._render([_user(_PROBE), _assistant(_PROBE_REPLY)], header=False)
-            if whole.startswith(self._render([_user(_PROBE)], header=True) + _PROBE_REPLY):
+            whole = self.words([_user(_PROBE), _assistant(_PROBE_REPLY)], header=False)
+            if whole.startswith(self.words([_user(_PROBE)], header=True) + _PROBE_REPLY):
                 return self._options
         raise ValueError(
             "the chat template writes an assistant's turn in two ways: its header for a new reply is not how it shows a"
@@ -263,8 +263,8 @@ class Chat:
     def _find_end(self) -> tuple[str, tuple[int, ...]]:
         """What ends an assistant's turn: everything after the reply up to the first control
         token."""
-        whole = self._render([_user(_PROBE), _assistant(_PROBE_REPLY)], header=False)
-        tail = whole[len(self._render([_user(_PROBE)], header=True) + _PROBE_REPLY) :]
+        whole = self.words([_user(_PROBE), _assistant(_PROBE_REPLY)], header=False)
+        tail = whole[len(self.words([_user(_PROBE)], header=True) + _PROBE_REPLY) :]
         match = re.compile("|".join(map(re.escape, self._controls))).search(tail) if self._controls else None
         if match is None:
             raise ValueError(
@@ -287,7 +287,7 @@ class Chat:
     def _find_start(self) -> int:
         """The start of a plain text: bos, unless bos opens a turn of the template; then the end
         of another text, or eos."""
-        bos, header = self.tokenizer.bos_token_id, self._render([_user(_PROBE)], header=True)
+        bos, header = self.tokenizer.bos_token_id, self.words([_user(_PROBE)], header=True)
         if bos is not None and header.count(str(self.tokenizer.bos_token)) <= 1:
             return int(bos)
         separator = self.tokenizer.get_vocab().get("<|endoftext|>", self.tokenizer.eos_token_id)
@@ -295,8 +295,8 @@ class Chat:
 
     def _check_prefix(self) -> None:
         for messages in _PROBES:
-            whole = self._encode(self._render([*messages, _assistant(_PROBE_REPLY)], header=False))
-            ours = self._encode(self._render(messages, header=True)) + self.reply(_PROBE_REPLY)
+            whole = self._encode(self.words([*messages, _assistant(_PROBE_REPLY)], header=False))
+            ours = self._encode(self.words(messages, header=True)) + self.reply(_PROBE_REPLY)
             if whole[: len(ours)] != ours:
                 place = next((i for i, (a, b) in enumerate(zip(ours, whole, strict=False)) if a != b), len(whole))
                 raise ValueError(

@@ -240,7 +240,7 @@ def export(
     dry_run: bool = False,
     quiet: bool = False,
 ) -> Export:
-    """Write a run's model in the form that others serve: "gguf:f16", "gguf:bf16" or "gguf:q8_0",
+    """Write a run's model in the form that others serve: "gguf:f16", "gguf:bf16", "gguf:q8_0", "ollama",
     "peft" for its adapter, "hub" for a repository's folder; or its numbers as Inspect's logs, "inspect", or
     as records of Every Eval Ever, "eee".
 

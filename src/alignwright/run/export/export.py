@@ -2,9 +2,10 @@
 when it was measured?
 
 The model is the one in the run's `model/`, exactly as it was measured. Where it goes is one word:
-`gguf:f16`, `gguf:bf16` or `gguf:q8_0`; `peft` writes the adapter that gives it over its base, `hub` a
-repository's folder; `inspect` and `eee` write the run's numbers as Inspect's logs and as records of
-Every Eval Ever. A GGUF file is then opened again and answers the run's promises anew (`verify`).
+`gguf:f16`, `gguf:bf16` or `gguf:q8_0`, and `ollama` with a Modelfile; `peft` writes the adapter that
+gives it over its base, `hub` a repository's folder; `inspect` and `eee` write the run's numbers as
+Inspect's logs and as records of Every Eval Ever. A GGUF file is then opened again and answers the
+run's promises anew (`verify`).
 """
 
 from __future__ import annotations
@@ -20,14 +21,16 @@ from alignwright.run.export.every_eval_ever import write_every_eval_ever
 from alignwright.run.export.hub_folder import write_hub
 from alignwright.run.export.inspect_logs import write_inspect
 from alignwright.run.export.new_folder import size
+from alignwright.run.export.ollama_folder import KIND, write_ollama
 from alignwright.run.export.peft_adapter import write_peft
+from alignwright.run.run_folder import load_model, model_folder
 
 if TYPE_CHECKING:
     from alignwright.run.export.verify import Verification
     from alignwright.run.llama_cpp import Engine
     from alignwright.run.progress import View
 
-TARGETS = ("gguf:f16", "gguf:bf16", "gguf:q8_0", "peft", "hub", "inspect", "eee")
+TARGETS = ("gguf:f16", "gguf:bf16", "gguf:q8_0", "ollama", "peft", "hub", "inspect", "eee")
 
 
 @dataclass(frozen=True)
@@ -77,10 +80,14 @@ def export(
     if to == "hub":
         folder, lines = write_hub(run, out, repo=repo, dry_run=dry_run)
         return Export(folder, tuple(lines))
-    if form != "gguf" or not kind:
+    if form == "ollama":
+        path, lines = _ollama(run, kind or KIND, out)
+    elif form == "gguf" and kind:
+        path = _gguf(run, kind, out)
+        lines = [f"{path}: {size(path)}, matrices in {kind}"]
+    else:
         raise ValueError(f"--to {to!r} is not known; choose from {', '.join(TARGETS)}")
-    path = _gguf(run, kind, out)
-    result = Export(path, (f"{path}: {size(path)}, matrices in {kind}",))
+    result = Export(path, tuple(lines))
     if not verify:
         return result
     from alignwright.run.export.verify import verify as answer_again
@@ -92,7 +99,7 @@ def export(
 def _no_option_without_effect(to: str, **options: object) -> None:
     form = to.partition(":")[0]
     unused = [name for name in ("repo", "dry_run") if options[name] and form != "hub"]
-    if form != "gguf":  # the others hold the measured weights, or no weights
+    if form not in ("gguf", "ollama"):  # the others hold the measured weights, or no weights
         unused += [name for name in ("engine", "spec_folder") if options[name] not in (None, "auto")]
     if unused:
         names = ", ".join(f"--{name.replace('_', '-')}" for name in unused)
@@ -105,9 +112,13 @@ def _gguf(run: Path, kind: str, out: Path | None) -> Path:
     if path.suffix != ".gguf":
         raise ValueError(f"--out {path}: the file of a model for llama.cpp ends in .gguf")
     from alignwright.model.gguf_file import write_gguf
-    from alignwright.run.run_folder import load_model
 
     return write_gguf(load_model(run), path, kind, facts=_facts(case))
+
+
+def _ollama(run: Path, kind: str, out: Path | None) -> tuple[Path, list[str]]:
+    case, place, model = read(run), out or run / "export" / "ollama", model_folder(run)
+    return write_ollama(load_model(run), model, place, kind, ours=out is None, facts=_facts(case))
 
 
 def _facts(case: RunResults) -> dict[str, str]:
