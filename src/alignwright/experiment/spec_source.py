@@ -1,11 +1,13 @@
 """Where is a spec written: in a file, or in a program as a mapping?
 
 A file's paths are read from its folder, a mapping's from the working directory, where a notebook
-stands. Problems in a file are told with its line, those in a mapping with `spec` in its place.
+stands. A mapping may hold functions, as judges: each is named by the file that it stands in.
+Problems in a file are told with its line, those in a mapping with `spec` in its place.
 """
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
 from collections.abc import Mapping
@@ -57,7 +59,26 @@ def _plain_value(value: object) -> object:
         return os.fspath(cast("os.PathLike[str]", value))
     if isinstance(value, Mapping):
         return dict(cast("Mapping[str, object]", value))
+    if callable(value):
+        return _function_name(value)
     raise TypeError(f"{str(value)[:80]!r} is a {type(value).__name__}; write text, numbers, lists and mappings")
+
+
+def _function_name(function: object) -> str:
+    """A function as a spec names it: by the file that it stands in, or by its installed module. Raises
+    TypeError for one that stands in no file: a run is resumed by another process, which must find it."""
+    name, module = str(getattr(function, "__qualname__", "")), str(getattr(function, "__module__", ""))
+    try:
+        file = Path(inspect.getsourcefile(cast("Any", function)) or "")
+    except TypeError:
+        file = Path()
+    if not name.isidentifier() or not file.is_file():
+        what = name or type(function).__name__
+        raise TypeError(f"{what!r} is a function of no file; write it at the top of one, and name it file.py:function")
+    if module != "__main__" and "site-packages" in file.parts:
+        return f"{module}:{name}"
+    place = file.resolve()
+    return f"{place.relative_to(Path.cwd()) if place.is_relative_to(Path.cwd()) else place}:{name}"
 
 
 def _text(file: Path) -> str:

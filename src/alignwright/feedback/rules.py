@@ -6,7 +6,8 @@ certain vote, and a tie gets none. Rules come from three places: a YAML list of 
 (`text.checks`, IFEval's names), a prompt's own checks, and a Python function `file.py:function` or
 `package.module:function` with signature (prompt: str, reply: str) -> float | bool | None. A
 function that asks for more, as in (prompt, reply, answer), is given the columns of the row by these
-names; where a row lacks one that has no default, it cannot tell.
+names; where a row lacks one that has no default, it cannot tell. A function with `completions` among its
+arguments is one of TRL's form, and is given whole batches (`reward_function`).
 
     - {check: "length_constraints:number_words", args: {relation: less than, num_words: 60}, weight:
       1, applies_to: {principle: brevity}}
@@ -23,30 +24,27 @@ import importlib.util
 import inspect
 import json
 import math
-import numbers
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
 from functools import cached_property
 from pathlib import Path
 from typing import Any, cast
 
 from pydantic import Field, ValidationError, model_validator
 
-from alignwright.core.records import Comparison, Prompt, Record, Vote
+from alignwright.core.records import Comparison, Prompt, Record, Score, Vote
+from alignwright.feedback.reward_function import batch_scores, is_reward_function
+from alignwright.feedback.rule_value import RuleError, excerpt, number
 from alignwright.feedback.votes import pairs_of
 from alignwright.files import safe_read
 from alignwright.files.errors import SpecError
+from alignwright.files.reading import AS_TEXT
 from alignwright.files.wording import describe_row_errors, describe_value
 from alignwright.text.checks import check as verify
 from alignwright.text.checks import checked_arguments
 
 RuleFunction = Callable[..., float | bool | None]
-
-
-class RuleError(ValueError):
-    """A rule that cannot be read, found or run. Says which one and where."""
 
 
 class AppliesTo(Record):
@@ -114,6 +112,10 @@ class RuleVoter:
             "failed " + ", ".join(dict.fromkeys(rule.check for rule in failed)) if failed else "passed every check"
         )
 
+    def scores(self, prompts: Sequence[Prompt], replies: Sequence[Sequence[str]]) -> list[list[Score | None]]:
+        """The score of each reply to each prompt."""
+        return _each(self.score, prompts, replies)
+
     def _for(self, prompt: Prompt) -> list[Rule]:
         return [rule for rule in self.rules if prompt in rule.applies_to] + [
             Rule(check=call.name, args=call.args) for call in prompt.checks
@@ -122,8 +124,9 @@ class RuleVoter:
 
 @dataclass
 class FunctionVoter:
-    """A Python function votes. `reference` is how it was named, for errors and reasons; `ties`
-    as in `RuleVoter`."""
+    """A Python function votes: one of a prompt and a reply, or one that takes a whole batch
+    (`reward_function`). `reference` is how it was named, for errors and reasons; `ties` as in
+    `RuleVoter`."""
 
     function: RuleFunction
     reference: str
@@ -135,21 +138,39 @@ class FunctionVoter:
         """What the function asks for beside the prompt and the reply."""
         return _asks(self.function, self.reference)
 
-    def __call__(self, comparisons: Sequence[Comparison]) -> list[tuple[Vote, ...]]:
-        return [self._votes(row, comparison) for row, comparison in enumerate(comparisons)]
+    @cached_property
+    def takes_batch(self) -> bool:
+        return is_reward_function(self.function)
 
-    def _votes(self, row: int, comparison: Comparison) -> tuple[Vote, ...]:
+    def __call__(self, comparisons: Sequence[Comparison]) -> list[tuple[Vote, ...]]:
+        if self.takes_batch:
+            replies = [[reply.text for reply in comparison.replies] for comparison in comparisons]
+            batch = self.scores([comparison.prompt for comparison in comparisons], replies)
+            scores = [[None if score is None else score.value for score in group] for group in batch]
+        else:
+            scores = [self._scores(row, comparison) for row, comparison in enumerate(comparisons)]
+        return [self._votes(comparison, group) for comparison, group in zip(comparisons, scores, strict=True)]
+
+    def _scores(self, row: int, comparison: Comparison) -> list[float | None]:
         where = (
             f"comparison {row} (counted from 0; prompt {comparison.prompt.id},"
             f" {comparison.prompt.conversation.last.content[:60]!r})"
         )
-        scores = [self._score(where, comparison.prompt, reply.text) for reply in comparison.replies]
+        return [self._score(where, comparison.prompt, reply.text) for reply in comparison.replies]
+
+    def _votes(self, comparison: Comparison, scores: Sequence[float | None]) -> tuple[Vote, ...]:
         votes: list[Vote] = []
         for i, j in pairs_of(comparison):
             a, b = scores[i], scores[j]
             if a is not None and b is not None:
                 votes += _vote(self.name, i, j, a - b, self.reference, tie=self.ties)
         return tuple(votes)
+
+    def scores(self, prompts: Sequence[Prompt], replies: Sequence[Sequence[str]]) -> list[list[Score | None]]:
+        """The score of each reply to each prompt."""
+        if self.takes_batch:
+            return batch_scores(self.function, self.reference, prompts, replies)
+        return _each(self.score, prompts, replies)
 
     def score(self, prompt: Prompt, reply: str) -> tuple[float, str] | None:
         """What the function returns for the reply, and the function's name. None where it cannot tell."""
@@ -159,7 +180,9 @@ class FunctionVoter:
     def _score(self, where: str, prompt: Prompt, reply: str) -> float | None:
         where = f"rule {self.reference} at {where}"
         columns = {
-            name: json.loads(value) for name, value in prompt.columns if self.asks.every or name in self.asks.names
+            name: json.loads(value)
+            for name, value in prompt.columns
+            if name in self.asks.names or (self.asks.every and name != AS_TEXT)
         }
         if not self.asks.required <= columns.keys():
             return None  # it was asked about a row of another file, or of the constitution
@@ -174,13 +197,22 @@ class FunctionVoter:
             raise RuleError(f"{where} failed: {type(error).__name__}: {error}") from error
         if score is None:
             return None
-        number = _number(score)
-        if number is None:
+        value = number(score)
+        if value is None:
             raise RuleError(
-                f"{where} returned {_excerpt(score)}; a rule returns a finite number, a truth value, or None where it"
+                f"{where} returned {excerpt(score)}; a rule returns a finite number, a truth value, or None where it"
                 " cannot tell"
             )
-        return number
+        return value
+
+
+def _each(
+    score: Callable[[Prompt, str], tuple[float, str] | None],
+    prompts: Sequence[Prompt],
+    replies: Sequence[Sequence[str]],
+) -> list[list[Score | None]]:
+    pairs = [[score(prompt, text) for text in group] for prompt, group in zip(prompts, replies, strict=True)]
+    return [[None if one is None else Score(value=one[0], reason=one[1]) for one in group] for group in pairs]
 
 
 @dataclass(frozen=True)
@@ -209,31 +241,6 @@ def _asks(function: RuleFunction, reference: str) -> Asks:
     return Asks(frozenset(p.name for p in more), required, any(p.kind is p.VAR_KEYWORD for p in parameters))
 
 
-def _number(score: object) -> float | None:
-    """Anything that is one finite number or truth value: Python's own, Fraction, Decimal, a
-    numpy or torch scalar or an array of one element."""
-    if not isinstance(score, numbers.Real | Decimal) and hasattr(score, "item"):
-        try:
-            score = cast("Any", score).item()
-        except (RuntimeError, TypeError, ValueError):
-            return None  # several elements
-    if not isinstance(score, numbers.Real | Decimal):
-        return None
-    try:
-        value = float(score)
-    except (OverflowError, ValueError):
-        return None
-    return value if math.isfinite(value) else None
-
-
-def _excerpt(score: object) -> str:
-    try:
-        text = repr(score)
-    except Exception:  # an object of the user's, or a number of more digits than Python writes
-        text = f"a {type(score).__name__}"
-    return text if len(text) <= 80 else f"{text[:80]}..."
-
-
 def rules(source: str, folder: Path) -> RuleVoter | FunctionVoter:
     """The voter that a spec's `file` names: a YAML file of checks, or
     `module_or_file.py:function`; paths are sought from `folder`."""
@@ -254,11 +261,11 @@ def read_rules(path: Path) -> tuple[Rule, ...]:
             f" {'empty' if not rows else describe_value(rows)}"
         )
     parsed: list[Rule] = []
-    for number, row in enumerate(rows, start=1):
+    for place, row in enumerate(rows, start=1):
         try:
             parsed.append(Rule.model_validate(row))
         except ValidationError as error:
-            raise RuleError(f"{path}: rule {number}: {describe_row_errors(error, Rule.model_fields)}") from error
+            raise RuleError(f"{path}: rule {place}: {describe_row_errors(error, Rule.model_fields)}") from error
     return tuple(parsed)
 
 

@@ -72,11 +72,7 @@ class RuleScorer:
     name: str = "rules"
 
     def __call__(self, prompts: Sequence[Prompt], replies: Sequence[Sequence[str]]) -> list[list[Score | None]]:
-        return [[self._score(prompt, text) for text in group] for prompt, group in zip(prompts, replies, strict=True)]
-
-    def _score(self, prompt: Prompt, text: str) -> Score | None:
-        result = self.rules.score(prompt, text)
-        return None if result is None else Score(value=result[0], reason=result[1])
+        return self.rules.scores(prompts, replies)
 
 
 def rule_scorer(source: str, folder: Path) -> RuleScorer:

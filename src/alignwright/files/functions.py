@@ -7,8 +7,10 @@ under a condition is not called missing; a file with `from x import *` could bin
 left alone until the run begins.
 
 A function takes the prompt and the reply, and by name any further columns of the row: `def
-score(prompt, reply, answer)`. It depends on the modules beside it that it imports, on theirs, and
-on every file beside it whose name stands as a text in one of them ("words.txt").
+score(prompt, reply, answer)`. Or it takes a whole batch, as the reward functions of TRL's trainers
+do: `def reward(prompts, completions, answer, **columns)`. It depends on the modules beside it that
+it imports, on theirs, and on every file beside it whose name stands as a text in one of them
+("words.txt").
 """
 
 from __future__ import annotations
@@ -16,11 +18,37 @@ from __future__ import annotations
 import ast
 import importlib.util
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from alignwright.files.errors import did_you_mean
+
+_BATCH = ("completions", "completion_ids", "completions_ids")
+"""Any of these names tells a function that takes a whole batch."""
+_TRAINERS = {
+    **dict.fromkeys(("completion_ids", "completions_ids"), "the tokens of completions"),
+    "trainer_state": "the state of a trainer",
+    "environments": "a trainer's environments",
+}
+BATCH_ARGUMENTS = ("prompts", "completions", "log_extra", "log_metric")
+"""What such a function is given beside the columns of the rows."""
+
+
+def of_whole_batch(names: Iterable[str]) -> bool:
+    """Whether a function with these arguments takes a whole batch."""
+    return not {*names}.isdisjoint(_BATCH)
+
+
+def unavailable_arguments(required: Iterable[str]) -> str | None:
+    """What is wrong with a reward function that cannot do without these arguments."""
+    name = next((name for name in required if name in _TRAINERS), None)
+    if name is None:
+        return None
+    return (
+        f"asks for {name!r}, and {_TRAINERS[name]} is not given here, where a reward scores replies of any model at any"
+        f" time: give it a default ({name}=None), or leave it to **kwargs"
+    )
 
 
 def function_problem(path: Path, function: str) -> str | None:
@@ -32,10 +60,11 @@ def function_problem(path: Path, function: str) -> str | None:
         return f"{path} is not valid Python: {error}"
     if missing := [name for name in _top_imports(tree) if not _is_importable(name, path.parent)]:
         return f"{path} imports {missing[0]!r}, which is neither beside it nor installed"
-    defined = [node.name for node in tree.body if isinstance(node, ast.FunctionDef)]
+    defined = [node.name for node in tree.body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
     bound = set(_bound(tree))
     if function in bound or bound & {"*", "__getattr__"}:
-        return None
+        problem = unavailable_arguments(columns_of_function(path, function).required)
+        return None if problem is None else f"{function} of {path} {problem}"
     return f"{path} has no function {function!r}; {did_you_mean(function, defined) if defined else 'write one'}"
 
 
@@ -57,11 +86,13 @@ def _bound(tree: ast.Module) -> list[str]:
 @dataclass(frozen=True)
 class RuleColumns:
     """The columns that a function asks for by name: those it must have, those it has a default
-    for, or every one (`**columns`)."""
+    for, or every one (`**columns`). `batch`: it takes many replies at once, with their prompts in the
+    form in which the rows have them."""
 
     required: tuple[str, ...] = ()
     optional: tuple[str, ...] = ()
     every: bool = False
+    batch: bool = False
 
 
 def columns_of_function(path: Path, function: str) -> RuleColumns:
@@ -71,16 +102,21 @@ def columns_of_function(path: Path, function: str) -> RuleColumns:
         tree = ast.parse(path.read_bytes())
     except (OSError, SyntaxError, ValueError):
         return RuleColumns()
-    definition = next((node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == function), None)
+    definitions = (node for node in tree.body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
+    definition = next((node for node in definitions if node.name == function), None)
     if definition is None:
         return RuleColumns()
     arguments = definition.args
     names = [argument.arg for argument in (*arguments.posonlyargs, *arguments.args)]
+    batch = of_whole_batch((*names, *(argument.arg for argument in arguments.kwonlyargs)))
+    first = 0 if batch else 2
     without_default = len(names) - len(arguments.defaults)
-    required, optional = names[2:without_default], names[max(2, without_default) :]
+    required, optional = names[first:without_default], names[max(first, without_default) :]
     for argument, default in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True):
         (required if default is None else optional).append(argument.arg)
-    return RuleColumns(tuple(required), tuple(optional), arguments.kwarg is not None)
+    if batch:
+        required, optional = ([name for name in some if name not in BATCH_ARGUMENTS] for some in (required, optional))
+    return RuleColumns(tuple(required), tuple(optional), arguments.kwarg is not None, batch)
 
 
 def dependencies(path: Path) -> tuple[Path, ...]:

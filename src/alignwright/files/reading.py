@@ -51,6 +51,8 @@ _ABOUT = ("topic", "principle", "checks", "system", "rater", "group")
 Keep = frozenset[str]
 """Names of columns that stay with their prompts; `EVERY` stands for all that no reader knows."""
 EVERY: Keep = frozenset({"*"})
+AS_TEXT = "*prompt"
+"""The name under which it stays with a prompt whether its row has a text or messages."""
 ENOUGH = 1000
 """Bad rows after which a file is read no further, where none is allowed: it is refused whatever
 else it holds."""
@@ -177,6 +179,9 @@ def prompt_of(columns: Columns, keep: Keep = frozenset(), question: tuple[Messag
         for name in (columns if keep else ())
         if keeps_column(name, keep) and columns[name] is not None
     ]
+    if AS_TEXT in keep:
+        written = next((columns[name] for name in PROMPT if columns.get(name) is not None), None)
+        beside += [(AS_TEXT, json.dumps(isinstance(written, str)))] if written is not None else []
     conversation = chat.prompt(columns) if question is None else chat.to_answer(question, columns.get("system"))
     calls = _checks(_ifeval(columns) if checks is None or checks == [] else checks)
     return construct.prompt(conversation, topic, principle, calls, tuple(beside) if keep else None)
@@ -184,7 +189,7 @@ def prompt_of(columns: Columns, keep: Keep = frozenset(), question: tuple[Messag
 
 def keeps_column(name: str, keep: Keep) -> bool:
     """Whether a column stays with its prompt for the rules that ask for it."""
-    return name not in (*PROMPT, *_COLUMNS) if keep == EVERY else name in keep
+    return name in keep or (keep >= EVERY and name not in (*PROMPT, *_COLUMNS))
 
 
 def _as_json(name: str, value: Any) -> str:
