@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import gguf
 import numpy as np
@@ -17,9 +19,11 @@ import alignwright as aw
 from alignwright.cli import app
 from alignwright.core.records import Conversation
 from alignwright.files.models import BUNDLED, ModelError, resolve
+from alignwright.model import drafts, local_model
 from alignwright.model.gguf_file import write_gguf
 from alignwright.model.load import load
 from alignwright.model.local_model import LocalModel
+from alignwright.model.sampling import Sample, sample
 from alignwright.run.export.verify import verify
 from alignwright.run.llama_cpp import serving
 from alignwright.run.progress import View
@@ -69,6 +73,32 @@ def test_the_file_answers_the_promises_again_through_transformers(run: aw.Run, t
     assert of >= 12
     assert same > of / 2
     assert done.exit_code == 0
+
+
+def test_drafts_of_the_measured_model_change_no_answer_and_spare_the_decoding(
+    run: aw.Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same file, asked with and without the measured model's replies as drafts."""
+    decoded: list[int] = []
+
+    def counting(policy: LocalModel, prompts: Sequence[Sequence[int]], **kwargs: Any) -> list[list[Sample]]:
+        rows = sample(policy, prompts, **kwargs)
+        decoded.append(sum(len(each.ids) for row in rows for each in row))
+        return rows
+
+    for module in (drafts, local_model):
+        monkeypatch.setattr(module, "sample", counting)
+    heard: list[tuple[int, list[str]]] = []
+    for name in ("with", "without"):
+        if name == "without":
+            monkeypatch.setattr(LocalModel, "drafts", property(lambda _: {}, lambda *_: None), raising=False)
+        decoded.clear()
+        path = tmp_path / name / "a.gguf"
+        aw.export(run.path, to="gguf:f16", out=path, engine="transformers", quiet=True)
+        answers = sorted((path.parent / "a.gguf.verify" / "answers").rglob("outcomes.jsonl"))
+        heard.append((sum(decoded), [file.read_text() for file in answers]))
+    assert heard[0][1] == heard[1][1]
+    assert heard[0][0] < 0.7 * heard[1][0]  # a random model writes torn characters, which are no draft
 
 
 def test_a_file_of_another_model_changes_a_verdict_and_the_exit_code(run: aw.Run, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ bfloat16 where the machine multiplies it faster.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import TypeVar, cast
 
@@ -39,7 +39,7 @@ than what training either of them takes."""
 class ModelStore:
     """The models of one run: `start` is the start model's name and `quantization` the bits in which
     it is kept, `data` knows where paths of the spec lie, `server` how servers are asked,
-    `chat` the template that it is given."""
+    `chat` the template that it is given, `drafts` its likely greedy replies (`LocalModel.drafts`)."""
 
     def __init__(
         self,
@@ -52,10 +52,12 @@ class ModelStore:
         server: Server | None = None,
         chat: ChatFormat | None = None,
         quantization: Quantization | None = None,
+        drafts: Mapping[str, str] | None = None,
     ) -> None:
         self.start_name, self.data, self.ledger = start, data, ledger
         self.seed, self.date, self.server, self.chat = seed, date, server or Server(), chat
         self.quantization: Quantization | None = quantization
+        self.drafts: Mapping[str, str] = drafts or {}
         self._in_memory: dict[tuple[str, str], LocalModel] = {}
         self._trainable: tuple[tuple[str, int], LocalModel] | None = None
         self._judge: tuple[str, object] | None = None
@@ -157,7 +159,9 @@ class ModelStore:
             self.drop()
             self._in_memory = beside
             policy = self._load(dtype)
-            if model != BASELINE:
+            if model == BASELINE:
+                policy.drafts = self.drafts
+            else:
                 self._put_on(policy, model)
             self._in_memory[key] = policy
         return self._in_memory[key]

@@ -48,30 +48,32 @@ def sample(
     prompts: Sequence[Sequence[int]],
     *,
     n: int,
-    max_new_tokens: int,
+    max_new_tokens: int | Sequence[int],
     temperature: float,
     seed: int,
     stop_ids: frozenset[int] | None = None,
     batch_rows: int = 64,
 ) -> list[list[Sample]]:
-    """`n` replies to each prompt of token ids; temperature 0 is greedy. `stop_ids` default to
-    the chat's."""
-    if n < 1 or max_new_tokens < 1 or batch_rows < 1:
+    """`n` replies to each prompt of token ids, of as many tokens at most, for all or for each prompt;
+    temperature 0 is greedy. `stop_ids` default to the chat's."""
+    limits = [max_new_tokens] * len(prompts) if isinstance(max_new_tokens, int) else list(max_new_tokens)
+    if n < 1 or batch_rows < 1 or min(limits, default=1) < 1:
         raise ValueError(
             f"n, max_new_tokens and batch_rows must be at least 1, not {n}, {max_new_tokens}, {batch_rows}"
         )
     if temperature < 0:
         raise ValueError(f"a temperature cannot be negative, and is {temperature}")
-    policy.check_lengths([len(prompt) + max_new_tokens for prompt in prompts])
+    lengths = [len(prompt) + limit for prompt, limit in zip(prompts, limits, strict=True)]
+    policy.check_lengths(lengths)
     stops = torch.tensor(sorted(policy.chat.stop_ids if stop_ids is None else stop_ids), device=policy.device)
     results = [[Sample() for _ in range(n)] for _ in prompts]
     places = [(p, k) for p in sorted(range(len(prompts)), key=lambda p: (len(prompts[p]), p)) for k in range(n)]
-    longest = max(map(len, prompts), default=0) + max_new_tokens
-    with torch.inference_mode(), decoding(policy, min(batch_rows, len(places)), longest=longest) as decoder:
+    rows, longest = min(batch_rows, len(places)), max(lengths, default=0)
+    with torch.inference_mode(), decoding(policy, rows, longest=longest) as decoder:
         for start in range(0, len(places), batch_rows):
             batch = places[start : start + batch_rows]
             for share in _decode(
-                decoder, prompts, batch, [results[p][k] for p, k in batch], max_new_tokens, temperature, seed, stops
+                decoder, prompts, batch, [results[p][k] for p, k in batch], limits, temperature, seed, stops
             ):
                 if policy.progress:
                     policy.progress(start + share * len(batch), len(places))
@@ -85,7 +87,7 @@ def _decode(
     prompts: Sequence[Sequence[int]],
     places: Sequence[tuple[int, int]],
     samples: Sequence[Sample],
-    max_new_tokens: int,
+    limits: Sequence[int],
     temperature: float,
     seed: int,
     stops: Tensor,
@@ -94,6 +96,8 @@ def _decode(
     is as long as it may be."""
     # 1. A uniform number for every token that may come, by (seed, prompt, sample, step) alone: a reply is the same in
     #    whatever batch it is sampled.
+    limit_R = torch.tensor([limits[p] for p, _ in places], device=stops.device)
+    max_new_tokens = int(limit_R.max())
     uniform_RS = np.stack([np.random.default_rng((seed, p, k)).random(max_new_tokens) for p, k in places])
     # 2. Prefill: each prompt once, however many replies it gets.
     logits_RV = decoder.begin(prompts, [p for p, _ in places], max_new_tokens)
@@ -104,7 +108,7 @@ def _decode(
         token_R, logp_R = draw(logits_RV, torch.from_numpy(uniform_RS[alive, step]).to(stops.device), temperature)
         ended_R = torch.isin(token_R, stops)
         _note(samples, alive, token_R, logp_R, done_R, ended_R)
-        done_R |= ended_R
+        done_R |= ended_R | (limit_R <= step + 1)
         # 4. Nothing is computed for a token that nobody reads.
         if step + 1 == max_new_tokens or bool(done_R.all()):
             return
@@ -114,7 +118,7 @@ def _decode(
             keep = (~done_R).nonzero()[:, 0]
             decoder.keep(keep)
             alive = [alive[i] for i in keep.tolist()]
-            token_R, done_R = token_R[keep], done_R[keep]
+            token_R, done_R, limit_R = token_R[keep], done_R[keep], limit_R[keep]
         if step % _SAID_EVERY == 0:
             yield (step + 1) / max_new_tokens
         logits_RV = decoder.step(token_R)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -180,10 +180,14 @@ def conclude(experiment: Experiment, jobs: Sequence[Job], folder: Path, ledger: 
 
 
 def run_jobs(
-    experiment: Experiment, jobs: Sequence[Job], ledger: Ledger, view: View
+    experiment: Experiment,
+    jobs: Sequence[Job],
+    ledger: Ledger,
+    view: View,
+    drafts: Mapping[str, str] | None = None,
 ) -> tuple[list[tuple[Job, float]], set[str]]:
-    """Do what is not done; returns the jobs that were done from their beginning, with their
-    seconds, and those that were left out."""
+    """Do what is not done, with `drafts` of the start model's replies where there are; returns the
+    jobs that were done from their beginning, with their seconds, and those that were left out."""
     key_of, titles = job_keys(experiment, tuple(jobs)), labels(plan(experiment))
     keys = {name: job.key for name, job in key_of.items()}
     view.column = max(map(len, titles.values()), default=view.column)
@@ -209,7 +213,7 @@ def run_jobs(
                 from alignwright.run.judges import judge_models
 
             engine.enter_context(collector.set_aside())
-            models, by_name = model_store(experiment, ledger), {job.name: job for job in plan(experiment)}
+            models, by_name = model_store(experiment, ledger, drafts), {job.name: job for job in plan(experiment)}
             for at, (number, job) in enumerate(todo):
                 if refused := reason_to_skip(job, jobs, ledger, dropped):
                     dropped.add(job.name)

@@ -14,8 +14,8 @@ from alignwright.job.model_store import ModelStore
 from alignwright.run.judges import judge
 
 
-def model_store(experiment: Experiment, ledger: Ledger) -> ModelStore:
-    """The models of a run."""
+def model_store(experiment: Experiment, ledger: Ledger, drafts: Mapping[str, str] | None = None) -> ModelStore:
+    """The models of a run; `drafts` of its start model's greedy replies."""
     return ModelStore(
         experiment.model,
         experiment.data,
@@ -25,6 +25,7 @@ def model_store(experiment: Experiment, ledger: Ledger) -> ModelStore:
         server=experiment.server,
         chat=experiment.chat_format,
         quantization=experiment.quantization,
+        drafts=drafts,
     )
 
 

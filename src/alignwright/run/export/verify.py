@@ -6,8 +6,9 @@ run's last model answered, and every promise is answered again from that: a gain
 own start model. Beside it stands the paired difference of each claim to the measured model, item by
 item, and how many greedy replies are word for word the same.
 
-A server gives no log-probabilities of given text, so what needs them is untested there, and said;
-`engine="transformers"` reads the same file's weights for these.
+Through transformers the measured model's replies are drafts, read in one pass each and decoded from
+the first token that differs. A server gives no log-probabilities of given text, so what needs them is
+untested there, and said; `engine="transformers"` reads the same file's weights for these.
 """
 
 from __future__ import annotations
@@ -98,14 +99,14 @@ def verify(
     again. Leaves what it asked and heard beside the file, in `FILE.verify/`."""
     experiment = _experiment(run, spec_folder)
     last = model_stages(experiment)[-1]
-    work = file.with_name(f"{file.name}.verify")
+    work, measured = file.with_name(f"{file.name}.verify"), stored_samples(run, last)
     with _serving(file, engine) as (name, title, served):
         audited = _audit_of(experiment, name, served)
         with run_lock(work):
             ledger = Ledger(work)
             set_num_threads(audited)
-            run_jobs(audited, plan(audited), ledger, view)
-    measured, samples = stored_samples(run, last), list[SampleResult]()
+            run_jobs(audited, plan(audited), ledger, view, _drafts(measured))
+    samples = list[SampleResult]()
     finished: list[tuple[Job, Path]] = []
     own = Ledger(run)
     for job in plan(experiment):
@@ -173,6 +174,11 @@ def _audit_of(experiment: Experiment, name: str, served: bool) -> Experiment:
         changes["server"] = (audit.server or Server()).model_copy(update={"calls": CALLS}).model_dump(mode="json")
     parts = audit.model_dump(mode="json") | changes
     return Experiment.model_validate_json(json.dumps(parts)).at(experiment.folder)
+
+
+def _drafts(measured: Sequence[SampleResult]) -> dict[str, str]:
+    """What the measured model replied to each conversation: what the file is likely to reply."""
+    return {sample.prompt.id: sample.reply for sample in measured if sample.prompt and sample.reply}
 
 
 def _answers(job: Job, ledger: Ledger, work: Path, last: str, *, served: bool) -> Path | None:
