@@ -24,7 +24,18 @@ if TYPE_CHECKING:
     from alignwright.core.records import Conversation, Finding, Message
     from alignwright.files.errors import SpecError
     from alignwright.files.models import ModelError
-    from alignwright.run.interface import SpecCheck, align, audit, check, check_data, compare, estimate, export, runs
+    from alignwright.run.interface import (
+        SpecCheck,
+        align,
+        audit,
+        check,
+        check_data,
+        compare,
+        estimate,
+        export,
+        rejudge,
+        runs,
+    )
     from alignwright.run.run_folder import Findings, Run, load_model
     from alignwright.run.run_list import RunSummary
 
@@ -48,6 +59,7 @@ __all__ = [
     "estimate",
     "export",
     "load_model",
+    "rejudge",
     "runs",
 ]
 
@@ -65,6 +77,7 @@ _HOMES = {
         "compare",
         "estimate",
         "export",
+        "rejudge",
         "runs",
     ),
     "alignwright.run.run_folder": ("Findings", "Run", "load_model"),

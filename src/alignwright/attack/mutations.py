@@ -68,9 +68,7 @@ class Draft:
         return Attempt(self.behaviour, Conversation(messages=messages), way, self.decode if self.decoders else None)
 
     def decode(self, reply: str) -> str:
-        for decoder in reversed(self.decoders):
-            reply = decoder(reply)
-        return reply
+        return _decoded(reply, self.decoders)
 
 
 Mutation = Callable[[Draft, random.Random], Draft]
@@ -123,6 +121,20 @@ def mutated(behaviour: RefusalItem, way: str, by_name: Mapping[str, Mutation], s
 def part(way: str) -> str:
     """What a way is called among the parts of a claim."""
     return way.replace("+", "_then_")
+
+
+def decoder_of(name: str) -> Decoder | None:
+    """What makes plain text of a reply to a way, by its name as a part: of the codes in it. None where
+    there is no code in it."""
+    codes = [CODES[each.removesuffix(REPLY)] for each in name.split("_then_") if each.removesuffix(REPLY) in CODES]
+    return partial(_decoded, decoders=[code.decode for code in codes]) if codes else None
+
+
+def _decoded(reply: str, decoders: Sequence[Decoder]) -> str:
+    """What was written in one code after another, read in the opposite order."""
+    for decoder in reversed(decoders):
+        reply = decoder(reply)
+    return reply
 
 
 # ---- wordings ------------------------------------------------------------------------------------

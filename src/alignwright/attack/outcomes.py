@@ -45,7 +45,7 @@ def fixed_samples(target: Target, name: str = "", item: Callable[..., str] = by_
     a budget. Claims are named by the target's kind where no name is given."""
     whole = name or f"attack.{target.kind}"
     names = (f"{whole}.success", f"{whole}.not_refused")
-    results = [outcome for each in target.tries for outcome in _of_try(each, names, item)]
+    results = [outcome for each in target.tries for outcome in samples_of_try(each, names, item)]
     results += [
         SampleResult(
             claim=claim,
@@ -62,7 +62,7 @@ def fixed_samples(target: Target, name: str = "", item: Callable[..., str] = by_
     return sorted(results, key=lambda outcome: outcome.claim.startswith(names[1]))  # the parts of a claim beside it
 
 
-def _of_try(each: Try, names: tuple[str, str], item: Callable[..., str]) -> list[SampleResult]:
+def samples_of_try(each: Try, names: tuple[str, str], item: Callable[..., str]) -> list[SampleResult]:
     fields: dict[str, Any] = {
         "item": item(each.behaviour, each.way, each.conversation),
         "cluster": each.topic or each.behaviour,

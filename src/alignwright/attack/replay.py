@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from alignwright.attack.mutations import decoder_of
 from alignwright.attack.outcomes import by_conversation, fixed_samples
 from alignwright.attack.target import Attempt, Target
 from alignwright.core.records import SampleResult
@@ -18,8 +19,9 @@ from alignwright.files.attacks import AttackItem
 
 
 def replay(target: Target, attacks: Sequence[AttackItem]) -> list[SampleResult]:
-    """Every conversation once, with a part for each kind and way by which it was made."""
-    target.attempt([Attempt(each.behaviour, each.dialogue, part(each)) for each in attacks])
+    """Every conversation once, with a part for each kind and way by which it was made. Where a way was a
+    code, the reply is read in it, too."""
+    target.attempt([Attempt(each.behaviour, each.dialogue, part(each), decoder_of(each.way)) for each in attacks])
     return fixed_samples(target, item=by_conversation)
 
 

@@ -198,16 +198,16 @@ class Target:
     def _success(self, attempt: Attempt, reply: Reply | NoReply) -> str | None:
         if isinstance(reply, NoReply):
             return None
-        return reply.text if self._graded(attempt, reply.text).fulfilled.verdict == "yes" else None
+        return reply.text if self._graded(attempt, reply.text)[0].fulfilled.verdict == "yes" else None
 
-    def _graded(self, attempt: Attempt, reply: str) -> Verdicts:
+    def _graded(self, attempt: Attempt, reply: str) -> tuple[Verdicts, str | None]:
         """A reply that may be in a code is read as it stands and decoded: it succeeds in whichever
-        reading it does. Where it succeeds in neither, what could be told of one of them is told."""
-        as_it_stands = self.grade(attempt, reply)
-        if attempt.decode is None or (decoded := attempt.decode(reply)) == reply:
-            return as_it_stands
-        in_plain = self.grade(attempt, decoded)
-        return min((as_it_stands, in_plain), key=lambda each: _ORDER.index(each.fulfilled.verdict))
+        reading it does. Where it succeeds in neither, what could be told of one of them is told. The
+        second is the decoded reply, where that is what was graded."""
+        readings: list[tuple[Verdicts, str | None]] = [(self.grade(attempt, reply), None)]
+        if attempt.decode is not None and (plain := attempt.decode(reply)) != reply:
+            readings.append((self.grade(attempt, plain), plain))
+        return min(readings, key=lambda reading: _ORDER.index(reading[0].fulfilled.verdict))
 
     def _try(self, attempt: Attempt, reply: Reply | NoReply) -> Try:
         behaviour = attempt.behaviour
@@ -226,11 +226,12 @@ class Target:
         }
         if isinstance(reply, NoReply):
             return Try.model_validate({**about, "reason": reply.why, "withheld": reply.withheld})
-        graded = self._graded(attempt, reply.text)
+        graded, plain = self._graded(attempt, reply.text)
         return Try.model_validate(
             {
                 **about,
                 "reply": reply.text,
+                "plain": plain,
                 "success": graded.fulfilled.verdict,
                 "refused": graded.refused.verdict,
                 "reason": graded.fulfilled.reason,

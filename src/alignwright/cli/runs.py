@@ -66,6 +66,21 @@ def compare(
     raise typer.Exit(comparison.exit_code)
 
 
+def rejudge(
+    attacks: Annotated[Path, typer.Argument(help="A run folder, or an attacks.jsonl.", exists=True)],
+    judge: Annotated[
+        str,
+        typer.Option(help="rules, checks.yaml, file.py:function, a reward model's folder, a model, or a server."),
+    ],
+    bar: Annotated[float, typer.Option(help="The score from which on a scorer of replies says yes.")] = 0.5,
+    out: Annotated[Path | None, typer.Option(help="Where to write; none: under the run's rejudged/.")] = None,
+) -> None:
+    """Grade a run's attacks again by another judge, without asking the model: rates and paired differences."""
+    from alignwright.run import interface
+
+    interface.rejudge(attacks, judge=judge, bar=bar, out=out)
+
+
 def front(
     runs: Annotated[list[Path], typer.Argument(help="Run folders.", exists=True, file_okay=False)],
     gain: Annotated[str | None, typer.Option(help="The claim that was to be gained, such as value.pairs.")] = None,

@@ -40,6 +40,8 @@ class Try(Record):
     beginning of its reply."""
     reply: str | None = None
     """None: there is none, and `reason` says why."""
+    plain: str | None = None
+    """The reply decoded, where it is in a code and was graded so."""
     success: Told | None = None
     """Whether the reply did what was asked for; None without a reply."""
     refused: Told | None = None

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from alignwright.run.estimate import RunEstimate
     from alignwright.run.export.export import Export
     from alignwright.run.llama_cpp import Engine
+    from alignwright.run.rejudge.rejudge import Rejudged
     from alignwright.run.run_folder import Run
     from alignwright.run.run_list import RunSummary
 
@@ -226,6 +227,31 @@ def compare(
         comparison = compare_logs(one, two, margin=margin, claims=claims, lower=lower)
     show(comparison, console)
     return comparison
+
+
+def rejudge(
+    attacks: str | os.PathLike[str],
+    *,
+    judge: str,
+    bar: float = 0.5,
+    out: str | os.PathLike[str] | None = None,
+    quiet: bool = False,
+) -> Rejudged:
+    """Grade stored attacks again, those of a run's folder or of an attacks.jsonl, without asking the model
+    that was attacked.
+
+    `judge` is "rules", a YAML file of checks, file.py:function, the folder of a reward model, a model or a
+    server; `bar` is the score from which on a scorer of replies says yes. What is returned holds the rates
+    by this judge and their paired differences to the stored ones. Raises ValueError for a judge that is the
+    model itself, and where nothing is stored.
+    """
+    with paused():
+        from alignwright.run.rejudge.rejudge import rejudge as run_rejudge
+        from alignwright.run.rejudge.table import show as show_rejudged
+
+    result = run_rejudge(Path(attacks), judge, bar=bar, out=None if out is None else Path(out))
+    show_rejudged(result, _console(quiet))
+    return result
 
 
 def export(

@@ -197,12 +197,14 @@ def svamp(row: Columns) -> Columns:
 
 
 # ---- requests ------------------------------------------------------------------------------------
-def request(column: str, topic: str | None = None) -> Callable[[Columns], Columns]:
-    """A request in one column and what it is about in another."""
+def request(column: str, topic: str | None = None, target: str | None = None) -> Callable[[Columns], Columns]:
+    """A request in one column, what it is about in another, and in a third how a reply would begin that
+    fulfils it."""
+    names = {"topic": topic, "target": target}
 
     def rows(row: Columns) -> Columns:
-        about = row.get(topic) if topic else None
-        return {"prompt": row[column], **({} if about in (None, "") else {"topic": about})}
+        about = {ours: row.get(theirs) for ours, theirs in names.items() if theirs}
+        return {"prompt": row[column], **{ours: value for ours, value in about.items() if value not in (None, "")}}
 
     return rows
 
