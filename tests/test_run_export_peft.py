@@ -11,7 +11,7 @@ import pytest
 import torch
 from export_case import SPEC, aligned, project
 from peft import AutoPeftModelForCausalLM
-from tiny import make_base
+from tiny import make_base, make_tiny
 from tiny_gguf import write_gguf
 from transformers import AutoModelForCausalLM
 from typer.testing import CliRunner
@@ -19,6 +19,8 @@ from typer.testing import CliRunner
 import alignwright as aw
 from alignwright.cli import app
 from alignwright.core.records import Conversation
+from alignwright.run.export.base_model import base_model
+from alignwright.run.run_folder import resolved_experiment
 
 # what peft asks of transformers by an old name
 pytestmark = pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing.*:FutureWarning")
@@ -108,6 +110,24 @@ def test_a_base_in_a_gguf_file_is_opened_from_that_file(tmp_path: Path) -> None:
     assert any("over the unrounded weights" in line for line in done.lines)
 
 
+@pytest.mark.parametrize("gguf", [False, True])
+def test_a_base_in_4_bits_is_opened_in_4_bits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, gguf: bool) -> None:
+    why = "bases in 4 bits need bitsandbytes: pip install 'alignwright[quant]'"
+    Linear4bit = pytest.importorskip("bitsandbytes", reason=why).nn.Linear4bit
+    model = "./tiny.gguf\nchat: chatml" if gguf else "./wide"
+    spec = project(tmp_path, SPEC.replace("./model", f"{model}\nquantization: nf4"))
+    make_tiny(tmp_path / "wide", hidden_size=64, intermediate_size=128)
+    write_gguf(tmp_path / "wide", tmp_path / "tiny.gguf")
+    run = aligned(spec)
+    monkeypatch.chdir(tmp_path)  # a GGUF file's plain weights are written to ./base first
+    names = opened(aw.export(run.path, to="peft", quiet=True).path)
+    layers = [m for m in names["base"].modules() if type(m) is Linear4bit]
+    assert len(layers) == 14
+    for layer in layers:  # bitsandbytes multiplies in bfloat16 where the processor has it, the run in float32
+        layer.support_avx512bf16_for_cpu = False
+    agree(run, names["model"])
+
+
 def test_an_average_of_stages_is_one_adapter(tmp_path: Path) -> None:
     stages = "- {by: sft, data: chats.jsonl, lr: 0.05}\n- {by: average, start: train.0.sft, share: 0.25}\nmeasure:"
     run = aligned(project(tmp_path, SPEC.replace("measure:", stages)))
@@ -138,3 +158,13 @@ def test_a_spoilt_adapter_is_not_passed_on(tmp_path: Path) -> None:
     weights.write_bytes(weights.read_bytes()[:-1] + b"!")
     with pytest.raises(ValueError, match="not what the stage left"):
         aw.export(run.path, to="peft", quiet=True)
+
+
+def test_a_base_on_the_hub_is_named_by_its_id_and_one_that_is_gone_by_its_name(run: aw.Run) -> None:
+    experiment = resolved_experiment(run.path)
+    base = base_model(experiment.model_copy(update={"model": "owner/name"}), run.path)
+    assert (base.name, base.note) == ("owner/name", "")
+    assert 'from_pretrained("owner/name", dtype="float32")' in base.opening
+    gone = base_model(experiment.model_copy(update={"model": "./gone"}), run.path)
+    assert gone.name == "./gone"
+    assert "the base model is not here now" in gone.note

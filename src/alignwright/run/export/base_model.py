@@ -89,7 +89,11 @@ def _opening_gguf(experiment: Experiment, path: Path) -> tuple[str, str]:
     if experiment.quantization is not None:  # transformers packs no GGUF file again: the plain weights come first
         _, again = _opening(experiment, '"base"')
         imports[-1] = imports[-1].replace("AutoTokenizer,", "AutoTokenizer, BitsAndBytesConfig,")
-        lines += ["del base.config.quantization_config", 'base.save_pretrained("base")', again]
+        lines += [
+            'vars(base.config).pop("quantization_config", None)  # the weights are plain now',
+            'base.save_pretrained("base")',
+            again,
+        ]
     return "\n".join(imports), "\n".join(lines)
 
 
