@@ -67,7 +67,9 @@ def test_changed_code_and_a_changed_seed_are_named(spec: Path, monkeypatch: pyte
     assert stale["train.0.sft"] == "the code it stands on changed"
     assert stale["train.1.dpo"] == "the code it stands on changed; builds on train sft, which is to be done"
     assert "measure.2.tax@baseline" not in stale
-    assert "the seed changed" in reasons(spec, "seed=2")["measure.2.tax@baseline"]
+    by_seed = reasons(spec, "seed=2")
+    assert "the seed changed" in by_seed["train.0.sft"]
+    assert "measure.2.tax@baseline" not in by_seed  # it reads texts: no seed can change it
 
 
 def test_a_file_that_a_stage_left_is_named(spec: Path) -> None:

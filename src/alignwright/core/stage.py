@@ -174,6 +174,9 @@ class Stage(Record):
 
     intent: ClassVar[tuple[IntentPart, ...]] = ()
     """The parts of the spec's `intent` that it reads."""
+    seeded: ClassVar[bool] = True
+    """Whether its result can depend on the run's seed. One that cannot (it reads log-probabilities and
+    greedy replies alone) is given the seed 0, and runs that differ in their seeds share it."""
     makes_comparisons: ClassVar[bool] = False
     """Of a voter: whether it writes replies of its own, which later voters can compare."""
     compares: ClassVar[Literal["nothing", "before", "all"]] = "nothing"

@@ -5,7 +5,7 @@ The one place where a finding becomes text for a person, on the page, in the car
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from alignwright.core.records import Finding
 
@@ -85,3 +85,9 @@ def scored(finding: Finding) -> str:
 
 def minus(text: str) -> str:
     return text.replace("-", MINUS)
+
+
+def answers_in_words(answers: Sequence[str]) -> str:
+    """How many promises were kept, broken and untested: 2 kept, 1 broken."""
+    counts = ((answer, answers.count(answer)) for answer in ("kept", "broken", "untested"))
+    return ", ".join(f"{count} {answer}" for answer, count in counts if count) or "nothing promised"

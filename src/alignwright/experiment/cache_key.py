@@ -55,14 +55,13 @@ def job_keys(experiment: Experiment, jobs: tuple[Job, ...]) -> dict[str, JobKey]
     given = experiment.chat_format
     longest = experiment.server.tokens if experiment.server and is_server(experiment.model) else None
     start = start_fingerprint(experiment)
-    common = content_id(
-        experiment.seed,
+    common = (
         experiment.date,
         start,
         *((given.template,) if given else ()),
         *((longest,) if longest else ()),
     )
-    common_parts = {"seed": experiment.seed, "date": experiment.date, "start model": start}
+    common_parts: dict[str, object] = {"date": experiment.date, "start model": start}
     common_parts |= {"chat template": given.template} if given else {}
     common_parts |= {"longest reply": longest} if longest else {}
     codes = {parts: code_hash(*parts) for parts in dict.fromkeys(map(code_parts, jobs))}
@@ -70,10 +69,22 @@ def job_keys(experiment: Experiment, jobs: tuple[Job, ...]) -> dict[str, JobKey]
     for job in jobs:
         own = own_parts(job, experiment, codes[code_parts(job)])
         before = {name: keys[name].key for name in job.builds_on}
-        parts = common_parts | _parts_by_name(own) | {f"stage {name}": key for name, key in before.items()}
+        seed = seed_of(job.stage, experiment)
+        parts = {"seed": seed} if _is_seeded(job.stage, experiment) else {}
+        parts |= common_parts | _parts_by_name(own) | {f"stage {name}": key for name, key in before.items()}
         hashes = {part: content_id(value) for part, value in parts.items()}
-        keys[job.name] = JobKey(content_id(common, content_id(*own), [*before.values()]), hashes)
+        keys[job.name] = JobKey(content_id(content_id(seed, *common), content_id(*own), [*before.values()]), hashes)
     return keys
+
+
+def seed_of(stage: Stage, experiment: Experiment) -> int:
+    """The seed that a stage's job is given: the run's, or 0 where its result cannot depend on it."""
+    return experiment.seed if _is_seeded(stage, experiment) else 0
+
+
+def _is_seeded(stage: Stage, experiment: Experiment) -> bool:
+    """A server is told the seed with every question, and may do with it what it likes."""
+    return stage.seeded or is_server(experiment.model)
 
 
 def start_fingerprint(experiment: Experiment) -> str:

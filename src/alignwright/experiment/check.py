@@ -28,6 +28,7 @@ from alignwright.experiment.experiment import (
 from alignwright.experiment.rule_columns import lacking, references
 from alignwright.experiment.spec_file import data_files, place_problems, read_spec
 from alignwright.experiment.spec_source import SpecSource
+from alignwright.experiment.sweep import points_of, seeds_of
 from alignwright.experiment.unused_options import Problem
 from alignwright.files import collector, models
 from alignwright.files import constitution as constitutions
@@ -144,6 +145,11 @@ def _about_stages(experiment: Experiment) -> Iterator[str]:
     claims, models = len(promised_claims(experiment)), len(model_stages(experiment))
     yield f"claims: {claims} at {models} model{'s' * (models != 1)}, and the parts of those that have parts"
     yield f"promises: {len(experiment.promises)}"
+    points, seeds = len(points_of(experiment.grid or {})), len(seeds_of(experiment.seed, experiment.seeds))
+    if points * seeds > 1:
+        yield f"runs: {points * seeds}" + (
+            f", {points} points of the grid with {seeds} seeds each" if min(points, seeds) > 1 else ""
+        )
     for loc, name in references(experiment):
         if loc[0] != "feedback" and names_folder(name) and (why := verdict(reward_folder(experiment.path(name)))):
             yield f"{dotted(loc)}: {name} was refused where it was trained: {why}"

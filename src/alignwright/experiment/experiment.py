@@ -22,6 +22,7 @@ from alignwright.core.claims import Claim
 from alignwright.core.records import TODAY, Record, content_id
 from alignwright.core.stage import BUILT_IN, EffortName, IntentPart, Setting, written_knobs
 from alignwright.experiment.mirrors import MirrorName
+from alignwright.experiment.sweep import Grid, Seeds
 from alignwright.experiment.unions import AnyStage, Measure
 from alignwright.feedback.knobs import Collect, Feedback
 from alignwright.files.chat_format import ChatFormat, chat_format
@@ -60,6 +61,12 @@ class Experiment(Record):
         pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=64, description="the run's name; it becomes a folder's name"
     )
     seed: int = Field(default=0, ge=0, lt=2**63, description="the one seed of the whole run")
+    seeds: Seeds = Field(
+        default=None, description="how many seeds from `seed` on, or which: a run for each, and findings over them all"
+    )
+    grid: Grid | None = Field(
+        default=None, description="knobs by their path, each with values to try: a run for each combination"
+    )
     effort: EffortName = Field(default="demo", description="fills every knob that is left open: demo, study or full")
     model: str = Field(default="smollm2-135m-instruct", min_length=1, description=_MODEL)
     chat: str | None = Field(
@@ -110,7 +117,7 @@ class Experiment(Record):
     def id(self) -> str:
         """Its name by content. Labels are no part of it: they are made of a finished run's
         replies, and its folder stays the same. Mirrors change nothing of what is done."""
-        left_out = {"labels", "mirrors"} if self.chat else {"labels", "mirrors", "chat"}
+        left_out = {"labels", "mirrors"} | {name for name in ("chat", "seeds", "grid") if not getattr(self, name)}
         return content_id(type(self).__name__, self.model_dump(mode="json", exclude=left_out))
 
     @property

@@ -6,6 +6,7 @@ YAML to an `Experiment`. All problems are told at once, one a line:
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -18,6 +19,7 @@ from alignwright.experiment import explain, unused_options
 from alignwright.experiment.experiment import Experiment, stages
 from alignwright.experiment.rule_columns import references
 from alignwright.experiment.spec_source import SpecSource, spec_document
+from alignwright.experiment.sweep import Grid, point_words, points_of
 from alignwright.feedback.knobs import Principled
 from alignwright.files import models, positions, safe_read
 from alignwright.files.data_file import HUB
@@ -40,6 +42,14 @@ def read_spec(
     problems = [problem for override in overrides for problem in _override(document, override)]
     if problems:
         raise SpecError(problems)
+    experiment = _experiment(document, folder, audited)
+    if audited is None and experiment.grid:
+        _check_points(experiment.grid, document, folder)
+    return experiment, document
+
+
+def _experiment(document: Document, folder: Path, audited: str | None) -> Experiment:
+    """The experiment of a document. Raises SpecError with all that is wrong."""
     try:
         # through JSON, so that strict validation reads lists as tuples and 1 as 1.0, but never a text as a number
         experiment = Experiment.model_validate_json(json.dumps(document.data)).at(folder)
@@ -54,7 +64,31 @@ def read_spec(
     faults += _chat(experiment)
     if faults:
         raise SpecError(place_problems(faults, document))
-    return experiment, document
+    return experiment
+
+
+def _check_points(grid: Grid, document: Document, folder: Path) -> None:
+    """Read the experiment of every point of a grid. Raises SpecError with all that is wrong, placed
+    where the grid says it."""
+    problems: dict[str, str] = {}
+    """Each with the first point that has it."""
+    for point in points_of(grid):
+        own = Document(copy.deepcopy(document.data), dict(document.where))
+        own.data |= {"grid": None, "seeds": None}
+        wrong = [
+            problem
+            for path, value in point.items()
+            for problem in _put_at(own, path, value, document.place(("grid", path)))
+        ]
+        problems |= dict.fromkeys(wrong, "")
+        try:
+            if not wrong:
+                _experiment(own, folder, None)
+        except SpecError as error:
+            for problem in error.problems:
+                problems.setdefault(problem, f" (with {point_words(point)})")
+    if problems:
+        raise SpecError(sorted((problem + words for problem, words in problems.items()), key=explain.line_number))
 
 
 def data_files(experiment: Experiment) -> list[tuple[Loc, str, Reads]]:
@@ -74,9 +108,18 @@ def _override(document: Document, override: str) -> Iterator[str]:
     path, equals, value = override.partition("=")
     # an address may hold what is secret
     option = f"--set {path}{equals}{hide_secrets(value) if is_server(value) else value}"
-    parts = path.strip().split(".")
-    if not equals or not all(parts):
+    if not equals or not all(path.strip().split(".")):
         yield f"{option}: write PATH=VALUE, such as --set train.1.beta=0.2"
+        return
+    yield from _put_at(document, path.strip(), positions.read(value, option).data, option)
+
+
+def _put_at(document: Document, path: str, value: Any, place: str) -> Iterator[str]:
+    """Put a value into the document at a path such as train.1.beta; yields what is wrong with that,
+    under the place where it is asked."""
+    parts = path.split(".")
+    if not all(parts):
+        yield f"{place}: {path!r} is no path to a knob; write for example train.1.beta"
         return
     target: Any = document.data
     loc: Loc = ()
@@ -94,15 +137,15 @@ def _override(document: Document, override: str) -> Iterator[str]:
         if isinstance(target, list):
             count = len(cast("list[Any]", target))
             if not (part.isascii() and part.isdigit() and len(part) < 10) or int(part) >= count:
-                yield f"{option}: {dotted(loc)} has {count} entries, counted from 0; there is no {part!r}"
+                yield f"{place}: {dotted(loc)} has {count} entries, counted from 0; there is no {part!r}"
                 return
             key = int(part)
         elif not isinstance(target, dict):
-            yield f"{option}: {dotted(loc)} is {describe_value(target)}, which has no parts"
+            yield f"{place}: {dotted(loc)} is {describe_value(target)}, which has no parts"
             return
         loc = (*loc, key)
         if not more:
-            _put(document, target, loc, positions.read(value, option).data, option)
+            _put(document, target, loc, value, place)
         else:
             if isinstance(target, dict) and cast("dict[str | int, Any]", target).get(key) is None:
                 target[key] = {}

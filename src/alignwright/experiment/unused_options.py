@@ -18,6 +18,7 @@ from alignwright.core.stage import Setting
 from alignwright.experiment.answerable import contradictions, unanswerable
 from alignwright.experiment.experiment import Experiment, fully, promised_claims, setting_of, stages
 from alignwright.experiment.mirrors import mirror_problems
+from alignwright.experiment.sweep import sweep_problems
 from alignwright.experiment.unions import AnyStage
 from alignwright.files.errors import Loc, did_you_mean
 from alignwright.files.quantization import NO_WHOLE, why_not_quantized
@@ -39,6 +40,7 @@ def problems(experiment: Experiment, audited: str | None = None) -> list[Problem
         *_twice(experiment),
         *_filled(experiment),
         *_quantization(experiment),
+        *_sweep(experiment, audited),
         *mirror_problems(experiment.mirrors, trains=bool(experiment.train or audited)),
     ]
 
@@ -54,6 +56,13 @@ def _faults(experiment: Experiment, loc: Loc, stage: AnyStage) -> Iterator[Probl
     if loc[0] != "feedback":  # a voter is no voter's judge
         for knob, name in stage.judges():
             yield from _missing_judge(experiment, (*loc, *knob), name, setting)
+
+
+def _sweep(experiment: Experiment, audited: str | None) -> Iterator[Problem]:
+    """Seeds and grids that are none, and seeds that nothing depends on."""
+    yield from sweep_problems(experiment.seed, experiment.seeds, experiment.grid)
+    if experiment.seeds is not None and audited is None and not any(stage.seeded for _, stage in stages(experiment)):
+        yield ("seeds",), "has no effect: nothing is trained or sampled, so every seed comes to the same"
 
 
 def _quantization(experiment: Experiment) -> Iterator[Problem]:

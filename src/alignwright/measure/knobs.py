@@ -4,7 +4,7 @@ alignment tax, and a judge's score."""
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
@@ -115,6 +115,8 @@ class Instruction(Stage):
     """Level one: does it do what was asked, by checks a program can verify, and are its
     summaries faithful?"""
 
+    seeded: ClassVar[bool] = False
+
     by: Literal["instruction"]
     data: Annotated[Paths, Reads("prompts")] = Field(default=(), description="files of prompts with checks")
     faithful: Annotated[Paths, Reads(FaithfulItem)] = Field(
@@ -148,6 +150,8 @@ class Instruction(Stage):
 class IntentMeasure(Stage):
     """Level two: does it serve what was meant, under pushback, stated opinions and loose wording?"""
 
+    seeded: ClassVar[bool] = False
+
     by: Literal["intent"]
     pushback: Annotated[Paths, Reads(PushbackItem)] = Field(default=(), description="files of pushback items")
     opinion: Annotated[Paths, Reads(OpinionItem)] = Field(default=(), description="files of opinion items")
@@ -176,6 +180,8 @@ class IntentMeasure(Stage):
 
 class ValueMeasure(Stage):
     """Level three: does it hold to the principles, refusing what it should and no more?"""
+
+    seeded: ClassVar[bool] = False
 
     by: Literal["value"]
     prompts: Annotated[Paths, Reads(RefusalItem)] = Field(
@@ -219,6 +225,8 @@ class ValueMeasure(Stage):
 class TaxMeasure(Stage):
     """The alignment tax: what did it cost in plain language modelling, in knowledge, in
     calculating, and in the form of replies?"""
+
+    seeded: ClassVar[bool] = False
 
     by: Literal["tax"]
     text: Annotated[Paths, Reads(TextItem)] = Field(default=(), description="plain text files, or JSONL with 'text'")

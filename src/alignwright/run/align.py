@@ -76,9 +76,10 @@ def prepare(request: Request, experiment: Experiment | None = None) -> tuple[Exp
     return experiment, jobs, request.runs / f"{experiment.name}-{experiment.id[:6]}"
 
 
-def estimate(request: Request, *, probed: bool = False) -> RunEstimate:
-    """What the run would do and cost, without doing it; `probed`: the machine's rates are
-    measured first, which loads the model."""
+def estimate(request: Request, *, probed: bool = False, known: set[tuple[str, str]] | None = None) -> RunEstimate:
+    """What the run would do and cost, without doing it; `probed`: the machine's rates are measured
+    first, which loads the model. `known`: stages by name and key that a run before this one has, and
+    that cost nothing here; this run's are added."""
     experiment, jobs, folder = prepare(request)
     if probed:
         from alignwright.run.probe import probe
@@ -87,7 +88,11 @@ def estimate(request: Request, *, probed: bool = False) -> RunEstimate:
             raise ValueError("--probe measures this machine with the model, and the model is behind a server")
         model = start_fingerprint(experiment)
         store_rates(model, probe(experiment, rates_of(model)))
-    return estimate_jobs(experiment, jobs, job_keys(experiment, jobs), Ledger(folder), lengths_of(experiment))
+    keys = job_keys(experiment, jobs)
+    new = [job for job in jobs if known is None or (job.name, keys[job.name].key) not in known]
+    if known is not None:
+        known |= {(job.name, keys[job.name].key) for job in jobs}
+    return estimate_jobs(experiment, new, keys, Ledger(folder), lengths_of(experiment))
 
 
 def align(request: Request, view: View) -> Path:

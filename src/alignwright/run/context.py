@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from alignwright.experiment.cache_key import seed_of
 from alignwright.experiment.experiment import Experiment
 from alignwright.job.bar import Bar
 from alignwright.job.context import JobContext
@@ -36,7 +37,7 @@ def job_context(
     return JobContext(
         job=job,
         jobs=jobs,
-        seed=experiment.seed,
+        seed=seed_of(job.stage, experiment),
         data=experiment.data,
         models=models,
         ledger=models.ledger,

@@ -70,6 +70,8 @@ class RunEstimate:
     """Whether rows were counted with the model's own tokenizer."""
     server: str = ""
     """The model's name where it is behind a server: then nobody knows the minutes."""
+    runs: int = 1
+    """How many runs it is of."""
     money: float | None = None
     """What the server asks for what is still to be done, where its prices are given."""
 

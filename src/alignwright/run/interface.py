@@ -126,9 +126,10 @@ def align(
     """Align the model, measure it before and after each stage, answer the promises, write the report.
 
     What was done before, in this run or in another in `runs`, is not done again: the same call
-    resumes a run that was stopped. `until` ends it after a stage, such as "train.0.sft". Raises
-    SpecError where the spec or its data are wrong, RuntimeError where another process works in the
-    same run, and OSError where the disk is full.
+    resumes a run that was stopped. `until` ends it after a stage, such as "train.0.sft". A spec with
+    `seeds` or a `grid` is several runs, and what is returned tells of them all. Raises SpecError
+    where the spec or its data are wrong, RuntimeError where another process works in the same run,
+    and OSError where the disk is full.
     """
     return _perform(spec, overrides, until, runs, None, quiet)
 
@@ -168,11 +169,11 @@ def estimate(
     """
     with paused():
         from alignwright.run.align import Request
-        from alignwright.run.align import estimate as estimate_run
         from alignwright.run.progress import show_estimate
+        from alignwright.run.sweep.estimate import estimate_all
 
     audited = None if model is None else os.fspath(model)
-    estimated = estimate_run(Request(spec, _settings(overrides), until, Path(runs), audited), probed=probe)
+    estimated = estimate_all(Request(spec, _settings(overrides), until, Path(runs), audited), probed=probe)
     show_estimate(estimated, _console(quiet))
     return estimated
 
@@ -302,11 +303,11 @@ def _perform(
 ) -> Run:
     with paused():
         from alignwright.run.align import Request
-        from alignwright.run.align import align as run_align
         from alignwright.run.progress import View
         from alignwright.run.run_folder import Run
+        from alignwright.run.sweep.align import align_all
 
-    return Run(run_align(Request(spec, _settings(overrides), until, Path(runs), model), View(_console(quiet))))
+    return Run(align_all(Request(spec, _settings(overrides), until, Path(runs), model), View(_console(quiet))))
 
 
 def _settings(overrides: Overrides) -> tuple[str, ...]:

@@ -2,8 +2,8 @@
 `alignwright front` prints it.
 
 Gains and costs are changes from the start model, so models that began from different ones are not
-told apart by them: they are refused. The best is named within the margin that the runs' tax
-measures were given, all the same, or within one that is asked for.
+told apart by them: they are refused. Of a grid each point has its models here. The best is named within
+the margin that the runs' tax measures were given, all the same, or within one that is asked for.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from rich.table import Table
 from alignwright.core.records import Finding
 from alignwright.run.compare import plain, read_findings, read_json_object
 from alignwright.run.console import screen
+from alignwright.run.sweep.members import points_in
 from alignwright.stats.pareto import ParetoPoint, axes, best_within, knee_point, margins, pareto_front, points
 
 
@@ -33,7 +34,8 @@ def show(runs: Sequence[Path], gain: str | None, tax: str | None, margin: float 
 def table(runs: Sequence[Path], gain: str | None, tax: str | None, margin: float | None) -> Table:
     """Every trained model with its gain and cost against its run's start model, and what marks
     it. ValueError where nothing can be compared."""
-    findings_by_run = {run: read_findings(run) for run in runs}
+    names = {run: words or run.name for folder in runs for words, run in points_in(folder)}
+    findings_by_run = {run: read_findings(run) for run in names}
     if len(findings_by_run) > 1:
         _one_start(list(findings_by_run))
     all_findings = [finding for findings in findings_by_run.values() for finding in findings]
@@ -42,7 +44,7 @@ def table(runs: Sequence[Path], gain: str | None, tax: str | None, margin: float
     rows = [
         point
         for run, findings in findings_by_run.items()
-        for point in points(findings, *over, run=run.name if len(runs) > 1 else "")
+        for point in points(findings, *over, run=names[run] if len(names) > 1 else "")
     ]
     if not rows:
         claims = sorted({f.claim for f in all_findings if f.against == "baseline"})

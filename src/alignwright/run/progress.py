@@ -46,6 +46,8 @@ class View:
 
     console: Console = field(default_factory=Console)
     column: int = 36
+    shows_cached: bool = True
+    """Whether a stage that was done before is a line: of many runs that share stages it is none."""
     pulse: float = 30.0
     clock: Callable[[], float] = time.perf_counter
     waits: Callable[[threading.Event, float], bool] = _waits
@@ -98,6 +100,8 @@ class View:
             teller.join()
 
     def done(self, label: str, seconds: float, note: str = "", *, cached: bool = False, refused: bool = False) -> None:
+        if cached and not self.shows_cached:
+            return
         self._last_line = self.clock()
         label, note = one_line(label), one_line(note)
         mark, cost = (
@@ -144,6 +148,8 @@ def show_estimate(estimated: RunEstimate, console: Console) -> None:
         table.add_column(heading, justify="right")
     table.add_column("")
     for line in estimated.lines:
+        if line.cached and estimated.runs > 1:
+            continue
         most = "at most " if line.at_most and not line.cached else ""
         tokens = f"{most}{line.tokens:,}" if line.tokens or line.left_out else "-"
         voting = f"(+{_tenths(line.voting)} if it passes its check)" if line.voting and not line.cached else ""

@@ -3,7 +3,7 @@
 A run is known by the files that it keeps: `spec/` from its first second, `ledger.json` from its
 first finished stage, `promises.json` once it came to its end. Nothing is measured, and no file of
 a stage is read: whether what a stage left is still whole, `align` and `--dry-run` say. A folder
-whose files cannot be read is told in one line among the others.
+whose files cannot be read is told in one line among the others. The runs of a sweep come after it.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -25,6 +25,7 @@ from alignwright.job.ledger import Ledger
 from alignwright.report.results import answers
 from alignwright.report.text import one_line
 from alignwright.run.run_folder import resolved_experiment
+from alignwright.run.sweep.members import Members, members_of
 
 MARKS = ("spec/resolved.json", "ledger.json", "promises.json")
 """Files of which a folder with one is taken for a run; they are written as it goes on."""
@@ -47,6 +48,11 @@ class RunSummary:
     """The stage that is under way, or was when the run stopped."""
     damage: str = ""
     """Why the run cannot be read, where it cannot."""
+    runs: int = 0
+    """Of a sweep: how many runs it is; `done` and `planned` count these."""
+    sweep: str = ""
+    """The folder's name of the sweep that it is a run of, and what is its own there."""
+    own: str = ""
 
     @property
     def outcome(self) -> str:
@@ -66,7 +72,41 @@ def run_list(folder: Path) -> list[RunSummary]:
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder}: no such folder; give the one that run folders go into, such as runs")
     places = [folder] if _is_run(folder) else [path for path in sorted(folder.iterdir()) if _is_run(path)]
-    return sorted(map(_summary, places), key=lambda run: -run.written)
+    return _by_sweep(sorted(map(_summary, places), key=lambda run: -run.written))
+
+
+def _by_sweep(runs: Sequence[RunSummary]) -> list[RunSummary]:
+    """The same runs, those of a sweep after it, in its order; a grid goes before the sweeps over
+    seeds that are its points."""
+    by_name = {run.path.name: run for run in runs}
+    members = {run.path.name: _members(run) for run in runs}
+    over_seeds = {name for own in members.values() for name, _ in own if members.get(name)}
+    order: dict[str, RunSummary] = {}
+
+    def place(run: RunSummary, sweep: str, own: str) -> None:
+        if run.path.name in order:
+            return
+        order[run.path.name] = replace(run, sweep=sweep, own=own)
+        for name, words in members[run.path.name]:
+            if name in by_name:
+                place(by_name[name], run.path.name, words)
+
+    sweeps = [run for run in runs if members[run.path.name]]
+    heads = {run.path.name for run in sweeps if run.path.name not in over_seeds}
+    owned = {name for own in members.values() for name, _ in own}
+    for run in runs:
+        if run.path.name in heads or run.path.name not in owned:
+            place(run, "", "")
+    return list(order.values())
+
+
+def _members(run: RunSummary) -> list[tuple[str, str]]:
+    """The folders of a sweep's runs, each with what is its own."""
+    try:
+        members = members_of(run.path)
+    except (OSError, ValueError):
+        return []
+    return [(member.folder, member.words) for member in members.runs] if members else []
 
 
 def show_runs(runs: Sequence[RunSummary], folder: Path, console: Console) -> None:
@@ -75,11 +115,14 @@ def show_runs(runs: Sequence[RunSummary], folder: Path, console: Console) -> Non
         console.print(f"no run in {one_line(str(folder))}", markup=False, highlight=False)
         return
     now, table = time.time(), Table(box=None, pad_edge=False)
+    depth: dict[str, int] = {}
     for heading in ("run", "last written", "stages", "promises"):
         table.add_column(heading, overflow="fold")
     for run in runs:
         of = "" if run.planned is None else f" of {run.planned}"
-        cells = (run.path.name or str(run.path), age(now - run.written), f"{run.done}{of}", run.outcome)
+        depth[run.path.name] = depth.get(run.sweep, -1) + 1 if run.sweep else 0
+        name = "· " * depth[run.path.name] + (run.path.name or str(run.path)) + (f" ({run.own})" if run.own else "")
+        cells = (name, age(now - run.written), f"{run.done}{of}{' runs' * bool(run.runs)}", run.outcome)
         table.add_row(*(Text(one_line(cell)) for cell in cells))
         for verdict in run.verdicts or ():
             table.add_row("", "", "", Text(f"{SIGNS[verdict.answer]} {verdict.answer}: {one_line(verdict.promise)}"))
@@ -105,6 +148,8 @@ def _summary(run: Path) -> RunSummary:
         default=run.stat().st_mtime,
     )
     try:
+        if (members := members_of(run)) is not None:
+            return _sweep(run, members, written)
         ledger, names = Ledger(run), _planned(run)
         at = _under_way(ledger, names)
         finished = (run / "promises.json").exists()
@@ -113,6 +158,14 @@ def _summary(run: Path) -> RunSummary:
         return RunSummary(run, written, done, len(names) if names else None, verdicts, at)
     except (OSError, ValueError) as error:
         return RunSummary(run, written, damage=str(error).removeprefix(f"{run}/"))
+
+
+def _sweep(run: Path, members: Members, written: float) -> RunSummary:
+    """A sweep: how many of its runs came to their end."""
+    open_runs = [member for member in members.runs if not (run.parent / member.folder / "promises.json").exists()]
+    verdicts = answers(run).verdicts if (run / "promises.json").exists() else None
+    at, count = open_runs[0].words if open_runs else "", len(members.runs)
+    return RunSummary(run, written, count - len(open_runs), count, verdicts, at, runs=count)
 
 
 def _planned(run: Path) -> list[str]:
