@@ -33,6 +33,15 @@ from alignwright.files.wording import describe_value
 LABELS = Reads("labels", use="settings")
 
 
+def is_sweep(spec: SpecSource, overrides: Sequence[str] = ()) -> bool:
+    """Whether a spec asks for several runs, of several seeds or of a grid; no file that it names is
+    read. Of a spec that cannot be read, False."""
+    document, _ = spec_document(spec)
+    if any(problem for override in overrides for problem in _override(document, override)):
+        return False
+    return any(document.data.get(name) is not None for name in ("seeds", "grid"))
+
+
 def read_spec(
     spec: SpecSource, overrides: Sequence[str] = (), audited: str | None = None
 ) -> tuple[Experiment, Document]:

@@ -17,6 +17,7 @@ from alignwright.core.promises import Verdict
 from alignwright.core.wording import answers_in_words
 from alignwright.experiment.experiment import Experiment, resolve_effort
 from alignwright.experiment.load import load
+from alignwright.experiment.spec_file import is_sweep
 from alignwright.experiment.spec_source import spec_text
 from alignwright.experiment.sweep import ALONE, point_words, points_of, seeds_of, settings
 from alignwright.job.ledger import run_lock, write_json, write_text
@@ -41,26 +42,25 @@ class Part:
 def align_all(request: Request, view: View) -> Path:
     """Do every run that the spec asks for; returns the folder of what they came to: the run's, or the
     sweep's."""
-    experiment = load(request.spec, request.overrides, request.audit)
-    if request.audit is not None and (experiment.seeds or experiment.grid):
+    if not is_sweep(request.spec, request.overrides):
+        return align(request, view)
+    if request.audit is not None:
         view.say("'seeds' and 'grid' are not used: an audit measures one model as it is")
-        request = replace(request, overrides=(*request.overrides, *ALONE))
-    parts = [] if request.audit is not None else parts_of(request, experiment)
-    return _sweep(request, experiment, parts, view) if parts else align(request, view)
+        return align(replace(request, overrides=(*request.overrides, *ALONE)), view)
+    experiment = load(request.spec, request.overrides)
+    return _sweep(request, experiment, parts_of(request, experiment), view)
 
 
 def parts_of(request: Request, experiment: Experiment) -> list[Part]:
-    """The runs of a spec that asks for several, in order; none where it is one run."""
+    """The runs of a spec that asks for several, in order."""
     own: list[tuple[str, dict[str, Any], tuple[str, ...]]]
     if experiment.grid:
         own = [
             (point_words(point), dict(point), ("grid=null", *settings(point))) for point in points_of(experiment.grid)
         ]
-    elif experiment.seeds is not None:
+    else:
         seeds = seeds_of(experiment.seed, experiment.seeds)
         own = [(f"seed {seed}", {"seed": seed}, ("seeds=null", f"seed={seed}")) for seed in seeds]
-    else:
-        return []
     parts: list[Part] = []
     for words, knobs, overrides in own:
         part = replace(request, overrides=(*request.overrides, *overrides))
@@ -70,16 +70,14 @@ def parts_of(request: Request, experiment: Experiment) -> list[Part]:
 
 def single_runs(request: Request) -> Iterator[tuple[str, Request]]:
     """Every single run that is to be done, with what is its own in words."""
-    experiment = load(request.spec, request.overrides, request.audit)
-    if request.audit is not None:
-        yield "", replace(request, overrides=(*request.overrides, *ALONE))
-        return
-    parts = parts_of(request, experiment)
-    if not parts:
+    if not is_sweep(request.spec, request.overrides):
         yield "", request
-    for part in parts:
-        for words, run in single_runs(part.request):
-            yield ", ".join(filter(None, (part.member.words, words))), run
+    elif request.audit is not None:
+        yield "", replace(request, overrides=(*request.overrides, *ALONE))
+    else:
+        for part in parts_of(request, load(request.spec, request.overrides)):
+            for words, run in single_runs(part.request):
+                yield ", ".join(filter(None, (part.member.words, words))), run
 
 
 def folder_of(request: Request) -> Path:
