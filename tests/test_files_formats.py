@@ -23,6 +23,7 @@ from alignwright.files.formats import near
 from alignwright.files.items import ChoiceItem, MathItem, RefusalItem
 from alignwright.files.public_questions import PersonaItem
 from alignwright.files.published import formats as published
+from alignwright.files.replies import read_replies
 from alignwright.files.sources import read_conversations, read_items, read_pairs, read_prompts, read_votes
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
@@ -35,6 +36,7 @@ READ: dict[str, Callable[..., Any]] = {
     "pairs": read_pairs,
     "votes": read_votes,
     "conversations": read_conversations,
+    "replies": read_replies,
     "choice": read_choices,
     "refusal": lambda source, **known: read_items(source, RefusalItem, **known),
     "problems": lambda source, **known: read_items(source, MathItem, **known),
@@ -102,6 +104,10 @@ FILES: dict[tuple[str, str], tuple[str, int, int, str]] = {
     ("JailbreakBench", "refusal"): ("refusal_direction/jailbreakbench.csv", 100, 0, ""),
     ("JailbreakBench", "prompts"): ("refusal_direction/jailbreakbench.csv", 100, 0, ""),
     ("JailbreakBench artifacts", "prompts"): (
+        "jailbreakbench_artifacts/attack-artifacts/PAIR/black_box/vicuna-13b-v1.5.json",
+        *(82, 0, "18 requests without an attack left out"),
+    ),
+    ("JailbreakBench artifacts, replies", "replies"): (
         "jailbreakbench_artifacts/attack-artifacts/PAIR/black_box/vicuna-13b-v1.5.json",
         *(82, 0, "18 requests without an attack left out"),
     ),

@@ -367,6 +367,17 @@ def test_nothing_is_downloaded_and_the_error_says_what_to_do(folder: Path, monke
     assert huggingface_hub.constants.HF_HUB_OFFLINE is False  # as it was
 
 
+def test_answers_of_which_datasets_makes_dates_are_said(folder: Path) -> None:
+    policy = opened(make_tiny(folder / "model"))
+    task = {**TASKS["gen"], "doc_to_target": "{{day}}"}
+    for day, columns in (("2024-01-31", ("day",)), ("on 2024-01-31", ())):
+        rows = [{"q": f"When was {word}?", "choices": [word], "day": day} for word in WORDS]
+        (folder / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+        (found,) = run_tasks(policy, (), [write_task(folder / "gen.yaml", "gen", task)], shots=None, limit=2, seed=0)
+        assert found.dates == columns
+        assert (found.samples[0]["target"] == day) == (not columns)
+
+
 def test_a_task_that_runs_what_the_model_writes_is_refused(folder: Path) -> None:
     policy = opened(make_tiny(folder / "model"))
     file = write_task(folder / "unsafe.yaml", "unsafe", {**TASKS["gen"], "unsafe_code": True})

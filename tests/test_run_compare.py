@@ -300,6 +300,14 @@ def test_inspect_logs_are_paired_with_their_topics_epochs_and_replies(tmp_path: 
     assert "\u202e" not in text.getvalue()
 
 
+def test_what_inspects_own_mean_hides_is_said_and_of_an_ordinary_log_nothing(tmp_path: Path) -> None:
+    odd = read_inspect_log(inspect_log(tmp_path / "a.eval", [3, 7.5, math.nan, "C"]))
+    assert [s.value for s in odd.claims[0].scores] == [3, 7.5, None, 1]
+    assert any("match is from 1 to 7.5" in note for note in odd.notes)
+    assert any("1 of 4 grades failed" in note for note in odd.notes)
+    assert read_inspect_log(inspect_log(tmp_path / "b.eval", ["C", "I", "P"])).notes == ()
+
+
 def test_the_same_id_with_another_question_is_another_item(tmp_path: Path) -> None:
     one = inspect_log(tmp_path / "a.eval", ["C"] * 4)
     whole = json.dumps({"status": "success", "samples": [
@@ -399,6 +407,11 @@ def test_a_log_that_inspect_wrote_reads_as_by_its_own_reader(tmp_path: Path, for
     )
     assert sum(s.value is None for s in points.scores) == 2
     assert own["accuracy"]["points"] > 1
+    assert any("points is from 4 to 11: Inspect's accuracy is the mean of such values" in note for note in log.notes)
+    assert any(
+        "points: 2 of 8 grades failed: unscored here, and left out of Inspect's mean" in note for note in log.notes
+    )
+    assert own["accuracy"]["points"] == sum(v for v in theirs.values() if not math.isnan(v)) / 6
     includes = next(claim for claim in log.claims if claim.name == "includes")
     assert sum(s.value or 0 for s in includes.scores) / 8 == own["accuracy"]["includes"]
     assert {log.reply(s) for s in includes.scores} == {"Paris.", "Rome", "Paris?", "It is Paris"}

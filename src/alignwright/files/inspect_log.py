@@ -25,6 +25,7 @@ from alignwright.files.errors import SpecError
 from alignwright.files.score_log import ItemScore, ScoredClaim, ScoreLog, cluster_of, unit_and_range
 from alignwright.files.zstd_zip import member
 
+_FAILED = "unscored (NaN), left out of Inspect's mean"
 WORDS = {"C": 1.0, "I": 0.0, "P": 0.5, "N": 0.0, "yes": 1.0, "true": 1.0, "no": 0.0, "false": 0.0}
 
 
@@ -53,7 +54,7 @@ def score_value(value: object) -> tuple[float | None, str]:
         except ValueError:
             return None, f"the score is the text {value[:60]!r}, which Inspect counts as 0"
     if isinstance(value, int | float):
-        return (float(value), "") if math.isfinite(value) else (None, "unscored (NaN), left out of Inspect's mean")
+        return (float(value), "") if math.isfinite(value) else (None, _FAILED)
     return None, "no score"
 
 
@@ -78,7 +79,7 @@ def _log(path: Path, samples: list[dict[str, Any]], heads: list[dict[str, Any]],
             ScoredClaim(name, scores, "higher", *unit_and_range([s.value for s in scores]))
             for name, scores in claims.items()
         ),
-        tuple(_notes(path, samples, heads[0])),
+        (*_notes(path, samples, heads[0]), *_means(path, claims)),
         (lambda place: _reply(_sample(path, place))) if by_place else None,
     )
 
@@ -127,6 +128,18 @@ def _notes(path: Path, samples: list[dict[str, Any]], head: dict[str, Any]) -> I
     epochs = Counter(sample.get("epoch", 1) for sample in samples)
     if len(epochs) > 1:
         yield f"{path.name}: {len(epochs)} epochs, averaged item by item"
+
+
+def _means(path: Path, claims: dict[str, list[ItemScore]]) -> Iterator[str]:
+    """Where Inspect's own mean of a scorer is no share, or leaves samples out."""
+    for name, scores in claims.items():
+        values = [score.value for score in scores if score.value is not None]
+        if values and (min(values) < 0 or max(values) > 1):
+            limits = f"from {min(values):g} to {max(values):g}"
+            yield f"{path.name}: {name} is {limits}: Inspect's accuracy is the mean of such values, and no share"
+        if failed := sum(score.reason == _FAILED for score in scores):
+            counts = f"{failed} of {len(scores)} grades failed"
+            yield f"{path.name}: {name}: {counts}: unscored here, and left out of Inspect's mean"
 
 
 def _sample(path: Path, place: str) -> dict[str, Any]:

@@ -3,12 +3,15 @@
 Logs of any model, one reply a row: a prompt (text or messages) with `reply`, `response`,
 `completion` or `output`; or `messages` that end with the assistant's turn. `request` is the bare
 request where the prompt wraps it. `refused` and `fulfilled` are labels that people gave, true or
-false; an empty one was not given. An empty reply is a reply, and is kept.
+false; an empty one was not given. An empty reply is a reply, and is kept. A report of garak gives each reply of
+its attempts, an artifact of JailbreakBench each reply that it has; what their graders say is no label of
+people's.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -17,6 +20,7 @@ from alignwright.files import chat
 from alignwright.files.chat import RowError
 from alignwright.files.data_file import data_file
 from alignwright.files.errors import SpecError, did_you_mean, nearest
+from alignwright.files.garak_report import is_garak_report, reply_rows
 from alignwright.files.published.formats import in_our_columns
 from alignwright.files.reading import PROMPT, Columns, FileRows, read_rows
 from alignwright.files.rows import raw_rows
@@ -59,6 +63,10 @@ def reply_key(prompt: Conversation, reply: str) -> tuple[str, str]:
 def read_replies(source: str | Path, *, bad_rows: float = 0.0) -> FileRows[LabelledReply]:
     """Replies with or without labels."""
     file = data_file(str(source))
+    if is_garak_report(Path(file.file)):
+        rows, notes = reply_rows(Path(file.file))
+        file_rows = read_rows(source, (PROMPT, (*REPLY, *_WHOLE)), _labelled_reply, bad_rows, _FORMATS, rows)
+        return replace(file_rows, notes=(*notes, *file_rows.notes))
     raws = in_our_columns(raw_rows(file.file), "replies", file)
     return read_rows(source, (PROMPT, (*REPLY, *_WHOLE)), _labelled_reply, bad_rows, _FORMATS, raws)
 

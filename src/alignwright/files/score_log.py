@@ -15,7 +15,7 @@ from typing import Any, Literal, NamedTuple, cast
 
 from alignwright.core.claims import Better, Range
 
-Kind = Literal["run", "inspect", "lm_eval"]
+Kind = Literal["run", "inspect", "lm_eval", "garak", "jailbreakbench"]
 CLUSTERS = ("topic", "category", "subject", "cluster")
 """Keys of an item's metadata that say which items belong together, the first that is there."""
 
@@ -67,8 +67,8 @@ class ScoreLog:
 
 def cluster_of(metadata: object) -> str:
     """Which items an item belongs to by its metadata; empty where they do not say."""
-    known = cast("dict[str, Any]", metadata) if isinstance(metadata, dict) else {}
-    return next((str(known[key]) for key in CLUSTERS if isinstance(known.get(key), str | int)), "")
+    fields = cast("dict[str, Any]", metadata) if isinstance(metadata, dict) else {}
+    return next((str(fields[key]) for key in CLUSTERS if isinstance(fields.get(key), str | int)), "")
 
 
 def unit_and_range(values: Sequence[float | None]) -> tuple[str, Range]:

@@ -51,6 +51,15 @@ PROMPTS: tuple[Format, ...] = (
         "the attacks as they were sent",
     ),
     Format(
+        "JailbreakBench artifacts, replies",
+        ("replies",),
+        ("goal", "behavior", "prompt", "response", "jailbroken"),
+        items.artifact_reply,
+        f"{GIT}JailbreakBench/artifacts",
+        "file",
+        "its graders' answers are no labels of people's",
+    ),
+    Format(
         "StrongREJECT",
         ("refusal", "prompts"),
         ("forbidden_prompt",),

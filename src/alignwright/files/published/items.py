@@ -224,6 +224,13 @@ def artifact(row: Columns) -> Columns:
     return {"prompt": row["prompt"], "topic": row["behavior"]}
 
 
+def artifact_reply(row: Columns) -> Columns:
+    """The reply to an attack, with the bare request; what its two graders said is left out."""
+    if row["response"] is None:
+        raise LeftOut("requests without an attack")
+    return {"prompt": row["prompt"], "reply": row["response"], "request": row["goal"], "topic": row["category"]}
+
+
 def harmbench(row: Columns) -> Columns:
     """The behaviour, below the text that it is about where there is one."""
     about, behaviour = row.get("ContextString"), text(row["Behavior"], "Behavior")

@@ -26,5 +26,6 @@ def measure_lm_eval(stage: LmEvalMeasure, job: JobContext) -> Result:
     samples = [result for task in tasks for result in outcomes(task, claims)]
     findings = [finding for task in tasks for finding in aggregates(task, job.model)]
     parts = [f"{task.name}: {len({s['doc_id'] for s in task.samples})} of {task.documents} documents" for task in tasks]
+    parts += [f"{task.name}: datasets took {', '.join(task.dates)} for dates" for task in tasks if task.dates]
     result = joined(Result(samples=samples, findings=findings))
     return Result("; ".join([result.note, *parts]), result.samples, result.findings)

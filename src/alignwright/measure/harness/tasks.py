@@ -23,6 +23,7 @@ from alignwright.job.data import subsample_evenly
 from alignwright.measure.harness.adapter import live_model
 from alignwright.model.local_model import LocalModel
 
+_TIMES = ("timestamp", "date", "time", "duration")
 SHOTS_SEED = 1234
 """The seed of lm-eval's command for the examples before a question."""
 
@@ -38,6 +39,8 @@ class TaskSamples:
     aggregates: Mapping[tuple[str, str], float]
     """By metric and filter."""
     documents: int
+    dates: tuple[str, ...] = ()
+    """Columns of which `datasets` made dates, whatever their file said."""
 
 
 def run_tasks(
@@ -67,9 +70,9 @@ def run_tasks(
     return [
         TaskSamples(
             name, results["samples"][name], results["higher_is_better"].get(name, {}),
-            _aggregates(results["results"].get(name, {})), sizes[name],
+            _aggregates(results["results"].get(name, {})), sizes[name], _dates(task),
         )
-        for name in loaded["tasks"]
+        for name, task in loaded["tasks"].items()
     ]  # fmt: skip
 
 
@@ -100,6 +103,12 @@ def _aggregates(results: Mapping[str, Any]) -> dict[tuple[str, str], float]:
         if comma and not metric.endswith("_stderr") and isinstance(value, int | float):
             numbers[metric, filter_name] = float(value)
     return numbers
+
+
+def _dates(task: Any) -> tuple[str, ...]:
+    """Columns of a task's documents that are dates or times."""
+    features: Any = getattr(task.eval_docs, "features", None) or {}
+    return tuple(str(name) for name, of in features.items() if str(getattr(of, "dtype", "")).startswith(_TIMES))
 
 
 @contextmanager

@@ -17,6 +17,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from alignwright.core.claims import Better, Range
+from alignwright.files.garak_report import is_garak_report
+from alignwright.files.jailbreak_artifact import is_artifact
 from alignwright.files.score_log import ItemScore, Kind, ScoredClaim, ScoreLog
 from alignwright.run.comparison.log_comparison import Answer, ClaimChange, LogComparison, Regression
 from alignwright.run.comparison.margin import MarginTest
@@ -222,11 +224,13 @@ def _pair_notes(pairings: dict[str, _Pairing]) -> list[str]:
 
 
 def kind_of(path: Path) -> Kind | None:
-    """What kind of log lies there, by its name; None for none that is known."""
+    """What kind of log lies there, by its name and how it begins; None for none that is known."""
     if path.is_dir():
         if (path / "findings.jsonl").is_file() or (path / "spec").is_dir():
             return "run"
         return "lm_eval" if next(path.glob("samples_*.jsonl*"), None) else None
     if path.suffix in (".eval", ".json"):
-        return "inspect"
+        return "jailbreakbench" if is_artifact(path) else "inspect"
+    if is_garak_report(path):
+        return "garak"
     return "lm_eval" if path.name.endswith((".jsonl", ".jsonl.gz")) else None

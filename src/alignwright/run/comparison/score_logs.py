@@ -10,7 +10,9 @@ from pathlib import Path
 
 from alignwright.core.claims import Claim
 from alignwright.core.records import SampleResult
+from alignwright.files.garak_report import read_garak_report
 from alignwright.files.inspect_log import read_inspect_log
+from alignwright.files.jailbreak_artifact import read_artifact
 from alignwright.files.lm_eval_log import read_samples_file, read_samples_folder
 from alignwright.files.score_log import ItemScore, ScoredClaim, ScoreLog
 from alignwright.report.results import read
@@ -25,11 +27,16 @@ def read_scores(path: Path) -> ScoreLog:
     kind = kind_of(path)
     if kind is None:
         raise ValueError(
-            f"{path}: neither a run folder, a log of Inspect (.eval, .json), nor lm-eval's samples (samples_*.jsonl,"
-            " or a folder of them, as lm-eval --log_samples writes)"
+            f"{path}: neither a run folder, a log of Inspect (.eval, .json), lm-eval's samples (samples_*.jsonl,"
+            " or a folder of them, as lm-eval --log_samples writes), a report of garak, nor an artifact of"
+            " JailbreakBench"
         )
     if kind == "inspect":
         return read_inspect_log(path)
+    if kind == "garak":
+        return read_garak_report(path)
+    if kind == "jailbreakbench":
+        return read_artifact(path)
     if kind == "lm_eval":
         return read_samples_folder(path) if path.is_dir() else read_samples_file(path)
     return _run_scores(path)

@@ -21,8 +21,9 @@ from alignwright.run.comparison.score_logs import read_scores
 from alignwright.run.progress import View
 
 NEITHER = (
-    "a run folder, a log of Inspect (.eval, .json), lm-eval's samples (samples_*.jsonl or a folder of them), or, with"
-    " --spec, a model (its name, folder, .gguf file, Hub id or server)"
+    "a run folder, a log of Inspect (.eval, .json), lm-eval's samples (samples_*.jsonl or a folder of them), a"
+    " report of garak, an artifact of JailbreakBench, or, with --spec, a model: a name, folder, .gguf file, Hub id or"
+    " server"
 )
 
 LOGS = (".eval", ".json", ".jsonl", ".jsonl.gz")
