@@ -7,13 +7,24 @@ from pathlib import Path
 import gguf
 import pytest
 import torch
+from llama_server import ask
 from tiny import make_base_tokenizer, make_tiny, make_tokenizer
-from transformers import Gemma2Config, Gemma2ForCausalLM, Qwen2Config, Qwen2ForCausalLM, Qwen3Config, Qwen3ForCausalLM
+from transformers import (
+    AutoConfig,
+    Gemma2Config,
+    Gemma2ForCausalLM,
+    Qwen2Config,
+    Qwen2ForCausalLM,
+    Qwen3Config,
+    Qwen3ForCausalLM,
+)
 
 from alignwright.core.records import Conversation
+from alignwright.files.models import ModelError
 from alignwright.model.gguf_file import write_gguf
-from alignwright.model.load import load
+from alignwright.model.load import dequantised, load
 from alignwright.model.local_model import LocalModel
+from alignwright.run.llama_cpp import serving
 
 PROMPTS = [Conversation.user("What is the capital of France?"), Conversation.user("Say no, 1234 times.")]
 REPLIES = [["Yes, I can help.", "No."], ["no"]]
@@ -149,3 +160,53 @@ def test_what_the_file_could_not_hold_is_refused_by_name(tmp_path: Path, change:
         write_gguf(policy, tmp_path / "m.gguf", kind, facts={})
     assert not list(tmp_path.glob("*.gguf*"))
     assert not list(tmp_path.glob(".*.partial"))
+
+
+LLAMA3 = {
+    "rope_type": "llama3", "rope_theta": 10_000.0, "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
+    "original_max_position_embeddings": 128,
+}  # fmt: skip
+
+
+def test_rotary_embeddings_scaled_as_llama_3_1_go_through_the_file(tmp_path: Path) -> None:
+    measured, plain = load(make_tiny(tmp_path / "a", rope_parameters=LLAMA3)), load(make_tiny(tmp_path / "b"))
+    again = load(write_gguf(measured, tmp_path / "m.gguf", "f16", facts={}))
+    assert torch.allclose(_logprobs(again), _logprobs(measured), atol=0.05)
+    assert (_logprobs(plain) - _logprobs(measured)).abs().max() > 0.5  # the control: the scale is seen
+    factors = next(t.data for t in gguf.GGUFReader(tmp_path / "m.gguf").tensors if t.name == "rope_freqs.weight")
+    assert (factors.min(), factors.max()) == (1.0, 8.0)
+
+
+def test_a_folder_of_an_earlier_version_gets_the_scale_that_it_lacks(tmp_path: Path) -> None:
+    measured = load(make_tiny(tmp_path / "a", rope_parameters=LLAMA3))
+    path = write_gguf(measured, tmp_path / "m.gguf", "f16", facts={})
+    folder = dequantised(path)
+    config = AutoConfig.from_pretrained(folder)
+    config.rope_parameters = {"rope_type": "default", "rope_theta": 10_000.0}
+    config.save_pretrained(folder)
+    (folder / ".rope").unlink()
+    assert torch.allclose(_logprobs(load(path)), _logprobs(measured), atol=0.05)
+
+
+def test_frequencies_divided_by_another_rule_are_refused(tmp_path: Path) -> None:
+    measured = load(make_tiny(tmp_path / "a", rope_parameters=LLAMA3 | {"high_freq_factor": 2.0}))
+    with pytest.raises(ModelError, match=r"another rule than that of Llama 3\.1"):
+        load(write_gguf(measured, tmp_path / "m.gguf", "f16", facts={}))
+
+
+@pytest.mark.model
+def test_llama_cpp_scales_rotary_embeddings_too(tmp_path: Path) -> None:
+    pytest.importorskip("xllamacpp", reason="llama.cpp's server is not installed: pip install xllamacpp")
+    measured, plain = load(make_tiny(tmp_path / "a", rope_parameters=LLAMA3)), load(make_tiny(tmp_path / "b"))
+    path = write_gguf(measured, tmp_path / "m.gguf", "f16", facts={"name": "m"})
+    own, unscaled = (
+        [m.generate([p], max_new_tokens=12, temperature=0.0)[0][0].text.strip() for p in PROMPTS]
+        for m in (measured, plain)
+    )
+    assert own != unscaled  # the control
+    with serving(path, slots=1, context=512, threads=1) as (address, _):
+        for prompt, text in zip(PROMPTS, own, strict=True):
+            messages = [{"role": m.role, "content": m.content} for m in prompt.messages]
+            body = {"messages": messages, "max_tokens": 12, "temperature": 0}
+            _, answer = ask(f"{address}/v1/chat/completions", body)
+            assert answer["choices"][0]["message"]["content"].strip() == text

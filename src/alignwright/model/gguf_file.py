@@ -5,8 +5,9 @@ vectors stay in float32, as llama.cpp's converter writes them. Under the archite
 pairs lie side by side, so the rows of queries and keys are put in that order. The embedding that is
 also the head is written once. The file is written beside its place and renamed.
 
-Only what the file can say in full is written: another family, a scaled rotary embedding, a window
-or a type that the package cannot make is refused by name.
+Only what the file can say in full is written: another family, a rotary embedding that is scaled in
+another way than Llama 3.1's (`gguf_rope`), a window or a type that the package cannot make is
+refused by name.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from alignwright.model.gguf_rope import FREQUENCIES, SCALED, frequency_factors
 from alignwright.model.gguf_tokenizer import add_tokenizer
 from alignwright.model.local_model import LocalModel
 
@@ -52,6 +54,11 @@ def write_gguf(policy: LocalModel, path: Path, kind: str, *, facts: Mapping[str,
         _add_facts(writer, facts, kind)
         _add_shape(writer, policy.model.config)
         add_tokenizer(writer, policy.chat, policy.model.get_input_embeddings().weight.shape[0])
+        if (factors := frequency_factors(policy.model)) is not None:
+            writer.add_tensor(FREQUENCIES, factors.numpy())
+            writer.add_rope_scaling_orig_ctx_len(
+                int(policy.model.config.rope_parameters["original_max_position_embeddings"])
+            )
         for name, tensor in _tensors(policy.model, architecture):
             _add_tensor(writer, name, tensor, kind)
         writer.write_header_to_file()
@@ -79,7 +86,8 @@ def _architecture(policy: LocalModel, kind: str) -> gguf.MODEL_ARCH:
             f" {_OTHERWISE}"
         )
     rope = getattr(config, "rope_parameters", None) or {}
-    if rope.get("rope_type", "default") != "default":
+    kinds = ("default", SCALED) if _ARCHITECTURES[config.model_type] == gguf.MODEL_ARCH.LLAMA else ("default",)
+    if rope.get("rope_type", "default") not in kinds:
         raise ValueError(f"rotary embeddings of the type {rope['rope_type']!r} are not written to GGUF; {_OTHERWISE}")
     if getattr(config, "sliding_window", None) and getattr(config, "use_sliding_window", True):
         raise ValueError(f"attention within a window of {config.sliding_window} tokens is not written; {_OTHERWISE}")

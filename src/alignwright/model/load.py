@@ -30,6 +30,7 @@ from alignwright.files.models import ModelError, ModelRef, resolve
 from alignwright.files.quantization import Quantization, why_not_quantized
 from alignwright.model.adapters import load_adapter
 from alignwright.model.attention import NAME
+from alignwright.model.gguf_rope import scaled_rope
 from alignwright.model.given_template import give_template
 from alignwright.model.local_model import LocalModel
 from alignwright.model.progress_bars import without_progress_bars
@@ -149,6 +150,7 @@ def dequantised(gguf: Path) -> Path:
     """The transformers folder of a GGUF file, made in the cache when it is not there yet."""
     target = dequantised_folder(gguf)
     if target.is_dir():
+        _scale(gguf, target)
         return target
     cache = target.parent
     cache.mkdir(parents=True, exist_ok=True)
@@ -181,6 +183,20 @@ def _dequantise(gguf: Path, folder: Path) -> None:
                 model.config.quantization_config
             )  # the weights are plain now, and a saved model that says otherwise does not open
         model.save_pretrained(folder)
+        _scale(gguf, folder)
+
+
+def _scale(gguf: Path, folder: Path) -> None:
+    """Put into a folder's configuration what transformers leaves out of the file: how its rotary frequencies
+    are scaled. Once for each folder; one that an earlier version made lacks it."""
+    mark = folder / ".rope"
+    if mark.exists():
+        return
+    config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    if scaled_rope(gguf, config):
+        config.save_pretrained(folder)
+    with contextlib.suppress(OSError):  # a folder that cannot be written to is looked at again
+        mark.touch()
 
 
 def _sweep(cache: Path) -> None:
