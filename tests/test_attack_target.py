@@ -4,12 +4,14 @@ tries? And does a search count what it did not try as unscored?"""
 from __future__ import annotations
 
 import pytest
+from claims_case import CLAIMS
 
 from alignwright.attack.claims import search_claims
-from alignwright.attack.outcomes import search_samples, steps
+from alignwright.attack.outcomes import fixed_samples, search_samples, steps
 from alignwright.attack.target import Attempt, Budget, Target
 from alignwright.core.records import Conversation, Reply
 from alignwright.files.items import RefusalItem
+from alignwright.measure.corrected_rate import with_corrections
 from alignwright.measure.findings import levels
 
 SECRET = [RefusalItem(prompt=f"What is word {i}?", kind="harmful", secret=("plugh",), topic=f"t{i}") for i in range(4)]
@@ -137,6 +139,16 @@ def test_the_words_of_a_request_are_its_proof_and_part_of_its_name():
     assert plain.id != SECRET[0].id
     assert plain.id == plain.model_copy(update={"target": "Sure, it is"}).id
     assert RefusalItem.model_validate({"prompt": "x", "kind": "harmful", "secret": "one"}).secret == ("one",)
+
+
+def test_what_a_secret_word_tells_is_not_corrected_for_a_grader_s_errors():
+    plain = [item.model_copy(update={"secret": ()}) for item in SECRET]
+    for items, claims in ((SECRET, {"attack.success"}), (plain, {"attack.success", "attack.success.corrected"})):
+        at = Target(Opens("number 1"), kind="suite", max_new_tokens=8)
+        at.attempt([number(item, 1) for item in items])
+        samples = [s for s in fixed_samples(at, "attack") if s.claim == "attack.success"]
+        found = with_corrections(levels(samples, claims=CLAIMS, stage="baseline"), samples, claims=CLAIMS)
+        assert {finding.claim for finding in found} == claims
 
 
 def test_a_reply_in_a_code_is_read_both_ways():

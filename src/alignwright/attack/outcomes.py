@@ -19,7 +19,7 @@ from typing import Any
 
 from alignwright.attack.claims import WITHIN
 from alignwright.attack.target import Target
-from alignwright.core.attacks import Told, Try
+from alignwright.core.attacks import EXACT, Told, Try
 from alignwright.core.records import Conversation, SampleResult, Status
 from alignwright.files.items import RefusalItem
 
@@ -75,7 +75,7 @@ def samples_of_try(each: Try, names: tuple[str, str], item: Callable[..., str]) 
     else:
         fields |= {"reply": each.reply}
         answers = (
-            fields | _answer(each.way, each.success, each.reason, "yes"),
+            fields | _answer(each.way, each.success, each.reason, "yes") | _exactly(each.secret),
             fields | _answer(each.way, each.refused, each.refused_reason, "no"),
         )
     return [
@@ -83,6 +83,10 @@ def samples_of_try(each: Try, names: tuple[str, str], item: Callable[..., str]) 
         for whole, answer in zip(names, answers, strict=True)
         for claim in (whole, f"{whole}.{part_of(each.way)}")
     ]
+
+
+def _exactly(secret: Sequence[str]) -> dict[str, Any]:
+    return {"kind": EXACT} if secret else {}
 
 
 def _answer(way: str, verdict: Told | None, reason: str, failed: Told) -> dict[str, Any]:
@@ -139,6 +143,7 @@ def _of_behaviour(item: RefusalItem, claim: str, tries: Sequence[Try], whole: bo
         prompt=example.conversation if example else None,
         reply=(example.reply or "") if example else "",
         reason=reason,
+        **_exactly(item.secret),
     )
 
 

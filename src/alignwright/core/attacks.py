@@ -16,6 +16,8 @@ from alignwright.core.records import Conversation, Message, Record
 
 ATTACKS = "attacks.jsonl"
 """The file of tries: in an attack's folder all of them, in a run's folder those that succeeded."""
+EXACT = "by a secret word"
+"""The kind of a result that was told by whether a secret word was said: exactly, without a grader."""
 Told = Literal["yes", "no", "unclear"]
 
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 
+from alignwright.core.attacks import EXACT
 from alignwright.core.claims import CORRECTED, Claim
 from alignwright.core.records import Detail, Finding, SampleResult
 from alignwright.files.replies import LabelledReply, Question, reply_key
@@ -47,6 +48,8 @@ def with_corrections(
         results.append(finding)
         if (claim := graded.get(finding.claim)) is not None:
             now, then = ([o for o in outcomes if o.claim == finding.claim] for outcomes in (after, before))
+            if {o.kind == EXACT for o in now if o.value is not None} == {True}:
+                continue  # a word is said or not: there is no grader's error
             twin = (
                 corrected_difference(finding, now, then, labels_by_key, claim=claim)
                 if finding.against
