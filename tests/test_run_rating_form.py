@@ -35,7 +35,7 @@ def pairs_file(folder: Path, n: int = 20) -> Path:
 
 
 def page_of(folder: Path, source: Path, name: str = "page.html") -> Path:
-    write_form(source, folder / "votes.jsonl", folder / name, rater="ann", group="nurses")
+    write_form(pairs_of(source), folder / "votes.jsonl", folder / name, rater="ann", group="nurses")
     return folder / name
 
 
@@ -108,7 +108,7 @@ def test_nothing_in_a_page_goes_with_the_better_reply(tmp_path):
 
 def test_hostile_text_ends_no_script_and_no_policy_lets_a_request_out(tmp_path):
     source = jsonl(tmp_path / "p.jsonl", {"prompt": f"Ask {HOSTILE}", "chosen": HOSTILE, "rejected": "plain"})
-    write_form(source, tmp_path / "v.jsonl", tmp_path / "p.html", rater=f"<b>{HOSTILE}", group="\"'<i>")
+    write_form(pairs_of(source), tmp_path / "v.jsonl", tmp_path / "p.html", rater=f"<b>{HOSTILE}", group="\"'<i>")
     text = (tmp_path / "p.html").read_text(encoding="utf-8")
     parsed = Scripts(text)
     assert parsed.tags.count("script") == 2 == len(parsed.scripts)
@@ -126,12 +126,12 @@ def test_a_page_holds_what_is_left_and_is_not_written_over_another(tmp_path):
     page = page_of(tmp_path, source)
     rows = answers(page, good)
     ratings = Ratings(tmp_path / "votes.jsonl")
-    collect(source, ratings, [jsonl(tmp_path / "first.jsonl", *rows[:8])])
+    collect(pairs_of(source), ratings, [jsonl(tmp_path / "first.jsonl", *rows[:8])])
     with pytest.raises(ValueError, match="somebody may be answering in it"):
         page_of(tmp_path, source)
     rest = form_in(page_of(tmp_path, source, "rest.html"))
     assert [row["id"] for row in rest["questions"]] == [row["question"] for row in rows[8:]]
-    collect(source, ratings, [jsonl(tmp_path / "all.jsonl", *rows)])
+    collect(pairs_of(source), ratings, [jsonl(tmp_path / "all.jsonl", *rows)])
     with pytest.raises(ValueError, match="ann has answered every question"):
         page_of(tmp_path, source, "none.html")
 
@@ -140,8 +140,8 @@ def test_answers_of_a_page_become_the_same_votes_and_a_later_download_adds_only_
     source = pairs_file(tmp_path)
     rows = answers(page_of(tmp_path, source), good)
     ratings = Ratings(tmp_path / "votes.jsonl")
-    first = collect(source, ratings, [jsonl(tmp_path / "1.jsonl", *rows[:12])])
-    second = collect(source, ratings, [jsonl(tmp_path / "2.jsonl", *rows)])
+    first = collect(pairs_of(source), ratings, [jsonl(tmp_path / "1.jsonl", *rows[:12])])
+    second = collect(pairs_of(source), ratings, [jsonl(tmp_path / "2.jsonl", *rows)])
     assert (len(first.new), first.duplicates, len(second.new), second.duplicates) == (12, 0, 9, 12)
     assert described(ratings.agreement("ann"))[0].startswith("agreement with yourself: 100%")
     votes = read_votes(tmp_path / "votes.jsonl").rows
@@ -152,7 +152,9 @@ def test_answers_of_a_page_become_the_same_votes_and_a_later_download_adds_only_
 
 def test_a_source_that_grew_still_knows_the_answers_of_its_pages(tmp_path):
     rows = answers(page_of(tmp_path, pairs_file(tmp_path, 10)))
-    collection = collect(pairs_file(tmp_path, 30), Ratings(tmp_path / "v.jsonl"), [jsonl(tmp_path / "1.jsonl", *rows)])
+    collection = collect(
+        pairs_of(pairs_file(tmp_path, 30)), Ratings(tmp_path / "v.jsonl"), [jsonl(tmp_path / "1.jsonl", *rows)]
+    )
     assert len(collection.new) == 11
 
 
@@ -174,7 +176,7 @@ def test_a_changed_line_is_named_and_nothing_is_taken(tmp_path, damage, why):
     rows[4] = damage(rows[4])
     ratings = Ratings(tmp_path / "votes.jsonl")
     with pytest.raises(BadAnswers, match=rf"down\.jsonl:5: .*{re.escape(why)}"):
-        collect(source, ratings, [jsonl(tmp_path / "down.jsonl", *rows)])
+        collect(pairs_of(source), ratings, [jsonl(tmp_path / "down.jsonl", *rows)])
     assert not ratings.path.exists()
     assert not ratings.votes.exists()
 
@@ -183,13 +185,13 @@ def test_doubled_torn_and_contrary_answers_are_all_named_in_one_error(tmp_path):
     source = pairs_file(tmp_path)
     rows = answers(page_of(tmp_path, source))
     ratings = Ratings(tmp_path / "votes.jsonl")
-    collect(source, ratings, [jsonl(tmp_path / "1.jsonl", *rows[:2])])
+    collect(pairs_of(source), ratings, [jsonl(tmp_path / "1.jsonl", *rows[:2])])
     other = with_checksum(rows[0] | {"choice": "b"})
     down = jsonl(tmp_path / "down.jsonl", other, rows[2], rows[3], rows[2])
     with down.open("a", encoding="utf-8") as file:
         file.write(json.dumps(rows[5])[:-9])
     with pytest.raises(BadAnswers) as error:
-        collect(source, ratings, [down])
+        collect(pairs_of(source), ratings, [down])
     problems = str(error.value).splitlines()
     assert len(problems) == 4
     assert "down.jsonl:1: 'ann' has answered this question before, and otherwise: 'a', now 'b'" in problems[0]
@@ -198,7 +200,7 @@ def test_doubled_torn_and_contrary_answers_are_all_named_in_one_error(tmp_path):
     assert len(ratings.rows) == 2
     (tmp_path / "latin.jsonl").write_bytes(json.dumps(rows[2]).encode() + b"\n\xff\n")
     with pytest.raises(BadAnswers, match=r"latin\.jsonl:2: this is no UTF-8"):
-        collect(source, ratings, [tmp_path / "latin.jsonl"])
+        collect(pairs_of(source), ratings, [tmp_path / "latin.jsonl"])
 
 
 @pytest.fixture(scope="module")
@@ -252,7 +254,7 @@ def test_a_person_at_the_keyboard_rates_all_goes_back_and_downloads_what_becomes
     assert fresh.run("document.activeElement.id") == "end"
     fresh.key("d")
     ratings = Ratings(tmp_path / "votes.jsonl")
-    assert len(collect(source, ratings, [fresh.download(NAME)]).new) == 21
+    assert len(collect(pairs_of(source), ratings, [fresh.download(NAME)]).new) == 21
     assert ratings.rows[0].reason == "1 tie: its naïve 🙂 “clear” c"
     assert described(ratings.agreement("ann"))[0].startswith("agreement with yourself: 100%")
     votes = read_votes(ratings.votes).rows

@@ -13,6 +13,7 @@ from spec_case import jsonl
 from alignwright.files.replies import read_labels
 from alignwright.run.rating.commands import rate_in_terminal
 from alignwright.run.rating.labels import fill, is_to_be_labelled
+from alignwright.run.rating.source import Source
 
 HOSTILE = "\x1b[31m\u202e[bold]x[/]\n--- reply ---\ndid the reply refuse?"
 
@@ -78,7 +79,7 @@ def test_a_stop_between_answers_keeps_each_answer_and_every_row(tmp_path):
 def test_pairs_are_not_labelled_and_an_out_for_labels_is_refused(tmp_path):
     assert not is_to_be_labelled(jsonl(tmp_path / "p.jsonl", {"prompt": "Q", "chosen": "x", "rejected": "y"}))
     with pytest.raises(ValueError, match="--out has no effect"):
-        rate_in_terminal(replies(tmp_path), tmp_path / "v.jsonl", rater="ann", group="", seed=0, limit=None)
+        rate_in_terminal(Source(replies(tmp_path)), tmp_path / "v.jsonl", rater="ann", group="", seed=0, limit=None)
     (tmp_path / "l.csv").write_text("prompt,reply,refused\nQ,R,\n")
     with pytest.raises(ValueError, match="JSON Lines"):
         answered(tmp_path / "l.csv", [])

@@ -56,7 +56,7 @@ class Person:
         return self.says(*self.shown[-1])
 
     def rate(self, source: Path, out: Path, rater: str = "ann", **options) -> Ratings:
-        return rate(source, out, self.console, self.line, rater=rater, **options)
+        return rate(pairs_of(source), out, self.console, self.line, rater=rater, **options)
 
 
 def consistent(one: str, two: str) -> str:
@@ -143,10 +143,11 @@ def test_a_killed_process_loses_no_answer_and_a_torn_line_is_asked_again(tmp_pat
     file, out = pairs_file(tmp_path), tmp_path / "votes.jsonl"
     script = (
         "import os, signal, sys\nfrom pathlib import Path\nfrom rich.console import Console\n"
-        "from alignwright.run.rating.terminal import rate\nlines = iter(['1', '2', 't', 'c'])\n"
+        "from alignwright.run.rating.terminal import rate\nfrom alignwright.run.rating.pairs import pairs_of\n"
+        "lines = iter(['1', '2', 't', 'c'])\n"
         "def line():\n    answer = next(lines, None)\n"
         "    if answer is None: os.kill(os.getpid(), signal.SIGKILL)\n    return answer\n"
-        "rate(Path(sys.argv[1]), Path(sys.argv[2]), Console(), line, rater='ann')\n"
+        "rate(pairs_of(Path(sys.argv[1])), Path(sys.argv[2]), Console(), line, rater='ann')\n"
     )
     killed = subprocess.run([sys.executable, "-c", script, str(file), str(out)], capture_output=True, env=os.environ)
     assert killed.returncode == -9

@@ -69,6 +69,8 @@ def rate(
     out: Annotated[Path | None, typer.Option(help="The file of votes; none: votes.jsonl.", dir_okay=False)] = None,
     limit: Annotated[int | None, typer.Option(help="At most so many questions now.", min=1)] = None,
     seed: Annotated[int, typer.Option(help="Seed of order and sides.")] = 0,
+    stage: Annotated[str | None, typer.Option(help="Of a run: the model after this stage; none: the last.")] = None,
+    compared: Annotated[bool, typer.Option("--compared", help="Of a run: what its voters compared.")] = False,
     form: Annotated[
         Path | None,
         typer.Option(help="Write the questions as a page for a browser here, and ask nothing now.", dir_okay=False),
@@ -77,20 +79,25 @@ def rate(
         list[Path] | None,
         typer.Option(help="Check what such a page gave for download, and add it to the votes.", exists=True),
     ] = None,
+    summary: Annotated[bool, typer.Option("--summary", help="What all raters said together.")] = False,
 ) -> None:
     """Which of two replies is better (or: which labels are missing)? Asks a person, blind; run it again to go on.
 
-    --form page.html asks in a browser, without network; --collect answers.jsonl takes its answers.
+    Of a run: the start model's replies beside those of the aligned one. --form page.html asks in a browser, without
+    network; --collect answers.jsonl takes its answers.
     """
     from alignwright.run.rating import commands
+    from alignwright.run.rating.source import Source
 
-    if form is not None and collect:
-        raise typer.BadParameter("--form writes a page, --collect takes its answers: give one of them")
+    if (form is not None) + bool(collect) + summary > 1:
+        raise typer.BadParameter("--form, --collect and --summary are three things to do: give one of them")
+    others: dict[str, object] = {"--rater": rater, "--group": group, "--limit": limit}
+    what = Source(source, compared, stage)
     if collect:
-        commands.take_answers(
-            source, out, collect, without_effect={"--rater": rater, "--group": group, "--limit": limit}
-        )
+        commands.take_answers(what, out, collect, without_effect=others)
+    elif summary:
+        commands.show_summary(what, out, without_effect=others)
     elif form is not None:
-        commands.write_page(source, out, form, rater=rater, group=group, seed=seed, limit=limit)
+        commands.write_page(what, out, form, rater=rater, group=group, seed=seed, limit=limit)
     else:
-        commands.rate_in_terminal(source, out, rater=rater, group=group, seed=seed, limit=limit)
+        commands.rate_in_terminal(what, out, rater=rater, group=group, seed=seed, limit=limit)

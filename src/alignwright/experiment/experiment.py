@@ -98,6 +98,11 @@ class Experiment(Record):
         description="files of this run's own replies that people labelled: prompt, reply, refused, fulfilled",
     )
 
+    votes: Paths = Field(
+        default=(),
+        description="files of people's votes on this run's own replies (`alignwright rate RUN`), for {by: preferred}",
+    )
+
     mirrors: tuple[MirrorName, ...] = Field(
         default=(), description="where training curves are shown beside the report: tensorboard, trackio, wandb"
     )
@@ -115,9 +120,10 @@ class Experiment(Record):
 
     @cached_property
     def id(self) -> str:
-        """Its name by content. Labels are no part of it: they are made of a finished run's
+        """Its name by content. Labels and votes are no part of it: they are made of a finished run's
         replies, and its folder stays the same. Mirrors change nothing of what is done."""
-        left_out = {"labels", "mirrors"} | {name for name in ("chat", "seeds", "grid") if not getattr(self, name)}
+        left_out = {"labels", "votes", "mirrors"}
+        left_out |= {name for name in ("chat", "seeds", "grid") if not getattr(self, name)}
         return content_id(type(self).__name__, self.model_dump(mode="json", exclude=left_out))
 
     @property
@@ -141,6 +147,7 @@ class Experiment(Record):
                 one_sided=learns_from_labels(self.train),
                 hears_pairs=any(voter.hears_pairs for voter in self.feedback),
                 label_files=self.labels,
+                vote_files=self.votes,
             )
         return self._files.data
 

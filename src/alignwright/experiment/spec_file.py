@@ -31,6 +31,7 @@ from alignwright.files.server import hide_secrets, is_server
 from alignwright.files.wording import describe_value
 
 LABELS = Reads("labels", use="settings")
+VOTES = Reads("votes", use="settings")
 
 
 def is_sweep(spec: SpecSource, overrides: Sequence[str] = ()) -> bool:
@@ -107,6 +108,7 @@ def data_files(experiment: Experiment) -> list[tuple[Loc, str, Reads]]:
         (("intent", *knob), name, reads) for knob, name, reads in experiment.intent.files() if reads.kind
     ]
     files += [(("labels", place), name, LABELS) for place, name in enumerate(experiment.labels)]
+    files += [(("votes", place), name, VOTES) for place, name in enumerate(experiment.votes)]
     for loc, stage in stages(experiment):
         files += [((*loc, *knob), name, reads) for knob, name, reads in stage.files() if reads.kind]
     return files

@@ -23,6 +23,7 @@ from alignwright.experiment.unions import AnyStage
 from alignwright.files.errors import Loc, did_you_mean
 from alignwright.files.quantization import NO_WHOLE, why_not_quantized
 from alignwright.files.server import FORM, is_server, why_no_server
+from alignwright.measure.preferred.knobs import PreferredMeasure
 from alignwright.train.knobs_loop import Training, TrainStage
 
 Problem = tuple[Loc, str]
@@ -39,6 +40,7 @@ def problems(experiment: Experiment, audited: str | None = None) -> list[Problem
         *_promises(experiment),
         *_twice(experiment),
         *_filled(experiment),
+        *_votes(experiment),
         *_quantization(experiment),
         *_sweep(experiment, audited),
         *mirror_problems(experiment.mirrors, trains=bool(experiment.train or audited)),
@@ -76,6 +78,15 @@ def _quantization(experiment: Experiment) -> Iterator[Problem]:
     for loc, stage in stages(experiment):
         if isinstance(stage, Training) and stage.rank == 0:
             yield (*loc, "rank"), f"0, with 'quantization: {experiment.quantization}': {NO_WHOLE}"
+
+
+def _votes(experiment: Experiment) -> Iterator[Problem]:
+    """Votes on replies that no measure makes."""
+    if experiment.votes and not any(isinstance(stage, PreferredMeasure) for stage in experiment.measure):
+        yield (
+            ("votes",),
+            "has no effect without a measure {by: preferred}; votes to learn from stand in 'intent.people'",
+        )
 
 
 def _filled(experiment: Experiment) -> Iterator[Problem]:

@@ -45,6 +45,7 @@ class Data:
     one_sided: bool = False
     hears_pairs: bool = True
     label_files: tuple[str, ...] = ()
+    vote_files: tuple[str, ...] = ()
     _parsed: dict[tuple[object, ...], Any] = field(default_factory=dict[tuple[object, ...], Any])
 
     # ---- files -----------------------------------------------------------------------------------
@@ -123,6 +124,10 @@ class Data:
     def labels(self) -> Mapping[tuple[str, str], LabelledReply]:
         """What people said of this run's replies, by prompt and reply."""
         return labelled([self.read(name, "labels") for name in self.label_files])
+
+    def votes_on_replies(self) -> list[Comparison]:
+        """What people preferred of this run's replies."""
+        return [row for name in self.vote_files for row in self.read(name, "votes").rows]
 
     # ---- intent ----------------------------------------------------------------------------------
     @property

@@ -40,6 +40,7 @@ from alignwright.measure.emergent.knobs import EmergentMeasure
 from alignwright.measure.goodhart.knobs import GoodhartMeasure
 from alignwright.measure.hacking.knobs import HackingMeasure
 from alignwright.measure.harness.knobs import LmEvalMeasure
+from alignwright.measure.preferred.knobs import PreferredMeasure
 
 _JUDGED_BY = (
     "the judge: reward (the last reward stage), feedback (the voters), rules.yaml, file.py:function, or ./runs/NAME"
@@ -313,6 +314,7 @@ AnyMeasure = (
     | ValueMeasure
     | TaxMeasure
     | RewardMeasure
+    | PreferredMeasure
     | EmergentMeasure
     | GoodhartMeasure
     | HackingMeasure

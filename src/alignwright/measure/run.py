@@ -51,6 +51,8 @@ from alignwright.measure.knobs import (
     TaxMeasure,
     ValueMeasure,
 )
+from alignwright.measure.preferred import preference
+from alignwright.measure.preferred.knobs import PreferredMeasure
 from alignwright.model.local_model import LocalModel
 
 
@@ -75,6 +77,8 @@ def run(stage: AnyMeasure, job: JobContext) -> Result:
             return _tax(stage, job)
         case RewardMeasure():
             return joined(Result(samples=_reward(stage, job)))
+        case PreferredMeasure():
+            return joined(Result(samples=_preferred(stage, job)))
         case _ as never:
             assert_never(never)
 
@@ -160,6 +164,11 @@ def _reward(stage: RewardMeasure, job: JobContext) -> list[SampleResult]:
     replies, reasons = _replies(stage, job, prompts)  # and the model may go before the start model is loaded
     distance = [] if job.model == BASELINE else judge_score.divergence(job.start(), prompts, replies)
     return [*judge_score.scores(job.scorer(stage.reward), prompts, replies, reasons), *distance]
+
+
+def _preferred(stage: PreferredMeasure, job: JobContext) -> list[SampleResult]:
+    prompts = subsample_evenly(job.data.prompts(stage.prompts), stage.limit)
+    return preference.replies(job.target(), prompts, seed=job.seed, max_new_tokens=resolved(stage.max_new_tokens))
 
 
 def _replies(

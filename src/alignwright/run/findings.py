@@ -24,6 +24,8 @@ from alignwright.measure.findings import differences, levels
 from alignwright.measure.knobs import CHOICE, SCORE
 from alignwright.measure.listed_choice import METHOD
 from alignwright.measure.notes import level_notes, margin, verdicts
+from alignwright.measure.preferred.knobs import PREFERRED
+from alignwright.measure.preferred.preference import ballots, preferences
 from alignwright.train.reward_verdict import refusal
 
 
@@ -43,6 +45,10 @@ def findings_of(experiment: Experiment, finished: Sequence[tuple[Job, Path]]) ->
     labels, claims, stages = experiment.data.labels(), claims_of(experiment), experiment.measure
     methods = {CHOICE.name: METHOD} if is_server(experiment.model) else {}
     unmatched_labels = unmatched(labels, [result for results in samples.values() for result in results], claims)
+    findings += preferences(samples, ballots(experiment.data.votes_on_replies()), start=BASELINE)
+    samples = {
+        model: [sample for sample in group if sample.claim != PREFERRED.name] for model, group in samples.items()
+    }
     for model, after in samples.items():
         now = levels(after, claims=claims, stage=model, notes=notes, methods=methods)
         findings += with_corrections(now, after, (), labels, unmatched_labels, claims=claims)

@@ -21,7 +21,7 @@ from alignwright.core.records import Record
 from alignwright.files.lines import lines_of
 from alignwright.report.text import shortened, visible
 from alignwright.run.rating.form import question, question_id
-from alignwright.run.rating.pairs import RatedPair, Showing, pairs_of
+from alignwright.run.rating.pairs import RatedPair, Showing
 from alignwright.run.rating.ratings import Choice, Rating, Ratings, rating_of
 
 _MOST = 20  # bad lines that an error names
@@ -63,9 +63,8 @@ class BadAnswers(ValueError):
     """Lines of a download that cannot be taken; nothing of it was."""
 
 
-def collect(source: Path, ratings: Ratings, downloads: Sequence[Path]) -> Collection:
-    """Check the downloads of pages made from a source, and add their answers to the `ratings`."""
-    pairs = pairs_of(source)
+def collect(pairs: Sequence[RatedPair], ratings: Ratings, downloads: Sequence[Path]) -> Collection:
+    """Check the downloads of pages made of these pairs, and add their answers to the `ratings`."""
     showings: dict[str, dict[str, Showing]] = {}
     places: dict[tuple[str, str, bool], str] = {}
     earlier = {(row.rater, row.pair, row.again): row for row in ratings.rows}

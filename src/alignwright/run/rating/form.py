@@ -25,12 +25,19 @@ from markupsafe import Markup
 from alignwright.core.records import content_id
 from alignwright.job.ledger import write_text
 from alignwright.report.text import visible
-from alignwright.run.rating.pairs import RatedPair, Showing, pairs_of, showings
+from alignwright.run.rating.pairs import RatedPair, Showing, showings
 from alignwright.run.rating.ratings import Ratings
 
 
 def write_form(
-    source: Path, votes: Path, page: Path, *, rater: str, group: str = "", seed: int = 0, limit: int | None = None
+    pairs: Sequence[RatedPair],
+    votes: Path,
+    page: Path,
+    *,
+    rater: str,
+    group: str = "",
+    seed: int = 0,
+    limit: int | None = None,
 ) -> int:
     """Write the page of what a rater has not answered yet; returns how many questions it asks."""
     rater, group = rater.strip(), group.strip()
@@ -38,9 +45,9 @@ def write_form(
         raise ValueError("a vote is somebody's: give --rater a name")
     if page.exists():
         raise ValueError(f"{page}: there is such a file, and somebody may be answering in it; name another")
-    questions = Ratings(votes).left_over(showings(pairs_of(source), rater=rater, seed=seed), rater)[:limit]
+    questions = Ratings(votes).left_over(showings(pairs, rater=rater, seed=seed), rater)[:limit]
     if not questions:
-        raise ValueError(f"{source}: {rater} has answered every question; there is nothing left to put on a page")
+        raise ValueError(f"{rater} has answered every question; there is nothing left to put on a page")
     write_text(page, html(questions, rater=rater, group=group))
     return len(questions)
 

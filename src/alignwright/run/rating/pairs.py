@@ -83,6 +83,11 @@ def showings(pairs: Sequence[RatedPair], *, rater: str, seed: int) -> list[Showi
     return [*questions, *waiting]
 
 
+def pair_key(prompt: Prompt, replies: Sequence[str]) -> str:
+    """The name of two replies to a prompt, whatever their order."""
+    return content_id(prompt.id, sorted(replies))
+
+
 def _inserted(block: list[Showing], places: list[int], waiting: list[Showing]) -> list[Showing]:
     rows = list(block)
     for place, showing in zip(places, waiting, strict=True):
@@ -94,7 +99,7 @@ def _pairs(comparison: Comparison) -> Iterator[RatedPair]:
     for i, j in combinations(range(len(comparison.replies)), 2):
         texts = comparison.replies[i].text, comparison.replies[j].text
         if texts[0].strip() != texts[1].strip() and all(text.strip() for text in texts):
-            key = content_id(comparison.prompt.id, sorted(texts))
+            key = pair_key(comparison.prompt, texts)
             yield RatedPair(key, comparison.prompt, texts, _entropy(comparison.votes, i, j))
 
 

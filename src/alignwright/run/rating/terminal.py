@@ -8,13 +8,13 @@ text and never obeyed: markup and control characters are written out, and each l
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from rich.console import Console
 
 from alignwright.core.records import Prompt
-from alignwright.run.rating.pairs import Showing, pairs_of, showings
+from alignwright.run.rating.pairs import RatedPair, Showing, showings
 from alignwright.run.rating.ratings import Choice, Ratings, described, rating_of
 from alignwright.run.rating.show_replies import ask, dim, indented
 
@@ -31,7 +31,7 @@ HELP = "1 or 2: that reply is better; t: a tie; c: cannot say; a reason may foll
 
 
 def rate(
-    source: Path,
+    pairs: Sequence[RatedPair],
     votes: Path,
     console: Console,
     read_line: Callable[[], str],
@@ -45,7 +45,7 @@ def rate(
     rater = rater.strip()
     if not rater:
         raise ValueError("a vote is somebody's: give --rater a name")
-    pairs, ratings = pairs_of(source), Ratings(votes)
+    ratings = Ratings(votes)
     questions = ratings.left_over(showings(pairs, rater=rater, seed=seed), rater)
     dim(console, f"{len(questions)} questions left. {HELP}")
     try:

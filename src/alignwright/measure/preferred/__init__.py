@@ -1,0 +1,1 @@
+"""Do people prefer the model's replies to the start model's?"""
