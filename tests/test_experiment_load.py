@@ -59,7 +59,7 @@ RENAMED_IN = (
     ("ppo", "value_clip"),
     ("ppo", "value"),
 )
-MEASURES = "instruction, intent, value, tax, reward, emergent, goodhart, hacking, lm_eval, world"
+MEASURES = "instruction, intent, value, tax, reward, preferred, emergent, goodhart, hacking, lm_eval, world"
 
 
 @pytest.mark.parametrize(
