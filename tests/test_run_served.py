@@ -38,6 +38,7 @@ model: 'MODEL'
 server: {calls: 4, timeout: 5, prices: {small: [1.0, 2.0]}}
 attack:
 - {by: suite, name: jailbreaks, prompts: [refusal.jsonl], limit: 2, max_new_tokens: 4}
+- {by: gcg, prompts: [refusal.jsonl], limit: 2, max_new_tokens: 4}
 measure:
 - {by: instruction, data: [instruction.jsonl], max_new_tokens: 6}
 - {by: value, prompts: [refusal.jsonl], pairs: [held.jsonl], max_new_tokens: 4}
@@ -93,6 +94,7 @@ def test_what_needs_replies_is_measured_and_what_needs_more_is_untested_with_the
     case = read(run)
     levels = {finding.claim: finding for finding in case.findings}
     untested = {claim: f.detail["untested"] for claim, f in levels.items() if "untested" in f.detail}
+    assert "its weights are not here" in str(untested.pop("attack.gcg.success"))
     assert set(untested) == LOGPROBS
     assert all("gives no log-probability of a text that it is given" in str(why) for why in untested.values())
     assert all(levels[claim].value is None and levels[claim].n == 0 for claim in LOGPROBS)
@@ -180,9 +182,9 @@ def test_an_estimate_of_a_server_counts_no_text_that_it_will_not_score(project: 
 @pytest.mark.parametrize(
     ("old", "new", "line"),
     [
-        ("promises:", "train: [{by: dpo}]\npromises:", "14: train: the model is behind a server"),
-        ("promises:", "chat: chatml\npromises:", "14: chat: has no effect: the model is behind a server"),
-        ("promises:", "collect: {samples: 2}\npromises:", "14: collect: the model is behind a server"),
+        ("promises:", "train: [{by: dpo}]\npromises:", "15: train: the model is behind a server"),
+        ("promises:", "chat: chatml\npromises:", "15: chat: has no effect: the model is behind a server"),
+        ("promises:", "collect: {samples: 2}\npromises:", "15: collect: the model is behind a server"),
         ("MODEL", "http://me:s3cret@host/v1#small", r"4: model: endpoint 'http://\.\.\.@host/v1#small': an address"),
         ("MODEL", "http://host/v1?key=s3cret#small", r"4: model: endpoint 'http://host/v1\?\.\.\.#small': an address"),
         ("MODEL", "http://host/v1", "4: model: endpoint 'http://host/v1' is no server"),

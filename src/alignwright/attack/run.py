@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import assert_never
 
-from alignwright.attack.knobs import AnyAttack, Mutate, Replay, Suite
+from alignwright.attack.gcg import SearchWidth, gcg
+from alignwright.attack.knobs import AnyAttack, Gcg, Mutate, Replay, Suite
 from alignwright.attack.knobs_requests import AttackStage, OnRequests
 from alignwright.attack.mutation_names import read_table
 from alignwright.attack.mutations import Mutation, mutate, mutations
@@ -21,9 +22,13 @@ from alignwright.files.items import RefusalItem
 from alignwright.job.context import JobContext
 from alignwright.job.data import subsample_evenly
 from alignwright.job.job import Result, count_statuses
+from alignwright.job.needs import NO_WEIGHTS, NotServed, joined, measured_with
+from alignwright.model.local_model import LocalModel
 
 REPLIES = "replies.jsonl"
 """The replies of a stage that is at work, in its folder."""
+STEPS = "steps.jsonl"
+"""The steps of a search by gradient that is at work, in its folder."""
 
 
 def run(stage: AnyAttack, job: JobContext) -> Result:
@@ -34,11 +39,18 @@ def run(stage: AnyAttack, job: JobContext) -> Result:
             samples, note = _suite(stage, job, target)
         case Mutate():
             samples = mutate(target, requests(stage, job), stage.chains, _mutations(stage, job))
+        case Gcg():
+            result = by_weights(stage, target, job)
+            if result.samples is None:
+                return joined(result)
+            samples = result.samples
         case Replay():
             samples = replay(target, _attacks(stage, job))
         case _ as never:
             assert_never(never)
-    return result_of(target, samples, resolved(stage.shrink), note)
+    finished = result_of(target, samples, resolved(stage.shrink), note)
+    (job.folder / STEPS).unlink(missing_ok=True)
+    return finished
 
 
 def target_of(stage: AttackStage, job: JobContext) -> Target:
@@ -52,6 +64,24 @@ def target_of(stage: AttackStage, job: JobContext) -> Target:
         budget=Budget(stage.queries, stage.tokens),
         log=job.folder / REPLIES,
     )
+
+
+def by_weights(stage: Gcg, target: Target, job: JobContext) -> Result:
+    """What an attack by weights comes to; behind a server, that its claims are untested."""
+
+    def attack(policy: LocalModel) -> list[SampleResult]:
+        width = SearchWidth(stage.length, resolved(stage.candidates), stage.top_k)
+        return gcg(
+            target, policy, requests(stage, job), steps=resolved(stage.steps), width=width, begin=stage.target,
+            log=job.folder / STEPS,
+        )  # fmt: skip
+
+    def weights() -> LocalModel:
+        if not job.has_weights:
+            raise NotServed(NO_WEIGHTS)
+        return job.policy()
+
+    return measured_with(weights, attack, stage.claims()[:1], job.model)  # one speaks for its parts
 
 
 def requests(stage: OnRequests, job: JobContext) -> list[RefusalItem]:

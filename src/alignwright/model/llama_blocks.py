@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
@@ -33,7 +33,7 @@ from alignwright.model.elementwise import apply_rotary, rms_norm, swiglu
 from alignwright.model.lora_linear import Recompute, linears
 from alignwright.model.model_rows import transformers_hidden
 from alignwright.model.packing import PackedBatch
-from alignwright.model.shared_prompt_attention import attend, attention_kernels, shared_prompt_mask
+from alignwright.model.shared_prompt_attention import SharedPromptMask, attend, attention_kernels, shared_prompt_mask
 
 _LONG = 1024  # where torch makes attention, a longer prompt or reply would keep too many weights for the backward pass
 
@@ -68,6 +68,13 @@ def scored_hidden(model: Any, batch: PackedBatch) -> Tensor:
     return transformers_hidden(body, batch)
 
 
+class KeysValues(NamedTuple):
+    """What a block keeps of P tokens, for those after them: keys, rotated, and values."""
+
+    key_PC: Tensor
+    value_PC: Tensor
+
+
 class Layers(Protocol):
     """The products of one block, with what is done to their input first and to their output then."""
 
@@ -94,11 +101,28 @@ def flat_hidden(
     x_MH = embed(body, batch.input_ids_BT.flatten().index_select(0, batch.token_M))
     group, size = config.num_attention_heads // heads, body.layers[0].self_attn.head_dim
     at = shared_prompt_mask(batch.lengths, heads=heads, group=group, size=size, dtype=x_MH.dtype, device=x_MH.device)
-    angles = rotary(body, x_MH, batch.position_ids_BT.flatten().index_select(0, batch.token_M))
+    position_M = batch.position_ids_BT.flatten().index_select(0, batch.token_M)
     scored_N = torch.searchsorted(batch.token_M, target_N)
+    return blocks_hidden(body, x_MH, position_M, at, scored_N, keep=keep, layers=layers)
+
+
+def blocks_hidden(
+    body: Any,
+    x_MH: Tensor,
+    position_M: Tensor,
+    at: SharedPromptMask,
+    scored_N: Tensor,
+    *,
+    keep: Callable[[Tensor, Tensor], None] | None = None,
+    layers: Sequence[Layers] | None = None,
+    before: Sequence[KeysValues] = (),
+) -> Tensor:
+    """What the blocks make of embeddings, at some of the tokens: [N, H]. `before`: of each block the
+    keys and values of tokens that were read already, which stand before these in `at`."""
+    angles = rotary(body, x_MH, position_M)
     scaling = body.layers[0].self_attn.scaling
     own: Sequence[Layers] = layers or [_ModelLayers(block) for block in parts(body)]
-    for layer, (cos_MD, sin_MD) in zip(own, angles, strict=True):
+    for block, (layer, (cos_MD, sin_MD)) in enumerate(zip(own, angles, strict=True)):
         query_MA, key_MC, value_MC = layer.qkv(x_MH)
         # 1. The scale of the scores goes into the rotation of the queries: a pass over memory less.
         query_MA = apply_rotary(query_MA, cos_MD * scaling, sin_MD * scaling)
@@ -106,6 +130,9 @@ def flat_hidden(
         # 2. A cache is given keys that are rotated already: a decoding step rotates its own token alone.
         if keep:
             keep(key_MC, value_MC)
+        if before:
+            key_MC = torch.cat([before[block].key_PC, key_MC])
+            value_MC = torch.cat([before[block].value_PC, value_MC])
         mixed_MA = attend(query_MA, key_MC, value_MC, at)
         # 3. After the last attention no token reads another: only states that are asked for go on.
         if layer is own[-1]:

@@ -18,16 +18,20 @@ Shapes: N rows, I inputs, O outputs.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeGuard
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from alignwright.model.kernels import Kernels, kernels
 
+Packs = dict[tuple[int, torch.dtype, bool], tuple["PackedWeight", Tensor]]
+"""Packed parameters by their place in memory, each beside the parameter, which so keeps that place."""
+_kept: list[Packs | None] = [None]
 _PARTS = 8  # as many as `matmul.c` has room for
 
 
@@ -49,6 +53,18 @@ def pack_weight(weight_OI: Tensor) -> PackedWeight | None:
 def pack_weight_transposed(weight_IO: Tensor) -> PackedWeight | None:
     """For x W: the way back through a layer."""
     return _pack(weight_IO, *weight_IO.shape, across=True)
+
+
+@contextlib.contextmanager
+def packed_once(packs: Packs) -> Iterator[None]:
+    """Parameters are packed into `packs` and taken from there while this lasts, for work that reads
+    the same weights again and again in small batches. They must not change meanwhile."""
+    before = _kept[0]
+    _kept[0] = packs
+    try:
+        yield
+    finally:
+        _kept[0] = before
 
 
 def can_pack(weight_OI: Tensor) -> bool:
@@ -122,9 +138,16 @@ def _pack(weight: Tensor, inputs: int, outputs: int, *, across: bool) -> PackedW
     native = _kernels_for(weight, inputs, outputs)
     if native is None:
         return None
-    weight, data = weight.detach().contiguous(), torch.empty_like(weight, memory_format=torch.contiguous_format)
-    (native.pack_weight_transposed if across else native.pack_weight)(weight, data, outputs, inputs)
-    return PackedWeight(data, inputs, outputs, native)
+    packs = _kept[0] if isinstance(weight, nn.Parameter) else None
+    key = (weight.data_ptr(), weight.dtype, across)
+    if packs is not None and (old := packs.get(key)) is not None:
+        return old[0]
+    plain, data = weight.detach().contiguous(), torch.empty_like(weight, memory_format=torch.contiguous_format)
+    (native.pack_weight_transposed if across else native.pack_weight)(plain, data, outputs, inputs)
+    fresh = PackedWeight(data.detach(), inputs, outputs, native)
+    if packs is not None:
+        packs[key] = fresh, weight
+    return fresh
 
 
 def _kernels_for(weight: Tensor, inputs: int, outputs: int) -> Kernels | None:

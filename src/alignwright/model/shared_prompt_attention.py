@@ -20,7 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -130,24 +130,68 @@ def _make_mask(
     if reply_BKL.size:
         layouts.append((reply_BKL, key_BKS, reply_may))
 
-    def block(query: np.ndarray, key: np.ndarray, may: np.ndarray, begin: int) -> Block:
-        flat = torch.from_numpy(may.reshape(int(np.prod(may.shape[:-2])), 1, *may.shape[-2:]))
-        mask = None if native else additive(flat, dtype).repeat_interleave(group, dim=2).to(device)
-        at = [torch.from_numpy(np.maximum(_by_head(place, heads), 0)).to(device) for place in (query, key)]
-        last = np.where(may.any(-1), may.shape[-1] - may[..., ::-1].argmax(-1), 0)
-        columns = torch.from_numpy(last.reshape(len(flat), -1)).repeat_interleave(group, dim=1)
-        gap = torch.from_numpy(np.repeat(gap_B2, len(flat) // rows, axis=0)).to(device)
-        return Block(
-            at[0], at[1], columns.to(device), gap, mask, slice(begin, begin + query.size * heads), query.ndim == 3
-        )
-
     # 4. Answers of all blocks lie one after the other, so that one gather brings them back to the flat tokens, and one
     #    more brings the gradients of the keys.
     begins = np.cumsum([0, *(query.size * heads for query, _, _ in layouts)]).tolist()
-    blocks = tuple(block(*each, begin) for each, begin in zip(layouts, begins, strict=False))
+    shape = _Shape(heads, group, dtype, device, native)
+    blocks = tuple(
+        _block(*each, np.repeat(gap_B2, int(np.prod(each[0].shape[:-1])) // rows, axis=0), begin, shape)
+        for each, begin in zip(layouts, begins, strict=False)
+    )
     of_query = _places([_by_head(query, heads) for query, _, _ in layouts], token * heads).to(device)
     of_key = _places([_by_head(place, heads) for place in (prompt_BP, reply_BKL)], token * heads).to(device)
     return SharedPromptMask(rows, replies, heads, width, blocks, begins[-1], of_query, of_key)
+
+
+class _Shape(NamedTuple):
+    heads: int  # key heads
+    group: int  # query heads to each
+    dtype: torch.dtype
+    device: torch.device
+    native: bool
+
+
+def _block(query: np.ndarray, key: np.ndarray, may: np.ndarray, gap: np.ndarray, begin: int, of: _Shape) -> Block:
+    """Queries [..., Q] that may look at keys [..., S]; `gap` has a line for each row of queries."""
+    flat = torch.from_numpy(may.reshape(int(np.prod(may.shape[:-2])), 1, *may.shape[-2:]))
+    mask = None if of.native else additive(flat, of.dtype).repeat_interleave(of.group, dim=2).to(of.device)
+    at = [torch.from_numpy(np.maximum(_by_head(place, of.heads), 0)).to(of.device) for place in (query, key)]
+    last = np.where(may.any(-1), may.shape[-1] - may[..., ::-1].argmax(-1), 0)
+    columns = torch.from_numpy(last.reshape(len(flat), -1)).repeat_interleave(of.group, dim=1)
+    slots = slice(begin, begin + query.size * of.heads)
+    where = columns.to(of.device), torch.from_numpy(gap).to(of.device)
+    return Block(at[0], at[1], *where, mask, slots, query.ndim == 3)
+
+
+def branch_mask(
+    width: int,
+    branches: Sequence[tuple[int, int]],
+    *,
+    heads: int,
+    group: int,
+    size: int,
+    dtype: torch.dtype,
+    device: torch.device,
+) -> SharedPromptMask:
+    """The grid of branches (fork, length) off one row of `width` tokens that were read already: a
+    branch sees the row's first `fork` tokens and itself. Queries are the branches' tokens, flat one
+    branch after the other; keys are the row's tokens, and then these."""
+    fork_K, length_K = np.array(branches).T
+    depth, count = int(length_K.max()), int(length_K.sum())
+    real_KL = np.arange(depth) < length_K[:, None]
+    token_KL = np.where(real_KL, (np.cumsum(length_K) - length_K)[:, None] + np.arange(depth), -1)
+    row_1P = np.arange(width)[None]
+    own_KL = np.where(real_KL, token_KL + width, -1)
+    key_KS = np.concatenate([np.repeat(row_1P, len(branches), axis=0), own_KL], axis=1)
+    row_may = np.repeat((row_1P < fork_K[:, None])[:, None], depth, axis=1)
+    own_may = np.tri(depth, dtype=bool)[None] & real_KL[:, None]
+    may = np.concatenate([row_may, own_may], axis=2)[None]
+    gap_K2 = np.stack([fork_K, np.full_like(fork_K, width)], axis=1)
+    shape = _Shape(heads, group, dtype, device, attention_kernels(dtype, device, size) is not None)
+    block = _block(token_KL[None], key_KS[None], may, gap_K2, 0, shape)
+    query_X = _places([_by_head(token_KL, heads)], count * heads).to(device)
+    key_X = _places([_by_head(row_1P, heads), _by_head(own_KL[None], heads)], (width + count) * heads).to(device)
+    return SharedPromptMask(1, len(branches), heads, width, (block,), token_KL.size * heads, query_X, key_X)
 
 
 def _bytes(mask: SharedPromptMask) -> int:
@@ -277,7 +321,10 @@ def _sum_key_gradients(parts: Sequence[Tensor], at: SharedPromptMask, size: int)
     """Gradients of the keys by place: a prompt's keys are looked at by the parts of the prompt
     from theirs on, and by each of its replies."""
     ofprompt = [part for part, block in zip(parts, at.blocks, strict=True) if not block.ofreply]
-    total = ofprompt.pop().view(at.rows, at.heads, at.width, size)  # the last part looks at all
+    if ofprompt:
+        total = ofprompt.pop().view(at.rows, at.heads, at.width, size)  # the last part looks at all
+    else:  # the row was read before, and asks nothing now
+        total = parts[-1].new_zeros(at.rows, at.heads, at.width, size)
     for part in ofprompt:
         some = part.view(at.rows, at.heads, -1, size)
         total[:, :, : some.shape[2]] += some
