@@ -4,7 +4,8 @@ A file is named by its path alone, or by a mapping: `{file: advbench.csv, kind: 
 file of requests holds one kind, and `{file: pairs.csv, columns: {question: prompt, response_a:
 chosen}}` where its columns have names of their own (theirs: ours). Either is kept as one text, the
 path with what is said of it behind it as JSON, so that a stage's knobs stay plain texts and a job's
-key sees both.
+key sees both. Of a data set of the Hub which part is read, and at which revision, becomes part of
+its address (`hub_address`).
 """
 
 from __future__ import annotations
@@ -16,10 +17,22 @@ from typing import Annotated, Any, Literal, cast
 from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
 from alignwright.core.records import Record
+from alignwright.files.hub_address import HUB, SETTINGS, with_settings
+
+__all__ = [
+    "HUB",
+    "MARK",
+    "DataFile",
+    "Paths",
+    "Principles",
+    "all_or_many",
+    "as_name",
+    "as_names",
+    "data_file",
+    "one_or_many",
+]
 
 MARK = " {"
-HUB = "hf://"
-"""What the name of a data set on the Hub begins with."""
 
 
 class DataFile(Record):
@@ -27,10 +40,37 @@ class DataFile(Record):
     however near another name it is."""
 
     file: str = Field(min_length=1, description="the file, or hf://owner/name[:split]")
+    config: str | None = Field(default=None, min_length=1, description="of a data set of the Hub: which of its parts")
+    split: str | None = Field(
+        default=None, min_length=1, description="of a data set of the Hub: train, where none is said"
+    )
+    revision: str | None = Field(
+        default=None, min_length=1, description="of a data set of the Hub: the commit, tag or branch that is read"
+    )
+    limit: int | None = Field(
+        default=None, ge=1, description="of a data set of the Hub: only so many of its first rows"
+    )
+    streaming: bool | None = Field(
+        default=None, description="of a data set of the Hub: fetch the rows that are read, not all files first"
+    )
     kind: Literal["harmful", "harmless"] | None = Field(default=None, description="what all requests of the file are")
     columns: dict[str, str] = Field(
         default_factory=dict, description="the file's columns by the names that are read here: {theirs: ours}"
     )
+
+    @model_validator(mode="after")
+    def _in_the_address(self) -> DataFile:
+        settings = {name: getattr(self, name) for name in SETTINGS if getattr(self, name) is not None}
+        if settings and not self.file.startswith(HUB):
+            raise ValueError(
+                f"{next(iter(settings))!r} is for a data set of the Hub ({HUB}owner/name), and this is a file"
+            )
+        if settings:
+            object.__setattr__(self, "file", with_settings(self.file, settings))
+            for name in settings:
+                object.__setattr__(self, name, None)
+            self.model_fields_set.difference_update(settings)
+        return self
 
     @model_validator(mode="after")
     def _one_column_each(self) -> DataFile:
@@ -70,8 +110,8 @@ def as_name(value: Any) -> Any:
     unknown = [name for name in mapping if name not in DataFile.model_fields]
     if unknown or "file" not in mapping:
         raise ValueError(
-            "a file is a path, or a mapping with file, kind and"
-            f" columns{f'; there is no {unknown[0]!r}' if unknown else ''}"
+            "a file is a path, or a mapping with file, kind and columns, of a data set of the Hub also with"
+            f" {', '.join(SETTINGS)}{f'; there is no {unknown[0]!r}' if unknown else ''}"
         )
     try:
         return str(DataFile.model_validate_json(json.dumps(mapping)))

@@ -22,6 +22,8 @@ from alignwright.files.chat import RowError
 from alignwright.files.data_file import data_file
 from alignwright.files.errors import SpecError, bad_row_lines, nearest
 from alignwright.files.formats import ShapedRows, near
+from alignwright.files.hub_address import HUB
+from alignwright.files.hub_rows import hub_notes
 from alignwright.files.normal_form import normal_form
 from alignwright.files.rows import BadRow, Raw, raw_rows
 from alignwright.files.wording import describe_row_errors, describe_value
@@ -115,6 +117,7 @@ def read_rows(
     notes = (
         *(raws.notes() if isinstance(raws, ShapedRows) else _unknown_columns(file, columns, required)),
         *_unread_keys(file, keys),
+        *(hub_notes(file) if file.startswith(HUB) else ()),
     )
     return within_bad_rows(FileRows(file, tuple(rows), tuple(numbers), tuple(bad), notes), bad_rows)
 

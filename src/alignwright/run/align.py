@@ -243,7 +243,7 @@ def _write_spec(experiment: Experiment, request: Request, folder: Path, threads:
     """What was asked and where it runs, on disk; why the compiled kernels are missing, where
     they are."""
     from alignwright.model.kernels import why_no_kernels
-    from alignwright.run.provenance import provenance
+    from alignwright.run.provenance import data_sets, provenance
 
     place = folder / "spec"
     place.mkdir(parents=True, exist_ok=True)
@@ -258,6 +258,7 @@ def _write_spec(experiment: Experiment, request: Request, folder: Path, threads:
     write_json(
         place / "provenance.json",
         provenance(experiment.folder.resolve(), experiment.seed, threads, weights, without or "compiled")
+        | {"data_sets": data_sets(experiment)}
         | {"spec_folder": os.path.relpath(experiment.folder.resolve(), folder.resolve())},
     )
     return without

@@ -14,7 +14,11 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from alignwright.core.version import __version__
+from alignwright.experiment.experiment import Experiment
+from alignwright.experiment.spec_file import data_files
 from alignwright.files.code_hash import code_hash
+from alignwright.files.data_file import HUB, data_file
+from alignwright.files.hub_rows import hub_commit
 
 PACKAGES = ("torch", "transformers", "peft", "tokenizers", "safetensors", "numpy", "scipy", "pydantic")
 MAX_DIFF = 200_000
@@ -38,6 +42,12 @@ def provenance(folder: Path, seed: int, threads: int, weights: str, kernels: str
         "weights": weights,
         "git": _git(folder),
     }
+
+
+def data_sets(experiment: Experiment) -> dict[str, str | None]:
+    """The commit of each data set of the Hub that a spec names, which its check has just read."""
+    names = [data_file(name).file for _, name, _ in data_files(experiment)]
+    return {name: hub_commit(name) for name in names if name.startswith(HUB)}
 
 
 def _version(name: str) -> str | None:
