@@ -158,7 +158,9 @@ def test_a_grid_has_a_row_a_point_and_what_lies_before_the_knob_is_done_once(gri
     assert rows[0][2].number is not None
     assert rows[0][2].number.value == changes[0].value
     assert new.name in str(grid)
-    assert "Point by point" in grid.report.read_text()
+    page = grid.report.read_text()
+    assert "Point by point" in page
+    assert "Nothing was measured" not in page
 
 
 def test_a_promise_is_kept_over_a_grid_where_every_point_keeps_it(grid: aw.Run, tmp_path: Path) -> None:
@@ -220,11 +222,25 @@ def test_runs_lists_a_sweep_with_its_runs_and_front_has_its_points(grid: aw.Run,
     models = [str(cell) for cell in points.columns[0].cells]
     assert len(models) == 4
     assert {"train.1.beta 0.4:train.1.dpo", "train.1.beta 0.1:train.1.dpo"} < set(models)
-    with pytest.raises(
-        FileNotFoundError,
-        match=r"tells of 2 runs, and each has a model of its own; name one of them: small-\w+ \(train",
-    ):
-        grid.model()
+
+
+def test_what_is_asked_of_one_run_names_the_runs_that_there_are(grid: aw.Run, seeds: aw.Run, tmp_path: Path) -> None:
+    from alignwright.run.rating.pairs import pairs_of
+    from alignwright.run.sample_replies import draw
+
+    asks: list[Callable[[Path], object]] = [
+        lambda run: aw.Run(run).model(),
+        lambda run: aw.compare(run, run, quiet=True),
+        lambda run: aw.export(run, to="inspect", out=tmp_path / "logs", quiet=True),
+        lambda run: draw(run, tmp_path / "labels.jsonl", each=4),
+        pairs_of,
+    ]
+    for run in (grid, seeds):
+        for ask in asks:
+            with pytest.raises((ValueError, FileNotFoundError), match="tells of 2 runs together") as error:
+                ask(run.path)
+            assert all(f"{one} (" in str(error.value) for one in runs_of(run.path))
+    assert not (tmp_path / "logs").exists()
 
 
 class Killed(BaseException):

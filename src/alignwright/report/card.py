@@ -102,7 +102,7 @@ def _promises(case: RunResults) -> str:
 def _table(case: RunResults) -> str:
     claims = case.of(*OF_THE_MODEL)
     if not claims:
-        return "## Results\n\nNothing was measured."
+        return f"## Results\n\n{case.nothing}"
     first, last = case.stages[0], case.stages[-1]
     rows = [_row(claim, case.title(claim.name), first, last) for claim in claims]
     intro = (

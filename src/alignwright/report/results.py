@@ -20,7 +20,7 @@ from alignwright.core import promises, wording
 from alignwright.core.claims import CORRECTED, Claim, claim_named, claim_title
 from alignwright.core.promises import Header, PromiseReport, Verdict
 from alignwright.core.records import Axis, Conversation, Finding, Status
-from alignwright.core.section import Section, Transcript, measured_stages
+from alignwright.core.section import Section, Table, Transcript, measured_stages
 
 T = TypeVar("T", bound=BaseModel)
 Change = Literal["worse", "failing", "unclear", "better", "held"]
@@ -157,6 +157,12 @@ class RunResults:
 
     def find(self, name: str) -> ClaimFindings | None:
         return self._by_name.get(name)
+
+    @property
+    def nothing(self) -> str:
+        """What stands where the numbers of the model would, of a run that has none of its own."""
+        tables = any(isinstance(block, Table) for section in self.sections for block in section.blocks)
+        return "The numbers are in the tables of this report." if tables else "Nothing was measured."
 
     @cached_property
     def _records(self) -> dict[str, Claim]:

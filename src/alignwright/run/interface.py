@@ -281,11 +281,13 @@ def export(
         from alignwright.run.export.export import export as run_export
         from alignwright.run.llama_cpp import ENGINES
         from alignwright.run.progress import View
+        from alignwright.run.sweep.members import check_one_run
 
     if engine not in ENGINES:
         raise ValueError(f"engine {engine!r} is not known; choose from {', '.join(ENGINES)}")
     console = _console(quiet)
     places = {"out": Path(out) if out else None, "spec_folder": Path(spec_folder) if spec_folder else None}
+    check_one_run(Path(run))
     result = run_export(
         Path(run), to, View(console), verify=verify, engine=cast("Engine", engine), repo=repo, dry_run=dry_run, **places
     )

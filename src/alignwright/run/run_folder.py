@@ -19,7 +19,7 @@ from alignwright.core.records import TODAY, Finding
 from alignwright.files.server import hide_secrets
 from alignwright.report.results import RunResults, exit_code, read
 from alignwright.run.compare import resolved
-from alignwright.run.sweep.members import members_of
+from alignwright.run.sweep.members import members_of, several_runs
 
 if TYPE_CHECKING:
     from alignwright.experiment.experiment import Experiment
@@ -176,8 +176,7 @@ def model_folder(run: Path) -> Path:
 
 def _no_model(run: Path) -> str:
     if (members := members_of(run)) is not None:
-        runs = ", ".join(f"{member.folder} ({member.words})" for member in members.runs)
-        return f"{run} tells of {len(members.runs)} runs, and each has a model of its own; name one of them: {runs}"
+        return f"{several_runs(run, members)}; name one of them"
     trained = resolved(run).get("train") if (run / "spec" / "resolved.json").is_file() else True
     if not trained:
         measured = hide_secrets(str(resolved(run).get("model")))

@@ -20,6 +20,7 @@ from alignwright.job.ledger import write_text
 from alignwright.measure.corrected_rate import graded_claims
 from alignwright.report.results import read
 from alignwright.run.stored_samples import stored_samples
+from alignwright.run.sweep.members import check_one_run
 
 
 def draw(run: Path, out: Path, *, each: int, claim: str | None = None, stage: str | None = None) -> list[str]:
@@ -27,6 +28,7 @@ def draw(run: Path, out: Path, *, each: int, claim: str | None = None, stage: st
     be filled in; returns what to tell."""
     if out.exists():
         raise ValueError(f"{out}: there is such a file, and people may have labelled in it; name another")
+    check_one_run(run)
     case = read(run)
     if not case.stages or (stage is not None and stage not in case.stages):
         raise ValueError(f"{run}: nothing was measured at stage {stage}; there are {', '.join(case.stages) or 'none'}")

@@ -15,11 +15,13 @@ from alignwright.job.job import PROBES, probe_name, stage_name
 from alignwright.job.ledger import Ledger
 from alignwright.job.records import SAMPLES, read_samples
 from alignwright.run.compare import resolved
+from alignwright.run.sweep.members import check_one_run
 
 
 def stored_samples(run: Path, model: str) -> list[SampleResult]:
     """What measures and attacks found of a model ("baseline" or a training stage), in the order of the
     spec. Raises ValueError where files of a stage are not what it left."""
+    check_one_run(run)
     ledger = Ledger(run)
     return [
         sample

@@ -18,6 +18,7 @@ from alignwright.files.score_log import ItemScore, ScoredClaim, ScoreLog
 from alignwright.report.results import read
 from alignwright.run.comparison.paired import kind_of
 from alignwright.run.stored_samples import stored_samples
+from alignwright.run.sweep.members import check_one_run
 
 
 def read_scores(path: Path) -> ScoreLog:
@@ -43,6 +44,7 @@ def read_scores(path: Path) -> ScoreLog:
 
 
 def _run_scores(run: Path) -> ScoreLog:
+    check_one_run(run)
     results = read(run)
     if not results.stages:
         raise ValueError(f"{run}: nothing was measured in it")

@@ -26,6 +26,7 @@ from alignwright.files.reading import PROMPT, Columns, FileRows, prompt_of, read
 from alignwright.files.rows import raw_rows
 from alignwright.files.sources import read_pairs, read_votes
 from alignwright.job.ledger import Ledger
+from alignwright.run.sweep.members import check_one_run
 
 BLOCK = 20
 """Of so many pairs one is shown twice: 5 %."""
@@ -114,6 +115,7 @@ def _entropy(votes: Sequence[Vote], first: int, second: int) -> float:
 
 def _of_run(run: Path) -> list[Comparison]:
     """What a run compared: with votes where it aggregated them, else as it was collected."""
+    check_one_run(run)
     ledger = Ledger(run)
     names = [name for name in ledger.entries if (run / ledger.entries[name].folder / _COMPARISONS).exists()]
     voted = [name for name in names if name.startswith("aggregate.")]

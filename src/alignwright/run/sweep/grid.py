@@ -71,5 +71,6 @@ def _header(experiment: Experiment, members: Members, headers: Sequence[Header])
         seed=experiment.seed,
         effort=experiment.effort,
         facts=facts,
+        stages=headers[0].stages if headers else (),
         titles=headers[0].titles if headers else {},
     )

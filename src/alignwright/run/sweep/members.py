@@ -51,6 +51,18 @@ def members_of(folder: Path) -> Members | None:
     return members
 
 
+def check_one_run(folder: Path) -> None:
+    """Raise ValueError, with the runs that there are, where a folder is of several and one is wanted."""
+    if (members := members_of(folder)) is not None:
+        raise ValueError(f"{several_runs(folder, members)}; name one of them")
+
+
+def several_runs(folder: Path, members: Members) -> str:
+    """What to say of a sweep where one run is wanted."""
+    runs = ", ".join(f"{folder.with_name(member.folder)} ({member.words})" for member in members.runs)
+    return f"{folder} tells of {len(members.runs)} runs together, and replies and models are in each: {runs}"
+
+
 def points_in(folder: Path) -> list[tuple[str, Path]]:
     """What a table of models has of a folder, each with its own knobs in words: the points of a grid
     (each over its seeds, where it has several), or the run or the seeds as they are."""

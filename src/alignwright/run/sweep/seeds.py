@@ -82,7 +82,7 @@ def _pooled(of_seeds: Sequence[Finding | None], names: Sequence[str], claims: Se
     there = [finding for finding in of_seeds if finding is not None]
     first = there[0]
     values = [finding.value for finding in there if finding.value is not None]
-    note = "; ".join(_notes(of_seeds, names, first))
+    note = "; ".join(_notes(of_seeds, names))
     shared = {
         "n": min(finding.n for finding in there),
         "unscored": max(finding.unscored for finding in there),
@@ -124,7 +124,7 @@ def _within(low: float, high: float, finding: Finding, claims: Sequence[Claim]) 
     return max(low, least), min(high, most)
 
 
-def _notes(of_seeds: Sequence[Finding | None], names: Sequence[str], first: Finding) -> Iterator[str]:
+def _notes(of_seeds: Sequence[Finding | None], names: Sequence[str]) -> Iterator[str]:
     """The value of each seed; what was refused, and in which."""
     values = [
         f"{name} {number(finding.value, finding.unit, change=finding.against is not None)}"
@@ -136,7 +136,7 @@ def _notes(of_seeds: Sequence[Finding | None], names: Sequence[str], first: Find
     refused = [name for name, f in zip(names, of_seeds, strict=True) if f is not None and f.detail.get("refused")]
     if refused:
         yield f"refused in {', '.join(refused)}"
-    if first.unscored or first.errors:
+    if len({(finding.unscored, finding.errors) for finding in of_seeds if finding}) > 1:
         yield "unscored and failed items as in the seed with the most"
 
 
