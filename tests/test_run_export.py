@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -162,3 +164,17 @@ def _agree(measured: LocalModel, folder: Path, *, replies: int, tokens: int) -> 
             _, answer = ask(f"{address}/v1/chat/completions", body)
             own = measured.generate([Conversation.user(prompt)], max_new_tokens=tokens, temperature=0.0)[0][0]
             assert answer["choices"][0]["message"]["content"].strip() == own.text.strip()
+
+
+@pytest.mark.parametrize("change", [{"epochs": None}, {"patience": 3}])
+def test_a_run_of_another_version_is_told_so(run: aw.Run, tmp_path: Path, change: dict[str, int | None]) -> None:
+    """A knob that effort fills and that the run's version had not, and one that this version has not."""
+    other = tmp_path / "run"
+    shutil.copytree(run.path, other)
+    spec = json.loads((other / "spec" / "resolved.json").read_text())
+    spec["train"][0] |= change
+    (other / "spec" / "resolved.json").write_text(json.dumps(spec))
+    (knob,) = change
+    where = {"spec_folder": run.path.parent.parent, "engine": "transformers", "out": tmp_path / "a.gguf"}
+    with pytest.raises(ValueError, match=rf"made by another version of Alignwright, .* in train\.0.*\.{knob};"):
+        aw.export(other, to="gguf:f16", quiet=True, **where)

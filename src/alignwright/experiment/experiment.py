@@ -185,6 +185,15 @@ def resolve_effort(experiment: Experiment) -> Experiment:
     return Experiment.model_validate(parts).at(experiment.folder, experiment.data)
 
 
+def open_knobs(experiment: Experiment) -> list[str]:
+    """The knobs that effort fills and nobody has filled, by their places."""
+    names = [f"collect.{name}" for name in experiment.collect.fill(experiment.effort)] if experiment.collect else []
+    for part in ("feedback", "train", "attack", "measure"):
+        for place, stage in enumerate(getattr(experiment, part)):
+            names += [f"{part}.{place}.{name}" for name in stage.fill(experiment.effort)]
+    return names
+
+
 def fully(stage: AnyStage, effort: EffortName) -> AnyStage:
     """The stage with its open knobs filled. Raises ValidationError where what effort gives does
     not go with what was written."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Sequence
 from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -154,12 +155,29 @@ def load_model(name: str | os.PathLike[str], *, dtype: str = "float32") -> Local
     return load(run / "model" if (run / "model").is_dir() else os.fspath(name), dtype=dtype, date=run_date(run))
 
 
+class OtherVersion(ValueError):
+    """A run whose spec has other knobs than this version's."""
+
+    def __init__(self, run: Path, knobs: Sequence[str]) -> None:
+        more = f" and {len(knobs) - 3} more" * (len(knobs) > 3)
+        super().__init__(
+            f"{run} was made by another version of Alignwright, whose spec differs from this one's in"
+            f" {', '.join(knobs[:3])}{more}; run its spec again with this version, or use the one that made it"
+            " (spec/provenance.json names it)"
+        )
+
+
 def resolved_experiment(run: Path) -> Experiment:
-    """The run's spec with every knob filled. Raises ValidationError, a ValueError, where this version
-    has other knobs."""
+    """The run's spec with every knob filled. Raises OtherVersion, a ValueError, where this version has
+    other knobs."""
+    from pydantic import ValidationError
+
     from alignwright.experiment.experiment import Experiment
 
-    return Experiment.model_validate_json(json.dumps(resolved(run)))
+    try:
+        return Experiment.model_validate_json(json.dumps(resolved(run)))
+    except ValidationError as error:
+        raise OtherVersion(run, [".".join(map(str, problem["loc"])) for problem in error.errors()]) from None
 
 
 def run_date(run: Path) -> str:

@@ -14,7 +14,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from pydantic import ValidationError
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -24,7 +23,7 @@ from alignwright.experiment.plan import plan
 from alignwright.job.ledger import Ledger
 from alignwright.report.results import answers
 from alignwright.report.text import one_line
-from alignwright.run.run_folder import resolved_experiment
+from alignwright.run.run_folder import OtherVersion, resolved_experiment
 from alignwright.run.sweep.members import Members, members_of
 
 MARKS = ("spec/resolved.json", "ledger.json", "promises.json")
@@ -172,7 +171,7 @@ def _planned(run: Path) -> list[str]:
     """The stages of a run's spec, in order; none where it is of a version with other knobs."""
     try:
         return [job.name for job in plan(resolved_experiment(run))]
-    except ValidationError:
+    except OtherVersion:
         return []
 
 

@@ -25,7 +25,7 @@ from typing import Any, cast
 from alignwright.core import wording
 from alignwright.core.promises import Verdict, answer, parse
 from alignwright.core.records import Finding, SampleResult
-from alignwright.experiment.experiment import Experiment, claims_of, model_stages
+from alignwright.experiment.experiment import Experiment, claims_of, model_stages, open_knobs
 from alignwright.experiment.plan import plan
 from alignwright.files.contents import records
 from alignwright.files.server import Server
@@ -39,7 +39,7 @@ from alignwright.run.align import only_audit, run_jobs
 from alignwright.run.findings import findings_of
 from alignwright.run.llama_cpp import Engine, has_llama_cpp, serving
 from alignwright.run.progress import View
-from alignwright.run.run_folder import resolved_experiment
+from alignwright.run.run_folder import OtherVersion, resolved_experiment
 from alignwright.run.stored_samples import stored_samples
 from alignwright.run.threads import set_num_threads
 
@@ -138,6 +138,8 @@ def _experiment(run: Path, spec_folder: Path | None) -> Experiment:
             raise ValueError(f"{run} does not say where its spec lay: name the folder of the spec with --spec-folder")
         spec_folder = run / str(relative)
     experiment = resolved_experiment(run).at(Path(os.path.normpath(spec_folder)))
+    if unfilled := open_knobs(experiment):
+        raise OtherVersion(run, unfilled)
     missing = [name for name in _files(experiment) if not experiment.path(name).exists()]
     if missing:
         raise FileNotFoundError(
