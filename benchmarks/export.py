@@ -1,0 +1,101 @@
+"""What do an export to GGUF and its promises answered again cost, beside an audit of the same file from scratch?
+
+`python benchmarks/export.py [--quick] [--run RUN]` aligns the bundled model by the quickstart's spec with a short
+training of its own (or takes RUN, a run of examples/quickstart), exports it to `gguf:q8_0` through each engine, audits
+the file that was written with the same questions, and prints one JSON line with `"targets": {engine: [share of the
+audit's CPU-seconds, aim, met]}`; it exits 1 where one is missed. Each is a process of its own, and its children count:
+llama.cpp's server is one. `--quick` asks 12 of each kind of question. Comparing two logs is benchmarks/compare.py.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+QUICKSTART = Path(__file__).parents[1] / "examples" / "quickstart"
+AIMS = {"transformers": 0.5, "llama.cpp": 1.0}
+FEW = 12
+EXPORT = """
+import sys, alignwright as aw
+run, out, engine, spec_folder = sys.argv[1:]
+verification = aw.export(run, to="gguf:q8_0", out=out, engine=engine, spec_folder=spec_folder, quiet=True).verification
+print("same", *verification.same_replies, "changed", sum(p.changed for p in verification.promises))
+"""
+AUDIT = """
+import sys, alignwright as aw
+spec, runs, model = sys.argv[1:]
+aw.audit(spec, model=model, runs=runs, quiet=True)
+"""
+AUDIT_SERVED = """
+import sys, os
+from pathlib import Path
+import alignwright as aw
+from alignwright.run.export.verify import CALLS, CONTEXT
+from alignwright.run.llama_cpp import serving
+spec, runs, model = sys.argv[1:]
+with serving(Path(model), slots=CALLS, context=CONTEXT, threads=max(1, (os.cpu_count() or 2) // 2)) as (address, _):
+    aw.audit(spec, model=f"{address}/v1#m", runs=runs, overrides=[f"server.calls={CALLS}"], quiet=True)
+"""
+
+
+def project(folder: Path, few: int | None) -> Path:
+    """The quickstart with a short training that needs no voters but the written examples; returns its spec."""
+    shutil.copytree(QUICKSTART, folder)
+    path = folder / "spec.yaml"
+    spec: dict[str, Any] = yaml.safe_load(path.read_text())
+    spec["intent"]["pairs"], spec["feedback"] = ["train/values.jsonl"], [{"by": "written"}]
+    del spec["collect"], spec["intent"]["prompts"]
+    spec["train"] = [{"by": "sft", "data": "chosen", "epochs": 1, "lr": 0.0005}]
+    for stage in (*spec["measure"], *spec["attack"]) if few else ():
+        stage["limit"] = min(few or 0, stage.get("limit", FEW))
+    path.write_text(yaml.safe_dump(spec, sort_keys=False))
+    return path
+
+
+def cpu_seconds(program: str, *words: Path | str) -> float:
+    """Of a process and its children; what it prints goes to the terminal's error stream."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.run([sys.executable, "-c", program, *map(str, words)], check=True, stdout=sys.stderr)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--run", type=Path, help="a finished run of examples/quickstart; else one is made")
+    parser.add_argument("--keep", type=Path, help="where the project and its run are left")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = options.keep or Path(temporary) / "project"
+        spec = QUICKSTART / "spec.yaml" if options.run else project(folder, FEW if options.quick else None)
+        run = options.run
+        if run is None:
+            import alignwright as aw
+
+            run = aw.align(spec, runs=folder / "runs", quiet=True).path
+        targets: dict[str, list[object]] = {}
+        seconds: dict[str, list[float]] = {}
+        for engine, audit in (("transformers", AUDIT), ("llama.cpp", AUDIT_SERVED)):
+            place = Path(temporary) / engine
+            file = place / "model.gguf"
+            export = cpu_seconds(EXPORT, run, file, engine, spec.parent)
+            scratch = cpu_seconds(audit, spec, place / "runs", file)
+            seconds[engine] = [round(export, 1), round(scratch, 1)]
+            share = round(export / scratch, 2)
+            targets[engine] = [share, AIMS[engine], share <= AIMS[engine]]
+    print(json.dumps({"quick": options.quick, "seconds of export, audit": seconds, "targets": targets}))
+    return 0 if all(target[2] for target in targets.values()) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
