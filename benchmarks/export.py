@@ -1,10 +1,11 @@
 """What do an export to GGUF and its promises answered again cost, beside an audit of the same file from scratch?
 
-`python benchmarks/export.py [--quick] [--run RUN]` aligns the bundled model by the quickstart's spec with a short
-training of its own (or takes RUN, a run of examples/quickstart), exports it to `gguf:q8_0` through each engine, audits
-the file that was written with the same questions, and prints one JSON line with `"targets": {engine: [share of the
-audit's CPU-seconds, aim, met]}`; it exits 1 where one is missed. Each is a process of its own, and its children count:
-llama.cpp's server is one. `--quick` asks 12 of each kind of question. Comparing two logs is benchmarks/compare.py.
+`python benchmarks/export.py [--quick] [--engine NAME] [--project FOLDER]` aligns the bundled model by the quickstart's
+spec with a short training of its own, exports it to `gguf:q8_0` through each engine, audits the file that was written
+with the same questions, and prints one JSON line with `"targets": {engine: [share of the audit's CPU-seconds, aim,
+met]}`; it exits 1 where one is missed. Each is a process of its own, and its children count: llama.cpp's server is one.
+`--quick` asks 12 of each kind of question; FOLDER keeps the project with its run, and a run that is there is taken.
+Comparing two logs is benchmarks/compare.py.
 """
 
 from __future__ import annotations
@@ -72,24 +73,26 @@ def cpu_seconds(program: str, *words: Path | str) -> float:
 def main() -> int:
     parser = argparse.ArgumentParser()
     parser.add_argument("--quick", action="store_true")
-    parser.add_argument("--run", type=Path, help="a finished run of examples/quickstart; else one is made")
-    parser.add_argument("--keep", type=Path, help="where the project and its run are left")
+    parser.add_argument("--engine", choices=tuple(AIMS), action="append")
+    parser.add_argument("--project", type=Path)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
-        folder = options.keep or Path(temporary) / "project"
-        spec = QUICKSTART / "spec.yaml" if options.run else project(folder, FEW if options.quick else None)
-        run = options.run
-        if run is None:
-            import alignwright as aw
+        folder = options.project or Path(temporary) / "project"
+        there = (folder / "spec.yaml").exists()
+        spec = folder / "spec.yaml" if there else project(folder, FEW if options.quick else None)
+        import alignwright as aw
 
-            run = aw.align(spec, runs=folder / "runs", quiet=True).path
+        run = aw.align(spec, runs=folder / "runs", quiet=True).path
         targets: dict[str, list[object]] = {}
         seconds: dict[str, list[float]] = {}
         for engine, audit in (("transformers", AUDIT), ("llama.cpp", AUDIT_SERVED)):
+            if engine not in (options.engine or AIMS):
+                continue
             place = Path(temporary) / engine
             file = place / "model.gguf"
             export = cpu_seconds(EXPORT, run, file, engine, spec.parent)
             scratch = cpu_seconds(audit, spec, place / "runs", file)
+            print(engine, export, scratch, file=sys.stderr)
             seconds[engine] = [round(export, 1), round(scratch, 1)]
             share = round(export / scratch, 2)
             targets[engine] = [share, AIMS[engine], share <= AIMS[engine]]
