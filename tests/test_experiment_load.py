@@ -11,6 +11,7 @@ from typing import get_args
 import pytest
 from spec_case import SPEC, write
 
+from alignwright.attack.knobs_requests import AttackStage, OnRequests
 from alignwright.core.stage import Effort, resolved
 from alignwright.experiment.experiment import Experiment, model_stages, promised_claims, resolve_effort, stage_names
 from alignwright.experiment.explain import KINDS, RENAMED_KNOBS
@@ -266,14 +267,15 @@ def test_effort_grows() -> None:
 
 
 def test_no_stage_has_more_than_eight_knobs_and_all_are_described() -> None:
-    """Of its own: the knobs of the loop, of sampling and of rollouts are each said once, in the
-    records that methods share."""
-    kinds = experiment_schema()["$defs"]
+    """Of its own: the knobs of the loop, of sampling and of rollouts, and those of attacks, are each said
+    once, in the records that methods share."""
+    kinds = {name: kind for name, kind in experiment_schema()["$defs"].items() if "properties" in kind}
     shared = {*Training.model_fields}, {*Sampling.model_fields}, {*PolicyGradient.model_fields}
     assert [len(shared[0]), len(shared[1] - shared[0]), len(shared[2] - shared[1])] == [6, 7, 7]
+    attacks = {*OnRequests.model_fields} - {"by"}, {*AttackStage.model_fields} - {"by"}
     for kind in kinds.values():
         knobs = {name: field for name, field in kind["properties"].items() if name != "by"}
-        common = next((group for group in reversed(shared) if group <= set(knobs)), set[str]())
+        common = next((group for group in (*reversed(shared), *attacks) if group <= set(knobs)), set[str]())
         assert len(set(knobs) - common) <= 8
         assert all(field.get("description") for field in knobs.values())
     assert {"Dpo", "Contrast", "TaxMeasure", "Suite"} <= set(kinds)

