@@ -115,14 +115,14 @@ def opened(model: Path) -> LocalModel:
     return loaded
 
 
-@pytest.mark.parametrize("shots", [None, 2])
+@pytest.mark.parametrize("num_fewshot", [None, 2])
 @pytest.mark.filterwarnings("ignore")  # of transformers, as lm-eval calls it
 def test_each_item_is_scored_as_by_lm_evals_own_model(
-    model: Path, policy: LocalModel, folder: Path, shots: int | None
+    model: Path, policy: LocalModel, folder: Path, num_fewshot: int | None
 ) -> None:
-    own = own_results(model, folder, num_fewshot=shots)
+    own = own_results(model, folder, num_fewshot=num_fewshot)
     ours = {task.name: task for task in run_tasks(
-        policy, (), [folder / f"{name}.yaml" for name in TASKS], shots=shots, limit=None, seed=0
+        policy, (), [folder / f"{name}.yaml" for name in TASKS], num_fewshot=num_fewshot, limit=None, seed=0
     )}  # fmt: skip
     assert set(ours) == set(own["samples"]) == {f"tiny_{name}" for name in TASKS}
     compared = 0
@@ -363,7 +363,7 @@ def test_nothing_is_downloaded_and_the_error_says_what_to_do(folder: Path, monke
     task = {**TASKS["mc"], "dataset_path": "nobody/no-such-data", "dataset_kwargs": {}}
     file = write_task(folder / "far.yaml", "far", task)
     with pytest.raises(ValueError, match=r"could not load far\.yaml: .*fetch them once"):
-        run_tasks(policy, (), [file], shots=None, limit=2, seed=0)
+        run_tasks(policy, (), [file], num_fewshot=None, limit=2, seed=0)
     assert huggingface_hub.constants.HF_HUB_OFFLINE is False  # as it was
 
 
@@ -373,7 +373,9 @@ def test_answers_of_which_datasets_makes_dates_are_said(folder: Path) -> None:
     for day, columns in (("2024-01-31", ("day",)), ("on 2024-01-31", ())):
         rows = [{"q": f"When was {word}?", "choices": [word], "day": day} for word in WORDS]
         (folder / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-        (found,) = run_tasks(policy, (), [write_task(folder / "gen.yaml", "gen", task)], shots=None, limit=2, seed=0)
+        (found,) = run_tasks(
+            policy, (), [write_task(folder / "gen.yaml", "gen", task)], num_fewshot=None, limit=2, seed=0
+        )
         assert found.dates == columns
         assert (found.samples[0]["target"] == day) == (not columns)
 
@@ -382,4 +384,4 @@ def test_a_task_that_runs_what_the_model_writes_is_refused(folder: Path) -> None
     policy = opened(make_tiny(folder / "model"))
     file = write_task(folder / "unsafe.yaml", "unsafe", {**TASKS["gen"], "unsafe_code": True})
     with pytest.raises(ValueError, match="runs code that the model writes"):
-        run_tasks(policy, (), [file], shots=None, limit=2, seed=0)
+        run_tasks(policy, (), [file], num_fewshot=None, limit=2, seed=0)

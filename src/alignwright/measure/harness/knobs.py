@@ -38,7 +38,7 @@ class LmEvalMeasure(Stage):
     task_files: Annotated[Paths, Reads(use="tasks")] = Field(
         default=(), description="task files (YAML) of your own; the Python functions that they name are run"
     )
-    shots: int | None = Field(
+    num_fewshot: int | None = Field(
         default=None, ge=0, description="examples before each question; none: as many as the task says"
     )
     lower: tuple[str, ...] = Field(
@@ -91,7 +91,7 @@ class LmEvalMeasure(Stage):
     def estimate(self, sizes: Sizes) -> Cost:  # noqa: ARG002
         """Of each name as if it were one task of multiple choice; a group of many comes to more."""
         items = resolved(self.limit) * (len(self.tasks) + len(self.task_files))
-        return Cost.of(items * _PROMPT * (1 + (self.shots or 0)) + items * _CHOICES * 10, 0)
+        return Cost.of(items * _PROMPT * (1 + (self.num_fewshot or 0)) + items * _CHOICES * 10, 0)
 
 
 def _named(claim: Claim, name: str) -> Claim:

@@ -22,7 +22,7 @@ def measure_lm_eval(stage: LmEvalMeasure, job: JobContext) -> Result:
     except NotServed as refusal:
         return joined(Result(findings=[untested(claims[-1], job.model, str(refusal))]))
     run = partial(run_tasks, policy, stage.tasks, [job.data.path(name) for name in stage.task_files])
-    tasks = run(shots=stage.shots, limit=resolved(stage.limit), seed=job.seed)
+    tasks = run(num_fewshot=stage.num_fewshot, limit=resolved(stage.limit), seed=job.seed)
     samples = [result for task in tasks for result in outcomes(task, claims)]
     findings = [finding for task in tasks for finding in aggregates(task, job.model)]
     parts = [f"{task.name}: {len({s['doc_id'] for s in task.samples})} of {task.documents} documents" for task in tasks]

@@ -44,7 +44,13 @@ class TaskSamples:
 
 
 def run_tasks(
-    policy: LocalModel, tasks: Sequence[str], files: Sequence[Path], *, shots: int | None, limit: int | None, seed: int
+    policy: LocalModel,
+    tasks: Sequence[str],
+    files: Sequence[Path],
+    *,
+    num_fewshot: int | None,
+    limit: int | None,
+    seed: int,
 ) -> list[TaskSamples]:
     """Each task put to the model. ValueError, with what to do, where one is not known, needs a
     download, or runs code that the model writes."""
@@ -57,8 +63,8 @@ def run_tasks(
         for name, task in loaded["tasks"].items():
             if getattr(task, "UNSAFE_CODE", False):
                 raise ValueError(f"lm-eval's task {name} runs code that the model writes, which is not done here")
-            if shots is not None:
-                task.set_config(key="num_fewshot", value=shots)
+            if num_fewshot is not None:
+                task.set_config(key="num_fewshot", value=num_fewshot)
             task.set_fewshot_seed(seed=SHOTS_SEED)
             sizes[name] = len(task.eval_docs)
             places[name] = list(subsample_evenly(range(sizes[name]), limit))
