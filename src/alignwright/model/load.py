@@ -32,6 +32,7 @@ from alignwright.model.adapters import load_adapter
 from alignwright.model.attention import NAME
 from alignwright.model.gguf_rope import scaled_rope
 from alignwright.model.given_template import give_template
+from alignwright.model.hub import hub_answers
 from alignwright.model.local_model import LocalModel
 from alignwright.model.progress_bars import without_progress_bars
 from alignwright.model.quantization import has_quantized, loading_options, set_dtype
@@ -65,10 +66,10 @@ def load(
     if quantization and (why := why_not_quantized()):
         raise ModelError(f"model {str(name)!r}: {why}")
     place = _place(ref)
-    local_only = ref.kind != "hub"
+    local_only = ref.kind != "hub" or not hub_answers(ref.name)
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     with without_progress_bars(), readable(str(name), place):
-        tokenizer = open_tokenizer(place) if isinstance(place, Path) else _hub_tokenizer(place)
+        tokenizer = open_tokenizer(place) if isinstance(place, Path) else _hub_tokenizer(place, local_only)
         options = loading_options(quantization, device) if quantization else {}
         model, loading_info = _open(place, DTYPES["float32" if quantization else dtype], local_only, options)
         _whole(str(name), place, loading_info)
@@ -115,8 +116,8 @@ def _open(
     return opening(place, attn_implementation="eager", **options)
 
 
-def _hub_tokenizer(name: str) -> Any:
-    return AutoTokenizer.from_pretrained(name, trust_remote_code=False)
+def _hub_tokenizer(name: str, local_only: bool) -> Any:
+    return AutoTokenizer.from_pretrained(name, local_files_only=local_only, trust_remote_code=False)
 
 
 def _whole(name: str, place: str | Path, loading_info: Mapping[str, Any]) -> None:
