@@ -47,6 +47,7 @@ SMALLEST: dict[str, dict[str, Any]] = {
     "value": {"prompts": "refusal.jsonl"},
     "tax": {"text": "text.jsonl"},
     "reward": {},
+    "preferred": {"prompts": "held.jsonl"},
     "reward measure": {"reward": "rule.py:score", "prompts": "held.jsonl"},
     "goodhart": {"proxy": "rule.py:score", "gold": "rules.yaml", "prompts": "held.jsonl"},
     "hacking": {"proxy": "rule.py:score", "gold": "rules.yaml", "prompts": "held.jsonl"},
