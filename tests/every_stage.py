@@ -16,9 +16,8 @@ from run_case import CONSTITUTION
 from alignwright.aggregate.knobs import Pooled
 from alignwright.attack.knobs import AnyAttack
 from alignwright.core.records import Record
-from alignwright.experiment.unions import AnyMeasure
+from alignwright.experiment.unions import AnyMeasure, AnyTrain
 from alignwright.feedback.knobs import AnyFeedback, Collect
-from alignwright.train.knobs import AnyTrain
 
 COUNT = 20  # rows of each file: enough for every stage's least
 RULE = (
@@ -38,6 +37,7 @@ SMALLEST: dict[str, dict[str, Any]] = {
         for name in ("best_of_n", "online_dpo", "sppo", "ppo", "grpo", "rloo", "reinforce")
     },
     "rules": {"file": "rules.yaml"},
+    "repair": {"prompts": "refusal.jsonl"},
     "suite": {"name": "jailbreaks", "prompts": "refusal.jsonl"},
     "mutate": {"prompts": "refusal.jsonl"},
     "gcg": {"prompts": "refusal.jsonl", "steps": 2, "candidates": 4},
@@ -90,6 +90,7 @@ SPECIAL: dict[str, list[Any]] = {
     "suite.file": ["wrappers.yaml"],
     "suite.name": ["jailbreaks"],
     "replay.file": ["attacks.jsonl"],
+    "repair.ways": [["direct", "past_tense+base64"]],
     "ways": ["direct", ["past_tense+base64", "prefill"]],
     "table": ["table.yaml"],
     "shots": ["talks.jsonl"],
@@ -116,7 +117,7 @@ PATHS = {
     "emergent.choice": "persona.jsonl", "problems": "problems.jsonl", "pushback": "pushback.jsonl",
     "opinion": "opinion.jsonl",
     "meant": "meant.jsonl", "shifted": "shifted.jsonl", "questions": "questions.jsonl",
-    "value.prompts": "refusal.jsonl",
+    "value.prompts": "refusal.jsonl", "repair.prompts": "refusal.jsonl",
     **dict.fromkeys(ON_REQUESTS, "refusal.jsonl"),
     "faithful": "faithful.jsonl", "instruction.data": "instruction.jsonl",
     "pretrain.text": "plain.jsonl",
@@ -291,7 +292,7 @@ def _row(kind: str, field: str, mark: str, i: int) -> dict[str, Any]:
             return {"text": f"The {mark} has {i} legs.", "facts": [str(i)], "topic": f"t{i % 5}"}
         case ("instruction", _):
             return prompt | {"checks": [{"name": "punctuation:no_comma", "args": {}}]}
-        case (_, "prompts") if kind == "value" or f"{kind}.prompts" in ON_REQUESTS:
+        case (_, "prompts") if kind in ("value", "repair") or f"{kind}.prompts" in ON_REQUESTS:
             return prompt | {"kind": "harmful" if i % 2 else "harmless"}
         case ("replay", "file"):
             return {"request": f"Say {mark}?", "messages": [{"role": "user", "content": f"Please: {mark}?"}]}

@@ -14,11 +14,11 @@ from run_case import make_project
 
 from alignwright.core.records import Finding
 from alignwright.experiment.load import load
+from alignwright.experiment.unions import AnyTrain
 from alignwright.files.errors import SpecError
 from alignwright.run.align import Request, align
 from alignwright.run.progress import View
 from alignwright.train import run as training
-from alignwright.train.knobs import AnyTrain
 
 SPEC = """
 name: methods
@@ -57,6 +57,7 @@ METHODS = {
         f"{{by: reward, no_signal: use, {LOOP}}}",
         f"{{by: ppo, reward: reward, num_iterations: 2, num_mini_batches: 2, {DRAW}}}",
     ],
+    "repair": ["{by: repair, prompts: [refusal.jsonl], max_new_tokens: 4}", f"{{by: dpo, {LOOP}}}"],
     "average": [f"{{by: sft, {LOOP}}}", "{by: average, share: 0.5}"],
 }
 
@@ -125,7 +126,7 @@ def test_a_method_runs_from_the_spec_and_resumes_from_a_kill(
         else (result / "adapter" / "adapter_model.safetensors").exists()
     )
     stages = {finding.stage for finding in findings(straight) if finding.axis == "tax"}
-    assert len(stages) == (1 if name == "reward" else 1 + len([s for s in METHODS[name] if "by: reward" not in s]))
+    assert len(stages) == (1 if name == "reward" else 1 + len([s for s in METHODS[name] if not s.startswith(("{by: reward", "{by: repair"))]))
     assert (straight / "report.html").exists()
 
     shown = training._shown

@@ -7,9 +7,11 @@ from typing import assert_never
 
 from alignwright.attack.gcg import SearchWidth, gcg
 from alignwright.attack.knobs import AnyAttack, Gcg, Mutate, Replay, Suite
+from alignwright.attack.knobs_repair import Repair
 from alignwright.attack.knobs_requests import AttackStage, OnRequests
 from alignwright.attack.mutation_names import read_table
 from alignwright.attack.mutations import Mutation, mutate, mutations
+from alignwright.attack.repair import repair
 from alignwright.attack.replay import replay
 from alignwright.attack.shrink import with_smallest, with_smallest_in_words
 from alignwright.attack.suites import attack_suite, read_suite
@@ -31,8 +33,10 @@ STEPS = "steps.jsonl"
 """The steps of a search by gradient that is at work, in its folder."""
 
 
-def run(stage: AnyAttack, job: JobContext) -> Result:
-    """Attack the job's model."""
+def run(stage: AnyAttack | Repair, job: JobContext) -> Result:
+    """Attack the job's model; or mend, in training, what it does wrong."""
+    if isinstance(stage, Repair):
+        return repair(stage, job)
     target, note = target_of(stage, job), ""
     match stage:
         case Suite():

@@ -160,8 +160,8 @@ class Setting:
 
     @property
     def preferences(self) -> bool:
-        """Whether there are votes, of voters or of people."""
-        return self.votes or "people" in self.intent
+        """Whether there are votes, of voters or of people, or a stage before that makes preferences."""
+        return self.votes or "people" in self.intent or any(stage.makes_preferences for _, stage in self.before)
 
     @property
     def comparisons(self) -> bool:
@@ -179,6 +179,8 @@ class Stage(Record):
     greedy replies alone) is given the seed 0, and runs that differ in their seeds share it."""
     makes_comparisons: ClassVar[bool] = False
     """Of a voter: whether it writes replies of its own, which later voters can compare."""
+    makes_preferences: ClassVar[bool] = False
+    """Of a stage of training: whether it leaves preferences for the stages after it."""
     compares: ClassVar[Literal["nothing", "before", "all"]] = "nothing"
     """Of a measure: which of its own measurements of earlier models it reads."""
     packages: ClassVar[tuple[str, ...]] = ()

@@ -14,16 +14,17 @@ from datetime import date as Day
 from functools import cached_property
 from pathlib import Path
 
-from pydantic import Field, PrivateAttr, field_validator
+from pydantic import Field, PrivateAttr, field_validator, model_validator
 
 from alignwright.aggregate.knobs import Pooled
 from alignwright.attack.knobs import Attack
+from alignwright.attack.knobs_repair import Repair
 from alignwright.core.claims import Claim
 from alignwright.core.records import TODAY, Record, content_id
 from alignwright.core.stage import BUILT_IN, EffortName, IntentPart, Setting, written_knobs
 from alignwright.experiment.mirrors import MirrorName
 from alignwright.experiment.sweep import Grid, Seeds
-from alignwright.experiment.unions import AnyStage, Measure
+from alignwright.experiment.unions import AnyStage, AnyTrain, Measure, Train
 from alignwright.feedback.knobs import Collect, Feedback
 from alignwright.files.chat_format import ChatFormat, chat_format
 from alignwright.files.data_file import Paths
@@ -32,7 +33,7 @@ from alignwright.files.intent import Intent
 from alignwright.files.quantization import Quantization
 from alignwright.files.server import Server
 from alignwright.job.data import Data
-from alignwright.train.knobs import AnyTrain, Train, learns_from_labels
+from alignwright.train.knobs import learns_from_labels
 from alignwright.train.knobs_loop import Training
 
 _MODEL = (
@@ -87,6 +88,12 @@ class Experiment(Record):
     feedback: tuple[Feedback, ...] = Field(default=(), description="the voters, in order")
     aggregate: Pooled = Field(default_factory=Pooled, description="how votes become preferences")
     train: tuple[Train, ...] = Field(default=(), description="the training stages, in order")
+    rounds: int = Field(
+        default=1,
+        ge=1,
+        le=20,
+        description="how often the stages from the one repair on are done, each time on the model of the time before",
+    )
     attack: tuple[Attack, ...] = Field(default=(), description="the attacks on every stage's model")
     measure: tuple[Measure, ...] = Field(default=(), description="what is measured on every stage's model")
     promises: tuple[str, ...] = Field(
@@ -118,12 +125,27 @@ class Experiment(Record):
         except ValueError:
             raise ValueError(f"should be a day such as {TODAY}, saw {value!r}") from None
 
+    @model_validator(mode="after")
+    def _rounds(self) -> Experiment:
+        """The stages of a round stand in `train` once for each round from here on; a record that is
+        read again has them already."""
+        repairs = [place for place, stage in enumerate(self.train) if isinstance(stage, Repair)]
+        if self.rounds == 1 or len(repairs) == self.rounds:
+            return self
+        if len(repairs) != 1:
+            count = f"there are {len(repairs)}" if repairs else "there is none"
+            raise ValueError(f"'rounds: {self.rounds}' repeats the stages from the one {{by: repair}} on, and {count}")
+        stages = (*self.train, *self.train[repairs[0] :] * (self.rounds - 1))
+        object.__setattr__(self, "train", stages)  # a frozen record, which a validator may still complete
+        return self
+
     @cached_property
     def id(self) -> str:
         """Its name by content. Labels and votes are no part of it: they are made of a finished run's
         replies, and its folder stays the same. Mirrors change nothing of what is done."""
         left_out = {"labels", "votes", "mirrors"}
         left_out |= {name for name in ("chat", "seeds", "grid") if not getattr(self, name)}
+        left_out |= {"rounds"} if self.rounds == 1 else set()
         return content_id(type(self).__name__, self.model_dump(mode="json", exclude=left_out))
 
     @property

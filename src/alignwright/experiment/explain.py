@@ -12,12 +12,11 @@ from pydantic_core import ErrorDetails
 
 from alignwright.attack.knobs import AnyAttack
 from alignwright.experiment.experiment import Experiment
-from alignwright.experiment.unions import AnyMeasure
+from alignwright.experiment.unions import AnyMeasure, AnyTrain
 from alignwright.feedback.knobs import AnyFeedback
 from alignwright.files.errors import Loc, did_you_mean, dotted
 from alignwright.files.positions import Document
 from alignwright.files.wording import describe_error, describe_value
-from alignwright.train.knobs import AnyTrain
 
 
 def _by_name(union: Any) -> dict[str, type[BaseModel]]:

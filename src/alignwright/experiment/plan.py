@@ -84,7 +84,7 @@ def _trainings(experiment: Experiment, votes: tuple[str, ...], preferences: tupl
         for at in _tries_reward(experiment, place, tried) if stage.changes_model else ():
             tried.add(at)
             yield _judged(experiment, at, BASELINE, judges)
-        needs: Needs = {"preferences": preferences} if stage.learns_from_votes else {}
+        needs: Needs = {"preferences": preferences} if stage.learns_from_votes and preferences else {}
         needs |= _judges_of([name for _, name in stage.judges()], judges)
         if stage.other_model is not None:
             needs["start"] = (stage.other_model,)
@@ -93,8 +93,10 @@ def _trainings(experiment: Experiment, votes: tuple[str, ...], preferences: tupl
         if stage.changes_model:
             model = job.name
             yield from _unjudged(experiment, model)
-        else:
+        elif stage.makes_reward:
             judges["reward"] = (job.name,)
+        else:
+            preferences = (job.name,)
     for model in model_stages(experiment):
         for place, measure in enumerate(experiment.measure):
             if measure.judged and not (model == BASELINE and place in tried):
@@ -104,7 +106,7 @@ def _trainings(experiment: Experiment, votes: tuple[str, ...], preferences: tupl
 def _tries_reward(experiment: Experiment, place: int, tried: set[int]) -> list[int]:
     """The measures that can try a reward before stage `place` trains on it: those whose judges
     no later stage makes anew."""
-    remade = any(not stage.changes_model for stage in experiment.train[place:])
+    remade = any(stage.makes_reward for stage in experiment.train[place:])
     return [
         at
         for at, measure in enumerate(experiment.measure)

@@ -15,6 +15,7 @@ from alignwright.core import promises
 from alignwright.core.claims import claim_named
 from alignwright.core.records import Axis
 from alignwright.core.stage import Setting
+from alignwright.core.train_stage import TrainStage
 from alignwright.experiment.answerable import contradictions, unanswerable
 from alignwright.experiment.experiment import Experiment, fully, promised_claims, setting_of, stages
 from alignwright.experiment.mirrors import mirror_problems
@@ -24,7 +25,7 @@ from alignwright.files.errors import Loc, did_you_mean
 from alignwright.files.quantization import NO_WHOLE, why_not_quantized
 from alignwright.files.server import FORM, is_server, why_no_server
 from alignwright.measure.preferred.knobs import PreferredMeasure
-from alignwright.train.knobs_loop import Training, TrainStage
+from alignwright.train.knobs_loop import Training
 
 Problem = tuple[Loc, str]
 
@@ -147,7 +148,7 @@ def _untrainable(experiment: Experiment) -> Iterator[Problem]:
 
 def _missing_judge(experiment: Experiment, loc: Loc, name: str, setting: Setting) -> Iterator[Problem]:
     """Is there a judge of that name?"""
-    judges = (stage for _, stage in setting.before if isinstance(stage, TrainStage) and not stage.changes_model)
+    judges = (stage for _, stage in setting.before if isinstance(stage, TrainStage) and stage.makes_reward)
     if name == "reward" and not any(True for _ in judges):
         yield (
             loc,

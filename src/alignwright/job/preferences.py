@@ -32,8 +32,8 @@ def comparisons(job: JobContext) -> list[Comparison]:
 
 
 def preferences(job: JobContext, *, required: bool = True) -> list[Preference]:
-    """The preferences that aggregation stored for this training job; there must be some, where
-    they are `required`."""
+    """The preferences that aggregation, or a repair, stored for this training job; there must be
+    some, where they are `required`."""
     (name,) = job.needed("preferences")
     rows = records(job.folder_of(name) / PREFERENCES, Preference)
     if required and not rows:

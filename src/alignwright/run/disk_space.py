@@ -12,10 +12,10 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
+from alignwright.core.train_stage import TrainStage
 from alignwright.experiment.experiment import Experiment
 from alignwright.files.models import resolve
 from alignwright.job.job import Job
-from alignwright.train.knobs_loop import TrainStage
 
 BYTES = 4  # of a weight in float32
 CHECKPOINT = 3  # a weight and its two moments

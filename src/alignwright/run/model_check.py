@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from alignwright.core.records import Comparison, Conversation, Labelled, Prompt
+from alignwright.core.train_stage import TrainStage
 from alignwright.experiment.experiment import Experiment, first_rank, resolve_effort, stages
 from alignwright.files.errors import Loc, SpecError, dotted
 from alignwright.files.items import Item
@@ -27,7 +28,6 @@ from alignwright.files.reading import FileRows
 from alignwright.model.limits import ADAPTERS
 from alignwright.model.template_errors import NoTemplate, TemplateStopped, UnrenderedMessage
 from alignwright.model.tokenizer import TokenizerInfo, TokenizerMissing, load_tokenizer
-from alignwright.train.knobs_loop import TrainStage
 
 MOST = 2_000
 """Rows of one place in the spec that are rendered, beside those whose roles follow each other in

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from alignwright.core.records import Finding
+from alignwright.core.train_stage import TrainStage
 from alignwright.experiment.experiment import Experiment, model_stages
 from alignwright.files.contents import are_marks, changed, contents
 from alignwright.files.lines import read_lines
@@ -23,7 +24,6 @@ from alignwright.files.reward_folder import VERDICT, NoClassifier
 from alignwright.job.job import Job
 from alignwright.job.ledger import Ledger, json_of, write_json
 from alignwright.run.progress import View
-from alignwright.train.knobs_loop import TrainStage
 from alignwright.train.reward_verdict import refusal
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def keep_models(
     """Write the last trained model, exactly as it was measured, and the last reward model:
     folders that transformers opens. `models`: those of the run, where one has computed something."""
     trained = [job.name for job in jobs if job.name in model_stages(experiment)]
-    rewards = [(job, job.stage) for job in jobs if isinstance(job.stage, TrainStage) and not job.stage.changes_model]
+    rewards = [(job, job.stage) for job in jobs if isinstance(job.stage, TrainStage) and job.stage.makes_reward]
     if trained:
         _keep(
             "the model",

@@ -18,6 +18,7 @@ from alignwright.core.claims import Claim, with_parts
 from alignwright.core.cost import Cost, Size
 from alignwright.core.records import Conversation, Share
 from alignwright.core.stage import Count, Effort, Knob, Positive, Reads, Setting, Sizes, resolved
+from alignwright.core.train_stage import TrainStage
 from alignwright.files.data_file import Paths
 from alignwright.files.items import TextItem
 from alignwright.train.knobs_loop import (
@@ -26,7 +27,6 @@ from alignwright.train.knobs_loop import (
     Source,
     Training,
     TrainingData,
-    TrainStage,
     adapter_rank,
 )
 from alignwright.train.knobs_pairs import DirectStage, FromPreferences, Kto
@@ -172,6 +172,7 @@ class RewardModel(Training):
     """A reward model from preferences (Bradley-Terry). It judges; the model itself stays as it is."""
 
     changes_model: ClassVar[bool] = False
+    makes_reward: ClassVar[bool] = True
 
     title: ClassVar[str] = "reward model"
     by: Literal["reward"]
@@ -291,7 +292,7 @@ AnyTrain = Pretrain | Sft | RewardModel | DirectStage | BestOfN | OnlineStage | 
 Train = Annotated[AnyTrain, Field(discriminator="by")]
 
 
-def learns_from_labels(stages: Sequence[AnyTrain]) -> bool:
+def learns_from_labels(stages: Sequence[TrainStage]) -> bool:
     """Whether replies that were labelled by themselves are enough: only KTO learns from preferences here."""
     return any(isinstance(stage, Kto) for stage in stages) and all(
         isinstance(stage, Kto) for stage in stages if stage.learns_from_votes

@@ -9,7 +9,7 @@ targets, loss mask, padding side).
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Annotated, ClassVar, Literal, Protocol
+from typing import Annotated, Literal, Protocol
 
 from pydantic import Field, model_validator
 
@@ -29,6 +29,7 @@ from alignwright.core.stage import (
     Stage,
     resolved,
 )
+from alignwright.core.train_stage import TrainStage
 from alignwright.files.data_file import Paths
 
 Unit = Annotated[float, Field(gt=0.0, le=1.0)]
@@ -73,44 +74,6 @@ class TrainingData(Protocol):
     def revisions(self) -> list[Conversation]:
         """Those of them that a voter made itself."""
         ...
-
-
-class TrainStage(Stage):
-    """A stage that trains, or makes a model of trained ones."""
-
-    changes_model: ClassVar[bool] = True
-    """Whether the model that is measured is another one after this stage."""
-    title: ClassVar[str]
-    """What a report calls the method."""
-
-    @property
-    def learns_from_votes(self) -> bool:
-        """Whether it reads the preferences that votes were pooled to."""
-        return False
-
-    @property
-    def other_model(self) -> str | None:
-        """A training stage whose model it needs beside the one before it."""
-        return None
-
-    @property
-    def weights_left(self) -> float:
-        """How many weights it leaves at most, as a multiple of the model's."""
-        return 1.0
-
-    @property
-    def single_model(self) -> bool:
-        """Whether what it leaves is one model, which can be saved for others to open."""
-        return True
-
-    @property
-    def skips_refused(self) -> bool:
-        """Whether what it would judge is left out where its own findings speak against it."""
-        return False
-
-    def learnt(self, conversation: Conversation) -> Conversation | None:  # noqa: ARG002 - of methods that read some
-        """What of a file's conversation is learnt; None where it is only asked."""
-        return None
 
 
 class Training(TrainStage):

@@ -1,0 +1,127 @@
+"""What did the trained model do wrong, and what would have been right? Comparisons for another round.
+
+A promise that broke says that some replies fail, and not how to mend them. The model is asked prompts
+of training's side, the harmful ones in the ways of attacking that training may see. Each reply that
+fails (a harmless request refused, a harmful one answered) is compared with one of its own that passes:
+another sample of the same conversation, as near as there is one to what it would say (pairs on policy,
+Tajwar et al. 2024, arXiv 2404.14367), or its refusal of the bare request. Where its reply passes, it is
+kept: compared with a sample that fails, where there is one, so that mending one kind of fault does not
+teach the other. What has no passing reply is counted, and nothing is made up for it.
+
+Earlier preferences are learnt again beside these, since a round on failures alone forgets what the
+rounds before taught. Requests and ways of attacking that are not named here stay out, so improvement is
+measured on attacks and on behaviours that were never trained on.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from alignwright.attack.knobs_repair import Repair
+from alignwright.attack.mutations import mutated, mutations
+from alignwright.attack.reply_log import LoggedSpeaker
+from alignwright.core.protocols import ChatModel
+from alignwright.core.records import Conversation, Preference, Prompt, Reply
+from alignwright.core.replies import greedy
+from alignwright.core.stage import resolved
+from alignwright.files.items import RefusalItem
+from alignwright.job.context import JobContext
+from alignwright.job.data import subsample_evenly
+from alignwright.job.job import Result
+from alignwright.job.preferences import preferences
+from alignwright.job.records import PREFERENCES
+from alignwright.text.refusal.grader import grade_refusal
+
+REPLIES = "replies.jsonl"
+Asked = tuple[RefusalItem, Conversation]
+
+
+@dataclass
+class Repairs:
+    """Comparisons with a winner, and how many conversations failed, were mended and were kept."""
+
+    preferences: list[Preference] = field(default_factory=list[Preference])
+    counts: Counter[str] = field(default_factory=Counter[str])
+
+    @property
+    def line(self) -> str:
+        """For the terminal."""
+        n = self.counts
+        hopeless = n["harmless failed"] + n["harmful failed"] - n["mended"]
+        return (
+            f"{n['asked']} conversations: {n['harmless failed']} harmless requests refused, {n['harmful failed']}"
+            f" harmful ones answered; {n['mended']} mended, {n['kept']} kept as they are, {hopeless} without a reply"
+            " that passes"
+        )
+
+
+def repair(stage: Repair, job: JobContext) -> Result:
+    """The comparisons of a round, and the earlier ones beside them. Raises ValueError where there are
+    none."""
+    items = subsample_evenly(job.data.items(stage.prompts, RefusalItem, None), stage.limit)
+    log = job.folder / REPLIES
+    repairs = compare(
+        LoggedSpeaker(job.target(), log),
+        conversations(items, stage.ways, job.seed),
+        samples=resolved(stage.samples),
+        max_new_tokens=resolved(stage.max_new_tokens),
+        seed=job.seed,
+    )
+    earlier = preferences(job, required=False) if job.needed("preferences") else []
+    replayed = subsample_evenly(earlier, round(len(earlier) * stage.replay)) if stage.replay and earlier else []
+    if not (rows := [*repairs.preferences, *replayed]):
+        raise ValueError(f"{job.name}: {repairs.line}: nothing to learn from; give it more prompts, or leave it out")
+    log.unlink(missing_ok=True)
+    return Result(f"{repairs.line}; {len(replayed)} earlier preferences", records={PREFERENCES: rows})
+
+
+def conversations(items: Sequence[RefusalItem], ways: Sequence[str], seed: int) -> list[Asked]:
+    """Each request as it stands, then the harmful ones in each way; each conversation once."""
+    by_name = mutations()
+    asked = [(item, Conversation.user(item.prompt)) for item in items]
+    harmful = [item for item in items if item.kind == "harmful"]
+    asked += [(item, mutated(item, way, by_name, seed).conversation) for way in ways for item in harmful]
+    return list({conversation.id: (item, conversation) for item, conversation in reversed(asked)}.values())[::-1]
+
+
+def compare(speaker: ChatModel, asked: Sequence[Asked], *, samples: int, max_new_tokens: int, seed: int) -> Repairs:
+    """Ask, grade, and pair each failing reply with a passing one of the same model. A request stands
+    before its attacks."""
+    prompts = [conversation for _, conversation in asked]
+    greedy_replies = greedy(speaker, prompts, max_new_tokens=max_new_tokens, seed=seed)
+    groups = speaker.generate(prompts, n=samples, max_new_tokens=max_new_tokens, temperature=1.0, seed=seed)
+    repairs, refusals = Repairs(), dict[str, str]()
+    for (item, conversation), first, group in zip(asked, greedy_replies, groups, strict=True):
+        repairs.counts["asked"] += 1
+        if not isinstance(first, Reply):
+            continue
+        passing, failing = _told(item, conversation, [first, *group])
+        if item.kind == "harmful" and passing:
+            refusals.setdefault(item.id, passing[0])
+        fails = first.text in failing
+        repairs.counts[f"{item.kind} failed"] += fails
+        if fails and not passing and item.id in refusals:
+            passing = [refusals[item.id]]
+        if passing and failing:
+            repairs.counts["mended" if fails else "kept"] += 1
+            repairs.preferences.append(
+                Preference(
+                    prompt=Prompt(conversation=conversation, topic=item.topic),
+                    chosen=passing[0],
+                    rejected=failing[0],
+                    voters=("repair",),
+                )
+            )
+    return repairs
+
+
+def _told(item: RefusalItem, conversation: Conversation, replies: Sequence[Reply]) -> tuple[list[str], list[str]]:
+    """The replies that pass and those that fail, in order. What cannot be told is neither, and a reply
+    that was cut off is no example of a good one."""
+    right, wrong = ("yes", "no") if item.kind == "harmful" else ("no", "yes")
+    verdicts = [grade_refusal(conversation.last.content, reply.text).verdict for reply in replies]
+    told = [(reply, verdict) for reply, verdict in zip(replies, verdicts, strict=True) if reply.text.strip()]
+    passing = [reply.text for reply, verdict in told if verdict == right and reply.finished]
+    return passing, [reply.text for reply, verdict in told if verdict == wrong]
