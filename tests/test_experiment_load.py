@@ -13,6 +13,7 @@ from spec_case import SPEC, write
 
 from alignwright.attack.knobs_requests import AttackStage, OnRequests
 from alignwright.core.stage import Effort, resolved
+from alignwright.core.train_stage import TrainStage
 from alignwright.experiment.experiment import Experiment, model_stages, promised_claims, resolve_effort, stage_names
 from alignwright.experiment.explain import KINDS, RENAMED_KNOBS
 from alignwright.experiment.load import SpecError, load
@@ -20,7 +21,7 @@ from alignwright.experiment.schema import experiment_schema
 from alignwright.experiment.unions import AnyStage
 from alignwright.measure.knobs import IntentMeasure
 from alignwright.train.knobs import Sft
-from alignwright.train.knobs_loop import Training, TrainStage
+from alignwright.train.knobs_loop import Training
 from alignwright.train.knobs_pairs import Dpo
 from alignwright.train.knobs_policy_gradient import PolicyGradient
 from alignwright.train.knobs_rollouts import Sampling

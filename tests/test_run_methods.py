@@ -126,7 +126,11 @@ def test_a_method_runs_from_the_spec_and_resumes_from_a_kill(
         else (result / "adapter" / "adapter_model.safetensors").exists()
     )
     stages = {finding.stage for finding in findings(straight) if finding.axis == "tax"}
-    assert len(stages) == (1 if name == "reward" else 1 + len([s for s in METHODS[name] if not s.startswith(("{by: reward", "{by: repair"))]))
+    assert len(stages) == (
+        1
+        if name == "reward"
+        else 1 + len([s for s in METHODS[name] if not s.startswith(("{by: reward", "{by: repair"))])
+    )
     assert (straight / "report.html").exists()
 
     shown = training._shown
