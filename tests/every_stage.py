@@ -38,7 +38,6 @@ SMALLEST: dict[str, dict[str, Any]] = {
     },
     "rules": {"file": "rules.yaml"},
     "repair": {"prompts": "refusal.jsonl"},
-    "preferred": {"prompts": "held.jsonl"},
     "suite": {"name": "jailbreaks", "prompts": "refusal.jsonl"},
     "mutate": {"prompts": "refusal.jsonl"},
     "gcg": {"prompts": "refusal.jsonl", "steps": 2, "candidates": 4},
