@@ -66,34 +66,37 @@ def export(
 
     Raises ValueError, naming it, for what cannot be written so, and FileNotFoundError where the run
     has no model."""
-    form, _, kind = to.partition(":")
     _no_option_without_effect(to, engine=engine, spec_folder=spec_folder, repo=repo, dry_run=dry_run)
+    with view.job(f"export to {to}"):
+        result = _write_as(run, to, out, repo=repo, dry_run=dry_run)
+    if not verify or to.partition(":")[0] not in ("gguf", "ollama"):
+        return result
+    from alignwright.run.export.verify import verify as answer_again
+
+    verification = answer_again(run, result.path, view, spec_folder=spec_folder, engine=engine)
+    return replace(result, lines=(*result.lines, *verification.lines()), verification=verification)
+
+
+def _write_as(run: Path, to: str, out: Path | None, *, repo: str | None, dry_run: bool) -> Export:
+    """What was written, not asked yet."""
+    form, _, kind = to.partition(":")
     if to == "inspect":
         folder = out or run / "export" / "inspect"
         return Export(folder, (f"{folder}: {len(write_inspect(run, folder))} logs, one for each claim of each stage",))
     if to == "eee":
         folder, lines = write_every_eval_ever(run, out)
-        return Export(folder, tuple(lines))
-    if to == "peft":
+    elif to == "peft":
         folder, lines = write_peft(run, out)
-        return Export(folder, tuple(lines))
-    if to == "hub":
+    elif to == "hub":
         folder, lines = write_hub(run, out, repo=repo, dry_run=dry_run)
-        return Export(folder, tuple(lines))
-    if form == "ollama":
-        path, lines = _ollama(run, kind or KIND, out)
+    elif form == "ollama":
+        folder, lines = _ollama(run, kind or KIND, out)
     elif form == "gguf" and kind:
-        path = _gguf(run, kind, out)
-        lines = [f"{path}: {size(path)}, matrices in {kind}"]
+        folder = _gguf(run, kind, out)
+        lines = [f"{folder}: {size(folder)}, matrices in {kind}"]
     else:
         raise ValueError(f"--to {to!r} is not known; choose from {', '.join(TARGETS)}")
-    result = Export(path, tuple(lines))
-    if not verify:
-        return result
-    from alignwright.run.export.verify import verify as answer_again
-
-    verification = answer_again(run, path, view, spec_folder=spec_folder, engine=engine)
-    return replace(result, lines=(*result.lines, *verification.lines()), verification=verification)
+    return Export(folder, tuple(lines))
 
 
 def _no_option_without_effect(to: str, **options: object) -> None:
