@@ -4,7 +4,9 @@ Zeller and Hildebrandt's ddmin (2002) leaves out parts, in halves, quarters and 
 remains still succeeds, until no single part can be left out. A conversation is made smaller in three
 rounds: its earlier exchanges, then the sentences and lines of its messages, then their words. Whatever
 remains is asked of the model and graded like any try, against the request as it was, so what is left is
-an example and no guess. All successes are made smaller in step, so that their candidates share batches.
+an example and no guess. The request itself stays whole, since a grader of words cannot tell that half a
+request was answered; where it stands in a code, whole exchanges alone are left out. Where a secret word
+tells the success, everything may go. All successes are made smaller in step, so that their candidates share batches.
 
 `ddmin` is a generator: it yields candidates and is sent which of them succeed. What the queries do not
 pay for stays as it is: the smallest that was seen. A success that the model does not repeat with its
@@ -14,7 +16,7 @@ greedy reply is luck of the draw, and is left alone.
 from __future__ import annotations
 
 import re
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import TypeVar
@@ -132,9 +134,12 @@ def _in_step(target: Target, under_way: Sequence[_Shrinking]) -> list[_Shrinking
 
 def _smaller_conversations(one: _Shrinking) -> Generator[list[Conversation], list[bool], None]:
     """Candidates round by round: exchanges, sentences, words. Each round goes on from the smallest."""
-    for parts_of in (_exchanges, _sentences, _words):
+    behaviour = one.attempt.behaviour
+    whole_text = "" if behaviour.secret else behaviour.prompt
+    in_plain = any(whole_text in message.content for message in one.smallest.messages)
+    for parts_of in (_exchanges, _sentences, _words) if in_plain else (_exchanges,):
         start = one.smallest  # whose places the parts keep
-        parts = parts_of(start)
+        parts = parts_of(start, whole_text)
         if len(parts) < 2:
             continue
         search, succeeds = ddmin(parts), None
@@ -143,7 +148,7 @@ def _smaller_conversations(one: _Shrinking) -> Generator[list[Conversation], lis
                 pieces = search.send(succeeds) if succeeds is not None else next(search)
             except StopIteration:
                 break
-            whole = [_together(start, piece) for piece in pieces]
+            whole = [_together(start, piece, whole_text if in_plain else "") for piece in pieces]
             valid = [conversation for conversation in whole if conversation is not None]
             answers = iter((yield valid) if valid else ())
             succeeds = [conversation is not None and next(answers) for conversation in whole]
@@ -153,9 +158,10 @@ Part = tuple[int, str]
 """A piece of text and the place of its message."""
 
 
-def _exchanges(conversation: Conversation) -> list[tuple[Part, ...]]:
+def _exchanges(conversation: Conversation, whole: str) -> list[tuple[Part, ...]]:
     """What was said before the last question, a question with its answer together; the last question, with the
     beginning of a reply behind it, is one part."""
+    del whole  # the last question stays whole in any case
     groups: list[list[Part]] = []
     for place, message in enumerate(conversation.messages):
         if not groups or message.role == "user" or (place and conversation.messages[place - 1].role == "system"):
@@ -164,25 +170,32 @@ def _exchanges(conversation: Conversation) -> list[tuple[Part, ...]]:
     return [tuple(group) for group in groups]
 
 
-def _sentences(conversation: Conversation) -> list[tuple[Part, ...]]:
+def _sentences(conversation: Conversation, whole: str) -> list[tuple[Part, ...]]:
     return [
-        ((place, sentence),)
+        ((place, piece),)
         for place, message in enumerate(conversation.messages)
-        for sentence in _SENTENCES.split(message.content)
-        if sentence.strip()
+        for piece in _pieces(message.content, whole, _SENTENCES.split)
     ]
 
 
-def _words(conversation: Conversation) -> list[tuple[Part, ...]]:
+def _words(conversation: Conversation, whole: str) -> list[tuple[Part, ...]]:
     parts = [
-        ((place, word),) for place, message in enumerate(conversation.messages) for word in message.content.split()
+        ((place, piece),)
+        for place, message in enumerate(conversation.messages)
+        for piece in _pieces(message.content, whole, str.split)
     ]
     return parts if len(parts) <= MAX_WORDS else []
 
 
-def _together(conversation: Conversation, parts: Sequence[tuple[Part, ...]]) -> Conversation | None:
-    """The conversation of these parts alone; None where it would be none: without its last question,
-    or with two turns of one speaker in a row."""
+def _pieces(text: str, whole: str, split: Callable[[str], list[str]]) -> list[str]:
+    """The pieces of a text, in which the request is one."""
+    before, request, after = text.partition(whole) if whole else (text, "", "")
+    return [piece for piece in (*split(before), request, *split(after)) if piece.strip()]
+
+
+def _together(conversation: Conversation, parts: Sequence[tuple[Part, ...]], whole: str) -> Conversation | None:
+    """The conversation of these parts alone; None where it would be none: without its last question or
+    the whole request, or with two turns of one speaker in a row."""
     texts: dict[int, list[str]] = {}
     for part in parts:
         for place, text in part:
@@ -198,6 +211,8 @@ def _together(conversation: Conversation, parts: Sequence[tuple[Part, ...]]) -> 
     last = max(place for place, message in enumerate(conversation.messages) if message.role == "user")
     roles = [message.role for message in messages]
     if last not in texts or any(one == other for one, other in pairwise(roles)):
+        return None
+    if whole and not any(whole in message.content for message in messages):
         return None
     if next((role for role in roles if role not in ("system", "developer")), "user") != "user":
         return None
