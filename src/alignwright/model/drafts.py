@@ -47,47 +47,47 @@ def greedy_from_drafts(
 ) -> list[Sample]:
     """The greedy reply to each prompt, as `sample` gives it; an empty draft is none."""
     policy.check_lengths([len(prompt) + max_new_tokens for prompt in prompts])
-    cut = [_cut(draft, policy.chat.stop_ids, max_new_tokens) for draft in drafts]
+    heads = [_head(draft, policy.chat.stop_ids, max_new_tokens) for draft in drafts]
     # 1. What the pass settles: the whole reply, or its beginning up to and with the first token that differs.
-    there = [i for i, draft in enumerate(cut) if draft]
-    passes = dict(zip(there, _read(policy, [TokenRow(tuple(prompts[i]), (cut[i],)) for i in there]), strict=True))
-    samples = [_settled(passes.get(i, ()), policy.chat.stop_ids) for i in range(len(prompts))]
+    there = [i for i, draft in enumerate(heads) if draft]
+    passes = dict(zip(there, _read(policy, [TokenRow(tuple(prompts[i]), (heads[i],)) for i in there]), strict=True))
+    samples = [_prefix(passes.get(i, ()), policy.chat.stop_ids) for i in range(len(prompts))]
     # 2. What it leaves open is decoded, each reply for as many tokens as it may still have.
-    left = [i for i, s in enumerate(samples) if not s.finished and len(s.ids) < max_new_tokens]
+    places = [i for i, s in enumerate(samples) if not s.finished and len(s.ids) < max_new_tokens]
     rest = sample(
         policy,
-        [[*prompts[i], *samples[i].ids] for i in left],
+        [[*prompts[i], *samples[i].ids] for i in places],
         n=1,
-        max_new_tokens=[max_new_tokens - len(samples[i].ids) for i in left],
+        max_new_tokens=[max_new_tokens - len(samples[i].ids) for i in places],
         temperature=0.0,
         seed=0,
         batch_rows=policy.batch_rows,
     )
-    for i, (more,) in zip(left, rest, strict=True):
+    for i, (more,) in zip(places, rest, strict=True):
         samples[i].ids += more.ids
         samples[i].logprobs += more.logprobs
         samples[i].finished = more.finished
     return samples
 
 
-def _cut(draft: Sequence[int], stop_ids: frozenset[int], max_new_tokens: int) -> tuple[int, ...]:
+def _head(draft: Sequence[int], stop_ids: frozenset[int], max_new_tokens: int) -> tuple[int, ...]:
     """A draft up to the token that ends a reply, and no longer than a reply may be."""
     end = next((i + 1 for i, token in enumerate(draft) if token in stop_ids), len(draft))
     return tuple(draft[: min(end, max_new_tokens)])
 
 
-def _settled(places: Sequence[_Place], stop_ids: frozenset[int]) -> Sample:
+def _prefix(places: Sequence[_Place], stop_ids: frozenset[int]) -> Sample:
     """The part of a reply that the pass leaves no doubt about: none where any of it is too close to tell."""
-    settled = Sample()
+    prefix = Sample()
     for place in places:
         if not place.clear:
             return Sample()
-        settled.ids.append(place.likeliest)
-        settled.logprobs.append(place.logprob)
+        prefix.ids.append(place.likeliest)
+        prefix.logprobs.append(place.logprob)
         if place.likeliest != place.token or place.likeliest in stop_ids:
-            settled.finished = place.likeliest in stop_ids
+            prefix.finished = place.likeliest in stop_ids
             break
-    return settled
+    return prefix
 
 
 @torch.inference_mode()
