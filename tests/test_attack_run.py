@@ -134,6 +134,16 @@ def test_a_mistake_is_one_line_with_its_place(tmp_path, model, attack, words):
     assert "spec.yaml:1: attack.0." in problem
 
 
+def test_two_attacks_of_one_kind_are_told_to_count_together(tmp_path, model):
+    requests(tmp_path)
+    mutate = {"by": "mutate", "ways": ["direct"], **PROMPTS}
+    lines = check(spec(tmp_path, [mutate, mutate]), (f"model={model}",)).lines
+    (line,) = [line for line in lines if line.startswith("attack.1.mutate: counts")]
+    assert "attack.mutate.success together with attack.0.mutate" in line
+    alone = check(spec(tmp_path, [mutate]), (f"model={model}",)).lines
+    assert not any("together with" in line for line in alone)
+
+
 def test_a_server_that_answers_nonsense_ends_the_attack_and_is_never_safe(tmp_path):
     requests(tmp_path)
     path = spec(tmp_path, [{"by": "mutate", "ways": ["direct"], "max_new_tokens": 8, **PROMPTS}], server={"calls": 1})

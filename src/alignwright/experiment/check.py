@@ -145,6 +145,7 @@ def _about_stages(experiment: Experiment) -> Iterator[str]:
     claims, models = len(promised_claims(experiment)), len(model_stages(experiment))
     yield f"claims: {claims} at {models} model{'s' * (models != 1)}, and the parts of those that have parts"
     yield f"promises: {len(experiment.promises)}"
+    yield from _twins(experiment)
     points, seeds = len(points_of(experiment.grid or {})), len(seeds_of(experiment.seed, experiment.seeds))
     if points * seeds > 1:
         yield f"runs: {points * seeds}" + (
@@ -153,6 +154,18 @@ def _about_stages(experiment: Experiment) -> Iterator[str]:
     for loc, name in references(experiment):
         if loc[0] != "feedback" and names_folder(name) and (why := verdict(reward_folder(experiment.path(name)))):
             yield f"{dotted(loc)}: {name} was refused where it was trained: {why}"
+
+
+def _twins(experiment: Experiment) -> Iterator[str]:
+    """Attacks of one kind, whose numbers are one."""
+    first: dict[str, str] = {}
+    for loc, stage in stages(experiment):
+        if loc[0] == "attack" and (other := first.setdefault(str(loc[2]), dotted(loc))) != dotted(loc):
+            claim = next((claim.name for claim in stage.claims()), "")
+            yield (
+                f"{dotted(loc)}: counts for {claim} together with {other}; what both ask in the same way counts once,"
+                f" as {other} found it"
+            )
 
 
 def _stage_faults(
