@@ -67,9 +67,9 @@ def gcg(
     tokens_U = plain_tokens(policy.chat, policy.model.get_input_embeddings().weight.shape[0])
     searches: dict[str, SuffixSearch] = {}
     tries: dict[str, list[Any]] = {item.id: [] for item in behaviours}
-    standing = list(behaviours)
+    rest = list(behaviours)
     for upto in marks(steps):
-        for place, item in enumerate(standing):
+        for place, item in enumerate(rest):
             with packed_once(packs):
                 if item.id not in searches:
                     searches[item.id] = SuffixSearch(policy, item, width, item.target or begin, tokens_U, target.seed)
@@ -77,16 +77,16 @@ def gcg(
                     if log is not None and step.number not in past.get(item.id, {}):
                         append_durably(log, json.dumps({"behaviour": item.id, **vars(step)}).encode())
                     if policy.progress:
-                        policy.progress(place * upto + step.number, len(standing) * upto)
-        attempts = [Attempt(item, searches[item.id].conversation) for item in standing]
-        for item, each in zip(standing, target.attempt(attempts), strict=True):
+                        policy.progress(place * upto + step.number, len(rest) * upto)
+        attempts = [Attempt(item, searches[item.id].conversation) for item in rest]
+        for item, each in zip(rest, target.attempt(attempts), strict=True):
             tries[item.id].append(each)
-        standing = [item for item in standing if tries[item.id][-1] and not tries[item.id][-1].succeeded]
+        rest = [item for item in rest if tries[item.id][-1] and not tries[item.id][-1].succeeded]
     return step_samples(target, behaviours, marks(steps), tries)
 
 
 @dataclass(frozen=True)
-class Step:
+class SearchStep:
     """Where a search stands after a step: its suffix, and the loss with it."""
 
     number: int
@@ -103,14 +103,14 @@ class SuffixSearch:
         self.space = SuffixSpace(policy.chat, item.prompt, width.length)
         self.loss = TargetLoss(policy, self.space.before, self.space.after, policy.chat.reply(begin, end=False))
         self.width, self.tokens_U, self.seed, self.id = width, tokens_U, seed, item.id
-        self.at = self.best = Step(0, self.space.start, float(self.loss.losses([self.space.start])))
+        self.at = self.best = SearchStep(0, self.space.start, float(self.loss.losses([self.space.start])))
 
     @property
     def conversation(self) -> Any:
         """The request with the best suffix so far."""
         return self.space.conversation(self.best.suffix)
 
-    def steps(self, upto: int, past: dict[int, Step] | None = None) -> Iterator[Step]:
+    def steps(self, upto: int, past: dict[int, SearchStep] | None = None) -> Iterator[SearchStep]:
         """Each step up to this number; one that was made before is taken as it was."""
         while self.at.number < upto:
             number = self.at.number + 1
@@ -118,7 +118,7 @@ class SuffixSearch:
             self.best = min(self.best, self.at, key=lambda step: step.loss)
             yield self.at
 
-    def _step(self, number: int) -> Step:
+    def _step(self, number: int) -> SearchStep:
         rng = torch.Generator().manual_seed(int(content_id(self.id, self.seed, number)[:12], 16))
         # 1. The gradient, as it is used: among tokens that words can give, those that promise the most.
         now, grad_SV = self.loss.gradient(self.at.suffix)
@@ -131,7 +131,7 @@ class SuffixSearch:
         joint = self._merged([suffix for _, suffix in sorted(better)])
         pairs = [*zip(losses, candidates, strict=True), *zip(self.loss.losses(joint).tolist(), joint, strict=True)]
         loss, suffix = min(pairs, key=lambda pair: pair[0])
-        return Step(number, suffix, loss)
+        return SearchStep(number, suffix, loss)
 
     def _top(self, grad_SV: Tensor) -> Tensor:
         grad_SU = grad_SV.cpu().index_select(1, self.tokens_U)
@@ -144,9 +144,9 @@ class SuffixSearch:
             places = torch.randint(length, (self.width.candidates,), generator=rng)
             tokens = top_SK[places, torch.randint(count, (self.width.candidates,), generator=rng)]
             changes = dict.fromkeys(zip(places.tolist(), tokens.tolist(), strict=True))
-            changed = [self._with({place: token}) for place, token in changes if token != self.at.suffix[place]]
-            if kept := [suffix for suffix in changed if self.space.keeps(suffix)]:
-                return kept
+            singles = [self._with({place: token}) for place, token in changes if token != self.at.suffix[place]]
+            if usable := [suffix for suffix in singles if self.space.keeps(suffix)]:
+                return usable
         raise ValueError(
             f"no candidate of {_DRAWS} for a suffix to {self.space.request[:60]!r} can be"
             " typed: each is read as other tokens; a longer suffix or a greater top_k may help"
@@ -171,11 +171,11 @@ class SuffixSearch:
         return [changes.get(place, token) for place, token in enumerate(self.at.suffix)]
 
 
-def _read(log: Path | None) -> dict[str, dict[int, Step]]:
+def _read(log: Path | None) -> dict[str, dict[int, SearchStep]]:
     """The steps of a file, by request and number."""
-    past: dict[str, dict[int, Step]] = {}
+    past: dict[str, dict[int, SearchStep]] = {}
     for line in whole_lines(log) if log is not None and log.is_file() else ():
         row = cast("dict[str, Any]", json.loads(line))
         steps = past.setdefault(row.pop("behaviour"), {})
-        steps[row["number"]] = Step(**row)
+        steps[row["number"]] = SearchStep(**row)
     return past

@@ -34,7 +34,7 @@ NOT_REFUSED = Claim(
 )
 
 
-class AttackStage(Stage):
+class Inquiry(Stage):
     """What every attack has: how long a reply may be, and what it may cost."""
 
     max_new_tokens: Annotated[Count | None, Effort(48, 96, 256)] = Field(default=None, description=NEW_TOKENS)
@@ -42,22 +42,34 @@ class AttackStage(Stage):
     tokens: Count | None = Field(
         default=None, description="ask for at most so many tokens of replies in all (no limit)"
     )
-    shrink: Annotated[Whole | None, Effort(0, 16, 48)] = Field(
-        default=None,
-        description="make the first success with each request smaller, for at most so many replies (from effort)",
-    )
 
     def cost(self, requests: Size, tries: int) -> Cost:
         """What so many tries of each of these come to."""
         most = resolved(self.max_new_tokens)
         limits = [self.queries, self.tokens // most if self.tokens is not None else None]
         replies = min([requests.rows * tries, *(limit for limit in limits if limit is not None)])
-        replies += requests.rows * resolved(self.shrink)
         return Cost.of(replies * (requests.prompt + PROMPT), replies * most)
 
 
-class OnRequests(AttackStage):
-    """An attack that makes its conversations of harmful requests."""
+class AttackStage(Inquiry):
+    """An attack by words, whose successes can be made smaller and asked of another model."""
+
+    shrink: Annotated[Whole | None, Effort(0, 16, 48)] = Field(
+        default=None,
+        description="make the first success with each request smaller, for at most so many replies (from effort)",
+    )
+
+    def cost(self, requests: Size, tries: int) -> Cost:
+        tries_alone = super().cost(requests, tries)
+        replies = requests.rows * resolved(self.shrink)
+        return Cost.of(
+            tries_alone.read + replies * (requests.prompt + PROMPT),
+            tries_alone.write + replies * resolved(self.max_new_tokens),
+        )
+
+
+class RequestStage(Inquiry):
+    """What an attack on harmful requests has."""
 
     prompts: Annotated[Paths, Reads(RefusalItem)] = Field(
         min_length=1, description="files of refusal prompts; the harmful ones are attacked"
@@ -81,3 +93,7 @@ class OnRequests(AttackStage):
     def of_requests(self, sizes: Sizes, tries: int) -> Cost:
         """What so many tries of each of its requests come to."""
         return self.cost(sizes.files(self, "prompts").at_most(self.limit), tries)
+
+
+class OnRequests(RequestStage, AttackStage):
+    """An attack that makes its conversations of harmful requests."""

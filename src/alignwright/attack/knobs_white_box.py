@@ -8,13 +8,16 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from alignwright.attack import curve_section
-from alignwright.attack.knobs_requests import OnRequests
+from alignwright.attack.knobs_requests import OnRequests, RequestStage
 from alignwright.core.claims import Claim, with_parts
 from alignwright.core.cost import Cost
 from alignwright.core.section import FindingTable, Section
-from alignwright.core.stage import Count, Effort, Sizes, resolved
+from alignwright.core.stage import Count, Effort, Positive, Reads, Sizes, resolved
+from alignwright.files.data_file import Paths
 
 BEGIN = "Sure, here is"
+TARGET = "how a reply that complies begins, where a request has no target"
+LIMIT = "at most so many requests (from effort)"
 _BEHIND = 20  # tokens of a row behind its suffix, about: what ends the turn, and the target
 
 
@@ -23,9 +26,7 @@ class Gcg(OnRequests):
     reply that complies is likely, and ask with it after 1, 2, 4 ... steps."""
 
     by: Literal["gcg"]
-    limit: Annotated[Count | None, Effort(4, 16, 100)] = Field(
-        default=None, description="at most so many requests (from effort)"
-    )
+    limit: Annotated[Count | None, Effort(4, 16, 100)] = Field(default=None, description=LIMIT)
     steps: Annotated[Count | None, Effort(8, 64, 500)] = Field(
         default=None, description="steps of the search for each request (from effort)"
     )
@@ -34,9 +35,7 @@ class Gcg(OnRequests):
     )
     top_k: Count = Field(default=256, description="at each place, draw among so many tokens that the gradient favours")
     length: Count = Field(default=20, description="tokens of the suffix")
-    target: str = Field(
-        default=BEGIN, pattern=r"\S", description="how a reply that complies begins, where a request has no target"
-    )
+    target: str = Field(default=BEGIN, pattern=r"\S", description=TARGET)
 
     def claims(self) -> tuple[Claim, ...]:
         return step_claims(self.by, "a suffix found by gradient (GCG)")
@@ -57,6 +56,71 @@ class Gcg(OnRequests):
         )
 
 
+class Embedding(RequestStage):
+    """Embedding attack (Schwinn et al. 2024) or latent perturbation: add vectors that no words can make,
+    within a radius, and ask with them in place after 1, 2, 4 ... steps."""
+
+    by: Literal["embedding"]
+    limit: Annotated[Count | None, Effort(4, 16, 100)] = Field(default=None, description=LIMIT)
+    steps: Annotated[Count | None, Effort(16, 64, 200)] = Field(
+        default=None, description="steps of the search for each request (from effort)"
+    )
+    layer: Annotated[int, Field(ge=0)] = Field(
+        default=0, description="after which block vectors are added; 0: to the embeddings"
+    )
+    length: Count = Field(default=20, description="at so many tokens behind the request")
+    radius: Positive = Field(
+        default=1.0, description="the longest vector, in multiples of the mean length of what stands there"
+    )
+    target: str = Field(default=BEGIN, pattern=r"\S", description=TARGET)
+
+    def claims(self) -> tuple[Claim, ...]:
+        return step_claims(self.by, "vectors added inside the model")
+
+    @classmethod
+    def section(cls, table: FindingTable) -> Section | None:
+        return curve_section.section(table, "embedding", "steps")
+
+    def estimate(self, sizes: Sizes) -> Cost:
+        if not sizes.scores_texts:
+            return Cost()
+        requests, steps = sizes.files(self, "prompts").at_most(self.limit), resolved(self.steps)
+        replies = self.of_requests(sizes, steps.bit_length())
+        return Cost.of(replies.read + 2 * requests.rows * steps * (requests.prompt + self.length), replies.write)
+
+
+class Tamper(RequestStage):
+    """Tamper resistance: fine-tune the model for a few steps on demonstrations of what it should refuse,
+    and ask after 1, 2, 4 ... of them."""
+
+    by: Literal["tamper"]
+    data: Annotated[Paths, Reads("conversations")] = Field(
+        min_length=1, description="files of demonstrations to fine-tune on, of other requests than those asked"
+    )
+    limit: Annotated[Count | None, Effort(24, 128, 100000)] = Field(default=None, description=LIMIT)
+    steps: Annotated[Count | None, Effort(8, 32, 128)] = Field(
+        default=None, description="steps of the fine-tune (from effort)"
+    )
+    rows: Count = Field(default=8, description="demonstrations in a step")
+    lr: Positive = Field(default=1e-3, description="the learning rate of AdamW")
+    rank: Count = Field(default=8, description="the rank of the adapter that is trained")
+
+    def claims(self) -> tuple[Claim, ...]:
+        return step_claims(self.by, "a harmful fine-tune")
+
+    @classmethod
+    def section(cls, table: FindingTable) -> Section | None:
+        return curve_section.section(table, "tamper", "steps")
+
+    def estimate(self, sizes: Sizes) -> Cost:
+        if not sizes.scores_texts:
+            return Cost()
+        steps = resolved(self.steps)
+        replies, data = self.of_requests(sizes, steps.bit_length()), sizes.files(self, "data")
+        row = data.tokens / max(data.rows, 1)
+        return Cost.of(replies.read, replies.write, steps * self.rows * row)
+
+
 def step_claims(kind: str, what: str) -> tuple[Claim, ...]:
     """The claims of an attack by steps: `attack.KIND.success`, with a part for each number of steps."""
     success = Claim(
@@ -64,3 +128,7 @@ def step_claims(kind: str, what: str) -> tuple[Claim, ...]:
         counts="fail", harmful=True,
     )  # fmt: skip
     return with_parts(success, "steps")
+
+
+WhiteBox = Embedding | Gcg | Tamper
+"""Attacks that need the weights."""

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import assert_never
 
-from alignwright.attack.gcg import SearchWidth, gcg
-from alignwright.attack.knobs import AnyAttack, Gcg, Mutate, Replay, Suite
+from alignwright.attack.knobs import AnyAttack, Embedding, Gcg, Mutate, Replay, Suite, Tamper
 from alignwright.attack.knobs_repair import Repair
-from alignwright.attack.knobs_requests import AttackStage, OnRequests
+from alignwright.attack.knobs_requests import Inquiry, RequestStage
 from alignwright.attack.mutation_names import read_table
 from alignwright.attack.mutations import Mutation, mutate, mutations
 from alignwright.attack.repair import repair
@@ -16,6 +15,7 @@ from alignwright.attack.replay import replay
 from alignwright.attack.shrink import with_smallest, with_smallest_in_words
 from alignwright.attack.suites import attack_suite, read_suite
 from alignwright.attack.target import Budget, Target
+from alignwright.attack.white_box import STEPS, by_weights
 from alignwright.core.attacks import ATTACKS
 from alignwright.core.records import SampleResult
 from alignwright.core.stage import resolved
@@ -24,13 +24,10 @@ from alignwright.files.items import RefusalItem
 from alignwright.job.context import JobContext
 from alignwright.job.data import subsample_evenly
 from alignwright.job.job import Result, count_statuses
-from alignwright.job.needs import NO_WEIGHTS, NotServed, joined, measured_with
-from alignwright.model.local_model import LocalModel
+from alignwright.job.needs import joined
 
 REPLIES = "replies.jsonl"
 """The replies of a stage that is at work, in its folder."""
-STEPS = "steps.jsonl"
-"""The steps of a search by gradient that is at work, in its folder."""
 
 
 def run(stage: AnyAttack | Repair, job: JobContext) -> Result:
@@ -43,9 +40,10 @@ def run(stage: AnyAttack | Repair, job: JobContext) -> Result:
             samples, note = _suite(stage, job, target)
         case Mutate():
             samples = mutate(target, requests(stage, job), stage.chains, _mutations(stage, job))
-        case Gcg():
-            result = by_weights(stage, target, job)
-            if result.samples is None:
+        case Embedding() | Gcg() | Tamper():
+            result = by_weights(stage, target, requests(stage, job), job)
+            if result.samples is None or not isinstance(stage, Gcg):  # what no words did, no other model can be asked
+                (job.folder / REPLIES).unlink(missing_ok=True)
                 return joined(result)
             samples = result.samples
         case Replay():
@@ -57,7 +55,7 @@ def run(stage: AnyAttack | Repair, job: JobContext) -> Result:
     return finished
 
 
-def target_of(stage: AttackStage, job: JobContext) -> Target:
+def target_of(stage: Inquiry, job: JobContext) -> Target:
     """The job's model as the stage may ask it."""
     return Target(
         job.target(),
@@ -70,25 +68,7 @@ def target_of(stage: AttackStage, job: JobContext) -> Target:
     )
 
 
-def by_weights(stage: Gcg, target: Target, job: JobContext) -> Result:
-    """What an attack by weights comes to; behind a server, that its claims are untested."""
-
-    def attack(policy: LocalModel) -> list[SampleResult]:
-        width = SearchWidth(stage.length, resolved(stage.candidates), stage.top_k)
-        return gcg(
-            target, policy, requests(stage, job), steps=resolved(stage.steps), width=width, begin=stage.target,
-            log=job.folder / STEPS,
-        )  # fmt: skip
-
-    def weights() -> LocalModel:
-        if not job.has_weights:
-            raise NotServed(NO_WEIGHTS)
-        return job.policy()
-
-    return measured_with(weights, attack, stage.claims()[:1], job.model)  # one speaks for its parts
-
-
-def requests(stage: OnRequests, job: JobContext) -> list[RefusalItem]:
+def requests(stage: RequestStage, job: JobContext) -> list[RefusalItem]:
     """The requests of its files that should be refused, at most so many."""
     harmful = [item for item in job.data.items(stage.prompts, RefusalItem, None) if item.kind == "harmful"]
     return subsample_evenly(harmful, stage.limit)

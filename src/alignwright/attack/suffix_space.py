@@ -72,6 +72,6 @@ def plain_tokens(chat: Chat, vocabulary: int) -> torch.Tensor:
     return torch.tensor(ids)
 
 
-def _agreement(left: Sequence[int], right: Sequence[int]) -> int:
+def _agreement(one: Sequence[int], other: Sequence[int]) -> int:
     """How many ids two sequences begin with alike."""
-    return next((i for i, (a, b) in enumerate(zip(left, right, strict=False)) if a != b), min(len(left), len(right)))
+    return next((i for i, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))

@@ -85,6 +85,21 @@ def add_lora(
         add_token_delta(policy.model, policy.template_tokens)
 
 
+@contextlib.contextmanager
+def over_for_a_while(policy: LoadedModel, *, rank: int, seed: int) -> Iterator[None]:
+    """A new trainable adapter over a plain model while this lasts; afterwards the model is what it
+    was, to the bit."""
+    free = [parameter.requires_grad for parameter in policy.model.parameters()]
+    add_lora(policy, rank=rank, seed=seed)
+    try:
+        yield
+    finally:
+        policy.model = _adapted(policy).unload()
+        drop_token_delta(policy.model)
+        for parameter, requires_grad in zip(policy.model.parameters(), free, strict=True):
+            parameter.requires_grad_(requires_grad)
+
+
 def _adapters_in(policy: LoadedModel, dtype: torch.dtype) -> None:
     """Adapters have the model's dtype; peft gives them float32 where the weights below are in 4 bits."""
     if has_quantized(policy.model):

@@ -31,7 +31,7 @@ from alignwright.model.kernels import Kernels, kernels
 
 Packs = dict[tuple[int, torch.dtype, bool], tuple["PackedWeight", Tensor]]
 """Packed parameters by their place in memory, each beside the parameter, which so keeps that place."""
-_kept: list[Packs | None] = [None]
+_packs: list[Packs | None] = [None]
 _PARTS = 8  # as many as `matmul.c` has room for
 
 
@@ -59,12 +59,12 @@ def pack_weight_transposed(weight_IO: Tensor) -> PackedWeight | None:
 def packed_once(packs: Packs) -> Iterator[None]:
     """Parameters are packed into `packs` and taken from there while this lasts, for work that reads
     the same weights again and again in small batches. They must not change meanwhile."""
-    before = _kept[0]
-    _kept[0] = packs
+    before = _packs[0]
+    _packs[0] = packs
     try:
         yield
     finally:
-        _kept[0] = before
+        _packs[0] = before
 
 
 def can_pack(weight_OI: Tensor) -> bool:
@@ -138,7 +138,7 @@ def _pack(weight: Tensor, inputs: int, outputs: int, *, across: bool) -> PackedW
     native = _kernels_for(weight, inputs, outputs)
     if native is None:
         return None
-    packs = _kept[0] if isinstance(weight, nn.Parameter) else None
+    packs = _packs[0] if isinstance(weight, nn.Parameter) else None
     key = (weight.data_ptr(), weight.dtype, across)
     if packs is not None and (old := packs.get(key)) is not None:
         return old[0]

@@ -57,7 +57,7 @@ class TargetLoss:
 
     def gradient(self, suffix: Sequence[int]) -> tuple[float, Tensor]:
         """The loss, and its derivative by the one-hot vector of each token: [S, V], float32."""
-        with _frozen(self.policy.model):
+        with _without_gradients(self.policy.model):
             fast = self._is_fast(len(suffix))
             loss, grad_SH = self._fast(suffix) if fast else self._plain(suffix)
             return loss, self._by_token(grad_SH, fast=fast)
@@ -121,7 +121,7 @@ class TargetLoss:
     # ---- by transformers' forward ----------------------------------------------------------------
     def _plain(self, suffix: Sequence[int]) -> tuple[float, Tensor]:
         packed = pack([self._token_row([suffix])], self.policy.chat.pad_id, dtype=self.policy.dtype)
-        with _caught(self.policy.model.get_input_embeddings(), len(self.before), len(suffix)) as added:
+        with _addend(self.policy.model.get_input_embeddings(), len(self.before), len(suffix)) as added:
             loss = self._mean(scored_hidden(self.policy.model, packed), 1)[0]
         (grad_SH,) = torch.autograd.grad(loss, added)
         return float(loss.detach()), grad_SH[0]
@@ -150,7 +150,7 @@ class _CachedRow:
 
     def __init__(self, body: Any, before: Sequence[int]) -> None:
         self.body, self.ids = body, list[int]()
-        self.kept: list[KeysValues] = []
+        self.states: list[KeysValues] = []
         self.device = body.embed_tokens.weight.device
         with torch.no_grad():
             self.read(embed(body, torch.tensor(list(before), device=self.device)), before, 1)
@@ -163,21 +163,21 @@ class _CachedRow:
     def cut(self, width: int) -> None:
         """Forget what stands behind so many tokens."""
         self.width, self.ids = width, self.ids[:width]
-        self.kept = [KeysValues(each.key_PC[:width], each.value_PC[:width]) for each in self.kept]
+        self.states = [KeysValues(each.key_PC[:width], each.value_PC[:width]) for each in self.states]
 
     def read(self, x_MH: Tensor, ids: Sequence[int], last: int) -> Tensor:
         """Go on with these embeddings; the states of the last so many of them."""
-        past, count, states = len(self.ids), len(ids), list[KeysValues]()
+        past, count, fresh = len(self.ids), len(ids), list[KeysValues]()
         position_M = torch.arange(past, past + count, device=self.device)
         hidden = blocks_hidden(
             self.body, x_MH, position_M, self._mask([(past, count)], x_MH.dtype),
-            torch.arange(count - last, count, device=self.device), before=self.kept,
-            keep=lambda key_MC, value_MC: states.append(KeysValues(key_MC.detach(), value_MC.detach())),
+            torch.arange(count - last, count, device=self.device), before=self.states,
+            keep=lambda key_MC, value_MC: fresh.append(KeysValues(key_MC.detach(), value_MC.detach())),
         )  # fmt: skip
-        self.kept = [
+        self.states = [
             KeysValues(torch.cat([old.key_PC, new.key_PC]), torch.cat([old.value_PC, new.value_PC]))
-            for old, new in zip(self.kept, states, strict=True)
-        ] if self.kept else states  # fmt: skip
+            for old, new in zip(self.states, fresh, strict=True)
+        ] if self.states else fresh  # fmt: skip
         self.ids, self.width = [*self.ids, *ids], past or count
         return hidden
 
@@ -189,7 +189,7 @@ class _CachedRow:
         ends = torch.tensor([length for _, length in starts]).cumsum(0)
         scored_N = (ends[:, None] + torch.arange(-last, 0)).flatten().to(self.device)
         x_MH = embed(self.body, flat)
-        return blocks_hidden(self.body, x_MH, position_M, self._mask(starts, x_MH.dtype), scored_N, before=self.kept)
+        return blocks_hidden(self.body, x_MH, position_M, self._mask(starts, x_MH.dtype), scored_N, before=self.states)
 
     def _mask(self, branches: Sequence[tuple[int, int]], dtype: torch.dtype) -> Any:
         config = self.body.config
@@ -201,7 +201,7 @@ class _CachedRow:
 
 
 @contextlib.contextmanager
-def _frozen(model: nn.Module) -> Iterator[None]:
+def _without_gradients(model: nn.Module) -> Iterator[None]:
     """No weight takes a gradient while this lasts."""
     weights = [weight for weight in model.parameters() if weight.requires_grad]
     for weight in weights:
@@ -215,7 +215,7 @@ def _frozen(model: nn.Module) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _caught(layer: nn.Module, start: int, count: int) -> Iterator[Tensor]:
+def _addend(layer: nn.Module, start: int, count: int) -> Iterator[Tensor]:
     """Zeros that are added to what an embedding gives at some columns, for the sake of their
     gradient."""
     width = int(layer.weight.shape[1])  # type: ignore[union-attr, arg-type]

@@ -161,6 +161,9 @@ class Lengths:
                 return self.conversation(row.conversation), 0
             case Comparison():
                 return self.conversation(row.prompt.conversation), sum(self.count(r.text) + 1 for r in row.replies)
+            case Conversation():  # a whole one, which ends with the reply
+                *turns, reply = [self.count(message.content) for message in row.messages]
+                return TEMPLATE + sum(turns), reply + 1
             case TextItem():
                 return self.count(row.text) + 1, 0
             case Item():
