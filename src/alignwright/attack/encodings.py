@@ -54,7 +54,7 @@ def named(title: str, code: Code) -> Code:
     return Code(title, code.encode, code.decode, code.exact)
 
 
-def _shifted(by: int) -> dict[str, str]:
+def _rotation(by: int) -> dict[str, str]:
     lower, upper = string.ascii_lowercase, string.ascii_uppercase
     return {a: b for row in (lower, upper) for a, b in zip(row, row[by:] + row[:by], strict=True)}
 
@@ -115,7 +115,7 @@ CODES: dict[str, Code] = {
     "url": Code("URL encoding", lambda text: "".join(f"%{b:02X}" for b in text.encode()), urllib.parse.unquote),
     "rot13": Code("ROT13", lambda text: codecs.encode(text, "rot13"), lambda code: codecs.decode(code, "rot13")),
     "rot47": by_table({a: chr(33 + (ord(a) - 33 + 47) % 94) for a in _PRINTABLE}, "ROT47"),
-    "caesar": by_table(_shifted(3), "a Caesar cipher, each letter moved on by three"),
+    "caesar": by_table(_rotation(3), "a Caesar cipher, each letter moved on by three"),
     "atbash": by_table(
         {a: b for row in (string.ascii_lowercase, string.ascii_uppercase) for a, b in zip(row, row[::-1], strict=True)},
         "Atbash, the alphabet backwards",

@@ -27,7 +27,7 @@ NEEDS_WHAT = {
 
 def mutation_names(*, table: bool, shots: bool) -> tuple[str, ...]:
     """Every mutation that can be named, in order: with a table of translations, and with shots."""
-    files = [name for name, given in (("table", table), ("many_shot", shots)) if given]
+    files = [name for name, is_there in (("table", table), ("many_shot", shots)) if is_there]
     return (*WORDINGS, *files, *CODES, *(f"{name}{REPLY}" for name in CODES))
 
 

@@ -29,7 +29,7 @@ from alignwright.attack.mutation_texts import (
     OPENING,
     PARAPHRASES,
     PAST,
-    READ,
+    READ_CODE,
     REPLY_TOO,
     ROLES,
     SAME_SPELLING,
@@ -196,7 +196,7 @@ def _many_shot(draft: Draft, rng: random.Random, *, shots: Sequence[Conversation
 
 def _in_code(code: Code, draft: Draft, rng: random.Random, *, reply: bool) -> Draft:  # noqa: ARG001
     """The text, and the turns before it, in a code. What the model is told of the code stays readable."""
-    hint = READ.format(title=code.title) if code.title else ""
+    hint = READ_CODE.format(title=code.title) if code.title else ""
     hint += REPLY_TOO.format(title=code.title or SAME_SPELLING) if reply else ""
     text = code.encode(draft.text)
     return replace(

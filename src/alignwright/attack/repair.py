@@ -35,7 +35,7 @@ from alignwright.job.records import PREFERENCES
 from alignwright.text.refusal.grader import grade_refusal
 
 REPLIES = "replies.jsonl"
-Asked = tuple[RefusalItem, Conversation]
+Question = tuple[RefusalItem, Conversation]
 
 
 @dataclass
@@ -77,27 +77,29 @@ def repair(stage: Repair, job: JobContext) -> Result:
     return Result(f"{repairs.line}; {len(replayed)} earlier preferences", records={PREFERENCES: rows})
 
 
-def conversations(items: Sequence[RefusalItem], ways: Sequence[str], seed: int) -> list[Asked]:
+def conversations(items: Sequence[RefusalItem], ways: Sequence[str], seed: int) -> list[Question]:
     """Each request as it stands, then the harmful ones in each way; each conversation once."""
     by_name = mutations()
-    asked = [(item, Conversation.user(item.prompt)) for item in items]
+    questions = [(item, Conversation.user(item.prompt)) for item in items]
     harmful = [item for item in items if item.kind == "harmful"]
-    asked += [(item, mutated(item, way, by_name, seed).conversation) for way in ways for item in harmful]
-    return list({conversation.id: (item, conversation) for item, conversation in reversed(asked)}.values())[::-1]
+    questions += [(item, mutated(item, way, by_name, seed).conversation) for way in ways for item in harmful]
+    return list({conversation.id: (item, conversation) for item, conversation in reversed(questions)}.values())[::-1]
 
 
-def compare(speaker: ChatModel, asked: Sequence[Asked], *, samples: int, max_new_tokens: int, seed: int) -> Repairs:
+def compare(
+    speaker: ChatModel, questions: Sequence[Question], *, samples: int, max_new_tokens: int, seed: int
+) -> Repairs:
     """Ask, grade, and pair each failing reply with a passing one of the same model. A request stands
     before its attacks."""
-    prompts = [conversation for _, conversation in asked]
+    prompts = [conversation for _, conversation in questions]
     greedy_replies = greedy(speaker, prompts, max_new_tokens=max_new_tokens, seed=seed)
     groups = speaker.generate(prompts, n=samples, max_new_tokens=max_new_tokens, temperature=1.0, seed=seed)
     repairs, refusals = Repairs(), dict[str, str]()
-    for (item, conversation), first, group in zip(asked, greedy_replies, groups, strict=True):
+    for (item, conversation), first, group in zip(questions, greedy_replies, groups, strict=True):
         repairs.counts["asked"] += 1
         if not isinstance(first, Reply):
             continue
-        passing, failing = _told(item, conversation, [first, *group])
+        passing, failing = _by_verdict(item, conversation, [first, *group])
         if item.kind == "harmful" and passing:
             refusals.setdefault(item.id, passing[0])
         fails = first.text in failing
@@ -117,11 +119,11 @@ def compare(speaker: ChatModel, asked: Sequence[Asked], *, samples: int, max_new
     return repairs
 
 
-def _told(item: RefusalItem, conversation: Conversation, replies: Sequence[Reply]) -> tuple[list[str], list[str]]:
+def _by_verdict(item: RefusalItem, conversation: Conversation, replies: Sequence[Reply]) -> tuple[list[str], list[str]]:
     """The replies that pass and those that fail, in order. What cannot be told is neither, and a reply
     that was cut off is no example of a good one."""
     right, wrong = ("yes", "no") if item.kind == "harmful" else ("no", "yes")
     verdicts = [grade_refusal(conversation.last.content, reply.text).verdict for reply in replies]
-    told = [(reply, verdict) for reply, verdict in zip(replies, verdicts, strict=True) if reply.text.strip()]
-    passing = [reply.text for reply, verdict in told if verdict == right and reply.finished]
-    return passing, [reply.text for reply, verdict in told if verdict == wrong]
+    graded = [(reply, verdict) for reply, verdict in zip(replies, verdicts, strict=True) if reply.text.strip()]
+    passing = [reply.text for reply, verdict in graded if verdict == right and reply.finished]
+    return passing, [reply.text for reply, verdict in graded if verdict == wrong]

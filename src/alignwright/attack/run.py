@@ -79,8 +79,8 @@ def _suite(stage: Suite, job: JobContext, target: Target) -> tuple[list[SampleRe
     library = read_suite(job.data.path(stage.file) if stage.file else None, stage.name)
     names = subsample_evenly(list(library.wrappers), resolved(stage.wrappers))
     samples = attack_suite(target, requests(stage, job), {name: library.wrappers[name] for name in names})
-    cut = f"{len(names)} of {len(library.wrappers)} wrappers" if len(names) < len(library.wrappers) else ""
-    return samples, "; ".join(filter(None, (cut, f"{library.left_out} templates not read" * bool(library.left_out))))
+    share = f"{len(names)} of {len(library.wrappers)} wrappers" if len(names) < len(library.wrappers) else ""
+    return samples, "; ".join(filter(None, (share, f"{library.left_out} templates not read" * bool(library.left_out))))
 
 
 def _mutations(stage: Mutate, job: JobContext) -> Mapping[str, Mutation]:

@@ -36,21 +36,21 @@ _SENTENCES = re.compile(r"(?<=[.!?])[ \t]+|(?<=\n)")
 def ddmin(parts: Sequence[P]) -> Candidates[P]:
     """The parts that are needed, in their order. The whole is taken to succeed, and nothing at all to
     fail."""
-    needed, pieces = list(parts), 2
-    while len(needed) > 1:
-        size = -(-len(needed) // pieces)
-        chunks = [needed[at : at + size] for at in range(0, len(needed), size)]
+    rest, pieces = list(parts), 2
+    while len(rest) > 1:
+        size = -(-len(rest) // pieces)
+        chunks = [rest[at : at + size] for at in range(0, len(rest), size)]
         without = [[part for other in chunks if other is not chunk for part in other] for chunk in chunks]
         candidates = [*chunks, *without] if len(chunks) > 2 else chunks  # of two halves one is the other's rest
         succeeds = yield candidates
         best = next((at for at, success in enumerate(succeeds) if success), None)
         if best is not None:
-            needed, pieces = candidates[best], 2 if best < len(chunks) else max(pieces - 1, 2)
+            rest, pieces = candidates[best], 2 if best < len(chunks) else max(pieces - 1, 2)
         elif size == 1:
             break
         else:
-            pieces = min(2 * pieces, len(needed))
-    return needed
+            pieces = min(2 * pieces, len(rest))
+    return rest
 
 
 @dataclass

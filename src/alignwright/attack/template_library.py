@@ -111,8 +111,12 @@ def _zipped(source: Path) -> Files:
 def _chosen(package: str, names: Mapping[str, object]) -> list[tuple[str, PurePosixPath]]:
     """The files of templates among these, each with its path below the place where the package keeps them."""
     places = PARTS.get(package, ())
-    known = {name: name.removeprefix(place).lstrip("/") for name in names for place in places if name.startswith(place)}
-    below = {name: rest or PurePosixPath(name).name for name, rest in known.items()} or {name: name for name in names}
+    below_place = {
+        name: name.removeprefix(place).lstrip("/") for name in names for place in places if name.startswith(place)
+    }
+    below = {name: rest or PurePosixPath(name).name for name, rest in below_place.items()} or {
+        name: name for name in names
+    }
     paths = {name: PurePosixPath(rest) for name, rest in below.items()}
     return [(name, paths[name]) for name in sorted(names) if name in paths and paths[name].suffix in SUFFIXES]
 
@@ -134,9 +138,9 @@ def _templates(source: Path, path: PurePosixPath, text: str) -> Iterator[tuple[s
     if path.suffix == ".json":
         texts = _texts(source, path, text)
         if len(texts) == 1:
-            yield f"{group}/{_name(path.stem)}", _placed(texts[0])
+            yield f"{group}/{_name(path.stem)}", _with_slot(texts[0])
             return
-        yield from ((f"{_name(path.stem)}/{number}", _placed(each)) for number, each in enumerate(texts, 1))
+        yield from ((f"{_name(path.stem)}/{number}", _with_slot(each)) for number, each in enumerate(texts, 1))
         return
     try:
         data: object = safe_read.yaml_data(text, f"{source}: {path}")
@@ -157,7 +161,7 @@ def _texts(source: Path, path: PurePosixPath, text: str) -> list[object]:
     return cast("list[object]", data) if isinstance(data, list) else []
 
 
-def _placed(text: object) -> str | None:
+def _with_slot(text: object) -> str | None:
     """A text of a list, with the request at its place, or behind it where it says none."""
     if not isinstance(text, str) or not text.strip():
         return None

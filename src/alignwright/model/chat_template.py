@@ -4,7 +4,7 @@ In a process of its own (`chat_template_process`), one for all templates, that l
 one: a template is a program, and no reading of it tells whether it ends, how much it writes, or how
 long one of its expressions takes. The kernel bounds the child's memory and its seconds of the
 processor, this side bounds what it may answer and how long it is waited for, and a child that is
-over a bound is ended and made anew.
+over a bound is signals and made anew.
 
 Today is a fixed date: many templates write the date, and a prompt must be the same before and after
 training, and tomorrow.
@@ -139,7 +139,7 @@ class _Child:
 @contextlib.contextmanager
 def _readable(process: subprocess.Popen[bytes], handle: int, until: float) -> Iterator[Callable[[], bool]]:
     """Waits until there is something to read, and says whether there was before the time was up.
-    Windows cannot wait for a pipe: there the process is ended at that time, and its pipe with it."""
+    Windows cannot wait for a pipe: there the process is signals at that time, and its pipe with it."""
     if hasattr(select, "poll"):
         waiting = select.poll()
         waiting.register(handle, select.POLLIN | select.POLLHUP)
@@ -161,8 +161,8 @@ def _dying(process: subprocess.Popen[bytes]) -> bool:
 
 
 def _why(status: int | None, seconds: int) -> str:
-    ended = [getattr(signal, name, None) for name in ("SIGXCPU", "SIGKILL")]  # Windows has neither
-    if status is not None and -status in ended:
+    signals = [getattr(signal, name, None) for name in ("SIGXCPU", "SIGKILL")]  # Windows has neither
+    if status is not None and -status in signals:
         return f"it is not done after {seconds} seconds of the processor"
     return f"it ends the process that writes it (status {status}), most likely for want of memory"
 
