@@ -11,7 +11,7 @@ from typing import get_args
 import pytest
 from spec_case import SPEC, write
 
-from alignwright.attack.knobs_requests import AttackStage, OnRequests
+from alignwright.attack.knobs_requests import AttackStage, OnRequests, RequestStage
 from alignwright.core.stage import Effort, resolved
 from alignwright.core.train_stage import TrainStage
 from alignwright.experiment.experiment import Experiment, model_stages, promised_claims, resolve_effort, stage_names
@@ -273,7 +273,7 @@ def test_no_stage_has_more_than_eight_knobs_and_all_are_described() -> None:
     kinds = {name: kind for name, kind in experiment_schema()["$defs"].items() if "properties" in kind}
     shared = {*Training.model_fields}, {*Sampling.model_fields}, {*PolicyGradient.model_fields}
     assert [len(shared[0]), len(shared[1] - shared[0]), len(shared[2] - shared[1])] == [6, 7, 7]
-    attacks = {*OnRequests.model_fields} - {"by"}, {*AttackStage.model_fields} - {"by"}
+    attacks = [{*record.model_fields} - {"by"} for record in (OnRequests, RequestStage, AttackStage)]
     for kind in kinds.values():
         knobs = {name: field for name, field in kind["properties"].items() if name != "by"}
         common = next((group for group in (*reversed(shared), *attacks) if group <= set(knobs)), set[str]())
