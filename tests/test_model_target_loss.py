@@ -3,10 +3,16 @@ transformers' own?"""
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+
 import pytest
 import torch
 from tiny import make_tiny
 from torch.nn import functional as F
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
+from model_families import make
 
 from alignwright.model import target_loss
 from alignwright.model.load import load
@@ -108,3 +114,23 @@ def test_a_row_longer_than_the_model_reads_is_refused(tmp_path):
         at.losses([[60] * 9])
     with pytest.raises(ValueError, match="longer than"):
         at.gradient([60] * 9)
+
+
+@pytest.mark.parametrize("family", ["gemma3_text", "granite", "mistral", "phi3", "qwen3", "bloom", "mamba"])
+def test_each_way_of_reading_a_family_gives_its_own_loss_and_gradient(family, tmp_path):
+    """Scaled embeddings, factors, windows, packed products, normed heads, no rotation, and plain rows."""
+    policy, before, suffix, after = load(make(family, tmp_path / "model")), [5, 6, 7, 8], [20, 21, 22, 23], [9, 10]
+    model, layer = policy.model, policy.model.get_input_embeddings()
+    at = TargetLoss(policy, before, after, TARGET[:2])
+    x_1TH = layer(torch.tensor([[*before, *suffix, *after, *TARGET[:2]]])).detach().requires_grad_()
+    expected = F.cross_entropy(model(inputs_embeds=x_1TH).logits[0, -3:-1].float(), torch.tensor(TARGET[:2]))
+    (grad_1TH,) = torch.autograd.grad(expected, x_1TH)
+    loss, grad_SV = at.gradient(suffix)
+    expected_SV = grad_1TH[0, 4:8] @ layer(torch.arange(layer.weight.shape[0])).detach().T
+    assert loss == pytest.approx(expected.item(), abs=1e-4)
+    torch.testing.assert_close(grad_SV, expected_SV, atol=1e-5, rtol=1e-3)
+    for other in ([20, 21, 40, 23], [41, 21, 22, 23]):
+        with torch.no_grad():
+            logits_1TV = model(input_ids=torch.tensor([[*before, *other, *after, *TARGET[:2]]])).logits
+        own = F.cross_entropy(logits_1TV[0, -3:-1].float(), torch.tensor(TARGET[:2]))
+        assert float(at.losses([other])) == pytest.approx(own.item(), abs=1e-4)
