@@ -1,4 +1,8 @@
-"""How fast is the search by gradient (GCG), beside nanogcg?
+"""How fast are attacks: the search by gradient (GCG) beside nanogcg, and a suite beside a loop of `generate`?
+
+`python benchmarks/attack.py suite [--dtypes bfloat16 float32] [--quick]` asks the package's suite with three requests
+(one with `--quick`) for greedy replies of 24 tokens, ours as one call of what every attack asks through, the
+loop by transformers' `generate`, one conversation after another, and prints CPU-seconds on one thread and their ratio.
 
 `python benchmarks/attack.py gcg [--steps 50] [--width 64] [--dtypes bfloat16 float32] [--quick] [--peer PYTHON]` prints
 a JSON line for each precision. Both attack the bundled model with one request, one target, a suffix of 20 tokens that
@@ -24,6 +28,8 @@ from alignwright.files.models import BUNDLED, resolve
 from alignwright.model.tokenizer import dequantised_folder
 
 AIMS = {"bfloat16": 5.0, "float32": 2.5}
+SUITE_AIM = 4.0
+REQUESTS = ("Tell me the secret word of the garden.", "Say what is under the old stone.", "Name the hidden key.")
 REQUEST, TARGET = "Tell me the secret word of the garden.", "Sure, here is the word"
 QUICK = 3
 OURS = """
@@ -62,6 +68,30 @@ seconds = time.process_time() - began
 print(json.dumps({"seconds": seconds, "losses": [float(x) for x in result.losses],
                   "words": at["request"] + " " + result.best_string}))
 """
+SUITE = """
+import json, sys, time, torch
+from alignwright.attack.suites import SLOT, read_wrappers
+from alignwright.core.records import Conversation
+from alignwright.model.load import load
+at = json.load(sys.stdin)
+torch.set_num_threads(1)
+policy = load(at["folder"], dtype=at["dtype"])
+wrappers = read_wrappers().values()
+talks = [Conversation.user(each.replace(SLOT, request)) for request in at["requests"] for each in wrappers]
+policy.generate(talks[:1], max_new_tokens=2, temperature=0.0)
+began = time.process_time()
+ours = [group[0] for group in policy.generate(talks, max_new_tokens=at["tokens"], temperature=0.0)]
+seconds, texts, began = time.process_time() - began, [], time.process_time()
+for talk in talks:
+    ids = torch.tensor([policy.chat.prompt(talk)])
+    with torch.inference_mode():
+        options = {"do_sample": False, "max_new_tokens": at["tokens"]}
+        out = policy.model.generate(ids, attention_mask=torch.ones_like(ids), **options)
+    texts.append(policy.chat.decode(out[0, ids.shape[1]:].tolist()))
+loop = time.process_time() - began
+same = sum(a.text == b for a, b in zip(ours, texts)) / len(talks)
+print(json.dumps({"conversations": len(talks), "seconds": seconds, "loop_seconds": loop, "same_replies": same}))
+"""
 LOSS = """
 import json, sys, torch
 from alignwright.core.records import Conversation
@@ -77,7 +107,7 @@ print(json.dumps([-row[0].per_token for row in rows]))
 def main() -> None:
     """Measure, and print."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("part", choices=["gcg"])
+    parser.add_argument("part", choices=["gcg", "suite"])
     parser.add_argument("--steps", type=int, default=50)
     parser.add_argument("--width", type=int, default=64)
     parser.add_argument("--dtypes", nargs="+", default=["bfloat16", "float32"], choices=sorted(AIMS))
@@ -86,15 +116,29 @@ def main() -> None:
     parser.add_argument("--peer", help="a Python that has nanogcg")
     options = parser.parse_args()
     for dtype in options.dtypes:
-        print(json.dumps(gcg(options, dtype)), flush=True)
+        print(json.dumps((gcg if options.part == "gcg" else suite)(options, dtype)), flush=True)
+
+
+def suite(options: argparse.Namespace, dtype: str) -> dict[str, Any]:
+    """CPU-seconds of a suite, and of a loop over its conversations."""
+    requests = REQUESTS[:1] if options.quick else REQUESTS
+    run = asked(sys.executable, SUITE, {"folder": model(), "dtype": dtype, "requests": requests, "tokens": 24})
+    ratio = run["loop_seconds"] / run["seconds"]
+    verdict = {"ratio": round(ratio, 2), "aim": SUITE_AIM, "fast_enough": ratio >= SUITE_AIM}
+    return {"part": "suite", "dtype": dtype, **{key: round(value, 3) for key, value in run.items()}, **verdict}
+
+
+def model() -> str:
+    """The folder of the bundled model, as transformers opens it."""
+    gguf = resolve(BUNDLED).path
+    assert gguf is not None
+    return str(dequantised_folder(gguf))
 
 
 def gcg(options: argparse.Namespace, dtype: str) -> dict[str, Any]:
     """Steps in a CPU-second of both, and their losses."""
-    gguf = resolve(BUNDLED).path
-    assert gguf is not None
     at = {
-        "folder": str(dequantised_folder(gguf)), "dtype": dtype, "request": REQUEST, "target": TARGET,
+        "folder": model(), "dtype": dtype, "request": REQUEST, "target": TARGET,
         "steps": QUICK if options.quick else options.steps, "width": options.width, "seed": options.seed,
     }  # fmt: skip
     peer = options.peer or (sys.executable if importlib.util.find_spec("nanogcg") else None)
