@@ -40,6 +40,7 @@ SMALLEST: dict[str, dict[str, Any]] = {
     "repair": {"prompts": "refusal.jsonl"},
     "suite": {"name": "jailbreaks", "prompts": "refusal.jsonl"},
     "mutate": {"prompts": "refusal.jsonl"},
+    "best_of_n attack": {"prompts": "refusal.jsonl", "tries": 16},
     "gcg": {"prompts": "refusal.jsonl", "steps": 2, "candidates": 4},
     "embedding": {"prompts": "refusal.jsonl", "steps": 2},
     "tamper": {"prompts": "refusal.jsonl", "data": "talks.jsonl", "steps": 2},

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import assert_never
 
+from alignwright.attack.best_of_n import best_of_n, forecast_finding
 from alignwright.attack.knobs import AnyAttack, Embedding, Gcg, Mutate, Replay, Suite, Tamper
 from alignwright.attack.knobs_repair import Repair
 from alignwright.attack.knobs_requests import Inquiry, RequestStage
+from alignwright.attack.knobs_search import FORECAST, BestOfNJailbreak
 from alignwright.attack.mutation_names import read_table
 from alignwright.attack.mutations import Mutation, mutate, mutations
 from alignwright.attack.repair import repair
@@ -17,7 +19,7 @@ from alignwright.attack.suites import attack_suite, read_suite
 from alignwright.attack.target import Budget, Target
 from alignwright.attack.white_box import STEPS, by_weights
 from alignwright.core.attacks import ATTACKS
-from alignwright.core.records import SampleResult
+from alignwright.core.records import Finding, SampleResult
 from alignwright.core.stage import resolved
 from alignwright.files.attacks import AttackItem
 from alignwright.files.items import RefusalItem
@@ -35,7 +37,14 @@ def run(stage: AnyAttack | Repair, job: JobContext) -> Result:
     if isinstance(stage, Repair):
         return repair(stage, job)
     target, note = target_of(stage, job), ""
+    forecasts: list[Finding] = []
     match stage:
+        case BestOfNJailbreak():
+            items = requests(stage, job)
+            samples = best_of_n(
+                target, items, tries=resolved(stage.tries), strength=stage.strength, temperature=stage.temperature
+            )
+            forecasts = [forecast_finding(target, items, FORECAST, stage.extrapolate)]
         case Suite():
             samples, note = _suite(stage, job, target)
         case Mutate():
@@ -50,7 +59,7 @@ def run(stage: AnyAttack | Repair, job: JobContext) -> Result:
             samples = replay(target, _attacks(stage, job))
         case _ as never:
             assert_never(never)
-    finished = result_of(target, samples, resolved(stage.shrink), note)
+    finished = result_of(target, samples, resolved(stage.shrink), note, forecasts)
     (job.folder / STEPS).unlink(missing_ok=True)
     return finished
 
@@ -93,11 +102,14 @@ def _attacks(stage: Replay, job: JobContext) -> list[AttackItem]:
     return subsample_evenly(rows, stage.limit)
 
 
-def result_of(target: Target, samples: Sequence[SampleResult], shrink: int, note: str = "") -> Result:
+def result_of(
+    target: Target, samples: Sequence[SampleResult], shrink: int, note: str = "", findings: Sequence[Finding] = ()
+) -> Result:
     """Outcomes and tries, each first success made smaller. What the search kept to go on from is in
     the tries now."""
     tries = with_smallest(target, shrink)
     samples = with_smallest_in_words(samples, tries)
     if target.log is not None:
         target.log.unlink(missing_ok=True)
-    return Result("; ".join(filter(None, (count_statuses(samples), note))), samples, records={ATTACKS: tries})
+    note = "; ".join(filter(None, (count_statuses(samples), note)))
+    return Result(note, samples, findings or None, records={ATTACKS: tries})

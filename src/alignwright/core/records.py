@@ -307,6 +307,7 @@ class Finding(Record):
     - `margin`: the loss that a tax was tested against, in the claim's unit
     - `untested`: why nothing could be measured
     - `beyond_data`: the value is an extrapolation
+    - `tries`, `a`, `b`: to how many tries a rate was extrapolated, by which law
     - `correction`: by what a rate was corrected, `labels` of the run's own replies or errors
       `transferred` from other models'
     - `kind`, `what`, `price`, `reason`, `steps`, `advice`: how a reward is gamed: the kind, in
