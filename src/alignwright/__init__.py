@@ -34,6 +34,7 @@ if TYPE_CHECKING:
         estimate,
         export,
         rejudge,
+        render_report,
         runs,
     )
     from alignwright.run.run_folder import Findings, Run, load_model
@@ -60,6 +61,7 @@ __all__ = [
     "export",
     "load_model",
     "rejudge",
+    "render_report",
     "runs",
 ]
 
@@ -78,6 +80,7 @@ _HOMES = {
         "estimate",
         "export",
         "rejudge",
+        "render_report",
         "runs",
     ),
     "alignwright.run.run_folder": ("Findings", "Run", "load_model"),

@@ -11,13 +11,14 @@ from alignwright.cli.options import RunFolder, Runs, Set
 from alignwright.cli.verdict import show_verdict
 
 
-def report(run: RunFolder) -> None:
-    """Render a run's report again from its findings, and repeat its verdict."""
-    from alignwright.report import render
-    from alignwright.run.run_folder import Run as FinishedRun
+def report(
+    run: Annotated[Path, typer.Argument(help="A run folder, or an audit bundle (.zip).", exists=True)],
+) -> None:
+    """Render a run's report again from its findings, and repeat its verdict; of a bundle, check every file of it
+    first."""
+    from alignwright.run import interface
 
-    render(run)
-    show_verdict(FinishedRun(run))
+    show_verdict(interface.render_report(run))
 
 
 def list_runs(
@@ -99,7 +100,7 @@ def front(
 def export(
     run: RunFolder,
     to: Annotated[
-        str, typer.Option(help="gguf:f16, gguf:bf16, gguf:q8_0, ollama, peft, hub; its numbers: inspect, eee.")
+        str, typer.Option(help="gguf:f16, gguf:bf16, gguf:q8_0, ollama, peft, hub; its numbers: inspect, eee, bundle.")
     ],
     out: Annotated[Path | None, typer.Option(help="Where to write it; none: under the run's export/.")] = None,
     verify: Annotated[bool, typer.Option(help="Answer the run's promises again on what was written.")] = True,

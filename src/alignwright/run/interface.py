@@ -188,6 +188,25 @@ def runs(folder: str | os.PathLike[str] = "runs", *, quiet: bool = False) -> lis
     return summaries
 
 
+def render_report(run: str | os.PathLike[str], *, quiet: bool = False) -> Run:
+    """Render a run's report again from its findings. `run` is a folder, or a bundle that `export` wrote, a
+    .zip: its files are held against the hashes in its manifest and laid into a folder beside it.
+
+    Raises ValueError where a file of a bundle is changed, missing or added, or must not be in one.
+    """
+    from alignwright.report import render
+    from alignwright.run.export.bundle_reader import open_bundle
+    from alignwright.run.run_folder import Run
+
+    folder = Path(run)
+    if folder.is_file():
+        bundle = open_bundle(folder)
+        _say(_console(quiet), *bundle.lines)
+        folder = bundle.run
+    render(folder)
+    return Run(folder)
+
+
 def compare(
     a: str | os.PathLike[str],
     b: str | os.PathLike[str],
@@ -268,8 +287,8 @@ def export(
     quiet: bool = False,
 ) -> Export:
     """Write a run's model in the form that others serve: "gguf:f16", "gguf:bf16", "gguf:q8_0", "ollama",
-    "peft" for its adapter, "hub" for a repository's folder; or its numbers as Inspect's logs, "inspect", or
-    as records of Every Eval Ever, "eee".
+    "peft" for its adapter, "hub" for a repository's folder; or its numbers as Inspect's logs, "inspect",
+    as records of Every Eval Ever, "eee", or as a zip that `report` checks and opens elsewhere, "bundle".
 
     `verify` opens the file again (`engine`: "llama.cpp", "transformers", or "auto", which takes the
     first that is installed) and answers the run's promises anew; `exit_code` of what is returned is 1

@@ -4,8 +4,8 @@ when it was measured?
 The model is the one in the run's `model/`, exactly as it was measured. Where it goes is one word:
 `gguf:f16`, `gguf:bf16` or `gguf:q8_0`, and `ollama` with a Modelfile; `peft` writes the adapter that
 gives it over its base, `hub` a repository's folder; `inspect` and `eee` write the run's numbers as
-Inspect's logs and as records of Every Eval Ever. A GGUF file is then opened again and answers the
-run's promises anew (`verify`).
+Inspect's logs and as records of Every Eval Ever, `bundle` all that others need to check them. A GGUF
+file is then opened again and answers the run's promises anew (`verify`).
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from alignwright.report import read
 from alignwright.report.card import front_matter
 from alignwright.report.results import RunResults
+from alignwright.run.export.bundle import write_bundle
 from alignwright.run.export.every_eval_ever import write_every_eval_ever
 from alignwright.run.export.hub_folder import write_hub
 from alignwright.run.export.inspect_logs import write_inspect
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from alignwright.run.llama_cpp import Engine
     from alignwright.run.progress import View
 
-TARGETS = ("gguf:f16", "gguf:bf16", "gguf:q8_0", "ollama", "peft", "hub", "inspect", "eee")
+TARGETS = ("gguf:f16", "gguf:bf16", "gguf:q8_0", "ollama", "peft", "hub", "inspect", "eee", "bundle")
 
 
 @dataclass(frozen=True)
@@ -85,6 +86,8 @@ def _write_as(run: Path, to: str, out: Path | None, *, repo: str | None, dry_run
         return Export(folder, (f"{folder}: {len(write_inspect(run, folder))} logs, one for each claim of each stage",))
     if to == "eee":
         folder, lines = write_every_eval_ever(run, out)
+    elif to == "bundle":
+        folder, lines = write_bundle(run, out)
     elif to == "peft":
         folder, lines = write_peft(run, out)
     elif to == "hub":
