@@ -189,20 +189,15 @@ def runs(folder: str | os.PathLike[str] = "runs", *, quiet: bool = False) -> lis
 
 
 def render_report(run: str | os.PathLike[str], *, quiet: bool = False) -> Run:
-    """Render a run's report again from its findings. `run` is a folder, or a bundle that `export` wrote, a
-    .zip: its files are held against the hashes in its manifest and laid into a folder beside it.
-
-    Raises ValueError where a file of a bundle is changed, missing or added, or must not be in one.
-    """
+    """Render the report of a run's folder again; or of a bundle that `export` wrote, which is checked and laid
+    into a folder beside it. Raises ValueError where a file of a bundle is changed, missing, added, or in none."""
     from alignwright.report import render
     from alignwright.run.export.bundle_reader import open_bundle
     from alignwright.run.run_folder import Run
 
-    folder = Path(run)
-    if folder.is_file():
-        bundle = open_bundle(folder)
-        _say(_console(quiet), *bundle.lines)
-        folder = bundle.run
+    bundle = open_bundle(Path(run)) if Path(run).is_file() else None
+    _say(_console(quiet), *(bundle.lines if bundle else ()))
+    folder = bundle.run if bundle else Path(run)
     render(folder)
     return Run(folder)
 

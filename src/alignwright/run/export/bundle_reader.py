@@ -27,7 +27,7 @@ from alignwright.core.version import __version__
 from alignwright.files.safe_read import PACKED_BYTES, PACKED_RATIO
 from alignwright.report import read
 from alignwright.run.export.bundle import bundle_hash
-from alignwright.run.export.bundle_form import MANIFEST, NEEDED, BundleFile, Manifest, why_not_in_bundle
+from alignwright.run.export.bundle_form import CORE, MANIFEST, BundleFile, Manifest, why_not_in_bundle
 
 MOST_FILES = 20_000
 _MANIFEST_BYTES = 8 * 2**20
@@ -35,14 +35,14 @@ _COPY = 2**20  # bytes at a time
 
 
 @dataclass(frozen=True)
-class Bundle:
+class BundleContents:
     """A bundle that was checked and laid into a folder, and what there is to say of it."""
 
     run: Path
     lines: tuple[str, ...]
 
 
-def open_bundle(path: Path) -> Bundle:
+def open_bundle(path: Path) -> BundleContents:
     """Check a bundle and lay it into a folder beside it. Raises ValueError, naming bundle and member, where
     something in it is not as its manifest says, or must not be in one."""
     folder = path.with_suffix("")
@@ -56,18 +56,18 @@ def open_bundle(path: Path) -> Bundle:
             partial = folder.with_name(f".{folder.name}.partial")
             shutil.rmtree(partial, ignore_errors=True)
             try:
-                for name, noted in manifest.files.items():
-                    _unpack(path, archive, infos[name], noted, partial / manifest.run / name)
+                for name, entry in manifest.files.items():
+                    _unpack(path, archive, infos[name], entry, partial / manifest.run / name)
                 notes = _verdicts_follow(path, manifest, partial / manifest.run)
                 _take_place(path, folder, partial, manifest)
             finally:
                 shutil.rmtree(partial, ignore_errors=True)
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
         raise ValueError(f"{path}: no zip file, or a damaged one: {error}") from None
-    written = (
+    summary = (
         f"{path}: {len(manifest.files)} files, each with the hash in its manifest, written by {manifest.alignwright}"
     )
-    return Bundle(folder / manifest.run, (written, f"sha256 {bundle_hash(path)}", *notes))
+    return BundleContents(folder / manifest.run, (summary, f"sha256 {bundle_hash(path)}", *notes))
 
 
 def _plain_members(path: Path, archive: zipfile.ZipFile) -> Iterator[zipfile.ZipInfo]:
@@ -119,30 +119,30 @@ def _manifest(path: Path, archive: zipfile.ZipFile, infos: dict[str, zipfile.Zip
 
 def _same_names(path: Path, manifest: Manifest, infos: dict[str, zipfile.ZipInfo]) -> None:
     there = infos.keys() - {MANIFEST}
-    wrong = [f"{name} is missing" for name in (*NEEDED, *manifest.files) if name not in there]
+    wrong = [f"{name} is missing" for name in (*CORE, *manifest.files) if name not in there]
     wrong += [f"{name} was added: the manifest does not name it" for name in there if name not in manifest.files]
     if wrong:
-        raise ValueError(f"{path}: {_listed(wrong)}")
+        raise ValueError(f"{path}: {_first_three(wrong)}")
 
 
-def _unpack(path: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo, noted: BundleFile, place: Path) -> None:
-    """Write a member, no byte more than is noted of it, and hold it against its hash."""
+def _unpack(path: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo, entry: BundleFile, place: Path) -> None:
+    """Write a member, no byte more than its entry says, and hold it against its hash."""
     name, digest, length = info.filename, hashlib.sha256(), 0
     place.parent.mkdir(parents=True, exist_ok=True)
     try:
         with archive.open(info) as source, place.open("xb") as target:
             while part := source.read(_COPY):
                 length += len(part)
-                if length > noted.bytes:
+                if length > entry.bytes:
                     break
                 digest.update(part)
                 target.write(part)
     except (zipfile.BadZipFile, zlib.error, EOFError) as error:
         raise ValueError(f"{path}: {name} is damaged: {error}") from None
-    if length != noted.bytes:
-        more = "more" if length > noted.bytes else f"{length:,}"
-        raise ValueError(f"{path}: {name} was changed: it has {more} bytes, and the manifest says {noted.bytes:,}")
-    if digest.hexdigest() != noted.sha256:
+    if length != entry.bytes:
+        more = "more" if length > entry.bytes else f"{length:,}"
+        raise ValueError(f"{path}: {name} was changed: it has {more} bytes, and the manifest says {entry.bytes:,}")
+    if digest.hexdigest() != entry.sha256:
         raise ValueError(f"{path}: {name} was changed: it has not the hash that the manifest says")
 
 
@@ -172,6 +172,6 @@ def _take_place(path: Path, folder: Path, partial: Path, manifest: Manifest) -> 
     partial.rename(folder)
 
 
-def _listed(wrong: list[str]) -> str:
+def _first_three(wrong: list[str]) -> str:
     more = f" and {len(wrong) - 3} more" * (len(wrong) > 3)
     return "; ".join(wrong[:3]) + more
