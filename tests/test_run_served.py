@@ -39,6 +39,7 @@ server: {calls: 4, timeout: 5, prices: {small: [1.0, 2.0]}}
 attack:
 - {by: suite, name: jailbreaks, prompts: [refusal.jsonl], limit: 2, max_new_tokens: 4}
 - {by: gcg, prompts: [refusal.jsonl], limit: 2, max_new_tokens: 4}
+- {by: suffix, prompts: [refusal.jsonl], limit: 2, max_new_tokens: 4}
 measure:
 - {by: instruction, data: [instruction.jsonl], max_new_tokens: 6}
 - {by: value, prompts: [refusal.jsonl], pairs: [held.jsonl], max_new_tokens: 4}
@@ -94,7 +95,8 @@ def test_what_needs_replies_is_measured_and_what_needs_more_is_untested_with_the
     case = read(run)
     levels = {finding.claim: finding for finding in case.findings}
     untested = {claim: f.detail["untested"] for claim, f in levels.items() if "untested" in f.detail}
-    assert "its weights are not here" in str(untested.pop("attack.gcg.success"))
+    for attack in ("gcg", "suffix"):
+        assert "its weights are not here" in str(untested.pop(f"attack.{attack}.success"))
     assert set(untested) == LOGPROBS
     assert all("gives no log-probability of a text that it is given" in str(why) for why in untested.values())
     assert all(levels[claim].value is None and levels[claim].n == 0 for claim in LOGPROBS)

@@ -19,7 +19,7 @@ suffix for several requests at once, and losses that aim at no target.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -63,8 +63,24 @@ def gcg(
 ) -> list[SampleResult]:
     """Search for each request until it falls or `steps` are made. `begin` is what a reply should begin
     with where the request does not say; `log` is where the steps are kept."""
-    past, packs = _read(log), Packs()
     tokens_U = plain_tokens(policy.chat, policy.model.get_input_embeddings().weight.shape[0])
+
+    def search(item: RefusalItem) -> SuffixSearch:
+        return SuffixSearch(policy, item, width, item.target or begin, tokens_U, target.seed)
+
+    return suffixes_in_step(target, policy, behaviours, search, steps, log)
+
+
+def suffixes_in_step(
+    target: Target,
+    policy: LocalModel,
+    behaviours: Sequence[RefusalItem],
+    search: Callable[[RefusalItem], SuffixSearch],
+    steps: int,
+    log: Path | None,
+) -> list[SampleResult]:
+    """The searches of all requests in step, each asked with its best suffix after 1, 2, 4 ... steps."""
+    past, packs = _read(log), Packs()
     searches: dict[str, SuffixSearch] = {}
     tries: dict[str, list[Any]] = {item.id: [] for item in behaviours}
     rest = list(behaviours)
@@ -72,7 +88,7 @@ def gcg(
         for place, item in enumerate(rest):
             with packed_once(packs):
                 if item.id not in searches:
-                    searches[item.id] = SuffixSearch(policy, item, width, item.target or begin, tokens_U, target.seed)
+                    searches[item.id] = search(item)
                 for step in searches[item.id].steps(upto, past.get(item.id, {})):
                     if log is not None and step.number not in past.get(item.id, {}):
                         append_durably(log, json.dumps({"behaviour": item.id, **vars(step)}).encode())
@@ -95,13 +111,20 @@ class SearchStep:
 
 
 class SuffixSearch:
-    """The search for a suffix to one request."""
+    """The search for a suffix to one request; of its target the `first` tokens count, or all of them."""
 
     def __init__(
-        self, policy: LocalModel, item: RefusalItem, width: SearchWidth, begin: str, tokens_U: Tensor, seed: int
+        self,
+        policy: LocalModel,
+        item: RefusalItem,
+        width: SearchWidth,
+        begin: str,
+        tokens_U: Tensor,
+        seed: int,
+        first: int | None = None,
     ) -> None:
         self.space = SuffixSpace(policy.chat, item.prompt, width.length)
-        self.loss = TargetLoss(policy, self.space.before, self.space.after, policy.chat.reply(begin, end=False))
+        self.loss = TargetLoss(policy, self.space.before, self.space.after, policy.chat.reply(begin, end=False)[:first])
         self.width, self.tokens_U, self.seed, self.id = width, tokens_U, seed, item.id
         self.at = self.best = SearchStep(0, self.space.start, float(self.loss.losses([self.space.start])))
 

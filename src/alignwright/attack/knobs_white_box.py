@@ -89,6 +89,39 @@ class Embedding(RequestStage):
         return Cost.of(replies.read + 2 * requests.rows * steps * (requests.prompt + self.length), replies.write)
 
 
+class Suffix(OnRequests):
+    """Random-search suffix (Andriushchenko et al. 2024): change a few tokens of a suffix at random, go on where
+    the first token of a reply that complies is likelier, and ask with it after 1, 2, 4 ... steps."""
+
+    by: Literal["suffix"]
+    limit: Annotated[Count | None, Effort(4, 16, 100)] = Field(default=None, description=LIMIT)
+    steps: Annotated[Count | None, Effort(16, 128, 1000)] = Field(
+        default=None, description="steps of the search for each request (from effort)"
+    )
+    candidates: Annotated[Count | None, Effort(32, 64, 128)] = Field(
+        default=None, description="suffixes that a step draws and compares (from effort)"
+    )
+    change: Count = Field(default=4, description="neighbouring tokens that a candidate changes at most")
+    length: Count = Field(default=25, description="tokens of the suffix")
+    first: Count = Field(default=1, description="tokens of the target whose log-probability counts, from its first")
+    target: str = Field(default=BEGIN, pattern=r"\S", description=TARGET)
+
+    def claims(self) -> tuple[Claim, ...]:
+        return step_claims(self.by, "a suffix found by random search")
+
+    @classmethod
+    def section(cls, table: FindingTable) -> Section | None:
+        return curve_section.section(table, "suffix", "steps")
+
+    def estimate(self, sizes: Sizes) -> Cost:
+        if not sizes.scores_texts:
+            return Cost()
+        steps = resolved(self.steps)
+        replies = self.of_requests(sizes, steps.bit_length())
+        rows = sizes.files(self, "prompts").at_most(self.limit).rows
+        return Cost.of(replies.read + rows * steps * resolved(self.candidates) * (self.length + _BEHIND), replies.write)
+
+
 class Tamper(RequestStage):
     """Tamper resistance: fine-tune the model for a few steps on demonstrations of what it should refuse,
     and ask after 1, 2, 4 ... of them."""
@@ -130,5 +163,5 @@ def step_claims(kind: str, what: str) -> tuple[Claim, ...]:
     return with_parts(success, "steps")
 
 
-WhiteBox = Embedding | Gcg | Tamper
+WhiteBox = Embedding | Gcg | Suffix | Tamper
 """Attacks that need the weights."""

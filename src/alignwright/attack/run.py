@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import assert_never
 
 from alignwright.attack.best_of_n import best_of_n, forecast_finding
-from alignwright.attack.knobs import AnyAttack, Embedding, Gcg, Mutate, Replay, Suite, Tamper
+from alignwright.attack.knobs import AnyAttack, Embedding, Gcg, Mutate, Replay, Suffix, Suite, Tamper
 from alignwright.attack.knobs_repair import Repair
 from alignwright.attack.knobs_requests import Inquiry, RequestStage
 from alignwright.attack.knobs_search import FORECAST, BestOfNJailbreak
@@ -49,9 +49,11 @@ def run(stage: AnyAttack | Repair, job: JobContext) -> Result:
             samples, note = _suite(stage, job, target)
         case Mutate():
             samples = mutate(target, requests(stage, job), stage.chains, _mutations(stage, job))
-        case Embedding() | Gcg() | Tamper():
+        case Embedding() | Gcg() | Suffix() | Tamper():
             result = by_weights(stage, target, requests(stage, job), job)
-            if result.samples is None or not isinstance(stage, Gcg):  # what no words did, no other model can be asked
+            if result.samples is None or not isinstance(
+                stage, Gcg | Suffix
+            ):  # what no words did, no other model can be asked
                 (job.folder / REPLIES).unlink(missing_ok=True)
                 return joined(result)
             samples = result.samples

@@ -8,7 +8,8 @@ from typing import assert_never
 
 from alignwright.attack.embedding import embedding
 from alignwright.attack.gcg import SearchWidth, gcg
-from alignwright.attack.knobs_white_box import Embedding, Gcg, Tamper, WhiteBox
+from alignwright.attack.knobs_white_box import Embedding, Gcg, Suffix, Tamper, WhiteBox
+from alignwright.attack.suffix import RandomWidth, suffix
 from alignwright.attack.tamper import FineTune, tamper
 from alignwright.attack.target import Target
 from alignwright.core.records import SampleResult
@@ -21,7 +22,7 @@ from alignwright.model.local_model import LocalModel
 from alignwright.model.perturbation import PerturbedModel
 
 STEPS = "steps.jsonl"
-"""The steps of a search by gradient that is at work, in its folder."""
+"""The steps of a search for suffixes that is at work, in its folder."""
 
 
 def by_weights(stage: WhiteBox, target: Target, behaviours: list[RefusalItem], job: JobContext) -> Result:
@@ -36,6 +37,8 @@ def by_weights(stage: WhiteBox, target: Target, behaviours: list[RefusalItem], j
         match stage:
             case Gcg():
                 return _gcg(stage, target, policy, behaviours, job.folder / STEPS)
+            case Suffix():
+                return _suffix(stage, target, policy, behaviours, job.folder / STEPS)
             case Embedding():
                 return _embedding(stage, target, policy, behaviours)
             case Tamper():
@@ -53,6 +56,13 @@ def _gcg(
 ) -> list[SampleResult]:
     width = SearchWidth(stage.length, resolved(stage.candidates), stage.top_k)
     return gcg(target, policy, behaviours, steps=resolved(stage.steps), width=width, begin=stage.target, log=log)
+
+
+def _suffix(
+    stage: Suffix, target: Target, policy: LocalModel, behaviours: list[RefusalItem], log: Path
+) -> list[SampleResult]:
+    width = RandomWidth(stage.length, resolved(stage.candidates), stage.change, stage.first)
+    return suffix(target, policy, behaviours, steps=resolved(stage.steps), width=width, begin=stage.target, log=log)
 
 
 def _embedding(
