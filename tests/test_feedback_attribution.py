@@ -205,8 +205,9 @@ def test_unrelated_prompts_are_seldom_traced_to_the_quickstarts_lessons():
     near to one another."""
     data = real("gsm8k/test.jsonl")
     files = sorted((Path(__file__).parents[1] / "examples/quickstart/train").glob("*.jsonl"))
-    rows = [json.loads(line) for file in files for line in file.read_text(encoding="utf-8").splitlines()]
-    lessons = Attribution(preference(row["prompt"], row["chosen"], row["principle"]) for row in rows if "prompt" in row)
+    lines = [json.loads(line) for file in files for line in file.read_text(encoding="utf-8").splitlines()]
+    rows = [row for row in lines if {"prompt", "chosen"} <= row.keys()]
+    lessons = Attribution(preference(row["prompt"], row["chosen"], row["principle"]) for row in rows)
     sums = [json.loads(line)["question"] for line in data.read_text(encoding="utf-8").splitlines()[:150]]
     assert sum(bool(lessons.trace(ask, reply)) for ask in sums for reply in (NO, YES)) <= 0.06 * 300
     near = [len(lessons.near(lesson.prompt, refuses=lesson.refuses)) > 1 for lesson in lessons.all]

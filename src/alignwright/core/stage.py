@@ -185,6 +185,8 @@ class Stage(Record):
     """Of a measure: which of its own measurements of earlier models it reads."""
     packages: ClassVar[tuple[str, ...]] = ()
     """Installed packages whose version can change its result."""
+    rated_by_people: ClassVar[bool] = False
+    """Of a measure: whether it is answered by people's votes on its replies, which come after the run."""
     tries_reward: ClassVar[bool] = False
     """Of a measure: whether it tries a reward on the start model before anything is trained on it."""
 

@@ -18,7 +18,6 @@ from pydantic import Field, PrivateAttr, field_validator, model_validator
 
 from alignwright.aggregate.knobs import Pooled
 from alignwright.attack.knobs import Attack
-from alignwright.attack.knobs_repair import Repair
 from alignwright.core.claims import Claim
 from alignwright.core.records import TODAY, Record, content_id
 from alignwright.core.stage import BUILT_IN, EffortName, IntentPart, Setting, written_knobs
@@ -129,7 +128,7 @@ class Experiment(Record):
     def _rounds(self) -> Experiment:
         """The stages of a round stand in `train` once for each round from here on; a record that is
         read again has them already."""
-        repairs = [place for place, stage in enumerate(self.train) if isinstance(stage, Repair)]
+        repairs = [place for place, stage in enumerate(self.train) if stage.makes_preferences]
         if self.rounds == 1 or len(repairs) == self.rounds:
             return self
         if len(repairs) != 1:

@@ -24,7 +24,6 @@ from alignwright.experiment.unions import AnyStage
 from alignwright.files.errors import Loc, did_you_mean
 from alignwright.files.quantization import NO_WHOLE, why_not_quantized
 from alignwright.files.server import FORM, is_server, why_no_server
-from alignwright.measure.preferred.knobs import PreferredMeasure
 from alignwright.train.knobs_loop import Training
 
 Problem = tuple[Loc, str]
@@ -83,7 +82,7 @@ def _quantization(experiment: Experiment) -> Iterator[Problem]:
 
 def _votes(experiment: Experiment) -> Iterator[Problem]:
     """Votes on replies that no measure makes."""
-    if experiment.votes and not any(isinstance(stage, PreferredMeasure) for stage in experiment.measure):
+    if experiment.votes and not any(stage.rated_by_people for stage in experiment.measure):
         yield (
             ("votes",),
             "has no effect without a measure {by: preferred}; votes to learn from stand in 'intent.people'",

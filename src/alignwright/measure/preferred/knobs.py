@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
@@ -24,6 +24,7 @@ class PreferredMeasure(Stage):
     """Do people prefer the model's replies to the start model's? The replies are made now; people rate them
     with `alignwright rate RUN`, and their votes are named under `votes`."""
 
+    rated_by_people: ClassVar[bool] = True
     by: Literal["preferred"]
     prompts: Annotated[Paths, Reads("prompts")] = Field(min_length=1, description="files of held-out prompts")
     limit: Annotated[Count | None, Effort(24, 100, 100000)] = Field(
