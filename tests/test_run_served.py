@@ -184,9 +184,9 @@ def test_an_estimate_of_a_server_counts_no_text_that_it_will_not_score(project: 
 @pytest.mark.parametrize(
     ("old", "new", "line"),
     [
-        ("promises:", "train: [{by: dpo}]\npromises:", "15: train: the model is behind a server"),
-        ("promises:", "chat: chatml\npromises:", "15: chat: has no effect: the model is behind a server"),
-        ("promises:", "collect: {samples: 2}\npromises:", "15: collect: the model is behind a server"),
+        ("promises:", "train: [{by: dpo}]\npromises:", "16: train: the model is behind a server"),
+        ("promises:", "chat: chatml\npromises:", "16: chat: has no effect: the model is behind a server"),
+        ("promises:", "collect: {samples: 2}\npromises:", "16: collect: the model is behind a server"),
         ("MODEL", "http://me:s3cret@host/v1#small", r"4: model: endpoint 'http://\.\.\.@host/v1#small': an address"),
         ("MODEL", "http://host/v1?key=s3cret#small", r"4: model: endpoint 'http://host/v1\?\.\.\.#small': an address"),
         ("MODEL", "http://host/v1", "4: model: endpoint 'http://host/v1' is no server"),

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from alignwright.attack import curve_section
 from alignwright.attack.claims import search_claims
 from alignwright.attack.knobs_requests import OnRequests
+from alignwright.attack.knobs_white_box import BEGIN, TARGET
+from alignwright.attack.mutation_names import STANDARD, mutation_names
 from alignwright.core.claims import Claim
 from alignwright.core.cost import Cost
 from alignwright.core.section import Cell, FindingTable, Section, Table, number
 from alignwright.core.stage import Count, Effort, Positive, Sizes, resolved
+from alignwright.files.errors import did_you_mean
 
 FORECAST = Claim(
     name="attack.best_of_n.forecast", title="Requests that best-of-N jailbreaking would get fulfilled (extrapolated)",
@@ -60,3 +63,43 @@ class BestOfNJailbreak(OnRequests):
 
     def estimate(self, sizes: Sizes) -> Cost:
         return self.of_requests(sizes, resolved(self.tries))
+
+
+class Evolve(OnRequests):
+    """Evolutionary search: breed chains of mutations by crossover and change, selected by how likely a reply
+    that complies is (where the weights are here) and by the graders."""
+
+    by: Literal["evolve"]
+    generations: Annotated[Count | None, Effort(4, 8, 32)] = Field(
+        default=None, description="generations for each request, the first at random (from effort)"
+    )
+    population: Annotated[Annotated[int, Field(ge=2)] | None, Effort(6, 16, 32)] = Field(
+        default=None, description="chains of mutations in a generation (from effort)"
+    )
+    longest: Count = Field(default=3, description="mutations in a chain at most")
+    mutations: tuple[str, ...] = Field(
+        default=STANDARD[1:], min_length=2, description="which mutations to breed chains of (those that need no file)"
+    )
+    target: str = Field(default=BEGIN, pattern=r"\S", description=TARGET)
+
+    @model_validator(mode="after")
+    def _known_mutations(self) -> Evolve:
+        names = [name for name in mutation_names(table=False, shots=False) if name != "direct"]
+        for name in self.mutations:
+            if name not in names:
+                raise ValueError(f"there is no mutation {name!r} to breed with; {did_you_mean(name, names)}")
+        if len(set(self.mutations)) < len(self.mutations):
+            twice = next(name for name in self.mutations if self.mutations.count(name) > 1)
+            raise ValueError(f"'mutations' names {twice!r} twice")
+        return self
+
+    def claims(self) -> tuple[Claim, ...]:
+        return search_claims(self.by, "chains of mutations bred by evolution")
+
+    @classmethod
+    def section(cls, table: FindingTable) -> Section | None:
+        return curve_section.section(table, "evolve")
+
+    def estimate(self, sizes: Sizes) -> Cost:
+        replies = self.of_requests(sizes, resolved(self.generations) * resolved(self.population))
+        return Cost.of(replies.read * (2 if sizes.scores_texts else 1), replies.write)

@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 from typing import assert_never
 
 from alignwright.attack.best_of_n import best_of_n, forecast_finding
+from alignwright.attack.evolve import Breeding, evolve
 from alignwright.attack.knobs import AnyAttack, Embedding, Gcg, Mutate, Replay, Suffix, Suite, Tamper
 from alignwright.attack.knobs_repair import Repair
 from alignwright.attack.knobs_requests import Inquiry, RequestStage
-from alignwright.attack.knobs_search import FORECAST, BestOfNJailbreak
+from alignwright.attack.knobs_search import FORECAST, BestOfNJailbreak, Evolve
 from alignwright.attack.mutation_names import read_table
 from alignwright.attack.mutations import Mutation, mutate, mutations
 from alignwright.attack.repair import repair
@@ -45,6 +46,10 @@ def run(stage: AnyAttack | Repair, job: JobContext) -> Result:
                 target, items, tries=resolved(stage.tries), strength=stage.strength, temperature=stage.temperature
             )
             forecasts = [forecast_finding(target, items, FORECAST, stage.extrapolate)]
+        case Evolve():
+            by = Breeding(resolved(stage.generations), resolved(stage.population), stage.mutations, stage.longest)
+            policy = job.policy() if job.has_weights else None
+            samples = evolve(target, requests(stage, job), mutations(), by, begin=stage.target, scorer=policy)
         case Suite():
             samples, note = _suite(stage, job, target)
         case Mutate():
