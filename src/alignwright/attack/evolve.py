@@ -69,7 +69,8 @@ class Population:
         if not self.scores:
             singles = rng.sample(self.by.names, min(self.by.population - 1, len(self.by.names)))
             return [DIRECT, *((name,) for name in singles)]
-        best = sorted(reversed(self.scores), key=lambda chain: self.scores[chain], reverse=True)  # of equals the newest
+        newest = list(self.scores)[::-1]  # which comes first among equals
+        best = sorted(newest, key=lambda chain: self.scores[chain], reverse=True)
         parents, children = best[: max(2, self.by.population // 2)], dict[Chain, None]()
         for _ in range(self.by.population):
             draws = (self._child(parents, rng) for _ in range(_DRAWS))
