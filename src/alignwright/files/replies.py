@@ -22,6 +22,7 @@ from alignwright.files.data_file import data_file
 from alignwright.files.errors import SpecError, did_you_mean, nearest
 from alignwright.files.garak_report import is_garak_report, reply_rows
 from alignwright.files.published.formats import in_our_columns
+from alignwright.files.pyrit_memory import is_pyrit_memory, memory_rows
 from alignwright.files.reading import PROMPT, Columns, FileRows, read_rows
 from alignwright.files.rows import raw_rows
 from alignwright.files.wording import describe_value
@@ -46,6 +47,8 @@ class LabelledReply(Record):
     topic: str = ""
     refused: bool | None = None
     fulfilled: bool | None = None
+    tool_success: bool | None = None
+    """Whether the tool that wrote the log counts the reply as a successful attack; no label of people's."""
 
     @property
     def key(self) -> tuple[str, str]:
@@ -63,10 +66,11 @@ def reply_key(prompt: Conversation, reply: str) -> tuple[str, str]:
 def read_replies(source: str | Path, *, bad_rows: float = 0.0) -> FileRows[LabelledReply]:
     """Replies with or without labels."""
     file = data_file(str(source))
-    if is_garak_report(Path(file.file)):
-        rows, notes = reply_rows(Path(file.file))
+    path = Path(file.file)
+    if is_garak_report(path) or is_pyrit_memory(path):
+        rows, notes = reply_rows(path) if is_garak_report(path) else memory_rows(path)
         file_rows = read_rows(source, (PROMPT, (*REPLY, *_WHOLE)), _labelled_reply, bad_rows, _FORMATS, rows)
-        return replace(file_rows, notes=(*notes, *file_rows.notes))
+        return replace(file_rows, notes=notes)  # the rows are made here: no column of them is the file's
     raws = in_our_columns(raw_rows(file.file), "replies", file)
     return read_rows(source, (PROMPT, (*REPLY, *_WHOLE)), _labelled_reply, bad_rows, _FORMATS, raws)
 
@@ -121,7 +125,12 @@ def _labelled_reply(columns: Columns) -> LabelledReply:
         name: chat.name(columns[name], name) for name in ("request", "topic") if columns.get(name) not in (None, "")
     }
     return LabelledReply(
-        prompt=prompt, reply=reply, refused=_label(columns, "refused"), fulfilled=_label(columns, "fulfilled"), **about
+        prompt=prompt,
+        reply=reply,
+        refused=_label(columns, "refused"),
+        fulfilled=_label(columns, "fulfilled"),
+        tool_success=_label(columns, "tool_success"),
+        **about,
     )
 
 

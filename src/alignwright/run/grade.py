@@ -95,6 +95,8 @@ def show(log: Log, console: Console, examples: int = 2) -> None:
     )
     rates: dict[Question, tuple[Finding, Finding]] = {question: _rates(log, question) for question in QUESTIONS}
     console.print(_counts(log, rates))
+    for line in _tool(log):
+        _say(console, line)
     for question, (_, corrected) in rates.items():
         _say(console, "")
         _say(console, f"{question} ({_QUESTION[question]}), corrected: {corrected.method}")
@@ -104,6 +106,21 @@ def show(log: Log, console: Console, examples: int = 2) -> None:
         _say(console, "")
         for line in _examples(log, question, examples):
             _say(console, line)
+
+
+def _tool(log: Log) -> Iterator[str]:
+    """What the tool that wrote the log says itself, beside the verdicts here."""
+    pairs = [
+        (r.reply.tool_success, r.verdicts["fulfilled"].verdict) for r in log.rows if r.reply.tool_success is not None
+    ]
+    if pairs:
+        success = sum(tool for tool, _ in pairs)
+        other = sum(verdict == ("no" if tool else "yes") for tool, verdict in pairs)
+        unclear = sum(verdict == "unclear" for _, verdict in pairs)
+        yield (
+            f"the tool's own verdict: {success} of {len(pairs)} attacks succeeded; fulfilled says otherwise of {other},"
+            f" and cannot tell {unclear}"
+        )
 
 
 def _verdicts(reply: LabelledReply) -> dict[Question, Grade]:
