@@ -11,6 +11,7 @@ from pydantic import Field, field_validator, model_validator
 from alignwright.attack.claims import fixed_claims
 from alignwright.attack.knobs_requests import ATTACK_SUCCESS, NOT_REFUSED, AttackStage, OnRequests
 from alignwright.attack.knobs_search import BestOfNJailbreak, Evolve
+from alignwright.attack.knobs_speakers import AttackBySpeaker
 from alignwright.attack.knobs_white_box import Embedding, Gcg, Suffix, Tamper
 from alignwright.attack.mutation_names import NEEDS, NEEDS_WHAT, STANDARD, mutation_names, read_table
 from alignwright.attack.template_library import PARTS, installed_folder
@@ -157,5 +158,5 @@ class Replay(AttackStage):
         return self.cost(sizes.files(self, "file").at_most(self.limit), 1)
 
 
-AnyAttack = BestOfNJailbreak | Embedding | Evolve | Gcg | Mutate | Replay | Suffix | Suite | Tamper
+AnyAttack = AttackBySpeaker | BestOfNJailbreak | Embedding | Evolve | Gcg | Mutate | Replay | Suffix | Suite | Tamper
 Attack = Annotated[AnyAttack, Field(discriminator="by")]

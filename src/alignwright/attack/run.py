@@ -6,11 +6,13 @@ from collections.abc import Mapping, Sequence
 from typing import assert_never
 
 from alignwright.attack.best_of_n import best_of_n, forecast_finding
+from alignwright.attack.by_speaker import ATTACKER, by_speaker
 from alignwright.attack.evolve import Breeding, evolve
 from alignwright.attack.knobs import AnyAttack, Embedding, Gcg, Mutate, Replay, Suffix, Suite, Tamper
 from alignwright.attack.knobs_repair import Repair
 from alignwright.attack.knobs_requests import Inquiry, RequestStage
 from alignwright.attack.knobs_search import FORECAST, BestOfNJailbreak, Evolve
+from alignwright.attack.knobs_speakers import BySpeaker
 from alignwright.attack.mutation_names import read_table
 from alignwright.attack.mutations import Mutation, mutate, mutations
 from alignwright.attack.repair import repair
@@ -62,12 +64,15 @@ def run(stage: AnyAttack | Repair, job: JobContext) -> Result:
                 (job.folder / REPLIES).unlink(missing_ok=True)
                 return joined(result)
             samples = result.samples
+        case BySpeaker():
+            samples, note = by_speaker(stage, target, requests(stage, job), job)
         case Replay():
             samples = replay(target, _attacks(stage, job))
         case _ as never:
             assert_never(never)
     finished = result_of(target, samples, resolved(stage.shrink), note, forecasts)
-    (job.folder / STEPS).unlink(missing_ok=True)
+    for name in (STEPS, ATTACKER):
+        (job.folder / name).unlink(missing_ok=True)
     return finished
 
 

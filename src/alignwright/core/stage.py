@@ -56,10 +56,12 @@ class Reads:
 class NamesModel:
     """The knob names who judges or attacks: self (the start model), a model, or a server. `rules`:
     functions that a Python file has, which may stand there instead. `no_server`: why it can be no
-    server; empty where it can."""
+    server; empty where it can. `opponent`: it speaks to the model that the stage is applied to, and is
+    that one only where it is called self."""
 
     rules: tuple[str, ...] = ()
     no_server: str = ""
+    opponent: bool = False
 
 
 @dataclass(frozen=True)

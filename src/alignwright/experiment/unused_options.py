@@ -23,7 +23,7 @@ from alignwright.experiment.sweep import sweep_problems
 from alignwright.experiment.unions import AnyStage
 from alignwright.files.errors import Loc, did_you_mean
 from alignwright.files.quantization import NO_WHOLE, why_not_quantized
-from alignwright.files.server import FORM, is_server, why_no_server
+from alignwright.files.server import FORM, hide_secrets, is_server, why_no_server
 from alignwright.train.knobs_loop import Training
 
 Problem = tuple[Loc, str]
@@ -37,6 +37,7 @@ def problems(experiment: Experiment, audited: str | None = None) -> list[Problem
         *_servers(experiment, audited or experiment.model),
         *([] if audited else _untrainable(experiment)),
         *(fault for loc, stage in stages(experiment) for fault in _faults(experiment, loc, stage)),
+        *_opponents(experiment, audited or experiment.model),
         *_promises(experiment),
         *_twice(experiment),
         *_filled(experiment),
@@ -58,6 +59,22 @@ def _faults(experiment: Experiment, loc: Loc, stage: AnyStage) -> Iterator[Probl
     if loc[0] != "feedback":  # a voter is no voter's judge
         for knob, name in stage.judges():
             yield from _missing_judge(experiment, (*loc, *knob), name, setting)
+
+
+def _opponents(experiment: Experiment, model: str) -> Iterator[Problem]:
+    """Attackers that are the model which they attack, and do not say so."""
+
+    def place(name: str) -> object:
+        return name if is_server(name) else experiment.path(name).resolve()
+
+    for loc, stage in stages(experiment):
+        for knob, name, mark in stage.models():
+            if mark.opponent and name != "self" and place(name) == place(model):
+                yield (
+                    (*loc, *knob),
+                    f"{hide_secrets(name)!r} is the model that is attacked; name another one, or write 'self' where"
+                    " it is to attack itself",
+                )
 
 
 def _sweep(experiment: Experiment, audited: str | None) -> Iterator[Problem]:

@@ -95,6 +95,13 @@ class JobContext:
         speaker = self.models.judge(name)
         return self.with_progress(speaker) if isinstance(speaker, LocalModel) else speaker
 
+    def attacker(self, name: str) -> ChatModel:
+        """The model that a knob names to attack, reporting its progress."""
+        speaker = self.models.attacker(name)
+        if isinstance(speaker, RemoteModel):
+            return self.with_progress(speaker)
+        return self.with_progress(speaker) if isinstance(speaker, LocalModel) else speaker
+
     def answers(self, judge: str) -> JudgeCache:
         """What the judge that a knob names was asked before, in this run and in those beside it."""
         models = self.models

@@ -94,6 +94,14 @@ class ModelStore:
             self._in_memory[key] = load(source, dtype=dtype, date=self.date)
         return self._in_memory[key]
 
+    def attacker(self, name: str) -> ChatModel:
+        """Who attacks: as `judge`, but the replies of a server are kept, and what it withholds is no error."""
+        if name == "self" and self.served is not None:
+            return self.served
+        if is_server(name):
+            return RemoteModel(self._endpoint(name), reply_cache(name, self.ledger.run))
+        return self.judge(name)
+
     def for_training(self, before: str, rank: int) -> LocalModel:
         """The model of the stage before, to be trained: under the adapter it has (or a new one),
         or with rank 0 all of its weights."""

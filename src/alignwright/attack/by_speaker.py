@@ -1,0 +1,31 @@
+"""What does each attack do in which another model writes the messages? One match over these stages."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from alignwright.attack.attacker import Attacker
+from alignwright.attack.knobs_speakers import AttackBySpeaker, PairAttack
+from alignwright.attack.pair import pair
+from alignwright.attack.reply_log import LoggedSpeaker
+from alignwright.attack.target import Target
+from alignwright.core.records import SampleResult
+from alignwright.core.stage import resolved
+from alignwright.files.items import RefusalItem
+from alignwright.job.context import JobContext
+
+ATTACKER = "attacker.jsonl"
+"""What an attacking model has written for a stage that is at work, in its folder."""
+
+
+def by_speaker(
+    stage: AttackBySpeaker, target: Target, behaviours: Sequence[RefusalItem], job: JobContext
+) -> tuple[list[SampleResult], str]:
+    """What came of the attack, and what its attacker was asked."""
+    speaker = LoggedSpeaker(job.attacker(stage.attacker), job.folder / ATTACKER)
+    attacker = Attacker(speaker, stage.attacker_tokens, stage.temperature, job.seed)
+    match stage:
+        case PairAttack():
+            streams, rounds = resolved(stage.streams), resolved(stage.rounds)
+            samples = pair(target, attacker, behaviours, streams=streams, rounds=rounds)
+    return samples, attacker.note()

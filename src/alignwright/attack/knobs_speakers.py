@@ -1,0 +1,66 @@
+"""How is a model attacked by another one, knob by knob? Attacks in which a second speaker writes the
+messages."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from alignwright.attack import curve_section
+from alignwright.attack.claims import search_claims
+from alignwright.attack.knobs_requests import OnRequests
+from alignwright.core.claims import Claim
+from alignwright.core.cost import Cost
+from alignwright.core.section import FindingTable, Section
+from alignwright.core.stage import Count, Effort, NamesModel, Sizes, resolved
+
+_FORM = 300  # tokens of what an attacker is told beside the request and the past, about
+_PAST = 3  # exchanges of the past that it is shown
+
+
+class BySpeaker(OnRequests):
+    """An attack whose messages another model writes."""
+
+    attacker: Annotated[str, NamesModel(opponent=True)] = Field(
+        min_length=1, description="who attacks: self (the start model), a model, or a server"
+    )
+    temperature: float = Field(default=1.0, gt=0.0, le=2.0, description="the attacker's sampling temperature")
+    attacker_tokens: Count = Field(default=256, description="the longest text that the attacker may write, in tokens")
+    limit: Annotated[Count | None, Effort(8, 48, 100000)] = Field(
+        default=None, description="at most so many requests (from effort)"
+    )
+
+    def by_turns(self, sizes: Sizes, tries: int, asks: int = 1) -> Cost:
+        """What so many tries of each request come to, with the attacker's part: it is asked so often for a
+        try, and reads its past."""
+        target = self.of_requests(sizes, tries)
+        rows = sizes.files(self, "prompts").at_most(self.limit).rows * tries
+        messages = (rows if self.queries is None else min(rows, self.queries)) * asks
+        reading = _FORM + _PAST * (self.attacker_tokens + resolved(self.max_new_tokens)) / 2
+        return Cost.of(target.read + messages * reading, target.write + messages * self.attacker_tokens)
+
+
+class PairAttack(BySpeaker):
+    """PAIR (Chao et al. 2023): an attacking model sees its messages, the replies and a score, and refines."""
+
+    by: Literal["pair"]
+    streams: Annotated[Count | None, Effort(2, 3, 20)] = Field(
+        default=None, description="refinements side by side for each request (from effort)"
+    )
+    rounds: Annotated[Count | None, Effort(2, 3, 3)] = Field(
+        default=None, description="messages of each of them (from effort)"
+    )
+
+    def claims(self) -> tuple[Claim, ...]:
+        return search_claims(self.by, "an attacking model that refines its message (PAIR)")
+
+    @classmethod
+    def section(cls, table: FindingTable) -> Section | None:
+        return curve_section.section(table, "pair")
+
+    def estimate(self, sizes: Sizes) -> Cost:
+        return self.by_turns(sizes, resolved(self.streams) * resolved(self.rounds))
+
+
+AttackBySpeaker = PairAttack
