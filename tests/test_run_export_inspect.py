@@ -76,6 +76,15 @@ def test_the_same_run_gives_the_same_bytes_and_no_log_is_mixed_in(run: Path, tmp
         write_inspect(run, tmp_path / "one")
 
 
+def test_an_export_made_again_takes_the_place_of_the_runs_own(run: Path):
+    """As those of the other forms do; a log that the run no longer has does not stay behind."""
+    once = write_inspect(run)
+    (once[0].parent / "old.eval").write_bytes(b"")
+    assert [path.parent for path in once] == [run / "export" / "inspect"] * len(once)
+    assert write_inspect(run) == once
+    assert sorted((run / "export" / "inspect").iterdir()) == sorted(once)
+
+
 def test_inspects_own_reader_opens_the_logs(run: Path, tmp_path: Path):
     beside = Path(__file__).parents[1] / ".venv-inspect" / "bin" / "inspect"
     program = shutil.which(os.environ.get("ALIGNWRIGHT_INSPECT") or str(beside))

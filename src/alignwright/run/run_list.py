@@ -69,7 +69,9 @@ def run_list(folder: Path) -> list[RunSummary]:
     """The runs in a folder, or the one that the folder is, the newest first. Raises
     FileNotFoundError where there is no such folder."""
     if not folder.is_dir():
-        raise FileNotFoundError(f"{folder}: no such folder; give the one that run folders go into, such as runs")
+        raise FileNotFoundError(
+            f"{folder}: no such folder, so no run was made here; name the folder that holds run folders"
+        )
     places = [folder] if _is_run(folder) else [path for path in sorted(folder.iterdir()) if _is_run(path)]
     return _by_sweep(sorted(map(_summary, places), key=lambda run: -run.written))
 

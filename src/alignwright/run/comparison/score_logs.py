@@ -57,7 +57,7 @@ def _run_scores(run: Path) -> ScoreLog:
         if (claim := results.record(name)) is not None
     )
     unknown = sorted(name for name in groups if results.record(name) is None)
-    notes = [f"{run}: scores are those of the model after {results.stage(stage)}"]
+    notes = [f"{run}: scores are those of its last model, {results.inside(stage)}"]
     notes += [f"{run}: no stage of the run makes the claim {name}: left out" for name in unknown]
     notes += [
         f"{run}: {finding.claim} has no scores: {finding.detail['untested']}"

@@ -82,8 +82,8 @@ def _write_as(run: Path, to: str, out: Path | None, *, repo: str | None, dry_run
     """What was written, not asked yet."""
     form, _, kind = to.partition(":")
     if to == "inspect":
-        folder = out or run / "export" / "inspect"
-        return Export(folder, (f"{folder}: {len(write_inspect(run, folder))} logs, one for each claim of each stage",))
+        folder, logs = out or run / "export" / "inspect", len(write_inspect(run, out))
+        return Export(folder, (f"{folder}: {logs} logs, one for each claim of each stage",))
     if to == "eee":
         folder, lines = write_every_eval_ever(run, out)
     elif to == "bundle":

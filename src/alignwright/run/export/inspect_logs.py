@@ -24,6 +24,7 @@ from alignwright.core.records import Finding, Message, SampleResult, content_id
 from alignwright.core.version import __version__
 from alignwright.report import read
 from alignwright.report.results import RunResults
+from alignwright.run.export.new_folder import new_folder
 from alignwright.run.stored_samples import stored_samples
 
 Json = dict[str, Any]
@@ -32,11 +33,10 @@ NUMBERS = ("value", "low", "high", "n", "clusters", "unscored", "errors", "p", "
 """What of a finding is a metric of its log, as far as it has it."""
 
 
-def write_inspect(run: Path, out: Path) -> list[Path]:
-    """Write the logs of a finished run into the folder `out`, which must be new or empty. The same
-    run gives the same bytes. Raises ValueError where `out` holds files."""
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise ValueError(f"{out} is not an empty folder; name another, so that no log of another run lies among these")
+def write_inspect(run: Path, out: Path | None = None) -> list[Path]:
+    """Write the logs of a finished run into the run's `export/`, or into the folder `out`, which must
+    be new or empty. The same run gives the same bytes. Raises ValueError where `out` holds files."""
+    place = out or run / "export" / "inspect"
     results = read(run)
     samples: dict[tuple[str, str], list[SampleResult]] = {}
     for stage in results.stages:
@@ -45,15 +45,15 @@ def write_inspect(run: Path, out: Path) -> list[Path]:
     findings: dict[tuple[str, str], list[Finding]] = {key: [] for key in samples}
     for finding in results.findings:
         findings.setdefault((finding.claim, finding.stage), []).append(finding)
-    out.mkdir(parents=True, exist_ok=True)
     created = datetime.fromtimestamp(int((run / "findings.jsonl").stat().st_mtime), UTC)
-    paths: list[Path] = []
-    for (claim, stage), about in findings.items():
-        entries = _log(results, claim, stage, about, samples.get((claim, stage), []), created.isoformat())
-        task_id = entries["header.json"]["eval"]["task_id"]
-        paths.append(out / f"{created:%Y-%m-%dT%H-%M-%S}-00-00_{_plain(claim)}-{_plain(stage)}_{task_id}.eval")
-        _write(paths[-1], entries)
-    return paths
+    names: list[str] = []
+    with new_folder(place, ours=out is None) as folder:
+        for (claim, stage), about in findings.items():
+            entries = _log(results, claim, stage, about, samples.get((claim, stage), []), created.isoformat())
+            task_id = entries["header.json"]["eval"]["task_id"]
+            names.append(f"{created:%Y-%m-%dT%H-%M-%S}-00-00_{_plain(claim)}-{_plain(stage)}_{task_id}.eval")
+            _write(folder / names[-1], entries)
+    return [place / name for name in names]
 
 
 def _log(
