@@ -47,6 +47,8 @@ SMALLEST: dict[str, dict[str, Any]] = {
     "embedding": {"prompts": "refusal.jsonl", "steps": 2},
     "tamper": {"prompts": "refusal.jsonl", "data": "talks.jsonl", "steps": 2},
     "pair": {"prompts": "refusal.jsonl", "attacker": "self", "attacker_tokens": 8},
+    "tap": {"prompts": "refusal.jsonl", "attacker": "self", "attacker_tokens": 8},
+    "crescendo": {"prompts": "refusal.jsonl", "attacker": "self", "attacker_tokens": 8},
     "replay": {"file": "attacks.jsonl"},
     "instruction": {"data": "instruction.jsonl"},
     "intent": {"pushback": "pushback.jsonl"},

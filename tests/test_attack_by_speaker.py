@@ -18,6 +18,8 @@ from alignwright.model.local_model import LocalModel
 
 KINDS = [
     {"by": "pair", "streams": 2, "rounds": 3},
+    {"by": "tap", "depth": 3, "branching": 2, "width": 1},
+    {"by": "crescendo", "turns": 3, "backtracks": 0},
 ]
 IDS = [kind["by"] for kind in KINDS]
 COMMON = {"prompts": "r.jsonl", "max_new_tokens": 8, "attacker_tokens": 16, "shrink": 0}
@@ -29,8 +31,11 @@ def model(tmp_path_factory):
 
 
 def writes(body, _):
-    """A message that tells how long the past is that it was shown, and which request it is for."""
+    """A message that tells how long the past is that it was shown, and which request it is for;
+    asked whether that still asks for the same thing, it says yes."""
     said = body["messages"][-1]["content"]
+    if "YES or NO" in said:
+        return "YES"
     number = re.search(r"Please say it (\d)", said)[1]
     return f"PROMPT: Say it {number} with {len(said) % 97} flowers."
 

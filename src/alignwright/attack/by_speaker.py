@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from alignwright.attack.attacker import Attacker
-from alignwright.attack.knobs_speakers import AttackBySpeaker, PairAttack
+from alignwright.attack.crescendo import crescendo
+from alignwright.attack.knobs_speakers import AttackBySpeaker, CrescendoAttack, PairAttack, TapAttack
 from alignwright.attack.pair import pair
 from alignwright.attack.reply_log import LoggedSpeaker
+from alignwright.attack.tap import tap
 from alignwright.attack.target import Target
 from alignwright.core.records import SampleResult
 from alignwright.core.stage import resolved
@@ -28,4 +30,10 @@ def by_speaker(
         case PairAttack():
             streams, rounds = resolved(stage.streams), resolved(stage.rounds)
             samples = pair(target, attacker, behaviours, streams=streams, rounds=rounds)
+        case TapAttack():
+            depth, branching, width = map(resolved, (stage.depth, stage.branching, stage.width))
+            samples = tap(target, attacker, behaviours, depth=depth, branching=branching, width=width)
+        case CrescendoAttack():
+            turns, backtracks = resolved(stage.turns), resolved(stage.backtracks)
+            samples = crescendo(target, attacker, behaviours, turns=turns, backtracks=backtracks)
     return samples, attacker.note()

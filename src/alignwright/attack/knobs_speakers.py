@@ -9,7 +9,7 @@ from pydantic import Field
 
 from alignwright.attack import curve_section
 from alignwright.attack.claims import search_claims
-from alignwright.attack.knobs_requests import OnRequests
+from alignwright.attack.knobs_requests import OnRequests, Whole
 from alignwright.core.claims import Claim
 from alignwright.core.cost import Cost
 from alignwright.core.section import FindingTable, Section
@@ -63,4 +63,57 @@ class PairAttack(BySpeaker):
         return self.by_turns(sizes, resolved(self.streams) * resolved(self.rounds))
 
 
-AttackBySpeaker = PairAttack
+class TapAttack(BySpeaker):
+    """TAP (Mehrotra et al. 2023): a model attacks along a tree; what is off topic is pruned, the best kept."""
+
+    by: Literal["tap"]
+    depth: Annotated[Count | None, Effort(2, 4, 10)] = Field(
+        default=None, description="rounds of branching for each request (from effort)"
+    )
+    branching: Annotated[Count | None, Effort(2, 3, 4)] = Field(
+        default=None, description="messages with which each leaf is gone on with (from effort)"
+    )
+    width: Annotated[Count | None, Effort(2, 4, 10)] = Field(
+        default=None, description="leaves that are kept after a round (from effort)"
+    )
+
+    def claims(self) -> tuple[Claim, ...]:
+        return search_claims(self.by, "a tree of attacks by another model (TAP)")
+
+    @classmethod
+    def section(cls, table: FindingTable) -> Section | None:
+        return curve_section.section(table, "tap")
+
+    def estimate(self, sizes: Sizes) -> Cost:
+        from alignwright.attack.tap import most_tries  # which imports the graders
+
+        return self.by_turns(sizes, most_tries(*map(resolved, (self.depth, self.branching, self.width))), asks=2)
+
+
+class CrescendoAttack(BySpeaker):
+    """Crescendo (Russinovich et al. 2024): a model leads there turn by turn; refused turns are taken back."""
+
+    by: Literal["crescendo"]
+    turns: Annotated[Count | None, Effort(3, 5, 10)] = Field(
+        default=None, description="turns of each conversation (from effort)"
+    )
+    backtracks: Annotated[Whole | None, Effort(2, 5, 10)] = Field(
+        default=None, description="refused turns of it that are taken back (from effort)"
+    )
+
+    def claims(self) -> tuple[Claim, ...]:
+        return search_claims(self.by, "a conversation that another model led (crescendo)")
+
+    @classmethod
+    def section(cls, table: FindingTable) -> Section | None:
+        return curve_section.section(table, "crescendo")
+
+    def estimate(self, sizes: Sizes) -> Cost:
+        turns, backtracks = resolved(self.turns), resolved(self.backtracks)
+        once = self.by_turns(sizes, turns + backtracks)
+        rows = sizes.files(self, "prompts").at_most(self.limit).rows * (turns + backtracks)
+        earlier = (turns - 1) / 2 * (self.attacker_tokens + resolved(self.max_new_tokens)) / 2
+        return Cost.of(once.read + (rows if self.queries is None else min(rows, self.queries)) * earlier, once.write)
+
+
+AttackBySpeaker = CrescendoAttack | PairAttack | TapAttack
