@@ -1,5 +1,5 @@
 """Is a model behind a server, our own, found to be what it is found to be as a folder: every kind of
-measure and attack, claim by claim?"""
+measure and by the suite of attacks, claim by claim?"""
 
 from __future__ import annotations
 
