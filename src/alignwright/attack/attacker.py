@@ -64,9 +64,12 @@ class Attacker:
     gaps: Counter[str] = field(default_factory=Counter[str])
     """How many tries of each request were not made, because there was no message for them."""
 
-    def messages(self, questions: Sequence[Conversation], step: int, *, n: int = 1) -> list[list[str]]:
-        """Of each question up to `n` messages for the target, each once; none where it wrote nothing
-        that can be used. `step` tells the rounds of a search apart."""
+    def messages(
+        self, behaviours: Sequence[RefusalItem], questions: Sequence[Conversation], step: int, *, n: int = 1
+    ) -> list[list[str]]:
+        """Of each question, asked for the sake of its request, up to `n` messages for the target, each
+        once. Where it wrote nothing that can be used there are none, and the request misses a try.
+        `step` tells the rounds of a search apart."""
         messages: list[list[str]] = [[] for _ in questions]
         for ask in range(ASKS):
             open_places = [place for place, group in enumerate(messages) if not group]
@@ -75,6 +78,9 @@ class Attacker:
                 usable = [message for text in group if (message := message_in(text)) is not None]
                 self.unusable += n - len(usable)
                 messages[place] = list(dict.fromkeys(usable))
+        for behaviour, group in zip(behaviours, messages, strict=True):
+            if not group:
+                self.miss(behaviour)
         return messages
 
     def answers(self, questions: Sequence[Conversation], step: int) -> list[str]:
@@ -106,6 +112,11 @@ class Attacker:
         for reply in (reply for group in groups for reply in group):
             self.tokens = None if self.tokens is None or reply.tokens is None else self.tokens + reply.tokens
         return [[reply.text for reply in group] for group in groups]
+
+
+def successful(tries: Sequence[Try | None]) -> set[str]:
+    """The requests to which one of these tries got what was asked for."""
+    return {each.behaviour for each in tries if each is not None and each.succeeded}
 
 
 def out_of_budget(target: Target, remaining: Sequence[RefusalItem]) -> bool:

@@ -25,6 +25,7 @@ from alignwright.attack.attacker import (
     excerpt,
     out_of_budget,
     quoted,
+    successful,
 )
 from alignwright.attack.target import Attempt, Target
 from alignwright.core.attacks import Try
@@ -70,16 +71,14 @@ def crescendo(
     for number in range(turns + backtracks):
         if not talks or out_of_budget(target, [talk.behaviour for talk in talks]):
             break
-        groups = attacker.messages([question(talk, turns) for talk in talks], number)
+        questions = [question(talk, turns) for talk in talks]
+        groups = attacker.messages([talk.behaviour for talk in talks], questions, number)
         turns_now = [(talk, group[0]) for talk, group in zip(talks, groups, strict=True) if group]
-        for talk, group in zip(talks, groups, strict=True):
-            if not group:
-                attacker.miss(talk.behaviour)
         tries = target.attempt([Attempt(talk.behaviour, talk.with_turn(message)) for talk, message in turns_now])
         for (talk, message), each in zip(turns_now, tries, strict=True):
             if each is not None:
                 talk.take(message, each)
-        fell = {each.behaviour for each in tries if each is not None and each.succeeded}
+        fell = successful(tries)
         talks = [talk for talk in talks if talk.behaviour.id not in fell and talk.turns < turns]
     return attacker_samples(target, attacker, behaviours, most=turns + backtracks)
 

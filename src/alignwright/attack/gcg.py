@@ -63,9 +63,8 @@ def gcg(
 ) -> list[SampleResult]:
     """Search for each request until it falls or `steps` are made. `begin` is what a reply should begin
     with where the request does not say; `log` is where the steps are kept."""
-    tokens_U = plain_tokens(policy.chat, policy.model.get_input_embeddings().weight.shape[0])
 
-    def search(item: RefusalItem) -> SuffixSearch:
+    def search(item: RefusalItem, tokens_U: Tensor) -> SuffixSearch:
         return SuffixSearch(policy, item, width, item.target or begin, tokens_U, target.seed)
 
     return suffixes_in_step(target, policy, behaviours, search, steps, log)
@@ -75,11 +74,13 @@ def suffixes_in_step(
     target: Target,
     policy: LocalModel,
     behaviours: Sequence[RefusalItem],
-    search: Callable[[RefusalItem], SuffixSearch],
+    search: Callable[[RefusalItem, Tensor], SuffixSearch],
     steps: int,
     log: Path | None,
 ) -> list[SampleResult]:
-    """The searches of all requests in step, each asked with its best suffix after 1, 2, 4 ... steps."""
+    """The searches of all requests in step, each asked with its best suffix after 1, 2, 4 ... steps.
+    `search` begins one, with the tokens that a suffix may be made of."""
+    tokens_U = plain_tokens(policy.chat, policy.model.get_input_embeddings().weight.shape[0])
     past, packs = _read(log), Packs()
     searches: dict[str, SuffixSearch] = {}
     tries: dict[str, list[Any]] = {item.id: [] for item in behaviours}
@@ -88,7 +89,7 @@ def suffixes_in_step(
         for place, item in enumerate(rest):
             with packed_once(packs):
                 if item.id not in searches:
-                    searches[item.id] = search(item)
+                    searches[item.id] = search(item, tokens_U)
                 for step in searches[item.id].steps(upto, past.get(item.id, {})):
                     if log is not None and step.number not in past.get(item.id, {}):
                         append_durably(log, json.dumps({"behaviour": item.id, **vars(step)}).encode())

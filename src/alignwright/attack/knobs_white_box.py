@@ -45,15 +45,7 @@ class Gcg(OnRequests):
         return curve_section.section(table, "gcg", "steps")
 
     def estimate(self, sizes: Sizes) -> Cost:
-        if not sizes.scores_texts:
-            return Cost()
-        steps = resolved(self.steps)
-        replies = self.of_requests(sizes, steps.bit_length())
-        rows = sizes.files(self, "prompts").at_most(self.limit).rows
-        # a candidate is read from where it differs on: half of the suffix, and what is behind it
-        return Cost.of(
-            replies.read + rows * steps * resolved(self.candidates) * (self.length / 2 + _BEHIND), replies.write
-        )
+        return _of_search(self, sizes, self.length / 2)  # a candidate is read from where it differs on
 
 
 class Embedding(RequestStage):
@@ -114,12 +106,7 @@ class Suffix(OnRequests):
         return curve_section.section(table, "suffix", "steps")
 
     def estimate(self, sizes: Sizes) -> Cost:
-        if not sizes.scores_texts:
-            return Cost()
-        steps = resolved(self.steps)
-        replies = self.of_requests(sizes, steps.bit_length())
-        rows = sizes.files(self, "prompts").at_most(self.limit).rows
-        return Cost.of(replies.read + rows * steps * resolved(self.candidates) * (self.length + _BEHIND), replies.write)
+        return _of_search(self, sizes, self.length)
 
 
 class Tamper(RequestStage):
@@ -152,6 +139,17 @@ class Tamper(RequestStage):
         replies, data = self.of_requests(sizes, steps.bit_length()), sizes.files(self, "data")
         row = data.tokens / max(data.rows, 1)
         return Cost.of(replies.read, replies.write, steps * self.rows * row)
+
+
+def _of_search(stage: Gcg | Suffix, sizes: Sizes, read: float) -> Cost:
+    """What a search for suffixes comes to, of each of whose candidates so many tokens are read, and what is
+    behind them; nothing where there are no weights."""
+    if not sizes.scores_texts:
+        return Cost()
+    steps = resolved(stage.steps)
+    replies = stage.of_requests(sizes, steps.bit_length())
+    candidates = sizes.files(stage, "prompts").at_most(stage.limit).rows * steps * resolved(stage.candidates)
+    return Cost.of(replies.read + candidates * (read + _BEHIND), replies.write)
 
 
 def step_claims(kind: str, what: str) -> tuple[Claim, ...]:

@@ -24,6 +24,7 @@ from alignwright.attack.attacker import (
     out_of_budget,
     past,
     quoted,
+    successful,
 )
 from alignwright.attack.target import Attempt, Target
 from alignwright.core.records import Conversation, SampleResult
@@ -40,16 +41,14 @@ def pair(
         if not remaining or out_of_budget(target, remaining):
             break
         places = [(item, stream) for item in remaining for stream in range(streams)]
-        groups = attacker.messages([question(i, s, history[i.id, s]) for i, s in places], number)
-        for (item, _), group in zip(places, groups, strict=True):
-            if not group:
-                attacker.miss(item)
+        questions = [question(item, stream, history[item.id, stream]) for item, stream in places]
+        groups = attacker.messages([item for item, _ in places], questions, number)
         turns = [(item, stream, group[0]) for (item, stream), group in zip(places, groups, strict=True) if group]
         tries = target.attempt([Attempt(item, Conversation.user(message)) for item, _, message in turns])
         for (item, stream, message), each in zip(turns, tries, strict=True):
             if each is not None:
                 history[item.id, stream].append(Exchange(message, each))
-        fell = {each.behaviour for each in tries if each is not None and each.succeeded}
+        fell = successful(tries)
         remaining = [item for item in remaining if item.id not in fell]
     return attacker_samples(target, attacker, behaviours, most=streams * rounds)
 

@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 
 from alignwright.attack.knobs_repair import Repair
 from alignwright.attack.mutations import mutated, mutations
-from alignwright.attack.reply_log import LoggedSpeaker
+from alignwright.attack.reply_log import REPLIES, LoggedSpeaker
 from alignwright.core.protocols import ChatModel
 from alignwright.core.records import Conversation, Preference, Prompt, Reply
 from alignwright.core.replies import greedy
@@ -34,7 +34,6 @@ from alignwright.job.preferences import preferences
 from alignwright.job.records import PREFERENCES
 from alignwright.text.refusal.grader import grade_refusal
 
-REPLIES = "replies.jsonl"
 Question = tuple[RefusalItem, Conversation]
 
 
@@ -61,9 +60,8 @@ def repair(stage: Repair, job: JobContext) -> Result:
     """The comparisons of a round, and the earlier ones beside them. Raises ValueError where there are
     none."""
     items = subsample_evenly(job.data.items(stage.prompts, RefusalItem, None), stage.limit)
-    log = job.folder / REPLIES
     repairs = compare(
-        LoggedSpeaker(job.target(), log),
+        LoggedSpeaker(job.target(), job.folder / REPLIES),
         conversations(items, stage.ways, job.seed),
         samples=resolved(stage.samples),
         max_new_tokens=resolved(stage.max_new_tokens),
@@ -73,7 +71,6 @@ def repair(stage: Repair, job: JobContext) -> Result:
     replayed = subsample_evenly(earlier, round(len(earlier) * stage.replay)) if stage.replay and earlier else []
     if not (rows := [*repairs.preferences, *replayed]):
         raise ValueError(f"{job.name}: {repairs.line}: nothing to learn from; give it more prompts, or leave it out")
-    log.unlink(missing_ok=True)
     return Result(f"{repairs.line}; {len(replayed)} earlier preferences", records={PREFERENCES: rows})
 
 

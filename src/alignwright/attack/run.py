@@ -17,6 +17,7 @@ from alignwright.attack.mutation_names import read_table
 from alignwright.attack.mutations import Mutation, mutate, mutations
 from alignwright.attack.repair import repair
 from alignwright.attack.replay import replay
+from alignwright.attack.reply_log import REPLIES
 from alignwright.attack.shrink import with_smallest, with_smallest_in_words
 from alignwright.attack.suites import attack_suite, read_suite
 from alignwright.attack.target import Budget, Target
@@ -31,14 +32,17 @@ from alignwright.job.data import subsample_evenly
 from alignwright.job.job import Result, count_statuses
 from alignwright.job.needs import joined
 
-REPLIES = "replies.jsonl"
-"""The replies of a stage that is at work, in its folder."""
-
 
 def run(stage: AnyAttack | Repair, job: JobContext) -> Result:
-    """Attack the job's model; or mend, in training, what it does wrong."""
-    if isinstance(stage, Repair):
-        return repair(stage, job)
+    """Attack the job's model; or mend, in training, what it does wrong. What was kept to go on from is in
+    the result then."""
+    result = repair(stage, job) if isinstance(stage, Repair) else _attacked(stage, job)
+    for name in (REPLIES, STEPS, ATTACKER):
+        (job.folder / name).unlink(missing_ok=True)
+    return result
+
+
+def _attacked(stage: AnyAttack, job: JobContext) -> Result:
     target, note = target_of(stage, job), ""
     forecasts: list[Finding] = []
     match stage:
@@ -58,11 +62,8 @@ def run(stage: AnyAttack | Repair, job: JobContext) -> Result:
             samples = mutate(target, requests(stage, job), stage.chains, _mutations(stage, job))
         case Embedding() | Gcg() | Suffix() | Tamper():
             result = by_weights(stage, target, requests(stage, job), job)
-            if result.samples is None or not isinstance(
-                stage, Gcg | Suffix
-            ):  # what no words did, no other model can be asked
-                (job.folder / REPLIES).unlink(missing_ok=True)
-                return joined(result)
+            if result.samples is None or not isinstance(stage, Gcg | Suffix):
+                return joined(result)  # what no words did, no other model can be asked
             samples = result.samples
         case BySpeaker():
             samples, note = by_speaker(stage, target, requests(stage, job), job)
@@ -70,10 +71,7 @@ def run(stage: AnyAttack | Repair, job: JobContext) -> Result:
             samples = replay(target, _attacks(stage, job))
         case _ as never:
             assert_never(never)
-    finished = result_of(target, samples, resolved(stage.shrink), note, forecasts)
-    for name in (STEPS, ATTACKER):
-        (job.folder / name).unlink(missing_ok=True)
-    return finished
+    return result_of(target, samples, resolved(stage.shrink), note, forecasts)
 
 
 def target_of(stage: Inquiry, job: JobContext) -> Target:
@@ -117,11 +115,8 @@ def _attacks(stage: Replay, job: JobContext) -> list[AttackItem]:
 def result_of(
     target: Target, samples: Sequence[SampleResult], shrink: int, note: str = "", findings: Sequence[Finding] = ()
 ) -> Result:
-    """Outcomes and tries, each first success made smaller. What the search kept to go on from is in
-    the tries now."""
+    """Outcomes and tries, each first success made smaller."""
     tries = with_smallest(target, shrink)
     samples = with_smallest_in_words(samples, tries)
-    if target.log is not None:
-        target.log.unlink(missing_ok=True)
     note = "; ".join(filter(None, (count_statuses(samples), note)))
     return Result(note, samples, findings or None, records={ATTACKS: tries})

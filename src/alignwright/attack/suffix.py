@@ -22,7 +22,6 @@ from pathlib import Path
 import torch
 
 from alignwright.attack.gcg import SearchStep, SearchWidth, SuffixSearch, suffixes_in_step
-from alignwright.attack.suffix_space import plain_tokens
 from alignwright.attack.target import Target
 from alignwright.core.records import SampleResult, content_id
 from alignwright.files.items import RefusalItem
@@ -54,9 +53,8 @@ def suffix(
 ) -> list[SampleResult]:
     """Search for each request until it falls or `steps` are made. `begin` is what a reply should begin
     with where the request does not say; `log` is where the steps are kept."""
-    tokens_U = plain_tokens(policy.chat, policy.model.get_input_embeddings().weight.shape[0])
 
-    def search(item: RefusalItem) -> SuffixSearch:
+    def search(item: RefusalItem, tokens_U: torch.Tensor) -> SuffixSearch:
         return RandomSearch(policy, item, width, item.target or begin, tokens_U, target.seed)
 
     return suffixes_in_step(target, policy, behaviours, search, steps, log)

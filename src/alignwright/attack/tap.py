@@ -28,6 +28,7 @@ from alignwright.attack.attacker import (
     out_of_budget,
     past,
     quoted,
+    successful,
 )
 from alignwright.attack.target import Attempt, Target
 from alignwright.core.records import Conversation, SampleResult
@@ -56,7 +57,7 @@ def tap(
                 children.setdefault(item.id, []).append((*leaf, Exchange(message, each)))
         for name, of_item in children.items():
             leaves[name] = sorted(of_item, key=lambda leaf: -leaf[-1].score)[:width]
-        fell = {each.behaviour for each in tries if each is not None and each.succeeded}
+        fell = successful(tries)
         remaining = [item for item in remaining if item.id not in fell]
     return attacker_samples(target, attacker, behaviours, most=most_tries(depth, branching, width))
 
@@ -75,11 +76,10 @@ def _branches(
 ) -> list[tuple[RefusalItem, Leaf, str]]:
     """The messages with which leaves are gone on with, each once for a request, those that are off topic
     left out."""
-    groups = attacker.messages([question(item, leaf) for item, leaf in leaves], number, n=branching)
+    questions = [question(item, leaf) for item, leaf in leaves]
+    groups = attacker.messages([item for item, _ in leaves], questions, number, n=branching)
     branches: dict[tuple[str, str], tuple[RefusalItem, Leaf, str]] = {}
     for (item, leaf), group in zip(leaves, groups, strict=True):
-        if not group:
-            attacker.miss(item)
         for message in group:
             branches.setdefault((item.id, message), (item, leaf, message))
     candidates = list(branches.values())
