@@ -213,9 +213,8 @@ def lines(check: DataCheck) -> Iterator[tuple[str, str]]:
     if check.report is not None:
         for line in counts(check.report):
             yield line, ""
-        for line in warning_lines(check.report):
-            if not line.startswith("warning: personal_data:"):  # its lines were named above
-                yield line, "yellow"
+        for line in warning_lines(check.report, besides=("personal_data",)):  # its lines were named above
+            yield line, "yellow"
 
 
 def _about_personal(check: DataCheck) -> Iterator[tuple[str, str]]:

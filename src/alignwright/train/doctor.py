@@ -4,7 +4,7 @@ step: counts of tokens, the loss mask of three rows, and what is wrong (`train.d
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TypedDict
@@ -160,5 +160,7 @@ def row_pictures(rows: Sequence[TokenRow], chat: Chat) -> tuple[tuple[str, Text]
     )
 
 
-def warning_lines(diagnosis: DataReport) -> list[str]:
-    return [visible(f"warning: {issue.name}: {issue.message}") for issue in diagnosis.issues if not issue.refused]
+def warning_lines(diagnosis: DataReport, *, besides: Collection[str] = ()) -> list[str]:
+    """What is warned of; `besides`: the names of issues that are told elsewhere."""
+    issues = [issue for issue in diagnosis.issues if not issue.refused and issue.name not in besides]
+    return [visible(f"warning: {issue.name}: {issue.message}") for issue in issues]
