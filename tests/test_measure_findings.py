@@ -10,7 +10,10 @@ import pytest
 from claims_case import CLAIMS
 
 from alignwright.core.claims import claim_named
+from alignwright.core.promises import answer, parse
 from alignwright.core.records import Conversation, SampleResult
+from alignwright.core.section import FindingTable
+from alignwright.measure import graders_section
 from alignwright.measure.findings import difference, differences, holm_adjust, level, levels
 from alignwright.measure.knobs import BITS_PER_BYTE
 
@@ -215,3 +218,21 @@ def test_a_claim_that_is_mostly_unscored_says_why():
     assert note("cut", "empty reply", "empty reply") == "3 of 6 not scored, 2 of them: empty reply"
     assert note(*["empty reply"] * 2) == ""
     assert len(note(*["x" * 1000] * 4)) < 350
+
+
+def test_a_grader_that_nobody_validated_is_named_at_every_number_and_its_promises_are_untested():
+    claims = [CLAIMS[0].but(name="high.warn", unvalidated="no warning was labelled by people")]
+    claims.append(CLAIMS[0].but(name="high.refuse"))  # the same rate by a grader that is known
+    after = [o for claim in claims for o in outcomes(["pass"] * 40, claim=claim.name)]
+    before = [o for claim in claims for o in outcomes(["fail"] * 40, claim=claim.name)]
+    found = levels(after, claims=claims, stage="train.0.sft")
+    found += differences(after, before, claims=claims, stage="train.0.sft", against="baseline")
+    warned = [f for f in found if f.claim == "high.warn"]
+    assert [f.note.split(";")[0] for f in warned] == ["grader not validated: no warning was labelled by people"] * 2
+    answers = [answer(parse(f"{name} > 0.5"), found) for name in ("high.warn", "high.warn.gain", "high.refuse")]
+    assert [a.answer for a in answers] == ["untested", "untested", "kept"]
+    assert answers[0].reason == "grader not validated: no warning was labelled by people"
+    shown = graders_section.section(FindingTable(found, ["baseline", "train.0.sft"]))
+    assert shown is not None
+    assert "high.warn: grader not validated" in str(shown.blocks)
+    assert "high.refuse" not in str(shown.blocks)

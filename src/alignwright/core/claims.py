@@ -12,6 +12,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
+from pydantic import Field
+
 from alignwright.core.records import Axis, Record
 
 Better = Literal["higher", "lower"] | None
@@ -48,6 +50,9 @@ class Claim(Record):
     """Whether its prompts were made to draw out harm, so that its replies are shown only when asked for."""
     grader: Literal["refused", "fulfilled"] | None = None
     """The question of the grader that finds it, where one does."""
+    unvalidated: str = Field(default="", exclude_if=lambda why: not why)
+    """Why nobody knows how often the grader that finds it is right, where there are no labels of people's
+    to tell: its findings say "grader not validated", and a promise about it is untested."""
 
     @property
     def within(self) -> Range:

@@ -11,7 +11,8 @@ always judged by that difference turned into a cost: worse is positive.
 
 A rate that a grader found is judged as graded. Where the same rate, corrected for the grader's
 errors, would be judged otherwise, or cannot be corrected because the grader is not known to tell
-one from the other, the promise is untested.
+one from the other, the promise is untested. So is one on a rate whose grader nobody held against
+people's labels.
 """
 
 from __future__ import annotations
@@ -189,6 +190,8 @@ def last_stage(findings: Sequence[Finding]) -> str:
 def _judge(promise: Promise, finding: Finding, flip: bool, verb: str) -> Verdict:
     if why := finding.detail.get("untested"):
         return _untested(promise, f"it was not measured: {why}", finding)
+    if why := finding.detail.get("unvalidated"):
+        return _untested(promise, f"grader not validated: {why}", finding)
     if finding.value is None or finding.low is None or finding.high is None:
         return _untested(promise, f"it was measured, but without an interval ({finding.method})", finding)
     value, low, high = (

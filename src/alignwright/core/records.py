@@ -20,8 +20,9 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Role = Literal["system", "developer", "user", "assistant", "tool"]
 Axis = Literal[
-    "instruction", "intent", "value", "reward", "goodhart", "tax", "emergent", "attack", "feedback", "training"
-]
+    "instruction", "intent", "value", "reward", "goodhart", "tax", "emergent", "conduct", "attack", "feedback",
+    "training",
+]  # fmt: skip
 Status = Literal["pass", "fail", "unscored", "error"]
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Detail = dict[str, str | float | bool | None]
@@ -306,6 +307,7 @@ class Finding(Record):
     - `refused`, `reason`: a judge's check found no signal in it, and why
     - `margin`: the loss that a tax was tested against, in the claim's unit
     - `untested`: why nothing could be measured
+    - `unvalidated`: why nobody knows how often the grader behind it is right
     - `beyond_data`: the value is an extrapolation
     - `tries`, `a`, `b`: to how many tries a rate was extrapolated, by which law
     - `correction`: by what a rate was corrected, `labels` of the run's own replies or errors

@@ -18,7 +18,17 @@ from pydantic import Field
 from alignwright.core import wording
 from alignwright.core.records import Axis, Example, Finding, Record
 
-OF_THE_MODEL: tuple[Axis, ...] = ("instruction", "intent", "value", "reward", "goodhart", "tax", "emergent", "attack")
+OF_THE_MODEL: tuple[Axis, ...] = (
+    "instruction",
+    "intent",
+    "value",
+    "reward",
+    "goodhart",
+    "tax",
+    "emergent",
+    "conduct",
+    "attack",
+)
 """The axes of what the model does, as against its judges and its training."""
 Medium = Literal["page", "card", "terminal"]
 Colour = Literal["start", "mid", "end"]

@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from alignwright.core.claims import Better, Claim, Counts, claim_named
-from alignwright.core.records import Axis, Finding, SampleResult
+from alignwright.core.records import Axis, Detail, Finding, SampleResult
 from alignwright.measure.examples import of_difference, of_level
 from alignwright.stats.equivalence import Equivalence, describe_equivalence, equivalence
 from alignwright.stats.intervals import (
@@ -60,6 +60,7 @@ def levels(
                 unit=claim.unit,
                 exhibits=exhibits,
                 note=note,
+                unvalidated=claim.unvalidated,
                 way=next(
                     (
                         way
@@ -96,6 +97,7 @@ def differences(
                 "counts": claim.counts,
                 "unit": claim.unit,
                 "exhibits": exhibits,
+                "unvalidated": claim.unvalidated,
             }
             change = difference(group, earlier[name], stage=stage, against=against, margin=margins(name), **args)
             findings.append(change)
@@ -113,6 +115,7 @@ def level(
     exhibits: int = 12,
     note: str = "",
     way: str = "",
+    unvalidated: str = "",
 ) -> Finding:
     """The level of one claim at one stage. With counts="fail" the value is the share of fails."""
     once = _once(outcomes)
@@ -121,7 +124,7 @@ def level(
     statuses = Counter(o.status for o in once)
     estimate = _estimate(values, [o.cluster for o in scored], unit)
     repeated = f"{len(outcomes) - len(once)} repeated items counted once" if len(once) < len(outcomes) else ""
-    notes = (note, repeated, _silence(once), _short(estimate.coverage))
+    notes = (_not_validated(unvalidated), note, repeated, _silence(once), _short(estimate.coverage))
     return Finding(
         claim=_the_claim(outcomes, "level"), stage=stage, axis=axis, value=estimate.value, low=estimate.interval.low,
         high=estimate.interval.high,
@@ -129,6 +132,7 @@ def level(
         method="; ".join(filter(None, (way, estimate.interval.method))), unit=unit,
         better=better, coverage=estimate.coverage,
         unscored=statuses["unscored"], errors=statuses["error"], note="; ".join(filter(None, notes)),
+        detail={"unvalidated": unvalidated} if unvalidated else {},
         exhibits=of_level(once, exhibits, better),
     )  # fmt: skip
 
@@ -145,6 +149,7 @@ def difference(
     unit: str = "share",
     exhibits: int = 16,
     margin: float | None = None,
+    unvalidated: str = "",
 ) -> Finding:
     """Stage minus against, over the items scored at both. Value is in the reported direction: with
     counts="fail" it is the change in fails.
@@ -167,13 +172,15 @@ def difference(
     tax = _tax(scored, counts, better, margin) if margin is not None and better is not None else None
     words = [describe_equivalence(tax, unit)] if tax else []
     method = f"{change.interval.method}; margin {margin:g} by one-sided tests at 5%" if tax else change.interval.method
-    sentences = (*words, movement, *gaps, *correlation, _short(change.coverage))
+    detail: Detail = {"margin": margin} if tax else {}
+    detail |= {"unvalidated": unvalidated} if unvalidated else {}
+    sentences = (_not_validated(unvalidated), *words, movement, *gaps, *correlation, _short(change.coverage))
     return Finding(
         claim=claim, stage=stage, against=against, axis=axis, value=change.value, low=change.interval.low,
         high=change.interval.high,
         n=len(scored), clusters=len({a.cluster for a, _ in scored}), method=method, unit=unit, better=better,
         p=change.p(), coverage=change.coverage, unscored=dropped, note="; ".join(filter(None, sentences)),
-        detail={"margin": margin} if tax else {}, exhibits=of_difference(both, exhibits, better),
+        detail=detail, exhibits=of_difference(both, exhibits, better),
     )  # fmt: skip
 
 
@@ -221,6 +228,11 @@ def _change(scored: Sequence[tuple[SampleResult, SampleResult]], counts: Counts,
         None, None, "no interval: every item changed by the same amount, so the spread of changes cannot be estimated"
     )
     return Difference(change.value, 0.0, change.correlation, nothing, change.n, change.clusters)
+
+
+def _not_validated(why: str) -> str:
+    """What stands first beside a number whose grader nobody held against people's labels."""
+    return f"grader not validated: {why}" if why else ""
 
 
 def _short(coverage: float | None) -> str:
