@@ -7,7 +7,7 @@
   const store = "alignwright.rate." + form.form;
   const choices = ["a", "b", "tie", "cannot say"];
   const answers = new Map();
-  let at = 0, kept = true, unsent = false;
+  let at = 0, moved = false, kept = true, unsent = false;
   const part = (id) => document.getElementById(id);
   const buttons = [...document.querySelectorAll("[data-choice]")];
 
@@ -23,6 +23,9 @@
       const rows = JSON.parse(localStorage.getItem(store) ?? "[]");
       for (const row of Array.isArray(rows) ? rows : []) if (isAnswer(row)) answers.set(row[0], [row[1], row[2]]);
     } catch { kept = false; }
+  };
+  const keeps = () => { // a key of its own: what a page that is just closing wrote may arrive after this one has begun
+    try { localStorage.setItem(store + ".keeps", ""); localStorage.removeItem(store + ".keeps"); } catch { kept = false; }
   };
   const say = (words) => { part("notice").textContent = words; };
   const unanswered = (from) => {
@@ -67,11 +70,11 @@
   const answer = (choice) => {
     if (at >= order.length) return;
     answers.set(order[at], [choice, wellFormed(part("reason").value)]);
-    unsent = true; say(""); remember();
+    unsent = moved = true; say(""); remember();
     at = at + 1 < order.length && !answers.has(order[at + 1]) ? at + 1 : unanswered(at + 1);
     show(true);
   };
-  const go = (step) => { at = Math.min(Math.max(at + step, 0), order.length); say(""); show(true); };
+  const go = (step) => { moved = true; at = Math.min(Math.max(at + step, 0), order.length); say(""); show(true); };
 
   // 3. A line an answer, with what was shown; a checksum (CRC-32) tells a line that was damaged or edited.
   const checksum = (texts) => {
@@ -141,11 +144,16 @@
     try { if (file) await goOn(file); } catch (error) { say(file.name + ": " + error.message + ". Nothing was taken over."); }
     event.target.value = "";
   });
-  addEventListener("storage", (event) => { if (event.key === store) { recall(); show(false); } });
+  addEventListener("storage", (event) => {
+    if (event.key !== store) return;
+    recall();
+    if (!moved) at = unanswered(0);
+    show(false);
+  });
   addEventListener("beforeunload", (event) => { if (!kept && unsent) event.preventDefault(); });
 
   recall();
-  remember();
+  keeps();
   at = unanswered(0);
   show(false);
 })();
