@@ -51,7 +51,9 @@ def stored(run, kind, samples_of, rounds=1, model="baseline", place=0, every=Fal
     write_result(Result(samples=samples_of(target), records={"attacks.jsonl": target.tries}), folder)
     ledger.finish(name, "key", folder, 1.0)
     (run / "spec").mkdir(exist_ok=True)
-    (run / "spec/resolved.json").write_text(json.dumps({"model": "./target", "attack": [{"by": kind, **({"tries": 3} if every else {})}]}))
+    (run / "spec/resolved.json").write_text(
+        json.dumps({"model": "./target", "attack": [{"by": kind, **({"tries": 3} if every else {})}]})
+    )
     return target.tries
 
 
