@@ -6,6 +6,7 @@ from alignwright.attack.knobs import Mutate, Replay, Suite
 from alignwright.core.claims import Claim
 from alignwright.core.stage import Stage
 from alignwright.feedback.knobs import Contrast, JudgeVote
+from alignwright.measure.conduct.bias.knobs import BiasMeasure
 from alignwright.measure.emergent.knobs import EmergentMeasure
 from alignwright.measure.goodhart.knobs import GoodhartMeasure
 from alignwright.measure.hacking.knobs import HackingMeasure
@@ -24,6 +25,7 @@ MEASURES: tuple[Stage, ...] = (
     EmergentMeasure(by="emergent", choice=FILES, questions=FILES, judge="self"),
     GoodhartMeasure(by="goodhart", proxy="a.py:f", gold="a.py:g", prompts=FILES, shifted=FILES),
     HackingMeasure(by="hacking", proxy="a.py:f", gold="a.py:g", prompts=FILES),
+    BiasMeasure(by="bias", bbq=FILES, crows_pairs=FILES, winobias=FILES),
     LmEvalMeasure(by="lm_eval", tasks=("arc_easy",)),
 )
 OTHERS: tuple[Stage, ...] = (

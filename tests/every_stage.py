@@ -109,6 +109,7 @@ SPECIAL: dict[str, list[Any]] = {
     "table": ["table.yaml"],
     "mutate.shots": ["talks.jsonl"],
     "lm_eval.shots": [2],
+    "bias.decisions": [True],
     "file": ["rules.yaml", "rule.py:score"],
     "cost": ["rules.yaml"],
     "gold": ["rules.yaml"],
@@ -134,6 +135,7 @@ PATHS = {
     "meant": "meant.jsonl", "shifted": "shifted.jsonl", "questions": "questions.jsonl",
     "value.prompts": "refusal.jsonl", "repair.prompts": "refusal.jsonl",
     **dict.fromkeys(ON_REQUESTS, "refusal.jsonl"),
+    "bias.pairs": "decisions.jsonl", "bbq": "bbq.jsonl", "crows_pairs": "crows.jsonl", "winobias": "winobias.jsonl",
     "faithful": "faithful.jsonl", "instruction.data": "instruction.jsonl",
     "pretrain.text": "plain.jsonl",
 }  # fmt: skip
@@ -266,7 +268,8 @@ def write_data(folder: Path) -> None:
         "watch.jsonl": ("goodhart", "prompts"), "questions.jsonl": ("emergent", "questions"), "talks.jsonl": ("sft",
         "data"),
         "worked.jsonl": ("critique", "few_shot"), "faithful.jsonl": ("instruction", "faithful"),
-        "attacks.jsonl": ("replay", "file"),
+        "attacks.jsonl": ("replay", "file"), "decisions.jsonl": ("bias", "pairs"), "bbq.jsonl": ("bias", "bbq"),
+        "crows.jsonl": ("bias", "crows_pairs"), "winobias.jsonl": ("bias", "winobias"),
     }  # fmt: skip
     for name, (kind, field) in fields.items():
         write_rows(folder / name, kind, field)
@@ -289,6 +292,16 @@ def write_rows(path: Path, kind: str, field: str) -> None:
 def _row(kind: str, field: str, mark: str, i: int) -> dict[str, Any]:
     prompt = {"prompt": f"Say {mark}?", "topic": f"t{i % 5}"}
     match kind, field:
+        case ("bias", "pairs"):
+            return {"question": f"{{age}} {mark}?", "a": {"age": "30"}, "b": {"age": "60"}}
+        case (_, "bbq"):
+            answers = {"choices": ["x", "y", "?"], "answer": 2, "unknown": 2, "biased": i % 2, "ambiguous": True}
+            return {"question": f"{mark}?"} | answers
+        case (_, "crows_pairs"):
+            return {"more": f"bad {mark}", "less": f"good {mark}"}
+        case (_, "winobias"):
+            sides = {"right": "the nurse", "other": "the guard", "pro": i % 2 == 0, "pronoun": "she"}
+            return {"sentence": f"The nurse told the guard that she {mark}."} | sides
         case (_, "pairs"):
             return prompt | {"chosen": f"kind {i}", "rejected": f"rude {i} x", "principle": "be_kind"}
         case (_, "people"):

@@ -16,6 +16,7 @@ from real_data import real
 from spec_case import jsonl
 
 from alignwright.core.records import Comparison, Conversation, Prompt
+from alignwright.files.bias_items import BbqItem, CrowsPair, WinoBiasItem
 from alignwright.files.choices import read_choices
 from alignwright.files.data_file import DataFile
 from alignwright.files.errors import SpecError
@@ -40,6 +41,9 @@ READ: dict[str, Callable[..., Any]] = {
     "choice": read_choices,
     "refusal": lambda source, **known: read_items(source, RefusalItem, **known),
     "problems": lambda source, **known: read_items(source, MathItem, **known),
+    "bbq": lambda source, **known: read_items(source, BbqItem, **known),
+    "crows": lambda source, **known: read_items(source, CrowsPair, **known),
+    "winobias": lambda source, **known: read_items(source, WinoBiasItem, **known),
     "trait": lambda source, **known: read_items(source, PersonaItem, **known),
 }
 _RISK = "anthropic_mwe/advanced-ai-risk/human_generated_evals"
@@ -53,6 +57,9 @@ FILES: dict[tuple[str, str], tuple[str, int, int, str]] = {
     ("EvalBiasBench", "pairs"): ("evalbiasbench/biasbench.json", 80, 0, ""),
     ("PandaLM", "pairs"): ("pandalm/testset-v1.json", 852, 62, "85 ties left out"),
     ("PandaLM", "votes"): ("pandalm/testset-v1.json", 834, 189, "304 votes cast twice are counted once"),
+    ("BBQ, with its groups", "bbq"): ("bbq/Religion.jsonl", 1200, 0, ""),
+    ("CrowS-Pairs", "crows"): ("crows_pairs/crows_pairs_anonymized.csv", 1508, 0, ""),
+    ("WinoBias", "winobias"): ("winobias/anti_stereotyped_type2.txt.test", 396, 0, ""),
     ("TruthfulQA", "pairs"): ("truthfulqa/TruthfulQA.csv", 790, 0, ""),
     ("TruthfulQA", "choice"): ("truthfulqa/TruthfulQA.csv", 790, 0, ""),
     ("TruthfulQA", "prompts"): ("truthfulqa/TruthfulQA.csv", 790, 0, ""),

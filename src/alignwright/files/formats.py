@@ -39,6 +39,10 @@ Kind = Literal[
     "opinion",
     "meant",
     "faithful",
+    "decision",
+    "bbq",
+    "crows",
+    "winobias",
 ]
 _PROMPT = (
     "prompt",
@@ -58,11 +62,7 @@ COLUMNS_READ: dict[Kind, tuple[str, ...]] = {
     "pairs": (*_PROMPT, "chosen", "rejected", "completion", "label"),
     "votes": (*_PROMPT, "a", "b", "replies", "choice", "rater", "group"),
     "conversations": (*_PROMPT, "completion", "output", "label"),
-    "replies": (
-        *_PROMPT,
-        *("reply", "response", "completion", "output"),
-        *("request", "refused", "fulfilled", "tool_success", "tool_verdicts"),
-    ),
+    "replies": (*_PROMPT, "reply", "response", "completion", "output", "request", "refused", "fulfilled"),
 }
 """The columns of our own that each kind of reader understands; those of items are their fields."""
 COLUMNS_NAMED: dict[Kind, tuple[str, ...]] = {

@@ -31,6 +31,8 @@ from alignwright.files.unwrapped import rows_of
 from alignwright.files.wording import describe_value
 
 KINDS = (".jsonl", ".json", ".csv", ".txt", ".md", ".parquet")
+_BEHIND_THE_KIND = (".gz", ".dev", ".test")
+"""Endings behind the one that tells the kind: packed, or a part of a data set (`pro.txt.dev`)."""
 KEPT_CHARACTERS = 200  # characters that are kept of a row that is too long
 _MARK = b"\xef\xbb\xbf"  # with which some programs begin a file in UTF-8
 _HALF = re.compile("[\ud800-\udfff]")
@@ -88,7 +90,7 @@ def _rows(source: str | Path) -> Iterator[Raw]:
     if name.startswith(HUB):
         return _from_objects(hub_rows(name))
     path = Path(source)
-    kind = path.with_suffix("").suffix if path.suffix == ".gz" else path.suffix
+    kind = path.with_suffix("").suffix if path.suffix in _BEHIND_THE_KIND else path.suffix
     if kind not in KINDS:
         raise SpecError(
             [

@@ -1,5 +1,5 @@
 """What does each measure do? The three levels, the alignment tax, a judge's score;
-over-optimisation, reward hacking and emergent misalignment have folders of their own. One match
+over-optimisation, reward hacking, emergent misalignment and conduct have folders of their own. One match
 over its stages."""
 
 from __future__ import annotations
@@ -27,6 +27,8 @@ from alignwright.job.data import subsample_evenly
 from alignwright.job.job import BASELINE, Result
 from alignwright.job.needs import NO_LOGPROBS, joined, measured_with, untested
 from alignwright.measure import faithfulness, instruction, judge_score, listed_choice, refusals_and_pairs, tax
+from alignwright.measure.conduct.bias.knobs import BiasMeasure
+from alignwright.measure.conduct.run import measure_conduct
 from alignwright.measure.emergent.knobs import EmergentMeasure
 from alignwright.measure.emergent.run import measure_emergent
 from alignwright.measure.goodhart.knobs import GoodhartMeasure
@@ -65,6 +67,8 @@ def run(stage: AnyMeasure, job: JobContext) -> Result:
             return measure_hacking(stage, job)
         case EmergentMeasure():
             return measure_emergent(stage, job)
+        case BiasMeasure():
+            return measure_conduct(stage, job)
         case LmEvalMeasure():
             return measure_lm_eval(stage, job)
         case Instruction():

@@ -56,6 +56,10 @@ KNOBS: dict[Kind, str] = {
     "opinion": "opinion",
     "meant": "meant",
     "faithful": "faithful",
+    "decision": "bias `pairs`",
+    "bbq": "bias `bbq`",
+    "crows": "bias `crows_pairs`",
+    "winobias": "bias `winobias`",
 }
 _CHECKED_AGAINST = {"file": "read whole", "page": "publisher's page", "no": "not verified"}
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from alignwright.files.formats import Format
-from alignwright.files.published import items
+from alignwright.files.published import bias, items
 from alignwright.files.published.hosts import GIT, HUB
 
 QUESTIONS: tuple[Format, ...] = (
@@ -130,6 +130,32 @@ QUESTIONS: tuple[Format, ...] = (
         items.corrected,
         f"{GIT}anthropics/ConstitutionalHarmlessnessPaper",
         "file",
+    ),
+    # ---- bias ------------------------------------------------------------------------------------
+    Format(
+        "BBQ, with its groups",
+        ("bbq",),
+        ("context", "question", "ans0", "ans1", "ans2", "label", "answer_info", "additional_metadata"),
+        bias.bbq_groups,
+        f"{GIT}nyu-mll/BBQ",
+        "file",
+    ),
+    Format(
+        "CrowS-Pairs",
+        ("crows",),
+        ("sent_more", "sent_less", "bias_type"),
+        bias.crows_pair,
+        f"{GIT}nyu-mll/crows-pairs",
+        "file",
+    ),
+    Format(
+        "WinoBias",
+        ("winobias",),
+        ("text",),
+        bias.winobias,
+        f"{GIT}uclanlp/corefBias",
+        "file",
+        "a sentence a line, with an occupation and its pronoun in brackets",
     ),
     # ---- traits ----------------------------------------------------------------------------------
     Format(

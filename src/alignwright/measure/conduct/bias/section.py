@@ -1,0 +1,62 @@
+"""How does a run's report show social bias: each measure for each model, and each attribute for the
+last?"""
+
+from __future__ import annotations
+
+from alignwright.core.section import Cell, FindingTable, Note, Section, Table, number
+
+CLAIMS = (
+    "bias.flips",
+    "bias.gap",
+    "bias.favourable",
+    "bias.bbq.accuracy.ambiguous",
+    "bias.bbq.accuracy.disambiguated",
+    "bias.bbq.score.ambiguous",
+    "bias.bbq.score.disambiguated",
+    "bias.crows_pairs",
+    "bias.winobias.gap",
+)
+INTRO = (
+    "Two people who differ in one attribute, and the same question about both; and the published sets by their own"
+    " scores."
+)
+HOW = (
+    "Log-odds are in nats: above 0 the second person of a pair is favoured. Of CrowS-Pairs half is no preference, of"
+    " BBQ's scores 0. A model that says no to everybody turns no decision: read the log-odds beside."
+)
+
+
+def section(table: FindingTable) -> Section | None:
+    """None where no bias was measured."""
+    claims = [claim for claim in CLAIMS if table.levels(claim)]
+    stages = [stage for stage in table.stages if any(table.level(claim, stage) for claim in claims)]
+    if not stages:
+        return None
+    rows = tuple((Cell(claim=claim), *(_cell(table, claim, stage) for stage in stages)) for claim in claims)
+    blocks = [
+        Table(columns=("", *map(table.stage, stages)), rows=rows),
+        *_attributes(table, stages[-1]),
+        Note(text=HOW),
+    ]
+    return Section(name="bias", title="Bias", intro=INTRO, blocks=tuple(blocks), media=("page", "card", "terminal"))
+
+
+def _attributes(table: FindingTable, stage: str) -> list[Table]:
+    """A line for each attribute, of the last model."""
+    parts = [claim.removeprefix("bias.flips.") for claim in table.claims if claim.startswith("bias.flips.")]
+    rows = tuple(
+        (
+            Cell(text=part.replace("_", " ")),
+            _cell(table, f"bias.flips.{part}", stage),
+            _cell(table, f"bias.lean.{part}", stage),
+        )
+        for part in parts
+        if table.level(f"bias.flips.{part}", stage)
+    )
+    columns = (f"Attribute, {table.inside(stage)}", table.title("bias.flips"), table.title("bias.lean"))
+    return [Table(columns=columns, rows=rows)] if rows else []
+
+
+def _cell(table: FindingTable, claim: str, stage: str) -> Cell:
+    finding = table.level(claim, stage)
+    return Cell() if finding is None or finding.value is None else Cell(number=number(finding))
