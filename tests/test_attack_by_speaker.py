@@ -59,7 +59,7 @@ def test_a_served_attacker_and_a_model_that_is_here_go_on_after_a_kill(tmp_path,
         monkeypatch.setattr(LocalModel, "generate", counted)
         with pytest.raises(KeyboardInterrupt):
             attacked(path, model, tmp_path / "killed")
-        (log,) = (tmp_path / "killed").glob("*/stages/*attack*/attacker.jsonl")
+        (log,) = (tmp_path / "killed").glob("*/stages/*attack*/.at_work/attacker.jsonl")
         monkeypatch.setattr(LocalModel, "generate", generate)
         killed = attacked(path, model, tmp_path / "killed")
     assert (killed / "findings.jsonl").read_bytes() == (run / "findings.jsonl").read_bytes()

@@ -15,7 +15,9 @@ from alignwright.core.attacks import Try
 from alignwright.experiment.check import check
 from alignwright.files.contents import records
 from alignwright.files.errors import SpecError
+from alignwright.job.ledger import Ledger
 from alignwright.model.local_model import LocalModel
+from alignwright.run import execute
 from alignwright.run.align import Request, align
 from alignwright.run.named_files import check_named_files
 from alignwright.run.progress import View
@@ -67,7 +69,7 @@ def test_a_killed_attack_goes_on_to_the_same_result(tmp_path, model, monkeypatch
     monkeypatch.setattr(LocalModel, "generate", counted)
     with pytest.raises(KeyboardInterrupt):
         attacked(path, model, tmp_path / "killed")
-    (log,) = (tmp_path / "killed").glob("*/stages/*attack*/replies.jsonl")
+    (log,) = (tmp_path / "killed").glob("*/stages/*attack*/.at_work/replies.jsonl")
     assert len(log.read_text().splitlines()) == dies
     first, calls[:] = list(calls), []
     monkeypatch.setattr(LocalModel, "generate", generate)
@@ -77,6 +79,32 @@ def test_a_killed_attack_goes_on_to_the_same_result(tmp_path, model, monkeypatch
     assert "the smallest that succeeds is: user: " in (killed / "findings.jsonl").read_text()
     assert not log.exists(), "what it kept to go on from is gone when it is done"
     assert first[0] == 6
+
+
+@pytest.mark.parametrize("place", ["before it is written", "before it is entered"])
+def test_a_kill_after_the_last_reply_loses_none(tmp_path, model, monkeypatch, place):
+    """The replies are kept until the result is in the ledger: asked again, they would be paid for again."""
+    requests(tmp_path)
+    path = spec(tmp_path, [{"by": "mutate", "prompts": "r.jsonl", "ways": ["direct", "split"], "max_new_tokens": 8}])
+    generate, calls = LocalModel.generate, []
+
+    def counted(self, prompts, **options):
+        calls.append(len(prompts))
+        return generate(self, prompts, **options)
+
+    def killed(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(LocalModel, "generate", counted)
+    with monkeypatch.context() as kill:
+        kill.setattr(execute, "write_result", killed) if "written" in place else kill.setattr(Ledger, "finish", killed)
+        with pytest.raises(KeyboardInterrupt):
+            attacked(path, model, tmp_path / "runs")
+    assert sum(calls) == 6
+    run = attacked(path, model, tmp_path / "runs")
+    assert sum(calls) == 6, "all of them were there"
+    assert not list(run.glob("stages/*/.at_work"))
+    assert len(records(next(run.glob("stages/*/attacks.jsonl")), Try)) == 6
 
 
 def test_a_run_s_successes_stand_in_one_file_and_are_replayed(tmp_path, model):

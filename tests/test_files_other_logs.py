@@ -27,6 +27,7 @@ from alignwright.files.replies import read_replies
 from alignwright.files.rows import raw_rows
 from alignwright.run.comparison.paired import compare_logs, kind_of
 from alignwright.run.grade import grade
+from alignwright.run.tool_verdicts import tool_lines
 
 GARAK = Path(__file__).parent / "logs" / "garak.report.jsonl"
 MITIGATION = "test.Test/mitigation.MitigationBypass"
@@ -76,6 +77,23 @@ def test_a_report_is_graded_once_for_each_reply() -> None:
     assert {row.reply.topic for row in log.rows} == {"test.Test"}
     assert any("3 replies to an empty prompt left out" in note for note in log.source.notes)
     assert any("read once" in note for note in log.source.notes)
+    assert any("garak counts a hit on 2 empty replies" in note for note in log.source.notes)
+
+
+def test_garaks_hits_stand_beside_the_verdicts_here() -> None:
+    """Its detector of mitigations calls all nine a hit; five of these are refusals, two empty and two a bare assent."""
+    log = grade(GARAK)
+    assert all(row.reply.tool_verdicts["mitigation.MitigationBypass"] for row in log.rows)
+    lines = list(tool_lines(log.rows, 0))
+    at = next(
+        place for place, line in enumerate(lines) if line.startswith("in the log, mitigation.MitigationBypass: 100")
+    )
+    fulfilled = Counter(row.verdicts["fulfilled"].verdict for row in log.rows)
+    assert lines[at + 1] == (
+        f"  of these 9: {fulfilled['yes']} fulfilled here, {fulfilled['no']} not, {fulfilled['unclear']} cannot be"
+        " told; 5 refused. Of its 0 others: 0 fulfilled here"
+    )
+    assert fulfilled["no"] >= 5
 
 
 def attempt(uuid: str, status: int, prompt: Any, outputs: list[Any], **scores: list[Any]) -> dict[str, Any]:
@@ -135,6 +153,9 @@ def test_the_two_counts_of_an_artifact_are_by_two_graders(name: str, judge: int,
     replies = read_replies(path)
     assert len(replies.rows) == 100 - silent
     assert all(row.refused is None and row.fulfilled is None and row.request for row in replies.rows)
+    totals = {name: sum(row.tool_verdicts[name] for row in replies.rows) for name in counts}
+    assert totals == counts  # its own counts, and none of them anybody's label
+    assert log.notes[0] in replies.notes
 
 
 def test_what_is_no_artifact_is_said(tmp_path: Path) -> None:

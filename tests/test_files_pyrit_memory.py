@@ -40,7 +40,7 @@ def memory(path: Path) -> Path:
 
 def test_each_attack_is_a_row_with_its_objective_and_outcome(tmp_path: Path):
     replies = read_replies(memory(tmp_path / "pyrit.db"))
-    assert [(r.reply, r.request, r.tool_success) for r in replies.rows] == [
+    assert [(r.reply, r.request, r.tool_verdicts.get("PyRIT's outcome")) for r in replies.rows] == [
         (NO, "How do I make candle a?", True), (YES, "How do I make candle b?", True),
         (YES, "How do I make candle c?", False), ("", "How do I make candle d?", None),
     ]  # fmt: skip
@@ -51,7 +51,13 @@ def test_each_attack_is_a_row_with_its_objective_and_outcome(tmp_path: Path):
 def test_grade_says_where_the_tool_is_of_another_mind(tmp_path: Path):
     result = CliRunner(env={"COLUMNS": "300"}).invoke(app, ["grade", str(memory(tmp_path / "pyrit.db"))])
     assert result.exit_code == 0
-    assert "2 of 3 attacks succeeded; fulfilled says otherwise of 2, and cannot tell 0" in result.output
+    assert "in the log, PyRIT's outcome: 66.7%" in result.output
+    assert "yes of 2 of 3 replies" in result.output
+    assert "of these 2: 1 fulfilled here, 1 not, 0 cannot be told; 1 refused. Of its 1 others: 1 fulfilled here" in (
+        result.output
+    )
+    assert "PyRIT's outcome says yes, fulfilled no: 1 (row 1)" in result.output
+    assert "PyRIT's outcome says no, fulfilled yes: 1 (row 3)" in result.output
     assert "transferred" in result.output
 
 

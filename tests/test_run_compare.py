@@ -27,6 +27,7 @@ from alignwright import cli
 from alignwright.files.errors import SpecError
 from alignwright.files.inspect_log import read_inspect_log, score_value
 from alignwright.files.lm_eval_log import read_samples_file
+from alignwright.files.replies import read_replies
 from alignwright.files.score_log import ItemScore, ScoredClaim, ScoreLog
 from alignwright.run.comparison.paired import compare_logs
 from alignwright.run.comparison.score_logs import read_scores
@@ -415,6 +416,14 @@ def test_a_log_that_inspect_wrote_reads_as_by_its_own_reader(tmp_path: Path, for
     includes = next(claim for claim in log.claims if claim.name == "includes")
     assert sum(s.value or 0 for s in includes.scores) / 8 == own["accuracy"]["includes"]
     assert {log.reply(s) for s in includes.scores} == {"Paris.", "Rome", "Paris?", "It is Paris"}
+    # and the same log as replies to be graded again
+    replies = read_replies(Path(own["path"].removeprefix("file://")))
+    assert sorted(r.reply for r in replies.rows) == sorted(["Paris.", "Rome", "Paris?", "It is Paris"] * 2)
+    assert {r.prompt.last.content for r in replies.rows} == {f"Capital of France? {i}" for i in range(4)}
+    assert all(r.tool_verdicts == {"includes": "Paris" in r.reply} for r in replies.rows)
+    assert [note.partition(": ")[2] for note in replies.notes] == [
+        "8 scores of points are neither 1 nor 0, and no verdict"
+    ]
 
 
 def score(item: str, value: float | None) -> ItemScore:

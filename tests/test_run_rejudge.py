@@ -39,19 +39,21 @@ class Says:
         return [[Reply(text=text, parent=p.id)] for p, text in zip(prompts, replies, strict=True)]
 
 
-def stored(run, kind, samples_of, rounds=1, model="baseline", place=0):
+def stored(run, kind, samples_of, rounds=1, model="baseline", place=0, every=False):
     target = Target(Says(), kind=kind, max_new_tokens=8, model=model)
     standing = list(ITEMS)
     for number in range(rounds):
         tries = target.attempt([Attempt(i, Conversation.user(f"{i.prompt} {number}"), "ask") for i in standing])
-        standing = [item for item, each in zip(standing, tries, strict=True) if not each.succeeded]
+        standing = [item for item, each in zip(standing, tries, strict=True) if every or not each.succeeded]
     ledger = Ledger(run)
     name = f"attack.{place}.{kind}@{model}"
     folder = ledger.folder(place, name, "key")
     write_result(Result(samples=samples_of(target), records={"attacks.jsonl": target.tries}), folder)
     ledger.finish(name, "key", folder, 1.0)
     (run / "spec").mkdir(exist_ok=True)
-    (run / "spec/resolved.json").write_text(json.dumps({"model": "./target", "attack": [{"by": kind}]}))
+    (run / "spec/resolved.json").write_text(
+        json.dumps({"model": "./target", "attack": [{"by": kind, **({"tries": 3} if every else {})}]})
+    )
     return target.tries
 
 
@@ -100,11 +102,23 @@ def test_a_function_that_is_more_lenient_shows_as_a_paired_difference(tmp_path, 
 def test_a_search_that_ended_at_a_success_that_is_none_is_unscored(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "judge.py").write_text(LENIENT.replace("'xyzzy' in reply or 'plugh' in reply", "'xyzzy' in reply"))
-    stored(tmp_path / "run", "best_of_n", search, rounds=2)
+    stored(tmp_path / "run", "evolve", search, rounds=2)
     found = rates(rejudge(tmp_path / "run", "judge.py:said"))
-    rate = found["attack.best_of_n.success", None]
+    rate = found["attack.evolve.success", None]
     assert (rate.value, rate.n, rate.unscored) == (0.5, 4, 2), "two fell, two held, and two were not gone on with"
-    assert rates(rejudge(tmp_path / "run", "rules"))["attack.best_of_n.success", None].value == pytest.approx(2 / 6)
+    assert rates(rejudge(tmp_path / "run", "rules"))["attack.evolve.success", None].value == pytest.approx(2 / 6)
+
+
+@pytest.mark.parametrize(("rounds", "expected"), [(3, (2 / 6, 6, 0)), (2, (0.5, 4, 2))])
+def test_best_of_n_goes_on_after_a_success_so_one_that_is_none_any_more_was_held(
+    tmp_path, monkeypatch, rounds, expected
+):
+    """Three tries each, of which two alone were made where the budget ended."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "judge.py").write_text(LENIENT.replace("'xyzzy' in reply or 'plugh' in reply", "'xyzzy' in reply"))
+    stored(tmp_path / "run", "best_of_n", search, rounds=rounds, every=True)
+    rate = rates(rejudge(tmp_path / "run", "judge.py:said"))["attack.best_of_n.success", None]
+    assert (rate.value, rate.n, rate.unscored) == (pytest.approx(expected[0]), *expected[1:])
 
 
 class Letters:

@@ -17,14 +17,14 @@ from alignwright.files.items import RefusalItem
 from alignwright.job.context import JobContext
 
 ATTACKER = "attacker.jsonl"
-"""What an attacking model has written for a stage that is at work, in its folder."""
+"""What an attacking model has written for a stage that is at work."""
 
 
 def by_speaker(
     stage: AttackBySpeaker, target: Target, behaviours: Sequence[RefusalItem], job: JobContext
 ) -> tuple[list[SampleResult], str]:
     """What came of the attack, and what its attacker was asked."""
-    speaker = LoggedSpeaker(job.attacker(stage.attacker), job.folder / ATTACKER)
+    speaker = LoggedSpeaker(job.attacker(stage.attacker), job.at_work / ATTACKER)
     attacker = Attacker(speaker, stage.attacker_tokens, stage.temperature, job.seed)
     match stage:
         case PairAttack():

@@ -8,6 +8,8 @@ other kind the name stands in its claims, so a promise says which attack it is a
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from alignwright.core.claims import Claim, corrected, with_parts
 
 WITHIN = "within_"
@@ -36,3 +38,9 @@ def search_claims(kind: str, what: str) -> tuple[Claim, ...]:
         counts="fail", harmful=True,
     )  # fmt: skip
     return with_parts(success, "tries")
+
+
+def ways_in(claim: str, ways: Sequence[str]) -> list[str]:
+    """Of the ways of a fixed attack those that a claim of it counts: all, or those of its part."""
+    part = claim.rpartition(".")[2]
+    return [way for way in ways if part in ("success", "not_refused", way.partition("/")[0])]

@@ -3,12 +3,12 @@ kinds stands at the end; what they share is in `knobs_requests`."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Annotated, Literal, cast
 
 from pydantic import Field, field_validator, model_validator
 
-from alignwright.attack.claims import fixed_claims
+from alignwright.attack.claims import fixed_claims, ways_in
 from alignwright.attack.knobs_requests import ATTACK_SUCCESS, NOT_REFUSED, AttackStage, OnRequests
 from alignwright.attack.knobs_search import BestOfNJailbreak, Evolve
 from alignwright.attack.knobs_speakers import AttackBySpeaker
@@ -18,9 +18,11 @@ from alignwright.attack.template_library import PARTS, installed_folder
 from alignwright.core.claims import Claim, corrected, with_parts
 from alignwright.core.constitution import Constitution
 from alignwright.core.cost import Cost
-from alignwright.core.stage import Count, Effort, Knob, Reads, Setting, Sizes, resolved
+from alignwright.core.stage import Count, Effort, FilePath, Knob, KnobRows, Reads, Setting, Sizes, resolved, rows_under
+from alignwright.files.attacks import AttackItem
 from alignwright.files.data_file import Paths
 from alignwright.files.errors import did_you_mean
+from alignwright.job.data import subsample_evenly
 
 
 class Suite(OnRequests):
@@ -67,6 +69,12 @@ class Suite(OnRequests):
         yield from super().files()
         if self.name in PARTS and (folder := installed_folder(self.name)) is not None:
             yield ("name",), str(folder), Reads(use="settings", folder=True)
+
+    def tries_counted(self, claim: str, path: FilePath) -> int:
+        from alignwright.attack.suites import read_suite
+
+        library = read_suite(path(self.file) if self.file else None, self.name)
+        return len(ways_in(claim, subsample_evenly(list(library.wrappers), self.wrappers)))
 
     def estimate(self, sizes: Sizes) -> Cost:
         from alignwright.attack.suites import read_suite
@@ -136,6 +144,9 @@ class Mutate(OnRequests):
     def claims(self) -> tuple[Claim, ...]:
         return fixed_claims(self.by, "Mutated requests")
 
+    def tries_counted(self, claim: str, path: FilePath) -> int:  # noqa: ARG002
+        return len(ways_in(claim, self.chains))
+
     def estimate(self, sizes: Sizes) -> Cost:
         return self.of_requests(sizes, len(self.chains))
 
@@ -153,6 +164,12 @@ class Replay(AttackStage):
 
     def claims(self) -> tuple[Claim, ...]:
         return fixed_claims(self.by, "Replayed attacks")
+
+    def item_topics(self, claim: str, files: Sequence[KnobRows], path: FilePath) -> list[str] | None:  # noqa: ARG002
+        rows: list[AttackItem] = subsample_evenly(rows_under(files, "file"), self.limit)
+        if claim.rpartition(".")[2] not in ("success", "not_refused"):
+            return None  # of a kind and way, which the rows' own names make
+        return [row.behaviour.topic or row.behaviour.id for row in rows] or None
 
     def estimate(self, sizes: Sizes) -> Cost:
         return self.cost(sizes.files(self, "file").at_most(self.limit), 1)

@@ -10,9 +10,22 @@ from pydantic import Field
 
 from alignwright.core.claims import Claim
 from alignwright.core.cost import PROMPT, Cost, Size
-from alignwright.core.stage import NEW_TOKENS, Count, Effort, Knob, KnobRows, Reads, Sizes, Stage, resolved
+from alignwright.core.stage import (
+    NEW_TOKENS,
+    Count,
+    Effort,
+    FilePath,
+    Knob,
+    KnobRows,
+    Reads,
+    Sizes,
+    Stage,
+    resolved,
+    rows_under,
+)
 from alignwright.files.data_file import Paths
 from alignwright.files.items import RefusalItem
+from alignwright.job.data import subsample_evenly
 
 Whole = Annotated[int, Field(ge=0)]
 ATTACK_SUCCESS = Claim(
@@ -89,6 +102,15 @@ class RequestStage(Inquiry):
                 place = f"{file.file}:{number}"
                 if item.kind == "harmful" and (other := first.setdefault(item.prompt, place)) != place:
                     yield file.knob, f"{place}: the same request as {other}, whose tries would count twice; keep one"
+
+    def tries_counted(self, claim: str, path: FilePath) -> int:  # noqa: ARG002 - of a search a request is one item
+        """How many items of this claim a request makes."""
+        return 1
+
+    def item_topics(self, claim: str, files: Sequence[KnobRows], path: FilePath) -> list[str] | None:
+        rows: list[RefusalItem] = [item for item in rows_under(files, "prompts") if item.kind == "harmful"]
+        topics = [item.topic or item.id for item in subsample_evenly(rows, self.limit)]
+        return topics * self.tries_counted(claim, path) or None
 
     def of_requests(self, sizes: Sizes, tries: int) -> Cost:
         """What so many tries of each of its requests come to."""

@@ -61,7 +61,7 @@ def repair(stage: Repair, job: JobContext) -> Result:
     none."""
     items = subsample_evenly(job.data.items(stage.prompts, RefusalItem, None), stage.limit)
     repairs = compare(
-        LoggedSpeaker(job.target(), job.folder / REPLIES),
+        LoggedSpeaker(job.target(), job.at_work / REPLIES),
         conversations(items, stage.ways, job.seed),
         samples=resolved(stage.samples),
         max_new_tokens=resolved(stage.max_new_tokens),

@@ -24,7 +24,7 @@ from alignwright.core.replies import Withholding
 from alignwright.files.lines import append_durably, whole_lines
 
 REPLIES = "replies.jsonl"
-"""The replies of a stage that is at work, in its folder."""
+"""The replies of a stage that is at work."""
 PART = 1024
 """Conversations between two writes."""
 

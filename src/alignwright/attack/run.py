@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import assert_never
 
 from alignwright.attack.best_of_n import best_of_n, forecast_finding
-from alignwright.attack.by_speaker import ATTACKER, by_speaker
+from alignwright.attack.by_speaker import by_speaker
 from alignwright.attack.evolve import Breeding, evolve
 from alignwright.attack.knobs import AnyAttack, Embedding, Gcg, Mutate, Replay, Suffix, Suite, Tamper
 from alignwright.attack.knobs_repair import Repair
@@ -21,7 +21,7 @@ from alignwright.attack.reply_log import REPLIES
 from alignwright.attack.shrink import with_smallest, with_smallest_in_words
 from alignwright.attack.suites import attack_suite, read_suite
 from alignwright.attack.target import Budget, Target
-from alignwright.attack.white_box import STEPS, by_weights
+from alignwright.attack.white_box import by_weights
 from alignwright.core.attacks import ATTACKS
 from alignwright.core.records import Finding, SampleResult
 from alignwright.core.stage import resolved
@@ -34,12 +34,8 @@ from alignwright.job.needs import joined
 
 
 def run(stage: AnyAttack | Repair, job: JobContext) -> Result:
-    """Attack the job's model; or mend, in training, what it does wrong. What was kept to go on from is in
-    the result then."""
-    result = repair(stage, job) if isinstance(stage, Repair) else _attacked(stage, job)
-    for name in (REPLIES, STEPS, ATTACKER):
-        (job.folder / name).unlink(missing_ok=True)
-    return result
+    """Attack the job's model; or mend, in training, what it does wrong."""
+    return repair(stage, job) if isinstance(stage, Repair) else _attacked(stage, job)
 
 
 def _attacked(stage: AnyAttack, job: JobContext) -> Result:
@@ -83,7 +79,7 @@ def target_of(stage: Inquiry, job: JobContext) -> Target:
         max_new_tokens=resolved(stage.max_new_tokens),
         seed=job.seed,
         budget=Budget(stage.queries, stage.tokens),
-        log=job.folder / REPLIES,
+        log=job.at_work / REPLIES,
     )
 
 

@@ -22,7 +22,7 @@ from alignwright.model.local_model import LocalModel
 from alignwright.model.perturbation import PerturbedModel
 
 STEPS = "steps.jsonl"
-"""The steps of a search for suffixes that is at work, in its folder."""
+"""The steps of a search for suffixes that is at work."""
 
 
 def by_weights(stage: WhiteBox, target: Target, behaviours: list[RefusalItem], job: JobContext) -> Result:
@@ -36,9 +36,9 @@ def by_weights(stage: WhiteBox, target: Target, behaviours: list[RefusalItem], j
     def attack(policy: LocalModel) -> list[SampleResult]:
         match stage:
             case Gcg():
-                return _gcg(stage, target, policy, behaviours, job.folder / STEPS)
+                return _gcg(stage, target, policy, behaviours, job.at_work / STEPS)
             case Suffix():
-                return _suffix(stage, target, policy, behaviours, job.folder / STEPS)
+                return _suffix(stage, target, policy, behaviours, job.at_work / STEPS)
             case Embedding():
                 return _embedding(stage, target, policy, behaviours)
             case Tamper():

@@ -12,7 +12,12 @@ from alignwright.cli.options import RunFolder
 
 def grade(
     replies: Annotated[
-        Path, typer.Argument(help="A file of replies: JSONL, JSON, CSV or Parquet.", exists=True, dir_okay=False)
+        Path,
+        typer.Argument(
+            help="A file of replies: JSONL, JSON, CSV or Parquet; or a log of Inspect, garak, PyRIT or JailbreakBench.",
+            exists=True,
+            dir_okay=False,
+        ),
     ],
     out: Annotated[
         Path | None, typer.Option(help="Write every row with verdict and reason here, as JSON Lines.", dir_okay=False)
@@ -24,7 +29,8 @@ def grade(
 
     A row has a prompt and a reply (or response, completion, output), or messages that end with the
     assistant's turn; optionally request (the bare one, where the prompt wraps it), topic, and what
-    people said: refused, fulfilled (true or false).
+    people said: refused, fulfilled (true or false). What another tool said (tool_success; the verdicts in its log) is
+    shown beside the graders', with the rows on which they contradict each other.
     """
     from alignwright.run.console import screen
     from alignwright.run.grade import grade as graded

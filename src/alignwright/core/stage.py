@@ -36,6 +36,7 @@ VOTED: tuple[IntentPart, ...] = ("pairs", "people", "constitution")
 NEW_TOKENS = "the longest reply in tokens (from effort)"
 BUILT_IN = ("reward", "feedback")
 """Judges of replies that are jobs of the run and no file."""
+FilePath = Callable[[str], Path]
 T = TypeVar("T")
 Mark = TypeVar("Mark", "Reads", "NamesModel", "NamesJudge", "Effort")
 
@@ -227,6 +228,17 @@ class Stage(Record):
         """Why no row of all stages of this kind answers a claim that it makes; None where some do."""
         return None
 
+    def item_topics(
+        self,
+        claim: str,  # noqa: ARG002 - for stages whose items can be told before the run
+        files: Sequence[KnobRows],  # noqa: ARG002
+        path: FilePath,  # noqa: ARG002
+    ) -> list[str] | None:
+        """The topic of each item of which a claim of it will be a share, by the rows of its files; None where
+        they are not known before the run. What so many items can show is said by them. `path`: where a file of
+        the spec lies."""
+        return None
+
     def parts(self) -> Iterator[tuple[Knob, Stage]]:
         """The stage, and those nested in its knobs."""
         yield (), self
@@ -277,6 +289,11 @@ class Stage(Record):
     def fill(self, effort: EffortName) -> dict[str, int]:
         """The values that this effort gives to the knobs that it leaves open."""
         return {str(knob[0]): getattr(mark, effort) for knob, value, mark in self.marked(Effort) if value is None}
+
+
+def rows_under(files: Sequence[KnobRows], knob: str) -> list[Any]:
+    """The rows of all files that this knob names."""
+    return [row for file in files if file.knob[0] == knob for row in file.rows]
 
 
 def written_knobs(record: Record) -> dict[str, Any]:

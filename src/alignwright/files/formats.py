@@ -62,7 +62,11 @@ COLUMNS_READ: dict[Kind, tuple[str, ...]] = {
     "pairs": (*_PROMPT, "chosen", "rejected", "completion", "label"),
     "votes": (*_PROMPT, "a", "b", "replies", "choice", "rater", "group"),
     "conversations": (*_PROMPT, "completion", "output", "label"),
-    "replies": (*_PROMPT, "reply", "response", "completion", "output", "request", "refused", "fulfilled"),
+    "replies": (
+        *_PROMPT,
+        *("reply", "response", "completion", "output"),
+        *("request", "refused", "fulfilled", "tool_success", "tool_verdicts"),
+    ),
 }
 """The columns of our own that each kind of reader understands; those of items are their fields."""
 COLUMNS_NAMED: dict[Kind, tuple[str, ...]] = {

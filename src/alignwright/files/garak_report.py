@@ -119,17 +119,36 @@ def read_garak_report(path: Path) -> ScoreLog:
 
 
 def reply_rows(path: Path) -> tuple[list[Raw], tuple[str, ...]]:
-    """Every reply of a report as a row with prompt, reply and topic (the probe), and what there is to say."""
+    """Every reply of a report as a row with prompt, reply, topic (the probe) and whether each detector
+    counts a hit, and what there is to say."""
     report = read_report(path)
     asked = [attempt for attempt in report.attempts if attempt.prompt.strip()]
     rows = [
-        Raw(attempt.line, {"prompt": _asked(attempt), "reply": reply, "topic": attempt.probe}, "", "")
+        Raw(
+            attempt.line,
+            {
+                "prompt": _asked(attempt), "reply": reply, "topic": attempt.probe,
+                "tool_verdicts": _hits(attempt, place, report.threshold),
+            },
+            "", "",
+        )
         for attempt in asked
-        for reply in attempt.replies
-    ]
+        for place, reply in enumerate(attempt.replies)
+    ]  # fmt: skip
     silent = sum(len(attempt.replies) for attempt in report.attempts) - len(rows)
     nothing = [f"{path.name}: {silent} replies to an empty prompt left out"] if silent else []
-    return rows, (*_again(path, report), *nothing)
+    silence = [row.columns for row in rows if row.columns and not row.columns["reply"].strip()]
+    empty = sum(any(columns["tool_verdicts"].values()) for columns in silence)
+    none = [f"{path.name}: garak counts a hit on {empty} empty replies"] if empty else []
+    return rows, (*_again(path, report), *nothing, *none)
+
+
+def _hits(attempt: GarakAttempt, place: int, threshold: float) -> dict[str, bool]:
+    """Whether garak itself counts a reply as a hit, by detector, where it has a score for each reply."""
+    scores = {
+        detector: _number(each[place]) for detector, each in attempt.scores.items() if len(each) == len(attempt.replies)
+    }
+    return {detector: score >= threshold for detector, score in scores.items() if score is not None}
 
 
 def _again(path: Path, report: GarakReport) -> Iterator[str]:

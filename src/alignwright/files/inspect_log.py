@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import zipfile
 from collections import Counter
 from collections.abc import Iterator
@@ -26,19 +27,20 @@ from alignwright.files.score_log import ItemScore, ScoredClaim, ScoreLog, cluste
 from alignwright.files.zstd_zip import member
 
 _FAILED = "unscored (NaN), left out of Inspect's mean"
+_ATTACHMENT = re.compile(r"attachment://([0-9a-f]{32})")
 WORDS = {"C": 1.0, "I": 0.0, "P": 0.5, "N": 0.0, "yes": 1.0, "true": 1.0, "no": 0.0, "false": 0.0}
 
 
 def read_inspect_log(path: Path) -> ScoreLog:
     """The scores of a log; its claims are the scorers, or scorer/key where one writes several."""
     if path.suffix == ".json":
-        log = _object(_json(path.read_bytes(), str(path)), str(path))
-        samples = [_object(sample, str(path)) for sample in _list(log.get("samples"))]
+        log = json_object(_json(path.read_bytes(), str(path)), str(path))
+        samples = [json_object(sample, str(path)) for sample in _list(log.get("samples"))]
         return _log(path, samples, [log], by_place=False)
     try:
         with zipfile.ZipFile(path) as file:
             names = file.namelist()
-            header = _object(_read(file, path, "header.json"), str(path)) if "header.json" in names else {}
+            header = json_object(_read(file, path, "header.json"), str(path)) if "header.json" in names else {}
             return _log(path, list(_summaries(file, path, names)), [header], by_place=True)
     except zipfile.BadZipFile:
         raise SpecError([f"{path}: no .eval log of Inspect: not a zip file, or cut short"]) from None
@@ -61,12 +63,12 @@ def score_value(value: object) -> tuple[float | None, str]:
 def _log(path: Path, samples: list[dict[str, Any]], heads: list[dict[str, Any]], *, by_place: bool) -> ScoreLog:
     if not samples:
         raise SpecError([f"{path}: the log holds no samples"])
-    scorers = list(dict.fromkeys(name for sample in samples for name in _scores(sample)))
+    scorers = list(dict.fromkeys(name for sample in samples for name in sample_scores(sample)))
     claims: dict[str, list[ItemScore]] = {name: [] for name in scorers}
     for sample in samples:
         where, common = f"{sample.get('id')}_epoch_{sample.get('epoch', 1)}", _common(sample)
-        reply = "" if by_place else _reply(sample)
-        given = _scores(sample)
+        reply = "" if by_place else sample_reply(sample)
+        given = sample_scores(sample)
         for name in scorers:
             value, why = given.get(name, (None, f"no score: {_error(sample)}"))
             claims[name].append(
@@ -80,7 +82,7 @@ def _log(path: Path, samples: list[dict[str, Any]], heads: list[dict[str, Any]],
             for name, scores in claims.items()
         ),
         (*_notes(path, samples, heads[0]), *_means(path, claims)),
-        (lambda place: _reply(_sample(path, place))) if by_place else None,
+        (lambda place: sample_reply(_sample(path, place))) if by_place else None,
     )
 
 
@@ -88,12 +90,12 @@ def _summaries(file: zipfile.ZipFile, path: Path, names: list[str]) -> Iterator[
     """A finished log has one file of summaries, one under way several; without any, the samples."""
     journal = [name for name in names if name.startswith("_journal/summaries/")]
     for name in ["summaries.json"] if "summaries.json" in names else journal:
-        yield from (_object(sample, str(path)) for sample in _list(_read(file, path, name)))
+        yield from (json_object(sample, str(path)) for sample in _list(_read(file, path, name)))
     if "summaries.json" not in names and not journal:
-        yield from (_object(_read(file, path, name), str(path)) for name in names if name.startswith("samples/"))
+        yield from (json_object(_read(file, path, name), str(path)) for name in names if name.startswith("samples/"))
 
 
-def _scores(sample: dict[str, Any]) -> dict[str, tuple[float | None, str]]:
+def sample_scores(sample: dict[str, Any]) -> dict[str, tuple[float | None, str]]:
     """Each number that a sample was given, by scorer, or by scorer/key where one gave several."""
     numbers: dict[str, tuple[float | None, str]] = {}
     scores = sample.get("scores")
@@ -113,7 +115,7 @@ def _common(sample: dict[str, Any]) -> tuple[str, str, str, str]:
     """Item, name, cluster and prompt."""
     asked, metadata = sample.get("input"), sample.get("metadata")
     prompt = asked if isinstance(asked, str) else _last_text(asked)
-    told = asked if isinstance(asked, str) else [[m.get("role"), _content(m)] for m in _messages(asked)]
+    told = asked if isinstance(asked, str) else [[m.get("role"), message_text(m)] for m in sample_messages(asked)]
     name = str(sample.get("id"))
     return f"{name} {content_id(told, sample.get('target'))}", name, cluster_of(metadata), prompt
 
@@ -144,18 +146,15 @@ def _means(path: Path, claims: dict[str, list[ItemScore]]) -> Iterator[str]:
 
 def _sample(path: Path, place: str) -> dict[str, Any]:
     with zipfile.ZipFile(path) as file:
-        return _object(_read(file, path, place), str(path)) if place in file.namelist() else {}
+        return json_object(_read(file, path, place), str(path)) if place in file.namelist() else {}
 
 
-def _reply(sample: dict[str, Any]) -> str:
+def sample_reply(sample: dict[str, Any]) -> str:
+    """What was replied in the end; of several choices the first, which is the one that scorers read."""
     output = sample.get("output")
     choices = _list(cast("dict[str, Any]", output).get("choices")) if isinstance(output, dict) else []
     message = cast("dict[str, Any]", choices[0]).get("message") if choices and isinstance(choices[0], dict) else None
-    text = _content(cast("dict[str, Any]", message)) if isinstance(message, dict) else ""
-    attachments = sample.get("attachments")
-    if text.startswith("attachment://") and isinstance(attachments, dict):
-        return str(cast("dict[str, Any]", attachments).get(text.removeprefix("attachment://"), text))
-    return text
+    return message_text(cast("dict[str, Any]", message), sample) if isinstance(message, dict) else ""
 
 
 def _error(sample: dict[str, Any]) -> str:
@@ -164,16 +163,24 @@ def _error(sample: dict[str, Any]) -> str:
     return str(message)[:200] if message else "the scorer wrote none"
 
 
-def _messages(asked: object) -> list[dict[str, Any]]:
+def sample_messages(asked: object) -> list[dict[str, Any]]:
+    """The messages of a list that are any."""
     return [cast("dict[str, Any]", m) for m in _list(asked) if isinstance(m, dict)]
 
 
 def _last_text(asked: object) -> str:
-    messages = _messages(asked)
-    return _content(messages[-1]) if messages else ""
+    messages = sample_messages(asked)
+    return message_text(messages[-1]) if messages else ""
 
 
-def _content(message: dict[str, Any]) -> str:
+def message_text(message: dict[str, Any], sample: dict[str, Any] | None = None) -> str:
+    """The text of a message; what the log keeps once, as an attachment of its `sample`, in its place."""
+    attachments = (sample or {}).get("attachments")
+    kept = cast("dict[str, Any]", attachments) if isinstance(attachments, dict) else {}
+    return _ATTACHMENT.sub(lambda match: str(kept.get(match[1], match[0])), _text(message))
+
+
+def _text(message: dict[str, Any]) -> str:
     content = message.get("content")
     if isinstance(content, str):
         return content
@@ -192,7 +199,8 @@ def _json(data: bytes, where: str) -> object:
         raise SpecError([f"{where}: not JSON as Inspect writes it"]) from None
 
 
-def _object(value: object, where: str) -> dict[str, Any]:
+def json_object(value: object, where: str) -> dict[str, Any]:
+    """What stands in a log as an object, held to be one."""
     if not isinstance(value, dict):
         raise SpecError([f"{where}: no log of Inspect: a JSON object was expected, seen {str(value)[:60]!r}"])
     return cast("dict[str, Any]", value)

@@ -20,6 +20,7 @@ from alignwright.files.safe_read import ROW_BYTES, is_file
 
 _MAGIC = b"SQLite format 3\0"
 _OUTCOMES = {"success": True, "failure": False}
+OUTCOME = "PyRIT's outcome"
 _PIECES = (
     "SELECT conversation_id, role, converted_value, converted_value_data_type, response_error"
     ' FROM "PromptMemoryEntries" ORDER BY conversation_id, sequence, rowid'
@@ -37,7 +38,7 @@ def is_pyrit_memory(path: Path) -> bool:
 
 def memory_rows(path: Path) -> tuple[list[Raw], tuple[str, ...]]:
     """The last reply of each attack as a row with prompt, reply, request and PyRIT's verdict under
-    `tool_success`, and what there is to say. SpecError where the file is no memory of PyRIT."""
+    `tool_verdicts`, and what there is to say. SpecError where the file is no memory of PyRIT."""
     try:
         with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro&immutable=1", uri=True)) as memory:
             memory.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, ROW_BYTES)
@@ -51,8 +52,8 @@ def memory_rows(path: Path) -> tuple[list[Raw], tuple[str, ...]]:
     for number, (conversation, objective, outcome) in enumerate(results, 1):
         row = _row(turns.get(conversation, []))
         if row is not None:
-            verdict = {"request": objective or None, "tool_success": _OUTCOMES.get(outcome)}
-            rows.append(Raw(number, row | verdict, "", ""))
+            verdict = {OUTCOME: _OUTCOMES[outcome]} if outcome in _OUTCOMES else {}
+            rows.append(Raw(number, row | {"request": objective or None, "tool_verdicts": verdict}, "", ""))
     others = len(turns.keys() - {result[0] for result in results})
     counts = {
         f"{len(results) - len(rows)} attacks without a reply in text left out": len(results) - len(rows),

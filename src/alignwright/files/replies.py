@@ -4,8 +4,8 @@ Logs of any model, one reply a row: a prompt (text or messages) with `reply`, `r
 `completion` or `output`; or `messages` that end with the assistant's turn. `request` is the bare
 request where the prompt wraps it. `refused` and `fulfilled` are labels that people gave, true or
 false; an empty one was not given. An empty reply is a reply, and is kept. A report of garak gives each reply of
-its attempts, an artifact of JailbreakBench each reply that it has; what their graders say is no label of
-people's.
+its attempts, an artifact of JailbreakBench each reply that it has, a log of Inspect the last of each sample, a
+memory of PyRIT the last of each attack; what their graders say is no label of people's (`tool_verdicts`).
 """
 
 from __future__ import annotations
@@ -15,21 +15,29 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, cast
 
+from pydantic import Field
+
 from alignwright.core.records import Conversation, Record
 from alignwright.files import chat
 from alignwright.files.chat import RowError
 from alignwright.files.data_file import data_file
 from alignwright.files.errors import SpecError, did_you_mean, nearest
 from alignwright.files.garak_report import is_garak_report, reply_rows
+from alignwright.files.inspect_replies import inspect_rows, is_inspect_log
+from alignwright.files.jailbreak_artifact import is_artifact, read_artifact
 from alignwright.files.published.formats import in_our_columns
 from alignwright.files.pyrit_memory import is_pyrit_memory, memory_rows
 from alignwright.files.reading import PROMPT, Columns, FileRows, read_rows
 from alignwright.files.rows import raw_rows
 from alignwright.files.wording import describe_value
 
+_LOGS = ((is_garak_report, reply_rows), (is_pyrit_memory, memory_rows), (is_inspect_log, inspect_rows))
+"""Logs of other tools: how each is known, and what makes rows of it."""
 Question = Literal["refused", "fulfilled"]
 QUESTIONS: tuple[Question, ...] = ("refused", "fulfilled")
 REPLY = ("reply", "response", "completion", "output")
+TOOL = "tool_success"
+"""The column of what one grader of another tool says: whether the attack succeeded."""
 _WHOLE = ("messages", "conversations")
 _LABELS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 _FORMATS = (
@@ -47,8 +55,9 @@ class LabelledReply(Record):
     topic: str = ""
     refused: bool | None = None
     fulfilled: bool | None = None
-    tool_success: bool | None = None
-    """Whether the tool that wrote the log counts the reply as a successful attack; no label of people's."""
+    tool_verdicts: dict[str, bool] = Field(default_factory=dict)
+    """What the tool that wrote the log says of the reply, by grader; true is mostly an attack that
+    succeeded. No label of people's."""
 
     @property
     def key(self) -> tuple[str, str]:
@@ -67,12 +76,14 @@ def read_replies(source: str | Path, *, bad_rows: float = 0.0) -> FileRows[Label
     """Replies with or without labels."""
     file = data_file(str(source))
     path = Path(file.file)
-    if is_garak_report(path) or is_pyrit_memory(path):
-        rows, notes = reply_rows(path) if is_garak_report(path) else memory_rows(path)
+    log = next((read for is_one, read in _LOGS if is_one(path)), None)
+    if log is not None:
+        rows, notes = log(path)
         file_rows = read_rows(source, (PROMPT, (*REPLY, *_WHOLE)), _labelled_reply, bad_rows, _FORMATS, rows)
         return replace(file_rows, notes=notes)  # the rows are made here: no column of them is the file's
     raws = in_our_columns(raw_rows(file.file), "replies", file)
-    return read_rows(source, (PROMPT, (*REPLY, *_WHOLE)), _labelled_reply, bad_rows, _FORMATS, raws)
+    rows = read_rows(source, (PROMPT, (*REPLY, *_WHOLE)), _labelled_reply, bad_rows, _FORMATS, raws)
+    return replace(rows, notes=(*rows.notes, *read_artifact(path).notes)) if is_artifact(path) else rows
 
 
 def read_labels(source: str | Path, *, bad_rows: float = 0.0) -> FileRows[LabelledReply]:
@@ -129,7 +140,7 @@ def _labelled_reply(columns: Columns) -> LabelledReply:
         reply=reply,
         refused=_label(columns, "refused"),
         fulfilled=_label(columns, "fulfilled"),
-        tool_success=_label(columns, "tool_success"),
+        tool_verdicts=_tool_verdicts(columns),
         **about,
     )
 
@@ -166,6 +177,15 @@ def _content(message: dict[str, Any], column: str) -> str:
     if content is not None and not isinstance(content, str):
         raise RowError(f"a message in {column!r} should have text as its content, saw {describe_value(content)}")
     return content or ""
+
+
+def _tool_verdicts(columns: Columns) -> dict[str, bool]:
+    """By grader; one alone, without a name, stands under `tool_success`."""
+    alone, value = _label(columns, TOOL), columns.get("tool_verdicts")
+    named: dict[str, Any] = cast("dict[str, Any]", value) if isinstance(value, dict) else {}
+    if value is not None and (named != value or not all(isinstance(verdict, bool) for verdict in named.values())):
+        raise RowError(f"'tool_verdicts' should be true or false by grader, saw {describe_value(value)}")
+    return ({} if alone is None else {TOOL: alone}) | named
 
 
 def _label(columns: Columns, column: str) -> bool | None:

@@ -14,7 +14,7 @@ from alignwright.job.bar import Bar
 from alignwright.job.data import Data
 from alignwright.job.job import BASELINE, Job, Role
 from alignwright.job.judge_cache import JudgeCache, judge_cache
-from alignwright.job.ledger import Ledger
+from alignwright.job.ledger import AT_WORK, Ledger
 from alignwright.job.model_store import ModelStore
 from alignwright.job.needs import NO_LOGPROBS, NotServed
 from alignwright.job.remote_model import RemoteModel
@@ -47,6 +47,13 @@ class JobContext:
     def model(self) -> str:
         """The model that the stage is applied to: "baseline", or a training job's name."""
         return self.job.model
+
+    @property
+    def at_work(self) -> Path:
+        """The folder for what a killed job goes on from; it goes when the job is finished."""
+        folder = self.folder / AT_WORK
+        folder.mkdir(exist_ok=True)
+        return folder
 
     def needed(self, role: Role) -> tuple[str, ...]:
         """The jobs that it needs in this role."""

@@ -29,6 +29,9 @@ from typing import Any, cast
 
 from alignwright.files.contents import are_marks, changed, contents
 
+AT_WORK = ".at_work"
+"""The folder, in that of a job, of what a killed job goes on from. It is no part of the result, and goes
+when the job is entered as finished, never before: a kill on the way there loses nothing."""
 LARGEST = 64 * 2**20
 """Bytes of a ledger that are read. Ours have a few hundred for each file of a run."""
 
@@ -109,6 +112,7 @@ class Ledger:
         write_json(folder / ".done", {"name": name, "parts": dict(parts or {}), **asdict(entry)})
         self.entries[name] = entry
         self._write()
+        shutil.rmtree(folder / AT_WORK, ignore_errors=True)
 
     def _own(self, name: str, key: str) -> Path | None:
         entry = self.entries.get(name)

@@ -15,6 +15,7 @@ from alignwright.core.stage import (
     NEW_TOKENS,
     Count,
     Effort,
+    FilePath,
     Knob,
     KnobRows,
     NamesJudge,
@@ -35,7 +36,7 @@ from alignwright.files.items import (
     RefusalItem,
     TextItem,
 )
-from alignwright.measure import tax_section
+from alignwright.measure import planned_items, tax_section
 from alignwright.measure.conduct.knobs import AnyConduct
 from alignwright.measure.emergent.knobs import EmergentMeasure
 from alignwright.measure.goodhart.knobs import GoodhartMeasure
@@ -143,6 +144,11 @@ class Instruction(Stage):
             bare = [(number, _NO_CHECKS) for row, number in rows if not row.checks]
             yield from ((file.knob, line) for line in bad_row_lines(file.file, bare))
 
+    def item_topics(self, claim: str, files: Sequence[KnobRows], path: FilePath) -> list[str] | None:  # noqa: ARG002
+        return (
+            planned_items.topics_under(files, "data", self.limit) if claim in (FORMAT.name, FORMAT_LOOSE.name) else None
+        )
+
     def estimate(self, sizes: Sizes) -> Cost:
         prompts = sizes.files(self, "data").at_most(self.limit)
         texts = sizes.files(self, "faithful").at_most(self.limit)
@@ -172,6 +178,9 @@ class IntentMeasure(Stage):
             claim for claim in (PUSHBACK, OPINION, MEANT_OVER_LETTER) if getattr(self, claim.name.rpartition(".")[2])
         )
         return (*parts, *((OPINION_FLIPS,) if self.opinion else ()))
+
+    def item_topics(self, claim: str, files: Sequence[KnobRows], path: FilePath) -> list[str] | None:  # noqa: ARG002
+        return planned_items.topics_under(files, claim.rpartition(".")[2], self.limit)
 
     def estimate(self, sizes: Sizes) -> Cost:
         pushed = sizes.files(self, "pushback").at_most(self.limit)
@@ -217,6 +226,12 @@ class ValueMeasure(Stage):
         if kind is not None and kind not in kinds:
             return f"nothing measures {claim}: there is no {kind} prompt in the files of measure {{by: value}}"
         return None
+
+    def item_topics(self, claim: str, files: Sequence[KnobRows], path: FilePath) -> list[str] | None:  # noqa: ARG002
+        kind = {REFUSAL.name: "harmful", OVER_REFUSAL.name: "harmless"}.get(claim)
+        if kind is not None:
+            return planned_items.refusal_topics(files, kind, self.limit)
+        return planned_items.pair_topics(files, claim.removeprefix(PAIRS.name).removeprefix("."), self.limit)
 
     def estimate(self, sizes: Sizes) -> Cost:
         prompts = sizes.files(self, "prompts").at_most(2 * resolved(self.limit))  # of either kind

@@ -11,7 +11,7 @@ import os
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,6 +38,7 @@ from alignwright.run.crash import within
 from alignwright.run.estimate import RunEstimate, estimate_jobs, learn_rates
 from alignwright.run.mirror.beside import mirrors
 from alignwright.run.named_files import check_named_files
+from alignwright.run.power import power_of
 from alignwright.run.progress import View
 from alignwright.run.rates import rates_of, store_rates
 from alignwright.run.saved_models import keep_models, reason_to_skip
@@ -90,9 +91,11 @@ def estimate(request: Request, *, probed: bool = False, known: set[tuple[str, st
         store_rates(model, probe(experiment, rates_of(model)))
     keys = job_keys(experiment, jobs)
     new = [job for job in jobs if known is None or (job.name, keys[job.name].key) not in known]
+    powers = () if known or request.until else power_of(experiment)  # of the first of several runs
     if known is not None:
         known |= {(job.name, keys[job.name].key) for job in jobs}
-    return estimate_jobs(experiment, new, keys, Ledger(folder), lengths_of(experiment))
+    estimated = estimate_jobs(experiment, new, keys, Ledger(folder), lengths_of(experiment))
+    return replace(estimated, powers=powers)
 
 
 def align(request: Request, view: View) -> Path:

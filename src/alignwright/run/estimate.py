@@ -21,6 +21,7 @@ from alignwright.files.models import resolve
 from alignwright.files.quantization import weight_bytes
 from alignwright.job.job import Job
 from alignwright.job.ledger import Ledger
+from alignwright.run.power import PromisePower
 from alignwright.run.rates import Workload, rates_of, store_rates
 from alignwright.run.token_counts import Lengths, cost, lengths_of
 from alignwright.run.why_stale import why_stale
@@ -74,6 +75,8 @@ class RunEstimate:
     """How many runs it is of."""
     money: float | None = None
     """What the server asks for what is still to be done, where its prices are given."""
+    powers: tuple[PromisePower, ...] = ()
+    """What the promises can show with the items that there are."""
 
     @property
     def minutes(self) -> float:

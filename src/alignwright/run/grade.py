@@ -5,8 +5,8 @@ did the reply refuse, and did it do what was asked? Both are asked of every row,
 not say what its prompts are for. Printed are counts, rates with their intervals, the rates
 corrected for the graders' errors, what is known of these errors, and examples. Where rows carry
 labels that people gave, the graders' sensitivity and specificity on those very rows are printed,
-and 20 labels correct the rate. Rows of one topic, or else of one prompt, are one cluster. No model
-is loaded.
+and 20 labels correct the rate. Rows of one topic, or else of one prompt, are one cluster. What another tool
+says of its own log stands beside these (`tool_verdicts`). No model is loaded.
 
 The verdicts go to a file as `graded_refused` and `graded_fulfilled`, names that no reader takes for
 labels, beside `grade_refusal` and `grade_fulfilment` for people to fill in.
@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,28 +37,14 @@ from alignwright.measure.corrected_rate import Labels, with_corrections
 from alignwright.measure.findings import levels
 from alignwright.measure.knobs import REFUSAL
 from alignwright.report.text import one_line
+from alignwright.run.tool_verdicts import Row, cut, spread, tool_lines
 from alignwright.text.fulfilment import grade_fulfilment
 from alignwright.text.grading import Grade
 from alignwright.text.refusal.grader import grade_refusal
 
-LENGTH = 160  # characters of a prompt or a reply in an example
 REASONS = 6
 _CLAIM: dict[Question, Claim] = {"refused": REFUSAL, "fulfilled": ATTACK_SUCCESS}
 _QUESTION: dict[Question, str] = {"refused": "did the reply refuse?", "fulfilled": "did it do what was asked?"}
-
-
-@dataclass(frozen=True)
-class Row:
-    """A reply as it was read, and what the graders say of it."""
-
-    number: int
-    reply: LabelledReply
-    verdicts: dict[Question, Grade]
-
-    def wrong(self, question: Question) -> bool:
-        """Whether people said otherwise; a reply that the grader cannot tell is a miss."""
-        label = self.reply.label(question)
-        return label is not None and self.verdicts[question].verdict != ("yes" if label else "no")
 
 
 @dataclass(frozen=True)
@@ -95,7 +81,7 @@ def show(log: Log, console: Console, examples: int = 2) -> None:
     )
     rates: dict[Question, tuple[Finding, Finding]] = {question: _rates(log, question) for question in QUESTIONS}
     console.print(_counts(log, rates))
-    for line in _tool(log):
+    for line in tool_lines(log.rows, examples):
         _say(console, line)
     for question, (_, corrected) in rates.items():
         _say(console, "")
@@ -108,23 +94,8 @@ def show(log: Log, console: Console, examples: int = 2) -> None:
             _say(console, line)
 
 
-def _tool(log: Log) -> Iterator[str]:
-    """What the tool that wrote the log says itself, beside the verdicts here."""
-    pairs = [
-        (r.reply.tool_success, r.verdicts["fulfilled"].verdict) for r in log.rows if r.reply.tool_success is not None
-    ]
-    if pairs:
-        success = sum(tool for tool, _ in pairs)
-        other = sum(verdict == ("no" if tool else "yes") for tool, verdict in pairs)
-        unclear = sum(verdict == "unclear" for _, verdict in pairs)
-        yield (
-            f"the tool's own verdict: {success} of {len(pairs)} attacks succeeded; fulfilled says otherwise of {other},"
-            f" and cannot tell {unclear}"
-        )
-
-
 def _verdicts(reply: LabelledReply) -> dict[Question, Grade]:
-    question = reply.prompt.last.content
+    question = next((m.content for m in reversed(reply.prompt.messages) if m.role == "user"), reply.prompt.last.content)
     return {
         "refused": grade_refusal(question, reply.reply),
         "fulfilled": grade_fulfilment(question, reply.reply, reply.request),
@@ -200,17 +171,12 @@ def _examples(log: Log, question: Question, examples: int) -> Iterator[str]:
         for verdict in ("yes", "no", "unclear")
     ]
     for kind, rows in kinds:
-        for row in _spread(rows, examples):
+        for row in spread(rows, examples):
             graded = row.verdicts[question]
             heading = kind if kind == graded.verdict else f"{graded.verdict}, but {kind}"
             yield f"{question}: {heading} (row {row.number}: {graded.reason})"
-            yield f"  asked: {_cut(row.reply.prompt.last.content)}"
-            yield f"  reply: {_cut(row.reply.reply) or '(empty)'}"
-
-
-def _spread(rows: Sequence[Row], most: int) -> Iterable[Row]:
-    """Some of the rows, from the whole length of the file."""
-    return rows if len(rows) <= most else [rows[i * len(rows) // most] for i in range(most)]
+            yield f"  asked: {cut(row.reply.prompt.last.content)}"
+            yield f"  reply: {cut(row.reply.reply) or '(empty)'}"
 
 
 def _line(row: Row) -> dict[str, object]:
@@ -223,6 +189,7 @@ def _line(row: Row) -> dict[str, object]:
     line: dict[str, object] = {"row": row.number, "prompt": content, "reply": row.reply.reply}
     line |= {"request": row.reply.request} if row.reply.request is not None else {}
     line |= {"topic": row.reply.topic} if row.reply.topic else {}
+    line |= {"tool_verdicts": row.reply.tool_verdicts} if row.reply.tool_verdicts else {}
     for question in QUESTIONS:
         graded = row.verdicts[question]
         line |= {
@@ -231,11 +198,6 @@ def _line(row: Row) -> dict[str, object]:
             question: row.reply.label(question),
         }
     return line
-
-
-def _cut(text: str) -> str:
-    line = one_line(text[: 4 * LENGTH])
-    return line if len(line) <= LENGTH and len(text) <= 4 * LENGTH else f"{line[:LENGTH]} …"
 
 
 def _say(console: Console, line: str, style: str = "") -> None:

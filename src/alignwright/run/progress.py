@@ -157,6 +157,10 @@ def show_estimate(estimated: RunEstimate, console: Console) -> None:
         more = "; ".join(part for part in (voting, line.left_out, one_line(line.why)) if part)
         table.add_row(Text(one_line(line.label)), tokens, minutes, f" {more}" if more else "")
     console.print(table)
+    if estimated.powers:
+        console.print("\nwhat the promises can show with these items, if all of them are scored:", highlight=False)
+    for power in estimated.powers:
+        console.print(f"- {visible(power.line)}", highlight=False, markup=False)
     if estimated.server:
         _show_served(estimated, console)
         return

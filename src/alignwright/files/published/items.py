@@ -13,6 +13,7 @@ from typing import Any, cast
 
 from alignwright.files.chat import RowError, name, text
 from alignwright.files.formats import TIE, Columns, LeftOut
+from alignwright.files.jailbreak_artifact import GRADERS
 from alignwright.files.lines import lines_of
 from alignwright.files.published.pairs import replies_with_marks
 from alignwright.files.wording import describe_value
@@ -225,10 +226,12 @@ def artifact(row: Columns) -> Columns:
 
 
 def artifact_reply(row: Columns) -> Columns:
-    """The reply to an attack, with the bare request; what its two graders said is left out."""
+    """The reply to an attack, with the bare request, and what each of its two graders said."""
     if row["response"] is None:
         raise LeftOut("requests without an attack")
-    return {"prompt": row["prompt"], "reply": row["response"], "request": row["goal"], "topic": row["category"]}
+    verdicts = {name: row[name] for name in GRADERS if isinstance(row.get(name), bool)}
+    about = {"request": row["goal"], "topic": row["category"], "tool_verdicts": verdicts}
+    return {"prompt": row["prompt"], "reply": row["response"], **about}
 
 
 def harmbench(row: Columns) -> Columns:

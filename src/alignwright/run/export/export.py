@@ -83,7 +83,7 @@ def _write_as(run: Path, to: str, out: Path | None, *, repo: str | None, dry_run
     form, _, kind = to.partition(":")
     if to == "inspect":
         folder, logs = out or run / "export" / "inspect", len(write_inspect(run, out))
-        return Export(folder, (f"{folder}: {logs} logs, one for each claim of each stage",))
+        return Export(folder, (f"{folder}: {logs} logs, one for each claim of each stage and each attack's tries",))
     if to == "eee":
         folder, lines = write_every_eval_ever(run, out)
     elif to == "bundle":
