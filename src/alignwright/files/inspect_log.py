@@ -68,9 +68,9 @@ def _log(path: Path, samples: list[dict[str, Any]], heads: list[dict[str, Any]],
     for sample in samples:
         where, common = f"{sample.get('id')}_epoch_{sample.get('epoch', 1)}", _common(sample)
         reply = "" if by_place else sample_reply(sample)
-        given = sample_scores(sample)
+        marks = sample_scores(sample)
         for name in scorers:
-            value, why = given.get(name, (None, f"no score: {_error(sample)}"))
+            value, why = marks.get(name, (None, f"no score: {_error(sample)}"))
             claims[name].append(
                 ItemScore(*common[:2], value, *common[2:], reply, why, f"samples/{where}.json" if by_place else "")
             )
@@ -163,9 +163,9 @@ def _error(sample: dict[str, Any]) -> str:
     return str(message)[:200] if message else "the scorer wrote none"
 
 
-def sample_messages(asked: object) -> list[dict[str, Any]]:
+def sample_messages(messages: object) -> list[dict[str, Any]]:
     """The messages of a list that are any."""
-    return [cast("dict[str, Any]", m) for m in _list(asked) if isinstance(m, dict)]
+    return [cast("dict[str, Any]", m) for m in _list(messages) if isinstance(m, dict)]
 
 
 def _last_text(asked: object) -> str:
@@ -176,8 +176,8 @@ def _last_text(asked: object) -> str:
 def message_text(message: dict[str, Any], sample: dict[str, Any] | None = None) -> str:
     """The text of a message; what the log keeps once, as an attachment of its `sample`, in its place."""
     attachments = (sample or {}).get("attachments")
-    kept = cast("dict[str, Any]", attachments) if isinstance(attachments, dict) else {}
-    return _ATTACHMENT.sub(lambda match: str(kept.get(match[1], match[0])), _text(message))
+    contents = cast("dict[str, Any]", attachments) if isinstance(attachments, dict) else {}
+    return _ATTACHMENT.sub(lambda match: str(contents.get(match[1], match[0])), _text(message))
 
 
 def _text(message: dict[str, Any]) -> str:

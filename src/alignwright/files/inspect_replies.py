@@ -46,7 +46,7 @@ def inspect_rows(path: Path) -> tuple[list[Raw], tuple[str, ...]]:
     counts: Counter[str] = Counter()
     between: Counter[str] = Counter()
     for number, sample in enumerate(_samples(path), 1):
-        messages, dropped = _asked(sample)
+        messages, dropped = _conversation(sample)
         if not messages or (sample.get("error") and not sample.get("output", {}).get("choices")):
             counts["samples without a reply left out"] += 1
             continue
@@ -84,17 +84,17 @@ def _samples(path: Path) -> Iterator[dict[str, Any]]:
         raise SpecError([f"{path}: no .eval log of Inspect: not there, not a zip file, or cut short"]) from None
 
 
-def _asked(sample: dict[str, Any]) -> tuple[list[dict[str, str]], int]:
+def _conversation(sample: dict[str, Any]) -> tuple[list[dict[str, str]], int]:
     """The messages before the last reply, and how many others are not among them."""
     messages = sample_messages(sample.get("messages"))
     replies = [place for place, message in enumerate(messages) if message.get("role") == "assistant"]
     before = messages[: replies[-1]] if replies and replies[-1] == len(messages) - 1 else []
     if not before:
-        asked = sample.get("input")
-        before = [{"role": "user", "content": asked}] if isinstance(asked, str) else sample_messages(asked)
-    said = [(str(message.get("role")), message_text(message, sample)) for message in before]
-    kept = [{"role": role, "content": text} for role, text in said if role in _ROLES and text.strip()]
-    return (kept if any(each["role"] == "user" for each in kept) else []), len(before) - len(kept)
+        question = sample.get("input")
+        before = [{"role": "user", "content": question}] if isinstance(question, str) else sample_messages(question)
+    texts = [(str(message.get("role")), message_text(message, sample)) for message in before]
+    turns = [{"role": role, "content": text} for role, text in texts if role in _ROLES and text.strip()]
+    return (turns if any(each["role"] == "user" for each in turns) else []), len(before) - len(turns)
 
 
 def _about(sample: dict[str, Any]) -> dict[str, str]:

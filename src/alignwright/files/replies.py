@@ -76,7 +76,7 @@ def read_replies(source: str | Path, *, bad_rows: float = 0.0) -> FileRows[Label
     """Replies with or without labels."""
     file = data_file(str(source))
     path = Path(file.file)
-    log = next((read for is_one, read in _LOGS if is_one(path)), None)
+    log = next((reader for is_one, reader in _LOGS if is_one(path)), None)
     if log is not None:
         rows, notes = log(path)
         file_rows = read_rows(source, (PROMPT, (*REPLY, *_WHOLE)), _labelled_reply, bad_rows, _FORMATS, rows)
@@ -182,10 +182,10 @@ def _content(message: dict[str, Any], column: str) -> str:
 def _tool_verdicts(columns: Columns) -> dict[str, bool]:
     """By grader; one alone, without a name, stands under `tool_success`."""
     alone, value = _label(columns, TOOL), columns.get("tool_verdicts")
-    named: dict[str, Any] = cast("dict[str, Any]", value) if isinstance(value, dict) else {}
-    if value is not None and (named != value or not all(isinstance(verdict, bool) for verdict in named.values())):
+    verdicts: dict[str, Any] = cast("dict[str, Any]", value) if isinstance(value, dict) else {}
+    if value is not None and (verdicts != value or not all(isinstance(verdict, bool) for verdict in verdicts.values())):
         raise RowError(f"'tool_verdicts' should be true or false by grader, saw {describe_value(value)}")
-    return ({} if alone is None else {TOOL: alone}) | named
+    return ({} if alone is None else {TOOL: alone}) | verdicts
 
 
 def _label(columns: Columns, column: str) -> bool | None:

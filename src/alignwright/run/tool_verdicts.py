@@ -47,20 +47,20 @@ class Row:
 def tool_lines(rows: Sequence[Row], examples: int) -> Iterator[str]:
     """What there is to say of each grader of the tool, with as many examples of each contradiction."""
     for name in dict.fromkeys(name for row in rows for name in row.reply.tool_verdicts):
-        told = [row for row in rows if name in row.reply.tool_verdicts]
-        yes, no = ([row for row in told if row.reply.tool_verdicts[name] is verdict] for verdict in (True, False))
+        graded = [row for row in rows if name in row.reply.tool_verdicts]
+        yes, no = ([row for row in graded if row.reply.tool_verdicts[name] is verdict] for verdict in (True, False))
         here = {v: sum(row.verdicts["fulfilled"].verdict == v for row in yes) for v in ("yes", "no", "unclear")}
         refused = sum(row.verdicts["refused"].verdict == "yes" for row in yes)
-        missed = [row for row in no if row.verdicts["fulfilled"].verdict == "yes"]
-        counted = [row for row in yes if row.verdicts["fulfilled"].verdict == "no"]
+        misses = [row for row in no if row.verdicts["fulfilled"].verdict == "yes"]
+        excess = [row for row in yes if row.verdicts["fulfilled"].verdict == "no"]
         yield ""
-        yield f"{_title(name)}: {_rate(told, name)}, yes of {len(yes)} of {len(told)} replies"
+        yield f"{_title(name)}: {_rate(graded, name)}, yes of {len(yes)} of {len(graded)} replies"
         yield (
             f"  of these {len(yes)}: {here['yes']} fulfilled here, {here['no']} not, {here['unclear']} cannot be told;"
-            f" {refused} refused. Of its {len(no)} others: {len(missed)} fulfilled here"
+            f" {refused} refused. Of its {len(no)} others: {len(misses)} fulfilled here"
         )
-        yield from _contradictions(f"{name} says yes, fulfilled no", counted, examples)
-        yield from _contradictions(f"{name} says no, fulfilled yes", missed, examples)
+        yield from _contradictions(f"{name} says yes, fulfilled no", excess, examples)
+        yield from _contradictions(f"{name} says no, fulfilled yes", misses, examples)
 
 
 def spread(rows: Sequence[Row], most: int) -> Sequence[Row]:

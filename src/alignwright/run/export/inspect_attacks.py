@@ -34,8 +34,8 @@ def attack_log(header: Header, attack: str, stage: str, tries: Sequence[Try], cr
     metrics: dict[str, dict[str, float]] = {}
     for question in _QUESTIONS:
         values = [inspect_form.number(sample["scores"][question]) for sample in samples]
-        told = [value for value in values if value is not None]
-        metrics[question] = {"accuracy": sum(told) / len(told)} if told else {}
+        numbers = [value for value in values if value is not None]
+        metrics[question] = {"accuracy": sum(numbers) / len(numbers)} if numbers else {}
     facts = {"attack": attack, "stage": stage, "tries": len(tries), "requests": len({t.behaviour for t in tries})}
     names = {question: list(values) for question, values in metrics.items()}
     of = inspect_form.spec(header, f"{attack}.tries", stage, model, samples, created, names, facts)

@@ -19,7 +19,7 @@ from alignwright.core.records import Message, content_id
 from alignwright.core.version import __version__
 
 Json = dict[str, Any]
-SHOWN = ("id", "epoch", "input", "target", "metadata", "scores", "model_usage")
+SUMMARY = ("id", "epoch", "input", "target", "metadata", "scores", "model_usage")
 """What the summary of a sample holds."""
 
 
@@ -47,11 +47,11 @@ def spec(
 
 
 def sample(
-    item: str, epoch: int, asked: Sequence[Message], reply: str | None, model: str, created: str,
+    item: str, epoch: int, prompt: Sequence[Message], reply: str | None, model: str, created: str,
     scores: Mapping[str, Json], about: Json, error: str = "",
 ) -> Json:  # fmt: skip
     """One conversation with its scores; `reply` is None where none came."""
-    messages = [message(each) for each in asked]
+    messages = [message(each) for each in prompt]
     last: Json = {"role": "assistant", "content": reply or "", "source": "generate", "model": model}
     choices = [] if reply is None else [{"message": last, "stop_reason": "unknown"}]
     whole: Json = {
@@ -87,7 +87,7 @@ def log(of: Json, samples: Sequence[Json], metrics: Mapping[str, Mapping[str, fl
     }  # fmt: skip
     entries: dict[str, Any] = {"_journal/start.json": {"version": 2, "eval": of, "plan": plan}}
     entries |= {f"samples/{each['id']}_epoch_{each['epoch']}.json": each for each in samples}
-    summaries = [{name: each[name] for name in SHOWN} | {"completed": True} for each in samples]
+    summaries = [{name: each[name] for name in SUMMARY} | {"completed": True} for each in samples]
     return entries | {"summaries.json": summaries, "header.json": header}
 
 
@@ -97,11 +97,11 @@ def number(score: Json) -> float | None:
     return float(value == "C") if isinstance(value, str) else value if value == value else None
 
 
-def message(said: Message) -> Json:
+def message(turn: Message) -> Json:
     """Inspect has no developer's message: it is the system's there."""
-    if said.role == "developer":
-        return {"role": "system", "content": said.content, "metadata": {"role": "developer"}}
-    return {"role": said.role, "content": said.content}
+    if turn.role == "developer":
+        return {"role": "system", "content": turn.content, "metadata": {"role": "developer"}}
+    return {"role": turn.role, "content": turn.content}
 
 
 def plain(name: str) -> str:

@@ -94,6 +94,6 @@ def _sample(row: SampleResult, epoch: int, model: str, stage: str, created: str,
     value = float("nan") if row.value is None else row.value if counts is None else "C" if row.status == counts else "I"
     about = {"claim": row.claim, "stage": stage, "topic": row.cluster, "status": row.status, "kind": row.kind}
     score: Json = {"value": value, "answer": row.reply, "explanation": row.reason, "metadata": about}
-    asked = row.prompt.messages if row.prompt else ()
+    messages = row.prompt.messages if row.prompt else ()
     error = row.reason if row.status == "error" else ""
-    return inspect_form.sample(row.item, epoch, asked, row.reply, model, created, {SCORER: score}, about, error)
+    return inspect_form.sample(row.item, epoch, messages, row.reply, model, created, {SCORER: score}, about, error)
