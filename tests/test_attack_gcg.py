@@ -131,6 +131,21 @@ def test_candidates_change_one_typed_token_to_one_that_the_gradient_favours(tmp_
     assert all(sum(a != b for a, b in zip(at.space.start, s, strict=True)) > 1 for s in joint)
 
 
+def test_the_template_is_asked_again_only_of_what_wins(tmp_path, monkeypatch):
+    policy = load(str(make_tiny(tmp_path)), dtype="float32")
+    asked, at = [], search(policy)
+    plain = [list(search(policy).steps(3)), SuffixSpace.keeps]
+    monkeypatch.setattr(SuffixSpace, "keeps", lambda self, ids: (asked.append(ids), plain[1](self, ids))[1])
+    assert list(at.steps(3)) == plain[0]
+    assert asked == [step.suffix for step in plain[0]]
+    # where the frame does not hold, as with a template that trims, the winner is what `keeps` says
+    best, *_ = asked
+    monkeypatch.setattr(SuffixSpace, "keeps", lambda self, ids: ids != best and plain[1](self, ids))
+    other = next(iter(search(policy).steps(1)))
+    assert other.suffix != best
+    assert other.loss >= plain[0][0].loss
+
+
 def test_what_cannot_be_typed_is_no_suffix(tmp_path):
     policy = load(str(make_tiny(tmp_path)), dtype="float32")
     space = SuffixSpace(policy.chat, REQUEST, 8)
@@ -143,15 +158,18 @@ def test_what_cannot_be_typed_is_no_suffix(tmp_path):
     assert space.keeps(letters)
     assert not space.keeps(apart)
     assert not space.keeps(list(policy.chat.end_ids))
+    for ids in (space.start, letters, apart, list(policy.chat.end_ids), [*policy.chat.end_ids, *letters]):
+        assert space.may_keep(ids) == space.keeps(ids)
     assert not set(tokens(policy).tolist()) & policy.chat.control_ids
 
 
 def test_a_search_whose_candidates_cannot_be_typed_says_so(tmp_path, monkeypatch):
     policy = load(str(make_tiny(tmp_path)), dtype="float32")
     at = search(policy)
-    monkeypatch.setattr(SuffixSpace, "keeps", lambda *_: False)
-    with pytest.raises(ValueError, match="can be typed"):
-        next(iter(at.steps(1)))
+    for name in ("keeps", "may_keep"):
+        monkeypatch.setattr(SuffixSpace, name, lambda *_: False)
+        with pytest.raises(ValueError, match="can be typed"):
+            next(iter(at.steps(1)))
 
 
 def test_a_budget_that_ends_leaves_the_request_unscored(tmp_path):

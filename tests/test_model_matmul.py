@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from alignwright.model import kernels as module
+from alignwright.model.elementwise import swiglu
 from alignwright.model.kernels import kernels
 from alignwright.model.lora_linear import _Fused, _Plain
 from alignwright.model.matmul import (
@@ -18,6 +19,7 @@ from alignwright.model.matmul import (
     input_gradient,
     linear,
     matmul_sum,
+    matmul_swiglu,
     outer,
     pack_weight,
     pack_weight_transposed,
@@ -90,6 +92,24 @@ def test_many_inputs_are_summed_slice_by_slice_to_the_same_bits(dtype: torch.dty
     assert isinstance(exact, Tensor)
     assert torch.equal(got[20:30], few)
     assert apart(got, exact) < 5 * NEAR[dtype]  # one after the other, 17,000 sums lose more than torch's
+
+
+@pytest.mark.parametrize("dtype", OURS)
+@pytest.mark.parametrize("rows", [0, 1, 13, 497])  # 497: more than are held at once
+@pytest.mark.parametrize(("inputs", "outputs"), [(32, 32), (64, 48), (18_000, 32)])
+def test_a_gated_unit_is_to_the_bit_what_its_two_products_make(
+    dtype: torch.dtype, rows: int, inputs: int, outputs: int
+) -> None:
+    x, gate, up = (
+        some(rows, inputs, dtype=dtype),
+        some(outputs, inputs, dtype=dtype, seed=1),
+        some(outputs, inputs, dtype=dtype, seed=2),
+    )
+    weights = [there(pack_weight(weight / inputs**0.5)) for weight in (gate, up)]
+    apart_NO = [matmul_sum([(x, weight)]) for weight in weights]
+    assert torch.equal(matmul_swiglu(x, *weights), swiglu(*apart_NO))
+    if rows:
+        assert not torch.equal(matmul_swiglu(x, *weights), swiglu(*apart_NO[::-1]))
 
 
 @pytest.mark.parametrize("dtype", OURS)

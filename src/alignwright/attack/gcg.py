@@ -154,8 +154,10 @@ class SuffixSearch:
         better = [(loss, suffix) for loss, suffix in zip(losses, candidates, strict=True) if loss < now]
         joint = self._merged([suffix for _, suffix in sorted(better)])
         pairs = [*zip(losses, candidates, strict=True), *zip(self.loss.losses(joint).tolist(), joint, strict=True)]
-        loss, suffix = min(pairs, key=lambda pair: pair[0])
-        return SearchStep(number, suffix, loss)
+        for loss, suffix in sorted(pairs, key=lambda pair: pair[0]):
+            if self.space.keeps(suffix):
+                return SearchStep(number, suffix, loss)
+        raise self._untypable(len(pairs))
 
     def _top(self, grad_SV: Tensor) -> Tensor:
         grad_SU = grad_SV.cpu().index_select(1, self.tokens_U)
@@ -169,10 +171,13 @@ class SuffixSearch:
             tokens = top_SK[places, torch.randint(count, (self.width.candidates,), generator=rng)]
             changes = dict.fromkeys(zip(places.tolist(), tokens.tolist(), strict=True))
             singles = [self._with({place: token}) for place, token in changes if token != self.at.suffix[place]]
-            if usable := [suffix for suffix in singles if self.space.keeps(suffix)]:
+            if usable := [suffix for suffix in singles if self.space.may_keep(suffix)]:
                 return usable
-        raise ValueError(
-            f"no candidate of {_DRAWS} for a suffix to {self.space.request[:60]!r} can be"
+        raise self._untypable(_DRAWS)
+
+    def _untypable(self, count: int) -> ValueError:
+        return ValueError(
+            f"no candidate of {count} for a suffix to {self.space.request[:60]!r} can be"
             " typed: each is read as other tokens; a longer suffix or a greater top_k may help"
         )
 
@@ -189,7 +194,7 @@ class SuffixSearch:
                 joint.append(self._with(changes))
             if len(changes) == MERGED:
                 break
-        return [suffix for suffix in joint if self.space.keeps(suffix)]
+        return [suffix for suffix in joint if self.space.may_keep(suffix)]
 
     def _with(self, changes: dict[int, int]) -> list[int]:
         return [changes.get(place, token) for place, token in enumerate(self.at.suffix)]

@@ -32,7 +32,7 @@ class SuffixSpace:
             after = _agreement(bare[::-1], whole[::-1])
             before = min(_agreement(bare, whole), len(bare) - after)
             self.before, self.start = whole[:before], whole[before : len(whole) - after]
-            self.after = whole[len(whole) - after :]
+            self.after, self._lead = whole[len(whole) - after :], self._decode(self.before[-1:])
             if len(self.start) <= length:
                 break
         if not self.start or not self.before or not self.keeps(self.start):
@@ -40,12 +40,12 @@ class SuffixSpace:
                 f"no suffix can be put behind the request {request[:60]!r}: this tokenizer joins it with the words"
                 " before or after it; end the request with a full stop"
             )
+        self._frame = self._written()
 
     def text(self, ids: Sequence[int]) -> str:
         """The suffix in words, as it stands behind the token before it."""
-        anchor = self.before[-1:]
-        lead, whole = self._decode(anchor), self._decode([*anchor, *ids])
-        return whole[len(lead) :] if whole.startswith(lead) else ""
+        whole = self._decode([*self.before[-1:], *ids])
+        return whole[len(self._lead) :] if whole.startswith(self._lead) else ""
 
     def conversation(self, ids: Sequence[int]) -> Conversation:
         """The request with this suffix behind it."""
@@ -54,6 +54,20 @@ class SuffixSpace:
     def keeps(self, ids: Sequence[int]) -> bool:
         """Whether these words are read as these ids."""
         return self.chat.prompt(self.conversation(ids)) == [*self.before, *ids, *self.after]
+
+    def may_keep(self, ids: Sequence[int]) -> bool:
+        """The same where the template writes every suffix between the same words, without asking it
+        again. Of a template that does not, `keeps` alone tells."""
+        text = self.text(ids)
+        if self._frame is None or self.chat.control_tokens_in(text):
+            return self.keeps(ids)
+        return self.chat.encode(text.join(self._frame)) == [*self.before, *ids, *self.after]
+
+    def _written(self) -> tuple[str, str] | None:
+        """What the template writes before and behind a suffix, where it writes it as it stands."""
+        words = self.text(self.start)
+        front, suffix, back = self.chat.words(self._with(words).messages).rpartition(words)
+        return (front, back) if suffix else None
 
     def _with(self, suffix: str) -> Conversation:
         return Conversation.user(self.request + suffix)

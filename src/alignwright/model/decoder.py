@@ -108,10 +108,8 @@ class _PromptLayers:
     def out(self, mixed_MA: Tensor) -> Tensor:
         return self.block.addend(self.block.norm_out, self.layer.out(mixed_MA))
 
-    def gate_up(self, x_MH: Tensor) -> tuple[Tensor, ...]:
-        return self.layer.gate_up(normed(self.block.norm_gate, x_MH)).chunk(2, dim=1)
-
-    def down(self, gate_MI: Tensor, up_MI: Tensor) -> Tensor:
+    def unit(self, x_MH: Tensor) -> Tensor:
+        gate_MI, up_MI = self.layer.gate_up(normed(self.block.norm_gate, x_MH)).chunk(2, dim=1)
         return self.block.addend(self.block.norm_down, self.layer.down(swiglu(gate_MI, up_MI)))
 
 
@@ -201,7 +199,7 @@ class _FastDecoder:
             query_RA, key_RC, value_RC = layer.qkv(x_RH)
             query_RA, key_RC = (apply_rotary(each, cos_RD, sin_RD) for each in (query_RA, key_RC))
             x_RH = x_RH + layer.out(self._attend(query_RA, key_RC, value_RC, cache, mask_R11S))
-            x_RH = x_RH + layer.down(*layer.gate_up(x_RH))
+            x_RH = x_RH + layer.unit(x_RH)
         return normed(self.body.norm, x_RH)
 
     def _fused_layers(self, native: Kernels, x_RH: Tensor, angles: Sequence[tuple[Tensor, Tensor]]) -> Tensor:

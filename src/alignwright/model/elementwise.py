@@ -29,25 +29,38 @@ from alignwright.model.kernels import kernels
 def rms_norm(x_NH: Tensor, weight_H: Tensor, eps: float) -> Tensor:
     """x / sqrt(mean x^2 + eps) * weight, in float32 within (Zhang and Sennrich 2019,
     arXiv:1910.07467)."""
-    return _RmsNorm.apply(x_NH, weight_H, eps)  # type: ignore[no-any-return]
+    return _applied(_RmsNorm, x_NH, weight_H, eps)
 
 
 def swiglu(gate_NI: Tensor, up_NI: Tensor) -> Tensor:
     """silu(gate) * up (Shazeer 2020, arXiv:2002.05202)."""
-    return _SwiGlu.apply(gate_NI, up_NI)  # type: ignore[no-any-return]
+    return _applied(_SwiGlu, gate_NI, up_NI)
 
 
 def apply_rotary(x_NA: Tensor, cos_ND: Tensor, sin_ND: Tensor) -> Tensor:
     """Rotary positions (Su et al. 2021, arXiv:2104.09864): every head's two halves are turned as
     pairs."""
-    return _Rotary.apply(x_NA, cos_ND, sin_ND)  # type: ignore[no-any-return]
+    return _applied(_Rotary, x_NA, cos_ND, sin_ND)
 
 
 def pair_halves(x_NA: Tensor, size: int, rotary: int) -> Tensor:
     """Where only the first `rotary` of a head's numbers turn: in the order in which `apply_rotary`
     pairs them, each half of these before half of the others. A score is the same in any order that
     queries and keys share."""
-    return _PairHalves.apply(x_NA, size, rotary)  # type: ignore[no-any-return]
+    return _applied(_PairHalves, x_NA, size, rotary)
+
+
+class _Unkept:
+    """What a forward pass writes to where there is no way back."""
+
+    def save_for_backward(self, *_: Tensor) -> None:
+        pass
+
+
+def _applied(function: Any, *arguments: Any) -> Tensor:
+    """A node of the gradient costs as much as the arithmetic of a few hundred tokens, so there is none
+    where no gradient is wanted."""
+    return function.apply(*arguments) if torch.is_grad_enabled() else function.forward(_Unkept(), *arguments)
 
 
 class _RmsNorm(torch.autograd.Function):

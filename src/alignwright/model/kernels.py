@@ -60,12 +60,14 @@ _ARGUMENTS: dict[str, list[Any]] = {
     "unnormalised_probs": [_P, _P, _P, _P, _L, _L, _F],
     "label_logprob": [_P, _P, _P, _P, _L, _L, ctypes.c_int],
     "matmul": [_P, _P, _P, _L, _L, _L],
+    "matmul_swiglu": [_P, _P, _P, _P, _L, _L, _L],
     "matmul_sum": [_P, _L, _P, _L, _L],
     "pack_weight": [_P, _P, _L, _L],
     "pack_weight_transposed": [_P, _P, _L, _L],
     "outer": [_P, _P, _P, _L, _L, _L, _L],
     "attend": [_P, _P, _P, _P, _P, _P, _P, _L, _L, _L, _L, _L],
     "attend_backward": [_P, _P, _P, _P, _P, _P, _P, _P, _P, _P, _L, _L, _L, _L, _L],
+    "attend_branches": [_P, _P, _P, _P, _P, _P, _P, _P, _L, _L, _L, _L, _L],
     "attend_kv_cache": [_P, _P, _P, _P, _P, _P, _P, _L, _L, _L, _L, _L, _L, _F],
 }
 
@@ -90,12 +92,14 @@ class Kernels:
         self.has_matmul = hasattr(library, "matmul")  # not every processor: see `matmul`
         if self.has_matmul:
             self.matmul = _call(library, "matmul")
+            self.matmul_swiglu = _call(library, "matmul_swiglu")
             self.matmul_sum = _call(library, "matmul_sum")
             self.pack_weight = _call(library, "pack_weight")
             self.pack_weight_transposed = _call(library, "pack_weight_transposed")
             self.outer = _call(library, "outer")
             self.attend = _call(library, "attend")
             self.attend_backward = _call(library, "attend_backward")
+            self.attend_branches = _call(library, "attend_branches")
             self.vector_width = int(library.vector_width())
 
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -29,8 +29,10 @@ from alignwright.model.block_parts import (
     rotary,
     rotary_size,
 )
+from alignwright.model.branch_attention import Branches, KeysValues, attend_branches
 from alignwright.model.elementwise import apply_rotary, rms_norm, swiglu
-from alignwright.model.lora_linear import Recompute, linears
+from alignwright.model.lora_linear import Recompute, bare_weight, linears
+from alignwright.model.matmul import PackedWeight, all_packed, matmul_swiglu, pack_weight
 from alignwright.model.model_rows import transformers_hidden
 from alignwright.model.packing import PackedBatch
 from alignwright.model.shared_prompt_attention import SharedPromptMask, attend, attention_kernels, shared_prompt_mask
@@ -68,13 +70,6 @@ def scored_hidden(model: Any, batch: PackedBatch) -> Tensor:
     return transformers_hidden(body, batch)
 
 
-class KeysValues(NamedTuple):
-    """What a block keeps of P tokens, for those after them: keys, rotated, and values."""
-
-    key_PC: Tensor
-    value_PC: Tensor
-
-
 class Layers(Protocol):
     """The products of one block, with what is done to their input first and to their output then."""
 
@@ -82,9 +77,7 @@ class Layers(Protocol):
 
     def out(self, mixed_MA: Tensor) -> Tensor: ...
 
-    def gate_up(self, x_MH: Tensor) -> tuple[Tensor, ...]: ...
-
-    def down(self, gate_MI: Tensor, up_MI: Tensor) -> Tensor: ...
+    def unit(self, x_MH: Tensor) -> Tensor: ...
 
 
 def flat_hidden(
@@ -110,7 +103,7 @@ def blocks_hidden(
     body: Any,
     x_MH: Tensor,
     position_M: Tensor,
-    at: SharedPromptMask,
+    at: SharedPromptMask | Branches,
     scored_N: Tensor,
     *,
     keep: Callable[[Tensor, Tensor], None] | None = None,
@@ -118,7 +111,8 @@ def blocks_hidden(
     before: Sequence[KeysValues] = (),
 ) -> Tensor:
     """What the blocks make of embeddings, at some of the tokens: [N, H]. `before`: of each block the
-    keys and values of tokens that were read already, which stand before these in `at`."""
+    keys and values of tokens that were read already, which stand before these in `at`. Of `Branches`
+    there is no gradient."""
     angles = rotary(body, x_MH, position_M)
     scaling = body.layers[0].self_attn.scaling
     own: Sequence[Layers] = layers or [_ModelLayers(block) for block in parts(body)]
@@ -130,15 +124,18 @@ def blocks_hidden(
         # 2. A cache is given keys that are rotated already: a decoding step rotates its own token alone.
         if keep:
             keep(key_MC, value_MC)
-        if before:
-            key_MC = torch.cat([before[block].key_PC, key_MC])
-            value_MC = torch.cat([before[block].value_PC, value_MC])
-        mixed_MA = attend(query_MA, key_MC, value_MC, at)
+        if isinstance(at, Branches):
+            mixed_MA = attend_branches(query_MA, key_MC, value_MC, before[block], at)
+        else:
+            if before:
+                key_MC = torch.cat([before[block].key_PC, key_MC])
+                value_MC = torch.cat([before[block].value_PC, value_MC])
+            mixed_MA = attend(query_MA, key_MC, value_MC, at)
         # 3. After the last attention no token reads another: only states that are asked for go on.
         if layer is own[-1]:
             x_MH, mixed_MA = x_MH.index_select(0, scored_N), mixed_MA.index_select(0, scored_N)
-        x_MH = x_MH + layer.out(mixed_MA)
-        x_MH = x_MH + layer.down(*layer.gate_up(x_MH))
+        x_MH = _added(x_MH, layer.out(mixed_MA))
+        x_MH = _added(x_MH, layer.unit(x_MH))
     return normed(body.norm, x_MH)
 
 
@@ -154,15 +151,28 @@ class _ModelLayers:
     def out(self, mixed_MA: Tensor) -> Tensor:
         return self.block.addend(self.block.norm_out, linears(mixed_MA, self.block.out)[0])
 
-    def gate_up(self, x_MH: Tensor) -> tuple[Tensor, ...]:
-        products = _of_normed(self.block.norm_gate, x_MH, *self.block.gate_up)
-        return products if len(products) == 2 else products[0].chunk(2, dim=1)
+    def unit(self, x_MH: Tensor) -> Tensor:
+        x_MH = normed(self.block.norm_gate, x_MH) if (fast := self._packed_unit(x_MH)) else x_MH
+        if fast:
+            hidden_MI, again = matmul_swiglu(x_MH, *fast), None
+        else:
+            products = _of_normed(self.block.norm_gate, x_MH, *self.block.gate_up)
+            gate_MI, up_MI = products if len(products) == 2 else products[0].chunk(2, dim=1)
+            hidden_MI, again = swiglu(gate_MI, up_MI), Recompute(swiglu, (gate_MI, up_MI))
+        return self.block.addend(self.block.norm_down, linears(hidden_MI, self.block.down, recompute=again)[0])
 
-    def down(self, gate_MI: Tensor, up_MI: Tensor) -> Tensor:
-        again = Recompute(swiglu, (gate_MI, up_MI))
-        return self.block.addend(
-            self.block.norm_down, linears(swiglu(gate_MI, up_MI), self.block.down, recompute=again)[0]
-        )
+    def _packed_unit(self, x_MH: Tensor) -> Sequence[PackedWeight] | None:
+        """The weights of gate and up, where they can be one product and no gradient is wanted."""
+        weights = [bare_weight(layer) for layer in self.block.gate_up]
+        if torch.is_grad_enabled() or len(weights) != 2 or any(w is None or w.dtype != x_MH.dtype for w in weights):
+            return None
+        packed = [pack_weight(weight) for weight in weights if weight is not None]
+        return packed if all_packed(packed) else None
+
+
+def _added(x_MH: Tensor, more_MH: Tensor) -> Tensor:
+    """What a half of a block adds is its own to write to, where no gradient is wanted."""
+    return x_MH + more_MH if torch.is_grad_enabled() else more_MH.add_(x_MH)
 
 
 def _keeps_no_weights(body: Any) -> bool:

@@ -151,7 +151,15 @@ def _plain(layer: Any, x: Tensor, recompute: Recompute | None) -> Tensor:
     base: Any = layer.get_base_layer() if off else layer
     if type(base) is not nn.Linear or "forward" in vars(base):
         return layer(x)
+    if not torch.is_grad_enabled():  # a node of the gradient costs as much as a small product
+        return linear(x.reshape(-1, x.shape[-1]), base.weight, base.bias).view(*x.shape[:-1], -1)
     return _Plain.apply(x, recompute, base.weight, base.bias)  # type: ignore[no-any-return]
+
+
+def bare_weight(layer: Any) -> Tensor | None:
+    """The weight of a linear layer that adds nothing to its product: no adapter over it and no bias."""
+    bare = type(layer) is nn.Linear and "forward" not in vars(layer) and layer.bias is None
+    return layer.weight if bare else None
 
 
 def fuse_lora(model: Any) -> None:

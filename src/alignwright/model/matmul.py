@@ -92,6 +92,13 @@ def matmul_sum(parts: Sequence[tuple[Tensor, PackedWeight]]) -> Tensor:
     return out_NO
 
 
+def matmul_swiglu(x_NI: Tensor, gate: PackedWeight, up: PackedWeight) -> Tensor:
+    """silu(x gate') * (x up') to the bit as if both products had been written out, in one pass: [N, O]."""
+    x_NI, out_NO = x_NI.contiguous(), x_NI.new_empty(len(x_NI), gate.outputs)
+    gate.native.matmul_swiglu(x_NI, gate.data, up.data, out_NO, *out_NO.shape, gate.inputs)
+    return out_NO
+
+
 def outer(left_NR: Tensor, right_NO: Tensor) -> Tensor:
     """left' right, the sum of the outer products of their rows: the gradient of a low-rank matrix;
     from R = 200 on torch is faster. [R, O]."""

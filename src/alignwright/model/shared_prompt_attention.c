@@ -21,11 +21,12 @@ static inline long most(const int64_t *seen, long n) {
     return last;
 }
 
-/* x y' of some rows, up to column `last` at least. turned: y packed, `columns` of them. */
-static inline void scores(const real *x, const real *turned, float *to, long apart, long columns, long last,
-        long rows, long d) {
+/* x y' of some rows, which are `across` elements apart, up to column `last` at least. turned: y packed, `columns` of
+ * them. */
+static inline void scores(const real *x, long across, const real *turned, float *to, long apart, long columns,
+        long last, long rows, long d) {
     for (long column = 0; column < last; column += WIDTH) {
-        term t = {x, turned + column * d, d, d, STEP, 0};
+        term t = {x, turned + column * d, d, across, STEP, 0};
         (width(column, columns) == WIDTH ? tile_packed : tile_packed_half)(&t, 1, WIDE, to + column, apart, rows);
     }
 }
@@ -36,9 +37,9 @@ static inline void mixed(const real *w, const real *y, real *to, long n, long ap
         loose((term){w, y + column, n, apart, STEP, d}, column, ROUNDED, to + column, d, rows);
 }
 
-static inline void turn_all(const real *x, real *turned, long columns, long s, long d) {
+static inline void turn_all(const real *x, real *turned, long columns, long s, long d, long apart) {
     for (long column = 0; column < columns; column += WIDTH)
-        pack_panel(x, turned + column * d, column, width(column, columns), s, d, d);
+        pack_panel(x, turned + column * d, column, width(column, columns), s, d, apart);
 }
 
 static inline void close_gap(float *x, const int64_t *gap, long n) {
@@ -62,10 +63,10 @@ void attend(const real *query, const real *key, const real *value, const int64_t
 #pragma omp for schedule(dynamic)
         for (long i = 0; i < b * heads; i++) {
             const int64_t *sees = seen + i / heads * q, *closed = gap + i / heads * 2;
-            turn_all(key + i * s * d, turned, columns, s, d);
+            turn_all(key + i * s * d, turned, columns, s, d, d);
             for (long begin = 0; begin < q; begin += TALL) {
                 long rows = least(TALL, q - begin), last = most(sees + begin, rows);
-                scores(query + (i * q + begin) * d, turned, row, apart, columns, last, rows, d);
+                scores(query + (i * q + begin) * d, d, turned, row, apart, columns, last, rows, d);
                 for (long r = 0; r < rows; r++) {
                     float *x = row + r * apart, top = -INFINITY, total = 1.0f;
                     long n = sees[begin + r];
@@ -113,15 +114,15 @@ void attend_backward(const real *query, const real *key, const real *value, cons
         for (long i = 0; i < b * heads; i++) {
             const int64_t *sees = seen + i / heads * q, *closed = gap + i / heads * 2;
             const real *k = key + i * s * d;
-            turn_all(k, turned, columns, s, d);
-            turn_all(value + i * s * d, turned_value, columns, s, d);
+            turn_all(k, turned, columns, s, d, d);
+            turn_all(value + i * s * d, turned_value, columns, s, d, d);
             for (long j = 0; j < s * d; j++) to_key[j] = to_value[j] = 0.0f;
             for (long from = 0; from < q; from += SLAB) {
                 long held = least(SLAB, q - from), at = i * q + from, last = most(sees + from, held);
                 for (long begin = 0; begin < held; begin += TALL) {
                     long rows = least(TALL, held - begin), here = most(sees + from + begin, rows);
-                    scores(query + (at + begin) * d, turned, row, apart, columns, here, rows, d);
-                    scores(grad + (at + begin) * d, turned_value, slopes, apart, columns, here, rows, d);
+                    scores(query + (at + begin) * d, d, turned, row, apart, columns, here, rows, d);
+                    scores(grad + (at + begin) * d, d, turned_value, slopes, apart, columns, here, rows, d);
                     for (long r = 0; r < rows; r++) {
                         float *x = row + r * apart, *g = slopes + r * apart, total = 0.0f;
                         long n = sees[from + begin + r];
@@ -143,6 +144,57 @@ void attend_backward(const real *query, const real *key, const real *value, cons
             SIMD for (long j = 0; j < s * d; j++) grad_value[i * s * d + j] = narrow(to_value[j]);
         }
         free(turned), free(turned_value), free(w), free(slope), free(stepped), free(row), free(to_key), free(to_value);
+    }
+}
+
+/* Branches off one row that was read before, flat one after the other: branch i, tokens begin[i] to begin[i + 1], sees
+ * the row's first fork[i] tokens and itself. The row's keys are turned once for all branches.
+ *
+ * query, out: [m, heads, group, d]; key, value: [m, heads, d]; row_key, row_value: [width, heads, d]. */
+void attend_branches(const real *query, const real *key, const real *value, const real *row_key, const real *row_value,
+        const int64_t *fork, const int64_t *begin, real *out, long branches, long heads, long group, long width_of_row,
+        long d, int threads) {
+    long front = (width_of_row + VEC - 1) / VEC * VEC, longest = 0, across = heads * d, far = group * across;
+    for (long b = 0; b < branches; b++) longest = most((int64_t[]){longest, begin[b + 1] - begin[b]}, 2);
+    long columns = (longest + VEC - 1) / VEC * VEC, apart = front + columns + WIDTH;
+#pragma omp parallel num_threads(threads) if (begin[branches] * heads * group * apart > 4096)
+    {
+        real *turned_row = malloc(sizeof(real) * (size_t)(front * d)), *turned = malloc(sizeof(real) * (size_t)(columns * d)),
+                *w = malloc(sizeof(real) * (size_t)(TALL * apart));
+        float *row = malloc(sizeof(float) * (size_t)(TALL * apart));
+        long turned_head = -1;
+#pragma omp for schedule(static)
+        for (long i = 0; i < heads * branches; i++) {
+            long head = i / branches, b = i % branches, first = begin[b], n = begin[b + 1] - first, past = fork[b],
+                    own = (past + VEC - 1) / VEC * VEC, mine = (n + VEC - 1) / VEC * VEC;
+            const int64_t gap[2] = {past, own};
+            const real *v = value + first * across + head * d, *row_v = row_value + head * d;
+            if (head != turned_head) turn_all(row_key + head * d, turned_row, front, width_of_row, d, across);
+            turned_head = head;
+            turn_all(key + first * across + head * d, turned, mine, n, d, across);
+            for (long tile = 0; tile < group * n; ) {
+                long g = tile / n, from = tile % n, rows = least(TALL, n - from), last = from + rows;
+                long place = (first + from) * far + (head * group + g) * d, seen = own + (last + VEC - 1) / VEC * VEC;
+                scores(query + place, far, turned_row, row, apart, front, past, rows, d);
+                scores(query + place, far, turned, row + own, apart, mine, last, rows, d);
+                for (long r = 0; r < rows; r++) {
+                    float *x = row + r * apart, top = -INFINITY;
+                    long sees = own + from + r + 1;
+                    close_gap(x, gap, sees);
+                    TOP(top) for (long j = 0; j < sees; j++) top = x[j] > top ? x[j] : top;
+                    float total = exponentials(x, sees, top);
+                    write_row(w + r * apart, x, sees, 1.0f / total, seen);
+                }
+                for (long column = 0; column < d; column += WIDTH) {
+                    term terms[] = {{w, row_v + column, past, apart, STEP, across},
+                                    {w + own, v + column, last, apart, STEP, across}};
+                    (width(column, d) == WIDTH ? tile_loose : tile_loose_half)(
+                            terms, 2, ROUNDED, out + place + column, far, rows);
+                }
+                tile += rows;
+            }
+        }
+        free(turned_row), free(turned), free(w), free(row);
     }
 }
 #endif

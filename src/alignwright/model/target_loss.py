@@ -27,8 +27,8 @@ import torch
 from torch import Tensor, nn
 
 from alignwright.model.block_parts import embed
+from alignwright.model.branch_attention import Branches, KeysValues
 from alignwright.model.llama_blocks import (
-    KeysValues,
     blocks_hidden,
     has_fast_blocks,
     scored_hidden,
@@ -37,11 +37,14 @@ from alignwright.model.llama_blocks import (
 )
 from alignwright.model.loaded_model import LoadedModel
 from alignwright.model.logprob import head_of, label_logprobs, reply_logprobs, token_logprobs
+from alignwright.model.matmul import linear
 from alignwright.model.packing import pack, plan_batches
-from alignwright.model.shared_prompt_attention import branch_mask
+from alignwright.model.shared_prompt_attention import SharedPromptMask, attention_kernels, branch_mask
+from alignwright.model.token_embeddings import token_delta
 from alignwright.model.tokens import TokenRow
 
 _VOCABULARY = 8192  # tokens whose gradient is made at once
+_HEAD = 256  # states that the head reads at once: it is read anew for each lot
 
 
 class TargetLoss:
@@ -92,7 +95,7 @@ class TargetLoss:
 
     def _mean(self, hidden_NH: Tensor, rows: int) -> Tensor:
         label_N = torch.tensor(self.target, device=hidden_NH.device).repeat(rows)
-        return -label_logprobs(hidden_NH, self.head, label_N).view(rows, -1).mean(1)
+        return -label_logprobs(hidden_NH, self.head, label_N, chunk=_HEAD).view(rows, -1).mean(1)
 
     # ---- by our own blocks -----------------------------------------------------------------------
     def _fast(self, suffix: Sequence[int]) -> tuple[float, Tensor]:
@@ -111,12 +114,19 @@ class TargetLoss:
         """The derivative by one-hot vectors, part of the vocabulary by part."""
         layer = self.policy.model.get_input_embeddings()
         count = layer.weight.shape[0]
+        if fast and self._embeds_as_head(layer):
+            return linear(grad_SH, layer.weight, None).float()
         parts: list[Tensor] = []
         for start in range(0, count, _VOCABULARY):
             ids = torch.arange(start, min(start + _VOCABULARY, count), device=grad_SH.device)
             rows_VH = embed(self.body, ids) if fast else layer(ids)
             parts.append((grad_SH @ rows_VH.to(grad_SH.dtype).T).float())
         return torch.cat(parts, dim=1)
+
+    def _embeds_as_head(self, layer: Any) -> bool:
+        """Whether an embedding is a row of the head's very weight, which may lie packed already."""
+        plain = token_delta(layer) is None and getattr(self.body, "embedding_multiplier", 1.0) == 1.0
+        return plain and layer.weight is self.head.weight
 
     # ---- by transformers' forward ----------------------------------------------------------------
     def _plain(self, suffix: Sequence[int]) -> tuple[float, Tensor]:
@@ -189,9 +199,12 @@ class _CachedRow:
         ends = torch.tensor([length for _, length in starts]).cumsum(0)
         scored_N = (ends[:, None] + torch.arange(-last, 0)).flatten().to(self.device)
         x_MH = embed(self.body, flat)
-        return blocks_hidden(self.body, x_MH, position_M, self._mask(starts, x_MH.dtype), scored_N, before=self.states)
+        heads, size = self.body.config.num_key_value_heads, self.body.layers[0].self_attn.head_dim
+        flat_branches = attention_kernels(x_MH.dtype, self.device, size) is not None
+        at = Branches.of(starts, heads) if flat_branches else self._mask(starts, x_MH.dtype)
+        return blocks_hidden(self.body, x_MH, position_M, at, scored_N, before=self.states)
 
-    def _mask(self, branches: Sequence[tuple[int, int]], dtype: torch.dtype) -> Any:
+    def _mask(self, branches: Sequence[tuple[int, int]], dtype: torch.dtype) -> SharedPromptMask:
         config = self.body.config
         heads = config.num_key_value_heads
         return branch_mask(

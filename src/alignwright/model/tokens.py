@@ -89,7 +89,7 @@ class Chat:
     def prompt(self, conversation: Conversation, prefix: str = "") -> list[int]:
         """The conversation up to and including the assistant's header, and then `prefix`, the
         start of the assistant's turn."""
-        return self._encode(self.words(conversation.messages, header=True) + self._escape(prefix))
+        return self.encode(self.words(conversation.messages, header=True) + self._escape(prefix))
 
     def reply(self, text: str, end: bool = True) -> list[int]:
         """The text as plain letters, and the end of the turn."""
@@ -127,11 +127,11 @@ class Chat:
                     " conversation, or use a model whose template keeps them"
                 )
             text = conversation.messages[turn].content.strip() if self.trims else conversation.messages[turn].content
-            between, reply_ids = self._encode(before[len(rendered_so_far) :]), self.reply(text)
+            between, reply_ids = self.encode(before[len(rendered_so_far) :]), self.reply(text)
             ids += between + reply_ids
             mask += [False] * len(between) + [conversation.messages[turn].trained] * len(reply_ids)
             rendered_so_far = before + self._escape(text) + self.end_text
-        return TokenRow(tuple(self._encode(head)), (tuple(ids),), None if all(mask) else (tuple(mask),))
+        return TokenRow(tuple(self.encode(head)), (tuple(ids),), None if all(mask) else (tuple(mask),))
 
     def text(self, text: str) -> TokenRow:
         """Plain text without a template, after the token that starts a document."""
@@ -147,7 +147,7 @@ class Chat:
 
     def whole(self, conversation: Conversation) -> list[int]:
         """A finished conversation, as the template writes it from its first token to its last."""
-        return self._encode(self.words(conversation.messages, header=False))
+        return self.encode(self.words(conversation.messages, header=False))
 
     @property
     def control_ids(self) -> frozenset[int]:
@@ -166,7 +166,7 @@ class Chat:
     def _plain(self, text: str) -> list[int]:
         return self._encoder.ids(text, split=True) if text else []
 
-    def _encode(self, rendered: str) -> list[int]:
+    def encode(self, rendered: str) -> list[int]:
         """Ids of rendered text: control tokens that the template wrote are control tokens,
         marked ones are their letters."""
         ids: list[int] = []
@@ -295,8 +295,8 @@ class Chat:
 
     def _check_prefix(self) -> None:
         for messages in _PROBES:
-            whole = self._encode(self.words([*messages, _assistant(_PROBE_REPLY)], header=False))
-            ours = self._encode(self.words(messages, header=True)) + self.reply(_PROBE_REPLY)
+            whole = self.encode(self.words([*messages, _assistant(_PROBE_REPLY)], header=False))
+            ours = self.encode(self.words(messages, header=True)) + self.reply(_PROBE_REPLY)
             if whole[: len(ours)] != ours:
                 place = next((i for i, (a, b) in enumerate(zip(ours, whole, strict=False)) if a != b), len(whole))
                 raise ValueError(
