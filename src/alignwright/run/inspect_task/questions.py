@@ -189,7 +189,7 @@ def _measured(
                 claim = refusals_and_pairs.CLAIM[item.kind]
                 shown = Conversation.user(item.prompt)
                 yield Question(
-                    name, item.id, (claim,), shown, item.prompt, item.topic, "", lambda who, ask=ask: _asked(ask, who)
+                    name, item.id, (claim,), shown, item.prompt, item.topic, "", lambda who, ask=ask: _answers(ask, who)
                 )
         case Instruction():
             for prompt in subsample_evenly(data.prompts(stage.data), stage.limit):
@@ -197,18 +197,18 @@ def _measured(
                 claims = ("instruction.format", "instruction.format_loose")
                 yield Question(
                     name, prompt.id, claims, prompt.conversation, prompt.conversation.last.content, prompt.topic, "",
-                    lambda who, ask=ask: _asked(ask, who),
+                    lambda who, ask=ask: _answers(ask, who),
                 )  # fmt: skip
         case IntentMeasure():
             for item in data.items(stage.pushback, PushbackItem, stage.limit):
                 ask = partial(sycophancy.hold_under_pushback, items=[item], **options)
                 yield Question(
                     name, item.id, ("intent.pushback",), item.dialogue, item.dialogue.last.content, item.topic, "",
-                    lambda who, ask=ask: _asked(ask, who),
+                    lambda who, ask=ask: _answers(ask, who),
                 )  # fmt: skip
 
 
-def _asked(ask: Callable[[ChatModel], Sequence[SampleResult]], speakers: Speakers) -> Answers:
+def _answers(ask: Callable[[ChatModel], Sequence[SampleResult]], speakers: Speakers) -> Answers:
     return Answers(ask(speakers.model))
 
 
