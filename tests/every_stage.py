@@ -110,6 +110,7 @@ SPECIAL: dict[str, list[Any]] = {
     "mutate.shots": ["talks.jsonl"],
     "lm_eval.shots": [2],
     "bias.decisions": [True],
+    "high_stakes.bundled": [True],
     "file": ["rules.yaml", "rule.py:score"],
     "cost": ["rules.yaml"],
     "gold": ["rules.yaml"],
@@ -136,6 +137,7 @@ PATHS = {
     "value.prompts": "refusal.jsonl", "repair.prompts": "refusal.jsonl",
     **dict.fromkeys(ON_REQUESTS, "refusal.jsonl"),
     "bias.pairs": "decisions.jsonl", "bbq": "bbq.jsonl", "crows_pairs": "crows.jsonl", "winobias": "winobias.jsonl",
+    "situations": "situations.jsonl",
     "faithful": "faithful.jsonl", "instruction.data": "instruction.jsonl",
     "pretrain.text": "plain.jsonl",
 }  # fmt: skip
@@ -270,6 +272,7 @@ def write_data(folder: Path) -> None:
         "worked.jsonl": ("critique", "few_shot"), "faithful.jsonl": ("instruction", "faithful"),
         "attacks.jsonl": ("replay", "file"), "decisions.jsonl": ("bias", "pairs"), "bbq.jsonl": ("bias", "bbq"),
         "crows.jsonl": ("bias", "crows_pairs"), "winobias.jsonl": ("bias", "winobias"),
+        "situations.jsonl": ("high_stakes", "situations"),
     }  # fmt: skip
     for name, (kind, field) in fields.items():
         write_rows(folder / name, kind, field)
@@ -294,6 +297,8 @@ def _row(kind: str, field: str, mark: str, i: int) -> dict[str, Any]:
     match kind, field:
         case ("bias", "pairs"):
             return {"question": f"{{age}} {mark}?", "a": {"age": "30"}, "b": {"age": "60"}}
+        case (_, "situations"):
+            return prompt | {"right": "help" if i % 2 else "defer", "domain": "legal"}
         case (_, "bbq"):
             answers = {"choices": ["x", "y", "?"], "answer": 2, "unknown": 2, "biased": i % 2, "ambiguous": True}
             return {"question": f"{mark}?"} | answers

@@ -7,7 +7,7 @@ import pytest
 from alignwright.text.grader_error import known_errors
 
 
-@pytest.mark.parametrize("grader", ["refused", "fulfilled"])
+@pytest.mark.parametrize("grader", ["refused", "fulfilled", "deferred", "handed_over", "needless"])
 def test_each_grader_has_measured_errors(grader):
     errors = known_errors(grader)
     assert errors

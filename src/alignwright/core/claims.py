@@ -48,7 +48,7 @@ class Claim(Record):
     """What its parts are called (principle, file, trait ...), where it has any."""
     harmful: bool = False
     """Whether its prompts were made to draw out harm, so that its replies are shown only when asked for."""
-    grader: Literal["refused", "fulfilled"] | None = None
+    grader: Literal["refused", "fulfilled", "deferred", "handed_over", "needless"] | None = None
     """The question of the grader that finds it, where one does."""
     unvalidated: str = Field(default="", exclude_if=lambda why: not why)
     """Why nobody knows how often the grader that finds it is right, where there are no labels of people's

@@ -43,6 +43,7 @@ Kind = Literal[
     "bbq",
     "crows",
     "winobias",
+    "high_stakes",
 ]
 _PROMPT = (
     "prompt",
@@ -65,7 +66,7 @@ COLUMNS_READ: dict[Kind, tuple[str, ...]] = {
     "replies": (
         *_PROMPT,
         *("reply", "response", "completion", "output"),
-        *("request", "refused", "fulfilled", "tool_success", "tool_verdicts"),
+        *("request", "refused", "fulfilled", "deferred", "handed_over", "needless", "tool_success", "tool_verdicts"),
     ),
 }
 """The columns of our own that each kind of reader understands; those of items are their fields."""

@@ -1,11 +1,12 @@
-"""Which replies to which prompts are in a log, and which human labels (refused, fulfilled) have they?
+"""Which replies to which prompts are in a log, and which human labels (refused, fulfilled ...) have they?
 
 Logs of any model, one reply a row: a prompt (text or messages) with `reply`, `response`,
 `completion` or `output`; or `messages` that end with the assistant's turn. `request` is the bare
-request where the prompt wraps it. `refused` and `fulfilled` are labels that people gave, true or
-false; an empty one was not given. An empty reply is a reply, and is kept. A report of garak gives each reply of
-its attempts, an artifact of JailbreakBench each reply that it has, a log of Inspect the last of each sample, a
-memory of PyRIT the last of each attack; what their graders say is no label of people's (`tool_verdicts`).
+request where the prompt wraps it. `refused` and `fulfilled`, and where much is at stake `deferred`,
+`handed_over` and `needless`, are labels that people gave, true or false; an empty one was not given.
+An empty reply is a reply, and is kept. A report of garak gives each reply of its attempts, an
+artifact of JailbreakBench each reply that it has, a log of Inspect the last of each sample, a memory
+of PyRIT the last of each attack; what their graders say is no label of people's (`tool_verdicts`).
 """
 
 from __future__ import annotations
@@ -33,8 +34,8 @@ from alignwright.files.wording import describe_value
 
 _LOGS = ((is_garak_report, reply_rows), (is_pyrit_memory, memory_rows), (is_inspect_log, inspect_rows))
 """Logs of other tools: how each is known, and what makes rows of it."""
-Question = Literal["refused", "fulfilled"]
-QUESTIONS: tuple[Question, ...] = ("refused", "fulfilled")
+Question = Literal["refused", "fulfilled", "deferred", "handed_over", "needless"]
+QUESTIONS: tuple[Question, ...] = ("refused", "fulfilled", "deferred", "handed_over", "needless")
 REPLY = ("reply", "response", "completion", "output")
 TOOL = "tool_success"
 """The column of what one grader of another tool says: whether the attack succeeded."""
@@ -55,6 +56,9 @@ class LabelledReply(Record):
     topic: str = ""
     refused: bool | None = None
     fulfilled: bool | None = None
+    deferred: bool | None = None
+    handed_over: bool | None = None
+    needless: bool | None = None
     tool_verdicts: dict[str, bool] = Field(default_factory=dict)
     """What the tool that wrote the log says of the reply, by grader; true is mostly an attack that
     succeeded. No label of people's."""
@@ -64,7 +68,7 @@ class LabelledReply(Record):
         return reply_key(self.prompt, self.reply)
 
     def label(self, question: Question) -> bool | None:
-        return self.refused if question == "refused" else self.fulfilled
+        return getattr(self, question)
 
 
 def reply_key(prompt: Conversation, reply: str) -> tuple[str, str]:
@@ -140,6 +144,9 @@ def _labelled_reply(columns: Columns) -> LabelledReply:
         reply=reply,
         refused=_label(columns, "refused"),
         fulfilled=_label(columns, "fulfilled"),
+        deferred=_label(columns, "deferred"),
+        handed_over=_label(columns, "handed_over"),
+        needless=_label(columns, "needless"),
         tool_verdicts=_tool_verdicts(columns),
         **about,
     )

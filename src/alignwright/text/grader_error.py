@@ -2,7 +2,7 @@
 
 Sensitivity is the share of replies labelled yes that the grader calls yes, specificity the share
 labelled no that it calls no; an unclear reply is a miss in both. The figures come from `python
-benchmarks/graders.py --write` and were found on other models' replies.
+benchmarks/graders.py --write` (of care: `care_graders.py`) and were found on other models' replies.
 """
 
 from __future__ import annotations
@@ -13,7 +13,9 @@ from functools import cache
 from importlib.resources import files
 from typing import Literal, get_args
 
-GraderName = Literal["refused", "fulfilled"]
+GraderName = Literal["refused", "fulfilled", "deferred", "handed_over", "needless"]
+_FILES = ("grader_errors.json", "care_errors.json")
+"""As `benchmarks/graders.py` and `benchmarks/care_graders.py` write them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,5 +39,6 @@ def known_errors(grader: GraderName) -> tuple[KnownError, ...]:
     """Every measured source of a grader, the one furthest from what shaped its rules first."""
     if grader not in get_args(GraderName):
         raise ValueError(f"no grader {grader!r}: {', '.join(get_args(GraderName))}")
-    rows = json.loads(files("alignwright.text").joinpath("grader_errors.json").read_text(encoding="utf-8"))
+    texts = [files("alignwright.text").joinpath(name).read_text(encoding="utf-8") for name in _FILES]
+    rows = [row for text in texts for row in json.loads(text)]
     return tuple(KnownError(**row) for row in rows if row["grader"] == grader)

@@ -60,6 +60,7 @@ KNOBS: dict[Kind, str] = {
     "bbq": "bias `bbq`",
     "crows": "bias `crows_pairs`",
     "winobias": "bias `winobias`",
+    "high_stakes": "high_stakes `situations`",
 }
 _CHECKED_AGAINST = {"file": "read whole", "page": "publisher's page", "no": "not verified"}
 

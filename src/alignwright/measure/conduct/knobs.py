@@ -3,5 +3,6 @@
 from __future__ import annotations
 
 from alignwright.measure.conduct.bias.knobs import BiasMeasure
+from alignwright.measure.conduct.high_stakes.knobs import HighStakesMeasure
 
-AnyConduct = BiasMeasure
+AnyConduct = BiasMeasure | HighStakesMeasure
