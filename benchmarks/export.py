@@ -2,7 +2,7 @@
 
 `python benchmarks/export.py [--quick] [--engine NAME] [--project FOLDER]` aligns the bundled model by the quickstart's
 spec with a short training of its own, exports it to `gguf:q8_0` through each engine, audits the file that was written
-with the same questions, and prints one JSON line with `"targets": {engine: [share of the audit's CPU-seconds, aim,
+with all of the run's questions, each with a cache of its own that is empty, and prints one JSON line with `"targets": {engine: [share of the audit's CPU-seconds, aim,
 met]}`; it exits 1 where one is missed. Each is a process of its own, and its children count: llama.cpp's server is one.
 `--quick` asks 12 of each kind of question; FOLDER keeps the project with its run, and a run that is there is taken.
 Comparing two logs is benchmarks/compare.py.
@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import resource
 import shutil
 import subprocess
@@ -62,10 +63,12 @@ def project(folder: Path, few: int | None) -> Path:
     return path
 
 
-def cpu_seconds(program: str, *words: Path | str) -> float:
-    """Of a process and its children; what it prints goes to the terminal's error stream."""
+def cpu_seconds(program: str, cache: Path, *words: Path | str) -> float:
+    """Of a process and its children, from an empty cache of dequantised models; what it prints goes to
+    the terminal's error stream."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    subprocess.run([sys.executable, "-c", program, *map(str, words)], check=True, stdout=sys.stderr)
+    command, places = [sys.executable, "-c", program, *map(str, words)], {"ALIGNWRIGHT_CACHE": str(cache)}
+    subprocess.run(command, check=True, stdout=sys.stderr, env=os.environ | places)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     return after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
 
@@ -90,8 +93,8 @@ def main() -> int:
                 continue
             place = Path(temporary) / engine
             file = place / "model.gguf"
-            export = cpu_seconds(EXPORT, run, file, engine, spec.parent)
-            scratch = cpu_seconds(audit, spec, place / "runs", file)
+            export = cpu_seconds(EXPORT, place / "export", run, file, engine, spec.parent)
+            scratch = cpu_seconds(audit, place / "audit", spec, place / "runs", file)
             print(engine, export, scratch, file=sys.stderr)
             seconds[engine] = [round(export, 1), round(scratch, 1)]
             share = round(export / scratch, 2)

@@ -14,6 +14,7 @@ from alignwright.core.protocols import ChatModel, Policy, ShortAnswerer
 from alignwright.core.records import Conversation
 from alignwright.feedback.judge import JudgeVoter
 from alignwright.model.endpoint import Endpoint, EndpointError
+from alignwright.model.http_call import CallError, OpenCalls
 
 SECRET = "sk-very-secret-0123456789"
 
@@ -137,6 +138,22 @@ def test_a_server_that_is_not_there_is_said_so():
         pass
     with pytest.raises(EndpointError, match="it cannot be reached: connection refused; Is the server running"):
         Endpoint(name, retries=1, backoff=0.001).generate(asks(3))
+
+
+@pytest.mark.parametrize(("answers", "calls"), [(0, 3), (1, 7)])
+def test_a_server_that_never_answered_is_given_up_soon_and_one_that_did_is_waited_for(monkeypatch, answers, calls):
+    real, seen = OpenCalls.post, []
+
+    def post(self, *arguments, **options):
+        seen.append(1)
+        if len(seen) <= answers:
+            return real(self, *arguments, **options)
+        raise CallError("it cannot be reached: connection refused", unreachable=True)
+
+    monkeypatch.setattr(OpenCalls, "post", post)
+    with server(lambda body, times: "x") as (name, _), pytest.raises(EndpointError, match="cannot be reached"):
+        Endpoint(name, retries=5, backoff=0.001, concurrency=1).generate(asks(2))
+    assert len(seen) == calls
 
 
 def test_cost_is_unknown_where_the_server_does_not_count():

@@ -119,7 +119,7 @@ def test_a_file_of_bad_rows_is_read_no_further_than_it_takes_to_refuse_it(tmp_pa
         bad = f"big.parquet:{good + 1}: text: wanted text, saw the number 5 (1,000 rows: {good + 1}, {good + 2}, "
         assert caught.value.problems[0].startswith(bad)
         assert f"1000 of the first {1000 + good} rows cannot be used" in caught.value.problems[-1]
-    with pytest.raises(SpecError, match="9997 of 10000 rows cannot be used"):
+    with pytest.raises(SpecError, match="9,997 of 10,000 rows cannot be used"):
         read_items("big.parquet", TextItem, rows=rows(3), bad_rows=0.5)
     assert len(read_items("big.parquet", TextItem, rows=rows(9_500), bad_rows=0.5).rejected) == 500
     (tmp_path / "t.jsonl").write_text('{"txet": 1}\n' * 2000)

@@ -455,3 +455,20 @@ def zstd_packed(path: Path, zstandard: Any) -> None:
                 zlib.crc32(content[info.filename]),
                 len(content[info.filename]),
             )
+
+
+def test_logs_in_which_nothing_is_scored_are_named(tmp_path: Path) -> None:
+    empty = ScoreLog(str(tmp_path / "a.jsonl"), "lm-eval", ())
+    with pytest.raises(ValueError, match=r"nothing is scored in .*a.jsonl and in .*a.jsonl: there is nothing to"):
+        compare_logs(empty, empty)
+
+
+def test_a_claim_s_name_stays_whole_in_eighty_columns(tmp_path: Path) -> None:
+    a, b = planted(5)
+    name = "leaderboard_mmlu_professional_law"
+    paths = [samples(tmp_path / side / f"samples_{name}_2026.jsonl", each) for side, each in (("a", a), ("b", b))]
+    screen = io.StringIO()
+    show(aw.compare(*paths, quiet=True), Console(file=screen, width=80))
+    claim = next(iter(aw.compare(*paths, quiet=True).changes)).claim
+    assert len(claim) > 20
+    assert claim in screen.getvalue().split("claim", 1)[1]

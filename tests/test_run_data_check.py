@@ -18,7 +18,7 @@ import alignwright as aw
 from alignwright.cli import app
 from alignwright.files.data_file import DataFile
 from alignwright.files.errors import SpecError
-from alignwright.run.data_check import check_file
+from alignwright.run.data_check import check_file, lines
 
 KEY = "AKIA" + "Q3EGRIZ6YBQWOPLM"
 ROWS = [
@@ -188,3 +188,40 @@ def test_published_files_are_taken_for_what_they_are(name: str, kind: str, rows:
     found = check_file(DataFile(file=str(real(name))))
     assert (found.format.kind, len(found.rejected)) == (kind, bad)
     assert rows is None or found.rows == rows
+
+
+def test_a_few_pairs_with_a_bad_row_are_pairs(tmp_path: Path) -> None:
+    """A short file's one bad row is a large share of it; its columns say what it is."""
+    rows = [
+        {"prompt": "Hi?", "chosen": "same", "rejected": "same"},
+        {"prompt": "Ho?", "chosen": "a", "rejected": "b"},
+        {"prompt": "Ha?", "chosen": "", "rejected": "b"},
+    ]
+    found = check_file(DataFile(file=str(write(tmp_path / "few.jsonl", rows))))
+    assert (found.format.kind, found.rows, [row.row for row in found.rejected]) == ("pairs", 1, [1, 3])
+    plain = [{"prompt": "Hi?", "topic": "x"}, {"prompt": "Ho?", "source": "y"}]
+    assert check_file(DataFile(file=str(write(tmp_path / "prompts.jsonl", plain)))).format.kind == "prompts"
+
+
+@pytest.mark.parametrize(
+    ("data", "why"),
+    [
+        (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + bytes(range(256)) * 4, "it is no text but binary data; a file of rows is"),
+        (b"hello\nworld\n", r"data.jsonl:1: no row of the first 2 has columns \(.+\), seen 'hello'"),
+    ],
+)
+def test_a_file_without_a_single_row_of_columns_says_so(data: bytes, why: str, tmp_path: Path) -> None:
+    (tmp_path / "data.jsonl").write_bytes(data)
+    with pytest.raises(SpecError, match=why):
+        check_file(DataFile(file=str(tmp_path / "data.jsonl")))
+
+
+def test_one_of_a_thing_is_no_plural(tmp_path: Path) -> None:
+    row = {"prompt": "Hi?", "chosen": "Ho.", "rejected": "No."}
+    one, two = (
+        [text for text, _ in lines(check_file(DataFile(file=str(write(tmp_path / f"{n}.jsonl", [row] * n)))))]
+        for n in (1, 3)
+    )
+    assert "1 of 1 row tried" in one[0]
+    assert one[1].split(", ")[0].split("; ")[0] == "1 row"
+    assert "3 rows, 2 duplicates" in two[1]

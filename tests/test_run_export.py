@@ -64,7 +64,7 @@ def test_what_cannot_be_written_is_refused_by_name(run: aw.Run, to: str) -> None
 
 
 def test_the_file_answers_the_promises_again_through_transformers(run: aw.Run, tmp_path: Path) -> None:
-    done = aw.export(run.path, to="gguf:f16", out=tmp_path / "a.gguf", engine="transformers", quiet=True)
+    done = aw.export(run.path, to="gguf:f16", out=tmp_path / "a.gguf", engine="transformers", ask="all", quiet=True)
     assert done.verification is not None
     assert [(p.before, p.now.answer, p.asked) for p in done.verification.promises] == [("kept", "kept", True)] * 2
     pairs = next(f for f in done.verification.differences if f.claim == "value.pairs")
@@ -75,6 +75,45 @@ def test_the_file_answers_the_promises_again_through_transformers(run: aw.Run, t
     assert of >= 12
     assert same > of / 2
     assert done.exit_code == 0
+
+
+def test_only_what_a_promise_rests_on_is_asked_again(run: aw.Run, tmp_path: Path) -> None:
+    whole = aw.export(run.path, to="gguf:f16", out=tmp_path / "a.gguf", engine="transformers", ask="all", quiet=True)
+    asked = aw.export(run.path, to="gguf:f16", out=tmp_path / "b.gguf", engine="transformers", quiet=True)
+    assert whole.verification is not None
+    assert asked.verification is not None
+    assert [(p.promise, p.now.answer, p.now.reason) for p in asked.verification.promises] == [
+        (p.promise, p.now.answer, p.now.reason) for p in whole.verification.promises
+    ]
+    claims = {f.claim: f for f in whole.verification.differences}
+    assert {f.claim for f in asked.verification.differences} == {
+        "value.pairs",
+        "value.pairs.be_kind",
+        "tax.bits_per_byte",
+    }
+    assert [(f.value, f.low, f.high, f.n) for f in asked.verification.differences] == [
+        (claims[f.claim].value, claims[f.claim].low, claims[f.claim].high, claims[f.claim].n)
+        for f in asked.verification.differences
+    ]
+    left_out = ("instruction.format", "instruction.format_loose", "value.refusal", "value.over_refusal")
+    assert asked.verification.not_asked == (*left_out, "attack.success", "attack.not_refused")
+    assert whole.verification.not_asked == ()
+    assert list(asked.verification.lines())[-1].endswith("attack.success, attack.not_refused")
+
+
+@pytest.mark.parametrize(
+    ("options", "option"),
+    [({"verify": False, "engine": "transformers"}, "--engine"), ({"verify": False, "ask": "all"}, "--ask")],
+)
+def test_an_option_of_asking_without_it_is_refused(run: aw.Run, options: dict[str, Any], option: str) -> None:
+    with pytest.raises(ValueError, match=f"{option} has no effect with --no-verify; leave it out"):
+        aw.export(run.path, to="gguf:f16", quiet=True, **options)
+
+
+@pytest.mark.parametrize("options", [{"engine": "vllm"}, {"ask": "some"}])
+def test_a_choice_that_is_none_is_refused(run: aw.Run, options: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="is not known; choose from"):
+        aw.export(run.path, to="gguf:f16", quiet=True, **options)
 
 
 def test_drafts_of_the_measured_model_change_no_answer_and_spare_the_decoding(
@@ -96,7 +135,7 @@ def test_drafts_of_the_measured_model_change_no_answer_and_spare_the_decoding(
             monkeypatch.setattr(LocalModel, "drafts", property(lambda _: {}, lambda *_: None), raising=False)
         decoded.clear()
         path = tmp_path / name / "a.gguf"
-        aw.export(run.path, to="gguf:f16", out=path, engine="transformers", quiet=True)
+        aw.export(run.path, to="gguf:f16", out=path, engine="transformers", ask="all", quiet=True)
         answers = sorted((path.parent / "a.gguf.verify" / "answers").rglob("outcomes.jsonl"))
         heard.append((sum(decoded), [file.read_text() for file in answers]))
     assert heard[0][1] == heard[1][1]
@@ -119,7 +158,7 @@ def test_a_file_of_another_model_changes_a_verdict_and_the_exit_code(run: aw.Run
 @pytest.mark.model
 def test_the_file_answers_in_llama_cpp_what_can_be_asked_there(run: aw.Run, tmp_path: Path) -> None:
     pytest.importorskip("xllamacpp", reason="llama.cpp's server is not installed: pip install xllamacpp")
-    done = aw.export(run.path, to="gguf:f16", out=tmp_path / "a.gguf", engine="llama.cpp", quiet=True)
+    done = aw.export(run.path, to="gguf:f16", out=tmp_path / "a.gguf", engine="llama.cpp", ask="all", quiet=True)
     assert done.verification is not None
     assert [(p.now.answer, p.asked) for p in done.verification.promises] == [("untested", False)] * 2
     claims = {f.claim for f in done.verification.differences}

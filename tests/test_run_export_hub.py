@@ -147,9 +147,18 @@ def test_without_a_token_the_error_says_how_to_get_one(run: aw.Run, no_token: No
         aw.export(run.path, to="hub", repo="https://huggingface.co/owner/name", quiet=True)
 
 
-@pytest.mark.parametrize("options", [{"repo": "owner/name"}, {"dry_run": True}, {"engine": "transformers"}])
-def test_an_option_without_effect_is_refused(run: aw.Run, options: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match=f"--{next(iter(options)).replace('_', '-')} has no effect with --to peft"):
+@pytest.mark.parametrize(
+    ("options", "name"),
+    [
+        ({"repo": "owner/name"}, "repo"),
+        ({"dry_run": True}, "dry-run"),
+        ({"engine": "transformers"}, "engine"),
+        ({"ask": "all"}, "ask"),
+        ({"verify": False}, "no-verify"),
+    ],
+)
+def test_an_option_without_effect_is_refused(run: aw.Run, options: dict[str, Any], name: str) -> None:
+    with pytest.raises(ValueError, match=f"--{name} has no effect with --to peft"):
         aw.export(run.path, to="peft", quiet=True, **options)
 
 

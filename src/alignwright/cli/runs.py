@@ -105,6 +105,7 @@ def export(
     out: Annotated[Path | None, typer.Option(help="Where to write it; none: under the run's export/.")] = None,
     verify: Annotated[bool, typer.Option(help="Answer the run's promises again on what was written.")] = True,
     engine: Annotated[str, typer.Option(help="What opens it for that: llama.cpp, transformers or auto.")] = "auto",
+    ask: Annotated[str, typer.Option(help="Which questions for that: promised or all.")] = "promised",
     spec_folder: Annotated[Path | None, typer.Option(help="Where the spec's data lie, if they have moved.")] = None,
     repo: Annotated[str | None, typer.Option(help="With --to hub: the repository to upload to, owner/name.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="With --to hub: say what would be uploaded.")] = False,
@@ -113,6 +114,14 @@ def export(
     from alignwright.run import interface
 
     result = interface.export(
-        run, to=to, out=out, verify=verify, engine=engine, spec_folder=spec_folder, repo=repo, dry_run=dry_run
+        run,
+        to=to,
+        out=out,
+        verify=verify,
+        engine=engine,
+        ask=ask,
+        spec_folder=spec_folder,
+        repo=repo,
+        dry_run=dry_run,
     )
     raise typer.Exit(result.exit_code)

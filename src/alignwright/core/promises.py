@@ -29,6 +29,7 @@ from pydantic import Field
 
 from alignwright.core.claims import CORRECTED, Claim
 from alignwright.core.records import Finding, Record
+from alignwright.core.wording import amount
 
 Op = Literal["<", "<=", ">", ">="]
 
@@ -205,10 +206,9 @@ def _judge(promise: Promise, finding: Finding, flip: bool, verb: str) -> Verdict
             promise, f"undecided: the interval {interval} contains {show(promise.bound)}{_short(finding)}", finding
         )
     missing = finding.unscored + finding.errors
-    gaps = f"; {missing} more items could not be scored" if missing else ""
-    reason = (
-        f"{promise.claim} {verb} {show(value)} {interval} at {finding.stage}, {finding.n} items{gaps}{_short(finding)}"
-    )
+    gaps = f"; {amount(missing, 'more item')} could not be scored" if missing else ""
+    items = f"{amount(finding.n, 'item')}{gaps}{_short(finding)}"
+    reason = f"{promise.claim} {verb} {show(value)} {interval} at {finding.stage}, {items}"
     return Verdict(promise=promise.text, answer="kept" if ends[0] else "broken", reason=reason, finding=finding.id)
 
 

@@ -16,6 +16,7 @@ from alignwright.core.claims import CORRECTED
 from alignwright.core.constitution import Constitution
 from alignwright.core.records import Comparison, Labelled
 from alignwright.core.stage import KnobRows, Reads, Stage
+from alignwright.core.wording import amount
 from alignwright.experiment.contamination import SpecFile, both_kinds, overlaps
 from alignwright.experiment.experiment import (
     Experiment,
@@ -132,9 +133,9 @@ def _about_constitution(constitution: Constitution | None, experiment: Experimen
 
 
 def _about_file(file: SpecFile) -> str:
-    counts = [f"{len(file.data.rows)} rows"]
+    counts = [amount(len(file.data.rows), "row")]
     if twice := file.duplicates:
-        counts.append(f"{twice} duplicates")
+        counts.append(amount(twice, "duplicate"))
     if file.data.rejected:
         counts.append(f"{len(file.data.rejected)} bad rows set aside")
     return f"{dotted(file.loc)}: {file.data.file}: {', '.join([*counts, *file.data.notes])}"
@@ -143,7 +144,7 @@ def _about_file(file: SpecFile) -> str:
 def _about_stages(experiment: Experiment) -> Iterator[str]:
     yield f"stages: {', '.join(stage_names(experiment))}"
     claims, models = len(promised_claims(experiment)), len(model_stages(experiment))
-    yield f"claims: {claims} at {models} model{'s' * (models != 1)}, and the parts of those that have parts"
+    yield f"claims: {claims} at {amount(models, 'model')}, and the parts of those that have parts"
     yield f"promises: {len(experiment.promises)}"
     yield from _twins(experiment)
     points, seeds = len(points_of(experiment.grid or {})), len(seeds_of(experiment.seed, experiment.seeds))

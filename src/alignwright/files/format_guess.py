@@ -18,6 +18,7 @@ from typing import Any, Literal
 
 from alignwright.core.records import Record
 from alignwright.core.stage import Rows
+from alignwright.core.wording import amount
 from alignwright.files.data_file import DataFile
 from alignwright.files.errors import SpecError
 from alignwright.files.items import (
@@ -55,6 +56,8 @@ KINDS: dict[str, Rows | type[Record]] = {
 }
 """The kinds by the names that `docs/spec.md` has for them, the more particular first."""
 _FEW = 0.1
+FEW_ROWS = 10
+"""In a file of fewer rows the share that a reader can use says little."""
 _UNREAD = "columns not read: "
 Sureness = Literal["sure", "likely", "doubtful"]
 
@@ -86,6 +89,8 @@ def guess_format(file: DataFile, raws: Sequence[Raw]) -> FormatGuess:
         trials = _trials(file.at(str(path)))
     if not trials:  # tables without a header, votes with their statements in a file beside them
         trials = _trials(file)
+    if not trials and not rows:
+        raise SpecError([_no_columns(file, raws)])
     if not trials:
         columns = ", ".join(dict.fromkeys(name for row in rows for name in row))
         raise SpecError(
@@ -95,7 +100,7 @@ def guess_format(file: DataFile, raws: Sequence[Raw]) -> FormatGuess:
             ]
         )
     best, *rest = trials
-    coverage = f"{best.good:,} of {best.total:,} rows tried"
+    coverage = f"{best.good:,} of {amount(best.total, 'row')} tried"
     if best.leftover:
         coverage += f", without the column{'s' * (len(best.leftover) > 1)} {', '.join(best.leftover)}"
     rivals = [trial for trial in rest if trial.good == best.good and len(trial.leftover) <= len(best.leftover)]
@@ -104,6 +109,15 @@ def guess_format(file: DataFile, raws: Sequence[Raw]) -> FormatGuess:
     if best.good < (1 - _FEW) * best.total:
         sureness = "doubtful"
     return FormatGuess(best.kind, sureness, coverage, tuple(trial.kind for trial in rest))
+
+
+def _no_columns(file: DataFile, raws: Sequence[Raw]) -> str:
+    """Why no row has a column."""
+    if any(mark in raw.text for raw in raws for mark in ("\0", "\N{REPLACEMENT CHARACTER}")):
+        return f"{file.file}: it is no text but binary data; a file of rows is JSON lines, JSON, CSV, TSV or Parquet"
+    first = raws[0]
+    why = f" ({first.reason})" if first.reason else ""
+    return f"{file.file}:{first.number}: no row of the first {len(raws)} has columns{why}, seen {first.text[:60]!r}"
 
 
 def read_as(kind: str, file: DataFile) -> FileRows[Any]:
@@ -124,10 +138,14 @@ def _trials(file: DataFile) -> list[_Trial]:
         notes = [note.removeprefix(_UNREAD) for note in rows.notes if note.startswith(_UNREAD)]
         names = tuple(notes[0].split(", ")) if notes else ()
         trials.append(_Trial(kind, len(rows.numbers), len(rows.numbers) + len(rows.rejected), names))
-    return sorted(trials, key=_badness)
+    return sorted(trials, key=lambda trial: _badness(trial, trials))
 
 
-def _badness(trial: _Trial) -> tuple[float, int]:
-    """A few bad rows say less against a reader than columns that it leaves unread."""
+def _badness(trial: _Trial, trials: Sequence[_Trial]) -> tuple[bool, float, int]:
+    """A few bad rows say less against a reader than columns that it leaves unread. In a file of few rows
+    a few are a large share: there two columns that it leaves to another reader, such as chosen and
+    rejected, say more than any bad row."""
     lost = 1 - trial.good / max(1, trial.total)
-    return (0.0 if lost <= _FEW else lost), len(trial.leftover)
+    rivals = [len(set(trial.leftover) - set(other.leftover)) for other in trials if other.good and other is not trial]
+    leaves = trial.total < FEW_ROWS and max(rivals, default=0) > 1
+    return leaves, (0.0 if lost <= _FEW else lost), len(trial.leftover)

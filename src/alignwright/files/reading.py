@@ -17,6 +17,7 @@ from typing import Any, Generic, TypeVar, cast
 from pydantic import ValidationError
 
 from alignwright.core.records import CheckCall, Comparison, Conversation, Message, Prompt, Record
+from alignwright.core.wording import amount
 from alignwright.files import chat, collector, construct
 from alignwright.files.chat import RowError
 from alignwright.files.data_file import data_file
@@ -163,7 +164,7 @@ def within_bad_rows(rows: FileRows[T], bad_rows: float, good: int | None = None)
         if not rows.rows:
             raise SpecError([*lines, f"{rows.file}: no row can be used"])
         return rows
-    count = f"{bad} of {total} rows cannot be used ({bad / total:.1%})"
+    count = f"{bad:,} of {amount(total, 'row')} cannot be used ({bad / total:.1%})"
     raise SpecError([*lines, f"{rows.file}: {count}; intent.bad_rows allows {bad_rows:.1%}"])
 
 

@@ -31,6 +31,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from alignwright.core.records import Comparison, Conversation, Labelled, Prompt
+from alignwright.core.wording import amount
 from alignwright.files import chat, construct
 from alignwright.files.chat import RowError
 from alignwright.files.data_file import data_file
@@ -126,7 +127,14 @@ def read_conversations(source: str | Path, *, bad_rows: float = 0.0) -> FileRows
         (row, number) for row, number in zip(file_rows.rows, file_rows.numbers, strict=True) if row is not None
     ]
     untrained = len(file_rows.rows) - len(keeps_column)
-    notes = (*file_rows.notes, *([f"{untrained} rows labelled false are not learned from"] if untrained else []))
+    notes = (
+        *file_rows.notes,
+        *(
+            [f"{amount(untrained, 'row')} labelled false {'is' if untrained == 1 else 'are'} not learned from"]
+            if untrained
+            else []
+        ),
+    )
     return FileRows(
         file_rows.file,
         tuple(row for row, _ in keeps_column),
@@ -245,7 +253,9 @@ def _pair_labelled(file_rows: FileRows[Comparison | Labelled]) -> FileRows[Compa
         alone += [] if good and bad else rows
         rows_found += [(_compare(g.prompt, g.reply, b.reply), rows[0][1]) for g in good for b in bad]
     good = sum(row.good for row, _ in alone)
-    notes = [f"{both} rows left out, whose reply is labelled both good and bad under one prompt"] if both else []
+    notes = (
+        [f"{amount(both, 'row')} left out, whose reply is labelled both good and bad under one prompt"] if both else []
+    )
     if notes and not rows_found and not alone:
         raise SpecError([f"{file_rows.file}: no row is left: {notes[0]}"])
     notes += (

@@ -168,7 +168,7 @@ class ModelStore:
             self._in_memory = beside
             policy = self._load(dtype)
             if model == BASELINE:
-                policy.drafts = self.drafts
+                policy.drafts, policy.as_trees = self.drafts, bool(self.drafts)
             else:
                 self._put_on(policy, model)
             self._in_memory[key] = policy

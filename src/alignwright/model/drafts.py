@@ -1,11 +1,11 @@
 """Which greedy reply does a model give, where another model's reply is at hand and likely to be the same?
 
-Speculative decoding (Leviathan et al. 2023) with a stored reply as the draft: prompt and draft are read
-in one pass, and where the likeliest token at every place is the draft's the draft is the reply; else it
-is decoded from the first token that is not. A pass and a step round otherwise (3e-5 of a logit at
-most, where they were compared), so where the two likeliest tokens lie closer than `CLOSE` nothing is
-taken from the pass, and the reply is decoded from its beginning. A draft costs or saves time and
-changes no reply.
+Speculative decoding (Leviathan et al. 2023) with a stored reply as the draft: prompts and drafts are
+read in one pass, what they share once (`prefix_tree`), and where the likeliest token at every place is
+the draft's the draft is the reply; else it is decoded from the first token that is not. A pass and a
+step round otherwise (3e-5 of a logit at most, where they were compared), so where the two likeliest
+tokens lie closer than `CLOSE` nothing is taken from the pass, and the reply is decoded from its
+beginning. A draft costs or saves time and changes no reply.
 
 Left out on purpose: a pass over the rest of a draft after the first difference, which seldom fits again.
 
@@ -15,16 +15,15 @@ Shapes: N tokens of the drafts, C of a chunk, V vocabulary.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import groupby
+from itertools import islice
 from typing import NamedTuple
 
 import torch
 
 from alignwright.model.adapters import merged
-from alignwright.model.llama_blocks import scored_hidden
 from alignwright.model.loaded_model import LoadedModel
 from alignwright.model.logprob import head_of
-from alignwright.model.packing import pack, plan_batches
+from alignwright.model.prefix_tree import reply_states
 from alignwright.model.sampling import Sample, sample
 from alignwright.model.tokens import TokenRow
 
@@ -93,17 +92,17 @@ def _prefix(places: Sequence[_Place], stop_ids: frozenset[int]) -> Sample:
 @torch.inference_mode()
 def _read(policy: LoadedModel, rows: Sequence[TokenRow]) -> list[list[_Place]]:
     """One pass over prompts and drafts: every token of each draft."""
-    passes: list[list[_Place]] = [[] for _ in rows]
     head = head_of(policy.model)
+    passes: list[list[_Place]] = [[] for _ in rows]
     with merged(policy):
-        for batch in plan_batches(rows, policy.token_budget, shuffle_seed=None):
-            packed = pack([rows[i] for i in batch], policy.chat.pad_id, dtype=policy.dtype)
-            hidden_NH = scored_hidden(policy.model, packed)
+        for batch, hidden_NH in reply_states(policy, rows):
+            tokens = [token for i in batch for token in rows[i].replies[0]]
             places: list[_Place] = []
-            for start in range(0, len(hidden_NH), _CHUNK):
-                places += _likeliest(head(hidden_NH[start : start + _CHUNK]).float(), packed.label_N[start:].tolist())
-            for reply, those in groupby(zip(packed.reply_N.tolist(), places, strict=True), lambda pair: pair[0]):
-                passes[batch[reply]] = [place for _, place in those]
+            for start in range(0, len(tokens), _CHUNK):
+                places += _likeliest(head(hidden_NH[start : start + _CHUNK]).float(), tokens[start:])
+            each = iter(places)
+            for i in batch:
+                passes[i] = list(islice(each, len(rows[i].replies[0])))
     return passes
 
 

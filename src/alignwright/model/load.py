@@ -30,6 +30,7 @@ from alignwright.files.models import ModelError, ModelRef, resolve
 from alignwright.files.quantization import Quantization, why_not_quantized
 from alignwright.model.adapters import load_adapter
 from alignwright.model.attention import NAME
+from alignwright.model.gguf_once import parsed_once
 from alignwright.model.gguf_rope import scaled_rope
 from alignwright.model.given_template import give_template
 from alignwright.model.hub import hub_answers
@@ -173,7 +174,7 @@ def dequantised(gguf: Path) -> Path:
 
 def _dequantise(gguf: Path, folder: Path) -> None:
     options: dict[str, Any] = {"gguf_file": gguf.name, "local_files_only": True, "trust_remote_code": False}
-    with without_progress_bars(), readable(gguf.name, gguf):
+    with without_progress_bars(), readable(gguf.name, gguf), parsed_once(gguf):
         AutoTokenizer.from_pretrained(gguf.parent, **options).save_pretrained(folder)
         unpacked = GgufConfig(dequantize=True)
         model: Any = AutoModelForCausalLM.from_pretrained(

@@ -20,9 +20,10 @@ from alignwright.model.drafts import greedy_from_drafts
 from alignwright.model.engine_check import fit_rows
 from alignwright.model.legacy_config import write_legacy_config
 from alignwright.model.loaded_model import LoadedModel
-from alignwright.model.logprob import reply_logprobs, token_logprobs
+from alignwright.model.logprob import head_of, label_logprobs, reply_logprobs, token_logprobs
 from alignwright.model.packing import pack, plan_batches
 from alignwright.model.plain_weights import save_plain
+from alignwright.model.prefix_tree import reply_states
 from alignwright.model.progress_bars import without_progress_bars
 from alignwright.model.quantization import has_quantized
 from alignwright.model.sampling import Sample, sample
@@ -50,6 +51,9 @@ class LocalModel(LoadedModel):
         self.drafts: Mapping[str, str] = {}
         """To a conversation, by its id, the greedy reply that is likely: it makes that reply cheaper to
         find, and changes none."""
+        self.as_trees = False
+        """Whether given texts that begin alike are read together, what they share once (`prefix_tree`):
+        fewer tokens, rounded otherwise than in the fixed layout by which findings are computed."""
 
     def generate(
         self,
@@ -142,6 +146,8 @@ class LocalModel(LoadedModel):
         )  # no reply sees another
         results: list[list[tuple[float, int]]] = [[] for _ in rows]
         count_scored = 0
+        if self.as_trees and all(row.masks is None and all(row.replies) for row in rows):
+            return self._score_trees(rows)
         with merged(self):
             for batch in plan_batches(rows, self.token_budget, shuffle_seed=None):
                 packed = pack([rows[i] for i in batch], self.chat.pad_id, dtype=self.dtype)
@@ -152,6 +158,22 @@ class LocalModel(LoadedModel):
                 if self.progress:
                     self.progress(count_scored, len(rows))
         return results
+
+    def _score_trees(self, rows: Sequence[TokenRow]) -> list[list[tuple[float, int]]]:
+        """The same, each reply a sequence of its own whose beginning is read with those of others."""
+        singles = [TokenRow(row.prompt, (reply,)) for row in rows for reply in row.replies]
+        sums, head, count_read = [0.0] * len(singles), head_of(self.model), 0
+        with merged(self):
+            for batch, hidden_NH in reply_states(self, singles):
+                lengths = [len(singles[i].replies[0]) for i in batch]
+                labels = torch.tensor([token for i in batch for token in singles[i].replies[0]])
+                for i, part in zip(batch, label_logprobs(hidden_NH, head, labels).split(lengths), strict=True):
+                    sums[i] = float(part.sum())
+                count_read += len(batch)
+                if self.progress:
+                    self.progress(count_read * len(rows) // len(singles), len(rows))
+        total = iter(sums)
+        return [[(next(total), len(reply)) for reply in row.replies] for row in rows]
 
     def _record(self, sampled: Sample, prompt: Conversation) -> Reply:
         text, logprob = self.chat.decode(sampled.ids), sum(sampled.logprobs)

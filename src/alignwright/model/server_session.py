@@ -30,6 +30,9 @@ after which it is given up."""
 TIMEOUTS, MALFORMED = 1, 2
 """A call that ran out of time, or brought what is no chat completion, is tried so often again,
 whatever else may be."""
+UNREACHED = 2
+"""A server that has never answered and cannot be reached (a closed port, a wrong name) is called so often
+again, which takes some seconds: waiting longer is for one that is at work, or is started again."""
 NOT_ASKED = "not asked, because the server had refused another prompt or could not be reached"
 
 
@@ -186,6 +189,7 @@ class Session:
                     trouble.kind != "again"
                     or attempts > settings.retries
                     or timeouts > TIMEOUTS
+                    or (trouble.unreachable and not self.parameters.has_answered and attempts > UNREACHED)
                     or malformed > MALFORMED
                 ):
                     unreachable = trouble.unreachable or (trouble.timed_out and not self.parameters.has_answered)

@@ -172,17 +172,21 @@ def branch_mask(
     size: int,
     dtype: torch.dtype,
     device: torch.device,
+    before_KP: np.ndarray | None = None,
 ) -> SharedPromptMask:
     """The grid of branches (fork, length) off one row of `width` tokens that were read already: a
     branch sees the row's first `fork` tokens and itself. Queries are the branches' tokens, flat one
-    branch after the other; keys are the row's tokens, and then these."""
+    branch after the other; keys are the row's tokens, and then these. `before_KP`: there is no such
+    row, and a branch sees first these tokens of the branches themselves (without a gradient)."""
     fork_K, length_K = np.array(branches).T
+    read = width if before_KP is None else 0  # keys that come before the branches' own
     depth, count = int(length_K.max()), int(length_K.sum())
     real_KL = np.arange(depth) < length_K[:, None]
     token_KL = np.where(real_KL, (np.cumsum(length_K) - length_K)[:, None] + np.arange(depth), -1)
     row_1P = np.arange(width)[None]
-    own_KL = np.where(real_KL, token_KL + width, -1)
-    key_KS = np.concatenate([np.repeat(row_1P, len(branches), axis=0), own_KL], axis=1)
+    own_KL = np.where(real_KL, token_KL + read, -1)
+    row_KP = np.repeat(row_1P, len(branches), axis=0) if before_KP is None else before_KP
+    key_KS = np.concatenate([row_KP, own_KL], axis=1)
     row_may = np.repeat((row_1P < fork_K[:, None])[:, None], depth, axis=1)
     own_may = np.tri(depth, dtype=bool)[None] & real_KL[:, None]
     may = np.concatenate([row_may, own_may], axis=2)[None]
@@ -190,7 +194,8 @@ def branch_mask(
     shape = _Shape(heads, group, dtype, device, attention_kernels(dtype, device, size) is not None)
     block = _block(token_KL[None], key_KS[None], may, gap_K2, 0, shape)
     query_X = _places([_by_head(token_KL, heads)], count * heads).to(device)
-    key_X = _places([_by_head(row_1P, heads), _by_head(own_KL[None], heads)], (width + count) * heads).to(device)
+    rows = [_by_head(row_1P, heads)] if read else []
+    key_X = _places([*rows, _by_head(own_KL[None], heads)], (read + count) * heads).to(device)
     return SharedPromptMask(1, len(branches), heads, width, (block,), token_KL.size * heads, query_X, key_X)
 
 

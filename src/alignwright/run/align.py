@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from alignwright.core.promises import Header, PromiseReport, Verdict
 from alignwright.core.records import content_id
 from alignwright.core.stage import written_knobs
+from alignwright.core.wording import amount
 from alignwright.experiment.cache_key import job_keys, start_fingerprint
 from alignwright.experiment.check import CheckReport, check, unused_chat
 from alignwright.experiment.experiment import Experiment, claims_of, model_stages, resolve_effort
@@ -105,8 +106,8 @@ def align(request: Request, view: View) -> Path:
         experiment, jobs, folder = prepare(request, checked.experiment)
     threads = set_num_threads()
     with run_lock(folder), within(folder):
-        amount, hands = f"{len(jobs)} stage{'s' * (len(jobs) != 1)}", f"{threads} thread{'s' * (threads != 1)}"
-        view.say(f"{experiment.name}: {amount} into {folder} ({hands})")
+        hands = amount(threads, "thread")
+        view.say(f"{experiment.name}: {amount(len(jobs), 'stage')} into {folder} ({hands})")
         if is_server(experiment.model) and (chat := checked.experiment.chat):
             view.say(unused_chat(chat))
         without = _write_spec(experiment, request, folder, threads)
@@ -133,8 +134,9 @@ def align(request: Request, view: View) -> Path:
             raise disk_space.DiskFull(disk_space.out_of_space_message(experiment, open_jobs, folder)) from error
         finished = [job for job in jobs if job.name not in dropped]
         with collector.paused(), view.job("findings, verdicts and report"):
-            conclude(experiment, finished, folder, ledger, whole=jobs == plan(experiment))
-        for name, fact in server_facts(experiment, folder).items():
+            served = server_facts(experiment, folder)
+            conclude(experiment, finished, folder, ledger, served, whole=jobs == plan(experiment))
+        for name, fact in served.items():
             view.say(f"{name}: {fact}")
         if durations:
             learn_rates(experiment, durations)
@@ -156,8 +158,17 @@ def _fits(experiment: Experiment, checked: CheckReport, view: View) -> None:
         view.say(note)
 
 
-def conclude(experiment: Experiment, jobs: Sequence[Job], folder: Path, ledger: Ledger, *, whole: bool) -> None:
-    """Findings from the jobs' stored outcomes, verdicts from the findings, the report from both."""
+def conclude(
+    experiment: Experiment,
+    jobs: Sequence[Job],
+    folder: Path,
+    ledger: Ledger,
+    served: Mapping[str, str],
+    *,
+    whole: bool,
+) -> None:
+    """Findings from the jobs' stored outcomes, verdicts from the findings, the report from both.
+    `served`: what there is to say of the server behind which the model is."""
     from alignwright.core.promises import answer, parse
     from alignwright.report import render
     from alignwright.run.attacks import write_attacks
@@ -178,7 +189,7 @@ def conclude(experiment: Experiment, jobs: Sequence[Job], folder: Path, ledger: 
         for stage in model_stages(experiment)
         if stage == "baseline" or not whole or any(job.name == stage for job in jobs)
     ]
-    header = _header(experiment, folder, model_names)
+    header = _header(experiment, folder, model_names, served)
     report = PromiseReport(header=header, verdicts=verdicts, claims=claims_of(experiment))
     write_text(folder / "promises.json", report.model_dump_json(indent=1) + "\n")
     trained = [(job.name, folders[job.name]) for job in jobs if job.section == "train"]
@@ -267,7 +278,7 @@ def _write_spec(experiment: Experiment, request: Request, folder: Path, threads:
     return without
 
 
-def _header(experiment: Experiment, folder: Path, stages: Sequence[str]) -> Header:
+def _header(experiment: Experiment, folder: Path, stages: Sequence[str], served: Mapping[str, str]) -> Header:
     import json
 
     facts = json.loads((folder / "spec" / "provenance.json").read_text(encoding="utf-8"))
@@ -292,8 +303,8 @@ def _header(experiment: Experiment, folder: Path, stages: Sequence[str]) -> Head
     }
     if experiment.quantization:
         facts_shown["base"] = in_4_bits(experiment.quantization)
-    if server := server_facts(experiment, folder):
-        facts_shown |= server | {
+    if served:
+        facts_shown |= dict(served) | {
             "measured in": "the server's own arithmetic, which may change with what else it is asked"
         }
     if experiment.chat:

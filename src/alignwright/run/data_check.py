@@ -20,6 +20,7 @@ from rich.padding import Padding
 from rich.text import Text
 
 from alignwright.core.records import Comparison, Conversation, Labelled, Preference, Prompt
+from alignwright.core.wording import amount
 from alignwright.files.data_file import DataFile
 from alignwright.files.errors import SpecError, bad_row_lines
 from alignwright.files.format_guess import KINDS, SAMPLE, FormatGuess, guess_format, read_as
@@ -86,7 +87,7 @@ class DataCheck:
         """What a run would refuse, a line each: rows that cannot be used, rows that would not teach
         what was meant."""
         bad, total = len(self.rejected), self.rows + len(self.rejected)
-        lines = [f"{self.file}: {bad:,} of {total:,} rows cannot be used ({bad / total:.1%})"] if bad else []
+        lines = [f"{self.file}: {bad:,} of {amount(total, 'row')} cannot be used ({bad / total:.1%})"] if bad else []
         refused = self.report.refused if self.report is not None else ()
         return (*lines, *(f"{self.file}: {issue.name}: {issue.message}" for issue in refused))
 
@@ -201,8 +202,8 @@ def lines(check: DataCheck) -> Iterator[tuple[str, str]]:
     guess = check.format
     others = f"; it could also be read as {', '.join(guess.others)}" if guess.others else ""
     yield f"{check.file}: {guess.kind} ({guess.sureness}: {guess.reason}{others})", "bold"
-    number = [f"{check.rows:,} rows"]
-    number += [f"{check.duplicates:,} duplicates"] if check.duplicates else []
+    number = [amount(check.rows, "row")]
+    number += [amount(check.duplicates, "duplicate")] if check.duplicates else []
     number += [f"{len(check.rejected):,} that cannot be used"] if check.rejected else []
     yield "; ".join([", ".join(number), *check.notes]), ""
     for line in bad_row_lines(check.file, [(row.row, row.reason) for row in check.rejected]):
@@ -227,7 +228,7 @@ def _about_personal(check: DataCheck) -> Iterator[tuple[str, str]]:
         what = f" ({', '.join(f'{issuer} {count:,}' for issuer, count in exact.most_common())})" if exact else ""
         first = "; ".join(f"line {one.line}: {one.data.masked}" for one in finds[:_LINES])
         more = f"; and {len(finds) - _LINES:,} more" if len(finds) > _LINES else ""
-        yield f"warning: {kind}: {len(finds):,} in {numbers:,} row{'s' * (numbers > 1)}{what}: {first}{more}", "yellow"
+        yield f"warning: {kind}: {len(finds):,} in {amount(numbers, 'row')}{what}: {first}{more}", "yellow"
     nobody = f"; {check.reserved:,} more belong to nobody (example.com, 555 numbers, toll-free lines, test cards)"
     if not check.personal:
         yield f"no personal data or secrets of the kinds looked for{nobody if check.reserved else ''}", ""
@@ -236,7 +237,7 @@ def _about_personal(check: DataCheck) -> Iterator[tuple[str, str]]:
 
 
 def _about_tokens(tokens: TokenLengths, rows: int) -> str:
-    sample = f" (of {tokens.rows:,} rows looked at)" if tokens.rows < rows else ""
+    sample = f" (of {amount(tokens.rows, 'row')} looked at)" if tokens.rows < rows else ""
     context = f"; the model's context is {tokens.context:,}" if tokens.context else ""
     return (
         f"tokens of a row: median {tokens.median:,}, 95% have at most {tokens.most:,}, the longest"

@@ -18,6 +18,7 @@ from rich.text import Text
 
 from alignwright.aggregate.pooled import pooled
 from alignwright.core.records import Conversation, Labelled, Preference, Prompt
+from alignwright.core.wording import amount
 from alignwright.experiment.experiment import Experiment, resolve_effort
 from alignwright.feedback.label_voter import LabelVoter
 from alignwright.files.errors import SpecError
@@ -101,7 +102,7 @@ def _examine_stage(name: str, stage: Training, known: KnownData, tokenizer: Toke
         raise SpecError([f"{name}: intent.pairs: {one_sided(len(sources), good=labels == {True})}"])
     sample = sources if len(sources) <= MOST else [sources[i * len(sources) // MOST] for i in range(MOST)]
     if len(sample) < len(sources):
-        note = f"{len(sample):,} of {len(sources):,} rows looked at; {note}".removesuffix("; ")
+        note = f"{len(sample):,} of {amount(len(sources), 'row')} looked at; {note}".removesuffix("; ")
     rows, kind = rows_of(stage, sample, tokenizer.chat)
     limits = stage_limits(stage, kind, tokenizer.limit, known.experiment.intent.bad_rows)
     diagnosis = diagnose(rows, tokenizer.chat, sources=sample, kind=kind, vocabulary=tokenizer.vocabulary, **limits)

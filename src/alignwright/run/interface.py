@@ -14,7 +14,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from alignwright.experiment.spec_source import SpecSource
 from alignwright.files.collector import paused
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from alignwright.run.doctor import Examination
     from alignwright.run.estimate import RunEstimate
     from alignwright.run.export.export import Export
-    from alignwright.run.llama_cpp import Engine
     from alignwright.run.rejudge.rejudge import Rejudged
     from alignwright.run.run_folder import Run
     from alignwright.run.run_list import RunSummary
@@ -276,6 +275,7 @@ def export(
     out: str | os.PathLike[str] | None = None,
     verify: bool = True,
     engine: str = "auto",
+    ask: str = "promised",
     spec_folder: str | os.PathLike[str] | None = None,
     repo: str | None = None,
     dry_run: bool = False,
@@ -286,24 +286,22 @@ def export(
     as records of Every Eval Ever, "eee", or as a zip that `report` checks and opens elsewhere, "bundle".
 
     `verify` opens the file again (`engine`: "llama.cpp", "transformers", or "auto", which takes the
-    first that is installed) and answers the run's promises anew; `exit_code` of what is returned is 1
-    where one changed its verdict. "hub" uploads to `repo` where one is named, with the token of `hf auth
-    login`; `dry_run` says what would go. Raises ValueError for what cannot be written so, and
-    FileNotFoundError where the run has no model.
+    first that is installed) and answers the run's promises anew, by the questions that they rest on or,
+    with `ask="all"`, by every one; `exit_code` of what is returned is 1 where one changed its verdict.
+    "hub" uploads to `repo` where one is named, with the token of `hf auth login`; `dry_run` says what
+    would go. Raises ValueError for what cannot be written so, and FileNotFoundError where the run has no
+    model.
     """
     with paused():
         from alignwright.run.export.export import export as run_export
-        from alignwright.run.llama_cpp import ENGINES
         from alignwright.run.progress import View
         from alignwright.run.sweep.members import check_one_run
 
-    if engine not in ENGINES:
-        raise ValueError(f"engine {engine!r} is not known; choose from {', '.join(ENGINES)}")
     console = _console(quiet)
     places = {"out": Path(out) if out else None, "spec_folder": Path(spec_folder) if spec_folder else None}
     check_one_run(Path(run))
     result = run_export(
-        Path(run), to, View(console), verify=verify, engine=cast("Engine", engine), repo=repo, dry_run=dry_run, **places
+        Path(run), to, View(console), verify=verify, engine=engine, ask=ask, repo=repo, dry_run=dry_run, **places
     )
     _say(console, *result.lines)
     return result

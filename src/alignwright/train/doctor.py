@@ -13,6 +13,7 @@ from rich.text import Text
 
 from alignwright.core.records import Conversation, Labelled, Preference, Prompt
 from alignwright.core.stage import resolved
+from alignwright.core.wording import amount
 from alignwright.job.ledger import write_json, write_text
 from alignwright.model.limits import Limit
 from alignwright.model.tokens import Chat, TokenRow
@@ -104,7 +105,7 @@ def rows_of(stage: Training, sources: Sequence[Source], chat: Chat) -> tuple[lis
 def counts(diagnosis: DataReport) -> list[str]:
     """The counts, in a line or two."""
     d, total = diagnosis, diagnosis.rows + diagnosis.left_out
-    parts = [f"{d.rows:,} rows", f"{d.prompt_tokens:,} prompt tokens"]
+    parts = [amount(d.rows, "row"), amount(d.prompt_tokens, "prompt token")]
     if d.kind != "prompts":
         parts += [f"{d.trained_tokens:,} trained", f"{d.masked_tokens:,} masked"]
     if d.turns > d.rows + d.left_out:

@@ -17,6 +17,7 @@ from rich.text import Text
 from alignwright.core.protocols import RewardFn
 from alignwright.core.records import Finding
 from alignwright.core.stage import resolved
+from alignwright.core.wording import amount
 from alignwright.files.lines import read_lines
 from alignwright.job.context import JobContext
 from alignwright.job.job import BASELINE, Result
@@ -221,7 +222,7 @@ def summary_line(folder: Path) -> str:
         return "no step taken"
     long = folder / "too_long.jsonl"
     left_out = f", {len(read_lines(long))} rows too long" if long.exists() else ""
-    taken, width = f"{len(steps)} step{'s' * (len(steps) != 1)}", ends_width(len(steps))
+    taken, width = amount(len(steps), "step"), ends_width(len(steps))
     over = f" (means of {width} steps)" if width > 1 else ""
     if "reward" in steps[0]["metrics"]:
         first, last = (

@@ -20,6 +20,7 @@ from dataclasses import dataclass, replace
 from alignwright.core.protocols import ChatModel
 from alignwright.core.records import Comparison, Finding, Prompt, SampleResult, Status
 from alignwright.core.replies import greedy
+from alignwright.core.wording import amount
 from alignwright.files.replies import reply_key
 from alignwright.measure.ask import graded
 from alignwright.measure.findings import level
@@ -145,12 +146,15 @@ def _scored(first: SampleResult, later: SampleResult, judgement: Judgement | Non
 
 def _note(judgements: Sequence[Judgement], alike: int) -> str:
     raters = {rater for judgement in judgements for rater in judgement.by_rater}
-    parts = [f"{sum(len(j.by_rater) for j in judgements)} votes of {len(raters)} raters on {len(judgements)} prompts"]
+    votes = sum(len(judgement.by_rater) for judgement in judgements)
+    on = amount(len(judgements), "prompt")
+    parts = [f"{amount(votes, 'vote')} of {amount(len(raters), 'rater')} on {on}"]
     several = [list(judgement.by_rater.values()) for judgement in judgements]
     value, interval, n = alpha(several)
     if value is not None and interval.low is not None and interval.high is not None:
         limits = f"[{interval.low:.2f}, {interval.high:.2f}]"
-        parts.append(f"agreement between raters (Krippendorff's alpha) {value:.2f} {limits} on {n} prompts")
+        parts.append(f"agreement between raters (Krippendorff's alpha) {value:.2f} {limits} on {amount(n, 'prompt')}")
     if alike:
-        parts.append(f"{alike} prompts with the same reply of both models are left out")
+        verb = "is" if alike == 1 else "are"
+        parts.append(f"{amount(alike, 'prompt')} with the same reply of both models {verb} left out")
     return "; ".join(parts)

@@ -20,6 +20,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from alignwright.core.claims import Range
+from alignwright.core.wording import amount
 from alignwright.run.comparison.log_comparison import Answer
 from alignwright.stats.intervals import Difference
 from alignwright.stats.marks import LEVEL
@@ -68,7 +69,7 @@ class MarginTest:
         ruled_out, count = f"no fall beyond {self.margin:g}", len(self.missing)
         if not count:
             return "kept", f"{ruled_out}: {limits}"
-        what = f"{count} item{'s' * (count != 1)} scored in A {'have' if count != 1 else 'has'} no score in B"
+        what = f"{amount(count, 'item')} scored in A {'have' if count != 1 else 'has'} no score in B"
         worst = self.within[1] if self.lower else self.within[0]
         if not math.isfinite(worst):
             return (

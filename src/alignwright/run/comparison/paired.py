@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from alignwright.core.claims import Better, Range
+from alignwright.core.wording import amount
 from alignwright.files.garak_report import is_garak_report
 from alignwright.files.jailbreak_artifact import is_artifact
 from alignwright.files.score_log import ItemScore, Kind, ScoredClaim, ScoreLog
@@ -114,6 +115,8 @@ def margin_of(margin: float | None) -> float | None:
 
 
 def _check_names(shared: Sequence[str], named: Sequence[str], a: ScoreLog, b: ScoreLog) -> None:
+    if empty := [log.path for log in (a, b) if not log.claims]:
+        raise ValueError(f"nothing is scored in {' and in '.join(map(str, empty))}: there is nothing to compare")
     if not shared:
         raise ValueError(f"no claim is in both: {a.path} has {_names(a)}; {b.path} has {_names(b)}")
     if missing := [name for name in named if name not in shared]:
@@ -215,8 +218,8 @@ def _pair_notes(pairings: dict[str, _Pairing]) -> list[str]:
     for name, pairing in pairings.items():
         if pairing.other_prompts:
             notes.append(
-                f"{name}: {pairing.other_prompts} of {len(pairing.pairs)} items were asked with another prompt"
-                " (examples before the question, or a chat template)"
+                f"{name}: {pairing.other_prompts} of {amount(len(pairing.pairs), 'item')} were asked with another"
+                " prompt (examples before the question, or a chat template)"
             )
         if pairing.repeated:
             notes.append(f"{name}: {pairing.repeated} repeated scores were averaged with the same item's others")

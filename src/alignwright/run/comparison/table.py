@@ -20,7 +20,7 @@ def show(comparison: LogComparison, console: Console) -> None:
     _line(console, f"B: {comparison.b}")
     table = Table(box=None, pad_edge=False)
     for heading in ("claim", "A", "B", "B - A", "n", "worse", "better", "p adjusted", "", "margin"):
-        table.add_column(heading, overflow="fold")
+        table.add_column(heading, overflow="fold", no_wrap=heading == "claim")  # a name in two halves is none
     for change in comparison.changes:
         if _unscored_part(change):
             continue

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from alignwright.report import read
 from alignwright.report.card import front_matter
@@ -24,14 +24,18 @@ from alignwright.run.export.inspect_logs import write_inspect
 from alignwright.run.export.new_folder import size
 from alignwright.run.export.ollama_folder import KIND, write_ollama
 from alignwright.run.export.peft_adapter import write_peft
+from alignwright.run.llama_cpp import ENGINES
 from alignwright.run.run_folder import load_model, model_folder
 
 if TYPE_CHECKING:
-    from alignwright.run.export.verify import Verification
+    from alignwright.run.export.verify import Ask, Verification
     from alignwright.run.llama_cpp import Engine
     from alignwright.run.progress import View
 
 TARGETS = ("gguf:f16", "gguf:bf16", "gguf:q8_0", "ollama", "peft", "hub", "inspect", "eee", "bundle")
+QUESTIONS = ("promised", "all")
+FILES = ("gguf", "ollama")
+"""The forms whose weights are not those that were measured."""
 
 
 @dataclass(frozen=True)
@@ -55,26 +59,32 @@ def export(
     *,
     out: Path | None = None,
     verify: bool = True,
-    engine: Engine = "auto",
+    engine: str = "auto",
+    ask: str = "promised",
     spec_folder: Path | None = None,
     repo: str | None = None,
     dry_run: bool = False,
 ) -> Export:
     """Write the model of a run for `to`, into `out` or under the run's `export/`, and (`verify`)
-    answer the run's promises again on a file that changes it. `spec_folder`: where the spec's data
+    answer the run's promises again on a file that changes it, by the questions that they rest on or, by
+    `ask`, by all. `spec_folder`: where the spec's data
     lie, where that is no longer the place that the run noted; `repo`: to which repository of the Hub
     its folder is uploaded, and with `dry_run` what would be.
 
     Raises ValueError, naming it, for what cannot be written so, and FileNotFoundError where the run
     has no model."""
-    _no_option_without_effect(to, engine=engine, spec_folder=spec_folder, repo=repo, dry_run=dry_run)
+    _no_option_without_effect(
+        to, verify=verify, engine=engine, ask=ask, spec_folder=spec_folder, repo=repo, dry_run=dry_run
+    )
     with view.job(f"export to {to}"):
         result = _write_as(run, to, out, repo=repo, dry_run=dry_run)
-    if not verify or to.partition(":")[0] not in ("gguf", "ollama"):
+    if not verify or to.partition(":")[0] not in FILES:
         return result
     from alignwright.run.export.verify import verify as answer_again
 
-    verification = answer_again(run, result.path, view, spec_folder=spec_folder, engine=engine)
+    verification = answer_again(
+        run, result.path, view, spec_folder=spec_folder, engine=cast("Engine", engine), ask=cast("Ask", ask)
+    )
     return replace(result, lines=(*result.lines, *verification.lines()), verification=verification)
 
 
@@ -103,13 +113,21 @@ def _write_as(run: Path, to: str, out: Path | None, *, repo: str | None, dry_run
 
 
 def _no_option_without_effect(to: str, **options: object) -> None:
-    form = to.partition(":")[0]
-    unused = [name for name in ("repo", "dry_run") if options[name] and form != "hub"]
-    if form not in ("gguf", "ollama"):  # the others hold the measured weights, or no weights
-        unused += [name for name in ("engine", "spec_folder") if options[name] not in (None, "auto")]
+    unused = [name for name in ("repo", "dry_run") if options[name]] if to != "hub" else []
+    asking = {"engine": "auto", "ask": "promised", "spec_folder": None}
+    for name, choices in (("engine", ENGINES), ("ask", QUESTIONS)):
+        if options[name] not in choices:
+            raise ValueError(f"{name} {options[name]!r} is not known; choose from {', '.join(choices)}")
+    form, because = to.partition(":")[0], f"with --to {to}"
+    if form not in FILES:  # the others hold the measured weights, or no weights
+        unused += ["no_verify"] if not options["verify"] else []
+    elif not options["verify"]:
+        because = "with --no-verify"
+    if form not in FILES or not options["verify"]:
+        unused += [name for name, usual in asking.items() if options[name] != usual]
     if unused:
         names = ", ".join(f"--{name.replace('_', '-')}" for name in unused)
-        raise ValueError(f"{names} has no effect with --to {to}; leave it out")
+        raise ValueError(f"{names} has no effect {because}; leave it out")
 
 
 def _gguf(run: Path, kind: str, out: Path | None) -> Path:

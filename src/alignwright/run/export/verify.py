@@ -1,14 +1,16 @@
 """Does the file that ships keep what the measured model promised?
 
 The run's own questions are put to the file, opened in the engine that will serve it: llama.cpp's
-server where xllamacpp is installed, else transformers. What it answered takes the place of what the
+server where xllamacpp is installed, else transformers. They are those that a promise rests on
+(`promised`), or with `ask="all"` every one. What it answered takes the place of what the
 run's last model answered, and every promise is answered again from that: a gain against the run's
 own start model. Beside it stands the paired difference of each claim to the measured model, item by
 item, and how many greedy replies are word for word the same.
 
-Through transformers the measured model's replies are drafts, read in one pass each and decoded from
-the first token that differs. A server gives no log-probabilities of given text, so what needs them is
-untested there, and said; `engine="transformers"` reads the same file's weights for these.
+Through transformers the measured model's replies are drafts, read in one pass and decoded from the
+first token that differs, and what texts share at their beginning is read once (`model.prefix_tree`).
+A server gives no log-probabilities of given text, so what needs them is untested there, and said;
+`engine="transformers"` reads the same file's weights for these.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 from alignwright.core import wording
 from alignwright.core.promises import Verdict, answer, parse
@@ -36,6 +38,7 @@ from alignwright.measure.findings import differences
 from alignwright.measure.knobs import CHOICE
 from alignwright.report import read
 from alignwright.run.align import only_audit, run_jobs
+from alignwright.run.export.promised import asked_again
 from alignwright.run.findings import findings_of
 from alignwright.run.llama_cpp import Engine, has_llama_cpp, serving
 from alignwright.run.progress import View
@@ -44,6 +47,8 @@ from alignwright.run.stored_samples import stored_samples
 from alignwright.run.threads import set_num_threads
 
 CALLS, CONTEXT = 2, 4096
+Ask = Literal["promised", "all"]
+"""Which of the run's questions: those that a promise rests on, or every one."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +75,8 @@ class Verification:
     promises: tuple[Reanswered, ...]
     differences: tuple[Finding, ...]
     same_replies: tuple[int, int]
+    not_asked: tuple[str, ...] = ()
+    """The claims of the run on which no promise rests, and of which nothing was asked."""
 
     @property
     def exit_code(self) -> int:
@@ -86,14 +93,23 @@ class Verification:
             yield f"{mark}: {promise.promise}: {promise.before} -> {promise.now.answer} ({promise.now.reason})"
         for finding in self.differences:
             if finding.value is None:
-                yield f"{finding.claim}: no difference can be had ({finding.n} items)"
+                yield f"{finding.claim}: no difference can be had ({wording.amount(finding.n, 'item')})"
                 continue
             value = wording.number(finding.value, finding.unit, change=True)
-            yield f"{finding.claim}: {value} {wording.interval(finding)} to the measured model, {finding.n} items"
+            items = wording.amount(finding.n, "item")
+            yield f"{finding.claim}: {value} {wording.interval(finding)} to the measured model, {items}"
+        if self.not_asked:
+            yield f"not asked, as no promise rests on them (--ask all): {', '.join(self.not_asked)}"
 
 
 def verify(
-    run: Path, file: Path, view: View, *, spec_folder: Path | None = None, engine: Engine = "auto"
+    run: Path,
+    file: Path,
+    view: View,
+    *,
+    spec_folder: Path | None = None,
+    engine: Engine = "auto",
+    ask: Ask = "promised",
 ) -> Verification:
     """Put the run's questions to a GGUF file that was made of its model, and answer its promises
     again. Leaves what it asked and heard beside the file, in `FILE.verify/`."""
@@ -101,18 +117,20 @@ def verify(
     last = model_stages(experiment)[-1]
     work, measured = file.with_name(f"{file.name}.verify"), stored_samples(run, last)
     with _serving(file, engine) as (name, title, served):
-        audited = _audit_of(experiment, name, served)
+        questions = asked_again(_audit_of(experiment, name, served), experiment.promises if ask == "promised" else ())
+        audited = questions.experiment
         with run_lock(work):
             ledger = Ledger(work)
             set_num_threads(audited)
-            run_jobs(audited, plan(audited), ledger, view, _drafts(measured))
+            jobs = [job for job in plan(audited) if job.stage_name in questions.stages]
+            run_jobs(audited, jobs, ledger, view, _drafts(measured))
     samples = list[SampleResult]()
     finished: list[tuple[Job, Path]] = []
     own = Ledger(run)
     for job in plan(experiment):
         if job.probes and job.model == last:
-            folder = _answers(job, ledger, work, last, served=served)
-            if folder is not None:
+            asked = job.stage_name in questions.stages
+            if asked and (folder := _answers(job, ledger, work, last, served=served)) is not None:
                 finished.append((job, folder))
                 samples += read_samples(folder)
         elif job.name in own.entries:
@@ -124,6 +142,7 @@ def verify(
         tuple(_reanswer(run, findings, experiment, last, samples)),
         tuple(differences(samples, measured, claims=claims, stage=file.name, against=last)),
         _same_replies(samples, measured),
+        questions.left_out,
     )
     write_json(work / "verification.json", _record(verification))
     return verification
@@ -230,6 +249,7 @@ def _record(verification: Verification) -> dict[str, object]:
         "engine": verification.engine,
         "exit_code": verification.exit_code,
         "same_replies": list(verification.same_replies),
+        "not_asked": list(verification.not_asked),
         "promises": [
             {"promise": p.promise, "before": p.before, "now": p.now.answer, "reason": p.now.reason, "asked": p.asked}
             for p in verification.promises

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from alignwright.core.wording import amount
 from alignwright.report.text import visible
 from alignwright.run.rating.collection import collect
 from alignwright.run.rating.form import write_form
@@ -55,7 +56,9 @@ def write_page(
     console = Console()
     dim(
         console,
-        visible(f"{count} questions for {rater}: open {page} in a browser, on any machine; it needs no network"),
+        visible(
+            f"{amount(count, 'question')} for {rater}: open {page} in a browser, on any machine; it needs no network"
+        ),
     )
     dim(console, visible(f"then take the answers: alignwright rate {source.path}{out} --collect ANSWERS.jsonl"))
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from alignwright.core.wording import amount
 from alignwright.measure.preferred.preference import Judgement, preference
 from alignwright.run.rating.changes import changes_of
 from alignwright.run.rating.pairs import RatedPair
@@ -30,8 +31,9 @@ def summary(source: Source, ratings: Ratings) -> Iterator[str]:
     judgements = _judgements(votes, pairs)
     raters = sorted({rating.rater for rating in answers})
     yield (
-        f"{len(votes)} votes of {len(raters)} raters on {len(judgements)} of {len(pairs)} pairs;"
-        f" {len(answers) - len(votes)} times 'cannot say'"
+        f"{amount(len(votes), 'vote')} of {amount(len(raters), 'rater')} on {len(judgements)} of"
+        f" {amount(len(pairs), 'pair')};"
+        f" {amount(len(answers) - len(votes), 'time')} 'cannot say'"
     )
     if changes is not None:
         estimate = preference(list(judgements.values()))
