@@ -149,7 +149,7 @@ def test_several_files_and_options_that_have_no_effect(tmp_path: Path, monkeypat
     other = write(tmp_path / "text.jsonl", [{"text": "Plain."}])
     code, out = check(path, other)
     assert code == 0
-    assert [line.split(": ")[1].split()[0] for line in out.splitlines() if " rows tried" in line] == [
+    assert [line.split(": ")[1].split()[0] for line in out.splitlines() if " tried" in line] == [
         "conversations",
         "text",
     ]

@@ -23,7 +23,7 @@ SECTIONS: tuple[Section, ...] = ("measure", "attack")
 
 
 @dataclass(frozen=True)
-class Questions:
+class PromisedQuestions:
     """The experiment with the questions that are asked again, the names of the stages that ask any, and
     the claims of which nothing is asked."""
 
@@ -32,24 +32,24 @@ class Questions:
     left_out: tuple[str, ...]
 
 
-def asked_again(experiment: Experiment, promises: Sequence[str]) -> Questions:
+def asked_again(experiment: Experiment, promises: Sequence[str]) -> PromisedQuestions:
     """The questions that these promises rest on; without promises all."""
-    promised = sorted({parse(promise).claim for promise in promises})
-    kept: dict[str, tuple[Stage, ...]] = {}
-    names, asked, claims = set[str](), set[str](), dict[str, None]()
+    claims_of_promises = sorted({parse(promise).claim for promise in promises})
+    sections: dict[str, tuple[Stage, ...]] = {}
+    names, answerable, claims = set[str](), set[str](), dict[str, None]()
     for section in SECTIONS:
         stages = list(cast("Sequence[Stage]", getattr(experiment, section)))
         for place, stage in enumerate(stages):
             claims |= dict.fromkeys(_names(stage))
-            needed = [claim for claim in promised if _measures(stage, claim)]
-            if promised and not needed:
+            own = [claim for claim in claims_of_promises if _measures(stage, claim)]
+            if promises and not own:
                 continue
-            stages[place] = _without_unneeded(stage, needed) if promised else stage
-            asked |= set(_names(stages[place]))
+            stages[place] = _without_unneeded(stage, own) if promises else stage
+            answerable |= set(_names(stages[place]))
             names.add(stage_name(section, place, str(getattr(stage, "by", ""))))
-        kept[section] = tuple(stages)
-    fewer = Experiment(**(written_knobs(experiment) | kept)).at(experiment.folder)
-    return Questions(fewer, frozenset(names), tuple(claim for claim in claims if claim not in asked))
+        sections[section] = tuple(stages)
+    fewer = Experiment(**(written_knobs(experiment) | sections)).at(experiment.folder)
+    return PromisedQuestions(fewer, frozenset(names), tuple(claim for claim in claims if claim not in answerable))
 
 
 def _names(stage: Stage) -> list[str]:

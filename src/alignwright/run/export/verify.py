@@ -129,8 +129,10 @@ def verify(
     own = Ledger(run)
     for job in plan(experiment):
         if job.probes and job.model == last:
-            asked = job.stage_name in questions.stages
-            if asked and (folder := _answers(job, ledger, work, last, served=served)) is not None:
+            if (
+                job.stage_name in questions.stages
+                and (folder := _answers(job, ledger, work, last, served=served)) is not None
+            ):
                 finished.append((job, folder))
                 samples += read_samples(folder)
         elif job.name in own.entries:
