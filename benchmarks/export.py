@@ -2,9 +2,10 @@
 
 `python benchmarks/export.py [--quick] [--engine NAME] [--project FOLDER]` aligns the bundled model by the quickstart's
 spec with a short training of its own, exports it to `gguf:q8_0` through each engine, audits the file that was written
-with all of the run's questions, each with a cache of its own that is empty, and prints one JSON line with `"targets": {engine: [share of the audit's CPU-seconds, aim,
-met]}`; it exits 1 where one is missed. Each is a process of its own, and its children count: llama.cpp's server is one.
-`--quick` asks 12 of each kind of question; FOLDER keeps the project with its run, and a run that is there is taken.
+with all of the run's questions, each with a cache of its own that is empty, and prints one JSON line with
+`"targets": {engine: [share of the audit's CPU-seconds, aim, met]}`; it exits 1 where one is missed. Each is a process
+of its own, and its children count: llama.cpp's server is one. `--quick` asks 12 of each kind of question; FOLDER keeps
+the project with its run, and a run that is there is taken.
 Comparing two logs is benchmarks/compare.py.
 """
 
