@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import cast
+from typing import Any, cast
 
 from pydantic import ValidationError
 
@@ -35,7 +35,7 @@ class PromisedQuestions:
 def asked_again(experiment: Experiment, promises: Sequence[str]) -> PromisedQuestions:
     """The questions that these promises rest on; without promises all."""
     claims_of_promises = sorted({parse(promise).claim for promise in promises})
-    sections: dict[str, tuple[Stage, ...]] = {}
+    parts: dict[str, Any] = written_knobs(experiment)
     names, answerable, claims = set[str](), set[str](), dict[str, None]()
     for section in SECTIONS:
         stages = list(cast("Sequence[Stage]", getattr(experiment, section)))
@@ -47,8 +47,8 @@ def asked_again(experiment: Experiment, promises: Sequence[str]) -> PromisedQues
             stages[place] = _without_unneeded(stage, own) if promises else stage
             answerable |= set(_names(stages[place]))
             names.add(stage_name(section, place, str(getattr(stage, "by", ""))))
-        sections[section] = tuple(stages)
-    fewer = Experiment(**(written_knobs(experiment) | sections)).at(experiment.folder)
+        parts[section] = tuple(stages)
+    fewer = Experiment(**parts).at(experiment.folder)
     return PromisedQuestions(fewer, frozenset(names), tuple(claim for claim in claims if claim not in answerable))
 
 
