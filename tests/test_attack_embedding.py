@@ -112,12 +112,10 @@ def test_vectors_stay_within_their_radius_and_the_loss_goes_down(random_model):
     assert all(map(math.isfinite, search.losses))
 
 
-def test_vectors_between_blocks_lower_the_loss_and_after_the_last_nothing_reads_them(random_model):
-    between, after = (PerturbationSearch(random_model, ITEM, layer, 8, 1.0, WORD) for layer in (1, 2))
+def test_vectors_between_blocks_lower_the_loss(random_model):
+    between = PerturbationSearch(random_model, ITEM, 1, 8, 1.0, WORD)
     between.go_on(20)
-    after.go_on(20)
     assert between.losses[-1] < between.losses[0] - 0.1
-    assert set(after.losses) == {between.losses[0]}
 
 
 def test_a_search_that_was_killed_ends_as_it_would_have(tmp_path):
@@ -130,6 +128,8 @@ def test_a_search_that_was_killed_ends_as_it_would_have(tmp_path):
     assert found_again == found
 
 
-def test_a_block_that_the_model_has_not_is_named(random_model):
-    with pytest.raises(ValueError, match="block 3: it has 2"):
-        state_norm(random_model, IDS, 3, slice(0, 1))
+@pytest.mark.parametrize("layer", [2, 3])
+def test_a_block_that_nothing_reads_after_or_that_is_not_there_is_named(random_model, layer):
+    """After the last block no vector could change a reply, and no model would fall."""
+    with pytest.raises(ValueError, match=rf"block {layer}: it has 2, .* 'layer' is 0 \(the embedding\) to 1"):
+        state_norm(random_model, IDS, layer, slice(0, 1))

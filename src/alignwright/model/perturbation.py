@@ -128,7 +128,14 @@ def _place(policy: LoadedModel, layer: int) -> nn.Module:
     if layer == 0:
         return policy.model.get_input_embeddings()
     blocks = getattr(trunk(policy.model), "layers", None)
-    if blocks is None or layer > len(blocks):
-        seen = "its blocks are not in 'layers'" if blocks is None else f"it has {len(blocks)}"
-        raise ValueError(f"{policy.name} cannot be changed after block {layer}: {seen}; layer 0 is the embedding")
+    if blocks is None:
+        raise ValueError(
+            f"{policy.name} cannot be changed after block {layer}: its blocks are not in 'layers'; layer 0"
+            " is the embedding"
+        )
+    if layer >= len(blocks):  # a safe model for want of a reader would be no finding
+        raise ValueError(
+            f"{policy.name} cannot be changed after block {layer}: it has {len(blocks)}, and no block is"
+            f" left to read what stands before the reply; 'layer' is 0 (the embedding) to {len(blocks) - 1}"
+        )
     return blocks[layer - 1]
