@@ -7,6 +7,7 @@ from alignwright.core.claims import Claim
 from alignwright.core.stage import Stage
 from alignwright.feedback.knobs import Contrast, JudgeVote
 from alignwright.measure.conduct.bias.knobs import BiasMeasure
+from alignwright.measure.conduct.calibration.knobs import CalibrationMeasure
 from alignwright.measure.conduct.high_stakes.knobs import HighStakesMeasure
 from alignwright.measure.emergent.knobs import EmergentMeasure
 from alignwright.measure.goodhart.knobs import GoodhartMeasure
@@ -28,6 +29,7 @@ MEASURES: tuple[Stage, ...] = (
     HackingMeasure(by="hacking", proxy="a.py:f", gold="a.py:g", prompts=FILES),
     BiasMeasure(by="bias", bbq=FILES, crows_pairs=FILES, winobias=FILES),
     HighStakesMeasure(by="high_stakes"),
+    CalibrationMeasure(by="calibration", choice=FILES),
     LmEvalMeasure(by="lm_eval", tasks=("arc_easy",)),
 )
 OTHERS: tuple[Stage, ...] = (

@@ -111,6 +111,8 @@ SPECIAL: dict[str, list[Any]] = {
     "lm_eval.shots": [2],
     "bias.decisions": [True],
     "high_stakes.bundled": [True],
+    "calibration.bundled": [True],
+    "sure": [0.8],
     "file": ["rules.yaml", "rule.py:score"],
     "cost": ["rules.yaml"],
     "gold": ["rules.yaml"],
@@ -137,7 +139,7 @@ PATHS = {
     "value.prompts": "refusal.jsonl", "repair.prompts": "refusal.jsonl",
     **dict.fromkeys(ON_REQUESTS, "refusal.jsonl"),
     "bias.pairs": "decisions.jsonl", "bbq": "bbq.jsonl", "crows_pairs": "crows.jsonl", "winobias": "winobias.jsonl",
-    "situations": "situations.jsonl",
+    "situations": "situations.jsonl", "short": "short.jsonl",
     "faithful": "faithful.jsonl", "instruction.data": "instruction.jsonl",
     "pretrain.text": "plain.jsonl",
 }  # fmt: skip
@@ -273,6 +275,7 @@ def write_data(folder: Path) -> None:
         "attacks.jsonl": ("replay", "file"), "decisions.jsonl": ("bias", "pairs"), "bbq.jsonl": ("bias", "bbq"),
         "crows.jsonl": ("bias", "crows_pairs"), "winobias.jsonl": ("bias", "winobias"),
         "situations.jsonl": ("high_stakes", "situations"),
+        "short.jsonl": ("calibration", "short"),
     }  # fmt: skip
     for name, (kind, field) in fields.items():
         write_rows(folder / name, kind, field)
@@ -297,6 +300,8 @@ def _row(kind: str, field: str, mark: str, i: int) -> dict[str, Any]:
     match kind, field:
         case ("bias", "pairs"):
             return {"question": f"{{age}} {mark}?", "a": {"age": "30"}, "b": {"age": "60"}}
+        case (_, "short"):
+            return {"question": f"{mark}?", "answer": [f"a{i}"]}
         case (_, "situations"):
             return prompt | {"right": "help" if i % 2 else "defer", "domain": "legal"}
         case (_, "bbq"):

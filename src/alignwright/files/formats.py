@@ -44,6 +44,7 @@ Kind = Literal[
     "crows",
     "winobias",
     "high_stakes",
+    "short_answer",
 ]
 _PROMPT = (
     "prompt",

@@ -10,6 +10,7 @@ from alignwright.core.records import Finding, SampleResult
 from alignwright.core.stage import Stage
 from alignwright.files.items import ChoiceItem
 from alignwright.job.data import Data, subsample_evenly
+from alignwright.measure.conduct.calibration.conclusions import calibration_findings
 from alignwright.measure.emergent.knobs import EmergentMeasure
 from alignwright.measure.emergent.measure import verdict
 from alignwright.measure.knobs import PAIRS, TaxMeasure, ValueMeasure
@@ -39,6 +40,19 @@ def margin(stages: Iterable[Stage], claim: str) -> float | None:
         if isinstance(stage, TaxMeasure) and any(each.covers(claim) for each in stage.claims()):
             return stage.margin
     return None
+
+
+def conclusions(
+    stages: Iterable[Stage],
+    after: Sequence[SampleResult],
+    before: Sequence[SampleResult] = (),
+    *,
+    stage: str,
+    against: str | None = None,
+) -> list[Finding]:
+    """Numbers that are no mean over items, such as a calibration error: levels, or changes from another
+    model."""
+    return calibration_findings(stages, after, before, stage=stage, against=against)
 
 
 def verdicts(

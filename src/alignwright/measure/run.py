@@ -28,6 +28,7 @@ from alignwright.job.job import BASELINE, Result
 from alignwright.job.needs import NO_LOGPROBS, joined, measured_with, untested
 from alignwright.measure import faithfulness, instruction, judge_score, listed_choice, refusals_and_pairs, tax
 from alignwright.measure.conduct.bias.knobs import BiasMeasure
+from alignwright.measure.conduct.calibration.knobs import CalibrationMeasure
 from alignwright.measure.conduct.high_stakes.knobs import HighStakesMeasure
 from alignwright.measure.conduct.run import measure_conduct
 from alignwright.measure.emergent.knobs import EmergentMeasure
@@ -68,7 +69,7 @@ def run(stage: AnyMeasure, job: JobContext) -> Result:
             return measure_hacking(stage, job)
         case EmergentMeasure():
             return measure_emergent(stage, job)
-        case BiasMeasure() | HighStakesMeasure():
+        case BiasMeasure() | HighStakesMeasure() | CalibrationMeasure():
             return measure_conduct(stage, job)
         case LmEvalMeasure():
             return measure_lm_eval(stage, job)

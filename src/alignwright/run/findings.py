@@ -23,7 +23,7 @@ from alignwright.measure.corrected_rate import unmatched, with_corrections
 from alignwright.measure.findings import differences, levels
 from alignwright.measure.knobs import CHOICE, SCORE
 from alignwright.measure.listed_choice import METHOD
-from alignwright.measure.notes import level_notes, margin, verdicts
+from alignwright.measure.notes import conclusions, level_notes, margin, verdicts
 from alignwright.measure.preferred.knobs import PREFERRED
 from alignwright.measure.preferred.preference import ballots, preferences
 from alignwright.train.reward_verdict import refusal
@@ -52,10 +52,12 @@ def findings_of(experiment: Experiment, finished: Sequence[tuple[Job, Path]]) ->
     for model, after in samples.items():
         now = levels(after, claims=claims, stage=model, notes=notes, methods=methods)
         findings += with_corrections(now, after, (), labels, unmatched_labels, claims=claims)
+        findings += conclusions(stages, after, stage=model)
         if model != BASELINE and BASELINE in samples:
             before, margins = samples[BASELINE], partial(margin, stages)
             changes = differences(after, before, claims=claims, stage=model, against=BASELINE, margins=margins)
             findings += with_corrections(changes, after, before, labels, unmatched_labels, claims=claims)
+            findings += conclusions(stages, after, before, stage=model, against=BASELINE)
             findings += verdicts(stages, after, before, stage=model, against=BASELINE)
     trained = {job.name for job, _ in finished if job.section == "train"}
     return trace_refusals(findings, Attribution(lessons), trained) if lessons else findings

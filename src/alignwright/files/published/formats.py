@@ -61,6 +61,7 @@ KNOBS: dict[Kind, str] = {
     "crows": "bias `crows_pairs`",
     "winobias": "bias `winobias`",
     "high_stakes": "high_stakes `situations`",
+    "short_answer": "calibration `short`",
 }
 _CHECKED_AGAINST = {"file": "read whole", "page": "publisher's page", "no": "not verified"}
 
