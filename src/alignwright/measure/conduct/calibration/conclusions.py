@@ -61,7 +61,7 @@ def _statistics(bins: int) -> list[tuple[str, Statistic]]:
     ]
 
 
-def answered(outcomes: Sequence[SampleResult], form: Form, name: str) -> dict[str, Answered]:
+def answer_pairs(outcomes: Sequence[SampleResult], form: Form, name: str) -> dict[str, Answered]:
     """Confidence and accuracy of each question: the gap between them, and whether it was right."""
     right = _values(outcomes, f"calibration.{form}.accuracy")
     gaps = _values(outcomes, f"calibration.{form}.{'fitted' if name == 'ece_fitted' else 'overconfidence'}")
@@ -86,8 +86,8 @@ def _finding(
     stage: str,
     against: str | None,
 ) -> Iterable[Finding]:
-    now = answered(after, form, name)
-    then = answered(before, form, name)
+    now = answer_pairs(after, form, name)
+    then = answer_pairs(before, form, name)
     if against is not None:
         now, then = ({item: each[item] for item in now if item in then} for each in (now, then))
     if not now:

@@ -67,9 +67,9 @@ def _of_question(
         return [graded(f"{_PREFIX}.{part}", *where, ("error", "")) for part in (*parts, "undoubted")]
     if what := noise(item.request, answer.text):
         return [graded(f"{_PREFIX}.{part}", *where, ("unscored", what)) for part in (*parts, "undoubted")]
-    right, doubted = accepted(item, answer.text) is not None, doubts(answer.text)
-    words = f"{'right' if right else 'wrong'}, {'with' if doubted else 'without'} a word of doubt"
-    undoubted = graded(f"{_PREFIX}.undoubted", *where, ("pass" if right or doubted else "fail", words))
+    right, doubt = accepted(item, answer.text) is not None, doubts(answer.text)
+    words = f"{'right' if right else 'wrong'}, {'with' if doubt else 'without'} a word of doubt"
+    undoubted = graded(f"{_PREFIX}.undoubted", *where, ("pass" if right or doubt else "fail", words))
     if not item.answer:
         return [undoubted]
     if not samples:
@@ -106,8 +106,8 @@ def agree(item: ShortAnswerItem, one: str, other: str) -> bool:
 
 
 def _own_words(question: str, reply: str) -> frozenset[str]:
-    asked, text = (frozenset(re.findall(r"\w+", text.casefold())) for text in (question, reply))
-    return text - asked - _COMMON
+    question_words, reply_words = (frozenset(re.findall(r"\w+", text.casefold())) for text in (question, reply))
+    return reply_words - question_words - _COMMON
 
 
 _COMMON = frozenset(
