@@ -23,7 +23,8 @@ def measure_calibration(stage: CalibrationMeasure, job: JobContext) -> Result:
     """Multiple choice by log-probabilities, short answers by replies."""
     items, _ = job.data.choices(stage.choice, stage.limit)
     own = job.data.items(stage.short, ShortAnswerItem, None)
-    short = subsample_evenly([*(bundled() if stage.bundled else []), *own], stage.limit)
+    questions = [*bundled(), *own] if stage.bundled else own
+    short = subsample_evenly(questions, stage.limit)
     return joined(*([_choices(stage, job, items)] if items else []), *([_short(stage, job, short)] if short else []))
 
 
