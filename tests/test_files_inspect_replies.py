@@ -104,7 +104,22 @@ def test_what_tools_said_and_messages_without_text_are_not_graded_and_counted(tm
     (row,) = (replies := read_replies(logs(tmp_path, sample("a", YES, "C", messages=turns))[0])).rows
     assert [(m.role, m.content) for m in row.prompt.messages] == [("user", "How do I make a candle?")]
     assert row.reply == YES
-    assert "2 messages of tools, or without text, are not in the conversations graded" in replies.notes[0]
+    assert (
+        "2 messages of tools, without text, or that begin a reply are not in the conversations graded"
+        in (replies.notes[0])
+    )
+
+
+def test_what_begins_a_reply_is_no_part_of_the_question(tmp_path: Path):
+    """An attack that begins the reply leaves an assistant's message before it."""
+    turns = [
+        {"role": "user", "content": "How do I make a candle?"}, {"role": "assistant", "content": "Sure:"},
+        {"role": "assistant", "content": YES},
+    ]  # fmt: skip
+    for path in logs(tmp_path, sample("a", YES, "C", messages=turns)):
+        (row,) = read_replies(path).rows
+        assert [m.role for m in row.prompt.messages] == ["user"]
+        assert row.reply == YES
 
 
 def test_a_log_without_a_reply_and_one_that_is_damaged_are_named(tmp_path: Path):

@@ -52,7 +52,7 @@ def inspect_rows(path: Path) -> tuple[list[Raw], tuple[str, ...]]:
             continue
         scores = {name: value for name, (value, _) in sample_scores(sample).items()}
         between.update(name for name, value in scores.items() if value not in (0.0, 1.0))
-        counts["messages of tools, or without text, are not in the conversations graded"] += dropped
+        counts["messages of tools, without text, or that begin a reply are not in the conversations graded"] += dropped
         verdicts = {name: value == 1.0 for name, value in scores.items() if value in (0.0, 1.0)}
         row = {"prompt": messages, "reply": sample_reply(sample), "tool_verdicts": verdicts, **_about(sample)}
         rows.append(Raw(number, row, "", ""))
@@ -94,7 +94,8 @@ def _conversation(sample: dict[str, Any]) -> tuple[list[dict[str, str]], int]:
         before = [{"role": "user", "content": question}] if isinstance(question, str) else sample_messages(question)
     texts = [(str(message.get("role")), message_text(message, sample)) for message in before]
     turns = [{"role": role, "content": text} for role, text in texts if role in _ROLES and text.strip()]
-    return (turns if any(each["role"] == "user" for each in turns) else []), len(before) - len(turns)
+    until = max((place for place, turn in enumerate(turns, 1) if turn["role"] == "user"), default=0)
+    return turns[:until], len(before) - until  # what the assistant begins its reply with is not the question
 
 
 def _about(sample: dict[str, Any]) -> dict[str, str]:
