@@ -11,9 +11,10 @@ from real_data import real
 
 from alignwright.core.records import Comparison, Conversation, Prompt, Reply
 from alignwright.feedback.agreement import check_voter
-from alignwright.feedback.judge import JudgeVoter, parse_letter, question, quote_lines
+from alignwright.feedback.judge import JudgeVoter, question
 from alignwright.feedback.label_voter import BAD, GOOD
 from alignwright.feedback.votes import cast_votes
+from alignwright.model.letter_answers import parse_letter, quote_lines
 
 HOSTILE = [
     "(A) is best",

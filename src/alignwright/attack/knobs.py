@@ -50,7 +50,8 @@ class Suite(OnRequests):
 
     def claims(self) -> tuple[Claim, ...]:
         way = "way of attacking"
-        return (*with_parts(ATTACK_SUCCESS, way), corrected(ATTACK_SUCCESS), *with_parts(NOT_REFUSED, way))
+        success = (*with_parts(ATTACK_SUCCESS, way), corrected(ATTACK_SUCCESS))
+        return self.told((*success, *with_parts(NOT_REFUSED, way)))
 
     def file_faults(
         self,
@@ -117,7 +118,8 @@ class Mutate(OnRequests):
             raise ValueError(f"'ways' names {next(w for w in self.ways if self.ways.count(w) > 1)!r} twice")
         return self
 
-    def faults(self, setting: Setting) -> Iterator[tuple[Knob, str]]:  # noqa: ARG002
+    def faults(self, setting: Setting) -> Iterator[tuple[Knob, str]]:
+        yield from super().faults(setting)
         used = {name for way in self.ways for name in way.split("+")}
         for name, knob in NEEDS.items():
             if getattr(self, knob) and name not in used and self.ways != ("all",):
@@ -142,7 +144,7 @@ class Mutate(OnRequests):
         return mutation_names(table=self.table is not None, shots=bool(self.shots))
 
     def claims(self) -> tuple[Claim, ...]:
-        return fixed_claims(self.by, "Mutated requests")
+        return self.told(fixed_claims(self.by, "Mutated requests"))
 
     def tries_counted(self, claim: str, path: FilePath) -> int:  # noqa: ARG002
         return len(ways_in(claim, self.chains))
@@ -163,7 +165,7 @@ class Replay(AttackStage):
     )
 
     def claims(self) -> tuple[Claim, ...]:
-        return fixed_claims(self.by, "Replayed attacks")
+        return self.told(fixed_claims(self.by, "Replayed attacks"))
 
     def item_topics(self, claim: str, files: Sequence[KnobRows], path: FilePath) -> list[str] | None:  # noqa: ARG002
         rows: list[AttackItem] = subsample_evenly(rows_under(files, "file"), self.limit)
@@ -172,7 +174,8 @@ class Replay(AttackStage):
         return [row.behaviour.topic or row.behaviour.id for row in rows] or None
 
     def estimate(self, sizes: Sizes) -> Cost:
-        return self.cost(sizes.files(self, "file").at_most(self.limit), 1)
+        attacks = sizes.files(self, "file").at_most(self.limit)
+        return self.judging(sizes, self.cost(attacks, 1), attacks.prompt)
 
 
 AnyAttack = AttackBySpeaker | BestOfNJailbreak | Embedding | Evolve | Gcg | Mutate | Replay | Suffix | Suite | Tamper

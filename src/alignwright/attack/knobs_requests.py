@@ -8,6 +8,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from alignwright.attack.judging.claims import told_by_judge
 from alignwright.core.claims import Claim
 from alignwright.core.cost import PROMPT, Cost, Size
 from alignwright.core.stage import (
@@ -17,7 +18,9 @@ from alignwright.core.stage import (
     FilePath,
     Knob,
     KnobRows,
+    NamesModel,
     Reads,
+    Setting,
     Sizes,
     Stage,
     resolved,
@@ -47,6 +50,12 @@ NOT_REFUSED = Claim(
 )
 
 
+JUDGED = 120
+"""Tokens of what a judge is asked beside the request and the reply, about."""
+CHECKED, CHECKED_TOKENS = 320, 220
+"""Replies on which every judge is checked, and tokens of one, about."""
+
+
 class Inquiry(Stage):
     """What every attack has: how long a reply may be, and what it may cost."""
 
@@ -55,6 +64,32 @@ class Inquiry(Stage):
     tokens: Count | None = Field(
         default=None, description="ask for at most so many tokens of replies in all (no limit)"
     )
+
+    judge: Annotated[str | None, NamesModel(opponent=True)] = Field(
+        default=None, min_length=1, description="who tells successes instead of the rules: a model, a server, or self"
+    )
+    judge_labels: Annotated[Paths, Reads("labels", use="settings")] = Field(
+        default=(), description="files of replies labelled 'fulfilled', by which the judge is checked"
+    )
+
+    def told(self, claims: tuple[Claim, ...]) -> tuple[Claim, ...]:
+        """Its claims, as they are where a judge tells successes."""
+        return claims if self.judge is None else told_by_judge(claims)
+
+    def faults(self, setting: Setting) -> Iterator[tuple[Knob, str]]:
+        yield from super().faults(setting)
+        if self.judge_labels and self.judge is None:
+            yield ("judge_labels",), "'judge_labels' has no effect: there is no 'judge' to be checked"
+
+    def judging(self, sizes: Sizes, attack: Cost, prompt: float) -> Cost:
+        """The same attack with what its judge reads: each reply twice, and what it is checked on."""
+        if self.judge is None:
+            return attack
+        most = resolved(self.max_new_tokens)
+        labels = sizes.files(self, "judge_labels")
+        replies = attack.write / most
+        check = CHECKED * CHECKED_TOKENS + 2 * (labels.tokens + labels.rows * JUDGED)
+        return Cost.of(attack.read + 2 * (replies * (prompt + most + JUDGED) + check), attack.write)
 
     def cost(self, requests: Size, tries: int) -> Cost:
         """What so many tries of each of these come to."""
@@ -92,6 +127,9 @@ class RequestStage(Inquiry):
     )
 
     def row_faults(self, files: Sequence[KnobRows]) -> Iterator[tuple[Knob, str]]:
+        harmful = [item for item in rows_under(files, "prompts") if item.kind == "harmful"]
+        if self.judge and harmful and all(item.secret for item in harmful):
+            yield ("judge",), "'judge' has no effect: secret words tell the success of every request"
         first: dict[str, str] = {}
         for file in files:
             if file.knob[0] != "prompts":
@@ -114,7 +152,8 @@ class RequestStage(Inquiry):
 
     def of_requests(self, sizes: Sizes, tries: int) -> Cost:
         """What so many tries of each of its requests come to."""
-        return self.cost(sizes.files(self, "prompts").at_most(self.limit), tries)
+        requests = sizes.files(self, "prompts").at_most(self.limit)
+        return self.judging(sizes, self.cost(requests, tries), requests.prompt)
 
 
 class OnRequests(RequestStage, AttackStage):

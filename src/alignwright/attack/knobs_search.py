@@ -41,7 +41,7 @@ class BestOfNJailbreak(OnRequests):
     )
 
     def claims(self) -> tuple[Claim, ...]:
-        return (*search_claims(self.by, "best-of-N jailbreaking"), FORECAST)
+        return self.told((*search_claims(self.by, "best-of-N jailbreaking"), FORECAST))
 
     @classmethod
     def section(cls, table: FindingTable) -> Section | None:
@@ -94,7 +94,7 @@ class Evolve(OnRequests):
         return self
 
     def claims(self) -> tuple[Claim, ...]:
-        return search_claims(self.by, "chains of mutations bred by evolution")
+        return self.told(search_claims(self.by, "chains of mutations bred by evolution"))
 
     @classmethod
     def section(cls, table: FindingTable) -> Section | None:

@@ -53,7 +53,7 @@ class PairAttack(BySpeaker):
     )
 
     def claims(self) -> tuple[Claim, ...]:
-        return search_claims(self.by, "an attacking model that refines its message (PAIR)")
+        return self.told(search_claims(self.by, "an attacking model that refines its message (PAIR)"))
 
     @classmethod
     def section(cls, table: FindingTable) -> Section | None:
@@ -78,7 +78,7 @@ class TapAttack(BySpeaker):
     )
 
     def claims(self) -> tuple[Claim, ...]:
-        return search_claims(self.by, "a tree of attacks by another model (TAP)")
+        return self.told(search_claims(self.by, "a tree of attacks by another model (TAP)"))
 
     @classmethod
     def section(cls, table: FindingTable) -> Section | None:
@@ -102,7 +102,7 @@ class CrescendoAttack(BySpeaker):
     )
 
     def claims(self) -> tuple[Claim, ...]:
-        return search_claims(self.by, "a conversation that another model led (crescendo)")
+        return self.told(search_claims(self.by, "a conversation that another model led (crescendo)"))
 
     @classmethod
     def section(cls, table: FindingTable) -> Section | None:

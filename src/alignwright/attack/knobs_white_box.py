@@ -38,7 +38,7 @@ class Gcg(OnRequests):
     target: str = Field(default=BEGIN, pattern=r"\S", description=TARGET)
 
     def claims(self) -> tuple[Claim, ...]:
-        return step_claims(self.by, "a suffix found by gradient (GCG)")
+        return self.told(step_claims(self.by, "a suffix found by gradient (GCG)"))
 
     @classmethod
     def section(cls, table: FindingTable) -> Section | None:
@@ -67,7 +67,7 @@ class Embedding(RequestStage):
     target: str = Field(default=BEGIN, pattern=r"\S", description=TARGET)
 
     def claims(self) -> tuple[Claim, ...]:
-        return step_claims(self.by, "vectors added inside the model")
+        return self.told(step_claims(self.by, "vectors added inside the model"))
 
     @classmethod
     def section(cls, table: FindingTable) -> Section | None:
@@ -99,7 +99,7 @@ class Suffix(OnRequests):
     target: str = Field(default=BEGIN, pattern=r"\S", description=TARGET)
 
     def claims(self) -> tuple[Claim, ...]:
-        return step_claims(self.by, "a suffix found by random search")
+        return self.told(step_claims(self.by, "a suffix found by random search"))
 
     @classmethod
     def section(cls, table: FindingTable) -> Section | None:
@@ -126,7 +126,7 @@ class Tamper(RequestStage):
     rank: Count = Field(default=8, description="the rank of the adapter that is trained")
 
     def claims(self) -> tuple[Claim, ...]:
-        return step_claims(self.by, "a harmful fine-tune")
+        return self.told(step_claims(self.by, "a harmful fine-tune"))
 
     @classmethod
     def section(cls, table: FindingTable) -> Section | None:

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import assert_never
 
 from alignwright.attack.best_of_n import best_of_n, forecast_finding
 from alignwright.attack.by_speaker import by_speaker
 from alignwright.attack.evolve import Breeding, evolve
 from alignwright.attack.fixed_ways import by_fixed_ways, requests
+from alignwright.attack.judging.beside import rules_beside
+from alignwright.attack.judging.check import JudgeCheck, check_judge, labelled
+from alignwright.attack.judging.grader import by_judge
+from alignwright.attack.judging.judge import SuccessJudge
 from alignwright.attack.knobs import AnyAttack, Embedding, Gcg, Mutate, Replay, Suffix, Suite, Tamper
 from alignwright.attack.knobs_repair import Repair
 from alignwright.attack.knobs_requests import Inquiry
 from alignwright.attack.knobs_search import FORECAST, BestOfNJailbreak, Evolve
 from alignwright.attack.knobs_speakers import BySpeaker
+from alignwright.attack.knobs_white_box import WhiteBox
 from alignwright.attack.mutations import mutations
 from alignwright.attack.repair import repair
 from alignwright.attack.reply_log import REPLIES
@@ -24,17 +31,22 @@ from alignwright.core.attacks import ATTACKS
 from alignwright.core.records import Finding, SampleResult
 from alignwright.core.stage import resolved
 from alignwright.job.context import JobContext
-from alignwright.job.job import Result, count_statuses
+from alignwright.job.job import BASELINE, Result, count_statuses
 from alignwright.job.needs import joined
 
 
 def run(stage: AnyAttack | Repair, job: JobContext) -> Result:
     """Attack the job's model; or mend, in training, what it does wrong."""
-    return repair(stage, job) if isinstance(stage, Repair) else _attacked(stage, job)
+    if isinstance(stage, Repair):
+        return repair(stage, job)
+    target = target_of(stage, job)
+    check = _told_by_judge(stage, target, job)
+    result = _attacked(stage, target, job)
+    return result if check is None else _with_judge(result, stage, target, check, job)
 
 
-def _attacked(stage: AnyAttack, job: JobContext) -> Result:
-    target, note = target_of(stage, job), ""
+def _attacked(stage: AnyAttack, target: Target, job: JobContext) -> Result:
+    note = ""
     forecasts: list[Finding] = []
     match stage:
         case BestOfNJailbreak():
@@ -71,6 +83,30 @@ def target_of(stage: Inquiry, job: JobContext) -> Target:
         seed=job.seed,
         budget=Budget(stage.queries, stage.tokens),
         log=job.at_work / REPLIES,
+    )
+
+
+def _told_by_judge(stage: Inquiry, target: Target, job: JobContext) -> JudgeCheck | None:
+    """Let a judge tell the target's successes, once it was checked; None where the rules do."""
+    if stage.judge is None or (isinstance(stage, WhiteBox) and not job.has_weights):
+        return None
+    judge = SuccessJudge(stage.judge, job.judge_model(stage.judge), job.answers(stage.judge))
+    files = {Path(name).stem: labelled(job.data.read(name, "labels").rows) for name in stage.judge_labels}
+    check = check_judge(judge, files)
+    target.grade, target.judged = by_judge(judge, check), True
+    return check
+
+
+def _with_judge(result: Result, stage: AnyAttack, target: Target, check: JudgeCheck, job: JobContext) -> Result:
+    """The result with what the rules say beside it, and what the judge is worth."""
+    each = resolved(stage.tries) if isinstance(stage, BestOfNJailbreak) else None
+    beside = rules_beside(result.samples or (), target.tries, each)
+    known = check.findings(job.name) if job.model == BASELINE else ()
+    return replace(
+        result,
+        note=f"{result.note}; {check.line}",
+        samples=[*(result.samples or ()), *beside],
+        findings=[*(result.findings or ()), *known] or None,
     )
 
 

@@ -74,12 +74,15 @@ def rejudge(
         typer.Option(help="rules, checks.yaml, file.py:function, a reward model's folder, a model, or a server."),
     ],
     bar: Annotated[float, typer.Option(help="The score from which on a scorer of replies says yes.")] = 0.5,
+    labels: Annotated[
+        list[Path] | None, typer.Option(help="Labelled replies ('fulfilled') on which a model that judges is checked.")
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Where to write; none: under the run's rejudged/.")] = None,
 ) -> None:
     """Grade a run's attacks again by another judge, without asking the model: rates and paired differences."""
     from alignwright.run import interface
 
-    interface.rejudge(attacks, judge=judge, bar=bar, out=out)
+    interface.rejudge(attacks, judge=judge, bar=bar, labels=labels or (), out=out)
 
 
 def front(

@@ -51,6 +51,8 @@ class Try(Record):
     reason: str = ""
     """By which rule `success` was told, or why there is no reply."""
     refused_reason: str = ""
+    by_rules: Told | None = Field(default=None, exclude_if=lambda told: told is None)
+    """What the product's graders say of the success, where a judge tells it."""
     withheld: bool = False
     """Without a reply: whether its server withheld it."""
     smallest: tuple[Message, ...] | None = None

@@ -73,7 +73,7 @@ def _opponents(experiment: Experiment, model: str) -> Iterator[Problem]:
                 yield (
                     (*loc, *knob),
                     f"{hide_secrets(name)!r} is the model that is attacked; name another one, or write 'self' where"
-                    " it is to attack itself",
+                    " that is what you mean",
                 )
 
 

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
+from alignwright.attack.judging.notes import judge_notes
 from alignwright.core.records import Finding, Preference, SampleResult
 from alignwright.experiment.experiment import Experiment, claims_of
 from alignwright.feedback.attribution import Attribution, trace_refusals
@@ -42,6 +43,7 @@ def findings_of(experiment: Experiment, finished: Sequence[tuple[Job, Path]]) ->
         if (folder / PREFERENCES).exists():
             lessons += records(folder / PREFERENCES, Preference)
     notes = level_notes(experiment.measure, experiment.data) | _refused_reward(experiment, findings)
+    notes |= judge_notes([job for job, _ in finished], findings)
     labels, claims, stages = experiment.data.labels(), claims_of(experiment), experiment.measure
     methods = {CHOICE.name: METHOD} if is_server(experiment.model) else {}
     unmatched_labels = unmatched(labels, [result for results in samples.values() for result in results], claims)

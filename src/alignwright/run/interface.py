@@ -248,6 +248,7 @@ def rejudge(
     *,
     judge: str,
     bar: float = 0.5,
+    labels: Sequence[str | os.PathLike[str]] = (),
     out: str | os.PathLike[str] | None = None,
     quiet: bool = False,
 ) -> Rejudged:
@@ -255,15 +256,14 @@ def rejudge(
     that was attacked.
 
     `judge` is "rules", a YAML file of checks, file.py:function, the folder of a reward model, a model or a
-    server; `bar` is the score from which on a scorer of replies says yes. What is returned holds the rates
-    by this judge and their paired differences to the stored ones. Raises ValueError for a judge that is the
-    model itself, and where nothing is stored.
-    """
+    server; `bar` is the score from which on a scorer of replies says yes. A model is checked first, on replies
+    of our own and on `labels`. Returns the rates and their paired differences to the stored ones. Raises
+    ValueError for a judge that is the model itself, and where nothing is stored."""
     with paused():
         from alignwright.run.rejudge.rejudge import rejudge as run_rejudge
         from alignwright.run.rejudge.table import show as show_rejudged
 
-    result = run_rejudge(Path(attacks), judge, bar=bar, out=None if out is None else Path(out))
+    result = run_rejudge(Path(attacks), judge, bar=bar, labels=[*map(Path, labels)], out=Path(out) if out else None)
     show_rejudged(result, _console(quiet))
     return result
 

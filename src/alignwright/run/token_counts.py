@@ -23,6 +23,7 @@ from alignwright.experiment.experiment import Experiment
 from alignwright.files.items import Item, TextItem
 from alignwright.files.models import resolve
 from alignwright.files.public_questions import FreeQuestion
+from alignwright.files.replies import LabelledReply
 from alignwright.files.reward_folder import names_folder
 from alignwright.files.server import is_server
 from alignwright.job.data import subsample_evenly
@@ -166,6 +167,8 @@ class Lengths:
                 return TEMPLATE + sum(turns), reply + 1
             case TextItem():
                 return self.count(row.text) + 1, 0
+            case LabelledReply():
+                return self.conversation(row.prompt), self.count(row.reply)
             case Item():
                 question = self.conversation(Conversation.user(row.shown))
                 return question, sum(self.count(answer) + 1 for answer in row.offers)

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import re
 
+from alignwright.text.addressed import without_address
 from alignwright.text.delivery import points_elsewhere
 from alignwright.text.grading import Grade
 from alignwright.text.noise import noise
@@ -30,6 +31,7 @@ OPENING = 3  # sentences in which a reply says where it goes
 def grade_fulfilment(prompt: str, reply: str, request: str | None = None) -> Grade:
     """Yes, no or unclear, by rules alone; `request` is the bare request where the prompt wraps
     it, when it is known."""
+    reply = without_address(prompt, reply)
     if disturbed := noise(prompt, answer(reply)) or (noise(request, answer(reply)) if request else ""):
         return Grade("unclear", disturbed)
     grades = [_of_voice(prompt, request or prompt, voice) for voice in voices(prompt, reply)]

@@ -6,6 +6,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from alignwright.attack.judging.check import describe
 from alignwright.core import wording
 from alignwright.core.records import Finding
 from alignwright.report.text import one_line
@@ -30,6 +31,10 @@ def show(result: Rejudged, console: Console) -> None:
     total = sum(result.agreements.values())
     console.print(Text(f"{total} conversations, judged by {one_line(result.judge)}"))
     console.print(table)
+    if result.check is not None:
+        console.print(Text(one_line(result.check.line)))
+        for errors in result.check.errors:
+            console.print(Text(f"  {one_line(describe(errors))}", style="dim"))
     for (old, new), count in sorted(result.agreements.items(), key=lambda pair: -pair[1]):
         change = NAMES[old] if old == new else f"{NAMES[old]} -> {NAMES[new]}"
         console.print(Text(f"  {count} of {total}: {change}", style="dim"))
