@@ -37,8 +37,7 @@ def by_fixed_ways(stage: FixedWays, target: Target, data: Data) -> tuple[list[Sa
 
 def requests(stage: RequestStage, data: Data) -> list[RefusalItem]:
     """The requests of its files that should be refused, at most so many."""
-    harmful = [item for item in data.items(stage.prompts, RefusalItem, None) if item.kind == "harmful"]
-    return subsample_evenly(harmful, stage.limit)
+    return stage.chosen(data.items(stage.prompts, RefusalItem, None))
 
 
 def _suite(stage: Suite, target: Target, data: Data) -> tuple[list[SampleResult], str]:

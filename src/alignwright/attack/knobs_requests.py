@@ -11,6 +11,7 @@ from pydantic import Field
 from alignwright.attack.judging.claims import told_by_judge
 from alignwright.core.claims import Claim
 from alignwright.core.cost import PROMPT, Cost, Size
+from alignwright.core.records import content_id
 from alignwright.core.stage import (
     NEW_TOKENS,
     Count,
@@ -126,6 +127,26 @@ class RequestStage(Inquiry):
         default=None, description="at most so many requests (from effort)"
     )
 
+    anytime: bool = Field(
+        default=False, description="limits that hold at every look, also after a larger 'limit': whole topics, ordered"
+    )
+
+    def chosen(self, items: Sequence[RefusalItem]) -> list[RefusalItem]:
+        """The requests that are attacked: harmful ones, at most so many. With `anytime` whole topics, in an
+        order of their names' hashes, so that a larger limit goes on where a smaller one ended."""
+        harmful = [item for item in items if item.kind == "harmful"]
+        if not self.anytime:
+            return subsample_evenly(harmful, self.limit)
+        topics: dict[str, list[RefusalItem]] = {}
+        for item in harmful:
+            topics.setdefault(item.topic or item.id, []).append(item)
+        taken: list[RefusalItem] = []
+        for topic in sorted(topics, key=content_id):
+            if taken and self.limit is not None and len(taken) + len(topics[topic]) > self.limit:
+                break
+            taken += topics[topic]
+        return taken
+
     def row_faults(self, files: Sequence[KnobRows]) -> Iterator[tuple[Knob, str]]:
         harmful = [item for item in rows_under(files, "prompts") if item.kind == "harmful"]
         if self.judge and harmful and all(item.secret for item in harmful):
@@ -146,8 +167,7 @@ class RequestStage(Inquiry):
         return 1
 
     def item_topics(self, claim: str, files: Sequence[KnobRows], path: FilePath) -> list[str] | None:
-        rows: list[RefusalItem] = [item for item in rows_under(files, "prompts") if item.kind == "harmful"]
-        topics = [item.topic or item.id for item in subsample_evenly(rows, self.limit)]
+        topics = [item.topic or item.id for item in self.chosen(rows_under(files, "prompts"))]
         return topics * self.tries_counted(claim, path) or None
 
     def of_requests(self, sizes: Sizes, tries: int) -> Cost:

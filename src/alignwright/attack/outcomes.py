@@ -19,7 +19,7 @@ from typing import Any
 
 from alignwright.attack.claims import WITHIN
 from alignwright.attack.target import Target
-from alignwright.core.attacks import EXACT, Told, Try
+from alignwright.core.attacks import EXACT, UNTRIED, Told, Try
 from alignwright.core.records import Conversation, SampleResult, Status
 from alignwright.files.items import RefusalItem
 
@@ -53,6 +53,7 @@ def fixed_samples(target: Target, name: str = "", item: Callable[..., str] = by_
             status="unscored",
             cluster=attempt.behaviour.topic or attempt.behaviour.id,
             prompt=attempt.conversation,
+            kind=UNTRIED,
             reason=f"{attempt.way}: not tried: {target.budget.why()}",
         )
         for attempt in target.untried
@@ -144,7 +145,7 @@ def of_behaviour(item: RefusalItem, claim: str, tries: Sequence[Try], whole: boo
         prompt=example.conversation if example else None,
         reply=(example.reply or "") if example else "",
         reason=reason,
-        **_exactly(item.secret),
+        **({"kind": UNTRIED} if status == "unscored" and not whole else _exactly(item.secret)),
     )
 
 

@@ -18,6 +18,8 @@ ATTACKS = "attacks.jsonl"
 """The file of tries: in an attack's folder all of them, in a run's folder those that succeeded."""
 EXACT = "by a secret word"
 """The kind of a result that was told by whether a secret word was said: exactly, without a grader."""
+UNTRIED = "not tried"
+"""The kind of a result that stands for what a budget did not pay for."""
 Told = Literal["yes", "no", "unclear"]
 
 

@@ -19,6 +19,7 @@ from typing import Any
 from alignwright.core.claims import Better, Claim, Counts, claim_named
 from alignwright.core.records import Axis, Detail, Finding, SampleResult
 from alignwright.measure.examples import of_difference, of_level
+from alignwright.measure.sequential_limits import sequential_limits
 from alignwright.stats.equivalence import Equivalence, describe_equivalence, equivalence
 from alignwright.stats.intervals import (
     Difference,
@@ -43,10 +44,11 @@ def levels(
     notes: Mapping[str, str] | None = None,
     methods: Mapping[str, str] | None = None,
     exhibits: int = 12,
+    anytime: Callable[[str], bool] = lambda _: False,
 ) -> list[Finding]:
     """One finding per claim, in the order in which they appear; `claims` are those that the run's
     stages make, `notes` adds a sentence by claim, and `methods` how it was measured where that is
-    another way than usual."""
+    another way than usual; `anytime`: of which the limits hold at every look."""
     findings: list[Finding] = []
     for name, group in _by_claim(outcomes).items():
         claim, note = claim_named(name, claims), (notes or {}).get(name, "")
@@ -60,6 +62,7 @@ def levels(
                 unit=claim.unit,
                 exhibits=exhibits,
                 note=note,
+                anytime=anytime(name),
                 unvalidated=claim.unvalidated,
                 way=next(
                     (
@@ -116,6 +119,7 @@ def level(
     note: str = "",
     way: str = "",
     unvalidated: str = "",
+    anytime: bool = False,
 ) -> Finding:
     """The level of one claim at one stage. With counts="fail" the value is the share of fails."""
     once = _once(outcomes)
@@ -123,6 +127,7 @@ def level(
     values = [_value(o, counts) for o in scored]
     statuses = Counter(o.status for o in once)
     estimate = _estimate(values, [o.cluster for o in scored], unit)
+    estimate = sequential_limits(once, counts, estimate) if anytime else estimate
     repeated = f"{len(outcomes) - len(once)} repeated items counted once" if len(once) < len(outcomes) else ""
     notes = (_not_validated(unvalidated), note, repeated, _silence(once), _short(estimate.coverage))
     return Finding(

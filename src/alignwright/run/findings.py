@@ -52,7 +52,9 @@ def findings_of(experiment: Experiment, finished: Sequence[tuple[Job, Path]]) ->
         model: [sample for sample in group if sample.claim != PREFERRED.name] for model, group in samples.items()
     }
     for model, after in samples.items():
-        now = levels(after, claims=claims, stage=model, notes=notes, methods=methods)
+        now = levels(
+            after, claims=claims, stage=model, notes=notes, methods=methods, anytime=partial(looked_at, experiment)
+        )
         findings += with_corrections(now, after, (), labels, unmatched_labels, claims=claims)
         findings += conclusions(stages, after, stage=model)
         if model != BASELINE and BASELINE in samples:
@@ -63,6 +65,12 @@ def findings_of(experiment: Experiment, finished: Sequence[tuple[Job, Path]]) ->
             findings += verdicts(stages, after, before, stage=model, against=BASELINE)
     trained = {job.name for job, _ in finished if job.section == "train"}
     return trace_refusals(findings, Attribution(lessons), trained) if lessons else findings
+
+
+def looked_at(experiment: Experiment, claim: str) -> bool:
+    """Whether the limits of an attack's claim are to hold at every look."""
+    asking = [stage for stage in experiment.attack if getattr(stage, "anytime", False)]
+    return any(own.covers(claim) for stage in asking for own in stage.claims() if own.unit == "share")
 
 
 def _refused_reward(experiment: Experiment, findings: Sequence[Finding]) -> dict[str, str]:

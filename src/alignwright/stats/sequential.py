@@ -13,8 +13,7 @@ may come, so early good batches do not pay for late bad ones.
 
 It takes bounded items; who winsorises makes a claim about the winsorised mean, and must choose the
 bound before seeing the items. Bets are fixed parts of wealth, averaged over a grid; nothing is
-tuned on the data. Left out on purpose: confidence sequences (an interval at all times at once),
-which nothing here asks for.
+tuned on the data. An interval at all times at once is in `confidence_sequence`.
 
 Shapes: `_N` items, `_S` stakes, `_T` batches.
 """
