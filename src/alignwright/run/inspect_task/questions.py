@@ -86,6 +86,8 @@ def questions(experiment: Experiment) -> tuple[list[Question], list[str]]:
     stages += [(stage_name("attack", place, stage.by), stage) for place, stage in enumerate(experiment.attack)]
     for name, stage in stages:
         match stage:
+            case Inquiry(judge=str()):
+                left_out.append(name)
             case Suite() | Mutate() | Replay():
                 items += _fixed(name, stage, experiment)
             case BestOfNJailbreak() | Evolve() | PairAttack() | TapAttack() | CrescendoAttack():
