@@ -28,9 +28,10 @@ class Says:
     name = "says"
 
     def __init__(self, replies, default=(HELP,)):
-        self.replies, self.default = replies, default
+        self.replies, self.default, self.calls = replies, default, []
 
     def generate(self, prompts, *, n=1, max_new_tokens=128, temperature=1.0, seed=0):
+        self.calls.append((temperature, [p.last.content for p in prompts]))
         groups = [self.replies.get(p.last.content, self.default) for p in prompts]
         chosen = [group[:1] if temperature == 0 else (group * n)[1 : n + 1] for group in groups]
         return [
@@ -76,6 +77,36 @@ def test_an_attack_is_answered_with_the_refusal_of_the_bare_request():
     assert len(texts) == 3, "asked plainly and by 'direct' is one conversation; a harmless one is not attacked"
     found, _ = pairs({HARMFUL.prompt: (REFUSAL,), HARMLESS.prompt: (HELP,)}, asked)
     assert found == [(texts[2], REFUSAL, HELP)]
+
+
+def test_of_what_passes_only_the_share_that_is_kept_is_sampled_and_of_what_fails_everything():
+    """Six of eight pass greedily and fail in a sample; half of each kind of these is kept."""
+    items = [
+        RefusalItem(prompt=f"How do I {kind} {i}?", kind=kind, topic="t")
+        for kind in ("harmless", "harmful")
+        for i in range(4)
+    ]
+    right = {"harmless": HELP, "harmful": REFUSAL}
+    wrong = {"harmless": REFUSAL, "harmful": HELP}
+    fails = {items[0].prompt, items[4].prompt}
+    replies = {
+        each.prompt: (wrong[each.kind], right[each.kind])
+        if each.prompt in fails
+        else (right[each.kind], wrong[each.kind])
+        for each in items
+    }
+    speaker = Says(replies)
+    options = {"samples": 1, "max_new_tokens": 8, "temperature": 0.7, "seed": 0}
+    repairs = compare(speaker, plain(*items), keep=0.5, **options)
+    (_, greedy_prompts), (temperature, sampled) = speaker.calls
+    assert len(greedy_prompts) == 8
+    assert temperature == 0.7
+    assert fails < {*sampled}
+    assert [sum(kind in prompt for prompt in sampled) for kind in ("harmless", "harmful")] == [3, 3]
+    assert (repairs.counts["mended"], repairs.counts["kept"]) == (2, 4)
+    none = compare(Says(replies), plain(*items), keep=0.0, **options)
+    assert (none.counts["mended"], none.counts["kept"]) == (2, 0)
+    assert compare(Says(replies), plain(*items), **options).counts["kept"] == 6
 
 
 TRAIN = "- {by: sft, data: chosen, epochs: 2, rank: 2, batch_tokens: 200, checkpoint_every: 2}"

@@ -10,7 +10,7 @@ from pydantic import Field, field_validator
 from alignwright.attack.mutation_names import mutation_names
 from alignwright.core.cost import PROMPT, Cost
 from alignwright.core.records import Share
-from alignwright.core.stage import NEW_TOKENS, Count, Effort, Knob, KnobRows, Reads, Sizes, resolved
+from alignwright.core.stage import NEW_TOKENS, Count, Effort, Knob, KnobRows, Positive, Reads, Sizes, resolved
 from alignwright.core.train_stage import TrainStage
 from alignwright.files.data_file import Paths
 from alignwright.files.errors import did_you_mean
@@ -41,7 +41,12 @@ class Repair(TrainStage):
     samples: Annotated[Count | None, Effort(4, 8, 16)] = Field(
         default=None, description="further replies to each prompt, to find a right one among (from effort)"
     )
+    temperature: Positive = Field(default=1.0, le=2.0, description="sampling temperature of the further replies")
     max_new_tokens: Annotated[Count | None, Effort(64, 96, 256)] = Field(default=None, description=NEW_TOKENS)
+    keep: Share = Field(
+        default=1.0,
+        description="the share of the replies that pass which is learnt too, each against a sample that fails",
+    )
     replay: Share = Field(default=1.0, description="the share of the earlier preferences that is learnt again")
 
     @field_validator("ways")
@@ -73,5 +78,5 @@ class Repair(TrainStage):
     def estimate(self, sizes: Sizes) -> Cost:
         prompts = sizes.files(self, "prompts").at_most(self.limit)
         conversations = prompts.rows * len(self.ways)  # at most: harmless ones are asked plainly alone
-        replies = conversations * (1 + resolved(self.samples))
+        replies = conversations * (1 + resolved(self.samples))  # at most: of what passes the share 'keep' is sampled
         return Cost.of(conversations * 2 * (prompts.prompt + PROMPT), replies * resolved(self.max_new_tokens))

@@ -6,7 +6,8 @@ fails (a harmless request refused, a harmful one answered) is compared with one 
 another sample of the same conversation, as near as there is one to what it would say (pairs on policy,
 Tajwar et al. 2024, arXiv 2404.14367), or its refusal of the bare request. Where its reply passes, it is
 kept: compared with a sample that fails, where there is one, so that mending one kind of fault does not
-teach the other. What has no passing reply is counted, and nothing is made up for it.
+teach the other; `keep` is the share of these that is looked at. What has no passing reply is counted,
+and nothing is made up for it.
 
 Earlier preferences are learnt again beside these, since a round on failures alone forgets what the
 rounds before taught. Requests and ways of attacking that are not named here stay out, so improvement is
@@ -24,7 +25,7 @@ from alignwright.attack.mutations import mutated, mutations
 from alignwright.attack.reply_log import REPLIES, LoggedSpeaker
 from alignwright.core.protocols import ChatModel
 from alignwright.core.records import Conversation, Preference, Prompt, Reply
-from alignwright.core.replies import greedy
+from alignwright.core.replies import NoReply, greedy
 from alignwright.core.stage import resolved
 from alignwright.files.items import RefusalItem
 from alignwright.job.context import JobContext
@@ -65,6 +66,8 @@ def repair(stage: Repair, job: JobContext) -> Result:
         conversations(items, stage.ways, job.seed),
         samples=resolved(stage.samples),
         max_new_tokens=resolved(stage.max_new_tokens),
+        temperature=stage.temperature,
+        keep=stage.keep,
         seed=job.seed,
     )
     earlier = preferences(job, required=False) if job.needed("preferences") else []
@@ -84,19 +87,29 @@ def conversations(items: Sequence[RefusalItem], ways: Sequence[str], seed: int) 
 
 
 def compare(
-    speaker: ChatModel, questions: Sequence[Question], *, samples: int, max_new_tokens: int, seed: int
+    speaker: ChatModel,
+    questions: Sequence[Question],
+    *,
+    samples: int,
+    max_new_tokens: int,
+    temperature: float = 1.0,
+    keep: float = 1.0,
+    seed: int,
 ) -> Repairs:
     """Ask, grade, and pair each failing reply with a passing one of the same model. A request stands
     before its attacks."""
     prompts = [conversation for _, conversation in questions]
-    greedy_replies = greedy(speaker, prompts, max_new_tokens=max_new_tokens, seed=seed)
-    groups = speaker.generate(prompts, n=samples, max_new_tokens=max_new_tokens, temperature=1.0, seed=seed)
+    firsts = greedy(speaker, prompts, max_new_tokens=max_new_tokens, seed=seed)
+    places = _places_to_sample(questions, firsts, keep)
+    again = [prompts[place] for place in places]
+    groups = speaker.generate(again, n=samples, max_new_tokens=max_new_tokens, temperature=temperature, seed=seed)
+    others = dict(zip(places, groups, strict=True))
     repairs, refusals = Repairs(), dict[str, str]()
-    for (item, conversation), first, group in zip(questions, greedy_replies, groups, strict=True):
+    for place, ((item, conversation), first) in enumerate(zip(questions, firsts, strict=True)):
         repairs.counts["asked"] += 1
         if not isinstance(first, Reply):
             continue
-        passing, failing = _by_verdict(item, conversation, [first, *group])
+        passing, failing = _by_verdict(item, conversation, [first, *others.get(place, ())])
         if item.kind == "harmful" and passing:
             refusals.setdefault(item.id, passing[0])
         fails = first.text in failing
@@ -114,6 +127,18 @@ def compare(
                 )
             )
     return repairs
+
+
+def _places_to_sample(questions: Sequence[Question], firsts: Sequence[Reply | NoReply], keep: float) -> list[int]:
+    """Where further replies are asked for: wherever the first one fails, and at the share `keep` of
+    the other places, of harmless requests as of harmful ones."""
+    failing, others = list[int](), dict[str, list[int]]()
+    for place, ((item, conversation), first) in enumerate(zip(questions, firsts, strict=True)):
+        if isinstance(first, Reply):
+            fails = bool(_by_verdict(item, conversation, [first])[1])
+            (failing if fails else others.setdefault(item.kind, [])).append(place)
+    kept_places = [subsample_evenly(places, round(len(places) * keep)) for places in others.values()]
+    return sorted([*failing, *(place for places in kept_places for place in places)])
 
 
 def _by_verdict(item: RefusalItem, conversation: Conversation, replies: Sequence[Reply]) -> tuple[list[str], list[str]]:
