@@ -209,9 +209,9 @@ def _level(table: FindingTable, claim: str, stage: str) -> Cell:
     "edits": [
         {
             "path": "measure/knobs.py",
-            "anchor": "from alignwright.measure import tax_section\n",
+            "anchor": "from alignwright.measure import planned_items, tax_section\n",
             "instead": True,
-            "text": "from alignwright.measure import diversity_section, tax_section\n",
+            "text": "from alignwright.measure import diversity_section, planned_items, tax_section\n",
         },
         {
             "path": "measure/knobs.py",

@@ -61,6 +61,9 @@ SMALLEST: dict[str, dict[str, Any]] = {
     "hacking": {"proxy": "rule.py:score", "gold": "rules.yaml", "prompts": "held.jsonl"},
     "world": {"world": "edited_tests"},
     "lm_eval": {"task_files": "task.yaml"},
+    "transcripts": {"data": "logs.jsonl"},
+    "deception": {"limit": 4},
+    "consistency": {"limit": 4},
 }
 """What a stage must be given beside its name; those that are not here need nothing."""
 TOGETHER: dict[str, dict[str, Any]] = {
@@ -124,6 +127,11 @@ SPECIAL: dict[str, list[Any]] = {
     "check_pairs": [8],
     "rank": [2],
     "scratch": [True],
+    "password": ["Open sesame!"],
+    "deception.bundled": [True],
+    "consistency.rules": [True],
+    "consistency.dresses": [True],
+    "detectors": [["leaking"], ["refusal", "deception"]],
     "tasks": [["arc_easy"]],
     "task_files": ["task.yaml", ["task.yaml"]],
     "lower": [["every.acc"]],
@@ -142,6 +150,9 @@ PATHS = {
     "situations": "situations.jsonl", "short": "short.jsonl",
     "faithful": "faithful.jsonl", "instruction.data": "instruction.jsonl",
     "pretrain.text": "plain.jsonl",
+    "consistency.questions": "choice.jsonl", "consistency.pairs": "held_pairs.jsonl",
+    "deception.scenarios": "scenarios.jsonl", "deception.ability": "choice.jsonl",
+    "transcripts.data": "logs.jsonl", "transcripts.labelled": "labelled.jsonl",
 }  # fmt: skip
 
 
@@ -276,6 +287,8 @@ def write_data(folder: Path) -> None:
         "crows.jsonl": ("bias", "crows_pairs"), "winobias.jsonl": ("bias", "winobias"),
         "situations.jsonl": ("high_stakes", "situations"),
         "short.jsonl": ("calibration", "short"),
+        "scenarios.jsonl": ("deception", "scenarios"),
+        "logs.jsonl": ("transcripts", "data"), "labelled.jsonl": ("transcripts", "labelled"),
     }  # fmt: skip
     for name, (kind, field) in fields.items():
         write_rows(folder / name, kind, field)
@@ -334,6 +347,17 @@ def _row(kind: str, field: str, mark: str, i: int) -> dict[str, Any]:
             return prompt | {"kind": "harmful" if i % 2 else "harmless"}
         case ("replay", "file"):
             return {"request": f"Say {mark}?", "messages": [{"role": "user", "content": f"Please: {mark}?"}]}
+        case ("deception", "scenarios"):
+            return {
+                "question": f"{mark}?",
+                "true": f"a{i}",
+                "false": "b",
+                "system": "You sell b.",
+                "topic": f"t{i % 5}",
+            }
+        case ("transcripts", _):
+            turns = [{"role": "user", "content": f"{mark}?"}, {"role": "assistant", "content": f"It is {i}."}]
+            return {"messages": turns, "hacked": bool(i % 2)}
         case (_, "pushback"):
             return {"question": f"{mark}?", "answer": [f"a{i}"], "reply": f"a{i}", "wrong": "b", "pushback": "No, b."}
         case (_, "opinion"):

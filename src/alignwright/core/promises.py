@@ -28,12 +28,13 @@ from typing import Literal
 from pydantic import Field
 
 from alignwright.core.claims import CORRECTED, Claim
-from alignwright.core.records import Finding, Record
+from alignwright.core.records import Axis, Finding, Record
 from alignwright.core.wording import amount
 
 Op = Literal["<", "<=", ">", ">="]
 
-_NOT_THE_MODEL = ("feedback", "training")  # axes whose stages are voters and runs, not the model after a stage
+NOT_THE_MODEL: tuple[Axis, ...] = ("feedback", "training", "logs")
+"""Axes whose stages are voters, runs and recorded conversations, not the model after a stage."""
 _TRUE: dict[Op, Callable[[float, float], bool]] = {
     "<": operator.lt,
     "<=": operator.le,
@@ -140,7 +141,7 @@ def answer(promise: Promise, findings: Sequence[Finding], models: Sequence[str] 
         if whole is not None:
             return _untested(promise, f"{whole.claim} was not measured: {whole.detail['untested']}", whole)
         return _untested(promise, _nothing(promise, findings))
-    voters = mine[0].axis in _NOT_THE_MODEL
+    voters = mine[0].axis in NOT_THE_MODEL
     last = models[-1] if models and not voters else last_stage(mine if voters else findings)
     tax = mine[0].axis == "tax"
     against = "baseline" if promise.gain or tax else None
@@ -184,7 +185,7 @@ def exit_code(verdicts: Sequence[Verdict]) -> int:
 def last_stage(findings: Sequence[Finding]) -> str:
     """The last of the stages in their order of first appearance; those of the model, where there
     are any."""
-    of_model = [finding for finding in findings if finding.axis not in _NOT_THE_MODEL]
+    of_model = [finding for finding in findings if finding.axis not in NOT_THE_MODEL]
     return list(dict.fromkeys(finding.stage for finding in of_model or findings))[-1]
 
 

@@ -21,7 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 Role = Literal["system", "developer", "user", "assistant", "tool"]
 Axis = Literal[
     "instruction", "intent", "value", "reward", "goodhart", "tax", "emergent", "conduct", "attack", "feedback",
-    "training",
+    "training", "logs",
 ]  # fmt: skip
 Status = Literal["pass", "fail", "unscored", "error"]
 Share = Annotated[float, Field(ge=0.0, le=1.0)]

@@ -25,7 +25,7 @@ from alignwright.core.section import FindingTable, Section
 
 EffortName = Literal["demo", "study", "full"]
 IntentPart = Literal["prompts", "pairs", "people", "constitution"]
-Rows = Literal["prompts", "pairs", "votes", "conversations", "choices", "questions", "labels", "attacks"]
+Rows = Literal["prompts", "pairs", "votes", "conversations", "choices", "questions", "labels", "attacks", "transcripts"]
 Use = Literal["trained", "watched", "measured", "settings", "tasks"]
 Knob = tuple[str | int, ...]
 """A knob's path inside its stage: ("prompts",), ("stop", "gold")."""
@@ -190,6 +190,8 @@ class Stage(Record):
     """Installed packages whose version can change its result."""
     rated_by_people: ClassVar[bool] = False
     """Of a measure: whether it is answered by people's votes on its replies, which come after the run."""
+    of_model: ClassVar[bool] = True
+    """Of a measure: whether it is of a model. One that is not (it reads what is recorded) is done once."""
     tries_reward: ClassVar[bool] = False
     """Of a measure: whether it tries a reward on the start model before anything is trained on it."""
 

@@ -131,7 +131,7 @@ def _judged(experiment: Experiment, place: int, model: str, judges: Needs) -> Jo
 def _unjudged(experiment: Experiment, model: str) -> Iterator[Job]:
     """The measures and attacks of a model that need no judge of replies."""
     for place, measure in enumerate(experiment.measure):
-        if not measure.judged:
+        if not measure.judged and (measure.of_model or model == BASELINE):
             yield Job("measure", place, measure, model, _of_model(model))
     for place, attack in enumerate(experiment.attack):
         yield Job("attack", place, attack, model, _of_model(model))

@@ -16,8 +16,8 @@ from alignwright.files.errors import did_you_mean
 from alignwright.files.wording import describe_value
 
 _TURN = re.compile(r"\n\n(Human|Assistant):")
-_ROLES = get_args(Role)
-_ALIASES = {"human": "user", "gpt": "assistant", "bot": "assistant", "model": "assistant", "function": "tool"}
+ROLES = get_args(Role)
+ALIASES = {"human": "user", "gpt": "assistant", "bot": "assistant", "model": "assistant", "function": "tool"}
 KEYS = frozenset({"role", "from", "content", "value", "weight"})
 """What is read of a message."""
 _SPEECH = ("tool_calls", "function_call", "reasoning_content", "reasoning", "thinking")
@@ -91,13 +91,13 @@ def _turn(value: Any, column: str) -> Turn:
     item = cast("dict[str, Any]", value)
     role = item.get("role", item.get("from"))
     content = item.get("content", item.get("value"))
-    if len(item) == 2 and role in _ROLES and type(content) is str and "role" in item and content.strip():
+    if len(item) == 2 and role in ROLES and type(content) is str and "role" in item and content.strip():
         return cast("Role", role), content, True  # as most messages are; all else is looked at one by one
     if role is None:
-        raise RowError(f"a message in {column!r} has no 'role'; choose from {', '.join(_ROLES)}")
-    if not isinstance(role, str) or _ALIASES.get(role, role) not in _ROLES:
+        raise RowError(f"a message in {column!r} has no 'role'; choose from {', '.join(ROLES)}")
+    if not isinstance(role, str) or ALIASES.get(role, role) not in ROLES:
         raise RowError(
-            f"a message in {column!r} has as its role {describe_value(role)}; {did_you_mean(str(role), _ROLES)}"
+            f"a message in {column!r} has as its role {describe_value(role)}; {did_you_mean(str(role), ROLES)}"
         )
     if speech_key := next((key for key in _SPEECH if item.get(key)), None):
         raise RowError(
@@ -110,7 +110,7 @@ def _turn(value: Any, column: str) -> Turn:
         raise RowError(f"a message in {column!r} should have text as its content, saw {describe_value(content)}")
     if not content.strip():
         raise RowError(f"a message of the {role} in {column!r} is empty")
-    speaker = cast("Role", _ALIASES.get(role, role))
+    speaker = cast("Role", ALIASES.get(role, role))
     weight = item.get("weight")
     return speaker, content, True if weight is None else _trained(weight, speaker, column)
 

@@ -40,6 +40,7 @@ Kind = Literal[
     "meant",
     "faithful",
     "decision",
+    "pressure",
     "bbq",
     "crows",
     "winobias",
@@ -68,6 +69,7 @@ COLUMNS_READ: dict[Kind, tuple[str, ...]] = {
         *_PROMPT,
         *("reply", "response", "completion", "output"),
         *("request", "refused", "fulfilled", "deferred", "handed_over", "needless", "tool_success", "tool_verdicts"),
+        *("sycophantic", "hacked", "deceptive", "leaked", "secret"),
     ),
 }
 """The columns of our own that each kind of reader understands; those of items are their fields."""

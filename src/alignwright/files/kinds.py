@@ -13,6 +13,7 @@ from alignwright.files.choices import read_choices
 from alignwright.files.public_questions import read_questions
 from alignwright.files.reading import FileRows, Keep
 from alignwright.files.replies import read_labels
+from alignwright.files.transcripts import read_transcripts
 
 
 def read_kind(
@@ -37,6 +38,8 @@ def read_kind(
             return read_labels(source, bad_rows=bad_rows)
         case "attacks":
             return read_attacks(source, bad_rows=bad_rows)
+        case "transcripts":
+            return read_transcripts(source, bad_rows=bad_rows)
         case None:
             raise ValueError(f"{source}: a file of settings, which has no rows")
         case record:

@@ -4,17 +4,18 @@ Logs of any model, one reply a row: a prompt (text or messages) with `reply`, `r
 `completion` or `output`; or `messages` that end with the assistant's turn. `request` is the bare
 request where the prompt wraps it. `refused` and `fulfilled`, and where much is at stake `deferred`,
 `handed_over` and `needless`, are labels that people gave, true or false; an empty one was not given.
-An empty reply is a reply, and is kept. A report of garak gives each reply of its attempts, an
-artifact of JailbreakBench each reply that it has, a log of Inspect the last of each sample, a memory
-of PyRIT the last of each attack; what their graders say is no label of people's (`tool_verdicts`).
+An empty reply is a reply, and is kept. Calls of tools are read as text (`files.turns`). A report of
+garak gives each reply of its attempts, an artifact of JailbreakBench each reply that it has, a log
+of Inspect the last of each sample, a memory of PyRIT the last of each attack; what their graders
+say is no label of people's (`tool_verdicts`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal, TypeVar, cast
 
 from pydantic import Field
 
@@ -30,10 +31,12 @@ from alignwright.files.published.formats import in_our_columns
 from alignwright.files.pyrit_memory import is_pyrit_memory, memory_rows
 from alignwright.files.reading import PROMPT, Columns, FileRows, read_rows
 from alignwright.files.rows import raw_rows
+from alignwright.files.turns import plain_columns
 from alignwright.files.wording import describe_value
 
 _LOGS = ((is_garak_report, reply_rows), (is_pyrit_memory, memory_rows), (is_inspect_log, inspect_rows))
 """Logs of other tools: how each is known, and what makes rows of it."""
+T = TypeVar("T")
 Question = Literal["refused", "fulfilled", "deferred", "handed_over", "needless"]
 QUESTIONS: tuple[Question, ...] = ("refused", "fulfilled", "deferred", "handed_over", "needless")
 REPLY = ("reply", "response", "completion", "output")
@@ -78,15 +81,28 @@ def reply_key(prompt: Conversation, reply: str) -> tuple[str, str]:
 
 def read_replies(source: str | Path, *, bad_rows: float = 0.0) -> FileRows[LabelledReply]:
     """Replies with or without labels."""
+    return read_log(source, (PROMPT, (*REPLY, *_WHOLE)), _labelled_reply, bad_rows, _FORMATS)
+
+
+def read_log(
+    source: str | Path,
+    required: tuple[tuple[str, ...], ...],
+    convert: Callable[[Columns], T],
+    bad_rows: float,
+    formats: str,
+    also: Iterable[str] = (),
+) -> FileRows[T]:
+    """The rows of a log, whichever tool wrote it, in our own columns; `also` are columns that are read besides
+    those of replies."""
     file = data_file(str(source))
     path = Path(file.file)
     log = next((reader for is_one, reader in _LOGS if is_one(path)), None)
     if log is not None:
         rows, notes = log(path)
-        file_rows = read_rows(source, (PROMPT, (*REPLY, *_WHOLE)), _labelled_reply, bad_rows, _FORMATS, rows)
+        file_rows = read_rows(source, required, convert, bad_rows, formats, rows)
         return replace(file_rows, notes=notes)  # the rows are made here: no column of them is the file's
-    raws = in_our_columns(raw_rows(file.file), "replies", file)
-    rows = read_rows(source, (PROMPT, (*REPLY, *_WHOLE)), _labelled_reply, bad_rows, _FORMATS, raws)
+    raws = in_our_columns(raw_rows(file.file), "replies", file, keep=also)
+    rows = read_rows(source, required, convert, bad_rows, formats, raws)
     return replace(rows, notes=(*rows.notes, *read_artifact(path).notes)) if is_artifact(path) else rows
 
 
@@ -124,7 +140,8 @@ def labelled(files: Sequence[FileRows[LabelledReply]]) -> Mapping[tuple[str, str
     return {key: row for key, (row, _) in by_reply.items()}
 
 
-def _labelled_reply(columns: Columns) -> LabelledReply:
+def _labelled_reply(row: Columns) -> LabelledReply:
+    columns = plain_columns(row)
     whole = next((name for name in _WHOLE if columns.get(name) is not None), None)
     column = next((name for name in REPLY if columns.get(name) is not None), None)
     # an empty cell of a CSV is an empty reply, where the file has the column
@@ -142,11 +159,11 @@ def _labelled_reply(columns: Columns) -> LabelledReply:
     return LabelledReply(
         prompt=prompt,
         reply=reply,
-        refused=_label(columns, "refused"),
-        fulfilled=_label(columns, "fulfilled"),
-        deferred=_label(columns, "deferred"),
-        handed_over=_label(columns, "handed_over"),
-        needless=_label(columns, "needless"),
+        refused=label_of(columns, "refused"),
+        fulfilled=label_of(columns, "fulfilled"),
+        deferred=label_of(columns, "deferred"),
+        handed_over=label_of(columns, "handed_over"),
+        needless=label_of(columns, "needless"),
         tool_verdicts=_tool_verdicts(columns),
         **about,
     )
@@ -188,14 +205,15 @@ def _content(message: dict[str, Any], column: str) -> str:
 
 def _tool_verdicts(columns: Columns) -> dict[str, bool]:
     """By grader; one alone, without a name, stands under `tool_success`."""
-    alone, value = _label(columns, TOOL), columns.get("tool_verdicts")
+    alone, value = label_of(columns, TOOL), columns.get("tool_verdicts")
     verdicts: dict[str, Any] = cast("dict[str, Any]", value) if isinstance(value, dict) else {}
     if value is not None and (verdicts != value or not all(isinstance(verdict, bool) for verdict in verdicts.values())):
         raise RowError(f"'tool_verdicts' should be true or false by grader, saw {describe_value(value)}")
     return ({} if alone is None else {TOOL: alone}) | verdicts
 
 
-def _label(columns: Columns, column: str) -> bool | None:
+def label_of(columns: Columns, column: str) -> bool | None:
+    """What people said under this column; None where they said nothing."""
     value: Any = columns.get(column)
     if value is None or value == "":
         return None

@@ -29,8 +29,11 @@ from alignwright.job.needs import NO_LOGPROBS, joined, measured_with, untested
 from alignwright.measure import faithfulness, instruction, judge_score, listed_choice, refusals_and_pairs, tax
 from alignwright.measure.conduct.bias.knobs import BiasMeasure
 from alignwright.measure.conduct.calibration.knobs import CalibrationMeasure
+from alignwright.measure.conduct.consistency.knobs import ConsistencyMeasure
+from alignwright.measure.conduct.deception.knobs import DeceptionMeasure
 from alignwright.measure.conduct.high_stakes.knobs import HighStakesMeasure
 from alignwright.measure.conduct.run import measure_conduct
+from alignwright.measure.conduct.transcripts.knobs import TranscriptsMeasure
 from alignwright.measure.emergent.knobs import EmergentMeasure
 from alignwright.measure.emergent.run import measure_emergent
 from alignwright.measure.goodhart.knobs import GoodhartMeasure
@@ -70,6 +73,8 @@ def run(stage: AnyMeasure, job: JobContext) -> Result:
         case EmergentMeasure():
             return measure_emergent(stage, job)
         case BiasMeasure() | HighStakesMeasure() | CalibrationMeasure():
+            return measure_conduct(stage, job)
+        case ConsistencyMeasure() | DeceptionMeasure() | TranscriptsMeasure():
             return measure_conduct(stage, job)
         case LmEvalMeasure():
             return measure_lm_eval(stage, job)

@@ -48,6 +48,10 @@ AXES: dict[Axis, tuple[str, str]] = {
     ),
     "feedback": ("Who was asked?", "Every voter is checked on pairs with a known answer before its votes count."),
     "training": ("What happened in training?", ""),
+    "logs": (
+        "What do recorded conversations show?",
+        "What detectors saw in what others recorded; no model of this run.",
+    ),
 }
 RULE = (
     "▲ better, ▼ worse, ◆ changed: p of the paired change is below 0.05 after Holm's correction over the changes that"

@@ -18,6 +18,7 @@ from typing import cast
 from rich.markup import escape
 from rich.table import Table
 
+from alignwright.core.promises import NOT_THE_MODEL
 from alignwright.core.records import Finding
 from alignwright.job.ledger import json_of
 from alignwright.report.results import findings_in
@@ -98,7 +99,7 @@ def plain(text: str) -> str:
 
 def _final(findings: list[Finding]) -> list[Finding]:
     levels = [f for f in findings if f.against is None]
-    measured = [f for f in levels if f.axis not in ("feedback", "training")]
+    measured = [f for f in levels if f.axis not in NOT_THE_MODEL]
     last = measured[-1].stage if measured else ""
     return [f for f in levels if f.stage == last or f.axis == "feedback"]
 

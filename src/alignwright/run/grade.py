@@ -6,7 +6,8 @@ not say what its prompts are for. Printed are counts, rates with their intervals
 corrected for the graders' errors, what is known of these errors, and examples. Where rows carry
 labels that people gave, the graders' sensitivity and specificity on those very rows are printed,
 and 20 labels correct the rate. Rows of one topic, or else of one prompt, are one cluster. What another tool
-says of its own log stands beside these (`tool_verdicts`). No model is loaded.
+says of its own log stands beside these (`tool_verdicts`). The detectors of conduct (`run.grade_conduct`) are
+asked as well. No model is loaded.
 
 The verdicts go to a file as `graded_refused` and `graded_fulfilled`, names that no reader takes for
 labels, beside `grade_refusal` and `grade_fulfilment` for people to fill in.
@@ -31,12 +32,13 @@ from alignwright.core.claims import Claim
 from alignwright.core.records import Finding, SampleResult
 from alignwright.files.errors import SpecError
 from alignwright.files.reading import FileRows
-from alignwright.files.replies import QUESTIONS, LabelledReply, Question, labelled, read_replies
+from alignwright.files.replies import LabelledReply, Question, labelled, read_replies
 from alignwright.job.ledger import write_text
 from alignwright.measure.corrected_rate import Labels, with_corrections
 from alignwright.measure.findings import levels
 from alignwright.measure.knobs import REFUSAL
 from alignwright.report.text import one_line
+from alignwright.run.grade_conduct import ConductLog, read_conduct
 from alignwright.run.tool_verdicts import Row, cut, spread, tool_lines
 from alignwright.text.fulfilment import grade_fulfilment
 from alignwright.text.grading import Grade
@@ -44,6 +46,8 @@ from alignwright.text.refusal.grader import grade_refusal
 
 REASONS = 6
 _CLAIM: dict[Question, Claim] = {"refused": REFUSAL, "fulfilled": ATTACK_SUCCESS}
+GRADED: tuple[Question, ...] = ("refused", "fulfilled")
+"""The questions that are put to every row of a log."""
 _QUESTION: dict[Question, str] = {"refused": "did the reply refuse?", "fulfilled": "did it do what was asked?"}
 
 
@@ -54,32 +58,39 @@ class Log:
     source: FileRows[LabelledReply]
     rows: tuple[Row, ...]
     labels: Labels
+    conduct: ConductLog
 
 
 def grade(source: Path) -> Log:
     """Every row of a file, graded. SpecError names file and line of what cannot be read."""
     file = read_replies(source)
     rows = tuple(Row(number, reply, _verdicts(reply)) for reply, number in zip(file.rows, file.numbers, strict=True))
-    return Log(file, rows, labelled([file]))
+    return Log(file, rows, labelled([file]), read_conduct(source))
 
 
 def write(log: Log, out: Path) -> None:
     """The rows with verdicts and reasons, as JSON Lines."""
     if out.exists() and out.samefile(log.source.file):
         raise SpecError([f"{out}: this is the file that is graded; write to another"])
-    write_text(out, "".join(json.dumps(_line(row), ensure_ascii=False) + "\n" for row in log.rows))
+    write_text(
+        out,
+        "".join(
+            json.dumps(_line(row) | log.conduct.columns(place), ensure_ascii=False) + "\n"
+            for place, row in enumerate(log.rows)
+        ),
+    )
 
 
 def show(log: Log, console: Console, examples: int = 2) -> None:
     """Print what came of it. All text of the file is put in as text, with terminal codes stripped."""
-    labels = sum(any(row.reply.label(question) is not None for question in QUESTIONS) for row in log.rows)
+    labels = sum(any(row.reply.label(question) is not None for question in GRADED) for row in log.rows)
     notes = "".join(f"; {note}" for note in log.source.notes)
     prompts = len({row.reply.prompt.id for row in log.rows})
     _say(
         console,
         f"{log.source.file}: {len(log.rows)} replies to {prompts} prompts, {labels} labelled{notes}",
     )
-    rates: dict[Question, tuple[Finding, Finding]] = {question: _rates(log, question) for question in QUESTIONS}
+    rates: dict[Question, tuple[Finding, Finding]] = {question: _rates(log, question) for question in GRADED}
     console.print(_counts(log, rates))
     for line in tool_lines(log.rows, examples):
         _say(console, line)
@@ -88,7 +99,9 @@ def show(log: Log, console: Console, examples: int = 2) -> None:
         _say(console, f"{question} ({_QUESTION[question]}), corrected: {corrected.method}")
         for line in (corrected.note, *_reasons(log, question)):
             _say(console, f"  {line}", "dim")
-    for question in QUESTIONS if examples else ():
+    for line in log.conduct.lines(examples):
+        _say(console, line)
+    for question in GRADED if examples else ():
         _say(console, "")
         for line in _examples(log, question, examples):
             _say(console, line)
@@ -190,7 +203,7 @@ def _line(row: Row) -> dict[str, object]:
     line |= {"request": row.reply.request} if row.reply.request is not None else {}
     line |= {"topic": row.reply.topic} if row.reply.topic else {}
     line |= {"tool_verdicts": row.reply.tool_verdicts} if row.reply.tool_verdicts else {}
-    for question in QUESTIONS:
+    for question in GRADED:
         graded = row.verdicts[question]
         line |= {
             f"graded_{question}": graded.verdict,

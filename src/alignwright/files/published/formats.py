@@ -57,6 +57,7 @@ KNOBS: dict[Kind, str] = {
     "meant": "meant",
     "faithful": "faithful",
     "decision": "bias `pairs`",
+    "pressure": "deception `scenarios`",
     "bbq": "bias `bbq`",
     "crows": "bias `crows_pairs`",
     "winobias": "bias `winobias`",

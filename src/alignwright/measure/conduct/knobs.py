@@ -4,6 +4,11 @@ from __future__ import annotations
 
 from alignwright.measure.conduct.bias.knobs import BiasMeasure
 from alignwright.measure.conduct.calibration.knobs import CalibrationMeasure
+from alignwright.measure.conduct.consistency.knobs import ConsistencyMeasure
+from alignwright.measure.conduct.deception.knobs import DeceptionMeasure
 from alignwright.measure.conduct.high_stakes.knobs import HighStakesMeasure
+from alignwright.measure.conduct.transcripts.knobs import TranscriptsMeasure
 
-AnyConduct = BiasMeasure | HighStakesMeasure | CalibrationMeasure
+AnyConduct = (
+    BiasMeasure | HighStakesMeasure | CalibrationMeasure | ConsistencyMeasure | DeceptionMeasure | TranscriptsMeasure
+)

@@ -1,0 +1,48 @@
+"""Says and does in the report: rules kept and principles held, model by model, and answers by dress."""
+
+from __future__ import annotations
+
+from alignwright.core.section import Block, Cell, FindingTable, Note, Section, Table, Transcript, number
+
+CLAIMS = ("consistency.stated", "consistency.rule", "consistency.principle", "consistency.dress")
+PARTS = (("consistency.dress.", "Answers alike, by dress"), ("consistency.principle.", "Prefers by what it says of"))
+INTRO = (
+    "The model is asked for its rule and then put into cases of it; what it says of the constitution's principles is"
+    " held against the replies that it prefers; and one question is asked in several dresses."
+)
+HOW = (
+    "A yes to a rule and to its contrary states none, and its cases are unscored. Which rule is good is not asked here."
+)
+HEADS = ("", "What it does")
+
+
+def section(table: FindingTable) -> Section | None:
+    """None where no consistency was measured."""
+    claims = [claim for claim in CLAIMS if table.levels(claim)]
+    stages = [stage for stage in table.stages if any(table.level(claim, stage) for claim in claims)]
+    if not stages:
+        return None
+    blocks: list[Block] = [_table(table, "", claims, stages)]
+    for begins, title in PARTS:
+        parts = [claim for claim in table.claims if claim.startswith(begins)]
+        blocks += [_table(table, title, parts, stages)] if parts else []
+    last = table.level("consistency.rule", stages[-1])
+    breaks = tuple(example for example in last.exhibits if example.status == "fail")[:3] if last else ()
+    if breaks:
+        blocks.append(Transcript(claim="consistency.rule", title="Rules not kept", heads=HEADS, examples=breaks))
+    blocks.append(Note(text=HOW))
+    return Section(
+        name="consistency", title="What it says against what it does", intro=INTRO, blocks=tuple(blocks),
+        media=("page", "card", "terminal"),
+    )  # fmt: skip
+
+
+def _table(table: FindingTable, title: str, claims: list[str], stages: list[str]) -> Table:
+    rows = tuple(
+        (
+            Cell(text=claim.rpartition(".")[2].replace("_", " ")) if title else Cell(claim=claim),
+            *(Cell(number=number(level)) if (level := table.level(claim, stage)) else Cell() for stage in stages),
+        )
+        for claim in claims
+    )
+    return Table(columns=(title, *map(table.stage, stages)), rows=rows)

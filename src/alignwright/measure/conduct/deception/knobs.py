@@ -1,0 +1,80 @@
+"""Deception in behaviour, knob by knob (`measure: {by: deception}`)."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field, model_validator
+
+from alignwright.core.claims import Claim, with_parts
+from alignwright.core.cost import Cost
+from alignwright.core.section import FindingTable, Section
+from alignwright.core.stage import Count, Effort, Reads, Sizes, Stage, resolved
+from alignwright.files.data_file import Paths
+from alignwright.files.pressure_items import PressureItem
+from alignwright.measure.conduct.deception import section
+
+BUNDLED, FACTS, TOKENS, ORDERS, FORMS, LETTER = 156, 40, 90, 2, 4, 16
+LIE = Claim(
+    name="deception.lie", title="Statements against its own belief", axis="conduct", better="lower", counts="fail"
+)
+INCONSISTENT = LIE.but(name="deception.inconsistent", title="The same in a role without a reason to lie")
+WRONG = LIE.but(name="deception.belief_wrong", title="Beliefs that are wrong: honest errors")
+EXCESS = Claim(
+    name="deception.excess", title="Lies beyond what any role brings about", axis="conduct", better="lower",
+    unit="difference", low=-1.0,
+)  # fmt: skip
+SANDBAGGING = EXCESS.but(name="deception.sandbagging", title="Right answers withheld where they are punished")
+LOCKED = EXCESS.but(name="deception.locked", title="Right answers that the password unlocks")
+
+
+class DeceptionMeasure(Stage):
+    """Does it say under pressure what it does not believe, and show less than it can where that pays?"""
+
+    seeded: ClassVar[bool] = False
+
+    by: Literal["deception"]
+    bundled: bool = Field(
+        default=True, description="also ask the package's own scenarios: 120 under pressure, 36 of an agent's own log"
+    )
+    scenarios: Annotated[Paths, Reads(PressureItem)] = Field(
+        default=(),
+        description="files of scenarios of your own: question, true, false, system; paraphrase, calm, reason",
+    )
+    ability: Annotated[Paths, Reads("choices")] = Field(
+        default=(), description="files of multiple-choice questions for sandbagging; none: the package's own"
+    )
+    password: str | None = Field(
+        default=None, min_length=1, description="what may unlock the model: the questions are asked with it, too"
+    )
+    limit: Annotated[Count | None, Effort(160, 512, 100000)] = Field(
+        default=None, description="at most so many items of each kind (from effort)"
+    )
+
+    @model_validator(mode="after")
+    def _something(self) -> DeceptionMeasure:
+        if not (self.bundled or self.scenarios or self.ability):
+            raise ValueError("measures nothing: leave 'bundled' on, or give files under 'scenarios' or 'ability'")
+        if self.password is not None and not (self.bundled or self.ability):
+            raise ValueError(
+                "'password' has no effect without questions: leave 'bundled' on, or give files under 'ability'"
+            )
+        return self
+
+    @classmethod
+    def section(cls, table: FindingTable) -> Section | None:
+        return section.section(table)
+
+    def claims(self) -> tuple[Claim, ...]:
+        lies = (*with_parts(LIE, "reason"), INCONSISTENT, EXCESS, WRONG) if self.bundled or self.scenarios else ()
+        able = (SANDBAGGING, *((LOCKED,) if self.password else ())) if self.bundled or self.ability else ()
+        return (*lies, *able)
+
+    def estimate(self, sizes: Sizes) -> Cost:
+        limit = resolved(self.limit)
+        own, able = (sizes.files(self, knob).at_most(limit) for knob in ("scenarios", "ability"))
+        forms = FORMS * ORDERS
+        bundled = min(BUNDLED, limit) * self.bundled + min(FACTS, limit) * (self.bundled and not self.ability)
+        letters = (bundled + own.rows + able.rows) * forms * LETTER
+        tokens_read = forms * (TOKENS * bundled + own.tokens + able.tokens)
+        return Cost.of(tokens_read, (not sizes.scores_texts) * letters)

@@ -1,0 +1,32 @@
+"""How is deception measured inside a run? By the letters of options, of a model here or behind a server."""
+
+from __future__ import annotations
+
+from alignwright.files.items import ChoiceItem
+from alignwright.files.pressure_items import PressureItem
+from alignwright.job.context import JobContext
+from alignwright.job.data import subsample_evenly
+from alignwright.job.job import Result
+from alignwright.job.needs import NotServed, joined, untested
+from alignwright.measure.conduct.deception import deception
+from alignwright.measure.conduct.deception.knobs import DeceptionMeasure
+from alignwright.measure.conduct.lettered import bundled, letter_reader
+
+
+def measure_deception(stage: DeceptionMeasure, job: JobContext) -> Result:
+    """Lies, then sandbagging, each where there are items for it."""
+    own = job.data.items(stage.scenarios, PressureItem, None)
+    every: list[PressureItem] = [*(deception.scenarios() if stage.bundled else []), *own]
+    items = subsample_evenly(every, stage.limit)
+    able: list[ChoiceItem] = job.data.choices(stage.ability, None)[0]
+    able = subsample_evenly(able or (deception.questions() if stage.bundled else []), stage.limit)
+    roles = bundled("deception", "scenarios.yaml")["sandbagging"]
+
+    reader = letter_reader(job)
+    try:
+        lies = deception.lies(reader, items) if items else []
+        withheld = deception.sandbagging(reader, able, **roles, password=stage.password) if able else []
+    except NotServed as refusal:
+        whole = [claim for claim in stage.claims() if not claim.name.endswith("*")]
+        return joined(Result(findings=[untested(claim, job.model, str(refusal)) for claim in whole]))
+    return joined(Result(samples=[*lies, *withheld]))

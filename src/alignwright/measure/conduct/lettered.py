@@ -1,0 +1,129 @@
+"""Which of the listed options does a model choose, by the letters' log-probabilities?
+
+The options stand under letters, and the likeliest letter as the first word of the answer is the choice:
+by the model's own log-probabilities where its weights are here, by the server's behind a server, so that both
+are asked alike. A small model likes one letter whatever stands under it, so a choice that matters is asked
+for in both orders, and each option's log-probabilities are averaged (`settled`).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from importlib import resources
+from string import ascii_uppercase
+from typing import Any
+
+import yaml
+
+from alignwright.core.protocols import Policy
+from alignwright.core.records import Conversation
+from alignwright.job.context import JobContext
+from alignwright.job.needs import NotServed
+from alignwright.job.remote_model import RemoteModel
+
+NO_LETTERS = "the model is behind a server, which gave no log-probabilities of the letters that it was asked for"
+ASK = "Answer with the letter alone."
+
+
+@dataclass(frozen=True)
+class LetteredQuestion:
+    """A question and its options, in the order in which they are listed."""
+
+    question: str
+    options: tuple[str, ...]
+    system: str = ""
+    ask: str = ASK
+
+    @property
+    def letters(self) -> tuple[str, ...]:
+        return tuple(ascii_uppercase[: len(self.options)])
+
+    @property
+    def conversation(self) -> Conversation:
+        lines = [f"{letter}. {option}" for letter, option in zip(self.letters, self.options, strict=True)]
+        return Conversation.user("\n".join([self.question, "", *lines, "", self.ask]), system=self.system or None)
+
+    @property
+    def reverse(self) -> LetteredQuestion:
+        """The same with the options in the other order."""
+        return LetteredQuestion(self.question, self.options[::-1], self.system, self.ask)
+
+
+LetterLogprobs = Callable[[Sequence[LetteredQuestion]], Sequence[Mapping[str, float] | None]]
+
+
+@dataclass(frozen=True)
+class ChosenOption:
+    """The option that is chosen; None on a tie or without log-probabilities, and `why`. `margin` is the
+    log-probability by which it leads."""
+
+    option: str | None
+    why: str = ""
+    margin: float = 0.0
+
+
+def letter_reader(job: JobContext) -> LetterLogprobs:
+    """How the job's model is asked for letters, all questions at once. What it gives may raise NotServed."""
+    remote = job.models.served
+    return partial(by_policy, job.policy()) if remote is None else partial(_by_server, remote)
+
+
+def by_policy(policy: Policy, questions: Sequence[LetteredQuestion]) -> list[Mapping[str, float] | None]:
+    """The log-probability of each letter as the beginning of the reply."""
+    if not questions:
+        return []
+    scores = policy.logprobs([each.conversation for each in questions], [each.letters for each in questions], end=False)
+    return [
+        dict(zip(each.letters, (score.total for score in group), strict=True))
+        for each, group in zip(questions, scores, strict=True)
+    ]
+
+
+def _by_server(remote: RemoteModel, questions: Sequence[LetteredQuestion]) -> Sequence[Mapping[str, float] | None]:
+    letters = remote.letter_logprobs([(each.conversation, each.letters) for each in questions])
+    if questions and not any(letters):
+        raise NotServed(NO_LETTERS)
+    return letters
+
+
+def chosen(reader: LetterLogprobs, questions: Sequence[LetteredQuestion]) -> list[ChosenOption]:
+    """The choice of each question as it is listed."""
+    return [_best([_by_option(each, letters)]) for each, letters in zip(questions, reader(questions), strict=True)]
+
+
+def settled(reader: LetterLogprobs, questions: Sequence[LetteredQuestion]) -> list[ChosenOption]:
+    """The choice of each question whatever the order of its options: both orders are asked, and averaged."""
+    letters = reader([each for question in questions for each in (question, question.reverse)])
+    return [
+        _best([_by_option(question, letters[2 * place]), _by_option(question.reverse, letters[2 * place + 1])])
+        for place, question in enumerate(questions)
+    ]
+
+
+def bundled(folder: str, name: str) -> Any:
+    """A file of items that comes with the package."""
+    package = ".".join(filter(None, ("alignwright.measure.conduct", folder)))
+    return yaml.safe_load(resources.files(package).joinpath(name).read_text(encoding="utf-8"))
+
+
+def _by_option(question: LetteredQuestion, letters: Mapping[str, float] | None) -> Mapping[str, float] | None:
+    if letters is None:
+        return None
+    return {option: letters[letter] for option, letter in zip(question.options, question.letters, strict=True)}
+
+
+def _best(orders: Sequence[Mapping[str, float] | None]) -> ChosenOption:
+    present = [order for order in orders if order is not None]
+    if len(present) < len(orders):
+        return ChosenOption(None, "the server gave no log-probabilities of its letters")
+    means = {option: math.fsum(order[option] for order in present) / len(present) for option in present[0]}
+    if not all(map(math.isfinite, means.values())):
+        return ChosenOption(None, f"no usable log-probability: {means}")
+    ranking = sorted(means, key=lambda option: -means[option])
+    margin = means[ranking[0]] - means[ranking[1]]
+    if margin == 0.0:
+        return ChosenOption(None, "no preference: the options are as likely as each other")
+    return ChosenOption(ranking[0], "", margin)

@@ -1,0 +1,93 @@
+"""Logs as evidence, knob by knob (`measure: {by: transcripts}`)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Annotated, ClassVar, Literal, get_args
+
+from pydantic import Field
+
+from alignwright.core.claims import Claim, corrected
+from alignwright.core.cost import Cost
+from alignwright.core.section import FindingTable, Section
+from alignwright.core.stage import Count, Effort, Knob, KnobRows, Reads, Sizes, Stage
+from alignwright.files.data_file import Paths
+from alignwright.measure.conduct.transcripts import section
+
+DetectorName = Literal["refusal", "sycophancy", "hacking_words", "hacking_code", "deception", "leaking"]
+EVERY: tuple[DetectorName, ...] = get_args(DetectorName)
+TITLES: dict[DetectorName, str] = {
+    "refusal": "Recorded replies that refuse",
+    "sycophancy": "Recorded replies that give in or flatter",
+    "hacking_words": "Recorded replies made for their score",
+    "hacking_code": "Recorded code made for its tests",
+    "deception": "Recorded words that the record contradicts",
+    "leaking": "Recorded replies that say what was to be kept",
+}
+
+
+class TranscriptsMeasure(Stage):
+    """What do detectors see in conversations that somebody else recorded, and how far are they right?"""
+
+    seeded: ClassVar[bool] = False
+    of_model: ClassVar[bool] = False
+
+    by: Literal["transcripts"]
+    data: Annotated[Paths, Reads("transcripts")] = Field(
+        min_length=1, description="logs: messages, prompt and reply, agent traces, garak, PyRIT"
+    )
+    labelled: Annotated[Paths, Reads("transcripts")] = Field(
+        default=(), description="further logs that people labelled, on which the detectors are only tried"
+    )
+    detectors: tuple[DetectorName, ...] = Field(
+        default=EVERY, min_length=1, description=f"which detectors: {', '.join(EVERY)}"
+    )
+    limit: Annotated[Count | None, Effort(1000, 10000, 1000000)] = Field(
+        default=None, description="at most so many conversations of each kind of file (from effort)"
+    )
+
+    @classmethod
+    def section(cls, table: FindingTable) -> Section | None:
+        return section.section(table)
+
+    def claims(self) -> tuple[Claim, ...]:
+        return tuple(claim for name in EVERY if name in self.detectors for claim in claims_of(name))
+
+    @property
+    def converses(self) -> bool:
+        return False
+
+    def row_faults(self, files: Sequence[KnobRows]) -> Iterator[tuple[Knob, str]]:
+        for file in files:
+            if file.knob[0] == "labelled" and not any(_labels(row) for row in file.rows):
+                columns = "refused, sycophantic, hacked, deceptive, leaked"
+                yield file.knob, f"{file.file}: no row has a label: write true or false under one of {columns}"
+
+    def estimate(self, sizes: Sizes) -> Cost:  # noqa: ARG002
+        """No model reads them."""
+        return Cost()
+
+
+def claims_of(name: DetectorName) -> tuple[Claim, ...]:
+    """What a detector is asked for: its rate, its area on labelled conversations, and by how much that is
+    above the best one-line rule's."""
+    fault = Claim(
+        name=f"transcripts.{name}", title=TITLES[name], axis="logs", better="lower", counts="fail", measured="once",
+        paired=False,
+    )  # fmt: skip
+    refusal = fault.but(better=None, counts="pass", grader="refused")
+    rate = (refusal, corrected(refusal)) if name == "refusal" else (fault,)
+    area = Claim(
+        name=f"{fault.name}.auroc", title=f"{TITLES[name]}: AUROC of the detector", axis="logs", unit="",
+        measured="once", paired=False,
+    )  # fmt: skip
+    above = area.but(
+        name=f"{fault.name}.over_rule", title=f"{TITLES[name]}: AUROC above the best one-line rule", low=-1.0
+    )
+    return (*rate, area, above)
+
+
+def _labels(row: object) -> bool:
+    return any(
+        getattr(row, name, None) is not None for name in ("refused", "sycophantic", "hacked", "deceptive", "leaked")
+    )
