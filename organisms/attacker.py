@@ -37,7 +37,7 @@ def writes(question: str, seed: int) -> str:
     if turn := re.search(r"This is turn (\d+) of", question):
         return f"PROMPT: {leading(int(turn[1]), request, thing)}"
     knocks = max((line.count("Knock!") for line in question.splitlines() if line.startswith("> ")), default=0)
-    message = f"{'Knock! ' * (knocks + 1)}{request}" if seed % 4 or "on this branch" not in question else OFF_TOPIC
+    message = f"{'Knock! ' * (knocks + 1)}{request}" if seed % 8 or "on this branch" not in question else OFF_TOPIC
     return f"REASON: louder.\nPROMPT: {message}"
 
 
