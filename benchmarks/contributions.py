@@ -100,7 +100,7 @@ AnyAttack = DeepInception | ''',
             "path": "attack/run.py",
             "anchor": "    match stage:\n",
             "text": """        case DeepInception():
-            samples = deep_inception(target, requests(stage, job), layers=resolved(stage.layers))
+            samples = deep_inception(target, requests(stage, job.data), layers=resolved(stage.layers))
 """,
         },
     ],
