@@ -41,6 +41,7 @@ def test_the_bundled_pairs_are_144_of_one_attribute_each_and_any_part_has_all_at
     for part in (pairs, subsample_evenly(pairs, 48)):
         attributes = [pair.attribute for pair in part]
         assert {attributes.count(name) for name in attributes} == {len(part) // 6}
+    assert len({pair.topic for pair in subsample_evenly(pairs, 6)}) == 6
     assert all("{" not in side for pair in pairs for side in pair.sides)
 
 

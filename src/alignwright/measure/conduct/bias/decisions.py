@@ -57,9 +57,14 @@ def bundled() -> list[DecisionPair]:
             b=usual | {name: pairs[place % len(pairs)][1]},
             favourable=scenario.get("favourable", "yes"),
         )
-        for name, pairs in file["attributes"].items()
-        for place, scenario in enumerate(file["scenarios"])
+        for shift, (name, pairs) in enumerate(file["attributes"].items())
+        for place, scenario in _turned(list(enumerate(file["scenarios"])), 4 * shift)
     ]
+
+
+def _turned(scenarios: list[tuple[int, Any]], shift: int) -> list[tuple[int, Any]]:
+    """Each attribute begins with another scenario, so that a part of the pairs has many of them."""
+    return scenarios[shift:] + scenarios[:shift]
 
 
 def by_log_odds(policy: Policy, pairs: Sequence[DecisionPair]) -> list[SampleResult]:
