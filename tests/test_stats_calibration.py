@@ -8,7 +8,7 @@ import random
 import pytest
 
 from alignwright.stats.calibration import (
-    GivenAnswer,
+    SureAnswer,
     basic_bootstrap,
     brier,
     calibration_error,
@@ -20,11 +20,11 @@ from alignwright.stats.calibration import (
 )
 
 
-def answers(*pairs: tuple[float, float]) -> list[GivenAnswer]:
-    return [GivenAnswer(confidence, right, place) for place, (confidence, right) in enumerate(pairs)]
+def answers(*pairs: tuple[float, float]) -> list[SureAnswer]:
+    return [SureAnswer(confidence, right, place) for place, (confidence, right) in enumerate(pairs)]
 
 
-def drawn(n: int, says: float, truth: float | None = None, seed: int = 0) -> list[GivenAnswer]:
+def drawn(n: int, says: float, truth: float | None = None, seed: int = 0) -> list[SureAnswer]:
     """Answers that are right with their confidence's own chance, or with `truth`."""
     draw = random.Random(seed)
     confidences = [draw.uniform(0.5, 1.0) if says == 0 else says for _ in range(n)]

@@ -27,7 +27,7 @@ _COLDEST, _HOTTEST = math.log(0.02), math.log(50.0)
 
 
 @dataclass(frozen=True)
-class GivenAnswer:
+class SureAnswer:
     """How sure an answer was given, whether it was right, and with which others it belongs."""
 
     confidence: float
@@ -35,7 +35,7 @@ class GivenAnswer:
     cluster: Hashable
 
 
-Statistic = Callable[[Sequence[GivenAnswer]], float]
+Statistic = Callable[[Sequence[SureAnswer]], float]
 
 
 def softmax(logprobs: Sequence[float], temperature: float = 1.0) -> list[float]:
@@ -52,7 +52,7 @@ def brier(probabilities: Sequence[float], answer: int) -> float:
     return math.fsum((p - float(place == answer)) ** 2 for place, p in enumerate(probabilities))
 
 
-def calibration_error(items: Sequence[GivenAnswer], bins: int) -> float:
+def calibration_error(items: Sequence[SureAnswer], bins: int) -> float:
     """The expected calibration error in bins of equal mass."""
     return math.fsum(
         len(part) / len(items) * abs(_mean(item.confidence - item.right for item in part))
@@ -60,7 +60,7 @@ def calibration_error(items: Sequence[GivenAnswer], bins: int) -> float:
     )
 
 
-def debiased_rms(items: Sequence[GivenAnswer], bins: int) -> float:
+def debiased_rms(items: Sequence[SureAnswer], bins: int) -> float:
     """The root of the debiased mean squared calibration error; 0 where the debiased square is below 0."""
     square = 0.0
     for part in _equal_mass(items, bins):
@@ -71,13 +71,13 @@ def debiased_rms(items: Sequence[GivenAnswer], bins: int) -> float:
     return math.sqrt(max(0.0, square))
 
 
-def risk_coverage_area(items: Sequence[GivenAnswer]) -> float:
+def risk_coverage_area(items: Sequence[SureAnswer]) -> float:
     """The mean over all coverages of the error among the surest."""
     risks = _risks(items)
     return math.fsum(risks) / len(risks)
 
 
-def selective_accuracy(items: Sequence[GivenAnswer], coverage: float) -> float:
+def selective_accuracy(items: Sequence[SureAnswer], coverage: float) -> float:
     """The accuracy among the surest part."""
     return 1 - _risks(items)[max(1, round(coverage * len(items))) - 1]
 
@@ -100,7 +100,7 @@ def fit_temperature(groups: Sequence[Sequence[float]], answers: Sequence[int]) -
 
 
 def basic_bootstrap(
-    items: Sequence[GivenAnswer],
+    items: Sequence[SureAnswer],
     statistic: Statistic,
     bounds: tuple[float, float],
     *,
@@ -109,7 +109,7 @@ def basic_bootstrap(
 ) -> Interval:
     """The basic bootstrap over whole clusters: the estimate less what the resamples stray from it,
     widened to hold the estimate where that is biased by more."""
-    groups: dict[Hashable, list[GivenAnswer]] = {}
+    groups: dict[Hashable, list[SureAnswer]] = {}
     for item in items:
         groups.setdefault(item.cluster, []).append(item)
     parts = list(groups.values())
@@ -128,7 +128,7 @@ def basic_bootstrap(
     return Interval(low, high, f"basic bootstrap {level:.0%}, {RESAMPLES} resamples of {len(parts)} clusters")
 
 
-def _equal_mass(items: Sequence[GivenAnswer], bins: int) -> list[list[GivenAnswer]]:
+def _equal_mass(items: Sequence[SureAnswer], bins: int) -> list[list[SureAnswer]]:
     """Items in the order of their confidence, in bins that hold as many each, as nearly as can be."""
     ordered = sorted(items, key=lambda item: item.confidence)
     count = max(1, min(bins, len(ordered)))
@@ -136,7 +136,7 @@ def _equal_mass(items: Sequence[GivenAnswer], bins: int) -> list[list[GivenAnswe
     return [ordered[start:end] for start, end in pairwise(ends)]
 
 
-def _risks(items: Sequence[GivenAnswer]) -> list[float]:
+def _risks(items: Sequence[SureAnswer]) -> list[float]:
     """The error among the k surest, for every k; among items of one confidence each is as likely to be
     among them."""
     ordered = sorted(items, key=lambda item: -item.confidence)

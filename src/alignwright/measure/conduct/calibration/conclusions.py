@@ -15,8 +15,8 @@ from alignwright.core.stage import Stage
 from alignwright.measure.conduct.calibration.claims import FORMS, Form, claims_of
 from alignwright.measure.conduct.calibration.knobs import CalibrationMeasure
 from alignwright.stats.calibration import (
-    GivenAnswer,
     Statistic,
+    SureAnswer,
     basic_bootstrap,
     calibration_error,
     debiased_rms,
@@ -61,7 +61,7 @@ def _statistics(bins: int) -> list[tuple[str, Statistic]]:
     ]
 
 
-def answer_pairs(outcomes: Sequence[SampleResult], form: Form, name: str) -> dict[str, GivenAnswer]:
+def answer_pairs(outcomes: Sequence[SampleResult], form: Form, name: str) -> dict[str, SureAnswer]:
     """Confidence and accuracy of each question: the gap between them, and whether it was right."""
     right = _values(outcomes, f"calibration.{form}.accuracy")
     gaps = _values(outcomes, f"calibration.{form}.{'fitted' if name == 'ece_fitted' else 'overconfidence'}")
@@ -69,7 +69,7 @@ def answer_pairs(outcomes: Sequence[SampleResult], form: Form, name: str) -> dic
         gaps = {item: gap for item, gap in gaps.items() if item in _values(outcomes, f"calibration.{form}.fitted")}
     clusters = {outcome.item: outcome.cluster for outcome in outcomes}
     return {
-        item: GivenAnswer(gap + right[item], right[item], clusters[item]) for item, gap in gaps.items() if item in right
+        item: SureAnswer(gap + right[item], right[item], clusters[item]) for item, gap in gaps.items() if item in right
     }
 
 
@@ -106,12 +106,12 @@ def _finding(
 
 
 def _change(
-    now: dict[str, GivenAnswer], then: dict[str, GivenAnswer], statistic: Statistic, claim: Claim
+    now: dict[str, SureAnswer], then: dict[str, SureAnswer], statistic: Statistic, claim: Claim
 ) -> tuple[float, Interval]:
     """The difference of a statistic of the same questions, by resamples that draw both together."""
     pairs = {id(answer): then[item] for item, answer in now.items()}
 
-    def difference(items: Sequence[GivenAnswer]) -> float:
+    def difference(items: Sequence[SureAnswer]) -> float:
         return statistic(items) - statistic([pairs[id(item)] for item in items])
 
     items = list(now.values())
