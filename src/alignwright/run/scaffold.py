@@ -31,8 +31,10 @@ EXAMPLES = {
     "goodhart": "goodhart.yaml",
     "goodhart_stopped": "goodhart_stopped.yaml",
     "audit": "audit.yaml",
+    "conduct": "conduct.yaml",
 }
 """What `new --from` takes, and the spec of each."""
+_OF_ANY_MODEL = ("audit", "conduct")
 _NAME_LINE, _NOT_IN_A_NAME = re.compile(r"(?m)^name:.*$"), re.compile(r"[^A-Za-z0-9._-]+")
 LONGEST_NAME = 50
 _DATA_FOLDER = re.compile(r"(?<![\w/])(?:quickstart|goodhart)/")
@@ -56,7 +58,7 @@ def scaffold(folder: Path, example: str | None = None) -> str:
         first = f"read {folder}/spec.yaml and what it names"
     spec = folder / "spec.yaml"
     _name_after(folder, spec)
-    last = f"audit {spec} --model NAME" if example == "audit" else f"align {spec}"
+    last = f"audit {spec} --model NAME" if example in _OF_ANY_MODEL else f"align {spec}"
     steps = [first, f"alignwright check {spec}", f"alignwright {last}"]
     if not bundled_model_installed():
         steps.insert(1, f"{INSTALL} (the model that the spec names), or name another under 'model:'")
