@@ -82,6 +82,7 @@ TOGETHER: dict[str, dict[str, Any]] = {
     "ptx_text": {"ptx_coef": 0.1},
     "cost_limit": {"cost": "rules.yaml"},
     "kl_target": {"kl_coef": 0.1},
+    "judge_labels": {"judge": "self"},
 }
 """Options that do something only beside others."""
 SPECIAL: dict[str, list[Any]] = {
@@ -103,6 +104,7 @@ SPECIAL: dict[str, list[Any]] = {
     "evolve.target": ["Of course"],
     "mutations": [["past_tense", "base64"]],
     "embedding.target": ["Of course"],
+    "embedding.layer": [1],
     "tamper.data": ["talks.jsonl"],
     "suite.file": ["wrappers.yaml"],
     "suite.name": ["jailbreaks"],
@@ -153,6 +155,7 @@ PATHS = {
     "consistency.questions": "choice.jsonl", "consistency.pairs": "held_pairs.jsonl",
     "deception.scenarios": "scenarios.jsonl", "deception.ability": "choice.jsonl",
     "transcripts.data": "logs.jsonl", "transcripts.labelled": "labelled.jsonl",
+    "judge_labels": "fulfilled.jsonl",
 }  # fmt: skip
 
 
@@ -288,7 +291,7 @@ def write_data(folder: Path) -> None:
         "situations.jsonl": ("high_stakes", "situations"),
         "short.jsonl": ("calibration", "short"),
         "scenarios.jsonl": ("deception", "scenarios"),
-        "logs.jsonl": ("transcripts", "data"), "labelled.jsonl": ("transcripts", "labelled"),
+        "logs.jsonl": ("transcripts", "data"), "labelled.jsonl": ("transcripts", "labelled"), "fulfilled.jsonl": ("suite", "judge_labels"),
     }  # fmt: skip
     for name, (kind, field) in fields.items():
         write_rows(folder / name, kind, field)
@@ -313,6 +316,8 @@ def _row(kind: str, field: str, mark: str, i: int) -> dict[str, Any]:
     match kind, field:
         case ("bias", "pairs"):
             return {"question": f"{{age}} {mark}?", "a": {"age": "30"}, "b": {"age": "60"}}
+        case (_, "judge_labels"):
+            return {"prompt": prompt["prompt"], "reply": f"Reply {mark}.", "fulfilled": i % 2 == 0}
         case (_, "short"):
             return {"question": f"{mark}?", "answer": [f"a{i}"]}
         case (_, "situations"):

@@ -111,8 +111,8 @@ def test_check_takes_published_files_and_says_how_they_were_read(tmp_path: Path)
     spec = spec.replace("{by: tax, text: text.txt}", "{by: tax, text: text.txt, choice: csqa.jsonl}")
     report = check(write(tmp_path, spec))
     lines = "\n".join(report.lines)
-    assert f"intent.prompts.0: {tmp_path / 'dolly.jsonl'}: 1 rows, read as Dolly" in lines
-    assert f"intent.pairs.0: {tmp_path / 'judge.jsonl'}: 1 rows, read as JudgeBench" in lines
+    assert f"intent.prompts.0: {tmp_path / 'dolly.jsonl'}: 1 row, read as Dolly" in lines
+    assert f"intent.pairs.0: {tmp_path / 'judge.jsonl'}: 1 row, read as JudgeBench" in lines
     assert f"attack.0.suite.prompts.1: {tmp_path / 'adv.csv'}: 2 rows, read as AdvBench" in lines
     assert f"measure.0.value.pairs.1: {tmp_path / 'odd.jsonl'}: 2 rows" in lines
     assert "read as CommonsenseQA (Hub), ARC (Hub), 1 questions without an answer left out" in lines

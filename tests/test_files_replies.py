@@ -131,7 +131,7 @@ def test_labels_are_checked_with_the_spec_and_leave_the_run_s_folder_as_it_is(tm
     path = spec(tmp_path, "labels: one.jsonl\n")
     assert load(path).id == plain.id, "labels are made of a finished run's replies, which must not be made anew"
     assert load(path, ["seed=9"]).id != plain.id
-    assert any(line.startswith("labels.0: ") and "1 rows" in line for line in check(path).lines)
+    assert any(line.startswith("labels.0: ") and "1 row" in line for line in check(path).lines)
     jsonl(tmp_path / "two.jsonl", {"prompt": ASK, "reply": NO, "refused": False})
     with pytest.raises(SpecError, match=r"labels: .*two.jsonl:1: 'refused' is false, but .*one.jsonl:1 says otherwise"):
         check(spec(tmp_path, "labels: [one.jsonl, two.jsonl]\n"))
