@@ -291,7 +291,8 @@ def write_data(folder: Path) -> None:
         "situations.jsonl": ("high_stakes", "situations"),
         "short.jsonl": ("calibration", "short"),
         "scenarios.jsonl": ("deception", "scenarios"),
-        "logs.jsonl": ("transcripts", "data"), "labelled.jsonl": ("transcripts", "labelled"), "fulfilled.jsonl": ("suite", "judge_labels"),
+        "logs.jsonl": ("transcripts", "data"), "labelled.jsonl": ("transcripts", "labelled"),
+        "fulfilled.jsonl": ("suite", "judge_labels"),
     }  # fmt: skip
     for name, (kind, field) in fields.items():
         write_rows(folder / name, kind, field)
