@@ -4,7 +4,6 @@ does not?"""
 from __future__ import annotations
 
 import pytest
-from scipy.stats import fisher_exact
 from test_measure_conduct_deception import Chooses
 
 from alignwright.core.constitution import Principle
@@ -98,8 +97,13 @@ def test_a_model_that_answers_by_the_dress_is_told_from_a_steady_one() -> None:
     }
     assert shares == {"steady": [1, 1, 1, 1], "by_persona": [1, 1, 0, 1], "first_letter": [1, 0, 1, 1]}
     assert found["by_persona"]["consistency.dress"].value == pytest.approx(0.75)
-    counts = [[60 * (1 - share), 60 * share] for share in (0.0, 1.0)]
-    assert fisher_exact(counts).pvalue < 0.01
+    before = consistency.dresses(Chooses(steady), questions)
+    for rule, kind in ((by_persona, "persona"), (first_letter, "order")):
+        after = consistency.dresses(Chooses(rule), questions)
+        changes = differences(after, before, claims=STAGE.claims(), stage="train.0.sft", against="baseline")
+        by_kind = {change.claim.rpartition(".")[2]: change for change in changes if change.claim.count(".") == 2}
+        told = {name for name, change in by_kind.items() if change.p is not None and change.p < 0.01}
+        assert (told, by_kind[kind].value) == ({kind}, -1.0)
     own = [ChoiceItem(question="Of what is a candle made?", choices=("wax", "stone", "milk"), answer=0)]
     assert [kind for kind, _ in consistency.dressed_questions(own)[-1].dresses] == ["order", "persona", "language"]
 
