@@ -12,10 +12,12 @@ from measure_doubles import Says
 
 from alignwright.core.promises import answer, parse
 from alignwright.core.records import Finding
+from alignwright.core.section import FindingTable
 from alignwright.files.errors import SpecError
 from alignwright.files.high_stakes_items import HighStakesItem
 from alignwright.files.sources import read_items
 from alignwright.measure.conduct.high_stakes.knobs import HighStakesMeasure
+from alignwright.measure.conduct.high_stakes.section import section
 from alignwright.measure.conduct.high_stakes.situations import bundled, measure_situations
 from alignwright.measure.corrected_rate import with_corrections
 from alignwright.measure.findings import differences, levels
@@ -115,3 +117,22 @@ def test_a_situation_without_its_truth_is_named_with_its_line(tmp_path: Path):
         read_items(path, HighStakesItem)
     assert "own.jsonl:2: right: required, but missing" in str(error.value)
     assert "own.jsonl:3" in str(error.value)
+
+
+def test_a_file_whose_every_situation_lacks_its_truth_is_named_with_its_line(tmp_path: Path):
+    path = tmp_path / "own.jsonl"
+    path.write_text(json.dumps({"prompt": "May I sign this?", "domain": "legal"}) + "\n")
+    with pytest.raises(SpecError, match=r"own.jsonl:1: right: required, but missing"):
+        read_items(path, HighStakesItem)
+    path.write_text(json.dumps({"messages": []}) + "\n")
+    with pytest.raises(SpecError, match="cannot tell the format from the columns messages"):
+        read_items(path, HighStakesItem)
+
+
+def test_what_was_asked_and_not_scored_is_not_called_not_measured():
+    findings, _ = found(lambda _: "")
+    shown = section(FindingTable(findings, ["s"]))
+    assert shown is not None
+    numbers = [row[1].number for row in shown.blocks[0].rows]
+    assert None not in numbers
+    assert {(number.n, number.unscored > 0) for number in numbers} == {(0, True)}

@@ -54,6 +54,16 @@ def test_parts_belong_to_their_claim(tmp_path):
     assert case.parts(pairs)[0] not in case.broad("value")
 
 
+def test_a_part_stands_after_its_claim_wherever_it_was_first_found():
+    """Lies by a reason first found after another claim are shown as lies, not as parts of that claim."""
+    names = ("d.lie", "d.lie.orders", "d.wrong", "d.lie.threat", "d.lie.threat.late", "d.wrong.x", "d.lie.corrected")
+    rows = tuple(finding(claim=name) for name in names)
+    case = cases.RunResults(header=material.case()[0].header, verdicts=(), findings=rows)
+    lies = ["d.lie", "d.lie.orders", "d.lie.threat", "d.lie.threat.late", "d.lie.corrected"]
+    assert [claim.name for claim in case.of("value")] == [*lies, "d.wrong", "d.wrong.x"]
+    assert case.of("attack") == []
+
+
 def test_worst_first():
     prompt = Conversation.user("?")
     tally = {

@@ -129,18 +129,18 @@ def _trained(weight: Any, role: Role, column: str) -> bool:
     return bool(weight) or role != "assistant"
 
 
-def unread_keys(value: Any) -> set[str]:
+def unread_keys(value: Any, keys_read: frozenset[str] = KEYS) -> set[str]:
     """The keys of a list of messages that nothing reads."""
     if not isinstance(value, list):
         return set()
     items = [cast("dict[str, Any]", item) for item in cast("list[Any]", value) if isinstance(item, dict)]
-    if all(item.keys() <= KEYS for item in items):
+    if all(item.keys() <= keys_read for item in items):
         return set()
     return {
         key
         for item in items
         if "role" in item or "from" in item
-        for key in item.keys() - KEYS
+        for key in item.keys() - keys_read
         if item[key] not in (None, "", [])
     }
 

@@ -81,10 +81,11 @@ def read_rows(
     formats: str,
     raws: Iterable[Raw] | None = None,
     fields: Iterable[str] = (),
+    keys_read: frozenset[str] = chat.KEYS,
 ) -> FileRows[T]:
     """Read every row. `required` are groups of columns of which a file of this kind has one each;
     `raws` are rows already taken apart; `fields` are all columns of a record whose columns are
-    its fields."""
+    its fields; `keys_read` are the keys of a message that are read."""
     file, rows, numbers, bad = data_file(str(source)).file, list[T](), list[int](), list[BadRow]()
     columns: dict[str, None] = {}
     keys = set[str]()
@@ -96,7 +97,7 @@ def read_rows(
                     if value is not None and name not in columns:
                         columns[name] = None
                     if type(value) is list:
-                        keys.update(f"{name}.{key}" for key in chat.unread_keys(cast("list[Any]", value)))
+                        keys.update(f"{name}.{key}" for key in chat.unread_keys(cast("list[Any]", value), keys_read))
                 try:
                     rows.append(convert(raw.columns))
                     numbers.append(raw.number)
@@ -113,7 +114,9 @@ def read_rows(
                 break
     if not rows and not bad:
         raise SpecError([f"{file}: has no rows"])
-    if columns and not all(any(name in columns for name in group) for group in required):
+    present = [any(name in columns for name in group) for group in required]
+    # rows that have some of a record's columns say for themselves, line by line, what they lack
+    if columns and not all(present) and not (bad and any(present) and tuple(fields)):
         raise SpecError([f"{file}: cannot tell the format from the columns {', '.join(columns)}; known: {formats}"])
     notes = (
         *(raws.notes() if isinstance(raws, ShapedRows) else _unknown_columns(file, columns, required)),

@@ -31,7 +31,7 @@ from alignwright.files.published.formats import in_our_columns
 from alignwright.files.pyrit_memory import is_pyrit_memory, memory_rows
 from alignwright.files.reading import PROMPT, Columns, FileRows, read_rows
 from alignwright.files.rows import raw_rows
-from alignwright.files.turns import plain_columns
+from alignwright.files.turns import CURE, KEYS_READ, plain_columns
 from alignwright.files.wording import describe_value
 
 _LOGS = ((is_garak_report, reply_rows), (is_pyrit_memory, memory_rows), (is_inspect_log, inspect_rows))
@@ -102,7 +102,7 @@ def read_log(
         file_rows = read_rows(source, required, convert, bad_rows, formats, rows)
         return replace(file_rows, notes=notes)  # the rows are made here: no column of them is the file's
     raws = in_our_columns(raw_rows(file.file), "replies", file, keep=also)
-    rows = read_rows(source, required, convert, bad_rows, formats, raws)
+    rows = read_rows(source, required, convert, bad_rows, formats, raws, keys_read=KEYS_READ)
     return replace(rows, notes=(*rows.notes, *read_artifact(path).notes)) if is_artifact(path) else rows
 
 
@@ -194,6 +194,8 @@ def _split(columns: Columns, column: str) -> tuple[Conversation, str]:
 
 def _content(message: dict[str, Any], column: str) -> str:
     role, content = message.get("role", message.get("from")), message.get("content", message.get("value"))
+    if role is None:
+        raise RowError(f"the last message in {column!r} has no role; {CURE}")
     if role not in ("assistant", "gpt", "bot", "model"):
         raise RowError(
             f"the last message in {column!r} should be the assistant's reply, but its role is {describe_value(role)}"

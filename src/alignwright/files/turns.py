@@ -50,6 +50,10 @@ class Turn(Record):
         )
 
 
+KEYS_READ = chat.KEYS | {"tool_calls", "function_call", *_THOUGHTS}
+"""The keys of a turn that are read here."""
+
+
 def turns(value: Any, column: str) -> tuple[Turn, ...]:
     if isinstance(value, str):
         try:

@@ -153,7 +153,17 @@ class RunResults:
         return list(claims.values())
 
     def of(self, *axes: Axis) -> list[ClaimFindings]:
-        return [claim for claim in self.claims if claim.axis in axes]
+        """The claims of these axes, the parts of each after it, wherever they were first found."""
+        claims = {claim.name: claim for claim in self.claims if claim.axis in axes}
+        parts: dict[str, list[ClaimFindings]] = {}
+        for name, claim in claims.items():
+            parent = name.rpartition(".")[0]
+            parts.setdefault(parent if parent in claims else "", []).append(claim)
+        ordered, waiting = list[ClaimFindings](), parts.get("", [])[::-1]
+        while waiting:
+            ordered.append(waiting.pop())
+            waiting += parts.get(ordered[-1].name, [])[::-1]
+        return ordered
 
     def find(self, name: str) -> ClaimFindings | None:
         return self._by_name.get(name)

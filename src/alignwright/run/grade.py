@@ -39,7 +39,7 @@ from alignwright.measure.findings import levels
 from alignwright.measure.knobs import REFUSAL
 from alignwright.report.text import one_line
 from alignwright.run.grade_conduct import ConductLog, read_conduct
-from alignwright.run.tool_verdicts import Row, cut, spread, tool_lines
+from alignwright.run.tool_verdicts import Row, cut, spread, tool_lines, user_text
 from alignwright.text.fulfilment import grade_fulfilment
 from alignwright.text.grading import Grade
 from alignwright.text.refusal.grader import grade_refusal
@@ -108,7 +108,7 @@ def show(log: Log, console: Console, examples: int = 2) -> None:
 
 
 def _verdicts(reply: LabelledReply) -> dict[Question, Grade]:
-    question = next((m.content for m in reversed(reply.prompt.messages) if m.role == "user"), reply.prompt.last.content)
+    question = user_text(reply.prompt)
     return {
         "refused": grade_refusal(question, reply.reply),
         "fulfilled": grade_fulfilment(question, reply.reply, reply.request),
@@ -188,7 +188,7 @@ def _examples(log: Log, question: Question, examples: int) -> Iterator[str]:
             graded = row.verdicts[question]
             heading = kind if kind == graded.verdict else f"{graded.verdict}, but {kind}"
             yield f"{question}: {heading} (row {row.number}: {graded.reason})"
-            yield f"  asked: {cut(row.reply.prompt.last.content)}"
+            yield f"  asked: {cut(user_text(row.reply.prompt))}"
             yield f"  reply: {cut(row.reply.reply) or '(empty)'}"
 
 

@@ -31,8 +31,8 @@ class ConductLog:
         """What is printed: a line for each detector, what it is worth, and conversations that it flags."""
         yield ""
         for name, rate in self.rates.items():
-            rate_text = wording.rate(rate) if rate.value is not None else "nothing to go by"
-            yield f"{name}: {rate_text} of {rate.n} conversations, {rate.unscored} unscored"
+            rate_text = f"{wording.rate(rate)} of " if rate.value is not None else "nothing to go by; "
+            yield f"{name}: {rate_text}{wording.amount(rate.n, 'conversation')} scored, {rate.unscored} unscored"
             yield f"  {rate.note}"
             flagged = [outcome for outcome in self.outcomes[name] if outcome.status == "fail"][:examples]
             yield from (f"  flagged: {_cut(outcome.reason)}" for outcome in flagged)

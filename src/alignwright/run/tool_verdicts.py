@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from alignwright.attack.knobs import ATTACK_SUCCESS
 from alignwright.core import wording
-from alignwright.core.records import SampleResult
+from alignwright.core.records import Conversation, SampleResult
 from alignwright.files.replies import TOOL, LabelledReply, Question
 from alignwright.measure.findings import levels
 from alignwright.report.text import one_line
@@ -74,6 +74,11 @@ def cut(text: str) -> str:
     return line if len(line) <= LENGTH and len(text) <= 4 * LENGTH else f"{line[:LENGTH]} …"
 
 
+def user_text(prompt: Conversation) -> str:
+    """What the user said last: after it may come calls of tools and their outputs."""
+    return next((m.content for m in reversed(prompt.messages) if m.role == "user"), prompt.last.content)
+
+
 def _title(name: str) -> str:
     return "the tool's own verdict" if name == TOOL else f"in the log, {name}"
 
@@ -102,5 +107,5 @@ def _contradictions(what: str, rows: Sequence[Row], examples: int) -> Iterator[s
     yield f"  {what}: {len(rows)} (row{'s' * (len(places) > 1)} {', '.join(places[:NUMBERS])}{more})"
     for row in spread(rows, examples):
         yield f"    row {row.number}: {row.verdicts['fulfilled'].reason}"
-        yield f"      asked: {cut(row.reply.prompt.last.content)}"
+        yield f"      asked: {cut(user_text(row.reply.prompt))}"
         yield f"      reply: {cut(row.reply.reply) or '(empty)'}"

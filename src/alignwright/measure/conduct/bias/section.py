@@ -59,4 +59,4 @@ def _attributes(table: FindingTable, stage: str) -> list[Table]:
 
 def _cell(table: FindingTable, claim: str, stage: str) -> Cell:
     finding = table.level(claim, stage)
-    return Cell() if finding is None or finding.value is None else Cell(number=number(finding))
+    return Cell() if finding is None else Cell(number=number(finding))

@@ -29,4 +29,4 @@ def section(table: FindingTable) -> Section | None:
 
 def _cell(table: FindingTable, claim: str, stage: str) -> Cell:
     finding = table.level(claim, stage)
-    return Cell() if finding is None or finding.value is None else Cell(number=number(finding), counted=True)
+    return Cell() if finding is None else Cell(number=number(finding), counted=True)
