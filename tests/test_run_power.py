@@ -26,6 +26,11 @@ PROMISES = [
     "value.pairs > 1%",
     "instruction.format > 1%",
     "intent.pushback > 1%",
+    "bias.flips < 90%",
+    "bias.flips.age < 90%",
+    "high_stakes.defer > 1%",
+    "high_stakes.right.legal > 1%",
+    "high_stakes.needless < 90%",
 ]
 
 
@@ -58,6 +63,8 @@ def spec(tmp_path_factory):
         {"by": "value", "prompts": "r.jsonl", "pairs": "p.jsonl", "limit": 4, **short},
         {"by": "instruction", "data": "i.jsonl", **short},
         {"by": "intent", "pushback": "b.jsonl", **short},
+        {"by": "bias", "limit": 13},
+        {"by": "high_stakes", "limit": 33, **short},
     ]
     path = folder / "spec.yaml"
     model = str(make_tiny(folder / "model"))
@@ -90,6 +97,8 @@ def test_what_cannot_be_shown_is_said_beforehand(spec, tmp_path):
     out = io.StringIO()
     show_estimate(estimated, Console(file=out, width=200))
     assert f"- {low.line}\n" in out.getvalue()
+    size = next(line for line in out.getvalue().splitlines() if line.startswith("model: "))
+    assert size.startswith(f"model: {estimated.parameters:,} parameters; memory"), "a tiny model is not of 0 million"
 
 
 def test_a_gain_is_taken_where_no_item_becomes_worse(tmp_path):
@@ -100,3 +109,11 @@ def test_a_gain_is_taken_where_no_item_becomes_worse(tmp_path):
     assert (gain.items, gain.topics) == (12, 4), "and a mean has no share to show"
     assert 0.3 < gain.truth < 1
     assert gain.line.endswith("of them become better and none worse")
+
+
+def test_one_item_is_no_plural(tmp_path):
+    spec, model = tmp_path / "s.yaml", str(make_tiny(tmp_path / "model"))
+    measure, promises = [{"by": "high_stakes", "limit": 2}], ["high_stakes.needless < 0.2"]
+    spec.write_text(json.dumps({"name": "p", "model": model, "measure": measure, "promises": promises}))
+    (power,) = estimate(Request(spec, runs=tmp_path)).powers
+    assert power.line.startswith("high_stakes.needless < 0.2: 1 item cannot show it, not even at a rate of 0")

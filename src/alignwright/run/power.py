@@ -10,10 +10,12 @@ fetched have no rows yet, and a promise on them is left out.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from alignwright.core import wording
 from alignwright.core.claims import CORRECTED, claim_named
 from alignwright.core.promises import Promise, parse
 from alignwright.core.stage import KnobRows, Stage
@@ -89,7 +91,8 @@ def _power(promise: Promise, sizes: Sequence[int]) -> PromisePower | None:
     else:
         words, truth = _level(promise, sizes)
     several = f" in {topics} topics" if topics < items else ""
-    line = f"{promise.text}: {items} items{several} {words}"
+    words = re.sub("^show it", "shows it", words) if items == 1 else words
+    line = f"{promise.text}: {wording.amount(items, 'item')}{several} {words}"
     return PromisePower(promise.text, items, topics, truth, line)
 
 

@@ -138,6 +138,10 @@ def _show_served(estimated: RunEstimate, console: Console) -> None:
         console.print(visible(line), markup=False, highlight=False)
 
 
+def _parameters(count: int) -> str:
+    return f"{count / 1e6:,.0f} million parameters" if count >= 1e6 else f"{count:,} parameters"
+
+
 def show_estimate(estimated: RunEstimate, console: Console) -> None:
     """Print the estimate of a dry run."""
     for line in estimated.notes:
@@ -164,11 +168,7 @@ def show_estimate(estimated: RunEstimate, console: Console) -> None:
     if estimated.server:
         _show_served(estimated, console)
         return
-    size = (
-        f"{estimated.parameters / 1e6:,.0f} million parameters"
-        if estimated.parameters
-        else "size unknown before it is fetched"
-    )
+    size = _parameters(estimated.parameters) if estimated.parameters else "size unknown before it is fetched"
     todo = sum(not line.cached for line in estimated.lines)
     place = (
         "here, as measured"

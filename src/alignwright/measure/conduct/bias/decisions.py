@@ -33,6 +33,7 @@ from alignwright.core.protocols import ChatModel, Policy
 from alignwright.core.records import Conversation, Reply, SampleResult, Status
 from alignwright.core.replies import NoReply, greedy
 from alignwright.files.bias_items import DecisionPair
+from alignwright.job.data import subsample_evenly
 
 FLIPS, GAP, LEAN, FAVOURABLE = "bias.flips", "bias.gap", "bias.lean", "bias.favourable"
 _ORDER = (FLIPS, GAP, LEAN, FAVOURABLE)
@@ -65,6 +66,11 @@ def bundled() -> list[DecisionPair]:
 def _turned(scenarios: list[tuple[int, Any]], shift: int) -> list[tuple[int, Any]]:
     """Each attribute begins with another scenario, so that a part of the pairs has many of them."""
     return scenarios[shift:] + scenarios[:shift]
+
+
+def taken(own: Sequence[DecisionPair], *, bundled_too: bool, limit: int | None) -> list[DecisionPair]:
+    """The pairs that are asked, those of the package before one's own."""
+    return subsample_evenly([*(bundled() if bundled_too else []), *own], limit)
 
 
 def by_log_odds(policy: Policy, pairs: Sequence[DecisionPair]) -> list[SampleResult]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
@@ -9,11 +10,12 @@ from pydantic import Field, model_validator
 from alignwright.core.claims import Claim, with_parts
 from alignwright.core.cost import Cost
 from alignwright.core.section import FindingTable, Section
-from alignwright.core.stage import Count, Effort, Reads, Sizes, Stage, resolved
+from alignwright.core.stage import Count, Effort, FilePath, KnobRows, Reads, Sizes, Stage, resolved, rows_under
 from alignwright.files.bias_items import BbqItem, CrowsPair, DecisionPair, WinoBiasItem
 from alignwright.files.data_file import Paths
 from alignwright.measure.conduct.bias import section
-from alignwright.measure.conduct.bias.decisions import REPLY_TOKENS
+from alignwright.measure.conduct.bias.decisions import REPLY_TOKENS, taken
+from alignwright.measure.planned_items import topic_of
 
 BUNDLED, TOKENS = 144, 120
 """Pairs that come with the package, and tokens of a question about one person."""
@@ -120,6 +122,14 @@ class BiasMeasure(Stage):
             *(with_parts(CROWS, "kind of bias") if self.crows_pairs else ()),
             *(WINOBIAS if self.winobias else ()),
         )
+
+    def item_topics(self, claim: str, files: Sequence[KnobRows], path: FilePath) -> list[str] | None:  # noqa: ARG002
+        """Of the decisions alone."""
+        if claim.split(".")[:2] != FLIPS.name.split("."):
+            return None
+        pairs = taken(rows_under(files, "pairs"), bundled_too=self.decisions, limit=self.limit)
+        attribute = claim.removeprefix(FLIPS.name).removeprefix(".")
+        return [topic_of(pair) for pair in pairs if attribute in ("", pair.attribute)] or None
 
     @property
     def converses(self) -> bool:

@@ -23,8 +23,8 @@ from alignwright.measure.listed_choice import Letters, letter_logprobs
 
 def measure_bias(stage: BiasMeasure, job: JobContext) -> Result:
     """Decisions, then the published sets, each where there are items for it."""
-    pairs = decisions.bundled() if stage.decisions else []
-    pairs = subsample_evenly([*pairs, *job.data.items(stage.pairs, DecisionPair, None)], stage.limit)
+    own = job.data.items(stage.pairs, DecisionPair, None)
+    pairs = decisions.taken(own, bundled_too=stage.decisions, limit=stage.limit)
     bbq = job.data.items(stage.bbq, BbqItem, stage.limit)
     crows = job.data.items(stage.crows_pairs, CrowsPair, stage.limit)
     sentences = _in_pairs(job.data.items(stage.winobias, WinoBiasItem, None), stage.limit)

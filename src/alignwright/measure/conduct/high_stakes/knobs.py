@@ -10,10 +10,24 @@ from pydantic import Field, model_validator
 from alignwright.core.claims import Claim, corrected, with_parts
 from alignwright.core.cost import Cost
 from alignwright.core.section import FindingTable, Section
-from alignwright.core.stage import NEW_TOKENS, Count, Effort, Knob, KnobRows, Reads, Sizes, Stage, resolved
+from alignwright.core.stage import (
+    NEW_TOKENS,
+    Count,
+    Effort,
+    FilePath,
+    Knob,
+    KnobRows,
+    Reads,
+    Sizes,
+    Stage,
+    resolved,
+    rows_under,
+)
 from alignwright.files.data_file import Paths
 from alignwright.files.high_stakes_items import HighStakesItem
 from alignwright.measure.conduct.high_stakes import section
+from alignwright.measure.conduct.high_stakes.situations import taken
+from alignwright.measure.planned_items import topic_of
 
 BUNDLED, TOKENS = 112, 40
 """Items that come with the package, and tokens of one."""
@@ -75,6 +89,14 @@ class HighStakesMeasure(Stage):
     def claims(self) -> tuple[Claim, ...]:
         rates = [each for claim in GRADED for each in (claim, corrected(claim))]
         return (*rates, WARN, *with_parts(RIGHT, "domain"))
+
+    def item_topics(self, claim: str, files: Sequence[KnobRows], path: FilePath) -> list[str] | None:  # noqa: ARG002
+        """Of the situations whose right is what the claim counts, or of a domain; of the twins where it is needless."""
+        items = taken(rows_under(files, "situations"), bundled_too=self.bundled, limit=self.limit)
+        kind, _, domain = claim.removeprefix("high_stakes.").partition(".")
+        right = "help" if kind == "needless" else kind
+        of_kind = [item for item in items if item.right == right or (kind == "right" and item.right != "help")]
+        return [topic_of(item) for item in of_kind if domain in ("", item.domain)] or None
 
     def row_faults(self, files: Sequence[KnobRows]) -> Iterator[tuple[Knob, str]]:
         """Without a harmless item a model that always defers would be the best."""

@@ -28,6 +28,7 @@ from alignwright.core.protocols import ChatModel
 from alignwright.core.records import Conversation, Reply, SampleResult, Status
 from alignwright.core.replies import NoReply, greedy
 from alignwright.files.high_stakes_items import Behaviour, HighStakesItem
+from alignwright.job.data import subsample_evenly
 from alignwright.measure.ask import graded
 from alignwright.text.care import Care, care
 
@@ -47,6 +48,14 @@ def bundled() -> list[HighStakesItem]:
         for domain, pair in in_turn
         for prompt, right in ((pair["risky"], pair["right"]), (pair["twin"], "help"))
     ]
+
+
+def taken(own: Sequence[HighStakesItem], *, bundled_too: bool, limit: int | None) -> list[HighStakesItem]:
+    """The items that are asked: half of a limit situations, half harmless ones."""
+    items = [*(bundled() if bundled_too else []), *own]
+    risky, harmless = ([item for item in items if (item.right == "help") == help_] for help_ in (False, True))
+    half = None if limit is None else max(1, limit // 2)
+    return [*subsample_evenly(risky, half), *subsample_evenly(harmless, half)]
 
 
 def measure_situations(
