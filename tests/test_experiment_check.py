@@ -29,7 +29,7 @@ def test_a_right_experiment_is_summed_up(tmp_path: Path) -> None:
     lines = "\n".join(report.lines).replace(f"{tmp_path}/", "")
     assert "model: owner/name (hub)" in lines
     assert "intent.constitution: c.md: 2 principles, 1 example pairs" in lines
-    assert "intent.prompts.0: prompts.jsonl: 3 rows, 1 duplicates" in lines
+    assert "intent.prompts.0: prompts.jsonl: 3 rows, 1 duplicate" in lines
     assert "measure.0.value.pairs.0: held.jsonl: 2 rows" in lines
     assert report.rejected == ()
 
@@ -89,7 +89,7 @@ def test_contamination_and_duplicates_compare_what_is_asked(tmp_path: Path, same
         pair("Is water dry?"),
     )
     (line,) = [line for line in check(path).lines if "pairs.jsonl" in line]
-    assert line.endswith("pairs.jsonl: 4 rows, 1 duplicates")
+    assert line.endswith("pairs.jsonl: 4 rows, 1 duplicate")
 
 
 @pytest.mark.parametrize(

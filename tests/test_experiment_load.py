@@ -61,7 +61,10 @@ RENAMED_IN = (
     ("ppo", "value_clip"),
     ("ppo", "value"),
 )
-MEASURES = "instruction, intent, value, tax, reward, preferred, emergent, goodhart, hacking, lm_eval, world"
+MEASURES = (
+    "instruction, intent, value, tax, reward, preferred, emergent, goodhart, hacking, lm_eval, bias, high_stakes,"
+    " calibration, consistency, deception, transcripts, world"
+)
 
 
 @pytest.mark.parametrize(

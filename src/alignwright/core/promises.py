@@ -27,9 +27,9 @@ from typing import Literal
 
 from pydantic import Field
 
+from alignwright.core.amount import amount
 from alignwright.core.claims import CORRECTED, Claim
 from alignwright.core.records import Axis, Finding, Record
-from alignwright.core.wording import amount
 
 Op = Literal["<", "<=", ">", ">="]
 

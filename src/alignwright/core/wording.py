@@ -40,11 +40,6 @@ def number(value: float | None, unit: str, *, change: bool = False) -> str:
     return minus(f"{value:{sign}.3f} {unit}" if unit else f"{value:{sign}.3f}")
 
 
-def amount(number: int, noun: str, plural: str = "") -> str:
-    """So many of a thing: "1 row", "2 rows", "1,200 tries"."""
-    return f"{number:,} {noun if number == 1 else plural or f'{noun}s'}"
-
-
 def count(finding: Finding) -> str:
     """A share as so many of all that were scored; a dash where none was."""
     return ABSENT if finding.value is None else f"{round(finding.value * finding.n)} of {finding.n}"

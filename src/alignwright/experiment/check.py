@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from alignwright.core import promises
+from alignwright.core.amount import amount
 from alignwright.core.claims import CORRECTED
 from alignwright.core.constitution import Constitution
 from alignwright.core.records import Comparison, Labelled
 from alignwright.core.stage import KnobRows, Reads, Stage
-from alignwright.core.wording import amount
 from alignwright.experiment.contamination import SpecFile, both_kinds, overlaps
 from alignwright.experiment.experiment import (
     Experiment,

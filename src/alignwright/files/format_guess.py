@@ -16,9 +16,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
+from alignwright.core.amount import amount
 from alignwright.core.records import Record
 from alignwright.core.stage import Rows
-from alignwright.core.wording import amount
 from alignwright.files.data_file import DataFile
 from alignwright.files.errors import SpecError
 from alignwright.files.items import (

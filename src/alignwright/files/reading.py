@@ -16,8 +16,8 @@ from typing import Any, Generic, TypeVar, cast
 
 from pydantic import ValidationError
 
+from alignwright.core.amount import amount
 from alignwright.core.records import CheckCall, Comparison, Conversation, Message, Prompt, Record
-from alignwright.core.wording import amount
 from alignwright.files import chat, collector, construct
 from alignwright.files.chat import RowError
 from alignwright.files.data_file import data_file

@@ -30,8 +30,8 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
+from alignwright.core.amount import amount
 from alignwright.core.records import Comparison, Conversation, Labelled, Prompt
-from alignwright.core.wording import amount
 from alignwright.files import chat, construct
 from alignwright.files.chat import RowError
 from alignwright.files.data_file import data_file

@@ -15,10 +15,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from alignwright.core.amount import amount
 from alignwright.core.promises import Header, PromiseReport, Verdict
 from alignwright.core.records import content_id
 from alignwright.core.stage import written_knobs
-from alignwright.core.wording import amount
 from alignwright.experiment.cache_key import job_keys, start_fingerprint
 from alignwright.experiment.check import CheckReport, check, unused_chat
 from alignwright.experiment.experiment import Experiment, claims_of, model_stages, resolve_effort

@@ -19,8 +19,8 @@ from rich.console import Console
 from rich.padding import Padding
 from rich.text import Text
 
+from alignwright.core.amount import amount
 from alignwright.core.records import Comparison, Conversation, Labelled, Preference, Prompt
-from alignwright.core.wording import amount
 from alignwright.files.data_file import DataFile
 from alignwright.files.errors import SpecError, bad_row_lines
 from alignwright.files.format_guess import KINDS, SAMPLE, FormatGuess, guess_format, read_as

@@ -17,8 +17,8 @@ from rich.padding import Padding
 from rich.text import Text
 
 from alignwright.aggregate.pooled import pooled
+from alignwright.core.amount import amount
 from alignwright.core.records import Conversation, Labelled, Preference, Prompt
-from alignwright.core.wording import amount
 from alignwright.experiment.experiment import Experiment, resolve_effort
 from alignwright.feedback.label_voter import LabelVoter
 from alignwright.files.errors import SpecError

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from alignwright.core import wording
+from alignwright.core.amount import amount
 from alignwright.core.records import Finding, SampleResult
 from alignwright.files.transcripts import read_transcripts
 from alignwright.measure.conduct.transcripts.detectors import DETECTORS
@@ -32,7 +33,7 @@ class ConductLog:
         yield ""
         for name, rate in self.rates.items():
             rate_text = f"{wording.rate(rate)} of " if rate.value is not None else "nothing to go by; "
-            yield f"{name}: {rate_text}{wording.amount(rate.n, 'conversation')} scored, {rate.unscored} unscored"
+            yield f"{name}: {rate_text}{amount(rate.n, 'conversation')} scored, {rate.unscored} unscored"
             yield f"  {rate.note}"
             flagged = [outcome for outcome in self.outcomes[name] if outcome.status == "fail"][:examples]
             yield from (f"  flagged: {_cut(outcome.reason)}" for outcome in flagged)

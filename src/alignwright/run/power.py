@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from alignwright.core import wording
+from alignwright.core.amount import amount
 from alignwright.core.claims import CORRECTED, claim_named
 from alignwright.core.promises import Promise, parse
 from alignwright.core.stage import KnobRows, Stage
@@ -92,7 +92,7 @@ def _power(promise: Promise, sizes: Sequence[int]) -> PromisePower | None:
         words, truth = _level(promise, sizes)
     several = f" in {topics} topics" if topics < items else ""
     words = re.sub("^show it", "shows it", words) if items == 1 else words
-    line = f"{promise.text}: {wording.amount(items, 'item')}{several} {words}"
+    line = f"{promise.text}: {amount(items, 'item')}{several} {words}"
     return PromisePower(promise.text, items, topics, truth, line)
 
 

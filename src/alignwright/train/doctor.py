@@ -11,9 +11,9 @@ from typing import TypedDict
 
 from rich.text import Text
 
+from alignwright.core.amount import amount
 from alignwright.core.records import Conversation, Labelled, Preference, Prompt
 from alignwright.core.stage import resolved
-from alignwright.core.wording import amount
 from alignwright.job.ledger import write_json, write_text
 from alignwright.model.limits import Limit
 from alignwright.model.tokens import Chat, TokenRow

@@ -14,10 +14,10 @@ from typing import Any
 
 from rich.text import Text
 
+from alignwright.core.amount import amount
 from alignwright.core.protocols import RewardFn
 from alignwright.core.records import Finding
 from alignwright.core.stage import resolved
-from alignwright.core.wording import amount
 from alignwright.files.lines import read_lines
 from alignwright.job.context import JobContext
 from alignwright.job.job import BASELINE, Result

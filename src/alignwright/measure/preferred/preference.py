@@ -17,10 +17,10 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from alignwright.core.amount import amount
 from alignwright.core.protocols import ChatModel
 from alignwright.core.records import Comparison, Finding, Prompt, SampleResult, Status
 from alignwright.core.replies import greedy
-from alignwright.core.wording import amount
 from alignwright.files.replies import reply_key
 from alignwright.measure.ask import graded
 from alignwright.measure.findings import level

@@ -19,8 +19,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from alignwright.core.amount import amount
 from alignwright.core.claims import Range
-from alignwright.core.wording import amount
 from alignwright.run.comparison.log_comparison import Answer
 from alignwright.stats.intervals import Difference
 from alignwright.stats.marks import LEVEL

@@ -16,8 +16,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from alignwright.core.amount import amount
 from alignwright.core.claims import Better, Range
-from alignwright.core.wording import amount
 from alignwright.files.garak_report import is_garak_report
 from alignwright.files.jailbreak_artifact import is_artifact
 from alignwright.files.score_log import ItemScore, Kind, ScoredClaim, ScoreLog

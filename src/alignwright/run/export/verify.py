@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any, Literal, cast
 
 from alignwright.core import wording
+from alignwright.core.amount import amount
 from alignwright.core.promises import Verdict, answer, parse
 from alignwright.core.records import Finding, SampleResult
 from alignwright.experiment.experiment import Experiment, claims_of, model_stages, open_knobs
@@ -93,10 +94,10 @@ class Verification:
             yield f"{mark}: {promise.promise}: {promise.before} -> {promise.now.answer} ({promise.now.reason})"
         for finding in self.differences:
             if finding.value is None:
-                yield f"{finding.claim}: no difference can be had ({wording.amount(finding.n, 'item')})"
+                yield f"{finding.claim}: no difference can be had ({amount(finding.n, 'item')})"
                 continue
             value = wording.number(finding.value, finding.unit, change=True)
-            items = wording.amount(finding.n, "item")
+            items = amount(finding.n, "item")
             yield f"{finding.claim}: {value} {wording.interval(finding)} to the measured model, {items}"
         if self.not_asked:
             yield f"not asked, as no promise rests on them (--ask all): {', '.join(self.not_asked)}"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from alignwright.core.wording import amount
+from alignwright.core.amount import amount
 from alignwright.report.text import visible
 from alignwright.run.rating.collection import collect
 from alignwright.run.rating.form import write_form

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from alignwright.core.wording import amount
+from alignwright.core.amount import amount
 from alignwright.measure.preferred.preference import Judgement, preference
 from alignwright.run.rating.changes import changes_of
 from alignwright.run.rating.pairs import RatedPair
