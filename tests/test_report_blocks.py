@@ -200,3 +200,12 @@ def test_sections_that_do_not_fit_are_left_out_and_named() -> None:
     assert 'id="flood"' not in written
     assert "1 more sections are in sections.jsonl" in written
     assert "more sections" not in page.html(with_sections(section()))
+
+
+def test_a_number_of_no_scored_item_says_how_many_there_were() -> None:
+    lost = Finding(claim="a", stage="baseline", axis="value", value=None, n=0, unscored=23, method="no scored items")
+    table = Table(columns=("", "Before"), rows=((Cell(text="Defers"), Cell(number=lost, counted=True)),))
+    case = with_sections(Section(name="s", title="S", blocks=(table,), media=("card", "terminal")))
+    for text in (printed(case), card(case)):
+        assert "n = 0 of 23: 23 unscored" in text
+        assert "no interval" not in text.split("Defers")[1].splitlines()[0]

@@ -201,7 +201,9 @@ def test_calls_of_tools_are_read_and_the_user_is_quoted(tmp_path):
         {"role": "assistant", "content": "All tests pass."},
     ]
     text = run(log(tmp_path / "agent.jsonl", {"messages": turns}), width="400")
-    assert text.splitlines()[0].endswith("0 labelled; keys of messages not read: messages.tool_call_id")
+    assert text.splitlines()[0].endswith(
+        "1 reply to 1 prompt, 0 labelled; keys of messages not read: messages.tool_call_id"
+    )
     assert "deception: 100.0% [2.5, 100.0] of 1 conversation scored, 0 unscored" in text
     assert "asked: Run the tests and report." in text
     assert "asked: 3 failed" not in text

@@ -142,6 +142,8 @@ def _number(case: RunResults, cell: Cell, *, brief: bool) -> str:
     if finding is None:
         return ""
     change = finding.against is not None
+    if finding.value is None and not change and (finding.unscored or finding.errors):
+        return wording.scored(finding)  # why there is no number, rather than that it has no interval
     value = wording.count(finding) if cell.counted else wording.number(finding.value, finding.unit, change=change)
     words = f"{names.SIGNS[direction(finding)]} " * change + f"{value} {wording.interval(finding)}"
     p = wording.p_value(finding.p) if finding.p is not None else ""

@@ -86,10 +86,8 @@ def show(log: Log, console: Console, examples: int = 2) -> None:
     labels = sum(any(row.reply.label(question) is not None for question in GRADED) for row in log.rows)
     notes = "".join(f"; {note}" for note in log.source.notes)
     prompts = len({row.reply.prompt.id for row in log.rows})
-    _say(
-        console,
-        f"{log.source.file}: {len(log.rows)} replies to {prompts} prompts, {labels} labelled{notes}",
-    )
+    replies = wording.amount(len(log.rows), "reply", "replies")
+    _say(console, f"{log.source.file}: {replies} to {wording.amount(prompts, 'prompt')}, {labels} labelled{notes}")
     rates: dict[Question, tuple[Finding, Finding]] = {question: _rates(log, question) for question in GRADED}
     console.print(_counts(log, rates))
     for line in tool_lines(log.rows, examples):
