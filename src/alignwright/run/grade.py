@@ -28,6 +28,7 @@ from rich.text import Text
 
 from alignwright.attack.knobs import ATTACK_SUCCESS
 from alignwright.core import wording
+from alignwright.core.amount import amount
 from alignwright.core.claims import Claim
 from alignwright.core.records import Finding, SampleResult
 from alignwright.files.errors import SpecError
@@ -86,8 +87,8 @@ def show(log: Log, console: Console, examples: int = 2) -> None:
     labels = sum(any(row.reply.label(question) is not None for question in GRADED) for row in log.rows)
     notes = "".join(f"; {note}" for note in log.source.notes)
     prompts = len({row.reply.prompt.id for row in log.rows})
-    replies = wording.amount(len(log.rows), "reply", "replies")
-    _say(console, f"{log.source.file}: {replies} to {wording.amount(prompts, 'prompt')}, {labels} labelled{notes}")
+    replies = amount(len(log.rows), "reply", "replies")
+    _say(console, f"{log.source.file}: {replies} to {amount(prompts, 'prompt')}, {labels} labelled{notes}")
     rates: dict[Question, tuple[Finding, Finding]] = {question: _rates(log, question) for question in GRADED}
     console.print(_counts(log, rates))
     for line in tool_lines(log.rows, examples):
