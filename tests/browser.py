@@ -67,8 +67,9 @@ class Browser:
         return answer["result"]
 
     def open(self, page: Path) -> None:
+        self.run("window.left = true")  # or the page that is left could be taken for the one that is coming
         self.call("Page.navigate", url=page.resolve().as_uri())
-        self.until("document.readyState === 'complete' && location.protocol === 'file:'")
+        self.until("!window.left && document.readyState === 'complete' && location.protocol === 'file:'")
 
     def run(self, script: str) -> Any:
         """What an expression of JavaScript comes to, in the page."""
