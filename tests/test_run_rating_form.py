@@ -34,9 +34,15 @@ def pairs_file(folder: Path, n: int = 20) -> Path:
     return jsonl(folder / "pairs.jsonl", *rows)
 
 
-def page_of(folder: Path, source: Path, name: str = "page.html") -> Path:
-    write_form(pairs_of(source), folder / "votes.jsonl", folder / name, rater="ann", group="nurses")
+def page_of(folder: Path, source: Path, name: str = "page.html", group: str = "nurses") -> Path:
+    write_form(pairs_of(source), folder / "votes.jsonl", folder / name, rater="ann", group=group)
     return folder / name
+
+
+def own_page(folder: Path, source: Path) -> Path:
+    """One that a browser has kept nothing of: all files are one origin, and what one test's page cleared or wrote
+    can reach the storage of the next one's late."""
+    return page_of(folder, source, group=folder.name)
 
 
 class Scripts(HTMLParser):
@@ -213,24 +219,21 @@ def browser(tmp_path_factory) -> Iterator[Browser]:
 
 
 @pytest.fixture
-def fresh(browser: Browser, tmp_path: Path) -> Browser:
+def another(tmp_path: Path) -> Iterator[Browser]:
+    """A browser with a profile of its own."""
+    (tmp_path / "other").mkdir()
+    running = Browser(tmp_path / "profile", tmp_path / "other")
+    yield running
+    running.close()
+
+
+@pytest.fixture
+def fresh(browser: Browser) -> Browser:
     for file in browser.downloads.iterdir():
         file.unlink()
-    forget(browser, tmp_path)
     browser.requests.clear()
     browser.complaints.clear()
     return browser
-
-
-def forget(browser: Browser, folder: Path) -> None:
-    """All files are one origin. What a page wrote may reach the next one a moment after that has begun: a second page
-    without answers is one that no such moment is left for."""
-    blank = folder / "blank.html"
-    blank.write_text("<!doctype html>")
-    browser.open(blank)
-    browser.run("localStorage.clear()")
-    browser.open(blank)
-    browser.until("localStorage.length === 0")
 
 
 def text(browser: Browser, name: str) -> str:
@@ -246,7 +249,7 @@ def rate_in(browser: Browser, count: int) -> None:
 @needs_browser
 def test_a_person_at_the_keyboard_rates_all_goes_back_and_downloads_what_becomes_votes(tmp_path, fresh):
     source = pairs_file(tmp_path)
-    fresh.open(page_of(tmp_path, source))
+    fresh.open(own_page(tmp_path, source))
     assert text(fresh, "place") == "Question 1 of 21"
     fresh.key("r")
     fresh.write("1 tie: its naïve 🙂 “clear” c")  # of the keys that stand in it none answers
@@ -272,41 +275,38 @@ def test_a_person_at_the_keyboard_rates_all_goes_back_and_downloads_what_becomes
 
 
 @needs_browser
-def test_a_closed_page_goes_on_and_another_browser_goes_on_from_the_download(tmp_path, fresh):
-    page = page_of(tmp_path, pairs_file(tmp_path))
+def test_a_closed_page_goes_on_and_another_browser_goes_on_from_the_download(tmp_path, fresh, another):
+    page = own_page(tmp_path, pairs_file(tmp_path))
     fresh.open(page)
     rate_in(fresh, 5)
     fresh.key("d")
     file = fresh.download(NAME)
     fresh.open(page)  # a new page may begin before what the old one kept has arrived
     fresh.until("document.getElementById('place').textContent === 'Question 6 of 21'")
-    forget(fresh, tmp_path)
-    fresh.open(page)
-    assert text(fresh, "place") == "Question 1 of 21"
+    another.open(page)
+    assert text(another, "place") == "Question 1 of 21"
     rows = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
     bad = jsonl(tmp_path / "bad.jsonl", rows[0], rows[1] | {"choice": "tie"})
-    fresh.choose_file("#earlier", bad)
-    fresh.until("document.getElementById('notice').textContent !== ''")
-    assert "line 2 was changed since it was written. Nothing was taken over." in text(fresh, "notice")
-    assert text(fresh, "count") == "0 of 21 answered"
-    fresh.choose_file("#earlier", file)
-    fresh.until("document.getElementById('count').textContent.startsWith('5 ')")
-    assert text(fresh, "place") == "Question 6 of 21"
-    fresh.open(page)  # and these are kept again
-    fresh.until("document.getElementById('count').textContent === '5 of 21 answered'")
+    another.choose_file("#earlier", bad)
+    another.until("document.getElementById('notice').textContent !== ''")
+    assert "line 2 was changed since it was written. Nothing was taken over." in text(another, "notice")
+    assert text(another, "count") == "0 of 21 answered"
+    another.choose_file("#earlier", file)
+    another.until("document.getElementById('count').textContent.startsWith('5 ')")
+    assert text(another, "place") == "Question 6 of 21"
+    another.open(page)  # and these are kept again
+    another.until("document.getElementById('count').textContent === '5 of 21 answered'")
 
 
 @needs_browser
 def test_answers_that_an_earlier_page_wrote_late_are_shown_and_not_written_over(tmp_path, fresh):
-    page = page_of(tmp_path, pairs_file(tmp_path))
+    page = own_page(tmp_path, pairs_file(tmp_path))
+    form = form_in(page)
+    key, kept = f"alignwright.rate.{form['form']}", [[row["id"], "a", ""] for row in form["questions"][:5]]
     fresh.open(page)
-    rate_in(fresh, 5)
-    key, kept = fresh.run("Object.entries(localStorage)[0]")
-    forget(fresh, tmp_path)
-    fresh.open(page)
-    assert fresh.run("Object.keys(localStorage)") == []  # a page that begins writes nothing
+    assert fresh.run(f"localStorage.getItem({key!r})") is None  # a page that begins writes nothing
     fresh.run(
-        f"localStorage.setItem({key!r}, {json.dumps(kept)}),"
+        f"localStorage.setItem({key!r}, {json.dumps(json.dumps(kept))}),"
         f"dispatchEvent(new StorageEvent('storage', {{key: {key!r}}}))"
     )
     assert text(fresh, "place") == "Question 6 of 21"
@@ -317,7 +317,7 @@ def test_answers_that_an_earlier_page_wrote_late_are_shown_and_not_written_over(
 @needs_browser
 def test_what_is_rated_is_text_on_the_page_and_the_page_can_ask_for_nothing(tmp_path, fresh):
     source = jsonl(tmp_path / "p.jsonl", {"prompt": f"Ask {HOSTILE}", "chosen": HOSTILE, "rejected": "plain"})
-    fresh.open(page_of(tmp_path, source))
+    fresh.open(own_page(tmp_path, source))
     assert {text(fresh, "reply1"), text(fresh, "reply2")} == {visible(HOSTILE), "plain"}
     assert fresh.run("document.querySelectorAll('img, script:not([type]), #prompt script').length") == 1
     assert fresh.complaints == []
@@ -332,7 +332,7 @@ def test_what_is_rated_is_text_on_the_page_and_the_page_can_ask_for_nothing(tmp_
 
 @needs_browser
 def test_a_key_held_down_answers_once_and_one_with_a_modifier_not_at_all(tmp_path, fresh):
-    fresh.open(page_of(tmp_path, pairs_file(tmp_path)))
+    fresh.open(own_page(tmp_path, pairs_file(tmp_path)))
     fresh.key("1")
     fresh.key("1", autoRepeat=True)
     fresh.key("c", modifiers=2)
@@ -347,7 +347,7 @@ def test_nothing_overflows_the_answers_stay_in_their_place_and_each_control_has_
         {"prompt": "Long? " * 200, "chosen": "w" * 3000, "rejected": "many words " * 400},
         {"prompt": "Middle?", "chosen": "line\n" * 30, "rejected": "z"},
     ]
-    fresh.open(page_of(tmp_path, jsonl(tmp_path / "p.jsonl", *rows)))
+    fresh.open(own_page(tmp_path, jsonl(tmp_path / "p.jsonl", *rows)))
     fresh.screenshot(tmp_path / "shot.png", width, 844)
     places = []
     for _ in range(3):
