@@ -11,6 +11,7 @@ import shutil
 import signal
 import subprocess
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +72,14 @@ class Browser:
         self.call("Page.navigate", url=page.resolve().as_uri())
         self.until("!window.left && document.readyState === 'complete' && location.protocol === 'file:'")
 
+    def open_until(self, page: Path, condition: str) -> None:
+        """Opened again and again, as a person would: the storage of a page that begins may be behind for good."""
+        for _ in range(4):
+            self.open(page)
+            with suppress(TimeoutError):
+                return self.until(condition, patience=5)
+        raise TimeoutError(condition)
+
     def run(self, script: str) -> Any:
         """What an expression of JavaScript comes to, in the page."""
         result = self.call("Runtime.evaluate", expression=script, returnByValue=True, awaitPromise=True)
@@ -78,8 +87,8 @@ class Browser:
             raise RuntimeError(result["exceptionDetails"].get("exception", {}).get("description", str(result)))
         return result["result"].get("value")
 
-    def until(self, condition: str) -> None:
-        end = time.monotonic() + PATIENCE
+    def until(self, condition: str, patience: float = PATIENCE) -> None:
+        end = time.monotonic() + patience
         while not self.run(condition):
             if time.monotonic() > end:
                 raise TimeoutError(condition)

@@ -281,8 +281,7 @@ def test_a_closed_page_goes_on_and_another_browser_goes_on_from_the_download(tmp
     rate_in(fresh, 5)
     fresh.key("d")
     file = fresh.download(NAME)
-    fresh.open(page)  # a new page may begin before what the old one kept has arrived
-    fresh.until("document.getElementById('place').textContent === 'Question 6 of 21'")
+    fresh.open_until(page, "document.getElementById('place').textContent === 'Question 6 of 21'")
     another.open(page)
     assert text(another, "place") == "Question 1 of 21"
     rows = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
@@ -294,8 +293,7 @@ def test_a_closed_page_goes_on_and_another_browser_goes_on_from_the_download(tmp
     another.choose_file("#earlier", file)
     another.until("document.getElementById('count').textContent.startsWith('5 ')")
     assert text(another, "place") == "Question 6 of 21"
-    another.open(page)  # and these are kept again
-    another.until("document.getElementById('count').textContent === '5 of 21 answered'")
+    another.open_until(page, "document.getElementById('count').textContent === '5 of 21 answered'")  # kept again
 
 
 @needs_browser
