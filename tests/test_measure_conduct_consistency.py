@@ -10,14 +10,14 @@ from alignwright.core.constitution import Principle
 from alignwright.core.records import Comparison, Conversation, LogProb, Prompt, Reply, SampleResult
 from alignwright.core.section import FindingTable
 from alignwright.files.items import ChoiceItem
+from alignwright.measure.conduct.bundled_file import bundled_file
 from alignwright.measure.conduct.consistency import consistency
 from alignwright.measure.conduct.consistency.knobs import ConsistencyMeasure
 from alignwright.measure.conduct.consistency.section import section
-from alignwright.measure.conduct.lettered import bundled
 from alignwright.measure.findings import differences, levels
 
 STAGE = ConsistencyMeasure.model_validate({"by": "consistency", "pairs": ["held.jsonl"]}, strict=False)
-RULES = bundled("consistency", "rules.yaml")
+RULES = bundled_file("consistency", "rules.yaml")
 KEPT = {kept for rule in RULES for _, kept, _ in rule["cases"]}
 CONTRARY = {rule["avoids"] for rule in RULES}
 
@@ -60,7 +60,8 @@ def test_there_are_enough_items_and_they_differ() -> None:
     texts = [dress.conversation.id for one in questions for _, dress in one.dresses]
     assert len(set(texts)) == len(texts) == 240
     truths = [one.plain.options[0] for one in questions[:40]]
-    assert sum(first == true for first, (_, _, true, *_) in zip(truths, bundled("", "facts.yaml"), strict=True)) == 20
+    facts = bundled_file("", "facts.yaml")
+    assert sum(first == true for first, (_, _, true, *_) in zip(truths, facts, strict=True)) == 20
 
 
 def test_a_model_that_breaks_its_own_rules_is_told_from_one_that_keeps_them() -> None:

@@ -28,16 +28,26 @@ Letters = Sequence[Mapping[str, float] | None]
 
 def letter_logprobs(model: RemoteModel, items: Sequence[ChoiceItem]) -> Letters:
     """Of each item's letters. Raises NotServed where the server gave none of any item."""
-    letters = model.letter_logprobs([(listed(item), tuple(ascii_uppercase[: len(item.choices)])) for item in items])
-    if not any(letters):
+    return served_letters(model, [(listed(item), tuple(ascii_uppercase[: len(item.choices)])) for item in items])
+
+
+def served_letters(model: RemoteModel, questions: Sequence[tuple[Conversation, tuple[str, ...]]]) -> Letters:
+    """The log-probabilities of each question's letters. Raises NotServed where the server gave none of any."""
+    letters = model.letter_logprobs(questions)
+    if questions and not any(letters):
         raise NotServed(NO_LETTERS)
     return letters
 
 
 def listed(item: ChoiceItem) -> Conversation:
     """The question with its choices."""
-    lines = [f"{letter}. {text}" for letter, text in zip(ascii_uppercase, item.choices, strict=False)]
-    return Conversation.user("\n".join([item.question, "", *lines, "", ASK]))
+    return Conversation.user(with_options(item.question, item.choices, ASK))
+
+
+def with_options(question: str, options: Sequence[str], ask: str) -> str:
+    """The question, its options under letters, and what is asked for."""
+    lines = [f"{letter}. {option}" for letter, option in zip(ascii_uppercase, options, strict=False)]
+    return "\n".join([question, "", *lines, "", ask])
 
 
 def choose_by_letter(items: Sequence[ChoiceItem], parts: Sequence[str], letters: Letters) -> list[SampleResult]:

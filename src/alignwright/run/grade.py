@@ -34,13 +34,14 @@ from alignwright.core.records import Finding, SampleResult
 from alignwright.files.errors import SpecError
 from alignwright.files.reading import FileRows
 from alignwright.files.replies import LabelledReply, Question, labelled, read_replies
+from alignwright.job.data import subsample_evenly
 from alignwright.job.ledger import write_text
 from alignwright.measure.corrected_rate import Labels, with_corrections
 from alignwright.measure.findings import levels
 from alignwright.measure.knobs import REFUSAL
 from alignwright.report.text import one_line
 from alignwright.run.grade_conduct import ConductLog, read_conduct
-from alignwright.run.tool_verdicts import Row, cut, spread, tool_lines, user_text
+from alignwright.run.tool_verdicts import Row, cut, tool_lines, user_text
 from alignwright.text.fulfilment import grade_fulfilment
 from alignwright.text.grading import Grade
 from alignwright.text.refusal.grader import grade_refusal
@@ -183,7 +184,7 @@ def _examples(log: Log, question: Question, examples: int) -> Iterator[str]:
         for verdict in ("yes", "no", "unclear")
     ]
     for kind, rows in kinds:
-        for row in spread(rows, examples):
+        for row in subsample_evenly(rows, examples):
             graded = row.verdicts[question]
             heading = kind if kind == graded.verdict else f"{graded.verdict}, but {kind}"
             yield f"{question}: {heading} (row {row.number}: {graded.reason})"

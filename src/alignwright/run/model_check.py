@@ -25,6 +25,7 @@ from alignwright.files.items import Item
 from alignwright.files.models import resolve
 from alignwright.files.quantization import NO_WHOLE
 from alignwright.files.reading import FileRows
+from alignwright.job.data import subsample_evenly
 from alignwright.model.limits import ADAPTERS
 from alignwright.model.template_errors import NoTemplate, TemplateStopped, UnrenderedMessage
 from alignwright.model.tokenizer import TokenizerInfo, TokenizerMissing, load_tokenizer
@@ -149,7 +150,7 @@ def _stage(experiment: Experiment, loc: Loc) -> Any:
 def _template_problems(rows: Sequence[_Row], tokenizer: TokenizerInfo, stage: Any) -> Iterator[str]:
     """A line for each file and each way in which the template fails, with the first row."""
     fails = dict[tuple[str, ...], bool]()  # of each order of roles that was met: has a row failed?
-    sample = {id(row) for row in _spread(rows, MOST)}
+    sample = {id(row) for row in subsample_evenly(rows, MOST)}
     failed: dict[tuple[str, str], list[tuple[_Row, str]]] = {}
     for row in rows:
         roles = tuple(message.role for conversation in row.conversations for message in conversation.messages)
@@ -187,7 +188,7 @@ def _too_long(rows: Sequence[_Row], tokenizer: TokenizerInfo, stage: Any, loc: L
         return
     limit, room = tokenizer.limit, int(getattr(stage, "max_new_tokens", None) or 0)
     long: dict[str, list[tuple[_Row, int]]] = {}
-    for row in _spread(rows, getattr(stage, "limit", None) if loc[0] != "attack" else None):
+    for row in subsample_evenly(rows, getattr(stage, "limit", None) if loc[0] != "attack" else None):
         if row.size + room > limit.tokens and (tokens := _tokens(row, tokenizer, room)) > limit.tokens:
             long.setdefault(row.file, []).append((row, tokens))
     for file, those in long.items():
@@ -200,11 +201,6 @@ def _too_long(rows: Sequence[_Row], tokenizer: TokenizerInfo, stage: Any, loc: L
 def _tokens(row: _Row, tokenizer: TokenizerInfo, room: int) -> int:
     prompt_tokens = max(len(tokenizer.chat.prompt(conversation)) for conversation in row.conversations)
     return prompt_tokens + (max(len(tokenizer.chat.reply(text)) for text in row.replies) if row.replies else room)
-
-
-def _spread(rows: Sequence[_Row], limit: int | None) -> Sequence[_Row]:
-    """The rows that are taken where at most so many are, as `subsample_evenly` takes them."""
-    return rows if limit is None or len(rows) <= limit else [rows[i * len(rows) // limit] for i in range(limit)]
 
 
 # ---- what a row asks -----------------------------------------------------------------------------

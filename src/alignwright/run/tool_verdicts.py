@@ -16,6 +16,7 @@ from alignwright.attack.knobs import ATTACK_SUCCESS
 from alignwright.core import wording
 from alignwright.core.records import Conversation, SampleResult
 from alignwright.files.replies import TOOL, LabelledReply, Question
+from alignwright.job.data import subsample_evenly
 from alignwright.measure.findings import levels
 from alignwright.report.text import one_line
 from alignwright.text.grading import Grade
@@ -63,11 +64,6 @@ def tool_lines(rows: Sequence[Row], examples: int) -> Iterator[str]:
         yield from _contradictions(f"{name} says no, fulfilled yes", misses, examples)
 
 
-def spread(rows: Sequence[Row], most: int) -> Sequence[Row]:
-    """Some of the rows, from the whole length of the file."""
-    return rows if len(rows) <= most else [rows[i * len(rows) // most] for i in range(most)]
-
-
 def cut(text: str) -> str:
     """A text of the log on one line, and not too long."""
     line = one_line(text[: 4 * LENGTH])
@@ -105,7 +101,7 @@ def _contradictions(what: str, rows: Sequence[Row], examples: int) -> Iterator[s
     places = list(dict.fromkeys(str(row.number) for row in rows))  # of one attempt garak has several replies
     more = f" and {len(places) - NUMBERS} more" if len(places) > NUMBERS else ""
     yield f"  {what}: {len(rows)} (row{'s' * (len(places) > 1)} {', '.join(places[:NUMBERS])}{more})"
-    for row in spread(rows, examples):
+    for row in subsample_evenly(rows, examples):
         yield f"    row {row.number}: {row.verdicts['fulfilled'].reason}"
         yield f"      asked: {cut(user_text(row.reply.prompt))}"
         yield f"      reply: {cut(row.reply.reply) or '(empty)'}"

@@ -15,6 +15,7 @@ from itertools import groupby
 from operator import itemgetter
 
 from alignwright.core.records import Conversation, Labelled, Preference
+from alignwright.job.data import subsample_evenly
 from alignwright.model.limits import Limit
 from alignwright.model.tokens import Chat, TokenRow
 from alignwright.train.knobs_loop import Source
@@ -179,7 +180,7 @@ def unlike_template(rows: Sequence[TokenRow], sources: Sequence[Source], chat: C
     """
     row_hashes = {hash((*row.prompt, *reply)) for row in rows for reply in row.replies}
     conversations = [
-        c for source in _spread(sources, _SAMPLE) for c in finished_conversations(source) if _plain(c, chat)
+        c for source in subsample_evenly(sources, _SAMPLE) for c in finished_conversations(source) if _plain(c, chat)
     ]
     mismatches = sum(
         hash(_to_last_end(chat.whole(conversation), chat)) not in row_hashes for conversation in conversations
@@ -263,10 +264,6 @@ def finished_conversations(source: Source) -> list[Conversation]:
             return [source]
         case _:
             return []
-
-
-def _spread(sources: Sequence[Source], limit: int) -> list[Source]:
-    return [sources[i * len(sources) // limit] for i in range(limit)] if len(sources) > limit else list(sources)
 
 
 def share_of(count: int, total: int) -> str:

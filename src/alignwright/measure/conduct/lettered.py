@@ -12,19 +12,14 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from importlib import resources
 from string import ascii_uppercase
-from typing import Any
-
-import yaml
 
 from alignwright.core.protocols import Policy
 from alignwright.core.records import Conversation
 from alignwright.job.context import JobContext
-from alignwright.job.needs import NotServed
 from alignwright.job.remote_model import RemoteModel
+from alignwright.measure.listed_choice import served_letters, with_options
 
-NO_LETTERS = "the model is behind a server, which gave no log-probabilities of the letters that it was asked for"
 ASK = "Answer with the letter alone."
 
 
@@ -43,8 +38,7 @@ class LetteredQuestion:
 
     @property
     def conversation(self) -> Conversation:
-        lines = [f"{letter}. {option}" for letter, option in zip(self.letters, self.options, strict=True)]
-        return Conversation.user("\n".join([self.question, "", *lines, "", self.ask]), system=self.system or None)
+        return Conversation.user(with_options(self.question, self.options, self.ask), system=self.system or None)
 
     @property
     def reverse(self) -> LetteredQuestion:
@@ -83,10 +77,7 @@ def by_policy(policy: Policy, questions: Sequence[LetteredQuestion]) -> list[Map
 
 
 def _by_server(remote: RemoteModel, questions: Sequence[LetteredQuestion]) -> Sequence[Mapping[str, float] | None]:
-    letters = remote.letter_logprobs([(each.conversation, each.letters) for each in questions])
-    if questions and not any(letters):
-        raise NotServed(NO_LETTERS)
-    return letters
+    return served_letters(remote, [(each.conversation, each.letters) for each in questions])
 
 
 def chosen(reader: LetterLogprobs, questions: Sequence[LetteredQuestion]) -> list[ChosenOption]:
@@ -101,12 +92,6 @@ def settled(reader: LetterLogprobs, questions: Sequence[LetteredQuestion]) -> li
         _best([_by_option(question, letters[2 * place]), _by_option(question.reverse, letters[2 * place + 1])])
         for place, question in enumerate(questions)
     ]
-
-
-def bundled(folder: str, name: str) -> Any:
-    """A file of items that comes with the package."""
-    package = ".".join(filter(None, ("alignwright.measure.conduct", folder)))
-    return yaml.safe_load(resources.files(package).joinpath(name).read_text(encoding="utf-8"))
 
 
 def _by_option(question: LetteredQuestion, letters: Mapping[str, float] | None) -> Mapping[str, float] | None:

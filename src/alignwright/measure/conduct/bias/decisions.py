@@ -24,16 +24,14 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
-from importlib import resources
 from typing import Any, Literal
-
-import yaml
 
 from alignwright.core.protocols import ChatModel, Policy
 from alignwright.core.records import Conversation, Reply, SampleResult, Status
 from alignwright.core.replies import NoReply, greedy
 from alignwright.files.bias_items import DecisionPair
 from alignwright.job.data import subsample_evenly
+from alignwright.measure.conduct.bundled_file import bundled_file
 
 FLIPS, GAP, LEAN, FAVOURABLE = "bias.flips", "bias.gap", "bias.lean", "bias.favourable"
 _ORDER = (FLIPS, GAP, LEAN, FAVOURABLE)
@@ -47,8 +45,7 @@ _FIRST_WORD = re.compile(r"[^A-Za-z]*([A-Za-z]+)")
 def bundled() -> list[DecisionPair]:
     """The pairs that come with the package, attribute by attribute, so that a part of them at even
     distances has all attributes."""
-    text = resources.files("alignwright.measure.conduct.bias").joinpath("decisions.yaml").read_text(encoding="utf-8")
-    file: Any = yaml.safe_load(text)
+    file = bundled_file("bias", "decisions.yaml")
     usual = {name: pairs[0][0] for name, pairs in file["attributes"].items()}
     return [
         DecisionPair(

@@ -3,7 +3,8 @@ last?"""
 
 from __future__ import annotations
 
-from alignwright.core.section import Cell, FindingTable, Note, Section, Table, number
+from alignwright.core.section import Cell, FindingTable, Note, Section, Table
+from alignwright.measure.conduct.levels_section import level_cell, levels_measured, levels_table
 
 CLAIMS = (
     "bias.flips",
@@ -28,13 +29,11 @@ HOW = (
 
 def section(table: FindingTable) -> Section | None:
     """None where no bias was measured."""
-    claims = [claim for claim in CLAIMS if table.levels(claim)]
-    stages = [stage for stage in table.stages if any(table.level(claim, stage) for claim in claims)]
+    claims, stages = levels_measured(table, CLAIMS)
     if not stages:
         return None
-    rows = tuple((Cell(claim=claim), *(_cell(table, claim, stage) for stage in stages)) for claim in claims)
     blocks = [
-        Table(columns=("", *map(table.stage, stages)), rows=rows),
+        levels_table(table, claims, stages),
         *_attributes(table, stages[-1]),
         Note(text=HOW),
     ]
@@ -47,16 +46,11 @@ def _attributes(table: FindingTable, stage: str) -> list[Table]:
     rows = tuple(
         (
             Cell(text=part.replace("_", " ")),
-            _cell(table, f"bias.flips.{part}", stage),
-            _cell(table, f"bias.lean.{part}", stage),
+            level_cell(table, f"bias.flips.{part}", stage),
+            level_cell(table, f"bias.lean.{part}", stage),
         )
         for part in parts
         if table.level(f"bias.flips.{part}", stage)
     )
     columns = (f"Attribute, {table.inside(stage)}", table.title("bias.flips"), table.title("bias.lean"))
     return [Table(columns=columns, rows=rows)] if rows else []
-
-
-def _cell(table: FindingTable, claim: str, stage: str) -> Cell:
-    finding = table.level(claim, stage)
-    return Cell() if finding is None else Cell(number=number(finding))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from alignwright.core.section import Cell, FindingTable, Note, Section, Table, number
+from alignwright.core.section import FindingTable, Note, Section
 from alignwright.measure.conduct.calibration.claims import FORMS, claims_of
+from alignwright.measure.conduct.levels_section import levels_measured, levels_table
 
 INTRO = "How often it is right, how sure it is, and whether it doubts where it is wrong."
 HOW = (
@@ -15,16 +16,9 @@ HOW = (
 
 def section(table: FindingTable) -> Section | None:
     """None where nothing of it was measured."""
-    claims = [claim.name for form in FORMS for claim in claims_of(form) if table.levels(claim.name)]
-    stages = [stage for stage in table.stages if any(table.level(claim, stage) for claim in claims)]
+    claims, stages = levels_measured(table, [claim.name for form in FORMS for claim in claims_of(form)])
     if not stages:
         return None
-    rows = tuple((Cell(claim=claim), *(_cell(table, claim, stage) for stage in stages)) for claim in claims)
-    blocks = (Table(columns=("", *map(table.stage, stages)), rows=rows), Note(text=HOW))
+    blocks = (levels_table(table, claims, stages), Note(text=HOW))
     media = ("page", "card", "terminal")
     return Section(name="calibration", title="Confident error", intro=INTRO, blocks=blocks, media=media)
-
-
-def _cell(table: FindingTable, claim: str, stage: str) -> Cell:
-    finding = table.level(claim, stage)
-    return Cell() if finding is None else Cell(number=number(finding))

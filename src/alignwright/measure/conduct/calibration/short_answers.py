@@ -15,16 +15,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from importlib import resources
 from typing import Any
-
-import yaml
 
 from alignwright.core.protocols import ChatModel
 from alignwright.core.records import Conversation, Reply, SampleResult
 from alignwright.core.replies import NoReply, greedy
 from alignwright.files.short_answer_items import ShortAnswerItem
 from alignwright.measure.ask import graded
+from alignwright.measure.conduct.bundled_file import bundled_file
 from alignwright.text.doubt import doubts
 from alignwright.text.noise import noise
 
@@ -35,8 +33,7 @@ _ALIKE = 0.5
 
 def bundled() -> list[ShortAnswerItem]:
     """The questions that come with the package, those that nobody can answer spread among them."""
-    text = resources.files("alignwright.measure.conduct.calibration").joinpath("short_answers.yaml").read_text("utf-8")
-    rows: list[dict[str, Any]] = yaml.safe_load(text)
+    rows: list[dict[str, Any]] = bundled_file("calibration", "short_answers.yaml")
     items = [ShortAnswerItem(**{**row, "answer": tuple(row["answer"])}) for row in rows]
     return sorted(items, key=lambda item: item.id)
 

@@ -24,11 +24,11 @@ from alignwright.core.protocols import Policy
 from alignwright.core.records import Comparison, Conversation, SampleResult, content_id
 from alignwright.files.items import ChoiceItem
 from alignwright.measure.ask import choose
+from alignwright.measure.conduct.bundled_file import bundled_file
 from alignwright.measure.conduct.lettered import (
     ChosenOption,
     LetteredQuestion,
     LetterLogprobs,
-    bundled,
     chosen,
     settled,
 )
@@ -49,9 +49,11 @@ class DressedQuestion:
 
 def dressed_questions(own: Sequence[ChoiceItem] = ()) -> list[DressedQuestion]:
     """The bundled questions, then those of one's own, which have no other wording."""
-    file = bundled("consistency", "dresses.yaml")
-    facts = [(question, again, (one, other)) for question, again, one, other, _ in bundled("", "facts.yaml")]
-    tastes = [(question, again, (one, other)) for question, again, one, other in bundled("consistency", "tastes.yaml")]
+    file = bundled_file("consistency", "dresses.yaml")
+    facts = [(question, again, (one, other)) for question, again, one, other, _ in bundled_file("", "facts.yaml")]
+    tastes = [
+        (question, again, (one, other)) for question, again, one, other in bundled_file("consistency", "tastes.yaml")
+    ]
     every: list[tuple[str, str, tuple[str, ...]]] = [*facts, *tastes]
     return [_dressed(place, *row, file) for place, row in enumerate(every)] + [
         _dressed(place, item.question, "", item.choices, file) for place, item in enumerate(own)
@@ -102,7 +104,7 @@ def _alike(one: ChosenOption, other: ChosenOption) -> Any:
 
 def rules(reader: LetterLogprobs) -> list[SampleResult]:
     """Outcomes of `consistency.stated` and `consistency.rule`."""
-    every: list[dict[str, Any]] = bundled("consistency", "rules.yaml")
+    every: list[dict[str, Any]] = bundled_file("consistency", "rules.yaml")
     forms = [LetteredQuestion(rule[form], (YES, NO)) for rule in every for form in ("does", "avoids")]
     cases = [
         LetteredQuestion(f"{situation} {_DO}", (keeps, contrary))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from alignwright.core.section import Block, Cell, FindingTable, Note, Section, Table, Transcript, number
+from alignwright.core.section import Block, FindingTable, Note, Section, Transcript
+from alignwright.measure.conduct.levels_section import levels_measured, levels_table
 
 CLAIMS = ("consistency.stated", "consistency.rule", "consistency.principle", "consistency.dress")
 PARTS = (("consistency.dress.", "Answers alike, by dress"), ("consistency.principle.", "Prefers by what it says of"))
@@ -18,14 +19,13 @@ HEADS = ("", "What it does")
 
 def section(table: FindingTable) -> Section | None:
     """None where no consistency was measured."""
-    claims = [claim for claim in CLAIMS if table.levels(claim)]
-    stages = [stage for stage in table.stages if any(table.level(claim, stage) for claim in claims)]
+    claims, stages = levels_measured(table, CLAIMS)
     if not stages:
         return None
-    blocks: list[Block] = [_table(table, "", claims, stages)]
+    blocks: list[Block] = [levels_table(table, claims, stages)]
     for begins, title in PARTS:
         parts = [claim for claim in table.claims if claim.startswith(begins)]
-        blocks += [_table(table, title, parts, stages)] if parts else []
+        blocks += [levels_table(table, parts, stages, title)] if parts else []
     last = table.level("consistency.rule", stages[-1])
     breaks = tuple(example for example in last.exhibits if example.status == "fail")[:3] if last else ()
     if breaks:
@@ -35,14 +35,3 @@ def section(table: FindingTable) -> Section | None:
         name="consistency", title="What it says against what it does", intro=INTRO, blocks=tuple(blocks),
         media=("page", "card", "terminal"),
     )  # fmt: skip
-
-
-def _table(table: FindingTable, title: str, claims: list[str], stages: list[str]) -> Table:
-    rows = tuple(
-        (
-            Cell(text=claim.rpartition(".")[2].replace("_", " ")) if title else Cell(claim=claim),
-            *(Cell(number=number(level)) if (level := table.level(claim, stage)) else Cell() for stage in stages),
-        )
-        for claim in claims
-    )
-    return Table(columns=(title, *map(table.stage, stages)), rows=rows)

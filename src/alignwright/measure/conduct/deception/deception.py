@@ -27,7 +27,8 @@ from dataclasses import dataclass
 from alignwright.core.records import SampleResult, Status
 from alignwright.files.items import ChoiceItem
 from alignwright.files.pressure_items import PressureItem
-from alignwright.measure.conduct.lettered import ChosenOption, LetteredQuestion, LetterLogprobs, bundled, settled
+from alignwright.measure.conduct.bundled_file import bundled_file
+from alignwright.measure.conduct.lettered import ChosenOption, LetteredQuestion, LetterLogprobs, settled
 
 LIE, INCONSISTENT, EXCESS, WRONG = (
     "deception.lie", "deception.inconsistent", "deception.excess", "deception.belief_wrong"
@@ -40,7 +41,7 @@ PRESSURES = 3
 def scenarios() -> list[PressureItem]:
     """The bundled scenarios: each fact under three of five pressures, each log under three incentives. Those of
     one fact or log are one cluster."""
-    file, facts = bundled("deception", "scenarios.yaml"), bundled("", "facts.yaml")
+    file, facts = bundled_file("deception", "scenarios.yaml"), bundled_file("", "facts.yaml")
     names, items = list(file["pressures"]), list[PressureItem]()
     for turn in range(PRESSURES):
         for place, (question, paraphrase, true, false, _) in enumerate(facts):
@@ -67,7 +68,7 @@ def questions() -> list[ChoiceItem]:
     """The bundled questions of ability: the facts."""
     return [
         ChoiceItem(question=question, choices=(true, false), answer=0, topic=question)
-        for question, _, true, false, _ in bundled("", "facts.yaml")
+        for question, _, true, false, _ in bundled_file("", "facts.yaml")
     ]
 
 

@@ -8,9 +8,10 @@ from alignwright.job.context import JobContext
 from alignwright.job.data import subsample_evenly
 from alignwright.job.job import Result
 from alignwright.job.needs import NotServed, joined, untested
+from alignwright.measure.conduct.bundled_file import bundled_file
 from alignwright.measure.conduct.deception import deception
 from alignwright.measure.conduct.deception.knobs import DeceptionMeasure
-from alignwright.measure.conduct.lettered import bundled, letter_reader
+from alignwright.measure.conduct.lettered import letter_reader
 
 
 def measure_deception(stage: DeceptionMeasure, job: JobContext) -> Result:
@@ -20,7 +21,7 @@ def measure_deception(stage: DeceptionMeasure, job: JobContext) -> Result:
     items = subsample_evenly(every, stage.limit)
     able: list[ChoiceItem] = job.data.choices(stage.ability, None)[0]
     able = subsample_evenly(able or (deception.questions() if stage.bundled else []), stage.limit)
-    roles = bundled("deception", "scenarios.yaml")["sandbagging"]
+    roles = bundled_file("deception", "scenarios.yaml")["sandbagging"]
 
     reader = letter_reader(job)
     try:

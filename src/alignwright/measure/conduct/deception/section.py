@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from alignwright.core.section import Block, Cell, FindingTable, Note, Section, Table, Transcript, number
+from alignwright.core.section import Block, FindingTable, Note, Section, Transcript
+from alignwright.measure.conduct.levels_section import levels_measured, levels_table
 
 CLAIMS = (
     "deception.lie", "deception.inconsistent", "deception.excess", "deception.belief_wrong", "deception.sandbagging",
@@ -18,18 +19,12 @@ HEADS = ("", "Under pressure")
 
 def section(table: FindingTable) -> Section | None:
     """None where no deception was measured."""
-    claims = [claim for claim in CLAIMS if table.levels(claim)]
-    stages = [stage for stage in table.stages if any(table.level(claim, stage) for claim in claims)]
+    claims, stages = levels_measured(table, CLAIMS)
     if not stages:
         return None
-    rows = tuple((Cell(claim=claim), *(_cell(table, claim, stage) for stage in stages)) for claim in claims)
-    blocks: list[Block] = [Table(columns=("", *map(table.stage, stages)), rows=rows)]
+    blocks: list[Block] = [levels_table(table, claims, stages)]
     reasons = [claim for claim in table.claims if claim.startswith("deception.lie.")]
-    parts = tuple(
-        (Cell(text=claim.rpartition(".")[2].replace("_", " ")), *(_cell(table, claim, stage) for stage in stages))
-        for claim in reasons
-    )
-    blocks += [Table(columns=("Lies, by reason", *map(table.stage, stages)), rows=parts)] if parts else []
+    blocks += [levels_table(table, reasons, stages, "Lies, by reason")] if reasons else []
     last = table.level("deception.lie", stages[-1])
     lies = tuple(example for example in last.exhibits if example.status == "fail")[:3] if last else ()
     blocks += [Transcript(claim="deception.lie", title="Lies", heads=HEADS, examples=lies)] if lies else []
@@ -38,8 +33,3 @@ def section(table: FindingTable) -> Section | None:
         name="deception", title="What it says against what it believes", intro=INTRO, blocks=tuple(blocks),
         media=("page", "card", "terminal"),
     )  # fmt: skip
-
-
-def _cell(table: FindingTable, claim: str, stage: str) -> Cell:
-    level = table.level(claim, stage)
-    return Cell(number=number(level)) if level else Cell()

@@ -19,10 +19,7 @@ Left out on purpose: whether the advice itself is right, and several turns.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from importlib import resources
 from typing import Any
-
-import yaml
 
 from alignwright.core.protocols import ChatModel
 from alignwright.core.records import Conversation, Reply, SampleResult, Status
@@ -30,6 +27,7 @@ from alignwright.core.replies import NoReply, greedy
 from alignwright.files.high_stakes_items import Behaviour, HighStakesItem
 from alignwright.job.data import subsample_evenly
 from alignwright.measure.ask import graded
+from alignwright.measure.conduct.bundled_file import bundled_file
 from alignwright.text.care import Care, care
 
 RIGHT, NEEDLESS = "high_stakes.right", "high_stakes.needless"
@@ -38,8 +36,7 @@ RIGHT, NEEDLESS = "high_stakes.right", "high_stakes.needless"
 def bundled() -> list[HighStakesItem]:
     """The situations that come with the package, each followed by its twin; domains in turn, so that
     a part of them at even distances has all."""
-    text = resources.files("alignwright.measure.conduct.high_stakes").joinpath("situations.yaml").read_text("utf-8")
-    file: dict[str, list[dict[str, Any]]] = yaml.safe_load(text)
+    file: dict[str, list[dict[str, Any]]] = bundled_file("high_stakes", "situations.yaml")
     in_turn = [
         (domain, pair) for pairs in zip(*file.values(), strict=True) for domain, pair in zip(file, pairs, strict=True)
     ]
