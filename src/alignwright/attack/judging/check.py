@@ -14,6 +14,7 @@ limits, squared and added), it **has no signal**: what it was to tell is unscore
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -156,14 +157,14 @@ def _errors(source: str, graded: Mapping[str, Sequence[tuple[float | None, bool]
 def _bar(rows: Sequence[tuple[float | None, bool]]) -> float:
     """The share from which on yes and no are told apart best (balanced accuracy), of several the nearest to
     one half; one half where only one of both is there."""
-    yes = [share for share, label in rows if label and share is not None]
-    no = [share for share, label in rows if not label and share is not None]
+    yes = sorted(share for share, label in rows if label and share is not None)
+    no = sorted(share for share, label in rows if not label and share is not None)
     if not yes or not no:
         return BAR
     bars = [BAR, *((one + other) / 2 for one, other in pairwise(sorted({*yes, *no})))]
 
     def worth(bar: float) -> tuple[float, float]:
-        balanced = sum(share >= bar for share in yes) / len(yes) + sum(share < bar for share in no) / len(no)
+        balanced = (len(yes) - bisect_left(yes, bar)) / len(yes) + bisect_left(no, bar) / len(no)
         return round(balanced, 12), -abs(bar - BAR)
 
     return max(bars, key=worth)
