@@ -34,13 +34,13 @@ WORDS = {"C": 1.0, "I": 0.0, "P": 0.5, "N": 0.0, "yes": 1.0, "true": 1.0, "no": 
 def read_inspect_log(path: Path) -> ScoreLog:
     """The scores of a log; its claims are the scorers, or scorer/key where one writes several."""
     if path.suffix == ".json":
-        log = json_object(_json(path.read_bytes(), str(path)), str(path))
-        samples = [json_object(sample, str(path)) for sample in _list(log.get("samples"))]
+        log = json_object(log_json(path.read_bytes(), str(path)), str(path))
+        samples = [json_object(sample, str(path)) for sample in json_list(log.get("samples"))]
         return _log(path, samples, [log], by_place=False)
     try:
         with zipfile.ZipFile(path) as file:
             names = file.namelist()
-            header = json_object(_read(file, path, "header.json"), str(path)) if "header.json" in names else {}
+            header = json_object(member_json(file, path, "header.json"), str(path)) if "header.json" in names else {}
             return _log(path, list(_summaries(file, path, names)), [header], by_place=True)
     except zipfile.BadZipFile:
         raise SpecError([f"{path}: no .eval log of Inspect: not a zip file, or cut short"]) from None
@@ -90,9 +90,11 @@ def _summaries(file: zipfile.ZipFile, path: Path, names: list[str]) -> Iterator[
     """A finished log has one file of summaries, one under way several; without any, the samples."""
     journal = [name for name in names if name.startswith("_journal/summaries/")]
     for name in ["summaries.json"] if "summaries.json" in names else journal:
-        yield from (json_object(sample, str(path)) for sample in _list(_read(file, path, name)))
+        yield from (json_object(sample, str(path)) for sample in json_list(member_json(file, path, name)))
     if "summaries.json" not in names and not journal:
-        yield from (json_object(_read(file, path, name), str(path)) for name in names if name.startswith("samples/"))
+        yield from (
+            json_object(member_json(file, path, name), str(path)) for name in names if name.startswith("samples/")
+        )
 
 
 def sample_scores(sample: dict[str, Any]) -> dict[str, tuple[float | None, str]]:
@@ -146,13 +148,13 @@ def _means(path: Path, claims: dict[str, list[ItemScore]]) -> Iterator[str]:
 
 def _sample(path: Path, place: str) -> dict[str, Any]:
     with zipfile.ZipFile(path) as file:
-        return json_object(_read(file, path, place), str(path)) if place in file.namelist() else {}
+        return json_object(member_json(file, path, place), str(path)) if place in file.namelist() else {}
 
 
 def sample_reply(sample: dict[str, Any]) -> str:
     """What was replied in the end; of several choices the first, which is the one that scorers read."""
     output = sample.get("output")
-    choices = _list(cast("dict[str, Any]", output).get("choices")) if isinstance(output, dict) else []
+    choices = json_list(cast("dict[str, Any]", output).get("choices")) if isinstance(output, dict) else []
     message = cast("dict[str, Any]", choices[0]).get("message") if choices and isinstance(choices[0], dict) else None
     return message_text(cast("dict[str, Any]", message), sample) if isinstance(message, dict) else ""
 
@@ -165,7 +167,7 @@ def _error(sample: dict[str, Any]) -> str:
 
 def sample_messages(messages: object) -> list[dict[str, Any]]:
     """The messages of a list that are any."""
-    return [cast("dict[str, Any]", m) for m in _list(messages) if isinstance(m, dict)]
+    return [cast("dict[str, Any]", m) for m in json_list(messages) if isinstance(m, dict)]
 
 
 def _last_text(asked: object) -> str:
@@ -184,15 +186,17 @@ def _text(message: dict[str, Any]) -> str:
     content = message.get("content")
     if isinstance(content, str):
         return content
-    parts = [cast("dict[str, Any]", part).get("text") for part in _list(content) if isinstance(part, dict)]
+    parts = [cast("dict[str, Any]", part).get("text") for part in json_list(content) if isinstance(part, dict)]
     return "\n".join(part for part in parts if isinstance(part, str))
 
 
-def _read(file: zipfile.ZipFile, path: Path, name: str) -> object:
-    return _json(member(file, name, path), f"{path}/{name}")
+def member_json(file: zipfile.ZipFile, path: Path, name: str) -> object:
+    """A file inside the log."""
+    return log_json(member(file, name, path), f"{path}/{name}")
 
 
-def _json(data: bytes, where: str) -> object:
+def log_json(data: bytes, where: str) -> object:
+    """What JSON holds. SpecError where it is none, or nested without end."""
     try:
         return json.loads(data)
     except (ValueError, RecursionError):
@@ -206,5 +210,6 @@ def json_object(value: object, where: str) -> dict[str, Any]:
     return cast("dict[str, Any]", value)
 
 
-def _list(value: object) -> list[Any]:
+def json_list(value: object) -> list[Any]:
+    """A list of a log; what is none is empty."""
     return cast("list[Any]", value) if isinstance(value, list) else []

@@ -9,7 +9,6 @@ that is graded. A sample that ended with an error before a reply came is left ou
 
 from __future__ import annotations
 
-import json
 import re
 import zipfile
 from collections import Counter
@@ -18,11 +17,19 @@ from pathlib import Path
 from typing import Any, cast
 
 from alignwright.files.errors import SpecError
-from alignwright.files.inspect_log import json_object, message_text, sample_messages, sample_reply, sample_scores
+from alignwright.files.inspect_log import (
+    json_list,
+    json_object,
+    log_json,
+    member_json,
+    message_text,
+    sample_messages,
+    sample_reply,
+    sample_scores,
+)
 from alignwright.files.rows import Raw
 from alignwright.files.safe_read import data, is_file
 from alignwright.files.score_log import cluster_of
-from alignwright.files.zstd_zip import member
 
 REQUEST = ("request", "goal", "behavior", "forbidden_prompt")
 """Keys of a sample's metadata under which the bare request stands, the first that is there."""
@@ -65,21 +72,13 @@ def inspect_rows(path: Path) -> tuple[list[Raw], tuple[str, ...]]:
 
 def _samples(path: Path) -> Iterator[dict[str, Any]]:
     if path.suffix == ".json":
-        try:
-            log = json_object(json.loads(data(path)), str(path))
-        except (ValueError, RecursionError):
-            raise SpecError([f"{path}: not JSON as Inspect writes it"]) from None
-        samples = log.get("samples")
-        whole = cast("list[Any]", samples) if isinstance(samples, list) else []
-        yield from (json_object(sample, str(path)) for sample in whole)
+        log = json_object(log_json(data(path), str(path)), str(path))
+        yield from (json_object(sample, str(path)) for sample in json_list(log.get("samples")))
         return
     try:
         with zipfile.ZipFile(path) as file:
             for name in (name for name in file.namelist() if name.startswith("samples/")):
-                try:
-                    yield json_object(json.loads(member(file, name, path)), f"{path}/{name}")
-                except (ValueError, RecursionError):
-                    raise SpecError([f"{path}/{name}: not JSON as Inspect writes it"]) from None
+                yield json_object(member_json(file, path, name), f"{path}/{name}")
     except (zipfile.BadZipFile, FileNotFoundError):
         raise SpecError([f"{path}: no .eval log of Inspect: not there, not a zip file, or cut short"]) from None
 
