@@ -47,10 +47,15 @@ def trunk(model: Any) -> Any:
 
 
 def has_fast_blocks(body: Any) -> bool:
-    """Whether these blocks are the ones that this module computes, for rows that are `short_enough`."""
-    if not is_family(body) or body.config.hidden_act != "silu" or body.training:
+    """Whether these blocks are the ones that this module computes, for rows that are `short_enough`. Hooks on
+    any part of them (an edit of activations) are called by transformers' forward alone."""
+    if not is_family(body) or body.config.hidden_act != "silu" or body.training or _hooked(body):
         return False
     return body.layers[0].self_attn.head_dim % 2 == 0 and rotary_size(body) is not None
+
+
+def _hooked(body: Any) -> bool:
+    return any(module._forward_hooks or module._forward_pre_hooks for module in body.modules())
 
 
 def short_enough(body: Any, longest: int) -> bool:

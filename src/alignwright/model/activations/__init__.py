@@ -1,0 +1,1 @@
+"""What does a model hold inside while it reads: capture, edits, and stores of activations."""

@@ -1,0 +1,114 @@
+"""How is a model changed while it runs: a direction added to its residual stream, or removed from it?
+
+`Add` is `h + scale * v` (activation addition, Turner et al. 2023), `Ablate` is `h - d d'h` for a unit vector d
+(directional ablation, Arditi et al. 2024). Both are data, and pure: they make a new tensor and write to none,
+so what was captured before stays what it was. They act wherever transformers' forward runs: on given texts, on
+a prompt, and on every token that is decoded over a cache (`llama_blocks.has_fast_blocks` gives way to hooks).
+`fold` makes them part of the weights.
+
+Shapes: B rows, T tokens, H hidden size.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from alignwright.model.activations.layout import Layout, attached, layout_of, states_read, tensor_of
+from alignwright.model.activations.sites import WHERES, Site
+from alignwright.model.loaded_model import LoadedModel
+
+
+@dataclass(frozen=True, eq=False)
+class Add:
+    """A vector [H] is added at a site, to every token."""
+
+    site: Site
+    vector: Tensor
+    scale: float = 1.0
+
+    def change(self, states_BTH: Tensor) -> Tensor:
+        return states_BTH + (self.scale * self.vector).to(states_BTH)
+
+
+@dataclass(frozen=True, eq=False)
+class Ablate:
+    """What lies along a direction [H] (of any length but 0) is removed at a site, from every token."""
+
+    site: Site
+    direction: Tensor
+
+    def change(self, states_BTH: Tensor) -> Tensor:
+        unit_H = unit(self.direction).to(states_BTH)
+        return states_BTH - (states_BTH @ unit_H)[..., None] * unit_H
+
+
+Edit = Add | Ablate
+
+
+def unit(direction_H: Tensor) -> Tensor:
+    """The direction with length 1, in float32. Raises ValueError for one of length 0 or not finite."""
+    norm = float(direction_H.float().norm())
+    if not 0 < norm < float("inf"):
+        raise ValueError(f"a direction of length {norm} points nowhere")
+    return direction_H.float() / norm
+
+
+def ablate_everywhere(layout: Layout, direction_H: Tensor) -> list[Edit]:
+    """A direction removed from the stream before and after every block, and so from all that is written."""
+    return [
+        Ablate(Site(layer, where), direction_H)
+        for layer in range(len(layout.blocks))
+        for where in WHERES
+        if where in ("resid_pre", "resid_post")
+    ]
+
+
+@contextmanager
+def edited(policy: LoadedModel, edits: Sequence[Edit]) -> Iterator[None]:
+    """The model with these edits while this lasts, whatever it is asked for; those of one site in their order.
+    All hooks or none. Raises ValueError for a site that it has not or a vector of another model."""
+    layout = layout_of(policy)
+    layout.check([edit.site for edit in edits])
+    for edit in edits:
+        vector = edit.vector if isinstance(edit, Add) else edit.direction
+        if vector.shape != (layout.hidden,):
+            raise ValueError(
+                f"{edit.site.name}: a vector of the shape {list(vector.shape)} does not fit a stream of"
+                f" {layout.hidden}; was it made of another model?"
+            )
+    with attached([_hook(layout, edit) for edit in edits]):
+        yield
+
+
+def _hook(layout: Layout, edit: Edit) -> tuple[nn.Module, str, Any]:
+    module, factor = layout.module(edit.site)
+    if edit.site.where == "resid_pre":
+        return module, "pre", partial(_before, edit)
+    return module, "post", partial(_after, edit, factor)
+
+
+def _before(edit: Edit, _module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    states = states_read(args, kwargs)
+    assert states is not None
+    states = edit.change(states)
+    return ((states, *args[1:]), kwargs) if args else (args, kwargs | {"hidden_states": states})
+
+
+def _after(edit: Edit, factor: float, _module: Any, _args: Any, output: Any) -> Any:
+    states = tensor_of(output)
+    assert states is not None
+    states = edit.change(states) if factor == 1.0 else edit.change(states * factor) / factor
+    return (states, *output[1:]) if isinstance(output, tuple) else states
+
+
+def random_direction(size: int, seed: int, length: float = 1.0) -> Tensor:
+    """A direction drawn evenly from all, of this length: the control of every edit."""
+    numbers = torch.randn(size, generator=torch.Generator().manual_seed(seed))
+    return unit(numbers) * length
