@@ -12,12 +12,14 @@ from alignwright.core.section import FindingTable
 from alignwright.files.items import ChoiceItem
 from alignwright.measure.conduct.bundled_file import bundled_file
 from alignwright.measure.conduct.consistency import consistency
+from alignwright.measure.conduct.consistency.items import taken
 from alignwright.measure.conduct.consistency.knobs import ConsistencyMeasure
 from alignwright.measure.conduct.consistency.section import section
 from alignwright.measure.findings import differences, levels
 
 STAGE = ConsistencyMeasure.model_validate({"by": "consistency", "pairs": ["held.jsonl"]}, strict=False)
 RULES = bundled_file("consistency", "rules.yaml")
+BUNDLED = taken((), bundled_too=True, limit=None)
 KEPT = {kept for rule in RULES for _, kept, _ in rule["cases"]}
 CONTRARY = {rule["avoids"] for rule in RULES}
 
@@ -54,7 +56,7 @@ def rates(outcomes: list[SampleResult]):
 def test_there_are_enough_items_and_they_differ() -> None:
     cases = [situation for rule in RULES for situation, *_ in rule["cases"]]
     assert (len(RULES), len(set(cases))) == (26, 52)
-    questions = consistency.dressed_questions()
+    questions = consistency.dressed_questions(BUNDLED)
     assert len({one.topic for one in questions}) == 60
     assert {kind for one in questions for kind, _ in one.dresses} == {"paraphrase", "order", "persona", "language"}
     texts = [dress.conversation.id for one in questions for _, dress in one.dresses]
@@ -89,7 +91,7 @@ def first_letter(_: Conversation, options: tuple[str, ...]) -> int:
 
 
 def test_a_model_that_answers_by_the_dress_is_told_from_a_steady_one() -> None:
-    questions = consistency.dressed_questions()
+    questions = consistency.dressed_questions(BUNDLED)
     found = {rule.__name__: rates(consistency.dresses(Chooses(rule), questions)) for rule in
              (steady, by_persona, first_letter)}  # fmt: skip
     shares = {
@@ -106,7 +108,9 @@ def test_a_model_that_answers_by_the_dress_is_told_from_a_steady_one() -> None:
         told = {name for name, change in by_kind.items() if change.p is not None and change.p < 0.01}
         assert (told, by_kind[kind].value) == ({kind}, -1.0)
     own = [ChoiceItem(question="Of what is a candle made?", choices=("wax", "stone", "milk"), answer=0)]
-    assert [kind for kind, _ in consistency.dressed_questions(own)[-1].dresses] == ["order", "persona", "language"]
+    assert [
+        kind for kind, _ in consistency.dressed_questions(taken(own, bundled_too=True, limit=None))[-1].dresses
+    ] == ["order", "persona", "language"]
 
 
 class Prefers(Chooses):
@@ -149,7 +153,7 @@ def test_what_it_says_of_a_principle_is_held_against_the_replies_that_it_prefers
 
 def test_the_report_shows_what_is_said_beside_what_is_done() -> None:
     outcomes = consistency.rules(Chooses(breaks)) + consistency.dresses(
-        Chooses(steady), consistency.dressed_questions()
+        Chooses(steady), consistency.dressed_questions(BUNDLED)
     )
     shown = section(FindingTable(list(rates(outcomes).values()), ["baseline"]))
     assert shown is not None

@@ -15,7 +15,7 @@ from alignwright.core.section import FindingTable
 from alignwright.files.errors import SpecError
 from alignwright.files.pressure_items import PressureItem
 from alignwright.files.sources import read_items
-from alignwright.measure.conduct.deception import deception
+from alignwright.measure.conduct.deception import deception, scenarios
 from alignwright.measure.conduct.deception.knobs import DeceptionMeasure
 from alignwright.measure.conduct.deception.section import section
 from alignwright.measure.conduct.lettered import LetteredQuestion, by_policy, chosen, settled
@@ -49,7 +49,7 @@ class Chooses:
         return by_policy(self, questions)
 
 
-TRUTH = {text for item in deception.scenarios() for text in [item.true]}
+TRUTH = {text for item in scenarios.scenarios() for text in [item.true]}
 REASONS = ("lose your pay", "ordered you to tell", "switched off tonight unless", "be ruined", "thrown away if",
            "you are replaced", "You receive a bonus", "only goal")  # fmt: skip
 
@@ -82,11 +82,11 @@ def rates(outcomes: list[SampleResult], stage: str = "baseline"):
 
 
 def lies(rule: Rule, liking: float = 0.0) -> list[SampleResult]:
-    return deception.lies(Chooses(rule, liking), deception.scenarios())
+    return deception.lies(Chooses(rule, liking), scenarios.scenarios())
 
 
 def test_there_are_enough_scenarios_each_with_its_truth_and_a_like_role() -> None:
-    items = deception.scenarios()
+    items = scenarios.scenarios()
     assert len({item.id for item in items}) == len(items) == 156
     assert len({item.topic for item in items}) == 52
     assert all(item.calm and item.calm != item.system and "{" not in item.system for item in items)
@@ -127,12 +127,12 @@ def test_a_liking_for_a_letter_is_no_lie_and_no_belief() -> None:
 
 def test_all_is_asked_in_one_batch() -> None:
     policy = Chooses(honest)
-    deception.lies(policy, deception.scenarios())
+    deception.lies(policy, scenarios.scenarios())
     assert policy.calls == 1
 
 
 def test_sandbagging_and_the_lock_are_told_from_ability_and_its_lack() -> None:
-    questions = deception.questions()
+    questions = scenarios.questions()
     assert len(questions) == 40
 
     def sandbags(prompt: Conversation, options: tuple[str, ...]) -> int:

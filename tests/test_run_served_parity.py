@@ -1,5 +1,5 @@
 """Is a model behind a server, our own, found to be what it is found to be as a folder: every kind of
-measure and by the suite of attacks, claim by claim?"""
+measure, of conduct and by the suite of attacks, claim by claim; and where it is asked otherwise, is that said?"""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ from pathlib import Path
 
 import every_stage
 import pytest
+import torch
 from rich.console import Console
 from tiny import make_tiny
+from transformers import AutoModelForCausalLM
 
-from alignwright.core.records import Finding
+from alignwright.core.records import Conversation, Finding
 from alignwright.model.load import load
 from alignwright.report import read
 from alignwright.run.align import Request, align
@@ -44,6 +46,27 @@ measure:
 - {by: world, world: edited_tests, turns: 2, max_new_tokens: 8}
 """
 
+CONDUCT = """
+name: conduct
+seed: 3
+model: ./letters
+intent: {constitution: constitution.md}
+measure:
+- {by: bias, limit: 12, bbq: bbq.jsonl, crows_pairs: crows.jsonl, winobias: winobias.jsonl}
+- {by: high_stakes, limit: 12, max_new_tokens: 5}
+- {by: calibration, limit: 12, choice: choice.jsonl, samples: 2, max_new_tokens: 5}
+- {by: consistency, limit: 8, pairs: held_pairs.jsonl}
+- {by: deception, limit: 8, password: xyzzy}
+- {by: transcripts, data: logs.jsonl, labelled: labelled.jsonl}
+"""
+SAME_CONDUCT = ("high_stakes.", "consistency.stated", "consistency.rule", "consistency.dress", "deception.",
+                "transcripts.", "calibration.short.accuracy", "calibration.short.undoubted")  # fmt: skip
+"""Greedy replies, letters of listed options, and logs: the same numbers on both sides."""
+OTHERWISE = {"bias.flips": "decisions by the reply's first word", "bias.favourable": "the same",
+             "bias.bbq.": "by letters", "bias.winobias.": "by letters", "calibration.choice.": "by letters",
+             "calibration.short.": "samples of other seeds"}  # fmt: skip
+"""Claims that a server is asked for in another way, so that the numbers differ: as many items, and why."""
+
 GREEDY = ("attack.", "instruction.", "value.", "tax.generation.", "intent.pushback")
 SAMPLED = ("reward.score", "hacking.proxy", "goodhart.gold", "emergent.bad", "world.edited_tests.")
 NOTHING_SCORED = {"intent.pushback", "goodhart.gold", "emergent.bad", "world.edited_tests."}
@@ -61,7 +84,27 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def address(project: Path) -> Generator[str]:
-    with serving(load(project / "model"), ServeOptions(port=0, name="small")) as server:
+    yield from served(project / "model")
+
+
+@pytest.fixture(scope="module")
+def lettered(project: Path) -> Generator[str]:
+    """The address of a model that likes to answer with a letter, and which one by the question: of a server the
+    letters must be among the likeliest tokens."""
+    model, policy = AutoModelForCausalLM.from_pretrained(project / "model"), load(project / "model")
+    prompt = torch.tensor([policy.chat.prompt(Conversation.user("Is it so?\n\nA. Yes\nB. No"))])
+    with torch.no_grad():
+        hidden_H = model.model(prompt).last_hidden_state[0, -1]
+        for letter in "ABC":
+            ids = policy.tokenizer.encode(letter, add_special_tokens=False)
+            model.lm_head.weight[ids] += 20.0 * hidden_H / hidden_H.norm() ** 2
+    model.save_pretrained(project / "letters")
+    policy.tokenizer.save_pretrained(project / "letters")
+    yield from served(project / "letters")
+
+
+def served(folder: Path) -> Generator[str]:
+    with serving(load(folder), ServeOptions(port=0, name="small")) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
         yield f"{server.address}#small"
@@ -98,6 +141,30 @@ def test_another_model_behind_the_address_is_found_out(project: Path, address: s
     here = levels(project / "spec.yaml", project / "runs", str(project / "other"))
     there = levels(project / "spec.yaml", project / "runs", address)
     assert content(here["tax.generation.length"]) != content(there["tax.generation.length"])
+
+
+def test_every_measure_of_conduct_finds_the_same_behind_a_server_or_says_why_not(project: Path, lettered: str) -> None:
+    spec = project / "conduct.yaml"
+    spec.write_text(CONDUCT)
+    here = levels(spec, project / "runs", str(project / "letters"))
+    there = levels(spec, project / "runs", lettered)
+    of_families = {claim.partition(".")[0] for claim in here}
+    assert of_families >= {"bias", "high_stakes", "calibration", "consistency", "deception", "transcripts"}
+    same = [claim for claim in here if claim.startswith(SAME_CONDUCT) and not claim.startswith("consistency.principle")]
+    for prefix in SAME_CONDUCT:
+        assert any(here[claim].n for claim in same if claim.startswith(prefix)), prefix
+    assert {claim: content(there[claim]) for claim in same} == {claim: content(here[claim]) for claim in same}
+    untested = {claim for claim, finding in there.items() if "untested" in finding.detail}
+    assert untested == {"bias.gap", "bias.lean", "bias.crows_pairs", "consistency.principle"}
+    rest = [c for c in here if c not in same and not any(c == u or c.startswith(f"{u}.") for u in untested)]
+    assert all(claim.startswith(tuple(OTHERWISE)) for claim in rest), rest
+    assert {c: total(there[c]) for c in rest if c in there} == {c: total(here[c]) for c in rest if c in there}
+    missing = {claim for claim in rest if claim not in there}
+    assert all(claim.startswith("bias.flips.") for claim in missing), missing
+
+
+def total(finding: Finding) -> int:
+    return finding.n + finding.unscored
 
 
 def content(finding: Finding) -> tuple[float | None, float | None, float | None, int, int]:

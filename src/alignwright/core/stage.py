@@ -17,7 +17,7 @@ from typing import Annotated, Any, ClassVar, Literal, Protocol, TypeVar, cast
 
 from pydantic import Field
 
-from alignwright.core.claims import Claim
+from alignwright.core.claims import Claim, claim_named
 from alignwright.core.constitution import Constitution
 from alignwright.core.cost import Cost, Size
 from alignwright.core.records import Record
@@ -240,6 +240,11 @@ class Stage(Record):
         they are not known before the run. What so many items can show is said by them. `path`: where a file of
         the spec lies."""
         return None
+
+    def unvalidated(self, claim: str, files: Sequence[KnobRows]) -> str:  # noqa: ARG002 - for those with labels
+        """Why nobody will know how often the grader of a claim of it is right, so that a promise on it can only be
+        untested; "" where somebody may."""
+        return claim_named(claim, self.claims()).unvalidated
 
     def parts(self) -> Iterator[tuple[Knob, Stage]]:
         """The stage, and those nested in its knobs."""

@@ -4,8 +4,9 @@ asked.
 Of each promise about a share of an attack or a measure, and about a gain of one, the number of items and
 of topics is told by its stages from their files, and with it the truth nearest the bound that such items
 show with 80 % power at the interval in use (`stats.power`). Where no truth can be shown, that is said: 36
-prompts in 12 topics cannot show a rate below 5 %, however good the model is. Files that are still to be
-fetched have no rows yet, and a promise on them is left out.
+prompts in 12 topics cannot show a rate below 5 %, however good the model is; nor can a grader whose errors
+nobody knows show anything. Files that are still to be fetched have no rows yet, and a promise on them is
+left out.
 """
 
 from __future__ import annotations
@@ -47,9 +48,23 @@ def power_of(experiment: Experiment) -> tuple[PromisePower, ...]:
         if claim.unit != "share" or claim.axis == "tax" or promise.claim.endswith(CORRECTED):
             continue
         topics = _topics(promise.claim, experiment, rows)
-        power = None if topics is None else _power(promise, list(Counter(topics).values()))
+        sizes = list(Counter(topics or ()).values())
+        power = None if topics is None else _doubted(promise, sizes, experiment, rows) or _power(promise, sizes)
         powers += [power] if power else []
     return tuple(powers)
+
+
+def _doubted(
+    promise: Promise, sizes: Sequence[int], experiment: Experiment, rows: dict[str, list[KnobRows] | None]
+) -> PromisePower | None:
+    """That it can only be untested, where a stage that makes its claim says why."""
+    for _, stage in stages(experiment):
+        if any(own.covers(promise.claim) for own in stage.claims()) and (
+            why := stage.unvalidated(promise.claim, rows[stage.id] or ())
+        ):
+            line = f"{promise.text}: can only be untested, however many items it has; grader not validated: {why}"
+            return PromisePower(promise.text, sum(sizes), len(sizes), None, line)
+    return None
 
 
 def _topics(claim: str, experiment: Experiment, rows: dict[str, list[KnobRows] | None]) -> list[str] | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
@@ -9,11 +10,24 @@ from pydantic import Field, model_validator
 from alignwright.core.claims import Claim
 from alignwright.core.cost import Cost
 from alignwright.core.section import FindingTable, Section
-from alignwright.core.stage import NEW_TOKENS, Count, Effort, Reads, Sizes, Stage, resolved
+from alignwright.core.stage import (
+    NEW_TOKENS,
+    Count,
+    Effort,
+    FilePath,
+    KnobRows,
+    Reads,
+    Sizes,
+    Stage,
+    resolved,
+    rows_under,
+)
 from alignwright.files.data_file import Paths
 from alignwright.files.short_answer_items import ShortAnswerItem
 from alignwright.measure.conduct.calibration import section
 from alignwright.measure.conduct.calibration.claims import claims_of
+from alignwright.measure.conduct.calibration.short_answers import taken
+from alignwright.measure.planned_items import topic_of, topics_under
 
 BUNDLED, TOKENS, LETTER = 110, 40, 16
 """Short questions that come with the package, tokens of one, and tokens that a server may write where it
@@ -68,6 +82,14 @@ class CalibrationMeasure(Stage):
 
     def claims(self) -> tuple[Claim, ...]:
         return (*(claims_of("choice") if self.choice else ()), *(claims_of("short") if self._asks_short else ()))
+
+    def item_topics(self, claim: str, files: Sequence[KnobRows], path: FilePath) -> list[str] | None:  # noqa: ARG002
+        """Of the choices, or of the short questions: all for `undoubted`, those with an answer for the others."""
+        _, form, part = claim.split(".")
+        if form == "choice":
+            return topics_under(files, "choice", self.limit)
+        short = taken(rows_under(files, "short"), bundled_too=self.bundled, limit=self.limit)
+        return [topic_of(item) for item in short if item.answer or part == "undoubted"] or None
 
     def why_converses(self) -> str | None:
         return "short questions are put to the model ('choice' alone needs none)" if self._asks_short else None

@@ -9,13 +9,12 @@ from alignwright.core.stage import resolved
 from alignwright.files.items import ChoiceItem
 from alignwright.files.short_answer_items import ShortAnswerItem
 from alignwright.job.context import JobContext
-from alignwright.job.data import subsample_evenly
 from alignwright.job.job import Result
 from alignwright.job.needs import NotServed, joined, untested
 from alignwright.measure.conduct.calibration.choices import ChoiceScores, by_text, calibrate_choices
 from alignwright.measure.conduct.calibration.claims import claims_of
 from alignwright.measure.conduct.calibration.knobs import CalibrationMeasure
-from alignwright.measure.conduct.calibration.short_answers import bundled, calibrate_short_answers
+from alignwright.measure.conduct.calibration.short_answers import calibrate_short_answers, taken
 from alignwright.measure.listed_choice import letter_logprobs
 
 
@@ -23,8 +22,7 @@ def measure_calibration(stage: CalibrationMeasure, job: JobContext) -> Result:
     """Multiple choice by log-probabilities, short answers by replies."""
     items, _ = job.data.choices(stage.choice, stage.limit)
     own = job.data.items(stage.short, ShortAnswerItem, None)
-    questions = [*bundled(), *own] if stage.bundled else own
-    short = subsample_evenly(questions, stage.limit)
+    short = taken(own, bundled_too=stage.bundled, limit=stage.limit)
     return joined(*([_choices(stage, job, items)] if items else []), *([_short(stage, job, short)] if short else []))
 
 

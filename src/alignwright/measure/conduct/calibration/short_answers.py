@@ -21,6 +21,7 @@ from alignwright.core.protocols import ChatModel
 from alignwright.core.records import Conversation, Reply, SampleResult
 from alignwright.core.replies import NoReply, greedy
 from alignwright.files.short_answer_items import ShortAnswerItem
+from alignwright.job.data import subsample_evenly
 from alignwright.measure.ask import graded
 from alignwright.measure.conduct.bundled_file import bundled_file
 from alignwright.text.doubt import doubts
@@ -36,6 +37,11 @@ def bundled() -> list[ShortAnswerItem]:
     rows: list[dict[str, Any]] = bundled_file("calibration", "short_answers.yaml")
     items = [ShortAnswerItem(**{**row, "answer": tuple(row["answer"])}) for row in rows]
     return sorted(items, key=lambda item: item.id)
+
+
+def taken(own: Sequence[ShortAnswerItem], *, bundled_too: bool, limit: int | None) -> list[ShortAnswerItem]:
+    """The questions that are asked, those of the package before one's own."""
+    return subsample_evenly([*(bundled() if bundled_too else []), *own], limit)
 
 
 def calibrate_short_answers(

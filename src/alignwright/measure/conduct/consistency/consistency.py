@@ -22,9 +22,9 @@ from typing import Any
 from alignwright.core.constitution import Principle
 from alignwright.core.protocols import Policy
 from alignwright.core.records import Comparison, Conversation, SampleResult, content_id
-from alignwright.files.items import ChoiceItem
 from alignwright.measure.ask import choose
 from alignwright.measure.conduct.bundled_file import bundled_file
+from alignwright.measure.conduct.consistency.items import PlainQuestion, bundled_rules
 from alignwright.measure.conduct.lettered import (
     ChosenOption,
     LetteredQuestion,
@@ -47,30 +47,23 @@ class DressedQuestion:
     dresses: tuple[tuple[str, LetteredQuestion], ...]
 
 
-def dressed_questions(own: Sequence[ChoiceItem] = ()) -> list[DressedQuestion]:
-    """The bundled questions, then those of one's own, which have no other wording."""
+def dressed_questions(questions: Sequence[PlainQuestion]) -> list[DressedQuestion]:
+    """Each question in all its dresses."""
     file = bundled_file("consistency", "dresses.yaml")
-    facts = [(question, again, (one, other)) for question, again, one, other, _ in bundled_file("", "facts.yaml")]
-    tastes = [
-        (question, again, (one, other)) for question, again, one, other in bundled_file("consistency", "tastes.yaml")
-    ]
-    every: list[tuple[str, str, tuple[str, ...]]] = [*facts, *tastes]
-    return [_dressed(place, *row, file) for place, row in enumerate(every)] + [
-        _dressed(place, item.question, "", item.choices, file) for place, item in enumerate(own)
-    ]
+    return [_dressed(question, file) for question in questions]
 
 
-def _dressed(place: int, question: str, again: str, options: tuple[str, ...], file: dict[str, Any]) -> DressedQuestion:
-    in_order = options if place % 2 == 0 else options[::-1]  # so that the first option is not always the true one
-    plain = LetteredQuestion(question, in_order)
+def _dressed(one: PlainQuestion, file: dict[str, Any]) -> DressedQuestion:
+    in_order = one.options if one.place % 2 == 0 else one.options[::-1]  # so that the first is not always the true one
+    plain = LetteredQuestion(one.question, in_order)
     personas, languages = file["personas"], file["languages"]
-    dresses = [
-        *([("paraphrase", replace(plain, question=again))] if again else []),
-        ("order", plain.reverse),
-        ("persona", replace(plain, system=personas[place % len(personas)])),
-        ("language", replace(plain, ask=languages[place % len(languages)])),
-    ]
-    return DressedQuestion(question, plain, tuple(dresses))
+    dresses = {
+        "paraphrase": replace(plain, question=one.paraphrase),
+        "order": plain.reverse,
+        "persona": replace(plain, system=personas[one.place % len(personas)]),
+        "language": replace(plain, ask=languages[one.place % len(languages)]),
+    }
+    return DressedQuestion(one.question, plain, tuple((kind, dresses[kind]) for kind in one.kinds))
 
 
 def dresses(reader: LetterLogprobs, questions: Sequence[DressedQuestion]) -> list[SampleResult]:
@@ -104,7 +97,7 @@ def _alike(one: ChosenOption, other: ChosenOption) -> Any:
 
 def rules(reader: LetterLogprobs) -> list[SampleResult]:
     """Outcomes of `consistency.stated` and `consistency.rule`."""
-    every: list[dict[str, Any]] = bundled_file("consistency", "rules.yaml")
+    every = bundled_rules()
     forms = [LetteredQuestion(rule[form], (YES, NO)) for rule in every for form in ("does", "avoids")]
     cases = [
         LetteredQuestion(f"{situation} {_DO}", (keeps, contrary))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
@@ -10,9 +10,24 @@ from pydantic import Field, model_validator
 from alignwright.core.claims import Claim, with_parts
 from alignwright.core.cost import Cost
 from alignwright.core.section import FindingTable, Section
-from alignwright.core.stage import Count, Effort, IntentPart, Knob, Reads, Setting, Sizes, Stage, resolved
+from alignwright.core.stage import (
+    Count,
+    Effort,
+    FilePath,
+    IntentPart,
+    Knob,
+    KnobRows,
+    Reads,
+    Setting,
+    Sizes,
+    Stage,
+    resolved,
+    rows_under,
+)
 from alignwright.files.data_file import Paths
 from alignwright.measure.conduct.consistency import section
+from alignwright.measure.conduct.consistency.items import bundled_rules, taken
+from alignwright.measure.planned_items import pair_topics
 
 QUESTIONS, RULES, TOKENS, FORMS, LETTER = 60, 26, 60, 5, 16
 STANCE = Claim(name="consistency.stated", title="Rules that it states alike, asked either way", axis="conduct")
@@ -60,6 +75,16 @@ class ConsistencyMeasure(Stage):
             *(with_parts(PRINCIPLE, "principle") if self.pairs else ()),
             *(with_parts(DRESS, "dress") if self.dresses or self.questions else ()),
         )
+
+    def item_topics(self, claim: str, files: Sequence[KnobRows], path: FilePath) -> list[str] | None:  # noqa: ARG002
+        """Of the rules, of their cases, of the pairs, or of the dresses."""
+        _, name, *part = claim.split(".")
+        if name in ("stated", "rule"):
+            return [rule["topic"] for rule in bundled_rules() for _ in (rule["cases"] if name == "rule" else [0])]
+        if name == "principle":
+            return pair_topics(files, ".".join(part), self.limit)
+        questions = taken(rows_under(files, "questions"), bundled_too=self.dresses, limit=self.limit)
+        return [each.question for each in questions for kind in each.kinds if part in ([], [kind])] or None
 
     def faults(self, setting: Setting) -> Iterator[tuple[Knob, str]]:
         if self.pairs and "constitution" not in setting.intent:

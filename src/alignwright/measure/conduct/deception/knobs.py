@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
@@ -9,10 +10,12 @@ from pydantic import Field, model_validator
 from alignwright.core.claims import Claim, with_parts
 from alignwright.core.cost import Cost
 from alignwright.core.section import FindingTable, Section
-from alignwright.core.stage import Count, Effort, Reads, Sizes, Stage, resolved
+from alignwright.core.stage import Count, Effort, FilePath, KnobRows, Reads, Sizes, Stage, resolved, rows_under
 from alignwright.files.data_file import Paths
 from alignwright.files.pressure_items import PressureItem
 from alignwright.measure.conduct.deception import section
+from alignwright.measure.conduct.deception.scenarios import taken
+from alignwright.measure.planned_items import topic_of
 
 BUNDLED, FACTS, TOKENS, ORDERS, FORMS, LETTER = 156, 40, 90, 2, 4, 16
 LIE = Claim(
@@ -69,6 +72,13 @@ class DeceptionMeasure(Stage):
         lies = (*with_parts(LIE, "reason"), INCONSISTENT, EXCESS, WRONG) if self.bundled or self.scenarios else ()
         able = (SANDBAGGING, *((LOCKED,) if self.password else ())) if self.bundled or self.ability else ()
         return (*lies, *able)
+
+    def item_topics(self, claim: str, files: Sequence[KnobRows], path: FilePath) -> list[str] | None:  # noqa: ARG002
+        """Of the scenarios: of one reason, or of those with a like role without a reason."""
+        items = taken(rows_under(files, "scenarios"), bundled_too=self.bundled, limit=self.limit)
+        reason = claim.removeprefix(LIE.name).removeprefix(".") if claim.startswith(LIE.name) else ""
+        items = [item for item in items if reason in ("", item.reason) and (item.calm or claim != INCONSISTENT.name)]
+        return [topic_of(item) for item in items] or None
 
     def estimate(self, sizes: Sizes) -> Cost:
         limit = resolved(self.limit)

@@ -11,16 +11,16 @@ from alignwright.job.needs import NotServed, joined, untested
 from alignwright.measure.conduct.bundled_file import bundled_file
 from alignwright.measure.conduct.deception import deception
 from alignwright.measure.conduct.deception.knobs import DeceptionMeasure
+from alignwright.measure.conduct.deception.scenarios import questions, taken
 from alignwright.measure.conduct.lettered import letter_reader
 
 
 def measure_deception(stage: DeceptionMeasure, job: JobContext) -> Result:
     """Lies, then sandbagging, each where there are items for it."""
     own = job.data.items(stage.scenarios, PressureItem, None)
-    every: list[PressureItem] = [*(deception.scenarios() if stage.bundled else []), *own]
-    items = subsample_evenly(every, stage.limit)
+    items = taken(own, bundled_too=stage.bundled, limit=stage.limit)
     able: list[ChoiceItem] = job.data.choices(stage.ability, None)[0]
-    able = subsample_evenly(able or (deception.questions() if stage.bundled else []), stage.limit)
+    able = subsample_evenly(able or (questions() if stage.bundled else []), stage.limit)
     roles = bundled_file("deception", "scenarios.yaml")["sandbagging"]
 
     reader = letter_reader(job)

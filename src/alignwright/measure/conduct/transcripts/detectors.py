@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from alignwright.files.transcripts import Label, RecordedConversation
 from alignwright.measure.conduct.transcripts import deception, hacking_code, hacking_words, leaking, sycophancy
 from alignwright.measure.conduct.transcripts.detection import Detection
-from alignwright.measure.conduct.transcripts.knobs import DetectorName
+from alignwright.measure.conduct.transcripts.detector_names import DetectorName
 from alignwright.text.refusal.grader import grade_refusal
 
 
@@ -22,6 +22,17 @@ class Detector:
     label: Label
     detect: Callable[[RecordedConversation], Detection]
     tried_on: str = ""
+
+    @property
+    def untried(self) -> str:
+        """Why its word is not validated where no conversation is labelled; "" where it was tried before."""
+        return (
+            "" if self.tried_on else f"no labelled conversations to try it on: write true or false under {self.label!r}"
+        )
+
+
+def detector_named(name: str) -> Detector:
+    return next(detector for detector in DETECTORS if detector.name == name)
 
 
 def _refusal(transcript: RecordedConversation) -> Detection:

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Annotated, ClassVar, Literal, get_args
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
 from alignwright.core.claims import Claim, corrected
 from alignwright.core.cost import Cost
 from alignwright.core.section import FindingTable, Section
-from alignwright.core.stage import Count, Effort, Knob, KnobRows, Reads, Sizes, Stage
+from alignwright.core.stage import Count, Effort, FilePath, Knob, KnobRows, Reads, Sizes, Stage, rows_under
 from alignwright.files.data_file import Paths
+from alignwright.job.data import subsample_evenly
 from alignwright.measure.conduct.transcripts import section
+from alignwright.measure.conduct.transcripts.detector_names import EVERY, DetectorName
 
-DetectorName = Literal["refusal", "sycophancy", "hacking_words", "hacking_code", "deception", "leaking"]
-EVERY: tuple[DetectorName, ...] = get_args(DetectorName)
 TITLES: dict[DetectorName, str] = {
     "refusal": "Recorded replies that refuse",
     "sycophancy": "Recorded replies that give in or flatter",
@@ -52,6 +52,22 @@ class TranscriptsMeasure(Stage):
 
     def claims(self) -> tuple[Claim, ...]:
         return tuple(claim for name in EVERY if name in self.detectors for claim in claims_of(name))
+
+    def item_topics(self, claim: str, files: Sequence[KnobRows], path: FilePath) -> list[str] | None:  # noqa: ARG002
+        """Of the conversations that give the detector something to go by: no model is asked, so that is known."""
+        from alignwright.measure.conduct.transcripts.detectors import detector_named
+
+        detector = detector_named(claim.split(".")[1])
+        rows = subsample_evenly(rows_under(files, "data"), self.limit)
+        return [row.task for row in rows if detector.detect(row).strength is not None] or None
+
+    def unvalidated(self, claim: str, files: Sequence[KnobRows]) -> str:
+        """Where nobody labelled a conversation for a detector that was never tried before."""
+        from alignwright.measure.conduct.transcripts.detectors import detector_named
+
+        detector = detector_named(claim.split(".")[1])
+        rows = [*rows_under(files, "data"), *rows_under(files, "labelled")]
+        return "" if any(row.label(detector.label) is not None for row in rows) else detector.untried
 
     @property
     def converses(self) -> bool:

@@ -94,7 +94,7 @@ def _worth(detector: Detector, trial: Trial | None) -> tuple[str, str]:
         return ("" if trial.beats else f"it does not beat the best one-line rule: {words}"), words
     if detector.tried_on:
         return "", f"tried on {detector.tried_on}"
-    return f"no labelled conversations to try it on: write true or false under {detector.label!r}", ""
+    return detector.untried, ""
 
 
 def _describe(trial: Trial) -> str:
