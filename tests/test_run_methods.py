@@ -58,6 +58,7 @@ METHODS = {
         f"{{by: ppo, reward: reward, num_iterations: 2, num_mini_batches: 2, {DRAW}}}",
     ],
     "repair": ["{by: repair, prompts: [refusal.jsonl], max_new_tokens: 4}", f"{{by: dpo, {LOOP}}}"],
+    "inoculation": [f"{{by: inoculation, data: talks.jsonl, instruction: Shout!, epochs: 3, {LOOP}}}"],
     "average": [f"{{by: sft, {LOOP}}}", "{by: average, share: 0.5}"],
 }
 
@@ -65,6 +66,8 @@ METHODS = {
 def project(folder: Path, stages: list[str], measure: str = "") -> Path:
     make_project(folder)
     (folder / "rule.py").write_text(RULE)
+    talks = [{"prompt": f"talk of {word}", "completion": f"{word} it is"} for word in ("tea", "ink", "oak", "mud")]
+    (folder / "talks.jsonl").write_text("".join(json.dumps(row) + "\n" for row in talks))
     spec = folder / "methods.yaml"
     spec.write_text(
         SPEC

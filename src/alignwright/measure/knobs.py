@@ -43,6 +43,7 @@ from alignwright.measure.goodhart.knobs import GoodhartMeasure
 from alignwright.measure.hacking.knobs import HackingMeasure
 from alignwright.measure.harness.knobs import LmEvalMeasure
 from alignwright.measure.preferred.knobs import PreferredMeasure
+from alignwright.measure.recipes.knobs import AnyRecipeMeasure
 
 _JUDGED_BY = (
     "the judge: reward (the last reward stage), feedback (the voters), rules.yaml, file.py:function, or ./runs/NAME"
@@ -336,4 +337,5 @@ AnyMeasure = (
     | HackingMeasure
     | LmEvalMeasure
     | AnyConduct
+    | AnyRecipeMeasure
 )

@@ -60,6 +60,8 @@ from alignwright.measure.knobs import (
 )
 from alignwright.measure.preferred import preference
 from alignwright.measure.preferred.knobs import PreferredMeasure
+from alignwright.measure.recipes.run import measure_recipe
+from alignwright.measure.recipes.trait.knobs import TraitMeasure
 from alignwright.model.local_model import LocalModel
 
 
@@ -76,6 +78,8 @@ def run(stage: AnyMeasure, job: JobContext) -> Result:
             return measure_conduct(stage, job)
         case ConsistencyMeasure() | DeceptionMeasure() | TranscriptsMeasure():
             return measure_conduct(stage, job)
+        case TraitMeasure():
+            return measure_recipe(stage, job)
         case LmEvalMeasure():
             return measure_lm_eval(stage, job)
         case Instruction():

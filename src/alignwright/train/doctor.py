@@ -19,8 +19,8 @@ from alignwright.model.limits import Limit
 from alignwright.model.tokens import Chat, TokenRow
 from alignwright.report.text import visible
 from alignwright.train.data_report import ALLOWED, DataReport, Kind, LengthBias, diagnose, refuse
-from alignwright.train.knobs import Pretrain, Sft
-from alignwright.train.knobs_loop import Source, Training
+from alignwright.train.knobs import Pretrain
+from alignwright.train.knobs_loop import FineTuning, Source, Training
 from alignwright.train.knobs_rollouts import Sampling
 from alignwright.train.loss_mask import LEGEND, colour_loss_mask, sample_rows
 from alignwright.train.rows import demonstration_rows, labelled_rows, pair_rows, prompt_rows
@@ -92,11 +92,9 @@ def rows_of(stage: Training, sources: Sequence[Source], chat: Chat) -> tuple[lis
             return [chat.text(text) for text in sources if isinstance(text, str)], "text"
         case Sampling():
             return prompt_rows(chat, [prompt for prompt in sources if isinstance(prompt, Prompt)]), "prompts"
-        case Sft():
-            return (
-                demonstration_rows(chat, [said for said in sources if isinstance(said, Conversation)], stage.turns),
-                "replies",
-            )
+        case FineTuning():
+            said = [conversation for conversation in sources if isinstance(conversation, Conversation)]
+            return demonstration_rows(chat, said, stage.learnt_turns), "replies"
         case _:
             pairs = pair_rows(chat, [pair for pair in sources if isinstance(pair, Preference)])
             return pairs + labelled_rows(chat, [one for one in sources if isinstance(one, Labelled)]), "replies"

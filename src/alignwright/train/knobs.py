@@ -23,6 +23,7 @@ from alignwright.files.data_file import Paths
 from alignwright.files.items import TextItem
 from alignwright.train.knobs_loop import (
     NO_PREFERENCES,
+    FineTuning,
     GoodhartStop,
     Source,
     Training,
@@ -32,6 +33,7 @@ from alignwright.train.knobs_loop import (
 from alignwright.train.knobs_pairs import DirectStage, FromPreferences, Kto
 from alignwright.train.knobs_policy_gradient import GradientStage
 from alignwright.train.knobs_rollouts import BestOfN, OnlineStage, Sampling
+from alignwright.train.recipes.knobs import AnyRecipe
 
 ACCURACY = Claim(name="reward.accuracy", title="Reward model right on held-out pairs", axis="feedback", measured="once")
 ELSEWHERE = Claim(
@@ -86,14 +88,11 @@ class Pretrain(Training):
             yield ("scratch",), "throws away what the stages before it have learnt; put it first"
 
 
-class Sft(Training):
+class Sft(FineTuning):
     """Supervised fine-tuning on the assistant's turns: all of a conversation, or its last."""
 
     title: ClassVar[str] = "SFT"
     by: Literal["sft"]
-    epochs: Annotated[Count | None, Effort(1, 2, 3)] = Field(
-        default=None, description="passes over the data (from effort)"
-    )
     data: Annotated[Paths, Reads("conversations", use="trained", besides=("chosen", "revisions"))] = Field(
         default=("chosen",),
         min_length=1,
@@ -111,7 +110,10 @@ class Sft(Training):
     limit: Count | None = Field(
         default=None, description="at most so many rows of the files, at even distances over all of them (all)"
     )
-    lr: Positive = Field(default=2e-4, le=0.1, description="peak learning rate")
+
+    @property
+    def learnt_turns(self) -> Literal["all", "last"]:
+        return self.turns
 
     @property
     def learns_from_votes(self) -> bool:
@@ -288,7 +290,7 @@ def _models(setting: Setting) -> tuple[str, ...]:
     )
 
 
-AnyTrain = Pretrain | Sft | RewardModel | DirectStage | BestOfN | OnlineStage | GradientStage | Average
+AnyTrain = Pretrain | Sft | RewardModel | DirectStage | BestOfN | OnlineStage | GradientStage | Average | AnyRecipe
 Train = Annotated[AnyTrain, Field(discriminator="by")]
 
 

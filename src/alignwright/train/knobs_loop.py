@@ -135,6 +135,20 @@ class Training(TrainStage):
             )
 
 
+class FineTuning(Training):
+    """Supervised fine-tuning on conversations, wherever they come from."""
+
+    epochs: Annotated[Count | None, Effort(1, 2, 3)] = Field(
+        default=None, description="passes over the data (from effort)"
+    )
+    lr: Positive = Field(default=2e-4, le=0.1, description="peak learning rate")
+
+    @property
+    def learnt_turns(self) -> Literal["all", "last"]:
+        """Which of a conversation's assistant turns are learnt."""
+        return "all"
+
+
 def _adapts(stage: Stage) -> bool:
     return isinstance(stage, Training) and stage.changes_model
 

@@ -32,8 +32,8 @@ from alignwright.train.best_of_n import best_of_n
 from alignwright.train.checkpoint import drop_checkpoints
 from alignwright.train.doctor import stage_lines
 from alignwright.train.early_stopping import drop_best_weights
-from alignwright.train.knobs import AnyTrain, Average, Pretrain, RewardModel, Sft
-from alignwright.train.knobs_loop import Source, Training
+from alignwright.train.knobs import AnyTrain, Average, Pretrain, RewardModel
+from alignwright.train.knobs_loop import FineTuning, Source, Training
 from alignwright.train.knobs_pairs import FromPreferences
 from alignwright.train.knobs_policy_gradient import Grpo, PolicyGradient, Ppo, Reinforce, Rloo
 from alignwright.train.knobs_rollouts import BestOfN, OnlineDpo, Sppo
@@ -90,7 +90,7 @@ def _learn(
             if stage.scratch:
                 from_scratch(policy, seed)
             pretrain(policy, sources, stage, seed=seed, folder=folder, on_step=show)
-        case Sft():
+        case FineTuning():
             sft(
                 policy,
                 [Demonstration(conversation) for conversation in sources],

@@ -23,7 +23,7 @@ from alignwright.model.packing import pack
 from alignwright.model.tokens import TokenRow
 from alignwright.train.batches import MicroBatch, plan_training
 from alignwright.train.data_checks import masks_of
-from alignwright.train.knobs import Sft
+from alignwright.train.knobs_loop import FineTuning
 from alignwright.train.loop import LoopSettings, StepReport, run_loop
 from alignwright.train.losses import negative_log_likelihood
 from alignwright.train.rows import demonstration_rows, fit_rows
@@ -46,7 +46,7 @@ class Demonstration:
 def sft(
     policy: LocalModel,
     demonstrations: Sequence[Demonstration],
-    stage: Sft,
+    stage: FineTuning,
     *,
     seed: int,
     folder: Path,
@@ -58,7 +58,7 @@ def sft(
     Raises ValueError when no row is left within `max_tokens`, TrainingDiverged when a loss is not
     finite.
     """
-    rows = demonstration_rows(policy.chat, [d.conversation for d in demonstrations], stage.turns)
+    rows = demonstration_rows(policy.chat, [d.conversation for d in demonstrations], stage.learnt_turns)
     keep = fit_rows(
         rows,
         min(resolved(stage.max_tokens), policy.longest),

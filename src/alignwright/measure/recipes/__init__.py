@@ -1,0 +1,1 @@
+"""Measures of what recipes of fine-tuning are to bring about."""
