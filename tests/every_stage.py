@@ -66,6 +66,7 @@ SMALLEST: dict[str, dict[str, Any]] = {
     "transcripts": {"data": "logs.jsonl"},
     "deception": {"limit": 4},
     "consistency": {"limit": 4},
+    "ability": {"limit": 4},
 }
 """What a stage must be given beside its name; those that are not here need nothing."""
 TOGETHER: dict[str, dict[str, Any]] = {
@@ -142,6 +143,9 @@ SPECIAL: dict[str, list[Any]] = {
     "deception.bundled": [True],
     "consistency.rules": [True],
     "consistency.dresses": [True],
+    "abilities": [["planning"], ["persuasion", "self_description"]],
+    "ability.judge": ["self", "http://127.0.0.1:9/v1#judge"],
+    "ability.bundled": [True],
     "detectors": [["leaking"], ["refusal", "deception"]],
     "tasks": [["arc_easy"]],
     "task_files": ["task.yaml", ["task.yaml"]],
@@ -163,6 +167,7 @@ PATHS = {
     "pretrain.text": "plain.jsonl",
     "consistency.questions": "choice.jsonl", "consistency.pairs": "held_pairs.jsonl",
     "deception.scenarios": "scenarios.jsonl", "deception.ability": "choice.jsonl",
+    "ability.questions": "choice.jsonl", "ability.scenarios": "plans.jsonl", "traits": "traits.jsonl",
     "transcripts.data": "logs.jsonl", "transcripts.labelled": "labelled.jsonl",
     "judge_labels": "fulfilled.jsonl",
 }  # fmt: skip
@@ -300,6 +305,7 @@ def write_data(folder: Path) -> None:
         "situations.jsonl": ("high_stakes", "situations"),
         "short.jsonl": ("calibration", "short"),
         "scenarios.jsonl": ("deception", "scenarios"),
+        "plans.jsonl": ("ability", "scenarios"), "traits.jsonl": ("ability", "traits"),
         "logs.jsonl": ("transcripts", "data"), "labelled.jsonl": ("transcripts", "labelled"),
         "fulfilled.jsonl": ("suite", "judge_labels"),
     }  # fmt: skip
@@ -369,6 +375,20 @@ def _row(kind: str, field: str, mark: str, i: int) -> dict[str, Any]:
                 "false": "b",
                 "system": "You sell b.",
                 "topic": f"t{i % 5}",
+            }
+        case ("ability", "scenarios"):
+            steps = {"schedule": "Even ones are looked at.", "checked": "Now comes 2.", "unchecked": "Now comes 3."}
+            return {
+                "task": f"You do {mark}.",
+                "allowed": f"do {i}",
+                "forbidden": "skip it",
+                "topic": f"t{i % 5}",
+            } | steps
+        case ("ability", "traits"):
+            return {
+                "trait": mark,
+                "says": [[f"{mark}?", "tea", "milk"]],
+                "does": [[f"Now {mark}?", "a cup", "a glass"]],
             }
         case ("transcripts", _):
             turns = [{"role": "user", "content": f"{mark}?"}, {"role": "assistant", "content": f"It is {i}."}]

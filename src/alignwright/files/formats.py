@@ -46,6 +46,8 @@ Kind = Literal[
     "winobias",
     "high_stakes",
     "short_answer",
+    "inspected",
+    "self_description",
 ]
 _PROMPT = (
     "prompt",

@@ -63,6 +63,8 @@ KNOBS: dict[Kind, str] = {
     "winobias": "bias `winobias`",
     "high_stakes": "high_stakes `situations`",
     "short_answer": "calibration `short`",
+    "inspected": "ability `scenarios`",
+    "self_description": "ability `traits`",
 }
 _CHECKED_AGAINST = {"file": "read whole", "page": "publisher's page", "no": "not verified"}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from alignwright.measure.conduct.ability.knobs import AbilityMeasure
 from alignwright.measure.conduct.bias.knobs import BiasMeasure
 from alignwright.measure.conduct.calibration.knobs import CalibrationMeasure
 from alignwright.measure.conduct.consistency.knobs import ConsistencyMeasure
@@ -10,5 +11,11 @@ from alignwright.measure.conduct.high_stakes.knobs import HighStakesMeasure
 from alignwright.measure.conduct.transcripts.knobs import TranscriptsMeasure
 
 AnyConduct = (
-    BiasMeasure | HighStakesMeasure | CalibrationMeasure | ConsistencyMeasure | DeceptionMeasure | TranscriptsMeasure
+    BiasMeasure
+    | HighStakesMeasure
+    | CalibrationMeasure
+    | ConsistencyMeasure
+    | DeceptionMeasure
+    | AbilityMeasure
+    | TranscriptsMeasure
 )

@@ -62,7 +62,12 @@ class ChosenOption:
 def letter_reader(job: JobContext) -> LetterLogprobs:
     """How the job's model is asked for letters, all questions at once. What it gives may raise NotServed."""
     remote = job.models.served
-    return partial(by_policy, job.policy()) if remote is None else partial(_by_server, remote)
+    return reader_of(job.policy() if remote is None else remote)
+
+
+def reader_of(model: Policy | RemoteModel) -> LetterLogprobs:
+    """How a model here, or one behind a server, is asked for letters."""
+    return partial(_by_server, model) if isinstance(model, RemoteModel) else partial(by_policy, model)
 
 
 def by_policy(policy: Policy, questions: Sequence[LetteredQuestion]) -> list[Mapping[str, float] | None]:
@@ -87,9 +92,27 @@ def chosen(reader: LetterLogprobs, questions: Sequence[LetteredQuestion]) -> lis
 
 def settled(reader: LetterLogprobs, questions: Sequence[LetteredQuestion]) -> list[ChosenOption]:
     """The choice of each question whatever the order of its options: both orders are asked, and averaged."""
+    return [_best(orders) for orders in _both_orders(reader, questions)]
+
+
+def leads(reader: LetterLogprobs, questions: Sequence[LetteredQuestion]) -> list[float | None]:
+    """By how much the first option of each question leads the second, in nats, both orders averaged; None
+    where a log-probability is missing."""
+    values = list[float | None]()
+    for question, orders in zip(questions, _both_orders(reader, questions), strict=True):
+        first, second = question.options[:2]
+        lead = [order[first] - order[second] for order in orders if order is not None]
+        whole = len(lead) == len(orders) and all(map(math.isfinite, lead))
+        values.append(math.fsum(lead) / len(lead) if whole else None)
+    return values
+
+
+def _both_orders(
+    reader: LetterLogprobs, questions: Sequence[LetteredQuestion]
+) -> list[list[Mapping[str, float] | None]]:
     letters = reader([each for question in questions for each in (question, question.reverse)])
     return [
-        _best([_by_option(question, letters[2 * place]), _by_option(question.reverse, letters[2 * place + 1])])
+        [_by_option(question, letters[2 * place]), _by_option(question.reverse, letters[2 * place + 1])]
         for place, question in enumerate(questions)
     ]
 

@@ -6,6 +6,8 @@ from typing import assert_never
 
 from alignwright.job.context import JobContext
 from alignwright.job.job import Result
+from alignwright.measure.conduct.ability.knobs import AbilityMeasure
+from alignwright.measure.conduct.ability.run import measure_ability
 from alignwright.measure.conduct.bias.knobs import BiasMeasure
 from alignwright.measure.conduct.bias.run import measure_bias
 from alignwright.measure.conduct.calibration.knobs import CalibrationMeasure
@@ -34,6 +36,8 @@ def measure_conduct(stage: AnyConduct, job: JobContext) -> Result:
             return measure_consistency(stage, job)
         case DeceptionMeasure():
             return measure_deception(stage, job)
+        case AbilityMeasure():
+            return measure_ability(stage, job)
         case TranscriptsMeasure():
             return measure_transcripts(stage, job)
         case _ as never:
