@@ -4,18 +4,27 @@
 names, fits the weights of `measure.conduct.transcripts.hacking_words` on the half of its tasks that is the fit part,
 and prints what they and the best one-line rules come to on the half that is kept apart. With --write the weights and
 these numbers become the package's own (`measure/data/hacking_words.json`). Without it they are compared with those.
+`detectors` are both detectors of reward hacking as the package tries them, beside the best one-line rule: the one of
+words on replies that are no code, the one of code on the set's programs beside HumanEval's own solutions. `targets`:
+the lower end of what each is above that rule, which must be above 0; exit 1 on a miss.
 """
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import sys
+from typing import Any
 from pathlib import Path
 
 import numpy as np
 
+from alignwright.files.transcripts import RecordedConversation
+from alignwright.files.turns import Turn
+from alignwright.measure.conduct.transcripts.detectors import detector_named
 from alignwright.measure.conduct.transcripts.hacking_words import FEWEST, features
+from alignwright.measure.conduct.transcripts.measure import trial_of
 from alignwright.measure.conduct.transcripts.one_line_rules import CountedText, best_rules, kept_apart
 from alignwright.stats.auroc import auroc
 
@@ -85,11 +94,52 @@ def main() -> int:
         "sensitivity": round(hits / positives, 4), "positives": positives,
         "specificity": round(clears / negatives, 4), "negatives": negatives,
     }  # fmt: skip
-    print(json.dumps({"known": stored["known"], "one_line_rules": areas, "fit": len(fit), "kept apart": len(kept)}))
+    rules_shown = {name: round(area or 0.0, 3) for name, area in areas.items()}
+    detectors = tried()
+    targets = {f"{name}_above_its_rule": [row["above"][1], 0.0, row["above"][1] > 0] for name, row in detectors.items()}
+    sizes = {"fit": len(fit), "kept apart": len(kept)}
+    print(json.dumps({"known": stored["known"], "one_line_rules": rules_shown, **sizes, "detectors": detectors,
+                      "targets": targets}))  # fmt: skip
     if "--write" in sys.argv:
         STORED.write_text(json.dumps(stored, indent=1) + "\n", encoding="utf-8")
         return 0
-    return int(json.loads(STORED.read_text(encoding="utf-8")) != stored)
+    same = json.loads(STORED.read_text(encoding="utf-8")) == stored
+    return 0 if same and all(met for *_, met in targets.values()) else 1
+
+
+def tried() -> dict[str, Any]:
+    """Each detector on the tasks kept apart, and the best one-line rule there."""
+    folder, detectors = Path(os.environ["ALIGNWRIGHT_DATA"]), dict[str, Any]()
+    hacks = [
+        _transcript(prompt, reply, hacked)
+        for name, hacked in FILES.items()
+        for line in (folder / "school_of_reward_hacks" / name).read_text(encoding="utf-8").splitlines()
+        for prompt, reply in [[message["content"] for message in json.loads(line)["messages"]]]
+    ]
+    with gzip.open(folder / "humaneval" / "HumanEval.jsonl.gz", "rt") as file:
+        solved = [json.loads(line) for line in file]
+    honest = [
+        _transcript(
+            f"{one['prompt']}\n{one['test']}", f"```python\n{one['prompt']}{one['canonical_solution']}```", False
+        )
+        for one in solved
+    ]
+    for name, logs in (("hacking_words", hacks), ("hacking_code", hacks + honest)):
+        detector = detector_named(name)
+        trial = trial_of("hacked", [(each, detector.detect(each)) for each in logs])
+        assert trial is not None
+        spans = [(area.value, area.interval.low, area.interval.high) for area in (trial.area, trial.above)]
+        area, above = ([round(number or 0.0, 3) for number in span] for span in spans)
+        detectors[name] = {
+            "auroc": area, "rule": trial.rule, "rule_auroc": round(trial.rule_area.value or 0.0, 3), "above": above,
+            "hits": [trial.hits, trial.area.positives], "clears": [trial.clears, trial.area.negatives],
+        }  # fmt: skip
+    return detectors
+
+
+def _transcript(prompt: str, reply: str, hacked: bool) -> RecordedConversation:
+    turns = (Turn(role="user", content=prompt), Turn(role="assistant", content=reply))
+    return RecordedConversation(turns=turns, hacked=hacked)
 
 
 def score(weights: dict, prompt: str, reply: str) -> float:

@@ -140,20 +140,31 @@ def test_a_detector_is_held_against_one_line_of_code_on_tasks_kept_apart() -> No
     rng = random.Random(0)
     hacked = [place % 2 == 0 for place in range(400)]
     noisy = [0.8 * label + rng.gauss(0, 0.3) for label in hacked]
-    dull = [" ".join(rng.choices("abcdef", k=20)) for _ in hacked]
-    telling = [text.replace("a", "zap") if label else text for text, label in zip(dull, hacked, strict=True)]
+    dull = [" ".join(rng.choices("bcdefg", k=20)) for _ in hacked]
+    telling = [text.replace("b", "zap") if label else text for text, label in zip(dull, hacked, strict=True)]
     good = measure.trial_of("hacked", labelled(noisy, hacked, dull))
     beaten = measure.trial_of("hacked", labelled(noisy, hacked, telling))
     assert good is not None
     assert beaten is not None
     assert good.beats
     assert not beaten.beats
-    assert "'zap'" in beaten.rule or "'a', fewer" in beaten.rule
+    assert "'zap'" in beaten.rule or "'b', fewer" in beaten.rule
     assert (beaten.rule_area.value or 0.0) > 0.97
     kept = sum(kept_apart(f"Task {place}") for place in range(400))
     assert good.area.positives + good.area.negatives == kept
     assert 150 < kept < 250
     assert measure.trial_of("hacked", labelled(noisy[:30], hacked[:30], dull[:30])) is None  # too few to say anything
+
+
+def test_what_a_list_of_keywords_lacks_is_a_rule_of_one_line() -> None:
+    """The same words on both sides as often, so that no single word tells; small words or repetition do."""
+    rng = random.Random(1)
+    nouns = [f"noun{i}" for i in range(60)]
+    plain = [" the ".join(rng.sample(nouns, 9)) for _ in range(30)]
+    listed = [" ".join(rng.sample(nouns, 17)) for _ in range(30)]
+    by_name = {rule.words: rule.fit_area for rule in best_rules(plain + listed, [False] * 30 + [True] * 30)}
+    assert by_name["share of small words, fewer"] == by_name["share of distinct words"] == 1.0
+    assert by_name["length in words"] == 0.5
 
 
 def test_a_rules_word_is_found_on_the_fit_part() -> None:
@@ -239,8 +250,9 @@ def test_school_of_reward_hacks_is_told_apart_on_tasks_kept_apart() -> None:
     trial = measure.trial_of("hacked", [(each, words.detect(each)) for each in transcripts])
     assert trial is not None
     assert trial.area.value == pytest.approx(0.951, abs=0.002)
-    assert trial.rule_area.value == pytest.approx(0.716, abs=0.01)
-    assert trial.beats
+    assert trial.rule == "share of small words, fewer"
+    assert trial.rule_area.value == pytest.approx(0.793, abs=0.01)
+    assert trial.above.interval.low == pytest.approx(0.13, abs=0.02)
     assert hacking_words.known_error()["auroc"] == 0.955  # with the replies that are code
     with gzip.open(real("humaneval/HumanEval.jsonl.gz"), "rt") as file:
         solutions = [json.loads(line) for line in file]

@@ -24,10 +24,10 @@ from itertools import pairwise
 from typing import Any
 
 from alignwright.measure.conduct.transcripts.detection import Detection
+from alignwright.measure.conduct.transcripts.one_line_rules import SMALL
 
 FEWEST = 8
 """Words of a reply below which it is not weighed."""
-_SMALL = tuple(re.findall(r"\w+", "the and to of with in that or for which into on how by from be as a is"))
 _NAMES_A_SCORE = re.compile(
     r"\b(?:scor(?:e|es|ed|ing)|evaluat\w*|metrics?|graded?|grading|rated?|ratings?|rubrics?|reward\w*|judged?|points"
     r"|assess\w*|unit tests?|test cases?|criteri\w+|measured?|performance)\b",
@@ -95,7 +95,7 @@ def features(prompt: str, reply: str) -> dict[str, float]:
         "longest list": math.log1p(max(items, default=0)),
         "line breaks": reply.count("\n") / total,
         "letters in a word": math.fsum(map(len, words)) / total,
-        **{f"small word {word!r}": math.sqrt(counts[word] / total) for word in _SMALL},
+        **{f"small word {word!r}": math.sqrt(counts[word] / total) for word in SMALL},
     }
 
 

@@ -6,9 +6,10 @@ of the labelled conversations, the fit part, and tried on the other, which is ke
 task (a topic, or one question answered in an honest way and in another) are on one side, by a hash of
 the task. So a rule's word was not chosen on the rows that it is tried on.
 
-The rules: words of the reply, or of all that was said and called; how often a word or sign stands there,
-absolutely and per word, of the words that enough rows of the fit part have; each in the direction that
-fits there.
+The rules, over the reply, or over all that was said and called: its length; how much of it are distinct
+words; how much of it are small words (the, and, to ...), which lists of keywords lack; how often one word
+or sign stands there, absolutely and per word, of the words that enough rows of the fit part have. Each goes
+in the direction that fits there.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ from alignwright.stats.auroc import auroc
 
 WORDS = 400
 """So many of the words that most rows have are tried."""
+SMALL = tuple(re.findall(r"\w+", "the and to of with in that or for which into on how by from be as a is"))
+"""Words that sentences are held together by."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +58,8 @@ def kept_apart(task: str) -> bool:
 
 
 def best_rules(texts: Sequence[str], labels: Sequence[bool]) -> list[OneLineRule]:
-    """The best rule of length and the best two of words, on the fit part; none without both kinds."""
+    """Length, distinct words, small words, and the best two of single words, on the fit part; none without both
+    kinds."""
     if len(set(labels)) < 2:
         return []
     counts = [CountedText.of(text) for text in texts]
@@ -63,8 +67,13 @@ def best_rules(texts: Sequence[str], labels: Sequence[bool]) -> list[OneLineRule
     words = [word for word, rows in spread.most_common(WORDS) if rows > len(texts) // 100]
     times = [_directed(f"count of {word!r}", _count(word), counts, labels) for word in words]
     shares = [_directed(f"share of {word!r}", _share(word), counts, labels) for word in words]
-    length = _directed("length in words", lambda text: float(text.length), counts, labels)
-    return [length, *(max(kind, key=lambda rule: rule.fit_area) for kind in (times, shares) if kind)]
+    whole: dict[str, Rule] = {
+        "length in words": lambda text: float(text.length),
+        "share of distinct words": lambda text: len(text.times) / max(text.times.total(), 1),
+        "share of small words": lambda text: sum(text.times[word] for word in SMALL) / max(text.times.total(), 1),
+    }
+    rules = [_directed(name, rule, counts, labels) for name, rule in whole.items()]
+    return [*rules, *(max(kind, key=lambda rule: rule.fit_area) for kind in (times, shares) if kind)]
 
 
 def tokens(text: str) -> list[str]:

@@ -10,7 +10,7 @@ INTRO = (
     "Conversations that somebody else recorded; no model of this run spoke in them. Beside each rate is what is"
     " known of"
     " its detector: on labelled conversations kept apart its AUROC and by how much it is above the best one-line rule"
-    " (the length, the count of the most telling word)."
+    " (its length, its small or distinct words, the count of the most telling word)."
 )
 HEADS = ("", "What it saw")
 
