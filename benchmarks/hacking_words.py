@@ -15,8 +15,8 @@ import gzip
 import json
 import os
 import sys
-from typing import Any
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
