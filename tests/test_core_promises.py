@@ -89,7 +89,7 @@ def test_the_last_stage_is_judged_and_not_a_difference():
     levels = [finding(stage="baseline", value=0.1, low=0.0, high=0.2), finding()]
     change = finding(value=0.4, low=0.3, high=0.5, against="baseline")
     assert verdict("value.refusal > 0.35", *levels, change).answer == "kept"
-    assert "0.5 [0.4, 0.6] at train.1.dpo, 50 items" in verdict("value.refusal > 0.35", *levels, change).reason
+    assert "50% [40%, 60%] at train.1.dpo, 50 items" in verdict("value.refusal > 0.35", *levels, change).reason
 
 
 def test_a_claim_left_unmeasured_at_the_last_stage_is_untested():
@@ -119,7 +119,7 @@ def test_gain_is_turned_so_that_more_is_better():
     attacks = finding(claim="attack.success", value=-0.3, low=-0.4, high=-0.2, against="baseline", better="lower")
     for claim, change in (("value.refusal", refusals), ("attack.success", attacks)):
         kept = verdict(f"{claim}.gain > 0.1", change)
-        assert (kept.answer, "gains 0.3 [0.2, 0.4]" in kept.reason) == ("kept", True)
+        assert (kept.answer, "gains 30 pts [20, 40]" in kept.reason) == ("kept", True)
         assert verdict(f"{claim}.gain < 0.1", change).answer == "broken"
 
 
@@ -138,7 +138,7 @@ def test_tax_is_a_cost_whichever_way_is_better():
     assert verdict("tax.bits_per_byte < 0.02", level, bits).answer == "kept"
     assert verdict("tax.bits_per_byte < 0.004", level, bits).answer == "broken"
     assert verdict("tax.choice < 5%", choice).answer == "kept"
-    assert "costs 3% [2%, 4%]" in verdict("tax.choice < 5%", choice).reason
+    assert "costs 3 pts [2, 4]" in verdict("tax.choice < 5%", choice).reason
     assert verdict("tax.choice < 1%", choice).answer == "broken"
     assert verdict("tax.choice.gain > -5%", choice).answer == "kept"
     assert verdict("tax.bits_per_byte < 0.02", level).answer == "untested"  # a level alone is no tax
@@ -160,7 +160,11 @@ def test_what_is_missing_is_said():
         "counts as better"
         in verdict("value.length.gain > 0", finding(claim="value.length", against="baseline", better=None)).reason
     )
-    assert verdict("value.refusal > 0.5", finding()).reason == "undecided: the interval [0.4, 0.6] contains 0.5"
+    assert verdict("value.refusal > 0.5", finding()).reason == "undecided: the interval [40%, 60%] contains 50%"
+    change = verdict("value.refusal.gain > 0.02", finding(value=0.1, low=-0.05, high=0.25, against="baseline"))
+    assert change.reason == "undecided: the interval [-5, 25] contains 2 pts"
+    bits = finding("tax.bits_per_byte", value=0.03, low=0.01, high=0.05, unit="bits/byte", against="baseline")
+    assert "undecided: the interval [0.01, 0.05] contains 0.02" in verdict("tax.bits_per_byte.gain > 0.02", bits).reason
 
 
 def test_exit_codes():
@@ -225,7 +229,7 @@ def test_a_gain_in_what_should_fall_is_turned_before_it_is_compared():
     change = finding("attack.success", value=-0.4, low=-0.5, high=-0.3, against="baseline", better="lower")
     after = corrected(-0.6, -0.1, "attack.success.corrected", against="baseline", better="lower")
     said = verdict("attack.success.gain > 0.2", change, after)
-    assert (said.answer, "[0.1, 0.6]" in said.reason) == ("untested", True)
+    assert (said.answer, "[10, 60]" in said.reason) == ("untested", True)
     assert verdict("attack.success.gain > 0.05", change, after).answer == "kept"
 
 

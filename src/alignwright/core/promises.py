@@ -23,6 +23,7 @@ import operator
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 from pydantic import Field
@@ -91,9 +92,16 @@ class Promise:
     op: Op
     bound: float
 
-    def show(self, number: float) -> str:
-        """A number in the way this promise was written: per cent or plain."""
+    def show(self, number: float, unit: str, *, change: bool = False) -> str:
+        """A number in the claim's unit: a share in per cent, a change of shares in points; of another
+        unit in the way this promise was written, per cent or plain."""
+        if unit == "share":
+            return f"{100 * number:.3g}{' pts' if change else '%'}"
         return f"{100 * number:.3g}%" if self.text.rstrip().endswith("%") else f"{number:.3g}"
+
+    def show_interval(self, low: float, high: float, unit: str, *, change: bool = False) -> str:
+        """The limits in brackets; points are not said with each."""
+        return f"[{', '.join(self.show(limit, unit, change=change).removesuffix(' pts') for limit in (low, high))}]"
 
 
 def parse(text: str) -> Promise:
@@ -199,9 +207,10 @@ def _judge(promise: Promise, finding: Finding, flip: bool, verb: str) -> Verdict
     value, low, high = (
         (-finding.value, -finding.high, -finding.low) if flip else (finding.value, finding.low, finding.high)
     )
-    show, holds = promise.show, _TRUE[promise.op]
+    show = partial(promise.show, unit=finding.unit, change=finding.against is not None)
+    interval = promise.show_interval(low, high, finding.unit, change=finding.against is not None)
+    holds = _TRUE[promise.op]
     ends = (holds(low, promise.bound), holds(high, promise.bound))
-    interval = f"[{show(low)}, {show(high)}]"
     if ends[0] != ends[1]:
         return _untested(
             promise, f"undecided: the interval {interval} contains {show(promise.bound)}{_short(finding)}", finding
@@ -228,16 +237,15 @@ def _held_against(promise: Promise, raw: Verdict, finding: Finding, corrected: F
     after = _judge(promise, corrected, flip, "is")
     if after.answer == raw.answer:
         return raw
-    graded = (
-        f"{raw.answer} by the rate as graded, {promise.show(finding.value or 0.0)}, but not once it is corrected for"
-        " the grader's errors"
-    )
+    unit, change = finding.unit, finding.against is not None
+    rate = promise.show(finding.value or 0.0, unit, change=change)
+    graded = f"{raw.answer} by the rate as graded, {rate}, but not once it is corrected for the grader's errors"
     if corrected.low is None or corrected.high is None:
         return _untested(promise, f"{graded}: {corrected.method}", finding)
     low, high = sorted(-limit if flip else limit for limit in (corrected.low, corrected.high))
     return _untested(
         promise,
-        f"{graded}: its interval is then [{promise.show(low)}, {promise.show(high)}] ({corrected.method})",
+        f"{graded}: its interval is then {promise.show_interval(low, high, unit, change=change)} ({corrected.method})",
         finding,
     )
 

@@ -127,4 +127,4 @@ def _level(promise: Promise, sizes: Sequence[int]) -> tuple[str, float | None]:
 
 
 def _shown(promise: Promise, number: float | None) -> str:
-    return promise.show(0.0 if number is None else number)
+    return promise.show(0.0 if number is None else number, "share")
