@@ -48,7 +48,8 @@ def test_every_state_is_that_of_a_row_alone(
         plain.setattr(prefix_tree, "can_read", lambda *_: False)
         alone = states(policy)
     if not native:
-        monkeypatch.setattr(shared_prompt_attention, "attention_kernels", lambda *_: None)
+        for module in (prefix_tree, shared_prompt_attention):
+            monkeypatch.setattr(module, "attention_kernels", lambda *_: None)
     together = states(policy)
     assert sorted(together) == sorted(alone) == list(range(len(ROWS)))
     for i, hidden_NH in alone.items():

@@ -92,7 +92,7 @@ def _prefix(places: Sequence[_Place], stop_ids: frozenset[int]) -> Sample:
 @torch.inference_mode()
 def _read(policy: LoadedModel, rows: Sequence[TokenRow]) -> list[list[_Place]]:
     """One pass over prompts and drafts: every token of each draft."""
-    head = head_of(policy.model)
+    head = head_of(policy.model).packed(_CHUNK)
     passes: list[list[_Place]] = [[] for _ in rows]
     with merged(policy):
         for batch, hidden_NH in reply_states(policy, rows):

@@ -68,6 +68,7 @@ _ARGUMENTS: dict[str, list[Any]] = {
     "attend": [_P, _P, _P, _P, _P, _P, _P, _L, _L, _L, _L, _L],
     "attend_backward": [_P, _P, _P, _P, _P, _P, _P, _P, _P, _P, _L, _L, _L, _L, _L],
     "attend_branches": [_P, _P, _P, _P, _P, _P, _P, _P, _L, _L, _L, _L, _L],
+    "attend_paths": [_P, _P, _P, _P, _P, _P, _L, _L, _L, _L, _L],
     "attend_kv_cache": [_P, _P, _P, _P, _P, _P, _P, _L, _L, _L, _L, _L, _L, _F],
 }
 
@@ -100,6 +101,7 @@ class Kernels:
             self.attend = _call(library, "attend")
             self.attend_backward = _call(library, "attend_backward")
             self.attend_branches = _call(library, "attend_branches")
+            self.attend_paths = _call(library, "attend_paths")
             self.vector_width = int(library.vector_width())
 
 

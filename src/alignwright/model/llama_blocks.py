@@ -29,7 +29,7 @@ from alignwright.model.block_parts import (
     rotary,
     rotary_size,
 )
-from alignwright.model.branch_attention import Branches, KeysValues, attend_branches
+from alignwright.model.branch_attention import Branches, KeysValues, PathBranches, attend_branches, attend_paths
 from alignwright.model.elementwise import apply_rotary, rms_norm, swiglu
 from alignwright.model.lora_linear import Recompute, bare_weight, linears
 from alignwright.model.matmul import PackedWeight, all_packed, matmul_swiglu, pack_weight
@@ -108,7 +108,7 @@ def blocks_hidden(
     body: Any,
     x_MH: Tensor,
     position_M: Tensor,
-    at: SharedPromptMask | Branches,
+    at: SharedPromptMask | Branches | PathBranches,
     scored_N: Tensor,
     *,
     keep: Callable[[Tensor, Tensor], None] | None = None,
@@ -117,7 +117,7 @@ def blocks_hidden(
 ) -> Tensor:
     """What the blocks make of embeddings, at some of the tokens: [N, H]. `before`: of each block the
     keys and values of tokens that were read already, which stand before these in `at`. Of `Branches`
-    there is no gradient."""
+    and `PathBranches` there is no gradient."""
     angles = rotary(body, x_MH, position_M)
     scaling = body.layers[0].self_attn.scaling
     own: Sequence[Layers] = layers or [_ModelLayers(block) for block in parts(body)]
@@ -131,6 +131,8 @@ def blocks_hidden(
             keep(key_MC, value_MC)
         if isinstance(at, Branches):
             mixed_MA = attend_branches(query_MA, key_MC, value_MC, before[block], at)
+        elif isinstance(at, PathBranches):
+            mixed_MA = attend_paths(query_MA, key_MC, value_MC, at)
         else:
             if before:
                 key_MC = torch.cat([before[block].key_PC, key_MC])

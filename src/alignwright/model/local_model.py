@@ -20,7 +20,7 @@ from alignwright.model.drafts import greedy_from_drafts
 from alignwright.model.engine_check import fit_rows
 from alignwright.model.legacy_config import write_legacy_config
 from alignwright.model.loaded_model import LoadedModel
-from alignwright.model.logprob import head_of, label_logprobs, reply_logprobs, token_logprobs
+from alignwright.model.logprob import head_of, packed_logprobs, reply_logprobs, token_logprobs
 from alignwright.model.packing import pack, plan_batches
 from alignwright.model.plain_weights import save_plain
 from alignwright.model.prefix_tree import reply_states
@@ -167,7 +167,7 @@ class LocalModel(LoadedModel):
             for batch, hidden_NH in reply_states(self, singles):
                 lengths = [len(singles[i].replies[0]) for i in batch]
                 labels = torch.tensor([token for i in batch for token in singles[i].replies[0]])
-                for i, part in zip(batch, label_logprobs(hidden_NH, head, labels).split(lengths), strict=True):
+                for i, part in zip(batch, packed_logprobs(hidden_NH, head, labels).split(lengths), strict=True):
                     sums[i] = float(part.sum())
                 count_read += len(batch)
                 if self.progress:

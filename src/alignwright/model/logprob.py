@@ -29,6 +29,7 @@ __all__ = [
     "head_logprobs",
     "head_of",
     "label_logprobs",
+    "packed_logprobs",
     "reply_logprobs",
     "scored_hidden",
     "token_logprobs",
@@ -54,6 +55,16 @@ def label_logprobs(
     cap = None if head.cap is None else head.cap / temperature
     label_N, delta = label_N.to(hidden_NH.device), token_delta(head.layer)
     return head_logprobs(hidden_NH, head.weight, bias_V, label_N, cap=cap, chunk=chunk, delta=delta)
+
+
+def packed_logprobs(hidden_NH: Tensor, head: VocabularyHead, label_N: Tensor, *, chunk: int = 128) -> Tensor:
+    """The same at temperature 1 and without a gradient, by a head that is packed for the while: the
+    faster, and rounded otherwise."""
+    product, logp_N = head.packed(chunk), torch.empty(len(label_N), dtype=torch.float32, device=hidden_NH.device)
+    label_N = label_N.to(hidden_NH.device)
+    for part in _parts(len(label_N), chunk):
+        logp_N[part], _ = _read_logits(product(hidden_NH[part]), label_N[part], None)
+    return logp_N
 
 
 def reply_logprobs(logp_N: Tensor, batch: PackedBatch) -> tuple[Tensor, Tensor]:

@@ -23,10 +23,11 @@ import torch
 from torch import Tensor
 
 from alignwright.model.block_parts import embed
+from alignwright.model.branch_attention import PathBranches
 from alignwright.model.llama_blocks import blocks_hidden, has_fast_blocks, scored_hidden, short_enough, trunk
 from alignwright.model.loaded_model import LoadedModel
 from alignwright.model.packing import pack, plan_batches
-from alignwright.model.shared_prompt_attention import branch_mask
+from alignwright.model.shared_prompt_attention import SharedPromptMask, attention_kernels, branch_mask
 from alignwright.model.tokens import TokenRow
 
 _PADDING = 4
@@ -86,26 +87,26 @@ def reply_states(policy: LoadedModel, rows: Sequence[TokenRow]) -> Iterator[tupl
 
 def tree_hidden(body: Any, tree: PrefixTree, state_N: Sequence[int]) -> Tensor:
     """The last hidden states at these flat tokens of a tree: [N, H]."""
-    device, config = body.embed_tokens.weight.device, body.config
-    heads = config.num_key_value_heads
+    device = body.embed_tokens.weight.device
     x_MH = embed(body, torch.tensor(tree.ids, device=device))
+    position_M, asked_N = torch.tensor(tree.positions, device=device), torch.tensor(state_N, device=device)
+    return blocks_hidden(body, x_MH, position_M, _attention(body, tree, x_MH), asked_N)
+
+
+def _attention(body: Any, tree: PrefixTree, x_MH: Tensor) -> PathBranches | SharedPromptMask:
+    """Which tokens each branch sees: by its path where there are kernels, else on a grid of all branches."""
+    heads, size = body.config.num_key_value_heads, body.layers[0].self_attn.head_dim
     branches = [(path, fork) for path, fork in zip(tree.paths, tree.forks, strict=True) if len(path) > fork]
+    own = [(fork, len(path) - fork) for path, fork in branches]
+    if attention_kernels(x_MH.dtype, x_MH.device, size):
+        return PathBranches.of(own, heads)
     width = max(fork for _, fork in branches)
     before_KP = np.full((len(branches), width), -1)
     for line, (path, fork) in zip(before_KP, branches, strict=True):
         line[:fork] = path[:fork]
-    at = branch_mask(
-        width,
-        [(fork, len(path) - fork) for path, fork in branches],
-        heads=heads,
-        group=config.num_attention_heads // heads,
-        size=body.layers[0].self_attn.head_dim,
-        dtype=x_MH.dtype,
-        device=device,
-        before_KP=before_KP,
-    )
-    position_M, asked_N = torch.tensor(tree.positions, device=device), torch.tensor(state_N, device=device)
-    return blocks_hidden(body, x_MH, position_M, at, asked_N)
+    group = body.config.num_attention_heads // heads
+    shape: dict[str, Any] = {"heads": heads, "group": group, "size": size, "dtype": x_MH.dtype, "device": x_MH.device}
+    return branch_mask(width, own, **shape, before_KP=before_KP)
 
 
 def _tree(sequences: Sequence[Sequence[int]], places: Sequence[int]) -> PrefixTree:

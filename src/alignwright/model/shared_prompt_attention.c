@@ -197,4 +197,61 @@ void attend_branches(const real *query, const real *key, const real *value, cons
         free(turned_row), free(turned), free(w), free(row);
     }
 }
+
+/* Branches flat one after the other, each going on from the path before it: branch i, tokens begin[i] to begin[i + 1],
+ * sees the first fork[i] tokens of that path and itself, and that is the next path. Its keys stay turned for all
+ * branches that share them. No path is longer than `longest`; `parts` of the branches go their own way from the first.
+ *
+ * query, out: [m, heads, group, d]; key, value: [m, heads, d]. */
+void attend_paths(const real *query, const real *key, const real *value, const int64_t *fork, const int64_t *begin,
+        real *out, long branches, long heads, long group, long longest, long d, int threads) {
+    long columns = (longest + VEC - 1) / VEC * VEC, apart = columns + WIDTH, across = heads * d, far = group * across;
+#pragma omp parallel num_threads(threads) if (begin[branches] * heads * group * longest > 4096)
+    {
+        size_t path = sizeof(real) * (size_t)(columns * d);
+        real *keys = malloc(path), *values = malloc(path), *turned = malloc(path),
+             *w = malloc(sizeof(real) * (size_t)(TALL * apart)), *asked = malloc(sizeof(real) * (size_t)(2 * TALL * d)),
+             *mix = asked + TALL * d;
+        float *row = malloc(sizeof(float) * (size_t)(TALL * apart));
+#pragma omp for schedule(static)
+        for (long i = 0; i < heads * threads; i++) {
+            long head = i / threads, from = i % threads * branches / threads, upto = (i % threads + 1) * branches / threads,
+                    stale = 0;
+            for (long b = 0; b < upto; b++) {
+                long first = begin[b], n = begin[b + 1] - first, past = fork[b];
+                for (long t = 0; t < n; t++) {
+                    const real *k = key + (first + t) * across + head * d, *v = value + (first + t) * across + head * d;
+                    SIMD for (long j = 0; j < d; j++) keys[(past + t) * d + j] = k[j], values[(past + t) * d + j] = v[j];
+                }
+                stale = least(stale, past);
+                if (b < from) continue;
+                for (long column = stale / WIDTH * WIDTH; column < past + n; column += WIDTH)
+                    pack_panel(keys, turned + column * d, column, width(column, columns), past + n, d, d);
+                stale = past + n;
+                for (long tile = 0; tile < group * n; tile += TALL) {
+                    long rows = least(TALL, group * n - tile), last = past + (tile + rows - 1) / group + 1,
+                            seen = (last + VEC - 1) / VEC * VEC;
+                    for (long r = 0; r < rows; r++) {
+                        const real *q = query + (first + (tile + r) / group) * far + (head * group + (tile + r) % group) * d;
+                        SIMD for (long j = 0; j < d; j++) asked[r * d + j] = q[j];
+                    }
+                    scores(asked, d, turned, row, apart, columns, last, rows, d);
+                    for (long r = 0; r < rows; r++) {
+                        float *x = row + r * apart, top = -INFINITY;
+                        long sees = past + (tile + r) / group + 1;
+                        TOP(top) for (long j = 0; j < sees; j++) top = x[j] > top ? x[j] : top;
+                        float total = exponentials(x, sees, top);
+                        write_row(w + r * apart, x, sees, 1.0f / total, seen);
+                    }
+                    mixed(w, values, mix, last, apart, rows, d);
+                    for (long r = 0; r < rows; r++) {
+                        real *to = out + (first + (tile + r) / group) * far + (head * group + (tile + r) % group) * d;
+                        SIMD for (long j = 0; j < d; j++) to[j] = mix[r * d + j];
+                    }
+                }
+            }
+        }
+        free(keys), free(values), free(turned), free(w), free(asked), free(row);
+    }
+}
 #endif
