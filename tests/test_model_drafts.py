@@ -10,11 +10,12 @@ import torch
 from tiny import make_tiny
 
 from alignwright.core.records import Conversation
+from alignwright.model import decoder, local_model
 from alignwright.model import drafts as drafts_module
-from alignwright.model import local_model
 from alignwright.model.drafts import greedy_from_drafts
 from alignwright.model.load import load
 from alignwright.model.local_model import LocalModel
+from alignwright.model.packing import PackedBatch
 from alignwright.model.sampling import Sample, sample
 
 PROMPTS = [Conversation.user(text) for text in ("yes", "I cannot help", "What is the capital of France?", "no, 7", "?")]
@@ -100,6 +101,32 @@ def test_what_is_too_close_to_tell_is_decoded_from_its_beginning(
     monkeypatch.setattr(drafts_module, "CLOSE", float("inf"))
     assert [s.ids for s in from_drafts(measured, replies)] == replies
     assert decoded == [TOKENS] * len(PROMPTS)
+
+
+@pytest.mark.parametrize("limit", [0, 1 << 29])
+def test_no_prompt_is_read_again_where_the_pass_kept_its_keys_and_values(
+    measured: LocalModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: int
+) -> None:
+    other, before = perturbed(measured, tmp_path, 0.1), plain(measured)
+    replies = plain(other)
+    assert replies != before
+    reading: list[int] = []
+    read = decoder.flat_hidden
+
+    def counted(body: object, batch: PackedBatch, *rest: object) -> torch.Tensor:
+        reading.append(len(batch.token_M))
+        return read(body, batch, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(decoder, "flat_hidden", counted)
+    monkeypatch.setattr(drafts_module, "_KEPT", limit)
+    assert [s.ids for s in from_drafts(other, before)] == replies
+    assert bool(reading) == (limit == 0)
+    reading.clear()
+    assert [
+        s.ids for s in from_drafts(other, [*before[:-1], []])
+    ] == replies  # one has no draft: its prompt alone is read
+    assert len(reading) == 1
+    assert limit == 0 or reading == [len(other.chat.prompt(PROMPTS[-1]))]
 
 
 def test_a_reply_ends_where_the_model_stops(measured: LocalModel, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -32,7 +32,7 @@ def policy(tmp_path_factory: pytest.TempPathFactory) -> LocalModel:
 def states(policy: LocalModel) -> dict[int, torch.Tensor]:
     by_row: dict[int, torch.Tensor] = {}
     with torch.inference_mode():
-        for batch, hidden_NH in reply_states(policy, ROWS):
+        for batch, hidden_NH, *_ in reply_states(policy, ROWS):
             parts = hidden_NH.split([len(ROWS[i].replies[0]) for i in batch])
             by_row |= dict(zip(batch, parts, strict=True))
     return by_row

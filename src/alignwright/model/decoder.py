@@ -44,12 +44,22 @@ from alignwright.model.tokens import TokenRow
 Product = Callable[[Tensor], Tensor]
 
 
+ReadPrompts = Sequence[Sequence[tuple[Tensor, Tensor]]]
+"""Of each prompt, block by block, the keys, rotated, and the values of all its tokens but the last, [M, C] each."""
+
+
 class Decoder(Protocol):
     """Rows under way."""
 
-    def begin(self, prompts: Sequence[Sequence[int]], prompt_of_row: Sequence[int], room: int) -> Tensor:
+    def begin(
+        self,
+        prompts: Sequence[Sequence[int]],
+        prompt_of_row: Sequence[int],
+        room: int,
+        read: ReadPrompts | None = None,
+    ) -> Tensor:
         """One row for each prompt index in `prompt_of_row`, with room for so many tokens; the
-        logits of what comes next."""
+        logits of what comes next. `read` may spare reading the prompts."""
         ...
 
     def step(self, token_R: Tensor) -> Tensor:
@@ -140,7 +150,15 @@ class _FastDecoder:
         self.head = head_of(policy.model).packed(rows)
         self.caches: list[Tensor] = []  # of each layer: keys and values, [2, R, K, S, D]
 
-    def begin(self, prompts: Sequence[Sequence[int]], prompt_of_row: Sequence[int], room: int) -> Tensor:
+    def begin(
+        self,
+        prompts: Sequence[Sequence[int]],
+        prompt_of_row: Sequence[int],
+        room: int,
+        read: ReadPrompts | None = None,
+    ) -> Tensor:
+        if read is not None and all(len(prompts[p]) > 1 for p in prompt_of_row):
+            return self._go_on(prompts, prompt_of_row, room, read)
         # 1. Each prompt once, aligned at its end, so that every row writes its next token to the same column.
         device, order = self.policy.device, list(dict.fromkeys(prompt_of_row))
         width = max(len(prompts[p]) for p in order)
@@ -152,12 +170,7 @@ class _FastDecoder:
         token_RW = token_PW[[order.index(p) for p in prompt_of_row]]
         # 2. Columns come in blocks, of which those not yet written are masked: a new shape of a product at every step
         #    would be compiled anew.
-        columns = whole_blocks(width + 1)
-        may_RS = torch.cat([token_RW >= 0, torch.ones(len(prompt_of_row), room + COLUMNS, dtype=torch.bool)], dim=1)
-        self.mask_RS = additive(may_RS, self.policy.dtype).to(device)
-        self.position_R, self.length = (token_RW >= 0).sum(1).to(device), width
-        self.first_R = width - self.position_R  # the column where each prompt begins
-        self.caches = []
+        columns = self._lay_out(token_RW >= 0, room)
         # 3. As each layer is read its keys and values are copied to the rows at once, and the flat ones are free again.
         index = token_RW.clamp(min=0).to(device)
 
@@ -174,6 +187,31 @@ class _FastDecoder:
         last_P = token_PW[:, -1].to(device)
         hidden_PH = flat_hidden(self.body, batch, batch.token_M[last_P], keep, self.reading)
         return self.head(hidden_PH[[order.index(p) for p in prompt_of_row]])
+
+    def _go_on(
+        self, prompts: Sequence[Sequence[int]], prompt_of_row: Sequence[int], room: int, read: ReadPrompts
+    ) -> Tensor:
+        """From keys and values of all but each prompt's last token."""
+        lengths = [len(prompts[p]) - 1 for p in prompt_of_row]
+        width = max(lengths)
+        columns = self._lay_out(torch.arange(width) >= width - torch.tensor(lengths)[:, None], room)
+        for layer in range(len(self.layers)):
+            cache = self.mask_RS.new_zeros(2, len(lengths), self.heads, columns, self.size)
+            for row, (p, length) in enumerate(zip(prompt_of_row, lengths, strict=True)):
+                for place, flat_MC in zip(cache, read[p][layer], strict=True):
+                    place[row, :, width - length : width] = flat_MC.view(length, self.heads, self.size).transpose(0, 1)
+            self.caches.append(cache)
+        return self.step(torch.tensor([prompts[p][-1] for p in prompt_of_row], device=self.policy.device))
+
+    def _lay_out(self, real_RW: Tensor, room: int) -> int:
+        """Where the prompts' tokens lie, with room for more; how many columns the cache begins with."""
+        rows, width = real_RW.shape
+        may_RS = torch.cat([real_RW, torch.ones(rows, room + COLUMNS, dtype=torch.bool)], dim=1)
+        self.mask_RS = additive(may_RS, self.policy.dtype).to(self.policy.device)
+        self.position_R, self.length = real_RW.sum(1).to(self.policy.device), width
+        self.first_R = width - self.position_R  # the column where each prompt begins
+        self.caches = []
+        return whole_blocks(width + 1)
 
     def step(self, token_R: Tensor) -> Tensor:
         # 1. A row has its own position, though all rows write one column: prompts differ in length.

@@ -5,7 +5,8 @@ read in one pass, what they share once (`prefix_tree`), and where the likeliest 
 the draft's the draft is the reply; else it is decoded from the first token that is not. A pass and a
 step round otherwise (3e-5 of a logit at most, where they were compared), so where the two likeliest
 tokens lie closer than `CLOSE` nothing is taken from the pass, and the reply is decoded from its
-beginning. A draft costs or saves time and changes no reply.
+beginning. Decoding goes on from the keys and values of the pass, so no prompt is read twice. A draft costs
+or saves time and changes no reply.
 
 Left out on purpose: a pass over the rest of a draft after the first difference, which seldom fits again.
 
@@ -30,6 +31,9 @@ from alignwright.model.tokens import TokenRow
 CLOSE = 1e-3
 """Of a logit: between the two likeliest tokens, below which a pass does not say which is the likeliest."""
 _CHUNK = 128
+_KEPT = 1 << 29
+"""Bytes of keys and values that are kept at most, of a pass and of what it leaves open."""
+Blocks = tuple[tuple[torch.Tensor, torch.Tensor], ...]
 
 
 class _Place(NamedTuple):
@@ -41,6 +45,14 @@ class _Place(NamedTuple):
     clear: bool
 
 
+class _Begun(NamedTuple):
+    """What the pass leaves no doubt about, and the keys and values of all but the last token up to there,
+    where they are still needed."""
+
+    sample: Sample
+    blocks: Blocks = ()
+
+
 def greedy_from_drafts(
     policy: LoadedModel, prompts: Sequence[Sequence[int]], drafts: Sequence[Sequence[int]], *, max_new_tokens: int
 ) -> list[Sample]:
@@ -49,23 +61,29 @@ def greedy_from_drafts(
     heads = [_head(draft, policy.chat.stop_ids, max_new_tokens) for draft in drafts]
     # 1. What the pass settles: the whole reply, or its beginning up to and with the first token that differs.
     there = [i for i, draft in enumerate(heads) if draft]
-    passes = dict(zip(there, _read(policy, [TokenRow(tuple(prompts[i]), (heads[i],)) for i in there]), strict=True))
-    samples = [_prefix(passes.get(i, ()), policy.chat.stop_ids) for i in range(len(prompts))]
+    rows = [TokenRow(tuple(prompts[i]), (heads[i],)) for i in there]
+    begun = dict(zip(there, _read(policy, rows, max_new_tokens), strict=True))
+    samples = [begun[i].sample if i in begun else Sample() for i in range(len(prompts))]
     # 2. What it leaves open is decoded, each reply for as many tokens as it may still have.
-    places = [i for i, s in enumerate(samples) if not s.finished and len(s.ids) < max_new_tokens]
-    rest = sample(
-        policy,
-        [[*prompts[i], *samples[i].ids] for i in places],
-        n=1,
-        max_new_tokens=[max_new_tokens - len(samples[i].ids) for i in places],
-        temperature=0.0,
-        seed=0,
-        batch_rows=policy.batch_rows,
-    )
-    for i, (more,) in zip(places, rest, strict=True):
-        samples[i].ids += more.ids
-        samples[i].logprobs += more.logprobs
-        samples[i].finished = more.finished
+    left = [i for i, s in enumerate(samples) if _is_open(s, max_new_tokens)]
+    for kept in (True, False):
+        places = [i for i in left if bool(i in begun and begun[i].blocks) == kept]
+        if not places:
+            continue
+        rest = sample(
+            policy,
+            [[*prompts[i], *samples[i].ids] for i in places],
+            n=1,
+            max_new_tokens=[max_new_tokens - len(samples[i].ids) for i in places],
+            temperature=0.0,
+            seed=0,
+            batch_rows=policy.batch_rows,
+            read=[begun[i].blocks for i in places] if kept else None,
+        )
+        for i, (more,) in zip(places, rest, strict=True):
+            samples[i].ids += more.ids
+            samples[i].logprobs += more.logprobs
+            samples[i].finished = more.finished
     return samples
 
 
@@ -89,21 +107,39 @@ def _prefix(places: Sequence[_Place], stop_ids: frozenset[int]) -> Sample:
     return prefix
 
 
+def _is_open(begun: Sample, max_new_tokens: int) -> bool:
+    return not begun.finished and len(begun.ids) < max_new_tokens
+
+
 @torch.inference_mode()
-def _read(policy: LoadedModel, rows: Sequence[TokenRow]) -> list[list[_Place]]:
-    """One pass over prompts and drafts: every token of each draft."""
+def _read(policy: LoadedModel, rows: Sequence[TokenRow], max_new_tokens: int) -> list[_Begun]:
+    """One pass over prompts and drafts: what it says of each reply."""
     head = head_of(policy.model).packed(_CHUNK)
-    passes: list[list[_Place]] = [[] for _ in rows]
+    begun, kept = [_Begun(Sample())] * len(rows), 0
     with merged(policy):
-        for batch, hidden_NH in reply_states(policy, rows):
-            tokens = [token for i in batch for token in rows[i].replies[0]]
+        for batch in reply_states(policy, rows, keep=_can_keep(policy)):
+            tokens = [token for i in batch.rows for token in rows[i].replies[0]]
             places: list[_Place] = []
             for start in range(0, len(tokens), _CHUNK):
-                places += _likeliest(head(hidden_NH[start : start + _CHUNK]).float(), tokens[start:])
+                places += _likeliest(head(batch.hidden_NH[start : start + _CHUNK]).float(), tokens[start:])
             each = iter(places)
-            for i in batch:
-                passes[i] = list(islice(each, len(rows[i].replies[0])))
-    return passes
+            for k, i in enumerate(batch.rows):
+                prefix = _prefix(list(islice(each, len(rows[i].replies[0]))), policy.chat.stop_ids)
+                blocks: Blocks = ()
+                if batch.blocks and _is_open(prefix, max_new_tokens) and kept < _KEPT:
+                    path = torch.from_numpy(batch.paths[k][: len(rows[i].prompt) + len(prefix.ids) - 1])
+                    blocks = tuple((key_MC[path], value_MC[path]) for key_MC, value_MC in batch.blocks)
+                    kept += sum(part.nbytes for block in blocks for part in block)
+                begun[i] = _Begun(prefix, blocks)
+    return begun
+
+
+def _can_keep(policy: LoadedModel) -> bool:
+    """Whether the keys and values of a whole pass are few enough."""
+    config = policy.model.config.get_text_config()
+    size = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+    numbers = 2 * config.num_hidden_layers * config.num_key_value_heads * size
+    return bool(numbers * policy.dtype.itemsize * policy.token_budget <= _KEPT)
 
 
 def _likeliest(logits_CV: torch.Tensor, tokens: Sequence[int]) -> list[_Place]:

@@ -32,7 +32,13 @@ class TransformersDecoder:
     def __init__(self, policy: LoadedModel) -> None:
         self.policy, self.body, self.head = policy, trunk(policy.model), head_of(policy.model)
 
-    def begin(self, prompts: Sequence[Sequence[int]], prompt_of_row: Sequence[int], room: int) -> Tensor:
+    def begin(
+        self,
+        prompts: Sequence[Sequence[int]],
+        prompt_of_row: Sequence[int],
+        room: int,
+        read: object = None,  # noqa: ARG002 - its cache is the model's own
+    ) -> Tensor:
         """One row for each prompt index in `prompt_of_row`, with room for so many tokens; the
         logits of what comes next."""
         # 1. Each prompt once, aligned at its end: every row will write its next token to the same column. Padding

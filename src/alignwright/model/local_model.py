@@ -164,7 +164,7 @@ class LocalModel(LoadedModel):
         singles = [TokenRow(row.prompt, (reply,)) for row in rows for reply in row.replies]
         sums, head, count_read = [0.0] * len(singles), head_of(self.model), 0
         with merged(self):
-            for batch, hidden_NH in reply_states(self, singles):
+            for batch, hidden_NH, *_ in reply_states(self, singles):
                 lengths = [len(singles[i].replies[0]) for i in batch]
                 labels = torch.tensor([token for i in batch for token in singles[i].replies[0]])
                 for i, part in zip(batch, packed_logprobs(hidden_NH, head, labels).split(lengths), strict=True):

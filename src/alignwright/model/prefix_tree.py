@@ -14,9 +14,9 @@ Shapes: K sequences, P tokens before a branch, M tokens of a tree, N states aske
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -66,14 +66,25 @@ def prefix_trees(sequences: Sequence[Sequence[int]], token_budget: int) -> Itera
         yield _tree(sequences, batch)
 
 
-def reply_states(policy: LoadedModel, rows: Sequence[TokenRow]) -> Iterator[tuple[list[int], Tensor]]:
-    """Of rows with one reply each, batch by batch: which rows, and the state that predicts each token of
-    their replies, row by row. The whole of a batch is read as a tree where the model can be."""
+class ReadBatch(NamedTuple):
+    """Which rows were read together, and the states [N, H] that predict the tokens of their replies, row
+    by row. `paths`: where each row's tokens lie among `blocks`, the flat keys and values of every block;
+    empty where they were not kept."""
+
+    rows: list[int]
+    hidden_NH: Tensor
+    paths: tuple[np.ndarray, ...] = ()
+    blocks: tuple[tuple[Tensor, Tensor], ...] = ()
+
+
+def reply_states(policy: LoadedModel, rows: Sequence[TokenRow], *, keep: bool = False) -> Iterator[ReadBatch]:
+    """Of rows with one reply each, batch by batch. The whole of a batch is read as a tree where the model can
+    be, and with `keep` its keys and values are kept."""
     body = trunk(policy.model)
     if not can_read(body, max((len(row) for row in rows), default=0)):
         for batch in plan_batches(rows, policy.token_budget, shuffle_seed=None):
             packed = pack([rows[i] for i in batch], policy.chat.pad_id, dtype=policy.dtype)
-            yield batch, scored_hidden(policy.model, packed)
+            yield ReadBatch(batch, scored_hidden(policy.model, packed))
         return
     # The last token of a reply predicts nothing that is asked for.
     for tree in prefix_trees([(*row.prompt, *row.replies[0][:-1]) for row in rows], policy.token_budget):
@@ -82,15 +93,24 @@ def reply_states(policy: LoadedModel, rows: Sequence[TokenRow]) -> Iterator[tupl
             for place, path in zip(tree.places, tree.paths, strict=True)
             for i in path[len(rows[place].prompt) - 1 :][: len(rows[place].replies[0])]
         ]
-        yield list(tree.places), tree_hidden(body, tree, states)
+        blocks = list[tuple[Tensor, Tensor]]()
+        hidden_NH = tree_hidden(body, tree, states, _into(blocks) if keep else None)
+        yield ReadBatch(list(tree.places), hidden_NH, tree.paths if keep else (), tuple(blocks))
 
 
-def tree_hidden(body: Any, tree: PrefixTree, state_N: Sequence[int]) -> Tensor:
-    """The last hidden states at these flat tokens of a tree: [N, H]."""
+def _into(blocks: list[tuple[Tensor, Tensor]]) -> Callable[[Tensor, Tensor], None]:
+    return lambda key_MC, value_MC: blocks.append((key_MC, value_MC))
+
+
+def tree_hidden(
+    body: Any, tree: PrefixTree, state_N: Sequence[int], keep: Callable[[Tensor, Tensor], None] | None = None
+) -> Tensor:
+    """The last hidden states at these flat tokens of a tree: [N, H]. `keep` is given keys and values of
+    every block."""
     device = body.embed_tokens.weight.device
     x_MH = embed(body, torch.tensor(tree.ids, device=device))
     position_M, asked_N = torch.tensor(tree.positions, device=device), torch.tensor(state_N, device=device)
-    return blocks_hidden(body, x_MH, position_M, _attention(body, tree, x_MH), asked_N)
+    return blocks_hidden(body, x_MH, position_M, _attention(body, tree, x_MH), asked_N, keep=keep)
 
 
 def _attention(body: Any, tree: PrefixTree, x_MH: Tensor) -> PathBranches | SharedPromptMask:

@@ -23,7 +23,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from alignwright.model.decoder import Decoder, decoding
+from alignwright.model.decoder import Decoder, ReadPrompts, decoding
 from alignwright.model.kernels import kernels
 from alignwright.model.loaded_model import LoadedModel
 
@@ -53,9 +53,10 @@ def sample(
     seed: int,
     stop_ids: frozenset[int] | None = None,
     batch_rows: int = 64,
+    read: ReadPrompts | None = None,
 ) -> list[list[Sample]]:
     """`n` replies to each prompt of token ids, of as many tokens at most, for all or for each prompt;
-    temperature 0 is greedy. `stop_ids` default to the chat's."""
+    temperature 0 is greedy. `stop_ids` default to the chat's; `read`: what was read of the prompts."""
     limits = [max_new_tokens] * len(prompts) if isinstance(max_new_tokens, int) else list(max_new_tokens)
     if n < 1 or batch_rows < 1 or min(limits, default=1) < 1:
         raise ValueError(
@@ -73,7 +74,7 @@ def sample(
         for start in range(0, len(places), batch_rows):
             batch = places[start : start + batch_rows]
             for share in _decode(
-                decoder, prompts, batch, [results[p][k] for p, k in batch], limits, temperature, seed, stops
+                decoder, prompts, read, batch, [results[p][k] for p, k in batch], limits, temperature, seed, stops
             ):
                 if policy.progress:
                     policy.progress(start + share * len(batch), len(places))
@@ -85,6 +86,7 @@ def sample(
 def _decode(
     decoder: Decoder,
     prompts: Sequence[Sequence[int]],
+    read: ReadPrompts | None,
     places: Sequence[tuple[int, int]],
     samples: Sequence[Sample],
     limits: Sequence[int],
@@ -100,7 +102,7 @@ def _decode(
     max_new_tokens = int(limit_R.max())
     uniform_RS = np.stack([np.random.default_rng((seed, p, k)).random(max_new_tokens) for p, k in places])
     # 2. Prefill: each prompt once, however many replies it gets.
-    logits_RV = decoder.begin(prompts, [p for p, _ in places], max_new_tokens)
+    logits_RV = decoder.begin(prompts, [p for p, _ in places], max_new_tokens, read)
     alive = list(range(len(places)))  # which sample each row of the batch fills
     done_R = torch.zeros(len(places), dtype=torch.bool, device=stops.device)
     for step in range(max_new_tokens):
