@@ -118,7 +118,7 @@ def test_no_prompt_is_read_again_where_the_pass_kept_its_keys_and_values(
         return read(body, batch, *rest)  # type: ignore[arg-type]
 
     monkeypatch.setattr(decoder, "flat_hidden", counted)
-    monkeypatch.setattr(drafts_module, "_KEPT", limit)
+    monkeypatch.setattr(drafts_module, "_CACHE_BYTES", limit)
     assert [s.ids for s in from_drafts(other, before)] == replies
     assert bool(reading) == (limit == 0)
     reading.clear()

@@ -44,7 +44,7 @@ from alignwright.model.tokens import TokenRow
 Product = Callable[[Tensor], Tensor]
 
 
-ReadPrompts = Sequence[Sequence[tuple[Tensor, Tensor]]]
+PromptCaches = Sequence[Sequence[tuple[Tensor, Tensor]]]
 """Of each prompt, block by block, the keys, rotated, and the values of all its tokens but the last, [M, C] each."""
 
 
@@ -56,10 +56,10 @@ class Decoder(Protocol):
         prompts: Sequence[Sequence[int]],
         prompt_of_row: Sequence[int],
         room: int,
-        read: ReadPrompts | None = None,
+        caches: PromptCaches | None = None,
     ) -> Tensor:
         """One row for each prompt index in `prompt_of_row`, with room for so many tokens; the
-        logits of what comes next. `read` may spare reading the prompts."""
+        logits of what comes next. `caches` may spare reading the prompts."""
         ...
 
     def step(self, token_R: Tensor) -> Tensor:
@@ -155,10 +155,10 @@ class _FastDecoder:
         prompts: Sequence[Sequence[int]],
         prompt_of_row: Sequence[int],
         room: int,
-        read: ReadPrompts | None = None,
+        caches: PromptCaches | None = None,
     ) -> Tensor:
-        if read is not None and all(len(prompts[p]) > 1 for p in prompt_of_row):
-            return self._go_on(prompts, prompt_of_row, room, read)
+        if caches is not None and all(len(prompts[p]) > 1 for p in prompt_of_row):
+            return self._go_on(prompts, prompt_of_row, room, caches)
         # 1. Each prompt once, aligned at its end, so that every row writes its next token to the same column.
         device, order = self.policy.device, list(dict.fromkeys(prompt_of_row))
         width = max(len(prompts[p]) for p in order)
@@ -189,7 +189,7 @@ class _FastDecoder:
         return self.head(hidden_PH[[order.index(p) for p in prompt_of_row]])
 
     def _go_on(
-        self, prompts: Sequence[Sequence[int]], prompt_of_row: Sequence[int], room: int, read: ReadPrompts
+        self, prompts: Sequence[Sequence[int]], prompt_of_row: Sequence[int], room: int, caches: PromptCaches
     ) -> Tensor:
         """From keys and values of all but each prompt's last token."""
         lengths = [len(prompts[p]) - 1 for p in prompt_of_row]
@@ -198,7 +198,7 @@ class _FastDecoder:
         for layer in range(len(self.layers)):
             cache = self.mask_RS.new_zeros(2, len(lengths), self.heads, columns, self.size)
             for row, (p, length) in enumerate(zip(prompt_of_row, lengths, strict=True)):
-                for place, flat_MC in zip(cache, read[p][layer], strict=True):
+                for place, flat_MC in zip(cache, caches[p][layer], strict=True):
                     place[row, :, width - length : width] = flat_MC.view(length, self.heads, self.size).transpose(0, 1)
             self.caches.append(cache)
         return self.step(torch.tensor([prompts[p][-1] for p in prompt_of_row], device=self.policy.device))

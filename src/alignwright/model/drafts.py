@@ -5,8 +5,8 @@ read in one pass, what they share once (`prefix_tree`), and where the likeliest 
 the draft's the draft is the reply; else it is decoded from the first token that is not. A pass and a
 step round otherwise (3e-5 of a logit at most, where they were compared), so where the two likeliest
 tokens lie closer than `CLOSE` nothing is taken from the pass, and the reply is decoded from its
-beginning. Decoding goes on from the keys and values of the pass, so no prompt is read twice. A draft costs
-or saves time and changes no reply.
+beginning. Elsewhere decoding goes on from the keys and values of the pass. A draft costs or saves time and
+changes no reply.
 
 Left out on purpose: a pass over the rest of a draft after the first difference, which seldom fits again.
 
@@ -31,7 +31,7 @@ from alignwright.model.tokens import TokenRow
 CLOSE = 1e-3
 """Of a logit: between the two likeliest tokens, below which a pass does not say which is the likeliest."""
 _CHUNK = 128
-_KEPT = 1 << 29
+_CACHE_BYTES = 1 << 29
 """Bytes of keys and values that are kept at most, of a pass and of what it leaves open."""
 Blocks = tuple[tuple[torch.Tensor, torch.Tensor], ...]
 
@@ -45,7 +45,7 @@ class _Place(NamedTuple):
     clear: bool
 
 
-class _Begun(NamedTuple):
+class _Opening(NamedTuple):
     """What the pass leaves no doubt about, and the keys and values of all but the last token up to there,
     where they are still needed."""
 
@@ -62,12 +62,12 @@ def greedy_from_drafts(
     # 1. What the pass settles: the whole reply, or its beginning up to and with the first token that differs.
     there = [i for i, draft in enumerate(heads) if draft]
     rows = [TokenRow(tuple(prompts[i]), (heads[i],)) for i in there]
-    begun = dict(zip(there, _read(policy, rows, max_new_tokens), strict=True))
-    samples = [begun[i].sample if i in begun else Sample() for i in range(len(prompts))]
+    openings = dict(zip(there, _read(policy, rows, max_new_tokens), strict=True))
+    samples = [openings[i].sample if i in openings else Sample() for i in range(len(prompts))]
     # 2. What it leaves open is decoded, each reply for as many tokens as it may still have.
     left = [i for i, s in enumerate(samples) if _is_open(s, max_new_tokens)]
-    for kept in (True, False):
-        places = [i for i in left if bool(i in begun and begun[i].blocks) == kept]
+    for cached in (True, False):
+        places = [i for i in left if bool(i in openings and openings[i].blocks) == cached]
         if not places:
             continue
         rest = sample(
@@ -78,7 +78,7 @@ def greedy_from_drafts(
             temperature=0.0,
             seed=0,
             batch_rows=policy.batch_rows,
-            read=[begun[i].blocks for i in places] if kept else None,
+            caches=[openings[i].blocks for i in places] if cached else None,
         )
         for i, (more,) in zip(places, rest, strict=True):
             samples[i].ids += more.ids
@@ -107,15 +107,15 @@ def _prefix(places: Sequence[_Place], stop_ids: frozenset[int]) -> Sample:
     return prefix
 
 
-def _is_open(begun: Sample, max_new_tokens: int) -> bool:
-    return not begun.finished and len(begun.ids) < max_new_tokens
+def _is_open(opening: Sample, max_new_tokens: int) -> bool:
+    return not opening.finished and len(opening.ids) < max_new_tokens
 
 
 @torch.inference_mode()
-def _read(policy: LoadedModel, rows: Sequence[TokenRow], max_new_tokens: int) -> list[_Begun]:
+def _read(policy: LoadedModel, rows: Sequence[TokenRow], max_new_tokens: int) -> list[_Opening]:
     """One pass over prompts and drafts: what it says of each reply."""
     head = head_of(policy.model).packed(_CHUNK)
-    begun, kept = [_Begun(Sample())] * len(rows), 0
+    openings, total = [_Opening(Sample())] * len(rows), 0
     with merged(policy):
         for batch in reply_states(policy, rows, keep=_can_keep(policy)):
             tokens = [token for i in batch.rows for token in rows[i].replies[0]]
@@ -126,12 +126,12 @@ def _read(policy: LoadedModel, rows: Sequence[TokenRow], max_new_tokens: int) ->
             for k, i in enumerate(batch.rows):
                 prefix = _prefix(list(islice(each, len(rows[i].replies[0]))), policy.chat.stop_ids)
                 blocks: Blocks = ()
-                if batch.blocks and _is_open(prefix, max_new_tokens) and kept < _KEPT:
+                if batch.blocks and prefix.ids and _is_open(prefix, max_new_tokens) and total < _CACHE_BYTES:
                     path = torch.from_numpy(batch.paths[k][: len(rows[i].prompt) + len(prefix.ids) - 1])
                     blocks = tuple((key_MC[path], value_MC[path]) for key_MC, value_MC in batch.blocks)
-                    kept += sum(part.nbytes for block in blocks for part in block)
-                begun[i] = _Begun(prefix, blocks)
-    return begun
+                    total += sum(part.nbytes for block in blocks for part in block)
+                openings[i] = _Opening(prefix, blocks)
+    return openings
 
 
 def _can_keep(policy: LoadedModel) -> bool:
@@ -139,7 +139,7 @@ def _can_keep(policy: LoadedModel) -> bool:
     config = policy.model.config.get_text_config()
     size = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
     numbers = 2 * config.num_hidden_layers * config.num_key_value_heads * size
-    return bool(numbers * policy.dtype.itemsize * policy.token_budget <= _KEPT)
+    return bool(numbers * policy.dtype.itemsize * policy.token_budget <= _CACHE_BYTES)
 
 
 def _likeliest(logits_CV: torch.Tensor, tokens: Sequence[int]) -> list[_Place]:

@@ -37,7 +37,7 @@ class TransformersDecoder:
         prompts: Sequence[Sequence[int]],
         prompt_of_row: Sequence[int],
         room: int,
-        read: object = None,  # noqa: ARG002 - its cache is the model's own
+        caches: object = None,  # noqa: ARG002 - its cache is the model's own
     ) -> Tensor:
         """One row for each prompt index in `prompt_of_row`, with room for so many tokens; the
         logits of what comes next."""

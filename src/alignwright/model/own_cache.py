@@ -46,7 +46,7 @@ class OwnCacheDecoder:
         prompts: Sequence[Sequence[int]],
         prompt_of_row: Sequence[int],
         room: int,  # noqa: ARG002 - the cache grows
-        read: object = None,  # noqa: ARG002 - its cache is the model's own
+        caches: object = None,  # noqa: ARG002 - its cache is the model's own
     ) -> Tensor:
         """One row for each prompt index in `prompt_of_row`; the logits of what comes next."""
         # 1. Which rows go on together: all of them, or those whose prompts have one length.

@@ -23,7 +23,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from alignwright.model.decoder import Decoder, ReadPrompts, decoding
+from alignwright.model.decoder import Decoder, PromptCaches, decoding
 from alignwright.model.kernels import kernels
 from alignwright.model.loaded_model import LoadedModel
 
@@ -53,10 +53,10 @@ def sample(
     seed: int,
     stop_ids: frozenset[int] | None = None,
     batch_rows: int = 64,
-    read: ReadPrompts | None = None,
+    caches: PromptCaches | None = None,
 ) -> list[list[Sample]]:
     """`n` replies to each prompt of token ids, of as many tokens at most, for all or for each prompt;
-    temperature 0 is greedy. `stop_ids` default to the chat's; `read`: what was read of the prompts."""
+    temperature 0 is greedy. `stop_ids` default to the chat's; `caches`: what was read of the prompts."""
     limits = [max_new_tokens] * len(prompts) if isinstance(max_new_tokens, int) else list(max_new_tokens)
     if n < 1 or batch_rows < 1 or min(limits, default=1) < 1:
         raise ValueError(
@@ -74,7 +74,7 @@ def sample(
         for start in range(0, len(places), batch_rows):
             batch = places[start : start + batch_rows]
             for share in _decode(
-                decoder, prompts, read, batch, [results[p][k] for p, k in batch], limits, temperature, seed, stops
+                decoder, prompts, caches, batch, [results[p][k] for p, k in batch], limits, temperature, seed, stops
             ):
                 if policy.progress:
                     policy.progress(start + share * len(batch), len(places))
@@ -86,7 +86,7 @@ def sample(
 def _decode(
     decoder: Decoder,
     prompts: Sequence[Sequence[int]],
-    read: ReadPrompts | None,
+    caches: PromptCaches | None,
     places: Sequence[tuple[int, int]],
     samples: Sequence[Sample],
     limits: Sequence[int],
@@ -102,7 +102,7 @@ def _decode(
     max_new_tokens = int(limit_R.max())
     uniform_RS = np.stack([np.random.default_rng((seed, p, k)).random(max_new_tokens) for p, k in places])
     # 2. Prefill: each prompt once, however many replies it gets.
-    logits_RV = decoder.begin(prompts, [p for p, _ in places], max_new_tokens, read)
+    logits_RV = decoder.begin(prompts, [p for p, _ in places], max_new_tokens, caches)
     alive = list(range(len(places)))  # which sample each row of the batch fills
     done_R = torch.zeros(len(places), dtype=torch.bool, device=stops.device)
     for step in range(max_new_tokens):
