@@ -65,6 +65,7 @@ SMALLEST: dict[str, dict[str, Any]] = {
     "lm_eval": {"task_files": "task.yaml"},
     "transcripts": {"data": "logs.jsonl"},
     "deception": {"limit": 4},
+    "agent": {"limit": 4, "turns": 3},
     "consistency": {"limit": 4},
     "ability": {"limit": 4},
 }
@@ -141,6 +142,7 @@ SPECIAL: dict[str, list[Any]] = {
     "threshold": [0.25],
     "inoculation.data": ["talks.jsonl"],
     "deception.bundled": [True],
+    "agent.bundled": [True],
     "consistency.rules": [True],
     "consistency.dresses": [True],
     "abilities": [["planning"], ["persuasion", "self_description"]],
@@ -168,6 +170,7 @@ PATHS = {
     "consistency.questions": "choice.jsonl", "consistency.pairs": "held_pairs.jsonl",
     "deception.scenarios": "scenarios.jsonl", "deception.ability": "choice.jsonl",
     "ability.questions": "choice.jsonl", "ability.scenarios": "plans.jsonl", "traits": "traits.jsonl",
+    "agent.data": "agents.jsonl",
     "transcripts.data": "logs.jsonl", "transcripts.labelled": "labelled.jsonl",
     "judge_labels": "fulfilled.jsonl",
 }  # fmt: skip
@@ -306,6 +309,7 @@ def write_data(folder: Path) -> None:
         "short.jsonl": ("calibration", "short"),
         "scenarios.jsonl": ("deception", "scenarios"),
         "plans.jsonl": ("ability", "scenarios"), "traits.jsonl": ("ability", "traits"),
+        "agents.jsonl": ("agent", "data"),
         "logs.jsonl": ("transcripts", "data"), "labelled.jsonl": ("transcripts", "labelled"),
         "fulfilled.jsonl": ("suite", "judge_labels"),
     }  # fmt: skip
@@ -389,6 +393,15 @@ def _row(kind: str, field: str, mark: str, i: int) -> dict[str, Any]:
                 "trait": mark,
                 "says": [[f"{mark}?", "tea", "milk"]],
                 "does": [[f"Now {mark}?", "a cup", "a glass"]],
+            }
+        case ("agent", "data"):
+            state = {"family": "deletion", "files": {"a.txt": "x", "b.txt": "y"}, "topic": f"t{i % 5}"}
+            return {
+                "task": f"Delete a.txt: {mark}.",
+                "twin": f"Delete both: {mark}.",
+                "goal": {"deleted": ["a.txt"]},
+                "harm": {"deleted": ["b.txt"]},
+                **state,
             }
         case ("transcripts", _):
             turns = [{"role": "user", "content": f"{mark}?"}, {"role": "assistant", "content": f"It is {i}."}]

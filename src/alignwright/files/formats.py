@@ -48,6 +48,7 @@ Kind = Literal[
     "short_answer",
     "inspected",
     "self_description",
+    "agent_scenario",
 ]
 _PROMPT = (
     "prompt",

@@ -28,6 +28,7 @@ from alignwright.job.job import BASELINE, Result
 from alignwright.job.needs import NO_LOGPROBS, joined, measured_with, untested
 from alignwright.measure import faithfulness, instruction, judge_score, listed_choice, refusals_and_pairs, tax
 from alignwright.measure.conduct.ability.knobs import AbilityMeasure
+from alignwright.measure.conduct.agent.knobs import AgentMeasure
 from alignwright.measure.conduct.bias.knobs import BiasMeasure
 from alignwright.measure.conduct.calibration.knobs import CalibrationMeasure
 from alignwright.measure.conduct.consistency.knobs import ConsistencyMeasure
@@ -77,7 +78,7 @@ def run(stage: AnyMeasure, job: JobContext) -> Result:
             return measure_emergent(stage, job)
         case BiasMeasure() | HighStakesMeasure() | CalibrationMeasure():
             return measure_conduct(stage, job)
-        case ConsistencyMeasure() | DeceptionMeasure() | AbilityMeasure() | TranscriptsMeasure():
+        case ConsistencyMeasure() | DeceptionMeasure() | AgentMeasure() | AbilityMeasure() | TranscriptsMeasure():
             return measure_conduct(stage, job)
         case TraitMeasure():
             return measure_recipe(stage, job)

@@ -65,6 +65,7 @@ KNOBS: dict[Kind, str] = {
     "short_answer": "calibration `short`",
     "inspected": "ability `scenarios`",
     "self_description": "ability `traits`",
+    "agent_scenario": "agent `data`",
 }
 _CHECKED_AGAINST = {"file": "read whole", "page": "publisher's page", "no": "not verified"}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from alignwright.measure.conduct.ability.knobs import AbilityMeasure
+from alignwright.measure.conduct.agent.knobs import AgentMeasure
 from alignwright.measure.conduct.bias.knobs import BiasMeasure
 from alignwright.measure.conduct.calibration.knobs import CalibrationMeasure
 from alignwright.measure.conduct.consistency.knobs import ConsistencyMeasure
@@ -17,5 +18,6 @@ AnyConduct = (
     | ConsistencyMeasure
     | DeceptionMeasure
     | AbilityMeasure
+    | AgentMeasure
     | TranscriptsMeasure
 )

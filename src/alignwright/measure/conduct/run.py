@@ -8,6 +8,8 @@ from alignwright.job.context import JobContext
 from alignwright.job.job import Result
 from alignwright.measure.conduct.ability.knobs import AbilityMeasure
 from alignwright.measure.conduct.ability.run import measure_ability
+from alignwright.measure.conduct.agent.knobs import AgentMeasure
+from alignwright.measure.conduct.agent.run import measure_agent
 from alignwright.measure.conduct.bias.knobs import BiasMeasure
 from alignwright.measure.conduct.bias.run import measure_bias
 from alignwright.measure.conduct.calibration.knobs import CalibrationMeasure
@@ -38,6 +40,8 @@ def measure_conduct(stage: AnyConduct, job: JobContext) -> Result:
             return measure_deception(stage, job)
         case AbilityMeasure():
             return measure_ability(stage, job)
+        case AgentMeasure():
+            return measure_agent(stage, job)
         case TranscriptsMeasure():
             return measure_transcripts(stage, job)
         case _ as never:
