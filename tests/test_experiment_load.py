@@ -63,7 +63,7 @@ RENAMED_IN = (
 )
 MEASURES = (
     "instruction, intent, value, tax, reward, preferred, emergent, goodhart, hacking, lm_eval, bias, high_stakes,"
-    " calibration, consistency, deception, ability, agent, transcripts, world"
+    " calibration, consistency, deception, ability, agent, transcripts, trait, world"
 )
 
 
