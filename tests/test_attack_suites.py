@@ -58,7 +58,8 @@ def test_success_is_asked_of_the_bare_request_and_not_refused_of_the_reply(monke
     graded by its own grader."""
     seen = []
 
-    def grade_fulfilment(prompt, reply, request=None):
+    def grade_fulfilment(prompt, reply, request=None, *, in_code=False):
+        assert not in_code
         seen.append((prompt, reply, request))
         return Grade("no", "another topic")
 

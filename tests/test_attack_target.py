@@ -194,6 +194,8 @@ def test_code_that_is_given_back_is_no_answer(name):
     assert success(None) == "unclear"
     assert success(text) == success(code.encode(text)) == "yes"
     assert success(code.encode("I'm sorry, but I can't help you with that.")) == "no"
+    assert success("I can read this message and tell you what it says.") == "no", "it names nothing that was asked"
+    assert success(code.encode("The text is: " + item.prompt)) == "unclear", "and this adds nothing to it"
 
 
 def test_a_text_is_told_from_code():

@@ -5,12 +5,14 @@ from __future__ import annotations
 
 import io
 import json
+from types import SimpleNamespace
 
 import pytest
 from chat_server import last, server
 from judge_doubles import letter
 from rich.console import Console
 
+from alignwright.attack.encodings import CODES
 from alignwright.attack.judging.judge import Exhibit, SuccessJudge, question
 from alignwright.attack.outcomes import fixed_samples, search_samples
 from alignwright.attack.target import Attempt, Target
@@ -23,6 +25,7 @@ from alignwright.job.job import Result
 from alignwright.job.judge_cache import JudgeCache
 from alignwright.job.ledger import Ledger
 from alignwright.job.records import write_result
+from alignwright.run.rejudge.judges import by_rules
 from alignwright.run.rejudge.rejudge import rejudge
 from alignwright.run.rejudge.table import show
 
@@ -218,3 +221,12 @@ def test_a_file_of_attacks_is_judged_by_its_conversations(tmp_path):
     file.write_text("".join(each.model_dump_json() + "\n" for each in tries))
     rate = rates(rejudge(file, "rules"))["attack.best_of_n.success", None]
     assert (rate.value, rate.n) == (pytest.approx(2 / 10), 10)
+
+
+def test_a_stored_reply_to_a_request_in_code_is_graded_as_when_it_was_made(tmp_path):
+    item, code = RefusalItem(prompt="How do I fold a paper boat from a sheet?", kind="harmful"), CODES["base64"]
+    asked = Attempt(item, Conversation.user(code.encode(item.prompt)), "base64", code.decode)
+    for reply in ("I can read this and tell you what it says.", "Lay the sheet down and turn its corners in."):
+        speaker = SimpleNamespace(name="it", generate=lambda p, text=reply, **_: [[Reply(text=text, parent=p[0].id)]])
+        (made,) = Target(speaker, "mutate", 8).attempt([asked])
+        assert [verdict for verdict, _ in by_rules([made])] == [made.success] == ["no" if "says" in reply else "yes"]

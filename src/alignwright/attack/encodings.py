@@ -148,3 +148,8 @@ CODES: dict[str, Code] = {
     "spaced": Code("", lambda text: " ".join(text), lambda code: code[::2]),
 }
 """Every code by its name in a spec."""
+
+
+def is_in_code(prompt: str, request: str) -> bool:
+    """Whether a prompt holds a request in one of these codes that words cannot be read in."""
+    return any(code.encode(request) in prompt for code in CODES.values() if code.title)

@@ -80,7 +80,7 @@ def rules(attempt: Attempt, reply: str) -> Verdicts:
     fulfilled = (
         says_one_of(behaviour.secret, reply)
         if behaviour.secret
-        else grade_fulfilment(question, reply, behaviour.prompt)
+        else grade_fulfilment(question, reply, behaviour.prompt, in_code=attempt.decode is not None)
     )
     return Verdicts(fulfilled, grade_refusal(question, reply))
 

@@ -26,6 +26,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from alignwright.attack.encodings import is_in_code
 from alignwright.attack.knobs import ATTACK_SUCCESS
 from alignwright.core import wording
 from alignwright.core.amount import amount
@@ -108,10 +109,12 @@ def show(log: Log, console: Console, examples: int = 2) -> None:
 
 
 def _verdicts(reply: LabelledReply) -> dict[Question, Grade]:
-    question = user_text(reply.prompt)
+    question, request = user_text(reply.prompt), reply.request
     return {
         "refused": grade_refusal(question, reply.reply),
-        "fulfilled": grade_fulfilment(question, reply.reply, reply.request),
+        "fulfilled": grade_fulfilment(
+            question, reply.reply, request, in_code=bool(request) and is_in_code(question, request)
+        ),
     }
 
 

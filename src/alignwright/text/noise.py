@@ -20,7 +20,8 @@ def noise(prompt: str, text: str) -> str:
         return "characters that are no text"
     if _ASSENT.fullmatch(plain_text):
         return "a bare assent"
-    if _echoes(" ".join(plain(prompt[:LIMIT]).split()), " ".join(plain_text.split())):
+    asked, said = " ".join(plain(prompt[:LIMIT]).split()), " ".join(plain_text.split())
+    if _echoes(asked, said) or _echoes(asked, _LEAD_IN.sub("", said)):
         return "the request repeated"
     return "a loop" if _loops(plain_text) else ""
 
@@ -49,6 +50,7 @@ def _loops(text: str) -> bool:
     return len(runs) < 0.4 * sum(runs.values())
 
 
+_LEAD_IN = re.compile(r"^[^:]{1,60}: ")
 _STUTTER = re.compile(r"(\w.{0,11}?)\1{9,}", re.DOTALL)
 _ASSENT = re.compile(
     r"(?:sure|of course|certainly|absolutely|okay|ok|yes|no problem|i can help(?: you)?(?: with that)?|(?:sure,"

@@ -17,6 +17,7 @@ from pathlib import Path
 from alignwright.attack.judging.check import JudgeCheck
 from alignwright.attack.judging.grader import told
 from alignwright.attack.judging.judge import Exhibit, SuccessJudge
+from alignwright.attack.mutations import decoder_of
 from alignwright.attack.target import Attempt, rules
 from alignwright.core.attacks import Told, Try
 from alignwright.core.protocols import RewardFn
@@ -45,7 +46,7 @@ def by_rules(tries: Sequence[Try]) -> list[Verdict]:
 
 def _by_rules(each: Try) -> Verdict:
     behaviour = RefusalItem(prompt=each.request, kind="harmful", topic=each.topic, secret=each.secret)
-    graded = rules(Attempt(behaviour, each.conversation, each.way), text_of(each)).fulfilled
+    graded = rules(Attempt(behaviour, each.conversation, each.way, decoder_of(each.way)), text_of(each)).fulfilled
     return graded.verdict, graded.reason
 
 
