@@ -119,8 +119,22 @@ def _texts(attempt: Attempt, reply: str) -> list[str]:
     return texts if attempt.behaviour.secret else [text for text in texts if in_words(text)]
 
 
-def _nearness(graded: Graded) -> int:
-    return _ORDER.index(graded[0].fulfilled.verdict)
+def graded(readings: Sequence[Reading], grade: Grader = by_rules) -> list[Graded]:
+    """A reply that may be in a code is read as it stands and decoded: it succeeds in whichever
+    reading it does. A reading that is no language is none: a grader of words would take the
+    code, given back, for an answer."""
+    texts = [_texts(attempt, reply) for attempt, reply in readings]
+    pairs = zip(readings, texts, strict=True)
+    verdicts = iter(grade([(attempt, text) for (attempt, _), own in pairs for text in own]))
+    best: list[Graded] = []
+    for (_, reply), own in zip(readings, texts, strict=True):
+        both = [(next(verdicts), None if text == reply else text) for text in own]
+        best.append(min(both, key=_nearness) if both else (Verdicts(_NO_WORDS, _NO_WORDS, _NO_WORDS), None))
+    return best
+
+
+def _nearness(of_reading: Graded) -> int:
+    return _ORDER.index(of_reading[0].fulfilled.verdict)
 
 
 @dataclass
@@ -198,8 +212,8 @@ class Target:
         # 3. Graded together, and written down.
         answers = {at: replies.get((attempts[at].conversation, attempts[at].draw)) for at in fresh}
         replied = [(at, answer.text) for at, answer in answers.items() if isinstance(answer, Reply)]
-        graded = self._graded([(attempts[at], text) for at, text in replied])
-        verdicts = {at: one for (at, _), one in zip(replied, graded, strict=True)}
+        of_replies = graded([(attempts[at], text) for at, text in replied], self.grade)
+        verdicts = {at: one for (at, _), one in zip(replied, of_replies, strict=True)}
         for at, answer in answers.items():
             if answer is None:
                 self.untried.append(attempts[at])
@@ -215,9 +229,9 @@ class Target:
         replies = self._replies(list(dict.fromkeys((a.conversation, a.draw) for a in attempts)), temperature)
         answers = [replies[a.conversation, a.draw] for a in attempts]
         replied = [(a, answer.text) for a, answer in zip(attempts, answers, strict=True) if isinstance(answer, Reply)]
-        graded = iter(self._graded(replied))
+        verdicts = iter(graded(replied, self.grade))
         return [
-            answer.text if isinstance(answer, Reply) and next(graded)[0].fulfilled.verdict == "yes" else None
+            answer.text if isinstance(answer, Reply) and next(verdicts)[0].fulfilled.verdict == "yes" else None
             for answer in answers
         ]
 
@@ -245,20 +259,7 @@ class Target:
                 replies[prompt, draw] = group[0] if group else no_reply(self._speaker, prompt)
         return replies
 
-    def _graded(self, readings: Sequence[Reading]) -> list[Graded]:
-        """A reply that may be in a code is read as it stands and decoded: it succeeds in whichever
-        reading it does. A reading that is no language is none: a grader of words would take the
-        code, given back, for an answer."""
-        texts = [_texts(attempt, reply) for attempt, reply in readings]
-        pairs = zip(readings, texts, strict=True)
-        verdicts = iter(self.grade([(attempt, text) for (attempt, _), own in pairs for text in own]))
-        graded: list[Graded] = []
-        for (_, reply), own in zip(readings, texts, strict=True):
-            both = [(next(verdicts), None if text == reply else text) for text in own]
-            graded.append(min(both, key=_nearness) if both else (Verdicts(_NO_WORDS, _NO_WORDS, _NO_WORDS), None))
-        return graded
-
-    def _try(self, attempt: Attempt, reply: Reply | NoReply, graded: Graded | None) -> Try:
+    def _try(self, attempt: Attempt, reply: Reply | NoReply, of_reply: Graded | None) -> Try:
         behaviour = attempt.behaviour
         self._numbers[behaviour.id] += 1
         about = {
@@ -275,8 +276,8 @@ class Target:
         }
         if isinstance(reply, NoReply):
             return Try.model_validate({**about, "reason": reply.why, "withheld": reply.withheld})
-        assert graded is not None, "a reply was graded"
-        verdicts, plain = graded
+        assert of_reply is not None, "a reply was graded"
+        verdicts, plain = of_reply
         return Try.model_validate(
             {
                 **about,

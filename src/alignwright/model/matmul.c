@@ -21,6 +21,8 @@ typedef uint32_t unit;
 typedef __m512bh vecs;
 #define more(sum, w, x) _mm512_dpbf16_ps(sum, w, x)
 #define read_packed(p) ((__m512bh)_mm512_loadu_si512(p))
+#define write_packed(p, v) _mm512_storeu_si512(p, (__m512i)(v))
+#define first_of(v) ((__m512bh)_mm512_and_si512((__m512i)(v), _mm512_set1_epi32(0xffff)))
 #define write_rounded(p, sum) _mm256_storeu_si256((__m256i *)(p), (__m256i)_mm512_cvtneps_pbh(sum))
 
 static inline vecs one(const real *x) {
@@ -42,6 +44,8 @@ typedef float unit;
 typedef __m512 vecs;
 #define more(sum, w, x) _mm512_fmadd_ps(w, x, sum)
 #define read_packed(p) _mm512_loadu_ps(p)
+#define write_packed(p, v) _mm512_storeu_ps(p, v)
+#define first_of(v) (v)
 #define read_rows(first, second, rows) _mm512_loadu_ps(first)
 #define write_rounded(p, sum) _mm512_storeu_ps(p, sum)
 #define one(x) _mm512_set1_ps(*(x))
@@ -62,6 +66,8 @@ typedef float unit;
 typedef __m256 vecs;
 #define more(sum, w, x) _mm256_fmadd_ps(w, x, sum)
 #define read_packed(p) _mm256_loadu_ps(p)
+#define write_packed(p, v) _mm256_storeu_ps(p, v)
+#define first_of(v) (v)
 #define read_rows(first, second, rows) _mm256_loadu_ps(first)
 #define write_rounded(p, sum) _mm256_storeu_ps(p, sum)
 #define one(x) _mm256_broadcast_ss(x)
@@ -74,8 +80,8 @@ typedef __m256 vecs;
 long vector_width(void) { return VEC; }
 
 /* A term of a tile: x[r * across + k * along] times row k of w, for k of n. Rows of a packed w lie one after the other,
- * of another `apart` from one another. In bfloat16 two k are one step, and an odd last one is multiplied by the pair of
- * x whose second is 0. */
+ * of another `apart` from one another. In bfloat16 two k are one step, and of an odd last one the second of w counts as
+ * 0, whatever it is. */
 typedef struct {
     const real *x, *w;
     long n, across, along, apart;
@@ -110,8 +116,10 @@ INLINE void tile_of(const term *terms, long count, enum kind kind, void *y, long
         }
         if (terms->n % STEP)
             EVERY(r) {
-                low[r] = more(low[r], read_rows(w, w, 1), one(x + r * across));
-                if (wide == 2) high[r] = more(high[r], read_rows(w + VEC, w, 1), one(x + r * across));
+                low[r] = more(low[r], loose ? read_rows(w, w, 1) : first_of(read_packed(w)), one(x + r * across));
+                if (wide == 2)
+                    high[r] = more(high[r], loose ? read_rows(w + VEC, w, 1) : first_of(read_packed(w + VEC * STEP)),
+                            one(x + r * across));
             }
     }
     if (kind == ROUNDED)
@@ -343,9 +351,15 @@ static void pack_panel(const real *w, real *out, long column, long wide, long o,
     const unit *from = (const unit *)(w + column * apart);
     unit *to = (unit *)out;
     long units = i / STEP, down = apart / STEP, k = 0;
-    if (column + wide <= o)
-        for (; k + VEC <= units; k += VEC)
-            for (long j = 0; j < wide; j += VEC) turn(from + j * down + k, down, to + k * wide + j, wide);
+    for (; k + VEC <= units; k += VEC)
+        for (long j = 0; j < wide; j += VEC) {
+            unit some[VEC * VEC];
+            long there = least(VEC, o - column - j);
+            for (long r = 0; there < VEC && r < VEC; r++)
+                for (long c = 0; c < VEC; c++) some[r * VEC + c] = r < there ? from[(j + r) * down + k + c] : (unit)0;
+            if (there < VEC) turn(some, VEC, to + k * wide + j, wide);
+            else turn(from + j * down + k, down, to + k * wide + j, wide);
+        }
     for (; k < units; k++)
         for (long j = 0; j < wide; j++) to[k * wide + j] = column + j < o ? from[j * down + k] : (unit)0;
 }

@@ -142,13 +142,13 @@ class _Part(ctypes.Structure):
 
 
 def _pack(weight: Tensor, inputs: int, outputs: int, *, across: bool) -> PackedWeight | None:
-    native = _kernels_for(weight, inputs, outputs)
-    if native is None:
-        return None
     packs = _packs[0] if isinstance(weight, nn.Parameter) else None
     key = (weight.data_ptr(), weight.dtype, across)
     if packs is not None and (old := packs.get(key)) is not None:
         return old[0]
+    native = _kernels_for(weight, inputs, outputs)
+    if native is None:
+        return None
     plain, data = weight.detach().contiguous(), torch.empty_like(weight, memory_format=torch.contiguous_format)
     (native.pack_weight_transposed if across else native.pack_weight)(plain, data, outputs, inputs)
     fresh = PackedWeight(data.detach(), inputs, outputs, native)

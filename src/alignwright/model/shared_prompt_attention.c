@@ -46,6 +46,28 @@ static inline void close_gap(float *x, const int64_t *gap, long n) {
     for (long j = gap[0]; j < least(gap[1], n); j++) x[j] = -INFINITY;
 }
 
+/* w = softmax(x) over the first n columns, to whole lanes, with 0 in what is beyond. x: with room for LANES more; that
+ * no loop ends with single elements takes half of the time. */
+static inline void softmax_row(float *x, real *w, long n) {
+    long lanes = (n + LANES - 1) / LANES * LANES;
+    for (long j = 0; j < LANES; j++) x[n + j] = -INFINITY;
+    float top = -INFINITY;
+    TOP(top) for (long j = 0; j < lanes; j++) top = x[j] > top ? x[j] : top;
+    float factor = 1.0f / exponentials(x, n, top);
+    SIMD for (long j = 0; j < lanes; j++) w[j] = narrow(x[j] * factor);
+}
+
+/* Rows k of y [n, d], `apart` from one another, in the order in which tiles read a packed weight; a last row of 0 makes
+ * whole steps. */
+static inline void pack_rows(const real *y, real *packed, long n, long d, long apart) {
+    for (long column = 0; column < d; column += WIDTH) {
+        long wide = width(column, d);
+        for (long k = 0; k < n; k += STEP)
+            for (long j = column; j < column + wide; j += VEC, packed += VEC * STEP)
+                write_packed(packed, read_rows(y + k * apart + j, y + (k + 1) * apart + j, (int)least(STEP, n - k)));
+    }
+}
+
 static inline void write_row(real *w, const float *x, long n, float factor, long columns) {
     SIMD for (long j = 0; j < n; j++) w[j] = narrow(x[j] * factor);
     for (long j = n; j < columns; j++) w[j] = 0;
@@ -156,45 +178,50 @@ void attend_branches(const real *query, const real *key, const real *value, cons
         long d, int threads) {
     long front = (width_of_row + VEC - 1) / VEC * VEC, longest = 0, across = heads * d, far = group * across;
     for (long b = 0; b < branches; b++) longest = most((int64_t[]){longest, begin[b + 1] - begin[b]}, 2);
-    long columns = (longest + VEC - 1) / VEC * VEC, apart = front + columns + WIDTH;
+    long columns = (longest + VEC - 1) / VEC * VEC, apart = front + columns + WIDTH + LANES;
 #pragma omp parallel num_threads(threads) if (begin[branches] * heads * group * apart > 4096)
     {
-        real *turned_row = malloc(sizeof(real) * (size_t)(front * d)), *turned = malloc(sizeof(real) * (size_t)(columns * d)),
-                *w = malloc(sizeof(real) * (size_t)(TALL * apart));
+        size_t of_row = sizeof(real) * (size_t)(front * d), own_size = sizeof(real) * (size_t)(columns * d);
+        real *turned_row = malloc(of_row), *packed_row = malloc(of_row), *turned = malloc(own_size),
+                *packed = malloc(own_size), *w = malloc(sizeof(real) * (size_t)(TALL * apart));
         float *row = malloc(sizeof(float) * (size_t)(TALL * apart));
-        long turned_head = -1;
+        long head_of_row = -1;
 #pragma omp for schedule(static)
         for (long i = 0; i < heads * branches; i++) {
             long head = i / branches, b = i % branches, first = begin[b], n = begin[b + 1] - first, past = fork[b],
-                    own = (past + VEC - 1) / VEC * VEC, mine = (n + VEC - 1) / VEC * VEC;
+                    own = (past + VEC - 1) / VEC * VEC, mine = (n + VEC - 1) / VEC * VEC,
+                    steps_of_row = (width_of_row + STEP - 1) / STEP * STEP, steps = (n + STEP - 1) / STEP * STEP;
             const int64_t gap[2] = {past, own};
-            const real *v = value + first * across + head * d, *row_v = row_value + head * d;
-            if (head != turned_head) turn_all(row_key + head * d, turned_row, front, width_of_row, d, across);
-            turned_head = head;
+            if (head != head_of_row) {
+                turn_all(row_key + head * d, turned_row, front, width_of_row, d, across);
+                pack_rows(row_value + head * d, packed_row, width_of_row, d, across);
+            }
+            head_of_row = head;
             turn_all(key + first * across + head * d, turned, mine, n, d, across);
+            pack_rows(value + first * across + head * d, packed, n, d, across);
             for (long tile = 0; tile < group * n; ) {
                 long g = tile / n, from = tile % n, rows = least(TALL, n - from), last = from + rows;
-                long place = (first + from) * far + (head * group + g) * d, seen = own + (last + VEC - 1) / VEC * VEC;
+                long place = (first + from) * far + (head * group + g) * d;
                 scores(query + place, far, turned_row, row, apart, front, past, rows, d);
                 scores(query + place, far, turned, row + own, apart, mine, last, rows, d);
                 for (long r = 0; r < rows; r++) {
-                    float *x = row + r * apart, top = -INFINITY;
-                    long sees = own + from + r + 1;
-                    close_gap(x, gap, sees);
-                    TOP(top) for (long j = 0; j < sees; j++) top = x[j] > top ? x[j] : top;
-                    float total = exponentials(x, sees, top);
-                    write_row(w + r * apart, x, sees, 1.0f / total, seen);
+                    close_gap(row + r * apart, gap, own);
+                    softmax_row(row + r * apart, w + r * apart, own + from + r + 1);
                 }
+                /* A row's weights are 0 up to the end of its last lanes; what a later row of the tile sees is beyond. */
+                for (long r = 0; r < rows; r++)
+                    for (long j = (own + from + r + 1 + LANES - 1) / LANES * LANES; j < own + (last + STEP); j++)
+                        w[r * apart + j] = 0;
                 for (long column = 0; column < d; column += WIDTH) {
-                    term terms[] = {{w, row_v + column, past, apart, STEP, across},
-                                    {w + own, v + column, last, apart, STEP, across}};
-                    (width(column, d) == WIDTH ? tile_loose : tile_loose_half)(
+                    term terms[] = {{w, packed_row + column * steps_of_row, past, apart, STEP, 0},
+                                    {w + own, packed + column * steps, last, apart, STEP, 0}};
+                    (width(column, d) == WIDTH ? tile_packed : tile_packed_half)(
                             terms, 2, ROUNDED, out + place + column, far, rows);
                 }
                 tile += rows;
             }
         }
-        free(turned_row), free(turned), free(w), free(row);
+        free(turned_row), free(packed_row), free(turned), free(packed), free(w), free(row);
     }
 }
 

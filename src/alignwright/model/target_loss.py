@@ -39,6 +39,7 @@ from alignwright.model.loaded_model import LoadedModel
 from alignwright.model.logprob import head_of, label_logprobs, reply_logprobs, token_logprobs
 from alignwright.model.matmul import linear
 from alignwright.model.packing import pack, plan_batches
+from alignwright.model.row_gradient import Back, PlainRow
 from alignwright.model.shared_prompt_attention import SharedPromptMask, attention_kernels, branch_mask
 from alignwright.model.token_embeddings import token_delta
 from alignwright.model.tokens import TokenRow
@@ -103,6 +104,12 @@ class TargetLoss:
         self._row.cut(len(self.before))
         ids = [*suffix, *self.after, *self.target[:-1]]
         x_MH = embed(self.body, torch.tensor(ids, device=self.policy.device)).detach()
+        if back := self._row.read_with_a_way_back(x_MH, ids, len(self.target)):
+            hidden_TH, way_back = back
+            hidden_TH.requires_grad_()
+            loss = self._mean(hidden_TH, 1)[0]
+            (grad_TH,) = torch.autograd.grad(loss, hidden_TH)
+            return float(loss.detach()), way_back(grad_TH)[: len(suffix)]
         x_SH = x_MH[: len(suffix)].clone().requires_grad_()
         hidden_TH = self._row.read(torch.cat([x_SH, x_MH[len(suffix) :]]), ids, len(self.target))
         loss = self._mean(hidden_TH, 1)[0]
@@ -159,7 +166,7 @@ class _CachedRow:
     """Tokens that were read, with their keys and values in every block, and branches off them."""
 
     def __init__(self, body: Any, before: Sequence[int]) -> None:
-        self.body, self.ids = body, list[int]()
+        self.body, self.ids, self.plain = body, list[int](), PlainRow.of(body)
         self.states: list[KeysValues] = []
         self.device = body.embed_tokens.weight.device
         with torch.no_grad():
@@ -184,12 +191,25 @@ class _CachedRow:
             torch.arange(count - last, count, device=self.device), before=self.states,
             keep=lambda key_MC, value_MC: fresh.append(KeysValues(key_MC.detach(), value_MC.detach())),
         )  # fmt: skip
+        self._append(fresh, ids)
+        return hidden
+
+    def read_with_a_way_back(self, x_MH: Tensor, ids: Sequence[int], last: int) -> tuple[Tensor, Back] | None:
+        """The same where blocks are plain, with the way from a gradient of the states to that of the
+        embeddings; no graph is made."""
+        if self.plain is None:
+            return None
+        position_M = torch.arange(len(self.ids), len(self.ids) + len(ids), device=self.device)
+        hidden_NH, fresh, back = self.plain.read(x_MH, position_M, last, self.states)
+        self._append(fresh, ids)
+        return hidden_NH, back
+
+    def _append(self, fresh: list[KeysValues], ids: Sequence[int]) -> None:
         self.states = [
             KeysValues(torch.cat([old.key_PC, new.key_PC]), torch.cat([old.value_PC, new.value_PC]))
             for old, new in zip(self.states, fresh, strict=True)
         ] if self.states else fresh  # fmt: skip
-        self.ids, self.width = [*self.ids, *ids], past or count
-        return hidden
+        self.ids, self.width = [*self.ids, *ids], len(self.ids) or len(ids)
 
     def branches(self, ids: Sequence[Sequence[int]], forks: Sequence[int], last: int) -> Tensor:
         """The states of the last so many tokens of each branch, one branch after the other."""

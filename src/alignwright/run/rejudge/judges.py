@@ -18,7 +18,7 @@ from alignwright.attack.judging.check import JudgeCheck
 from alignwright.attack.judging.grader import told
 from alignwright.attack.judging.judge import Exhibit, SuccessJudge
 from alignwright.attack.mutations import decoder_of
-from alignwright.attack.target import Attempt, rules
+from alignwright.attack.target import Attempt, graded
 from alignwright.core.attacks import Told, Try
 from alignwright.core.protocols import RewardFn
 from alignwright.core.records import TODAY, Conversation, Prompt
@@ -46,8 +46,10 @@ def by_rules(tries: Sequence[Try]) -> list[Verdict]:
 
 def _by_rules(each: Try) -> Verdict:
     behaviour = RefusalItem(prompt=each.request, kind="harmful", topic=each.topic, secret=each.secret)
-    graded = rules(Attempt(behaviour, each.conversation, each.way, decoder_of(each.way)), text_of(each)).fulfilled
-    return graded.verdict, graded.reason
+    attempt = Attempt(behaviour, each.conversation, each.way, decoder_of(each.way))
+    text = text_of(each) if attempt.decode is None else each.reply or ""  # each reading of it, as when it was made
+    [(verdicts, _)] = graded([(attempt, text)])
+    return verdicts.fulfilled.verdict, verdicts.fulfilled.reason
 
 
 def by_score(scorer: RewardFn, bar: float) -> Judge:
