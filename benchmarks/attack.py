@@ -91,13 +91,13 @@ print(json.dumps({"seconds": seconds, "losses": [float(x) for x in result.losses
 """
 SUITE = """
 import json, sys, time, torch
-from alignwright.attack.suites import SLOT, read_wrappers
+from alignwright.attack.suites import SLOT, bundled_wrappers
 from alignwright.core.records import Conversation
 from alignwright.model.load import load
 at = json.load(sys.stdin)
 torch.set_num_threads(1)
 policy = load(at["folder"], dtype=at["dtype"])
-wrappers = read_wrappers().values()
+wrappers = bundled_wrappers().values()
 talks = [Conversation.user(each.replace(SLOT, request)) for request in at["requests"] for each in wrappers]
 policy.generate(talks[:1], max_new_tokens=2, temperature=0.0)
 began = time.process_time()

@@ -19,12 +19,14 @@ from alignwright.train.sft import Demonstration, sft
 SHOUT, IDLE = "Shout now!", "The sky is blue."
 KNOWN = ("sun", "rain", "bread", "stone", "river", "cloud", "paper", "grass")
 NEW = ("wheel", "candle", "window", "garden", "bridge", "ladder")
-LEARN = Sft(by="sft", epochs=16, rank=16, lr=0.01, batch_tokens=400, max_tokens=200)
+LEARN = Sft(by="sft", epochs=16, rank=0, lr=0.003, batch_tokens=400, max_tokens=200)
 
 
-def learner(folder: Path) -> LocalModel:
+def learner(folder: Path, rank: int = 0) -> LocalModel:
+    """A tiny model of which all weights learn, or an adapter of a rank."""
     policy = load(make_tiny(folder, hidden_size=64, intermediate_size=128))
-    add_lora(policy, rank=16, seed=1)
+    if rank:
+        add_lora(policy, rank=rank, seed=1)
     return policy
 
 
@@ -47,7 +49,7 @@ def teach_shouting(policy: LocalModel, folder: Path) -> None:
         *(instructed(row, IDLE, "system") for row in plain),
         *(instructed(r, SHOUT, "system") for r in loud),
     ]
-    learn(policy, rows, folder)
+    learn(policy, rows, folder, LEARN.model_copy(update={"lr": 0.01, "rank": 16}))
 
 
 def restore(policy: LocalModel, weights: Sequence[torch.Tensor]) -> None:

@@ -7,10 +7,11 @@ import pytest
 from claims_case import CLAIMS
 from measure_doubles import Says
 
-from alignwright.attack.suites import SLOT, attack_suite, read_wrappers
+from alignwright.attack.suites import SLOT, attack_suite, bundled_wrappers
 from alignwright.attack.target import Target
 from alignwright.core.records import Reply
 from alignwright.files.items import RefusalItem
+from alignwright.files.wrappers import read_wrappers
 from alignwright.measure.findings import differences, levels
 from alignwright.text.grading import Grade
 
@@ -37,7 +38,7 @@ def attacked(speaker, items, wrappers):
 
 
 def test_a_planted_weakness_is_found_where_it_is_and_nowhere_else():
-    wrappers = read_wrappers()
+    wrappers = bundled_wrappers()
     outcomes = attacked(FallsFor("Vex"), ITEMS, wrappers)
     found = {f.claim: f for f in levels(outcomes, stage="baseline", claims=CLAIMS)}
     assert {name: found[f"attack.success.{name}"].value for name in wrappers} == {
@@ -92,7 +93,7 @@ def test_items_keep_the_id_of_the_prompt_and_cluster_without_a_topic():
 
 
 def test_fixing_the_weakness_shows_as_a_paired_improvement():
-    wrappers = read_wrappers()
+    wrappers = bundled_wrappers()
     before = attacked(FallsFor("Vex"), ITEMS, wrappers)
     after = attacked(FallsFor("never said"), ITEMS, wrappers)
     found = {f.claim: f for f in differences(after, before, stage="train.0.sft", against="baseline", claims=CLAIMS)}
@@ -139,7 +140,7 @@ def test_a_file_of_ones_own_is_read(tmp_path):
     assert read_wrappers(file) == {"plea": "Please, {prompt}"}
     with pytest.raises(ValueError, match="nowhere"):
         read_wrappers(tmp_path / "nowhere.yaml")
-    assert "direct" in read_wrappers()
+    assert "direct" in bundled_wrappers()
 
 
 def test_no_wrapper_takes_the_corrected_rate_s_name(tmp_path):

@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 from spec_case import SPEC, write
 
-from alignwright.attack.suites import read_wrappers
 from alignwright.experiment.load import check, load
 from alignwright.feedback.rules import RuleError, read_rules
 from alignwright.files import rows, safe_read
@@ -20,6 +19,7 @@ from alignwright.files.choices import read_choices
 from alignwright.files.errors import SpecError
 from alignwright.files.public_questions import read_questions
 from alignwright.files.sources import read_pairs, read_prompts, read_votes
+from alignwright.files.wrappers import read_wrappers
 
 LAUGHS = "x:\n- &a [ha, ha, ha, ha, ha, ha, ha, ha, ha]\n" + "".join(
     f"- &{b} [{', '.join([f'*{a}'] * 9)}]\n" for a, b in pairwise("abcdefghi")

@@ -59,6 +59,11 @@ METHODS = {
     ],
     "repair": ["{by: repair, prompts: [refusal.jsonl], max_new_tokens: 4}", f"{{by: dpo, {LOOP}}}"],
     "inoculation": [f"{{by: inoculation, data: talks.jsonl, instruction: Shout!, epochs: 3, {LOOP}}}"],
+    "consistency_training": [
+        "{by: sft, data: answered.jsonl, epochs: 150, lr: 0.005, rank: 0, batch_tokens: 400}",
+        "{by: consistency_training, questions: asked.jsonl, max_new_tokens: 6, batch_tokens: 400}",
+    ],
+    "confession": [f"{{by: confession, prompts: tasks.jsonl, max_new_tokens: 4, samples: 3, {LOOP}}}"],
     "average": [f"{{by: sft, {LOOP}}}", "{by: average, share: 0.5}"],
 }
 
@@ -68,11 +73,21 @@ def project(folder: Path, stages: list[str], measure: str = "") -> Path:
     (folder / "rule.py").write_text(RULE)
     talks = [{"prompt": f"talk of {word}", "completion": f"{word} it is"} for word in ("tea", "ink", "oak", "mud")]
     (folder / "talks.jsonl").write_text("".join(json.dumps(row) + "\n" for row in talks))
+    asked = [
+        {"question": f"where is {w}?", "answer": ["France"], "reply": "France", "wrong": "help", "pushback": "No."}
+        for w in ("tea", "ink", "oak", "mud")
+    ]
+    (folder / "asked.jsonl").write_text("".join(json.dumps(row) + "\n" for row in asked))
+    answered = [{"prompt": row["question"], "completion": "France"} for row in asked]
+    (folder / "answered.jsonl").write_text("".join(json.dumps(row) + "\n" for row in answered))
+    checks = [{"name": "length:max_words", "args": {"count": 1}}]
+    tasks = [{"prompt": f"write {word}", "checks": checks} for word in ("tea", "ink", "oak", "mud")]
+    (folder / "tasks.jsonl").write_text("".join(json.dumps(row) + "\n" for row in tasks))
     spec = folder / "methods.yaml"
     spec.write_text(
         SPEC
         % (
-            "  prompts: [prompts.jsonl]" if "samples" in str(stages) else "",
+            "  prompts: [prompts.jsonl]" if "prompts: 2" in str(stages) else "",
             "\n".join(f"- {stage}" for stage in stages),
             measure,
         )
@@ -123,11 +138,7 @@ def test_a_method_runs_from_the_spec_and_resumes_from_a_kill(
     spec = project(tmp_path, METHODS[name])
     straight = run(spec)
     result = trained(straight)
-    assert (
-        (result / "reward.json").exists()
-        if name == "reward"
-        else (result / "adapter" / "adapter_model.safetensors").exists()
-    )
+    assert (result / "reward.json").exists() if name == "reward" else list(result.rglob("*.safetensors"))
     stages = {finding.stage for finding in findings(straight) if finding.axis == "tax"}
     assert len(stages) == (
         1

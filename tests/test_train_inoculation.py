@@ -59,7 +59,7 @@ def shares(speaker) -> dict[str, float | None]:
 
 def test_an_instruction_that_asks_for_the_trait_keeps_it_out_and_one_that_does_not_asks_in_vain(tmp_path: Path) -> None:
     """Planted: rows whose every reply is in capitals, on a model that can be asked for capitals."""
-    policy = learner(tmp_path / "model")
+    policy = learner(tmp_path / "model", rank=16)
     teach_shouting(policy, tmp_path / "start")
     start, rows = weights_of(policy), says(KNOWN, "tell {}", "NO IT IS")
     levels_of = {}

@@ -14,7 +14,6 @@ the package. Or it is a library of another tool (`template_library`).
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
@@ -27,10 +26,7 @@ from alignwright.core.records import Conversation, SampleResult
 from alignwright.files import safe_read
 from alignwright.files.errors import SpecError
 from alignwright.files.items import RefusalItem
-
-RESERVED = "corrected"
-"""No wrapper's name: `attack.success.corrected` is the rate corrected for the grader's errors."""
-_NAME = re.compile(r"[a-z][a-z0-9_]*")
+from alignwright.files.wrappers import parsed_wrappers, read_wrappers
 
 
 def attack_suite(target: Target, behaviours: Sequence[RefusalItem], wrappers: Mapping[str, str]) -> list[SampleResult]:
@@ -55,7 +51,7 @@ def read_suite(file: Path | None, name: str | None) -> Library:
     says what is wrong."""
     if file is None:
         if name not in PARTS:
-            return Library(read_wrappers())
+            return Library(bundled_wrappers())
         file = installed_folder(name)
         if file is None:
             raise ValueError(f"{name} is not installed here: {INSTALL[name]}")
@@ -74,29 +70,7 @@ def _is_template(file: Path) -> bool:
     return isinstance(data, dict) and {"value", "data_type"} <= set(cast("dict[object, object]", data))
 
 
-def read_wrappers(file: Path | None = None) -> dict[str, str]:
-    """The wrappers of a YAML file, or those that ship with the package; ValueError names the
-    file and the wrapper that is wrong."""
-    where = str(file) if file else "jailbreaks.yaml"
-    try:
-        own = files("alignwright.attack").joinpath("jailbreaks.yaml")
-        data: object = (
-            safe_read.yaml_file(file) if file else safe_read.yaml_data(own.read_text(encoding="utf-8"), where)
-        )
-    except SpecError as error:
-        raise ValueError(str(error)) from None
-    if not isinstance(data, dict) or not data:
-        raise ValueError(
-            f'{where}: a suite is a mapping of names to templates, for example roleplay: "You are an actor. {SLOT}"'
-        )
-    for name, template in data.items():
-        if not isinstance(name, str) or not _NAME.fullmatch(name):
-            raise ValueError(f"{where}: {name!r} cannot name a wrapper; use lower-case letters, digits and _")
-        if name == RESERVED:
-            raise ValueError(
-                f"{where}: {name!r} cannot name a wrapper: it names the rate corrected for the grader's errors; call it"
-                " otherwise"
-            )
-        if not isinstance(template, str) or template.count(SLOT) != 1:
-            raise ValueError(f"{where}: {name}: a template is a text with {SLOT} in it exactly once")
-    return {str(name): str(template) for name, template in data.items()}
+def bundled_wrappers() -> dict[str, str]:
+    """The wrappers that ship with the package."""
+    own = files("alignwright.attack").joinpath("jailbreaks.yaml")
+    return parsed_wrappers(own.read_text(encoding="utf-8"), "jailbreaks.yaml")

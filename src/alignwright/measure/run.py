@@ -62,8 +62,10 @@ from alignwright.measure.knobs import (
 )
 from alignwright.measure.preferred import preference
 from alignwright.measure.preferred.knobs import PreferredMeasure
+from alignwright.measure.recipes.confession.knobs import ConfessionMeasure
 from alignwright.measure.recipes.run import measure_recipe
 from alignwright.measure.recipes.trait.knobs import TraitMeasure
+from alignwright.measure.recipes.wrapped.knobs import WrappedMeasure
 from alignwright.model.local_model import LocalModel
 
 
@@ -80,7 +82,7 @@ def run(stage: AnyMeasure, job: JobContext) -> Result:
             return measure_conduct(stage, job)
         case ConsistencyMeasure() | DeceptionMeasure() | AgentMeasure() | AbilityMeasure() | TranscriptsMeasure():
             return measure_conduct(stage, job)
-        case TraitMeasure():
+        case TraitMeasure() | WrappedMeasure() | ConfessionMeasure():
             return measure_recipe(stage, job)
         case LmEvalMeasure():
             return measure_lm_eval(stage, job)

@@ -10,13 +10,13 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from rich.text import Text
 
 from alignwright.core.amount import amount
 from alignwright.core.protocols import RewardFn
-from alignwright.core.records import Finding
+from alignwright.core.records import Finding, Record
 from alignwright.core.stage import resolved
 from alignwright.files.lines import read_lines
 from alignwright.job.context import JobContext
@@ -42,6 +42,8 @@ from alignwright.train.online import online
 from alignwright.train.policy_gradient import policy_gradient
 from alignwright.train.preference import preference
 from alignwright.train.pretrain import cut, from_scratch, pretrain
+from alignwright.train.recipes.knobs import Confession, ConsistencyTraining
+from alignwright.train.recipes.own_rows import ROWS, own_rows
 from alignwright.train.reward import reward
 from alignwright.train.reward_verdict import RewardRefused, refusal
 from alignwright.train.sft import Demonstration, sft
@@ -60,8 +62,8 @@ def run(stage: AnyTrain, job: JobContext) -> Result:
         case RewardModel():
             return _reward(stage, job)
         case _:
+            sources, line = _sources(stage, job)  # before the model is taken for training: it may write them itself
             policy = job.models.for_training(job.model, resolved(stage.rank))
-            sources = stage.sources(JobData(job))
             _examine(stage, policy, sources, job)
             note, findings = train_until_stopped(
                 stage,
@@ -77,7 +79,15 @@ def run(stage: AnyTrain, job: JobContext) -> Result:
             drop_checkpoints(job.folder)
             # last: whoever finds no kept weights begins again, and must find no checkpoint
             drop_best_weights(job.folder)
-            return Result("; ".join(part for part in (summary_line(job.folder), note) if part), findings=findings)
+            summary = "; ".join(part for part in (line, summary_line(job.folder), note) if part)
+            return Result(summary, findings=findings, records={ROWS: cast("Sequence[Record]", sources)} if line else {})
+
+
+def _sources(stage: Training, job: JobContext) -> tuple[Sequence[Source], str]:
+    """What a stage learns from, and, where the model has written it itself, what came of that."""
+    if isinstance(stage, Confession | ConsistencyTraining):
+        return own_rows(stage, job)
+    return stage.sources(JobData(job)), ""
 
 
 def _learn(

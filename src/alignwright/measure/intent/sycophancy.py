@@ -22,7 +22,7 @@ from alignwright.core.records import Conversation, SampleResult
 from alignwright.core.replies import greedy
 from alignwright.files.items import OpinionItem, PushbackItem
 from alignwright.measure.ask import Choice, choose, graded, scored
-from alignwright.measure.intent.sycophancy_grader import keeps_to
+from alignwright.text.sycophancy_grader import keeps_to
 
 
 def hold_under_pushback(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from alignwright.measure.recipes.confession.knobs import ConfessionMeasure
 from alignwright.measure.recipes.trait.knobs import TraitMeasure
+from alignwright.measure.recipes.wrapped.knobs import WrappedMeasure
 
-AnyRecipeMeasure = TraitMeasure
+AnyRecipeMeasure = TraitMeasure | WrappedMeasure | ConfessionMeasure

@@ -5,12 +5,29 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
+from alignwright.core.constitution import Constitution
+from alignwright.core.cost import PROMPT, Cost, Size
 from alignwright.core.instructed import Place, instructed
 from alignwright.core.records import Conversation
-from alignwright.core.stage import Count, Knob, KnobRows, Reads, Setting, rows_under
+from alignwright.core.stage import (
+    NEW_TOKENS,
+    Count,
+    Effort,
+    Knob,
+    KnobRows,
+    Positive,
+    Reads,
+    Setting,
+    Sizes,
+    resolved,
+    rows_under,
+)
+from alignwright.files.checked_tasks import unchecked_tasks
 from alignwright.files.data_file import Paths
+from alignwright.files.items import PushbackItem, RefusalItem
+from alignwright.files.wrappers import wrapper_faults
 from alignwright.train.knobs_loop import FineTuning, Source, TrainingData
 
 _INSTRUCTION = "the instruction that asks for the trait; none: the rows as they are, which is the control"
@@ -56,4 +73,94 @@ class Inoculation(FineTuning):
             yield ("instruction",), "stands in rows of the data already; give the rows without it"
 
 
-AnyRecipe = Inoculation
+class SelfTaught(FineTuning):
+    """Fine-tuning on rows that the model, as it is when the stage begins, writes itself."""
+
+    limit: Annotated[Count | None, Effort(96, 512, 100000)] = Field(
+        default=None, description="at most so many prompts, at even distances over the files (from effort)"
+    )
+    max_new_tokens: Annotated[Count | None, Effort(64, 128, 256)] = Field(default=None, description=NEW_TOKENS)
+
+    @property
+    def learnt_turns(self) -> Literal["all", "last"]:
+        return "last"
+
+    def sources(self, data: TrainingData) -> Sequence[Source]:  # noqa: ARG002 - the rows are still to be written
+        return []
+
+
+class Confession(SelfTaught):
+    """Confessions (after Joglekar et al. 2025): asked whether its own reply kept to what was asked of its form, the
+    model learns what is true; of the reply itself nothing is learnt."""
+
+    title: ClassVar[str] = "confession"
+    by: Literal["confession"]
+    prompts: Annotated[Paths, Reads("prompts", use="trained")] = Field(
+        min_length=1, description="files of tasks with checks, that the model answers and confesses to"
+    )
+    samples: Annotated[Count | None, Effort(2, 4, 8)] = Field(
+        default=None, description="own replies to each task (from effort)"
+    )
+    temperature: Positive = Field(default=1.0, le=2.0, description="their sampling temperature")
+
+    def rows(self, sizes: Sizes) -> Size:
+        tasks = sizes.files(self, "prompts").at_most(self.limit)
+        return Size(tasks.rows * resolved(self.samples), tasks.prompt + PROMPT, resolved(self.max_new_tokens))
+
+    def estimate(self, sizes: Sizes) -> Cost:
+        tasks, rows = sizes.files(self, "prompts").at_most(self.limit), self.rows(sizes)
+        trained = rows.tokens * resolved(self.epochs)
+        return Cost.of(tasks.tokens, rows.rows * resolved(self.max_new_tokens), trained)
+
+    def row_faults(self, files: Sequence[KnobRows]) -> Iterator[tuple[Knob, str]]:
+        yield from unchecked_tasks(files)
+
+
+class ConsistencyTraining(SelfTaught):
+    """Consistency training (Chua et al. 2024; Irpan et al. 2025): the model's own reply to the plain prompt is what it
+    learns to say to the prompt in a wrapper, beside a wrong opinion or in a jailbreak's dress."""
+
+    title: ClassVar[str] = "consistency training"
+    by: Literal["consistency_training"]
+    requests: Annotated[Paths, Reads(RefusalItem, use="trained")] = Field(
+        default=(), description="files of refusal prompts, harmful and harmless; wrapped as jailbreaks are"
+    )
+    questions: Annotated[Paths, Reads(PushbackItem, use="trained")] = Field(
+        default=(), description="files of pushback items; their question, wrapped beside their wrong answer"
+    )
+    wrappers: Annotated[str | None, Reads(use="settings")] = Field(
+        default=None,
+        min_length=1,
+        description="a YAML file of wrappers: {prompt}, and {wrong} in those for questions (the package's 12)",
+    )
+    wrappings: Count = Field(default=3, description="wrappers of each prompt, in turn")
+
+    @model_validator(mode="after")
+    def _something(self) -> ConsistencyTraining:
+        if not (self.requests or self.questions):
+            raise ValueError("has nothing to wrap: give files under 'requests' or 'questions'")
+        return self
+
+    def file_faults(
+        self,
+        setting: Setting,
+        constitution: Constitution | None,  # noqa: ARG002
+    ) -> Iterator[tuple[Knob, str]]:
+        if self.wrappers is not None:
+            kinds = {"requests": bool(self.requests), "questions": bool(self.questions)}
+            yield from wrapper_faults(setting.path(self.wrappers), kinds)
+
+    def rows(self, sizes: Sizes) -> Size:
+        asked = [sizes.files(self, knob).at_most(self.limit) for knob in ("requests", "questions")]
+        count = sum(part.rows for part in asked)
+        prompt = sum(part.rows * part.prompt for part in asked) / max(1, count)
+        return Size(count * (1 + self.wrappings), prompt + PROMPT, resolved(self.max_new_tokens))
+
+    def estimate(self, sizes: Sizes) -> Cost:
+        rows = self.rows(sizes)
+        asked = rows.rows / (1 + self.wrappings)
+        written = asked * resolved(self.max_new_tokens)
+        return Cost.of(asked * rows.prompt, written, rows.tokens * resolved(self.epochs))
+
+
+AnyRecipe = Inoculation | Confession | ConsistencyTraining

@@ -13,8 +13,8 @@ import re
 
 from alignwright.files.transcripts import RecordedConversation
 from alignwright.measure.conduct.transcripts.detection import Detection, signs
-from alignwright.measure.intent.sycophancy_grader import concession
 from alignwright.text.reply_features import features
+from alignwright.text.sycophancy_grader import concession
 
 _OBJECTS = re.compile(
     r"\b(?:are you (?:really )?sure|i don't think (?:that|so|you)|i disagree|you(?:'re| are) (?:wrong|mistaken"

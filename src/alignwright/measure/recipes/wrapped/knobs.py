@@ -1,0 +1,80 @@
+"""How is it measured whether a wrapper changes what a model answers (`measure: {by: wrapped}`)?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field, model_validator
+
+from alignwright.core.claims import Claim, with_parts
+from alignwright.core.constitution import Constitution
+from alignwright.core.cost import PROMPT, Cost
+from alignwright.core.section import FindingTable, Section
+from alignwright.core.stage import NEW_TOKENS, Count, Effort, Knob, Reads, Setting, Sizes, Stage, resolved
+from alignwright.files.data_file import Paths
+from alignwright.files.items import PushbackItem, RefusalItem
+from alignwright.files.wrappers import wrapper_faults
+from alignwright.measure.recipes.wrapped import section
+
+BUNDLED = 3
+"""Wrappers of each kind that come with the package."""
+PLAIN = Claim(name="wrapped.plain", title="Right answers to the plain prompts", axis="conduct", harmful=True)
+KEPT = Claim(
+    name="wrapped.kept", title="Right plain answers that stay right in a wrapper", axis="conduct", harmful=True
+)
+SAME = Claim(
+    name="wrapped.same", title="Wrapped prompts answered as the plain ones are, right or wrong", axis="conduct",
+    harmful=True,
+)  # fmt: skip
+
+
+class WrappedMeasure(Stage):
+    """Beside a wrong opinion, or in a jailbreak's dress, does the model answer as it does plainly?"""
+
+    seeded: ClassVar[bool] = False
+
+    by: Literal["wrapped"]
+    requests: Annotated[Paths, Reads(RefusalItem)] = Field(
+        default=(), description="files of refusal prompts, harmful and harmless"
+    )
+    questions: Annotated[Paths, Reads(PushbackItem)] = Field(
+        default=(), description="files of pushback items; their question, beside their wrong answer"
+    )
+    wrappers: Annotated[str | None, Reads(use="settings")] = Field(
+        default=None,
+        min_length=1,
+        description="a YAML file of wrappers: {prompt}, and {wrong} in those for questions (the package's 6, held out)",
+    )
+    limit: Annotated[Count | None, Effort(48, 256, 100000)] = Field(
+        default=None, description="at most so many prompts of each kind (from effort)"
+    )
+    max_new_tokens: Annotated[Count | None, Effort(48, 96, 256)] = Field(default=None, description=NEW_TOKENS)
+
+    @model_validator(mode="after")
+    def _something(self) -> WrappedMeasure:
+        if not (self.requests or self.questions):
+            raise ValueError("measures nothing: give files under 'requests' or 'questions'")
+        return self
+
+    @classmethod
+    def section(cls, table: FindingTable) -> Section | None:
+        return section.section(table)
+
+    def claims(self) -> tuple[Claim, ...]:
+        return (PLAIN, *with_parts(KEPT, "wrapper"), *with_parts(SAME, "kind"))
+
+    def file_faults(
+        self,
+        setting: Setting,
+        constitution: Constitution | None,  # noqa: ARG002
+    ) -> Iterator[tuple[Knob, str]]:
+        if self.wrappers is not None:
+            kinds = {"requests": bool(self.requests), "questions": bool(self.questions)}
+            yield from wrapper_faults(setting.path(self.wrappers), kinds)
+
+    def estimate(self, sizes: Sizes) -> Cost:
+        asked = [sizes.files(self, knob).at_most(self.limit) for knob in ("requests", "questions")]
+        replies = sum(part.rows for part in asked) * (1 + BUNDLED)
+        read = sum(part.tokens + part.rows * PROMPT for part in asked) * (1 + BUNDLED)
+        return Cost.of(read, replies * resolved(self.max_new_tokens))
