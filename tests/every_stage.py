@@ -18,6 +18,7 @@ from alignwright.attack.knobs import AnyAttack
 from alignwright.core.records import Record
 from alignwright.experiment.unions import AnyMeasure, AnyTrain
 from alignwright.feedback.knobs import AnyFeedback, Collect
+from alignwright.lens.knobs import AnyLens
 
 COUNT = 20  # rows of each file: enough for every stage's least
 RULE = (
@@ -71,6 +72,9 @@ SMALLEST: dict[str, dict[str, Any]] = {
     "agent": {"limit": 4, "turns": 3},
     "consistency": {"limit": 4},
     "ability": {"limit": 4},
+    "probe": {"concept": "truth", "data": "labelled_texts.jsonl", "layer": 1},
+    "logit_lens": {"prompts": "held.jsonl"},
+    "steer": {"requests": "refusal.jsonl", "tried": "tried.jsonl"},
 }
 """What a stage must be given beside its name; those that are not here need nothing."""
 TOGETHER: dict[str, dict[str, Any]] = {
@@ -92,6 +96,8 @@ TOGETHER: dict[str, dict[str, Any]] = {
     "cost_limit": {"cost": "rules.yaml"},
     "kl_target": {"kl_coef": 0.1},
     "judge_labels": {"judge": "self"},
+    "probe.positive": {"negative": "held.jsonl"},
+    "probe.negative": {"positive": "held.jsonl"},
 }
 """Options that do something only beside others."""
 SPECIAL: dict[str, list[Any]] = {
@@ -157,6 +163,9 @@ SPECIAL: dict[str, list[Any]] = {
     "task_files": ["task.yaml", ["task.yaml"]],
     "lower": [["every.acc"]],
     "scores": [["every.acc_norm"]],
+    "concept": ["honesty"],
+    "probe.layer": [0, 0.5],
+    "steer.layer": [0, 0.5],
 }
 ON_REQUESTS = [f"{get_args(kind.model_fields['by'].annotation)[0]}.prompts" for kind in get_args(AnyAttack)]
 PATHS = {
@@ -179,6 +188,9 @@ PATHS = {
     "agent.data": "agents.jsonl",
     "transcripts.data": "logs.jsonl", "transcripts.labelled": "labelled.jsonl",
     "judge_labels": "fulfilled.jsonl",
+    "probe.data": "labelled_texts.jsonl", "probe.requests": "refusal.jsonl",
+    "tried": "tried.jsonl", "steer.requests": "refusal.jsonl",
+    "probe.positive": "held.jsonl", "probe.negative": "watch.jsonl",
 }  # fmt: skip
 
 
@@ -189,6 +201,7 @@ def kinds() -> Iterator[tuple[str, str, type[Record]]]:
         ("train", AnyTrain),
         ("measure", AnyMeasure),
         ("attack", AnyAttack),
+        ("lens", AnyLens),
     ):
         for record in get_args(union):
             yield section, get_args(record.model_fields["by"].annotation)[0], record
@@ -320,6 +333,7 @@ def write_data(folder: Path) -> None:
         "agents.jsonl": ("agent", "data"),
         "logs.jsonl": ("transcripts", "data"), "labelled.jsonl": ("transcripts", "labelled"),
         "fulfilled.jsonl": ("suite", "judge_labels"),
+        "labelled_texts.jsonl": ("probe", "data"), "tried.jsonl": ("value", "prompts"),
     }  # fmt: skip
     for name, (kind, field) in fields.items():
         write_rows(folder / name, kind, field)
@@ -415,6 +429,8 @@ def _row(kind: str, field: str, mark: str, i: int) -> dict[str, Any]:
                 "harm": {"deleted": ["b.txt"]},
                 **state,
             }
+        case ("probe", "data"):
+            return {"text": f"The {mark} is here.", "label": i % 2, "topic": f"t{i % 5}"}
         case ("transcripts", _):
             turns = [{"role": "user", "content": f"{mark}?"}, {"role": "assistant", "content": f"It is {i}."}]
             return {"messages": turns, "hacked": bool(i % 2)}

@@ -22,6 +22,7 @@ from alignwright.files.data_file import DataFile
 from alignwright.files.errors import SpecError
 from alignwright.files.formats import near
 from alignwright.files.items import ChoiceItem, MathItem, RefusalItem
+from alignwright.files.labelled_texts import LabelledText
 from alignwright.files.public_questions import PersonaItem
 from alignwright.files.published import formats as published
 from alignwright.files.replies import read_replies
@@ -44,6 +45,7 @@ READ: dict[str, Callable[..., Any]] = {
     "bbq": lambda source, **known: read_items(source, BbqItem, **known),
     "crows": lambda source, **known: read_items(source, CrowsPair, **known),
     "winobias": lambda source, **known: read_items(source, WinoBiasItem, **known),
+    "labelled_text": lambda source, **known: read_items(source, LabelledText, **known),
     "trait": lambda source, **known: read_items(source, PersonaItem, **known),
 }
 _RISK = "anthropic_mwe/advanced-ai-risk/human_generated_evals"
@@ -74,6 +76,12 @@ FILES: dict[tuple[str, str], tuple[str, int, int, str]] = {
     ("PIQA", "choice"): ("piqa/valid.jsonl", 1838, 0, ""),
     ("BBQ", "choice"): ("bbq/Religion.jsonl", 1200, 0, ""),
     ("true and false statements (Azaria and Mitchell; Geometry of Truth)", "choice"): (
+        "azaria_mitchell/animals_true_false.csv",
+        1008,
+        0,
+        "",
+    ),
+    ("true and false statements, to be read as they are", "labelled_text"): (
         "azaria_mitchell/animals_true_false.csv",
         1008,
         0,

@@ -200,6 +200,8 @@ def last_stage(findings: Sequence[Finding]) -> str:
 def _judge(promise: Promise, finding: Finding, flip: bool, verb: str) -> Verdict:
     if why := finding.detail.get("untested"):
         return _untested(promise, f"it was not measured: {why}", finding)
+    if why := finding.detail.get("no_signal"):
+        return _untested(promise, f"it shows nothing beside its controls: {why}", finding)
     if why := finding.detail.get("unvalidated"):
         return _untested(promise, f"grader not validated: {why}", finding)
     if finding.value is None or finding.low is None or finding.high is None:

@@ -20,8 +20,8 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Role = Literal["system", "developer", "user", "assistant", "tool"]
 Axis = Literal[
-    "instruction", "intent", "value", "reward", "goodhart", "tax", "emergent", "conduct", "attack", "feedback",
-    "training", "logs",
+    "instruction", "intent", "value", "reward", "goodhart", "tax", "emergent", "conduct", "inside", "attack",
+    "feedback", "training", "logs",
 ]  # fmt: skip
 Status = Literal["pass", "fail", "unscored", "error"]
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
@@ -307,6 +307,8 @@ class Finding(Record):
     - `refused`, `reason`: a judge's check found no signal in it, and why
     - `margin`: the loss that a tax was tested against, in the claim's unit
     - `untested`: why nothing could be measured
+    - `no_signal`: why a number that was measured shows nothing beside its controls: promises about it are untested
+    - `layer N`: the number at that layer of a sweep; `layer`: at which one the finding's own is
     - `unvalidated`: why nobody knows how often the grader behind it is right
     - `beyond_data`: the value is an extrapolation
     - `tries`, `a`, `b`: to how many tries a rate was extrapolated, by which law

@@ -27,6 +27,7 @@ OF_THE_MODEL: tuple[Axis, ...] = (
     "tax",
     "emergent",
     "conduct",
+    "inside",
     "attack",
 )
 """The axes of what the model does, as against its judges and its training."""

@@ -184,7 +184,7 @@ class Stage(Record):
     """Of a voter: whether it writes replies of its own, which later voters can compare."""
     makes_preferences: ClassVar[bool] = False
     """Of a stage of training: whether it leaves preferences for the stages after it."""
-    compares: ClassVar[Literal["nothing", "before", "all"]] = "nothing"
+    compares: ClassVar[Literal["nothing", "start", "before", "all"]] = "nothing"
     """Of a measure: which of its own measurements of earlier models it reads."""
     packages: ClassVar[tuple[str, ...]] = ()
     """Installed packages whose version can change its result."""

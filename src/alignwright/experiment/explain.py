@@ -12,7 +12,7 @@ from pydantic_core import ErrorDetails
 
 from alignwright.attack.knobs import AnyAttack
 from alignwright.experiment.experiment import Experiment
-from alignwright.experiment.unions import AnyMeasure, AnyTrain
+from alignwright.experiment.unions import AnyLens, AnyMeasure, AnyTrain
 from alignwright.feedback.knobs import AnyFeedback
 from alignwright.files.errors import Loc, did_you_mean, dotted
 from alignwright.files.positions import Document
@@ -30,6 +30,7 @@ KINDS: dict[str, dict[str, type[BaseModel]]] = {
     "train": _by_name(AnyTrain),
     "attack": _by_name(AnyAttack),
     "measure": _by_name(AnyMeasure),
+    "lens": _by_name(AnyLens),
 }
 _ARMS = ("literal[", "tuple[")
 RENAMED_KNOBS = {

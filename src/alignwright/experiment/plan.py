@@ -8,6 +8,7 @@ other, so that the judge is loaded once.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import cast
 
 from alignwright.experiment.experiment import Experiment, model_stages
 from alignwright.job.job import BASELINE, Job, Role, stage_name
@@ -122,7 +123,7 @@ def _judged(experiment: Experiment, place: int, model: str, judges: Needs) -> Jo
     measure, models = experiment.measure[place], model_stages(experiment)
     needs = _judges_of([name for _, name in measure.judges()], judges) | _of_model(model)
     before = models[: models.index(model)]
-    earlier = {"nothing": (), "before": before[-1:], "all": before}[measure.compares]
+    earlier = {"nothing": (), "start": before[:1], "before": before[-1:], "all": before}[measure.compares]
     if earlier:
         needs["earlier"] = tuple(Job("measure", place, measure, of).name for of in earlier)
     return Job("measure", place, measure, model, needs)
@@ -135,6 +136,9 @@ def _unjudged(experiment: Experiment, model: str) -> Iterator[Job]:
             yield Job("measure", place, measure, model, _of_model(model))
     for place, attack in enumerate(experiment.attack):
         yield Job("attack", place, attack, model, _of_model(model))
+    for place, lens in enumerate(experiment.lens):
+        start = {"earlier": (Job("lens", place, lens).name,)} if lens.compares == "start" and model != BASELINE else {}
+        yield Job("lens", place, lens, model, _of_model(model) | cast("Needs", start))
 
 
 def _judges_of(names: list[str], judges: Needs) -> Needs:

@@ -10,6 +10,7 @@ from alignwright.aggregate.knobs import Pooled
 from alignwright.attack.knobs import AnyAttack
 from alignwright.attack.knobs_repair import Repair
 from alignwright.feedback.knobs import AnyFeedback, Collect
+from alignwright.lens.knobs import AnyLens
 from alignwright.measure.knobs import AnyMeasure as OwnMeasure
 from alignwright.train.knobs import AnyTrain as OwnTrain
 from alignwright.worlds.knobs import AnyWorld
@@ -18,4 +19,5 @@ AnyTrain = OwnTrain | Repair
 Train = Annotated[AnyTrain, Field(discriminator="by")]
 AnyMeasure = OwnMeasure | AnyWorld
 Measure = Annotated[AnyMeasure, Field(discriminator="by")]
-AnyStage = Collect | AnyFeedback | Pooled | AnyTrain | AnyAttack | AnyMeasure
+Lens = Annotated[AnyLens, Field(discriminator="by")]
+AnyStage = Collect | AnyFeedback | Pooled | AnyTrain | AnyAttack | AnyMeasure | AnyLens

@@ -212,7 +212,7 @@ def _twice(experiment: Experiment) -> Iterator[Problem]:
     lists: list[tuple[Loc, tuple[str, ...]]] = [(("promises",), experiment.promises)]
     for part in ("prompts", "pairs", "people"):
         lists.append((("intent", part), getattr(experiment.intent, part)))
-    for section in ("attack", "measure", "feedback"):
+    for section in ("attack", "measure", "lens", "feedback"):
         for place, stage in enumerate(getattr(experiment, section)):
             lists += [((section, place, stage.by, name), value) for name, value in stage if isinstance(value, tuple)]
     for loc, names in lists:

@@ -49,6 +49,7 @@ Kind = Literal[
     "inspected",
     "self_description",
     "agent_scenario",
+    "labelled_text",
 ]
 _PROMPT = (
     "prompt",

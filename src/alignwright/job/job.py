@@ -17,13 +17,13 @@ from alignwright.core.stage import Stage
 
 BASELINE = "baseline"
 """What the start model is called among the models of a run."""
-Section = Literal["collect", "feedback", "aggregate", "train", "attack", "measure"]
+Section = Literal["collect", "feedback", "aggregate", "train", "attack", "measure", "lens"]
 Role = Literal["comparisons", "votes", "preferences", "reward", "model", "start", "earlier"]
 """As what a job needs another: for replies to compare, for votes, for preferences, as a reward model,
 as the model it is applied to, as the model an average begins from, as its own earlier measurement."""
 
 
-PROBES: tuple[Section, ...] = ("measure", "attack")
+PROBES: tuple[Section, ...] = ("measure", "attack", "lens")
 """The sections whose stages are applied to every model, and leave samples."""
 
 
@@ -55,7 +55,7 @@ class Job:
 
     @property
     def probes(self) -> bool:
-        """Whether it measures or attacks a model, and leaves samples."""
+        """Whether it measures, attacks or looks into a model, and leaves samples."""
         return self.section in PROBES
 
     @property

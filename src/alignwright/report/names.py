@@ -42,6 +42,10 @@ AXES: dict[Axis, tuple[str, str]] = {
         "How does it conduct itself?",
         "Bias, care where much is at stake, and doubt where it may be wrong.",
     ),
+    "inside": (
+        "What does it hold inside?",
+        "Directions in its activations, each beside random directions, the words alone and the start model.",
+    ),
     "attack": (
         "Does it hold under attack?",
         "The share of attacked prompts whose reply did what was asked, or did anything but refuse.",

@@ -55,5 +55,9 @@ def run(job: JobContext) -> Result:
             from alignwright.worlds.run import run as run_worlds
 
             return run_worlds(stage, job)
+        case "lens":
+            from alignwright.lens.run import run as run_lens
+
+            return run_lens(stage, job)
         case other:
             raise AssertionError(f"{job.name}: no section is named {other!r}")

@@ -118,7 +118,7 @@ def _prompts(experiment: Experiment) -> list[Conversation]:
     """Prompts of the spec, wherever it has some: what is to be answered, else what is held out."""
     names = [name for name in experiment.intent.prompts if experiment.path(name).is_file()]
     conversations = [prompt.conversation for prompt in experiment.data.prompts(names)]
-    for stage in (*experiment.measure, *experiment.attack):
+    for stage in (*experiment.measure, *experiment.attack, *experiment.lens):
         names = [name for _, name, reads in stage.files() if reads.kind is RefusalItem]
         names = [name for name in names if experiment.path(name).is_file()]
         conversations += [Conversation.user(item.prompt) for item in experiment.data.items(names, RefusalItem, None)]

@@ -66,6 +66,7 @@ KNOBS: dict[Kind, str] = {
     "inspected": "ability `scenarios`",
     "self_description": "ability `traits`",
     "agent_scenario": "agent `data`",
+    "labelled_text": "probe `data`",
 }
 _CHECKED_AGAINST = {"file": "read whole", "page": "publisher's page", "no": "not verified"}
 

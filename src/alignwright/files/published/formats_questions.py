@@ -67,6 +67,14 @@ QUESTIONS: tuple[Format, ...] = (
         "file",
     ),
     Format(
+        "true and false statements, to be read as they are",
+        ("labelled_text",),
+        ("statement", "label"),
+        items.labelled_statement,
+        f"{GIT}balevinstein/Probes",
+        "file",
+    ),
+    Format(
         "ETHICS, commonsense",
         ("choice",),
         ("label", "input", "is_short"),

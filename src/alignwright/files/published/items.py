@@ -63,6 +63,12 @@ def statement(row: Columns) -> Columns:
     )
 
 
+def labelled_statement(row: Columns) -> Columns:
+    """The same as a plain text, whose label is its truth."""
+    topic = {"topic": row["topic"]} if row.get("topic") else {}
+    return {"text": text(row["statement"], "statement"), "label": row["label"], **topic}
+
+
 def commonsense_morality(row: Columns) -> Columns:
     return _yes_no_question(
         f"{text(row['input'], 'input')}\n\nDid I do something that is morally wrong?", row["label"], ("No", "Yes")

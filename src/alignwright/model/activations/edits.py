@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from alignwright.model.activations.layout import Layout, attached, layout_of, states_read, tensor_of
-from alignwright.model.activations.sites import WHERES, Site
+from alignwright.model.activations.sites import Site
 from alignwright.model.loaded_model import LoadedModel
 
 
@@ -61,13 +61,20 @@ def unit(direction_H: Tensor) -> Tensor:
 
 
 def ablate_everywhere(layout: Layout, direction_H: Tensor) -> list[Edit]:
-    """A direction removed from the stream before and after every block, and so from all that is written."""
-    return [
-        Ablate(Site(layer, where), direction_H)
-        for layer in range(len(layout.blocks))
-        for where in WHERES
-        if where in ("resid_pre", "resid_post")
-    ]
+    """A direction removed from all that is written to the stream: the embeddings, and what each block's attention and
+    MLP add; where these cannot be told apart, from what each block reads and leaves."""
+    return [Ablate(site, direction_H) for site in written_sites(layout)]
+
+
+def written_sites(layout: Layout) -> list[Site]:
+    """Where everything that is in the stream comes by."""
+    sites = [Site(0, "resid_pre")]
+    for layer, writes in enumerate(layout.writes):
+        if writes is None:
+            sites += [Site(layer, "resid_pre"), Site(layer, "resid_post")]
+        else:
+            sites += [Site(layer, "attn_out"), *([Site(layer, "mlp_out")] if writes.mlp else [])]
+    return list(dict.fromkeys(sites))
 
 
 @contextmanager

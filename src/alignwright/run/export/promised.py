@@ -19,7 +19,7 @@ from alignwright.core.stage import Reads, Stage, written_knobs
 from alignwright.experiment.experiment import Experiment
 from alignwright.job.job import Section, stage_name
 
-SECTIONS: tuple[Section, ...] = ("measure", "attack")
+SECTIONS: tuple[Section, ...] = ("measure", "attack", "lens")
 
 
 @dataclass(frozen=True)

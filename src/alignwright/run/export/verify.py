@@ -175,7 +175,9 @@ def _files(experiment: Experiment) -> list[str]:
     from alignwright.experiment.spec_file import data_files
     from alignwright.files.data_file import HUB
 
-    return [name for loc, name, _ in data_files(experiment) if loc[0] in ("measure", "attack") and HUB not in name]
+    return [
+        name for loc, name, _ in data_files(experiment) if loc[0] in ("measure", "attack", "lens") and HUB not in name
+    ]
 
 
 @contextmanager

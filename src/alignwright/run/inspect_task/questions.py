@@ -84,6 +84,7 @@ def questions(experiment: Experiment) -> tuple[list[Question], list[str]]:
         (stage_name("measure", place, stage.by), stage) for place, stage in enumerate(experiment.measure)
     ]
     stages += [(stage_name("attack", place, stage.by), stage) for place, stage in enumerate(experiment.attack)]
+    stages += [(stage_name("lens", place, stage.by), stage) for place, stage in enumerate(experiment.lens)]
     for name, stage in stages:
         match stage:
             case Inquiry(judge=str()):

@@ -1,0 +1,9 @@
+"""Which looks inside a model are there? The kinds of `lens`, each with its knobs in its own folder."""
+
+from __future__ import annotations
+
+from alignwright.lens.logit_lens.knobs import LogitLensStage
+from alignwright.lens.probe.knobs import ProbeStage
+from alignwright.lens.steer.knobs import SteerStage
+
+AnyLens = ProbeStage | LogitLensStage | SteerStage

@@ -1,0 +1,69 @@
+"""How does a probe lie on disk? As IBM's AISteer360 lays probes out, so that others can use it.
+
+`probe.safetensors` holds `weights.LAYER` [H] in float32, in raw activations; `probe.json` the rest: polarity
+(`positives_high`, nothing else), where it reads (`layer_output` of a block is `resid_post`), pooling, the bias with
+the threshold folded into it (the decision is `score >= 0`), and in `meta` how it was fitted, how it stands beside its
+controls, and the fingerprint of the model that it is of. Never a pickle.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+
+from alignwright.files.contents import json_object
+from alignwright.lens.probe.fit import Probe
+from alignwright.model.activations.store import model_mark
+from alignwright.model.loaded_model import LoadedModel
+from alignwright.model.weights import write_tensors
+
+TENSORS, SIDECAR, VERSION = "probe.safetensors", "probe.json", 1
+
+
+def save_probe(probe: Probe, layer: int, policy: LoadedModel, folder: Path, meta: dict[str, Any]) -> None:
+    """Write a probe of `resid_post` of a block at a text's last token."""
+    folder.mkdir(parents=True, exist_ok=True)
+    write_tensors({f"weights.{layer}": probe.weights.contiguous()}, folder / TENSORS)
+    sidecar = {
+        "format_version": VERSION, "polarity": "positives_high", "model_type": policy.model.config.model_type,
+        "location": "layer_output", "pooling": "last", "layer_ids": [layer], "weight_layer_ids": [layer],
+        "bias": probe.bias,
+        "meta": meta | {"fingerprint": model_mark(policy), "sinks": "not masked: the last token alone is read"},
+    }  # fmt: skip
+    (folder / SIDECAR).write_text(json.dumps(sidecar, indent=1) + "\n", encoding="utf-8")
+
+
+def load_probe(folder: Path, policy: LoadedModel | None = None) -> tuple[Probe, int]:
+    """A saved probe and its layer. Raises ValueError for one of another form, or of another model than `policy`."""
+    sidecar = json_object(folder / SIDECAR, layer_ids=list, polarity=str, location=str, bias=(int, float))
+    wrong = {
+        name: sidecar.get(name)
+        for name, value in (("format_version", VERSION), ("polarity", "positives_high"), ("location", "layer_output"),
+                            ("pooling", "last"))
+        if sidecar.get(name) != value
+    }  # fmt: skip
+    if wrong or len(sidecar["layer_ids"]) != 1:
+        saw = wrong or {"layer_ids": sidecar["layer_ids"]}
+        raise ValueError(
+            f"{folder / SIDECAR}: {saw} is not read here: a probe reads one layer's output at the last token, positives"
+            " high"
+        )
+    mark = (sidecar.get("meta") or {}).get("fingerprint")
+    if policy is not None and mark != model_mark(policy):
+        raise ValueError(
+            f"{folder}: a probe of another model ({mark}) than {policy.name} ({model_mark(policy)}); fit one to this"
+        )
+    layer = int(sidecar["layer_ids"][0])
+    try:
+        tensors = load_file(folder / TENSORS)
+    except (SafetensorError, OSError) as error:
+        raise ValueError(
+            f"{folder / TENSORS}: no whole safetensors file ({' '.join(str(error).split())}); save the probe again"
+        ) from None
+    if f"weights.{layer}" not in tensors:
+        raise ValueError(f"{folder / TENSORS}: no weights.{layer}, which {SIDECAR} names; save the probe again")
+    return Probe(tensors[f"weights.{layer}"], float(sidecar["bias"])), layer

@@ -1,0 +1,114 @@
+"""A linear probe for a concept, knob by knob (`lens: {by: probe}`)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field, model_validator
+
+from alignwright.core.claims import Claim
+from alignwright.core.cost import Cost
+from alignwright.core.section import FindingTable, Section
+from alignwright.core.stage import Effort, Knob, KnobRows, Reads, Sizes, Stage
+from alignwright.files.data_file import Paths
+from alignwright.files.items import RefusalItem
+from alignwright.files.labelled_texts import LabelledText
+from alignwright.lens.probe import section
+
+LEAST = 8
+"""Texts of each kind that a probe needs."""
+CONCEPT = r"^[a-z][a-z0-9_]*$"
+AREA = "AUROC"
+
+
+def claims_of(concept: str) -> tuple[Claim, ...]:
+    """The claims of a probe for this concept."""
+    area = Claim(
+        name=f"probe.{concept}.auroc", title=f"A direction for {concept}: held-out area", axis="inside", better=None,
+        unit=AREA, paired=False,
+    )  # fmt: skip
+    beside = {"promisable": False, "better": None}
+    return (
+        area,
+        area.but(name=f"probe.{concept}.over_words", title=f"{concept}: beyond the words alone", low=-1.0),
+        area.but(name=f"probe.{concept}.words", title=f"{concept}: by the words alone", **beside),
+        area.but(name=f"probe.{concept}.random", title=f"{concept}: random directions, 95th per cent", **beside),
+        area.but(name=f"probe.{concept}.control", title=f"{concept}: control texts from negatives", **beside),
+        area.but(name=f"probe.{concept}.start", title=f"{concept}: the start model's probe", measured="trained"),
+    )
+
+
+class ProbeStage(Stage):
+    """Is there a direction in the activations that tells the texts of a concept from others, and does it tell more
+    than random directions, the words alone and the start model do?"""
+
+    seeded: ClassVar[bool] = False
+    compares: ClassVar[Literal["nothing", "start", "before", "all"]] = "start"
+
+    by: Literal["probe"]
+    concept: str = Field(pattern=CONCEPT, max_length=40, description="its name in claims: probe.CONCEPT.auroc")
+    data: Annotated[Paths, Reads(LabelledText)] = Field(
+        default=(),
+        description="texts (text, or prompt) with their label: 1, 0 or control, and topic; or statement and label",
+    )
+    requests: Annotated[Paths, Reads(RefusalItem)] = Field(
+        default=(), description="requests (prompt, kind): the harmful ones are the positive"
+    )
+    positive: Annotated[Paths, Reads("prompts")] = Field(default=(), description="prompts that show the concept")
+    negative: Annotated[Paths, Reads("prompts")] = Field(default=(), description="prompts that do not")
+    method: Literal["logistic", "lda", "mean_difference"] = Field(default="logistic", description="how it is fitted")
+    layer: int | Annotated[float, Field(gt=0, lt=1)] | None = Field(
+        default=None,
+        description="the block whose output is read, from 0 (or a part of the depth); by default the best of all on"
+        " texts that are neither fitted to nor tried on",
+    )
+    limit: Annotated[Annotated[int, Field(ge=2 * LEAST)] | None, Effort(400, 2000, 100000)] = Field(
+        default=None, description="at most so many texts (from effort)"
+    )
+
+    @model_validator(mode="after")
+    def _two_kinds(self) -> ProbeStage:
+        if not (self.data or self.requests or (self.positive and self.negative)):
+            raise ValueError(
+                "a concept needs texts of both kinds: give labelled texts under 'data', requests under 'requests', or"
+                " prompts under both 'positive' and 'negative'"
+            )
+        return self
+
+    @classmethod
+    def section(cls, table: FindingTable) -> Section | None:
+        return section.section(table)
+
+    @property
+    def converses(self) -> bool:
+        return bool(self.requests or self.positive or self.negative)
+
+    def claims(self) -> tuple[Claim, ...]:
+        return claims_of(self.concept)
+
+    def row_faults(self, files: Sequence[KnobRows]) -> Iterator[tuple[Knob, str]]:
+        """Fewer texts of a kind than a probe can be fitted to and tried on."""
+        counts = {"positive": 0, "negative": 0, "control": 0}
+        for file in files:
+            for row in file.rows:
+                if isinstance(row, LabelledText):
+                    counts[row.label] += 1
+                elif isinstance(row, RefusalItem):
+                    counts["positive" if row.kind == "harmful" else "negative"] += 1
+                else:
+                    counts[str(file.knob[0])] += 1
+        short = [kind for kind in ("positive", "negative") if counts[kind] < LEAST]
+        if files and short:
+            first = next(str(file.knob[0]) for file in files)
+            yield (
+                (first,),
+                f"{counts['positive']} positive and {counts['negative']} negative texts: a probe needs at least {LEAST}"
+                f" of each kind; give more that are {short[0]}",
+            )
+
+    def estimate(self, sizes: Sizes) -> Cost:
+        each = [sizes.files(self, knob) for knob in ("data", "requests", "positive", "negative")]
+        rows, tokens = sum(size.rows for size in each), sum(size.rows * size.prompt for size in each)
+        share = min(1.0, (self.limit or rows) / rows) if rows else 0.0
+        return Cost.of(tokens * share)

@@ -1,0 +1,173 @@
+"""How is a probe fitted and tried inside a run? On each model's own activations, beside the start model's.
+
+Of a trained model two more things are told: how its area differs from the start model's on the same held-out texts,
+and what the probe that was fitted to the start model makes of its activations, as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+from alignwright.core.records import Conversation, Finding, Record
+from alignwright.core.stage import resolved
+from alignwright.files.contents import records
+from alignwright.files.items import RefusalItem
+from alignwright.files.labelled_texts import LabelledText
+from alignwright.job.context import JobContext
+from alignwright.job.data import part_name, subsample_evenly
+from alignwright.job.job import BASELINE, Result
+from alignwright.job.needs import NotServed, untested
+from alignwright.lens.probe.battery import ProbeResult, Texts, examine
+from alignwright.lens.probe.file_format import load_probe, save_probe
+from alignwright.lens.probe.knobs import AREA, ProbeStage
+from alignwright.lens.probe.split import Split, split
+from alignwright.model.activations.last_states import last_states
+from alignwright.model.activations.layout import layout_of
+from alignwright.model.activations.sites import resolve_layer
+from alignwright.stats.auroc import Area, auroc, auroc_difference
+
+SCORES, FOLDER = "scores.jsonl", "probe"
+
+
+class ProbeScore(Record):
+    """What a probe says of one held-out text."""
+
+    item: str
+    topic: str
+    positive: bool
+    score: float
+
+
+@dataclass(frozen=True)
+class _Row:
+    item: str
+    topic: str
+    label: str
+    read: str | Conversation
+    words: str
+
+
+def measure_probe(stage: ProbeStage, job: JobContext) -> Result:
+    """Fit, try, and save the probe in the job's folder."""
+    try:
+        policy = job.policy()
+    except NotServed as refusal:
+        return Result(samples=[], findings=[untested(claim, job.model, str(refusal)) for claim in stage.claims()])
+    rows = _rows(stage, job)
+    labelled = [row for row in rows if row.label != "control"]
+    control = [row for row in rows if row.label == "control"]
+    count = len(layout_of(policy).blocks)
+    layers = list(range(count)) if stage.layer is None else [resolve_layer(stage.layer, count)]
+    positive = [row.label == "positive" for row in labelled]
+    parts = split([row.topic for row in labelled], positive, [row.item for row in labelled])
+    texts = Texts(
+        texts=[row.words for row in labelled], items=[row.item for row in labelled],
+        topics=[row.topic for row in labelled], positive=positive,
+        states=last_states(policy, [row.read for row in labelled], layers),
+        control=last_states(policy, [row.read for row in control], layers),
+    )  # fmt: skip
+    result = examine(texts, parts, stage.method)
+    verdict, why = result.verdict
+    meta = {
+        "concept": stage.concept, "fit": stage.method, "verdict": verdict, "reason": why, "split": parts.by,
+        "auroc": result.area.value, "words": result.words.value, "random_q95": result.random_q95,
+        "random_p": result.random_p, "counts": {"fitted": len(parts.fit) + len(parts.choose), "tried": len(parts.test)},
+        "sweep": {str(layer): value for layer, value in result.sweep.items()},
+    }  # fmt: skip
+    save_probe(result.probe, result.layer, policy, job.folder / FOLDER, meta)
+    findings = _findings(stage, job.model, result)
+    findings += _beside_start(stage, job, texts, parts, result)
+    scores = [
+        ProbeScore(item=texts.items[i], topic=texts.topics[i], positive=positive[i], score=score)
+        for i, score in zip(parts.test, result.scores, strict=True)
+    ]
+    note = f"{stage.concept}: AUROC {result.area.value or 0:.3f} at block {result.layer}, {verdict.replace('_', ' ')}"
+    return Result(note=note, samples=[], findings=findings, records={SCORES: scores})
+
+
+def _rows(stage: ProbeStage, job: JobContext) -> list[_Row]:
+    """Every text with its label; of a file whose rows have no topic the file is one."""
+    rows: list[_Row] = []
+    for name in stage.data:
+        for text in job.data.read(name, LabelledText).rows:
+            read = text.dialogue or text.text
+            rows.append(_Row(text.id, text.topic or part_name(name), text.label, read, text.shown))
+    for name in stage.requests:
+        for request in job.data.read(name, RefusalItem).rows:
+            label = "positive" if request.kind == "harmful" else "negative"
+            dialogue = Conversation.user(request.prompt)
+            rows.append(_Row(request.id, request.topic or part_name(name), label, dialogue, request.prompt))
+    for label, names in (("positive", stage.positive), ("negative", stage.negative)):
+        for name in names:
+            for prompt in job.data.prompts([name]):
+                words = " ".join(message.content for message in prompt.conversation.messages)
+                rows.append(_Row(prompt.id, prompt.topic or part_name(name), label, prompt.conversation, words))
+    return [
+        row
+        for label in ("positive", "negative", "control")
+        for row in subsample_evenly([row for row in rows if row.label == label], -(-resolved(stage.limit) // 2))
+    ]
+
+
+def _findings(stage: ProbeStage, model: str, result: ProbeResult) -> list[Finding]:
+    verdict, why = result.verdict
+    swept = f", the best of {len(result.sweep)} on other texts" if len(result.sweep) > 1 else ""
+    way = (
+        f"{stage.method.replace('_', ' ')} on what block {result.layer} leaves at the last token{swept};"
+        f" {result.split.by}; {result.area.interval.method}"
+    )
+    detail: dict[str, str | float | bool | None] = {"verdict": verdict, "layer": float(result.layer)}
+    detail |= {"no_signal": why} if verdict != "signal" else {}
+    detail |= {f"layer {layer}": value for layer, value in result.sweep.items()}
+    words = (
+        f"At block {result.layer} the activations tell {stage.concept} from the rest with an area of"
+        f" {result.area.value or 0:.2f}, where random directions reach {result.random_q95:.2f} and the words alone"
+        f" {result.words.value or 0:.2f}: {'' if verdict == 'signal' else 'not counted, since '}{why}."
+    )
+    findings = [_finding(stage, "auroc", model, result.area, way).model_copy(update={"note": words, "detail": detail})]
+    findings.append(_finding(stage, "over_words", model, result.over_words, "paired on the same texts", result))
+    findings.append(_finding(stage, "words", model, result.words, "logistic regression on words and pairs of words"))
+    findings.append(
+        _finding(stage, "random", model, None, f"200 directions, either way round; p {result.random_p:.3f}", result)
+        .model_copy(update={"value": result.random_q95})
+    )  # fmt: skip
+    if result.control is not None:
+        findings.append(_finding(stage, "control", model, result.control, "control texts against held-out negatives"))
+    return findings
+
+
+def _finding(
+    stage: ProbeStage, part: str, model: str, area: Area | None, way: str, result: ProbeResult | None = None,
+    against: str | None = None,
+) -> Finding:  # fmt: skip
+    tried = result.area if result is not None else area
+    return Finding(
+        claim=f"probe.{stage.concept}.{part}", stage=model, against=against, axis="inside",
+        value=area.value if area else None, low=area.interval.low if area else None,
+        high=area.interval.high if area else None, n=(tried.positives + tried.negatives) if tried else 0,
+        clusters=len(tried.influence) if tried else None, method=way, unit=AREA, better=None,
+        p=area.p if area and against else None,
+    )  # fmt: skip
+
+
+def _beside_start(stage: ProbeStage, job: JobContext, texts: Texts, parts: Split, result: ProbeResult) -> list[Finding]:
+    """Of a trained model: its area less the start model's, and the start model's probe on its activations."""
+    if job.model == BASELINE or not job.needed("earlier"):
+        return []
+    folder = job.folder_of(job.needed("earlier")[0])
+    scores: Sequence[ProbeScore] = records(folder / SCORES, ProbeScore)
+    if [score.item for score in scores] != [texts.items[i] for i in parts.test]:
+        return []  # other texts: nothing is paired
+    labels, topics = [score.positive for score in scores], [score.topic for score in scores]
+    start = auroc([score.score for score in scores], labels, topics)
+    probe, layer = load_probe(folder / FOLDER)
+    states = texts.states[layer]  # the layers that are looked at are the same of every model
+    moved = auroc(probe.score(states[torch.tensor(parts.test)]).tolist(), labels, topics)
+    change = _finding(
+        stage, "auroc", job.model, auroc_difference(result.area, start),
+        "less the start model's own probe, paired on the same texts", result, BASELINE,
+    )  # fmt: skip
+    return [change, _finding(stage, "start", job.model, moved, f"fitted to the start model at block {layer}", result)]

@@ -1,0 +1,28 @@
+"""What does each look inside do? One match over the stages of `lens`."""
+
+from __future__ import annotations
+
+from typing import assert_never
+
+from alignwright.job.context import JobContext
+from alignwright.job.job import Result
+from alignwright.lens.knobs import AnyLens
+from alignwright.lens.logit_lens.knobs import LogitLensStage
+from alignwright.lens.logit_lens.run import measure_logit_lens
+from alignwright.lens.probe.knobs import ProbeStage
+from alignwright.lens.probe.run import measure_probe
+from alignwright.lens.steer.knobs import SteerStage
+from alignwright.lens.steer.run import measure_steer
+
+
+def run(stage: AnyLens, job: JobContext) -> Result:
+    """Look into the job's model."""
+    match stage:
+        case ProbeStage():
+            return measure_probe(stage, job)
+        case LogitLensStage():
+            return measure_logit_lens(stage, job)
+        case SteerStage():
+            return measure_steer(stage, job)
+        case _ as never:
+            assert_never(never)

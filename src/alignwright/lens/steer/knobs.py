@@ -1,0 +1,88 @@
+"""Steering along a direction, knob by knob (`lens: {by: steer}`)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field
+
+from alignwright.core.claims import Claim
+from alignwright.core.cost import Cost
+from alignwright.core.section import FindingTable, Section
+from alignwright.core.stage import NEW_TOKENS, Count, Effort, Knob, KnobRows, Positive, Reads, Sizes, Stage, resolved
+from alignwright.files.data_file import Paths
+from alignwright.files.items import RefusalItem
+from alignwright.lens.steer import section
+
+RANDOM = 3
+"""Random directions of the same length, which every edit stands beside."""
+LEAST = 8
+ABLATED = Claim(
+    name="steer.refusal.ablated", title="Refusals that removing the direction undoes, beyond random directions",
+    axis="inside", better=None, unit="difference", low=-1.0,
+)  # fmt: skip
+ADDED = ABLATED.but(
+    name="steer.refusal.added", title="Refusals that adding the direction brings about, beyond random directions"
+)
+RATE = Claim(
+    name="steer.refusal.harmful", title="Harmful requests refused, as the model is", axis="inside", better=None
+)
+LEVELS = (
+    RATE,
+    RATE.but(name="steer.refusal.harmful_ablated", title="Harmful requests refused without the direction"),
+    RATE.but(name="steer.refusal.harmful_random", title="Harmful requests refused without a random direction"),
+    RATE.but(name="steer.refusal.harmless", title="Harmless requests refused, as the model is"),
+    RATE.but(name="steer.refusal.harmless_added", title="Harmless requests refused with the direction added"),
+    RATE.but(name="steer.refusal.harmless_random", title="Harmless requests refused with a random direction added"),
+)
+
+
+class SteerStage(Stage):
+    """Is there a direction that decides whether it refuses: taken out, does it comply, and added, does it refuse, more
+    than with random directions of the same length?"""
+
+    seeded: ClassVar[bool] = False
+
+    by: Literal["steer"]
+    requests: Annotated[Paths, Reads(RefusalItem)] = Field(
+        min_length=1, description="requests (prompt, kind): the direction is the mean of the harmful less the harmless"
+    )
+    tried: Annotated[Paths, Reads(RefusalItem)] = Field(
+        min_length=1, description="other requests, on which it is tried"
+    )
+    layer: int | Annotated[float, Field(gt=0, lt=1)] = Field(
+        default=0.6, description="the block whose output it is taken from, from 0, or a part of the depth"
+    )
+    scale: Positive = Field(default=1.0, description="how much of the mean difference is added")
+    save: Literal["none", "ablated", "added"] = Field(
+        default="none", description="also keep the steered model as a folder, which `audit --model` opens"
+    )
+    limit: Annotated[Count | None, Effort(24, 100, 100000)] = Field(
+        default=None, description="at most so many requests of each kind are tried (from effort)"
+    )
+    max_new_tokens: Annotated[Count | None, Effort(24, 48, 128)] = Field(default=None, description=NEW_TOKENS)
+
+    @classmethod
+    def section(cls, table: FindingTable) -> Section | None:
+        return section.section(table)
+
+    def claims(self) -> tuple[Claim, ...]:
+        return (ABLATED, ADDED, *LEVELS)
+
+    def row_faults(self, files: Sequence[KnobRows]) -> Iterator[tuple[Knob, str]]:
+        """A direction is a difference of two kinds."""
+        for knob in ("requests", "tried"):
+            rows = [row for file in files if file.knob[0] == knob for row in file.rows]
+            counts = {kind: sum(row.kind == kind for row in rows) for kind in ("harmful", "harmless")}
+            if rows and min(counts.values()) < LEAST:
+                yield (
+                    (knob,),
+                    f"{counts['harmful']} harmful and {counts['harmless']} harmless requests: give at least {LEAST} of"
+                    " each kind",
+                )
+
+    def estimate(self, sizes: Sizes) -> Cost:
+        contrast, own = sizes.files(self, "requests"), sizes.files(self, "tried").at_most(2 * resolved(self.limit))
+        times = 2 + RANDOM
+        return Cost.of(contrast.tokens + times * own.tokens, times * own.rows * resolved(self.max_new_tokens))

@@ -1,0 +1,117 @@
+"""A run looks inside the start model and after each training stage: findings beside the start model, a saved probe,
+a section, and promises that what shows nothing leaves untested."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+from run_case import make_project
+
+import alignwright as aw
+from alignwright.core.records import Finding
+from alignwright.core.section import Section
+from alignwright.experiment.check import check
+from alignwright.files.errors import SpecError
+from alignwright.files.lines import read_lines
+
+WORDS = ("sun", "rain", "bread", "stone", "river", "cloud", "paper", "grass", "wheel", "candle", "window", "garden")
+PROBE = {"by": "probe", "concept": "tense", "data": ["labelled.jsonl"], "method": "lda"}
+
+
+@pytest.fixture(scope="module")
+def spec(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = make_project(tmp_path_factory.mktemp("lens"))
+    rows = [
+        {
+            "text": f"The {WORDS[i % 12]} {'is' if i % 2 else 'was'} {WORDS[i // 4]}.",
+            "label": i % 2,
+            "topic": f"t{i // 8}",
+        }
+        for i in range(48)
+    ]
+    (path.parent / "labelled.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    case = yaml.safe_load(path.read_text())
+    del case["collect"], case["attack"], case["measure"], case["intent"]["prompts"]
+    case |= {"feedback": [{"by": "written"}], "train": case["train"][:1]}
+    case["lens"] = [PROBE, {"by": "logit_lens", "prompts": ["prompts.jsonl"]}]
+    case["promises"] = ["probe.tense.auroc > 0.6", "logit_lens.half < 0.99"]
+    path.write_text(yaml.safe_dump(case))
+    return path
+
+
+@pytest.fixture(scope="module")
+def folder(spec: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return aw.align(spec, runs=tmp_path_factory.mktemp("runs"), quiet=True).path
+
+
+def test_both_models_are_looked_into_and_compared(folder: Path) -> None:
+    findings = [Finding.model_validate_json(line) for line in read_lines(folder / "findings.jsonl")]
+    probe = {(f.claim, f.stage, f.against): f for f in findings if f.claim.startswith("probe.tense")}
+    trained = "train.0.sft"
+    for stage in ("baseline", trained):
+        level = probe["probe.tense.auroc", stage, None]
+        assert (level.axis, level.unit) == ("inside", "AUROC")
+        assert level.n == 16  # two topics of six
+        assert level.detail["verdict"] in ("signal", "no_signal", "inverted")
+        assert {"layer 0", "layer 1"} <= level.detail.keys()
+        assert ("probe.tense.words", stage, None) in probe
+        assert ("probe.tense.random", stage, None) in probe
+    change = probe["probe.tense.auroc", trained, "baseline"]
+    now, then = (probe["probe.tense.auroc", stage, None].value for stage in (trained, "baseline"))
+    assert now is not None
+    assert then is not None
+    assert change.value == pytest.approx(now - then)
+    assert ("probe.tense.start", trained, None) in probe
+    assert ("probe.tense.start", "baseline", None) not in probe
+    lens = {(f.claim, f.stage, f.against) for f in findings if f.claim.startswith("logit_lens")}
+    assert {("logit_lens.depth", stage, None) for stage in ("baseline", trained)} <= lens
+    assert ("logit_lens.depth", trained, "baseline") in lens
+
+
+def test_the_words_tell_all_of_it_so_the_promise_is_untested(folder: Path) -> None:
+    verdicts = {v["promise"]: v for v in json.loads((folder / "promises.json").read_text())["verdicts"]}
+    verdict = verdicts["probe.tense.auroc > 0.6"]
+    assert verdict["answer"] == "untested"
+    assert "shows nothing beside its controls" in verdict["reason"]
+
+
+def test_the_report_and_the_probes_are_there(folder: Path) -> None:
+    sections = {s.name: s for s in map(Section.model_validate_json, read_lines(folder / "sections.jsonl"))}
+    assert "Controls: random directions" in sections["probes"].intro
+    assert {block.kind for block in sections["probes"].blocks} == {"table", "text", "line_chart", "note"}
+    assert {block.kind for block in sections["logit_lens"].blocks} == {"table", "text", "note"}
+    assert len(list(folder.glob("**/probe/probe.safetensors"))) == 2
+    page = (folder / "report.html").read_text()
+    assert "Directions for concepts" in page
+    assert "not counted, since" in page
+
+
+@pytest.mark.parametrize(
+    ("knobs", "line"),
+    [
+        ({"data": ["one.jsonl"]}, "20 positive and 0 negative texts: a probe needs at least 8 of each kind"),
+        ({"data": []}, "a concept needs texts of both kinds"),
+        ({"concept": "Not a name"}, "concept"),
+    ],
+)
+def test_bad_input_is_one_line(spec: Path, knobs: dict[str, object], line: str) -> None:
+    (spec.parent / "one.jsonl").write_text("".join(json.dumps({"text": f"x{i}", "label": 1}) + "\n" for i in range(20)))
+    case = yaml.safe_load(spec.read_text())
+    case |= {"lens": [PROBE | knobs], "promises": []}
+    path = spec.with_name("bad.yaml")
+    path.write_text(yaml.safe_dump(case))
+    with pytest.raises(SpecError, match=line):
+        check(path)
+
+
+def test_a_layer_that_is_not_there_is_said(spec: Path, tmp_path: Path) -> None:
+    case = yaml.safe_load(spec.read_text())
+    case |= {"lens": [PROBE | {"layer": 7}], "promises": [], "train": [], "feedback": []}
+    del case["intent"]
+    path = spec.with_name("layer.yaml")
+    path.write_text(yaml.safe_dump(case))
+    with pytest.raises(ValueError, match="layer 7 is not there: the model has 2 blocks, 0 to 1"):
+        aw.align(path, runs=tmp_path, quiet=True)
