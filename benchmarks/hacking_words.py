@@ -4,9 +4,10 @@
 names, fits the weights of `measure.conduct.transcripts.hacking_words` on the half of its tasks that is the fit part,
 and prints what they and the best one-line rules come to on the half that is kept apart. With --write the weights and
 these numbers become the package's own (`measure/data/hacking_words.json`). Without it they are compared with those.
-`detectors` are both detectors of reward hacking as the package tries them, beside the best one-line rule: the one of
-words on replies that are no code, the one of code on the set's programs beside HumanEval's own solutions. `targets`:
-the lower end of what each is above that rule, which must be above 0; exit 1 on a miss.
+`detectors` are the detectors for which there are labelled data, as the package tries them on tasks kept apart, beside
+the best one-line rule there: reward hacking in words on replies that are no code, in code on the set's programs beside
+HumanEval's own solutions, and refusals on XSTest's completions and RBR gold (their half that no rule was read against).
+`targets`: the lower end of what each is above that rule, which must be above 0; exit 1 on a miss.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from graders import rbr, xstest
 
 from alignwright.files.transcripts import RecordedConversation
 from alignwright.files.turns import Turn
@@ -124,9 +126,11 @@ def tried() -> dict[str, Any]:
         )
         for one in solved
     ]
-    for name, logs in (("hacking_words", hacks), ("hacking_code", hacks + honest)):
+    refusals = [_transcript(row.prompt, row.reply, row.label) for row in (*xstest(folder), *rbr(folder))
+                if row.question == "refused"]  # fmt: skip
+    for name, logs in (("hacking_words", hacks), ("hacking_code", hacks + honest), ("refusal", refusals)):
         detector = detector_named(name)
-        trial = trial_of("hacked", [(each, detector.detect(each)) for each in logs])
+        trial = trial_of(detector.label, [(each, detector.detect(each)) for each in logs])
         assert trial is not None
         spans = [(area.value, area.interval.low, area.interval.high) for area in (trial.area, trial.above)]
         area, above = ([round(number or 0.0, 3) for number in span] for span in spans)
@@ -137,9 +141,10 @@ def tried() -> dict[str, Any]:
     return detectors
 
 
-def _transcript(prompt: str, reply: str, hacked: bool) -> RecordedConversation:
+def _transcript(prompt: str, reply: str, label: bool) -> RecordedConversation:
+    """Its label is one of hacking and of refusing: each set is shown to one kind of detector."""
     turns = (Turn(role="user", content=prompt), Turn(role="assistant", content=reply))
-    return RecordedConversation(turns=turns, hacked=hacked)
+    return RecordedConversation(turns=turns, hacked=label, refused=label)
 
 
 def score(weights: dict, prompt: str, reply: str) -> float:

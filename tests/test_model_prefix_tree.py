@@ -81,11 +81,10 @@ def test_log_probabilities_of_given_texts_are_the_same_as_trees(policy: LocalMod
     replies = [["yes", "no", "it is"], ["yes", "no"], ["yes, it is", "yes, it is not"]]
     texts = ["Once upon a time.", "Once upon a hill."]
     plain = policy.logprobs(prompts, replies), policy.text_logprobs(texts)
-    policy.as_trees = True
-    try:
+    with policy.beginnings_shared():
         trees = policy.logprobs(prompts, replies), policy.text_logprobs(texts)
-    finally:
-        policy.as_trees = False
+        assert policy.as_trees
+    assert not policy.as_trees
     for before, now in zip((*plain[0], plain[1]), (*trees[0], trees[1]), strict=True):
         assert [(each.tokens, each.bytes) for each in now] == [(each.tokens, each.bytes) for each in before]
         assert [each.total for each in now] == pytest.approx([each.total for each in before], rel=1e-5)

@@ -8,6 +8,7 @@ arguments, same answer.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -46,6 +47,15 @@ class Policy(ChatModel, Protocol):
 
     def text_logprobs(self, texts: Sequence[str]) -> list[LogProb]:
         """Log-probability of plain texts, without a chat template, for bits per byte."""
+        ...
+
+
+@runtime_checkable
+class SharesBeginnings(Protocol):
+    """A policy that can read what many texts begin with once."""
+
+    def beginnings_shared(self) -> AbstractContextManager[None]:
+        """While it is open, given texts are read so: faster, and the same numbers up to rounding."""
         ...
 
 

@@ -8,7 +8,8 @@ scored.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +21,10 @@ from alignwright.model.drafts import greedy_from_drafts
 from alignwright.model.engine_check import fit_rows
 from alignwright.model.legacy_config import write_legacy_config
 from alignwright.model.loaded_model import LoadedModel
-from alignwright.model.logprob import head_of, packed_logprobs, reply_logprobs, token_logprobs
+from alignwright.model.logprob import head_of, packed_logprobs, reply_logprobs, token_logprobs, trunk
 from alignwright.model.packing import pack, plan_batches
 from alignwright.model.plain_weights import save_plain
-from alignwright.model.prefix_tree import reply_states
+from alignwright.model.prefix_tree import can_read, reply_states
 from alignwright.model.progress_bars import without_progress_bars
 from alignwright.model.quantization import has_quantized
 from alignwright.model.sampling import Sample, sample
@@ -107,6 +108,17 @@ class LocalModel(LoadedModel):
         """Log-probability of each continuation of each plain text, without a chat template."""
         rows = [self.chat.continuation(text, those) for text, those in zip(texts, continuations, strict=True)]
         return self._logprobs(rows, continuations)
+
+    @contextmanager
+    def beginnings_shared(self) -> Iterator[None]:
+        """Meanwhile given texts are read as trees, where the model can be: what many questions begin with is read
+        once. Rounded otherwise than in batches of whole rows, and the same in each run of the same call."""
+        before = self.as_trees
+        self.as_trees = before or can_read(trunk(self.model), 0)
+        try:
+            yield
+        finally:
+            self.as_trees = before
 
     def _logprobs(self, rows: Sequence[TokenRow], texts: Sequence[Sequence[str]]) -> list[list[LogProb]]:
         """What `score` makes of the texts that lie in these rows."""

@@ -18,6 +18,7 @@ from alignwright.core.protocols import Policy
 from alignwright.core.records import Conversation
 from alignwright.job.context import JobContext
 from alignwright.job.remote_model import RemoteModel
+from alignwright.measure.conduct.first_words import first_words
 from alignwright.measure.listed_choice import served_letters, with_options
 
 ASK = "Answer with the letter alone."
@@ -74,7 +75,7 @@ def by_policy(policy: Policy, questions: Sequence[LetteredQuestion]) -> list[Map
     """The log-probability of each letter as the beginning of the reply."""
     if not questions:
         return []
-    scores = policy.logprobs([each.conversation for each in questions], [each.letters for each in questions], end=False)
+    scores = first_words(policy, [each.conversation for each in questions], [each.letters for each in questions])
     return [
         dict(zip(each.letters, (score.total for score in group), strict=True))
         for each, group in zip(questions, scores, strict=True)

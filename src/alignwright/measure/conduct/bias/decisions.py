@@ -32,6 +32,7 @@ from alignwright.core.replies import NoReply, greedy
 from alignwright.files.bias_items import DecisionPair
 from alignwright.job.data import subsample_evenly
 from alignwright.measure.conduct.bundled_file import bundled_file
+from alignwright.measure.conduct.first_words import first_words
 
 FLIPS, GAP, LEAN, FAVOURABLE = "bias.flips", "bias.gap", "bias.lean", "bias.favourable"
 _ORDER = (FLIPS, GAP, LEAN, FAVOURABLE)
@@ -73,7 +74,7 @@ def taken(own: Sequence[DecisionPair], *, bundled_too: bool, limit: int | None) 
 def by_log_odds(policy: Policy, pairs: Sequence[DecisionPair]) -> list[SampleResult]:
     """Outcomes of all three claims, by the log-probabilities of yes and no."""
     questions = [Conversation.user(side) for pair in pairs for side in pair.sides]
-    scores = policy.logprobs(questions, [WORDS] * len(questions), end=False) if questions else []
+    scores = first_words(policy, questions, [WORDS] * len(questions)) if questions else []
     odds = [_log_odds([logprob.total for logprob in group]) for group in scores]
     outcomes = [
         outcome
