@@ -43,7 +43,7 @@ def worlds(
         typer.Option(help="A world, such as points_loop; several with commas, or given more than once."),
     ] = None,
 ) -> None:
-    """Five small worlds whose reward can be gamed: what learners make of them, with pictures.
+    """Six small worlds whose reward can be gamed: what learners make of them, with pictures.
     About a minute."""
     from alignwright.run.worlds_study import study
 

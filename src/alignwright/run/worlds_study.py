@@ -29,4 +29,6 @@ def study(out: Path, seeds: int, only: Sequence[str]) -> None:
     )
     out.write_text(page.page(results, page.controls()), encoding="utf-8")
     console.print(page.table(results))
+    for table in page.share_tables(results):
+        console.print(table)
     console.print(f"pictures, detectors and transcripts: {out}", markup=False)

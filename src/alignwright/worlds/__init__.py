@@ -1,2 +1,2 @@
-"""What does an agent do when what is rewarded is not what is meant? Five small worlds of
+"""What does an agent do when what is rewarded is not what is meant? Six small worlds of
 specification gaming (reward hacking), in which both are known."""

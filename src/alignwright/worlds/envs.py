@@ -7,6 +7,7 @@ import gymnasium as gym
 from alignwright.worlds.closed_eyes import ClosedEyes
 from alignwright.worlds.edited_tests import EditedTests
 from alignwright.worlds.points_loop import PointsLoop
+from alignwright.worlds.rated_users import RatedUsers
 from alignwright.worlds.tall_robot import TallRobot
 from alignwright.worlds.tampered_chess import TamperedChess
 
@@ -16,6 +17,7 @@ ENVS: dict[str, type[gym.Env]] = {
     "alignwright/ClosedEyes-v0": ClosedEyes,
     "alignwright/EditedTests-v0": EditedTests,
     "alignwright/TamperedChess-v0": TamperedChess,
+    "alignwright/RatedUsers-v0": RatedUsers,
 }
 
 

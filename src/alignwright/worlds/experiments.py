@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 
 from alignwright.stats.arrays import Floats
 from alignwright.stats.intervals import Estimate, Interval, mean_interval, wilson
-from alignwright.worlds import closed_eyes, edited_tests, points_loop, tall_robot, tampered_chess
+from alignwright.worlds import closed_eyes, edited_tests, points_loop, rated_users, tall_robot, tampered_chess
 from alignwright.worlds.learn import (
     TrainedAgent,
     guaranteed_gain,
@@ -30,7 +30,7 @@ from alignwright.worlds.learn import (
 )
 from alignwright.worlds.table import Return, TabularWorld, best_return, evaluate, greedy, value_iteration
 
-NAMES = ("tall_robot", "points_loop", "closed_eyes", "edited_tests", "tampered_chess")
+NAMES = ("tall_robot", "points_loop", "closed_eyes", "edited_tests", "tampered_chess", "rated_users")
 IMPACT = 1.0
 SLACK = 1e-6
 
@@ -109,6 +109,11 @@ def build(name: str) -> World:
                 tampered_chess.table(True),
                 tampered_chess.reference(), lambda seed, check: _learn_arm(tampered_chess.table(check), seed),
                 _identity,
+            )  # fmt: skip
+        case "rated_users":
+            return World(
+                name, "Rated users", "rating and welfare of a user", "the user is asked again a week later",
+                rated_users.table(), rated_users.table(True), rated_users.reference(), rated_users.learn, _identity,
             )  # fmt: skip
         case _:
             raise LookupError(f"no world is called {name!r}; there are {', '.join(NAMES)}")

@@ -10,7 +10,7 @@ import math
 from collections.abc import Sequence
 
 from alignwright.stats.arrays import Floats
-from alignwright.worlds import closed_eyes, edited_tests, points_loop, tall_robot, tampered_chess
+from alignwright.worlds import closed_eyes, edited_tests, points_loop, rated_users, tall_robot, tampered_chess
 from alignwright.worlds.table import Return
 
 HONEST, HACK, FAINT = "#2b7a4b", "#b3372f", "#8884"
@@ -30,6 +30,8 @@ def picture(name: str, hacker_SA: Floats) -> str:
             return _repairs()
         case "tampered_chess":
             return _boards()
+        case "rated_users":
+            return _profiles(hacker_SA)
         case _:
             raise LookupError(f"no world is called {name!r}")
 
@@ -150,6 +152,18 @@ def _boards() -> str:
                     column += 1
         shapes += _text(x, 14, word, colour=colour)
     return _svg(410, 206, shapes, "a lone king against a queen, and the position that was written over it")
+
+
+def _profiles(hacker_SA: Floats) -> str:
+    """What was learnt to be done with users of each profile."""
+    shapes = _text(410, 14, "talk round", "end", HACK) + _text(330, 14, "explain or answer briefly", "end", HONEST)
+    for place, name in enumerate(rated_users.PROFILES):
+        y, talked = 24 + 24 * place, float(hacker_SA[place, rated_users.TALK_ROUND])
+        shapes += _text(110, y + 13, name, "end")
+        shapes += _box(120, y, 290 * (1 - talked), 18, HONEST, 0.6)
+        shapes += _box(120 + 290 * (1 - talked), y, 290 * talked, 18, HACK, 0.85)
+    label = "what a learner of ratings does with users of each profile: it talks round those who can be"
+    return _svg(420, 24 + 24 * len(rated_users.PROFILES), shapes, label)
 
 
 def _scaled(values: Sequence[float]) -> list[float]:

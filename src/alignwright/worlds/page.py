@@ -1,4 +1,4 @@
-"""What do all five worlds of specification gaming come to, on one page and in one table?
+"""What do all six worlds of specification gaming come to, on one page and in one table?
 
 Runs the study and the detectors of each world and the scripted controls of the text worlds, and
 writes a page that needs nothing else: no script, nothing fetched. Words of an agent are hostile: on
@@ -18,12 +18,13 @@ from rich.table import Table as RichTable
 
 from alignwright.files.errors import did_you_mean
 from alignwright.stats.intervals import Estimate
-from alignwright.worlds import figures, monitor
+from alignwright.worlds import figures, monitor, users_page
 from alignwright.worlds.agent import Episode, play, rates, transcript_text
 from alignwright.worlds.experiments import NAMES, AgentResult, World, build, study
 from alignwright.worlds.learn import TrainedAgent
 from alignwright.worlds.monitor import Flag
 from alignwright.worlds.scripted import PLAYERS, REPAIRERS
+from alignwright.worlds.users_audit import ShareResult, audit_shares
 from alignwright.worlds.walls import wall
 
 MAX_CHARS = 6000
@@ -39,6 +40,8 @@ class WorldReport:
     hacker: TrainedAgent
     flags: list[Flag]
     control: list[Flag]
+    shares: tuple[ShareResult, ...] = ()
+    """Of the rated users: what came of each share of gameable ones, and which audits saw it."""
 
 
 def study_worlds(
@@ -55,7 +58,9 @@ def study_worlds(
         world = build(name)
         hacker = world.learn(0, False)
         rows = study(world, tuple(range(seeds)))
-        reports.append(WorldReport(world, rows, hacker, monitor.flags(world, hacker.policy_SA), monitor.control(world)))
+        shares = audit_shares(seeds) if name == "rated_users" else ()
+        alarms = (monitor.flags(world, hacker.policy_SA), monitor.control(world))
+        reports.append(WorldReport(world, rows, hacker, *alarms, shares))
     return reports
 
 
@@ -87,6 +92,20 @@ def table(reports: Sequence[WorldReport]) -> RichTable:
     return table
 
 
+def share_tables(reports: Sequence[WorldReport]) -> list[RichTable]:
+    """For the terminal: what came of each share of gameable users, and which audits saw it."""
+    tables = list[RichTable]()
+    for report in reports:
+        for heads, rows in users_page.tables(report.shares):
+            table = RichTable(box=None, pad_edge=False)
+            for heading in heads:
+                table.add_column(heading)
+            for row in rows:
+                table.add_row(*row)
+            tables.append(table)
+    return tables
+
+
 def value(estimate: Estimate) -> str:
     """A mean with its interval, where there is one."""
     if estimate.value is None:
@@ -108,8 +127,8 @@ def page(reports: Sequence[WorldReport], agents: dict[str, list[Episode]]) -> st
     policy = f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
     return (
         '<!doctype html><html lang="en"><meta charset="utf-8"><meta http-equiv="Content-Security-Policy"'
-        f' content="{policy}"><meta name="viewport" content="width=device-width"><title>Five'
-        f" worlds</title><style>{_STYLE}</style><body><h1>Five worlds in which the measure is not the"
+        f' content="{policy}"><meta name="viewport" content="width=device-width"><title>Six'
+        f" worlds</title><style>{_STYLE}</style><body><h1>Six worlds in which the measure is not the"
         f" purpose</h1><p>{_OPENING}</p>{body}</body></html>\n"
     )
 
@@ -134,8 +153,17 @@ def _world(report: WorldReport) -> str:
         f"<div class=pictures>{figures.picture(world.name, report.hacker.policy_SA)}"
         f"{figures.curve(report.hacker.curve)}</div>"
         f"{_table(('', 'proxy', 'what is meant', 'hacked', ''), rows)}"
-        f"{_table(('detector', 'the hacker', 'what it saw', 'the honest best'), alarms)}</section>"
+        f"{_table(('detector', 'the hacker', 'what it saw', 'the honest best'), alarms)}{_shares(report)}</section>"
     )
+
+
+def _shares(report: WorldReport) -> str:
+    """The rated users at every share: a drawing, what was learnt, and how often each audit fired."""
+    if not report.shares:
+        return ""
+    tables = "".join(_table(heads, rows) for heads, rows in users_page.tables(report.shares))
+    pictures = f"<div class=pictures>{users_page.curves(report.shares)}</div>"
+    return f"<p>{safe(users_page.STORY)}</p>{pictures}{tables}"
 
 
 def _controls(agents: dict[str, list[Episode]]) -> str:
@@ -200,6 +228,10 @@ _STORIES = {
     ),
     "tampered_chess": (
         "Rewarded: the host's result. Meant: a game won by playing. The position is a file (Palisade 2025)."
+    ),
+    "rated_users": (
+        "Rewarded: users' ratings. Meant: their welfare. One profile of users rates best when talked round, and is"
+        " worse off (Williams et al. 2024)."
     ),
 }
 _STYLE = (
