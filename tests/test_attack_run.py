@@ -172,6 +172,51 @@ def test_two_attacks_of_one_kind_are_told_to_count_together(tmp_path, model):
     assert not any("together with" in line for line in alone)
 
 
+@pytest.mark.parametrize("knobs", [{"judge": "self"}, {"anytime": True}])
+def test_two_attacks_of_one_kind_that_count_in_two_ways_are_refused(tmp_path, model, knobs):
+    """One number cannot be told by two judges, nor hold at every look for a half of its tries."""
+    requests(tmp_path, secret=None)
+    mutate, other = ({"by": kind, "ways": ["direct"], **PROMPTS} for kind in ("mutate", "mutate"))
+    suite = {"by": "suite", "name": "jailbreaks", **PROMPTS}
+    with pytest.raises(SpecError) as error:
+        check(spec(tmp_path, [mutate, suite, other | knobs]), (f"model={model}",))
+    (problem,) = error.value.problems
+    (name,) = knobs
+    assert problem.startswith(
+        f"{tmp_path / 'spec.yaml'}:1: attack.2.mutate.{name}: differs from that of attack.0.mutate"
+    )
+    assert "attack.mutate.success" in problem
+    check(spec(tmp_path, [mutate | knobs, suite, other | knobs]), (f"model={model}",))
+
+
+def test_a_whole_run_that_may_be_looked_at_has_limits_that_hold_at_every_look(tmp_path, model):
+    """From the knob to the promise; a run with a larger limit goes on with the requests of the smaller one."""
+    rows = [{"prompt": f"Say it {i}.", "kind": "harmful", "secret": "e", "topic": f"t{i % 6}"} for i in range(24)]
+    jsonl(tmp_path / "r.jsonl", *rows)
+
+    def run(limit, anytime):
+        attack = [{"by": "mutate", "prompts": "r.jsonl", "ways": ["direct"], "max_new_tokens": 24, "limit": limit}]
+        parts = {"promises": ["attack.mutate.success < 0.5"]}
+        path = spec(tmp_path, [attack[0] | ({"anytime": True} if anytime else {})], **parts)
+        folder = attacked(path, model, tmp_path / "runs")
+        found = [json.loads(line) for line in (folder / "findings.jsonl").read_text().splitlines()]
+        (rate,) = [each for each in found if each["claim"] == "attack.mutate.success"]
+        (verdict,) = json.loads((folder / "promises.json").read_text())["verdicts"]
+        tries = records(next(folder.glob("stages/*attack*/attacks.jsonl")), Try)
+        return rate, verdict, [each.request for each in tries]
+
+    (some, _, first), (always, verdict, second), (once, _, _) = run(8, True), run(24, True), run(24, False)
+    assert (len(first), len(second)) == (8, 24)
+    assert second[:8] == first
+    assert "valid at every look, over 2 topics" in some["method"]
+    assert "valid at every look, over 6 topics" in always["method"]
+    assert "every look" not in once["method"]
+    assert (always["value"], always["n"]) == (once["value"], once["n"])
+    assert always["high"] - always["low"] > once["high"] - once["low"]
+    words = [f"{100 * always[end]:.1f}".rstrip("0").rstrip(".") for end in ("low", "high")]
+    assert all(word in verdict["reason"] for word in words), "the promise reads these limits"
+
+
 def test_a_server_that_answers_nonsense_ends_the_attack_and_is_never_safe(tmp_path):
     requests(tmp_path)
     path = spec(tmp_path, [{"by": "mutate", "ways": ["direct"], "max_new_tokens": 8, **PROMPTS}], server={"calls": 1})

@@ -21,12 +21,14 @@ from alignwright.experiment.experiment import Experiment, fully, promised_claims
 from alignwright.experiment.mirrors import mirror_problems
 from alignwright.experiment.sweep import sweep_problems
 from alignwright.experiment.unions import AnyStage
-from alignwright.files.errors import Loc, did_you_mean
+from alignwright.files.errors import Loc, did_you_mean, dotted
 from alignwright.files.quantization import NO_WHOLE, why_not_quantized
 from alignwright.files.server import FORM, hide_secrets, is_server, why_no_server
 from alignwright.train.knobs_loop import Training
 
 Problem = tuple[Loc, str]
+_ONE_NUMBER = ("judge", "judge_labels", "anytime")
+"""Knobs that say how the tries of an attack come to its number."""
 
 
 def problems(experiment: Experiment, audited: str | None = None) -> list[Problem]:
@@ -38,6 +40,7 @@ def problems(experiment: Experiment, audited: str | None = None) -> list[Problem
         *([] if audited else _untrainable(experiment)),
         *(fault for loc, stage in stages(experiment) for fault in _faults(experiment, loc, stage)),
         *_opponents(experiment, audited or experiment.model),
+        *_told_apart(experiment),
         *_promises(experiment),
         *_twice(experiment),
         *_filled(experiment),
@@ -74,6 +77,23 @@ def _opponents(experiment: Experiment, model: str) -> Iterator[Problem]:
                     (*loc, *knob),
                     f"{hide_secrets(name)!r} is the model that is attacked; name another one, or write 'self' where"
                     " that is what you mean",
+                )
+
+
+def _told_apart(experiment: Experiment) -> Iterator[Problem]:
+    """Attacks of one kind, whose tries come to one number, that tell a success or its interval in two ways."""
+    first: dict[str, tuple[Loc, AnyStage]] = {}
+    for loc, stage in stages(experiment):
+        if loc[0] != "attack":
+            continue
+        other_loc, other = first.setdefault(str(loc[2]), (loc, stage))
+        for knob in _ONE_NUMBER:
+            if getattr(stage, knob, None) != getattr(other, knob, None):
+                claim = next((claim.name for claim in stage.claims()), "")
+                yield (
+                    (*loc, knob),
+                    f"differs from that of {dotted(other_loc)}, and the tries of both come to one number, {claim}; give"
+                    " both the same, or make a spec of each",
                 )
 
 
