@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import gguf
+import numpy as np
 import pytest
 from tiny import make_tiny
+from transformers import modeling_gguf_pytorch_utils as header_reader
 
 from alignwright.model import load as load_module
 from alignwright.model.gguf_file import write_gguf
@@ -21,7 +23,7 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_one_parse_serves_all_and_the_package_is_as_before_then(file: Path, tmp_path: Path) -> None:
-    before = gguf.GGUFReader, gguf.get_tensor_name_map
+    before, value_of = (gguf.GGUFReader, gguf.get_tensor_name_map), vars(header_reader)["_gguf_parse_value"]
     other = tmp_path / "b.gguf"
     other.write_bytes(file.read_bytes())
     with parsed_once(file) as reader:
@@ -31,9 +33,24 @@ def test_one_parse_serves_all_and_the_package_is_as_before_then(file: Path, tmp_
         assert gguf.get_tensor_name_map(gguf.MODEL_ARCH.LLAMA, 2) is names
         assert gguf.get_tensor_name_map(gguf.MODEL_ARCH.LLAMA, 3) is not names
     assert (gguf.GGUFReader, gguf.get_tensor_name_map) == before
+    assert vars(header_reader)["_gguf_parse_value"] is value_of
     with pytest.raises(RuntimeError, match="spoilt"), parsed_once(file):
         raise RuntimeError("spoilt")
     assert (gguf.GGUFReader, gguf.get_tensor_name_map) == before
+    assert vars(header_reader)["_gguf_parse_value"] is value_of
+
+
+def test_every_field_and_tensor_is_as_the_package_reads_it(file: Path) -> None:
+    plain = gguf.GGUFReader(file)
+    with parsed_once(file) as reader:
+        assert list(reader.fields) == list(plain.fields)
+        for name, field in plain.fields.items():
+            other = reader.fields[name]
+            assert (other.offset, other.types, other.data) == (field.offset, field.types, field.data)
+            assert other.contents() == field.contents()
+        for one, other in zip(plain.tensors, reader.tensors, strict=True):
+            assert (one.name, one.tensor_type, list(one.shape)) == (other.name, other.tensor_type, list(other.shape))
+            assert np.array_equal(one.data, other.data)
 
 
 def test_the_folder_is_the_same_to_the_byte_and_the_header_is_read_once(

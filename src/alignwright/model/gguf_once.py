@@ -3,18 +3,22 @@
 transformers parses the whole header, with every token and merge of the tokenizer, once for the
 configuration, once for the weights' names and once for the weights, and makes the table of names
 anew for each module of the model: most of the time that opening a small file takes. While
-`parsed_once` lasts the `gguf` package gives what it made before; the numbers are the same.
+`parsed_once` lasts the `gguf` package gives what it made before, and transformers the values that it
+read of the header before; the numbers are the same. The package reads each of some 150,000 words through
+numpy's `memmap`, whose every slice costs ten of a plain array: here it reads through the array.
 """
 
 from __future__ import annotations
 
 from collections.abc import Generator
 from contextlib import contextmanager
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, cast
 
 import gguf
+import numpy as np
+from transformers import modeling_gguf_pytorch_utils as header_reader
 
 
 @contextmanager
@@ -22,15 +26,37 @@ def parsed_once(path: Path) -> Generator[gguf.GGUFReader]:
     """One reader for this file, and one table of names for each architecture, for all that ask the
     package meanwhile."""
     package, of_file = cast("Any", gguf), path.resolve()
-    reader_class, name_map = gguf.GGUFReader, gguf.get_tensor_name_map
-    reader = reader_class(path)
+    reader_class, name_map, value_of = (
+        gguf.GGUFReader,
+        gguf.get_tensor_name_map,
+        cast("Any", header_reader)._gguf_parse_value,
+    )
+    reader, values = _ArrayReader(path), dict[int, Any]()
 
     def reader_of(other: Any, mode: Any = "r") -> gguf.GGUFReader:
         same = mode == "r" and isinstance(other, str | Path) and Path(other).resolve() == of_file
         return reader if same else reader_class(other, mode)
 
+    def read_value(part: Any, types: Any) -> Any:
+        if id(part) not in values:  # the reader keeps its parts, so no other object comes to have the id
+            values[id(part)] = value_of(part, types)
+        return values[id(part)]
+
+    vars(header_reader)["_gguf_parse_value"] = read_value
     package.GGUFReader, package.get_tensor_name_map = reader_of, cache(name_map)
     try:
         yield reader
     finally:
         package.GGUFReader, package.get_tensor_name_map = reader_class, name_map
+        vars(header_reader)["_gguf_parse_value"] = value_of
+
+
+class _ArrayReader(gguf.GGUFReader):
+    def _get(self, offset: int, dtype: Any, count: int = 1, override_order: Any = None) -> Any:
+        end = offset + np.dtype(dtype).itemsize * int(count)
+        part = self._array[offset:end].view(dtype)[: int(count)]
+        return part.view(part.dtype.newbyteorder(self.byte_order if override_order is None else override_order))
+
+    @cached_property
+    def _array(self) -> Any:
+        return np.asarray(self.data)

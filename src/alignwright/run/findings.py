@@ -30,8 +30,11 @@ from alignwright.measure.preferred.preference import ballots, preferences
 from alignwright.train.reward_verdict import refusal
 
 
-def findings_of(experiment: Experiment, finished: Sequence[tuple[Job, Path]]) -> list[Finding]:
-    """All findings of the finished jobs, in the order in which the jobs ran."""
+def findings_of(
+    experiment: Experiment, finished: Sequence[tuple[Job, Path]], *, attributed: bool = True
+) -> list[Finding]:
+    """All findings of the finished jobs, in the order in which the jobs ran; without `attributed` their
+    exhibits name no principles."""
     findings: list[Finding] = []
     samples: dict[str, list[SampleResult]] = {}
     lessons: list[Preference] = []
@@ -64,7 +67,7 @@ def findings_of(experiment: Experiment, finished: Sequence[tuple[Job, Path]]) ->
             findings += conclusions(stages, after, before, stage=model, against=BASELINE)
             findings += verdicts(stages, after, before, stage=model, against=BASELINE)
     trained = {job.name for job, _ in finished if job.section == "train"}
-    return trace_refusals(findings, Attribution(lessons), trained) if lessons else findings
+    return trace_refusals(findings, Attribution(lessons), trained) if lessons and attributed else findings
 
 
 def looked_at(experiment: Experiment, claim: str) -> bool:

@@ -139,7 +139,7 @@ def verify(
         elif job.name in own.entries:
             finished.append((job, own.intact(job.name)))
     claims = claims_of(experiment)
-    findings = findings_of(experiment, finished)
+    findings = findings_of(experiment, finished, attributed=False)
     verification = Verification(
         title,
         tuple(_reanswer(run, findings, experiment, last, samples)),
