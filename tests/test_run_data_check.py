@@ -199,6 +199,15 @@ def test_a_few_pairs_with_a_bad_row_are_pairs(tmp_path: Path) -> None:
     ]
     found = check_file(DataFile(file=str(write(tmp_path / "few.jsonl", rows))))
     assert (found.format.kind, found.rows, [row.row for row in found.rejected]) == ("pairs", 1, [1, 3])
+    unusable = write(tmp_path / "unusable.jsonl", [{**row, "chosen": ""} for row in rows * 5])
+    with pytest.raises(
+        SpecError, match=r"unusable.jsonl:1: 'chosen' is empty \(15 rows: 1, 2, .+\n.+no row can be used"
+    ):
+        check_file(DataFile(file=str(unusable)))
+    late = write(tmp_path / "late.jsonl", [{**row, "chosen": ""} for row in rows * 101] + rows)
+    found = check_file(DataFile(file=str(late)))
+    assert (found.format.kind, found.format.sureness, found.rows) == ("pairs", "doubtful", 1)
+    assert found.format.reason == "0 of 300 rows tried"
     plain = [{"prompt": "Hi?", "topic": "x"}, {"prompt": "Ho?", "source": "y"}]
     assert check_file(DataFile(file=str(write(tmp_path / "prompts.jsonl", plain)))).format.kind == "prompts"
 

@@ -21,6 +21,15 @@ class SpecError(Exception):
         super().__init__("\n".join(self.problems))
 
 
+class NoUsableRow(SpecError):
+    """A file whose columns a reader knows and of whose `rows` it can use none; `notes` as of a file
+    that it reads."""
+
+    def __init__(self, problems: Sequence[str], rows: int, notes: Sequence[str]) -> None:
+        super().__init__(problems)
+        self.rows, self.notes = rows, tuple(notes)
+
+
 def did_you_mean(name: str, choices: Iterable[str]) -> str:
     """`did you mean 'beta'?` where one choice is near, else the choices."""
     names = list(choices)

@@ -20,7 +20,7 @@ from alignwright.core.amount import amount
 from alignwright.core.records import Record
 from alignwright.core.stage import Rows
 from alignwright.files.data_file import DataFile
-from alignwright.files.errors import SpecError
+from alignwright.files.errors import NoUsableRow, SpecError
 from alignwright.files.items import (
     FaithfulItem,
     MathItem,
@@ -99,7 +99,11 @@ def guess_format(file: DataFile, raws: Sequence[Raw]) -> FormatGuess:
                 " such as question: prompt; the names that are known are in docs/spec.md, 'Data files'"
             ]
         )
-    best, *rest = trials
+    best, *rest = [trial for trial in trials if trial.good]
+    # what knows two more of the columns is what the file is meant as, though no row tried can be used
+    if unusable := [t for t in trials if not t.good and len(set(best.leftover) - set(t.leftover)) > 1]:
+        tried, others = amount(unusable[0].total, "row"), (best, *rest)
+        return FormatGuess(unusable[0].kind, "doubtful", f"0 of {tried} tried", tuple(trial.kind for trial in others))
     coverage = f"{best.good:,} of {amount(best.total, 'row')} tried"
     if best.leftover:
         coverage += f", without the column{'s' * (len(best.leftover) > 1)} {', '.join(best.leftover)}"
@@ -128,17 +132,26 @@ def read_as(kind: str, file: DataFile) -> FileRows[Any]:
 
 
 def _trials(file: DataFile) -> list[_Trial]:
-    """The readers that read at least one row, the best first."""
+    """The readers that know the columns, the best first; none where none reads a row."""
     trials: list[_Trial] = []
     for kind in KINDS:
         try:
             rows = read_as(kind, file)
+        except NoUsableRow as error:
+            trials.append(_Trial(kind, 0, error.rows, _leftover(error.notes)))
         except SpecError:
             continue
-        notes = [note.removeprefix(_UNREAD) for note in rows.notes if note.startswith(_UNREAD)]
-        names = tuple(notes[0].split(", ")) if notes else ()
-        trials.append(_Trial(kind, len(rows.numbers), len(rows.numbers) + len(rows.rejected), names))
+        else:
+            total = len(rows.numbers) + len(rows.rejected)
+            trials.append(_Trial(kind, len(rows.numbers), total, _leftover(rows.notes)))
+    if not any(trial.good for trial in trials):
+        return []
     return sorted(trials, key=lambda trial: _badness(trial, trials))
+
+
+def _leftover(notes: Sequence[str]) -> tuple[str, ...]:
+    unread = [note.removeprefix(_UNREAD) for note in notes if note.startswith(_UNREAD)]
+    return tuple(unread[0].split(", ")) if unread else ()
 
 
 def _badness(trial: _Trial, trials: Sequence[_Trial]) -> tuple[bool, float, int]:

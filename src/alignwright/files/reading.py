@@ -21,7 +21,7 @@ from alignwright.core.records import CheckCall, Comparison, Conversation, Messag
 from alignwright.files import chat, collector, construct
 from alignwright.files.chat import RowError
 from alignwright.files.data_file import data_file
-from alignwright.files.errors import SpecError, bad_row_lines, nearest
+from alignwright.files.errors import NoUsableRow, SpecError, bad_row_lines, nearest
 from alignwright.files.formats import ShapedRows, near
 from alignwright.files.hub_address import HUB
 from alignwright.files.hub_rows import hub_notes
@@ -165,7 +165,7 @@ def within_bad_rows(rows: FileRows[T], bad_rows: float, good: int | None = None)
         )
     if bad <= bad_rows * total:
         if not rows.rows:
-            raise SpecError([*lines, f"{rows.file}: no row can be used"])
+            raise NoUsableRow([*lines, f"{rows.file}: no row can be used"], bad, rows.notes)
         return rows
     count = f"{bad:,} of {amount(total, 'row')} cannot be used ({bad / total:.1%})"
     raise SpecError([*lines, f"{rows.file}: {count}; intent.bad_rows allows {bad_rows:.1%}"])
