@@ -43,6 +43,12 @@ configs:
 - config_name: hard
   data_files:
   - {split: train, path: hard/train.jsonl}
+- config_name: later
+  data_files:
+  - {split: train, path: later/train.jsonl}
+- config_name: latest
+  data_files:
+  - {split: train, path: latest/train.jsonl}
 ---
 """
 
@@ -103,6 +109,8 @@ def calls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[dict
         "dated/train.jsonl": [{"prompt": "when?", "day": "2024-03-01 12:30:00"}],
         "broken/train.jsonl": [{"prompt": "a?"}],
         "broken/test.jsonl": [{"other": "a?"}],
+        "later/train.jsonl": [{"prompt": "a?"}, {"prompt": "b?", "topic": "late"}],
+        "latest/train.jsonl": [*({"prompt": f"{i}" * 4_000_000} for i in range(3)), {"prompt": "b?", "topic": "late"}],
         "hard/train.jsonl": [{"q": "hard?", "good": "yes", "worse": "no"}],
     }.items():
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
@@ -159,6 +167,19 @@ def test_a_text_that_datasets_made_a_moment_in_time_is_told(calls: list[dict[str
     rows = read_prompts("hf://a/b?config=dated", keep=frozenset({"day"}))
     assert rows.rows[0].columns == (("day", '"2024-03-01T12:30:00"'),)
     assert rows.notes[-1].startswith("datasets made moments in time of day: where they were other texts")
+
+
+@pytest.mark.parametrize("streaming", ["false", "true"])
+def test_a_column_that_begins_after_the_first_row_is_read_or_an_error(
+    calls: list[dict[str, Any]], streaming: str, tmp_path: Path
+) -> None:
+    name = f"hf://a/b?config=later&streaming={streaming}"
+    assert [row.topic for row in read_prompts(name).rows] == ["", "late"]
+    name = f"hf://a/b?config=latest&streaming={streaming}"
+    with pytest.raises(SpecError, match=r"its rows do not all have the columns of the first ones.+download the file"):
+        read_prompts(name)
+    downloaded = read_prompts(str(tmp_path / "set" / "latest" / "train.jsonl"))
+    assert [row.topic for row in downloaded.rows] == ["", "", "", "late"]
 
 
 @pytest.mark.parametrize(

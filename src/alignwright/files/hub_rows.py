@@ -6,7 +6,9 @@ rows are those of that commit, so that a change on the Hub in between is not see
 told (`hub_commit`). Without a network (HF_HUB_OFFLINE=1) what was fetched before is read.
 
 `datasets` guesses the types of columns, and makes a moment in time of a text that looks like a date.
-Such a column is told, with the moments written as ISO 8601: what the text was is no longer known.
+Such a column is told, with the moments written as ISO 8601: what the text was is no longer known. A column
+that begins after the first ten megabytes or so is an error of `datasets` (`Dataset.from_list`, with which sets
+are made, drops one that begins after its first row: what lies on the Hub then lacks it).
 """
 
 from __future__ import annotations
@@ -119,6 +121,11 @@ def _library(name: str) -> Any:
 
 def _words(error: Exception, address: HubAddress) -> str:
     words = _first_line(error)
+    if "column names don't match" in f"{error} {error.__cause__}":
+        return (
+            "its rows do not all have the columns of the first ones, which datasets takes for the columns of all;"
+            " download the file and name it: then each row is read with the columns that it has"
+        )
     if "onfig name is missing" in words or ("BuilderConfig" in words and "not found" in words):
         return f"{words} Say which with 'config: NAME'"
     if "nknown split" in words or "Bad split" in words:
