@@ -7,7 +7,6 @@ resumes it, wherever it was killed.
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
@@ -42,6 +41,7 @@ from alignwright.run.named_files import check_named_files
 from alignwright.run.power import power_of
 from alignwright.run.progress import View
 from alignwright.run.rates import rates_of, store_rates
+from alignwright.run.run_path import run_path, spec_place
 from alignwright.run.saved_models import keep_models, reason_to_skip
 from alignwright.run.served import server_facts
 from alignwright.run.threads import set_num_threads
@@ -75,7 +75,7 @@ def prepare(request: Request, experiment: Experiment | None = None) -> tuple[Exp
     jobs = plan(experiment)
     if request.until is not None:
         jobs = jobs_until(jobs, request.until)
-    return experiment, jobs, request.runs / f"{experiment.name}-{experiment.id[:6]}"
+    return experiment, jobs, run_path(request.runs, experiment)
 
 
 def estimate(request: Request, *, probed: bool = False, known: set[tuple[str, str]] | None = None) -> RunEstimate:
@@ -273,7 +273,7 @@ def _write_spec(experiment: Experiment, request: Request, folder: Path, threads:
         place / "provenance.json",
         provenance(experiment.folder.resolve(), experiment.seed, threads, weights, without or "compiled")
         | {"data_sets": data_sets(experiment)}
-        | {"spec_folder": os.path.relpath(experiment.folder.resolve(), folder.resolve())},
+        | spec_place(experiment, folder),
     )
     return without
 

@@ -26,6 +26,7 @@ from alignwright.run.align import Request, align
 from alignwright.run.crash import within
 from alignwright.run.disk_space import DiskFull
 from alignwright.run.progress import View
+from alignwright.run.run_path import run_path, spec_place
 from alignwright.run.sweep.grid import conclude_grid
 from alignwright.run.sweep.members import Member, Members
 from alignwright.run.sweep.seeds import conclude_seeds
@@ -82,8 +83,7 @@ def single_runs(request: Request) -> Iterator[tuple[str, Request]]:
 
 def folder_of(request: Request) -> Path:
     """Where what a request asks for lies."""
-    experiment = resolve_effort(load(request.spec, request.overrides))
-    return request.runs / f"{experiment.name}-{experiment.id[:6]}"
+    return run_path(request.runs, resolve_effort(load(request.spec, request.overrides)))
 
 
 def _sweep(request: Request, experiment: Experiment, parts: list[Part], view: View) -> Path:
@@ -94,6 +94,7 @@ def _sweep(request: Request, experiment: Experiment, parts: list[Part], view: Vi
         (folder / "spec").mkdir(exist_ok=True)
         write_text(folder / "spec" / "spec.yaml", spec_text(request.spec))
         write_json(folder / "spec" / "resolved.json", resolve_effort(experiment).model_dump(mode="json"))
+        write_json(folder / "spec" / "provenance.json", spec_place(experiment, folder))  # the runs' own say more
         members.write(folder)
         view.say(f"{experiment.name}: {len(parts)} runs, told together in {folder}")
         view.shows_cached = False
