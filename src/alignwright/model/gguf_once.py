@@ -25,11 +25,11 @@ from transformers import modeling_gguf_pytorch_utils as header_reader
 def parsed_once(path: Path) -> Generator[gguf.GGUFReader]:
     """One reader for this file, and one table of names for each architecture, for all that ask the
     package meanwhile."""
-    package, of_file = cast("Any", gguf), path.resolve()
+    package, parser, of_file = cast("Any", gguf), cast("Any", header_reader), path.resolve()
     reader_class, name_map, value_of = (
         gguf.GGUFReader,
         gguf.get_tensor_name_map,
-        cast("Any", header_reader)._gguf_parse_value,
+        parser._gguf_parse_value,
     )
     reader, values = _ArrayReader(path), dict[int, Any]()
 
@@ -42,13 +42,13 @@ def parsed_once(path: Path) -> Generator[gguf.GGUFReader]:
             values[id(part)] = value_of(part, types)
         return values[id(part)]
 
-    vars(header_reader)["_gguf_parse_value"] = read_value
+    parser._gguf_parse_value = read_value
     package.GGUFReader, package.get_tensor_name_map = reader_of, cache(name_map)
     try:
         yield reader
     finally:
         package.GGUFReader, package.get_tensor_name_map = reader_class, name_map
-        vars(header_reader)["_gguf_parse_value"] = value_of
+        parser._gguf_parse_value = value_of
 
 
 class _ArrayReader(gguf.GGUFReader):
