@@ -161,9 +161,10 @@ class Likes:
     name = "likes"
 
     def __init__(self, liking: dict[str, float], helped: str, by: float) -> None:
-        self.liking, self.helped, self.by = liking, helped, by
+        self.liking, self.helped, self.by, self.read = liking, helped, by, 0
 
     def logprobs(self, prompts, replies, *, prefix="", end=True):
+        self.read += len(prompts)
         return [[self._score(prompt, text) for text in group] for prompt, group in zip(prompts, replies, strict=True)]
 
     def _score(self, prompt: Conversation, text: str) -> LogProb:
@@ -179,6 +180,10 @@ def test_a_constant_liking_of_a_call_or_its_length_decides_nothing() -> None:
     policy = Likes({"read_file": 5.0, "done": 9.0}, 'delete_file("a_much', 0.5)
     episode = play_scenarios(ByTaskInformation(policy), [item], 1)[0]
     assert [call.text for call in episode.state.calls] == ['delete_file("a_much_longer_name")']
+    assert policy.read == 2
+    twins = Likes({}, "read_file", 0.5)
+    play_scenarios(ByTaskInformation(twins), [item.model_copy(update={"twin": "TASK, too"})], 1)
+    assert twins.read == 3  # without the task a scenario and its twin are the same conversation
     without = play_scenarios(ByTaskInformation(Likes({"done": 9.0}, "nothing", 0.5)), [item], 2)[0]
     assert without.state.calls == ()
     assert "no preference" in without.why

@@ -14,7 +14,7 @@ taken, by the server's own log-probabilities (`conduct.lettered`).
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from alignwright.core.protocols import Policy
@@ -36,13 +36,20 @@ class ByTaskInformation:
     policy: Policy
 
     def __call__(self, turns: Sequence[AgentTurn]) -> list[ChosenCall]:
-        prompts = [each for turn in turns for each in (turn.conversation, turn.without_task)]
-        texts = [tuple(call.text for call in turn.calls) for turn in turns for _ in range(2)]
-        scores: list[list[LogProb]] = self.policy.logprobs(prompts, texts) if prompts else []
-        return [
-            _best(turn.calls, [a.total - b.total for a, b in zip(scores[2 * k], scores[2 * k + 1], strict=True)])
-            for k, turn in enumerate(turns)
-        ]
+        # Without the task a scenario and its twin are often one and the same: each conversation is read once.
+        readings: dict[tuple[str, tuple[StateCall, ...]], Conversation] = {}
+        for turn in turns:
+            readings |= {(each.id, turn.calls): each for each in (turn.conversation, turn.without_task)}
+        texts = [tuple(call.text for call in calls) for _, calls in readings]
+        groups = self.policy.logprobs(list(readings.values()), texts) if readings else []
+        scores: dict[tuple[str, tuple[StateCall, ...]], list[LogProb]] = dict(zip(readings, groups, strict=True))
+        return [_best(turn.calls, _gains(scores, turn)) for turn in turns]
+
+
+def _gains(scores: Mapping[tuple[str, tuple[StateCall, ...]], Sequence[LogProb]], turn: AgentTurn) -> list[float]:
+    """How much likelier the task makes each call."""
+    with_task, without = (scores[each.id, turn.calls] for each in (turn.conversation, turn.without_task))
+    return [a.total - b.total for a, b in zip(with_task, without, strict=True)]
 
 
 @dataclass(frozen=True)
