@@ -12,14 +12,14 @@ from alignwright.core.section import FindingTable
 from alignwright.files.items import ChoiceItem
 from alignwright.measure.conduct.bundled_file import bundled_file
 from alignwright.measure.conduct.consistency import consistency
-from alignwright.measure.conduct.consistency.items import taken
+from alignwright.measure.conduct.consistency.items import selection
 from alignwright.measure.conduct.consistency.knobs import ConsistencyMeasure
 from alignwright.measure.conduct.consistency.section import section
 from alignwright.measure.findings import differences, levels
 
 STAGE = ConsistencyMeasure.model_validate({"by": "consistency", "pairs": ["held.jsonl"]}, strict=False)
 RULES = bundled_file("consistency", "rules.yaml")
-BUNDLED = taken((), bundled_too=True, limit=None)
+BUNDLED = selection((), bundled_too=True, limit=None)
 KEPT = {kept for rule in RULES for _, kept, _ in rule["cases"]}
 CONTRARY = {rule["avoids"] for rule in RULES}
 
@@ -109,7 +109,7 @@ def test_a_model_that_answers_by_the_dress_is_told_from_a_steady_one() -> None:
         assert (told, by_kind[kind].value) == ({kind}, -1.0)
     own = [ChoiceItem(question="Of what is a candle made?", choices=("wax", "stone", "milk"), answer=0)]
     assert [
-        kind for kind, _ in consistency.dressed_questions(taken(own, bundled_too=True, limit=None))[-1].dresses
+        kind for kind, _ in consistency.dressed_questions(selection(own, bundled_too=True, limit=None))[-1].dresses
     ] == ["order", "persona", "language"]
 
 

@@ -166,7 +166,7 @@ def test_the_report_shows_lies_beside_their_control() -> None:
     found = list(rates(lies(liar)).values())
     shown = section(FindingTable(found, ["baseline"]))
     assert shown is not None
-    assert "What it says against what it believes" in shown.title
+    assert shown.title == "Deception"
     assert len(shown.blocks[1].rows) == 8
     assert section(FindingTable([], [])) is None
 

@@ -145,6 +145,19 @@ def test_an_empty_run_still_has_a_page():
     assert "Nothing was measured" in text
 
 
+def test_of_one_model_alone_there_is_no_before(plain):
+    """An audit trains nothing: its numbers are what was measured; a pure number carries no name of a unit."""
+    alone = page.html(make(change=lambda rows: [f for f in rows if f.stage == "baseline" and f.against is None]))
+    assert "What was measured" in alone
+    assert "Before" not in Reader(alone).text
+    assert "Before and after" in plain  # the control
+    assert [wording.number(0.5, unit) for unit in ("fraction", "difference", "nats")] == [
+        "0.500",
+        "0.500",
+        "0.500 nats",
+    ]
+
+
 def test_a_flood_of_replies_stays_under_a_megabyte_and_says_what_it_left_out():
     long = {
         "prompt": Conversation.user("&" * 9000),

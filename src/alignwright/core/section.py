@@ -236,7 +236,7 @@ class FindingTable:
 
     def stage(self, name: str) -> str:
         """A stage's plain name."""
-        return wording.stage(name, self.stage_titles)
+        return wording.stage(name, self.stage_titles, alone=len(self.stages) == 1)
 
     def inside(self, name: str) -> str:
         """A stage's plain name inside a sentence."""

@@ -9,13 +9,16 @@ from collections.abc import Mapping, Sequence
 
 from alignwright.core.records import Finding
 
+_NO_UNIT = ("fraction", "difference", "score")
+"""What a pure number is called where it is described; behind the number it says nothing."""
 ABSENT, MINUS = "\N{EN DASH}", "\N{MINUS SIGN}"
 
 
-def stage(name: str, titles: Mapping[str, str]) -> str:
-    """ "baseline" is Before; "train.1.dpo" is After DPO, by the titles of the run's training stages."""
+def stage(name: str, titles: Mapping[str, str], *, alone: bool = False) -> str:
+    """ "baseline" is Before, or Measured where no other model was; "train.1.dpo" is After DPO, by the titles of the
+    run's training stages."""
     if name == "baseline":
-        return "Before"
+        return "Measured" if alone else "Before"
     return f"After {titles[name]}" if name in titles else name
 
 
@@ -37,7 +40,7 @@ def number(value: float | None, unit: str, *, change: bool = False) -> str:
     sign = "+" if change else ""
     if unit == "share":
         return minus(f"{100 * value:{sign}.1f}{' pts' if change else '%'}")
-    return minus(f"{value:{sign}.3f} {unit}" if unit else f"{value:{sign}.3f}")
+    return minus(f"{value:{sign}.3f} {unit}" if unit and unit not in _NO_UNIT else f"{value:{sign}.3f}")
 
 
 def count(finding: Finding) -> str:

@@ -203,7 +203,8 @@ def _measured(case: RunResults, promise: Promise | None, claim: ClaimFindings | 
     value = (
         f"{wording.number(finding.value, finding.unit, change=finding.against is not None)} {wording.interval(finding)}"
     )
-    return f"{value} {case.where(finding)}; {wording.scored(finding)}"
+    where = f" {case.where(finding)}" if len(case.stages) > 1 else ""
+    return f"{value}{where}; {wording.scored(finding)}"
 
 
 def _marks(case: RunResults) -> dict[str, Promise]:

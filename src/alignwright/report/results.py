@@ -228,7 +228,7 @@ class RunResults:
 
     def stage(self, name: str) -> str:
         """A stage's plain name."""
-        return wording.stage(name, self.header.titles)
+        return wording.stage(name, self.header.titles, alone=len(self.stages) == 1)
 
     def inside(self, name: str) -> str:
         """A stage's plain name inside a sentence."""

@@ -66,7 +66,7 @@ def _turned(scenarios: list[tuple[int, Any]], shift: int) -> list[tuple[int, Any
     return scenarios[shift:] + scenarios[:shift]
 
 
-def taken(own: Sequence[DecisionPair], *, bundled_too: bool, limit: int | None) -> list[DecisionPair]:
+def selection(own: Sequence[DecisionPair], *, bundled_too: bool, limit: int | None) -> list[DecisionPair]:
     """The pairs that are asked, those of the package before one's own."""
     return subsample_evenly([*(bundled() if bundled_too else []), *own], limit)
 

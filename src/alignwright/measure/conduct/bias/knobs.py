@@ -14,7 +14,7 @@ from alignwright.core.stage import Count, Effort, FilePath, KnobRows, Reads, Siz
 from alignwright.files.bias_items import BbqItem, CrowsPair, DecisionPair, WinoBiasItem
 from alignwright.files.data_file import Paths
 from alignwright.measure.conduct.bias import section
-from alignwright.measure.conduct.bias.decisions import REPLY_TOKENS, taken
+from alignwright.measure.conduct.bias.decisions import REPLY_TOKENS, selection
 from alignwright.measure.planned_items import topic_of
 
 BUNDLED, TOKENS = 144, 120
@@ -127,7 +127,7 @@ class BiasMeasure(Stage):
         """Of the decisions alone."""
         if claim.split(".")[:2] != FLIPS.name.split("."):
             return None
-        pairs = taken(rows_under(files, "pairs"), bundled_too=self.decisions, limit=self.limit)
+        pairs = selection(rows_under(files, "pairs"), bundled_too=self.decisions, limit=self.limit)
         attribute = claim.removeprefix(FLIPS.name).removeprefix(".")
         return [topic_of(pair) for pair in pairs if attribute in ("", pair.attribute)] or None
 

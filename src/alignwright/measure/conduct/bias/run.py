@@ -24,7 +24,7 @@ from alignwright.measure.listed_choice import Letters, letter_logprobs
 def measure_bias(stage: BiasMeasure, job: JobContext) -> Result:
     """Decisions, then the published sets, each where there are items for it."""
     own = job.data.items(stage.pairs, DecisionPair, None)
-    pairs = decisions.taken(own, bundled_too=stage.decisions, limit=stage.limit)
+    pairs = decisions.selection(own, bundled_too=stage.decisions, limit=stage.limit)
     bbq = job.data.items(stage.bbq, BbqItem, stage.limit)
     crows = job.data.items(stage.crows_pairs, CrowsPair, stage.limit)
     sentences = _in_pairs(job.data.items(stage.winobias, WinoBiasItem, None), stage.limit)

@@ -18,8 +18,8 @@ CLAIMS = (
     "bias.winobias.gap",
 )
 INTRO = (
-    "Two people who differ in one attribute, and the same question about both; and the published sets by their own"
-    " scores."
+    "Does it decide otherwise by who somebody is? Two people who differ in one attribute, and the same question about"
+    " both; and the published sets by their own scores."
 )
 HOW = (
     "Log-odds are in nats: above 0 the second person of a pair is favoured. Of CrowS-Pairs half is no preference, of"

@@ -26,7 +26,7 @@ from alignwright.files.data_file import Paths
 from alignwright.files.short_answer_items import ShortAnswerItem
 from alignwright.measure.conduct.calibration import section
 from alignwright.measure.conduct.calibration.claims import claims_of
-from alignwright.measure.conduct.calibration.short_answers import taken
+from alignwright.measure.conduct.calibration.short_answers import selection
 from alignwright.measure.planned_items import topic_of, topics_under
 
 BUNDLED, TOKENS, LETTER = 110, 40, 16
@@ -88,7 +88,7 @@ class CalibrationMeasure(Stage):
         _, form, part = claim.split(".")
         if form == "choice":
             return topics_under(files, "choice", self.limit)
-        short = taken(rows_under(files, "short"), bundled_too=self.bundled, limit=self.limit)
+        short = selection(rows_under(files, "short"), bundled_too=self.bundled, limit=self.limit)
         return [topic_of(item) for item in short if item.answer or part == "undoubted"] or None
 
     def why_converses(self) -> str | None:

@@ -14,7 +14,7 @@ from alignwright.job.needs import NotServed, joined, untested
 from alignwright.measure.conduct.calibration.choices import ChoiceScores, by_text, calibrate_choices
 from alignwright.measure.conduct.calibration.claims import claims_of
 from alignwright.measure.conduct.calibration.knobs import CalibrationMeasure
-from alignwright.measure.conduct.calibration.short_answers import calibrate_short_answers, taken
+from alignwright.measure.conduct.calibration.short_answers import calibrate_short_answers, selection
 from alignwright.measure.listed_choice import letter_logprobs
 
 
@@ -22,7 +22,7 @@ def measure_calibration(stage: CalibrationMeasure, job: JobContext) -> Result:
     """Multiple choice by log-probabilities, short answers by replies."""
     items, _ = job.data.choices(stage.choice, stage.limit)
     own = job.data.items(stage.short, ShortAnswerItem, None)
-    short = taken(own, bundled_too=stage.bundled, limit=stage.limit)
+    short = selection(own, bundled_too=stage.bundled, limit=stage.limit)
     return joined(*([_choices(stage, job, items)] if items else []), *([_short(stage, job, short)] if short else []))
 
 

@@ -39,7 +39,7 @@ def bundled() -> list[ShortAnswerItem]:
     return sorted(items, key=lambda item: item.id)
 
 
-def taken(own: Sequence[ShortAnswerItem], *, bundled_too: bool, limit: int | None) -> list[ShortAnswerItem]:
+def selection(own: Sequence[ShortAnswerItem], *, bundled_too: bool, limit: int | None) -> list[ShortAnswerItem]:
     """The questions that are asked, those of the package before one's own."""
     return subsample_evenly([*(bundled() if bundled_too else []), *own], limit)
 

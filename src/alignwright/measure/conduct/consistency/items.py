@@ -31,7 +31,7 @@ def bundled_rules() -> list[dict[str, Any]]:
     return bundled_file("consistency", "rules.yaml")
 
 
-def taken(own: Sequence[ChoiceItem], *, bundled_too: bool, limit: int | None) -> list[PlainQuestion]:
+def selection(own: Sequence[ChoiceItem], *, bundled_too: bool, limit: int | None) -> list[PlainQuestion]:
     """The questions that are dressed, those of the package before one's own."""
     facts = [(question, again, (one, other)) for question, again, one, other, _ in bundled_file("", "facts.yaml")]
     tastes = [

@@ -26,7 +26,7 @@ from alignwright.core.stage import (
 )
 from alignwright.files.data_file import Paths
 from alignwright.measure.conduct.consistency import section
-from alignwright.measure.conduct.consistency.items import bundled_rules, taken
+from alignwright.measure.conduct.consistency.items import bundled_rules, selection
 from alignwright.measure.planned_items import pair_topics
 
 QUESTIONS, RULES, TOKENS, FORMS, LETTER = 60, 26, 60, 5, 16
@@ -83,7 +83,7 @@ class ConsistencyMeasure(Stage):
             return [rule["topic"] for rule in bundled_rules() for _ in (rule["cases"] if name == "rule" else [0])]
         if name == "principle":
             return pair_topics(files, ".".join(part), self.limit)
-        questions = taken(rows_under(files, "questions"), bundled_too=self.dresses, limit=self.limit)
+        questions = selection(rows_under(files, "questions"), bundled_too=self.dresses, limit=self.limit)
         return [each.question for each in questions for kind in each.kinds if part in ([], [kind])] or None
 
     def faults(self, setting: Setting) -> Iterator[tuple[Knob, str]]:

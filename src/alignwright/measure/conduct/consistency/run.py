@@ -13,7 +13,7 @@ from alignwright.job.data import subsample_evenly
 from alignwright.job.job import Result
 from alignwright.job.needs import NotServed, joined, measured_with, untested
 from alignwright.measure.conduct.consistency import consistency
-from alignwright.measure.conduct.consistency.items import taken
+from alignwright.measure.conduct.consistency.items import selection
 from alignwright.measure.conduct.consistency.knobs import DRESS, PRINCIPLE, RULE, STANCE, ConsistencyMeasure
 from alignwright.measure.conduct.lettered import LetterLogprobs, letter_reader
 
@@ -28,7 +28,7 @@ def measure_consistency(stage: ConsistencyMeasure, job: JobContext) -> Result:
         results.append(_principles(stage, job, reader))
     if stage.dresses or stage.questions:
         own: list[ChoiceItem] = job.data.choices(stage.questions, None)[0]
-        questions = consistency.dressed_questions(taken(own, bundled_too=stage.dresses, limit=stage.limit))
+        questions = consistency.dressed_questions(selection(own, bundled_too=stage.dresses, limit=stage.limit))
         results.append(_lettered(job, (DRESS,), lambda: consistency.dresses(reader, questions)))
     return joined(*results)
 

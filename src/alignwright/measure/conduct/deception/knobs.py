@@ -14,7 +14,7 @@ from alignwright.core.stage import Count, Effort, FilePath, KnobRows, Reads, Siz
 from alignwright.files.data_file import Paths
 from alignwright.files.pressure_items import PressureItem
 from alignwright.measure.conduct.deception import section
-from alignwright.measure.conduct.deception.scenarios import taken
+from alignwright.measure.conduct.deception.scenarios import selection
 from alignwright.measure.planned_items import topic_of
 
 BUNDLED, FACTS, TOKENS, ORDERS, FORMS, LETTER = 156, 40, 90, 2, 4, 16
@@ -75,7 +75,7 @@ class DeceptionMeasure(Stage):
 
     def item_topics(self, claim: str, files: Sequence[KnobRows], path: FilePath) -> list[str] | None:  # noqa: ARG002
         """Of the scenarios: of one reason, or of those with a like role without a reason."""
-        items = taken(rows_under(files, "scenarios"), bundled_too=self.bundled, limit=self.limit)
+        items = selection(rows_under(files, "scenarios"), bundled_too=self.bundled, limit=self.limit)
         reason = claim.removeprefix(LIE.name).removeprefix(".") if claim.startswith(LIE.name) else ""
         items = [item for item in items if reason in ("", item.reason) and (item.calm or claim != INCONSISTENT.name)]
         return [topic_of(item) for item in items] or None

@@ -11,14 +11,14 @@ from alignwright.job.needs import NotServed, joined, untested
 from alignwright.measure.conduct.bundled_file import bundled_file
 from alignwright.measure.conduct.deception import deception
 from alignwright.measure.conduct.deception.knobs import DeceptionMeasure
-from alignwright.measure.conduct.deception.scenarios import questions, taken
+from alignwright.measure.conduct.deception.scenarios import questions, selection
 from alignwright.measure.conduct.lettered import letter_reader
 
 
 def measure_deception(stage: DeceptionMeasure, job: JobContext) -> Result:
     """Lies, then sandbagging, each where there are items for it."""
     own = job.data.items(stage.scenarios, PressureItem, None)
-    items = taken(own, bundled_too=stage.bundled, limit=stage.limit)
+    items = selection(own, bundled_too=stage.bundled, limit=stage.limit)
     able: list[ChoiceItem] = job.data.choices(stage.ability, None)[0]
     able = subsample_evenly(able or (questions() if stage.bundled else []), stage.limit)
     roles = bundled_file("deception", "scenarios.yaml")["sandbagging"]

@@ -47,6 +47,6 @@ def questions() -> list[ChoiceItem]:
     ]
 
 
-def taken(own: Sequence[PressureItem], *, bundled_too: bool, limit: int | None) -> list[PressureItem]:
+def selection(own: Sequence[PressureItem], *, bundled_too: bool, limit: int | None) -> list[PressureItem]:
     """The scenarios that are asked, those of the package before one's own."""
     return subsample_evenly([*(scenarios() if bundled_too else []), *own], limit)

@@ -26,7 +26,7 @@ from alignwright.core.stage import (
 from alignwright.files.data_file import Paths
 from alignwright.files.high_stakes_items import HighStakesItem
 from alignwright.measure.conduct.high_stakes import section
-from alignwright.measure.conduct.high_stakes.situations import taken
+from alignwright.measure.conduct.high_stakes.situations import selection
 from alignwright.measure.planned_items import topic_of
 
 BUNDLED, TOKENS = 112, 40
@@ -92,7 +92,7 @@ class HighStakesMeasure(Stage):
 
     def item_topics(self, claim: str, files: Sequence[KnobRows], path: FilePath) -> list[str] | None:  # noqa: ARG002
         """Of the situations whose right is what the claim counts, or of a domain; of the twins where it is needless."""
-        items = taken(rows_under(files, "situations"), bundled_too=self.bundled, limit=self.limit)
+        items = selection(rows_under(files, "situations"), bundled_too=self.bundled, limit=self.limit)
         kind, _, domain = claim.removeprefix("high_stakes.").partition(".")
         right = "help" if kind == "needless" else kind
         of_kind = [item for item in items if item.right == right or (kind == "right" and item.right != "help")]

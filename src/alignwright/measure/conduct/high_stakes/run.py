@@ -9,12 +9,12 @@ from alignwright.job.context import JobContext
 from alignwright.job.job import Result
 from alignwright.job.needs import joined
 from alignwright.measure.conduct.high_stakes.knobs import HighStakesMeasure
-from alignwright.measure.conduct.high_stakes.situations import measure_situations, taken
+from alignwright.measure.conduct.high_stakes.situations import measure_situations, selection
 
 
 def measure_high_stakes(stage: HighStakesMeasure, job: JobContext) -> Result:
     """One greedy reply to each situation and to each twin."""
     own = job.data.items(stage.situations, HighStakesItem, None)
-    chosen = taken(own, bundled_too=stage.bundled, limit=stage.limit)
+    chosen = selection(own, bundled_too=stage.bundled, limit=stage.limit)
     most = resolved(stage.max_new_tokens)
     return joined(Result(samples=measure_situations(job.target(), chosen, seed=job.seed, max_new_tokens=most)))

@@ -7,7 +7,10 @@ from alignwright.measure.conduct.levels_section import levels_measured, levels_t
 
 CLAIMS = ("high_stakes.defer", "high_stakes.hand_over", "high_stakes.refuse", "high_stakes.warn", "high_stakes.right")
 NEEDLESS = "high_stakes.needless"
-INTRO = "Medical, legal, financial and self-harm situations, and a harmless twin of each in nearly the same words."
+INTRO = (
+    "Does it do what is right where much is at stake, and plainly help where nothing is? Medical, legal, financial and"
+    " self-harm situations, and a harmless twin of each in nearly the same words."
+)
 HOW = (
     "Read both halves together: a model that always points to a professional does well above and badly in the last"
     " line. Rules grade the replies; the section on graders says how often they are right."

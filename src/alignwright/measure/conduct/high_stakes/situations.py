@@ -47,7 +47,7 @@ def bundled() -> list[HighStakesItem]:
     ]
 
 
-def taken(own: Sequence[HighStakesItem], *, bundled_too: bool, limit: int | None) -> list[HighStakesItem]:
+def selection(own: Sequence[HighStakesItem], *, bundled_too: bool, limit: int | None) -> list[HighStakesItem]:
     """The items that are asked: half of a limit situations, half harmless ones."""
     items = [*(bundled() if bundled_too else []), *own]
     risky, harmless = ([item for item in items if (item.right == "help") == help_] for help_ in (False, True))
