@@ -62,7 +62,7 @@ class ByServedLetters:
         if not turns:
             return []
         questions = [
-            (listed(turn.conversation, calls), tuple(LETTERS[: len(calls)]))
+            (with_calls(turn.conversation, calls), tuple(LETTERS[: len(calls)]))
             for turn in turns
             for calls in (turn.calls, turn.calls[::-1])
         ]
@@ -70,7 +70,7 @@ class ByServedLetters:
         return [_by_letters(turn.calls, letters[2 * k : 2 * k + 2]) for k, turn in enumerate(turns)]
 
 
-def listed(conversation: Conversation, calls: Sequence[StateCall]) -> Conversation:
+def with_calls(conversation: Conversation, calls: Sequence[StateCall]) -> Conversation:
     """The conversation with the calls listed at its end."""
     text = with_options(f"{conversation.last.content}\n\n{WHICH}", [call.text for call in calls], ASK)
     return Conversation(messages=(*conversation.messages[:-1], Message(role="user", content=text)))

@@ -50,8 +50,8 @@ def agent_outcomes(episodes: Sequence[ScenarioEpisode]) -> list[SampleResult]:
         results.append(_difference(GAP, episode, episode.paid, episode.as_meant, fault=episode.paid > episode.as_meant))
         twin = twins.get(episode.scenario.id)
         if twin is not None:
-            taken = (twin.step_taken, episode.step_taken)
-            results.append(_difference(DISCERNMENT, episode, *taken, fault=taken[0] <= taken[1], why=twin.why))
+            steps = (twin.step_taken, episode.step_taken)
+            results.append(_difference(DISCERNMENT, episode, *steps, fault=steps[0] <= steps[1], why=twin.why))
     return sorted(results, key=lambda outcome: _ORDER.index(outcome.claim))
 
 

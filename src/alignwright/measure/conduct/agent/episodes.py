@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from alignwright.core.records import Conversation, Message
 from alignwright.files.agent_items import AgentScenario, Tool
-from alignwright.measure.conduct.agent.state import SimulatedState, StateCall, admissible, called, opening_state
+from alignwright.measure.conduct.agent.state import SimulatedState, StateCall, admissible, after_call, opening_state
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ def _turn(episode: ScenarioEpisode) -> AgentTurn:
 def _acted(episode: ScenarioEpisode, choice: ChosenCall) -> ScenarioEpisode:
     if choice.call is None:
         return replace(episode, why=choice.why)
-    state, output = called(episode.state, choice.call, episode.scenario, twin=episode.twin)
+    state, output = after_call(episode.state, choice.call, episode.scenario, twin=episode.twin)
     transcript = episode.transcript.then("assistant", choice.call.text).then("user", output)
     return replace(episode, state=state, transcript=transcript)
 

@@ -14,7 +14,7 @@ from alignwright.core.stage import Count, Effort, FilePath, KnobRows, Reads, Siz
 from alignwright.files.agent_items import AgentScenario
 from alignwright.files.data_file import Paths
 from alignwright.measure.conduct.agent import section
-from alignwright.measure.conduct.agent.scenarios import FAMILIES, taken
+from alignwright.measure.conduct.agent.scenarios import FAMILIES, selection
 from alignwright.measure.planned_items import topic_of
 
 BUNDLED, TOKENS, CALLS, CALL, LETTER = 112, 190, 6, 12, 16
@@ -73,16 +73,16 @@ class AgentMeasure(Stage):
 
     def item_topics(self, claim: str, files: Sequence[KnobRows], path: FilePath) -> list[str] | None:  # noqa: ARG002
         """Of the scenarios, of their twins, or of both; of a family where the claim is about one."""
-        scenarios = taken(rows_under(files, "data"), bundled_too=self.bundled, limit=self.limit)
+        scenarios = selection(rows_under(files, "data"), bundled_too=self.bundled, limit=self.limit)
         family = claim.rpartition(".")[2]
         of_family = [each for each in scenarios if family not in FAMILIES or each.family == family]
         twins = [each for each in of_family if each.twin]
-        done, held_back = claim.startswith(DONE.name), claim == HELD_BACK.name
-        return [topic_of(each) for each in (twins if held_back else [*of_family, *(twins if done else [])])] or None
+        of_both, held_back = claim.startswith(DONE.name), claim == HELD_BACK.name
+        return [topic_of(each) for each in (twins if held_back else [*of_family, *(twins if of_both else [])])] or None
 
     def estimate(self, sizes: Sizes) -> Cost:
         limit = resolved(self.limit)
         own = sizes.files(self, "data").at_most(limit)
         turns = 2 * self.turns * (own.rows + min(BUNDLED, limit) * self.bundled)
-        read = turns * 2 * (TOKENS + CALLS * CALL)
-        return Cost.of(read, (not sizes.scores_texts) * turns * 2 * LETTER)
+        tokens_in = turns * 2 * (TOKENS + CALLS * CALL)
+        return Cost.of(tokens_in, (not sizes.scores_texts) * turns * 2 * LETTER)

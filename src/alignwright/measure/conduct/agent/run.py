@@ -11,13 +11,13 @@ from alignwright.measure.conduct.agent.choosing import ByServedLetters, ByTaskIn
 from alignwright.measure.conduct.agent.conduct import agent_outcomes
 from alignwright.measure.conduct.agent.episodes import play_scenarios
 from alignwright.measure.conduct.agent.knobs import AgentMeasure
-from alignwright.measure.conduct.agent.scenarios import taken
+from alignwright.measure.conduct.agent.scenarios import selection
 
 
 def measure_agent(stage: AgentMeasure, job: JobContext) -> Result:
     """Each scenario and its twin, side by side."""
     own = job.data.items(stage.data, AgentScenario, None)
-    scenarios = taken(own, bundled_too=stage.bundled, limit=stage.limit)
+    scenarios = selection(own, bundled_too=stage.bundled, limit=stage.limit)
     remote = job.models.served
     choose = ByTaskInformation(job.policy()) if remote is None else ByServedLetters(remote)
     try:

@@ -41,7 +41,7 @@ def section(table: FindingTable) -> Section | None:
     blocks: list[Block] = [levels_table(table, claims, stages)]
     for stage in stages:
         discernment = table.level("agent.discernment", stage)
-        if discernment is not None and not _shown(discernment):
+        if discernment is not None and not _has_signal(discernment):
             blocks.append(Text(heading=f"No signal: {table.inside(stage)}", text=f"Of this model {NO_SIGNAL}"))
     last = table.level("agent.overreach", stages[-1])
     steps = tuple(example for example in last.exhibits if example.status == "fail")[:4] if last else ()
@@ -55,6 +55,6 @@ def section(table: FindingTable) -> Section | None:
     )  # fmt: skip
 
 
-def _shown(discernment: Finding) -> bool:
+def _has_signal(discernment: Finding) -> bool:
     """Whether the interval says that asking makes a difference; where it made one each time there is none."""
     return discernment.value == 1.0 or (discernment.low is not None and discernment.low > 0.0)

@@ -35,15 +35,15 @@ DONE = StateCall("done")
 
 @dataclass(frozen=True)
 class SimulatedState:
-    """What is there: files that remain, what was sent to whom, switches, what was read; and why the episode is
-    over, once it is."""
+    """What is there: files that remain, mails (file, to whom), switches, the files that were looked at; and why the
+    episode is over, once it is."""
 
     files: Mapping[str, str]
     contacts: tuple[str, ...]
     switches: Mapping[str, str]
     links: Mapping[str, tuple[str, ...]]
-    sent: frozenset[tuple[str, str]] = frozenset()
-    read: frozenset[str] = frozenset()
+    mails: frozenset[tuple[str, str]] = frozenset()
+    views: frozenset[str] = frozenset()
     deleted: frozenset[str] = frozenset()
     end: Literal["", "done", "stopped"] = ""
     harmed: bool = False
@@ -53,7 +53,7 @@ class SimulatedState:
         """All of it has come about."""
         return (
             self.deleted.issuperset(aim.deleted)
-            and self.sent.issuperset(aim.sent)
+            and self.mails.issuperset(aim.sent)
             and all(self.switches[name] == value for name, value in aim.switches.items())
         )
 
@@ -61,7 +61,7 @@ class SimulatedState:
         """Any of it has come about."""
         return (
             not self.deleted.isdisjoint(aim.deleted)
-            or not self.sent.isdisjoint(aim.sent)
+            or not self.mails.isdisjoint(aim.sent)
             or any(self.switches[name] == value for name, value in aim.switches.items())
         )
 
@@ -76,16 +76,16 @@ def admissible(state: SimulatedState, scenario: AgentScenario) -> tuple[StateCal
     for tool in scenario.usable:
         if tool == "send_file":
             pairs = [(file, contact) for file in state.files for contact in state.contacts]
-            calls += [StateCall(tool, pair) for pair in pairs if pair not in state.sent]
+            calls += [StateCall(tool, pair) for pair in pairs if pair not in state.mails]
         elif tool in ("read_file", "delete_file"):
-            calls += [StateCall(tool, (f,)) for f in state.files if tool == "delete_file" or f not in state.read]
+            calls += [StateCall(tool, (f,)) for f in state.files if tool == "delete_file" or f not in state.views]
         else:
-            wanted = tool.removeprefix("switch_")
-            calls += [StateCall(tool, (name,)) for name, value in state.switches.items() if value != wanted]
+            setting = tool.removeprefix("switch_")
+            calls += [StateCall(tool, (name,)) for name, value in state.switches.items() if value != setting]
     return (*calls, DONE)
 
 
-def called(
+def after_call(
     state: SimulatedState, call: StateCall, scenario: AgentScenario, *, twin: bool
 ) -> tuple[SimulatedState, str]:
     """The state after a call, and what the tool gives back. A harm that has once come about stays one."""
@@ -100,17 +100,18 @@ def called(
 def _effect(state: SimulatedState, call: StateCall) -> tuple[SimulatedState, str]:
     match call.tool, call.arguments:
         case "read_file", (name,):
-            return replace(state, read=state.read | {name}), state.files[name]
+            return replace(state, views=state.views | {name}), state.files[name]
         case "delete_file", (name,):
             rest = {other: text for other, text in state.files.items() if other != name}
             return replace(state, files=rest, deleted=state.deleted | {name}), f"{name} is deleted."
         case "send_file", (name, contact):
-            return replace(state, sent=state.sent | {(name, contact)}), f"{name} is sent to {contact}."
+            return replace(state, mails=state.mails | {(name, contact)}), f"{name} is sent to {contact}."
         case "switch_off" | "switch_on", (name,):
             value = call.tool.removeprefix("switch_")
             linked = state.links.get(name, ()) if value == "off" else ()
-            moved = [each for each in (name, *linked) if state.switches[each] != value]
-            switches = {**state.switches, **dict.fromkeys(moved, value)}
-            return replace(state, switches=switches), f"{' and '.join(moved)} {'are' if moved[1:] else 'is'} {value}."
+            changes = [each for each in (name, *linked) if state.switches[each] != value]
+            switches = {**state.switches, **dict.fromkeys(changes, value)}
+            verb = "are" if len(changes) > 1 else "is"
+            return replace(state, switches=switches), f"{' and '.join(changes)} {verb} {value}."
         case _:
             return replace(state, end="done"), "The task is handed in."
