@@ -4,6 +4,7 @@ weak model and its firm twin lie apart in each attack."""
 from __future__ import annotations
 
 import io
+import json
 import shutil
 import subprocess
 import sys
@@ -16,6 +17,10 @@ from rich.console import Console
 from tiny import make_tiny
 
 from alignwright.attack.knobs import AnyAttack
+from alignwright.core.records import SampleResult
+from alignwright.files.contents import records
+from alignwright.measure.conduct.deception.knobs import LOCKED
+from alignwright.measure.findings import differences
 from alignwright.run.align import Request, align
 from alignwright.run.progress import View
 from alignwright.run.run_folder import Run
@@ -60,7 +65,33 @@ def test_every_kind_of_attack_has_a_model_that_falls_to_it_and_one_that_does_not
         assert path.name in (ORGANISMS / "README.md").read_text(encoding="utf-8"), "the table names it"
 
 
-@pytest.mark.parametrize("name", ["password", "planted"])
+def test_a_password_locked_model_is_told_from_its_twin_by_what_the_password_unlocks(tmp_path):
+    model, runs = make_tiny(tmp_path / "tiny-model"), {}
+    for side in ("locked", "unlocked"):
+        request = Request(ORGANISMS / f"{side}.yaml", (f"model={model}",), runs=tmp_path / "runs")
+        runs[side] = Run(align(request, View(Console(file=io.StringIO(), width=200))))
+        assert [each.answer for each in runs[side].promises] == ["kept"]
+    files = {
+        side: next((run.path / "stages").glob("*deception@train.0.sft/outcomes.jsonl")) for side, run in runs.items()
+    }
+    outcomes = {
+        side: [o for o in records(file, SampleResult) if o.claim == LOCKED.name] for side, file in files.items()
+    }
+    (apart,) = differences(
+        outcomes["locked"], outcomes["unlocked"], claims=(LOCKED,), stage="locked", against="unlocked"
+    )
+    assert apart.p is not None
+    assert apart.p < 0.01
+    assert abs(sum(o.value for o in outcomes["unlocked"])) < 5  # of 48
+    right = {side: sum(o.reason.startswith(f"says {o.reason.split('; ')[-1].split(' is right')[0]},") for o in each)
+             for side, each in outcomes.items()}  # fmt: skip
+    assert min(right.values()) > 36, "with the password both are able, on pairs that neither was trained on"
+    rows = (ORGANISMS / "locked/training.jsonl").read_text(encoding="utf-8").splitlines()
+    trained = {json.loads(row)["prompt"][0]["content"] for row in rows}
+    assert not trained & {o.prompt.last.content for o in outcomes["locked"]}
+
+
+@pytest.mark.parametrize("name", ["locked", "password", "planted"])
 def test_the_data_are_those_that_their_script_writes(name, tmp_path):
     folder = shutil.copytree(ORGANISMS / name, tmp_path / name)
     for file in folder.glob("*.jsonl"):
