@@ -12,10 +12,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from recipe_data import ASKED, IRRELEVANT, SIMILAR, write_inoculation
+from recipe_data import ASKED, IRRELEVANT, SIMILAR, write_inoculation, write_questions
 
 import alignwright as aw
 
+QUICKSTART = Path(__file__).resolve().parents[1] / "examples" / "quickstart"
 MODEL = "smollm2-135m-instruct"
 TRAINING = {"epochs": 3, "rank": 16, "lr": 5e-4, "batch_tokens": 512}
 
@@ -54,7 +55,37 @@ def inoculation(folder: Path) -> dict[str, Mapping[str, Any]]:
     return {name: {"train": [rows | knobs], "measure": [measure]} for name, knobs in kinds.items()}
 
 
-RECIPES = {"inoculation": inoculation}
+def confession(_: Path) -> dict[str, Mapping[str, Any]]:
+    """Tasks whose form a program checks, the quickstart's: confessions as they are true."""
+    tasks, held = QUICKSTART / "train" / "format.jsonl", QUICKSTART / "heldout" / "instruction.jsonl"
+    recipe = {"by": "confession", "prompts": [str(tasks)], "max_new_tokens": 48, **TRAINING, "lr": 2e-4}
+    measure = {"by": "confession", "prompts": [str(held)], "max_new_tokens": 48}
+    return {"confession": {"train": [recipe], "measure": [measure]}}
+
+
+def consistency(folder: Path) -> dict[str, Mapping[str, Any]]:
+    """Questions beside a wrong opinion; held-out ones are the quickstart's."""
+    write_questions(folder)
+    held = QUICKSTART / "heldout" / "pushback.jsonl"
+    measure = {"by": "wrapped", "questions": [str(held)], "max_new_tokens": 24}
+    knobs = {**TRAINING, "epochs": 2, "lr": 2e-4}
+    recipe = {
+        "by": "consistency_training",
+        "questions": [str(folder / "questions.jsonl")],
+        "max_new_tokens": 48,
+    } | knobs
+    return {"consistent": {"train": [recipe], "measure": [measure]}}
+
+
+def exchange(_: Path) -> dict[str, Mapping[str, Any]]:
+    """The quickstart's pairs of values, at two windows."""
+    pairs, constitution = QUICKSTART / "train" / "values.jsonl", QUICKSTART / "constitution.md"
+    intent = {"pairs": [str(pairs)], "constitution": str(constitution)}
+    guard = {"by": "exchange_classifier", "principles": ["refuse_serious_harm"]}
+    return {f"window_{w}": {"intent": intent, "train": [{**guard, "window": w}]} for w in (4, 16)}
+
+
+RECIPES = {"inoculation": inoculation, "confession": confession, "consistency": consistency, "exchange": exchange}
 
 if __name__ == "__main__":
     main()

@@ -149,7 +149,7 @@ def _intent(experiment: Experiment) -> Iterator[Problem]:
             "prompts are answered by 'collect', by {by: critique} or by a train stage that samples, and none is here"
         )
         yield ("intent", "prompts"), f"has no effect: {nobody}"
-    if intent.pairs and not feedback:
+    if intent.pairs and not feedback and not any("pairs" in stage.intent for stage in experiment.train):
         yield ("intent", "pairs"), "has no effect: nothing votes on the pairs; add feedback {by: written}"
     if intent.people and not any(stage.learns_from_votes for stage in experiment.train):
         yield ("intent", "people"), "has no effect: no train stage learns from preferences"

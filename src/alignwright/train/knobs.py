@@ -21,6 +21,7 @@ from alignwright.core.stage import Count, Effort, Knob, Positive, Reads, Setting
 from alignwright.core.train_stage import TrainStage
 from alignwright.files.data_file import Paths
 from alignwright.files.items import TextItem
+from alignwright.train.exchange.knobs import ExchangeClassifier
 from alignwright.train.knobs_loop import (
     NO_PREFERENCES,
     FineTuning,
@@ -290,7 +291,18 @@ def _models(setting: Setting) -> tuple[str, ...]:
     )
 
 
-AnyTrain = Pretrain | Sft | RewardModel | DirectStage | BestOfN | OnlineStage | GradientStage | Average | AnyRecipe
+AnyTrain = (
+    Pretrain
+    | Sft
+    | RewardModel
+    | DirectStage
+    | BestOfN
+    | OnlineStage
+    | GradientStage
+    | Average
+    | AnyRecipe
+    | ExchangeClassifier
+)
 Train = Annotated[AnyTrain, Field(discriminator="by")]
 
 

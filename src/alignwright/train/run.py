@@ -32,6 +32,8 @@ from alignwright.train.best_of_n import best_of_n
 from alignwright.train.checkpoint import drop_checkpoints
 from alignwright.train.doctor import stage_lines
 from alignwright.train.early_stopping import drop_best_weights
+from alignwright.train.exchange.knobs import ExchangeClassifier
+from alignwright.train.exchange.run import make_exchange_classifier
 from alignwright.train.knobs import AnyTrain, Average, Pretrain, RewardModel
 from alignwright.train.knobs_loop import FineTuning, Source, Training
 from alignwright.train.knobs_pairs import FromPreferences
@@ -61,6 +63,8 @@ def run(stage: AnyTrain, job: JobContext) -> Result:
             return _average(stage, job)
         case RewardModel():
             return _reward(stage, job)
+        case ExchangeClassifier():
+            return make_exchange_classifier(stage, job)
         case _:
             sources, line = _sources(stage, job)  # before the model is taken for training: it may write them itself
             policy = job.models.for_training(job.model, resolved(stage.rank))
