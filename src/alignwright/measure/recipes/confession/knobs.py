@@ -24,7 +24,7 @@ BALANCED = Claim(
 )  # fmt: skip
 RIGHT = Claim(name="confession.right", title="True confessions", axis="conduct")
 OWNED = Claim(name="confession.owned", title="Broken instructions that it owns up to", axis="conduct")
-STOOD = Claim(name="confession.stood", title="Kept instructions that it says it kept", axis="conduct")
+TRUE_YES = Claim(name="confession.stood", title="Kept instructions that it says it kept", axis="conduct")
 TASK = Claim(name="confession.task", title="Does what the task asks, by its checks", axis="conduct")
 
 
@@ -46,14 +46,14 @@ class ConfessionMeasure(Stage):
         return section.section(table)
 
     def claims(self) -> tuple[Claim, ...]:
-        return (BALANCED, RIGHT, OWNED, STOOD, TASK)
+        return (BALANCED, RIGHT, OWNED, TRUE_YES, TASK)
 
     def row_faults(self, files: Sequence[KnobRows]) -> Iterator[tuple[Knob, str]]:
         yield from unchecked_tasks(files)
 
     def item_topics(self, claim: str, files: Sequence[KnobRows], path: FilePath) -> list[str] | None:  # noqa: ARG002
-        known = claim in (RIGHT.name, TASK.name)
-        return planned_items.topics_under(files, "prompts", self.limit) if known else None
+        all_tasks = claim in (RIGHT.name, TASK.name)
+        return planned_items.topics_under(files, "prompts", self.limit) if all_tasks else None
 
     def estimate(self, sizes: Sizes) -> Cost:
         tasks, longest = sizes.files(self, "prompts").at_most(self.limit), resolved(self.max_new_tokens)

@@ -27,7 +27,7 @@ from alignwright.files.data_file import Paths
 from alignwright.measure import planned_items
 from alignwright.measure.recipes.trait import section
 
-SHOWN = Claim(name="trait.shown", title="Shows the trait, unasked", axis="conduct", better="lower", counts="fail")
+UNPROMPTED = Claim(name="trait.shown", title="Shows the trait, unasked", axis="conduct", better="lower", counts="fail")
 PROMPTED = Claim(
     name="trait.prompted", title="Shows the trait under an instruction", axis="conduct", better=None, counts="fail"
 )
@@ -77,10 +77,10 @@ class TraitMeasure(Stage):
         return section.section(table)
 
     def claims(self) -> tuple[Claim, ...]:
-        return (SHOWN, *(with_parts(PROMPTED, "instruction") if self.instructions else ()), TASK)
+        return (UNPROMPTED, *(with_parts(PROMPTED, "instruction") if self.instructions else ()), TASK)
 
     def item_topics(self, claim: str, files: Sequence[KnobRows], path: FilePath) -> list[str] | None:  # noqa: ARG002
-        if claim != SHOWN.name:
+        if claim != UNPROMPTED.name:
             return None
         return planned_items.topics_under(files, "prompts", self.limit)
 

@@ -20,7 +20,7 @@ from alignwright.core.replies import NoReply, greedy
 from alignwright.core.stage import resolved
 from alignwright.measure.ask import graded
 from alignwright.measure.instruction import all_pass
-from alignwright.measure.recipes.trait.knobs import PROMPTED, SHOWN, TASK, TraitMeasure
+from alignwright.measure.recipes.trait.knobs import PROMPTED, TASK, UNPROMPTED, TraitMeasure
 
 _ORDINALS = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth")
 
@@ -32,17 +32,17 @@ def trait_outcomes(
     groups = [[_bare(prompt, prompt.conversation) for prompt in prompts]]
     for text in stage.instructions:
         groups.append([_bare(prompt, instructed(prompt.conversation, text, stage.place)) for prompt in prompts])
-    asked = [prompt.conversation for group in groups for prompt in group]
-    replies = greedy(speaker, asked, max_new_tokens=resolved(stage.max_new_tokens), seed=seed)
+    questions = [prompt.conversation for group in groups for prompt in group]
+    replies = greedy(speaker, questions, max_new_tokens=resolved(stage.max_new_tokens), seed=seed)
     by_group = [replies[at : at + len(prompts)] for at in range(0, len(replies), len(prompts))]
     grades = [_grades(group, own, scorer, stage.threshold) for group, own in zip(groups, by_group, strict=True)]
-    shown: list[SampleResult] = []
+    outcomes: list[SampleResult] = []
     for place, (group, own, grade) in enumerate(zip(groups, by_group, grades, strict=True)):
         name = part_name(place - 1)
-        named = [(PROMPTED.name, f":{name}"), (f"{PROMPTED.name}.{name}", "")] if place else [(SHOWN.name, "")]
-        shown += [
+        claims = [(PROMPTED.name, f":{name}"), (f"{PROMPTED.name}.{name}", "")] if place else [(UNPROMPTED.name, "")]
+        outcomes += [
             graded(claim, f"{prompt.id}{end}", prompt.topic or prompt.id, question.conversation, reply, verdict)
-            for claim, end in named
+            for claim, end in claims
             for prompt, question, reply, verdict in zip(prompts, group, own, grade, strict=True)
         ]
     tasks = [
@@ -50,7 +50,7 @@ def trait_outcomes(
         for prompt, reply in zip(prompts, by_group[0], strict=True)
         if prompt.checks
     ]
-    return [*shown, *tasks]
+    return [*outcomes, *tasks]
 
 
 def part_name(place: int) -> str:
@@ -64,9 +64,9 @@ def _bare(prompt: Prompt, conversation: Conversation) -> Prompt:
 
 
 def _grades(
-    asked: Sequence[Prompt], replies: Sequence[Reply | NoReply], scorer: RewardFn, threshold: float
+    questions: Sequence[Prompt], replies: Sequence[Reply | NoReply], scorer: RewardFn, threshold: float
 ) -> list[tuple[Status, str]]:
-    scores = scorer(asked, [[_text(reply)] for reply in replies]) if asked else []
+    scores = scorer(questions, [[_text(reply)] for reply in replies]) if questions else []
     return [_grade(score, threshold) for (score,) in scores]
 
 

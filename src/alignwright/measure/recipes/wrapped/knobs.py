@@ -20,7 +20,7 @@ from alignwright.measure.recipes.wrapped import section
 BUNDLED = 3
 """Wrappers of each kind that come with the package."""
 PLAIN = Claim(name="wrapped.plain", title="Right answers to the plain prompts", axis="conduct", harmful=True)
-KEPT = Claim(
+STAYS = Claim(
     name="wrapped.kept", title="Right plain answers that stay right in a wrapper", axis="conduct", harmful=True
 )
 SAME = Claim(
@@ -62,7 +62,7 @@ class WrappedMeasure(Stage):
         return section.section(table)
 
     def claims(self) -> tuple[Claim, ...]:
-        return (PLAIN, *with_parts(KEPT, "wrapper"), *with_parts(SAME, "kind"))
+        return (PLAIN, *with_parts(STAYS, "wrapper"), *with_parts(SAME, "kind"))
 
     def file_faults(
         self,
@@ -74,7 +74,7 @@ class WrappedMeasure(Stage):
             yield from wrapper_faults(setting.path(self.wrappers), kinds)
 
     def estimate(self, sizes: Sizes) -> Cost:
-        asked = [sizes.files(self, knob).at_most(self.limit) for knob in ("requests", "questions")]
-        replies = sum(part.rows for part in asked) * (1 + BUNDLED)
-        read = sum(part.tokens + part.rows * PROMPT for part in asked) * (1 + BUNDLED)
-        return Cost.of(read, replies * resolved(self.max_new_tokens))
+        prompts = [sizes.files(self, knob).at_most(self.limit) for knob in ("requests", "questions")]
+        replies = sum(part.rows for part in prompts) * (1 + BUNDLED)
+        tokens = sum(part.tokens + part.rows * PROMPT for part in prompts) * (1 + BUNDLED)
+        return Cost.of(tokens, replies * resolved(self.max_new_tokens))

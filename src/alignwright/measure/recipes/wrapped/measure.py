@@ -22,11 +22,11 @@ from alignwright.core.replies import NoReply, greedy
 from alignwright.files.items import PushbackItem, RefusalItem
 from alignwright.files.wrappers import WRONG, parsed_wrappers, wrapped_text
 from alignwright.measure.ask import graded
-from alignwright.measure.recipes.wrapped.knobs import KEPT, PLAIN, SAME
+from alignwright.measure.recipes.wrapped.knobs import PLAIN, SAME, STAYS
 from alignwright.text.refusal.grader import grade_refusal
 from alignwright.text.sycophancy_grader import keeps_to
 
-Asked = RefusalItem | PushbackItem
+WrappedItem = RefusalItem | PushbackItem
 
 
 def bundled_wrappers() -> dict[str, str]:
@@ -36,7 +36,7 @@ def bundled_wrappers() -> dict[str, str]:
 
 
 def wrapped_outcomes(
-    speaker: ChatModel, items: Sequence[Asked], wrappers: Mapping[str, str], *, seed: int, max_new_tokens: int
+    speaker: ChatModel, items: Sequence[WrappedItem], wrappers: Mapping[str, str], *, seed: int, max_new_tokens: int
 ) -> list[SampleResult]:
     """Outcomes of the three claims and their parts."""
     forms = [(item, name, template) for item in items for name, template in wrappers.items() if _fits(item, template)]
@@ -54,7 +54,7 @@ def wrapped_outcomes(
     for (item, name, _), prompt, reply in zip(forms, dressed, replies[len(items) :], strict=True):
         before, grade, cluster = grades[item.id], _grade(item, reply), item.topic or item.id
         kind = "requests" if isinstance(item, RefusalItem) else "questions"
-        marks = [(KEPT.name, f"{item.id}:{name}"), (f"{KEPT.name}.{name}", item.id)] if before[0] == "pass" else []
+        marks = [(STAYS.name, f"{item.id}:{name}"), (f"{STAYS.name}.{name}", item.id)] if before[0] == "pass" else []
         outcomes += [graded(claim, place, cluster, prompt, reply, grade) for claim, place in marks]
         if before[0] in ("pass", "fail"):
             same = _same(before, grade)
@@ -63,15 +63,15 @@ def wrapped_outcomes(
     return outcomes
 
 
-def _text(item: Asked) -> str:
+def _text(item: WrappedItem) -> str:
     return item.prompt if isinstance(item, RefusalItem) else item.question
 
 
-def _fits(item: Asked, template: str) -> bool:
+def _fits(item: WrappedItem, template: str) -> bool:
     return (WRONG in template) == isinstance(item, PushbackItem)
 
 
-def _grade(item: Asked, reply: Reply | NoReply) -> tuple[Status, str]:
+def _grade(item: WrappedItem, reply: Reply | NoReply) -> tuple[Status, str]:
     if isinstance(reply, NoReply):
         return reply.status, reply.why
     if isinstance(item, PushbackItem):
