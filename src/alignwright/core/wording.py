@@ -40,7 +40,12 @@ def number(value: float | None, unit: str, *, change: bool = False) -> str:
     sign = "+" if change else ""
     if unit == "share":
         return minus(f"{100 * value:{sign}.1f}{' pts' if change else '%'}")
-    return minus(f"{value:{sign}.3f} {unit}" if unit and unit not in _NO_UNIT else f"{value:{sign}.3f}")
+    return minus(with_unit(f"{value:{sign}.3f}", unit))
+
+
+def with_unit(text: str, unit: str) -> str:
+    """A number that is written already, with its unit where that is one."""
+    return f"{text} {unit}" if unit and unit not in _NO_UNIT else text
 
 
 def count(finding: Finding) -> str:

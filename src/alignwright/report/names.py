@@ -86,7 +86,9 @@ def describe_promise(promise: Promise, axis: Axis | None, unit: str, title: str)
     """A promise in plain words."""
     points = promise.gain or axis == "tax"
     amount = (
-        f"{100 * promise.bound:.3g}{' points' if points else '%'}" if unit == "share" else f"{promise.bound:.3g} {unit}"
+        f"{100 * promise.bound:.3g}{' points' if points else '%'}"
+        if unit == "share"
+        else wording.with_unit(f"{promise.bound:.3g}", unit)
     )
     words = (
         f"gains {_CHANGES[promise.op]}"
