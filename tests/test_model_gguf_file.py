@@ -13,6 +13,8 @@ from transformers import (
     AutoConfig,
     Gemma2Config,
     Gemma2ForCausalLM,
+    Gemma3ForCausalLM,
+    Gemma3TextConfig,
     Qwen2Config,
     Qwen2ForCausalLM,
     Qwen3Config,
@@ -51,6 +53,7 @@ def _other(folder: Path, kind: str) -> Path:
         "qwen2": (Qwen2Config, Qwen2ForCausalLM),
         "qwen3": (Qwen3Config, Qwen3ForCausalLM),
         "gemma2": (Gemma2Config, Gemma2ForCausalLM),
+        "gemma3_text": (Gemma3TextConfig, Gemma3ForCausalLM),
     }
     config, model = made[kind]
     if kind == "qwen2":
@@ -126,6 +129,7 @@ def test_a_text_begins_as_the_tokenizer_begins_it(tmp_path: Path) -> None:
     ("change", "kind", "words"),
     [
         ("gemma2", "f16", "kind 'gemma2'"),
+        ("gemma3_text", "f16", "kind 'gemma3_text' is not written to GGUF, only .+ convert_hf_to_gguf"),
         ("type", "q4_k_m", "gguf:q4_k_m: matrices are written as f16, bf16, q8_0"),
         ("window", "f16", "window of 64"),
         ("rope", "f16", "type 'linear'"),
@@ -139,8 +143,8 @@ def test_what_the_file_could_not_hold_is_refused_by_name(tmp_path: Path, change:
     from tokenizers import normalizers, pre_tokenizers
 
     folder = tmp_path / "model"
-    if change == "gemma2":
-        _other(folder, "gemma2")
+    if change.startswith("gemma"):
+        _other(folder, change)
     elif change == "rows":
         make_tiny(folder, hidden_size=48)
     else:
