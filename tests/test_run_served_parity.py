@@ -57,10 +57,11 @@ measure:
 - {by: calibration, limit: 12, choice: choice.jsonl, samples: 2, max_new_tokens: 5}
 - {by: consistency, limit: 8, pairs: held_pairs.jsonl}
 - {by: deception, limit: 8, password: xyzzy}
+- {by: ability, limit: 4, max_new_tokens: 5}
 - {by: transcripts, data: logs.jsonl, labelled: labelled.jsonl}
 """
 SAME_CONDUCT = ("high_stakes.", "consistency.stated", "consistency.rule", "consistency.dress", "deception.",
-                "transcripts.", "calibration.short.accuracy", "calibration.short.undoubted")  # fmt: skip
+                "ability.", "transcripts.", "calibration.short.accuracy", "calibration.short.undoubted")  # fmt: skip
 """Greedy replies, letters of listed options, and logs: the same numbers on both sides."""
 OTHERWISE = {"bias.flips": "decisions by the reply's first word", "bias.favourable": "the same",
              "bias.bbq.": "by letters", "bias.winobias.": "by letters", "calibration.choice.": "by letters",
@@ -149,11 +150,15 @@ def test_every_measure_of_conduct_finds_the_same_behind_a_server_or_says_why_not
     here = levels(spec, project / "runs", str(project / "letters"))
     there = levels(spec, project / "runs", lettered)
     of_families = {claim.partition(".")[0] for claim in here}
-    assert of_families >= {"bias", "high_stakes", "calibration", "consistency", "deception", "transcripts"}
+    assert of_families >= {"bias", "high_stakes", "calibration", "consistency", "deception", "ability", "transcripts"}
     same = [claim for claim in here if claim.startswith(SAME_CONDUCT) and not claim.startswith("consistency.principle")]
     for prefix in SAME_CONDUCT:
         assert any(here[claim].n for claim in same if claim.startswith(prefix)), prefix
-    assert {claim: content(there[claim]) for claim in same} == {claim: content(here[claim]) for claim in same}
+    exact = [claim for claim in same if here[claim].unit != "nats"]
+    assert {claim: content(there[claim]) for claim in exact} == {claim: content(here[claim]) for claim in exact}
+    for claim in set(same) - set(exact):  # log-odds move in their last bits with the rows of a batch
+        near = [None if each is None else pytest.approx(each, abs=1e-4) for each in content(here[claim])]
+        assert list(content(there[claim])) == near, claim
     untested = {claim for claim, finding in there.items() if "untested" in finding.detail}
     assert untested == {"bias.gap", "bias.lean", "bias.crows_pairs", "consistency.principle"}
     rest = [c for c in here if c not in same and not any(c == u or c.startswith(f"{u}.") for u in untested)]
