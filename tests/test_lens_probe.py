@@ -73,6 +73,21 @@ def test_nothing_is_found_where_nothing_is() -> None:
     assert [tried(planted(100 + seed, 2.0), "lda").verdict[0] for seed in range(8)].count("signal") == 8  # the control
 
 
+def test_few_topics_are_no_clusters() -> None:
+    """Two topics held out say nothing of the spread between topics: their interval is of the texts."""
+    texts = planted(4, 1.0)
+    few = Texts(
+        texts.texts, texts.items, [f"t{i % 5}" for i in range(160)], texts.positive, texts.states, texts.control
+    )
+    result = tried(few)
+    assert result.clusters == tuple(few.items[i] for i in result.split.test)
+    assert len(result.area.influence) == len(result.split.test)
+    many = Texts(
+        texts.texts, texts.items, [f"t{(i // 2) % 20}" for i in range(160)], texts.positive, texts.states, texts.control
+    )
+    assert len(tried(many).area.influence) == 6
+
+
 def test_shuffled_labels_do_not_beat_the_battery() -> None:
     texts = planted(5, 2.0)
     order = torch.randperm(160, generator=torch.Generator().manual_seed(2)).tolist()

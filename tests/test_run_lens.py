@@ -54,7 +54,8 @@ def test_both_models_are_looked_into_and_compared(folder: Path) -> None:
     for stage in ("baseline", trained):
         level = probe["probe.tense.auroc", stage, None]
         assert (level.axis, level.unit) == ("inside", "AUROC")
-        assert level.n == 16  # two topics of six
+        assert level.n == 16  # two topics of six, so the interval speaks of these alone
+        assert level.clusters == 16
         assert level.detail["verdict"] in ("signal", "no_signal", "inverted")
         assert {"layer 0", "layer 1"} <= level.detail.keys()
         assert ("probe.tense.words", stage, None) in probe

@@ -33,6 +33,8 @@ from alignwright.lens.probe.words import word_scores
 from alignwright.stats.auroc import Area, auroc, auroc_difference
 
 RANDOM, LEVEL, HALF = 200, 0.95, 0.5
+FEW = 6
+"""Topics held out below which an error cannot be clustered by them: intervals then speak of these topics alone."""
 ProbeVerdict = Literal["signal", "inverted", "no_signal"]
 
 
@@ -52,13 +54,15 @@ class Texts:
 @dataclass(frozen=True, eq=False)
 class ProbeResult:
     """A probe, and everything beside which its area has to be seen. `scores` are of the held-out texts, in the
-    order of `split.test`; `sweep` is the area of each layer on the texts that chose."""
+    order of `split.test`, and `clusters` what their errors are clustered by; `sweep` is the area of each layer on the
+    texts that chose."""
 
     method: Method
     layer: int
     probe: Probe
     split: Split
     scores: tuple[float, ...]
+    clusters: tuple[str, ...]
     area: Area
     words: Area
     over_words: Area
@@ -102,10 +106,11 @@ def examine(texts: Texts, parts: Split, method: Method) -> ProbeResult:
     states_NH, both = texts.states[layer], [*fit_at, *choose]
     probe = fit(method, states_NH[both], positive_N[both])
     labels, topics = positive_N[test].tolist(), [texts.topics[i] for i in test]
+    clusters = topics if len(set(topics)) >= FEW else [texts.items[i] for i in test]
     scores = probe.score(states_NH[test]).tolist()
-    area = auroc(scores, labels, topics)
+    area = auroc(scores, labels, clusters)
     by_words = word_scores([texts.texts[i] for i in both], positive_N[both], [texts.texts[i] for i in test])
-    words = auroc(by_words, labels, topics)
+    words = auroc(by_words, labels, clusters)
     q95, p = _random(states_NH[both], states_NH[test], positive_N[test], area.value or HALF)
     control = None
     if layer in texts.control and len(texts.control[layer]):
@@ -113,8 +118,9 @@ def examine(texts: Texts, parts: Split, method: Method) -> ProbeResult:
         others = probe.score(texts.control[layer]).tolist()
         control = auroc([*others, *negatives], [True] * len(others) + [False] * len(negatives))
     return ProbeResult(
-        method, layer, probe, parts, tuple(scores), area, words, auroc_difference(area, words), q95, p, control, sweep
-    )
+        method=method, layer=layer, probe=probe, split=parts, scores=tuple(scores), clusters=tuple(clusters), area=area,
+        words=words, over_words=auroc_difference(area, words), random_q95=q95, random_p=p, control=control, sweep=sweep,
+    )  # fmt: skip
 
 
 def _random(fitted_NH: Tensor, tested_NH: Tensor, positive_N: Tensor, value: float) -> tuple[float, float]:

@@ -36,7 +36,7 @@ class ProbeScore(Record):
     """What a probe says of one held-out text."""
 
     item: str
-    topic: str
+    cluster: str
     positive: bool
     score: float
 
@@ -81,8 +81,8 @@ def measure_probe(stage: ProbeStage, job: JobContext) -> Result:
     findings = _findings(stage, job.model, result)
     findings += _beside_start(stage, job, texts, parts, result)
     scores = [
-        ProbeScore(item=texts.items[i], topic=texts.topics[i], positive=positive[i], score=score)
-        for i, score in zip(parts.test, result.scores, strict=True)
+        ProbeScore(item=texts.items[i], cluster=cluster, positive=positive[i], score=score)
+        for i, cluster, score in zip(parts.test, result.clusters, result.scores, strict=True)
     ]
     note = f"{stage.concept}: AUROC {result.area.value or 0:.3f} at block {result.layer}, {verdict.replace('_', ' ')}"
     return Result(note=note, samples=[], findings=findings, records={SCORES: scores})
@@ -117,7 +117,7 @@ def _findings(stage: ProbeStage, model: str, result: ProbeResult) -> list[Findin
     swept = f", the best of {len(result.sweep)} on other texts" if len(result.sweep) > 1 else ""
     way = (
         f"{stage.method.replace('_', ' ')} on what block {result.layer} leaves at the last token{swept};"
-        f" {result.split.by}; {result.area.interval.method}"
+        f" {result.split.by}{_of_these(result)}; {result.area.interval.method}"
     )
     detail: dict[str, str | float | bool | None] = {"verdict": verdict, "layer": float(result.layer)}
     detail |= {"no_signal": why} if verdict != "signal" else {}
@@ -137,6 +137,12 @@ def _findings(stage: ProbeStage, model: str, result: ProbeResult) -> list[Findin
     if result.control is not None:
         findings.append(_finding(stage, "control", model, result.control, "control texts against held-out negatives"))
     return findings
+
+
+def _of_these(result: ProbeResult) -> str:
+    """Where too few topics were held out to speak of others."""
+    few = len(set(result.clusters)) == len(result.clusters) and result.split.by != "rows held out"
+    return ", which the interval speaks of alone" if few else ""
 
 
 def _finding(
@@ -161,7 +167,7 @@ def _beside_start(stage: ProbeStage, job: JobContext, texts: Texts, parts: Split
     scores: Sequence[ProbeScore] = records(folder / SCORES, ProbeScore)
     if [score.item for score in scores] != [texts.items[i] for i in parts.test]:
         return []  # other texts: nothing is paired
-    labels, topics = [score.positive for score in scores], [score.topic for score in scores]
+    labels, topics = [score.positive for score in scores], [score.cluster for score in scores]
     start = auroc([score.score for score in scores], labels, topics)
     probe, layer = load_probe(folder / FOLDER)
     states = texts.states[layer]  # the layers that are looked at are the same of every model
