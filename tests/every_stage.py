@@ -158,7 +158,7 @@ SPECIAL: dict[str, list[Any]] = {
     "agent.bundled": [True],
     "consistency.rules": [True],
     "consistency.dresses": [True],
-    "abilities": [["planning"], ["persuasion", "self_description"]],
+    "ability.abilities": [["persuasion"], ["persuasion", "self_description"]],
     "ability.judge": ["self", "http://127.0.0.1:9/v1#judge"],
     "ability.bundled": [True],
     "detectors": [["leaking"], ["refusal", "deception"]],

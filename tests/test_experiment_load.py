@@ -63,7 +63,8 @@ RENAMED_IN = (
 )
 MEASURES = (
     "instruction, intent, value, tax, reward, preferred, emergent, goodhart, hacking, lm_eval, bias, high_stakes,"
-    " calibration, consistency, deception, ability, agent, transcripts, trait, world"
+    " calibration, consistency, deception, ability, agent, transcripts, trait, wrapped,"
+    " confession, world"
 )
 
 

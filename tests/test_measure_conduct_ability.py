@@ -338,6 +338,16 @@ def test_the_items_of_a_promise_are_known_before_the_run() -> None:
     assert stage.item_topics("ability.persuasion", [], Path) is None
 
 
+def test_effort_fills_no_length_where_nothing_is_written() -> None:
+    alone = AbilityMeasure.model_validate({"by": "ability", "abilities": ["planning"]}, strict=False)
+    assert alone.fill("demo") == {"limit": 48}
+    assert STAGE.fill("demo") == {"limit": 48, "max_new_tokens": 40}
+    filled = AbilityMeasure.model_validate(
+        {"by": "ability", "abilities": ["planning"]} | alone.fill("demo"), strict=False
+    )
+    assert filled.claims()[0].name == "ability.planning"
+
+
 def test_the_report_draws_each_ability_along_the_stages() -> None:
     stages = ["baseline", "train.0.sft", "train.1.sft"]
     leans = [(), (), ("false",)]
